@@ -1,0 +1,85 @@
+# Reeve. `make run` is the main job, `make test` runs all tests; `make help` lists the rest.
+#
+# BUILD=dir builds elsewhere. SAN=1 builds with AddressSanitizer and UndefinedBehaviorSanitizer. V=1 shows commands.
+
+SHELL := /bin/bash
+SAN ?= 0
+ifeq ($(SAN),1)
+BUILD ?= build-san
+else
+BUILD ?= build
+endif
+V ?= 0
+Q := $(if $(filter 1,$(V)),,@)
+
+CC ?= gcc
+PACKAGES := libuv msgpack yaml-0.1 raft libarchive liblz4 openssl libxxhash
+CSTD := -std=gnu11 -D_GNU_SOURCE
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wundef -Wpointer-arith -Werror
+OPT := -O2 -g
+CFLAGS_ALL = $(CSTD) $(WARN) $(OPT) -fno-omit-frame-pointer -fno-strict-aliasing -fstack-protector-strong -I. $(CFLAGS)
+LDLIBS_ALL = -lraft -luv -lmsgpackc -lyaml -larchive -llz4 -lxxhash -lssl -lcrypto -lpthread -lm
+LDFLAGS_ALL = $(LDFLAGS)
+ifeq ($(SAN),1)
+CFLAGS_ALL += -fsanitize=address,undefined -fno-sanitize-recover=undefined -O1
+LDFLAGS_ALL += -fsanitize=address,undefined
+endif
+
+# A module is a folder; its library holds all its .c files but those with main().
+MODULES := base proto raft-store controllers scheduler master agent client
+MAINS := master/main.c agent/main.c client/main.c
+objs = $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(MAINS),$(wildcard $(1)/*.c $(1)/*/*.c)))
+lib = $(BUILD)/lib$(1).a
+
+# What each module stands on: dependencies point down only.
+LIBS_base := base
+LIBS_proto := proto base
+LIBS_raft-store := raft-store $(LIBS_proto)
+LIBS_controllers := controllers $(LIBS_raft-store)
+LIBS_scheduler := scheduler $(LIBS_raft-store)
+LIBS_master := master controllers scheduler $(LIBS_raft-store)
+LIBS_agent := agent $(LIBS_proto)
+LIBS_client := client $(LIBS_proto)
+libs_of = $(foreach m,$(LIBS_$(1)),$(call lib,$(m)))
+
+.PHONY: all
+all: $(BUILD)/reeve-master $(BUILD)/reeve-agent $(BUILD)/rctl
+
+define module_rules
+$(call lib,$(1)): $(call objs,$(1))
+	$(Q)rm -f $$@ && ar rcs $$@ $$^
+.PHONY: lib-$(1) test-$(1)
+lib-$(1): $(call lib,$(1))
+test-$(1): $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/$(1)_*.c))
+	$(Q)tests/run-units $(BUILD)/tests $$^
+$(BUILD)/tests/unit/$(1)_%: $(BUILD)/tests/unit/$(1)_%.o $(call libs_of,$(1))
+	@mkdir -p $$(@D)
+	@echo "  LINK  $$(@F)"
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $$@ $$^ -lcmocka $(LDLIBS_ALL)
+endef
+$(foreach m,$(MODULES),$(eval $(call module_rules,$(m))))
+
+$(BUILD)/%.o: %.c
+	@mkdir -p $(@D)
+	@echo "  CC    $<"
+	$(Q)$(CC) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
+
+$(BUILD)/reeve-master: $(BUILD)/master/main.o $(call libs_of,master)
+	@echo "  LINK  $(@F)"
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LDLIBS_ALL)
+$(BUILD)/reeve-agent: $(BUILD)/agent/main.o $(call libs_of,agent)
+	@echo "  LINK  $(@F)"
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LDLIBS_ALL)
+$(BUILD)/rctl: $(BUILD)/client/main.o $(call libs_of,client)
+	@echo "  LINK  $(@F)"
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LDLIBS_ALL)
+
+-include tests/tests.mk
+
+.PHONY: clean format
+clean:
+	rm -rf build build-san
+format:
+	clang-format -i $$(git ls-files '*.c' '*.h')
+
+-include $(shell [ -d $(BUILD) ] && find $(BUILD) -name '*.d')

@@ -1,0 +1,166 @@
+#include "base/mem.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static void *or_die(void *p, size_t size_bytes)
+{
+    if (p == NULL) {
+        fprintf(stderr, "out of memory: %zu bytes\n", size_bytes);
+        abort();
+    }
+    return p;
+}
+
+void *xmalloc(size_t size_bytes)
+{
+    return or_die(malloc(size_bytes == 0 ? 1 : size_bytes), size_bytes);
+}
+
+void *xcalloc(size_t count, size_t size_bytes)
+{
+    return or_die(calloc(count == 0 ? 1 : count, size_bytes == 0 ? 1 : size_bytes), count * size_bytes);
+}
+
+void *xrealloc(void *p, size_t size_bytes)
+{
+    return or_die(realloc(p, size_bytes == 0 ? 1 : size_bytes), size_bytes);
+}
+
+char *xstrdup(const char *s)
+{
+    assert(s != NULL);
+    return xstrndup(s, strlen(s));
+}
+
+char *xstrndup(const char *s, size_t n)
+{
+    assert(s != NULL || n == 0);
+    char *copy = xmalloc(n + 1);
+    if (n > 0) {
+        memcpy(copy, s, n);
+    }
+    copy[n] = '\0';
+    return copy;
+}
+
+void *xmemdup(const void *p, size_t size_bytes)
+{
+    void *copy = xmalloc(size_bytes);
+    if (size_bytes > 0) {
+        memcpy(copy, p, size_bytes);
+    }
+    return copy;
+}
+
+char *xasprintf(const char *fmt, ...)
+{
+    char *s = NULL;
+    va_list ap;
+    va_start(ap, fmt);
+    int n = vasprintf(&s, fmt, ap);
+    va_end(ap);
+    return or_die(n < 0 ? NULL : s, 0);
+}
+
+void cleanup_free_p(void *pp)
+{
+    free(*(void **)pp);
+}
+
+void cleanup_close_p(int *fd)
+{
+    if (*fd >= 0) {
+        close(*fd);
+    }
+}
+
+/* Blocks grow from 1 KiB to 64 KiB, so that a small request costs little and a large one few blocks. */
+struct arena_block {
+    struct arena_block *next;
+    size_t size_bytes;
+    _Alignas(16) char data[];
+};
+
+void arena_init(struct arena *a)
+{
+    memset(a, 0, sizeof *a);
+}
+
+void arena_close(struct arena *a)
+{
+    struct arena_block *b = a->blocks;
+    while (b != NULL) {
+        struct arena_block *next = b->next;
+        free(b);
+        b = next;
+    }
+    memset(a, 0, sizeof *a);
+}
+
+void *arena_alloc(struct arena *a, size_t size_bytes)
+{
+    size_t need = (size_bytes + 15) & ~(size_t)15;
+    assert(need >= size_bytes);
+    if (a->blocks == NULL || a->blocks->size_bytes - a->used_bytes < need) {
+        size_t size = a->blocks == NULL ? 1024 : MIN(a->blocks->size_bytes * 2, (size_t)65536);
+        size = MAX(size, need);
+        struct arena_block *b = xmalloc(sizeof *b + size);
+        b->size_bytes = size;
+        b->next = a->blocks;
+        a->blocks = b;
+        a->used_bytes = 0;
+        a->total_bytes += size;
+    }
+    void *p = a->blocks->data + a->used_bytes;
+    a->used_bytes += need;
+    memset(p, 0, need);
+    return p;
+}
+
+void *arena_memdup(struct arena *a, const void *p, size_t size_bytes)
+{
+    void *copy = arena_alloc(a, size_bytes);
+    if (size_bytes > 0) {
+        memcpy(copy, p, size_bytes);
+    }
+    return copy;
+}
+
+char *arena_strndup(struct arena *a, const char *s, size_t n)
+{
+    char *copy = arena_alloc(a, n + 1);
+    if (n > 0) {
+        memcpy(copy, s, n);
+    }
+    return copy;
+}
+
+char *arena_strdup(struct arena *a, const char *s)
+{
+    return arena_strndup(a, s, strlen(s));
+}
+
+char *arena_vprintf(struct arena *a, const char *fmt, va_list ap)
+{
+    va_list ap2;
+    va_copy(ap2, ap);
+    int n = vsnprintf(NULL, 0, fmt, ap2);
+    va_end(ap2);
+    assert(n >= 0);
+    char *s = arena_alloc(a, (size_t)n + 1);
+    vsnprintf(s, (size_t)n + 1, fmt, ap);
+    return s;
+}
+
+char *arena_printf(struct arena *a, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    char *s = arena_vprintf(a, fmt, ap);
+    va_end(ap);
+    return s;
+}

@@ -1,0 +1,163 @@
+/* Kinds: one table per kind says everything about it: names, fields, defaults, validation, merge keys, columns.
+ *
+ * Defaulting, validation, explain, patches, printing and canonical encoding are written once and read these tables
+ * (proto/kinds/NAME.c holds them; proto/kinds/registry.c lists them). Adding a kind is adding a table and a row.
+ * Source: Kubernetes API reference v1.29, group "" (Namespace, Pod, Node, ConfigMap, Secret, Event), apps/v1 (ReplicaSet,
+ * Deployment); field names, types, defaults and rules as documented there. */
+#ifndef PROTO_KIND_H
+#define PROTO_KIND_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "proto/msgpack.h"
+#include "proto/value.h"
+
+/* ---- Schema tables ---- */
+
+enum field_type {
+    FIELD_STRING,
+    FIELD_INT32,
+    FIELD_INT64,
+    FIELD_BOOL,
+    FIELD_FLOAT,
+    FIELD_TIME,          /* RFC 3339 text */
+    FIELD_QUANTITY,      /* text; a bare number is accepted and becomes text; kept as the user wrote it */
+    FIELD_INT_OR_STRING, /* port name or number, count or percentage */
+    FIELD_BYTES,         /* base64 text in YAML and JSON, msgpack bin inside */
+    FIELD_OBJECT,        /* sub = schema */
+    FIELD_ANY,           /* free-form (managedFields, raw extensions) */
+};
+enum field_shape { SHAPE_ONE, SHAPE_LIST, SHAPE_MAP }; /* LIST and MAP (string keys): of `type` */
+
+enum field_flags {
+    FIELD_REQUIRED = 1 << 0,
+    FIELD_READONLY = 1 << 1,  /* set by the system; dropped from user input on create (uid, generation, ...) */
+    FIELD_SET = 1 << 2,       /* list of scalars merged as a set (strategic merge "merge" without key) */
+    FIELD_RETAIN_KEYS = 1 << 3, /* strategic merge "retainKeys" (volumes, deployment strategy) */
+    FIELD_STATUS = 1 << 4,    /* written through the status part only */
+    FIELD_SECRET = 1 << 5,    /* never in logs, errors or events */
+};
+
+struct field {
+    const char *name;
+    enum field_type type;
+    enum field_shape shape;
+    const struct schema *sub;   /* FIELD_OBJECT */
+    const char *merge_key;      /* SHAPE_LIST of objects: the patchMergeKey, or NULL (atomic list) */
+    const char *merge_key2;     /* second part of a list map key, only for uniqueness (ports: protocol), or NULL */
+    unsigned flags;
+    const char *fallback;       /* default as text ("Always", "30", "true"), or NULL */
+    const char *one_of;         /* allowed strings, "A|B|C", or NULL */
+    const char *doc;            /* one or two sentences of our own for explain */
+};
+struct schema {
+    const char *name;           /* "PodSpec" */
+    const struct field *fields; /* in canonical order */
+    unsigned count;
+    const char *doc;
+};
+const struct field *schema_field(const struct schema *s, struct str name); /* NULL if unknown */
+
+/* ---- Kinds ---- */
+
+/* Numbers go into the log and the keys of the store: never reuse, never renumber. */
+enum kind_id {
+    KIND_NAMESPACE = 1,
+    KIND_NODE = 2,
+    KIND_POD = 3,
+    KIND_CONFIGMAP = 4,
+    KIND_SECRET = 5,
+    KIND_REPLICASET = 6,
+    KIND_DEPLOYMENT = 7,
+    KIND_EVENT = 8,
+    KIND_ID_MAX = 63,
+};
+
+/* Collects what is wrong, up to ERRLIST_MAX findings; the first ones are what the user sees. */
+#define ERRLIST_MAX 16
+struct errlist {
+    struct arena *arena;
+    unsigned count;
+    struct {
+        const char *field, *message;
+        unsigned line, column;
+    } items[ERRLIST_MAX];
+};
+void errlist_add(struct errlist *l, const struct value *where, const char *field, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+/* Turn the findings into one ERR_INVALID error: `Pod "web" is invalid: spec.containers[0].image: Required value ...`.
+ * Returns 0 and leaves err alone if there are none. */
+int errlist_to_error(const struct errlist *l, const char *what, const char *file, struct error *err);
+
+struct object;
+struct column {
+    const char *title;   /* "NAME", "READY" */
+    bool wide;           /* only with -o wide */
+    /* Cell text into out; now_ms is wall time for ages. NULL = the generic NAME or AGE column by title. */
+    void (*cell)(struct buf *out, const struct object *o, int64_t now_ms);
+};
+
+struct kind {
+    enum kind_id id;
+    const char *name;        /* "Deployment" */
+    const char *api_version; /* "apps/v1" */
+    const char *plural, *singular;
+    const char *short_names; /* "deploy", comma separated, or "" */
+    bool namespaced;
+    bool has_status;         /* status is a part of its own: update ignores it, update of the status ignores the rest */
+    bool has_scale;          /* spec.replicas */
+    bool has_generation;     /* metadata.generation counts changes of spec */
+    const struct schema *schema;
+    const struct column *columns;
+    unsigned columns_count;
+    /* Rules beyond the table. `old` is NULL on create. May be NULL. Called after schema checks and defaulting. */
+    void (*validate)(const struct value *obj, const struct value *old, struct errlist *l);
+    /* Defaults beyond the table (labels of a Deployment's selector from the template for old spellings, resources' requests from
+     * limits, ...). May be NULL. Called after the table's defaults. */
+    void (*fill)(struct arena *a, struct value *obj);
+};
+
+const struct kind *kind_by_id(unsigned id);                 /* NULL if unknown */
+const struct kind *kind_by_name(struct str name);           /* "Pod", exact */
+/* What a person types: kind, plural, singular or short name, any case ("deploy", "Pods", "deployments.apps"). NULL if none. */
+const struct kind *kind_by_any_name(struct str name);
+const struct kind *kind_nearest(struct str name);           /* for "did you mean"; NULL if nothing is near */
+unsigned kinds_count(void);
+const struct kind *kinds_at(unsigned i);                    /* in kind_id order */
+
+/* ---- The way in: from a document to a checked one ---- */
+
+enum kind_check_flags {
+    KIND_CHECK_LENIENT = 1 << 0, /* drop unknown fields instead of refusing (--validate=false) */
+    KIND_CHECK_UPDATE = 1 << 1,  /* `old` is given: immutable fields are compared */
+};
+/* The kind a document names by apiVersion and kind, converting spellings people have in old manifests in place
+ * (extensions/v1beta1, apps/v1beta1, apps/v1beta2 -> apps/v1, with a selector from the template's labels).
+ * NULL with ERR_INVALID naming the nearest kind, or apiVersion, if unknown. */
+const struct kind *kind_of_document(struct arena *a, struct value *doc, struct error *err);
+/* Types and unknown fields (with line, column and nearest known name), normal forms (quantity numbers to text, base64 to BIN,
+ * integral floats to ints), nulls removed. Then table defaults, fill(), metadata rules (DNS names, label and annotation
+ * syntax and size), validate(). The document is changed in place. Returns 0, or ERR_INVALID. */
+int kind_check(const struct kind *k, struct arena *a, struct value *doc, const struct value *old, unsigned flags,
+               struct error *err);
+/* Only the first step, no defaults: for manifests on the client side, and patches. */
+int kind_check_fields(const struct kind *k, struct arena *a, struct value *doc, unsigned flags, struct error *err);
+
+/* Canonical bytes: keys in schema order, null and absent fields left out, maps with free keys sorted by key.
+ * The document must have passed kind_check_fields. metadata.resourceVersion is never part of the bytes. */
+void kind_encode(const struct kind *k, const struct value *doc, struct buf *out);
+
+/* ---- Helpers that share the tables ---- */
+/* `rctl explain pods.spec.containers`: text for people. ERR_NOT_FOUND names the nearest field. */
+int kind_explain(struct buf *out, struct str path, bool recursive, struct error *err);
+bool name_is_dns_label(struct str s);      /* RFC 1123 label, at most 63 */
+bool name_is_dns_subdomain(struct str s);  /* at most 253 */
+bool name_is_label_key(struct str s);      /* [prefix/]name */
+bool name_is_label_value(struct str s);    /* at most 63 */
+/* Edit distance with an upper bound of 3, for "did you mean": smaller is nearer; 4 = far. */
+unsigned name_distance(struct str a, struct str b);
+
+#endif

@@ -1,0 +1,87 @@
+/* TLS streams on libuv: listen, connect, send with back-pressure, close. TLS 1.3 only, mutual where the peer has a certificate,
+ * ALPN tells guests apart. OpenSSL works on memory BIOs; libuv owns the sockets.
+ *
+ * Laws (libuv's): a callback never runs inside the call that registered it; after net_conn_close the close callback comes
+ * exactly once, later, and is the last one; memory is freed after it. Loop thread only.
+ * Limits: handshake NET_HANDSHAKE_MS, then the connection is cut; connections per listener; net_conn_pending() tells what is
+ * queued and the owner must stop above its own limit (rpc does); TCP_NODELAY, keepalive and TCP_USER_TIMEOUT are set. */
+#ifndef PROTO_NET_H
+#define PROTO_NET_H
+
+#include <uv.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "proto/pki.h"
+
+#define NET_HANDSHAKE_MS 10000
+#define NET_ADDR_MAX 300 /* "host:port" or "[v6]:port" */
+#define ALPN_RAFT "reeve-raft/1"
+#define ALPN_RPC "reeve-rpc/1"
+#define ALPN_HTTP "http/1.1"
+
+/* Certificates and keys of this process; shared by all its connections; reference-counted so that they can be replaced while
+ * connections live (renewal: new connections take the new one). */
+struct net_tls;
+/* cert/key NULL: client without identity (joining). ca NULL with pin_fingerprint: the server's chain must contain a CA
+ * certificate with that fingerprint (32 hex digits). ERR_INVALID names what is wrong (expired: says so with the date). */
+int net_tls_new(const char *ca_pem, const char *cert_pem, const char *key_pem, const char *pin_fingerprint,
+                struct net_tls **out, struct error *err);
+struct net_tls *net_tls_ref(struct net_tls *t);
+void net_tls_unref(struct net_tls *t);
+
+struct net_conn;
+struct net_conn_events {
+    /* Handshake done (server side: before this nothing else is called). */
+    void (*on_open)(struct net_conn *c, void *data);
+    /* Bytes arrived; borrowed for the call. */
+    void (*on_data)(struct net_conn *c, const uint8_t *p, size_t n, void *data);
+    /* net_conn_pending() has fallen below NET_LOW_WATER after having been above. May be NULL. */
+    void (*on_drain)(struct net_conn *c, void *data);
+    /* The connection is over by the peer, by an error, or by net_conn_close. why: NULL if closed by us. Last callback. */
+    void (*on_close)(struct net_conn *c, const struct error *why, void *data);
+};
+#define NET_LOW_WATER (256u << 10)
+
+/* addr "host:port"; names are resolved asynchronously. Server certificates are checked against the CA, not against the host name (the
+ * cluster's own CA signs members only), and must be of role master unless accept_any_role. Returns at once. */
+struct net_conn *net_connect(uv_loop_t *loop, struct net_tls *tls, const char *addr, const char *alpn,
+                             int64_t timeout_ms, const struct net_conn_events *events, void *data);
+/* Copies the bytes. No error: failures come through on_close. Ignored when closing. */
+void net_conn_send(struct net_conn *c, const void *p, size_t n);
+size_t net_conn_pending(const struct net_conn *c); /* bytes accepted and not yet given to the kernel */
+void net_conn_pause(struct net_conn *c, bool paused); /* stop or go on reading */
+void net_conn_close(struct net_conn *c);
+void net_conn_set_events(struct net_conn *c, const struct net_conn_events *events, void *data);
+const struct pki_identity *net_conn_peer(const struct net_conn *c); /* role NONE without certificate */
+const char *net_conn_alpn(const struct net_conn *c);
+const char *net_conn_peer_addr(const struct net_conn *c);
+
+struct net_listener;
+struct net_listener_config {
+    uv_loop_t *loop;
+    struct net_tls *tls;          /* borrowed; replace with net_listener_set_tls */
+    const char *addr;             /* "host:port"; ignored if fd >= 0 */
+    int fd;                       /* an already listening socket (socket activation), or -1 */
+    const char *const *alpns;     /* NULL-terminated, in order of preference */
+    unsigned conns_max;           /* further ones are closed at once and counted */
+    const struct log *log;
+    /* A connection with a finished handshake. Set its events here, or net_conn_close it. The peer may be without certificate
+     * (role NONE): the server asks for one but does not insist, since joiners have none. */
+    void (*on_conn)(struct net_conn *c, void *data);
+    void *data;
+};
+struct net_stats {
+    uint64_t accepted, refused_limit, handshake_failed, bytes_in, bytes_out;
+    unsigned open;
+};
+/* ERR_BUSY etc. with the address and what holds it ("bind 127.0.0.1:7400: address already in use; ..."). */
+int net_listen(const struct net_listener_config *config, struct net_listener **out, struct error *err);
+void net_listener_set_tls(struct net_listener *l, struct net_tls *tls);
+int net_listener_port(const struct net_listener *l);
+const struct net_stats *net_listener_stats(const struct net_listener *l);
+/* Stops accepting; connections live on. on_closed from the loop, then the listener is gone. */
+void net_listener_close(struct net_listener *l, void (*on_closed)(void *data), void *data);
+
+#endif

@@ -1,0 +1,21 @@
+/* Kubernetes quantities: "100m", "1.5", "128Mi", "2G", "1e3". Exact integer arithmetic, no floating point. */
+#ifndef PROTO_QUANTITY_H
+#define PROTO_QUANTITY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/str.h"
+
+#define QUANTITY_SIZE 32
+bool quantity_valid(struct str s);
+/* In thousandths (cpu) or whole units (bytes), rounded up as Kubernetes does; false if malformed or above 2^62. Negative allowed. */
+bool quantity_milli(struct str s, int64_t *milli);
+bool quantity_units(struct str s, int64_t *units);
+/* Text in the shortest canonical form: "100m", "1500m", "128Mi". */
+void quantity_format_milli(int64_t milli, char out[QUANTITY_SIZE]);
+void quantity_format_bytes(int64_t bytes, char out[QUANTITY_SIZE]);
+/* -1, 0, 1; malformed counts as 0. */
+int quantity_cmp(struct str a, struct str b);
+
+#endif
