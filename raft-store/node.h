@@ -1,0 +1,117 @@
+/* The raft shell around the store: libraft's node, proposals, reads, leadership, snapshots. Free of libuv: it is driven through a `struct raft_io`
+ * (raft_uv with our transport in the daemon, simulated in tests) and by node_turn() at the end of each turn of the owner's loop.
+ *
+ * Rules it keeps (FACTS of libraft 0.22.1): raft_apply one entry at a time; entries padded to 8; all of a turn in one entry of at most
+ * NODE_ENTRY_MAX, at most NODE_INFLIGHT_MAX entries in flight; statuses LEADERSHIPLOST, SHUTDOWN, CANCELED are answered as
+ * ERR_UNKNOWN_OUTCOME; snapshots asynchronous, triggered by bytes and entries, staggered by member; pre-vote on; no answer
+ * because of "state is leader" alone; versions below 0.22.1 refused at start. */
+#ifndef RAFT_STORE_NODE_H
+#define RAFT_STORE_NODE_H
+
+#include <raft.h>
+
+#include "raft-store/store.h"
+
+#define NODE_ENTRY_MAX (256u << 10) /* a batch is closed early at this size (one transaction may be larger) */
+#define NODE_INFLIGHT_MAX 4u
+#define NODE_QUEUE_MAX 65536u       /* submitted and unanswered transactions; above: ERR_LIMIT */
+
+struct node;
+struct node_events {
+    void *data;
+    /* This master began to lead (tip is open, barrier passed) or ceased to. */
+    void (*on_leading)(void *data, bool leading, uint64_t term);
+    /* A transaction was put on the tip (leader): feed controllers and scheduler. Changes are borrowed for the call. */
+    void (*on_tip)(void *data, const struct change *changes, unsigned count);
+    /* committed moved on (every master); watches may go on. restored: by a snapshot, all watchers must check their revision. */
+    void (*on_committed)(void *data, uint64_t revision, bool restored);
+    /* Leader's id and address as known here changed (0, "" = unknown). */
+    void (*on_leader_known)(void *data, uint64_t leader_id, const char *leader_address);
+    /* Cannot go on (disk error, divergence, corrupt entry): the owner must stop the process. */
+    void (*on_fatal)(void *data, const struct error *err);
+};
+/* How the node asks other masters whether its term is still theirs. The owner sends `term` to voter `id` and calls
+ * node_term_confirmed(n, round, id, their_term) with the answer; no answer is no confirmation. */
+struct node_peers {
+    void *data;
+    void (*ask_term)(void *data, uint64_t id, uint64_t round, uint64_t term);
+};
+struct node_config {
+    uint64_t id;
+    const char *address;
+    struct raft_io *io;          /* ours to use, not to free */
+    const struct env *env;
+    const struct log *log;
+    struct store_config store;
+    struct node_events events;
+    struct node_peers peers;
+    unsigned election_timeout_ms, heartbeat_ms; /* 0 = 1000, 100 in the daemon; tests choose */
+    unsigned snapshot_entries;   /* 0 = 8192 */
+    size_t snapshot_bytes;       /* 0 = 256 MiB of log since the last snapshot */
+    /* Run `work` on a worker thread and then `done` on the owner's thread; NULL = at once, synchronously (simulator). */
+    void (*run_async)(void *data, void (*work)(void *arg), void (*done)(void *arg), void *arg);
+    void *run_async_data;
+};
+
+int node_new(const struct node_config *config, struct node **out, struct error *err);
+/* First start of a new cluster: this member alone as voter. ERR_EXISTS if the disk holds state. */
+int node_bootstrap(struct node *n, struct error *err);
+int node_start(struct node *n, struct error *err);
+void node_close(struct node *n, void (*closed)(void *data), void *data); /* then node_free */
+void node_free(struct node *n);
+
+struct store *node_store(struct node *n);
+bool node_leading(const struct node *n);         /* tip open: writes may be submitted */
+uint64_t node_term(const struct node *n);
+uint64_t node_leader(const struct node *n, const char **address); /* 0 if unknown */
+
+/* Answers of writes. error NULL: committed, result valid. Otherwise refused (the refusal has been confirmed as DESIGN 3.5 has it), or
+ * ERR_UNKNOWN_OUTCOME, or ERR_NOT_LEADER (nothing happened). Exactly once, never from inside node_submit. */
+typedef void node_write_cb(const struct txn_result *result, const struct error *error, void *data);
+/* Evaluate now on the tip and answer when it is durable. The txn is borrowed for the call. Also reports the evaluation at once through the return value
+ * (0 or the refusal's code), for callers inside this process such as controllers that need no durable answer: cb may be NULL. */
+int node_submit(struct node *n, const struct txn *t, node_write_cb *cb, void *data, struct error *err);
+/* A refusal found by the caller itself while reading the tip (validation against stored state, not found): answered by cb when what the tip
+ * said is committed, or the term is confirmed. */
+void node_refuse(struct node *n, const struct error *refusal, node_write_cb *cb, void *data);
+
+/* Linearizable reads. cb with error NULL: committed is at least as new as anything acknowledged before the call; read store_committed() inside
+ * the callback. Leader: confirms its term with a majority (one round for all that wait). Follower: ERR_NOT_LEADER; the owner
+ * asks the leader's node_read_index and then node_wait_applied. */
+typedef void node_read_cb(const struct error *error, void *data);
+void node_read(struct node *n, node_read_cb *cb, void *data);
+/* For another master: the confirmed commit index. */
+typedef void node_index_cb(uint64_t index, const struct error *error, void *data);
+void node_read_index(struct node *n, node_index_cb *cb, void *data);
+/* Called when `index` has been applied here; ERR_TIMEOUT after timeout_ms. */
+void node_wait_applied(struct node *n, uint64_t index, int64_t timeout_ms, node_read_cb *cb, void *data);
+void node_term_confirmed(struct node *n, uint64_t round, uint64_t from_id, uint64_t their_term);
+/* The answer this master gives to such a question: its current term. */
+uint64_t node_current_term(const struct node *n);
+
+/* Membership. Answers by callback; one change at a time (ERR_BUSY). add: as spare, then standby until caught up, then voter, by itself. */
+struct node_member {
+    uint64_t id;
+    char address[300];
+    int role; /* RAFT_VOTER, RAFT_STANDBY, RAFT_SPARE */
+};
+unsigned node_members(const struct node *n, struct node_member *out, unsigned max);
+void node_member_add(struct node *n, uint64_t id, const char *address, node_read_cb *cb, void *data);
+void node_member_promote(struct node *n, uint64_t id, node_read_cb *cb, void *data); /* standby or spare -> voter */
+void node_member_remove(struct node *n, uint64_t id, node_read_cb *cb, void *data);
+void node_transfer(struct node *n, uint64_t to_id, node_read_cb *cb, void *data);
+
+/* End of a turn of the owner's loop: closes the batch, proposes, answers what is due, follows leadership, starts snapshots.
+ * Returns true if it did anything (the owner may loop until false). Cheap when there is nothing. */
+bool node_turn(struct node *n);
+/* When node_turn must be called at the latest for timeouts (env now_ms), or INT64_MAX. */
+int64_t node_next_deadline(const struct node *n);
+
+struct node_stats {
+    uint64_t entries, transactions, bytes, snapshots, restores, refused, unknown, reads, read_rounds;
+    uint64_t commit_index, last_index, applied_index;
+    unsigned inflight, queued;
+};
+void node_stats(const struct node *n, struct node_stats *out);
+
+#endif
