@@ -1,0 +1,96 @@
+/* Controllers: pure functions from a view of the state to a transaction, and the runtime that feeds them. See DESIGN section 5.
+ *
+ * A controller is a row of a table (controllers/registry.c). reconcile is level-triggered: the key only says where to look; it must
+ * reach the right state from any state, and produce an empty transaction when there is nothing to do. It reads no clock, does no I/O, holds
+ * no globals; iteration is ordered; random suffixes come from in->rng. */
+#ifndef CONTROLLERS_CONTROLLER_H
+#define CONTROLLERS_CONTROLLER_H
+
+#include "base/env.h"
+#include "base/log.h"
+#include "raft-store/txn.h"
+#include "raft-store/view.h"
+
+
+struct change; /* raft-store/store.h: (old, new) */
+
+/* What is known but not in the log. */
+struct controller_soft {
+    void *data;
+    /* Milliseconds since this leader last heard of the node; since it began to lead if never. */
+    int64_t (*heartbeat_age_ms)(void *data, struct str node);
+    int64_t node_grace_ms;         /* NotReady after this (40 s by default) */
+};
+struct controller_key {
+    const struct kind *kind; /* what the key names; may be an object that is gone */
+    struct str ns, name;
+};
+struct reconcile_in {
+    const struct view *view;   /* the tip */
+    struct controller_key key;
+    int64_t wall_ms;
+    struct rng *rng;
+    const struct controller_soft *soft;
+};
+struct reconcile_out {
+    struct txn *txn;           /* empty at the start */
+    int64_t requeue_after_ms;  /* 0 = none */
+    struct arena *arena;       /* scratch, lives until the transaction was evaluated */
+    char note[256];            /* one line for traces: what was decided and why */
+};
+struct controller;
+/* Maps a changed object (old and/or new, NULL = absent) to keys. */
+typedef void controller_emit(void *data, const struct kind *k, struct str ns, struct str name);
+struct controller_watch {
+    enum kind_id kind;
+    void (*map)(const struct view *tip, const struct object *old, const struct object *new, controller_emit *emit,
+                void *data);
+};
+struct controller {
+    const char *name;                       /* "deployment" */
+    const struct controller_watch *watches; /* ended by kind 0 */
+    /* 0, or a negative code with *err filled: retried with backoff. */
+    int (*reconcile)(const struct reconcile_in *in, struct reconcile_out *out, struct error *err);
+    /* Emits every key at the start of a leadership; NULL = all objects of the first watch's kind through its map. */
+    void (*resync)(const struct view *tip, controller_emit *emit, void *data);
+};
+const struct controller *const *controllers_all(unsigned *count);
+const struct controller *controller_by_name(const char *name);
+
+/* ---- Runtime: one per leading master, owned by its loop ---- */
+struct controllers;
+struct controllers_config {
+    const struct env *env;
+    const struct log *log;
+    uint64_t seed;
+    struct controller_soft soft;
+    /* Evaluate on the tip at once (node_submit with no callback). */
+    int (*submit)(void *data, const struct txn *t, struct error *err);
+    const struct view *(*tip)(void *data);
+    void *data;
+};
+struct controllers *controllers_new(const struct controllers_config *config);
+void controllers_free(struct controllers *c);
+void controllers_resync(struct controllers *c); /* leadership began */
+void controllers_observe(struct controllers *c, const struct change *changes, unsigned count);
+/* Work for at most budget_ms (env clock; at least one key). True if keys are left. */
+bool controllers_run(struct controllers *c, int64_t budget_ms);
+int64_t controllers_next_deadline(const struct controllers *c); /* env now_ms of the next delayed key; INT64_MAX if none */
+struct controllers_stats {
+    uint64_t reconciles, errors, transactions;
+    unsigned queued, delayed;
+};
+void controllers_stats(const struct controllers *c, struct controllers_stats *out);
+
+/* ---- For controllers: common pieces (controllers/util.c) ---- */
+/* Five-character-or-longer hash of a pod template as a label value (safe alphabet), stable for ever; collision count mixed in. */
+void template_hash(struct arena *a, const struct value *pod_template, int64_t collision_count, char out[16]);
+/* An Event about an object, added to the transaction; same (object, reason, message, source) counts up instead. */
+void controller_event(struct reconcile_out *out, const struct reconcile_in *in, const struct object *about,
+                      const char *type, const char *reason, const char *component, const char *fmt, ...)
+    __attribute__((format(printf, 7, 8)));
+/* Set a condition in a list by type; lastTransitionTime changes only with status. True if anything changed. */
+bool condition_set(struct arena *a, struct value *status, const char *type, const char *condition_status,
+                   const char *reason, const char *message, int64_t wall_ms, bool with_update_time);
+
+#endif

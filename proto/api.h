@@ -1,0 +1,67 @@
+/* The API: methods of masters and agents over msgpack-RPC, with their shapes. The words here are the contract between master/, agent/ and client/.
+ *
+ * Params is always one map. Objects travel as documents with metadata.resourceVersion as text (object_write_wire). Optional members are
+ * marked ?. Every failure is an error map (proto/rpc.h) whose reason is one of err_reason(). Unknown members of params are refused.
+ *
+ * ---- Any master, for clients (and agents within their rights) ----
+ * hello          {version, ?name}                       -> {version, cluster, id, leader, leaderAddress, role}
+ * get            {kind, ?namespace, name, ?stale}       -> {object, revision}
+ * list           {kind, ?namespace, ?labelSelector, ?fieldSelector, ?limit, ?continue, ?stale}
+ *                                                       -> {items, revision, ?continue, ?remaining}
+ * watch          {kind, ?namespace, ?labelSelector, ?fieldSelector, ?revision}  -> stream; without revision: first all that match as ADDED,
+ *                then BOOKMARK. Payload, one per transaction: {revision, events: [{type: ADDED|MODIFIED|DELETED|BOOKMARK, object}]}
+ *                Ends with Expired if the revision is too old: list again.
+ * create         {object, ?id, ?dryRun, ?validate}      -> {object, revision}        validate: "strict" (default), "ignore"
+ * update         {object, ?part, ?id, ?dryRun, ?validate} -> {object, revision}      part: "" , "status", "scale"; resourceVersion in the object
+ *                = precondition
+ * patch          {kind, ?namespace, name, type, patch, ?part, ?id, ?dryRun, ?revision} -> {object, revision, unchanged}
+ *                type: "strategic", "merge", "json"
+ * apply          {objects: [..], ?id, ?dryRun, ?validate} -> {results: [{object, result: created|configured|unchanged}], revision}
+ *                three-way, all or nothing
+ * delete         {kind, ?namespace, name, ?gracePeriodSeconds, ?propagationPolicy, ?uid, ?revision, ?id, ?dryRun}
+ *                                                       -> {object, revision, gone: bool}
+ * deletecollection {kind, ?namespace, ?labelSelector, ...as delete} -> {count, revision}
+ * txn            {ops: [{op: create|update|delete|check, ?object, ?kind, ?namespace, ?name, ?part, ?revision, ?uid}], ?id} -> {revision, results: [{object}]}
+ * logs           {namespace, name, ?container, ?follow, ?previous, ?tailLines, ?sinceSeconds, ?timestamps, ?limitBytes}
+ *                                                       -> stream; payload: bin
+ * exec           {namespace, name, ?container, command: [..], stdin, stdout, stderr, tty, ?rows, ?columns}
+ *                -> stream; to the node: {stdin: bin} | {eof: true} | {rows, columns};
+ *                from the node: {stdout: bin} | {stderr: bin} | {exit: code}, then end
+ * portforward    {namespace, name, port}                -> stream; payload: bin both ways; {eof: true} = half close. One stream a connection
+ * imageload      {node, ?name}                          -> stream; to the node: bin chunks, then end; from the node: {loaded: [refs]} then end
+ * images         {node}                                 -> {images: [{name, digest, sizeBytes}]}
+ * cluster        {}                                     -> {cluster, id, leader, term, appliedIndex, commitIndex, revision, canLose,
+ *                   members: [{id, address, role, leader, reachable, appliedIndex}], nodes: [{name, ready, heartbeatAgeMs}], stats: {..}}
+ * token          {role: master|node, ?ttlSeconds}       -> {token, address, expires}      admins only
+ *
+ * ---- Joining, without a certificate, with a token ----
+ * join           {token, role: node|master, name, csr, ?sans, ?address}
+ *                                                       -> {certificate, ca, cluster, masters: [addresses], ?id, ?caKey, ?sealKey}
+ *
+ * ---- Agents to the leader (others answer NotLeader with leaderAddress in the error's field) ----
+ * node.register  {node: object (Node)}                  -> {object, heartbeatMs}
+ * node.heartbeat {name}  (a notification; soft state)
+ * node.pods      {name} -> stream (watch of pods with spec.nodeName = name, as `watch`)
+ * node.refs      {name, ?revision} -> stream: ConfigMaps and Secrets that pods of the node name, as `watch` (DELETED when no longer named or gone)
+ * node.routes    {name} -> stream: {routes: [{name, podCIDR, internalIP}]} whole list at every change
+ * node.status    {name, pods: [{namespace, name, uid, status}], ?node: status of the Node, ?gone: [{namespace, name, uid}]}
+ *                -> {revision, results: [nil | error]}     gone: finished deletions (grace 0)
+ * node.events    {name, events: [Event objects]}        -> {}      (aggregated by the master: same object, reason, message count up)
+ *
+ * ---- Masters to an agent, over the session that the agent opened ----
+ * pod.logs, pod.exec, pod.portforward, image.load, image.list: as above, without `node`.
+ *
+ * ---- Between masters (ALPN reeve-raft/1) ----
+ * raft, raft.term: raft-store/transport.h.  forward {method, params, identity: {role, name}} -> the method's result; also read.index {} -> {index}
+ */
+#ifndef PROTO_API_H
+#define PROTO_API_H
+
+#define API_PORT_DEFAULT 7400
+#define API_LIST_LIMIT_DEFAULT 500
+#define API_LIST_BYTES_MAX (4u << 20) /* a page ends here even below its limit */
+#define API_HEARTBEAT_MS_DEFAULT 10000
+#define API_NODE_GRACE_MS_DEFAULT 40000
+#define REEVE_VERSION "0.1.0"
+
+#endif

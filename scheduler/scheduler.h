@@ -1,0 +1,44 @@
+/* The scheduler: which node for which pod. Pure: a view, its own caches built from changes, a time and a seed in; bindings and reasons out. See
+ * DESIGN section 6. Source: Kubernetes scheduler framework plugin names and semantics.
+ *
+ * Pods that are alike but for name and uid form one class (hash of all that filters and scores read). Filters and scores are computed once per
+ * class and node and then updated only for nodes whose generation changed, so the cost per pod does not grow with the number of nodes.
+ * Invariants: 1. a node's requested resources = sum over pods bound to it on the tip. 2. a pod is in exactly one of: bound, active queue,
+ * parked (unschedulable, under its class). 3. no binding exceeds allocatable (guarantee G7); the same feasibility function serves binding,
+ * explain and plan. */
+#ifndef SCHEDULER_SCHEDULER_H
+#define SCHEDULER_SCHEDULER_H
+
+#include "base/env.h"
+#include "base/log.h"
+#include "raft-store/store.h"
+#include "raft-store/txn.h"
+#include "raft-store/view.h"
+
+struct scheduler;
+struct scheduler_config {
+    const struct env *env;
+    const struct log *log;
+    uint64_t seed;
+};
+struct scheduler *scheduler_new(const struct scheduler_config *config);
+void scheduler_free(struct scheduler *s);
+/* Build queue and caches from a view (leadership began). */
+void scheduler_resync(struct scheduler *s, const struct view *tip);
+/* The tip changed (also by our own bindings, which come back this way). */
+void scheduler_observe(struct scheduler *s, const struct change *changes, unsigned count);
+/* Decide for at most pods_max queued pods: bindings (spec.nodeName set, condition PodScheduled True, event Scheduled) and reasons (condition PodScheduled
+ * False/Unschedulable, event FailedScheduling "0/3 nodes are available: 1 Insufficient cpu, ...") into t, which the caller submits; then the
+ * caller reports success with scheduler_observe or, if the submit failed, calls scheduler_failed to queue them again.
+ * True if pods are left in the active queue. */
+bool scheduler_run(struct scheduler *s, const struct view *tip, int64_t wall_ms, unsigned pods_max, struct txn *t);
+void scheduler_failed(struct scheduler *s, const struct txn *t);
+/* Why a pod can't be placed: text like the event's, or "" if it fits somewhere. */
+void scheduler_explain(struct scheduler *s, const struct view *tip, const struct object *pod, struct buf *out);
+struct scheduler_stats {
+    uint64_t bound, unschedulable, evaluations;
+    unsigned active, parked, nodes, classes;
+};
+void scheduler_stats(const struct scheduler *s, struct scheduler_stats *out);
+
+#endif
