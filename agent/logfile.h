@@ -1,0 +1,73 @@
+/* Container logs in the CRI format: reading (tail, since, follow, limit), and rotation.
+ *
+ * A line: `2026-01-02T03:04:05.678901234Z stdout F text`; tag P means that the line goes on in the next record. A log is a chain of files: PATH.N
+ * ... PATH.1, PATH (newest). Source: Kubernetes' CRI logging format (kubelet logs package). Loop thread only. */
+#ifndef AGENT_LOGFILE_H
+#define AGENT_LOGFILE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+
+#define LOGFILE_LINE_MAX  (16u << 10) /* conmon cuts records at this size */
+#define LOGFILE_CHUNK_MAX (64u << 10) /* given to on_data at once */
+
+/* ---- Pure ---- */
+
+struct logfile_line {
+    struct str stamp; /* RFC 3339 with nanoseconds */
+    int64_t wall_ms;
+    int fd;          /* 1 stdout, 2 stderr */
+    bool partial;    /* tag P: no line end after the text */
+    struct str text; /* without the final newline */
+};
+/* One record without its newline. false if malformed (a torn line after a crash): callers skip it. */
+bool logfile_parse(struct str record, struct logfile_line *out);
+
+/* ---- Where ---- */
+
+#define LOGFILE_PATH_MAX 512
+/* ROOT/NAMESPACE_POD_UID/CONTAINER/ATTEMPT.log, as kubelet lays them out. */
+void logfile_path(char out[LOGFILE_PATH_MAX], const char *root, const char *ns, const char *pod, const char *uid,
+                  const char *container, unsigned attempt);
+/* The pod's directory with all its logs; for removal after the pod is gone. Blocking, short. */
+int logfile_remove_pod(const char *root, const char *ns, const char *pod, const char *uid, struct error *err);
+/* Remove logs of a container's attempts older than keep_from (kubelet keeps the last one or two). */
+void logfile_remove_old(const char *root, const char *ns, const char *pod, const char *uid, const char *container,
+                        unsigned keep_from);
+
+/* ---- Reading ---- */
+
+struct logfile_options {
+    int64_t tail_lines;    /* -1 = all */
+    int64_t since_wall_ms; /* 0 = all */
+    int64_t limit_bytes;   /* 0 = none; of the output */
+    bool follow;
+    bool timestamps;
+};
+struct logfile_reader;
+struct logfile_events {
+    /* Output text, as `logs` prints it; borrowed. */
+    void (*on_data)(struct logfile_reader *r, const uint8_t *p, size_t n, void *data);
+    /* Last callback; r is freed after it. error NULL = regular end: end of the file without follow, limit, or logfile_finish. */
+    void (*on_end)(struct logfile_reader *r, const struct error *error, void *data);
+};
+/* Never NULL; ERR_NOT_FOUND comes through on_end. */
+struct logfile_reader *logfile_read(uv_loop_t *loop, const char *path, const struct logfile_options *o,
+                                    const struct logfile_events *events, void *data);
+void logfile_pause(struct logfile_reader *r, bool pause); /* no on_data while paused */
+/* The container has exited: read what is there to the end, then on_end (for followers). */
+void logfile_finish(struct logfile_reader *r);
+/* The receiver went away: no callback any more, freed by us. */
+void logfile_cancel(struct logfile_reader *r);
+
+/* ---- Rotation ---- */
+
+/* If PATH is larger than max_bytes: PATH.i -> PATH.i+1 (at most max_files in all, the oldest is deleted), PATH -> PATH.1. Returns true if it was
+ * renamed: the writer must then be told to reopen. Blocking, short. The runtime does this by itself every RUNTIME log check. */
+bool logfile_rotate(const char *path, uint64_t max_bytes, unsigned max_files);
+
+#endif
