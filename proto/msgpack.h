@@ -35,6 +35,7 @@ void mp_write_key_bool(struct buf *b, const char *key, bool v);
 struct mp {
     const uint8_t *p, *end; /* p == end: nothing there */
 };
+/* MP_INT: every integer that fits int64_t; MP_UINT: only those above INT64_MAX. MP_BAD: ext, reserved or cut short. */
 enum mp_type { MP_NONE, MP_NIL, MP_BOOL, MP_INT, MP_UINT, MP_FLOAT, MP_STR, MP_BIN, MP_ARRAY, MP_MAP, MP_BAD };
 static inline struct mp mp_of(const void *p, size_t n)
 {

@@ -13,6 +13,8 @@
 
 #define TEXT_SIZE_MAX (16u << 20)
 #define TEXT_NODES_MAX 1000000u
+/* Bytes of strings that aliases may expand to, on top of the text itself. */
+#define TEXT_ALIAS_BYTES_MAX (16u << 20)
 
 /* All documents of a stream, in order (empty documents are left out). docs is arena memory. `file` is named in errors
  * ("pod.yaml:7:3: ..."), may be NULL. ERR_INVALID with line, column and what was expected; ERR_TOO_LARGE. */

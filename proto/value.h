@@ -14,6 +14,8 @@
 #include "base/str.h"
 
 #define VALUE_DEPTH_MAX 64
+/* Members of one map, as far as readers let a stranger choose: lookups are linear, so this bounds what they cost. */
+#define VALUE_MEMBERS_MAX 16384u
 
 enum value_type { VALUE_NULL, VALUE_BOOL, VALUE_INT, VALUE_FLOAT, VALUE_STR, VALUE_BIN, VALUE_LIST, VALUE_MAP };
 
@@ -60,6 +62,10 @@ struct value *value_get(const struct value *map, const char *key);
 struct value *value_get_str_key(const struct value *map, struct str key);
 void value_set(struct arena *a, struct value *map, const char *key, struct value *v);
 void value_set_str_key(struct arena *a, struct value *map, struct str key, struct value *v);
+/* Append without looking for the key: for readers, which find duplicates in one go afterwards. Returns the new member. */
+struct value_member *value_push(struct arena *a, struct value *map, struct str key, struct value *v);
+/* The first pair of members with equal keys (first < second); false if all keys are unique. O(n log n). */
+bool value_find_duplicate(const struct value *map, unsigned *first, unsigned *second);
 bool value_remove(struct value *map, const char *key);
 bool value_remove_str_key(struct value *map, struct str key);
 /* The map below key, made if absent (or if it is null). */
