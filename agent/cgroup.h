@@ -7,12 +7,13 @@
 #ifndef AGENT_CGROUP_H
 #define AGENT_CGROUP_H
 
+#include "base/err.h"
+#include "base/log.h"
+#include "base/mem.h" /* before uv.h: MIN and MAX */
+
 #include <stdbool.h>
 #include <stdint.h>
 #include <uv.h>
-
-#include "base/err.h"
-#include "base/log.h"
 
 #define CGROUP_PATH_MAX 512
 

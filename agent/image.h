@@ -12,13 +12,14 @@
 #ifndef AGENT_IMAGE_H
 #define AGENT_IMAGE_H
 
+#include "base/err.h"
+#include "base/log.h"
+#include "base/mem.h" /* before uv.h: MIN and MAX */
+#include "base/str.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 #include <uv.h>
-
-#include "base/err.h"
-#include "base/log.h"
-#include "base/str.h"
 
 #define IMAGE_ARCHIVE_MAX  (8ull << 30)  /* one loaded archive, as sent */
 #define IMAGE_UNPACKED_MAX (32ull << 30) /* one layer, unpacked */

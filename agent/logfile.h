@@ -5,12 +5,13 @@
 #ifndef AGENT_LOGFILE_H
 #define AGENT_LOGFILE_H
 
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/mem.h" /* before uv.h: MIN and MAX */
+
 #include <stdbool.h>
 #include <stdint.h>
 #include <uv.h>
-
-#include "base/buf.h"
-#include "base/err.h"
 
 #define LOGFILE_LINE_MAX  (16u << 10) /* conmon cuts records at this size */
 #define LOGFILE_CHUNK_MAX (64u << 10) /* given to on_data at once */

@@ -6,12 +6,13 @@
 #ifndef AGENT_NETWORK_H
 #define AGENT_NETWORK_H
 
+#include "base/err.h"
+#include "base/log.h"
+#include "base/mem.h" /* before uv.h: MIN and MAX */
+
 #include <stdbool.h>
 #include <stdint.h>
 #include <uv.h>
-
-#include "base/err.h"
-#include "base/log.h"
 
 #define NETWORK_PLUGIN_MS  20000
 #define NETWORK_CONNECT_MS 5000

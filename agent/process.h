@@ -7,12 +7,13 @@
 #ifndef AGENT_PROCESS_H
 #define AGENT_PROCESS_H
 
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/mem.h" /* before uv.h: MIN and MAX */
+
 #include <stdbool.h>
 #include <stdint.h>
 #include <uv.h>
-
-#include "base/buf.h"
-#include "base/err.h"
 
 #define PROCESS_OUTPUT_MAX (64u << 10) /* captured per stream if output_max is 0; what is beyond is read and dropped */
 #define PROCESS_DRAIN_MS   500

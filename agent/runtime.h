@@ -13,15 +13,16 @@
 #ifndef AGENT_RUNTIME_H
 #define AGENT_RUNTIME_H
 
-#include <stdbool.h>
-#include <stdint.h>
-#include <uv.h>
-
 #include "agent/image.h"
 #include "agent/sandbox.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "base/mem.h" /* before uv.h: MIN and MAX */
 #include "base/str.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
 
 #define RUNTIME_ID_MAX          160
 #define RUNTIME_MESSAGE_MAX     4096u       /* termination message */

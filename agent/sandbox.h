@@ -9,11 +9,12 @@
 #ifndef AGENT_SANDBOX_H
 #define AGENT_SANDBOX_H
 
-#include <stdbool.h>
-#include <uv.h>
-
 #include "base/err.h"
 #include "base/log.h"
+#include "base/mem.h" /* before uv.h: MIN and MAX */
+
+#include <stdbool.h>
+#include <uv.h>
 
 #define SANDBOX_PATH_MAX 512
 #define SANDBOX_SHM_MAX  (64u << 20)

@@ -8,13 +8,14 @@
 #ifndef AGENT_VOLUME_H
 #define AGENT_VOLUME_H
 
+#include "base/err.h"
+#include "base/log.h"
+#include "base/mem.h" /* before uv.h: MIN and MAX */
+#include "base/str.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 #include <uv.h>
-
-#include "base/err.h"
-#include "base/log.h"
-#include "base/str.h"
 
 #define VOLUME_PATH_MAX     1024
 #define VOLUME_FILES_MAX    4096u

@@ -1,0 +1,175 @@
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "agent/process.h"
+#include "base/mem.h"
+
+struct seen {
+    unsigned calls;
+    struct process_result r;
+    char *out, *err, *message;
+};
+
+static void on_exit_seen(struct process *p, const struct process_result *r, void *data)
+{
+    struct seen *s = data;
+    (void)p;
+    s->calls++;
+    s->r = *r;
+    s->out = xstrndup(r->out.n == 0 ? "" : r->out.p, r->out.n);
+    s->err = xstrndup(r->err.n == 0 ? "" : r->err.p, r->err.n);
+    s->message = xstrdup(r->message);
+}
+
+static void seen_free(struct seen *s)
+{
+    free(s->out);
+    free(s->err);
+    free(s->message);
+}
+
+static void run_spec(const struct process_spec *spec, struct seen *s)
+{
+    uv_loop_t loop;
+    assert_int_equal(uv_loop_init(&loop), 0);
+    *s = (struct seen){0};
+    process_run(&loop, spec, on_exit_seen, s);
+    assert_int_equal(s->calls, 0); /* never inside the call */
+    uv_run(&loop, UV_RUN_DEFAULT);
+    assert_int_equal(s->calls, 1);
+    assert_int_equal(uv_loop_close(&loop), 0);
+}
+
+static void run_shell(const char *script, struct seen *s, struct process_spec spec)
+{
+    const char *argv[] = {"sh", "-c", script, NULL};
+    spec.argv = argv;
+    run_spec(&spec, s);
+}
+
+static void output_and_exit_code_are_reported(void **state)
+{
+    (void)state;
+    struct seen s;
+    run_shell("echo out; echo err >&2; exit 3", &s, (struct process_spec){0});
+    assert_string_equal(s.out, "out\n");
+    assert_string_equal(s.err, "err\n");
+    assert_int_equal(s.r.exit_code, 3);
+    assert_int_equal(s.r.error, 0);
+    struct error e = {0};
+    seen_free(&s);
+    run_shell("echo first >&2; echo 'no such device' >&2; exit 1", &s, (struct process_spec){0});
+    s.r.err = str_of(s.err);
+    assert_int_equal(process_result_error(&s.r, "mount", &e), ERR_SYSTEM);
+    assert_string_equal(e.message, "mount: no such device");
+    seen_free(&s);
+}
+
+static void input_and_environment_reach_the_child(void **state)
+{
+    (void)state;
+    struct seen s;
+    const char *env[] = {"PATH=/usr/bin:/bin", "COLOUR=blue", NULL};
+    run_shell("cat; echo $COLOUR; pwd", &s, (struct process_spec){.input = STR("hello "), .env = env, .cwd = "/usr"});
+    assert_string_equal(s.out, "hello blue\n/usr\n");
+    seen_free(&s);
+}
+
+static void a_missing_program_is_an_error_with_its_name(void **state)
+{
+    (void)state;
+    struct seen s;
+    const char *argv[] = {"/no/such/program", NULL};
+    run_spec(&(struct process_spec){.argv = argv}, &s);
+    assert_int_equal(s.r.error, ERR_NOT_FOUND);
+    assert_non_null(strstr(s.message, "/no/such/program"));
+    seen_free(&s);
+}
+
+static void output_beyond_the_limit_is_dropped(void **state)
+{
+    (void)state;
+    struct seen s;
+    run_shell("head -c 100000 /dev/zero | tr '\\0' x", &s, (struct process_spec){.output_max = 1000});
+    assert_int_equal(strlen(s.out), 1000);
+    assert_true(s.r.truncated);
+    assert_int_equal(s.r.exit_code, 0);
+    seen_free(&s);
+}
+
+static void the_timeout_kills_the_whole_group(void **state)
+{
+    (void)state;
+    struct seen s;
+    uint64_t before = uv_hrtime();
+    run_shell("sleep 60 & sleep 60", &s, (struct process_spec){.timeout_ms = 50});
+    assert_true(s.r.timed_out);
+    assert_int_equal(s.r.signal, SIGKILL);
+    assert_int_equal(s.r.exit_code, 137);
+    assert_true(uv_hrtime() - before < 5000000000u);
+    seen_free(&s);
+}
+
+static void a_grandchild_that_keeps_the_pipe_does_not_hold_us(void **state)
+{
+    (void)state;
+    struct seen s;
+    uint64_t before = uv_hrtime();
+    run_shell("setsid sleep 3 & echo $!", &s, (struct process_spec){0});
+    assert_int_equal(s.r.exit_code, 0);
+    assert_true(uv_hrtime() - before < 2500000000u);
+    kill(-atoi(s.out), SIGKILL);
+    seen_free(&s);
+}
+
+static void a_cancelled_process_says_nothing(void **state)
+{
+    (void)state;
+    uv_loop_t loop;
+    uv_loop_init(&loop);
+    struct seen s = {0};
+    const char *argv[] = {"sleep", "60", NULL};
+    struct process *p = process_run(&loop, &(struct process_spec){.argv = argv}, on_exit_seen, &s);
+    process_cancel(p);
+    uv_run(&loop, UV_RUN_DEFAULT);
+    assert_int_equal(s.calls, 0);
+    assert_int_equal(uv_loop_close(&loop), 0);
+}
+
+static void an_extra_descriptor_is_number_three(void **state)
+{
+    (void)state;
+    struct seen s;
+    int fds[2];
+    assert_int_equal(pipe(fds), 0);
+    run_shell("echo three >&3", &s, (struct process_spec){.extra_fd = fds[1]});
+    char text[16] = "";
+    assert_int_equal(read(fds[0], text, sizeof text - 1), 6);
+    assert_string_equal(text, "three\n");
+    close(fds[0]);
+    close(fds[1]);
+    seen_free(&s);
+}
+
+int main(void)
+{
+    signal(SIGPIPE, SIG_IGN);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(output_and_exit_code_are_reported),
+        cmocka_unit_test(input_and_environment_reach_the_child),
+        cmocka_unit_test(a_missing_program_is_an_error_with_its_name),
+        cmocka_unit_test(output_beyond_the_limit_is_dropped),
+        cmocka_unit_test(the_timeout_kills_the_whole_group),
+        cmocka_unit_test(a_grandchild_that_keeps_the_pipe_does_not_hold_us),
+        cmocka_unit_test(a_cancelled_process_says_nothing),
+        cmocka_unit_test(an_extra_descriptor_is_number_three),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
