@@ -103,7 +103,7 @@ void arena_close(struct arena *a)
 
 void *arena_alloc(struct arena *a, size_t size_bytes)
 {
-    size_t need = (size_bytes + 15) & ~(size_t)15;
+    size_t need = size_bytes == 0 ? 16 : (size_bytes + 15) & ~(size_t)15;
     assert(need >= size_bytes);
     if (a->blocks == NULL || a->blocks->size_bytes - a->used_bytes < need) {
         size_t size = a->blocks == NULL ? 1024 : MIN(a->blocks->size_bytes * 2, (size_t)65536);
