@@ -42,6 +42,7 @@ LIBS_agent := agent $(LIBS_proto)
 LIBS_client := client $(LIBS_proto)
 libs_of = $(foreach m,$(LIBS_$(1)),$(call lib,$(m)))
 
+.SECONDARY:
 .PHONY: all
 all: $(BUILD)/reeve-master $(BUILD)/reeve-agent $(BUILD)/rctl
 

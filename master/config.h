@@ -1,0 +1,44 @@
+/* A master's data directory and what is in it.
+ *
+ *   master.yaml        id, name, cluster, listen, advertise, agentAddress, join (addresses), timings
+ *   ca.crt ca.key      the cluster's CA; every master holds the key, since any of them may sign a joiner
+ *   master.crt .key    this master's identity (O=reeve:masters, CN=id)
+ *   seal.key           32 bytes, hex: what belongs to Secrets is encrypted with it on disk
+ *   raft/              log, snapshots, term and vote (libraft's files)
+ *   admin.config       client configuration of the first administrator (init only)
+ */
+#ifndef MASTER_CONFIG_H
+#define MASTER_CONFIG_H
+
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/log.h"
+#include "proto/net.h"
+
+#define MASTER_JOIN_ADDRESSES_MAX 16
+struct master_config {
+    char dir[512];
+    uint64_t id;
+    char name[128];
+    char cluster[64];
+    char listen[NET_ADDR_MAX];
+    char advertise[NET_ADDR_MAX];     /* where other masters and clients reach us */
+    char agent_address[NET_ADDR_MAX]; /* where agents reach us */
+    char join_addresses[MASTER_JOIN_ADDRESSES_MAX][NET_ADDR_MAX]; /* to be added to the cluster by one of these */
+    unsigned join_count;
+    unsigned election_timeout_ms, heartbeat_ms;
+    int64_t node_grace_ms;
+    int64_t agent_heartbeat_ms;
+    unsigned snapshot_entries;
+    int64_t snapshot_mbytes;
+    bool bootstrap; /* first start of a new cluster */
+    enum log_level log_level;
+};
+
+int master_config_load(const char *dir, struct master_config *out, struct error *err);
+int master_config_save(const struct master_config *c, struct error *err);
+/* Path of a file in the data directory. */
+void master_config_path(const struct master_config *c, const char *file, char *out, size_t size);
+
+#endif

@@ -1,0 +1,195 @@
+#include "master/core.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "proto/api.h"
+
+struct core {
+    struct core_config config;
+    struct node *node;
+    /* While leading: */
+    struct controllers *controllers;
+    struct scheduler *scheduler;
+    struct strmap heard; /* node name -> struct heard */
+    int64_t leading_since_ms;
+    uint64_t leaderships;
+};
+
+struct heard {
+    int64_t at_ms;
+};
+
+static void forget_heard(struct core *c)
+{
+    size_t cursor = 0;
+    const struct strmap_entry *e;
+    while ((e = strmap_next(&c->heard, &cursor)) != NULL) {
+        free(e->value);
+    }
+    strmap_close(&c->heard);
+}
+
+struct core *core_new(const struct core_config *config)
+{
+    assert(config->env != NULL);
+    struct core *c = xcalloc(1, sizeof *c);
+    c->config = *config;
+    if (c->config.node_grace_ms == 0) {
+        c->config.node_grace_ms = API_NODE_GRACE_MS_DEFAULT;
+    }
+    strmap_init(&c->heard);
+    return c;
+}
+
+void core_free(struct core *c)
+{
+    if (c == NULL) {
+        return;
+    }
+    controllers_free(c->controllers);
+    scheduler_free(c->scheduler);
+    forget_heard(c);
+    free(c);
+}
+
+void core_set_node(struct core *c, struct node *n)
+{
+    assert(c->node == NULL);
+    c->node = n;
+}
+
+static int submit(void *data, const struct txn *t, struct error *err)
+{
+    struct core *c = data;
+    return node_submit(c->node, t, NULL, NULL, err);
+}
+
+static const struct view *tip(void *data)
+{
+    struct core *c = data;
+    return store_tip(node_store(c->node));
+}
+
+static int64_t heartbeat_age_ms(void *data, struct str node)
+{
+    return core_heartbeat_age_ms(data, node);
+}
+
+void core_on_leading(struct core *c, bool leading, uint64_t term)
+{
+    assert(c->node != NULL);
+    controllers_free(c->controllers);
+    scheduler_free(c->scheduler);
+    c->controllers = NULL;
+    c->scheduler = NULL;
+    forget_heard(c);
+    if (!leading) {
+        return;
+    }
+    c->leading_since_ms = env_now_ms(c->config.env);
+    uint64_t seed = c->config.seed ^ (term * 0x9e3779b97f4a7c15u) ^ ++c->leaderships;
+    c->controllers = controllers_new(&(struct controllers_config){
+        .env = c->config.env,
+        .log = c->config.log,
+        .seed = seed,
+        .soft = {.data = c, .heartbeat_age_ms = heartbeat_age_ms, .node_grace_ms = c->config.node_grace_ms},
+        .submit = submit,
+        .tip = tip,
+        .data = c,
+    });
+    c->scheduler =
+        scheduler_new(&(struct scheduler_config){.env = c->config.env, .log = c->config.log, .seed = seed});
+    controllers_resync(c->controllers);
+    scheduler_resync(c->scheduler, tip(c));
+}
+
+void core_on_tip(struct core *c, const struct change *changes, unsigned count)
+{
+    if (c->controllers == NULL) {
+        return; /* the barrier's own bookkeeping, before on_leading */
+    }
+    controllers_observe(c->controllers, changes, count);
+    scheduler_observe(c->scheduler, changes, count);
+}
+
+void core_heartbeat(struct core *c, struct str node_name)
+{
+    struct heard *h = strmap_get(&c->heard, node_name);
+    if (h == NULL) {
+        h = xcalloc(1, sizeof *h);
+        strmap_set(&c->heard, node_name, h);
+    }
+    h->at_ms = env_now_ms(c->config.env);
+}
+
+int64_t core_heartbeat_age_ms(struct core *c, struct str node_name)
+{
+    if (c->controllers == NULL) {
+        return -1;
+    }
+    const struct heard *h = strmap_get(&c->heard, node_name);
+    int64_t age = env_now_ms(c->config.env) - (h == NULL ? c->leading_since_ms : h->at_ms);
+    return age < 0 ? 0 : age;
+}
+
+static bool schedule(struct core *c)
+{
+    struct txn t;
+    txn_init(&t, "scheduler");
+    bool more = scheduler_run(c->scheduler, tip(c), env_wall_ms(c->config.env), CORE_SCHEDULE_PODS, &t);
+    if (t.count > 0) {
+        struct error err = {0};
+        if (node_submit(c->node, &t, NULL, NULL, &err) != 0) {
+            log_warn(c->config.log, "core", "bindings refused, pods queued again: %s", err.message);
+            if (c->scheduler != NULL) {
+                scheduler_failed(c->scheduler, &t);
+            }
+            more = false; /* not at once: the next change or deadline tries again */
+        }
+    }
+    txn_close(&t);
+    return more;
+}
+
+bool core_turn(struct core *c)
+{
+    bool more = false;
+    if (c->controllers != NULL && store_tip(node_store(c->node)) != NULL) {
+        struct node_stats stats;
+        node_stats(c->node, &stats);
+        if (stats.queued < CORE_BACKLOG_MAX) {
+            more = controllers_run(c->controllers, CORE_BUDGET_MS);
+            /* A transaction that was refused for want of leadership ends it: look again. */
+            if (c->scheduler != NULL && store_tip(node_store(c->node)) != NULL) {
+                more |= schedule(c);
+            }
+        }
+    }
+    bool moved = node_turn(c->node);
+    return more || moved;
+}
+
+int64_t core_next_deadline(const struct core *c)
+{
+    int64_t at = node_next_deadline(c->node);
+    if (c->controllers != NULL) {
+        at = MIN(at, controllers_next_deadline(c->controllers));
+    }
+    return at;
+}
+
+struct scheduler *core_scheduler(struct core *c)
+{
+    return c->scheduler;
+}
+
+void core_stats(const struct core *c, struct controllers_stats *controllers, struct scheduler_stats *scheduler)
+{
+    memset(controllers, 0, sizeof *controllers);
+    memset(scheduler, 0, sizeof *scheduler);
+    if (c->controllers != NULL) {
+        controllers_stats(c->controllers, controllers);
+        scheduler_stats(c->scheduler, scheduler);
+    }
+}

@@ -1,0 +1,234 @@
+/* Inside reeve-master: the daemon's state and the interfaces between its files. Nobody outside master/ includes this.
+ *
+ * One libuv loop owns everything. Requests come in on rpc sessions (clients and agents: ALPN reeve-rpc/1, masters: reeve-raft/1), are
+ * checked against the method table (methods.c), and are answered at commit. Any master serves reads, after the leader has confirmed an
+ * index; writes go to the leader. Soft state (heartbeats, agents' sessions) is the leader's alone and is lost with leadership. */
+#ifndef MASTER_MASTER_H
+#define MASTER_MASTER_H
+
+#include <uv.h>
+
+#include "base/list.h"
+#include "base/strmap.h"
+#include "master/config.h"
+#include "master/core.h"
+#include "proto/api.h"
+#include "proto/net.h"
+#include "proto/rpc.h"
+#include "raft-store/node.h"
+#include "raft-store/transport.h"
+#include "raft-store/uv_io.h"
+
+#define MASTER_CONNS_MAX 20000u
+#define MASTER_WATCHES_MAX 50000u
+#define MASTER_WATCHES_PER_SESSION_MAX 1000u
+#define MASTER_FORWARD_TIMEOUT_MS 30000
+#define MASTER_READ_TIMEOUT_MS 10000
+
+struct watch_table;
+struct list_pages;
+struct sched_explain;
+
+struct master_stats {
+    uint64_t requests, refused, forwarded, watch_events, heartbeats, joins, bad_params;
+};
+
+struct master {
+    struct master_config config;
+    const struct env *env;
+    struct log log;
+    uv_loop_t loop;
+    uv_check_t check;
+    uv_prepare_t prepare;
+    uv_idle_t idle; /* runs while deciders have work left */
+    uv_timer_t deadline;
+    uv_signal_t sigterm, sigint;
+    struct net_tls *tls;
+    struct net_listener *listeners[4];
+    unsigned listeners_count;
+    struct rpc_stats rpc_stats;
+    struct list sessions;   /* struct session.link */
+    struct strmap agents;   /* node name -> struct session: leader only */
+    struct uv_io *io;
+    struct transport *transport;
+    struct node *node;
+    struct core *core;
+    struct watch_table *watches;
+    struct list_pages *pages;
+    struct master_stats stats;
+    char *ca_pem, *ca_key_pem;
+    uint8_t seal_key[32];
+    int exit_code;
+    bool stopping;
+    bool announced; /* our addresses are in the cluster's list */
+};
+
+/* A client's or agent's connection. */
+struct session {
+    struct list link;
+    struct master *m;
+    struct rpc_session *rpc;
+    struct pki_identity who;
+    char node[PKI_NAME_MAX + 1]; /* agents: registered under this name on the leader */
+    unsigned watches;
+};
+
+/* ---- daemon.c ---- */
+/* Run until SIGTERM or a fatal error; returns the exit code. */
+int master_run(const struct master_config *config, struct error *err);
+void master_stop(struct master *m, int exit_code);
+/* Something changed outside of a callback of the loop's: make sure a turn follows. */
+void master_wake(struct master *m);
+
+/* ---- call.c: one request on its way ---- */
+struct call;
+typedef void call_fn(struct call *c);
+struct call {
+    struct master *m;
+    struct rpc_request *req; /* NULL once answered */
+    struct session *session; /* NULL: forwarded by another master, or the session is gone */
+    struct pki_identity who;
+    struct str method;
+    struct mp params;
+    struct arena arena;
+    const struct method *row;
+    call_fn *then; /* after call_read */
+};
+struct call *call_new(struct master *m, struct rpc_request *req, struct session *s, const struct pki_identity *who,
+                      struct str method, struct mp params);
+/* Answer and free. */
+void call_reply(struct call *c, const struct buf *result);
+void call_fail(struct call *c, const struct error *err);
+void call_failf(struct call *c, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* The request is taken over (stream accepted): frees the call, not the request. */
+struct rpc_request *call_take_request(struct call *c);
+/* Linearizable unless params.stale: runs `then` when committed may be read. */
+void call_read(struct call *c, call_fn *then);
+/* Parameters. Kind and namespace: namespace defaults to "default" for namespaced kinds (all = allow empty for all namespaces).
+ * False: the call has been failed. */
+bool call_kind(struct call *c, const struct kind **k, struct str *ns, bool all);
+bool call_str(struct call *c, const char *key, struct str *out, bool required);
+/* params.id (bin of 16) into the transaction; false: failed. */
+bool call_txn_id(struct call *c, struct txn *t);
+
+/* ---- methods.c ---- */
+enum method_flags {
+    METHOD_ANON = 1 << 0,   /* without certificate */
+    METHOD_NODE = 1 << 1,   /* agents too */
+    METHOD_WRITE = 1 << 2,  /* needs the leader: forwarded by the others */
+    METHOD_STREAM = 1 << 3, /* answered by a stream: relayed instead of forwarded */
+    METHOD_LEADER = 1 << 4, /* leader only, others answer NotLeader (agents follow the leader) */
+};
+struct method {
+    const char *name;
+    call_fn *fn;
+    unsigned flags;
+    const char *params; /* known members, space separated */
+};
+void master_dispatch(struct master *m, struct session *s, const struct pki_identity *who, struct rpc_request *req,
+                     struct str method, struct mp params);
+void master_on_peer_request(void *data, uint64_t peer_id, struct rpc_request *req, struct str method, struct mp params);
+/* NotLeader, with the leader's agent-facing address in the error's field. */
+void call_not_leader(struct call *c);
+
+/* ---- read.c, watch.c ---- */
+void method_get(struct call *c);
+void method_list(struct call *c);
+void method_watch(struct call *c);
+struct watch_table *watch_table_new(struct master *m);
+void watch_table_free(struct watch_table *t);
+void watch_table_advance(struct watch_table *t, bool restored); /* committed moved */
+unsigned watch_table_count(const struct watch_table *t);
+/* A watch with a fixed filter on the pods of a node (node.pods). */
+void watch_node_pods(struct call *c, struct str node);
+struct list_pages *list_pages_new(void);
+void list_pages_free(struct list_pages *p);
+
+/* ---- write.c, apply.c, delete.c, admission.c ---- */
+void method_create(struct call *c);
+void method_update(struct call *c);
+void method_patch(struct call *c);
+void method_apply(struct call *c);
+void method_delete(struct call *c);
+void method_deletecollection(struct call *c);
+void method_txn(struct call *c);
+/* Who answers what at commit: takes over the call. `objects` (refs given) are those to report. */
+enum write_shape { WRITE_OBJECT, WRITE_APPLY, WRITE_DELETE, WRITE_COUNT, WRITE_TXN };
+struct write {
+    struct call *call;
+    enum write_shape shape;
+    unsigned count, cap;
+    struct write_item {
+        struct object *object; /* may be NULL */
+        const char *result;    /* "created", ... */
+        const struct kind *kind;
+        struct str ns, name;
+    } *items;
+    bool gone;
+};
+struct write *write_new(struct call *c, enum write_shape shape);
+void write_add(struct write *w, const struct kind *k, struct str ns, struct str name, const char *result);
+/* Submit, remember the tip's objects of the items, answer at commit. */
+void write_submit(struct write *w, const struct txn *t);
+/* A refusal found on the tip; answered when what it saw is committed. Consumes. */
+void write_refuse(struct write *w, const struct error *err);
+void call_refuse(struct call *c, const struct error *err);
+void call_refuse_not_found(struct call *c, const struct kind *k, struct str name);
+
+/* A document of a user on its way in as a new object: kind, namespace, system fields, defaults, checks, namespace's state. `fresh_ns`: namespaces made by the
+ * same transaction (may be NULL). */
+struct admission {
+    struct arena *arena;
+    const struct view *tip;
+    const struct env *env;
+    bool lenient;
+    const struct txn *same_txn;
+};
+int admit_document_kind(const struct admission *ad, struct value *doc, const struct kind **k, struct str *ns,
+                        struct str *name, struct error *err);
+int admit_create(const struct admission *ad, const struct kind *k, struct value *doc, struct object **out,
+                 struct error *err);
+/* doc becomes the new version of old; status is kept for kinds with a status part. */
+int admit_update(const struct admission *ad, const struct kind *k, struct value *doc, const struct object *old,
+                 enum txn_part part, struct object **out, struct error *err);
+void kind_resource_name(const struct kind *k, char *out, size_t size); /* "deployments.apps" */
+
+/* ---- nodes.c, events.c: what agents ask ---- */
+void method_node_register(struct call *c);
+void method_node_pods(struct call *c);
+void method_node_refs(struct call *c);
+void method_node_routes(struct call *c);
+void method_node_status(struct call *c);
+void method_node_events(struct call *c);
+void nodes_on_heartbeat(struct session *s, struct mp params);
+void nodes_on_leading(struct master *m, bool leading); /* not leading: agents' sessions are closed */
+void nodes_on_session_closed(struct session *s);
+struct node_feeds;
+void node_feeds_advance(struct master *m, const struct history_txn *txn);
+void node_feeds_restored(struct master *m);
+
+/* ---- relay.c: logs, exec, port-forward, images ---- */
+void method_relay_to_node(struct call *c);
+void method_images(struct call *c);
+/* Two streams tied together: the one to be accepted on req, and one opened on `to`. */
+void relay_start(struct master *m, struct rpc_request *req, struct rpc_session *to, const char *method,
+                 struct str params);
+
+/* ---- join.c, members.c ---- */
+void method_join(struct call *c);
+void method_token(struct call *c);
+void method_hello(struct call *c);
+void method_cluster(struct call *c);
+void method_announce(struct call *c);
+void method_member_add(struct call *c);
+/* Namespaces and the cluster's own objects, at the start of a leadership. */
+void members_bootstrap(struct master *m);
+void members_announce(struct master *m);
+/* Client- or agent-facing address of a master as announced; "" if unknown. */
+struct str members_address(struct master *m, uint64_t id, bool agent_facing);
+/* A new token of a role, valid for ttl_s, put into the transaction as a Secret; text into out. */
+#define TOKEN_SIZE 80
+int token_make(struct master *m, struct txn *t, enum pki_role role, int64_t ttl_s, char out[TOKEN_SIZE],
+               struct error *err);
+
+#endif

@@ -1,0 +1,59 @@
+/* Messages between masters, over TLS sessions of proto/rpc (ALPN reeve-raft/1): Raft's own, questions for the term, and calls that a
+ * master forwards to another. Sessions are made to every member of the raft configuration, kept alive and reconnected with backoff; one that the
+ * peer opened to us is used too, whichever is open. The peer must have role master and a CN equal to the id it speaks for.
+ *
+ *   notification "raft"      [{from, data: bin}]          one encoded raft message (raft-store/raft_codec.h)
+ *   notification "raft.part" [{from, transfer, offset, size, hash, data}] a chunk of an InstallSnapshot
+ *   request      "raft.term" {round, term} -> {term}
+ * all other requests go to on_request.
+ *
+ * Limits: TRANSPORT_QUEUE_MAX bytes queued per peer, above it raft messages are dropped (Raft sends again); one InstallSnapshot per peer at a
+ * time. Loop thread only. */
+#ifndef RAFT_STORE_TRANSPORT_H
+#define RAFT_STORE_TRANSPORT_H
+
+#include <uv.h>
+
+#include "proto/net.h"
+#include "proto/rpc.h"
+#include "raft-store/node.h"
+
+#define TRANSPORT_QUEUE_MAX (32u << 20)
+#define TRANSPORT_CHUNK (256u << 10)
+#define TRANSPORT_CALL_MS 10000
+
+struct transport;
+struct transport_config {
+    uv_loop_t *loop;
+    struct net_tls *tls; /* a ref of its own is taken; transport_set_tls replaces it */
+    uint64_t id;
+    const char *address; /* copied */
+    const struct log *log;
+    /* A request of another master that is not the transport's own ("forward", "read.index", "announce"...). Must be answered. */
+    void (*on_request)(void *data, uint64_t peer_id, struct rpc_request *r, struct str method, struct mp params);
+    void *data;
+};
+struct transport *transport_new(const struct transport_config *config);
+/* Asynchronous: sessions are closed, then `closed`, then it is freed. */
+void transport_close(struct transport *t, void (*closed)(void *data), void *data);
+void transport_set_tls(struct transport *t, struct net_tls *tls);
+/* The node to deliver to (set once, before node_start). */
+void transport_set_node(struct transport *t, struct node *n);
+/* A connection that another master opened to our listener (ALPN reeve-raft/1): the transport takes it. */
+void transport_accept(struct transport *t, struct net_conn *c);
+/* A call to another master; exactly one callback. ERR_CLOSED at once (later, from the loop) without a session. */
+void transport_call(struct transport *t, uint64_t peer_id, const char *method, struct str params, int64_t timeout_ms,
+                    rpc_result_cb *cb, void *data);
+/* The open session to a peer, for streams; NULL if none. Borrowed. */
+struct rpc_session *transport_session(struct transport *t, uint64_t peer_id);
+/* Connected, and heard within the last three heartbeats or so. */
+bool transport_reachable(const struct transport *t, uint64_t peer_id);
+/* For node_config.peers.ask_term; data = the transport. */
+void transport_ask_term(void *data, uint64_t id, uint64_t round, uint64_t term);
+
+struct transport_stats {
+    uint64_t sent, received, dropped, bad, bytes_sent, bytes_received, snapshots_sent, snapshots_received;
+};
+const struct transport_stats *transport_stats(const struct transport *t);
+
+#endif

@@ -1,0 +1,26 @@
+/* The daemon's `struct raft_io`: disk by libraft's raft_uv (segments, snapshots, term and vote, on kernel AIO), network by our transport.
+ *
+ * Composition as tried (FACTS of libraft 0.22.1): after raft_uv_init, `start` and `send` are ours, all else is raft_uv's; raft_uv gets a transport that never
+ * connects. Segment size 16 MiB (64 MiB wraps a counter of prepared space), auto-recovery off, UV_THREADPOOL_SIZE raised by the
+ * daemon's main before the first use of the loop. */
+#ifndef RAFT_STORE_UV_IO_H
+#define RAFT_STORE_UV_IO_H
+
+#include <raft.h>
+#include <uv.h>
+
+#include "raft-store/transport.h"
+
+struct uv_io;
+/* dir must exist and be writable. ERR_* with what is wrong (read-only, full, damaged segment: names the file). The transport is borrowed. */
+int uv_io_new(uv_loop_t *loop, const char *dir, struct transport *transport, const struct log *log, struct uv_io **out,
+              struct error *err);
+struct raft_io *uv_io_raft(struct uv_io *io);
+/* After node_close's callback. */
+void uv_io_free(struct uv_io *io);
+/* Called by the transport: a decoded message for the local raft. Ownership of its buffers goes along (raft_malloc). */
+void uv_io_deliver(struct uv_io *io, struct raft_message *message);
+/* Used by the transport; see transport.c. */
+typedef void uv_io_send_done(void *data, int status);
+
+#endif
