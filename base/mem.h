@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/param.h> /* MIN, MAX */
 
 void *xmalloc(size_t size_bytes) __attribute__((malloc, returns_nonnull));
 void *xcalloc(size_t count, size_t size_bytes) __attribute__((malloc, returns_nonnull));
@@ -41,8 +42,6 @@ void cleanup_close_p(int *fd);
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 #define CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
-#define MIN(a, b) ((a) < (b) ? (a) : (b))
-#define MAX(a, b) ((a) > (b) ? (a) : (b))
 
 /* Arena: everything allocated from it lives until arena_close. Not thread-safe. */
 struct arena {
