@@ -1,0 +1,403 @@
+#include "agent/fsutil.h"
+
+#include <assert.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+
+void fs_path(char *out, size_t size, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    int n = vsnprintf(out, size, fmt, ap);
+    va_end(ap);
+    assert(n >= 0 && (size_t)n < size);
+}
+
+bool fs_exists(const char *path)
+{
+    struct stat st;
+    return lstat(path, &st) == 0;
+}
+
+static ssize_t read_some(int fd, void *p, size_t n)
+{
+    ssize_t got;
+    do {
+        got = read(fd, p, n);
+    } while (got < 0 && errno == EINTR);
+    return got;
+}
+
+static int write_all(int fd, const void *p, size_t n)
+{
+    const uint8_t *at = p;
+    while (n > 0) {
+        ssize_t put = write(fd, at, n);
+        if (put < 0 && errno == EINTR) {
+            continue;
+        }
+        if (put < 0) {
+            return -errno;
+        }
+        at += put;
+        n -= (size_t)put;
+    }
+    return 0;
+}
+
+int fs_read_file(const char *path, size_t max_bytes, struct buf *out, struct error *err)
+{
+    CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    if (fd < 0) {
+        return error_set_errno(err, errno, "cannot open %s", path);
+    }
+    size_t start = out->size;
+    for (;;) {
+        uint8_t *at = buf_reserve(out, 16384);
+        ssize_t n = read_some(fd, at, 16384);
+        if (n < 0) {
+            return error_set_errno(err, errno, "cannot read %s", path);
+        }
+        if (n == 0) {
+            return 0;
+        }
+        out->size += (size_t)n;
+        if (out->size - start > max_bytes) {
+            return error_set(err, ERR_TOO_LARGE, "%s is larger than %zu bytes", path, max_bytes);
+        }
+    }
+}
+
+bool fs_read_line(const char *path, char *out, size_t size)
+{
+    CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
+    assert(size > 0);
+    out[0] = '\0';
+    if (fd < 0) {
+        return false;
+    }
+    ssize_t n = read_some(fd, out, size - 1);
+    if (n < 0) {
+        return false;
+    }
+    out[n] = '\0';
+    out[strcspn(out, "\n")] = '\0';
+    return true;
+}
+
+int fs_sync_dir(const char *path)
+{
+    CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return fd < 0 || fsync(fd) != 0 ? -errno : 0;
+}
+
+int fs_write_file(const char *path, struct str content, mode_t mode, bool sync, struct error *err)
+{
+    CLEANUP_FREE char *tmp = xasprintf("%s.tmp.%d", path, (int)gettid());
+    CLEANUP_CLOSE int fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
+    if (fd < 0) {
+        return error_set_errno(err, errno, "cannot create %s", tmp);
+    }
+    int rc = write_all(fd, content.p, content.n);
+    if (rc == 0 && fchmod(fd, mode) != 0) {
+        rc = -errno;
+    }
+    if (rc == 0 && sync && fsync(fd) != 0) {
+        rc = -errno;
+    }
+    if (rc == 0 && rename(tmp, path) != 0) {
+        rc = -errno;
+    }
+    if (rc != 0) {
+        unlink(tmp);
+        return error_set_errno(err, -rc, "cannot write %s", path);
+    }
+    if (sync) {
+        const char *slash = strrchr(path, '/');
+        CLEANUP_FREE char *dir = slash == NULL ? xstrdup(".") : xstrndup(path, (size_t)(slash - path) + 1);
+        rc = fs_sync_dir(dir);
+        if (rc != 0) {
+            return error_set_errno(err, -rc, "cannot sync %s", dir);
+        }
+    }
+    return 0;
+}
+
+int fs_write_value(const char *path, const char *text, struct error *err)
+{
+    CLEANUP_CLOSE int fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return error_set_errno(err, errno, "cannot open %s", path);
+    }
+    ssize_t n;
+    do {
+        n = write(fd, text, strlen(text));
+    } while (n < 0 && errno == EINTR);
+    return n < 0 ? error_set_errno(err, errno, "cannot write \"%s\" to %s", text, path) : 0;
+}
+
+int fs_make_dirs(const char *path, mode_t mode, struct error *err)
+{
+    CLEANUP_FREE char *p = xstrdup(path);
+    for (char *s = p + 1;; s++) {
+        if (*s != '/' && *s != '\0') {
+            continue;
+        }
+        char end = *s;
+        *s = '\0';
+        if (mkdir(p, mode) != 0 && errno != EEXIST) {
+            return error_set_errno(err, errno, "cannot make the directory %s", p);
+        }
+        if (end == '\0') {
+            break;
+        }
+        *s = end;
+    }
+    struct stat st;
+    if (stat(path, &st) != 0 || !S_ISDIR(st.st_mode)) {
+        return error_set_errno(err, ENOTDIR, "cannot make the directory %s", path);
+    }
+    return 0;
+}
+
+int fs_make_parent(const char *path, mode_t mode, struct error *err)
+{
+    const char *slash = strrchr(path, '/');
+    if (slash == NULL || slash == path) {
+        return 0;
+    }
+    CLEANUP_FREE char *dir = xstrndup(path, (size_t)(slash - path));
+    return fs_make_dirs(dir, mode, err);
+}
+
+/* Empties the directory behind fd (consumed). */
+static int remove_children(int fd, dev_t dev, unsigned depth)
+{
+    int first = 0;
+    DIR *d = fdopendir(fd);
+    if (d == NULL) {
+        close(fd);
+        return -errno;
+    }
+    for (struct dirent *e; (e = readdir(d)) != NULL;) {
+        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0) {
+            continue;
+        }
+        if (unlinkat(dirfd(d), e->d_name, 0) == 0 || errno == ENOENT) {
+            continue;
+        }
+        int rc = -errno;
+        if (rc == -EISDIR || rc == -EPERM) {
+            struct stat st;
+            int sub = openat(dirfd(d), e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+            if (sub < 0) {
+                rc = -errno;
+            } else if (fstat(sub, &st) != 0 || st.st_dev != dev || depth == 0) {
+                rc = -EBUSY;
+                close(sub);
+            } else {
+                rc = remove_children(sub, dev, depth - 1);
+                if (rc == 0 && unlinkat(dirfd(d), e->d_name, AT_REMOVEDIR) != 0) {
+                    rc = -errno;
+                }
+            }
+        }
+        first = first != 0 ? first : rc;
+    }
+    closedir(d);
+    return first;
+}
+
+#define REMOVE_DEPTH_MAX 512
+
+int fs_remove_tree(const char *path, struct error *err)
+{
+    struct stat st;
+    if (unlink(path) == 0 || errno == ENOENT) {
+        return 0;
+    }
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &st) != 0) {
+        int e = errno;
+        if (fd >= 0) {
+            close(fd);
+        }
+        return error_set_errno(err, e, "cannot delete %s", path);
+    }
+    int rc = remove_children(fd, st.st_dev, REMOVE_DEPTH_MAX);
+    if (rc == 0 && rmdir(path) != 0) {
+        rc = -errno;
+    }
+    return rc == 0 ? 0 : error_set_errno(err, -rc, "cannot delete %s", path);
+}
+
+int fs_open_in_root(int root_fd, const char *path, int flags, mode_t mode)
+{
+    struct open_how how = {.flags = (uint64_t)(flags | O_CLOEXEC),
+                           .mode = (flags & O_CREAT) != 0 ? mode : 0,
+                           .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
+    for (unsigned tries = 0;; tries++) {
+        long fd = syscall(SYS_openat2, root_fd, path, &how, sizeof how);
+        /* EAGAIN: something was renamed meanwhile and the kernel could not be sure. */
+        if (fd >= 0 || (errno != EAGAIN && errno != EINTR) || tries == 16) {
+            return (int)fd;
+        }
+    }
+}
+
+int fs_make_dirs_in_root(int root_fd, const char *path, mode_t mode)
+{
+    int dir = fs_open_in_root(root_fd, path, O_PATH | O_DIRECTORY, 0);
+    if (dir >= 0 || errno != ENOENT) {
+        return dir;
+    }
+    /* Step by step: open what is there, make what is not. */
+    CLEANUP_FREE char *p = xstrdup(path);
+    for (char *s = p;; s++) {
+        if (*s != '/' && *s != '\0') {
+            continue;
+        }
+        char end = *s;
+        *s = '\0';
+        char *base = strrchr(p, '/');
+        base = base == NULL ? p : base + 1;
+        if (base[0] != '\0' && strcmp(base, ".") != 0 && strcmp(base, "..") != 0) {
+            char keep = 0;
+            if (base != p) {
+                keep = base[-1];
+                base[-1] = '\0';
+            }
+            CLEANUP_CLOSE int parent =
+                fs_open_in_root(root_fd, base == p || p[0] == '\0' ? "." : p, O_PATH | O_DIRECTORY, 0);
+            if (base != p) {
+                base[-1] = keep;
+            }
+            if (parent < 0 || (mkdirat(parent, base, mode) != 0 && errno != EEXIST)) {
+                return -1;
+            }
+        }
+        if (end == '\0') {
+            break;
+        }
+        *s = end;
+    }
+    return fs_open_in_root(root_fd, path, O_PATH | O_DIRECTORY, 0);
+}
+
+int fs_mount(const char *source, const char *target, const char *type, unsigned long flags, const char *options,
+             struct error *err)
+{
+    if (mount(source, target, type, flags, options) != 0) {
+        return error_set_errno(err, errno, "cannot mount %s on %s", type != NULL ? type : source, target);
+    }
+    return 0;
+}
+
+/* mountinfo writes space, tab, newline and backslash as \ooo. */
+static void unescape_octal(char *s)
+{
+    char *out = s;
+    while (*s != '\0') {
+        if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] >= '0' && s[2] <= '7' && s[3] >= '0' && s[3] <= '7') {
+            *out++ = (char)((s[1] - '0') * 64 + (s[2] - '0') * 8 + (s[3] - '0'));
+            s += 4;
+        } else {
+            *out++ = *s++;
+        }
+    }
+    *out = '\0';
+}
+
+/* Calls fn with each mount point, oldest first, until it returns false. */
+static int mounts_walk(bool (*fn)(const char *point, void *data), void *data)
+{
+    FILE *f = fopen("/proc/thread-self/mountinfo", "re");
+    if (f == NULL) {
+        return -errno;
+    }
+    char *line = NULL;
+    size_t cap = 0;
+    while (getline(&line, &cap, f) > 0) {
+        char *save = NULL;
+        char *field = strtok_r(line, " ", &save);
+        for (unsigned i = 0; field != NULL && i < 4; i++) {
+            field = strtok_r(NULL, " ", &save);
+        }
+        if (field != NULL) {
+            unescape_octal(field);
+            if (!fn(field, data)) {
+                break;
+            }
+        }
+    }
+    free(line);
+    fclose(f);
+    return 0;
+}
+
+struct below {
+    const char *path;
+    size_t n;
+    char **points;
+    size_t count;
+    bool exact;
+};
+
+static bool collect_below(const char *point, void *data)
+{
+    struct below *b = data;
+    if (strncmp(point, b->path, b->n) != 0 || (point[b->n] != '/' && point[b->n] != '\0')) {
+        return true;
+    }
+    b->exact |= point[b->n] == '\0';
+    b->points = xrealloc(b->points, (b->count + 1) * sizeof *b->points);
+    b->points[b->count++] = xstrdup(point);
+    return true;
+}
+
+int fs_unmount_below(const char *path, struct error *err)
+{
+    CLEANUP_FREE char *real = realpath(path, NULL);
+    if (real == NULL) {
+        return errno == ENOENT ? 0 : error_set_errno(err, errno, "cannot resolve %s", path);
+    }
+    struct below b = {.path = real, .n = strlen(real)};
+    int rc = mounts_walk(collect_below, &b);
+    int first = rc == 0 ? 0 : error_set_errno(err, -rc, "cannot read the mount table");
+    while (b.count > 0) {
+        char *point = b.points[--b.count];
+        if (umount2(point, MNT_DETACH | UMOUNT_NOFOLLOW) != 0 && errno != EINVAL && errno != ENOENT && first == 0) {
+            first = error_set_errno(err, errno, "cannot unmount %s", point);
+        }
+        free(point);
+    }
+    free(b.points);
+    return first;
+}
+
+bool fs_is_mount(const char *path)
+{
+    CLEANUP_FREE char *real = realpath(path, NULL);
+    if (real == NULL) {
+        return false;
+    }
+    struct below b = {.path = real, .n = strlen(real)};
+    mounts_walk(collect_below, &b);
+    for (size_t i = 0; i < b.count; i++) {
+        free(b.points[i]);
+    }
+    free(b.points);
+    return b.exact;
+}
