@@ -11,9 +11,17 @@
 #include "base/err.h"
 #include "proto/value.h"
 
+/* Reading in place: a cursor over bytes that are borrowed. */
+struct mp {
+    const uint8_t *p, *end; /* p == end: nothing there */
+};
+
 /* Documents. Decode: exactly one document must fill the bytes; strings are copied into the arena. */
 void msgpack_write_value(struct buf *out, const struct value *v);
 int msgpack_read_value(struct arena *a, const void *p, size_t n, struct value **out, struct error *err);
+/* Bytes that have passed mp_valid, from a source of our own (store, canonical bodies): never fails. Limits on members are not
+ * applied, of double keys both are kept (value_get answers the first), integers above INT64_MAX become floats. */
+struct value *msgpack_read_checked(struct arena *a, struct mp m);
 
 /* Items, for writing messages by hand. */
 void mp_write_nil(struct buf *b);
@@ -31,12 +39,10 @@ void mp_write_key_str(struct buf *b, const char *key, struct str s);
 void mp_write_key_int(struct buf *b, const char *key, int64_t v);
 void mp_write_key_bool(struct buf *b, const char *key, bool v);
 
-/* Reading in place: a cursor over bytes that are borrowed. */
-struct mp {
-    const uint8_t *p, *end; /* p == end: nothing there */
-};
 /* MP_INT: every integer that fits int64_t; MP_UINT: only those above INT64_MAX. MP_BAD: ext, reserved or cut short. */
 enum mp_type { MP_NONE, MP_NIL, MP_BOOL, MP_INT, MP_UINT, MP_FLOAT, MP_STR, MP_BIN, MP_ARRAY, MP_MAP, MP_BAD };
+
+/* Cursors. */
 static inline struct mp mp_of(const void *p, size_t n)
 {
     return (struct mp){(const uint8_t *)p, (const uint8_t *)p + n};
@@ -45,6 +51,8 @@ enum mp_type mp_type(struct mp m);
 /* Check that exactly one well-formed document (strings as keys, no ext, limited depth) fills the bytes. The getters below may
  * be used on unchecked bytes too (they never read outside), but then answer "none" where damage begins. */
 bool mp_valid(struct mp m);
+/* Is every head of this valid document in its shortest form, as mp_write_* write it? (The order of keys is not looked at.) */
+bool mp_shortest(struct mp m);
 /* Read a head and advance; false (cursor unchanged) if the item is of another type or cut short. */
 bool mp_read_array(struct mp *m, uint32_t *count);
 bool mp_read_map(struct mp *m, uint32_t *count);

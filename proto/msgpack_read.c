@@ -246,6 +246,47 @@ bool mp_valid(struct mp m)
     }
 }
 
+static size_t shortest_head(const struct head *h)
+{
+    uint64_t n = h->count;
+    switch (h->type) {
+    case MP_INT:
+        n = h->integer < 0 ? (uint64_t)(-(h->integer + 1)) : (uint64_t)h->integer;
+        if (h->integer >= -32 && h->integer < 128) {
+            return 1;
+        }
+        /* A negative number needs one bit more. */
+        if (h->integer < 0) {
+            return n < 0x80 ? 2 : n < 0x8000 ? 3 : n < 0x80000000 ? 5 : 9;
+        }
+        return n < 0x100 ? 2 : n < 0x10000 ? 3 : n < 0x100000000 ? 5 : 9;
+    case MP_UINT:
+    case MP_FLOAT:
+        return 9;
+    case MP_STR:
+        return n < 32 ? 1 : n < 0x100 ? 2 : n < 0x10000 ? 3 : 5;
+    case MP_BIN:
+        return n < 0x100 ? 2 : n < 0x10000 ? 3 : 5;
+    case MP_ARRAY:
+    case MP_MAP:
+        return n < 16 ? 1 : n < 0x10000 ? 3 : 5;
+    default:
+        return 1;
+    }
+}
+
+bool mp_shortest(struct mp m)
+{
+    while (m.p < m.end) {
+        struct head h;
+        if (!read_head(m, &h) || (size_t)(h.payload - m.p) != shortest_head(&h)) {
+            return false;
+        }
+        m.p = after_head(&h);
+    }
+    return true;
+}
+
 static bool read_typed(struct mp *m, enum mp_type type, struct head *h)
 {
     if (!read_head(*m, h) || h->type != type) {
@@ -438,90 +479,115 @@ bool mp_next(struct mp_iter *it)
 
 /* ---- Documents ---- */
 
-static int read_value(struct arena *a, struct mp *m, struct value **out, struct error *err);
+/* strict: what a stranger sent. Otherwise nothing is refused. */
+struct reader {
+    struct arena *arena;
+    struct mp m;
+    bool strict;
+    struct error *err;
+};
 
-static int read_map_value(struct arena *a, struct mp *m, uint32_t count, struct value **out, struct error *err)
+static int read_value(struct reader *r, struct value **out);
+
+static int read_map_value(struct reader *r, uint32_t count, struct value **out)
 {
-    if (count > VALUE_MEMBERS_MAX) {
-        return error_set(err, ERR_TOO_LARGE, "a map of %u members; at most %u are allowed", count, VALUE_MEMBERS_MAX);
+    if (r->strict && count > VALUE_MEMBERS_MAX) {
+        return error_set(r->err, ERR_TOO_LARGE, "a map of %u members; at most %u are allowed", count,
+                         VALUE_MEMBERS_MAX);
     }
-    struct value *map = value_map(a);
+    struct value *map = value_map(r->arena);
     for (uint32_t i = 0; i < count; i++) {
-        struct str key;
+        struct str key = STR_NONE;
         struct value *v;
-        if (!mp_read_str(m, &key)) {
-            return error_set(err, ERR_PROTOCOL, "a map key in msgpack is no string");
-        }
-        int rc = read_value(a, m, &v, err);
+        bool is_str = mp_read_str(&r->m, &key);
+        assert(is_str);
+        int rc = read_value(r, &v);
         if (rc != 0) {
             return rc;
         }
-        value_push(a, map, key, v);
+        value_push(r->arena, map, key, v);
     }
     unsigned first, second;
-    if (value_find_duplicate(map, &first, &second)) {
-        return error_set(err, ERR_PROTOCOL, "key \"%.*s\" is there twice in one map",
+    if (r->strict && value_find_duplicate(map, &first, &second)) {
+        return error_set(r->err, ERR_PROTOCOL, "key \"%.*s\" is there twice in one map",
                          STR_ARG(map->map.members[first].key));
     }
     *out = map;
     return 0;
 }
 
-/* The bytes have passed mp_valid, so the depth is bounded and every head can be read. */
-static int read_value(struct arena *a, struct mp *m, struct value **out, struct error *err)
+static int read_list_value(struct reader *r, uint32_t count, struct value **out)
+{
+    struct value *list = value_list(r->arena);
+    for (uint32_t i = 0; i < count; i++) {
+        struct value *v;
+        int rc = read_value(r, &v);
+        if (rc != 0) {
+            return rc;
+        }
+        value_append(r->arena, list, v);
+    }
+    *out = list;
+    return 0;
+}
+
+/* The bytes have passed mp_valid: the depth is bounded and every head can be read. */
+static int read_value(struct reader *r, struct value **out)
 {
     struct head h;
-    if (!read_head(*m, &h)) {
-        return error_set(err, ERR_PROTOCOL, "damaged msgpack");
-    }
-    m->p = after_head(&h);
+    bool there = read_head(r->m, &h);
+    assert(there);
+    r->m.p = after_head(&h);
     switch (h.type) {
     case MP_NIL:
-        *out = value_null(a);
+        *out = value_null(r->arena);
         return 0;
     case MP_BOOL:
-        *out = value_bool(a, h.boolean);
+        *out = value_bool(r->arena, h.boolean);
         return 0;
     case MP_INT:
-        *out = value_int(a, h.integer);
+        *out = value_int(r->arena, h.integer);
         return 0;
     case MP_FLOAT:
-        *out = value_float(a, h.number);
+        *out = value_float(r->arena, h.number);
         return 0;
     case MP_STR:
-        *out = value_str(a, (struct str){(const char *)h.payload, h.count});
+        *out = value_str(r->arena, (struct str){(const char *)h.payload, h.count});
         return 0;
     case MP_BIN:
-        *out = value_bin(a, h.payload, h.count);
+        *out = value_bin(r->arena, h.payload, h.count);
         return 0;
     case MP_ARRAY:
-        *out = value_list(a);
-        for (uint32_t i = 0; i < h.count; i++) {
-            struct value *v;
-            int rc = read_value(a, m, &v, err);
-            if (rc != 0) {
-                return rc;
-            }
-            value_append(a, *out, v);
-        }
-        return 0;
+        return read_list_value(r, h.count, out);
     case MP_MAP:
-        return read_map_value(a, m, h.count, out, err);
+        return read_map_value(r, h.count, out);
     default:
-        return error_set(err, ERR_PROTOCOL, "integer %llu does not fit 64 bits with sign",
-                         (unsigned long long)h.natural);
+        *out = value_float(r->arena, (double)h.natural);
+        return !r->strict ? 0
+                          : error_set(r->err, ERR_PROTOCOL, "integer %llu does not fit 64 bits with sign",
+                                      (unsigned long long)h.natural);
     }
 }
 
 int msgpack_read_value(struct arena *a, const void *p, size_t n, struct value **out, struct error *err)
 {
     assert(a != NULL && out != NULL);
-    struct mp m = mp_of(p, n);
-    if (!mp_valid(m)) {
+    struct reader r = {.arena = a, .m = mp_of(p, n), .strict = true, .err = err};
+    if (!mp_valid(r.m)) {
         return error_set(err, ERR_PROTOCOL,
                          "no well-formed msgpack document in %zu bytes (one document, string keys, no ext, "
                          "at most %d levels)",
                          n, VALUE_DEPTH_MAX);
     }
-    return read_value(a, &m, out, err);
+    return read_value(&r, out);
+}
+
+struct value *msgpack_read_checked(struct arena *a, struct mp m)
+{
+    assert(a != NULL);
+    struct reader r = {.arena = a, .m = m};
+    struct value *v = NULL;
+    int rc = read_value(&r, &v);
+    assert(rc == 0 && r.m.p == r.m.end);
+    return v;
 }

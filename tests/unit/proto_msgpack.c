@@ -120,6 +120,8 @@ static void documents_survive_the_round_trip(void **state)
         struct error err = {0};
         msgpack_write_value(&b, v);
         assert_true(mp_valid(mp_of(b.data, b.size)));
+        assert_true(mp_shortest(mp_of(b.data, b.size)));
+        assert_true(value_equal(msgpack_read_checked(&a, mp_of(b.data, b.size)), v));
         assert_int_equal(msgpack_read_value(&a, b.data, b.size, &back, &err), 0);
         assert_true(value_equal(v, back));
         msgpack_write_value(&again, back);
@@ -286,6 +288,18 @@ static void foreign_types_and_double_keys_are_refused(void **state)
     }
 }
 
+static void longer_forms_are_noticed(void **state)
+{
+    (void)state;
+    static const char *const cases[] = {"\xcc\x7f",     "\xcd\0\x01", "\xd0\xff",
+                                        "\xd1\xff\x81", "\xd9\x01x",        "\xca\x3f\x80\x01\x01"};
+    static const size_t sizes[] = {2, 3, 2, 3, 3, 5};
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        assert_false(mp_shortest(mp_of(cases[i], sizes[i])));
+    }
+    assert_true(mp_shortest(mp_of("\xd0\x80", 2)) && mp_shortest(mp_of("\xcc\xff", 2)));
+}
+
 static void maps_of_too_many_members_are_refused(void **state)
 {
     (void)state;
@@ -372,6 +386,7 @@ int main(void)
         cmocka_unit_test(claimed_counts_beyond_the_bytes_are_refused),
         cmocka_unit_test(depth_is_limited),
         cmocka_unit_test(foreign_types_and_double_keys_are_refused),
+        cmocka_unit_test(longer_forms_are_noticed),
         cmocka_unit_test(maps_of_too_many_members_are_refused),
         cmocka_unit_test(lookups_walk_in_place),
         cmocka_unit_test(failed_reads_leave_the_cursor),
