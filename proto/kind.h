@@ -84,6 +84,7 @@ struct errlist {
     struct {
         const char *field, *message;
         unsigned line, column;
+        bool whole; /* the message names the field itself */
     } items[ERRLIST_MAX];
 };
 void errlist_add(struct errlist *l, const struct value *where, const char *field, const char *fmt, ...)
@@ -133,6 +134,7 @@ const struct kind *kinds_at(unsigned i);                    /* in kind_id order 
 enum kind_check_flags {
     KIND_CHECK_LENIENT = 1 << 0, /* drop unknown fields instead of refusing (--validate=false) */
     KIND_CHECK_UPDATE = 1 << 1,  /* `old` is given: immutable fields are compared */
+    KIND_CHECK_PATCH = 1 << 2,   /* the document is a patch: nulls and keys that begin with $ stay */
 };
 /* The kind a document names by apiVersion and kind, converting spellings people have in old manifests in place
  * (extensions/v1beta1, apps/v1beta1, apps/v1beta2 -> apps/v1, with a selector from the template's labels).
@@ -145,6 +147,13 @@ int kind_check(const struct kind *k, struct arena *a, struct value *doc, const s
                struct error *err);
 /* Only the first step, no defaults: for manifests on the client side, and patches. */
 int kind_check_fields(const struct kind *k, struct arena *a, struct value *doc, unsigned flags, struct error *err);
+/* The same for callers that know the file's name: findings go to l (its arena set), for errlist_to_error. */
+void kind_find_field_errors(const struct kind *k, struct arena *a, struct value *doc, unsigned flags,
+                            struct errlist *l);
+/* What a document is called in errors: `Pod "web"`. Arena memory. */
+const char *kind_document_name(const struct kind *k, struct arena *a, const struct value *doc);
+/* Take out what only the system writes (FIELD_READONLY, at any depth; and the status of kinds that have one): for a create. */
+void kind_drop_readonly(const struct kind *k, struct value *doc);
 
 /* Canonical bytes: keys in schema order, null and absent fields left out, maps with free keys sorted by key.
  * The document must have passed kind_check_fields. metadata.resourceVersion is never part of the bytes. */

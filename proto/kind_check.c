@@ -1,0 +1,286 @@
+/* The way of a document to a checked one: which kind it is, its fields, the table's defaults, the kind's own defaults,
+ * what the table requires, the rules of metadata, the kind's own rules. In this order: each step may rely on those before. */
+#include <assert.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "proto/kinds/kinds.h"
+
+#define ANNOTATIONS_SIZE_MAX (256u << 10) /* all keys and values of metadata.annotations, as in Kubernetes */
+
+/* ---- Which kind ---- */
+
+static int bad_kind(const struct value *at, struct error *err, const char *field, const char *text)
+{
+    if (at != NULL && at->line > 0) {
+        return error_set_field(err, ERR_INVALID, field, "line %u, column %u: %s", at->line, at->column, text);
+    }
+    return error_set_field(err, ERR_INVALID, field, "%s", text);
+}
+
+static const struct kind *unknown_kind(struct arena *a, const struct value *doc, struct str api, struct str name,
+                                       struct error *err)
+{
+    const struct kind *k = kind_by_name(name), *near = k == NULL ? kind_nearest(name) : NULL;
+    const char *text;
+    if (k != NULL) {
+        text = arena_printf(a, "no kind \"%s\" in apiVersion \"%.*s\": write apiVersion: %s", k->name, STR_ARG(api),
+                            k->api_version);
+        bad_kind(value_get(doc, "apiVersion"), err, "apiVersion", text);
+        return NULL;
+    }
+    if (near != NULL) {
+        text = arena_printf(a, "unknown kind \"%.*s\" (did you mean \"%s\"?)", STR_ARG(name), near->name);
+    } else {
+        text = arena_printf(a, "unknown kind \"%.*s\" in apiVersion \"%.*s\"", STR_ARG(name), STR_ARG(api));
+    }
+    bad_kind(value_get(doc, "kind"), err, "kind", text);
+    return NULL;
+}
+
+const struct kind *kind_of_document(struct arena *a, struct value *doc, struct error *err)
+{
+    assert(a != NULL);
+    if (!value_is_map(doc)) {
+        bad_kind(doc, err, "", "not an object: a map with apiVersion, kind and metadata is expected");
+        return NULL;
+    }
+    struct str api = value_to_str(value_get(doc, "apiVersion")), name = value_to_str(value_get(doc, "kind"));
+    if (name.n == 0) {
+        bad_kind(doc, err, "kind", "kind: Required value: the document does not say what it describes");
+        return NULL;
+    }
+    if (api.n == 0) {
+        const struct kind *k = kind_by_name(name);
+        const char *text = k == NULL
+                               ? "apiVersion: Required value"
+                               : arena_printf(a, "apiVersion: Required value: write apiVersion: %s", k->api_version);
+        bad_kind(doc, err, "apiVersion", text);
+        return NULL;
+    }
+    const struct kind *k = kind_by_name(name);
+    if (k != NULL && str_is(api, k->api_version)) {
+        return k;
+    }
+    k = convert_old_spelling(a, doc);
+    return k != NULL ? k : unknown_kind(a, doc, api, name, err);
+}
+
+/* ---- Defaults of the table ---- */
+
+static struct value *default_value(struct arena *a, const struct field *f)
+{
+    assert(f->shape == SHAPE_ONE);
+    switch (f->type) {
+    case FIELD_INT32:
+    case FIELD_INT64:
+        return value_int(a, strtoll(f->fallback, NULL, 10));
+    case FIELD_BOOL:
+        return value_bool(a, f->fallback[0] == 't');
+    case FIELD_OBJECT:
+        return value_map(a);
+    default:
+        return value_cstr(a, f->fallback);
+    }
+}
+
+static void fill_defaults(struct arena *a, const struct schema *s, struct value *v)
+{
+    for (unsigned i = 0; i < s->count; i++) {
+        const struct field *f = &s->fields[i];
+        if (f->fallback == NULL && f->type != FIELD_OBJECT) {
+            continue;
+        }
+        struct value *m = value_get(v, f->name);
+        if (m == NULL && f->fallback != NULL) {
+            m = default_value(a, f);
+            value_set(a, v, f->name, m);
+        }
+        if (m == NULL || f->type != FIELD_OBJECT) {
+            continue;
+        }
+        if (f->shape == SHAPE_ONE) {
+            fill_defaults(a, f->sub, m);
+        } else if (f->shape == SHAPE_LIST) {
+            VALUE_FOR(j, m) fill_defaults(a, f->sub, value_item(m, j));
+        }
+    }
+}
+
+/* ---- What the table requires ---- */
+
+static void check_required(struct errlist *l, const struct schema *s, const struct value *v, const struct fpath *p);
+
+static void check_required_field(struct errlist *l, const struct field *f, const struct value *v,
+                                 const struct fpath *at)
+{
+    if (f->type == FIELD_OBJECT && f->shape == SHAPE_ONE) {
+        check_required(l, f->sub, v, at);
+    } else if (f->type == FIELD_OBJECT) {
+        VALUE_FOR(j, v) check_required(l, f->sub, value_item(v, j), FPATH_ITEM(at, j));
+    } else if (f->one_of != NULL && f->shape == SHAPE_LIST) {
+        VALUE_FOR(j, v)
+        {
+            if (!in_choices(value_to_str(value_item(v, j)), f->one_of)) {
+                bad_choice(l, value_item(v, j), FPATH_ITEM(at, j), f->one_of);
+            }
+        }
+    } else if (f->one_of != NULL && !in_choices(value_to_str(v), f->one_of)) {
+        bad_choice(l, v, at, f->one_of);
+    }
+}
+
+static void check_required(struct errlist *l, const struct schema *s, const struct value *v, const struct fpath *p)
+{
+    for (unsigned i = 0; i < s->count; i++) {
+        const struct field *f = &s->fields[i];
+        if (f->type != FIELD_OBJECT && f->one_of == NULL && !(f->flags & FIELD_REQUIRED)) {
+            continue;
+        }
+        const struct value *m = value_get(v, f->name);
+        bool empty = m == NULL || (m->type == VALUE_STR && m->str.n == 0) || (value_is_list(m) && value_count(m) == 0);
+        if (empty && (f->flags & FIELD_REQUIRED)) {
+            bad_required(l, m != NULL ? m : v, FPATH_AT(p, f->name));
+        } else if (m != NULL && !empty) {
+            check_required_field(l, f, m, FPATH_AT(p, f->name));
+        }
+    }
+}
+
+/* ---- Metadata ---- */
+
+static void check_name(const struct kind *k, const struct value *meta, const struct fpath *p, struct errlist *l)
+{
+    const struct value *name = value_get(meta, "name"), *prefix = value_get(meta, "generateName");
+    struct str s = value_to_str(prefix);
+    if (s.n > 0) {
+        /* The prefix must make a good name with what is put behind it. */
+        const char *sample = arena_printf(l->arena, "%.*sx", STR_ARG(s));
+        if (s.n > 200 || !name_is_dns_subdomain(str_of(sample))) {
+            bad_value(l, prefix, FPATH_AT(p, "generateName"), NAME_SUBDOMAIN_WHY);
+        }
+    }
+    if (value_to_str(name).n == 0) {
+        if (s.n == 0) {
+            errlist_add(l, meta, fpath_text(l->arena, FPATH_AT(p, "name")),
+                        "Required value: name or generateName is required");
+        }
+    } else if (k->id == KIND_NAMESPACE) {
+        check_dns_label(l, meta, name, FPATH_AT(p, "name"));
+    } else {
+        check_dns_subdomain(l, meta, name, FPATH_AT(p, "name"));
+    }
+}
+
+static void check_annotations(const struct value *annotations, const struct fpath *p, struct errlist *l)
+{
+    size_t size = 0;
+    for (unsigned i = 0; i < value_count(annotations); i++) {
+        const struct value_member *m = &annotations->map.members[i];
+        size += m->key.n + value_to_str(m->value).n;
+        if (!name_is_label_key(m->key)) {
+            bad_value(l, value_str(l->arena, m->key), p, NAME_LABEL_KEY_WHY);
+        }
+    }
+    if (size > ANNOTATIONS_SIZE_MAX) {
+        errlist_add(l, annotations, fpath_text(l->arena, p), "Too long: may not be more than %u bytes, has %zu",
+                    ANNOTATIONS_SIZE_MAX, size);
+    }
+}
+
+static void check_owners(const struct value *owners, const struct fpath *p, struct errlist *l)
+{
+    bool has_controller = false;
+    VALUE_FOR(i, owners)
+    {
+        if (value_to_bool(value_get(value_item(owners, i), "controller"), false)) {
+            if (has_controller) {
+                bad_value(l, value_get(value_item(owners, i), "controller"), FPATH_ITEM(p, i),
+                          "only one owner may have controller: true");
+            }
+            has_controller = true;
+        }
+    }
+}
+
+static void check_finalizers(const struct value *meta, const struct value *old, const struct fpath *p,
+                             struct errlist *l)
+{
+    const struct value *list = value_get(meta, "finalizers"), *before = value_get(old, "finalizers");
+    bool deleting = value_get(old, "deletionTimestamp") != NULL;
+    VALUE_FOR(i, list)
+    {
+        const struct value *item = value_item(list, i);
+        bool known = false;
+        VALUE_FOR(j, before) known = known || str_eq(value_to_str(value_item(before, j)), value_to_str(item));
+        if (!name_is_label_key(value_to_str(item))) {
+            bad_value(l, item, FPATH_ITEM(p, i), NAME_LABEL_KEY_WHY);
+        } else if (deleting && !known) {
+            bad_forbidden(l, item, p, "no new finalizers can be added if the object is being deleted");
+        }
+    }
+}
+
+static void check_meta(const struct kind *k, const struct value *doc, const struct value *old, struct errlist *l)
+{
+    const struct fpath *p = FPATH("metadata");
+    const struct value *meta = value_get(doc, "metadata"), *old_meta = value_get(old, "metadata");
+    check_name(k, meta, p, l);
+    const struct value *ns = value_get(meta, "namespace");
+    if (k->namespaced) {
+        check_dns_label(l, meta, ns, FPATH_AT(p, "namespace"));
+    } else if (value_to_str(ns).n > 0) {
+        bad_forbidden(l, ns, FPATH_AT(p, "namespace"),
+                      arena_printf(l->arena, "not allowed: a %s belongs to the whole cluster", k->name));
+    }
+    check_labels(l, value_get(meta, "labels"), FPATH_AT(p, "labels"));
+    check_annotations(value_get(meta, "annotations"), FPATH_AT(p, "annotations"), l);
+    check_owners(value_get(meta, "ownerReferences"), FPATH_AT(p, "ownerReferences"), l);
+    check_finalizers(meta, old_meta, FPATH_AT(p, "finalizers"), l);
+    static const char *const fixed[] = {"name", "namespace", "uid", "creationTimestamp"};
+    for (unsigned i = 0; old_meta != NULL && i < ARRAY_SIZE(fixed); i++) {
+        const struct value *now = value_get(meta, fixed[i]), *before = value_get(old_meta, fixed[i]);
+        if (now != NULL && before != NULL) {
+            check_immutable(l, now, before, FPATH_AT(p, fixed[i]));
+        }
+    }
+}
+
+/* ---- All of it ---- */
+
+static void fill_meta(const struct kind *k, struct arena *a, struct value *doc)
+{
+    value_set(a, doc, "apiVersion", value_cstr(a, k->api_version));
+    value_set(a, doc, "kind", value_cstr(a, k->name));
+    struct value *meta = value_ensure_map(a, doc, "metadata");
+    if (k->namespaced && value_to_str(value_get(meta, "namespace")).n == 0) {
+        value_set(a, meta, "namespace", value_cstr(a, "default"));
+    } else if (!k->namespaced && value_is_str(value_get(meta, "namespace")) &&
+               value_to_str(value_get(meta, "namespace")).n == 0) {
+        value_remove(meta, "namespace");
+    }
+}
+
+int kind_check(const struct kind *k, struct arena *a, struct value *doc, const struct value *old, unsigned flags,
+               struct error *err)
+{
+    assert(k != NULL && a != NULL);
+    assert(!(flags & KIND_CHECK_PATCH));
+    assert((old != NULL) == ((flags & KIND_CHECK_UPDATE) != 0));
+    int rc = kind_check_fields(k, a, doc, flags, err);
+    if (rc != 0) {
+        return rc;
+    }
+    fill_meta(k, a, doc);
+    fill_defaults(a, k->schema, doc);
+    if (k->fill != NULL) {
+        k->fill(a, doc);
+    }
+    struct errlist l = {.arena = a};
+    check_meta(k, doc, old, &l);
+    check_required(&l, k->schema, doc, NULL);
+    if (k->validate != NULL) {
+        k->validate(doc, old, &l);
+    }
+    return errlist_to_error(&l, kind_document_name(k, a, doc), NULL, err);
+}

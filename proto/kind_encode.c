@@ -1,0 +1,107 @@
+/* Canonical bytes of a checked document: see kind.h. */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "proto/kinds/kinds.h"
+
+#define KEYS_ON_STACK 32
+
+static int member_cmp(const void *a, const void *b)
+{
+    const struct value_member *const *x = a, *const *y = b;
+    return str_cmp((*x)->key, (*y)->key);
+}
+
+static void encode_free_map(const struct value *v,
+                            void (*one)(const void *data, const struct value *v, struct buf *out), const void *data,
+                            struct buf *out)
+{
+    const struct value_member *stack[KEYS_ON_STACK], **sorted = stack;
+    CLEANUP_FREE void *heap = NULL;
+    if (v->map.count > KEYS_ON_STACK) {
+        sorted = heap = xmalloc(v->map.count * sizeof(*sorted));
+    }
+    unsigned count = 0;
+    for (unsigned i = 0; i < v->map.count; i++) {
+        if (!value_is_null(v->map.members[i].value)) {
+            sorted[count++] = &v->map.members[i];
+        }
+    }
+    qsort(sorted, count, sizeof(*sorted), member_cmp);
+    mp_write_map(out, count);
+    for (unsigned i = 0; i < count; i++) {
+        mp_write_str(out, sorted[i]->key);
+        one(data, sorted[i]->value, out);
+    }
+}
+
+static void encode_any(const void *data, const struct value *v, struct buf *out)
+{
+    if (v->type == VALUE_MAP) {
+        encode_free_map(v, encode_any, data, out);
+    } else if (v->type == VALUE_LIST) {
+        mp_write_array(out, v->list.count);
+        VALUE_FOR(i, v) encode_any(data, value_item(v, i), out);
+    } else {
+        msgpack_write_value(out, v);
+    }
+}
+
+static void encode_map(const struct schema *s, const struct value *v, struct buf *out);
+
+static void encode_one(const void *data, const struct value *v, struct buf *out)
+{
+    const struct field *f = data;
+    if (f->type == FIELD_OBJECT) {
+        encode_map(f->sub, v, out);
+    } else if (f->type == FIELD_ANY) {
+        encode_any(NULL, v, out);
+    } else {
+        msgpack_write_value(out, v);
+    }
+}
+
+static void encode_field(const struct field *f, const struct value *v, struct buf *out)
+{
+    if (f->shape == SHAPE_MAP) {
+        assert(v->type == VALUE_MAP);
+        encode_free_map(v, encode_one, f, out);
+    } else if (f->shape == SHAPE_LIST) {
+        assert(v->type == VALUE_LIST);
+        mp_write_array(out, v->list.count);
+        VALUE_FOR(i, v) encode_one(f, value_item(v, i), out);
+    } else {
+        encode_one(f, v, out);
+    }
+}
+
+/* The revision of an object stands in its header, never in its bytes. */
+static bool is_stored(const struct schema *s, const struct value_member *m)
+{
+    return !value_is_null(m->value) && !(s == &schema_object_meta && str_is(m->key, "resourceVersion"));
+}
+
+static void encode_map(const struct schema *s, const struct value *v, struct buf *out)
+{
+    assert(v->type == VALUE_MAP);
+    unsigned count = 0, written = 0;
+    for (unsigned i = 0; i < v->map.count; i++) {
+        count += is_stored(s, &v->map.members[i]);
+    }
+    mp_write_map(out, count);
+    for (unsigned i = 0; i < s->count && written < count; i++) {
+        const struct value_member m = {.key = str_of(s->fields[i].name), .value = value_get(v, s->fields[i].name)};
+        if (is_stored(s, &m)) {
+            mp_write_str(out, m.key);
+            encode_field(&s->fields[i], m.value, out);
+            written++;
+        }
+    }
+    assert(written == count); /* a member that the schema does not know: the document was not checked */
+}
+
+void kind_encode(const struct kind *k, const struct value *doc, struct buf *out)
+{
+    assert(k != NULL && value_is_map(doc) && out != NULL);
+    encode_map(k->schema, doc, out);
+}

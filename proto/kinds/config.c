@@ -1,0 +1,198 @@
+/* ConfigMap and Secret: maps of files and settings for pods. */
+#include "proto/kinds/kinds.h"
+#include "proto/object.h"
+
+#define CONFIG_SIZE_MAX (1u << 20) /* all values together, as in Kubernetes */
+
+/* clang-format off: a field is a row */
+SCHEMA_STATIC(configmap, "ConfigMap", "Settings and files for pods.", TYPE_META,
+              BOOLEAN("immutable", "Entries can never change again; only deleting is left."),
+              STRING_MAP("data", "Entries of text by key."),
+              BYTES_MAP("binaryData", "Entries of any bytes by key; base64 in manifests."));
+
+SCHEMA_STATIC(secret, "Secret", "Passwords, keys and the like for pods. Encrypted on the masters' disks.", TYPE_META,
+              BOOLEAN("immutable", "Entries can never change again; only deleting is left."),
+              BYTES_MAP("data", "Entries by key; base64 in manifests.", .flags = FIELD_SECRET),
+              STRING_MAP("stringData", "Entries as plain text, for writing: they go into data.", .flags = FIELD_SECRET),
+              STRING("type", "What the entries are for. Cannot change.", DEFAULT("Opaque")));
+/* clang-format on */
+
+/* Plain text goes into data, where it wins. */
+static void secret_fill(struct arena *a, struct value *obj)
+{
+    struct value *text = value_get(obj, "stringData");
+    if (text == NULL) {
+        return;
+    }
+    for (unsigned i = 0; i < value_count(text); i++) {
+        struct str s = value_to_str(text->map.members[i].value);
+        value_set_str_key(a, value_ensure_map(a, obj, "data"), text->map.members[i].key, value_bin(a, s.p, s.n));
+    }
+    value_remove(obj, "stringData");
+}
+
+/* Adds the sizes of the entries of one map. */
+static size_t check_entries(const struct value *obj, const char *member, struct errlist *l)
+{
+    const struct value *map = value_get(obj, member);
+    size_t size = 0;
+    for (unsigned i = 0; i < value_count(map); i++) {
+        const struct value_member *m = &map->map.members[i];
+        size += m->value->str.n;
+        if (!name_is_config_key(m->key)) {
+            errlist_add(l, m->value, fpath_text(l->arena, FPATH_KEY(FPATH(member), m->key)),
+                        "Invalid value: \"%.*s\": a key must be 1 to 253 letters, digits, '-', '_' and '.', and not be "
+                        "'.' or begin with '..'",
+                        STR_ARG(m->key));
+        }
+    }
+    return size;
+}
+
+static void check_size(size_t size, const struct value *obj, struct errlist *l)
+{
+    if (size > CONFIG_SIZE_MAX) {
+        errlist_add(l, value_get(obj, "data"), "data", "Too long: may not be more than %u bytes, has %zu",
+                    CONFIG_SIZE_MAX, size);
+    }
+}
+
+static void check_frozen(const struct value *obj, const struct value *old, const char *const *members, unsigned count,
+                         struct errlist *l)
+{
+    if (!value_to_bool(value_get(old, "immutable"), false)) {
+        return;
+    }
+    if (!value_to_bool(value_get(obj, "immutable"), false)) {
+        bad_forbidden(l, value_get(obj, "immutable"), FPATH("immutable"), "field is immutable when `immutable` is set");
+    }
+    for (unsigned i = 0; i < count; i++) {
+        const struct value *now = value_get(obj, members[i]), *before = value_get(old, members[i]);
+        if (value_count(now) + value_count(before) > 0 && !value_equal(now, before)) {
+            bad_forbidden(l, now, FPATH(members[i]), "field is immutable when `immutable` is set");
+        }
+    }
+}
+
+static void configmap_validate(const struct value *obj, const struct value *old, struct errlist *l)
+{
+    static const char *const frozen[] = {"data", "binaryData"};
+    size_t size = check_entries(obj, "data", l) + check_entries(obj, "binaryData", l);
+    check_size(size, obj, l);
+    const struct value *binary = value_get(obj, "binaryData");
+    for (unsigned i = 0; i < value_count(binary); i++) {
+        if (value_get_str_key(value_get(obj, "data"), binary->map.members[i].key) != NULL) {
+            errlist_add(l, binary, fpath_text(l->arena, FPATH_KEY(FPATH("binaryData"), binary->map.members[i].key)),
+                        "Invalid value: the key is in data as well");
+        }
+    }
+    check_frozen(obj, old, frozen, ARRAY_SIZE(frozen), l);
+}
+
+/* ---- Secret types: which entries they need ---- */
+
+static const struct {
+    const char *type;
+    const char *all[2]; /* each of them */
+    const char *any[2]; /* at least one of them */
+} SECRET_TYPES[] = {
+    {"kubernetes.io/dockercfg", {".dockercfg"}, {NULL}},
+    {"kubernetes.io/dockerconfigjson", {".dockerconfigjson"}, {NULL}},
+    {"kubernetes.io/basic-auth", {NULL}, {"username", "password"}},
+    {"kubernetes.io/ssh-auth", {"ssh-privatekey"}, {NULL}},
+    {"kubernetes.io/tls", {"tls.crt", "tls.key"}, {NULL}},
+};
+
+static void check_secret_type(const struct value *obj, struct errlist *l)
+{
+    const struct value *data = value_get(obj, "data");
+    struct str type = value_to_str(value_get(obj, "type"));
+    for (unsigned i = 0; i < ARRAY_SIZE(SECRET_TYPES); i++) {
+        if (!str_is(type, SECRET_TYPES[i].type)) {
+            continue;
+        }
+        for (unsigned j = 0; j < 2 && SECRET_TYPES[i].all[j] != NULL; j++) {
+            if (value_get(data, SECRET_TYPES[i].all[j]) == NULL) {
+                bad_required(l, data, FPATH_KEY(FPATH("data"), str_of(SECRET_TYPES[i].all[j])));
+            }
+        }
+        const char *const *any = SECRET_TYPES[i].any;
+        if (any[0] != NULL && value_get(data, any[0]) == NULL && value_get(data, any[1]) == NULL) {
+            bad_required(l, data, FPATH_KEY(FPATH("data"), str_of(any[0])));
+            bad_required(l, data, FPATH_KEY(FPATH("data"), str_of(any[1])));
+        }
+    }
+    if (str_is(type, "kubernetes.io/service-account-token") &&
+        value_to_str(value_get(value_at(obj, "metadata", "annotations", NULL), "kubernetes.io/service-account.name"))
+                .n == 0) {
+        bad_required(l, value_get(obj, "metadata"),
+                     FPATH_KEY(FPATH("metadata.annotations"), STR("kubernetes.io/service-account.name")));
+    }
+}
+
+static void secret_validate(const struct value *obj, const struct value *old, struct errlist *l)
+{
+    static const char *const frozen[] = {"data"};
+    check_size(check_entries(obj, "data", l), obj, l);
+    check_secret_type(obj, l);
+    if (old != NULL) {
+        check_immutable(l, value_get(obj, "type"), value_get(old, "type"), FPATH("type"));
+    }
+    check_frozen(obj, old, frozen, ARRAY_SIZE(frozen), l);
+}
+
+/* ---- Columns ---- */
+
+static void cell_data(struct buf *out, const struct object *o, int64_t now_ms)
+{
+    (void)now_ms;
+    buf_printf(out, "%u", mp_count(mp_get(object_mp(o), "data")) + mp_count(mp_get(object_mp(o), "binaryData")));
+}
+
+static void cell_type(struct buf *out, const struct object *o, int64_t now_ms)
+{
+    (void)now_ms;
+    cell_str(out, mp_get(object_mp(o), "type"));
+}
+
+static const struct column configmap_columns[] = {
+    {.title = "NAME"},
+    {.title = "DATA", .cell = cell_data},
+    {.title = "AGE"},
+};
+
+static const struct column secret_columns[] = {
+    {.title = "NAME"},
+    {.title = "TYPE", .cell = cell_type},
+    {.title = "DATA", .cell = cell_data},
+    {.title = "AGE"},
+};
+
+const struct kind kind_configmap = {
+    .id = KIND_CONFIGMAP,
+    .name = "ConfigMap",
+    .api_version = "v1",
+    .plural = "configmaps",
+    .singular = "configmap",
+    .short_names = "cm",
+    .namespaced = true,
+    .schema = &configmap,
+    .columns = configmap_columns,
+    .columns_count = ARRAY_SIZE(configmap_columns),
+    .validate = configmap_validate,
+};
+
+const struct kind kind_secret = {
+    .id = KIND_SECRET,
+    .name = "Secret",
+    .api_version = "v1",
+    .plural = "secrets",
+    .singular = "secret",
+    .short_names = "",
+    .namespaced = true,
+    .schema = &secret,
+    .columns = secret_columns,
+    .columns_count = ARRAY_SIZE(secret_columns),
+    .validate = secret_validate,
+    .fill = secret_fill,
+};

@@ -1,0 +1,151 @@
+#include <ctype.h>
+
+#include "base/timefmt.h"
+#include "proto/kinds/kinds.h"
+
+/* clang-format off: a field is a row */
+SCHEMA_STATIC(event_source, "EventSource", "Who reported it.", STRING("component", "Part of the system."),
+              STRING("host", "Node it runs on."));
+
+SCHEMA_STATIC(event_series, "EventSeries", "The event again and again.", INT32("count", "How often so far."),
+              TIME("lastObservedTime", "When last."));
+
+SCHEMA_STATIC(event, "Event", "Something that happened to an object. Events are kept for a while only.", TYPE_META,
+              OBJECT("involvedObject", schema_object_reference, "The object it happened to.", REQUIRED),
+              STRING("reason", "What happened, in one word."), STRING("message", "What happened, for people."),
+              OBJECT("source", event_source, "Who reported it."), TIME("firstTimestamp", "When it happened first."),
+              TIME("lastTimestamp", "When it happened last."), INT32("count", "How often it happened."),
+              STRING("type", "Normal or Warning."), TIME("eventTime", "When it happened, to the microsecond."),
+              OBJECT("series", event_series, "Set if it goes on happening."),
+              STRING("action", "What was done about the object."),
+              OBJECT("related", schema_object_reference, "Another object that has to do with it."),
+              STRING("reportingComponent", "Who reported it, such as reeve/scheduler."),
+              STRING("reportingInstance", "Which instance of it."));
+/* clang-format on */
+
+/* An event lives beside its object; those of cluster-wide objects live in "default". */
+static void event_validate(const struct value *obj, const struct value *old, struct errlist *l)
+{
+    (void)old;
+    const struct value *ns = value_at(obj, "involvedObject", "namespace", NULL);
+    struct str own = value_to_str(value_at(obj, "metadata", "namespace", NULL)), other = value_to_str(ns);
+    if (other.n == 0 ? !str_is(own, "default") && !str_is(own, "kube-system") : !str_eq(own, other)) {
+        bad_value(l, ns != NULL ? ns : value_cstr(l->arena, ""), FPATH("involvedObject.namespace"),
+                  "does not match metadata.namespace");
+    }
+}
+
+/* ---- Columns ---- */
+
+static struct str first_seen(struct mp o)
+{
+    struct str s = mp_str(mp_get(o, "firstTimestamp"));
+    return s.n > 0 ? s : mp_str(mp_get(o, "eventTime"));
+}
+
+static void cell_last_seen(struct buf *out, const struct object *o, int64_t now_ms)
+{
+    struct mp m = object_mp(o);
+    struct str s = mp_str(mp_path(m, "series.lastObservedTime"));
+    if (s.n == 0) {
+        s = mp_str(mp_get(m, "lastTimestamp"));
+    }
+    cell_age(out, s.n > 0 ? s : first_seen(m), now_ms);
+}
+
+static void cell_first_seen(struct buf *out, const struct object *o, int64_t now_ms)
+{
+    cell_age(out, first_seen(object_mp(o)), now_ms);
+}
+
+static void cell_type(struct buf *out, const struct object *o, int64_t now_ms)
+{
+    (void)now_ms;
+    cell_str(out, mp_get(object_mp(o), "type"));
+}
+
+static void cell_reason(struct buf *out, const struct object *o, int64_t now_ms)
+{
+    (void)now_ms;
+    cell_str(out, mp_get(object_mp(o), "reason"));
+}
+
+static void cell_object(struct buf *out, const struct object *o, int64_t now_ms)
+{
+    (void)now_ms;
+    struct mp target = mp_get(object_mp(o), "involvedObject");
+    struct str kind = mp_str(mp_get(target, "kind"));
+    for (size_t i = 0; i < kind.n; i++) {
+        buf_putc(out, (char)tolower((unsigned char)kind.p[i]));
+    }
+    buf_putc(out, '/');
+    buf_append_str(out, mp_str(mp_get(target, "name")));
+}
+
+static void cell_subobject(struct buf *out, const struct object *o, int64_t now_ms)
+{
+    (void)now_ms;
+    buf_append_str(out, mp_str(mp_path(object_mp(o), "involvedObject.fieldPath")));
+}
+
+static void cell_source(struct buf *out, const struct object *o, int64_t now_ms)
+{
+    (void)now_ms;
+    struct mp m = object_mp(o);
+    struct str component = mp_str(mp_path(m, "source.component")), host = mp_str(mp_path(m, "source.host"));
+    buf_append_str(out, component.n > 0 ? component : mp_str(mp_get(m, "reportingComponent")));
+    if (host.n > 0) {
+        buf_printf(out, ", %.*s", STR_ARG(host));
+    }
+}
+
+static void cell_message(struct buf *out, const struct object *o, int64_t now_ms)
+{
+    (void)now_ms;
+    struct str s = mp_str(mp_get(object_mp(o), "message"));
+    while (s.n > 0 && isspace((unsigned char)s.p[s.n - 1])) {
+        s.n--;
+    }
+    buf_append_str(out, s);
+}
+
+static void cell_count(struct buf *out, const struct object *o, int64_t now_ms)
+{
+    (void)now_ms;
+    struct mp m = object_mp(o);
+    int64_t n = mp_int(mp_path(m, "series.count"), mp_int(mp_get(m, "count"), 1));
+    buf_printf(out, "%lld", (long long)MAX(n, 1));
+}
+
+static void cell_name(struct buf *out, const struct object *o, int64_t now_ms)
+{
+    (void)now_ms;
+    buf_append_str(out, o->name);
+}
+
+static const struct column columns[] = {
+    {.title = "LAST SEEN", .cell = cell_last_seen},
+    {.title = "TYPE", .cell = cell_type},
+    {.title = "REASON", .cell = cell_reason},
+    {.title = "OBJECT", .cell = cell_object},
+    {.title = "SUBOBJECT", .wide = true, .cell = cell_subobject},
+    {.title = "SOURCE", .wide = true, .cell = cell_source},
+    {.title = "MESSAGE", .cell = cell_message},
+    {.title = "FIRST SEEN", .wide = true, .cell = cell_first_seen},
+    {.title = "COUNT", .wide = true, .cell = cell_count},
+    {.title = "NAME", .wide = true, .cell = cell_name},
+};
+
+const struct kind kind_event = {
+    .id = KIND_EVENT,
+    .name = "Event",
+    .api_version = "v1",
+    .plural = "events",
+    .singular = "event",
+    .short_names = "ev",
+    .namespaced = true,
+    .schema = &event,
+    .columns = columns,
+    .columns_count = ARRAY_SIZE(columns),
+    .validate = event_validate,
+};

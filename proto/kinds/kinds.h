@@ -1,0 +1,176 @@
+/* Inside the kind tables: row macros, the schemas that several kinds share, and what the rules (validate hooks) are
+ * written with. No file outside proto/ includes this.
+ *
+ * A schema is a list of rows in canonical order. The order decides the canonical bytes of objects, so rows may be added
+ * anywhere only while no store exists that holds the old order; later, append. */
+#ifndef PROTO_KINDS_KINDS_H
+#define PROTO_KINDS_KINDS_H
+
+#include "base/mem.h"
+#include "proto/kind.h"
+#include "proto/object.h"
+
+/* ---- Rows ---- */
+
+#define ROW(n, t, d, ...)                                                                                              \
+    {                                                                                                                  \
+        .name = (n), .type = (t), .doc = (d), ##__VA_ARGS__                                                            \
+    }
+#define STRING(n, d, ...)        ROW(n, FIELD_STRING, d, ##__VA_ARGS__)
+#define INT32(n, d, ...)         ROW(n, FIELD_INT32, d, ##__VA_ARGS__)
+#define INT64(n, d, ...)         ROW(n, FIELD_INT64, d, ##__VA_ARGS__)
+#define BOOLEAN(n, d, ...)       ROW(n, FIELD_BOOL, d, ##__VA_ARGS__)
+#define TIME(n, d, ...)          ROW(n, FIELD_TIME, d, ##__VA_ARGS__)
+#define QUANTITY(n, d, ...)      ROW(n, FIELD_QUANTITY, d, ##__VA_ARGS__)
+#define INT_OR_STRING(n, d, ...) ROW(n, FIELD_INT_OR_STRING, d, ##__VA_ARGS__)
+#define ANY(n, d, ...)           ROW(n, FIELD_ANY, d, ##__VA_ARGS__)
+#define OBJECT(n, s, d, ...)     ROW(n, FIELD_OBJECT, d, .sub = &(s), ##__VA_ARGS__)
+#define OBJECTS(n, s, d, ...)    ROW(n, FIELD_OBJECT, d, .sub = &(s), .shape = SHAPE_LIST, ##__VA_ARGS__)
+#define STRINGS(n, d, ...)       ROW(n, FIELD_STRING, d, .shape = SHAPE_LIST, ##__VA_ARGS__)
+#define INTS(n, d, ...)          ROW(n, FIELD_INT64, d, .shape = SHAPE_LIST, ##__VA_ARGS__)
+#define STRING_MAP(n, d, ...)    ROW(n, FIELD_STRING, d, .shape = SHAPE_MAP, ##__VA_ARGS__)
+#define QUANTITY_MAP(n, d, ...)  ROW(n, FIELD_QUANTITY, d, .shape = SHAPE_MAP, ##__VA_ARGS__)
+#define BYTES_MAP(n, d, ...)     ROW(n, FIELD_BYTES, d, .shape = SHAPE_MAP, ##__VA_ARGS__)
+#define REQUIRED                 .flags = FIELD_REQUIRED
+#define READONLY                 .flags = FIELD_READONLY
+#define MERGE(key)               .merge_key = (key)
+#define ONE_OF(list)             .one_of = (list)
+#define DEFAULT(text)            .fallback = (text)
+
+/* SCHEMA(var, "Name", "doc", rows...) defines var; SCHEMA_STATIC for those of one file only. */
+#define SCHEMA(var, title, text, ...)                                                                                  \
+    static const struct field var##_fields[] = {__VA_ARGS__};                                                          \
+    const struct schema var = {title, var##_fields, ARRAY_SIZE(var##_fields), text}
+#define SCHEMA_STATIC(var, title, text, ...)                                                                           \
+    static const struct field var##_fields[] = {__VA_ARGS__};                                                          \
+    static const struct schema var = {title, var##_fields, ARRAY_SIZE(var##_fields), text}
+
+/* The first three rows of every kind. */
+#define TYPE_META                                                                                                      \
+    STRING("apiVersion", "Group and version of the API that the document is written in."),                             \
+        STRING("kind", "What the document describes."), OBJECT("metadata", schema_object_meta, META_DOC)
+#define META_DOC "Name, labels and bookkeeping that every object has."
+
+/* ---- Shared schemas ---- */
+
+extern const struct schema schema_object_meta;         /* meta.c */
+extern const struct schema schema_label_selector;      /* meta.c */
+extern const struct schema schema_local_reference;     /* meta.c */
+extern const struct schema schema_object_reference;    /* meta.c */
+extern const struct schema schema_volume;              /* volume.c */
+extern const struct schema schema_container;           /* container.c */
+extern const struct schema schema_ephemeral_container; /* container.c */
+extern const struct schema schema_resources;           /* container.c */
+extern const struct schema schema_selinux_options;     /* container.c */
+extern const struct schema schema_windows_options;     /* container.c */
+extern const struct schema schema_seccomp_profile;     /* container.c */
+extern const struct schema schema_field_selector;      /* container.c */
+extern const struct schema schema_resource_selector;   /* container.c */
+extern const struct schema schema_node_selector;       /* affinity.c */
+extern const struct schema schema_affinity;            /* affinity.c */
+extern const struct schema schema_topology_spread;     /* affinity.c */
+extern const struct schema schema_pod_spec;            /* pod_spec.c */
+extern const struct schema schema_pod_template;        /* pod_spec.c */
+extern const struct schema schema_pod_status;          /* pod_status.c */
+
+extern const struct kind kind_namespace, kind_node, kind_pod, kind_configmap, kind_secret, kind_replicaset,
+    kind_deployment, kind_event;
+
+/* ---- Paths: built on the stack on the way down, written out only when something is wrong ---- */
+
+struct fpath {
+    const struct fpath *up;
+    struct str name; /* a member; or, with is_key, a free key printed as [key] */
+    bool is_key;
+    bool is_index;
+    unsigned index;
+};
+#define FPATH(text)       (&(const struct fpath){.up = NULL, .name = {(text), strlen(text)}})
+#define FPATH_AT(p, text) (&(const struct fpath){.up = (p), .name = {(text), strlen(text)}})
+#define FPATH_STR(p, s)   (&(const struct fpath){.up = (p), .name = (s)})
+#define FPATH_KEY(p, s)   (&(const struct fpath){.up = (p), .name = (s), .is_key = true})
+#define FPATH_ITEM(p, i)  (&(const struct fpath){.up = (p), .is_index = true, .index = (i)})
+/* "spec.containers[0].name", in the arena. NULL path gives "". */
+const char *fpath_text(struct arena *a, const struct fpath *p);
+
+/* ---- Findings, in the words that Kubernetes uses ---- */
+
+void bad_required(struct errlist *l, const struct value *where, const struct fpath *p);
+/* `Invalid value: VALUE: why`. */
+void bad_value(struct errlist *l, const struct value *v, const struct fpath *p, const char *why);
+void bad_duplicate(struct errlist *l, const struct value *v, const struct fpath *p);
+void bad_not_found(struct errlist *l, const struct value *v, const struct fpath *p);
+void bad_forbidden(struct errlist *l, const struct value *where, const struct fpath *p, const char *why);
+/* one_of as in the tables, "A|B|C". */
+void bad_choice(struct errlist *l, const struct value *v, const struct fpath *p, const char *one_of);
+/* line 0 = unknown; nearest may be NULL. */
+void bad_unknown_field(struct errlist *l, unsigned line, unsigned column, const struct fpath *p, const char *nearest);
+bool in_choices(struct str s, const char *one_of);
+
+/* Old apiVersions (convert.c): NULL if the document is none of them. */
+const struct kind *convert_old_spelling(struct arena *a, struct value *doc);
+
+/* The field whose name is nearest to an unknown one; NULL if none is near. */
+const char *schema_nearest(const struct schema *s, struct str name);
+
+#define NAME_SUBDOMAIN_WHY                                                                                             \
+    "must be lower case letters, digits, '-' and '.', begin and end with a letter or digit (such as 'example.com')"
+#define NAME_LABEL_WHY                                                                                                 \
+    "must be at most 63 lower case letters, digits and '-', begin and end with a letter or digit (such as 'my-name')"
+#define NAME_LABEL_KEY_WHY                                                                                             \
+    "must be [prefix/]name: at most 63 letters, digits, '-', '_' and '.', begin and end with a letter or digit (such " \
+    "as "                                                                                                              \
+    "'example.com/my-name')"
+#define NAME_LABEL_VALUE_WHY                                                                                           \
+    "must be empty or at most 63 letters, digits, '-', '_' and '.', begin and end with a letter or digit"
+
+/* ---- Small rules, each reporting on its own ---- */
+
+/* Present and a DNS label or subdomain. `parent` gives the line if v is missing. */
+void check_dns_label(struct errlist *l, const struct value *parent, const struct value *v, const struct fpath *p);
+void check_dns_subdomain(struct errlist *l, const struct value *parent, const struct value *v, const struct fpath *p);
+void check_label_key(struct errlist *l, const struct value *parent, const struct value *v, const struct fpath *p);
+void check_labels(struct errlist *l, const struct value *labels, const struct fpath *p);
+void check_label_selector(struct errlist *l, const struct value *sel, const struct fpath *p);
+/* At least min; absent is fine. */
+void check_at_least(struct errlist *l, const struct value *v, const struct fpath *p, int64_t min);
+void check_range(struct errlist *l, const struct value *v, const struct fpath *p, int64_t min, int64_t max);
+/* v differs from old: forbidden. */
+void check_immutable(struct errlist *l, const struct value *v, const struct value *old, const struct fpath *p);
+/* Quantities by resource name: names are label keys, amounts are not negative. */
+void check_resource_list(struct errlist *l, const struct value *list, const struct fpath *p);
+bool name_is_config_key(struct str s); /* key of a ConfigMap or Secret */
+bool name_is_port(struct str s);       /* IANA service name, at most 15 */
+bool name_is_env(struct str s);        /* environment variable */
+bool name_is_ip(struct str s);         /* IPv4 or IPv6 address */
+bool name_is_cidr(struct str s);
+
+/* ---- Rules and defaults of pods, shared by templates ---- */
+
+/* is_template: the pods of a ReplicaSet or Deployment. */
+void pod_spec_check(const struct value *spec, const struct fpath *p, bool is_template, struct errlist *l);
+void pod_volumes_check(const struct value *volumes, const struct fpath *p, struct errlist *l);
+void pod_containers_check(const struct value *spec, const struct fpath *p, struct errlist *l);
+void pod_affinity_check(const struct value *spec, const struct fpath *p, struct errlist *l);
+void pod_update_check(const struct value *obj, const struct value *old, struct errlist *l);
+void pod_validate(const struct value *obj, const struct value *old, struct errlist *l);
+void pod_spec_fill(struct arena *a, struct value *spec);
+void pod_fill(struct arena *a, struct value *obj);
+/* Rules of ReplicaSet and Deployment that are the same: replicas, selector, template, and what may not change. */
+void workload_check(const struct value *obj, const struct value *old, struct errlist *l);
+
+/* ---- Cells ---- */
+
+void cell_str(struct buf *out, struct mp v);                                     /* text, or "<none>" */
+void cell_int(struct buf *out, struct mp v);                                     /* number, 0 if absent */
+void cell_age(struct buf *out, struct str time, int64_t now_ms);                 /* "<unknown>" if absent */
+void cell_containers(struct buf *out, struct mp containers, const char *member); /* comma separated */
+void pod_cell_ready(struct buf *out, const struct object *o, int64_t now_ms);
+void pod_cell_status(struct buf *out, const struct object *o, int64_t now_ms);
+void pod_cell_restarts(struct buf *out, const struct object *o, int64_t now_ms);
+void pod_cell_ip(struct buf *out, const struct object *o, int64_t now_ms);
+void pod_cell_node(struct buf *out, const struct object *o, int64_t now_ms);
+void pod_cell_nominated(struct buf *out, const struct object *o, int64_t now_ms);
+void pod_cell_gates(struct buf *out, const struct object *o, int64_t now_ms);
+
+#endif

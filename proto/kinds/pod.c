@@ -1,0 +1,36 @@
+#include "proto/kinds/kinds.h"
+
+/* clang-format off: a field is a row */
+SCHEMA_STATIC(pod, "Pod", "One or more containers that run together on one node and share network and volumes.",
+              TYPE_META, OBJECT("spec", schema_pod_spec, "What the pod is to be.", REQUIRED),
+              OBJECT("status", schema_pod_status, "What is known of it.", .flags = FIELD_STATUS));
+/* clang-format on */
+
+static const struct column columns[] = {
+    {.title = "NAME"},
+    {.title = "READY", .cell = pod_cell_ready},
+    {.title = "STATUS", .cell = pod_cell_status},
+    {.title = "RESTARTS", .cell = pod_cell_restarts},
+    {.title = "AGE"},
+    {.title = "IP", .wide = true, .cell = pod_cell_ip},
+    {.title = "NODE", .wide = true, .cell = pod_cell_node},
+    {.title = "NOMINATED NODE", .wide = true, .cell = pod_cell_nominated},
+    {.title = "READINESS GATES", .wide = true, .cell = pod_cell_gates},
+};
+
+const struct kind kind_pod = {
+    .id = KIND_POD,
+    .name = "Pod",
+    .api_version = "v1",
+    .plural = "pods",
+    .singular = "pod",
+    .short_names = "po",
+    .namespaced = true,
+    .has_status = true,
+    .has_generation = false,
+    .schema = &pod,
+    .columns = columns,
+    .columns_count = ARRAY_SIZE(columns),
+    .validate = pod_validate,
+    .fill = pod_fill,
+};

@@ -1,0 +1,125 @@
+/* Defaults of pods that depend on more than one field. */
+#include "proto/kinds/kinds.h"
+#include "proto/quantity.h"
+
+static const char *const CONTAINER_LISTS[] = {"initContainers", "containers", "ephemeralContainers"};
+
+/* An image that may change under the same name is always asked for: no tag, or the tag latest. A digest never changes. */
+static const char *pull_policy(struct str image)
+{
+    struct str tag = STR_NONE;
+    for (size_t i = image.n; i-- > 0;) {
+        if (image.p[i] == '@') {
+            return "IfNotPresent";
+        }
+        if (image.p[i] == '/') {
+            break; /* a colon before this is a port */
+        }
+        if (image.p[i] == ':') {
+            tag = (struct str){image.p + i + 1, image.n - i - 1};
+        }
+    }
+    return tag.n == 0 || str_is(tag, "latest") ? "Always" : "IfNotPresent";
+}
+
+static void container_fill(struct arena *a, struct value *c, bool host_network)
+{
+    if (value_to_str(value_get(c, "imagePullPolicy")).n == 0) {
+        value_set(a, c, "imagePullPolicy", value_cstr(a, pull_policy(value_to_str(value_get(c, "image")))));
+    }
+    const struct value *ports = value_get(c, "ports");
+    for (unsigned i = 0; host_network && i < value_count(ports); i++) {
+        struct value *port = value_item(ports, i), *number = value_get(port, "containerPort");
+        if (number != NULL && value_to_int(value_get(port, "hostPort"), 0) == 0) {
+            value_set(a, port, "hostPort", value_copy(a, number));
+        }
+    }
+}
+
+void pod_spec_fill(struct arena *a, struct value *spec)
+{
+    if (spec == NULL) {
+        return; /* the check that follows will say so */
+    }
+    bool host_network = value_to_bool(value_get(spec, "hostNetwork"), false);
+    for (unsigned i = 0; i < ARRAY_SIZE(CONTAINER_LISTS); i++) {
+        const struct value *list = value_get(spec, CONTAINER_LISTS[i]);
+        VALUE_FOR(j, list) container_fill(a, value_item(list, j), host_network);
+    }
+    const struct value *volumes = value_get(spec, "volumes");
+    VALUE_FOR(i, volumes)
+    {
+        struct value *v = value_item(volumes, i);
+        if (value_count(v) == (value_get(v, "name") != NULL)) {
+            value_set(a, v, "emptyDir", value_map(a));
+        }
+    }
+    struct value *account = value_get(spec, "serviceAccount");
+    if (value_to_str(account).n > 0 && value_to_str(value_get(spec, "serviceAccountName")).n == 0) {
+        value_set(a, spec, "serviceAccountName", value_copy(a, account));
+    }
+}
+
+/* What is limited but not requested is requested up to the limit. */
+static void requests_fill(struct arena *a, struct value *container)
+{
+    struct value *resources = value_get(container, "resources"), *limits = value_get(resources, "limits");
+    for (unsigned i = 0; i < value_count(limits); i++) {
+        struct value_member *m = &limits->map.members[i];
+        struct value *requests = value_ensure_map(a, resources, "requests");
+        if (value_get_str_key(requests, m->key) == NULL) {
+            value_set_str_key(a, requests, m->key, value_copy(a, m->value));
+        }
+    }
+}
+
+static bool amount(const struct value *resources, const char *which, const char *name, struct str *out)
+{
+    *out = value_to_str(value_get(value_get(resources, which), name));
+    return out->n > 0 && quantity_cmp(*out, STR("0")) != 0;
+}
+
+/* Guaranteed: cpu and memory of all containers are limited, and requested to the limit. BestEffort: none of them is
+ * limited or requested. Burstable: all others. */
+static const char *qos_class(const struct value *spec)
+{
+    bool any = false, guaranteed = true;
+    static const char *const names[] = {"cpu", "memory"};
+    for (unsigned i = 0; i < 2; i++) {
+        const struct value *list = value_get(spec, CONTAINER_LISTS[i]);
+        VALUE_FOR(j, list)
+        {
+            const struct value *resources = value_get(value_item(list, j), "resources");
+            for (unsigned n = 0; n < ARRAY_SIZE(names); n++) {
+                struct str limit, request;
+                bool has_limit = amount(resources, "limits", names[n], &limit);
+                bool has_request = amount(resources, "requests", names[n], &request);
+                any = any || has_limit || has_request;
+                guaranteed = guaranteed && has_limit && has_request && quantity_cmp(limit, request) == 0;
+            }
+        }
+    }
+    return !any ? "BestEffort" : guaranteed ? "Guaranteed" : "Burstable";
+}
+
+void pod_fill(struct arena *a, struct value *obj)
+{
+    struct value *spec = value_get(obj, "spec"), *status = value_ensure_map(a, obj, "status");
+    pod_spec_fill(a, spec);
+    if (value_to_str(value_get(status, "phase")).n == 0) {
+        value_set(a, status, "phase", value_cstr(a, "Pending"));
+    }
+    if (spec == NULL) {
+        return;
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        const struct value *list = value_get(spec, CONTAINER_LISTS[i]);
+        VALUE_FOR(j, list) requests_fill(a, value_item(list, j));
+    }
+    if (value_get(spec, "enableServiceLinks") == NULL) {
+        value_set(a, spec, "enableServiceLinks", value_bool(a, true));
+    }
+    if (value_to_str(value_get(status, "qosClass")).n == 0) {
+        value_set(a, status, "qosClass", value_cstr(a, qos_class(spec)));
+    }
+}
