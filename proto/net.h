@@ -1,5 +1,6 @@
 /* TLS streams on libuv: listen, connect, send with back-pressure, close. TLS 1.3 only, mutual where the peer has a certificate,
- * ALPN tells guests apart. OpenSSL works on memory BIOs; libuv owns the sockets.
+ * ALPN tells guests apart. OpenSSL works on memory; libuv owns the sockets. What is sent during one turn of the loop leaves
+ * together at its end.
  *
  * Laws (libuv's): a callback never runs inside the call that registered it; after net_conn_close the close callback comes
  * exactly once, later, and is the last one; memory is freed after it. Loop thread only.
@@ -33,7 +34,8 @@ void net_tls_unref(struct net_tls *t);
 
 struct net_conn;
 struct net_conn_events {
-    /* Handshake done (server side: before this nothing else is called). */
+    /* Handshake done; client side only (server side: the listener's on_conn stands for it). Note that in TLS 1.3 a server that
+     * refuses our certificate says so only after this: on_close brings the reason. */
     void (*on_open)(struct net_conn *c, void *data);
     /* Bytes arrived; borrowed for the call. */
     void (*on_data)(struct net_conn *c, const uint8_t *p, size_t n, void *data);
@@ -45,13 +47,15 @@ struct net_conn_events {
 #define NET_LOW_WATER (256u << 10)
 
 /* addr "host:port"; names are resolved asynchronously. Server certificates are checked against the CA, not against the host name (the
- * cluster's own CA signs members only), and must be of role master unless accept_any_role. Returns at once. */
+ * cluster's own CA signs members only), and must be of role master. timeout_ms covers name, TCP and TLS together (0:
+ * NET_HANDSHAKE_MS). Returns at once; whatever fails, a malformed address included, comes through on_close. */
 struct net_conn *net_connect(uv_loop_t *loop, struct net_tls *tls, const char *addr, const char *alpn,
                              int64_t timeout_ms, const struct net_conn_events *events, void *data);
-/* Copies the bytes. No error: failures come through on_close. Ignored when closing. */
+/* Copies the bytes. No error: failures come through on_close. Ignored when closing. Before on_open they wait for it. */
 void net_conn_send(struct net_conn *c, const void *p, size_t n);
 size_t net_conn_pending(const struct net_conn *c); /* bytes accepted and not yet given to the kernel */
 void net_conn_pause(struct net_conn *c, bool paused); /* stop or go on reading */
+/* What was sent before still goes out, for one second at most. No callback but on_close comes after this. */
 void net_conn_close(struct net_conn *c);
 void net_conn_set_events(struct net_conn *c, const struct net_conn_events *events, void *data);
 const struct pki_identity *net_conn_peer(const struct net_conn *c); /* role NONE without certificate */
@@ -61,9 +65,9 @@ const char *net_conn_peer_addr(const struct net_conn *c);
 struct net_listener;
 struct net_listener_config {
     uv_loop_t *loop;
-    struct net_tls *tls;          /* borrowed; replace with net_listener_set_tls */
+    struct net_tls *tls;          /* with a certificate; the listener takes a reference; replace with net_listener_set_tls */
     const char *addr;             /* "host:port"; ignored if fd >= 0 */
-    int fd;                       /* an already listening socket (socket activation), or -1 */
+    int fd;                       /* an already listening socket (socket activation; taken over on success), or -1 */
     const char *const *alpns;     /* NULL-terminated, in order of preference */
     unsigned conns_max;           /* further ones are closed at once and counted */
     const struct log *log;
@@ -74,14 +78,14 @@ struct net_listener_config {
 };
 struct net_stats {
     uint64_t accepted, refused_limit, handshake_failed, bytes_in, bytes_out;
-    unsigned open;
+    unsigned open; /* accepted and not yet gone, unfinished handshakes included: what conns_max limits */
 };
 /* ERR_BUSY etc. with the address and what holds it ("bind 127.0.0.1:7400: address already in use; ..."). */
 int net_listen(const struct net_listener_config *config, struct net_listener **out, struct error *err);
 void net_listener_set_tls(struct net_listener *l, struct net_tls *tls);
 int net_listener_port(const struct net_listener *l);
 const struct net_stats *net_listener_stats(const struct net_listener *l);
-/* Stops accepting; connections live on. on_closed from the loop, then the listener is gone. */
+/* Stops accepting; open connections live on, unfinished handshakes are cut. on_closed from the loop, then the listener is gone. */
 void net_listener_close(struct net_listener *l, void (*on_closed)(void *data), void *data);
 
 #endif

@@ -22,7 +22,8 @@ struct pki_identity {
 /* All texts are PEM, NUL-terminated, malloc()ed, the caller frees; keys are wiped by pki_free_key. */
 int pki_make_ca(const char *cluster_name, char **cert_pem, char **key_pem, struct error *err);
 /* A private key and a certificate for it, signed by the CA. sans: comma separated DNS names and IP addresses ("localhost,127.0.0.1,10.0.0.3"),
- * may be NULL. Valid from 5 minutes ago for valid_s seconds. */
+ * may be NULL. Valid from 5 minutes ago until valid_s seconds from now (a negative valid_s makes an expired one), but not
+ * longer than the CA. Masters' certificates may serve, all may be used by clients. */
 int pki_issue(const char *ca_cert_pem, const char *ca_key_pem, const struct pki_identity *who, const char *sans,
               int64_t valid_s, char **cert_pem, char **key_pem, struct error *err);
 /* The same in two steps, so that a key never leaves its machine: make a key and a request, sign a request. */
@@ -44,7 +45,8 @@ int pki_cert_fingerprint(const char *cert_pem, char out[33], struct error *err);
 int pki_seal(const uint8_t key[PKI_SEAL_KEY_SIZE], struct str aad, struct str plain, struct buf *out);
 int pki_open(const uint8_t key[PKI_SEAL_KEY_SIZE], struct str aad, struct str sealed, struct buf *out);
 
-/* Files: written with mode (0600 for keys), synced, renamed into place, directory synced. */
+/* Files: written with mode (0600 for keys), synced, renamed into place, directory synced. Read: at most limit bytes
+ * (ERR_TOO_LARGE), a NUL follows them; size may be NULL; the caller frees (pki_free_key for keys). */
 int pki_write_file(const char *path, const void *p, size_t n, unsigned mode, struct error *err);
 int pki_read_file(const char *path, size_t limit, char **text, size_t *size, struct error *err);
 
