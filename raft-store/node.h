@@ -12,9 +12,9 @@
 
 #include "raft-store/store.h"
 
-#define NODE_ENTRY_MAX (256u << 10) /* a batch is closed early at this size (one transaction may be larger) */
+#define NODE_ENTRY_MAX    (256u << 10) /* a batch is closed early at this size (one transaction may be larger) */
 #define NODE_INFLIGHT_MAX 4u
-#define NODE_QUEUE_MAX 65536u       /* submitted and unanswered transactions; above: ERR_LIMIT */
+#define NODE_QUEUE_MAX    65536u /* submitted and unanswered transactions; above: ERR_LIMIT */
 
 struct node;
 struct node_events {
@@ -39,15 +39,15 @@ struct node_peers {
 struct node_config {
     uint64_t id;
     const char *address;
-    struct raft_io *io;          /* ours to use, not to free */
+    struct raft_io *io; /* ours to use, not to free */
     const struct env *env;
     const struct log *log;
     struct store_config store;
     struct node_events events;
     struct node_peers peers;
     unsigned election_timeout_ms, heartbeat_ms; /* 0 = 1000, 100 in the daemon; tests choose */
-    unsigned snapshot_entries;   /* 0 = 8192 */
-    size_t snapshot_bytes;       /* 0 = 256 MiB of log since the last snapshot */
+    unsigned snapshot_entries;                  /* 0 = 8192 */
+    size_t snapshot_bytes;                      /* 0 = 256 MiB of log since the last snapshot */
     /* Run `work` on a worker thread and then `done` on the owner's thread; NULL = at once, synchronously (simulator). */
     void (*run_async)(void *data, void (*work)(void *arg), void (*done)(void *arg), void *arg);
     void *run_async_data;
@@ -61,7 +61,7 @@ void node_close(struct node *n, void (*closed)(void *data), void *data); /* then
 void node_free(struct node *n);
 
 struct store *node_store(struct node *n);
-bool node_leading(const struct node *n);         /* tip open: writes may be submitted */
+bool node_leading(const struct node *n); /* tip open: writes may be submitted */
 uint64_t node_term(const struct node *n);
 uint64_t node_leader(const struct node *n, const char **address); /* 0 if unknown */
 

@@ -21,11 +21,11 @@
 
 struct store;
 struct store_config {
-    const struct env *env;       /* leader only: uids and timestamps; apply never looks */
+    const struct env *env; /* leader only: uids and timestamps; apply never looks */
     const struct log *log;
-    const uint8_t *seal_key;     /* 32 bytes, copied; NULL = Secrets are not sealed (tests only) */
-    size_t history_bytes_max;    /* 0 = 64 MiB: what watches can resume from */
-    unsigned txn_ids_max;        /* 0 = 65536: remembered transaction ids, by age in revisions */
+    const uint8_t *seal_key;  /* 32 bytes, copied; NULL = Secrets are not sealed (tests only) */
+    size_t history_bytes_max; /* 0 = 64 MiB: what watches can resume from */
+    unsigned txn_ids_max;     /* 0 = 65536: remembered transaction ids, by age in revisions */
 };
 struct store *store_new(const struct store_config *config);
 void store_free(struct store *s);
@@ -36,12 +36,12 @@ uint64_t store_applied_index(const struct store *s);
 
 /* ---- Leader ---- */
 void store_tip_open(struct store *s, uint64_t term); /* after the barrier: tip = committed */
-void store_tip_drop(struct store *s);                /* leadership lost: the in-flight and the open batch are forgotten */
+void store_tip_drop(struct store *s); /* leadership lost: the in-flight and the open batch are forgotten */
 
 struct txn_result {
-    uint64_t revision;   /* the transaction's; for a repeat: of the first time */
+    uint64_t revision; /* the transaction's; for a repeat: of the first time */
     bool repeated;
-    bool unchanged;      /* all updates were equal to what is there: nothing was written, revision is the tip's */
+    bool unchanged; /* all updates were equal to what is there: nothing was written, revision is the tip's */
 };
 /* Evaluate on the tip. 0: effects are on the tip and in the open batch. A refusal (NOT_FOUND, EXISTS, CONFLICT, TOO_LARGE, LIMIT) touches
  * nothing; err names the object as "deployments.apps \"web\" already exists" does. Requires an open tip. txn is borrowed. */
@@ -85,7 +85,7 @@ int store_history_next(struct store *s, uint64_t after, const struct history_txn
 /* A fork that a worker thread may serialise while the loop goes on. */
 struct store_fork;
 struct store_fork *store_fork_new(struct store *s);
-void store_fork_free(struct store_fork *f);                 /* owner's thread */
+void store_fork_free(struct store_fork *f); /* owner's thread */
 /* Worker thread. Chunks of at most 1 MiB go to the sink; format: magic "RVS1", version, lz4 blocks each with length and checksum,
  * a trailer with counts and the state hash. */
 int store_fork_write(const struct store_fork *f, int (*sink)(void *data, const void *p, size_t n), void *data);

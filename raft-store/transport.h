@@ -19,8 +19,8 @@
 #include "raft-store/node.h"
 
 #define TRANSPORT_QUEUE_MAX (32u << 20)
-#define TRANSPORT_CHUNK (256u << 10)
-#define TRANSPORT_CALL_MS 10000
+#define TRANSPORT_CHUNK     (256u << 10)
+#define TRANSPORT_CALL_MS   10000
 
 struct transport;
 struct transport_config {

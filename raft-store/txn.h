@@ -10,8 +10,8 @@
 #include "proto/object.h"
 
 #define TXN_SIZE_MAX (8u << 20)
-#define TXN_OPS_MAX 16384u
-#define TXN_ID_SIZE 16
+#define TXN_OPS_MAX  16384u
+#define TXN_ID_SIZE  16
 
 enum txn_op_type {
     TXN_CREATE, /* must not exist */
@@ -20,7 +20,7 @@ enum txn_op_type {
     TXN_CHECK,  /* no change: only the preconditions (if_revision UINT64_MAX: must not exist) */
 };
 enum txn_part {
-    TXN_PART_SPEC,   /* everything but status is taken from the new object, status from the stored one (kinds with has_status) */
+    TXN_PART_SPEC, /* everything but status is taken from the new object, status from the stored one (kinds with has_status) */
     TXN_PART_STATUS, /* only status is taken from the new object (metadata: nothing) */
     TXN_PART_ALL,    /* controllers: the object as given (spec change still counts generation) */
 };
@@ -37,10 +37,10 @@ struct txn {
     struct arena arena;
     struct txn_op *ops;
     unsigned count, cap;
-    size_t size_bytes;      /* sum of bodies */
+    size_t size_bytes; /* sum of bodies */
     bool has_id;
     uint8_t id[TXN_ID_SIZE]; /* repeats with the same id are answered with the first result */
-    const char *origin;     /* "api", "controller/deployment", "scheduler": for traces */
+    const char *origin;      /* "api", "controller/deployment", "scheduler": for traces */
 };
 
 void txn_init(struct txn *t, const char *origin);

@@ -10,16 +10,18 @@
 #define RAFT_STORE_VIEW_H
 
 #include "proto/object.h"
+#include "raft-store/ptree.h"
 
 struct view;
 struct view *view_ref(const struct view *v);
 void view_unref(struct view *v); /* NULL is fine */
 
-uint64_t view_revision(const struct view *v);   /* of the last transaction in it; 0 = empty store */
+uint64_t view_revision(const struct view *v); /* of the last transaction in it; 0 = empty store */
 struct view_hash {
     uint64_t lo, hi;
 };
-struct view_hash view_state_hash(const struct view *v); /* incremental set hash over (key, revision, body hash) of all objects */
+struct view_hash
+view_state_hash(const struct view *v); /* incremental set hash over (key, revision, body hash) of all objects */
 uint64_t view_count(const struct view *v, const struct kind *k); /* objects of a kind (NULL = all) */
 uint64_t view_bytes(const struct view *v);                       /* sum of body sizes */
 
@@ -27,15 +29,15 @@ uint64_t view_bytes(const struct view *v);                       /* sum of body 
 const struct object *view_get(const struct view *v, const struct kind *k, struct str ns, struct str name);
 
 /* Iteration. Start, then view_next until NULL. `after` (object names) resumes behind a key: for paging. */
-#define VIEW_DEPTH_MAX 12
+#define VIEW_PREFIX_MAX 300
 struct view_iter {
     const struct view *view;
-    const void *stack[VIEW_DEPTH_MAX];
-    uint16_t at[VIEW_DEPTH_MAX];
-    int depth;
-    uint8_t prefix[600]; /* iteration ends where keys leave it */
+    struct ptree_iter tree;
+    /* Iteration ends where keys leave what the starter asked for: scope (owner uid, node or namespace), kind. */
+    enum { VIEW_ALL, VIEW_KIND, VIEW_KIND_NS, VIEW_OWNED, VIEW_OWNED_KIND, VIEW_NODE } until;
+    unsigned kind_id;
+    char prefix[VIEW_PREFIX_MAX]; /* copied: callers' strings may go. Longer ones match nothing. */
     uint16_t prefix_size;
-    uint8_t tree;
 };
 /* All of a kind (ns empty) or of a kind in one namespace. */
 void view_iter(struct view_iter *it, const struct view *v, const struct kind *k, struct str ns);

@@ -1,0 +1,129 @@
+#include "raft-store/txnids.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+#include "base/mem.h"
+
+/* Beyond `max`: transactions on the tip must not push out what committed still remembers, since the tip may be dropped. */
+#define TXNIDS_SLACK 65536u
+
+void txnids_init(struct txnids *t, unsigned max)
+{
+    *t = (struct txnids){.max = max, .cap = 1024};
+    while (t->cap < (uint64_t)max + TXNIDS_SLACK) {
+        t->cap *= 2;
+    }
+    t->ring = xcalloc(t->cap, sizeof *t->ring);
+    t->table = xcalloc((size_t)t->cap * 2, sizeof *t->table);
+}
+
+void txnids_close(struct txnids *t)
+{
+    free(t->ring);
+    free(t->table);
+    *t = (struct txnids){0};
+}
+
+void txnids_clear(struct txnids *t)
+{
+    memset(t->ring, 0, t->cap * sizeof *t->ring);
+    memset(t->table, 0, (size_t)t->cap * 2 * sizeof *t->table);
+}
+
+static uint32_t home_of(const struct txnids *t, const uint8_t id[TXN_ID_SIZE])
+{
+    return (uint32_t)XXH3_64bits(id, TXN_ID_SIZE) & (t->cap * 2 - 1);
+}
+
+/* The table slot that names this id, or the free one where the search ended. */
+static uint32_t slot_of(const struct txnids *t, const uint8_t id[TXN_ID_SIZE])
+{
+    uint32_t mask = t->cap * 2 - 1, slot = home_of(t, id);
+    while (t->table[slot] != 0 && memcmp(t->ring[t->table[slot] - 1].id, id, TXN_ID_SIZE) != 0) {
+        slot = (slot + 1) & mask;
+    }
+    return slot;
+}
+
+/* Linear probing without tombstones: entries behind the gap that may stand earlier move into it. */
+static void table_remove(struct txnids *t, uint32_t gap)
+{
+    uint32_t mask = t->cap * 2 - 1;
+    t->table[gap] = 0;
+    for (uint32_t at = (gap + 1) & mask; t->table[at] != 0; at = (at + 1) & mask) {
+        uint32_t home = home_of(t, t->ring[t->table[at] - 1].id);
+        if (((at - home) & mask) >= ((at - gap) & mask)) {
+            t->table[gap] = t->table[at];
+            t->table[at] = 0;
+            gap = at;
+        }
+    }
+}
+
+static void ring_remove(struct txnids *t, uint32_t index)
+{
+    if (t->ring[index].revision == 0) {
+        return;
+    }
+    uint32_t slot = slot_of(t, t->ring[index].id);
+    assert(t->table[slot] == index + 1);
+    table_remove(t, slot);
+    t->ring[index].revision = 0;
+}
+
+void txnids_add(struct txnids *t, const uint8_t id[TXN_ID_SIZE], uint64_t revision)
+{
+    assert(revision > 0);
+    uint32_t index = (uint32_t)(revision & (t->cap - 1));
+    ring_remove(t, index);
+    uint32_t slot = slot_of(t, id);
+    if (t->table[slot] != 0) { /* the id was used before and has been forgotten by age */
+        ring_remove(t, t->table[slot] - 1);
+        slot = slot_of(t, id);
+    }
+    t->ring[index].revision = revision;
+    memcpy(t->ring[index].id, id, TXN_ID_SIZE);
+    t->table[slot] = index + 1;
+}
+
+uint64_t txnids_find(const struct txnids *t, const uint8_t id[TXN_ID_SIZE], uint64_t now)
+{
+    uint32_t at = t->table[slot_of(t, id)];
+    if (at == 0) {
+        return 0;
+    }
+    uint64_t revision = t->ring[at - 1].revision;
+    return revision <= now && revision + t->max > now ? revision : 0;
+}
+
+void txnids_drop_after(struct txnids *t, uint64_t revision, uint64_t last)
+{
+    for (uint64_t r = revision + 1; r <= last; r++) {
+        uint32_t index = (uint32_t)(r & (t->cap - 1));
+        if (t->ring[index].revision == r) {
+            ring_remove(t, index);
+        }
+    }
+}
+
+struct txnid *txnids_copy(const struct txnids *t, uint64_t now, uint32_t *count)
+{
+    uint32_t n = 0;
+    uint64_t first = now >= t->max ? now - t->max + 1 : 1;
+    for (uint64_t r = first; r <= now; r++) {
+        n += t->ring[r & (t->cap - 1)].revision == r;
+    }
+    struct txnid *copy = xmalloc(MAX(n, 1u) * sizeof *copy);
+    n = 0;
+    for (uint64_t r = first; r <= now; r++) {
+        const struct txnid *id = &t->ring[r & (t->cap - 1)];
+        if (id->revision == r) {
+            copy[n++] = *id;
+        }
+    }
+    *count = n;
+    return copy;
+}
