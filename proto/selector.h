@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "proto/object.h"
 
+/* Also Gt and Lt on integers ("key>5"), as in node affinity. Keys and values must be well-formed (ERR_INVALID). */
 struct selector; /* lives in the arena it was parsed into */
 
 /* Empty text or an empty document selects everything; a NULL document selects nothing (as the API has it). */
@@ -17,10 +18,10 @@ bool selector_empty(const struct selector *s);
 bool selector_matches(const struct selector *s, struct mp labels);          /* labels: a map, or nothing */
 bool selector_matches_value(const struct selector *s, const struct value *labels);
 bool selector_matches_object(const struct selector *s, const struct object *o); /* metadata.labels */
-/* Text of a parsed selector, as `get -o wide` and describe print it. */
+/* Text of a parsed selector, as `get -o wide` and describe print it; "<none>" without requirements. */
 void selector_write(struct buf *out, const struct selector *s);
 
-/* Field selectors: keys are dotted paths into the object. */
+/* Field selectors: keys are dotted paths into the object; an absent field counts as empty text. */
 int field_selector_parse(struct arena *a, struct str text, struct selector **out, struct error *err);
 bool field_selector_matches(const struct selector *s, const struct object *o);
 
