@@ -1,0 +1,282 @@
+/* Garbage collection by ownerReferences. Source: Kubernetes "Owners and Dependents", "Cascading deletion".
+ *
+ * An object's key means: look at what it is owned by, and, if it is being deleted, at what it owns.
+ *  - All its owners are gone: it is deleted (background). Some are gone: their references are taken off.
+ *  - It is being deleted with the finalizer "orphan": references to it are taken off its dependents, then the finalizer.
+ *  - It is being deleted with "foregroundDeletion": its dependents are deleted first; when none with blockOwnerDeletion is left, the
+ *    finalizer goes.
+ * Owners are found by kind, name and uid; references to kinds that are unknown here are never judged.
+ * Dependents are found through the view's index of controlling owners; the few others by a scan of the namespace (foreground and orphan) or
+ * by looking again now and then (background). */
+#include <assert.h>
+
+#include "controllers/deletion.h"
+#include "controllers/registry.h"
+#include "controllers/util.h"
+
+#define LOOK_AGAIN_MS 30000
+
+enum owner_state { OWNER_SOLID, OWNER_WAITING, OWNER_GONE };
+
+static struct mp references_of(const struct object *o)
+{
+    return mp_path(object_mp(o), "metadata.ownerReferences");
+}
+
+static bool has_finalizer(const struct object *o, const char *name)
+{
+    return mp_list_has_str(mp_path(object_mp(o), "metadata.finalizers"), name);
+}
+
+static enum owner_state owner_judge(const struct view *v, struct str ns, struct mp reference)
+{
+    if (owner_kind(reference) == NULL) {
+        return OWNER_SOLID;
+    }
+    const struct object *owner = owner_get(v, ns, reference);
+    if (owner == NULL) {
+        return OWNER_GONE;
+    }
+    return owner->deleting && has_finalizer(owner, FINALIZER_FOREGROUND) ? OWNER_WAITING : OWNER_SOLID;
+}
+
+/* The element of o's references with this uid; an empty cursor if none. */
+static struct mp reference_to(const struct object *o, struct str uid)
+{
+    for (struct mp_iter it = mp_iter(references_of(o)); mp_next(&it);) {
+        if (str_eq(mp_str(mp_get(it.value, "uid")), uid)) {
+            return it.value;
+        }
+    }
+    return mp_of(NULL, 0);
+}
+
+static void dependents_of(const struct reconcile_in *in, struct arena *a, const struct object *owner,
+                          struct object_list *list)
+{
+    struct view_iter it;
+    view_iter_owned(&it, in->view, owner->uid, NULL);
+    VIEW_FOR(o, &it)
+    {
+        object_list_add(a, list, o);
+    }
+    for (unsigned i = 0; i < kinds_count(); i++) {
+        const struct kind *k = kinds_at(i);
+        if (k->id == KIND_EVENT || (owner->kind->namespaced && !k->namespaced)) {
+            continue;
+        }
+        view_iter(&it, in->view, k, owner->ns);
+        VIEW_FOR(o, &it)
+        {
+            if (!str_eq(o->owner_uid, owner->uid) && mp_count(reference_to(o, owner->uid)) > 0) {
+                object_list_add(a, list, o);
+            }
+        }
+    }
+}
+
+static bool has_dependents(const struct view *v, const struct object *o)
+{
+    struct view_iter it;
+    view_iter_owned(&it, v, o->uid, NULL);
+    return view_next(&it) != NULL;
+}
+
+static int reference_drop(struct reconcile_out *out, const struct object *o, struct str uid, struct error *err)
+{
+    struct value *doc = object_to_value(out->arena, o);
+    owner_remove(doc, uid);
+    return txn_update_value(out->txn, o->kind, doc, TXN_PART_ALL, o->revision, err);
+}
+
+static int finalizer_drop(struct reconcile_out *out, const struct object *o, const char *name, struct error *err)
+{
+    struct value *doc = object_to_value(out->arena, o), *metadata = value_get(doc, "metadata");
+    list_remove_str(value_get(metadata, "finalizers"), name);
+    if (value_count(value_get(metadata, "finalizers")) == 0) {
+        value_remove(metadata, "finalizers");
+    }
+    reconcile_note(out, "takes off finalizer %s", name);
+    return txn_update_value(out->txn, o->kind, doc, TXN_PART_ALL, o->revision, err);
+}
+
+/* ---- The object is being deleted ---- */
+
+static int orphan_dependents(const struct reconcile_in *in, struct reconcile_out *out, const struct object *o,
+                             struct error *err)
+{
+    struct object_list list = {0};
+    dependents_of(in, out->arena, o, &list);
+    for (unsigned i = 0; i < list.count; i++) {
+        if (i == CONTROLLER_BATCH_MAX) {
+            requeue_in(out, 1);
+            return 0;
+        }
+        int rv = reference_drop(out, list.items[i], o->uid, err);
+        if (rv != 0) {
+            return rv;
+        }
+    }
+    reconcile_note(out, "orphans %u", list.count);
+    return finalizer_drop(out, o, FINALIZER_ORPHAN, err);
+}
+
+/* Someone else, not on the way out, owns it as well. */
+static bool has_other_owner(const struct view *v, const struct object *o, struct str uid)
+{
+    for (struct mp_iter it = mp_iter(references_of(o)); mp_next(&it);) {
+        if (!str_eq(mp_str(mp_get(it.value, "uid")), uid) && owner_judge(v, o->ns, it.value) == OWNER_SOLID) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int dependent_delete(const struct reconcile_in *in, struct reconcile_out *out, const struct object *o,
+                            struct str owner_uid, struct error *err)
+{
+    if (has_other_owner(in->view, o, owner_uid)) {
+        return reference_drop(out, o, owner_uid, err);
+    }
+    const struct deletion_options options = {
+        .grace_s = -1, .policy = has_dependents(in->view, o) ? DELETION_FOREGROUND : DELETION_DEFAULT};
+    return deletion_request(out->txn, out->arena, o, &options, in->wall_ms, err);
+}
+
+static int foreground_step(const struct reconcile_in *in, struct reconcile_out *out, const struct object *o,
+                           struct error *err)
+{
+    struct object_list list = {0};
+    dependents_of(in, out->arena, o, &list);
+    unsigned blocking = 0, deleted = 0;
+    for (unsigned i = 0; i < list.count; i++) {
+        const struct object *dependent = list.items[i];
+        blocking += mp_bool(mp_get(reference_to(dependent, o->uid), "blockOwnerDeletion"), false);
+        if (dependent->deleting) {
+            continue;
+        }
+        if (deleted++ == CONTROLLER_BATCH_MAX) {
+            requeue_in(out, 1);
+            return 0;
+        }
+        int rv = dependent_delete(in, out, dependent, o->uid, err);
+        if (rv != 0) {
+            return rv;
+        }
+    }
+    reconcile_note(out, "waits for %u dependents, deletes %u", blocking, deleted);
+    return blocking == 0 ? finalizer_drop(out, o, FINALIZER_FOREGROUND, err) : 0;
+}
+
+/* ---- The object's owners ---- */
+
+static int owners_check(const struct reconcile_in *in, struct reconcile_out *out, const struct object *o,
+                        struct error *err)
+{
+    unsigned states[3] = {0};
+    bool uncontrolled = false;
+    for (struct mp_iter it = mp_iter(references_of(o)); mp_next(&it);) {
+        states[owner_judge(in->view, o->ns, it.value)]++;
+        uncontrolled |= !mp_bool(mp_get(it.value, "controller"), false);
+    }
+    if (states[OWNER_SOLID] == 0 && states[OWNER_GONE] + states[OWNER_WAITING] > 0) {
+        const struct deletion_options options = {.grace_s = -1,
+                                                 .policy = states[OWNER_WAITING] > 0 && has_dependents(in->view, o)
+                                                               ? DELETION_FOREGROUND
+                                                               : DELETION_DEFAULT};
+        reconcile_note(out, "no owner is left");
+        return o->deleting ? 0 : deletion_request(out->txn, out->arena, o, &options, in->wall_ms, err);
+    }
+    if (states[OWNER_GONE] + states[OWNER_WAITING] > 0) {
+        struct value *doc = object_to_value(out->arena, o);
+        for (struct mp_iter it = mp_iter(references_of(o)); mp_next(&it);) {
+            if (owner_judge(in->view, o->ns, it.value) != OWNER_SOLID) {
+                owner_remove(doc, mp_str(mp_get(it.value, "uid")));
+            }
+        }
+        reconcile_note(out, "drops references to owners that are gone");
+        return txn_update_value(out->txn, o->kind, doc, TXN_PART_ALL, o->revision, err);
+    }
+    if (uncontrolled) {
+        requeue_in(out, LOOK_AGAIN_MS); /* no index tells when such an owner goes */
+    }
+    return 0;
+}
+
+static int garbage_reconcile(const struct reconcile_in *in, struct reconcile_out *out, struct error *err)
+{
+    const struct object *o = view_get(in->view, in->key.kind, in->key.ns, in->key.name);
+    if (o == NULL) {
+        return 0;
+    }
+    if (o->deleting && has_finalizer(o, FINALIZER_ORPHAN)) {
+        return orphan_dependents(in, out, o, err);
+    }
+    if (o->deleting && has_finalizer(o, FINALIZER_FOREGROUND)) {
+        return foreground_step(in, out, o, err);
+    }
+    return owners_check(in, out, o, err);
+}
+
+/* ---- Where to look ---- */
+
+static bool owners_need_a_look(const struct view *tip, const struct object *o)
+{
+    for (struct mp_iter it = mp_iter(references_of(o)); mp_next(&it);) {
+        if (!mp_bool(mp_get(it.value, "controller"), false) || owner_judge(tip, o->ns, it.value) != OWNER_SOLID) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void map_gone(const struct view *tip, const struct object *old, controller_emit *emit, void *data)
+{
+    struct view_iter it;
+    view_iter_owned(&it, tip, old->uid, NULL);
+    VIEW_FOR(o, &it)
+    {
+        emit(data, o->kind, o->ns, o->name);
+    }
+    for (struct mp_iter r = mp_iter(references_of(old)); mp_next(&r);) {
+        const struct object *owner = owner_get(tip, old->ns, r.value);
+        if (owner != NULL && owner->deleting) {
+            emit(data, owner->kind, owner->ns, owner->name);
+        }
+    }
+}
+
+static void map_any(const struct view *tip, const struct object *old, const struct object *new, controller_emit *emit,
+                    void *data)
+{
+    if (new == NULL) {
+        map_gone(tip, old, emit, data);
+        return;
+    }
+    if (old != NULL && !str_eq(old->uid, new->uid)) {
+        map_gone(tip, old, emit, data);
+    }
+    bool finalizing =
+        new->deleting && (has_finalizer(new, FINALIZER_ORPHAN) || has_finalizer(new, FINALIZER_FOREGROUND));
+    bool references_new = old == NULL || !mp_equal(references_of(old), references_of(new));
+    if (finalizing || (references_new && owners_need_a_look(tip, new))) {
+        emit(data, new->kind, new->ns, new->name);
+    }
+}
+
+static void garbage_resync(const struct view *tip, controller_emit *emit, void *data)
+{
+    struct view_iter it;
+    view_iter_all(&it, tip);
+    VIEW_FOR(o, &it)
+    {
+        if (o->kind->id != KIND_EVENT) {
+            map_any(tip, NULL, o, emit, data);
+        }
+    }
+}
+
+static const struct controller_watch watches[] = {
+    {KIND_DEPLOYMENT, map_any}, {KIND_REPLICASET, map_any}, {KIND_POD, map_any},    {KIND_NAMESPACE, map_any},
+    {KIND_NODE, map_any},       {KIND_CONFIGMAP, map_any},  {KIND_SECRET, map_any}, {0, NULL}};
+const struct controller controller_garbage = {"garbage-collector", watches, garbage_reconcile, garbage_resync};

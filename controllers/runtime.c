@@ -1,0 +1,381 @@
+/* The runtime: which key is reconciled when. Source: Kubernetes' rate-limited work queue, as one loop.
+ *
+ * An item is one key of one controller. It is in one place, or two: in its controller's queue (at most once), in the heap of delayed
+ * items (at most once, with its earliest wish), or in neither while it is being reconciled or keeps only its count of failures.
+ *
+ *      observe, resync           due
+ *   --------------> queued <------------- delayed <--- requeue_after, or backoff after an error
+ *                     |                      ^
+ *                     v                      |
+ *                  running ------------------+---> forgotten (success, nothing wished)
+ *
+ * Guarantees: a key is never reconciled while it is being reconciled (there is one thread; a change seen meanwhile queues it again); queues
+ * are served in turn, so one busy controller does not starve the others; the order depends on nothing but the calls made.
+ * A reconcile replaces its key's former wish to be called again. */
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/list.h"
+#include "base/strmap.h"
+#include "controllers/controller.h"
+#include "raft-store/store.h"
+
+#define BACKOFF_FIRST_MS 5
+#define BACKOFF_MAX_MS   (1000 * 1000) /* about 16 minutes */
+#define HEAP_NONE        UINT32_MAX
+
+struct item {
+    struct list link; /* in queue; empty otherwise */
+    unsigned controller;
+    unsigned failures;
+    uint32_t heap_at; /* HEAP_NONE: not delayed */
+    int64_t due_ms;
+    uint64_t seq; /* order among equal due times */
+    bool queued, running;
+    struct controller_key key; /* points behind */
+    unsigned id_size;
+    char id[]; /* controller, kind, namespace, NUL, name: the map's key */
+};
+struct queue {
+    const struct controller *controller;
+    struct list items;
+};
+struct controllers {
+    struct controllers_config config;
+    struct rng rng;
+    struct queue *queues;
+    unsigned queues_count, turn;
+    struct strmap items;
+    struct item **heap;
+    unsigned heap_count, heap_cap;
+    uint64_t seq;
+    struct controllers_stats stats;
+};
+
+/* ---- Heap of delayed items ---- */
+
+static bool due_before(const struct item *a, const struct item *b)
+{
+    return a->due_ms != b->due_ms ? a->due_ms < b->due_ms : a->seq < b->seq;
+}
+
+static void heap_set(struct controllers *c, uint32_t at, struct item *it)
+{
+    c->heap[at] = it;
+    it->heap_at = at;
+}
+
+static void heap_up(struct controllers *c, uint32_t at)
+{
+    struct item *it = c->heap[at];
+    for (; at > 0 && due_before(it, c->heap[(at - 1) / 2]); at = (at - 1) / 2) {
+        heap_set(c, at, c->heap[(at - 1) / 2]);
+    }
+    heap_set(c, at, it);
+}
+
+static void heap_down(struct controllers *c, uint32_t at)
+{
+    struct item *it = c->heap[at];
+    for (;;) {
+        uint32_t child = 2 * at + 1;
+        if (child >= c->heap_count) {
+            break;
+        }
+        if (child + 1 < c->heap_count && due_before(c->heap[child + 1], c->heap[child])) {
+            child++;
+        }
+        if (!due_before(c->heap[child], it)) {
+            break;
+        }
+        heap_set(c, at, c->heap[child]);
+        at = child;
+    }
+    heap_set(c, at, it);
+}
+
+static void delay_cancel(struct controllers *c, struct item *it)
+{
+    if (it->heap_at == HEAP_NONE) {
+        return;
+    }
+    uint32_t at = it->heap_at;
+    struct item *last = c->heap[--c->heap_count];
+    it->heap_at = HEAP_NONE;
+    if (last != it) {
+        heap_set(c, at, last);
+        heap_down(c, at);
+        heap_up(c, last->heap_at);
+    }
+}
+
+static void delay(struct controllers *c, struct item *it, int64_t after_ms)
+{
+    assert(it->heap_at == HEAP_NONE && after_ms > 0);
+    if (c->heap_count == c->heap_cap) {
+        c->heap_cap = c->heap_cap == 0 ? 64 : c->heap_cap * 2;
+        c->heap = xrealloc(c->heap, c->heap_cap * sizeof(struct item *));
+    }
+    it->due_ms = env_now_ms(c->config.env) + after_ms;
+    it->seq = c->seq++;
+    c->heap[c->heap_count] = it;
+    it->heap_at = c->heap_count++;
+    heap_up(c, it->heap_at);
+}
+
+/* ---- Items ---- */
+
+static struct item *item_get(struct controllers *c, unsigned controller, const struct kind *k, struct str ns,
+                             struct str name)
+{
+    char id[2 + 2 * 256];
+    assert(ns.n < 256 && name.n < 256);
+    id[0] = (char)controller;
+    id[1] = (char)k->id;
+    memcpy(id + 2, ns.n > 0 ? ns.p : "", ns.n);
+    id[2 + ns.n] = '\0';
+    memcpy(id + 3 + ns.n, name.n > 0 ? name.p : "", name.n);
+    struct str key = {id, 3 + ns.n + name.n};
+    struct item *it = strmap_get(&c->items, key);
+    if (it != NULL) {
+        return it;
+    }
+    it = xcalloc(1, sizeof *it + key.n);
+    memcpy(it->id, id, key.n);
+    it->id_size = (unsigned)key.n;
+    it->controller = controller;
+    it->heap_at = HEAP_NONE;
+    it->key = (struct controller_key){k, {it->id + 2, ns.n}, {it->id + 3 + ns.n, name.n}};
+    list_init(&it->link);
+    strmap_set(&c->items, (struct str){it->id, it->id_size}, it);
+    return it;
+}
+
+static void item_forget(struct controllers *c, struct item *it)
+{
+    if (it->queued || it->running || it->heap_at != HEAP_NONE || it->failures > 0) {
+        return;
+    }
+    strmap_remove(&c->items, (struct str){it->id, it->id_size});
+    free(it);
+}
+
+static void item_queue(struct controllers *c, struct item *it)
+{
+    if (!it->queued) {
+        it->queued = true;
+        list_push_back(&c->queues[it->controller].items, &it->link);
+        c->stats.queued++;
+    }
+}
+
+struct emit_data {
+    struct controllers *c;
+    unsigned controller;
+};
+static void emit_key(void *data, const struct kind *k, struct str ns, struct str name)
+{
+    struct emit_data *e = data;
+    assert(k != NULL);
+    item_queue(e->c, item_get(e->c, e->controller, k, ns, name));
+}
+
+/* ---- The public face ---- */
+
+struct controllers *controllers_new(const struct controllers_config *config)
+{
+    assert(config->env != NULL && config->submit != NULL && config->tip != NULL);
+    struct controllers *c = xcalloc(1, sizeof *c);
+    c->config = *config;
+    c->rng.state = config->seed;
+    const struct controller *const *all = controllers_all(&c->queues_count);
+    c->queues = xcalloc(c->queues_count, sizeof *c->queues);
+    for (unsigned i = 0; i < c->queues_count; i++) {
+        c->queues[i].controller = all[i];
+        list_init(&c->queues[i].items);
+    }
+    strmap_init(&c->items);
+    return c;
+}
+
+static void items_drop(struct controllers *c)
+{
+    const struct strmap_entry *e;
+    for (size_t at = 0; (e = strmap_next(&c->items, &at)) != NULL;) {
+        free(e->value);
+    }
+    strmap_close(&c->items);
+    strmap_init(&c->items);
+    for (unsigned i = 0; i < c->queues_count; i++) {
+        list_init(&c->queues[i].items);
+    }
+    c->heap_count = 0;
+    c->stats.queued = 0;
+}
+
+void controllers_free(struct controllers *c)
+{
+    if (c == NULL) {
+        return;
+    }
+    items_drop(c);
+    strmap_close(&c->items);
+    free(c->heap);
+    free(c->queues);
+    free(c);
+}
+
+void controllers_resync(struct controllers *c)
+{
+    items_drop(c);
+    const struct view *tip = c->config.tip(c->config.data);
+    assert(tip != NULL);
+    for (unsigned i = 0; i < c->queues_count; i++) {
+        const struct controller *controller = c->queues[i].controller;
+        struct emit_data e = {c, i};
+        if (controller->resync != NULL) {
+            controller->resync(tip, emit_key, &e);
+            continue;
+        }
+        struct view_iter it;
+        view_iter(&it, tip, kind_by_id(controller->watches[0].kind), STR_NONE);
+        VIEW_FOR(o, &it)
+        {
+            controller->watches[0].map(tip, NULL, o, emit_key, &e);
+        }
+    }
+}
+
+void controllers_observe(struct controllers *c, const struct change *changes, unsigned count)
+{
+    const struct view *tip = c->config.tip(c->config.data);
+    if (tip == NULL) {
+        return;
+    }
+    for (unsigned n = 0; n < count; n++) {
+        const struct object *o = changes[n].new != NULL ? changes[n].new : changes[n].old;
+        for (unsigned i = 0; i < c->queues_count; i++) {
+            struct emit_data e = {c, i};
+            for (const struct controller_watch *w = c->queues[i].controller->watches; w->kind != 0; w++) {
+                if (w->kind == o->kind->id) {
+                    w->map(tip, changes[n].old, changes[n].new, emit_key, &e);
+                }
+            }
+        }
+    }
+}
+
+static void due_queue(struct controllers *c)
+{
+    int64_t now_ms = env_now_ms(c->config.env);
+    while (c->heap_count > 0 && c->heap[0]->due_ms <= now_ms) {
+        struct item *it = c->heap[0];
+        delay_cancel(c, it);
+        item_queue(c, it);
+    }
+}
+
+static struct item *item_next(struct controllers *c)
+{
+    for (unsigned i = 0; i < c->queues_count; i++) {
+        struct queue *q = &c->queues[c->turn];
+        c->turn = (c->turn + 1) % c->queues_count;
+        if (!list_empty(&q->items)) {
+            struct item *it = LIST_ENTRY(q->items.next, struct item, link);
+            list_remove(&it->link);
+            it->queued = false;
+            c->stats.queued--;
+            return it;
+        }
+    }
+    return NULL;
+}
+
+static int64_t backoff_ms(unsigned failures)
+{
+    assert(failures > 0);
+    return failures > 18 ? BACKOFF_MAX_MS : MIN((int64_t)BACKOFF_FIRST_MS << (failures - 1), BACKOFF_MAX_MS);
+}
+
+static int item_reconcile(struct controllers *c, struct item *it, int64_t *requeue_after_ms, struct error *err)
+{
+    const struct controller *controller = c->queues[it->controller].controller;
+    struct arena arena;
+    struct txn txn;
+    char origin[64];
+    arena_init(&arena);
+    snprintf(origin, sizeof origin, "controller/%s", controller->name);
+    txn_init(&txn, origin);
+    const struct reconcile_in in = {.view = c->config.tip(c->config.data),
+                                    .key = it->key,
+                                    .wall_ms = env_wall_ms(c->config.env),
+                                    .rng = &c->rng,
+                                    .soft = &c->config.soft};
+    struct reconcile_out out = {.txn = &txn, .arena = &arena};
+    int rv = controller->reconcile(&in, &out, err);
+    if (rv == 0 && txn.count > 0) {
+        c->stats.transactions++;
+        rv = c->config.submit(c->config.data, &txn, err);
+    }
+    if (out.note[0] != '\0') {
+        log_debug(c->config.log, origin, "%.*s/%.*s: %s", STR_ARG(it->key.ns), STR_ARG(it->key.name), out.note);
+    }
+    *requeue_after_ms = out.requeue_after_ms;
+    txn_close(&txn);
+    arena_close(&arena);
+    return rv;
+}
+
+static void item_run(struct controllers *c, struct item *it)
+{
+    int64_t after_ms = 0;
+    struct error err = {0};
+    delay_cancel(c, it);
+    it->running = true;
+    c->stats.reconciles++;
+    int rv = item_reconcile(c, it, &after_ms, &err);
+    it->running = false;
+    if (rv != 0) {
+        c->stats.errors++;
+        it->failures++;
+        after_ms = backoff_ms(it->failures);
+        log_line(c->config.log, it->failures > 3 ? LOG_LEVEL_WARN : LOG_LEVEL_DEBUG, "controllers",
+                 "%s %.*s/%.*s: %s (tried %u times, again in %lld ms)", c->queues[it->controller].controller->name,
+                 STR_ARG(it->key.ns), STR_ARG(it->key.name), err.message, it->failures, (long long)after_ms);
+    } else {
+        it->failures = 0;
+    }
+    if (after_ms > 0) {
+        delay(c, it, after_ms);
+    }
+    item_forget(c, it);
+}
+
+bool controllers_run(struct controllers *c, int64_t budget_ms)
+{
+    int64_t end_ms = env_now_ms(c->config.env) + budget_ms;
+    due_queue(c);
+    do {
+        if (c->config.tip(c->config.data) == NULL) {
+            return false; /* leadership ended meanwhile */
+        }
+        struct item *it = item_next(c);
+        if (it == NULL) {
+            return false;
+        }
+        item_run(c, it);
+    } while (env_now_ms(c->config.env) < end_ms);
+    return c->stats.queued > 0;
+}
+
+int64_t controllers_next_deadline(const struct controllers *c)
+{
+    return c->heap_count > 0 ? c->heap[0]->due_ms : INT64_MAX;
+}
+
+void controllers_stats(const struct controllers *c, struct controllers_stats *out)
+{
+    *out = c->stats;
+    out->delayed = c->heap_count;
+}

@@ -1,0 +1,385 @@
+#include "controllers/util.h"
+
+#include <assert.h>
+#include <stdio.h>
+
+#include "base/timefmt.h"
+
+/* ---- Pods ---- */
+
+struct str pod_node(const struct object *pod)
+{
+    return mp_str(mp_path(object_mp(pod), "spec.nodeName"));
+}
+
+struct str pod_phase(const struct object *pod)
+{
+    return mp_str(mp_path(object_mp(pod), "status.phase"));
+}
+
+bool pod_finished(const struct object *pod)
+{
+    struct str phase = pod_phase(pod);
+    return str_is(phase, "Succeeded") || str_is(phase, "Failed");
+}
+
+bool pod_active(const struct object *pod)
+{
+    return !pod->deleting && !pod_finished(pod);
+}
+
+bool pod_ready(const struct object *pod, int64_t *since_ms)
+{
+    struct mp c = condition_mp(pod, "Ready");
+    if (since_ms != NULL) {
+        *since_ms = time_of_mp(mp_get(c, "lastTransitionTime"));
+    }
+    return str_is(mp_str(mp_get(c, "status")), "True");
+}
+
+bool pod_available(const struct object *pod, int64_t min_ready_s, int64_t wall_ms, int64_t *wait_ms)
+{
+    int64_t since_ms = 0;
+    if (wait_ms != NULL) {
+        *wait_ms = 0;
+    }
+    if (!pod_ready(pod, &since_ms)) {
+        return false;
+    }
+    int64_t at_ms = since_ms + min_ready_s * 1000;
+    if (min_ready_s == 0 || (since_ms > 0 && at_ms <= wall_ms)) {
+        return true;
+    }
+    if (wait_ms != NULL && since_ms > 0) {
+        *wait_ms = at_ms - wall_ms;
+    }
+    return false;
+}
+
+/* "Guaranteed: every container has cpu and memory limits equal to its requests; BestEffort: no container has either." */
+const char *pod_qos_class(const struct value *spec)
+{
+    static const char *const lists[] = {"containers", "initContainers"};
+    static const char *const resources[] = {"cpu", "memory"};
+    bool any = false, guaranteed = true;
+    for (unsigned l = 0; l < ARRAY_SIZE(lists); l++) {
+        const struct value *containers = value_get(spec, lists[l]);
+        VALUE_FOR(i, containers)
+        {
+            const struct value *container = value_item(containers, i);
+            for (unsigned r = 0; r < ARRAY_SIZE(resources); r++) {
+                const struct value *request = value_at(container, "resources", "requests", resources[r], NULL);
+                const struct value *limit = value_at(container, "resources", "limits", resources[r], NULL);
+                any |= request != NULL || limit != NULL;
+                guaranteed &= limit != NULL && (request == NULL || value_equal(request, limit));
+            }
+        }
+    }
+    return !any ? "BestEffort" : guaranteed ? "Guaranteed" : "Burstable";
+}
+
+/* ---- Objects ---- */
+
+bool mp_equal(struct mp a, struct mp b)
+{
+    size_t n = (size_t)(a.end - a.p);
+    return n == (size_t)(b.end - b.p) && (n == 0 || memcmp(a.p, b.p, n) == 0);
+}
+
+bool mp_list_has_str(struct mp list, const char *s)
+{
+    for (struct mp_iter it = mp_iter(list); mp_next(&it);) {
+        if (str_is(mp_str(it.value), s)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool list_has_str(const struct value *list, const char *s)
+{
+    VALUE_FOR(i, list)
+    {
+        if (str_is(value_to_str(value_item(list, i)), s)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool list_remove_str(struct value *list, const char *s)
+{
+    VALUE_FOR(i, list)
+    {
+        if (str_is(value_to_str(value_item(list, i)), s)) {
+            value_remove_at(list, i);
+            return true;
+        }
+    }
+    return false;
+}
+
+bool str_to_int64(struct str s, int64_t *out)
+{
+    bool negative = s.n > 0 && s.p[0] == '-';
+    size_t at = negative ? 1 : 0;
+    if (s.n == at || s.n - at > 18) {
+        return false;
+    }
+    int64_t v = 0;
+    for (; at < s.n; at++) {
+        if (s.p[at] < '0' || s.p[at] > '9') {
+            return false;
+        }
+        v = v * 10 + (s.p[at] - '0');
+    }
+    *out = negative ? -v : v;
+    return true;
+}
+
+bool namespace_closed(const struct view *v, struct str ns)
+{
+    const struct object *o = view_get(v, kind_of(KIND_NAMESPACE), STR_NONE, ns);
+    return o == NULL || o->deleting;
+}
+
+const struct kind *owner_kind(struct mp reference)
+{
+    const struct kind *k = kind_by_name(mp_str(mp_get(reference, "kind")));
+    return k != NULL && str_is(mp_str(mp_get(reference, "apiVersion")), k->api_version) ? k : NULL;
+}
+
+const struct object *owner_get(const struct view *v, struct str ns, struct mp reference)
+{
+    const struct kind *k = owner_kind(reference);
+    if (k == NULL) {
+        return NULL;
+    }
+    const struct object *o = view_get(v, k, k->namespaced ? ns : STR_NONE, mp_str(mp_get(reference, "name")));
+    return o != NULL && str_eq(o->uid, mp_str(mp_get(reference, "uid"))) ? o : NULL;
+}
+
+struct mp owner_controller(const struct object *o)
+{
+    if (!str_empty(o->owner_uid)) {
+        for (struct mp_iter it = mp_iter(mp_path(object_mp(o), "metadata.ownerReferences")); mp_next(&it);) {
+            if (mp_bool(mp_get(it.value, "controller"), false)) {
+                return it.value;
+            }
+        }
+    }
+    return mp_of(NULL, 0);
+}
+
+struct value *owner_reference(struct arena *a, const struct object *owner)
+{
+    assert(!str_empty(owner->uid));
+    struct value *r = value_map(a);
+    value_set(a, r, "apiVersion", value_cstr(a, owner->kind->api_version));
+    value_set(a, r, "kind", value_cstr(a, owner->kind->name));
+    value_set(a, r, "name", value_str(a, owner->name));
+    value_set(a, r, "uid", value_str(a, owner->uid));
+    value_set(a, r, "controller", value_bool(a, true));
+    value_set(a, r, "blockOwnerDeletion", value_bool(a, true));
+    return r;
+}
+
+void owner_add(struct arena *a, struct value *doc, const struct object *owner)
+{
+    owner_remove(doc, owner->uid);
+    struct value *metadata = value_ensure_map(a, doc, "metadata");
+    value_append(a, value_ensure_list(a, metadata, "ownerReferences"), owner_reference(a, owner));
+}
+
+bool owner_remove(struct value *doc, struct str uid)
+{
+    struct value *metadata = value_get(doc, "metadata"), *list = value_get(metadata, "ownerReferences");
+    VALUE_FOR(i, list)
+    {
+        if (str_eq(value_path_str(value_item(list, i), "uid"), uid)) {
+            value_remove_at(list, i);
+            if (value_count(list) == 0) {
+                value_remove(metadata, "ownerReferences");
+            }
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- Conditions ---- */
+
+struct value *condition_get(const struct value *status, const char *type)
+{
+    return value_find(value_get(status, "conditions"), "type", str_of(type));
+}
+
+struct mp condition_mp(const struct object *o, const char *type)
+{
+    for (struct mp_iter it = mp_iter(mp_path(object_mp(o), "status.conditions")); mp_next(&it);) {
+        if (str_is(mp_str(mp_get(it.value, "type")), type)) {
+            return it.value;
+        }
+    }
+    return mp_of(NULL, 0);
+}
+
+bool condition_remove(struct value *status, const char *type)
+{
+    struct value *list = value_get(status, "conditions");
+    VALUE_FOR(i, list)
+    {
+        if (str_is(value_path_str(value_item(list, i), "type"), type)) {
+            value_remove_at(list, i);
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool member_set_text(struct arena *a, struct value *map, const char *key, const char *text)
+{
+    if (text == NULL || str_is(value_to_str(value_get(map, key)), text)) {
+        return false;
+    }
+    value_set(a, map, key, value_cstr(a, text));
+    return true;
+}
+
+bool condition_set(struct arena *a, struct value *status, const char *type, const char *condition_status,
+                   const char *reason, const char *message, int64_t wall_ms, bool with_update_time)
+{
+    struct value *c = condition_get(status, type);
+    if (c == NULL) {
+        c = value_map(a);
+        value_set(a, c, "type", value_cstr(a, type));
+        value_append(a, value_ensure_list(a, status, "conditions"), c);
+    }
+    bool moved = member_set_text(a, c, "status", condition_status);
+    bool changed = moved;
+    changed |= member_set_text(a, c, "reason", reason);
+    changed |= member_set_text(a, c, "message", message);
+    if (moved) {
+        value_set(a, c, "lastTransitionTime", time_value(a, wall_ms));
+    }
+    if (changed && with_update_time) {
+        value_set(a, c, "lastUpdateTime", time_value(a, wall_ms));
+    }
+    return changed;
+}
+
+int64_t time_of(const struct value *v)
+{
+    int64_t ms = 0;
+    return timefmt_parse(value_to_str(v), &ms) ? ms : 0;
+}
+
+int64_t time_of_mp(struct mp m)
+{
+    int64_t ms = 0;
+    struct str s = mp_str(m);
+    return !str_empty(s) && timefmt_parse(s, &ms) ? ms : 0;
+}
+
+struct value *time_value(struct arena *a, int64_t wall_ms)
+{
+    char text[TIMEFMT_SIZE];
+    timefmt_rfc3339(wall_ms, text);
+    return value_cstr(a, text);
+}
+
+bool status_set_int(struct arena *a, struct value *status, const char *key, int64_t v, bool keep_zero)
+{
+    const struct value *former = value_get(status, key);
+    bool wanted = v != 0 || keep_zero;
+    if (wanted ? former != NULL && former->type == VALUE_INT && former->integer == v : former == NULL) {
+        return false;
+    }
+    if (wanted) {
+        value_set(a, status, key, value_int(a, v));
+    } else {
+        value_remove(status, key);
+    }
+    return true;
+}
+
+/* ---- Lists ---- */
+
+void object_list_add(struct arena *a, struct object_list *l, const struct object *o)
+{
+    if (l->count == l->cap) {
+        unsigned cap = l->cap == 0 ? 16 : l->cap * 2;
+        const struct object **items = arena_alloc(a, cap * sizeof *items);
+        if (l->count > 0) {
+            memcpy(items, l->items, l->count * sizeof *items);
+        }
+        l->items = items;
+        l->cap = cap;
+    }
+    l->items[l->count++] = o;
+}
+
+/* ---- Results ---- */
+
+void requeue_in(struct reconcile_out *out, int64_t after_ms)
+{
+    after_ms = MAX(after_ms, 1);
+    if (out->requeue_after_ms == 0 || after_ms < out->requeue_after_ms) {
+        out->requeue_after_ms = after_ms;
+    }
+}
+
+void reconcile_note(struct reconcile_out *out, const char *fmt, ...)
+{
+    size_t used = strlen(out->note);
+    if (used > 0 && used + 3 < sizeof out->note) {
+        memcpy(out->note + used, "; ", 3);
+        used += 2;
+    }
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(out->note + used, sizeof out->note - used, fmt, ap);
+    va_end(ap);
+}
+
+int64_t int_or_percent(const struct value *v, int64_t total, bool round_up, const char *fallback)
+{
+    struct value text = {.type = VALUE_STR, .str = str_of(fallback)};
+    if (value_is_null(v)) {
+        v = &text;
+    }
+    if (v->type == VALUE_INT) {
+        return v->integer;
+    }
+    struct str s = value_to_str(v);
+    int64_t n = 0;
+    if (s.n > 1 && s.p[s.n - 1] == '%' && str_to_int64((struct str){s.p, s.n - 1}, &n)) {
+        return round_up ? (total * n + 99) / 100 : total * n / 100;
+    }
+    return str_to_int64(s, &n) ? n : 0;
+}
+
+void map_self(const struct view *tip, const struct object *old, const struct object *new, controller_emit *emit,
+              void *data)
+{
+    (void)tip;
+    const struct object *o = new != NULL ? new : old;
+    emit(data, o->kind, o->ns, o->name);
+}
+
+void map_controller(const struct view *tip, const struct object *old, const struct object *new, controller_emit *emit,
+                    void *data)
+{
+    (void)tip;
+    const struct object *states[] = {old, new};
+    for (unsigned i = 0; i < 2; i++) {
+        if (states[i] == NULL || (i == 1 && old != NULL && str_eq(old->owner_uid, new->owner_uid))) {
+            continue;
+        }
+        struct mp r = owner_controller(states[i]);
+        const struct kind *k = owner_kind(r);
+        if (k != NULL) {
+            emit(data, k, k->namespaced ? states[i]->ns : STR_NONE, mp_str(mp_get(r, "name")));
+        }
+    }
+}

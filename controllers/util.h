@@ -1,0 +1,81 @@
+/* What several controllers ask of objects: pods' states, owners, conditions, small edits of documents. Pure. */
+#ifndef CONTROLLERS_UTIL_H
+#define CONTROLLERS_UTIL_H
+
+#include "controllers/controller.h"
+#include "proto/selector.h"
+
+/* At most this many objects are created or deleted by one transaction of a controller; the rest follows in the next. */
+#define CONTROLLER_BATCH_MAX 500u
+
+/* ---- Pods ---- */
+struct str pod_node(const struct object *pod);  /* spec.nodeName; empty = not bound */
+struct str pod_phase(const struct object *pod); /* "" before any status */
+bool pod_finished(const struct object *pod);    /* Succeeded or Failed */
+bool pod_active(const struct object *pod);      /* neither finished nor being deleted: what counts as a replica */
+/* Condition Ready is True; *since_ms = its last transition. */
+bool pod_ready(const struct object *pod, int64_t *since_ms);
+/* Ready for at least min_ready_s. Otherwise *wait_ms = when it will be (0 = not by waiting). wait_ms may be NULL. */
+bool pod_available(const struct object *pod, int64_t min_ready_s, int64_t wall_ms, int64_t *wait_ms);
+/* status.qosClass of a pod's spec: "Guaranteed", "Burstable", "BestEffort". */
+const char *pod_qos_class(const struct value *spec);
+
+/* ---- Objects ---- */
+static inline const struct kind *kind_of(enum kind_id id)
+{
+    return kind_by_id(id);
+}
+static inline struct mp object_labels(const struct object *o)
+{
+    return mp_path(object_mp(o), "metadata.labels");
+}
+bool mp_equal(struct mp a, struct mp b); /* same bytes (both absent: equal) */
+bool mp_list_has_str(struct mp list, const char *s);
+bool list_has_str(const struct value *list, const char *s);
+bool list_remove_str(struct value *list, const char *s);
+bool str_to_int64(struct str s, int64_t *out); /* decimal, signed */
+/* The namespace is being deleted or does not exist: nothing new may be made in it. */
+bool namespace_closed(const struct view *v, struct str ns);
+/* The object that ownerReference (one element of metadata.ownerReferences) names, with the same uid; NULL if it is gone. */
+const struct object *owner_get(const struct view *v, struct str ns, struct mp reference);
+/* The kind named by a reference's kind and apiVersion; NULL if unknown here. */
+const struct kind *owner_kind(struct mp reference);
+/* The controlling reference; an empty cursor if none. */
+struct mp owner_controller(const struct object *o);
+/* {apiVersion, kind, name, uid, controller: true, blockOwnerDeletion: true} */
+struct value *owner_reference(struct arena *a, const struct object *owner);
+void owner_add(struct arena *a, struct value *doc, const struct object *owner);
+bool owner_remove(struct value *doc, struct str uid); /* true if there was one */
+
+/* ---- Conditions ---- */
+struct value *condition_get(const struct value *status, const char *type); /* NULL if absent */
+struct mp condition_mp(const struct object *o, const char *type);          /* of status.conditions, in place */
+bool condition_remove(struct value *status, const char *type);
+int64_t time_of(const struct value *v); /* RFC 3339 text to ms; 0 if none */
+int64_t time_of_mp(struct mp m);
+struct value *time_value(struct arena *a, int64_t wall_ms);
+
+/* Set an integer of a status; 0 is left out unless keep_zero. True if it changed. */
+bool status_set_int(struct arena *a, struct value *status, const char *key, int64_t v, bool keep_zero);
+
+/* ---- Lists of borrowed objects, in an arena ---- */
+struct object_list {
+    const struct object **items;
+    unsigned count, cap;
+};
+void object_list_add(struct arena *a, struct object_list *l, const struct object *o);
+
+/* ---- Results ---- */
+/* Ask to be called again; the earliest wish stands. */
+void requeue_in(struct reconcile_out *out, int64_t after_ms);
+void reconcile_note(struct reconcile_out *out, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* "25%" of total, or a number; rounded up or down. fallback when v is NULL. */
+int64_t int_or_percent(const struct value *v, int64_t total, bool round_up, const char *fallback);
+/* A map function: the object itself is the key. */
+void map_self(const struct view *tip, const struct object *old, const struct object *new, controller_emit *emit,
+              void *data);
+/* A map function: the controlling owner is the key (of the old and of the new state). */
+void map_controller(const struct view *tip, const struct object *old, const struct object *new, controller_emit *emit,
+                    void *data);
+
+#endif
