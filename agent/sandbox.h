@@ -39,7 +39,8 @@ struct sandbox {
     char resolv_conf[SANDBOX_PATH_MAX];
     char shm[SANDBOX_PATH_MAX]; /* directory to mount at /dev/shm */
     char hostname[65];
-    char ip[64]; /* as recorded by sandbox_set_ip; "" = none yet */
+    char domain[256]; /* "" if none */
+    char ip[64];      /* as recorded by sandbox_set_ip; "" = none yet */
 };
 
 struct sandbox_spec {
