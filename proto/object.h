@@ -53,7 +53,7 @@ struct value *object_to_value(struct arena *a, const struct object *o);
 /* Append the wire form to out: the body with resourceVersion put in as the first member of metadata. No decoding. */
 void object_write_wire(struct buf *out, const struct object *o);
 /* From the wire form as sent by a peer we trust to have validated (master to rctl or agent): any key order, resourceVersion
- * becomes the revision. ERR_PROTOCOL / ERR_INVALID if it is no object of a known kind. */
+ * becomes the revision. ERR_PROTOCOL / ERR_INVALID if it is no object of a known kind, ERR_TOO_LARGE. Unknown fields are dropped. */
 int object_from_wire(struct mp m, struct object **out, struct error *err);
 
 /* metadata.labels / annotations lookups in place. */

@@ -7,6 +7,8 @@
 
 #include "proto/object.h"
 
+#define REVISION_SIZE_MAX 64u /* what the revision adds to the body */
+
 void object_write_wire(struct buf *out, const struct object *o)
 {
     struct mp body = object_mp(o), metadata = mp_get(body, "metadata"), members = metadata;
@@ -158,14 +160,21 @@ static int encode_anew(const struct kind *k, struct mp wire, struct buf *body, s
     return rc;
 }
 
+static int too_large(size_t n, struct error *err)
+{
+    return error_set(err, ERR_TOO_LARGE, "an object of %zu bytes; at most %u are allowed", n, OBJECT_SIZE_MAX);
+}
+
 int object_from_wire(struct mp m, struct object **out, struct error *err)
 {
     assert(out != NULL);
     uint64_t revision;
     size_t n = m.p == NULL ? 0 : (size_t)(m.end - m.p);
-    if (n > OBJECT_SIZE_MAX + 64 || !mp_valid(m) || mp_type(m) != MP_MAP) {
-        return error_set(err, ERR_PROTOCOL, "no object: a msgpack map of at most %u bytes is expected, got %zu bytes",
-                         OBJECT_SIZE_MAX, n);
+    if (n > OBJECT_SIZE_MAX + REVISION_SIZE_MAX) {
+        return too_large(n, err);
+    }
+    if (!mp_valid(m) || mp_type(m) != MP_MAP) {
+        return error_set(err, ERR_PROTOCOL, "no object: %zu bytes that are no well-formed msgpack map", n);
     }
     struct str kind = mp_str(mp_get(m, "kind"));
     const struct kind *k = kind_by_name(kind);
@@ -180,6 +189,9 @@ int object_from_wire(struct mp m, struct object **out, struct error *err)
         bool canonical = mp_type(mp_path(plain, "metadata.resourceVersion")) == MP_NONE && mp_shortest(plain) &&
                          map_is_canonical(k->schema, plain);
         rc = canonical ? 0 : encode_anew(k, m, &body, err);
+    }
+    if (rc == 0 && body.size > OBJECT_SIZE_MAX) {
+        rc = too_large(body.size, err);
     }
     if (rc == 0) {
         rc = object_from_body(k, body.data, body.size, revision, out, err);
