@@ -23,8 +23,8 @@ struct master_config {
     char name[128];
     char cluster[64];
     char listen[NET_ADDR_MAX];
-    char advertise[NET_ADDR_MAX];     /* where other masters and clients reach us */
-    char agent_address[NET_ADDR_MAX]; /* where agents reach us */
+    char advertise[NET_ADDR_MAX];                                 /* where other masters and clients reach us */
+    char agent_address[NET_ADDR_MAX];                             /* where agents reach us */
     char join_addresses[MASTER_JOIN_ADDRESSES_MAX][NET_ADDR_MAX]; /* to be added to the cluster by one of these */
     unsigned join_count;
     unsigned election_timeout_ms, heartbeat_ms;

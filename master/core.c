@@ -98,8 +98,7 @@ void core_on_leading(struct core *c, bool leading, uint64_t term)
         .tip = tip,
         .data = c,
     });
-    c->scheduler =
-        scheduler_new(&(struct scheduler_config){.env = c->config.env, .log = c->config.log, .seed = seed});
+    c->scheduler = scheduler_new(&(struct scheduler_config){.env = c->config.env, .log = c->config.log, .seed = seed});
     controllers_resync(c->controllers);
     scheduler_resync(c->scheduler, tip(c));
 }

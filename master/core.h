@@ -12,9 +12,9 @@
 #include "raft-store/node.h"
 #include "scheduler/scheduler.h"
 
-#define CORE_BUDGET_MS 5
+#define CORE_BUDGET_MS     5
 #define CORE_SCHEDULE_PODS 1024u /* decided per turn, leaving as one transaction */
-#define CORE_BACKLOG_MAX 8192u
+#define CORE_BACKLOG_MAX   8192u
 
 struct core;
 struct core_config {
@@ -36,7 +36,7 @@ int64_t core_heartbeat_age_ms(struct core *c, struct str node_name);
 /* Let controllers and scheduler decide, then node_turn. True if there is more to do at once. */
 bool core_turn(struct core *c);
 int64_t core_next_deadline(const struct core *c); /* env now_ms */
-struct scheduler *core_scheduler(struct core *c);     /* NULL unless leading */
+struct scheduler *core_scheduler(struct core *c); /* NULL unless leading */
 void core_stats(const struct core *c, struct controllers_stats *controllers, struct scheduler_stats *scheduler);
 
 #endif

@@ -19,11 +19,11 @@
 #include "raft-store/transport.h"
 #include "raft-store/uv_io.h"
 
-#define MASTER_CONNS_MAX 20000u
-#define MASTER_WATCHES_MAX 50000u
+#define MASTER_CONNS_MAX               20000u
+#define MASTER_WATCHES_MAX             50000u
 #define MASTER_WATCHES_PER_SESSION_MAX 1000u
-#define MASTER_FORWARD_TIMEOUT_MS 30000
-#define MASTER_READ_TIMEOUT_MS 10000
+#define MASTER_FORWARD_TIMEOUT_MS      30000
+#define MASTER_READ_TIMEOUT_MS         10000
 
 struct watch_table;
 struct list_pages;
@@ -41,14 +41,15 @@ struct master {
     uv_check_t check;
     uv_prepare_t prepare;
     uv_idle_t idle; /* runs while deciders have work left */
-    uv_timer_t deadline;
+    uv_timer_t deadline, chores;
     uv_signal_t sigterm, sigint;
     struct net_tls *tls;
     struct net_listener *listeners[4];
     unsigned listeners_count;
     struct rpc_stats rpc_stats;
-    struct list sessions;   /* struct session.link */
-    struct strmap agents;   /* node name -> struct session: leader only */
+    struct list sessions; /* struct session.link */
+    struct list feeds;    /* feeds.c */
+    struct strmap agents; /* node name -> struct session: leader only */
     struct uv_io *io;
     struct transport *transport;
     struct node *node;
@@ -60,7 +61,7 @@ struct master {
     uint8_t seal_key[32];
     int exit_code;
     bool stopping;
-    bool announced; /* our addresses are in the cluster's list */
+    bool announced, announcing; /* our addresses are in the cluster's list; are on their way */
 };
 
 /* A client's or agent's connection. */
@@ -74,8 +75,7 @@ struct session {
 };
 
 /* ---- daemon.c ---- */
-/* Run until SIGTERM or a fatal error; returns the exit code. */
-int master_run(const struct master_config *config, struct error *err);
+
 void master_stop(struct master *m, int exit_code);
 /* Something changed outside of a callback of the loop's: make sure a turn follows. */
 void master_wake(struct master *m);
@@ -86,7 +86,7 @@ typedef void call_fn(struct call *c);
 struct call {
     struct master *m;
     struct rpc_request *req; /* NULL once answered */
-    struct session *session; /* NULL: forwarded by another master, or the session is gone */
+    bool forwarded;          /* by another master, which vouches for `who` */
     struct pki_identity who;
     struct str method;
     struct mp params;
@@ -94,8 +94,10 @@ struct call {
     const struct method *row;
     call_fn *then; /* after call_read */
 };
-struct call *call_new(struct master *m, struct rpc_request *req, struct session *s, const struct pki_identity *who,
-                      struct str method, struct mp params);
+struct call *call_new(struct master *m, struct rpc_request *req, const struct pki_identity *who, struct str method,
+                      struct mp params);
+/* Whose connection it came on; NULL if it was forwarded, or the connection is gone. Ask anew after anything asynchronous. */
+struct session *call_session(const struct call *c);
 /* Answer and free. */
 void call_reply(struct call *c, const struct buf *result);
 void call_fail(struct call *c, const struct error *err);
@@ -125,8 +127,8 @@ struct method {
     unsigned flags;
     const char *params; /* known members, space separated */
 };
-void master_dispatch(struct master *m, struct session *s, const struct pki_identity *who, struct rpc_request *req,
-                     struct str method, struct mp params);
+void master_dispatch(struct master *m, const struct pki_identity *who, struct rpc_request *req, struct str method,
+                     struct mp params, bool was_forwarded);
 void master_on_peer_request(void *data, uint64_t peer_id, struct rpc_request *req, struct str method, struct mp params);
 /* NotLeader, with the leader's agent-facing address in the error's field. */
 void call_not_leader(struct call *c);
@@ -163,7 +165,7 @@ struct write {
         const char *result;    /* "created", ... */
         const struct kind *kind;
         struct str ns, name;
-    } *items;
+    } * items;
     bool gone;
 };
 struct write *write_new(struct call *c, enum write_shape shape);
@@ -193,7 +195,7 @@ int admit_update(const struct admission *ad, const struct kind *k, struct value 
                  enum txn_part part, struct object **out, struct error *err);
 void kind_resource_name(const struct kind *k, char *out, size_t size); /* "deployments.apps" */
 
-/* ---- nodes.c, events.c: what agents ask ---- */
+/* ---- nodes.c, events.c, feeds.c: what agents ask ---- */
 void method_node_register(struct call *c);
 void method_node_pods(struct call *c);
 void method_node_refs(struct call *c);
@@ -203,8 +205,9 @@ void method_node_events(struct call *c);
 void nodes_on_heartbeat(struct session *s, struct mp params);
 void nodes_on_leading(struct master *m, bool leading); /* not leading: agents' sessions are closed */
 void nodes_on_session_closed(struct session *s);
-struct node_feeds;
+/* feeds.c: note what a committed transaction concerns; send; look at everything again after a restored snapshot. */
 void node_feeds_advance(struct master *m, const struct history_txn *txn);
+void node_feeds_flush(struct master *m);
 void node_feeds_restored(struct master *m);
 
 /* ---- relay.c: logs, exec, port-forward, images ---- */
@@ -214,21 +217,25 @@ void method_images(struct call *c);
 void relay_start(struct master *m, struct rpc_request *req, struct rpc_session *to, const char *method,
                  struct str params);
 
-/* ---- join.c, members.c ---- */
+/* ---- join.c ---- */
+#define TOKEN_SIZE 80
 void method_join(struct call *c);
 void method_token(struct call *c);
+/* A fresh token's text, and its Secret in a transaction (ttl_s from now). */
+void token_text(const struct env *env, const char *ca_pem, char out[TOKEN_SIZE]);
+int token_store(struct master *m, struct txn *t, enum pki_role role, const char *token, int64_t ttl_s);
+
+/* ---- members.c ---- */
 void method_hello(struct call *c);
 void method_cluster(struct call *c);
 void method_announce(struct call *c);
-void method_member_add(struct call *c);
 /* Namespaces and the cluster's own objects, at the start of a leadership. */
 void members_bootstrap(struct master *m);
 void members_announce(struct master *m);
-/* Client- or agent-facing address of a master as announced; "" if unknown. */
+void members_promote(struct master *m);
+/* Takes the next master id (the counter's update goes into the transaction); 0 if the cluster has no counter yet. */
+uint64_t members_next_id(struct master *m, struct txn *t);
+/* Client- or agent-facing address of a master as announced; empty if unknown. Borrowed from committed. */
 struct str members_address(struct master *m, uint64_t id, bool agent_facing);
-/* A new token of a role, valid for ttl_s, put into the transaction as a Secret; text into out. */
-#define TOKEN_SIZE 80
-int token_make(struct master *m, struct txn *t, enum pki_role role, int64_t ttl_s, char out[TOKEN_SIZE],
-               struct error *err);
 
 #endif

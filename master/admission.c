@@ -1,0 +1,195 @@
+/* Documents of users on their way in: what the user may not set is taken off, what the system sets is put on, and the whole is checked. */
+#include <assert.h>
+#include <stdio.h>
+
+#include "master/master.h"
+
+void kind_resource_name(const struct kind *k, char *out, size_t size)
+{
+    const char *slash = strchr(k->api_version, '/');
+    if (slash == NULL) {
+        snprintf(out, size, "%s", k->plural);
+    } else {
+        snprintf(out, size, "%s.%.*s", k->plural, (int)(slash - k->api_version), k->api_version);
+    }
+}
+
+/* Metadata that only the system writes. ownerReferences, finalizers, labels and annotations are the user's. */
+static const char *const system_metadata[] = {
+    "uid",      "resourceVersion", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds",
+    "selfLink", "managedFields",
+};
+
+static int make_name(const struct admission *ad, struct value *metadata, const struct kind *k, struct error *err)
+{
+    if (value_to_str(value_get(metadata, "name")).n > 0) {
+        return 0;
+    }
+    struct str prefix = value_to_str(value_get(metadata, "generateName"));
+    if (prefix.n == 0) {
+        return error_set_field(err, ERR_INVALID, "metadata.name",
+                               "%s is invalid: metadata.name: Required value: name or generateName is required",
+                               k->name);
+    }
+    struct rng rng;
+    env_random(ad->env, &rng.state, sizeof rng.state);
+    char suffix[6];
+    rng_suffix(&rng, suffix);
+    value_set(ad->arena, metadata, "name",
+              value_strf(ad->arena, "%.*s%s", (int)MIN(prefix.n, (size_t)58), prefix.p, suffix));
+    return 0;
+}
+
+int admit_document_kind(const struct admission *ad, struct value *doc, const struct kind **k, struct str *ns,
+                        struct str *name, struct error *err)
+{
+    if (!value_is_map(doc)) {
+        return error_set(err, ERR_USAGE, "the object must be a map with apiVersion, kind and metadata");
+    }
+    *k = kind_of_document(ad->arena, doc, err);
+    if (*k == NULL) {
+        return ERR_INVALID;
+    }
+    struct value *metadata = value_get(doc, "metadata");
+    if (metadata != NULL && metadata->type != VALUE_MAP && metadata->type != VALUE_NULL) {
+        return error_set_field(err, ERR_INVALID, "metadata", "%s: metadata must be a map", (*k)->name);
+    }
+    metadata = value_ensure_map(ad->arena, doc, "metadata");
+    int rv = make_name(ad, metadata, *k, err);
+    if (rv != 0) {
+        return rv;
+    }
+    if ((*k)->namespaced && value_to_str(value_get(metadata, "namespace")).n == 0) {
+        value_set(ad->arena, metadata, "namespace", value_cstr(ad->arena, "default"));
+    }
+    *ns = (*k)->namespaced ? value_to_str(value_get(metadata, "namespace")) : STR_NONE;
+    *name = value_to_str(value_get(metadata, "name"));
+    return 0;
+}
+
+static int check_namespace(const struct admission *ad, const struct kind *k, struct str ns, struct error *err)
+{
+    if (!k->namespaced) {
+        return 0;
+    }
+    const struct kind *nk = kind_by_id(KIND_NAMESPACE);
+    const struct object *o = view_get(ad->tip, nk, STR_NONE, ns);
+    if (o != NULL && o->deleting) {
+        return error_set(err, ERR_FORBIDDEN,
+                         "nothing can be created in namespace \"%.*s\", because it is being terminated", STR_ARG(ns));
+    }
+    if (o != NULL) {
+        return 0;
+    }
+    for (unsigned i = 0; ad->same_txn != NULL && i < ad->same_txn->count; i++) {
+        const struct txn_op *op = &ad->same_txn->ops[i];
+        if (op->type == TXN_CREATE && op->kind == nk && str_eq(op->name, ns)) {
+            return 0;
+        }
+    }
+    return error_set(err, ERR_NOT_FOUND, "namespaces \"%.*s\" not found; create it first, or apply it together",
+                     STR_ARG(ns));
+}
+
+/* Kubernetes' DefaultTolerationSeconds admission: a pod stays 300 s on a node that went away, unless it says otherwise. */
+static void default_tolerations(struct arena *a, struct value *spec)
+{
+    static const char *const keys[] = {"node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"};
+    struct value *list = value_ensure_list(a, spec, "tolerations");
+    for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+        bool present = false;
+        VALUE_FOR(j, list)
+        {
+            const struct value *t = value_item(list, j);
+            struct str key = value_to_str(value_get(t, "key")), effect = value_to_str(value_get(t, "effect"));
+            present |= (key.n == 0 || str_is(key, keys[i])) && (effect.n == 0 || str_is(effect, "NoExecute"));
+        }
+        if (!present) {
+            struct value *t = value_map(a);
+            value_set(a, t, "key", value_cstr(a, keys[i]));
+            value_set(a, t, "operator", value_cstr(a, "Exists"));
+            value_set(a, t, "effect", value_cstr(a, "NoExecute"));
+            value_set(a, t, "tolerationSeconds", value_int(a, 300));
+            value_append(a, list, t);
+        }
+    }
+}
+
+static void initial_state(struct arena *a, const struct kind *k, struct value *doc)
+{
+    if (k->id == KIND_POD) {
+        value_set(a, value_ensure_map(a, doc, "status"), "phase", value_cstr(a, "Pending"));
+        default_tolerations(a, value_ensure_map(a, doc, "spec"));
+    } else if (k->id == KIND_NAMESPACE) {
+        struct value *finalizers = value_ensure_list(a, value_ensure_map(a, doc, "spec"), "finalizers");
+        if (value_count(finalizers) == 0) {
+            value_append(a, finalizers, value_cstr(a, "kubernetes"));
+        }
+        value_set(a, value_ensure_map(a, doc, "status"), "phase", value_cstr(a, "Active"));
+    }
+}
+
+int admit_create(const struct admission *ad, const struct kind *k, struct value *doc, struct object **out,
+                 struct error *err)
+{
+    struct value *metadata = value_get(doc, "metadata");
+    assert(metadata != NULL);
+    for (size_t i = 0; i < ARRAY_SIZE(system_metadata); i++) {
+        value_remove(metadata, system_metadata[i]);
+    }
+    if (k->has_status) {
+        value_remove(doc, "status");
+    }
+    /* Checked before initial_state, so that wrong types are the user's error and not an assertion here. */
+    unsigned flags = ad->lenient ? KIND_CHECK_LENIENT : 0;
+    int rv = kind_check_fields(k, ad->arena, doc, flags, err);
+    if (rv != 0) {
+        return rv;
+    }
+    initial_state(ad->arena, k, doc);
+    rv = kind_check(k, ad->arena, doc, NULL, flags, err);
+    if (rv != 0) {
+        return rv;
+    }
+    rv = check_namespace(ad, k, value_to_str(value_get(metadata, "namespace")), err);
+    return rv != 0 ? rv : object_from_value(k, doc, 0, out, err);
+}
+
+int admit_update(const struct admission *ad, const struct kind *k, struct value *doc, const struct object *old,
+                 enum txn_part part, struct object **out, struct error *err)
+{
+    struct value *before = object_to_value(ad->arena, old);
+    struct value *metadata = value_ensure_map(ad->arena, doc, "metadata");
+    struct str uid = value_to_str(value_get(metadata, "uid"));
+    if (uid.n > 0 && !str_eq(uid, old->uid)) {
+        return error_set_field(err, ERR_CONFLICT, "metadata.uid",
+                               "%s \"%.*s\" was deleted and made anew: its uid is %.*s, not %.*s; read it again",
+                               k->singular, STR_ARG(old->name), STR_ARG(old->uid), STR_ARG(uid));
+    }
+    const struct value *old_metadata = value_get(before, "metadata");
+    for (size_t i = 0; i < ARRAY_SIZE(system_metadata); i++) {
+        struct value *kept = value_get(old_metadata, system_metadata[i]);
+        value_remove(metadata, system_metadata[i]);
+        if (kept != NULL && strcmp(system_metadata[i], "resourceVersion") != 0) {
+            value_set(ad->arena, metadata, system_metadata[i], value_copy(ad->arena, kept));
+        }
+    }
+    if (k->has_status && part == TXN_PART_SPEC) {
+        struct value *status = value_get(before, "status");
+        value_remove(doc, "status");
+        if (status != NULL) {
+            value_set(ad->arena, doc, "status", value_copy(ad->arena, status));
+        }
+    } else if (part == TXN_PART_STATUS) {
+        struct value *status = value_get(doc, "status");
+        doc = value_copy(ad->arena, before);
+        value_remove(doc, "status");
+        if (status != NULL) {
+            value_set(ad->arena, doc, "status", status);
+        }
+    }
+    value_remove(value_get(doc, "metadata"), "resourceVersion");
+    value_remove((struct value *)old_metadata, "resourceVersion");
+    int rv = kind_check(k, ad->arena, doc, before, KIND_CHECK_UPDATE | (ad->lenient ? KIND_CHECK_LENIENT : 0), err);
+    return rv != 0 ? rv : object_from_value(k, doc, 0, out, err);
+}

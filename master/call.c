@@ -1,0 +1,168 @@
+/* One request from arrival to answer: its arena, its parameters, its deferral until a read is linearizable. */
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "master/master.h"
+
+struct call *call_new(struct master *m, struct rpc_request *req, const struct pki_identity *who, struct str method,
+                      struct mp params)
+{
+    struct call *c = xcalloc(1, sizeof *c);
+    c->m = m;
+    c->req = req;
+    c->who = *who;
+    c->method = method;
+    c->params = params;
+    arena_init(&c->arena);
+    return c;
+}
+
+struct session *call_session(const struct call *c)
+{
+    struct rpc_session *rpc = c->forwarded ? NULL : rpc_request_session(c->req);
+    return rpc == NULL ? NULL : rpc_session_data(rpc);
+}
+
+static void call_free(struct call *c)
+{
+    assert(c->req == NULL);
+    arena_close(&c->arena);
+    free(c);
+}
+
+struct rpc_request *call_take_request(struct call *c)
+{
+    struct rpc_request *req = TAKE_PTR(c->req);
+    call_free(c);
+    return req;
+}
+
+void call_reply(struct call *c, const struct buf *result)
+{
+    rpc_reply(TAKE_PTR(c->req), buf_str(result));
+    call_free(c);
+}
+
+void call_fail(struct call *c, const struct error *err)
+{
+    assert(err->code != 0);
+    c->m->stats.refused++;
+    rpc_reply_error(TAKE_PTR(c->req), err);
+    call_free(c);
+}
+
+void call_failf(struct call *c, int code, const char *fmt, ...)
+{
+    struct error err = {.code = code};
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(err.message, sizeof err.message, fmt, ap);
+    va_end(ap);
+    call_fail(c, &err);
+}
+
+bool call_str(struct call *c, const char *key, struct str *out, bool required)
+{
+    struct mp m = mp_get(c->params, key);
+    *out = mp_str(m);
+    enum mp_type type = mp_type(m);
+    if (type != MP_STR && type != MP_NONE && type != MP_NIL) {
+        call_failf(c, ERR_USAGE, "%.*s: parameter \"%s\" must be a string", STR_ARG(c->method), key);
+        return false;
+    }
+    if (required && out->n == 0) {
+        call_failf(c, ERR_USAGE, "%.*s: parameter \"%s\" is missing", STR_ARG(c->method), key);
+        return false;
+    }
+    return true;
+}
+
+bool call_kind(struct call *c, const struct kind **k, struct str *ns, bool all)
+{
+    struct str name;
+    if (!call_str(c, "kind", &name, true) || !call_str(c, "namespace", ns, false)) {
+        return false;
+    }
+    *k = kind_by_name(name);
+    if (*k == NULL) {
+        const struct kind *near = kind_nearest(name);
+        if (near != NULL) {
+            call_failf(c, ERR_NOT_FOUND, "unknown kind \"%.*s\"; did you mean \"%s\"?", STR_ARG(name), near->name);
+        } else {
+            call_failf(c, ERR_NOT_FOUND, "unknown kind \"%.*s\"; `rctl api-resources` lists the kinds", STR_ARG(name));
+        }
+        return false;
+    }
+    if (!(*k)->namespaced) {
+        *ns = STR_NONE;
+    } else if (ns->n == 0 && !all) {
+        *ns = STR("default");
+    }
+    return true;
+}
+
+bool call_txn_id(struct call *c, struct txn *t)
+{
+    struct mp id = mp_get(c->params, "id");
+    struct str bytes;
+    if (mp_type(id) == MP_NONE || mp_type(id) == MP_NIL) {
+        return true;
+    }
+    if (!mp_read_bin(&id, &bytes) || bytes.n != TXN_ID_SIZE) {
+        call_failf(c, ERR_USAGE, "%.*s: parameter \"id\" must be %d bytes", STR_ARG(c->method), TXN_ID_SIZE);
+        return false;
+    }
+    txn_set_id(t, (const uint8_t *)bytes.p);
+    return true;
+}
+
+/* ---- Linearizable reads on any master ---- */
+
+static void read_done(const struct error *error, void *data)
+{
+    struct call *c = data;
+    if (error != NULL) {
+        call_fail(c, error);
+        return;
+    }
+    c->then(c);
+}
+
+static void index_known(const struct rpc_result *result, void *data)
+{
+    struct call *c = data;
+    if (result->error != NULL) {
+        call_failf(c, ERR_NO_QUORUM, "the leader did not confirm the read: %s; try again, or ask for a stale read",
+                   result->error->message);
+        return;
+    }
+    int64_t index = mp_int(mp_get(result->result, "index"), -1);
+    if (index < 0) {
+        call_failf(c, ERR_INTERNAL, "the leader's answer to read.index is malformed");
+        return;
+    }
+    node_wait_applied(c->m->node, (uint64_t)index, MASTER_READ_TIMEOUT_MS, read_done, c);
+}
+
+void call_read(struct call *c, call_fn *then)
+{
+    struct master *m = c->m;
+    c->then = then;
+    if (mp_bool(mp_get(c->params, "stale"), false)) {
+        then(c);
+        return;
+    }
+    if (node_leading(m->node)) {
+        node_read(m->node, read_done, c);
+        return;
+    }
+    const char *address;
+    uint64_t leader = node_leader(m->node, &address);
+    if (leader == 0 || leader == m->config.id) {
+        call_failf(c, ERR_NO_QUORUM,
+                   "no leader is known, so a current read can't be answered; try again, or ask for a stale read");
+        return;
+    }
+    transport_call(m->transport, leader, "read.index", STR("\x80"), MASTER_READ_TIMEOUT_MS, index_known, c);
+}

@@ -1,0 +1,151 @@
+#include "master/config.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "proto/api.h"
+#include "proto/pki.h"
+#include "proto/text.h"
+
+void master_config_path(const struct master_config *c, const char *file, char *out, size_t size)
+{
+    snprintf(out, size, "%s/%s", c->dir, file);
+}
+
+static void copy(char *out, size_t size, struct str s)
+{
+    snprintf(out, size, "%.*s", STR_ARG(s));
+}
+
+static int parse(struct value *doc, const char *path, struct master_config *c, struct error *err)
+{
+    static const char *const known[] = {"id",
+                                        "name",
+                                        "cluster",
+                                        "listen",
+                                        "advertise",
+                                        "agentAddress",
+                                        "join",
+                                        "bootstrap",
+                                        "electionTimeoutMs",
+                                        "heartbeatMs",
+                                        "nodeGraceMs",
+                                        "agentHeartbeatMs",
+                                        "snapshotEntries",
+                                        "snapshotMegabytes"};
+    if (!value_is_map(doc)) {
+        return error_set(err, ERR_INVALID, "%s: expected a map with id, listen, advertise, ...", path);
+    }
+    for (unsigned i = 0; i < value_count(doc); i++) {
+        bool found = false;
+        for (size_t j = 0; j < ARRAY_SIZE(known); j++) {
+            found |= str_is(doc->map.members[i].key, known[j]);
+        }
+        if (!found) {
+            return error_set(err, ERR_INVALID, "%s:%u: unknown setting \"%.*s\"", path, doc->map.members[i].line,
+                             STR_ARG(doc->map.members[i].key));
+        }
+    }
+    c->id = (uint64_t)value_path_int(doc, "id", 0);
+    copy(c->name, sizeof c->name, value_path_str(doc, "name"));
+    copy(c->cluster, sizeof c->cluster, value_path_str(doc, "cluster"));
+    copy(c->listen, sizeof c->listen, value_path_str(doc, "listen"));
+    copy(c->advertise, sizeof c->advertise, value_path_str(doc, "advertise"));
+    copy(c->agent_address, sizeof c->agent_address, value_path_str(doc, "agentAddress"));
+    c->bootstrap = value_path_bool(doc, "bootstrap", false);
+    c->election_timeout_ms = (unsigned)value_path_int(doc, "electionTimeoutMs", 0);
+    c->heartbeat_ms = (unsigned)value_path_int(doc, "heartbeatMs", 0);
+    c->node_grace_ms = value_path_int(doc, "nodeGraceMs", API_NODE_GRACE_MS_DEFAULT);
+    c->agent_heartbeat_ms = value_path_int(doc, "agentHeartbeatMs", API_HEARTBEAT_MS_DEFAULT);
+    c->snapshot_entries = (unsigned)value_path_int(doc, "snapshotEntries", 0);
+    c->snapshot_mbytes = value_path_int(doc, "snapshotMegabytes", 0);
+    const struct value *join = value_get(doc, "join");
+    for (unsigned i = 0; i < value_count(join) && i < MASTER_JOIN_ADDRESSES_MAX; i++) {
+        copy(c->join_addresses[c->join_count++], NET_ADDR_MAX, value_to_str(value_item(join, i)));
+    }
+    if (c->id == 0 || c->listen[0] == '\0' || c->advertise[0] == '\0') {
+        return error_set(err, ERR_INVALID, "%s: id, listen and advertise are required", path);
+    }
+    if (c->node_grace_ms <= c->agent_heartbeat_ms) {
+        return error_set(err, ERR_INVALID, "%s: nodeGraceMs (%" PRId64 ") must be above agentHeartbeatMs (%" PRId64 ")",
+                         path, c->node_grace_ms, c->agent_heartbeat_ms);
+    }
+    return 0;
+}
+
+int master_config_load(const char *dir, struct master_config *out, struct error *err)
+{
+    memset(out, 0, sizeof *out);
+    snprintf(out->dir, sizeof out->dir, "%s", dir);
+    out->log_level = LOG_LEVEL_INFO;
+    char path[600];
+    CLEANUP_FREE char *text = NULL;
+    size_t size;
+    master_config_path(out, "master.yaml", path, sizeof path);
+    int rv = pki_read_file(path, 1 << 20, &text, &size, err);
+    if (rv != 0) {
+        error_wrap(err, "%s is no master's data directory; make one with `reeve-master init` or `reeve-master join`",
+                   dir);
+        return rv;
+    }
+    CLEANUP_ARENA struct arena a;
+    arena_init(&a);
+    struct value **docs;
+    unsigned count;
+    rv = yaml_read(&a, (struct str){text, size}, path, &docs, &count, err);
+    if (rv != 0) {
+        return rv;
+    }
+    if (count != 1) {
+        return error_set(err, ERR_INVALID, "%s: expected one document, found %u", path, count);
+    }
+    rv = parse(docs[0], path, out, err);
+    if (out->agent_address[0] == '\0') {
+        snprintf(out->agent_address, sizeof out->agent_address, "%s", out->advertise);
+    }
+    return rv;
+}
+
+int master_config_save(const struct master_config *c, struct error *err)
+{
+    CLEANUP_ARENA struct arena a;
+    arena_init(&a);
+    struct value *doc = value_map(&a);
+    value_set(&a, doc, "id", value_int(&a, (int64_t)c->id));
+    value_set(&a, doc, "name", value_cstr(&a, c->name));
+    value_set(&a, doc, "cluster", value_cstr(&a, c->cluster));
+    value_set(&a, doc, "listen", value_cstr(&a, c->listen));
+    value_set(&a, doc, "advertise", value_cstr(&a, c->advertise));
+    value_set(&a, doc, "agentAddress", value_cstr(&a, c->agent_address));
+    if (c->join_count > 0) {
+        struct value *join = value_list(&a);
+        for (unsigned i = 0; i < c->join_count; i++) {
+            value_append(&a, join, value_cstr(&a, c->join_addresses[i]));
+        }
+        value_set(&a, doc, "join", join);
+    }
+    value_set(&a, doc, "bootstrap", value_bool(&a, c->bootstrap));
+    const struct {
+        const char *key;
+        int64_t value;
+    } numbers[] = {
+        {"electionTimeoutMs", c->election_timeout_ms},
+        {"heartbeatMs", c->heartbeat_ms},
+        {"nodeGraceMs", c->node_grace_ms},
+        {"agentHeartbeatMs", c->agent_heartbeat_ms},
+        {"snapshotEntries", c->snapshot_entries},
+        {"snapshotMegabytes", c->snapshot_mbytes},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
+        if (numbers[i].value != 0) {
+            value_set(&a, doc, numbers[i].key, value_int(&a, numbers[i].value));
+        }
+    }
+    CLEANUP_BUF struct buf text = BUF_INIT;
+    yaml_write(&text, doc);
+    char path[600];
+    master_config_path(c, "master.yaml", path, sizeof path);
+    return pki_write_file(path, text.data, text.size, 0644, err);
+}

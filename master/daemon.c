@@ -1,0 +1,495 @@
+/* The daemon: builds the parts, turns the loop, takes them down in order.
+ *
+ * Shutdown order: listeners and sessions (no new work, all calls answered "unknown outcome" by the node's closing), node, transport, disk. */
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "master/daemon.h"
+#include "master/master.h"
+
+#define CHORES_MS        500
+#define TURNS_MAX        16
+#define LISTEN_FDS_START 3
+
+/* ---- The turn ---- */
+
+static void on_idle(uv_idle_t *idle)
+{
+    (void)idle; /* only keeps the loop from sleeping while deciders have work */
+}
+
+static void on_deadline(uv_timer_t *timer)
+{
+    (void)timer; /* the turn that follows does the work */
+}
+
+static void turn(struct master *m)
+{
+    if (m->stopping || m->node == NULL) {
+        return;
+    }
+    bool more = true;
+    for (int i = 0; more && i < TURNS_MAX && !m->stopping; i++) {
+        more = core_turn(m->core);
+    }
+    if (m->stopping) {
+        return;
+    }
+    if (more) {
+        uv_idle_start(&m->idle, on_idle);
+        return;
+    }
+    uv_idle_stop(&m->idle);
+    int64_t at = core_next_deadline(m->core);
+    if (at == INT64_MAX) {
+        uv_timer_stop(&m->deadline);
+    } else {
+        int64_t wait = at - env_now_ms(m->env);
+        uv_timer_start(&m->deadline, on_deadline, wait < 0 ? 0 : (uint64_t)wait, 0);
+    }
+}
+
+static void on_check(uv_check_t *check)
+{
+    turn(check->data);
+}
+
+static void on_prepare(uv_prepare_t *prepare)
+{
+    turn(prepare->data);
+}
+
+void master_wake(struct master *m)
+{
+    if (!m->stopping) {
+        uv_idle_start(&m->idle, on_idle); /* stopped by the turn when there is nothing left */
+    }
+}
+
+static void on_chores(uv_timer_t *timer)
+{
+    struct master *m = timer->data;
+    members_announce(m);
+    members_promote(m);
+}
+
+/* ---- Events of the node ---- */
+
+static void on_leading(void *data, bool leading, uint64_t term)
+{
+    struct master *m = data;
+    log_info(&m->log, "raft", leading ? "leads in term %" PRIu64 : "does not lead any more (term %" PRIu64 ")", term);
+    core_on_leading(m->core, leading, term);
+    nodes_on_leading(m, leading);
+    if (leading) {
+        members_bootstrap(m);
+    }
+}
+
+static void on_tip(void *data, const struct change *changes, unsigned count)
+{
+    core_on_tip(((struct master *)data)->core, changes, count);
+}
+
+static void on_committed(void *data, uint64_t revision, bool restored)
+{
+    struct master *m = data;
+    (void)revision;
+    watch_table_advance(m->watches, restored);
+    node_feeds_flush(m);
+}
+
+static void on_leader_known(void *data, uint64_t leader_id, const char *leader_address)
+{
+    struct master *m = data;
+    if (leader_id != 0) {
+        log_info(&m->log, "raft", "leader is %" PRIu64 " at %s", leader_id, leader_address);
+    }
+}
+
+static void on_fatal(void *data, const struct error *err)
+{
+    struct master *m = data;
+    log_error(&m->log, "raft", "cannot go on: %s", err->message);
+    master_stop(m, 1);
+}
+
+/* ---- Worker threads ---- */
+
+struct work {
+    uv_work_t req;
+    void (*work)(void *arg);
+    void (*done)(void *arg);
+    void *arg;
+};
+
+static void do_work(uv_work_t *req)
+{
+    struct work *w = req->data;
+    w->work(w->arg);
+}
+
+static void work_done(uv_work_t *req, int status)
+{
+    (void)status;
+    struct work *w = req->data;
+    w->done(w->arg);
+    free(w);
+}
+
+static void run_async(void *data, void (*work)(void *arg), void (*done)(void *arg), void *arg)
+{
+    struct master *m = data;
+    struct work *w = xcalloc(1, sizeof *w);
+    *w = (struct work){.work = work, .done = done, .arg = arg};
+    w->req.data = w;
+    if (uv_queue_work(&m->loop, &w->req, do_work, work_done) != 0) {
+        abort(); /* only for a NULL callback */
+    }
+}
+
+/* ---- Sessions ---- */
+
+static void session_request(struct rpc_session *rpc, struct rpc_request *r, struct str method, struct mp params,
+                            void *data)
+{
+    (void)rpc;
+    (void)method;
+    (void)params; /* borrowed for this call only; the request's own copies live until the answer */
+    struct session *s = data;
+    master_dispatch(s->m, &s->who, r, rpc_request_method(r), rpc_request_params(r), false);
+}
+
+static void session_notify(struct rpc_session *rpc, struct str method, struct mp params, void *data)
+{
+    (void)rpc;
+    if (str_is(method, "node.heartbeat")) {
+        nodes_on_heartbeat(data, params);
+    }
+}
+
+static void session_closed(struct rpc_session *rpc, const struct error *why, void *data)
+{
+    (void)rpc;
+    struct session *s = data;
+    if (why != NULL) {
+        log_debug(&s->m->log, "session", "closed: %s", why->message);
+    }
+    nodes_on_session_closed(s);
+    list_remove(&s->link);
+    free(s);
+}
+
+static void on_conn(struct net_conn *c, void *data)
+{
+    struct master *m = data;
+    if (m->stopping) {
+        net_conn_close(c);
+    } else if (strcmp(net_conn_alpn(c), ALPN_RAFT) == 0) {
+        if (net_conn_peer(c)->role == PKI_ROLE_MASTER) {
+            transport_accept(m->transport, c);
+        } else {
+            log_warn(&m->log, "session", "%s asks for %s without a master's certificate; refused",
+                     net_conn_peer_addr(c), ALPN_RAFT);
+            net_conn_close(c);
+        }
+    } else {
+        struct session *s = xcalloc(1, sizeof *s);
+        s->m = m;
+        s->who = *net_conn_peer(c);
+        list_push_back(&m->sessions, &s->link);
+        s->rpc = rpc_session_new(c, &m->loop,
+                                 &(struct rpc_config){
+                                     .handler = {session_request, session_notify, session_closed},
+                                     .data = s,
+                                     .stats = &m->rpc_stats,
+                                     .log = &m->log,
+                                 });
+        rpc_session_set_data(s->rpc, s);
+    }
+}
+
+/* ---- Start ---- */
+
+static int read_secret_files(struct master *m, char **cert, char **key, struct error *err)
+{
+    const struct {
+        const char *file;
+        char **text;
+    } files[] = {{"ca.crt", &m->ca_pem}, {"ca.key", &m->ca_key_pem}, {"master.crt", cert}, {"master.key", key}};
+    char path[600];
+    for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+        master_config_path(&m->config, files[i].file, path, sizeof path);
+        int rv = pki_read_file(path, 1 << 16, files[i].text, NULL, err);
+        if (rv != 0) {
+            return rv;
+        }
+    }
+    CLEANUP_FREE char *hex = NULL;
+    size_t size;
+    master_config_path(&m->config, "seal.key", path, sizeof path);
+    int rv = pki_read_file(path, 256, &hex, &size, err);
+    if (rv != 0) {
+        return rv;
+    }
+    for (size_t i = 0; i < sizeof m->seal_key; i++) {
+        if (sscanf(hex + 2 * i, "%2hhx", &m->seal_key[i]) != 1 || size < 2 * sizeof m->seal_key) {
+            return error_set(err, ERR_CORRUPT, "%s is damaged: expected %zu hexadecimal digits", path,
+                             2 * sizeof m->seal_key);
+        }
+    }
+    explicit_bzero(hex, size);
+    return 0;
+}
+
+static int make_tls(struct master *m, struct error *err)
+{
+    char *cert = NULL, *key = NULL;
+    int rv = read_secret_files(m, &cert, &key, err);
+    if (rv == 0) {
+        rv = net_tls_new(m->ca_pem, cert, key, NULL, &m->tls, err);
+    }
+    free(cert);
+    pki_free_key(key);
+    return rv;
+}
+
+static int listen_on(struct master *m, const char *addr, int fd, struct error *err)
+{
+    static const char *const alpns[] = {ALPN_RPC, ALPN_RAFT, NULL};
+    if (m->listeners_count == ARRAY_SIZE(m->listeners)) {
+        return error_set(err, ERR_LIMIT, "more than %zu listening sockets", ARRAY_SIZE(m->listeners));
+    }
+    int rv = net_listen(
+        &(struct net_listener_config){
+            .loop = &m->loop,
+            .tls = m->tls,
+            .addr = addr,
+            .fd = fd,
+            .alpns = alpns,
+            .conns_max = MASTER_CONNS_MAX,
+            .log = &m->log,
+            .on_conn = on_conn,
+            .data = m,
+        },
+        &m->listeners[m->listeners_count], err);
+    m->listeners_count += rv == 0;
+    return rv;
+}
+
+/* Sockets handed over by whoever started us (systemd's LISTEN_FDS): served beside our own address. */
+static int listen_on_inherited(struct master *m, struct error *err)
+{
+    const char *pid = getenv("LISTEN_PID"), *count = getenv("LISTEN_FDS");
+    if (count == NULL || (pid != NULL && strtol(pid, NULL, 10) != (long)getpid())) {
+        return 0;
+    }
+    long n = strtol(count, NULL, 10);
+    for (long i = 0; i < n; i++) {
+        int rv = listen_on(m, "inherited socket", LISTEN_FDS_START + (int)i, err);
+        if (rv != 0) {
+            return rv;
+        }
+    }
+    unsetenv("LISTEN_FDS");
+    unsetenv("LISTEN_PID");
+    return 0;
+}
+
+static int make_node(struct master *m, struct error *err)
+{
+    char raft_dir[600];
+    master_config_path(&m->config, "raft", raft_dir, sizeof raft_dir);
+    if (mkdir(raft_dir, 0700) != 0 && errno != EEXIST) {
+        return error_set_errno(err, errno, "make directory %s", raft_dir);
+    }
+    m->transport = transport_new(&(struct transport_config){
+        .loop = &m->loop,
+        .tls = m->tls,
+        .id = m->config.id,
+        .address = m->config.advertise,
+        .log = &m->log,
+        .on_request = master_on_peer_request,
+        .data = m,
+    });
+    int rv = uv_io_new(&m->loop, raft_dir, m->transport, &m->log, &m->io, err);
+    if (rv != 0) {
+        return rv;
+    }
+    uint64_t seed;
+    env_random(m->env, &seed, sizeof seed);
+    m->core = core_new(
+        &(struct core_config){.env = m->env, .log = &m->log, .seed = seed, .node_grace_ms = m->config.node_grace_ms});
+    rv = node_new(
+        &(struct node_config){
+            .id = m->config.id,
+            .address = m->config.advertise,
+            .io = uv_io_raft(m->io),
+            .env = m->env,
+            .log = &m->log,
+            .store = {.env = m->env, .log = &m->log, .seal_key = m->seal_key},
+            .events = {m, on_leading, on_tip, on_committed, on_leader_known, on_fatal},
+            .peers = {m->transport, transport_ask_term},
+            .election_timeout_ms = m->config.election_timeout_ms,
+            .heartbeat_ms = m->config.heartbeat_ms,
+            .snapshot_entries = m->config.snapshot_entries,
+            .snapshot_bytes = (size_t)m->config.snapshot_mbytes << 20,
+            .run_async = run_async,
+            .run_async_data = m,
+        },
+        &m->node, err);
+    if (rv != 0) {
+        return rv;
+    }
+    core_set_node(m->core, m->node);
+    transport_set_node(m->transport, m->node);
+    if (m->config.bootstrap) {
+        rv = node_bootstrap(m->node, err);
+        if (rv != 0 && rv != ERR_EXISTS) {
+            return rv;
+        }
+        m->config.bootstrap = false; /* never again: a member that lost its disk must not found a second cluster */
+        rv = master_config_save(&m->config, err);
+        if (rv != 0) {
+            return rv;
+        }
+    }
+    return node_start(m->node, err);
+}
+
+/* ---- Stop ---- */
+
+/* Our own handles; what sessions, transport and disk hold they close themselves. The loop ends when all are gone. */
+static void close_handles(struct master *m)
+{
+    uv_handle_t *const handles[] = {
+        (uv_handle_t *)&m->check,  (uv_handle_t *)&m->prepare, (uv_handle_t *)&m->idle,   (uv_handle_t *)&m->deadline,
+        (uv_handle_t *)&m->chores, (uv_handle_t *)&m->sigterm, (uv_handle_t *)&m->sigint,
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(handles); i++) {
+        uv_close(handles[i], NULL);
+    }
+}
+
+static void transport_closed(void *data)
+{
+    struct master *m = data;
+    m->transport = NULL;
+    close_handles(m);
+}
+
+static void node_closed(void *data)
+{
+    struct master *m = data;
+    transport_close(m->transport, transport_closed, m);
+}
+
+void master_stop(struct master *m, int exit_code)
+{
+    if (m->stopping) {
+        m->exit_code = MAX(m->exit_code, exit_code);
+        return;
+    }
+    m->stopping = true;
+    m->exit_code = exit_code;
+    uv_idle_stop(&m->idle);
+    uv_timer_stop(&m->deadline);
+    uv_timer_stop(&m->chores);
+    for (unsigned i = 0; i < m->listeners_count; i++) {
+        net_listener_close(m->listeners[i], NULL, NULL);
+    }
+    LIST_FOR_SAFE(it, &m->sessions)
+    {
+        rpc_session_close(LIST_ENTRY(it, struct session, link)->rpc);
+    }
+    if (m->node != NULL) {
+        node_close(m->node, node_closed, m);
+    } else if (m->transport != NULL) {
+        transport_close(m->transport, transport_closed, m);
+    } else {
+        close_handles(m);
+    }
+}
+
+static void on_signal(uv_signal_t *sig, int signum)
+{
+    struct master *m = sig->data;
+    log_info(&m->log, "main", "signal %d: stopping", signum);
+    master_stop(m, 0);
+}
+
+static void init_handles(struct master *m)
+{
+    uv_loop_init(&m->loop);
+    uv_check_init(&m->loop, &m->check);
+    uv_prepare_init(&m->loop, &m->prepare);
+    uv_idle_init(&m->loop, &m->idle);
+    uv_timer_init(&m->loop, &m->deadline);
+    uv_timer_init(&m->loop, &m->chores);
+    uv_signal_init(&m->loop, &m->sigterm);
+    uv_signal_init(&m->loop, &m->sigint);
+    m->check.data = m->prepare.data = m->idle.data = m->deadline.data = m->chores.data = m;
+    m->sigterm.data = m->sigint.data = m;
+    uv_check_start(&m->check, on_check);
+    uv_prepare_start(&m->prepare, on_prepare);
+    uv_timer_start(&m->chores, on_chores, CHORES_MS, CHORES_MS);
+    uv_signal_start(&m->sigterm, on_signal, SIGTERM);
+    uv_signal_start(&m->sigint, on_signal, SIGINT);
+}
+
+static void free_master(struct master *m)
+{
+    node_free(m->node);
+    uv_io_free(m->io);
+    core_free(m->core);
+    watch_table_free(m->watches);
+    list_pages_free(m->pages);
+    strmap_close(&m->agents);
+    net_tls_unref(m->tls);
+    free(m->ca_pem);
+    pki_free_key(m->ca_key_pem);
+    explicit_bzero(m->seal_key, sizeof m->seal_key);
+    free(m);
+}
+
+int master_run(const struct master_config *config, struct error *err)
+{
+    struct master *m = xcalloc(1, sizeof *m);
+    m->config = *config;
+    m->env = env_real();
+    char name[64];
+    snprintf(name, sizeof name, "master-%" PRIu64, config->id);
+    m->log = (struct log){.name = name, .level = config->log_level};
+    list_init(&m->sessions);
+    list_init(&m->feeds);
+    strmap_init(&m->agents);
+    m->watches = watch_table_new(m);
+    m->pages = list_pages_new();
+    init_handles(m);
+    int rv = make_tls(m, err);
+    if (rv == 0) {
+        rv = listen_on(m, config->listen, -1, err);
+    }
+    if (rv == 0) {
+        rv = listen_on_inherited(m, err);
+    }
+    if (rv == 0) {
+        rv = make_node(m, err);
+    }
+    if (rv != 0) {
+        master_stop(m, 1);
+    } else {
+        log_info(&m->log, "main", "reeve-master %s serves %s, data in %s", REEVE_VERSION, config->listen, config->dir);
+    }
+    while (uv_run(&m->loop, UV_RUN_DEFAULT) != 0) {
+    }
+    int exit_code = m->exit_code;
+    uv_loop_close(&m->loop);
+    free_master(m);
+    return rv != 0 ? rv : exit_code;
+}

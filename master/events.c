@@ -1,0 +1,103 @@
+/* Events of agents: equal ones (object, reason, message, source) have one name, so a repetition counts up instead of adding one. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <xxhash.h>
+
+#include "base/timefmt.h"
+#include "master/master.h"
+
+#define EVENTS_PER_CALL_MAX 512u
+
+static struct str event_name(struct arena *a, const struct value *doc)
+{
+    struct str name = value_path_str(doc, "involvedObject.name");
+    char *identity = arena_printf(
+        a, "%.*s/%.*s/%.*s/%.*s/%.*s/%.*s", STR_ARG(value_path_str(doc, "involvedObject.uid")), STR_ARG(name),
+        STR_ARG(value_path_str(doc, "involvedObject.kind")), STR_ARG(value_path_str(doc, "reason")),
+        STR_ARG(value_path_str(doc, "source.component")), STR_ARG(value_path_str(doc, "message")));
+    return str_of(arena_printf(a, "%.*s.%016llx", (int)MIN(name.n, (size_t)200), name.p == NULL ? "" : name.p,
+                               (unsigned long long)XXH64(identity, strlen(identity), 0)));
+}
+
+static int put_event(struct call *c, struct txn *t, struct value *doc, struct error *err)
+{
+    struct arena *a = &c->arena;
+    const struct kind *k = kind_by_id(KIND_EVENT);
+    const struct view *tip = store_tip(node_store(c->m->node));
+    struct str ns = value_path_str(doc, "involvedObject.namespace");
+    ns = ns.n == 0 ? STR("default") : ns;
+    const struct object *home = view_get(tip, kind_by_id(KIND_NAMESPACE), STR_NONE, ns);
+    if (home == NULL || home->deleting) {
+        return 0; /* nobody will look there */
+    }
+    struct str name = event_name(a, doc);
+    for (unsigned i = 0; i < t->count; i++) {
+        if (str_eq(t->ops[i].name, name) && str_eq(t->ops[i].ns, ns)) {
+            return 0; /* twice in one report: once is enough */
+        }
+    }
+    char now[TIMEFMT_SIZE];
+    timefmt_rfc3339(env_wall_ms(c->m->env), now);
+    const struct object *former = view_get(tip, k, ns, name);
+    if (former != NULL) {
+        struct value *old = object_to_value(a, former);
+        value_set(a, old, "count", value_int(a, value_path_int(old, "count", 1) + 1));
+        value_set(a, old, "lastTimestamp", value_cstr(a, now));
+        return txn_update_value(t, k, old, TXN_PART_ALL, 0, err);
+    }
+    struct value *metadata = value_map(a);
+    value_set(a, metadata, "name", value_str(a, name));
+    value_set(a, metadata, "namespace", value_str(a, ns));
+    value_set(a, doc, "metadata", metadata);
+    value_set(a, doc, "apiVersion", value_cstr(a, "v1"));
+    value_set(a, doc, "kind", value_cstr(a, "Event"));
+    value_set(a, doc, "firstTimestamp", value_cstr(a, now));
+    value_set(a, doc, "lastTimestamp", value_cstr(a, now));
+    value_set(a, doc, "count", value_int(a, 1));
+    int rv = kind_check(k, a, doc, NULL, KIND_CHECK_LENIENT, err);
+    return rv != 0 ? rv : txn_create_value(t, k, doc, err);
+}
+
+static void written(const struct txn_result *result, const struct error *error, void *data)
+{
+    (void)result;
+    struct call *c = data;
+    if (error != NULL) {
+        call_fail(c, error);
+        return;
+    }
+    struct buf b = BUF_INIT;
+    mp_write_map(&b, 0);
+    call_reply(c, &b);
+    buf_close(&b);
+}
+
+void method_node_events(struct call *c)
+{
+    struct mp list = mp_get(c->params, "events");
+    if (mp_count(list) > EVENTS_PER_CALL_MAX) {
+        call_failf(c, ERR_LIMIT, "node.events: more than %u events in one call", EVENTS_PER_CALL_MAX);
+        return;
+    }
+    struct txn t;
+    txn_init(&t, "agent");
+    struct error err = {0};
+    for (struct mp_iter it = mp_iter(list); mp_next(&it) && err.code == 0;) {
+        struct value *doc;
+        if (msgpack_read_value(&c->arena, it.value.p, (size_t)(it.value.end - it.value.p), &doc, &err) != 0) {
+            break;
+        }
+        if (!value_is_map(doc)) {
+            error_set(&err, ERR_USAGE, "node.events: an event must be a map");
+            break;
+        }
+        put_event(c, &t, doc, &err);
+    }
+    if (err.code != 0) {
+        call_fail(c, &err);
+    } else {
+        node_submit(c->m->node, &t, written, c, &err);
+    }
+    txn_close(&t);
+    master_wake(c->m);
+}

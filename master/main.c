@@ -1,0 +1,217 @@
+/* reeve-master: init, join, run. */
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "master/config.h"
+#include "master/daemon.h"
+#include "master/setup.h"
+#include "proto/api.h"
+
+#define JOIN_TIMEOUT_MS 60000
+
+static const char usage_text[] =
+    "usage: reeve-master init --dir DIR [--cluster NAME] [--listen HOST:PORT] [--advertise HOST:PORT] [--agent-address "
+    "HOST:PORT]\n"
+    "       reeve-master join --dir DIR --token TOKEN [--listen HOST:PORT] [--advertise HOST:PORT] [--agent-address "
+    "HOST:PORT] MASTER[,MASTER...]\n"
+    "       reeve-master run  --dir DIR [--log-level debug|info|warn|error]\n"
+    "\n"
+    "init      make the data directory of a new cluster's first master, and print how others join\n"
+    "join      make the data directory of one more master, with a token of `rctl token create --role master`\n"
+    "run       serve, until SIGTERM\n"
+    "\n"
+    "--listen         where to listen (127.0.0.1:7400)\n"
+    "--advertise      where other masters and clients reach this one (as --listen)\n"
+    "--agent-address  where agents reach it (as --advertise)\n"
+    "--node-grace S   seconds without a heartbeat until a node is NotReady (40); --heartbeat S: agents' period (10)\n"
+    "--election-timeout MS, --raft-heartbeat MS: Raft's timings (1000, 100)\n"
+    "--snapshot-entries N, --snapshot-mb N: when a snapshot is due (8192 entries, 256 MB of log)\n";
+
+static int usage(const char *what, const char *arg)
+{
+    if (what != NULL) {
+        fprintf(stderr, "reeve-master: %s%s%s\n\n", what, arg == NULL ? "" : ": ", arg == NULL ? "" : arg);
+    }
+    fputs(usage_text, what == NULL ? stdout : stderr);
+    return what == NULL ? 0 : 2;
+}
+
+enum option_id {
+    OPT_DIR = 1000,
+    OPT_NAME,
+    OPT_CLUSTER,
+    OPT_LISTEN,
+    OPT_ADVERTISE,
+    OPT_AGENT_ADDRESS,
+    OPT_TOKEN,
+    OPT_LOG_LEVEL,
+    OPT_NODE_GRACE,
+    OPT_HEARTBEAT,
+    OPT_ELECTION,
+    OPT_RAFT_HEARTBEAT,
+    OPT_SNAPSHOT_ENTRIES,
+    OPT_SNAPSHOT_MB,
+};
+
+static const struct option options[] = {
+    {"dir", required_argument, NULL, OPT_DIR},
+    {"id-name", required_argument, NULL, OPT_NAME},
+    {"cluster", required_argument, NULL, OPT_CLUSTER},
+    {"listen", required_argument, NULL, OPT_LISTEN},
+    {"advertise", required_argument, NULL, OPT_ADVERTISE},
+    {"agent-address", required_argument, NULL, OPT_AGENT_ADDRESS},
+    {"token", required_argument, NULL, OPT_TOKEN},
+    {"log-level", required_argument, NULL, OPT_LOG_LEVEL},
+    {"node-grace", required_argument, NULL, OPT_NODE_GRACE},
+    {"heartbeat", required_argument, NULL, OPT_HEARTBEAT},
+    {"election-timeout", required_argument, NULL, OPT_ELECTION},
+    {"raft-heartbeat", required_argument, NULL, OPT_RAFT_HEARTBEAT},
+    {"snapshot-entries", required_argument, NULL, OPT_SNAPSHOT_ENTRIES},
+    {"snapshot-mb", required_argument, NULL, OPT_SNAPSHOT_MB},
+    {"help", no_argument, NULL, 'h'},
+    {NULL, 0, NULL, 0},
+};
+
+struct arguments {
+    struct master_config config;
+    const char *dir, *token;
+    int log_level;
+};
+
+static bool number(const char *s, int64_t scale, int64_t *out)
+{
+    char *end;
+    double v = strtod(s, &end);
+    if (*s == '\0' || *end != '\0' || !(v > 0) || v > 1e9) {
+        return false;
+    }
+    *out = (int64_t)(v * (double)scale);
+    return *out > 0;
+}
+
+/* 0, or the exit code of a wrong command line. */
+static int parse(int argc, char **argv, struct arguments *a)
+{
+    int c;
+    int64_t n = 0;
+    while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+        bool ok = true;
+        switch (c) {
+        case OPT_DIR:
+            a->dir = optarg;
+            ok = strlen(optarg) < sizeof a->config.dir;
+            snprintf(a->config.dir, sizeof a->config.dir, "%s", optarg);
+            break;
+        case OPT_NAME:
+            snprintf(a->config.name, sizeof a->config.name, "%s", optarg);
+            break;
+        case OPT_CLUSTER:
+            snprintf(a->config.cluster, sizeof a->config.cluster, "%s", optarg);
+            break;
+        case OPT_LISTEN:
+            snprintf(a->config.listen, sizeof a->config.listen, "%s", optarg);
+            break;
+        case OPT_ADVERTISE:
+            snprintf(a->config.advertise, sizeof a->config.advertise, "%s", optarg);
+            break;
+        case OPT_AGENT_ADDRESS:
+            snprintf(a->config.agent_address, sizeof a->config.agent_address, "%s", optarg);
+            break;
+        case OPT_TOKEN:
+            a->token = optarg;
+            break;
+        case OPT_LOG_LEVEL:
+            a->log_level = log_level_parse(optarg);
+            ok = a->log_level >= 0;
+            break;
+        case OPT_NODE_GRACE:
+            ok = number(optarg, 1000, &a->config.node_grace_ms);
+            break;
+        case OPT_HEARTBEAT:
+            ok = number(optarg, 1000, &a->config.agent_heartbeat_ms);
+            break;
+        case OPT_ELECTION:
+            ok = number(optarg, 1, &n);
+            a->config.election_timeout_ms = (unsigned)n;
+            break;
+        case OPT_RAFT_HEARTBEAT:
+            ok = number(optarg, 1, &n);
+            a->config.heartbeat_ms = (unsigned)n;
+            break;
+        case OPT_SNAPSHOT_ENTRIES:
+            ok = number(optarg, 1, &n);
+            a->config.snapshot_entries = (unsigned)n;
+            break;
+        case OPT_SNAPSHOT_MB:
+            ok = number(optarg, 1, &a->config.snapshot_mbytes);
+            break;
+        case 'h':
+            exit(usage(NULL, NULL));
+        default:
+            return usage("see above", NULL);
+        }
+        if (!ok) {
+            return usage("bad value of an option", optarg);
+        }
+    }
+    return a->dir == NULL ? usage("--dir is missing", NULL) : 0;
+}
+
+static int fail(const struct error *err)
+{
+    fprintf(stderr, "reeve-master: %s\n", err->message);
+    return 1;
+}
+
+static int run(const struct arguments *a)
+{
+    struct master_config config;
+    struct error err = {0};
+    if (master_config_load(a->dir, &config, &err) != 0) {
+        return fail(&err);
+    }
+    if (a->log_level >= 0) {
+        config.log_level = (enum log_level)a->log_level;
+    }
+    setenv("UV_THREADPOOL_SIZE", "8", 0); /* snapshots, segment preparation and resolving share it */
+    signal(SIGPIPE, SIG_IGN);
+    int rv = master_run(&config, &err);
+    return rv < 0 ? fail(&err) : rv;
+}
+
+int main(int argc, char **argv)
+{
+    struct arguments a = {.log_level = -1};
+    struct error err = {0};
+    if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+        return argc < 2 ? usage("a command is missing", NULL) : usage(NULL, NULL);
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        puts("reeve-master " REEVE_VERSION);
+        return 0;
+    }
+    const char *command = argv[1];
+    int rv = parse(argc - 1, argv + 1, &a);
+    if (rv != 0) {
+        return rv;
+    }
+    const char *rest = optind < argc - 1 ? argv[optind + 1] : NULL;
+    if (strcmp(command, "run") == 0) {
+        return run(&a);
+    }
+    if (strcmp(command, "init") == 0) {
+        return setup_init(&a.config, &err) == 0 ? 0 : fail(&err);
+    }
+    if (strcmp(command, "join") == 0) {
+        if (a.token == NULL || rest == NULL) {
+            return usage("join needs --token and the address of a master", NULL);
+        }
+        signal(SIGPIPE, SIG_IGN);
+        return setup_join(&a.config, a.token, rest, JOIN_TIMEOUT_MS, &err) == 0 ? 0 : fail(&err);
+    }
+    return usage("unknown command", command);
+}

@@ -1,0 +1,371 @@
+/* The cluster's own objects: its namespaces, the masters' addresses, the counter of master ids; hello and cluster status.
+ *
+ * They are ordinary objects in namespace kube-system: ConfigMap reeve-cluster (name, nextMasterId), ConfigMap reeve-masters (id -> "ADVERTISE
+ * AGENT-ADDRESS"), Secrets bootstrap-token-ID. So they are replicated, backed up and seen with rctl like all else. */
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "master/master.h"
+
+#define SYSTEM_NS STR("kube-system")
+
+static const struct view *tip_of(struct master *m)
+{
+    return store_tip(node_store(m->node));
+}
+
+static struct value *new_object(struct arena *a, const struct kind *k, const char *ns, const char *name)
+{
+    struct value *doc = value_map(a), *metadata = value_map(a);
+    value_set(a, doc, "apiVersion", value_cstr(a, k->api_version));
+    value_set(a, doc, "kind", value_cstr(a, k->name));
+    value_set(a, doc, "metadata", metadata);
+    value_set(a, metadata, "name", value_cstr(a, name));
+    if (ns != NULL) {
+        value_set(a, metadata, "namespace", value_cstr(a, ns));
+    }
+    return doc;
+}
+
+static void create_namespace(struct master *m, struct arena *a, struct txn *t, const char *name)
+{
+    const struct kind *k = kind_by_id(KIND_NAMESPACE);
+    struct error err = {0};
+    if (view_get(tip_of(m), k, STR_NONE, str_of(name)) != NULL) {
+        return;
+    }
+    struct value *doc = new_object(a, k, NULL, name);
+    value_append(a, value_ensure_list(a, value_ensure_map(a, doc, "spec"), "finalizers"), value_cstr(a, "kubernetes"));
+    value_set(a, value_ensure_map(a, doc, "status"), "phase", value_cstr(a, "Active"));
+    value_set(a, value_ensure_map(a, value_get(doc, "metadata"), "labels"), "kubernetes.io/metadata.name",
+              value_cstr(a, name));
+    if (txn_create_value(t, k, doc, &err) != 0) {
+        log_error(&m->log, "members", "namespace %s: %s", name, err.message);
+    }
+}
+
+/* Tokens that `reeve-master init` printed, before there was a store to hold them. The file goes once they are committed. */
+static void tokens_stored(const struct txn_result *result, const struct error *error, void *data)
+{
+    (void)result;
+    struct master *m = data;
+    if (error == NULL) {
+        char path[600];
+        master_config_path(&m->config, "tokens", path, sizeof path);
+        remove(path);
+    }
+}
+
+static void read_tokens(struct master *m, struct txn *t)
+{
+    char path[600];
+    char *text = NULL;
+    size_t size;
+    master_config_path(&m->config, "tokens", path, sizeof path);
+    if (pki_read_file(path, 4096, &text, &size, NULL) != 0) {
+        return;
+    }
+    char *save = NULL;
+    for (char *line = strtok_r(text, "\n", &save); line != NULL; line = strtok_r(NULL, "\n", &save)) {
+        char role[16], token[TOKEN_SIZE];
+        if (sscanf(line, "%15s %79s", role, token) == 2) {
+            token_store(m, t, strcmp(role, "master") == 0 ? PKI_ROLE_MASTER : PKI_ROLE_NODE, token, 24 * 3600);
+        }
+    }
+    free(text);
+}
+
+void members_bootstrap(struct master *m)
+{
+    CLEANUP_ARENA struct arena a;
+    arena_init(&a);
+    struct txn t;
+    txn_init(&t, "bootstrap");
+    create_namespace(m, &a, &t, "default");
+    create_namespace(m, &a, &t, "kube-system");
+    create_namespace(m, &a, &t, "kube-public");
+    const struct kind *k = kind_by_id(KIND_CONFIGMAP);
+    struct error err = {0};
+    if (view_get(tip_of(m), k, SYSTEM_NS, STR("reeve-cluster")) == NULL) {
+        struct value *doc = new_object(&a, k, "kube-system", "reeve-cluster");
+        struct value *data = value_ensure_map(&a, doc, "data");
+        value_set(&a, data, "name", value_cstr(&a, m->config.cluster));
+        value_set(&a, data, "nextMasterId", value_strf(&a, "%" PRIu64, m->config.id + 1));
+        txn_create_value(&t, k, doc, &err);
+    }
+    read_tokens(m, &t);
+    if (t.count > 0 && node_submit(m->node, &t, tokens_stored, m, &err) != 0) {
+        log_error(&m->log, "members", "the cluster's own objects can't be made: %s", err.message);
+    }
+    txn_close(&t);
+}
+
+uint64_t members_next_id(struct master *m, struct txn *t)
+{
+    CLEANUP_ARENA struct arena a;
+    arena_init(&a);
+    const struct kind *k = kind_by_id(KIND_CONFIGMAP);
+    const struct object *o = view_get(tip_of(m), k, SYSTEM_NS, STR("reeve-cluster"));
+    if (o == NULL) {
+        return 0;
+    }
+    struct value *doc = object_to_value(&a, o);
+    struct value *data = value_ensure_map(&a, doc, "data");
+    struct str text = value_to_str(value_get(data, "nextMasterId"));
+    uint64_t id = strtoull(arena_strndup(&a, text.p, text.n), NULL, 10);
+    struct node_member members[64];
+    unsigned n = node_members(m->node, members, ARRAY_SIZE(members));
+    for (unsigned i = 0; i < n; i++) {
+        id = MAX(id, members[i].id + 1); /* ids are never used twice, even if somebody edited the ConfigMap */
+    }
+    value_set(&a, data, "nextMasterId", value_strf(&a, "%" PRIu64, id + 1));
+    struct error err = {0};
+    return txn_update_value(t, k, doc, TXN_PART_ALL, o->revision, &err) == 0 ? id : 0;
+}
+
+/* ---- Addresses ---- */
+
+static int put_address(struct master *m, struct txn *t, uint64_t id, struct str advertise, struct str agent,
+                       struct error *err)
+{
+    CLEANUP_ARENA struct arena a;
+    arena_init(&a);
+    const struct kind *k = kind_by_id(KIND_CONFIGMAP);
+    const struct object *o = view_get(tip_of(m), k, SYSTEM_NS, STR("reeve-masters"));
+    struct value *doc = o == NULL ? new_object(&a, k, "kube-system", "reeve-masters") : object_to_value(&a, o);
+    struct value *data = value_ensure_map(&a, doc, "data");
+    value_set(&a, data, arena_printf(&a, "%" PRIu64, id),
+              value_strf(&a, "%.*s %.*s", STR_ARG(advertise), STR_ARG(agent)));
+    return o == NULL ? txn_create_value(t, k, doc, err) : txn_update_value(t, k, doc, TXN_PART_ALL, o->revision, err);
+}
+
+struct str members_address(struct master *m, uint64_t id, bool agent_facing)
+{
+    const struct view *v = store_committed(node_store(m->node));
+    const struct object *o = view_get(v, kind_by_id(KIND_CONFIGMAP), SYSTEM_NS, STR("reeve-masters"));
+    if (o == NULL) {
+        return STR_NONE;
+    }
+    char key[32];
+    snprintf(key, sizeof key, "%" PRIu64, id);
+    struct str both = mp_str(mp_get(mp_get(object_mp(o), "data"), key));
+    const char *space = both.n == 0 ? NULL : memchr(both.p, ' ', both.n);
+    if (space == NULL) {
+        return both;
+    }
+    size_t first = (size_t)(space - both.p);
+    return agent_facing ? (struct str){space + 1, both.n - first - 1} : (struct str){both.p, first};
+}
+
+static void announced(const struct rpc_result *result, void *data)
+{
+    struct master *m = data;
+    m->announcing = false;
+    m->announced = result->error == NULL;
+}
+
+static void announced_here(const struct txn_result *result, const struct error *error, void *data)
+{
+    (void)result;
+    struct master *m = data;
+    m->announcing = false;
+    m->announced = error == NULL;
+}
+
+/* Tell the leader (or, leading, write down) where we are reached. Called when a leader becomes known and, until it worked, from the timer. */
+void members_announce(struct master *m)
+{
+    const char *address;
+    uint64_t leader = node_leader(m->node, &address);
+    if (m->announced || m->announcing || leader == 0) {
+        return;
+    }
+    if (node_leading(m->node)) {
+        struct txn t;
+        struct error err = {0};
+        txn_init(&t, "bootstrap");
+        if (put_address(m, &t, m->config.id, str_of(m->config.advertise), str_of(m->config.agent_address), &err) == 0) {
+            m->announcing = true;
+            node_submit(m->node, &t, announced_here, m, &err);
+        }
+        txn_close(&t);
+    } else if (leader != m->config.id && transport_session(m->transport, leader) != NULL) {
+        struct buf b = BUF_INIT;
+        mp_write_map(&b, 2);
+        mp_write_key_str(&b, "advertise", str_of(m->config.advertise));
+        mp_write_key_str(&b, "agentAddress", str_of(m->config.agent_address));
+        m->announcing = true;
+        transport_call(m->transport, leader, "announce", buf_str(&b), 5000, announced, m);
+        buf_close(&b);
+    }
+}
+
+void method_announce(struct call *c)
+{
+    struct str advertise, agent;
+    if (!call_str(c, "advertise", &advertise, true) || !call_str(c, "agentAddress", &agent, true)) {
+        return;
+    }
+    struct txn t;
+    struct error err = {0};
+    txn_init(&t, "announce");
+    if (put_address(c->m, &t, strtoull(c->who.name, NULL, 10), advertise, agent, &err) != 0) {
+        call_fail(c, &err);
+    } else {
+        write_submit(write_new(c, WRITE_COUNT), &t);
+    }
+    txn_close(&t);
+}
+
+/* Newcomers become voters when they answer: a member that is not there must never count for the majority. */
+void members_promote(struct master *m)
+{
+    if (!node_leading(m->node)) {
+        return;
+    }
+    struct node_member members[64];
+    unsigned n = node_members(m->node, members, ARRAY_SIZE(members));
+    for (unsigned i = 0; i < n; i++) {
+        if (members[i].role != RAFT_VOTER && transport_reachable(m->transport, members[i].id)) {
+            node_member_promote(m->node, members[i].id, NULL, NULL); /* busy or failed: the timer asks again */
+            return;
+        }
+    }
+}
+
+/* ---- hello, cluster ---- */
+
+static const char *role_name(int role)
+{
+    return role == RAFT_VOTER ? "voter" : role == RAFT_STANDBY ? "standby" : "spare";
+}
+
+void method_hello(struct call *c)
+{
+    struct master *m = c->m;
+    const char *address = "";
+    uint64_t leader = node_leader(m->node, &address);
+    struct str known = members_address(m, leader, c->who.role == PKI_ROLE_NODE);
+    struct buf b = BUF_INIT;
+    mp_write_map(&b, 6);
+    mp_write_key_str(&b, "version", STR(REEVE_VERSION));
+    mp_write_key_str(&b, "cluster", str_of(m->config.cluster));
+    mp_write_key_int(&b, "id", (int64_t)m->config.id);
+    mp_write_key_int(&b, "leader", (int64_t)leader);
+    mp_write_key_str(&b, "leaderAddress", known.n > 0 ? known : str_of(leader == 0 ? "" : address));
+    mp_write_key_str(&b, "role", node_leading(m->node) ? STR("leader") : STR("follower"));
+    call_reply(c, &b);
+    buf_close(&b);
+}
+
+static void write_members(struct master *m, struct buf *b, uint64_t leader, const struct node_stats *stats)
+{
+    struct node_member members[64];
+    unsigned n = node_members(m->node, members, ARRAY_SIZE(members));
+    unsigned voters = 0, up = 0;
+    mp_write_cstr(b, "members");
+    mp_write_array(b, n);
+    for (unsigned i = 0; i < n; i++) {
+        bool self = members[i].id == m->config.id;
+        bool reachable = self || transport_reachable(m->transport, members[i].id);
+        voters += members[i].role == RAFT_VOTER;
+        up += members[i].role == RAFT_VOTER && reachable;
+        mp_write_map(b, 5 + self);
+        mp_write_key_int(b, "id", (int64_t)members[i].id);
+        mp_write_key_str(b, "address", str_of(members[i].address));
+        mp_write_key_str(b, "role", str_of(role_name(members[i].role)));
+        mp_write_key_bool(b, "leader", members[i].id == leader);
+        mp_write_key_bool(b, "reachable", reachable);
+        if (self) {
+            mp_write_key_int(b, "appliedIndex", (int64_t)stats->applied_index);
+        }
+    }
+    int64_t can_lose = (int64_t)up - (int64_t)(voters / 2 + 1);
+    mp_write_key_int(b, "canLose", can_lose);
+}
+
+static void write_nodes(struct master *m, struct buf *b)
+{
+    const struct view *v = store_committed(node_store(m->node));
+    const struct kind *k = kind_by_id(KIND_NODE);
+    struct view_iter it;
+    mp_write_cstr(b, "nodes");
+    mp_write_array(b, (uint32_t)view_count(v, k));
+    view_iter(&it, v, k, STR_NONE);
+    VIEW_FOR(o, &it)
+    {
+        struct str ready = STR("Unknown");
+        for (struct mp_iter c = mp_iter(mp_path(object_mp(o), "status.conditions")); mp_next(&c);) {
+            if (str_is(mp_str(mp_get(c.value, "type")), "Ready")) {
+                ready = mp_str(mp_get(c.value, "status"));
+            }
+        }
+        mp_write_map(b, 3);
+        mp_write_key_str(b, "name", o->name);
+        mp_write_key_str(b, "ready", ready);
+        mp_write_key_int(b, "heartbeatAgeMs", core_heartbeat_age_ms(m->core, o->name));
+    }
+}
+
+static void write_stats(struct master *m, struct buf *b, const struct node_stats *s)
+{
+    struct controllers_stats cs;
+    struct scheduler_stats ss;
+    core_stats(m->core, &cs, &ss);
+    const struct {
+        const char *name;
+        uint64_t value;
+    } rows[] = {
+        {"entries", s->entries},
+        {"transactions", s->transactions},
+        {"logBytes", s->bytes},
+        {"snapshots", s->snapshots},
+        {"reads", s->reads},
+        {"readRounds", s->read_rounds},
+        {"unknownOutcomes", s->unknown},
+        {"requests", m->stats.requests},
+        {"refused", m->stats.refused},
+        {"forwarded", m->stats.forwarded},
+        {"badParams", m->stats.bad_params},
+        {"badMessages", m->rpc_stats.bad_messages},
+        {"heartbeats", m->stats.heartbeats},
+        {"joins", m->stats.joins},
+        {"watches", watch_table_count(m->watches)},
+        {"watchEvents", m->stats.watch_events},
+        {"reconciles", cs.reconciles},
+        {"reconcileErrors", cs.errors},
+        {"podsBound", ss.bound},
+        {"podsParked", ss.parked},
+    };
+    mp_write_cstr(b, "stats");
+    mp_write_map(b, ARRAY_SIZE(rows));
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        mp_write_key_int(b, rows[i].name, (int64_t)rows[i].value);
+    }
+}
+
+void method_cluster(struct call *c)
+{
+    struct master *m = c->m;
+    struct node_stats stats;
+    node_stats(m->node, &stats);
+    const char *address;
+    uint64_t leader = node_leader(m->node, &address);
+    struct buf b = BUF_INIT;
+    mp_write_map(&b, 12);
+    mp_write_key_str(&b, "cluster", str_of(m->config.cluster));
+    mp_write_key_str(&b, "version", STR(REEVE_VERSION));
+    mp_write_key_int(&b, "id", (int64_t)m->config.id);
+    mp_write_key_int(&b, "leader", (int64_t)leader);
+    mp_write_key_int(&b, "term", (int64_t)node_term(m->node));
+    mp_write_key_int(&b, "appliedIndex", (int64_t)stats.applied_index);
+    mp_write_key_int(&b, "commitIndex", (int64_t)stats.commit_index);
+    mp_write_key_int(&b, "revision", (int64_t)view_revision(store_committed(node_store(m->node))));
+    write_members(m, &b, leader, &stats);
+    write_nodes(m, &b);
+    write_stats(m, &b, &stats);
+    call_reply(c, &b);
+    buf_close(&b);
+}

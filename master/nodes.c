@@ -1,0 +1,345 @@
+/* What agents tell the leader: who they are, that they live, how their pods do.
+ *
+ * Heartbeats are soft state (core.h); only what changes goes into the log. An agent may speak of its own node and of pods bound to it,
+ * of nothing else: the name in params must be the name in its certificate. */
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "controllers/deletion.h"
+#include "master/master.h"
+
+/* params.name must be the caller's own (masters and admins may act for any, for repair and tests). */
+static bool own_node(struct call *c, struct str *name)
+{
+    if (!call_str(c, "name", name, true)) {
+        return false;
+    }
+    if (c->who.role == PKI_ROLE_NODE && !str_is(*name, c->who.name)) {
+        call_failf(c, ERR_FORBIDDEN, "node \"%s\" may not speak for node \"%.*s\"", c->who.name, STR_ARG(*name));
+        return false;
+    }
+    return true;
+}
+
+/* ---- Registration ---- */
+
+static void bind_session(struct master *m, struct session *s, struct str name)
+{
+    if (s == NULL) {
+        return;
+    }
+    struct session *old = strmap_get(&m->agents, name);
+    if (old != NULL && old != s) {
+        log_info(&m->log, "nodes", "node %.*s came back on another connection", STR_ARG(name));
+        old->node[0] = '\0';
+        rpc_session_close(old->rpc);
+    }
+    snprintf(s->node, sizeof s->node, "%.*s", STR_ARG(name));
+    strmap_set(&m->agents, name, s);
+    core_heartbeat(m->core, name);
+}
+
+/* The stored Node keeps spec (podCIDR, taints, cordon) and labels of others; status and the agent's own labels are the agent's. */
+static struct value *merged_node(struct call *c, struct value *doc, const struct object *old)
+{
+    struct arena *a = &c->arena;
+    struct value *node = object_to_value(a, old);
+    struct value *labels = value_ensure_map(a, value_get(node, "metadata"), "labels");
+    const struct value *own = value_path(doc, "metadata.labels");
+    for (unsigned i = 0; i < value_count(own); i++) {
+        value_set_str_key(a, labels, own->map.members[i].key, own->map.members[i].value);
+    }
+    struct value *status = value_get(doc, "status");
+    if (status != NULL) {
+        value_set(a, node, "status", status);
+    }
+    value_remove(value_get(node, "metadata"), "resourceVersion");
+    return node;
+}
+
+static int put_node(struct call *c, struct value *doc, struct str name, struct txn *t, struct error *err)
+{
+    const struct kind *k = kind_by_id(KIND_NODE);
+    const struct object *old = view_get(store_tip(node_store(c->m->node)), k, STR_NONE, name);
+    if (old != NULL) {
+        doc = merged_node(c, doc, old);
+    }
+    int rv = kind_check(k, &c->arena, doc, NULL, KIND_CHECK_LENIENT, err);
+    if (rv != 0) {
+        return rv;
+    }
+    return old == NULL ? txn_create_value(t, k, doc, err)
+                       : txn_update_value(t, k, doc, TXN_PART_ALL, old->revision, err);
+}
+
+/* As WRITE_OBJECT, with the heartbeat period. */
+struct registration {
+    struct call *call;
+    struct object *object;
+};
+
+static void registered(const struct txn_result *result, const struct error *error, void *data)
+{
+    (void)result;
+    struct registration *r = data;
+    if (error != NULL) {
+        call_fail(r->call, error);
+    } else {
+        struct buf b = BUF_INIT;
+        mp_write_map(&b, 2);
+        mp_write_key_int(&b, "heartbeatMs", r->call->m->config.agent_heartbeat_ms);
+        mp_write_cstr(&b, "object");
+        object_write_wire(&b, r->object);
+        call_reply(r->call, &b);
+        buf_close(&b);
+    }
+    object_unref(r->object);
+    free(r);
+}
+
+void method_node_register(struct call *c)
+{
+    struct mp m = mp_get(c->params, "node");
+    struct value *doc;
+    struct error err = {0};
+    if (msgpack_read_value(&c->arena, m.p, (size_t)(m.end - m.p), &doc, &err) != 0) {
+        call_fail(c, &err);
+        return;
+    }
+    struct str name = value_path_str(doc, "metadata.name");
+    if (!str_is(value_to_str(value_get(doc, "kind")), "Node") || name.n == 0) {
+        call_failf(c, ERR_USAGE, "node.register: params.node must be a Node with a name");
+        return;
+    }
+    if (c->who.role == PKI_ROLE_NODE && !str_is(name, c->who.name)) {
+        call_failf(c, ERR_FORBIDDEN, "node \"%s\" may not register as \"%.*s\"", c->who.name, STR_ARG(name));
+        return;
+    }
+    struct txn t;
+    txn_init(&t, "agent");
+    if (put_node(c, doc, name, &t, &err) != 0) {
+        call_fail(c, &err);
+    } else {
+        struct registration *r = xcalloc(1, sizeof *r);
+        r->call = c;
+        bind_session(c->m, call_session(c), name);
+        if (node_submit(c->m->node, &t, registered, r, &err) == 0) {
+            const struct view *tip = store_tip(node_store(c->m->node));
+            r->object = object_ref(view_get(tip, kind_by_id(KIND_NODE), STR_NONE, name));
+            log_info(&c->m->log, "nodes", "node %.*s registered", STR_ARG(name));
+        }
+    }
+    txn_close(&t);
+    master_wake(c->m);
+}
+
+/* ---- Heartbeats ---- */
+
+void nodes_on_heartbeat(struct session *s, struct mp params)
+{
+    struct master *m = s->m;
+    struct str name = mp_str(mp_get(params, "name"));
+    if (!node_leading(m->node) || s->node[0] == '\0' || !str_is(name, s->node)) {
+        return; /* soft state: the agent will register with the leader */
+    }
+    m->stats.heartbeats++;
+    core_heartbeat(m->core, name);
+    const struct object *o = view_get(store_tip(node_store(m->node)), kind_by_id(KIND_NODE), STR_NONE, name);
+    bool refresh = o == NULL;
+    if (o != NULL) {
+        for (struct mp_iter it = mp_iter(mp_path(object_mp(o), "status.conditions")); mp_next(&it);) {
+            refresh |= str_is(mp_str(mp_get(it.value, "type")), "Ready") &&
+                       str_is(mp_str(mp_get(it.value, "status")), "Unknown");
+        }
+    }
+    if (refresh) {
+        /* We had given the node up; it lives. Only the agent knows how it is: ask it to register again. */
+        rpc_notify(s->rpc, "node.refresh", STR("\x80"));
+    }
+}
+
+void nodes_on_session_closed(struct session *s)
+{
+    if (s->node[0] != '\0' && strmap_get(&s->m->agents, str_of(s->node)) == s) {
+        strmap_remove(&s->m->agents, str_of(s->node));
+        log_info(&s->m->log, "nodes", "connection of node %s is gone", s->node);
+    }
+}
+
+void nodes_on_leading(struct master *m, bool leading)
+{
+    if (leading) {
+        return;
+    }
+    /* Agents look for the new leader when we hang up. */
+    size_t cursor = 0;
+    const struct strmap_entry *e;
+    while ((e = strmap_next(&m->agents, &cursor)) != NULL) {
+        struct session *s = e->value;
+        rpc_session_close(s->rpc);
+    }
+}
+
+/* ---- Pods' status ---- */
+
+struct status_write {
+    struct call *call;
+    unsigned count;
+    struct error *errors; /* per pod; code 0 = fine */
+};
+
+static void status_written(const struct txn_result *result, const struct error *error, void *data)
+{
+    struct status_write *w = data;
+    if (error != NULL) {
+        call_fail(w->call, error);
+    } else {
+        struct buf b = BUF_INIT;
+        mp_write_map(&b, 2);
+        mp_write_key_int(&b, "revision", (int64_t)result->revision);
+        mp_write_cstr(&b, "results");
+        mp_write_array(&b, w->count);
+        for (unsigned i = 0; i < w->count; i++) {
+            if (w->errors[i].code == 0) {
+                mp_write_nil(&b);
+            } else {
+                rpc_write_error(&b, &w->errors[i]);
+            }
+        }
+        call_reply(w->call, &b);
+        buf_close(&b);
+    }
+    free(w->errors);
+    free(w);
+}
+
+/* The stored pod that an agent's entry {namespace, name, uid} means; NULL with err if it is none of the node's. */
+static const struct object *pod_of(struct call *c, struct mp entry, struct str node, struct error *err)
+{
+    struct str ns = mp_str(mp_get(entry, "namespace")), name = mp_str(mp_get(entry, "name"));
+    struct str uid = mp_str(mp_get(entry, "uid"));
+    const struct object *o = view_get(store_tip(node_store(c->m->node)), kind_by_id(KIND_POD), ns, name);
+    if (o == NULL || !str_eq(o->uid, uid)) {
+        error_set(err, ERR_NOT_FOUND, "pods \"%.*s\" with this uid not found", STR_ARG(name));
+        return NULL;
+    }
+    if (!str_eq(mp_str(mp_path(object_mp(o), "spec.nodeName")), node)) {
+        error_set(err, ERR_FORBIDDEN, "pod \"%.*s\" is not bound to node \"%.*s\"", STR_ARG(name), STR_ARG(node));
+        return NULL;
+    }
+    return o;
+}
+
+/* Conditions that others own (PodScheduled) stay if the agent does not name them. */
+static void keep_conditions(struct arena *a, struct value *status, const struct value *former)
+{
+    const struct value *old = value_get(former, "conditions");
+    struct value *list = value_ensure_list(a, status, "conditions");
+    VALUE_FOR(i, old)
+    {
+        struct value *cond = value_item(old, i);
+        if (value_find(list, "type", value_to_str(value_get(cond, "type"))) == NULL) {
+            value_insert(a, list, 0, cond);
+        }
+    }
+}
+
+static int put_status(struct call *c, struct txn *t, const struct object *pod, struct mp status_mp, struct error *err)
+{
+    struct arena *a = &c->arena;
+    struct value *status;
+    int rv = msgpack_read_value(a, status_mp.p, (size_t)(status_mp.end - status_mp.p), &status, err);
+    if (rv != 0) {
+        return rv;
+    }
+    if (!value_is_map(status)) {
+        return error_set(err, ERR_USAGE, "node.status: status of pod \"%.*s\" is no map", STR_ARG(pod->name));
+    }
+    struct value *doc = object_to_value(a, pod);
+    keep_conditions(a, status, value_get(doc, "status"));
+    value_set(a, doc, "status", status);
+    rv = kind_check_fields(pod->kind, a, doc, KIND_CHECK_LENIENT, err);
+    return rv != 0 ? rv : txn_update_value(t, pod->kind, doc, TXN_PART_STATUS, 0, err);
+}
+
+static void put_gone(struct call *c, struct txn *t, struct mp list, struct str node)
+{
+    for (struct mp_iter it = mp_iter(list); mp_next(&it);) {
+        struct error err = {0};
+        const struct object *pod = pod_of(c, it.value, node, &err);
+        struct deletion_options now = {.grace_s = 0, .policy = DELETION_BACKGROUND};
+        if (pod != NULL && pod->deleting &&
+            deletion_request(t, &c->arena, pod, &now, env_wall_ms(c->m->env), &err) != 0) {
+            log_warn(&c->m->log, "nodes", "pod %.*s/%.*s is gone but can't be removed: %s", STR_ARG(pod->ns),
+                     STR_ARG(pod->name), err.message);
+        }
+    }
+}
+
+static int put_node_status(struct call *c, struct txn *t, struct str node, struct mp status_mp, struct error *err)
+{
+    const struct kind *k = kind_by_id(KIND_NODE);
+    const struct object *old = view_get(store_tip(node_store(c->m->node)), k, STR_NONE, node);
+    if (old == NULL) {
+        return error_set(err, ERR_NOT_FOUND, "nodes \"%.*s\" not found; register again", STR_ARG(node));
+    }
+    struct value *status;
+    int rv = msgpack_read_value(&c->arena, status_mp.p, (size_t)(status_mp.end - status_mp.p), &status, err);
+    if (rv != 0) {
+        return rv;
+    }
+    struct value *doc = object_to_value(&c->arena, old);
+    value_set(&c->arena, doc, "status", status);
+    rv = kind_check_fields(k, &c->arena, doc, KIND_CHECK_LENIENT, err);
+    return rv != 0 ? rv : txn_update_value(t, k, doc, TXN_PART_STATUS, 0, err);
+}
+
+void method_node_status(struct call *c)
+{
+    struct str node;
+    struct mp pods = mp_get(c->params, "pods"), node_status = mp_get(c->params, "node");
+    if (!own_node(c, &node)) {
+        return;
+    }
+    if (mp_count(pods) + mp_count(mp_get(c->params, "gone")) >= TXN_OPS_MAX / 2) {
+        call_failf(c, ERR_LIMIT, "node.status: more than %u pods in one report", TXN_OPS_MAX / 2);
+        return;
+    }
+    core_heartbeat(c->m->core, node);
+    struct txn t;
+    txn_init(&t, "agent");
+    struct status_write *w = xcalloc(1, sizeof *w);
+    w->call = c;
+    w->count = mp_count(pods);
+    w->errors = xcalloc(w->count, sizeof *w->errors);
+    unsigned i = 0;
+    for (struct mp_iter it = mp_iter(pods); mp_next(&it); i++) {
+        const struct object *pod = pod_of(c, it.value, node, &w->errors[i]);
+        if (pod != NULL) {
+            put_status(c, &t, pod, mp_get(it.value, "status"), &w->errors[i]);
+        }
+    }
+    struct error err = {0};
+    if (mp_type(node_status) == MP_MAP) {
+        put_node_status(c, &t, node, node_status, &err);
+    }
+    put_gone(c, &t, mp_get(c->params, "gone"), node);
+    if (err.code != 0) {
+        node_refuse(c->m->node, &err, status_written, w);
+    } else {
+        node_submit(c->m->node, &t, status_written, w, &err);
+    }
+    txn_close(&t);
+    master_wake(c->m);
+}
+
+/* ---- Orders ---- */
+
+void method_node_pods(struct call *c)
+{
+    struct str node;
+    if (own_node(c, &node)) {
+        watch_node_pods(c, node);
+    }
+}

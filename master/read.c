@@ -1,0 +1,213 @@
+/* get and list. Lists are read page by page from one version of the state: the first page pins its view, the continue token names it. */
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "master/master.h"
+#include "proto/selector.h"
+#include "proto/text.h"
+
+/* ---- get ---- */
+
+static void get_read(struct call *c)
+{
+    const struct kind *k;
+    struct str ns, name;
+    if (!call_kind(c, &k, &ns, false) || !call_str(c, "name", &name, true)) {
+        return;
+    }
+    if (c->who.role == PKI_ROLE_NODE && !(k->id == KIND_NODE && str_is(name, c->who.name))) {
+        call_failf(c, ERR_FORBIDDEN, "node \"%s\" may read its own Node only", c->who.name);
+        return;
+    }
+    const struct view *v = store_committed(node_store(c->m->node));
+    const struct object *o = view_get(v, k, ns, name);
+    if (o == NULL) {
+        char resource[128];
+        kind_resource_name(k, resource, sizeof resource);
+        call_failf(c, ERR_NOT_FOUND, "%s \"%.*s\" not found", resource, STR_ARG(name));
+        return;
+    }
+    struct buf b = BUF_INIT;
+    mp_write_map(&b, 2);
+    mp_write_key_int(&b, "revision", (int64_t)view_revision(v));
+    mp_write_cstr(&b, "object");
+    object_write_wire(&b, o);
+    call_reply(c, &b);
+    buf_close(&b);
+}
+
+void method_get(struct call *c)
+{
+    call_read(c, get_read);
+}
+
+/* ---- Pinned versions for paging: few, the oldest goes first ---- */
+
+#define PAGES_MAX 32u
+struct list_pages {
+    struct view *views[PAGES_MAX];
+    unsigned next;
+};
+
+struct list_pages *list_pages_new(void)
+{
+    return xcalloc(1, sizeof(struct list_pages));
+}
+
+void list_pages_free(struct list_pages *p)
+{
+    if (p == NULL) {
+        return;
+    }
+    for (unsigned i = 0; i < PAGES_MAX; i++) {
+        view_unref(p->views[i]);
+    }
+    free(p);
+}
+
+static const struct view *pages_find(const struct list_pages *p, uint64_t revision)
+{
+    for (unsigned i = 0; i < PAGES_MAX; i++) {
+        if (p->views[i] != NULL && view_revision(p->views[i]) == revision) {
+            return p->views[i];
+        }
+    }
+    return NULL;
+}
+
+static void pages_pin(struct list_pages *p, const struct view *v)
+{
+    if (pages_find(p, view_revision(v)) != NULL) {
+        return;
+    }
+    view_unref(p->views[p->next]);
+    p->views[p->next] = view_ref(v);
+    p->next = (p->next + 1) % PAGES_MAX;
+}
+
+/* Token: base64 of msgpack [master id, revision, namespace, name]. */
+static void token_write(struct buf *out, uint64_t master, uint64_t revision, const struct object *last)
+{
+    struct buf b = BUF_INIT;
+    mp_write_array(&b, 4);
+    mp_write_uint(&b, master);
+    mp_write_uint(&b, revision);
+    mp_write_str(&b, last->ns);
+    mp_write_str(&b, last->name);
+    struct buf text = BUF_INIT;
+    base64_write(&text, b.data, b.size);
+    mp_write_cstr(out, "continue");
+    mp_write_str(out, buf_str(&text));
+    buf_close(&text);
+    buf_close(&b);
+}
+
+struct list_token {
+    uint64_t master, revision;
+    struct str ns, name;
+};
+
+static bool token_read(struct arena *a, struct str text, struct list_token *t)
+{
+    CLEANUP_BUF struct buf raw = BUF_INIT;
+    if (!base64_read(&raw, text)) {
+        return false;
+    }
+    struct mp m = mp_of(arena_memdup(a, raw.data, raw.size), raw.size);
+    uint32_t count;
+    return mp_read_array(&m, &count) && count == 4 && mp_read_uint(&m, &t->master) && mp_read_uint(&m, &t->revision) &&
+           mp_read_str(&m, &t->ns) && mp_read_str(&m, &t->name);
+}
+
+/* ---- list ---- */
+
+static bool selectors(struct call *c, struct selector **labels, struct selector **fields)
+{
+    struct error err = {0};
+    struct str text;
+    *labels = *fields = NULL;
+    if (!call_str(c, "labelSelector", &text, false)) {
+        return false;
+    }
+    if (text.n > 0 && selector_parse(&c->arena, text, labels, &err) != 0) {
+        call_fail(c, &err);
+        return false;
+    }
+    if (!call_str(c, "fieldSelector", &text, false)) {
+        return false;
+    }
+    if (text.n > 0 && field_selector_parse(&c->arena, text, fields, &err) != 0) {
+        call_fail(c, &err);
+        return false;
+    }
+    return true;
+}
+
+static void list_read(struct call *c)
+{
+    const struct kind *k;
+    struct str ns, text;
+    struct selector *labels, *fields;
+    if (!call_kind(c, &k, &ns, true) || !selectors(c, &labels, &fields) || !call_str(c, "continue", &text, false)) {
+        return;
+    }
+    int64_t limit = mp_int(mp_get(c->params, "limit"), API_LIST_LIMIT_DEFAULT);
+    if (limit <= 0 || limit > 100000) {
+        call_failf(c, ERR_USAGE, "list: limit must be between 1 and 100000");
+        return;
+    }
+    const struct view *v = store_committed(node_store(c->m->node));
+    struct view_iter it;
+    if (text.n > 0) {
+        struct list_token t;
+        if (!token_read(&c->arena, text, &t)) {
+            call_failf(c, ERR_USAGE, "list: malformed continue token");
+            return;
+        }
+        v = t.master == c->m->config.id ? pages_find(c->m->pages, t.revision) : NULL;
+        if (v == NULL) {
+            call_failf(c, ERR_EXPIRED, "list: the version this list was begun on is gone; begin it anew");
+            return;
+        }
+        view_iter_after(&it, v, k, ns, t.ns, t.name);
+    } else {
+        view_iter(&it, v, k, ns);
+    }
+    struct buf items = BUF_INIT;
+    uint32_t count = 0;
+    const struct object *last = NULL;
+    bool more = false;
+    VIEW_FOR(o, &it)
+    {
+        if ((labels != NULL && !selector_matches_object(labels, o)) ||
+            (fields != NULL && !field_selector_matches(fields, o))) {
+            continue;
+        }
+        if (count == limit || items.size >= API_LIST_BYTES_MAX) {
+            more = true;
+            break;
+        }
+        object_write_wire(&items, o);
+        last = o;
+        count++;
+    }
+    struct buf b = BUF_INIT;
+    mp_write_map(&b, more ? 3 : 2);
+    mp_write_key_int(&b, "revision", (int64_t)view_revision(v));
+    if (more) {
+        pages_pin(c->m->pages, v);
+        token_write(&b, c->m->config.id, view_revision(v), last);
+    }
+    mp_write_cstr(&b, "items");
+    mp_write_array(&b, count);
+    buf_append(&b, items.data, items.size);
+    call_reply(c, &b);
+    buf_close(&items);
+    buf_close(&b);
+}
+
+void method_list(struct call *c)
+{
+    call_read(c, list_read);
+}

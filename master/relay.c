@@ -1,0 +1,251 @@
+/* logs, exec, port-forward and image loading: two streams tied together, one to whoever asked, one to the agent (or, on a follower, to the leader).
+ *
+ * What comes in on one stream is written to the other, and acknowledged (credit) only when it was taken there, so that a slow reader slows the
+ * writer, end to end, and what is held here is bounded by one stream window a side. */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "master/master.h"
+
+struct relay;
+struct relay_side {
+    struct relay *relay;
+    struct relay_side *other;
+    struct rpc_stream *stream; /* NULL: not accepted yet, or gone */
+    struct buf held;           /* payloads (u32 length, bytes) that came from the other side and wait for credit here */
+    bool ended;                /* our writing side of this stream is closed */
+    bool over;                 /* on_end has come */
+    bool end_pending;          /* to be closed when `held` has gone */
+    struct error end_error;
+};
+struct relay {
+    struct relay_side client, node;
+    struct rpc_request *request; /* until the node's side has accepted */
+};
+
+static void side_end(struct relay_side *s, const struct error *err)
+{
+    if (s->ended || s->stream == NULL) {
+        return;
+    }
+    if (s->held.size > 0 && err == NULL) {
+        s->end_pending = true;
+        return;
+    }
+    s->ended = true;
+    rpc_stream_end(s->stream, err);
+}
+
+static void relay_maybe_free(struct relay *r)
+{
+    bool client_done = r->client.stream == NULL ? r->request == NULL : r->client.over;
+    if (!client_done || !r->node.over) {
+        return;
+    }
+    buf_close(&r->client.held);
+    buf_close(&r->node.held);
+    free(r);
+}
+
+static uint32_t held_size(const struct relay_side *s)
+{
+    const uint8_t *p = s->held.data;
+    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
+
+static void flush_held(struct relay_side *s)
+{
+    while (s->held.size > 0 && !s->ended && s->stream != NULL) {
+        uint32_t n = held_size(s);
+        assert(s->held.size >= 4 + (size_t)n);
+        if (rpc_stream_write(s->stream, (struct str){(const char *)s->held.data + 4, n}) != 0) {
+            return;
+        }
+        buf_consume(&s->held, 4 + (size_t)n);
+        if (s->other->stream != NULL && !s->other->over) {
+            rpc_stream_consumed(s->other->stream, n);
+        }
+    }
+    if (s->end_pending && s->held.size == 0) {
+        s->end_pending = false;
+        side_end(s, s->end_error.code == 0 ? NULL : &s->end_error);
+    }
+}
+
+static void on_data(struct rpc_stream *st, struct mp payload, size_t payload_bytes, void *data)
+{
+    struct relay_side *from = data, *to = from->other;
+    if (to->ended || to->stream == NULL) {
+        rpc_stream_consumed(st, payload_bytes);
+        return;
+    }
+    struct str bytes = {(const char *)payload.p, (size_t)(payload.end - payload.p)};
+    if (to->held.size == 0 && rpc_stream_write(to->stream, bytes) == 0) {
+        rpc_stream_consumed(st, payload_bytes);
+        return;
+    }
+    assert(payload_bytes == bytes.n);
+    buf_put_u32(&to->held, (uint32_t)bytes.n);
+    buf_append(&to->held, bytes.p, bytes.n);
+}
+
+static void on_writable(struct rpc_stream *st, void *data)
+{
+    (void)st;
+    flush_held(data);
+}
+
+static void on_end(struct rpc_stream *st, const struct error *err, void *data)
+{
+    (void)st;
+    struct relay_side *s = data;
+    struct relay *r = s->relay;
+    s->over = true;
+    if (s == &r->node && r->request != NULL) {
+        struct error closed = {0};
+        error_set(&closed, ERR_CLOSED, "the node ended the stream before it began");
+        rpc_reply_error(TAKE_PTR(r->request), err == NULL ? &closed : err);
+    }
+    if (err != NULL) {
+        s->other->end_error = *err;
+    }
+    side_end(s->other, err);
+    side_end(s, NULL);
+    if (!s->ended) { /* held data has nowhere to go any more */
+        s->end_pending = false;
+        buf_reset(&s->held);
+        side_end(s, NULL);
+    }
+    relay_maybe_free(r);
+}
+
+static const struct rpc_stream_events side_events = {.on_data = on_data, .on_writable = on_writable, .on_end = on_end};
+
+static void on_node_open(struct rpc_stream *st, struct mp result, void *data)
+{
+    (void)result;
+    struct relay_side *s = data;
+    struct relay *r = s->relay;
+    r->client.stream = rpc_stream_accept(TAKE_PTR(r->request), &side_events, &r->client);
+    if (r->client.stream == NULL) { /* whoever asked has gone */
+        s->ended = true;
+        rpc_stream_end(st, NULL);
+    }
+}
+
+static const struct rpc_stream_events node_events = {
+    .on_open = on_node_open, .on_data = on_data, .on_writable = on_writable, .on_end = on_end};
+
+void relay_start(struct master *m, struct rpc_request *req, struct rpc_session *to, const char *method,
+                 struct str params)
+{
+    (void)m;
+    struct relay *r = xcalloc(1, sizeof *r);
+    r->client.relay = r->node.relay = r;
+    r->client.other = &r->node;
+    r->node.other = &r->client;
+    r->request = req;
+    r->node.stream = rpc_stream_open(to, method, params, &node_events, &r->node);
+    assert(r->node.stream != NULL);
+}
+
+/* ---- From a pod's name to its agent ---- */
+
+static struct rpc_session *agent_of(struct call *c, struct str node)
+{
+    struct session *s = strmap_get(&c->m->agents, node);
+    if (s == NULL || !rpc_session_is_open(s->rpc)) {
+        call_failf(c, ERR_BUSY, "node \"%.*s\" is not connected to the leader at present; try again when it is Ready",
+                   STR_ARG(node));
+        return NULL;
+    }
+    return s->rpc;
+}
+
+/* The parameters as they came, less `node`. */
+static void copy_params(struct call *c, struct buf *b)
+{
+    bool has_node = mp_type(mp_get(c->params, "node")) != MP_NONE;
+    mp_write_map(b, mp_count(c->params) - has_node);
+    for (struct mp_iter it = mp_iter(c->params); mp_next(&it);) {
+        if (!str_is(it.key, "node")) {
+            mp_write_str(b, it.key);
+            buf_append(b, it.value.p, (size_t)(it.value.end - it.value.p));
+        }
+    }
+}
+
+static bool node_of_call(struct call *c, struct str *node)
+{
+    if (str_is(c->method, "imageload") || str_is(c->method, "images")) {
+        return call_str(c, "node", node, true);
+    }
+    struct str ns, name;
+    if (!call_str(c, "namespace", &ns, true) || !call_str(c, "name", &name, true)) {
+        return false;
+    }
+    const struct object *pod = view_get(store_tip(node_store(c->m->node)), kind_by_id(KIND_POD), ns, name);
+    if (pod == NULL) {
+        call_refuse_not_found(c, kind_by_id(KIND_POD), name);
+        return false;
+    }
+    *node = mp_str(mp_path(object_mp(pod), "spec.nodeName"));
+    if (node->n == 0) {
+        call_failf(c, ERR_BUSY, "pod \"%.*s\" is not on a node yet; `rctl describe pod %.*s` tells why", STR_ARG(name),
+                   STR_ARG(name));
+        return false;
+    }
+    return true;
+}
+
+void method_relay_to_node(struct call *c)
+{
+    static const struct {
+        const char *here, *there;
+    } names[] = {
+        {"logs", "pod.logs"}, {"exec", "pod.exec"}, {"portforward", "pod.portforward"}, {"imageload", "image.load"}};
+    struct str node;
+    if (!node_of_call(c, &node)) {
+        return;
+    }
+    struct rpc_session *agent = agent_of(c, node);
+    if (agent == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        if (str_is(c->method, names[i].here)) {
+            struct buf b = BUF_INIT;
+            copy_params(c, &b);
+            struct master *m = c->m;
+            relay_start(m, call_take_request(c), agent, names[i].there, buf_str(&b));
+            buf_close(&b);
+            return;
+        }
+    }
+    call_failf(c, ERR_UNSUPPORTED, "no stream of that name");
+}
+
+static void images_listed(const struct rpc_result *result, void *data)
+{
+    struct call *c = data;
+    if (result->error != NULL) {
+        call_fail(c, result->error);
+        return;
+    }
+    struct buf b = BUF_INIT;
+    buf_append(&b, result->result.p, (size_t)(result->result.end - result->result.p));
+    call_reply(c, &b);
+    buf_close(&b);
+}
+
+void method_images(struct call *c)
+{
+    struct str node;
+    if (!node_of_call(c, &node)) {
+        return;
+    }
+    struct rpc_session *agent = agent_of(c, node);
+    if (agent != NULL) {
+        rpc_call(agent, "image.list", STR("\x80"), MASTER_FORWARD_TIMEOUT_MS, images_listed, c);
+    }
+}

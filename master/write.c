@@ -1,0 +1,462 @@
+/* create, update, patch, txn, and what all writes share: evaluate on the tip, answer at commit.
+ *
+ * The tip's objects are remembered when the transaction is evaluated, so the answer shows exactly what this transaction wrote, whatever
+ * others wrote in the same entry. */
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "master/master.h"
+#include "proto/patch.h"
+
+struct write *write_new(struct call *c, enum write_shape shape)
+{
+    struct write *w = xcalloc(1, sizeof *w);
+    w->call = c;
+    w->shape = shape;
+    return w;
+}
+
+static void write_free(struct write *w)
+{
+    for (unsigned i = 0; i < w->count; i++) {
+        object_unref(w->items[i].object);
+    }
+    free(w->items);
+    free(w);
+}
+
+void write_add(struct write *w, const struct kind *k, struct str ns, struct str name, const char *result)
+{
+    if (w->count == w->cap) {
+        w->cap = w->cap == 0 ? 1 : w->cap * 2;
+        w->items = xrealloc(w->items, w->cap * sizeof *w->items);
+    }
+    struct arena *a = &w->call->arena;
+    w->items[w->count++] = (struct write_item){
+        .result = result,
+        .kind = k,
+        .ns = {arena_strndup(a, ns.p, ns.n), ns.n},
+        .name = {arena_strndup(a, name.p, name.n), name.n},
+    };
+}
+
+static void write_object_member(struct buf *b, const struct object *o)
+{
+    mp_write_cstr(b, "object");
+    if (o == NULL) {
+        mp_write_nil(b);
+    } else {
+        object_write_wire(b, o);
+    }
+}
+
+static void write_results(const struct write *w, struct buf *b)
+{
+    mp_write_cstr(b, "results");
+    mp_write_array(b, w->count);
+    for (unsigned i = 0; i < w->count; i++) {
+        mp_write_map(b, w->shape == WRITE_APPLY ? 2 : 1);
+        if (w->shape == WRITE_APPLY) {
+            mp_write_key_str(b, "result", str_of(w->items[i].result));
+        }
+        write_object_member(b, w->items[i].object);
+    }
+}
+
+static void write_answer(const struct write *w, const struct txn_result *r, struct buf *b)
+{
+    switch (w->shape) {
+    case WRITE_OBJECT:
+        assert(w->count == 1);
+        mp_write_map(b, 3);
+        write_object_member(b, w->items[0].object);
+        mp_write_key_bool(b, "unchanged", r->unchanged);
+        break;
+    case WRITE_DELETE:
+        assert(w->count == 1);
+        mp_write_map(b, 3);
+        write_object_member(b, w->items[0].object);
+        mp_write_key_bool(b, "gone", w->gone);
+        break;
+    case WRITE_COUNT:
+        mp_write_map(b, 2);
+        mp_write_key_int(b, "count", w->count);
+        break;
+    case WRITE_APPLY:
+    case WRITE_TXN:
+        mp_write_map(b, 2);
+        write_results(w, b);
+        break;
+    }
+    mp_write_key_int(b, "revision", (int64_t)r->revision);
+}
+
+static void committed(const struct txn_result *result, const struct error *error, void *data)
+{
+    struct write *w = data;
+    if (error != NULL) {
+        call_fail(w->call, error);
+    } else {
+        struct buf b = BUF_INIT;
+        write_answer(w, result, &b);
+        call_reply(w->call, &b);
+        buf_close(&b);
+    }
+    write_free(w);
+}
+
+void write_refuse(struct write *w, const struct error *err)
+{
+    node_refuse(w->call->m->node, err, committed, w);
+}
+
+void call_refuse(struct call *c, const struct error *err)
+{
+    write_refuse(write_new(c, WRITE_COUNT), err);
+}
+
+void call_refuse_not_found(struct call *c, const struct kind *k, struct str name)
+{
+    char resource[128];
+    struct error err = {0};
+    kind_resource_name(k, resource, sizeof resource);
+    error_set(&err, ERR_NOT_FOUND, "%s \"%.*s\" not found", resource, STR_ARG(name));
+    call_refuse(c, &err);
+}
+
+/* params.dryRun: everything was checked, nothing is written; the answer shows what would be. */
+static void answer_dry_run(struct write *w, const struct txn *t)
+{
+    struct txn_result r = {.revision = view_revision(store_tip(node_store(w->call->m->node)))};
+    for (unsigned i = 0; i < w->count; i++) {
+        for (unsigned j = 0; j < t->count && w->items[i].object == NULL; j++) {
+            const struct txn_op *op = &t->ops[j];
+            if (op->object != NULL && op->kind == w->items[i].kind && str_eq(op->name, w->items[i].name) &&
+                str_eq(op->ns, w->items[i].ns)) {
+                w->items[i].object = object_ref(op->object);
+            }
+        }
+    }
+    committed(&r, NULL, w);
+}
+
+void write_submit(struct write *w, const struct txn *t)
+{
+    struct master *m = w->call->m;
+    if (mp_bool(mp_get(w->call->params, "dryRun"), false)) {
+        answer_dry_run(w, t);
+        return;
+    }
+    const struct view *tip = store_tip(node_store(m->node));
+    assert(tip != NULL);
+    struct view *before = w->shape == WRITE_APPLY || w->shape == WRITE_DELETE ? view_ref(tip) : NULL;
+    struct error err = {0};
+    int rv = node_submit(m->node, t, committed, w, &err);
+    if (rv == 0) {
+        tip = store_tip(node_store(m->node));
+        for (unsigned i = 0; i < w->count; i++) {
+            struct write_item *item = &w->items[i];
+            const struct object *o = view_get(tip, item->kind, item->ns, item->name);
+            const struct object *old = before == NULL ? NULL : view_get(before, item->kind, item->ns, item->name);
+            if (o == NULL && w->shape == WRITE_DELETE) {
+                w->gone = true;
+                o = old;
+            }
+            item->object = o == NULL ? NULL : object_ref(o);
+            if (w->shape == WRITE_APPLY && old != NULL && o != NULL && o->revision == old->revision) {
+                item->result = "unchanged";
+            }
+        }
+    }
+    view_unref(before);
+    master_wake(m);
+}
+
+/* ---- create, update, patch ---- */
+
+static bool lenient(const struct call *c)
+{
+    return str_is(mp_str(mp_get(c->params, "validate")), "ignore");
+}
+
+static struct admission admission_of(struct call *c)
+{
+    return (struct admission){
+        .arena = &c->arena,
+        .tip = store_tip(node_store(c->m->node)),
+        .env = c->m->env,
+        .lenient = lenient(c),
+    };
+}
+
+static struct value *param_document(struct call *c, const char *key)
+{
+    struct mp m = mp_get(c->params, key);
+    struct value *doc = NULL;
+    struct error err = {0};
+    if (mp_type(m) == MP_NONE) {
+        call_failf(c, ERR_USAGE, "%.*s: parameter \"%s\" is missing", STR_ARG(c->method), key);
+        return NULL;
+    }
+    if (msgpack_read_value(&c->arena, m.p, (size_t)(m.end - m.p), &doc, &err) != 0) {
+        call_fail(c, &err);
+        return NULL;
+    }
+    return doc;
+}
+
+/* One object written by one transaction: submits, answers, and closes the transaction. */
+static void submit_one(struct call *c, struct txn *t, const struct kind *k, struct str ns, struct str name)
+{
+    struct write *w = write_new(c, WRITE_OBJECT);
+    write_add(w, k, ns, name, NULL);
+    write_submit(w, t);
+    txn_close(t);
+}
+
+void method_create(struct call *c)
+{
+    struct value *doc = param_document(c, "object");
+    if (doc == NULL) {
+        return;
+    }
+    struct admission ad = admission_of(c);
+    const struct kind *k;
+    struct str ns, name;
+    struct error err = {0};
+    struct object *o = NULL;
+    struct txn t;
+    txn_init(&t, "api");
+    if (!call_txn_id(c, &t)) {
+        txn_close(&t);
+        return;
+    }
+    if (admit_document_kind(&ad, doc, &k, &ns, &name, &err) != 0 || admit_create(&ad, k, doc, &o, &err) != 0) {
+        call_refuse(c, &err);
+        txn_close(&t);
+        return;
+    }
+    txn_create(&t, o);
+    submit_one(c, &t, k, ns, name);
+}
+
+static bool part_of(struct call *c, enum txn_part *part)
+{
+    struct str s;
+    if (!call_str(c, "part", &s, false)) {
+        return false;
+    }
+    if (s.n == 0 || str_is(s, "scale")) {
+        *part = TXN_PART_SPEC;
+    } else if (str_is(s, "status")) {
+        *part = TXN_PART_STATUS;
+    } else {
+        call_failf(c, ERR_USAGE, "%.*s: unknown part \"%.*s\"; known are \"\", \"status\", \"scale\"",
+                   STR_ARG(c->method), STR_ARG(s));
+        return false;
+    }
+    return true;
+}
+
+/* The new version `doc` of `old` becomes the transaction's update. */
+static int update_to(const struct admission *ad, struct txn *t, const struct kind *k, struct value *doc,
+                     const struct object *old, enum txn_part part, uint64_t if_revision, struct error *err)
+{
+    struct object *o = NULL;
+    int rv = admit_update(ad, k, doc, old, part, &o, err);
+    if (rv == 0) {
+        txn_update(t, o, part, if_revision);
+    }
+    return rv;
+}
+
+void method_update(struct call *c)
+{
+    struct value *doc = param_document(c, "object");
+    enum txn_part part;
+    if (doc == NULL || !part_of(c, &part)) {
+        return;
+    }
+    struct admission ad = admission_of(c);
+    const struct kind *k;
+    struct str ns, name;
+    struct error err = {0};
+    if (admit_document_kind(&ad, doc, &k, &ns, &name, &err) != 0) {
+        call_refuse(c, &err);
+        return;
+    }
+    const struct object *old = view_get(ad.tip, k, ns, name);
+    if (old == NULL) {
+        call_refuse_not_found(c, k, name);
+        return;
+    }
+    struct str version = value_path_str(doc, "metadata.resourceVersion");
+    uint64_t if_revision = version.n == 0 ? 0 : strtoull(arena_strndup(&c->arena, version.p, version.n), NULL, 10);
+    struct txn t;
+    txn_init(&t, "api");
+    if (!call_txn_id(c, &t)) {
+        txn_close(&t);
+        return;
+    }
+    if (update_to(&ad, &t, k, doc, old, part, if_revision, &err) != 0) {
+        call_refuse(c, &err);
+        txn_close(&t);
+        return;
+    }
+    submit_one(c, &t, k, ns, name);
+}
+
+void method_patch(struct call *c)
+{
+    const struct kind *k;
+    struct str ns, name, type_name;
+    enum txn_part part;
+    if (!call_kind(c, &k, &ns, false) || !call_str(c, "name", &name, true) || !call_str(c, "type", &type_name, true) ||
+        !part_of(c, &part)) {
+        return;
+    }
+    int type = patch_type_parse(type_name);
+    if (type < 0) {
+        call_failf(c, ERR_USAGE, "patch: unknown type \"%.*s\"; known are strategic, merge, json", STR_ARG(type_name));
+        return;
+    }
+    struct value *patch = param_document(c, "patch");
+    if (patch == NULL) {
+        return;
+    }
+    struct admission ad = admission_of(c);
+    const struct object *old = view_get(ad.tip, k, ns, name);
+    if (old == NULL) {
+        call_refuse_not_found(c, k, name);
+        return;
+    }
+    struct error err = {0};
+    struct value *result = NULL;
+    uint64_t if_revision = (uint64_t)mp_int(mp_get(c->params, "revision"), 0);
+    struct txn t;
+    txn_init(&t, "api");
+    if (!call_txn_id(c, &t)) {
+        txn_close(&t);
+        return;
+    }
+    if (patch_apply((enum patch_type)type, k, &c->arena, object_to_value(&c->arena, old), patch, &result, &err) != 0) {
+        call_refuse(c, &err);
+        txn_close(&t);
+        return;
+    }
+    struct value *doc = value_copy(&c->arena, result);
+    struct str version = value_path_str(patch, "metadata.resourceVersion");
+    if (version.n > 0) {
+        if_revision = strtoull(arena_strndup(&c->arena, version.p, version.n), NULL, 10);
+    }
+    struct str new_name = value_path_str(doc, "metadata.name"), new_ns = value_path_str(doc, "metadata.namespace");
+    if (!value_is_map(doc) || !str_eq(new_name, old->name) || !str_eq(new_ns, old->ns)) {
+        error_set_field(&err, ERR_INVALID, "metadata.name", "a patch can't change name or namespace of %s \"%.*s\"",
+                        k->singular, STR_ARG(name));
+    } else {
+        update_to(&ad, &t, k, doc, old, part, if_revision, &err);
+    }
+    if (err.code != 0) {
+        call_refuse(c, &err);
+        txn_close(&t);
+        return;
+    }
+    submit_one(c, &t, k, ns, name);
+}
+
+/* ---- txn: several operations, all or nothing ---- */
+
+static int add_op(struct call *c, const struct admission *ad, struct write *w, struct txn *t, struct mp op,
+                  struct error *err)
+{
+    struct str what = mp_str(mp_get(op, "op"));
+    uint64_t if_revision = (uint64_t)mp_int(mp_get(op, "revision"), 0);
+    const struct kind *k;
+    struct str ns, name;
+    if (str_is(what, "create") || str_is(what, "update")) {
+        struct mp body = mp_get(op, "object");
+        struct value *doc;
+        int rv = msgpack_read_value(&c->arena, body.p, (size_t)(body.end - body.p), &doc, err);
+        if (rv != 0 || (rv = admit_document_kind(ad, doc, &k, &ns, &name, err)) != 0) {
+            return rv;
+        }
+        write_add(w, k, ns, name, NULL);
+        if (str_is(what, "create")) {
+            struct object *o = NULL;
+            rv = admit_create(ad, k, doc, &o, err);
+            if (rv == 0) {
+                txn_create(t, o);
+            }
+            return rv;
+        }
+        const struct object *old = view_get(ad->tip, k, ns, name);
+        if (old == NULL) {
+            return error_set(err, ERR_NOT_FOUND, "%s \"%.*s\" not found", k->plural, STR_ARG(name));
+        }
+        enum txn_part part = str_is(mp_str(mp_get(op, "part")), "status") ? TXN_PART_STATUS : TXN_PART_SPEC;
+        return update_to(ad, t, k, doc, old, part, if_revision, err);
+    }
+    k = kind_by_name(mp_str(mp_get(op, "kind")));
+    name = mp_str(mp_get(op, "name"));
+    if (k == NULL || name.n == 0) {
+        return error_set(err, ERR_USAGE, "txn: op %.*s needs kind and name", STR_ARG(what));
+    }
+    ns = k->namespaced ? mp_str(mp_get(op, "namespace")) : STR_NONE;
+    if (k->namespaced && ns.n == 0) {
+        ns = STR("default");
+    }
+    write_add(w, k, ns, name, NULL);
+    struct txn_op *added;
+    if (str_is(what, "check")) {
+        bool absent = mp_bool(mp_get(op, "absent"), false);
+        added = txn_check(t, k, ns, name, absent ? UINT64_MAX : if_revision);
+    } else if (str_is(what, "delete")) {
+        const struct object *old = view_get(ad->tip, k, ns, name);
+        if (old == NULL) {
+            return error_set(err, ERR_NOT_FOUND, "%s \"%.*s\" not found", k->plural, STR_ARG(name));
+        }
+        if (k->id == KIND_POD || k->id == KIND_NAMESPACE || mp_count(mp_path(object_mp(old), "metadata.finalizers"))) {
+            return error_set(err, ERR_UNSUPPORTED, "txn: %s \"%.*s\" is deleted in steps; use delete", k->singular,
+                             STR_ARG(name));
+        }
+        added = txn_delete(t, old);
+        added->if_revision = if_revision;
+    } else {
+        return error_set(err, ERR_USAGE, "txn: unknown op \"%.*s\"; known are create, update, delete, check",
+                         STR_ARG(what));
+    }
+    struct str uid = mp_str(mp_get(op, "uid"));
+    if (uid.n > 0) {
+        added->if_uid = (struct str){arena_strndup(&t->arena, uid.p, uid.n), uid.n};
+    }
+    return 0;
+}
+
+void method_txn(struct call *c)
+{
+    struct mp ops = mp_get(c->params, "ops");
+    if (mp_type(ops) != MP_ARRAY || mp_count(ops) == 0 || mp_count(ops) > TXN_OPS_MAX) {
+        call_failf(c, ERR_USAGE, "txn: ops must be a list of 1 to %u operations", TXN_OPS_MAX);
+        return;
+    }
+    struct txn t;
+    txn_init(&t, "api");
+    if (!call_txn_id(c, &t)) {
+        txn_close(&t);
+        return;
+    }
+    struct admission ad = admission_of(c);
+    ad.same_txn = &t;
+    struct write *w = write_new(c, WRITE_TXN);
+    struct error err = {0};
+    for (struct mp_iter it = mp_iter(ops); err.code == 0 && mp_next(&it);) {
+        add_op(c, &ad, w, &t, it.value, &err);
+    }
+    if (err.code != 0) {
+        write_refuse(w, &err);
+    } else {
+        write_submit(w, &t);
+    }
+    txn_close(&t);
+}
