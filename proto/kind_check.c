@@ -92,7 +92,8 @@ static void fill_defaults(struct arena *a, const struct schema *s, struct value 
             continue;
         }
         struct value *m = value_get(v, f->name);
-        if (m == NULL && f->fallback != NULL) {
+        bool unset = m == NULL || (m->type == VALUE_STR && m->str.n == 0 && f->type == FIELD_STRING);
+        if (unset && f->fallback != NULL) {
             m = default_value(a, f);
             value_set(a, v, f->name, m);
         }

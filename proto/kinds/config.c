@@ -40,10 +40,9 @@ static size_t check_entries(const struct value *obj, const char *member, struct 
         const struct value_member *m = &map->map.members[i];
         size += m->value->str.n;
         if (!name_is_config_key(m->key)) {
+            /* The entry itself may be secret: only its key is shown. */
             errlist_add(l, m->value, fpath_text(l->arena, FPATH_KEY(FPATH(member), m->key)),
-                        "Invalid value: \"%.*s\": a key must be 1 to 253 letters, digits, '-', '_' and '.', and not be "
-                        "'.' or begin with '..'",
-                        STR_ARG(m->key));
+                        "Invalid value: \"%.*s\": a key " NAME_CONFIG_KEY_WHY, STR_ARG(m->key));
         }
     }
     return size;

@@ -121,6 +121,10 @@ const char *schema_nearest(const struct schema *s, struct str name);
     "must be [prefix/]name: at most 63 letters, digits, '-', '_' and '.', begin and end with a letter or digit (such " \
     "as "                                                                                                              \
     "'example.com/my-name')"
+#define NAME_CONFIG_KEY_WHY "must be 1 to 253 letters, digits, '-', '_' and '.', and not be '.' or begin with '..'"
+#define NAME_PORT_WHY                                                                                                  \
+    "must be at most 15 lower case letters, digits and single '-', with at least one letter (such as 'http')"
+#define NAME_ENV_WHY "must be letters, digits, '_', '-' and '.', and not begin with a digit (such as 'MY_NAME')"
 #define NAME_LABEL_VALUE_WHY                                                                                           \
     "must be empty or at most 63 letters, digits, '-', '_' and '.', begin and end with a letter or digit"
 
@@ -152,6 +156,13 @@ void pod_spec_check(const struct value *spec, const struct fpath *p, bool is_tem
 void pod_volumes_check(const struct value *volumes, const struct fpath *p, struct errlist *l);
 void pod_containers_check(const struct value *spec, const struct fpath *p, struct errlist *l);
 void pod_affinity_check(const struct value *spec, const struct fpath *p, struct errlist *l);
+void container_env_check(const struct value *container, const struct fpath *p, struct errlist *l);
+void container_probes_check(const struct value *container, const struct value *pod, const struct fpath *p,
+                            struct errlist *l);
+void check_field_ref(struct errlist *l, const struct value *ref, const struct fpath *p, bool in_volume);
+void check_resource_ref(struct errlist *l, const struct value *ref, const struct fpath *p, bool in_volume);
+/* A path below a volume's root: relative, without "..". Absent is fine. */
+void check_relative_path(struct errlist *l, const struct value *v, const struct fpath *p);
 void pod_update_check(const struct value *obj, const struct value *old, struct errlist *l);
 void pod_validate(const struct value *obj, const struct value *old, struct errlist *l);
 void pod_spec_fill(struct arena *a, struct value *spec);

@@ -22,11 +22,28 @@ static const char *pull_policy(struct str image)
     return tag.n == 0 || str_is(tag, "latest") ? "Always" : "IfNotPresent";
 }
 
+/* A zero in these means "not said", as in the API's own encoding. */
+static void probe_fill(struct arena *a, struct value *probe)
+{
+    static const struct {
+        const char *name;
+        int64_t fallback;
+    } numbers[] = {{"timeoutSeconds", 1}, {"periodSeconds", 10}, {"successThreshold", 1}, {"failureThreshold", 3}};
+    for (unsigned i = 0; probe != NULL && i < ARRAY_SIZE(numbers); i++) {
+        if (value_to_int(value_get(probe, numbers[i].name), 0) == 0) {
+            value_set(a, probe, numbers[i].name, value_int(a, numbers[i].fallback));
+        }
+    }
+}
+
 static void container_fill(struct arena *a, struct value *c, bool host_network)
 {
     if (value_to_str(value_get(c, "imagePullPolicy")).n == 0) {
         value_set(a, c, "imagePullPolicy", value_cstr(a, pull_policy(value_to_str(value_get(c, "image")))));
     }
+    probe_fill(a, value_get(c, "livenessProbe"));
+    probe_fill(a, value_get(c, "readinessProbe"));
+    probe_fill(a, value_get(c, "startupProbe"));
     const struct value *ports = value_get(c, "ports");
     for (unsigned i = 0; host_network && i < value_count(ports); i++) {
         struct value *port = value_item(ports, i), *number = value_get(port, "containerPort");

@@ -1,0 +1,141 @@
+/* Rules for affinity and topology spread. */
+#include "proto/kinds/kinds.h"
+
+#define REQUIRED_RULE  "requiredDuringSchedulingIgnoredDuringExecution"
+#define PREFERRED_RULE "preferredDuringSchedulingIgnoredDuringExecution"
+
+static bool is_integer(struct str s)
+{
+    size_t i = s.n > 0 && s.p[0] == '-' ? 1 : 0;
+    if (i == s.n || s.n > 18) {
+        return false;
+    }
+    for (; i < s.n; i++) {
+        if (s.p[i] < '0' || s.p[i] > '9') {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void check_expression(const struct value *e, const struct fpath *p, struct errlist *l)
+{
+    const struct value *values = value_get(e, "values");
+    struct str op = value_to_str(value_get(e, "operator"));
+    check_label_key(l, e, value_get(e, "key"), FPATH_AT(p, "key"));
+    if (in_choices(op, "In|NotIn") && value_count(values) == 0) {
+        errlist_add(l, e, fpath_text(l->arena, FPATH_AT(p, "values")),
+                    "Required value: must be specified when `operator` is 'In' or 'NotIn'");
+    } else if (in_choices(op, "Exists|DoesNotExist") && value_count(values) > 0) {
+        bad_forbidden(l, values, FPATH_AT(p, "values"),
+                      "may not be specified when `operator` is 'Exists' or 'DoesNotExist'");
+    } else if (in_choices(op, "Gt|Lt")) {
+        if (value_count(values) != 1 || !is_integer(value_to_str(value_item(values, 0)))) {
+            errlist_add(l, values != NULL ? values : e, fpath_text(l->arena, FPATH_AT(p, "values")),
+                        "Required value: must be a single whole number when `operator` is 'Lt' or 'Gt'");
+        }
+    }
+}
+
+static void check_match_field(const struct value *e, const struct fpath *p, struct errlist *l)
+{
+    const struct value *key = value_get(e, "key"), *op = value_get(e, "operator");
+    if (!str_is(value_to_str(key), "metadata.name")) {
+        bad_choice(l, key, FPATH_AT(p, "key"), "metadata.name");
+    }
+    if (!in_choices(value_to_str(op), "In|NotIn")) {
+        bad_choice(l, op, FPATH_AT(p, "operator"), "In|NotIn");
+    } else if (value_count(value_get(e, "values")) != 1) {
+        errlist_add(l, e, fpath_text(l->arena, FPATH_AT(p, "values")), "Required value: must have one element");
+    }
+}
+
+static void check_node_term(const struct value *term, const struct fpath *p, struct errlist *l)
+{
+    const struct value *labels = value_get(term, "matchExpressions"), *fields = value_get(term, "matchFields");
+    VALUE_FOR(i, labels)
+    {
+        check_expression(value_item(labels, i), FPATH_ITEM(FPATH_AT(p, "matchExpressions"), i), l);
+    }
+    VALUE_FOR(i, fields)
+    {
+        check_match_field(value_item(fields, i), FPATH_ITEM(FPATH_AT(p, "matchFields"), i), l);
+    }
+}
+
+static void check_node_affinity(const struct value *affinity, const struct fpath *p, struct errlist *l)
+{
+    const struct value *terms = value_at(affinity, REQUIRED_RULE, "nodeSelectorTerms", NULL);
+    const struct value *wishes = value_get(affinity, PREFERRED_RULE);
+    VALUE_FOR(i, terms)
+    {
+        check_node_term(value_item(terms, i), FPATH_ITEM(FPATH_AT(FPATH_AT(p, REQUIRED_RULE), "nodeSelectorTerms"), i),
+                        l);
+    }
+    VALUE_FOR(i, wishes)
+    {
+        const struct fpath *at = FPATH_ITEM(FPATH_AT(p, PREFERRED_RULE), i);
+        check_range(l, value_get(value_item(wishes, i), "weight"), FPATH_AT(at, "weight"), 1, 100);
+        check_node_term(value_get(value_item(wishes, i), "preference"), FPATH_AT(at, "preference"), l);
+    }
+}
+
+static void check_pod_term(const struct value *term, const struct fpath *p, struct errlist *l)
+{
+    const struct value *namespaces = value_get(term, "namespaces");
+    check_label_selector(l, value_get(term, "labelSelector"), FPATH_AT(p, "labelSelector"));
+    check_label_selector(l, value_get(term, "namespaceSelector"), FPATH_AT(p, "namespaceSelector"));
+    check_label_key(l, term, value_get(term, "topologyKey"), FPATH_AT(p, "topologyKey"));
+    VALUE_FOR(i, namespaces)
+    {
+        check_dns_label(l, namespaces, value_item(namespaces, i), FPATH_ITEM(FPATH_AT(p, "namespaces"), i));
+    }
+}
+
+static void check_pod_affinity(const struct value *affinity, const struct fpath *p, struct errlist *l)
+{
+    const struct value *terms = value_get(affinity, REQUIRED_RULE), *wishes = value_get(affinity, PREFERRED_RULE);
+    VALUE_FOR(i, terms)
+    {
+        check_pod_term(value_item(terms, i), FPATH_ITEM(FPATH_AT(p, REQUIRED_RULE), i), l);
+    }
+    VALUE_FOR(i, wishes)
+    {
+        const struct fpath *at = FPATH_ITEM(FPATH_AT(p, PREFERRED_RULE), i);
+        check_range(l, value_get(value_item(wishes, i), "weight"), FPATH_AT(at, "weight"), 1, 100);
+        check_pod_term(value_get(value_item(wishes, i), "podAffinityTerm"), FPATH_AT(at, "podAffinityTerm"), l);
+    }
+}
+
+static void check_spread(const struct value *list, unsigned i, const struct fpath *p, struct errlist *l)
+{
+    const struct value *c = value_item(list, i), *domains = value_get(c, "minDomains");
+    check_at_least(l, value_get(c, "maxSkew"), FPATH_AT(p, "maxSkew"), 1);
+    check_at_least(l, domains, FPATH_AT(p, "minDomains"), 1);
+    check_label_key(l, c, value_get(c, "topologyKey"), FPATH_AT(p, "topologyKey"));
+    check_label_selector(l, value_get(c, "labelSelector"), FPATH_AT(p, "labelSelector"));
+    if (domains != NULL && !str_is(value_to_str(value_get(c, "whenUnsatisfiable")), "DoNotSchedule")) {
+        bad_value(l, domains, FPATH_AT(p, "minDomains"), "can only be used with whenUnsatisfiable: DoNotSchedule");
+    }
+    for (unsigned j = 0; j < i; j++) {
+        const struct value *d = value_item(list, j);
+        if (value_equal(value_get(c, "topologyKey"), value_get(d, "topologyKey")) &&
+            value_equal(value_get(c, "whenUnsatisfiable"), value_get(d, "whenUnsatisfiable"))) {
+            bad_duplicate(l, value_get(c, "topologyKey"), FPATH_AT(p, "topologyKey"));
+            return;
+        }
+    }
+}
+
+void pod_affinity_check(const struct value *spec, const struct fpath *p, struct errlist *l)
+{
+    const struct value *affinity = value_get(spec, "affinity"), *spread = value_get(spec, "topologySpreadConstraints");
+    const struct fpath *at = FPATH_AT(p, "affinity");
+    check_node_affinity(value_get(affinity, "nodeAffinity"), FPATH_AT(at, "nodeAffinity"), l);
+    check_pod_affinity(value_get(affinity, "podAffinity"), FPATH_AT(at, "podAffinity"), l);
+    check_pod_affinity(value_get(affinity, "podAntiAffinity"), FPATH_AT(at, "podAntiAffinity"), l);
+    VALUE_FOR(i, spread)
+    {
+        check_spread(spread, i, FPATH_ITEM(FPATH_AT(p, "topologySpreadConstraints"), i), l);
+    }
+}

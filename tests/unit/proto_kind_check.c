@@ -1,0 +1,296 @@
+/* The engine: fields, normal forms, defaults, metadata, errors. */
+#include <stdlib.h>
+
+#include "tests/unit/proto_kind_fixture.h"
+
+#define POD                                                                                                            \
+    "apiVersion: v1\n"                                                                                                 \
+    "kind: Pod\n"                                                                                                      \
+    "metadata:\n"                                                                                                      \
+    "  name: web\n"                                                                                                    \
+    "spec:\n"                                                                                                          \
+    "  containers:\n"                                                                                                  \
+    "  - name: nginx\n"                                                                                                \
+    "    image: nginx:1.25\n"
+
+static void an_unknown_field_is_named_with_its_place_and_the_nearest_one(void **state)
+{
+    struct fixture *f = *state;
+    fixture_bad(f, POD "    imagee: x\n",
+                "Pod \"web\" is invalid: line 9, column 5: unknown field \"spec.containers[0].imagee\" (did you mean "
+                "\"image\"?)");
+    assert_string_equal(f->err.field, "spec.containers[0].imagee");
+}
+
+static void an_unknown_field_is_named_with_the_file_if_the_caller_knows_it(void **state)
+{
+    struct fixture *f = *state;
+    struct value *doc = fixture_read(f, POD "    imagee: x\n");
+    struct errlist l = {.arena = &f->arena};
+    kind_find_field_errors(kind_by_id(KIND_POD), &f->arena, doc, 0, &l);
+    assert_int_equal(errlist_to_error(&l, "Pod \"web\"", "pod.yaml", &f->err), ERR_INVALID);
+    assert_string_equal(f->err.message,
+                        "pod.yaml:9:5: unknown field \"spec.containers[0].imagee\" (did you mean \"image\"?)");
+}
+
+static void lenient_checks_drop_unknown_fields(void **state)
+{
+    struct fixture *f = *state;
+    struct value *doc = fixture_read(f, POD "    imagee: x\nextra: 1\n");
+    assert_int_equal(kind_check(kind_by_id(KIND_POD), &f->arena, doc, NULL, KIND_CHECK_LENIENT, &f->err), 0);
+    assert_null(value_get(doc, "extra"));
+    assert_null(value_get(value_item(value_path(doc, "spec.containers"), 0), "imagee"));
+}
+
+static void several_findings_are_listed(void **state)
+{
+    struct fixture *f = *state;
+    fixture_bad(f, POD "    foo: x\n    bar: y\n", "\n* ");
+    assert_contains(f->err.message, "spec.containers[0].foo");
+    assert_contains(f->err.message, "spec.containers[0].bar");
+}
+
+static void wrong_types_are_refused(void **state)
+{
+    struct fixture *f = *state;
+    fixture_bad(f, POD "  hostNetwork: sure\n", "spec.hostNetwork: Invalid value: \"sure\": must be true or false");
+    fixture_bad(f, POD "  priority: high\n", "spec.priority: Invalid value: \"high\": must be a whole number");
+    fixture_bad(f, POD "  priority: 1.5\n", "must be a whole number");
+    fixture_bad(f, POD "  priority: 3000000000\n", "must be a whole number of 32 bits");
+    fixture_bad(f, POD "    env: [{name: A, value: 8080}]\n", "must be a string (write it in quotes)");
+    fixture_bad(f, POD "    ports: 80\n", "spec.containers[0].ports: Invalid value: 80: must be a list");
+    fixture_bad(f, POD "    args: [[a]]\n", "spec.containers[0].args[0]: Invalid value");
+    fixture_bad(f, POD "  securityContext: []\n", "must be a map");
+    fixture_bad(f, POD "  nodeSelector: {a: {b: c}}\n", "spec.nodeSelector[a]");
+    fixture_bad(f, POD "    resources: {limits: {cpu: fast}}\n", "must be a quantity");
+}
+
+static void normal_forms_are_made(void **state)
+{
+    struct fixture *f = *state;
+    struct value *doc = fixture_good(f, POD "    resources: {limits: {cpu: 2, memory: 1e9, example.com/x: 3}}\n"
+                                            "  priority: 5.0\n  hostname: null\n");
+    struct value *c = value_item(value_path(doc, "spec.containers"), 0);
+    assert_true(str_is(value_path_str(c, "resources.limits.cpu"), "2"));
+    assert_true(str_is(value_path_str(c, "resources.limits.memory"), "1000000000"));
+    assert_int_equal(value_path_int(doc, "spec.priority", 0), 5);
+    assert_null(value_path(doc, "spec.hostname"));
+    doc =
+        fixture_good(f, "{apiVersion: v1, kind: Secret, metadata: {name: s}, data: {k: aGk=}, stringData: {t: hello}}");
+    struct value *k = value_path(doc, "data.k"), *t = value_path(doc, "data.t");
+    assert_int_equal(k->type, VALUE_BIN);
+    assert_true(str_is(k->str, "hi"));
+    assert_int_equal(t->type, VALUE_BIN);
+    assert_true(str_is(t->str, "hello"));
+    assert_null(value_get(doc, "stringData"));
+}
+
+static void a_fraction_in_a_quantity_keeps_its_value(void **state)
+{
+    struct fixture *f = *state;
+    struct value *doc = fixture_good(f, POD "    resources: {limits: {cpu: 0.1}}\n");
+    assert_true(
+        str_is(value_path_str(value_item(value_path(doc, "spec.containers"), 0), "resources.limits.cpu"), "0.1"));
+}
+
+static void secrets_do_not_show_up_in_errors(void **state)
+{
+    struct fixture *f = *state;
+    fixture_bad(f, "{apiVersion: v1, kind: Secret, metadata: {name: s}, data: {k: 'hunter2!'}}",
+                "data[k]: Invalid value: (secret): must be base64 text");
+    assert_null(strstr(f->err.message, "hunter2"));
+    fixture_bad(f, "{apiVersion: v1, kind: Secret, metadata: {name: s}, stringData: {k: [hunter2]}}", "(secret)");
+    assert_null(strstr(f->err.message, "hunter2"));
+}
+
+static void patches_keep_nulls_and_directives(void **state)
+{
+    struct fixture *f = *state;
+    struct value *doc =
+        fixture_read(f, "spec: {hostname: null, $retainKeys: [a], containers: [{name: a, $patch: delete}],"
+                        " nodeSelector: {a: null}}");
+    assert_int_equal(kind_check_fields(kind_by_id(KIND_POD), &f->arena, doc, KIND_CHECK_PATCH, &f->err), 0);
+    assert_non_null(value_path(doc, "spec.hostname"));
+    assert_int_equal(value_count(value_path(doc, "spec")), 4);
+    assert_int_equal(value_count(value_path(doc, "spec.nodeSelector")), 1);
+    assert_int_equal(value_count(value_item(value_path(doc, "spec.containers"), 0)), 2);
+}
+
+static void fields_alone_fill_in_nothing(void **state)
+{
+    struct fixture *f = *state;
+    struct value *doc = fixture_read(f, POD);
+    assert_int_equal(kind_check_fields(kind_by_id(KIND_POD), &f->arena, doc, 0, &f->err), 0);
+    assert_null(value_path(doc, "spec.restartPolicy"));
+    assert_null(value_path(doc, "metadata.namespace"));
+}
+
+/* ---- Which kind ---- */
+
+static void documents_name_their_kind(void **state)
+{
+    struct fixture *f = *state;
+    struct value *doc = fixture_read(f, "{apiVersion: apps/v1, kind: Deployment}");
+    assert_int_equal(kind_of_document(&f->arena, doc, &f->err)->id, KIND_DEPLOYMENT);
+    fixture_bad(f, "{apiVersion: v1, kind: Pdo}", "unknown kind \"Pdo\" (did you mean \"Pod\"?)");
+    fixture_bad(f, "{apiVersion: v1, kind: Deployment}",
+                "no kind \"Deployment\" in apiVersion \"v1\": write apiVersion: apps/v1");
+    fixture_bad(f, "{apiVersion: v1}", "kind: Required value");
+    fixture_bad(f, "{kind: Pod}", "apiVersion: Required value: write apiVersion: v1");
+    fixture_bad(f, "[1, 2]", "not an object");
+    fixture_bad(f, "{apiVersion: x/v1, kind: Whale}", "unknown kind \"Whale\"");
+}
+
+static void old_spellings_are_converted_with_a_selector(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const old[] = {"extensions/v1beta1", "apps/v1beta1", "apps/v1beta2"};
+    for (unsigned i = 0; i < ARRAY_SIZE(old); i++) {
+        char yaml[512];
+        snprintf(yaml, sizeof(yaml),
+                 "{apiVersion: %s, kind: Deployment, metadata: {name: d}, spec: {rollbackTo: {revision: 2}, template: "
+                 "{metadata: {labels: {app: a}}, spec: {containers: [{name: c, image: i}]}}}}",
+                 old[i]);
+        struct value *doc = fixture_good(f, yaml);
+        assert_true(str_is(value_path_str(doc, "apiVersion"), "apps/v1"));
+        assert_true(str_is(value_path_str(doc, "spec.selector.matchLabels.app"), "a"));
+        assert_null(value_path(doc, "spec.rollbackTo"));
+    }
+    fixture_bad(f, "{apiVersion: extensions/v1beta1, kind: Pod}", "write apiVersion: v1");
+}
+
+/* ---- Metadata ---- */
+
+static void names_are_required_and_judged(void **state)
+{
+    struct fixture *f = *state;
+    fixture_bad(f, "{apiVersion: v1, kind: ConfigMap}",
+                "metadata.name: Required value: name or generateName is required");
+    fixture_bad(f, "{apiVersion: v1, kind: ConfigMap, metadata: {name: Web}}",
+                "metadata.name: Invalid value: \"Web\": ");
+    fixture_good(f, "{apiVersion: v1, kind: ConfigMap, metadata: {name: a.b}}");
+    fixture_bad(f, "{apiVersion: v1, kind: Namespace, metadata: {name: a.b}}", "metadata.name: Invalid value: \"a.b\"");
+    fixture_bad(f, "{apiVersion: v1, kind: ConfigMap, metadata: {name: a, namespace: a.b}}",
+                "metadata.namespace: Invalid value");
+    fixture_good(f, "{apiVersion: v1, kind: ConfigMap, metadata: {generateName: web-}}");
+    fixture_bad(f, "{apiVersion: v1, kind: ConfigMap, metadata: {generateName: Web-}}",
+                "metadata.generateName: Invalid value: \"Web-\"");
+}
+
+static void the_namespace_is_default_or_none(void **state)
+{
+    struct fixture *f = *state;
+    struct value *doc = fixture_good(f, "{apiVersion: v1, kind: ConfigMap, metadata: {name: a}}");
+    assert_true(str_is(value_path_str(doc, "metadata.namespace"), "default"));
+    fixture_bad(f, "{apiVersion: v1, kind: Node, metadata: {name: n1, namespace: default}}",
+                "metadata.namespace: Forbidden: not allowed");
+}
+
+static void labels_and_annotations_are_judged(void **state)
+{
+    struct fixture *f = *state;
+    fixture_bad(f, "{apiVersion: v1, kind: ConfigMap, metadata: {name: a, labels: {'-x': z}}}",
+                "metadata.labels: Invalid");
+    fixture_bad(f, "{apiVersion: v1, kind: ConfigMap, metadata: {name: a, labels: {x: 'a b'}}}",
+                "metadata.labels: Invalid value: \"a b\"");
+    fixture_bad(f, "{apiVersion: v1, kind: ConfigMap, metadata: {name: a, annotations: {'a b': z}}}",
+                "metadata.annotations: Invalid value: \"a b\"");
+    struct value *doc = fixture_read(f, "{apiVersion: v1, kind: ConfigMap, metadata: {name: a, annotations: {k: v}}}");
+    size_t n = (256u << 10) + 1;
+    char *big = xmalloc(n);
+    memset(big, 'x', n);
+    value_set(&f->arena, value_path(doc, "metadata.annotations"), "k", value_str(&f->arena, (struct str){big, n}));
+    free(big);
+    assert_int_equal(fixture_check_value(f, doc, NULL), ERR_INVALID);
+    assert_contains(f->err.message, "metadata.annotations: Too long");
+}
+
+static void owners_have_one_controller(void **state)
+{
+    struct fixture *f = *state;
+#define OWNER(uid) "{apiVersion: v1, kind: Pod, name: p, uid: " uid ", controller: true}"
+    fixture_good(f, "{apiVersion: v1, kind: ConfigMap, metadata: {name: a, ownerReferences: [" OWNER("u1") "]}}");
+    fixture_bad(
+        f, "{apiVersion: v1, kind: ConfigMap, metadata: {name: a, ownerReferences: [" OWNER("u1") "," OWNER("u2") "]}}",
+        "only one owner may have controller: true");
+    fixture_bad(
+        f, "{apiVersion: v1, kind: ConfigMap, metadata: {name: a, ownerReferences: [{kind: Pod, name: p, uid: u}]}}",
+        "metadata.ownerReferences[0].apiVersion: Required value");
+}
+
+static void finalizers_cannot_be_added_to_what_is_going(void **state)
+{
+    struct fixture *f = *state;
+#define GOING "{apiVersion: v1, kind: ConfigMap, metadata: {name: a, deletionTimestamp: '2026-01-01T00:00:00Z', "
+    fixture_change(f, GOING "finalizers: [a/b]}}", GOING "finalizers: [a/b, a/c]}}", "no new finalizers can be added");
+    fixture_change(f, GOING "finalizers: [a/b]}}", GOING "finalizers: []}}", NULL);
+    fixture_bad(f, "{apiVersion: v1, kind: ConfigMap, metadata: {name: a, finalizers: ['a b']}}",
+                "metadata.finalizers[0]");
+}
+
+static void identity_cannot_change(void **state)
+{
+    struct fixture *f = *state;
+    fixture_change(f, "{apiVersion: v1, kind: ConfigMap, metadata: {name: a, uid: u1}}",
+                   "{apiVersion: v1, kind: ConfigMap, metadata: {name: a, uid: u2}}",
+                   "metadata.uid: Invalid value: \"u2\": field is immutable");
+    fixture_change(f, "{apiVersion: v1, kind: ConfigMap, metadata: {name: a}}",
+                   "{apiVersion: v1, kind: ConfigMap, metadata: {name: b}}", "metadata.name: Invalid value: \"b\"");
+}
+
+static void what_the_system_writes_can_be_dropped(void **state)
+{
+    struct fixture *f = *state;
+    struct value *doc = fixture_good(
+        f,
+        "{apiVersion: apps/v1, kind: ReplicaSet, metadata: {name: r, uid: u, generation: 7, creationTimestamp: "
+        "'2026-01-01T00:00:00Z'}, spec: {selector: {matchLabels: {a: b}}, template: {metadata: {creationTimestamp: "
+        "'2026-01-01T00:00:00Z', labels: {a: b}}, spec: {containers: [{name: c, image: i}]}}}, status: {replicas: 3}}");
+    kind_drop_readonly(kind_by_id(KIND_REPLICASET), doc);
+    assert_null(value_get(doc, "status"));
+    assert_null(value_path(doc, "metadata.uid"));
+    assert_null(value_path(doc, "metadata.generation"));
+    assert_null(value_path(doc, "spec.template.metadata.creationTimestamp"));
+    assert_true(str_is(value_path_str(doc, "spec.template.metadata.labels.a"), "b"));
+}
+
+static void the_list_of_findings_has_an_end(void **state)
+{
+    struct fixture *f = *state;
+    struct errlist l = {.arena = &f->arena};
+    for (unsigned i = 0; i < 3 * ERRLIST_MAX; i++) {
+        errlist_add(&l, NULL, "spec", "finding %u", i);
+    }
+    assert_int_equal(l.count, ERRLIST_MAX);
+    assert_string_equal(l.items[0].message, "finding 0");
+    l.count = 0;
+    assert_int_equal(errlist_to_error(&l, "Pod \"x\"", NULL, NULL), 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(an_unknown_field_is_named_with_its_place_and_the_nearest_one),
+        TEST(an_unknown_field_is_named_with_the_file_if_the_caller_knows_it),
+        TEST(lenient_checks_drop_unknown_fields),
+        TEST(several_findings_are_listed),
+        TEST(wrong_types_are_refused),
+        TEST(normal_forms_are_made),
+        TEST(a_fraction_in_a_quantity_keeps_its_value),
+        TEST(secrets_do_not_show_up_in_errors),
+        TEST(patches_keep_nulls_and_directives),
+        TEST(fields_alone_fill_in_nothing),
+        TEST(documents_name_their_kind),
+        TEST(old_spellings_are_converted_with_a_selector),
+        TEST(names_are_required_and_judged),
+        TEST(the_namespace_is_default_or_none),
+        TEST(labels_and_annotations_are_judged),
+        TEST(owners_have_one_controller),
+        TEST(finalizers_cannot_be_added_to_what_is_going),
+        TEST(identity_cannot_change),
+        TEST(what_the_system_writes_can_be_dropped),
+        TEST(the_list_of_findings_has_an_end),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
