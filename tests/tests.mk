@@ -1,0 +1,41 @@
+# Tests, benchmarks and the main job. tests/README.md says how each works.
+
+UNITS := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/*.c))
+DIR ?= .reeve
+SEEDS ?= $(if $(filter 1,$(SAN)),20,100)
+FIRST ?= 1
+
+.PHONY: help deps run stop images test units sim e2e fault fuzz-corpora bench bench-etcd
+
+help:
+	@echo "make run          everything: packages, build, images, a cluster of 3 masters and 2 nodes, and the tour of examples/hello"
+	@echo "make stop         take that cluster down"
+	@echo "make              build/reeve-master, build/reeve-agent, build/rctl"
+	@echo "make deps         install the packages that Reeve needs (Debian, root)"
+	@echo "make test         all tests; SAN=1: under AddressSanitizer and UndefinedBehaviorSanitizer"
+	@echo "make units | sim SEEDS=N FIRST=N | e2e | fault SECONDS=N    one layer of them"
+	@echo "make bench        figures of this machine; make bench-etcd: etcd beside them"
+
+deps:
+	@.ci/deps build run
+
+images:
+	@examples/images/build $(CURDIR)/build/images
+
+run:
+	@$(MAKE) --no-print-directory deps
+	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory images
+	@BUILD=$(BUILD) DIR=$(DIR) examples/hello/chapter --up
+
+stop:
+	@$(BUILD)/rctl down --dir $(DIR)
+
+units: $(UNITS)
+	@tests/run-units $(BUILD)/tests $(UNITS)
+
+# Every layer runs even if one before it failed; the last line adds them all up.
+test:
+	@$(MAKE) --no-print-directory deps
+	@$(MAKE) --no-print-directory all test-programs
+	@BUILD=$(BUILD) SAN=$(SAN) SEEDS=$(SEEDS) tests/run-all
