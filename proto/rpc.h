@@ -11,6 +11,9 @@
  * Credit starts at RPC_STREAM_WINDOW in both directions and is renewed by the receiver as it consumes (rpc_stream_consumed).
  * Specification: github.com/msgpack-rpc/msgpack-rpc/spec.md.
  *
+ * Calls and streams that the end of the session cuts hear ERR_CLOSED with the reason as text; on_close gets the reason itself. A
+ * callback that hears it must not call again on the same session (rpc_session_is_open tells).
+ *
  * Laws: every call gets exactly one callback, later, from the loop (ERR_CLOSED when the session ends, ERR_TIMEOUT; for calls
  * that may have taken effect use the code ERR_UNKNOWN_OUTCOME at the caller's discretion: rpc says `sent` in the result).
  * Limits: a message above message_max closes the session with ERR_TOO_LARGE before it is buffered (the head of a str, bin or array tells);
@@ -36,6 +39,7 @@ struct rpc_stream;
 
 struct rpc_stats {
     uint64_t requests_in, requests_out, notifications_in, errors_out, bad_messages, refused_limit;
+    uint64_t late_messages; /* answers and stream messages for what is over already; ignored */
 };
 
 struct rpc_handler {
@@ -50,8 +54,9 @@ struct rpc_handler {
 struct rpc_config {
     struct rpc_handler handler;
     void *data;
-    size_t message_max, send_max; /* 0 = the defaults above */
-    unsigned inflight_max;
+    size_t message_max, send_max; /* 0 = the defaults above; send_max is at least 2 * NET_LOW_WATER */
+    unsigned inflight_max;        /* of the peer's requests and of the streams they became; beyond: ERR_LIMIT */
+    int64_t stuck_ms;             /* 0 = RPC_STUCK_MS */
     struct rpc_stats *stats;      /* shared counters, may be NULL */
     const struct log *log;
 };
@@ -99,10 +104,12 @@ struct rpc_stream_events {
 };
 struct rpc_stream *rpc_stream_open(struct rpc_session *s, const char *method, struct str params,
                                    const struct rpc_stream_events *events, void *data);
-/* Answer a request with a stream. extra: further members of the result map, may be NULL. Consumes r. NULL if the session is gone. */
+/* Answer a request with a stream. Consumes r. NULL if the session is gone (then no event comes). */
 struct rpc_stream *rpc_stream_accept(struct rpc_request *r, const struct rpc_stream_events *events, void *data);
 /* payload: one msgpack document. 0, or ERR_BUSY: not sent, no credit left; wait for on_writable. A payload larger than the
- * credit left is sent if any credit is left at all (so large items pass), and the credit goes below zero. */
+ * credit left is sent if any credit is left at all (so large items pass), and the credit goes below zero. Also ERR_BUSY while the
+ * peer has not yet accepted, or send_max is reached. ERR_CLOSED when the peer's side or the session is over, ERR_TOO_LARGE for
+ * what no message can hold. */
 int rpc_stream_write(struct rpc_stream *st, struct str payload);
 /* We have dealt with n payload bytes: gives the peer new credit. Call it for all bytes seen in on_data, at once or later. */
 void rpc_stream_consumed(struct rpc_stream *st, size_t n);
