@@ -1,0 +1,348 @@
+#include "tests/unit/agent_fakes.h"
+
+#include "agent/cgroup.h"
+
+/* ---- Helpers ---- */
+
+struct fixture {
+    struct world w;
+    struct podspec *s;
+    struct arena a;
+    struct error err;
+    struct podspec_resolved r;
+};
+
+static void fixture_init(struct fixture *f, const char *metadata, const char *spec)
+{
+    *f = (struct fixture){0};
+    world_init(&f->w);
+    arena_init(&f->a);
+    f->s = spec_with(metadata, spec, "");
+    f->w.node.facts.refs = f->w.refs;
+    f->w.node.facts.pod_ip = "10.1.0.5";
+    CLEANUP_OBJECT struct object *config =
+        object_of("{'apiVersion':'v1','kind':'ConfigMap','metadata':{'name':'conf','namespace':'default'},"
+                  "'data':{'color':'blue','size':'10'},'binaryData':{'blob':'AAE='}}");
+    CLEANUP_OBJECT struct object *secret =
+        object_of("{'apiVersion':'v1','kind':'Secret','metadata':{'name':'key','namespace':'default'},"
+                  "'data':{'password':'aHVudGVyMg=='}}");
+    refs_list_begin(f->w.refs);
+    refs_put(f->w.refs, config);
+    refs_put(f->w.refs, secret);
+    refs_list_end(f->w.refs, NULL, NULL);
+}
+
+static void fixture_close(struct fixture *f)
+{
+    podspec_free(f->s);
+    arena_close(&f->a);
+    world_close(&f->w);
+}
+
+static int resolve(struct fixture *f)
+{
+    return podspec_resolve(f->s, &f->s->containers[0], &f->w.node.facts, &f->a, &f->r, &f->err);
+}
+
+static const char *joined(struct fixture *f, const char *const *list)
+{
+    const char *out = "";
+    for (unsigned i = 0; list != NULL && list[i] != NULL; i++) {
+        out = arena_printf(&f->a, "%s%s%s", out, i == 0 ? "" : " ", list[i]);
+    }
+    return out;
+}
+
+#define WEB(more) "'containers':[{'name':'web','image':'nginx'," more "}]"
+
+/* ---- Expansion ---- */
+
+static void expansion_follows_the_rules(void **state)
+{
+    (void)state;
+    static const char *const env[] = {"A=1", "B=two", "A=3", "EMPTY=", NULL};
+    static const struct {
+        const char *in, *out;
+    } rows[] = {
+        {"plain", "plain"}, {"$(B)", "two"},        {"x$(B)y$(B)", "xtwoytwo"},
+        {"$(A)", "3"},      {"$(NONE)", "$(NONE)"}, {"$$(B)", "$(B)"},
+        {"$B", "$B"},       {"$(B", "$(B"},         {"$$$(B)", "$two"},
+        {"a$", "a$"},       {"$(EMPTY)!", "!"},     {"", ""},
+    };
+    struct arena a;
+    arena_init(&a);
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        assert_string_equal(podspec_expand(&a, rows[i].in, env), rows[i].out);
+    }
+    arena_close(&a);
+}
+
+/* ---- Environment ---- */
+
+static void environment_comes_in_order_and_may_name_earlier_variables(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f, "",
+                 WEB("'env':[{'name':'A','value':'1'},{'name':'B','value':'$(A)2 $(C)'},{'name':'C','value':'3'},"
+                     "{'name':'A','value':'9'}],'command':['run','$(B)'],'args':['$(C)']"));
+    assert_int_equal(resolve(&f), 0);
+    assert_string_equal(joined(&f, f.r.env), "A=9 B=12 $(C) C=3");
+    assert_string_equal(joined(&f, f.r.command), "run 12 $(C)");
+    assert_string_equal(joined(&f, f.r.args), "3");
+    fixture_close(&f);
+}
+
+static void keys_of_config_maps_and_secrets_become_variables(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f, "",
+                 WEB("'env':[{'name':'C','valueFrom':{'configMapKeyRef':{'name':'conf','key':'color'}}},"
+                     "{'name':'P','valueFrom':{'secretKeyRef':{'name':'key','key':'password'}}},"
+                     "{'name':'N','valueFrom':{'configMapKeyRef':{'name':'conf','key':'nope','optional':true}}}]"));
+    assert_int_equal(resolve(&f), 0);
+    assert_string_equal(joined(&f, f.r.env), "C=blue P=hunter2");
+    fixture_close(&f);
+}
+
+static void env_from_takes_all_keys_with_a_prefix_and_env_goes_over_it(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f, "",
+                 WEB("'envFrom':[{'prefix':'X_','configMapRef':{'name':'conf'}},{'secretRef':{'name':'key'}}],"
+                     "'env':[{'name':'X_size','value':'$(X_size)0'}]"));
+    assert_int_equal(resolve(&f), 0);
+    assert_string_equal(joined(&f, f.r.env), "X_color=blue X_size=100 password=hunter2");
+    fixture_close(&f);
+}
+
+static void what_is_missing_is_named(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *spec, *message;
+    } rows[] = {
+        {WEB("'env':[{'name':'C','valueFrom':{'configMapKeyRef':{'name':'none','key':'a'}}}]"),
+         "configmap \"none\" not found"},
+        {WEB("'env':[{'name':'C','valueFrom':{'secretKeyRef':{'name':'key','key':'a'}}}]"),
+         "couldn't find key a in Secret default/key"},
+        {WEB("'envFrom':[{'secretRef':{'name':'gone'}}]"), "secret \"gone\" not found"},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        struct fixture f;
+        fixture_init(&f, "", rows[i].spec);
+        assert_int_equal(resolve(&f), ERR_NOT_FOUND);
+        assert_string_equal(f.err.message, rows[i].message);
+        fixture_close(&f);
+    }
+}
+
+static void before_the_first_list_absence_means_wait(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f, "", WEB("'envFrom':[{'secretRef':{'name':'gone'}}]"));
+    refs_free(f.w.refs);
+    f.w.refs = refs_new();
+    f.w.node.facts.refs = f.w.refs;
+    assert_int_equal(resolve(&f), ERR_BUSY);
+    fixture_close(&f);
+}
+
+static void fields_of_the_pod_become_variables(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f, ",'labels':{'app':'hello','tier':'x'},'annotations':{'a/b':'c'}",
+                 WEB("'env':[{'name':'N','valueFrom':{'fieldRef':{'fieldPath':'metadata.name'}}},"
+                     "{'name':'L','valueFrom':{'fieldRef':{'fieldPath':'metadata.labels[`app`]'}}},"
+                     "{'name':'IP','valueFrom':{'fieldRef':{'fieldPath':'status.podIP'}}},"
+                     "{'name':'H','valueFrom':{'fieldRef':{'fieldPath':'status.hostIP'}}},"
+                     "{'name':'W','valueFrom':{'fieldRef':{'fieldPath':'spec.nodeName'}}}]"));
+    assert_int_equal(resolve(&f), 0);
+    assert_string_equal(joined(&f, f.r.env), "N=web L=hello IP=10.1.0.5 H=192.0.2.1 W=n1");
+    fixture_close(&f);
+}
+
+static void amounts_become_variables_rounded_up(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(
+        &f, "",
+        WEB("'resources':{'limits':{'memory':'100Mi'},'requests':{'cpu':'1500m'}},"
+            "'env':[{'name':'M','valueFrom':{'resourceFieldRef':{'resource':'limits.memory','divisor':'1Mi'}}},"
+            "{'name':'R','valueFrom':{'resourceFieldRef':{'resource':'requests.cpu'}}},"
+            "{'name':'m','valueFrom':{'resourceFieldRef':{'resource':'requests.cpu','divisor':'1m'}}},"
+            "{'name':'L','valueFrom':{'resourceFieldRef':{'resource':'limits.cpu'}}}]"));
+    assert_int_equal(resolve(&f), 0);
+    assert_string_equal(joined(&f, f.r.env), "M=100 R=2 m=1500 L=2");
+    fixture_close(&f);
+}
+
+/* ---- Volumes ---- */
+
+static const char *files_of(struct fixture *f, unsigned volume, bool *secret)
+{
+    struct volume_file *files;
+    unsigned count;
+    int rv =
+        podspec_volume_files(f->s, &f->s->volumes[volume], &f->w.node.facts, &f->a, &files, &count, secret, &f->err);
+    if (rv != 0) {
+        return f->err.message;
+    }
+    const char *out = "";
+    for (unsigned i = 0; i < count; i++) {
+        out = arena_printf(&f->a, "%s%s%s=%.*s(%o)", out, i == 0 ? "" : " ", files[i].path, STR_ARG(files[i].content),
+                           files[i].mode);
+    }
+    return out;
+}
+
+static void volumes_hold_the_keys_asked_for(void **state)
+{
+    (void)state;
+    struct fixture f;
+    bool secret;
+    fixture_init(&f, ",'labels':{'app':'he\\u0022llo','tier':'x'}",
+                 "'containers':[{'name':'web','image':'nginx'}],'volumes':["
+                 "{'name':'a','configMap':{'name':'conf','items':[{'key':'color','path':'sub/c'}],'defaultMode':256}},"
+                 "{'name':'b','secret':{'secretName':'key'}},"
+                 "{'name':'c','configMap':{'name':'none'}},"
+                 "{'name':'d','configMap':{'name':'none','optional':true}},"
+                 "{'name':'e','configMap':{'name':'conf','items':[{'key':'nope','path':'x'}]}},"
+                 "{'name':'f','downwardAPI':{'items':[{'path':'labels','fieldRef':{'fieldPath':'metadata.labels'}}]}},"
+                 "{'name':'g','projected':{'sources':[{'secret':{'name':'key'}},{'configMap':{'name':'conf',"
+                 "'items':[{'key':'size','path':'password','mode':384}]}}]}},"
+                 "{'name':'h','nfs':{'server':'s','path':'/p'}}]");
+    assert_string_equal(files_of(&f, 0, &secret), "sub/c=blue(400)");
+    assert_false(secret);
+    assert_string_equal(files_of(&f, 1, &secret), "password=hunter2(644)");
+    assert_true(secret);
+    assert_string_equal(files_of(&f, 2, &secret), "configmap \"none\" not found");
+    assert_string_equal(files_of(&f, 3, &secret), "");
+    assert_string_equal(files_of(&f, 4, &secret), "references non-existent configmap key: nope");
+    assert_string_equal(files_of(&f, 5, &secret), "labels=app=\"he\\\"llo\"\ntier=\"x\"(644)");
+    assert_string_equal(files_of(&f, 6, &secret), "password=10(600)");
+    assert_true(secret);
+    assert_string_equal(files_of(&f, 7, &secret), "volume \"h\": unsupported volume type nfs");
+    fixture_close(&f);
+}
+
+static void references_are_found_wherever_they_stand(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f, "",
+                 "'containers':[{'name':'web','image':'nginx','env':[{'name':'C','valueFrom':{'configMapKeyRef':"
+                 "{'name':'one','key':'a'}}}],'envFrom':[{'secretRef':{'name':'two'}}]}],'volumes':["
+                 "{'name':'a','projected':{'sources':[{'secret':{'name':'three'}}]}}]");
+    assert_true(podspec_refers(f.s, KIND_CONFIGMAP, STR("one")));
+    assert_true(podspec_refers(f.s, KIND_SECRET, STR("two")));
+    assert_true(podspec_refers(f.s, KIND_SECRET, STR("three")));
+    assert_false(podspec_refers(f.s, KIND_SECRET, STR("one")));
+    fixture_close(&f);
+}
+
+/* ---- Amounts, classes, ports ---- */
+
+static void quality_of_service_follows_requests_and_limits(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *spec;
+        enum podspec_qos qos;
+    } rows[] = {
+        {WEB("'tty':false"), PODSPEC_BEST_EFFORT},
+        {WEB("'resources':{'requests':{'cpu':'1'}}"), PODSPEC_BURSTABLE},
+        {WEB("'resources':{'limits':{'cpu':'1','memory':'1Gi'}}"), PODSPEC_GUARANTEED},
+        {WEB("'resources':{'limits':{'cpu':'1','memory':'1Gi'},'requests':{'cpu':'500m'}}"), PODSPEC_BURSTABLE},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        struct podspec *s = spec_of(rows[i].spec);
+        assert_int_equal(s->qos, rows[i].qos);
+        podspec_free(s);
+    }
+}
+
+static void limits_become_shares_quota_and_bytes(void **state)
+{
+    (void)state;
+    struct podspec *s = spec_of(WEB("'resources':{'limits':{'cpu':'500m','memory':'64Mi'},'requests':{'cpu':'250m'}}"));
+    struct runtime_resources r;
+    struct cgroup_limits pod;
+    podspec_container_resources(s, &s->containers[0], 1ll << 30, &r);
+    assert_int_equal(r.memory_bytes, 64 << 20);
+    assert_int_equal(r.cpu_shares, 256);
+    assert_int_equal(r.cpu_quota_us, 50000);
+    podspec_pod_limits(s, &pod);
+    assert_int_equal(pod.memory_bytes, 64 << 20);
+    assert_int_equal(pod.cpu_quota_us, 50000);
+    podspec_free(s);
+}
+
+static void probes_find_ports_by_name_and_get_their_defaults(void **state)
+{
+    (void)state;
+    struct podspec *s =
+        spec_of(WEB("'ports':[{'name':'http','containerPort':8080}],'livenessProbe':{'httpGet':{'path':'/ok',"
+                    "'port':'http','httpHeaders':[{'name':'X','value':'y'}]}},"
+                    "'readinessProbe':{'tcpSocket':{'port':'nope'}}"));
+    const struct podspec_probe *p = &s->containers[0].probes[PODSPEC_LIVENESS];
+    assert_int_equal(p->handler.port, 8080);
+    assert_string_equal(p->handler.headers[0].value, "y");
+    assert_int_equal(p->period_ms, 10000);
+    assert_int_equal(p->timeout_ms, 1000);
+    assert_int_equal(p->failure_threshold, 3);
+    assert_int_equal(s->containers[0].probes[PODSPEC_READINESS].handler.port, 0);
+    podspec_free(s);
+}
+
+static void the_containers_security_context_goes_over_the_pods(void **state)
+{
+    (void)state;
+    struct podspec *s =
+        spec_of("'securityContext':{'runAsUser':1000,'runAsGroup':5,'fsGroup':7,'supplementalGroups':[9]}," WEB(
+            "'securityContext':{'runAsUser':2000,'capabilities':{'add':['NET_ADMIN']}}"));
+    const struct runtime_security *c = &s->containers[0].security;
+    assert_int_equal(c->run_as_user, 2000);
+    assert_int_equal(c->run_as_group, 5);
+    assert_int_equal(c->supplemental_groups_count, 2);
+    assert_int_equal(c->supplemental_groups[1], 7);
+    assert_string_equal(c->capabilities_add[0], "NET_ADMIN");
+    podspec_free(s);
+}
+
+static void a_pod_without_uid_or_containers_is_refused(void **state)
+{
+    (void)state;
+    CLEANUP_OBJECT struct object *o =
+        object_of("{'apiVersion':'v1','kind':'Pod','metadata':{'name':'x','namespace':'default'},'spec':{}}");
+    struct podspec *s = NULL;
+    assert_int_equal(podspec_new(o, &s, NULL), ERR_INVALID);
+    assert_null(s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(expansion_follows_the_rules),
+        cmocka_unit_test(environment_comes_in_order_and_may_name_earlier_variables),
+        cmocka_unit_test(keys_of_config_maps_and_secrets_become_variables),
+        cmocka_unit_test(env_from_takes_all_keys_with_a_prefix_and_env_goes_over_it),
+        cmocka_unit_test(what_is_missing_is_named),
+        cmocka_unit_test(before_the_first_list_absence_means_wait),
+        cmocka_unit_test(fields_of_the_pod_become_variables),
+        cmocka_unit_test(amounts_become_variables_rounded_up),
+        cmocka_unit_test(volumes_hold_the_keys_asked_for),
+        cmocka_unit_test(references_are_found_wherever_they_stand),
+        cmocka_unit_test(quality_of_service_follows_requests_and_limits),
+        cmocka_unit_test(limits_become_shares_quota_and_bytes),
+        cmocka_unit_test(probes_find_ports_by_name_and_get_their_defaults),
+        cmocka_unit_test(the_containers_security_context_goes_over_the_pods),
+        cmocka_unit_test(a_pod_without_uid_or_containers_is_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
