@@ -1,0 +1,345 @@
+#include "client/api.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/env.h"
+#include "client/api_internal.h"
+#include "proto/api.h"
+
+enum exit_code exit_code_of(int err_code)
+{
+    switch (err_code) {
+    case 0:
+        return EXIT_DONE;
+    case ERR_USAGE:
+        return EXIT_USAGE;
+    case ERR_CONFLICT:
+    case ERR_EXISTS:
+        return EXIT_CONFLICT;
+    case ERR_UNKNOWN_OUTCOME:
+        return EXIT_UNKNOWN;
+    case ERR_NOT_FOUND:
+        return EXIT_NOT_FOUND;
+    case ERR_FORBIDDEN:
+    case ERR_UNAUTHORIZED:
+        return EXIT_DENIED;
+    case ERR_NO_QUORUM:
+    case ERR_NOT_LEADER:
+        return EXIT_NO_QUORUM;
+    default:
+        return EXIT_FAILED;
+    }
+}
+
+/* ---- The loop ---- */
+
+static void timer_fired(uv_timer_t *t)
+{
+    *(bool *)t->data = true;
+}
+
+bool api_run(struct api *a, const bool *done, int64_t timeout_ms)
+{
+    bool late = false;
+    if (timeout_ms > 0 && !*done) {
+        a->timer.data = &late;
+        uv_update_time(&a->loop);
+        uv_timer_start(&a->timer, timer_fired, (uint64_t)timeout_ms, 0);
+    }
+    while (!*done && !late) {
+        uv_run(&a->loop, UV_RUN_ONCE);
+    }
+    uv_timer_stop(&a->timer);
+    return *done;
+}
+
+/* Wait, letting the loop do its closing meanwhile. */
+void api_pause(struct api *a, int64_t ms)
+{
+    bool never = false;
+    api_run(a, &never, ms);
+}
+
+int64_t api_now(void)
+{
+    return env_now_ms(env_real());
+}
+
+/* ---- Sessions ---- */
+
+/* One per session, so that the close of an old one is not taken for that of its successor. */
+struct link {
+    struct api *api;
+};
+
+static void link_closed(struct rpc_session *s, const struct error *why, void *data)
+{
+    struct link *l = data;
+    struct api *a = l->api;
+    if (a->session == s) {
+        a->session = NULL;
+    }
+    if (why != NULL && a->notes) {
+        fprintf(stderr, "note: %s\n", why->message);
+    }
+    a->sessions_open--;
+    free(l);
+}
+
+struct rpc_session *api_connect(struct api *a)
+{
+    if (a->session != NULL) {
+        return a->session;
+    }
+    const char *server = a->pinned != NULL ? a->pinned : a->servers[a->next_server % a->servers_count];
+    struct link *l = xcalloc(1, sizeof(*l));
+    l->api = a;
+    struct rpc_config config = {.handler = {.on_close = link_closed}, .data = l};
+    if (a->notes) {
+        fprintf(stderr, "note: connecting to %s\n", server);
+    }
+    a->sessions_open++;
+    a->session = rpc_session_connect(&a->loop, a->tls, server, ALPN_RPC, API_CONNECT_MS, &config);
+    return a->session;
+}
+
+void api_next_server(struct api *a)
+{
+    if (a->session != NULL) {
+        rpc_session_close(a->session);
+        a->session = NULL;
+    }
+    a->next_server++;
+}
+
+/* A different first server for each process spreads the load; which one does not matter, so the pid decides. */
+int api_new(const struct config_target *target, int64_t deadline_ms, bool notes, struct api **out, struct error *err)
+{
+    assert(target->servers_count > 0 && deadline_ms > 0);
+    struct net_tls *tls;
+    int rc = net_tls_new(target->ca_pem, target->cert_pem, target->key_pem, NULL, &tls, err);
+    if (rc != 0) {
+        return error_wrap(err, "certificates of context \"%s\"", target->context);
+    }
+    struct api *a = xcalloc(1, sizeof(*a));
+    uv_loop_init(&a->loop);
+    uv_timer_init(&a->loop, &a->timer);
+    a->tls = tls;
+    a->deadline_ms = deadline_ms;
+    a->notes = notes;
+    a->cluster = xstrdup(target->cluster);
+    for (unsigned i = 0; i < target->servers_count; i++) {
+        a->servers[a->servers_count++] = xstrdup(target->servers[i]);
+    }
+    a->next_server = (unsigned)uv_os_getpid();
+    *out = a;
+    return 0;
+}
+
+static void walk_close(uv_handle_t *h, void *data)
+{
+    (void)data;
+    if (!uv_is_closing(h)) {
+        uv_close(h, NULL);
+    }
+}
+
+void api_free(struct api *a)
+{
+    if (a == NULL) {
+        return;
+    }
+    if (a->session != NULL) {
+        rpc_session_close(a->session);
+        a->session = NULL;
+    }
+    int64_t until = api_now() + 500;
+    while (a->sessions_open > 0 && api_now() < until) {
+        api_pause(a, 50);
+    }
+    uv_close((uv_handle_t *)&a->timer, NULL);
+    uv_run(&a->loop, UV_RUN_NOWAIT);
+    if (a->sessions_open == 0) {
+        uv_walk(&a->loop, walk_close, NULL);
+        uv_run(&a->loop, UV_RUN_DEFAULT);
+        uv_loop_close(&a->loop);
+    }
+    net_tls_unref(a->tls);
+    for (unsigned i = 0; i < a->servers_count; i++) {
+        free(a->servers[i]);
+    }
+    free(a->cluster);
+    free(a->pinned);
+    if (a->sessions_open == 0) {
+        free(a);
+    }
+}
+
+uv_loop_t *api_loop(struct api *a)
+{
+    return &a->loop;
+}
+
+void api_pin(struct api *a, const char *address)
+{
+    if (a->session != NULL) {
+        rpc_session_close(a->session);
+        a->session = NULL;
+    }
+    free(a->pinned);
+    a->pinned = address == NULL ? NULL : xstrdup(address);
+}
+
+/* ---- Calls ---- */
+
+struct attempt {
+    bool done, failed, sent;
+    struct api_reply *out;
+    struct error error;
+};
+
+static void attempt_done(const struct rpc_result *r, void *data)
+{
+    struct attempt *t = data;
+    t->done = true;
+    t->sent = r->sent;
+    if (r->error != NULL) {
+        t->failed = true;
+        t->error = *r->error;
+        return;
+    }
+    buf_append(&t->out->bytes, r->result.p, (size_t)(r->result.end - r->result.p));
+    t->out->result = mp_of(t->out->bytes.data, t->out->bytes.size);
+}
+
+/* The answer says that another master, or later, may do better. */
+bool api_worth_retry(const struct error *e)
+{
+    switch (e->code) {
+    case ERR_NOT_LEADER:
+    case ERR_NO_QUORUM:
+    case ERR_CLOSED:
+    case ERR_TIMEOUT:
+    case ERR_UNKNOWN_OUTCOME:
+    case ERR_CANCELED:
+    case ERR_BUSY:
+    case ERR_LIMIT:
+        return true;
+    default:
+        return e->code == ERR_SYSTEM || e->code == ERR_IO;
+    }
+}
+
+/* It came from the transport: no master has said anything. */
+static bool is_transport(const struct error *e, bool sent)
+{
+    return e->code == ERR_CLOSED || e->code == ERR_SYSTEM || e->code == ERR_IO || (e->code == ERR_TIMEOUT && !sent);
+}
+
+static int give_up(struct api *a, const struct error *last, bool write, bool maybe, bool reached, struct error *err)
+{
+    if (write && maybe) {
+        return error_set(err, ERR_UNKNOWN_OUTCOME,
+                         "no answer within %lld ms, the request may or may not have been carried out (%s); look before "
+                         "you repeat it",
+                         (long long)a->deadline_ms, last->message);
+    }
+    if (!reached) {
+        CLEANUP_BUF struct buf servers = BUF_INIT;
+        for (unsigned i = 0; i < a->servers_count && a->pinned == NULL; i++) {
+            buf_printf(&servers, "%s%s", i > 0 ? ", " : "", a->servers[i]);
+        }
+        return error_set(err, last->code,
+                         "no master of cluster \"%s\" answers (%s): %s; is it running? \"rctl up\" starts a local one",
+                         a->cluster, a->pinned != NULL ? a->pinned : buf_cstr(&servers), last->message);
+    }
+    *err = *last;
+    return err->code;
+}
+
+static int call(struct api *a, const char *method, struct str params, bool write, struct api_reply *out,
+                struct error *err)
+{
+    struct error local;
+    err = err == NULL ? &local : err;
+    *out = (struct api_reply){0};
+    int64_t start = api_now(), deadline = start + a->deadline_ms;
+    bool maybe = false, reached = false;
+    unsigned tries = 0;
+    for (;;) {
+        struct attempt t = {.out = out};
+        struct rpc_session *s = api_connect(a);
+        int64_t left = deadline - api_now();
+        rpc_call(s, method, params, MAX(MIN(left, API_ATTEMPT_MS), 1), attempt_done, &t);
+        api_run(a, &t.done, 0);
+        if (!t.failed) {
+            return 0;
+        }
+        bool transport = is_transport(&t.error, t.sent);
+        a->refused = !transport && t.error.code != ERR_TIMEOUT;
+        reached = reached || a->refused || t.sent;
+        maybe = maybe || t.error.code == ERR_UNKNOWN_OUTCOME || (t.sent && !a->refused);
+        if (!api_worth_retry(&t.error)) {
+            *err = t.error;
+            return err->code;
+        }
+        int64_t now = api_now();
+        if (now >= deadline || (!reached && now - start > API_REFUSED_MS && tries + 1 >= a->servers_count)) {
+            return give_up(a, &t.error, write, maybe, reached, err);
+        }
+        bool stay = t.error.code == ERR_BUSY || t.error.code == ERR_LIMIT;
+        if (!stay) {
+            api_next_server(a);
+        }
+        tries++;
+        /* The first round over all masters is quick, later ones wait for an election to end. */
+        if (stay || tries % a->servers_count == 0) {
+            int64_t pause = t.error.retry_after_ms > 0 ? t.error.retry_after_ms : 50 + 50 * (int64_t)MIN(tries, 8);
+            api_pause(a, MAX(MIN(pause, deadline - now), 1));
+        }
+    }
+}
+
+int api_read(struct api *a, const char *method, const struct value *params, struct api_reply *out, struct error *err)
+{
+    CLEANUP_BUF struct buf b = BUF_INIT;
+    msgpack_write_value(&b, params);
+    return call(a, method, buf_str(&b), false, out, err);
+}
+
+int api_write(struct api *a, struct arena *arena, const char *method, struct value *params, struct api_reply *out,
+              struct error *err)
+{
+    uint8_t id[16];
+    env_random(env_real(), id, sizeof(id));
+    value_set(arena, params, "id", value_bin(arena, id, sizeof(id)));
+    CLEANUP_BUF struct buf b = BUF_INIT;
+    msgpack_write_value(&b, params);
+    return call(a, method, buf_str(&b), true, out, err);
+}
+
+bool api_refused(const struct api *a)
+{
+    return a->refused;
+}
+
+void api_reply_close(struct api_reply *r)
+{
+    buf_close(&r->bytes);
+    r->result = (struct mp){0};
+}
+
+/* A session that is known to be open: a cheap call goes over it first. */
+int api_session(struct api *a, struct rpc_session **out, struct error *err)
+{
+    CLEANUP_ARENA struct arena arena;
+    arena_init(&arena);
+    struct value *params = value_map(&arena);
+    value_set(&arena, params, "version", value_cstr(&arena, REEVE_VERSION));
+    CLEANUP_REPLY struct api_reply reply = {0};
+    int rc = api_read(a, "hello", params, &reply, err);
+    *out = rc == 0 ? a->session : NULL;
+    return rc == 0 && a->session == NULL ? error_set(err, ERR_CLOSED, "the connection was closed by the master") : rc;
+}

@@ -1,0 +1,99 @@
+/* Talking to a cluster from a program that does one thing at a time: calls that block, over a libuv loop of their own.
+ *
+ * An api knows all masters of a cluster and holds one session to one of them. A call that meets a dead, leaderless or deposed
+ * master goes on with the next one until the deadline. Writes carry a transaction id, so repeating them cannot do them twice;
+ * only when the deadline passes with the outcome open is the answer ERR_UNKNOWN_OUTCOME.
+ * Not thread-safe; callbacks run inside the blocking call. */
+#ifndef CLIENT_API_H
+#define CLIENT_API_H
+
+#include <uv.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "client/config.h"
+#include "proto/msgpack.h"
+#include "proto/object.h"
+#include "proto/rpc.h"
+
+#define API_DEADLINE_MS 15000
+#define API_CONNECT_MS  3000
+#define API_ATTEMPT_MS  6000 /* a master that does not answer for so long is left for the next one */
+#define API_REFUSED_MS  1500 /* no master accepts a connection for so long: give up */
+
+/* What rctl exits with. */
+enum exit_code {
+    EXIT_DONE = 0,
+    EXIT_FAILED = 1,
+    EXIT_USAGE = 2,
+    EXIT_CONFLICT = 3,
+    EXIT_UNKNOWN = 4,
+    EXIT_NOT_FOUND = 5,
+    EXIT_DENIED = 6,
+    EXIT_NO_QUORUM = 7,
+};
+enum exit_code exit_code_of(int err_code);
+
+struct api;
+/* Does not connect yet. ERR_INVALID if the certificates are unusable. notes: lines about attempts go to stderr. */
+int api_new(const struct config_target *target, int64_t deadline_ms, bool notes, struct api **out, struct error *err);
+void api_free(struct api *a);
+uv_loop_t *api_loop(struct api *a);
+/* Sends all calls from now on to this address only ("cluster status" asks each member). NULL: back to all. */
+void api_pin(struct api *a, const char *address);
+
+struct api_reply {
+    struct buf bytes;
+    struct mp result; /* in bytes */
+};
+void api_reply_close(struct api_reply *r);
+#define CLEANUP_REPLY __attribute__((cleanup(api_reply_close)))
+
+/* params: a map. from_server (may be NULL) tells whether a master refused, or it never got that far. */
+int api_read(struct api *a, const char *method, const struct value *params, struct api_reply *out, struct error *err);
+/* The same with a transaction id added to params (in place, memory from arena). */
+int api_write(struct api *a, struct arena *arena, const char *method, struct value *params, struct api_reply *out,
+              struct error *err);
+/* The last error came from a master's answer (and not from the network or from here). */
+bool api_refused(const struct api *a);
+
+/* ---- Objects ---- */
+
+int api_get(struct api *a, const struct kind *k, const char *ns, const char *name, bool stale, struct object **out,
+            struct error *err);
+struct api_list_query {
+    const struct kind *kind;
+    const char *ns;                              /* NULL = all */
+    const char *label_selector, *field_selector; /* NULL = none */
+    bool stale;
+};
+struct api_list {
+    struct object **items;
+    unsigned count, cap;
+    uint64_t revision;
+};
+void api_list_close(struct api_list *l);
+#define CLEANUP_LIST __attribute__((cleanup(api_list_close)))
+/* All pages. out is added to, so that several kinds can be collected. */
+int api_list(struct api *a, const struct api_list_query *q, struct api_list *out, struct error *err);
+
+/* ---- Watches ---- */
+
+enum api_event { API_ADDED, API_MODIFIED, API_DELETED, API_SYNCED };
+/* SYNCED (o NULL) comes once, when everything that was there at the start has been told. False ends the watch. */
+typedef bool api_watch_cb(enum api_event type, const struct object *o, uint64_t revision, void *data);
+/* Tells first what is there (ADDED), then what happens, in order, once each, also across the failure of masters: a broken stream is resumed
+ * behind the last revision seen; if that is too old, what is there is compared with what was told. 0 when cb ended it, ERR_TIMEOUT
+ * when timeout_ms (0 = none) has passed, or the error that made going on senseless. */
+int api_watch(struct api *a, const struct api_list_query *q, int64_t timeout_ms, api_watch_cb *cb, void *data,
+              struct error *err);
+
+/* ---- Streams ---- */
+
+/* The open session (connects if there is none) for rpc_stream_open. The session lives as long as the api is not used for calls that
+ * fail over; streams end by their on_end. */
+int api_session(struct api *a, struct rpc_session **out, struct error *err);
+/* Run the loop until *done, or for timeout_ms (0 = for ever). False on timeout. */
+bool api_run(struct api *a, const bool *done, int64_t timeout_ms);
+
+#endif

@@ -1,0 +1,543 @@
+/* rctl up, rctl down: a cluster on this machine, and no trace of it afterwards. */
+#include <dirent.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/env.h"
+#include "client/rctl.h"
+#include "client/up.h"
+
+#define WAIT_STEP_MS 100
+#define STOP_MS      8000
+
+static const struct option_row up_options[] = {
+    {"masters", 0, OPTION_VALUE, NULL, NULL, "N", "how many masters (1, 3 or 5; default 3, or as before)"},
+    {"agents", 0, OPTION_VALUE, NULL, NULL, "N", "how many nodes (default 2, or as before)"},
+    {"dir", 0, OPTION_VALUE, "./.reeve", NULL, "DIR", "where everything is kept"},
+    {"port", 0, OPTION_VALUE, "7400", NULL, "PORT", "first port to try for masters"},
+    {"images", 0, OPTION_VALUE, NULL, NULL, "DIR", "image archives and layouts that every node loads at start"},
+    {"master-arg", 0, OPTION_REPEAT, NULL, NULL, "ARG", "one more word for \"reeve-master run\""},
+    {"agent-arg", 0, OPTION_REPEAT, NULL, NULL, "ARG", "one more word for \"reeve-agent run\""},
+    {"timeout", 0, OPTION_VALUE, "60s", NULL, "DURATION", "how long to wait until all is ready"},
+};
+
+/* One run of `up`. */
+struct upping {
+    struct rctl *r;
+    struct up u;
+    struct api *api;
+    unsigned want_masters, want_nodes, started;
+    uint16_t first_port;
+    const char *master, *agent; /* programs */
+    int64_t deadline_ms;        /* monotonic */
+    struct error err;
+};
+
+static int64_t now_ms(void)
+{
+    return env_now_ms(env_real());
+}
+
+static void say(struct upping *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void say(struct upping *p, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    vfprintf(p->r->out, fmt, ap);
+    va_end(ap);
+    fputc('\n', p->r->out);
+    fflush(p->r->out);
+}
+
+static const char *format(struct upping *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static const char *format(struct upping *p, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    const char *s = arena_vprintf(&p->r->arena, fmt, ap);
+    va_end(ap);
+    return s;
+}
+
+/* ---- Talking to it ---- */
+
+static int write_config(struct upping *p)
+{
+    struct up *u = &p->u;
+    struct arena *a = &p->r->arena;
+    struct config c;
+    struct config_target t;
+    int rc = config_load(a, up_path(a, u, "masters/m1/admin.config"), &c, &p->err);
+    rc = rc != 0 ? rc : config_resolve(a, &c, NULL, &t, &p->err);
+    if (rc != 0) {
+        return rc;
+    }
+    t.servers_count = 0;
+    for (unsigned i = 0; i < u->masters; i++) {
+        t.servers[t.servers_count++] = format(p, "127.0.0.1:%u", u->ports[i]);
+    }
+    return config_write(up_path(a, u, "config"), &t, "admin", &p->err);
+}
+
+static int open_api(struct upping *p)
+{
+    struct arena *a = &p->r->arena;
+    struct config c;
+    struct config_target t;
+    api_free(p->api);
+    p->api = NULL;
+    int rc = config_load(a, up_path(a, &p->u, "config"), &c, &p->err);
+    rc = rc != 0 ? rc : config_resolve(a, &c, NULL, &t, &p->err);
+    return rc != 0 ? rc : api_new(&t, 5000, false, &p->api, &p->err);
+}
+
+/* Asks again and again until ok() says so, the deadline passes, or a member it depends on has died. */
+static int wait_until(struct upping *p, const char *what, bool (*ok)(struct upping *p))
+{
+    while (!ok(p)) {
+        for (unsigned i = 0; i < p->u.masters; i++) {
+            const char *name = format(p, "m%u", i + 1);
+            if (up_alive(&p->u, name) == 0) {
+                CLEANUP_BUF struct buf tail = BUF_INIT;
+                up_log_tail(&p->u, name, 3, &tail);
+                return error_set(&p->err, ERR_SYSTEM, "master %s ended: %s", name,
+                                 tail.size > 0 ? buf_cstr(&tail) : "it said nothing");
+            }
+        }
+        if (now_ms() > p->deadline_ms) {
+            return error_set(&p->err, ERR_TIMEOUT, "%s: not within --timeout; last: %s; see %s/logs", what,
+                             p->err.message[0] == '\0' ? "no answer" : p->err.message, p->u.dir);
+        }
+        usleep(WAIT_STEP_MS * 1000);
+    }
+    return 0;
+}
+
+/* All masters set up so far are members that answer, and there is a leader. */
+static bool masters_ready(struct upping *p)
+{
+    struct value *none = value_map(&p->r->arena);
+    CLEANUP_REPLY struct api_reply reply = {0};
+    if (api_read(p->api, "cluster", none, &reply, &p->err) != 0) {
+        return false;
+    }
+    unsigned ready = 0;
+    for (struct mp_iter it = mp_iter(mp_get(reply.result, "members")); mp_next(&it);) {
+        bool self = mp_int(mp_get(it.value, "id"), 0) == mp_int(mp_get(reply.result, "id"), -1);
+        ready +=
+            str_is(mp_str(mp_get(it.value, "role")), "voter") && (self || mp_bool(mp_get(it.value, "reachable"), true));
+    }
+    error_set(&p->err, ERR_TIMEOUT, "%u of %u masters are voters", ready, p->u.masters);
+    return ready >= p->u.masters && mp_int(mp_get(reply.result, "leader"), 0) != 0;
+}
+
+static bool node_is_ready(const struct object *o)
+{
+    for (struct mp_iter it = mp_iter(mp_path(object_mp(o), "status.conditions")); mp_next(&it);) {
+        if (str_is(mp_str(mp_get(it.value, "type")), "Ready")) {
+            return str_is(mp_str(mp_get(it.value, "status")), "True");
+        }
+    }
+    return false;
+}
+
+static bool nodes_ready(struct upping *p)
+{
+    CLEANUP_LIST struct api_list list = {0};
+    struct api_list_query q = {.kind = kind_by_id(KIND_NODE)};
+    if (api_list(p->api, &q, &list, &p->err) != 0) {
+        return false;
+    }
+    unsigned ready = 0;
+    for (unsigned i = 0; i < list.count; i++) {
+        ready += node_is_ready(list.items[i]);
+    }
+    error_set(&p->err, ERR_TIMEOUT, "%u of %u nodes are Ready", ready, p->u.nodes);
+    return ready >= p->u.nodes;
+}
+
+static int get_token(struct upping *p, const char *role, const char **token)
+{
+    struct value *params = value_map(&p->r->arena);
+    value_set(&p->r->arena, params, "role", value_cstr(&p->r->arena, role));
+    CLEANUP_REPLY struct api_reply reply = {0};
+    int rc = api_read(p->api, "token", params, &reply, &p->err);
+    struct str s = mp_str(mp_get(reply.result, "token"));
+    *token = arena_strndup(&p->r->arena, s.n == 0 ? "" : s.p, s.n);
+    return rc != 0 ? error_wrap(&p->err, "token for a %s", role) : 0;
+}
+
+/* ---- Masters ---- */
+
+static int start_master(struct upping *p, unsigned i)
+{
+    struct up *u = &p->u;
+    const char *name = format(p, "m%u", i + 1);
+    const char *argv[UP_ARGS_MAX + 8] = {p->master, "run", "--dir", up_path(&p->r->arena, u, "masters/%s", name)};
+    for (unsigned n = 4, k = 0; u->master_args[k] != NULL; k++) {
+        argv[n++] = u->master_args[k];
+    }
+    int fd = -1;
+    int rc = p->want_nodes > 0 ? up_fabric_listen(u, u->ports[i], &fd, &p->err) : 0;
+    rc = rc != 0 ? rc : up_start_daemon(u, name, argv, fd, &p->err);
+    if (fd >= 0) {
+        close(fd);
+    }
+    if (rc == 0) {
+        p->started++;
+        say(p, "  master %s: 127.0.0.1:%u, pid %d", name, u->ports[i], (int)up_alive(u, name));
+    }
+    return rc;
+}
+
+/* Prepares the data directory of a new master: the first makes the cluster, the others join it. */
+static int prepare_master(struct upping *p, unsigned i)
+{
+    struct up *u = &p->u;
+    const char *name = format(p, "m%u", i + 1);
+    const char *dir = up_path(&p->r->arena, u, "masters/%s", name);
+    int rc = up_remove_tree(dir, &p->err);
+    uint16_t port = up_free_port(i == 0 ? p->first_port : (uint16_t)(u->ports[i - 1] + 1));
+    if (rc != 0 || port == 0) {
+        return rc != 0 ? rc : error_set(&p->err, ERR_LIMIT, "no free port on 127.0.0.1 above %u", p->first_port);
+    }
+    const char *address = format(p, "127.0.0.1:%u", port);
+    const char *agents = format(p, UP_GATEWAY ":%u", port);
+    if (i == 0) {
+        const char *argv[] = {p->master,  "init",  "--dir",           dir,    "--id-name", name,
+                              "--listen", address, "--agent-address", agents, NULL};
+        rc = up_command(argv, &p->err);
+    } else {
+        const char *token;
+        rc = get_token(p, "master", &token);
+        const char *argv[] = {p->master,
+                              "join",
+                              "--dir",
+                              dir,
+                              "--listen",
+                              address,
+                              "--agent-address",
+                              agents,
+                              "--token",
+                              token,
+                              format(p, "127.0.0.1:%u", u->ports[0]),
+                              NULL};
+        rc = rc != 0 ? rc : up_command(argv, &p->err);
+    }
+    if (rc != 0) {
+        return rc;
+    }
+    u->ports[i] = port;
+    u->masters = i + 1;
+    rc = up_save(u, &p->err);
+    return rc != 0 ? rc : write_config(p);
+}
+
+static int bring_masters(struct upping *p)
+{
+    struct up *u = &p->u;
+    int rc = 0;
+    for (unsigned i = 0; i < u->masters && rc == 0; i++) {
+        if (up_alive(u, format(p, "m%u", i + 1)) == 0) {
+            rc = start_master(p, i);
+        }
+    }
+    if (rc == 0 && u->masters > 0) {
+        rc = write_config(p);
+        rc = rc != 0 ? rc : open_api(p);
+        rc = rc != 0 ? rc : wait_until(p, "masters", masters_ready);
+    }
+    while (rc == 0 && u->masters < p->want_masters) {
+        rc = prepare_master(p, u->masters);
+        rc = rc != 0 ? rc : start_master(p, u->masters - 1);
+        rc = rc != 0 ? rc : open_api(p);
+        rc = rc != 0 ? rc : wait_until(p, "masters", masters_ready);
+    }
+    return rc;
+}
+
+/* ---- Nodes ---- */
+
+static const char *master_list(struct upping *p)
+{
+    CLEANUP_BUF struct buf b = BUF_INIT;
+    for (unsigned i = 0; i < p->u.masters; i++) {
+        buf_printf(&b, "%s" UP_GATEWAY ":%u", i > 0 ? "," : "", p->u.ports[i]);
+    }
+    return arena_strdup(&p->r->arena, buf_cstr(&b));
+}
+
+static int start_node(struct upping *p, unsigned i)
+{
+    struct up *u = &p->u;
+    struct arena *a = &p->r->arena;
+    const char *name = format(p, "n%u", i + 1), *dir = up_path(a, u, "nodes/%s", name);
+    const char *joined = up_path(a, u, "nodes/%s.joined", name), *token = NULL;
+    const char *run[UP_ARGS_MAX + 10] = {p->agent, "run", "--dir", dir, "--node-ip", up_node_ip(a, i)};
+    unsigned n = 6;
+    if (u->images != NULL) {
+        run[n++] = "--images";
+        run[n++] = u->images;
+    }
+    for (unsigned k = 0; u->agent_args[k] != NULL; k++) {
+        run[n++] = u->agent_args[k];
+    }
+    bool has_joined = access(joined, F_OK) == 0;
+    int rc = 0;
+    if (!has_joined) {
+        rc = up_remove_tree(dir, &p->err);
+        rc = rc != 0 ? rc : get_token(p, "node", &token);
+    }
+    const char *join[] = {p->agent, "join", "--dir", dir, "--name", name, "--token", token, master_list(p), NULL};
+    struct up_node_spec spec = {.index = i, .argv = run, .join_argv = has_joined ? NULL : join, .joined_path = joined};
+    up_cgroup_remove(u, name);
+    rc = rc != 0 ? rc : up_node_start(u, &spec, &p->err);
+    if (rc == 0) {
+        p->started++;
+        say(p, "  node %s: %s, pid %d", name, up_node_ip(a, i), (int)up_alive(u, name));
+    }
+    return rc;
+}
+
+static int bring_nodes(struct upping *p)
+{
+    struct up *u = &p->u;
+    unsigned want = p->want_nodes > u->nodes ? p->want_nodes : u->nodes;
+    int rc = 0;
+    for (unsigned i = 0; i < want && rc == 0; i++) {
+        if (i < u->nodes && up_alive(u, format(p, "n%u", i + 1)) != 0) {
+            continue;
+        }
+        rc = start_node(p, i);
+        if (rc == 0 && i >= u->nodes) {
+            u->nodes = i + 1;
+            rc = up_save(u, &p->err);
+        }
+    }
+    return rc != 0 || u->nodes == 0 ? rc : wait_until(p, "nodes", nodes_ready);
+}
+
+/* ---- up ---- */
+
+static int parse_counts(struct upping *p)
+{
+    struct rctl *r = p->r;
+    int64_t masters = MAX(p->u.masters, 0), agents = p->u.nodes, port, timeout_ms;
+    bool fresh = p->u.masters == 0;
+    const char *m = opt(r, "masters"), *n = opt(r, "agents");
+    masters = fresh ? 3 : masters;
+    agents = fresh ? 2 : agents;
+    int rc = m == NULL ? 0 : args_int("masters", m, 1, UP_MASTERS_MAX, &masters, &p->err);
+    rc = rc != 0 || n == NULL ? rc : args_int("agents", n, 0, UP_NODES_MAX, &agents, &p->err);
+    rc = rc != 0 ? rc : args_int("port", opt(r, "port"), 1, 65000, &port, &p->err);
+    rc = rc != 0 ? rc : args_duration_ms("timeout", opt(r, "timeout"), &timeout_ms, &p->err);
+    if (rc != 0) {
+        return rc;
+    }
+    p->want_masters = (unsigned)masters;
+    p->want_nodes = (unsigned)agents;
+    p->first_port = (uint16_t)port;
+    p->deadline_ms = now_ms() + timeout_ms;
+    if (p->want_nodes > 0 && geteuid() != 0) {
+        return error_set(&p->err, ERR_FORBIDDEN,
+                         "nodes need root (namespaces, cgroups); --agents 0 starts masters only");
+    }
+    return 0;
+}
+
+static int take_words(struct upping *p, const char *option, const char **out)
+{
+    unsigned n = args_count(&p->r->args, option);
+    if (n > UP_ARGS_MAX) {
+        return error_set(&p->err, ERR_USAGE, "at most %u times --%s", UP_ARGS_MAX, option);
+    }
+    for (unsigned i = 0; i < n; i++) {
+        out[i] = args_at(&p->r->args, option, i);
+        out[i + 1] = NULL;
+    }
+    return 0;
+}
+
+static int prepare(struct upping *p)
+{
+    struct rctl *r = p->r;
+    struct error none = {0};
+    int rc = up_init(&p->u, opt(r, "dir"), &p->err);
+    if (rc == 0 && (rc = up_load(&p->u, &none)) == ERR_NOT_FOUND) {
+        rc = 0;
+    } else if (rc != 0) {
+        p->err = none.code != 0 ? none : p->err;
+        return rc;
+    }
+    rc = rc != 0 ? rc : parse_counts(p);
+    rc = rc != 0 ? rc : take_words(p, "master-arg", p->u.master_args);
+    rc = rc != 0 ? rc : take_words(p, "agent-arg", p->u.agent_args);
+    if (rc == 0 && opt(r, "images") != NULL) {
+        char *real = realpath(opt(r, "images"), NULL);
+        if (real == NULL) {
+            return error_set_errno(&p->err, errno, "--images %s", opt(r, "images"));
+        }
+        p->u.images = arena_strdup(&p->u.arena, real);
+        free(real);
+    }
+    rc = rc != 0 ? rc : up_find_program(&r->arena, "reeve-master", &p->master, &p->err);
+    if (rc == 0 && p->want_nodes > 0) {
+        rc = up_find_program(&r->arena, "reeve-agent", &p->agent, &p->err);
+    }
+    return rc != 0 ? rc : up_make_dirs(&p->u, &p->err);
+}
+
+static void print_closing(struct upping *p)
+{
+    const struct up *u = &p->u;
+    CLEANUP_FREE char *local = realpath("./.reeve", NULL);
+    say(p, "%s: %u master%s with a leader, %u node%s Ready.",
+        p->started > 0 ? "The cluster is up" : "The cluster was running already", u->masters,
+        u->masters == 1 ? "" : "s", u->nodes, u->nodes == 1 ? "" : "s");
+    if (local != NULL && strcmp(local, u->dir) == 0) {
+        say(p, "  look:  rctl get nodes        (finds ./.reeve/config; elsewhere: export REEVE_CONFIG=%s/config)",
+            u->dir);
+        say(p, "  stop:  rctl down");
+    } else {
+        say(p, "  look:  export REEVE_CONFIG=%s/config; rctl get nodes", u->dir);
+        say(p, "  stop:  rctl down --dir %s", u->dir);
+    }
+}
+
+static int run_up(struct rctl *r)
+{
+    struct upping p = {.r = r};
+    if (r->args.words_count > 0) {
+        return rctl_usage(r, "\"%s\" is not expected", r->args.words[0]);
+    }
+    int rc = prepare(&p);
+    if (rc == 0) {
+        say(&p, "Bringing up %u masters and %u nodes in %s", MAX(p.want_masters, p.u.masters),
+            MAX(p.want_nodes, p.u.nodes), p.u.dir);
+        p.want_nodes = MAX(p.want_nodes, p.u.nodes);
+        rc = p.want_nodes > 0 ? up_fabric_make(&p.u, &p.err) : 0;
+    }
+    rc = rc != 0 ? rc : bring_masters(&p);
+    rc = rc != 0 ? rc : bring_nodes(&p);
+    if (rc == 0) {
+        print_closing(&p);
+    }
+    api_free(p.api);
+    up_close(&p.u);
+    if (rc != 0) {
+        rctl_fail(r, &p.err);
+        rctl_note(r, "\"rctl up\" goes on from here, \"rctl down\" removes what was started");
+    }
+    return rc == 0 ? EXIT_DONE : rc == ERR_USAGE ? EXIT_USAGE : EXIT_FAILED;
+}
+
+const struct command command_up = {
+    .name = "up",
+    .usage = "[--masters N] [--agents N] [--dir DIR] [--images DIR]",
+    .summary = "Start a cluster on this machine",
+    .examples = "  # three masters and two nodes under ./.reeve; again: start what has died\n"
+                "  rctl up\n"
+                "  rctl up --masters 3 --agents 2 --images build/images\n"
+                "  # a second one beside it\n"
+                "  rctl up --dir /var/tmp/other --masters 1 --agents 1\n",
+    .options = up_options,
+    .options_count = ARRAY_SIZE(up_options),
+    .run = run_up,
+};
+
+/* ---- down ---- */
+
+static const struct option_row down_options[] = {
+    {"dir", 0, OPTION_VALUE, "./.reeve", NULL, "DIR", "where everything is kept"},
+    {"keep-data", 0, OPTION_FLAG, NULL, NULL, NULL, "stop, but keep the cluster's data; \"rctl up\" starts it again"},
+};
+
+/* All names with a pid record that begin with `letter`: signal all at once, then wait for each. */
+static unsigned stop_all(const struct up *u, struct arena *a, char letter)
+{
+    struct dirent **found;
+    unsigned stopped = 0;
+    int n = scandir(up_path(a, u, "run"), &found, NULL, versionsort);
+    for (int pass = 0; pass < 2; pass++) {
+        for (int i = 0; i < n; i++) {
+            const char *dot = strrchr(found[i]->d_name, '.');
+            if (found[i]->d_name[0] != letter || dot == NULL || strcmp(dot, ".pid") != 0) {
+                continue;
+            }
+            const char *name = arena_strndup(a, found[i]->d_name, (size_t)(dot - found[i]->d_name));
+            pid_t pid = up_alive(u, name);
+            if (pass == 1) {
+                up_stop(u, name, STOP_MS);
+            } else if (pid != 0) {
+                stopped++;
+                kill(pid, SIGTERM);
+            }
+        }
+    }
+    for (int i = 0; i < n; i++) {
+        free(found[i]);
+    }
+    if (n >= 0) {
+        free(found);
+    }
+    return stopped;
+}
+
+static int remove_data(const struct up *u, struct arena *a, struct error *err)
+{
+    static const char *const parts[] = {"masters", "nodes", "logs", "run", "config", "cluster.yaml"};
+    int rc = 0;
+    for (unsigned i = 0; i < ARRAY_SIZE(parts) && rc == 0; i++) {
+        rc = up_remove_tree(up_path(a, u, "%s", parts[i]), err);
+    }
+    rmdir(u->dir); /* only if nothing of others is in it */
+    return rc;
+}
+
+static int run_down(struct rctl *r)
+{
+    struct up u;
+    struct error err = {0};
+    if (r->args.words_count > 0) {
+        return rctl_usage(r, "\"%s\" is not expected", r->args.words[0]);
+    }
+    if (up_init(&u, opt(r, "dir"), &err) != 0) {
+        return rctl_fail(r, &err);
+    }
+    int known = up_load(&u, &err);
+    struct stat st;
+    bool any = known == 0 || stat(up_path(&r->arena, &u, "run"), &st) == 0;
+    unsigned nodes = stop_all(&u, &r->arena, 'n'), masters = stop_all(&u, &r->arena, 'm');
+    if (geteuid() == 0) {
+        up_cgroup_remove(&u, NULL);
+        up_fabric_remove(&u);
+    }
+    int rc = any && !opt_flag(r, "keep-data") ? remove_data(&u, &r->arena, &err) : 0;
+    if (!any) {
+        fprintf(r->out, "No cluster in %s.\n", u.dir);
+    } else if (opt_flag(r, "keep-data")) {
+        fprintf(r->out, "Stopped %u masters and %u nodes; the data stays in %s.\n", masters, nodes, u.dir);
+    } else {
+        fprintf(r->out, "Stopped %u masters and %u nodes and removed %s.\n", masters, nodes, u.dir);
+    }
+    up_close(&u);
+    return rc != 0 ? rctl_fail(r, &err) : EXIT_DONE;
+}
+
+const struct command command_down = {
+    .name = "down",
+    .usage = "[--dir DIR] [--keep-data]",
+    .summary = "Stop the cluster of \"rctl up\" and remove it",
+    .examples = "  # everything, also what a crash has left over\n"
+                "  rctl down\n"
+                "  # for the night\n"
+                "  rctl down --keep-data; rctl up\n"
+                "  rctl down --dir /var/tmp/other\n",
+    .options = down_options,
+    .options_count = ARRAY_SIZE(down_options),
+    .run = run_down,
+};

@@ -1,0 +1,244 @@
+#include "client/common.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+bool common_lenient(const struct rctl *r)
+{
+    const char *v = opt(r, "validate");
+    return strcmp(v, "false") == 0 || strcmp(v, "ignore") == 0;
+}
+
+int common_manifests(struct rctl *r, struct manifest *out, struct error *err)
+{
+    unsigned n = args_count(&r->args, "filename");
+    if (n == 0) {
+        return error_set(err, ERR_USAGE, "which manifest? Name it with -f FILE");
+    }
+    if (r->args.words_count > 0) {
+        return error_set(err, ERR_USAGE, "\"%s\" is not expected beside -f", r->args.words[0]);
+    }
+    struct manifest_options o = {.ns = rctl_namespace(r),
+                                 .ns_given = opt(r, "namespace") != NULL,
+                                 .lenient = common_lenient(r),
+                                 .recursive = opt_flag(r, "recursive")};
+    for (unsigned i = 0; i < n; i++) {
+        int rc = manifest_read(&r->arena, args_at(&r->args, "filename", i), &o, out, err);
+        if (rc != 0) {
+            return rc;
+        }
+    }
+    return 0;
+}
+
+int common_dry_run(struct rctl *r, enum dry_run *out, struct error *err)
+{
+    const char *v = opt(r, "dry-run");
+    *out = DRY_RUN_NONE;
+    if (v == NULL || strcmp(v, "none") == 0 || strcmp(v, "false") == 0) {
+        return 0;
+    }
+    if (strcmp(v, "client") == 0 || strcmp(v, "true") == 0) {
+        *out = DRY_RUN_CLIENT;
+        return 0;
+    }
+    if (strcmp(v, "server") == 0) {
+        *out = DRY_RUN_SERVER;
+        return 0;
+    }
+    return error_set(err, ERR_USAGE, "--dry-run is none, client or server, not \"%s\"", v);
+}
+
+void common_write_params(struct rctl *r, struct value *params, enum dry_run dry)
+{
+    if (dry == DRY_RUN_SERVER) {
+        value_set(&r->arena, params, "dryRun", value_bool(&r->arena, true));
+    }
+    if (common_lenient(r)) {
+        value_set(&r->arena, params, "validate", value_cstr(&r->arena, "ignore"));
+    }
+}
+
+static const char *dry_text(enum dry_run dry)
+{
+    return dry == DRY_RUN_SERVER ? " (server dry run)" : dry == DRY_RUN_CLIENT ? " (dry run)" : "";
+}
+
+int common_print_object(struct rctl *r, const struct object *o, const char *verb, enum dry_run dry)
+{
+    struct print_options po = {0};
+    struct error err = {0};
+    if (print_parse_form(opt(r, "output"), &po, &err) != 0) {
+        return rctl_usage(r, "%s", err.message);
+    }
+    CLEANUP_BUF struct buf out = BUF_INIT;
+    if (po.form == PRINT_TABLE || po.form == PRINT_WIDE) {
+        buf_printf(&out, "%s %s%s\n", resource_title(&r->arena, o->kind, o->name), verb, dry_text(dry));
+    } else {
+        struct object *mine = (struct object *)o;
+        buf_puts(&out, po.form == PRINT_YAML && ftell(r->out) > 0 ? "---\n" : "");
+        if (print_objects(&r->arena, &out, &po, &mine, 1, true, &err) != 0) {
+            return rctl_fail(r, &err);
+        }
+    }
+    rctl_write(r, &out);
+    return EXIT_DONE;
+}
+
+int common_print_value(struct rctl *r, const struct kind *k, struct value *doc, const char *verb, enum dry_run dry)
+{
+    struct object *o;
+    struct error err = {0};
+    if (object_from_value(k, doc, 0, &o, &err) != 0) {
+        return rctl_fail(r, &err);
+    }
+    int code = common_print_object(r, o, verb, dry);
+    object_unref(o);
+    return code;
+}
+
+/* ---- Sending ---- */
+
+struct value *common_name_params(struct rctl *r, const struct kind *k, const char *ns, const char *name)
+{
+    struct value *p = value_map(&r->arena);
+    value_set(&r->arena, p, "kind", value_cstr(&r->arena, k->name));
+    if (k->namespaced) {
+        value_set(&r->arena, p, "namespace", value_cstr(&r->arena, ns));
+    }
+    value_set(&r->arena, p, "name", value_cstr(&r->arena, name));
+    return p;
+}
+
+int common_send(struct rctl *r, const char *method, struct value *params, struct object **o, bool *unchanged,
+                bool *gone, struct error *err)
+{
+    CLEANUP_REPLY struct api_reply reply = {0};
+    int rc = api_write(r->api, &r->arena, method, params, &reply, err);
+    if (rc != 0) {
+        return rc;
+    }
+    if (unchanged != NULL) {
+        *unchanged = mp_bool(mp_get(reply.result, "unchanged"), false);
+    }
+    if (gone != NULL) {
+        *gone = mp_bool(mp_get(reply.result, "gone"), false);
+    }
+    *o = NULL;
+    struct mp object = mp_get(reply.result, "object");
+    return mp_type(object) == MP_MAP ? object_from_wire(object, o, err) : 0;
+}
+
+int common_create(struct rctl *r, struct value *doc, enum dry_run dry, struct object **o, struct error *err)
+{
+    struct value *p = value_map(&r->arena);
+    value_set(&r->arena, p, "object", doc);
+    common_write_params(r, p, dry);
+    return common_send(r, "create", p, o, NULL, NULL, err);
+}
+
+int common_patch(struct rctl *r, const struct kind *k, const char *ns, const char *name, const char *type,
+                 struct value *patch, const char *part, enum dry_run dry, struct object **o, bool *unchanged,
+                 struct error *err)
+{
+    struct value *p = common_name_params(r, k, ns, name);
+    value_set(&r->arena, p, "type", value_cstr(&r->arena, type));
+    value_set(&r->arena, p, "patch", patch);
+    if (part[0] != '\0') {
+        value_set(&r->arena, p, "part", value_cstr(&r->arena, part));
+    }
+    if (dry == DRY_RUN_SERVER) {
+        value_set(&r->arena, p, "dryRun", value_bool(&r->arena, true));
+    }
+    return common_send(r, "patch", p, o, unchanged, NULL, err);
+}
+
+int common_delete(struct rctl *r, const struct kind *k, const char *ns, const char *name,
+                  const struct delete_options *d, struct object **o, bool *gone, struct error *err)
+{
+    struct value *p = common_name_params(r, k, ns, name);
+    if (d->grace_s >= 0) {
+        value_set(&r->arena, p, "gracePeriodSeconds", value_int(&r->arena, d->grace_s));
+    }
+    if (d->cascade != NULL) {
+        value_set(&r->arena, p, "propagationPolicy", value_cstr(&r->arena, d->cascade));
+    }
+    if (d->dry == DRY_RUN_SERVER) {
+        value_set(&r->arena, p, "dryRun", value_bool(&r->arena, true));
+    }
+    return common_send(r, "delete", p, o, NULL, gone, err);
+}
+
+/* ---- Waiting ---- */
+
+struct gone_wait {
+    struct str uid;
+    bool seen, gone;
+};
+
+static bool gone_event(enum api_event type, const struct object *o, uint64_t revision, void *data)
+{
+    (void)revision;
+    struct gone_wait *w = data;
+    if (type == API_SYNCED) {
+        w->gone = !w->seen;
+    } else if (str_eq(o->uid, w->uid)) {
+        w->seen = type != API_DELETED;
+        w->gone = type == API_DELETED;
+    }
+    return !w->gone;
+}
+
+int common_wait_gone(struct rctl *r, const struct kind *k, const char *ns, const char *name, struct str uid,
+                     int64_t timeout_ms, struct error *err)
+{
+    struct gone_wait w = {.uid = uid};
+    struct api_list_query q = {.kind = k,
+                               .ns = k->namespaced ? ns : NULL,
+                               .field_selector = arena_printf(&r->arena, "metadata.name=%s", name)};
+    return api_watch(r->api, &q, timeout_ms, gone_event, &w, err);
+}
+
+/* ---- Selecting ---- */
+
+static int select_one(struct rctl *r, const struct kind *k, const char *ns, const char *name, struct api_list *out,
+                      struct error *err)
+{
+    struct object *o;
+    int rc = api_get(r->api, k, ns, name, false, &o, err);
+    if (rc != 0) {
+        return rc;
+    }
+    out->items = xrealloc(out->items, (out->count + 1) * sizeof(o));
+    out->cap = out->count + 1;
+    out->items[out->count++] = o;
+    return 0;
+}
+
+int common_select(struct rctl *r, struct api_list *out, struct error *err)
+{
+    if (args_given(&r->args, "filename")) {
+        struct manifest m = {0};
+        int rc = common_manifests(r, &m, err);
+        for (unsigned i = 0; i < m.count && rc == 0; i++) {
+            rc = select_one(r, m.items[i].kind, m.items[i].ns, m.items[i].name, out, err);
+        }
+        return rc;
+    }
+    struct resources res;
+    int rc = resource_parse(&r->arena, r->args.words, r->args.words_count, &res, err);
+    bool wide = opt(r, "selector") != NULL || opt_flag(r, "all");
+    for (unsigned i = 0; i < res.count && rc == 0; i++) {
+        const struct resource *one = &res.items[i];
+        if (one->name != NULL) {
+            rc = select_one(r, one->kind, rctl_namespace(r), one->name, out, err);
+            continue;
+        }
+        if (!wide) {
+            return error_set(err, ERR_USAGE, "which %s? Give names, -l SELECTOR or --all", one->kind->plural);
+        }
+        struct api_list_query q = {.kind = one->kind, .ns = rctl_namespace(r), .label_selector = opt(r, "selector")};
+        rc = api_list(r->api, &q, out, err);
+    }
+    return rc;
+}

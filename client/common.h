@@ -1,0 +1,75 @@
+/* What several commands share: -f, --dry-run, -o on results, sending one object, waiting until one is gone. */
+#ifndef CLIENT_COMMON_H
+#define CLIENT_COMMON_H
+
+#include "client/manifest.h"
+#include "client/print.h"
+#include "client/rctl.h"
+#include "client/resource.h"
+
+#define OPTION_ROW_FILENAME                                                                                            \
+    {                                                                                                                  \
+        "filename", 'f', OPTION_REPEAT, NULL, NULL, "FILE", "manifest: a file, a directory, or - for standard input"   \
+    }
+#define OPTION_ROW_RECURSIVE                                                                                           \
+    {                                                                                                                  \
+        "recursive", 'R', OPTION_FLAG, NULL, NULL, NULL, "directories below as well"                                   \
+    }
+#define OPTION_ROW_DRY_RUN                                                                                             \
+    {                                                                                                                  \
+        "dry-run", 0, OPTION_MAYBE, "none", "client", "none|client|server",                                            \
+            "client: send nothing; server: check, change nothing"                                                      \
+    }
+#define OPTION_ROW_OUTPUT                                                                                              \
+    {                                                                                                                  \
+        "output", 'o', OPTION_VALUE, NULL, NULL, "FORM", "print the result: yaml, json, name, jsonpath=..."            \
+    }
+#define OPTION_ROW_SELECTOR                                                                                            \
+    {                                                                                                                  \
+        "selector", 'l', OPTION_VALUE, NULL, NULL, "SELECTOR", "labels: app=web,tier in (a,b),!old"                    \
+    }
+#define OPTION_ROW_ALL                                                                                                 \
+    {                                                                                                                  \
+        "all", 0, OPTION_FLAG, NULL, NULL, NULL, "all of the type in the namespace"                                    \
+    }
+
+/* All that -f names. ERR_USAGE without -f. */
+int common_manifests(struct rctl *r, struct manifest *out, struct error *err);
+
+enum dry_run { DRY_RUN_NONE, DRY_RUN_CLIENT, DRY_RUN_SERVER };
+int common_dry_run(struct rctl *r, enum dry_run *out, struct error *err);
+/* Adds dryRun and validate to params, as the options say. */
+void common_write_params(struct rctl *r, struct value *params, enum dry_run dry);
+bool common_lenient(const struct rctl *r);
+
+/* Prints `pod/web created` (with " (server dry run)"), or the object if -o was given. */
+int common_print_object(struct rctl *r, const struct object *o, const char *verb, enum dry_run dry);
+int common_print_value(struct rctl *r, const struct kind *k, struct value *doc, const char *verb, enum dry_run dry);
+
+/* A method that answers {object, ...}: create, update, patch, delete. *o NULL if the answer has none. unchanged and gone may be NULL. */
+int common_send(struct rctl *r, const char *method, struct value *params, struct object **o, bool *unchanged,
+                bool *gone, struct error *err);
+/* {kind, namespace, name} */
+struct value *common_name_params(struct rctl *r, const struct kind *k, const char *ns, const char *name);
+int common_create(struct rctl *r, struct value *doc, enum dry_run dry, struct object **o, struct error *err);
+/* type: "strategic", "merge" or "json". part: "" or a part's name. */
+int common_patch(struct rctl *r, const struct kind *k, const char *ns, const char *name, const char *type,
+                 struct value *patch, const char *part, enum dry_run dry, struct object **o, bool *unchanged,
+                 struct error *err);
+
+struct delete_options {
+    int64_t grace_s;     /* -1 = the object's own */
+    const char *cascade; /* "Background", "Foreground", "Orphan"; NULL = default */
+    enum dry_run dry;
+};
+/* *gone: nothing is left to wait for. */
+int common_delete(struct rctl *r, const struct kind *k, const char *ns, const char *name,
+                  const struct delete_options *d, struct object **o, bool *gone, struct error *err);
+/* Until the object with this uid is no longer there. ERR_TIMEOUT. timeout_ms 0 = for ever. */
+int common_wait_gone(struct rctl *r, const struct kind *k, const char *ns, const char *name, struct str uid,
+                     int64_t timeout_ms, struct error *err);
+
+/* The objects that words, -l, --all or -f of a command select. ERR_USAGE if none of them is given. */
+int common_select(struct rctl *r, struct api_list *out, struct error *err);
+
+#endif

@@ -1,0 +1,54 @@
+/* The client's configuration: which clusters there are and with which certificate to go there. The format is that of a kubeconfig:
+ *
+ *   apiVersion: v1
+ *   kind: Config
+ *   current-context: reeve
+ *   clusters:
+ *   - name: reeve
+ *     cluster:
+ *       servers: [127.0.0.1:7400, 127.0.0.1:7401]      (server: with one address is read as well)
+ *       certificate-authority-data: BASE64             (or certificate-authority: PATH, relative to this file)
+ *   users:
+ *   - name: admin
+ *     user: {client-certificate-data: BASE64, client-key-data: BASE64}   (or client-certificate, client-key: PATH)
+ *   contexts:
+ *   - name: reeve
+ *     context: {cluster: reeve, user: admin, namespace: default}
+ *
+ * Found by, in this order: the path given (--config), REEVE_CONFIG, ./.reeve/config, ~/.reeve/config. */
+#ifndef CLIENT_CONFIG_H
+#define CLIENT_CONFIG_H
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "proto/value.h"
+
+#define CONFIG_SIZE_MAX    (1u << 20)
+#define CONFIG_SERVERS_MAX 16u
+
+struct config {
+    const char *path;  /* where it came from */
+    struct value *doc; /* as it stands in the file */
+};
+/* Everything needed to connect. Strings live in the arena. */
+struct config_target {
+    const char *context, *cluster, *ns;
+    const char *servers[CONFIG_SERVERS_MAX];
+    unsigned servers_count;
+    const char *ca_pem, *cert_pem, *key_pem;
+};
+
+/* path NULL = look for it. ERR_NOT_FOUND tells where was looked; ERR_INVALID has file, line and column. */
+int config_load(struct arena *a, const char *path, struct config *out, struct error *err);
+/* context NULL = the current one. */
+int config_resolve(struct arena *a, const struct config *c, const char *context, struct config_target *out,
+                   struct error *err);
+const char *config_current(struct arena *a, const struct config *c); /* "" if none */
+/* Change the current context and write the file. ERR_NOT_FOUND lists the contexts there are. */
+int config_use_context(struct arena *a, struct config *c, const char *context, struct error *err);
+/* A configuration of one cluster, one user and one context, all from target (written 0600, atomically). */
+int config_write(const char *path, const struct config_target *target, const char *user, struct error *err);
+/* The document without private keys ("REDACTED") and with certificates shortened to "DATA+OMITTED", for people to look at. */
+struct value *config_redacted(struct arena *a, const struct config *c);
+
+#endif

@@ -1,0 +1,16 @@
+#include <signal.h>
+#include <string.h>
+
+#include "client/rctl.h"
+#include "client/up.h"
+
+int main(int argc, char **argv)
+{
+    const char *const *words = (const char *const *)argv;
+    /* Not a command for people: what `rctl up` runs as pid 1 of a node. */
+    if (argc > 1 && strcmp(words[1], "node-init") == 0) {
+        return up_node_main(argc - 2, words + 2);
+    }
+    signal(SIGPIPE, SIG_IGN);
+    return rctl_main(argc, words, stdout, stderr);
+}

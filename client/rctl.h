@@ -1,0 +1,74 @@
+/* rctl's frame: the table of commands, what every command is handed, and how it fails.
+ *
+ * A command is a row (`struct command`), defined in a cmd_*.c and listed in rctl.c. Its run function returns an exit code. Data goes to
+ * out, notes and errors to err_out; colours only when out is a terminal and NO_COLOR is not set. */
+#ifndef CLIENT_RCTL_H
+#define CLIENT_RCTL_H
+
+#include <stdio.h>
+
+#include "client/api.h"
+#include "client/args.h"
+#include "client/config.h"
+
+struct rctl;
+struct command {
+    const char *name;
+    const char *alias;    /* other names, comma separated; NULL = none */
+    const char *usage;    /* what follows the name: "TYPE [NAME...]" */
+    const char *summary;  /* one line */
+    const char *examples; /* lines as typed, each with a comment above */
+    const struct option_row *options;
+    unsigned options_count;
+    const struct command *const *subs; /* NULL-terminated, or NULL */
+    int (*run)(struct rctl *r);        /* NULL: only subs */
+};
+
+struct rctl {
+    struct arena arena;
+    const struct command *command;
+    const char *command_name; /* "rollout status" */
+    struct args args;
+    struct option_table tables[2];
+    const char *program; /* argv[0] */
+    bool config_loaded;
+    struct config config;
+    struct config_target target;
+    struct api *api; /* once rctl_connect was called */
+    FILE *out, *err_out;
+    bool color;
+};
+
+/* The whole program: parses, runs, prints errors, returns the exit code. argv as main() gets it. */
+int rctl_main(int argc, const char *const *argv, FILE *out, FILE *err_out);
+const struct command *rctl_commands_at(unsigned i); /* NULL behind the last; for completion and tests */
+/* The command or option nearest to what was typed; NULL if none is near. */
+const struct command *rctl_nearest_command(const char *typed);
+
+/* ---- For commands ---- */
+
+const char *opt(const struct rctl *r, const char *name);
+bool opt_flag(const struct rctl *r, const char *name);
+/* Loads the configuration and makes the api. 0 or a code with err filled. */
+int rctl_connect(struct rctl *r, struct error *err);
+/* -n, or the context's namespace. Requires rctl_connect or a loaded configuration; "default" without one. */
+const char *rctl_namespace(struct rctl *r);
+int64_t rctl_now_ms(void); /* wall clock */
+
+/* Prints the error (`error: ...`, or `Error from server (Reason): ...` if a master refused) with a hint where there is one, and returns the
+ * exit code that belongs to it. */
+int rctl_fail(struct rctl *r, const struct error *err);
+/* Prints `error: TEXT` and the usage line; returns EXIT_USAGE. */
+int rctl_usage(struct rctl *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void rctl_note(struct rctl *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void rctl_write(struct rctl *r, const struct buf *b);
+void rctl_print_help(struct rctl *r);
+
+/* The commands, one per row of the table in rctl.c. */
+extern const struct command command_annotate, command_api_resources, command_apply, command_cluster, command_completion,
+    command_config, command_cordon, command_create, command_delete, command_describe, command_down, command_drain,
+    command_edit, command_events, command_exec, command_explain, command_get, command_image, command_label,
+    command_logs, command_patch, command_port_forward, command_replace, command_rollout, command_run, command_scale,
+    command_set, command_taint, command_token, command_uncordon, command_up, command_version, command_wait;
+
+#endif
