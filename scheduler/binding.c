@@ -1,0 +1,114 @@
+/* What the scheduler writes: bindings, the condition PodScheduled, events. Source: Kubernetes core/v1 Binding, PodCondition, Event. */
+#include <assert.h>
+#include <stdio.h>
+#include <xxhash.h>
+
+#include "base/timefmt.h"
+#include "scheduler/core.h"
+
+static struct value *now_value(struct arena *a, int64_t wall_ms)
+{
+    char text[TIMEFMT_SIZE];
+    timefmt_rfc3339(wall_ms, text);
+    return value_cstr(a, text);
+}
+
+/* True if the condition was not like this already. reason NULL: none, and no message. */
+static bool pod_scheduled_set(struct arena *a, struct value *doc, const char *status, const char *reason,
+                              const char *message, int64_t wall_ms)
+{
+    struct value *conditions = value_ensure_list(a, value_ensure_map(a, doc, "status"), "conditions");
+    struct value *c = value_find(conditions, "type", STR("PodScheduled"));
+    if (c == NULL) {
+        c = value_map(a);
+        value_set(a, c, "type", value_cstr(a, "PodScheduled"));
+        value_append(a, conditions, c);
+    }
+    bool moved = !str_is(value_path_str(c, "status"), status);
+    bool changed = moved || !str_eq(value_path_str(c, "reason"), str_of(reason)) ||
+                   !str_eq(value_path_str(c, "message"), str_of(message));
+    value_set(a, c, "status", value_cstr(a, status));
+    if (moved) {
+        value_set(a, c, "lastTransitionTime", now_value(a, wall_ms));
+    }
+    if (reason == NULL) {
+        value_remove(c, "reason");
+        value_remove(c, "message");
+    } else {
+        value_set(a, c, "reason", value_cstr(a, reason));
+        value_set(a, c, "message", value_cstr(a, message));
+    }
+    return changed;
+}
+
+/* Equal events have equal names, so that repeating one finds the first. */
+static struct str event_name(struct arena *a, const struct object *pod, const char *reason, const char *message)
+{
+    char *identity = arena_printf(a, "%.*s/%s/%s", STR_ARG(pod->uid), reason, message);
+    return str_of(arena_printf(a, "%.*s.%016llx", (int)MIN(pod->name.n, 200), pod->name.p,
+                               (unsigned long long)XXH64(identity, strlen(identity), 0)));
+}
+
+static void event_create(struct txn *t, struct arena *a, const struct object *pod, struct str name, const char *type,
+                         const char *reason, const char *message, int64_t wall_ms)
+{
+    struct value *doc = value_map(a), *metadata = value_map(a), *about = value_map(a), *source = value_map(a);
+    struct value *now = now_value(a, wall_ms);
+    value_set(a, metadata, "name", value_str(a, name));
+    value_set(a, metadata, "namespace", value_str(a, pod->ns));
+    value_set(a, about, "kind", value_cstr(a, "Pod"));
+    value_set(a, about, "namespace", value_str(a, pod->ns));
+    value_set(a, about, "name", value_str(a, pod->name));
+    value_set(a, about, "uid", value_str(a, pod->uid));
+    value_set(a, about, "apiVersion", value_cstr(a, "v1"));
+    value_set(a, source, "component", value_cstr(a, SCHEDULER_NAME));
+    value_set(a, doc, "apiVersion", value_cstr(a, "v1"));
+    value_set(a, doc, "kind", value_cstr(a, "Event"));
+    value_set(a, doc, "metadata", metadata);
+    value_set(a, doc, "involvedObject", about);
+    value_set(a, doc, "reason", value_cstr(a, reason));
+    value_set(a, doc, "message", value_cstr(a, message));
+    value_set(a, doc, "source", source);
+    value_set(a, doc, "firstTimestamp", now);
+    value_set(a, doc, "lastTimestamp", now);
+    value_set(a, doc, "count", value_int(a, 1));
+    value_set(a, doc, "type", value_cstr(a, type));
+    txn_create_value(t, kind_by_id(KIND_EVENT), doc, NULL);
+}
+
+int binding_write(struct txn *t, struct arena *a, const struct object *pod, const char *node, int64_t wall_ms,
+                  struct error *err)
+{
+    struct value *doc = object_to_value(a, pod);
+    value_set(a, value_ensure_map(a, doc, "spec"), "nodeName", value_cstr(a, node));
+    value_remove(value_get(doc, "status"), "nominatedNodeName");
+    pod_scheduled_set(a, doc, "True", NULL, NULL, wall_ms);
+    int rv = txn_update_value(t, pod->kind, doc, TXN_PART_ALL, pod->revision, err);
+    if (rv == 0) {
+        const char *message =
+            arena_printf(a, "Successfully assigned %.*s/%.*s to %s", STR_ARG(pod->ns), STR_ARG(pod->name), node);
+        event_create(t, a, pod, event_name(a, pod, "Scheduled", message), "Normal", "Scheduled", message, wall_ms);
+    }
+    return rv;
+}
+
+bool unschedulable_write(struct txn *t, struct arena *a, const struct view *tip, const struct object *pod,
+                         const char *message, int64_t wall_ms)
+{
+    struct value *doc = object_to_value(a, pod);
+    if (!pod_scheduled_set(a, doc, "False", "Unschedulable", message, wall_ms) ||
+        txn_update_value(t, pod->kind, doc, TXN_PART_STATUS, pod->revision, NULL) != 0) {
+        return false;
+    }
+    struct str name = event_name(a, pod, "FailedScheduling", message);
+    const struct object *former = view_get(tip, kind_by_id(KIND_EVENT), pod->ns, name);
+    if (former == NULL) {
+        event_create(t, a, pod, name, "Warning", "FailedScheduling", message, wall_ms);
+        return true;
+    }
+    struct value *event = object_to_value(a, former);
+    value_set(a, event, "count", value_int(a, value_path_int(event, "count", 1) + 1));
+    value_set(a, event, "lastTimestamp", now_value(a, wall_ms));
+    txn_update_value(t, former->kind, event, TXN_PART_ALL, former->revision, NULL);
+    return true;
+}

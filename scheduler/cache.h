@@ -1,0 +1,147 @@
+/* The scheduler's picture of the cluster: nodes with what is asked of them, classes of pods, and owners' groups for spreading.
+ *
+ * Everything here follows the tip's changes; nothing is read twice. Inside the scheduler only. */
+#ifndef SCHEDULER_CACHE_H
+#define SCHEDULER_CACHE_H
+
+#include "base/list.h"
+#include "base/strmap.h"
+#include "scheduler/scheduler.h"
+
+#define SCHEDULER_NAME "default-scheduler"
+
+/* ---- Resources ---- */
+enum { RESOURCE_CPU, RESOURCE_MEMORY, RESOURCE_EPHEMERAL, RESOURCE_FIXED };
+struct extended {
+    char *name; /* "example.com/gpu", "hugepages-2Mi" */
+    int64_t amount;
+};
+struct resources {
+    int64_t fixed[RESOURCE_FIXED]; /* cpu in thousandths, the others in bytes */
+    struct extended *ext;          /* by name */
+    unsigned ext_count;
+};
+void resources_close(struct resources *r);
+int64_t resources_ext(const struct resources *r, const char *name); /* 0 if absent */
+void resources_add(struct resources *to, const struct resources *r, int64_t sign);
+void resources_max(struct resources *to, const struct resources *r);
+/* Adds a map of quantities ("cpu": "100m"); what is no resource of a node ("pods") is left out. */
+void resources_add_mp(struct resources *to, struct mp quantities);
+/* What a pod asks of a node: max(sum of containers, greatest init container) with sidecars and overhead. */
+void resources_of_pod(struct resources *to, struct mp spec);
+
+struct host_port {
+    char ip[48];
+    char protocol[8];
+    int32_t port;
+    unsigned count; /* pods of the node that hold it; unused in classes */
+};
+bool host_ports_conflict(const struct host_port *a, const struct host_port *b);
+
+/* ---- Owners: how many pods of one owner on which node ---- */
+struct group {
+    char *uid;
+    unsigned refs; /* classes */
+    struct {
+        uint32_t slot_plus_1, count;
+    } * cells; /* open addressing by slot */
+    unsigned cap, used;
+};
+unsigned group_count(const struct group *g, unsigned slot); /* g NULL: 0 */
+void group_add(struct group *g, unsigned slot, int change);
+
+/* ---- Nodes ---- */
+struct sched_node {
+    struct object *obj; /* NULL: pods are bound to it, but it does not exist (yet) */
+    char *name;
+    unsigned slot;
+    struct mp labels, taints; /* in obj */
+    bool unschedulable;
+    struct resources alloc, used;
+    int64_t pods_alloc, pods_used;
+    int64_t scored_used[2]; /* cpu, memory as scores count them: a pod that asks for nothing counts a little */
+    struct host_port *ports;
+    unsigned ports_count;
+};
+
+/* ---- Classes ---- */
+struct sched_table;
+struct sched_class {
+    uint8_t id[16];
+    struct object *sample; /* cursors below point into it */
+    unsigned refs;         /* pods */
+    struct mp tolerations, node_selector, affinity;
+    struct str node_name; /* asked for by name; only pods that are explained, not queued, have it */
+    struct resources request;
+    int64_t scored_request[2];
+    struct host_port *ports;
+    unsigned ports_count;
+    int64_t priority;
+    struct group *group; /* NULL without an owner */
+    /* queue */
+    struct list active, parked; /* of sched_pod.link, by age */
+    unsigned active_count, parked_count;
+    uint32_t heap_at;
+    uint64_t helpful_seen; /* parked: changes up to here were looked at */
+    struct list parked_link;
+    /* evaluation */
+    struct sched_table *table;
+    char *reasons; /* text of the last parking, as of reasons_seq */
+    uint64_t reasons_seq;
+};
+/* The identity of a pod's class: all that filters, scores and the queue read. */
+void class_identify(const struct object *pod, uint8_t id[16]);
+void class_init(struct sched_class *c, const struct object *pod);
+void class_close(struct sched_class *c);
+
+void node_set_object(struct sched_node *n, const struct object *o); /* NULL: it is gone */
+/* The pod's share comes (sign 1) or goes (-1). */
+void node_account(struct sched_node *n, const struct sched_class *c, int sign);
+void node_close(struct sched_node *n);
+
+/* ---- Plugins (filters.c, scores.c) ---- */
+struct reasons {
+    struct strmap counts; /* text -> count as pointer */
+};
+void reasons_add(struct reasons *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+struct filter {
+    const char *name;
+    bool fixed; /* reads nothing that binding a pod changes */
+    bool (*fits)(const struct sched_class *c, const struct sched_node *n, struct reasons *why); /* why may be NULL */
+};
+const struct filter *filters_all(unsigned *count);
+struct scorer {
+    const char *name;
+    bool fixed;
+    int weight;
+    int (*score)(const struct sched_class *c, const struct sched_node *n); /* 0..100 */
+};
+const struct scorer *scorers_all(unsigned *count);
+/* The one feasibility function (G7): binding, explain and plan all come here. */
+bool node_fits(const struct sched_class *c, const struct sched_node *n, struct reasons *why);
+/* The same in two halves for tables. fixed: -1 if it never fits, else the score of the fixed part. */
+int node_fixed_score(const struct sched_class *c, const struct sched_node *n);
+int node_moving_score(const struct sched_class *c, const struct sched_node *n); /* -1: does not fit now */
+
+/* ---- Tables: a class over all nodes ---- */
+struct sched_table {
+    struct list lru;
+    struct sched_class *owner;
+    unsigned cap;      /* slots */
+    int16_t *fixed;    /* per slot: -1 = never */
+    uint32_t *heap_at; /* per slot: UINT32_MAX = not in the heap */
+    uint64_t *key;     /* per slot: score << 32 | random */
+    uint32_t *heap;    /* slots, the best first */
+    unsigned heap_count;
+    uint64_t seen; /* changes up to here are in it */
+};
+struct sched_table *table_new(unsigned cap);
+void table_free(struct sched_table *t);
+void table_set(struct sched_table *t, unsigned slot, int score, struct rng *rng); /* score -1 = take out */
+#define TABLE_NONE UINT32_MAX
+static inline uint32_t table_best(const struct sched_table *t)
+{
+    return t->heap_count == 0 ? TABLE_NONE : t->heap[0];
+}
+
+#endif

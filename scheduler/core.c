@@ -1,0 +1,412 @@
+/* What is where: pods, classes, owners' groups and nodes follow the tip's changes. */
+#include "scheduler/core.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* ---- Groups and classes ---- */
+
+static struct group *group_get(struct scheduler *s, struct str uid)
+{
+    struct group *g = strmap_get(&s->groups, uid);
+    if (g == NULL) {
+        g = xcalloc(1, sizeof *g);
+        g->uid = xstrndup(uid.p, uid.n);
+        strmap_set(&s->groups, uid, g);
+    }
+    g->refs++;
+    return g;
+}
+
+static void group_unref(struct scheduler *s, struct group *g)
+{
+    if (--g->refs == 0) {
+        strmap_remove(&s->groups, str_of(g->uid));
+        free(g->cells);
+        free(g->uid);
+        free(g);
+    }
+}
+
+struct sched_class *class_get(struct scheduler *s, const struct object *pod)
+{
+    uint8_t id[16];
+    class_identify(pod, id);
+    struct str key = {(const char *)id, sizeof id};
+    struct sched_class *c = strmap_get(&s->classes, key);
+    if (c == NULL) {
+        c = xmalloc(sizeof *c);
+        class_init(c, pod);
+        c->node_name = STR_NONE; /* the sample may be bound already; the class is not */
+        memcpy(c->id, id, sizeof id);
+        if (!str_empty(pod->owner_uid)) {
+            c->group = group_get(s, pod->owner_uid);
+        }
+        strmap_set(&s->classes, key, c);
+    }
+    c->refs++;
+    return c;
+}
+
+void class_unref(struct scheduler *s, struct sched_class *c)
+{
+    assert(c->refs > 0);
+    if (--c->refs > 0) {
+        return;
+    }
+    assert(c->active_count == 0 && c->parked_count == 0 && c->heap_at == UINT32_MAX);
+    table_drop(s, c);
+    if (c->group != NULL) {
+        group_unref(s, c->group);
+    }
+    strmap_remove(&s->classes, (struct str){(const char *)c->id, sizeof c->id});
+    class_close(c);
+    free(c);
+}
+
+/* ---- Nodes ---- */
+
+void node_changed(struct scheduler *s, const struct sched_node *n, bool fixed, bool helpful)
+{
+    s->changes++;
+    s->ring[s->changes % CHANGES_MAX] = n->slot;
+    s->slot_changed[n->slot] = s->changes;
+    if (fixed) {
+        s->slot_fixed[n->slot] = s->changes;
+    }
+    if (helpful) {
+        s->helpful++;
+        s->helpful_ring[s->helpful % CHANGES_MAX] = n->slot;
+    }
+}
+
+static unsigned slot_take(struct scheduler *s)
+{
+    for (unsigned i = s->slots_count - MIN(s->slots_count, 64u); i < s->slots_count; i++) {
+        if (s->slots[i] == NULL) {
+            return i;
+        }
+    }
+    if (s->slots_count == s->slots_cap) {
+        s->slots_cap = s->slots_cap == 0 ? 64 : s->slots_cap * 2;
+        s->slots = xrealloc(s->slots, s->slots_cap * sizeof(struct sched_node *));
+        s->slot_changed = xrealloc(s->slot_changed, s->slots_cap * sizeof *s->slot_changed);
+        s->slot_fixed = xrealloc(s->slot_fixed, s->slots_cap * sizeof *s->slot_fixed);
+    }
+    s->slot_changed[s->slots_count] = s->slot_fixed[s->slots_count] = 0;
+    return s->slots_count++;
+}
+
+static struct sched_node *node_get(struct scheduler *s, struct str name)
+{
+    struct sched_node *n = strmap_get(&s->nodes, name);
+    if (n == NULL) {
+        n = xcalloc(1, sizeof *n);
+        n->name = xstrndup(name.p, name.n);
+        n->slot = slot_take(s);
+        s->slots[n->slot] = n;
+        strmap_set(&s->nodes, name, n);
+    }
+    return n;
+}
+
+static void node_drop_if_unused(struct scheduler *s, struct sched_node *n)
+{
+    if (n->obj != NULL || n->pods_used > 0) {
+        return;
+    }
+    node_changed(s, n, true, false);
+    s->slots[n->slot] = NULL;
+    strmap_remove(&s->nodes, str_of(n->name));
+    node_close(n);
+    free(n);
+}
+
+static bool mp_same(struct mp a, struct mp b)
+{
+    size_t n = (size_t)(a.end - a.p);
+    return n == (size_t)(b.end - b.p) && (n == 0 || memcmp(a.p, b.p, n) == 0);
+}
+
+/* Nothing that filters or scores read: heartbeats of conditions, images, addresses. */
+static bool node_same_for_us(const struct object *a, const struct object *b)
+{
+    static const char *const read[] = {"metadata.labels", "spec.taints", "spec.unschedulable", "status.allocatable",
+                                       "status.capacity"};
+    for (unsigned i = 0; i < ARRAY_SIZE(read); i++) {
+        if (!mp_same(mp_path(object_mp(a), read[i]), mp_path(object_mp(b), read[i]))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void observe_node(struct scheduler *s, const struct object *old, const struct object *new)
+{
+    struct sched_node *n = node_get(s, new != NULL ? new->name : old->name);
+    bool was_present = n->obj != NULL;
+    bool same = was_present && new != NULL &&node_same_for_us(n->obj, new);
+    node_set_object(n, new);
+    s->nodes_present += (unsigned)(new != NULL) - (unsigned)was_present;
+    if (!same) {
+        node_changed(s, n, true, new != NULL);
+    }
+    node_drop_if_unused(s, n);
+}
+
+/* ---- Pods ---- */
+
+struct sched_pod *pod_find(const struct scheduler *s, struct str ns, struct str name)
+{
+    char key[600];
+    int n = snprintf(key, sizeof key, "%.*s/%.*s", STR_ARG(ns), STR_ARG(name));
+    return strmap_get(&s->pods, (struct str){key, (size_t)n});
+}
+
+static void pod_obj_set(struct sched_pod *p, const struct object *o)
+{
+    struct object *former = p->obj;
+    p->obj = o == NULL ? NULL : object_ref(o);
+    object_unref(former);
+}
+
+static void pod_leave_node(struct scheduler *s, struct sched_pod *p)
+{
+    struct sched_node *n = TAKE_PTR(p->node);
+    node_account(n, p->class, -1);
+    node_changed(s, n, false, true);
+    node_drop_if_unused(s, n);
+}
+
+static void pod_enter_node(struct scheduler *s, struct sched_pod *p, struct sched_node *n)
+{
+    p->node = n;
+    node_account(n, p->class, 1);
+    node_changed(s, n, false, false);
+}
+
+void pod_assume(struct scheduler *s, struct sched_pod *p, struct sched_node *n)
+{
+    assert(p->state == POD_ACTIVE && node_fits(p->class, n, NULL));
+    queue_remove(s, p);
+    p->state = POD_ASSUMED;
+    pod_enter_node(s, p, n);
+}
+
+void pod_unassume(struct scheduler *s, struct sched_pod *p)
+{
+    assert(p->state == POD_ASSUMED);
+    pod_leave_node(s, p);
+    queue_add(s, p);
+}
+
+static void pod_drop(struct scheduler *s, struct sched_pod *p)
+{
+    if (p->state == POD_ACTIVE || p->state == POD_PARKED) {
+        queue_remove(s, p);
+    } else {
+        pod_leave_node(s, p);
+    }
+    strmap_remove(&s->pods, (struct str){p->key, p->key_size});
+    pod_obj_set(p, NULL);
+    class_unref(s, p->class);
+    free(p);
+}
+
+enum pod_wish { WISH_NOTHING, WISH_NODE, WISH_BOUND };
+static enum pod_wish pod_wish(const struct object *pod)
+{
+    struct mp root = object_mp(pod), spec = mp_get(root, "spec");
+    struct str phase = mp_str(mp_path(root, "status.phase")), scheduler = mp_str(mp_get(spec, "schedulerName"));
+    if (str_is(phase, "Succeeded") || str_is(phase, "Failed")) {
+        return WISH_NOTHING;
+    }
+    if (!str_empty(mp_str(mp_get(spec, "nodeName")))) {
+        return WISH_BOUND;
+    }
+    bool ours = str_empty(scheduler) || str_is(scheduler, SCHEDULER_NAME);
+    return ours && !pod->deleting && mp_count(mp_get(spec, "schedulingGates")) == 0 ? WISH_NODE : WISH_NOTHING;
+}
+
+static void pod_add(struct scheduler *s, const struct object *o, enum pod_wish wish)
+{
+    struct sched_pod *p = xcalloc(1, sizeof *p + o->ns.n + 1 + o->name.n + 1);
+    p->key_size = (unsigned)snprintf(p->key, o->ns.n + o->name.n + 2, "%.*s/%.*s", STR_ARG(o->ns), STR_ARG(o->name));
+    p->class = class_get(s, o);
+    list_init(&p->link);
+    strmap_set(&s->pods, (struct str){p->key, p->key_size}, p);
+    if (wish == WISH_BOUND) {
+        p->state = POD_BOUND;
+        pod_enter_node(s, p, node_get(s, mp_str(mp_path(object_mp(o), "spec.nodeName"))));
+        return;
+    }
+    pod_obj_set(p, o);
+    p->seq = ++s->seq;
+    queue_add(s, p);
+}
+
+/* True if what we know of the pod still stands, but for its body. */
+static bool pod_keep(struct sched_pod *p, const struct object *new, enum pod_wish wish)
+{
+    if (p->state == POD_BOUND || p->state == POD_ASSUMED) {
+        if (wish == WISH_NODE) {
+            return p->state == POD_ASSUMED; /* the binding is on its way */
+        }
+        if (wish != WISH_BOUND || !str_is(mp_str(mp_path(object_mp(new), "spec.nodeName")), p->node->name)) {
+            return false;
+        }
+        p->state = POD_BOUND;
+        pod_obj_set(p, NULL);
+        return true;
+    }
+    uint8_t id[16];
+    if (wish != WISH_NODE) {
+        return false;
+    }
+    class_identify(new, id);
+    if (memcmp(id, p->class->id, sizeof id) != 0) {
+        return false;
+    }
+    pod_obj_set(p, new);
+    return true;
+}
+
+static void observe_pod(struct scheduler *s, const struct object *old, const struct object *new)
+{
+    const struct object *o = new != NULL ? new : old;
+    struct sched_pod *p = pod_find(s, o->ns, o->name);
+    enum pod_wish wish = new == NULL ? WISH_NOTHING : pod_wish(new);
+    if (p != NULL && new != NULL && pod_keep(p, new, wish)) {
+        return;
+    }
+    if (p != NULL) {
+        pod_drop(s, p);
+    }
+    if (wish != WISH_NOTHING) {
+        pod_add(s, new, wish);
+    }
+}
+
+void scheduler_observe(struct scheduler *s, const struct change *changes, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        const struct object *o = changes[i].new != NULL ? changes[i].new : changes[i].old;
+        if (o->kind->id == KIND_POD) {
+            observe_pod(s, changes[i].old, changes[i].new);
+        } else if (o->kind->id == KIND_NODE) {
+            observe_node(s, changes[i].old, changes[i].new);
+        }
+    }
+}
+
+/* ---- Life ---- */
+
+static void state_open(struct scheduler *s)
+{
+    strmap_init(&s->pods);
+    strmap_init(&s->classes);
+    strmap_init(&s->groups);
+    strmap_init(&s->nodes);
+    list_init(&s->tables);
+    list_init(&s->parked_classes);
+    s->ring = xcalloc(CHANGES_MAX, sizeof *s->ring);
+    s->helpful_ring = xcalloc(CHANGES_MAX, sizeof *s->helpful_ring);
+}
+
+static void state_close(struct scheduler *s)
+{
+    while (s->pods.count > 0) {
+        size_t at = 0;
+        /* The order of dropping shows nowhere: all goes. */
+        pod_drop(s, strmap_next(&s->pods, &at)->value);
+    }
+    for (unsigned i = 0; i < s->slots_count; i++) {
+        if (s->slots[i] != NULL) {
+            node_close(s->slots[i]);
+            free(s->slots[i]);
+        }
+    }
+    assert(s->classes.count == 0 && s->groups.count == 0 && s->heap_count == 0);
+    strmap_close(&s->pods);
+    strmap_close(&s->classes);
+    strmap_close(&s->groups);
+    strmap_close(&s->nodes);
+    free(s->slots);
+    free(s->slot_changed);
+    free(s->slot_fixed);
+    free(s->ring);
+    free(s->helpful_ring);
+    free(s->heap);
+}
+
+struct scheduler *scheduler_new(const struct scheduler_config *config)
+{
+    struct scheduler *s = xcalloc(1, sizeof *s);
+    s->config = *config;
+    s->rng.state = config->seed;
+    state_open(s);
+    return s;
+}
+
+void scheduler_free(struct scheduler *s)
+{
+    if (s != NULL) {
+        state_close(s);
+        free(s);
+    }
+}
+
+static int compare_age(const void *pa, const void *pb)
+{
+    const struct object *a = *(const struct object *const *)pa, *b = *(const struct object *const *)pb;
+    int64_t ca = object_created_ms(a), cb = object_created_ms(b);
+    return ca != cb ? (ca > cb ? 1 : -1) : object_key_cmp(a, b);
+}
+
+void scheduler_resync(struct scheduler *s, const struct view *tip)
+{
+    struct scheduler_config config = s->config;
+    struct rng rng = s->rng;
+    struct scheduler_stats stats = {
+        .bound = s->stats.bound, .unschedulable = s->stats.unschedulable, .evaluations = s->stats.evaluations};
+    state_close(s);
+    *s = (struct scheduler){.config = config, .rng = rng, .stats = stats};
+    state_open(s);
+    struct view_iter it;
+    view_iter(&it, tip, kind_by_id(KIND_NODE), STR_NONE);
+    VIEW_FOR(o, &it)
+    {
+        observe_node(s, NULL, o);
+    }
+    const struct object **waiting = NULL;
+    size_t count = 0, cap = 0;
+    view_iter(&it, tip, kind_by_id(KIND_POD), STR_NONE);
+    VIEW_FOR(o, &it)
+    {
+        enum pod_wish wish = pod_wish(o);
+        if (wish == WISH_BOUND) {
+            pod_add(s, o, wish);
+        } else if (wish == WISH_NODE) {
+            if (count == cap) {
+                cap = cap == 0 ? 64 : cap * 2;
+                waiting = xrealloc(waiting, cap * sizeof *waiting);
+            }
+            waiting[count++] = o;
+        }
+    }
+    if (count > 0) {
+        qsort(waiting, count, sizeof *waiting, compare_age);
+    }
+    for (size_t i = 0; i < count; i++) {
+        pod_add(s, waiting[i], WISH_NODE);
+    }
+    free(waiting);
+}
+
+void scheduler_stats(const struct scheduler *s, struct scheduler_stats *out)
+{
+    *out = s->stats;
+    out->nodes = s->nodes_present;
+    out->classes = (unsigned)s->classes.count;
+}

@@ -1,0 +1,78 @@
+/* The scheduler's state, shared by its own files: core.c (what is where), queue.c (who is next), evaluate.c (tables), decide.c
+ * (bindings and reasons). */
+#ifndef SCHEDULER_CORE_H
+#define SCHEDULER_CORE_H
+
+#include "scheduler/cache.h"
+
+#define CHANGES_MAX   16384u /* power of two: node changes a table can catch up with before it is built anew */
+#define TABLES_MAX    256u   /* classes with a table at a time; the least recently used goes */
+#define CLASS_RUN_MAX 256u   /* pods of one class in a row */
+#define TXN_BYTES_MAX (4u << 20)
+
+/*      observe: a pod without a node             decide: fits            observe: bound
+ *   ------------------------------> ACTIVE ------------------> ASSUMED -----------------> BOUND
+ *                                   ^    |                        |
+ *      a change that could help     |    | decide: fits nowhere   | the transaction failed: ACTIVE again
+ *                                   |    v
+ *                                   PARKED                                                             */
+enum pod_state { POD_ACTIVE, POD_PARKED, POD_ASSUMED, POD_BOUND };
+struct sched_pod {
+    struct list link;   /* ACTIVE, PARKED: in its class */
+    struct object *obj; /* ACTIVE, PARKED, ASSUMED: as last seen; NULL when bound */
+    struct sched_class *class;
+    struct sched_node *node; /* ASSUMED, BOUND */
+    enum pod_state state;
+    uint64_t seq; /* age in the queue */
+    unsigned key_size;
+    char key[]; /* namespace/name */
+};
+struct scheduler {
+    struct scheduler_config config;
+    struct rng rng;
+    struct strmap pods, classes, groups, nodes;
+    struct sched_node **slots; /* NULL = free */
+    unsigned slots_count, slots_cap, nodes_present;
+    uint64_t *slot_changed, *slot_fixed; /* number of the last change (of any kind, of the fixed half) */
+    uint32_t *ring, *helpful_ring;       /* slots by number of the change */
+    uint64_t changes, helpful;           /* numbers given so far */
+    struct list tables;                  /* the most recently used first */
+    unsigned tables_count;
+    struct list parked_classes;
+    struct sched_class **heap; /* classes with active pods: higher priority, then older head, first */
+    unsigned heap_count, heap_cap;
+    uint64_t seq;
+    struct scheduler_stats stats;
+};
+
+/* ---- core.c ---- */
+struct sched_class *class_get(struct scheduler *s, const struct object *pod); /* adds a ref */
+void class_unref(struct scheduler *s, struct sched_class *c);
+/* A node changed. fixed: also what does not move with pods; helpful: something may fit now that did not. */
+void node_changed(struct scheduler *s, const struct sched_node *n, bool fixed, bool helpful);
+struct sched_pod *pod_find(const struct scheduler *s, struct str ns, struct str name);
+void pod_assume(struct scheduler *s, struct sched_pod *p, struct sched_node *n); /* ACTIVE -> ASSUMED */
+void pod_unassume(struct scheduler *s, struct sched_pod *p);                     /* ASSUMED -> ACTIVE */
+
+/* ---- queue.c ---- */
+void queue_add(struct scheduler *s, struct sched_pod *p);    /* -> ACTIVE, in its place by age */
+void queue_remove(struct scheduler *s, struct sched_pod *p); /* ACTIVE or PARKED -> neither */
+void queue_park(struct scheduler *s, struct sched_pod *p);   /* ACTIVE -> PARKED */
+struct sched_class *queue_top(const struct scheduler *s);    /* NULL = nothing is active */
+struct sched_pod *queue_head(const struct sched_class *c);
+void queue_wake(struct scheduler *s); /* parked classes that a change helps */
+
+/* ---- evaluate.c ---- */
+struct sched_table *table_refresh(struct scheduler *s, struct sched_class *c);
+void table_drop(struct scheduler *s, struct sched_class *c);
+/* "0/3 nodes are available: 1 Insufficient cpu, 2 node(s) were unschedulable." Empty if it fits somewhere. */
+void reasons_write(struct scheduler *s, const struct sched_class *c, struct buf *out);
+
+/* ---- binding.c ---- */
+int binding_write(struct txn *t, struct arena *a, const struct object *pod, const char *node, int64_t wall_ms,
+                  struct error *err);
+/* True if anything had to be written. */
+bool unschedulable_write(struct txn *t, struct arena *a, const struct view *tip, const struct object *pod,
+                         const char *message, int64_t wall_ms);
+
+#endif

@@ -1,0 +1,119 @@
+/* Decisions: the best node for the next pod, or why there is none. */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "scheduler/core.h"
+
+struct round {
+    struct scheduler *s;
+    const struct view *tip;
+    int64_t wall_ms;
+    struct txn *t;
+    unsigned left; /* decisions */
+};
+
+static bool round_full(const struct round *r)
+{
+    return r->left == 0 || r->t->size_bytes >= TXN_BYTES_MAX || r->t->count + 2 > TXN_OPS_MAX;
+}
+
+static void park_with_reason(struct round *r, struct sched_pod *p, const char *message)
+{
+    struct arena a;
+    arena_init(&a);
+    if (unschedulable_write(r->t, &a, r->tip, p->obj, message, r->wall_ms)) {
+        r->left--;
+    }
+    arena_close(&a);
+    r->s->stats.unschedulable++;
+    queue_park(r->s, p);
+}
+
+static void class_park(struct round *r, struct sched_class *c)
+{
+    if (c->reasons == NULL || c->reasons_seq != r->s->changes) {
+        struct buf text = BUF_INIT;
+        reasons_write(r->s, c, &text);
+        assert(text.size > 0); /* the table and the reasons come from the same filters */
+        free(c->reasons);
+        c->reasons = xstrndup((const char *)text.data, text.size);
+        c->reasons_seq = r->s->changes;
+        buf_close(&text);
+    }
+    while (c->active_count > 0 && !round_full(r)) {
+        park_with_reason(r, queue_head(c), c->reasons);
+    }
+}
+
+static void pod_bind(struct round *r, struct sched_pod *p, struct sched_node *n)
+{
+    struct arena a;
+    struct error err = {0};
+    arena_init(&a);
+    if (binding_write(r->t, &a, p->obj, n->name, r->wall_ms, &err) == 0) {
+        pod_assume(r->s, p, n);
+        r->s->stats.bound++;
+    } else {
+        log_warn(r->s->config.log, "scheduler", "pod %s cannot be bound: %s", p->key, err.message);
+        queue_park(r->s, p);
+    }
+    arena_close(&a);
+    r->left--;
+}
+
+static void class_decide(struct round *r, struct sched_class *c)
+{
+    for (unsigned i = 0; i < CLASS_RUN_MAX && c->active_count > 0 && !round_full(r); i++) {
+        uint32_t best = table_best(table_refresh(r->s, c));
+        if (best == TABLE_NONE) {
+            class_park(r, c);
+            return;
+        }
+        pod_bind(r, queue_head(c), r->s->slots[best]);
+    }
+}
+
+bool scheduler_run(struct scheduler *s, const struct view *tip, int64_t wall_ms, unsigned pods_max, struct txn *t)
+{
+    assert(pods_max > 0);
+    struct round r = {s, tip, wall_ms, t, pods_max};
+    struct sched_class *c;
+    queue_wake(s);
+    while (!round_full(&r) && (c = queue_top(s)) != NULL) {
+        class_decide(&r, c);
+    }
+    return s->stats.active > 0;
+}
+
+void scheduler_failed(struct scheduler *s, const struct txn *t)
+{
+    /* From the last to the first, so that each goes to the front of its queue. */
+    for (unsigned i = t->count; i-- > 0;) {
+        if (t->ops[i].kind->id != KIND_POD) {
+            continue;
+        }
+        struct sched_pod *p = pod_find(s, t->ops[i].ns, t->ops[i].name);
+        if (p == NULL) {
+            continue;
+        }
+        if (p->state == POD_ASSUMED) {
+            pod_unassume(s, p);
+        } else if (p->state == POD_PARKED) {
+            queue_remove(s, p);
+            queue_add(s, p);
+        }
+    }
+}
+
+void scheduler_explain(struct scheduler *s, const struct view *tip, const struct object *pod, struct buf *out)
+{
+    (void)tip;
+    const struct sched_pod *known = pod_find(s, pod->ns, pod->name);
+    if (known != NULL && known->node != NULL) {
+        return; /* it has its place */
+    }
+    struct sched_class c;
+    class_init(&c, pod);
+    reasons_write(s, &c, out);
+    class_close(&c);
+}

@@ -1,0 +1,106 @@
+/* Tables are built when a class is first decided on, and then follow the nodes that changed. */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "scheduler/core.h"
+
+static void slot_evaluate(struct scheduler *s, struct sched_class *c, unsigned slot, bool fixed_too)
+{
+    struct sched_table *t = c->table;
+    const struct sched_node *n = s->slots[slot];
+    s->stats.evaluations++;
+    if (fixed_too || n == NULL) {
+        t->fixed[slot] = (int16_t)(n == NULL ? -1 : node_fixed_score(c, n));
+    }
+    int moving = t->fixed[slot] < 0 ? -1 : node_moving_score(c, n);
+    table_set(t, slot, moving < 0 ? -1 : t->fixed[slot] + moving, &s->rng);
+}
+
+void table_drop(struct scheduler *s, struct sched_class *c)
+{
+    if (c->table != NULL) {
+        table_free(TAKE_PTR(c->table));
+        s->tables_count--;
+    }
+}
+
+static void table_build(struct scheduler *s, struct sched_class *c)
+{
+    if (s->tables_count == TABLES_MAX) {
+        table_drop(s, LIST_ENTRY(s->tables.prev, struct sched_table, lru)->owner);
+    }
+    c->table = table_new(s->slots_cap);
+    c->table->owner = c;
+    s->tables_count++;
+    for (unsigned slot = 0; slot < s->slots_count; slot++) {
+        slot_evaluate(s, c, slot, true);
+    }
+}
+
+struct sched_table *table_refresh(struct scheduler *s, struct sched_class *c)
+{
+    struct sched_table *t = c->table;
+    if (t != NULL && (t->cap < s->slots_cap || s->changes - t->seen > CHANGES_MAX)) {
+        table_drop(s, c);
+    }
+    if (c->table == NULL) {
+        table_build(s, c);
+    } else {
+        for (uint64_t n = t->seen + 1; n <= s->changes; n++) {
+            unsigned slot = s->ring[n % CHANGES_MAX];
+            if (s->slot_changed[slot] == n) { /* later changes of the same node come later */
+                slot_evaluate(s, c, slot, s->slot_fixed[slot] > t->seen);
+            }
+        }
+    }
+    t = c->table;
+    t->seen = s->changes;
+    list_remove(&t->lru);
+    list_push_front(&s->tables, &t->lru);
+    return t;
+}
+
+/* ---- Reasons ---- */
+
+static int compare_lines(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static void reasons_join(const struct reasons *r, struct buf *out)
+{
+    struct arena a;
+    arena_init(&a);
+    char **lines = arena_alloc(&a, (r->counts.count + 1) * sizeof *lines);
+    size_t count = 0, at = 0;
+    const struct strmap_entry *e;
+    while ((e = strmap_next(&r->counts, &at)) != NULL) {
+        lines[count++] = arena_printf(&a, "%lu %s", (unsigned long)(uintptr_t)e->value, e->key);
+    }
+    qsort(lines, count, sizeof *lines, compare_lines);
+    for (size_t i = 0; i < count; i++) {
+        buf_printf(out, "%s%s", i == 0 ? "" : ", ", lines[i]);
+    }
+    arena_close(&a);
+}
+
+void reasons_write(struct scheduler *s, const struct sched_class *c, struct buf *out)
+{
+    struct reasons why;
+    bool fits = false;
+    if (s->nodes_present == 0) {
+        buf_puts(out, "no nodes available to schedule pods");
+        return;
+    }
+    strmap_init(&why.counts);
+    for (unsigned slot = 0; slot < s->slots_count && !fits; slot++) {
+        const struct sched_node *n = s->slots[slot];
+        fits = n != NULL && n->obj != NULL && node_fits(c, n, &why);
+    }
+    if (!fits) {
+        buf_printf(out, "0/%u nodes are available: ", s->nodes_present);
+        reasons_join(&why, out);
+        buf_putc(out, '.');
+    }
+    strmap_close(&why.counts);
+}

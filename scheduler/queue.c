@@ -1,0 +1,189 @@
+/* Who is next: classes by priority and age of their first pod, pods of a class by age. Unschedulable pods are parked under their class. */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "scheduler/core.h"
+
+/* ---- Heap of classes ---- */
+
+static bool goes_before(const struct sched_class *a, const struct sched_class *b)
+{
+    return a->priority != b->priority ? a->priority > b->priority : queue_head(a)->seq < queue_head(b)->seq;
+}
+
+static void put(struct scheduler *s, uint32_t at, struct sched_class *c)
+{
+    s->heap[at] = c;
+    c->heap_at = at;
+}
+
+static void sift(struct scheduler *s, uint32_t at)
+{
+    struct sched_class *c = s->heap[at];
+    for (; at > 0 && goes_before(c, s->heap[(at - 1) / 2]); at = (at - 1) / 2) {
+        put(s, at, s->heap[(at - 1) / 2]);
+    }
+    for (;;) {
+        uint32_t child = 2 * at + 1;
+        if (child >= s->heap_count) {
+            break;
+        }
+        if (child + 1 < s->heap_count && goes_before(s->heap[child + 1], s->heap[child])) {
+            child++;
+        }
+        if (!goes_before(s->heap[child], c)) {
+            break;
+        }
+        put(s, at, s->heap[child]);
+        at = child;
+    }
+    put(s, at, c);
+}
+
+/* After its list of active pods changed. */
+static void class_place(struct scheduler *s, struct sched_class *c)
+{
+    if (list_empty(&c->active)) {
+        if (c->heap_at != UINT32_MAX) {
+            uint32_t at = c->heap_at;
+            struct sched_class *last = s->heap[--s->heap_count];
+            c->heap_at = UINT32_MAX;
+            if (last != c) {
+                put(s, at, last);
+                sift(s, at);
+            }
+        }
+        return;
+    }
+    if (c->heap_at == UINT32_MAX) {
+        if (s->heap_count == s->heap_cap) {
+            s->heap_cap = s->heap_cap == 0 ? 64 : s->heap_cap * 2;
+            s->heap = xrealloc(s->heap, s->heap_cap * sizeof(struct sched_class *));
+        }
+        put(s, s->heap_count++, c);
+    }
+    sift(s, c->heap_at);
+}
+
+/* ---- Pods ---- */
+
+struct sched_class *queue_top(const struct scheduler *s)
+{
+    return s->heap_count == 0 ? NULL : s->heap[0];
+}
+
+struct sched_pod *queue_head(const struct sched_class *c)
+{
+    assert(!list_empty(&c->active));
+    return LIST_ENTRY(c->active.next, struct sched_pod, link);
+}
+
+/* The link before which a pod of this age goes. Nearly all are the youngest, or, coming back, the oldest. */
+static struct list *place_by_age(struct sched_class *c, uint64_t seq)
+{
+    if (!list_empty(&c->active) && queue_head(c)->seq > seq) {
+        return c->active.next;
+    }
+    struct list *before = &c->active;
+    while (before->prev != &c->active && LIST_ENTRY(before->prev, struct sched_pod, link)->seq > seq) {
+        before = before->prev;
+    }
+    return before;
+}
+
+void queue_add(struct scheduler *s, struct sched_pod *p)
+{
+    struct sched_class *c = p->class;
+    list_push_back(place_by_age(c, p->seq), &p->link);
+    p->state = POD_ACTIVE;
+    c->active_count++;
+    s->stats.active++;
+    class_place(s, c);
+}
+
+static void class_unpark_if_empty(struct sched_class *c)
+{
+    if (c->parked_count == 0) {
+        list_remove(&c->parked_link);
+    }
+}
+
+void queue_remove(struct scheduler *s, struct sched_pod *p)
+{
+    struct sched_class *c = p->class;
+    list_remove(&p->link);
+    if (p->state == POD_ACTIVE) {
+        c->active_count--;
+        s->stats.active--;
+        class_place(s, c);
+    } else {
+        assert(p->state == POD_PARKED);
+        c->parked_count--;
+        s->stats.parked--;
+        class_unpark_if_empty(c);
+    }
+}
+
+void queue_park(struct scheduler *s, struct sched_pod *p)
+{
+    struct sched_class *c = p->class;
+    assert(p->state == POD_ACTIVE);
+    queue_remove(s, p);
+    p->state = POD_PARKED;
+    list_push_back(&c->parked, &p->link);
+    c->parked_count++;
+    s->stats.parked++;
+    if (c->parked_count == 1) {
+        list_push_back(&s->parked_classes, &c->parked_link);
+    }
+    c->helpful_seen = s->helpful;
+}
+
+/* ---- Waking ---- */
+
+static void class_wake(struct scheduler *s, struct sched_class *c)
+{
+    /* Parked pods are older than those that came later: they go in front. */
+    while (!list_empty(&c->parked)) {
+        struct sched_pod *p = LIST_ENTRY(c->parked.prev, struct sched_pod, link);
+        list_remove(&p->link);
+        list_push_front(&c->active, &p->link);
+        p->state = POD_ACTIVE;
+    }
+    c->active_count += c->parked_count;
+    s->stats.active += c->parked_count;
+    s->stats.parked -= c->parked_count;
+    c->parked_count = 0;
+    class_unpark_if_empty(c);
+    class_place(s, c);
+}
+
+/* "Only a change that could help": one of the nodes that changed for the better takes a pod of the class now. */
+static bool class_helped(const struct scheduler *s, const struct sched_class *c)
+{
+    if (s->helpful - c->helpful_seen > CHANGES_MAX) {
+        return true;
+    }
+    for (uint64_t n = c->helpful_seen + 1; n <= s->helpful; n++) {
+        const struct sched_node *node = s->slots[s->helpful_ring[n % CHANGES_MAX]];
+        if (node != NULL && node_fits(c, node, NULL)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void queue_wake(struct scheduler *s)
+{
+    LIST_FOR_SAFE(at, &s->parked_classes)
+    {
+        struct sched_class *c = LIST_ENTRY(at, struct sched_class, parked_link);
+        if (c->helpful_seen == s->helpful) {
+            continue;
+        }
+        if (class_helped(s, c)) {
+            class_wake(s, c);
+        }
+        c->helpful_seen = s->helpful;
+    }
+}

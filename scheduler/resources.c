@@ -1,0 +1,112 @@
+#include <assert.h>
+#include <stdlib.h>
+
+#include "proto/quantity.h"
+#include "scheduler/cache.h"
+
+void resources_close(struct resources *r)
+{
+    for (unsigned i = 0; i < r->ext_count; i++) {
+        free(r->ext[i].name);
+    }
+    free(r->ext);
+    memset(r, 0, sizeof *r);
+}
+
+int64_t resources_ext(const struct resources *r, const char *name)
+{
+    for (unsigned i = 0; i < r->ext_count; i++) {
+        if (strcmp(r->ext[i].name, name) == 0) {
+            return r->ext[i].amount;
+        }
+    }
+    return 0;
+}
+
+/* The place of a name in the sorted list, made if absent. */
+static int64_t *ext_at(struct resources *r, struct str name)
+{
+    unsigned at = 0;
+    while (at < r->ext_count && str_cmp(str_of(r->ext[at].name), name) < 0) {
+        at++;
+    }
+    if (at < r->ext_count && str_is(name, r->ext[at].name)) {
+        return &r->ext[at].amount;
+    }
+    r->ext = xrealloc(r->ext, (r->ext_count + 1) * sizeof *r->ext);
+    memmove(&r->ext[at + 1], &r->ext[at], (r->ext_count - at) * sizeof *r->ext);
+    r->ext_count++;
+    r->ext[at] = (struct extended){xstrndup(name.p, name.n), 0};
+    return &r->ext[at].amount;
+}
+
+void resources_add(struct resources *to, const struct resources *r, int64_t sign)
+{
+    for (unsigned i = 0; i < RESOURCE_FIXED; i++) {
+        to->fixed[i] += sign * r->fixed[i];
+    }
+    for (unsigned i = 0; i < r->ext_count; i++) {
+        *ext_at(to, str_of(r->ext[i].name)) += sign * r->ext[i].amount;
+    }
+}
+
+void resources_max(struct resources *to, const struct resources *r)
+{
+    for (unsigned i = 0; i < RESOURCE_FIXED; i++) {
+        to->fixed[i] = MAX(to->fixed[i], r->fixed[i]);
+    }
+    for (unsigned i = 0; i < r->ext_count; i++) {
+        int64_t *amount = ext_at(to, str_of(r->ext[i].name));
+        *amount = MAX(*amount, r->ext[i].amount);
+    }
+}
+
+void resources_add_mp(struct resources *to, struct mp quantities)
+{
+    for (struct mp_iter it = mp_iter(quantities); mp_next(&it);) {
+        int64_t v = 0;
+        if (str_is(it.key, "cpu")) {
+            to->fixed[RESOURCE_CPU] += quantity_milli(mp_str(it.value), &v) ? v : 0;
+        } else if (str_is(it.key, "pods") || !quantity_units(mp_str(it.value), &v)) {
+            continue;
+        } else if (str_is(it.key, "memory")) {
+            to->fixed[RESOURCE_MEMORY] += v;
+        } else if (str_is(it.key, "ephemeral-storage")) {
+            to->fixed[RESOURCE_EPHEMERAL] += v;
+        } else {
+            *ext_at(to, it.key) += v;
+        }
+    }
+}
+
+/* "Init containers run one after the other beside the sidecars started before them; then all containers run beside all sidecars." */
+void resources_of_pod(struct resources *to, struct mp spec)
+{
+    struct resources sidecars = {0}, peak = {0};
+    for (struct mp_iter it = mp_iter(mp_get(spec, "initContainers")); mp_next(&it);) {
+        struct resources one = {0};
+        resources_add_mp(&one, mp_path(it.value, "resources.requests"));
+        if (str_is(mp_str(mp_get(it.value, "restartPolicy")), "Always")) {
+            resources_add(&sidecars, &one, 1);
+            resources_max(&peak, &sidecars);
+        } else {
+            resources_add(&one, &sidecars, 1);
+            resources_max(&peak, &one);
+        }
+        resources_close(&one);
+    }
+    for (struct mp_iter it = mp_iter(mp_get(spec, "containers")); mp_next(&it);) {
+        resources_add_mp(to, mp_path(it.value, "resources.requests"));
+    }
+    resources_add(to, &sidecars, 1);
+    resources_max(to, &peak);
+    resources_add_mp(to, mp_get(spec, "overhead"));
+    resources_close(&sidecars);
+    resources_close(&peak);
+}
+
+bool host_ports_conflict(const struct host_port *a, const struct host_port *b)
+{
+    bool any = a->ip[0] == '\0' || b->ip[0] == '\0';
+    return a->port == b->port && strcmp(a->protocol, b->protocol) == 0 && (any || strcmp(a->ip, b->ip) == 0);
+}
