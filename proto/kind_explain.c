@@ -166,7 +166,9 @@ static void write_page(struct buf *out, const struct kind *k, const struct schem
         write_facts(out, f, 4);
     }
     if (s != NULL) {
-        write_wrapped(out, s->doc, 4);
+        if (f == NULL || strcmp(f->doc, s->doc) != 0) {
+            write_wrapped(out, s->doc, 4);
+        }
         buf_puts(out, "\nFIELDS:\n");
         if (recursive) {
             write_tree(out, s, 2);
