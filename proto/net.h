@@ -55,7 +55,7 @@ struct net_conn *net_connect(uv_loop_t *loop, struct net_tls *tls, const char *a
 void net_conn_send(struct net_conn *c, const void *p, size_t n);
 size_t net_conn_pending(const struct net_conn *c); /* bytes accepted and not yet given to the kernel */
 void net_conn_pause(struct net_conn *c, bool paused); /* stop or go on reading */
-/* What was sent before still goes out, for one second at most. No callback but on_close comes after this. */
+/* What was sent before still goes out, as long as the peer takes some of it every second. No callback but on_close comes after. */
 void net_conn_close(struct net_conn *c);
 void net_conn_set_events(struct net_conn *c, const struct net_conn_events *events, void *data);
 const struct pki_identity *net_conn_peer(const struct net_conn *c); /* role NONE without certificate */
@@ -70,8 +70,9 @@ struct net_listener_config {
     int fd;                       /* an already listening socket (socket activation; taken over on success), or -1 */
     const char *const *alpns;     /* NULL-terminated, in order of preference */
     unsigned conns_max;           /* further ones are closed at once and counted */
+    int64_t handshake_ms;         /* 0 = NET_HANDSHAKE_MS */
     const struct log *log;
-    /* A connection with a finished handshake. Set its events here, or net_conn_close it. The peer may be without certificate
+    /* A connection with a finished handshake. Set its events here and now, or net_conn_close it. The peer may be without certificate
      * (role NONE): the server asks for one but does not insist, since joiners have none. */
     void (*on_conn)(struct net_conn *c, void *data);
     void *data;

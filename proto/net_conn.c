@@ -263,6 +263,9 @@ static void on_written(uv_write_t *req, int status)
         net_conn_fail(c);
         return;
     }
+    if (c->state == NET_FLUSHING) {
+        uv_timer_start(&c->timer, on_timer, NET_FLUSH_MS, 0); /* the peer takes it, so it may go on */
+    }
     pump_out(c);
 }
 
@@ -554,7 +557,7 @@ void net_conn_start_tls(struct net_conn *c)
     if (!c->server) {
         net_tls_offer(c->ssl, c->alpn);
     } else {
-        c->timeout_ms = NET_HANDSHAKE_MS;
+        c->timeout_ms = c->listener->config.handshake_ms;
         net_conn_start_timer(c);
     }
     read_go_on(c);

@@ -29,6 +29,7 @@ void net_listener_opened(struct net_listener *l, struct net_conn *c)
 {
     assert(!l->closing);
     l->config.on_conn(c, l->config.data);
+    assert(c->state != NET_OPEN || c->events.on_data != NULL); /* or the first bytes would be lost */
 }
 
 void net_listener_failed(struct net_listener *l, struct net_conn *c)
@@ -202,6 +203,7 @@ int net_listen(const struct net_listener_config *config, struct net_listener **o
     }
     struct net_listener *l = xcalloc(1, sizeof *l);
     l->config = *config;
+    l->config.handshake_ms = config->handshake_ms > 0 ? config->handshake_ms : NET_HANDSHAKE_MS;
     l->tls = net_tls_ref(config->tls);
     l->refs = 1;
     list_init(&l->conns);

@@ -74,6 +74,7 @@ SSL *net_tls_ssl(struct net_tls *t, struct net_conn *c, bool server)
         SSL_set_accept_state(ssl);
     } else {
         SSL_set_connect_state(ssl);
+        SSL_set1_chain(ssl, NULL); /* only joiners need the CA's certificate from the other side; masters know it */
     }
     return ssl;
 }

@@ -1,6 +1,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -101,7 +102,9 @@ static const char *const alpns[] = {ALPN_RAFT, ALPN_RPC, NULL};
 
 static struct log world_log;
 
-static void world_listen(struct world *w, unsigned conns_max)
+#define CONNS_MAX 32
+
+static void world_listen(struct world *w, int64_t handshake_ms)
 {
     world_log = (struct log){.name = "test", .sink = log_sink, .sink_data = w};
     struct net_listener_config config = {
@@ -110,7 +113,8 @@ static void world_listen(struct world *w, unsigned conns_max)
         .addr = "127.0.0.1:0",
         .fd = -1,
         .alpns = alpns,
-        .conns_max = conns_max,
+        .conns_max = CONNS_MAX,
+        .handshake_ms = handshake_ms,
         .log = &world_log,
         .on_conn = on_conn,
         .data = w,
@@ -122,14 +126,19 @@ static void world_listen(struct world *w, unsigned conns_max)
     snprintf(w->addr, sizeof w->addr, "127.0.0.1:%d", net_listener_port(w->listener));
 }
 
-static struct world *world_new(void)
+static struct world *world_new_with(int64_t handshake_ms)
 {
     struct world *w = xcalloc(1, sizeof *w);
     assert_int_equal(uv_loop_init(&w->loop), 0);
     w->ca = kit_ca_new("test");
     w->server_tls = kit_tls(&w->ca, PKI_ROLE_MASTER, "1");
-    world_listen(w, 32);
+    world_listen(w, handshake_ms);
     return w;
+}
+
+static struct world *world_new(void)
+{
+    return world_new_with(0);
 }
 
 static void on_listener_closed(void *data)
@@ -699,7 +708,87 @@ static void reset_in_the_middle_of_a_handshake_hurts_nobody(void **state)
     world_free(w);
 }
 
-/* The peer accepts TCP and then is silent. The server's side of this is the same timer with NET_HANDSHAKE_MS. */
+static void half_a_handshake_is_cut_after_its_time(void **state)
+{
+    (void)state;
+    struct world *w = world_new_with(50);
+    int silent = stranger(w), half = stranger(w);
+    assert_true(send(half, "\x16\x03\x01\x02\x00\x01\x00", 7, 0) == 7);
+    KIT_UNTIL(&w->loop, net_listener_stats(w->listener)->accepted == 2);
+    KIT_UNTIL(&w->loop, net_listener_stats(w->listener)->open == 0);
+    assert_int_equal(net_listener_stats(w->listener)->handshake_failed, 2);
+    assert_non_null(strstr(w->log, "no TLS handshake within 50 ms"));
+    assert_true(at_end(silent) && at_end(half));
+    close(silent);
+    close(half);
+    world_free(w);
+}
+
+/* A peer whose machine is gone says nothing: the kernel has to find out. */
+static void sockets_are_told_to_find_dead_peers(void **state)
+{
+    (void)state;
+    struct world *w = world_new();
+    struct net_tls *tls = kit_tls(&w->ca, PKI_ROLE_ADMIN, "kate");
+    struct end e = {0};
+    connect_end(w, &e, tls, ALPN_RPC);
+    KIT_UNTIL(&w->loop, w->accepted_count == 1);
+    struct net_conn *both[] = {e.c, w->accepted[0].c};
+    for (int i = 0; i < 2; i++) {
+        int fd, keepalive = 0, nodelay = 0, timeout_ms = 0;
+        socklen_t n = sizeof(int);
+        assert_int_equal(uv_fileno((uv_handle_t *)&both[i]->tcp, &fd), 0);
+        assert_int_equal(getsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &keepalive, &n), 0);
+        assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &nodelay, &n), 0);
+        assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, &n), 0);
+        assert_true(keepalive && nodelay && timeout_ms == 30000);
+    }
+    net_conn_close(e.c);
+    net_tls_unref(tls);
+    world_free(w);
+}
+
+/* The peer never reads: what was to be flushed is given up. */
+static void close_does_not_wait_for_a_peer_that_takes_nothing(void **state)
+{
+    (void)state;
+    struct world *w = world_new();
+    struct net_tls *tls = kit_tls(&w->ca, PKI_ROLE_ADMIN, "kate");
+    struct end e = {0};
+    connect_end(w, &e, tls, ALPN_RPC);
+    KIT_UNTIL(&w->loop, w->accepted_count == 1);
+    net_conn_pause(w->accepted[0].c, true);
+    size_t size = 32 << 20;
+    char *bytes = xcalloc(1, size);
+    net_conn_send(e.c, bytes, size);
+    net_conn_close(e.c);
+    KIT_UNTIL(&w->loop, e.closes == 1);
+    assert_true(e.clean);
+    free(bytes);
+    net_tls_unref(tls);
+    world_free(w);
+}
+
+static void peer_that_resets_is_reported(void **state)
+{
+    (void)state;
+    struct world *w = world_new();
+    struct net_tls *tls = kit_tls(&w->ca, PKI_ROLE_ADMIN, "kate");
+    struct end e = {0};
+    connect_end(w, &e, tls, ALPN_RPC);
+    KIT_UNTIL(&w->loop, w->accepted_count == 1);
+    uv_tcp_close_reset(&e.c->tcp, net_conn_on_handle_closed);
+    e.c->state = NET_CLOSED; /* what enter_closed does, but for the manner */
+    uv_close((uv_handle_t *)&e.c->timer, net_conn_on_handle_closed);
+    uv_close((uv_handle_t *)&e.c->kick, net_conn_on_handle_closed);
+    KIT_UNTIL(&w->loop, w->accepted[0].closes == 1);
+    assert_int_equal(w->accepted[0].why.code, ERR_CLOSED);
+    assert_non_null(strstr(w->accepted[0].why.message, "reset"));
+    net_tls_unref(tls);
+    world_free(w);
+}
+
+/* The peer accepts TCP and then is silent. */
 static void silent_server_times_out(void **state)
 {
     (void)state;
@@ -847,6 +936,10 @@ int main(void)
         cmocka_unit_test(close_at_any_moment_of_connecting_gives_one_callback),
         cmocka_unit_test(garbage_instead_of_tls_is_cut_and_counted),
         cmocka_unit_test(reset_in_the_middle_of_a_handshake_hurts_nobody),
+        cmocka_unit_test(half_a_handshake_is_cut_after_its_time),
+        cmocka_unit_test(sockets_are_told_to_find_dead_peers),
+        cmocka_unit_test(close_does_not_wait_for_a_peer_that_takes_nothing),
+        cmocka_unit_test(peer_that_resets_is_reported),
         cmocka_unit_test(silent_server_times_out),
         cmocka_unit_test(connections_above_the_limit_are_closed_and_counted),
         cmocka_unit_test(port_in_use_is_said),
