@@ -131,6 +131,11 @@ const struct kind *kinds_at(unsigned i);                    /* in kind_id order 
 
 /* ---- The way in: from a document to a checked one ---- */
 
+/* Limits of a document beside its size, so that checking it stays quick: entries of one list of objects (or list merged as a
+ * set), keys of one free map. Above them: ERR_INVALID, `Too many: ...`. */
+#define KIND_LIST_MAX 1024u
+#define KIND_MAP_MAX 4096u
+
 enum kind_check_flags {
     KIND_CHECK_LENIENT = 1 << 0, /* drop unknown fields instead of refusing (--validate=false) */
     KIND_CHECK_UPDATE = 1 << 1,  /* `old` is given: immutable fields are compared */

@@ -83,6 +83,12 @@ int errlist_to_error(const struct errlist *l, const char *what, const char *file
 
 /* ---- The sorts of findings ---- */
 
+/* Asked before the text is made: a document may be wrong in a hundred thousand places. */
+static bool is_full(const struct errlist *l)
+{
+    return l->count >= ERRLIST_MAX;
+}
+
 static const char *shown_value(struct arena *a, const struct value *v)
 {
     CLEANUP_BUF struct buf b = BUF_INIT;
@@ -105,26 +111,41 @@ static const char *shown_value(struct arena *a, const struct value *v)
 
 void bad_required(struct errlist *l, const struct value *where, const struct fpath *p)
 {
+    if (is_full(l)) {
+        return;
+    }
     errlist_add(l, where, fpath_text(l->arena, p), "Required value");
 }
 
 void bad_value(struct errlist *l, const struct value *v, const struct fpath *p, const char *why)
 {
+    if (is_full(l)) {
+        return;
+    }
     errlist_add(l, v, fpath_text(l->arena, p), "Invalid value: %s: %s", shown_value(l->arena, v), why);
 }
 
 void bad_duplicate(struct errlist *l, const struct value *v, const struct fpath *p)
 {
+    if (is_full(l)) {
+        return;
+    }
     errlist_add(l, v, fpath_text(l->arena, p), "Duplicate value: %s", shown_value(l->arena, v));
 }
 
 void bad_not_found(struct errlist *l, const struct value *v, const struct fpath *p)
 {
+    if (is_full(l)) {
+        return;
+    }
     errlist_add(l, v, fpath_text(l->arena, p), "Not found: %s", shown_value(l->arena, v));
 }
 
 void bad_forbidden(struct errlist *l, const struct value *where, const struct fpath *p, const char *why)
 {
+    if (is_full(l)) {
+        return;
+    }
     errlist_add(l, where, fpath_text(l->arena, p), "Forbidden: %s", why);
 }
 
@@ -144,6 +165,9 @@ bool in_choices(struct str s, const char *one_of)
 
 void bad_choice(struct errlist *l, const struct value *v, const struct fpath *p, const char *one_of)
 {
+    if (is_full(l)) {
+        return;
+    }
     CLEANUP_BUF struct buf b = BUF_INIT;
     for (const char *c = one_of; *c != '\0';) {
         size_t n = strcspn(c, "|");
@@ -158,6 +182,9 @@ void bad_choice(struct errlist *l, const struct value *v, const struct fpath *p,
 
 void bad_unknown_field(struct errlist *l, unsigned line, unsigned column, const struct fpath *p, const char *nearest)
 {
+    if (is_full(l)) {
+        return;
+    }
     const char *text = fpath_text(l->arena, p);
     const struct value where = {.line = line, .column = column};
     if (!errlist_slot(l, &where, text)) {

@@ -23,6 +23,9 @@ static void fields_walk(const struct walk *w, const struct schema *s, struct val
 static void bad_type(const struct walk *w, const struct field *f, const struct value *v, const struct fpath *p,
                      const char *why)
 {
+    if (w->l->count >= ERRLIST_MAX) {
+        return;
+    }
     if (f->flags & FIELD_SECRET) {
         errlist_add(w->l, v, fpath_text(w->arena, p), "Invalid value: (secret): %s", why);
     } else {
@@ -164,10 +167,23 @@ static bool is_patch_key(const struct walk *w, struct str key)
     return (w->flags & KIND_CHECK_PATCH) && key.n > 0 && key.p[0] == '$';
 }
 
+/* True, and reported, if there are more entries than checks that compare all with all can bear. */
+static bool is_too_many(const struct walk *w, const struct value *v, unsigned max, const struct fpath *p)
+{
+    if (value_count(v) > max) {
+        errlist_add(w->l, v, fpath_text(w->arena, p), "Too many: %u: must have at most %u items", value_count(v), max);
+        return true;
+    }
+    return false;
+}
+
 static void check_list(const struct walk *w, const struct field *f, struct value *v, const struct fpath *p)
 {
     if (v->type != VALUE_LIST) {
         bad_type(w, f, v, p, "must be a list");
+        return;
+    }
+    if ((f->type == FIELD_OBJECT || (f->flags & FIELD_SET)) && is_too_many(w, v, KIND_LIST_MAX, p)) {
         return;
     }
     VALUE_FOR(i, v)
@@ -180,6 +196,9 @@ static void check_map(const struct walk *w, const struct field *f, struct value 
 {
     if (v->type != VALUE_MAP) {
         bad_type(w, f, v, p, "must be a map");
+        return;
+    }
+    if (is_too_many(w, v, KIND_MAP_MAX, p)) {
         return;
     }
     unsigned kept = 0;
@@ -207,7 +226,8 @@ static bool check_member(const struct walk *w, const struct schema *s, const str
     const struct field *f = schema_field(s, m->key);
     if (f == NULL) {
         if (!(w->flags & KIND_CHECK_LENIENT)) {
-            bad_unknown_field(w->l, m->line, m->column, FPATH_STR(p, m->key), schema_nearest(s, m->key));
+            const char *near = w->l->count < ERRLIST_MAX ? schema_nearest(s, m->key) : NULL;
+            bad_unknown_field(w->l, m->line, m->column, FPATH_STR(p, m->key), near);
         }
         return false;
     }

@@ -18,6 +18,9 @@ static bool same_host_port(const struct value *a, const struct value *b)
 /* A port of the node is asked for twice: here, or in a container before this one. */
 static bool host_port_is_taken(const struct value *list, unsigned container, const struct value *port)
 {
+    if (value_to_int(value_get(port, "hostPort"), 0) == 0) {
+        return false;
+    }
     for (unsigned i = 0; i <= container; i++) {
         const struct value *ports = value_get(value_item(list, i), "ports");
         VALUE_FOR(j, ports)
@@ -280,10 +283,28 @@ static void check_container(const struct value *spec, const struct value *list, 
     check_security(value_get(c, "securityContext"), FPATH_AT(p, "securityContext"), l);
 }
 
+/* Ports of all containers are compared with each other. */
+static bool has_too_many_ports(const struct value *list, const struct fpath *p, struct errlist *l)
+{
+    unsigned count = 0;
+    VALUE_FOR(i, list)
+    {
+        count += value_count(value_get(value_item(list, i), "ports"));
+    }
+    if (count > KIND_LIST_MAX) {
+        errlist_add(l, list, fpath_text(l->arena, p), "Too many: %u ports: must have at most %u in all", count,
+                    KIND_LIST_MAX);
+    }
+    return count > KIND_LIST_MAX;
+}
+
 void pod_containers_check(const struct value *spec, const struct fpath *p, struct errlist *l)
 {
     for (unsigned role = 0; role < ARRAY_SIZE(LISTS); role++) {
         const struct value *list = value_get(spec, LISTS[role]);
+        if (has_too_many_ports(list, FPATH_AT(p, LISTS[role]), l)) {
+            continue;
+        }
         VALUE_FOR(i, list)
         {
             check_container(spec, list, i, (enum role)role, FPATH_ITEM(FPATH_AT(p, LISTS[role]), i), l);

@@ -267,6 +267,25 @@ static void the_list_of_findings_has_an_end(void **state)
     assert_int_equal(errlist_to_error(&l, "Pod \"x\"", NULL, NULL), 0);
 }
 
+static void endless_lists_and_maps_are_refused(void **state)
+{
+    struct fixture *f = *state;
+    struct value *doc = fixture_read(f, POD), *list = value_path(doc, "spec.containers");
+    for (unsigned i = 0; i < KIND_LIST_MAX; i++) {
+        value_append(&f->arena, list, value_copy(&f->arena, value_item(list, 0)));
+    }
+    assert_int_equal(fixture_check_value(f, doc, NULL), ERR_INVALID);
+    assert_contains(f->err.message, "spec.containers: Too many: 1025: must have at most 1024 items");
+    doc = fixture_read(f, "{apiVersion: v1, kind: ConfigMap, metadata: {name: m}, data: {}}");
+    for (unsigned i = 0; i <= KIND_MAP_MAX; i++) {
+        char key[16];
+        snprintf(key, sizeof(key), "k%u", i);
+        value_set(&f->arena, value_get(doc, "data"), key, value_cstr(&f->arena, ""));
+    }
+    assert_int_equal(fixture_check_value(f, doc, NULL), ERR_INVALID);
+    assert_contains(f->err.message, "data: Too many: 4097");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 int main(void)
 {
@@ -291,6 +310,7 @@ int main(void)
         TEST(identity_cannot_change),
         TEST(what_the_system_writes_can_be_dropped),
         TEST(the_list_of_findings_has_an_end),
+        TEST(endless_lists_and_maps_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
