@@ -108,12 +108,13 @@ struct rpc_stream *rpc_stream_open(struct rpc_session *s, const char *method, st
 struct rpc_stream *rpc_stream_accept(struct rpc_request *r, const struct rpc_stream_events *events, void *data);
 /* payload: one msgpack document. 0, or ERR_BUSY: not sent, no credit left; wait for on_writable. A payload larger than the
  * credit left is sent if any credit is left at all (so large items pass), and the credit goes below zero. Also ERR_BUSY while the
- * peer has not yet accepted, or send_max is reached. ERR_CLOSED when the peer's side or the session is over, ERR_TOO_LARGE for
+ * peer has not yet accepted, or send_max is reached. ERR_CLOSED when a side or the session is over, ERR_TOO_LARGE for
  * what no message can hold. */
 int rpc_stream_write(struct rpc_stream *st, struct str payload);
 /* We have dealt with n payload bytes: gives the peer new credit. Call it for all bytes seen in on_data, at once or later. */
 void rpc_stream_consumed(struct rpc_stream *st, size_t n);
-/* End our side, with an error or NULL. After it no further on_data is delivered; on_end comes if it has not yet. */
+/* End our side (once), with an error or NULL. After it no further on_data is delivered; on_end comes if it has not yet. After
+ * both this and on_end the stream is gone: do not touch it again. There is no half-close: who ends no longer reads. */
 void rpc_stream_end(struct rpc_stream *st, const struct error *err);
 struct rpc_session *rpc_stream_session(struct rpc_stream *st); /* NULL if gone */
 

@@ -105,8 +105,8 @@ static void send_end(struct rpc_stream *st, const struct error *err)
 
 int rpc_stream_write(struct rpc_stream *st, struct str payload)
 {
-    assert(payload.n > 0 && !st->local_ended);
-    if (st->peer_ended || st->session == NULL || st->session->state >= RPC_CLOSING) {
+    assert(payload.n > 0);
+    if (st->local_ended || st->peer_ended || st->session == NULL || st->session->state >= RPC_CLOSING) {
         return ERR_CLOSED;
     }
     if (payload.n + ENVELOPE_MAX > st->session->config.message_max) {
