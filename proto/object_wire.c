@@ -25,83 +25,128 @@ void object_write_wire(struct buf *out, const struct object *o)
     buf_append(out, members.p, (size_t)(body.end - members.p));
 }
 
-/* ---- In canonical order already? ---- */
+/* ---- In canonical order already? ----
+ * Each function looks at one item, and moves the cursor behind it if it is canonical. The bytes have passed mp_valid. */
 
-static bool any_is_canonical(struct mp m);
-static bool map_is_canonical(const struct schema *s, struct mp m);
+static bool pass_any(struct mp *m);
+static bool pass_map(const struct schema *s, struct mp *m);
 
-static bool one_is_canonical(const struct field *f, struct mp m)
+static bool pass_one(const struct field *f, struct mp *m)
 {
-    enum mp_type t = mp_type(m);
+    enum mp_type t = mp_type(*m);
+    bool fits = false;
     switch (f->type) {
+    case FIELD_OBJECT:
+        return pass_map(f->sub, m);
+    case FIELD_ANY:
+        return pass_any(m);
     case FIELD_STRING:
     case FIELD_TIME:
     case FIELD_QUANTITY:
-        return t == MP_STR;
+        fits = t == MP_STR;
+        break;
     case FIELD_INT32:
     case FIELD_INT64:
-        return t == MP_INT;
+        fits = t == MP_INT;
+        break;
     case FIELD_BOOL:
-        return t == MP_BOOL;
+        fits = t == MP_BOOL;
+        break;
     case FIELD_FLOAT:
-        return t == MP_FLOAT || t == MP_INT;
+        fits = t == MP_FLOAT || t == MP_INT;
+        break;
     case FIELD_INT_OR_STRING:
-        return t == MP_INT || t == MP_STR;
+        fits = t == MP_INT || t == MP_STR;
+        break;
     case FIELD_BYTES:
-        return t == MP_BIN;
-    case FIELD_OBJECT:
-        return t == MP_MAP && map_is_canonical(f->sub, m);
-    case FIELD_ANY:
-        return any_is_canonical(m);
+        fits = t == MP_BIN;
+        break;
     }
-    return false;
+    return fits && mp_skip(m);
 }
 
-/* Free keys are sorted; nulls are left out of maps. f == NULL: values of any kind. */
-static bool elements_are_canonical(const struct field *f, struct mp m, enum mp_type container)
+/* Elements of a list: of the field's type, or (f == NULL) of any. */
+static bool pass_list(const struct field *f, struct mp *m)
 {
-    if (mp_type(m) != container) {
+    uint32_t count;
+    if (!mp_read_array(m, &count)) {
         return false;
     }
-    struct str before = STR_NONE;
-    bool first = true;
-    for (struct mp_iter it = mp_iter(m); mp_next(&it); first = false) {
-        if (it.is_map && ((!first && str_cmp(before, it.key) >= 0) || mp_type(it.value) == MP_NIL)) {
+    for (; count > 0; count--) {
+        if (f == NULL ? !pass_any(m) : !pass_one(f, m)) {
             return false;
         }
-        if (f == NULL ? !any_is_canonical(it.value) : !one_is_canonical(f, it.value)) {
-            return false;
-        }
-        before = it.key;
     }
     return true;
 }
 
-static bool any_is_canonical(struct mp m)
+/* Free keys are sorted, and nulls are left out. */
+static bool pass_free_map(const struct field *f, struct mp *m)
 {
-    enum mp_type t = mp_type(m);
-    return t == MP_MAP || t == MP_ARRAY ? elements_are_canonical(NULL, m, t) : t != MP_UINT;
+    uint32_t count;
+    struct str key, before = STR_NONE;
+    if (!mp_read_map(m, &count)) {
+        return false;
+    }
+    for (; count > 0; count--, before = key) {
+        if (!mp_read_str(m, &key) || (before.p != NULL && str_cmp(before, key) >= 0) || mp_type(*m) == MP_NIL) {
+            return false;
+        }
+        if (f == NULL ? !pass_any(m) : !pass_one(f, m)) {
+            return false;
+        }
+    }
+    return true;
 }
 
-static bool field_is_canonical(const struct field *f, struct mp m)
+static bool pass_any(struct mp *m)
 {
-    return f->shape == SHAPE_ONE    ? one_is_canonical(f, m)
-           : f->shape == SHAPE_LIST ? elements_are_canonical(f, m, MP_ARRAY)
-                                    : elements_are_canonical(f, m, MP_MAP);
+    switch (mp_type(*m)) {
+    case MP_MAP:
+        return pass_free_map(NULL, m);
+    case MP_ARRAY:
+        return pass_list(NULL, m);
+    case MP_UINT:
+        return false;
+    default:
+        return mp_skip(m);
+    }
 }
 
-static bool map_is_canonical(const struct schema *s, struct mp m)
+/* Keys in the order of the schema: so the search for each goes on where the last one was found. */
+static bool pass_map(const struct schema *s, struct mp *m)
 {
+    uint32_t count;
+    struct str key;
     unsigned at = 0;
-    for (struct mp_iter it = mp_iter(m); mp_next(&it); at++) {
-        while (at < s->count && !str_is(it.key, s->fields[at].name)) {
+    if (!mp_read_map(m, &count)) {
+        return false;
+    }
+    for (; count > 0; count--, at++) {
+        if (!mp_read_str(m, &key)) {
+            return false;
+        }
+        while (at < s->count &&
+               (str_empty(key) || s->fields[at].name[0] != key.p[0] || !str_is(key, s->fields[at].name))) {
             at++;
         }
-        if (at == s->count || !field_is_canonical(&s->fields[at], it.value)) {
+        if (at == s->count) {
+            return false;
+        }
+        const struct field *f = &s->fields[at];
+        bool good = f->shape == SHAPE_ONE    ? pass_one(f, m)
+                    : f->shape == SHAPE_LIST ? pass_list(f, m)
+                                             : pass_free_map(f, m);
+        if (!good) {
             return false;
         }
     }
     return true;
+}
+
+static bool is_canonical(const struct kind *k, struct mp m)
+{
+    return mp_type(mp_path(m, "metadata.resourceVersion")) == MP_NONE && mp_shortest(m) && pass_map(k->schema, &m);
 }
 
 /* ---- The way in ---- */
@@ -186,9 +231,7 @@ int object_from_wire(struct mp m, struct object **out, struct error *err)
     if (rc == 0) {
         unsplice(m, &body);
         struct mp plain = mp_of(body.data, body.size);
-        bool canonical = mp_type(mp_path(plain, "metadata.resourceVersion")) == MP_NONE && mp_shortest(plain) &&
-                         map_is_canonical(k->schema, plain);
-        rc = canonical ? 0 : encode_anew(k, m, &body, err);
+        rc = is_canonical(k, plain) ? 0 : encode_anew(k, m, &body, err);
     }
     if (rc == 0 && body.size > OBJECT_SIZE_MAX) {
         rc = too_large(body.size, err);
