@@ -68,7 +68,7 @@ void logfile_cancel(struct logfile_reader *r);
 /* ---- Rotation ---- */
 
 /* If PATH is larger than max_bytes: PATH.i -> PATH.i+1 (at most max_files in all, the oldest is deleted), PATH -> PATH.1. Returns true if it was
- * renamed: the writer must then be told to reopen. Blocking, short. The runtime does this by itself every RUNTIME log check. */
+ * renamed: the writer must then be told to reopen. Blocking, short. The runtime does this by itself for running containers, every ten seconds. */
 bool logfile_rotate(const char *path, uint64_t max_bytes, unsigned max_files);
 
 #endif

@@ -196,17 +196,19 @@ struct runtime *runtime_hollow_new(uv_loop_t *loop, const struct runtime_events 
 
 /* ---- Calls ---- */
 
-/* Makes and starts the container. The container must not exist (ERR_EXISTS). */
+/* Makes and starts the container. The container must not exist (ERR_EXISTS; ERR_BUSY while the former one of that id is being deleted). */
 static inline void runtime_start(struct runtime *rt, const struct runtime_spec *spec, runtime_start_cb *cb, void *data)
 {
     rt->ops->create_start(rt, spec, cb, data);
 }
-/* Signal to the first process. ERR_NOT_FOUND if there is no such container; signalling one that has exited is done. */
+/* Signal to the first process. ERR_NOT_FOUND if there is no such container, ERR_BUSY while it is STARTING; signalling one that has exited is
+ * done. */
 static inline void runtime_kill(struct runtime *rt, const char *id, int signal, runtime_done_cb *cb, void *data)
 {
     rt->ops->kill(rt, id, signal, cb, data);
 }
-/* Deletes an EXITED container (a running one is killed first, without on_exit): bundle, upper layer, state; not the log. Gone is fine. */
+/* Deletes an EXITED container (a running one is killed first, without on_exit; a starting one is waited for and its start answered with
+ * ERR_CANCELED): bundle, upper layer, state; not the log. Gone is fine. */
 static inline void runtime_remove(struct runtime *rt, const char *id, runtime_done_cb *cb, void *data)
 {
     rt->ops->remove(rt, id, cb, data);
@@ -264,7 +266,8 @@ static inline const char *runtime_version(struct runtime *rt)
 {
     return rt->ops->version(rt); /* "1.8.1" */
 }
-/* Stops watching and frees; containers go on. Pending callbacks get ERR_CANCELED before cb. */
+/* Stops watching and frees; containers go on. Starts and removals in progress are waited for (they have time limits), execs are killed; their
+ * callbacks all come before cb. on_exit comes no more. */
 static inline void runtime_close(struct runtime *rt, void (*cb)(void *data), void *data)
 {
     rt->ops->close(rt, cb, data);

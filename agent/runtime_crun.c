@@ -1,0 +1,819 @@
+/* The crun runtime: what exists, on disk and in memory; exits; removal.
+ *
+ *   DIR/containers/ID/state.json   written when it is created, started, exited: what an agent needs that comes later
+ *                    /config.json  OCI configuration        /rootfs   overlay of the image's layers and
+ *                    /upper /work  the container's own writes          the container's own
+ *                    /conmon.pid /pid /ctl /persist /termination-log
+ *   DIR/exits/ID                   the exit code, written by conmon
+ *
+ * conmon is the container's parent, not the agent: it keeps the log and the exit code while the agent is away. The agent hears of an exit by
+ * inotify on DIR/exits, and, should conmon have been killed, by the pidfd of the container's process.
+ *
+ * Invariants: 1. a directory without state.json, or in state STARTING, is an interrupted start and is removed when the agent comes back.
+ * 2. on_exit is called when a container goes from RUNNING to EXITED, never while it is being removed.
+ * 3. A process is only signalled through its pidfd, so never one that has inherited its number. */
+#include "agent/runtime_crun_int.h"
+
+#include <assert.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/magic.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "agent/defer.h"
+#include "agent/logfile.h"
+#include "base/env.h"
+#include "proto/text.h"
+
+#define LOG_CHECK_MS 10000
+#define PATIENCE_MS  3000 /* between the end of the process and conmon's exit file */
+#define CRUN_MS      30000
+#define STATE_MAX    (64u << 10)
+#define EXIT_UNKNOWN 255
+
+/* ---- Life of the runtime ---- */
+
+void crun_hold(struct crun *rt)
+{
+    rt->holders++;
+}
+
+static void container_free(struct crun_container *c)
+{
+    assert(list_empty(&c->removers) && c->poll == NULL && c->patience == NULL);
+    list_remove(&c->link);
+    image_unref(c->image);
+    free(c->dir);
+    free(c->pod_uid);
+    free(c->name);
+    free(c->image_ref);
+    free(c->note);
+    free(c->log_path);
+    free(c->cgroup_path);
+    free(c->reason);
+    free(c->message);
+    free(c);
+}
+
+static void crun_free(struct crun *rt)
+{
+    void (*cb)(void *data) = rt->close_cb;
+    void *data = rt->close_data;
+    LIST_FOR_SAFE(it, &rt->containers)
+    {
+        container_free(LIST_ENTRY(it, struct crun_container, link));
+    }
+    buf_close(&rt->seccomp);
+    free(rt->dir);
+    free(rt->run_dir);
+    free(rt->crun_path);
+    free(rt->conmon_path);
+    free(rt);
+    if (cb != NULL) {
+        cb(data);
+    }
+}
+
+void crun_release(struct crun *rt)
+{
+    assert(rt->holders > 0);
+    if (--rt->holders == 0) {
+        crun_free(rt);
+    }
+}
+
+static void handle_closed(uv_handle_t *h)
+{
+    crun_release(h->data);
+}
+
+/* ---- Containers in memory ---- */
+
+struct crun_container *crun_container_new(struct crun *rt, const char *id)
+{
+    struct crun_container *c = xcalloc(1, sizeof *c);
+    c->rt = rt;
+    snprintf(c->id, sizeof c->id, "%s", id);
+    c->dir = xasprintf("%s/containers/%s", rt->dir, id);
+    c->pidfd = -1;
+    list_init(&c->removers);
+    list_push_back(&rt->containers, &c->link);
+    return c;
+}
+
+struct crun_container *crun_find(struct crun *rt, const char *id)
+{
+    LIST_FOR(it, &rt->containers)
+    {
+        struct crun_container *c = LIST_ENTRY(it, struct crun_container, link);
+        if (strcmp(c->id, id) == 0) {
+            return c;
+        }
+    }
+    return NULL;
+}
+
+static const char *or_empty(const char *s)
+{
+    return s == NULL ? "" : s;
+}
+
+void crun_fill_status(const struct crun_container *c, struct runtime_status *out)
+{
+    *out = (struct runtime_status){
+        .id = c->id,
+        .pod_uid = or_empty(c->pod_uid),
+        .name = or_empty(c->name),
+        .attempt = c->attempt,
+        .state = c->state,
+        .image_ref = or_empty(c->image_ref),
+        .note = or_empty(c->note),
+        .log_path = or_empty(c->log_path),
+        .pid = c->state == RUNTIME_RUNNING ? c->pid : 0,
+        .created_ms = c->created_ms,
+        .started_ms = c->started_ms,
+        .finished_ms = c->finished_ms,
+        .exit_code = c->exit_code,
+        .signal = c->signal,
+        .oom_killed = c->oom_killed,
+        .reason = or_empty(c->reason),
+        .message = or_empty(c->message),
+    };
+}
+
+static bool op_get(struct runtime *base, const char *id, struct runtime_status *out)
+{
+    struct crun_container *c = crun_find((struct crun *)base, id);
+    if (c == NULL || c->leftover) {
+        return false;
+    }
+    crun_fill_status(c, out);
+    return true;
+}
+
+static bool op_next(struct runtime *base, unsigned *cursor, struct runtime_status *out)
+{
+    struct crun *rt = (struct crun *)base;
+    unsigned at = 0;
+    LIST_FOR(it, &rt->containers)
+    {
+        struct crun_container *c = LIST_ENTRY(it, struct crun_container, link);
+        if (!c->leftover && at++ == *cursor) {
+            (*cursor)++;
+            crun_fill_status(c, out);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- State on disk ---- */
+
+static void put_str(struct arena *a, struct value *doc, const char *key, const char *s)
+{
+    value_set(a, doc, key, value_cstr(a, or_empty(s)));
+}
+
+static void put_int(struct arena *a, struct value *doc, const char *key, int64_t v)
+{
+    value_set(a, doc, key, value_int(a, v));
+}
+
+int crun_write_state(struct crun_container *c, struct error *err)
+{
+    static const char *const names[] = {"starting", "running", "exited"};
+    CLEANUP_ARENA struct arena a;
+    CLEANUP_BUF struct buf b = BUF_INIT;
+    CLEANUP_FREE char *path = xasprintf("%s/state.json", c->dir);
+    arena_init(&a);
+    struct value *doc = value_map(&a);
+    put_str(&a, doc, "state", names[c->state]);
+    put_str(&a, doc, "podUID", c->pod_uid);
+    put_str(&a, doc, "name", c->name);
+    put_int(&a, doc, "attempt", c->attempt);
+    put_str(&a, doc, "image", c->image_ref);
+    put_str(&a, doc, "note", c->note);
+    put_str(&a, doc, "log", c->log_path);
+    put_str(&a, doc, "cgroup", c->cgroup_path);
+    put_int(&a, doc, "createdMs", c->created_ms);
+    put_int(&a, doc, "startedMs", c->started_ms);
+    put_int(&a, doc, "finishedMs", c->finished_ms);
+    put_int(&a, doc, "pid", c->pid);
+    put_int(&a, doc, "pidStarted", (int64_t)c->pid_started);
+    put_int(&a, doc, "exitCode", c->exit_code);
+    put_int(&a, doc, "signal", c->signal);
+    value_set(&a, doc, "oomKilled", value_bool(&a, c->oom_killed));
+    put_str(&a, doc, "reason", c->reason);
+    put_str(&a, doc, "message", c->message);
+    json_write(&b, doc, 0);
+    return fs_write_file(path, buf_str(&b), 0600, false, err);
+}
+
+static char *take_str(const struct value *doc, const char *key)
+{
+    struct str s = value_to_str(value_get(doc, key));
+    return xstrndup(s.p == NULL ? "" : s.p, s.n);
+}
+
+static bool read_state(struct crun_container *c)
+{
+    CLEANUP_ARENA struct arena a;
+    CLEANUP_BUF struct buf b = BUF_INIT;
+    CLEANUP_FREE char *path = xasprintf("%s/state.json", c->dir);
+    struct value *doc;
+    arena_init(&a);
+    if (fs_read_file(path, STATE_MAX, &b, NULL) != 0 || json_read(&a, buf_str(&b), &doc, NULL) != 0) {
+        return false;
+    }
+    struct str state = value_to_str(value_get(doc, "state"));
+    c->state = str_is(state, "running") ? RUNTIME_RUNNING : str_is(state, "exited") ? RUNTIME_EXITED : RUNTIME_STARTING;
+    c->pod_uid = take_str(doc, "podUID");
+    c->name = take_str(doc, "name");
+    c->attempt = (unsigned)value_to_int(value_get(doc, "attempt"), 0);
+    c->image_ref = take_str(doc, "image");
+    c->note = take_str(doc, "note");
+    c->log_path = take_str(doc, "log");
+    c->cgroup_path = take_str(doc, "cgroup");
+    c->created_ms = value_to_int(value_get(doc, "createdMs"), 0);
+    c->started_ms = value_to_int(value_get(doc, "startedMs"), 0);
+    c->finished_ms = value_to_int(value_get(doc, "finishedMs"), 0);
+    c->pid = (int)value_to_int(value_get(doc, "pid"), 0);
+    c->pid_started = (uint64_t)value_to_int(value_get(doc, "pidStarted"), 0);
+    c->exit_code = (int)value_to_int(value_get(doc, "exitCode"), 0);
+    c->signal = (int)value_to_int(value_get(doc, "signal"), 0);
+    c->oom_killed = value_to_bool(value_get(doc, "oomKilled"), false);
+    c->reason = take_str(doc, "reason");
+    c->message = take_str(doc, "message");
+    return c->state != RUNTIME_STARTING;
+}
+
+/* ---- Exits ---- */
+
+static void freed_handle(uv_handle_t *h)
+{
+    struct crun *rt = h->data;
+    free(h);
+    crun_release(rt);
+}
+
+/* The handles go on alone: their data becomes the runtime. */
+static void stop_watching(struct crun_container *c)
+{
+    if (c->poll != NULL) {
+        uv_poll_stop(c->poll);
+        c->poll->data = c->rt;
+        uv_close((uv_handle_t *)c->poll, freed_handle);
+        c->poll = NULL;
+    }
+    if (c->patience != NULL) {
+        c->patience->data = c->rt;
+        uv_close((uv_handle_t *)c->patience, freed_handle);
+        c->patience = NULL;
+    }
+    if (c->pidfd >= 0) {
+        close(c->pidfd);
+        c->pidfd = -1;
+    }
+}
+
+/* Kills by the kernel for want of memory in the container's group. */
+static bool saw_oom(const struct crun_container *c)
+{
+    char path[FS_PATH_MAX];
+    CLEANUP_BUF struct buf b = BUF_INIT;
+    fs_path(path, sizeof path, "%s/persist/oom", c->dir);
+    if (fs_exists(path)) {
+        return true;
+    }
+    fs_path(path, sizeof path, "/sys/fs/cgroup%s%s/%s", c->rt->cgroup_v2 ? "" : "/memory", or_empty(c->cgroup_path),
+            c->rt->cgroup_v2 ? "memory.events" : "memory.oom_control");
+    if (fs_read_file(path, 4096, &b, NULL) != 0) {
+        return false;
+    }
+    const char *s = strstr(buf_cstr(&b), "oom_kill ");
+    return s != NULL && atoi(s + strlen("oom_kill ")) > 0;
+}
+
+static char *read_message(const struct crun_container *c)
+{
+    char path[FS_PATH_MAX];
+    char *text = xcalloc(1, RUNTIME_MESSAGE_MAX + 1);
+    fs_path(path, sizeof path, "%s/termination-log", c->dir);
+    CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd >= 0 && read(fd, text, RUNTIME_MESSAGE_MAX) < 0) {
+        text[0] = '\0';
+    }
+    return text;
+}
+
+static void set_exited(struct crun_container *c, int code, int64_t finished_ms)
+{
+    struct error err = {0};
+    stop_watching(c);
+    c->state = RUNTIME_EXITED;
+    c->exit_code = code;
+    c->signal = code > 128 && code < 128 + 65 ? code - 128 : 0;
+    c->finished_ms = finished_ms;
+    c->oom_killed = code != 0 && saw_oom(c);
+    free(c->reason);
+    free(c->message);
+    c->reason = xstrdup(c->oom_killed ? "OOMKilled" : code == 0 ? "Completed" : "Error");
+    c->message = read_message(c);
+    if (crun_write_state(c, &err) != 0) {
+        log_warn(c->rt->log, "runtime", "container %s: %s", c->id, err.message);
+    }
+}
+
+/* What conmon left, if it has. */
+static bool take_exit_file(struct crun_container *c)
+{
+    char path[FS_PATH_MAX], text[32];
+    struct stat st;
+    fs_path(path, sizeof path, "%s/exits/%s", c->rt->dir, c->id);
+    if (stat(path, &st) != 0 || !fs_read_line(path, text, sizeof text) || text[0] == '\0') {
+        return false;
+    }
+    set_exited(c, atoi(text), st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000);
+    return true;
+}
+
+static void take_unknown_end(struct crun_container *c)
+{
+    log_warn(c->rt->log, "runtime", "container %s is gone and nobody saw its end", c->id);
+    set_exited(c, EXIT_UNKNOWN, env_wall_ms(env_real()));
+    free(c->reason);
+    c->reason = xstrdup("ContainerStatusUnknown");
+    crun_write_state(c, NULL);
+}
+
+static void tell_exit(struct crun_container *c)
+{
+    struct runtime_status st;
+    struct crun *rt = c->rt;
+    if (!c->removing && !rt->closing && rt->base.events.on_exit != NULL) {
+        crun_fill_status(c, &st);
+        rt->base.events.on_exit(&st, rt->base.events.data);
+    }
+}
+
+void crun_check_exit(struct crun_container *c)
+{
+    if (c->state == RUNTIME_RUNNING && take_exit_file(c)) {
+        tell_exit(c);
+    }
+}
+
+static void patience_over(uv_timer_t *t)
+{
+    struct crun_container *c = t->data;
+    if (!take_exit_file(c)) {
+        take_unknown_end(c);
+    }
+    tell_exit(c);
+}
+
+static void start_patience(struct crun_container *c)
+{
+    if (c->patience != NULL) {
+        return;
+    }
+    c->patience = xcalloc(1, sizeof *c->patience);
+    uv_timer_init(c->rt->loop, c->patience);
+    c->patience->data = c;
+    crun_hold(c->rt);
+    uv_timer_start(c->patience, patience_over, PATIENCE_MS, 0);
+}
+
+static void process_ended(uv_poll_t *p, int status, int events)
+{
+    struct crun_container *c = p->data;
+    (void)status;
+    (void)events;
+    uv_poll_stop(p);
+    start_patience(c);
+    crun_check_exit(c);
+}
+
+void crun_watch(struct crun_container *c)
+{
+    assert(c->state == RUNTIME_RUNNING && c->poll == NULL);
+    uint64_t started;
+    c->pidfd = c->pid > 0 ? (int)syscall(SYS_pidfd_open, c->pid, 0) : -1;
+    /* Opened first, compared after: now the number cannot be given to another process. */
+    if (c->pidfd < 0 || !crun_process_started(c->pid, &started) || started != c->pid_started) {
+        if (c->pidfd >= 0) {
+            close(c->pidfd);
+            c->pidfd = -1;
+        }
+        start_patience(c);
+        return;
+    }
+    c->poll = xcalloc(1, sizeof *c->poll);
+    if (uv_poll_init(c->rt->loop, c->poll, c->pidfd) != 0) {
+        free(c->poll);
+        c->poll = NULL;
+        return; /* the exit directory is watched all the same */
+    }
+    c->poll->data = c;
+    crun_hold(c->rt);
+    uv_poll_start(c->poll, UV_READABLE, process_ended);
+}
+
+static void on_exit_dir(uv_fs_event_t *h, const char *name, int events, int status)
+{
+    struct crun *rt = CONTAINER_OF(h, struct crun, exits);
+    (void)events;
+    (void)status;
+    if (name != NULL) {
+        struct crun_container *c = crun_find(rt, name);
+        if (c != NULL) {
+            crun_check_exit(c);
+        }
+        return;
+    }
+    /* Too many events at once: look at all. on_exit may change the list, so begin anew after each. */
+    for (bool again = true; again;) {
+        again = false;
+        LIST_FOR(it, &rt->containers)
+        {
+            struct crun_container *c = LIST_ENTRY(it, struct crun_container, link);
+            if (c->state == RUNTIME_RUNNING && take_exit_file(c)) {
+                tell_exit(c);
+                again = true;
+                break;
+            }
+        }
+    }
+}
+
+/* ---- Signals ---- */
+
+struct deferred_done {
+    struct crun *rt;
+    runtime_done_cb *cb;
+    void *data;
+    int rc;
+    struct error error;
+};
+
+static void done_deferred(void *data)
+{
+    struct deferred_done *d = data;
+    if (d->cb != NULL) {
+        d->cb(d->rc == 0 ? NULL : &d->error, d->data);
+    }
+    crun_release(d->rt);
+    free(d);
+}
+
+static struct deferred_done *done_later(struct crun *rt, runtime_done_cb *cb, void *data)
+{
+    struct deferred_done *d = xcalloc(1, sizeof *d);
+    d->rt = rt;
+    d->cb = cb;
+    d->data = data;
+    crun_hold(rt);
+    defer_call(rt->loop, done_deferred, d);
+    return d;
+}
+
+static void op_kill(struct runtime *base, const char *id, int signal, runtime_done_cb *cb, void *data)
+{
+    struct crun *rt = (struct crun *)base;
+    struct crun_container *c = crun_find(rt, id);
+    struct deferred_done *d = done_later(rt, cb, data);
+    if (c == NULL || c->leftover) {
+        d->rc = error_set(&d->error, ERR_NOT_FOUND, "there is no container %s", id);
+    } else if (c->state == RUNTIME_STARTING) {
+        d->rc = error_set(&d->error, ERR_BUSY, "container %s is being started", id);
+    } else if (c->state == RUNTIME_RUNNING && c->pidfd >= 0 &&
+               syscall(SYS_pidfd_send_signal, c->pidfd, signal, NULL, 0) != 0 && errno != ESRCH) {
+        d->rc = error_set_errno(&d->error, errno, "cannot send signal %d to container %s", signal, id);
+    }
+}
+
+/* ---- Removal ---- */
+
+static void removal_work(uv_work_t *w)
+{
+    struct crun_container *c = CONTAINER_OF(w, struct crun_container, work);
+    struct error err = {0};
+    char path[FS_PATH_MAX];
+    fs_unmount_below(c->dir, NULL);
+    if (fs_remove_tree(c->dir, &err) != 0) {
+        log_warn(c->rt->log, "runtime", "container %s: %s", c->id, err.message);
+    }
+    fs_path(path, sizeof path, "%s/exits/%s", c->rt->dir, c->id);
+    unlink(path);
+}
+
+static void removal_done(uv_work_t *w, int status)
+{
+    struct crun_container *c = CONTAINER_OF(w, struct crun_container, work);
+    struct crun *rt = c->rt;
+    struct error err = {0};
+    struct list removers;
+    (void)status;
+    int rc = fs_exists(c->dir) ? error_set(&err, ERR_BUSY, "cannot delete %s", c->dir) : 0;
+    list_init(&removers);
+    while (!list_empty(&c->removers)) {
+        struct list *it = c->removers.next;
+        list_remove(it);
+        list_push_back(&removers, it);
+    }
+    container_free(c);
+    while (!list_empty(&removers)) {
+        struct crun_done *d = LIST_ENTRY(removers.next, struct crun_done, link);
+        list_remove(&d->link);
+        if (d->cb != NULL) {
+            d->cb(rc == 0 ? NULL : &err, d->data);
+        }
+        free(d);
+    }
+    crun_release(rt);
+}
+
+static void deleted(struct process *p, const struct process_result *r, void *data)
+{
+    struct crun_container *c = data;
+    char path[FS_PATH_MAX];
+    struct error err = {0};
+    (void)p;
+    fs_path(path, sizeof path, "%s/%s", c->rt->run_dir, c->id);
+    if (process_result_error(r, "crun delete", &err) != 0 && fs_exists(path)) {
+        log_warn(c->rt->log, "runtime", "container %s: %s", c->id, err.message);
+    }
+    int rc = uv_queue_work(c->rt->loop, &c->work, removal_work, removal_done);
+    assert(rc == 0);
+    (void)rc;
+}
+
+void crun_begin_removal(struct crun_container *c)
+{
+    struct crun *rt = c->rt;
+    stop_watching(c);
+    c->removing = true;
+    crun_hold(rt);
+    process_run(rt->loop,
+                &(struct process_spec){.argv = CRUN_ARGV(rt, "delete", "--force", c->id), .timeout_ms = CRUN_MS},
+                deleted, c);
+}
+
+static void op_remove(struct runtime *base, const char *id, runtime_done_cb *cb, void *data)
+{
+    struct crun *rt = (struct crun *)base;
+    struct crun_container *c = crun_find(rt, id);
+    if (c == NULL) {
+        done_later(rt, cb, data);
+        return;
+    }
+    struct crun_done *d = xcalloc(1, sizeof *d);
+    d->cb = cb;
+    d->data = data;
+    list_push_back(&c->removers, &d->link);
+    if (!c->removing && c->state != RUNTIME_STARTING) { /* a start in progress looks for removers at its end */
+        crun_begin_removal(c);
+    }
+}
+
+/* ---- Log rotation ---- */
+
+static void reopen_log(const struct crun_container *c)
+{
+    char path[FS_PATH_MAX];
+    fs_path(path, sizeof path, "%s/ctl", c->dir);
+    CLEANUP_CLOSE int fd = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+    static const char reopen[] = "2 0 0\n"; /* conmon: REOPEN_LOGS_EVENT and two unused numbers */
+    if (fd < 0 || write(fd, reopen, sizeof reopen - 1) < 0) {
+        log_warn(c->rt->log, "runtime", "container %s: cannot tell conmon to reopen the log", c->id);
+    }
+}
+
+static void logs_check(uv_timer_t *t)
+{
+    struct crun *rt = CONTAINER_OF(t, struct crun, log_timer);
+    bool any = false;
+    LIST_FOR(it, &rt->containers)
+    {
+        struct crun_container *c = LIST_ENTRY(it, struct crun_container, link);
+        if (c->state == RUNTIME_RUNNING && !c->removing) {
+            any = true;
+            if (logfile_rotate(c->log_path, rt->log_max_bytes, rt->log_max_files)) {
+                reopen_log(c);
+            }
+        }
+    }
+    if (!any) {
+        uv_timer_stop(t); /* idle costs nothing; the next start turns it on again */
+    }
+}
+
+void crun_log_timer(struct crun *rt)
+{
+    if (!uv_is_active((uv_handle_t *)&rt->log_timer) && !rt->closing) {
+        uv_timer_start(&rt->log_timer, logs_check, LOG_CHECK_MS, LOG_CHECK_MS);
+        uv_unref((uv_handle_t *)&rt->log_timer);
+    }
+}
+
+/* ---- Coming back ---- */
+
+static bool conmon_lives(const struct crun_container *c)
+{
+    char path[FS_PATH_MAX], text[64];
+    fs_path(path, sizeof path, "%s/conmon.pid", c->dir);
+    int pid = fs_read_line(path, text, sizeof text) ? atoi(text) : 0;
+    if (pid <= 0) {
+        return false;
+    }
+    fs_path(path, sizeof path, "/proc/%d/comm", pid);
+    return fs_read_line(path, text, sizeof text) && strcmp(text, "conmon") == 0;
+}
+
+static void adopt(struct crun *rt, const char *id)
+{
+    struct crun_container *c = crun_container_new(rt, id);
+    uint64_t started;
+    if (!read_state(c)) {
+        log_info(rt->log, "runtime", "container %s was never started; removing it", id);
+        c->leftover = true;
+        crun_begin_removal(c);
+        return;
+    }
+    if (rt->images != NULL && c->image_ref[0] != '\0') {
+        c->image = image_find(rt->images, c->image_ref);
+    }
+    if (c->state == RUNTIME_EXITED || take_exit_file(c)) {
+        return;
+    }
+    bool alive = crun_process_started(c->pid, &started) && started == c->pid_started;
+    if (!alive && !conmon_lives(c)) {
+        take_unknown_end(c);
+        return;
+    }
+    crun_watch(c);
+    crun_log_timer(rt);
+}
+
+static void adopt_all(struct crun *rt)
+{
+    CLEANUP_FREE char *path = xasprintf("%s/containers", rt->dir);
+    DIR *d = opendir(path);
+    for (struct dirent *e; d != NULL && (e = readdir(d)) != NULL;) {
+        if (e->d_name[0] != '.' && strlen(e->d_name) < RUNTIME_ID_MAX) {
+            adopt(rt, e->d_name);
+        }
+    }
+    if (d != NULL) {
+        closedir(d);
+    }
+}
+
+/* ---- Open and close ---- */
+
+static const char *op_version(struct runtime *base)
+{
+    return ((struct crun *)base)->version;
+}
+
+static void close_deferred(void *data)
+{
+    struct crun *rt = data;
+    LIST_FOR(it, &rt->containers)
+    {
+        stop_watching(LIST_ENTRY(it, struct crun_container, link));
+    }
+    crun_exec_kill_all(rt);
+    crun_hold(rt);
+    uv_close((uv_handle_t *)&rt->exits, handle_closed);
+    crun_hold(rt);
+    uv_close((uv_handle_t *)&rt->log_timer, handle_closed);
+    crun_release(rt);
+}
+
+static void op_close(struct runtime *base, void (*cb)(void *data), void *data)
+{
+    struct crun *rt = (struct crun *)base;
+    assert(!rt->closing);
+    rt->closing = true;
+    rt->close_cb = cb;
+    rt->close_data = data;
+    defer_call(rt->loop, close_deferred, rt);
+}
+
+static const struct runtime_ops crun_ops = {
+    .name = "crun",
+    .create_start = crun_create_start,
+    .kill = op_kill,
+    .remove = op_remove,
+    .get = op_get,
+    .next = op_next,
+    .exec = crun_exec,
+    .exec_open = crun_exec_open,
+    .exec_write = crun_exec_write,
+    .exec_pending = crun_exec_pending,
+    .exec_end_input = crun_exec_end_input,
+    .exec_resize = crun_exec_resize,
+    .exec_pause = crun_exec_pause,
+    .exec_kill = crun_exec_kill,
+    .version = op_version,
+    .close = op_close,
+};
+
+/* "crun version 1.8.1" */
+static int read_version(struct crun *rt, struct error *err)
+{
+    CLEANUP_FREE char *cmd = xasprintf("'%s' --version", rt->crun_path);
+    FILE *f = popen(cmd, "re");
+    char line[128] = "";
+    bool ok = f != NULL && fgets(line, sizeof line, f) != NULL && sscanf(line, "crun version %31s", rt->version) == 1;
+    if (f != NULL) {
+        while (fgetc(f) != EOF) {
+        }
+        pclose(f);
+    }
+    if (!ok) {
+        return error_set(err, ERR_NOT_FOUND, "cannot run %s: is the package crun installed?", rt->crun_path);
+    }
+    if (access(rt->conmon_path, X_OK) != 0) {
+        return error_set(err, ERR_NOT_FOUND, "cannot find %s: is the package conmon installed?", rt->conmon_path);
+    }
+    return 0;
+}
+
+static int prepare_dirs(struct crun *rt, struct error *err)
+{
+    static const char *const parts[] = {"containers", "exits"};
+    int rc = fs_make_dirs(rt->run_dir, 0700, err);
+    for (unsigned i = 0; rc == 0 && i < ARRAY_SIZE(parts); i++) {
+        CLEANUP_FREE char *path = xasprintf("%s/%s", rt->dir, parts[i]);
+        rc = fs_make_dirs(path, 0711, err);
+    }
+    return rc;
+}
+
+static int load_seccomp(struct crun *rt, const char *path, struct error *err)
+{
+    if (path == NULL) {
+        path = "/usr/share/containers/seccomp.json";
+        if (!fs_exists(path)) {
+            return 0;
+        }
+    }
+    return path[0] == '\0' ? 0 : fs_read_file(path, 1 << 20, &rt->seccomp, err);
+}
+
+int runtime_crun_new(uv_loop_t *loop, const struct runtime_crun_config *config, const struct runtime_events *events,
+                     struct runtime **out, struct error *err)
+{
+    struct crun *rt = xcalloc(1, sizeof *rt);
+    struct statfs fs;
+    rt->base.ops = &crun_ops;
+    rt->base.events = *events;
+    rt->loop = loop;
+    rt->log = config->log;
+    rt->dir = xstrdup(config->dir);
+    rt->run_dir = xstrdup(config->run_dir);
+    rt->crun_path = xstrdup(config->crun_path != NULL ? config->crun_path : "/usr/bin/crun");
+    rt->conmon_path = xstrdup(config->conmon_path != NULL ? config->conmon_path : "/usr/bin/conmon");
+    rt->log_max_bytes = config->log_max_bytes != 0 ? config->log_max_bytes : RUNTIME_LOG_MAX;
+    rt->log_max_files = config->log_max_files != 0 ? config->log_max_files : RUNTIME_LOG_FILES;
+    rt->images = config->images;
+    rt->holders = 1;
+    rt->cgroup_v2 = statfs("/sys/fs/cgroup", &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC;
+    list_init(&rt->containers);
+    list_init(&rt->execs);
+    list_init(&rt->streams);
+    assert(rt->dir[0] == '/' && rt->run_dir[0] == '/');
+
+    int rc = read_version(rt, err);
+    rc = rc != 0 ? rc : prepare_dirs(rt, err);
+    rc = rc != 0 ? rc : load_seccomp(rt, config->seccomp_path, err);
+    if (rc != 0) {
+        crun_free(rt);
+        return rc;
+    }
+    CLEANUP_FREE char *exits = xasprintf("%s/exits", rt->dir);
+    uv_fs_event_init(loop, &rt->exits);
+    uv_timer_init(loop, &rt->log_timer);
+    rt->exits.data = rt->log_timer.data = rt;
+    /* Watch first, look after: nothing falls between. */
+    rc = uv_fs_event_start(&rt->exits, on_exit_dir, exits, 0);
+    if (rc != 0) {
+        op_close(&rt->base, NULL, NULL);
+        return error_set_errno(err, -rc, "cannot watch %s", exits);
+    }
+    uv_unref((uv_handle_t *)&rt->exits);
+    adopt_all(rt);
+    *out = &rt->base;
+    return 0;
+}
