@@ -89,7 +89,9 @@ struct errlist {
 };
 void errlist_add(struct errlist *l, const struct value *where, const char *field, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
-/* Turn the findings into one ERR_INVALID error: `Pod "web" is invalid: spec.containers[0].image: Required value ...`.
+/* Turn the findings into one ERR_INVALID error: `Pod "web" is invalid: spec.containers[0].image: Required value ...`; several
+ * findings stand on lines of their own ("\n* ..."). A finding whose line is known begins with `FILE:LINE:COLUMN: `, or, if file
+ * is NULL, `line LINE, column COLUMN: `; a single one with a file leaves `what` out. err->field is that of the first finding.
  * Returns 0 and leaves err alone if there are none. */
 int errlist_to_error(const struct errlist *l, const char *what, const char *file, struct error *err);
 
@@ -147,7 +149,8 @@ enum kind_check_flags {
 const struct kind *kind_of_document(struct arena *a, struct value *doc, struct error *err);
 /* Types and unknown fields (with line, column and nearest known name), normal forms (quantity numbers to text, base64 to BIN,
  * integral floats to ints), nulls removed. Then table defaults, fill(), metadata rules (DNS names, label and annotation
- * syntax and size), validate(). The document is changed in place. Returns 0, or ERR_INVALID. */
+ * syntax and size), validate(). The document is changed in place; a namespaced one without a namespace goes to "default".
+ * On update both are whole documents: what the caller keeps from old (status, uid, ...) must be in doc already. Returns 0, or ERR_INVALID. */
 int kind_check(const struct kind *k, struct arena *a, struct value *doc, const struct value *old, unsigned flags,
                struct error *err);
 /* Only the first step, no defaults: for manifests on the client side, and patches. */
@@ -157,7 +160,8 @@ void kind_find_field_errors(const struct kind *k, struct arena *a, struct value 
                             struct errlist *l);
 /* What a document is called in errors: `Pod "web"`. Arena memory. */
 const char *kind_document_name(const struct kind *k, struct arena *a, const struct value *doc);
-/* Take out what only the system writes (FIELD_READONLY, at any depth; and the status of kinds that have one): for a create. */
+/* Take out what only the system writes (FIELD_READONLY, at any depth; and the status of kinds that have one): for a create, before
+ * kind_check, which fills in a first status where the kind has one (Pod: phase Pending; Namespace: phase Active). */
 void kind_drop_readonly(const struct kind *k, struct value *doc);
 
 /* Canonical bytes: keys in schema order, null and absent fields left out, maps with free keys sorted by key.

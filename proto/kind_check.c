@@ -108,6 +108,14 @@ static void fill_defaults(struct arena *a, const struct schema *s, struct value 
     }
 }
 
+void kind_fill_defaults(const struct kind *k, struct arena *a, struct value *doc)
+{
+    fill_defaults(a, k->schema, doc);
+    if (k->fill != NULL) {
+        k->fill(a, doc);
+    }
+}
+
 /* ---- What the table requires ---- */
 
 static void check_required(struct errlist *l, const struct schema *s, const struct value *v, const struct fpath *p);
@@ -273,10 +281,7 @@ int kind_check(const struct kind *k, struct arena *a, struct value *doc, const s
         return rc;
     }
     fill_meta(k, a, doc);
-    fill_defaults(a, k->schema, doc);
-    if (k->fill != NULL) {
-        k->fill(a, doc);
-    }
+    kind_fill_defaults(k, a, doc);
     struct errlist l = {.arena = a};
     check_meta(k, doc, old, &l);
     check_required(&l, k->schema, doc, NULL);

@@ -5,6 +5,7 @@
 #include "proto/kinds/kinds.h"
 
 #define KEYS_ON_STACK 32
+#define FIELDS_MAX    64 /* of one schema; PodSpec has the most */
 
 static int member_cmp(const void *a, const void *b)
 {
@@ -81,23 +82,55 @@ static bool is_stored(const struct schema *s, const struct value_member *m)
     return !value_is_null(m->value) && !(s == &schema_object_meta && str_is(m->key, "resourceVersion"));
 }
 
-static void encode_map(const struct schema *s, const struct value *v, struct buf *out)
+struct placed {
+    unsigned index; /* of the field in the table */
+    const struct value *value;
+};
+
+/* The table's place of a key, looked for from `hint` on: members mostly stand in the table's order. */
+static unsigned field_index(const struct schema *s, struct str key, unsigned hint)
 {
-    assert(v->type == VALUE_MAP);
-    unsigned count = 0, written = 0;
-    for (unsigned i = 0; i < v->map.count; i++) {
-        count += is_stored(s, &v->map.members[i]);
-    }
-    mp_write_map(out, count);
-    for (unsigned i = 0; i < s->count && written < count; i++) {
-        const struct value_member m = {.key = str_of(s->fields[i].name), .value = value_get(v, s->fields[i].name)};
-        if (is_stored(s, &m)) {
-            mp_write_str(out, m.key);
-            encode_field(&s->fields[i], m.value, out);
-            written++;
+    for (unsigned n = 0; n < s->count; n++) {
+        unsigned i = hint + n < s->count ? hint + n : hint + n - s->count;
+        const char *name = s->fields[i].name;
+        if (key.n > 0 && name[0] == key.p[0] && strncmp(name, key.p, key.n) == 0 && name[key.n] == '\0') {
+            return i;
         }
     }
-    assert(written == count); /* a member that the schema does not know: the document was not checked */
+    assert(!"a member that the table does not know: the document was not checked");
+    return 0;
+}
+
+/* Members by their place in the table; insertion, since most of them come in order. */
+static unsigned place_members(const struct schema *s, const struct value *v, struct placed *placed)
+{
+    unsigned count = 0, hint = 0;
+    for (unsigned i = 0; i < v->map.count; i++) {
+        if (!is_stored(s, &v->map.members[i])) {
+            continue;
+        }
+        struct placed p = {field_index(s, v->map.members[i].key, hint), v->map.members[i].value};
+        unsigned at = count++;
+        for (; at > 0 && placed[at - 1].index > p.index; at--) {
+            placed[at] = placed[at - 1];
+        }
+        placed[at] = p;
+        hint = p.index + 1 < s->count ? p.index + 1 : 0;
+    }
+    return count;
+}
+
+static void encode_map(const struct schema *s, const struct value *v, struct buf *out)
+{
+    assert(v->type == VALUE_MAP && v->map.count <= s->count && s->count <= FIELDS_MAX);
+    struct placed placed[FIELDS_MAX];
+    unsigned count = place_members(s, v, placed);
+    mp_write_map(out, count);
+    for (unsigned i = 0; i < count; i++) {
+        const struct field *f = &s->fields[placed[i].index];
+        mp_write_cstr(out, f->name);
+        encode_field(f, placed[i].value, out);
+    }
 }
 
 void kind_encode(const struct kind *k, const struct value *doc, struct buf *out)

@@ -107,6 +107,9 @@ void bad_choice(struct errlist *l, const struct value *v, const struct fpath *p,
 void bad_unknown_field(struct errlist *l, unsigned line, unsigned column, const struct fpath *p, const char *nearest);
 bool in_choices(struct str s, const char *one_of);
 
+/* Defaults of the table and the kind's own (kind_check.c). The fields must have been checked. */
+void kind_fill_defaults(const struct kind *k, struct arena *a, struct value *doc);
+
 /* Old apiVersions (convert.c): NULL if the document is none of them. */
 const struct kind *convert_old_spelling(struct arena *a, struct value *doc);
 

@@ -269,7 +269,10 @@ static void check_deadline_change(const struct value *spec, const struct value *
 void pod_update_check(const struct value *obj, const struct value *old_obj, struct errlist *l)
 {
     const struct fpath *p = FPATH("spec");
-    const struct value *spec = value_get(obj, "spec"), *old = value_get(old_obj, "spec");
+    /* An older version may have stored the pod without defaults that are filled in today: they are no change. */
+    struct value *filled = value_copy(l->arena, old_obj);
+    kind_fill_defaults(&kind_pod, l->arena, filled);
+    const struct value *spec = value_get(obj, "spec"), *old = value_get(filled, "spec");
     if (spec == NULL || old == NULL) {
         return;
     }

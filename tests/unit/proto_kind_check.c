@@ -1,6 +1,8 @@
 /* The engine: fields, normal forms, defaults, metadata, errors. */
 #include <stdlib.h>
 
+#include "base/env.h"
+
 #include "tests/unit/proto_kind_fixture.h"
 
 #define POD                                                                                                            \
@@ -286,6 +288,92 @@ static void endless_lists_and_maps_are_refused(void **state)
     assert_contains(f->err.message, "data: Too many: 4097");
 }
 
+/* Another value in place of this one: of any type, or the same thing damaged. */
+static struct value *random_value(struct arena *a, struct rng *rng, unsigned depth)
+{
+    static const char *const texts[] = {"",     "a",    "-1", "1Mi",    "http", "A_b",
+                                        "../x", "true", "In", "Always", "2026", "%"};
+    struct value *v;
+    switch (rng_below(rng, depth > 3 ? 6 : 8)) {
+    case 0:
+        return value_null(a);
+    case 1:
+        return value_bool(a, rng_below(rng, 2));
+    case 2:
+        return value_int(a, (int64_t)rng_next(rng));
+    case 3:
+        return value_int(a, (int64_t)rng_below(rng, 3) - 1);
+    case 4:
+        return value_float(a, (double)(int64_t)rng_next(rng) / 3);
+    case 5:
+        return value_cstr(a, texts[rng_below(rng, ARRAY_SIZE(texts))]);
+    case 6:
+        v = value_list(a);
+        value_append(a, v, random_value(a, rng, depth + 1));
+        return v;
+    default:
+        v = value_map(a);
+        value_set(a, v, texts[rng_below(rng, ARRAY_SIZE(texts))], random_value(a, rng, depth + 1));
+        return v;
+    }
+}
+
+/* Replaces or removes about one value in `rarity`, and doubles elements of lists. */
+static void damage(struct arena *a, struct rng *rng, struct value *v, unsigned rarity)
+{
+    if (v->type == VALUE_LIST) {
+        VALUE_FOR(i, v)
+        {
+            if (rng_below(rng, rarity) == 0) {
+                v->list.items[i] = random_value(a, rng, 0);
+            }
+            damage(a, rng, value_item(v, i), rarity);
+        }
+        if (v->list.count > 0 && rng_below(rng, 4) == 0) {
+            value_append(a, v, value_copy(a, value_item(v, 0)));
+        }
+    }
+    for (unsigned i = 0; v->type == VALUE_MAP && i < v->map.count; i++) {
+        if (rng_below(rng, rarity) == 0) {
+            v->map.members[i].value = random_value(a, rng, 0);
+        }
+        damage(a, rng, v->map.members[i].value, rarity);
+        if (rng_below(rng, 4) == 0) {
+            value_remove_str_key(v, v->map.members[i].key);
+        }
+    }
+}
+
+/* Whatever comes, it is refused or becomes an object; and what became one stays one. */
+static void nonsense_is_refused_and_does_no_harm(void **state)
+{
+    struct fixture *f = *state;
+    struct rng rng = {20260101};
+    for (unsigned n = 0; n < 600; n++) {
+        CLEANUP_ARENA struct arena a;
+        arena_init(&a);
+        const struct kind *k = kinds_at(n % kinds_count());
+        struct value *doc = fixture_full_map(&a, k->schema), *old = NULL;
+        value_set(&a, value_get(doc, "metadata"), "name", value_cstr(&a, "n"));
+        damage(&a, &rng, doc, n % 3 == 0 ? 1000000 : 100 + 10 * n);
+        if (n % 2 == 1) {
+            old = value_copy(&a, doc);
+            damage(&a, &rng, doc, 200);
+            if (kind_check_fields(k, &a, old, KIND_CHECK_LENIENT, NULL) != 0 ||
+                !value_is_map(value_get(old, "metadata"))) {
+                old = NULL;
+            }
+        }
+        unsigned flags = (old == NULL ? 0 : KIND_CHECK_UPDATE) | (n % 5 == 0 ? KIND_CHECK_LENIENT : 0);
+        if (kind_check(k, &a, doc, old, flags, &f->err) == 0) {
+            CLEANUP_BUF struct buf b = BUF_INIT;
+            kind_encode(k, doc, &b);
+            assert_true(mp_valid(mp_of(b.data, b.size)));
+            assert_int_equal(kind_check(k, &a, doc, NULL, 0, &f->err), 0);
+        }
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 int main(void)
 {
@@ -311,6 +399,7 @@ int main(void)
         TEST(what_the_system_writes_can_be_dropped),
         TEST(the_list_of_findings_has_an_end),
         TEST(endless_lists_and_maps_are_refused),
+        TEST(nonsense_is_refused_and_does_no_harm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

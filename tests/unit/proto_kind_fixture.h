@@ -118,4 +118,55 @@ static inline struct object *fixture_object(struct fixture *f, const char *yaml)
     return o;
 }
 
+/* A document in which every field that the table knows is set. */
+static inline struct value *fixture_full_map(struct arena *a, const struct schema *s);
+
+static inline struct value *fixture_full_one(struct arena *a, const struct field *f)
+{
+    switch (f->type) {
+    case FIELD_OBJECT:
+        return fixture_full_map(a, f->sub);
+    case FIELD_INT32:
+    case FIELD_INT64:
+        return value_int(a, 7);
+    case FIELD_BOOL:
+        return value_bool(a, true);
+    case FIELD_FLOAT:
+        return value_float(a, 0.5);
+    case FIELD_TIME:
+        return value_cstr(a, "2026-01-01T00:00:00Z");
+    case FIELD_QUANTITY:
+        return value_cstr(a, "1500m");
+    case FIELD_BYTES:
+        return value_cstr(a, "aGk=");
+    case FIELD_ANY: {
+        struct value *v = value_map(a);
+        value_set(a, v, "any", value_list(a));
+        return v;
+    }
+    case FIELD_STRING:
+    case FIELD_INT_OR_STRING:
+        break;
+    }
+    return value_cstr(a, f->name);
+}
+
+static inline struct value *fixture_full_map(struct arena *a, const struct schema *s)
+{
+    struct value *v = value_map(a);
+    for (unsigned i = s->count; i-- > 0;) {
+        const struct field *f = &s->fields[i];
+        struct value *one = fixture_full_one(a, f), *all = one;
+        if (f->shape == SHAPE_LIST) {
+            all = value_list(a);
+            value_append(a, all, one);
+        } else if (f->shape == SHAPE_MAP) {
+            all = value_map(a);
+            value_set(a, all, "key", one);
+        }
+        value_set(a, v, f->name, all);
+    }
+    return v;
+}
+
 #endif

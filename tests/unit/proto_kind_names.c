@@ -127,6 +127,7 @@ static void check_table(const struct schema *s, unsigned depth)
 {
     assert_true(depth < VALUE_DEPTH_MAX);
     assert_non_null(s->doc);
+    assert_true(s->count <= 64); /* the encoder's limit */
     for (unsigned i = 0; i < s->count; i++) {
         const struct field *f = &s->fields[i];
         assert_ptr_equal(schema_field(s, str_of(f->name)), f); /* no name twice */

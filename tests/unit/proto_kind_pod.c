@@ -357,6 +357,14 @@ static void a_pod_is_bound_once(void **state)
     fixture_change(f, POD("nodeName: n1,", ""), POD("", ""), "spec: Forbidden");
 }
 
+static void defaults_that_an_old_pod_lacks_are_no_change(void **state)
+{
+    struct fixture *f = *state;
+    struct value *old = fixture_read(f, POD("", "")), *doc = fixture_read(f, POD("nodeName: n1,", ""));
+    assert_int_equal(fixture_check_value(f, doc, old), 0);
+    assert_null(value_path(old, "spec.restartPolicy")); /* the old document stays as it is */
+}
+
 static void ephemeral_containers_can_be_added_to_a_running_pod(void **state)
 {
     struct fixture *f = *state;
@@ -387,6 +395,7 @@ int main(void)
         TEST(a_pod_can_change_images_deadlines_and_tolerations),
         TEST(a_pod_cannot_change_otherwise),
         TEST(a_pod_is_bound_once),
+        TEST(defaults_that_an_old_pod_lacks_are_no_change),
         TEST(ephemeral_containers_can_be_added_to_a_running_pod),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
