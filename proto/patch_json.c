@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "proto/patch_int.h"
+#include "proto/text.h"
 
 #define OPERATIONS_MAX 10000u
 #define COPY_SIZE_MAX  (3u << 20) /* bytes that all `copy` operations together may add, nodes counted as 64 */
@@ -209,11 +210,36 @@ static int op_replace(struct json_patch *p, const struct operation *o)
     return rc != 0 ? rc : put(p, o->path, &t, value_copy(p->arena, o->value), false);
 }
 
+/* Equal to what a client sees: bytes are base64 text in JSON. */
+static bool equal_as_json(const struct value *have, const struct value *want)
+{
+    if (have->type == VALUE_BIN && want->type == VALUE_STR) {
+        CLEANUP_BUF struct buf b = BUF_INIT;
+        base64_write(&b, have->str.p, have->str.n);
+        return str_eq(buf_str(&b), want->str);
+    }
+    if (have->type != want->type || value_count(have) != value_count(want)) {
+        return value_equal(have, want);
+    }
+    for (unsigned i = 0; have->type == VALUE_LIST && i < have->list.count; i++) {
+        if (!equal_as_json(value_item(have, i), value_item(want, i))) {
+            return false;
+        }
+    }
+    for (unsigned i = 0; have->type == VALUE_MAP && i < have->map.count; i++) {
+        const struct value *w = value_get_str_key(want, have->map.members[i].key);
+        if (w == NULL || !equal_as_json(have->map.members[i].value, w)) {
+            return false;
+        }
+    }
+    return have->type == VALUE_LIST || have->type == VALUE_MAP || value_equal(have, want);
+}
+
 static int op_test(struct json_patch *p, const struct operation *o)
 {
     struct target t;
     int rc = resolve_existing(p, o->path, &t);
-    return rc == 0 && !value_equal(t.value, o->value) ? FAIL(p, o->path, "test failed: the value is another") : rc;
+    return rc == 0 && !equal_as_json(t.value, o->value) ? FAIL(p, o->path, "test failed: the value is another") : rc;
 }
 
 static int op_move(struct json_patch *p, const struct operation *o)

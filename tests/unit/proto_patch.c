@@ -184,6 +184,20 @@ static void json_patch_errors_name_operation_and_path(void **state)
     assert_non_null(strstr(err.message, "operation 1"));
 }
 
+static void json_patch_tests_see_bytes_as_base64(void **state)
+{
+    (void)state;
+    struct value *secret = doc("{data: {}, list: [1, {a: 1.0}]}"), *out;
+    value_set(&arena, value_get(secret, "data"), "k", value_bin(&arena, "hi", 2));
+    const struct value *good = doc(
+        "[{op: test, path: /data/k, value: aGk=}, {op: test, path: '', value: {list: [1, {a: 1}], data: {k: aGk=}}}]");
+    assert_int_equal(patch_apply(PATCH_JSON, NULL, &arena, secret, good, &out, NULL), 0);
+    const struct value *bad = doc("[{op: test, path: /data/k, value: aGo=}]");
+    assert_int_equal(patch_apply(PATCH_JSON, NULL, &arena, secret, bad, &out, NULL), ERR_INVALID);
+    bad = doc("[{op: test, path: '', value: {list: [1, {b: 1}], data: {k: aGk=}}}]");
+    assert_int_equal(patch_apply(PATCH_JSON, NULL, &arena, secret, bad, &out, NULL), ERR_INVALID);
+}
+
 static void json_patch_copies_do_not_grow_without_bound(void **state)
 {
     (void)state;
@@ -600,6 +614,7 @@ int main(void)
         TEST(merge_patches_follow_rfc_7386),
         TEST(json_patches_follow_rfc_6902),
         TEST(json_patch_errors_name_operation_and_path),
+        TEST(json_patch_tests_see_bytes_as_base64),
         TEST(json_patch_copies_do_not_grow_without_bound),
         TEST(strategic_maps_merge),
         TEST(strategic_retain_keys),
