@@ -1,9 +1,9 @@
 /* YAML and JSON text: manifests in, documents out.
  *
- * Reading goes through libyaml (JSON is a subset of YAML 1.2 and is read the same way). Scalars are typed by the YAML 1.1 core as
- * kubectl does (yaml.v2 to JSON): null ~, true/false (yes/no/on/off/y/n too, also as keys), integers (also 0x, 0o, 0b, and 0644 is
- * octal), floats; quoted scalars are strings. Text that begins with { and is JSON is read as JSON. Anchors, aliases and merge keys (<<) work; what they expand to is limited (TEXT_NODES_MAX), so a "billion laughs"
- * is an error. Duplicate keys are an error that names both lines. */
+ * Reading goes through libyaml; text that begins with { and is JSON is read as JSON. Scalars are typed by the YAML 1.1 core as
+ * kubectl does (yaml.v2 to JSON): null ~, true/false (yes/no/on/off/y/n too, also as keys), integers (also 0x, 0o, 0b, and 0644
+ * is octal), floats; quoted scalars are strings. Anchors, aliases and merge keys (<<) work; what they expand to is limited
+ * (TEXT_NODES_MAX), so a "billion laughs" is an error. Duplicate keys are an error that names both lines. */
 #ifndef PROTO_TEXT_H
 #define PROTO_TEXT_H
 
