@@ -221,7 +221,8 @@ static bool read_fields(struct mp m, uint32_t count, struct raft_message *out)
         if (count != 8 || !read_all(&m, f, 7) || f[0] > 255 || !is_bool(f[5]) || !is_bool(f[6])) {
             return false;
         }
-        out->request_vote = (struct raft_request_vote){(unsigned char)f[0], f[1], f[2], f[3], f[4], f[5] != 0, f[6] != 0};
+        out->request_vote =
+            (struct raft_request_vote){(unsigned char)f[0], f[1], f[2], f[3], f[4], f[5] != 0, f[6] != 0};
         return m.p == m.end;
     case RAFT_REQUEST_VOTE_RESULT:
         if (count != 7 || !read_all(&m, f, 6) || f[0] > 255 || !is_bool(f[2]) || !is_bool(f[3]) || f[4] > 65535 ||
@@ -248,9 +249,12 @@ static bool read_fields(struct mp m, uint32_t count, struct raft_message *out)
         if (count != 8 || !read_all(&m, f, 6) || f[0] > 255 || f[5] > RAFT_CODEC_SNAPSHOT_MAX) {
             return false;
         }
-        out->install_snapshot = (struct raft_install_snapshot){
-            .version = (unsigned char)f[0], .term = f[1], .last_index = f[2], .last_term = f[3], .conf_index = f[4],
-            .data = {NULL, f[5]}};
+        out->install_snapshot = (struct raft_install_snapshot){.version = (unsigned char)f[0],
+                                                               .term = f[1],
+                                                               .last_index = f[2],
+                                                               .last_term = f[3],
+                                                               .conf_index = f[4],
+                                                               .data = {NULL, f[5]}};
         return read_configuration(m, &out->install_snapshot.conf);
     case RAFT_TIMEOUT_NOW:
         if (count != 5 || !read_all(&m, f, 4) || f[0] > 255) {

@@ -13,8 +13,8 @@
 #include "base/err.h"
 #include "proto/msgpack.h"
 
-#define RAFT_CODEC_ENTRIES_MAX 65536u
-#define RAFT_CODEC_MEMBERS_MAX 64u
+#define RAFT_CODEC_ENTRIES_MAX  65536u
+#define RAFT_CODEC_MEMBERS_MAX  64u
 #define RAFT_CODEC_SNAPSHOT_MAX (2047ull << 20) /* libraft keeps a snapshot in one file below 2 GiB */
 
 /* Size of the encoding, roughly, before making it: for back-pressure. */

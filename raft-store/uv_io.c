@@ -1,0 +1,235 @@
+#include "raft-store/uv_io.h"
+
+#include <assert.h>
+#include <raft/uv.h>
+#include <stdlib.h>
+
+#include "base/list.h"
+#include "raft-store/transport_int.h"
+
+#define SEGMENT_BYTES (16u << 20)
+#define DISK_RETRY_MS 1000
+
+struct uv_io {
+    struct raft_io io; /* what libraft sees; found back by CONTAINER_OF, since libraft uses its data and impl fields */
+    struct raft_io disk; /* raft_uv's own methods */
+    struct raft_uv_transport stub;
+    struct raft_tracer tracer;
+    struct transport *transport;
+    const struct log *log;
+    raft_io_recv_cb recv;
+    struct list sent; /* send requests whose callback is due */
+    uv_idle_t idle;   /* runs them in the next turn of the loop */
+    bool idle_closed, disk_closed;
+    raft_io_close_cb close_cb;
+};
+
+/* A send request of libraft's on its way. */
+struct sending {
+    struct list link;
+    struct uv_io *u;
+    struct raft_io_send *req;
+    raft_io_send_cb cb;
+    int status;
+};
+
+static struct uv_io *uv_io_of(struct raft_io *io)
+{
+    return CONTAINER_OF(io, struct uv_io, io);
+}
+
+/* ---- Network ---- */
+
+static void on_idle(uv_idle_t *idle)
+{
+    struct uv_io *u = idle->data;
+    uv_idle_stop(idle);
+    struct list due;
+    list_init(&due);
+    while (!list_empty(&u->sent)) { /* callbacks may send again: those wait for the next turn */
+        struct list *first = u->sent.next;
+        list_remove(first);
+        list_push_back(&due, first);
+    }
+    while (!list_empty(&due)) {
+        struct sending *s = LIST_ENTRY(due.next, struct sending, link);
+        list_remove(&s->link);
+        s->cb(s->req, s->status);
+        free(s);
+    }
+}
+
+static void send_done(void *data, int status)
+{
+    struct sending *s = data;
+    s->status = status;
+    if (s->u->idle_closed || uv_is_closing((uv_handle_t *)&s->u->idle)) {
+        s->cb(s->req, RAFT_CANCELED);
+        free(s);
+        return;
+    }
+    list_push_back(&s->u->sent, &s->link);
+    uv_idle_start(&s->u->idle, on_idle);
+}
+
+static int io_send(struct raft_io *io, struct raft_io_send *req, const struct raft_message *message, raft_io_send_cb cb)
+{
+    struct uv_io *u = uv_io_of(io);
+    struct sending *s = xcalloc(1, sizeof *s);
+    *s = (struct sending){.u = u, .req = req, .cb = cb};
+    list_init(&s->link);
+    if (message->type == RAFT_INSTALL_SNAPSHOT) {
+        transport_send_snapshot(u->transport, message, send_done, s);
+    } else {
+        send_done(s, transport_send(u->transport, message));
+    }
+    return 0;
+}
+
+static int io_start(struct raft_io *io, unsigned msecs, raft_io_tick_cb tick, raft_io_recv_cb recv)
+{
+    struct uv_io *u = uv_io_of(io);
+    u->recv = recv;
+    return u->disk.start(io, msecs, tick, recv);
+}
+
+void uv_io_deliver(struct uv_io *u, struct raft_message *message)
+{
+    if (u->recv == NULL || u->close_cb != NULL) {
+        raft_codec_free(message);
+        return;
+    }
+    u->recv(&u->io, message);
+}
+
+/* ---- raft_uv's transport: never used ---- */
+
+static int stub_init(struct raft_uv_transport *t, raft_id id, const char *address)
+{
+    (void)t;
+    (void)id;
+    (void)address;
+    return 0;
+}
+
+static int stub_listen(struct raft_uv_transport *t, raft_uv_accept_cb cb)
+{
+    (void)t;
+    (void)cb;
+    return 0;
+}
+
+static int stub_connect(struct raft_uv_transport *t, struct raft_uv_connect *req, raft_id id, const char *address,
+                        raft_uv_connect_cb cb)
+{
+    (void)t;
+    (void)req;
+    (void)id;
+    (void)address;
+    (void)cb;
+    return RAFT_NOCONNECTION;
+}
+
+static void stub_close(struct raft_uv_transport *t, raft_uv_transport_close_cb cb)
+{
+    cb(t);
+}
+
+/* ---- Life ---- */
+
+static void maybe_closed(struct uv_io *u)
+{
+    if (u->idle_closed && u->disk_closed) {
+        u->close_cb(&u->io);
+    }
+}
+
+static void on_idle_closed(uv_handle_t *handle)
+{
+    struct uv_io *u = handle->data;
+    u->idle_closed = true;
+    while (!list_empty(&u->sent)) {
+        struct sending *s = LIST_ENTRY(u->sent.next, struct sending, link);
+        list_remove(&s->link);
+        s->cb(s->req, RAFT_CANCELED);
+        free(s);
+    }
+    maybe_closed(u);
+}
+
+static void on_disk_closed(struct raft_io *io)
+{
+    struct uv_io *u = uv_io_of(io);
+    u->disk_closed = true;
+    maybe_closed(u);
+}
+
+static void io_close(struct raft_io *io, raft_io_close_cb cb)
+{
+    struct uv_io *u = uv_io_of(io);
+    assert(u->close_cb == NULL);
+    u->close_cb = cb;
+    transport_set_io(u->transport, NULL);
+    uv_close((uv_handle_t *)&u->idle, on_idle_closed);
+    u->disk.close(io, on_disk_closed);
+}
+
+static void on_trace(struct raft_tracer *t, int type, const void *info)
+{
+    struct uv_io *u = t->impl;
+    const struct raft_tracer_info *i = info;
+    if (type == RAFT_TRACER_DIAGNOSTIC && i->diagnostic.level <= 2) {
+        log_warn(u->log, "disk", "%s", i->diagnostic.message);
+    }
+}
+
+int uv_io_new(uv_loop_t *loop, const char *dir, struct transport *transport, const struct log *log, struct uv_io **out,
+              struct error *err)
+{
+    struct uv_io *u = xcalloc(1, sizeof *u);
+    u->transport = transport;
+    u->log = log;
+    list_init(&u->sent);
+    u->stub = (struct raft_uv_transport){
+        .version = 1, .init = stub_init, .listen = stub_listen, .connect = stub_connect, .close = stub_close};
+    u->tracer = (struct raft_tracer){.impl = u, .version = 2, .emit = on_trace};
+    int rv = raft_uv_init(&u->io, loop, dir, &u->stub);
+    if (rv != 0) {
+        error_set(err, rv == RAFT_NOTFOUND ? ERR_NOT_FOUND : ERR_IO, "data directory %s: %s", dir,
+                  u->io.errmsg[0] != '\0' ? u->io.errmsg : raft_strerror(rv));
+        free(u);
+        return err == NULL ? ERR_IO : err->code;
+    }
+    raft_uv_set_segment_size(&u->io, SEGMENT_BYTES);
+    raft_uv_set_auto_recovery(&u->io, false);
+    raft_uv_set_disk_retry(&u->io, DISK_RETRY_MS);
+    raft_uv_set_tracer(&u->io, &u->tracer);
+    u->disk = u->io;
+    u->io.start = io_start;
+    u->io.send = io_send;
+    u->io.close = io_close;
+    uv_idle_init(loop, &u->idle);
+    u->idle.data = u;
+    transport_set_io(transport, u);
+    *out = u;
+    return 0;
+}
+
+struct raft_io *uv_io_raft(struct uv_io *u)
+{
+    return &u->io;
+}
+
+void uv_io_free(struct uv_io *u)
+{
+    if (u == NULL) {
+        return;
+    }
+    if (u->close_cb == NULL && !u->idle_closed) {
+        /* Never started: the idle handle is not active and goes with the loop; raft_uv holds nothing but memory. */
+        uv_close((uv_handle_t *)&u->idle, NULL);
+        uv_run(u->idle.loop, UV_RUN_NOWAIT);
+    }
+    raft_uv_close(&u->io);
+    free(u);
+}
