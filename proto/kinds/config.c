@@ -4,17 +4,19 @@
 
 #define CONFIG_SIZE_MAX (1u << 20) /* all values together, as in Kubernetes */
 
-/* clang-format off: a field is a row */
-SCHEMA_STATIC(configmap, "ConfigMap", "Settings and files for pods.", TYPE_META,
-              BOOLEAN("immutable", "Entries can never change again; only deleting is left."),
-              STRING_MAP("data", "Entries of text by key."),
-              BYTES_MAP("binaryData", "Entries of any bytes by key; base64 in manifests."));
+/* clang-format off */
+SCHEMA_STATIC(configmap, "ConfigMap", "Settings and files for pods.",
+    TYPE_META,
+    BOOLEAN("immutable", "Entries can never change again; only deleting is left."),
+    STRING_MAP("data", "Entries of text by key."),
+    BYTES_MAP("binaryData", "Entries of any bytes by key; base64 in manifests."));
 
-SCHEMA_STATIC(secret, "Secret", "Passwords, keys and the like for pods. Encrypted on the masters' disks.", TYPE_META,
-              BOOLEAN("immutable", "Entries can never change again; only deleting is left."),
-              BYTES_MAP("data", "Entries by key; base64 in manifests.", .flags = FIELD_SECRET),
-              STRING_MAP("stringData", "Entries as plain text, for writing: they go into data.", .flags = FIELD_SECRET),
-              STRING("type", "What the entries are for. Cannot change.", DEFAULT("Opaque")));
+SCHEMA_STATIC(secret, "Secret", "Passwords, keys and the like for pods. Encrypted on the masters' disks.",
+    TYPE_META,
+    BOOLEAN("immutable", "Entries can never change again; only deleting is left."),
+    BYTES_MAP("data", "Entries by key; base64 in manifests.", .flags = FIELD_SECRET),
+    STRING_MAP("stringData", "Entries as plain text, for writing: they go into data.", .flags = FIELD_SECRET),
+    STRING("type", "What the entries are for. Cannot change.", DEFAULT("Opaque")));
 /* clang-format on */
 
 /* Plain text goes into data, where it wins. */

@@ -1,155 +1,161 @@
 /* Containers: how to start them, what they may use, how their health is asked. */
 #include "proto/kinds/kinds.h"
 
-/* clang-format off: a field is a row */
+/* clang-format off */
 
 /* ---- Handlers of probes and hooks ---- */
 
 SCHEMA_STATIC(exec_action, "ExecAction", "Runs a command in the container; exit code 0 is success.",
-              STRINGS("command", "Program and arguments. No shell is involved."));
+    STRINGS("command", "Program and arguments. No shell is involved."));
 
 SCHEMA_STATIC(http_header, "HTTPHeader", "A header sent along with the request.",
-              STRING("name", "Name of the header.", REQUIRED), STRING("value", "Its value."));
+    STRING("name", "Name of the header.", REQUIRED),
+    STRING("value", "Its value."));
 
 SCHEMA_STATIC(http_get_action, "HTTPGetAction", "Sends a GET request; an answer from 200 to 399 is success.",
-              STRING("path", "Path of the request.", DEFAULT("/")),
-              INT_OR_STRING("port", "Number, or name of a port of the container.", REQUIRED),
-              STRING("host", "Host to connect to; the pod's address if not given."),
-              STRING("scheme", "HTTP or HTTPS (the certificate is not verified).", DEFAULT("HTTP"),
-                     ONE_OF("HTTP|HTTPS")),
-              OBJECTS("httpHeaders", http_header, "Further headers; names may repeat."));
+    STRING("path", "Path of the request.", DEFAULT("/")),
+    INT_OR_STRING("port", "Number, or name of a port of the container.", REQUIRED),
+    STRING("host", "Host to connect to; the pod's address if not given."),
+    STRING("scheme", "HTTP or HTTPS (the certificate is not verified).", DEFAULT("HTTP"), ONE_OF("HTTP|HTTPS")),
+    OBJECTS("httpHeaders", http_header, "Further headers; names may repeat."));
 
 SCHEMA_STATIC(tcp_socket_action, "TCPSocketAction", "Opens a TCP connection; being accepted is success.",
-              INT_OR_STRING("port", "Number, or name of a port of the container.", REQUIRED),
-              STRING("host", "Host to connect to; the pod's address if not given."));
+    INT_OR_STRING("port", "Number, or name of a port of the container.", REQUIRED),
+    STRING("host", "Host to connect to; the pod's address if not given."));
 
 SCHEMA_STATIC(grpc_action, "GRPCAction", "Asks the standard gRPC health service.",
-              INT32("port", "Port number of the service.", REQUIRED),
-              STRING("service", "Service name put into the question.", DEFAULT("")));
+    INT32("port", "Port number of the service.", REQUIRED),
+    STRING("service", "Service name put into the question.", DEFAULT("")));
 
-SCHEMA_STATIC(sleep_action, "SleepAction", "Waits.", INT64("seconds", "How long."));
+SCHEMA_STATIC(sleep_action, "SleepAction", "Waits.",
+    INT64("seconds", "How long."));
 
 SCHEMA_STATIC(probe, "Probe",
-              "Asks again and again whether a container is well. Exactly one of exec, httpGet, "
-              "tcpSocket and grpc says how.",
-              OBJECT("exec", exec_action, "Run a command in the container."),
-              OBJECT("httpGet", http_get_action, "Send an HTTP request."),
-              OBJECT("tcpSocket", tcp_socket_action, "Open a TCP connection."),
-              OBJECT("grpc", grpc_action, "Ask the gRPC health service."),
-              INT32("initialDelaySeconds", "Wait this long after the start of the container."),
-              INT32("timeoutSeconds", "An answer later than this is a failure.", DEFAULT("1")),
-              INT32("periodSeconds", "Time from one question to the next.", DEFAULT("10")),
-              INT32("successThreshold", "Successes in a row until well after a failure; 1 for liveness and startup.",
-                    DEFAULT("1")),
-              INT32("failureThreshold", "Failures in a row until not well.", DEFAULT("3")),
-              INT64("terminationGracePeriodSeconds",
-                    "Grace period when this probe stops the container, instead of the pod's."));
+    "Asks again and again whether a container is well. Exactly one of exec, httpGet, tcpSocket and grpc says how.",
+    OBJECT("exec", exec_action, "Run a command in the container."),
+    OBJECT("httpGet", http_get_action, "Send an HTTP request."),
+    OBJECT("tcpSocket", tcp_socket_action, "Open a TCP connection."),
+    OBJECT("grpc", grpc_action, "Ask the gRPC health service."),
+    INT32("initialDelaySeconds", "Wait this long after the start of the container."),
+    INT32("timeoutSeconds", "An answer later than this is a failure.", DEFAULT("1")),
+    INT32("periodSeconds", "Time from one question to the next.", DEFAULT("10")),
+    INT32("successThreshold", "Successes in a row until well after a failure; 1 for liveness and startup.",
+          DEFAULT("1")),
+    INT32("failureThreshold", "Failures in a row until not well.", DEFAULT("3")),
+    INT64("terminationGracePeriodSeconds", "Grace period when this probe stops the container, instead of the pod's."));
 
 SCHEMA_STATIC(lifecycle_handler, "LifecycleHandler", "What to do at an event in a container's life; exactly one.",
-              OBJECT("exec", exec_action, "Run a command in the container."),
-              OBJECT("httpGet", http_get_action, "Send an HTTP request."),
-              OBJECT("tcpSocket", tcp_socket_action, "Accepted for old manifests; does nothing."),
-              OBJECT("sleep", sleep_action, "Wait."));
+    OBJECT("exec", exec_action, "Run a command in the container."),
+    OBJECT("httpGet", http_get_action, "Send an HTTP request."),
+    OBJECT("tcpSocket", tcp_socket_action, "Accepted for old manifests; does nothing."),
+    OBJECT("sleep", sleep_action, "Wait."));
 
 SCHEMA_STATIC(lifecycle, "Lifecycle", "Hooks in a container's life.",
-              OBJECT("postStart", lifecycle_handler, "Right after the start; if it fails the container is stopped."),
-              OBJECT("preStop", lifecycle_handler,
-                     "Before the container is told to end; the grace period runs meanwhile."));
+    OBJECT("postStart", lifecycle_handler, "Right after the start; if it fails the container is stopped."),
+    OBJECT("preStop", lifecycle_handler, "Before the container is told to end; the grace period runs meanwhile."));
 
 /* ---- Ports, environment, resources, mounts ---- */
 
 SCHEMA_STATIC(container_port, "ContainerPort", "A port that the container listens on.",
-              STRING("name", "Name by which probes and services may refer to it; unique in the pod."),
-              INT32("hostPort", "The same port on the node, if it is to be reachable there."),
-              INT32("containerPort", "Number of the port.", REQUIRED),
-              STRING("protocol", "Transport.", DEFAULT("TCP"), ONE_OF("TCP|UDP|SCTP")),
-              STRING("hostIP", "Address of the node to bind hostPort to."));
+    STRING("name", "Name by which probes and services may refer to it; unique in the pod."),
+    INT32("hostPort", "The same port on the node, if it is to be reachable there."),
+    INT32("containerPort", "Number of the port.", REQUIRED),
+    STRING("protocol", "Transport.", DEFAULT("TCP"), ONE_OF("TCP|UDP|SCTP")),
+    STRING("hostIP", "Address of the node to bind hostPort to."));
 
 SCHEMA_STATIC(env_source, "ConfigMapEnvSource", "All entries of a ConfigMap or Secret.",
-              STRING("name", "Name of the object."), BOOLEAN("optional", "Start also if the object is missing."));
+    STRING("name", "Name of the object."),
+    BOOLEAN("optional", "Start also if the object is missing."));
 
 SCHEMA_STATIC(env_from, "EnvFromSource", "Environment variables from all entries of an object.",
-              STRING("prefix", "Put in front of each key."),
-              OBJECT("configMapRef", env_source, "The ConfigMap to read."),
-              OBJECT("secretRef", env_source, "The Secret to read."));
+    STRING("prefix", "Put in front of each key."),
+    OBJECT("configMapRef", env_source, "The ConfigMap to read."),
+    OBJECT("secretRef", env_source, "The Secret to read."));
 
 SCHEMA(schema_field_selector, "ObjectFieldSelector", "A field of the pod itself.",
-       STRING("apiVersion", "Version the path is written in.", DEFAULT("v1")),
-       STRING("fieldPath", "Such as metadata.name, metadata.labels['app'], spec.nodeName or status.podIP.", REQUIRED));
+    STRING("apiVersion", "Version the path is written in.", DEFAULT("v1")),
+    STRING("fieldPath", "Such as metadata.name, metadata.labels['app'], spec.nodeName or status.podIP.", REQUIRED));
 
 SCHEMA(schema_resource_selector, "ResourceFieldSelector", "A request or limit of a container.",
-       STRING("containerName", "Which container; needed in volumes."),
-       STRING("resource", "Such as limits.cpu or requests.memory.", REQUIRED),
-       QUANTITY("divisor", "Unit of the number that is given out."));
+    STRING("containerName", "Which container; needed in volumes."),
+    STRING("resource", "Such as limits.cpu or requests.memory.", REQUIRED),
+    QUANTITY("divisor", "Unit of the number that is given out."));
 
 SCHEMA_STATIC(key_selector, "ConfigMapKeySelector", "One entry of a ConfigMap or Secret.",
-              STRING("name", "Name of the object."), STRING("key", "Key of the entry.", REQUIRED),
-              BOOLEAN("optional", "Start also if the object or the key is missing."));
+    STRING("name", "Name of the object."),
+    STRING("key", "Key of the entry.", REQUIRED),
+    BOOLEAN("optional", "Start also if the object or the key is missing."));
 
 SCHEMA_STATIC(env_var_source, "EnvVarSource", "Where the value of a variable comes from; exactly one.",
-              OBJECT("fieldRef", schema_field_selector, "A field of the pod."),
-              OBJECT("resourceFieldRef", schema_resource_selector, "A request or limit of the container."),
-              OBJECT("configMapKeyRef", key_selector, "An entry of a ConfigMap."),
-              OBJECT("secretKeyRef", key_selector, "An entry of a Secret."));
+    OBJECT("fieldRef", schema_field_selector, "A field of the pod."),
+    OBJECT("resourceFieldRef", schema_resource_selector, "A request or limit of the container."),
+    OBJECT("configMapKeyRef", key_selector, "An entry of a ConfigMap."),
+    OBJECT("secretKeyRef", key_selector, "An entry of a Secret."));
 
-SCHEMA_STATIC(env_var, "EnvVar", "One environment variable.", STRING("name", "Name of the variable.", REQUIRED),
-              STRING("value", "Value; $(NAME) stands for a variable defined before, $$ for a dollar sign."),
-              OBJECT("valueFrom", env_var_source, "Take the value from elsewhere."));
+SCHEMA_STATIC(env_var, "EnvVar", "One environment variable.",
+    STRING("name", "Name of the variable.", REQUIRED),
+    STRING("value", "Value; $(NAME) stands for a variable defined before, $$ for a dollar sign."),
+    OBJECT("valueFrom", env_var_source, "Take the value from elsewhere."));
 
 SCHEMA_STATIC(resource_claim, "ResourceClaim", "Use of a claim that the pod declares.",
-              STRING("name", "Name of an entry of spec.resourceClaims.", REQUIRED));
+    STRING("name", "Name of an entry of spec.resourceClaims.", REQUIRED));
 
 SCHEMA(schema_resources, "ResourceRequirements", "What a container needs and what it may use at most.",
-       QUANTITY_MAP("limits", "The most it may use; enforced on the node."),
-       QUANTITY_MAP("requests", "What is set aside for it when a node is chosen; the limits if not given."),
-       OBJECTS("claims", resource_claim, "Claims of the pod that this container uses."));
+    QUANTITY_MAP("limits", "The most it may use; enforced on the node."),
+    QUANTITY_MAP("requests", "What is set aside for it when a node is chosen; the limits if not given."),
+    OBJECTS("claims", resource_claim, "Claims of the pod that this container uses."));
 
 SCHEMA_STATIC(resize_policy, "ContainerResizePolicy", "What a change of a resource does to the running container.",
-              STRING("resourceName", "cpu or memory.", REQUIRED),
-              STRING("restartPolicy", "NotRequired or RestartContainer.", REQUIRED));
+    STRING("resourceName", "cpu or memory.", REQUIRED),
+    STRING("restartPolicy", "NotRequired or RestartContainer.", REQUIRED));
 
 SCHEMA_STATIC(volume_mount, "VolumeMount", "Shows a volume of the pod in the container's file system.",
-              STRING("name", "Name of the volume.", REQUIRED), BOOLEAN("readOnly", "Mount it read-only."),
-              STRING("mountPath", "Where in the container; no colon.", REQUIRED),
-              STRING("subPath", "A path inside the volume to mount instead of its root."),
-              STRING("mountPropagation", "Whether mounts made later are seen on the other side.",
-                     ONE_OF("None|HostToContainer|Bidirectional")),
-              STRING("subPathExpr", "As subPath, with $(NAME) replaced from the environment."));
+    STRING("name", "Name of the volume.", REQUIRED),
+    BOOLEAN("readOnly", "Mount it read-only."),
+    STRING("mountPath", "Where in the container; no colon.", REQUIRED),
+    STRING("subPath", "A path inside the volume to mount instead of its root."),
+    STRING("mountPropagation", "Whether mounts made later are seen on the other side.",
+           ONE_OF("None|HostToContainer|Bidirectional")),
+    STRING("subPathExpr", "As subPath, with $(NAME) replaced from the environment."));
 
 SCHEMA_STATIC(volume_device, "VolumeDevice", "Shows a raw block volume as a device.",
-              STRING("name", "Name of a volume that is a claim in block mode.", REQUIRED),
-              STRING("devicePath", "Path of the device in the container.", REQUIRED));
+    STRING("name", "Name of a volume that is a claim in block mode.", REQUIRED),
+    STRING("devicePath", "Path of the device in the container.", REQUIRED));
 
 /* ---- Security ---- */
 
 SCHEMA_STATIC(capabilities, "Capabilities", "Changes to the kernel capabilities of the container.",
-              STRINGS("add", "Capabilities to add, without CAP_."),
-              STRINGS("drop", "Capabilities to take away; ALL for all."));
+    STRINGS("add", "Capabilities to add, without CAP_."),
+    STRINGS("drop", "Capabilities to take away; ALL for all."));
 
-SCHEMA(schema_selinux_options, "SELinuxOptions", "SELinux label.", STRING("user", "User part."),
-       STRING("role", "Role part."), STRING("type", "Type part."), STRING("level", "Level part."));
+SCHEMA(schema_selinux_options, "SELinuxOptions", "SELinux label.",
+    STRING("user", "User part."),
+    STRING("role", "Role part."),
+    STRING("type", "Type part."),
+    STRING("level", "Level part."));
 
 SCHEMA(schema_windows_options, "WindowsSecurityContextOptions", "Settings for Windows; accepted, not used.",
-       STRING("gmsaCredentialSpecName", "Name of a credential specification."),
-       STRING("gmsaCredentialSpec", "The specification itself."), STRING("runAsUserName", "User to run as."),
-       BOOLEAN("hostProcess", "Run as a process of the host."));
+    STRING("gmsaCredentialSpecName", "Name of a credential specification."),
+    STRING("gmsaCredentialSpec", "The specification itself."),
+    STRING("runAsUserName", "User to run as."),
+    BOOLEAN("hostProcess", "Run as a process of the host."));
 
 SCHEMA(schema_seccomp_profile, "SeccompProfile", "Filter of system calls.",
-       STRING("type", "Which profile.", .flags = FIELD_REQUIRED, ONE_OF("Unconfined|RuntimeDefault|Localhost")),
-       STRING("localhostProfile", "File on the node, for Localhost."));
+    STRING("type", "Which profile.", .flags = FIELD_REQUIRED, ONE_OF("Unconfined|RuntimeDefault|Localhost")),
+    STRING("localhostProfile", "File on the node, for Localhost."));
 
 SCHEMA_STATIC(security_context, "SecurityContext", "Privileges of one container; overrides the pod's.",
-              OBJECT("capabilities", capabilities, "Kernel capabilities added and dropped."),
-              BOOLEAN("privileged", "As powerful as root on the node."),
-              OBJECT("seLinuxOptions", schema_selinux_options, "SELinux label of the container."),
-              OBJECT("windowsOptions", schema_windows_options, "Settings for Windows."),
-              INT64("runAsUser", "User id of the first process; the image's if not given."),
-              INT64("runAsGroup", "Group id of the first process."),
-              BOOLEAN("runAsNonRoot", "Refuse to start as user 0."),
-              BOOLEAN("readOnlyRootFilesystem", "The container cannot write to its own root."),
-              BOOLEAN("allowPrivilegeEscalation", "Whether a process may gain more rights than its parent (setuid)."),
-              STRING("procMount", "Default hides parts of /proc, Unmasked shows all.", ONE_OF("Default|Unmasked")),
-              OBJECT("seccompProfile", schema_seccomp_profile, "Filter of system calls."));
+    OBJECT("capabilities", capabilities, "Kernel capabilities added and dropped."),
+    BOOLEAN("privileged", "As powerful as root on the node."),
+    OBJECT("seLinuxOptions", schema_selinux_options, "SELinux label of the container."),
+    OBJECT("windowsOptions", schema_windows_options, "Settings for Windows."),
+    INT64("runAsUser", "User id of the first process; the image's if not given."),
+    INT64("runAsGroup", "Group id of the first process."),
+    BOOLEAN("runAsNonRoot", "Refuse to start as user 0."),
+    BOOLEAN("readOnlyRootFilesystem", "The container cannot write to its own root."),
+    BOOLEAN("allowPrivilegeEscalation", "Whether a process may gain more rights than its parent (setuid)."),
+    STRING("procMount", "Default hides parts of /proc, Unmasked shows all.", ONE_OF("Default|Unmasked")),
+    OBJECT("seccompProfile", schema_seccomp_profile, "Filter of system calls."));
 
 /* ---- The container ---- */
 
@@ -182,7 +188,9 @@ SCHEMA_STATIC(security_context, "SecurityContext", "Privileges of one container;
         BOOLEAN("stdinOnce", "Close standard input after the first client has left."),                                 \
         BOOLEAN("tty", "Give the program a terminal; needs stdin.")
 
-SCHEMA(schema_container, "Container", "One program of a pod, run from an image.", CONTAINER_ROWS);
+SCHEMA(schema_container, "Container", "One program of a pod, run from an image.",
+    CONTAINER_ROWS);
 
 SCHEMA(schema_ephemeral_container, "EphemeralContainer", "A container added to a running pod to look into it.",
-       CONTAINER_ROWS, STRING("targetContainerName", "Container whose processes it sees."));
+    CONTAINER_ROWS,
+    STRING("targetContainerName", "Container whose processes it sees."));

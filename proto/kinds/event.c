@@ -3,24 +3,31 @@
 #include "base/timefmt.h"
 #include "proto/kinds/kinds.h"
 
-/* clang-format off: a field is a row */
-SCHEMA_STATIC(event_source, "EventSource", "Who reported it.", STRING("component", "Part of the system."),
-              STRING("host", "Node it runs on."));
+/* clang-format off */
+SCHEMA_STATIC(event_source, "EventSource", "Who reported it.",
+    STRING("component", "Part of the system."),
+    STRING("host", "Node it runs on."));
 
-SCHEMA_STATIC(event_series, "EventSeries", "The event again and again.", INT32("count", "How often so far."),
-              TIME("lastObservedTime", "When last."));
+SCHEMA_STATIC(event_series, "EventSeries", "The event again and again.",
+    INT32("count", "How often so far."),
+    TIME("lastObservedTime", "When last."));
 
-SCHEMA_STATIC(event, "Event", "Something that happened to an object. Events are kept for a while only.", TYPE_META,
-              OBJECT("involvedObject", schema_object_reference, "The object it happened to.", REQUIRED),
-              STRING("reason", "What happened, in one word."), STRING("message", "What happened, for people."),
-              OBJECT("source", event_source, "Who reported it."), TIME("firstTimestamp", "When it happened first."),
-              TIME("lastTimestamp", "When it happened last."), INT32("count", "How often it happened."),
-              STRING("type", "Normal or Warning."), TIME("eventTime", "When it happened, to the microsecond."),
-              OBJECT("series", event_series, "Set if it goes on happening."),
-              STRING("action", "What was done about the object."),
-              OBJECT("related", schema_object_reference, "Another object that has to do with it."),
-              STRING("reportingComponent", "Who reported it, such as reeve/scheduler."),
-              STRING("reportingInstance", "Which instance of it."));
+SCHEMA_STATIC(event, "Event", "Something that happened to an object. Events are kept for a while only.",
+    TYPE_META,
+    OBJECT("involvedObject", schema_object_reference, "The object it happened to.", REQUIRED),
+    STRING("reason", "What happened, in one word."),
+    STRING("message", "What happened, for people."),
+    OBJECT("source", event_source, "Who reported it."),
+    TIME("firstTimestamp", "When it happened first."),
+    TIME("lastTimestamp", "When it happened last."),
+    INT32("count", "How often it happened."),
+    STRING("type", "Normal or Warning."),
+    TIME("eventTime", "When it happened, to the microsecond."),
+    OBJECT("series", event_series, "Set if it goes on happening."),
+    STRING("action", "What was done about the object."),
+    OBJECT("related", schema_object_reference, "Another object that has to do with it."),
+    STRING("reportingComponent", "Who reported it, such as reeve/scheduler."),
+    STRING("reportingInstance", "Which instance of it."));
 /* clang-format on */
 
 /* An event lives beside its object; those of cluster-wide objects live in "default". */

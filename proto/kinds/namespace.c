@@ -1,22 +1,25 @@
 #include "proto/kinds/kinds.h"
 
-/* clang-format off: a field is a row */
+/* clang-format off */
 SCHEMA_STATIC(namespace_spec, "NamespaceSpec", "What the namespace is to be.",
-              STRINGS("finalizers", "Who must agree before the namespace is really removed."));
+    STRINGS("finalizers", "Who must agree before the namespace is really removed."));
 
 SCHEMA_STATIC(namespace_condition, "NamespaceCondition", "One statement about the namespace.",
-              STRING("type", "What it is about."), STRING("status", "True, False or Unknown."),
-              TIME("lastTransitionTime", "When status last changed."), STRING("reason", "Why, in one word."),
-              STRING("message", "Why, for people."));
+    STRING("type", "What it is about."),
+    STRING("status", "True, False or Unknown."),
+    TIME("lastTransitionTime", "When status last changed."),
+    STRING("reason", "Why, in one word."),
+    STRING("message", "Why, for people."));
 
 SCHEMA_STATIC(namespace_status, "NamespaceStatus", "What is known of the namespace.",
-              STRING("phase", "Active or Terminating."),
-              OBJECTS("conditions", namespace_condition,
-                      "Statements about the namespace, such as why it is not gone yet.", MERGE("type")));
+    STRING("phase", "Active or Terminating."),
+    OBJECTS("conditions", namespace_condition, "Statements about the namespace, such as why it is not gone yet.",
+            MERGE("type")));
 
 SCHEMA_STATIC(namespace, "Namespace", "A room for names: objects in different namespaces may have the same name.",
-              TYPE_META, OBJECT("spec", namespace_spec, "What the namespace is to be.", DEFAULT("{}")),
-              OBJECT("status", namespace_status, "What is known of it.", .flags = FIELD_STATUS));
+    TYPE_META,
+    OBJECT("spec", namespace_spec, "What the namespace is to be.", DEFAULT("{}")),
+    OBJECT("status", namespace_status, "What is known of it.", .flags = FIELD_STATUS));
 /* clang-format on */
 
 static void namespace_fill(struct arena *a, struct value *obj)

@@ -1,8 +1,8 @@
 #include "proto/kinds/kinds.h"
 
-/* clang-format off: a field is a row */
-SCHEMA_STATIC(
-    taint, "Taint", "Keeps pods away that do not tolerate it.", STRING("key", "Key of the taint.", REQUIRED),
+/* clang-format off */
+SCHEMA_STATIC(taint, "Taint", "Keeps pods away that do not tolerate it.",
+    STRING("key", "Key of the taint.", REQUIRED),
     STRING("value", "Value, if it has one."),
     STRING("effect",
            "NoSchedule keeps new pods away, PreferNoSchedule if possible, NoExecute also sends off those there.",
@@ -10,70 +10,85 @@ SCHEMA_STATIC(
     TIME("timeAdded", "When a NoExecute taint was added."));
 
 SCHEMA_STATIC(config_map_source, "ConfigMapNodeConfigSource", "Not used any more.",
-              STRING("namespace", "Namespace of the ConfigMap."), STRING("name", "Name of the ConfigMap."),
-              STRING("uid", "Its identity."), STRING("resourceVersion", "Its revision."),
-              STRING("kubeletConfigKey", "Key of the configuration."));
+    STRING("namespace", "Namespace of the ConfigMap."),
+    STRING("name", "Name of the ConfigMap."),
+    STRING("uid", "Its identity."),
+    STRING("resourceVersion", "Its revision."),
+    STRING("kubeletConfigKey", "Key of the configuration."));
 
 SCHEMA_STATIC(config_source, "NodeConfigSource", "Not used any more.",
-              OBJECT("configMap", config_map_source, "Not used any more."));
+    OBJECT("configMap", config_map_source, "Not used any more."));
 
 SCHEMA_STATIC(node_spec, "NodeSpec", "What the node is to be.",
-              STRING("podCIDR", "Range of addresses for pods of the node. Cannot change once set."),
-              STRINGS("podCIDRs", "All ranges; the first one is podCIDR.", .flags = FIELD_SET),
-              STRING("providerID", "Identity of the machine at its provider."),
-              BOOLEAN("unschedulable", "No new pods are put on the node (cordon)."),
-              OBJECTS("taints", taint, "Taints of the node."),
-              OBJECT("configSource", config_source, "Not used any more."), STRING("externalID", "Not used any more."));
+    STRING("podCIDR", "Range of addresses for pods of the node. Cannot change once set."),
+    STRINGS("podCIDRs", "All ranges; the first one is podCIDR.", .flags = FIELD_SET),
+    STRING("providerID", "Identity of the machine at its provider."),
+    BOOLEAN("unschedulable", "No new pods are put on the node (cordon)."),
+    OBJECTS("taints", taint, "Taints of the node."),
+    OBJECT("configSource", config_source, "Not used any more."),
+    STRING("externalID", "Not used any more."));
 
 SCHEMA_STATIC(node_condition, "NodeCondition", "One statement about the node.",
-              STRING("type", "What it is about: Ready, MemoryPressure, DiskPressure, PIDPressure, or another."),
-              STRING("status", "True, False or Unknown."), TIME("lastHeartbeatTime", "When it was last confirmed."),
-              TIME("lastTransitionTime", "When status last changed."), STRING("reason", "Why, in one word."),
-              STRING("message", "Why, for people."));
+    STRING("type", "What it is about: Ready, MemoryPressure, DiskPressure, PIDPressure, or another."),
+    STRING("status", "True, False or Unknown."),
+    TIME("lastHeartbeatTime", "When it was last confirmed."),
+    TIME("lastTransitionTime", "When status last changed."),
+    STRING("reason", "Why, in one word."),
+    STRING("message", "Why, for people."));
 
 SCHEMA_STATIC(node_address, "NodeAddress", "A way to reach the node.",
-              STRING("type", "InternalIP, ExternalIP, Hostname, InternalDNS or ExternalDNS."),
-              STRING("address", "The address or name."));
+    STRING("type", "InternalIP, ExternalIP, Hostname, InternalDNS or ExternalDNS."),
+    STRING("address", "The address or name."));
 
-SCHEMA_STATIC(daemon_endpoint, "DaemonEndpoint", "A port of a daemon.", INT32("Port", "Number of the port."));
+SCHEMA_STATIC(daemon_endpoint, "DaemonEndpoint", "A port of a daemon.",
+    INT32("Port", "Number of the port."));
 
 SCHEMA_STATIC(daemon_endpoints, "NodeDaemonEndpoints", "Ports of the daemons on the node.",
-              OBJECT("kubeletEndpoint", daemon_endpoint, "The agent."));
+    OBJECT("kubeletEndpoint", daemon_endpoint, "The agent."));
 
 SCHEMA_STATIC(node_info, "NodeSystemInfo", "What the node is made of.",
-              STRING("machineID", "Identity of the installation."), STRING("systemUUID", "Identity of the machine."),
-              STRING("bootID", "Identity of this start of the machine."),
-              STRING("kernelVersion", "Version of the kernel."), STRING("osImage", "Name of the operating system."),
-              STRING("containerRuntimeVersion", "Container runtime: name://version."),
-              STRING("kubeletVersion", "Version of the agent."),
-              STRING("kubeProxyVersion", "Version of the service part of the agent."),
-              STRING("operatingSystem", "Such as linux."), STRING("architecture", "Such as amd64."));
+    STRING("machineID", "Identity of the installation."),
+    STRING("systemUUID", "Identity of the machine."),
+    STRING("bootID", "Identity of this start of the machine."),
+    STRING("kernelVersion", "Version of the kernel."),
+    STRING("osImage", "Name of the operating system."),
+    STRING("containerRuntimeVersion", "Container runtime: name://version."),
+    STRING("kubeletVersion", "Version of the agent."),
+    STRING("kubeProxyVersion", "Version of the service part of the agent."),
+    STRING("operatingSystem", "Such as linux."),
+    STRING("architecture", "Such as amd64."));
 
-SCHEMA_STATIC(container_image, "ContainerImage", "An image on the node.", STRINGS("names", "Names it is known by."),
-              INT64("sizeBytes", "Its size."));
+SCHEMA_STATIC(container_image, "ContainerImage", "An image on the node.",
+    STRINGS("names", "Names it is known by."),
+    INT64("sizeBytes", "Its size."));
 
 SCHEMA_STATIC(attached_volume, "AttachedVolume", "A volume attached to the node.",
-              STRING("name", "Name of the volume."), STRING("devicePath", "Path of the device."));
+    STRING("name", "Name of the volume."),
+    STRING("devicePath", "Path of the device."));
 
 SCHEMA_STATIC(config_status, "NodeConfigStatus", "Not used any more.",
-              OBJECT("assigned", config_source, "Not used any more."),
-              OBJECT("active", config_source, "Not used any more."),
-              OBJECT("lastKnownGood", config_source, "Not used any more."), STRING("error", "Not used any more."));
+    OBJECT("assigned", config_source, "Not used any more."),
+    OBJECT("active", config_source, "Not used any more."),
+    OBJECT("lastKnownGood", config_source, "Not used any more."),
+    STRING("error", "Not used any more."));
 
-SCHEMA_STATIC(node_status, "NodeStatus", "What is known of the node.", QUANTITY_MAP("capacity", "All the node has."),
-              QUANTITY_MAP("allocatable", "What pods may have of it."), STRING("phase", "Not used any more."),
-              OBJECTS("conditions", node_condition, "Statements about the node.", MERGE("type")),
-              OBJECTS("addresses", node_address, "Ways to reach the node.", MERGE("type")),
-              OBJECT("daemonEndpoints", daemon_endpoints, "Ports of the daemons."),
-              OBJECT("nodeInfo", node_info, "What the node is made of."),
-              OBJECTS("images", container_image, "Images on the node."),
-              STRINGS("volumesInUse", "Volumes that are mounted."),
-              OBJECTS("volumesAttached", attached_volume, "Volumes that are attached."),
-              OBJECT("config", config_status, "Not used any more."));
+SCHEMA_STATIC(node_status, "NodeStatus", "What is known of the node.",
+    QUANTITY_MAP("capacity", "All the node has."),
+    QUANTITY_MAP("allocatable", "What pods may have of it."),
+    STRING("phase", "Not used any more."),
+    OBJECTS("conditions", node_condition, "Statements about the node.", MERGE("type")),
+    OBJECTS("addresses", node_address, "Ways to reach the node.", MERGE("type")),
+    OBJECT("daemonEndpoints", daemon_endpoints, "Ports of the daemons."),
+    OBJECT("nodeInfo", node_info, "What the node is made of."),
+    OBJECTS("images", container_image, "Images on the node."),
+    STRINGS("volumesInUse", "Volumes that are mounted."),
+    OBJECTS("volumesAttached", attached_volume, "Volumes that are attached."),
+    OBJECT("config", config_status, "Not used any more."));
 
-SCHEMA_STATIC(node, "Node", "A machine that runs pods.", TYPE_META,
-              OBJECT("spec", node_spec, "What the node is to be.", DEFAULT("{}")),
-              OBJECT("status", node_status, "What is known of it.", .flags = FIELD_STATUS));
+SCHEMA_STATIC(node, "Node", "A machine that runs pods.",
+    TYPE_META,
+    OBJECT("spec", node_spec, "What the node is to be.", DEFAULT("{}")),
+    OBJECT("status", node_status, "What is known of it.", .flags = FIELD_STATUS));
 /* clang-format on */
 
 /* ---- Defaults and rules ---- */

@@ -1,9 +1,10 @@
 #include "proto/kinds/kinds.h"
 
-/* clang-format off: a field is a row */
+/* clang-format off */
 SCHEMA_STATIC(pod, "Pod", "One or more containers that run together on one node and share network and volumes.",
-              TYPE_META, OBJECT("spec", schema_pod_spec, "What the pod is to be.", REQUIRED),
-              OBJECT("status", schema_pod_status, "What is known of it.", .flags = FIELD_STATUS));
+    TYPE_META,
+    OBJECT("spec", schema_pod_spec, "What the pod is to be.", REQUIRED),
+    OBJECT("status", schema_pod_status, "What is known of it.", .flags = FIELD_STATUS));
 /* clang-format on */
 
 static const struct column columns[] = {

@@ -4,7 +4,7 @@
 
 static const char *const CONTAINER_LISTS[] = {"initContainers", "containers", "ephemeralContainers"};
 
-/* An image that may change under the same name is always asked for: no tag, or the tag latest. A digest never changes. */
+/* An image that may change under its name is always asked for: no tag, or the tag latest. A digest never changes. */
 static const char *pull_policy(struct str image)
 {
     struct str tag = STR_NONE;

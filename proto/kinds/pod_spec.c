@@ -1,106 +1,109 @@
 /* What a pod is to be, and the template that makes pods. */
 #include "proto/kinds/kinds.h"
 
-/* clang-format off: a field is a row */
+/* clang-format off */
 
 SCHEMA_STATIC(sysctl, "Sysctl", "A kernel setting of the pod's namespaces.",
-              STRING("name", "Name of the setting.", REQUIRED), STRING("value", "Its value.", REQUIRED));
+    STRING("name", "Name of the setting.", REQUIRED),
+    STRING("value", "Its value.", REQUIRED));
 
 SCHEMA_STATIC(pod_security, "PodSecurityContext", "Privileges of all containers that do not say otherwise.",
-              OBJECT("seLinuxOptions", schema_selinux_options, "SELinux label."),
-              OBJECT("windowsOptions", schema_windows_options, "Settings for Windows."),
-              INT64("runAsUser", "User id of the first processes."),
-              INT64("runAsGroup", "Group id of the first processes."),
-              BOOLEAN("runAsNonRoot", "Refuse to start a container as user 0."),
-              INTS("supplementalGroups", "Further groups of the first processes."),
-              INT64("fsGroup", "Group that owns the volumes and that all processes belong to."),
-              OBJECTS("sysctls", sysctl, "Kernel settings."),
-              STRING("fsGroupChangePolicy", "Whether ownership of volumes is always changed.",
-                     ONE_OF("OnRootMismatch|Always")),
-              OBJECT("seccompProfile", schema_seccomp_profile, "Filter of system calls."));
+    OBJECT("seLinuxOptions", schema_selinux_options, "SELinux label."),
+    OBJECT("windowsOptions", schema_windows_options, "Settings for Windows."),
+    INT64("runAsUser", "User id of the first processes."),
+    INT64("runAsGroup", "Group id of the first processes."),
+    BOOLEAN("runAsNonRoot", "Refuse to start a container as user 0."),
+    INTS("supplementalGroups", "Further groups of the first processes."),
+    INT64("fsGroup", "Group that owns the volumes and that all processes belong to."),
+    OBJECTS("sysctls", sysctl, "Kernel settings."),
+    STRING("fsGroupChangePolicy", "Whether ownership of volumes is always changed.", ONE_OF("OnRootMismatch|Always")),
+    OBJECT("seccompProfile", schema_seccomp_profile, "Filter of system calls."));
 
 SCHEMA_STATIC(toleration, "Toleration", "Lets the pod onto nodes with a matching taint.",
-              STRING("key", "Key of the taint; with Exists, none means all."),
-              STRING("operator", "Equal compares the value, Exists does not.", ONE_OF("Exists|Equal")),
-              STRING("value", "Value of the taint, for Equal."),
-              STRING("effect", "Effect of the taint; none means all.", ONE_OF("NoSchedule|PreferNoSchedule|NoExecute")),
-              INT64("tolerationSeconds", "With NoExecute: how long the pod may stay; for ever if not given."));
+    STRING("key", "Key of the taint; with Exists, none means all."),
+    STRING("operator", "Equal compares the value, Exists does not.", ONE_OF("Exists|Equal")),
+    STRING("value", "Value of the taint, for Equal."),
+    STRING("effect", "Effect of the taint; none means all.", ONE_OF("NoSchedule|PreferNoSchedule|NoExecute")),
+    INT64("tolerationSeconds", "With NoExecute: how long the pod may stay; for ever if not given."));
 
-SCHEMA_STATIC(host_alias, "HostAlias", "A line of the pod's hosts file.", STRING("ip", "Address.", REQUIRED),
-              STRINGS("hostnames", "Names for the address."));
+SCHEMA_STATIC(host_alias, "HostAlias", "A line of the pod's hosts file.",
+    STRING("ip", "Address.", REQUIRED),
+    STRINGS("hostnames", "Names for the address."));
 
 SCHEMA_STATIC(dns_option, "PodDNSConfigOption", "An option of the resolver.",
-              STRING("name", "Name of the option.", REQUIRED), STRING("value", "Its value, if it has one."));
+    STRING("name", "Name of the option.", REQUIRED),
+    STRING("value", "Its value, if it has one."));
 
 SCHEMA_STATIC(dns_config, "PodDNSConfig", "Resolver settings added to those of dnsPolicy.",
-              STRINGS("nameservers", "Addresses of name servers."), STRINGS("searches", "Domains to search."),
-              OBJECTS("options", dns_option, "Further options."));
+    STRINGS("nameservers", "Addresses of name servers."),
+    STRINGS("searches", "Domains to search."),
+    OBJECTS("options", dns_option, "Further options."));
 
 SCHEMA_STATIC(readiness_gate, "PodReadinessGate", "A condition that must be true for the pod to be Ready.",
-              STRING("conditionType", "Type of the condition.", REQUIRED));
+    STRING("conditionType", "Type of the condition.", REQUIRED));
 
 SCHEMA_STATIC(pod_os, "PodOS", "Operating system of the pod.",
-              STRING("name", "linux or windows.", .flags = FIELD_REQUIRED, ONE_OF("linux|windows")));
+    STRING("name", "linux or windows.", .flags = FIELD_REQUIRED, ONE_OF("linux|windows")));
 
 SCHEMA_STATIC(scheduling_gate, "PodSchedulingGate", "Holds the pod back from being given a node.",
-              STRING("name", "Name of the gate.", REQUIRED));
+    STRING("name", "Name of the gate.", REQUIRED));
 
 SCHEMA_STATIC(claim_source, "ClaimSource", "Which claim; exactly one.",
-              STRING("resourceClaimName", "A claim of the namespace."),
-              STRING("resourceClaimTemplateName", "A template to make one from."));
+    STRING("resourceClaimName", "A claim of the namespace."),
+    STRING("resourceClaimTemplateName", "A template to make one from."));
 
 SCHEMA_STATIC(pod_resource_claim, "PodResourceClaim", "A resource claim that containers may use.",
-              STRING("name", "Name inside the pod.", REQUIRED),
-              OBJECT("source", claim_source, "Where the claim comes from."));
+    STRING("name", "Name inside the pod.", REQUIRED),
+    OBJECT("source", claim_source, "Where the claim comes from."));
 
 SCHEMA(schema_pod_spec, "PodSpec", "What the pod is to be.",
-       OBJECTS("volumes", schema_volume, "Volumes that containers can mount.", MERGE("name"),
-               .flags = FIELD_RETAIN_KEYS),
-       OBJECTS("initContainers", schema_container,
-               "Run one after another, each to its end, before the containers start.", MERGE("name")),
-       OBJECTS("containers", schema_container, "The programs of the pod. They share network and volumes.",
-               MERGE("name"), REQUIRED),
-       OBJECTS("ephemeralContainers", schema_ephemeral_container, "Added later, to look into a running pod.",
-               MERGE("name")),
-       STRING("restartPolicy", "Which ended containers are started again.", DEFAULT("Always"),
-              ONE_OF("Always|OnFailure|Never")),
-       INT64("terminationGracePeriodSeconds", "Time for containers to end well before they are killed.", DEFAULT("30")),
-       INT64("activeDeadlineSeconds", "The pod fails if it is still running after this time."),
-       STRING("dnsPolicy", "Where names are looked up.", DEFAULT("ClusterFirst"),
-              ONE_OF("ClusterFirstWithHostNet|ClusterFirst|Default|None")),
-       STRING_MAP("nodeSelector", "Labels that the node must have."),
-       STRING("serviceAccountName", "Account the pod acts as."),
-       STRING("serviceAccount", "Old name of serviceAccountName."),
-       BOOLEAN("automountServiceAccountToken", "Whether containers see a token of the account."),
-       STRING("nodeName", "Node of the pod; chosen by the scheduler if empty."),
-       BOOLEAN("hostNetwork", "Use the network of the node."), BOOLEAN("hostPID", "See the processes of the node."),
-       BOOLEAN("hostIPC", "Share inter-process communication with the node."),
-       BOOLEAN("shareProcessNamespace", "Containers of the pod see each other's processes."),
-       OBJECT("securityContext", pod_security, "Privileges for all containers.", DEFAULT("{}")),
-       OBJECTS("imagePullSecrets", schema_local_reference, "Secrets with credentials for registries.", MERGE("name")),
-       STRING("hostname", "Host name of the pod; its name if not given."),
-       STRING("subdomain", "Gives the pod a full name below this subdomain."),
-       OBJECT("affinity", schema_affinity, "Where the pod must or would like to run."),
-       STRING("schedulerName", "Who chooses the node.", DEFAULT("default-scheduler")),
-       OBJECTS("tolerations", toleration, "Taints of nodes that the pod puts up with."),
-       OBJECTS("hostAliases", host_alias, "Lines for the hosts file.", MERGE("ip")),
-       STRING("priorityClassName", "Class that gives the priority."),
-       INT32("priority", "Pods of higher priority are placed first and may push out others."),
-       OBJECT("dnsConfig", dns_config, "Resolver settings."),
-       OBJECTS("readinessGates", readiness_gate, "Conditions that the pod must have to be Ready."),
-       STRING("runtimeClassName", "Class of container runtime."),
-       BOOLEAN("enableServiceLinks", "Tell containers about services in environment variables."),
-       STRING("preemptionPolicy", "Whether it may push out pods of lower priority.",
-              ONE_OF("PreemptLowerPriority|Never")),
-       QUANTITY_MAP("overhead", "Resources of the pod itself, beside its containers."),
-       OBJECTS("topologySpreadConstraints", schema_topology_spread, "How pods like this are spread over places.",
-               MERGE("topologyKey"), .merge_key2 = "whenUnsatisfiable"),
-       BOOLEAN("setHostnameAsFQDN", "The host name is the full name."), OBJECT("os", pod_os, "Operating system."),
-       BOOLEAN("hostUsers", "Use the node's user ids; false makes a user namespace."),
-       OBJECTS("schedulingGates", scheduling_gate, "The pod gets no node until they are all removed.", MERGE("name")),
-       OBJECTS("resourceClaims", pod_resource_claim, "Claims that containers may use.", MERGE("name"),
-               .flags = FIELD_RETAIN_KEYS));
+    OBJECTS("volumes", schema_volume, "Volumes that containers can mount.", MERGE("name"), .flags = FIELD_RETAIN_KEYS),
+    OBJECTS("initContainers", schema_container, "Run one after another, each to its end, before the containers start.",
+            MERGE("name")),
+    OBJECTS("containers", schema_container, "The programs of the pod. They share network and volumes.", MERGE("name"),
+            REQUIRED),
+    OBJECTS("ephemeralContainers", schema_ephemeral_container, "Added later, to look into a running pod.",
+            MERGE("name")),
+    STRING("restartPolicy", "Which ended containers are started again.", DEFAULT("Always"),
+           ONE_OF("Always|OnFailure|Never")),
+    INT64("terminationGracePeriodSeconds", "Time for containers to end well before they are killed.", DEFAULT("30")),
+    INT64("activeDeadlineSeconds", "The pod fails if it is still running after this time."),
+    STRING("dnsPolicy", "Where names are looked up.", DEFAULT("ClusterFirst"),
+           ONE_OF("ClusterFirstWithHostNet|ClusterFirst|Default|None")),
+    STRING_MAP("nodeSelector", "Labels that the node must have."),
+    STRING("serviceAccountName", "Account the pod acts as."),
+    STRING("serviceAccount", "Old name of serviceAccountName."),
+    BOOLEAN("automountServiceAccountToken", "Whether containers see a token of the account."),
+    STRING("nodeName", "Node of the pod; chosen by the scheduler if empty."),
+    BOOLEAN("hostNetwork", "Use the network of the node."),
+    BOOLEAN("hostPID", "See the processes of the node."),
+    BOOLEAN("hostIPC", "Share inter-process communication with the node."),
+    BOOLEAN("shareProcessNamespace", "Containers of the pod see each other's processes."),
+    OBJECT("securityContext", pod_security, "Privileges for all containers.", DEFAULT("{}")),
+    OBJECTS("imagePullSecrets", schema_local_reference, "Secrets with credentials for registries.", MERGE("name")),
+    STRING("hostname", "Host name of the pod; its name if not given."),
+    STRING("subdomain", "Gives the pod a full name below this subdomain."),
+    OBJECT("affinity", schema_affinity, "Where the pod must or would like to run."),
+    STRING("schedulerName", "Who chooses the node.", DEFAULT("default-scheduler")),
+    OBJECTS("tolerations", toleration, "Taints of nodes that the pod puts up with."),
+    OBJECTS("hostAliases", host_alias, "Lines for the hosts file.", MERGE("ip")),
+    STRING("priorityClassName", "Class that gives the priority."),
+    INT32("priority", "Pods of higher priority are placed first and may push out others."),
+    OBJECT("dnsConfig", dns_config, "Resolver settings."),
+    OBJECTS("readinessGates", readiness_gate, "Conditions that the pod must have to be Ready."),
+    STRING("runtimeClassName", "Class of container runtime."),
+    BOOLEAN("enableServiceLinks", "Tell containers about services in environment variables."),
+    STRING("preemptionPolicy", "Whether it may push out pods of lower priority.", ONE_OF("PreemptLowerPriority|Never")),
+    QUANTITY_MAP("overhead", "Resources of the pod itself, beside its containers."),
+    OBJECTS("topologySpreadConstraints", schema_topology_spread, "How pods like this are spread over places.",
+            MERGE("topologyKey"), .merge_key2 = "whenUnsatisfiable"),
+    BOOLEAN("setHostnameAsFQDN", "The host name is the full name."),
+    OBJECT("os", pod_os, "Operating system."),
+    BOOLEAN("hostUsers", "Use the node's user ids; false makes a user namespace."),
+    OBJECTS("schedulingGates", scheduling_gate, "The pod gets no node until they are all removed.", MERGE("name")),
+    OBJECTS("resourceClaims", pod_resource_claim, "Claims that containers may use.", MERGE("name"),
+            .flags = FIELD_RETAIN_KEYS));
 
 SCHEMA(schema_pod_template, "PodTemplateSpec", "The pods to be made.",
-       OBJECT("metadata", schema_object_meta, "Labels and annotations of the pods."),
-       OBJECT("spec", schema_pod_spec, "What the pods are to be.", REQUIRED));
+    OBJECT("metadata", schema_object_meta, "Labels and annotations of the pods."),
+    OBJECT("spec", schema_pod_spec, "What the pods are to be.", REQUIRED));

@@ -5,7 +5,7 @@
 #include "proto/kinds/kinds.h"
 #include "proto/selector.h"
 
-/* clang-format off: a field is a row */
+/* clang-format off */
 #define TEMPLATE_ROW OBJECT("template", schema_pod_template, "The pods to be made.", REQUIRED)
 #define SELECTOR_ROW                                                                                                   \
     OBJECT("selector", schema_label_selector,                                                                          \
@@ -19,58 +19,68 @@
         TIME("lastTransitionTime", "When status last changed."), STRING("reason", "Why, in one word."),                \
         STRING("message", "Why, for people.")
 
-SCHEMA_STATIC(replicaset_spec, "ReplicaSetSpec", "How many pods of what sort.", REPLICAS_ROW, MIN_READY_ROW,
-              SELECTOR_ROW, TEMPLATE_ROW);
+SCHEMA_STATIC(replicaset_spec, "ReplicaSetSpec", "How many pods of what sort.",
+    REPLICAS_ROW,
+    MIN_READY_ROW,
+    SELECTOR_ROW,
+    TEMPLATE_ROW);
 
-SCHEMA_STATIC(replicaset_condition, "ReplicaSetCondition", "One statement about the set.", CONDITION_ROWS);
+SCHEMA_STATIC(replicaset_condition, "ReplicaSetCondition", "One statement about the set.",
+    CONDITION_ROWS);
 
-SCHEMA_STATIC(replicaset_status, "ReplicaSetStatus", "What is known of the set.", INT32("replicas", "Pods there are."),
-              INT32("fullyLabeledReplicas", "Pods that have all labels of the template."),
-              INT32("readyReplicas", "Pods that are Ready."),
-              INT32("availableReplicas", "Pods that have been Ready for minReadySeconds."),
-              INT64("observedGeneration", "Generation of the spec that these numbers speak of."),
-              OBJECTS("conditions", replicaset_condition, "Statements about the set.", MERGE("type")));
+SCHEMA_STATIC(replicaset_status, "ReplicaSetStatus", "What is known of the set.",
+    INT32("replicas", "Pods there are."),
+    INT32("fullyLabeledReplicas", "Pods that have all labels of the template."),
+    INT32("readyReplicas", "Pods that are Ready."),
+    INT32("availableReplicas", "Pods that have been Ready for minReadySeconds."),
+    INT64("observedGeneration", "Generation of the spec that these numbers speak of."),
+    OBJECTS("conditions", replicaset_condition, "Statements about the set.", MERGE("type")));
 
-SCHEMA_STATIC(replicaset, "ReplicaSet", "Keeps a number of like pods running. Usually made by a Deployment.", TYPE_META,
-              OBJECT("spec", replicaset_spec, "How many pods of what sort.", REQUIRED),
-              OBJECT("status", replicaset_status, "What is known of the set.", .flags = FIELD_STATUS));
+SCHEMA_STATIC(replicaset, "ReplicaSet", "Keeps a number of like pods running. Usually made by a Deployment.",
+    TYPE_META,
+    OBJECT("spec", replicaset_spec, "How many pods of what sort.", REQUIRED),
+    OBJECT("status", replicaset_status, "What is known of the set.", .flags = FIELD_STATUS));
 
 SCHEMA_STATIC(rolling_update, "RollingUpdateDeployment", "Bounds of a rolling update.",
-              INT_OR_STRING("maxUnavailable", "How many pods may be missing, as number or percentage (rounded down).",
-                            DEFAULT("25%")),
-              INT_OR_STRING("maxSurge", "How many pods there may be in addition, as number or percentage (rounded up).",
-                            DEFAULT("25%")));
+    INT_OR_STRING("maxUnavailable", "How many pods may be missing, as number or percentage (rounded down).",
+                  DEFAULT("25%")),
+    INT_OR_STRING("maxSurge", "How many pods there may be in addition, as number or percentage (rounded up).",
+                  DEFAULT("25%")));
 
 SCHEMA_STATIC(strategy, "DeploymentStrategy", "How old pods are exchanged for new ones.",
-              STRING("type", "RollingUpdate goes step by step; Recreate removes all before making new ones.",
-                     DEFAULT("RollingUpdate"), ONE_OF("RollingUpdate|Recreate")),
-              OBJECT("rollingUpdate", rolling_update, "Bounds, for RollingUpdate."));
+    STRING("type", "RollingUpdate goes step by step; Recreate removes all before making new ones.",
+           DEFAULT("RollingUpdate"), ONE_OF("RollingUpdate|Recreate")),
+    OBJECT("rollingUpdate", rolling_update, "Bounds, for RollingUpdate."));
 
-SCHEMA_STATIC(
-    deployment_spec, "DeploymentSpec", "What pods there are to be, and how to get there.", REPLICAS_ROW, SELECTOR_ROW,
-    TEMPLATE_ROW, OBJECT("strategy", strategy, "How pods are exchanged.", .flags = FIELD_RETAIN_KEYS, DEFAULT("{}")),
-    MIN_READY_ROW, INT32("revisionHistoryLimit", "How many old ReplicaSets are kept to go back to.", DEFAULT("10")),
+SCHEMA_STATIC(deployment_spec, "DeploymentSpec", "What pods there are to be, and how to get there.",
+    REPLICAS_ROW,
+    SELECTOR_ROW,
+    TEMPLATE_ROW,
+    OBJECT("strategy", strategy, "How pods are exchanged.", .flags = FIELD_RETAIN_KEYS, DEFAULT("{}")),
+    MIN_READY_ROW,
+    INT32("revisionHistoryLimit", "How many old ReplicaSets are kept to go back to.", DEFAULT("10")),
     BOOLEAN("paused", "Changes of the template wait."),
     INT32("progressDeadlineSeconds", "Without progress for this long the rollout counts as failed.", DEFAULT("600")));
 
-SCHEMA_STATIC(deployment_condition, "DeploymentCondition", "One statement about the deployment.", CONDITION_ROWS,
-              TIME("lastUpdateTime", "When it was last confirmed."));
+SCHEMA_STATIC(deployment_condition, "DeploymentCondition", "One statement about the deployment.",
+    CONDITION_ROWS,
+    TIME("lastUpdateTime", "When it was last confirmed."));
 
 SCHEMA_STATIC(deployment_status, "DeploymentStatus", "What is known of the deployment.",
-              INT64("observedGeneration", "Generation of the spec that these numbers speak of."),
-              INT32("replicas", "Pods there are."), INT32("updatedReplicas", "Pods of the newest template."),
-              INT32("readyReplicas", "Pods that are Ready."),
-              INT32("availableReplicas", "Pods that have been Ready for minReadySeconds."),
-              INT32("unavailableReplicas", "Pods that are still missing."),
-              OBJECTS("conditions", deployment_condition, "Statements: Available, Progressing, ReplicaFailure.",
-                      MERGE("type")),
-              INT32("collisionCount", "Counts clashes of names of ReplicaSets."));
+    INT64("observedGeneration", "Generation of the spec that these numbers speak of."),
+    INT32("replicas", "Pods there are."),
+    INT32("updatedReplicas", "Pods of the newest template."),
+    INT32("readyReplicas", "Pods that are Ready."),
+    INT32("availableReplicas", "Pods that have been Ready for minReadySeconds."),
+    INT32("unavailableReplicas", "Pods that are still missing."),
+    OBJECTS("conditions", deployment_condition, "Statements: Available, Progressing, ReplicaFailure.", MERGE("type")),
+    INT32("collisionCount", "Counts clashes of names of ReplicaSets."));
 
 SCHEMA_STATIC(deployment, "Deployment",
-              "Keeps a number of like pods running and exchanges them step by step when the "
-              "template changes.",
-              TYPE_META, OBJECT("spec", deployment_spec, "What pods there are to be.", REQUIRED),
-              OBJECT("status", deployment_status, "What is known of it.", .flags = FIELD_STATUS));
+    "Keeps a number of like pods running and exchanges them step by step when the template changes.",
+    TYPE_META,
+    OBJECT("spec", deployment_spec, "What pods there are to be.", REQUIRED),
+    OBJECT("status", deployment_status, "What is known of it.", .flags = FIELD_STATUS));
 /* clang-format on */
 
 /* ---- Defaults ---- */
