@@ -1,0 +1,135 @@
+/* The world with all controllers running and a simple scheduler that puts pods on the emptiest ready node. Included by test programs. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "controllers/controller.h"
+#include "controllers/deletion.h"
+#include "tests/script/world.h"
+
+struct cluster {
+    struct world world;
+    struct controllers *controllers;
+};
+
+static int cluster_submit(void *data, const struct txn *t, struct error *err)
+{
+    return world_submit(&((struct cluster *)data)->world, t, err);
+}
+static const struct view *cluster_tip(void *data)
+{
+    return world_tip(&((struct cluster *)data)->world);
+}
+static void cluster_observe(void *data, const struct change *changes, unsigned count)
+{
+    controllers_observe(((struct cluster *)data)->controllers, changes, count);
+}
+
+static bool node_takes_pods(const struct object *node)
+{
+    return mp_count(mp_path(object_mp(node), "spec.taints")) == 0 && !node->deleting;
+}
+
+static struct str emptiest_node(const struct view *v)
+{
+    struct view_iter nodes, pods;
+    struct str best = STR_NONE;
+    unsigned fewest = UINT32_MAX;
+    view_iter(&nodes, v, kind_by_id(KIND_NODE), STR_NONE);
+    VIEW_FOR(node, &nodes)
+    {
+        unsigned count = 0;
+        view_iter_node_pods(&pods, v, node->name);
+        while (view_next(&pods) != NULL) {
+            count++;
+        }
+        if (node_takes_pods(node) && count < fewest) {
+            best = node->name;
+            fewest = count;
+        }
+    }
+    return best;
+}
+
+/* Binds one pod. */
+static bool cluster_schedule(struct cluster *c)
+{
+    struct view_iter it;
+    view_iter_node_pods(&it, world_tip(&c->world), STR_NONE);
+    VIEW_FOR(pod, &it)
+    {
+        struct str node = emptiest_node(world_tip(&c->world));
+        if (pod->deleting || node.n == 0) {
+            continue;
+        }
+        struct arena a;
+        struct txn t;
+        struct error err = {0};
+        arena_init(&a);
+        txn_init(&t, "scheduler");
+        struct value *doc = object_to_value(&a, pod);
+        value_set(&a, value_get(doc, "spec"), "nodeName", value_str(&a, node));
+        bool ok = txn_update_value(&t, pod->kind, doc, TXN_PART_ALL, 0, &err) == 0 && world_submit(&c->world, &t, &err) == 0;
+        txn_close(&t);
+        arena_close(&a);
+        return ok;
+    }
+    return false;
+}
+
+static bool cluster_turn(void *data)
+{
+    struct cluster *c = data;
+    struct controllers_stats before, after;
+    controllers_stats(c->controllers, &before);
+    while (controllers_run(c->controllers, 1)) {
+    }
+    controllers_stats(c->controllers, &after);
+    return cluster_schedule(c) || after.transactions != before.transactions;
+}
+
+static int64_t cluster_deadline(void *data)
+{
+    return controllers_next_deadline(((struct cluster *)data)->controllers);
+}
+
+static __attribute__((unused)) void cluster_open(struct cluster *c, uint64_t seed)
+{
+    world_open(&c->world, seed);
+    const struct controllers_config config = {
+        .env = &c->world.env,
+        .seed = seed,
+        .soft = {.data = &c->world, .heartbeat_age_ms = world_heartbeat_age_ms, .node_grace_ms = 40000},
+        .submit = cluster_submit,
+        .tip = cluster_tip,
+        .data = c};
+    c->controllers = controllers_new(&config);
+    c->world.hooks = (struct world_hooks){c, cluster_observe, cluster_turn, cluster_deadline};
+    world_apply(&c->world, "namespace default");
+    controllers_resync(c->controllers);
+}
+
+static void cluster_close(struct cluster *c)
+{
+    controllers_free(c->controllers);
+    world_close(&c->world);
+}
+
+static __attribute__((unused)) void cluster_delete(struct cluster *c, const struct object *o, enum deletion_policy policy, int64_t grace_s)
+{
+    struct arena a;
+    struct txn t;
+    struct error err = {0};
+    const struct deletion_options options = {.grace_s = grace_s, .policy = policy};
+    arena_init(&a);
+    txn_init(&t, "api");
+    int rv = deletion_request(&t, &a, o, &options, env_wall_ms(&c->world.env), &err);
+    if (rv == 0 && t.count > 0) {
+        rv = world_submit(&c->world, &t, &err);
+    }
+    if (rv != 0) {
+        fprintf(stderr, "delete: %s\n", err.message);
+        abort();
+    }
+    txn_close(&t);
+    arena_close(&a);
+}

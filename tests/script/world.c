@@ -1,0 +1,418 @@
+#include "tests/script/world.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/timefmt.h"
+#include "proto/patch.h"
+#include "proto/selector.h"
+#include "proto/text.h"
+
+/* ---- Time and chance ---- */
+
+static int64_t env_now(void *data)
+{
+    return ((struct world *)data)->now_ms;
+}
+static int64_t env_wall(void *data)
+{
+    return WORLD_START_MS + ((struct world *)data)->now_ms;
+}
+static void env_bytes(void *data, void *bytes, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        ((uint8_t *)bytes)[i] = (uint8_t)rng_next(&((struct world *)data)->rng);
+    }
+}
+
+void world_open(struct world *w, uint64_t seed)
+{
+    memset(w, 0, sizeof *w);
+    w->env = (struct env){w, env_now, env_wall, env_bytes};
+    w->now_ms = 1000;
+    w->rng.state = seed;
+    const struct store_config config = {.env = &w->env};
+    w->store = store_new(&config);
+    store_tip_open(w->store, 1);
+}
+
+void world_close(struct world *w)
+{
+    store_free(w->store);
+    free(w->aliases);
+    buf_close(&w->trace);
+}
+
+const struct view *world_tip(const struct world *w)
+{
+    return store_tip(w->store);
+}
+
+const struct object *world_get(const struct world *w, enum kind_id kind, const char *ns, const char *name)
+{
+    return view_get(world_tip(w), kind_by_id(kind), str_of(ns), str_of(name));
+}
+
+/* ---- Aliases ---- */
+
+static void alias_add(struct world *w, struct str raw, const char *prefix, unsigned number)
+{
+    if (raw.n == 0 || raw.n >= sizeof w->aliases->raw) {
+        return;
+    }
+    for (unsigned i = 0; i < w->aliases_count; i++) {
+        if (str_is(raw, w->aliases[i].raw)) {
+            return;
+        }
+    }
+    w->aliases = xrealloc(w->aliases, (w->aliases_count + 1) * sizeof *w->aliases);
+    struct alias *a = &w->aliases[w->aliases_count++];
+    snprintf(a->raw, sizeof a->raw, "%.*s", STR_ARG(raw));
+    snprintf(a->shown, sizeof a->shown, "%s%u", prefix, number);
+}
+
+static void alias_learn(struct world *w, const struct object *o)
+{
+    if (o->kind->id == KIND_REPLICASET) {
+        struct str hash = object_label(o, "pod-template-hash");
+        unsigned before = w->aliases_count;
+        alias_add(w, hash, "H", w->hashes + 1);
+        w->hashes += w->aliases_count - before;
+    } else if (o->kind->id == KIND_POD) {
+        struct str base = mp_str(mp_path(object_mp(o), "metadata.generateName"));
+        unsigned before = w->aliases_count;
+        if (base.n > 0 && o->name.n > base.n) {
+            alias_add(w, (struct str){o->name.p + base.n, o->name.n - base.n}, "p", w->pods + 1);
+        }
+        w->pods += w->aliases_count - before;
+    }
+}
+
+static void replace_all(struct buf *text, const char *from, const char *to)
+{
+    struct buf out = BUF_INIT;
+    size_t n = strlen(from);
+    const char *at = buf_cstr(text), *hit;
+    while ((hit = strstr(at, from)) != NULL) {
+        char next = hit[n];
+        bool whole = !(next >= '0' && next <= '9') && !(next >= 'a' && next <= 'z') &&
+                     (hit == (char *)text->data || hit[-1] == '-' || hit[-1] == ' ' || hit[-1] == ':' ||
+                      hit[-1] == '=' || hit[-1] == '"' || hit[-1] == '/');
+        buf_append(&out, at, (size_t)(hit - at));
+        buf_puts(&out, whole ? to : from);
+        at = hit + n;
+    }
+    buf_puts(&out, at);
+    buf_close(text);
+    *text = out;
+}
+
+static char *replaced(const struct world *w, const char *text, bool show)
+{
+    struct buf b = BUF_INIT;
+    buf_puts(&b, text);
+    for (unsigned i = 0; i < w->aliases_count; i++) {
+        replace_all(&b, show ? w->aliases[i].raw : w->aliases[i].shown, show ? w->aliases[i].shown : w->aliases[i].raw);
+    }
+    char *s = xstrdup(buf_cstr(&b));
+    buf_close(&b);
+    return s;
+}
+
+char *world_show(const struct world *w, const char *text)
+{
+    return replaced(w, text, true);
+}
+char *world_unshow(const struct world *w, const char *text)
+{
+    return replaced(w, text, false);
+}
+
+/* ---- Transactions ---- */
+
+static void batch_apply(struct world *w)
+{
+    struct buf entry = BUF_INIT;
+    struct error err = {0};
+    store_batch_take(w->store, &entry);
+    if (store_apply(w->store, ++w->index, entry.data, entry.size, &err) != 0) {
+        fprintf(stderr, "apply: %s\n", err.message);
+        abort();
+    }
+    buf_close(&entry);
+}
+
+int world_submit(struct world *w, const struct txn *t, struct error *err)
+{
+    struct txn_result result;
+    int rv = store_eval(w->store, t, &result, err);
+    if (rv != 0) {
+        return rv;
+    }
+    unsigned count;
+    const struct change *changes = store_last_changes(w->store, &count);
+    for (unsigned i = 0; i < count; i++) {
+        if (changes[i].new != NULL) {
+            alias_learn(w, changes[i].new);
+        }
+        world_write_change(w, &w->trace, changes[i].old, changes[i].new);
+    }
+    if (w->hooks.observe != NULL && count > 0) {
+        w->hooks.observe(w->hooks.data, changes, count);
+    }
+    if (!store_batch_empty(w->store)) {
+        batch_apply(w);
+    }
+    return 0;
+}
+
+static void must(int rv, const struct error *err, const char *what)
+{
+    if (rv != 0) {
+        fprintf(stderr, "%s: %s\n", what, err->message);
+        abort();
+    }
+}
+
+/* ---- Objects from YAML ---- */
+
+/* Members that the check of user input would take away, put back for a test's sake. */
+static void keep_system_fields(struct arena *a, struct value *doc, const struct value *given)
+{
+    static const char *const kept[] = {"creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "uid"};
+    for (unsigned i = 0; i < ARRAY_SIZE(kept); i++) {
+        const struct value *v = value_at(given, "metadata", kept[i], NULL);
+        if (v != NULL) {
+            value_set(a, value_ensure_map(a, doc, "metadata"), kept[i], value_copy(a, v));
+        }
+    }
+    if (value_get(given, "status") != NULL) {
+        value_set(a, doc, "status", value_copy(a, value_get(given, "status")));
+    }
+}
+
+static int apply_document(struct world *w, struct arena *a, struct value *doc, struct error *err)
+{
+    const struct kind *k = kind_of_document(a, doc, err);
+    if (k == NULL) {
+        return err->code;
+    }
+    const struct value *given = value_copy(a, doc);
+    struct value *metadata = value_ensure_map(a, doc, "metadata");
+    if (k->namespaced && value_get(metadata, "namespace") == NULL) {
+        value_set(a, metadata, "namespace", value_cstr(a, "default"));
+    }
+    const struct object *old = view_get(world_tip(w), k, k->namespaced ? value_path_str(metadata, "namespace") : STR_NONE,
+                                        value_path_str(metadata, "name"));
+    value_remove(doc, "status");
+    int rv = kind_check(k, a, doc, old == NULL ? NULL : object_to_value(a, old), old == NULL ? 0 : KIND_CHECK_UPDATE, err);
+    if (rv != 0) {
+        return rv;
+    }
+    keep_system_fields(a, doc, given);
+    struct txn t;
+    txn_init(&t, "test");
+    rv = old == NULL ? txn_create_value(&t, k, doc, err)
+                     : txn_update_value(&t, k, doc, value_get(given, "status") ? TXN_PART_ALL : TXN_PART_SPEC, 0, err);
+    if (rv == 0) {
+        rv = world_submit(w, &t, err);
+    }
+    txn_close(&t);
+    return rv;
+}
+
+int world_apply_yaml(struct world *w, const char *yaml, struct error *err)
+{
+    struct arena a;
+    struct value **docs;
+    unsigned count;
+    arena_init(&a);
+    int rv = yaml_read(&a, str_of(yaml), NULL, &docs, &count, err);
+    for (unsigned i = 0; rv == 0 && i < count; i++) {
+        rv = apply_document(w, &a, docs[i], err);
+    }
+    arena_close(&a);
+    return rv;
+}
+
+static void patch_part(struct world *w, const struct object *o, const char *yaml, enum txn_part part)
+{
+    struct arena a;
+    struct error err = {0};
+    struct value **docs, *doc;
+    unsigned count;
+    arena_init(&a);
+    must(yaml_read(&a, str_of(yaml), NULL, &docs, &count, &err), &err, yaml);
+    struct value *old = object_to_value(&a, o);
+    must(patch_apply(PATCH_MERGE, o->kind, &a, old, docs[0], &doc, &err), &err, yaml);
+    doc = value_copy(&a, doc);
+    if (part == TXN_PART_SPEC) {
+        must(kind_check(o->kind, &a, doc, old, KIND_CHECK_UPDATE, &err), &err, yaml);
+    }
+    struct txn t;
+    txn_init(&t, "test");
+    must(txn_update_value(&t, o->kind, doc, part, 0, &err), &err, yaml);
+    must(world_submit(w, &t, &err), &err, yaml);
+    txn_close(&t);
+    arena_close(&a);
+}
+
+void world_patch(struct world *w, enum kind_id kind, const char *ns, const char *name, const char *yaml)
+{
+    const struct object *o = world_get(w, kind, ns, name);
+    if (o == NULL) {
+        fprintf(stderr, "no %s %s/%s\n", kind_by_id(kind)->name, ns, name);
+        abort();
+    }
+    patch_part(w, o, yaml, TXN_PART_SPEC);
+}
+
+void world_status_patch(struct world *w, const struct object *o, const char *yaml)
+{
+    patch_part(w, o, yaml, TXN_PART_STATUS);
+}
+
+void world_remove(struct world *w, const struct object *o)
+{
+    struct txn t;
+    struct error err = {0};
+    txn_init(&t, "test");
+    txn_delete(&t, o);
+    must(world_submit(w, &t, &err), &err, "remove");
+    txn_close(&t);
+}
+
+/* ---- Agents ---- */
+
+static int silent_find(const struct world *w, struct str node)
+{
+    for (unsigned i = 0; i < w->silent_count; i++) {
+        if (str_is(node, w->silent[i].name)) {
+            return (int)i;
+        }
+    }
+    return -1;
+}
+
+int64_t world_heartbeat_age_ms(void *data, struct str node)
+{
+    const struct world *w = data;
+    int at = silent_find(w, node);
+    return at < 0 ? 0 : w->now_ms - w->silent[at].since_ms;
+}
+
+void world_silence(struct world *w, const char *node)
+{
+    assert(w->silent_count < ARRAY_SIZE(w->silent));
+    snprintf(w->silent[w->silent_count].name, sizeof w->silent[0].name, "%s", node);
+    w->silent[w->silent_count++].since_ms = w->now_ms;
+}
+
+static const char *time_text(const struct world *w)
+{
+    static char text[TIMEFMT_SIZE];
+    timefmt_rfc3339(env_wall_ms(&w->env), text);
+    return text;
+}
+
+void world_hear(struct world *w, const char *node)
+{
+    int at = silent_find(w, str_of(node));
+    if (at >= 0) {
+        w->silent[at] = w->silent[--w->silent_count];
+    }
+    char yaml[300];
+    snprintf(yaml, sizeof yaml, "status: {conditions: [{type: Ready, status: 'True', reason: AgentReady, lastTransitionTime: '%s'}]}",
+             time_text(w));
+    world_status_patch(w, world_get(w, KIND_NODE, "", node), yaml);
+}
+
+static bool ready(const struct object *pod)
+{
+    for (struct mp_iter it = mp_iter(mp_path(object_mp(pod), "status.conditions")); mp_next(&it);) {
+        if (str_is(mp_str(mp_get(it.value, "type")), "Ready")) {
+            return str_is(mp_str(mp_get(it.value, "status")), "True");
+        }
+    }
+    return false;
+}
+
+static bool image_bad(const struct world *w, const struct object *pod)
+{
+    if (w->bad_image[0] == '\0') {
+        return false;
+    }
+    struct mp_iter it = mp_iter(mp_path(object_mp(pod), "spec.containers"));
+    return mp_next(&it) && str_is(mp_str(mp_get(it.value, "image")), w->bad_image);
+}
+
+/* What one agent does for one pod in one step. */
+static bool agent_step(struct world *w, const struct object *pod)
+{
+    struct str node = mp_str(mp_path(object_mp(pod), "spec.nodeName"));
+    struct str phase = mp_str(mp_path(object_mp(pod), "status.phase"));
+    if (node.n == 0 || silent_find(w, node) >= 0 || view_get(world_tip(w), kind_by_id(KIND_NODE), STR_NONE, node) == NULL) {
+        return false;
+    }
+    if (pod->deleting) {
+        world_remove(w, pod);
+        return true;
+    }
+    if (ready(pod) || image_bad(w, pod) || str_is(phase, "Failed") || str_is(phase, "Succeeded")) {
+        return false;
+    }
+    char yaml[300];
+    snprintf(yaml, sizeof yaml, "status: {phase: Running, conditions: [{type: PodScheduled, status: 'True'}, {type: Ready, status: 'True', lastTransitionTime: '%s'}]}",
+             time_text(w));
+    world_status_patch(w, pod, yaml);
+    return true;
+}
+
+bool world_agents_step(struct world *w)
+{
+    struct object **pods = NULL;
+    size_t count = 0;
+    if (w->agents_off) {
+        return false;
+    }
+    struct view_iter it;
+    view_iter(&it, world_tip(w), kind_by_id(KIND_POD), STR_NONE);
+    VIEW_FOR(o, &it)
+    {
+        pods = xrealloc(pods, (count + 1) * sizeof *pods);
+        pods[count++] = object_ref(o);
+    }
+    bool any = false;
+    for (size_t i = 0; i < count; i++) {
+        any |= agent_step(w, pods[i]);
+        object_unref(pods[i]);
+    }
+    free(pods);
+    return any;
+}
+
+void world_run(struct world *w, int64_t limit_ms)
+{
+    int64_t end_ms = w->now_ms + limit_ms;
+    for (unsigned turns = 0;; turns++) {
+        assert(turns < 100000); /* it does not converge */
+        bool any = false;
+        while (w->hooks.turn != NULL && w->hooks.turn(w->hooks.data)) {
+            assert(turns++ < 100000);
+            any = true;
+        }
+        any |= world_agents_step(w);
+        if (any) {
+            w->now_ms += 1000;
+            continue;
+        }
+        int64_t next_ms = w->hooks.next_deadline == NULL ? INT64_MAX : w->hooks.next_deadline(w->hooks.data);
+        if (next_ms > end_ms) {
+            break;
+        }
+        w->now_ms = MAX(w->now_ms, next_ms);
+    }
+    w->now_ms = MAX(w->now_ms, end_ms);
+}

@@ -1,0 +1,297 @@
+/* Objects spelled in short, one a line:
+ *
+ *   namespace NAME
+ *   node NAME [cpu=4] [memory=8Gi] [pods=110] [labels=a=b,c=d] [taint=key=value:Effect] [cordoned] [notready]
+ *   deployment NAME [replicas=3] [image=a] [surge=25%] [unavailable=25%] [recreate] [paused] [minready=0] [deadline=600] [history=10]
+ *   rs NAME [replicas=3] [image=a] [owner=KIND/NAME] [minready=0]
+ *   pod NAME [image=a] [cpu=100m] [memory=64Mi] [node=N] [ready] [phase=Running] [owner=KIND/NAME] [labels=app=web] [age=30s]
+ *       [priority=0] [port=8080] [selector=k=v] [tolerate=key:Effect[:seconds]] [finalizer=x] [restarts=0] [cost=0] [readyfor=30s]
+ *       [grace=30] [init-cpu=1]
+ *   configmap NAME [owner=KIND/NAME]
+ * all with [ns=default]. */
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/timefmt.h"
+#include "tests/script/world.h"
+
+struct words {
+    char *w[40];
+    unsigned count;
+    char *text;
+};
+
+static struct words words_of(const char *line)
+{
+    struct words ws = {.text = xstrdup(line)};
+    for (char *save, *p = strtok_r(ws.text, " \t", &save); p != NULL; p = strtok_r(NULL, " \t", &save)) {
+        assert(ws.count < ARRAY_SIZE(ws.w));
+        ws.w[ws.count++] = p;
+    }
+    return ws;
+}
+
+static const char *word(const struct words *ws, const char *key, const char *fallback)
+{
+    size_t n = strlen(key);
+    for (unsigned i = 2; i < ws->count; i++) {
+        if (strncmp(ws->w[i], key, n) == 0 && (ws->w[i][n] == '=' || ws->w[i][n] == '\0')) {
+            return ws->w[i][n] == '=' ? ws->w[i] + n + 1 : "";
+        }
+    }
+    return fallback;
+}
+static bool flag(const struct words *ws, const char *key)
+{
+    return word(ws, key, NULL) != NULL;
+}
+
+static int64_t seconds(const char *s)
+{
+    int64_t n = strtoll(s, NULL, 10);
+    return strchr(s, 'm') != NULL ? n * 60 : strchr(s, 'h') != NULL ? n * 3600 : n;
+}
+
+static const char *ago(struct world *w, struct arena *a, const char *span)
+{
+    char text[TIMEFMT_SIZE];
+    timefmt_rfc3339(env_wall_ms(&w->env) - seconds(span) * 1000, text);
+    return arena_strdup(a, text);
+}
+
+/* "a=b,c=d" as "{a: 'b', c: 'd'}". */
+static const char *map_text(struct arena *a, const char *pairs)
+{
+    struct buf b = BUF_INIT;
+    char *copy = arena_strdup(a, pairs);
+    buf_putc(&b, '{');
+    for (char *save, *p = strtok_r(copy, ",", &save); p != NULL; p = strtok_r(NULL, ",", &save)) {
+        char *eq = strchr(p, '=');
+        assert(eq != NULL);
+        buf_printf(&b, "%s%.*s: '%s'", b.size > 1 ? ", " : "", (int)(eq - p), p, eq + 1);
+    }
+    buf_putc(&b, '}');
+    char *s = arena_strdup(a, buf_cstr(&b));
+    buf_close(&b);
+    return s;
+}
+
+static void write_owner(struct world *w, struct buf *b, const struct words *ws)
+{
+    const char *owner = word(ws, "owner", NULL);
+    if (owner == NULL) {
+        return;
+    }
+    const char *slash = strchr(owner, '/');
+    const struct kind *k = kind_by_any_name((struct str){owner, (size_t)(slash - owner)});
+    const struct object *o = view_get(world_tip(w), k, str_of(word(ws, "ns", "default")), str_of(slash + 1));
+    if (o == NULL) {
+        fprintf(stderr, "no owner %s\n", owner);
+        abort();
+    }
+    buf_printf(b, ", ownerReferences: [{apiVersion: %s, kind: %s, name: %.*s, uid: %.*s, controller: %s, blockOwnerDeletion: true}]",
+               k->api_version, k->name, STR_ARG(o->name), STR_ARG(o->uid), flag(ws, "plainowner") ? "false" : "true");
+}
+
+static void write_metadata(struct world *w, struct arena *a, struct buf *b, const struct words *ws, const char *labels)
+{
+    buf_printf(b, "metadata: {name: %s", ws->w[1]);
+    if (strcmp(ws->w[0], "node") != 0 && strcmp(ws->w[0], "namespace") != 0) {
+        buf_printf(b, ", namespace: %s", word(ws, "ns", "default"));
+    }
+    buf_printf(b, ", labels: %s", map_text(a, word(ws, "labels", labels)));
+    if (word(ws, "age", NULL) != NULL) {
+        buf_printf(b, ", creationTimestamp: '%s'", ago(w, a, word(ws, "age", "0s")));
+    }
+    if (word(ws, "finalizer", NULL) != NULL) {
+        buf_printf(b, ", finalizers: ['%s']", word(ws, "finalizer", ""));
+    }
+    if (word(ws, "cost", NULL) != NULL) {
+        buf_printf(b, ", annotations: {controller.kubernetes.io/pod-deletion-cost: '%s'}", word(ws, "cost", "0"));
+    }
+    write_owner(w, b, ws);
+    buf_puts(b, "}\n");
+}
+
+static void write_resources(struct buf *b, const char *cpu, const char *memory)
+{
+    if (cpu != NULL || memory != NULL) {
+        buf_printf(b, ", resources: {requests: {cpu: %s, memory: %s}}", cpu == NULL ? "0" : cpu, memory == NULL ? "0" : memory);
+    }
+}
+
+static void write_toleration(struct arena *a, struct buf *b, const char *text)
+{
+    char *key = arena_strdup(a, text), *effect = strchr(key, ':'), *time = NULL;
+    assert(effect != NULL);
+    *effect++ = '\0';
+    if ((time = strchr(effect, ':')) != NULL) {
+        *time++ = '\0';
+    }
+    buf_printf(b, ", tolerations: [{key: %s, operator: Exists, effect: %s%s%s}]", key, effect,
+               time != NULL ? ", tolerationSeconds: " : "", time != NULL ? time : "");
+}
+
+static void write_pod_spec(struct arena *a, struct buf *b, const struct words *ws)
+{
+    buf_puts(b, "{");
+    if (word(ws, "init-cpu", NULL) != NULL) {
+        buf_puts(b, "initContainers: [{name: i, image: i");
+        write_resources(b, word(ws, "init-cpu", NULL), NULL);
+        buf_puts(b, "}], ");
+    }
+    buf_printf(b, "containers: [{name: c, image: '%s'", word(ws, "image", "a"));
+    write_resources(b, word(ws, "cpu", NULL), word(ws, "memory", NULL));
+    if (word(ws, "port", NULL) != NULL) {
+        buf_printf(b, ", ports: [{containerPort: %s, hostPort: %s}]", word(ws, "port", ""), word(ws, "port", ""));
+    }
+    buf_puts(b, "}]");
+    if (word(ws, "node", NULL) != NULL) {
+        buf_printf(b, ", nodeName: %s", word(ws, "node", ""));
+    }
+    if (word(ws, "priority", NULL) != NULL) {
+        buf_printf(b, ", priority: %s", word(ws, "priority", "0"));
+    }
+    if (word(ws, "grace", NULL) != NULL) {
+        buf_printf(b, ", terminationGracePeriodSeconds: %s", word(ws, "grace", "30"));
+    }
+    if (word(ws, "selector", NULL) != NULL) {
+        buf_printf(b, ", nodeSelector: %s", map_text(a, word(ws, "selector", "")));
+    }
+    if (word(ws, "tolerate", NULL) != NULL) {
+        write_toleration(a, b, word(ws, "tolerate", ""));
+    }
+    buf_puts(b, "}");
+}
+
+static void spell_pod(struct world *w, struct arena *a, struct buf *b, const struct words *ws)
+{
+    bool is_ready = flag(ws, "ready") || flag(ws, "readyfor");
+    buf_puts(b, "apiVersion: v1\nkind: Pod\n");
+    write_metadata(w, a, b, ws, "app=web");
+    buf_puts(b, "spec: ");
+    write_pod_spec(a, b, ws);
+    buf_printf(b, "\nstatus:\n  phase: %s\n", word(ws, "phase", is_ready ? "Running" : "Pending"));
+    if (word(ws, "restarts", NULL) != NULL) {
+        buf_printf(b, "  containerStatuses: [{name: c, image: a, imageID: a, ready: true, restartCount: %s}]\n", word(ws, "restarts", "0"));
+    }
+    if (is_ready) {
+        buf_printf(b, "  conditions: [{type: Ready, status: 'True', lastTransitionTime: '%s'}]\n",
+                   ago(w, a, word(ws, "readyfor", word(ws, "age", "0s"))));
+    }
+}
+
+static void spell_node(struct world *w, struct arena *a, struct buf *b, const struct words *ws)
+{
+    const char *taint = word(ws, "taint", NULL);
+    buf_puts(b, "apiVersion: v1\nkind: Node\n");
+    write_metadata(w, a, b, ws, "");
+    buf_printf(b, "spec: {unschedulable: %s", flag(ws, "cordoned") ? "true" : "false");
+    if (taint != NULL) {
+        char *key = arena_strdup(a, taint), *effect = strrchr(key, ':'), *value = strchr(key, '=');
+        *effect++ = '\0';
+        if (value != NULL) {
+            *value++ = '\0';
+        }
+        buf_printf(b, ", taints: [{key: %s, value: '%s', effect: %s}]", key, value != NULL ? value : "", effect);
+    }
+    buf_printf(b, "}\nstatus:\n  allocatable: {cpu: '%s', memory: %s, pods: '%s'", word(ws, "cpu", "4"),
+               word(ws, "memory", "8Gi"), word(ws, "pods", "110"));
+    if (word(ws, "gpu", NULL) != NULL) {
+        buf_printf(b, ", example.com/gpu: '%s'", word(ws, "gpu", "0"));
+    }
+    buf_printf(b, "}\n  conditions: [{type: Ready, status: '%s', reason: AgentReady, lastTransitionTime: '%s'}]\n",
+               flag(ws, "notready") ? "False" : "True", ago(w, a, "0s"));
+}
+
+static void write_template(struct arena *a, struct buf *b, const struct words *ws)
+{
+    buf_printf(b, "selector: {matchLabels: %s}, template: {metadata: {labels: %s}, spec: ", map_text(a, word(ws, "labels", "app=web")),
+               map_text(a, word(ws, "labels", "app=web")));
+    write_pod_spec(a, b, ws);
+    buf_puts(b, "}}\n");
+}
+
+static void spell_rs(struct world *w, struct arena *a, struct buf *b, const struct words *ws)
+{
+    buf_puts(b, "apiVersion: apps/v1\nkind: ReplicaSet\n");
+    write_metadata(w, a, b, ws, "app=web");
+    buf_printf(b, "spec: {replicas: %s, minReadySeconds: %s, ", word(ws, "replicas", "3"), word(ws, "minready", "0"));
+    write_template(a, b, ws);
+}
+
+static void spell_deployment(struct world *w, struct arena *a, struct buf *b, const struct words *ws)
+{
+    buf_puts(b, "apiVersion: apps/v1\nkind: Deployment\n");
+    write_metadata(w, a, b, ws, "app=web");
+    buf_printf(b, "spec: {replicas: %s, minReadySeconds: %s, paused: %s, progressDeadlineSeconds: %s, revisionHistoryLimit: %s, ", word(ws, "replicas", "3"),
+               word(ws, "minready", "0"), flag(ws, "paused") ? "true" : "false", word(ws, "deadline", "600"),
+               word(ws, "history", "10"));
+    if (flag(ws, "recreate")) {
+        buf_puts(b, "strategy: {type: Recreate}, ");
+    } else {
+        buf_printf(b, "strategy: {type: RollingUpdate, rollingUpdate: {maxSurge: %s, maxUnavailable: %s}}, ",
+                   word(ws, "surge", "25%"), word(ws, "unavailable", "25%"));
+    }
+    write_template(a, b, ws);
+}
+
+static void spell_plain(struct world *w, struct arena *a, struct buf *b, const struct words *ws)
+{
+    bool ns = strcmp(ws->w[0], "namespace") == 0;
+    buf_printf(b, "apiVersion: v1\nkind: %s\n", ns ? "Namespace" : "ConfigMap");
+    write_metadata(w, a, b, ws, "");
+    if (ns) {
+        buf_puts(b, "spec: {finalizers: [kubernetes]}\nstatus: {phase: Active}\n");
+    }
+}
+
+static const struct {
+    const char *word;
+    void (*spell)(struct world *w, struct arena *a, struct buf *b, const struct words *ws);
+} spellings[] = {{"pod", spell_pod},         {"node", spell_node},           {"rs", spell_rs},
+                 {"deployment", spell_deployment}, {"namespace", spell_plain}, {"configmap", spell_plain}};
+
+static bool spell_line(struct world *w, const char *line, struct error *err)
+{
+    struct words ws = words_of(line);
+    bool found = false;
+    for (unsigned i = 0; i < ARRAY_SIZE(spellings) && ws.count > 1; i++) {
+        if (strcmp(spellings[i].word, ws.w[0]) == 0) {
+            struct arena a;
+            struct buf yaml = BUF_INIT;
+            arena_init(&a);
+            spellings[i].spell(w, &a, &yaml, &ws);
+            found = true;
+            if (world_apply_yaml(w, buf_cstr(&yaml), err) != 0) {
+                fprintf(stderr, "%s\n%s%s\n", line, buf_cstr(&yaml), err->message);
+                abort();
+            }
+            buf_close(&yaml);
+            arena_close(&a);
+        }
+    }
+    free(ws.text);
+    return found;
+}
+
+void world_apply(struct world *w, const char *text)
+{
+    struct error err = {0};
+    if (strncmp(text, "apiVersion:", 11) == 0 || strncmp(text, "kind:", 5) == 0) {
+        if (world_apply_yaml(w, text, &err) != 0) {
+            fprintf(stderr, "%s\n%s\n", text, err.message);
+            abort();
+        }
+        return;
+    }
+    char *copy = xstrdup(text);
+    for (char *save, *line = strtok_r(copy, "\n", &save); line != NULL; line = strtok_r(NULL, "\n", &save)) {
+        if (line[0] != '#' && !spell_line(w, line, &err)) {
+            fprintf(stderr, "not understood: %s\n", line);
+            abort();
+        }
+    }
+    free(copy);
+}

@@ -1,0 +1,231 @@
+/* Runs tests/script/controllers/NAME.txt. Commands:
+ *
+ *   apply                     body: objects, as YAML or in short (tests/script/world_spell.c)
+ *   patch KIND NAME [ns=]     body: a merge patch in YAML
+ *   status KIND NAME [ns=]    the same for the status
+ *   delete KIND NAME [policy=Background|Foreground|Orphan] [grace=S] [ns=]
+ *   remove KIND NAME [ns=]    at once, no questions
+ *   reconcile CONTROLLER KIND NAME [ns=]   one reconcile; shows what the transaction changed
+ *   run [limit=S] [trace[=full]]   controllers, a simple scheduler and agents, until nothing is left to do (letting time pass up to the limit)
+ *   show KIND... [ns=]        one line an object
+ *   silence NODE, hear NODE, bad-image IMAGE, agents on|off, advance S */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+/* The harness is not a module with a library: it is built into the test. */
+#include "tests/script/cluster.c"
+#include "tests/script/script.c"
+#include "tests/script/world.c"
+#include "tests/script/world_spell.c"
+#include "tests/script/world_text.c"
+
+static const char *step_ns(const struct script_step *step)
+{
+    const char *ns = script_word(step, "ns");
+    return ns == NULL ? "default" : ns;
+}
+
+static const struct kind *step_kind(const char *name)
+{
+    const struct kind *k = kind_by_any_name(str_of(name));
+    if (k == NULL) {
+        fprintf(stderr, "no kind %s\n", name);
+        abort();
+    }
+    return k;
+}
+
+static const struct object *step_object(struct cluster *c, const struct script_step *step, unsigned at)
+{
+    const struct kind *k = step_kind(step->words[at]);
+    const struct object *o = world_get(&c->world, k->id, k->namespaced ? step_ns(step) : "", step->words[at + 1]);
+    if (o == NULL) {
+        fprintf(stderr, "no %s %s\n", step->words[at], step->words[at + 1]);
+        abort();
+    }
+    return o;
+}
+
+static void do_apply(struct cluster *c, const struct script_step *step, struct buf *out)
+{
+    (void)out;
+    world_apply(&c->world, step->body);
+}
+static void do_patch(struct cluster *c, const struct script_step *step, struct buf *out)
+{
+    (void)out;
+    const struct object *o = step_object(c, step, 0);
+    patch_part(&c->world, o, step->body, TXN_PART_SPEC);
+}
+static void do_status(struct cluster *c, const struct script_step *step, struct buf *out)
+{
+    (void)out;
+    world_status_patch(&c->world, step_object(c, step, 0), step->body);
+}
+static void do_delete(struct cluster *c, const struct script_step *step, struct buf *out)
+{
+    const char *policy = script_word(step, "policy"), *grace = script_word(step, "grace");
+    size_t from = c->world.trace.size;
+    cluster_delete(c, step_object(c, step, 0), (enum deletion_policy)deletion_policy_parse(str_of(policy)),
+                   grace == NULL ? -1 : atoi(grace));
+    buf_append(out, c->world.trace.data + from, c->world.trace.size - from);
+}
+static void do_remove(struct cluster *c, const struct script_step *step, struct buf *out)
+{
+    (void)out;
+    world_remove(&c->world, step_object(c, step, 0));
+}
+
+static void do_reconcile(struct cluster *c, const struct script_step *step, struct buf *out)
+{
+    const struct controller *controller = controller_by_name(step->words[0]);
+    const struct kind *k = step_kind(step->words[1]);
+    struct arena a;
+    struct txn t;
+    struct error err = {0};
+    const struct controller_soft soft = {&c->world, world_heartbeat_age_ms, 40000};
+    arena_init(&a);
+    txn_init(&t, "script");
+    const struct reconcile_in in = {world_tip(&c->world), {k, k->namespaced ? str_of(step_ns(step)) : STR_NONE, str_of(step->words[2])},
+                                    env_wall_ms(&c->world.env), &c->world.rng, &soft};
+    struct reconcile_out result = {.txn = &t, .arena = &a};
+    size_t from = c->world.trace.size;
+    assert_int_equal(controller->reconcile(&in, &result, &err), 0);
+    if (t.count > 0 && world_submit(&c->world, &t, &err) != 0) {
+        buf_printf(out, "refused: %s\n", err.message);
+    }
+    buf_append(out, c->world.trace.data + from, c->world.trace.size - from);
+    if (result.requeue_after_ms > 0) {
+        buf_printf(out, "again in %lld ms\n", (long long)result.requeue_after_ms);
+    }
+    txn_close(&t);
+    arena_close(&a);
+}
+
+static void do_run(struct cluster *c, const struct script_step *step, struct buf *out)
+{
+    const char *limit = script_word(step, "limit");
+    const char *trace = script_word(step, "trace");
+    size_t from = c->world.trace.size;
+    c->world.brief = trace == NULL || strcmp(trace, "full") != 0;
+    world_run(&c->world, limit == NULL ? 0 : atoll(limit) * 1000);
+    c->world.brief = false;
+    if (trace != NULL) {
+        buf_append(out, c->world.trace.data + from, c->world.trace.size - from);
+    }
+}
+
+static int compare_text(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static void do_show(struct cluster *c, const struct script_step *step, struct buf *out)
+{
+    for (unsigned i = 0; i < step->words_count && strncmp(step->words[i], "ns=", 3) != 0; i++) {
+        const struct kind *k = step_kind(step->words[i]);
+        char *lines[200];
+        unsigned count = 0;
+        struct view_iter it;
+        view_iter(&it, world_tip(&c->world), k, k->namespaced ? str_of(step_ns(step)) : STR_NONE);
+        VIEW_FOR(o, &it)
+        {
+            struct buf line = BUF_INIT;
+            world_write_summary(&c->world, &line, o);
+            assert_true(count < ARRAY_SIZE(lines));
+            lines[count++] = world_show(&c->world, buf_cstr(&line));
+            buf_close(&line);
+        }
+        qsort(lines, count, sizeof *lines, compare_text);
+        for (unsigned n = 0; n < count; n++) {
+            buf_puts(out, lines[n]);
+            free(lines[n]);
+        }
+    }
+}
+
+static void do_silence(struct cluster *c, const struct script_step *step, struct buf *out)
+{
+    (void)out;
+    world_silence(&c->world, step->words[0]);
+}
+static void do_hear(struct cluster *c, const struct script_step *step, struct buf *out)
+{
+    (void)out;
+    world_hear(&c->world, step->words[0]);
+}
+static void do_bad_image(struct cluster *c, const struct script_step *step, struct buf *out)
+{
+    (void)out;
+    snprintf(c->world.bad_image, sizeof c->world.bad_image, "%s", step->words[0]);
+}
+static void do_agents(struct cluster *c, const struct script_step *step, struct buf *out)
+{
+    (void)out;
+    c->world.agents_off = strcmp(step->words[0], "off") == 0;
+}
+static void do_advance(struct cluster *c, const struct script_step *step, struct buf *out)
+{
+    (void)out;
+    c->world.now_ms += atoll(step->words[0]) * 1000;
+}
+
+static const struct {
+    const char *name;
+    void (*run)(struct cluster *c, const struct script_step *step, struct buf *out);
+} commands[] = {{"apply", do_apply},     {"patch", do_patch},     {"status", do_status},       {"delete", do_delete},
+                {"remove", do_remove},   {"run", do_run},         {"reconcile", do_reconcile}, {"show", do_show},
+                {"silence", do_silence}, {"hear", do_hear},       {"bad-image", do_bad_image}, {"agents", do_agents},
+                {"advance", do_advance}};
+
+static void script_step_do(void *data, const struct script_step *step, struct buf *out)
+{
+    struct cluster *c = data;
+    struct script_step raw = *step;
+    char *texts[SCRIPT_WORDS_MAX + 1];
+    struct buf plain = BUF_INIT;
+    for (unsigned i = 0; i < step->words_count; i++) {
+        raw.words[i] = texts[i] = world_unshow(&c->world, step->words[i]);
+    }
+    raw.body = texts[SCRIPT_WORDS_MAX] = world_unshow(&c->world, step->body);
+    bool known = false;
+    for (unsigned i = 0; i < ARRAY_SIZE(commands); i++) {
+        if (strcmp(commands[i].name, step->command) == 0) {
+            commands[i].run(c, &raw, &plain);
+            known = true;
+        }
+    }
+    assert_true(known);
+    char *shown = world_show(&c->world, buf_cstr(&plain));
+    buf_puts(out, shown);
+    free(shown);
+    buf_close(&plain);
+    for (unsigned i = 0; i < step->words_count; i++) {
+        free(texts[i]);
+    }
+    free(texts[SCRIPT_WORDS_MAX]);
+}
+
+static void script(void **state)
+{
+    const char *name = *state;
+    char path[200];
+    struct cluster c;
+    snprintf(path, sizeof path, "tests/script/controllers/%s.txt", name);
+    cluster_open(&c, 1);
+    assert_true(script_run(path, script_step_do, &c));
+    cluster_close(&c);
+}
+
+#define SCRIPT(name) {"script_" name, script, NULL, NULL, name}
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+#include "tests/script/controllers/list.h"
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
