@@ -146,7 +146,7 @@ void class_close(struct sched_class *c)
 
 /* ---- Nodes ---- */
 
-void node_set_object(struct sched_node *n, const struct object *o)
+void sched_node_set_object(struct sched_node *n, const struct object *o)
 {
     struct object *former = n->obj;
     n->obj = o == NULL ? NULL : object_ref(o);
@@ -190,7 +190,7 @@ static void port_account(struct sched_node *n, const struct host_port *port, int
     n->ports[n->ports_count++].count = 1;
 }
 
-void node_account(struct sched_node *n, const struct sched_class *c, int sign)
+void sched_node_account(struct sched_node *n, const struct sched_class *c, int sign)
 {
     assert(sign == 1 || sign == -1);
     resources_add(&n->used, &c->request, sign);
@@ -206,9 +206,9 @@ void node_account(struct sched_node *n, const struct sched_class *c, int sign)
     assert(n->pods_used >= 0 && n->used.fixed[RESOURCE_CPU] >= 0 && n->used.fixed[RESOURCE_MEMORY] >= 0);
 }
 
-void node_close(struct sched_node *n)
+void sched_node_close(struct sched_node *n)
 {
-    node_set_object(n, NULL);
+    sched_node_set_object(n, NULL);
     resources_close(&n->used);
     free(n->ports);
     free(n->name);

@@ -94,10 +94,10 @@ void class_identify(const struct object *pod, uint8_t id[16]);
 void class_init(struct sched_class *c, const struct object *pod);
 void class_close(struct sched_class *c);
 
-void node_set_object(struct sched_node *n, const struct object *o); /* NULL: it is gone */
+void sched_node_set_object(struct sched_node *n, const struct object *o); /* NULL: it is gone */
 /* The pod's share comes (sign 1) or goes (-1). */
-void node_account(struct sched_node *n, const struct sched_class *c, int sign);
-void node_close(struct sched_node *n);
+void sched_node_account(struct sched_node *n, const struct sched_class *c, int sign);
+void sched_node_close(struct sched_node *n);
 
 /* ---- Plugins (filters.c, scores.c) ---- */
 struct reasons {
@@ -118,10 +118,10 @@ struct scorer {
 };
 const struct scorer *scorers_all(unsigned *count);
 /* The one feasibility function (G7): binding, explain and plan all come here. */
-bool node_fits(const struct sched_class *c, const struct sched_node *n, struct reasons *why);
+bool sched_node_fits(const struct sched_class *c, const struct sched_node *n, struct reasons *why);
 /* The same in two halves for tables. fixed: -1 if it never fits, else the score of the fixed part. */
-int node_fixed_score(const struct sched_class *c, const struct sched_node *n);
-int node_moving_score(const struct sched_class *c, const struct sched_node *n); /* -1: does not fit now */
+int sched_node_fixed_score(const struct sched_class *c, const struct sched_node *n);
+int sched_node_moving_score(const struct sched_class *c, const struct sched_node *n); /* -1: does not fit now */
 
 /* ---- Tables: a class over all nodes ---- */
 struct sched_table {

@@ -67,7 +67,7 @@ void class_unref(struct scheduler *s, struct sched_class *c)
 
 /* ---- Nodes ---- */
 
-void node_changed(struct scheduler *s, const struct sched_node *n, bool fixed, bool helpful)
+void sched_node_changed(struct scheduler *s, const struct sched_node *n, bool fixed, bool helpful)
 {
     s->changes++;
     s->ring[s->changes % CHANGES_MAX] = n->slot;
@@ -116,10 +116,10 @@ static void node_drop_if_unused(struct scheduler *s, struct sched_node *n)
     if (n->obj != NULL || n->pods_used > 0) {
         return;
     }
-    node_changed(s, n, true, false);
+    sched_node_changed(s, n, true, false);
     s->slots[n->slot] = NULL;
     strmap_remove(&s->nodes, str_of(n->name));
-    node_close(n);
+    sched_node_close(n);
     free(n);
 }
 
@@ -147,10 +147,10 @@ static void observe_node(struct scheduler *s, const struct object *old, const st
     struct sched_node *n = node_get(s, new != NULL ? new->name : old->name);
     bool was_present = n->obj != NULL;
     bool same = was_present && new != NULL &&node_same_for_us(n->obj, new);
-    node_set_object(n, new);
+    sched_node_set_object(n, new);
     s->nodes_present += (unsigned)(new != NULL) - (unsigned)was_present;
     if (!same) {
-        node_changed(s, n, true, new != NULL);
+        sched_node_changed(s, n, true, new != NULL);
     }
     node_drop_if_unused(s, n);
 }
@@ -174,21 +174,21 @@ static void pod_obj_set(struct sched_pod *p, const struct object *o)
 static void pod_leave_node(struct scheduler *s, struct sched_pod *p)
 {
     struct sched_node *n = TAKE_PTR(p->node);
-    node_account(n, p->class, -1);
-    node_changed(s, n, false, true);
+    sched_node_account(n, p->class, -1);
+    sched_node_changed(s, n, false, true);
     node_drop_if_unused(s, n);
 }
 
 static void pod_enter_node(struct scheduler *s, struct sched_pod *p, struct sched_node *n)
 {
     p->node = n;
-    node_account(n, p->class, 1);
-    node_changed(s, n, false, false);
+    sched_node_account(n, p->class, 1);
+    sched_node_changed(s, n, false, false);
 }
 
 void pod_assume(struct scheduler *s, struct sched_pod *p, struct sched_node *n)
 {
-    assert(p->state == POD_ACTIVE && node_fits(p->class, n, NULL));
+    assert(p->state == POD_ACTIVE && sched_node_fits(p->class, n, NULL));
     queue_remove(s, p);
     p->state = POD_ASSUMED;
     pod_enter_node(s, p, n);
@@ -323,7 +323,7 @@ static void state_close(struct scheduler *s)
     }
     for (unsigned i = 0; i < s->slots_count; i++) {
         if (s->slots[i] != NULL) {
-            node_close(s->slots[i]);
+            sched_node_close(s->slots[i]);
             free(s->slots[i]);
         }
     }

@@ -49,7 +49,7 @@ struct scheduler {
 struct sched_class *class_get(struct scheduler *s, const struct object *pod); /* adds a ref */
 void class_unref(struct scheduler *s, struct sched_class *c);
 /* A node changed. fixed: also what does not move with pods; helpful: something may fit now that did not. */
-void node_changed(struct scheduler *s, const struct sched_node *n, bool fixed, bool helpful);
+void sched_node_changed(struct scheduler *s, const struct sched_node *n, bool fixed, bool helpful);
 struct sched_pod *pod_find(const struct scheduler *s, struct str ns, struct str name);
 void pod_assume(struct scheduler *s, struct sched_pod *p, struct sched_node *n); /* ACTIVE -> ASSUMED */
 void pod_unassume(struct scheduler *s, struct sched_pod *p);                     /* ASSUMED -> ACTIVE */

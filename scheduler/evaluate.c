@@ -10,9 +10,9 @@ static void slot_evaluate(struct scheduler *s, struct sched_class *c, unsigned s
     const struct sched_node *n = s->slots[slot];
     s->stats.evaluations++;
     if (fixed_too || n == NULL) {
-        t->fixed[slot] = (int16_t)(n == NULL ? -1 : node_fixed_score(c, n));
+        t->fixed[slot] = (int16_t)(n == NULL ? -1 : sched_node_fixed_score(c, n));
     }
-    int moving = t->fixed[slot] < 0 ? -1 : node_moving_score(c, n);
+    int moving = t->fixed[slot] < 0 ? -1 : sched_node_moving_score(c, n);
     table_set(t, slot, moving < 0 ? -1 : t->fixed[slot] + moving, &s->rng);
 }
 
@@ -95,7 +95,7 @@ void reasons_write(struct scheduler *s, const struct sched_class *c, struct buf 
     strmap_init(&why.counts);
     for (unsigned slot = 0; slot < s->slots_count && !fits; slot++) {
         const struct sched_node *n = s->slots[slot];
-        fits = n != NULL && n->obj != NULL && node_fits(c, n, &why);
+        fits = n != NULL && n->obj != NULL && sched_node_fits(c, n, &why);
     }
     if (!fits) {
         buf_printf(out, "0/%u nodes are available: ", s->nodes_present);

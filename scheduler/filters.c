@@ -134,7 +134,7 @@ const struct filter *filters_all(unsigned *count)
     return filters;
 }
 
-bool node_fits(const struct sched_class *c, const struct sched_node *n, struct reasons *why)
+bool sched_node_fits(const struct sched_class *c, const struct sched_node *n, struct reasons *why)
 {
     if (n->obj == NULL) {
         return false;

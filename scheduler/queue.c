@@ -166,7 +166,7 @@ static bool class_helped(const struct scheduler *s, const struct sched_class *c)
     }
     for (uint64_t n = c->helpful_seen + 1; n <= s->helpful; n++) {
         const struct sched_node *node = s->slots[s->helpful_ring[n % CHANGES_MAX]];
-        if (node != NULL && node_fits(c, node, NULL)) {
+        if (node != NULL && sched_node_fits(c, node, NULL)) {
             return true;
         }
     }

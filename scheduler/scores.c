@@ -87,12 +87,12 @@ static int half_score(const struct sched_class *c, const struct sched_node *n, b
     return sum;
 }
 
-int node_fixed_score(const struct sched_class *c, const struct sched_node *n)
+int sched_node_fixed_score(const struct sched_class *c, const struct sched_node *n)
 {
     return n->obj == NULL ? -1 : half_score(c, n, true);
 }
 
-int node_moving_score(const struct sched_class *c, const struct sched_node *n)
+int sched_node_moving_score(const struct sched_class *c, const struct sched_node *n)
 {
     return half_score(c, n, false);
 }
