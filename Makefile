@@ -18,7 +18,8 @@ CSTD := -std=gnu11 -D_GNU_SOURCE
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wundef -Wpointer-arith -Werror
 OPT := -O2 -g
 CFLAGS_ALL = $(CSTD) $(WARN) $(OPT) -fno-omit-frame-pointer -fno-strict-aliasing -fstack-protector-strong -I. $(CFLAGS)
-LDLIBS_ALL = -lraft -luv -lmsgpackc -lyaml -larchive -llz4 -lxxhash -lssl -lcrypto -lpthread -lm
+# libraft is linked statically: the version that was checked at build time is the one that runs.
+LDLIBS_ALL = -l:libraft.a -luv -lmsgpackc -lyaml -larchive -llz4 -lxxhash -lssl -lcrypto -lpthread -lm
 LDFLAGS_ALL = $(LDFLAGS)
 ifeq ($(SAN),1)
 CFLAGS_ALL += -fsanitize=address,undefined -fno-sanitize-recover=undefined -O1
