@@ -61,6 +61,9 @@ void node_close(struct node *n, void (*closed)(void *data), void *data); /* then
 void node_free(struct node *n);
 
 struct store *node_store(struct node *n);
+/* The owner watches the disk: while it is low, transactions of origin "api" that create or change specs are refused (ERR_NO_SPACE);
+ * deletes, status, controllers go on. */
+void node_set_disk_low(struct node *n, bool low);
 bool node_leading(const struct node *n); /* tip open: writes may be submitted */
 uint64_t node_term(const struct node *n);
 uint64_t node_leader(const struct node *n, const char **address); /* 0 if unknown */
@@ -89,7 +92,9 @@ void node_term_confirmed(struct node *n, uint64_t round, uint64_t from_id, uint6
 /* The answer this master gives to such a question: its current term. */
 uint64_t node_current_term(const struct node *n);
 
-/* Membership. Answers by callback; one change at a time (ERR_BUSY). add: as spare, then standby until caught up, then voter, by itself. */
+/* Membership, leader only. Answers by callback; one change at a time (ERR_BUSY). add answers when the newcomer is in the configuration (as
+ * spare); every leader then makes spares standby, and standbys that have caught up voters, by itself. promote answers when it is a voter.
+ * remove refuses the leader itself (transfer first) and the last voter. */
 struct node_member {
     uint64_t id;
     char address[300];

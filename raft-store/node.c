@@ -1,0 +1,767 @@
+/* The node's life and its writes.
+ *
+ *   FOLLOWING --elected--> BARRIER --own entry applied--> LEADING --node_transfer--> TRANSFERRING
+ *       ^                     |                              |                            |
+ *       +------ state or term changed (seen in follow_leadership) -----------------------+
+ *   TRANSFERRING --transfer failed, still leader--> BARRIER
+ *
+ * A write's way: node_submit evaluates on the tip and puts a waiter into the batch; the turn's end makes one entry of the batch (a
+ * proposal); the state machine marks the proposal applied if we still lead the term it was made in; the next turn answers. What is
+ * in a proposal when leadership goes is unknown; what was still in the open batch never happened. */
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "raft-store/node_int.h"
+
+/* ---- Helpers ---- */
+
+int64_t node_now(const struct node *n)
+{
+    return env_now_ms(n->config.env);
+}
+
+bool node_is_leader_of(const struct node *n, uint64_t term)
+{
+    return raft_state((struct raft *)&n->raft) == RAFT_LEADER && raft_current_term(&n->raft) == term;
+}
+
+struct waiter *node_waiter_new(void *data)
+{
+    struct waiter *w = xcalloc(1, sizeof *w);
+    list_init(&w->link);
+    w->data = data;
+    return w;
+}
+
+void node_answer(struct node *n, struct waiter *w, const struct error *error)
+{
+    if (error != NULL && error != w->error) {
+        free(w->error);
+        w->error = xmemdup(error, sizeof *error);
+    }
+    list_remove(&w->link);
+    list_push_back(&n->ready, &w->link);
+}
+
+void node_answer_code(struct node *n, struct waiter *w, int code, const char *fmt, ...)
+{
+    struct error e = {0};
+    char text[ERROR_MESSAGE_MAX];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    error_set(&e, code, "%s", text);
+    node_answer(n, w, &e);
+}
+
+void node_die(struct node *n, int code, const char *fmt, ...)
+{
+    if (n->dead) {
+        return;
+    }
+    char text[ERROR_MESSAGE_MAX];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    n->dead = true;
+    error_set(&n->fatal, code, "%s", text);
+    log_error(n->config.log, "node", "%s", text);
+}
+
+int node_raft_error(struct node *n, int rv, struct error *err, const char *what)
+{
+    int code = ERR_INTERNAL;
+    switch (rv) {
+    case RAFT_NOTLEADER:
+        code = ERR_NOT_LEADER;
+        break;
+    case RAFT_CANTBOOTSTRAP:
+        code = ERR_EXISTS;
+        break;
+    case RAFT_CORRUPT:
+    case RAFT_MALFORMED:
+        code = ERR_CORRUPT;
+        break;
+    case RAFT_IOERR:
+        code = ERR_IO;
+        break;
+    case RAFT_NOSPACE:
+        code = ERR_NO_SPACE;
+        break;
+    case RAFT_NOTFOUND:
+    case RAFT_BADID:
+        code = ERR_NOT_FOUND;
+        break;
+    case RAFT_DUPLICATEID:
+    case RAFT_DUPLICATEADDRESS:
+        code = ERR_EXISTS;
+        break;
+    case RAFT_CANTCHANGE:
+    case RAFT_BUSY:
+        code = ERR_BUSY;
+        break;
+    case RAFT_UNAUTHORIZED:
+        code = ERR_FORBIDDEN;
+        break;
+    default:
+        break;
+    }
+    const char *detail = raft_errmsg(&n->raft);
+    if (detail == NULL || detail[0] == '\0') {
+        detail = n->config.io->errmsg[0] != '\0' ? n->config.io->errmsg : raft_strerror(rv);
+    }
+    return error_set(err, code, "%s: %s", what, detail);
+}
+
+/* ---- The state machine ---- */
+
+static void mark_applied(struct node *n, uint64_t index)
+{
+    if (list_empty(&n->proposals)) {
+        return;
+    }
+    LIST_FOR(it, &n->proposals)
+    {
+        struct proposal *p = LIST_ENTRY(it, struct proposal, link);
+        if (!p->applied) {
+            /* Ours only if we led without a break from proposing to applying: another leader may have put its own entry here. */
+            p->applied = p->index == index && node_is_leader_of(n, p->term);
+            return;
+        }
+    }
+}
+
+static int fsm_apply(struct raft_fsm *fsm, const struct raft_buffer *buf, void **result)
+{
+    struct node *n = fsm->data;
+    *result = NULL;
+    if (n->dead) {
+        return 0; /* the library ignores failures and goes on in disorder: swallow instead, the process ends */
+    }
+    uint64_t index = raft_last_applied(&n->raft) + 1;
+    struct error err = {0};
+    uint64_t before = view_revision(store_committed(n->store));
+    if (store_apply(n->store, index, buf->base, buf->len, &err) != 0) {
+        error_wrap(&err, "log entry %llu", (unsigned long long)index);
+        node_die(n, ERR_CORRUPT, "%s", err.message);
+        return 0;
+    }
+    n->stats.transactions += view_revision(store_committed(n->store)) - before;
+    n->stats.entries++;
+    n->stats.bytes += buf->len;
+    node_snapshot_applied(n, buf->len);
+    mark_applied(n, index);
+    return 0;
+}
+
+static int fsm_restore(struct raft_fsm *fsm, struct raft_buffer *buf)
+{
+    struct node *n = fsm->data;
+    struct error err = {0};
+    /* The index is put right by the next turn: libraft sets its own only behind this call. */
+    int rc = store_restore(n->store, buf->base, buf->len, 0, &err);
+    if (rc != 0) {
+        node_die(n, rc, "%s", err.message);
+        return RAFT_CORRUPT;
+    }
+    raft_free(buf->base);
+    n->stats.restores++;
+    n->restored = true;
+    return 0;
+}
+
+/* ---- Life ---- */
+
+static void set_up_raft(struct node *n)
+{
+    const struct node_config *c = &n->config;
+    raft_set_election_timeout(&n->raft, c->election_timeout_ms);
+    raft_set_heartbeat_timeout(&n->raft, c->heartbeat_ms);
+    raft_set_install_snapshot_timeout(&n->raft, MAX(c->election_timeout_ms * 60, 30000u));
+    raft_set_pre_vote(&n->raft, true);
+    raft_set_max_inflight_entries(&n->raft, NODE_INFLIGHT_MAX * 4);
+    raft_set_max_catch_up_round_duration(&n->raft, c->election_timeout_ms * 5);
+    /* The check refuses barriers too and knows only prepared segments; the owner watches the disk (node_set_disk_low). */
+    raft_set_capacity_threshold(&n->raft, 0);
+    node_snapshot_init(n);
+}
+
+int node_new(const struct node_config *config, struct node **out, struct error *err)
+{
+    assert(config->id != 0 && config->io != NULL && config->env != NULL);
+    *out = NULL;
+    if (raft_version_number() < NODE_RAFT_VERSION_MIN) {
+        return error_set(
+            err, ERR_UNSUPPORTED,
+            "libraft %d.%d.%d is too old: versions before 0.22.1 lose acknowledged writes; install libraft0 "
+            "0.22.1 or later (Debian 12 has it in bookworm-backports)",
+            raft_version_number() / 10000, raft_version_number() / 100 % 100, raft_version_number() % 100);
+    }
+    struct node *n = xcalloc(1, sizeof *n);
+    n->config = *config;
+    n->config.election_timeout_ms = config->election_timeout_ms == 0 ? 1000 : config->election_timeout_ms;
+    n->config.heartbeat_ms = config->heartbeat_ms == 0 ? 100 : config->heartbeat_ms;
+    n->config.snapshot_entries = config->snapshot_entries == 0 ? 8192 : config->snapshot_entries;
+    n->config.snapshot_bytes = config->snapshot_bytes == 0 ? 256u << 20 : config->snapshot_bytes;
+    n->address = xstrdup(config->address);
+    n->config.address = n->address;
+    n->store = store_new(&config->store);
+    list_init(&n->batch);
+    list_init(&n->proposals);
+    list_init(&n->ready);
+    list_init(&n->reads.next);
+    list_init(&n->reads.current);
+    list_init(&n->reads.waiting);
+    list_init(&n->io.stuck);
+    n->fsm = (struct raft_fsm){.version = 3, .data = n, .apply = fsm_apply, .restore = fsm_restore};
+    int rv = raft_init(&n->raft, config->io, &n->fsm, config->id, n->address);
+    if (rv != 0) {
+        int rc = node_raft_error(n, rv, err, "open the data directory");
+        node_free(n);
+        return rc;
+    }
+    n->initialised = true;
+    n->raft.data = n;
+    set_up_raft(n);
+    node_io_wrap(n);
+    *out = n;
+    return 0;
+}
+
+int node_bootstrap(struct node *n, struct error *err)
+{
+    struct raft_configuration conf;
+    raft_configuration_init(&conf);
+    int rv = raft_configuration_add(&conf, n->config.id, n->address, RAFT_VOTER);
+    if (rv == 0) {
+        rv = raft_bootstrap(&n->raft, &conf);
+    }
+    raft_configuration_close(&conf);
+    return rv == 0 ? 0 : node_raft_error(n, rv, err, "start a new cluster in the data directory");
+}
+
+int node_start(struct node *n, struct error *err)
+{
+    assert(!n->started);
+    int rv = raft_start(&n->raft);
+    if (n->dead) {
+        if (err != NULL) {
+            *err = n->fatal;
+        }
+        return n->fatal.code;
+    }
+    if (rv != 0) {
+        return node_raft_error(n, rv, err, "load the state from the data directory");
+    }
+    n->started = true;
+    n->snapshot.last_index = n->restored ? raft_last_applied(&n->raft) : 0;
+    n->restored = false;
+    return 0;
+}
+
+static void free_waiters(struct list *l)
+{
+    LIST_FOR_SAFE(it, l)
+    {
+        struct waiter *w = LIST_ENTRY(it, struct waiter, link);
+        list_remove(&w->link);
+        free(w->error);
+        free(w);
+    }
+}
+
+static void fire_ready(struct node *n);
+
+static void raft_closed(struct raft *raft)
+{
+    struct node *n = raft->data;
+    LIST_FOR_SAFE(it, &n->proposals)
+    {
+        struct proposal *p = LIST_ENTRY(it, struct proposal, link);
+        list_remove(&p->link);
+        free(p);
+    }
+    node_io_unwrap(n);
+    n->closed = true;
+    if (n->closed_cb != NULL) {
+        n->closed_cb(n->closed_data);
+    }
+}
+
+static void close_now(struct node *n)
+{
+    node_resign_tip(n);
+    node_reads_fail(n, ERR_CLOSED, "this master is stopping");
+    node_members_fail(n, ERR_CLOSED, "this master is stopping");
+    fire_ready(n);
+    raft_close(&n->raft, raft_closed);
+}
+
+void node_close(struct node *n, void (*closed)(void *data), void *data)
+{
+    assert(!n->closing);
+    n->closed_cb = closed;
+    n->closed_data = data;
+    n->closing = true;
+    if (!n->turning) { /* from inside a callback of ours: the turn's end does it */
+        close_now(n);
+    }
+}
+
+void node_free(struct node *n)
+{
+    if (n == NULL) {
+        return;
+    }
+    assert(!n->initialised || n->closed);
+    free_waiters(&n->batch);
+    free_waiters(&n->ready);
+    store_fork_free(n->snapshot.fork);
+    store_free(n->store);
+    free(n->address);
+    free(n);
+}
+
+/* ---- What is known ---- */
+
+struct store *node_store(struct node *n)
+{
+    return n->store;
+}
+
+bool node_leading(const struct node *n)
+{
+    return n->phase == NODE_LEADING && !n->dead && !n->closing && node_is_leader_of(n, n->term);
+}
+
+uint64_t node_term(const struct node *n)
+{
+    return raft_current_term(&n->raft);
+}
+
+uint64_t node_current_term(const struct node *n)
+{
+    return n->dead || n->closing ? 0 : raft_current_term(&n->raft);
+}
+
+uint64_t node_leader(const struct node *n, const char **address)
+{
+    raft_id id = 0;
+    const char *a = NULL;
+    if (n->started && !n->closing) {
+        raft_leader((struct raft *)&n->raft, &id, &a);
+    }
+    if (address != NULL) {
+        *address = id == 0 || a == NULL ? "" : a;
+    }
+    return id;
+}
+
+void node_set_disk_low(struct node *n, bool low)
+{
+    n->disk_low = low;
+}
+
+void node_stats(const struct node *n, struct node_stats *out)
+{
+    *out = n->stats;
+    out->commit_index = n->closed ? 0 : raft_commit_index(&n->raft);
+    out->last_index = n->closed ? 0 : raft_last_index((struct raft *)&n->raft);
+    out->applied_index = store_applied_index(n->store);
+    out->inflight = n->inflight;
+    out->queued = n->queued;
+}
+
+/* ---- Writes ---- */
+
+static bool propose(struct node *n)
+{
+    if (n->phase != NODE_LEADING || store_batch_empty(n->store) || n->inflight >= NODE_INFLIGHT_MAX || n->dead ||
+        !node_is_leader_of(n, n->term)) {
+        return false;
+    }
+    CLEANUP_BUF struct buf entry = BUF_INIT;
+    store_batch_take(n->store, &entry);
+    struct raft_buffer buf = {.base = raft_malloc(entry.size), .len = entry.size};
+    assert(buf.base != NULL);
+    memcpy(buf.base, entry.data, entry.size);
+    struct proposal *p = xcalloc(1, sizeof *p);
+    list_init(&p->waiters);
+    if (!list_empty(&n->batch)) { /* move all */
+        p->waiters = n->batch;
+        p->waiters.next->prev = &p->waiters;
+        p->waiters.prev->next = &p->waiters;
+        list_init(&n->batch);
+    }
+    p->term = n->term;
+    p->index = raft_last_index(&n->raft) + 1;
+    list_push_back(&n->proposals, &p->link);
+    n->inflight++;
+    int rv = raft_apply(&n->raft, &p->req, &buf, 1, NULL);
+    if (rv != 0) {
+        /* Nothing was appended. The tip holds what was not proposed: it has to go, and comes back behind a barrier. */
+        struct error why = {0};
+        node_raft_error(n, rv, &why, "propose a log entry");
+        log_warn(n->config.log, "node", "%s", why.message);
+        raft_free(buf.base);
+        while (!list_empty(&p->waiters)) {
+            node_answer(n, LIST_ENTRY(p->waiters.next, struct waiter, link), &why);
+        }
+        list_remove(&p->link);
+        n->inflight--;
+        free(p);
+        node_resign_tip(n);
+        return true;
+    }
+    assert(p->index == p->req.index);
+    return true;
+}
+
+static void add_waiter(struct node *n, struct list *to, struct waiter *w)
+{
+    n->queued++;
+    list_push_back(to, &w->link);
+}
+
+/* The answer depends on what is in flight (a refusal, a repeat, an update that changed nothing): it goes out when the last of that has
+ * been committed, or, with nothing in flight, when the term has been confirmed. */
+static void answer_when_tip_holds(struct node *n, struct waiter *w)
+{
+    n->queued++;
+    if (!store_batch_empty(n->store)) {
+        list_push_back(&n->batch, &w->link);
+    } else if (!list_empty(&n->proposals)) {
+        list_push_back(&LIST_ENTRY(n->proposals.prev, struct proposal, link)->waiters, &w->link);
+    } else {
+        node_confirm(n, w);
+    }
+}
+
+static bool asks_for_room(const struct txn *t)
+{
+    if (t->origin == NULL || strcmp(t->origin, "api") != 0) {
+        return false;
+    }
+    for (unsigned i = 0; i < t->count; i++) {
+        if (t->ops[i].type == TXN_CREATE || (t->ops[i].type == TXN_UPDATE && t->ops[i].part == TXN_PART_SPEC)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int may_submit(struct node *n, const struct txn *t, struct error *err)
+{
+    if (!node_leading(n)) {
+        return error_set(err, ERR_NOT_LEADER, "this master is not the leader");
+    }
+    if (n->queued >= NODE_QUEUE_MAX || store_batch_bytes(n->store) > NODE_BATCH_MAX) {
+        return error_set(err, ERR_LIMIT, "%u writes (%zu bytes) wait to be replicated already; try again in a moment",
+                         n->queued, store_batch_bytes(n->store));
+    }
+    if (n->disk_low && asks_for_room(t)) {
+        return error_set(err, ERR_NO_SPACE,
+                         "the masters' disk is nearly full: only deletes and status are accepted until there is room");
+    }
+    return 0;
+}
+
+int node_submit(struct node *n, const struct txn *t, node_write_cb *cb, void *data, struct error *err)
+{
+    struct error local = {0};
+    struct waiter *w = NULL;
+    if (cb != NULL) {
+        w = node_waiter_new(data);
+        w->write_cb = cb;
+    }
+    err = err != NULL ? err : &local;
+    int rc = may_submit(n, t, err);
+    if (rc != 0) {
+        if (w != NULL) {
+            n->queued++;
+            node_answer(n, w, err);
+        }
+        return rc;
+    }
+    struct txn_result result;
+    rc = store_eval(n->store, t, &result, err);
+    n->stats.refused += rc != 0;
+    if (rc == 0 && !result.unchanged && !result.repeated) {
+        if (w != NULL) {
+            w->result = result;
+            add_waiter(n, &n->batch, w);
+        }
+        unsigned count;
+        const struct change *changes = store_last_changes(n->store, &count);
+        if (n->config.events.on_tip != NULL) {
+            n->config.events.on_tip(n->config.events.data, changes, count);
+        }
+        if (store_batch_bytes(n->store) >= NODE_ENTRY_MAX) {
+            propose(n);
+        }
+    } else if (w != NULL) {
+        w->result = result;
+        w->error = rc == 0 ? NULL : xmemdup(err, sizeof *err);
+        answer_when_tip_holds(n, w);
+    }
+    return rc;
+}
+
+void node_refuse(struct node *n, const struct error *refusal, node_write_cb *cb, void *data)
+{
+    struct waiter *w = node_waiter_new(data);
+    w->write_cb = cb;
+    if (!node_leading(n)) {
+        n->queued++;
+        node_answer_code(n, w, ERR_NOT_LEADER, "this master is not the leader");
+        return;
+    }
+    w->error = xmemdup(refusal, sizeof *refusal);
+    answer_when_tip_holds(n, w);
+}
+
+/* ---- Leadership ---- */
+
+/* What a waiter hears when its entry's fate is not known. Refusals and no-ops did nothing, whatever became of the entry they leant on. */
+static void answer_lost(struct node *n, struct waiter *w, bool proposed)
+{
+    if (w->error != NULL || w->result.unchanged) {
+        node_answer_code(n, w, ERR_NOT_LEADER, "this master ceased to be the leader; nothing was done");
+    } else if (proposed || w->result.repeated) {
+        n->stats.unknown++;
+        node_answer_code(
+            n, w, ERR_UNKNOWN_OUTCOME,
+            "this master ceased to be the leader while the write was being replicated: it may or may not be "
+            "done; repeat it with the same id");
+    } else {
+        node_answer_code(n, w, ERR_NOT_LEADER, "this master ceased to be the leader; nothing was done");
+    }
+}
+
+static void lose_batch(struct node *n)
+{
+    while (!list_empty(&n->batch)) {
+        answer_lost(n, LIST_ENTRY(n->batch.next, struct waiter, link), false);
+    }
+}
+
+static void lose_proposals(struct node *n)
+{
+    LIST_FOR_SAFE(it, &n->proposals)
+    {
+        struct proposal *p = LIST_ENTRY(it, struct proposal, link);
+        while (!list_empty(&p->waiters)) {
+            struct waiter *w = LIST_ENTRY(p->waiters.next, struct waiter, link);
+            if (p->applied) {
+                node_answer(n, w, w->error);
+            } else {
+                answer_lost(n, w, true);
+            }
+        }
+        if (p->applied || !node_is_leader_of(n, p->term)) {
+            list_remove(&p->link); /* libraft let go of its requests when it stepped down */
+            n->inflight--;
+            free(p);
+        }
+    }
+}
+
+static void set_phase(struct node *n, enum node_phase phase)
+{
+    bool was = n->phase == NODE_LEADING, is = phase == NODE_LEADING;
+    n->phase = phase;
+    if (was != is) {
+        log_info(n->config.log, "node", "%s, term %llu", is ? "leading" : "leading no more",
+                 (unsigned long long)n->term);
+        if (n->config.events.on_leading != NULL && !n->closing) {
+            n->config.events.on_leading(n->config.events.data, is, n->term);
+        }
+    }
+}
+
+void node_resign_tip(struct node *n)
+{
+    store_tip_drop(n->store);
+    lose_batch(n);
+    bool leader = n->initialised && node_is_leader_of(n, n->term);
+    if (!leader || n->closing || n->dead) {
+        lose_proposals(n);
+    }
+    node_reads_leadership_lost(n);
+    if (n->phase != NODE_FOLLOWING) {
+        set_phase(n, leader && !n->closing ? NODE_TRANSFERRING : NODE_FOLLOWING);
+    }
+}
+
+static bool submit_barrier(struct node *n)
+{
+    if (raft_transferee(&n->raft) != 0 || raft_barrier(&n->raft, &n->barrier, NULL) != 0) {
+        return false;
+    }
+    n->barrier_index = n->barrier.index;
+    n->phase = NODE_BARRIER;
+    return true;
+}
+
+static bool follow_leadership(struct node *n)
+{
+    bool leader = raft_state(&n->raft) == RAFT_LEADER;
+    uint64_t term = raft_current_term(&n->raft);
+    bool did = false;
+    if (n->phase != NODE_FOLLOWING && (!leader || term != n->term)) {
+        node_resign_tip(n);
+        assert(n->phase == NODE_FOLLOWING);
+        did = true;
+    }
+    if (n->phase == NODE_FOLLOWING && leader) {
+        assert(list_empty(&n->proposals) || LIST_ENTRY(n->proposals.next, struct proposal, link)->applied);
+        n->term = term;
+        did = submit_barrier(n) || did;
+    }
+    if (n->phase == NODE_BARRIER && raft_last_applied(&n->raft) >= n->barrier_index) {
+        store_tip_open(n->store, term);
+        set_phase(n, NODE_LEADING);
+        did = true;
+    }
+    if (n->phase == NODE_TRANSFERRING && n->raft.transfer == NULL && raft_transferee(&n->raft) == 0 &&
+        list_empty(&n->proposals)) {
+        did = submit_barrier(n) || did;
+    }
+    return did;
+}
+
+static bool tell_leader(struct node *n)
+{
+    const char *address;
+    uint64_t id = node_leader(n, &address);
+    if (id == n->leader_id && strcmp(address, n->leader_address) == 0) {
+        return false;
+    }
+    n->leader_id = id;
+    snprintf(n->leader_address, sizeof n->leader_address, "%s", address);
+    if (n->config.events.on_leader_known != NULL) {
+        n->config.events.on_leader_known(n->config.events.data, id, n->leader_address);
+    }
+    return true;
+}
+
+/* ---- Turn ---- */
+
+static bool finish_applied(struct node *n)
+{
+    bool did = false;
+    while (!list_empty(&n->proposals)) {
+        struct proposal *p = LIST_ENTRY(n->proposals.next, struct proposal, link);
+        if (!p->applied) {
+            break;
+        }
+        while (!list_empty(&p->waiters)) {
+            struct waiter *w = LIST_ENTRY(p->waiters.next, struct waiter, link);
+            node_answer(n, w, w->error);
+        }
+        list_remove(&p->link);
+        n->inflight--;
+        free(p);
+        did = true;
+    }
+    return did;
+}
+
+static bool tell_committed(struct node *n)
+{
+    uint64_t revision = view_revision(store_committed(n->store));
+    if (revision == n->told_revision && !n->restored) {
+        return false;
+    }
+    bool restored = n->restored;
+    n->told_revision = revision;
+    n->restored = false;
+    if (restored) {
+        n->snapshot.last_index = raft_last_applied(&n->raft);
+        n->snapshot.bytes = 0;
+    }
+    if (n->config.events.on_committed != NULL) {
+        n->config.events.on_committed(n->config.events.data, revision, restored);
+    }
+    return true;
+}
+
+static void fire_ready(struct node *n)
+{
+    while (!list_empty(&n->ready)) {
+        struct waiter *w = LIST_ENTRY(n->ready.next, struct waiter, link);
+        list_remove(&w->link);
+        if (w->write_cb != NULL) {
+            assert(n->queued > 0);
+            n->queued--;
+            w->write_cb(w->error == NULL ? &w->result : NULL, w->error, w->data);
+        } else if (w->index_cb != NULL) {
+            w->index_cb(w->index, w->error, w->data);
+        } else if (w->read_cb != NULL) {
+            w->read_cb(w->error, w->data);
+        }
+        free(w->error);
+        free(w);
+    }
+}
+
+static bool tell_fatal(struct node *n)
+{
+    if (!n->dead || n->fatal_told) {
+        return false;
+    }
+    n->fatal_told = true;
+    node_resign_tip(n);
+    node_reads_fail(n, ERR_CLOSED, "this master has failed");
+    node_members_fail(n, ERR_CLOSED, "this master has failed");
+    fire_ready(n);
+    if (n->config.events.on_fatal != NULL) {
+        n->config.events.on_fatal(n->config.events.data, &n->fatal);
+    }
+    return true;
+}
+
+bool node_turn(struct node *n)
+{
+    assert(!n->turning);
+    if (!n->started || n->closing) {
+        return false;
+    }
+    n->turning = true;
+    bool did = tell_fatal(n);
+    if (!n->dead) {
+        uint64_t applied = raft_last_applied(&n->raft);
+        if (applied > store_applied_index(n->store)) {
+            store_apply_empty(n->store, applied); /* barriers, configuration, a restored snapshot */
+        }
+        did = finish_applied(n) || did;
+        did = follow_leadership(n) || did;
+        did = tell_leader(n) || did;
+        did = tell_committed(n) || did;
+        did = propose(n) || did;
+        did = node_reads_turn(n) || did;
+        did = node_members_turn(n) || did;
+        node_snapshot_turn(n);
+    }
+    if (!list_empty(&n->ready)) {
+        fire_ready(n);
+        did = true;
+    }
+    n->turning = false;
+    if (n->closing) {
+        close_now(n);
+    }
+    return did;
+}
+
+int64_t node_next_deadline(const struct node *n)
+{
+    int64_t a = node_reads_deadline(n), b = node_members_deadline(n);
+    return MIN(a, b);
+}

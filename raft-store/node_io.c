@@ -1,0 +1,247 @@
+/* What stands between libraft and the raft_io that the owner gave. libraft 0.22.1 (its layer over raft_step) does not survive some answers of
+ * a raft_io and some messages; they never reach it:
+ *
+ *  1. An error from append, truncate or snapshot_put leads to a second free of what the call was about. From here they always succeed; the
+ *     node dies instead, and what was asked is cancelled when the library closes.
+ *  2. An error from set_term or set_vote leaves the new value in memory, and later messages speak as if it were on disk. The node dies and
+ *     sends nothing more.
+ *  3. An error from send makes the rest of the step, the apply of what was committed included, fall under the table. It always succeeds; lost
+ *     messages are Raft's daily bread.
+ *  4. An InstallSnapshot that arrives while a snapshot is being taken ends in a NULL pointer when that is done. It is dropped: the leader
+ *     repeats it. So is one whose checksums do not fit: it must not replace anything.
+ *  5. A snapshot read for sending may be newer than the one the message was made for; the library corrects its index but not its term.
+ *  6. fsm->snapshot runs on the loop, and snapshot_async too (it is called right behind it): see node_snapshot.c. */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "raft-store/node_int.h"
+#include "raft-store/snapshot.h"
+
+static struct node *node_of(struct raft_io *io)
+{
+    struct raft *raft = io->data;
+    return raft->data;
+}
+
+/* ---- Receiving ---- */
+
+static void drop_message(struct raft_message *m)
+{
+    if (m->type == RAFT_APPEND_ENTRIES && m->append_entries.n_entries > 0) {
+        void *batch = NULL; /* neighbours may share one */
+        for (unsigned i = 0; i < m->append_entries.n_entries; i++) {
+            if (m->append_entries.entries[i].batch != batch) {
+                batch = m->append_entries.entries[i].batch;
+                raft_free(batch);
+            }
+        }
+        raft_free(m->append_entries.entries);
+    } else if (m->type == RAFT_INSTALL_SNAPSHOT) {
+        raft_configuration_close(&m->install_snapshot.conf);
+        raft_free(m->install_snapshot.data.base);
+    }
+}
+
+static bool may_install(struct node *n, const struct raft_message *m)
+{
+    if (n->raft.legacy.snapshot_taking || n->raft.legacy.snapshot_install) {
+        return false;
+    }
+    struct error err = {0};
+    if (snapshot_check(m->install_snapshot.data.base, m->install_snapshot.data.len, &err) != 0) {
+        log_error(n->config.log, "node", "refused a snapshot from master %llu: %s", (unsigned long long)m->server_id,
+                  err.message);
+        return false;
+    }
+    return true;
+}
+
+static void io_recv(struct raft_io *io, struct raft_message *m)
+{
+    struct node *n = node_of(io);
+    if (n->dead || (m->type == RAFT_INSTALL_SNAPSHOT && !n->closing && !may_install(n, m))) {
+        drop_message(m);
+        return;
+    }
+    n->io.recv(io, m);
+}
+
+static int io_start(struct raft_io *io, unsigned msecs, raft_io_tick_cb tick, raft_io_recv_cb recv)
+{
+    struct node *n = node_of(io);
+    n->io.recv = recv;
+    return n->io.original.start(io, msecs, tick, io_recv);
+}
+
+/* ---- Sending ---- */
+
+static int io_send(struct raft_io *io, struct raft_io_send *req, const struct raft_message *message, raft_io_send_cb cb)
+{
+    struct node *n = node_of(io);
+    struct raft_message copy = *message;
+    if (message->type == RAFT_INSTALL_SNAPSHOT && message->install_snapshot.last_index == n->io.loaded_index) {
+        copy.install_snapshot.last_term = n->io.loaded_term; /* rule 5 */
+    }
+    if (n->dead) {
+        copy.server_id = 0; /* to nobody: the transport drops it and calls back */
+    }
+    int rv = n->io.original.send(io, req, &copy, cb);
+    assert(rv == 0); /* rule 3: transports of ours never fail */
+    return rv;
+}
+
+/* ---- Disk ---- */
+
+struct stuck_append {
+    struct list link;
+    struct raft_io_append *req;
+};
+
+static int io_append(struct raft_io *io, struct raft_io_append *req, const struct raft_entry entries[], unsigned count,
+                     raft_io_append_cb cb)
+{
+    struct node *n = node_of(io);
+    int rv = n->dead ? RAFT_IOERR : n->io.original.append(io, req, entries, count, cb);
+    if (rv != 0) {
+        node_die(n, ERR_IO, "cannot append to the log: %s", io->errmsg[0] != '\0' ? io->errmsg : raft_strerror(rv));
+        struct stuck_append *s = xmalloc(sizeof *s);
+        req->cb = cb;
+        s->req = req;
+        list_push_back(&n->io.stuck, &s->link);
+    }
+    return 0;
+}
+
+static int io_truncate(struct raft_io *io, raft_index index)
+{
+    struct node *n = node_of(io);
+    int rv = n->dead ? 0 : n->io.original.truncate(io, index);
+    if (rv != 0) {
+        node_die(n, ERR_IO, "cannot truncate the log at %llu: %s", index,
+                 io->errmsg[0] != '\0' ? io->errmsg : raft_strerror(rv));
+    }
+    return 0;
+}
+
+static int io_set_term(struct raft_io *io, raft_term term)
+{
+    struct node *n = node_of(io);
+    int rv = n->dead ? RAFT_IOERR : n->io.original.set_term(io, term);
+    if (rv != 0) {
+        node_die(n, ERR_IO, "cannot write the term: %s", io->errmsg[0] != '\0' ? io->errmsg : raft_strerror(rv));
+    }
+    return 0;
+}
+
+static int io_set_vote(struct raft_io *io, raft_id id)
+{
+    struct node *n = node_of(io);
+    int rv = n->dead ? RAFT_IOERR : n->io.original.set_vote(io, id);
+    if (rv != 0) {
+        node_die(n, ERR_IO, "cannot write the vote: %s", io->errmsg[0] != '\0' ? io->errmsg : raft_strerror(rv));
+    }
+    return 0;
+}
+
+static int io_snapshot_put(struct raft_io *io, unsigned trailing, struct raft_io_snapshot_put *req,
+                           const struct raft_snapshot *snapshot, raft_io_snapshot_put_cb cb)
+{
+    struct node *n = node_of(io);
+    if (node_snapshot_is_ours(n, snapshot)) {
+        return node_snapshot_put(n, trailing, req, snapshot, cb);
+    }
+    int rv = n->dead ? RAFT_IOERR : n->io.original.snapshot_put(io, trailing, req, snapshot, cb);
+    if (rv != 0) {
+        node_die(n, ERR_IO, "cannot store the leader's snapshot: %s",
+                 io->errmsg[0] != '\0' ? io->errmsg : raft_strerror(rv));
+    }
+    return 0;
+}
+
+struct snapshot_get {
+    struct raft_io_snapshot_get get;  /* ours, handed to the original */
+    struct raft_io_snapshot_get *req; /* the library's */
+    struct node *node;
+};
+
+static void snapshot_got(struct raft_io_snapshot_get *get, struct raft_snapshot *snapshot, int status)
+{
+    struct snapshot_get *g = CONTAINER_OF(get, struct snapshot_get, get);
+    if (status == 0) {
+        g->node->io.loaded_index = snapshot->index;
+        g->node->io.loaded_term = snapshot->term;
+    }
+    g->req->cb(g->req, snapshot, status);
+    free(g);
+}
+
+static int io_snapshot_get(struct raft_io *io, struct raft_io_snapshot_get *req, raft_io_snapshot_get_cb cb)
+{
+    struct node *n = node_of(io);
+    struct snapshot_get *g = xcalloc(1, sizeof *g);
+    g->req = req;
+    g->node = n;
+    req->cb = cb;
+    int rv = n->io.original.snapshot_get(io, &g->get, snapshot_got);
+    if (rv != 0) {
+        free(g);
+    }
+    return rv;
+}
+
+/* ---- Closing ---- */
+
+static void io_closed(struct raft_io *io)
+{
+    struct node *n = node_of(io);
+    LIST_FOR_SAFE(it, &n->io.stuck)
+    {
+        struct stuck_append *s = LIST_ENTRY(it, struct stuck_append, link);
+        list_remove(&s->link);
+        s->req->cb(s->req, RAFT_CANCELED);
+        free(s);
+    }
+    node_snapshot_cancel(n);
+    n->io.close_cb(io);
+}
+
+void node_io_close(struct raft_io *io, raft_io_close_cb cb)
+{
+    struct node *n = node_of(io);
+    n->io.close_cb = cb;
+    if (!n->snapshot.writing) { /* else the worker's end comes back here: its memory is ours */
+        n->io.original.close(io, io_closed);
+    }
+}
+
+void node_io_wrap(struct node *n)
+{
+    struct raft_io *io = n->config.io;
+    n->io.original = *io;
+    io->start = io_start;
+    io->send = io_send;
+    io->append = io_append;
+    io->truncate = io_truncate;
+    io->set_term = io_set_term;
+    io->set_vote = io_set_vote;
+    io->snapshot_put = io_snapshot_put;
+    io->snapshot_get = io_snapshot_get;
+    io->close = node_io_close;
+}
+
+void node_io_unwrap(struct node *n)
+{
+    struct raft_io *io = n->config.io;
+    const struct raft_io *o = &n->io.original;
+    io->start = o->start;
+    io->send = o->send;
+    io->append = o->append;
+    io->truncate = o->truncate;
+    io->set_term = o->set_term;
+    io->set_vote = o->set_vote;
+    io->snapshot_put = o->snapshot_put;
+    io->snapshot_get = o->snapshot_get;
+    io->close = o->close;
+}

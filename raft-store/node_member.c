@@ -1,0 +1,317 @@
+/* Membership: one change at a time, each watched until its configuration is committed. The leader also moves newcomers on: spare to standby (the
+ * log is sent to them), standby to voter once it has nearly caught up.
+ *
+ * libraft's own checks are partly assertions, which Debian's build leaves out, so everything is checked here first. */
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "raft-store/node_int.h"
+
+/* A standby this near to the end of the log is offered the vote. */
+#define PROMOTE_LAG_MAX 64u
+
+static const struct raft_server *server_of(const struct node *n, uint64_t id)
+{
+    for (unsigned i = 0; i < n->raft.configuration.n; i++) {
+        if (n->raft.configuration.servers[i].id == id) {
+            return &n->raft.configuration.servers[i];
+        }
+    }
+    return NULL;
+}
+
+static unsigned voters(const struct node *n)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < n->raft.configuration.n; i++) {
+        count += n->raft.configuration.servers[i].role == RAFT_VOTER;
+    }
+    return count;
+}
+
+unsigned node_members(const struct node *n, struct node_member *out, unsigned max)
+{
+    unsigned count = n->closed ? 0 : MIN(n->raft.configuration.n, max);
+    for (unsigned i = 0; i < count; i++) {
+        const struct raft_server *s = &n->raft.configuration.servers[i];
+        out[i] = (struct node_member){.id = s->id, .role = s->role};
+        snprintf(out[i].address, sizeof out[i].address, "%s", s->address);
+    }
+    return count;
+}
+
+/* ---- Starting a change ---- */
+
+static int may_change(struct node *n, struct error *err)
+{
+    if (!node_leading(n)) {
+        return error_set(err, ERR_NOT_LEADER, "this master is not the leader");
+    }
+    if (n->change.kind != CHANGE_NONE || n->raft.legacy.change != NULL ||
+        n->raft.configuration_uncommitted_index != 0 || n->raft.leader_state.promotee_id != 0 ||
+        n->raft.transfer != NULL || raft_transferee(&n->raft) != 0) {
+        return error_set(err, ERR_BUSY, "another change of the membership is under way");
+    }
+    return 0;
+}
+
+static void begin(struct node *n, enum change_kind kind, uint64_t id, struct waiter *w)
+{
+    n->change.kind = kind;
+    n->change.id = id;
+    n->change.waiter = w;
+    n->change.term = n->term;
+    n->change.deadline_ms = node_now(n) + (int64_t)n->config.election_timeout_ms * 30;
+}
+
+static int assign(struct node *n, uint64_t id, int role, struct error *err)
+{
+    n->change.role = role;
+    int rv = raft_assign(&n->raft, &n->change.req, id, role, NULL);
+    if (rv != 0) {
+        n->raft.legacy.change = NULL; /* the library leaves it set */
+        return node_raft_error(n, rv, err, "change a member's role");
+    }
+    return 0;
+}
+
+static struct waiter *waiter_for(node_read_cb *cb, void *data)
+{
+    struct waiter *w = node_waiter_new(data);
+    w->read_cb = cb;
+    return w;
+}
+
+void node_member_add(struct node *n, uint64_t id, const char *address, node_read_cb *cb, void *data)
+{
+    struct waiter *w = waiter_for(cb, data);
+    struct error err = {0};
+    int rc = may_change(n, &err);
+    if (rc == 0 && id == 0) {
+        rc = error_set(&err, ERR_USAGE, "a master's id must not be 0");
+    }
+    const struct raft_server *there = rc == 0 ? server_of(n, id) : NULL;
+    if (there != NULL) {
+        rc = strcmp(there->address, address) == 0
+                 ? 0
+                 : error_set(&err, ERR_EXISTS, "master %llu is a member already, at %s", (unsigned long long)id,
+                             there->address);
+        if (rc == 0) {
+            node_answer(n, w, NULL); /* a repeat */
+            return;
+        }
+    }
+    for (unsigned i = 0; rc == 0 && i < n->raft.configuration.n; i++) {
+        if (strcmp(n->raft.configuration.servers[i].address, address) == 0) {
+            rc = error_set(&err, ERR_EXISTS, "the address %s is master %llu's", address,
+                           n->raft.configuration.servers[i].id);
+        }
+    }
+    if (rc == 0) {
+        int rv = raft_add(&n->raft, &n->change.req, id, address, NULL);
+        rc = rv == 0 ? 0 : node_raft_error(n, rv, &err, "add a member");
+    }
+    if (rc != 0) {
+        node_answer(n, w, &err);
+        return;
+    }
+    begin(n, CHANGE_ADD, id, w);
+}
+
+void node_member_promote(struct node *n, uint64_t id, node_read_cb *cb, void *data)
+{
+    struct waiter *w = waiter_for(cb, data);
+    struct error err = {0};
+    int rc = may_change(n, &err);
+    const struct raft_server *s = rc == 0 ? server_of(n, id) : NULL;
+    if (rc == 0 && s == NULL) {
+        rc = error_set(&err, ERR_NOT_FOUND, "no master has the id %llu", (unsigned long long)id);
+    }
+    if (rc == 0 && s->role == RAFT_VOTER) {
+        node_answer(n, w, NULL);
+        return;
+    }
+    if (rc == 0) {
+        rc = assign(n, id, RAFT_VOTER, &err);
+    }
+    if (rc != 0) {
+        node_answer(n, w, &err);
+        return;
+    }
+    begin(n, CHANGE_PROMOTE, id, w);
+}
+
+void node_member_remove(struct node *n, uint64_t id, node_read_cb *cb, void *data)
+{
+    struct waiter *w = waiter_for(cb, data);
+    struct error err = {0};
+    int rc = may_change(n, &err);
+    const struct raft_server *s = rc == 0 ? server_of(n, id) : NULL;
+    if (rc == 0 && s == NULL) {
+        rc = error_set(&err, ERR_NOT_FOUND, "no master has the id %llu", (unsigned long long)id);
+    }
+    if (rc == 0 && s->role == RAFT_VOTER && voters(n) == 1) {
+        rc = error_set(&err, ERR_USAGE, "master %llu is the only voter: the cluster would end", (unsigned long long)id);
+    }
+    if (rc == 0 && id == n->config.id) {
+        rc = error_set(&err, ERR_USAGE, "master %llu is the leader: transfer the leadership first",
+                       (unsigned long long)id);
+    }
+    if (rc == 0) {
+        int rv = raft_remove(&n->raft, &n->change.req, id, NULL);
+        rc = rv == 0 ? 0 : node_raft_error(n, rv, &err, "remove a member");
+    }
+    if (rc != 0) {
+        node_answer(n, w, &err);
+        return;
+    }
+    begin(n, CHANGE_REMOVE, id, w);
+}
+
+void node_transfer(struct node *n, uint64_t to_id, node_read_cb *cb, void *data)
+{
+    struct waiter *w = waiter_for(cb, data);
+    struct error err = {0};
+    int rc = may_change(n, &err);
+    if (rc == 0 && to_id == n->config.id) {
+        node_answer(n, w, NULL);
+        return;
+    }
+    const struct raft_server *s = rc == 0 && to_id != 0 ? server_of(n, to_id) : NULL;
+    if (rc == 0 && to_id != 0 && (s == NULL || s->role != RAFT_VOTER)) {
+        rc = error_set(&err, ERR_NOT_FOUND, "no voting master has the id %llu", (unsigned long long)to_id);
+    }
+    if (rc == 0 && voters(n) < 2) {
+        rc = error_set(&err, ERR_USAGE, "there is no other voting master");
+    }
+    if (rc == 0) {
+        int rv = raft_transfer(&n->raft, &n->change.transfer, to_id, NULL);
+        rc = rv == 0 ? 0 : node_raft_error(n, rv, &err, "transfer the leadership");
+    }
+    if (rc != 0) {
+        node_answer(n, w, &err);
+        return;
+    }
+    begin(n, CHANGE_TRANSFER, to_id, w);
+    node_resign_tip(n); /* nothing is proposed while it is under way */
+}
+
+/* ---- Watching it ---- */
+
+static void end(struct node *n, const struct error *err)
+{
+    struct waiter *w = n->change.waiter;
+    if (w == NULL && err != NULL) {
+        n->change.quiet_until_ms = node_now(n) + (int64_t)n->config.election_timeout_ms * 5;
+        log_warn(n->config.log, "node", "master %llu not moved on yet: %s", (unsigned long long)n->change.id,
+                 err->message);
+    }
+    n->change.kind = CHANGE_NONE;
+    n->change.waiter = NULL;
+    if (w != NULL) {
+        node_answer(n, w, err);
+    }
+}
+
+void node_members_fail(struct node *n, int code, const char *why)
+{
+    if (n->change.kind != CHANGE_NONE) {
+        struct error err = {0};
+        error_set(&err, code, "%s", why);
+        end(n, &err);
+    }
+}
+
+static bool watch_transfer(struct node *n)
+{
+    if (n->raft.transfer != NULL && node_now(n) < n->change.deadline_ms) {
+        return false;
+    }
+    uint64_t leader = node_leader(n, NULL);
+    if (leader == 0 && node_now(n) < n->change.deadline_ms) {
+        return false;
+    }
+    if (leader != n->config.id && leader != 0 && (n->change.id == 0 || leader == n->change.id)) {
+        end(n, NULL);
+    } else {
+        struct error err = {0};
+        error_set(&err, ERR_TIMEOUT, "the leadership was not taken over in time; the leader is now master %llu",
+                  (unsigned long long)leader);
+        end(n, &err);
+    }
+    return true;
+}
+
+static bool watch_change(struct node *n)
+{
+    struct error err = {0};
+    if (n->change.kind == CHANGE_TRANSFER) {
+        return watch_transfer(n);
+    }
+    if (!node_is_leader_of(n, n->change.term)) {
+        error_set(&err, ERR_UNKNOWN_OUTCOME,
+                  "this master ceased to be the leader while the membership changed: look at the members, then repeat");
+        end(n, &err);
+        return true;
+    }
+    if (n->raft.legacy.change != NULL || n->raft.configuration_uncommitted_index != 0) {
+        return false;
+    }
+    const struct raft_server *s = server_of(n, n->change.id);
+    bool done = n->change.kind == CHANGE_REMOVE ? s == NULL
+                : n->change.kind == CHANGE_ADD  ? s != NULL
+                                                : s != NULL && s->role == n->change.role;
+    if (!done) {
+        error_set(&err, ERR_TIMEOUT, "master %llu did not catch up in time; it stays as it was and will be tried again",
+                  (unsigned long long)n->change.id);
+    }
+    end(n, done ? NULL : &err);
+    return true;
+}
+
+/* Our own duty: newcomers move on. */
+static bool move_newcomers(struct node *n)
+{
+    if (n->phase != NODE_LEADING || node_now(n) < n->change.quiet_until_ms || may_change(n, NULL) != 0) {
+        return false;
+    }
+    for (unsigned i = 0; i < n->raft.configuration.n; i++) {
+        const struct raft_server *s = &n->raft.configuration.servers[i];
+        raft_index match = 0;
+        int role = s->role == RAFT_SPARE ? RAFT_STANDBY : RAFT_VOTER;
+        if (s->role == RAFT_VOTER ||
+            (s->role == RAFT_STANDBY && (raft_match_index(&n->raft, s->id, &match) != 0 ||
+                                         match + PROMOTE_LAG_MAX < raft_last_index(&n->raft) || match == 0))) {
+            continue;
+        }
+        struct error err = {0};
+        uint64_t id = s->id;
+        begin(n, CHANGE_PROMOTE, id, NULL);
+        log_info(n->config.log, "node", "master %llu becomes %s", (unsigned long long)id,
+                 role == RAFT_VOTER ? "voter" : "standby");
+        if (assign(n, id, role, &err) != 0) {
+            end(n, &err);
+        }
+        return true;
+    }
+    return false;
+}
+
+bool node_members_turn(struct node *n)
+{
+    if (n->change.kind != CHANGE_NONE) {
+        return watch_change(n);
+    }
+    return n->raft.configuration.n > 1 && move_newcomers(n);
+}
+
+int64_t node_members_deadline(const struct node *n)
+{
+    if (n->change.kind == CHANGE_TRANSFER) {
+        return n->change.deadline_ms;
+    }
+    return n->change.quiet_until_ms > node_now(n) ? n->change.quiet_until_ms : INT64_MAX;
+}

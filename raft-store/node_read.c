@@ -1,0 +1,243 @@
+/* Linearizable reads without a log entry (Raft dissertation, section 6.4, with the question for the term in place of heartbeats).
+ *
+ * A round: note the commit index, ask every voter "is your current term still T?", wait until a majority (ourselves included) has said
+ * yes. Whoever says yes after the round began had not voted for a later leader when it began, so no later leader existed then, and
+ * nothing acknowledged before the round can be behind the noted index. That holds only once an entry of our own term has been applied, so
+ * rounds start in phase LEADING. Reads that come while a round runs wait for the next one. */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "raft-store/node_int.h"
+
+static unsigned voters(const struct node *n)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < n->raft.configuration.n; i++) {
+        count += n->raft.configuration.servers[i].role == RAFT_VOTER;
+    }
+    return count;
+}
+
+static void ask_missing(struct node *n)
+{
+    for (unsigned i = 0; i < n->raft.configuration.n && i < 64; i++) {
+        const struct raft_server *s = &n->raft.configuration.servers[i];
+        if (s->role == RAFT_VOTER && (n->reads.yes & (UINT64_C(1) << i)) == 0) {
+            n->config.peers.ask_term(n->config.peers.data, s->id, n->reads.round, n->term);
+        }
+    }
+    n->reads.ask_again_ms = node_now(n) + n->config.heartbeat_ms;
+}
+
+static void count_yes(struct node *n, uint64_t id)
+{
+    for (unsigned i = 0; i < n->raft.configuration.n && i < 64; i++) {
+        if (n->raft.configuration.servers[i].id == id) {
+            n->reads.yes |= UINT64_C(1) << i;
+        }
+    }
+}
+
+static bool has_majority(const struct node *n)
+{
+    unsigned yes = 0;
+    for (unsigned i = 0; i < n->raft.configuration.n && i < 64; i++) {
+        yes += n->raft.configuration.servers[i].role == RAFT_VOTER && (n->reads.yes & (UINT64_C(1) << i)) != 0;
+    }
+    return yes > voters(n) / 2;
+}
+
+static void start_round(struct node *n)
+{
+    assert(!n->reads.running && list_empty(&n->reads.current));
+    while (!list_empty(&n->reads.next)) {
+        struct list *l = n->reads.next.next;
+        list_remove(l);
+        list_push_back(&n->reads.current, l);
+    }
+    n->reads.round++;
+    n->reads.running = true;
+    n->reads.index = raft_commit_index(&n->raft);
+    n->reads.yes = 0;
+    n->reads.deadline_ms = node_now(n) + n->config.election_timeout_ms;
+    n->stats.read_rounds++;
+    count_yes(n, n->config.id);
+    if (!has_majority(n)) {
+        ask_missing(n);
+    }
+}
+
+static void finish_round(struct node *n)
+{
+    n->reads.running = false;
+    while (!list_empty(&n->reads.current)) {
+        struct waiter *w = LIST_ENTRY(n->reads.current.next, struct waiter, link);
+        list_remove(&w->link);
+        if (w->index_cb != NULL) {
+            w->index = n->reads.index;
+            node_answer(n, w, NULL); /* the other master waits until it has applied that far */
+        } else {
+            w->index = n->reads.index;
+            w->deadline_ms = INT64_MAX;
+            list_push_back(&n->reads.waiting, &w->link);
+        }
+    }
+}
+
+static void fail_list(struct node *n, struct list *l, int code, const char *why)
+{
+    while (!list_empty(l)) {
+        node_answer_code(n, LIST_ENTRY(l->next, struct waiter, link), code, "%s", why);
+    }
+}
+
+/* ---- The turn ---- */
+
+static bool settle_waiting(struct node *n)
+{
+    bool did = false;
+    uint64_t applied = raft_last_applied(&n->raft);
+    int64_t now = node_now(n);
+    LIST_FOR_SAFE(it, &n->reads.waiting)
+    {
+        struct waiter *w = LIST_ENTRY(it, struct waiter, link);
+        if (applied >= w->index) {
+            node_answer(n, w, w->error); /* a refusal that was to be confirmed, or done */
+            did = true;
+        } else if (now >= w->deadline_ms) {
+            node_answer_code(n, w, ERR_TIMEOUT,
+                             "this master has applied the log up to %llu and did not get to %llu in time",
+                             (unsigned long long)applied, (unsigned long long)w->index);
+            did = true;
+        }
+    }
+    return did;
+}
+
+static bool expire_next(struct node *n)
+{
+    bool did = false;
+    int64_t now = node_now(n);
+    LIST_FOR_SAFE(it, &n->reads.next)
+    {
+        struct waiter *w = LIST_ENTRY(it, struct waiter, link);
+        if (now >= w->deadline_ms) {
+            node_answer_code(n, w, ERR_NO_QUORUM, "the new leader has not heard from a majority of the masters");
+            did = true;
+        }
+    }
+    return did;
+}
+
+bool node_reads_turn(struct node *n)
+{
+    bool did = false;
+    if (n->reads.running && has_majority(n)) {
+        finish_round(n);
+        did = true;
+    }
+    if (n->reads.running && node_now(n) >= n->reads.deadline_ms) {
+        n->reads.running = false;
+        fail_list(n, &n->reads.current, ERR_NO_QUORUM, "no majority of the masters answers");
+        did = true;
+    } else if (n->reads.running && node_now(n) >= n->reads.ask_again_ms) {
+        ask_missing(n);
+        did = true;
+    }
+    if (!n->reads.running && !list_empty(&n->reads.next)) {
+        if (n->phase == NODE_LEADING && node_is_leader_of(n, n->term)) {
+            start_round(n);
+            if (has_majority(n)) {
+                finish_round(n); /* the only voter */
+            }
+            did = true;
+        } else {
+            did = expire_next(n) || did;
+        }
+    }
+    return settle_waiting(n) || did;
+}
+
+int64_t node_reads_deadline(const struct node *n)
+{
+    int64_t at = INT64_MAX;
+    if (n->reads.running) {
+        at = MIN(n->reads.deadline_ms, n->reads.ask_again_ms);
+    }
+    LIST_FOR(it, &n->reads.waiting)
+    {
+        at = MIN(at, LIST_ENTRY(it, struct waiter, link)->deadline_ms);
+    }
+    LIST_FOR(it, &n->reads.next)
+    {
+        at = MIN(at, LIST_ENTRY(it, struct waiter, link)->deadline_ms);
+    }
+    return at;
+}
+
+void node_reads_leadership_lost(struct node *n)
+{
+    n->reads.running = false;
+    fail_list(n, &n->reads.current, ERR_NOT_LEADER, "this master ceased to be the leader");
+    if (!node_is_leader_of(n, n->term)) {
+        fail_list(n, &n->reads.next, ERR_NOT_LEADER, "this master ceased to be the leader");
+    }
+}
+
+void node_reads_fail(struct node *n, int code, const char *why)
+{
+    n->reads.running = false;
+    fail_list(n, &n->reads.current, code, why);
+    fail_list(n, &n->reads.next, code, why);
+    fail_list(n, &n->reads.waiting, code, why);
+}
+
+/* ---- The public side ---- */
+
+void node_confirm(struct node *n, struct waiter *w)
+{
+    w->deadline_ms = node_now(n) + n->config.election_timeout_ms;
+    if (n->dead || n->closing || n->phase == NODE_FOLLOWING || !node_is_leader_of(n, n->term)) {
+        node_answer_code(n, w, ERR_NOT_LEADER, "this master is not the leader");
+        return;
+    }
+    list_push_back(&n->reads.next, &w->link);
+}
+
+void node_read(struct node *n, node_read_cb *cb, void *data)
+{
+    struct waiter *w = node_waiter_new(data);
+    w->read_cb = cb;
+    n->stats.reads++;
+    node_confirm(n, w);
+}
+
+void node_read_index(struct node *n, node_index_cb *cb, void *data)
+{
+    struct waiter *w = node_waiter_new(data);
+    w->index_cb = cb;
+    n->stats.reads++;
+    node_confirm(n, w);
+}
+
+void node_wait_applied(struct node *n, uint64_t index, int64_t timeout_ms, node_read_cb *cb, void *data)
+{
+    struct waiter *w = node_waiter_new(data);
+    w->read_cb = cb;
+    w->index = index;
+    w->deadline_ms = node_now(n) + timeout_ms;
+    if (n->dead || n->closing) {
+        node_answer_code(n, w, ERR_CLOSED, "this master is stopping");
+    } else {
+        list_push_back(&n->reads.waiting, &w->link);
+    }
+}
+
+void node_term_confirmed(struct node *n, uint64_t round, uint64_t from_id, uint64_t their_term)
+{
+    if (n->reads.running && round == n->reads.round && their_term == n->term && node_is_leader_of(n, n->term)) {
+        count_yes(n, from_id);
+    }
+}
