@@ -39,3 +39,11 @@ test:
 	@$(MAKE) --no-print-directory deps
 	@$(MAKE) --no-print-directory all test-programs
 	@BUILD=$(BUILD) SAN=$(SAN) SEEDS=$(SEEDS) tests/run-all
+
+# Benchmark programs: clients of a running cluster, and of the pure cores.
+$(BUILD)/tests/bench/bench_cluster: $(BUILD)/tests/bench/bench_cluster.o $(BUILD)/tests/bench/bench_kit.o $(call libs_of,client)
+	@mkdir -p $(@D)
+	@echo "  LINK  $(@F)"
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LDLIBS_ALL)
+
+-include tests/unit/*.mk tests/sim/*.mk
