@@ -22,7 +22,8 @@ struct network_config {
     const char *dir;        /* own state: conflist, leases, cached results */
     const char *plugin_dir; /* NULL = /usr/lib/cni */
     const char *bridge;     /* NULL = "reeve0" */
-    const char *pod_cidr;   /* "10.244.3.0/24"; NULL or "": not known yet, see network_set_pod_cidr */
+    const char
+        *pod_cidr; /* "10.244.3.0/24"; NULL or "": the one of last time, or not known yet; see network_set_pod_cidr */
     const char *
         cluster_cidr; /* of all pods: traffic from pods that leaves it is masqueraded by the node; NULL = no masquerade */
     unsigned mtu;     /* 0 = the plugin's choice */

@@ -30,7 +30,7 @@ void volume_store_close(struct volume_store *s, void (*cb)(void *data), void *da
 /* path receives the directory (or file, for hostPath) to mount. All are idempotent: what exists from before the agent's restart is used. */
 
 /* memory: tmpfs of size_limit bytes (0 = half of the node's memory). On disk the limit is not enforced here. gid: fsGroup, -1 = none (then
- * the directory is 0777; with a group it is 02775 of that group). */
+ * the directory is 0777; with a group it is 02777 and of that group). */
 int volume_empty_dir(struct volume_store *s, const char *uid, const char *name, bool memory, uint64_t size_limit,
                      int64_t gid, char path[VOLUME_PATH_MAX], struct error *err);
 
