@@ -119,6 +119,17 @@ bool call_txn_id(struct call *c, struct txn *t)
 
 /* ---- Linearizable reads on any master ---- */
 
+/* Method and params borrow from the message while it is being handled, and from the request's own copy later: they have moved. */
+static void find_again(struct call *c)
+{
+    c->method = rpc_request_method(c->req);
+    c->params = rpc_request_params(c->req);
+    if (c->forwarded) {
+        c->method = mp_str(mp_get(c->params, "method"));
+        c->params = mp_get(c->params, "params");
+    }
+}
+
 static void read_done(const struct error *error, void *data)
 {
     struct call *c = data;
@@ -126,6 +137,7 @@ static void read_done(const struct error *error, void *data)
         call_fail(c, error);
         return;
     }
+    find_again(c);
     c->then(c);
 }
 

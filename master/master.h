@@ -88,7 +88,7 @@ struct call {
     struct rpc_request *req; /* NULL once answered */
     bool forwarded;          /* by another master, which vouches for `who` */
     struct pki_identity who;
-    struct str method;
+    struct str method; /* both borrowed: valid while the request is being handled, and again inside `then` */
     struct mp params;
     struct arena arena;
     const struct method *row;
