@@ -74,6 +74,7 @@ void sched_node_changed(struct scheduler *s, const struct sched_node *n, bool fi
     s->slot_changed[n->slot] = s->changes;
     if (fixed) {
         s->slot_fixed[n->slot] = s->changes;
+        s->nodes_moved = true;
     }
     if (helpful) {
         s->helpful++;

@@ -7,7 +7,9 @@
 
 #define CHANGES_MAX   16384u /* power of two: node changes a table can catch up with before it is built anew */
 #define TABLES_MAX    256u   /* classes with a table at a time; the least recently used goes */
-#define CLASS_RUN_MAX 256u   /* pods of one class in a row */
+#define RETELL_NODES  64u  /* in clusters up to this size, waiting pods hear anew when a node comes, goes or changes, */
+#define RETELL_PODS   256u /* if there are not more of them than this */
+#define CLASS_RUN_MAX 256u /* pods of one class in a row */
 #define TXN_BYTES_MAX (4u << 20)
 
 /*      observe: a pod without a node             decide: fits            observe: bound
@@ -39,6 +41,7 @@ struct scheduler {
     struct list tables;                  /* the most recently used first */
     unsigned tables_count;
     struct list parked_classes;
+    bool nodes_moved;          /* since the last round: what waiting pods were told may be out of date */
     struct sched_class **heap; /* classes with active pods: higher priority, then older head, first */
     unsigned heap_count, heap_cap;
     uint64_t seq;

@@ -175,13 +175,15 @@ static bool class_helped(const struct scheduler *s, const struct sched_class *c)
 
 void queue_wake(struct scheduler *s)
 {
+    bool retell = s->nodes_moved && s->nodes_present <= RETELL_NODES && s->stats.parked <= RETELL_PODS;
+    s->nodes_moved = false;
     LIST_FOR_SAFE(at, &s->parked_classes)
     {
         struct sched_class *c = LIST_ENTRY(at, struct sched_class, parked_link);
-        if (c->helpful_seen == s->helpful) {
+        if (c->helpful_seen == s->helpful && !retell) {
             continue;
         }
-        if (class_helped(s, c)) {
+        if (retell || class_helped(s, c)) {
             class_wake(s, c);
         }
         c->helpful_seen = s->helpful;

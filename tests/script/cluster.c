@@ -68,7 +68,8 @@ static bool cluster_schedule(struct cluster *c)
         txn_init(&t, "scheduler");
         struct value *doc = object_to_value(&a, pod);
         value_set(&a, value_get(doc, "spec"), "nodeName", value_str(&a, node));
-        bool ok = txn_update_value(&t, pod->kind, doc, TXN_PART_ALL, 0, &err) == 0 && world_submit(&c->world, &t, &err) == 0;
+        bool ok =
+            txn_update_value(&t, pod->kind, doc, TXN_PART_ALL, 0, &err) == 0 && world_submit(&c->world, &t, &err) == 0;
         txn_close(&t);
         arena_close(&a);
         return ok;
@@ -114,7 +115,8 @@ static void cluster_close(struct cluster *c)
     world_close(&c->world);
 }
 
-static __attribute__((unused)) void cluster_delete(struct cluster *c, const struct object *o, enum deletion_policy policy, int64_t grace_s)
+static __attribute__((unused)) void cluster_delete(struct cluster *c, const struct object *o,
+                                                   enum deletion_policy policy, int64_t grace_s)
 {
     struct arena a;
     struct txn t;

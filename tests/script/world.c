@@ -204,10 +204,12 @@ static int apply_document(struct world *w, struct arena *a, struct value *doc, s
     if (k->namespaced && value_get(metadata, "namespace") == NULL) {
         value_set(a, metadata, "namespace", value_cstr(a, "default"));
     }
-    const struct object *old = view_get(world_tip(w), k, k->namespaced ? value_path_str(metadata, "namespace") : STR_NONE,
-                                        value_path_str(metadata, "name"));
+    const struct object *old =
+        view_get(world_tip(w), k, k->namespaced ? value_path_str(metadata, "namespace") : STR_NONE,
+                 value_path_str(metadata, "name"));
     value_remove(doc, "status");
-    int rv = kind_check(k, a, doc, old == NULL ? NULL : object_to_value(a, old), old == NULL ? 0 : KIND_CHECK_UPDATE, err);
+    int rv =
+        kind_check(k, a, doc, old == NULL ? NULL : object_to_value(a, old), old == NULL ? 0 : KIND_CHECK_UPDATE, err);
     if (rv != 0) {
         return rv;
     }
@@ -324,7 +326,8 @@ void world_hear(struct world *w, const char *node)
         w->silent[at] = w->silent[--w->silent_count];
     }
     char yaml[300];
-    snprintf(yaml, sizeof yaml, "status: {conditions: [{type: Ready, status: 'True', reason: AgentReady, lastTransitionTime: '%s'}]}",
+    snprintf(yaml, sizeof yaml,
+             "status: {conditions: [{type: Ready, status: 'True', reason: AgentReady, lastTransitionTime: '%s'}]}",
              time_text(w));
     world_status_patch(w, world_get(w, KIND_NODE, "", node), yaml);
 }
@@ -348,23 +351,40 @@ static bool image_bad(const struct world *w, const struct object *pod)
     return mp_next(&it) && str_is(mp_str(mp_get(it.value, "image")), w->bad_image);
 }
 
+/* The pod's containers have ended: it goes, or, held by a finalizer, its grace is over. */
+static bool agent_finish(struct world *w, const struct object *pod)
+{
+    struct mp metadata = mp_path(object_mp(pod), "metadata");
+    if (mp_count(mp_get(metadata, "finalizers")) == 0) {
+        world_remove(w, pod);
+        return true;
+    }
+    if (mp_int(mp_get(metadata, "deletionGracePeriodSeconds"), 0) == 0) {
+        return false;
+    }
+    patch_part(w, pod, "metadata: {deletionGracePeriodSeconds: 0}", TXN_PART_ALL);
+    return true;
+}
+
 /* What one agent does for one pod in one step. */
 static bool agent_step(struct world *w, const struct object *pod)
 {
     struct str node = mp_str(mp_path(object_mp(pod), "spec.nodeName"));
     struct str phase = mp_str(mp_path(object_mp(pod), "status.phase"));
-    if (node.n == 0 || silent_find(w, node) >= 0 || view_get(world_tip(w), kind_by_id(KIND_NODE), STR_NONE, node) == NULL) {
+    if (node.n == 0 || silent_find(w, node) >= 0 ||
+        view_get(world_tip(w), kind_by_id(KIND_NODE), STR_NONE, node) == NULL) {
         return false;
     }
     if (pod->deleting) {
-        world_remove(w, pod);
-        return true;
+        return agent_finish(w, pod);
     }
     if (ready(pod) || image_bad(w, pod) || str_is(phase, "Failed") || str_is(phase, "Succeeded")) {
         return false;
     }
     char yaml[300];
-    snprintf(yaml, sizeof yaml, "status: {phase: Running, conditions: [{type: PodScheduled, status: 'True'}, {type: Ready, status: 'True', lastTransitionTime: '%s'}]}",
+    snprintf(yaml, sizeof yaml,
+             "status: {phase: Running, conditions: [{type: PodScheduled, status: 'True'}, {type: Ready, status: "
+             "'True', lastTransitionTime: '%s'}]}",
              time_text(w));
     world_status_patch(w, pod, yaml);
     return true;

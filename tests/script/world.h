@@ -31,7 +31,10 @@ struct world {
     unsigned aliases_count, hashes, pods;
     struct buf trace; /* all changes, as text */
     bool brief;       /* leave statuses and bindings out of the trace */
-    struct { char name[64]; int64_t since_ms; } silent[16];
+    struct {
+        char name[64];
+        int64_t since_ms;
+    } silent[16];
     unsigned silent_count;
     char bad_image[64]; /* pods with it never get ready */
     bool agents_off;
@@ -61,6 +64,6 @@ void world_run(struct world *w, int64_t limit_ms);
 /* Texts. change: "+ Pod default/x ...", "- ...", "~ ... path old -> new"; summary: one line on the state of an object. */
 void world_write_change(struct world *w, struct buf *out, const struct object *old, const struct object *new);
 void world_write_summary(struct world *w, struct buf *out, const struct object *o);
-char *world_show(const struct world *w, const char *text);  /* raw names to aliases; malloced */
+char *world_show(const struct world *w, const char *text);   /* raw names to aliases; malloced */
 char *world_unshow(const struct world *w, const char *text); /* aliases to raw names; malloced */
 #endif

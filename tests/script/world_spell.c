@@ -90,7 +90,9 @@ static void write_owner(struct world *w, struct buf *b, const struct words *ws)
         fprintf(stderr, "no owner %s\n", owner);
         abort();
     }
-    buf_printf(b, ", ownerReferences: [{apiVersion: %s, kind: %s, name: %.*s, uid: %.*s, controller: %s, blockOwnerDeletion: true}]",
+    buf_printf(b,
+               ", ownerReferences: [{apiVersion: %s, kind: %s, name: %.*s, uid: %.*s, controller: %s, "
+               "blockOwnerDeletion: true}]",
                k->api_version, k->name, STR_ARG(o->name), STR_ARG(o->uid), flag(ws, "plainowner") ? "false" : "true");
 }
 
@@ -117,7 +119,8 @@ static void write_metadata(struct world *w, struct arena *a, struct buf *b, cons
 static void write_resources(struct buf *b, const char *cpu, const char *memory)
 {
     if (cpu != NULL || memory != NULL) {
-        buf_printf(b, ", resources: {requests: {cpu: %s, memory: %s}}", cpu == NULL ? "0" : cpu, memory == NULL ? "0" : memory);
+        buf_printf(b, ", resources: {requests: {cpu: %s, memory: %s}}", cpu == NULL ? "0" : cpu,
+                   memory == NULL ? "0" : memory);
     }
 }
 
@@ -174,7 +177,8 @@ static void spell_pod(struct world *w, struct arena *a, struct buf *b, const str
     write_pod_spec(a, b, ws);
     buf_printf(b, "\nstatus:\n  phase: %s\n", word(ws, "phase", is_ready ? "Running" : "Pending"));
     if (word(ws, "restarts", NULL) != NULL) {
-        buf_printf(b, "  containerStatuses: [{name: c, image: a, imageID: a, ready: true, restartCount: %s}]\n", word(ws, "restarts", "0"));
+        buf_printf(b, "  containerStatuses: [{name: c, image: a, imageID: a, ready: true, restartCount: %s}]\n",
+                   word(ws, "restarts", "0"));
     }
     if (is_ready) {
         buf_printf(b, "  conditions: [{type: Ready, status: 'True', lastTransitionTime: '%s'}]\n",
@@ -207,8 +211,8 @@ static void spell_node(struct world *w, struct arena *a, struct buf *b, const st
 
 static void write_template(struct arena *a, struct buf *b, const struct words *ws)
 {
-    buf_printf(b, "selector: {matchLabels: %s}, template: {metadata: {labels: %s}, spec: ", map_text(a, word(ws, "labels", "app=web")),
-               map_text(a, word(ws, "labels", "app=web")));
+    buf_printf(b, "selector: {matchLabels: %s}, template: {metadata: {labels: %s}, spec: ",
+               map_text(a, word(ws, "labels", "app=web")), map_text(a, word(ws, "labels", "app=web")));
     write_pod_spec(a, b, ws);
     buf_puts(b, "}}\n");
 }
@@ -225,9 +229,11 @@ static void spell_deployment(struct world *w, struct arena *a, struct buf *b, co
 {
     buf_puts(b, "apiVersion: apps/v1\nkind: Deployment\n");
     write_metadata(w, a, b, ws, "app=web");
-    buf_printf(b, "spec: {replicas: %s, minReadySeconds: %s, paused: %s, progressDeadlineSeconds: %s, revisionHistoryLimit: %s, ", word(ws, "replicas", "3"),
-               word(ws, "minready", "0"), flag(ws, "paused") ? "true" : "false", word(ws, "deadline", "600"),
-               word(ws, "history", "10"));
+    buf_printf(
+        b,
+        "spec: {replicas: %s, minReadySeconds: %s, paused: %s, progressDeadlineSeconds: %s, revisionHistoryLimit: %s, ",
+        word(ws, "replicas", "3"), word(ws, "minready", "0"), flag(ws, "paused") ? "true" : "false",
+        word(ws, "deadline", "600"), word(ws, "history", "10"));
     if (flag(ws, "recreate")) {
         buf_puts(b, "strategy: {type: Recreate}, ");
     } else {
@@ -250,8 +256,9 @@ static void spell_plain(struct world *w, struct arena *a, struct buf *b, const s
 static const struct {
     const char *word;
     void (*spell)(struct world *w, struct arena *a, struct buf *b, const struct words *ws);
-} spellings[] = {{"pod", spell_pod},         {"node", spell_node},           {"rs", spell_rs},
-                 {"deployment", spell_deployment}, {"namespace", spell_plain}, {"configmap", spell_plain}};
+} spellings[] = {{"pod", spell_pod},         {"node", spell_node},
+                 {"rs", spell_rs},           {"deployment", spell_deployment},
+                 {"namespace", spell_plain}, {"configmap", spell_plain}};
 
 static bool spell_line(struct world *w, const char *line, struct error *err)
 {

@@ -7,8 +7,9 @@
 
 static bool quiet_key(struct str key)
 {
-    static const char *const keys[] = {"uid",           "creationTimestamp", "generation",     "resourceVersion", "lastTransitionTime",
-                                       "lastUpdateTime", "timeAdded",         "lastTimestamp", "firstTimestamp",  "lastHeartbeatTime"};
+    static const char *const keys[] = {
+        "uid",       "creationTimestamp", "generation",     "resourceVersion",  "lastTransitionTime", "lastUpdateTime",
+        "timeAdded", "lastTimestamp",     "firstTimestamp", "lastHeartbeatTime"};
     for (unsigned i = 0; i < ARRAY_SIZE(keys); i++) {
         if (str_is(key, keys[i])) {
             return true;
@@ -32,7 +33,8 @@ static struct str element_key(const struct value *v)
 static const struct value *element_find(const struct value *list, const struct value *like, unsigned *nth)
 {
     struct str key = element_key(like), effect = value_path_str(like, "effect");
-    VALUE_FOR(i, list) {
+    VALUE_FOR(i, list)
+    {
         const struct value *e = value_item(list, i);
         if (str_eq(element_key(e), key) && str_eq(value_path_str(e, "effect"), effect)) {
             *nth = i;
@@ -54,7 +56,8 @@ static struct value *without_quiet(struct arena *a, const struct value *v)
             }
         }
     } else if (c->type == VALUE_LIST) {
-        VALUE_FOR(i, c) {
+        VALUE_FOR(i, c)
+        {
             c->list.items[i] = without_quiet(a, value_item(c, i));
         }
     }
@@ -78,7 +81,8 @@ static void diff(struct arena *a, struct buf *out, const char *path, const struc
     if (value_is_map(old) && value_is_map(new)) {
         for (unsigned side = 0; side < 2; side++) {
             const struct value *v = side == 0 ? old : new;
-            VALUE_FOR(i, v) {
+            VALUE_FOR(i, v)
+            {
                 struct str key = v->map.members[i].key;
                 if (quiet_key(key) || (side == 1 && value_get_str_key(old, key) != NULL)) {
                     continue;
@@ -93,11 +97,13 @@ static void diff(struct arena *a, struct buf *out, const char *path, const struc
                  element_key(value_item(old != NULL ? old : new, 0)).n > 0;
     if (keyed) {
         unsigned nth;
-        VALUE_FOR(i, old) {
+        VALUE_FOR(i, old)
+        {
             const struct value *e = value_item(old, i);
             diff(a, out, arena_printf(a, "%s[%.*s]", path, STR_ARG(element_key(e))), e, element_find(new, e, &nth));
         }
-        VALUE_FOR(i, new) {
+        VALUE_FOR(i, new)
+        {
             const struct value *e = value_item(new, i);
             if (element_find(old, e, &nth) == NULL) {
                 diff(a, out, arena_printf(a, "%s[%.*s]", path, STR_ARG(element_key(e))), NULL, e);
@@ -160,7 +166,11 @@ void world_write_change(struct world *w, struct buf *out, const struct object *o
     }
     if (new == NULL) {
         buf_puts(out, "- ");
-        write_name(out, old);
+        if (old->kind->id == KIND_EVENT) {
+            buf_printf(out, "Event of %.*s", STR_ARG(old->ns)); /* its name is a hash */
+        } else {
+            write_name(out, old);
+        }
         buf_putc(out, '\n');
         return;
     }
@@ -218,8 +228,10 @@ void world_write_summary(struct world *w, struct buf *out, const struct object *
         buf_printf(out, " on %.*s", STR_ARG(node.n > 0 ? node : STR("-")));
         write_conditions(out, o);
     } else if (o->kind->has_scale) {
-        buf_printf(out, " %lld wanted, %lld there, %lld ready, %lld available", (long long)mp_int(mp_path(root, "spec.replicas"), 1),
-                   (long long)mp_int(mp_get(status, "replicas"), 0), (long long)mp_int(mp_get(status, "readyReplicas"), 0),
+        buf_printf(out, " %lld wanted, %lld there, %lld ready, %lld available",
+                   (long long)mp_int(mp_path(root, "spec.replicas"), 1),
+                   (long long)mp_int(mp_get(status, "replicas"), 0),
+                   (long long)mp_int(mp_get(status, "readyReplicas"), 0),
                    (long long)mp_int(mp_get(status, "availableReplicas"), 0));
         if (o->kind->id == KIND_DEPLOYMENT) {
             buf_printf(out, ", %lld updated", (long long)mp_int(mp_get(status, "updatedReplicas"), 0));

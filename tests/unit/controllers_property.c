@@ -159,11 +159,8 @@ static void trial_open(struct trial *t, uint64_t seed, bool faults, bool recreat
     t->seed = seed;
     t->rng.state = seed * 7919 + 1;
     world_open(&t->cluster.world, seed);
-    const struct controllers_config config = {.env = &t->cluster.world.env,
-                                              .seed = seed,
-                                              .submit = judged_submit,
-                                              .tip = cluster_tip,
-                                              .data = t};
+    const struct controllers_config config = {
+        .env = &t->cluster.world.env, .seed = seed, .submit = judged_submit, .tip = cluster_tip, .data = t};
     t->cluster.controllers = controllers_new(&config);
     t->cluster.world.hooks = (struct world_hooks){&t->cluster, cluster_observe, cluster_turn, cluster_deadline};
     world_apply(&t->cluster.world, "namespace default\nnode n1\nnode n2\nnode n3");
@@ -175,8 +172,8 @@ static void trial_open(struct trial *t, uint64_t seed, bool faults, bool recreat
     t->recreate = recreate;
     t->faults = faults;
     char line[200];
-    snprintf(line, sizeof line, "deployment web replicas=%d image=a:0 surge=%d unavailable=%d %s", t->replicas, t->surge,
-             t->unavailable, recreate ? "recreate" : "");
+    snprintf(line, sizeof line, "deployment web replicas=%d image=a:0 surge=%d unavailable=%d %s", t->replicas,
+             t->surge, t->unavailable, recreate ? "recreate" : "");
     world_apply(&t->cluster.world, line);
     world_run(&t->cluster.world, 0);
 }

@@ -90,8 +90,11 @@ static void do_reconcile(struct cluster *c, const struct script_step *step, stru
     const struct controller_soft soft = {&c->world, world_heartbeat_age_ms, 40000};
     arena_init(&a);
     txn_init(&t, "script");
-    const struct reconcile_in in = {world_tip(&c->world), {k, k->namespaced ? str_of(step_ns(step)) : STR_NONE, str_of(step->words[2])},
-                                    env_wall_ms(&c->world.env), &c->world.rng, &soft};
+    const struct reconcile_in in = {world_tip(&c->world),
+                                    {k, k->namespaced ? str_of(step_ns(step)) : STR_NONE, str_of(step->words[2])},
+                                    env_wall_ms(&c->world.env),
+                                    &c->world.rng,
+                                    &soft};
     struct reconcile_out result = {.txn = &t, .arena = &a};
     size_t from = c->world.trace.size;
     assert_int_equal(controller->reconcile(&in, &result, &err), 0);
@@ -177,9 +180,9 @@ static void do_advance(struct cluster *c, const struct script_step *step, struct
 static const struct {
     const char *name;
     void (*run)(struct cluster *c, const struct script_step *step, struct buf *out);
-} commands[] = {{"apply", do_apply},     {"patch", do_patch},     {"status", do_status},       {"delete", do_delete},
-                {"remove", do_remove},   {"run", do_run},         {"reconcile", do_reconcile}, {"show", do_show},
-                {"silence", do_silence}, {"hear", do_hear},       {"bad-image", do_bad_image}, {"agents", do_agents},
+} commands[] = {{"apply", do_apply},     {"patch", do_patch}, {"status", do_status},       {"delete", do_delete},
+                {"remove", do_remove},   {"run", do_run},     {"reconcile", do_reconcile}, {"show", do_show},
+                {"silence", do_silence}, {"hear", do_hear},   {"bad-image", do_bad_image}, {"agents", do_agents},
                 {"advance", do_advance}};
 
 static void script_step_do(void *data, const struct script_step *step, struct buf *out)
@@ -221,7 +224,10 @@ static void script(void **state)
     cluster_close(&c);
 }
 
-#define SCRIPT(name) {"script_" name, script, NULL, NULL, name}
+#define SCRIPT(name)                                                                                                   \
+    {                                                                                                                  \
+        "script_" name, script, NULL, NULL, name                                                                       \
+    }
 int main(void)
 {
     static const struct CMUnitTest tests[] = {

@@ -1,0 +1,209 @@
+/* Runs tests/script/scheduler/NAME.txt. Commands:
+ *
+ *   apply                     body: objects, as YAML or in short (tests/script/world_spell.c)
+ *   patch KIND NAME           body: a merge patch in YAML
+ *   status KIND NAME          the same for the status
+ *   remove KIND NAME
+ *   schedule [max=N]          runs until nothing is left; shows the transactions' changes
+ *   schedule quiet            the same, showing nothing
+ *   refused [max=N]           one run whose transaction is refused
+ *   nodes                     pods and used cpu of each node
+ *   pods                      pods, where they are, and why not
+ *   explain POD
+ *   resync, stats */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "scheduler/scheduler.h"
+
+/* The harness is not a module with a library: it is built into the test. */
+#include "tests/script/script.c"
+#include "tests/script/world.c"
+#include "tests/script/world_spell.c"
+#include "tests/script/world_text.c"
+
+struct fixture {
+    struct world world;
+    struct scheduler *scheduler;
+};
+
+static void observe(void *data, const struct change *changes, unsigned count)
+{
+    scheduler_observe(((struct fixture *)data)->scheduler, changes, count);
+}
+
+static bool schedule_once(struct fixture *f, unsigned max, bool refuse)
+{
+    struct txn t;
+    struct error err = {0};
+    txn_init(&t, "scheduler");
+    bool more = scheduler_run(f->scheduler, world_tip(&f->world), env_wall_ms(&f->world.env), max, &t);
+    if (refuse) {
+        scheduler_failed(f->scheduler, &t);
+    } else if (t.count > 0) {
+        assert_int_equal(world_submit(&f->world, &t, &err), 0);
+    }
+    txn_close(&t);
+    return more;
+}
+
+static const struct object *step_object(struct fixture *f, const struct script_step *step)
+{
+    const struct kind *k = kind_by_any_name(str_of(step->words[0]));
+    const struct object *o = world_get(&f->world, k->id, k->namespaced ? "default" : "", step->words[1]);
+    assert_non_null(o);
+    return o;
+}
+
+static void do_apply(struct fixture *f, const struct script_step *step, struct buf *out)
+{
+    (void)out;
+    world_apply(&f->world, step->body);
+}
+static void do_patch(struct fixture *f, const struct script_step *step, struct buf *out)
+{
+    (void)out;
+    patch_part(&f->world, step_object(f, step), step->body, TXN_PART_SPEC);
+}
+static void do_status(struct fixture *f, const struct script_step *step, struct buf *out)
+{
+    (void)out;
+    world_status_patch(&f->world, step_object(f, step), step->body);
+}
+static void do_remove(struct fixture *f, const struct script_step *step, struct buf *out)
+{
+    (void)out;
+    world_remove(&f->world, step_object(f, step));
+}
+
+static unsigned step_max(const struct script_step *step)
+{
+    const char *max = script_word(step, "max");
+    return max == NULL ? 1024 : (unsigned)atoi(max);
+}
+
+static void do_schedule(struct fixture *f, const struct script_step *step, struct buf *out)
+{
+    size_t from = f->world.trace.size;
+    while (schedule_once(f, step_max(step), false)) {
+    }
+    if (script_word(step, "quiet") == NULL) {
+        buf_append(out, f->world.trace.data + from, f->world.trace.size - from);
+    }
+}
+static void do_refused(struct fixture *f, const struct script_step *step, struct buf *out)
+{
+    (void)out;
+    schedule_once(f, step_max(step), true);
+}
+
+static void do_nodes(struct fixture *f, const struct script_step *step, struct buf *out)
+{
+    (void)step;
+    struct view_iter nodes, pods;
+    view_iter(&nodes, world_tip(&f->world), kind_by_id(KIND_NODE), STR_NONE);
+    VIEW_FOR(node, &nodes)
+    {
+        unsigned count = 0;
+        view_iter_node_pods(&pods, world_tip(&f->world), node->name);
+        buf_printf(out, "%.*s:", STR_ARG(node->name));
+        VIEW_FOR(pod, &pods)
+        {
+            if (count++ < 8) {
+                buf_printf(out, " %.*s", STR_ARG(pod->name));
+            }
+        }
+        buf_printf(out, " (%u)\n", count);
+    }
+}
+
+static void do_pods(struct fixture *f, const struct script_step *step, struct buf *out)
+{
+    (void)step;
+    struct view_iter it;
+    view_iter(&it, world_tip(&f->world), kind_by_id(KIND_POD), STR("default"));
+    VIEW_FOR(pod, &it)
+    {
+        struct str node = mp_str(mp_path(object_mp(pod), "spec.nodeName")), message = STR_NONE;
+        for (struct mp_iter c = mp_iter(mp_path(object_mp(pod), "status.conditions")); mp_next(&c);) {
+            if (str_is(mp_str(mp_get(c.value, "type")), "PodScheduled")) {
+                message = mp_str(mp_get(c.value, "message"));
+            }
+        }
+        buf_printf(out, "%.*s on %.*s%s%.*s\n", STR_ARG(pod->name), STR_ARG(node.n > 0 ? node : STR("-")),
+                   message.n > 0 ? ": " : "", STR_ARG(message));
+    }
+}
+
+static void do_explain(struct fixture *f, const struct script_step *step, struct buf *out)
+{
+    const struct object *pod = world_get(&f->world, KIND_POD, "default", step->words[0]);
+    assert_non_null(pod);
+    size_t before = out->size;
+    scheduler_explain(f->scheduler, world_tip(&f->world), pod, out);
+    buf_puts(out, out->size > before ? "\n" : "it fits\n");
+}
+static void do_resync(struct fixture *f, const struct script_step *step, struct buf *out)
+{
+    (void)step;
+    (void)out;
+    scheduler_resync(f->scheduler, world_tip(&f->world));
+}
+static void do_stats(struct fixture *f, const struct script_step *step, struct buf *out)
+{
+    (void)step;
+    struct scheduler_stats s;
+    scheduler_stats(f->scheduler, &s);
+    buf_printf(out, "active %u, parked %u, nodes %u, classes %u\n", s.active, s.parked, s.nodes, s.classes);
+}
+
+static const struct {
+    const char *name;
+    void (*run)(struct fixture *f, const struct script_step *step, struct buf *out);
+} commands[] = {{"apply", do_apply},     {"patch", do_patch},   {"status", do_status},     {"remove", do_remove},
+                {"nodes", do_nodes},     {"pods", do_pods},     {"schedule", do_schedule}, {"refused", do_refused},
+                {"explain", do_explain}, {"resync", do_resync}, {"stats", do_stats}};
+
+static void script_step_do(void *data, const struct script_step *step, struct buf *out)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(commands); i++) {
+        if (strcmp(commands[i].name, step->command) == 0) {
+            commands[i].run(data, step, out);
+            return;
+        }
+    }
+    fail_msg("no command %s", step->command);
+}
+
+static void script(void **state)
+{
+    const char *name = *state;
+    char path[200];
+    struct fixture f;
+    snprintf(path, sizeof path, "tests/script/scheduler/%s.txt", name);
+    world_open(&f.world, 1);
+    const struct scheduler_config config = {.env = &f.world.env, .seed = 1};
+    f.scheduler = scheduler_new(&config);
+    f.world.hooks = (struct world_hooks){.data = &f, .observe = observe};
+    world_apply(&f.world, "namespace default");
+    scheduler_resync(f.scheduler, world_tip(&f.world));
+    assert_true(script_run(path, script_step_do, &f));
+    scheduler_free(f.scheduler);
+    world_close(&f.world);
+}
+
+#define SCRIPT(name)                                                                                                   \
+    {                                                                                                                  \
+        "script_" name, script, NULL, NULL, name                                                                       \
+    }
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+#include "tests/script/scheduler/list.h"
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
