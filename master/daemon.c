@@ -40,6 +40,11 @@ static void turn(struct master *m)
     if (m->stopping) {
         return;
     }
+    if (node_leading(m->node)) {
+        struct node_stats stats;
+        node_stats(m->node, &stats);
+        transport_hint_commit(m->transport, node_term(m->node), stats.commit_index);
+    }
     if (more) {
         uv_idle_start(&m->idle, on_idle);
         return;
@@ -83,7 +88,6 @@ static void on_chores(uv_timer_t *timer)
 static void on_leading(void *data, bool leading, uint64_t term)
 {
     struct master *m = data;
-    log_info(&m->log, "raft", leading ? "leads in term %" PRIu64 : "does not lead any more (term %" PRIu64 ")", term);
     core_on_leading(m->core, leading, term);
     nodes_on_leading(m, leading);
     if (leading) {

@@ -458,6 +458,36 @@ void transport_ask_term(void *data, uint64_t id, uint64_t round, uint64_t term)
     buf_close(&b);
 }
 
+static void note_append(struct peer *p, const struct raft_append_entries *a)
+{
+    p->appended.version = a->version;
+    p->appended.term = a->term;
+    p->appended.index = a->prev_log_index + a->n_entries;
+    p->appended.index_term = a->n_entries > 0 ? a->entries[a->n_entries - 1].term : a->prev_log_term;
+    p->appended.commit = a->leader_commit;
+}
+
+void transport_hint_commit(struct transport *t, uint64_t term, uint64_t commit)
+{
+    LIST_FOR(it, &t->peers)
+    {
+        struct peer *p = LIST_ENTRY(it, struct peer, list);
+        uint64_t known = MIN(commit, p->appended.index);
+        if (p->leaving || p->appended.term != term || known <= p->appended.commit) {
+            continue;
+        }
+        struct raft_message m = {.type = RAFT_APPEND_ENTRIES, .server_id = p->id, .server_address = p->address};
+        m.append_entries = (struct raft_append_entries){
+            .version = p->appended.version,
+            .term = term,
+            .prev_log_index = p->appended.index,
+            .prev_log_term = p->appended.index_term,
+            .leader_commit = commit,
+        };
+        transport_send(t, &m);
+    }
+}
+
 int transport_send(struct transport *t, const struct raft_message *m)
 {
     assert(m->type != RAFT_INSTALL_SNAPSHOT);
@@ -480,6 +510,9 @@ int transport_send(struct transport *t, const struct raft_message *m)
     mp_write_cstr(&b, "data");
     mp_write_bin(&b, data.data, data.size);
     int rv = rpc_notify(s, "raft", buf_str(&b));
+    if (rv == 0 && m->type == RAFT_APPEND_ENTRIES) {
+        note_append(p, &m->append_entries);
+    }
     t->stats.sent += rv == 0;
     t->stats.dropped += rv != 0;
     t->stats.bytes_sent += data.size;

@@ -48,6 +48,10 @@ void transport_call(struct transport *t, uint64_t peer_id, const char *method, s
 struct rpc_session *transport_session(struct transport *t, uint64_t peer_id);
 /* Connected, and heard within the last three heartbeats or so. */
 bool transport_reachable(const struct transport *t, uint64_t peer_id);
+/* Leader of `term`, at the end of a turn: followers that have been sent the entries up to `commit`, but not yet that they are committed, are told now
+ * by an AppendEntries without entries, instead of with the next heartbeat (up to its whole period later). Keeps watches on followers
+ * and reads through them quick; nothing depends on it. */
+void transport_hint_commit(struct transport *t, uint64_t term, uint64_t commit);
 /* For node_config.peers.ask_term; data = the transport. */
 void transport_ask_term(void *data, uint64_t id, uint64_t round, uint64_t term);
 
