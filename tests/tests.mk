@@ -5,7 +5,9 @@ DIR ?= .reeve
 SEEDS ?= $(if $(filter 1,$(SAN)),20,100)
 FIRST ?= 1
 
-.PHONY: help deps run stop images test units sim e2e fault fuzz-corpora bench bench-etcd
+LAYERS ?= units sim fault e2e
+
+.PHONY: help deps run stop images test test-programs units sim e2e fault fuzz-corpora bench bench-etcd
 
 help:
 	@echo "make run          everything: packages, build, images, a cluster of 3 masters and 2 nodes, and the tour of examples/hello"
@@ -38,7 +40,18 @@ units: $(UNITS)
 test:
 	@$(MAKE) --no-print-directory deps
 	@$(MAKE) --no-print-directory all test-programs
-	@BUILD=$(BUILD) SAN=$(SAN) SEEDS=$(SEEDS) tests/run-all
+	@BUILD=$(BUILD) SAN=$(SAN) SEEDS=$(SEEDS) LAYERS="$(LAYERS)" tests/run-all
+
+test-programs: $(UNITS) $(BUILD)/tests/sim/sim $(BUILD)/tests/fault/fault_leader
+
+sim: $(BUILD)/tests/sim/sim
+	@$< --seeds $(SEEDS) --first $(FIRST)
+
+fault: all $(BUILD)/tests/fault/fault_leader
+	@$(BUILD)/tests/fault/fault_leader
+
+e2e: all
+	@QUIET= tests/e2e/run
 
 # Benchmark programs: clients of a running cluster, and of the pure cores.
 $(BUILD)/tests/bench/bench_cluster: $(BUILD)/tests/bench/bench_cluster.o $(BUILD)/tests/bench/bench_kit.o $(call libs_of,client)
