@@ -6,7 +6,6 @@
 
 #include "base/env.h"
 #include "client/api_internal.h"
-#include "proto/api.h"
 
 enum exit_code exit_code_of(int err_code)
 {
@@ -331,15 +330,7 @@ void api_reply_close(struct api_reply *r)
     r->result = (struct mp){0};
 }
 
-/* A session that is known to be open: a cheap call goes over it first. */
-int api_session(struct api *a, struct rpc_session **out, struct error *err)
+struct rpc_session *api_session(struct api *a)
 {
-    CLEANUP_ARENA struct arena arena;
-    arena_init(&arena);
-    struct value *params = value_map(&arena);
-    value_set(&arena, params, "version", value_cstr(&arena, REEVE_VERSION));
-    CLEANUP_REPLY struct api_reply reply = {0};
-    int rc = api_read(a, "hello", params, &reply, err);
-    *out = rc == 0 ? a->session : NULL;
-    return rc == 0 && a->session == NULL ? error_set(err, ERR_CLOSED, "the connection was closed by the master") : rc;
+    return api_connect(a);
 }

@@ -90,9 +90,26 @@ int api_watch(struct api *a, const struct api_list_query *q, int64_t timeout_ms,
 
 /* ---- Streams ---- */
 
-/* The open session (connects if there is none) for rpc_stream_open. The session lives as long as the api is not used for calls that
- * fail over; streams end by their on_end. */
-int api_session(struct api *a, struct rpc_session **out, struct error *err);
+/* For programs that open streams by themselves, many at once: the session now in use, or a new one that is still connecting (streams
+ * opened on it wait). Streams end by their own on_end when it fails. */
+struct rpc_session *api_session(struct api *a);
+
+/* One stream at a time, opened with the same patience as a call: masters that are down or do not lead are passed over. */
+struct api_stream;
+struct api_stream_events {
+    void (*on_data)(struct mp payload, void *data); /* credit is given back when it returns */
+    void (*on_writable)(void *data);                /* may be NULL */
+};
+int api_stream_open(struct api *a, const char *method, const struct value *params,
+                    const struct api_stream_events *events, void *data, struct api_stream **out, struct error *err);
+/* payload: one msgpack document. 0, ERR_BUSY (wait for on_writable), ERR_CLOSED. */
+int api_stream_write(struct api_stream *s, struct str payload);
+/* No more from our side. */
+void api_stream_finish(struct api_stream *s);
+/* Becomes true when the other side has ended; for api_run(). */
+const bool *api_stream_ended(const struct api_stream *s);
+/* Ends and frees it. Returns 0, or the code with which the other side ended (err filled). NULL is fine. */
+int api_stream_close(struct api_stream *s, struct error *err);
 /* Run the loop until *done, or for timeout_ms (0 = for ever). False on timeout. */
 bool api_run(struct api *a, const bool *done, int64_t timeout_ms);
 

@@ -1,0 +1,151 @@
+/* One stream at a time, blocking to open and to close. */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "client/api_internal.h"
+
+#define STREAM_OPEN_MS  10000 /* the node has to answer as well */
+#define STREAM_CLOSE_MS 1000
+
+struct api_stream {
+    struct api *api;
+    struct rpc_stream *stream; /* NULL: both sides are over */
+    struct api_stream_events events;
+    void *data;
+    bool settled; /* opened or ended */
+    bool opened, ended, finished;
+    struct error error; /* of the end; code 0 = regular */
+};
+
+static void stream_open(struct rpc_stream *st, struct mp result, void *data)
+{
+    (void)st;
+    (void)result;
+    struct api_stream *s = data;
+    s->opened = true;
+    s->settled = true;
+}
+
+static void stream_data(struct rpc_stream *st, struct mp payload, size_t payload_bytes, void *data)
+{
+    struct api_stream *s = data;
+    s->events.on_data(payload, s->data);
+    rpc_stream_consumed(st, payload_bytes);
+}
+
+static void stream_writable(struct rpc_stream *st, void *data)
+{
+    (void)st;
+    struct api_stream *s = data;
+    if (s->events.on_writable != NULL) {
+        s->events.on_writable(s->data);
+    }
+}
+
+static void stream_end(struct rpc_stream *st, const struct error *err, void *data)
+{
+    struct api_stream *s = data;
+    if (err != NULL) {
+        s->error = *err;
+    }
+    s->stream = NULL;
+    s->ended = true;
+    s->settled = true;
+    if (!s->finished) {
+        s->finished = true;
+        rpc_stream_end(st, NULL);
+    }
+}
+
+static void open_once(struct api_stream *s, const char *method, struct str params)
+{
+    static const struct rpc_stream_events events = {
+        .on_open = stream_open, .on_data = stream_data, .on_writable = stream_writable, .on_end = stream_end};
+    s->settled = s->opened = s->ended = s->finished = false;
+    s->error = (struct error){0};
+    s->stream = rpc_stream_open(api_connect(s->api), method, params, &events, s);
+    if (s->stream == NULL) {
+        s->ended = s->settled = true;
+        error_set(&s->error, ERR_CLOSED, "the connection was closed");
+        return;
+    }
+    if (!api_run(s->api, &s->settled, STREAM_OPEN_MS)) {
+        api_next_server(s->api); /* closing the session ends the stream */
+        api_run(s->api, &s->settled, 0);
+        error_set(&s->error, ERR_TIMEOUT, "no answer within %d ms", STREAM_OPEN_MS);
+    }
+}
+
+int api_stream_open(struct api *a, const char *method, const struct value *params,
+                    const struct api_stream_events *events, void *data, struct api_stream **out, struct error *err)
+{
+    assert(events->on_data != NULL);
+    struct api_stream *s = xcalloc(1, sizeof(*s));
+    *s = (struct api_stream){.api = a, .events = *events, .data = data};
+    CLEANUP_BUF struct buf b = BUF_INIT;
+    msgpack_write_value(&b, params);
+    int64_t start = api_now();
+    for (unsigned tries = 1;; tries++) {
+        open_once(s, method, buf_str(&b));
+        if (s->opened) {
+            *out = s;
+            return 0;
+        }
+        a->refused = s->error.code != ERR_CLOSED && s->error.code != ERR_TIMEOUT && s->error.code != ERR_SYSTEM;
+        if (!api_worth_retry(&s->error) || api_now() - start > a->deadline_ms) {
+            break;
+        }
+        api_next_server(a);
+        if (tries % a->servers_count == 0) {
+            api_pause(a, 200);
+        }
+    }
+    if (s->error.code == 0) {
+        error_set(&s->error, ERR_CLOSED, "%s: the other side ended it at once", method);
+    }
+    *err = s->error;
+    free(s);
+    return err->code;
+}
+
+int api_stream_write(struct api_stream *s, struct str payload)
+{
+    if (s->stream == NULL || s->finished) {
+        return ERR_CLOSED;
+    }
+    return rpc_stream_write(s->stream, payload);
+}
+
+void api_stream_finish(struct api_stream *s)
+{
+    if (!s->finished) {
+        s->finished = true;
+        if (s->stream != NULL) {
+            rpc_stream_end(s->stream, NULL);
+        }
+    }
+}
+
+const bool *api_stream_ended(const struct api_stream *s)
+{
+    return &s->ended;
+}
+
+int api_stream_close(struct api_stream *s, struct error *err)
+{
+    if (s == NULL) {
+        return 0;
+    }
+    api_stream_finish(s);
+    if (!s->ended && !api_run(s->api, &s->ended, STREAM_CLOSE_MS)) {
+        api_next_server(s->api);
+        api_run(s->api, &s->ended, 0);
+        s->error.code = 0; /* we wanted it to end */
+    }
+    int rc = s->error.code;
+    if (rc != 0 && err != NULL) {
+        *err = s->error;
+    }
+    free(s);
+    return rc;
+}

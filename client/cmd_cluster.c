@@ -1,0 +1,211 @@
+/* rctl cluster status, rctl token create: the masters. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/timefmt.h"
+#include "client/common.h"
+#include "proto/text.h"
+
+#define MEMBER_MS 1500 /* a member that does not answer for so long is shown as down */
+
+/* ---- cluster status ---- */
+
+static const struct option_row status_options[] = {
+    {"output", 'o', OPTION_VALUE, NULL, NULL, "FORM", "json or yaml: what the master answered"},
+};
+
+/* What a member says about itself; "?" if it does not answer. */
+static const char *ask_member(struct rctl *r, const char *address, int64_t *applied)
+{
+    struct error err = {0};
+    struct api *api;
+    *applied = -1;
+    if (api_new(&r->target, MEMBER_MS, false, &api, &err) != 0) {
+        return "down";
+    }
+    api_pin(api, address);
+    CLEANUP_REPLY struct api_reply reply = {0};
+    int rc = api_read(api, "cluster", value_map(&r->arena), &reply, &err);
+    if (rc == 0) {
+        *applied = mp_int(mp_get(reply.result, "appliedIndex"), -1);
+    }
+    api_free(api);
+    return rc == 0 ? "up" : "down";
+}
+
+static void print_members(struct rctl *r, struct mp m, unsigned *voters, unsigned *up)
+{
+    struct mp members = mp_get(m, "members");
+    static const char *const head[] = {"ID", "ADDRESS", "ROLE", "STATE", "APPLIED"};
+    const char **cells = arena_alloc(&r->arena, 5 * ((size_t)mp_count(members) + 1) * sizeof(*cells));
+    memcpy(cells, head, sizeof(head));
+    unsigned rows = 1;
+    for (struct mp_iter it = mp_iter(members); mp_next(&it);) {
+        struct str address = mp_str(mp_get(it.value, "address")), role = mp_str(mp_get(it.value, "role"));
+        int64_t id = mp_int(mp_get(it.value, "id"), 0), applied = mp_int(mp_get(it.value, "appliedIndex"), -1);
+        const char *state = "up";
+        if (id != mp_int(mp_get(m, "id"), -1)) {
+            state = ask_member(r, arena_strndup(&r->arena, address.n ? address.p : "", address.n), &applied);
+        }
+        bool voter = str_is(role, "voter");
+        *voters += voter;
+        *up += voter && strcmp(state, "up") == 0;
+        const char *row[] = {
+            arena_printf(&r->arena, "%" PRId64, id), arena_printf(&r->arena, "%.*s", STR_ARG(address)),
+            mp_bool(mp_get(it.value, "leader"), false) ? "leader" : arena_printf(&r->arena, "%.*s", STR_ARG(role)),
+            state, applied < 0 ? "-" : arena_printf(&r->arena, "%" PRId64, applied)};
+        memcpy(cells + 5 * (size_t)rows++, row, sizeof(row));
+    }
+    CLEANUP_BUF struct buf out = BUF_INIT;
+    print_grid(&out, cells, 5, rows);
+    rctl_write(r, &out);
+}
+
+static void print_nodes(struct rctl *r, struct mp nodes)
+{
+    unsigned ready = 0, total = 0;
+    CLEANUP_BUF struct buf not_ready = BUF_INIT;
+    for (struct mp_iter it = mp_iter(nodes); mp_next(&it); total++) {
+        struct mp v = mp_get(it.value, "ready");
+        bool is = str_is(mp_str(v), "True") || mp_bool(v, false);
+        struct str name = mp_str(mp_get(it.value, "name"));
+        ready += is;
+        if (!is) {
+            buf_printf(&not_ready, "%s%.*s", not_ready.size > 0 ? ", " : "", STR_ARG(name));
+        }
+    }
+    fprintf(r->out, "Nodes:    %u of %u Ready%s%s\n", ready, total, ready < total ? "; not: " : "",
+            buf_cstr(&not_ready));
+}
+
+static int run_status(struct rctl *r)
+{
+    struct error err = {0};
+    const char *form = opt(r, "output");
+    CLEANUP_REPLY struct api_reply reply = {0};
+    if (rctl_connect(r, &err) != 0 || api_read(r->api, "cluster", value_map(&r->arena), &reply, &err) != 0) {
+        return rctl_fail(r, &err);
+    }
+    struct mp m = reply.result;
+    if (form != NULL) {
+        struct value *doc;
+        CLEANUP_BUF struct buf out = BUF_INIT;
+        if (msgpack_read_value(&r->arena, m.p, (size_t)(m.end - m.p), &doc, &err) != 0) {
+            return rctl_fail(r, &err);
+        }
+        if (strcmp(form, "json") == 0) {
+            json_write(&out, doc, 4);
+            buf_putc(&out, '\n');
+        } else if (strcmp(form, "yaml") == 0) {
+            yaml_write(&out, doc);
+        } else {
+            return rctl_usage(r, "--output is json or yaml, not \"%s\"", form);
+        }
+        rctl_write(r, &out);
+        return EXIT_DONE;
+    }
+    struct str name = mp_str(mp_get(m, "cluster"));
+    int64_t leader = mp_int(mp_get(m, "leader"), 0);
+    unsigned voters = 0, up = 0;
+    fprintf(r->out, "Cluster:  %.*s, term %" PRId64 ", applied index %" PRId64 ", revision %" PRId64 "\n",
+            STR_ARG(name), mp_int(mp_get(m, "term"), 0), mp_int(mp_get(m, "appliedIndex"), 0),
+            mp_int(mp_get(m, "revision"), 0));
+    print_nodes(r, mp_get(m, "nodes"));
+    fputc('\n', r->out);
+    print_members(r, m, &voters, &up);
+    int lose = (int)up - (int)(voters / 2 + 1);
+    if (lose < 0 || leader == 0) {
+        fprintf(r->out,
+                "\nNo quorum: %u of %u masters are up, %u are needed. Writes are refused until more are back.\n", up,
+                voters, voters / 2 + 1);
+        return EXIT_NO_QUORUM;
+    }
+    fprintf(r->out, "\n%u of %u masters are up: it can lose %d more.\n", up, voters, lose);
+    return EXIT_DONE;
+}
+
+static const struct command cluster_status = {
+    .name = "status",
+    .usage = "",
+    .summary = "Masters, leader, and how many can be lost",
+    .examples = "  rctl cluster status\n"
+                "  # all counters of the master that answers\n"
+                "  rctl cluster status -o yaml\n"
+                "  # exit code 7 when there is no quorum\n"
+                "  rctl cluster status >/dev/null || echo trouble\n",
+    .options = status_options,
+    .options_count = ARRAY_SIZE(status_options),
+    .run = run_status,
+};
+static const struct command *const cluster_subs[] = {&cluster_status, NULL};
+const struct command command_cluster = {
+    .name = "cluster",
+    .usage = "status",
+    .summary = "The masters: who leads, who is missing",
+    .examples = "  rctl cluster status\n",
+    .subs = cluster_subs,
+};
+
+/* ---- token create ---- */
+
+static const struct option_row token_options[] = {
+    {"role", 0, OPTION_VALUE, "node", NULL, "ROLE", "node or master: what may join with it"},
+    {"ttl", 0, OPTION_VALUE, NULL, NULL, "DURATION", "how long it is good (24h)"},
+};
+
+static int run_token_create(struct rctl *r)
+{
+    struct error err = {0};
+    const char *role = opt(r, "role"), *ttl = opt(r, "ttl");
+    int64_t ttl_ms = 0;
+    bool master = strcmp(role, "master") == 0;
+    if (!master && strcmp(role, "node") != 0) {
+        return rctl_usage(r, "--role is node or master, not \"%s\"", role);
+    }
+    if (ttl != NULL && args_duration_ms("ttl", ttl, &ttl_ms, &err) != 0) {
+        return rctl_usage(r, "%s", err.message);
+    }
+    struct value *params = value_map(&r->arena);
+    value_set(&r->arena, params, "role", value_cstr(&r->arena, role));
+    if (ttl != NULL) {
+        value_set(&r->arena, params, "ttlSeconds", value_int(&r->arena, ttl_ms / 1000));
+    }
+    CLEANUP_REPLY struct api_reply reply = {0};
+    if (rctl_connect(r, &err) != 0 || api_read(r->api, "token", params, &reply, &err) != 0) {
+        return rctl_fail(r, &err);
+    }
+    struct str token = mp_str(mp_get(reply.result, "token")), address = mp_str(mp_get(reply.result, "address"));
+    struct str expires = mp_str(mp_get(reply.result, "expires"));
+    fprintf(r->out, "%.*s\n", STR_ARG(token));
+    fflush(r->out);
+    rctl_note(r, "good until %.*s; use it so:", STR_ARG(expires));
+    if (master) {
+        rctl_note(r, "  reeve-master join --dir /var/lib/reeve --listen THIS-HOST:7400 --token %.*s %.*s",
+                  STR_ARG(token), STR_ARG(address));
+    } else {
+        rctl_note(r, "  reeve-agent join --dir /var/lib/reeve-agent --name THIS-HOST --token %.*s %.*s", STR_ARG(token),
+                  STR_ARG(address));
+    }
+    return EXIT_DONE;
+}
+
+static const struct command token_create = {
+    .name = "create",
+    .usage = "[--role node|master] [--ttl DURATION]",
+    .summary = "Make a token with which a machine can join",
+    .examples = "  rctl token create\n"
+                "  rctl token create --role master --ttl 1h\n"
+                "  token=$(rctl token create 2>/dev/null)\n",
+    .options = token_options,
+    .options_count = ARRAY_SIZE(token_options),
+    .run = run_token_create,
+};
+static const struct command *const token_subs[] = {&token_create, NULL};
+const struct command command_token = {
+    .name = "token",
+    .usage = "create [--role node|master]",
+    .summary = "Tokens for machines that join",
+    .examples = "  rctl token create\n",
+    .subs = token_subs,
+};

@@ -1,0 +1,115 @@
+/* rctl config: which clusters this client knows. */
+#include <string.h>
+
+#include "client/common.h"
+#include "proto/text.h"
+
+static int load(struct rctl *r, struct error *err)
+{
+    return config_load(&r->arena, opt(r, "config"), &r->config, err);
+}
+
+static const char *text(struct rctl *r, const struct value *v)
+{
+    struct str s = value_to_str(v);
+    return s.n == 0 ? "" : arena_strndup(&r->arena, s.p, s.n);
+}
+
+static int run_get_contexts(struct rctl *r)
+{
+    struct error err = {0};
+    if (load(r, &err) != 0) {
+        return rctl_fail(r, &err);
+    }
+    const struct value *contexts = value_get(r->config.doc, "contexts");
+    const char *current = config_current(&r->arena, &r->config);
+    unsigned n = value_count(contexts);
+    const char **cells = arena_alloc(&r->arena, 5 * ((size_t)n + 1) * sizeof(*cells));
+    static const char *const head[] = {"CURRENT", "NAME", "CLUSTER", "USER", "NAMESPACE"};
+    memcpy(cells, head, sizeof(head));
+    VALUE_FOR(i, contexts)
+    {
+        const struct value *entry = value_item(contexts, i), *c = value_get(entry, "context");
+        const char *name = text(r, value_get(entry, "name"));
+        const char *row[] = {strcmp(name, current) == 0 ? "*" : "", name, text(r, value_get(c, "cluster")),
+                             text(r, value_get(c, "user")), text(r, value_get(c, "namespace"))};
+        memcpy(cells + 5 * ((size_t)i + 1), row, sizeof(row));
+    }
+    CLEANUP_BUF struct buf out = BUF_INIT;
+    print_grid(&out, cells, 5, n + 1);
+    rctl_write(r, &out);
+    return EXIT_DONE;
+}
+
+static int run_use_context(struct rctl *r)
+{
+    struct error err = {0};
+    if (r->args.words_count != 1) {
+        return rctl_usage(r, "exactly one context is needed; \"rctl config get-contexts\" lists them");
+    }
+    if (load(r, &err) != 0 || config_use_context(&r->arena, &r->config, r->args.words[0], &err) != 0) {
+        return rctl_fail(r, &err);
+    }
+    fprintf(r->out, "Switched to context \"%s\".\n", r->args.words[0]);
+    return EXIT_DONE;
+}
+
+static int run_current_context(struct rctl *r)
+{
+    struct error err = {0};
+    if (load(r, &err) != 0) {
+        return rctl_fail(r, &err);
+    }
+    const char *current = config_current(&r->arena, &r->config);
+    if (current[0] == '\0') {
+        error_set(&err, ERR_NOT_FOUND, "current-context is not set in %s", r->config.path);
+        return rctl_fail(r, &err);
+    }
+    fprintf(r->out, "%s\n", current);
+    return EXIT_DONE;
+}
+
+static int run_view(struct rctl *r)
+{
+    struct error err = {0};
+    if (load(r, &err) != 0) {
+        return rctl_fail(r, &err);
+    }
+    CLEANUP_BUF struct buf out = BUF_INIT;
+    yaml_write(&out, config_redacted(&r->arena, &r->config));
+    rctl_write(r, &out);
+    return EXIT_DONE;
+}
+
+static const struct command config_get_contexts = {.name = "get-contexts",
+                                                   .usage = "",
+                                                   .summary = "List the contexts",
+                                                   .examples = "  rctl config get-contexts\n",
+                                                   .run = run_get_contexts};
+static const struct command config_use = {.name = "use-context",
+                                          .usage = "NAME",
+                                          .summary = "Make a context the current one",
+                                          .examples = "  rctl config use-context reeve\n",
+                                          .run = run_use_context};
+static const struct command config_current_context = {.name = "current-context",
+                                                      .usage = "",
+                                                      .summary = "Name of the current context",
+                                                      .examples = "  rctl config current-context\n",
+                                                      .run = run_current_context};
+static const struct command config_view = {.name = "view",
+                                           .usage = "",
+                                           .summary = "The configuration, without secrets",
+                                           .examples = "  rctl config view\n"
+                                                       "  rctl config view --config other/config\n",
+                                           .run = run_view};
+static const struct command *const config_subs[] = {&config_get_contexts, &config_use, &config_current_context,
+                                                    &config_view, NULL};
+const struct command command_config = {
+    .name = "config",
+    .usage = "get-contexts|use-context NAME|current-context|view",
+    .summary = "Look at the client configuration, choose a context",
+    .examples = "  rctl config get-contexts\n"
+                "  rctl config use-context reeve\n"
+                "  rctl config view\n",
+    .subs = config_subs,
+};

@@ -1,0 +1,162 @@
+/* rctl describe: one object with what belongs to it. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/common.h"
+#include "client/describe.h"
+
+static const struct option_row describe_options[] = {
+    OPTION_ROW_SELECTOR,
+    {"all-namespaces", 'A', OPTION_FLAG, NULL, NULL, NULL, "of all namespaces"},
+    {"show-events", 0, OPTION_FLAG, "true", NULL, NULL, "events about the object"},
+    OPTION_ROW_FILENAME,
+    OPTION_ROW_RECURSIVE,
+};
+
+struct related {
+    struct api_list events, pods, sets;
+};
+
+static struct str event_time(const struct object *o)
+{
+    struct str t = mp_str(mp_path(object_mp(o), "lastTimestamp"));
+    return t.n > 0 ? t : mp_str(mp_path(object_mp(o), "metadata.creationTimestamp"));
+}
+
+static int compare_events(const void *x, const void *y)
+{
+    return str_cmp(event_time(*(struct object *const *)x), event_time(*(struct object *const *)y));
+}
+
+static int fetch_events(struct rctl *r, const struct object *o, const char *ns, struct api_list *out, struct error *err)
+{
+    struct api_list_query q = {.kind = kind_by_id(KIND_EVENT), .ns = ns};
+    q.field_selector =
+        o->kind->id == KIND_NODE
+            ? arena_printf(&r->arena, "involvedObject.kind=Node,involvedObject.name=%.*s", STR_ARG(o->name))
+            : arena_printf(&r->arena, "involvedObject.uid=%.*s", STR_ARG(o->uid));
+    int rc = api_list(r->api, &q, out, err);
+    if (rc == 0) {
+        qsort(out->items, out->count, sizeof(*out->items), compare_events);
+    }
+    return rc;
+}
+
+/* Keeps those whose controller the object is. */
+static void keep_owned(struct api_list *l, const struct object *o)
+{
+    unsigned kept = 0;
+    for (unsigned i = 0; i < l->count; i++) {
+        if (str_eq(l->items[i]->owner_uid, o->uid)) {
+            l->items[kept++] = l->items[i];
+        } else {
+            object_unref(l->items[i]);
+        }
+    }
+    l->count = kept;
+}
+
+static int fetch(struct rctl *r, const struct object *o, struct related *rel, struct error *err)
+{
+    const char *ns = o->kind->namespaced ? arena_strndup(&r->arena, o->ns.p, o->ns.n) : NULL;
+    struct api_list_query q = {.ns = ns};
+    int rc = opt_flag(r, "show-events") ? fetch_events(r, o, ns, &rel->events, err) : 0;
+    if (rc != 0) {
+        return rc;
+    }
+    switch (o->kind->id) {
+    case KIND_NODE:
+        q.kind = kind_by_id(KIND_POD);
+        q.field_selector = arena_printf(&r->arena, "spec.nodeName=%.*s", STR_ARG(o->name));
+        return api_list(r->api, &q, &rel->pods, err);
+    case KIND_REPLICASET:
+        q.kind = kind_by_id(KIND_POD);
+        rc = api_list(r->api, &q, &rel->pods, err);
+        keep_owned(&rel->pods, o);
+        return rc;
+    case KIND_DEPLOYMENT:
+        q.kind = kind_by_id(KIND_REPLICASET);
+        rc = api_list(r->api, &q, &rel->sets, err);
+        keep_owned(&rel->sets, o);
+        return rc;
+    default:
+        return 0;
+    }
+}
+
+static int describe_one(struct rctl *r, const struct object *o, bool first)
+{
+    struct error err = {0};
+    struct related rel = {0};
+    int rc = fetch(r, o, &rel, &err);
+    if (rc == 0) {
+        struct describe_context c = {.now_ms = rctl_now_ms(),
+                                     .events = rel.events.items,
+                                     .events_count = rel.events.count,
+                                     .pods = rel.pods.items,
+                                     .pods_count = rel.pods.count,
+                                     .sets = rel.sets.items,
+                                     .sets_count = rel.sets.count};
+        CLEANUP_BUF struct buf out = BUF_INIT;
+        buf_puts(&out, first ? "" : "\n\n");
+        describe_object(&out, o, &c);
+        rctl_write(r, &out);
+    }
+    api_list_close(&rel.events);
+    api_list_close(&rel.pods);
+    api_list_close(&rel.sets);
+    return rc == 0 ? EXIT_DONE : rctl_fail(r, &err);
+}
+
+static int run_describe(struct rctl *r)
+{
+    struct error err = {0};
+    struct resources res = {0};
+    CLEANUP_LIST struct api_list list = {0};
+    bool files = args_given(&r->args, "filename");
+    if (!files && resource_parse(&r->arena, r->args.words, r->args.words_count, &res, &err) != 0) {
+        return rctl_usage(r, "%s", err.message);
+    }
+    if (rctl_connect(r, &err) != 0 || (files && common_select(r, &list, &err) != 0)) {
+        return rctl_fail(r, &err);
+    }
+    int code = EXIT_DONE;
+    for (unsigned i = 0; i < res.count; i++) {
+        struct object *o;
+        struct api_list_query q = {.kind = res.items[i].kind,
+                                   .ns = opt_flag(r, "all-namespaces") ? NULL : rctl_namespace(r),
+                                   .label_selector = opt(r, "selector")};
+        int rc = res.items[i].name == NULL ? api_list(r->api, &q, &list, &err)
+                                           : resource_get(r, &res.items[i], rctl_namespace(r), true, &o, &err);
+        if (rc != 0) {
+            int one = rctl_fail(r, &err);
+            code = code == EXIT_DONE ? one : code;
+        } else if (res.items[i].name != NULL) {
+            list.items = xrealloc(list.items, (list.count + 1) * sizeof(o));
+            list.cap = list.count + 1;
+            list.items[list.count++] = o;
+        }
+    }
+    for (unsigned i = 0; i < list.count; i++) {
+        int one = describe_one(r, list.items[i], i == 0);
+        code = code == EXIT_DONE ? one : code;
+    }
+    if (list.count == 0 && code == EXIT_DONE) {
+        rctl_note(r, "No resources found in %s namespace.", rctl_namespace(r));
+    }
+    return code;
+}
+
+const struct command command_describe = {
+    .name = "describe",
+    .usage = "TYPE [NAME...] | TYPE/NAME...",
+    .summary = "Tell everything about an object, with its events",
+    .examples = "  rctl describe pod hello\n"
+                "  # the beginning of a name is enough if it is the only one\n"
+                "  rctl describe pod hello-5d\n"
+                "  rctl describe deploy/hello\n"
+                "  rctl describe node n1\n",
+    .options = describe_options,
+    .options_count = ARRAY_SIZE(describe_options),
+    .run = run_describe,
+};
