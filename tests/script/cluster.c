@@ -11,11 +11,11 @@ struct cluster {
     struct controllers *controllers;
 };
 
-static int cluster_submit(void *data, const struct txn *t, struct error *err)
+static __attribute__((unused)) int cluster_submit(void *data, const struct txn *t, struct error *err)
 {
     return world_submit(&((struct cluster *)data)->world, t, err);
 }
-static const struct view *cluster_tip(void *data)
+static __attribute__((unused)) const struct view *cluster_tip(void *data)
 {
     return world_tip(&((struct cluster *)data)->world);
 }
@@ -77,7 +77,7 @@ static bool cluster_schedule(struct cluster *c)
     return false;
 }
 
-static bool cluster_turn(void *data)
+static __attribute__((unused)) bool cluster_turn(void *data)
 {
     struct cluster *c = data;
     struct controllers_stats before, after;
@@ -88,7 +88,7 @@ static bool cluster_turn(void *data)
     return cluster_schedule(c) || after.transactions != before.transactions;
 }
 
-static int64_t cluster_deadline(void *data)
+static __attribute__((unused)) int64_t cluster_deadline(void *data)
 {
     return controllers_next_deadline(((struct cluster *)data)->controllers);
 }
@@ -109,7 +109,7 @@ static __attribute__((unused)) void cluster_open(struct cluster *c, uint64_t see
     controllers_resync(c->controllers);
 }
 
-static void cluster_close(struct cluster *c)
+static __attribute__((unused)) void cluster_close(struct cluster *c)
 {
     controllers_free(c->controllers);
     world_close(&c->world);

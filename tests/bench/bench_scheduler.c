@@ -1,0 +1,149 @@
+/* Bench: pods the scheduler places per second, its transactions evaluated on a store's tip and batched, on NODES nodes. One process, no disk.
+ *
+ * usage: bench_scheduler [nodes] [pods] [owners]
+ * prints: bench scheduler_pods_per_s V 1/s   (the scheduler's own part)
+ *         bench scheduler_bound_per_s V 1/s  (with evaluation on the tip and the log entries) */
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "proto/text.h"
+#include "scheduler/scheduler.h"
+
+struct bench {
+    struct store *store;
+    struct scheduler *scheduler;
+    uint64_t index;
+    int64_t deciding_us, all_us;
+};
+
+static int64_t now_us(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * 1000000ll + t.tv_nsec / 1000;
+}
+
+static void must(int rv, const struct error *err)
+{
+    if (rv != 0) {
+        fprintf(stderr, "%s\n", err->message);
+        exit(1);
+    }
+}
+
+static void submit(struct bench *b, struct txn *t)
+{
+    struct txn_result result;
+    struct error err = {0};
+    unsigned count;
+    must(store_eval(b->store, t, &result, &err), &err);
+    const struct change *changes = store_last_changes(b->store, &count);
+    scheduler_observe(b->scheduler, changes, count);
+    struct buf entry = BUF_INIT;
+    store_batch_take(b->store, &entry);
+    must(store_apply(b->store, ++b->index, entry.data, entry.size, &err), &err);
+    buf_close(&entry);
+}
+
+/* A document made from YAML once, stored many times under other names. */
+static void create_many(struct bench *b, const char *yaml, const char *prefix, unsigned count, const char *owner_uid)
+{
+    struct arena a;
+    struct value **docs;
+    unsigned docs_count;
+    struct error err = {0};
+    arena_init(&a);
+    must(yaml_read(&a, str_of(yaml), NULL, &docs, &docs_count, &err), &err);
+    const struct kind *k = kind_of_document(&a, docs[0], &err);
+    const struct value *status = value_get(docs[0], "status");
+    value_remove(docs[0], "status");
+    must(kind_check(k, &a, docs[0], NULL, 0, &err), &err);
+    if (status != NULL) {
+        value_set(&a, docs[0], "status", value_copy(&a, status));
+    }
+    struct value *metadata = value_get(docs[0], "metadata");
+    if (owner_uid != NULL) {
+        struct value *reference = value_map(&a);
+        value_set(&a, reference, "apiVersion", value_cstr(&a, "apps/v1"));
+        value_set(&a, reference, "kind", value_cstr(&a, "ReplicaSet"));
+        value_set(&a, reference, "name", value_cstr(&a, "rs"));
+        value_set(&a, reference, "uid", value_cstr(&a, owner_uid));
+        value_set(&a, reference, "controller", value_bool(&a, true));
+        value_append(&a, value_ensure_list(&a, metadata, "ownerReferences"), reference);
+    }
+    struct txn t;
+    txn_init(&t, "bench");
+    for (unsigned i = 0; i < count; i++) {
+        char name[80];
+        snprintf(name, sizeof name, "%s-%u", prefix, i);
+        struct value text = {.type = VALUE_STR, .str = str_of(name)};
+        value_set(&a, metadata, "name", &text);
+        must(txn_create_value(&t, k, docs[0], &err), &err);
+        if (t.count == 1000 || i + 1 == count) {
+            submit(b, &t);
+            txn_reset(&t);
+        }
+    }
+    txn_close(&t);
+    arena_close(&a);
+}
+
+static void place_all(struct bench *b)
+{
+    int64_t start = now_us();
+    bool more = true;
+    while (more) {
+        struct txn t;
+        txn_init(&t, "scheduler");
+        int64_t before = now_us();
+        more = scheduler_run(b->scheduler, store_tip(b->store), 1767225600000ll, 1024, &t);
+        b->deciding_us += now_us() - before;
+        if (t.count > 0) {
+            submit(b, &t);
+        }
+        txn_close(&t);
+    }
+    b->all_us = now_us() - start;
+}
+
+int main(int argc, char **argv)
+{
+    unsigned nodes = argc > 1 ? (unsigned)atoi(argv[1]) : 5000, pods = argc > 2 ? (unsigned)atoi(argv[2]) : 100000;
+    unsigned owners = argc > 3 ? (unsigned)atoi(argv[3]) : 100;
+    const struct store_config store_config = {.env = env_real(), .history_bytes_max = 1 << 20};
+    const struct scheduler_config config = {.env = env_real(), .seed = 1};
+    struct bench b = {.store = store_new(&store_config), .scheduler = scheduler_new(&config)};
+    store_tip_open(b.store, 1);
+    scheduler_resync(b.scheduler, store_tip(b.store));
+    create_many(&b, "apiVersion: v1\nkind: Namespace\nmetadata: {name: default}\n", "default", 1, NULL);
+    create_many(
+        &b,
+        "apiVersion: v1\nkind: Node\nmetadata: {name: node, labels: {kubernetes.io/os: linux, zone: a}}\nspec: {}\n"
+        "status: {allocatable: {cpu: '32', memory: 128Gi, pods: '250'},"
+        " conditions: [{type: Ready, status: 'True'}]}\n",
+        "node", nodes, NULL);
+    for (unsigned i = 0; i < owners; i++) {
+        char uid[40], prefix[40];
+        snprintf(uid, sizeof uid, "00000000-0000-4000-8000-%012u", i);
+        snprintf(prefix, sizeof prefix, "web-%u", i);
+        create_many(&b,
+                    "apiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: default, labels: {app: web}}\n"
+                    "spec: {containers: [{name: c, image: 'registry/web:1', ports: [{containerPort: 80}],"
+                    " env: [{name: A, value: b}], resources: {requests: {cpu: 100m, memory: 128Mi}}}]}\n"
+                    "status: {phase: Pending}\n",
+                    prefix, pods / owners, uid);
+    }
+    place_all(&b);
+    struct scheduler_stats stats;
+    scheduler_stats(b.scheduler, &stats);
+    fprintf(stderr, "%llu bound, %u waiting, %llu evaluations, %u classes\n", (unsigned long long)stats.bound,
+            stats.active + stats.parked, (unsigned long long)stats.evaluations, stats.classes);
+    printf("bench scheduler_pods_per_s %.0f 1/s\n", (double)stats.bound * 1e6 / (double)b.deciding_us);
+    printf("bench scheduler_bound_per_s %.0f 1/s\n", (double)stats.bound * 1e6 / (double)b.all_us);
+    scheduler_free(b.scheduler);
+    store_free(b.store);
+    return 0;
+}

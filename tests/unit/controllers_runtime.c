@@ -1,0 +1,281 @@
+/* The runtime's queue: one key once, backoff after errors, delays, the time budget; and the common pieces of controllers. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "controllers/util.h"
+#include "tests/script/cluster.c"
+#include "tests/script/world.c"
+#include "tests/script/world_spell.c"
+#include "tests/script/world_text.c"
+
+struct fixture {
+    struct cluster cluster;
+    int refuse; /* so many submits are refused */
+    unsigned submits;
+    bool led;
+    int64_t clock_step_ms; /* the clock moves by this at every look */
+};
+
+static int submit(void *data, const struct txn *t, struct error *err)
+{
+    struct fixture *f = data;
+    f->submits++;
+    if (f->refuse > 0) {
+        f->refuse--;
+        return error_set(err, ERR_CONFLICT, "refused by the test");
+    }
+    return world_submit(&f->cluster.world, t, err);
+}
+static const struct view *tip(void *data)
+{
+    struct fixture *f = data;
+    return f->led ? world_tip(&f->cluster.world) : NULL;
+}
+static int64_t stepping_now(void *data)
+{
+    struct fixture *f = data;
+    f->cluster.world.now_ms += f->clock_step_ms;
+    return f->cluster.world.now_ms;
+}
+static int64_t wall(void *data)
+{
+    return WORLD_START_MS + ((struct fixture *)data)->cluster.world.now_ms;
+}
+
+static void open_fixture(struct fixture *f, struct env *env)
+{
+    memset(f, 0, sizeof *f);
+    f->led = true;
+    world_open(&f->cluster.world, 1);
+    *env = (struct env){f, stepping_now, wall, NULL};
+    const struct controllers_config config = {.env = env, .seed = 1, .submit = submit, .tip = tip, .data = f};
+    f->cluster.controllers = controllers_new(&config);
+    f->cluster.world.hooks = (struct world_hooks){&f->cluster, cluster_observe, NULL, NULL};
+    world_apply(&f->cluster.world, "namespace default");
+    while (controllers_run(f->cluster.controllers, 1)) {
+    }
+}
+
+static void close_fixture(struct fixture *f)
+{
+    controllers_free(f->cluster.controllers);
+    world_close(&f->cluster.world);
+}
+
+static struct controllers_stats stats_of(const struct fixture *f)
+{
+    struct controllers_stats s;
+    controllers_stats(f->cluster.controllers, &s);
+    return s;
+}
+
+static void many_changes_of_one_object_are_one_key(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct env env;
+    open_fixture(&f, &env);
+    world_apply(&f.cluster.world, "rs web replicas=0");
+    unsigned queued = stats_of(&f).queued;
+    assert_int_equal(queued, 2); /* itself, and, having no owner, a look for a Deployment */
+    for (int i = 0; i < 5; i++) {
+        world_patch(&f.cluster.world, KIND_REPLICASET, "default", "web",
+                    i % 2 == 0 ? "metadata: {labels: {a: b}}" : "metadata: {labels: {a: c}}");
+    }
+    assert_int_equal(stats_of(&f).queued, queued);
+    close_fixture(&f);
+}
+
+static void errors_back_off_and_success_forgets_them(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct env env;
+    open_fixture(&f, &env);
+    world_apply(&f.cluster.world, "rs web replicas=0");
+    f.refuse = 4;
+    for (int64_t wanted_ms = 5; wanted_ms <= 40; wanted_ms *= 2) {
+        controllers_run(f.cluster.controllers, 1);
+        int64_t due_ms = controllers_next_deadline(f.cluster.controllers);
+        assert_int_equal(due_ms - f.cluster.world.now_ms, wanted_ms);
+        f.cluster.world.now_ms = due_ms;
+    }
+    assert_int_equal(stats_of(&f).errors, 4);
+    while (controllers_run(f.cluster.controllers, 1)) {
+    }
+    assert_int_equal(controllers_next_deadline(f.cluster.controllers), INT64_MAX);
+    world_patch(&f.cluster.world, KIND_REPLICASET, "default", "web", "spec: {minReadySeconds: 1}");
+    f.refuse = 1;
+    controllers_run(f.cluster.controllers, 1);
+    assert_int_equal(controllers_next_deadline(f.cluster.controllers) - f.cluster.world.now_ms, 5);
+    close_fixture(&f);
+}
+
+static void a_turn_ends_with_its_budget_but_does_one_key_at_least(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct env env;
+    open_fixture(&f, &env);
+    world_apply(&f.cluster.world, "rs a replicas=0\nrs b replicas=0\nrs c replicas=0");
+    uint64_t before = stats_of(&f).reconciles;
+    f.clock_step_ms = 10;
+    assert_true(controllers_run(f.cluster.controllers, 5));
+    assert_int_equal(stats_of(&f).reconciles, before + 1);
+    f.clock_step_ms = 0;
+    controllers_run(f.cluster.controllers, 5);
+    assert_int_equal(stats_of(&f).queued, 0);
+    close_fixture(&f);
+}
+
+static void without_leadership_nothing_is_reconciled(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct env env;
+    open_fixture(&f, &env);
+    world_apply(&f.cluster.world, "rs web replicas=3");
+    f.led = false;
+    unsigned submits = f.submits;
+    assert_false(controllers_run(f.cluster.controllers, 5));
+    assert_int_equal(f.submits, submits);
+    f.led = true;
+    controllers_resync(f.cluster.controllers);
+    while (controllers_run(f.cluster.controllers, 5)) {
+    }
+    assert_int_equal(view_count(world_tip(&f.cluster.world), kind_by_id(KIND_POD)), 3);
+    close_fixture(&f);
+}
+
+static void a_large_replicaset_is_filled_in_batches(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct env env;
+    open_fixture(&f, &env);
+    world_apply(&f.cluster.world, "rs web replicas=1200");
+    while (controllers_run(f.cluster.controllers, 5)) {
+    }
+    assert_int_equal(view_count(world_tip(&f.cluster.world), kind_by_id(KIND_POD)), 1200);
+    const struct object *rs = world_get(&f.cluster.world, KIND_REPLICASET, "default", "web");
+    assert_int_equal(mp_int(mp_path(object_mp(rs), "status.replicas"), 0), 1200);
+    world_patch(&f.cluster.world, KIND_REPLICASET, "default", "web", "spec: {replicas: 0}");
+    while (controllers_run(f.cluster.controllers, 5)) {
+    }
+    assert_int_equal(view_count(world_tip(&f.cluster.world), kind_by_id(KIND_POD)), 0);
+    close_fixture(&f);
+}
+
+/* ---- Common pieces ---- */
+
+static void template_hashes_are_stable_and_told_apart(void **state)
+{
+    (void)state;
+    struct arena a;
+    char one[16], same[16], collided[16], other[16];
+    arena_init(&a);
+    struct value *t = value_map(&a), *u = value_map(&a);
+    value_set(&a, t, "a", value_int(&a, 1));
+    value_set(&a, t, "b", value_int(&a, 2));
+    value_set(&a, u, "b", value_int(&a, 2));
+    value_set(&a, u, "a", value_int(&a, 1));
+    template_hash(&a, t, 0, one);
+    template_hash(&a, u, 0, same);
+    template_hash(&a, t, 1, collided);
+    value_set(&a, u, "a", value_int(&a, 3));
+    template_hash(&a, u, 0, other);
+    assert_string_equal(one, same);
+    assert_string_not_equal(one, collided);
+    assert_string_not_equal(one, other);
+    assert_true(name_is_label_value(str_of(one)));
+    /* The name of every ReplicaSet depends on it: it must never change. */
+    assert_string_equal(one, "9jszfk9jlh");
+    arena_close(&a);
+}
+
+static void a_repeated_event_counts_up(void **state)
+{
+    (void)state;
+    struct world w;
+    world_open(&w, 1);
+    world_apply(&w, "namespace default\nnode n1");
+    for (int i = 0; i < 3; i++) {
+        struct arena a;
+        struct txn t;
+        struct error err = {0};
+        arena_init(&a);
+        txn_init(&t, "test");
+        const struct reconcile_in in = {.view = world_tip(&w), .wall_ms = env_wall_ms(&w.env), .rng = &w.rng};
+        struct reconcile_out out = {.txn = &t, .arena = &a};
+        const struct object *node = world_get(&w, KIND_NODE, "", "n1");
+        controller_event(&out, &in, node, "Normal", "Tested", "test", "said %s", "again");
+        controller_event(&out, &in, node, "Normal", "Tested", "test", "said %s", "again");
+        assert_int_equal(world_submit(&w, &t, &err), 0);
+        txn_close(&t);
+        arena_close(&a);
+    }
+    assert_int_equal(view_count(world_tip(&w), kind_by_id(KIND_EVENT)), 1);
+    struct view_iter it;
+    view_iter(&it, world_tip(&w), kind_by_id(KIND_EVENT), STR_NONE);
+    assert_int_equal(mp_int(mp_path(object_mp(view_next(&it)), "count"), 0), 3);
+    world_close(&w);
+}
+
+static void deletion_checks_its_preconditions(void **state)
+{
+    (void)state;
+    struct world w;
+    struct txn t;
+    struct arena a;
+    struct error err = {0};
+    world_open(&w, 1);
+    arena_init(&a);
+    txn_init(&t, "test");
+    world_apply(&w, "namespace default\npod a");
+    const struct object *pod = world_get(&w, KIND_POD, "default", "a");
+    struct deletion_options options = {.grace_s = -1, .if_uid = STR("another")};
+    assert_int_equal(deletion_request(&t, &a, pod, &options, 0, &err), ERR_CONFLICT);
+    options = (struct deletion_options){.grace_s = -1, .if_revision = pod->revision + 1};
+    assert_int_equal(deletion_request(&t, &a, pod, &options, 0, &err), ERR_CONFLICT);
+    assert_int_equal(t.count, 0);
+    options = (struct deletion_options){.grace_s = -1, .if_uid = pod->uid, .if_revision = pod->revision};
+    assert_int_equal(deletion_request(&t, &a, pod, &options, 0, &err), 0);
+    assert_int_equal(t.count, 1);
+    assert_int_equal(deletion_policy_parse(STR("Foreground")), DELETION_FOREGROUND);
+    assert_int_equal(deletion_policy_parse(STR("foreground")), -1);
+    txn_close(&t);
+    arena_close(&a);
+    world_close(&w);
+}
+
+static void percentages_round_as_rollouts_need(void **state)
+{
+    (void)state;
+    struct value text = {.type = VALUE_STR, .str = STR("25%")}, number = {.type = VALUE_INT, .integer = 7};
+    assert_int_equal(int_or_percent(&text, 3, true, "0"), 1);
+    assert_int_equal(int_or_percent(&text, 3, false, "0"), 0);
+    assert_int_equal(int_or_percent(&text, 10, true, "0"), 3);
+    assert_int_equal(int_or_percent(&text, 10, false, "0"), 2);
+    assert_int_equal(int_or_percent(&number, 10, false, "0"), 7);
+    assert_int_equal(int_or_percent(NULL, 10, true, "25%"), 3);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(many_changes_of_one_object_are_one_key),
+        cmocka_unit_test(errors_back_off_and_success_forgets_them),
+        cmocka_unit_test(a_turn_ends_with_its_budget_but_does_one_key_at_least),
+        cmocka_unit_test(without_leadership_nothing_is_reconciled),
+        cmocka_unit_test(a_large_replicaset_is_filled_in_batches),
+        cmocka_unit_test(template_hashes_are_stable_and_told_apart),
+        cmocka_unit_test(a_repeated_event_counts_up),
+        cmocka_unit_test(deletion_checks_its_preconditions),
+        cmocka_unit_test(percentages_round_as_rollouts_need),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
