@@ -337,7 +337,7 @@ struct store *node_store(struct node *n)
 
 bool node_leading(const struct node *n)
 {
-    return n->phase == NODE_LEADING && !n->dead && !n->closing && node_is_leader_of(n, n->term);
+    return n->phase == NODE_LEADING && !n->resign && !n->dead && !n->closing && node_is_leader_of(n, n->term);
 }
 
 uint64_t node_term(const struct node *n)
@@ -382,8 +382,7 @@ void node_stats(const struct node *n, struct node_stats *out)
 
 static bool propose(struct node *n)
 {
-    if (n->phase != NODE_LEADING || store_batch_empty(n->store) || n->inflight >= NODE_INFLIGHT_MAX || n->dead ||
-        !node_is_leader_of(n, n->term)) {
+    if (!node_leading(n) || store_batch_empty(n->store) || n->inflight >= NODE_INFLIGHT_MAX) {
         return false;
     }
     CLEANUP_BUF struct buf entry = BUF_INIT;
@@ -405,7 +404,8 @@ static bool propose(struct node *n)
     n->inflight++;
     int rv = raft_apply(&n->raft, &p->req, &buf, 1, NULL);
     if (rv != 0) {
-        /* Nothing was appended. The tip holds what was not proposed: it has to go, and comes back behind a barrier. */
+        /* Nothing was appended. The tip holds what was not proposed: it has to go, and comes back behind a barrier. Not here: the owner
+         * may be in the middle of reading it. */
         struct error why = {0};
         node_raft_error(n, rv, &why, "propose a log entry");
         log_warn(n->config.log, "node", "%s", why.message);
@@ -416,7 +416,7 @@ static bool propose(struct node *n)
         list_remove(&p->link);
         n->inflight--;
         free(p);
-        node_resign_tip(n);
+        n->resign = true;
         return true;
     }
     assert(p->index == p->req.index);
@@ -587,6 +587,7 @@ static void set_phase(struct node *n, enum node_phase phase)
 
 void node_resign_tip(struct node *n)
 {
+    n->resign = false;
     store_tip_drop(n->store);
     lose_batch(n);
     bool leader = n->initialised && node_is_leader_of(n, n->term);
@@ -617,6 +618,9 @@ static bool follow_leadership(struct node *n)
     if (n->phase != NODE_FOLLOWING && (!leader || term != n->term)) {
         node_resign_tip(n);
         assert(n->phase == NODE_FOLLOWING);
+        did = true;
+    } else if (n->resign) {
+        node_resign_tip(n);
         did = true;
     }
     if (n->phase == NODE_FOLLOWING && leader) {

@@ -14,12 +14,14 @@
 
 #define NODE_ENTRY_MAX    (256u << 10) /* a batch is closed early at this size (one transaction may be larger) */
 #define NODE_INFLIGHT_MAX 4u
-#define NODE_QUEUE_MAX    65536u /* submitted and unanswered transactions; above: ERR_LIMIT */
+#define NODE_MESSAGE_MAX                                                                                               \
+    (8u << 20) /* of entries in one message to a follower, unless a single entry is larger (below 16 MiB) */
+#define NODE_QUEUE_MAX 65536u /* submitted and unanswered transactions; above: ERR_LIMIT */
 
 struct node;
 struct node_events {
     void *data;
-    /* This master began to lead (tip is open, barrier passed) or ceased to. */
+    /* This master began to lead (tip is open, barrier passed) or ceased to. Only from inside node_turn and node_close. */
     void (*on_leading)(void *data, bool leading, uint64_t term);
     /* A transaction was put on the tip (leader): feed controllers and scheduler. Changes are borrowed for the call. */
     void (*on_tip)(void *data, const struct change *changes, unsigned count);

@@ -69,7 +69,8 @@ struct node {
         uint64_t loaded_index, loaded_term; /* of the snapshot last read from disk */
     } io;
 
-    bool dead; /* fatal: sends nothing, applies nothing */
+    bool resign; /* the tip is to be closed at the next turn; nothing is taken in until then */
+    bool dead;   /* fatal: sends nothing, applies nothing */
     bool fatal_told;
     struct error fatal;
 

@@ -77,6 +77,34 @@ static int io_start(struct raft_io *io, unsigned msecs, raft_io_tick_cb tick, ra
 
 /* ---- Sending ---- */
 
+/* Requests that a dead node swallowed: their callbacks come at close. */
+struct stuck {
+    struct list link;
+    struct raft_io_append *append;
+    struct raft_io_send *send;
+};
+
+static void stick(struct node *n, struct raft_io_append *append, struct raft_io_send *send)
+{
+    struct stuck *s = xmalloc(sizeof *s);
+    *s = (struct stuck){.append = append, .send = send};
+    list_push_back(&n->io.stuck, &s->link);
+}
+
+/* As many entries as fit into a message that the transport takes, one at least. The follower acknowledges what it got, and the rest is sent
+ * again from there. */
+static unsigned entries_that_fit(const struct raft_append_entries *a)
+{
+    size_t size = 0;
+    for (unsigned i = 0; i < a->n_entries; i++) {
+        size += a->entries[i].buf.len + 32;
+        if (i > 0 && size > NODE_MESSAGE_MAX) {
+            return i;
+        }
+    }
+    return a->n_entries;
+}
+
 static int io_send(struct raft_io *io, struct raft_io_send *req, const struct raft_message *message, raft_io_send_cb cb)
 {
     struct node *n = node_of(io);
@@ -84,8 +112,13 @@ static int io_send(struct raft_io *io, struct raft_io_send *req, const struct ra
     if (message->type == RAFT_INSTALL_SNAPSHOT && message->install_snapshot.last_index == n->io.loaded_index) {
         copy.install_snapshot.last_term = n->io.loaded_term; /* rule 5 */
     }
+    if (message->type == RAFT_APPEND_ENTRIES) {
+        copy.append_entries.n_entries = entries_that_fit(&message->append_entries);
+    }
     if (n->dead) {
-        copy.server_id = 0; /* to nobody: the transport drops it and calls back */
+        req->cb = cb;
+        stick(n, NULL, req);
+        return 0;
     }
     int rv = n->io.original.send(io, req, &copy, cb);
     assert(rv == 0); /* rule 3: transports of ours never fail */
@@ -94,11 +127,6 @@ static int io_send(struct raft_io *io, struct raft_io_send *req, const struct ra
 
 /* ---- Disk ---- */
 
-struct stuck_append {
-    struct list link;
-    struct raft_io_append *req;
-};
-
 static int io_append(struct raft_io *io, struct raft_io_append *req, const struct raft_entry entries[], unsigned count,
                      raft_io_append_cb cb)
 {
@@ -106,10 +134,8 @@ static int io_append(struct raft_io *io, struct raft_io_append *req, const struc
     int rv = n->dead ? RAFT_IOERR : n->io.original.append(io, req, entries, count, cb);
     if (rv != 0) {
         node_die(n, ERR_IO, "cannot append to the log: %s", io->errmsg[0] != '\0' ? io->errmsg : raft_strerror(rv));
-        struct stuck_append *s = xmalloc(sizeof *s);
         req->cb = cb;
-        s->req = req;
-        list_push_back(&n->io.stuck, &s->link);
+        stick(n, req, NULL);
     }
     return 0;
 }
@@ -198,9 +224,13 @@ static void io_closed(struct raft_io *io)
     struct node *n = node_of(io);
     LIST_FOR_SAFE(it, &n->io.stuck)
     {
-        struct stuck_append *s = LIST_ENTRY(it, struct stuck_append, link);
+        struct stuck *s = LIST_ENTRY(it, struct stuck, link);
         list_remove(&s->link);
-        s->req->cb(s->req, RAFT_CANCELED);
+        if (s->append != NULL) {
+            s->append->cb(s->append, RAFT_CANCELED);
+        } else {
+            s->send->cb(s->send, RAFT_CANCELED);
+        }
         free(s);
     }
     node_snapshot_cancel(n);

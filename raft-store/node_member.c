@@ -196,7 +196,7 @@ void node_transfer(struct node *n, uint64_t to_id, node_read_cb *cb, void *data)
         return;
     }
     begin(n, CHANGE_TRANSFER, to_id, w);
-    node_resign_tip(n); /* nothing is proposed while it is under way */
+    n->resign = true; /* nothing is proposed while it is under way */
 }
 
 /* ---- Watching it ---- */

@@ -31,7 +31,8 @@ struct store *store_new(const struct store_config *config);
 void store_free(struct store *s);
 
 const struct view *store_committed(const struct store *s); /* borrowed until the next apply: view_ref to keep */
-const struct view *store_tip(const struct store *s);       /* NULL: not leading */
+const struct view *
+store_tip(const struct store *s); /* NULL: not leading; edited in place: borrowed until the next store_eval */
 uint64_t store_applied_index(const struct store *s);
 
 /* ---- Leader ---- */

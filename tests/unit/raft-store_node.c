@@ -775,6 +775,46 @@ static void a_full_queue_is_an_error(void **state)
     cluster_close(&c);
 }
 
+static void large_transactions_reach_a_lagging_master(void **state)
+{
+    (void)state;
+    struct cluster c;
+    cluster_init(&c, 3, 18);
+    cluster_boot(&c);
+    write_ok(&c, 0);
+    struct member *m = await_leader(&c);
+    uint64_t lagging = m->id % 3 + 1;
+    sim_isolate(&c.sim, lagging, true);
+    enum { BIG = 900000 };
+    char *big = xmalloc(BIG + 1);
+    for (unsigned i = 0; i < BIG; i++) {
+        big[i] = (char)('a' + rng_below(&c.sim.rng, 26));
+    }
+    big[BIG] = 0;
+    for (unsigned i = 0; i < 6; i++) {
+        struct write w = {0};
+        struct txn t;
+        txn_init(&t, "test");
+        for (unsigned k = 0; k < 5; k++) { /* 4.5 MB an entry: two of them pass a message's limit */
+            char name[32];
+            snprintf(name, sizeof name, "big-%u-%u", i, k);
+            txn_create(&t, config_map("default", name, "k", big));
+        }
+        assert_int_equal(node_submit(m->node, &t, on_write, &w, NULL), 0);
+        txn_close(&t);
+        await_write(&c, &w);
+        assert_int_equal(w.code, 0);
+    }
+    free(big);
+    sim_isolate(&c.sim, lagging, false);
+    run_for(&c, 4000);
+    assert_int_equal(view_count(store_committed(node_store(c.members[lagging].node)), NULL), 31);
+    write_ok(&c, 1);
+    run_for(&c, 500);
+    assert_all_equal(&c);
+    cluster_close(&c);
+}
+
 static void a_nearly_full_disk_refuses_users_but_not_deletes(void **state)
 {
     (void)state;
@@ -926,6 +966,7 @@ int main(void)
         cmocka_unit_test(a_failing_disk_stops_its_master_and_only_that_one),
         cmocka_unit_test(a_second_bootstrap_is_refused),
         cmocka_unit_test(a_full_queue_is_an_error),
+        cmocka_unit_test(large_transactions_reach_a_lagging_master),
         cmocka_unit_test(a_nearly_full_disk_refuses_users_but_not_deletes),
         cmocka_unit_test(nothing_acknowledged_is_lost_whatever_happens),
     };
