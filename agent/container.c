@@ -378,7 +378,7 @@ static void move(struct container *c, enum container_state next)
 static void handle(struct container *c, enum container_event ev)
 {
     const struct cell *cell = &machine[c->state][ev];
-    if (!cell->used) {
+    if (!cell->used || c->pod->node->stopping) {
         return;
     }
     assert(c->state != CONTAINER_DONE);
@@ -502,6 +502,9 @@ void container_on_image(struct container *c, const char *reason, const struct er
     struct pod *p = c->pod;
     assert(p->pending > 0);
     p->pending--;
+    if (p->node->stopping) {
+        return;
+    }
     if (c->state == CONTAINER_PULLING && reason[0] == '\0') {
         handle(c, CONTAINER_EV_PULLED);
     } else if (c->state == CONTAINER_PULLING) {
@@ -550,6 +553,9 @@ void container_on_started(struct container *c, const struct runtime_started *r)
     struct pod *p = c->pod;
     assert(p->pending > 0 && c->state == CONTAINER_STARTING);
     p->pending--;
+    if (p->node->stopping) {
+        return; /* whatever was started is adopted by the next agent */
+    }
     if (r->error != NULL) {
         start_failed(c, r);
         pod_settle(p);
@@ -574,7 +580,7 @@ void container_on_started(struct container *c, const struct runtime_started *r)
 
 void container_on_exit(struct container *c, const struct runtime_status *st)
 {
-    if (!c->has_run || st->attempt != c->attempt || c->end.set) {
+    if (!c->has_run || st->attempt != c->attempt || c->end.set || c->pod->node->stopping) {
         return;
     }
     set_end(&c->end, st, env_wall_ms(c->pod->node->env));
@@ -588,7 +594,8 @@ void container_on_hook(struct container *c, unsigned token, bool ok, const char 
     struct pod *p = c->pod;
     assert(p->pending > 0);
     p->pending--;
-    if (token == c->token && (c->state == CONTAINER_POST_START || c->state == CONTAINER_PRE_STOP)) {
+    if (!p->node->stopping && token == c->token &&
+        (c->state == CONTAINER_POST_START || c->state == CONTAINER_PRE_STOP)) {
         bool post = c->state == CONTAINER_POST_START;
         if (!ok) {
             pod_event(p, c, true, post ? "FailedPostStartHook" : "FailedPreStopHook", "%s failed: %s",
@@ -616,7 +623,8 @@ void container_on_probe(struct container *c, int which, unsigned token, bool suc
     struct probe *probe = &c->probes[which];
     assert(p->pending > 0 && which >= 0 && which < PODSPEC_PROBES);
     p->pending--;
-    if (token != c->token || !probe_running(probe) || !probe->in_flight || c->state != CONTAINER_RUNNING) {
+    if (p->node->stopping || token != c->token || !probe_running(probe) || !probe->in_flight ||
+        c->state != CONTAINER_RUNNING) {
         pod_settle(p);
         return;
     }

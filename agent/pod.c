@@ -307,7 +307,7 @@ static const struct cell machine[POD_STATES][POD_EVENTS] = {
 static void handle(struct pod *p, enum pod_event ev)
 {
     const struct cell *cell = &machine[p->state][ev];
-    if (!cell->used) {
+    if (!cell->used || p->node->stopping) {
         return;
     }
     if (cell->next != p->state) {
@@ -404,7 +404,7 @@ static int64_t next_deadline(const struct pod *p)
 
 void pod_settle(struct pod *p)
 {
-    if (p->in_settle || p->state == POD_GONE) {
+    if (p->in_settle || p->state == POD_GONE || p->node->stopping) {
         return;
     }
     p->in_settle = true;
@@ -607,6 +607,9 @@ void pod_on_clean(struct pod *p, const struct error *error)
 {
     assert(p->pending > 0 && p->state == POD_CLEANING);
     p->pending--;
+    if (p->node->stopping) {
+        return;
+    }
     if (error != NULL) {
         log_warn(p->node->log, "pod", "%s/%s: clean-up step %u: %s", p->spec->ns, p->spec->name, p->clean_step,
                  error->message);

@@ -89,12 +89,15 @@ struct pod_node {
     const struct log *log;
     struct podspec_facts facts; /* pod_ip is not used here */
     const char *runtime_name;   /* "crun" */
+    bool stopping;              /* the agent ends: answers still come (cancelled), and move nothing any more */
     void *data;
 };
 
 struct pod {
     const struct pod_node *node;
     struct podspec *spec;
+    const struct object
+        *latest; /* the newest object for its status; borrowed from the owner; NULL = that of the spec */
     enum pod_state state;
     struct container *containers; /* as in spec */
     unsigned pending;             /* answers outstanding */

@@ -184,6 +184,11 @@ static struct value *condition(struct pod *p, int which, const char *type, bool 
     return v;
 }
 
+static struct mp status_of(const struct pod *p)
+{
+    return mp_get(object_mp(p->latest != NULL ? p->latest : p->spec->object), "status");
+}
+
 /* Readiness gates: conditions that others set in the object. */
 static const char *closed_gate(const struct pod *p, struct arena *a)
 {
@@ -191,7 +196,7 @@ static const char *closed_gate(const struct pod *p, struct arena *a)
     for (struct mp_iter g = mp_iter(mp_path(object, "spec.readinessGates")); mp_next(&g);) {
         struct str type = mp_str(mp_get(g.value, "conditionType"));
         bool open = false;
-        for (struct mp_iter c = mp_iter(mp_path(object, "status.conditions")); mp_next(&c);) {
+        for (struct mp_iter c = mp_iter(mp_get(status_of(p), "conditions")); mp_next(&c);) {
             open = open ||
                    (str_eq(mp_str(mp_get(c.value, "type")), type) && str_is(mp_str(mp_get(c.value, "status")), "True"));
         }
@@ -213,7 +218,7 @@ static bool is_ours(struct str type)
 static void recall(struct pod *p)
 {
     static const char *const types[] = {"Initialized", "ContainersReady", "Ready"};
-    for (struct mp_iter it = mp_iter(mp_path(object_mp(p->spec->object), "status.conditions")); mp_next(&it);) {
+    for (struct mp_iter it = mp_iter(mp_get(status_of(p), "conditions")); mp_next(&it);) {
         for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
             int64_t since;
             if (!p->conditions[i].known && str_is(mp_str(mp_get(it.value, "type")), types[i]) &&
@@ -247,7 +252,7 @@ static struct value *conditions(struct pod *p, const char *phase, int64_t wall_m
                  condition(p, READY, "Ready", ready && gate == NULL, gate != NULL ? "ReadinessGatesNotReady" : reason,
                            gate != NULL ? gate : message, wall_ms, a));
     value_append(a, list, condition(p, CONTAINERS_READY, "ContainersReady", ready, reason, message, wall_ms, a));
-    for (struct mp_iter it = mp_iter(mp_path(object_mp(p->spec->object), "status.conditions")); mp_next(&it);) {
+    for (struct mp_iter it = mp_iter(mp_get(status_of(p), "conditions")); mp_next(&it);) {
         struct value *kept;
         if (!is_ours(mp_str(mp_get(it.value, "type"))) &&
             msgpack_read_value(a, it.value.p, (size_t)(it.value.end - it.value.p), &kept, NULL) == 0) {

@@ -1,0 +1,471 @@
+#include "agent/agent.h"
+
+#include <arpa/inet.h>
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "agent/agent_int.h"
+#include "agent/defer.h"
+#include "agent/fsutil.h"
+
+/* ---- Orders ---- */
+
+static void on_ready(struct mp result, void *data)
+{
+    struct agent *a = data;
+    struct error err;
+    struct str cidr = mp_str(mp_path(result, "object.spec.podCIDR"));
+    char text[64];
+    snprintf(text, sizeof text, "%.*s", STR_ARG(cidr));
+    if (text[0] != '\0' && !a->hollow && network_set_pod_cidr(a->network, text, &err) != 0) {
+        log_error(a->log, "agent", "%s", err.message);
+    }
+    report_on_ready(a->report);
+}
+
+static void on_lost(void *data)
+{
+    struct agent *a = data;
+    report_on_lost(a->report);
+}
+
+static void on_list_begin(enum session_stream which, void *data)
+{
+    struct agent *a = data;
+    if (which == SESSION_PODS) {
+        pods_list_begin(a);
+    } else {
+        refs_list_begin(a->refs);
+    }
+}
+
+static void on_ref_dropped(const struct object *o, void *data)
+{
+    pods_refs_changed(data, o);
+}
+
+static void on_object(enum session_stream which, enum session_change change, struct object *o, void *data)
+{
+    struct agent *a = data;
+    if (which == SESSION_PODS) {
+        pods_on_object(a, change, o);
+    } else if (change == SESSION_DELETED ? refs_delete(a->refs, o->kind->id, o->ns, o->name) : refs_put(a->refs, o)) {
+        pods_refs_changed(a, o);
+    }
+}
+
+static void on_list_end(enum session_stream which, void *data)
+{
+    struct agent *a = data;
+    if (which == SESSION_PODS) {
+        pods_list_end(a);
+        return;
+    }
+    bool first = !refs_synced(a->refs);
+    refs_list_end(a->refs, on_ref_dropped, a);
+    if (first) {
+        pods_refs_changed(a, NULL); /* now absence means something */
+    }
+}
+
+/* The list holds our own range too: it is how we learn it if it was given after we registered. */
+static void on_routes(struct mp routes, void *data)
+{
+    struct agent *a = data;
+    CLEANUP_ARENA struct arena arena;
+    struct error err;
+    unsigned count = 0;
+    arena_init(&arena);
+    struct network_route *list = arena_alloc(&arena, (mp_count(routes) + 1) * sizeof *list);
+    for (struct mp_iter it = mp_iter(routes); mp_next(&it);) {
+        struct str name = mp_str(mp_get(it.value, "name")), cidr = mp_str(mp_get(it.value, "podCIDR"));
+        struct str ip = mp_str(mp_get(it.value, "internalIP"));
+        const char *text = arena_strndup(&arena, cidr.p, cidr.n);
+        if (!str_is(name, a->name)) {
+            list[count++] = (struct network_route){text, arena_strndup(&arena, ip.p, ip.n)};
+        } else if (network_set_pod_cidr(a->network, text, &err) != 0) {
+            log_error(a->log, "agent", "%s", err.message);
+        }
+    }
+    if (network_set_routes(a->network, list, count, &err) != 0) {
+        log_warn(a->log, "agent", "routes to other nodes: %s", err.message);
+    }
+}
+
+/* ---- Timers ---- */
+
+static void on_check(uv_timer_t *t)
+{
+    struct agent *a = t->data;
+    if (node_check(a)) {
+        report_node_dirty(a->report);
+    }
+}
+
+/* ---- Opening ---- */
+
+/* The address of the interface that has the default route; 127.0.0.1 if there is none. */
+static void find_node_ip(char out[64])
+{
+    char line[256], name[IF_NAMESIZE] = "";
+    unsigned destination;
+    FILE *f = fopen("/proc/net/route", "re");
+    while (f != NULL && fgets(line, sizeof line, f) != NULL) {
+        if (sscanf(line, "%15s %x", name, &destination) == 2 && destination == 0) {
+            break;
+        }
+        name[0] = '\0';
+    }
+    if (f != NULL) {
+        fclose(f);
+    }
+    snprintf(out, 64, "127.0.0.1");
+    struct ifaddrs *list = NULL;
+    if (name[0] == '\0' || getifaddrs(&list) != 0) {
+        return;
+    }
+    for (struct ifaddrs *i = list; i != NULL; i = i->ifa_next) {
+        if (i->ifa_addr != NULL && i->ifa_addr->sa_family == AF_INET && strcmp(i->ifa_name, name) == 0) {
+            inet_ntop(AF_INET, &((struct sockaddr_in *)i->ifa_addr)->sin_addr, out, 64);
+            break;
+        }
+    }
+    freeifaddrs(list);
+}
+
+/* Two agents on one directory would fight over its containers. */
+static int lock_dir(struct agent *a, struct error *err)
+{
+    char path[AGENT_PATH_MAX];
+    fs_path(path, sizeof path, "%s/lock", a->dir);
+    a->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (a->lock_fd < 0) {
+        return error_set_errno(err, errno, "cannot write to the agent's directory %s", a->dir);
+    }
+    if (flock(a->lock_fd, LOCK_EX | LOCK_NB) != 0) {
+        return error_set(err, ERR_BUSY, "another agent runs with the directory %s", a->dir);
+    }
+    return 0;
+}
+
+static int open_hollow(struct agent *a, const struct agent_config *c, const struct runtime_events *events)
+{
+    char cidr[64];
+    snprintf(cidr, sizeof cidr, "10.%u.%u.0/24", 100 + (c->hollow_index >> 8) % 100, c->hollow_index & 255);
+    a->runtime = runtime_hollow_new(a->loop, events);
+    a->images = image_store_hollow_new(a->loop);
+    a->sandboxes = sandbox_store_hollow_new(a->loop);
+    a->network = network_hollow_new(a->loop, cidr);
+    a->volumes = volume_store_hollow_new(a->loop);
+    a->cgroup = cgroup_hollow_new(a->loop);
+    return 0;
+}
+
+static int open_real(struct agent *a, const struct agent_config *c, const struct runtime_events *events,
+                     struct error *err)
+{
+    CLEANUP_ARENA struct arena ar;
+    arena_init(&ar);
+#define BELOW(base, name) arena_printf(&ar, "%s/%s", (base), (name))
+    struct network_config net = {.dir = BELOW(a->dir, "network"),
+                                 .cluster_cidr = c->cluster_cidr != NULL ? c->cluster_cidr : AGENT_CLUSTER_CIDR,
+                                 .log = a->log};
+    int rv = image_store_new(a->loop, BELOW(a->dir, "images"), a->log, &a->images, err);
+    rv = rv != 0 ? rv
+                 : cgroup_new(a->loop, NULL, c->cgroup_parent != NULL ? c->cgroup_parent : "reeve", a->log, &a->cgroup,
+                              err);
+    rv = rv != 0 ? rv : sandbox_store_new(a->loop, BELOW(c->run_dir, "sandboxes"), a->log, &a->sandboxes, err);
+    rv = rv != 0 ? rv : volume_store_new(a->loop, BELOW(a->dir, "volumes"), a->log, &a->volumes, err);
+    rv = rv != 0 ? rv : network_new(a->loop, &net, &a->network, err);
+    struct runtime_crun_config rc = {
+        .dir = BELOW(a->dir, "containers"), .run_dir = BELOW(c->run_dir, "crun"), .images = a->images, .log = a->log};
+    rv = rv != 0 ? rv : runtime_crun_new(a->loop, &rc, events, &a->runtime, err);
+#undef BELOW
+    return rv;
+}
+
+static int open_modules(struct agent *a, const struct agent_config *c, struct error *err)
+{
+    CLEANUP_ARENA struct arena ar;
+    struct runtime_events events = {podops_on_exit, a};
+    arena_init(&ar);
+    int rv = fs_make_dirs(arena_printf(&ar, "%s/pods", a->dir), 0700, err);
+    rv = rv != 0 ? rv : lock_dir(a, err);
+    rv =
+        rv != 0 ? rv : journal_open(arena_printf(&ar, "%s/journal.jsonl", a->dir), 0, a->env, a->log, &a->journal, err);
+    rv = rv != 0 || c->hollow ? rv : fs_make_dirs(c->run_dir, 0711, err);
+    return rv != 0 ? rv : c->hollow ? open_hollow(a, c, &events) : open_real(a, c, &events, err);
+}
+
+static void open_session(struct agent *a, const struct agent_config *c)
+{
+    struct report_events report_events = {pods_write_status, node_write_status, pods_on_gone_acked};
+    struct session_config session = {
+        .loop = a->loop,
+        .tls = c->tls,
+        .env = a->env,
+        .log = a->log,
+        .name = a->name,
+        .masters = c->masters,
+        .events = {.write_node = node_write,
+                   .on_ready = on_ready,
+                   .on_lost = on_lost,
+                   .on_list_begin = on_list_begin,
+                   .on_object = on_object,
+                   .on_list_end = on_list_end,
+                   .on_routes = on_routes,
+                   .on_request = serve_request},
+        .data = a,
+    };
+    a->report = report_new(a->loop, a->env, a->log, a->name, &report_events, a);
+    a->session = session_new(&session);
+    report_set_session(a->report, a->session);
+}
+
+static void set_pod_node(struct agent *a)
+{
+    a->pod_node = (struct pod_node){
+        .ops = &podops,
+        .env = a->env,
+        .log = a->log,
+        .facts = {.node_name = a->name,
+                  .host_ip = a->node_ip,
+                  .pod_ip = "",
+                  .node_cpu_milli = a->facts.cpu_milli,
+                  .node_memory_bytes = a->facts.memory_bytes,
+                  .node_ephemeral_bytes = a->facts.disk_bytes,
+                  .refs = a->refs},
+        .runtime_name = a->runtime->ops->name,
+        .data = a,
+    };
+}
+
+static void abandon(struct agent *a);
+
+int agent_new(const struct agent_config *c, struct agent **out, struct error *err)
+{
+    struct agent *a = xcalloc(1, sizeof *a);
+    a->loop = c->loop;
+    a->env = c->env;
+    a->log = c->log;
+    a->hollow = c->hollow;
+    a->name = xstrdup(c->name);
+    a->dir = xstrdup(c->dir);
+    a->logs_dir = xasprintf("%s/logs", c->dir);
+    a->images_dir = c->images_dir == NULL ? NULL : xstrdup(c->images_dir);
+    a->refs = refs_new();
+    a->wake_ms = INT64_MAX;
+    a->lock_fd = -1;
+    list_init(&a->readers);
+    strmap_init(&a->pods);
+    if (c->node_ip != NULL) {
+        snprintf(a->node_ip, sizeof a->node_ip, "%s", c->node_ip);
+    } else {
+        find_node_ip(a->node_ip);
+    }
+    uv_timer_init(a->loop, &a->wake);
+    uv_timer_init(a->loop, &a->check);
+    a->wake.data = a->check.data = a;
+    int rv = open_modules(a, c, err);
+    if (rv != 0) {
+        abandon(a);
+        return rv;
+    }
+    node_read_facts(a);
+    set_pod_node(a);
+    open_session(a, c);
+    if (!a->hollow) {
+        pods_adopt(a);
+    }
+    *out = a;
+    return 0;
+}
+
+/* ---- Running ---- */
+
+static void on_images_loaded(const struct image_loaded *r, void *data)
+{
+    struct agent *a = data;
+    a->pending--;
+    if (r->error != NULL && r->error->code != ERR_CANCELED) {
+        log_warn(a->log, "agent", "images of %s: %s", a->images_dir, r->error->message);
+    }
+    log_info(a->log, "agent", "%u images loaded from %s", r->count, a->images_dir);
+    if (!a->stopping) {
+        report_node_dirty(a->report);
+        session_start(a->session);
+    }
+}
+
+/* With a directory of images the node registers when they are there: its first pods shall not wait out a back-off. */
+void agent_start(struct agent *a)
+{
+    uv_timer_start(&a->check, on_check, AGENT_CHECK_MS, AGENT_CHECK_MS);
+    if (a->images_dir != NULL && !a->hollow) {
+        a->pending++;
+        image_load_dir(a->images, a->images_dir, on_images_loaded, a);
+    } else {
+        session_start(a->session);
+    }
+}
+
+void agent_get_stats(const struct agent *a, struct agent_stats *out)
+{
+    const struct strmap_entry *e;
+    *out = (struct agent_stats){.connected = session_ready(a->session)};
+    for (size_t i = 0; (e = strmap_next(&a->pods, &i)) != NULL;) {
+        struct agent_pod *ap = e->value;
+        out->pods++;
+        out->running += ap->pod->state == POD_RUNNING;
+    }
+}
+
+/* ---- Stopping: session, modules, images, answers outstanding, pods, report, timers, memory ---- */
+
+#define DRAIN_MS 10
+
+static void free_agent(struct agent *a)
+{
+    void (*cb)(void *data) = a->stop_cb;
+    void *data = a->stop_data;
+    journal_close(a->journal);
+    refs_free(a->refs);
+    strmap_close(&a->pods);
+    if (a->lock_fd >= 0) {
+        close(a->lock_fd);
+    }
+    free(a->name);
+    free(a->dir);
+    free(a->logs_dir);
+    free(a->images_dir);
+    free(a);
+    if (cb != NULL) {
+        cb(data);
+    }
+}
+
+static void on_timer_closed(uv_handle_t *h)
+{
+    struct agent *a = h->data;
+    if (--a->closing == 0) {
+        free_agent(a);
+    }
+}
+
+static void close_timers(struct agent *a)
+{
+    a->closing = 2;
+    uv_close((uv_handle_t *)&a->wake, on_timer_closed);
+    uv_close((uv_handle_t *)&a->check, on_timer_closed);
+}
+
+static void on_report_closed(void *data)
+{
+    close_timers(data);
+}
+
+static bool answers_outstanding(const struct agent *a)
+{
+    const struct strmap_entry *e;
+    bool outstanding = a->pending > 0;
+    for (size_t i = 0; (e = strmap_next(&a->pods, &i)) != NULL;) {
+        outstanding = outstanding || ((struct agent_pod *)e->value)->pod->pending > 0;
+    }
+    return outstanding;
+}
+
+/* Probes in flight end by their own timeouts: the pods they belong to are kept until then. */
+static void on_drain(uv_timer_t *t)
+{
+    struct agent *a = t->data;
+    if (answers_outstanding(a)) {
+        return;
+    }
+    uv_timer_stop(t);
+    pods_close(a);
+    if (a->report != NULL) {
+        report_close(a->report, on_report_closed, a);
+    } else {
+        close_timers(a);
+    }
+}
+
+static void drain(void *data)
+{
+    struct agent *a = data;
+    uv_timer_start(&a->wake, on_drain, 0, DRAIN_MS);
+}
+
+/* Images last: containers hold references. */
+static void on_module_closed(void *data)
+{
+    struct agent *a = data;
+    if (--a->closing > 0) {
+        return;
+    }
+    pods_drop_images(a);
+    if (a->images != NULL) {
+        image_store_close(a->images, drain, a);
+    } else {
+        drain(a);
+    }
+}
+
+static void close_modules(struct agent *a)
+{
+    a->closing = 1;
+    if (a->runtime != NULL) {
+        a->closing++;
+        runtime_close(a->runtime, on_module_closed, a);
+    }
+    if (a->sandboxes != NULL) {
+        a->closing++;
+        sandbox_store_close(a->sandboxes, on_module_closed, a);
+    }
+    if (a->network != NULL) {
+        a->closing++;
+        network_close(a->network, on_module_closed, a);
+    }
+    if (a->volumes != NULL) {
+        a->closing++;
+        volume_store_close(a->volumes, on_module_closed, a);
+    }
+    if (a->cgroup != NULL) {
+        a->closing++;
+        cgroup_close(a->cgroup, on_module_closed, a);
+    }
+    defer_call(a->loop, on_module_closed, a);
+}
+
+static void on_session_stopped(void *data)
+{
+    struct agent *a = data;
+    a->session = NULL;
+    close_modules(a);
+}
+
+/* agent_new failed half way: give back what there is, without a callback, on the loop's next turns. */
+static void abandon(struct agent *a)
+{
+    a->stopping = a->pod_node.stopping = true;
+    close_modules(a);
+}
+
+void agent_stop(struct agent *a, void (*cb)(void *data), void *data)
+{
+    assert(!a->stopping);
+    a->stopping = a->pod_node.stopping = true;
+    a->stop_cb = cb;
+    a->stop_data = data;
+    uv_timer_stop(&a->wake);
+    uv_timer_stop(&a->check);
+    session_stop(a->session, on_session_stopped, a);
+}

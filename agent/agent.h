@@ -1,0 +1,51 @@
+/* One node's agent: it joins the pods' machines (pod.h) with the runtime, the network, the volumes and the masters.
+ *
+ * What it keeps in its directory:
+ *   pods/UID.pod      the last object of each pod that is here (msgpack): after a restart, with or without masters, pods are adopted from them
+ *   journal.jsonl     what was started and stopped (journal.h)
+ *   containers/, images/, volumes/, logs/, network/: of the modules below
+ * Guarantees: G11, a healthy pod is never stopped because masters are away; after a restart nothing new is started before the leader has
+ * confirmed the list of pods, but what runs goes on, and is restarted by its policy; what runs and is not in the list is stopped.
+ * Several agents can live in one process (hollow nodes). Loop thread only. */
+#ifndef AGENT_AGENT_H
+#define AGENT_AGENT_H
+
+#include "base/env.h"
+#include "base/mem.h" /* before uv.h: MIN and MAX */
+#include "proto/net.h"
+
+#define AGENT_PODS_MAX        110
+#define AGENT_HOLLOW_PODS_MAX 250
+#define AGENT_CHECK_MS        30000 /* how often disk and memory pressure are looked at */
+#define AGENT_CLUSTER_CIDR    "10.244.0.0/16"
+
+struct agent_config {
+    uv_loop_t *loop;
+    const struct env *env;
+    struct log *log;
+    struct net_tls *tls;        /* borrowed; references are taken */
+    const char *name;           /* of the node */
+    const char *dir;            /* state; absolute */
+    const char *run_dir;        /* below /run: sandboxes, runtime state; absolute */
+    const char *const *masters; /* NULL-terminated */
+    const char *node_ip;        /* NULL: that of the default route's interface, else 127.0.0.1 */
+    const char *images_dir;     /* loaded at start, or NULL */
+    const char *cluster_cidr;   /* NULL = AGENT_CLUSTER_CIDR */
+    const char *cgroup_parent;  /* NULL = "reeve" */
+    bool hollow;                /* no processes, no kernel objects, no files but the directory itself */
+    unsigned hollow_index;      /* for addresses of hollow pods */
+};
+struct agent;
+/* Blocking, short: opens everything, adopts what runs. ERR_* with what could not be opened. Strings are copied. */
+int agent_new(const struct agent_config *c, struct agent **out, struct error *err);
+void agent_start(struct agent *a); /* connects */
+/* Stops the agent, not the pods. cb from the loop; then a is freed. */
+void agent_stop(struct agent *a, void (*cb)(void *data), void *data);
+
+struct agent_stats {
+    unsigned pods, running;
+    bool connected;
+};
+void agent_get_stats(const struct agent *a, struct agent_stats *out);
+
+#endif

@@ -1,0 +1,115 @@
+/* What the files of the agent proper share: agent.c (life, orders), pods.c (pods on this node: keeping, adopting), podops.c (what pods
+ * ask for), node.c (the Node object), serve.c (calls from masters). No other file includes this. */
+#ifndef AGENT_AGENT_INT_H
+#define AGENT_AGENT_INT_H
+
+#include "agent/agent.h"
+#include "agent/cgroup.h"
+#include "agent/image.h"
+#include "agent/journal.h"
+#include "agent/logfile.h"
+#include "agent/network.h"
+#include "agent/pod.h"
+#include "agent/report.h"
+#include "agent/runtime.h"
+#include "agent/sandbox.h"
+#include "agent/session.h"
+#include "agent/volume.h"
+#include "base/strmap.h"
+
+#define AGENT_PATH_MAX 512
+
+struct node_facts { /* what the machine has */
+    int64_t cpu_milli, memory_bytes, disk_bytes;
+    unsigned pods;
+    char hostname[256], kernel[65], os_image[128], machine_id[64], boot_id[64], arch[16];
+};
+enum { NODE_MEMORY_PRESSURE, NODE_DISK_PRESSURE, NODE_PID_PRESSURE, NODE_READY, NODE_CONDITIONS };
+struct node_condition {
+    bool value;
+    int64_t since_wall_ms;
+};
+
+struct agent {
+    uv_loop_t *loop;
+    const struct env *env;
+    struct log *log;
+    char *name, *dir, *images_dir, *logs_dir;
+    char node_ip[64];
+    bool hollow, stopping;
+    struct pod_node pod_node;
+    struct node_facts facts;
+    struct node_condition conditions[NODE_CONDITIONS];
+    struct refs *refs;
+    struct strmap pods; /* uid -> struct agent_pod */
+    bool synced;        /* the leader's list was whole once */
+    struct session *session;
+    struct report *report;
+    struct journal *journal;
+    struct runtime *runtime;
+    struct image_store *images;
+    struct sandbox_store *sandboxes;
+    struct network *network;
+    struct volume_store *volumes;
+    struct cgroup *cgroup;
+    struct list readers; /* log followers (serve.c) */
+    uv_timer_t wake, check;
+    int64_t wake_ms;
+    int lock_fd;
+    unsigned closing; /* modules that are still closing */
+    unsigned pending; /* our own operations in flight */
+    void (*stop_cb)(void *data);
+    void *stop_data;
+};
+
+struct agent_pod {
+    struct agent *agent;
+    struct pod *pod;
+    char *ns, *name, *uid;
+    struct object *latest; /* as last received, status included */
+    struct report_item report;
+    struct sandbox *sandbox; /* NULL until made or found */
+    bool seen;               /* in the list that is coming in */
+    bool gone;               /* waits for the leader to know */
+};
+
+static inline struct agent_pod *agent_pod_of(const struct pod *p)
+{
+    return p->data;
+}
+
+/* ---- pods.c ---- */
+struct agent_pod *pods_find(struct agent *a, struct str ns,
+                            struct str name); /* the newest of that name; NULL if none */
+void pods_on_object(struct agent *a, enum session_change change, struct object *o);
+void pods_list_begin(struct agent *a);
+void pods_list_end(struct agent *a);
+void pods_refs_changed(struct agent *a, const struct object *ref);
+/* Everything that was here before this start. */
+void pods_adopt(struct agent *a);
+void pods_drop(struct agent_pod *ap);   /* frees; removes the file */
+void pods_close(struct agent *a);       /* frees all, files stay */
+void pods_drop_images(struct agent *a); /* references held for starts that will not come */
+bool pods_write_status(struct report_item *i, struct buf *out, void *data);
+void pods_on_gone_acked(struct report_item *i, void *data);
+
+/* ---- podops.c ---- */
+extern const struct pod_ops podops;
+/* Looks at the timers of all pods when one of them may be due. */
+void podops_on_wake(uv_timer_t *t);
+void podops_on_exit(const struct runtime_status *st, void *data);
+void podops_sandbox_paths(struct agent_pod *ap); /* find what is there */
+
+/* ---- node.c ---- */
+void node_read_facts(struct agent *a);
+void node_write(struct buf *out, void *data);
+bool node_write_status(struct buf *out, void *data);
+/* Looks at memory and disk; true if a condition changed. */
+bool node_check(struct agent *a);
+
+/* ---- serve.c ---- */
+void serve_request(struct rpc_request *r, struct str method, struct mp params, void *data);
+/* A container's end: its log followers finish. */
+void serve_container_ended(struct agent *a, const char *uid, const char *container, unsigned attempt);
+
+#endif

@@ -1,0 +1,288 @@
+/* reeve-agent: runs the pods of one node. `join` makes the node a member of a cluster, `run` serves it. */
+#include <assert.h>
+#include <getopt.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "agent/agent.h"
+#include "agent/config.h"
+#include "proto/api.h"
+#include "proto/kind.h"
+
+#define EXIT_USAGE 2
+#define STOP_MS    3000 /* then the process ends whatever is still in flight; pods do not depend on it */
+#define HOLLOW_MAX 20000
+
+static const char usage_text[] =
+    "reeve-agent runs the pods of one node of a Reeve cluster.\n"
+    "\n"
+    "  reeve-agent join --dir DIR --name NAME --token TOKEN MASTER[,MASTER...] [--hollow-nodes N]\n"
+    "      Join a cluster: make a key, have it certified by a master, and write both to DIR.\n"
+    "      The token comes from `rctl token create --role node` or from `reeve-master init`.\n"
+    "\n"
+    "  reeve-agent run --dir DIR [options]\n"
+    "      Run the pods that are ordered for this node. Ending the agent does not end them.\n"
+    "      --images DIR           load the OCI layouts and image archives in DIR first\n"
+    "      --node-ip IP           address of this node (default: of the interface with the default route)\n"
+    "      --run-dir DIR          sandboxes and runtime state, below /run (default: /run/reeve-agent)\n"
+    "      --cluster-cidr CIDR    addresses of all pods (default: " AGENT_CLUSTER_CIDR ")\n"
+    "      --cgroup-parent NAME   control group that holds the pods' groups (default: reeve)\n"
+    "      --runtime crun|hollow  hollow: no processes, for scale tests (default: crun)\n"
+    "      --hollow-nodes N       N hollow nodes in one process (join with the same number first)\n"
+    "      --log-level LEVEL      debug, info, warn, error (default: info)\n"
+    "\n"
+    "  reeve-agent --version\n";
+
+struct options {
+    const char *dir, *name, *token, *images, *node_ip, *run_dir, *cluster_cidr, *cgroup_parent, *runtime, *masters;
+    long hollow_nodes;
+    int log_level;
+};
+
+static int fail_usage(const char *why, const char *what)
+{
+    fprintf(stderr, "reeve-agent: %s%s; see reeve-agent --help\n", why, what);
+    return EXIT_USAGE;
+}
+
+static int parse(int argc, char **argv, struct options *o)
+{
+    static const struct option longs[] = {
+        {"dir", required_argument, NULL, 'd'},          {"name", required_argument, NULL, 'n'},
+        {"token", required_argument, NULL, 't'},        {"images", required_argument, NULL, 'i'},
+        {"node-ip", required_argument, NULL, 'a'},      {"run-dir", required_argument, NULL, 'r'},
+        {"cluster-cidr", required_argument, NULL, 'c'}, {"cgroup-parent", required_argument, NULL, 'g'},
+        {"runtime", required_argument, NULL, 'R'},      {"hollow-nodes", required_argument, NULL, 'H'},
+        {"log-level", required_argument, NULL, 'l'},    {NULL, 0, NULL, 0},
+    };
+    *o = (struct options){.log_level = LOG_LEVEL_INFO, .runtime = "crun", .run_dir = "/run/reeve-agent"};
+    for (int k; (k = getopt_long(argc, argv, "", longs, NULL)) != -1;) {
+        const char **text = k == 'd'   ? &o->dir
+                            : k == 'n' ? &o->name
+                            : k == 't' ? &o->token
+                            : k == 'i' ? &o->images
+                            : k == 'a' ? &o->node_ip
+                            : k == 'r' ? &o->run_dir
+                            : k == 'c' ? &o->cluster_cidr
+                            : k == 'g' ? &o->cgroup_parent
+                            : k == 'R' ? &o->runtime
+                                       : NULL;
+        if (text != NULL) {
+            *text = optarg;
+        } else if (k == 'H') {
+            char *end;
+            o->hollow_nodes = strtol(optarg, &end, 10);
+            if (*end != '\0' || o->hollow_nodes < 1 || o->hollow_nodes > HOLLOW_MAX) {
+                return fail_usage("--hollow-nodes: a number from 1 to 20000 is needed, not ", optarg);
+            }
+        } else if (k == 'l') {
+            o->log_level = log_level_parse(optarg);
+            if (o->log_level < 0) {
+                return fail_usage("--log-level: debug, info, warn, error or off, not ", optarg);
+            }
+        } else {
+            return EXIT_USAGE; /* getopt has told */
+        }
+    }
+    o->masters = optind < argc ? argv[optind] : NULL;
+    if (o->dir == NULL) {
+        return fail_usage("--dir is needed", "");
+    }
+    if (optind + 1 < argc) {
+        return fail_usage("one word too many: ", argv[optind + 1]);
+    }
+    return 0;
+}
+
+/* ---- join ---- */
+
+static int join_one(const struct config_join *j, const struct log *log)
+{
+    struct error err = {0};
+    if (config_join(j, &err) != 0) {
+        fprintf(stderr, "reeve-agent: %s\n", err.message);
+        return 1;
+    }
+    (void)log;
+    return 0;
+}
+
+static int join(const struct options *o, const struct log *log)
+{
+    CLEANUP_ARENA struct arena a;
+    struct error err = {0};
+    struct config_join j = {.dir = o->dir, .name = o->name, .token = o->token, .log = log};
+    arena_init(&a);
+    if (o->name == NULL || o->token == NULL || o->masters == NULL) {
+        return fail_usage("join needs --name, --token and the address of a master", "");
+    }
+    if (!name_is_dns_subdomain(str_of(o->name))) {
+        return fail_usage("a node's name is made of lower case letters, digits, '-' and '.', not ", o->name);
+    }
+    if (config_parse_masters(&a, o->masters, &j.masters, &err) != 0) {
+        return fail_usage(err.message, "");
+    }
+    for (long i = 0; i < o->hollow_nodes; i++) {
+        j.dir = arena_printf(&a, "%s/%ld", o->dir, i);
+        j.name = arena_printf(&a, "%s-%ld", o->name, i);
+        int rv = join_one(&j, log);
+        if (rv != 0) {
+            return rv;
+        }
+    }
+    int rv = o->hollow_nodes > 0 ? 0 : join_one(&j, log);
+    if (rv == 0) {
+        fprintf(stderr, "joined as %s; start it with: reeve-agent run --dir %s\n", o->name, o->dir);
+    }
+    return rv;
+}
+
+/* ---- run ---- */
+
+struct daemon {
+    uv_loop_t loop;
+    uv_signal_t term, interrupt;
+    uv_timer_t patience;
+    struct agent **agents;
+    struct log *logs; /* one per agent */
+    long count, left;
+    bool stopping;
+};
+
+static void close_handle(uv_handle_t *h, void *data)
+{
+    (void)data;
+    if (!uv_is_closing(h)) {
+        uv_close(h, NULL);
+    }
+}
+
+static void on_stopped(void *data)
+{
+    struct daemon *d = data;
+    if (--d->left == 0) {
+        uv_walk(&d->loop, close_handle, NULL);
+    }
+}
+
+/* Something does not end (a probe, a plugin): the pods do not need us to wait for it. */
+static void on_patience_over(uv_timer_t *t)
+{
+    (void)t;
+    _exit(0);
+}
+
+static void on_signal(uv_signal_t *s, int number)
+{
+    struct daemon *d = s->data;
+    if (d->stopping) {
+        return;
+    }
+    d->stopping = true;
+    d->left = d->count;
+    log_info(&d->logs[0], "main", "signal %d: the agent ends, its pods go on", number);
+    uv_timer_start(&d->patience, on_patience_over, STOP_MS, 0);
+    for (long i = 0; i < d->count; i++) {
+        agent_stop(d->agents[i], on_stopped, d);
+    }
+}
+
+static int start_one(struct daemon *d, const struct options *o, const char *dir, long index, struct error *err)
+{
+    struct config config;
+    struct net_tls *tls = NULL;
+    int rv = config_load(&config, dir, err);
+    rv = rv != 0 ? rv : config_tls(&config, &tls, err);
+    if (rv == 0) {
+        struct log *log = &d->logs[index];
+        *log = (struct log){.name = xasprintf("agent-%s", config.name), .level = (enum log_level)o->log_level};
+        struct agent_config c = {
+            .loop = &d->loop,
+            .env = env_real(),
+            .log = log,
+            .tls = tls,
+            .name = config.name,
+            .dir = config.dir,
+            .run_dir = o->run_dir,
+            .masters = config.masters,
+            .node_ip = o->node_ip,
+            .images_dir = o->images,
+            .cluster_cidr = o->cluster_cidr,
+            .cgroup_parent = o->cgroup_parent,
+            .hollow = strcmp(o->runtime, "hollow") == 0 || o->hollow_nodes > 0,
+            .hollow_index = (unsigned)index,
+        };
+        rv = agent_new(&c, &d->agents[index], err);
+        if (rv == 0) {
+            log_info(log, "main", "reeve-agent %s, node %s, directory %s", REEVE_VERSION, config.name, config.dir);
+            agent_start(d->agents[index]);
+            d->count++;
+        }
+    }
+    net_tls_unref(tls);
+    config_close(&config);
+    return rv;
+}
+
+static int run(const struct options *o)
+{
+    struct daemon d = {0};
+    struct error err = {0};
+    long count = o->hollow_nodes > 0 ? o->hollow_nodes : 1;
+    if (strcmp(o->runtime, "crun") != 0 && strcmp(o->runtime, "hollow") != 0) {
+        return fail_usage("--runtime is crun or hollow, not ", o->runtime);
+    }
+    uv_loop_init(&d.loop);
+    d.agents = xcalloc((size_t)count, sizeof *d.agents);
+    d.logs = xcalloc((size_t)count, sizeof *d.logs);
+    for (long i = 0; i < count; i++) {
+        CLEANUP_FREE char *dir = o->hollow_nodes > 0 ? xasprintf("%s/%ld", o->dir, i) : xstrdup(o->dir);
+        if (start_one(&d, o, dir, i, &err) != 0) {
+            fprintf(stderr, "reeve-agent: %s\n", err.message);
+            return 1;
+        }
+    }
+    uv_signal_init(&d.loop, &d.term);
+    uv_signal_init(&d.loop, &d.interrupt);
+    uv_timer_init(&d.loop, &d.patience);
+    d.term.data = d.interrupt.data = &d;
+    uv_signal_start(&d.term, on_signal, SIGTERM);
+    uv_signal_start(&d.interrupt, on_signal, SIGINT);
+    uv_run(&d.loop, UV_RUN_DEFAULT);
+    uv_loop_close(&d.loop);
+    for (long i = 0; i < count; i++) {
+        free((char *)d.logs[i].name);
+    }
+    free(d.agents);
+    free(d.logs);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    struct options o;
+    const char *command = argc > 1 ? argv[1] : "";
+    if (strcmp(command, "--version") == 0 || strcmp(command, "version") == 0) {
+        printf("reeve-agent %s\n", REEVE_VERSION);
+        return 0;
+    }
+    if (strcmp(command, "--help") == 0 || strcmp(command, "help") == 0) {
+        fputs(usage_text, stdout);
+        return 0;
+    }
+    if (strcmp(command, "join") != 0 && strcmp(command, "run") != 0) {
+        fputs(usage_text, stderr);
+        return EXIT_USAGE;
+    }
+    signal(SIGPIPE, SIG_IGN);
+    argv[1] = argv[0]; /* for getopt's messages */
+    int rv = parse(argc - 1, argv + 1, &o);
+    if (rv != 0) {
+        return rv;
+    }
+    struct log log = {.name = "agent", .level = (enum log_level)o.log_level};
+    return strcmp(command, "join") == 0 ? join(&o, &log) : run(&o);
+}
