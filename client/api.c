@@ -7,6 +7,8 @@
 #include "base/env.h"
 #include "client/api_internal.h"
 
+#define API_CLOSE_MS 500 /* a session that does not close within it is left to the end of the process */
+
 enum exit_code exit_code_of(int err_code)
 {
     switch (err_code) {
@@ -154,9 +156,11 @@ void api_free(struct api *a)
         rpc_session_close(a->session);
         a->session = NULL;
     }
-    int64_t until = api_now() + 500;
-    while (a->sessions_open > 0 && api_now() < until) {
-        api_pause(a, 50);
+    bool late = false;
+    a->timer.data = &late;
+    uv_timer_start(&a->timer, timer_fired, API_CLOSE_MS, 0);
+    while (a->sessions_open > 0 && !late) {
+        uv_run(&a->loop, UV_RUN_ONCE);
     }
     uv_close((uv_handle_t *)&a->timer, NULL);
     uv_run(&a->loop, UV_RUN_NOWAIT);

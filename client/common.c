@@ -76,7 +76,7 @@ int common_print_object(struct rctl *r, const struct object *o, const char *verb
         buf_printf(&out, "%s %s%s\n", resource_title(&r->arena, o->kind, o->name), verb, dry_text(dry));
     } else {
         struct object *mine = (struct object *)o;
-        buf_puts(&out, po.form == PRINT_YAML && ftell(r->out) > 0 ? "---\n" : "");
+        buf_puts(&out, po.form == PRINT_YAML && r->documents++ > 0 ? "---\n" : "");
         if (print_objects(&r->arena, &out, &po, &mine, 1, true, &err) != 0) {
             return rctl_fail(r, &err);
         }

@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -79,13 +80,19 @@ static int fill_namespace(struct arena *a, struct manifest_item *item, const str
     return 0;
 }
 
-/* Line and column in front, if the text names none itself. */
+/* FILE:LINE:COLUMN in front, taken from the place that the message names ("line L, column C: "), otherwise the document's beginning. */
 static void locate(struct error *err, const char *file, const struct value *doc)
 {
-    size_t n = strlen(file);
-    if (strncmp(err->message, file, n) != 0) {
-        error_wrap(err, "%s:%u:%u", file, doc->line, doc->column);
+    unsigned line = doc->line, column = doc->column;
+    char *at = strstr(err->message, "line ");
+    int end = 0;
+    if (strncmp(err->message, file, strlen(file)) == 0) {
+        return;
     }
+    if (at != NULL && sscanf(at, "line %u, column %u: %n", &line, &column, &end) == 2 && end > 0) {
+        memmove(at, at + end, strlen(at + end) + 1);
+    }
+    error_wrap(err, "%s:%u:%u", file, line, column);
 }
 
 static int add_document(struct arena *a, struct value *doc, const char *file, const struct manifest_options *o,

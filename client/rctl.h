@@ -37,6 +37,7 @@ struct rctl {
     struct api *api; /* once rctl_connect was called */
     FILE *out, *err_out;
     bool color;
+    unsigned documents; /* YAML documents printed: between two of them stands "---" */
 };
 
 /* The whole program: parses, runs, prints errors, returns the exit code. argv as main() gets it. */
