@@ -109,6 +109,28 @@ static bool read_all(struct mp *m, uint64_t *fields, unsigned n)
     return true;
 }
 
+/* A configuration as libraft writes it into log entries: format 1, count, then per server id, address with its NUL, role; zeros up to a
+ * multiple of 8. libraft's decoder believes all of it. */
+static bool configuration_is_sound(struct str s)
+{
+    const uint8_t *p = (const uint8_t *)s.p, *end = p + s.n;
+    uint64_t count = 0;
+    if (s.n < 9 || *p++ != 1) {
+        return false;
+    }
+    for (unsigned i = 0; i < 8; i++) {
+        count |= (uint64_t)*p++ << (8 * i);
+    }
+    for (uint64_t i = 0; i < count; i++) {
+        const uint8_t *nul = end - p < 8 ? NULL : memchr(p + 8, 0, (size_t)(end - p) - 8);
+        if (nul == NULL || nul - p > 8 + 299 || end - nul < 2 || nul[1] > RAFT_SPARE) {
+            return false;
+        }
+        p = nul + 2;
+    }
+    return count <= RAFT_CODEC_MEMBERS_MAX && end - p < 8;
+}
+
 /* Walks over the entries once to know what they take, without touching memory of ours. */
 static bool measure_entries(struct mp m, uint32_t *count, size_t *bytes)
 {
@@ -123,7 +145,8 @@ static bool measure_entries(struct mp m, uint32_t *count, size_t *bytes)
         if (!mp_read_array(&m, &n) || n != 3 || !read_all(&m, fields, 2) || !mp_read_bin(&m, &data)) {
             return false;
         }
-        if (fields[1] < RAFT_COMMAND || fields[1] > RAFT_CHANGE || data.n % 8 != 0) {
+        if (fields[0] == 0 || fields[1] < RAFT_COMMAND || fields[1] > RAFT_CHANGE || data.n == 0 || data.n % 8 != 0 ||
+            (fields[1] == RAFT_CHANGE && !configuration_is_sound(data))) {
             return false;
         }
         *bytes += data.n;

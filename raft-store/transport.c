@@ -16,6 +16,8 @@
 #define CONNECT_MS     3000
 #define TERM_MS        5000
 #define HEARD_MS       3000
+/* Entries of NODE_MESSAGE_MAX, or one larger one (below 16 MiB), and what is around them. */
+#define MESSAGE_MAX (20u << 20)
 
 static void dial(struct peer *p);
 static void on_retry(uv_timer_t *timer);
@@ -178,7 +180,10 @@ static struct rpc_config link_config(struct peer *p, bool out)
     struct link_ref *ref = xcalloc(1, sizeof *ref);
     *ref = (struct link_ref){p, out};
     p->handles++;
-    return (struct rpc_config){.handler = {on_request, on_notify, link_closed}, .data = ref, .log = p->t->config.log};
+    return (struct rpc_config){.handler = {on_request, on_notify, link_closed},
+                               .data = ref,
+                               .message_max = MESSAGE_MAX,
+                               .log = p->t->config.log};
 }
 
 /* ---- Peers ---- */
