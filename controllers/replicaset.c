@@ -22,8 +22,39 @@ struct rs {
     struct selector *selector;
     int64_t replicas, min_ready_s;
     struct object_list active; /* ours, after adoption and release */
+    struct counts {
+        int64_t labeled, ready, available;
+    } counts; /* of active */
+    struct mp template_labels;
     unsigned created, adopted;
 };
+
+static bool fully_labeled(struct mp labels, struct mp template_labels)
+{
+    for (struct mp_iter it = mp_iter(template_labels); mp_next(&it);) {
+        if (!str_eq(mp_str(mp_get_str_key(labels, it.key)), mp_str(it.value))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Into the list and the counts, if it is active. */
+static void pod_count(struct rs *rs, const struct object *pod)
+{
+    struct pod_state state = pod_state_of(pod);
+    int64_t wait_ms;
+    if (!state.active) {
+        return;
+    }
+    object_list_add(rs->out->arena, &rs->active, pod);
+    rs->counts.labeled += fully_labeled(object_labels(pod), rs->template_labels);
+    rs->counts.ready += state.ready;
+    rs->counts.available += pod_state_available(&state, rs->min_ready_s, rs->in->wall_ms, &wait_ms);
+    if (wait_ms > 0) {
+        requeue_in(rs->out, wait_ms);
+    }
+}
 
 static int pod_adopt(struct reconcile_out *out, const struct object *pod, const struct object *rs, struct error *err)
 {
@@ -73,16 +104,13 @@ static int orphan_reconcile(const struct reconcile_in *in, struct reconcile_out 
 
 static int pods_claim(struct rs *rs, struct error *err)
 {
-    struct arena *a = rs->out->arena;
     struct view_iter it;
     int rv = 0;
     view_iter_owned(&it, rs->in->view, rs->obj->uid, kind_of(KIND_POD));
     VIEW_FOR(pod, &it)
     {
         if (rs->obj->deleting || selector_matches_object(rs->selector, pod)) {
-            if (pod_active(pod)) {
-                object_list_add(a, &rs->active, pod);
-            }
+            pod_count(rs, pod);
         } else if (!pod->deleting && (rv = pod_release(rs->out, pod, rs->obj, err)) != 0) {
             return rv;
         }
@@ -98,7 +126,7 @@ static int pods_claim(struct rs *rs, struct error *err)
             if ((rv = pod_adopt(rs->out, pod, rs->obj, err)) != 0) {
                 return rv;
             }
-            object_list_add(a, &rs->active, pod);
+            pod_count(rs, pod);
             rs->adopted++;
         }
     }
@@ -193,42 +221,24 @@ static int pods_delete(struct rs *rs, unsigned surplus, struct error *err)
         controller_event(rs->out, rs->in, rs->obj, "Normal", "SuccessfulDelete", COMPONENT,
                          "Deleted %u pods, the last of them %.*s", count, STR_ARG(rs->active.items[count - 1]->name));
     }
-    rs->active.items += count;
-    rs->active.count -= count;
-    rs->active.cap -= count;
+    struct object_list all = rs->active;
+    rs->active = (struct object_list){0};
+    rs->counts = (struct counts){0};
+    for (unsigned i = count; i < all.count; i++) {
+        pod_count(rs, all.items[i]);
+    }
     reconcile_note(rs->out, "deletes %u pods", count);
     return 0;
-}
-
-static bool fully_labeled(struct mp labels, struct mp template_labels)
-{
-    for (struct mp_iter it = mp_iter(template_labels); mp_next(&it);) {
-        if (!str_eq(mp_str(mp_get_str_key(labels, it.key)), mp_str(it.value))) {
-            return false;
-        }
-    }
-    return true;
 }
 
 static int status_update(struct rs *rs, struct error *err)
 {
     struct arena *a = rs->out->arena;
-    struct mp template_labels = mp_path(object_mp(rs->obj), "spec.template.metadata.labels");
-    int64_t labeled = rs->created, ready = 0, available = 0, wait_ms;
-    for (unsigned i = 0; i < rs->active.count; i++) {
-        const struct object *pod = rs->active.items[i];
-        labeled += fully_labeled(object_labels(pod), template_labels);
-        ready += pod_ready(pod, NULL);
-        available += pod_available(pod, rs->min_ready_s, rs->in->wall_ms, &wait_ms);
-        if (wait_ms > 0) {
-            requeue_in(rs->out, wait_ms);
-        }
-    }
     struct value *doc = object_to_value(a, rs->obj), *status = value_ensure_map(a, doc, "status");
     bool changed = status_set_int(a, status, "replicas", (int64_t)rs->active.count + rs->created, true);
-    changed |= status_set_int(a, status, "fullyLabeledReplicas", labeled, false);
-    changed |= status_set_int(a, status, "readyReplicas", ready, false);
-    changed |= status_set_int(a, status, "availableReplicas", available, false);
+    changed |= status_set_int(a, status, "fullyLabeledReplicas", rs->counts.labeled + rs->created, false);
+    changed |= status_set_int(a, status, "readyReplicas", rs->counts.ready, false);
+    changed |= status_set_int(a, status, "availableReplicas", rs->counts.available, false);
     changed |= status_set_int(a, status, "observedGeneration", rs->obj->generation, false);
     return changed ? txn_update_value(rs->out->txn, rs->obj->kind, doc, TXN_PART_STATUS, rs->obj->revision, err) : 0;
 }
@@ -245,6 +255,7 @@ static int replicaset_reconcile(const struct reconcile_in *in, struct reconcile_
     struct mp spec = mp_get(object_mp(rs.obj), "spec");
     rs.replicas = mp_int(mp_get(spec, "replicas"), 1);
     rs.min_ready_s = mp_int(mp_get(spec, "minReadySeconds"), 0);
+    rs.template_labels = mp_path(spec, "template.metadata.labels");
     int rv = selector_from_mp(out->arena, mp_get(spec, "selector"), &rs.selector, err);
     if (rv == 0) {
         rv = pods_claim(&rs, err);

@@ -24,6 +24,12 @@
 #define BACKOFF_FIRST_MS 5
 #define BACKOFF_MAX_MS   (1000 * 1000) /* about 16 minutes */
 #define HEAP_NONE        UINT32_MAX
+/* A key whose reconcile took SLOW_MS or more for little rests SLOW_REST times as long before its next turn, at most SLOW_REST_MAX_MS: a ReplicaSet of
+ * 100,000 pods whose statuses stream in must not keep the loop from everybody else. */
+#define SLOW_MS          5
+#define SLOW_OPS         64 /* a transaction of this size was worth the time */
+#define SLOW_REST        4
+#define SLOW_REST_MAX_MS 1000
 
 struct item {
     struct list link; /* in queue; empty otherwise */
@@ -31,7 +37,8 @@ struct item {
     unsigned failures;
     uint32_t heap_at; /* HEAP_NONE: not delayed */
     int64_t due_ms;
-    uint64_t seq; /* order among equal due times */
+    int64_t rest_until_ms; /* 0 = does not rest */
+    uint64_t seq;          /* order among equal due times */
     bool queued, running;
     struct controller_key key; /* points behind */
     unsigned id_size;
@@ -154,7 +161,7 @@ static struct item *item_get(struct controllers *c, unsigned controller, const s
 
 static void item_forget(struct controllers *c, struct item *it)
 {
-    if (it->queued || it->running || it->heap_at != HEAP_NONE || it->failures > 0) {
+    if (it->queued || it->running || it->heap_at != HEAP_NONE || it->failures > 0 || it->rest_until_ms > 0) {
         return;
     }
     strmap_remove(&c->items, (struct str){it->id, it->id_size});
@@ -163,11 +170,27 @@ static void item_forget(struct controllers *c, struct item *it)
 
 static void item_queue(struct controllers *c, struct item *it)
 {
+    int64_t rest_ms = it->rest_until_ms == 0 ? 0 : it->rest_until_ms - env_now_ms(c->config.env);
+    if (rest_ms > 0 && !it->queued) {
+        if (it->heap_at == HEAP_NONE || it->due_ms > it->rest_until_ms) {
+            delay_cancel(c, it);
+            delay(c, it, rest_ms);
+        }
+        return;
+    }
     if (!it->queued) {
         it->queued = true;
         list_push_back(&c->queues[it->controller].items, &it->link);
         c->stats.queued++;
     }
+}
+
+static void item_unqueue(struct controllers *c, struct item *it)
+{
+    assert(it->queued);
+    list_remove(&it->link);
+    it->queued = false;
+    c->stats.queued--;
 }
 
 struct emit_data {
@@ -283,9 +306,7 @@ static struct item *item_next(struct controllers *c)
         c->turn = (c->turn + 1) % c->queues_count;
         if (!list_empty(&q->items)) {
             struct item *it = LIST_ENTRY(q->items.next, struct item, link);
-            list_remove(&it->link);
-            it->queued = false;
-            c->stats.queued--;
+            item_unqueue(c, it);
             return it;
         }
     }
@@ -298,7 +319,8 @@ static int64_t backoff_ms(unsigned failures)
     return failures > 18 ? BACKOFF_MAX_MS : MIN((int64_t)BACKOFF_FIRST_MS << (failures - 1), BACKOFF_MAX_MS);
 }
 
-static int item_reconcile(struct controllers *c, struct item *it, int64_t *requeue_after_ms, struct error *err)
+static int item_reconcile(struct controllers *c, struct item *it, int64_t *requeue_after_ms, int64_t *idle_ms,
+                          struct error *err)
 {
     const struct controller *controller = c->queues[it->controller].controller;
     struct arena arena;
@@ -313,7 +335,9 @@ static int item_reconcile(struct controllers *c, struct item *it, int64_t *reque
                                     .rng = &c->rng,
                                     .soft = &c->config.soft};
     struct reconcile_out out = {.txn = &txn, .arena = &arena};
+    int64_t start_ms = env_now_ms(c->config.env);
     int rv = controller->reconcile(&in, &out, err);
+    *idle_ms = txn.count < SLOW_OPS ? env_now_ms(c->config.env) - start_ms : 0;
     if (rv == 0 && txn.count > 0) {
         c->stats.transactions++;
         rv = c->config.submit(c->config.data, &txn, err);
@@ -329,13 +353,22 @@ static int item_reconcile(struct controllers *c, struct item *it, int64_t *reque
 
 static void item_run(struct controllers *c, struct item *it)
 {
-    int64_t after_ms = 0;
+    int64_t after_ms = 0, took_ms = 0;
     struct error err = {0};
     delay_cancel(c, it);
     it->running = true;
     c->stats.reconciles++;
-    int rv = item_reconcile(c, it, &after_ms, &err);
+    int rv = item_reconcile(c, it, &after_ms, &took_ms, &err);
     it->running = false;
+    it->rest_until_ms = 0;
+    if (took_ms >= SLOW_MS) {
+        int64_t rest_ms = MIN(took_ms * SLOW_REST, (int64_t)SLOW_REST_MAX_MS);
+        it->rest_until_ms = env_now_ms(c->config.env) + rest_ms;
+        if (it->queued) {
+            item_unqueue(c, it);
+            after_ms = after_ms > 0 ? MIN(after_ms, rest_ms) : rest_ms;
+        }
+    }
     if (rv != 0) {
         c->stats.errors++;
         it->failures++;

@@ -28,32 +28,49 @@ bool pod_active(const struct object *pod)
     return !pod->deleting && !pod_finished(pod);
 }
 
+struct pod_state pod_state_of(const struct object *pod)
+{
+    struct pod_state s = {.active = !pod->deleting};
+    struct mp status = mp_get(object_mp(pod), "status");
+    for (struct mp_iter it = mp_iter(status); mp_next(&it);) {
+        if (str_is(it.key, "phase")) {
+            struct str phase = mp_str(it.value);
+            s.active &= !str_is(phase, "Succeeded") && !str_is(phase, "Failed");
+        } else if (str_is(it.key, "conditions")) {
+            for (struct mp_iter c = mp_iter(it.value); mp_next(&c);) {
+                if (str_is(mp_str(mp_get(c.value, "type")), "Ready")) {
+                    s.ready = str_is(mp_str(mp_get(c.value, "status")), "True");
+                    s.ready_since_ms = time_of_mp(mp_get(c.value, "lastTransitionTime"));
+                }
+            }
+        }
+    }
+    return s;
+}
+
+bool pod_state_available(const struct pod_state *s, int64_t min_ready_s, int64_t wall_ms, int64_t *wait_ms)
+{
+    int64_t at_ms = s->ready_since_ms + min_ready_s * 1000;
+    bool available = s->ready && (min_ready_s == 0 || (s->ready_since_ms > 0 && at_ms <= wall_ms));
+    if (wait_ms != NULL) {
+        *wait_ms = s->ready && !available && s->ready_since_ms > 0 ? at_ms - wall_ms : 0;
+    }
+    return available;
+}
+
 bool pod_ready(const struct object *pod, int64_t *since_ms)
 {
-    struct mp c = condition_mp(pod, "Ready");
+    struct pod_state s = pod_state_of(pod);
     if (since_ms != NULL) {
-        *since_ms = time_of_mp(mp_get(c, "lastTransitionTime"));
+        *since_ms = s.ready_since_ms;
     }
-    return str_is(mp_str(mp_get(c, "status")), "True");
+    return s.ready;
 }
 
 bool pod_available(const struct object *pod, int64_t min_ready_s, int64_t wall_ms, int64_t *wait_ms)
 {
-    int64_t since_ms = 0;
-    if (wait_ms != NULL) {
-        *wait_ms = 0;
-    }
-    if (!pod_ready(pod, &since_ms)) {
-        return false;
-    }
-    int64_t at_ms = since_ms + min_ready_s * 1000;
-    if (min_ready_s == 0 || (since_ms > 0 && at_ms <= wall_ms)) {
-        return true;
-    }
-    if (wait_ms != NULL && since_ms > 0) {
-        *wait_ms = at_ms - wall_ms;
-    }
-    return false;
+    struct pod_state s = pod_state_of(pod);
+    return pod_state_available(&s, min_ready_s, wall_ms, wait_ms);
 }
 
 /* "Guaranteed: every container has cpu and memory limits equal to its requests; BestEffort: no container has either." */

@@ -13,6 +13,14 @@ struct str pod_node(const struct object *pod);  /* spec.nodeName; empty = not bo
 struct str pod_phase(const struct object *pod); /* "" before any status */
 bool pod_finished(const struct object *pod);    /* Succeeded or Failed */
 bool pod_active(const struct object *pod);      /* neither finished nor being deleted: what counts as a replica */
+/* What a ReplicaSet asks of every pod, in one walk over the body. */
+struct pod_state {
+    bool active, ready;
+    int64_t ready_since_ms; /* last transition of Ready; 0 = unknown */
+};
+struct pod_state pod_state_of(const struct object *pod);
+/* As pod_available below. */
+bool pod_state_available(const struct pod_state *s, int64_t min_ready_s, int64_t wall_ms, int64_t *wait_ms);
 /* Condition Ready is True; *since_ms = its last transition. */
 bool pod_ready(const struct object *pod, int64_t *since_ms);
 /* Ready for at least min_ready_s. Otherwise *wait_ms = when it will be (0 = not by waiting). wait_ms may be NULL. */

@@ -317,11 +317,17 @@ static void state_open(struct scheduler *s)
 
 static void state_close(struct scheduler *s)
 {
-    while (s->pods.count > 0) {
-        size_t at = 0;
-        /* The order of dropping shows nowhere: all goes. */
-        pod_drop(s, strmap_next(&s->pods, &at)->value);
+    /* The order of dropping shows nowhere: all goes. */
+    struct sched_pod **pods = xcalloc(s->pods.count + 1, sizeof(struct sched_pod *));
+    size_t count = 0, at = 0;
+    const struct strmap_entry *e;
+    while ((e = strmap_next(&s->pods, &at)) != NULL) {
+        pods[count++] = e->value;
     }
+    while (count > 0) {
+        pod_drop(s, pods[--count]);
+    }
+    free(pods);
     for (unsigned i = 0; i < s->slots_count; i++) {
         if (s->slots[i] != NULL) {
             sched_node_close(s->slots[i]);
