@@ -300,7 +300,11 @@ int fs_mount(const char *source, const char *target, const char *type, unsigned 
              struct error *err)
 {
     if (mount(source, target, type, flags, options) != 0) {
-        return error_set_errno(err, errno, "cannot mount %s on %s", type != NULL ? type : source, target);
+        return error_set_errno(err, errno, "cannot mount %s on %s",
+                               type != NULL     ? type
+                               : source != NULL ? source
+                                                : "options",
+                               target);
     }
     return 0;
 }
@@ -352,7 +356,6 @@ struct below {
     size_t n;
     char **points;
     size_t count;
-    bool exact;
 };
 
 static bool collect_below(const char *point, void *data)
@@ -361,7 +364,6 @@ static bool collect_below(const char *point, void *data)
     if (strncmp(point, b->path, b->n) != 0 || (point[b->n] != '/' && point[b->n] != '\0')) {
         return true;
     }
-    b->exact |= point[b->n] == '\0';
     b->points = xrealloc(b->points, (b->count + 1) * sizeof *b->points);
     b->points[b->count++] = xstrdup(point);
     return true;
@@ -389,15 +391,8 @@ int fs_unmount_below(const char *path, struct error *err)
 
 bool fs_is_mount(const char *path)
 {
-    CLEANUP_FREE char *real = realpath(path, NULL);
-    if (real == NULL) {
-        return false;
-    }
-    struct below b = {.path = real, .n = strlen(real)};
-    mounts_walk(collect_below, &b);
-    for (size_t i = 0; i < b.count; i++) {
-        free(b.points[i]);
-    }
-    free(b.points);
-    return b.exact;
+    /* Not by the mount table: it also lists mounts that a later one on a parent directory hides. */
+    struct statx stx;
+    return statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_TYPE, &stx) == 0 &&
+           (stx.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
 }

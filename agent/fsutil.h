@@ -43,6 +43,6 @@ int fs_mount(const char *source, const char *target, const char *type, unsigned 
              struct error *err);
 /* Lazily unmounts everything mounted at path or below it, the newest first. */
 int fs_unmount_below(const char *path, struct error *err);
-bool fs_is_mount(const char *path); /* the root of a mount, by mountinfo (bind mounts of files too) */
+bool fs_is_mount(const char *path); /* the root of a mount, bind mounts of files too (Linux 5.8) */
 
 #endif
