@@ -23,9 +23,12 @@ static struct str event_time(const struct object *o)
     return t.n > 0 ? t : mp_str(mp_path(object_mp(o), "metadata.creationTimestamp"));
 }
 
+/* Times have whole seconds: within one the revision tells what came first. */
 static int compare_events(const void *x, const void *y)
 {
-    return str_cmp(event_time(*(struct object *const *)x), event_time(*(struct object *const *)y));
+    const struct object *a = *(struct object *const *)x, *b = *(struct object *const *)y;
+    int c = str_cmp(event_time(a), event_time(b));
+    return c != 0 ? c : (a->revision > b->revision) - (a->revision < b->revision);
 }
 
 static int fetch_events(struct rctl *r, const struct object *o, const char *ns, struct api_list *out, struct error *err)

@@ -109,8 +109,9 @@ static int wait_until(struct upping *p, const char *what, bool (*ok)(struct uppi
             }
         }
         if (now_ms() > p->deadline_ms) {
-            return error_set(&p->err, ERR_TIMEOUT, "%s: not within --timeout; last: %s; see %s/logs", what,
-                             p->err.message[0] == '\0' ? "no answer" : p->err.message, p->u.dir);
+            const char *last = format(p, "%s", p->err.message[0] == '\0' ? "no answer" : p->err.message);
+            return error_set(&p->err, ERR_TIMEOUT, "%s: not within --timeout; last: %s; see %s/logs", what, last,
+                             p->u.dir);
         }
         usleep(WAIT_STEP_MS * 1000);
     }
@@ -241,11 +242,21 @@ static int bring_masters(struct upping *p)
 {
     struct up *u = &p->u;
     int rc = 0;
+    bool deaf = p->want_nodes > 0 && !u->fabric; /* started before there were nodes: no socket in the fabric */
     for (unsigned i = 0; i < u->masters && rc == 0; i++) {
-        if (up_alive(u, format(p, "m%u", i + 1)) == 0) {
+        const char *name = format(p, "m%u", i + 1);
+        if (deaf) {
+            up_stop(u, name, STOP_MS);
+        }
+        if (up_alive(u, name) == 0) {
             rc = start_master(p, i);
         }
     }
+    if (rc == 0 && u->masters > 0 && deaf) {
+        u->fabric = true;
+        rc = up_save(u, &p->err);
+    }
+    u->fabric = p->want_nodes > 0;
     if (rc == 0 && u->masters > 0) {
         rc = write_config(p);
         rc = rc != 0 ? rc : open_api(p);

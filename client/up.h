@@ -39,6 +39,7 @@ struct up {
     char prefix[UP_PREFIX_SIZE];    /* "rv" and 8 hex digits */
     unsigned masters, nodes;        /* that have been set up */
     uint16_t ports[UP_MASTERS_MAX]; /* of m1.. */
+    bool fabric;                    /* the masters listen in it */
     const char *images;             /* directory that agents load images from; NULL = none */
     const char *master_args[UP_ARGS_MAX + 1], *agent_args[UP_ARGS_MAX + 1]; /* more words for `run`; NULL-terminated */
 };

@@ -114,6 +114,7 @@ int up_load(struct up *u, struct error *err)
     }
     u->masters = ports->list.count;
     u->nodes = (unsigned)nodes;
+    u->fabric = value_to_bool(value_get(docs[0], "fabric"), false);
     VALUE_FOR(i, ports)
     {
         u->ports[i] = (uint16_t)value_to_int(value_item(ports, i), 0);
@@ -136,6 +137,7 @@ int up_save(const struct up *u, struct error *err)
         value_append(&a, ports, value_int(&a, u->ports[i]));
     }
     value_set(&a, doc, "nodes", value_int(&a, u->nodes));
+    value_set(&a, doc, "fabric", value_bool(&a, u->fabric));
     if (u->images != NULL) {
         value_set(&a, doc, "images", value_cstr(&a, u->images));
     }
