@@ -1,7 +1,5 @@
 #include "controllers/taints.h"
 
-#define TOLERATION_DEFAULT_S 300
-
 bool toleration_matches(struct mp toleration, struct mp taint)
 {
     struct str key = mp_str(mp_get(toleration, "key")), effect = mp_str(mp_get(toleration, "effect"));

@@ -4,6 +4,7 @@
 
 #include "controllers/util.h"
 
+#define TOLERATION_DEFAULT_S 300
 #define TAINT_NOT_READY      "node.kubernetes.io/not-ready"
 #define TAINT_UNREACHABLE    "node.kubernetes.io/unreachable"
 #define TAINT_UNSCHEDULABLE  "node.kubernetes.io/unschedulable"

@@ -20,6 +20,7 @@ struct trial {
     struct rng rng;
     int replicas, surge, unavailable, image;
     bool recreate, faults; /* faults: pods fail and users scale: then only surge and convergence are judged */
+    bool calm;             /* no more faults */
     uint64_t seed;
 };
 
@@ -73,6 +74,9 @@ static int judged_submit(void *data, const struct txn *t, struct error *err)
 {
     struct trial *trial = data;
     int serving = count_pods(trial, true), wanted = wanted_sum(trial);
+    if (trial->faults && !trial->calm && rng_below(&trial->rng, 10) == 0) {
+        return error_set(err, ERR_LIMIT, "refused by the test");
+    }
     int rv = world_submit(&trial->cluster.world, t, err);
     if (rv != 0) {
         return rv;
@@ -153,18 +157,28 @@ static void deciders_turn(struct trial *t)
     }
 }
 
+/* A new leader knows only what is in the state. */
+static void new_leader(struct trial *t)
+{
+    controllers_free(t->cluster.controllers);
+    const struct controllers_config config = {.env = &t->cluster.world.env,
+                                              .seed = rng_next(&t->rng),
+                                              .submit = judged_submit,
+                                              .tip = cluster_tip,
+                                              .data = t};
+    t->cluster.controllers = controllers_new(&config);
+    controllers_resync(t->cluster.controllers);
+}
+
 static void trial_open(struct trial *t, uint64_t seed, bool faults, bool recreate)
 {
     memset(t, 0, sizeof *t);
     t->seed = seed;
     t->rng.state = seed * 7919 + 1;
     world_open(&t->cluster.world, seed);
-    const struct controllers_config config = {
-        .env = &t->cluster.world.env, .seed = seed, .submit = judged_submit, .tip = cluster_tip, .data = t};
-    t->cluster.controllers = controllers_new(&config);
     t->cluster.world.hooks = (struct world_hooks){&t->cluster, cluster_observe, cluster_turn, cluster_deadline};
+    new_leader(t);
     world_apply(&t->cluster.world, "namespace default\nnode n1\nnode n2\nnode n3");
-    controllers_resync(t->cluster.controllers);
     t->replicas = 1 + (int)rng_below(&t->rng, 10);
     t->surge = (int)rng_below(&t->rng, 4);
     t->unavailable = (int)rng_below(&t->rng, 4);
@@ -180,8 +194,9 @@ static void trial_open(struct trial *t, uint64_t seed, bool faults, bool recreat
 
 static void converge(struct trial *t)
 {
+    t->calm = true;
     patch_deployment(t, "spec: {paused: false, minReadySeconds: %d}", 0);
-    world_run(&t->cluster.world, 0);
+    world_run(&t->cluster.world, 60000); /* backoffs may have to pass */
     must_hold(t, count_pods(t, true) == t->replicas && count_pods(t, false) == t->replicas, "did not converge");
     struct view_iter it;
     view_iter(&it, world_tip(&t->cluster.world), kind_by_id(KIND_POD), STR("default"));
@@ -207,6 +222,8 @@ static void trials(uint64_t first, uint64_t count, bool faults, bool recreate)
             } else if (what == 1) {
                 t.image = (int)rng_below(&t.rng, 4);
                 patch_deployment(&t, "spec: {template: {spec: {containers: [{name: c, image: 'a:%d'}]}}}", t.image);
+            } else if (what == 2) {
+                new_leader(&t);
             } else if (what < 18) {
                 agent_event(&t);
             } else {

@@ -152,6 +152,9 @@ static void random_event(struct trial *t)
         }
         break;
     case 6:
+        if (rng_below(&t->rng, 4) == 0) {
+            scheduler_resync(t->scheduler, world_tip(&t->world)); /* a new leader */
+        }
         schedule(t, 3, true);
         break;
     case 7:
