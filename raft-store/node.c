@@ -112,9 +112,12 @@ int node_raft_error(struct node *n, int rv, struct error *err, const char *what)
     default:
         break;
     }
-    const char *detail = raft_errmsg(&n->raft);
+    const char *detail = n->config.io->errmsg[0] != '\0' ? n->config.io->errmsg : raft_errmsg(&n->raft);
     if (detail == NULL || detail[0] == '\0') {
-        detail = n->config.io->errmsg[0] != '\0' ? n->config.io->errmsg : raft_strerror(rv);
+        detail = raft_strerror(rv);
+    }
+    if (code == ERR_IO && strstr(detail, "no space left") != NULL) {
+        code = ERR_NO_SPACE;
     }
     return error_set(err, code, "%s: %s", what, detail);
 }

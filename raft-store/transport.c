@@ -329,6 +329,9 @@ void transport_close(struct transport *t, void (*closed)(void *data), void *data
     t->closed = closed;
     t->closed_data = data;
     t->node = NULL;
+    if (t->io != NULL) {
+        uv_io_forget_transport(t->io);
+    }
     t->io = NULL;
     LIST_FOR_SAFE(it, &t->peers)
     {

@@ -55,6 +55,7 @@ int transport_send(struct transport *t, const struct raft_message *m);
 /* The message's data and configuration must stay until done, which comes exactly once, from the loop. */
 void transport_send_snapshot(struct transport *t, const struct raft_message *m, uv_io_send_done *done, void *data);
 void transport_set_io(struct transport *t, struct uv_io *io);
+void uv_io_forget_transport(struct uv_io *io); /* the transport closes before a node was ever made */
 
 /* Inside the transport. */
 struct rpc_session *peer_session(struct peer *p); /* the open one, or NULL */

@@ -3,12 +3,15 @@
 #include <assert.h>
 #include <raft/uv.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
 
 #include "base/list.h"
 #include "raft-store/transport_int.h"
 
 #define SEGMENT_BYTES (16u << 20)
 #define DISK_RETRY_MS 1000
+#define DISK_WATCH_MS 2000
 
 struct uv_io {
     struct raft_io io; /* what libraft sees; found back by CONTAINER_OF, since libraft uses its data and impl fields */
@@ -20,7 +23,10 @@ struct uv_io {
     raft_io_recv_cb recv;
     struct list sent; /* send requests whose callback is due */
     uv_idle_t idle;   /* runs them in the next turn of the loop */
-    bool idle_closed, disk_closed;
+    uv_timer_t watch; /* of the room on the disk */
+    char *dir;
+    bool low;
+    bool idle_closed, watch_closed, disk_closed;
     raft_io_close_cb close_cb;
 };
 
@@ -135,11 +141,38 @@ static void stub_close(struct raft_uv_transport *t, raft_uv_transport_close_cb c
     cb(t);
 }
 
+/* ---- Room on the disk ---- */
+
+/* raft_uv waits in silence for room when it cannot prepare a segment: say so before it comes to that, and keep users' writes out. */
+static void on_watch(uv_timer_t *timer)
+{
+    struct uv_io *u = timer->data;
+    struct statvfs fs;
+    if (statvfs(u->dir, &fs) != 0) {
+        return;
+    }
+    uint64_t free_bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
+    bool low = free_bytes < (u->low ? UV_IO_DISK_ENOUGH : UV_IO_DISK_LOW);
+    if (low && !u->low) {
+        log_error(u->log, "disk",
+                  "%s: %llu MiB are free; below %u MiB only deletes and status are accepted, and without any room this "
+                  "master "
+                  "stands still; it goes on by itself when there are %u MiB",
+                  u->dir, (unsigned long long)free_bytes >> 20, UV_IO_DISK_LOW >> 20, UV_IO_DISK_ENOUGH >> 20);
+    } else if (!low && u->low) {
+        log_info(u->log, "disk", "%s: %llu MiB are free again", u->dir, (unsigned long long)free_bytes >> 20);
+    }
+    u->low = low;
+    if (u->transport != NULL && u->transport->node != NULL) {
+        node_set_disk_low(u->transport->node, low);
+    }
+}
+
 /* ---- Life ---- */
 
 static void maybe_closed(struct uv_io *u)
 {
-    if (u->idle_closed && u->disk_closed) {
+    if (u->idle_closed && u->watch_closed && u->disk_closed) {
         u->close_cb(&u->io);
     }
 }
@@ -157,6 +190,13 @@ static void on_idle_closed(uv_handle_t *handle)
     maybe_closed(u);
 }
 
+static void on_watch_closed(uv_handle_t *handle)
+{
+    struct uv_io *u = handle->data;
+    u->watch_closed = true;
+    maybe_closed(u);
+}
+
 static void on_disk_closed(struct raft_io *io)
 {
     struct uv_io *u = uv_io_of(io);
@@ -169,8 +209,11 @@ static void io_close(struct raft_io *io, raft_io_close_cb cb)
     struct uv_io *u = uv_io_of(io);
     assert(u->close_cb == NULL);
     u->close_cb = cb;
-    transport_set_io(u->transport, NULL);
+    if (u->transport != NULL) {
+        transport_set_io(u->transport, NULL);
+    }
     uv_close((uv_handle_t *)&u->idle, on_idle_closed);
+    uv_close((uv_handle_t *)&u->watch, on_watch_closed);
     u->disk.close(io, on_disk_closed);
 }
 
@@ -210,9 +253,20 @@ int uv_io_new(uv_loop_t *loop, const char *dir, struct transport *transport, con
     u->io.close = io_close;
     uv_idle_init(loop, &u->idle);
     u->idle.data = u;
+    uv_timer_init(loop, &u->watch);
+    u->watch.data = u;
+    uv_timer_start(&u->watch, on_watch, DISK_WATCH_MS, DISK_WATCH_MS);
+    uv_unref((uv_handle_t *)&u->watch);
+    u->dir = xstrdup(dir);
+    on_watch(&u->watch); /* at once: what follows may fail for want of room */
     transport_set_io(transport, u);
     *out = u;
     return 0;
+}
+
+void uv_io_forget_transport(struct uv_io *u)
+{
+    u->transport = NULL;
 }
 
 struct raft_io *uv_io_raft(struct uv_io *u)
@@ -228,8 +282,10 @@ void uv_io_free(struct uv_io *u)
     if (u->close_cb == NULL && !u->idle_closed) {
         /* Never started: the idle handle is not active and goes with the loop; raft_uv holds nothing but memory. */
         uv_close((uv_handle_t *)&u->idle, NULL);
+        uv_close((uv_handle_t *)&u->watch, NULL);
         uv_run(u->idle.loop, UV_RUN_NOWAIT);
     }
     raft_uv_close(&u->io);
+    free(u->dir);
     free(u);
 }

@@ -11,6 +11,10 @@
 
 #include "raft-store/transport.h"
 
+/* Free space below which the node is told that its disk is low (node_set_disk_low), and from which on it no longer is. */
+#define UV_IO_DISK_LOW    (64u << 20)
+#define UV_IO_DISK_ENOUGH (96u << 20)
+
 struct uv_io;
 /* dir must exist and be writable. ERR_* with what is wrong (read-only, full, damaged segment: names the file). The transport is borrowed. */
 int uv_io_new(uv_loop_t *loop, const char *dir, struct transport *transport, const struct log *log, struct uv_io **out,
