@@ -9,8 +9,8 @@ bool toleration_matches(struct mp toleration, struct mp taint)
     if (!str_empty(key) && !str_eq(key, mp_str(mp_get(taint, "key")))) {
         return false;
     }
-    struct str operator= mp_str(mp_get(toleration, "operator"));
-    if (str_is(operator, "Exists")) {
+    struct str op = mp_str(mp_get(toleration, "operator"));
+    if (str_is(op, "Exists")) {
         return true;
     }
     return !str_empty(key) && str_eq(mp_str(mp_get(toleration, "value")), mp_str(mp_get(taint, "value")));

@@ -170,6 +170,40 @@ static void a_large_replicaset_is_filled_in_batches(void **state)
     close_fixture(&f);
 }
 
+static void finished_pods_above_the_threshold_go_oldest_first(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct env env;
+    struct arena a;
+    struct txn t;
+    struct error err = {0};
+    open_fixture(&f, &env);
+    world_apply(&f.cluster.world, "pod first phase=Failed age=900s");
+    const struct object *first = world_get(&f.cluster.world, KIND_POD, "default", "first");
+    arena_init(&a);
+    txn_init(&t, "test");
+    struct value *doc = object_to_value(&a, first), *metadata = value_get(doc, "metadata");
+    value_remove(metadata, "uid");
+    value_remove(metadata, "creationTimestamp");
+    for (unsigned i = 0; i < 12600; i++) {
+        value_set(&a, metadata, "name", value_strf(&a, "p%u", i));
+        assert_int_equal(txn_create_value(&t, first->kind, doc, &err), 0);
+        if (t.count == 700) {
+            assert_int_equal(world_submit(&f.cluster.world, &t, &err), 0);
+            txn_reset(&t);
+        }
+    }
+    txn_close(&t);
+    arena_close(&a);
+    controllers_resync(f.cluster.controllers);
+    while (controllers_run(f.cluster.controllers, 5)) {
+    }
+    assert_int_equal(view_count(world_tip(&f.cluster.world), kind_by_id(KIND_POD)), 12500);
+    assert_null(world_get(&f.cluster.world, KIND_POD, "default", "first"));
+    close_fixture(&f);
+}
+
 /* ---- Common pieces ---- */
 
 static void template_hashes_are_stable_and_told_apart(void **state)
@@ -272,6 +306,7 @@ int main(void)
         cmocka_unit_test(a_turn_ends_with_its_budget_but_does_one_key_at_least),
         cmocka_unit_test(without_leadership_nothing_is_reconciled),
         cmocka_unit_test(a_large_replicaset_is_filled_in_batches),
+        cmocka_unit_test(finished_pods_above_the_threshold_go_oldest_first),
         cmocka_unit_test(template_hashes_are_stable_and_told_apart),
         cmocka_unit_test(a_repeated_event_counts_up),
         cmocka_unit_test(deletion_checks_its_preconditions),
