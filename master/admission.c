@@ -1,6 +1,7 @@
 /* Documents of users on their way in: what the user may not set is taken off, what the system sets is put on, and the whole is checked. */
 #include <assert.h>
 #include <stdio.h>
+#include <xxhash.h>
 
 #include "master/master.h"
 
@@ -32,7 +33,11 @@ static int make_name(const struct admission *ad, struct value *metadata, const s
                                k->name);
     }
     struct rng rng;
-    env_random(ad->env, &rng.state, sizeof rng.state);
+    if (ad->names_from != NULL && ad->names_from->has_id) {
+        rng.state = XXH3_64bits_withSeed(ad->names_from->id, TXN_ID_SIZE, ad->ordinal);
+    } else {
+        env_random(ad->env, &rng.state, sizeof rng.state);
+    }
     char suffix[6];
     rng_suffix(&rng, suffix);
     value_set(ad->arena, metadata, "name",
@@ -65,6 +70,25 @@ int admit_document_kind(const struct admission *ad, struct value *doc, const str
     *ns = (*k)->namespaced ? value_to_str(value_get(metadata, "namespace")) : STR_NONE;
     *name = value_to_str(value_get(metadata, "name"));
     return 0;
+}
+
+int admit_version(struct value *doc, const struct kind *k, uint64_t *revision, struct error *err)
+{
+    const struct value *v = value_path(doc, "metadata.resourceVersion");
+    struct str s = value_to_str(v);
+    *revision = 0;
+    if (value_is_null(v) || (value_is_str(v) && s.n == 0)) {
+        return 0;
+    }
+    bool good = s.n > 0 && s.n < 20;
+    for (size_t i = 0; good && i < s.n; i++) {
+        good = s.p[i] >= '0' && s.p[i] <= '9';
+        *revision = *revision * 10 + (uint64_t)(s.p[i] - '0');
+    }
+    return good ? 0
+                : error_set_field(err, ERR_INVALID, "metadata.resourceVersion",
+                                  "%s: metadata.resourceVersion: must be a number in quotes, as it was read, or absent",
+                                  k->name);
 }
 
 static int check_namespace(const struct admission *ad, const struct kind *k, struct str ns, struct error *err)

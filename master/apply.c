@@ -22,9 +22,18 @@ static int apply_one(struct call *c, const struct admission *ad, struct write *w
 {
     const struct kind *k;
     struct str ns, name;
+    const struct value *metadata = value_get(doc, "metadata");
+    if (value_to_str(value_get(metadata, "name")).n == 0 && value_to_str(value_get(metadata, "generateName")).n > 0) {
+        return error_set_field(err, ERR_INVALID, "metadata.generateName",
+                               "apply can't know an object by generateName; use create, or give it a name");
+    }
     int rv = admit_document_kind(ad, doc, &k, &ns, &name, err);
     if (rv != 0) {
         return rv;
+    }
+    if (call_repeats(c, t)) {
+        write_add(w, k, ns, name, "configured");
+        return 0;
     }
     for (unsigned i = 0; i < t->count; i++) {
         if (t->ops[i].kind == k && str_eq(t->ops[i].ns, ns) && str_eq(t->ops[i].name, name)) {
@@ -36,8 +45,10 @@ static int apply_one(struct call *c, const struct admission *ad, struct write *w
     if (rv != 0) {
         return rv;
     }
-    struct str version = value_path_str(doc, "metadata.resourceVersion");
-    uint64_t if_revision = version.n == 0 ? 0 : strtoull(arena_strndup(&c->arena, version.p, version.n), NULL, 10);
+    uint64_t if_revision;
+    if ((rv = admit_version(doc, k, &if_revision, err)) != 0) {
+        return rv;
+    }
     value_remove(value_get(doc, "metadata"), "resourceVersion");
     value_remove(doc, "status");
     const struct object *old = view_get(ad->tip, k, ns, name);

@@ -117,6 +117,12 @@ bool call_txn_id(struct call *c, struct txn *t)
     return true;
 }
 
+bool call_repeats(const struct call *c, const struct txn *t)
+{
+    uint64_t revision;
+    return t->has_id && store_find_txn(node_store(c->m->node), t->id, &revision);
+}
+
 /* ---- Linearizable reads on any master ---- */
 
 /* Method and params borrow from the message while it is being handled, and from the request's own copy later: they have moved. */

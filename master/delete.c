@@ -44,27 +44,28 @@ void method_delete(struct call *c)
     if (!call_kind(c, &k, &ns, false) || !call_str(c, "name", &name, true) || !options_of(c, &options)) {
         return;
     }
-    const struct object *o = view_get(store_tip(node_store(c->m->node)), k, ns, name);
-    if (o == NULL) {
-        call_refuse_not_found(c, k, name);
+    struct txn t;
+    txn_init(&t, "api");
+    if (!call_txn_id(c, &t)) {
+        txn_close(&t);
         return;
     }
     struct error err = {0};
-    if (is_protected(o)) {
+    const struct object *o = view_get(store_tip(node_store(c->m->node)), k, ns, name);
+    bool repeat = call_repeats(c, &t);
+    if (!repeat && o != NULL && is_protected(o)) {
         error_set(&err, ERR_FORBIDDEN, "namespace \"%.*s\" can't be deleted: the cluster needs it", STR_ARG(name));
-        call_refuse(c, &err);
-        return;
+    } else if (!repeat && o != NULL) {
+        deletion_request(&t, &c->arena, o, &options, env_wall_ms(c->m->env), &err);
     }
-    struct txn t;
-    txn_init(&t, "api");
-    if (call_txn_id(c, &t)) {
-        if (deletion_request(&t, &c->arena, o, &options, env_wall_ms(c->m->env), &err) != 0) {
-            call_refuse(c, &err);
-        } else {
-            struct write *w = write_new(c, WRITE_DELETE);
-            write_add(w, k, ns, name, NULL);
-            write_submit(w, &t);
-        }
+    if (!repeat && o == NULL) {
+        call_refuse_not_found(c, k, name);
+    } else if (err.code != 0) {
+        call_refuse(c, &err);
+    } else {
+        struct write *w = write_new(c, WRITE_DELETE);
+        write_add(w, k, ns, name, NULL);
+        write_submit(w, &t);
     }
     txn_close(&t);
 }
@@ -94,8 +95,12 @@ void method_deletecollection(struct call *c)
     struct write *w = write_new(c, WRITE_COUNT);
     struct view_iter it;
     view_iter(&it, store_tip(node_store(c->m->node)), k, ns);
+    bool repeat = call_repeats(c, &t);
     VIEW_FOR(o, &it)
     {
+        if (repeat) {
+            break;
+        }
         if (is_protected(o) || (labels != NULL && !selector_matches_object(labels, o)) ||
             (fields != NULL && !field_selector_matches(fields, o))) {
             continue;

@@ -112,6 +112,9 @@ bool call_kind(struct call *c, const struct kind **k, struct str *ns, bool all);
 bool call_str(struct call *c, const char *key, struct str *out, bool required);
 /* params.id (bin of 16) into the transaction; false: failed. */
 bool call_txn_id(struct call *c, struct txn *t);
+/* A transaction with this id was done before: the request must not be judged again (what it asks for may not be possible any more), an empty
+ * transaction with the id is answered with the first result. */
+bool call_repeats(const struct call *c, const struct txn *t);
 
 /* ---- methods.c ---- */
 enum method_flags {
@@ -170,8 +173,11 @@ struct write {
 };
 struct write *write_new(struct call *c, enum write_shape shape);
 void write_add(struct write *w, const struct kind *k, struct str ns, struct str name, const char *result);
-/* Submit, remember the tip's objects of the items, answer at commit. */
+/* Submit, remember the tip's objects of the items, answer at commit. With params.dryRun: check, and answer what would be. */
 void write_submit(struct write *w, const struct txn *t);
+void write_dry_run(struct write *w, const struct txn *t);
+/* Gives w's answer (error NULL) or failure, and frees it. */
+void write_answered(const struct txn_result *result, const struct error *error, void *w);
 /* A refusal found on the tip; answered when what it saw is committed. Consumes. */
 void write_refuse(struct write *w, const struct error *err);
 void call_refuse(struct call *c, const struct error *err);
@@ -185,9 +191,13 @@ struct admission {
     const struct env *env;
     bool lenient;
     const struct txn *same_txn;
+    const struct txn *names_from; /* its id, if it has one, decides generated names, so that a repetition generates the same */
+    unsigned ordinal;             /* of the document among those of the request */
 };
 int admit_document_kind(const struct admission *ad, struct value *doc, const struct kind **k, struct str *ns,
                         struct str *name, struct error *err);
+/* metadata.resourceVersion as a precondition: 0 if absent. ERR_INVALID if it is no decimal number in a string. */
+int admit_version(struct value *doc, const struct kind *k, uint64_t *revision, struct error *err);
 int admit_create(const struct admission *ad, const struct kind *k, struct value *doc, struct object **out,
                  struct error *err);
 /* doc becomes the new version of old; status is kept for kinds with a status part. */

@@ -92,7 +92,7 @@ static void write_answer(const struct write *w, const struct txn_result *r, stru
     mp_write_key_int(b, "revision", (int64_t)r->revision);
 }
 
-static void committed(const struct txn_result *result, const struct error *error, void *data)
+void write_answered(const struct txn_result *result, const struct error *error, void *data)
 {
     struct write *w = data;
     if (error != NULL) {
@@ -108,7 +108,7 @@ static void committed(const struct txn_result *result, const struct error *error
 
 void write_refuse(struct write *w, const struct error *err)
 {
-    node_refuse(w->call->m->node, err, committed, w);
+    node_refuse(w->call->m->node, err, write_answered, w);
 }
 
 void call_refuse(struct call *c, const struct error *err)
@@ -125,34 +125,18 @@ void call_refuse_not_found(struct call *c, const struct kind *k, struct str name
     call_refuse(c, &err);
 }
 
-/* params.dryRun: everything was checked, nothing is written; the answer shows what would be. */
-static void answer_dry_run(struct write *w, const struct txn *t)
-{
-    struct txn_result r = {.revision = view_revision(store_tip(node_store(w->call->m->node)))};
-    for (unsigned i = 0; i < w->count; i++) {
-        for (unsigned j = 0; j < t->count && w->items[i].object == NULL; j++) {
-            const struct txn_op *op = &t->ops[j];
-            if (op->object != NULL && op->kind == w->items[i].kind && str_eq(op->name, w->items[i].name) &&
-                str_eq(op->ns, w->items[i].ns)) {
-                w->items[i].object = object_ref(op->object);
-            }
-        }
-    }
-    committed(&r, NULL, w);
-}
-
 void write_submit(struct write *w, const struct txn *t)
 {
     struct master *m = w->call->m;
     if (mp_bool(mp_get(w->call->params, "dryRun"), false)) {
-        answer_dry_run(w, t);
+        write_dry_run(w, t);
         return;
     }
     const struct view *tip = store_tip(node_store(m->node));
     assert(tip != NULL);
     struct view *before = w->shape == WRITE_APPLY || w->shape == WRITE_DELETE ? view_ref(tip) : NULL;
     struct error err = {0};
-    int rv = node_submit(m->node, t, committed, w, &err);
+    int rv = node_submit(m->node, t, write_answered, w, &err);
     if (rv == 0) {
         tip = store_tip(node_store(m->node));
         for (unsigned i = 0; i < w->count; i++) {
@@ -227,17 +211,22 @@ void method_create(struct call *c)
     struct error err = {0};
     struct object *o = NULL;
     struct txn t;
+    ad.names_from = &t;
     txn_init(&t, "api");
     if (!call_txn_id(c, &t)) {
         txn_close(&t);
         return;
     }
-    if (admit_document_kind(&ad, doc, &k, &ns, &name, &err) != 0 || admit_create(&ad, k, doc, &o, &err) != 0) {
+    bool repeat = call_repeats(c, &t);
+    if (admit_document_kind(&ad, doc, &k, &ns, &name, &err) != 0 ||
+        (!repeat && admit_create(&ad, k, doc, &o, &err) != 0)) {
         call_refuse(c, &err);
         txn_close(&t);
         return;
     }
-    txn_create(&t, o);
+    if (!repeat) {
+        txn_create(&t, o);
+    }
     submit_one(c, &t, k, ns, name);
 }
 
@@ -286,25 +275,57 @@ void method_update(struct call *c)
         call_refuse(c, &err);
         return;
     }
-    const struct object *old = view_get(ad.tip, k, ns, name);
-    if (old == NULL) {
-        call_refuse_not_found(c, k, name);
-        return;
-    }
-    struct str version = value_path_str(doc, "metadata.resourceVersion");
-    uint64_t if_revision = version.n == 0 ? 0 : strtoull(arena_strndup(&c->arena, version.p, version.n), NULL, 10);
     struct txn t;
     txn_init(&t, "api");
     if (!call_txn_id(c, &t)) {
         txn_close(&t);
         return;
     }
-    if (update_to(&ad, &t, k, doc, old, part, if_revision, &err) != 0) {
-        call_refuse(c, &err);
-        txn_close(&t);
-        return;
+    if (!call_repeats(c, &t)) {
+        const struct object *old = view_get(ad.tip, k, ns, name);
+        uint64_t if_revision;
+        if (old == NULL) {
+            call_refuse_not_found(c, k, name);
+            txn_close(&t);
+            return;
+        }
+        if (admit_version(doc, k, &if_revision, &err) != 0 ||
+            update_to(&ad, &t, k, doc, old, part, if_revision, &err) != 0) {
+            call_refuse(c, &err);
+            txn_close(&t);
+            return;
+        }
     }
     submit_one(c, &t, k, ns, name);
+}
+
+/* What the patch makes of the object as it is now. */
+static int patch_to(struct call *c, enum patch_type type, struct value *patch, const struct object *old,
+                    enum txn_part part, struct txn *t, struct error *err)
+{
+    struct admission ad = admission_of(c);
+    const struct kind *k = old->kind;
+    struct value *result = NULL;
+    int rv = patch_apply(type, k, &c->arena, object_to_value(&c->arena, old), patch, &result, err);
+    if (rv != 0) {
+        return rv;
+    }
+    struct value *doc = value_copy(&c->arena, result);
+    struct str name = value_path_str(doc, "metadata.name"), ns = value_path_str(doc, "metadata.namespace");
+    if (!value_is_map(doc) || !str_eq(name, old->name) || !str_eq(ns, old->ns)) {
+        return error_set_field(err, ERR_INVALID, "metadata.name",
+                               "a patch can't change name or namespace of %s \"%.*s\"", k->singular,
+                               STR_ARG(old->name));
+    }
+    /* A version that the patch has set is a precondition, as in an update. */
+    uint64_t if_revision = (uint64_t)mp_int(mp_get(c->params, "revision"), 0), version;
+    if ((rv = admit_version(doc, k, &version, err)) != 0) {
+        return rv;
+    }
+    if (version != 0 && version != old->revision) {
+        if_revision = version;
+    }
+    return update_to(&ad, t, k, doc, old, part, if_revision, err);
 }
 
 void method_patch(struct call *c)
@@ -325,110 +346,149 @@ void method_patch(struct call *c)
     if (patch == NULL) {
         return;
     }
-    struct admission ad = admission_of(c);
-    const struct object *old = view_get(ad.tip, k, ns, name);
-    if (old == NULL) {
-        call_refuse_not_found(c, k, name);
-        return;
-    }
     struct error err = {0};
-    struct value *result = NULL;
-    uint64_t if_revision = (uint64_t)mp_int(mp_get(c->params, "revision"), 0);
     struct txn t;
     txn_init(&t, "api");
     if (!call_txn_id(c, &t)) {
         txn_close(&t);
         return;
     }
-    if (patch_apply((enum patch_type)type, k, &c->arena, object_to_value(&c->arena, old), patch, &result, &err) != 0) {
-        call_refuse(c, &err);
-        txn_close(&t);
-        return;
-    }
-    struct value *doc = value_copy(&c->arena, result);
-    struct str version = value_path_str(patch, "metadata.resourceVersion");
-    if (version.n > 0) {
-        if_revision = strtoull(arena_strndup(&c->arena, version.p, version.n), NULL, 10);
-    }
-    struct str new_name = value_path_str(doc, "metadata.name"), new_ns = value_path_str(doc, "metadata.namespace");
-    if (!value_is_map(doc) || !str_eq(new_name, old->name) || !str_eq(new_ns, old->ns)) {
-        error_set_field(&err, ERR_INVALID, "metadata.name", "a patch can't change name or namespace of %s \"%.*s\"",
-                        k->singular, STR_ARG(name));
-    } else {
-        update_to(&ad, &t, k, doc, old, part, if_revision, &err);
-    }
-    if (err.code != 0) {
-        call_refuse(c, &err);
-        txn_close(&t);
-        return;
+    if (!call_repeats(c, &t)) {
+        const struct object *old = view_get(store_tip(node_store(c->m->node)), k, ns, name);
+        if (old == NULL) {
+            call_refuse_not_found(c, k, name);
+            txn_close(&t);
+            return;
+        }
+        if (patch_to(c, (enum patch_type)type, patch, old, part, &t, &err) != 0) {
+            call_refuse(c, &err);
+            txn_close(&t);
+            return;
+        }
     }
     submit_one(c, &t, k, ns, name);
 }
 
 /* ---- txn: several operations, all or nothing ---- */
 
-static int add_op(struct call *c, const struct admission *ad, struct write *w, struct txn *t, struct mp op,
-                  struct error *err)
+/* Members of an operation; unknown ones are refused, as in all parameters. */
+static int check_op(struct mp op, struct error *err)
+{
+    static const char *const known[] = {"op",   "object",   "kind", "namespace", "name",
+                                        "part", "revision", "uid",  "absent"};
+    if (mp_type(op) != MP_MAP) {
+        return error_set(err, ERR_USAGE, "txn: an operation must be a map");
+    }
+    for (struct mp_iter it = mp_iter(op); mp_next(&it);) {
+        bool found = false;
+        for (size_t i = 0; i < ARRAY_SIZE(known); i++) {
+            found |= str_is(it.key, known[i]);
+        }
+        if (!found) {
+            return error_set(err, ERR_USAGE,
+                             "txn: unknown member \"%.*s\" of an operation; known are: op object kind namespace name "
+                             "part revision uid absent",
+                             STR_ARG(it.key));
+        }
+    }
+    return 0;
+}
+
+struct op_target {
+    const struct kind *kind;
+    struct str ns, name;
+    struct value *doc; /* create, update */
+};
+
+static int op_target(struct call *c, const struct admission *ad, struct mp op, struct op_target *t, struct error *err)
 {
     struct str what = mp_str(mp_get(op, "op"));
-    uint64_t if_revision = (uint64_t)mp_int(mp_get(op, "revision"), 0);
-    const struct kind *k;
-    struct str ns, name;
-    if (str_is(what, "create") || str_is(what, "update")) {
-        struct mp body = mp_get(op, "object");
-        struct value *doc;
-        int rv = msgpack_read_value(&c->arena, body.p, (size_t)(body.end - body.p), &doc, err);
-        if (rv != 0 || (rv = admit_document_kind(ad, doc, &k, &ns, &name, err)) != 0) {
-            return rv;
-        }
-        write_add(w, k, ns, name, NULL);
-        if (str_is(what, "create")) {
-            struct object *o = NULL;
-            rv = admit_create(ad, k, doc, &o, err);
-            if (rv == 0) {
-                txn_create(t, o);
-            }
-            return rv;
-        }
-        const struct object *old = view_get(ad->tip, k, ns, name);
-        if (old == NULL) {
-            return error_set(err, ERR_NOT_FOUND, "%s \"%.*s\" not found", k->plural, STR_ARG(name));
-        }
-        enum txn_part part = str_is(mp_str(mp_get(op, "part")), "status") ? TXN_PART_STATUS : TXN_PART_SPEC;
-        return update_to(ad, t, k, doc, old, part, if_revision, err);
-    }
-    k = kind_by_name(mp_str(mp_get(op, "kind")));
-    name = mp_str(mp_get(op, "name"));
-    if (k == NULL || name.n == 0) {
-        return error_set(err, ERR_USAGE, "txn: op %.*s needs kind and name", STR_ARG(what));
-    }
-    ns = k->namespaced ? mp_str(mp_get(op, "namespace")) : STR_NONE;
-    if (k->namespaced && ns.n == 0) {
-        ns = STR("default");
-    }
-    write_add(w, k, ns, name, NULL);
-    struct txn_op *added;
-    if (str_is(what, "check")) {
-        bool absent = mp_bool(mp_get(op, "absent"), false);
-        added = txn_check(t, k, ns, name, absent ? UINT64_MAX : if_revision);
-    } else if (str_is(what, "delete")) {
-        const struct object *old = view_get(ad->tip, k, ns, name);
-        if (old == NULL) {
-            return error_set(err, ERR_NOT_FOUND, "%s \"%.*s\" not found", k->plural, STR_ARG(name));
-        }
-        if (k->id == KIND_POD || k->id == KIND_NAMESPACE || mp_count(mp_path(object_mp(old), "metadata.finalizers"))) {
-            return error_set(err, ERR_UNSUPPORTED, "txn: %s \"%.*s\" is deleted in steps; use delete", k->singular,
-                             STR_ARG(name));
-        }
-        added = txn_delete(t, old);
-        added->if_revision = if_revision;
-    } else {
+    bool write = str_is(what, "create") || str_is(what, "update");
+    *t = (struct op_target){0};
+    if (!write && !str_is(what, "check") && !str_is(what, "delete")) {
         return error_set(err, ERR_USAGE, "txn: unknown op \"%.*s\"; known are create, update, delete, check",
                          STR_ARG(what));
     }
+    if (write) {
+        struct mp body = mp_get(op, "object");
+        if (mp_type(body) != MP_MAP) {
+            return error_set(err, ERR_USAGE, "txn: op %.*s needs an object", STR_ARG(what));
+        }
+        int rv = msgpack_read_value(&c->arena, body.p, (size_t)(body.end - body.p), &t->doc, err);
+        return rv != 0 ? rv : admit_document_kind(ad, t->doc, &t->kind, &t->ns, &t->name, err);
+    }
+    t->kind = kind_by_name(mp_str(mp_get(op, "kind")));
+    t->name = mp_str(mp_get(op, "name"));
+    if (t->kind == NULL || t->name.n == 0) {
+        return error_set(err, ERR_USAGE, "txn: op %.*s needs kind and name", STR_ARG(what));
+    }
+    t->ns = t->kind->namespaced ? mp_str(mp_get(op, "namespace")) : STR_NONE;
+    if (t->kind->namespaced && t->ns.n == 0) {
+        t->ns = STR("default");
+    }
+    return 0;
+}
+
+static int add_create(const struct admission *ad, struct txn *t, const struct op_target *to, struct error *err)
+{
+    struct object *o = NULL;
+    int rv = admit_create(ad, to->kind, to->doc, &o, err);
+    if (rv == 0) {
+        txn_create(t, o);
+    }
+    return rv;
+}
+
+/* update and delete: of what is there. */
+static int add_change(const struct admission *ad, struct txn *t, const struct op_target *to, struct mp op,
+                      uint64_t if_revision, struct error *err)
+{
+    const struct kind *k = to->kind;
+    const struct object *old = view_get(ad->tip, k, to->ns, to->name);
+    if (old == NULL) {
+        char resource[128];
+        kind_resource_name(k, resource, sizeof resource);
+        return error_set(err, ERR_NOT_FOUND, "%s \"%.*s\" not found", resource, STR_ARG(to->name));
+    }
+    if (to->doc != NULL) {
+        enum txn_part part = str_is(mp_str(mp_get(op, "part")), "status") ? TXN_PART_STATUS : TXN_PART_SPEC;
+        uint64_t version;
+        int rv = admit_version(to->doc, k, &version, err);
+        return rv != 0 ? rv : update_to(ad, t, k, to->doc, old, part, if_revision != 0 ? if_revision : version, err);
+    }
+    if (k->id == KIND_POD || k->id == KIND_NAMESPACE || mp_count(mp_path(object_mp(old), "metadata.finalizers"))) {
+        return error_set(err, ERR_UNSUPPORTED, "txn: %s \"%.*s\" is deleted in steps; use delete", k->singular,
+                         STR_ARG(to->name));
+    }
+    txn_delete(t, old)->if_revision = if_revision;
+    return 0;
+}
+
+static int add_op(struct call *c, struct admission *ad, struct write *w, struct txn *t, struct mp op, bool repeat,
+                  struct error *err)
+{
+    struct op_target to;
+    ad->ordinal = w->count;
+    int rv = check_op(op, err);
+    if (rv != 0 || (rv = op_target(c, ad, op, &to, err)) != 0) {
+        return rv;
+    }
+    write_add(w, to.kind, to.ns, to.name, NULL);
+    if (repeat) {
+        return 0;
+    }
+    struct str what = mp_str(mp_get(op, "op"));
+    uint64_t if_revision = (uint64_t)mp_int(mp_get(op, "revision"), 0);
+    if (str_is(what, "check")) {
+        bool absent = mp_bool(mp_get(op, "absent"), false);
+        txn_check(t, to.kind, to.ns, to.name, absent ? UINT64_MAX : if_revision);
+    } else if ((rv = str_is(what, "create") ? add_create(ad, t, &to, err)
+                                            : add_change(ad, t, &to, op, if_revision, err)) != 0) {
+        return rv;
+    }
     struct str uid = mp_str(mp_get(op, "uid"));
     if (uid.n > 0) {
-        added->if_uid = (struct str){arena_strndup(&t->arena, uid.p, uid.n), uid.n};
+        t->ops[t->count - 1].if_uid = (struct str){arena_strndup(&t->arena, uid.p, uid.n), uid.n};
     }
     return 0;
 }
@@ -447,11 +507,12 @@ void method_txn(struct call *c)
         return;
     }
     struct admission ad = admission_of(c);
-    ad.same_txn = &t;
+    ad.same_txn = ad.names_from = &t;
     struct write *w = write_new(c, WRITE_TXN);
     struct error err = {0};
+    bool repeat = call_repeats(c, &t);
     for (struct mp_iter it = mp_iter(ops); err.code == 0 && mp_next(&it);) {
-        add_op(c, &ad, w, &t, it.value, &err);
+        add_op(c, &ad, w, &t, it.value, repeat, &err);
     }
     if (err.code != 0) {
         write_refuse(w, &err);

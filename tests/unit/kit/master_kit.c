@@ -1,0 +1,696 @@
+#include "tests/unit/kit/master_kit.h"
+
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+/* ---- Processes ---- */
+
+const char *kit_program(void)
+{
+    static char path[512];
+    char self[400];
+    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+    assert_true(n > 0);
+    self[n] = '\0';
+    for (int up = 0; up < 3; up++) { /* BUILD/tests/unit/PROGRAM */
+        *strrchr(self, '/') = '\0';
+    }
+    snprintf(path, sizeof path, "%s/reeve-master", self);
+    return path;
+}
+
+unsigned kit_free_port(void)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t n = sizeof a;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof a), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &n), 0);
+    close(fd);
+    return ntohs(a.sin_port);
+}
+
+static pid_t spawn(const char *const *args, const char *log_path)
+{
+    const char *argv[40] = {kit_program()};
+    unsigned n = 1;
+    for (; args[n - 1] != NULL; n++) {
+        assert_true(n < ARRAY_SIZE(argv) - 1);
+        argv[n] = args[n - 1];
+    }
+    pid_t parent = getpid(), pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that crashes leaves no master behind */
+        int fd = open(log_path, O_WRONLY | O_CREAT | O_APPEND, 0600);
+        if (getppid() != parent || fd < 0 || dup2(fd, 1) < 0 || dup2(fd, 2) < 0) {
+            _exit(126);
+        }
+        execv(argv[0], (char *const *)argv);
+        _exit(127);
+    }
+    return pid;
+}
+
+static int wait_for(pid_t pid)
+{
+    int status = 0;
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+    }
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+static char *read_all(const char *path)
+{
+    struct buf b = BUF_INIT;
+    FILE *f = fopen(path, "r");
+    if (f != NULL) {
+        char part[4096];
+        size_t n;
+        while ((n = fread(part, 1, sizeof part, f)) > 0) {
+            buf_append(&b, part, n);
+        }
+        fclose(f);
+    }
+    buf_cstr(&b);
+    return (char *)buf_take(&b, NULL);
+}
+
+int kit_run(struct kit *k, char **said, const char *const *args)
+{
+    char path[200];
+    snprintf(path, sizeof path, "%s/run.out", k->dir);
+    unlink(path);
+    int rc = wait_for(spawn(args, path));
+    if (said != NULL) {
+        *said = read_all(path);
+    }
+    return rc;
+}
+
+char *kit_log(struct kit *k, unsigned i)
+{
+    return read_all(k->masters[i].log);
+}
+
+size_t kit_memory_kb(struct kit *k, unsigned i)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/status", (int)k->masters[i].pid);
+    CLEANUP_FREE char *text = read_all(path);
+    char *at = strstr(text, "VmRSS:");
+    assert_non_null(at);
+    return strtoul(at + 6, NULL, 10);
+}
+
+/* ---- The kit ---- */
+
+int64_t kit_now(void)
+{
+    return env_now_ms(env_real());
+}
+
+struct kit *kit_new(void)
+{
+    struct kit *k = xcalloc(1, sizeof *k);
+    signal(SIGPIPE, SIG_IGN);
+    snprintf(k->dir, sizeof k->dir, "/tmp/reeve-test-XXXXXX");
+    assert_non_null(mkdtemp(k->dir));
+    uv_loop_init(&k->loop);
+    uv_timer_init(&k->loop, &k->timer);
+    arena_init(&k->arena);
+    list_init(&k->clients);
+    return k;
+}
+
+static void remove_tree(const char *path)
+{
+    chmod(path, 0700);
+    DIR *d = opendir(path);
+    if (d == NULL) {
+        unlink(path);
+        return;
+    }
+    struct dirent *e;
+    while ((e = readdir(d)) != NULL) {
+        char sub[600];
+        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0) {
+            snprintf(sub, sizeof sub, "%s/%s", path, e->d_name);
+            if (e->d_type == DT_DIR) {
+                remove_tree(sub);
+            } else {
+                unlink(sub);
+            }
+        }
+    }
+    closedir(d);
+    rmdir(path);
+}
+
+void kit_free(struct kit *k)
+{
+    LIST_FOR_SAFE(it, &k->clients)
+    {
+        client_close(LIST_ENTRY(it, struct client, link));
+    }
+    int64_t until = kit_now() + KIT_WAIT_MS;
+    while (k->clients_open > 0 && kit_now() < until) {
+        kit_turn(k, 50);
+    }
+    assert_int_equal(k->clients_open, 0);
+    for (unsigned i = 0; i < k->masters_count; i++) {
+        kit_stop(k, i, SIGTERM);
+    }
+    uv_close((uv_handle_t *)&k->timer, NULL);
+    uv_run(&k->loop, UV_RUN_DEFAULT);
+    assert_int_equal(uv_loop_close(&k->loop), 0);
+    arena_close(&k->arena);
+    free(k->ca);
+    pki_free_key(k->ca_key);
+    remove_tree(k->dir);
+    free(k);
+}
+
+static unsigned new_master(struct kit *k)
+{
+    assert_true(k->masters_count < KIT_MASTERS_MAX);
+    unsigned i = k->masters_count++;
+    struct kit_master *m = &k->masters[i];
+    char home[sizeof k->dir];
+    memcpy(home, k->dir, sizeof home);
+    snprintf(m->dir, sizeof m->dir, "%s/m%u", home, i);
+    snprintf(m->log, sizeof m->log, "%s/m%u.log", home, i);
+    snprintf(m->addr, sizeof m->addr, "127.0.0.1:%u", kit_free_port());
+    return i;
+}
+
+/* Joined command line: what is fixed, what the kit was given, what comes last. */
+static int run_setup(struct kit *k, unsigned i, char **said, const char *command, const char *token, const char *by)
+{
+    const char *args[32] = {command,
+                            "--dir",
+                            k->masters[i].dir,
+                            "--listen",
+                            k->masters[i].addr,
+                            "--election-timeout",
+                            "300",
+                            "--raft-heartbeat",
+                            "50"};
+    unsigned n = 9;
+    for (const char *const *a = k->run_args; a != NULL && *a != NULL; a++) {
+        args[n++] = *a;
+    }
+    if (token != NULL) {
+        args[n++] = "--token";
+        args[n++] = token;
+        args[n++] = by;
+    }
+    return kit_run(k, said, args);
+}
+
+static char *file_of(struct kit *k, unsigned i, const char *name)
+{
+    char path[256], *text = NULL;
+    struct error err = {0};
+    snprintf(path, sizeof path, "%s/%s", k->masters[i].dir, name);
+    if (pki_read_file(path, 1 << 20, &text, NULL, &err) != 0) {
+        fail_msg("%s", err.message);
+    }
+    return text;
+}
+
+void kit_init(struct kit *k, const char *const *args)
+{
+    CLEANUP_FREE char *said = NULL;
+    k->run_args = args;
+    unsigned i = new_master(k);
+    if (run_setup(k, i, &said, "init", NULL, NULL) != 0) {
+        fail_msg("init: %s", said);
+    }
+    k->ca = file_of(k, i, "ca.crt");
+    k->ca_key = file_of(k, i, "ca.key");
+}
+
+int kit_join_with(struct kit *k, unsigned by, const char *token, char **said)
+{
+    unsigned i = new_master(k);
+    return run_setup(k, i, said, "join", token, k->masters[by].addr);
+}
+
+unsigned kit_join(struct kit *k, unsigned by)
+{
+    struct client *c = client_admin(k, by);
+    must(c, "token", "{role: master}");
+    CLEANUP_FREE char *said = NULL;
+    if (kit_join_with(k, by, text_at(c, "token"), &said) != 0) {
+        fail_msg("join: %s", said);
+    }
+    client_close(c);
+    return k->masters_count - 1;
+}
+
+void kit_start(struct kit *k, unsigned i)
+{
+    const char *args[] = {"run", "--dir", k->masters[i].dir, NULL};
+    assert_int_equal(k->masters[i].pid, 0);
+    k->masters[i].pid = spawn(args, k->masters[i].log);
+}
+
+void kit_stop(struct kit *k, unsigned i, int sig)
+{
+    struct kit_master *m = &k->masters[i];
+    if (m->pid == 0) {
+        return;
+    }
+    kill(m->pid, sig);
+    int rc = wait_for(m->pid);
+    m->pid = 0;
+    if (sig == SIGTERM && rc != 0) {
+        CLEANUP_FREE char *log = kit_log(k, i);
+        size_t n = strlen(log);
+        fail_msg("master %u ended with %d:\n%s", i, rc, log + (n > 6000 ? n - 6000 : 0));
+    }
+}
+
+struct kit *kit_one(const char *const *args)
+{
+    struct kit *k = kit_new();
+    kit_init(k, args);
+    kit_start(k, 0);
+    kit_leader(k);
+    return k;
+}
+
+struct kit *kit_three(const char *const *args)
+{
+    struct kit *k = kit_one(args);
+    for (unsigned i = 1; i < 3; i++) {
+        kit_start(k, kit_join(k, 0));
+    }
+    struct client *c = client_admin(k, 0);
+    unsigned voters = 0;
+    for (int64_t until = kit_now() + KIT_WAIT_MS; voters < 3;) {
+        assert_true(kit_now() < until);
+        voters = 0;
+        must(c, "cluster", "{}");
+        const struct value *members = value_get(c->result, "members");
+        VALUE_FOR(i, members)
+        {
+            voters += str_is(value_path_str(value_item(members, i), "role"), "voter");
+        }
+        kit_turn(k, 20);
+    }
+    client_close(c);
+    return k;
+}
+
+static void timer_fired(uv_timer_t *t)
+{
+    *(bool *)t->data = true;
+}
+
+void kit_turn(struct kit *k, int64_t ms)
+{
+    bool late = false;
+    k->timer.data = &late;
+    uv_update_time(&k->loop);
+    uv_timer_start(&k->timer, timer_fired, (uint64_t)ms, 0);
+    uv_run(&k->loop, UV_RUN_ONCE);
+    uv_timer_stop(&k->timer);
+}
+
+void kit_until(struct kit *k, const bool *done, const char *what)
+{
+    for (int64_t until = kit_now() + KIT_WAIT_MS; !*done;) {
+        if (kit_now() > until) {
+            fail_msg("waited in vain for: %s", what);
+        }
+        kit_turn(k, 200);
+    }
+}
+
+struct value *kit_vdoc(struct kit *k, const char *fmt, va_list ap)
+{
+    char *text = arena_vprintf(&k->arena, fmt, ap);
+    struct value **docs;
+    unsigned count;
+    struct error err = {0};
+    if (yaml_read(&k->arena, str_of(text), NULL, &docs, &count, &err) != 0 || count != 1) {
+        fail_msg("%s in: %s", err.message, text);
+    }
+    return docs[0];
+}
+
+struct value *kit_doc(struct kit *k, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    struct value *v = kit_vdoc(k, fmt, ap);
+    va_end(ap);
+    return v;
+}
+
+/* A leader takes writes when its barrier has passed: a read that it has confirmed says so. */
+unsigned kit_leader(struct kit *k)
+{
+    for (int64_t until = kit_now() + KIT_WAIT_MS; kit_now() < until;) {
+        for (unsigned i = 0; i < k->masters_count; i++) {
+            if (k->masters[i].pid == 0) {
+                continue;
+            }
+            struct client *c = client_admin(k, i);
+            bool leads = call(c, "hello", "{}") == 0 && strcmp(text_at(c, "role"), "leader") == 0 &&
+                         call(c, "get", "{kind: Namespace, name: default}") == 0;
+            client_close(c);
+            if (leads) {
+                return i;
+            }
+        }
+        kit_turn(k, 20);
+    }
+    fail_msg("no leader");
+    return 0;
+}
+
+/* ---- Clients ---- */
+
+static void session_request(struct rpc_session *s, struct rpc_request *r, struct str method, struct mp params,
+                            void *data)
+{
+    (void)s;
+    struct client *c = data;
+    if (c->on_request != NULL) {
+        c->on_request(c, r, method, params);
+        return;
+    }
+    struct error err = {0};
+    error_set(&err, ERR_UNSUPPORTED, "nobody here");
+    rpc_reply_error(r, &err);
+}
+
+static void session_notify(struct rpc_session *s, struct str method, struct mp params, void *data)
+{
+    (void)s;
+    struct client *c = data;
+    if (c->on_notify != NULL) {
+        c->on_notify(c, method, params);
+    }
+}
+
+static void session_closed(struct rpc_session *s, const struct error *why, void *data)
+{
+    (void)s;
+    struct client *c = data;
+    c->rpc = NULL;
+    if (why != NULL) {
+        c->why = *why;
+    }
+    c->kit->clients_open--;
+    if (list_empty(&c->link)) {
+        free(c); /* client_close was called before */
+    }
+}
+
+struct client *client_as(struct kit *k, unsigned master, enum pki_role role, const char *name)
+{
+    struct pki_identity who = {.role = role};
+    struct net_tls *tls = NULL;
+    char *cert = NULL, *key = NULL;
+    struct error err = {0};
+    snprintf(who.name, sizeof who.name, "%s", name);
+    if ((role != PKI_ROLE_NONE && pki_issue(k->ca, k->ca_key, &who, NULL, 3600, &cert, &key, &err) != 0) ||
+        net_tls_new(k->ca, cert, key, NULL, &tls, &err) != 0) {
+        fail_msg("%s", err.message);
+    }
+    struct client *c = xcalloc(1, sizeof *c);
+    c->kit = k;
+    snprintf(c->addr, sizeof c->addr, "%s", k->masters[master].addr);
+    c->rpc = rpc_session_connect(&k->loop, tls, c->addr, ALPN_RPC, 5000,
+                                 &(struct rpc_config){.handler = {session_request, session_notify, session_closed},
+                                                      .data = c,
+                                                      .inflight_max = 100000});
+    k->clients_open++;
+    list_push_back(&k->clients, &c->link);
+    net_tls_unref(tls);
+    free(cert);
+    pki_free_key(key);
+    return c;
+}
+
+struct client *client_admin(struct kit *k, unsigned master)
+{
+    return client_as(k, master, PKI_ROLE_ADMIN, "tester");
+}
+
+void client_close(struct client *c)
+{
+    list_remove(&c->link);
+    if (c->rpc == NULL) {
+        free(c);
+    } else {
+        rpc_session_close(c->rpc);
+    }
+}
+
+struct one_call {
+    struct client *c;
+    bool done;
+};
+
+static void answered(const struct rpc_result *r, void *data)
+{
+    struct one_call *o = data;
+    struct client *c = o->c;
+    o->done = true;
+    c->err = (struct error){0};
+    c->result = NULL;
+    if (r->error != NULL) {
+        c->err = *r->error;
+    } else if (msgpack_read_value(&c->kit->arena, r->result.p, (size_t)(r->result.end - r->result.p), &c->result,
+                                  &c->err) != 0) {
+        fail_msg("a malformed answer: %s", c->err.message);
+    }
+}
+
+int call_value(struct client *c, const char *method, const struct value *params)
+{
+    struct buf b = BUF_INIT;
+    struct one_call o = {.c = c};
+    if (c->rpc == NULL) {
+        c->err = c->why;
+        c->err.code = c->err.code == 0 ? ERR_CLOSED : c->err.code;
+        return c->err.code;
+    }
+    msgpack_write_value(&b, params);
+    rpc_call(c->rpc, method, buf_str(&b), KIT_WAIT_MS, answered, &o);
+    buf_close(&b);
+    kit_until(c->kit, &o.done, method);
+    return c->err.code;
+}
+
+static int vcall(struct client *c, const char *method, const char *fmt, va_list ap)
+{
+    return call_value(c, method, kit_vdoc(c->kit, fmt, ap));
+}
+
+int call(struct client *c, const char *method, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    int rc = vcall(c, method, fmt, ap);
+    va_end(ap);
+    return rc;
+}
+
+struct value *must_value(struct client *c, const char *method, const struct value *params)
+{
+    int rc;
+    for (int64_t until = kit_now() + KIT_WAIT_MS;;) {
+        rc = call_value(c, method, params);
+        if ((rc != ERR_NO_QUORUM && rc != ERR_NOT_LEADER) || kit_now() > until) {
+            break;
+        }
+        kit_turn(c->kit, 20);
+    }
+    if (rc != 0) {
+        fail_msg("%s: %s: %s (%s)", method, err_reason(rc), c->err.message, c->err.field);
+    }
+    return c->result;
+}
+
+struct value *must(struct client *c, const char *method, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    struct value *params = kit_vdoc(c->kit, fmt, ap);
+    va_end(ap);
+    return must_value(c, method, params);
+}
+
+void refused(struct client *c, int code, const char *text, const char *method, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    int rc = vcall(c, method, fmt, ap);
+    va_end(ap);
+    if (rc != code) {
+        fail_msg("%s: expected %s, got %s: %s", method, err_reason(code), rc == 0 ? "success" : err_reason(rc),
+                 c->err.message);
+    }
+    if (text != NULL && strstr(c->err.message, text) == NULL) {
+        fail_msg("%s: expected \"%s\" in: %s", method, text, c->err.message);
+    }
+}
+
+const char *value_text(struct kit *k, const struct value *v, const char *path)
+{
+    struct str s = value_path_str(v, path);
+    return arena_strndup(&k->arena, s.n == 0 ? "" : s.p, s.n);
+}
+
+const char *text_at(struct client *c, const char *path)
+{
+    return value_text(c->kit, c->result, path);
+}
+
+int64_t int_at(struct client *c, const char *path)
+{
+    return value_path_int(c->result, path, -1);
+}
+
+/* ---- Streams ---- */
+
+static void on_open(struct rpc_stream *st, struct mp result, void *data)
+{
+    (void)st;
+    (void)result;
+    ((struct stream *)data)->open = true;
+}
+
+static void on_data(struct rpc_stream *st, struct mp payload, size_t n, void *data)
+{
+    struct stream *s = data;
+    s->bytes += n;
+    if (s->hold) {
+        s->held_bytes += n;
+    } else {
+        rpc_stream_consumed(st, n);
+    }
+    if (s->count_only) {
+        return;
+    }
+    if (s->count == s->cap) {
+        s->cap = MAX(16u, s->cap * 2);
+        s->items = xrealloc(s->items, s->cap * sizeof *s->items);
+    }
+    struct error err = {0};
+    if (msgpack_read_value(&s->client->kit->arena, payload.p, n, &s->items[s->count++], &err) != 0) {
+        fail_msg("a malformed payload: %s", err.message);
+    }
+}
+
+static void on_end(struct rpc_stream *st, const struct error *err, void *data)
+{
+    (void)st;
+    struct stream *s = data;
+    s->ended = true;
+    if (err != NULL) {
+        s->end = *err;
+    }
+}
+
+static const struct rpc_stream_events events = {.on_open = on_open, .on_data = on_data, .on_end = on_end};
+
+struct stream *stream_open(struct client *c, const char *method, const char *fmt, ...)
+{
+    struct stream *s = xcalloc(1, sizeof *s);
+    struct buf b = BUF_INIT;
+    va_list ap;
+    va_start(ap, fmt);
+    msgpack_write_value(&b, kit_vdoc(c->kit, fmt, ap));
+    va_end(ap);
+    s->client = c;
+    assert_non_null(c->rpc);
+    s->stream = rpc_stream_open(c->rpc, method, buf_str(&b), &events, s);
+    buf_close(&b);
+    return s;
+}
+
+struct stream *stream_accept(struct client *c, struct rpc_request *r)
+{
+    struct stream *s = xcalloc(1, sizeof *s);
+    s->client = c;
+    s->open = true;
+    s->stream = rpc_stream_accept(r, &events, s);
+    assert_non_null(s->stream);
+    return s;
+}
+
+struct value *stream_next(struct stream *s)
+{
+    for (int64_t until = kit_now() + KIT_WAIT_MS; s->taken == s->count && !s->ended;) {
+        if (kit_now() > until) {
+            fail_msg("waited in vain for the next payload of a stream");
+        }
+        kit_turn(s->client->kit, 200);
+    }
+    return s->taken < s->count ? s->items[s->taken++] : NULL;
+}
+
+bool stream_quiet(struct stream *s, int64_t ms)
+{
+    for (int64_t until = kit_now() + ms; kit_now() < until && s->taken == s->count && !s->ended;) {
+        kit_turn(s->client->kit, until - kit_now() + 1);
+    }
+    return s->taken == s->count && !s->ended;
+}
+
+void stream_wait_end(struct stream *s)
+{
+    kit_until(s->client->kit, &s->ended, "the end of a stream");
+}
+
+int stream_send(struct stream *s, const char *fmt, ...)
+{
+    struct buf b = BUF_INIT;
+    va_list ap;
+    va_start(ap, fmt);
+    msgpack_write_value(&b, kit_vdoc(s->client->kit, fmt, ap));
+    va_end(ap);
+    int rc = rpc_stream_write(s->stream, buf_str(&b));
+    buf_close(&b);
+    return rc;
+}
+
+void stream_release(struct stream *s)
+{
+    s->hold = false;
+    if (!s->ended) {
+        rpc_stream_consumed(s->stream, s->held_bytes);
+    }
+    s->held_bytes = 0;
+}
+
+void stream_end(struct stream *s, const struct error *err)
+{
+    assert_false(s->local_ended);
+    s->local_ended = true;
+    rpc_stream_end(s->stream, err);
+}
+
+void stream_close(struct stream *s)
+{
+    if (!s->local_ended) {
+        stream_end(s, NULL);
+    }
+    stream_wait_end(s);
+    free(s->items);
+    free(s);
+}

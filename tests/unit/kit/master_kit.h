@@ -1,0 +1,147 @@
+/* What the tests of the master share: real masters as child processes on loopback, in a directory of their own, and clients, agents and
+ * strangers that talk to them from one loop.
+ *
+ * Parameters are written as YAML in flow style; answers are documents that live as long as the kit. Whatever a test waits for has a deadline
+ * (KIT_WAIT_MS), and missing it fails the test. A master that ends otherwise than it was told to fails the test that stops it. */
+#ifndef TESTS_MASTER_KIT_H
+#define TESTS_MASTER_KIT_H
+
+/* clang-format off */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <cmocka.h>
+/* clang-format on */
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/types.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "base/env.h"
+#include "base/list.h"
+#include "base/mem.h"
+#include "proto/net.h"
+#include "proto/pki.h"
+#include "proto/rpc.h"
+#include "proto/text.h"
+
+#define KIT_MASTERS_MAX 5
+#define KIT_WAIT_MS     20000
+
+struct kit {
+    char dir[128];
+    struct kit_master {
+        char dir[160], log[200], addr[64];
+        pid_t pid; /* 0: not running */
+    } masters[KIT_MASTERS_MAX];
+    unsigned masters_count;
+    uv_loop_t loop;
+    uv_timer_t timer;
+    struct arena arena;
+    unsigned clients_open;
+    struct list clients; /* struct client.link */
+    char *ca, *ca_key;
+    const char *const *run_args; /* NULL-terminated, added to init and join */
+};
+
+/* A directory and an empty loop; no master yet. */
+struct kit *kit_new(void);
+/* Stops what runs (SIGTERM; must end with 0) and removes the directory. */
+void kit_free(struct kit *k);
+/* `init` of master 0, with fast timings and args (NULL-terminated list, may be NULL; kept for those who join). */
+void kit_init(struct kit *k, const char *const *args);
+/* `join` of the next master through master `by`; its number. */
+unsigned kit_join(struct kit *k, unsigned by);
+/* The same with a token of the test's; exit code, and what it said in *said (malloc). */
+int kit_join_with(struct kit *k, unsigned by, const char *token, char **said);
+void kit_start(struct kit *k, unsigned i);
+/* The signal, and waits for the end. SIGTERM: must exit with 0. */
+void kit_stop(struct kit *k, unsigned i, int sig);
+/* One running master, ready to write. */
+struct kit *kit_one(const char *const *args);
+/* Three running masters, all voters. */
+struct kit *kit_three(const char *const *args);
+/* Runs the program with arguments until it ends: exit code; stdout and stderr together in *said (malloc; may be NULL). */
+int kit_run(struct kit *k, char **said, const char *const *args);
+const char *kit_program(void);
+unsigned kit_free_port(void);
+/* Everything a running or ended master wrote to stderr (malloc). */
+char *kit_log(struct kit *k, unsigned i);
+/* Resident memory of master i. */
+size_t kit_memory_kb(struct kit *k, unsigned i);
+
+/* Turns the loop until *done; fails the test after KIT_WAIT_MS. */
+void kit_until(struct kit *k, const bool *done, const char *what);
+void kit_turn(struct kit *k, int64_t ms); /* turns the loop until something happened, at most so long */
+int64_t kit_now(void);
+/* Waits until the masters know a leader among them and it takes writes; its number. */
+unsigned kit_leader(struct kit *k);
+struct value *kit_doc(struct kit *k, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+struct value *kit_vdoc(struct kit *k, const char *fmt, va_list ap);
+
+/* ---- Clients ---- */
+
+struct client {
+    struct list link;
+    struct kit *kit;
+    struct rpc_session *rpc; /* NULL: closed */
+    char addr[64];
+    struct error err;     /* of the last call; code 0 = it succeeded */
+    struct error why;     /* why it was closed */
+    struct value *result; /* of the last call */
+    /* Requests from the other side; NULL: refused. */
+    void (*on_request)(struct client *c, struct rpc_request *r, struct str method, struct mp params);
+    void (*on_notify)(struct client *c, struct str method, struct mp params);
+    void *data;
+};
+struct client *client_as(struct kit *k, unsigned master, enum pki_role role, const char *name);
+struct client *client_admin(struct kit *k, unsigned master);
+void client_close(struct client *c); /* hangs up and frees */
+
+/* 0 or the error's code; c->result and c->err. */
+int call(struct client *c, const char *method, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+int call_value(struct client *c, const char *method, const struct value *params);
+/* Must succeed; the result. Repeats while there is no leader. */
+struct value *must(struct client *c, const char *method, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+struct value *must_value(struct client *c, const char *method, const struct value *params);
+/* Must be refused with this code; the message must contain `text` (NULL: any). */
+void refused(struct client *c, int code, const char *text, const char *method, const char *fmt, ...)
+    __attribute__((format(printf, 5, 6)));
+/* Text, number at a dotted path of the last result; "" and -1 if absent. Text is valid as long as the kit. */
+const char *text_at(struct client *c, const char *path);
+int64_t int_at(struct client *c, const char *path);
+const char *value_text(struct kit *k, const struct value *v, const char *path);
+
+/* ---- Streams ---- */
+
+struct stream {
+    struct client *client;
+    struct rpc_stream *stream;
+    bool open, ended, local_ended;
+    bool hold; /* do not consume: the other side runs out of credit */
+    size_t held_bytes, bytes;
+    struct error end; /* code 0: regular */
+    struct value **items;
+    unsigned count, cap, taken;
+    bool count_only; /* payloads are counted in bytes, not kept */
+};
+struct stream *stream_open(struct client *c, const char *method, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+/* Answers a request with a stream. */
+struct stream *stream_accept(struct client *c, struct rpc_request *r);
+/* The next payload; NULL when the stream has ended (regularly or not). Fails after KIT_WAIT_MS. */
+struct value *stream_next(struct stream *s);
+/* Is there none for so long? */
+bool stream_quiet(struct stream *s, int64_t ms);
+void stream_wait_end(struct stream *s);
+int stream_send(struct stream *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void stream_release(struct stream *s); /* consume what is held, and go on consuming */
+void stream_end(struct stream *s, const struct error *err);
+/* Ends our side if it has not, waits for the other's, frees. */
+void stream_close(struct stream *s);
+
+#endif
