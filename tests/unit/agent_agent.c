@@ -1,0 +1,436 @@
+/* The whole agent with the hollow runtime, against a master made of paper. */
+#include <unistd.h>
+
+#include "agent/agent.h"
+#include "agent/config.h"
+#include "agent/fsutil.h"
+#include "tests/unit/agent_master.h"
+
+struct fixture {
+    uv_loop_t loop;
+    char *ca, *ca_key;
+    struct fake_master master;
+    char dir[64];
+    struct log log;
+    struct net_tls *tls;
+    struct agent *agent;
+    bool stopped;
+};
+
+static void open_agent(struct fixture *f)
+{
+    const char *masters[] = {f->master.address, NULL};
+    struct error err = {0};
+    struct agent_config c = {.loop = &f->loop,
+                             .env = env_real(),
+                             .log = &f->log,
+                             .tls = f->tls,
+                             .name = "n1",
+                             .dir = f->dir,
+                             .run_dir = f->dir,
+                             .masters = masters,
+                             .node_ip = "192.0.2.1",
+                             .hollow = true};
+    if (agent_new(&c, &f->agent, &err) != 0) {
+        fail_msg("%s", err.message);
+    }
+    agent_start(f->agent);
+}
+
+static int setup(void **state)
+{
+    struct fixture *f = xcalloc(1, sizeof *f);
+    struct error err = {0};
+    uv_loop_init(&f->loop);
+    f->log = (struct log){.name = "test", .level = getenv("DEBUG") != NULL ? LOG_LEVEL_DEBUG : LOG_LEVEL_OFF};
+    snprintf(f->dir, sizeof f->dir, "/tmp/agent-XXXXXX");
+    assert_non_null(mkdtemp(f->dir));
+    assert_int_equal(pki_make_ca("test", &f->ca, &f->ca_key, &err), 0);
+    master_open(&f->master, &f->loop, f->ca, f->ca_key);
+    f->tls = tls_of(f->ca, f->ca_key, PKI_ROLE_NODE, "n1");
+    open_agent(f);
+    run_until(&f->loop, f->master.pods != NULL && f->master.refs != NULL && f->master.routes != NULL);
+    *state = f;
+    return 0;
+}
+
+static void on_stopped(void *data)
+{
+    ((struct fixture *)data)->stopped = true;
+}
+
+static void stop_agent(struct fixture *f)
+{
+    f->stopped = false;
+    agent_stop(f->agent, on_stopped, f);
+    run_until(&f->loop, f->stopped);
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+    stop_agent(f);
+    master_close(&f->master);
+    uv_run(&f->loop, UV_RUN_DEFAULT);
+    assert_int_equal(uv_loop_close(&f->loop), 0);
+    net_tls_unref(f->tls);
+    fs_remove_tree(f->dir, NULL);
+    free(f->ca);
+    pki_free_key(f->ca_key);
+    free(f);
+    return 0;
+}
+
+#define POD(name, spec)                                                                                                \
+    "{'apiVersion':'v1','kind':'Pod','metadata':{'name':'" name "','namespace':'default','uid':'uid-" name "'},"       \
+    "'spec':{'nodeName':'n1'," spec "}}"
+#define DELETING(name, spec)                                                                                           \
+    "{'apiVersion':'v1','kind':'Pod','metadata':{'name':'" name "','namespace':'default','uid':'uid-" name "',"        \
+    "'deletionTimestamp':'2026-01-02T03:04:05Z','deletionGracePeriodSeconds':5},'spec':{'nodeName':'n1'," spec "}}"
+#define SLEEP "'containers':[{'name':'c','image':'busybox'}]"
+
+static void a_pod_ordered_is_run_and_reported(void **state)
+{
+    struct fixture *f = *state;
+    struct fake_master *m = &f->master;
+    master_order(m->pods, "ADDED", POD("web", SLEEP));
+    master_order(m->pods, NULL, NULL);
+    run_until(&f->loop, master_heard(m, "status default/web Running"));
+    run_until(&f->loop, master_heard(m, "event Started"));
+    assert_non_null(strstr(m->last_status, "\"podIP\":\"10."));
+    assert_non_null(strstr(m->last_status, "\"hostIP\":\"192.0.2.1\""));
+    assert_non_null(strstr(m->last_status, "\"ready\":true"));
+}
+
+static void a_deleted_pod_is_stopped_and_reported_gone(void **state)
+{
+    struct fixture *f = *state;
+    struct fake_master *m = &f->master;
+    master_order(m->pods, "ADDED", POD("web", SLEEP));
+    run_until(&f->loop, master_heard(m, "status default/web Running"));
+    master_order(m->pods, "MODIFIED", DELETING("web", SLEEP));
+    run_until(&f->loop, master_heard(m, "gone default/web"));
+    struct agent_stats stats;
+    run_until(&f->loop, (agent_get_stats(f->agent, &stats), stats.pods == 0));
+}
+
+static void a_pod_that_the_new_list_does_not_name_is_stopped(void **state)
+{
+    struct fixture *f = *state;
+    struct fake_master *m = &f->master;
+    master_order(m->pods, "ADDED", POD("web", SLEEP));
+    master_order(m->pods, "ADDED", POD("other", SLEEP));
+    master_order(m->pods, NULL, NULL);
+    run_until(&f->loop,
+              master_heard(m, "status default/web Running") && master_heard(m, "status default/other Running"));
+    master_hang_up(m);
+    run_until(&f->loop, m->registrations == 2 && m->pods != NULL);
+    master_order(m->pods, "ADDED", POD("other", SLEEP));
+    run_until(&f->loop, m->refs != NULL && m->routes != NULL);
+    assert_false(master_heard(m, "gone default/web")); /* the list is not whole yet */
+    master_order(m->pods, NULL, NULL);
+    run_until(&f->loop, master_heard(m, "gone default/web"));
+    assert_false(master_heard(m, "gone default/other"));
+}
+
+static void pods_run_on_while_the_master_is_away(void **state)
+{
+    struct fixture *f = *state;
+    struct fake_master *m = &f->master;
+    struct agent_stats stats;
+    master_order(m->pods, "ADDED", POD("web", SLEEP));
+    master_order(m->pods, NULL, NULL);
+    run_until(&f->loop, master_heard(m, "status default/web Running"));
+    m->leads = false;
+    master_hang_up(m);
+    unsigned hellos = m->hellos;
+    run_until(&f->loop, m->hellos >= hellos + 2);
+    agent_get_stats(f->agent, &stats);
+    assert_false(stats.connected);
+    assert_int_equal(stats.running, 1);
+    m->leads = true;
+    run_until(&f->loop, m->registrations == 2);
+}
+
+static void a_status_that_was_not_acknowledged_is_sent_again(void **state)
+{
+    struct fixture *f = *state;
+    struct fake_master *m = &f->master;
+    m->refuse_status = ERR_NO_QUORUM;
+    master_order(m->pods, "ADDED", POD("web", SLEEP));
+    run_until(&f->loop, m->statuses >= 2);
+    m->refuse_status = 0;
+    run_until(&f->loop, master_heard(m, "status default/web Running"));
+}
+
+static void an_equal_status_is_not_sent_twice(void **state)
+{
+    struct fixture *f = *state;
+    struct fake_master *m = &f->master;
+    master_order(m->pods, "ADDED", POD("web", SLEEP));
+    run_until(&f->loop, master_heard(m, "status default/web Running"));
+    unsigned statuses = m->statuses;
+    master_order(m->pods, "MODIFIED", POD("web", SLEEP));
+    master_order(m->pods, "ADDED", POD("second", SLEEP));
+    run_until(&f->loop, master_heard(m, "status default/second Running"));
+    unsigned web = 0;
+    for (unsigned i = 0; i < m->log_count; i++) {
+        web += strcmp(m->log[i], "status default/web Running") == 0;
+    }
+    assert_int_equal(web, 1);
+    assert_true(m->statuses > statuses);
+}
+
+static void a_pod_whose_secret_comes_later_starts_then(void **state)
+{
+    struct fixture *f = *state;
+    struct fake_master *m = &f->master;
+    master_order(m->refs, NULL, NULL);
+    master_order(m->pods, "ADDED",
+                 POD("web", "'containers':[{'name':'c','image':'busybox','envFrom':[{'secretRef':{'name':'key'}}]}]"));
+    run_until(&f->loop, strstr(m->last_status, "CreateContainerConfigError") != NULL);
+    assert_non_null(strstr(m->last_status, "secret \\\"key\\\" not found"));
+    master_order(m->refs, "ADDED",
+                 "{'apiVersion':'v1','kind':'Secret','metadata':{'name':'key','namespace':'default','uid':'s'}}");
+    run_until(&f->loop, master_heard(m, "status default/web Running"));
+}
+
+static void a_job_like_pod_succeeds(void **state)
+{
+    struct fixture *f = *state;
+    struct fake_master *m = &f->master;
+    master_order(
+        m->pods, "ADDED",
+        POD("job", "'restartPolicy':'Never','containers':[{'name':'c','image':'busybox','command':['exit','0']}]"));
+    run_until(&f->loop, master_heard(m, "status default/job Succeeded"));
+    master_order(
+        m->pods, "ADDED",
+        POD("bad", "'restartPolicy':'Never','containers':[{'name':'c','image':'busybox','command':['exit','3']}]"));
+    run_until(&f->loop, master_heard(m, "status default/bad Failed"));
+    assert_non_null(strstr(m->last_status, "\"exitCode\":3"));
+}
+
+static void a_crashing_container_backs_off(void **state)
+{
+    struct fixture *f = *state;
+    struct fake_master *m = &f->master;
+    master_order(m->pods, "ADDED", POD("web", "'containers':[{'name':'c','image':'busybox','command':['exit','1']}]"));
+    run_until(&f->loop, strstr(m->last_status, "CrashLoopBackOff") != NULL);
+    assert_non_null(strstr(m->last_status, "\"restartCount\":1"));
+    run_until(&f->loop, master_heard(m, "event BackOff"));
+}
+
+/* ---- Calls from the master ---- */
+
+struct exec_seen {
+    char out[256];
+    int64_t exit_code;
+    bool ended;
+    struct error error;
+};
+
+static void exec_data(struct rpc_stream *st, struct mp payload, size_t n, void *data)
+{
+    struct exec_seen *x = data;
+    struct mp out = mp_get(payload, "stdout");
+    struct str text;
+    if (mp_read_bin(&out, &text)) {
+        snprintf(x->out + strlen(x->out), sizeof x->out - strlen(x->out), "%.*s", STR_ARG(text));
+    }
+    x->exit_code = mp_int(mp_get(payload, "exit"), x->exit_code);
+    rpc_stream_consumed(st, n);
+}
+
+static void exec_end(struct rpc_stream *st, const struct error *err, void *data)
+{
+    struct exec_seen *x = data;
+    x->ended = true;
+    if (err != NULL) {
+        x->error = *err;
+    }
+    rpc_stream_end(st, NULL);
+}
+static const struct rpc_stream_events exec_events = {.on_data = exec_data, .on_end = exec_end};
+
+static struct rpc_stream *open_exec(struct fixture *f, struct exec_seen *x, const char *name,
+                                    const char *const *command, unsigned words)
+{
+    CLEANUP_BUF struct buf b = BUF_INIT;
+    *x = (struct exec_seen){.exit_code = -1};
+    mp_write_map(&b, 7);
+    mp_write_key_str(&b, "namespace", STR("default"));
+    mp_write_key_str(&b, "name", str_of(name));
+    mp_write_key_bool(&b, "stdin", true);
+    mp_write_key_bool(&b, "stdout", true);
+    mp_write_key_bool(&b, "stderr", true);
+    mp_write_key_bool(&b, "tty", false);
+    mp_write_cstr(&b, "command");
+    mp_write_array(&b, words);
+    for (unsigned i = 0; i < words; i++) {
+        mp_write_cstr(&b, command[i]);
+    }
+    return rpc_stream_open(f->master.agent, "pod.exec", buf_str(&b), &exec_events, x);
+}
+
+static void exec_answers_with_output_and_exit_code(void **state)
+{
+    struct fixture *f = *state;
+    struct fake_master *m = &f->master;
+    struct exec_seen x;
+    master_order(m->pods, "ADDED", POD("web", SLEEP));
+    run_until(&f->loop, master_heard(m, "status default/web Running"));
+    open_exec(f, &x, "web", (const char *const[]){"exit", "7"}, 2);
+    run_until(&f->loop, x.ended);
+    assert_int_equal(x.error.code, 0);
+    assert_int_equal(x.exit_code, 7);
+}
+
+static void exec_carries_input_and_output(void **state)
+{
+    struct fixture *f = *state;
+    struct fake_master *m = &f->master;
+    struct exec_seen x;
+    CLEANUP_BUF struct buf b = BUF_INIT;
+    master_order(m->pods, "ADDED", POD("web", SLEEP));
+    run_until(&f->loop, master_heard(m, "status default/web Running"));
+    struct rpc_stream *st = open_exec(f, &x, "web", (const char *const[]){"cat"}, 1);
+    mp_write_map(&b, 1);
+    mp_write_cstr(&b, "stdin");
+    mp_write_bin(&b, "hello", 5);
+    run_until(&f->loop, rpc_stream_write(st, buf_str(&b)) == 0); /* refused until the agent has accepted */
+    run_until(&f->loop, strcmp(x.out, "hello") == 0);
+    buf_reset(&b);
+    mp_write_map(&b, 1);
+    mp_write_key_bool(&b, "eof", true);
+    rpc_stream_write(st, buf_str(&b));
+    run_until(&f->loop, x.ended);
+    assert_int_equal(x.exit_code, 0);
+}
+
+static void exec_into_what_is_not_there_names_it(void **state)
+{
+    struct fixture *f = *state;
+    struct exec_seen x;
+    open_exec(f, &x, "nope", (const char *const[]){"cat"}, 1);
+    run_until(&f->loop, x.ended);
+    assert_int_equal(x.error.code, ERR_NOT_FOUND);
+    assert_string_equal(x.error.message, "pod \"nope\" is not on node n1");
+}
+
+/* ---- Joining ---- */
+
+struct join_thread {
+    struct config_join join;
+    struct error error;
+    int rv;
+    bool done, closed;
+    uv_async_t ended;
+};
+
+static void join_main(void *arg)
+{
+    struct join_thread *j = arg;
+    j->rv = config_join(&j->join, &j->error);
+    uv_async_send(&j->ended);
+}
+
+static void on_join_ended(uv_async_t *h)
+{
+    ((struct join_thread *)h->data)->done = true;
+}
+
+static void on_async_closed(uv_handle_t *h)
+{
+    ((struct join_thread *)h->data)->closed = true;
+}
+
+static void run_join(struct fixture *f, struct join_thread *j)
+{
+    uv_thread_t thread;
+    uv_async_init(&f->loop, &j->ended, on_join_ended);
+    j->ended.data = j;
+    assert_int_equal(uv_thread_create(&thread, join_main, j), 0);
+    run_until(&f->loop, j->done);
+    uv_thread_join(&thread);
+    uv_close((uv_handle_t *)&j->ended, on_async_closed);
+    run_until(&f->loop, j->closed);
+}
+
+static void joining_writes_a_directory_that_can_be_run(void **state)
+{
+    struct fixture *f = *state;
+    char fingerprint[33], token[80], dir[80];
+    struct error err;
+    struct config config;
+    struct net_tls *tls = NULL;
+    const char *masters[] = {f->master.address, NULL};
+    assert_int_equal(pki_cert_fingerprint(f->ca, fingerprint, &err), 0);
+    snprintf(token, sizeof token, "abcdef.0123456789abcdef@%s", fingerprint);
+    snprintf(dir, sizeof dir, "%s/joined", f->dir);
+    struct join_thread j = {.join = {.dir = dir, .name = "n7", .token = token, .masters = masters}};
+    run_join(f, &j);
+    assert_int_equal(j.rv, 0);
+    if (config_load(&config, dir, &err) != 0 || config_tls(&config, &tls, &err) != 0) {
+        fail_msg("%s", err.message);
+    }
+    assert_string_equal(config.name, "n7");
+    assert_string_equal(config.masters[0], f->master.address);
+    assert_null(config.masters[1]); /* the address named twice is there once */
+    net_tls_unref(tls);
+    config_close(&config);
+}
+
+static void a_wrong_token_is_told_and_writes_nothing(void **state)
+{
+    struct fixture *f = *state;
+    char fingerprint[33], token[80], dir[80];
+    struct error err;
+    const char *masters[] = {f->master.address, NULL};
+    assert_int_equal(pki_cert_fingerprint(f->ca, fingerprint, &err), 0);
+    snprintf(token, sizeof token, "xxxxxx.0123456789abcdef@%s", fingerprint);
+    snprintf(dir, sizeof dir, "%s/joined", f->dir);
+    struct join_thread j = {.join = {.dir = dir, .name = "n7", .token = token, .masters = masters}};
+    run_join(f, &j);
+    assert_int_equal(j.rv, ERR_UNAUTHORIZED);
+    assert_non_null(strstr(j.error.message, "the token is unknown"));
+    assert_false(fs_exists(dir));
+}
+
+static void a_master_of_another_cluster_is_not_joined(void **state)
+{
+    struct fixture *f = *state;
+    char dir[80];
+    const char *masters[] = {f->master.address, NULL};
+    snprintf(dir, sizeof dir, "%s/joined", f->dir);
+    struct join_thread j = {.join = {.dir = dir,
+                                     .name = "n7",
+                                     .token = "abcdef.0123456789abcdef@00000000000000000000000000000000",
+                                     .masters = masters}};
+    run_join(f, &j);
+    assert_int_not_equal(j.rv, 0);
+    assert_int_equal(f->master.joins, 0);
+    assert_false(fs_exists(dir));
+}
+
+int main(void)
+{
+#define WITH(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        WITH(a_pod_ordered_is_run_and_reported),
+        WITH(a_deleted_pod_is_stopped_and_reported_gone),
+        WITH(a_pod_that_the_new_list_does_not_name_is_stopped),
+        WITH(pods_run_on_while_the_master_is_away),
+        WITH(a_status_that_was_not_acknowledged_is_sent_again),
+        WITH(an_equal_status_is_not_sent_twice),
+        WITH(a_pod_whose_secret_comes_later_starts_then),
+        WITH(a_job_like_pod_succeeds),
+        WITH(a_crashing_container_backs_off),
+        WITH(exec_answers_with_output_and_exit_code),
+        WITH(exec_carries_input_and_output),
+        WITH(exec_into_what_is_not_there_names_it),
+        WITH(joining_writes_a_directory_that_can_be_run),
+        WITH(a_wrong_token_is_told_and_writes_nothing),
+        WITH(a_master_of_another_cluster_is_not_joined),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,242 @@
+#include "tests/unit/agent_master.h"
+
+#include "agent/report.h"
+
+struct fixture {
+    uv_loop_t loop;
+    char *ca, *ca_key;
+    struct fake_master one, two;
+    struct net_tls *tls;
+    struct session *session;
+    unsigned ready, lost, lists[SESSION_STREAMS], list_ends[SESSION_STREAMS], routes;
+    char seen[512];
+    bool stopped;
+};
+
+static void write_node(struct buf *out, void *data)
+{
+    CLEANUP_ARENA struct arena a;
+    struct value *doc;
+    const struct str json = STR("{\"apiVersion\":\"v1\",\"kind\":\"Node\",\"metadata\":{\"name\":\"n1\"}}");
+    (void)data;
+    arena_init(&a);
+    assert_int_equal(json_read(&a, json, &doc, NULL), 0);
+    msgpack_write_value(out, doc);
+}
+
+static void on_ready(struct mp result, void *data)
+{
+    (void)result;
+    ((struct fixture *)data)->ready++;
+}
+
+static void on_lost(void *data)
+{
+    ((struct fixture *)data)->lost++;
+}
+
+static void on_list_begin(enum session_stream which, void *data)
+{
+    ((struct fixture *)data)->lists[which]++;
+}
+
+static void on_list_end(enum session_stream which, void *data)
+{
+    ((struct fixture *)data)->list_ends[which]++;
+}
+
+static void on_object(enum session_stream which, enum session_change change, struct object *o, void *data)
+{
+    static const char *const words[] = {"added", "modified", "deleted"};
+    struct fixture *f = data;
+    size_t n = strlen(f->seen);
+    snprintf(f->seen + n, sizeof f->seen - n, "%d %s %.*s;", which, words[change], STR_ARG(o->name));
+}
+
+static void on_routes(struct mp routes, void *data)
+{
+    ((struct fixture *)data)->routes += mp_count(routes);
+}
+
+static void on_request(struct rpc_request *r, struct str method, struct mp params, void *data)
+{
+    (void)method, (void)params, (void)data;
+    rpc_reply(r, STR("\x80"));
+}
+
+static int setup(void **state)
+{
+    struct fixture *f = xcalloc(1, sizeof *f);
+    struct error err = {0};
+    uv_loop_init(&f->loop);
+    assert_int_equal(pki_make_ca("test", &f->ca, &f->ca_key, &err), 0);
+    master_open(&f->one, &f->loop, f->ca, f->ca_key);
+    master_open(&f->two, &f->loop, f->ca, f->ca_key);
+    f->tls = tls_of(f->ca, f->ca_key, PKI_ROLE_NODE, "n1");
+    *state = f;
+    return 0;
+}
+
+static void start(struct fixture *f, const char *first, const char *second)
+{
+    const char *masters[] = {first, second, NULL};
+    struct session_config c = {
+        .loop = &f->loop,
+        .tls = f->tls,
+        .env = env_real(),
+        .name = "n1",
+        .masters = masters,
+        .events = {write_node, on_ready, on_lost, on_list_begin, on_object, on_list_end, on_routes, on_request},
+        .data = f,
+    };
+    f->session = session_new(&c);
+    session_start(f->session);
+}
+
+static void on_stopped(void *data)
+{
+    ((struct fixture *)data)->stopped = true;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+    session_stop(f->session, on_stopped, f);
+    run_until(&f->loop, f->stopped);
+    master_close(&f->one);
+    master_close(&f->two);
+    uv_run(&f->loop, UV_RUN_DEFAULT);
+    assert_int_equal(uv_loop_close(&f->loop), 0);
+    net_tls_unref(f->tls);
+    free(f->ca);
+    pki_free_key(f->ca_key);
+    free(f);
+    return 0;
+}
+
+static void it_registers_and_follows_the_three_streams(void **state)
+{
+    struct fixture *f = *state;
+    start(f, f->one.address, NULL);
+    run_until(&f->loop, f->one.pods != NULL && f->one.refs != NULL && f->one.routes != NULL);
+    assert_int_equal(f->ready, 1);
+    assert_string_equal(session_leader(f->session), f->one.address);
+    master_order(f->one.pods, "ADDED",
+                 "{'apiVersion':'v1','kind':'Pod','metadata':{'name':'web','namespace':'default','uid':'u'}}");
+    master_order(f->one.pods, NULL, NULL);
+    master_order(f->one.refs, "DELETED",
+                 "{'apiVersion':'v1','kind':'ConfigMap','metadata':{'name':'c','namespace':'default'}}");
+    run_until(&f->loop, f->list_ends[SESSION_PODS] == 1 && strstr(f->seen, "1 deleted c") != NULL);
+    assert_string_equal(f->seen, "0 added web;1 deleted c;");
+    assert_int_equal(f->list_ends[SESSION_REFS], 0); /* no bookmark yet */
+}
+
+static void it_follows_the_leader_named_by_hello(void **state)
+{
+    struct fixture *f = *state;
+    f->one.leads = false;
+    snprintf(f->one.leader_address, sizeof f->one.leader_address, "%s", f->two.address);
+    start(f, f->one.address, NULL);
+    run_until(&f->loop, f->ready == 1);
+    assert_int_equal(f->two.registrations, 1);
+    assert_int_equal(f->one.registrations, 0);
+}
+
+static void a_master_that_cannot_be_reached_is_passed_over(void **state)
+{
+    struct fixture *f = *state;
+    start(f, "127.0.0.1:1", f->two.address);
+    run_until(&f->loop, f->ready == 1);
+    assert_int_equal(f->two.registrations, 1);
+}
+
+static void after_a_lost_connection_the_lists_come_anew(void **state)
+{
+    struct fixture *f = *state;
+    start(f, f->one.address, NULL);
+    run_until(&f->loop, f->one.pods != NULL);
+    master_hang_up(&f->one);
+    run_until(&f->loop, f->ready == 2 && f->one.pods != NULL);
+    assert_int_equal(f->lost, 1);
+    assert_int_equal(f->lists[SESSION_PODS], 2);
+}
+
+static void an_expired_stream_is_opened_anew_on_the_same_connection(void **state)
+{
+    struct fixture *f = *state;
+    struct error err = {0};
+    start(f, f->one.address, NULL);
+    run_until(&f->loop, f->one.pods != NULL);
+    error_set(&err, ERR_EXPIRED, "too old");
+    rpc_stream_end(TAKE_PTR(f->one.pods), &err);
+    run_until(&f->loop, f->one.pods != NULL);
+    assert_int_equal(f->lists[SESSION_PODS], 2);
+    assert_int_equal(f->one.registrations, 1);
+}
+
+static void a_stream_that_ends_with_not_leader_names_the_next_one(void **state)
+{
+    struct fixture *f = *state;
+    struct error err = {0};
+    start(f, f->one.address, NULL);
+    run_until(&f->loop, f->one.pods != NULL);
+    f->one.leads = false;
+    snprintf(f->one.leader_address, sizeof f->one.leader_address, "%s", f->two.address);
+    error_set_field(&err, ERR_NOT_LEADER, f->two.address, "not the leader");
+    rpc_stream_end(TAKE_PTR(f->one.pods), &err);
+    run_until(&f->loop, f->two.registrations == 1);
+}
+
+static void a_heartbeat_finds_out_that_the_leadership_has_moved(void **state)
+{
+    struct fixture *f = *state;
+    f->one.heartbeat_ms = 100;
+    start(f, f->one.address, NULL);
+    run_until(&f->loop, f->one.heartbeats >= 2);
+    f->one.leads = false;
+    snprintf(f->one.leader_address, sizeof f->one.leader_address, "%s", f->two.address);
+    run_until(&f->loop, f->two.registrations == 1);
+}
+
+static void a_master_that_asks_is_told_the_node_again(void **state)
+{
+    struct fixture *f = *state;
+    start(f, f->one.address, NULL);
+    run_until(&f->loop, f->ready == 1);
+    rpc_notify(f->one.agent, "node.refresh", STR("\x80"));
+    run_until(&f->loop, f->one.registrations == 2);
+    assert_int_equal(f->ready, 1);
+}
+
+static void refused(const struct rpc_result *r, void *data)
+{
+    assert_int_equal(r->error->code, ERR_CLOSED);
+    *(bool *)data = true;
+}
+
+static void calls_without_a_leader_fail_later_and_not_at_once(void **state)
+{
+    struct fixture *f = *state;
+    bool called = false;
+    start(f, "127.0.0.1:1", NULL);
+    session_call(f->session, "node.status", STR("\x80"), refused, &called);
+    assert_false(called);
+    run_until(&f->loop, called);
+}
+
+int main(void)
+{
+#define WITH(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        WITH(it_registers_and_follows_the_three_streams),
+        WITH(it_follows_the_leader_named_by_hello),
+        WITH(a_master_that_cannot_be_reached_is_passed_over),
+        WITH(after_a_lost_connection_the_lists_come_anew),
+        WITH(an_expired_stream_is_opened_anew_on_the_same_connection),
+        WITH(a_stream_that_ends_with_not_leader_names_the_next_one),
+        WITH(a_heartbeat_finds_out_that_the_leadership_has_moved),
+        WITH(a_master_that_asks_is_told_the_node_again),
+        WITH(calls_without_a_leader_fail_later_and_not_at_once),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
