@@ -255,8 +255,8 @@ static int give_up(struct api *a, const struct error *last, bool write, bool may
             buf_printf(&servers, "%s%s", i > 0 ? ", " : "", a->servers[i]);
         }
         return error_set(err, last->code,
-                         "no master of cluster \"%s\" answers (%s): %s; is it running? \"rctl up\" starts a local one",
-                         a->cluster, a->pinned != NULL ? a->pinned : buf_cstr(&servers), last->message);
+                         "no master of cluster \"%s\" answers (%s): %s; \"rctl up\" starts a local cluster", a->cluster,
+                         a->pinned != NULL ? a->pinned : buf_cstr(&servers), last->message);
     }
     *err = *last;
     return err->code;

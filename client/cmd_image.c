@@ -71,16 +71,21 @@ static int send_file(struct load *l, struct api_stream *s, int fd, const char *p
         if (n < 0) {
             return error_set_errno(err, errno, "read %s", path);
         }
-        if (n == 0) {
-            return 0;
-        }
         buf_reset(&payload);
-        mp_write_bin(&payload, chunk, (size_t)n);
+        if (n == 0) {
+            mp_write_map(&payload, 1);
+            mp_write_key_bool(&payload, "eof", true);
+        } else {
+            mp_write_bin(&payload, chunk, (size_t)n);
+        }
         while (api_stream_write(s, buf_str(&payload)) == ERR_BUSY && !*api_stream_ended(s)) {
             l->writable = false;
             while (!l->writable && !*api_stream_ended(s)) {
                 uv_run(api_loop(l->r->api), UV_RUN_ONCE);
             }
+        }
+        if (n == 0) {
+            break;
         }
     }
     return 0; /* the node's error comes with the end */
@@ -106,7 +111,6 @@ static int load_on(struct rctl *r, const struct object *node, int fd, const char
         return rctl_fail(r, &err);
     }
     int rc = send_file(&l, s, fd, path, &err);
-    api_stream_finish(s);
     bool over = rc != 0 || api_run(r->api, api_stream_ended(s), WAIT_MS);
     struct error end = {0};
     int end_rc = api_stream_close(s, &end);
