@@ -1,38 +1,42 @@
 /* Commands in running containers, through `crun exec`.
  *
- * crun exec takes user, environment, capabilities and control group from the container's own configuration. Killing crun does not kill
+ * Left to itself crun exec runs as root whatever the container runs as, so it is given the process of the container's own configuration
+ * (user, groups, environment, capabilities) with other arguments. Killing crun does not kill
  * what it started, so it writes the command's pid to a file and that process is killed too (as its group, if it leads one).
- * With a terminal there are two in a row: ours, whose slave is crun's stdio, and the container's, between which crun copies. crun is told
- * of a new size by SIGWINCH and takes it over from ours. */
+ * A terminal is made by crun inside the container, and its master comes to us over a Unix socket (--console-socket): size and
+ * input are ours to set from then on. crun itself stays and brings the exit code. */
 #include "agent/runtime_crun_int.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <pty.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <termios.h>
 #include <unistd.h>
 
 #include "agent/defer.h"
+#include "proto/text.h"
 
 #define EXEC_READ_BYTES (32u << 10)
 #define EXEC_ARGS_MAX   1024u
+#define CONFIG_MAX      (4u << 20)
 
-/* Where crun writes the pid of what it runs. */
-static char *pid_file_path(struct crun *rt, const struct crun_container *c, const void *unique)
+/* PATH.pid is where crun writes the pid of what it runs, PATH.json what it is to run. */
+static char *exec_path(const struct crun_container *c, const void *unique)
 {
-    (void)rt;
     return xasprintf("%s/persist/exec-%zx", c->dir, (size_t)unique);
 }
 
-static void kill_by_file(const char *path)
+static void kill_by_file(const char *base)
 {
-    char text[32];
+    char text[32], path[FS_PATH_MAX];
+    fs_path(path, sizeof path, "%s.pid", base);
     if (!fs_read_line(path, text, sizeof text)) {
         return;
     }
@@ -45,29 +49,82 @@ static void kill_by_file(const char *path)
     }
 }
 
-/* argv of crun exec; the array is freed by the caller, the strings are borrowed. NULL: too long. */
-static const char **exec_argv(struct crun *rt, const char *id, const char *pid_file, bool tty, const char *const *argv)
+static void unlink_files(const char *base)
 {
-    const char *head[] = {rt->crun_path, "--root", rt->run_dir, "exec", "--pid-file", pid_file};
-    unsigned n = 0, m = 0;
-    while (argv[m] != NULL) {
-        m++;
+    char path[FS_PATH_MAX];
+    fs_path(path, sizeof path, "%s.pid", base);
+    unlink(path);
+    fs_path(path, sizeof path, "%s.json", base);
+    unlink(path);
+}
+
+/* The container's own process, but with these arguments. */
+static int write_process(const struct crun_container *c, const char *base, const char *const *argv,
+                         const struct winsize *tty, struct error *err)
+{
+    CLEANUP_ARENA struct arena a;
+    CLEANUP_BUF struct buf b = BUF_INIT;
+    char path[FS_PATH_MAX];
+    struct value *doc;
+    arena_init(&a);
+    fs_path(path, sizeof path, "%s/config.json", c->dir);
+    int rc = fs_read_file(path, CONFIG_MAX, &b, err);
+    rc = rc != 0 ? rc : json_read(&a, buf_str(&b), &doc, err);
+    if (rc != 0) {
+        return rc;
     }
-    if (m == 0 || m > EXEC_ARGS_MAX) {
-        return NULL;
+    struct value *process = value_get(doc, "process"), *args = value_list(&a);
+    unsigned n = 0;
+    for (; argv[n] != NULL && n < EXEC_ARGS_MAX; n++) {
+        value_append(&a, args, value_cstr(&a, argv[n]));
     }
-    const char **out = xcalloc(ARRAY_SIZE(head) + m + 4, sizeof *out);
-    for (; n < ARRAY_SIZE(head); n++) {
-        out[n] = head[n];
+    if (n == 0 || argv[n] != NULL) {
+        return error_set(err, ERR_INVALID, "the command is empty or has more than %u words", EXEC_ARGS_MAX);
     }
-    if (tty) {
-        out[n++] = "--tty";
+    if (!value_is_map(process)) {
+        return error_set(err, ERR_CORRUPT, "%s is damaged", path);
     }
-    out[n++] = id;
-    for (unsigned i = 0; i < m; i++) {
-        out[n++] = argv[i];
+    value_set(&a, process, "args", args);
+    value_set(&a, process, "terminal", value_bool(&a, tty != NULL));
+    if (tty != NULL) {
+        struct value *size = value_ensure_map(&a, process, "consoleSize");
+        value_set(&a, size, "height", value_int(&a, tty->ws_row));
+        value_set(&a, size, "width", value_int(&a, tty->ws_col));
     }
-    return out;
+    const struct value *env = value_get(process, "env");
+    bool has_term = false;
+    VALUE_FOR(i, env)
+    {
+        has_term |= str_starts(value_to_str(value_item(env, i)), STR("TERM="));
+    }
+    if (tty != NULL && !has_term) {
+        value_append(&a, value_ensure_list(&a, process, "env"), value_cstr(&a, "TERM=xterm"));
+    }
+    buf_reset(&b);
+    json_write(&b, process, 0);
+    fs_path(path, sizeof path, "%s.json", base);
+    return fs_write_file(path, buf_str(&b), 0600, false, err);
+}
+
+struct exec_args {
+    char pid_file[FS_PATH_MAX], process_file[FS_PATH_MAX];
+    const char *argv[14];
+};
+
+static void exec_args(struct exec_args *e, const struct crun_container *c, const char *base, const char *socket)
+{
+    fs_path(e->pid_file, sizeof e->pid_file, "%s.pid", base);
+    fs_path(e->process_file, sizeof e->process_file, "%s.json", base);
+    const char *argv[] = {c->rt->crun_path, "--root",    c->rt->run_dir, "exec",
+                          "--pid-file",     e->pid_file, "--process",    e->process_file};
+    unsigned n = ARRAY_SIZE(argv);
+    memcpy(e->argv, argv, sizeof argv);
+    if (socket != NULL) {
+        e->argv[n++] = "--console-socket";
+        e->argv[n++] = socket;
+    }
+    e->argv[n++] = c->id;
+    e->argv[n] = NULL;
 }
 
 static int find_running(struct crun *rt, const char *id, struct crun_container **out, struct error *err)
@@ -91,7 +148,7 @@ struct capture {
     struct process *process;
     uv_timer_t timer;
     bool timed_out;
-    char *pid_file;
+    char *base;
     struct buf output;
     int exit_code;
     int rc;
@@ -107,7 +164,7 @@ static void capture_end(struct capture *x)
         .error = x->rc == 0 ? NULL : &x->error, .exit_code = x->exit_code, .output = buf_str(&x->output)};
     x->cb(&r, x->data);
     buf_close(&x->output);
-    free(x->pid_file);
+    free(x->base);
     free(x);
     crun_release(rt);
 }
@@ -127,7 +184,7 @@ static void captured(struct process *p, const struct process_result *r, void *da
     struct capture *x = data;
     (void)p;
     x->process = NULL;
-    unlink(x->pid_file);
+    unlink_files(x->base);
     if (x->timed_out) {
         x->rc = error_set(&x->error, ERR_TIMEOUT, "the command timed out");
     } else if (r->error != 0) {
@@ -144,7 +201,7 @@ static void captured(struct process *p, const struct process_result *r, void *da
 static void capture_kill(struct capture *x)
 {
     x->timed_out = true;
-    kill_by_file(x->pid_file);
+    kill_by_file(x->base);
     if (x->process != NULL) {
         process_kill(x->process, SIGKILL);
     }
@@ -167,13 +224,11 @@ void crun_exec(struct runtime *base, const char *id, const char *const *argv, in
     list_init(&x->link);
     crun_hold(rt);
     x->rc = find_running(rt, id, &c, &x->error);
-    CLEANUP_FREE const char **args = NULL;
+    struct exec_args args;
     if (x->rc == 0) {
-        x->pid_file = pid_file_path(rt, c, x);
-        args = exec_argv(rt, id, x->pid_file, false, argv);
-        if (args == NULL) {
-            x->rc = error_set(&x->error, ERR_INVALID, "the command is empty or has more than %u words", EXEC_ARGS_MAX);
-        }
+        x->base = exec_path(c, x);
+        exec_args(&args, c, x->base, NULL);
+        x->rc = write_process(c, x->base, argv, NULL, &x->error);
     }
     if (x->rc != 0) {
         defer_call(rt->loop, capture_deferred, x);
@@ -185,7 +240,7 @@ void crun_exec(struct runtime *base, const char *id, const char *const *argv, in
         uv_timer_start(&x->timer, capture_timeout, (uint64_t)timeout_ms, 0);
     }
     list_push_back(&rt->execs, &x->link);
-    struct process_spec ps = {.argv = args, .output_max = RUNTIME_EXEC_OUTPUT_MAX};
+    struct process_spec ps = {.argv = args.argv, .output_max = RUNTIME_EXEC_OUTPUT_MAX};
     x->process = process_run(rt->loop, &ps, captured, x);
 }
 
@@ -197,15 +252,21 @@ struct runtime_exec {
     struct runtime_exec_events events;
     void *data;
     uv_process_t proc;
-    uv_pipe_t in, out, err; /* with a terminal: out is its master, both ways */
-    bool tty, proc_open, exited, ended, killed;
+    uv_pipe_t in, out, err; /* with a terminal: out is its master, both ways, and err what crun itself says */
+    uv_timer_t drain;       /* after the exit, when somebody keeps the pipes open */
+    uv_poll_t console;      /* on the listening socket, then on crun's connection */
+    int console_fd;
+    char *console_path;
+    struct winsize size;
+    struct buf early; /* typed before the terminal was there */
+    bool tty, proc_open, exited, ended, killed, console_open;
     bool in_open, out_open, err_open, paused, end_wanted;
     unsigned handles;
     size_t pending_bytes;
     int exit_code;
     int rc;
     struct error error;
-    char *pid_file;
+    char *base;
     uint8_t *bytes;
 };
 
@@ -218,11 +279,19 @@ static void exec_finish(struct runtime_exec *x)
 {
     struct crun *rt = x->rt;
     list_remove(&x->link);
-    if (x->pid_file != NULL) {
-        unlink(x->pid_file);
+    if (x->console_fd >= 0) {
+        close(x->console_fd);
+    }
+    if (x->console_path != NULL) {
+        unlink(x->console_path);
+    }
+    free(x->console_path);
+    buf_close(&x->early);
+    if (x->base != NULL) {
+        unlink_files(x->base);
     }
     x->events.on_end(x, x->exit_code, x->rc == 0 ? NULL : &x->error, x->data);
-    free(x->pid_file);
+    free(x->base);
     free(x->bytes);
     free(x);
     crun_release(rt);
@@ -250,13 +319,47 @@ static void close_pipe(uv_pipe_t *p, bool *open)
     }
 }
 
+static void close_console(struct runtime_exec *x)
+{
+    if (x->console_open) {
+        x->console_open = false;
+        if (!uv_is_closing((uv_handle_t *)&x->console)) { /* else console_reopen sees to it */
+            uv_poll_stop(&x->console);
+            uv_close((uv_handle_t *)&x->console, exec_handle_closed);
+        }
+    }
+}
+
 /* Over when the process is gone and its output is read to the end. */
 static void exec_check_end(struct runtime_exec *x)
 {
-    if (x->exited && !x->out_open && !x->err_open && !x->ended) {
+    if (!x->exited || x->ended) {
+        return;
+    }
+    /* A brief command may be over before its terminal reached us: then the drain timer sets the limit. */
+    if (!x->console_open && !x->out_open && !x->err_open) {
         x->ended = true;
         close_pipe(&x->in, &x->in_open);
+        uv_close((uv_handle_t *)&x->drain, exec_handle_closed);
         uv_close((uv_handle_t *)&x->proc, exec_handle_closed);
+    }
+}
+
+static void close_output(struct runtime_exec *x)
+{
+    close_console(x);
+    close_pipe(&x->out, &x->out_open);
+    close_pipe(&x->err, &x->err_open);
+    exec_check_end(x);
+}
+
+static void drain_over(uv_timer_t *t)
+{
+    struct runtime_exec *x = t->data;
+    if (x->paused) { /* the receiver has no room: what is there must not be lost */
+        uv_timer_start(t, drain_over, PROCESS_DRAIN_MS, 0);
+    } else {
+        close_output(x);
     }
 }
 
@@ -273,7 +376,7 @@ static void exec_read(uv_stream_t *s, ssize_t n, const uv_buf_t *b)
     bool is_err = s == (uv_stream_t *)&x->err;
     if (n > 0) {
         if (!x->killed) {
-            x->events.on_output(x, is_err ? 2 : 1, (const uint8_t *)b->base, (size_t)n, x->data);
+            x->events.on_output(x, is_err && !x->tty ? 2 : 1, (const uint8_t *)b->base, (size_t)n, x->data);
         }
         return;
     }
@@ -288,10 +391,11 @@ static void exec_exited(uv_process_t *p, int64_t status, int signal)
     struct runtime_exec *x = p->data;
     x->exited = true;
     x->exit_code = signal != 0 ? 128 + signal : (int)status;
-    if (x->killed) { /* nobody listens: do not wait for those who hold the pipes */
-        close_pipe(&x->out, &x->out_open);
-        close_pipe(&x->err, &x->err_open);
+    if (x->killed) { /* nobody listens */
+        close_output(x);
+        return;
     }
+    uv_timer_start(&x->drain, drain_over, PROCESS_DRAIN_MS, 0);
     exec_check_end(x);
 }
 
@@ -311,101 +415,7 @@ static int exec_pipe(struct runtime_exec *x, uv_pipe_t *ours, bool *open, bool w
     return uv_pipe_open(ours, fds[we_read ? 0 : 1]);
 }
 
-static int exec_terminal(struct runtime_exec *x, const struct runtime_exec_spec *spec, int *theirs)
-{
-    struct winsize ws = {.ws_row = (unsigned short)(spec->rows != 0 ? spec->rows : 24),
-                         .ws_col = (unsigned short)(spec->columns != 0 ? spec->columns : 80)};
-    int master;
-    if (openpty(&master, theirs, NULL, NULL, &ws) != 0) {
-        return -errno;
-    }
-    fcntl(master, F_SETFD, FD_CLOEXEC);
-    fcntl(*theirs, F_SETFD, FD_CLOEXEC);
-    fcntl(master, F_SETFL, O_NONBLOCK);
-    uv_pipe_init(x->rt->loop, &x->out, 0);
-    x->out.data = x;
-    x->out_open = true;
-    x->handles++;
-    return uv_pipe_open(&x->out, master);
-}
-
-static int exec_spawn(struct runtime_exec *x, const char *id, const struct runtime_exec_spec *spec)
-{
-    CLEANUP_CLOSE int in = -1;
-    CLEANUP_CLOSE int out = -1;
-    CLEANUP_CLOSE int err = -1;
-    CLEANUP_FREE const char **args = exec_argv(x->rt, id, x->pid_file, spec->tty, spec->argv);
-    int rc = args == NULL ? -EINVAL : 0;
-    if (spec->tty) {
-        rc = rc != 0 ? rc : exec_terminal(x, spec, &out);
-    } else {
-        rc = rc != 0 ? rc : exec_pipe(x, &x->out, &x->out_open, true, &out);
-        rc = rc != 0 ? rc : exec_pipe(x, &x->err, &x->err_open, true, &err);
-        if (spec->stdin_open) {
-            rc = rc != 0 ? rc : exec_pipe(x, &x->in, &x->in_open, false, &in);
-        }
-    }
-    if (rc != 0) {
-        return rc;
-    }
-    uv_stdio_container_t stdio[3] = {
-        {.flags = spec->tty || in >= 0 ? UV_INHERIT_FD : UV_IGNORE, .data.fd = spec->tty ? out : in},
-        {.flags = UV_INHERIT_FD, .data.fd = out},
-        {.flags = UV_INHERIT_FD, .data.fd = spec->tty ? out : err}};
-    uv_process_options_t o = {.exit_cb = exec_exited,
-                              .file = args[0],
-                              .args = (char **)args,
-                              .flags = UV_PROCESS_DETACHED,
-                              .stdio_count = 3,
-                              .stdio = stdio};
-    x->proc_open = true;
-    x->handles++;
-    rc = uv_spawn(x->rt->loop, &x->proc, &o);
-    x->proc.data = x;
-    return rc;
-}
-
-struct runtime_exec *crun_exec_open(struct runtime *base, const char *id, const struct runtime_exec_spec *spec,
-                                    const struct runtime_exec_events *events, void *data)
-{
-    struct crun *rt = (struct crun *)base;
-    struct crun_container *c = NULL;
-    struct runtime_exec *x = xcalloc(1, sizeof *x);
-    x->rt = rt;
-    x->events = *events;
-    x->data = data;
-    x->tty = spec->tty;
-    list_init(&x->link);
-    crun_hold(rt);
-    x->rc = find_running(rt, id, &c, &x->error);
-    if (x->rc != 0) {
-        defer_call(rt->loop, exec_deferred, x);
-        return x;
-    }
-    x->bytes = xmalloc(EXEC_READ_BYTES);
-    x->pid_file = pid_file_path(rt, c, x);
-    int rc = exec_spawn(x, id, spec);
-    if (rc != 0) {
-        x->rc = error_set_errno(&x->error, -rc, "cannot run the command");
-        x->exited = true;
-        x->ended = true;
-        close_pipe(&x->in, &x->in_open);
-        close_pipe(&x->out, &x->out_open);
-        close_pipe(&x->err, &x->err_open);
-        if (x->proc_open) {
-            uv_close((uv_handle_t *)&x->proc, exec_handle_closed);
-        } else if (x->handles == 0) {
-            defer_call(rt->loop, exec_deferred, x);
-        }
-        return x;
-    }
-    list_push_back(&rt->streams, &x->link);
-    uv_read_start((uv_stream_t *)&x->out, exec_alloc, exec_read);
-    if (x->err_open) {
-        uv_read_start((uv_stream_t *)&x->err, exec_alloc, exec_read);
-    }
-    return x;
-}
+/* ---- Input ---- */
 
 struct exec_write {
     uv_write_t req;
@@ -436,12 +446,8 @@ static void exec_written(uv_write_t *req, int status)
     }
 }
 
-void crun_exec_write(struct runtime_exec *x, const void *p, size_t n)
+static void write_stream(struct runtime_exec *x, const void *p, size_t n)
 {
-    bool open = x->tty ? x->out_open : x->in_open;
-    if (!open || n == 0 || x->killed || x->end_wanted) {
-        return;
-    }
     struct exec_write *w = xmalloc(sizeof *w + n);
     w->x = x;
     w->n = n;
@@ -451,6 +457,210 @@ void crun_exec_write(struct runtime_exec *x, const void *p, size_t n)
     if (uv_write(&w->req, input_of(x), &b, 1, exec_written) != 0) {
         x->pending_bytes -= n;
         free(w);
+    }
+}
+
+/* ---- The terminal's way to us ---- */
+
+static void terminal_came(struct runtime_exec *x, int master)
+{
+    fcntl(master, F_SETFL, O_NONBLOCK);
+    uv_pipe_init(x->rt->loop, &x->out, 0);
+    x->out.data = x;
+    x->out_open = true;
+    x->handles++;
+    if (uv_pipe_open(&x->out, master) != 0) {
+        close(master);
+        return;
+    }
+    ioctl(master, TIOCSWINSZ, &x->size);
+    if (!x->paused) {
+        uv_read_start((uv_stream_t *)&x->out, exec_alloc, exec_read);
+    }
+    if (x->early.size > 0) {
+        CLEANUP_BUF struct buf early = x->early;
+        x->early = BUF_INIT;
+        x->pending_bytes -= early.size;
+        write_stream(x, early.data, early.size);
+    }
+}
+
+static void console_message(uv_poll_t *p, int status, int events)
+{
+    struct runtime_exec *x = p->data;
+    char byte[64];
+    union {
+        struct cmsghdr align;
+        char space[CMSG_SPACE(sizeof(int))];
+    } control;
+    struct iovec io = {byte, sizeof byte};
+    struct msghdr m = {.msg_iov = &io, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+    (void)status;
+    (void)events;
+    ssize_t n = recvmsg(x->console_fd, &m, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
+        return;
+    }
+    struct cmsghdr *c = n <= 0 ? NULL : CMSG_FIRSTHDR(&m);
+    close_console(x);
+    if (c != NULL && c->cmsg_type == SCM_RIGHTS) {
+        int fd;
+        memcpy(&fd, CMSG_DATA(c), sizeof fd);
+        terminal_came(x, fd);
+    }
+}
+
+static void console_reopen(uv_handle_t *h);
+
+static void console_connection(uv_poll_t *p, int status, int events)
+{
+    struct runtime_exec *x = p->data;
+    (void)status;
+    (void)events;
+    int fd = accept4(x->console_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd < 0) {
+        return;
+    }
+    /* The handle of the listening socket is closed and one for the connection opened in its place, in the close callback. */
+    uv_poll_stop(p);
+    close(x->console_fd);
+    x->console_fd = fd;
+    uv_close((uv_handle_t *)p, console_reopen);
+}
+
+static void console_reopen(uv_handle_t *h)
+{
+    struct runtime_exec *x = h->data;
+    if (!x->console_open || uv_poll_init(x->rt->loop, &x->console, x->console_fd) != 0) {
+        x->console_open = false;
+        exec_handle_closed(h);
+        return;
+    }
+    x->console.data = x;
+    uv_poll_start(&x->console, UV_READABLE, console_message);
+}
+
+static int console_listen(struct runtime_exec *x)
+{
+    struct sockaddr_un sa = {.sun_family = AF_UNIX};
+    x->console_path = xasprintf("%s/exec-%zx.sock", x->rt->run_dir, (size_t)x);
+    if (strlen(x->console_path) >= sizeof sa.sun_path) {
+        return -ENAMETOOLONG;
+    }
+    strcpy(sa.sun_path, x->console_path);
+    unlink(x->console_path);
+    x->console_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (x->console_fd < 0 || bind(x->console_fd, (struct sockaddr *)&sa, sizeof sa) != 0 ||
+        listen(x->console_fd, 1) != 0) {
+        return -errno;
+    }
+    int rc = uv_poll_init(x->rt->loop, &x->console, x->console_fd);
+    if (rc == 0) {
+        x->console.data = x;
+        x->console_open = true;
+        x->handles++;
+        uv_poll_start(&x->console, UV_READABLE, console_connection);
+    }
+    return rc;
+}
+
+static int exec_spawn(struct runtime_exec *x, const struct crun_container *c, const struct runtime_exec_spec *spec)
+{
+    CLEANUP_CLOSE int in = -1;
+    CLEANUP_CLOSE int out = -1;
+    CLEANUP_CLOSE int err = -1;
+    struct exec_args args;
+    int rc = exec_pipe(x, &x->err, &x->err_open, true, &err);
+    if (spec->tty) {
+        rc = rc != 0 ? rc : console_listen(x);
+    } else {
+        rc = rc != 0 ? rc : exec_pipe(x, &x->out, &x->out_open, true, &out);
+        if (spec->stdin_open) {
+            rc = rc != 0 ? rc : exec_pipe(x, &x->in, &x->in_open, false, &in);
+        }
+    }
+    if (rc != 0) {
+        return rc;
+    }
+    exec_args(&args, c, x->base, x->console_path);
+    uv_stdio_container_t stdio[3] = {{.flags = in >= 0 ? UV_INHERIT_FD : UV_IGNORE, .data.fd = in},
+                                     {.flags = out >= 0 ? UV_INHERIT_FD : UV_IGNORE, .data.fd = out},
+                                     {.flags = UV_INHERIT_FD, .data.fd = err}};
+    uv_process_options_t o = {.exit_cb = exec_exited,
+                              .file = args.argv[0],
+                              .args = (char **)args.argv,
+                              .flags = UV_PROCESS_DETACHED,
+                              .stdio_count = 3,
+                              .stdio = stdio};
+    x->proc_open = true;
+    x->handles++;
+    rc = uv_spawn(x->rt->loop, &x->proc, &o);
+    x->proc.data = x;
+    return rc;
+}
+
+struct runtime_exec *crun_exec_open(struct runtime *base, const char *id, const struct runtime_exec_spec *spec,
+                                    const struct runtime_exec_events *events, void *data)
+{
+    struct crun *rt = (struct crun *)base;
+    struct crun_container *c = NULL;
+    struct runtime_exec *x = xcalloc(1, sizeof *x);
+    x->rt = rt;
+    x->events = *events;
+    x->data = data;
+    x->tty = spec->tty;
+    x->console_fd = -1;
+    x->size.ws_row = (unsigned short)(spec->rows != 0 ? spec->rows : 24);
+    x->size.ws_col = (unsigned short)(spec->columns != 0 ? spec->columns : 80);
+    list_init(&x->link);
+    crun_hold(rt);
+    x->rc = find_running(rt, id, &c, &x->error);
+    if (x->rc == 0) {
+        x->base = exec_path(c, x);
+        x->rc = write_process(c, x->base, spec->argv, spec->tty ? &x->size : NULL, &x->error);
+    }
+    if (x->rc != 0) {
+        defer_call(rt->loop, exec_deferred, x);
+        return x;
+    }
+    x->bytes = xmalloc(EXEC_READ_BYTES);
+    uv_timer_init(rt->loop, &x->drain);
+    x->drain.data = x;
+    x->handles++;
+    int rc = exec_spawn(x, c, spec);
+    if (rc != 0) {
+        x->rc = error_set_errno(&x->error, -rc, "cannot run the command");
+        x->exited = true;
+        x->ended = true;
+        close_console(x);
+        close_pipe(&x->in, &x->in_open);
+        close_pipe(&x->out, &x->out_open);
+        close_pipe(&x->err, &x->err_open);
+        uv_close((uv_handle_t *)&x->drain, exec_handle_closed);
+        if (x->proc_open) {
+            uv_close((uv_handle_t *)&x->proc, exec_handle_closed);
+        }
+        return x;
+    }
+    list_push_back(&rt->streams, &x->link);
+    uv_read_start((uv_stream_t *)&x->err, exec_alloc, exec_read);
+    if (x->out_open) {
+        uv_read_start((uv_stream_t *)&x->out, exec_alloc, exec_read);
+    }
+    return x;
+}
+
+void crun_exec_write(struct runtime_exec *x, const void *p, size_t n)
+{
+    bool open = x->tty ? x->out_open : x->in_open;
+    if (n == 0 || x->killed || x->end_wanted || x->exited) {
+        return;
+    }
+    if (open) {
+        write_stream(x, p, n);
+    } else if (x->tty && x->console_open) {
+        x->pending_bytes += n;
+        buf_append(&x->early, p, n);
     }
 }
 
@@ -475,11 +685,11 @@ void crun_exec_end_input(struct runtime_exec *x)
 
 void crun_exec_resize(struct runtime_exec *x, unsigned rows, unsigned columns)
 {
-    struct winsize ws = {.ws_row = (unsigned short)rows, .ws_col = (unsigned short)columns};
     uv_os_fd_t fd;
-    if (x->tty && x->out_open && uv_fileno((uv_handle_t *)&x->out, &fd) == 0 && ioctl(fd, TIOCSWINSZ, &ws) == 0 &&
-        !x->exited) {
-        kill(x->proc.pid, SIGWINCH);
+    x->size.ws_row = (unsigned short)rows;
+    x->size.ws_col = (unsigned short)columns;
+    if (x->tty && x->out_open && uv_fileno((uv_handle_t *)&x->out, &fd) == 0) {
+        ioctl(fd, TIOCSWINSZ, &x->size); /* the kernel tells the terminal's foreground processes */
     }
 }
 
@@ -501,18 +711,16 @@ void crun_exec_pause(struct runtime_exec *x, bool pause)
 
 void crun_exec_kill(struct runtime_exec *x)
 {
-    if (x->killed || x->ended || x->pid_file == NULL) {
+    if (x->killed || x->ended || x->bytes == NULL) {
         return;
     }
     x->killed = true;
-    kill_by_file(x->pid_file);
+    kill_by_file(x->base);
     if (!x->exited) {
         kill(-x->proc.pid, SIGKILL);
         return;
     }
-    close_pipe(&x->out, &x->out_open);
-    close_pipe(&x->err, &x->err_open);
-    exec_check_end(x);
+    close_output(x);
 }
 
 void crun_exec_kill_all(struct crun *rt)

@@ -472,7 +472,9 @@ static void run_conmon(struct crun_start *s, const struct runtime_spec *spec)
         start_failed(s, error_set_errno(&s->error, -rc, "cannot make a pipe"));
         return;
     }
-    struct process_spec ps = {.argv = argv, .env = env, .extra_fd = sync, .timeout_ms = RUNTIME_START_MS};
+    /* conmon leaves its note of an OOM kill in the directory it is run in, too. */
+    struct process_spec ps = {
+        .argv = argv, .env = env, .cwd = c->dir, .extra_fd = sync, .timeout_ms = RUNTIME_START_MS};
     process_run(rt->loop, &ps, conmon_exited, s);
 }
 
