@@ -432,18 +432,21 @@ static void add_waiter(struct node *n, struct list *to, struct waiter *w)
     list_push_back(to, &w->link);
 }
 
-/* The answer depends on what is in flight (a refusal, a repeat, an update that changed nothing): it goes out when the last of that has
- * been committed, or, with nothing in flight, when the term has been confirmed. */
+/* The answer reads the tip (a refusal, a repeat, an update that changed nothing). It goes out when all that the tip holds has been committed
+ * and it is sure that no other leader had been elected when it was read. The open batch gives both, since it is proposed only now.
+ * What is in flight does not give the second: its acknowledgements may have been on their way before the question came, and the next
+ * leader elected behind them. So without an open batch the term is confirmed by a round that starts now. */
 static void answer_when_tip_holds(struct node *n, struct waiter *w)
 {
     n->queued++;
     if (!store_batch_empty(n->store)) {
         list_push_back(&n->batch, &w->link);
-    } else if (!list_empty(&n->proposals)) {
-        list_push_back(&LIST_ENTRY(n->proposals.prev, struct proposal, link)->waiters, &w->link);
-    } else {
-        node_confirm(n, w);
+        return;
     }
+    if (!list_empty(&n->proposals)) {
+        w->index = LIST_ENTRY(n->proposals.prev, struct proposal, link)->index;
+    }
+    node_confirm(n, w);
 }
 
 static bool asks_for_room(const struct txn *t)
@@ -532,7 +535,7 @@ void node_refuse(struct node *n, const struct error *refusal, node_write_cb *cb,
 /* ---- Leadership ---- */
 
 /* What a waiter hears when its entry's fate is not known. Refusals and no-ops did nothing, whatever became of the entry they leant on. */
-static void answer_lost(struct node *n, struct waiter *w, bool proposed)
+void node_answer_lost(struct node *n, struct waiter *w, bool proposed)
 {
     if (w->error != NULL || w->result.unchanged) {
         node_answer_code(n, w, ERR_NOT_LEADER, "this master ceased to be the leader; nothing was done");
@@ -550,7 +553,7 @@ static void answer_lost(struct node *n, struct waiter *w, bool proposed)
 static void lose_batch(struct node *n)
 {
     while (!list_empty(&n->batch)) {
-        answer_lost(n, LIST_ENTRY(n->batch.next, struct waiter, link), false);
+        node_answer_lost(n, LIST_ENTRY(n->batch.next, struct waiter, link), false);
     }
 }
 
@@ -564,7 +567,7 @@ static void lose_proposals(struct node *n)
             if (p->applied) {
                 node_answer(n, w, w->error);
             } else {
-                answer_lost(n, w, true);
+                node_answer_lost(n, w, true);
             }
         }
         if (p->applied || !node_is_leader_of(n, p->term)) {

@@ -139,6 +139,7 @@ void node_die(struct node *n, int code, const char *fmt, ...) __attribute__((for
 void node_answer(struct node *n, struct waiter *w, const struct error *error);
 void node_answer_code(struct node *n, struct waiter *w, int code, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
+void node_answer_lost(struct node *n, struct waiter *w, bool proposed); /* leadership went before its answer was due */
 struct waiter *node_waiter_new(void *data);
 int64_t node_now(const struct node *n);
 bool node_is_leader_of(const struct node *n, uint64_t term); /* by libraft's state now */

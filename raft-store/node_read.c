@@ -79,7 +79,7 @@ static void finish_round(struct node *n)
             w->index = n->reads.index;
             node_answer(n, w, NULL); /* the other master waits until it has applied that far */
         } else {
-            w->index = n->reads.index;
+            w->index = MAX(w->index, n->reads.index);
             w->deadline_ms = INT64_MAX;
             list_push_back(&n->reads.waiting, &w->link);
         }
@@ -177,12 +177,26 @@ int64_t node_reads_deadline(const struct node *n)
     return at;
 }
 
+static void lose_list(struct node *n, struct list *l)
+{
+    while (!list_empty(l)) {
+        node_answer_lost(n, LIST_ENTRY(l->next, struct waiter, link), false);
+    }
+}
+
 void node_reads_leadership_lost(struct node *n)
 {
     n->reads.running = false;
-    fail_list(n, &n->reads.current, ERR_NOT_LEADER, "this master ceased to be the leader");
+    lose_list(n, &n->reads.current);
     if (!node_is_leader_of(n, n->term)) {
-        fail_list(n, &n->reads.next, ERR_NOT_LEADER, "this master ceased to be the leader");
+        lose_list(n, &n->reads.next);
+    }
+    LIST_FOR_SAFE(it, &n->reads.waiting)
+    {
+        struct waiter *w = LIST_ENTRY(it, struct waiter, link);
+        if (w->write_cb != NULL) { /* leans on entries of ours; others may stand at their index now */
+            node_answer_lost(n, w, false);
+        }
     }
 }
 
