@@ -1,0 +1,326 @@
+/* Simulated agents. Each asks the master that it takes for the leader for its pods (which is its heartbeat, too), compares them with what it runs,
+ * and reports back. Everything is level-triggered: what gets lost is said again the next time.
+ *
+ *      ordered            started            ready
+ *   ----------> STARTING --------> RUNNING <------> (flaps)     pods that are deleted stop within their grace, then are reported gone
+ *
+ * An agent that hears nothing keeps its pods running. No pod may ever run on two agents. */
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/timefmt.h"
+#include "controllers/deletion.h"
+#include "controllers/util.h"
+#include "tests/sim/cluster.h"
+
+#define SYNC_MS 400
+
+struct run_record {
+    struct list link;
+    char uid[48];
+    int64_t ready_ms; /* from when on it serves; INT64_MAX: never */
+    int64_t stop_ms;  /* when it will have stopped; INT64_MAX: nobody asked for it */
+    int64_t unready_until_ms;
+    bool seen; /* in the list of pods just looked at */
+};
+
+/* What travels to the agent and back: pods (a ref each) and what is said about them. */
+enum report { REPORT_NOTHING, REPORT_STATUS, REPORT_GONE };
+struct sheet {
+    struct agent *agent;
+    struct object **pods;
+    enum report *reports;
+    bool *ready;
+    unsigned count;
+    bool known, healthy; /* the Node is there, and Ready */
+    uint64_t master, leader;
+};
+
+static void sheet_free(void *arg)
+{
+    struct sheet *s = arg;
+    for (unsigned i = 0; i < s->count; i++) {
+        object_unref(s->pods[i]);
+    }
+    free(s->pods);
+    free(s->reports);
+    free(s->ready);
+    free(s);
+}
+
+/* ---- On the agent ---- */
+
+static struct run_record *record_find(struct agent *a, struct str uid)
+{
+    LIST_FOR(it, &a->pods)
+    {
+        struct run_record *r = LIST_ENTRY(it, struct run_record, link);
+        if (str_is(uid, r->uid)) {
+            return r;
+        }
+    }
+    return NULL;
+}
+
+static bool image_bad(const struct object *pod)
+{
+    struct mp_iter it = mp_iter(mp_path(object_mp(pod), "spec.containers"));
+    return mp_next(&it) && str_is(mp_str(mp_get(it.value, "image")), "bad");
+}
+
+static struct run_record *record_new(struct agent *a, const struct object *pod)
+{
+    struct cluster *c = a->c;
+    struct run_record *r = xcalloc(1, sizeof *r);
+    snprintf(r->uid, sizeof r->uid, "%.*s", STR_ARG(pod->uid));
+    r->ready_ms = image_bad(pod) ? INT64_MAX : c->sim.now_ms + cluster_between(c, 50, 1500);
+    r->stop_ms = INT64_MAX;
+    list_push_back(&a->pods, &r->link);
+    struct agent *other = strmap_set(&c->ran, pod->uid, a);
+    cluster_trace(c, "agent %s runs %.*s", a->name, STR_ARG(pod->name));
+    if (other != NULL && other != a) {
+        cluster_violate(c, "pod %.*s ran on %s and on %s", STR_ARG(pod->name), other->name, a->name);
+    }
+    return r;
+}
+
+static void record_drop(struct run_record *r)
+{
+    list_remove(&r->link);
+    free(r);
+}
+
+static bool serves(struct agent *a, struct run_record *r)
+{
+    struct cluster *c = a->c;
+    int64_t now_ms = c->sim.now_ms;
+    if (c->phase == PHASE_LOAD && c->swarm.flaps && r->unready_until_ms <= now_ms && cluster_chance(c, 40)) {
+        r->unready_until_ms = now_ms + cluster_between(c, 100, 3000);
+    }
+    return r->ready_ms <= now_ms && r->unready_until_ms <= now_ms;
+}
+
+static void pod_look(struct agent *a, struct sheet *s, unsigned i)
+{
+    const struct object *pod = s->pods[i];
+    struct cluster *c = a->c;
+    struct run_record *r = record_find(a, pod->uid);
+    if (pod->deleting) {
+        if (r != NULL && r->stop_ms == INT64_MAX) {
+            r->stop_ms = c->sim.now_ms + cluster_between(c, 20, 1000);
+        }
+        if (r == NULL || r->stop_ms <= c->sim.now_ms) {
+            s->reports[i] = REPORT_GONE;
+        }
+        if (r != NULL) {
+            r->seen = true;
+        }
+        return;
+    }
+    if (r == NULL) {
+        r = record_new(a, pod);
+    }
+    r->seen = true;
+    s->ready[i] = serves(a, r);
+    bool running = str_is(pod_phase(pod), "Running");
+    if (s->ready[i] != pod_ready(pod, NULL) || (s->ready[i] && !running)) {
+        s->reports[i] = REPORT_STATUS;
+    }
+}
+
+static void sheet_report(struct life *life, void *arg);
+
+/* The list is there. A master that did not lead only said who does. */
+static void sheet_arrives(void *arg)
+{
+    struct sheet *s = arg;
+    struct agent *a = s->agent;
+    struct cluster *c = a->c;
+    if (c->phase == PHASE_END || a->silent || s->pods == NULL) {
+        a->guess = s->leader != 0 ? s->leader : 1 + rng_below(&c->rng, MASTERS);
+        sheet_free(s);
+        return;
+    }
+    for (unsigned i = 0; i < s->count; i++) {
+        pod_look(a, s, i);
+    }
+    LIST_FOR_SAFE(it, &a->pods)
+    {
+        struct run_record *r = LIST_ENTRY(it, struct run_record, link);
+        if (!r->seen) {
+            record_drop(r); /* removed by force */
+        } else {
+            r->seen = false;
+        }
+    }
+    masters_call(c, s->master, sheet_report, sheet_free, s);
+}
+
+/* ---- On the master ---- */
+
+static struct object *node_object(struct agent *a)
+{
+    char text[600], now[TIMEFMT_SIZE];
+    timefmt_rfc3339(env_wall_ms(&a->c->sim.env), now);
+    snprintf(
+        text, sizeof text,
+        "{apiVersion: v1, kind: Node, metadata: {name: %s}, status: {allocatable: {cpu: %um, memory: 8Gi, pods: '%u'}, "
+        "conditions: [{type: Ready, status: 'True', reason: AgentReady, lastTransitionTime: '%s'}]}}",
+        a->name, a->c->swarm.node_cpu_milli, 20, now);
+    return yaml_object(text);
+}
+
+static struct object *status_object(struct life *life, const struct object *pod, bool ready)
+{
+    CLEANUP_ARENA struct arena arena;
+    arena_init(&arena);
+    struct value *doc = object_to_value(&arena, pod), *status = value_ensure_map(&arena, doc, "status");
+    struct error err = {0};
+    struct object *o = NULL;
+    value_set(&arena, status, "phase", value_cstr(&arena, "Running"));
+    condition_set(&arena, status, "Ready", ready ? "True" : "False", "Agent", "", env_wall_ms(&life->env), false);
+    if (object_from_value(pod->kind, doc, 0, &o, &err) != 0) {
+        cluster_violate(life->c, "a status cannot be written: %s", err.message);
+    }
+    return o;
+}
+
+static void txn_report(struct life *life, struct sheet *s, unsigned i, struct txn *t)
+{
+    const struct view *tip = store_tip(node_store(life->node));
+    const struct object *pod = view_get(tip, s->pods[i]->kind, s->pods[i]->ns, s->pods[i]->name);
+    if (pod == NULL || !str_eq(pod->uid, s->pods[i]->uid) || s->reports[i] == REPORT_NOTHING) {
+        return;
+    }
+    if (s->reports[i] == REPORT_STATUS) {
+        struct object *o = status_object(life, pod, s->ready[i]);
+        if (o != NULL) {
+            txn_update(t, o, TXN_PART_STATUS, 0);
+        }
+    } else if (pod->deleting) {
+        const struct deletion_options now = {.grace_s = 0, .policy = DELETION_BACKGROUND};
+        struct error err = {0};
+        CLEANUP_ARENA struct arena arena;
+        arena_init(&arena);
+        deletion_request(t, &arena, pod, &now, env_wall_ms(&life->env), &err);
+    }
+}
+
+static void sheet_report(struct life *life, void *arg)
+{
+    struct sheet *s = arg;
+    struct error err = {0};
+    if (node_leading(life->node)) {
+        const struct object *node =
+            view_get(store_tip(node_store(life->node)), kind_by_id(KIND_NODE), STR_NONE, str_of(s->agent->name));
+        struct txn t;
+        txn_init(&t, "agent");
+        core_heartbeat(life->core, str_of(s->agent->name));
+        if (node == NULL) {
+            txn_create(&t, node_object(s->agent));
+        } else if (!s->healthy) {
+            txn_update(&t, node_object(s->agent), TXN_PART_STATUS, 0);
+        }
+        for (unsigned i = 0; i < s->count; i++) {
+            txn_report(life, s, i, &t);
+        }
+        if (t.count > 0 && node_submit(life->node, &t, NULL, NULL, &err) != 0) {
+            cluster_trace(life->c, "report of %s refused: %s", s->agent->name, err.message);
+        }
+        txn_close(&t);
+    }
+    sheet_free(s);
+}
+
+/* "Which pods are mine?": answered from what is committed here. */
+static void sheet_fill(struct life *life, void *arg)
+{
+    struct sheet *s = arg;
+    s->leader = node_leader(life->node, NULL);
+    s->master = life->id;
+    if (node_leading(life->node)) {
+        const struct view *v = store_committed(node_store(life->node));
+        const struct object *node = view_get(v, kind_by_id(KIND_NODE), STR_NONE, str_of(s->agent->name));
+        core_heartbeat(life->core, str_of(s->agent->name));
+        s->known = node != NULL;
+        s->healthy = str_is(
+            mp_str(mp_get(node == NULL ? (struct mp){NULL, NULL} : condition_mp(node, "Ready"), "status")), "True");
+        struct view_iter it;
+        view_iter_node_pods(&it, v, str_of(s->agent->name));
+        s->pods = xcalloc(1, sizeof(struct object *));
+        VIEW_FOR(pod, &it)
+        {
+            s->pods = xrealloc(s->pods, (s->count + 1) * sizeof(struct object *));
+            s->pods[s->count++] = object_ref(pod);
+        }
+        s->reports = xcalloc(s->count + 1, sizeof *s->reports);
+        s->ready = xcalloc(s->count + 1, sizeof *s->ready);
+    }
+    masters_reply(life, sheet_arrives, sheet_free, s);
+}
+
+/* ---- Life ---- */
+
+static void let_go(void *arg)
+{
+    (void)arg;
+}
+
+static void lost(void *arg)
+{
+    struct sheet *s = arg;
+    s->agent->guess = 1 + rng_below(&s->agent->c->rng, MASTERS);
+    sheet_free(s);
+}
+
+static void sync_tick(void *arg)
+{
+    struct agent *a = arg;
+    struct cluster *c = a->c;
+    if (c->phase == PHASE_END) {
+        return;
+    }
+    if (!a->silent) {
+        struct sheet *s = xcalloc(1, sizeof *s);
+        s->agent = a;
+        masters_call(c, a->guess, sheet_fill, c->phase == PHASE_END ? sheet_free : lost, s);
+    }
+    sim_after(&c->sim, cluster_between(c, SYNC_MS / 4, SYNC_MS), sync_tick, let_go, a);
+}
+
+void agents_start(struct cluster *c)
+{
+    for (unsigned i = 0; i < c->swarm.agents; i++) {
+        struct agent *a = &c->agents[i];
+        *a = (struct agent){.c = c, .index = i, .guess = 1};
+        snprintf(a->name, sizeof a->name, "n%u", i + 1);
+        list_init(&a->pods);
+        sim_after(&c->sim, 1 + i, sync_tick, let_go, a);
+    }
+}
+
+void agents_close(struct cluster *c)
+{
+    for (unsigned i = 0; i < c->swarm.agents; i++) {
+        LIST_FOR_SAFE(it, &c->agents[i].pods)
+        {
+            record_drop(LIST_ENTRY(it, struct run_record, link));
+        }
+    }
+}
+
+bool agents_settled(struct cluster *c, char why[256])
+{
+    uint64_t running = 0, pods = view_count(c->ledger.model, kind_by_id(KIND_POD));
+    for (unsigned i = 0; i < c->swarm.agents; i++) {
+        LIST_FOR(it, &c->agents[i].pods)
+        {
+            running++;
+        }
+    }
+    if (running != pods) {
+        snprintf(why, 256, "%llu pods run, %llu are wanted", (unsigned long long)running, (unsigned long long)pods);
+    }
+    return running == pods;
+}

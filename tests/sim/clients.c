@@ -1,0 +1,339 @@
+/* Clients: one operation at a time each, asked again with the same id until its outcome is known or patience ends. */
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "tests/sim/cluster.h"
+
+#define TIMEOUT_MS   1500
+#define PATIENCE     12u /* attempts, while there are faults */
+#define NEAR_WAIT_MS 1000
+
+enum answer { ANSWER_DONE, ANSWER_REFUSED, ANSWER_NOT_DONE, ANSWER_UNKNOWN };
+struct request {
+    struct cluster *c;
+    struct client *client;
+    struct life *life; /* that works on it; valid inside the node's callbacks */
+    unsigned life_number;
+    int64_t op;
+    unsigned attempt;
+    uint64_t master, leader;
+    enum answer answer;
+    uint64_t revision, object_revision; /* reads */
+    int64_t number, writer;
+    uint64_t index;
+    bool index_known;
+};
+
+static void attempt_start(struct client *client);
+static void client_go_on(void *arg);
+
+static void let_go(void *arg)
+{
+    (void)arg;
+}
+
+/* ---- The client's side ---- */
+
+static void op_finish(struct client *client)
+{
+    struct cluster *c = client->c;
+    client->op = -1;
+    client->attempt++;
+    sim_after(&c->sim, cluster_between(c, 1, 2 * c->swarm.think_ms), client_go_on, let_go, client);
+}
+
+static void again(void *arg)
+{
+    struct client *client = arg;
+    if (client->op >= 0 && client->c->phase != PHASE_END) {
+        attempt_start(client);
+    }
+}
+
+/* This attempt leads nowhere: another one, a little later, maybe elsewhere. */
+static void try_again(struct client *client, uint64_t hint)
+{
+    struct cluster *c = client->c;
+    client->guess = hint != 0 && !cluster_chance(c, 8) ? hint : 1 + rng_below(&c->rng, MASTERS);
+    client->attempt++; /* answers to the former are late from now on */
+    if (++client->tries >= PATIENCE && c->phase == PHASE_LOAD) {
+        struct op *op = &c->ops[client->op];
+        if (op->outcome == OP_PENDING) {
+            op->outcome = OP_GIVEN_UP;
+            c->given_up++;
+        }
+        op_finish(client);
+        return;
+    }
+    sim_after(&c->sim, cluster_between(c, 1, 200), again, let_go, client);
+}
+
+static void learn(struct client *client, const struct request *r)
+{
+    unsigned cell = client->c->ops[r->op].cell;
+    client->read[cell].known = r->object_revision != 0;
+    client->read[cell].revision = r->revision;
+    client->read[cell].object_revision = r->object_revision;
+    client->read[cell].number = r->number;
+    client->read[cell].op = r->writer;
+}
+
+static void answer_arrives(void *arg)
+{
+    struct request *r = arg;
+    struct client *client = r->client;
+    if (client->op == r->op && client->attempt == r->attempt && r->c->phase != PHASE_END) {
+        enum op_kind kind = r->c->ops[r->op].kind;
+        if (r->answer == ANSWER_DONE || r->answer == ANSWER_REFUSED) {
+            if (r->answer == ANSWER_DONE && (kind == OP_READ || kind == OP_READ_NEAR)) {
+                learn(client, r);
+            }
+            client->guess = kind == OP_READ_NEAR ? client->guess : r->master;
+            op_finish(client);
+        } else {
+            try_again(client, r->leader);
+        }
+    }
+    free(r);
+}
+
+/* ---- The master's side ---- */
+
+static void reply(struct request *r, enum answer answer)
+{
+    r->answer = answer;
+    r->leader = node_leader(r->life->node, NULL);
+    masters_reply(r->life, answer_arrives, free, r);
+}
+
+static bool nothing_happened(int code)
+{
+    return code == ERR_NOT_LEADER || code == ERR_LIMIT || code == ERR_BUSY || code == ERR_NO_QUORUM ||
+           code == ERR_NO_SPACE || code == ERR_CLOSED;
+}
+
+static void write_done(const struct txn_result *result, const struct error *error, void *data)
+{
+    struct request *r = data;
+    struct cluster *c = r->c;
+    if (!r->life->up) {
+        free(r); /* nobody hears it */
+        return;
+    }
+    ledger_follow(r->life);
+    if (error != NULL && error->code == ERR_UNKNOWN_OUTCOME) {
+        c->unknown++;
+        reply(r, ANSWER_UNKNOWN);
+        return;
+    }
+    if (error != NULL) {
+        assert(c->ops[r->op].maybe > 0);
+        c->ops[r->op].maybe--;
+    }
+    if (error != NULL && nothing_happened(error->code)) {
+        reply(r, ANSWER_NOT_DONE);
+        return;
+    }
+    cluster_trace(c, "operation %lld: %s, revision %llu", (long long)r->op, error == NULL ? "done" : error->message,
+                  (unsigned long long)(result == NULL ? 0 : result->revision));
+    ledger_answer(c, r->op, result, error);
+    reply(r, error == NULL ? ANSWER_DONE : ANSWER_REFUSED);
+}
+
+static void read_done(const struct error *error, void *data)
+{
+    struct request *r = data;
+    if (!r->life->up) {
+        free(r);
+        return;
+    }
+    ledger_follow(r->life);
+    if (error != NULL) {
+        reply(r, ANSWER_NOT_DONE);
+        return;
+    }
+    const struct view *v = store_committed(node_store(r->life->node));
+    ledger_read(r->c, r->op, v);
+    const struct cell_entry *e = ledger_cell(r->c, r->c->ops[r->op].cell, view_revision(v));
+    r->revision = view_revision(v);
+    if (e != NULL) {
+        r->object_revision = e->revision;
+        r->number = e->number;
+        r->writer = e->op;
+    }
+    cluster_trace(r->c, "read %lld at master %llu: revision %llu", (long long)r->op, (unsigned long long)r->life->id,
+                  (unsigned long long)r->revision);
+    reply(r, ANSWER_DONE);
+}
+
+/* ---- Reads at a follower: ask the leader how far to wait ---- */
+
+static void near_index_arrives(void *arg)
+{
+    struct request *r = arg;
+    struct life *life = r->c->lives[r->master];
+    if (life == NULL || life->number != r->life_number) {
+        free(r);
+        return;
+    }
+    r->life = life;
+    if (r->index_known) {
+        node_wait_applied(life->node, r->index, NEAR_WAIT_MS, read_done, r);
+    } else {
+        reply(r, ANSWER_NOT_DONE);
+    }
+}
+
+static void near_index(uint64_t index, const struct error *error, void *data)
+{
+    struct request *r = data;
+    if (!r->life->up) {
+        free(r);
+        return;
+    }
+    r->index = index;
+    r->index_known = error == NULL;
+    sim_message(&r->c->sim, r->life->id, r->master, near_index_arrives, free, r);
+}
+
+static void near_asked(void *arg)
+{
+    struct request *r = arg;
+    r->life = r->c->lives[r->leader];
+    if (r->life == NULL) {
+        free(r);
+        return;
+    }
+    node_read_index(r->life->node, near_index, r);
+}
+
+static void read_near(struct request *r)
+{
+    uint64_t leader = node_leader(r->life->node, NULL);
+    if (leader == r->life->id) {
+        node_read(r->life->node, read_done, r);
+    } else if (leader == 0) {
+        reply(r, ANSWER_NOT_DONE);
+    } else {
+        r->leader = leader;
+        r->life_number = r->life->number;
+        sim_message(&r->c->sim, r->life->id, leader, near_asked, free, r);
+    }
+}
+
+/* ---- Arrival ---- */
+
+static void write_arrives(struct request *r)
+{
+    struct life *life = r->life;
+    struct error err = {0};
+    if (!node_leading(life->node)) {
+        r->c->ops[r->op].maybe--;
+        reply(r, ANSWER_NOT_DONE);
+        return;
+    }
+    struct txn t;
+    txn_init(&t, "api");
+    if (op_build(life, r->op, &t, &err) != 0) {
+        uint64_t revision;
+        if (store_find_txn(node_store(life->node), r->c->ops[r->op].id, &revision)) {
+            txn_reset(&t); /* done before: an empty transaction with its id answers as the first time */
+            txn_set_id(&t, r->c->ops[r->op].id);
+            node_submit(life->node, &t, write_done, r, &err);
+        } else {
+            node_refuse(life->node, &err, write_done, r);
+        }
+    } else {
+        node_submit(life->node, &t, write_done, r, &err);
+    }
+    txn_close(&t);
+}
+
+static void request_arrives(struct life *life, void *arg)
+{
+    struct request *r = arg;
+    r->life = life;
+    switch (r->c->ops[r->op].kind) {
+    case OP_READ:
+        node_read(life->node, read_done, r);
+        break;
+    case OP_READ_NEAR:
+        read_near(r);
+        break;
+    default:
+        write_arrives(r);
+        break;
+    }
+}
+
+static void request_lost(void *arg)
+{
+    struct request *r = arg;
+    r->c->ops[r->op].maybe--;
+    free(r);
+}
+
+/* ---- Attempts ---- */
+
+struct patience {
+    struct client *client;
+    int64_t op;
+    unsigned attempt;
+};
+
+static void patience_ends(void *arg)
+{
+    struct patience *p = arg;
+    if (p->client->op == p->op && p->client->attempt == p->attempt && p->client->c->phase != PHASE_END) {
+        try_again(p->client, 0);
+    }
+    free(p);
+}
+
+static void attempt_start(struct client *client)
+{
+    struct cluster *c = client->c;
+    struct op *op = &c->ops[client->op];
+    struct request *r = xcalloc(1, sizeof *r);
+    *r = (struct request){.c = c, .client = client, .op = client->op, .attempt = client->attempt};
+    r->master = op->kind == OP_READ_NEAR ? 1 + rng_below(&c->rng, MASTERS) : client->guess;
+    op->maybe++;
+    masters_call(c, r->master, request_arrives, request_lost, r);
+    struct patience *p = xmalloc(sizeof *p);
+    *p = (struct patience){client, client->op, client->attempt};
+    sim_after(&c->sim, TIMEOUT_MS, patience_ends, free, p);
+}
+
+static void client_go_on(void *arg)
+{
+    struct client *client = arg;
+    struct cluster *c = client->c;
+    bool settles = c->phase == PHASE_CALM && client->index == 0 && c->settling < DEPLOYMENTS;
+    if (c->phase == PHASE_END || (c->phase == PHASE_CALM && !settles)) {
+        return;
+    }
+    client->op = op_next(client);
+    client->tries = 0;
+    cluster_trace(c, "client %u: operation %lld of kind %d", client->index, (long long)client->op,
+                  c->ops[client->op].kind);
+    attempt_start(client);
+}
+
+void clients_start(struct cluster *c)
+{
+    for (unsigned i = 0; i < c->swarm.clients; i++) {
+        c->clients[i] = (struct client){.c = c, .index = i, .op = -1, .guess = 1};
+        sim_after(&c->sim, 1 + cluster_between(c, 0, 100), client_go_on, let_go, &c->clients[i]);
+    }
+}
+
+bool clients_idle(const struct cluster *c)
+{
+    for (unsigned i = 0; i < c->swarm.clients; i++) {
+        if (c->clients[i].op >= 0) {
+            return false;
+        }
+    }
+    return c->settling >= DEPLOYMENTS;
+}

@@ -1,0 +1,203 @@
+/* A seed's course: boot (one master, the others join), load with faults, calm, and then everything must come to rest in bounded time. */
+#include "tests/sim/cluster.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <xxhash.h>
+
+#define BOOT_MS_MAX 60000
+#define CALM_MS_MAX 120000
+#define QUIET_MS    1500 /* nothing is written for so long: at rest */
+#define STEPS_MAX   20000000u
+
+/* ---- Small things ---- */
+
+void cluster_trace(struct cluster *c, const char *fmt, ...)
+{
+    char line[700];
+    va_list ap;
+    va_start(ap, fmt);
+    int n = vsnprintf(line, sizeof line, fmt, ap);
+    va_end(ap);
+    size_t size = MIN((size_t)n, sizeof line - 1);
+    c->trace_hash = XXH3_64bits_withSeed(line, size, c->trace_hash ^ (uint64_t)c->sim.now_ms);
+    if (c->tracing) {
+        fprintf(stderr, "%9.3f %s\n", (double)c->sim.now_ms / 1000, line);
+    }
+}
+
+void cluster_violate(struct cluster *c, const char *fmt, ...)
+{
+    if (c->violation[0] != '\0') {
+        return;
+    }
+    int n = snprintf(c->violation, sizeof c->violation, "at %.3f s: ", (double)c->sim.now_ms / 1000);
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(c->violation + n, sizeof c->violation - (size_t)n, fmt, ap);
+    va_end(ap);
+    cluster_trace(c, "VIOLATION %s", c->violation);
+}
+
+bool cluster_chance(struct cluster *c, unsigned in)
+{
+    return rng_below(&c->rng, in) == 0;
+}
+
+int64_t cluster_between(struct cluster *c, int64_t min, int64_t max)
+{
+    return min + (int64_t)rng_below(&c->rng, (uint64_t)(max - min) + 1);
+}
+
+/* ---- Phases ---- */
+
+static bool step(struct cluster *c)
+{
+    if (c->violation[0] != '\0') {
+        return false;
+    }
+    if (!sim_step(&c->sim) || c->sim.steps > STEPS_MAX) {
+        cluster_violate(c, "the simulation ran dry or wild");
+        return false;
+    }
+    masters_turn(c);
+    ledger_watch(c);
+    return c->violation[0] == '\0';
+}
+
+static void first_objects(struct cluster *c)
+{
+    struct life *leader = masters_leader(c);
+    struct error err = {0};
+    struct txn t;
+    char name[32];
+    txn_init(&t, "api");
+    txn_create(&t, yaml_object("{apiVersion: v1, kind: Namespace, metadata: {name: " NAMESPACE "}}"));
+    for (unsigned i = 0; i < CELLS; i++) {
+        cell_name(i, name);
+        txn_create(&t, config_map_new(name, i < REGISTERS + COUNTERS ? 0 : BALANCE_START, -1));
+    }
+    if (node_submit(leader->node, &t, NULL, NULL, &err) != 0) {
+        cluster_violate(c, "the first objects were refused: %s", err.message);
+    }
+    txn_close(&t);
+}
+
+static void boot(struct cluster *c)
+{
+    c->phase = PHASE_BOOT;
+    for (uint64_t id = 1; id <= MASTERS; id++) {
+        master_start(c, id, id == 1);
+    }
+    for (int64_t next_ms = 0; step(c) && !masters_joined(c);) {
+        if (c->sim.now_ms >= next_ms) {
+            masters_join(c);
+            next_ms = c->sim.now_ms + 100;
+        }
+        if (c->sim.now_ms > BOOT_MS_MAX) {
+            cluster_violate(c, "the masters do not join");
+        }
+    }
+    if (c->violation[0] == '\0') {
+        first_objects(c);
+    }
+    while (c->ledger.count == 0 && step(c)) {
+    }
+}
+
+static void load(struct cluster *c)
+{
+    int64_t end_ms = c->sim.now_ms + c->swarm.load_ms;
+    c->phase = PHASE_LOAD;
+    agents_start(c);
+    clients_start(c);
+    nemesis_start(c);
+    while (c->sim.now_ms < end_ms && step(c)) {
+    }
+}
+
+static bool at_rest(struct cluster *c, char why[256])
+{
+    if (!clients_idle(c)) {
+        snprintf(why, 256, "clients have no answer");
+        return false;
+    }
+    if (masters_leader(c) == NULL) {
+        snprintf(why, 256, "no master leads");
+        return false;
+    }
+    for (uint64_t id = 1; id <= MASTERS; id++) {
+        if (c->lives[id] == NULL || c->lives[id]->seen != c->ledger.count) {
+            snprintf(why, 256, "master %llu has not caught up", (unsigned long long)id);
+            return false;
+        }
+    }
+    if (!rollout_settled(c, why) || !agents_settled(c, why)) {
+        return false;
+    }
+    snprintf(why, 256, "something is written for ever");
+    return c->sim.now_ms - c->ledger.changed_ms >= QUIET_MS;
+}
+
+static void calm(struct cluster *c)
+{
+    int64_t end_ms = c->sim.now_ms + CALM_MS_MAX, next_ms = 0;
+    char why[256] = "";
+    c->phase = PHASE_CALM;
+    nemesis_heal(c);
+    c->settling = c->swarm.workloads ? 0 : DEPLOYMENTS;
+    while (step(c)) {
+        if (c->sim.now_ms < next_ms) {
+            continue;
+        }
+        next_ms = c->sim.now_ms + 100;
+        if (at_rest(c, why)) {
+            return;
+        }
+        if (c->sim.now_ms > end_ms) {
+            cluster_violate(c, "not at rest %d s after the last fault: %s", CALM_MS_MAX / 1000, why);
+        }
+    }
+}
+
+void cluster_run(struct cluster *c, uint64_t seed, bool tracing)
+{
+    memset(c, 0, sizeof *c);
+    c->seed = seed;
+    c->tracing = tracing;
+    c->rng.state = seed * 0x9e3779b97f4a7c15u + 7;
+    sim_init(&c->sim, seed + 1);
+    strmap_init(&c->ran);
+    strmap_init(&c->killed);
+    swarm_draw(c);
+    ledger_open(c);
+    boot(c);
+    if (c->violation[0] == '\0') {
+        load(c);
+    }
+    if (c->violation[0] == '\0') {
+        calm(c);
+    }
+    cluster_trace(c, "end: %llu revisions", (unsigned long long)c->ledger.count);
+}
+
+void cluster_close(struct cluster *c)
+{
+    c->phase = PHASE_END;
+    for (uint64_t id = 1; id <= MASTERS; id++) {
+        if (c->lives[id] != NULL) {
+            master_stop(c, id);
+        }
+    }
+    while (c->closing > 0 && sim_step(&c->sim)) {
+    }
+    assert(c->closing == 0);
+    sim_close(&c->sim);
+    agents_close(c);
+    ledger_close(c);
+    strmap_close(&c->ran);
+    strmap_close(&c->killed);
+    free(c->term_leader);
+    free(c->ops);
+}

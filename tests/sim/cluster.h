@@ -1,0 +1,227 @@
+/* A whole cluster from one seed: three masters' cores over simulated Raft, disks and network (sim_io.h), agents, clients, faults, and those who
+ * watch that the guarantees hold. One thread, virtual time; the same seed gives the same course of events to the last bit.
+ *
+ *   nemesis.c --crash, cut, fail--> masters.c --committed history--> ledger.c (data) --> rollout.c (workloads)
+ *   clients.c, requests.c ------writes, reads----^    ^---heartbeats, status--- agents.c
+ *
+ * How it judges: revisions order all transactions. The ledger is the history as the first master to commit each revision told it; every
+ * master must tell the same, for ever. An answer to a client is then a claim about the ledger that can be checked when it is given. */
+#ifndef TESTS_SIM_CLUSTER_H
+#define TESTS_SIM_CLUSTER_H
+
+#include "master/core.h"
+#include "tests/sim/sim_io.h"
+
+#define MASTERS       3u
+#define AGENTS_MAX    4u
+#define CLIENTS_MAX   6u
+#define WATCHERS      3u
+#define REGISTERS     6u /* blind and conditional writes */
+#define COUNTERS      2u /* each step adds one */
+#define ACCOUNTS      4u /* transfers keep the sum */
+#define CELLS         (REGISTERS + COUNTERS + ACCOUNTS)
+#define DEPLOYMENTS   3u
+#define BALANCE_START 100
+#define NAMESPACE     "default"
+
+/* What differs from seed to seed, drawn first. */
+struct swarm {
+    unsigned clients, agents, think_ms, client_net_ms, client_loss_permille;
+    unsigned election_ms, heartbeat_ms, snapshot_entries;
+    size_t history_bytes;
+    unsigned node_cpu_milli;
+    int64_t load_ms, fault_every_ms;
+    bool crashes, outages, partitions, losses, disks, transfers, stops; /* kinds of faults */
+    bool flaps, silences;                                               /* of pods, of agents */
+    bool workloads;                                                     /* Deployments, or data alone */
+};
+
+/* One life of a master, from start to crash. Outlives its end until libraft has let go. */
+struct life {
+    struct cluster *c;
+    uint64_t id;
+    unsigned number; /* counts over all masters */
+    struct raft_io *io;
+    struct node *node;
+    struct core *core;
+    struct env env;
+    struct log log;
+    char name[24];
+    int64_t skew_ms; /* of its calendar */
+    bool up, fatal, waking, closed;
+    uint64_t seen; /* its history was compared up to this revision */
+};
+
+/* A transaction's trace in the ledger. */
+struct page {
+    uint64_t digest;
+    struct view_hash state; /* behind it */
+};
+struct cell_entry {
+    uint64_t revision;
+    int64_t number, op;
+};
+struct ledger {
+    struct view *model; /* what all transactions so far make */
+    struct page *pages; /* by revision; [0] = empty store */
+    uint64_t count, cap;
+    uint64_t *revision_at; /* by log index; UINT64_MAX = not seen yet */
+    uint64_t indices;
+    struct {
+        struct cell_entry *entries;
+        unsigned count, cap;
+    } cells[CELLS];
+    int64_t changed_ms; /* of the last page */
+};
+
+enum op_kind {
+    OP_SET,       /* a register, unconditionally */
+    OP_CAS,       /* a register, if it is as read */
+    OP_TOUCH,     /* write what is there already: changes nothing, is answered all the same */
+    OP_INCREMENT, /* a counter, if it is as read */
+    OP_TRANSFER,  /* between two accounts, if both are as read */
+    OP_UNIQUE,    /* create a ConfigMap of a new name */
+    OP_READ,      /* a cell, at the leader */
+    OP_READ_NEAR, /* a cell, at any master */
+    OP_DEPLOY,    /* create a Deployment */
+    OP_SCALE,
+    OP_IMAGE,
+    OP_UNDEPLOY, /* delete a Deployment */
+    OP_KILL_POD, /* delete a pod */
+    OP_SETTLE,   /* good image, few replicas: before the end */
+    OP_KINDS,
+};
+enum op_outcome { OP_PENDING, OP_DONE, OP_REFUSED, OP_GIVEN_UP };
+struct op {
+    enum op_kind kind;
+    enum op_outcome outcome;
+    unsigned cell, other;
+    uint64_t if_revision, if_other;
+    int64_t number, other_number;
+    uint64_t floor;   /* what was answered before it was asked */
+    uint64_t applied; /* its revision in the ledger; 0 = not (yet) */
+    unsigned maybe;   /* attempts of which nobody said that they did nothing */
+    int64_t replicas;
+    char name[64], image[16];
+    uint8_t id[TXN_ID_SIZE];
+};
+
+struct client {
+    struct cluster *c;
+    unsigned index;
+    int64_t op;       /* under way; -1 = none */
+    unsigned attempt; /* of the op; answers to older ones are ignored */
+    unsigned tries;
+    uint64_t guess; /* who leads */
+    struct {
+        bool known;
+        uint64_t revision, object_revision;
+        int64_t number, op;
+    } read[CELLS]; /* as last read */
+};
+
+struct run_record; /* agents.c: one pod on one agent */
+struct agent {
+    struct cluster *c;
+    unsigned index;
+    char name[16];
+    uint64_t guess;
+    bool silent;
+    struct list pods;
+};
+
+enum phase { PHASE_BOOT, PHASE_LOAD, PHASE_CALM, PHASE_END };
+struct cluster {
+    struct sim sim;
+    struct rng rng; /* of the workload and the faults */
+    uint64_t seed;
+    struct swarm swarm;
+    enum phase phase;
+    bool tracing;
+    uint64_t trace_hash;
+    char violation[1024]; /* the first; "" = none */
+
+    struct life *lives[MASTERS + 1]; /* NULL = down */
+    unsigned lives_count, closing;
+    int64_t skews[MASTERS + 1], restart_ms[MASTERS + 1];
+    uint64_t *term_leader; /* by term; 0 = none known */
+    uint64_t terms;
+
+    struct ledger ledger;
+    uint64_t answered; /* the highest revision any answer has shown */
+    struct {
+        uint64_t id;
+        unsigned life; /* its number */
+        uint64_t at;
+    } watchers[WATCHERS];
+
+    struct op *ops;
+    int64_t ops_count, ops_cap;
+    struct client clients[CLIENTS_MAX];
+    unsigned settling; /* Deployments that were told to settle */
+    struct agent agents[AGENTS_MAX];
+    struct strmap ran;    /* pod uid -> the agent that ran it */
+    struct strmap killed; /* uids of pods that users deleted */
+    uint64_t faults, done, refused, given_up, unknown, reads, repeats;
+};
+
+/* ---- cluster.c ---- */
+void cluster_run(struct cluster *c, uint64_t seed, bool tracing); /* c is initialised by it; violation tells */
+void cluster_close(struct cluster *c);
+void cluster_violate(struct cluster *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void cluster_trace(struct cluster *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+bool cluster_chance(struct cluster *c, unsigned in); /* one in so many */
+int64_t cluster_between(struct cluster *c, int64_t min, int64_t max);
+
+/* ---- masters.c ---- */
+void master_start(struct cluster *c, uint64_t id, bool bootstrap);
+void master_crash(struct cluster *c, uint64_t id); /* power off */
+void master_stop(struct cluster *c, uint64_t id);  /* an orderly end */
+void masters_join(struct cluster *c);              /* a step: the others become members */
+bool masters_joined(struct cluster *c);
+void masters_turn(struct cluster *c);
+struct life *masters_leader(struct cluster *c); /* who says so and has the highest term; NULL */
+/* Something from outside at a master's door, after the network's delay: `run` there, or `lost`, which owns arg then. */
+void masters_call(struct cluster *c, uint64_t id, void (*run)(struct life *life, void *arg), void (*lost)(void *arg),
+                  void *arg);
+/* The way back, from a master that is still alive when it answers. */
+void masters_reply(struct life *life, void (*run)(void *arg), void (*lost)(void *arg), void *arg);
+
+/* ---- ledger.c ---- */
+void ledger_open(struct cluster *c);
+void ledger_close(struct cluster *c);
+void ledger_follow(struct life *life); /* compare what this master has committed since last time */
+void ledger_watch(struct cluster *c);
+/* The cell's value at a revision; NULL before its first. */
+const struct cell_entry *ledger_cell(struct cluster *c, unsigned cell, uint64_t revision);
+void ledger_answer(struct cluster *c, int64_t op, const struct txn_result *result, const struct error *error);
+void ledger_read(struct cluster *c, int64_t op, const struct view *v);
+void cell_name(unsigned cell, char out[32]);
+
+/* ---- rollout.c ---- */
+void rollout_judge(struct cluster *c, const struct view *before, const struct view *after, const struct history_txn *t);
+bool rollout_settled(struct cluster *c, char why[256]);
+
+/* ---- agents.c ---- */
+void agents_start(struct cluster *c);
+void agents_close(struct cluster *c);
+bool agents_settled(struct cluster *c, char why[256]);
+
+/* ---- clients.c ---- */
+void clients_start(struct cluster *c);
+bool clients_idle(const struct cluster *c);
+
+/* ---- requests.c: what operations are as transactions ---- */
+/* What the client does next, appended to c->ops. */
+int64_t op_next(struct client *client);
+/* On the leader: from the tip, as its API would. ERR_NOT_FOUND if what is to be changed is not there. */
+int op_build(struct life *life, int64_t at, struct txn *t, struct error *err);
+struct object *config_map_new(const char *name, int64_t number, int64_t op);
+struct object *yaml_object(const char *text);
+
+/* ---- nemesis.c ---- */
+void swarm_draw(struct cluster *c);
+void nemesis_start(struct cluster *c);
+void nemesis_heal(struct cluster *c);
+
+#endif

@@ -1,0 +1,8 @@
+# The simulator and the fault tests with real processes. Included by tests/tests.mk.
+
+SIM_OBJS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/sim/*.c))
+
+$(BUILD)/tests/sim/sim: $(SIM_OBJS) $(call libs_of,master)
+	@mkdir -p $(@D)
+	@echo "  LINK  tests/sim/$(@F)"
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $(SIM_OBJS) $(call libs_of,master) $(LDLIBS_ALL)
