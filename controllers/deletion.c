@@ -41,7 +41,7 @@ static int64_t grace_decide(const struct object *o, int64_t grace_s)
     if (grace_s < 0) {
         grace_s = mp_int(mp_path(object_mp(o), "spec.terminationGracePeriodSeconds"), GRACE_DEFAULT_S);
     }
-    return MAX(grace_s, 0);
+    return MAX(0, MIN(grace_s, (int64_t)GRACE_MAX_S));
 }
 
 /* Take off and put on the finalizers that stand for a propagation policy. True if the list changed. */

@@ -15,6 +15,7 @@
 #define FINALIZER_ORPHAN     "orphan"
 #define FINALIZER_FOREGROUND "foregroundDeletion"
 #define GRACE_DEFAULT_S      30
+#define GRACE_MAX_S          INT32_MAX
 
 enum deletion_policy { DELETION_DEFAULT, DELETION_BACKGROUND, DELETION_FOREGROUND, DELETION_ORPHAN };
 struct deletion_options {

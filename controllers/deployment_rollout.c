@@ -126,7 +126,8 @@ static int64_t fair_change(const struct deployment *d, const struct deployment_r
         return 0;
     }
     int64_t max_now = d->replicas + d->max_surge;
-    return (2 * rs->replicas * max_now + max_before) / (2 * max_before) - rs->replicas;
+    __int128 size = ((__int128)2 * rs->replicas * max_now + max_before) / ((__int128)2 * max_before);
+    return (int64_t)MIN(size, (__int128)INT32_MAX) - rs->replicas;
 }
 
 static void scale_in_proportion(struct deployment *d)

@@ -27,7 +27,7 @@ int64_t toleration_seconds(const struct object *pod, struct mp taint)
         }
     }
     if (matched) {
-        return MAX(least, 0);
+        return least > TOLERATION_FOR_EVER_S ? INT64_MAX : MAX(least, 0);
     }
     struct str key = mp_str(mp_get(taint, "key"));
     return str_is(key, TAINT_NOT_READY) || str_is(key, TAINT_UNREACHABLE) ? TOLERATION_DEFAULT_S : 0;

@@ -4,11 +4,12 @@
 
 #include "controllers/util.h"
 
-#define TOLERATION_DEFAULT_S 300
-#define TAINT_NOT_READY      "node.kubernetes.io/not-ready"
-#define TAINT_UNREACHABLE    "node.kubernetes.io/unreachable"
-#define TAINT_UNSCHEDULABLE  "node.kubernetes.io/unschedulable"
-#define TAINT_OUT_OF_SERVICE "node.kubernetes.io/out-of-service"
+#define TOLERATION_FOR_EVER_S (100ll * 366 * 86400) /* longer than this is for ever */
+#define TOLERATION_DEFAULT_S  300
+#define TAINT_NOT_READY       "node.kubernetes.io/not-ready"
+#define TAINT_UNREACHABLE     "node.kubernetes.io/unreachable"
+#define TAINT_UNSCHEDULABLE   "node.kubernetes.io/unschedulable"
+#define TAINT_OUT_OF_SERVICE  "node.kubernetes.io/out-of-service"
 
 /* Does one toleration tolerate one taint? Empty key with Exists: every key; empty effect: every effect. */
 bool toleration_matches(struct mp toleration, struct mp taint);

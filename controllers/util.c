@@ -5,6 +5,9 @@
 
 #include "base/timefmt.h"
 
+/* Above this a percentage says no more: keeps products small. */
+#define PERCENT_MAX 100000
+
 /* ---- Pods ---- */
 
 struct str pod_node(const struct object *pod)
@@ -371,6 +374,7 @@ int64_t int_or_percent(const struct value *v, int64_t total, bool round_up, cons
     struct str s = value_to_str(v);
     int64_t n = 0;
     if (s.n > 1 && s.p[s.n - 1] == '%' && str_to_int64((struct str){s.p, s.n - 1}, &n)) {
+        n = MIN(n, PERCENT_MAX);
         return round_up ? (total * n + 99) / 100 : total * n / 100;
     }
     return str_to_int64(s, &n) ? n : 0;

@@ -120,6 +120,7 @@ void class_init(struct sched_class *c, const struct object *pod)
     list_init(&c->parked);
     list_init(&c->parked_link);
     resources_of_pod(&c->request, spec);
+    resources_clamp(&c->request, AMOUNT_MAX);
     unsigned containers = 0;
     for (struct mp_iter it = mp_iter(mp_get(spec, "containers")); mp_next(&it);) {
         class_read_ports(c, it.value);
@@ -166,6 +167,7 @@ void sched_node_set_object(struct sched_node *n, const struct object *o)
     n->taints = mp_path(root, "spec.taints");
     n->unschedulable = mp_bool(mp_path(root, "spec.unschedulable"), false);
     resources_add_mp(&n->alloc, allocatable);
+    resources_clamp(&n->alloc, AMOUNT_MAX - 1);
     struct str pods = mp_str(mp_get(allocatable, "pods"));
     if (str_empty(pods) || !quantity_units(pods, &n->pods_alloc)) {
         n->pods_alloc = NODE_PODS_DEFAULT;

@@ -21,6 +21,8 @@ struct resources {
     struct extended *ext;          /* by name */
     unsigned ext_count;
 };
+#define AMOUNT_MAX (1ll << 50) /* of one resource in one pod; nodes have less */
+void resources_clamp(struct resources *r, int64_t max);
 void resources_close(struct resources *r);
 int64_t resources_ext(const struct resources *r, const char *name); /* 0 if absent */
 void resources_add(struct resources *to, const struct resources *r, int64_t sign);

@@ -61,14 +61,35 @@ void resources_max(struct resources *to, const struct resources *r)
     }
 }
 
+/* What strangers write is kept below AMOUNT_MAX, so that sums cannot overflow; no node has as much, so it never fits. */
+static int64_t amount_of(int64_t v)
+{
+    return MAX(0, MIN(v, AMOUNT_MAX));
+}
+
+void resources_clamp(struct resources *r, int64_t max)
+{
+    for (unsigned i = 0; i < RESOURCE_FIXED; i++) {
+        r->fixed[i] = MIN(r->fixed[i], max);
+    }
+    for (unsigned i = 0; i < r->ext_count; i++) {
+        r->ext[i].amount = MIN(r->ext[i].amount, max);
+    }
+}
+
 void resources_add_mp(struct resources *to, struct mp quantities)
 {
     for (struct mp_iter it = mp_iter(quantities); mp_next(&it);) {
-        int64_t v = 0;
-        if (str_is(it.key, "cpu")) {
-            to->fixed[RESOURCE_CPU] += quantity_milli(mp_str(it.value), &v) ? v : 0;
-        } else if (str_is(it.key, "pods") || !quantity_units(mp_str(it.value), &v)) {
+        struct str text = mp_str(it.value);
+        bool cpu = str_is(it.key, "cpu");
+        int64_t v;
+        if (str_is(it.key, "pods")) {
             continue;
+        }
+        /* What was checked on its way in and is no number here is one too great for it. */
+        v = (cpu ? quantity_milli(text, &v) : quantity_units(text, &v)) ? amount_of(v) : AMOUNT_MAX;
+        if (cpu) {
+            to->fixed[RESOURCE_CPU] += v;
         } else if (str_is(it.key, "memory")) {
             to->fixed[RESOURCE_MEMORY] += v;
         } else if (str_is(it.key, "ephemeral-storage")) {
