@@ -515,6 +515,12 @@ static void watch_read(struct call *c)
 
 void method_watch(struct call *c)
 {
+    struct mp revision = mp_get(c->params, "revision");
+    enum mp_type type = mp_type(revision);
+    if (type != MP_NONE && type != MP_NIL && mp_int(revision, -1) < 0) {
+        call_failf(c, ERR_USAGE, "watch: revision must be a number, that of a list or an event; or absent");
+        return;
+    }
     if (mp_int(mp_get(c->params, "revision"), -1) >= 0) {
         watch_read(c); /* what is not yet here will come in order */
     } else {
