@@ -346,7 +346,7 @@ static void test_a_long_list_is_told_in_chunks_to_a_slow_watcher(void **state)
     stream_release(s);
     struct follow f = {.stream = s};
     for (int i = 0; i < 60; i++) {
-        char name[8];
+        char name[16];
         snprintf(name, sizeof name, "c%02d", i);
         expect(&f, "ADDED", name);
     }
