@@ -89,7 +89,12 @@ static void finish_round(struct node *n)
 static void fail_list(struct node *n, struct list *l, int code, const char *why)
 {
     while (!list_empty(l)) {
-        node_answer_code(n, LIST_ENTRY(l->next, struct waiter, link), code, "%s", why);
+        struct waiter *w = LIST_ENTRY(l->next, struct waiter, link);
+        if (w->result.repeated) {
+            node_answer_lost(n, w, true); /* its first attempt may or may not last */
+        } else {
+            node_answer_code(n, w, code, "%s", why);
+        }
     }
 }
 
@@ -118,16 +123,19 @@ static bool settle_waiting(struct node *n)
 
 static bool expire_next(struct node *n)
 {
-    bool did = false;
     int64_t now = node_now(n);
+    struct list late;
+    list_init(&late);
     LIST_FOR_SAFE(it, &n->reads.next)
     {
         struct waiter *w = LIST_ENTRY(it, struct waiter, link);
         if (now >= w->deadline_ms) {
-            node_answer_code(n, w, ERR_NO_QUORUM, "the new leader has not heard from a majority of the masters");
-            did = true;
+            list_remove(&w->link);
+            list_push_back(&late, &w->link);
         }
     }
+    bool did = !list_empty(&late);
+    fail_list(n, &late, ERR_NO_QUORUM, "the new leader has not heard from a majority of the masters");
     return did;
 }
 

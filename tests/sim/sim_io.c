@@ -72,6 +72,21 @@ static int64_t between(struct sim *s, unsigned min, unsigned max)
     return min + (int64_t)rng_below(&s->rng, max - min + 1);
 }
 
+void sim_pause(struct sim *s, uint64_t id, bool paused)
+{
+    s->paused[id] = paused;
+}
+
+/* True if the server stands still: then the event comes again. */
+static bool put_off(struct sim *s, uint64_t id, void (*run)(void *arg), void (*cancel)(void *arg), void *arg)
+{
+    if (!s->paused[id] || s->ios[id] == NULL) {
+        return false;
+    }
+    sim_after(s, 1, run, cancel, arg);
+    return true;
+}
+
 /* ---- Network ---- */
 
 struct envelope {
@@ -96,6 +111,9 @@ static void envelope_arrive(void *arg)
 {
     struct envelope *e = arg;
     struct sim_io *to = e->sim->ios[e->to];
+    if (put_off(e->sim, e->to, envelope_arrive, envelope_lose, e)) {
+        return;
+    }
     if (e->sim->cut[e->from][e->to] || to == NULL || to->crashed) {
         envelope_lose(e);
         return;
@@ -343,6 +361,9 @@ static void io_unref(struct sim_io *me)
 static void disk_event(void *arg)
 {
     struct sim_io *me = arg;
+    if (put_off(me->sim, me->id, disk_event, NULL, me)) {
+        return;
+    }
     if (!me->closed && !me->crashed && !list_empty(&me->ops)) {
         struct sim_op *op = LIST_ENTRY(me->ops.next, struct sim_op, link);
         list_remove(&op->link);
@@ -513,6 +534,9 @@ static void tick_event(void *arg)
     struct sim_io *me = arg;
     if (me->closed || me->crashed) {
         io_unref(me);
+        return;
+    }
+    if (put_off(me->sim, me->id, tick_event, NULL, me)) {
         return;
     }
     me->tick(&me->io);

@@ -58,6 +58,7 @@ struct sim {
     struct sim_disk disks[SIM_SERVERS_MAX];
     struct sim_io *ios[SIM_SERVERS_MAX]; /* NULL = down */
     bool cut[SIM_SERVERS_MAX][SIM_SERVERS_MAX];
+    bool paused[SIM_SERVERS_MAX];
     unsigned net_min_ms, net_max_ms, drop_permille;
     unsigned disk_min_ms, disk_max_ms;
     uint64_t steps, messages, dropped;
@@ -72,7 +73,10 @@ void sim_message(struct sim *s, uint64_t from, uint64_t to, void (*run)(void *ar
                  void *arg);
 void sim_cut(struct sim *s, uint64_t a, uint64_t b, bool cut); /* both directions */
 void sim_isolate(struct sim *s, uint64_t id, bool cut);        /* from everybody */
-bool sim_step(struct sim *s);                                  /* next event; false if there is none */
+/* A process that stands still (SIGSTOP, swapping): what arrives waits, in order, and its timers are late. The owner must
+ * not turn its node meanwhile. */
+void sim_pause(struct sim *s, uint64_t id, bool paused);
+bool sim_step(struct sim *s); /* next event; false if there is none */
 
 /* A raft_io over the disk of server id; up until closed by libraft or crashed. */
 struct raft_io *sim_io_open(struct sim *s, uint64_t id);

@@ -185,7 +185,7 @@ static void turn_all(struct cluster *c)
     do {
         did = false;
         for (uint64_t id = 1; id <= MEMBERS_MAX; id++) {
-            if (c->members[id].node != NULL && !c->members[id].closed) {
+            if (c->members[id].node != NULL && !c->members[id].closed && !c->sim.paused[id]) {
                 did = node_turn(c->members[id].node) || did;
             }
         }
@@ -212,7 +212,8 @@ static struct member *leader(struct cluster *c)
     struct member *best = NULL;
     for (uint64_t id = 1; id <= MEMBERS_MAX; id++) {
         struct member *m = &c->members[id];
-        if (m->node != NULL && node_leading(m->node) && (best == NULL || node_term(m->node) > node_term(best->node))) {
+        if (m->node != NULL && !c->sim.paused[id] && node_leading(m->node) &&
+            (best == NULL || node_term(m->node) > node_term(best->node))) {
             best = m;
         }
     }
@@ -529,6 +530,50 @@ static void a_cut_off_leader_does_not_answer_reads(void **state)
     await_read(&c, &r);
     assert_true(r.code == ERR_NO_QUORUM || r.code == ERR_NOT_LEADER);
     cluster_close(&c);
+}
+
+/* The hardest case: a leader whose process stood still does not know that it has been replaced, and what it gets first on waking are
+ * a question and acknowledgements of its last entry, all from before. */
+static void a_leader_that_stood_still_tells_nothing_old(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        struct cluster c;
+        cluster_init(&c, 3, 200 + seed);
+        cluster_boot(&c);
+        write_ok(&c, 1);
+        struct member *old = await_leader(&c);
+        run_for(&c, 100);
+        struct write in_flight;
+        assert_int_equal(submit(old, numbered(2), NULL, &in_flight), 0);
+        turn_all(&c); /* proposed and sent */
+        sim_pause(&c.sim, old->id, true);
+        struct member *new = await_leader(&c);
+        assert_ptr_not_equal(new, old);
+        struct txn t;
+        struct write deleted = {0};
+        txn_init(&t, "test");
+        txn_delete(&t, find(store_tip(node_store(new->node)), KIND_CONFIGMAP, "default", "c00001"));
+        assert_int_equal(node_submit(new->node, &t, on_write, &deleted, NULL), 0);
+        txn_close(&t);
+        await_write(&c, &deleted);
+        assert_int_equal(deleted.code, 0);
+        sim_pause(&c.sim, old->id, false);
+        assert_true(node_leading(old->node)); /* so it thinks */
+        struct read r = {0};
+        struct write refused;
+        node_read(old->node, on_read, &r);
+        assert_int_equal(submit(old, numbered(1), NULL, &refused), ERR_EXISTS);
+        await_read(&c, &r);
+        await_write(&c, &refused);
+        await_write(&c, &in_flight);
+        assert_true(r.code == ERR_NOT_LEADER || r.code == ERR_NO_QUORUM);
+        assert_true(refused.code == ERR_NOT_LEADER || refused.code == ERR_NO_QUORUM);
+        run_for(&c, 1000);
+        assert_true(in_flight.code == ERR_UNKNOWN_OUTCOME || (in_flight.code == 0 && has(new, 2)));
+        assert_all_equal(&c);
+        cluster_close(&c);
+    }
 }
 
 struct index_answer {
@@ -875,7 +920,7 @@ static void nothing_acknowledged_is_lost_whatever_happens(void **state)
             struct member *l = leader(&c);
             for (uint64_t id = 1; id <= 3; id++) { /* any that thinks it leads: also a deposed one */
                 struct member *m = &c.members[id];
-                if (m->node != NULL && node_leading(m->node) && rng_below(&r, 2) == 0) {
+                if (m->node != NULL && !c.sim.paused[id] && node_leading(m->node) && rng_below(&r, 2) == 0) {
                     l = m;
                 }
             }
@@ -909,7 +954,7 @@ static void nothing_acknowledged_is_lost_whatever_happens(void **state)
                     open[k] = false;
                     acked[k] = w[k].code == 0;
                     assert_true(w[k].code == 0 || w[k].code == ERR_UNKNOWN_OUTCOME || w[k].code == ERR_NOT_LEADER ||
-                                w[k].code == ERR_NO_QUORUM);
+                                w[k].code == ERR_NO_QUORUM || w[k].code == ERR_CLOSED);
                 }
             }
             uint64_t victim = 1 + rng_below(&r, 3);
@@ -919,12 +964,17 @@ static void nothing_acknowledged_is_lost_whatever_happens(void **state)
                 down += c.members[id].node == NULL;
             }
             if (dice == 0 && c.members[victim].node != NULL && down == 0) {
+                sim_pause(&c.sim, victim, false);
                 member_down(&c, victim, true);
                 for (unsigned k = 0; k < reads_made; k++) {
                     reader[k] = reader[k] == &c.members[victim] ? &c.members[4] : reader[k]; /* nobody */
                 }
             } else if (dice < 6 && c.members[victim].node == NULL) {
                 member_start(&c, victim);
+            } else if (dice == 14 && c.members[victim].node != NULL) {
+                sim_pause(&c.sim, victim, true);
+            } else if (dice < 20 && dice > 14) {
+                sim_pause(&c.sim, victim, false);
             } else if (dice == 7) {
                 sim_isolate(&c.sim, victim, true);
             } else if (dice < 14) {
@@ -937,6 +987,7 @@ static void nothing_acknowledged_is_lost_whatever_happens(void **state)
         c.sim.drop_permille = 0;
         for (uint64_t id = 1; id <= 3; id++) {
             sim_isolate(&c.sim, id, false);
+            sim_pause(&c.sim, id, false);
             if (c.members[id].node == NULL) {
                 member_start(&c, id);
             }
@@ -969,6 +1020,7 @@ int main(void)
         cmocka_unit_test(a_write_to_a_follower_is_refused_later),
         cmocka_unit_test(what_is_in_flight_when_the_leader_is_cut_off_is_unknown),
         cmocka_unit_test(a_cut_off_leader_does_not_answer_reads),
+        cmocka_unit_test(a_leader_that_stood_still_tells_nothing_old),
         cmocka_unit_test(a_follower_reads_at_the_leaders_index),
         cmocka_unit_test(everything_acknowledged_survives_a_power_cut_of_all),
         cmocka_unit_test(a_lagging_master_gets_a_snapshot),
