@@ -16,7 +16,8 @@
 static const char usage_text[] =
     "usage: reeve-master init --dir DIR [--cluster NAME] [--listen HOST:PORT] [--advertise HOST:PORT] [--agent-address "
     "HOST:PORT]\n"
-    "       reeve-master join --dir DIR --token TOKEN [--listen HOST:PORT] [--advertise HOST:PORT] [--agent-address "
+    "       reeve-master join --dir DIR --token TOKEN | --token-file FILE [--listen HOST:PORT] [--advertise HOST:PORT] "
+    "[--agent-address "
     "HOST:PORT] MASTER[,MASTER...]\n"
     "       reeve-master run  --dir DIR [--log-level debug|info|warn|error]\n"
     "\n"
@@ -24,6 +25,7 @@ static const char usage_text[] =
     "join      make the data directory of one more master, with a token of `rctl token create --role master`\n"
     "run       serve, until SIGTERM\n"
     "\n"
+    "--token-file     file that holds the token (\"-\": standard input), so that it stands on no command line\n"
     "--listen         where to listen (127.0.0.1:7400)\n"
     "--advertise      where other masters and clients reach this one (as --listen)\n"
     "--agent-address  where agents reach it (as --advertise)\n"
@@ -48,6 +50,7 @@ enum option_id {
     OPT_ADVERTISE,
     OPT_AGENT_ADDRESS,
     OPT_TOKEN,
+    OPT_TOKEN_FILE,
     OPT_LOG_LEVEL,
     OPT_NODE_GRACE,
     OPT_HEARTBEAT,
@@ -65,6 +68,7 @@ static const struct option options[] = {
     {"advertise", required_argument, NULL, OPT_ADVERTISE},
     {"agent-address", required_argument, NULL, OPT_AGENT_ADDRESS},
     {"token", required_argument, NULL, OPT_TOKEN},
+    {"token-file", required_argument, NULL, OPT_TOKEN_FILE},
     {"log-level", required_argument, NULL, OPT_LOG_LEVEL},
     {"node-grace", required_argument, NULL, OPT_NODE_GRACE},
     {"heartbeat", required_argument, NULL, OPT_HEARTBEAT},
@@ -79,8 +83,24 @@ static const struct option options[] = {
 struct arguments {
     struct master_config config;
     const char *dir, *token;
+    char token_text[128];
     int log_level;
 };
+
+/* The first word of a file; "-" is standard input. */
+static bool read_token(const char *path, char *out, size_t size)
+{
+    FILE *f = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
+    if (f == NULL) {
+        return false;
+    }
+    bool ok = fgets(out, (int)size, f) != NULL;
+    if (f != stdin) {
+        fclose(f);
+    }
+    out[ok ? strcspn(out, " \t\r\n") : 0] = '\0';
+    return out[0] != '\0';
+}
 
 static bool number(const char *s, int64_t scale, int64_t *out)
 {
@@ -123,6 +143,10 @@ static int parse(int argc, char **argv, struct arguments *a)
             break;
         case OPT_TOKEN:
             a->token = optarg;
+            break;
+        case OPT_TOKEN_FILE:
+            ok = read_token(optarg, a->token_text, sizeof a->token_text);
+            a->token = a->token_text;
             break;
         case OPT_LOG_LEVEL:
             a->log_level = log_level_parse(optarg);
