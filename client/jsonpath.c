@@ -364,6 +364,8 @@ void jsonpath_write_value(struct buf *out, const struct value *v)
 {
     if (v->type == VALUE_STR) {
         buf_append_str(out, v->str);
+    } else if (v->type == VALUE_BIN) {
+        base64_write(out, v->str.p, v->str.n);
     } else {
         json_write(out, v, 0);
     }

@@ -1,0 +1,336 @@
+/* The program as a whole, as far as it goes without a cluster: dispatch, help, usage errors, manifests, dry runs, configuration. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/buf.h"
+#include "client/rctl.h"
+#include "client/resource.h"
+#include "proto/pki.h"
+#include "proto/text.h"
+
+struct fixture {
+    char dir[64];
+    char *out, *err;
+    size_t out_size, err_size;
+};
+
+static int setup(void **state)
+{
+    struct fixture *f = xcalloc(1, sizeof(*f));
+    snprintf(f->dir, sizeof(f->dir), "/tmp/client-rctl-XXXXXX");
+    assert_non_null(mkdtemp(f->dir));
+    unsetenv("REEVE_CONFIG");
+    setenv("HOME", f->dir, 1);
+    *state = f;
+    return 0;
+}
+
+static void forget(struct fixture *f)
+{
+    free(f->out);
+    free(f->err);
+    f->out = f->err = NULL;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+    char command[128];
+    forget(f);
+    snprintf(command, sizeof(command), "rm -rf %s", f->dir);
+    assert_int_equal(system(command), 0);
+    free(f);
+    return 0;
+}
+
+static int run(struct fixture *f, int argc, const char *const *argv)
+{
+    forget(f);
+    FILE *out = open_memstream(&f->out, &f->out_size), *err = open_memstream(&f->err, &f->err_size);
+    int code = rctl_main(argc, argv, out, err);
+    fclose(out);
+    fclose(err);
+    return code;
+}
+#define RCTL(f, ...)                                                                                                   \
+    ({                                                                                                                 \
+        const char *const words_[] = {"rctl", __VA_ARGS__};                                                            \
+        run(f, (int)ARRAY_SIZE(words_), words_);                                                                       \
+    })
+
+static const char *file(struct fixture *f, const char *name, const char *text)
+{
+    static char path[128];
+    snprintf(path, sizeof(path), "%s/%s", f->dir, name);
+    FILE *s = fopen(path, "w");
+    assert_non_null(s);
+    fputs(text, s);
+    fclose(s);
+    return path;
+}
+
+static void a_wrong_command_names_the_right_one(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(RCTL(f, "gte", "pods"), EXIT_USAGE);
+    assert_non_null(strstr(f->err, "did you mean \"rctl get\"?"));
+    assert_int_equal(RCTL(f, "rollout", "sttus"), EXIT_USAGE);
+    assert_non_null(strstr(f->err, "did you mean \"rctl rollout status\"?"));
+    assert_int_equal(RCTL(f, "get", "pdos"), EXIT_USAGE);
+    assert_non_null(strstr(f->err, "did you mean \"pods\"?"));
+    assert_int_equal(RCTL(f, "get", "pods", "--outptu", "yaml"), EXIT_USAGE);
+    assert_non_null(strstr(f->err, "did you mean --output?"));
+}
+
+/* Every row of the table, with its subcommands, has a summary and examples that begin with its own name. */
+static void each_command_has_help_with_examples(void **state)
+{
+    struct fixture *f = *state;
+    for (unsigned i = 0; rctl_commands_at(i) != NULL; i++) {
+        const struct command *c = rctl_commands_at(i);
+        assert_int_equal(RCTL(f, c->name, "--help"), EXIT_DONE);
+        assert_non_null(strstr(f->out, "Examples:\n"));
+        assert_non_null(strstr(c->examples, c->name));
+        for (unsigned k = 0; c->subs != NULL && c->subs[k] != NULL; k++) {
+            assert_int_equal(RCTL(f, c->name, c->subs[k]->name, "--help"), EXIT_DONE);
+            assert_non_null(strstr(f->out, c->subs[k]->summary));
+            assert_non_null(c->subs[k]->examples);
+        }
+    }
+    assert_int_equal(RCTL(f, "--help"), EXIT_DONE);
+    assert_non_null(strstr(f->out, "port-forward"));
+    assert_int_equal(RCTL(f, "help", "rollout", "undo"), EXIT_DONE);
+    assert_non_null(strstr(f->out, "--to-revision"));
+}
+
+static void global_options_may_stand_anywhere(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(RCTL(f, "-n", "shop", "create", "--config", "/none", "configmap", "c", "--from-literal=a=b",
+                          "--dry-run=client", "-o", "yaml"),
+                     EXIT_DONE);
+    assert_non_null(strstr(f->out, "namespace: shop\n"));
+}
+
+static void without_a_configuration_it_says_where_it_looked(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(chdir(f->dir), 0);
+    assert_int_equal(RCTL(f, "get", "pods"), EXIT_NOT_FOUND);
+    assert_non_null(strstr(f->err, "rctl up"));
+    assert_non_null(strstr(f->err, "REEVE_CONFIG"));
+    assert_int_equal(chdir("/"), 0);
+}
+
+static void create_makes_documents_from_the_command_line(void **state)
+{
+    struct fixture *f = *state;
+    const char *path = file(f, "hello.conf", "server {}\n");
+    char from[160];
+    snprintf(from, sizeof(from), "--from-file=%s", path);
+    assert_int_equal(
+        RCTL(f, "create", "configmap", "c", from, "--from-literal=a=1=2", "--dry-run=client", "-o", "yaml"), EXIT_DONE);
+    assert_non_null(strstr(f->out, "hello.conf: |\n    server {}\n"));
+    assert_non_null(strstr(f->out, "a: 1=2\n"));
+    assert_int_equal(RCTL(f, "create", "secret", "generic", "s", "--from-literal=p=hunter2", "--dry-run=client", "-o",
+                          "jsonpath={.data.p}"),
+                     EXIT_DONE);
+    assert_string_equal(f->out, "aHVudGVyMg==");
+    assert_int_equal(RCTL(f, "create", "deployment", "web", "--image=reg.io/team/nginx:1.22", "--replicas=3",
+                          "--dry-run=client", "-o",
+                          "jsonpath={.spec.replicas} {.spec.template.spec.containers[0].name} "
+                          "{.spec.template.spec.containers[0].command}",
+                          "--", "nginx", "-g"),
+                     EXIT_DONE);
+    assert_string_equal(f->out, "3 nginx [\"nginx\",\"-g\"]");
+    assert_int_equal(RCTL(f, "create", "deployment", "web", "--image=x", "--replicas=-1", "--dry-run"), EXIT_USAGE);
+    assert_int_equal(RCTL(f, "create", "configmap", "c", "--from-literal=a=1", "--from-literal=a=2", "--dry-run"),
+                     EXIT_USAGE);
+    assert_non_null(strstr(f->err, "given twice"));
+}
+
+static void bytes_that_are_no_text_become_binary_data(void **state)
+{
+    struct fixture *f = *state;
+    const char *path = file(f, "logo", "\x89PNG\r\n\xff");
+    char from[160];
+    snprintf(from, sizeof(from), "--from-file=%s", path);
+    assert_int_equal(
+        RCTL(f, "create", "configmap", "c", from, "--dry-run=client", "-o", "jsonpath={.data}{.binaryData.logo}"),
+        EXIT_DONE);
+    assert_string_equal(f->out, "iVBORw0K/w==");
+}
+
+static void a_wrong_manifest_is_refused_with_file_line_and_column(void **state)
+{
+    struct fixture *f = *state;
+    const char *path = file(f, "pod.yaml",
+                            "apiVersion: v1\nkind: Pod\nmetadata: {name: x}\nspec:\n  containers:\n"
+                            "  - name: a\n    imag: b\n");
+    char where[160];
+    snprintf(where, sizeof(where), "%s:7:5: ", path);
+    assert_int_equal(RCTL(f, "create", "--dry-run=client", "-f", path), EXIT_FAILED);
+    assert_non_null(strstr(f->err, where));
+    assert_non_null(strstr(f->err, "\"image\""));
+    assert_int_equal(RCTL(f, "create", "--dry-run=client", "--validate=false", "-f", path), EXIT_DONE);
+    assert_string_equal(f->out, "pod/x created (dry run)\n");
+    path = file(f, "bad.yaml", "a: [1,\nb: 2\n");
+    assert_int_equal(RCTL(f, "apply", "--dry-run=client", "-f", path), EXIT_FAILED);
+    assert_non_null(strstr(f->err, "bad.yaml:3:1: "));
+    path = file(f, "kind.yaml", "apiVersion: v1\nkind: Podd\nmetadata: {name: x}\n");
+    assert_int_equal(RCTL(f, "apply", "--dry-run=client", "-f", path), EXIT_FAILED);
+    assert_non_null(strstr(f->err, "kind.yaml:2:"));
+    path = file(f, "noname.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {}\n");
+    assert_int_equal(RCTL(f, "apply", "--dry-run=client", "-f", path), EXIT_FAILED);
+    assert_non_null(strstr(f->err, "metadata.name"));
+    assert_int_equal(RCTL(f, "apply", "--dry-run=client", "-f", "/none.yaml"), EXIT_NOT_FOUND);
+}
+
+static void manifests_come_from_directories_lists_and_many_documents(void **state)
+{
+    struct fixture *f = *state;
+    file(f, "a.yaml",
+         "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n---\n---\napiVersion: v1\nkind: Namespace\n"
+         "metadata: {name: b}\n");
+    file(f, "b.json",
+         "{\"apiVersion\": \"v1\", \"kind\": \"List\", \"items\": [{\"apiVersion\": \"v1\", \"kind\": "
+         "\"ConfigMap\", \"metadata\": {\"name\": \"c\"}}]}");
+    file(f, "notes.txt", "not a manifest");
+    assert_int_equal(RCTL(f, "create", "--dry-run=client", "-o", "name", "-f", f->dir), EXIT_DONE);
+    assert_string_equal(f->out, "configmap/a\nnamespace/b\nconfigmap/c\n");
+}
+
+static void another_namespace_than_the_one_asked_for_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    const char *path = file(f, "c.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: one}\n");
+    assert_int_equal(RCTL(f, "create", "-n", "two", "--dry-run=client", "-f", path), EXIT_FAILED);
+    assert_non_null(strstr(f->err, "\"one\""));
+    assert_int_equal(RCTL(f, "create", "-n", "one", "--dry-run=client", "-f", path), EXIT_DONE);
+}
+
+static void words_name_resources(void **state)
+{
+    (void)state;
+    CLEANUP_ARENA struct arena a;
+    arena_init(&a);
+    struct resources res;
+    struct error err = {0};
+    const char *const several[] = {"pods,rs"}, *const slashes[] = {"po/a", "deploy/b"},
+                      *const names[] = {"Pod", "a", "b"}, *const mixed[] = {"pods", "rs/a"};
+    assert_int_equal(resource_parse(&a, several, 1, &res, &err), 0);
+    assert_int_equal(res.count, 2);
+    assert_true(res.several_kinds);
+    assert_int_equal(resource_parse(&a, slashes, 2, &res, &err), 0);
+    assert_int_equal(res.items[1].kind->id, KIND_DEPLOYMENT);
+    assert_string_equal(res.items[1].name, "b");
+    assert_int_equal(resource_parse(&a, names, 3, &res, &err), 0);
+    assert_int_equal(res.count, 2);
+    assert_false(res.several_kinds);
+    assert_int_equal(resource_parse(&a, mixed, 2, &res, &err), ERR_USAGE);
+    assert_int_equal(resource_parse(&a, NULL, 0, &res, &err), ERR_USAGE);
+}
+
+static void a_configuration_is_written_read_and_shown_without_secrets(void **state)
+{
+    struct fixture *f = *state;
+    char path[128];
+    snprintf(path, sizeof(path), "%s/config", f->dir);
+    struct config_target t = {.context = "one",
+                              .cluster = "reeve",
+                              .ns = "shop",
+                              .servers = {"127.0.0.1:7400", "[::1]:7401"},
+                              .servers_count = 2,
+                              .ca_pem = "CA",
+                              .cert_pem = "CERT",
+                              .key_pem = "KEY"};
+    struct error err = {0};
+    assert_int_equal(config_write(path, &t, "admin", &err), 0);
+    CLEANUP_ARENA struct arena a;
+    arena_init(&a);
+    struct config c;
+    struct config_target back;
+    assert_int_equal(config_load(&a, path, &c, &err), 0);
+    assert_int_equal(config_resolve(&a, &c, NULL, &back, &err), 0);
+    assert_string_equal(back.ns, "shop");
+    assert_string_equal(back.key_pem, "KEY");
+    assert_int_equal(back.servers_count, 2);
+    assert_string_equal(back.servers[1], "[::1]:7401");
+    assert_int_equal(config_resolve(&a, &c, "two", &back, &err), ERR_NOT_FOUND);
+    assert_int_equal(RCTL(f, "config", "view", "--config", path), EXIT_DONE);
+    assert_non_null(strstr(f->out, "client-key-data: REDACTED"));
+    assert_null(strstr(f->out, "S0VZ")); /* base64 of KEY */
+    assert_int_equal(RCTL(f, "config", "use-context", "two", "--config", path), EXIT_NOT_FOUND);
+    assert_non_null(strstr(f->err, "there are: one"));
+    assert_int_equal(RCTL(f, "config", "current-context", "--config", path), EXIT_DONE);
+    assert_string_equal(f->out, "one\n");
+}
+
+static void servers_are_read_in_the_spellings_people_have(void **state)
+{
+    struct fixture *f = *state;
+    CLEANUP_ARENA struct arena a;
+    arena_init(&a);
+    struct config c;
+    struct config_target t;
+    struct error err = {0};
+    file(f, "ca.crt", "CA");
+    const char *path = file(f, "config",
+                            "current-context: x\n"
+                            "clusters: [{name: k, cluster: {server: \"https://master.example/\", "
+                            "certificate-authority: ca.crt}}]\n"
+                            "users: [{name: u, user: {client-certificate-data: Q0VSVA==, client-key-data: S0VZ}}]\n"
+                            "contexts: [{name: x, context: {cluster: k, user: u}}]\n");
+    assert_int_equal(config_load(&a, path, &c, &err), 0);
+    if (config_resolve(&a, &c, NULL, &t, &err) != 0) {
+        fail_msg("%s", err.message);
+    }
+    assert_string_equal(t.servers[0], "master.example:7400");
+    assert_string_equal(t.ca_pem, "CA");
+    assert_string_equal(t.cert_pem, "CERT");
+    assert_string_equal(t.ns, "default");
+}
+
+static void exit_codes_follow_the_kind_of_error(void **state)
+{
+    (void)state;
+    assert_int_equal(exit_code_of(0), 0);
+    assert_int_equal(exit_code_of(ERR_INVALID), 1);
+    assert_int_equal(exit_code_of(ERR_USAGE), 2);
+    assert_int_equal(exit_code_of(ERR_CONFLICT), 3);
+    assert_int_equal(exit_code_of(ERR_EXISTS), 3);
+    assert_int_equal(exit_code_of(ERR_UNKNOWN_OUTCOME), 4);
+    assert_int_equal(exit_code_of(ERR_NOT_FOUND), 5);
+    assert_int_equal(exit_code_of(ERR_FORBIDDEN), 6);
+    assert_int_equal(exit_code_of(ERR_NO_QUORUM), 7);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_wrong_command_names_the_right_one),
+        TEST(each_command_has_help_with_examples),
+        TEST(global_options_may_stand_anywhere),
+        TEST(without_a_configuration_it_says_where_it_looked),
+        TEST(create_makes_documents_from_the_command_line),
+        TEST(bytes_that_are_no_text_become_binary_data),
+        TEST(a_wrong_manifest_is_refused_with_file_line_and_column),
+        TEST(manifests_come_from_directories_lists_and_many_documents),
+        TEST(another_namespace_than_the_one_asked_for_is_refused),
+        cmocka_unit_test(words_name_resources),
+        TEST(a_configuration_is_written_read_and_shown_without_secrets),
+        TEST(servers_are_read_in_the_spellings_people_have),
+        cmocka_unit_test(exit_codes_follow_the_kind_of_error),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
