@@ -40,7 +40,8 @@ static void op_finish(struct client *client)
     struct cluster *c = client->c;
     client->op = -1;
     client->attempt++;
-    sim_after(&c->sim, cluster_between(c, 1, 2 * c->swarm.think_ms), client_go_on, let_go, client);
+    int64_t think_ms = c->phase == PHASE_CALM ? 500 : cluster_between(c, 1, 2 * c->swarm.think_ms);
+    sim_after(&c->sim, think_ms, client_go_on, let_go, client);
 }
 
 static void again(void *arg)
@@ -309,7 +310,7 @@ static void client_go_on(void *arg)
 {
     struct client *client = arg;
     struct cluster *c = client->c;
-    bool settles = c->phase == PHASE_CALM && client->index == 0 && c->settling < DEPLOYMENTS;
+    bool settles = c->phase == PHASE_CALM && client->index == 0 && c->settling < SETTLE_ROUNDS * DEPLOYMENTS;
     if (c->phase == PHASE_END || (c->phase == PHASE_CALM && !settles)) {
         return;
     }
@@ -335,5 +336,5 @@ bool clients_idle(const struct cluster *c)
             return false;
         }
     }
-    return c->settling >= DEPLOYMENTS;
+    return c->settling >= SETTLE_ROUNDS * DEPLOYMENTS;
 }

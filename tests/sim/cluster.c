@@ -146,7 +146,7 @@ static void calm(struct cluster *c)
     char why[256] = "";
     c->phase = PHASE_CALM;
     nemesis_heal(c);
-    c->settling = c->swarm.workloads ? 0 : DEPLOYMENTS;
+    c->settling = c->swarm.workloads ? 0 : SETTLE_ROUNDS * DEPLOYMENTS;
     while (step(c)) {
         if (c->sim.now_ms < next_ms) {
             continue;
@@ -186,6 +186,7 @@ void cluster_close(struct cluster *c)
 {
     c->phase = PHASE_END;
     for (uint64_t id = 1; id <= MASTERS; id++) {
+        sim_pause(&c->sim, id, false);
         if (c->lives[id] != NULL) {
             master_stop(c, id);
         }

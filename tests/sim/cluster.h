@@ -14,13 +14,14 @@
 
 #define MASTERS       3u
 #define AGENTS_MAX    4u
-#define CLIENTS_MAX   6u
+#define CLIENTS_MAX   24u
 #define WATCHERS      3u
 #define REGISTERS     6u /* blind and conditional writes */
 #define COUNTERS      2u /* each step adds one */
 #define ACCOUNTS      4u /* transfers keep the sum */
 #define CELLS         (REGISTERS + COUNTERS + ACCOUNTS)
 #define DEPLOYMENTS   3u
+#define SETTLE_ROUNDS 2u
 #define BALANCE_START 100
 #define NAMESPACE     "default"
 
@@ -31,9 +32,10 @@ struct swarm {
     size_t history_bytes;
     unsigned node_cpu_milli;
     int64_t load_ms, fault_every_ms;
-    bool crashes, outages, partitions, losses, disks, transfers, stops; /* kinds of faults */
-    bool flaps, silences;                                               /* of pods, of agents */
-    bool workloads;                                                     /* Deployments, or data alone */
+    bool crashes, outages, partitions, losses, disks, transfers, stops, freezes; /* kinds of faults */
+    bool sealed;          /* Secrets lie encrypted in log and snapshots */
+    bool flaps, silences; /* of pods, of agents */
+    bool workloads;       /* Deployments, or data alone */
 };
 
 /* One life of a master, from start to crash. Outlives its end until libraft has let go. */
@@ -80,7 +82,7 @@ enum op_kind {
     OP_TOUCH,     /* write what is there already: changes nothing, is answered all the same */
     OP_INCREMENT, /* a counter, if it is as read */
     OP_TRANSFER,  /* between two accounts, if both are as read */
-    OP_UNIQUE,    /* create a ConfigMap of a new name */
+    OP_UNIQUE,    /* create a ConfigMap or a Secret of a new name */
     OP_READ,      /* a cell, at the leader */
     OP_READ_NEAR, /* a cell, at any master */
     OP_DEPLOY,    /* create a Deployment */
@@ -143,7 +145,7 @@ struct cluster {
 
     struct life *lives[MASTERS + 1]; /* NULL = down */
     unsigned lives_count, closing;
-    int64_t skews[MASTERS + 1], restart_ms[MASTERS + 1];
+    int64_t skews[MASTERS + 1], restart_ms[MASTERS + 1], thaw_ms[MASTERS + 1];
     uint64_t *term_leader; /* by term; 0 = none known */
     uint64_t terms;
 
@@ -158,11 +160,11 @@ struct cluster {
     struct op *ops;
     int64_t ops_count, ops_cap;
     struct client clients[CLIENTS_MAX];
-    unsigned settling; /* Deployments that were told to settle */
+    unsigned settling; /* Deployments that were told to settle, counted over SETTLE_ROUNDS */
     struct agent agents[AGENTS_MAX];
     struct strmap ran;    /* pod uid -> the agent that ran it */
     struct strmap killed; /* uids of pods that users deleted */
-    uint64_t faults, done, refused, given_up, unknown, reads, repeats;
+    uint64_t faults, done, refused, given_up, unknown, reads, repeats, snapshots, restores;
 };
 
 /* ---- cluster.c ---- */

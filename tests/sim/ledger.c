@@ -55,9 +55,9 @@ static int64_t data_number(const struct object *o, const char *key)
 /* The operation that wrote the object; -1 if none of ours. */
 static int64_t op_of(const struct object *o)
 {
-    return o->kind->id == KIND_CONFIGMAP    ? data_number(o, "op")
-           : o->kind->id == KIND_DEPLOYMENT ? number_of(object_annotation(o, "sim/op"))
-                                            : -1;
+    return o->kind->id == KIND_CONFIGMAP                                  ? data_number(o, "op")
+           : o->kind->id == KIND_DEPLOYMENT || o->kind->id == KIND_SECRET ? number_of(object_annotation(o, "sim/op"))
+                                                                          : -1;
 }
 
 const struct cell_entry *ledger_cell(struct cluster *c, unsigned cell, uint64_t revision)
@@ -243,17 +243,15 @@ void ledger_follow(struct life *life)
     struct store *store = node_store(life->node);
     uint64_t revision = view_revision(store_committed(store));
     const struct history_txn *t;
-    int rc;
-    while ((rc = store_history_next(store, life->seen, &t)) == 0 && t != NULL && c->violation[0] == '\0') {
+    /* Restored from a snapshot, or more was applied at once than the window holds: what is left of it is compared. */
+    life->seen = MAX(life->seen, store_history_oldest(store));
+    while (store_history_next(store, life->seen, &t) == 0 && t != NULL && c->violation[0] == '\0') {
         if (t->revision != life->seen + 1) {
             cluster_violate(c, "master %llu tells revision %llu behind %llu", (unsigned long long)life->id,
                             (unsigned long long)t->revision, (unsigned long long)life->seen);
         }
         page_compare(c, t, "master", life->id);
         life->seen = t->revision;
-    }
-    if (rc == ERR_EXPIRED) {
-        life->seen = revision; /* restored from a snapshot */
     }
     if (c->violation[0] != '\0') {
         return;

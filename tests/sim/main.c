@@ -45,11 +45,12 @@ static void run_seed(struct totals *t, uint64_t seed)
     if (t->verbose) {
         printf(
             "seed %llu: %s, %.1f s, %llu revisions, %llu faults; %llu done, %llu refused, %llu unknown, %llu repeated, "
-            "%llu given up, %llu reads; course %016llx\n",
+            "%llu given up, %llu reads, %llu snapshots, %llu restored; course %016llx\n",
             (unsigned long long)seed, failed ? "FAILED" : "ok", (double)c.sim.now_ms / 1000,
             (unsigned long long)c.ledger.count, (unsigned long long)c.faults, (unsigned long long)c.done,
             (unsigned long long)c.refused, (unsigned long long)c.unknown, (unsigned long long)c.repeats,
-            (unsigned long long)c.given_up, (unsigned long long)c.reads, (unsigned long long)hash);
+            (unsigned long long)c.given_up, (unsigned long long)c.reads, (unsigned long long)c.snapshots,
+            (unsigned long long)c.restores, (unsigned long long)hash);
     }
     t->done += c.done;
     t->unknown += c.unknown;

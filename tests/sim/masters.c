@@ -139,7 +139,10 @@ static struct node_config node_config_of(struct life *life, const char *address)
         .io = life->io,
         .env = &life->env,
         .log = &life->log,
-        .store = {.env = &life->env, .log = &life->log, .history_bytes_max = s->history_bytes},
+        .store = {.env = &life->env,
+                  .log = &life->log,
+                  .seal_key = s->sealed ? (const uint8_t *)"one key of thirty-two bytes, no more" : NULL,
+                  .history_bytes_max = s->history_bytes},
         .events = {.data = life, .on_leading = on_leading, .on_tip = on_tip, .on_fatal = on_fatal},
         .peers = {.data = life, .ask_term = ask_term},
         .election_timeout_ms = s->election_ms,
@@ -189,7 +192,12 @@ void master_start(struct cluster *c, uint64_t id, bool bootstrap)
 static void life_end(struct life *life)
 {
     struct cluster *c = life->c;
+    struct node_stats stats;
+    node_stats(life->node, &stats);
+    c->snapshots += stats.snapshots;
+    c->restores += stats.restores;
     c->lives[life->id] = NULL;
+    sim_pause(&c->sim, life->id, false);
     c->restart_ms[life->id] = c->sim.now_ms + cluster_between(c, 50, 4000);
     c->closing++;
 }
@@ -236,7 +244,7 @@ void masters_turn(struct cluster *c)
 {
     for (uint64_t id = 1; id <= MASTERS; id++) {
         struct life *life = c->lives[id];
-        if (life == NULL) {
+        if (life == NULL || c->sim.paused[id]) {
             continue;
         }
         bool more = true;
@@ -318,6 +326,10 @@ static void visit_arrives(void *arg)
 {
     struct visit *v = arg;
     struct life *life = v->c->lives[v->id];
+    if (v->c->sim.paused[v->id] && life != NULL) {
+        sim_after(&v->c->sim, 1, visit_arrives, visit_lost, v);
+        return;
+    }
     if (life == NULL || v->c->phase == PHASE_END) {
         visit_lost(v);
         return;

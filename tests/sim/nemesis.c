@@ -12,7 +12,7 @@ void swarm_draw(struct cluster *c)
     static const unsigned think_ms[] = {5, 30, 100}, cpu[] = {600, 1500, 4000}, snapshots[] = {25, 80, 400};
     c->sim.net_max_ms = net_max_ms[rng_below(&c->rng, 4)];
     c->sim.disk_max_ms = disk_max_ms[rng_below(&c->rng, 3)];
-    *s = (struct swarm){.clients = 2 + (unsigned)rng_below(&c->rng, CLIENTS_MAX - 1),
+    *s = (struct swarm){.clients = 2 + (unsigned)rng_below(&c->rng, cluster_chance(c, 4) ? CLIENTS_MAX - 1 : 5),
                         .agents = 2 + (unsigned)rng_below(&c->rng, AGENTS_MAX - 1),
                         .think_ms = think_ms[rng_below(&c->rng, 3)],
                         .client_net_ms = cluster_chance(c, 3) ? 50 : 4,
@@ -31,12 +31,19 @@ void swarm_draw(struct cluster *c)
     s->disks = cluster_chance(c, 4);
     s->transfers = cluster_chance(c, 3);
     s->stops = cluster_chance(c, 3);
+    s->freezes = cluster_chance(c, 3);
+    s->sealed = cluster_chance(c, 2);
     s->flaps = cluster_chance(c, 3);
     s->silences = cluster_chance(c, 3);
     s->workloads = !cluster_chance(c, 4);
     for (unsigned i = 1; i <= MASTERS; i++) {
         c->skews[i] = cluster_chance(c, 2) ? 0 : cluster_between(c, -3000, 3000);
     }
+}
+
+static void let_go(void *arg)
+{
+    (void)arg;
 }
 
 /* ---- Faults ---- */
@@ -113,6 +120,24 @@ static void disk(struct cluster *c)
     }
 }
 
+static void thaw(void *arg)
+{
+    struct cluster *c = arg;
+    for (uint64_t id = 1; id <= MASTERS; id++) {
+        sim_pause(&c->sim, id, c->thaw_ms[id] > c->sim.now_ms && c->lives[id] != NULL);
+    }
+}
+
+static void freeze(struct cluster *c)
+{
+    uint64_t id = victim(c);
+    int64_t ms = cluster_between(c, 50, 4000);
+    c->thaw_ms[id] = c->sim.now_ms + ms;
+    sim_pause(&c->sim, id, c->lives[id] != NULL);
+    sim_after(&c->sim, ms, thaw, let_go, c);
+    cluster_trace(c, "master %llu stands still for %lld ms", (unsigned long long)id, (long long)ms);
+}
+
 static void transferred(const struct error *error, void *data)
 {
     (void)error;
@@ -141,9 +166,9 @@ static void strike(struct cluster *c)
     const struct {
         bool on;
         void (*run)(struct cluster *c);
-    } rows[] = {{c->swarm.crashes, crash},        {c->swarm.outages, outage},  {c->swarm.stops, stop},
-                {c->swarm.partitions, partition}, {c->swarm.losses, loss},     {c->swarm.disks, disk},
-                {c->swarm.transfers, transfer},   {c->swarm.silences, silence}};
+    } rows[] = {{c->swarm.crashes, crash},        {c->swarm.outages, outage},   {c->swarm.stops, stop},
+                {c->swarm.partitions, partition}, {c->swarm.losses, loss},      {c->swarm.disks, disk},
+                {c->swarm.transfers, transfer},   {c->swarm.silences, silence}, {c->swarm.freezes, freeze}};
     unsigned on = 0;
     for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
         on += rows[i].on;
@@ -167,11 +192,6 @@ static void restart_due(struct cluster *c)
             master_start(c, id, false);
         }
     }
-}
-
-static void let_go(void *arg)
-{
-    (void)arg;
 }
 
 static void tick(void *arg)
@@ -198,6 +218,7 @@ void nemesis_heal(struct cluster *c)
     for (uint64_t id = 1; id <= MASTERS; id++) {
         sim_isolate(&c->sim, id, false);
         c->sim.disks[id].fail_appends = 0;
+        sim_pause(&c->sim, id, false);
         c->restart_ms[id] = MIN(c->restart_ms[id], c->sim.now_ms + 1000);
     }
     c->sim.drop_permille = 0;

@@ -50,6 +50,16 @@ struct object *config_map_new(const char *name, int64_t number, int64_t op)
     return o;
 }
 
+static struct object *secret_new(const char *name, int64_t at)
+{
+    char text[300];
+    snprintf(text, sizeof text,
+             "{apiVersion: v1, kind: Secret, metadata: {name: %s, namespace: %s, annotations: {sim/op: '%lld'}}, "
+             "stringData: {password: 'open sesame %lld'}}",
+             name, NAMESPACE, (long long)at, (long long)at);
+    return yaml_object(text);
+}
+
 static struct object *deployment_new(struct cluster *c, const struct op *op, int64_t at)
 {
     char text[1400];
@@ -153,7 +163,7 @@ int op_build(struct life *life, int64_t at, struct txn *t, struct error *err)
         cell_update(t, op->other, op->other_number, at, op->if_other);
         return 0;
     case OP_UNIQUE:
-        txn_create(t, config_map_new(op->name, 0, at));
+        txn_create(t, at % 2 == 0 ? config_map_new(op->name, 0, at) : secret_new(op->name, at));
         return 0;
     case OP_DEPLOY:
         txn_create(t, deployment_new(life->c, op, at));
@@ -243,7 +253,7 @@ static void draw_workload(struct cluster *c, struct op *op, int64_t at)
                                           : "v3");
     op->replicas = (int64_t)rng_below(&c->rng, 8);
     if (op->kind == OP_SETTLE) {
-        snprintf(op->name, sizeof op->name, "web-%u", c->settling++);
+        snprintf(op->name, sizeof op->name, "web-%u", c->settling++ % DEPLOYMENTS);
         snprintf(op->image, sizeof op->image, "good");
         op->replicas = 2;
     }
