@@ -250,8 +250,9 @@ static void put_record(struct logfile_reader *r, struct str record)
         return;
     }
     if (r->o.timestamps && !r->in_line) {
-        put_out(r, l.stamp.p, l.stamp.n);
-        put_out(r, " ", 1);
+        bool utc = str_ends(l.stamp, STR("+00:00")); /* conmon's way of writing Z */
+        put_out(r, l.stamp.p, utc ? l.stamp.n - 6 : l.stamp.n);
+        put_out(r, utc ? "Z " : " ", utc ? 2 : 1);
     }
     put_out(r, l.text.p, l.text.n);
     if (!l.partial) {

@@ -229,6 +229,7 @@ struct fixture {
 static void on_exit_event(const struct runtime_status *st, void *data)
 {
     struct fixture *f = data;
+    uv_stop(&f->loop);
     assert_true(f->starts > 0);
     f->exits++;
     f->exit_code = st->exit_code;
@@ -240,6 +241,7 @@ static void on_exit_event(const struct runtime_status *st, void *data)
 static void on_start(const struct runtime_started *r, void *data)
 {
     struct fixture *f = data;
+    uv_stop(&f->loop);
     f->starts++;
     f->start_error = r->error == NULL ? 0 : r->error->code;
     snprintf(f->start_message, sizeof f->start_message, "%s", r->error == NULL ? "" : r->error->message);
@@ -252,12 +254,14 @@ static void on_start(const struct runtime_started *r, void *data)
 static void on_done(const struct error *err, void *data)
 {
     struct fixture *f = data;
+    uv_stop(&f->loop);
     f->dones++;
     f->done_error = err == NULL ? 0 : err->code;
 }
 static void on_exec(const struct runtime_exec_result *r, void *data)
 {
     struct fixture *f = data;
+    uv_stop(&f->loop);
     f->execs++;
     f->exec_error = r->error == NULL ? 0 : r->error->code;
     f->exec_code = r->exit_code;
@@ -266,6 +270,7 @@ static void on_exec(const struct runtime_exec_result *r, void *data)
 static void on_stream_output(struct runtime_exec *x, int fd, const uint8_t *p, size_t n, void *data)
 {
     struct fixture *f = data;
+    uv_stop(&f->loop);
     (void)x;
     (void)fd;
     buf_append(&f->streamed, p, n);
@@ -273,6 +278,7 @@ static void on_stream_output(struct runtime_exec *x, int fd, const uint8_t *p, s
 static void on_stream_end(struct runtime_exec *x, int exit_code, const struct error *err, void *data)
 {
     struct fixture *f = data;
+    uv_stop(&f->loop);
     (void)x;
     f->ends++;
     f->end_code = exit_code;
@@ -280,11 +286,15 @@ static void on_stream_end(struct runtime_exec *x, int exit_code, const struct er
 }
 static void on_closed(void *data)
 {
-    ((struct fixture *)data)->closed = true;
+    struct fixture *f = data;
+    uv_stop(&f->loop);
+    f->closed = true;
 }
 static void on_limit(uv_timer_t *t)
 {
-    ((struct fixture *)t->data)->limit_hit = true;
+    struct fixture *f = t->data;
+    uv_stop(&f->loop);
+    f->limit_hit = true;
 }
 
 /* Turns the loop until *counter reaches n. */
@@ -293,7 +303,7 @@ static void wait_for(struct fixture *f, const unsigned *counter, unsigned n)
     f->limit_hit = false;
     uv_timer_start(&f->limit, on_limit, 20000, 0);
     while (*counter < n && !f->limit_hit) {
-        uv_run(&f->loop, UV_RUN_ONCE);
+        uv_run(&f->loop, UV_RUN_DEFAULT); /* until a callback stops it */
     }
     uv_timer_stop(&f->limit);
     assert_int_equal(*counter, n);
@@ -332,9 +342,8 @@ static void close_runtime(struct fixture *f)
 {
     f->closed = false;
     runtime_close(f->rt, on_closed, f);
-    while (!f->closed) {
-        uv_run(&f->loop, UV_RUN_ONCE);
-    }
+    uv_run(&f->loop, UV_RUN_DEFAULT);
+    assert_true(f->closed);
 }
 
 /* ---- Hollow ---- */
@@ -455,14 +464,17 @@ static bool enter_private_mounts(void)
 static void on_sandbox(const struct sandbox *sb, const struct error *err, void *data)
 {
     struct fixture *f = data;
+    uv_stop(&f->loop);
     assert_null(err);
     f->sb = *sb;
     f->dones++;
 }
 static void on_loaded(const struct image_loaded *r, void *data)
 {
+    struct fixture *f = data;
     assert_null(r->error);
-    ((struct fixture *)data)->dones++;
+    uv_stop(&f->loop);
+    f->dones++;
 }
 
 /* An image of links only: the node's /usr, mounted read-only, is its content. */
@@ -733,7 +745,7 @@ static void an_interactive_command_talks_both_ways(void **state)
         f->rt, f->id,
         &(struct runtime_exec_spec){.argv = tty, .tty = true, .stdin_open = true, .rows = 33, .columns = 99}, &ev, f);
     while (f->ends == 1 && strstr(buf_cstr(&f->streamed), "33 99") == NULL) {
-        uv_run(&f->loop, UV_RUN_ONCE);
+        uv_run(&f->loop, UV_RUN_DEFAULT);
     }
     runtime_exec_resize(f->rt, x, 44, 111);
     runtime_exec_write(f->rt, x, "word\n", 5);
