@@ -85,6 +85,7 @@ void pods_on_object(struct agent *a, enum session_change change, struct object *
 void pods_list_begin(struct agent *a);
 void pods_list_end(struct agent *a);
 void pods_refs_changed(struct agent *a, const struct object *ref);
+void pods_images_changed(struct agent *a);
 /* Everything that was here before this start. */
 void pods_adopt(struct agent *a);
 void pods_drop(struct agent_pod *ap);   /* frees; removes the file */
@@ -111,5 +112,13 @@ bool node_check(struct agent *a);
 void serve_request(struct rpc_request *r, struct str method, struct mp params, void *data);
 /* A container's end: its log followers finish. */
 void serve_container_ended(struct agent *a, const char *uid, const char *container, unsigned attempt);
+/* The pod and container that a call's parameters mean; NULL with the error for the caller. Without a name: the pod's default, or its
+ * first container. */
+struct agent_pod *serve_find_pod(struct agent *a, struct mp params, struct error *err);
+struct container *serve_find_container(struct agent_pod *ap, struct mp params, struct error *err);
+void serve_exec(struct agent *a, struct rpc_request *r, struct mp params);        /* serve_exec.c */
+void serve_portforward(struct agent *a, struct rpc_request *r, struct mp params); /* serve_port.c */
+void serve_image_load(struct agent *a, struct rpc_request *r, struct mp params);  /* serve_image.c */
+void serve_image_list(struct agent *a, struct rpc_request *r, struct mp params);
 
 #endif

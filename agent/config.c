@@ -147,6 +147,18 @@ static int check_answer(struct joining *j, const char *ca, const char *certifica
     return rv;
 }
 
+static bool is_loopback(const char *address)
+{
+    return strncmp(address, "127.", 4) == 0 || strncmp(address, "localhost:", 10) == 0 ||
+           strncmp(address, "[::1]", 5) == 0;
+}
+
+/* Addresses from an answer that only the masters' own machine can use are of no use to a node that came another way. */
+static bool is_usable(const struct joining *j, const char *address)
+{
+    return address[0] != '\0' && (!is_loopback(address) || is_loopback(j->join->masters[0]));
+}
+
 static void add_master(struct buf *yaml, const char *address)
 {
     CLEANUP_FREE char *line = xasprintf("- %s\n", address);
@@ -165,7 +177,7 @@ static int write_dir(struct joining *j, struct mp result, const char *ca, const 
     }
     for (struct mp_iter it = mp_iter(mp_get(result, "masters")); mp_next(&it);) {
         CLEANUP_FREE char *address = xstrndup(mp_str(it.value).p == NULL ? "" : mp_str(it.value).p, mp_str(it.value).n);
-        if (address[0] != '\0') {
+        if (is_usable(j, address)) {
             add_master(&masters, address);
         }
     }

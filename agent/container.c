@@ -155,8 +155,9 @@ static void refresh_ready(struct container *c)
 static void start_checks(struct container *c, bool was_ready)
 {
     const struct podspec_probe *config = c->spec->probes;
-    probe_start(&c->probes[PODSPEC_LIVENESS], &config[PODSPEC_LIVENESS], true, c->started_ms, now_of(c));
-    probe_start(&c->probes[PODSPEC_READINESS], &config[PODSPEC_READINESS], was_ready, c->started_ms, now_of(c));
+    probe_start(&c->probes[PODSPEC_LIVENESS], &config[PODSPEC_LIVENESS], true, false, c->started_ms, now_of(c));
+    probe_start(&c->probes[PODSPEC_READINESS], &config[PODSPEC_READINESS], was_ready, !was_ready, c->started_ms,
+                now_of(c));
     refresh_ready(c);
 }
 
@@ -168,7 +169,7 @@ static void act_run(struct container *c)
     if (c->started) {
         start_checks(c, false);
     } else {
-        probe_start(&c->probes[PODSPEC_STARTUP], startup, false, c->started_ms, now_of(c));
+        probe_start(&c->probes[PODSPEC_STARTUP], startup, false, false, c->started_ms, now_of(c));
         c->ready = false;
     }
 }
@@ -181,15 +182,20 @@ static void act_post_start(struct container *c)
 
 static void send_kill(struct container *c)
 {
-    ops_of(c)->journal(c->pod, c, "stop", c->stop_why);
     ops_of(c)->kill(c, true);
     c->deadline_ms = now_of(c) + CONTAINER_REKILL_MS;
 }
 
-static void act_rekill(struct container *c)
+static void act_kill_now(struct container *c)
 {
-    ops_of(c)->kill(c, true);
-    c->deadline_ms = now_of(c) + CONTAINER_REKILL_MS;
+    ops_of(c)->journal(c->pod, c, "stop", c->stop_why);
+    send_kill(c);
+}
+
+static void act_grace_over(struct container *c)
+{
+    ops_of(c)->journal(c->pod, c, "stop", "grace period is over");
+    send_kill(c);
 }
 
 static void act_terminate(struct container *c)
@@ -287,11 +293,13 @@ static const struct cell machine[CONTAINER_STATES][CONTAINER_EVENTS] =
         [CONTAINER_PULL_ERROR] =
             {
                 [CONTAINER_EV_TIMER] = GOTO(PULL_BACKOFF, act_pull_backoff),
+                [CONTAINER_EV_IMAGES] = GOTO(PULLING, act_ensure_image),
                 [CONTAINER_EV_STOP] = GOTO(DONE, NULL),
             },
         [CONTAINER_PULL_BACKOFF] =
             {
                 [CONTAINER_EV_TIMER] = GOTO(PULLING, act_ensure_image),
+                [CONTAINER_EV_IMAGES] = GOTO(PULLING, act_ensure_image),
                 [CONTAINER_EV_STOP] = GOTO(DONE, NULL),
             },
         [CONTAINER_CONFIG_WAIT] =
@@ -322,14 +330,14 @@ static const struct cell machine[CONTAINER_STATES][CONTAINER_EVENTS] =
                 [CONTAINER_EV_HOOK_FAILED] = GOTO(RUNNING, act_post_start_failed),
                 [CONTAINER_EV_STOP] = GOTO(TERMINATING, act_terminate),
                 [CONTAINER_EV_STOP_HOOK] = GOTO(PRE_STOP, act_pre_stop),
-                [CONTAINER_EV_STOP_NOW] = GOTO(KILLING, send_kill),
+                [CONTAINER_EV_STOP_NOW] = GOTO(KILLING, act_kill_now),
                 [CONTAINER_EV_EXIT] = GOTO(EXITED, act_decide),
             },
         [CONTAINER_RUNNING] =
             {
                 [CONTAINER_EV_STOP] = GOTO(TERMINATING, act_terminate),
                 [CONTAINER_EV_STOP_HOOK] = GOTO(PRE_STOP, act_pre_stop),
-                [CONTAINER_EV_STOP_NOW] = GOTO(KILLING, send_kill),
+                [CONTAINER_EV_STOP_NOW] = GOTO(KILLING, act_kill_now),
                 [CONTAINER_EV_EXIT] = GOTO(EXITED, act_decide),
             },
         [CONTAINER_PRE_STOP] =
@@ -342,13 +350,13 @@ static const struct cell machine[CONTAINER_STATES][CONTAINER_EVENTS] =
             },
         [CONTAINER_TERMINATING] =
             {
-                [CONTAINER_EV_TIMER] = GOTO(KILLING, send_kill),
+                [CONTAINER_EV_TIMER] = GOTO(KILLING, act_grace_over),
                 [CONTAINER_EV_STOP] = GOTO(TERMINATING, act_hurry),
                 [CONTAINER_EV_EXIT] = GOTO(EXITED, act_decide),
             },
         [CONTAINER_KILLING] =
             {
-                [CONTAINER_EV_TIMER] = GOTO(KILLING, act_rekill),
+                [CONTAINER_EV_TIMER] = GOTO(KILLING, send_kill),
                 [CONTAINER_EV_EXIT] = GOTO(EXITED, act_decide),
             },
         [CONTAINER_EXITED] =
@@ -425,6 +433,11 @@ void container_stop(struct container *c, bool final, int64_t grace_ms, const cha
 void container_refs_changed(struct container *c)
 {
     handle(c, CONTAINER_EV_REFS);
+}
+
+void container_images_changed(struct container *c)
+{
+    handle(c, CONTAINER_EV_IMAGES);
 }
 
 int64_t container_deadline(const struct container *c)

@@ -57,8 +57,9 @@ enum container_event {
     CONTAINER_EV_STOP_NOW,  /* it runs, and gets no grace */
     CONTAINER_EV_EXIT,
     CONTAINER_EV_TIMER,
-    CONTAINER_EV_REFS,  /* ConfigMaps or Secrets changed */
-    CONTAINER_EV_RETRY, /* decisions after an exit */
+    CONTAINER_EV_REFS,   /* ConfigMaps or Secrets changed */
+    CONTAINER_EV_IMAGES, /* images were loaded */
+    CONTAINER_EV_RETRY,  /* decisions after an exit */
     CONTAINER_EV_BACKOFF,
     CONTAINER_EV_FINISH,
     CONTAINER_EVENTS,
@@ -112,6 +113,7 @@ void container_go(struct container *c);
 /* why: literal text for the journal. final: never again. grace_ms <= 0: SIGKILL at once. May be repeated with less grace. */
 void container_stop(struct container *c, bool final, int64_t grace_ms, const char *why);
 void container_refs_changed(struct container *c);
+void container_images_changed(struct container *c); /* no need to wait out a pause */
 void container_tick(struct container *c, int64_t now_ms);
 int64_t container_deadline(const struct container *c);
 /* From before the agent's restart. alive: its sandbox is there too; otherwise the attempt is only history. was_ready, was_started: by
@@ -130,8 +132,12 @@ void container_on_hook(struct container *c, unsigned token, bool ok, const char 
 void container_on_probe(struct container *c, int which, unsigned token, bool success, const char *message);
 
 /* ---- Questions ---- */
-bool container_is_running(const struct container *c); /* a process may be there */
-bool container_succeeded(const struct container *c);  /* DONE with exit code 0 */
+bool container_is_running(const struct container *c);         /* a process may be there */
+static inline bool container_is_up(const struct container *c) /* it has started and not ended */
+{
+    return c->has_run && !c->end.set;
+}
+bool container_succeeded(const struct container *c); /* DONE with exit code 0 */
 unsigned container_next_attempt(const struct container *c);
 const char *container_state_name(enum container_state s);
 /* Is it started again after an end with this exit code? Sidecars always are, other init containers only after failures. */

@@ -557,6 +557,14 @@ void pod_refs_changed(struct pod *p)
     pod_settle(p);
 }
 
+void pod_images_changed(struct pod *p)
+{
+    for (unsigned i = 0; i < p->spec->count; i++) {
+        container_images_changed(&p->containers[i]);
+    }
+    pod_settle(p);
+}
+
 void pod_tick(struct pod *p, int64_t now_ms)
 {
     if (now_ms >= p->active_until_ms) {

@@ -134,6 +134,7 @@ void pod_go(struct pod *p);                                /* the masters want i
 void pod_update(struct pod *p, struct podspec *give_spec); /* a newer object of the same uid */
 void pod_delete(struct pod *p, bool removed);              /* removed: the object itself has vanished */
 void pod_refs_changed(struct pod *p);
+void pod_images_changed(struct pod *p);
 void pod_tick(struct pod *p, int64_t now_ms);
 static inline int64_t pod_deadline(const struct pod *p)
 {

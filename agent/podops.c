@@ -222,7 +222,7 @@ static void on_image(const struct image_result *r, void *data)
         container_on_image(c, r->reason[0] != '\0' ? r->reason : "ErrImagePull", r->error);
         return;
     }
-    if (c->state == CONTAINER_PULLING && !c->has_run) {
+    if (c->state == CONTAINER_PULLING) {
         pod_event(c->pod, c, false, "Pulled", "Container image \"%s\" already present on machine", c->spec->image);
     }
     container_on_image(c, "", NULL);

@@ -359,6 +359,17 @@ void pods_refs_changed(struct agent *a, const struct object *ref)
     }
 }
 
+void pods_images_changed(struct agent *a)
+{
+    const struct strmap_entry *e;
+    for (size_t i = 0; (e = strmap_next(&a->pods, &i)) != NULL;) {
+        struct agent_pod *ap = e->value;
+        if (!ap->gone) {
+            pod_images_changed(ap->pod);
+        }
+    }
+}
+
 /* ---- After a restart of the agent ---- */
 
 static struct mp last_container_status(const struct agent_pod *ap, const struct container *c)

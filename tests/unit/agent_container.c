@@ -95,6 +95,23 @@ static void a_missing_image_shows_the_error_and_then_the_back_off(void **state)
     world_close(&w);
 }
 
+static void a_loaded_image_ends_the_back_off(void **state)
+{
+    (void)state;
+    struct world w;
+    world_open(&w, WEB(""));
+    up_to_containers(&w);
+    image_missing(&w, "web");
+    pass_ms(&w, CONTAINER_PULL_ERROR_MS);
+    expect_orders(&w, "");
+    pod_images_changed(w.pod);
+    expect_orders(&w, "pull web");
+    run_container(&w, "web");
+    pod_images_changed(w.pod);
+    expect_orders(&w, "start web/0");
+    world_close(&w);
+}
+
 static void a_missing_secret_is_a_config_error_until_it_comes(void **state)
 {
     (void)state;
@@ -204,11 +221,11 @@ static void an_answer_to_a_probe_of_the_former_attempt_changes_nothing(void **st
     up_to_containers(&w);
     run_container(&w, "web");
     struct container *c = box(&w, "web");
-    pass_ms(&w, 0);
+    pass_ms(&w, PROBE_FIRST_MS);
     unsigned token = c->token;
     has_exited(&w, "web", 1);
     run_container(&w, "web");
-    pass_ms(&w, 0);
+    pass_ms(&w, PROBE_FIRST_MS);
     container_on_probe(c, PODSPEC_LIVENESS, token, false, "late");
     assert_int_equal(c->state, CONTAINER_RUNNING);
     world_close(&w);
@@ -223,7 +240,7 @@ static void a_container_is_ready_only_after_its_readiness_probe(void **state)
     run_container(&w, "web");
     struct container *c = box(&w, "web");
     assert_status(&w, "containerStatuses.web.ready", "false");
-    pass_ms(&w, 0);
+    pass_ms(&w, PROBE_FIRST_MS);
     container_on_probe(c, PODSPEC_READINESS, c->token, true, "");
     assert_status(&w, "conditions.Ready.status", "True");
     pass_ms(&w, 10000);
@@ -244,12 +261,12 @@ static void other_probes_wait_for_the_startup_probe(void **state)
     run_container(&w, "web");
     buf_reset(&w.orders);
     struct container *c = box(&w, "web");
-    pass_ms(&w, 0);
+    pass_ms(&w, PROBE_FIRST_MS);
     expect_orders(&w, "probe web Startup");
     assert_status(&w, "containerStatuses.web.started", "false");
     container_on_probe(c, PODSPEC_STARTUP, c->token, true, "");
     assert_status(&w, "containerStatuses.web.started", "true");
-    pass_ms(&w, 0);
+    pass_ms(&w, PROBE_FIRST_MS);
     expect_orders(&w, "probe web Liveness");
     world_close(&w);
 }
@@ -330,6 +347,7 @@ int main(void)
         cmocka_unit_test(ten_minutes_of_running_make_the_pause_short_again),
         cmocka_unit_test(restart_policies_decide_by_the_exit_code),
         cmocka_unit_test(a_missing_image_shows_the_error_and_then_the_back_off),
+        cmocka_unit_test(a_loaded_image_ends_the_back_off),
         cmocka_unit_test(a_missing_secret_is_a_config_error_until_it_comes),
         cmocka_unit_test(a_program_that_cannot_be_run_counts_as_an_end),
         cmocka_unit_test(a_container_that_cannot_be_created_is_tried_again),
