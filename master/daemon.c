@@ -206,11 +206,14 @@ static void on_conn(struct net_conn *c, void *data)
         struct session *s = xcalloc(1, sizeof *s);
         s->m = m;
         s->who = *net_conn_peer(c);
+        bool stranger = s->who.role == PKI_ROLE_NONE;
         list_push_back(&m->sessions, &s->link);
         s->rpc = rpc_session_new(c, &m->loop,
                                  &(struct rpc_config){
                                      .handler = {session_request, session_notify, session_closed},
                                      .data = s,
+                                     .message_max = stranger ? MASTER_STRANGER_MESSAGE_MAX : 0,
+                                     .inflight_max = stranger ? MASTER_STRANGER_INFLIGHT_MAX : 0,
                                      .stats = &m->rpc_stats,
                                      .log = &m->log,
                                  });

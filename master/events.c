@@ -75,6 +75,10 @@ static void written(const struct txn_result *result, const struct error *error, 
 void method_node_events(struct call *c)
 {
     struct mp list = mp_get(c->params, "events");
+    struct str node;
+    if (!call_own_node(c, &node)) {
+        return;
+    }
     if (mp_count(list) > EVENTS_PER_CALL_MAX) {
         call_failf(c, ERR_LIMIT, "node.events: more than %u events in one call", EVENTS_PER_CALL_MAX);
         return;
@@ -82,22 +86,16 @@ void method_node_events(struct call *c)
     struct txn t;
     txn_init(&t, "agent");
     struct error err = {0};
-    for (struct mp_iter it = mp_iter(list); mp_next(&it) && err.code == 0;) {
+    for (struct mp_iter it = mp_iter(list); mp_next(&it);) {
         struct value *doc;
-        if (msgpack_read_value(&c->arena, it.value.p, (size_t)(it.value.end - it.value.p), &doc, &err) != 0) {
-            break;
+        if (msgpack_read_value(&c->arena, it.value.p, (size_t)(it.value.end - it.value.p), &doc, &err) != 0 ||
+            (!value_is_map(doc) && error_set(&err, ERR_USAGE, "it is no map") != 0) ||
+            put_event(c, &t, doc, &err) != 0) {
+            /* An agent could do nothing but send it again: one that nobody can read must not hold up the others. */
+            log_warn(&c->m->log, "events", "an event of node %.*s is dropped: %s", STR_ARG(node), err.message);
         }
-        if (!value_is_map(doc)) {
-            error_set(&err, ERR_USAGE, "node.events: an event must be a map");
-            break;
-        }
-        put_event(c, &t, doc, &err);
     }
-    if (err.code != 0) {
-        call_fail(c, &err);
-    } else {
-        node_submit(c->m->node, &t, written, c, &err);
-    }
+    node_submit(c->m->node, &t, written, c, &err);
     txn_close(&t);
     master_wake(c->m);
 }

@@ -13,6 +13,7 @@
 struct feed {
     struct list link;
     struct master *m;
+    struct session *session; /* whose stream it is; to be compared only */
     struct rpc_stream *stream;
     char node[PKI_NAME_MAX + 1];
     bool routes; /* else refs */
@@ -22,10 +23,11 @@ struct feed {
 };
 struct told {
     const struct kind *kind;
-    struct str ns, name; /* borrow from text */
+    struct str ns, name; /* inside of text */
     uint64_t revision;   /* 0 = absent, and the agent knows */
     uint64_t mark;       /* pass in which a pod named it */
-    char text[];
+    size_t text_size;
+    char text[]; /* the key */
 };
 
 /* ---- Which objects the pods of a node name ---- */
@@ -46,12 +48,12 @@ static void add_ref(struct refs_walk *w, enum kind_id id, struct str name)
     struct str k = {key, (size_t)n};
     struct told *t = strmap_get(&w->f->told, k);
     if (t == NULL) {
-        t = xcalloc(1, sizeof *t + w->ns.n + name.n);
+        t = xcalloc(1, sizeof *t + k.n);
         t->kind = kind_by_id(id);
-        memcpy(t->text, w->ns.p, w->ns.n);
-        memcpy(t->text + w->ns.n, name.p, name.n);
-        t->ns = (struct str){t->text, w->ns.n};
-        t->name = (struct str){t->text + w->ns.n, name.n};
+        t->text_size = k.n;
+        memcpy(t->text, key, k.n);
+        t->name = (struct str){t->text + k.n - name.n, name.n};
+        t->ns = (struct str){t->name.p - 1 - w->ns.n, w->ns.n};
         strmap_set(&w->f->told, k, t);
     }
     t->mark = w->mark;
@@ -115,45 +117,84 @@ static void write_event(struct buf *events, const char *type, const struct told 
     mp_write_key_str(events, "namespace", t->ns);
 }
 
-/* What differs between what the agent was told and the committed state. `commit`: it has been sent, remember it. */
-static uint32_t refs_difference(struct feed *f, const struct view *v, uint64_t mark, struct buf *events, bool commit)
+/* What is sent at once: a message must hold it, however much the pods of a node name. */
+#define REFS_CHUNK_EVENTS 256u
+#define REFS_CHUNK_BYTES  (128u << 10)
+struct refs_chunk {
+    struct buf events;
+    unsigned count;
+    struct {
+        struct told *told;
+        uint64_t revision;
+    } items[REFS_CHUNK_EVENTS];
+};
+
+/* Sends the chunk; what was sent is remembered. */
+static int send_chunk(struct feed *f, const struct view *v, struct refs_chunk *k, bool bookmark)
 {
-    uint32_t count = 0;
+    struct buf b = BUF_INIT;
+    mp_write_map(&b, 2);
+    mp_write_key_int(&b, "revision", (int64_t)view_revision(v));
+    mp_write_cstr(&b, "events");
+    mp_write_array(&b, k->count + bookmark);
+    buf_append(&b, k->events.data, k->events.size);
+    if (bookmark) {
+        mp_write_map(&b, 1);
+        mp_write_key_str(&b, "type", STR("BOOKMARK"));
+    }
+    int rv = rpc_stream_write(f->stream, buf_str(&b));
+    for (unsigned i = 0; i < k->count && rv == 0; i++) {
+        k->items[i].told->revision = k->items[i].revision;
+    }
+    k->count = 0;
+    buf_reset(&k->events);
+    buf_close(&b);
+    return rv;
+}
+
+/* Sends what differs between what the agent was told and the committed state. */
+static int send_difference(struct feed *f, const struct view *v, uint64_t mark, struct refs_chunk *k)
+{
     size_t cursor = 0;
     const struct strmap_entry *e;
-    while ((e = strmap_next(&f->told, &cursor)) != NULL) {
+    int rv = 0;
+    while (rv == 0 && (e = strmap_next(&f->told, &cursor)) != NULL) {
         struct told *t = e->value;
         const struct object *o = t->mark == mark ? view_get(v, t->kind, t->ns, t->name) : NULL;
         uint64_t revision = o == NULL ? 0 : o->revision;
         if (revision == t->revision) {
             continue;
         }
-        if (commit) {
-            t->revision = revision;
-        } else {
-            write_event(events, o == NULL ? "DELETED" : t->revision == 0 ? "ADDED" : "MODIFIED", t, o);
-            count++;
+        write_event(&k->events, o == NULL ? "DELETED" : t->revision == 0 ? "ADDED" : "MODIFIED", t, o);
+        k->items[k->count].told = t;
+        k->items[k->count++].revision = revision;
+        if (k->count == REFS_CHUNK_EVENTS || k->events.size >= REFS_CHUNK_BYTES) {
+            rv = send_chunk(f, v, k, false);
         }
     }
-    return count;
+    if (rv == 0 && (k->count > 0 || !f->introduced)) {
+        rv = send_chunk(f, v, k, !f->introduced);
+    }
+    return rv;
 }
 
+/* What no pod names any more, and the agent knows: a map must not be changed while it is walked. */
 static void forget_unnamed(struct feed *f, uint64_t mark)
 {
-    bool again = true;
-    while (again) {
-        again = false;
-        size_t cursor = 0;
-        const struct strmap_entry *e;
-        while ((e = strmap_next(&f->told, &cursor)) != NULL) {
-            struct told *t = e->value;
-            if (t->mark != mark && t->revision == 0) {
-                free(strmap_remove(&f->told, (struct str){e->key, e->key_size}));
-                again = true;
-                break;
-            }
+    struct told **gone = xcalloc(f->told.count + 1, sizeof *gone);
+    size_t cursor = 0, count = 0;
+    const struct strmap_entry *e;
+    while ((e = strmap_next(&f->told, &cursor)) != NULL) {
+        struct told *t = e->value;
+        if (t->mark != mark && t->revision == 0) {
+            gone[count++] = t;
         }
     }
+    for (size_t i = 0; i < count; i++) {
+        strmap_remove(&f->told, (struct str){gone[i]->text, gone[i]->text_size});
+        free(gone[i]);
+    }
+    free(gone);
 }
 
 static int send_refs(struct feed *f, const struct view *v)
@@ -165,27 +206,11 @@ static int send_refs(struct feed *f, const struct view *v)
     {
         walk_pod(&w, pod);
     }
-    struct buf events = BUF_INIT;
-    uint32_t count = refs_difference(f, v, w.mark, &events, false);
-    int rv = 0;
-    if (count > 0 || !f->introduced) {
-        struct buf b = BUF_INIT;
-        mp_write_map(&b, 2);
-        mp_write_key_int(&b, "revision", (int64_t)view_revision(v));
-        mp_write_cstr(&b, "events");
-        mp_write_array(&b, count + !f->introduced);
-        buf_append(&b, events.data, events.size);
-        if (!f->introduced) {
-            mp_write_map(&b, 1);
-            mp_write_key_str(&b, "type", STR("BOOKMARK"));
-        }
-        rv = rpc_stream_write(f->stream, buf_str(&b));
-        buf_close(&b);
-    }
-    buf_close(&events);
+    struct refs_chunk k = {.events = BUF_INIT};
+    int rv = send_difference(f, v, w.mark, &k);
+    buf_close(&k.events);
     if (rv == 0) {
         f->introduced = true;
-        refs_difference(f, v, w.mark, NULL, true);
         forget_unnamed(f, w.mark);
     }
     return rv;
@@ -325,8 +350,9 @@ static void on_end(struct rpc_stream *st, const struct error *err, void *data)
 {
     (void)err;
     struct feed *f = data;
-    f->ended = true;
-    rpc_stream_end(st, NULL);
+    if (!f->ended) {
+        rpc_stream_end(st, NULL);
+    }
     list_remove(&f->link);
     size_t cursor = 0;
     const struct strmap_entry *e;
@@ -339,18 +365,31 @@ static void on_end(struct rpc_stream *st, const struct error *err, void *data)
 
 static const struct rpc_stream_events feed_events = {.on_data = on_data, .on_writable = on_writable, .on_end = on_end};
 
+/* One feed of a sort for a node and connection is enough: an older one ends. */
+static void end_former(struct master *m, const struct session *session, struct str node, bool routes)
+{
+    LIST_FOR(it, &m->feeds)
+    {
+        struct feed *f = LIST_ENTRY(it, struct feed, link);
+        if (f->session == session && f->routes == routes && str_is(node, f->node) && !f->ended) {
+            struct error err = {0};
+            error_set(&err, ERR_CANCELED, "the connection follows the same a second time; this is the former stream");
+            f->ended = true;
+            rpc_stream_end(f->stream, &err);
+        }
+    }
+}
+
 static void feed_start(struct call *c, bool routes)
 {
     struct str node;
-    if (!call_str(c, "name", &node, true)) {
+    if (!call_own_node(c, &node)) {
         return;
     }
-    if (c->who.role == PKI_ROLE_NODE && !str_is(node, c->who.name)) {
-        call_failf(c, ERR_FORBIDDEN, "node \"%s\" may not follow for node \"%.*s\"", c->who.name, STR_ARG(node));
-        return;
-    }
+    end_former(c->m, call_session(c), node, routes);
     struct feed *f = xcalloc(1, sizeof *f);
     f->m = c->m;
+    f->session = call_session(c);
     f->routes = routes;
     f->dirty = true;
     snprintf(f->node, sizeof f->node, "%.*s", STR_ARG(node));

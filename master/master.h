@@ -22,6 +22,8 @@
 #define MASTER_CONNS_MAX               20000u
 #define MASTER_WATCHES_MAX             50000u
 #define MASTER_WATCHES_PER_SESSION_MAX 1000u
+#define MASTER_STRANGER_MESSAGE_MAX    (64u << 10) /* of a connection without certificate: hello and join */
+#define MASTER_STRANGER_INFLIGHT_MAX   4u
 #define MASTER_FORWARD_TIMEOUT_MS      30000
 #define MASTER_READ_TIMEOUT_MS         10000
 
@@ -206,6 +208,8 @@ int admit_update(const struct admission *ad, const struct kind *k, struct value 
 void kind_resource_name(const struct kind *k, char *out, size_t size); /* "deployments.apps" */
 
 /* ---- nodes.c, events.c, feeds.c: what agents ask ---- */
+/* params.name, which must be the caller's own (masters and admins may act for any, for repair and tests). False: failed. */
+bool call_own_node(struct call *c, struct str *name);
 void method_node_register(struct call *c);
 void method_node_pods(struct call *c);
 void method_node_refs(struct call *c);

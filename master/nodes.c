@@ -9,8 +9,7 @@
 #include "controllers/deletion.h"
 #include "master/master.h"
 
-/* params.name must be the caller's own (masters and admins may act for any, for repair and tests). */
-static bool own_node(struct call *c, struct str *name)
+bool call_own_node(struct call *c, struct str *name)
 {
     if (!call_str(c, "name", name, true)) {
         return false;
@@ -35,6 +34,9 @@ static void bind_session(struct master *m, struct session *s, struct str name)
         old->node[0] = '\0';
         rpc_session_close(old->rpc);
     }
+    if (s->node[0] != '\0' && !str_is(name, s->node)) {
+        nodes_on_session_closed(s); /* an administrator's connection that spoke for another node before */
+    }
     snprintf(s->node, sizeof s->node, "%.*s", STR_ARG(name));
     strmap_set(&m->agents, name, s);
     core_heartbeat(m->core, name);
@@ -58,13 +60,29 @@ static struct value *merged_node(struct call *c, struct value *doc, const struct
     return node;
 }
 
+/* Of a new node's document: its name, labels, annotations and status are its own; its spec but for the pods' network, which is given to it. */
+static struct value *new_node(struct call *c, struct value *doc)
+{
+    static const char *const own[] = {"name", "labels", "annotations"};
+    struct arena *a = &c->arena;
+    struct value *metadata = value_map(a), *spec = value_ensure_map(a, doc, "spec");
+    for (size_t i = 0; i < ARRAY_SIZE(own); i++) {
+        struct value *v = value_path(value_get(doc, "metadata"), own[i]);
+        if (v != NULL) {
+            value_set(a, metadata, own[i], v);
+        }
+    }
+    value_set(a, doc, "metadata", metadata);
+    value_remove(spec, "podCIDR");
+    value_remove(spec, "podCIDRs");
+    return doc;
+}
+
 static int put_node(struct call *c, struct value *doc, struct str name, struct txn *t, struct error *err)
 {
     const struct kind *k = kind_by_id(KIND_NODE);
     const struct object *old = view_get(store_tip(node_store(c->m->node)), k, STR_NONE, name);
-    if (old != NULL) {
-        doc = merged_node(c, doc, old);
-    }
+    doc = old != NULL ? merged_node(c, doc, old) : new_node(c, doc);
     int rv = kind_check(k, &c->arena, doc, NULL, KIND_CHECK_LENIENT, err);
     if (rv != 0) {
         return rv;
@@ -101,9 +119,9 @@ static void registered(const struct txn_result *result, const struct error *erro
 void method_node_register(struct call *c)
 {
     struct mp m = mp_get(c->params, "node");
-    struct value *doc;
+    struct value *doc = NULL;
     struct error err = {0};
-    if (msgpack_read_value(&c->arena, m.p, (size_t)(m.end - m.p), &doc, &err) != 0) {
+    if (mp_type(m) == MP_MAP && msgpack_read_value(&c->arena, m.p, (size_t)(m.end - m.p), &doc, &err) != 0) {
         call_fail(c, &err);
         return;
     }
@@ -249,12 +267,12 @@ static int put_status(struct call *c, struct txn *t, const struct object *pod, s
 {
     struct arena *a = &c->arena;
     struct value *status;
+    if (mp_type(status_mp) != MP_MAP) {
+        return error_set(err, ERR_USAGE, "node.status: status of pod \"%.*s\" is no map", STR_ARG(pod->name));
+    }
     int rv = msgpack_read_value(a, status_mp.p, (size_t)(status_mp.end - status_mp.p), &status, err);
     if (rv != 0) {
         return rv;
-    }
-    if (!value_is_map(status)) {
-        return error_set(err, ERR_USAGE, "node.status: status of pod \"%.*s\" is no map", STR_ARG(pod->name));
     }
     struct value *doc = object_to_value(a, pod);
     keep_conditions(a, status, value_get(doc, "status"));
@@ -299,7 +317,7 @@ void method_node_status(struct call *c)
 {
     struct str node;
     struct mp pods = mp_get(c->params, "pods"), node_status = mp_get(c->params, "node");
-    if (!own_node(c, &node)) {
+    if (!call_own_node(c, &node)) {
         return;
     }
     if (mp_count(pods) + mp_count(mp_get(c->params, "gone")) >= TXN_OPS_MAX / 2) {
@@ -339,7 +357,7 @@ void method_node_status(struct call *c)
 void method_node_pods(struct call *c)
 {
     struct str node;
-    if (own_node(c, &node)) {
+    if (call_own_node(c, &node)) {
         watch_node_pods(c, node);
     }
 }
