@@ -336,16 +336,13 @@ int volume_update(struct volume_store *s, const char *uid, const char *name, con
 /* ---- subPath ---- */
 
 /* Opens sub_path inside the volume, making it if need be. */
-static int open_sub_path(int root_fd, const char *sub_path, bool read_only_source, struct error *err)
+static int open_sub_path(int root_fd, const char *sub_path, bool read_only_source, int *fd, struct error *err)
 {
-    int fd = fs_open_in_root(root_fd, sub_path, O_PATH, 0);
-    if (fd < 0 && errno == ENOENT && !read_only_source) {
-        fd = fs_make_dirs_in_root(root_fd, sub_path, 0777);
+    *fd = fs_open_in_root(root_fd, sub_path, O_PATH, 0);
+    if (*fd < 0 && errno == ENOENT && !read_only_source) {
+        *fd = fs_make_dirs_in_root(root_fd, sub_path, 0777);
     }
-    if (fd < 0) {
-        error_set_errno(err, errno, "cannot use subPath \"%s\" of the volume", sub_path);
-    }
-    return fd;
+    return *fd >= 0 ? 0 : error_set_errno(err, errno, "cannot use subPath \"%s\" of the volume", sub_path);
 }
 
 static bool has_dot_dot(const char *path)
@@ -375,15 +372,16 @@ int volume_sub_path(struct volume_store *s, const char *uid, const char *key, co
     if (root_fd < 0) {
         return error_set_errno(err, errno, "cannot open the volume %s", volume_path);
     }
-    CLEANUP_CLOSE int fd = open_sub_path(root_fd, sub_path, read_only_source, err);
-    if (fd < 0) {
-        return err != NULL ? err->code : ERR_SYSTEM;
+    CLEANUP_CLOSE int fd = -1;
+    int rc = open_sub_path(root_fd, sub_path, read_only_source, &fd, err);
+    if (rc != 0) {
+        return rc;
     }
     if (fstat(fd, &st) != 0) {
         return error_set_errno(err, errno, "cannot look at subPath \"%s\"", sub_path);
     }
     /* A former binding is replaced: the container starts anew and what the path leads to may have changed. */
-    int rc = fs_unmount_below(path, err);
+    rc = fs_unmount_below(path, err);
     rc = rc != 0 ? rc : fs_remove_tree(path, err);
     rc = rc != 0 ? rc : fs_make_parent(path, 0700, err);
     if (rc != 0) {

@@ -1,0 +1,224 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "agent/cgroup.h"
+#include "agent/fsutil.h"
+#include "base/mem.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* The machine's own hierarchies, and, where they are of version 1, the cgroup2 beside them (which has no controllers then: making,
+ * killing and removing can be tried, limits cannot). */
+
+#define UID_1 "aaaaaaaa-1"
+
+struct fixture {
+    uv_loop_t loop;
+    struct cgroup *c;
+    char parent[64];
+    unsigned dones;
+    int error;
+};
+
+static void on_done(const struct error *err, void *data)
+{
+    struct fixture *f = data;
+    f->dones++;
+    f->error = err == NULL ? 0 : err->code;
+}
+
+static int open_at(void **state, const char *root)
+{
+    struct fixture *f = xcalloc(1, sizeof *f);
+    uv_loop_init(&f->loop);
+    snprintf(f->parent, sizeof f->parent, "reeve-cgroup-%d", (int)getpid());
+    if (geteuid() != 0 || (root != NULL && !fs_exists(root)) ||
+        cgroup_new(&f->loop, root, f->parent, NULL, &f->c, NULL) != 0) {
+        f->c = NULL;
+    }
+    *state = f;
+    return 0;
+}
+static int setup(void **state)
+{
+    return open_at(state, NULL);
+}
+static int setup_unified(void **state)
+{
+    return open_at(state, "/sys/fs/cgroup/unified");
+}
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+    char cmd[256];
+    if (f->c != NULL) {
+        cgroup_pod_remove(f->c, UID_1, on_done, f);
+        cgroup_close(f->c, NULL, NULL);
+        uv_run(&f->loop, UV_RUN_DEFAULT);
+        snprintf(cmd, sizeof cmd, "rmdir /sys/fs/cgroup/%s /sys/fs/cgroup/*/%s 2>/dev/null || true", f->parent,
+                 f->parent);
+        assert_int_equal(system(cmd), 0);
+    }
+    assert_int_equal(uv_loop_close(&f->loop), 0);
+    free(f);
+    return 0;
+}
+#define NEED_CGROUPS(f)                                                                                                \
+    if ((f)->c == NULL)                                                                                                \
+    skip()
+
+static bool read_file(struct fixture *f, const char *root, const char *path, const char *file, char out[64])
+{
+    char name[512];
+    (void)f;
+    snprintf(name, sizeof name, "%s%s/%s", root, path, file);
+    return fs_read_line(name, out, 64);
+}
+
+static void a_pods_group_has_its_limits(void **state)
+{
+    struct fixture *f = *state;
+    NEED_CGROUPS(f);
+    char path[CGROUP_PATH_MAX], text[64];
+    struct cgroup_limits l = {
+        .memory_bytes = 64 << 20, .cpu_shares = 512, .cpu_quota_us = 20000, .cpu_period_us = 100000, .pids_max = 50};
+    assert_int_equal(cgroup_pod_make(f->c, UID_1, &l, path, NULL), 0);
+    bool v1 = cgroup_version(f->c) == 1;
+    if (read_file(f, v1 ? "/sys/fs/cgroup/memory" : "/sys/fs/cgroup", path, v1 ? "memory.limit_in_bytes" : "memory.max",
+                  text)) {
+        assert_string_equal(text, "67108864");
+    }
+    if (v1 && read_file(f, "/sys/fs/cgroup/cpu", path, "cpu.cfs_quota_us", text)) {
+        assert_string_equal(text, "20000");
+        assert_true(read_file(f, "/sys/fs/cgroup/cpu", path, "cpu.shares", text));
+        assert_string_equal(text, "512");
+    }
+    /* again, with other limits */
+    l.memory_bytes = 32 << 20;
+    assert_int_equal(cgroup_pod_make(f->c, UID_1, &l, path, NULL), 0);
+    if (v1 && read_file(f, "/sys/fs/cgroup/memory", path, "memory.limit_in_bytes", text)) {
+        assert_string_equal(text, "33554432");
+    }
+    unsigned cursor = 0;
+    char uid[64];
+    assert_true(cgroup_pod_next(f->c, &cursor, uid));
+    assert_string_equal(uid, UID_1);
+    assert_false(cgroup_pod_next(f->c, &cursor, uid));
+}
+
+static void usage_is_measured(void **state)
+{
+    struct fixture *f = *state;
+    NEED_CGROUPS(f);
+    char path[CGROUP_PATH_MAX];
+    struct cgroup_usage u;
+    assert_int_equal(cgroup_pod_make(f->c, UID_1, NULL, path, NULL), 0);
+    assert_int_equal(cgroup_usage(f->c, path, &u, NULL), 0);
+    assert_true(u.working_set_bytes <= u.memory_bytes);
+    assert_int_equal(u.oom_kills, 0);
+    assert_int_equal(cgroup_usage_all(f->c, &u, NULL), 0);
+    assert_int_equal(cgroup_usage(f->c, "/no-such-group", &u, NULL), ERR_NOT_FOUND);
+}
+
+/* A child in the group of every hierarchy, with a child of its own. */
+static pid_t child_in(const char *pattern)
+{
+    int ready[2];
+    char byte;
+    assert_int_equal(pipe(ready), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        char cmd[2048];
+        snprintf(cmd, sizeof cmd, "for g in %s; do echo $$ >$g/cgroup.procs; done; sleep 60 & echo; sleep 60", pattern);
+        dup2(ready[1], 1);
+        execl("/bin/sh", "sh", "-c", cmd, (char *)NULL);
+        _exit(127);
+    }
+    close(ready[1]);
+    assert_int_equal(read(ready[0], &byte, 1), 1);
+    close(ready[0]);
+    return pid;
+}
+
+static void removal_kills_what_is_left(struct fixture *f, const char *roots)
+{
+    char path[CGROUP_PATH_MAX], pattern[1024], cmd[2048];
+    assert_int_equal(cgroup_pod_make(f->c, UID_1, NULL, path, NULL), 0);
+    /* a container's group below it */
+    snprintf(cmd, sizeof cmd, "for g in %s; do mkdir $g%s/inner; done", roots, path);
+    if (system(cmd) != 0) {
+        /* cpuset groups of version 1 cannot be entered before they are filled, but they can be made */
+    }
+    snprintf(pattern, sizeof pattern, "%s%s", roots, path);
+    pid_t pid = child_in(pattern);
+    cgroup_pod_remove(f->c, UID_1, on_done, f);
+    int status;
+    /* The child is ours to reap; until then its group cannot go. */
+    uv_run(&f->loop, UV_RUN_NOWAIT);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    uv_run(&f->loop, UV_RUN_DEFAULT);
+    assert_int_equal(f->dones, 1);
+    assert_int_equal(f->error, 0);
+    unsigned cursor = 0;
+    char uid[64];
+    assert_false(cgroup_pod_next(f->c, &cursor, uid));
+    /* gone already is fine */
+    cgroup_pod_remove(f->c, UID_1, on_done, f);
+    uv_run(&f->loop, UV_RUN_DEFAULT);
+    assert_int_equal(f->dones, 2);
+    assert_int_equal(f->error, 0);
+}
+
+static void removing_a_pod_kills_what_is_left(void **state)
+{
+    struct fixture *f = *state;
+    NEED_CGROUPS(f);
+    removal_kills_what_is_left(f, cgroup_version(f->c) == 1 ? "/sys/fs/cgroup/memory" : "/sys/fs/cgroup");
+}
+
+static void version_two_is_known_and_cleaned_as_well(void **state)
+{
+    struct fixture *f = *state;
+    NEED_CGROUPS(f);
+    assert_int_equal(cgroup_version(f->c), 2);
+    removal_kills_what_is_left(f, "/sys/fs/cgroup/unified");
+}
+
+static void the_hollow_one_measures_nothing(void **state)
+{
+    (void)state;
+    uv_loop_t loop;
+    char path[CGROUP_PATH_MAX];
+    struct cgroup_usage u;
+    struct fixture f = {0};
+    uv_loop_init(&loop);
+    struct cgroup *c = cgroup_hollow_new(&loop);
+    assert_int_equal(cgroup_pod_make(c, UID_1, NULL, path, NULL), 0);
+    assert_int_equal(cgroup_usage(c, path, &u, NULL), 0);
+    cgroup_pod_remove(c, UID_1, on_done, &f);
+    cgroup_close(c, NULL, NULL);
+    uv_run(&loop, UV_RUN_DEFAULT);
+    assert_int_equal(f.dones, 1);
+    assert_int_equal(uv_loop_close(&loop), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_pods_group_has_its_limits, setup, teardown),
+        cmocka_unit_test_setup_teardown(usage_is_measured, setup, teardown),
+        cmocka_unit_test_setup_teardown(removing_a_pod_kills_what_is_left, setup, teardown),
+        cmocka_unit_test_setup_teardown(version_two_is_known_and_cleaned_as_well, setup_unified, teardown),
+        cmocka_unit_test(the_hollow_one_measures_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,249 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "agent/fsutil.h"
+#include "agent/volume.h"
+#include "base/mem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define POD "pod-1"
+
+struct fixture {
+    uv_loop_t loop;
+    char dir[64], path[VOLUME_PATH_MAX];
+    struct volume_store *s;
+    unsigned dones;
+    int error;
+};
+
+static bool privileged; /* set by main: root, in a mount namespace of its own */
+
+static void on_done(const struct error *err, void *data)
+{
+    struct fixture *f = data;
+    f->dones++;
+    f->error = err == NULL ? 0 : err->code;
+}
+
+static int setup(void **state)
+{
+    struct fixture *f = xcalloc(1, sizeof *f);
+    char dir[80];
+    uv_loop_init(&f->loop);
+    strcpy(f->dir, "/tmp/reeve-volume-XXXXXX");
+    assert_non_null(mkdtemp(f->dir));
+    snprintf(dir, sizeof dir, "%s/pods", f->dir);
+    assert_int_equal(volume_store_new(&f->loop, dir, NULL, &f->s, NULL), 0);
+    *state = f;
+    return 0;
+}
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+    volume_remove_pod(f->s, POD, on_done, f);
+    uv_run(&f->loop, UV_RUN_DEFAULT);
+    assert_int_equal(f->error, 0);
+    volume_store_close(f->s, NULL, NULL);
+    uv_run(&f->loop, UV_RUN_DEFAULT);
+    assert_int_equal(uv_loop_close(&f->loop), 0);
+    assert_int_equal(fs_remove_tree(f->dir, NULL), 0);
+    free(f);
+    return 0;
+}
+#define NEED_MOUNTS()                                                                                                  \
+    if (!privileged)                                                                                                   \
+    skip()
+
+static void assert_content(const char *dir, const char *name, const char *content)
+{
+    CLEANUP_FREE char *path = xasprintf("%s/%s", dir, name);
+    CLEANUP_BUF struct buf b = BUF_INIT;
+    assert_int_equal(fs_read_file(path, 1 << 20, &b, NULL), 0);
+    assert_string_equal(buf_cstr(&b), content);
+}
+
+static void an_empty_dir_is_made_once_and_removed(void **state)
+{
+    struct fixture *f = *state;
+    struct stat st;
+    assert_int_equal(volume_empty_dir(f->s, POD, "data", false, 0, -1, f->path, NULL), 0);
+    assert_int_equal(stat(f->path, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0777);
+    CLEANUP_FREE char *file = xasprintf("%s/x", f->path);
+    assert_int_equal(fs_write_file(file, STR("x"), 0600, false, NULL), 0);
+    assert_int_equal(volume_empty_dir(f->s, POD, "data", false, 0, -1, f->path, NULL), 0);
+    assert_true(fs_exists(file));
+    unsigned cursor = 0;
+    char uid[64];
+    assert_true(volume_next(f->s, &cursor, uid));
+    assert_string_equal(uid, POD);
+    volume_remove_pod(f->s, POD, on_done, f);
+    assert_int_equal(f->dones, 0);
+    uv_run(&f->loop, UV_RUN_DEFAULT);
+    assert_int_equal(f->dones, 1);
+    assert_false(fs_exists(f->path));
+}
+
+static void a_memory_volume_has_its_size(void **state)
+{
+    struct fixture *f = *state;
+    NEED_MOUNTS();
+    static char big[300 << 10];
+    assert_int_equal(volume_empty_dir(f->s, POD, "mem", true, 256 << 10, 1234, f->path, NULL), 0);
+    struct stat st;
+    assert_int_equal(stat(f->path, &st), 0);
+    assert_int_equal(st.st_gid, 1234);
+    assert_true((st.st_mode & S_ISGID) != 0);
+    CLEANUP_FREE char *file = xasprintf("%s/x", f->path);
+    assert_int_equal(fs_write_file(file, (struct str){big, sizeof big}, 0600, false, NULL), ERR_NO_SPACE);
+    assert_int_equal(fs_write_file(file, (struct str){big, 1000}, 0600, false, NULL), 0);
+    /* a second call finds it */
+    assert_int_equal(volume_empty_dir(f->s, POD, "mem", true, 256 << 10, 1234, f->path, NULL), 0);
+    assert_true(fs_exists(file));
+}
+
+static void host_paths_are_checked_by_type(void **state)
+{
+    struct fixture *f = *state;
+    struct error err = {0};
+    char path[128];
+    assert_int_equal(volume_host_path(f->s, "/etc", "Directory", f->path, &err), 0);
+    assert_string_equal(f->path, "/etc");
+    assert_int_equal(volume_host_path(f->s, "/etc", "File", f->path, &err), ERR_INVALID);
+    assert_non_null(strstr(err.message, "/etc is not a File"));
+    assert_int_equal(volume_host_path(f->s, "/no/such", "Directory", f->path, &err), ERR_NOT_FOUND);
+    assert_int_equal(volume_host_path(f->s, "etc", "", f->path, &err), ERR_INVALID);
+    assert_int_equal(volume_host_path(f->s, "/dev/null", "CharDevice", f->path, &err), 0);
+    snprintf(path, sizeof path, "%s/a/b", f->dir);
+    assert_int_equal(volume_host_path(f->s, path, "DirectoryOrCreate", f->path, &err), 0);
+    assert_true(fs_exists(path));
+    strcat(path, "/file");
+    assert_int_equal(volume_host_path(f->s, path, "FileOrCreate", f->path, &err), 0);
+    assert_int_equal(volume_host_path(f->s, path, "File", f->path, &err), 0);
+}
+
+static void a_set_of_files_is_swapped_as_a_whole(void **state)
+{
+    struct fixture *f = *state;
+    bool changed;
+    struct stat st;
+    struct volume_file one[] = {{"a.conf", STR("1"), 0}, {"sub/b", STR("2"), 0400}};
+    struct volume_file two[] = {{"a.conf", STR("one"), 0}, {"c", STR("3"), 0755}};
+    assert_int_equal(volume_files(f->s, POD, "conf", false, one, 2, -1, f->path, &changed, NULL), 0);
+    assert_true(changed);
+    assert_content(f->path, "a.conf", "1");
+    assert_content(f->path, "sub/b", "2");
+    CLEANUP_FREE char *b = xasprintf("%s/sub/b", f->path);
+    assert_int_equal(stat(b, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0400);
+    assert_int_equal(volume_update(f->s, POD, "conf", one, 2, -1, &changed, NULL), 0);
+    assert_false(changed);
+    assert_int_equal(volume_update(f->s, POD, "conf", two, 2, -1, &changed, NULL), 0);
+    assert_true(changed);
+    assert_content(f->path, "a.conf", "one");
+    assert_content(f->path, "c", "3");
+    assert_false(fs_exists(b));
+    CLEANUP_FREE char *sub = xasprintf("%s/sub", f->path);
+    assert_false(fs_exists(sub));
+    assert_int_equal(volume_update(f->s, POD, "absent", two, 2, -1, &changed, NULL), ERR_NOT_FOUND);
+}
+
+static void names_that_lead_out_are_refused(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const bad[] = {"", "/x", "../x", "a/../../x", "..data", "a//b", "a/", "./x", "a/."};
+    for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
+        struct volume_file one = {bad[i], STR("x"), 0};
+        assert_int_equal(volume_files(f->s, POD, "conf", false, &one, 1, -1, f->path, NULL, NULL), ERR_INVALID);
+    }
+}
+
+static void secrets_lie_in_memory(void **state)
+{
+    struct fixture *f = *state;
+    NEED_MOUNTS();
+    struct volume_file one = {"password", STR("x"), 0400};
+    assert_int_equal(volume_files(f->s, POD, "secret", true, &one, 1, 77, f->path, NULL, NULL), 0);
+    assert_true(fs_is_mount(f->path));
+    CLEANUP_FREE char *path = xasprintf("%s/password", f->path);
+    struct stat st;
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_gid, 77);
+    assert_int_equal(st.st_mode & 07777, 0440);
+}
+
+static void a_sub_path_cannot_leave_its_volume(void **state)
+{
+    struct fixture *f = *state;
+    NEED_MOUNTS();
+    char sub[VOLUME_PATH_MAX];
+    assert_int_equal(volume_empty_dir(f->s, POD, "data", false, 0, -1, f->path, NULL), 0);
+    assert_int_equal(volume_sub_path(f->s, POD, "c-0", f->path, "x/y", false, sub, NULL), 0);
+    CLEANUP_FREE char *in = xasprintf("%s/file", sub);
+    assert_int_equal(fs_write_file(in, STR("inside"), 0644, false, NULL), 0);
+    assert_content(f->path, "x/y/file", "inside");
+    /* one file */
+    assert_int_equal(volume_sub_path(f->s, POD, "c-1", f->path, "x/y/file", false, sub, NULL), 0);
+    CLEANUP_BUF struct buf content = BUF_INIT;
+    assert_int_equal(fs_read_file(sub, 100, &content, NULL), 0);
+    assert_string_equal(buf_cstr(&content), "inside");
+    /* a link to / leads to the volume's own top, so /etc is not there */
+    CLEANUP_FREE char *link = xasprintf("%s/evil", f->path);
+    assert_int_equal(symlink("/", link), 0);
+    assert_int_equal(volume_sub_path(f->s, POD, "c-2", f->path, "evil/etc", true, sub, NULL), ERR_NOT_FOUND);
+    assert_int_equal(volume_sub_path(f->s, POD, "c-3", f->path, "../x", false, sub, NULL), ERR_INVALID);
+    assert_int_equal(volume_sub_path(f->s, POD, "c-4", f->path, "/etc", false, sub, NULL), ERR_INVALID);
+    /* again for the next attempt of the container */
+    assert_int_equal(volume_sub_path(f->s, POD, "c-0", f->path, "x/y", false, sub, NULL), 0);
+    assert_content(sub, "file", "inside");
+}
+
+static void removal_does_not_follow_mounts_and_links(void **state)
+{
+    struct fixture *f = *state;
+    NEED_MOUNTS();
+    char precious[128], file[160], inside[VOLUME_PATH_MAX + 16];
+    snprintf(precious, sizeof precious, "%s/precious", f->dir);
+    snprintf(file, sizeof file, "%s/keep", precious);
+    assert_int_equal(fs_make_dirs(precious, 0755, NULL), 0);
+    assert_int_equal(fs_write_file(file, STR("x"), 0644, false, NULL), 0);
+    assert_int_equal(volume_empty_dir(f->s, POD, "data", false, 0, -1, f->path, NULL), 0);
+    snprintf(inside, sizeof inside, "%s/m", f->path);
+    assert_int_equal(fs_make_dirs(inside, 0755, NULL), 0);
+    assert_int_equal(mount(precious, inside, NULL, MS_BIND, NULL), 0);
+    snprintf(inside, sizeof inside, "%s/l", f->path);
+    assert_int_equal(symlink(precious, inside), 0);
+    volume_remove_pod(f->s, POD, on_done, f);
+    uv_run(&f->loop, UV_RUN_DEFAULT);
+    assert_int_equal(f->error, 0);
+    assert_true(fs_exists(file));
+    assert_false(fs_exists(f->path));
+}
+
+int main(void)
+{
+    privileged = geteuid() == 0 && unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(an_empty_dir_is_made_once_and_removed, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_memory_volume_has_its_size, setup, teardown),
+        cmocka_unit_test_setup_teardown(host_paths_are_checked_by_type, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_set_of_files_is_swapped_as_a_whole, setup, teardown),
+        cmocka_unit_test_setup_teardown(names_that_lead_out_are_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(secrets_lie_in_memory, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_sub_path_cannot_leave_its_volume, setup, teardown),
+        cmocka_unit_test_setup_teardown(removal_does_not_follow_mounts_and_links, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
