@@ -104,10 +104,11 @@ static void on_timeout(uv_timer_t *t)
 static void on_writable(uv_poll_t *p, int status, int events)
 {
     struct connect *c = p->data;
-    int e = status < 0 ? -status : 0;
+    int e = 0;
     socklen_t n = sizeof e;
+    (void)status; /* libuv says EBADF whatever the error is: the socket knows better */
     (void)events;
-    if (e == 0 && getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &e, &n) != 0) {
+    if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &e, &n) != 0) {
         e = errno;
     }
     if (e != 0) {

@@ -1,0 +1,453 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "agent/fsutil.h"
+#include "agent/network.h"
+#include "agent/network_int.h"
+#include "agent/sandbox.h"
+#include "base/mem.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* Everything here happens in a network and mount namespace of the test's own, made by main. */
+static bool isolated;
+
+#define POD_1 "pod-1"
+#define POD_2 "pod-2"
+
+struct fixture {
+    uv_loop_t loop;
+    uv_timer_t limit;
+    bool limit_hit;
+    char dir[64];
+    struct sandbox_store *sandboxes;
+    struct network *n;
+    struct sandbox sb[2];
+    unsigned made, dones, adds, connects;
+    int error, fd;
+    char ip[64], message[ERROR_MESSAGE_MAX];
+};
+
+static void remember(struct fixture *f, const struct error *err)
+{
+    f->error = err == NULL ? 0 : err->code;
+    snprintf(f->message, sizeof f->message, "%s", err == NULL ? "" : err->message);
+    uv_stop(&f->loop);
+}
+static void on_sandbox(const struct sandbox *sb, const struct error *err, void *data)
+{
+    struct fixture *f = data;
+    remember(f, err);
+    if (sb != NULL) {
+        f->sb[f->made % 2] = *sb;
+    }
+    f->made++;
+}
+static void on_add(const char *ip, const struct error *err, void *data)
+{
+    struct fixture *f = data;
+    remember(f, err);
+    snprintf(f->ip, sizeof f->ip, "%s", ip == NULL ? "" : ip);
+    f->adds++;
+}
+static void on_done(const struct error *err, void *data)
+{
+    struct fixture *f = data;
+    remember(f, err);
+    f->dones++;
+}
+static void on_connect(int fd, const struct error *err, void *data)
+{
+    struct fixture *f = data;
+    remember(f, err);
+    f->fd = fd;
+    f->connects++;
+}
+static void on_limit(uv_timer_t *t)
+{
+    struct fixture *f = t->data;
+    f->limit_hit = true;
+    uv_stop(&f->loop);
+}
+static void wait_for(struct fixture *f, const unsigned *counter, unsigned n)
+{
+    f->limit_hit = false;
+    uv_timer_start(&f->limit, on_limit, 20000, 0);
+    while (*counter < n && !f->limit_hit) {
+        uv_run(&f->loop, UV_RUN_DEFAULT);
+    }
+    uv_timer_stop(&f->limit);
+    assert_int_equal(*counter, n);
+}
+
+static void open_network(struct fixture *f, const char *cidr)
+{
+    char dir[80];
+    struct error err = {0};
+    snprintf(dir, sizeof dir, "%s/net", f->dir);
+    struct network_config c = {.dir = dir, .pod_cidr = cidr, .bridge = "reeve-t"};
+    if (network_new(&f->loop, &c, &f->n, &err) != 0) {
+        fail_msg("%s", err.message);
+    }
+}
+static void close_network(struct fixture *f)
+{
+    network_close(f->n, NULL, NULL);
+    for (unsigned i = 0; i < 3; i++) {
+        uv_run(&f->loop, UV_RUN_NOWAIT);
+    }
+}
+
+static int setup(void **state)
+{
+    *state = NULL;
+    if (!isolated) {
+        return 0;
+    }
+    struct fixture *f = xcalloc(1, sizeof *f);
+    char dir[80];
+    uv_loop_init(&f->loop);
+    uv_timer_init(&f->loop, &f->limit);
+    f->limit.data = f;
+    strcpy(f->dir, "/tmp/reeve-network-XXXXXX");
+    assert_non_null(mkdtemp(f->dir));
+    snprintf(dir, sizeof dir, "%s/sandboxes", f->dir);
+    assert_int_equal(sandbox_store_new(&f->loop, dir, NULL, &f->sandboxes, NULL), 0);
+    *state = f;
+    return 0;
+}
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+    if (f == NULL) {
+        return 0;
+    }
+    f->dones = 0;
+    sandbox_remove(f->sandboxes, POD_1, on_done, f);
+    sandbox_remove(f->sandboxes, POD_2, on_done, f);
+    wait_for(f, &f->dones, 2);
+    sandbox_store_close(f->sandboxes, NULL, NULL);
+    uv_close((uv_handle_t *)&f->limit, NULL);
+    uv_run(&f->loop, UV_RUN_DEFAULT);
+    assert_int_equal(uv_loop_close(&f->loop), 0);
+    fs_unmount_below(f->dir, NULL);
+    fs_remove_tree(f->dir, NULL);
+    free(f);
+    return 0;
+}
+#define NEED_ISOLATION(f)                                                                                              \
+    if ((f) == NULL)                                                                                                   \
+    skip()
+
+static void make_sandboxes(struct fixture *f)
+{
+    f->made = 0;
+    sandbox_make(f->sandboxes, &(struct sandbox_spec){.uid = POD_1, .hostname = "one", .domain = "svc"}, on_sandbox, f);
+    assert_int_equal(f->made, 0);
+    wait_for(f, &f->made, 1);
+    assert_string_equal(f->message, "");
+    sandbox_make(f->sandboxes, &(struct sandbox_spec){.uid = POD_2, .hostname = "two"}, on_sandbox, f);
+    wait_for(f, &f->made, 2);
+    assert_string_equal(f->message, "");
+}
+
+/* ---- A server inside a sandbox ---- */
+
+struct server {
+    const char *netns;
+    uint16_t port;
+    int fd;
+};
+static void *listen_thread(void *arg)
+{
+    struct server *s = arg;
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(s->port)};
+    CLEANUP_CLOSE int ns = open(s->netns, O_RDONLY | O_CLOEXEC);
+    if (ns < 0 || setns(ns, CLONE_NEWNET) != 0) {
+        return NULL;
+    }
+    s->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int on = 1;
+    setsockopt(s->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (bind(s->fd, (struct sockaddr *)&a, sizeof a) != 0 || listen(s->fd, 4) != 0) {
+        close(s->fd);
+        s->fd = -1;
+    }
+    return NULL;
+}
+static int listen_in(const char *netns, uint16_t port)
+{
+    struct server s = {.netns = netns, .port = port, .fd = -1};
+    pthread_t t;
+    assert_int_equal(pthread_create(&t, NULL, listen_thread, &s), 0);
+    pthread_join(t, NULL);
+    return s.fd;
+}
+/* The accepted connection's peer. */
+static void accept_from(int listener, char peer[64])
+{
+    struct sockaddr_in a;
+    socklen_t n = sizeof a;
+    int fd = accept4(listener, (struct sockaddr *)&a, &n, SOCK_CLOEXEC);
+    assert_true(fd >= 0);
+    inet_ntop(AF_INET, &a.sin_addr, peer, 64);
+    close(fd);
+}
+
+/* ---- Tests ---- */
+
+static void prefixes_are_parsed_strictly(void **state)
+{
+    (void)state;
+    struct network_prefix p;
+    assert_true(network_prefix_parse("10.244.3.0/24", &p));
+    assert_int_equal(p.bits, 24);
+    assert_true(network_prefix_parse("0.0.0.0/0", &p));
+    assert_true(network_prefix_parse("fd00:1::/64", &p));
+    static const char *const bad[] = {"",           "10.0.0.0",  "10.0.0.1/24", "10.0.0.0/33", "10.0.0.0/",
+                                      "10.0.0.0/x", "10.0.0/24", "fd00::1/64",  "10.0.0.0/8x"};
+    for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
+        assert_false(network_prefix_parse(bad[i], &p));
+    }
+}
+
+static void a_sandbox_is_kept_without_a_process_and_found_again(void **state)
+{
+    struct fixture *f = *state;
+    NEED_ISOLATION(f);
+    struct sandbox found;
+    char dir[80], uid[64];
+    unsigned cursor = 0, count = 0;
+    make_sandboxes(f);
+    assert_string_equal(f->sb[0].hostname, "one");
+    assert_true(fs_is_mount(f->sb[0].net) && fs_is_mount(f->sb[0].uts) && fs_is_mount(f->sb[0].ipc));
+    assert_true(fs_is_mount(f->sb[0].shm));
+    assert_int_equal(sandbox_set_ip(f->sandboxes, &f->sb[0], "10.9.8.7", "1.2.3.4 extra\n", NULL), 0);
+    CLEANUP_BUF struct buf hosts = BUF_INIT;
+    assert_int_equal(fs_read_file(f->sb[0].hosts, 4096, &hosts, NULL), 0);
+    assert_non_null(strstr(buf_cstr(&hosts), "10.9.8.7\tone.svc\tone\n"));
+    assert_non_null(strstr(buf_cstr(&hosts), "1.2.3.4 extra\n"));
+
+    sandbox_store_close(f->sandboxes, NULL, NULL);
+    for (unsigned i = 0; i < 3; i++) {
+        uv_run(&f->loop, UV_RUN_NOWAIT);
+    }
+    snprintf(dir, sizeof dir, "%s/sandboxes", f->dir);
+    assert_int_equal(sandbox_store_new(&f->loop, dir, NULL, &f->sandboxes, NULL), 0);
+    assert_true(sandbox_find(f->sandboxes, POD_1, &found));
+    assert_string_equal(found.ip, "10.9.8.7");
+    assert_string_equal(found.net, f->sb[0].net);
+    while (sandbox_next(f->sandboxes, &cursor, uid)) {
+        count++;
+    }
+    assert_int_equal(count, 2);
+    /* the namespace is alive: something can listen in it */
+    int listener = listen_in(found.net, 80);
+    assert_true(listener >= 0);
+    close(listener);
+    sandbox_remove(f->sandboxes, POD_1, on_done, f);
+    wait_for(f, &f->dones, 1);
+    assert_int_equal(f->error, 0);
+    assert_false(sandbox_find(f->sandboxes, POD_1, &found));
+    assert_false(fs_exists(f->sb[0].net));
+}
+
+static void a_host_network_sandbox_shares_the_nodes(void **state)
+{
+    struct fixture *f = *state;
+    NEED_ISOLATION(f);
+    sandbox_make(f->sandboxes, &(struct sandbox_spec){.uid = POD_1, .hostname = "one", .host_network = true},
+                 on_sandbox, f);
+    wait_for(f, &f->made, 1);
+    assert_int_equal(f->error, 0);
+    assert_string_equal(f->sb[0].net, "");
+    assert_string_equal(f->sb[0].uts, "");
+    assert_string_not_equal(f->sb[0].ipc, "");
+    char name[128];
+    gethostname(name, sizeof name);
+    assert_string_equal(f->sb[0].hostname, name);
+}
+
+static void pods_reach_each_other(void **state)
+{
+    struct fixture *f = *state;
+    NEED_ISOLATION(f);
+    if (access("/usr/lib/cni/bridge", X_OK) != 0) {
+        skip();
+    }
+    char ip[2][64], peer[64];
+    make_sandboxes(f);
+    open_network(f, "");
+    /* asked for before the range is known: waits */
+    network_add(f->n, &(struct network_pod){.uid = POD_1, .name = "one", .ns = "default", .netns = f->sb[0].net},
+                on_add, f);
+    for (unsigned i = 0; i < 3; i++) {
+        uv_run(&f->loop, UV_RUN_NOWAIT);
+    }
+    assert_int_equal(f->adds, 0);
+    assert_int_equal(network_set_pod_cidr(f->n, "10.98.7.0/24", NULL), 0);
+    wait_for(f, &f->adds, 1);
+    assert_string_equal(f->message, "");
+    strcpy(ip[0], f->ip);
+    network_add(f->n, &(struct network_pod){.uid = POD_2, .name = "two", .ns = "default", .netns = f->sb[1].net},
+                on_add, f);
+    wait_for(f, &f->adds, 2);
+    strcpy(ip[1], f->ip);
+    assert_string_not_equal(ip[0], ip[1]);
+    assert_true(strncmp(ip[0], "10.98.7.", 8) == 0);
+    assert_int_equal(network_set_pod_cidr(f->n, "10.99.0.0/24", NULL), ERR_CONFLICT);
+
+    int listener = listen_in(f->sb[0].net, 8080);
+    assert_true(listener >= 0);
+    /* from the node, from the other pod, and inside the pod */
+    network_connect(&f->loop, NULL, ip[0], 8080, 3000, on_connect, f);
+    assert_int_equal(f->connects, 0);
+    wait_for(f, &f->connects, 1);
+    assert_int_equal(f->error, 0);
+    close(f->fd);
+    accept_from(listener, peer);
+    assert_string_equal(peer, "10.98.7.1");
+    network_connect(&f->loop, f->sb[1].net, ip[0], 8080, 3000, on_connect, f);
+    wait_for(f, &f->connects, 2);
+    assert_int_equal(f->error, 0);
+    close(f->fd);
+    accept_from(listener, peer);
+    assert_string_equal(peer, ip[1]);
+    network_connect(&f->loop, f->sb[0].net, NULL, 8080, 3000, on_connect, f);
+    wait_for(f, &f->connects, 3);
+    assert_int_equal(f->error, 0);
+    close(f->fd);
+    accept_from(listener, peer);
+    assert_string_equal(peer, "127.0.0.1");
+    close(listener);
+    /* nobody listens any more */
+    network_connect(&f->loop, f->sb[0].net, NULL, 8080, 3000, on_connect, f);
+    wait_for(f, &f->connects, 4);
+    assert_int_equal(f->fd, -1);
+    assert_non_null(strstr(f->message, "refused"));
+
+    /* another agent takes them down */
+    close_network(f);
+    open_network(f, NULL);
+    assert_string_equal(network_pod_cidr(f->n), "10.98.7.0/24");
+    network_del(f->n, POD_1, f->sb[0].net, on_done, f);
+    wait_for(f, &f->dones, 1);
+    assert_int_equal(f->error, 0);
+    network_del(f->n, POD_2, f->sb[1].net, on_done, f);
+    wait_for(f, &f->dones, 2);
+    network_del(f->n, POD_2, f->sb[1].net, on_done, f);
+    wait_for(f, &f->dones, 3);
+    assert_int_equal(f->error, 0);
+    char leases[160];
+    snprintf(leases, sizeof leases, "test -z \"$(ls %s/net/leases/reeve | grep '^10')\"", f->dir);
+    assert_int_equal(system(leases), 0);
+    close_network(f);
+}
+
+static void connecting_gives_up_in_time(void **state)
+{
+    struct fixture *f = *state;
+    NEED_ISOLATION(f);
+    network_connect(&f->loop, "/no/such/netns", NULL, 80, 1000, on_connect, f);
+    wait_for(f, &f->connects, 1);
+    assert_int_equal(f->fd, -1);
+    network_connect(&f->loop, NULL, "no address", 80, 1000, on_connect, f);
+    wait_for(f, &f->connects, 2);
+    assert_int_equal(f->error, ERR_INVALID);
+    /* a neighbour that does not answer */
+    assert_int_equal(
+        system("ip link add rt0 type veth peer name rt1 && ip addr add 10.97.0.1/24 dev rt0 && ip link set rt0 up && "
+               "ip link set rt1 up && ip neigh add 10.97.0.9 lladdr 02:00:00:00:00:09 dev rt0"),
+        0);
+    network_connect(&f->loop, NULL, "10.97.0.9", 80, 50, on_connect, f);
+    wait_for(f, &f->connects, 3);
+    assert_int_equal(f->error, ERR_TIMEOUT);
+    assert_int_equal(system("ip link del rt0"), 0);
+}
+
+static int shell(const char *cmd)
+{
+    return system(cmd);
+}
+
+static void routes_follow_the_list(void **state)
+{
+    struct fixture *f = *state;
+    NEED_ISOLATION(f);
+    assert_int_equal(
+        shell("ip link add rt0 type veth peer name rt1 && ip addr add 10.97.0.1/24 dev rt0 && ip link set rt0 up && "
+              "ip link set rt1 up && ip route add 10.50.0.0/16 via 10.97.0.200"),
+        0);
+    open_network(f, "10.98.7.0/24");
+    struct network_route one[] = {
+        {"10.98.1.0/24", "10.97.0.11"}, {"10.98.2.0/24", "10.97.0.12"}, {"10.98.7.0/24", "10.97.0.1"}};
+    struct network_route two[] = {{"10.98.2.0/24", "10.97.0.22"}, {"nonsense", "x"}};
+    assert_int_equal(network_set_routes(f->n, one, 3, NULL), 0);
+    assert_int_equal(shell("ip route show 10.98.1.0/24 | grep -q 'via 10.97.0.11'"), 0);
+    assert_int_equal(shell("ip route show 10.98.2.0/24 | grep -q 'via 10.97.0.12'"), 0);
+    assert_int_equal(shell("test -z \"$(ip route show 10.98.7.0/24 | grep via)\""), 0);
+    /* another process' routes are left alone, also after a restart */
+    close_network(f);
+    open_network(f, NULL);
+    assert_int_equal(network_set_routes(f->n, two, 2, NULL), ERR_INVALID);
+    assert_int_equal(shell("test -z \"$(ip route show 10.98.1.0/24)\""), 0);
+    assert_int_equal(shell("ip route show 10.98.2.0/24 | grep -q 'via 10.97.0.22'"), 0);
+    assert_int_equal(shell("ip route show 10.50.0.0/16 | grep -q 'via 10.97.0.200'"), 0);
+    assert_int_equal(network_set_routes(f->n, NULL, 0, NULL), 0);
+    assert_int_equal(shell("test -z \"$(ip route show 10.98.2.0/24)\""), 0);
+    close_network(f);
+    assert_int_equal(shell("ip link del rt0"), 0);
+}
+
+static void hollow_addresses_are_counted(void **state)
+{
+    (void)state;
+    struct fixture f = {0};
+    uv_loop_init(&f.loop);
+    f.n = network_hollow_new(&f.loop, "10.1.2.0/24");
+    network_add(f.n, &(struct network_pod){.uid = "a", .name = "a", .ns = "d"}, on_add, &f);
+    assert_int_equal(f.adds, 0);
+    while (f.adds == 0) {
+        uv_run(&f.loop, UV_RUN_NOWAIT);
+    }
+    assert_string_equal(f.ip, "10.1.2.2");
+    network_add(f.n, &(struct network_pod){.uid = "b", .name = "b", .ns = "d"}, on_add, &f);
+    while (f.adds == 1) {
+        uv_run(&f.loop, UV_RUN_NOWAIT);
+    }
+    assert_string_equal(f.ip, "10.1.2.3");
+    network_close(f.n, NULL, NULL);
+    uv_run(&f.loop, UV_RUN_DEFAULT);
+    assert_int_equal(uv_loop_close(&f.loop), 0);
+}
+
+int main(void)
+{
+    signal(SIGPIPE, SIG_IGN);
+    isolated = geteuid() == 0 && unshare(CLONE_NEWNS | CLONE_NEWNET) == 0 &&
+               mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 && system("ip link set lo up") == 0;
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(prefixes_are_parsed_strictly),
+        cmocka_unit_test_setup_teardown(a_sandbox_is_kept_without_a_process_and_found_again, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_host_network_sandbox_shares_the_nodes, setup, teardown),
+        cmocka_unit_test_setup_teardown(pods_reach_each_other, setup, teardown),
+        cmocka_unit_test_setup_teardown(connecting_gives_up_in_time, setup, teardown),
+        cmocka_unit_test_setup_teardown(routes_follow_the_list, setup, teardown),
+        cmocka_unit_test(hollow_addresses_are_counted),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
