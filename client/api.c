@@ -217,7 +217,7 @@ static void attempt_done(const struct rpc_result *r, void *data)
     t->out->result = mp_of(t->out->bytes.data, t->out->bytes.size);
 }
 
-/* The answer says that another master, or later, may do better. */
+/* Another master, or later, may do better. */
 bool api_worth_retry(const struct error *e)
 {
     switch (e->code) {
@@ -231,14 +231,8 @@ bool api_worth_retry(const struct error *e)
     case ERR_LIMIT:
         return true;
     default:
-        return e->code == ERR_SYSTEM || e->code == ERR_IO;
+        return false;
     }
-}
-
-/* It came from the transport: no master has said anything. */
-static bool is_transport(const struct error *e, bool sent)
-{
-    return e->code == ERR_CLOSED || e->code == ERR_SYSTEM || e->code == ERR_IO || (e->code == ERR_TIMEOUT && !sent);
 }
 
 static int give_up(struct api *a, const struct error *last, bool write, bool maybe, bool reached, struct error *err)
@@ -262,45 +256,69 @@ static int give_up(struct api *a, const struct error *last, bool write, bool may
     return err->code;
 }
 
+/* One call over all its attempts. */
+struct calling {
+    int64_t start, deadline;
+    unsigned tries;
+    bool maybe;   /* an attempt may have had its effect */
+    bool reached; /* a master got a request */
+};
+
+/* Milliseconds to rest before the next attempt: the first round over all masters is quick, later ones wait for an election to end. */
+static int64_t pause_after(struct api *a, const struct calling *c, const struct error *e)
+{
+    bool stay = e->code == ERR_BUSY || e->code == ERR_LIMIT;
+    if (!stay) {
+        api_next_server(a);
+        if (c->tries % a->servers_count != 0) {
+            return 0;
+        }
+    }
+    return e->retry_after_ms > 0 ? e->retry_after_ms : 50 + 50 * (int64_t)MIN(c->tries, 8);
+}
+
+/* True when there is no sense in another one: it is done, or refused for good. */
+static bool attempt(struct api *a, struct calling *c, const char *method, struct str params, struct attempt *t)
+{
+    struct rpc_session *s = api_connect(a);
+    int64_t left = c->deadline - api_now();
+    rpc_call(s, method, params, MAX(MIN(left, API_ATTEMPT_MS), 1), attempt_done, t);
+    api_run(a, &t->done, 0);
+    if (!t->failed) {
+        return true;
+    }
+    /* While the session is open the error is a master's answer, or that there was none in time. */
+    bool open = a->session == s && rpc_session_is_open(s);
+    a->refused = open && t->error.code != ERR_TIMEOUT;
+    c->tries++;
+    c->reached = c->reached || t->sent || open;
+    c->maybe = c->maybe || t->error.code == ERR_UNKNOWN_OUTCOME || (t->sent && !a->refused);
+    return a->refused && !api_worth_retry(&t->error);
+}
+
 static int call(struct api *a, const char *method, struct str params, bool write, struct api_reply *out,
                 struct error *err)
 {
     struct error local;
     err = err == NULL ? &local : err;
     *out = (struct api_reply){0};
-    int64_t start = api_now(), deadline = start + a->deadline_ms;
-    bool maybe = false, reached = false;
-    unsigned tries = 0;
+    struct calling c = {.start = api_now()};
+    c.deadline = c.start + a->deadline_ms;
     for (;;) {
         struct attempt t = {.out = out};
-        struct rpc_session *s = api_connect(a);
-        int64_t left = deadline - api_now();
-        rpc_call(s, method, params, MAX(MIN(left, API_ATTEMPT_MS), 1), attempt_done, &t);
-        api_run(a, &t.done, 0);
-        if (!t.failed) {
-            return 0;
+        if (attempt(a, &c, method, params, &t)) {
+            if (t.failed) {
+                *err = t.error;
+            }
+            return t.error.code;
         }
-        bool transport = is_transport(&t.error, t.sent);
-        a->refused = !transport && t.error.code != ERR_TIMEOUT;
-        reached = reached || a->refused || t.sent;
-        maybe = maybe || t.error.code == ERR_UNKNOWN_OUTCOME || (t.sent && !a->refused);
-        if (!api_worth_retry(&t.error)) {
-            *err = t.error;
-            return err->code;
+        int64_t pause = pause_after(a, &c, &t.error), now = api_now();
+        bool nobody = !c.reached && now - c.start > API_REFUSED_MS && c.tries >= a->servers_count;
+        if (nobody || now + pause >= c.deadline) {
+            return give_up(a, &t.error, write, c.maybe, c.reached, err);
         }
-        int64_t now = api_now();
-        if (now >= deadline || (!reached && now - start > API_REFUSED_MS && tries + 1 >= a->servers_count)) {
-            return give_up(a, &t.error, write, maybe, reached, err);
-        }
-        bool stay = t.error.code == ERR_BUSY || t.error.code == ERR_LIMIT;
-        if (!stay) {
-            api_next_server(a);
-        }
-        tries++;
-        /* The first round over all masters is quick, later ones wait for an election to end. */
-        if (stay || tries % a->servers_count == 0) {
-            int64_t pause = t.error.retry_after_ms > 0 ? t.error.retry_after_ms : 50 + 50 * (int64_t)MIN(tries, 8);
-            api_pause(a, MAX(MIN(pause, deadline - now), 1));
+        if (pause > 0) {
+            api_pause(a, pause);
         }
     }
 }

@@ -23,5 +23,6 @@ void api_pause(struct api *a, int64_t ms);
 struct rpc_session *api_connect(struct api *a); /* the current session, or a new one that is still connecting */
 void api_next_server(struct api *a);
 bool api_worth_retry(const struct error *e);
+struct value *api_query_params(struct arena *arena, const struct api_list_query *q); /* kind, namespace, selectors */
 
 #endif

@@ -91,8 +91,9 @@ int api_stream_open(struct api *a, const char *method, const struct value *param
             *out = s;
             return 0;
         }
-        a->refused = s->error.code != ERR_CLOSED && s->error.code != ERR_TIMEOUT && s->error.code != ERR_SYSTEM;
-        if (!api_worth_retry(&s->error) || api_now() - start > a->deadline_ms) {
+        a->refused = s->error.code != ERR_CLOSED && s->error.code != ERR_TIMEOUT && a->session != NULL;
+        bool lost = s->error.code == ERR_SYSTEM && a->session == NULL; /* the connection, not the node */
+        if (!(api_worth_retry(&s->error) || lost) || api_now() - start > a->deadline_ms) {
             break;
         }
         api_next_server(a);
