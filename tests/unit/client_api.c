@@ -41,6 +41,8 @@ struct fake {
     const struct step *steps;
     unsigned steps_count, at;
     struct seen seen[32];
+    struct rpc_request *silent[32]; /* answered at the end, into the void */
+    unsigned silent_count;
 };
 
 static void stream_data(struct rpc_stream *st, struct mp payload, size_t n, void *data)
@@ -112,6 +114,7 @@ static void on_request(struct rpc_session *s, struct rpc_request *r, struct str 
         rpc_reply_error(r, &err);
         break;
     case SILENT:
+        f->silent[f->silent_count++] = r;
         break;
     case STREAM:
         play_stream(r, step);
@@ -145,6 +148,11 @@ static void on_stop(uv_async_t *h)
     }
     for (unsigned i = 0; i < f->sessions_count; i++) {
         rpc_session_close(f->sessions[i]);
+    }
+    for (unsigned i = 0; i < f->silent_count; i++) {
+        struct error err = {0};
+        error_set(&err, ERR_INTERNAL, "too late");
+        rpc_reply_error(f->silent[i], &err);
     }
     uv_close((uv_handle_t *)h, NULL);
 }
