@@ -31,16 +31,50 @@ static void call_free(struct call *c)
     free(c);
 }
 
+/* Takes the request out of the call, and off the account of those that wait. */
+static struct rpc_request *release(struct call *c)
+{
+    struct session *s = call_session(c);
+    assert(c->m->request_bytes >= c->counted_bytes);
+    c->m->request_bytes -= c->counted_bytes;
+    if (s != NULL) {
+        assert(s->request_bytes >= c->counted_bytes);
+        s->request_bytes -= c->counted_bytes;
+    }
+    c->counted_bytes = 0;
+    return TAKE_PTR(c->req);
+}
+
+bool call_count(struct call *c)
+{
+    struct session *s = call_session(c);
+    size_t n = (size_t)(c->params.end - c->params.p), here = s == NULL ? 0 : s->request_bytes;
+    if (here + n > MASTER_SESSION_BYTES_MAX || c->m->request_bytes + n > MASTER_REQUEST_BYTES_MAX) {
+        c->m->stats.refused_bytes++;
+        call_failf(c, ERR_BUSY,
+                   "%.*s: requests that wait for their answers have %zu bytes on this connection (at most %u) and %zu in "
+                   "all (at most %u); nothing was done; send again when some are answered",
+                   STR_ARG(c->method), here, MASTER_SESSION_BYTES_MAX, c->m->request_bytes, MASTER_REQUEST_BYTES_MAX);
+        return false;
+    }
+    c->counted_bytes = n;
+    c->m->request_bytes += n;
+    if (s != NULL) {
+        s->request_bytes += n;
+    }
+    return true;
+}
+
 struct rpc_request *call_take_request(struct call *c)
 {
-    struct rpc_request *req = TAKE_PTR(c->req);
+    struct rpc_request *req = release(c);
     call_free(c);
     return req;
 }
 
 void call_reply(struct call *c, const struct buf *result)
 {
-    rpc_reply(TAKE_PTR(c->req), buf_str(result));
+    rpc_reply(release(c), buf_str(result));
     call_free(c);
 }
 
@@ -48,7 +82,7 @@ void call_fail(struct call *c, const struct error *err)
 {
     assert(err->code != 0);
     c->m->stats.refused++;
-    rpc_reply_error(TAKE_PTR(c->req), err);
+    rpc_reply_error(release(c), err);
     call_free(c);
 }
 
@@ -136,6 +170,20 @@ static void find_again(struct call *c)
     }
 }
 
+/* Answers to someone who does not read them would pile up here. */
+static void read_now(struct call *c)
+{
+    struct session *s = call_session(c);
+    size_t waiting = s == NULL ? 0 : rpc_session_pending(s->rpc);
+    if (waiting > MASTER_SESSION_BYTES_MAX) {
+        c->m->stats.refused_bytes++;
+        call_failf(c, ERR_BUSY, "%.*s: %zu bytes of answers wait to be read by this connection; read them first",
+                   STR_ARG(c->method), waiting);
+        return;
+    }
+    c->then(c);
+}
+
 static void read_done(const struct error *error, void *data)
 {
     struct call *c = data;
@@ -144,7 +192,7 @@ static void read_done(const struct error *error, void *data)
         return;
     }
     find_again(c);
-    c->then(c);
+    read_now(c);
 }
 
 static void index_known(const struct rpc_result *result, void *data)
@@ -168,7 +216,7 @@ void call_read(struct call *c, call_fn *then)
     struct master *m = c->m;
     c->then = then;
     if (mp_bool(mp_get(c->params, "stale"), false)) {
-        then(c);
+        read_now(c);
         return;
     }
     if (node_leading(m->node)) {

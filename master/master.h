@@ -24,6 +24,8 @@
 #define MASTER_WATCHES_PER_SESSION_MAX 1000u
 #define MASTER_STRANGER_MESSAGE_MAX    (64u << 10) /* of a connection without certificate: hello and join */
 #define MASTER_STRANGER_INFLIGHT_MAX   4u
+#define MASTER_REQUEST_BYTES_MAX       (512u << 20) /* of requests that have no answer yet */
+#define MASTER_SESSION_BYTES_MAX       (64u << 20)  /* of one connection: its requests, and the answers it does not read */
 #define MASTER_FORWARD_TIMEOUT_MS      30000
 #define MASTER_READ_TIMEOUT_MS         10000
 
@@ -32,7 +34,7 @@ struct list_pages;
 struct sched_explain;
 
 struct master_stats {
-    uint64_t requests, refused, forwarded, watch_events, heartbeats, joins, bad_params;
+    uint64_t requests, refused, forwarded, watch_events, heartbeats, joins, bad_params, refused_bytes;
 };
 
 struct master {
@@ -59,6 +61,7 @@ struct master {
     struct watch_table *watches;
     struct list_pages *pages;
     struct master_stats stats;
+    size_t request_bytes; /* of all sessions */
     char *ca_pem, *ca_key_pem;
     uint8_t seal_key[32];
     int exit_code;
@@ -74,6 +77,7 @@ struct session {
     struct pki_identity who;
     char node[PKI_NAME_MAX + 1]; /* agents: registered under this name on the leader */
     unsigned watches;
+    size_t request_bytes; /* of the requests that have no answer yet */
 };
 
 /* ---- daemon.c ---- */
@@ -94,10 +98,14 @@ struct call {
     struct mp params;
     struct arena arena;
     const struct method *row;
-    call_fn *then; /* after call_read */
+    call_fn *then;        /* after call_read */
+    size_t counted_bytes; /* by call_count */
 };
 struct call *call_new(struct master *m, struct rpc_request *req, const struct pki_identity *who, struct str method,
                       struct mp params);
+/* The bytes that the call holds while it waits go onto the account of its connection and of this master. False: too many, the call has been
+ * failed. */
+bool call_count(struct call *c);
 /* Whose connection it came on; NULL if it was forwarded, or the connection is gone. Ask anew after anything asynchronous. */
 struct session *call_session(const struct call *c);
 /* Answer and free. */

@@ -314,6 +314,14 @@ static void write_stats(struct master *m, struct buf *b, const struct node_stats
     struct controllers_stats cs;
     struct scheduler_stats ss;
     core_stats(m->core, &cs, &ss);
+    struct net_stats net = {0};
+    for (unsigned i = 0; i < m->listeners_count; i++) {
+        const struct net_stats *l = net_listener_stats(m->listeners[i]);
+        net.accepted += l->accepted;
+        net.refused_limit += l->refused_limit;
+        net.handshake_failed += l->handshake_failed;
+        net.open += l->open;
+    }
     const struct {
         const char *name;
         uint64_t value;
@@ -322,6 +330,7 @@ static void write_stats(struct master *m, struct buf *b, const struct node_stats
         {"transactions", s->transactions},
         {"logBytes", s->bytes},
         {"snapshots", s->snapshots},
+        {"restores", s->restores},
         {"reads", s->reads},
         {"readRounds", s->read_rounds},
         {"unknownOutcomes", s->unknown},
@@ -330,6 +339,12 @@ static void write_stats(struct master *m, struct buf *b, const struct node_stats
         {"forwarded", m->stats.forwarded},
         {"badParams", m->stats.bad_params},
         {"badMessages", m->rpc_stats.bad_messages},
+        {"refusedInflight", m->rpc_stats.refused_limit},
+        {"refusedBytes", m->stats.refused_bytes},
+        {"connections", net.open},
+        {"connectionsAccepted", net.accepted},
+        {"connectionsRefused", net.refused_limit},
+        {"handshakesFailed", net.handshake_failed},
         {"heartbeats", m->stats.heartbeats},
         {"joins", m->stats.joins},
         {"watches", watch_table_count(m->watches)},

@@ -221,7 +221,7 @@ void master_dispatch(struct master *m, const struct pki_identity *who, struct rp
         }
         return;
     }
-    if (!params_known(c)) {
+    if (!params_known(c) || !call_count(c)) {
         return;
     }
     if ((c->row->flags & METHOD_LEADER) && !node_leading(m->node)) {
