@@ -10,7 +10,9 @@
  *  4. An InstallSnapshot that arrives while a snapshot is being taken ends in a NULL pointer when that is done. It is dropped: the leader
  *     repeats it. So is one whose checksums do not fit: it must not replace anything.
  *  5. A snapshot read for sending may be newer than the one the message was made for; the library corrects its index but not its term.
- *  6. fsm->snapshot runs on the loop, and snapshot_async too (it is called right behind it): see node_snapshot.c. */
+ *  6. When a snapshot cannot be read, the library frees a configuration that it never set. It gets an empty snapshot instead, and
+ *     the message that it makes of it goes nowhere; the leader tries again when the installation times out.
+ *  7. fsm->snapshot runs on the loop, and snapshot_async too (it is called right behind it): see node_snapshot.c. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -115,7 +117,7 @@ static int io_send(struct raft_io *io, struct raft_io_send *req, const struct ra
     if (message->type == RAFT_APPEND_ENTRIES) {
         copy.append_entries.n_entries = entries_that_fit(&message->append_entries);
     }
-    if (n->dead) {
+    if (n->dead || (message->type == RAFT_INSTALL_SNAPSHOT && message->install_snapshot.data.len == 0)) {
         req->cb = cb;
         stick(n, NULL, req);
         return 0;
@@ -192,14 +194,31 @@ struct snapshot_get {
     struct node *node;
 };
 
+static struct raft_snapshot *empty_snapshot(void)
+{
+    struct raft_snapshot *s = raft_calloc(1, sizeof *s);
+    assert(s != NULL);
+    raft_configuration_init(&s->configuration);
+    s->bufs = raft_calloc(1, sizeof *s->bufs);
+    s->n_bufs = 1;
+    assert(s->bufs != NULL);
+    return s;
+}
+
 static void snapshot_got(struct raft_io_snapshot_get *get, struct raft_snapshot *snapshot, int status)
 {
     struct snapshot_get *g = CONTAINER_OF(get, struct snapshot_get, get);
+    struct node *n = g->node;
     if (status == 0) {
-        g->node->io.loaded_index = snapshot->index;
-        g->node->io.loaded_term = snapshot->term;
+        n->io.loaded_index = snapshot->index;
+        n->io.loaded_term = snapshot->term;
+    } else {
+        if (!n->closing) {
+            log_error(n->config.log, "node", "cannot read the snapshot for another master: %s", n->config.io->errmsg);
+        }
+        snapshot = empty_snapshot(); /* rule 6 */
     }
-    g->req->cb(g->req, snapshot, status);
+    g->req->cb(g->req, snapshot, 0);
     free(g);
 }
 
@@ -212,9 +231,9 @@ static int io_snapshot_get(struct raft_io *io, struct raft_io_snapshot_get *req,
     req->cb = cb;
     int rv = n->io.original.snapshot_get(io, &g->get, snapshot_got);
     if (rv != 0) {
-        free(g);
+        snapshot_got(&g->get, NULL, rv); /* the library does not touch the request behind this call */
     }
-    return rv;
+    return 0;
 }
 
 /* ---- Closing ---- */
