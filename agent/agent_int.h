@@ -1,4 +1,4 @@
-/* What the files of the agent proper share: agent.c (life, orders), pods.c (pods on this node: keeping, adopting), podops.c (what pods
+/* What the files of the agent proper share: agent.c (life, orders), pods.c (pods on this node: keeping, adopting), podops*.c (what pods
  * ask for), node.c (the Node object), serve.c (calls from masters). No other file includes this. */
 #ifndef AGENT_AGENT_INT_H
 #define AGENT_AGENT_INT_H
@@ -94,7 +94,33 @@ void pods_drop_images(struct agent *a); /* references held for starts that will 
 bool pods_write_status(struct report_item *i, struct buf *out, void *data);
 void pods_on_gone_acked(struct report_item *i, void *data);
 
-/* ---- podops.c ---- */
+/* ---- podops.c, podops_start.c, podops_check.c ---- */
+static inline struct agent *podops_agent(const struct pod *p)
+{
+    return p->node->data;
+}
+static inline void podops_container_id(const struct container *c, unsigned attempt, char out[RUNTIME_ID_MAX])
+{
+    runtime_container_id(out, c->pod->spec->uid, c->spec->name, attempt);
+}
+static inline struct podspec_facts podops_facts(const struct pod *p)
+{
+    struct podspec_facts f = p->node->facts;
+    f.pod_ip = p->ip;
+    return f;
+}
+static inline struct cgroup_limits podops_limits(const struct pod *p)
+{
+    struct cgroup_limits limits;
+    podspec_pod_limits(p->spec, &limits);
+    return limits;
+}
+int podops_volumes_mount(struct pod *p, struct error *err);
+void podops_volumes_update(struct pod *p);
+void podops_image_ensure(struct container *c);
+int podops_start(struct container *c, struct error *err);
+void podops_hook(struct container *c, const struct podspec_handler *h, int64_t timeout_ms);
+void podops_probe(struct container *c, int which);
 extern const struct pod_ops podops;
 /* Looks at the timers of all pods when one of them may be due. */
 void podops_on_wake(uv_timer_t *t);

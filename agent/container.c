@@ -510,6 +510,13 @@ static void begin_attempt(struct container *c)
 
 /* ---- Answers ---- */
 
+/* The store's own words for people begin with what the event says already. */
+static const char *without_lead(const char *message)
+{
+    const char *colon = strstr(message, "\": ");
+    return strncmp(message, "failed to pull image \"", 22) == 0 && colon != NULL ? colon + 3 : message;
+}
+
 void container_on_image(struct container *c, const char *reason, const struct error *error)
 {
     struct pod *p = c->pod;
@@ -522,7 +529,7 @@ void container_on_image(struct container *c, const char *reason, const struct er
         handle(c, CONTAINER_EV_PULLED);
     } else if (c->state == CONTAINER_PULLING) {
         const char *message = error == NULL ? "" : error->message;
-        pod_event(p, c, true, "Failed", "Failed to pull image \"%s\": %s", c->spec->image, message);
+        pod_event(p, c, true, "Failed", "Failed to pull image \"%s\": %s", c->spec->image, without_lead(message));
         pod_event(p, c, true, "Failed", "Error: %s", reason);
         set_waiting(c, reason, xstrdup(message));
         handle(c, CONTAINER_EV_PULL_FAILED);

@@ -1,5 +1,6 @@
 /* What pods ask of their node, done by the modules of this one: the only place where the machines of pod.h and container.h meet processes,
- * namespaces and files. Contexts hold pointers to pods and containers: a pod lives until every answer it waits for has come. */
+ * namespaces and files. Here: sandboxes, ends, giving back, telling. Volumes, images and starts are in podops_start.c, hooks and probes in
+ * podops_check.c. Contexts hold pointers to pods and containers: a pod lives until every answer it waits for has come. */
 #include <assert.h>
 #include <signal.h>
 #include <stdio.h>
@@ -7,34 +8,8 @@
 
 #include "agent/agent_int.h"
 #include "agent/defer.h"
-#include "agent/prober.h"
-#include "proto/quantity.h"
-
-static struct agent *agent_of(const struct pod *p)
-{
-    return p->node->data;
-}
-
-static void container_id(const struct container *c, unsigned attempt, char out[RUNTIME_ID_MAX])
-{
-    runtime_container_id(out, c->pod->spec->uid, c->spec->name, attempt);
-}
-
-static struct podspec_facts facts_of(const struct pod *p)
-{
-    struct podspec_facts f = p->node->facts;
-    f.pod_ip = p->ip;
-    return f;
-}
 
 /* ---- Sandbox and network ---- */
-
-static struct cgroup_limits limits_of(const struct pod *p)
-{
-    struct cgroup_limits limits;
-    podspec_pod_limits(p->spec, &limits);
-    return limits;
-}
 
 static void set_ip(struct agent_pod *ap, const char *ip)
 {
@@ -72,9 +47,9 @@ static void refuse_sandbox(void *data)
 
 static void op_sandbox_make(struct pod *p)
 {
-    struct agent *a = agent_of(p);
+    struct agent *a = podops_agent(p);
     char path[CGROUP_PATH_MAX];
-    struct cgroup_limits limits = limits_of(p);
+    struct cgroup_limits limits = podops_limits(p);
     struct error err;
     if (cgroup_pod_make(a->cgroup, p->spec->uid, &limits, path, &err) != 0) {
         struct refused_sandbox *r = xmalloc(sizeof *r);
@@ -104,7 +79,7 @@ static void on_network(const char *ip, const struct error *error, void *data)
 
 static void op_network_add(struct pod *p)
 {
-    struct agent *a = agent_of(p);
+    struct agent *a = podops_agent(p);
     struct agent_pod *ap = agent_pod_of(p);
     struct network_port ports[NETWORK_PORTS_MAX];
     struct network_pod pod = {
@@ -119,226 +94,6 @@ static void op_network_add(struct pod *p)
         }
     }
     network_add(a->network, &pod, on_network, p);
-}
-
-/* ---- Volumes ---- */
-
-static int mount_one(struct agent_pod *ap, const struct podspec_volume *v, char path[VOLUME_PATH_MAX],
-                     struct error *err)
-{
-    struct volume_store *s = ap->agent->volumes;
-    const struct podspec *spec = ap->pod->spec;
-    CLEANUP_ARENA struct arena a;
-    arena_init(&a);
-    if (v->kind == PODSPEC_VOLUME_EMPTY_DIR) {
-        int64_t limit = 0;
-        struct str size = mp_str(mp_get(v->source, "sizeLimit"));
-        if (size.p != NULL && !quantity_units(size, &limit)) {
-            limit = 0;
-        }
-        bool memory = str_is(mp_str(mp_get(v->source, "medium")), "Memory");
-        return volume_empty_dir(s, spec->uid, v->name, memory, (uint64_t)limit, spec->fs_group, path, err);
-    }
-    if (v->kind == PODSPEC_VOLUME_HOST_PATH) {
-        struct str host = mp_str(mp_get(v->source, "path")), type = mp_str(mp_get(v->source, "type"));
-        return volume_host_path(s, arena_strndup(&a, host.p, host.n), arena_strndup(&a, type.p, type.n), path, err);
-    }
-    struct volume_file *files;
-    unsigned count;
-    bool secret;
-    struct podspec_facts facts = facts_of(ap->pod);
-    int rv = podspec_volume_files(spec, v, &facts, &a, &files, &count, &secret, err);
-    return rv != 0 ? rv : volume_files(s, spec->uid, v->name, secret, files, count, spec->fs_group, path, NULL, err);
-}
-
-/* paths: one per volume of the spec, in the arena; NULL = not wanted. */
-static int mount_all(struct agent_pod *ap, struct arena *a, const char **paths, struct error *err)
-{
-    const struct podspec *spec = ap->pod->spec;
-    for (unsigned i = 0; i < spec->volumes_count; i++) {
-        char path[VOLUME_PATH_MAX];
-        int rv = mount_one(ap, &spec->volumes[i], path, err);
-        if (rv != 0) {
-            if (err != NULL && rv != ERR_UNSUPPORTED && rv != ERR_BUSY) {
-                error_wrap(err, "volume \"%s\"", spec->volumes[i].name);
-            }
-            return rv;
-        }
-        if (paths != NULL) {
-            paths[i] = arena_strdup(a, path);
-        }
-    }
-    return 0;
-}
-
-static int op_volumes_mount(struct pod *p, struct error *err)
-{
-    return mount_all(agent_pod_of(p), NULL, NULL, err);
-}
-
-/* What cannot be updated now (a ConfigMap that has vanished) keeps its old content, as with the kubelet. */
-static void op_volumes_update(struct pod *p)
-{
-    struct agent *agent = agent_of(p);
-    struct podspec_facts facts = facts_of(p);
-    for (unsigned i = 0; i < p->spec->volumes_count; i++) {
-        const struct podspec_volume *v = &p->spec->volumes[i];
-        struct volume_file *files;
-        unsigned count;
-        bool secret, changed = false;
-        CLEANUP_ARENA struct arena a;
-        struct error err;
-        arena_init(&a);
-        if (!podspec_volume_is_files(v) ||
-            podspec_volume_files(p->spec, v, &facts, &a, &files, &count, &secret, &err) != 0) {
-            continue;
-        }
-        int rv = volume_update(agent->volumes, p->spec->uid, v->name, files, count, p->spec->fs_group, &changed, &err);
-        if (rv != 0 && rv != ERR_NOT_FOUND) {
-            pod_event(p, NULL, true, "FailedMount", "MountVolume.SetUp failed for volume \"%s\": %s", v->name,
-                      err.message);
-        } else if (changed) {
-            log_debug(agent->log, "pod", "%s/%s: volume %s has new content", p->spec->ns, p->spec->name, v->name);
-        }
-    }
-}
-
-/* ---- Images ---- */
-
-static void drop_image(struct container *c)
-{
-    if (c->image != NULL) {
-        image_unref(c->image);
-        c->image = NULL;
-    }
-}
-
-static void on_image(const struct image_result *r, void *data)
-{
-    struct container *c = data;
-    drop_image(c);
-    c->image = r->image;
-    if (r->image == NULL) {
-        container_on_image(c, r->reason[0] != '\0' ? r->reason : "ErrImagePull", r->error);
-        return;
-    }
-    if (c->state == CONTAINER_PULLING) {
-        pod_event(c->pod, c, false, "Pulled", "Container image \"%s\" already present on machine", c->spec->image);
-    }
-    container_on_image(c, "", NULL);
-    if (c->state != CONTAINER_STARTING) {
-        drop_image(c);
-    }
-}
-
-static void op_image_ensure(struct container *c)
-{
-    image_ensure(agent_of(c->pod)->images, c->spec->image,
-                 image_policy_of(str_of(c->spec->pull_policy), c->spec->image), on_image, c);
-}
-
-/* ---- Start ---- */
-
-struct mounts {
-    struct runtime_mount *items;
-    unsigned count;
-};
-
-static int find_volume(const struct podspec *s, const char *name)
-{
-    for (unsigned i = 0; i < s->volumes_count; i++) {
-        if (strcmp(s->volumes[i].name, name) == 0) {
-            return (int)i;
-        }
-    }
-    return -1;
-}
-
-static int make_mounts(struct container *c, struct arena *a, const char *const *env, struct mounts *out,
-                       struct error *err)
-{
-    struct agent_pod *ap = agent_pod_of(c->pod);
-    const struct podspec *spec = c->pod->spec;
-    const char **paths = arena_alloc(a, (spec->volumes_count + 1) * sizeof *paths);
-    int rv = mount_all(ap, a, paths, err);
-    out->items = arena_alloc(a, (c->spec->mounts_count + 1) * sizeof *out->items);
-    for (unsigned i = 0; rv == 0 && i < c->spec->mounts_count; i++) {
-        const struct podspec_mount *m = &c->spec->mounts[i];
-        int v = find_volume(spec, m->name);
-        if (v < 0) {
-            return error_set(err, ERR_INVALID, "container %s mounts volume \"%s\", which the pod does not have",
-                             c->spec->name, m->name);
-        }
-        bool files = podspec_volume_is_files(&spec->volumes[v]);
-        const char *source = paths[v];
-        if (m->sub_path[0] != '\0') {
-            char key[128], sub[VOLUME_PATH_MAX];
-            const char *below = m->sub_path_is_expr ? podspec_expand(a, m->sub_path, env) : m->sub_path;
-            snprintf(key, sizeof key, "%s-%u", c->spec->name, i);
-            rv = volume_sub_path(ap->agent->volumes, ap->uid, key, source, below, files, sub, err);
-            source = arena_strdup(a, rv == 0 ? sub : "");
-        }
-        out->items[out->count++] = (struct runtime_mount){
-            .source = source, .target = m->path, .read_only = m->read_only || files, .propagation = m->propagation};
-    }
-    return rv;
-}
-
-static void on_started(const struct runtime_started *r, void *data)
-{
-    struct container *c = data;
-    drop_image(c);
-    container_on_started(c, r);
-}
-
-static int op_start(struct container *c, struct error *err)
-{
-    struct agent_pod *ap = agent_pod_of(c->pod);
-    struct agent *agent = ap->agent;
-    const struct podspec *spec = c->pod->spec;
-    struct podspec_facts facts = facts_of(c->pod);
-    struct podspec_resolved resolved;
-    struct mounts mounts = {0};
-    struct runtime_spec rs;
-    char cgroup[CGROUP_PATH_MAX], log_path[LOGFILE_PATH_MAX];
-    struct cgroup_limits limits = limits_of(c->pod);
-    CLEANUP_ARENA struct arena a;
-    arena_init(&a);
-
-    int rv = podspec_resolve(spec, c->spec, &facts, &a, &resolved, err);
-    rv = rv != 0 ? rv : make_mounts(c, &a, resolved.env, &mounts, err);
-    rv = rv != 0 ? rv : cgroup_pod_make(agent->cgroup, ap->uid, &limits, cgroup, err);
-    if (rv != 0) {
-        drop_image(c);
-        return rv;
-    }
-    unsigned attempt = container_next_attempt(c);
-    logfile_path(log_path, agent->logs_dir, ap->ns, ap->name, ap->uid, c->spec->name, attempt);
-    runtime_spec_init(&rs);
-    rs.pod_uid = ap->uid;
-    rs.pod_name = ap->name;
-    rs.pod_ns = ap->ns;
-    rs.name = c->spec->name;
-    rs.attempt = attempt;
-    rs.image = c->image;
-    rs.command = resolved.command;
-    rs.args = resolved.args;
-    rs.env = resolved.env;
-    rs.cwd = c->spec->cwd;
-    rs.sandbox = ap->sandbox;
-    rs.host_pid = spec->host_pid;
-    rs.cgroup_parent = cgroup;
-    rs.mounts = mounts.items;
-    rs.mounts_count = mounts.count;
-    podspec_container_resources(spec, c->spec, agent->facts.memory_bytes, &rs.resources);
-    rs.security = c->spec->security;
-    rs.tty = c->spec->tty;
-    rs.stdin_open = c->spec->stdin_open;
-    rs.stdin_once = c->spec->stdin_once;
-    rs.log_path = log_path;
-    rs.termination_message_path = c->spec->termination_message_path;
-    runtime_start(agent->runtime, &rs, on_started, c);
-    return 0;
 }
 
 /* ---- Ends ---- */
@@ -399,7 +154,7 @@ static void on_killed(const struct error *error, void *data)
     k->agent->pending--;
     char id[RUNTIME_ID_MAX] = "";
     if (c != NULL) {
-        container_id(c, c->attempt, id);
+        podops_container_id(c, c->attempt, id);
     }
     if (error != NULL && error->code == ERR_NOT_FOUND && strcmp(id, k->id) == 0) {
         struct runtime_status st = {.id = id,
@@ -417,25 +172,74 @@ static void on_killed(const struct error *error, void *data)
 
 static void op_kill(struct container *c, bool force)
 {
-    struct agent *a = agent_of(c->pod);
+    struct agent *a = podops_agent(c->pod);
     struct kill_call *k = xcalloc(1, sizeof *k);
     k->agent = a;
     snprintf(k->uid, sizeof k->uid, "%s", c->pod->spec->uid);
     snprintf(k->name, sizeof k->name, "%s", c->spec->name);
-    container_id(c, c->attempt, k->id);
+    podops_container_id(c, c->attempt, k->id);
     a->pending++;
     runtime_kill(a->runtime, k->id, force ? SIGKILL : stop_signal(a, c), on_killed, k);
 }
 
 static void op_forget(struct container *c, unsigned attempt)
 {
-    struct agent *a = agent_of(c->pod);
+    struct agent *a = podops_agent(c->pod);
     char id[RUNTIME_ID_MAX];
-    container_id(c, attempt, id);
+    podops_container_id(c, attempt, id);
     a->pending++;
     runtime_remove(a->runtime, id, ignore_done, a);
     logfile_remove_old(a->logs_dir, c->pod->spec->ns, c->pod->spec->name, c->pod->spec->uid, c->spec->name,
                        attempt + 1);
+}
+
+/* terminationMessagePolicy FallbackToLogsOnError: the end of the log. The kubelet's bounds: 80 lines, 2048 bytes. */
+#define LOG_MESSAGE_LINES 80u
+#define LOG_MESSAGE_BYTES 2048u
+
+static void read_log_end(const char *path, struct buf *out)
+{
+    char block[LOG_MESSAGE_BYTES * 4];
+    FILE *f = fopen(path, "re");
+    if (f == NULL || fseek(f, 0, SEEK_END) != 0) {
+        if (f != NULL) {
+            fclose(f);
+        }
+        return;
+    }
+    long size = ftell(f), from = MAX(size - (long)sizeof block, 0);
+    size_t n = fseek(f, from, SEEK_SET) == 0 ? fread(block, 1, sizeof block, f) : 0;
+    fclose(f);
+    unsigned lines = 0;
+    for (const char *p = block, *end = block + n; p < end;) {
+        const char *newline = memchr(p, '\n', (size_t)(end - p));
+        struct str record = {p, (size_t)((newline == NULL ? end : newline) - p)};
+        struct logfile_line line;
+        if (logfile_parse(record, &line)) {
+            buf_append_str(out, line.text);
+            buf_puts(out, line.partial ? "" : "\n");
+            lines++;
+        }
+        p = newline == NULL ? end : newline + 1;
+    }
+    const char *text = buf_cstr(out);
+    for (const char *next; lines > LOG_MESSAGE_LINES && (next = strchr(text, '\n')) != NULL; lines--) {
+        text = next + 1;
+    }
+    buf_consume(out, (size_t)(text - (const char *)out->data));
+    buf_consume(out, out->size > LOG_MESSAGE_BYTES ? out->size - LOG_MESSAGE_BYTES : 0);
+}
+
+static void end_container(struct container *c, const struct runtime_status *st)
+{
+    struct runtime_status told = *st;
+    CLEANUP_BUF struct buf end = BUF_INIT;
+    bool silent = st->message == NULL || st->message[0] == '\0';
+    if (c->spec->message_from_log && silent && st->exit_code != 0 && st->log_path != NULL) {
+        read_log_end(st->log_path, &end);
+        told.message = buf_cstr(&end);
+    }
+    container_on_exit(c, &told);
 }
 
 void podops_on_exit(const struct runtime_status *st, void *data)
@@ -445,113 +249,8 @@ void podops_on_exit(const struct runtime_status *st, void *data)
     serve_container_ended(a, st->pod_uid, st->name, st->attempt);
     struct container *c = ap == NULL || ap->pod == NULL ? NULL : pod_find(ap->pod, str_of(st->name));
     if (c != NULL) {
-        container_on_exit(c, st);
+        end_container(c, st);
     }
-}
-
-/* ---- Hooks and probes ---- */
-
-struct check {
-    struct container *container;
-    unsigned token;
-    int which; /* probe; -1 = hook */
-    uv_timer_t timer;
-};
-
-static void answer_check(struct check *k, bool ok, const char *message)
-{
-    if (k->which < 0) {
-        container_on_hook(k->container, k->token, ok, message);
-    } else {
-        container_on_probe(k->container, k->which, k->token, ok, message);
-    }
-    free(k);
-}
-
-static void on_check(bool ok, const char *message, void *data)
-{
-    answer_check(data, ok, message);
-}
-
-/* The output is the program's own; the kubelet shows it in the event as well. */
-static void on_check_exec(const struct runtime_exec_result *r, void *data)
-{
-    struct check *k = data;
-    char message[300];
-    if (r->error != NULL) {
-        snprintf(message, sizeof message, "%.290s", r->error->message);
-    } else {
-        struct str out = r->output;
-        while (out.n > 0 && (out.p[out.n - 1] == '\n' || out.p[out.n - 1] == ' ')) {
-            out.n--;
-        }
-        out.n = MIN(out.n, 200);
-        snprintf(message, sizeof message, "command exited with %d%s%.*s", r->exit_code, out.n > 0 ? ": " : "",
-                 STR_ARG(out));
-    }
-    answer_check(k, r->error == NULL && r->exit_code == 0, message);
-}
-
-static void on_slept(uv_handle_t *h)
-{
-    answer_check(h->data, true, "");
-}
-
-static void on_sleep_over(uv_timer_t *t)
-{
-    uv_close((uv_handle_t *)t, on_slept);
-}
-
-static void check_unsupported(void *data)
-{
-    answer_check(data, false, "gRPC probes are not supported by this agent; use httpGet, tcpSocket or exec");
-}
-
-static void check_passed(void *data)
-{
-    answer_check(data, true, "");
-}
-
-static void run_check(struct container *c, int which, const struct podspec_handler *h, int64_t timeout_ms)
-{
-    struct agent *a = agent_of(c->pod);
-    struct check *k = xcalloc(1, sizeof *k);
-    k->container = c;
-    k->token = c->token;
-    k->which = which;
-    char id[RUNTIME_ID_MAX];
-    switch (h->kind) {
-    case PODSPEC_HANDLER_EXEC:
-        container_id(c, c->attempt, id);
-        runtime_exec(a->runtime, id, h->argv, timeout_ms, on_check_exec, k);
-        break;
-    case PODSPEC_HANDLER_SLEEP:
-        uv_timer_init(a->loop, &k->timer);
-        k->timer.data = k;
-        uv_timer_start(&k->timer, on_sleep_over, (uint64_t)h->sleep_ms, 0);
-        break;
-    case PODSPEC_HANDLER_HTTP:
-    case PODSPEC_HANDLER_TCP:
-        if (a->hollow) { /* nobody is there to answer */
-            defer_call(a->loop, check_passed, k);
-        } else {
-            prober_run(a->loop, h, c->pod->ip, timeout_ms > 0 ? timeout_ms : 30000, on_check, k);
-        }
-        break;
-    default:
-        defer_call(a->loop, check_unsupported, k);
-    }
-}
-
-static void op_hook(struct container *c, const struct podspec_handler *h, int64_t timeout_ms)
-{
-    run_check(c, -1, h, timeout_ms);
-}
-
-static void op_probe(struct container *c, int which)
-{
-    const struct podspec_probe *p = &c->spec->probes[which];
-    run_check(c, which, &p->handler, p->timeout_ms);
 }
 
 /* ---- Giving back ---- */
@@ -581,7 +280,7 @@ static void no_container(void *data)
 
 static void clean_containers(struct pod *p)
 {
-    struct agent *a = agent_of(p);
+    struct agent *a = podops_agent(p);
     struct removal *r = xcalloc(1, sizeof *r);
     char ids[PODSPEC_CONTAINERS_MAX * 4][RUNTIME_ID_MAX];
     unsigned count = 0, cursor = 0;
@@ -613,7 +312,7 @@ static void nothing_to_clean(void *data)
 
 static void op_clean(struct pod *p, enum pod_clean step)
 {
-    struct agent *a = agent_of(p);
+    struct agent *a = podops_agent(p);
     struct agent_pod *ap = agent_pod_of(p);
     switch (step) {
     case POD_CLEAN_CONTAINERS:
@@ -659,7 +358,7 @@ static void op_event(struct pod *p, const struct container *c, bool warning, con
                              .field_path = c == NULL ? NULL : path,
                              .reason = reason,
                              .message = message};
-    report_event(agent_of(p)->report, &e);
+    report_event(podops_agent(p)->report, &e);
 }
 
 static void op_journal(struct pod *p, const struct container *c, const char *what, const char *why)
@@ -675,7 +374,7 @@ static void op_journal(struct pod *p, const struct container *c, const char *wha
         .why = why,
         .exit_code = exited ? c->end.exit_code : -1,
     };
-    journal_write(agent_of(p)->journal, &e);
+    journal_write(podops_agent(p)->journal, &e);
 }
 
 static void op_changed(struct pod *p)
@@ -696,7 +395,7 @@ static void arm(struct agent *a, int64_t at_ms)
 
 static void op_wake(struct pod *p)
 {
-    arm(agent_of(p), pod_deadline(p));
+    arm(podops_agent(p), pod_deadline(p));
 }
 
 void podops_on_wake(uv_timer_t *t)
@@ -743,14 +442,14 @@ const struct pod_ops podops = {
     .sandbox_make = op_sandbox_make,
     .network_add = op_network_add,
     .clean = op_clean,
-    .volumes_mount = op_volumes_mount,
-    .volumes_update = op_volumes_update,
-    .image_ensure = op_image_ensure,
-    .start = op_start,
+    .volumes_mount = podops_volumes_mount,
+    .volumes_update = podops_volumes_update,
+    .image_ensure = podops_image_ensure,
+    .start = podops_start,
     .kill = op_kill,
     .forget = op_forget,
-    .hook = op_hook,
-    .probe = op_probe,
+    .hook = podops_hook,
+    .probe = podops_probe,
     .event = op_event,
     .journal = op_journal,
     .changed = op_changed,

@@ -9,6 +9,9 @@
 #include "agent/defer.h"
 #include "proto/api.h"
 
+#define COMPLAINTS_MAX      6u
+#define COMPLAINTS_PAUSE_MS 300000
+
 enum session_state {
     SESSION_WAITING,
     SESSION_DIALING,
@@ -41,7 +44,9 @@ struct session {
     unsigned handles;
     int64_t heartbeat_ms;
     bool hello_pending;
-    char complaint[ERROR_MESSAGE_MAX]; /* last reason logged: the same one is not repeated */
+    char complaint[ERROR_MESSAGE_MAX]; /* last reason logged */
+    unsigned complaints;               /* logged since complained_ms */
+    int64_t complained_ms;
     void (*stop_cb)(void *data);
     void *stop_data;
 };
@@ -86,14 +91,22 @@ static void leave(struct session *s, const char *follow)
     rpc_session_close(s->rpc);
 }
 
+/* Once a reason, and all of them at most COMPLAINTS_MAX times before it is silent for a while: masters may be away for days. */
 static void complain(struct session *s, const char *what, const struct error *why)
 {
     char text[ERROR_MESSAGE_MAX];
+    int64_t now = env_now_ms(s->config.env);
     snprintf(text, sizeof text, "%.200s: %.700s", what, why == NULL ? "closed" : why->message);
-    if (strcmp(text, s->complaint) != 0) {
-        log_warn(s->config.log, "session", "master %s: %s", s->target, text);
-        snprintf(s->complaint, sizeof s->complaint, "%s", text);
+    if (now - s->complained_ms > COMPLAINTS_PAUSE_MS) {
+        s->complaints = 0;
+        s->complaint[0] = '\0';
     }
+    if (strcmp(text, s->complaint) == 0 || s->complaints >= COMPLAINTS_MAX) {
+        return;
+    }
+    snprintf(s->complaint, sizeof s->complaint, "%s", text);
+    s->complained_ms = s->complaints++ == 0 ? now : s->complained_ms;
+    log_warn(s->config.log, "session", "master %s: %s", s->target, text);
 }
 
 /* NotLeader names the leader's address in its field. */
@@ -267,6 +280,7 @@ static void on_registered(const struct rpc_result *r, void *data)
     backoff_reset(&s->backoff);
     s->hops = 0;
     s->complaint[0] = '\0';
+    s->complaints = 0;
     s->hello_pending = false;
     log_info(s->config.log, "session", "registered with the leader at %s", s->target);
     uv_timer_start(&s->heartbeat, on_heartbeat, (uint64_t)s->heartbeat_ms, (uint64_t)s->heartbeat_ms);
