@@ -157,7 +157,9 @@ int fs_make_dirs(const char *path, mode_t mode, struct error *err)
         }
         char end = *s;
         *s = '\0';
-        if (mkdir(p, mode) != 0 && errno != EEXIST) {
+        if (mkdir(p, mode) == 0) {
+            (void)chmod(p, mode); /* whatever the umask is */
+        } else if (errno != EEXIST) {
             return error_set_errno(err, errno, "cannot make the directory %s", p);
         }
         if (end == '\0') {

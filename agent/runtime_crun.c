@@ -9,6 +9,11 @@
  * conmon is the container's parent, not the agent: it keeps the log and the exit code while the agent is away. The agent hears of an exit by
  * inotify on DIR/exits, and, should conmon have been killed, by the pidfd of the container's process.
  *
+ * Learnt the hard way: conmon writes a file "oom" into the directory it is started in as well, so that is the container's. crun exec runs as
+ * root unless it is told otherwise (see runtime_crun_exec.c). Mounts are made by threads of libuv's pool: whoever wants the agent in a mount
+ * namespace of its own must enter it before the first work is queued. crun is slow to start beside clone(2), some 20 ms, of which
+ * nothing is ours.
+ *
  * Invariants: 1. a directory without state.json, or in state STARTING, is an interrupted start and is removed when the agent comes back.
  * 2. on_exit is called when a container goes from RUNNING to EXITED, never while it is being removed.
  * 3. A process is only signalled through its pidfd, so never one that has inherited its number. */
@@ -503,11 +508,40 @@ static void op_kill(struct runtime *base, const char *id, int signal, runtime_do
 
 /* ---- Removal ---- */
 
+/* The pid of the container's conmon if it is alive, 0 otherwise. */
+static int conmon_pid(const struct crun_container *c)
+{
+    char path[FS_PATH_MAX], text[64];
+    fs_path(path, sizeof path, "%s/conmon.pid", c->dir);
+    int pid = fs_read_line(path, text, sizeof text) ? atoi(text) : 0;
+    if (pid <= 0) {
+        return 0;
+    }
+    fs_path(path, sizeof path, "/proc/%d/comm", pid);
+    return fs_read_line(path, text, sizeof text) && strcmp(text, "conmon") == 0 ? pid : 0;
+}
+
+/* conmon follows its container by itself; its exit file must not come after a new container of the same name. Worker thread. */
+static void wait_for_conmon(const struct crun_container *c)
+{
+    for (unsigned waited_ms = 0; waited_ms < CONMON_MS; waited_ms += 5) {
+        if (conmon_pid(c) == 0) {
+            return;
+        }
+        usleep(5000);
+    }
+    int pid = conmon_pid(c);
+    if (pid > 0) {
+        kill(pid, SIGKILL);
+    }
+}
+
 static void removal_work(uv_work_t *w)
 {
     struct crun_container *c = CONTAINER_OF(w, struct crun_container, work);
     struct error err = {0};
     char path[FS_PATH_MAX];
+    wait_for_conmon(c);
     fs_unmount_below(c->dir, NULL);
     if (fs_remove_tree(c->dir, &err) != 0) {
         log_warn(c->rt->log, "runtime", "container %s: %s", c->id, err.message);
@@ -627,18 +661,6 @@ void crun_log_timer(struct crun *rt)
 
 /* ---- Coming back ---- */
 
-static bool conmon_lives(const struct crun_container *c)
-{
-    char path[FS_PATH_MAX], text[64];
-    fs_path(path, sizeof path, "%s/conmon.pid", c->dir);
-    int pid = fs_read_line(path, text, sizeof text) ? atoi(text) : 0;
-    if (pid <= 0) {
-        return false;
-    }
-    fs_path(path, sizeof path, "/proc/%d/comm", pid);
-    return fs_read_line(path, text, sizeof text) && strcmp(text, "conmon") == 0;
-}
-
 static void adopt(struct crun *rt, const char *id)
 {
     struct crun_container *c = crun_container_new(rt, id);
@@ -656,7 +678,7 @@ static void adopt(struct crun *rt, const char *id)
         return;
     }
     bool alive = crun_process_started(c->pid, &started) && started == c->pid_started;
-    if (!alive && !conmon_lives(c)) {
+    if (!alive && conmon_pid(c) == 0) {
         take_unknown_end(c);
         return;
     }

@@ -358,6 +358,45 @@ static void pods_reach_each_other(void **state)
     close_network(f);
 }
 
+static void a_host_port_leads_into_the_pod(void **state)
+{
+    struct fixture *f = *state;
+    NEED_ISOLATION(f);
+    if (access("/usr/lib/cni/portmap", X_OK) != 0 || system("command -v iptables >/dev/null") != 0) {
+        skip();
+    }
+    char peer[64], dir[80];
+    make_sandboxes(f);
+    snprintf(dir, sizeof dir, "%s/net", f->dir);
+    struct network_config c = {
+        .dir = dir, .pod_cidr = "10.98.7.0/24", .bridge = "reeve-t", .cluster_cidr = "10.98.0.0/16"};
+    assert_int_equal(network_new(&f->loop, &c, &f->n, NULL), 0);
+    struct network_port port = {.host_port = 18080, .container_port = 8080, .protocol = "tcp"};
+    network_add(
+        f->n,
+        &(struct network_pod){
+            .uid = POD_1, .name = "one", .ns = "default", .netns = f->sb[0].net, .ports = &port, .ports_count = 1},
+        on_add, f);
+    wait_for(f, &f->adds, 1);
+    assert_string_equal(f->message, "");
+    int listener = listen_in(f->sb[0].net, 8080);
+    network_connect(&f->loop, NULL, "10.98.7.1", 18080, 3000, on_connect, f);
+    wait_for(f, &f->connects, 1);
+    assert_int_equal(f->error, 0);
+    close(f->fd);
+    accept_from(listener, peer);
+    network_del(f->n, POD_1, f->sb[0].net, on_done, f);
+    wait_for(f, &f->dones, 1);
+    assert_int_equal(f->error, 0);
+    network_connect(&f->loop, NULL, "10.98.7.1", 18080, 3000, on_connect, f);
+    wait_for(f, &f->connects, 2);
+    assert_int_not_equal(f->error, 0);
+    close(listener);
+    assert_int_equal(system("! command -v nft >/dev/null || nft list table ip reeve-masquerade | grep -q 10.98.0.0/16"),
+                     0);
+    close_network(f);
+}
+
 static void connecting_gives_up_in_time(void **state)
 {
     struct fixture *f = *state;
@@ -445,6 +484,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_sandbox_is_kept_without_a_process_and_found_again, setup, teardown),
         cmocka_unit_test_setup_teardown(a_host_network_sandbox_shares_the_nodes, setup, teardown),
         cmocka_unit_test_setup_teardown(pods_reach_each_other, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_host_port_leads_into_the_pod, setup, teardown),
         cmocka_unit_test_setup_teardown(connecting_gives_up_in_time, setup, teardown),
         cmocka_unit_test_setup_teardown(routes_follow_the_list, setup, teardown),
         cmocka_unit_test(hollow_addresses_are_counted),

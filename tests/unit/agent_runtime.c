@@ -821,6 +821,71 @@ static void a_container_whose_end_nobody_saw_is_found_out(void **state)
     assert_string_equal(f->reason, "ContainerStatusUnknown");
 }
 
+static void a_start_that_was_cut_off_is_cleaned_up(void **state)
+{
+    struct fixture *f = *state;
+    NEED_CRUN(f);
+    char path[256];
+    struct runtime_status st;
+    close_runtime(f);
+    snprintf(path, sizeof path, "%s/rt/containers/half_c_0/state.json", f->dir);
+    assert_int_equal(fs_make_parent(path, 0755, NULL), 0);
+    assert_int_equal(fs_write_file(path, STR("{\"state\":\"starting\"}"), 0600, false, NULL), 0);
+    open_crun(f);
+    assert_false(runtime_get(f->rt, "half_c_0", &st));
+    close_runtime(f); /* waits for the removal */
+    assert_false(fs_exists(path));
+    open_crun(f);
+}
+
+#define MANY 10u
+
+static void many_containers_end_once_each(void **state)
+{
+    struct fixture *f = *state;
+    NEED_CRUN(f);
+    const char *cmd[] = {"sh", "-c", "exit 11", NULL};
+    struct runtime_spec s;
+    struct runtime_status st;
+    char id[RUNTIME_ID_MAX];
+    crun_spec(f, &s);
+    s.command = cmd;
+    for (unsigned i = 0; i < MANY; i++) {
+        s.attempt = i;
+        runtime_start(f->rt, &s, on_start, f);
+    }
+    wait_for(f, &f->starts, MANY);
+    wait_for(f, &f->exits, MANY);
+    for (unsigned i = 0; i < MANY; i++) {
+        runtime_container_id(id, POD, "c", i);
+        assert_true(runtime_get(f->rt, id, &st));
+        assert_int_equal(st.exit_code, 11);
+        runtime_remove(f->rt, id, on_done, f);
+    }
+    wait_for(f, &f->dones, MANY);
+    assert_int_equal(f->exits, MANY);
+}
+
+static void a_container_can_be_removed_while_it_runs_or_starts(void **state)
+{
+    struct fixture *f = *state;
+    NEED_CRUN(f);
+    struct runtime_spec s;
+    const char *sleeper[] = {"sleep", "60", NULL};
+    crun_spec(f, &s);
+    start(f, &s, sleeper);
+    remove_it(f);
+    assert_int_equal(f->exits, 0);
+    runtime_start(f->rt, &s, on_start, f);
+    runtime_remove(f->rt, f->id, on_done, f);
+    wait_for(f, &f->dones, 2);
+    assert_int_equal(f->starts, 2);
+    assert_int_equal(f->start_error, ERR_CANCELED);
+    struct runtime_status st;
+    assert_false(runtime_get(f->rt, f->id, &st));
+    assert_int_equal(f->exits, 0);
+}
+
 int main(void)
 {
     have_crun = enter_private_mounts();
@@ -842,6 +907,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_interactive_command_talks_both_ways, crun_setup, crun_teardown),
         cmocka_unit_test_setup_teardown(a_new_agent_adopts_what_runs_and_what_ended, crun_setup, crun_teardown),
         cmocka_unit_test_setup_teardown(a_container_whose_end_nobody_saw_is_found_out, crun_setup, crun_teardown),
+        cmocka_unit_test_setup_teardown(a_start_that_was_cut_off_is_cleaned_up, crun_setup, crun_teardown),
+        cmocka_unit_test_setup_teardown(many_containers_end_once_each, crun_setup, crun_teardown),
+        cmocka_unit_test_setup_teardown(a_container_can_be_removed_while_it_runs_or_starts, crun_setup, crun_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
