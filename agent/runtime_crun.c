@@ -42,6 +42,7 @@
 #define LOG_CHECK_MS 10000
 #define PATIENCE_MS  3000 /* between the end of the process and conmon's exit file */
 #define CRUN_MS      30000
+#define CONMON_MS    1000 /* for conmon to follow its container */
 #define STATE_MAX    (64u << 10)
 #define EXIT_UNKNOWN 255
 
