@@ -102,6 +102,7 @@ struct rpc_session *api_connect(struct api *a)
         fprintf(stderr, "note: connecting to %s\n", server);
     }
     a->sessions_open++;
+    a->connected_before = true;
     a->session = rpc_session_connect(&a->loop, a->tls, server, ALPN_RPC, API_CONNECT_MS, &config);
     return a->session;
 }
@@ -354,5 +355,8 @@ void api_reply_close(struct api_reply *r)
 
 struct rpc_session *api_session(struct api *a)
 {
+    if (a->session == NULL && a->connected_before) {
+        a->next_server++; /* the one that was lost is not asked first */
+    }
     return api_connect(a);
 }

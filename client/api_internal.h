@@ -15,7 +15,7 @@ struct api {
     char *pinned;
     char *cluster;
     int64_t deadline_ms;
-    bool notes, refused;
+    bool notes, refused, connected_before;
 };
 
 int64_t api_now(void);

@@ -39,7 +39,7 @@ static int fetch_events(struct rctl *r, const struct object *o, const char *ns, 
             ? arena_printf(&r->arena, "involvedObject.kind=Node,involvedObject.name=%.*s", STR_ARG(o->name))
             : arena_printf(&r->arena, "involvedObject.uid=%.*s", STR_ARG(o->uid));
     int rc = api_list(r->api, &q, out, err);
-    if (rc == 0) {
+    if (rc == 0 && out->count > 1) {
         qsort(out->items, out->count, sizeof(*out->items), compare_events);
     }
     return rc;
@@ -111,6 +111,40 @@ static int describe_one(struct rctl *r, const struct object *o, bool first)
     return rc == 0 ? EXIT_DONE : rctl_fail(r, &err);
 }
 
+/* The object of that name or, as kubectl does it, all whose names begin so. */
+static int fetch_named(struct rctl *r, const struct resource *res, struct api_list *out, struct error *err)
+{
+    struct object *o;
+    struct error first = {0};
+    int rc = api_get(r->api, res->kind, rctl_namespace(r), res->name, false, &o, &first);
+    if (rc == 0) {
+        out->items = xrealloc(out->items, (out->count + 1) * sizeof(o));
+        out->cap = out->count + 1;
+        out->items[out->count++] = o;
+        return 0;
+    }
+    struct api_list all = {0};
+    struct api_list_query q = {.kind = res->kind, .ns = rctl_namespace(r)};
+    if (rc != ERR_NOT_FOUND || api_list(r->api, &q, &all, &first) != 0) {
+        *err = first;
+        return err->code;
+    }
+    unsigned before = out->count;
+    out->items = xrealloc(out->items, (out->count + all.count + 1) * sizeof(o));
+    out->cap = out->count + all.count + 1;
+    for (unsigned i = 0; i < all.count; i++) {
+        if (str_starts(all.items[i]->name, str_of(res->name))) {
+            out->items[out->count++] = object_ref(all.items[i]);
+        }
+    }
+    api_list_close(&all);
+    if (out->count > before) {
+        return 0;
+    }
+    *err = first;
+    return rc;
+}
+
 static int run_describe(struct rctl *r)
 {
     struct error err = {0};
@@ -125,19 +159,14 @@ static int run_describe(struct rctl *r)
     }
     int code = EXIT_DONE;
     for (unsigned i = 0; i < res.count; i++) {
-        struct object *o;
         struct api_list_query q = {.kind = res.items[i].kind,
                                    .ns = opt_flag(r, "all-namespaces") ? NULL : rctl_namespace(r),
                                    .label_selector = opt(r, "selector")};
-        int rc = res.items[i].name == NULL ? api_list(r->api, &q, &list, &err)
-                                           : resource_get(r, &res.items[i], rctl_namespace(r), true, &o, &err);
+        int rc =
+            res.items[i].name == NULL ? api_list(r->api, &q, &list, &err) : fetch_named(r, &res.items[i], &list, &err);
         if (rc != 0) {
             int one = rctl_fail(r, &err);
             code = code == EXIT_DONE ? one : code;
-        } else if (res.items[i].name != NULL) {
-            list.items = xrealloc(list.items, (list.count + 1) * sizeof(o));
-            list.cap = list.count + 1;
-            list.items[list.count++] = o;
         }
     }
     for (unsigned i = 0; i < list.count; i++) {
@@ -145,7 +174,8 @@ static int run_describe(struct rctl *r)
         code = code == EXIT_DONE ? one : code;
     }
     if (list.count == 0 && code == EXIT_DONE) {
-        rctl_note(r, "No resources found in %s namespace.", rctl_namespace(r));
+        bool namespaced = res.count == 0 || res.items[0].kind->namespaced;
+        rctl_note(r, namespaced ? "No resources found in %s namespace." : "No resources found", rctl_namespace(r));
     }
     return code;
 }

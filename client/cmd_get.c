@@ -67,7 +67,9 @@ static int sort_by(struct rctl *r, const char *path, struct object **items, unsi
         }
         s[i] = (struct sortable){items[i], hits > 0 ? found[0] : NULL, i};
     }
-    qsort(s, count, sizeof(*s), compare_sortables);
+    if (count > 1) {
+        qsort(s, count, sizeof(*s), compare_sortables);
+    }
     for (unsigned i = 0; i < count; i++) {
         items[i] = s[i].object;
     }
@@ -121,7 +123,7 @@ static int collect(struct rctl *r, const struct resource *res, bool table, struc
                                .field_selector = opt(r, "field-selector"),
                                .stale = opt_flag(r, "stale")};
     int rc = api_list(r->api, &q, out, err);
-    if (rc == 0 && res->kind->id == KIND_EVENT) {
+    if (rc == 0 && res->kind->id == KIND_EVENT && out->count > first) {
         qsort(out->items + first, out->count - first, sizeof(*out->items), compare_events);
     }
     return rc;

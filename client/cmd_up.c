@@ -20,7 +20,9 @@ static const struct option_row up_options[] = {
     {"dir", 0, OPTION_VALUE, "./.reeve", NULL, "DIR", "where everything is kept"},
     {"port", 0, OPTION_VALUE, "7400", NULL, "PORT", "first port to try for masters"},
     {"images", 0, OPTION_VALUE, NULL, NULL, "DIR", "image archives and layouts that every node loads at start"},
-    {"master-arg", 0, OPTION_REPEAT, NULL, NULL, "ARG", "one more word for \"reeve-master run\""},
+    {"heartbeat", 0, OPTION_VALUE, NULL, NULL, "DURATION", "how often nodes report (10s)"},
+    {"node-grace", 0, OPTION_VALUE, NULL, NULL, "DURATION", "how long a node may be silent until it is NotReady (40s)"},
+    {"master-arg", 0, OPTION_REPEAT, NULL, NULL, "ARG", "one more word for reeve-master init, join and run"},
     {"agent-arg", 0, OPTION_REPEAT, NULL, NULL, "ARG", "one more word for \"reeve-agent run\""},
     {"timeout", 0, OPTION_VALUE, "60s", NULL, "DURATION", "how long to wait until all is ready"},
 };
@@ -174,14 +176,28 @@ static int get_token(struct upping *p, const char *role, const char **token)
 
 /* ---- Masters ---- */
 
+/* The words of a command and further ones behind them. */
+static const char *const *with_words(struct upping *p, const char *const *argv, const char *const *more)
+{
+    unsigned n = 0, m = 0;
+    while (argv[n] != NULL) {
+        n++;
+    }
+    while (more[m] != NULL) {
+        m++;
+    }
+    const char **all = arena_alloc(&p->r->arena, ((size_t)n + m + 1) * sizeof(*all));
+    memcpy(all, argv, n * sizeof(*all));
+    memcpy(all + n, more, m * sizeof(*all));
+    return all;
+}
+
 static int start_master(struct upping *p, unsigned i)
 {
     struct up *u = &p->u;
     const char *name = format(p, "m%u", i + 1);
-    const char *argv[UP_ARGS_MAX + 8] = {p->master, "run", "--dir", up_path(&p->r->arena, u, "masters/%s", name)};
-    for (unsigned n = 4, k = 0; u->master_args[k] != NULL; k++) {
-        argv[n++] = u->master_args[k];
-    }
+    const char *run[] = {p->master, "run", "--dir", up_path(&p->r->arena, u, "masters/%s", name), NULL};
+    const char *const *argv = with_words(p, run, u->master_args);
     int fd = -1;
     int rc = p->want_nodes > 0 ? up_fabric_listen(u, u->ports[i], &fd, &p->err) : 0;
     rc = rc != 0 ? rc : up_start_daemon(u, name, argv, fd, &p->err);
@@ -208,27 +224,23 @@ static int prepare_master(struct upping *p, unsigned i)
     }
     const char *address = format(p, "127.0.0.1:%u", port);
     const char *agents = format(p, UP_GATEWAY ":%u", port);
-    if (i == 0) {
-        const char *argv[] = {p->master,  "init",  "--dir",           dir,    "--id-name", name,
-                              "--listen", address, "--agent-address", agents, NULL};
-        rc = up_command(argv, &p->err);
-    } else {
-        const char *token;
-        rc = get_token(p, "master", &token);
-        const char *argv[] = {p->master,
-                              "join",
-                              "--dir",
-                              dir,
-                              "--listen",
-                              address,
-                              "--agent-address",
-                              agents,
-                              "--token",
-                              token,
-                              format(p, "127.0.0.1:%u", u->ports[0]),
-                              NULL};
-        rc = rc != 0 ? rc : up_command(argv, &p->err);
-    }
+    const char *first[] = {p->master,  "init",  "--dir",           dir,    "--id-name", name,
+                           "--listen", address, "--agent-address", agents, NULL};
+    const char *token = "";
+    rc = i == 0 ? 0 : get_token(p, "master", &token);
+    const char *next[] = {p->master,
+                          "join",
+                          "--dir",
+                          dir,
+                          "--listen",
+                          address,
+                          "--agent-address",
+                          agents,
+                          "--token",
+                          token,
+                          format(p, "127.0.0.1:%u", u->ports[0]),
+                          NULL};
+    rc = rc != 0 ? rc : up_command(with_words(p, i == 0 ? first : next, u->master_args), &p->err);
     if (rc != 0) {
         return rc;
     }
@@ -288,15 +300,12 @@ static int start_node(struct upping *p, unsigned i)
     struct arena *a = &p->r->arena;
     const char *name = format(p, "n%u", i + 1), *dir = up_path(a, u, "nodes/%s", name);
     const char *joined = up_path(a, u, "nodes/%s.joined", name), *token = NULL;
-    const char *run[UP_ARGS_MAX + 10] = {p->agent, "run", "--dir", dir, "--node-ip", up_node_ip(a, i)};
-    unsigned n = 6;
+    const char *words[] = {p->agent, "run", "--dir", dir, "--node-ip", up_node_ip(a, i), NULL, NULL, NULL};
     if (u->images != NULL) {
-        run[n++] = "--images";
-        run[n++] = u->images;
+        words[6] = "--images";
+        words[7] = u->images;
     }
-    for (unsigned k = 0; u->agent_args[k] != NULL; k++) {
-        run[n++] = u->agent_args[k];
-    }
+    const char *const *run = with_words(p, words, u->agent_args);
     bool has_joined = access(joined, F_OK) == 0;
     int rc = 0;
     if (!has_joined) {
@@ -360,15 +369,43 @@ static int parse_counts(struct upping *p)
     return 0;
 }
 
+/* More words for a daemon; none given: those of the first time stay. */
 static int take_words(struct upping *p, const char *option, const char **out)
 {
     unsigned n = args_count(&p->r->args, option);
-    if (n > UP_ARGS_MAX) {
-        return error_set(&p->err, ERR_USAGE, "at most %u times --%s", UP_ARGS_MAX, option);
+    if (n > UP_ARGS_MAX - 2) {
+        return error_set(&p->err, ERR_USAGE, "at most %u times --%s", UP_ARGS_MAX - 2, option);
     }
     for (unsigned i = 0; i < n; i++) {
         out[i] = args_at(&p->r->args, option, i);
         out[i + 1] = NULL;
+    }
+    return 0;
+}
+
+/* --heartbeat and --node-grace are the masters', in seconds. They are fixed when a master's directory is made. */
+static int take_times(struct upping *p)
+{
+    static const char *const options[] = {"heartbeat", "node-grace"};
+    unsigned n = 0;
+    while (p->u.master_args[n] != NULL) {
+        n++;
+    }
+    for (unsigned i = 0; i < ARRAY_SIZE(options); i++) {
+        int64_t ms;
+        const char *text = opt(p->r, options[i]);
+        if (text == NULL) {
+            continue;
+        }
+        if (p->u.masters > 0) {
+            return error_set(&p->err, ERR_USAGE, "--%s can only be given when the cluster is made", options[i]);
+        }
+        int rc = args_duration_ms(options[i], text, &ms, &p->err);
+        if (rc != 0) {
+            return rc;
+        }
+        p->u.master_args[n++] = format(p, "--%s=%lld.%03lld", options[i], (long long)ms / 1000, (long long)ms % 1000);
+        p->u.master_args[n] = NULL;
     }
     return 0;
 }
@@ -387,6 +424,7 @@ static int prepare(struct upping *p)
     rc = rc != 0 ? rc : parse_counts(p);
     rc = rc != 0 ? rc : take_words(p, "master-arg", p->u.master_args);
     rc = rc != 0 ? rc : take_words(p, "agent-arg", p->u.agent_args);
+    rc = rc != 0 ? rc : take_times(p);
     if (rc == 0 && opt(r, "images") != NULL) {
         char *real = realpath(opt(r, "images"), NULL);
         if (real == NULL) {
@@ -427,9 +465,10 @@ static int run_up(struct rctl *r)
     }
     int rc = prepare(&p);
     if (rc == 0) {
-        say(&p, "Bringing up %u masters and %u nodes in %s", MAX(p.want_masters, p.u.masters),
-            MAX(p.want_nodes, p.u.nodes), p.u.dir);
+        p.want_masters = MAX(p.want_masters, p.u.masters);
         p.want_nodes = MAX(p.want_nodes, p.u.nodes);
+        say(&p, "Bringing up %u master%s and %u node%s in %s", p.want_masters, p.want_masters == 1 ? "" : "s",
+            p.want_nodes, p.want_nodes == 1 ? "" : "s", p.u.dir);
         rc = p.want_nodes > 0 ? up_fabric_make(&p.u, &p.err) : 0;
     }
     rc = rc != 0 ? rc : bring_masters(&p);
@@ -440,10 +479,13 @@ static int run_up(struct rctl *r)
     api_free(p.api);
     up_close(&p.u);
     if (rc != 0) {
+        if (rc == ERR_USAGE) {
+            return rctl_usage(r, "%s", p.err.message);
+        }
         rctl_fail(r, &p.err);
         rctl_note(r, "\"rctl up\" goes on from here, \"rctl down\" removes what was started");
     }
-    return rc == 0 ? EXIT_DONE : rc == ERR_USAGE ? EXIT_USAGE : EXIT_FAILED;
+    return rc == 0 ? EXIT_DONE : EXIT_FAILED;
 }
 
 const struct command command_up = {

@@ -137,14 +137,20 @@ static const char *hint_for(const struct error *err)
     }
 }
 
+static const char *paint(const struct rctl *r, const char *color)
+{
+    return r->color ? color : "";
+}
+
 int rctl_fail(struct rctl *r, const struct error *err)
 {
     assert(err->code != 0);
+    const char *red = paint(r, "\033[31m"), *plain = paint(r, "\033[0m");
     fflush(r->out);
     if (r->api != NULL && api_refused(r->api)) {
-        fprintf(r->err_out, "Error from server (%s): %s\n", err_reason(err->code), err->message);
+        fprintf(r->err_out, "%sError from server (%s):%s %s\n", red, err_reason(err->code), plain, err->message);
     } else {
-        fprintf(r->err_out, "error: %s\n", err->message);
+        fprintf(r->err_out, "%serror:%s %s\n", red, plain, err->message);
     }
     const char *hint = hint_for(err);
     if (hint != NULL) {
@@ -157,7 +163,7 @@ int rctl_usage(struct rctl *r, const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
-    fputs("error: ", r->err_out);
+    fprintf(r->err_out, "%serror:%s ", paint(r, "\033[31m"), paint(r, "\033[0m"));
     vfprintf(r->err_out, fmt, ap);
     va_end(ap);
     if (r->command != NULL) {
@@ -396,7 +402,7 @@ int rctl_main(int argc, const char *const *argv, FILE *out, FILE *err_out)
     arena_init(&r.arena);
     r.tables[1] = (struct option_table){global_rows, ARRAY_SIZE(global_rows)};
     const char *no_color = getenv("NO_COLOR");
-    r.color = isatty(fileno(out)) && (no_color == NULL || no_color[0] == '\0');
+    r.color = isatty(fileno(err_out)) && (no_color == NULL || no_color[0] == '\0');
     int rc = dispatch(&r, argc - 1, argv + 1);
     if (fflush(out) != 0 && rc == EXIT_DONE) {
         rc = EXIT_FAILED;

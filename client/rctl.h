@@ -1,7 +1,7 @@
 /* rctl's frame: the table of commands, what every command is handed, and how it fails.
  *
  * A command is a row (`struct command`), defined in a cmd_*.c and listed in rctl.c. Its run function returns an exit code. Data goes to
- * out, notes and errors to err_out; colours only when out is a terminal and NO_COLOR is not set. */
+ * out, notes and errors to err_out; colours only when that is a terminal and NO_COLOR is not set. */
 #ifndef CLIENT_RCTL_H
 #define CLIENT_RCTL_H
 
@@ -36,7 +36,7 @@ struct rctl {
     struct config_target target;
     struct api *api; /* once rctl_connect was called */
     FILE *out, *err_out;
-    bool color;
+    bool color;         /* of err_out: a terminal, and NO_COLOR is not set */
     unsigned documents; /* YAML documents printed: between two of them stands "---" */
 };
 

@@ -88,6 +88,8 @@ int up_fabric_make(const struct up *u, struct error *err);
 int up_fabric_listen(const struct up *u, uint16_t port, int *fd, struct error *err);
 /* Connect the network namespace of pid as node `index` and name it PREFIX-nI. Repeats are fine. */
 int up_fabric_attach(const struct up *u, unsigned index, pid_t pid, struct error *err);
+/* Pull or plug a node's cable. */
+int up_fabric_set_link(const struct up *u, unsigned index, bool plugged, struct error *err);
 void up_fabric_remove(const struct up *u);
 /* A TCP port on 127.0.0.1 that nobody listens on, from `from` on. 0 if there is none. */
 uint16_t up_free_port(uint16_t from);

@@ -139,6 +139,13 @@ int up_fabric_attach(const struct up *u, unsigned index, pid_t pid, struct error
     return rc != 0 ? error_wrap(err, "the network of node n%u", index + 1) : 0;
 }
 
+int up_fabric_set_link(const struct up *u, unsigned index, bool plugged, struct error *err)
+{
+    CLEANUP_ARENA struct arena a;
+    arena_init(&a);
+    return up_command_in(fabric_path(&a, u), err, "ip link set n%u %s", index + 1, plugged ? "up" : "down");
+}
+
 void up_fabric_remove(const struct up *u)
 {
     DIR *d = opendir(NETNS_DIR);
