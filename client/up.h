@@ -30,6 +30,7 @@
 #define UP_PREFIX_SIZE  12
 #define UP_GATEWAY      "10.77.0.1"
 #define UP_PORT_DEFAULT 7400
+#define UP_STOP_MS      8000 /* from SIGTERM to SIGKILL */
 
 #define UP_ARGS_MAX     16u
 
