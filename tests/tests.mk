@@ -53,10 +53,4 @@ fault: all $(BUILD)/tests/fault/fault_leader
 e2e: all
 	@QUIET= tests/e2e/run
 
-# Benchmark programs: clients of a running cluster, and of the pure cores.
-$(BUILD)/tests/bench/bench_cluster: $(BUILD)/tests/bench/bench_cluster.o $(BUILD)/tests/bench/bench_kit.o $(call libs_of,client)
-	@mkdir -p $(@D)
-	@echo "  LINK  $(@F)"
-	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LDLIBS_ALL)
-
--include tests/unit/*.mk tests/sim/*.mk
+-include tests/unit/*.mk tests/sim/*.mk tests/bench/*.mk

@@ -1,11 +1,13 @@
 /* Figures of a running cluster, as a client sees them.
  *
- * usage: bench_cluster [--config FILE] [--seconds S] writes N | gets N | watch WATCHERS | failover PID | rollout REPLICAS
- *   writes N     updates of 256-byte ConfigMaps with N in flight over 8 connections to the leader: 1/s, p50, p99
- *   gets N       linearizable gets, N in flight
- *   watch W      one writer, W watchers on all masters: from the write's acknowledgement-free send to each watcher's event
- *   failover PID kills that process (the leader's) and tells how long until the next acknowledged write
- *   rollout R    apply a Deployment of R replicas: until all pods are bound, until all are Running */
+ * usage: bench_cluster [--config FILE] [--seconds S] WHAT N
+ *   writes N          updates of 256-byte ConfigMaps with N in flight over 8 connections to the leader: 1/s, p50, p99
+ *   gets N            linearizable gets of them, N in flight
+ *   gets-follower N   the same, asked of a master that does not lead
+ *   watch N           one writer, N watchers spread over all masters: from the sending of a write to each watcher's event
+ *   failover PID      kills that process (the leader's) and tells how long until the next acknowledged write
+ *   rollout N         apply a Deployment of N replicas: until all pods are bound, until all are Running
+ *   restart N         N pods, one after the other, on nodes of this machine: until Running, and from the kill of the container to Running again */
 #include <getopt.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -13,12 +15,23 @@
 #include <stdlib.h>
 
 #include "base/env.h"
-#include "base/strmap.h"
 #include "proto/object.h"
 #include "tests/bench/bench_kit.h"
+#include "tests/bench/bench_pods.h"
 
 #define KEYS        2000u
 #define VALUE_BYTES 256u
+
+struct load_kind {
+    const char *what, *line, *method;
+    bool get, follower;
+};
+static const struct load_kind load_kinds[] = {
+    {"writes", "writes", "update", false, false},
+    {"gets", "gets", "get", true, false},
+    {"gets-follower", "follower_gets", "get", true, true},
+};
+static const struct load_kind creating = {"creates", "creates", "create", false, false};
 
 static void key_name(char out[32], unsigned i)
 {
@@ -55,7 +68,7 @@ static void object_params(struct buf *b, const char *name, uint64_t salt)
 
 struct load {
     struct kit *kit;
-    bool gets, creating;
+    const struct load_kind *kind;
     unsigned inflight, next_key;
     uint64_t salt, end_us, errors;
     struct samples samples;
@@ -75,13 +88,13 @@ static void on_answer(const struct rpc_result *result, void *data)
     struct load *l = s->load;
     uint64_t now = kit_now_us();
     if (result->error != NULL) {
-        if (l->errors++ == 0 && !(l->creating && result->error->code == ERR_EXISTS)) {
+        if (l->errors++ == 0 && !(l->kind == &creating && result->error->code == ERR_EXISTS)) {
             fprintf(stderr, "bench: first error: %s\n", result->error->message);
         }
     } else {
         samples_add(&l->samples, now - s->start_us);
     }
-    bool over = l->creating ? l->next_key >= KEYS : now >= l->end_us;
+    bool over = l->kind == &creating ? l->next_key >= KEYS : now >= l->end_us;
     if (!over) {
         issue(s);
     } else if (--l->inflight == 0) {
@@ -95,7 +108,7 @@ static void issue(struct slot *s)
     char name[32];
     struct buf b = BUF_INIT;
     key_name(name, l->next_key++ % KEYS);
-    if (l->gets) {
+    if (l->kind->get) {
         mp_write_map(&b, 3);
         mp_write_key_str(&b, "kind", STR("ConfigMap"));
         mp_write_key_str(&b, "namespace", STR("bench"));
@@ -104,11 +117,7 @@ static void issue(struct slot *s)
         object_params(&b, name, ++l->salt);
     }
     s->start_us = kit_now_us();
-    rpc_call(l->kit->sessions[s->index % l->kit->sessions_count],
-             l->gets       ? "get"
-             : l->creating ? "create"
-                           : "update",
-             buf_str(&b), 30000, on_answer, s);
+    rpc_call(l->kit->sessions[s->index % l->kit->sessions_count], l->kind->method, buf_str(&b), 30000, on_answer, s);
     buf_close(&b);
 }
 
@@ -125,8 +134,9 @@ static void run_load(struct load *l, unsigned inflight, double seconds)
     free(slots);
 }
 
-static void prepare(struct kit *k)
+static void prepare_namespace(struct kit *k)
 {
+    kit_connect_leader(k);
     struct buf b = BUF_INIT;
     struct error err;
     mp_write_map(&b, 1);
@@ -142,36 +152,46 @@ static void prepare(struct kit *k)
         exit(1);
     }
     buf_close(&b);
-    struct load create = {.kit = k, .creating = true};
+}
+
+/* Connects to the leader; afterwards the namespace and all keys are there. */
+static void prepare(struct kit *k)
+{
+    prepare_namespace(k);
+    struct load create = {.kit = k, .kind = &creating};
     run_load(&create, 256, 0);
     samples_close(&create.samples);
 }
 
-static void print_load(const char *name, unsigned inflight, struct load *l, double seconds)
+static void print_load(unsigned inflight, struct load *l, double seconds)
 {
     char line[64];
-    snprintf(line, sizeof line, "%s_%u", name, inflight);
+    snprintf(line, sizeof line, "%s_%u", l->kind->line, inflight);
     kit_line(line, (double)l->samples.count / seconds, "1/s");
-    snprintf(line, sizeof line, "%s_%u_p50", name, inflight);
+    snprintf(line, sizeof line, "%s_%u_p50", l->kind->line, inflight);
     kit_line(line, samples_percentile(&l->samples, 0.5) / 1000.0, "ms");
-    snprintf(line, sizeof line, "%s_%u_p99", name, inflight);
+    snprintf(line, sizeof line, "%s_%u_p99", l->kind->line, inflight);
     kit_line(line, samples_percentile(&l->samples, 0.99) / 1000.0, "ms");
     if (l->errors > 0) {
-        fprintf(stderr, "bench: %" PRIu64 " errors\n", l->errors);
+        fprintf(stderr, "bench: %" PRIu64 " of the calls failed\n", l->errors);
+        exit(1);
     }
 }
 
-static void bench_load(struct kit *k, bool gets, unsigned inflight, double seconds)
+static void bench_load(struct kit *k, const struct load_kind *kind, unsigned inflight, double seconds)
 {
-    kit_connect_leader(k);
     prepare(k);
-    struct load warm = {.kit = k, .gets = gets};
+    if (kind->follower) {
+        kit_disconnect(k);
+        kit_connect_follower(k);
+    }
+    struct load warm = {.kit = k, .kind = kind};
     run_load(&warm, inflight, seconds / 5);
     samples_close(&warm.samples);
-    struct load l = {.kit = k, .gets = gets, .salt = 1u << 20};
+    struct load l = {.kit = k, .kind = kind, .salt = 1u << 20};
     uint64_t start = kit_now_us();
     run_load(&l, inflight, seconds);
-    print_load(gets ? "gets" : "writes", inflight, &l, (double)(kit_now_us() - start) / 1e6);
+    print_load(inflight, &l, (double)(kit_now_us() - start) / 1e6);
     samples_close(&l.samples);
 }
 
@@ -213,7 +233,6 @@ static void on_watch_end(struct rpc_stream *st, const struct error *err, void *d
 static void bench_watch(struct kit *k, unsigned count, unsigned rounds)
 {
     static const struct rpc_stream_events events = {.on_data = on_watch_data, .on_end = on_watch_end};
-    kit_connect_leader(k);
     prepare(k);
     struct watchers w = {.kit = k, .expected = count};
     struct rpc_session *by_master[CONFIG_SERVERS_MAX];
@@ -252,7 +271,6 @@ static void bench_watch(struct kit *k, unsigned count, unsigned rounds)
 
 static void bench_failover(struct kit *k, pid_t leader)
 {
-    kit_connect_leader(k);
     prepare(k);
     kit_disconnect(k);
     kill(leader, SIGKILL);
@@ -277,113 +295,36 @@ static void bench_failover(struct kit *k, pid_t leader)
     kit_line("leader_kill_to_write", (double)(kit_now_us() - start) / 1000.0, "ms");
 }
 
-/* ---- Rollout ---- */
-
-struct rollout {
-    unsigned replicas;
-    bool synced, all_bound, all_running;
-    uint64_t start_us, bound_us;
-    struct strmap bound, running; /* pod names */
-};
-
-static void on_pod(struct rpc_stream *st, struct mp payload, size_t n, void *data)
+static int usage(void)
 {
-    struct rollout *r = data;
-    for (struct mp_iter it = mp_iter(mp_get(payload, "events")); mp_next(&it);) {
-        struct mp o = mp_get(it.value, "object");
-        struct str type = mp_str(mp_get(it.value, "type"));
-        if (str_is(type, "BOOKMARK")) {
-            r->synced = true;
-            continue;
-        }
-        struct str name = mp_str(mp_path(o, "metadata.name"));
-        if (mp_str(mp_path(o, "spec.nodeName")).n > 0) {
-            strmap_set(&r->bound, name, r);
-        }
-        if (str_is(mp_str(mp_path(o, "status.phase")), "Running")) {
-            strmap_set(&r->running, name, r);
-        }
-    }
-    if (r->bound.count >= r->replicas && !r->all_bound) {
-        r->all_bound = true;
-        r->bound_us = kit_now_us();
-    }
-    r->all_running = r->running.count >= r->replicas;
-    rpc_stream_consumed(st, n);
+    fprintf(stderr,
+            "usage: bench_cluster [--config FILE] [--seconds S] writes N | gets N | gets-follower N | watch N | "
+            "failover PID | rollout N | restart N\n");
+    return 2;
 }
 
-static void write_deployment(struct buf *b, unsigned replicas)
+static int run(struct kit *k, const char *what, unsigned n, double seconds)
 {
-    mp_write_map(b, 1);
-    mp_write_cstr(b, "objects");
-    mp_write_array(b, 1);
-    mp_write_map(b, 4);
-    mp_write_key_str(b, "apiVersion", STR("apps/v1"));
-    mp_write_key_str(b, "kind", STR("Deployment"));
-    mp_write_cstr(b, "metadata");
-    mp_write_map(b, 2);
-    mp_write_key_str(b, "name", STR("rollout"));
-    mp_write_key_str(b, "namespace", STR("bench"));
-    mp_write_cstr(b, "spec");
-    mp_write_map(b, 3);
-    mp_write_key_int(b, "replicas", replicas);
-    mp_write_cstr(b, "selector");
-    mp_write_map(b, 1);
-    mp_write_cstr(b, "matchLabels");
-    mp_write_map(b, 1);
-    mp_write_key_str(b, "app", STR("rollout"));
-    mp_write_cstr(b, "template");
-    mp_write_map(b, 2);
-    mp_write_cstr(b, "metadata");
-    mp_write_map(b, 1);
-    mp_write_cstr(b, "labels");
-    mp_write_map(b, 1);
-    mp_write_key_str(b, "app", STR("rollout"));
-    mp_write_cstr(b, "spec");
-    mp_write_map(b, 1);
-    mp_write_cstr(b, "containers");
-    mp_write_array(b, 1);
-    mp_write_map(b, 2);
-    mp_write_key_str(b, "name", STR("c"));
-    mp_write_key_str(b, "image", STR("busybox:1.35"));
-}
-
-static void bench_rollout(struct kit *k, unsigned replicas)
-{
-    static const struct rpc_stream_events events = {.on_data = on_pod, .on_end = on_watch_end};
-    kit_connect_leader(k);
-    prepare(k);
-    struct rollout r = {.replicas = replicas};
-    struct buf b = BUF_INIT;
-    mp_write_map(&b, 2);
-    mp_write_key_str(&b, "kind", STR("Pod"));
-    mp_write_key_str(&b, "namespace", STR("bench"));
-    rpc_stream_open(k->sessions[1], "watch", buf_str(&b), &events, &r);
-    kit_run(k, &r.synced, 10000);
-    buf_reset(&b);
-    write_deployment(&b, replicas);
-    struct error err;
-    r.start_us = kit_now_us();
-    if (kit_call(k, k->sessions[0], "apply", &b, NULL, &err) != 0) {
-        fprintf(stderr, "bench: apply: %s\n", err.message);
-        exit(1);
+    for (unsigned i = 0; i < sizeof load_kinds / sizeof *load_kinds; i++) {
+        if (strcmp(what, load_kinds[i].what) == 0) {
+            bench_load(k, &load_kinds[i], n, seconds);
+            return 0;
+        }
     }
-    kit_run(k, &r.all_bound, 120000);
-    char name[64];
-    snprintf(name, sizeof name, "deployment_%u_bound", replicas);
-    kit_line(name, (double)(r.bound_us - r.start_us) / 1000.0, "ms");
-    kit_run(k, &r.all_running, 120000);
-    snprintf(name, sizeof name, "deployment_%u_running", replicas);
-    kit_line(name, (double)(kit_now_us() - r.start_us) / 1000.0, "ms");
-    buf_reset(&b);
-    mp_write_map(&b, 3);
-    mp_write_key_str(&b, "kind", STR("Deployment"));
-    mp_write_key_str(&b, "namespace", STR("bench"));
-    mp_write_key_str(&b, "name", STR("rollout"));
-    kit_call(k, k->sessions[0], "delete", &b, NULL, &err);
-    buf_close(&b);
-    strmap_close(&r.bound);
-    strmap_close(&r.running);
+    if (strcmp(what, "watch") == 0) {
+        bench_watch(k, n, 200);
+    } else if (strcmp(what, "failover") == 0) {
+        bench_failover(k, (pid_t)n);
+    } else if (strcmp(what, "rollout") == 0) {
+        prepare_namespace(k);
+        bench_rollout(k, n);
+    } else if (strcmp(what, "restart") == 0) {
+        prepare_namespace(k);
+        bench_restart(k, n);
+    } else {
+        return usage();
+    }
+    return 0;
 }
 
 int main(int argc, char **argv)
@@ -399,34 +340,16 @@ int main(int argc, char **argv)
         } else if (c == 's') {
             seconds = strtod(optarg, NULL);
         } else {
-            return 2;
+            return usage();
         }
     }
-    if (argc - optind != 2) {
-        fprintf(stderr, "usage: bench_cluster [--config FILE] [--seconds S] writes N | gets N | watch N | failover PID "
-                        "| rollout N\n");
-        return 2;
+    unsigned n = argc - optind == 2 ? (unsigned)strtoul(argv[optind + 1], NULL, 10) : 0;
+    if (n == 0 || !(seconds > 0)) {
+        return usage();
     }
-    const char *what = argv[optind];
-    unsigned n = (unsigned)strtoul(argv[optind + 1], NULL, 10);
     struct kit k;
     kit_open(&k, config);
-    if (n == 0) {
-        fprintf(stderr, "bench_cluster: %s wants a number above 0\n", what);
-        return 2;
-    }
-    if (strcmp(what, "writes") == 0 || strcmp(what, "gets") == 0) {
-        bench_load(&k, what[0] == 'g', n, seconds);
-    } else if (strcmp(what, "watch") == 0) {
-        bench_watch(&k, n, 200);
-    } else if (strcmp(what, "failover") == 0) {
-        bench_failover(&k, (pid_t)n);
-    } else if (strcmp(what, "rollout") == 0) {
-        bench_rollout(&k, n);
-    } else {
-        fprintf(stderr, "bench_cluster: unknown benchmark \"%s\"\n", what);
-        return 2;
-    }
+    int rc = run(&k, argv[optind], n, seconds);
     kit_close(&k);
-    return 0;
+    return rc;
 }

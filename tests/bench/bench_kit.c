@@ -94,44 +94,56 @@ int kit_call(struct kit *k, struct rpc_session *s, const char *method, const str
     return err->code;
 }
 
-static char *find_leader(struct kit *k)
+/* The address of the leader, or of the first master that follows one. NULL if there is none now. */
+static char *find_master(struct kit *k, bool follower)
 {
     for (unsigned i = 0; i < k->target.servers_count; i++) {
         struct rpc_session *s = kit_connect(k, k->target.servers[i]);
         struct buf out = BUF_INIT;
         struct error err = {0};
-        char *leader = NULL;
+        char *address = NULL;
         if (kit_call(k, s, "hello", NULL, &out, &err) == 0) {
             struct mp m = mp_of(out.data, out.size);
-            struct str address = mp_str(mp_get(m, "leaderAddress"));
-            if (mp_int(mp_get(m, "leader"), 0) != 0 && address.n > 0) {
-                leader = xstrndup(address.p, address.n);
+            struct str leader = mp_str(mp_get(m, "leaderAddress"));
+            bool leads = str_is(mp_str(mp_get(m, "role")), "leader");
+            if (mp_int(mp_get(m, "leader"), 0) != 0 && leader.n > 0 && !(leads && follower)) {
+                address = follower ? xstrdup(k->target.servers[i]) : xstrndup(leader.p, leader.n);
             }
         }
         rpc_session_close(s);
         buf_close(&out);
-        if (leader != NULL) {
-            return leader;
+        if (address != NULL) {
+            return address;
         }
     }
     return NULL;
 }
 
-void kit_connect_leader(struct kit *k)
+static void connect_to(struct kit *k, bool follower)
 {
     uint64_t end = kit_now_us() + 10000000;
-    char *leader;
-    while ((leader = find_leader(k)) == NULL) {
+    char *address;
+    while ((address = find_master(k, follower)) == NULL) {
         if (kit_now_us() > end) {
-            fprintf(stderr, "bench: no leader\n");
+            fprintf(stderr, "bench: no %s\n", follower ? "follower" : "leader");
             exit(1);
         }
         uv_sleep(50);
     }
     for (unsigned i = 0; i < KIT_SESSIONS; i++) {
-        k->sessions[k->sessions_count++] = kit_connect(k, leader);
+        k->sessions[k->sessions_count++] = kit_connect(k, address);
     }
-    free(leader);
+    free(address);
+}
+
+void kit_connect_leader(struct kit *k)
+{
+    connect_to(k, false);
+}
+
+void kit_connect_follower(struct kit *k)
+{
+    connect_to(k, true);
 }
 
 uint64_t kit_now_us(void)

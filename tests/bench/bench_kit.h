@@ -24,6 +24,7 @@ void kit_open(struct kit *k, const char *config_path);
 void kit_close(struct kit *k);
 /* KIT_SESSIONS connections to the leader (follows hello); exits if there is none within 10 s. */
 void kit_connect_leader(struct kit *k);
+void kit_connect_follower(struct kit *k);
 struct rpc_session *kit_connect(struct kit *k, const char *address);
 void kit_disconnect(struct kit *k);
 /* Runs the loop until *done; exits after limit_ms. */

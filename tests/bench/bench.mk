@@ -1,0 +1,33 @@
+# Benchmarks. Included by tests/tests.mk.
+
+BENCH_CLUSTER := $(addprefix $(BUILD)/tests/bench/,bench_cluster.o bench_pods.o bench_kit.o)
+BENCH_PROGRAMS := $(addprefix $(BUILD)/tests/bench/,bench_cluster bench_scheduler disk_probe)
+
+$(BUILD)/tests/bench/bench_cluster: $(BENCH_CLUSTER) $(call libs_of,client)
+	@mkdir -p $(@D)
+	@echo "  LINK  $(@F)"
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LDLIBS_ALL)
+$(BUILD)/tests/bench/bench_scheduler: $(BUILD)/tests/bench/bench_scheduler.o $(call libs_of,scheduler)
+	@echo "  LINK  $(@F)"
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LDLIBS_ALL)
+$(BUILD)/tests/bench/disk_probe: $(BUILD)/tests/bench/disk_probe.o $(call lib,base)
+	@echo "  LINK  $(@F)"
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LDLIBS_ALL)
+
+# A client in Go, of Debian's packages alone: without a module proxy, from /usr/share/gocode.
+$(BUILD)/tests/bench/bench_etcd: tests/bench/etcd/main.go
+	@mkdir -p $(@D)
+	@echo "  GO    $<"
+	$(Q)GO111MODULE=off GOPATH=/usr/share/gocode GOFLAGS= GOCACHE=$(abspath $(BUILD))/go-cache go build -o $@ ./tests/bench/etcd
+
+# usage: make bench [BENCH="writes gets ..."] (all parts by default); make bench-etcd [ROUNDS=N] [SECONDS_EACH=S]
+bench:
+	@$(MAKE) --no-print-directory deps
+	@$(MAKE) --no-print-directory all $(BENCH_PROGRAMS)
+	@$(MAKE) --no-print-directory images BUILD=$(BUILD)
+	@BUILD=$(BUILD) PARTS="$(PARTS)" tests/bench/run
+
+bench-etcd:
+	@.ci/deps build run bench
+	@$(MAKE) --no-print-directory all $(BENCH_PROGRAMS) $(BUILD)/tests/bench/bench_etcd
+	@BUILD=$(BUILD) tests/bench/etcd/run
