@@ -21,20 +21,28 @@ struct totals {
     bool verbose, tracing;
 };
 
-static void hangs(int sig)
+/* Only for those who die at their work: the seed that is being run. */
+static volatile uint64_t seed_running;
+
+/* A hang (SIGALRM) or a crash: say at which seed. */
+static void dies(int sig)
 {
-    (void)sig;
-    static const char text[] = "sim: a seed hangs; find it with --first and --seeds\n";
-    if (write(STDERR_FILENO, text, sizeof text - 1) < 0) {
-        _exit(3);
+    char text[100] = "sim: dies at seed 00000000000000000000; replay it with --seed\n";
+    uint64_t seed = seed_running;
+    for (unsigned i = 37; i > 17; i--, seed /= 10) {
+        text[i] = (char)('0' + seed % 10);
     }
-    abort();
+    ssize_t n = write(STDERR_FILENO, text, strlen(text));
+    (void)n;
+    signal(sig, SIG_DFL);
+    raise(sig == SIGALRM ? SIGKILL : sig);
 }
 
 static void run_seed(struct totals *t, uint64_t seed)
 {
     static struct cluster c;
     alarm(HANG_S);
+    seed_running = seed;
     cluster_run(&c, seed, t->tracing);
     uint64_t hash = c.trace_hash;
     bool failed = c.violation[0] != '\0';
@@ -128,7 +136,8 @@ int main(int argc, char **argv)
             return usage(argv[0]);
         }
     }
-    signal(SIGALRM, hangs);
+    signal(SIGALRM, dies);
+    signal(SIGABRT, dies);
     double start = seconds_now();
     if (kept) {
         run_kept(&t);

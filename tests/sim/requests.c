@@ -113,13 +113,18 @@ static int deployment_change(struct life *life, int64_t at, struct txn *t, struc
         return deletion_request(t, &a, o, &options, env_wall_ms(&life->env), err);
     }
     struct value *doc = object_to_value(&a, o), *spec = value_get(doc, "spec");
+    struct value *container = value_item(value_path(doc, "spec.template.spec.containers"), 0);
+    bool settle = op->kind == OP_SETTLE, too_many = value_path_int(doc, "spec.replicas", 1) > op->replicas;
+    bool bad = str_is(value_path_str(container, "image"), "bad");
+    if (settle && !too_many && !bad) {
+        return 0; /* left alone: if something was forgotten it must show */
+    }
     value_set(&a, value_ensure_map(&a, value_get(doc, "metadata"), "annotations"), "sim/op",
               value_cstr(&a, arena_printf(&a, "%lld", (long long)at)));
-    if (op->kind == OP_SCALE || (op->kind == OP_SETTLE && value_path_int(doc, "spec.replicas", 1) > op->replicas)) {
+    if (op->kind == OP_SCALE || (settle && too_many)) {
         value_set(&a, spec, "replicas", value_int(&a, op->replicas));
     }
-    if (op->kind == OP_IMAGE || op->kind == OP_SETTLE) {
-        struct value *container = value_item(value_path(doc, "spec.template.spec.containers"), 0);
+    if (op->kind == OP_IMAGE || (settle && bad)) {
         value_set(&a, container, "image", value_cstr(&a, op->image));
     }
     return txn_update_value(t, k, doc, TXN_PART_SPEC, o->revision, err);
