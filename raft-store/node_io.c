@@ -12,7 +12,10 @@
  *  5. A snapshot read for sending may be newer than the one the message was made for; the library corrects its index but not its term.
  *  6. When a snapshot cannot be read, the library frees a configuration that it never set. It gets an empty snapshot instead, and
  *     the message that it makes of it goes nowhere; the leader tries again when the installation times out.
- *  7. fsm->snapshot runs on the loop, and snapshot_async too (it is called right behind it): see node_snapshot.c. */
+ *  7. A follower sets its commit index to the last entry that a message vouches for, even if it knew better: an AppendEntries about old
+ *     entries (a probe, a late one) with a new commit index takes it back. A snapshot taken then holds a later state than its index says,
+ *     and entries are applied twice after a restart. Such messages have their commit index cut to what is known.
+ *  8. fsm->snapshot runs on the loop, and snapshot_async too (it is called right behind it): see node_snapshot.c. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,6 +66,11 @@ static bool may_install(struct node *n, const struct raft_message *m)
 static void io_recv(struct raft_io *io, struct raft_message *m)
 {
     struct node *n = node_of(io);
+    uint64_t commit = raft_commit_index(&n->raft);
+    if (m->type == RAFT_APPEND_ENTRIES &&
+        m->append_entries.prev_log_index + m->append_entries.n_entries < commit) { /* rule 7 */
+        m->append_entries.leader_commit = MIN(m->append_entries.leader_commit, commit);
+    }
     if (n->dead || (m->type == RAFT_INSTALL_SNAPSHOT && !n->closing && !may_install(n, m))) {
         drop_message(m);
         return;

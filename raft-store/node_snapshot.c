@@ -21,7 +21,9 @@ static int fsm_snapshot(struct raft_fsm *fsm, struct raft_buffer *bufs[], unsign
 {
     struct node *n = fsm->data;
     raft_set_snapshot_threshold(&n->raft, THRESHOLD_NEVER);
-    if (n->dead || n->snapshot.fork != NULL) {
+    /* The library names the snapshot by its commit index and does not check that this is what was applied. */
+    if (n->dead || n->snapshot.fork != NULL || raft_commit_index(&n->raft) != raft_last_applied(&n->raft) ||
+        store_applied_index(n->store) > raft_last_applied(&n->raft)) {
         return RAFT_BUSY;
     }
     assert(n->snapshot.placeholder == NULL);
