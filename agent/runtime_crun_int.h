@@ -1,4 +1,4 @@
-/* Inside of the crun runtime: runtime_crun.c (table, state on disk, exits, removal), runtime_crun_start.c (the way up), runtime_crun_exec.c. */
+/* Inside of the crun runtime: runtime_crun.c (table, removal, adoption), runtime_crun_exit.c (exits, state on disk), runtime_crun_start.c (the way up), runtime_crun_exec.c. */
 #ifndef AGENT_RUNTIME_CRUN_INT_H
 #define AGENT_RUNTIME_CRUN_INT_H
 
@@ -66,6 +66,12 @@ void crun_release(struct crun *rt);
 struct crun_container *crun_find(struct crun *rt, const char *id);
 void crun_fill_status(const struct crun_container *c, struct runtime_status *out);
 int crun_write_state(struct crun_container *c, struct error *err);
+bool crun_read_state(struct crun_container *c); /* false: none, damaged, or an interrupted start */
+void crun_stop_watching(struct crun_container *c);
+/* RUNNING -> EXITED by what conmon left; false if it has left nothing. Nobody is told. */
+bool crun_take_exit_file(struct crun_container *c);
+void crun_take_unknown_end(struct crun_container *c);
+void crun_on_exit_dir(uv_fs_event_t *h, const char *name, int events, int status);
 /* RUNNING from here on: watches the process; then looks whether it has ended already. */
 void crun_watch(struct crun_container *c);
 void crun_check_exit(struct crun_container *c);
