@@ -442,8 +442,14 @@ void pod_adopt_finished(struct pod *p)
         p->containers[i].stop_final = true;
         p->containers[i].state = CONTAINER_DONE;
     }
-    p->state = POD_FINISHED;
     p->status_frozen = true;
+    if (p->has_sandbox) { /* we had not given everything back */
+        p->state = POD_STOPPING;
+        handle(p, POD_EV_OK);
+        pod_settle(p);
+    } else {
+        p->state = POD_FINISHED;
+    }
 }
 
 static bool apps_done(const struct pod *p)

@@ -142,7 +142,7 @@ static inline int64_t pod_deadline(const struct pod *p)
 }
 /* Before pod_go, after container_adopt: the sandbox is there, with this address ("" = not yet). */
 void pod_adopt_sandbox(struct pod *p, const char *ip);
-/* The store says it has finished, and nothing of it is here. */
+/* The store says it has finished: nothing of it runs here. After pod_adopt_sandbox what is left is given back. */
 void pod_adopt_finished(struct pod *p);
 
 /* Answers. */

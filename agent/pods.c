@@ -430,6 +430,16 @@ static void adopt_container(struct agent_pod *ap, struct container *c)
     }
 }
 
+static void end_strays(struct agent_pod *ap)
+{
+    struct runtime_status st;
+    for (unsigned cursor = 0; runtime_next(ap->agent->runtime, &cursor, &st);) {
+        if (strcmp(st.pod_uid, ap->uid) == 0 && st.state != RUNTIME_EXITED) {
+            end_stray(ap->agent, &st);
+        }
+    }
+}
+
 static void adopt(struct agent *a, struct object *o)
 {
     struct agent_pod *ap = add(a, o);
@@ -437,18 +447,23 @@ static void adopt(struct agent *a, struct object *o)
         return;
     }
     podops_sandbox_paths(ap);
-    for (unsigned i = 0; i < ap->pod->spec->count; i++) {
-        adopt_container(ap, &ap->pod->containers[i]);
+    if (ap->sandbox != NULL) {
+        pod_adopt_sandbox(ap->pod, ap->sandbox->ip);
     }
     if (is_over(o)) {
+        end_strays(ap);
         pod_adopt_finished(ap->pod);
         if (o->deleting) {
             pod_delete(ap->pod, false);
         }
-    } else if (ap->sandbox != NULL) {
-        pod_adopt_sandbox(ap->pod, ap->sandbox->ip);
-        pod_go(ap->pod);
-    } /* else: nothing of it runs; it is begun again when the leader has confirmed it */
+    } else {
+        for (unsigned i = 0; i < ap->pod->spec->count; i++) {
+            adopt_container(ap, &ap->pod->containers[i]);
+        }
+        if (ap->sandbox != NULL) {
+            pod_go(ap->pod);
+        } /* else: nothing of it runs; it is begun again when the leader has confirmed it */
+    }
     log_info(a->log, "pods", "pod %s/%s (%s) was here before: %s", ap->ns, ap->name, ap->uid,
              pod_state_name(ap->pod->state));
 }

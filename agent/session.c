@@ -10,6 +10,7 @@
 #include "proto/api.h"
 
 #define COMPLAINTS_MAX      6u
+#define HELLO_MS_MIN        3000 /* a busy leader is not left at once */
 #define COMPLAINTS_PAUSE_MS 300000
 
 enum session_state {
@@ -252,7 +253,7 @@ static void on_heartbeat(uv_timer_t *t)
     rpc_notify(s->rpc, "node.heartbeat", buf_str(&params));
     if (!s->hello_pending) {
         s->hello_pending = true;
-        send_hello(s, s->heartbeat_ms, on_heartbeat_hello);
+        send_hello(s, MAX(s->heartbeat_ms, HELLO_MS_MIN), on_heartbeat_hello);
     }
 }
 

@@ -33,13 +33,20 @@ static bool runs(const struct container *c)
     return c->has_run && !c->end.set;
 }
 
-/* Kubernetes: init containers first; then pending while a container has never run; running while one runs or will again. */
-const char *status_phase(const struct pod *p)
+static bool all_ended(const struct pod *p)
+{
+    for (unsigned i = 0; i < p->spec->count; i++) {
+        if (p->containers[i].state != CONTAINER_DONE) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Init containers first; then pending while a container has never run; running while one runs or will again. */
+static const char *phase_of_containers(const struct pod *p)
 {
     unsigned waiting = 0, running = 0, stopped = 0, succeeded = 0;
-    if (p->failed) {
-        return "Failed";
-    }
     for (unsigned i = p->spec->init_count; i < p->spec->count; i++) {
         const struct container *c = &p->containers[i];
         if (runs(c)) {
@@ -51,9 +58,6 @@ const char *status_phase(const struct pod *p)
             succeeded += c->end.exit_code == 0 && !c->failed_by_us;
         }
     }
-    if (p->state < POD_RUNNING && p->spec->init_count > 0 && running == 0 && stopped == 0) {
-        return "Pending";
-    }
     if (waiting > 0) {
         return p->state >= POD_CLEANING && !p->deleting ? "Failed" : "Pending";
     }
@@ -64,6 +68,18 @@ const char *status_phase(const struct pod *p)
         return "Succeeded";
     }
     return p->spec->restart == PODSPEC_NEVER ? "Failed" : "Running";
+}
+
+static bool is_over(const char *phase)
+{
+    return strcmp(phase, "Succeeded") == 0 || strcmp(phase, "Failed") == 0;
+}
+
+/* A phase that is the last one is told only when nothing of the pod runs any more, sidecars included: others rely on it. */
+const char *status_phase(const struct pod *p)
+{
+    const char *phase = p->failed ? "Failed" : phase_of_containers(p);
+    return is_over(phase) && !all_ended(p) ? "Running" : phase;
 }
 
 /* ---- Containers ---- */
@@ -235,7 +251,7 @@ static struct value *conditions(struct pod *p, const char *phase, int64_t wall_m
 {
     struct value *list = value_list(a);
     recall(p);
-    bool completed = strcmp(phase, "Succeeded") == 0, over = completed || strcmp(phase, "Failed") == 0;
+    bool completed = strcmp(phase, "Succeeded") == 0, over = is_over(phase);
     const char *uninit = p->state >= POD_RUNNING && !p->failed ? NULL : names_without(p, true, is_initialized, a);
     const char *unready = names_without(p, false, is_ready, a);
     const char *reason = completed ? "PodCompleted" : over ? "PodFailed" : "ContainersNotReady";
@@ -288,8 +304,10 @@ struct value *status_document(struct pod *p, int64_t wall_ms, struct arena *a)
     assert(!p->status_frozen);
     value_set(a, status, "phase", value_cstr(a, phase));
     value_set(a, status, "conditions", conditions(p, phase, wall_ms, a));
-    set_text(a, status, "reason", p->fail_reason);
-    set_text(a, status, "message", p->fail_message);
+    if (is_over(phase)) {
+        set_text(a, status, "reason", p->fail_reason);
+        set_text(a, status, "message", p->fail_message);
+    }
     set_addresses(p, status, a);
     if (p->start_wall_ms > 0) {
         value_set(a, status, "startTime", time_value(a, p->start_wall_ms));

@@ -101,6 +101,7 @@ static void a_sidecar_runs_beside_the_containers_and_ends_after_them(void **stat
     expect_orders(&w, "start web/0");
     has_exited(&w, "web", 0);
     expect_orders(&w, "term log");
+    assert_status(&w, "phase", "Running"); /* not over before the sidecar has ended */
     has_exited(&w, "log", 143);
     expect_orders(&w, "clean network");
     clean_up(&w);
@@ -288,6 +289,7 @@ static void a_pod_past_its_active_deadline_fails(void **state)
     buf_reset(&w.orders);
     pass_ms(&w, 60000);
     expect_orders(&w, "term web");
+    assert_status(&w, "phase", "Running");
     has_exited(&w, "web", 143);
     clean_up(&w);
     assert_status(&w, "phase", "Failed");
@@ -395,6 +397,20 @@ static void after_a_power_cut_a_pod_that_may_not_restart_has_failed(void **state
     world_close(&w);
 }
 
+static void a_pod_that_had_finished_gives_back_what_is_left(void **state)
+{
+    (void)state;
+    struct world w;
+    world_open(&w, ONCE);
+    pod_adopt_sandbox(w.pod, "10.1.0.9");
+    pod_adopt_finished(w.pod);
+    expect_orders(&w, "clean network");
+    clean_up(&w);
+    assert_int_equal(w.pod->state, POD_FINISHED);
+    assert_true(w.pod->status_frozen);
+    world_close(&w);
+}
+
 static void a_changed_image_restarts_the_container_with_it(void **state)
 {
     (void)state;
@@ -450,6 +466,7 @@ int main(void)
         cmocka_unit_test(an_adopted_pod_that_was_deleted_meanwhile_is_stopped),
         cmocka_unit_test(after_a_power_cut_containers_run_again_with_the_next_attempt),
         cmocka_unit_test(after_a_power_cut_a_pod_that_may_not_restart_has_failed),
+        cmocka_unit_test(a_pod_that_had_finished_gives_back_what_is_left),
         cmocka_unit_test(a_changed_image_restarts_the_container_with_it),
         cmocka_unit_test(conditions_keep_the_time_of_their_last_change),
     };
