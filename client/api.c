@@ -263,6 +263,8 @@ struct calling {
     unsigned tries;
     bool maybe;   /* an attempt may have had its effect */
     bool reached; /* a master got a request */
+    struct error
+        verdict; /* what a master said about the cluster: no quorum, no leader. Better than "refused" from a dead one */
 };
 
 /* Milliseconds to rest before the next attempt: the first round over all masters is quick, later ones wait for an election to end. */
@@ -294,6 +296,9 @@ static bool attempt(struct api *a, struct calling *c, const char *method, struct
     c->tries++;
     c->reached = c->reached || t->sent || open;
     c->maybe = c->maybe || t->error.code == ERR_UNKNOWN_OUTCOME || (t->sent && !a->refused);
+    if (a->refused && (t->error.code == ERR_NO_QUORUM || t->error.code == ERR_NOT_LEADER)) {
+        c->verdict = t->error;
+    }
     return a->refused && !api_worth_retry(&t->error);
 }
 
@@ -316,7 +321,8 @@ static int call(struct api *a, const char *method, struct str params, bool write
         int64_t pause = pause_after(a, &c, &t.error), now = api_now();
         bool nobody = !c.reached && now - c.start > API_REFUSED_MS && c.tries >= a->servers_count;
         if (nobody || now + pause >= c.deadline) {
-            return give_up(a, &t.error, write, c.maybe, c.reached, err);
+            a->refused = c.verdict.code != 0 && !(write && c.maybe);
+            return give_up(a, a->refused ? &c.verdict : &t.error, write, c.maybe, c.reached, err);
         }
         if (pause > 0) {
             api_pause(a, pause);
