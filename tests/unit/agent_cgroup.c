@@ -77,7 +77,7 @@ static int teardown(void **state)
 
 static bool read_file(struct fixture *f, const char *root, const char *path, const char *file, char out[64])
 {
-    char name[512];
+    char name[CGROUP_PATH_MAX + 128];
     (void)f;
     snprintf(name, sizeof name, "%s%s/%s", root, path, file);
     return fs_read_line(name, out, 64);
