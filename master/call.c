@@ -230,5 +230,5 @@ void call_read(struct call *c, call_fn *then)
                    "no leader is known, so a current read can't be answered; try again, or ask for a stale read");
         return;
     }
-    transport_call(m->transport, leader, "read.index", STR("\x80"), MASTER_READ_TIMEOUT_MS, index_known, c);
+    call_ask_leader(c, leader, "read.index", STR("\x80"), MASTER_READ_TIMEOUT_MS, index_known);
 }

@@ -111,6 +111,7 @@ static void on_committed(void *data, uint64_t revision, bool restored)
 static void on_leader_known(void *data, uint64_t leader_id, const char *leader_address)
 {
     struct master *m = data;
+    calls_on_leader_known(m, leader_id);
     if (leader_id != 0) {
         log_info(&m->log, "raft", "leader is %" PRIu64 " at %s", leader_id, leader_address);
     }
@@ -474,6 +475,7 @@ int master_run(const struct master_config *config, struct error *err)
     m->log = (struct log){.name = name, .level = config->log_level};
     list_init(&m->sessions);
     list_init(&m->feeds);
+    list_init(&m->asked);
     strmap_init(&m->agents);
     m->watches = watch_table_new(m);
     m->pages = list_pages_new();

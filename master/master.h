@@ -53,6 +53,7 @@ struct master {
     struct rpc_stats rpc_stats;
     struct list sessions; /* struct session.link */
     struct list feeds;    /* feeds.c */
+    struct list asked;    /* ask.c */
     struct strmap agents; /* node name -> struct session: leader only */
     struct uv_io *io;
     struct transport *transport;
@@ -125,6 +126,13 @@ bool call_txn_id(struct call *c, struct txn *t);
 /* A transaction with this id was done before: the request must not be judged again (what it asks for may not be possible any more), an empty
  * transaction with the id is answered with the first result. */
 bool call_repeats(const struct call *c, const struct txn *t);
+
+/* ---- ask.c: what waits for the leader ---- */
+
+/* A call to another master on behalf of c; done gets c as data, exactly once, also when another leader is known before the answer. */
+void call_ask_leader(struct call *c, uint64_t leader, const char *method, struct str params, int64_t timeout_ms,
+                     rpc_result_cb *done);
+void calls_on_leader_known(struct master *m, uint64_t leader);
 
 /* ---- methods.c ---- */
 enum method_flags {

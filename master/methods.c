@@ -146,7 +146,7 @@ static void forward(struct call *c)
             relay_start(m, call_take_request(c), to, "forward", buf_str(&b));
         }
     } else {
-        transport_call(m->transport, leader, "forward", buf_str(&b), MASTER_FORWARD_TIMEOUT_MS, forwarded, c);
+        call_ask_leader(c, leader, "forward", buf_str(&b), MASTER_FORWARD_TIMEOUT_MS, forwarded);
     }
     buf_close(&b);
 }

@@ -269,6 +269,17 @@ static void joined(const struct rpc_result *result, void *data)
     rpc_session_close(j->rpc);
 }
 
+/* A call that the end of the connection cut hears only that it was closed; why (a certificate that is not trusted, say) comes here. */
+static void closed(struct rpc_session *rpc, const struct error *why, void *data)
+{
+    (void)rpc;
+    struct joining *j = data;
+    if (why != NULL && j->rv == ERR_CLOSED) {
+        *j->err = *why;
+        j->rv = why->code;
+    }
+}
+
 static int ask(struct joining *j, const char *token, const char *addr, const char *csr, const char *fingerprint,
                int64_t timeout_ms)
 {
@@ -291,7 +302,8 @@ static int ask(struct joining *j, const char *token, const char *addr, const cha
     mp_write_key_str(&b, "csr", str_of(csr));
     mp_write_key_str(&b, "sans", str_of(sans));
     mp_write_key_str(&b, "address", str_of(c->advertise));
-    j->rpc = rpc_session_connect(&j->loop, tls, addr, ALPN_RPC, timeout_ms, &(struct rpc_config){.data = j});
+    j->rpc = rpc_session_connect(&j->loop, tls, addr, ALPN_RPC, timeout_ms,
+                                 &(struct rpc_config){.handler.on_close = closed, .data = j});
     rpc_call(j->rpc, "join", buf_str(&b), timeout_ms, joined, j);
     while (uv_run(&j->loop, UV_RUN_DEFAULT) != 0) {
     }
