@@ -185,10 +185,11 @@ static void bench_load(struct kit *k, const struct load_kind *kind, unsigned inf
         kit_disconnect(k);
         kit_connect_follower(k);
     }
-    struct load warm = {.kit = k, .kind = kind};
+    struct load warm = {.kit = k, .kind = kind, .salt = kit_now_us()};
     run_load(&warm, inflight, seconds / 5);
     samples_close(&warm.samples);
-    struct load l = {.kit = k, .kind = kind, .salt = 1u << 20};
+    /* No value comes twice: each write changes its object. */
+    struct load l = {.kit = k, .kind = kind, .salt = kit_now_us()};
     uint64_t start = kit_now_us();
     run_load(&l, inflight, seconds);
     print_load(inflight, &l, (double)(kit_now_us() - start) / 1e6);
@@ -250,7 +251,7 @@ static void bench_watch(struct kit *k, unsigned count, unsigned rounds)
     kit_run(k, &w.ready, 30000);
     for (unsigned i = 0; i < rounds; i++) {
         buf_reset(&b);
-        object_params(&b, "bench-000000", 77000 + i);
+        object_params(&b, "bench-000000", kit_now_us());
         w.events = 0;
         w.round_done = false;
         w.sent_us = kit_now_us();

@@ -1,4 +1,5 @@
 # What the benchmark scripts share: a cluster of three masters on free loopback ports with its data on disk. Sourced by bash.
+# shellcheck shell=bash disable=SC2034
 #
 # work     directory of this run, removed at the end with all that runs
 # config   client configuration of the cluster
