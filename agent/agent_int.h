@@ -71,6 +71,7 @@ struct agent_pod {
     struct sandbox *sandbox; /* NULL until made or found */
     bool seen;               /* in the list that is coming in */
     bool gone;               /* waits for the leader to know */
+    bool stale_network;      /* it was here before a power cut: its old address may still be taken */
 };
 
 static inline struct agent_pod *agent_pod_of(const struct pod *p)

@@ -7,7 +7,7 @@
 #include "base/timefmt.h"
 
 #define NEVER            INT64_MAX
-#define RETRY_BASE_MS    1000
+#define RETRY_BASE_MS    250
 #define RETRY_MAX_MS     120000
 #define CLEAN_RETRY_MS   5000
 #define CLEAN_TRIES      5u   /* of a step; then the next one: a broken plugin must not keep a deleted pod for ever */

@@ -77,7 +77,7 @@ static void on_network(const char *ip, const struct error *error, void *data)
     pod_on_network(p, ip, error);
 }
 
-static void op_network_add(struct pod *p)
+static void add_network(struct pod *p)
 {
     struct agent *a = podops_agent(p);
     struct agent_pod *ap = agent_pod_of(p);
@@ -94,6 +94,28 @@ static void op_network_add(struct pod *p)
         }
     }
     network_add(a->network, &pod, on_network, p);
+}
+
+static void on_stale_network_gone(const struct error *error, void *data)
+{
+    struct pod *p = data;
+    (void)error; /* if it is still in the way, adding says so */
+    agent_pod_of(p)->stale_network = false;
+    if (p->node->stopping) {
+        p->pending--;
+    } else {
+        add_network(p);
+    }
+}
+
+static void op_network_add(struct pod *p)
+{
+    struct agent_pod *ap = agent_pod_of(p);
+    if (ap->stale_network) {
+        network_del(ap->agent->network, ap->uid, ap->sandbox->net, on_stale_network_gone, p);
+    } else {
+        add_network(p);
+    }
 }
 
 /* ---- Ends ---- */

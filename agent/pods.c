@@ -447,6 +447,7 @@ static void adopt(struct agent *a, struct object *o)
         return;
     }
     podops_sandbox_paths(ap);
+    ap->stale_network = ap->sandbox == NULL && !ap->pod->spec->host_network;
     if (ap->sandbox != NULL) {
         pod_adopt_sandbox(ap->pod, ap->sandbox->ip);
     }
