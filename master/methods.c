@@ -275,6 +275,7 @@ void master_on_peer_request(void *data, uint64_t peer_id, struct rpc_request *re
         struct pki_identity who = {.role = PKI_ROLE_MASTER};
         snprintf(who.name, sizeof who.name, "%llu", (unsigned long long)peer_id);
         struct call *c = call_new(m, req, &who, method, params);
+        c->forwarded = true; /* not on a session of ours */
         if (!node_leading(m->node)) {
             call_not_leader(c);
         } else {
