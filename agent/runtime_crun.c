@@ -229,7 +229,8 @@ static int conmon_pid(const struct crun_container *c)
     char path[FS_PATH_MAX], text[64];
     fs_path(path, sizeof path, "%s/conmon.pid", c->dir);
     int pid = fs_read_line(path, text, sizeof text) ? atoi(text) : 0;
-    if (pid <= 0) {
+    uint64_t started;
+    if (!crun_process_started(pid, &started)) { /* also for one that is dead and not yet reaped */
         return 0;
     }
     fs_path(path, sizeof path, "/proc/%d/comm", pid);
