@@ -312,8 +312,8 @@ void agents_close(struct cluster *c)
 
 bool agents_settled(struct cluster *c, char why[256])
 {
-    uint64_t running = 0, pods = view_count(c->ledger.model, kind_by_id(KIND_POD));
-    for (unsigned i = 0; i < c->swarm.agents; i++) {
+    uint64_t running = 0, pods = rollout_pods(c);
+    for (unsigned i = c->swarm.dead; i < c->swarm.agents; i++) {
         LIST_FOR(it, &c->agents[i].pods)
         {
             running++;

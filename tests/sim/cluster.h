@@ -35,6 +35,7 @@ struct swarm {
     bool crashes, outages, partitions, losses, disks, transfers, stops, freezes; /* kinds of faults */
     bool sealed;          /* Secrets lie encrypted in log and snapshots */
     bool flaps, silences; /* of pods, of agents */
+    bool dead;            /* the first agent is gone for good when calm comes */
     bool workloads;       /* Deployments, or data alone */
 };
 
@@ -202,6 +203,8 @@ void cell_name(unsigned cell, char out[32]);
 
 /* ---- rollout.c ---- */
 void rollout_judge(struct cluster *c, const struct view *before, const struct view *after, const struct history_txn *t);
+/* Pods that a dead agent will never finish do not count. */
+uint64_t rollout_pods(struct cluster *c);
 bool rollout_settled(struct cluster *c, char why[256]);
 
 /* ---- agents.c ---- */

@@ -138,6 +138,7 @@ int main(int argc, char **argv)
     }
     signal(SIGALRM, dies);
     signal(SIGABRT, dies);
+    signal(SIGSEGV, dies);
     double start = seconds_now();
     if (kept) {
         run_kept(&t);

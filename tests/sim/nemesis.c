@@ -36,6 +36,7 @@ void swarm_draw(struct cluster *c)
     s->flaps = cluster_chance(c, 3);
     s->silences = cluster_chance(c, 3);
     s->workloads = !cluster_chance(c, 4);
+    s->dead = s->silences && s->agents > 2 && cluster_chance(c, 2);
     for (unsigned i = 1; i <= MASTERS; i++) {
         c->skews[i] = cluster_chance(c, 2) ? 0 : cluster_between(c, -3000, 3000);
     }
@@ -223,6 +224,6 @@ void nemesis_heal(struct cluster *c)
     }
     c->sim.drop_permille = 0;
     for (unsigned i = 0; i < c->swarm.agents; i++) {
-        c->agents[i].silent = false;
+        c->agents[i].silent = i == 0 && c->swarm.dead;
     }
 }

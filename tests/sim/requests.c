@@ -66,11 +66,11 @@ static struct object *deployment_new(struct cluster *c, const struct op *op, int
     /* Everything else follows from the operation's number, so that a repeat asks for the same. */
     unsigned surge = (unsigned)(at % 3), unavailable = (unsigned)(at / 3 % 3);
     unavailable = surge + unavailable == 0 ? 1 : unavailable;
+    bool hasty = at % 2 != 0 || c->swarm.dead;
     const char *tolerations =
-        at % 2 == 0 ? ""
-                    : ", tolerations: [{key: node.kubernetes.io/unreachable, operator: Exists, effect: NoExecute, "
-                      "tolerationSeconds: 2}]";
-    (void)c;
+        ", tolerations: ["
+        "{key: node.kubernetes.io/unreachable, operator: Exists, effect: NoExecute, tolerationSeconds: 2},"
+        "{key: node.kubernetes.io/not-ready, operator: Exists, effect: NoExecute, tolerationSeconds: 2}]";
     snprintf(
         text, sizeof text,
         "{apiVersion: apps/v1, kind: Deployment, metadata: {name: %s, namespace: %s, annotations: {sim/op: '%lld'}}, "
@@ -84,7 +84,7 @@ static struct object *deployment_new(struct cluster *c, const struct op *op, int
         : surge == 1 ? (unavailable == 0 ? "{rollingUpdate: {maxSurge: 1, maxUnavailable: 0}}"
                                          : "{rollingUpdate: {maxSurge: 1, maxUnavailable: 1}}")
                      : "{rollingUpdate: {maxSurge: 2, maxUnavailable: 0}}",
-        op->name, op->name, op->image, at % 5 < 3 ? "50m" : "100m", tolerations);
+        op->name, op->name, op->image, at % 5 < 3 ? "50m" : "100m", hasty ? tolerations : "");
     return yaml_object(text);
 }
 

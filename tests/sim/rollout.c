@@ -189,6 +189,18 @@ void rollout_judge(struct cluster *c, const struct view *before, const struct vi
 
 /* ---- The end ---- */
 
+static int64_t deployment_pods(const struct view *v, const struct object *d, bool serving)
+{
+    int64_t pods = 0;
+    struct view_iter it;
+    view_iter_owned(&it, v, d->uid, kind_of(KIND_REPLICASET));
+    VIEW_FOR(rs, &it)
+    {
+        pods += count_pods(v, rs, serving);
+    }
+    return pods;
+}
+
 static bool deployment_settled(const struct view *v, const struct object *d, char why[256])
 {
     struct mp status = mp_get(object_mp(d), "status");
@@ -201,18 +213,50 @@ static bool deployment_settled(const struct view *v, const struct object *d, cha
                  d->deleting ? ", being deleted" : "");
         return false;
     }
-    int64_t pods = 0;
-    struct view_iter it;
-    view_iter_owned(&it, v, d->uid, kind_of(KIND_REPLICASET));
-    VIEW_FOR(rs, &it)
-    {
-        pods += count_pods(v, rs, true);
-    }
+    int64_t pods = deployment_pods(v, d, true);
     if (pods != replicas) {
         snprintf(why, 256, "deployment %.*s says complete, but has %lld serving pods of %lld", STR_ARG(d->name),
                  (long long)pods, (long long)replicas);
     }
     return pods == replicas;
+}
+
+static bool on_dead_node(const struct cluster *c, const struct object *pod)
+{
+    return c->swarm.dead && pod->deleting && str_is(pod_node(pod), c->agents[0].name);
+}
+
+/* What waits for the end of pods, waits for ever if their node is dead: foreground deletion, Recreate. */
+static bool held_by_the_dead(const struct cluster *c, const struct object *d)
+{
+    if (!d->deleting && !str_is(mp_str(mp_path(object_mp(d), "spec.strategy.type")), "Recreate")) {
+        return false;
+    }
+    struct view_iter sets, pods;
+    view_iter_owned(&sets, c->ledger.model, d->uid, kind_of(KIND_REPLICASET));
+    VIEW_FOR(rs, &sets)
+    {
+        view_iter_owned(&pods, c->ledger.model, rs->uid, kind_of(KIND_POD));
+        VIEW_FOR(pod, &pods)
+        {
+            if (on_dead_node(c, pod)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+uint64_t rollout_pods(struct cluster *c)
+{
+    uint64_t n = 0;
+    struct view_iter it;
+    view_iter(&it, c->ledger.model, kind_of(KIND_POD), STR(NAMESPACE));
+    VIEW_FOR(pod, &it)
+    {
+        n += !on_dead_node(c, pod);
+    }
+    return n;
 }
 
 bool rollout_settled(struct cluster *c, char why[256])
@@ -223,12 +267,16 @@ bool rollout_settled(struct cluster *c, char why[256])
     view_iter(&it, v, kind_of(KIND_DEPLOYMENT), STR(NAMESPACE));
     VIEW_FOR(d, &it)
     {
+        if (held_by_the_dead(c, d)) {
+            wanted += deployment_pods(v, d, false);
+            continue;
+        }
         if (!deployment_settled(v, d, why)) {
             return false;
         }
         wanted += spec_int(d, "spec.replicas");
     }
-    int64_t pods = (int64_t)view_count(v, kind_of(KIND_POD));
+    int64_t pods = (int64_t)rollout_pods(c);
     if (pods != wanted) {
         snprintf(why, 256, "%lld pods, but %lld wanted in all", (long long)pods, (long long)wanted);
     }
