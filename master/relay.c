@@ -28,7 +28,7 @@ static void side_end(struct relay_side *s, const struct error *err)
     if (s->ended || s->stream == NULL) {
         return;
     }
-    if (s->held.size > 0 && err == NULL) {
+    if (s->held.size > 0) { /* what came before the end goes out before it */
         s->end_pending = true;
         return;
     }
