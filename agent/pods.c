@@ -498,10 +498,10 @@ bool pods_write_status(struct report_item *i, struct buf *out, void *data)
     struct agent_pod *ap = CONTAINER_OF(i, struct agent_pod, report);
     struct agent *a = data;
     CLEANUP_ARENA struct arena arena;
+    arena_init(&arena);
     if (ap->gone || ap->pod->status_frozen || ap->pod->removed) {
         return false;
     }
-    arena_init(&arena);
     msgpack_write_value(out, status_document(ap->pod, env_wall_ms(a->env), &arena));
     return true;
 }

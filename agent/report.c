@@ -347,6 +347,7 @@ void report_event(struct report *r, const struct report_event *e)
 {
     CLEANUP_ARENA struct arena a;
     CLEANUP_BUF struct buf b = BUF_INIT;
+    arena_init(&a);
     if (r->events_count >= REPORT_EVENTS_MAX && !r->events_in_flight) {
         drop_oldest(r);
         r->events_dropped++;
@@ -354,7 +355,6 @@ void report_event(struct report *r, const struct report_event *e)
         r->events_dropped++;
         return;
     }
-    arena_init(&a);
     msgpack_write_value(&b, event_document(r, e, &a));
     struct waiting_event *w = xmalloc(sizeof *w + b.size);
     w->size = b.size;

@@ -114,6 +114,46 @@ static void a_deleted_pod_is_stopped_and_reported_gone(void **state)
     run_until(&f->loop, (agent_get_stats(f->agent, &stats), stats.pods == 0));
 }
 
+static void a_pod_removed_from_the_store_is_stopped_without_a_status(void **state)
+{
+    struct fixture *f = *state;
+    struct fake_master *m = &f->master;
+    struct agent_stats stats;
+    master_order(m->pods, "ADDED", POD("web", SLEEP));
+    run_until(&f->loop, master_heard(m, "status default/web Running"));
+    master_forget(m);
+    master_order(m->pods, "DELETED", POD("web", SLEEP));
+    run_until(&f->loop, (agent_get_stats(f->agent, &stats), stats.pods == 0));
+    assert_false(master_heard(m, "status default/web Running"));
+}
+
+static void events_wait_for_a_leader_up_to_a_limit(void **state)
+{
+    struct fixture *f = *state;
+    struct fake_master *m = &f->master;
+    m->hold_events = true;
+    master_order(m->pods, "ADDED",
+                 POD("web", "'containers':[{'name':'c','image':'busybox','livenessProbe':{'grpc':{'port':1},"
+                            "'failureThreshold':1000000}}]"));
+    run_until(&f->loop, m->held_events != NULL);
+    for (int i = 0; i < 700; i++) { /* a call is in flight: what is too much is dropped */
+        char json[512];
+        snprintf(json, sizeof json,
+                 POD("p%d", "'containers':[{'name':'c','image':'busybox','command':['exit','0']}],"
+                            "'restartPolicy':'Never'"),
+                 i, i);
+        master_order(m->pods, "ADDED", json);
+        if (i % 100 == 0) {
+            uv_run(&f->loop, UV_RUN_NOWAIT);
+        }
+    }
+    struct agent_stats stats;
+    run_until(&f->loop, (agent_get_stats(f->agent, &stats), stats.pods == 701));
+    m->hold_events = false;
+    rpc_reply(TAKE_PTR(m->held_events), STR("\x80"));
+    run_until(&f->loop, m->events >= 400);
+}
+
 static void a_pod_that_the_new_list_does_not_name_is_stopped(void **state)
 {
     struct fixture *f = *state;
@@ -418,6 +458,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH(a_pod_ordered_is_run_and_reported),
         WITH(a_deleted_pod_is_stopped_and_reported_gone),
+        WITH(a_pod_removed_from_the_store_is_stopped_without_a_status),
+        WITH(events_wait_for_a_leader_up_to_a_limit),
         WITH(a_pod_that_the_new_list_does_not_name_is_stopped),
         WITH(pods_run_on_while_the_master_is_away),
         WITH(a_status_that_was_not_acknowledged_is_sent_again),
