@@ -1,5 +1,5 @@
 /* fault_leader [--seconds N] [--every MS] [--dir DIR] [--keep]: three real masters on loopback, the leader killed with SIGKILL again and again
- * while clients write, read and watch. Afterwards: nothing acknowledged is lost, no increment is lost or doubled, reads were linearizable,
+ * (sometimes another, all at once, or the leader stopped for a while) while clients write, read and watch. Afterwards: nothing acknowledged is lost, no increment is lost or doubled, reads were linearizable,
  * no watch has a gap or a double, all masters agree.
  *
  * Needs neither root nor namespaces nor nodes. The data directory stays if something is wrong. */
@@ -27,8 +27,8 @@ struct trial {
     struct watcher watchers[FAULT_MASTERS];
     struct deeds deeds;
     struct seens end;
-    int64_t kills_us[1000];
-    unsigned kills, passed, failed;
+    int64_t faults_us[1000];
+    unsigned faults, killed, outages, frozen, passed, failed;
 };
 
 /* ---- Faults ---- */
@@ -46,17 +46,62 @@ static void note_losses(struct trial *t)
     }
 }
 
-static void kill_one(struct trial *t)
+/* Down for a while: longer than an election takes, or shorter. */
+static void stay_down(struct trial *t)
 {
-    int at =
-        rng_below(&t->rng, 5) == 0 ? (int)rng_below(&t->rng, FAULT_MASTERS) : processes_leader(&t->cluster, t->api);
-    if (at < 0 || t->kills == ARRAY_SIZE(t->kills_us)) {
+    fault_sleep_ms(100 + (int64_t)rng_below(&t->rng, (uint64_t)t->every_ms / 2));
+}
+
+static void kill_one(struct trial *t, int at)
+{
+    t->killed++;
+    processes_kill(&t->cluster, (unsigned)at);
+    stay_down(t);
+    processes_start(&t->cluster, (unsigned)at);
+}
+
+static void kill_all(struct trial *t)
+{
+    t->outages++;
+    for (unsigned i = 0; i < FAULT_MASTERS; i++) {
+        processes_kill(&t->cluster, i);
+    }
+    stay_down(t);
+    for (unsigned i = 0; i < FAULT_MASTERS; i++) {
+        processes_start(&t->cluster, i);
+    }
+}
+
+/* A leader that stands still does not know that it is deposed when it goes on. */
+static void freeze_one(struct trial *t, int at)
+{
+    t->frozen++;
+    processes_freeze(&t->cluster, (unsigned)at, true);
+    fault_sleep_ms(1000 + (int64_t)rng_below(&t->rng, (uint64_t)t->every_ms));
+    processes_freeze(&t->cluster, (unsigned)at, false);
+}
+
+static void strike(struct trial *t)
+{
+    int leader = processes_leader(&t->cluster, t->api);
+    if (leader < 0 || t->faults == ARRAY_SIZE(t->faults_us)) {
         return;
     }
-    t->kills_us[t->kills++] = fault_now_us();
-    processes_kill(&t->cluster, (unsigned)at);
-    fault_sleep_ms(200 + (int64_t)rng_below(&t->rng, (uint64_t)t->every_ms / 2));
-    processes_start(&t->cluster, (unsigned)at);
+    t->faults_us[t->faults++] = fault_now_us();
+    switch (t->faults % 2 == 1 ? 0 : rng_below(&t->rng, 5)) { /* every second one is the leader's death */
+    case 1:
+        kill_one(t, (int)rng_below(&t->rng, FAULT_MASTERS));
+        break;
+    case 2:
+        kill_all(t);
+        break;
+    case 3:
+        freeze_one(t, leader);
+        break;
+    default:
+        kill_one(t, leader);
+        break;
+    }
 }
 
 static void run_faults(struct trial *t)
@@ -66,7 +111,7 @@ static void run_faults(struct trial *t)
         fault_sleep_ms(t->every_ms / 2 + (int64_t)rng_below(&t->rng, (uint64_t)t->every_ms));
         note_losses(t);
         if (fault_now_us() < end_us) {
-            kill_one(t);
+            strike(t);
         }
     }
 }
@@ -174,7 +219,7 @@ static int compare_i64(const void *pa, const void *pb)
     return (a > b) - (a < b);
 }
 
-/* From each kill to the first write that was asked for after it and answered; and the longest time without any answer. */
+/* From each fault to the first write that was asked for after it and answered; and the longest time without any answer. */
 static void print_gaps(struct trial *t)
 {
     int64_t *ends = xmalloc((t->deeds.count + 1) * sizeof *ends), longest = 0, gaps[1000];
@@ -188,19 +233,20 @@ static void print_gaps(struct trial *t)
     for (size_t i = 1; i < count; i++) {
         longest = MAX(longest, ends[i] - ends[i - 1]);
     }
-    for (unsigned k = 0; k < t->kills; k++) {
-        /* The longest silence that touches the time right after the kill. */
+    for (unsigned k = 0; k < t->faults; k++) {
+        /* The longest silence that touches the time right after the fault. */
         gaps[k] = 0;
         for (size_t i = 1; i < count; i++) {
-            if (ends[i] > t->kills_us[k] && ends[i - 1] < t->kills_us[k] + 200000) {
-                gaps[k] = MAX(gaps[k], ends[i] - MAX(ends[i - 1], t->kills_us[k]));
+            if (ends[i] > t->faults_us[k] && ends[i - 1] < t->faults_us[k] + 200000) {
+                gaps[k] = MAX(gaps[k], ends[i] - MAX(ends[i - 1], t->faults_us[k]));
             }
         }
     }
-    qsort(gaps, t->kills, sizeof *gaps, compare_i64);
+    qsort(gaps, t->faults, sizeof *gaps, compare_i64);
     printf("  longest time without a write   %8.2f s\n", (double)longest / 1e6);
-    printf("  a kill to the next write       %8.2f s median, %.2f s at most\n",
-           t->kills == 0 ? 0 : (double)gaps[t->kills / 2] / 1e6, t->kills == 0 ? 0 : (double)gaps[t->kills - 1] / 1e6);
+    printf("  a fault to the next write      %8.2f s median, %.2f s at most\n",
+           t->faults == 0 ? 0 : (double)gaps[t->faults / 2] / 1e6,
+           t->faults == 0 ? 0 : (double)gaps[t->faults - 1] / 1e6);
     free(ends);
 }
 
@@ -211,7 +257,9 @@ static void print_summary(struct trial *t)
     for (size_t i = 0; i < t->deeds.count; i++) {
         counts[t->deeds.items[i].type][t->deeds.items[i].outcome]++;
     }
-    printf("fault_leader: %lld s, %u kills of the leader or another master\n", (long long)t->seconds, t->kills);
+    printf(
+        "fault_leader: %lld s; %u masters killed, most of them leading; all killed %u times; leader frozen %u times\n",
+        (long long)t->seconds, t->killed, t->outages, t->frozen);
     printf("  %-12s %10s %10s %10s %10s\n", "", "done", "refused", "unknown", "failed");
     for (unsigned i = 0; i < 3; i++) {
         printf("  %-12s %10zu %10zu %10zu %10zu\n", names[i], counts[i][DEED_DONE], counts[i][DEED_REFUSED],

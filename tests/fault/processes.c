@@ -96,6 +96,13 @@ void processes_kill(struct processes *p, unsigned i)
     }
 }
 
+void processes_freeze(struct processes *p, unsigned i, bool frozen)
+{
+    if (p->masters[i].pid != 0) {
+        kill(p->masters[i].pid, frozen ? SIGSTOP : SIGCONT);
+    }
+}
+
 unsigned processes_lost(struct processes *p, int *status)
 {
     for (unsigned i = 0; i < FAULT_MASTERS; i++) {

@@ -22,7 +22,8 @@ struct processes {
 };
 /* Three masters, all voters, one leading. */
 void processes_up(struct processes *p, const char *dir, const char *program, bool notes);
-void processes_kill(struct processes *p, unsigned i); /* SIGKILL, and waits for its end */
+void processes_kill(struct processes *p, unsigned i);                /* SIGKILL, and waits for its end */
+void processes_freeze(struct processes *p, unsigned i, bool frozen); /* SIGSTOP, SIGCONT */
 void processes_start(struct processes *p, unsigned i);
 /* Stops all; the directory goes if `remove` says so. */
 void processes_down(struct processes *p, bool remove);
