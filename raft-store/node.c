@@ -186,7 +186,7 @@ static void set_up_raft(struct node *n)
     const struct node_config *c = &n->config;
     raft_set_election_timeout(&n->raft, c->election_timeout_ms);
     raft_set_heartbeat_timeout(&n->raft, c->heartbeat_ms);
-    raft_set_install_snapshot_timeout(&n->raft, MAX(c->election_timeout_ms * 60, 30000u));
+    node_io_turn(n);
     raft_set_pre_vote(&n->raft, true);
     raft_set_max_inflight_entries(&n->raft, NODE_INFLIGHT_MAX * 4);
     raft_set_max_catch_up_round_duration(&n->raft, c->election_timeout_ms * 5);
@@ -758,6 +758,7 @@ bool node_turn(struct node *n)
         did = node_reads_turn(n) || did;
         did = node_members_turn(n) || did;
         node_snapshot_turn(n);
+        node_io_turn(n);
     }
     if (!list_empty(&n->ready)) {
         fire_ready(n);

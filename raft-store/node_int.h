@@ -67,6 +67,8 @@ struct node {
         raft_io_close_cb close_cb;
         struct list stuck;                  /* appends that failed and must be cancelled at close */
         uint64_t loaded_index, loaded_term; /* of the snapshot last read from disk */
+        unsigned installs;                  /* InstallSnapshots on their way */
+        int64_t install_until_ms;           /* the last one's receiver is given time until then */
     } io;
 
     bool resign; /* the tip is to be closed at the next turn; nothing is taken in until then */
@@ -149,6 +151,7 @@ void node_resign_tip(struct node *n); /* leadership is gone or given away: answe
 /* node_io.c */
 void node_io_wrap(struct node *n);
 void node_io_unwrap(struct node *n);
+void node_io_turn(struct node *n);
 void node_io_close(struct raft_io *io, raft_io_close_cb cb);
 
 /* node_read.c */

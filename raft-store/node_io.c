@@ -12,10 +12,16 @@
  *  5. A snapshot read for sending may be newer than the one the message was made for; the library corrects its index but not its term.
  *  6. When a snapshot cannot be read, the library frees a configuration that it never set. It gets an empty snapshot instead, and
  *     the message that it makes of it goes nowhere; the leader tries again when the installation times out.
- *  7. A follower sets its commit index to the last entry that a message vouches for, even if it knew better: an AppendEntries about old
- *     entries (a probe, a late one) with a new commit index takes it back. A snapshot taken then holds a later state than its index says,
- *     and entries are applied twice after a restart. Such messages have their commit index cut to what is known.
- *  8. fsm->snapshot runs on the loop, and snapshot_async too (it is called right behind it): see node_snapshot.c. */
+ *  7. What an AppendEntries says about entries that the follower has committed (a probe, a late message) is handled wrongly: the commit index
+ *     goes back to the last entry of the message, and a snapshot taken then holds a later state than its index says; entries that were
+ *     compacted away are taken for new ones and written behind the end of the log. But every leader of this or a later term has all
+ *     that is committed, so such a message is cut to what lies behind the commit index and says no more than before.
+ *  8. A leader that has sent a snapshot sends nothing else to that follower until it hears of a new match index, or until a timeout that has
+ *     to allow for the largest snapshot. If the snapshot gets lost, or the follower had all of it already, that is a long stall. We know
+ *     when the transfer is over, so the timeout is long while one is on its way and short otherwise.
+ *  9. A leader that is probing believes a late rejection of an index that it knows to be matched, counts a negative number of entries in flight and
+ *     never sends any again. Such rejections are dropped.
+ * 10. fsm->snapshot runs on the loop, and snapshot_async too (it is called right behind it): see node_snapshot.c. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,15 +69,62 @@ static bool may_install(struct node *n, const struct raft_message *m)
     return true;
 }
 
+/* The term of our entry at index; 0 if that is not known any more. */
+static uint64_t term_at(const struct raft_trail *t, uint64_t index)
+{
+    if (index == t->snapshot.index) {
+        return t->snapshot.term;
+    }
+    for (unsigned i = t->front; index > t->offset && i != t->back; i = (i + 1) % t->size) {
+        if (index <= t->records[i].index) { /* the last index of its term */
+            return t->records[i].term;
+        }
+    }
+    return 0;
+}
+
+/* Rule 7. False: the message contradicts what is committed and must not be believed. */
+static bool cut_committed(struct node *n, struct raft_message *m)
+{
+    struct raft_append_entries *a = &m->append_entries;
+    uint64_t commit = raft_commit_index(&n->raft), term = term_at(&n->raft.trail, commit);
+    if (a->term < raft_current_term(&n->raft) || a->prev_log_index >= commit || term == 0 ||
+        n->raft.snapshot.installing) {
+        return true;
+    }
+    uint64_t known = commit - a->prev_log_index;
+    if (a->n_entries >= known && a->entries[known - 1].term != term) {
+        log_error(
+            n->config.log, "node",
+            "master %llu has another entry at %llu (term %llu) than the committed one here (term %llu); not following",
+            (unsigned long long)m->server_id, (unsigned long long)commit,
+            (unsigned long long)a->entries[known - 1].term, (unsigned long long)term);
+        return false;
+    }
+    unsigned cut = (unsigned)MIN(known, a->n_entries);
+    if (cut == a->n_entries && cut > 0) {
+        raft_free(a->entries[0].batch);
+        raft_free(a->entries);
+        a->entries = NULL;
+    } else if (cut > 0) {
+        assert(a->entries[0].batch == a->entries[a->n_entries - 1].batch);
+        memmove(a->entries, a->entries + cut, (a->n_entries - cut) * sizeof *a->entries);
+    }
+    a->n_entries -= cut;
+    a->prev_log_index = commit;
+    a->prev_log_term = term;
+    return true;
+}
+
 static void io_recv(struct raft_io *io, struct raft_message *m)
 {
     struct node *n = node_of(io);
-    uint64_t commit = raft_commit_index(&n->raft);
-    if (m->type == RAFT_APPEND_ENTRIES &&
-        m->append_entries.prev_log_index + m->append_entries.n_entries < commit) { /* rule 7 */
-        m->append_entries.leader_commit = MIN(m->append_entries.leader_commit, commit);
-    }
-    if (n->dead || (m->type == RAFT_INSTALL_SNAPSHOT && !n->closing && !may_install(n, m))) {
+    raft_index match;
+    bool stale = m->type == RAFT_APPEND_ENTRIES_RESULT && m->append_entries_result.rejected > 0 &&
+                 raft_match_index(&n->raft, m->server_id, &match) == 0 && m->append_entries_result.rejected <= match &&
+                 m->append_entries_result.term == raft_current_term(&n->raft); /* rule 9 */
+    stale = stale || (m->type == RAFT_APPEND_ENTRIES && !cut_committed(n, m));
+    if (n->dead || stale || (m->type == RAFT_INSTALL_SNAPSHOT && !n->closing && !may_install(n, m))) {
         drop_message(m);
         return;
     }
@@ -115,6 +168,34 @@ static unsigned entries_that_fit(const struct raft_append_entries *a)
     return a->n_entries;
 }
 
+/* Receiver's time to store and load a snapshot that has arrived, in election timeouts. */
+#define INSTALL_ELECTIONS 10
+#define INSTALL_LONG_MS   (24u * 3600 * 1000)
+
+struct install {
+    struct raft_io_send send; /* ours, handed to the original */
+    struct raft_io_send *req; /* the library's */
+    struct node *node;
+};
+
+static void install_sent(struct raft_io_send *send, int status)
+{
+    struct install *i = CONTAINER_OF(send, struct install, send);
+    struct node *n = i->node;
+    assert(n->io.installs > 0);
+    n->io.installs--;
+    n->io.install_until_ms =
+        node_now(n) + (int64_t)n->config.election_timeout_ms * (status == 0 ? INSTALL_ELECTIONS : 1);
+    i->req->cb(i->req, status);
+    free(i);
+}
+
+void node_io_turn(struct node *n)
+{
+    bool patient = n->io.installs > 0 || node_now(n) < n->io.install_until_ms;
+    raft_set_install_snapshot_timeout(&n->raft, patient ? INSTALL_LONG_MS : n->config.election_timeout_ms);
+}
+
 static int io_send(struct raft_io *io, struct raft_io_send *req, const struct raft_message *message, raft_io_send_cb cb)
 {
     struct node *n = node_of(io);
@@ -130,7 +211,15 @@ static int io_send(struct raft_io *io, struct raft_io_send *req, const struct ra
         stick(n, NULL, req);
         return 0;
     }
-    int rv = n->io.original.send(io, req, &copy, cb);
+    struct install *i = NULL;
+    if (message->type == RAFT_INSTALL_SNAPSHOT) { /* rule 8 */
+        i = xcalloc(1, sizeof *i);
+        i->node = n;
+        i->req = req;
+        req->cb = cb;
+        n->io.installs++;
+    }
+    int rv = n->io.original.send(io, i != NULL ? &i->send : req, &copy, i != NULL ? install_sent : cb);
     assert(rv == 0); /* rule 3: transports of ours never fail */
     return rv;
 }
@@ -206,6 +295,7 @@ static struct raft_snapshot *empty_snapshot(void)
 {
     struct raft_snapshot *s = raft_calloc(1, sizeof *s);
     assert(s != NULL);
+    s->index = UINT64_MAX; /* never older than the one it asked for */
     raft_configuration_init(&s->configuration);
     s->bufs = raft_calloc(1, sizeof *s->bufs);
     s->n_bufs = 1;
