@@ -1,12 +1,14 @@
 #include "raft-store/uv_io.h"
 
 #include <assert.h>
+#include <malloc.h>
 #include <raft/uv.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
 
 #include "base/list.h"
+#include "base/mem.h"
 #include "raft-store/transport_int.h"
 
 #define SEGMENT_BYTES (16u << 20)
@@ -106,6 +108,50 @@ void uv_io_deliver(struct uv_io *u, struct raft_message *message)
         return;
     }
     u->recv(&u->io, message);
+}
+
+/* ---- Loading ---- */
+
+/* Entries that share one block of memory, to a block of their own size if that spares half of it or more. */
+static void tighten(struct raft_entry *entries, size_t count)
+{
+    size_t size = 0;
+    for (size_t i = 0; i < count; i++) {
+        size += (entries[i].buf.len + 7) & ~(size_t)7;
+    }
+    uint8_t *old = entries[0].batch, *fresh;
+    if (old == NULL || size > malloc_usable_size(old) / 2 || (fresh = raft_malloc(MAX(size, (size_t)8))) == NULL) {
+        return;
+    }
+    uint8_t *at = fresh;
+    for (size_t i = 0; i < count; i++) {
+        if (entries[i].buf.len > 0) {
+            memcpy(at, entries[i].buf.base, entries[i].buf.len);
+        }
+        entries[i].buf.base = at;
+        entries[i].batch = fresh;
+        at += (entries[i].buf.len + 7) & ~(size_t)7;
+    }
+    assert(at == fresh + size);
+    raft_free(old);
+}
+
+/* raft_uv keeps the whole file of a segment for the entries in it, 16 MiB for one that was open at a crash even if it holds a few bytes, and as
+ * long as they are in the log. */
+static int io_load(struct raft_io *io, raft_term *term, raft_id *voted_for, struct raft_snapshot **snapshot,
+                   raft_index *start_index, struct raft_entry *entries[], size_t *n_entries)
+{
+    int rv = uv_io_of(io)->disk.load(io, term, voted_for, snapshot, start_index, entries, n_entries);
+    if (rv != 0) {
+        return rv;
+    }
+    for (size_t i = 0, end; i < *n_entries; i = end) {
+        for (end = i + 1; end < *n_entries && (*entries)[end].batch == (*entries)[i].batch; end++) {
+        }
+        tighten(&(*entries)[i], end - i);
+    }
+    malloc_trim(0);
+    return 0;
 }
 
 /* ---- raft_uv's transport: never used ---- */
@@ -248,6 +294,7 @@ int uv_io_new(uv_loop_t *loop, const char *dir, struct transport *transport, con
     raft_uv_set_disk_retry(&u->io, DISK_RETRY_MS);
     raft_uv_set_tracer(&u->io, &u->tracer);
     u->disk = u->io;
+    u->io.load = io_load;
     u->io.start = io_start;
     u->io.send = io_send;
     u->io.close = io_close;

@@ -4,6 +4,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -409,6 +410,65 @@ static void calls_go_between_masters(void **state)
     world_close(&w);
 }
 
+static void copy_file(const char *from, const char *to)
+{
+    CLEANUP_CLOSE int in = open(from, O_RDONLY);
+    CLEANUP_CLOSE int out = open(to, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    char block[65536];
+    ssize_t n;
+    assert_true(in >= 0 && out >= 0);
+    while ((n = read(in, block, sizeof block)) > 0) {
+        assert_int_equal(write(out, block, (size_t)n), n);
+    }
+    assert_int_equal(n, 0);
+}
+
+/* The files of a directory as they are now, as a crash would leave them. */
+static void copy_files(const char *from, const char *to)
+{
+    DIR *d = opendir(from);
+    struct dirent *e;
+    assert_non_null(d);
+    while ((e = readdir(d)) != NULL) {
+        if (e->d_name[0] != '.') {
+            CLEANUP_FREE char *source = xasprintf("%s/%s", from, e->d_name);
+            CLEANUP_FREE char *target = xasprintf("%s/%s", to, e->d_name);
+            copy_file(source, target);
+        }
+    }
+    closedir(d);
+}
+
+static size_t memory_used(void)
+{
+    struct mallinfo2 m = mallinfo2();
+    return m.uordblks + m.hblkhd;
+}
+
+static void a_segment_open_at_a_crash_takes_no_more_memory_than_its_entries(void **state)
+{
+    (void)state;
+    struct world3 w;
+    world_open(&w);
+    member_start(&w, 1, true);
+    for (unsigned i = 0; i < 10; i++) {
+        write_ok(&w, i);
+    }
+    CLEANUP_FREE char *kept = xasprintf("%s/kept", w.base);
+    assert_int_equal(mkdir(kept, 0700), 0);
+    copy_files(w.members[1].dir, kept);
+    member_stop(&w, 1);
+    remove_tree(w.members[1].dir);
+    assert_int_equal(rename(kept, w.members[1].dir), 0);
+    size_t before = memory_used();
+    member_start(&w, 1, false);
+    assert_true(memory_used() < before + (8u << 20));
+    KIT_UNTIL(&w.loop, leader(&w) != NULL);
+    assert_int_equal(count(&w.members[1]), 10);
+    write_ok(&w, 10);
+    world_close(&w);
+}
+
 /* Flip a byte in the middle of the first file whose name begins so. */
 static void damage(const char *dir, const char *prefix, off_t at)
 {
@@ -474,6 +534,7 @@ int main(void)
         cmocka_unit_test(one_master_keeps_what_it_has_written),
         cmocka_unit_test(three_masters_replicate_over_tls),
         cmocka_unit_test(calls_go_between_masters),
+        cmocka_unit_test(a_segment_open_at_a_crash_takes_no_more_memory_than_its_entries),
         cmocka_unit_test(a_damaged_segment_is_named_and_nothing_is_thrown_away),
         cmocka_unit_test(a_directory_that_is_none_is_an_error),
     };
