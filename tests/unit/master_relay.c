@@ -35,7 +35,8 @@ static void register_agent(struct state *s)
 static int set_up(void **state)
 {
     struct state *s = xcalloc(1, sizeof *s);
-    s->kit = kit_three(NULL);
+    static const char *const calm[] = {"--election-timeout", "1500", "--raft-heartbeat", "100", NULL};
+    s->kit = kit_three(calm);
     s->leader = kit_leader(s->kit);
     s->client[0] = client_admin(s->kit, s->leader);
     s->client[1] = client_admin(s->kit, (s->leader + 1) % 3);

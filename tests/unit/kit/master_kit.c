@@ -202,7 +202,7 @@ static int run_setup(struct kit *k, unsigned i, char **said, const char *command
                             "--listen",
                             k->masters[i].addr,
                             "--election-timeout",
-                            "300",
+                            "500",
                             "--raft-heartbeat",
                             "50"};
     unsigned n = 9;
