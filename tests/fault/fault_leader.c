@@ -124,6 +124,16 @@ static void start_work(struct trial *t)
         t->watchers[i] = (struct watcher){.index = i, .target = &t->cluster.target, .stop = &t->stop_watch};
         watcher_start(&t->watchers[i]);
     }
+    /* A watch that begins later lists what it missed, newest versions only: all must be there before the first write. */
+    for (unsigned i = 0; i < FAULT_MASTERS; i++) {
+        int64_t deadline_us = fault_now_us() + SETTLE_MS * 1000;
+        while (!__atomic_load_n(&t->watchers[i].synced, __ATOMIC_ACQUIRE)) {
+            if (fault_now_us() > deadline_us) {
+                fault_die("a watch does not begin", NULL);
+            }
+            fault_sleep_ms(10);
+        }
+    }
     for (unsigned i = 0; i < ARRAY_SIZE(t->workers); i++) {
         t->workers[i] = (struct worker){.index = i,
                                         .type = i < CREATORS                  ? DEED_CREATE

@@ -35,6 +35,7 @@ static void tell(struct follower *f, uint64_t revision, struct str type, struct 
     struct error err = {0};
     if (str_is(type, "BOOKMARK")) {
         f->listing = false;
+        __atomic_store_n(&f->w->synced, true, __ATOMIC_RELEASE);
         return;
     }
     if (object_from_wire(object, &o, &err) != 0) {
