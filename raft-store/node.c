@@ -1,13 +1,11 @@
-/* The node's life and its writes.
+/* The node: life, leadership, the turn. Writes: node_write.c; reads: node_read.c; membership: node_member.c.
  *
  *   FOLLOWING --elected--> BARRIER --own entry applied--> LEADING --node_transfer--> TRANSFERRING
  *       ^                     |                              |                            |
  *       +------ state or term changed (seen in follow_leadership) -----------------------+
  *   TRANSFERRING --transfer failed, still leader--> BARRIER
  *
- * A write's way: node_submit evaluates on the tip and puts a waiter into the batch; the turn's end makes one entry of the batch (a
- * proposal); the state machine marks the proposal applied if we still lead the term it was made in; the next turn answers. What is
- * in a proposal when leadership goes is unknown; what was still in the open batch never happened. */
+ * Everything happens in node_turn: libraft's callbacks only note. */
 #include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -124,22 +122,6 @@ int node_raft_error(struct node *n, int rv, struct error *err, const char *what)
 
 /* ---- The state machine ---- */
 
-static void mark_applied(struct node *n, uint64_t index)
-{
-    if (list_empty(&n->proposals)) {
-        return;
-    }
-    LIST_FOR(it, &n->proposals)
-    {
-        struct proposal *p = LIST_ENTRY(it, struct proposal, link);
-        if (!p->applied) {
-            /* Ours only if we led without a break from proposing to applying: another leader may have put its own entry here. */
-            p->applied = p->index == index && node_is_leader_of(n, p->term);
-            return;
-        }
-    }
-}
-
 static int fsm_apply(struct raft_fsm *fsm, const struct raft_buffer *buf, void **result)
 {
     struct node *n = fsm->data;
@@ -159,7 +141,7 @@ static int fsm_apply(struct raft_fsm *fsm, const struct raft_buffer *buf, void *
     n->stats.entries++;
     n->stats.bytes += buf->len;
     node_snapshot_applied(n, buf->len);
-    mark_applied(n, index);
+    node_writes_applied(n, index);
     return 0;
 }
 
@@ -381,202 +363,7 @@ void node_stats(const struct node *n, struct node_stats *out)
     out->queued = n->queued;
 }
 
-/* ---- Writes ---- */
-
-static bool propose(struct node *n)
-{
-    if (!node_leading(n) || store_batch_empty(n->store) || n->inflight >= NODE_INFLIGHT_MAX) {
-        return false;
-    }
-    CLEANUP_BUF struct buf entry = BUF_INIT;
-    store_batch_take(n->store, &entry);
-    struct raft_buffer buf = {.base = raft_malloc(entry.size), .len = entry.size};
-    assert(buf.base != NULL);
-    memcpy(buf.base, entry.data, entry.size);
-    struct proposal *p = xcalloc(1, sizeof *p);
-    list_init(&p->waiters);
-    if (!list_empty(&n->batch)) { /* move all */
-        p->waiters = n->batch;
-        p->waiters.next->prev = &p->waiters;
-        p->waiters.prev->next = &p->waiters;
-        list_init(&n->batch);
-    }
-    p->term = n->term;
-    p->index = raft_last_index(&n->raft) + 1;
-    list_push_back(&n->proposals, &p->link);
-    n->inflight++;
-    int rv = raft_apply(&n->raft, &p->req, &buf, 1, NULL);
-    if (rv != 0) {
-        /* Nothing was appended. The tip holds what was not proposed: it has to go, and comes back behind a barrier. Not here: the owner
-         * may be in the middle of reading it. */
-        struct error why = {0};
-        node_raft_error(n, rv, &why, "propose a log entry");
-        log_warn(n->config.log, "node", "%s", why.message);
-        raft_free(buf.base);
-        while (!list_empty(&p->waiters)) {
-            node_answer(n, LIST_ENTRY(p->waiters.next, struct waiter, link), &why);
-        }
-        list_remove(&p->link);
-        n->inflight--;
-        free(p);
-        n->resign = true;
-        return true;
-    }
-    assert(p->index == p->req.index);
-    return true;
-}
-
-static void add_waiter(struct node *n, struct list *to, struct waiter *w)
-{
-    n->queued++;
-    list_push_back(to, &w->link);
-}
-
-/* The answer reads the tip (a refusal, a repeat, an update that changed nothing). It goes out when all that the tip holds has been committed
- * and it is sure that no other leader had been elected when it was read. The open batch gives both, since it is proposed only now.
- * What is in flight does not give the second: its acknowledgements may have been on their way before the question came, and the next
- * leader elected behind them. So without an open batch the term is confirmed by a round that starts now. */
-static void answer_when_tip_holds(struct node *n, struct waiter *w)
-{
-    n->queued++;
-    if (!store_batch_empty(n->store)) {
-        list_push_back(&n->batch, &w->link);
-        return;
-    }
-    if (!list_empty(&n->proposals)) {
-        w->index = LIST_ENTRY(n->proposals.prev, struct proposal, link)->index;
-    }
-    node_confirm(n, w);
-}
-
-static bool asks_for_room(const struct txn *t)
-{
-    if (t->origin == NULL || strcmp(t->origin, "api") != 0) {
-        return false;
-    }
-    for (unsigned i = 0; i < t->count; i++) {
-        if (t->ops[i].type == TXN_CREATE || (t->ops[i].type == TXN_UPDATE && t->ops[i].part == TXN_PART_SPEC)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static int may_submit(struct node *n, const struct txn *t, struct error *err)
-{
-    if (!node_leading(n)) {
-        return error_set(err, ERR_NOT_LEADER, "this master is not the leader");
-    }
-    if (n->queued >= NODE_QUEUE_MAX || store_batch_bytes(n->store) > NODE_BATCH_MAX) {
-        return error_set(err, ERR_LIMIT, "%u writes (%zu bytes) wait to be replicated already; try again in a moment",
-                         n->queued, store_batch_bytes(n->store));
-    }
-    if (n->disk_low && asks_for_room(t)) {
-        return error_set(err, ERR_NO_SPACE,
-                         "the masters' disk is nearly full: only deletes and status are accepted until there is room");
-    }
-    return 0;
-}
-
-int node_submit(struct node *n, const struct txn *t, node_write_cb *cb, void *data, struct error *err)
-{
-    struct error local = {0};
-    struct waiter *w = NULL;
-    if (cb != NULL) {
-        w = node_waiter_new(data);
-        w->write_cb = cb;
-    }
-    err = err != NULL ? err : &local;
-    int rc = may_submit(n, t, err);
-    if (rc != 0) {
-        if (w != NULL) {
-            n->queued++;
-            node_answer(n, w, err);
-        }
-        return rc;
-    }
-    struct txn_result result;
-    rc = store_eval(n->store, t, &result, err);
-    n->stats.refused += rc != 0;
-    if (rc == 0 && !result.unchanged && !result.repeated) {
-        if (w != NULL) {
-            w->result = result;
-            add_waiter(n, &n->batch, w);
-        }
-        unsigned count;
-        const struct change *changes = store_last_changes(n->store, &count);
-        if (n->config.events.on_tip != NULL) {
-            n->config.events.on_tip(n->config.events.data, changes, count);
-        }
-        if (store_batch_bytes(n->store) >= NODE_ENTRY_MAX) {
-            propose(n);
-        }
-    } else if (w != NULL) {
-        w->result = result;
-        w->error = rc == 0 ? NULL : xmemdup(err, sizeof *err);
-        answer_when_tip_holds(n, w);
-    }
-    return rc;
-}
-
-void node_refuse(struct node *n, const struct error *refusal, node_write_cb *cb, void *data)
-{
-    struct waiter *w = node_waiter_new(data);
-    w->write_cb = cb;
-    if (!node_leading(n)) {
-        n->queued++;
-        node_answer_code(n, w, ERR_NOT_LEADER, "this master is not the leader");
-        return;
-    }
-    w->error = xmemdup(refusal, sizeof *refusal);
-    answer_when_tip_holds(n, w);
-}
-
 /* ---- Leadership ---- */
-
-/* What a waiter hears when its entry's fate is not known. Refusals and no-ops did nothing, whatever became of the entry they leant on. */
-void node_answer_lost(struct node *n, struct waiter *w, bool proposed)
-{
-    if (w->error != NULL || w->result.unchanged) {
-        node_answer_code(n, w, ERR_NOT_LEADER, "this master ceased to be the leader; nothing was done");
-    } else if (proposed || w->result.repeated) {
-        n->stats.unknown++;
-        node_answer_code(
-            n, w, ERR_UNKNOWN_OUTCOME,
-            "this master ceased to be the leader while the write was being replicated: it may or may not be "
-            "done; repeat it with the same id");
-    } else {
-        node_answer_code(n, w, ERR_NOT_LEADER, "this master ceased to be the leader; nothing was done");
-    }
-}
-
-static void lose_batch(struct node *n)
-{
-    while (!list_empty(&n->batch)) {
-        node_answer_lost(n, LIST_ENTRY(n->batch.next, struct waiter, link), false);
-    }
-}
-
-static void lose_proposals(struct node *n)
-{
-    LIST_FOR_SAFE(it, &n->proposals)
-    {
-        struct proposal *p = LIST_ENTRY(it, struct proposal, link);
-        while (!list_empty(&p->waiters)) {
-            struct waiter *w = LIST_ENTRY(p->waiters.next, struct waiter, link);
-            if (p->applied) {
-                node_answer(n, w, w->error);
-            } else {
-                node_answer_lost(n, w, true);
-            }
-        }
-        if (p->applied || !node_is_leader_of(n, p->term)) {
-            list_remove(&p->link); /* libraft let go of its requests when it stepped down */
-            n->inflight--;
-            free(p);
-        }
-    }
-}
 
 static void set_phase(struct node *n, enum node_phase phase)
 {
@@ -595,10 +382,10 @@ void node_resign_tip(struct node *n)
 {
     n->resign = false;
     store_tip_drop(n->store);
-    lose_batch(n);
+    node_writes_lose_batch(n);
     bool leader = n->initialised && node_is_leader_of(n, n->term);
     if (!leader || n->closing || n->dead) {
-        lose_proposals(n);
+        node_writes_lose_proposals(n);
     }
     node_reads_leadership_lost(n);
     if (n->phase != NODE_FOLLOWING) {
@@ -662,26 +449,6 @@ static bool tell_leader(struct node *n)
 }
 
 /* ---- Turn ---- */
-
-static bool finish_applied(struct node *n)
-{
-    bool did = false;
-    while (!list_empty(&n->proposals)) {
-        struct proposal *p = LIST_ENTRY(n->proposals.next, struct proposal, link);
-        if (!p->applied) {
-            break;
-        }
-        while (!list_empty(&p->waiters)) {
-            struct waiter *w = LIST_ENTRY(p->waiters.next, struct waiter, link);
-            node_answer(n, w, w->error);
-        }
-        list_remove(&p->link);
-        n->inflight--;
-        free(p);
-        did = true;
-    }
-    return did;
-}
 
 static bool tell_committed(struct node *n)
 {
@@ -750,11 +517,11 @@ bool node_turn(struct node *n)
         if (applied > store_applied_index(n->store)) {
             store_apply_empty(n->store, applied); /* barriers, configuration, a restored snapshot */
         }
-        did = finish_applied(n) || did;
+        did = node_writes_finish(n) || did;
         did = follow_leadership(n) || did;
         did = tell_leader(n) || did;
         did = tell_committed(n) || did;
-        did = propose(n) || did;
+        did = node_writes_propose(n) || did;
         did = node_reads_turn(n) || did;
         did = node_members_turn(n) || did;
         node_snapshot_turn(n);

@@ -141,12 +141,19 @@ void node_die(struct node *n, int code, const char *fmt, ...) __attribute__((for
 void node_answer(struct node *n, struct waiter *w, const struct error *error);
 void node_answer_code(struct node *n, struct waiter *w, int code, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
-void node_answer_lost(struct node *n, struct waiter *w, bool proposed); /* leadership went before its answer was due */
 struct waiter *node_waiter_new(void *data);
 int64_t node_now(const struct node *n);
 bool node_is_leader_of(const struct node *n, uint64_t term); /* by libraft's state now */
 int node_raft_error(struct node *n, int rv, struct error *err, const char *what);
 void node_resign_tip(struct node *n); /* leadership is gone or given away: answers, tip closed */
+
+/* node_write.c */
+bool node_writes_propose(struct node *n);                 /* make an entry of the open batch, if one may go out */
+void node_writes_applied(struct node *n, uint64_t index); /* the state machine has applied this entry */
+bool node_writes_finish(struct node *n);                  /* answer what has been applied */
+void node_writes_lose_batch(struct node *n);
+void node_writes_lose_proposals(struct node *n);
+void node_answer_lost(struct node *n, struct waiter *w, bool proposed); /* leadership went before its answer was due */
 
 /* node_io.c */
 void node_io_wrap(struct node *n);
