@@ -55,8 +55,8 @@ static int parse(struct value *doc, const char *path, struct master_config *c, s
     copy(c->advertise, sizeof c->advertise, value_path_str(doc, "advertise"));
     copy(c->agent_address, sizeof c->agent_address, value_path_str(doc, "agentAddress"));
     c->bootstrap = value_path_bool(doc, "bootstrap", false);
-    c->election_timeout_ms = (unsigned)value_path_int(doc, "electionTimeoutMs", 0);
-    c->heartbeat_ms = (unsigned)value_path_int(doc, "heartbeatMs", 0);
+    c->election_timeout_ms = (unsigned)value_path_int(doc, "electionTimeoutMs", MASTER_ELECTION_MS_DEFAULT);
+    c->heartbeat_ms = (unsigned)value_path_int(doc, "heartbeatMs", MASTER_RAFT_HEARTBEAT_MS_DEFAULT);
     c->node_grace_ms = value_path_int(doc, "nodeGraceMs", API_NODE_GRACE_MS_DEFAULT);
     c->agent_heartbeat_ms = value_path_int(doc, "agentHeartbeatMs", API_HEARTBEAT_MS_DEFAULT);
     c->snapshot_entries = (unsigned)value_path_int(doc, "snapshotEntries", 0);

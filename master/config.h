@@ -17,6 +17,10 @@
 #include "proto/net.h"
 
 #define MASTER_JOIN_ADDRESSES_MAX 16
+/* Raft's timings. An election starts when a leader has been silent for one to two timeouts; 450 ms are several times what a busy disk's flush
+ * or a closing segment holds the loop up (about 100 ms), and pre-vote keeps a wrong guess harmless. */
+#define MASTER_ELECTION_MS_DEFAULT       450
+#define MASTER_RAFT_HEARTBEAT_MS_DEFAULT 100
 struct master_config {
     char dir[512];
     uint64_t id;

@@ -30,7 +30,7 @@ static const char usage_text[] =
     "--advertise      where other masters and clients reach this one (as --listen)\n"
     "--agent-address  where agents reach it (as --advertise)\n"
     "--node-grace S   seconds without a heartbeat until a node is NotReady (40); --heartbeat S: agents' period (10)\n"
-    "--election-timeout MS, --raft-heartbeat MS: Raft's timings (1000, 100)\n"
+    "--election-timeout MS, --raft-heartbeat MS: Raft's timings (450, 100)\n"
     "--snapshot-entries N, --snapshot-mb N: when a snapshot is due (8192 entries, 256 MB of log)\n";
 
 static int usage(const char *what, const char *arg)
