@@ -202,6 +202,19 @@ static unsigned judge_agreement(struct trial *t, struct buf *out)
     }
 }
 
+static unsigned judge_endings(struct trial *t, struct buf *out)
+{
+    unsigned found = 0;
+    for (unsigned i = 0; i < FAULT_MASTERS; i++) {
+        int status = processes_stop(&t->cluster, i, SETTLE_MS);
+        if (status != 0) {
+            buf_printf(out, "  master %u: %s %d\n", i + 1, status == -1 ? "not within the time" : "status", status);
+            found++;
+        }
+    }
+    return found;
+}
+
 static void judge(struct trial *t)
 {
     CLEANUP_BUF struct buf why = BUF_INIT;
@@ -219,6 +232,8 @@ static void judge(struct trial *t)
     buf_reset(&why);
     verdict(t, "all masters are at the same revision", judge_agreement(t, &why), &why);
     note_losses(t);
+    buf_reset(&why);
+    verdict(t, "masters end in order when asked", judge_endings(t, &why), &why);
 }
 
 /* ---- Summary ---- */

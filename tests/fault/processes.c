@@ -14,6 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
+/* Often, so that masters that come back are sent one. */
+#define SNAPSHOTS "--snapshot-entries", "500"
 #define READY_MS  30000
 #define ANSWER_MS 1500
 
@@ -82,6 +84,22 @@ void processes_start(struct processes *p, unsigned i)
 {
     const char *argv[] = {p->program, "run", "--dir", master_dir(p, i), NULL};
     p->masters[i].pid = start(p, arena_printf(&p->arena, "%s/m%u.log", p->dir, i + 1), argv);
+}
+
+int processes_stop(struct processes *p, unsigned i, int64_t limit_ms)
+{
+    int64_t end_us = fault_now_us() + limit_ms * 1000;
+    int status;
+    kill(p->masters[i].pid, SIGTERM);
+    while (fault_now_us() < end_us) {
+        if (waitpid(p->masters[i].pid, &status, WNOHANG) == p->masters[i].pid) {
+            p->masters[i].pid = 0;
+            return status;
+        }
+        fault_sleep_ms(10);
+    }
+    processes_kill(p, i);
+    return -1;
 }
 
 void processes_kill(struct processes *p, unsigned i)
@@ -246,11 +264,11 @@ void processes_up(struct processes *p, const char *dir, const char *program, boo
         snprintf(p->masters[i].address, sizeof p->masters[i].address, "127.0.0.1:%u", p->masters[i].port);
         const char *listen = p->masters[i].address;
         if (i == 0) {
-            const char *argv[] = {program, "init", "--dir", master_dir(p, i), "--listen", listen, NULL};
+            const char *argv[] = {program, "init", "--dir", master_dir(p, i), "--listen", listen, SNAPSHOTS, NULL};
             run_to_end(p, argv);
         } else {
-            const char *argv[] = {program, "join",    "--dir",         master_dir(p, i),      "--listen",
-                                  listen,  "--token", master_token(p), p->masters[0].address, NULL};
+            const char *argv[] = {program,   "join",          "--dir",   master_dir(p, i),      "--listen", listen,
+                                  "--token", master_token(p), SNAPSHOTS, p->masters[0].address, NULL};
             run_to_end(p, argv);
         }
         read_target(p, i + 1);

@@ -25,7 +25,9 @@ void processes_up(struct processes *p, const char *dir, const char *program, boo
 void processes_kill(struct processes *p, unsigned i);                /* SIGKILL, and waits for its end */
 void processes_freeze(struct processes *p, unsigned i, bool frozen); /* SIGSTOP, SIGCONT */
 void processes_start(struct processes *p, unsigned i);
-/* Stops all; the directory goes if `remove` says so. */
+/* SIGTERM, and waits up to limit_ms; the exit status, or -1 if it had to be killed. */
+int processes_stop(struct processes *p, unsigned i, int64_t limit_ms);
+/* Kills all that is left; the directory goes if `remove` says so. */
 void processes_down(struct processes *p, bool remove);
 /* A master that ended without being asked to: its number from 1, and how; 0 if none. */
 unsigned processes_lost(struct processes *p, int *status);

@@ -27,7 +27,7 @@ struct watcher {
     const bool *stop; /* gives up, told or not */
     struct seens told;
     bool complete; /* told of END_NAME */
-    bool synced; /* has been told what was there at its start; atomic */
+    bool synced;   /* has been told what was there at its start; atomic */
 };
 void registers_make(struct api *a);
 void worker_start(struct worker *w);
