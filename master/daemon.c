@@ -245,14 +245,33 @@ static int read_secret_files(struct master *m, char **cert, char **key, struct e
     if (rv != 0) {
         return rv;
     }
+    size_t digits = strspn(hex, "0123456789abcdefABCDEF");
+    if (digits != 2 * sizeof m->seal_key || digits + strspn(hex + digits, "\r\n") != size) {
+        explicit_bzero(hex, size);
+        return error_set(err, ERR_CORRUPT, "%s is damaged: expected %zu hexadecimal digits", path,
+                         2 * sizeof m->seal_key);
+    }
     for (size_t i = 0; i < sizeof m->seal_key; i++) {
-        if (sscanf(hex + 2 * i, "%2hhx", &m->seal_key[i]) != 1 || size < 2 * sizeof m->seal_key) {
-            return error_set(err, ERR_CORRUPT, "%s is damaged: expected %zu hexadecimal digits", path,
-                             2 * sizeof m->seal_key);
-        }
+        sscanf(hex + 2 * i, "%2hhx", &m->seal_key[i]);
     }
     explicit_bzero(hex, size);
     return 0;
+}
+
+/* Newcomers' certificates are signed with the CA's key: find out now, not when the first one joins, that it is of no use. */
+static int check_ca_key(struct master *m, struct error *err)
+{
+    struct pki_identity who = {.role = PKI_ROLE_NODE, .name = "trial"};
+    char *cert = NULL, *key = NULL;
+    struct net_tls *tls = NULL;
+    int rv = pki_issue(m->ca_pem, m->ca_key_pem, &who, NULL, 60, &cert, &key, err);
+    if (rv == 0) {
+        rv = net_tls_new(m->ca_pem, cert, key, NULL, &tls, err);
+    }
+    net_tls_unref(tls);
+    free(cert);
+    pki_free_key(key);
+    return rv == 0 ? 0 : error_wrap(err, "ca.key does not belong to ca.crt in %s", m->config.dir);
 }
 
 static int make_tls(struct master *m, struct error *err)
@@ -261,6 +280,12 @@ static int make_tls(struct master *m, struct error *err)
     int rv = read_secret_files(m, &cert, &key, err);
     if (rv == 0) {
         rv = net_tls_new(m->ca_pem, cert, key, NULL, &m->tls, err);
+        if (rv != 0) {
+            error_wrap(err, "master.crt, master.key and ca.crt in %s", m->config.dir);
+        }
+    }
+    if (rv == 0) {
+        rv = check_ca_key(m, err);
     }
     free(cert);
     pki_free_key(key);

@@ -213,6 +213,7 @@ struct joining {
     struct master_config *c;
     const char *key_pem;
     bool done;
+    bool reached; /* somebody has answered, be it with a refusal */
     int rv;
     struct error *err;
 };
@@ -260,6 +261,7 @@ static void joined(const struct rpc_result *result, void *data)
 {
     struct joining *j = data;
     j->done = true;
+    j->reached = j->reached || result->error == NULL || (result->sent && result->error->code != ERR_CLOSED);
     if (result->error != NULL) {
         *j->err = *result->error;
         j->rv = result->error->code;
@@ -334,9 +336,10 @@ int setup_join(struct master_config *c, const char *token, const char *addresses
     struct joining j = {.c = c, .key_pem = key, .err = err};
     char *list = xstrdup(addresses), *save = NULL;
     rv = ERR_USAGE;
-    int64_t deadline = env_now_ms(env_real()) + timeout_ms;
+    int64_t start = env_now_ms(env_real());
     error_set(err, ERR_USAGE, "no master's address given");
-    /* A cluster that has just lost or not yet found its leader says "try again": until the time is over. */
+    /* A cluster that has just lost or not yet found its leader says "try again": until the time is over. If nobody listens at all, the
+     * address is likely wrong: only as long as a master needs to start. */
     do {
         char *copy = xstrdup(list);
         for (char *addr = strtok_r(copy, ",", &save); addr != NULL && rv != 0; addr = strtok_r(NULL, ",", &save)) {
@@ -349,7 +352,8 @@ int setup_join(struct master_config *c, const char *token, const char *addresses
         if (rv != 0 && err_class(rv) == ERR_CLASS_RETRY) {
             uv_sleep(200);
         }
-    } while (rv != 0 && err_class(rv) == ERR_CLASS_RETRY && env_now_ms(env_real()) < deadline);
+    } while (rv != 0 && err_class(rv) == ERR_CLASS_RETRY &&
+             env_now_ms(env_real()) - start < (j.reached ? timeout_ms : MIN(timeout_ms, SETUP_REFUSED_MS)));
     free(list);
     free(csr);
     pki_free_key(key);

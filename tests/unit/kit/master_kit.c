@@ -37,7 +37,8 @@ unsigned kit_free_port(void)
     return ntohs(a.sin_port);
 }
 
-static pid_t spawn(const char *const *args, const char *log_path)
+/* seconds: killed after so long; 0 = never. */
+static pid_t spawn(const char *const *args, const char *log_path, unsigned seconds)
 {
     const char *argv[40] = {kit_program()};
     unsigned n = 1;
@@ -49,6 +50,7 @@ static pid_t spawn(const char *const *args, const char *log_path)
     assert_true(pid >= 0);
     if (pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that crashes leaves no master behind */
+        alarm(seconds);
         int fd = open(log_path, O_WRONLY | O_CREAT | O_APPEND, 0600);
         if (getppid() != parent || fd < 0 || dup2(fd, 1) < 0 || dup2(fd, 2) < 0) {
             _exit(126);
@@ -88,7 +90,7 @@ int kit_run(struct kit *k, char **said, const char *const *args)
     char path[200];
     snprintf(path, sizeof path, "%s/run.out", k->dir);
     unlink(path);
-    int rc = wait_for(spawn(args, path));
+    int rc = wait_for(spawn(args, path, 20));
     if (said != NULL) {
         *said = read_all(path);
     }
@@ -262,7 +264,7 @@ void kit_start(struct kit *k, unsigned i)
 {
     const char *args[] = {"run", "--dir", k->masters[i].dir, NULL};
     assert_int_equal(k->masters[i].pid, 0);
-    k->masters[i].pid = spawn(args, k->masters[i].log);
+    k->masters[i].pid = spawn(args, k->masters[i].log, 0);
 }
 
 void kit_stop(struct kit *k, unsigned i, int sig)
@@ -595,7 +597,7 @@ static void on_data(struct rpc_stream *st, struct mp payload, size_t n, void *da
         s->items = xrealloc(s->items, s->cap * sizeof *s->items);
     }
     struct error err = {0};
-    if (msgpack_read_value(&s->client->kit->arena, payload.p, n, &s->items[s->count++], &err) != 0) {
+    if (msgpack_read_value(&s->kit->arena, payload.p, n, &s->items[s->count++], &err) != 0) {
         fail_msg("a malformed payload: %s", err.message);
     }
 }
@@ -621,6 +623,7 @@ struct stream *stream_open(struct client *c, const char *method, const char *fmt
     msgpack_write_value(&b, kit_vdoc(c->kit, fmt, ap));
     va_end(ap);
     s->client = c;
+    s->kit = c->kit;
     assert_non_null(c->rpc);
     s->stream = rpc_stream_open(c->rpc, method, buf_str(&b), &events, s);
     buf_close(&b);
@@ -631,6 +634,7 @@ struct stream *stream_accept(struct client *c, struct rpc_request *r)
 {
     struct stream *s = xcalloc(1, sizeof *s);
     s->client = c;
+    s->kit = c->kit;
     s->open = true;
     s->stream = rpc_stream_accept(r, &events, s);
     assert_non_null(s->stream);
@@ -643,7 +647,7 @@ struct value *stream_next(struct stream *s)
         if (kit_now() > until) {
             fail_msg("waited in vain for the next payload of a stream");
         }
-        kit_turn(s->client->kit, 200);
+        kit_turn(s->kit, 200);
     }
     return s->taken < s->count ? s->items[s->taken++] : NULL;
 }
@@ -651,14 +655,14 @@ struct value *stream_next(struct stream *s)
 bool stream_quiet(struct stream *s, int64_t ms)
 {
     for (int64_t until = kit_now() + ms; kit_now() < until && s->taken == s->count && !s->ended;) {
-        kit_turn(s->client->kit, until - kit_now() + 1);
+        kit_turn(s->kit, until - kit_now() + 1);
     }
     return s->taken == s->count && !s->ended;
 }
 
 void stream_wait_end(struct stream *s)
 {
-    kit_until(s->client->kit, &s->ended, "the end of a stream");
+    kit_until(s->kit, &s->ended, "the end of a stream");
 }
 
 int stream_send(struct stream *s, const char *fmt, ...)
@@ -666,7 +670,7 @@ int stream_send(struct stream *s, const char *fmt, ...)
     struct buf b = BUF_INIT;
     va_list ap;
     va_start(ap, fmt);
-    msgpack_write_value(&b, kit_vdoc(s->client->kit, fmt, ap));
+    msgpack_write_value(&b, kit_vdoc(s->kit, fmt, ap));
     va_end(ap);
     int rc = rpc_stream_write(s->stream, buf_str(&b));
     buf_close(&b);

@@ -122,7 +122,8 @@ const char *value_text(struct kit *k, const struct value *v, const char *path);
 /* ---- Streams ---- */
 
 struct stream {
-    struct client *client;
+    struct client *client; /* may be gone */
+    struct kit *kit;
     struct rpc_stream *stream;
     bool open, ended, local_ended;
     bool hold; /* do not consume: the other side runs out of credit */
