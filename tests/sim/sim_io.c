@@ -35,35 +35,58 @@ void sim_init(struct sim *s, uint64_t seed)
     s->net_max_ms = 3;
     s->disk_min_ms = 1;
     s->disk_max_ms = 3;
-    list_init(&s->events);
     for (unsigned i = 0; i < SIM_SERVERS_MAX; i++) {
         s->disks[i].start = 1;
     }
 }
 
+/* ---- Events ---- */
+
+static bool comes_before(const struct sim_event *a, const struct sim_event *b)
+{
+    return a->at_ms != b->at_ms ? a->at_ms < b->at_ms : a->seq < b->seq;
+}
+
 void sim_after(struct sim *s, int64_t delay_ms, void (*run)(void *arg), void (*cancel)(void *arg), void *arg)
 {
-    struct sim_event *e = xmalloc(sizeof *e);
-    *e = (struct sim_event){.at_ms = s->now_ms + delay_ms, .run = run, .cancel = cancel, .arg = arg};
-    struct list *at = s->events.prev;
-    while (at != &s->events && LIST_ENTRY(at, struct sim_event, link)->at_ms > e->at_ms) {
-        at = at->prev;
+    if (s->events_count == s->events_cap) {
+        s->events_cap = s->events_cap == 0 ? 256 : 2 * s->events_cap;
+        s->events = xrealloc(s->events, s->events_cap * sizeof *s->events);
     }
-    list_push_front(at, &e->link);
+    const struct sim_event e = {s->now_ms + delay_ms, s->seq++, run, cancel, arg};
+    size_t at = s->events_count++;
+    for (; at > 0 && comes_before(&e, &s->events[(at - 1) / 2]); at = (at - 1) / 2) {
+        s->events[at] = s->events[(at - 1) / 2];
+    }
+    s->events[at] = e;
+}
+
+static struct sim_event event_take(struct sim *s)
+{
+    assert(s->events_count > 0);
+    const struct sim_event first = s->events[0], last = s->events[--s->events_count];
+    size_t at = 0;
+    for (size_t child; (child = 2 * at + 1) < s->events_count; at = child) {
+        child += child + 1 < s->events_count && comes_before(&s->events[child + 1], &s->events[child]);
+        if (!comes_before(&s->events[child], &last)) {
+            break;
+        }
+        s->events[at] = s->events[child];
+    }
+    s->events[at] = last;
+    return first;
 }
 
 bool sim_step(struct sim *s)
 {
-    if (list_empty(&s->events)) {
+    if (s->events_count == 0) {
         return false;
     }
-    struct sim_event *e = LIST_ENTRY(s->events.next, struct sim_event, link);
-    list_remove(&e->link);
-    assert(e->at_ms >= s->now_ms);
-    s->now_ms = e->at_ms;
+    struct sim_event e = event_take(s);
+    assert(e.at_ms >= s->now_ms);
+    s->now_ms = e.at_ms;
     s->steps++;
-    e->run(e->arg);
-    free(e);
+    e.run(e.arg);
     return true;
 }
 
@@ -682,16 +705,15 @@ void sim_io_free(struct raft_io *io)
 
 void sim_close(struct sim *s)
 {
-    while (!list_empty(&s->events)) {
-        struct sim_event *e = LIST_ENTRY(s->events.next, struct sim_event, link);
-        list_remove(&e->link);
-        if (e->cancel != NULL) {
-            e->cancel(e->arg);
+    while (s->events_count > 0) {
+        struct sim_event e = event_take(s);
+        if (e.cancel != NULL) {
+            e.cancel(e.arg);
         } else {
-            e->run(e->arg); /* ends of closed servers: they only let go */
+            e.run(e.arg); /* ends of closed servers: they only let go */
         }
-        free(e);
     }
+    free(s->events);
     for (unsigned i = 0; i < SIM_SERVERS_MAX; i++) {
         assert(s->ios[i] == NULL);
         disk_drop(&s->disks[i], 0);

@@ -15,8 +15,8 @@
 #define SIM_SERVERS_MAX 9 /* ids 1 to 8 */
 
 struct sim_event {
-    struct list link;
     int64_t at_ms;
+    uint64_t seq; /* order of making: of two at the same time the older comes first */
     void (*run)(void *arg);
     void (*cancel)(void *arg); /* when the simulation ends or the message is lost */
     void *arg;
@@ -54,7 +54,9 @@ struct sim {
     struct rng rng;
     struct env env;
     int64_t now_ms;
-    struct list events; /* by time, then by order of making */
+    struct sim_event *events; /* a heap: the next one first */
+    size_t events_count, events_cap;
+    uint64_t seq;
     struct sim_disk disks[SIM_SERVERS_MAX];
     struct sim_io *ios[SIM_SERVERS_MAX]; /* NULL = down */
     bool cut[SIM_SERVERS_MAX][SIM_SERVERS_MAX];
