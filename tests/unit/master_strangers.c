@@ -224,7 +224,7 @@ static void test_malformed_messages_are_closed_and_counted(void **state)
         {"\x80", 1},                                         /* no array */
         {"\xdd\xff\xff\xff\xff", 5},                         /* an array of 4 Gi elements */
         {"\x94\x00\x01\xdb\xff\xff\xff\xff", 8},             /* a name of 4 GiB */
-        {"\x94\x00\x01\xa3get\x91\xc6\xff\xff\xff\xff", 14}, /* params of 4 GiB */
+        {"\x94\x00\x01\xa3get\x91\xc6\xff\xff\xff\xff", 13}, /* params of 4 GiB */
         {"\x93\x02\xabstream.data\x93\xce\xff\xff\xff\xff\x00",
          20}, /* cut short by the end of the row, then hung up below */
     };
@@ -256,7 +256,7 @@ static void test_a_stranger_cannot_send_much(void **state)
 {
     struct state *s = *state;
     struct buf b = BUF_INIT;
-    buf_append(&b, "\x94\x00\x01\xa4join\x91\x81\xa5token\xdb\x00\x02\x00\x00", 24);
+    buf_append(&b, "\x94\x00\x01\xa4join\x91\x81\xa5token\xdb\x00\x02\x00\x00", 21);
     closes_for(s, NULL, b.data, b.size);
     buf_close(&b);
 }
