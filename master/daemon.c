@@ -81,6 +81,7 @@ static void on_chores(uv_timer_t *timer)
     struct master *m = timer->data;
     members_announce(m);
     members_promote(m);
+    list_pages_expire(m->pages, env_now_ms(m->env));
 }
 
 /* ---- Events of the node ---- */

@@ -105,14 +105,14 @@ void method_deletecollection(struct call *c)
             (fields != NULL && !field_selector_matches(fields, o))) {
             continue;
         }
+        if (t.count == TXN_OPS_MAX) {
+            error_set(&err, ERR_TOO_LARGE, "more than %u objects match; delete them in parts (-l)", TXN_OPS_MAX);
+            break;
+        }
         if (deletion_request(&t, &c->arena, o, &options, env_wall_ms(c->m->env), &err) != 0) {
             break;
         }
         write_add(w, k, o->ns, o->name, NULL);
-        if (t.count >= TXN_OPS_MAX) {
-            error_set(&err, ERR_TOO_LARGE, "more than %u objects match; delete them in parts (-l)", TXN_OPS_MAX);
-            break;
-        }
     }
     if (err.code != 0) {
         write_refuse(w, &err);

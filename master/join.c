@@ -216,6 +216,42 @@ static void member_added(const struct error *error, void *data)
     join_free(j);
 }
 
+static void former_removed(const struct error *error, void *data)
+{
+    struct join_call *j = data;
+    if (error != NULL) {
+        call_fail(j->call, error);
+        join_free(j);
+        return;
+    }
+    node_member_add(j->call->m->node, j->id, j->address, member_added, j);
+}
+
+/* A master that joined, but never heard the answer, asks again from the same address: its former self never voted, it goes. A voter stays. */
+static void replace_newcomer(struct join_call *j)
+{
+    struct node *node = j->call->m->node;
+    struct node_member members[64];
+    unsigned n = node_members(node, members, ARRAY_SIZE(members));
+    for (unsigned i = 0; i < n; i++) {
+        if (strcmp(members[i].address, j->address) == 0 && members[i].role == RAFT_VOTER) {
+            call_failf(j->call, ERR_EXISTS,
+                       "%s is the address of master %" PRIu64
+                       ", which votes; remove that one first, or join with another address",
+                       j->address, members[i].id);
+            join_free(j);
+            return;
+        }
+        if (strcmp(members[i].address, j->address) == 0) {
+            log_info(&j->call->m->log, "members", "master %" PRIu64 " at %s never came; it joins anew as %" PRIu64,
+                     members[i].id, j->address, j->id);
+            node_member_remove(node, members[i].id, former_removed, j);
+            return;
+        }
+    }
+    node_member_add(node, j->id, j->address, member_added, j);
+}
+
 static void id_taken(const struct txn_result *result, const struct error *error, void *data)
 {
     (void)result;
@@ -225,7 +261,7 @@ static void id_taken(const struct txn_result *result, const struct error *error,
         join_free(j);
         return;
     }
-    node_member_add(j->call->m->node, j->id, j->address, member_added, j);
+    replace_newcomer(j);
 }
 
 static int sign(struct call *c, struct join_call *j, enum pki_role role, const char *name, struct error *err)

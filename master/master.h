@@ -166,6 +166,7 @@ unsigned watch_table_count(const struct watch_table *t);
 void watch_node_pods(struct call *c, struct str node);
 struct list_pages *list_pages_new(void);
 void list_pages_free(struct list_pages *p);
+void list_pages_expire(struct list_pages *p, int64_t now_ms); /* versions that nobody has read on for long are let go */
 
 /* ---- write.c, apply.c, delete.c, admission.c ---- */
 void method_create(struct call *c);

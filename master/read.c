@@ -44,9 +44,11 @@ void method_get(struct call *c)
 
 /* ---- Pinned versions for paging: few, the oldest goes first ---- */
 
-#define PAGES_MAX 32u
+#define PAGES_MAX    32u
+#define PAGES_AGE_MS 300000 /* since its last page */
 struct list_pages {
     struct view *views[PAGES_MAX];
+    int64_t used_at_ms[PAGES_MAX];
     unsigned next;
 };
 
@@ -66,23 +68,35 @@ void list_pages_free(struct list_pages *p)
     free(p);
 }
 
-static const struct view *pages_find(const struct list_pages *p, uint64_t revision)
+void list_pages_expire(struct list_pages *p, int64_t now_ms)
+{
+    for (unsigned i = 0; i < PAGES_MAX; i++) {
+        if (p->views[i] != NULL && now_ms - p->used_at_ms[i] > PAGES_AGE_MS) {
+            view_unref(p->views[i]);
+            p->views[i] = NULL;
+        }
+    }
+}
+
+static const struct view *pages_find(struct list_pages *p, uint64_t revision, int64_t now_ms)
 {
     for (unsigned i = 0; i < PAGES_MAX; i++) {
         if (p->views[i] != NULL && view_revision(p->views[i]) == revision) {
+            p->used_at_ms[i] = now_ms;
             return p->views[i];
         }
     }
     return NULL;
 }
 
-static void pages_pin(struct list_pages *p, const struct view *v)
+static void pages_pin(struct list_pages *p, const struct view *v, int64_t now_ms)
 {
-    if (pages_find(p, view_revision(v)) != NULL) {
+    if (pages_find(p, view_revision(v), now_ms) != NULL) {
         return;
     }
     view_unref(p->views[p->next]);
     p->views[p->next] = view_ref(v);
+    p->used_at_ms[p->next] = now_ms;
     p->next = (p->next + 1) % PAGES_MAX;
 }
 
@@ -165,7 +179,7 @@ static void list_read(struct call *c)
             call_failf(c, ERR_USAGE, "list: malformed continue token");
             return;
         }
-        v = t.master == c->m->config.id ? pages_find(c->m->pages, t.revision) : NULL;
+        v = t.master == c->m->config.id ? pages_find(c->m->pages, t.revision, env_now_ms(c->m->env)) : NULL;
         if (v == NULL) {
             call_failf(c, ERR_EXPIRED, "list: the version this list was begun on is gone; begin it anew");
             return;
@@ -196,7 +210,7 @@ static void list_read(struct call *c)
     mp_write_map(&b, more ? 3 : 2);
     mp_write_key_int(&b, "revision", (int64_t)view_revision(v));
     if (more) {
-        pages_pin(c->m->pages, v);
+        pages_pin(c->m->pages, v, env_now_ms(c->m->env));
         token_write(&b, c->m->config.id, view_revision(v), last);
     }
     mp_write_cstr(&b, "items");

@@ -71,6 +71,48 @@ static void test_an_expired_token_is_refused(void **state)
     client_close(c);
 }
 
+static void test_a_master_that_never_came_may_join_again(void **state)
+{
+    struct kit *k = *state;
+    unsigned leader = kit_leader(k);
+    struct client *c = client_admin(k, leader);
+    char *said = NULL;
+    unsigned lost = kit_join(k, leader); /* and its directory is lost before it ever ran */
+    must(c, "cluster", "{}");
+    assert_int_equal(value_count(value_get(c->result, "members")), 4);
+    must(c, "token", "{role: master}");
+    strcat(k->masters[lost].dir, "-again");
+    const char *args[] = {"join",
+                          "--dir",
+                          k->masters[lost].dir,
+                          "--listen",
+                          k->masters[lost].addr,
+                          "--election-timeout",
+                          "500",
+                          "--raft-heartbeat",
+                          "50",
+                          "--token",
+                          text_at(c, "token"),
+                          k->masters[leader].addr,
+                          NULL};
+    if (kit_run(k, &said, args) != 0) {
+        fail_msg("join again: %s", said);
+    }
+    free(said);
+    must(c, "cluster", "{}");
+    assert_int_equal(value_count(value_get(c->result, "members")), 4);
+    k->masters_count--;
+    /* Somebody else's address is not for the taking. */
+    must(c, "token", "{role: master}");
+    args[2] = k->dir;
+    args[4] = k->masters[(leader + 1) % 3].addr;
+    args[10] = text_at(c, "token");
+    assert_int_equal(kit_run(k, &said, args), 1);
+    assert_non_null(strstr(said, "which votes"));
+    free(said);
+    client_close(c);
+}
+
 static void test_a_node_joins_through_any_master(void **state)
 {
     struct kit *k = *state;
@@ -489,6 +531,7 @@ int main(void)
         cmocka_unit_test(test_a_follower_that_missed_snapshots_gets_one),
         cmocka_unit_test(test_a_restart_of_all_keeps_everything),
         cmocka_unit_test(test_no_secret_lies_on_disk_or_in_a_log_in_clear),
+        cmocka_unit_test(test_a_master_that_never_came_may_join_again),
     };
     return KIT_RUN(tests, set_up, tear_down);
 }
