@@ -1,10 +1,12 @@
 /* reeve-agent: runs the pods of one node. `join` makes the node a member of a cluster, `run` serves it. */
 #include <assert.h>
+#include <errno.h>
 #include <getopt.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "agent/agent.h"
@@ -15,13 +17,15 @@
 #define EXIT_USAGE 2
 #define STOP_MS    3000 /* then the process ends whatever is still in flight; pods do not depend on it */
 #define HOLLOW_MAX 20000
+#define TOKEN_MAX  256
 
 static const char usage_text[] =
     "reeve-agent runs the pods of one node of a Reeve cluster.\n"
     "\n"
-    "  reeve-agent join --dir DIR --name NAME --token TOKEN MASTER[,MASTER...] [--hollow-nodes N]\n"
+    "  reeve-agent join --dir DIR --name NAME --token-file FILE | --token TOKEN MASTER[,MASTER...] [--hollow-nodes N]\n"
     "      Join a cluster: make a key, have it certified by a master, and write both to DIR.\n"
-    "      The token comes from `rctl token create --role node` or from `reeve-master init`.\n"
+    "      The token comes from `rctl token create --role node` or from `reeve-master init`; FILE holds it and nothing\n"
+    "      else (\"-\": standard input), so that it stands on no command line.\n"
     "\n"
     "  reeve-agent run --dir DIR [options]\n"
     "      Run the pods that are ordered for this node. Ending the agent does not end them.\n"
@@ -37,7 +41,8 @@ static const char usage_text[] =
     "  reeve-agent --version\n";
 
 struct options {
-    const char *dir, *name, *token, *images, *node_ip, *run_dir, *cluster_cidr, *cgroup_parent, *runtime, *masters;
+    char token_text[TOKEN_MAX];
+    const char *dir, *name, *token, *token_file, *images, *node_ip, *run_dir, *cluster_cidr, *cgroup_parent, *runtime, *masters;
     long hollow_nodes;
     int log_level;
 };
@@ -56,13 +61,15 @@ static int parse(int argc, char **argv, struct options *o)
         {"node-ip", required_argument, NULL, 'a'},      {"run-dir", required_argument, NULL, 'r'},
         {"cluster-cidr", required_argument, NULL, 'c'}, {"cgroup-parent", required_argument, NULL, 'g'},
         {"runtime", required_argument, NULL, 'R'},      {"hollow-nodes", required_argument, NULL, 'H'},
-        {"log-level", required_argument, NULL, 'l'},    {NULL, 0, NULL, 0},
+        {"log-level", required_argument, NULL, 'l'},    {"token-file", required_argument, NULL, 'T'},
+        {NULL, 0, NULL, 0},
     };
     *o = (struct options){.log_level = LOG_LEVEL_INFO, .runtime = "crun", .run_dir = "/run/reeve-agent"};
     for (int k; (k = getopt_long(argc, argv, "", longs, NULL)) != -1;) {
         const char **text = k == 'd'   ? &o->dir
                             : k == 'n' ? &o->name
                             : k == 't' ? &o->token
+                            : k == 'T' ? &o->token_file
                             : k == 'i' ? &o->images
                             : k == 'a' ? &o->node_ip
                             : k == 'r' ? &o->run_dir
@@ -110,15 +117,40 @@ static int join_one(const struct config_join *j, const struct log *log)
     return 0;
 }
 
-static int join(const struct options *o, const struct log *log)
+/* The first word of the token's file. */
+static int read_token(struct options *o)
+{
+    bool standard = strcmp(o->token_file, "-") == 0;
+    FILE *f = standard ? stdin : fopen(o->token_file, "re");
+    if (f == NULL) {
+        fprintf(stderr, "reeve-agent: --token-file %s: %s\n", o->token_file, strerror(errno));
+        return 1;
+    }
+    bool got = fgets(o->token_text, sizeof(o->token_text), f) != NULL;
+    if (!standard) {
+        fclose(f);
+    }
+    o->token_text[got ? strcspn(o->token_text, " \t\r\n") : 0] = '\0';
+    o->token = o->token_text;
+    if (o->token_text[0] == '\0') {
+        fprintf(stderr, "reeve-agent: --token-file %s: there is no token in it\n", o->token_file);
+        return 1;
+    }
+    return 0;
+}
+
+static int join(struct options *o, const struct log *log)
 {
     CLEANUP_ARENA struct arena a;
     struct error err = {0};
-    struct config_join j = {.dir = o->dir, .name = o->name, .token = o->token, .log = log};
     arena_init(&a);
-    if (o->name == NULL || o->token == NULL || o->masters == NULL) {
-        return fail_usage("join needs --name, --token and the address of a master", "");
+    if (o->name == NULL || (o->token == NULL) == (o->token_file == NULL) || o->masters == NULL) {
+        return fail_usage("join needs --name, one of --token-file and --token, and the address of a master", "");
     }
+    if (o->token_file != NULL && read_token(o) != 0) {
+        return 1;
+    }
+    struct config_join j = {.dir = o->dir, .name = o->name, .token = o->token, .log = log};
     if (!name_is_dns_subdomain(str_of(o->name))) {
         return fail_usage("a node's name is made of lower case letters, digits, '-' and '.', not ", o->name);
     }

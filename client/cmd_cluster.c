@@ -179,12 +179,12 @@ static int run_token_create(struct rctl *r)
     struct str expires = mp_str(mp_get(reply.result, "expires"));
     fprintf(r->out, "%.*s\n", STR_ARG(token));
     fflush(r->out);
-    rctl_note(r, "good until %.*s; use it so:", STR_ARG(expires));
+    rctl_note(r, "good until %.*s; put it into a file on the machine that joins, and there:", STR_ARG(expires));
     if (master) {
-        rctl_note(r, "  reeve-master join --dir /var/lib/reeve --listen THIS-HOST:7400 --token %.*s %.*s",
-                  STR_ARG(token), STR_ARG(address));
+        rctl_note(r, "  reeve-master join --dir /var/lib/reeve --listen THIS-HOST:7400 --token-file FILE %.*s",
+                  STR_ARG(address));
     } else {
-        rctl_note(r, "  reeve-agent join --dir /var/lib/reeve-agent --name THIS-HOST --token %.*s %.*s", STR_ARG(token),
+        rctl_note(r, "  reeve-agent join --dir /var/lib/reeve-agent --name THIS-HOST --token-file FILE %.*s",
                   STR_ARG(address));
     }
     return EXIT_DONE;

@@ -7,6 +7,7 @@
 #include "base/env.h"
 #include "client/rctl.h"
 #include "client/up.h"
+#include "proto/pki.h"
 
 #define WAIT_STEP_MS 100
 
@@ -159,14 +160,15 @@ static bool nodes_ready(struct upping *p)
     return ready >= p->u.nodes;
 }
 
-static int get_token(struct upping *p, const char *role, const char **token)
+/* A fresh token in a file that only root reads: words of a command line are seen by everybody. */
+static int get_token(struct upping *p, const char *role, const char *path)
 {
     struct value *params = value_map(&p->r->arena);
     value_set(&p->r->arena, params, "role", value_cstr(&p->r->arena, role));
     CLEANUP_REPLY struct api_reply reply = {0};
     int rc = api_read(p->api, "token", params, &reply, &p->err);
     struct str s = mp_str(mp_get(reply.result, "token"));
-    *token = arena_strndup(&p->r->arena, s.n == 0 ? "" : s.p, s.n);
+    rc = rc != 0 ? rc : pki_write_file(path, s.p, s.n, 0600, &p->err);
     return rc != 0 ? error_wrap(&p->err, "token for a %s", role) : 0;
 }
 
@@ -222,8 +224,8 @@ static int prepare_master(struct upping *p, unsigned i)
     const char *agents = format(p, UP_GATEWAY ":%u", port);
     const char *first[] = {p->master,  "init",  "--dir",           dir,    "--id-name", name,
                            "--listen", address, "--agent-address", agents, NULL};
-    const char *token = "";
-    rc = i == 0 ? 0 : get_token(p, "master", &token);
+    const char *token = up_path(&p->r->arena, u, "run/%s.token", name);
+    rc = i == 0 ? 0 : get_token(p, "master", token);
     const char *next[] = {p->master,
                           "join",
                           "--dir",
@@ -232,11 +234,12 @@ static int prepare_master(struct upping *p, unsigned i)
                           address,
                           "--agent-address",
                           agents,
-                          "--token",
+                          "--token-file",
                           token,
                           format(p, "127.0.0.1:%u", u->ports[0]),
                           NULL};
     rc = rc != 0 ? rc : up_command(with_words(p, i == 0 ? first : next, u->master_args), &p->err);
+    unlink(token);
     if (rc != 0) {
         return rc;
     }
@@ -295,7 +298,7 @@ static int start_node(struct upping *p, unsigned i)
     struct up *u = &p->u;
     struct arena *a = &p->r->arena;
     const char *name = format(p, "n%u", i + 1), *dir = up_path(a, u, "nodes/%s", name);
-    const char *joined = up_path(a, u, "nodes/%s.joined", name), *token = NULL;
+    const char *joined = up_path(a, u, "nodes/%s.joined", name), *token = up_path(a, u, "run/%s.token", name);
     const char *words[] = {p->agent, "run", "--dir", dir, "--node-ip", up_node_ip(a, i), NULL, NULL, NULL};
     if (u->images != NULL) {
         words[6] = "--images";
@@ -306,9 +309,9 @@ static int start_node(struct upping *p, unsigned i)
     int rc = 0;
     if (!has_joined) {
         rc = up_remove_tree(dir, &p->err);
-        rc = rc != 0 ? rc : get_token(p, "node", &token);
+        rc = rc != 0 ? rc : get_token(p, "node", token);
     }
-    const char *join[] = {p->agent, "join", "--dir", dir, "--name", name, "--token", token, master_list(p), NULL};
+    const char *join[] = {p->agent, "join", "--dir", dir, "--name", name, "--token-file", token, master_list(p), NULL};
     struct up_node_spec spec = {.index = i, .argv = run, .join_argv = has_joined ? NULL : join, .joined_path = joined};
     up_cgroup_remove(u, name);
     rc = rc != 0 ? rc : up_node_start(u, &spec, &p->err);

@@ -314,6 +314,11 @@ static void join(const struct log *log, const char *name, const char *joined_pat
         log_warn(log, name, "joining failed (status %d), again in %d s", status, RESTART_S);
         rest(set);
     }
+    for (unsigned i = 0; argv[i] != NULL && argv[i + 1] != NULL; i++) {
+        if (strcmp(argv[i], "--token-file") == 0) {
+            unlink(argv[i + 1]); /* it has done its service */
+        }
+    }
     int fd = open(joined_path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
     if (fd >= 0) {
         close(fd);
