@@ -17,6 +17,7 @@
 #include "proto/selector.h"
 
 #define LIST_CHUNK_BYTES (128u << 10)
+#define EVENTS_BYTES_MAX (RPC_MESSAGE_MAX - 65536u) /* a transaction is told in one message */
 #define BOOKMARK_EVERY   5000u /* revisions: idle watches learn the revision, so that they can resume */
 
 enum watch_state { WATCH_LISTING, WATCH_BEHIND, WATCH_IDLE };
@@ -212,10 +213,29 @@ static const struct buf *wire_of(const struct history_txn *tx, unsigned i)
     return wire;
 }
 
-/* The events of one transaction that concern the watch. */
-static uint32_t write_events(struct watch *w, const struct history_txn *tx, struct buf *events)
+/* Of an object that is gone: which one it was. */
+static void write_identity(struct buf *b, const struct object *o, uint64_t revision)
+{
+    char version[24];
+    snprintf(version, sizeof version, "%llu", (unsigned long long)revision);
+    mp_write_map(b, 3);
+    mp_write_key_str(b, "apiVersion", str_of(o->kind->api_version));
+    mp_write_key_str(b, "kind", str_of(o->kind->name));
+    mp_write_cstr(b, "metadata");
+    mp_write_map(b, 3u + o->kind->namespaced);
+    mp_write_key_str(b, "resourceVersion", str_of(version));
+    mp_write_key_str(b, "name", o->name);
+    if (o->kind->namespaced) {
+        mp_write_key_str(b, "namespace", o->ns);
+    }
+    mp_write_key_str(b, "uid", o->uid);
+}
+
+/* The events of one transaction that concern the watch. brief: of what was deleted only the identity. */
+static uint32_t write_events(struct watch *w, const struct history_txn *tx, struct buf *events, bool brief)
 {
     uint32_t count = 0;
+    buf_reset(events);
     for (unsigned i = 0; i < tx->count; i++) {
         bool before = matches(w, tx->changes[i].old);
         bool after = matches(w, tx->changes[i].new);
@@ -223,9 +243,13 @@ static uint32_t write_events(struct watch *w, const struct history_txn *tx, stru
             continue;
         }
         event_head(events, !before ? "ADDED" : !after ? "DELETED" : "MODIFIED");
+        count++;
+        if (brief && tx->changes[i].new == NULL) {
+            write_identity(events, tx->changes[i].old, tx->revision);
+            continue;
+        }
         const struct buf *wire = wire_of(tx, i);
         buf_append(events, wire->data, wire->size);
-        count++;
     }
     return count;
 }
@@ -247,7 +271,11 @@ static bool pump_behind(struct watch *w)
         return false;
     }
     struct buf events = BUF_INIT;
-    uint32_t count = write_events(w, tx, &events);
+    uint32_t count = write_events(w, tx, &events, false);
+    if (events.size > EVENTS_BYTES_MAX) {
+        /* What a transaction writes is limited, what it deletes is not: much may go at once. */
+        count = write_events(w, tx, &events, true);
+    }
     bool sent = true;
     if (count > 0) {
         struct buf b = BUF_INIT;

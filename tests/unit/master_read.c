@@ -379,6 +379,34 @@ static void test_a_watch_behind_the_window_expires(void **state)
     must(c, "delete", "{kind: ConfigMap, namespace: w7, name: a}");
 }
 
+static void test_a_deletion_of_much_at_once_is_told_whole(void **state)
+{
+    struct client *c = client_of(state);
+    make_namespace(c, "w8");
+    char *big = malloc(900001);
+    memset(big, 'x', 900000);
+    big[900000] = '\0';
+    for (int i = 0; i < 14; i++) { /* more than one message holds */
+        must(c, "create",
+             "{object: {apiVersion: v1, kind: ConfigMap, metadata: {name: c%02d, namespace: w8}, data: {k: %s}}}", i,
+             big);
+    }
+    free(big);
+    must(c, "list", "{kind: ConfigMap, namespace: w8, limit: 1}");
+    struct follow f = {.stream = stream_open(c, "watch", "{kind: ConfigMap, namespace: w8, revision: %lld}",
+                                             (long long)int_at(c, "revision"))};
+    must(c, "deletecollection", "{kind: ConfigMap, namespace: w8}");
+    for (int i = 0; i < 14; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "c%02d", i);
+        expect(&f, "DELETED", name);
+        assert_int_equal(value_count(f.events), 14);
+    }
+    make(c, "w8", "after", "{}");
+    expect(&f, "ADDED", "after");
+    stream_close(f.stream);
+}
+
 static void test_watches_have_a_limit_per_connection(void **state)
 {
     struct kit *k = client_of(state)->kit;
@@ -460,6 +488,7 @@ int main(void)
         cmocka_unit_test(test_a_slow_watcher_is_told_everything_and_costs_no_queue),
         cmocka_unit_test(test_a_long_list_is_told_in_chunks_to_a_slow_watcher),
         cmocka_unit_test(test_a_watch_behind_the_window_expires),
+        cmocka_unit_test(test_a_deletion_of_much_at_once_is_told_whole),
         cmocka_unit_test(test_watches_have_a_limit_per_connection),
         cmocka_unit_test(test_what_admins_nodes_and_strangers_may),
         cmocka_unit_test(test_cluster_tells_members_and_counters),
