@@ -335,7 +335,7 @@ int main(int argc, char **argv)
         } else if (strcmp(argv[i], "--seconds") == 0) {
             t.seconds = strtoll(argv[++i], NULL, 10);
         } else if (strcmp(argv[i], "--every") == 0) {
-            t.every_ms = MAX(strtoll(argv[++i], NULL, 10), 100);
+            t.every_ms = strtoll(argv[++i], NULL, 10);
         } else if (strcmp(argv[i], "--seed") == 0) {
             t.rng.state = strtoull(argv[++i], NULL, 10);
         } else if (strcmp(argv[i], "--dir") == 0) {
@@ -346,6 +346,7 @@ int main(int argc, char **argv)
             return usage();
         }
     }
+    t.every_ms = MAX(t.every_ms, 100);
     signal(SIGPIPE, SIG_IGN);
     dir = dir != NULL ? dir : mkdtemp(temp);
     if (dir == NULL) {
