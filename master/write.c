@@ -317,6 +317,10 @@ static int patch_to(struct call *c, enum patch_type type, struct value *patch, c
                                "a patch can't change name or namespace of %s \"%.*s\"", k->singular,
                                STR_ARG(old->name));
     }
+    if (!str_is(value_path_str(doc, "kind"), k->name) || !str_is(value_path_str(doc, "apiVersion"), k->api_version)) {
+        return error_set_field(err, ERR_INVALID, "kind", "a patch can't change kind or apiVersion of %s \"%.*s\"",
+                               k->singular, STR_ARG(old->name));
+    }
     /* A version that the patch has set is a precondition, as in an update. */
     uint64_t if_revision = (uint64_t)mp_int(mp_get(c->params, "revision"), 0), version;
     if ((rv = admit_version(doc, k, &version, err)) != 0) {

@@ -374,6 +374,133 @@ static void test_a_client_that_never_reads_does_not_fill_the_memory(void **state
     must(s->c, "deletecollection", "{kind: ConfigMap, namespace: default}");
 }
 
+/* ---- Anything at all ---- */
+
+static struct value *random_value(struct kit *k, struct rng *r, unsigned depth)
+{
+    static const char *const words[] = {
+        "",       "default", "Pod",  "ConfigMap", "Secret",     "Node",          "Namespace", "a",
+        "b",      "merge",   "json", "strategic", "status",     "scale",         "create",    "update",
+        "delete", "check",   "v1",   "apps/v1",   "Deployment", "x=y",           "a in (b)",  "ignore",
+        "Orphan", "1",       "node", "master",    "\xff\xfe",   "/metadata/name"};
+    static const char *const keys[] = {"apiVersion",   "kind",      "metadata", "name",       "namespace",
+                                       "labels",       "spec",      "status",   "data",       "op",
+                                       "object",       "path",      "value",    "containers", "uid",
+                                       "finalizers",   "template",  "phase",    "selector",   "resourceVersion",
+                                       "generateName", "conditions"};
+    struct arena *a = &k->arena;
+    struct value *v;
+    switch (rng_below(r, depth > 3 ? 7 : 11)) {
+    case 0:
+        return value_null(a);
+    case 1:
+        return value_bool(a, rng_below(r, 2) != 0);
+    case 2:
+        return value_int(a, (int64_t)rng_next(r));
+    case 3:
+        return value_int(a, (int64_t)rng_below(r, 3) - 1);
+    case 4:
+        return value_bin(a, "0123456789abcdef", rng_below(r, 2) * 16);
+    case 5:
+    case 6:
+        return value_cstr(a, words[rng_below(r, ARRAY_SIZE(words))]);
+    case 7:
+        v = value_list(a);
+        for (uint64_t n = rng_below(r, 4); n > 0; n--) {
+            value_append(a, v, random_value(k, r, depth + 1));
+        }
+        return v;
+    case 8: /* nearly an object */
+        v = kit_doc(k, "{apiVersion: v1, kind: %s, metadata: {name: %s}}", words[2 + rng_below(r, 5)],
+                    words[7 + rng_below(r, 2)]);
+        value_set(a, rng_below(r, 2) == 0 ? v : value_get(v, "metadata"), keys[rng_below(r, ARRAY_SIZE(keys))],
+                  random_value(k, r, depth + 1));
+        return v;
+    default:
+        v = value_map(a);
+        for (uint64_t n = rng_below(r, 5); n > 0; n--) {
+            value_set(a, v, keys[rng_below(r, ARRAY_SIZE(keys))], random_value(k, r, depth + 1));
+        }
+        return v;
+    }
+}
+
+static void ignore_request(struct client *c, struct rpc_request *r, struct str method, struct mp params)
+{
+    (void)c;
+    (void)method;
+    (void)params;
+    rpc_reply_error(r, &(struct error){.code = ERR_BUSY, .message = "not now"});
+}
+
+/* A registered agent and an administrator say anything to every method: each call is answered, and the master lives. */
+static void test_random_parameters_do_no_harm(void **state)
+{
+    static const struct {
+        const char *method, *params;
+    } rows[] = {
+        {"hello", "version name"},
+        {"get", "kind namespace name stale"},
+        {"list", "kind namespace labelSelector fieldSelector limit continue stale"},
+        {"watch", "kind namespace labelSelector fieldSelector revision"},
+        {"create", "object validate id dryRun"},
+        {"update", "object part validate id dryRun"},
+        {"patch", "kind namespace name type patch part revision validate id dryRun"},
+        {"apply", "objects validate id dryRun"},
+        {"delete", "kind namespace name gracePeriodSeconds propagationPolicy uid revision id dryRun"},
+        {"deletecollection", "kind namespace labelSelector fieldSelector gracePeriodSeconds propagationPolicy dryRun"},
+        {"txn", "ops id dryRun"},
+        {"logs", "namespace name container follow"},
+        {"exec", "namespace name command stdin"},
+        {"imageload", "node name"},
+        {"images", "node"},
+        {"token", "role ttlSeconds"},
+        {"join", "token role name csr sans address"},
+        {"node.register", "node"},
+        {"node.pods", "name revision"},
+        {"node.refs", "name revision"},
+        {"node.routes", "name"},
+        {"node.status", "name pods node gone"},
+        {"node.events", "name events"},
+    };
+    struct state *s = *state;
+    struct rng r = {.state = getenv("SEED") == NULL ? 1 : strtoull(getenv("SEED"), NULL, 10)};
+    struct flood f = {0};
+    struct buf b = BUF_INIT;
+    must(s->c, "create",
+         "{object: {apiVersion: v1, kind: Pod, metadata: {name: a}, spec: {nodeName: a, containers: [{name: c, image: "
+         "i}]}}}");
+    unsigned sent = 0;
+    for (unsigned round = 0; round < 20; round++) {
+        struct client *c = client_as(s->kit, 0, round % 4 == 3 ? PKI_ROLE_NODE : PKI_ROLE_ADMIN, "a");
+        c->on_request = ignore_request;
+        must(c, "hello", "{}");
+        for (unsigned i = 0; i < 200; i++, sent++) {
+            size_t row = rng_below(&r, ARRAY_SIZE(rows));
+            struct value *params = value_map(&s->kit->arena);
+            char words[200], *save = NULL;
+            snprintf(words, sizeof words, "%s", rows[row].params);
+            for (char *w = strtok_r(words, " ", &save); w != NULL; w = strtok_r(NULL, " ", &save)) {
+                if (rng_below(&r, 4) != 0) {
+                    value_set(&s->kit->arena, params, w, random_value(s->kit, &r, 0));
+                }
+            }
+            buf_reset(&b);
+            msgpack_write_value(&b, params);
+            rpc_call(c->rpc, rows[row].method, buf_str(&b), KIT_WAIT_MS, flood_answered, &f);
+        }
+        for (int64_t until = kit_now() + KIT_WAIT_MS; f.done < sent && c->rpc != NULL;) {
+            assert_true(kit_now() < until);
+            kit_turn(s->kit, 50);
+        }
+        client_close(c);
+    }
+    buf_close(&b);
+    print_message("%u calls, %u of them fine\n", f.done, f.fine);
+    assert_int_equal(f.done, sent);
+    must(s->c, "get", "{kind: Namespace, name: default}");
+}
+
 static void test_many_short_connections_leave_nothing_behind(void **state)
 {
     struct state *s = *state;
@@ -418,6 +545,7 @@ int main(void)
         cmocka_unit_test(test_ten_thousand_requests_at_once_are_answered_or_refused),
         cmocka_unit_test(test_many_bytes_of_requests_are_answered_or_refused),
         cmocka_unit_test(test_a_client_that_never_reads_does_not_fill_the_memory),
+        cmocka_unit_test(test_random_parameters_do_no_harm),
         cmocka_unit_test(test_many_short_connections_leave_nothing_behind),
         cmocka_unit_test(test_handshakes_that_stop_half_way_are_cut),
     };

@@ -251,6 +251,13 @@ static void test_the_three_patches(void **state)
     refused(c, ERR_NOT_FOUND, "pods \"nopat\" not found", "patch", "{kind: Pod, name: nopat, type: merge, patch: {}}");
     refused(c, ERR_CONFLICT, NULL, "patch",
             "{kind: Pod, name: pat, revision: 1, type: merge, patch: {metadata: {labels: {x: z}}}}");
+    refused(c, ERR_INVALID, NULL, "patch", "{kind: Pod, name: pat, type: merge, patch: {kind: Secret}}");
+    refused(c, ERR_INVALID, NULL, "patch", "{kind: Pod, name: pat, type: merge, patch: {metadata: null}}");
+    refused(c, ERR_INVALID, NULL, "patch", "{kind: Pod, name: pat, type: merge, patch: {metadata: 7}}");
+    refused(c, ERR_INVALID, NULL, "patch", "{kind: Pod, name: pat, type: merge, patch: {spec: null}}");
+    refused(c, ERR_INVALID, NULL, "patch",
+            "{kind: Pod, name: pat, type: json, patch: [{op: replace, path: '', value: [1]}]}");
+    refused(c, ERR_INVALID, NULL, "patch", "{kind: Pod, name: pat, type: json, patch: {}}");
     must(c, "patch", "{kind: Pod, name: pat, type: merge, patch: {}}");
     assert_true(value_path_bool(c->result, "unchanged", false));
 }

@@ -68,7 +68,8 @@ struct kit *kit_three(const char *const *args);
 /* Runs the program with arguments until it ends: exit code; stdout and stderr together in *said (malloc; may be NULL). */
 int kit_run(struct kit *k, char **said, const char *const *args);
 const char *kit_program(void);
-/* Environment for whoever looks for a fault: TEST=pattern runs some of the tests, KEEP=1 leaves the directory behind. */
+/* Environment for whoever looks for a fault: TEST=pattern runs some of the tests, KEEP=1 leaves the directory behind, SEED=n is another
+ * course of what is random. */
 #define KIT_RUN(tests, set_up, tear_down)                                                                              \
     (cmocka_set_test_filter(getenv("TEST")), cmocka_run_group_tests(tests, set_up, tear_down))
 unsigned kit_free_port(void);
