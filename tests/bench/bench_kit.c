@@ -47,7 +47,7 @@ void kit_close(struct kit *k)
 
 struct rpc_session *kit_connect(struct kit *k, const char *address)
 {
-    return rpc_session_connect(&k->loop, k->tls, address, ALPN_RPC, 2000, &(struct rpc_config){.data = k});
+    return rpc_session_connect(&k->loop, k->tls, address, ALPN_RPC, 10000, &(struct rpc_config){.data = k});
 }
 
 void kit_run(struct kit *k, const bool *done, int64_t limit_ms)
