@@ -286,9 +286,10 @@ static void join_master(struct call *c, struct join_call *j)
         return;
     }
     snprintf(j->address, sizeof j->address, "%.*s", STR_ARG(address));
+    struct master *m = c->m;
     struct txn t;
     txn_init(&t, "join");
-    j->id = members_next_id(c->m, &t);
+    j->id = members_next_id(m, &t);
     char name[32];
     snprintf(name, sizeof name, "%" PRIu64, j->id);
     if (j->id == 0) {
@@ -298,10 +299,10 @@ static void join_master(struct call *c, struct join_call *j)
         call_fail(c, &err);
         join_free(j);
     } else {
-        node_submit(c->m->node, &t, id_taken, j, &err);
+        node_submit(m->node, &t, id_taken, j, &err);
     }
     txn_close(&t);
-    master_wake(c->m);
+    master_wake(m);
 }
 
 void method_join(struct call *c)

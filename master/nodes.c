@@ -118,10 +118,11 @@ static void registered(const struct txn_result *result, const struct error *erro
 
 void method_node_register(struct call *c)
 {
-    struct mp m = mp_get(c->params, "node");
+    struct mp body = mp_get(c->params, "node");
     struct value *doc = NULL;
     struct error err = {0};
-    if (mp_type(m) == MP_MAP && msgpack_read_value(&c->arena, m.p, (size_t)(m.end - m.p), &doc, &err) != 0) {
+    if (mp_type(body) == MP_MAP &&
+        msgpack_read_value(&c->arena, body.p, (size_t)(body.end - body.p), &doc, &err) != 0) {
         call_fail(c, &err);
         return;
     }
@@ -134,6 +135,7 @@ void method_node_register(struct call *c)
         call_failf(c, ERR_FORBIDDEN, "node \"%s\" may not register as \"%.*s\"", c->who.name, STR_ARG(name));
         return;
     }
+    struct master *m = c->m;
     struct txn t;
     txn_init(&t, "agent");
     if (put_node(c, doc, name, &t, &err) != 0) {
@@ -141,15 +143,15 @@ void method_node_register(struct call *c)
     } else {
         struct registration *r = xcalloc(1, sizeof *r);
         r->call = c;
-        bind_session(c->m, call_session(c), name);
-        if (node_submit(c->m->node, &t, registered, r, &err) == 0) {
-            const struct view *tip = store_tip(node_store(c->m->node));
+        bind_session(m, call_session(c), name);
+        if (node_submit(m->node, &t, registered, r, &err) == 0) {
+            const struct view *tip = store_tip(node_store(m->node));
             r->object = object_ref(view_get(tip, kind_by_id(KIND_NODE), STR_NONE, name));
-            log_info(&c->m->log, "nodes", "node %.*s registered", STR_ARG(name));
+            log_info(&m->log, "nodes", "node %.*s registered", STR_ARG(name));
         }
     }
     txn_close(&t);
-    master_wake(c->m);
+    master_wake(m);
 }
 
 /* ---- Heartbeats ---- */

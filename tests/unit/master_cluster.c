@@ -139,6 +139,14 @@ static void test_a_node_joins_through_any_master(void **state)
     value_set(&k->arena, params, "name", value_cstr(&k->arena, "fine"));
     value_set(&k->arena, params, "csr", value_cstr(&k->arena, "garbage"));
     assert_int_not_equal(call_value(stranger, "join", params), 0);
+    must(c, "token", "{role: master}");
+    struct value *as_master = kit_doc(
+        k, "{role: master, name: x, address: '127.0.0.1:1', csr: garbage, token: '%.23s'}", text_at(c, "token"));
+    assert_int_not_equal(call_value(stranger, "join", as_master), 0);
+    value_remove(as_master, "address");
+    assert_int_equal(call_value(stranger, "join", as_master), ERR_USAGE);
+    must(c, "cluster", "{}");
+    assert_int_equal(value_count(value_get(c->result, "members")), 3);
     value_set(&k->arena, params, "role", value_cstr(&k->arena, "admin"));
     assert_int_equal(call_value(stranger, "join", params), ERR_UNAUTHORIZED);
     free(csr);

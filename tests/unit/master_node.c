@@ -97,6 +97,8 @@ static void test_a_node_speaks_for_itself_only(void **state)
     refused(a, ERR_FORBIDDEN, NULL, "node.events", "{name: other, events: []}");
     refused(a, ERR_FORBIDDEN, NULL, "get", "{kind: Secret, namespace: kube-system, name: x}");
     refused(a, ERR_USAGE, "\"name\" is missing", "node.pods", "{}");
+    refused(a, ERR_INVALID, NULL, "node.register",
+            "{node: {apiVersion: v1, kind: Node, metadata: {name: self}, status: 7}}");
     refused(a, ERR_USAGE, "must be a Node", "node.register", "{}");
     refused(a, ERR_USAGE, "must be a Node", "node.register", "{node: [1]}");
     refused(a, ERR_USAGE, "must be a Node", "node.register",
