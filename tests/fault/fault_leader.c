@@ -14,7 +14,7 @@
 
 #define CREATORS     3u
 #define INCREMENTERS 4u
-#define READERS      3u
+#define READERS      8u
 #define SETTLE_MS    20000
 
 struct trial {
@@ -77,7 +77,7 @@ static void freeze_one(struct trial *t, int at)
 {
     t->frozen++;
     processes_freeze(&t->cluster, (unsigned)at, true);
-    fault_sleep_ms(1000 + (int64_t)rng_below(&t->rng, (uint64_t)t->every_ms));
+    fault_sleep_ms(1500 + (int64_t)rng_below(&t->rng, (uint64_t)t->every_ms));
     processes_freeze(&t->cluster, (unsigned)at, false);
 }
 
@@ -88,18 +88,18 @@ static void strike(struct trial *t)
         return;
     }
     t->faults_us[t->faults++] = fault_now_us();
-    switch (t->faults % 2 == 1 ? 0 : rng_below(&t->rng, 5)) { /* every second one is the leader's death */
+    switch (t->faults % 2 == 1 ? 0 : 1 + rng_below(&t->rng, 4)) { /* every second one is the leader's death */
+    case 0:
+        kill_one(t, leader);
+        break;
     case 1:
         kill_one(t, (int)rng_below(&t->rng, FAULT_MASTERS));
         break;
     case 2:
         kill_all(t);
         break;
-    case 3:
-        freeze_one(t, leader);
-        break;
     default:
-        kill_one(t, leader);
+        freeze_one(t, leader);
         break;
     }
 }
@@ -135,12 +135,16 @@ static void start_work(struct trial *t)
         }
     }
     for (unsigned i = 0; i < ARRAY_SIZE(t->workers); i++) {
-        t->workers[i] = (struct worker){.index = i,
-                                        .type = i < CREATORS                  ? DEED_CREATE
-                                                : i < CREATORS + INCREMENTERS ? DEED_INCREMENT
-                                                                              : DEED_READ,
-                                        .target = &t->cluster.target,
-                                        .stop = &t->stop_work};
+        t->workers[i] =
+            (struct worker){.index = i,
+                            .type = i < CREATORS                  ? DEED_CREATE
+                                    : i < CREATORS + INCREMENTERS ? DEED_INCREMENT
+                                                                  : DEED_READ,
+                            /* Some readers rest between reads, long enough to ask a leader that has just been
+                             * deposed without knowing it. */
+                            .pause_ms = i >= CREATORS + INCREMENTERS + 2 ? 100 * (int64_t)(i % 5) : 0,
+                            .target = &t->cluster.target,
+                            .stop = &t->stop_work};
         worker_start(&t->workers[i]);
     }
 }

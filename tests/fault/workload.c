@@ -166,6 +166,9 @@ static void *work(void *arg)
         } else {
             object_unref(read_one(a, i % REGISTERS, &w->deeds));
         }
+        if (w->pause_ms > 0) {
+            fault_sleep_ms(w->pause_ms);
+        }
     }
     api_free(a);
     return NULL;

@@ -16,6 +16,7 @@ struct worker {
     pthread_t thread;
     unsigned index;
     enum deed_type type;
+    int64_t pause_ms; /* between deeds */
     const struct config_target *target;
     const bool *stop;
     struct deeds deeds;
