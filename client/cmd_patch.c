@@ -246,6 +246,8 @@ const struct command command_annotate = {
 static const struct option_row edit_options[] = {OPTION_ROW_SELECTOR, OPTION_ROW_ALL, OPTION_ROW_FILENAME,
                                                  OPTION_ROW_RECURSIVE, OPTION_ROW_OUTPUT};
 
+#define EDIT_TRIES 10
+
 static int run_editor(struct rctl *r, const char *path, struct error *err)
 {
     const char *editor = getenv("REEVE_EDITOR");
@@ -305,8 +307,8 @@ static const char *without_head(struct rctl *r, const char *text)
     return arena_strdup(&r->arena, buf_cstr(&b));
 }
 
-static int send_edited(struct rctl *r, const struct object *o, const char *text, struct object **after,
-                       struct error *err)
+static int send_edited(struct rctl *r, const struct object *o, const char *text, const char *revision,
+                       struct object **after, struct error *err)
 {
     struct manifest m = {0};
     struct manifest_options mo = {.ns = cstr(r, o->ns), .lenient = common_lenient(r)};
@@ -317,10 +319,53 @@ static int send_edited(struct rctl *r, const struct object *o, const char *text,
     if (m.count != 1 || m.items[0].kind != o->kind || !str_eq(str_of(m.items[0].name), o->name)) {
         return error_set(err, ERR_INVALID, "kind and name cannot be changed by an edit");
     }
+    if (revision != NULL) {
+        value_set(&r->arena, value_ensure_map(&r->arena, m.items[0].doc, "metadata"), "resourceVersion",
+                  value_cstr(&r->arena, revision));
+    }
     struct value *p = value_map(&r->arena);
     value_set(&r->arena, p, "object", m.items[0].doc);
     common_write_params(r, p, DRY_RUN_NONE);
     return common_send(r, "update", p, after, NULL, NULL, err);
+}
+
+/* What users say in an object: without status and without the versions, which every report of a node changes. */
+static struct value *said_by_users(struct rctl *r, const struct object *o)
+{
+    struct value *doc = value_copy(&r->arena, print_document(&r->arena, o));
+    struct value *metadata = value_ensure_map(&r->arena, doc, "metadata");
+    value_remove(doc, "status");
+    value_remove(metadata, "resourceVersion");
+    value_remove(metadata, "generation");
+    return doc;
+}
+
+/* The object's version now, if nothing but its status has changed since it was shown; NULL otherwise. */
+static const char *revision_now(struct rctl *r, const struct object *o)
+{
+    struct error err = {0};
+    CLEANUP_OBJECT struct object *now = NULL;
+    if (api_get(r->api, o->kind, cstr(r, o->ns), cstr(r, o->name), false, &now, &err) != 0 ||
+        !str_eq(now->uid, o->uid) || !value_equal(said_by_users(r, o), said_by_users(r, now))) {
+        return NULL;
+    }
+    return arena_printf(&r->arena, "%llu", (unsigned long long)now->revision);
+}
+
+/* An editor is open for minutes, and status changes by the second: an edit must not fail for that. */
+static int save_edited(struct rctl *r, const struct object *o, const char *text, struct object **after,
+                       struct error *err)
+{
+    const char *revision = NULL;
+    int rc = send_edited(r, o, text, NULL, after, err);
+    for (unsigned tries = 0; rc == ERR_CONFLICT && tries < EDIT_TRIES; tries++) {
+        revision = revision_now(r, o);
+        if (revision == NULL) {
+            break;
+        }
+        rc = send_edited(r, o, text, revision, after, err);
+    }
+    return rc;
 }
 
 static int edit_rounds(struct rctl *r, const struct object *o, const char *path)
@@ -348,11 +393,11 @@ static int edit_rounds(struct rctl *r, const struct object *o, const char *path)
             return EXIT_DONE;
         }
         if (same && problem != NULL) {
-            return rctl_fail(r, &(struct error){.code = ERR_INVALID,
-                                                .message = "the edit was left as it was refused; nothing was changed"});
+            error_set(&err, ERR_INVALID, "%s\nnothing was changed; your text is kept in %s", problem, path);
+            return rctl_fail(r, &err);
         }
         CLEANUP_OBJECT struct object *after = NULL;
-        int rc = send_edited(r, o, edited, &after, &err);
+        int rc = save_edited(r, o, edited, &after, &err);
         if (rc == 0) {
             return common_print_object(r, after, "edited", DRY_RUN_NONE);
         }
