@@ -24,7 +24,8 @@ static const char usage_text[] =
     "\n"
     "  reeve-agent join --dir DIR --name NAME --token-file FILE | --token TOKEN MASTER[,MASTER...] [--hollow-nodes N]\n"
     "      Join a cluster: make a key, have it certified by a master, and write both to DIR.\n"
-    "      The token comes from `rctl token create --role node` or from `reeve-master init`; FILE holds it and nothing\n"
+    "      The token comes from `rctl token create --role node` or from `reeve-master init`; FILE holds it and "
+    "nothing\n"
     "      else (\"-\": standard input), so that it stands on no command line.\n"
     "\n"
     "  reeve-agent run --dir DIR [options]\n"
@@ -42,7 +43,8 @@ static const char usage_text[] =
 
 struct options {
     char token_text[TOKEN_MAX];
-    const char *dir, *name, *token, *token_file, *images, *node_ip, *run_dir, *cluster_cidr, *cgroup_parent, *runtime, *masters;
+    const char *dir, *name, *token, *token_file, *images, *node_ip, *run_dir, *cluster_cidr, *cgroup_parent, *runtime,
+        *masters;
     long hollow_nodes;
     int log_level;
 };
@@ -56,12 +58,18 @@ static int fail_usage(const char *why, const char *what)
 static int parse(int argc, char **argv, struct options *o)
 {
     static const struct option longs[] = {
-        {"dir", required_argument, NULL, 'd'},          {"name", required_argument, NULL, 'n'},
-        {"token", required_argument, NULL, 't'},        {"images", required_argument, NULL, 'i'},
-        {"node-ip", required_argument, NULL, 'a'},      {"run-dir", required_argument, NULL, 'r'},
-        {"cluster-cidr", required_argument, NULL, 'c'}, {"cgroup-parent", required_argument, NULL, 'g'},
-        {"runtime", required_argument, NULL, 'R'},      {"hollow-nodes", required_argument, NULL, 'H'},
-        {"log-level", required_argument, NULL, 'l'},    {"token-file", required_argument, NULL, 'T'},
+        {"dir", required_argument, NULL, 'd'},
+        {"name", required_argument, NULL, 'n'},
+        {"token", required_argument, NULL, 't'},
+        {"images", required_argument, NULL, 'i'},
+        {"node-ip", required_argument, NULL, 'a'},
+        {"run-dir", required_argument, NULL, 'r'},
+        {"cluster-cidr", required_argument, NULL, 'c'},
+        {"cgroup-parent", required_argument, NULL, 'g'},
+        {"runtime", required_argument, NULL, 'R'},
+        {"hollow-nodes", required_argument, NULL, 'H'},
+        {"log-level", required_argument, NULL, 'l'},
+        {"token-file", required_argument, NULL, 'T'},
         {NULL, 0, NULL, 0},
     };
     *o = (struct options){.log_level = LOG_LEVEL_INFO, .runtime = "crun", .run_dir = "/run/reeve-agent"};
