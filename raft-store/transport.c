@@ -180,7 +180,8 @@ static struct rpc_config link_config(struct peer *p, bool out)
     struct link_ref *ref = xcalloc(1, sizeof *ref);
     *ref = (struct link_ref){p, out};
     p->handles++;
-    return (struct rpc_config){.handler = {on_request, on_notify, link_closed},
+    return (struct rpc_config){.inflight_max = TRANSPORT_INFLIGHT_MAX,
+                               .handler = {on_request, on_notify, link_closed},
                                .data = ref,
                                .message_max = MESSAGE_MAX,
                                .log = p->t->config.log};

@@ -18,9 +18,10 @@
 #include "proto/rpc.h"
 #include "raft-store/node.h"
 
-#define TRANSPORT_QUEUE_MAX (32u << 20)
-#define TRANSPORT_CHUNK     (256u << 10)
-#define TRANSPORT_CALL_MS   10000
+#define TRANSPORT_QUEUE_MAX    (32u << 20)
+#define TRANSPORT_CHUNK        (256u << 10)
+#define TRANSPORT_INFLIGHT_MAX 16384u /* forwarded calls and relayed streams a peer may have open here */
+#define TRANSPORT_CALL_MS      10000
 
 struct transport;
 struct transport_config {
