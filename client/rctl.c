@@ -295,8 +295,35 @@ static int next_word(int argc, const char *const *argv, int from)
     return argc;
 }
 
+/* Words of kubectl's that have no command here: what does the same, or that nothing does yet. */
+static const char *instead_of(const char *word)
+{
+    static const char *const table[][2] = {
+        {"run", "write a Pod and \"rctl create -f FILE\", or \"rctl create deployment NAME --image=IMAGE\""},
+        {"cluster-info", "\"rctl cluster status\" tells about the masters"},
+        {"api-versions", "\"rctl api-resources\" lists the types with their versions"},
+        {"diff", "\"rctl apply --dry-run=server -o yaml -f FILE\" shows what would come out"},
+        {"cp", "\"rctl exec -i POD -- tar xf - < FILE.tar\" and \"rctl exec POD -- cat PATH > FILE\" copy files"},
+        {"attach", "\"rctl logs -f POD\" follows the output, \"rctl exec -ti POD -- sh\" opens a shell"},
+        {"expose", "there are no Services yet; \"rctl port-forward\" reaches a pod"},
+        {"autoscale", "\"rctl scale\" sets the number of pods"},
+        {"top", "the use of cpu and memory is not measured yet; \"rctl describe node NODE\" sums the requests"},
+        {"auth", "there are no roles yet: a client certificate of the cluster may do everything"},
+    };
+    for (unsigned i = 0; i < ARRAY_SIZE(table); i++) {
+        if (strcmp(table[i][0], word) == 0) {
+            return table[i][1];
+        }
+    }
+    return NULL;
+}
+
 static int unknown_command(struct rctl *r, const char *word)
 {
+    const char *instead = instead_of(word);
+    if (instead != NULL) {
+        return rctl_usage(r, "there is no command \"%s\": %s", word, instead);
+    }
     const struct command *near = rctl_nearest_command(word);
     if (near != NULL) {
         return rctl_usage(r, "unknown command \"%s\"; did you mean \"rctl %s\"?", word, near->name);

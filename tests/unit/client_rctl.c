@@ -88,6 +88,8 @@ static void a_wrong_command_names_the_right_one(void **state)
     assert_non_null(strstr(f->err, "did you mean \"pods\"?"));
     assert_int_equal(RCTL(f, "get", "pods", "--outptu", "yaml"), EXIT_USAGE);
     assert_non_null(strstr(f->err, "did you mean --output?"));
+    assert_int_equal(RCTL(f, "cluster-info"), EXIT_USAGE);
+    assert_non_null(strstr(f->err, "rctl cluster status"));
 }
 
 /* Every row of the table, with its subcommands, has a summary and examples that begin with its own name. */
