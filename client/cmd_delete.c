@@ -64,8 +64,8 @@ static int collect(struct rctl *r, struct victims *v, struct error *err)
     if (args_given(&r->args, "filename")) {
         struct manifest m = {0};
         int rc = common_manifests(r, &m, err);
-        for (unsigned i = 0; i < m.count && rc == 0; i++) {
-            add_victim(&r->arena, v, m.items[i].kind, m.items[i].ns, m.items[i].name);
+        for (unsigned i = m.count; i > 0 && rc == 0; i--) { /* last things first: a namespace goes after its contents */
+            add_victim(&r->arena, v, m.items[i - 1].kind, m.items[i - 1].ns, m.items[i - 1].name);
         }
         return rc != 0 ? rc : rctl_connect(r, err);
     }
