@@ -148,7 +148,7 @@ static int logs_of(struct rctl *r, const struct object *pod, const char *contain
         api_run(r->api, api_stream_ended(s), 0);
         rc = api_stream_close(s, err);
         buf_consume(&t.line, t.stamped && is_broken(rc) ? t.line.size : 0); /* a line cut short comes again */
-    } while (follow && is_broken(rc) && t.last[0] != '\0');
+    } while (follow && is_broken(rc)); /* nothing printed yet: the same request again repeats nothing */
     if (t.line.size > 0) {
         print_line(&t, buf_str(&t.line));
     }
