@@ -163,7 +163,10 @@ static int log_target(const struct container *c, bool previous, unsigned *attemp
     }
     if (!c->has_run) {
         return error_set(err, ERR_USAGE, "container \"%s\" in pod \"%s\" is waiting to start: %s", c->spec->name,
-                         c->pod->spec->name, c->reason[0] != '\0' ? c->reason : "ContainerCreating");
+                         c->pod->spec->name,
+                         c->reason[0] != '\0'           ? c->reason
+                         : c->pod->spec->init_count > 0 ? "PodInitializing"
+                                                        : "ContainerCreating");
     }
     *attempt = c->attempt;
     *grows = container_is_up(c);
