@@ -54,6 +54,31 @@ static int run_use_context(struct rctl *r)
     return EXIT_DONE;
 }
 
+static const struct option_row set_context_options[] = {
+    {"current", 0, OPTION_FLAG, NULL, NULL, NULL, "the current context, instead of one by name"},
+};
+
+static int run_set_context(struct rctl *r)
+{
+    struct error err = {0};
+    const char *ns = opt(r, "namespace");
+    if (r->args.words_count != (opt_flag(r, "current") ? 0 : 1)) {
+        return rctl_usage(r, "one context is needed: its name or --current");
+    }
+    if (ns == NULL || !name_is_dns_label(str_of(ns))) {
+        return rctl_usage(r, "which namespace? --namespace NAME");
+    }
+    if (load(r, &err) != 0) {
+        return rctl_fail(r, &err);
+    }
+    const char *name = opt_flag(r, "current") ? config_current(&r->arena, &r->config) : r->args.words[0];
+    if (config_set_namespace(&r->arena, &r->config, name, ns, &err) != 0) {
+        return rctl_fail(r, &err);
+    }
+    fprintf(r->out, "Context \"%s\" modified.\n", name);
+    return EXIT_DONE;
+}
+
 static int run_current_context(struct rctl *r)
 {
     struct error err = {0};
@@ -91,6 +116,13 @@ static const struct command config_use = {.name = "use-context",
                                           .summary = "Make a context the current one",
                                           .examples = "  rctl config use-context reeve\n",
                                           .run = run_use_context};
+static const struct command config_set = {.name = "set-context",
+                                          .usage = "NAME | --current --namespace NAMESPACE",
+                                          .summary = "Set the namespace of a context",
+                                          .examples = "  rctl config set-context --current --namespace=team\n",
+                                          .options = set_context_options,
+                                          .options_count = ARRAY_SIZE(set_context_options),
+                                          .run = run_set_context};
 static const struct command config_current_context = {.name = "current-context",
                                                       .usage = "",
                                                       .summary = "Name of the current context",
@@ -102,11 +134,11 @@ static const struct command config_view = {.name = "view",
                                            .examples = "  rctl config view\n"
                                                        "  rctl config view --config other/config\n",
                                            .run = run_view};
-static const struct command *const config_subs[] = {&config_get_contexts, &config_use, &config_current_context,
-                                                    &config_view, NULL};
+static const struct command *const config_subs[] = {&config_get_contexts,    &config_use,  &config_set,
+                                                    &config_current_context, &config_view, NULL};
 const struct command command_config = {
     .name = "config",
-    .usage = "get-contexts|use-context NAME|current-context|view",
+    .usage = "get-contexts|use-context NAME|set-context --current -n NAMESPACE|current-context|view",
     .summary = "Look at the client configuration, choose a context",
     .examples = "  rctl config get-contexts\n"
                 "  rctl config use-context reeve\n"

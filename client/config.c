@@ -202,20 +202,39 @@ static int write_doc(const char *path, const struct value *doc, struct error *er
     return rc;
 }
 
-int config_use_context(struct arena *a, struct config *c, const char *context, struct error *err)
+static struct value *find_context(struct config *c, const char *context, struct error *err)
 {
     const struct value *contexts = value_get(c->doc, "contexts");
-    if (value_find(contexts, "name", str_of(context)) == NULL) {
+    struct value *entry = value_find(contexts, "name", str_of(context));
+    if (entry == NULL) {
         CLEANUP_BUF struct buf names = BUF_INIT;
         VALUE_FOR(i, contexts)
         {
             struct str n = value_to_str(value_get(value_item(contexts, i), "name"));
             buf_printf(&names, "%s%.*s", names.size > 0 ? ", " : "", STR_ARG(n));
         }
-        return error_set(err, ERR_NOT_FOUND, "%s: there is no context called \"%s\"; there are: %s", c->path, context,
-                         buf_cstr(&names));
+        error_set(err, ERR_NOT_FOUND, "%s: there is no context called \"%s\"; there are: %s", c->path, context,
+                  buf_cstr(&names));
+    }
+    return entry;
+}
+
+int config_use_context(struct arena *a, struct config *c, const char *context, struct error *err)
+{
+    if (find_context(c, context, err) == NULL) {
+        return ERR_NOT_FOUND;
     }
     value_set(a, c->doc, "current-context", value_cstr(a, context));
+    return write_doc(c->path, c->doc, err);
+}
+
+int config_set_namespace(struct arena *a, struct config *c, const char *context, const char *ns, struct error *err)
+{
+    struct value *entry = find_context(c, context, err);
+    if (entry == NULL) {
+        return ERR_NOT_FOUND;
+    }
+    value_set(a, value_ensure_map(a, entry, "context"), "namespace", value_cstr(a, ns));
     return write_doc(c->path, c->doc, err);
 }
 

@@ -46,6 +46,8 @@ int config_resolve(struct arena *a, const struct config *c, const char *context,
 const char *config_current(struct arena *a, const struct config *c); /* "" if none */
 /* Change the current context and write the file. ERR_NOT_FOUND lists the contexts there are. */
 int config_use_context(struct arena *a, struct config *c, const char *context, struct error *err);
+/* Writes the file with another namespace for one context. ERR_NOT_FOUND names the contexts. */
+int config_set_namespace(struct arena *a, struct config *c, const char *context, const char *ns, struct error *err);
 /* A configuration of one cluster, one user and one context, all from target (written 0600, atomically). */
 int config_write(const char *path, const struct config_target *target, const char *user, struct error *err);
 /* The document without private keys ("REDACTED") and with certificates shortened to "DATA+OMITTED", for people to look at. */

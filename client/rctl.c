@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/env.h"
+#include "proto/api.h"
 #include "proto/kind.h"
 
 static const struct command *const commands[] = {
@@ -396,6 +397,10 @@ static int dispatch(struct rctl *r, int argc, const char *const *argv)
         bool asked = false;
         for (int i = 0; i < argc; i++) {
             asked = asked || strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0;
+            if (strcmp(argv[i], "--version") == 0) {
+                fprintf(r->out, "rctl %s\n", REEVE_VERSION);
+                return EXIT_DONE;
+            }
         }
         print_overview(asked ? r->out : r->err_out);
         return asked ? EXIT_DONE : EXIT_USAGE;

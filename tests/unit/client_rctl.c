@@ -92,6 +92,23 @@ static void a_wrong_command_names_the_right_one(void **state)
     assert_non_null(strstr(f->err, "rctl cluster status"));
 }
 
+static void set_context_changes_the_namespace_and_nothing_else(void **state)
+{
+    struct fixture *f = *state;
+    const char *config = file(f, "config",
+                              "current-context: a\n"
+                              "clusters: []\n"
+                              "contexts:\n"
+                              "- {name: a, context: {cluster: c, user: u}}\n"
+                              "- {name: b, context: {cluster: c, user: u, namespace: old}}\n");
+    assert_int_equal(RCTL(f, "config", "set-context", "--current", "--namespace=team", "--config", config), EXIT_DONE);
+    assert_int_equal(RCTL(f, "config", "get-contexts", "--config", config), EXIT_DONE);
+    assert_non_null(strstr(f->out, "team"));
+    assert_non_null(strstr(f->out, "old"));
+    assert_int_equal(RCTL(f, "config", "set-context", "x", "-n", "team", "--config", config), EXIT_NOT_FOUND);
+    assert_int_equal(RCTL(f, "config", "set-context", "--current", "--config", config), EXIT_USAGE);
+}
+
 /* Every row of the table, with its subcommands, has a summary and examples that begin with its own name. */
 static void each_command_has_help_with_examples(void **state)
 {
@@ -321,6 +338,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_wrong_command_names_the_right_one),
+        TEST(set_context_changes_the_namespace_and_nothing_else),
         TEST(each_command_has_help_with_examples),
         TEST(global_options_may_stand_anywhere),
         TEST(without_a_configuration_it_says_where_it_looked),
