@@ -47,7 +47,7 @@ struct node_config {
     struct store_config store;
     struct node_events events;
     struct node_peers peers;
-    unsigned election_timeout_ms, heartbeat_ms; /* 0 = 1000, 100 in the daemon; tests choose */
+    unsigned election_timeout_ms, heartbeat_ms; /* 0 = 1000, 100; the daemon and tests choose */
     unsigned snapshot_entries;                  /* 0 = 8192 */
     size_t snapshot_bytes;                      /* 0 = 256 MiB of log since the last snapshot */
     /* Run `work` on a worker thread and then `done` on the owner's thread; NULL = at once, synchronously (simulator). */
