@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/failpoint.h"
 #include "base/mem.h"
 #include "raft-store/node_int.h"
 #include "raft-store/snapshot.h"
@@ -123,8 +124,10 @@ static void work_done(void *arg)
         }
         return;
     }
-    int rv = n->io.original.snapshot_put(n->config.io, n->snapshot.trailing, &n->snapshot.put, &n->snapshot.filled,
-                                         put_done);
+    int rv = failpoint(FAILPOINT_snapshot_before_put)
+                 ? RAFT_IOERR
+                 : n->io.original.snapshot_put(n->config.io, n->snapshot.trailing, &n->snapshot.put,
+                                               &n->snapshot.filled, put_done);
     if (rv != 0) { /* may still be inside the library's call: its callback comes at close */
         node_die(n, ERR_IO, "cannot write a snapshot: %s",
                  n->config.io->errmsg[0] != '\0' ? n->config.io->errmsg : raft_strerror(rv));

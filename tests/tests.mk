@@ -53,4 +53,4 @@ fault: all $(BUILD)/tests/fault/fault_leader
 e2e: all
 	@QUIET= tests/e2e/run
 
--include tests/unit/*.mk tests/sim/*.mk tests/bench/*.mk
+-include $(wildcard tests/*/*.mk)
