@@ -225,74 +225,6 @@ static void on_conn(struct net_conn *c, void *data)
 
 /* ---- Start ---- */
 
-static int read_secret_files(struct master *m, char **cert, char **key, struct error *err)
-{
-    const struct {
-        const char *file;
-        char **text;
-    } files[] = {{"ca.crt", &m->ca_pem}, {"ca.key", &m->ca_key_pem}, {"master.crt", cert}, {"master.key", key}};
-    char path[600];
-    for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
-        master_config_path(&m->config, files[i].file, path, sizeof path);
-        int rv = pki_read_file(path, 1 << 16, files[i].text, NULL, err);
-        if (rv != 0) {
-            return rv;
-        }
-    }
-    CLEANUP_FREE char *hex = NULL;
-    size_t size;
-    master_config_path(&m->config, "seal.key", path, sizeof path);
-    int rv = pki_read_file(path, 256, &hex, &size, err);
-    if (rv != 0) {
-        return rv;
-    }
-    size_t digits = strspn(hex, "0123456789abcdefABCDEF");
-    if (digits != 2 * sizeof m->seal_key || digits + strspn(hex + digits, "\r\n") != size) {
-        explicit_bzero(hex, size);
-        return error_set(err, ERR_CORRUPT, "%s is damaged: expected %zu hexadecimal digits", path,
-                         2 * sizeof m->seal_key);
-    }
-    for (size_t i = 0; i < sizeof m->seal_key; i++) {
-        sscanf(hex + 2 * i, "%2hhx", &m->seal_key[i]);
-    }
-    explicit_bzero(hex, size);
-    return 0;
-}
-
-/* Newcomers' certificates are signed with the CA's key: find out now, not when the first one joins, that it is of no use. */
-static int check_ca_key(struct master *m, struct error *err)
-{
-    struct pki_identity who = {.role = PKI_ROLE_NODE, .name = "trial"};
-    char *cert = NULL, *key = NULL;
-    struct net_tls *tls = NULL;
-    int rv = pki_issue(m->ca_pem, m->ca_key_pem, &who, NULL, 60, &cert, &key, err);
-    if (rv == 0) {
-        rv = net_tls_new(m->ca_pem, cert, key, NULL, &tls, err);
-    }
-    net_tls_unref(tls);
-    free(cert);
-    pki_free_key(key);
-    return rv == 0 ? 0 : error_wrap(err, "ca.key does not belong to ca.crt in %s", m->config.dir);
-}
-
-static int make_tls(struct master *m, struct error *err)
-{
-    char *cert = NULL, *key = NULL;
-    int rv = read_secret_files(m, &cert, &key, err);
-    if (rv == 0) {
-        rv = net_tls_new(m->ca_pem, cert, key, NULL, &m->tls, err);
-        if (rv != 0) {
-            error_wrap(err, "master.crt, master.key and ca.crt in %s", m->config.dir);
-        }
-    }
-    if (rv == 0) {
-        rv = check_ca_key(m, err);
-    }
-    free(cert);
-    pki_free_key(key);
-    return rv;
-}
-
 static int listen_on(struct master *m, const char *addr, int fd, struct error *err)
 {
     static const char *const alpns[] = {ALPN_RPC, ALPN_RAFT, NULL};
@@ -506,7 +438,7 @@ int master_run(const struct master_config *config, struct error *err)
     m->watches = watch_table_new(m);
     m->pages = list_pages_new();
     init_handles(m);
-    int rv = make_tls(m, err);
+    int rv = identity_load(m, err);
     if (rv == 0) {
         rv = listen_on(m, config->listen, -1, err);
     }

@@ -87,6 +87,13 @@ void master_stop(struct master *m, int exit_code);
 /* Something changed outside of a callback of the loop's: make sure a turn follows. */
 void master_wake(struct master *m);
 
+/* ---- identity.c: our keys and certificates ---- */
+
+/* Reads CA, certificate, key and the key that seals Secrets from the data directory and takes them into use: at the start, and again after a
+ * rejoin has written new ones (new handshakes take the new certificate, connections that are open stay; the store keeps the
+ * seal key it was made with). On failure nothing has changed. Blocking, short. Loop thread only. */
+int identity_load(struct master *m, struct error *err);
+
 /* ---- call.c: one request on its way ---- */
 struct call;
 typedef void call_fn(struct call *c);

@@ -53,8 +53,7 @@ static void fill_defaults(struct master_config *c)
     }
 }
 
-/* Names and addresses for the certificate: those of listen, advertise and agent_address, and localhost. */
-static void sans_of(const struct master_config *c, char *out, size_t size)
+void setup_sans(const struct master_config *c, char *out, size_t size)
 {
     const char *const addrs[] = {c->listen, c->advertise, c->agent_address};
     int n = snprintf(out, size, "localhost,127.0.0.1");
@@ -156,7 +155,7 @@ static int write_identity(const struct master_config *c, const char *ca, const c
     char *cert = NULL, *key = NULL, sans[1024];
     struct pki_identity who = {.role = PKI_ROLE_MASTER};
     snprintf(who.name, sizeof who.name, "%" PRIu64, c->id);
-    sans_of(c, sans, sizeof sans);
+    setup_sans(c, sans, sizeof sans);
     int rv = pki_issue(ca, ca_key, &who, sans, SETUP_CERT_VALID_S, &cert, &key, err);
     if (rv == 0) {
         rv = write_file(c, "master.crt", cert, 0644, err);
@@ -295,7 +294,7 @@ static int ask(struct joining *j, const char *token, const char *addr, const cha
     uv_loop_init(&j->loop);
     j->done = false;
     j->rv = ERR_CLOSED;
-    sans_of(c, sans, sizeof sans);
+    setup_sans(c, sans, sizeof sans);
     struct buf b = BUF_INIT;
     mp_write_map(&b, 6);
     mp_write_key_str(&b, "token", (struct str){token, strcspn(token, "@")});
