@@ -355,6 +355,8 @@ static bool check_peer(struct net_conn *c)
     if (cert != NULL) {
         c->peer = xcalloc(1, sizeof *c->peer);
         pki_x509_identity(cert, c->peer);
+        c->peer_from_s = pki_seconds(X509_get0_notBefore(cert));
+        c->peer_until_s = pki_seconds(X509_get0_notAfter(cert));
     }
     if (!c->server && net_conn_peer(c)->role != PKI_ROLE_MASTER) {
         net_conn_blame(c, ERR_UNAUTHORIZED, "the server has a certificate of %s %s, not of a master",
@@ -576,6 +578,18 @@ void net_conn_set_events(struct net_conn *c, const struct net_conn_events *event
 const struct pki_identity *net_conn_peer(const struct net_conn *c)
 {
     return c->peer != NULL ? c->peer : &nobody;
+}
+
+bool net_conn_peer_life(const struct net_conn *c, int64_t *not_before_s, int64_t *not_after_s)
+{
+    *not_before_s = c->peer_from_s;
+    *not_after_s = c->peer_until_s;
+    return c->peer != NULL;
+}
+
+bool net_conn_peer_expired(const struct net_conn *c)
+{
+    return c->peer_expired;
 }
 
 const char *net_conn_alpn(const struct net_conn *c)

@@ -15,6 +15,7 @@ struct net_tls {
     SSL_CTX *ctx;           /* for both directions */
     BIO_METHOD *bio_method; /* reads from and writes into a net_conn */
     X509 *cert;             /* our own, or NULL */
+    int64_t grace_s; /* net_tls_set_grace */
     bool has_pin;
     uint8_t pin[PKI_FINGERPRINT_SIZE];
 };
@@ -76,6 +77,8 @@ struct net_conn {
     struct net_conn_events events;
     void *data;
     struct pki_identity *peer;
+    int64_t peer_from_s, peer_until_s; /* its certificate's life */
+    bool peer_expired;
     char *alpn; /* wanted (client), agreed (open) */
     char *addr; /* the peer's: as asked for (client), numeric (server) */
     int64_t timeout_ms;

@@ -6,6 +6,7 @@
 #include <openssl/x509v3.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/mem.h"
 #include "proto/net_int.h"
@@ -116,15 +117,32 @@ static int select_alpn(SSL *ssl, const uint8_t **out, uint8_t *out_size, const u
 
 /* ---- Checking the peer's certificate ---- */
 
+/* What whoever reads that a certificate has expired can do about it. */
+static const char *expired_advice(const X509 *cert)
+{
+    struct pki_identity who;
+    pki_x509_identity(cert, &who);
+    switch (who.role) {
+    case PKI_ROLE_MASTER:
+        return "start that master anew, it renews it at once";
+    case PKI_ROLE_NODE:
+        return "join the node anew with a token (rctl token create, reeve-agent join)";
+    case PKI_ROLE_ADMIN:
+        return "`reeve-master admin --dir DIR` on a master's machine writes a new client configuration";
+    case PKI_ROLE_NONE:
+        break;
+    }
+    return "a new one is needed";
+}
+
 int net_tls_check_time(const X509 *cert, struct error *err)
 {
     char who[PKI_WHO_SIZE], date[PKI_DATE_SIZE];
     pki_x509_describe(cert, who);
     if (X509_cmp_current_time(X509_get0_notAfter(cert)) < 0) {
         pki_date(X509_get0_notAfter(cert), date);
-        return error_set(err, ERR_UNAUTHORIZED,
-                         "certificate of %s expired on %s; issue a new one with the cluster's CA (and check the clock)",
-                         who, date);
+        return error_set(err, ERR_UNAUTHORIZED, "certificate of %s expired on %s; %s (and check the clock)", who, date,
+                         expired_advice(cert));
     }
     if (X509_cmp_current_time(X509_get0_notBefore(cert)) > 0) {
         pki_date(X509_get0_notBefore(cert), date);
@@ -181,12 +199,37 @@ static X509 *find_pinned(const struct net_tls *t, X509_STORE_CTX *store)
     return NULL;
 }
 
+static struct net_conn *conn_of(X509_STORE_CTX *store)
+{
+    SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
+    return SSL_get_app_data(ssl);
+}
+
+/* OpenSSL asks about each thing that it finds wrong. The one thing that may be forgiven: that a node comes late to renew its certificate.
+ * Signature, use and issuer are checked all the same. */
+static int forgive_late_node(int ok, X509_STORE_CTX *store)
+{
+    struct net_conn *c = conn_of(store);
+    X509 *cert = X509_STORE_CTX_get_current_cert(store);
+    if (ok || !c->server || c->tls->grace_s <= 0 || cert == NULL || X509_STORE_CTX_get_error_depth(store) != 0 ||
+        X509_STORE_CTX_get_error(store) != X509_V_ERR_CERT_HAS_EXPIRED) {
+        return ok;
+    }
+    struct pki_identity who;
+    pki_x509_identity(cert, &who);
+    if (who.role != PKI_ROLE_NODE || time(NULL) - pki_seconds(X509_get0_notAfter(cert)) > c->tls->grace_s) {
+        return ok;
+    }
+    c->peer_expired = true;
+    X509_STORE_CTX_set_error(store, X509_V_OK);
+    return 1;
+}
+
 /* Called by OpenSSL for the peer's chain. With a pin, the CA it names becomes the one that is trusted. */
 static int verify_chain(X509_STORE_CTX *store, void *arg)
 {
     struct net_tls *t = arg;
-    SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
-    struct net_conn *c = SSL_get_app_data(ssl);
+    struct net_conn *c = conn_of(store);
     STACK_OF(X509) *trusted = NULL;
     if (t->has_pin) {
         X509 *ca = find_pinned(t, store);
@@ -202,6 +245,7 @@ static int verify_chain(X509_STORE_CTX *store, void *arg)
         sk_X509_push(trusted, ca);
         X509_STORE_CTX_set0_trusted_stack(store, trusted);
     }
+    X509_STORE_CTX_set_verify_cb(store, forgive_late_node);
     int ok = X509_verify_cert(store);
     if (ok != 1) {
         X509 *cert = X509_STORE_CTX_get_current_cert(store);
@@ -305,7 +349,7 @@ static int load_ca(struct net_tls *t, const char *ca_pem, const X509 *own, struc
     return rv;
 }
 
-static int load_own(struct net_tls *t, const char *cert_pem, const char *key_pem, struct error *err)
+static int load_own(struct net_tls *t, const char *cert_pem, const char *key_pem, bool lenient, struct error *err)
 {
     t->cert = pki_x509_parse(cert_pem, err);
     EVP_PKEY *key = t->cert == NULL ? NULL : pki_key_parse(key_pem, err);
@@ -318,7 +362,7 @@ static int load_own(struct net_tls *t, const char *cert_pem, const char *key_pem
     pki_x509_describe(t->cert, who);
     if (X509_check_private_key(t->cert, key) != 1) {
         rv = error_set(err, ERR_INVALID, "the key does not belong to the certificate of %s", who);
-    } else if (net_tls_check_time(t->cert, &why) != 0) {
+    } else if (!lenient && net_tls_check_time(t->cert, &why) != 0) {
         rv = error_set(err, ERR_INVALID, "%s", why.message);
     } else if (SSL_CTX_use_certificate(t->ctx, t->cert) != 1 || SSL_CTX_use_PrivateKey(t->ctx, key) != 1) {
         rv = error_set(err, ERR_INVALID, "certificate of %s: %s", who, pki_openssl_text((char[160]){0}));
@@ -349,8 +393,8 @@ static bool set_up_context(struct net_tls *t)
     return true;
 }
 
-int net_tls_new(const char *ca_pem, const char *cert_pem, const char *key_pem, const char *pin_fingerprint,
-                struct net_tls **out, struct error *err)
+static int make(const char *ca_pem, const char *cert_pem, const char *key_pem, const char *pin_fingerprint,
+                bool lenient, struct net_tls **out, struct error *err)
 {
     assert(out != NULL && (cert_pem == NULL) == (key_pem == NULL));
     *out = NULL;
@@ -371,7 +415,7 @@ int net_tls_new(const char *ca_pem, const char *cert_pem, const char *key_pem, c
         rv = error_set(err, ERR_INTERNAL, "set up TLS: %s", pki_openssl_text((char[160]){0}));
     }
     if (rv == 0 && cert_pem != NULL) {
-        rv = load_own(t, cert_pem, key_pem, err);
+        rv = load_own(t, cert_pem, key_pem, lenient, err);
     }
     if (rv == 0 && ca_pem != NULL) {
         rv = load_ca(t, ca_pem, t->cert, err);
@@ -383,6 +427,24 @@ int net_tls_new(const char *ca_pem, const char *cert_pem, const char *key_pem, c
     }
     *out = t;
     return 0;
+}
+
+int net_tls_new(const char *ca_pem, const char *cert_pem, const char *key_pem, const char *pin_fingerprint,
+                struct net_tls **out, struct error *err)
+{
+    return make(ca_pem, cert_pem, key_pem, pin_fingerprint, false, out, err);
+}
+
+int net_tls_new_lenient(const char *ca_pem, const char *cert_pem, const char *key_pem, struct net_tls **out,
+                        struct error *err)
+{
+    return make(ca_pem, cert_pem, key_pem, NULL, true, out, err);
+}
+
+void net_tls_set_grace(struct net_tls *t, int64_t grace_s)
+{
+    assert(grace_s >= 0);
+    t->grace_s = grace_s;
 }
 
 struct net_tls *net_tls_ref(struct net_tls *t)

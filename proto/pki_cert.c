@@ -14,7 +14,7 @@
 #include "base/mem.h"
 #include "proto/pki_x509.h"
 
-#define CA_VALID_S   (INT64_C(10) * 365 * 24 * 3600)
+#define CA_VALID_S   (INT64_C(20) * 365 * 24 * 3600)
 #define BACKDATE_S   300 /* clocks of a cluster's machines differ a little */
 #define SANS_MAX     64
 #define KEY_BITS_MIN 112 /* of security: RSA 2048, P-224 */
@@ -221,9 +221,10 @@ static int sign_cert(X509 *ca, EVP_PKEY *ca_key, EVP_PKEY *subject_key, const st
     X509 *cert = X509_new();
     int64_t now = (int64_t)time(NULL);
     int64_t until = MIN(now + valid_s, pki_seconds(X509_get0_notAfter(ca)));
+    int64_t backdate = valid_s < 0 ? BACKDATE_S : MIN(BACKDATE_S, valid_s / 10);
     int rv = 0;
     bool ok = cert != NULL && X509_set_version(cert, X509_VERSION_3) == 1 && set_serial(cert) &&
-              set_validity(cert, MIN(now, until) - BACKDATE_S, until) &&
+              set_validity(cert, MIN(now, until) - backdate, until) &&
               fill_name(X509_get_subject_name(cert), pki_role_organization(who->role), who->name) &&
               X509_set_issuer_name(cert, X509_get_subject_name(ca)) == 1 && X509_set_pubkey(cert, subject_key) == 1 &&
               add_extension(cert, ca, NID_basic_constraints, "critical,CA:FALSE") &&

@@ -530,6 +530,81 @@ static void client_certificate_that_expired_is_named_by_both_sides(void **state)
     world_free(w);
 }
 
+static struct net_tls *expired_tls(const struct kit_ca *ca, enum pki_role role, int64_t ago_s)
+{
+    struct pki_identity who = identity(role, "n1");
+    struct net_tls *tls;
+    char *cert, *key;
+    assert_int_equal(pki_issue(ca->cert, ca->key, &who, NULL, -ago_s, &cert, &key, NULL), 0);
+    assert_int_equal(net_tls_new_lenient(ca->cert, cert, key, &tls, NULL), 0);
+    free(cert);
+    pki_free_key(key);
+    return tls;
+}
+
+static void only_late_nodes_of_this_cluster_are_let_in_and_marked(void **state)
+{
+    (void)state;
+    struct world *w = world_new();
+    struct kit_ca other = kit_ca_new("other");
+    const struct {
+        const struct kit_ca *ca;
+        enum pki_role role;
+        int64_t ago_s;
+        bool in;
+    } rows[] = {
+        {&w->ca, PKI_ROLE_NODE, 60, true},    {&w->ca, PKI_ROLE_NODE, 5000, false}, {&w->ca, PKI_ROLE_ADMIN, 60, false},
+        {&w->ca, PKI_ROLE_MASTER, 60, false}, {&other, PKI_ROLE_NODE, 60, false},
+    };
+    net_tls_set_grace(w->server_tls, 3600);
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        struct net_tls *tls = expired_tls(rows[i].ca, rows[i].role, rows[i].ago_s);
+        struct end e = {0};
+        unsigned before = w->accepted_count;
+        connect_end(w, &e, tls, ALPN_RPC);
+        if (rows[i].in) {
+            int64_t from, until;
+            KIT_UNTIL(&w->loop, e.opens == 1 && w->accepted_count == before + 1);
+            struct net_conn *c = w->accepted[before].c;
+            assert_true(net_conn_peer_expired(c));
+            assert_true(net_conn_peer_life(c, &from, &until));
+            assert_in_range(time(NULL) - until, rows[i].ago_s, rows[i].ago_s + 30);
+            assert_string_equal(net_conn_peer(c)->name, "n1");
+            net_conn_close(e.c);
+        }
+        KIT_UNTIL(&w->loop, e.closes == 1);
+        assert_int_equal(w->accepted_count, before + rows[i].in);
+        net_tls_unref(tls);
+    }
+    struct net_tls *good = kit_tls(&w->ca, PKI_ROLE_NODE, "n2");
+    struct end e = {0};
+    connect_end(w, &e, good, ALPN_RPC);
+    KIT_UNTIL(&w->loop, e.opens == 1 && w->accepted_count == 2);
+    assert_false(net_conn_peer_expired(w->accepted[1].c));
+    net_conn_close(e.c);
+    KIT_UNTIL(&w->loop, e.closes == 1);
+    net_tls_unref(good);
+    kit_ca_free(&other);
+    world_free(w);
+}
+
+/* The grace is the server's for its clients, never the other way round. */
+static void a_client_forgives_no_server(void **state)
+{
+    (void)state;
+    struct world *w = world_new();
+    struct net_tls *server_tls = outdated_tls(w, PKI_ROLE_MASTER, "2"), *tls = kit_tls(&w->ca, PKI_ROLE_NODE, "n1");
+    net_tls_set_grace(tls, 3600);
+    net_listener_set_tls(w->listener, server_tls);
+    struct end e = {0};
+    connect_end(w, &e, tls, ALPN_RPC);
+    KIT_UNTIL(&w->loop, e.closes == 1 && net_listener_stats(w->listener)->open == 0);
+    assert_int_equal(e.opens, 0);
+    net_tls_unref(server_tls);
+    net_tls_unref(tls);
+    world_free(w);
+}
+
 static void server_certificate_that_expired_is_named_by_both_sides(void **state)
 {
     (void)state;
@@ -927,6 +1002,8 @@ int main(void)
         cmocka_unit_test(own_expired_certificate_is_named_with_its_date),
         cmocka_unit_test(key_of_another_certificate_is_refused),
         cmocka_unit_test(client_certificate_that_expired_is_named_by_both_sides),
+        cmocka_unit_test(only_late_nodes_of_this_cluster_are_let_in_and_marked),
+        cmocka_unit_test(a_client_forgives_no_server),
         cmocka_unit_test(server_certificate_that_expired_is_named_by_both_sides),
         cmocka_unit_test(node_cannot_pass_as_server),
         cmocka_unit_test(unknown_protocol_is_refused),
