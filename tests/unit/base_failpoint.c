@@ -1,10 +1,12 @@
 /* Failpoints: what arms them, when they strike. */
-#include <cmocka.h>
-#include <setjmp.h>
-#include <signal.h>
+/* clang-format off */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+/* clang-format on */
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
