@@ -15,7 +15,12 @@
 #include <stdbool.h>
 
 /* Sorted. A name says the place, not what happens there. */
-#define FAILPOINT_LIST(X) X(pair_before_cert) X(pair_before_key) X(snapshot_before_put)
+#define FAILPOINT_LIST(X)                                                                                              \
+    X(pair_before_cert)                                                                                                \
+    X(pair_before_key)                                                                                                 \
+    X(setup_before_config)                                                                                             \
+    X(setup_before_state)                                                                                              \
+    X(snapshot_before_put)
 
 enum failpoint {
 #define X(name) FAILPOINT_##name,

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "proto/api.h"
@@ -86,6 +87,13 @@ int master_config_load(const char *dir, struct master_config *out, struct error 
     master_config_path(out, "master.yaml", path, sizeof path);
     int rv = pki_read_file(path, 1 << 20, &text, &size, err);
     if (rv != 0) {
+        char unfinished[600];
+        master_config_path(out, MASTER_UNFINISHED, unfinished, sizeof unfinished);
+        if (rv == ERR_NOT_FOUND && access(unfinished, F_OK) == 0) {
+            return error_set(err, ERR_NOT_FOUND,
+                             "%s was left unfinished by a restore; run `reeve-master restore` again, it starts anew",
+                             dir);
+        }
         error_wrap(err, "%s is no master's data directory; make one with `reeve-master init` or `reeve-master join`",
                    dir);
         return rv;

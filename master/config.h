@@ -5,7 +5,8 @@
  *   master.crt .key    this master's identity (O=reeve:masters, CN=id)
  *   seal.key           32 bytes, hex: what belongs to Secrets is encrypted with it on disk
  *   raft/              log, snapshots, term and vote (libraft's files)
- *   admin.config       client configuration of the first administrator (init only)
+ *   admin.config       client configuration of the first administrator (init, restore)
+ *   unfinished         only while the directory is being made from a state: without master.yaml it cannot be started
  */
 #ifndef MASTER_CONFIG_H
 #define MASTER_CONFIG_H
@@ -16,6 +17,7 @@
 #include "base/log.h"
 #include "proto/net.h"
 
+#define MASTER_UNFINISHED         "unfinished"
 #define MASTER_JOIN_ADDRESSES_MAX 16
 /* Raft's timings. An election starts when a leader has been silent for one to two timeouts; 450 ms are several times what a busy disk's flush
  * or a closing segment holds the loop up (about 100 ms), and pre-vote keeps a wrong guess harmless. */

@@ -1,10 +1,12 @@
-/* Making a master's data directory: `reeve-master init` (a new cluster) and `reeve-master join` (one more master). Both only prepare; `reeve-master run` serves. */
+/* Making a master's data directory: `reeve-master init` (a new cluster), `reeve-master join` (one more master), and what starts a cluster from a
+ * state that is there already (a restored backup, the recovery after the loss of a majority). All only prepare; `reeve-master run` serves. */
 #ifndef MASTER_SETUP_H
 #define MASTER_SETUP_H
 
 #include <stddef.h>
 
 #include "master/config.h"
+#include "raft-store/store.h"
 
 #define SETUP_CERT_VALID_S (365ll * 24 * 3600)
 #define SETUP_REFUSED_MS   5000
@@ -19,4 +21,33 @@ void setup_sans(const struct master_config *c, char *out, size_t size);
 int setup_join(struct master_config *c, const char *token, const char *addresses, int64_t timeout_ms,
                struct error *err);
 
+/* ---- setup_files.c: what they share ---- */
+
+#define SETUP_TOKEN_SIZE 80
+/* What all masters of a cluster hold. */
+struct setup_keys {
+    const char *ca, *ca_key; /* PEM */
+    const uint8_t *seal_key; /* 32 bytes */
+};
+/* What a cluster goes on from. term: above every term that the state's cluster ever had; index: at least 1. */
+struct setup_state {
+    const struct store_fork *fork;
+    uint64_t term, index;
+};
+struct setup_tokens {
+    char master[SETUP_TOKEN_SIZE], node[SETUP_TOKEN_SIZE]; /* good for a day from the first start on */
+};
+/* The directory of a cluster's first master: CA and keys, its own identity as c->id, admin.config, tokens and, unless state is NULL, a Raft
+ * log of this one voter that begins behind the state. master.yaml comes last and says that the directory is whole. With a state the
+ * directory must be new, empty, or left unfinished by a former run, which is done again. ERR_EXISTS otherwise. */
+int setup_write_state(const struct master_config *c, const struct setup_keys *keys, const struct setup_state *state,
+                      struct setup_tokens *tokens, struct error *err);
+/* May a state be written there? 0 or ERR_EXISTS; changes nothing. */
+int setup_check_dir(const struct master_config *c, struct error *err);
+
+void setup_fill_defaults(struct master_config *c);
+int setup_make_dir(const struct master_config *c, struct error *err); /* ERR_EXISTS if it holds a master */
+int setup_write_file(const struct master_config *c, const char *file, const char *text, unsigned mode,
+                     struct error *err);
+int setup_write_seal_key(const struct master_config *c, const uint8_t key[32], struct error *err);
 #endif

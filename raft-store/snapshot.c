@@ -386,6 +386,34 @@ int store_fork_write(const struct store_fork *f, int (*sink)(void *data, const v
     return snapshot_write(&from, sink, data);
 }
 
+const struct view *store_fork_view(const struct store_fork *f)
+{
+    return f->view;
+}
+
+uint32_t store_fork_ids(const struct store_fork *f)
+{
+    return f->ids_count;
+}
+
+void store_rebase(struct store *s, uint64_t revision)
+{
+    uint64_t now = view_revision(s->committed);
+    assert(s->tip == NULL && !s->broken && revision >= now);
+    uint32_t count;
+    struct txnid *ids = txnids_copy(&s->ids, now, &count);
+    txnids_clear(&s->ids);
+    for (uint32_t i = 0; i < count; i++) {
+        txnids_add(&s->ids, ids[i].id, ids[i].revision + (revision - now));
+    }
+    free(ids);
+    struct view *v = view_fork(s->committed);
+    view_set_revision(v, revision);
+    view_unref(s->committed);
+    s->committed = v;
+    history_restart(&s->history, revision);
+}
+
 int store_restore(struct store *s, const void *p, size_t n, uint64_t index, struct error *err)
 {
     struct txnids ids;

@@ -90,8 +90,15 @@ void store_fork_free(struct store_fork *f); /* owner's thread */
 /* Worker thread. Chunks of at most 1 MiB go to the sink; format: magic "RVS1", version, lz4 blocks each with length and checksum,
  * a trailer with counts and the state hash. */
 int store_fork_write(const struct store_fork *f, int (*sink)(void *data, const void *p, size_t n), void *data);
+/* What is in it. Borrowed; any thread may read, none may ref. */
+const struct view *store_fork_view(const struct store_fork *f);
+uint32_t store_fork_ids(const struct store_fork *f); /* remembered transaction ids */
 /* Replace everything by a snapshot. On error (ERR_CORRUPT) the store is unchanged. History restarts: watchers hear ERR_EXPIRED
  * unless their revision is the snapshot's. */
 int store_restore(struct store *s, const void *p, size_t n, uint64_t index, struct error *err);
+/* Numbers the next transaction revision + 1, though fewer have been: for a state that goes on in another course of history (a restored backup),
+ * whose revisions must not be mistaken for those that came after it in the first. Objects keep their revisions; remembered transactions are
+ * moved along. Not while a tip is open; revision must not be below the present one. */
+void store_rebase(struct store *s, uint64_t revision);
 
 #endif
