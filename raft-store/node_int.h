@@ -99,7 +99,8 @@ struct node {
         uint64_t round, index;
         bool running;
         int64_t ask_again_ms, deadline_ms;
-        uint64_t yes; /* bit per server of the configuration */
+        uint64_t yes[64]; /* ids that have confirmed the term */
+        unsigned yes_count;
     } reads;
 
     /* Membership (node_member.c) */

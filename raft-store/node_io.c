@@ -21,7 +21,10 @@
  *     when the transfer is over, so the timeout is long while one is on its way and short otherwise.
  *  9. A leader that is probing believes a late rejection of an index that it knows to be matched, counts a negative number of entries in flight and
  *     never sends any again. Such rejections are dropped.
- * 10. fsm->snapshot runs on the loop, and snapshot_async too (it is called right behind it): see node_snapshot.c. */
+ * 10. fsm->snapshot runs on the loop, and snapshot_async too (it is called right behind it): see node_snapshot.c.
+ * 11. A follower that gets a configuration behind other entries in one message takes it for the first of them: it never learns that the
+ *     configuration is committed (as a leader it would call every change of the membership "under way" for ever), and keeps it when the
+ *     entry is rolled back, with a wrong majority from then on. So a configuration is the first entry of its message. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -154,14 +157,14 @@ static void stick(struct node *n, struct raft_io_append *append, struct raft_io_
     list_push_back(&n->io.stuck, &s->link);
 }
 
-/* As many entries as fit into a message that the transport takes, one at least. The follower acknowledges what it got, and the rest is sent
- * again from there. */
+/* As many entries as fit into a message that the transport takes, one at least, and a configuration only as the first of them (rule 11). The
+ * follower acknowledges what it got, and the rest is sent again from there. */
 static unsigned entries_that_fit(const struct raft_append_entries *a)
 {
     size_t size = 0;
     for (unsigned i = 0; i < a->n_entries; i++) {
         size += a->entries[i].buf.len + 32;
-        if (i > 0 && size > NODE_MESSAGE_MAX) {
+        if (i > 0 && (size > NODE_MESSAGE_MAX || a->entries[i].type == RAFT_CHANGE)) {
             return i;
         }
     }

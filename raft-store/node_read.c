@@ -20,11 +20,22 @@ static unsigned voters(const struct node *n)
     return count;
 }
 
+/* By id: a place in the configuration may be another's after a change of the membership. */
+static bool said_yes(const struct node *n, uint64_t id)
+{
+    for (unsigned i = 0; i < n->reads.yes_count; i++) {
+        if (n->reads.yes[i] == id) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void ask_missing(struct node *n)
 {
-    for (unsigned i = 0; i < n->raft.configuration.n && i < 64; i++) {
+    for (unsigned i = 0; i < n->raft.configuration.n; i++) {
         const struct raft_server *s = &n->raft.configuration.servers[i];
-        if (s->role == RAFT_VOTER && (n->reads.yes & (UINT64_C(1) << i)) == 0) {
+        if (s->role == RAFT_VOTER && !said_yes(n, s->id)) {
             n->config.peers.ask_term(n->config.peers.data, s->id, n->reads.round, n->term);
         }
     }
@@ -33,18 +44,17 @@ static void ask_missing(struct node *n)
 
 static void count_yes(struct node *n, uint64_t id)
 {
-    for (unsigned i = 0; i < n->raft.configuration.n && i < 64; i++) {
-        if (n->raft.configuration.servers[i].id == id) {
-            n->reads.yes |= UINT64_C(1) << i;
-        }
+    if (n->reads.yes_count < ARRAY_SIZE(n->reads.yes) && !said_yes(n, id)) {
+        n->reads.yes[n->reads.yes_count++] = id;
     }
 }
 
 static bool has_majority(const struct node *n)
 {
     unsigned yes = 0;
-    for (unsigned i = 0; i < n->raft.configuration.n && i < 64; i++) {
-        yes += n->raft.configuration.servers[i].role == RAFT_VOTER && (n->reads.yes & (UINT64_C(1) << i)) != 0;
+    for (unsigned i = 0; i < n->raft.configuration.n; i++) {
+        const struct raft_server *s = &n->raft.configuration.servers[i];
+        yes += s->role == RAFT_VOTER && said_yes(n, s->id);
     }
     return yes > voters(n) / 2;
 }
@@ -60,7 +70,7 @@ static void start_round(struct node *n)
     n->reads.round++;
     n->reads.running = true;
     n->reads.index = raft_commit_index(&n->raft);
-    n->reads.yes = 0;
+    n->reads.yes_count = 0;
     n->reads.deadline_ms = node_now(n) + n->config.election_timeout_ms;
     n->stats.read_rounds++;
     count_yes(n, n->config.id);
