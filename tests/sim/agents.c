@@ -138,7 +138,7 @@ static void sheet_arrives(void *arg)
     struct agent *a = s->agent;
     struct cluster *c = a->c;
     if (c->phase == PHASE_END || a->silent || s->pods == NULL) {
-        a->guess = s->leader != 0 ? s->leader : 1 + rng_below(&c->rng, MASTERS);
+        a->guess = s->leader != 0 ? s->leader : masters_any(c);
         sheet_free(s);
         return;
     }
@@ -154,7 +154,7 @@ static void sheet_arrives(void *arg)
             r->seen = false;
         }
     }
-    masters_call(c, s->master, sheet_report, sheet_free, s);
+    masters_call(c, DOOR_AGENTS, s->master, sheet_report, sheet_free, s);
 }
 
 /* ---- On the master ---- */
@@ -257,7 +257,7 @@ static void sheet_fill(struct life *life, void *arg)
         s->reports = xcalloc(s->count + 1, sizeof *s->reports);
         s->ready = xcalloc(s->count + 1, sizeof *s->ready);
     }
-    masters_reply(life, sheet_arrives, sheet_free, s);
+    masters_reply(life, DOOR_AGENTS, sheet_arrives, sheet_free, s);
 }
 
 /* ---- Life ---- */
@@ -270,7 +270,7 @@ static void let_go(void *arg)
 static void lost(void *arg)
 {
     struct sheet *s = arg;
-    s->agent->guess = 1 + rng_below(&s->agent->c->rng, MASTERS);
+    s->agent->guess = masters_any(s->agent->c);
     sheet_free(s);
 }
 
@@ -284,7 +284,7 @@ static void sync_tick(void *arg)
     if (!a->silent) {
         struct sheet *s = xcalloc(1, sizeof *s);
         s->agent = a;
-        masters_call(c, a->guess, sheet_fill, c->phase == PHASE_END ? sheet_free : lost, s);
+        masters_call(c, DOOR_AGENTS, a->guess, sheet_fill, c->phase == PHASE_END ? sheet_free : lost, s);
     }
     sim_after(&c->sim, cluster_between(c, SYNC_MS / 4, SYNC_MS), sync_tick, let_go, a);
 }

@@ -56,7 +56,7 @@ static void again(void *arg)
 static void try_again(struct client *client, uint64_t hint)
 {
     struct cluster *c = client->c;
-    client->guess = hint != 0 && !cluster_chance(c, 8) ? hint : 1 + rng_below(&c->rng, MASTERS);
+    client->guess = hint != 0 && !cluster_chance(c, 8) ? hint : masters_any(c);
     client->attempt++; /* answers to the former are late from now on */
     if (++client->tries >= PATIENCE && c->phase == PHASE_LOAD) {
         struct op *op = &c->ops[client->op];
@@ -105,7 +105,7 @@ static void reply(struct request *r, enum answer answer)
 {
     r->answer = answer;
     r->leader = node_leader(r->life->node, NULL);
-    masters_reply(r->life, answer_arrives, free, r);
+    masters_reply(r->life, DOOR_CLIENTS, answer_arrives, free, r);
 }
 
 static bool nothing_happened(int code)
@@ -173,7 +173,7 @@ static void read_done(const struct error *error, void *data)
 static void near_index_arrives(void *arg)
 {
     struct request *r = arg;
-    struct life *life = r->c->lives[r->master];
+    struct life *life = r->c->machines[r->master].life;
     if (life == NULL || life->number != r->life_number) {
         free(r);
         return;
@@ -201,7 +201,7 @@ static void near_index(uint64_t index, const struct error *error, void *data)
 static void near_asked(void *arg)
 {
     struct request *r = arg;
-    r->life = r->c->lives[r->leader];
+    r->life = r->c->machines[r->leader].life;
     if (r->life == NULL) {
         free(r);
         return;
@@ -298,9 +298,9 @@ static void attempt_start(struct client *client)
     struct op *op = &c->ops[client->op];
     struct request *r = xcalloc(1, sizeof *r);
     *r = (struct request){.c = c, .client = client, .op = client->op, .attempt = client->attempt};
-    r->master = op->kind == OP_READ_NEAR ? 1 + rng_below(&c->rng, MASTERS) : client->guess;
+    r->master = op->kind == OP_READ_NEAR ? masters_any(c) : client->guess;
     op->maybe++;
-    masters_call(c, r->master, request_arrives, request_lost, r);
+    masters_call(c, DOOR_CLIENTS, r->master, request_arrives, request_lost, r);
     struct patience *p = xmalloc(sizeof *p);
     *p = (struct patience){client, client->op, client->attempt};
     sim_after(&c->sim, TIMEOUT_MS, patience_ends, free, p);

@@ -87,16 +87,20 @@ static void first_objects(struct cluster *c)
 static void boot(struct cluster *c)
 {
     c->phase = PHASE_BOOT;
-    for (uint64_t id = 1; id <= MASTERS; id++) {
-        master_start(c, id, id == 1);
+    char why[256] = "";
+    c->ids = 1;
+    c->machines[1].skew_ms = cluster_chance(c, 2) ? 0 : cluster_between(c, -3000, 3000);
+    master_start(c, 1, true);
+    while (c->ids < c->swarm.masters) {
+        members_add(c);
     }
-    for (int64_t next_ms = 0; step(c) && !masters_joined(c);) {
+    for (int64_t next_ms = 0; step(c) && !(masters_leader(c) != NULL && members_settled(c, why));) {
         if (c->sim.now_ms >= next_ms) {
-            masters_join(c);
+            members_tick(c);
             next_ms = c->sim.now_ms + 100;
         }
         if (c->sim.now_ms > BOOT_MS_MAX) {
-            cluster_violate(c, "the masters do not join");
+            cluster_violate(c, "the masters do not join: %s", why);
         }
     }
     if (c->violation[0] == '\0') {
@@ -127,8 +131,12 @@ static bool at_rest(struct cluster *c, char why[256])
         snprintf(why, 256, "no master leads");
         return false;
     }
-    for (uint64_t id = 1; id <= MASTERS; id++) {
-        if (c->lives[id] == NULL || c->lives[id]->seen != c->ledger.count) {
+    if (!members_settled(c, why)) {
+        return false;
+    }
+    for (uint64_t id = 1; id <= c->ids; id++) {
+        const struct machine *m = &c->machines[id];
+        if (m->seat == SEAT_RUN && (m->life == NULL || m->life->seen != c->ledger.count)) {
             snprintf(why, 256, "master %llu has not caught up", (unsigned long long)id);
             return false;
         }
@@ -185,9 +193,9 @@ void cluster_run(struct cluster *c, uint64_t seed, bool tracing)
 void cluster_close(struct cluster *c)
 {
     c->phase = PHASE_END;
-    for (uint64_t id = 1; id <= MASTERS; id++) {
+    for (uint64_t id = 1; id <= c->ids; id++) {
         sim_pause(&c->sim, id, false);
-        if (c->lives[id] != NULL) {
+        if (c->machines[id].life != NULL) {
             master_stop(c, id);
         }
     }

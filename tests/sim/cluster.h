@@ -1,8 +1,9 @@
-/* A whole cluster from one seed: three masters' cores over simulated Raft, disks and network (sim_io.h), agents, clients, faults, and those who
+/* A whole cluster from one seed: one to seven masters' cores over simulated Raft, disks and network (sim_io.h), agents, clients, faults, and those who
  * watch that the guarantees hold. One thread, virtual time; the same seed gives the same course of events to the last bit.
  *
- *   nemesis.c --crash, cut, fail--> masters.c --committed history--> ledger.c (data) --> rollout.c (workloads)
- *   clients.c, requests.c ------writes, reads----^    ^---heartbeats, status--- agents.c
+ *   nemesis.c, partition.c --crash, cut, fail--> masters.c --committed history--> ledger.c (data) --> rollout.c (workloads)
+ *   members.c ----------------add, remove, replace--^ ^ ^---heartbeats, status--- agents.c
+ *   clients.c, requests.c ------------writes, reads---+
  *
  * How it judges: revisions order all transactions. The ledger is the history as the first master to commit each revision told it; every
  * master must tell the same, for ever. An answer to a client is then a claim about the ledger that can be checked when it is given. */
@@ -12,7 +13,8 @@
 #include "master/core.h"
 #include "tests/sim/sim_io.h"
 
-#define MASTERS       3u
+#define MASTERS_MAX   8u /* at a time; ids are never used again */
+#define JOBS_MAX      16u
 #define AGENTS_MAX    4u
 #define CLIENTS_MAX   24u
 #define WATCHERS      3u
@@ -27,16 +29,18 @@
 
 /* What differs from seed to seed, drawn first. */
 struct swarm {
+    unsigned masters; /* at first */
     unsigned clients, agents, think_ms, client_net_ms, client_loss_permille;
     unsigned election_ms, heartbeat_ms, snapshot_entries;
     size_t history_bytes;
     unsigned node_cpu_milli;
     int64_t load_ms, fault_every_ms;
-    bool crashes, outages, partitions, losses, disks, transfers, stops, freezes; /* kinds of faults */
-    bool sealed;          /* Secrets lie encrypted in log and snapshots */
-    bool flaps, silences; /* of pods, of agents */
-    bool dead;            /* the first agent is gone for good when calm comes */
-    bool workloads;       /* Deployments, or data alone */
+    unsigned faults;   /* kinds of them: bit per row of nemesis.c */
+    unsigned async_ms; /* a worker serialises snapshots for so long; 0 = at once */
+    bool sealed;       /* Secrets lie encrypted in log and snapshots */
+    bool flaps;        /* of pods */
+    bool workloads;    /* Deployments, or data alone */
+    bool dead;         /* the first agent is gone for good when calm comes */
 };
 
 /* One life of a master, from start to crash. Outlives its end until libraft has let go. */
@@ -50,9 +54,34 @@ struct life {
     struct env env;
     struct log log;
     char name[24];
-    int64_t skew_ms; /* of its calendar */
     bool up, fatal, waking, closed;
-    uint64_t seen; /* its history was compared up to this revision */
+    int code;            /* fatal: why */
+    int64_t deadline_ms; /* it wants a turn then, at the latest */
+    uint64_t seen;       /* its history was compared up to this revision */
+};
+
+/* Where a master of this id runs, if one does.
+ *
+ *   FREE --master_start--> RUN --removed--> GONE (lingers until end_ms)
+ *                           +--disk damaged or wiped--> BROKEN: never started again; replaced under a new id
+ */
+enum seat { SEAT_FREE, SEAT_RUN, SEAT_GONE, SEAT_BROKEN };
+struct machine {
+    enum seat seat;
+    struct life *life; /* NULL = down */
+    int64_t skew_ms;   /* of its calendar */
+    int64_t restart_ms, thaw_ms, room_ms, end_ms;
+};
+
+/* Who may come to a master's door; each kind can be cut off from a master. */
+enum door { DOOR_CLIENTS, DOOR_AGENTS, DOORS };
+
+/* What the operator is about to do to the membership, one after another. */
+enum job_kind { JOB_ADD, JOB_REMOVE };
+struct job {
+    enum job_kind kind;
+    uint64_t id;
+    bool repair; /* of a broken seat */
 };
 
 /* A transaction's trace in the ledger. */
@@ -144,9 +173,16 @@ struct cluster {
     uint64_t trace_hash;
     char violation[1024]; /* the first; "" = none */
 
-    struct life *lives[MASTERS + 1]; /* NULL = down */
+    struct machine machines[SIM_SERVERS_MAX];
+    uint64_t ids; /* the highest id ever used */
     unsigned lives_count, closing;
-    int64_t skews[MASTERS + 1], restart_ms[MASTERS + 1], thaw_ms[MASTERS + 1];
+    bool shut[DOORS][SIM_SERVERS_MAX];
+    struct {
+        struct job jobs[JOBS_MAX];
+        unsigned count;
+        bool asked; /* the first of them, and not answered yet */
+        uint64_t done;
+    } operator;
     uint64_t *term_leader; /* by term; 0 = none known */
     uint64_t terms;
 
@@ -180,15 +216,31 @@ int64_t cluster_between(struct cluster *c, int64_t min, int64_t max);
 void master_start(struct cluster *c, uint64_t id, bool bootstrap);
 void master_crash(struct cluster *c, uint64_t id); /* power off */
 void master_stop(struct cluster *c, uint64_t id);  /* an orderly end */
-void masters_join(struct cluster *c);              /* a step: the others become members */
-bool masters_joined(struct cluster *c);
 void masters_turn(struct cluster *c);
-struct life *masters_leader(struct cluster *c); /* who says so and has the highest term; NULL */
+void masters_touch(struct cluster *c, uint64_t id); /* something was asked of it: it gets its turn */
+struct life *masters_leader(struct cluster *c);     /* who says so and has the highest term; NULL */
+uint64_t masters_any(struct cluster *c);            /* of those that should run */
+unsigned masters_running(struct cluster *c, uint64_t ids[SIM_SERVERS_MAX]); /* seats; ascending */
 /* Something from outside at a master's door, after the network's delay: `run` there, or `lost`, which owns arg then. */
-void masters_call(struct cluster *c, uint64_t id, void (*run)(struct life *life, void *arg), void (*lost)(void *arg),
-                  void *arg);
+void masters_call(struct cluster *c, enum door door, uint64_t id, void (*run)(struct life *life, void *arg),
+                  void (*lost)(void *arg), void *arg);
 /* The way back, from a master that is still alive when it answers. */
-void masters_reply(struct life *life, void (*run)(void *arg), void (*lost)(void *arg), void *arg);
+void masters_reply(struct life *life, enum door door, void (*run)(void *arg), void (*lost)(void *arg), void *arg);
+
+/* ---- members.c ---- */
+void members_add(struct cluster *c);                 /* a master of a new id, by and by a voter */
+void members_remove(struct cluster *c, uint64_t id); /* and it ends */
+void members_replace(struct cluster *c,
+                     uint64_t id); /* its disk is lost: it never runs again, another comes in its place */
+bool members_may_lose(struct cluster *c, uint64_t id); /* this voter's disk, and a majority stays whole */
+bool members_may_change(struct cluster *c);            /* for no reason but to change something */
+void members_tick(struct cluster *c);
+/* Nothing is to be done, and all that run are voters. */
+bool members_settled(struct cluster *c, char why[256]);
+
+/* ---- partition.c ---- */
+void partition_strike(struct cluster *c); /* the network splits another way, or is whole again */
+void partition_heal(struct cluster *c);
 
 /* ---- ledger.c ---- */
 void ledger_open(struct cluster *c);
@@ -228,5 +280,6 @@ struct object *yaml_object(const char *text);
 void swarm_draw(struct cluster *c);
 void nemesis_start(struct cluster *c);
 void nemesis_heal(struct cluster *c);
+bool nemesis_has(const struct cluster *c, const char *fault); /* this seed's faults are of such kinds */
 
 #endif

@@ -15,6 +15,8 @@
 #include "raft-store/view_edit.h"
 #include "tests/sim/cluster.h"
 
+#define WATCH_MOVES_IN 2000
+
 /* ---- Names and values ---- */
 
 void cell_name(unsigned cell, char out[32])
@@ -268,13 +270,14 @@ void ledger_follow(struct life *life)
     compare_index(c, life, revision);
 }
 
-/* A watcher goes on where it was at any master that is up; EXPIRED makes it list again. */
+/* A watcher goes on where it was at any master that is up, now and then at another for no reason; EXPIRED makes it list again, which shows nothing
+ * that is older than what it has seen: such a master is asked again later. */
 static void watcher_step(struct cluster *c, unsigned i)
 {
-    struct life *life = c->lives[c->watchers[i].id];
-    if (life == NULL || life->number != c->watchers[i].life) {
-        c->watchers[i].id = c->watchers[i].id % MASTERS + 1;
-        life = c->lives[c->watchers[i].id];
+    struct life *life = c->machines[c->watchers[i].id].life;
+    if (life == NULL || life->number != c->watchers[i].life || cluster_chance(c, WATCH_MOVES_IN)) {
+        c->watchers[i].id = masters_any(c);
+        life = c->machines[c->watchers[i].id].life;
         if (life == NULL) {
             return;
         }
@@ -401,7 +404,7 @@ void ledger_open(struct cluster *c)
     l->pages = xcalloc(l->cap, sizeof *l->pages);
     l->pages[0].state = view_state_hash(l->model);
     for (unsigned i = 0; i < WATCHERS; i++) {
-        c->watchers[i].id = 1 + i % MASTERS;
+        c->watchers[i].id = 1;
     }
 }
 

@@ -17,7 +17,7 @@ static int64_t life_now(void *data)
 static int64_t life_wall(void *data)
 {
     struct life *life = data;
-    return env_wall_ms(&life->c->sim.env) + life->skew_ms;
+    return env_wall_ms(&life->c->sim.env) + life->c->machines[life->id].skew_ms;
 }
 static void life_random(void *data, void *bytes, size_t n)
 {
@@ -62,9 +62,12 @@ static void on_tip(void *data, const struct change *changes, unsigned count)
 static void on_fatal(void *data, const struct error *err)
 {
     struct life *life = data;
+    const struct sim_disk *disk = &life->c->sim.disks[life->id];
+    bool excused = (err->code == ERR_IO && nemesis_has(life->c, "io")) || (err->code == ERR_CORRUPT && disk->rotten);
     cluster_trace(life->c, "master %llu fails: %s", (unsigned long long)life->id, err->message);
     life->fatal = true;
-    if (err->code != ERR_IO || !life->c->swarm.disks) {
+    life->code = err->code;
+    if (!excused) {
         cluster_violate(life->c, "master %llu gave up: %s", (unsigned long long)life->id, err->message);
     }
 }
@@ -80,7 +83,7 @@ struct question {
 static void answer_arrives(void *arg)
 {
     struct question *q = arg;
-    struct life *asker = q->c->lives[q->from];
+    struct life *asker = q->c->machines[q->from].life;
     if (asker != NULL && asker->number == q->life) {
         node_term_confirmed(asker->node, q->round, q->to, q->term);
     }
@@ -90,7 +93,7 @@ static void answer_arrives(void *arg)
 static void question_arrives(void *arg)
 {
     struct question *q = arg;
-    struct life *asked = q->c->lives[q->to];
+    struct life *asked = q->c->machines[q->to].life;
     if (asked == NULL) {
         free(q);
         return;
@@ -105,9 +108,12 @@ static void ask_term(void *data, uint64_t id, uint64_t round, uint64_t term)
     if (!life->up) {
         return;
     }
-    struct question *q = xmalloc(sizeof *q);
-    *q = (struct question){life->c, life->id, id, round, term, life->number};
-    sim_message(&life->c->sim, life->id, id, question_arrives, free, q);
+    unsigned times = sim_doubles(&life->c->sim) ? 2 : 1;
+    for (unsigned i = 0; i < times; i++) {
+        struct question *q = xmalloc(sizeof *q);
+        *q = (struct question){life->c, life->id, id, round, term, life->number};
+        sim_message(&life->c->sim, life->id, id, question_arrives, free, q);
+    }
 }
 
 /* ---- Life ---- */
@@ -130,6 +136,28 @@ static void life_closed(void *data)
     sim_after(&life->c->sim, 1, life_free, life_free, life);
 }
 
+/* A worker thread: what it does is done at once, since it works on a fork; only when it says so takes time. */
+struct work {
+    void (*done)(void *arg);
+    void *arg;
+};
+
+static void work_done(void *data)
+{
+    struct work *w = data;
+    w->done(w->arg);
+    free(w);
+}
+
+static void run_async(void *data, void (*work)(void *arg), void (*done)(void *arg), void *arg)
+{
+    struct life *life = data;
+    struct work *w = xmalloc(sizeof *w);
+    *w = (struct work){done, arg};
+    work(arg);
+    sim_after(&life->c->sim, 1 + (int64_t)rng_below(&life->c->sim.rng, life->c->swarm.async_ms), work_done, NULL, w);
+}
+
 static struct node_config node_config_of(struct life *life, const char *address)
 {
     const struct swarm *s = &life->c->swarm;
@@ -143,25 +171,35 @@ static struct node_config node_config_of(struct life *life, const char *address)
                   .log = &life->log,
                   .seal_key = s->sealed ? (const uint8_t *)"one key of thirty-two bytes, no more" : NULL,
                   .history_bytes_max = s->history_bytes,
-                  .txn_ids_max = 8192},
+                  .txn_ids_max = 4096},
         .events = {.data = life, .on_leading = on_leading, .on_tip = on_tip, .on_fatal = on_fatal},
         .peers = {.data = life, .ask_term = ask_term},
         .election_timeout_ms = s->election_ms,
         .heartbeat_ms = s->heartbeat_ms,
         .snapshot_entries = s->snapshot_entries,
+        .run_async = s->async_ms > 0 ? run_async : NULL,
+        .run_async_data = life,
     };
 }
 
-void master_start(struct cluster *c, uint64_t id, bool bootstrap)
+/* Damage that was done must be seen, and none that was not. */
+static void judge_start(struct cluster *c, uint64_t id, int rc, const struct error *err)
 {
-    assert(c->lives[id] == NULL);
+    const struct sim_disk *disk = &c->sim.disks[id];
+    bool damaged = disk->damage != NULL || disk->rotten;
+    if (damaged && rc == 0) {
+        cluster_violate(c, "master %llu started from a damaged disk", (unsigned long long)id);
+    } else if (rc != 0 && (!damaged || rc != ERR_CORRUPT)) {
+        cluster_violate(c, "master %llu does not start: %s", (unsigned long long)id, err->message);
+    }
+}
+
+static struct life *life_new(struct cluster *c, uint64_t id)
+{
     struct life *life = xcalloc(1, sizeof *life);
-    char address[32];
-    struct error err = {0};
     life->c = c;
     life->id = id;
     life->number = ++c->lives_count;
-    life->skew_ms = c->skews[id];
     life->env = (struct env){life, life_now, life_wall, life_random};
     snprintf(life->name, sizeof life->name, "master-%llu", (unsigned long long)id);
     life->log = (struct log){.name = life->name,
@@ -169,8 +207,18 @@ void master_start(struct cluster *c, uint64_t id, bool bootstrap)
                              .sink = life_log,
                              .wall_ms = life_wall,
                              .wall_data = life};
-    snprintf(address, sizeof address, "sim:%llu", (unsigned long long)id);
     life->io = sim_io_open(&c->sim, id);
+    return life;
+}
+
+void master_start(struct cluster *c, uint64_t id, bool bootstrap)
+{
+    struct machine *m = &c->machines[id];
+    assert(m->life == NULL && (m->seat == SEAT_FREE || m->seat == SEAT_RUN));
+    struct life *life = life_new(c, id);
+    struct error err = {0};
+    char address[32];
+    snprintf(address, sizeof address, "sim:%llu", (unsigned long long)id);
     const struct node_config config = node_config_of(life, address);
     if (node_new(&config, &life->node, &err) != 0) {
         fprintf(stderr, "seed %llu: master %llu cannot be made: %s\n", (unsigned long long)c->seed,
@@ -181,31 +229,39 @@ void master_start(struct cluster *c, uint64_t id, bool bootstrap)
         .env = &life->env, .log = &life->log, .seed = c->seed * 31 + life->number, .node_grace_ms = 4000});
     core_set_node(life->core, life->node);
     cluster_trace(c, "master %llu starts", (unsigned long long)id);
+    m->seat = SEAT_RUN;
     int rc = bootstrap ? node_bootstrap(life->node, &err) : 0;
     rc = rc == 0 ? node_start(life->node, &err) : rc;
-    c->lives[id] = life;
-    life->up = true;
+    judge_start(c, id, rc, &err);
     if (rc != 0) {
-        cluster_violate(c, "master %llu does not start: %s", (unsigned long long)id, err.message);
+        cluster_trace(c, "master %llu does not start: %s", (unsigned long long)id, err.message);
+        c->closing++;
+        node_close(life->node, life_closed, life);
+        members_replace(c, id);
+        return;
     }
+    m->life = life;
+    life->up = true;
+    masters_touch(c, id);
 }
 
 static void life_end(struct life *life)
 {
     struct cluster *c = life->c;
+    struct machine *m = &c->machines[life->id];
     struct node_stats stats;
     node_stats(life->node, &stats);
     c->snapshots += stats.snapshots;
     c->restores += stats.restores;
-    c->lives[life->id] = NULL;
+    m->life = NULL;
     sim_pause(&c->sim, life->id, false);
-    c->restart_ms[life->id] = c->sim.now_ms + cluster_between(c, 50, 4000);
+    m->restart_ms = c->sim.now_ms + cluster_between(c, 50, 4000);
     c->closing++;
 }
 
 void master_crash(struct cluster *c, uint64_t id)
 {
-    struct life *life = c->lives[id];
+    struct life *life = c->machines[id].life;
     assert(life != NULL && life->up);
     cluster_trace(c, "master %llu crashes", (unsigned long long)id);
     life->up = false;
@@ -216,7 +272,7 @@ void master_crash(struct cluster *c, uint64_t id)
 
 void master_stop(struct cluster *c, uint64_t id)
 {
-    struct life *life = c->lives[id];
+    struct life *life = c->machines[id].life;
     assert(life != NULL && life->up);
     cluster_trace(c, "master %llu stops", (unsigned long long)id);
     life_end(life);
@@ -229,9 +285,11 @@ void master_stop(struct cluster *c, uint64_t id)
 static void wake(void *arg)
 {
     struct cluster *c = arg;
-    for (uint64_t id = 1; id <= MASTERS; id++) {
-        if (c->lives[id] != NULL) {
-            c->lives[id]->waking = false;
+    for (uint64_t id = 1; id <= c->ids; id++) {
+        struct life *life = c->machines[id].life;
+        if (life != NULL && life->waking) {
+            life->waking = false;
+            masters_touch(c, id);
         }
     }
 }
@@ -241,32 +299,74 @@ static void nothing(void *arg)
     (void)arg;
 }
 
+void masters_touch(struct cluster *c, uint64_t id)
+{
+    c->sim.touched |= UINT64_C(1) << id;
+}
+
+static void life_turn(struct life *life)
+{
+    struct cluster *c = life->c;
+    bool more = true;
+    for (unsigned i = 0; more && i < TURNS_AT_ONCE && !life->fatal; i++) {
+        more = core_turn(life->core);
+    }
+    ledger_follow(life);
+    if (life->fatal) {
+        bool corrupt = life->code == ERR_CORRUPT;
+        uint64_t id = life->id;
+        master_crash(c, id);
+        if (corrupt) {
+            members_replace(c, id);
+        }
+        return;
+    }
+    life->deadline_ms = core_next_deadline(life->core);
+    if (more && !life->waking) {
+        life->waking = true; /* deciding takes time, in which the world goes on */
+        sim_after(&c->sim, 1, wake, nothing, c);
+    }
+}
+
 void masters_turn(struct cluster *c)
 {
-    for (uint64_t id = 1; id <= MASTERS; id++) {
-        struct life *life = c->lives[id];
-        if (life == NULL || c->sim.paused[id]) {
-            continue;
-        }
-        bool more = true;
-        for (unsigned i = 0; more && i < TURNS_AT_ONCE && !life->fatal; i++) {
-            more = core_turn(life->core);
-        }
-        ledger_follow(life);
-        if (life->fatal) {
-            master_crash(c, id);
-        } else if (more && !life->waking) {
-            life->waking = true; /* deciding takes time, in which the world goes on */
-            sim_after(&c->sim, 1, wake, nothing, c);
+    uint64_t touched = c->sim.touched, kept = 0;
+    c->sim.touched = 0;
+    for (uint64_t id = 1; id <= c->ids; id++) {
+        struct life *life = c->machines[id].life;
+        bool due = life != NULL && ((touched >> id & 1) != 0 || life->deadline_ms <= c->sim.now_ms);
+        if (due && c->sim.paused[id]) {
+            kept |= UINT64_C(1) << id;
+        } else if (due) {
+            life_turn(life);
         }
     }
+    c->sim.touched |= kept;
+}
+
+uint64_t masters_any(struct cluster *c)
+{
+    uint64_t ids[SIM_SERVERS_MAX];
+    unsigned count = masters_running(c, ids);
+    return count == 0 ? 1 : ids[rng_below(&c->rng, count)];
+}
+
+unsigned masters_running(struct cluster *c, uint64_t ids[SIM_SERVERS_MAX])
+{
+    unsigned count = 0;
+    for (uint64_t id = 1; id <= c->ids; id++) {
+        if (c->machines[id].seat == SEAT_RUN) {
+            ids[count++] = id;
+        }
+    }
+    return count;
 }
 
 struct life *masters_leader(struct cluster *c)
 {
     struct life *leader = NULL;
-    for (uint64_t id = 1; id <= MASTERS; id++) {
-        struct life *life = c->lives[id];
+    for (uint64_t id = 1; id <= c->ids; id++) {
+        struct life *life = c->machines[id].life;
         if (life != NULL && node_leading(life->node) &&
             (leader == NULL || node_term(life->node) > node_term(leader->node))) {
             leader = life;
@@ -275,42 +375,12 @@ struct life *masters_leader(struct cluster *c)
     return leader;
 }
 
-/* ---- Joining ---- */
-
-static void added(const struct error *error, void *data)
-{
-    cluster_trace(data, "member added: %s", error == NULL ? "yes" : error->message);
-}
-
-/* One step; called until all have joined. A change that is under way answers "busy": the next call tries again. */
-void masters_join(struct cluster *c)
-{
-    struct life *leader = masters_leader(c);
-    struct node_member members[MASTERS];
-    unsigned count = leader == NULL ? MASTERS : node_members(leader->node, members, MASTERS);
-    if (count < MASTERS) {
-        char address[32];
-        snprintf(address, sizeof address, "sim:%u", count + 1);
-        node_member_add(leader->node, count + 1, address, added, c);
-    }
-}
-
-bool masters_joined(struct cluster *c)
-{
-    struct life *leader = masters_leader(c);
-    struct node_member members[MASTERS];
-    unsigned count = leader == NULL ? 0 : node_members(leader->node, members, MASTERS), voters = 0;
-    for (unsigned i = 0; i < count; i++) {
-        voters += members[i].role == RAFT_VOTER;
-    }
-    return voters == MASTERS;
-}
-
 /* ---- The door ---- */
 
 struct visit {
     struct cluster *c;
     uint64_t id;
+    enum door door;
     void (*run)(struct life *life, void *arg);
     void (*lost)(void *arg);
     void *arg;
@@ -326,15 +396,17 @@ static void visit_lost(void *arg)
 static void visit_arrives(void *arg)
 {
     struct visit *v = arg;
-    struct life *life = v->c->lives[v->id];
-    if (v->c->sim.paused[v->id] && life != NULL) {
-        sim_after(&v->c->sim, 1, visit_arrives, visit_lost, v);
+    struct cluster *c = v->c;
+    struct life *life = c->machines[v->id].life;
+    if (c->sim.paused[v->id] && life != NULL) {
+        sim_after(&c->sim, 1, visit_arrives, visit_lost, v);
         return;
     }
-    if (life == NULL || v->c->phase == PHASE_END) {
+    if (life == NULL || c->phase == PHASE_END || c->shut[v->door][v->id]) {
         visit_lost(v);
         return;
     }
+    masters_touch(c, v->id);
     v->run(life, v->arg);
     free(v);
 }
@@ -344,21 +416,22 @@ static bool loses(struct cluster *c)
     return c->phase == PHASE_LOAD && rng_below(&c->rng, 1000) < c->swarm.client_loss_permille;
 }
 
-void masters_call(struct cluster *c, uint64_t id, void (*run)(struct life *life, void *arg), void (*lost)(void *arg),
-                  void *arg)
+void masters_call(struct cluster *c, enum door door, uint64_t id, void (*run)(struct life *life, void *arg),
+                  void (*lost)(void *arg), void *arg)
 {
     struct visit *v = xmalloc(sizeof *v);
-    *v = (struct visit){c, id, run, lost, arg};
+    *v = (struct visit){c, id, door, run, lost, arg};
     int64_t delay_ms = cluster_between(c, 1, c->swarm.client_net_ms);
     sim_after(&c->sim, delay_ms, loses(c) ? visit_lost : visit_arrives, visit_lost, v);
 }
 
-void masters_reply(struct life *life, void (*run)(void *arg), void (*lost)(void *arg), void *arg)
+void masters_reply(struct life *life, enum door door, void (*run)(void *arg), void (*lost)(void *arg), void *arg)
 {
     struct cluster *c = life->c;
     if (!life->up) {
         lost(arg);
         return;
     }
-    sim_after(&c->sim, cluster_between(c, 1, c->swarm.client_net_ms), loses(c) ? lost : run, lost, arg);
+    bool gone = loses(c) || c->shut[door][life->id];
+    sim_after(&c->sim, cluster_between(c, 1, c->swarm.client_net_ms), gone ? lost : run, lost, arg);
 }

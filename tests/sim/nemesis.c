@@ -1,77 +1,38 @@
-/* What goes wrong: drawn per seed which kinds of faults there are, then one after another at random times until the calm. */
+/* What goes wrong: drawn per seed which kinds of faults there are, then one after another at random times until the calm. A kind is a row of
+ * `faults`; how the network splits is partition.c's, what becomes of a master without a disk members.c's. */
 #include <stdlib.h>
 
 #include "tests/sim/cluster.h"
 
-#define TICK_MS 50
-
-void swarm_draw(struct cluster *c)
-{
-    struct swarm *s = &c->swarm;
-    static const unsigned net_max_ms[] = {3, 3, 10, 40}, disk_max_ms[] = {2, 5, 25}, drop[] = {0, 0, 5, 30};
-    static const unsigned think_ms[] = {5, 30, 100}, cpu[] = {600, 1500, 4000}, snapshots[] = {25, 80, 400};
-    c->sim.net_max_ms = net_max_ms[rng_below(&c->rng, 4)];
-    c->sim.disk_max_ms = disk_max_ms[rng_below(&c->rng, 3)];
-    *s = (struct swarm){.clients = 2 + (unsigned)rng_below(&c->rng, cluster_chance(c, 4) ? CLIENTS_MAX - 1 : 5),
-                        .agents = 2 + (unsigned)rng_below(&c->rng, AGENTS_MAX - 1),
-                        .think_ms = think_ms[rng_below(&c->rng, 3)],
-                        .client_net_ms = cluster_chance(c, 3) ? 50 : 4,
-                        .client_loss_permille = cluster_chance(c, 3) ? 30 : 0,
-                        .election_ms = cluster_chance(c, 2) ? 300 : 1000,
-                        .snapshot_entries = snapshots[rng_below(&c->rng, 3)],
-                        .history_bytes = cluster_chance(c, 3) ? 256u << 10 : 0,
-                        .node_cpu_milli = cpu[rng_below(&c->rng, 3)],
-                        .load_ms = cluster_between(c, 8000, 20000),
-                        .fault_every_ms = cluster_between(c, 200, 3000)};
-    s->heartbeat_ms = s->election_ms / (cluster_chance(c, 2) ? 10 : 5);
-    s->crashes = !cluster_chance(c, 4);
-    s->outages = cluster_chance(c, 4);
-    s->partitions = cluster_chance(c, 2);
-    s->losses = drop[rng_below(&c->rng, 4)] > 0;
-    s->disks = cluster_chance(c, 4);
-    s->transfers = cluster_chance(c, 3);
-    s->stops = cluster_chance(c, 3);
-    s->freezes = cluster_chance(c, 3);
-    s->sealed = cluster_chance(c, 2);
-    s->flaps = cluster_chance(c, 3);
-    s->silences = cluster_chance(c, 3);
-    s->workloads = !cluster_chance(c, 4);
-    s->dead = s->silences && s->agents > 2 && cluster_chance(c, 2);
-    for (unsigned i = 1; i <= MASTERS; i++) {
-        c->skews[i] = cluster_chance(c, 2) ? 0 : cluster_between(c, -3000, 3000);
-    }
-}
+#define TICK_MS    50
+#define HOUR_MS    (3600 * 1000)
+#define MASTERS_UP 7u /* the operator adds no more */
 
 static void let_go(void *arg)
 {
     (void)arg;
 }
 
-/* ---- Faults ---- */
-
-static uint64_t any_master(struct cluster *c)
-{
-    return 1 + rng_below(&c->rng, MASTERS);
-}
-
 static uint64_t victim(struct cluster *c)
 {
     struct life *leader = masters_leader(c);
-    return leader != NULL && !cluster_chance(c, 3) ? leader->id : any_master(c);
+    return leader != NULL && !cluster_chance(c, 3) ? leader->id : masters_any(c);
 }
+
+/* ---- Processes ---- */
 
 static void crash(struct cluster *c)
 {
     uint64_t id = victim(c);
-    if (c->lives[id] != NULL) {
+    if (c->machines[id].life != NULL) {
         master_crash(c, id);
     }
 }
 
 static void outage(struct cluster *c)
 {
-    for (uint64_t id = 1; id <= MASTERS; id++) {
-        if (c->lives[id] != NULL) {
+    for (uint64_t id = 1; id <= c->ids; id++) {
+        if (c->machines[id].life != NULL) {
             master_crash(c, id);
         }
     }
@@ -80,52 +41,18 @@ static void outage(struct cluster *c)
 static void stop(struct cluster *c)
 {
     uint64_t id = victim(c);
-    if (c->lives[id] != NULL) {
+    if (c->machines[id].life != NULL) {
         master_stop(c, id);
-    }
-}
-
-static void partition(struct cluster *c)
-{
-    uint64_t a = victim(c), b = any_master(c);
-    switch (rng_below(&c->rng, 4)) {
-    case 0:
-        sim_isolate(&c->sim, a, true);
-        cluster_trace(c, "master %llu cut off", (unsigned long long)a);
-        break;
-    case 1:
-        c->sim.cut[a][b] = a != b; /* one way only */
-        cluster_trace(c, "nothing from master %llu to %llu", (unsigned long long)a, (unsigned long long)b);
-        break;
-    default:
-        for (uint64_t i = 1; i <= MASTERS; i++) {
-            sim_isolate(&c->sim, i, false);
-        }
-        cluster_trace(c, "network whole again");
-        break;
-    }
-}
-
-static void loss(struct cluster *c)
-{
-    c->sim.drop_permille = c->sim.drop_permille > 0 ? 0 : (unsigned)cluster_between(c, 5, 200);
-    cluster_trace(c, "%u of 1000 messages are lost", c->sim.drop_permille);
-}
-
-static void disk(struct cluster *c)
-{
-    uint64_t id = any_master(c);
-    if (c->lives[id] != NULL) {
-        c->sim.disks[id].fail_appends = 1;
-        cluster_trace(c, "the disk of master %llu will fail", (unsigned long long)id);
     }
 }
 
 static void thaw(void *arg)
 {
     struct cluster *c = arg;
-    for (uint64_t id = 1; id <= MASTERS; id++) {
-        sim_pause(&c->sim, id, c->thaw_ms[id] > c->sim.now_ms && c->lives[id] != NULL);
+    for (uint64_t id = 1; id <= c->ids; id++) {
+        bool paused = c->machines[id].thaw_ms > c->sim.now_ms && c->machines[id].life != NULL;
+        sim_pause(&c->sim, id, paused);
+        masters_touch(c, id);
     }
 }
 
@@ -133,11 +60,87 @@ static void freeze(struct cluster *c)
 {
     uint64_t id = victim(c);
     int64_t ms = cluster_between(c, 50, 4000);
-    c->thaw_ms[id] = c->sim.now_ms + ms;
-    sim_pause(&c->sim, id, c->lives[id] != NULL);
+    c->machines[id].thaw_ms = c->sim.now_ms + ms;
+    sim_pause(&c->sim, id, c->machines[id].life != NULL);
     sim_after(&c->sim, ms, thaw, let_go, c);
     cluster_trace(c, "master %llu stands still for %lld ms", (unsigned long long)id, (long long)ms);
 }
+
+/* The calendar; the clock that measures durations goes on. */
+static void jump(struct cluster *c)
+{
+    uint64_t id = victim(c);
+    int64_t ms = cluster_chance(c, 3) ? cluster_between(c, -3000, 3000) : cluster_between(c, -6 * HOUR_MS, 6 * HOUR_MS);
+    c->machines[id].skew_ms = ms;
+    cluster_trace(c, "the calendar of master %llu is off by %lld ms", (unsigned long long)id, (long long)ms);
+}
+
+/* ---- Network ---- */
+
+static void loss(struct cluster *c)
+{
+    struct sim *s = &c->sim;
+    static const unsigned late_ms[] = {50, 500, 5000};
+    s->drop_permille = s->drop_permille > 0 || cluster_chance(c, 3) ? 0 : (unsigned)cluster_between(c, 5, 200);
+    s->double_permille = cluster_chance(c, 2) ? 0 : (unsigned)cluster_between(c, 5, 200);
+    s->late_permille = cluster_chance(c, 2) ? 0 : (unsigned)cluster_between(c, 5, 200);
+    s->late_ms = late_ms[rng_below(&c->rng, 3)];
+    cluster_trace(c, "of 1000 messages %u are lost, %u come twice, %u up to %u ms later", s->drop_permille,
+                  s->double_permille, s->late_permille, s->late_ms);
+}
+
+static void silence(struct cluster *c)
+{
+    struct agent *a = &c->agents[rng_below(&c->rng, c->swarm.agents)];
+    a->silent = !a->silent;
+    cluster_trace(c, "agent %s is %s", a->name, a->silent ? "cut off" : "back");
+}
+
+/* ---- Disks ---- */
+
+static void io_error(struct cluster *c)
+{
+    uint64_t id = masters_any(c);
+    struct sim_disk *d = &c->sim.disks[id];
+    unsigned *const kinds[] = {&d->fail_appends, &d->fail_appends, &d->fail_metadata, &d->fail_snapshots,
+                               &d->fail_reads};
+    static const char *const names[] = {"append", "append", "write of term or vote", "snapshot", "read"};
+    unsigned row = (unsigned)rng_below(&c->rng, ARRAY_SIZE(kinds));
+    *kinds[row] = 1;
+    cluster_trace(c, "the next %s of master %llu will fail", names[row], (unsigned long long)id);
+}
+
+static void fill(struct cluster *c)
+{
+    uint64_t id = victim(c);
+    c->sim.disks[id].full = true;
+    c->machines[id].room_ms = c->sim.now_ms + cluster_between(c, 200, 6000);
+    cluster_trace(c, "the disk of master %llu is full", (unsigned long long)id);
+}
+
+static void damage(struct cluster *c)
+{
+    uint64_t id = victim(c);
+    struct machine *m = &c->machines[id];
+    if (!members_may_lose(c, id)) {
+        return;
+    }
+    enum sim_damage kind = (enum sim_damage)rng_below(&c->rng, SIM_DAMAGES);
+    bool running =
+        (kind == SIM_DAMAGE_FLIP || kind == SIM_DAMAGE_CUT) && c->sim.disks[id].has_snapshot && cluster_chance(c, 2);
+    if (m->life != NULL && !running) {
+        master_crash(c, id);
+    }
+    kind = sim_disk_damage(&c->sim, id, kind);
+    static const char *const names[] = {"is wiped", "has a damaged log", "has lost term and vote",
+                                        "has a bit of its snapshot wrong", "has lost the end of its snapshot"};
+    cluster_trace(c, "the disk of master %llu %s", (unsigned long long)id, names[kind]);
+    if (kind == SIM_DAMAGE_WIPE) {
+        members_replace(c, id);
+    }
+}
+
+/* ---- Operators ---- */
 
 static void transferred(const struct error *error, void *data)
 {
@@ -149,48 +152,119 @@ static void transfer(struct cluster *c)
 {
     struct life *leader = masters_leader(c);
     if (leader != NULL) {
-        uint64_t to = cluster_chance(c, 2) ? 0 : any_master(c);
+        uint64_t to = cluster_chance(c, 2) ? 0 : masters_any(c);
         cluster_trace(c, "leadership from master %llu to %llu", (unsigned long long)leader->id, (unsigned long long)to);
+        masters_touch(c, leader->id);
         node_transfer(leader->node, to, transferred, NULL);
     }
 }
 
-static void silence(struct cluster *c)
+static void change_members(struct cluster *c)
 {
-    struct agent *a = &c->agents[rng_below(&c->rng, c->swarm.agents)];
-    a->silent = !a->silent;
-    cluster_trace(c, "agent %s is %s", a->name, a->silent ? "cut off" : "back");
+    uint64_t ids[SIM_SERVERS_MAX], id = masters_any(c);
+    unsigned running = masters_running(c, ids);
+    if (!members_may_change(c)) {
+        return;
+    }
+    bool grow = running < 2 || (running < MASTERS_UP && cluster_chance(c, 2));
+    cluster_trace(c, grow ? "a master is to be added" : "master %llu is to be removed", (unsigned long long)id);
+    if (grow) {
+        members_add(c);
+    } else {
+        members_remove(c, id);
+    }
+}
+
+/* ---- The table ---- */
+
+static const struct {
+    const char *name;
+    unsigned percent; /* of seeds that have it */
+    void (*run)(struct cluster *c);
+} faults[] = {
+    {"crash", 70, crash},
+    {"outage", 20, outage},
+    {"stop", 30, stop},
+    {"freeze", 30, freeze},
+    {"clock", 25, jump},
+    {"split", 60, partition_strike},
+    {"loss", 40, loss},
+    {"silence", 30, silence},
+    {"io", 25, io_error},
+    {"full", 20, fill},
+    {"damage", 40, damage},
+    {"transfer", 30, transfer},
+    {"members", 40, change_members},
+};
+
+bool nemesis_has(const struct cluster *c, const char *fault)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(faults); i++) {
+        if (strcmp(faults[i].name, fault) == 0) {
+            return (c->swarm.faults >> i & 1) != 0;
+        }
+    }
+    return false;
 }
 
 static void strike(struct cluster *c)
 {
-    const struct {
-        bool on;
-        void (*run)(struct cluster *c);
-    } rows[] = {{c->swarm.crashes, crash},        {c->swarm.outages, outage},   {c->swarm.stops, stop},
-                {c->swarm.partitions, partition}, {c->swarm.losses, loss},      {c->swarm.disks, disk},
-                {c->swarm.transfers, transfer},   {c->swarm.silences, silence}, {c->swarm.freezes, freeze}};
-    unsigned on = 0;
-    for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
-        on += rows[i].on;
-    }
-    uint64_t skip = on == 0 ? 0 : rng_below(&c->rng, on);
-    for (unsigned i = 0; on > 0 && i < ARRAY_SIZE(rows); i++) {
-        if (rows[i].on && skip-- == 0) {
+    uint64_t skip = c->swarm.faults == 0 ? 0 : rng_below(&c->rng, (uint64_t)__builtin_popcount(c->swarm.faults));
+    for (unsigned i = 0; i < ARRAY_SIZE(faults); i++) {
+        if ((c->swarm.faults >> i & 1) != 0 && skip-- == 0) {
             c->faults++;
-            rows[i].run(c);
+            faults[i].run(c);
             return;
         }
     }
 }
 
+/* ---- Drawing ---- */
+
+void swarm_draw(struct cluster *c)
+{
+    struct swarm *s = &c->swarm;
+    static const unsigned net_max_ms[] = {3, 3, 10, 40}, disk_max_ms[] = {2, 5, 25};
+    static const unsigned think_ms[] = {5, 30, 100}, cpu[] = {600, 1500, 4000};
+    static const unsigned snapshots[] = {5, 10, 25, 80, 400}, masters[] = {1, 3, 3, 3, 3, 3, 5, 5, 5, 7};
+    c->sim.net_max_ms = net_max_ms[rng_below(&c->rng, 4)];
+    c->sim.disk_max_ms = disk_max_ms[rng_below(&c->rng, 3)];
+    *s = (struct swarm){.masters = masters[rng_below(&c->rng, ARRAY_SIZE(masters))],
+                        .clients = 2 + (unsigned)rng_below(&c->rng, cluster_chance(c, 4) ? CLIENTS_MAX - 1 : 5),
+                        .agents = 2 + (unsigned)rng_below(&c->rng, AGENTS_MAX - 1),
+                        .think_ms = think_ms[rng_below(&c->rng, 3)],
+                        .client_net_ms = cluster_chance(c, 3) ? 50 : 4,
+                        .client_loss_permille = cluster_chance(c, 3) ? 30 : 0,
+                        .election_ms = cluster_chance(c, 2) ? 300 : 1000,
+                        .snapshot_entries = snapshots[rng_below(&c->rng, ARRAY_SIZE(snapshots))],
+                        .async_ms = cluster_chance(c, 2) ? 0 : 60,
+                        .history_bytes = cluster_chance(c, 3) ? 256u << 10 : 0,
+                        .node_cpu_milli = cpu[rng_below(&c->rng, 3)],
+                        .load_ms = cluster_between(c, 8000, 20000),
+                        .fault_every_ms = cluster_between(c, 200, 3000)};
+    s->heartbeat_ms = s->election_ms / (cluster_chance(c, 2) ? 10 : 5);
+    for (unsigned i = 0; i < ARRAY_SIZE(faults); i++) {
+        s->faults |= (unsigned)(rng_below(&c->rng, 100) < faults[i].percent) << i;
+    }
+    s->sealed = cluster_chance(c, 2);
+    s->flaps = cluster_chance(c, 3);
+    s->workloads = !cluster_chance(c, 4);
+    s->dead = nemesis_has(c, "silence") && s->agents > 2 && cluster_chance(c, 2);
+}
+
 /* ---- Its clock ---- */
 
-static void restart_due(struct cluster *c)
+static void machines_tick(struct cluster *c)
 {
-    for (uint64_t id = 1; id <= MASTERS; id++) {
-        if (c->lives[id] == NULL && c->restart_ms[id] <= c->sim.now_ms) {
+    for (uint64_t id = 1; id <= c->ids; id++) {
+        struct machine *m = &c->machines[id];
+        struct sim_disk *d = &c->sim.disks[id];
+        d->full = d->full && c->sim.now_ms < m->room_ms;
+        if (m->seat == SEAT_RUN && m->life == NULL && m->restart_ms <= c->sim.now_ms) {
             master_start(c, id, false);
+        }
+        if (m->life != NULL) {
+            node_set_disk_low(m->life->node, d->full);
         }
     }
 }
@@ -201,7 +275,8 @@ static void tick(void *arg)
     if (c->phase == PHASE_END) {
         return;
     }
-    restart_due(c);
+    machines_tick(c);
+    members_tick(c);
     if (c->phase == PHASE_LOAD && (int64_t)rng_below(&c->rng, (uint64_t)c->swarm.fault_every_ms) < TICK_MS) {
         strike(c);
     }
@@ -215,14 +290,20 @@ void nemesis_start(struct cluster *c)
 
 void nemesis_heal(struct cluster *c)
 {
+    struct sim *s = &c->sim;
     cluster_trace(c, "calm");
-    for (uint64_t id = 1; id <= MASTERS; id++) {
-        sim_isolate(&c->sim, id, false);
-        c->sim.disks[id].fail_appends = 0;
-        sim_pause(&c->sim, id, false);
-        c->restart_ms[id] = MIN(c->restart_ms[id], c->sim.now_ms + 1000);
+    partition_heal(c);
+    for (uint64_t id = 1; id <= c->ids; id++) {
+        struct machine *m = &c->machines[id];
+        struct sim_disk *d = &s->disks[id];
+        d->fail_appends = d->fail_metadata = d->fail_snapshots = d->fail_reads = 0;
+        d->full = false;
+        sim_pause(s, id, false);
+        masters_touch(c, id);
+        m->restart_ms = MIN(m->restart_ms, s->now_ms + 1000);
+        m->skew_ms = MAX(MIN(m->skew_ms, 3000), -3000);
     }
-    c->sim.drop_permille = 0;
+    s->drop_permille = s->double_permille = s->late_permille = 0;
     for (unsigned i = 0; i < c->swarm.agents; i++) {
         c->agents[i].silent = i == 0 && c->swarm.dead;
     }

@@ -1,4 +1,4 @@
-#include "tests/sim/sim_io.h"
+#include "tests/sim/sim_int.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -90,7 +90,7 @@ bool sim_step(struct sim *s)
     return true;
 }
 
-static int64_t between(struct sim *s, unsigned min, unsigned max)
+int64_t sim_between(struct sim *s, unsigned min, unsigned max)
 {
     return min + (int64_t)rng_below(&s->rng, max - min + 1);
 }
@@ -101,7 +101,7 @@ void sim_pause(struct sim *s, uint64_t id, bool paused)
 }
 
 /* True if the server stands still: then the event comes again. */
-static bool put_off(struct sim *s, uint64_t id, void (*run)(void *arg), void (*cancel)(void *arg), void *arg)
+bool sim_put_off(struct sim *s, uint64_t id, void (*run)(void *arg), void (*cancel)(void *arg), void *arg)
 {
     if (!s->paused[id] || s->ios[id] == NULL) {
         return false;
@@ -134,15 +134,28 @@ static void envelope_arrive(void *arg)
 {
     struct envelope *e = arg;
     struct sim_io *to = e->sim->ios[e->to];
-    if (put_off(e->sim, e->to, envelope_arrive, envelope_lose, e)) {
+    if (sim_put_off(e->sim, e->to, envelope_arrive, envelope_lose, e)) {
         return;
     }
     if (e->sim->cut[e->from][e->to] || to == NULL || to->crashed) {
         envelope_lose(e);
         return;
     }
+    e->sim->touched |= UINT64_C(1) << e->to;
     e->run(e->arg);
     free(e);
+}
+
+static int64_t delay_ms(struct sim *s, uint64_t from, uint64_t to)
+{
+    int64_t ms = sim_between(s, s->net_min_ms, s->net_max_ms);
+    if (s->slow_ms[from][to] > 0) {
+        ms += (int64_t)rng_below(&s->rng, s->slow_ms[from][to]);
+    }
+    if (s->late_permille > 0 && rng_below(&s->rng, 1000) < s->late_permille) {
+        ms += (int64_t)rng_below(&s->rng, s->late_ms);
+    }
+    return ms;
 }
 
 void sim_message(struct sim *s, uint64_t from, uint64_t to, void (*run)(void *arg), void (*cancel)(void *arg),
@@ -151,14 +164,21 @@ void sim_message(struct sim *s, uint64_t from, uint64_t to, void (*run)(void *ar
     struct envelope *e = xmalloc(sizeof *e);
     *e = (struct envelope){s, from, to, run, cancel, arg};
     s->messages++;
-    bool lost = to == 0 || to >= SIM_SERVERS_MAX || s->cut[from][to] || rng_below(&s->rng, 1000) < s->drop_permille;
-    sim_after(s, between(s, s->net_min_ms, s->net_max_ms), lost ? envelope_lose : envelope_arrive, envelope_lose, e);
+    bool known = to > 0 && to < SIM_SERVERS_MAX;
+    bool lost = !known || s->cut[from][to] || rng_below(&s->rng, 1000) < s->drop_permille;
+    sim_after(s, delay_ms(s, from, known ? to : 0), lost ? envelope_lose : envelope_arrive, envelope_lose, e);
 }
 
-void sim_cut(struct sim *s, uint64_t a, uint64_t b, bool cut)
+bool sim_doubles(struct sim *s)
 {
-    s->cut[a][b] = cut;
-    s->cut[b][a] = cut;
+    bool doubles = s->double_permille > 0 && rng_below(&s->rng, 1000) < s->double_permille;
+    s->doubled += doubles;
+    return doubles;
+}
+
+void sim_cut(struct sim *s, uint64_t from, uint64_t to, bool cut)
+{
+    s->cut[from][to] = cut;
 }
 
 void sim_isolate(struct sim *s, uint64_t id, bool cut)
@@ -166,13 +186,20 @@ void sim_isolate(struct sim *s, uint64_t id, bool cut)
     for (uint64_t other = 1; other < SIM_SERVERS_MAX; other++) {
         if (other != id) {
             sim_cut(s, id, other, cut);
+            sim_cut(s, other, id, cut);
         }
     }
 }
 
+void sim_whole(struct sim *s)
+{
+    memset(s->cut, 0, sizeof s->cut);
+    memset(s->slow_ms, 0, sizeof s->slow_ms);
+}
+
 /* ---- Raft messages ---- */
 
-static struct raft_buffer buffer_copy(struct raft_buffer from, bool raft)
+struct raft_buffer sim_buffer_copy(struct raft_buffer from, bool raft)
 {
     struct raft_buffer to = {.base = raft ? raft_malloc(from.len + 1) : xmalloc(from.len + 1), .len = from.len};
     if (from.len > 0) {
@@ -191,7 +218,7 @@ static void configuration_copy(const struct raft_configuration *from, struct raf
     }
 }
 
-static void *entries_copy(const struct raft_entry *from, unsigned count, struct raft_entry **to)
+void sim_entries_copy(const struct raft_entry *from, unsigned count, struct raft_entry **to)
 {
     size_t size = 0;
     for (unsigned i = 0; i < count; i++) {
@@ -210,7 +237,6 @@ static void *entries_copy(const struct raft_entry *from, unsigned count, struct 
         }
         size += from[i].buf.len;
     }
-    return batch;
 }
 
 struct sim_send {
@@ -247,6 +273,7 @@ static void send_arrive(void *arg)
 }
 
 struct send_done {
+    struct sim_io *io;
     struct raft_io_send *req;
     int status;
 };
@@ -254,8 +281,29 @@ struct send_done {
 static void send_called_back(void *arg)
 {
     struct send_done *d = arg;
+    d->io->sim->touched |= UINT64_C(1) << d->io->id;
     d->req->cb(d->req, d->status);
+    sim_io_unref(d->io);
     free(d);
+}
+
+/* A copy of its own for the receiver, on its way. */
+static void send_copy(struct sim_io *me, const struct raft_message *message)
+{
+    struct sim_send *s = xcalloc(1, sizeof *s);
+    s->sim = me->sim;
+    s->to = message->server_id;
+    s->message = *message;
+    s->message.server_id = me->id;
+    snprintf(s->address, sizeof s->address, "sim:%llu", (unsigned long long)me->id);
+    if (message->type == RAFT_APPEND_ENTRIES && message->append_entries.n_entries > 0) {
+        sim_entries_copy(message->append_entries.entries, message->append_entries.n_entries,
+                         &s->message.append_entries.entries);
+    } else if (message->type == RAFT_INSTALL_SNAPSHOT) {
+        s->message.install_snapshot.data = sim_buffer_copy(message->install_snapshot.data, true);
+        configuration_copy(&message->install_snapshot.conf, &s->message.install_snapshot.conf);
+    }
+    sim_message(me->sim, me->id, s->to, send_arrive, send_free, s);
 }
 
 static int sim_io_send(struct raft_io *io, struct raft_io_send *req, const struct raft_message *message,
@@ -263,268 +311,27 @@ static int sim_io_send(struct raft_io *io, struct raft_io_send *req, const struc
 {
     struct sim_io *me = io->impl;
     if (!me->crashed && !me->closed) {
-        struct sim_send *s = xcalloc(1, sizeof *s);
-        s->sim = me->sim;
-        s->to = message->server_id;
-        s->message = *message;
-        s->message.server_id = me->id;
-        snprintf(s->address, sizeof s->address, "sim:%llu", (unsigned long long)me->id);
-        if (message->type == RAFT_APPEND_ENTRIES && message->append_entries.n_entries > 0) {
-            entries_copy(message->append_entries.entries, message->append_entries.n_entries,
-                         &s->message.append_entries.entries);
-        } else if (message->type == RAFT_INSTALL_SNAPSHOT) {
-            s->message.install_snapshot.data = buffer_copy(message->install_snapshot.data, true);
-            configuration_copy(&message->install_snapshot.conf, &s->message.install_snapshot.conf);
+        send_copy(me, message);
+        if (sim_doubles(me->sim)) {
+            send_copy(me, message);
         }
-        sim_message(me->sim, me->id, s->to, send_arrive, send_free, s);
     }
     struct send_done *d = xmalloc(sizeof *d);
     req->cb = cb;
-    *d = (struct send_done){req, 0};
+    me->refs++;
+    *d = (struct send_done){me, req, 0};
     sim_after(me->sim, 0, send_called_back, send_called_back, d);
     return 0;
 }
 
-/* ---- Disk ---- */
+/* ---- Life ---- */
 
-enum op_type { OP_APPEND, OP_TRUNCATE, OP_SNAPSHOT };
-struct sim_op {
-    struct list link;
-    enum op_type type;
-    raft_index index; /* truncate */
-    struct raft_entry *entries;
-    unsigned count;
-    struct raft_io_append *append;
-    struct raft_io_snapshot_put *put;
-    unsigned trailing;
-    struct raft_snapshot snapshot; /* borrowed configuration and buffers until done */
-    struct raft_buffer conf, data;
-};
-
-static void disk_drop(struct sim_disk *d, unsigned from)
-{
-    for (unsigned i = from; i < d->count; i++) {
-        free(d->entries[i].buf.base);
-    }
-    d->count = MIN(d->count, from);
-}
-
-static void disk_drop_front(struct sim_disk *d, unsigned n)
-{
-    for (unsigned i = 0; i < n; i++) {
-        free(d->entries[i].buf.base);
-    }
-    memmove(d->entries, d->entries + n, (d->count - n) * sizeof *d->entries);
-    d->count -= n;
-    d->start += n;
-}
-
-/* The operation reaches the disk. */
-static void op_persist(struct sim_disk *d, struct sim_op *op)
-{
-    if (op->type == OP_APPEND) {
-        d->entries = xrealloc(d->entries, (d->count + op->count) * sizeof *d->entries);
-        for (unsigned i = 0; i < op->count; i++) {
-            struct raft_entry *e = &d->entries[d->count++];
-            *e = op->entries[i];
-            e->batch = NULL;
-            e->buf = buffer_copy(op->entries[i].buf, false);
-        }
-    } else if (op->type == OP_TRUNCATE) {
-        assert(op->index >= d->start);
-        if (op->index < d->start + d->count) {
-            disk_drop(d, (unsigned)(op->index - d->start));
-        }
-    } else {
-        free(d->snapshot_data.base);
-        free(d->snapshot_conf.base);
-        d->has_snapshot = true;
-        d->snapshot_index = op->snapshot.index;
-        d->snapshot_term = op->snapshot.term;
-        d->snapshot_conf_index = op->snapshot.configuration_index;
-        d->snapshot_data = buffer_copy(op->data, false);
-        d->snapshot_conf = buffer_copy(op->conf, false);
-        if (op->trailing == 0) {
-            disk_drop(d, 0);
-            d->start = op->snapshot.index + 1;
-        } else if (op->snapshot.index > op->trailing && d->start < op->snapshot.index - op->trailing + 1) {
-            disk_drop_front(d, (unsigned)(op->snapshot.index - op->trailing + 1 - d->start));
-        }
-    }
-}
-
-static void op_free(struct sim_op *op)
-{
-    for (unsigned i = 0; i < op->count; i++) {
-        free(op->entries[i].buf.base);
-    }
-    free(op->entries);
-    free(op->conf.base);
-    free(op->data.base);
-    free(op);
-}
-
-static void op_call_back(struct sim_op *op, int status)
-{
-    if (op->append != NULL) {
-        op->append->cb(op->append, status);
-    } else if (op->put != NULL) {
-        op->put->cb(op->put, status);
-    }
-}
-
-static void io_unref(struct sim_io *me)
+void sim_io_unref(struct sim_io *me)
 {
     if (--me->refs == 0) {
         free(me);
     }
 }
-
-/* The oldest operation of the server is done: one such event was made for each. */
-static void disk_event(void *arg)
-{
-    struct sim_io *me = arg;
-    if (put_off(me->sim, me->id, disk_event, NULL, me)) {
-        return;
-    }
-    if (!me->closed && !me->crashed && !list_empty(&me->ops)) {
-        struct sim_op *op = LIST_ENTRY(me->ops.next, struct sim_op, link);
-        list_remove(&op->link);
-        op_persist(me->disk, op);
-        op_call_back(op, 0);
-        op_free(op);
-    }
-    io_unref(me);
-}
-
-static void push_op(struct sim_io *me, struct sim_op *op)
-{
-    list_push_back(&me->ops, &op->link);
-    me->refs++;
-    sim_after(me->sim, between(me->sim, me->sim->disk_min_ms, me->sim->disk_max_ms), disk_event, NULL, me);
-}
-
-static struct sim_op *op_new(enum op_type type)
-{
-    struct sim_op *op = xcalloc(1, sizeof *op);
-    op->type = type;
-    return op;
-}
-
-static int sim_io_append(struct raft_io *io, struct raft_io_append *req, const struct raft_entry entries[], unsigned n,
-                         raft_io_append_cb cb)
-{
-    struct sim_io *me = io->impl;
-    if (me->disk->fail_appends > 0) {
-        me->disk->fail_appends--;
-        snprintf(io->errmsg, sizeof io->errmsg, "simulated disk failure");
-        return RAFT_IOERR;
-    }
-    struct sim_op *op = op_new(OP_APPEND);
-    op->entries = xcalloc(n, sizeof *op->entries);
-    op->count = n;
-    for (unsigned i = 0; i < n; i++) {
-        assert(entries[i].buf.len % 8 == 0);
-        op->entries[i] = entries[i];
-        op->entries[i].buf = buffer_copy(entries[i].buf, false);
-    }
-    req->cb = cb;
-    op->append = req;
-    push_op(me, op);
-    return 0;
-}
-
-static int sim_io_truncate(struct raft_io *io, raft_index index)
-{
-    struct sim_op *op = op_new(OP_TRUNCATE);
-    op->index = index;
-    push_op(io->impl, op);
-    return 0;
-}
-
-static int sim_io_snapshot_put(struct raft_io *io, unsigned trailing, struct raft_io_snapshot_put *req,
-                               const struct raft_snapshot *snapshot, raft_io_snapshot_put_cb cb)
-{
-    struct sim_op *op = op_new(OP_SNAPSHOT);
-    op->trailing = trailing;
-    op->snapshot = *snapshot;
-    struct raft_buffer conf;
-    int rv = raft_configuration_encode(&snapshot->configuration, &conf);
-    assert(rv == 0);
-    (void)rv;
-    op->conf = buffer_copy(conf, false);
-    raft_free(conf.base);
-    for (unsigned i = 0; i < snapshot->n_bufs; i++) {
-        op->data.base = xrealloc(op->data.base, op->data.len + snapshot->bufs[i].len + 1);
-        memcpy((char *)op->data.base + op->data.len, snapshot->bufs[i].base, snapshot->bufs[i].len);
-        op->data.len += snapshot->bufs[i].len;
-    }
-    req->cb = cb;
-    op->put = req;
-    push_op(io->impl, op);
-    return 0;
-}
-
-static struct raft_snapshot *disk_snapshot(const struct sim_disk *d)
-{
-    struct raft_snapshot *s = raft_calloc(1, sizeof *s);
-    s->index = d->snapshot_index;
-    s->term = d->snapshot_term;
-    s->configuration_index = d->snapshot_conf_index;
-    raft_configuration_init(&s->configuration);
-    int rv = raft_configuration_decode(&d->snapshot_conf, &s->configuration);
-    assert(rv == 0);
-    (void)rv;
-    s->bufs = raft_calloc(1, sizeof *s->bufs);
-    s->n_bufs = 1;
-    s->bufs[0] = buffer_copy(d->snapshot_data, true);
-    return s;
-}
-
-struct get_event {
-    struct sim_io *io;
-    struct raft_io_snapshot_get *req;
-};
-
-static void get_done(void *arg)
-{
-    struct get_event *g = arg;
-    if (g->io->closed || g->io->crashed) {
-        g->req->cb(g->req, NULL, RAFT_CANCELED);
-    } else {
-        g->req->cb(g->req, disk_snapshot(g->io->disk), 0);
-    }
-    io_unref(g->io);
-    free(g);
-}
-
-static int sim_io_snapshot_get(struct raft_io *io, struct raft_io_snapshot_get *req, raft_io_snapshot_get_cb cb)
-{
-    struct sim_io *me = io->impl;
-    struct get_event *g = xmalloc(sizeof *g);
-    req->cb = cb;
-    *g = (struct get_event){me, req};
-    me->refs++;
-    sim_after(me->sim, between(me->sim, me->sim->disk_min_ms, me->sim->disk_max_ms), get_done, NULL, g);
-    return 0;
-}
-
-static int sim_io_set_term(struct raft_io *io, raft_term term)
-{
-    struct sim_io *me = io->impl;
-    me->disk->term = term;
-    me->disk->vote = 0;
-    return 0;
-}
-
-static int sim_io_set_vote(struct raft_io *io, raft_id vote)
-{
-    struct sim_io *me = io->impl;
-    me->disk->vote = vote;
-    return 0;
-}
-
-/* ---- Life ---- */
 
 static int sim_io_init(struct raft_io *io, raft_id id, const char *address)
 {
@@ -536,32 +343,17 @@ static int sim_io_init(struct raft_io *io, raft_id id, const char *address)
     return 0;
 }
 
-static int sim_io_load(struct raft_io *io, raft_term *term, raft_id *vote, struct raft_snapshot **snapshot,
-                       raft_index *start, struct raft_entry *entries[], size_t *n)
-{
-    struct sim_disk *d = ((struct sim_io *)io->impl)->disk;
-    *term = d->term;
-    *vote = d->vote;
-    *snapshot = d->has_snapshot ? disk_snapshot(d) : NULL;
-    *start = d->start;
-    *n = d->count;
-    *entries = NULL;
-    if (d->count > 0) {
-        entries_copy(d->entries, d->count, entries);
-    }
-    return 0;
-}
-
 static void tick_event(void *arg)
 {
     struct sim_io *me = arg;
     if (me->closed || me->crashed) {
-        io_unref(me);
+        sim_io_unref(me);
         return;
     }
-    if (put_off(me->sim, me->id, tick_event, NULL, me)) {
+    if (sim_put_off(me->sim, me->id, tick_event, NULL, me)) {
         return;
     }
+    me->sim->touched |= UINT64_C(1) << me->id;
     me->tick(&me->io);
     sim_after(me->sim, me->tick_ms, tick_event, NULL, me);
 }
@@ -575,24 +367,6 @@ static int sim_io_start(struct raft_io *io, unsigned msecs, raft_io_tick_cb tick
     me->recv = recv;
     me->refs++;
     sim_after(me->sim, 1 + (int64_t)rng_below(&me->sim->rng, msecs), tick_event, NULL, me);
-    return 0;
-}
-
-static int sim_io_bootstrap(struct raft_io *io, const struct raft_configuration *conf)
-{
-    struct sim_disk *d = ((struct sim_io *)io->impl)->disk;
-    if (d->term != 0 || d->count > 0 || d->has_snapshot) {
-        return RAFT_CANTBOOTSTRAP;
-    }
-    struct raft_buffer buf;
-    int rv = raft_configuration_encode(conf, &buf);
-    assert(rv == 0);
-    (void)rv;
-    d->term = 1;
-    d->entries = xcalloc(1, sizeof *d->entries);
-    d->entries[0] = (struct raft_entry){.term = 1, .type = RAFT_CHANGE, .buf = buffer_copy(buf, false)};
-    d->count = 1;
-    raft_free(buf.base);
     return 0;
 }
 
@@ -623,12 +397,7 @@ static void close_done(void *arg)
 {
     struct close_event *c = arg;
     struct sim_io *me = c->io;
-    while (!list_empty(&me->ops)) {
-        struct sim_op *op = LIST_ENTRY(me->ops.next, struct sim_op, link);
-        list_remove(&op->link);
-        op_call_back(op, RAFT_CANCELED);
-        op_free(op);
-    }
+    sim_disk_cancel(me);
     c->cb(&me->io);
     free(c);
 }
@@ -660,19 +429,12 @@ struct raft_io *sim_io_open(struct sim *s, uint64_t id)
                               .impl = me,
                               .init = sim_io_init,
                               .close = sim_io_close,
-                              .load = sim_io_load,
                               .start = sim_io_start,
-                              .bootstrap = sim_io_bootstrap,
                               .recover = sim_io_recover,
-                              .set_term = sim_io_set_term,
-                              .set_vote = sim_io_set_vote,
                               .send = sim_io_send,
-                              .append = sim_io_append,
-                              .truncate = sim_io_truncate,
-                              .snapshot_put = sim_io_snapshot_put,
-                              .snapshot_get = sim_io_snapshot_get,
                               .time = sim_io_time,
                               .random = sim_io_random};
+    sim_disk_methods(&me->io);
     s->ios[id] = me;
     return &me->io;
 }
@@ -681,26 +443,14 @@ void sim_io_crash(struct sim *s, uint64_t id)
 {
     struct sim_io *me = s->ios[id];
     assert(me != NULL && !me->crashed);
-    uint64_t survive = 0, pending = 0;
-    LIST_FOR(it, &me->ops)
-    {
-        pending++;
-    }
-    survive = rng_below(&s->rng, pending + 1);
-    LIST_FOR(it, &me->ops) /* they stay listed: closing cancels them */
-    {
-        if (survive-- == 0) {
-            break;
-        }
-        op_persist(me->disk, LIST_ENTRY(it, struct sim_op, link));
-    }
+    sim_disk_crash(me);
     me->crashed = true;
     s->ios[id] = NULL;
 }
 
 void sim_io_free(struct raft_io *io)
 {
-    io_unref(io->impl);
+    sim_io_unref(io->impl);
 }
 
 void sim_close(struct sim *s)
@@ -716,9 +466,6 @@ void sim_close(struct sim *s)
     free(s->events);
     for (unsigned i = 0; i < SIM_SERVERS_MAX; i++) {
         assert(s->ios[i] == NULL);
-        disk_drop(&s->disks[i], 0);
-        free(s->disks[i].entries);
-        free(s->disks[i].snapshot_conf.base);
-        free(s->disks[i].snapshot_data.base);
+        sim_disk_free(&s->disks[i]);
     }
 }

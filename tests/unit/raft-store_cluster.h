@@ -7,7 +7,9 @@
 #include "raft-store/node.h"
 #include "tests/sim/sim_io.h"
 
-#include "tests/sim/sim_io.c" /* not part of a library */
+/* not part of a library */
+#include "tests/sim/sim_disk.c"
+#include "tests/sim/sim_io.c"
 
 #define MEMBERS_MAX 5
 
