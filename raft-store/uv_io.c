@@ -2,10 +2,13 @@
 
 #include <assert.h>
 #include <malloc.h>
+#include <pthread.h>
 #include <raft/uv.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "base/list.h"
 #include "base/mem.h"
@@ -108,6 +111,30 @@ void uv_io_deliver(struct uv_io *u, struct raft_message *message)
         return;
     }
     u->recv(&u->io, message);
+}
+
+/* ---- Closing segments ---- */
+
+static void *destroy_context(void *arg)
+{
+    syscall(SYS_io_destroy, (unsigned long)arg);
+    return NULL;
+}
+
+/* raft_uv closes the AIO context of each segment on the loop when nothing is in flight on it any more, and io_destroy(2) waits for an RCU grace
+ * period of the kernel all the same: the loop stood still for about 30 ms at each segment and each snapshot. Nobody looks at the
+ * result, so a thread of its own may wait. The linker puts this in libraft's place of io_destroy (--wrap in the Makefile). */
+int __wrap_io_destroy(unsigned long context);
+int __wrap_io_destroy(unsigned long context)
+{
+    pthread_t thread;
+    pthread_attr_t attr;
+    pthread_attr_init(&attr);
+    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    pthread_attr_setstacksize(&attr, 64u << 10);
+    int rv = pthread_create(&thread, &attr, destroy_context, (void *)context);
+    pthread_attr_destroy(&attr);
+    return rv == 0 ? 0 : (int)syscall(SYS_io_destroy, context);
 }
 
 /* ---- Loading ---- */
