@@ -280,6 +280,7 @@ static int make_node(struct master *m, struct error *err)
         .id = m->config.id,
         .address = m->config.advertise,
         .log = &m->log,
+        .snapshot_dir = raft_dir,
         .on_request = master_on_peer_request,
         .data = m,
     });
@@ -305,6 +306,7 @@ static int make_node(struct master *m, struct error *err)
             .heartbeat_ms = m->config.heartbeat_ms,
             .snapshot_entries = m->config.snapshot_entries,
             .snapshot_bytes = (size_t)m->config.snapshot_mbytes << 20,
+            .snapshot_dir = raft_dir,
             .run_async = run_async,
             .run_async_data = m,
         },

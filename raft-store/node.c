@@ -14,6 +14,7 @@
 
 #include "base/mem.h"
 #include "raft-store/node_int.h"
+#include "raft-store/snapfile.h"
 
 /* ---- Helpers ---- */
 
@@ -150,7 +151,7 @@ static int fsm_restore(struct raft_fsm *fsm, struct raft_buffer *buf)
     struct node *n = fsm->data;
     struct error err = {0};
     /* The index is put right by the next turn: libraft sets its own only behind this call. */
-    int rc = store_restore(n->store, buf->base, buf->len, 0, &err);
+    int rc = node_snapshot_restore(n, buf, &err);
     if (rc != 0) {
         node_die(n, rc, "%s", err.message);
         return RAFT_CORRUPT;
@@ -196,6 +197,8 @@ int node_new(const struct node_config *config, struct node **out, struct error *
     n->config.snapshot_bytes = config->snapshot_bytes == 0 ? 256u << 20 : config->snapshot_bytes;
     n->address = xstrdup(config->address);
     n->config.address = n->address;
+    n->snapshot_dir = config->snapshot_dir == NULL ? NULL : xstrdup(config->snapshot_dir);
+    n->config.snapshot_dir = n->snapshot_dir;
     n->store = store_new(&config->store);
     list_init(&n->batch);
     list_init(&n->proposals);
@@ -245,6 +248,9 @@ int node_start(struct node *n, struct error *err)
         return node_raft_error(n, rv, err, "load the state from the data directory");
     }
     n->started = true;
+    if (n->snapshot_dir != NULL) {
+        snapfile_sweep(n->snapshot_dir, true);
+    }
     n->snapshot.last_index = n->restored ? raft_last_applied(&n->raft) : 0;
     n->restored = false;
     return 0;
@@ -310,6 +316,7 @@ void node_free(struct node *n)
     store_fork_free(n->snapshot.fork);
     store_free(n->store);
     free(n->address);
+    free(n->snapshot_dir);
     free(n);
 }
 

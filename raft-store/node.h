@@ -50,6 +50,8 @@ struct node_config {
     unsigned election_timeout_ms, heartbeat_ms; /* 0 = 1000, 100; the daemon and tests choose */
     unsigned snapshot_entries;                  /* 0 = 8192 */
     size_t snapshot_bytes;                      /* 0 = 256 MiB of log since the last snapshot */
+    /* Directory for the state of snapshots (raft-store/snapfile.h), that of `io`; NULL: the state goes into the snapshot itself (simulator). */
+    const char *snapshot_dir;
     /* Run `work` on a worker thread and then `done` on the owner's thread; NULL = at once, synchronously (simulator). */
     void (*run_async)(void *data, void (*work)(void *arg), void (*done)(void *arg), void *arg);
     void *run_async_data;

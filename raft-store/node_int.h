@@ -52,7 +52,7 @@ enum change_kind { CHANGE_NONE, CHANGE_ADD, CHANGE_PROMOTE, CHANGE_REMOVE, CHANG
 
 struct node {
     struct node_config config;
-    char *address;
+    char *address, *snapshot_dir;
     struct raft raft;
     struct raft_fsm fsm;
     struct store *store;
@@ -127,7 +127,13 @@ struct node {
         struct raft_io_snapshot_put *req;
         struct raft_io_snapshot_put put;
         unsigned trailing;
-        bool writing; /* the worker has the fork */
+        bool writing;     /* the worker has the fork */
+        bool sweeping;    /* a worker removes files of former snapshots */
+        int write_status; /* the worker's: 0 or a code, with the error */
+        struct error write_error;
+        uint64_t former_index; /* what last_index and bytes were, for a snapshot that fails */
+        size_t former_bytes;
+        int64_t retry_ms; /* after one that failed */
     } snapshot;
 
     uint64_t told_revision;
@@ -179,6 +185,10 @@ void node_snapshot_init(struct node *n);
 void node_snapshot_applied(struct node *n, size_t bytes);
 void node_snapshot_turn(struct node *n);
 void node_snapshot_cancel(struct node *n); /* at close: a write that was never begun */
+/* What a snapshot says, wherever its bytes are. */
+int node_snapshot_check(const struct node *n, const struct raft_buffer *data, struct error *err);
+int node_snapshot_restore(struct node *n, const struct raft_buffer *data, struct error *err);
+void node_snapshot_stored(struct node *n); /* the leader's, by libraft: what it replaces goes */
 bool node_snapshot_is_ours(const struct node *n, const struct raft_snapshot *s);
 int node_snapshot_put(struct node *n, unsigned trailing, struct raft_io_snapshot_put *req,
                       const struct raft_snapshot *snapshot, raft_io_snapshot_put_cb cb);

@@ -31,7 +31,6 @@
 
 #include "base/mem.h"
 #include "raft-store/node_int.h"
-#include "raft-store/snapshot.h"
 
 static struct node *node_of(struct raft_io *io)
 {
@@ -64,7 +63,7 @@ static bool may_install(struct node *n, const struct raft_message *m)
         return false;
     }
     struct error err = {0};
-    if (snapshot_check(m->install_snapshot.data.base, m->install_snapshot.data.len, &err) != 0) {
+    if (node_snapshot_check(n, &m->install_snapshot.data, &err) != 0) {
         log_error(n->config.log, "node", "refused a snapshot from master %llu: %s", (unsigned long long)m->server_id,
                   err.message);
         return false;
@@ -273,6 +272,23 @@ static int io_set_vote(struct raft_io *io, raft_id id)
     return 0;
 }
 
+/* The leader's snapshot on its way to the disk. */
+struct install_put {
+    struct raft_io_snapshot_put put;  /* ours, handed to the original */
+    struct raft_io_snapshot_put *req; /* the library's */
+    struct node *node;
+};
+
+static void install_put_done(struct raft_io_snapshot_put *put, int status)
+{
+    struct install_put *p = CONTAINER_OF(put, struct install_put, put);
+    if (status == 0) {
+        node_snapshot_stored(p->node);
+    }
+    p->req->cb(p->req, status);
+    free(p);
+}
+
 static int io_snapshot_put(struct raft_io *io, unsigned trailing, struct raft_io_snapshot_put *req,
                            const struct raft_snapshot *snapshot, raft_io_snapshot_put_cb cb)
 {
@@ -280,8 +296,13 @@ static int io_snapshot_put(struct raft_io *io, unsigned trailing, struct raft_io
     if (node_snapshot_is_ours(n, snapshot)) {
         return node_snapshot_put(n, trailing, req, snapshot, cb);
     }
-    int rv = n->dead ? RAFT_IOERR : n->io.original.snapshot_put(io, trailing, req, snapshot, cb);
+    struct install_put *p = xcalloc(1, sizeof *p);
+    p->node = n;
+    p->req = req;
+    req->cb = cb;
+    int rv = n->dead ? RAFT_IOERR : n->io.original.snapshot_put(io, trailing, &p->put, snapshot, install_put_done);
     if (rv != 0) {
+        free(p);
         node_die(n, ERR_IO, "cannot store the leader's snapshot: %s",
                  io->errmsg[0] != '\0' ? io->errmsg : raft_strerror(rv));
     }
@@ -361,7 +382,7 @@ void node_io_close(struct raft_io *io, raft_io_close_cb cb)
 {
     struct node *n = node_of(io);
     n->io.close_cb = cb;
-    if (!n->snapshot.writing) { /* else the worker's end comes back here: its memory is ours */
+    if (!n->snapshot.writing && !n->snapshot.sweeping) { /* else the worker's end comes back here: its memory is ours */
         n->io.original.close(io, io_closed);
     }
 }

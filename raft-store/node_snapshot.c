@@ -1,6 +1,6 @@
 /* Snapshots that do not stop the loop. libraft calls fsm->snapshot on the loop and hands the buffers to io->snapshot_put at once. So
- * fsm->snapshot only forks the state (O(1)) and returns a placeholder; our snapshot_put has a worker serialise the fork and then gives the
- * real buffers to the original snapshot_put. For the library one asynchronous write takes a little longer.
+ * fsm->snapshot only forks the state (O(1)) and returns a placeholder; our snapshot_put has a worker serialise the fork into a file
+ * (snapfile.h) and then gives a reference to it to the original snapshot_put. For the library one asynchronous write takes a little longer.
  *
  * When: after config.snapshot_entries entries or config.snapshot_bytes of log, each raised by a share that differs from member to member,
  * so that not all stand still together. libraft only counts entries, so its threshold is held out of reach and lowered to 1 when it is time. */
@@ -11,25 +11,30 @@
 #include "base/failpoint.h"
 #include "base/mem.h"
 #include "raft-store/node_int.h"
+#include "raft-store/snapfile.h"
 #include "raft-store/snapshot.h"
 
 #define THRESHOLD_NEVER (1u << 31)
 /* What stays in the log behind a snapshot, for followers that lag a little. */
 #define TRAILING_ENTRIES_MAX 1024u
 #define TRAILING_BYTES_MAX   (32u << 20)
+#define RETRY_MS             5000
 
 static int fsm_snapshot(struct raft_fsm *fsm, struct raft_buffer *bufs[], unsigned *n_bufs)
 {
     struct node *n = fsm->data;
     raft_set_snapshot_threshold(&n->raft, THRESHOLD_NEVER);
     /* The library names the snapshot by its commit index and does not check that this is what was applied. */
-    if (n->dead || n->snapshot.fork != NULL || raft_commit_index(&n->raft) != raft_last_applied(&n->raft) ||
+    if (n->dead || n->snapshot.fork != NULL || n->snapshot.sweeping ||
+        raft_commit_index(&n->raft) != raft_last_applied(&n->raft) ||
         store_applied_index(n->store) > raft_last_applied(&n->raft)) {
         return RAFT_BUSY;
     }
     assert(n->snapshot.placeholder == NULL);
     n->snapshot.placeholder = raft_calloc(1, sizeof *n->snapshot.placeholder);
     n->snapshot.fork = store_fork_new(n->store);
+    n->snapshot.former_index = n->snapshot.last_index;
+    n->snapshot.former_bytes = n->snapshot.bytes;
     n->snapshot.last_index = raft_last_applied(&n->raft);
     n->snapshot.bytes = 0;
     *bufs = n->snapshot.placeholder;
@@ -70,7 +75,7 @@ bool node_snapshot_is_ours(const struct node *n, const struct raft_snapshot *s)
 
 /* ---- Writing ---- */
 
-static int sink(void *data, const void *p, size_t size)
+static int sink_buffers(void *data, const void *p, size_t size)
 {
     struct raft_snapshot *s = data;
     if (s->n_bufs % 64 == 0) {
@@ -80,10 +85,41 @@ static int sink(void *data, const void *p, size_t size)
     return 0;
 }
 
+struct file_sink {
+    struct snapfile_writer *writer;
+    struct error *err;
+};
+
+static int sink_file(void *data, const void *p, size_t size)
+{
+    struct file_sink *s = data;
+    return snapfile_write(s->writer, p, size, s->err);
+}
+
+/* The fork into a file of its own, and a reference to that into `filled`. */
+static int write_file(struct node *n, struct error *err)
+{
+    struct file_sink s = {.err = err};
+    uint8_t ref[SNAPFILE_REF_SIZE];
+    int rv = snapfile_create(n->snapshot_dir, &s.writer, err);
+    if (rv != 0) {
+        return rv;
+    }
+    rv = store_fork_write(n->snapshot.fork, sink_file, &s);
+    if (rv != 0) {
+        snapfile_abort(s.writer);
+        return rv;
+    }
+    rv = snapfile_finish(s.writer, ref, err);
+    return rv == 0 ? sink_buffers(&n->snapshot.filled, ref, sizeof ref) : rv;
+}
+
 static void work(void *arg)
 {
     struct node *n = arg;
-    store_fork_write(n->snapshot.fork, sink, &n->snapshot.filled);
+    n->snapshot.write_status = n->snapshot_dir != NULL
+                                   ? write_file(n, &n->snapshot.write_error)
+                                   : store_fork_write(n->snapshot.fork, sink_buffers, &n->snapshot.filled);
 }
 
 static void free_filled(struct node *n)
@@ -96,21 +132,28 @@ static void free_filled(struct node *n)
     n->snapshot.filled.n_bufs = 0;
 }
 
-static void finish(struct node *n, int status)
+/* A status other than 0 makes the library forget the snapshot; the log stays as long as it is. */
+static void finish(struct node *n, int status, const char *why)
 {
     struct raft_io_snapshot_put *req = n->snapshot.req;
     free_filled(n);
     n->snapshot.req = NULL;
     n->stats.snapshots += status == 0;
-    if (status != 0 && status != RAFT_CANCELED) {
-        log_error(n->config.log, "node", "snapshot not written: %s", n->config.io->errmsg);
+    if (status == 0) {
+        node_snapshot_stored(n);
+    } else if (status != RAFT_CANCELED) {
+        log_error(n->config.log, "node", "snapshot not written, tried again in %d s: %s", RETRY_MS / 1000, why);
+        n->snapshot.last_index = n->snapshot.former_index;
+        n->snapshot.bytes += n->snapshot.former_bytes;
+        n->snapshot.retry_ms = node_now(n) + RETRY_MS;
     }
     req->cb(req, status);
 }
 
 static void put_done(struct raft_io_snapshot_put *put, int status)
 {
-    finish(CONTAINER_OF(put, struct node, snapshot.put), status);
+    struct node *n = CONTAINER_OF(put, struct node, snapshot.put);
+    finish(n, status, n->config.io->errmsg);
 }
 
 static void work_done(void *arg)
@@ -118,10 +161,14 @@ static void work_done(void *arg)
     struct node *n = arg;
     n->snapshot.writing = false;
     if (n->closing || n->dead) {
-        finish(n, RAFT_CANCELED);
-        if (n->io.close_cb != NULL) {
+        finish(n, RAFT_CANCELED, NULL);
+        if (n->io.close_cb != NULL && !n->snapshot.sweeping) {
             node_io_close(n->config.io, n->io.close_cb);
         }
+        return;
+    }
+    if (n->snapshot.write_status != 0) {
+        finish(n, RAFT_IOERR, n->snapshot.write_error.message);
         return;
     }
     int rv = failpoint(FAILPOINT_snapshot_before_put)
@@ -137,7 +184,7 @@ static void work_done(void *arg)
 void node_snapshot_cancel(struct node *n)
 {
     if (n->snapshot.req != NULL && !n->snapshot.writing) {
-        finish(n, RAFT_CANCELED);
+        finish(n, RAFT_CANCELED, NULL);
     }
 }
 
@@ -152,6 +199,7 @@ int node_snapshot_put(struct node *n, unsigned trailing, struct raft_io_snapshot
     n->snapshot.filled.bufs = NULL;
     n->snapshot.filled.n_bufs = 0;
     n->snapshot.writing = true;
+    n->snapshot.write_error = (struct error){0};
     if (n->config.run_async != NULL) {
         n->config.run_async(n->config.run_async_data, work, work_done, n);
     } else {
@@ -160,6 +208,71 @@ int node_snapshot_put(struct node *n, unsigned trailing, struct raft_io_snapshot
         work_done(n);
     }
     return 0;
+}
+
+/* ---- Reading ---- */
+
+int node_snapshot_check(const struct node *n, const struct raft_buffer *data, struct error *err)
+{
+    if (n->snapshot_dir == NULL || !snapfile_is_ref(data->base, data->len)) {
+        return snapshot_check(data->base, data->len, err);
+    }
+    if (n->snapshot.sweeping) {
+        return error_set(err, ERR_BUSY, "files of former snapshots are being removed");
+    }
+    struct snapfile_map map;
+    int rv = snapfile_map(n->snapshot_dir, data->base, data->len, &map, err);
+    if (rv == 0) {
+        rv = snapshot_check(map.p, map.n, err);
+        snapfile_unmap(&map);
+    }
+    return rv;
+}
+
+int node_snapshot_restore(struct node *n, const struct raft_buffer *data, struct error *err)
+{
+    if (n->snapshot_dir == NULL || !snapfile_is_ref(data->base, data->len)) {
+        return store_restore(n->store, data->base, data->len, 0, err);
+    }
+    struct snapfile_map map;
+    int rv = snapfile_map(n->snapshot_dir, data->base, data->len, &map, err);
+    if (rv == 0) {
+        rv = store_restore(n->store, map.p, map.n, 0, err);
+        snapfile_unmap(&map);
+    }
+    return rv;
+}
+
+/* ---- Sweeping: removing a gigabyte takes a while, too ---- */
+
+static void sweep(void *arg)
+{
+    struct node *n = arg;
+    snapfile_sweep(n->snapshot_dir, false);
+}
+
+static void sweep_done(void *arg)
+{
+    struct node *n = arg;
+    n->snapshot.sweeping = false;
+    if (n->io.close_cb != NULL && !n->snapshot.writing) {
+        node_io_close(n->config.io, n->io.close_cb);
+    }
+}
+
+/* No file may be finished meanwhile whose reference is still to be stored: fsm_snapshot and node_snapshot_check wait for the end. */
+void node_snapshot_stored(struct node *n)
+{
+    if (n->snapshot_dir == NULL || n->snapshot.sweeping || n->io.close_cb != NULL) {
+        return;
+    }
+    n->snapshot.sweeping = true;
+    if (n->config.run_async != NULL) {
+        n->config.run_async(n->config.run_async_data, sweep, sweep_done, n);
+    } else {
+        sweep(n);
+        sweep_done(n);
+    }
 }
 
 /* ---- When ---- */
@@ -179,8 +292,9 @@ void node_snapshot_turn(struct node *n)
     uint64_t applied = raft_last_applied(&n->raft);
     uint64_t entries = applied > n->snapshot.last_index ? applied - n->snapshot.last_index : 0;
     unsigned eighths = 8 + my_position(n);
-    if (n->snapshot.fork != NULL || (entries < (uint64_t)n->config.snapshot_entries * eighths / 8 &&
-                                     n->snapshot.bytes < n->config.snapshot_bytes / 8 * eighths)) {
+    if (n->snapshot.fork != NULL || n->snapshot.sweeping || node_now(n) < n->snapshot.retry_ms ||
+        (entries < (uint64_t)n->config.snapshot_entries * eighths / 8 &&
+         n->snapshot.bytes < n->config.snapshot_bytes / 8 * eighths)) {
         return;
     }
     size_t average = entries == 0 ? 1 : n->snapshot.bytes / entries + 1;

@@ -15,7 +15,7 @@
 
 #define RAFT_CODEC_ENTRIES_MAX  65536u
 #define RAFT_CODEC_MEMBERS_MAX  64u
-#define RAFT_CODEC_SNAPSHOT_MAX (2047ull << 20) /* libraft keeps a snapshot in one file below 2 GiB */
+#define RAFT_CODEC_SNAPSHOT_MAX (1ull << 40) /* it goes to a file (snapfile.h); the disk decides */
 
 /* Size of the encoding, roughly, before making it: for back-pressure. */
 size_t raft_codec_size(const struct raft_message *m);

@@ -53,14 +53,15 @@ struct rpc_session *peer_session(struct peer *p)
     return link_open(&p->out) ? p->out.rpc : link_open(&p->in) ? p->in.rpc : NULL;
 }
 
-static void transport_maybe_closed(struct transport *t)
+void transport_maybe_closed(struct transport *t)
 {
-    if (!t->closing || !list_empty(&t->peers) || !t->refresh_closed) {
+    if (!t->closing || !list_empty(&t->peers) || !t->refresh_closed || t->arrivals > 0) {
         return;
     }
     void (*closed)(void *) = t->closed;
     void *data = t->closed_data;
     net_tls_unref(t->tls);
+    free(t->snapshot_dir);
     free(t);
     if (closed != NULL) {
         closed(data);
@@ -309,6 +310,8 @@ struct transport *transport_new(const struct transport_config *config)
     t->config = *config;
     t->tls = net_tls_ref(config->tls);
     snprintf(t->address, sizeof t->address, "%s", config->address);
+    t->snapshot_dir = config->snapshot_dir == NULL ? NULL : xstrdup(config->snapshot_dir);
+    t->config.snapshot_dir = t->snapshot_dir;
     list_init(&t->peers);
     uv_timer_init(config->loop, &t->refresh);
     t->refresh.data = t;

@@ -30,6 +30,8 @@ struct transport_config {
     uint64_t id;
     const char *address; /* copied */
     const struct log *log;
+    const char
+        *snapshot_dir; /* copied; where the state of snapshots lies (raft-store/snapfile.h); NULL: it stays in memory */
     /* A request of another master that is not the transport's own ("forward", "read.index", "announce"...). Must be answered. */
     void (*on_request)(void *data, uint64_t peer_id, struct rpc_request *r, struct str method, struct mp params);
     void *data;

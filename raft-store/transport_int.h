@@ -39,11 +39,13 @@ struct transport {
     struct transport_config config;
     char address[NET_ADDR_MAX];
     struct net_tls *tls;
+    char *snapshot_dir;
     struct node *node;
     struct uv_io *io;
     struct list peers;
     uv_timer_t refresh;
     bool refresh_closed;
+    unsigned arrivals; /* snapshots that a worker makes durable */
     bool closing;
     void (*closed)(void *data);
     void *closed_data;
@@ -60,6 +62,7 @@ void uv_io_forget_transport(struct uv_io *io); /* the transport closes before a 
 /* Inside the transport. */
 struct rpc_session *peer_session(struct peer *p); /* the open one, or NULL */
 void transport_deliver(struct peer *p, struct raft_message *m);
+void transport_maybe_closed(struct transport *t);
 void snapshot_on_part(struct peer *p, struct rpc_request *r, struct mp params);
 void snapshot_in_free(struct snapshot_in *in);
 

@@ -1,23 +1,29 @@
 /* InstallSnapshot in chunks: one request per chunk, a few in flight, so that a gigabyte never stands in a queue and other messages pass between.
  *
  *   raft.part {transfer, offset, size, hash, data, ?head} -> {}      head: the encoded message, with the first chunk
+ * What travels is the state itself: the sender reads it from the file that its snapshot refers to, the receiver writes it into a file of
+ * its own and hands libraft a reference to that (raft-store/snapfile.h), so neither holds it in memory. A transport without a directory for
+ * such files, and a sender whose snapshot has the state inside, use memory instead.
  * The receiver takes chunks of one transfer in order of arrival, each to its offset; it is whole when all bytes are there and their XXH3-64 is
- * `hash`. A new transfer from the same peer replaces one that is not whole. Any failure ends the transfer: Raft begins again. */
+ * `hash`. The chunk that makes it whole is answered when the file is on the disk. A new transfer from the same peer replaces one that is not
+ * whole. Any failure ends the transfer: Raft begins again. */
 #include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <xxhash.h>
 
+#include "raft-store/snapfile.h"
 #include "raft-store/transport_int.h"
 
 #define PARTS_INFLIGHT 4u
-#define PART_MS        20000
+#define PART_MS        60000 /* of the last one: a flush of what the disk has not yet of a large state */
 
 /* ---- Sending ---- */
 
 struct snapshot_out {
     struct peer *peer;
-    struct raft_message message; /* data and configuration are libraft's until done */
+    struct raft_message message; /* configuration is libraft's until done; so is data, if not mapped */
+    struct snapfile_map map;
     uint64_t transfer, hash;
     size_t offset; /* next to send */
     unsigned inflight;
@@ -37,6 +43,7 @@ static void out_finish(struct snapshot_out *out)
     uv_io_send_done *done = out->done;
     void *data = out->data;
     int status = out->failed ? RAFT_NOCONNECTION : 0;
+    snapfile_unmap(&out->map);
     free(out);
     done(data, status);
 }
@@ -123,17 +130,45 @@ static void on_late(uv_timer_t *timer)
     uv_close((uv_handle_t *)timer, late_closed);
 }
 
-void transport_send_snapshot(struct transport *t, const struct raft_message *m, uv_io_send_done *done, void *data)
+static struct peer *find_receiver(struct transport *t, const struct raft_message *m)
 {
-    struct peer *p = NULL;
     LIST_FOR(it, &t->peers)
     {
-        struct peer *candidate = LIST_ENTRY(it, struct peer, list);
-        if (candidate->id == m->server_id && !candidate->leaving) {
-            p = candidate;
+        struct peer *p = LIST_ENTRY(it, struct peer, list);
+        if (p->id == m->server_id && !p->leaving) {
+            return t->closing || peer_session(p) == NULL || p->sending != NULL || m->install_snapshot.data.len == 0
+                       ? NULL
+                       : p;
         }
     }
-    if (t->closing || p == NULL || peer_session(p) == NULL || p->sending != NULL || m->install_snapshot.data.len == 0) {
+    return NULL;
+}
+
+/* Where the bytes are: in the file that the snapshot refers to, or in the message. */
+static bool find_bytes(struct transport *t, struct snapshot_out *out)
+{
+    struct raft_buffer *data = &out->message.install_snapshot.data;
+    struct error err = {0};
+    if (t->config.snapshot_dir == NULL || !snapfile_is_ref(data->base, data->len)) {
+        out->hash = XXH3_64bits(data->base, data->len);
+        return true;
+    }
+    if (snapfile_map(t->config.snapshot_dir, data->base, data->len, &out->map, &err) != 0) {
+        log_error(t->config.log, "transport", "cannot send a snapshot: %s", err.message);
+        return false;
+    }
+    out->hash = snapfile_hash(data->base);
+    *data = (struct raft_buffer){.base = (void *)out->map.p, .len = out->map.n};
+    return true;
+}
+
+void transport_send_snapshot(struct transport *t, const struct raft_message *m, uv_io_send_done *done, void *data)
+{
+    struct peer *p = find_receiver(t, m);
+    struct snapshot_out *out = xcalloc(1, sizeof *out);
+    *out = (struct snapshot_out){.peer = p, .message = *m, .transfer = uv_hrtime(), .done = done, .data = data};
+    if (p == NULL || !find_bytes(t, out)) {
+        free(out);
         struct late_failure *f = xcalloc(1, sizeof *f);
         *f = (struct late_failure){.done = done, .data = data};
         uv_timer_init(t->config.loop, &f->timer);
@@ -141,27 +176,17 @@ void transport_send_snapshot(struct transport *t, const struct raft_message *m, 
         uv_timer_start(&f->timer, on_late, 0, 0);
         return;
     }
-    const struct raft_buffer *bytes = &m->install_snapshot.data;
-    struct snapshot_out *out = xcalloc(1, sizeof *out);
-    *out = (struct snapshot_out){
-        .peer = p,
-        .message = *m,
-        .transfer = ++t->stats.snapshots_sent ^ uv_hrtime(),
-        .hash = XXH3_64bits(bytes->base, bytes->len),
-        .done = done,
-        .data = data,
-    };
-    t->stats.snapshots_sent--;
     p->sending = out;
-    log_info(t->config.log, "transport", "sending a snapshot of %zu bytes (index %llu) to master %" PRIu64, bytes->len,
-             m->install_snapshot.last_index, p->id);
+    log_info(t->config.log, "transport", "sending a snapshot of %zu bytes (index %llu) to master %" PRIu64,
+             out->message.install_snapshot.data.len, m->install_snapshot.last_index, p->id);
     out_continue(out);
 }
 
 /* ---- Receiving ---- */
 
 struct snapshot_in {
-    struct raft_message message; /* data.base is filled up */
+    struct raft_message message; /* data.len is the whole; data.base is filled up, unless it goes to a file */
+    struct snapfile_writer *file;
     uint64_t transfer, hash;
     size_t received;
 };
@@ -169,13 +194,27 @@ struct snapshot_in {
 void snapshot_in_free(struct snapshot_in *in)
 {
     if (in != NULL) {
+        snapfile_abort(in->file);
         raft_codec_free(&in->message);
         free(in);
     }
 }
 
-static struct snapshot_in *in_begin(struct mp params, uint64_t transfer, uint64_t size, uint64_t hash,
-                                    struct error *err)
+/* A peer chose this size: below RAFT_CODEC_SNAPSHOT_MAX, and not being able to hold it is its error, not our end. */
+static int in_open(struct transport *t, struct snapshot_in *in, struct error *err)
+{
+    struct raft_buffer *data = &in->message.install_snapshot.data;
+    if (t->config.snapshot_dir != NULL) {
+        return snapfile_create(t->config.snapshot_dir, &in->file, err);
+    }
+    data->base = raft_malloc(data->len);
+    return data->base != NULL
+               ? 0
+               : error_set(err, ERR_TOO_LARGE, "no memory for a snapshot of %zu bytes", (size_t)data->len);
+}
+
+static struct snapshot_in *in_begin(struct transport *t, struct mp params, uint64_t transfer, uint64_t size,
+                                    uint64_t hash, struct error *err)
 {
     struct str head;
     struct mp head_mp = mp_get(params, "head");
@@ -192,16 +231,26 @@ static struct snapshot_in *in_begin(struct mp params, uint64_t transfer, uint64_
         error_set(err, ERR_PROTOCOL, "malformed head of a snapshot transfer");
         return NULL;
     }
-    /* A peer chose this size: below RAFT_CODEC_SNAPSHOT_MAX, and not being able to hold it is its error, not our end. */
-    m.install_snapshot.data.base = raft_malloc(size);
-    if (m.install_snapshot.data.base == NULL) {
-        raft_codec_free(&m);
-        error_set(err, ERR_TOO_LARGE, "no memory for a snapshot of %" PRIu64 " bytes", size);
-        return NULL;
-    }
     struct snapshot_in *in = xcalloc(1, sizeof *in);
     *in = (struct snapshot_in){.message = m, .transfer = transfer, .hash = hash};
+    if (in_open(t, in, err) != 0) {
+        snapshot_in_free(in);
+        return NULL;
+    }
     return in;
+}
+
+static int in_write(struct snapshot_in *in, uint64_t offset, struct str data, struct error *err)
+{
+    const struct raft_buffer *whole = &in->message.install_snapshot.data;
+    if (offset > whole->len || data.n > whole->len - offset || in->received + data.n > whole->len) {
+        return error_set(err, ERR_PROTOCOL, "a part outside of its snapshot");
+    }
+    if (in->file != NULL) {
+        return snapfile_write_at(in->file, offset, data.p, data.n, err);
+    }
+    memcpy((uint8_t *)whole->base + offset, data.p, data.n);
+    return 0;
 }
 
 static int in_part(struct peer *p, struct mp params, struct error *err)
@@ -216,22 +265,106 @@ static int in_part(struct peer *p, struct mp params, struct error *err)
         return error_set(err, ERR_PROTOCOL, "malformed part of a snapshot transfer");
     }
     if (p->receiving == NULL || p->receiving->transfer != transfer) {
-        struct snapshot_in *in = in_begin(params, transfer, (uint64_t)size, hash, err);
+        struct snapshot_in *in = in_begin(p->t, params, transfer, (uint64_t)size, hash, err);
         if (in == NULL) {
             return err->code;
         }
         snapshot_in_free(p->receiving);
         p->receiving = in;
     }
-    struct snapshot_in *in = p->receiving;
-    struct raft_buffer *whole = &in->message.install_snapshot.data;
-    if ((uint64_t)offset > whole->len || data.n > whole->len - (uint64_t)offset || in->received + data.n > whole->len) {
-        return error_set(err, ERR_PROTOCOL, "a part outside of its snapshot");
+    if (in_write(p->receiving, (uint64_t)offset, data, err) != 0) {
+        snapshot_in_free(p->receiving); /* it would never be whole */
+        p->receiving = NULL;
+        return err->code;
     }
-    memcpy((uint8_t *)whole->base + offset, data.p, data.n);
-    in->received += data.n;
+    p->receiving->received += data.n;
     p->t->stats.bytes_received += data.n;
     return 0;
+}
+
+/* ---- Whole: to the disk, on a worker, then to libraft ---- */
+
+struct arrival {
+    uv_work_t work;
+    struct transport *t;
+    uint64_t peer_id;
+    struct snapshot_in *in;
+    struct rpc_request *r; /* of the part that made it whole */
+    uint8_t ref[SNAPFILE_REF_SIZE];
+    struct error err;
+};
+
+static void make_durable(uv_work_t *work)
+{
+    struct arrival *a = work->data;
+    struct snapshot_in *in = a->in;
+    const struct raft_buffer *whole = &in->message.install_snapshot.data;
+    uint64_t hash;
+    if (in->file != NULL) {
+        struct snapfile_writer *file = in->file;
+        in->file = NULL; /* finish frees it, whatever comes of it */
+        if (snapfile_finish(file, a->ref, &a->err) != 0) {
+            return;
+        }
+        hash = snapfile_hash(a->ref);
+    } else {
+        hash = XXH3_64bits(whole->base, whole->len);
+    }
+    if (hash != in->hash) {
+        error_set(&a->err, ERR_CORRUPT, "the snapshot arrived damaged");
+    }
+}
+
+static struct peer *find_sender(struct transport *t, uint64_t id)
+{
+    LIST_FOR(it, &t->peers)
+    {
+        struct peer *p = LIST_ENTRY(it, struct peer, list);
+        if (p->id == id && !p->leaving) {
+            return p;
+        }
+    }
+    return NULL;
+}
+
+/* libraft frees what it is given: the reference takes the place of the bytes. */
+static void put_reference(struct arrival *a)
+{
+    struct raft_buffer *data = &a->in->message.install_snapshot.data;
+    if (data->base == NULL) {
+        data->base = raft_malloc(sizeof a->ref);
+        assert(data->base != NULL);
+        memcpy(data->base, a->ref, sizeof a->ref);
+        data->len = sizeof a->ref;
+    }
+}
+
+static void arrived(uv_work_t *work, int status)
+{
+    struct arrival *a = work->data;
+    struct transport *t = a->t;
+    struct peer *p = find_sender(t, a->peer_id);
+    (void)status;
+    if (a->err.code != 0) {
+        t->stats.bad++;
+        log_error(t->config.log, "transport", "snapshot from master %" PRIu64 " dropped: %s", a->peer_id,
+                  a->err.message);
+        rpc_reply_error(a->r, &a->err);
+        snapshot_in_free(a->in);
+    } else {
+        rpc_reply(a->r, STR("\x80"));
+        put_reference(a);
+        if (p != NULL) {
+            t->stats.snapshots_received++;
+            transport_deliver(p, &a->in->message);
+        } else {
+            raft_codec_free(&a->in->message);
+        }
+        free(a->in);
+    }
+    free(a);
+    t->arrivals--;
+    transport_maybe_closed(t);
 }
 
 void snapshot_on_part(struct peer *p, struct rpc_request *r, struct mp params)
@@ -242,21 +375,17 @@ void snapshot_on_part(struct peer *p, struct rpc_request *r, struct mp params)
         rpc_reply_error(r, &err);
         return;
     }
-    rpc_reply(r, STR("\x80"));
     struct snapshot_in *in = p->receiving;
-    const struct raft_buffer *whole = &in->message.install_snapshot.data;
-    if (in->received < whole->len) {
+    if (in->received < in->message.install_snapshot.data.len) {
+        rpc_reply(r, STR("\x80"));
         return;
     }
     p->receiving = NULL;
-    if (XXH3_64bits(whole->base, whole->len) != in->hash) {
-        p->t->stats.bad++;
-        log_error(p->t->config.log, "transport", "snapshot from master %" PRIu64 " arrived damaged; dropped", p->id);
-        snapshot_in_free(in);
-        return;
-    }
-    p->t->stats.snapshots_received++;
-    struct raft_message m = in->message;
-    free(in);
-    transport_deliver(p, &m);
+    struct arrival *a = xcalloc(1, sizeof *a);
+    *a = (struct arrival){.t = p->t, .peer_id = p->id, .in = in, .r = r};
+    a->work.data = a;
+    p->t->arrivals++;
+    int rv = uv_queue_work(p->t->config.loop, &a->work, make_durable, arrived);
+    assert(rv == 0); /* only for a NULL callback */
+    (void)rv;
 }

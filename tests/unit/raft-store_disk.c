@@ -155,8 +155,13 @@ static int member_open(struct world3 *w, unsigned id, bool bootstrap, struct err
 {
     struct member *m = &w->members[id];
     m->node_closed = m->transport_closed = m->fatal = false;
-    m->transport = transport_new(&(struct transport_config){
-        .loop = &w->loop, .tls = m->tls, .id = id, .address = m->address, .on_request = on_peer_request, .data = m});
+    m->transport = transport_new(&(struct transport_config){.loop = &w->loop,
+                                                            .tls = m->tls,
+                                                            .id = id,
+                                                            .address = m->address,
+                                                            .snapshot_dir = m->dir,
+                                                            .on_request = on_peer_request,
+                                                            .data = m});
     int rc = uv_io_new(&w->loop, m->dir, m->transport, NULL, &m->io, err);
     if (rc != 0) {
         return rc;
@@ -171,6 +176,7 @@ static int member_open(struct world3 *w, unsigned id, bool bootstrap, struct err
                                         .election_timeout_ms = 300,
                                         .heartbeat_ms = 50,
                                         .snapshot_entries = w->snapshot_entries,
+                                        .snapshot_dir = m->dir,
                                         .run_async = run_async,
                                         .run_async_data = m},
                   &m->node, err);
