@@ -15,6 +15,14 @@ void master_config_path(const struct master_config *c, const char *file, char *o
     snprintf(out, size, "%s/%s", c->dir, file);
 }
 
+int64_t master_config_cert_life_s(const struct master_config *c, enum pki_role role)
+{
+    if (role == PKI_ROLE_ADMIN) {
+        return c->admin_cert_life_s > 0 ? c->admin_cert_life_s : PKI_ADMIN_CERT_VALID_S;
+    }
+    return c->cert_life_s > 0 ? c->cert_life_s : PKI_CERT_VALID_S;
+}
+
 static void copy(char *out, size_t size, struct str s)
 {
     snprintf(out, size, "%.*s", STR_ARG(s));
@@ -35,7 +43,9 @@ static int parse(struct value *doc, const char *path, struct master_config *c, s
                                         "nodeGraceMs",
                                         "agentHeartbeatMs",
                                         "snapshotEntries",
-                                        "snapshotMegabytes"};
+                                        "snapshotMegabytes",
+                                        "certLifeSeconds",
+                                        "adminCertLifeSeconds"};
     if (!value_is_map(doc)) {
         return error_set(err, ERR_INVALID, "%s: expected a map with id, listen, advertise, ...", path);
     }
@@ -62,6 +72,8 @@ static int parse(struct value *doc, const char *path, struct master_config *c, s
     c->agent_heartbeat_ms = value_path_int(doc, "agentHeartbeatMs", API_HEARTBEAT_MS_DEFAULT);
     c->snapshot_entries = (unsigned)value_path_int(doc, "snapshotEntries", 0);
     c->snapshot_mbytes = value_path_int(doc, "snapshotMegabytes", 0);
+    c->cert_life_s = value_path_int(doc, "certLifeSeconds", 0);
+    c->admin_cert_life_s = value_path_int(doc, "adminCertLifeSeconds", 0);
     const struct value *join = value_get(doc, "join");
     for (unsigned i = 0; i < value_count(join) && i < MASTER_JOIN_ADDRESSES_MAX; i++) {
         copy(c->join_addresses[c->join_count++], NET_ADDR_MAX, value_to_str(value_item(join, i)));
@@ -145,6 +157,8 @@ int master_config_save(const struct master_config *c, struct error *err)
         {"agentHeartbeatMs", c->agent_heartbeat_ms},
         {"snapshotEntries", c->snapshot_entries},
         {"snapshotMegabytes", c->snapshot_mbytes},
+        {"certLifeSeconds", c->cert_life_s},
+        {"adminCertLifeSeconds", c->admin_cert_life_s},
     };
     for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
         if (numbers[i].value != 0) {

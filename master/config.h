@@ -2,7 +2,7 @@
  *
  *   master.yaml        id, name, cluster, listen, advertise, agentAddress, join (addresses), timings
  *   ca.crt ca.key      the cluster's CA; every master holds the key, since any of them may sign a joiner
- *   master.crt .key    this master's identity (O=reeve:masters, CN=id)
+ *   master.crt .key    this master's identity (O=reeve:masters, CN=id); renewed by itself (identity.c)
  *   seal.key           32 bytes, hex: what belongs to Secrets is encrypted with it on disk
  *   raft/              log, snapshots, term and vote (libraft's files)
  *   admin.config       client configuration of the first administrator (init, restore)
@@ -38,12 +38,16 @@ struct master_config {
     int64_t agent_heartbeat_ms;
     unsigned snapshot_entries;
     int64_t snapshot_mbytes;
+    int64_t cert_life_s;       /* of certificates for masters and nodes; 0 = PKI_CERT_VALID_S */
+    int64_t admin_cert_life_s; /* 0 = PKI_ADMIN_CERT_VALID_S */
     bool bootstrap; /* first start of a new cluster */
     enum log_level log_level;
 };
 
 int master_config_load(const char *dir, struct master_config *out, struct error *err);
 int master_config_save(const struct master_config *c, struct error *err);
+/* Seconds that a certificate for somebody of this role lives. */
+int64_t master_config_cert_life_s(const struct master_config *c, enum pki_role role);
 /* Path of a file in the data directory. */
 void master_config_path(const struct master_config *c, const char *file, char *out, size_t size);
 

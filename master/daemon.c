@@ -81,6 +81,7 @@ static void on_chores(uv_timer_t *timer)
     struct master *m = timer->data;
     members_announce(m);
     members_promote(m);
+    identity_tick(m);
     list_pages_expire(m->pages, env_now_ms(m->env));
 }
 
@@ -208,6 +209,8 @@ static void on_conn(struct net_conn *c, void *data)
         struct session *s = xcalloc(1, sizeof *s);
         s->m = m;
         s->who = *net_conn_peer(c);
+        s->expired = net_conn_peer_expired(c);
+        net_conn_peer_life(c, &s->cert_from_s, &s->cert_until_s);
         bool stranger = s->who.role == PKI_ROLE_NONE;
         list_push_back(&m->sessions, &s->link);
         s->rpc = rpc_session_new(c, &m->loop,

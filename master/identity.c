@@ -1,9 +1,16 @@
-/* Who this master is: the CA, its own key and certificate, the key that seals Secrets; from files into use. */
+/* Who this master is: the CA, its own key and certificate, the key that seals Secrets; from files into use.
+ *
+ * The certificate is renewed when two thirds of its life have passed (pki.h), by this master itself, since it holds the CA's key. Listeners and
+ * transport take the new one for handshakes to come; sessions that are open live on under the old one. If the new pair cannot
+ * be written (full disk), it is used all the same and written with a later one: at a restart the old one would be replaced anyway. */
 #include <assert.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/timefmt.h"
 #include "master/master.h"
+#include "master/setup.h"
 
 #define PEM_MAX (64u << 10)
 
@@ -45,20 +52,19 @@ static int read_seal_key(const struct master_config *c, uint8_t key[32], struct 
 
 static int read_files(const struct master_config *c, struct files *f, struct error *err)
 {
-    const struct {
-        const char *file;
-        char **text;
-    } rows[] = {
-        {"ca.crt", &f->ca_pem}, {"ca.key", &f->ca_key_pem}, {"master.crt", &f->cert_pem}, {"master.key", &f->key_pem}};
-    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-        char path[600];
-        master_config_path(c, rows[i].file, path, sizeof path);
-        int rv = pki_read_file(path, PEM_MAX, rows[i].text, NULL, err);
-        if (rv != 0) {
-            return rv;
-        }
+    char path[600], key_path[600];
+    master_config_path(c, "ca.crt", path, sizeof path);
+    int rv = pki_read_file(path, PEM_MAX, &f->ca_pem, NULL, err);
+    if (rv == 0) {
+        master_config_path(c, "ca.key", path, sizeof path);
+        rv = pki_read_file(path, PEM_MAX, &f->ca_key_pem, NULL, err);
     }
-    return read_seal_key(c, f->seal_key, err);
+    if (rv == 0) {
+        master_config_path(c, "master.crt", path, sizeof path);
+        master_config_path(c, "master.key", key_path, sizeof key_path);
+        rv = pki_read_pair(path, key_path, &f->cert_pem, &f->key_pem, err);
+    }
+    return rv != 0 ? rv : read_seal_key(c, f->seal_key, err);
 }
 
 /* Newcomers' certificates are signed with the CA's key: find out now, not when the first one joins, that it is of no use. */
@@ -77,8 +83,85 @@ static int check_ca_key(const struct master_config *c, const struct files *f, st
     return rv == 0 ? 0 : error_wrap(err, "ca.key does not belong to ca.crt in %s", c->dir);
 }
 
-static void set_tls(struct master *m, struct net_tls *tls)
+/* ---- Making a new one ---- */
+
+static void own_identity(const struct master_config *c, struct pki_identity *who)
 {
+    *who = (struct pki_identity){.role = PKI_ROLE_MASTER};
+    snprintf(who->name, sizeof who->name, "%" PRIu64, c->id);
+}
+
+/* A fresh key and its certificate. */
+static int issue(const struct master_config *c, const char *ca_pem, const char *ca_key_pem, char **cert_pem,
+                 char **key_pem, struct error *err)
+{
+    char sans[SETUP_SANS_MAX];
+    struct pki_identity who;
+    own_identity(c, &who);
+    setup_sans(c, sans, sizeof sans);
+    return pki_issue(ca_pem, ca_key_pem, &who, sans, master_config_cert_life_s(c, who.role), cert_pem, key_pem, err);
+}
+
+static int write_files(const struct master_config *c, const char *cert_pem, const char *key_pem, struct error *err)
+{
+    char path[600], key_path[600];
+    master_config_path(c, "master.crt", path, sizeof path);
+    master_config_path(c, "master.key", key_path, sizeof key_path);
+    return pki_write_pair(path, key_path, cert_pem, key_pem, err);
+}
+
+/* Before the start or after a rejoin: is the pair of files of use at all? One that is damaged or another CA's is not touched: a person shall see it. */
+static int replace_if_useless(struct master *m, struct files *f, struct error *err)
+{
+    struct pki_identity who, we;
+    int64_t until_s;
+    struct error why = {0};
+    own_identity(&m->config, &we);
+    if (!pki_pair_fits(f->cert_pem, f->key_pem) || pki_cert_info(f->cert_pem, &who, NULL, &until_s, NULL) != 0) {
+        return 0;
+    }
+    bool ours = who.role == we.role && strcmp(who.name, we.name) == 0;
+    if (ours && until_s * 1000 > env_wall_ms(m->env)) {
+        return 0;
+    }
+    char date[TIMEFMT_SIZE], *cert = NULL, *key = NULL;
+    timefmt_rfc3339(until_s * 1000, date);
+    if (ours) {
+        log_warn(&m->log, "identity", "the certificate of this master expired on %s: making a new one", date);
+    } else {
+        log_warn(&m->log, "identity", "master.crt is not that of master %s: making a new one", we.name);
+    }
+    int rv = issue(&m->config, f->ca_pem, f->ca_key_pem, &cert, &key, err);
+    if (rv != 0) {
+        return error_wrap(err, "a new certificate for this master with the CA in %s", m->config.dir);
+    }
+    if (write_files(&m->config, cert, key, &why) != 0) {
+        log_warn(&m->log, "identity", "the new certificate is used, but could not be kept: %s", why.message);
+    }
+    free(f->cert_pem);
+    pki_free_key(f->key_pem);
+    f->cert_pem = cert;
+    f->key_pem = key;
+    return 0;
+}
+
+/* ---- Into use ---- */
+
+static int make_tls(const char *ca_pem, const char *cert_pem, const char *key_pem, struct net_tls **out,
+                    struct error *err)
+{
+    int rv = net_tls_new(ca_pem, cert_pem, key_pem, NULL, out, err);
+    if (rv == 0) {
+        net_tls_set_grace(*out, PKI_EXPIRED_GRACE_S);
+    }
+    return rv;
+}
+
+/* Takes tls; its certificate is cert_pem. */
+static void use(struct master *m, struct net_tls *tls, const char *cert_pem)
+{
+    struct identity *id = &m->identity;
+    uint32_t random;
     net_tls_unref(m->tls);
     m->tls = tls;
     for (unsigned i = 0; i < m->listeners_count; i++) {
@@ -86,6 +169,21 @@ static void set_tls(struct master *m, struct net_tls *tls)
     }
     if (m->transport != NULL) {
         transport_set_tls(m->transport, tls);
+    }
+    int rv = pki_cert_info(cert_pem, NULL, &id->from_s, &id->until_s, NULL);
+    assert(rv == 0);
+    rv = pki_cert_info(m->ca_pem, NULL, &id->ca_from_s, &id->ca_until_s, NULL);
+    assert(rv == 0);
+    (void)rv;
+    env_random(m->env, &random, sizeof random);
+    id->due_ms = pki_renew_at_s(id->from_s, id->until_s, random) * 1000;
+    id->failures = 0;
+    id->error[0] = '\0';
+    if (id->until_s >= id->ca_until_s) {
+        char date[TIMEFMT_SIZE];
+        timefmt_rfc3339(id->ca_until_s * 1000, date);
+        id->due_ms = INT64_MAX;
+        log_warn(&m->log, "identity", "the cluster's CA expires on %s, and all certificates with it", date);
     }
 }
 
@@ -96,7 +194,10 @@ int identity_load(struct master *m, struct error *err)
     struct net_tls *tls = NULL;
     int rv = read_files(&m->config, &f, err);
     if (rv == 0) {
-        rv = net_tls_new(f.ca_pem, f.cert_pem, f.key_pem, NULL, &tls, err);
+        rv = replace_if_useless(m, &f, err);
+    }
+    if (rv == 0) {
+        rv = make_tls(f.ca_pem, f.cert_pem, f.key_pem, &tls, err);
         if (rv != 0) {
             error_wrap(err, "master.crt, master.key and ca.crt in %s", m->config.dir);
         }
@@ -110,9 +211,112 @@ int identity_load(struct master *m, struct error *err)
         m->ca_pem = TAKE_PTR(f.ca_pem);
         m->ca_key_pem = TAKE_PTR(f.ca_key_pem);
         memcpy(m->seal_key, f.seal_key, sizeof m->seal_key);
-        set_tls(m, TAKE_PTR(tls));
+        m->identity.generation++;
+        use(m, TAKE_PTR(tls), f.cert_pem);
     }
     net_tls_unref(tls);
     files_free(&f);
     return rv;
+}
+
+/* ---- Renewal ---- */
+
+struct renewal {
+    uv_work_t req;
+    struct master *m;
+    struct master_config config; /* copies: the worker thread touches nothing of the master's */
+    char *ca_pem, *ca_key_pem;
+    unsigned generation;
+    char *cert_pem, *key_pem; /* NULL: could not be made */
+    struct error error;       /* code 0: made and written */
+};
+
+static void renew(uv_work_t *req)
+{
+    struct renewal *r = req->data;
+    if (issue(&r->config, r->ca_pem, r->ca_key_pem, &r->cert_pem, &r->key_pem, &r->error) == 0) {
+        write_files(&r->config, r->cert_pem, r->key_pem, &r->error);
+    }
+}
+
+static void note_failure(struct master *m, const struct error *why, unsigned failures)
+{
+    struct identity *id = &m->identity;
+    int64_t pause_ms = pki_renew_pause_ms(id->from_s, id->until_s, failures);
+    char date[TIMEFMT_SIZE], pause[TIMEFMT_SIZE];
+    timefmt_rfc3339(id->until_s * 1000, date);
+    timefmt_age(pause_ms, pause);
+    id->failures = failures + 1;
+    id->due_ms = env_wall_ms(m->env) + pause_ms;
+    snprintf(id->error, sizeof id->error, "%.200s", why->message);
+    log_warn(&m->log, "identity", "renewing the certificate (valid until %s) failed, next attempt in %s: %s", date,
+             pause, why->message);
+}
+
+static void finish(struct master *m, struct renewal *r)
+{
+    struct net_tls *tls = NULL;
+    struct error err = {0};
+    unsigned failures = m->identity.failures;
+    if (r->generation != m->identity.generation) {
+        /* The files were replaced meanwhile, and we may have written over them: what is there is looked at again. */
+        if (identity_load(m, &err) != 0) {
+            note_failure(m, &err, failures);
+        }
+        return;
+    }
+    if (r->cert_pem == NULL) {
+        note_failure(m, &r->error, failures);
+    } else if (make_tls(m->ca_pem, r->cert_pem, r->key_pem, &tls, &err) != 0) {
+        note_failure(m, &err, failures);
+    } else {
+        char date[TIMEFMT_SIZE];
+        use(m, tls, r->cert_pem);
+        timefmt_rfc3339(m->identity.until_s * 1000, date);
+        log_info(&m->log, "identity", "certificate renewed, valid until %s", date);
+        if (r->error.code != 0) {
+            error_wrap(&r->error, "the new one is used, but could not be kept");
+            note_failure(m, &r->error, failures);
+        }
+    }
+}
+
+static void renewed(uv_work_t *req, int status)
+{
+    struct renewal *r = req->data;
+    struct master *m = r->m;
+    (void)status; /* never canceled */
+    m->identity.renewing = false;
+    if (!m->stopping) {
+        finish(m, r);
+    }
+    free(r->ca_pem);
+    pki_free_key(r->ca_key_pem);
+    free(r->cert_pem);
+    pki_free_key(r->key_pem);
+    free(r);
+}
+
+void identity_tick(struct master *m)
+{
+    struct identity *id = &m->identity;
+    if (id->renewing || m->stopping || env_wall_ms(m->env) < id->due_ms) {
+        return;
+    }
+    struct renewal *r = xcalloc(1, sizeof *r);
+    *r = (struct renewal){.m = m,
+                          .config = m->config,
+                          .ca_pem = xstrdup(m->ca_pem),
+                          .ca_key_pem = xstrdup(m->ca_key_pem),
+                          .generation = id->generation};
+    r->req.data = r;
+    id->renewing = true;
+    int rv = uv_queue_work(&m->loop, &r->req, renew, renewed);
+    assert(rv == 0); /* only a NULL callback is refused */
+    (void)rv;
+}
+
+enum pki_state identity_state(const struct master *m)
+{
+    return pki_cert_state(false, m->identity.from_s, m->identity.until_s, env_wall_ms(m->env) / 1000);
 }

@@ -12,7 +12,6 @@
 #include "base/timefmt.h"
 #include "master/master.h"
 
-#define CERT_VALID_S       (365ll * 24 * 3600)
 #define TOKEN_ID_CHARS     6
 #define TOKEN_SECRET_CHARS 16
 
@@ -272,8 +271,8 @@ static int sign(struct call *c, struct join_call *j, enum pki_role role, const c
     sans = mp_str(mp_get(c->params, "sans"));
     snprintf(who.name, sizeof who.name, "%s", name);
     return pki_sign_request(c->m->ca_pem, c->m->ca_key_pem, arena_strndup(&c->arena, csr.p, csr.n), &who,
-                            sans.n == 0 ? NULL : arena_strndup(&c->arena, sans.p, sans.n), CERT_VALID_S, &j->cert_pem,
-                            err);
+                            sans.n == 0 ? NULL : arena_strndup(&c->arena, sans.p, sans.n),
+                            master_config_cert_life_s(&c->m->config, role), &j->cert_pem, err);
 }
 
 static void join_master(struct call *c, struct join_call *j)

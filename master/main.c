@@ -31,7 +31,9 @@ static const char usage_text[] =
     "--agent-address  where agents reach it (as --advertise)\n"
     "--node-grace S   seconds without a heartbeat until a node is NotReady (40); --heartbeat S: agents' period (10)\n"
     "--election-timeout MS, --raft-heartbeat MS: Raft's timings (450, 100)\n"
-    "--snapshot-entries N, --snapshot-mb N: when a snapshot is due (8192 entries, 256 MB of log)\n";
+    "--snapshot-entries N, --snapshot-mb N: when a snapshot is due (8192 entries, 256 MB of log)\n"
+    "--cert-life S, --admin-cert-life S: life of certificates, which renew themselves at two thirds of it (90, 365 "
+    "days)\n";
 
 static int usage(const char *what, const char *arg)
 {
@@ -58,6 +60,8 @@ enum option_id {
     OPT_RAFT_HEARTBEAT,
     OPT_SNAPSHOT_ENTRIES,
     OPT_SNAPSHOT_MB,
+    OPT_CERT_LIFE,
+    OPT_ADMIN_CERT_LIFE,
 };
 
 static const struct option options[] = {
@@ -76,6 +80,8 @@ static const struct option options[] = {
     {"raft-heartbeat", required_argument, NULL, OPT_RAFT_HEARTBEAT},
     {"snapshot-entries", required_argument, NULL, OPT_SNAPSHOT_ENTRIES},
     {"snapshot-mb", required_argument, NULL, OPT_SNAPSHOT_MB},
+    {"cert-life", required_argument, NULL, OPT_CERT_LIFE},
+    {"admin-cert-life", required_argument, NULL, OPT_ADMIN_CERT_LIFE},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
 };
@@ -172,6 +178,12 @@ static int parse(int argc, char **argv, struct arguments *a)
             break;
         case OPT_SNAPSHOT_MB:
             ok = number(optarg, 1, &a->config.snapshot_mbytes);
+            break;
+        case OPT_CERT_LIFE:
+            ok = number(optarg, 1, &a->config.cert_life_s);
+            break;
+        case OPT_ADMIN_CERT_LIFE:
+            ok = number(optarg, 1, &a->config.admin_cert_life_s);
             break;
         case 'h':
             exit(usage(NULL, NULL));

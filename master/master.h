@@ -29,12 +29,23 @@
 #define MASTER_FORWARD_TIMEOUT_MS      30000
 #define MASTER_READ_TIMEOUT_MS         10000
 
+/* The certificate in use, and its renewal. */
+struct identity {
+    int64_t from_s, until_s; /* its life */
+    int64_t ca_from_s, ca_until_s;
+    int64_t due_ms;      /* wall clock: the next attempt to renew; INT64_MAX = never, it ends with the CA */
+    unsigned failures;   /* in a row */
+    unsigned generation; /* counts identity_load: a renewal that began before one is of no use */
+    bool renewing;
+    char error[256]; /* of the last failure; "" = none */
+};
+
 struct watch_table;
 struct list_pages;
 struct sched_explain;
 
 struct master_stats {
-    uint64_t requests, refused, forwarded, watch_events, heartbeats, joins, bad_params, refused_bytes;
+    uint64_t requests, refused, forwarded, watch_events, heartbeats, joins, certificates, bad_params, refused_bytes;
 };
 
 struct master {
@@ -65,6 +76,7 @@ struct master {
     size_t request_bytes; /* of all sessions */
     char *ca_pem, *ca_key_pem;
     uint8_t seal_key[32];
+    struct identity identity;
     int exit_code;
     bool stopping;
     bool announced, announcing; /* our addresses are in the cluster's list; are on their way */
@@ -76,6 +88,8 @@ struct session {
     struct master *m;
     struct rpc_session *rpc;
     struct pki_identity who;
+    int64_t cert_from_s, cert_until_s; /* life of its certificate, or of the one it was given since */
+    bool expired;                      /* let in to renew it, and for nothing else */
     char node[PKI_NAME_MAX + 1]; /* agents: registered under this name on the leader */
     unsigned watches;
     size_t request_bytes; /* of the requests that have no answer yet */
@@ -91,8 +105,12 @@ void master_wake(struct master *m);
 
 /* Reads CA, certificate, key and the key that seals Secrets from the data directory and takes them into use: at the start, and again after a
  * rejoin has written new ones (new handshakes take the new certificate, connections that are open stay; the store keeps the
- * seal key it was made with). On failure nothing has changed. Blocking, short. Loop thread only. */
+ * seal key it was made with). A certificate that has expired, or names another id than the configuration, is replaced by a new one first: the CA's
+ * key is here. On failure nothing has changed. Blocking, short. Loop thread only. */
 int identity_load(struct master *m, struct error *err);
+/* Renews the certificate when it is due, with a fresh key, on a worker thread: called from the timer of chores. */
+void identity_tick(struct master *m);
+enum pki_state identity_state(const struct master *m);
 
 /* ---- call.c: one request on its way ---- */
 struct call;
@@ -148,6 +166,7 @@ enum method_flags {
     METHOD_WRITE = 1 << 2,  /* needs the leader: forwarded by the others */
     METHOD_STREAM = 1 << 3, /* answered by a stream: relayed instead of forwarded */
     METHOD_LEADER = 1 << 4, /* leader only, others answer NotLeader (agents follow the leader) */
+    METHOD_LATE = 1 << 5,   /* with an expired certificate too */
 };
 struct method {
     const char *name;
@@ -262,6 +281,12 @@ void method_token(struct call *c);
 /* A fresh token's text, and its Secret in a transaction (ttl_s from now). */
 void token_text(const struct env *env, const char *ca_pem, char out[TOKEN_SIZE]);
 int token_store(struct master *m, struct txn *t, enum pki_role role, const char *token, int64_t ttl_s);
+
+/* ---- certs.c: others' certificates, and who has which ---- */
+void method_cert_renew(struct call *c);
+void method_cert_status(struct call *c);
+/* Array of texts: what expires soon or could not be renewed, as far as this master knows (nodes: the leader). */
+void certs_write_warnings(struct master *m, struct buf *b);
 
 /* ---- members.c ---- */
 void method_hello(struct call *c);

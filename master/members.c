@@ -347,6 +347,7 @@ static void write_stats(struct master *m, struct buf *b, const struct node_stats
         {"handshakesFailed", net.handshake_failed},
         {"heartbeats", m->stats.heartbeats},
         {"joins", m->stats.joins},
+        {"certificatesRenewed", m->stats.certificates},
         {"watches", watch_table_count(m->watches)},
         {"watchEvents", m->stats.watch_events},
         {"reconciles", cs.reconciles},
@@ -369,7 +370,7 @@ void method_cluster(struct call *c)
     const char *address;
     uint64_t leader = node_leader(m->node, &address);
     struct buf b = BUF_INIT;
-    mp_write_map(&b, 12);
+    mp_write_map(&b, 13);
     mp_write_key_str(&b, "cluster", str_of(m->config.cluster));
     mp_write_key_str(&b, "version", STR(REEVE_VERSION));
     mp_write_key_int(&b, "id", (int64_t)m->config.id);
@@ -381,6 +382,8 @@ void method_cluster(struct call *c)
     write_members(m, &b, leader, &stats);
     write_nodes(m, &b);
     write_stats(m, &b, &stats);
+    mp_write_cstr(&b, "certificateWarnings");
+    certs_write_warnings(m, &b);
     call_reply(c, &b);
     buf_close(&b);
 }

@@ -31,6 +31,8 @@ static const struct method methods[] = {
     {"images", method_images, METHOD_WRITE, "node"},
     {"cluster", method_cluster, 0, ""},
     {"token", method_token, METHOD_WRITE, "role ttlSeconds"},
+    {"cert.renew", method_cert_renew, METHOD_NODE | METHOD_LATE, "csr"},
+    {"cert.status", method_cert_status, 0, ""},
     {"node.register", method_node_register, METHOD_NODE | METHOD_LEADER, "node"},
     {"node.pods", method_node_pods, METHOD_NODE | METHOD_LEADER, "name revision"},
     {"node.refs", method_node_refs, METHOD_NODE | METHOD_LEADER, "name revision"},
@@ -219,6 +221,14 @@ void master_dispatch(struct master *m, const struct pki_identity *who, struct rp
         } else {
             call_failf(c, ERR_FORBIDDEN, "node \"%s\" may not call %s", who->name, c->row->name);
         }
+        return;
+    }
+    struct session *s = call_session(c);
+    if (s != NULL && s->expired && !(c->row->flags & METHOD_LATE)) {
+        struct error err = {0};
+        error_set_field(&err, ERR_UNAUTHORIZED, "cert.renew",
+                        "the certificate of node %s has expired: it may call cert.renew, nothing else", who->name);
+        call_fail(c, &err);
         return;
     }
     if (!params_known(c) || !call_count(c)) {

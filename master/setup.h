@@ -8,7 +8,6 @@
 #include "master/config.h"
 #include "raft-store/store.h"
 
-#define SETUP_CERT_VALID_S (365ll * 24 * 3600)
 #define SETUP_REFUSED_MS   5000
 
 /* c: dir, name, cluster, listen, advertise, agent_address (empty = defaults filled in) and timings. Prints the join lines to stdout.

@@ -171,7 +171,7 @@ static int write_admin_config(const struct master_config *c, const char *ca, con
 {
     char *cert = NULL, *key = NULL;
     struct pki_identity who = {.role = PKI_ROLE_ADMIN, .name = "admin"};
-    int rv = pki_issue(ca, ca_key, &who, NULL, SETUP_CERT_VALID_S, &cert, &key, err);
+    int rv = pki_issue(ca, ca_key, &who, NULL, master_config_cert_life_s(c, who.role), &cert, &key, err);
     if (rv != 0) {
         return rv;
     }
@@ -227,7 +227,7 @@ static int write_identity(const struct master_config *c, const char *ca, const c
     struct pki_identity who = {.role = PKI_ROLE_MASTER};
     snprintf(who.name, sizeof who.name, "%" PRIu64, c->id);
     setup_sans(c, sans, sizeof sans);
-    int rv = pki_issue(ca, ca_key, &who, sans, SETUP_CERT_VALID_S, &cert, &key, err);
+    int rv = pki_issue(ca, ca_key, &who, sans, master_config_cert_life_s(c, who.role), &cert, &key, err);
     if (rv == 0) {
         rv = setup_write_file(c, "master.crt", cert, 0644, err);
     }

@@ -422,17 +422,8 @@ static void session_closed(struct rpc_session *s, const struct error *why, void 
     }
 }
 
-struct client *client_as(struct kit *k, unsigned master, enum pki_role role, const char *name)
+struct client *client_with(struct kit *k, unsigned master, struct net_tls *tls)
 {
-    struct pki_identity who = {.role = role};
-    struct net_tls *tls = NULL;
-    char *cert = NULL, *key = NULL;
-    struct error err = {0};
-    snprintf(who.name, sizeof who.name, "%s", name);
-    if ((role != PKI_ROLE_NONE && pki_issue(k->ca, k->ca_key, &who, NULL, 3600, &cert, &key, &err) != 0) ||
-        net_tls_new(k->ca, cert, key, NULL, &tls, &err) != 0) {
-        fail_msg("%s", err.message);
-    }
     struct client *c = xcalloc(1, sizeof *c);
     c->kit = k;
     snprintf(c->addr, sizeof c->addr, "%s", k->masters[master].addr);
@@ -443,6 +434,21 @@ struct client *client_as(struct kit *k, unsigned master, enum pki_role role, con
                                                       .inflight_max = 100000});
     k->clients_open++;
     list_push_back(&k->clients, &c->link);
+    return c;
+}
+
+struct client *client_as(struct kit *k, unsigned master, enum pki_role role, const char *name)
+{
+    struct pki_identity who = {.role = role};
+    char *cert = NULL, *key = NULL;
+    struct net_tls *tls;
+    struct error err = {0};
+    snprintf(who.name, sizeof who.name, "%s", name);
+    if ((role != PKI_ROLE_NONE && pki_issue(k->ca, k->ca_key, &who, NULL, 3600, &cert, &key, &err) != 0) ||
+        net_tls_new(k->ca, cert, key, NULL, &tls, &err) != 0) {
+        fail_msg("%s", err.message);
+    }
+    struct client *c = client_with(k, master, tls);
     net_tls_unref(tls);
     free(cert);
     pki_free_key(key);

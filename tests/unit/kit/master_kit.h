@@ -103,6 +103,7 @@ struct client {
     void *data;
 };
 struct client *client_as(struct kit *k, unsigned master, enum pki_role role, const char *name);
+struct client *client_with(struct kit *k, unsigned master, struct net_tls *tls); /* tls: a reference is taken */
 struct client *client_admin(struct kit *k, unsigned master);
 void client_close(struct client *c); /* hangs up and frees */
 

@@ -1,0 +1,2 @@
+# The certificates' tests run a node's agent and rctl beside the masters.
+$(BUILD)/tests/unit/master_certs: | $(BUILD)/reeve-agent $(BUILD)/rctl
