@@ -15,3 +15,9 @@ $(CHECK_UNITS): $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(CHECK_LIB) $(ca
 .PHONY: test-check
 test-check: $(CHECK_UNITS)
 	@tests/run-units $(BUILD)/tests $^
+
+$(BUILD)/tests/check/check: $(BUILD)/tests/check/main.o $(CHECK_LIB) $(call libs_of,proto)
+	@mkdir -p $(@D)
+	@echo "  LINK  tests/check/$(@F)"
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LDLIBS_ALL)
+test-programs: $(BUILD)/tests/check/check

@@ -148,6 +148,12 @@ void hist_set_revision(struct hist *h, size_t op, uint64_t revision)
     h->ops[op].revision = revision;
 }
 
+void hist_set_refused(struct hist *h, size_t op)
+{
+    assert(op < h->count && h->ops[op].f == HIST_CAS);
+    h->ops[op].refused = true;
+}
+
 void hist_set_error(struct hist *h, size_t op, const char *text)
 {
     assert(op < h->count);
@@ -280,12 +286,14 @@ void hist_join(struct hist *h, struct hist *from)
             hist_set_error(h, at, o->error);
         }
         hist_set_revision(h, at, o->revision);
+        h->ops[at].refused = o->refused;
         h->ops[at].outcome = o->outcome;
         h->ops[at].end_us = o->end_us;
     }
     h->initial = h->initial.there ? h->initial : from->initial;
     h->total = h->total.there ? h->total : from->total;
     h->overdraft |= from->overdraft;
+    h->watch_complete |= from->watch_complete;
     hist_close(from);
     hist_init(from);
     hist_sort(h);
@@ -378,7 +386,7 @@ void hist_describe(const struct hist_op *op, struct buf *out)
     if (op->revision != 0) {
         buf_printf(out, ", revision %" PRIu64, op->revision);
     }
-    buf_printf(out, "; %s, at %.6f s", outcomes[op->outcome], (double)op->start_us / 1e6);
+    buf_printf(out, "; %s, at %.6f s", op->refused ? "refused" : outcomes[op->outcome], (double)op->start_us / 1e6);
     if (op->end_us != HIST_NEVER && op->end_us != op->start_us) {
         buf_printf(out, " to %.6f s", (double)op->end_us / 1e6);
     }

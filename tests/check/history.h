@@ -23,7 +23,8 @@
  *
  * The three outcomes. HIST_OK: done, and the results are what was answered. HIST_FAIL: certainly not done, never will be (a refused
  * comparison, a request that never left). HIST_INFO: unknown; it may take effect at any time after its start, or never. What is not
- * completed is HIST_INFO. To say FAIL of what may have happened makes checkers report what is not there; when in doubt, INFO.
+ * completed is HIST_INFO. To say FAIL of what may have happened makes checkers report what is not there; when in doubt, INFO. A cas that
+ * the store compared and refused is FAIL and may be marked by hist_set_refused: the refusal is judged then as a read of "not what was expected".
  *
  * ---- As a file: JSON, one object a line ----
  *
@@ -33,7 +34,7 @@
  * time: nanoseconds. type: invoke, then ok, fail or info. The completion belongs to the last invocation of its process; f must agree and
  * the completion's value replaces the invocation's. Lines are ordered by time, but only the order within one process is relied upon: what
  * counts is "time", and a came before b if a's completion is earlier than b's invocation. "revision" (optional): the revision that a
- * write was acknowledged at. "error" (optional): text for people. Other members are ignored, and so are lines of the process "nemesis".
+ * write was acknowledged at. "refused":true (optional): see above. "error" (optional): text for people. Other members are ignored, and so are lines of the process "nemesis".
  * Keys are strings, values are 64-bit integers or null ("not there").
  *
  *     f          value at invoke -> value at ok                                   read by
@@ -53,12 +54,14 @@
  *     event      {"revision":8,"changes":[["put","x",6],["delete","y"]]}          watch: one transaction that a watcher was told
  *     log        the same                             watch: the transaction as it stands in the log of the master `process`
  *
- * resume, list, event and log have no invocation: one line of type ok each, in the order in which they were told.
+ * resume, list, event and log have no invocation: one line of type ok each, in the order in which they were told. A master whose log
+ * begins anew behind a snapshot says resume, too.
  *
  * Settings of a history stand in lines of type "note":
  *
  *     {"type":"note","f":"registers","value":{"initial":0}}                without it a register is not there at first: null
  *     {"type":"note","f":"bank","value":{"total":400,"overdraft":true}}    without it the first balances read counts, and below 0 is wrong
+ *     {"type":"note","f":"watch","value":{"complete":true}}                every watcher was waited for until it had been told everything
  */
 #ifndef TESTS_CHECK_HISTORY_H
 #define TESTS_CHECK_HISTORY_H
@@ -122,6 +125,7 @@ struct hist_op {
     enum hist_f f;
     enum hist_outcome outcome;
     int64_t start_us, end_us; /* end_us: HIST_NEVER for HIST_INFO */
+    bool refused;             /* HIST_FAIL of a cas: because the value was another */
     uint64_t revision;        /* acknowledged at; told at (watch); 0 = none */
     const char *error;        /* NULL = none */
     struct hist_step *steps;
@@ -135,6 +139,7 @@ struct hist {
     struct hist_value initial; /* of registers */
     struct hist_value total;   /* of the bank */
     bool overdraft;            /* accounts may fall below 0 */
+    bool watch_complete;       /* every watcher was waited for until it had been told everything */
 };
 
 void hist_init(struct hist *h);
@@ -159,6 +164,7 @@ void hist_result_list(struct hist *h, size_t op, unsigned step, const int64_t *v
 /* For HIST_BALANCES: a step with its result. */
 void hist_result_account(struct hist *h, size_t op, const char *key, int64_t balance);
 void hist_set_revision(struct hist *h, size_t op, uint64_t revision);
+void hist_set_refused(struct hist *h, size_t op);
 void hist_set_error(struct hist *h, size_t op, const char *text); /* copied */
 /* The answer came. Results of reads must have been given before if it is HIST_OK. end_us is ignored for HIST_INFO. */
 void hist_complete(struct hist *h, size_t op, enum hist_outcome outcome, int64_t end_us);

@@ -262,8 +262,10 @@ static int read_note(struct reader *r, struct str f, const struct value *v)
     } else if (str_is(f, "bank")) {
         r->h->total = number_of(value_get(v, "total"));
         r->h->overdraft = value_to_bool(value_get(v, "overdraft"), false);
+    } else if (str_is(f, "watch")) {
+        r->h->watch_complete = value_to_bool(value_get(v, "complete"), false);
     } else {
-        return wrong(r, "a note must be of registers or bank");
+        return wrong(r, "a note must be of registers, bank or watch");
     }
     return 0;
 }
@@ -295,7 +297,7 @@ static int read_operation(struct reader *r, struct arena *a, const struct value 
         return wrong(r, "process %" PRId64 " has not invoked %s", process->integer, functions[function].name);
     }
     struct hist_op *op = &r->h->ops[at - 1];
-    if (!value_is_null(v) || ok) {
+    if (!value_is_null(v) || ok || str_is(type, "invoke")) {
         op->steps_count = 0; /* the completion's value replaces the invocation's */
         int rc = read_value(r, a, at - 1, function, v, ok);
         if (rc != 0) {
@@ -304,6 +306,9 @@ static int read_operation(struct reader *r, struct arena *a, const struct value 
     }
     if (is_int(value_get(line, "revision"))) {
         hist_set_revision(r->h, at - 1, (uint64_t)value_get(line, "revision")->integer);
+    }
+    if (op->f == HIST_CAS && str_is(type, "fail") && value_to_bool(value_get(line, "refused"), false)) {
+        hist_set_refused(r->h, at - 1);
     }
     if (value_is_str(value_get(line, "error"))) {
         hist_set_error(r->h, at - 1, key_of(a, value_get(line, "error")));
@@ -511,6 +516,9 @@ static void put_line(struct buf *out, const struct hist_op *op, bool completion)
     if (completion && op->revision != 0 && !told) {
         buf_printf(out, ",\"revision\":%" PRIu64, op->revision);
     }
+    if (completion && op->refused) {
+        buf_puts(out, ",\"refused\":true");
+    }
     if (completion && op->error != NULL) {
         buf_puts(out, ",\"error\":");
         put_text(out, op->error);
@@ -523,6 +531,9 @@ static void put_notes(struct buf *out, const struct hist *h)
     if (h->initial.there) {
         buf_printf(out, "{\"type\":\"note\",\"f\":\"registers\",\"value\":{\"initial\":%" PRId64 "}}\n",
                    h->initial.number);
+    }
+    if (h->watch_complete) {
+        buf_puts(out, "{\"type\":\"note\",\"f\":\"watch\",\"value\":{\"complete\":true}}\n");
     }
     if (h->total.there || h->overdraft) {
         buf_puts(out, "{\"type\":\"note\",\"f\":\"bank\",\"value\":{\"total\":");

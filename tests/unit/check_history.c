@@ -25,6 +25,7 @@ static void record_one_of_each(struct hist *h)
     hist_set_revision(h, op, 7);
     hist_complete(h, op, HIST_OK, 25);
     op = hist_cas(h, 2, "x", 5, 6, 22);
+    hist_set_refused(h, op);
     hist_set_error(h, op, "x \"is\" 7");
     hist_complete(h, op, HIST_FAIL, 30);
     op = hist_create(h, 2, "z", 1, 31);
@@ -122,7 +123,7 @@ static void the_lines_are_as_the_header_says(void **state)
         "{\"process\":1,\"type\":\"invoke\",\"f\":\"read\",\"value\":[\"x\",null],\"time\":10000}\n",
         "{\"process\":1,\"type\":\"ok\",\"f\":\"read\",\"value\":[\"x\",5],\"time\":20000}\n",
         "{\"process\":2,\"type\":\"fail\",\"f\":\"cas\",\"value\":[\"x\",[5,6]],\"time\":30000,"
-        "\"error\":\"x \\\"is\\\" 7\"}\n",
+        "\"refused\":true,\"error\":\"x \\\"is\\\" 7\"}\n",
         "{\"process\":2,\"type\":\"ok\",\"f\":\"txn\",\"value\":[[\"append\",\"l\",3],[\"r\",\"l\",[1,2]],"
         "[\"r\",\"m\",[]]],\"time\":43000}\n",
         "{\"process\":4,\"type\":\"ok\",\"f\":\"event\",\"value\":{\"revision\":5,\"changes\":[[\"put\",\"x\",2],"
