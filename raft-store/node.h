@@ -37,6 +37,9 @@ struct node_events {
 struct node_peers {
     void *data;
     void (*ask_term)(void *data, uint64_t id, uint64_t round, uint64_t term);
+    /* On the leader: was this member heard of within the last few heartbeats? Whom nobody hears must not be made voter, and nobody is removed
+     * on whom a majority of the rest depends. NULL: all of them (a simulator that does without). */
+    bool (*reachable)(void *data, uint64_t id);
 };
 struct node_config {
     uint64_t id;
@@ -97,14 +100,26 @@ void node_term_confirmed(struct node *n, uint64_t round, uint64_t from_id, uint6
 uint64_t node_current_term(const struct node *n);
 
 /* Membership, leader only. Answers by callback; one change at a time (ERR_BUSY). add answers when the newcomer is in the configuration (as
- * spare); every leader then makes spares standby, and standbys that have caught up voters, by itself. promote answers when it is a voter.
- * remove refuses the leader itself (transfer first) and the last voter. */
+ * spare); promote when it is a voter; remove when it is in no configuration any more.
+ *
+ * Roles move by themselves, upwards only: every leader makes spares standby (the log is sent to them) and standbys that have nearly
+ * caught up voters, each only while it answers. A voter is never demoted for being silent: with one voter less, fewer disks than before would
+ * have to hold a write that is acknowledged, and who is merely cut off for a while would come back to find its vote gone. A silent voter
+ * costs nothing but the reserve, which is shown; a person, who knows whether it will come back, removes or replaces it.
+ *
+ * remove refuses the leader itself (transfer first), the last voter (ERR_USAGE both), and a voter without which those that answer would be no
+ * majority of the rest (ERR_CONFLICT): the change itself could not be committed, and the cluster would stand still. There is no way
+ * round this rule. */
 struct node_member {
     uint64_t id;
     char address[300];
     int role; /* RAFT_VOTER, RAFT_STANDBY, RAFT_SPARE */
 };
 unsigned node_members(const struct node *n, struct node_member *out, unsigned max);
+/* A change is under way (a member's, a role's, a transfer, or an earlier leader's that is not committed yet). */
+bool node_changing(const struct node *n);
+/* How far the log of a member is known to reach, on the leader; 0 otherwise. */
+uint64_t node_match_index(const struct node *n, uint64_t id);
 void node_member_add(struct node *n, uint64_t id, const char *address, node_read_cb *cb, void *data);
 void node_member_promote(struct node *n, uint64_t id, node_read_cb *cb, void *data); /* standby or spare -> voter */
 void node_member_remove(struct node *n, uint64_t id, node_read_cb *cb, void *data);

@@ -1,5 +1,5 @@
 /* Membership: one change at a time, each watched until its configuration is committed. The leader also moves newcomers on: spare to standby (the
- * log is sent to them), standby to voter once it has nearly caught up.
+ * log is sent to them), standby to voter once it has nearly caught up, as long as they answer.
  *
  * libraft's own checks are partly assertions, which Debian's build leaves out, so everything is checked here first. */
 #include <assert.h>
@@ -32,6 +32,19 @@ static unsigned voters(const struct node *n)
     return count;
 }
 
+static bool reachable(const struct node *n, uint64_t id)
+{
+    const struct node_peers *p = &n->config.peers;
+    return id == n->config.id || p->reachable == NULL || p->reachable(p->data, id);
+}
+
+uint64_t node_match_index(const struct node *n, uint64_t id)
+{
+    raft_index match = 0;
+    bool known = node_leading(n) && raft_match_index(&n->raft, id, &match) == 0;
+    return known ? match : 0;
+}
+
 unsigned node_members(const struct node *n, struct node_member *out, unsigned max)
 {
     unsigned count = n->closed ? 0 : MIN(n->raft.configuration.n, max);
@@ -45,14 +58,19 @@ unsigned node_members(const struct node *n, struct node_member *out, unsigned ma
 
 /* ---- Starting a change ---- */
 
+bool node_changing(const struct node *n)
+{
+    return n->change.kind != CHANGE_NONE || n->raft.legacy.change != NULL ||
+           n->raft.configuration_uncommitted_index != 0 || n->raft.leader_state.promotee_id != 0 ||
+           n->raft.transfer != NULL || raft_transferee((struct raft *)&n->raft) != 0;
+}
+
 static int may_change(struct node *n, struct error *err)
 {
     if (!node_leading(n)) {
         return error_set(err, ERR_NOT_LEADER, "this master is not the leader");
     }
-    if (n->change.kind != CHANGE_NONE || n->raft.legacy.change != NULL ||
-        n->raft.configuration_uncommitted_index != 0 || n->raft.leader_state.promotee_id != 0 ||
-        n->raft.transfer != NULL || raft_transferee(&n->raft) != 0) {
+    if (node_changing(n)) {
         return error_set(err, ERR_BUSY, "another change of the membership is under way");
     }
     return 0;
@@ -144,6 +162,25 @@ void node_member_promote(struct node *n, uint64_t id, node_read_cb *cb, void *da
     begin(n, CHANGE_PROMOTE, id, w);
 }
 
+/* Of the voters without `id`, those that answer must be a majority. */
+static int may_do_without(const struct node *n, uint64_t id, struct error *err)
+{
+    unsigned rest = 0, up = 0;
+    for (unsigned i = 0; i < n->raft.configuration.n; i++) {
+        const struct raft_server *s = &n->raft.configuration.servers[i];
+        bool counts = s->role == RAFT_VOTER && s->id != id;
+        rest += counts;
+        up += counts && reachable(n, s->id);
+    }
+    if (up >= rest / 2 + 1) {
+        return 0;
+    }
+    return error_set(err, ERR_CONFLICT,
+                     "without master %llu there would be %u voters, of which only %u answer%s and %u are needed: the "
+                     "cluster would stand still; bring another one back first",
+                     (unsigned long long)id, rest, up, up == 1 ? "s" : "", rest / 2 + 1);
+}
+
 void node_member_remove(struct node *n, uint64_t id, node_read_cb *cb, void *data)
 {
     struct waiter *w = waiter_for(cb, data);
@@ -159,6 +196,9 @@ void node_member_remove(struct node *n, uint64_t id, node_read_cb *cb, void *dat
     if (rc == 0 && id == n->config.id) {
         rc = error_set(&err, ERR_USAGE, "master %llu is the leader: transfer the leadership first",
                        (unsigned long long)id);
+    }
+    if (rc == 0 && s->role == RAFT_VOTER) {
+        rc = may_do_without(n, id, &err);
     }
     if (rc == 0) {
         int rv = raft_remove(&n->raft, &n->change.req, id, NULL);
@@ -272,7 +312,7 @@ static bool watch_change(struct node *n)
     return true;
 }
 
-/* Our own duty: newcomers move on. */
+/* Our own duty: newcomers move on. Nobody else is woken for it: the answer of the newcomer to a heartbeat is what starts the turn. */
 static bool move_newcomers(struct node *n)
 {
     if (n->phase != NODE_LEADING || node_now(n) < n->change.quiet_until_ms || may_change(n, NULL) != 0) {
@@ -282,7 +322,7 @@ static bool move_newcomers(struct node *n)
         const struct raft_server *s = &n->raft.configuration.servers[i];
         raft_index match = 0;
         int role = s->role == RAFT_SPARE ? RAFT_STANDBY : RAFT_VOTER;
-        if (s->role == RAFT_VOTER ||
+        if (s->role == RAFT_VOTER || !reachable(n, s->id) ||
             (s->role == RAFT_STANDBY && (raft_match_index(&n->raft, s->id, &match) != 0 ||
                                          match + PROMOTE_LAG_MAX < raft_last_index(&n->raft) || match == 0))) {
             continue;

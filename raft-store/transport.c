@@ -146,18 +146,36 @@ static struct peer *peer_of(void *data)
     return ((struct link_ref *)data)->peer;
 }
 
+/* A link is used by others once link_open has checked its certificate; what comes over it may be earlier. */
+static bool link_trusted(struct rpc_session *s, struct link_ref *ref)
+{
+    struct link *l = ref->out ? &ref->peer->out : &ref->peer->in;
+    return l->rpc == s && link_open(l);
+}
+
 static void on_notify(struct rpc_session *s, struct str method, struct mp params, void *data)
 {
-    (void)s;
+    struct peer *p = peer_of(data);
+    if (!link_trusted(s, data)) {
+        return;
+    }
     if (str_is(method, "raft")) {
-        on_raft(peer_of(data), params);
+        on_raft(p, params);
+    } else if (str_is(method, "removed") && !p->t->closing && p->t->config.on_removed != NULL &&
+               mp_int(mp_get(params, "id"), 0) == (int64_t)p->t->config.id) {
+        p->t->config.on_removed(p->t->config.data, p->id);
     }
 }
 
 static void on_request(struct rpc_session *s, struct rpc_request *r, struct str method, struct mp params, void *data)
 {
-    (void)s;
     struct peer *p = peer_of(data);
+    if (!link_trusted(s, data)) {
+        struct error err = {0};
+        error_set(&err, ERR_CLOSED, "this connection is over");
+        rpc_reply_error(r, &err);
+        return;
+    }
     p->heard_ms = env_now_ms(env_real());
     if (str_is(method, "raft.term")) {
         struct buf b = BUF_INIT;
@@ -434,6 +452,11 @@ bool transport_reachable(const struct transport *t, uint64_t peer_id)
     }
     /* Only a leader hears all members regularly (answers to its heartbeats); for the others an open session must do. */
     return !node_leading(t->node) || env_now_ms(env_real()) - p->heard_ms < HEARD_MS;
+}
+
+bool transport_reachable_peer(void *data, uint64_t id)
+{
+    return transport_reachable(data, id);
 }
 
 struct term_question {

@@ -5,6 +5,7 @@
  *   notification "raft"      [{from, data: bin}]          one encoded raft message (raft-store/raft_codec.h)
  *   notification "raft.part" [{from, transfer, offset, size, hash, data}] a chunk of an InstallSnapshot
  *   request      "raft.term" {round, term} -> {term}
+ *   notification "removed"   [{id}]                       to a master that is no member any more: see on_removed
  * all other requests go to on_request.
  *
  * Limits: TRANSPORT_QUEUE_MAX bytes queued per peer, above it raft messages are dropped (Raft sends again); one InstallSnapshot per peer at a
@@ -35,6 +36,8 @@ struct transport_config {
     /* A request of another master that is not the transport's own ("forward", "read.index", "announce"...). Must be answered. */
     void (*on_request)(void *data, uint64_t peer_id, struct rpc_request *r, struct str method, struct mp params);
     void *data;
+    /* Another master says that we were removed from the cluster. NULL: ignored. */
+    void (*on_removed)(void *data, uint64_t peer_id);
 };
 struct transport *transport_new(const struct transport_config *config);
 /* Asynchronous: sessions are closed, then `closed`, then it is freed. */
@@ -57,6 +60,8 @@ bool transport_reachable(const struct transport *t, uint64_t peer_id);
 void transport_hint_commit(struct transport *t, uint64_t term, uint64_t commit);
 /* For node_config.peers.ask_term; data = the transport. */
 void transport_ask_term(void *data, uint64_t id, uint64_t round, uint64_t term);
+/* For node_config.peers.reachable. */
+bool transport_reachable_peer(void *data, uint64_t id);
 
 struct transport_stats {
     uint64_t sent, received, dropped, bad, bytes_sent, bytes_received, snapshots_sent, snapshots_received;
