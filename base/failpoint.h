@@ -16,6 +16,11 @@
 
 /* Sorted. A name says the place, not what happens there. */
 #define FAILPOINT_LIST(X)                                                                                              \
+    X(member_join_before_add)                                                                                          \
+    X(member_join_before_answer)                                                                                       \
+    X(member_join_before_drop)                                                                                         \
+    X(member_remove_after_change)                                                                                      \
+    X(member_remove_before_change)                                                                                     \
     X(pair_before_cert)                                                                                                \
     X(pair_before_key)                                                                                                 \
     X(setup_before_config)                                                                                             \

@@ -5,6 +5,7 @@
  *   master.crt .key    this master's identity (O=reeve:masters, CN=id); renewed by itself (identity.c)
  *   seal.key           32 bytes, hex: what belongs to Secrets is encrypted with it on disk
  *   raft/              log, snapshots, term and vote (libraft's files)
+ *   removed            this master was removed from the cluster: why it does not start any more (a line of text)
  *   admin.config       client configuration of the first administrator (init, restore)
  *   unfinished         only while the directory is being made from a state: without master.yaml it cannot be started
  */
@@ -43,6 +44,11 @@ struct master_config {
     bool bootstrap; /* first start of a new cluster */
     enum log_level log_level;
 };
+
+/* What `reeve-master run` exits with when this master is no member any more: to start it again is of no use. */
+#define MASTER_EXIT_REMOVED 3
+/* ERR_FORBIDDEN if the data directory says so (removed.c). */
+int removed_marker(const struct master_config *c, struct error *err);
 
 int master_config_load(const char *dir, struct master_config *out, struct error *err);
 int master_config_save(const struct master_config *c, struct error *err);

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "master/change.h"
 #include "master/daemon.h"
 #include "master/master.h"
 
@@ -36,6 +37,7 @@ static void turn(struct master *m)
     bool more = true;
     for (int i = 0; more && i < TURNS_MAX && !m->stopping; i++) {
         more = core_turn(m->core);
+        changes_turn(m);
     }
     if (m->stopping) {
         return;
@@ -80,8 +82,9 @@ static void on_chores(uv_timer_t *timer)
 {
     struct master *m = timer->data;
     members_announce(m);
-    members_promote(m);
     identity_tick(m);
+    changes_settle(m);
+    removed_check(m);
     list_pages_expire(m->pages, env_now_ms(m->env));
 }
 
@@ -92,6 +95,7 @@ static void on_leading(void *data, bool leading, uint64_t term)
     struct master *m = data;
     core_on_leading(m->core, leading, term);
     nodes_on_leading(m, leading);
+    changes_on_leading(m, leading);
     if (leading) {
         members_bootstrap(m);
     }
@@ -198,7 +202,10 @@ static void on_conn(struct net_conn *c, void *data)
     if (m->stopping) {
         net_conn_close(c);
     } else if (strcmp(net_conn_alpn(c), ALPN_RAFT) == 0) {
-        if (net_conn_peer(c)->role == PKI_ROLE_MASTER) {
+        uint64_t id = net_conn_peer(c)->role == PKI_ROLE_MASTER ? strtoull(net_conn_peer(c)->name, NULL, 10) : 0;
+        if (id != 0 && members_removed(m, id)) {
+            removed_farewell(m, c, id);
+        } else if (net_conn_peer(c)->role == PKI_ROLE_MASTER) {
             transport_accept(m->transport, c);
         } else {
             log_warn(&m->log, "session", "%s asks for %s without a master's certificate; refused",
@@ -286,6 +293,7 @@ static int make_node(struct master *m, struct error *err)
         .snapshot_dir = raft_dir,
         .on_request = master_on_peer_request,
         .data = m,
+        .on_removed = removed_on_told,
     });
     int rv = uv_io_new(&m->loop, raft_dir, m->transport, &m->log, &m->io, err);
     if (rv != 0) {
@@ -304,7 +312,7 @@ static int make_node(struct master *m, struct error *err)
             .log = &m->log,
             .store = {.env = m->env, .log = &m->log, .seal_key = m->seal_key},
             .events = {m, on_leading, on_tip, on_committed, on_leader_known, on_fatal},
-            .peers = {m->transport, transport_ask_term},
+            .peers = {m->transport, transport_ask_term, transport_reachable_peer},
             .election_timeout_ms = m->config.election_timeout_ms,
             .heartbeat_ms = m->config.heartbeat_ms,
             .snapshot_entries = m->config.snapshot_entries,
@@ -378,6 +386,7 @@ void master_stop(struct master *m, int exit_code)
     {
         rpc_session_close(LIST_ENTRY(it, struct session, link)->rpc);
     }
+    changes_close(m);
     if (m->node != NULL) {
         node_close(m->node, node_closed, m);
     } else if (m->transport != NULL) {
@@ -439,6 +448,7 @@ int master_run(const struct master_config *config, struct error *err)
     list_init(&m->sessions);
     list_init(&m->feeds);
     list_init(&m->asked);
+    list_init(&m->changes);
     strmap_init(&m->agents);
     m->watches = watch_table_new(m);
     m->pages = list_pages_new();

@@ -23,7 +23,8 @@ static const char usage_text[] =
     "\n"
     "init      make the data directory of a new cluster's first master, and print how others join\n"
     "join      make the data directory of one more master, with a token of `rctl token create --role master`\n"
-    "run       serve, until SIGTERM\n"
+    "run       serve, until SIGTERM; exit code 3: this master was removed from the cluster, starting it again is of no "
+    "use\n"
     "\n"
     "--token-file     file that holds the token (\"-\": standard input), so that it stands on no command line\n"
     "--listen         where to listen (127.0.0.1:7400)\n"
@@ -209,6 +210,10 @@ static int run(const struct arguments *a)
     struct error err = {0};
     if (master_config_load(a->dir, &config, &err) != 0) {
         return fail(&err);
+    }
+    if (removed_marker(&config, &err) != 0) {
+        fail(&err);
+        return MASTER_EXIT_REMOVED;
     }
     if (a->log_level >= 0) {
         config.log_level = (enum log_level)a->log_level;

@@ -25,7 +25,7 @@
 #define MASTER_STRANGER_MESSAGE_MAX    (64u << 10) /* of a connection without certificate: hello and join */
 #define MASTER_STRANGER_INFLIGHT_MAX   4u
 #define MASTER_REQUEST_BYTES_MAX       (512u << 20) /* of requests that have no answer yet */
-#define MASTER_SESSION_BYTES_MAX       (64u << 20)  /* of one connection: its requests, and the answers it does not read */
+#define MASTER_SESSION_BYTES_MAX       (64u << 20) /* of one connection: its requests, and the answers it does not read */
 #define MASTER_FORWARD_TIMEOUT_MS      30000
 #define MASTER_READ_TIMEOUT_MS         10000
 
@@ -79,6 +79,8 @@ struct master {
     struct identity identity;
     int exit_code;
     bool stopping;
+    struct list changes; /* change.c */
+    bool settling;
     bool announced, announcing; /* our addresses are in the cluster's list; are on their way */
 };
 
@@ -236,8 +238,9 @@ struct admission {
     const struct env *env;
     bool lenient;
     const struct txn *same_txn;
-    const struct txn *names_from; /* its id, if it has one, decides generated names, so that a repetition generates the same */
-    unsigned ordinal;             /* of the document among those of the request */
+    const struct txn
+        *names_from;  /* its id, if it has one, decides generated names, so that a repetition generates the same */
+    unsigned ordinal; /* of the document among those of the request */
 };
 int admit_document_kind(const struct admission *ad, struct value *doc, const struct kind **k, struct str *ns,
                         struct str *name, struct error *err);
@@ -277,10 +280,23 @@ void relay_start(struct master *m, struct rpc_request *req, struct rpc_session *
 /* ---- join.c ---- */
 #define TOKEN_SIZE 80
 void method_join(struct call *c);
+void method_rejoin(struct call *c);
 void method_token(struct call *c);
+void method_master_remove(struct call *c);
+void method_master_transfer(struct call *c);
 /* A fresh token's text, and its Secret in a transaction (ttl_s from now). */
+struct token_grant {
+    enum pki_role role;
+    uint64_t replaces;   /* masters: whose place the newcomer takes; 0 = nobody's */
+    bool even_reachable; /* ... also if that one still answers */
+};
 void token_text(const struct env *env, const char *ca_pem, char out[TOKEN_SIZE]);
-int token_store(struct master *m, struct txn *t, enum pki_role role, const char *token, int64_t ttl_s);
+int token_store(struct master *m, struct txn *t, const struct token_grant *grant, const char *token, int64_t ttl_s);
+/* For change.c: the certificate; the answer (id 0: a node's; replaced 0: nobody); the note in the token's Secret who used it. */
+int join_sign(struct master *m, enum pki_role role, const char *name, const char *csr, const char *sans,
+              char **cert_pem, struct error *err);
+void join_answer(struct call *c, const char *cert_pem, uint64_t id, uint64_t replaced);
+int join_token_used(struct master *m, struct txn *t, const char *token_id, const char *address, struct error *err);
 
 /* ---- certs.c: others' certificates, and who has which ---- */
 void method_cert_renew(struct call *c);
@@ -295,10 +311,21 @@ void method_announce(struct call *c);
 /* Namespaces and the cluster's own objects, at the start of a leadership. */
 void members_bootstrap(struct master *m);
 void members_announce(struct master *m);
-void members_promote(struct master *m);
-/* Takes the next master id (the counter's update goes into the transaction); 0 if the cluster has no counter yet. */
-uint64_t members_next_id(struct master *m, struct txn *t);
+/* Into the transaction: addresses of masters that are no members any more go from the list. False: there are none. */
+bool members_forget(struct master *m, struct txn *t);
 /* Client- or agent-facing address of a master as announced; empty if unknown. Borrowed from committed. */
 struct str members_address(struct master *m, uint64_t id, bool agent_facing);
+
+/* ---- removed.c ---- */
+
+/* The record says that this id is no member's any more, and no configuration that we know has it. False while that is not known. */
+bool members_removed(struct master *m, uint64_t id);
+/* A removed master has connected: tell it, and hang up. */
+void removed_farewell(struct master *m, struct net_conn *c, uint64_t id);
+void removed_tell(struct master *m,
+                  uint64_t id); /* over its session, if there is one; later it hears it when it connects */
+/* We have been told: note it in the data directory and stop. For transport_config. */
+void removed_on_told(void *data, uint64_t peer_id);
+void removed_check(struct master *m); /* does our own state say it? */
 
 #endif

@@ -1,6 +1,6 @@
 /* The cluster's own objects: its namespaces, the masters' addresses, the counter of master ids; hello and cluster status.
  *
- * They are ordinary objects in namespace kube-system: ConfigMap reeve-cluster (name, nextMasterId), ConfigMap reeve-masters (id -> "ADVERTISE
+ * They are ordinary objects in namespace kube-system: ConfigMap reeve-cluster (record.h), ConfigMap reeve-masters (id -> "ADVERTISE
  * AGENT-ADDRESS"), Secrets bootstrap-token-ID. So they are replicated, backed up and seen with rctl like all else. */
 #include <assert.h>
 #include <inttypes.h>
@@ -71,7 +71,8 @@ static void read_tokens(struct master *m, struct txn *t)
     for (char *line = strtok_r(text, "\n", &save); line != NULL; line = strtok_r(NULL, "\n", &save)) {
         char role[16], token[TOKEN_SIZE];
         if (sscanf(line, "%15s %79s", role, token) == 2) {
-            token_store(m, t, strcmp(role, "master") == 0 ? PKI_ROLE_MASTER : PKI_ROLE_NODE, token, 24 * 3600);
+            struct token_grant grant = {.role = strcmp(role, "master") == 0 ? PKI_ROLE_MASTER : PKI_ROLE_NODE};
+            token_store(m, t, &grant, token, 24 * 3600);
         }
     }
     free(text);
@@ -100,29 +101,6 @@ void members_bootstrap(struct master *m)
         log_error(&m->log, "members", "the cluster's own objects can't be made: %s", err.message);
     }
     txn_close(&t);
-}
-
-uint64_t members_next_id(struct master *m, struct txn *t)
-{
-    CLEANUP_ARENA struct arena a;
-    arena_init(&a);
-    const struct kind *k = kind_by_id(KIND_CONFIGMAP);
-    const struct object *o = view_get(tip_of(m), k, SYSTEM_NS, STR("reeve-cluster"));
-    if (o == NULL) {
-        return 0;
-    }
-    struct value *doc = object_to_value(&a, o);
-    struct value *data = value_ensure_map(&a, doc, "data");
-    struct str text = value_to_str(value_get(data, "nextMasterId"));
-    uint64_t id = strtoull(arena_strndup(&a, text.p, text.n), NULL, 10);
-    struct node_member members[64];
-    unsigned n = node_members(m->node, members, ARRAY_SIZE(members));
-    for (unsigned i = 0; i < n; i++) {
-        id = MAX(id, members[i].id + 1); /* ids are never used twice, even if somebody edited the ConfigMap */
-    }
-    value_set(&a, data, "nextMasterId", value_strf(&a, "%" PRIu64, id + 1));
-    struct error err = {0};
-    return txn_update_value(t, k, doc, TXN_PART_ALL, o->revision, &err) == 0 ? id : 0;
 }
 
 /* ---- Addresses ---- */
@@ -219,20 +197,34 @@ void method_announce(struct call *c)
     txn_close(&t);
 }
 
-/* Newcomers become voters when they answer: a member that is not there must never count for the majority. */
-void members_promote(struct master *m)
+bool members_forget(struct master *m, struct txn *t)
 {
-    if (!node_leading(m->node)) {
-        return;
+    CLEANUP_ARENA struct arena a;
+    arena_init(&a);
+    const struct kind *k = kind_by_id(KIND_CONFIGMAP);
+    const struct object *o = view_get(tip_of(m), k, SYSTEM_NS, STR("reeve-masters"));
+    if (o == NULL) {
+        return false;
     }
+    struct value *doc = object_to_value(&a, o), *data = value_ensure_map(&a, doc, "data");
     struct node_member members[64];
     unsigned n = node_members(m->node, members, ARRAY_SIZE(members));
-    for (unsigned i = 0; i < n; i++) {
-        if (members[i].role != RAFT_VOTER && transport_reachable(m->transport, members[i].id)) {
-            node_member_promote(m->node, members[i].id, NULL, NULL); /* busy or failed: the timer asks again */
-            return;
+    bool changed = false;
+    for (unsigned i = 0; i < value_count(data);) {
+        struct str key = data->map.members[i].key;
+        uint64_t id = strtoull(arena_strndup(&a, key.p, key.n), NULL, 10);
+        bool member = false;
+        for (unsigned j = 0; j < n; j++) {
+            member |= members[j].id == id;
+        }
+        if (member) {
+            i++;
+        } else {
+            value_remove_str_key(data, key);
+            changed = true;
         }
     }
+    return changed && txn_update_value(t, k, doc, TXN_PART_ALL, o->revision, NULL) == 0;
 }
 
 /* ---- hello, cluster ---- */

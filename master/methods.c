@@ -9,7 +9,8 @@
 
 static const struct method methods[] = {
     {"hello", method_hello, METHOD_ANON | METHOD_NODE, "version name"},
-    {"join", method_join, METHOD_ANON | METHOD_WRITE, "token role name csr sans address"},
+    {"join", method_join, METHOD_ANON | METHOD_WRITE, "token role name csr sans address agentAddress"},
+    {"rejoin", method_rejoin, METHOD_WRITE, "address agentAddress csr sans reason"},
     {"get", method_get, METHOD_NODE, "kind namespace name stale"},
     {"list", method_list, 0, "kind namespace labelSelector fieldSelector limit continue stale"},
     {"watch", method_watch, 0, "kind namespace labelSelector fieldSelector revision"},
@@ -30,9 +31,11 @@ static const struct method methods[] = {
     {"imageload", method_relay_to_node, METHOD_STREAM, "node name"},
     {"images", method_images, METHOD_WRITE, "node"},
     {"cluster", method_cluster, 0, ""},
-    {"token", method_token, METHOD_WRITE, "role ttlSeconds"},
     {"cert.renew", method_cert_renew, METHOD_NODE | METHOD_LATE, "csr"},
     {"cert.status", method_cert_status, 0, ""},
+    {"token", method_token, METHOD_WRITE, "role ttlSeconds replaces evenReachable"},
+    {"master.remove", method_master_remove, METHOD_WRITE, "id force"},
+    {"master.transfer", method_master_transfer, METHOD_WRITE, "id"},
     {"node.register", method_node_register, METHOD_NODE | METHOD_LEADER, "node"},
     {"node.pods", method_node_pods, METHOD_NODE | METHOD_LEADER, "name revision"},
     {"node.refs", method_node_refs, METHOD_NODE | METHOD_LEADER, "name revision"},
@@ -229,6 +232,12 @@ void master_dispatch(struct master *m, const struct pki_identity *who, struct rp
         error_set_field(&err, ERR_UNAUTHORIZED, "cert.renew",
                         "the certificate of node %s has expired: it may call cert.renew, nothing else", who->name);
         call_fail(c, &err);
+        return;
+    }
+    uint64_t master_id = who->role == PKI_ROLE_MASTER ? strtoull(who->name, NULL, 10) : 0;
+    if (master_id != 0 && c->row->fn != method_rejoin && members_removed(m, master_id)) {
+        call_failf(c, ERR_FORBIDDEN, "master %llu was removed from the cluster; its certificate is good for nothing",
+                   (unsigned long long)master_id);
         return;
     }
     if (!params_known(c) || !call_count(c)) {

@@ -103,7 +103,7 @@ uint64_t node_current_term(const struct node *n);
  * spare); promote when it is a voter; remove when it is in no configuration any more.
  *
  * Roles move by themselves, upwards only: every leader makes spares standby (the log is sent to them) and standbys that have nearly
- * caught up voters, each only while it answers. A voter is never demoted for being silent: with one voter less, fewer disks than before would
+ * caught up, and answer, voters. A voter is never demoted for being silent: with one voter less, fewer disks than before would
  * have to hold a write that is acknowledged, and who is merely cut off for a while would come back to find its vote gone. A silent voter
  * costs nothing but the reserve, which is shown; a person, who knows whether it will come back, removes or replaces it.
  *

@@ -322,8 +322,8 @@ static bool move_newcomers(struct node *n)
         const struct raft_server *s = &n->raft.configuration.servers[i];
         raft_index match = 0;
         int role = s->role == RAFT_SPARE ? RAFT_STANDBY : RAFT_VOTER;
-        if (s->role == RAFT_VOTER || !reachable(n, s->id) ||
-            (s->role == RAFT_STANDBY && (raft_match_index(&n->raft, s->id, &match) != 0 ||
+        if (s->role == RAFT_VOTER || /* a spare is sent nothing, so nothing is heard of it */
+            (s->role == RAFT_STANDBY && (!reachable(n, s->id) || raft_match_index(&n->raft, s->id, &match) != 0 ||
                                          match + PROMOTE_LAG_MAX < raft_last_index(&n->raft) || match == 0))) {
             continue;
         }

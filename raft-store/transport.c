@@ -155,15 +155,17 @@ static bool link_trusted(struct rpc_session *s, struct link_ref *ref)
 
 static void on_notify(struct rpc_session *s, struct str method, struct mp params, void *data)
 {
-    struct peer *p = peer_of(data);
-    if (!link_trusted(s, data)) {
-        return;
-    }
-    if (str_is(method, "raft")) {
+    struct link_ref *ref = data;
+    struct peer *p = ref->peer;
+    /* Whom we dialled may be master OLD's successor at its address: not the one we looked for, but a master, and it knows. */
+    bool dialled = ref->out && !p->leaving && rpc_session_peer(s)->role == PKI_ROLE_MASTER;
+    if (str_is(method, "removed") && (dialled || link_trusted(s, ref))) {
+        if (!p->t->closing && p->t->config.on_removed != NULL &&
+            mp_int(mp_get(params, "id"), 0) == (int64_t)p->t->config.id) {
+            p->t->config.on_removed(p->t->config.data, p->id);
+        }
+    } else if (str_is(method, "raft") && link_trusted(s, ref)) {
         on_raft(p, params);
-    } else if (str_is(method, "removed") && !p->t->closing && p->t->config.on_removed != NULL &&
-               mp_int(mp_get(params, "id"), 0) == (int64_t)p->t->config.id) {
-        p->t->config.on_removed(p->t->config.data, p->id);
     }
 }
 

@@ -369,6 +369,7 @@ static void test_without_a_majority_writes_and_current_reads_are_refused(void **
     unsigned leader = kit_leader(k), last = (leader + 1) % 3;
     struct client *c = client_admin(k, last);
     must(c, "create", "{object: {apiVersion: v1, kind: ConfigMap, metadata: {name: lonely}}}");
+    must(c, "get", "{kind: ConfigMap, name: lonely}"); /* so it has got there as well */
     kit_stop(k, leader, SIGKILL);
     kit_stop(k, (leader + 2) % 3, SIGKILL);
     for (int64_t until = kit_now() + KIT_WAIT_MS;;) {
