@@ -362,7 +362,11 @@ void method_cluster(struct call *c)
     const char *address;
     uint64_t leader = node_leader(m->node, &address);
     struct buf b = BUF_INIT;
-    mp_write_map(&b, 13);
+    const struct view *committed = store_committed(node_store(m->node));
+    struct view_hash hash = view_state_hash(committed);
+    char hash_text[33];
+    snprintf(hash_text, sizeof hash_text, "%016llx%016llx", (unsigned long long)hash.hi, (unsigned long long)hash.lo);
+    mp_write_map(&b, 14);
     mp_write_key_str(&b, "cluster", str_of(m->config.cluster));
     mp_write_key_str(&b, "version", STR(REEVE_VERSION));
     mp_write_key_int(&b, "id", (int64_t)m->config.id);
@@ -370,7 +374,8 @@ void method_cluster(struct call *c)
     mp_write_key_int(&b, "term", (int64_t)node_term(m->node));
     mp_write_key_int(&b, "appliedIndex", (int64_t)stats.applied_index);
     mp_write_key_int(&b, "commitIndex", (int64_t)stats.commit_index);
-    mp_write_key_int(&b, "revision", (int64_t)view_revision(store_committed(node_store(m->node))));
+    mp_write_key_int(&b, "revision", (int64_t)view_revision(committed));
+    mp_write_key_str(&b, "stateHash", str_of(hash_text));
     write_members(m, &b, leader, &stats);
     write_nodes(m, &b);
     write_stats(m, &b, &stats);

@@ -30,7 +30,8 @@
  * portforward    {namespace, name, port}                -> stream; payload: bin both ways; {eof: true} = half close. One stream a connection
  * imageload      {node, ?name}                          -> stream; to the node: bin chunks, then end; from the node: {loaded: [refs]} then end
  * images         {node}                                 -> {images: [{name, digest, sizeBytes}]}
- * cluster        {}                                     -> {cluster, id, leader, term, appliedIndex, commitIndex, revision, canLose,
+ * cluster        {}                                     -> {cluster, id, leader, term, appliedIndex, commitIndex, revision, stateHash, canLose,
+ *                   (stateHash: hexadecimal; equal on all masters that are at the same revision)
  *                   members: [{id, address, role, leader, reachable, appliedIndex}], nodes: [{name, ready, heartbeatAgeMs}], stats: {..}}
  * token          {role: master|node, ?ttlSeconds}       -> {token, address, expires}      admins only
  *

@@ -189,6 +189,22 @@ static void test_writes_through_followers_and_reads_everywhere(void **state)
         assert_int_equal(int_at(c[i], "leader"), leader + 1);
         assert_true(i == leader || int_at(c[i], "stats.forwarded") > 0);
     }
+    char hash[3][40];
+    int64_t revision[3];
+    for (int64_t until = kit_now() + KIT_WAIT_MS;; kit_turn(k, 20)) { /* same revision, same state */
+        for (unsigned i = 0; i < 3; i++) {
+            must(c[i], "cluster", "{}");
+            revision[i] = int_at(c[i], "revision");
+            snprintf(hash[i], sizeof hash[i], "%s", text_at(c[i], "stateHash"));
+        }
+        if (revision[0] == revision[1] && revision[0] == revision[2]) {
+            break;
+        }
+        assert_true(kit_now() < until);
+    }
+    assert_int_equal(strlen(hash[0]), 32);
+    assert_string_equal(hash[0], hash[1]);
+    assert_string_equal(hash[0], hash[2]);
     for (unsigned i = 0; i < 3; i++) {
         client_close(c[i]);
     }
