@@ -7,7 +7,7 @@ FIRST ?= 1
 
 LAYERS ?= units sim fault e2e
 
-.PHONY: help deps run stop images test test-programs units sim e2e fault fuzz-corpora bench bench-etcd
+.PHONY: help deps run stop images test test-programs units sim e2e fuzz-corpora bench bench-etcd
 
 help:
 	@echo "make run          everything: packages, build, images, a cluster of 3 masters and 2 nodes, and the tour of examples/hello"
@@ -15,7 +15,8 @@ help:
 	@echo "make              build/reeve-master, build/reeve-agent, build/rctl"
 	@echo "make deps         install the packages that Reeve needs (Debian, root)"
 	@echo "make test         all tests; SAN=1: under AddressSanitizer and UndefinedBehaviorSanitizer"
-	@echo "make units | sim SEEDS=N FIRST=N | e2e | fault SECONDS=N    one layer of them"
+	@echo "make units | sim SEEDS=N FIRST=N | e2e | fault-short        one layer of them"
+	@echo "make fault        faults x workloads on real masters; FAULT=NAME|list WORKLOAD=NAME SECONDS=N MASTERS=3|5 SEED=N: cells of it"
 	@echo "make bench        figures of this machine; make bench-etcd: etcd beside them"
 
 deps:
@@ -42,13 +43,10 @@ test:
 	@$(MAKE) --no-print-directory all test-programs
 	@BUILD=$(BUILD) SAN=$(SAN) SEEDS=$(SEEDS) LAYERS="$(LAYERS)" tests/run-all
 
-test-programs: $(UNITS) $(BUILD)/tests/sim/sim $(BUILD)/tests/fault/fault_leader
+test-programs: $(UNITS) $(BUILD)/tests/sim/sim $(BUILD)/tests/fault/fault
 
 sim: $(BUILD)/tests/sim/sim
 	@$< --seeds $(SEEDS) --first $(FIRST)
-
-fault: all $(BUILD)/tests/fault/fault_leader
-	@$(BUILD)/tests/fault/fault_leader
 
 e2e: all
 	@QUIET= tests/e2e/run

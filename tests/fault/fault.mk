@@ -1,0 +1,20 @@
+# Fault tests on real processes. Included by tests/tests.mk.
+#
+# make fault [FAULT=NAME|list] [WORKLOAD=NAME] [SECONDS=N] [MASTERS=3|5] [SEED=N]; make fault-short: what every change runs.
+
+FAULT_OBJS := $(patsubst %.c,$(BUILD)/%.o,$(filter-out tests/fault/shim.c,$(wildcard tests/fault/*.c)))
+FAULT_PROGRAM := $(BUILD)/tests/fault/fault
+FAULT_ARGS = $(if $(FAULT),--fault $(FAULT)) $(if $(WORKLOAD),--workload $(WORKLOAD)) \
+	$(if $(SECONDS),--seconds $(SECONDS)) $(if $(MASTERS),--masters $(MASTERS)) $(if $(SEED),--seed $(SEED))
+
+# Starts build/tests/reeve-master and reeve-agent, which are therefore built with it.
+$(FAULT_PROGRAM): $(FAULT_OBJS) $(BUILD)/tests/libcheck.a $(call libs_of,client) | $(BUILD)/tests/reeve-master $(BUILD)/tests/reeve-agent
+	@mkdir -p $(@D)
+	@echo "  LINK  tests/fault/$(@F)"
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $(FAULT_OBJS) $(BUILD)/tests/libcheck.a $(call libs_of,client) $(LDLIBS_ALL)
+
+.PHONY: fault fault-short
+fault: $(FAULT_PROGRAM)
+	@$(FAULT_PROGRAM) $(FAULT_ARGS)
+fault-short: $(FAULT_PROGRAM)
+	@$(FAULT_PROGRAM) --short

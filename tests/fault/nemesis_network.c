@@ -1,0 +1,165 @@
+/* Faults of the network: cuts between groups of members, in both directions or one, and packets lost by chance.
+ *
+ * Port 0 of the fabric is the clients, port i + 1 is member i. Cuts between members leave the clients connected to all of them, so there is
+ * always a client that talks to the wrong side. */
+#include <stdio.h>
+
+#include "tests/fault/nemeses.h"
+
+static unsigned all_members(const struct trial *t)
+{
+    unsigned all = 0;
+    for (unsigned i = 0; i < t->cluster.count; i++) {
+        all |= cluster_member_in(&t->cluster, i) ? 1u << i : 0;
+    }
+    return all;
+}
+
+/* Nothing passes from one of `from` to one of `to`. */
+static void cut(struct trial *t, unsigned from, unsigned to)
+{
+    for (unsigned a = 0; a < t->cluster.count; a++) {
+        for (unsigned b = 0; b < t->cluster.count; b++) {
+            if (a != b && (from & 1u << a) && (to & 1u << b)) {
+                fabric_set(&t->cluster.fabric, a + 1, b + 1, 100);
+            }
+        }
+    }
+}
+
+static void cut_both(struct trial *t, unsigned one, unsigned other)
+{
+    cut(t, one, other);
+    cut(t, other, one);
+}
+
+static void apply(struct trial *t, const char *what, unsigned members)
+{
+    char names[60];
+    fabric_apply(&t->cluster.fabric);
+    t->victims = members;
+    trial_say(t, "%s: %s", what, nemesis_names(members, names, sizeof names));
+}
+
+static void heal(struct trial *t)
+{
+    if (t->victims != 0) {
+        trial_say(t, "heal the network");
+    }
+    t->victims = 0;
+    fabric_heal(&t->cluster.fabric);
+}
+
+static void start_leader_alone(struct trial *t)
+{
+    unsigned leader = 1u << nemesis_pick_leader(t);
+    cut_both(t, leader, all_members(t) & ~leader);
+    apply(t, "cut off the leader", leader);
+}
+
+/* A minority with the leader, the rest without it. */
+static void start_halves(struct trial *t)
+{
+    unsigned leader = nemesis_pick_leader(t), all = all_members(t), some = 1u << leader;
+    while ((unsigned)__builtin_popcount(some) < nemesis_minority(t)) {
+        some |= 1u << nemesis_pick(t, all & ~some);
+    }
+    if (rng_below(&t->rng, 2) == 0) { /* half of the time the leader stays with the majority */
+        some = nemesis_pick_some(t, nemesis_minority(t));
+    }
+    cut_both(t, some, all & ~some);
+    apply(t, "cut in two; the smaller half is", some);
+}
+
+/* One hears nothing, or is not heard. */
+static void start_one_way(struct trial *t)
+{
+    unsigned one = 1u << (rng_below(&t->rng, 2) == 0 ? nemesis_pick_leader(t) : (unsigned)nemesis_pick(t, 0));
+    bool deaf = rng_below(&t->rng, 2) == 0;
+    cut(t, deaf ? all_members(t) & ~one : one, deaf ? one : all_members(t) & ~one);
+    apply(t, deaf ? "deaf" : "mute", one);
+}
+
+/* Everybody sees a majority, no two the same: each only its neighbours. With three that is all, so there each hears its successor only. */
+static void start_ring(struct trial *t)
+{
+    unsigned order[CLUSTER_MEMBERS_MAX], n = 0;
+    for (unsigned left = all_members(t); left != 0; n++) {
+        order[n] = (unsigned)nemesis_pick(t, left);
+        left &= ~(1u << order[n]);
+    }
+    for (unsigned a = 0; a < n; a++) {
+        for (unsigned b = 0; b < n; b++) {
+            unsigned apart = (b + n - a) % n;
+            if (n <= 3 ? apart == 1 : apart > 1 && apart < n - 1) {
+                fabric_set(&t->cluster.fabric, order[a] + 1, order[b] + 1, 100);
+            }
+        }
+    }
+    apply(t, "ring", all_members(t));
+}
+
+/* Two halves that meet in one member only. */
+static void start_bridge(struct trial *t)
+{
+    unsigned all = all_members(t), middle = 1u << nemesis_pick(t, 0), one = 0;
+    unsigned half = (unsigned)(__builtin_popcount(all) - 1) / 2;
+    while ((unsigned)__builtin_popcount(one) < half) {
+        one |= 1u << nemesis_pick(t, all & ~middle & ~one);
+    }
+    cut_both(t, one, all & ~middle & ~one);
+    apply(t, "two halves, joined by", middle);
+}
+
+/* The masters see each other; clients reach one of them only, or not the leader. */
+static void start_clients(struct trial *t)
+{
+    unsigned leader = 1u << nemesis_pick_leader(t), all = all_members(t);
+    unsigned lost = rng_below(&t->rng, 2) == 0 ? leader : all & ~(1u << nemesis_pick(t, 0));
+    for (unsigned i = 0; i < t->cluster.count; i++) {
+        if (lost & 1u << i) {
+            fabric_set_both(&t->cluster.fabric, 0, i + 1, 100);
+        }
+    }
+    apply(t, "no client reaches", lost);
+}
+
+static void start_loss(struct trial *t)
+{
+    for (unsigned a = 0; a <= t->cluster.count; a++) {
+        for (unsigned b = 0; b <= t->cluster.count; b++) {
+            if (a != b) {
+                fabric_set(&t->cluster.fabric, a, b, 30);
+            }
+        }
+    }
+    apply(t, "30 % of all packets lost", all_members(t));
+}
+
+#define NEEDS (NEED_FABRIC | NEED_MAJORITY)
+static const struct nemesis leader_alone = {
+    "partition-leader", "the leader cut off from the others", NEEDS, 1000, 6000, start_leader_alone, heal};
+static const struct nemesis halves = {
+    "partition-halves", "cut in two, the leader on either side", NEEDS, 1000, 6000, start_halves, heal};
+static const struct nemesis one_way = {
+    "partition-one-way", "one master deaf or mute", NEEDS, 1000, 6000, start_one_way, heal};
+static const struct nemesis ring = {"partition-ring",
+                                    "each sees a majority, no two the same (of 3: each hears one only)",
+                                    NEEDS,
+                                    1000,
+                                    6000,
+                                    start_ring,
+                                    heal};
+static const struct nemesis bridge = {
+    "partition-bridge", "two halves that meet in one master", NEEDS, 1000, 6000, start_bridge, heal};
+static const struct nemesis clients = {"partition-clients",
+                                       "clients reach one master only, or all but the leader",
+                                       NEEDS,
+                                       1000,
+                                       6000,
+                                       start_clients,
+                                       heal};
+static const struct nemesis loss = {"loss", "30 % of all packets lost", NEED_FABRIC, 3000, 8000, start_loss, heal};
+
+const struct nemesis *const nemeses_network[] = {&leader_alone, &halves,  &one_way, &ring,
+                                                 &bridge,       &clients, &loss,    NULL};

@@ -1,0 +1,125 @@
+/* Faults of processes: killed, stood still, restarted. */
+#include <stdio.h>
+
+#include "tests/fault/kit.h"
+#include "tests/fault/nemeses.h"
+
+#define STOP_MS 30000
+
+static void kill_these(struct trial *t, unsigned members)
+{
+    char names[60];
+    trial_say(t, "kill %s", nemesis_names(members, names, sizeof names));
+    t->victims |= members;
+    for (unsigned i = 0; i < t->cluster.count; i++) {
+        if (members & 1u << i) {
+            cluster_kill(&t->cluster, i);
+        }
+    }
+}
+
+static void start_all(struct trial *t)
+{
+    char names[60];
+    if (t->victims != 0) {
+        trial_say(t, "start %s", nemesis_names(t->victims, names, sizeof names));
+    }
+    t->victims = 0;
+    for (unsigned i = 0; i < t->cluster.count; i++) {
+        if (cluster_member_in(&t->cluster, i)) {
+            cluster_start(&t->cluster, i);
+        }
+    }
+}
+
+static void start_kill_one(struct trial *t)
+{
+    kill_these(t, nemesis_pick_some(t, 1));
+}
+
+static void start_kill_leader(struct trial *t)
+{
+    kill_these(t, 1u << nemesis_pick_leader(t));
+}
+
+static void start_kill_majority(struct trial *t)
+{
+    kill_these(t, nemesis_pick_some(t, cluster_size(&t->cluster) - nemesis_minority(t)));
+}
+
+static void start_kill_all(struct trial *t)
+{
+    kill_these(t, nemesis_pick_some(t, cluster_size(&t->cluster)));
+}
+
+/* A leader that stands still does not know that it is deposed when it goes on. */
+static void freeze(struct trial *t, unsigned members)
+{
+    char names[60];
+    trial_say(t, "freeze %s", nemesis_names(members, names, sizeof names));
+    t->victims |= members;
+    for (unsigned i = 0; i < t->cluster.count; i++) {
+        if (members & 1u << i) {
+            cluster_freeze(&t->cluster, i, true);
+        }
+    }
+}
+
+static void thaw(struct trial *t)
+{
+    if (t->victims != 0) {
+        trial_say(t, "thaw");
+    }
+    t->victims = 0;
+    for (unsigned i = 0; i < t->cluster.count; i++) {
+        cluster_freeze(&t->cluster, i, false);
+    }
+}
+
+static void start_pause_leader(struct trial *t)
+{
+    freeze(t, 1u << nemesis_pick_leader(t));
+}
+
+static void start_pause_all(struct trial *t)
+{
+    freeze(t, nemesis_pick_some(t, cluster_size(&t->cluster)));
+}
+
+/* One after the other ends in order, as for a new version; the next when the one before is back. */
+static void start_rolling(struct trial *t)
+{
+    for (unsigned i = 0; i < t->cluster.count; i++) {
+        if (!cluster_member_in(&t->cluster, i)) {
+            continue;
+        }
+        trial_say(t, "restart m%u", i + 1);
+        int status = cluster_stop(&t->cluster, i, STOP_MS);
+        if (status != 0) {
+            trial_fail(t, "m%u did not end in order when asked: %s %d", i + 1,
+                       status == -1 ? "not within 30 s, status" : "status", status);
+        }
+        cluster_start(&t->cluster, i);
+        struct cluster_view v;
+        int64_t end_us = fault_now_us() + STOP_MS * 1000;
+        while (fault_now_us() < end_us && (!cluster_ask(&t->cluster, i, &v) || v.leader == 0)) {
+            trial_wait(t, 50);
+        }
+    }
+}
+
+static const struct nemesis kill_one = {"kill-one", "SIGKILL of any master", 0, 200, 2500, start_kill_one, start_all};
+static const struct nemesis kill_leader = {"kill-leader", "SIGKILL of the leader", 0,        100,
+                                           2500,          start_kill_leader,       start_all};
+static const struct nemesis kill_majority = {
+    "kill-majority", "SIGKILL of a majority at once", NEED_MAJORITY, 500, 3000, start_kill_majority, start_all};
+static const struct nemesis kill_all = {"kill-all", "SIGKILL of all at once", 0, 100, 1500, start_kill_all, start_all};
+static const struct nemesis pause_leader = {
+    "pause-leader", "SIGSTOP of the leader, up to 60 s", NEED_MAJORITY, 1000, 60000, start_pause_leader, thaw};
+static const struct nemesis pause_all = {"pause-all", "SIGSTOP of all masters", 0, 500, 5000, start_pause_all, thaw};
+static const struct nemesis rolling = {
+    "rolling-restart", "masters end in order and start again, one by one", NEED_MAJORITY, 100, 500, start_rolling,
+    start_all};
+
+const struct nemesis *const nemeses_process[] = {&kill_one,     &kill_leader, &kill_majority, &kill_all,
+                                                 &pause_leader, &pause_all,   &rolling,       NULL};

@@ -1,0 +1,150 @@
+/* Watches: objects are created, changed, deleted, and changed two in one transaction; a watcher that began at each master is told all of it,
+ * going on elsewhere whenever its stream breaks. Claimed: every transaction once, whole, in order, all watchers alike. */
+#include <stdio.h>
+
+#include "tests/fault/kit.h"
+#include "tests/fault/watcher.h"
+#include "tests/fault/works.h"
+
+#define KEYS          12u
+#define WATCHERS      5u
+#define FIRST_WATCHER 500 /* its number in the history; clients are below */
+#define TOLD_MS       60000
+#define LAST          "watched-last"
+
+struct watching {
+    struct watcher watchers[WATCHERS];
+};
+
+static const char *key_name(struct arena *a, uint64_t i)
+{
+    return arena_printf(a, "watched-%llu", (unsigned long long)i);
+}
+
+static void record_write(struct client *c, const char *name, int64_t value, int64_t start_us, enum hist_outcome outcome,
+                         const struct api_reply *reply)
+{
+    size_t op = hist_write(&c->hist, c->process, name, value, start_us);
+    if (outcome == HIST_OK) {
+        hist_set_revision(&c->hist, op, (uint64_t)mp_int(mp_get(reply->result, "revision"), 0));
+    }
+    client_done(c, op, outcome);
+}
+
+static enum hist_outcome put(struct client *c, struct arena *a, const char *method, const char *name)
+{
+    CLEANUP_REPLY struct api_reply reply = {0};
+    int code;
+    int64_t value = client_unique(c), start_us = fault_now_us();
+    struct value *object = client_object(a, name, "watch", arena_printf(a, "%lld", (long long)value), 0);
+    enum hist_outcome outcome = client_write(c, a, method, client_object_params(a, object), &reply, &code);
+    record_write(c, name, value, start_us, outcome, &reply);
+    return outcome;
+}
+
+static void put_two(struct client *c, struct arena *a, const char *one, const char *other)
+{
+    CLEANUP_REPLY struct api_reply reply = {0};
+    int code;
+    int64_t value = client_unique(c), start_us = fault_now_us();
+    const char *text = arena_printf(a, "%lld", (long long)value);
+    struct value *params = value_map(a), *ops = value_list(a);
+    value_set(a, params, "ops", ops);
+    client_op(a, ops, "update", client_object(a, one, "watch", text, 0));
+    client_op(a, ops, "update", client_object(a, other, "watch", text, 0));
+    enum hist_outcome outcome = client_write(c, a, "txn", params, &reply, &code);
+    record_write(c, one, value, start_us, outcome, &reply);
+}
+
+/* Not recorded: histories have no word for it. Watchers are told, and are compared with each other. */
+static void remove_one(struct client *c, struct arena *a, const char *name)
+{
+    CLEANUP_REPLY struct api_reply reply = {0};
+    int code;
+    struct value *params = value_map(a);
+    value_set(a, params, "kind", value_cstr(a, "ConfigMap"));
+    value_set(a, params, "namespace", value_cstr(a, "default"));
+    value_set(a, params, "name", value_cstr(a, name));
+    client_write(c, a, "delete", params, &reply, &code);
+}
+
+static void turn(struct client *c)
+{
+    CLEANUP_ARENA struct arena a;
+    arena_init(&a);
+    uint64_t i = rng_below(&c->rng, KEYS), what = rng_below(&c->rng, 10);
+    if (what == 0) {
+        remove_one(c, &a, key_name(&a, i));
+    } else if (what < 3) {
+        put_two(c, &a, key_name(&a, i), key_name(&a, (i + 1) % KEYS));
+    } else {
+        put(c, &a, what < 6 ? "create" : "update", key_name(&a, i));
+    }
+}
+
+static bool wait_for(const bool *flag, int64_t end_us)
+{
+    while (!__atomic_load_n(flag, __ATOMIC_ACQUIRE)) {
+        if (fault_now_us() > end_us) {
+            return false;
+        }
+        fault_sleep_ms(10);
+    }
+    return true;
+}
+
+/* A watch that begins later lists what it missed, newest versions only: all must be there before the first write. */
+static void set_up(struct trial *t)
+{
+    struct watching *all = t->own = xcalloc(1, sizeof *all);
+    int64_t end_us = fault_now_us() + TOLD_MS * 1000;
+    for (unsigned i = 0; i < WATCHERS; i++) {
+        struct watcher *w = &all->watchers[i];
+        *w = (struct watcher){
+            .index = i, .process = FIRST_WATCHER + i, .label = "watch", .last = LAST, .target = &t->cluster.target};
+        hist_init(&w->hist);
+        watcher_start(w);
+    }
+    for (unsigned i = 0; i < WATCHERS; i++) {
+        if (!wait_for(&all->watchers[i].synced, end_us)) {
+            trial_fail(t, "watcher %u was not told what is there", i + 1);
+        }
+    }
+}
+
+static void finish(struct trial *t)
+{
+    CLEANUP_ARENA struct arena a;
+    struct watching *all = t->own;
+    unsigned resumed = 0, relisted = 0;
+    arena_init(&a);
+    if (put(t->main, &a, "create", LAST) != HIST_OK) {
+        trial_fail(t, "the last object could not be made: %s", t->main->error.message);
+    }
+    int64_t end_us = fault_now_us() + TOLD_MS * 1000;
+    t->hist.watch_complete = true;
+    for (unsigned i = 0; i < WATCHERS; i++) {
+        struct watcher *w = &all->watchers[i];
+        if (!wait_for(&w->complete, end_us)) {
+            trial_fail(t, "watcher %u was not told the last write within %d s", i + 1, TOLD_MS / 1000);
+            t->hist.watch_complete = false;
+        }
+        __atomic_store_n(&w->stop, true, __ATOMIC_RELEASE);
+        watcher_join(w);
+        resumed += w->resumed;
+        relisted += w->relisted;
+        hist_join(&t->hist, &w->hist);
+    }
+    trial_say(t, "watchers: %u times resumed, %u times listed again", resumed, relisted);
+}
+
+const struct workload work_watch = {
+    .name = "watch",
+    .about = "5 watchers over all masters, resumed when cut; every transaction once, whole, in order",
+    .clients = 5,
+    .pause_ms = 15,
+    .set_up = set_up,
+    .turn = turn,
+    .finish = finish,
+    .check = check_watch,
+};
