@@ -46,6 +46,10 @@ end_all() {
     pids=()
 }
 
+# Of the parts in PARTS.
+wants() { [[ " $PARTS " == *" $1 "* ]]; }
+wants_any() { local p; for p; do wants "$p" && return; done; return 1; }
+
 port_is_free() { ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
 # free_ports N: prints N ports in a row that nobody listens on.
@@ -126,7 +130,7 @@ find_leader() {
 # cluster_load WHAT N: one figure or more of bench_cluster, SECONDS_EACH long.
 SECONDS_EACH=${SECONDS_EACH:-5}
 cluster_load() {
-    timeout 120 "$BUILD/tests/bench/bench_cluster" --config "$config" --seconds "$SECONDS_EACH" "$@" || die "bench_cluster $* failed"
+    timeout 900 "$BUILD/tests/bench/bench_cluster" --config "$config" --seconds "$SECONDS_EACH" "$@" || die "bench_cluster $* failed"
 }
 
 line() { printf 'bench %s %s %s\n' "$1" "$2" "$3"; }
