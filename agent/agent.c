@@ -211,6 +211,7 @@ static void open_session(struct agent *a, const struct agent_config *c)
     struct session_config session = {
         .loop = a->loop,
         .tls = c->tls,
+        .renew = a->renew,
         .env = a->env,
         .log = a->log,
         .name = a->name,
@@ -275,6 +276,9 @@ int agent_new(const struct agent_config *c, struct agent **out, struct error *er
     uv_timer_init(a->loop, &a->check);
     a->wake.data = a->check.data = a;
     int rv = open_modules(a, c, err);
+    if (rv == 0 && c->certs_dir != NULL) {
+        rv = renew_new(&(struct renew_config){a->env, a->log, c->certs_dir, a->name}, &a->renew, err);
+    }
     if (rv != 0) {
         abandon(a);
         return rv;
@@ -337,6 +341,7 @@ static void free_agent(struct agent *a)
     void (*cb)(void *data) = a->stop_cb;
     void *data = a->stop_data;
     journal_close(a->journal);
+    renew_free(a->renew);
     refs_free(a->refs);
     strmap_close(&a->pods);
     if (a->lock_fd >= 0) {

@@ -24,6 +24,7 @@ struct agent_config {
     const struct env *env;
     struct log *log;
     struct net_tls *tls;        /* borrowed; references are taken */
+    const char *certs_dir;      /* where the certificate of tls is from: ca.pem, agent.pem, agent.key. NULL: it is not renewed */
     const char *name;           /* of the node */
     const char *dir;            /* state; absolute */
     const char *run_dir;        /* below /run: sandboxes, runtime state; absolute */

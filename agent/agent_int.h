@@ -43,6 +43,7 @@ struct agent {
     struct refs *refs;
     struct strmap pods; /* uid -> struct agent_pod */
     bool synced;        /* the leader's list was whole once */
+    struct renew *renew; /* NULL: the certificate is not renewed */
     struct session *session;
     struct report *report;
     struct journal *journal;

@@ -82,21 +82,19 @@ void config_close(struct config *c)
 
 int config_tls(const struct config *c, struct net_tls **out, struct error *err)
 {
-    static const char *const names[] = {"ca.pem", "agent.pem", "agent.key"};
-    char *texts[3] = {NULL, NULL, NULL};
-    size_t size;
-    int rv = 0;
-    for (int i = 0; i < 3 && rv == 0; i++) {
-        CLEANUP_FREE char *path = xasprintf("%s/%s", c->dir, names[i]);
-        rv = pki_read_file(path, PEM_MAX, &texts[i], &size, err);
-    }
-    rv = rv != 0 ? rv : net_tls_new(texts[0], texts[1], texts[2], NULL, out, err);
+    CLEANUP_FREE char *ca_path = xasprintf("%s/ca.pem", c->dir);
+    CLEANUP_FREE char *cert_path = xasprintf("%s/agent.pem", c->dir);
+    CLEANUP_FREE char *key_path = xasprintf("%s/agent.key", c->dir);
+    CLEANUP_FREE char *ca = NULL;
+    CLEANUP_FREE char *cert = NULL;
+    char *key = NULL;
+    int rv = pki_read_file(ca_path, PEM_MAX, &ca, NULL, err);
+    rv = rv != 0 ? rv : pki_read_pair(cert_path, key_path, &cert, &key, err);
+    rv = rv != 0 ? rv : net_tls_new_lenient(ca, cert, key, out, err);
     if (rv != 0) {
         error_wrap(err, "certificate of node %s in %s", c->name, c->dir);
     }
-    free(texts[0]);
-    free(texts[1]);
-    pki_free_key(texts[2]);
+    pki_free_key(key);
     return rv;
 }
 
@@ -143,6 +141,8 @@ static int check_answer(struct joining *j, const char *ca, const char *certifica
     } else if (rv == 0 && (who.role != PKI_ROLE_NODE || strcmp(who.name, j->join->name) != 0)) {
         rv =
             error_set(err, ERR_PROTOCOL, "the master certified \"%s\" instead of node \"%s\"", who.name, j->join->name);
+    } else if (rv == 0 && !pki_pair_fits(certificate, j->key)) {
+        rv = error_set(err, ERR_PROTOCOL, "the master certified another key than ours");
     }
     return rv;
 }
@@ -185,19 +185,15 @@ static int write_dir(struct joining *j, struct mp result, const char *ca, const 
                "# Written by reeve-agent join. Any master will do: it names the leader.\nname: %s\ncluster: "
                "%.*s\nmasters:\n%s",
                j->join->name, STR_ARG(mp_str(mp_get(result, "cluster"))), buf_cstr(&masters));
-    const struct {
-        const char *name, *text;
-        unsigned mode;
-    } files[] = {{"ca.pem", ca, 0644},
-                 {"agent.key", j->key, 0600},
-                 {"agent.pem", certificate, 0644},
-                 {"agent.yaml", buf_cstr(&yaml), 0644}};
+    CLEANUP_FREE char *ca_path = xasprintf("%s/ca.pem", dir);
+    CLEANUP_FREE char *cert_path = xasprintf("%s/agent.pem", dir);
+    CLEANUP_FREE char *key_path = xasprintf("%s/agent.key", dir);
+    CLEANUP_FREE char *yaml_path = xasprintf("%s/agent.yaml", dir);
     int rv = fs_make_dirs(dir, 0711, err);
-    for (size_t i = 0; i < ARRAY_SIZE(files) && rv == 0; i++) { /* agent.yaml last: it makes the directory valid */
-        CLEANUP_FREE char *path = xasprintf("%s/%s", dir, files[i].name);
-        rv = pki_write_file(path, files[i].text, strlen(files[i].text), files[i].mode, err);
-    }
-    return rv;
+    rv = rv != 0 ? rv : pki_write_file(ca_path, ca, strlen(ca), 0644, err);
+    rv = rv != 0 ? rv : pki_write_pair(cert_path, key_path, certificate, j->key, err);
+    /* Last: it makes the directory valid. */
+    return rv != 0 ? rv : pki_write_file(yaml_path, buf_cstr(&yaml), yaml.size, 0644, err);
 }
 
 static void on_joined(const struct rpc_result *r, void *data)

@@ -245,9 +245,36 @@ static void on_heartbeat_hello(const struct rpc_result *r, void *data)
     }
 }
 
+/* ---- The certificate ---- */
+
+static void on_renewed(struct net_tls *tls, const struct error *err, void *data)
+{
+    struct session *s = data;
+    if (tls != NULL) {
+        net_tls_unref(s->config.tls);
+        s->config.tls = tls;
+    }
+    if (s->state != SESSION_DIALING) {
+        return; /* over a session in use, which goes on */
+    }
+    if (tls != NULL) {
+        leave(s, s->target); /* the same master, with the new one */
+    } else if (err->code != ERR_CLOSED) {
+        leave_for(s, "renew the expired certificate", err);
+    }
+}
+
+static void renew(struct session *s)
+{
+    renew_send(s->config.renew, s->rpc, SESSION_CALL_MS, on_renewed, s);
+}
+
 static void on_heartbeat(uv_timer_t *t)
 {
     struct session *s = t->data;
+    if (s->config.renew != NULL && renew_due(s->config.renew)) {
+        renew(s);
+    }
     CLEANUP_BUF struct buf params = BUF_INIT;
     write_name(s, &params);
     rpc_notify(s->rpc, "node.heartbeat", buf_str(&params));
@@ -306,6 +333,11 @@ static void on_hello(const struct rpc_result *r, void *data)
 {
     struct session *s = data;
     if (s->state != SESSION_DIALING) {
+        return;
+    }
+    /* By the master's clock our certificate has expired, by ours it has not. */
+    if (r->error != NULL && strcmp(r->error->field, "cert.renew") == 0 && s->config.renew != NULL) {
+        renew(s);
         return;
     }
     if (r->error != NULL) {
@@ -394,7 +426,11 @@ static void dial(struct session *s)
         .log = s->config.log,
     };
     s->rpc = rpc_session_connect(s->config.loop, s->config.tls, s->target, ALPN_RPC, SESSION_CONNECT_MS, &config);
-    send_hello(s, SESSION_CONNECT_MS, on_hello);
+    if (s->config.renew != NULL && renew_expired(s->config.renew)) {
+        renew(s);
+    } else {
+        send_hello(s, SESSION_CONNECT_MS, on_hello);
+    }
 }
 
 /* ---- Life ---- */

@@ -9,10 +9,13 @@
  * Each time READY is reached the three streams start anew with a full list (on_list_begin, objects, on_list_end), which is also how what
  * happened meanwhile is learnt. A heartbeat goes out every heartbeatMs together with a `hello`, so that a master that has lost the
  * leadership, or is not there any more, is noticed within two periods.
+ * The certificate is renewed over the session when it is due (agent/renew.h), looked at with each heartbeat. If it has expired, a connection is
+ * made for that alone, before anything else.
  * Loop thread only. Callbacks never run inside the call that caused them, except that of session_stop's closing of streams. */
 #ifndef AGENT_SESSION_H
 #define AGENT_SESSION_H
 
+#include "agent/renew.h"
 #include "base/env.h"
 #include "base/mem.h" /* before uv.h: MIN and MAX */
 #include "proto/object.h"
@@ -41,6 +44,7 @@ struct session_events {
 struct session_config {
     uv_loop_t *loop;
     struct net_tls *tls; /* a reference is taken */
+    struct renew *renew; /* renews the certificate of tls; borrowed, outlives the session. NULL: it is not renewed */
     const struct env *env;
     const struct log *log;
     const char *name;           /* of the node */

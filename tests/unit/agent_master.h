@@ -37,7 +37,12 @@ struct fake_master {
     struct rpc_session *peers[MASTER_PEERS];
     struct rpc_session *agent; /* the one that registered last */
     struct rpc_stream *pods, *refs, *routes;
-    unsigned hellos, registrations, heartbeats, statuses, events, joins;
+    unsigned hellos, registrations, heartbeats, statuses, events, joins, renewals;
+    int refuse_renewal;       /* error code for cert.renew; 0 = sign */
+    const char *renewal_name; /* certify this one instead; NULL = the caller */
+    bool calls_expired;       /* hello is answered as to one whose certificate has expired */
+    int64_t peer_until_s;     /* end of the certificate of the newest connection */
+    bool peer_expired;
     char *log[MASTER_TEXTS]; /* "status default/web Running", "gone default/web", "event Started" */
     unsigned log_count;
     char last_status[16384]; /* JSON */
@@ -239,12 +244,39 @@ static inline void master_join(struct fake_master *m, struct rpc_request *r, str
     rpc_reply(r, buf_str(&b));
     free(certificate);
 }
+static inline void master_renew(struct fake_master *m, struct rpc_request *r, struct mp params)
+{
+    CLEANUP_BUF struct buf b = BUF_INIT;
+    struct error err = {0};
+    struct str csr = mp_str(mp_get(params, "csr"));
+    CLEANUP_FREE char *csr_text = xstrndup(csr.p, csr.n);
+    char *certificate = NULL;
+    struct pki_identity who = *rpc_session_peer(rpc_request_session(r));
+    m->renewals++;
+    if (m->refuse_renewal != 0) {
+        master_reply_error(r, m->refuse_renewal, "", "not for you");
+        return;
+    }
+    if (m->renewal_name != NULL) {
+        snprintf(who.name, sizeof who.name, "%s", m->renewal_name);
+    }
+    if (pki_sign_request(m->ca_pem, m->ca_key_pem, csr_text, &who, NULL, 7200, &certificate, &err) != 0) {
+        fail_msg("%s", err.message);
+    }
+    m->calls_expired = false;
+    mp_write_map(&b, 1);
+    mp_write_key_str(&b, "certificate", str_of(certificate));
+    rpc_reply(r, buf_str(&b));
+    free(certificate);
+}
 static inline void master_request(struct rpc_session *s, struct rpc_request *r, struct str method, struct mp params,
                                   void *data)
 {
     struct fake_master *m = data;
     (void)s;
-    if (str_is(method, "hello")) {
+    if (str_is(method, "hello") && m->calls_expired) {
+        master_reply_error(r, ERR_UNAUTHORIZED, "cert.renew", "the certificate has expired");
+    } else if (str_is(method, "hello")) {
         master_hello(m, r);
     } else if (str_is(method, "node.register")) {
         master_register(m, r, params);
@@ -260,6 +292,8 @@ static inline void master_request(struct rpc_session *s, struct rpc_request *r, 
         master_events(m, r, params);
     } else if (str_is(method, "join")) {
         master_join(m, r, params);
+    } else if (str_is(method, "cert.renew")) {
+        master_renew(m, r, params);
     } else {
         fail_msg("unknown method %.*s", STR_ARG(method));
     }
@@ -286,6 +320,9 @@ static inline void master_accept(struct net_conn *c, void *data)
         .handler = {.on_request = master_request, .on_notify = master_notified, .on_close = master_peer_closed},
         .data = m,
     };
+    int64_t from_s;
+    net_conn_peer_life(c, &from_s, &m->peer_until_s);
+    m->peer_expired = net_conn_peer_expired(c);
     for (int i = 0; i < MASTER_PEERS; i++) {
         if (m->peers[i] == NULL) {
             m->peers[i] = rpc_session_new(c, m->loop, &config);
@@ -319,6 +356,7 @@ static inline void master_open(struct fake_master *m, uv_loop_t *loop, const cha
     *m = (struct fake_master){
         .loop = loop, .ca_pem = ca_pem, .ca_key_pem = ca_key_pem, .leads = true, .heartbeat_ms = 10000};
     m->tls = tls_of(ca_pem, ca_key_pem, PKI_ROLE_MASTER, "1");
+    net_tls_set_grace(m->tls, 3600);
     struct net_listener_config c = {.loop = loop,
                                     .tls = m->tls,
                                     .addr = "127.0.0.1:0",
