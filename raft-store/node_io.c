@@ -24,7 +24,9 @@
  * 10. fsm->snapshot runs on the loop, and snapshot_async too (it is called right behind it): see node_snapshot.c.
  * 11. A follower that gets a configuration behind other entries in one message takes it for the first of them: it never learns that the
  *     configuration is committed (as a leader it would call every change of the membership "under way" for ever), and keeps it when the
- *     entry is rolled back, with a wrong majority from then on. So a configuration is the first entry of its message. */
+ *     entry is rolled back, with a wrong majority from then on. So a configuration is the first entry of its message.
+ * 12. A write that fails later, through its callback, is taken for one that was cancelled by closing: what it was to write is never heard of
+ *     again, and an installation that failed lets no other begin. The node dies. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -147,12 +149,12 @@ struct stuck {
     struct list link;
     struct raft_io_append *append;
     struct raft_io_send *send;
+    struct raft_io_snapshot_put *put;
 };
 
-static void stick(struct node *n, struct raft_io_append *append, struct raft_io_send *send)
+static void stick(struct node *n, struct stuck what)
 {
-    struct stuck *s = xmalloc(sizeof *s);
-    *s = (struct stuck){.append = append, .send = send};
+    struct stuck *s = xmemdup(&what, sizeof what);
     list_push_back(&n->io.stuck, &s->link);
 }
 
@@ -210,7 +212,7 @@ static int io_send(struct raft_io *io, struct raft_io_send *req, const struct ra
     }
     if (n->dead || (message->type == RAFT_INSTALL_SNAPSHOT && message->install_snapshot.data.len == 0)) {
         req->cb = cb;
-        stick(n, NULL, req);
+        stick(n, (struct stuck){.send = req});
         return 0;
     }
     struct install *i = NULL;
@@ -228,15 +230,42 @@ static int io_send(struct raft_io *io, struct raft_io_send *req, const struct ra
 
 /* ---- Disk ---- */
 
+static void die_of_disk(struct node *n, const char *what, int rv)
+{
+    const char *why = n->config.io->errmsg[0] != '\0' ? n->config.io->errmsg : raft_strerror(rv);
+    node_die(n, ERR_IO, "cannot %s: %s", what, why);
+}
+
+/* A write under way: ours, handed to the original. Rule 12. */
+struct appending {
+    struct raft_io_append append;
+    struct raft_io_append *req; /* the library's */
+    struct node *node;
+};
+
+static void append_done(struct raft_io_append *append, int status)
+{
+    struct appending *a = CONTAINER_OF(append, struct appending, append);
+    if (status != 0 && status != RAFT_CANCELED) {
+        die_of_disk(a->node, "append to the log", status);
+    }
+    a->req->cb(a->req, status);
+    free(a);
+}
+
 static int io_append(struct raft_io *io, struct raft_io_append *req, const struct raft_entry entries[], unsigned count,
                      raft_io_append_cb cb)
 {
     struct node *n = node_of(io);
-    int rv = n->dead ? RAFT_IOERR : n->io.original.append(io, req, entries, count, cb);
+    struct appending *a = xcalloc(1, sizeof *a);
+    a->node = n;
+    a->req = req;
+    req->cb = cb;
+    int rv = n->dead ? RAFT_IOERR : n->io.original.append(io, &a->append, entries, count, append_done);
     if (rv != 0) {
-        node_die(n, ERR_IO, "cannot append to the log: %s", io->errmsg[0] != '\0' ? io->errmsg : raft_strerror(rv));
-        req->cb = cb;
-        stick(n, req, NULL);
+        die_of_disk(n, "append to the log", rv);
+        stick(n, (struct stuck){.append = req});
+        free(a);
     }
     return 0;
 }
@@ -246,8 +275,7 @@ static int io_truncate(struct raft_io *io, raft_index index)
     struct node *n = node_of(io);
     int rv = n->dead ? 0 : n->io.original.truncate(io, index);
     if (rv != 0) {
-        node_die(n, ERR_IO, "cannot truncate the log at %llu: %s", index,
-                 io->errmsg[0] != '\0' ? io->errmsg : raft_strerror(rv));
+        die_of_disk(n, "truncate the log", rv);
     }
     return 0;
 }
@@ -257,7 +285,7 @@ static int io_set_term(struct raft_io *io, raft_term term)
     struct node *n = node_of(io);
     int rv = n->dead ? RAFT_IOERR : n->io.original.set_term(io, term);
     if (rv != 0) {
-        node_die(n, ERR_IO, "cannot write the term: %s", io->errmsg[0] != '\0' ? io->errmsg : raft_strerror(rv));
+        die_of_disk(n, "write the term", rv);
     }
     return 0;
 }
@@ -267,7 +295,7 @@ static int io_set_vote(struct raft_io *io, raft_id id)
     struct node *n = node_of(io);
     int rv = n->dead ? RAFT_IOERR : n->io.original.set_vote(io, id);
     if (rv != 0) {
-        node_die(n, ERR_IO, "cannot write the vote: %s", io->errmsg[0] != '\0' ? io->errmsg : raft_strerror(rv));
+        die_of_disk(n, "write the vote", rv);
     }
     return 0;
 }
@@ -284,6 +312,8 @@ static void install_put_done(struct raft_io_snapshot_put *put, int status)
     struct install_put *p = CONTAINER_OF(put, struct install_put, put);
     if (status == 0) {
         node_snapshot_stored(p->node);
+    } else if (status != RAFT_CANCELED) {
+        die_of_disk(p->node, "store the leader's snapshot", status);
     }
     p->req->cb(p->req, status);
     free(p);
@@ -302,9 +332,9 @@ static int io_snapshot_put(struct raft_io *io, unsigned trailing, struct raft_io
     req->cb = cb;
     int rv = n->dead ? RAFT_IOERR : n->io.original.snapshot_put(io, trailing, &p->put, snapshot, install_put_done);
     if (rv != 0) {
+        die_of_disk(n, "store the leader's snapshot", rv);
+        stick(n, (struct stuck){.put = req});
         free(p);
-        node_die(n, ERR_IO, "cannot store the leader's snapshot: %s",
-                 io->errmsg[0] != '\0' ? io->errmsg : raft_strerror(rv));
     }
     return 0;
 }
@@ -369,6 +399,8 @@ static void io_closed(struct raft_io *io)
         list_remove(&s->link);
         if (s->append != NULL) {
             s->append->cb(s->append, RAFT_CANCELED);
+        } else if (s->put != NULL) {
+            s->put->cb(s->put, RAFT_CANCELED);
         } else {
             s->send->cb(s->send, RAFT_CANCELED);
         }

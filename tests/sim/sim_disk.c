@@ -156,10 +156,12 @@ static int sim_io_append(struct raft_io *io, struct raft_io_append *req, const s
                          raft_io_append_cb cb)
 {
     struct sim_io *me = io->impl;
-    if (fails(me, &me->disk->fail_appends)) {
+    bool no = fails(me, &me->disk->fail_appends);
+    if (no && rng_below(&me->sim->rng, 2) == 0) {
         return RAFT_IOERR;
     }
     struct sim_op *op = op_new(OP_APPEND);
+    op->fails = no;
     op->entries = xcalloc(n, sizeof *op->entries);
     op->count = n;
     for (unsigned i = 0; i < n; i++) {

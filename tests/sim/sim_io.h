@@ -56,7 +56,7 @@ struct sim_disk {
     struct raft_buffer snapshot_conf, snapshot_data; /* malloc()ed */
     const char *damage;                              /* loading fails with this; NULL = it is readable */
     bool rotten;                                     /* the snapshot is damaged, and only who reads it can tell */
-    /* EIO: the next so many of these fail at once. */
+    /* EIO: the next so many of these fail, appends at once or when they should be done, snapshots then, the others at once. */
     unsigned fail_appends, fail_metadata, fail_snapshots, fail_reads;
     bool full; /* ENOSPC: what is to be written waits, as it does in raft_uv, until this is false again */
 };

@@ -531,6 +531,30 @@ static void large_transactions_reach_a_lagging_master(void **state)
     cluster_close(&c);
 }
 
+/* Rule 12 of node_io.c: it is not taken for one that still writes it. */
+static void a_master_that_cannot_store_the_leaders_snapshot_stops(void **state)
+{
+    (void)state;
+    struct cluster c;
+    cluster_init(&c, 3, 20);
+    c.snapshot_entries = 8;
+    cluster_boot(&c);
+    write_ok(&c, 1);
+    struct member *m = await_leader(&c);
+    uint64_t away = m->id % 3 + 1;
+    sim_isolate(&c.sim, away, true);
+    for (unsigned i = 2; i < 60; i++) {
+        write_ok(&c, i);
+    }
+    c.sim.disks[away].fail_snapshots = 1;
+    sim_isolate(&c.sim, away, false);
+    run_for(&c, 5000);
+    assert_true(c.members[away].fatal);
+    assert_int_equal(c.members[away].fatal_error.code, ERR_IO);
+    assert_non_null(strstr(c.members[away].fatal_error.message, "store the leader's snapshot"));
+    cluster_close(&c);
+}
+
 /* Rule 11 of node_io.c: what it missed has a configuration behind other entries, and comes in one go. */
 static void who_was_away_when_members_changed_can_change_them_as_leader(void **state)
 {
@@ -610,6 +634,7 @@ int main(void)
         cmocka_unit_test(a_full_queue_is_an_error),
         cmocka_unit_test(large_transactions_reach_a_lagging_master),
         cmocka_unit_test(who_was_away_when_members_changed_can_change_them_as_leader),
+        cmocka_unit_test(a_master_that_cannot_store_the_leaders_snapshot_stops),
         cmocka_unit_test(a_nearly_full_disk_refuses_users_but_not_deletes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
