@@ -15,7 +15,7 @@ help:
 	@echo "make              build/reeve-master, build/reeve-agent, build/rctl"
 	@echo "make deps         install the packages that Reeve needs (Debian, root)"
 	@echo "make test         all tests; SAN=1: under AddressSanitizer and UndefinedBehaviorSanitizer"
-	@echo "make units | sim SEEDS=N FIRST=N | e2e | fault-short        one layer of them"
+	@echo "make units | sim SEEDS=N FIRST=N JOBS=N | e2e | fault-short        one layer of them"
 	@echo "make fault        faults x workloads on real masters; FAULT=NAME|list WORKLOAD=NAME SECONDS=N MASTERS=3|5 SEED=N: cells of it"
 	@echo "make bench        figures of this machine; make bench-etcd: etcd beside them"
 
@@ -44,9 +44,6 @@ test:
 	@BUILD=$(BUILD) SAN=$(SAN) SEEDS=$(SEEDS) LAYERS="$(LAYERS)" tests/run-all
 
 test-programs: $(UNITS) $(BUILD)/tests/sim/sim $(BUILD)/tests/fault/fault
-
-sim: $(BUILD)/tests/sim/sim
-	@$< --seeds $(SEEDS) --first $(FIRST)
 
 e2e: all
 	@QUIET= tests/e2e/run

@@ -115,6 +115,8 @@ static void disk_event(void *arg)
     if (!me->closed && !me->crashed && !list_empty(&me->ops)) {
         struct sim_op *op = LIST_ENTRY(me->ops.next, struct sim_op, link);
         list_remove(&op->link);
+        me->errored |= op->fails && op->type == OP_APPEND;
+        op->fails |= me->errored; /* as raft_uv: nothing is written behind a gap */
         if (op->fails) {
             snprintf(me->io.errmsg, sizeof me->io.errmsg, "simulated disk failure");
         } else {
@@ -327,7 +329,7 @@ void sim_disk_crash(struct sim_io *me)
     LIST_FOR(it, &me->ops) /* they stay listed: closing cancels them */
     {
         struct sim_op *op = LIST_ENTRY(it, struct sim_op, link);
-        if (op->fails || me->disk->full) {
+        if (op->fails || me->errored || me->disk->full) {
             break;
         }
         if (survive == 0 && op->type == OP_APPEND) { /* torn; what was not written is not there */

@@ -69,6 +69,7 @@ struct sim_io {
     uint64_t id;
     unsigned refs; /* the owner's, and one per event that will look at it */
     bool started, crashed, closed;
+    bool errored; /* an append failed: none is done any more */
     unsigned tick_ms;
     raft_io_tick_cb tick;
     raft_io_recv_cb recv;
