@@ -128,6 +128,15 @@ static void life_free(void *arg)
     free(life);
 }
 
+/* The daemon knows it from its sessions. */
+static bool reachable(void *data, uint64_t id)
+{
+    struct life *life = data;
+    const struct sim *s = &life->c->sim;
+    return id < SIM_SERVERS_MAX && life->c->machines[id].life != NULL && !s->paused[id] && !s->cut[life->id][id] &&
+           !s->cut[id][life->id];
+}
+
 static void life_closed(void *data)
 {
     /* libraft is still above us on the stack. */
@@ -173,7 +182,7 @@ static struct node_config node_config_of(struct life *life, const char *address)
                   .history_bytes_max = s->history_bytes,
                   .txn_ids_max = 4096},
         .events = {.data = life, .on_leading = on_leading, .on_tip = on_tip, .on_fatal = on_fatal},
-        .peers = {.data = life, .ask_term = ask_term},
+        .peers = {.data = life, .ask_term = ask_term, .reachable = reachable},
         .election_timeout_ms = s->election_ms,
         .heartbeat_ms = s->heartbeat_ms,
         .snapshot_entries = s->snapshot_entries,
