@@ -29,11 +29,14 @@ struct element {
     const struct hist_op *op;
     bool final; /* the last of its transaction to this key */
     bool seen;  /* somebody read it */
+    bool lost;  /* told so */
 };
 struct list_key {
     const char *name;
     const struct hist_step *order; /* the longest list read; NULL = never read */
     const struct hist_op *reader;  /* of it */
+    struct element *elements;      /* of this key */
+    size_t elements_count;
 };
 struct lists {
     const struct hist *h;
@@ -103,8 +106,8 @@ static void collect(struct lists *l)
             const struct hist_step *s = &op->steps[k];
             l->keys[l->keys_count++] = (struct list_key){.name = s->key};
             if (s->verb == STEP_APPEND) {
-                l->elements[l->elements_count++] =
-                    (struct element){s->key, s->value.number, op, !appended_later(op, k), false};
+                l->elements[l->elements_count++] = (struct element){
+                    .key = s->key, .value = s->value.number, .op = op, .final = !appended_later(op, k)};
             }
         }
     }
@@ -117,6 +120,11 @@ static void collect(struct lists *l)
         }
     }
     l->keys_count = kept;
+    for (size_t i = 0; i < l->elements_count; i++) {
+        struct list_key *key = key_find(l, l->elements[i].key);
+        key->elements = key->elements == NULL ? &l->elements[i] : key->elements;
+        key->elements_count++;
+    }
     for (size_t i = 1; i < l->elements_count; i++) {
         const struct element *a = &l->elements[i - 1], *b = &l->elements[i];
         if (by_element(a, b) == 0) {
@@ -184,6 +192,17 @@ static bool twice_in(const struct hist_step *s, int64_t *value)
     return false;
 }
 
+/* Whether the operation appends the value behind the step. */
+static bool appends_behind(const struct hist_op *op, const struct hist_step *s, int64_t value)
+{
+    for (const struct hist_step *p = s + 1; p < op->steps + op->steps_count; p++) {
+        if (p->verb == STEP_APPEND && p->key == s->key && p->value.number == value) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void judge_read(struct lists *l, const struct hist_op *op, const struct hist_step *s)
 {
     int64_t value;
@@ -218,7 +237,11 @@ static void judge_read(struct lists *l, const struct hist_op *op, const struct h
                              op->number, s->key, e->op->number, e->value);
             anomaly_op(a, op);
             anomaly_op(a, e->op);
-        } else if (e->op->start_us > op->end_us) {
+        } else if (e->op == op && appends_behind(op, s, e->value)) {
+            a = findings_add(l->out, "internal", "op %zu read %" PRId64 " in %s before it appended that itself",
+                             op->number, e->value, s->key);
+            anomaly_op(a, op);
+        } else if (e->op->start_us > op->end_us && !l->o->serializable_only) {
             a = findings_add(l->out, "read-from-future", "op %zu read %" PRId64 " in %s before op %zu had begun",
                              op->number, e->value, s->key, e->op->number);
             anomaly_op(a, op);
@@ -269,7 +292,7 @@ static void judge_orders(struct lists *l)
 static void judge_lost(struct lists *l)
 {
     for (size_t i = 0; i < l->elements_count; i++) {
-        const struct element *e = &l->elements[i];
+        struct element *e = &l->elements[i];
         const struct hist_op *reader = NULL;
         if (e->seen || e->op->outcome != HIST_OK) {
             continue;
@@ -280,7 +303,8 @@ static void judge_lost(struct lists *l)
                 reader = op->steps[k].key == e->key && read_list(op, &op->steps[k]) ? op : reader;
             }
         }
-        if (reader != NULL) {
+        e->lost = reader != NULL;
+        if (e->lost) {
             struct anomaly *a = findings_add(l->out, "lost-append",
                                              "op %zu appended %" PRId64
                                              " to %s and was told that it is done; no read has it, not even op %zu, "
@@ -350,21 +374,15 @@ static void add_read(const struct lists *l, uint32_t reader, const struct hist_s
         uint32_t writer = writer_node(l, s->key, key->order->list[i]);
         if (writer != NO_NODE) {
             graph_add(g, (struct edge){reader, writer, EDGE_RW, s->key, key->order->list[i], 0, false});
-            break;
+            return;
         }
     }
-}
-
-/* Who read the longest list did so before what was done and never seen was done. */
-static void add_unseen(const struct lists *l, struct graph *g)
-{
-    for (size_t i = 0; i < l->elements_count; i++) {
-        const struct element *e = &l->elements[i];
-        const struct list_key *key = key_find(l, e->key);
-        if (!e->seen && e->op->outcome == HIST_OK && key->reader != NULL && key->reader->end_us >= e->op->start_us &&
-            e->op->end_us >= key->reader->start_us) {
-            graph_add(g, (struct edge){l->node_of[key->reader->number], l->node_of[e->op->number], EDGE_RW, e->key,
-                                       e->value, 0, false});
+    /* It read all that anybody saw, so it comes before what was done and never seen. */
+    for (size_t i = 0; i < key->elements_count; i++) {
+        const struct element *e = &key->elements[i];
+        uint32_t writer = l->node_of[e->op->number];
+        if (!e->seen && !e->lost && writer != NO_NODE) {
+            graph_add(g, (struct edge){reader, writer, EDGE_RW, s->key, e->value, 0, false});
         }
     }
 }
@@ -549,7 +567,6 @@ static void judge_cycles(const struct lists *l)
             }
         }
     }
-    add_unseen(l, &g);
     if (!l->o->serializable_only) {
         add_times(l, &g);
     }
