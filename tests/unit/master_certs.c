@@ -1,5 +1,6 @@
 /* Certificates: masters renew their own, sign those of nodes and administrators again, and tell who has which. */
-#include <dirent.h>
+#include <fcntl.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -382,6 +383,148 @@ static void test_the_leader_tells_the_certificates_of_nodes_it_sees(void **state
     client_close(c);
 }
 
+/* ---- A whole cluster, certificates that live for seconds ---- */
+
+static pid_t spawn_beside(struct kit *k, const char *program, const char *log, const char *const *args)
+{
+    const char *argv[16] = {
+        arena_printf(&k->arena, "%.*s/%s", (int)(strrchr(kit_program(), '/') - kit_program()), kit_program(), program)};
+    for (unsigned n = 0; args[n] != NULL; n++) {
+        assert_true(n + 2 < ARRAY_SIZE(argv));
+        argv[n + 1] = args[n];
+    }
+    pid_t parent = getpid(), pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        int fd = open(log, O_WRONLY | O_CREAT | O_APPEND, 0600);
+        if (getppid() != parent || fd < 0 || dup2(fd, 1) < 0 || dup2(fd, 2) < 0) {
+            _exit(126);
+        }
+        execv(argv[0], (char *const *)argv);
+        _exit(127);
+    }
+    return pid;
+}
+
+struct agent_process {
+    pid_t pid;
+    char *dir, *log;
+};
+
+static struct agent_process start_agent(struct kit *k)
+{
+    struct agent_process a = {.dir = arena_printf(&k->arena, "%s/n1", k->dir),
+                              .log = arena_printf(&k->arena, "%s/n1.log", k->dir)};
+    struct client *c = client_admin(k, 0);
+    must(c, "token", "{role: node}");
+    const char *join[] = {"join", "--dir", a.dir, "--name", "n1", "--token", text_at(c, "token"), k->masters[0].addr,
+                          NULL};
+    const char *run[] = {"run", "--dir", a.dir, "--runtime", "hollow", NULL};
+    int status;
+    pid_t joining = spawn_beside(k, "reeve-agent", a.log, join);
+    assert_int_equal(waitpid(joining, &status, 0), joining);
+    assert_int_equal(status, 0);
+    a.pid = spawn_beside(k, "reeve-agent", a.log, run);
+    client_close(c);
+    return a;
+}
+
+static unsigned count_in(const char *path, const char *text)
+{
+    char *all;
+    unsigned n = 0;
+    if (pki_read_file(path, 1 << 20, &all, NULL, NULL) != 0) {
+        return 0;
+    }
+    for (const char *p = all; (p = strstr(p, text)) != NULL; p++) {
+        n++;
+    }
+    free(all);
+    return n;
+}
+
+/* Writes through each master in turn, over connections that were there before the first renewal and over new ones. */
+static void write_everywhere(struct kit *k, struct client *const *old, unsigned *written)
+{
+    for (unsigned i = 0; i < k->masters_count; i++) {
+        must(old[i], "create", "{object: {apiVersion: v1, kind: ConfigMap, metadata: {name: w%u}}}", (*written)++);
+    }
+    struct client *c = client_admin(k, *written % k->masters_count);
+    must(c, "create", "{object: {apiVersion: v1, kind: ConfigMap, metadata: {name: w%u}}}", (*written)++);
+    client_close(c);
+}
+
+static void until_registered(struct kit *k, struct agent_process *a, unsigned times)
+{
+    for (int64_t until = kit_now() + 2 * KIT_WAIT_MS; count_in(a->log, "registered with the leader") < times;) {
+        assert_true(kit_now() < until);
+        kit_turn(k, 50);
+    }
+}
+
+#define RENEWALS 3u
+static void test_a_cluster_lives_on_over_renewals_while_it_is_written_to(void **state)
+{
+    static const char *const args[] = {"--cert-life", "15", "--heartbeat", "1", "--node-grace", "10", NULL};
+    struct kit *k = kit_three(args);
+    struct agent_process a = start_agent(k);
+    struct client *old[3];
+    unsigned written = 0;
+    (void)state;
+    for (unsigned i = 0; i < 3; i++) {
+        old[i] = client_admin(k, i);
+    }
+    until_registered(k, &a, 1);
+    for (int64_t until = kit_now() + 120000;;) {
+        unsigned least = count_in(a.log, "renew: certificate renewed");
+        for (unsigned i = 0; i < 3; i++) {
+            least = MIN(least, count_in(k->masters[i].log, "identity: certificate renewed"));
+        }
+        if (least >= RENEWALS) {
+            break;
+        }
+        assert_true(kit_now() < until);
+        write_everywhere(k, old, &written);
+        kit_turn(k, 100);
+    }
+    /* Nobody was restarted, no session was dropped: the agent's is the first one, the clients' are theirs. */
+    assert_int_equal(count_in(a.log, "registered with the leader"), 1);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_non_null(old[i]->rpc);
+        assert_int_equal(count_in(k->masters[i].log, "reeve-master 0"), 1);
+    }
+    must(old[0], "list", "{kind: ConfigMap, namespace: default, limit: 100000}");
+    assert_int_equal(value_count(value_get(old[0]->result, "items")), written);
+    must(old[0], "cluster", "{}");
+    assert_int_equal(value_count(value_get(old[0]->result, "certificateWarnings")), 0);
+    print_message("%u writes over %u renewals of each\n", written, RENEWALS);
+    /* The first certificates have expired: whoever connects now shows, and is shown, a later one. */
+    unsigned leader = kit_leader(k);
+    kit_stop(k, leader, SIGTERM);
+    kit_leader(k);
+    until_registered(k, &a, 2);
+    int64_t expired = until_of(k, leader) * 1000 + 1000;
+    while (env_wall_ms(env_real()) < expired) {
+        kit_turn(k, 100); /* it comes back with an expired one */
+    }
+    kit_start(k, leader);
+    struct client *c = client_admin(k, leader);
+    for (int64_t until = kit_now() + KIT_WAIT_MS; c->rpc == NULL || call(c, "get", "{kind: Node, name: n1}") != 0;) {
+        assert_true(kit_now() < until);
+        if (c->rpc == NULL) { /* it does not listen yet */
+            client_close(c);
+            c = client_admin(k, leader);
+        }
+        kit_turn(k, 50);
+    }
+    expect_log(k, leader, "the certificate of this master expired on");
+    client_close(c);
+    kill(a.pid, SIGTERM);
+    assert_int_equal(waitpid(a.pid, NULL, 0), a.pid);
+    kit_free(k);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -397,6 +540,7 @@ int main(void)
         cmocka_unit_test(test_a_late_node_that_was_deleted_joins_anew),
         cmocka_unit_test(test_after_the_grace_nobody_is_let_in),
         cmocka_unit_test(test_the_leader_tells_the_certificates_of_nodes_it_sees),
+        cmocka_unit_test(test_a_cluster_lives_on_over_renewals_while_it_is_written_to),
     };
     return KIT_RUN(tests, set_up, tear_down);
 }
