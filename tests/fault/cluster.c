@@ -1,6 +1,7 @@
 #include "tests/fault/cluster.h"
 
 #include <arpa/inet.h>
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -8,7 +9,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -43,7 +46,7 @@ static char **environment(struct cluster *c, unsigned i)
     memcpy(env, environ, n * sizeof *env);
     if (c->shim[0] != '\0') {
         env[n++] = arena_printf(&c->arena, "LD_PRELOAD=%s", c->shim);
-        env[n++] = arena_printf(&c->arena, "REEVE_SHIM=%s/m%u.shim", c->dir, i + 1);
+        env[n++] = arena_printf(&c->arena, SHIM_ENVIRONMENT "=%s/m%u.shim", c->dir, i + 1);
         env[n++] = arena_strdup(&c->arena, "ASAN_OPTIONS=verify_asan_link_order=0");
     }
     return env;
@@ -62,8 +65,10 @@ static pid_t start(struct cluster *c, unsigned i, const char *log, const char *c
     int out = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
     int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    /* A core dump, if there is one, lies in the cell's directory. */
+    setrlimit(RLIMIT_CORE, &(struct rlimit){RLIM_INFINITY, RLIM_INFINITY});
     setpgid(0, 0); /* an interrupt typed at the terminal is ours alone */
-    if (out < 0 || dup2(null, 0) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0 ||
+    if (chdir(c->dir) != 0 || out < 0 || dup2(null, 0) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0 ||
         (c->isolated && setns(c->fabric.members[i + 1], CLONE_NEWNET) != 0)) {
         _exit(126);
     }
@@ -219,6 +224,31 @@ static uint16_t free_port(void)
     return ntohs(in.sin_port);
 }
 
+static const char *shim_path(struct cluster *c, unsigned i)
+{
+    return arena_printf(&c->arena, "%s/m%u.shim", c->dir, i + 1);
+}
+
+static void make_shim(struct cluster *c, unsigned i)
+{
+    const char *path = shim_path(c, i);
+    CLEANUP_CLOSE int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd < 0 || ftruncate(fd, sizeof(struct shim_control)) != 0) {
+        fault_die(path, NULL);
+    }
+    void *p = mmap(NULL, sizeof(struct shim_control), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (p == MAP_FAILED) {
+        fault_die(path, NULL);
+    }
+    c->members[i].shim = p;
+}
+
+volatile struct shim_control *cluster_shim(struct cluster *c, unsigned i)
+{
+    assert(c->members[i].shim != NULL);
+    return c->members[i].shim;
+}
+
 static void make_member(struct cluster *c, unsigned i)
 {
     struct cluster_member *m = &c->members[i];
@@ -233,6 +263,9 @@ static void make_member(struct cluster *c, unsigned i)
         snprintf(m->address, sizeof m->address, "127.0.0.1:%u", m->port);
     }
     disk_open(&m->disk, c->disk_type, cluster_member_dir(c, i));
+    if (c->shim[0] != '\0') {
+        make_shim(c, i);
+    }
 }
 
 static void read_target(struct cluster *c)

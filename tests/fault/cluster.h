@@ -10,6 +10,7 @@
 #include "client/api.h"
 #include "tests/fault/disk.h"
 #include "tests/fault/fabric.h"
+#include "tests/fault/shim.h"
 
 #define CLUSTER_MEMBERS_MAX 9u /* also those that come and go */
 
@@ -21,6 +22,7 @@ struct cluster_member {
     uint16_t port;
     char address[64];
     struct disk disk;
+    struct shim_control *shim; /* mapped; NULL: none */
     unsigned starts;
 };
 struct cluster {
@@ -58,6 +60,9 @@ int cluster_stop(struct cluster *c, unsigned i, int64_t limit_ms);
 unsigned cluster_lost(struct cluster *c, int *status);
 /* One more member: joins and is started. False: the join did not succeed in time (faults). */
 bool cluster_add(struct cluster *c, unsigned *index);
+
+/* What the shim does to member i. Only in a cluster with one. */
+volatile struct shim_control *cluster_shim(struct cluster *c, unsigned i);
 
 /* ---- Asking ---- */
 

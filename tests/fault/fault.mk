@@ -8,7 +8,12 @@ FAULT_ARGS = $(if $(FAULT),--fault $(FAULT)) $(if $(WORKLOAD),--workload $(WORKL
 	$(if $(SECONDS),--seconds $(SECONDS)) $(if $(MASTERS),--masters $(MASTERS)) $(if $(SEED),--seed $(SEED))
 
 # Starts build/tests/reeve-master and reeve-agent, which are therefore built with it.
-$(FAULT_PROGRAM): $(FAULT_OBJS) $(BUILD)/tests/libcheck.a $(call libs_of,client) | $(BUILD)/tests/reeve-master $(BUILD)/tests/reeve-agent
+$(BUILD)/tests/fault/shim.so: tests/fault/shim.c tests/fault/shim.h
+	@mkdir -p $(@D)
+	@echo "  LINK  tests/fault/$(@F)"
+	$(Q)$(CC) $(CSTD) $(WARN) -O2 -g -fPIC -shared -I. -o $@ $< -ldl
+
+$(FAULT_PROGRAM): $(FAULT_OBJS) $(BUILD)/tests/libcheck.a $(call libs_of,client) | $(BUILD)/tests/reeve-master $(BUILD)/tests/reeve-agent $(BUILD)/tests/fault/shim.so
 	@mkdir -p $(@D)
 	@echo "  LINK  tests/fault/$(@F)"
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $(FAULT_OBJS) $(BUILD)/tests/libcheck.a $(call libs_of,client) $(LDLIBS_ALL)
