@@ -12,6 +12,7 @@
 
 #include "base/list.h"
 #include "base/mem.h"
+#include "raft-store/node_int.h"
 #include "raft-store/transport_int.h"
 
 #define SEGMENT_BYTES (16u << 20)
@@ -290,10 +291,24 @@ static void io_close(struct raft_io *io, raft_io_close_cb cb)
     u->disk.close(io, on_disk_closed);
 }
 
+/* raft_uv 0.22.1 says in its trace only that a write of a segment has failed. It means to repeat it, but arms the timer of something else, which
+ * takes its own data for the segment and crashes. So the write is not repeated: the master stops, in order and saying why, before that
+ * timer fires (DISK_RETRY_MS), and goes on from what is on the disk when it is started again. */
+#define WRITE_FAILED "retry failed write"
+
 static void on_trace(struct raft_tracer *t, int type, const void *info)
 {
     struct uv_io *u = t->impl;
     const struct raft_tracer_info *i = info;
+    if (type == RAFT_TRACER_DIAGNOSTIC && strncmp(i->diagnostic.message, WRITE_FAILED, strlen(WRITE_FAILED)) == 0) {
+        const char *why = u->io.errmsg[0] != '\0' ? u->io.errmsg : "input/output error";
+        if (u->transport != NULL && u->transport->node != NULL) {
+            node_die(u->transport->node, ERR_IO,
+                     "a write of the log in %s has failed: %s; look at the disk, then start the master again", u->dir,
+                     why);
+        }
+        return;
+    }
     if (type == RAFT_TRACER_DIAGNOSTIC && i->diagnostic.level <= 2) {
         log_warn(u->log, "disk", "%s", i->diagnostic.message);
     }
