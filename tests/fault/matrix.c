@@ -13,8 +13,8 @@
 static const struct {
     const char *fault, *workload;
 } brief[] = {
-    {"kill-leader", "register"}, {"pause-leader", "register"},  {"partition-leader", "append"},
-    {"kill-all", "set"},         {"partition-one-way", "bank"},
+    {"kill-leader", "register"},   {"pause-leader", "register"}, {"partition-leader", "append"}, {"kill-all", "set"},
+    {"partition-one-way", "bank"}, {"power-all", "append"},      {"disk-error", "set"},
 };
 
 static unsigned workloads(void)
