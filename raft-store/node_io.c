@@ -26,13 +26,17 @@
  *     configuration is committed (as a leader it would call every change of the membership "under way" for ever), and keeps it when the
  *     entry is rolled back, with a wrong majority from then on. So a configuration is the first entry of its message.
  * 12. A write that fails later, through its callback, is taken for one that was cancelled by closing: what it was to write is never heard of
- *     again, and an installation that failed lets no other begin. The node dies. */
+ *     again, and an installation that failed lets no other begin. The node dies.
+ * 13. A snapshot that rotted on the leader's disk is refused by whom it is sent to, and sent again for ever: the follower never catches up. So
+ *     it is checked before it is sent, and a master that finds its own damaged dies; its owner finds the same at the next start. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "raft-store/node_int.h"
+#include "raft-store/snapfile.h"
+#include "raft-store/snapshot.h"
 
 static struct node *node_of(struct raft_io *io)
 {
@@ -343,6 +347,10 @@ struct snapshot_get {
     struct raft_io_snapshot_get get;  /* ours, handed to the original */
     struct raft_io_snapshot_get *req; /* the library's */
     struct node *node;
+    struct raft_snapshot *snapshot;
+    struct snapfile_map state;
+    int code;
+    struct error err;
 };
 
 static struct raft_snapshot *empty_snapshot(void)
@@ -357,21 +365,69 @@ static struct raft_snapshot *empty_snapshot(void)
     return s;
 }
 
+static void snapshot_give(struct snapshot_get *g, struct raft_snapshot *snapshot)
+{
+    g->req->cb(g->req, snapshot != NULL ? snapshot : empty_snapshot(), 0); /* rule 6 */
+    free(g);
+}
+
+/* Any thread. */
+static void snapshot_verify(void *arg)
+{
+    struct snapshot_get *g = arg;
+    g->code = snapshot_check(g->state.p, g->state.n, &g->err);
+}
+
+static void snapshot_verified(void *arg)
+{
+    struct snapshot_get *g = arg;
+    struct node *n = g->node;
+    struct raft_snapshot *s = g->snapshot;
+    const struct raft_buffer *data = &s->bufs[0];
+    assert(n->io.verifying > 0);
+    n->io.verifying--;
+    if (g->state.p != data->base) {
+        snapfile_unmap(&g->state);
+    }
+    if (g->code != 0) { /* rule 13 */
+        node_die(n, ERR_CORRUPT, "the snapshot on this master's disk is damaged: %s", g->err.message);
+        raft_configuration_close(&s->configuration);
+        raft_free(data->base);
+        raft_free(s->bufs);
+        raft_free(s);
+        s = NULL;
+    }
+    snapshot_give(g, s);
+    if (n->io.close_cb != NULL) {
+        node_io_close(n->config.io, n->io.close_cb);
+    }
+}
+
 static void snapshot_got(struct raft_io_snapshot_get *get, struct raft_snapshot *snapshot, int status)
 {
     struct snapshot_get *g = CONTAINER_OF(get, struct snapshot_get, get);
     struct node *n = g->node;
-    if (status == 0) {
-        n->io.loaded_index = snapshot->index;
-        n->io.loaded_term = snapshot->term;
-    } else {
+    if (status != 0) {
         if (!n->closing) {
             log_error(n->config.log, "node", "cannot read the snapshot for another master: %s", n->config.io->errmsg);
         }
-        snapshot = empty_snapshot(); /* rule 6 */
+        snapshot_give(g, NULL);
+        return;
     }
-    g->req->cb(g->req, snapshot, 0);
-    free(g);
+    n->io.loaded_index = snapshot->index;
+    n->io.loaded_term = snapshot->term;
+    g->snapshot = snapshot;
+    if (n->closing || node_snapshot_map(n, &snapshot->bufs[0], &g->state, &g->err) != 0) {
+        snapshot_give(g, snapshot); /* whoever sends it looks for the file, too, and finds out */
+        return;
+    }
+    n->io.verifying++;
+    if (n->config.run_async != NULL) {
+        n->config.run_async(n->config.run_async_data, snapshot_verify, snapshot_verified, g);
+    } else {
+        snapshot_verify(g);
+        snapshot_verified(g);
+    }
 }
 
 static int io_snapshot_get(struct raft_io *io, struct raft_io_snapshot_get *req, raft_io_snapshot_get_cb cb)
@@ -414,7 +470,8 @@ void node_io_close(struct raft_io *io, raft_io_close_cb cb)
 {
     struct node *n = node_of(io);
     n->io.close_cb = cb;
-    if (!n->snapshot.writing && !n->snapshot.sweeping) { /* else the worker's end comes back here: its memory is ours */
+    if (!n->snapshot.writing && !n->snapshot.sweeping &&
+        n->io.verifying == 0) { /* else the worker's end comes back here: its memory is ours */
         n->io.original.close(io, io_closed);
     }
 }

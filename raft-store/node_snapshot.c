@@ -229,6 +229,15 @@ int node_snapshot_check(const struct node *n, const struct raft_buffer *data, st
     return rv;
 }
 
+int node_snapshot_map(const struct node *n, const struct raft_buffer *data, struct snapfile_map *out, struct error *err)
+{
+    if (n->snapshot_dir == NULL || !snapfile_is_ref(data->base, data->len)) {
+        *out = (struct snapfile_map){data->base, data->len};
+        return 0;
+    }
+    return snapfile_map(n->snapshot_dir, data->base, data->len, out, err);
+}
+
 int node_snapshot_restore(struct node *n, const struct raft_buffer *data, struct error *err)
 {
     if (n->snapshot_dir == NULL || !snapfile_is_ref(data->base, data->len)) {

@@ -555,6 +555,34 @@ static void a_master_that_cannot_store_the_leaders_snapshot_stops(void **state)
     cluster_close(&c);
 }
 
+/* Rule 13 of node_io.c: it is not sent again and again to one who refuses it. */
+static void a_leader_that_finds_its_snapshot_damaged_stops_and_another_sends_its_own(void **state)
+{
+    (void)state;
+    struct cluster c;
+    cluster_init(&c, 3, 21);
+    c.snapshot_entries = 8;
+    c.async_snapshots = true;
+    cluster_boot(&c);
+    write_ok(&c, 1);
+    struct member *m = await_leader(&c);
+    uint64_t away = m->id % 3 + 1;
+    sim_isolate(&c.sim, away, true);
+    for (unsigned i = 2; i < 60; i++) {
+        write_ok(&c, i);
+    }
+    run_for(&c, 200);
+    assert_int_equal(sim_disk_damage(&c.sim, m->id, SIM_DAMAGE_FLIP), SIM_DAMAGE_FLIP);
+    sim_isolate(&c.sim, away, false);
+    run_for(&c, 5000);
+    assert_true(m->fatal);
+    assert_int_equal(m->fatal_error.code, ERR_CORRUPT);
+    assert_non_null(strstr(m->fatal_error.message, "the snapshot on this master's disk is damaged"));
+    run_for(&c, 5000);
+    assert_int_equal(view_count(store_committed(node_store(c.members[away].node)), NULL), 59);
+    cluster_close(&c);
+}
+
 /* Rule 11 of node_io.c: what it missed has a configuration behind other entries, and comes in one go. */
 static void who_was_away_when_members_changed_can_change_them_as_leader(void **state)
 {
@@ -635,6 +663,7 @@ int main(void)
         cmocka_unit_test(large_transactions_reach_a_lagging_master),
         cmocka_unit_test(who_was_away_when_members_changed_can_change_them_as_leader),
         cmocka_unit_test(a_master_that_cannot_store_the_leaders_snapshot_stops),
+        cmocka_unit_test(a_leader_that_finds_its_snapshot_damaged_stops_and_another_sends_its_own),
         cmocka_unit_test(a_nearly_full_disk_refuses_users_but_not_deletes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
