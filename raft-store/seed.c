@@ -10,6 +10,7 @@
 #include <uv.h>
 
 #include "base/mem.h"
+#include "raft-store/snapfile.h"
 
 /* ---- raft_uv wants a transport: never used ---- */
 
@@ -44,34 +45,33 @@ static void stub_close(struct raft_uv_transport *t, raft_uv_transport_close_cb c
     cb(t);
 }
 
-/* ---- The state as buffers ---- */
+/* ---- The state: a file of its own, as masters write it ---- */
 
-struct pieces {
-    struct raft_buffer *bufs;
-    unsigned count;
-    uint64_t bytes;
+struct file_sink {
+    struct snapfile_writer *writer;
+    struct error *err;
 };
 
-static int collect(void *data, const void *p, size_t size)
+static int to_file(void *data, const void *p, size_t size)
 {
-    struct pieces *s = data;
-    s->bytes += size;
-    if (s->bytes > SEED_BYTES_MAX) {
-        return ERR_TOO_LARGE;
-    }
-    if (s->count % 64 == 0) {
-        s->bufs = xrealloc(s->bufs, (s->count + 64) * sizeof *s->bufs);
-    }
-    s->bufs[s->count++] = (struct raft_buffer){.base = xmemdup(p, size), .len = size};
-    return 0;
+    struct file_sink *s = data;
+    return snapfile_write(s->writer, p, size, s->err);
 }
 
-static void pieces_free(struct pieces *s)
+static int write_state(const char *dir, const struct store_fork *state, uint8_t ref[SNAPFILE_REF_SIZE],
+                       struct error *err)
 {
-    for (unsigned i = 0; i < s->count; i++) {
-        free(s->bufs[i].base);
+    struct file_sink s = {.err = err};
+    int rc = snapfile_create(dir, &s.writer, err);
+    if (rc != 0) {
+        return rc;
     }
-    free(s->bufs);
+    rc = store_fork_write(state, to_file, &s);
+    if (rc != 0) {
+        snapfile_abort(s.writer);
+        return rc;
+    }
+    return snapfile_finish(s.writer, ref, err);
 }
 
 /* ---- Writing ---- */
@@ -138,14 +138,16 @@ static int check_empty(struct seeding *s, const char *dir, struct error *err)
                : error_set(err, ERR_EXISTS, "raft directory %s holds a log already", dir);
 }
 
-static int put_snapshot(struct seeding *s, const char *dir, const struct seed *seed, const struct pieces *pieces,
-                        struct error *err)
+static int put_snapshot(struct seeding *s, const char *dir, const struct seed *seed, struct error *err)
 {
-    struct raft_snapshot snapshot = {.index = seed->index,
-                                     .term = seed->term,
-                                     .configuration_index = seed->index,
-                                     .bufs = pieces->bufs,
-                                     .n_bufs = pieces->count};
+    uint8_t ref[SNAPFILE_REF_SIZE];
+    int rc = write_state(dir, seed->state, ref, err);
+    if (rc != 0) {
+        return rc;
+    }
+    struct raft_buffer buf = {.base = ref, .len = sizeof ref};
+    struct raft_snapshot snapshot = {
+        .index = seed->index, .term = seed->term, .configuration_index = seed->index, .bufs = &buf, .n_bufs = 1};
     raft_configuration_init(&snapshot.configuration);
     int rv = raft_configuration_add(&snapshot.configuration, seed->id, seed->address, RAFT_VOTER);
     if (rv == 0) {
@@ -170,8 +172,7 @@ static int sync_dir(const char *dir, struct error *err)
     return 0;
 }
 
-static int write_with(struct seeding *s, const char *dir, const struct seed *seed, const struct pieces *pieces,
-                      struct error *err)
+static int write_with(struct seeding *s, const char *dir, const struct seed *seed, struct error *err)
 {
     int rv = s->io.init(&s->io, seed->id, seed->address);
     if (rv != 0) {
@@ -182,7 +183,7 @@ static int write_with(struct seeding *s, const char *dir, const struct seed *see
         rc = failed(s, rv, dir, "write the term", err);
     }
     if (rc == 0) {
-        rc = put_snapshot(s, dir, seed, pieces, err);
+        rc = put_snapshot(s, dir, seed, err);
     }
     s->io.data = s;
     s->io.close(&s->io, on_closed);
@@ -195,12 +196,6 @@ static int write_with(struct seeding *s, const char *dir, const struct seed *see
 int seed_write(const char *dir, const struct seed *seed, struct error *err)
 {
     assert(seed->id != 0 && seed->term > 0 && seed->index > 0 && seed->state != NULL);
-    struct pieces pieces = {0};
-    if (store_fork_write(seed->state, collect, &pieces) != 0) {
-        pieces_free(&pieces);
-        return error_set(err, ERR_TOO_LARGE, "the state is larger than %llu MiB, more than a snapshot can be",
-                         (unsigned long long)(SEED_BYTES_MAX >> 20));
-    }
     struct seeding s = {
         .transport = {
             .version = 1, .init = stub_init, .listen = stub_listen, .connect = stub_connect, .close = stub_close}};
@@ -210,11 +205,10 @@ int seed_write(const char *dir, const struct seed *seed, struct error *err)
         rc = failed(&s, rv, dir, "open", err);
     } else {
         raft_uv_set_auto_recovery(&s.io, false);
-        rc = write_with(&s, dir, seed, &pieces, err);
+        rc = write_with(&s, dir, seed, err);
         raft_uv_close(&s.io);
     }
     uv_run(&s.loop, UV_RUN_DEFAULT);
     uv_loop_close(&s.loop);
-    pieces_free(&pieces);
     return rc;
 }

@@ -132,7 +132,8 @@ static void start(struct alone *a)
                                         .store = {.env = env_real()},
                                         .peers = {a->transport, transport_ask_term},
                                         .election_timeout_ms = 300,
-                                        .heartbeat_ms = 50},
+                                        .heartbeat_ms = 50,
+                                        .snapshot_dir = a->dir},
                   &a->node, &err),
          &err);
     transport_set_node(a->transport, a->node);
