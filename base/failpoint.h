@@ -16,6 +16,7 @@
 
 /* Sorted. A name says the place, not what happens there. */
 #define FAILPOINT_LIST(X)                                                                                              \
+    X(backup_piece)                                                                                                    \
     X(member_join_before_add)                                                                                          \
     X(member_join_before_answer)                                                                                       \
     X(member_join_before_drop)                                                                                         \

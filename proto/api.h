@@ -33,6 +33,7 @@
  * cluster        {}                                     -> {cluster, id, leader, term, appliedIndex, commitIndex, revision, stateHash, canLose,
  *                   (stateHash: hexadecimal; equal on all masters that are at the same revision)
  *                   members: [{id, address, role, leader, reachable, appliedIndex}], nodes: [{name, ready, heartbeatAgeMs}], stats: {..}}
+ * backup         {?stale}  -> stream; payload: bin, pieces of proto/backup.h's records; a regular end = all of it      admins only
  * token          {role: master|node, ?ttlSeconds}       -> {token, address, expires}      admins only
  *
  * ---- Joining, without a certificate, with a token ----
