@@ -86,6 +86,7 @@ static void on_chores(uv_timer_t *timer)
     changes_settle(m);
     removed_check(m);
     list_pages_expire(m->pages, env_now_ms(m->env));
+    backups_expire(m, env_now_ms(m->env));
 }
 
 /* ---- Events of the node ---- */
@@ -449,6 +450,7 @@ int master_run(const struct master_config *config, struct error *err)
     list_init(&m->feeds);
     list_init(&m->asked);
     list_init(&m->changes);
+    list_init(&m->backups);
     strmap_init(&m->agents);
     m->watches = watch_table_new(m);
     m->pages = list_pages_new();

@@ -1,4 +1,4 @@
-/* reeve-master: init, join, run. */
+/* reeve-master: init, join, restore, run. */
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "master/config.h"
 #include "master/daemon.h"
+#include "master/restore.h"
 #include "master/setup.h"
 #include "proto/api.h"
 
@@ -19,14 +20,21 @@ static const char usage_text[] =
     "       reeve-master join --dir DIR --token TOKEN | --token-file FILE [--listen HOST:PORT] [--advertise HOST:PORT] "
     "[--agent-address "
     "HOST:PORT] MASTER[,MASTER...]\n"
+    "       reeve-master restore --dir DIR [--passphrase-file FILE] [--listen HOST:PORT] [--advertise HOST:PORT] "
+    "[--agent-address HOST:PORT] FILE\n"
+    "       reeve-master restore --check [--passphrase-file FILE] FILE\n"
     "       reeve-master run  --dir DIR [--log-level debug|info|warn|error]\n"
     "\n"
     "init      make the data directory of a new cluster's first master, and print how others join\n"
     "join      make the data directory of one more master, with a token of `rctl token create --role master`\n"
+    "restore   make the data directory of a cluster's first master from a backup of `rctl backup save` (\"-\": "
+    "standard input)\n"
     "run       serve, until SIGTERM; exit code 3: this master was removed from the cluster, starting it again is of no "
     "use\n"
     "\n"
     "--token-file     file that holds the token (\"-\": standard input), so that it stands on no command line\n"
+    "--passphrase-file  its first line is the backup's passphrase (\"-\": standard input); otherwise it is asked for\n"
+    "--check          only see whether the backup can be restored\n"
     "--listen         where to listen (127.0.0.1:7400)\n"
     "--advertise      where other masters and clients reach this one (as --listen)\n"
     "--agent-address  where agents reach it (as --advertise)\n"
@@ -54,6 +62,8 @@ enum option_id {
     OPT_AGENT_ADDRESS,
     OPT_TOKEN,
     OPT_TOKEN_FILE,
+    OPT_PASSPHRASE_FILE,
+    OPT_CHECK,
     OPT_LOG_LEVEL,
     OPT_NODE_GRACE,
     OPT_HEARTBEAT,
@@ -74,6 +84,8 @@ static const struct option options[] = {
     {"agent-address", required_argument, NULL, OPT_AGENT_ADDRESS},
     {"token", required_argument, NULL, OPT_TOKEN},
     {"token-file", required_argument, NULL, OPT_TOKEN_FILE},
+    {"passphrase-file", required_argument, NULL, OPT_PASSPHRASE_FILE},
+    {"check", no_argument, NULL, OPT_CHECK},
     {"log-level", required_argument, NULL, OPT_LOG_LEVEL},
     {"node-grace", required_argument, NULL, OPT_NODE_GRACE},
     {"heartbeat", required_argument, NULL, OPT_HEARTBEAT},
@@ -89,7 +101,8 @@ static const struct option options[] = {
 
 struct arguments {
     struct master_config config;
-    const char *dir, *token;
+    const char *dir, *token, *passphrase_file;
+    bool check;
     char token_text[128];
     int log_level;
 };
@@ -155,6 +168,12 @@ static int parse(int argc, char **argv, struct arguments *a)
             ok = read_token(optarg, a->token_text, sizeof a->token_text);
             a->token = a->token_text;
             break;
+        case OPT_PASSPHRASE_FILE:
+            a->passphrase_file = optarg;
+            break;
+        case OPT_CHECK:
+            a->check = true;
+            break;
         case OPT_LOG_LEVEL:
             a->log_level = log_level_parse(optarg);
             ok = a->log_level >= 0;
@@ -195,7 +214,7 @@ static int parse(int argc, char **argv, struct arguments *a)
             return usage("bad value of an option", optarg);
         }
     }
-    return a->dir == NULL ? usage("--dir is missing", NULL) : 0;
+    return a->dir == NULL && !a->check ? usage("--dir is missing", NULL) : 0;
 }
 
 static int fail(const struct error *err)
@@ -253,6 +272,14 @@ int main(int argc, char **argv)
         }
         signal(SIGPIPE, SIG_IGN);
         return setup_join(&a.config, a.token, rest, JOIN_TIMEOUT_MS, &err) == 0 ? 0 : fail(&err);
+    }
+    if (strcmp(command, "restore") == 0) {
+        if (rest == NULL) {
+            return usage("restore needs a backup's file", NULL);
+        }
+        rv = a.check ? restore_check(rest, a.passphrase_file, &err)
+                     : restore_run(&a.config, rest, a.passphrase_file, &err);
+        return rv == 0 ? 0 : fail(&err);
     }
     return usage("unknown command", command);
 }

@@ -45,7 +45,8 @@ struct list_pages;
 struct sched_explain;
 
 struct master_stats {
-    uint64_t requests, refused, forwarded, watch_events, heartbeats, joins, certificates, bad_params, refused_bytes;
+    uint64_t requests, refused, forwarded, watch_events, heartbeats, joins, certificates, bad_params, refused_bytes,
+        backups;
 };
 
 struct master {
@@ -65,6 +66,8 @@ struct master {
     struct list sessions; /* struct session.link */
     struct list feeds;    /* feeds.c */
     struct list asked;    /* ask.c */
+    struct list backups;  /* backup.c */
+    unsigned backups_count;
     struct strmap agents; /* node name -> struct session: leader only */
     struct uv_io *io;
     struct transport *transport;
@@ -92,7 +95,7 @@ struct session {
     struct pki_identity who;
     int64_t cert_from_s, cert_until_s; /* life of its certificate, or of the one it was given since */
     bool expired;                      /* let in to renew it, and for nothing else */
-    char node[PKI_NAME_MAX + 1]; /* agents: registered under this name on the leader */
+    char node[PKI_NAME_MAX + 1];       /* agents: registered under this name on the leader */
     unsigned watches;
     size_t request_bytes; /* of the requests that have no answer yet */
 };
@@ -276,6 +279,10 @@ void method_images(struct call *c);
 /* Two streams tied together: the one to be accepted on req, and one opened on `to`. */
 void relay_start(struct master *m, struct rpc_request *req, struct rpc_session *to, const char *method,
                  struct str params);
+
+/* ---- backup.c ---- */
+void method_backup(struct call *c);
+void backups_expire(struct master *m, int64_t now_ms); /* those whose readers stand still */
 
 /* ---- join.c ---- */
 #define TOKEN_SIZE 80

@@ -340,6 +340,7 @@ static void write_stats(struct master *m, struct buf *b, const struct node_stats
         {"heartbeats", m->stats.heartbeats},
         {"joins", m->stats.joins},
         {"certificatesRenewed", m->stats.certificates},
+        {"backups", m->stats.backups},
         {"watches", watch_table_count(m->watches)},
         {"watchEvents", m->stats.watch_events},
         {"reconciles", cs.reconciles},

@@ -36,6 +36,7 @@ static const struct method methods[] = {
     {"token", method_token, METHOD_WRITE, "role ttlSeconds replaces evenReachable"},
     {"master.remove", method_master_remove, METHOD_WRITE, "id force"},
     {"master.transfer", method_master_transfer, METHOD_WRITE, "id"},
+    {"backup", method_backup, 0, "stale"},
     {"node.register", method_node_register, METHOD_NODE | METHOD_LEADER, "node"},
     {"node.pods", method_node_pods, METHOD_NODE | METHOD_LEADER, "name revision"},
     {"node.refs", method_node_refs, METHOD_NODE | METHOD_LEADER, "name revision"},

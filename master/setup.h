@@ -28,7 +28,7 @@ struct setup_keys {
     const char *ca, *ca_key; /* PEM */
     const uint8_t *seal_key; /* 32 bytes */
 };
-/* What a cluster goes on from. term: above every term that the state's cluster ever had; index: at least 1. */
+/* What a cluster goes on from, and its place in the log: at least 1 each. */
 struct setup_state {
     const struct store_fork *fork;
     uint64_t term, index;

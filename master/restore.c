@@ -1,0 +1,276 @@
+#include "master/restore.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <openssl/crypto.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/passphrase.h"
+#include "base/timefmt.h"
+#include "master/backup.h"
+#include "master/master.h"
+#include "master/record.h"
+#include "master/setup.h"
+#include "proto/backup_io.h"
+
+struct restore {
+    const char *file, *passphrase_file;
+    struct backup_meta meta;
+    struct backup_end *end;
+    char *ca, *ca_key;
+    uint8_t seal_key[PKI_SEAL_KEY_SIZE];
+    struct buf state; /* as it lies in the file; let go when it has been loaded */
+    struct store *store;
+};
+
+/* ---- Reading ---- */
+
+static int on_meta(void *data, const struct backup_meta *meta, struct error *err)
+{
+    (void)err;
+    ((struct restore *)data)->meta = *meta;
+    return 0;
+}
+
+static int on_keys(void *data, const struct backup_keys *keys, struct error *err)
+{
+    (void)err;
+    struct restore *r = data;
+    r->ca = xstrndup(keys->ca.p, keys->ca.n);
+    r->ca_key = xstrndup(keys->ca_key.p, keys->ca_key.n);
+    memcpy(r->seal_key, keys->seal_key, sizeof r->seal_key);
+    return 0;
+}
+
+static int on_state(void *data, const void *p, size_t n, struct error *err)
+{
+    struct restore *r = data;
+    if (r->state.size + n > RESTORE_STATE_MAX) {
+        return error_set(err, ERR_TOO_LARGE, "the state is larger than %llu MiB, more than a master can take up",
+                         (unsigned long long)(RESTORE_STATE_MAX >> 20));
+    }
+    buf_append(&r->state, p, n);
+    return 0;
+}
+
+static int on_end(void *data, const struct backup_end *end, struct error *err)
+{
+    (void)err;
+    ((struct restore *)data)->end = xmemdup(end, sizeof *end);
+    return 0;
+}
+
+static int read_file(struct restore *r, struct error *err)
+{
+    bool in = strcmp(r->file, "-") == 0;
+    CLEANUP_CLOSE int file = in ? -1 : open(r->file, O_RDONLY | O_CLOEXEC);
+    if (!in && file < 0) {
+        return error_set_errno(err, errno, "open %s", r->file);
+    }
+    CLEANUP_PASSPHRASE struct buf passphrase = BUF_INIT;
+    int rc = passphrase_read(r->passphrase_file, "--passphrase-file", "Passphrase of the backup", false, 0, &passphrase,
+                             err);
+    if (rc != 0) {
+        return rc;
+    }
+    const struct backup_events events = {r, on_meta, on_keys, on_state, on_end};
+    return backup_read_fd(in ? STDIN_FILENO : file, in ? "standard input" : r->file, buf_str(&passphrase), &events,
+                          NULL, NULL, err);
+}
+
+/* The state in memory is the one that was saved: revision, counts and hash. */
+static int load_state(struct restore *r, struct error *err)
+{
+    r->store = store_new(&(struct store_config){.env = env_real(), .seal_key = r->seal_key});
+    int rc = store_restore(r->store, r->state.data, r->state.size, MAX(r->meta.index, 1u), err);
+    buf_close(&r->state);
+    if (rc != 0) {
+        error_wrap(err, "%s", r->file);
+        return rc;
+    }
+    const struct view *v = store_committed(r->store);
+    struct view_hash hash = view_state_hash(v);
+    if (view_revision(v) != r->meta.revision || view_count(v, NULL) != r->end->objects ||
+        view_bytes(v) != r->end->object_bytes || hash.lo != r->end->hash_lo || hash.hi != r->end->hash_hi) {
+        return error_set(err, ERR_CORRUPT,
+                         "%s: the state in it (revision %" PRIu64 ", %" PRIu64
+                         " objects) is not the one that was saved (revision %" PRIu64 ", %" PRIu64 " objects)",
+                         r->file, view_revision(v), view_count(v, NULL), r->meta.revision, r->end->objects);
+    }
+    return 0;
+}
+
+/* A certificate signed with the key must be trusted by the CA's certificate: otherwise the restored cluster could not take anybody in. */
+static int check_keys(struct restore *r, struct error *err)
+{
+    struct pki_identity who = {.role = PKI_ROLE_NODE, .name = "trial"};
+    char *cert = NULL, *key = NULL;
+    struct net_tls *tls = NULL;
+    int rc = pki_issue(r->ca, r->ca_key, &who, NULL, 60, &cert, &key, err);
+    if (rc == 0) {
+        rc = net_tls_new(r->ca, cert, key, NULL, &tls, err);
+    }
+    net_tls_unref(tls);
+    free(cert);
+    pki_free_key(key);
+    return rc == 0 ? 0 : error_wrap(err, "%s: the CA's key in it does not belong to its certificate", r->file);
+}
+
+static int read_all(struct restore *r, struct error *err)
+{
+    int rc = read_file(r, err);
+    if (rc == 0) {
+        rc = check_keys(r, err);
+    }
+    return rc != 0 ? rc : load_state(r, err);
+}
+
+static void close_all(struct restore *r)
+{
+    store_free(r->store);
+    buf_close(&r->state);
+    free(r->end);
+    free(r->ca);
+    pki_free_key(r->ca_key);
+    OPENSSL_cleanse(r->seal_key, sizeof r->seal_key);
+}
+
+/* ---- A new course of history ---- */
+
+static uint64_t seconds_since(const struct restore *r)
+{
+    int64_t ms = env_wall_ms(env_real()) - r->meta.wall_ms;
+    return ms < 0 ? 0 : (uint64_t)ms / 1000;
+}
+
+static const struct object *system_map(const struct restore *r, const char *name)
+{
+    return view_get(store_tip(r->store), kind_by_id(KIND_CONFIGMAP), STR("kube-system"), str_of(name));
+}
+
+/* One transaction: the id is taken, all below it are gone, their addresses and what was under way with them too. */
+static int fill_txn(struct restore *r, uint64_t id, struct txn *t, struct error *err)
+{
+    const struct kind *k = kind_by_id(KIND_CONFIGMAP);
+    const struct object *cluster = system_map(r, "reeve-cluster"), *masters = system_map(r, "reeve-masters");
+    if (masters != NULL) {
+        txn_delete(t, masters);
+    }
+    if (cluster == NULL) {
+        return error_set(err, ERR_CORRUPT, "%s: ConfigMap kube-system/reeve-cluster is missing from the state",
+                         r->file);
+    }
+    CLEANUP_ARENA struct arena a;
+    arena_init(&a);
+    struct value *doc = object_to_value(&a, cluster), *former = value_get(doc, "data"), *data = value_map(&a);
+    for (unsigned i = 0; i < value_count(former); i++) {
+        struct str key = former->map.members[i].key;
+        if (record_key_id(key, "successor") == 0 && record_key_id(key, "replaces") == 0) {
+            value_set(&a, data, arena_strndup(&a, key.p, key.n), former->map.members[i].value);
+        }
+    }
+    value_set(&a, data, "nextMasterId", value_strf(&a, "%" PRIu64, id + 1));
+    value_set(&a, data, "removedMasters", value_strf(&a, "1-%" PRIu64, id - 1));
+    value_set(&a, doc, "data", data);
+    return txn_update_value(t, k, doc, TXN_PART_ALL, 0, err);
+}
+
+static int begin_anew(struct restore *r, struct master_config *c, struct error *err)
+{
+    uint64_t passed_s = seconds_since(r);
+    const struct view *v = store_committed(r->store);
+    c->id = MAX(r->meta.next_master_id, backup_next_master_id(v)) + RESTORE_IDS_SPARED + passed_s;
+    store_rebase(r->store, view_revision(v) + RESTORE_REVISIONS_SPARED + passed_s * RESTORE_REVISIONS_A_S);
+    store_tip_open(r->store, r->meta.term + 1);
+    struct txn t;
+    struct txn_result result;
+    txn_init(&t, "restore");
+    int rc = fill_txn(r, c->id, &t, err);
+    if (rc == 0) {
+        rc = store_eval(r->store, &t, &result, err);
+    }
+    txn_close(&t);
+    if (rc == 0) {
+        CLEANUP_BUF struct buf entry = BUF_INIT;
+        store_batch_take(r->store, &entry);
+        rc = store_apply(r->store, store_applied_index(r->store) + 1, entry.data, entry.size, err);
+    }
+    store_tip_drop(r->store);
+    return rc == 0 ? 0 : error_wrap(err, "prepare the restored state");
+}
+
+/* ---- Words ---- */
+
+static void print_contents(const struct restore *r)
+{
+    char time[TIMEFMT_SIZE];
+    timefmt_rfc3339(r->meta.wall_ms, time);
+    printf("cluster %s at revision %" PRIu64 " of %s: %" PRIu64 " objects%s", r->meta.cluster, r->meta.revision, time,
+           r->end->objects, r->end->kinds_count == 0 ? "" : " (");
+    for (unsigned i = 0; i < r->end->kinds_count; i++) {
+        printf("%s%" PRIu64 " %s", i == 0 ? "" : ", ", r->end->kinds[i].count, r->end->kinds[i].name);
+    }
+    printf("%s%s\n", r->end->kinds_count == 0 ? "" : ")",
+           r->meta.stale ? "; taken without a quorum: the newest writes may be missing" : "");
+}
+
+static void print_next(const struct restore *r, const struct master_config *c, const struct setup_tokens *tokens)
+{
+    printf("Restored: ");
+    print_contents(r);
+    printf("\nThe former masters must be stopped for good. Start this one, master %" PRIu64 ":\n\n"
+           "    reeve-master run --dir %s\n\n"
+           "More masters, each in an empty directory (the token is good for a day):\n\n"
+           "    reeve-master join --dir DIR --listen HOST:PORT --token %s %s\n\n"
+           "Agents come back by themselves if a master listens where they knew one; new nodes:\n\n"
+           "    reeve-agent join --dir DIR --name NAME --token %s %s\n\n"
+           "Client configurations of the cluster stay good, but for the address; a new one is %s/admin.config.\n",
+           c->id, c->dir, tokens->master, c->advertise, tokens->node, c->agent_address, c->dir);
+}
+
+/* ---- The commands ---- */
+
+int restore_run(struct master_config *c, const char *file, const char *passphrase_file, struct error *err)
+{
+    struct restore r = {.file = file, .passphrase_file = passphrase_file};
+    struct setup_tokens tokens;
+    int rc = setup_check_dir(c, err); /* before a passphrase is asked for */
+    if (rc == 0) {
+        rc = read_all(&r, err);
+    }
+    if (rc == 0) {
+        snprintf(c->cluster, sizeof c->cluster, "%s", r.meta.cluster);
+        setup_fill_defaults(c);
+        c->bootstrap = false;
+        rc = begin_anew(&r, c, err);
+    }
+    if (rc == 0) {
+        struct store_fork *fork = store_fork_new(r.store);
+        rc =
+            setup_write_state(c, &(struct setup_keys){r.ca, r.ca_key, r.seal_key},
+                              &(struct setup_state){fork, r.meta.term + 1, store_applied_index(r.store)}, &tokens, err);
+        store_fork_free(fork);
+    }
+    if (rc == 0) {
+        print_next(&r, c, &tokens);
+        OPENSSL_cleanse(&tokens, sizeof tokens);
+    }
+    close_all(&r);
+    return rc;
+}
+
+int restore_check(const char *file, const char *passphrase_file, struct error *err)
+{
+    struct restore r = {.file = file, .passphrase_file = passphrase_file};
+    int rc = read_all(&r, err);
+    if (rc == 0) {
+        printf("%s can be restored: ", file);
+        print_contents(&r);
+    }
+    close_all(&r);
+    return rc;
+}
