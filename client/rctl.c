@@ -42,6 +42,7 @@ static const struct command *const commands[] = {
     &command_image,
     &command_cluster,
     &command_token,
+    &command_backup,
     &command_up,
     &command_down,
     /* rctl itself */
