@@ -280,18 +280,24 @@ static void read_target(struct cluster *c)
     }
 }
 
-static const char *master_token(struct cluster *c)
+static const char *master_token(struct cluster *c, int64_t replaces)
 {
     CLEANUP_REPLY struct api_reply r = {0};
     struct api *a;
     struct error err = {0};
     struct value *params = value_map(&c->arena);
     value_set(&c->arena, params, "role", value_cstr(&c->arena, "master"));
+    if (replaces != 0) {
+        value_set(&c->arena, params, "replaces", value_int(&c->arena, replaces));
+    }
     if (api_new(&c->target, 10000, false, &a, &err) != 0) {
         fault_die("client", &err);
     }
-    bool ok = api_read(a, "token", params, &r, &err) == 0;
+    bool ok = api_read(a, "token", params, &r, &err) == 0; /* a write, but one without transaction id */
     struct str token = mp_str(mp_get(r.result, "token"));
+    if (!ok) {
+        fprintf(stderr, "fault: no token for a master: %s\n", err.message);
+    }
     const char *copy = ok ? arena_strndup(&c->arena, token.p, token.n) : NULL;
     api_free(a);
     return copy;
@@ -358,7 +364,7 @@ void cluster_up(struct cluster *c, const struct cluster_config *config)
     for (unsigned i = 0; i < config->masters; i++) {
         c->count = i + 1;
         make_member(c, i);
-        const char *token = i == 0 ? NULL : master_token(c);
+        const char *token = i == 0 ? NULL : master_token(c, 0);
         if ((i > 0 && token == NULL) || !set_up(c, i, token)) {
             struct error err = {0};
             error_set(&err, ERR_SYSTEM, "reeve-master %s failed; see %s/setup.log", i == 0 ? "init" : "join", c->dir);
@@ -375,14 +381,14 @@ void cluster_up(struct cluster *c, const struct cluster_config *config)
     }
 }
 
-bool cluster_add(struct cluster *c, unsigned *index)
+bool cluster_add(struct cluster *c, int64_t replaces, unsigned *index)
 {
     if (c->count == CLUSTER_MEMBERS_MAX) {
         return false;
     }
     unsigned i = c->count++;
     make_member(c, i);
-    const char *token = master_token(c);
+    const char *token = master_token(c, replaces);
     if (token == NULL || !set_up(c, i, token)) {
         c->members[i].gone = true;
         return false;

@@ -24,6 +24,7 @@ struct cluster_member {
     struct disk disk;
     struct shim_control *shim; /* mapped; NULL: none */
     unsigned starts;
+    int64_t id; /* as last heard; 0 = not yet */
 };
 struct cluster {
     struct arena arena;
@@ -58,8 +59,8 @@ void cluster_freeze(struct cluster *c, unsigned i, bool frozen); /* SIGSTOP, SIG
 int cluster_stop(struct cluster *c, unsigned i, int64_t limit_ms);
 /* A member whose process has ended without being asked to: its number from 1, and how; 0 if none. It is down then. */
 unsigned cluster_lost(struct cluster *c, int *status);
-/* One more member: joins and is started. False: the join did not succeed in time (faults). */
-bool cluster_add(struct cluster *c, unsigned *index);
+/* One more member: joins and is started, in place of the one with id `replaces` (0: of nobody). False: it could not join. */
+bool cluster_add(struct cluster *c, int64_t replaces, unsigned *index);
 
 /* What the shim does to member i. Only in a cluster with one. */
 volatile struct shim_control *cluster_shim(struct cluster *c, unsigned i);

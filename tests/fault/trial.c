@@ -9,16 +9,17 @@
 #include "tests/fault/judge.h"
 #include "tests/fault/kit.h"
 
-#define WARM_UP_MS  1000
-#define REST_MS     1500
-#define CALL_MS     5000 /* of a client's call; every second client gives up early, so that there are unknown outcomes */
-#define HASTY_MS    700
-#define PATIENT_MS  30000 /* of a call when all is healed */
-#define RECOVERY_MS 90000 /* generous: the machine may be busy */
-#define SETTLE_MS   90000
-#define END_MS      30000
-#define POLL_MS     20
-#define LOOK_MS     20
+#define WARM_UP_MS   1000
+#define REST_MS      1500
+#define CALL_MS      5000 /* of a client's call; every second client gives up early, so that there are unknown outcomes */
+#define HASTY_MS     700
+#define PATIENT_MS   30000 /* of a call when all is healed */
+#define RECOVERY_MS  90000 /* generous: the machine may be busy */
+#define SETTLE_MS    90000
+#define END_MS       30000
+#define EXIT_REMOVED 3 /* what a master that was removed ends with */
+#define POLL_MS      20
+#define LOOK_MS      20
 
 /* ---- Saying ---- */
 
@@ -68,6 +69,10 @@ static void look_after(struct trial *t)
         struct cluster_member *m = &t->cluster.members[lost - 1];
         const char *how = WIFSIGNALED(status) ? "signal" : "exit";
         int code = WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status);
+        if (m->gone && !WIFSIGNALED(status) && code == EXIT_REMOVED) {
+            trial_say(t, "m%u has heard that it was removed, and has stopped", lost);
+            continue;
+        }
         if (m->may_end && !WIFSIGNALED(status)) {
             trial_say(t, "m%u ended, as it may with its disk hurt: %s %d", lost, how, code);
             continue; /* the fault's stop starts it */
@@ -167,8 +172,24 @@ static int64_t settle(struct trial *t)
     }
 }
 
+/* Who was removed has been told so, or is told by whom it asks, and has stopped by itself. */
+static void wait_removed(struct trial *t)
+{
+    int64_t end_us = fault_now_us() + SETTLE_MS * 1000;
+    for (unsigned i = 0; i < t->cluster.count; i++) {
+        struct cluster_member *m = &t->cluster.members[i];
+        while (m->gone && m->pid != 0 && fault_now_us() < end_us) {
+            trial_wait(t, POLL_MS);
+        }
+        if (m->gone && m->pid != 0) {
+            trial_fail(t, "m%u was removed and goes on all the same", i + 1);
+        }
+    }
+}
+
 static void end_masters(struct trial *t)
 {
+    wait_removed(t);
     for (unsigned i = 0; i < t->cluster.count; i++) {
         int status = cluster_stop(&t->cluster, i, END_MS);
         if (status != 0) {

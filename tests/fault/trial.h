@@ -95,9 +95,10 @@ struct trial {
     struct rng rng;
     bool stop; /* clients end; atomic */
     struct client clients[TRIAL_CLIENTS_MAX];
-    struct client *main; /* for set_up and finish: patient, process 0 */
-    struct hist hist;    /* all, when the clients have ended */
-    unsigned victims;    /* of the nemesis: a bit per member */
+    struct client *main;           /* for set_up and finish: patient, process 0 */
+    struct hist hist;              /* all, when the clients have ended */
+    unsigned victims;              /* of the nemesis: a bit per member */
+    const struct nemesis *current; /* of "mixed": what is on now */
     int64_t start_us;
     bool healing; /* faults are over: a process that ends now has ended by itself */
     FILE *events;
