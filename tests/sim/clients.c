@@ -19,11 +19,19 @@ struct request {
     unsigned attempt;
     uint64_t master, leader;
     enum answer answer;
-    uint64_t revision, object_revision; /* reads */
-    int64_t number, writer;
+    struct reading reading; /* of reads */
     uint64_t index;
     bool index_known;
 };
+
+static void request_free(void *arg)
+{
+    struct request *r = arg;
+    for (unsigned i = 0; i < LISTS; i++) {
+        free(r->reading.lists[i]);
+    }
+    free(r);
+}
 
 static void attempt_start(struct client *client);
 static void client_go_on(void *arg);
@@ -70,14 +78,19 @@ static void try_again(struct client *client, uint64_t hint)
     sim_after(&c->sim, cluster_between(c, 1, 200), again, let_go, client);
 }
 
+static bool reads_anywhere(enum op_kind kind)
+{
+    return op_reads(kind) && kind != OP_READ;
+}
+
 static void learn(struct client *client, const struct request *r)
 {
     unsigned cell = client->c->ops[r->op].cell;
-    client->read[cell].known = r->object_revision != 0;
-    client->read[cell].revision = r->revision;
-    client->read[cell].object_revision = r->object_revision;
-    client->read[cell].number = r->number;
-    client->read[cell].op = r->writer;
+    client->read[cell].known = r->reading.object_revision != 0;
+    client->read[cell].revision = r->reading.revision;
+    client->read[cell].object_revision = r->reading.object_revision;
+    client->read[cell].number = r->reading.number;
+    client->read[cell].op = r->reading.writer;
 }
 
 static void answer_arrives(void *arg)
@@ -87,16 +100,17 @@ static void answer_arrives(void *arg)
     if (client->op == r->op && client->attempt == r->attempt && r->c->phase != PHASE_END) {
         enum op_kind kind = r->c->ops[r->op].kind;
         if (r->answer == ANSWER_DONE || r->answer == ANSWER_REFUSED) {
+            witness_answer(r->c, r->op, r->answer == ANSWER_DONE, &r->reading);
             if (r->answer == ANSWER_DONE && (kind == OP_READ || kind == OP_READ_NEAR)) {
                 learn(client, r);
             }
-            client->guess = kind == OP_READ_NEAR ? client->guess : r->master;
+            client->guess = reads_anywhere(kind) ? client->guess : r->master;
             op_finish(client);
         } else {
             try_again(client, r->leader);
         }
     }
-    free(r);
+    request_free(r);
 }
 
 /* ---- The master's side ---- */
@@ -105,7 +119,7 @@ static void reply(struct request *r, enum answer answer)
 {
     r->answer = answer;
     r->leader = node_leader(r->life->node, NULL);
-    masters_reply(r->life, DOOR_CLIENTS, answer_arrives, free, r);
+    masters_reply(r->life, DOOR_CLIENTS, answer_arrives, request_free, r);
 }
 
 static bool nothing_happened(int code)
@@ -119,7 +133,7 @@ static void write_done(const struct txn_result *result, const struct error *erro
     struct request *r = data;
     struct cluster *c = r->c;
     if (!r->life->up) {
-        free(r); /* nobody hears it */
+        request_free(r); /* nobody hears it */
         return;
     }
     ledger_follow(r->life);
@@ -146,7 +160,7 @@ static void read_done(const struct error *error, void *data)
 {
     struct request *r = data;
     if (!r->life->up) {
-        free(r);
+        request_free(r);
         return;
     }
     ledger_follow(r->life);
@@ -155,16 +169,9 @@ static void read_done(const struct error *error, void *data)
         return;
     }
     const struct view *v = store_committed(node_store(r->life->node));
-    ledger_read(r->c, r->op, v);
-    const struct cell_entry *e = ledger_cell(r->c, r->c->ops[r->op].cell, view_revision(v));
-    r->revision = view_revision(v);
-    if (e != NULL) {
-        r->object_revision = e->revision;
-        r->number = e->number;
-        r->writer = e->op;
-    }
+    ledger_read(r->c, r->op, v, &r->reading);
     cluster_trace(r->c, "read %lld at master %llu: revision %llu", (long long)r->op, (unsigned long long)r->life->id,
-                  (unsigned long long)r->revision);
+                  (unsigned long long)r->reading.revision);
     reply(r, ANSWER_DONE);
 }
 
@@ -175,7 +182,7 @@ static void near_index_arrives(void *arg)
     struct request *r = arg;
     struct life *life = r->c->machines[r->master].life;
     if (life == NULL || life->number != r->life_number) {
-        free(r);
+        request_free(r);
         return;
     }
     r->life = life;
@@ -190,12 +197,12 @@ static void near_index(uint64_t index, const struct error *error, void *data)
 {
     struct request *r = data;
     if (!r->life->up) {
-        free(r);
+        request_free(r);
         return;
     }
     r->index = index;
     r->index_known = error == NULL;
-    sim_message(&r->c->sim, r->life->id, r->master, near_index_arrives, free, r);
+    sim_message(&r->c->sim, r->life->id, r->master, near_index_arrives, request_free, r);
 }
 
 static void near_asked(void *arg)
@@ -203,7 +210,7 @@ static void near_asked(void *arg)
     struct request *r = arg;
     r->life = r->c->machines[r->leader].life;
     if (r->life == NULL) {
-        free(r);
+        request_free(r);
         return;
     }
     node_read_index(r->life->node, near_index, r);
@@ -219,7 +226,7 @@ static void read_near(struct request *r)
     } else {
         r->leader = leader;
         r->life_number = r->life->number;
-        sim_message(&r->c->sim, r->life->id, leader, near_asked, free, r);
+        sim_message(&r->c->sim, r->life->id, leader, near_asked, request_free, r);
     }
 }
 
@@ -260,6 +267,8 @@ static void request_arrives(struct life *life, void *arg)
         node_read(life->node, read_done, r);
         break;
     case OP_READ_NEAR:
+    case OP_READ_LISTS:
+    case OP_BALANCES:
         read_near(r);
         break;
     default:
@@ -272,7 +281,7 @@ static void request_lost(void *arg)
 {
     struct request *r = arg;
     r->c->ops[r->op].maybe--;
-    free(r);
+    request_free(r);
 }
 
 /* ---- Attempts ---- */
@@ -298,7 +307,7 @@ static void attempt_start(struct client *client)
     struct op *op = &c->ops[client->op];
     struct request *r = xcalloc(1, sizeof *r);
     *r = (struct request){.c = c, .client = client, .op = client->op, .attempt = client->attempt};
-    r->master = op->kind == OP_READ_NEAR ? masters_any(c) : client->guess;
+    r->master = reads_anywhere(op->kind) ? masters_any(c) : client->guess;
     op->maybe++;
     masters_call(c, DOOR_CLIENTS, r->master, request_arrives, request_lost, r);
     struct patience *p = xmalloc(sizeof *p);
@@ -316,6 +325,7 @@ static void client_go_on(void *arg)
     }
     client->op = op_next(client);
     client->tries = 0;
+    witness_ask(c, client->op, client->index);
     cluster_trace(c, "client %u: operation %lld of kind %d", client->index, (long long)client->op,
                   c->ops[client->op].kind);
     attempt_start(client);

@@ -78,6 +78,10 @@ static void first_objects(struct cluster *c)
         cell_name(i, name);
         txn_create(&t, config_map_new(name, i < REGISTERS + COUNTERS ? 0 : BALANCE_START, -1));
     }
+    for (unsigned i = 0; i < LISTS; i++) {
+        list_name(i, name);
+        txn_create(&t, list_new(name, STR_NONE, -1));
+    }
     if (node_submit(leader->node, &t, NULL, NULL, &err) != 0) {
         cluster_violate(c, "the first objects were refused: %s", err.message);
     }
@@ -180,12 +184,16 @@ void cluster_run(struct cluster *c, uint64_t seed, bool tracing)
     strmap_init(&c->killed);
     swarm_draw(c);
     ledger_open(c);
+    witness_open(c);
     boot(c);
     if (c->violation[0] == '\0') {
         load(c);
     }
     if (c->violation[0] == '\0') {
         calm(c);
+    }
+    if (c->violation[0] == '\0') {
+        witness_judge(c);
     }
     cluster_trace(c, "end: %llu revisions", (unsigned long long)c->ledger.count);
 }
@@ -205,6 +213,7 @@ void cluster_close(struct cluster *c)
     sim_close(&c->sim);
     agents_close(c);
     ledger_close(c);
+    witness_close(c);
     strmap_close(&c->ran);
     strmap_close(&c->killed);
     free(c->term_leader);

@@ -5,12 +5,15 @@
  *   members.c ----------------add, remove, replace--^ ^ ^---heartbeats, status--- agents.c
  *   clients.c, requests.c ------------writes, reads---+
  *
+ * And witness.c keeps what clients saw, without any of that, for the checkers of tests/check.
+ *
  * How it judges: revisions order all transactions. The ledger is the history as the first master to commit each revision told it; every
  * master must tell the same, for ever. An answer to a client is then a claim about the ledger that can be checked when it is given. */
 #ifndef TESTS_SIM_CLUSTER_H
 #define TESTS_SIM_CLUSTER_H
 
 #include "master/core.h"
+#include "tests/check/history.h"
 #include "tests/sim/sim_io.h"
 
 #define MASTERS_MAX   8u /* at a time; ids are never used again */
@@ -22,6 +25,7 @@
 #define COUNTERS      2u /* each step adds one */
 #define ACCOUNTS      4u /* transfers keep the sum */
 #define CELLS         (REGISTERS + COUNTERS + ACCOUNTS)
+#define LISTS         4u /* appended to, several at once */
 #define DEPLOYMENTS   3u
 #define SETTLE_ROUNDS 2u
 #define BALANCE_START 100
@@ -107,15 +111,18 @@ struct ledger {
 };
 
 enum op_kind {
-    OP_SET,       /* a register, unconditionally */
-    OP_CAS,       /* a register, if it is as read */
-    OP_TOUCH,     /* write what is there already: changes nothing, is answered all the same */
-    OP_INCREMENT, /* a counter, if it is as read */
-    OP_TRANSFER,  /* between two accounts, if both are as read */
-    OP_UNIQUE,    /* create a ConfigMap or a Secret of a new name */
-    OP_READ,      /* a cell, at the leader */
-    OP_READ_NEAR, /* a cell, at any master */
-    OP_DEPLOY,    /* create a Deployment */
+    OP_SET,        /* a register, unconditionally */
+    OP_CAS,        /* a register, if it is as read */
+    OP_TOUCH,      /* write what is there already: changes nothing, is answered all the same */
+    OP_INCREMENT,  /* a counter, if it is as read */
+    OP_TRANSFER,   /* between two accounts, if both are as read */
+    OP_APPEND,     /* to one or more lists at once */
+    OP_UNIQUE,     /* create a ConfigMap or a Secret of a new name */
+    OP_READ,       /* a cell, at the leader */
+    OP_READ_NEAR,  /* a cell, at any master */
+    OP_READ_LISTS, /* several lists at one revision, at any master */
+    OP_BALANCES,   /* all accounts at one revision, at any master */
+    OP_DEPLOY,     /* create a Deployment */
     OP_SCALE,
     OP_IMAGE,
     OP_UNDEPLOY, /* delete a Deployment */
@@ -129,13 +136,25 @@ struct op {
     enum op_outcome outcome;
     unsigned cell, other;
     uint64_t if_revision, if_other;
-    int64_t number, other_number;
+    int64_t expected; /* who wrote what is replaced: with if_revision */
+    unsigned lists;   /* bit each */
+    size_t seen;      /* its place in the clients' history */
+    int64_t number, other_number, amount;
     uint64_t floor;   /* what was answered before it was asked */
     uint64_t applied; /* its revision in the ledger; 0 = not (yet) */
     unsigned maybe;   /* attempts of which nobody said that they did nothing */
     int64_t replicas;
     char name[64], image[16];
     uint8_t id[TXN_ID_SIZE];
+};
+
+/* What a read was answered. */
+struct reading {
+    uint64_t revision, object_revision;
+    int64_t number, writer;
+    int64_t balances[ACCOUNTS];
+    int64_t *lists[LISTS]; /* owned */
+    unsigned counts[LISTS];
 };
 
 struct client {
@@ -201,6 +220,8 @@ struct cluster {
     struct agent agents[AGENTS_MAX];
     struct strmap ran;    /* pod uid -> the agent that ran it */
     struct strmap killed; /* uids of pods that users deleted */
+    struct hist history;  /* as clients saw it */
+    uint64_t unjudged;    /* the checker gave up */
     uint64_t faults, done, refused, given_up, unknown, reads, repeats, snapshots, restores;
 };
 
@@ -250,14 +271,25 @@ void ledger_watch(struct cluster *c);
 /* The cell's value at a revision; NULL before its first. */
 const struct cell_entry *ledger_cell(struct cluster *c, unsigned cell, uint64_t revision);
 void ledger_answer(struct cluster *c, int64_t op, const struct txn_result *result, const struct error *error);
-void ledger_read(struct cluster *c, int64_t op, const struct view *v);
+void ledger_read(struct cluster *c, int64_t op, const struct view *v, struct reading *r);
 void cell_name(unsigned cell, char out[32]);
+void list_name(unsigned list, char out[32]);
+/* The elements of a list; as many as max are written. */
+unsigned list_elements(const struct object *o, int64_t *out, unsigned max);
 
 /* ---- rollout.c ---- */
 void rollout_judge(struct cluster *c, const struct view *before, const struct view *after, const struct history_txn *t);
 /* Pods that a dead agent will never finish do not count. */
 uint64_t rollout_pods(struct cluster *c);
 bool rollout_settled(struct cluster *c, char why[256]);
+
+/* ---- witness.c ---- */
+#define WITNESS_NONE SIZE_MAX
+void witness_open(struct cluster *c);
+void witness_close(struct cluster *c);
+void witness_ask(struct cluster *c, int64_t op, unsigned client);
+void witness_answer(struct cluster *c, int64_t op, bool done, const struct reading *r); /* r: of reads that are done */
+void witness_judge(struct cluster *c);
 
 /* ---- agents.c ---- */
 void agents_start(struct cluster *c);
@@ -274,6 +306,8 @@ int64_t op_next(struct client *client);
 /* On the leader: from the tip, as its API would. ERR_NOT_FOUND if what is to be changed is not there. */
 int op_build(struct life *life, int64_t at, struct txn *t, struct error *err);
 struct object *config_map_new(const char *name, int64_t number, int64_t op);
+struct object *list_new(const char *name, struct str elements, int64_t op);
+bool op_reads(enum op_kind kind);
 struct object *yaml_object(const char *text);
 
 /* ---- nemesis.c ---- */

@@ -30,6 +30,33 @@ void cell_name(unsigned cell, char out[32])
     }
 }
 
+void list_name(unsigned list, char out[32])
+{
+    snprintf(out, 32, "list-%u", list);
+}
+
+static bool is_list(const struct object *o)
+{
+    return o->kind->id == KIND_CONFIGMAP && str_starts(o->name, STR("list-"));
+}
+
+unsigned list_elements(const struct object *o, int64_t *out, unsigned max)
+{
+    struct str text = o == NULL ? STR_NONE : mp_str(mp_path(object_mp(o), "data.elements"));
+    unsigned count = 0;
+    for (size_t at = 0; at < text.n; count++) {
+        int64_t n = 0;
+        for (; at < text.n && text.p[at] != ' '; at++) {
+            n = n * 10 + (text.p[at] - '0');
+        }
+        at++;
+        if (count < max) {
+            out[count] = n;
+        }
+    }
+    return count;
+}
+
 /* CELLS if it is none. */
 static unsigned cell_of(const struct object *o)
 {
@@ -139,6 +166,34 @@ static void op_write(struct cluster *c, const struct change *change)
     op->applied = o->revision;
 }
 
+/* A list has what it had and one element more, and all lists of the operation have it at once. */
+static void list_write(struct cluster *c, const struct history_txn *t, const struct change *change)
+{
+    int64_t at = op_of(change->new), was = list_elements(change->old, NULL, 0),
+            is = list_elements(change->new, NULL, 0);
+    if (at < 0 || at >= c->ops_count || change->old == NULL) {
+        return;
+    }
+    int64_t *elements = xcalloc((size_t)is + 1, sizeof *elements);
+    struct str before = mp_str(mp_path(object_mp(change->old), "data.elements"));
+    struct str after = mp_str(mp_path(object_mp(change->new), "data.elements"));
+    list_elements(change->new, elements, (unsigned)is);
+    unsigned lists = 0;
+    for (unsigned i = 0; i < t->count; i++) {
+        lists += t->changes[i].new != NULL &&is_list(t->changes[i].new) && op_of(t->changes[i].new) == at;
+    }
+    if (is != was + 1 || elements[is - 1] != at || (before.n > 0 && memcmp(before.p, after.p, before.n) != 0) ||
+        lists != (unsigned)__builtin_popcount(c->ops[at].lists)) {
+        cluster_violate(c,
+                        "append %lld to %.*s: %lld elements became %lld, the last is %lld, %u of %d lists have it, at "
+                        "revision %llu",
+                        (long long)at, STR_ARG(change->new->name), (long long)was, (long long)is,
+                        (long long)(is > 0 ? elements[is - 1] : -1), lists, __builtin_popcount(c->ops[at].lists),
+                        (unsigned long long)t->revision);
+    }
+    free(elements);
+}
+
 static void check_sum(struct cluster *c)
 {
     int64_t sum = 0;
@@ -192,6 +247,9 @@ static void ledger_append(struct cluster *c, const struct history_txn *t)
             cell_write(c, cell, o);
         }
         op_write(c, &t->changes[i]);
+        if (is_list(o)) {
+            list_write(c, t, &t->changes[i]);
+        }
     }
     if (accounts) {
         check_sum(c);
@@ -350,7 +408,7 @@ static void answer_refused(struct cluster *c, int64_t at, const struct error *er
     if (op->applied != 0 && op->kind < OP_READ) {
         cluster_violate(c, "operation %lld happened at revision %llu, but a repeat was refused: %s", (long long)at,
                         (unsigned long long)op->applied, error->message);
-    } else if (op->kind == OP_SET || op->kind == OP_UNIQUE) {
+    } else if (op->kind == OP_SET || op->kind == OP_UNIQUE || op->kind == OP_APPEND) {
         cluster_violate(c, "operation %lld cannot be refused, but was: %s", (long long)at, error->message);
     } else if (op->kind < OP_READ && (error->code != ERR_CONFLICT || e == NULL || e->revision == op->if_revision) &&
                (other == NULL || other->revision == op->if_other)) {
@@ -372,24 +430,65 @@ void ledger_answer(struct cluster *c, int64_t op, const struct txn_result *resul
     }
 }
 
-void ledger_read(struct cluster *c, int64_t at, const struct view *v)
+/* A cell: what is shown is what the ledger has. */
+static void read_cell(struct cluster *c, int64_t at, const struct view *v, struct reading *r)
 {
     struct op *op = &c->ops[at];
-    uint64_t revision = view_revision(v);
     char name[32];
     cell_name(op->cell, name);
     const struct object *o = view_get(v, kind_by_id(KIND_CONFIGMAP), STR(NAMESPACE), str_of(name));
-    const struct cell_entry *e = ledger_cell(c, op->cell, revision);
-    if (revision < op->floor) {
+    const struct cell_entry *e = ledger_cell(c, op->cell, r->revision);
+    if ((o == NULL) != (e == NULL) ||
+        (o != NULL && (o->revision != e->revision || data_number(o, "n") != e->number || op_of(o) != e->op))) {
+        cluster_violate(c, "read %lld of %s at revision %llu shows another value than was committed", (long long)at,
+                        name, (unsigned long long)r->revision);
+    }
+    if (o != NULL) {
+        r->object_revision = o->revision;
+        r->number = data_number(o, "n");
+        r->writer = op_of(o);
+    }
+}
+
+static void read_lists(const struct view *v, struct reading *r)
+{
+    char name[32];
+    for (unsigned i = 0; i < LISTS; i++) {
+        list_name(i, name);
+        const struct object *o = view_get(v, kind_by_id(KIND_CONFIGMAP), STR(NAMESPACE), str_of(name));
+        r->counts[i] = list_elements(o, NULL, 0);
+        r->lists[i] = xcalloc(r->counts[i] + 1, sizeof(int64_t));
+        list_elements(o, r->lists[i], r->counts[i]);
+    }
+}
+
+static void read_balances(const struct view *v, struct reading *r)
+{
+    char name[32];
+    for (unsigned i = 0; i < ACCOUNTS; i++) {
+        cell_name(REGISTERS + COUNTERS + i, name);
+        const struct object *o = view_get(v, kind_by_id(KIND_CONFIGMAP), STR(NAMESPACE), str_of(name));
+        r->balances[i] = o == NULL ? 0 : data_number(o, "n");
+    }
+}
+
+void ledger_read(struct cluster *c, int64_t at, const struct view *v, struct reading *r)
+{
+    struct op *op = &c->ops[at];
+    r->revision = view_revision(v);
+    if (r->revision < op->floor) {
         cluster_violate(c,
                         "read %lld was answered at revision %llu, but %llu had been shown before it was asked: stale",
-                        (long long)at, (unsigned long long)revision, (unsigned long long)op->floor);
-    } else if ((o == NULL) != (e == NULL) ||
-               (o != NULL && (o->revision != e->revision || data_number(o, "n") != e->number || op_of(o) != e->op))) {
-        cluster_violate(c, "read %lld of %s at revision %llu shows another value than was committed", (long long)at,
-                        name, (unsigned long long)revision);
+                        (long long)at, (unsigned long long)r->revision, (unsigned long long)op->floor);
     }
-    c->answered = MAX(c->answered, revision);
+    if (op->kind == OP_READ_LISTS) {
+        read_lists(v, r);
+    } else if (op->kind == OP_BALANCES) {
+        read_balances(v, r);
+    } else {
+        read_cell(c, at, v, r);
+    }
+    c->answered = MAX(c->answered, r->revision);
     op->outcome = OP_DONE;
     c->reads++;
 }

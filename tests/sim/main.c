@@ -3,7 +3,8 @@
  *
  * Seeds are run by worker processes (pool.c), so that one that crashes or hangs is a failure like others. Each is run once; one in
  * REPEAT_EVERY twice, and both must take the same course to the last bit. Seeds of tests/sim/seeds.txt (they found something once) come
- * first, whatever range was asked for. A failing one is run again with its trace written to DIR/sim-SEED.trace. */
+ * first, whatever range was asked for. A failing one is run again with its trace written to DIR/sim-SEED.trace and what
+ * its clients saw to DIR/sim-SEED.jsonl (for build/tests/check/check). */
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -16,10 +17,14 @@
 
 /* ---- One seed ---- */
 
-void sim_run_seed(uint64_t seed, bool tracing, struct report *r)
+void sim_run_seed(uint64_t seed, bool tracing, const char *history, struct report *r)
 {
     static struct cluster c;
+    struct error err = {0};
     cluster_run(&c, seed, tracing);
+    if (history != NULL && hist_write_file(&c.history, history, &err) != 0) {
+        fprintf(stderr, "%s\n", err.message);
+    }
     uint64_t hash = c.trace_hash;
     *r = (struct report){.seed = seed,
                          .ended = true,
@@ -111,7 +116,7 @@ static int run_many(struct pool *p, uint64_t first, uint64_t seeds)
 static int run_one(uint64_t seed, bool tracing)
 {
     static struct report r;
-    sim_run_seed(seed, tracing, &r);
+    sim_run_seed(seed, tracing, NULL, &r);
     printf("seed %llu: %s\n%s%s", (unsigned long long)seed, r.summary, r.violation, r.failed ? "\n" : "");
     return r.failed ? 1 : 0;
 }

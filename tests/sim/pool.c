@@ -50,7 +50,7 @@ static void work(const struct pool *p, size_t from, int fd)
         r.seed = p->seeds[i];
         tell(fd, &r);
         alarm(HANG_S);
-        sim_run_seed(p->seeds[i], false, &r);
+        sim_run_seed(p->seeds[i], false, NULL, &r);
         alarm(0);
         tell(fd, &r);
     }
@@ -61,11 +61,12 @@ static void work(const struct pool *p, size_t from, int fd)
 /* The seed again, in a process of its own, since it may die of it. */
 static void write_trace(const struct pool *p, uint64_t seed)
 {
-    char path[600];
+    char path[600], history[600];
     if (p->logs == NULL) {
         return;
     }
     snprintf(path, sizeof path, "%s/sim-%llu.trace", p->logs, (unsigned long long)seed);
+    snprintf(history, sizeof history, "%s/sim-%llu.jsonl", p->logs, (unsigned long long)seed);
     fflush(stdout);
     pid_t pid = fork();
     if (pid == 0) {
@@ -76,7 +77,7 @@ static void write_trace(const struct pool *p, uint64_t seed)
             _exit(1);
         }
         alarm(2 * HANG_S);
-        sim_run_seed(seed, true, &r);
+        sim_run_seed(seed, true, history, &r);
         _exit(0);
     }
     int status;

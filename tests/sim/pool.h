@@ -32,6 +32,7 @@ struct pool {
 void pool_run(struct pool *p);
 
 /* main.c */
-void sim_run_seed(uint64_t seed, bool tracing, struct report *r);
+/* history: a file for what clients saw; NULL = none. */
+void sim_run_seed(uint64_t seed, bool tracing, const char *history, struct report *r);
 
 #endif

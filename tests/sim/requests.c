@@ -30,18 +30,39 @@ struct object *yaml_object(const char *text)
     return o;
 }
 
+static struct value *config_map_head(struct arena *a, const char *name)
+{
+    struct value *doc = value_map(a), *metadata = value_map(a);
+    value_set(a, metadata, "name", value_cstr(a, name));
+    value_set(a, metadata, "namespace", value_cstr(a, NAMESPACE));
+    value_set(a, doc, "apiVersion", value_cstr(a, "v1"));
+    value_set(a, doc, "kind", value_cstr(a, "ConfigMap"));
+    value_set(a, doc, "metadata", metadata);
+    return doc;
+}
+
 struct object *config_map_new(const char *name, int64_t number, int64_t op)
 {
     CLEANUP_ARENA struct arena a;
     arena_init(&a);
-    struct value *doc = value_map(&a), *metadata = value_map(&a), *data = value_map(&a);
-    value_set(&a, metadata, "name", value_cstr(&a, name));
-    value_set(&a, metadata, "namespace", value_cstr(&a, NAMESPACE));
+    struct value *doc = config_map_head(&a, name), *data = value_map(&a);
     value_set(&a, data, "n", value_cstr(&a, arena_printf(&a, "%lld", (long long)number)));
     value_set(&a, data, "op", value_cstr(&a, arena_printf(&a, "%lld", (long long)op)));
-    value_set(&a, doc, "apiVersion", value_cstr(&a, "v1"));
-    value_set(&a, doc, "kind", value_cstr(&a, "ConfigMap"));
-    value_set(&a, doc, "metadata", metadata);
+    value_set(&a, doc, "data", data);
+    struct object *o = NULL;
+    int rc = object_from_value(kind_by_id(KIND_CONFIGMAP), doc, 0, &o, NULL);
+    assert(rc == 0);
+    (void)rc;
+    return o;
+}
+
+struct object *list_new(const char *name, struct str elements, int64_t op)
+{
+    CLEANUP_ARENA struct arena a;
+    arena_init(&a);
+    struct value *doc = config_map_head(&a, name), *data = value_map(&a);
+    value_set(&a, data, "elements", value_cstr(&a, arena_strndup(&a, elements.n > 0 ? elements.p : "", elements.n)));
+    value_set(&a, data, "op", value_cstr(&a, arena_printf(&a, "%lld", (long long)op)));
     value_set(&a, doc, "data", data);
     struct object *o = NULL;
     int rc = object_from_value(kind_by_id(KIND_CONFIGMAP), doc, 0, &o, NULL);
@@ -95,6 +116,29 @@ static void cell_update(struct txn *t, unsigned cell, int64_t number, int64_t at
     char name[32];
     cell_name(cell, name);
     txn_update(t, config_map_new(name, number, at), TXN_PART_SPEC, if_revision);
+}
+
+static int lists_append(struct life *life, int64_t at, struct txn *t, struct error *err)
+{
+    const struct op *op = &life->c->ops[at];
+    char name[32];
+    for (unsigned i = 0; i < LISTS; i++) {
+        if ((op->lists >> i & 1) == 0) {
+            continue;
+        }
+        list_name(i, name);
+        const struct object *o =
+            view_get(store_tip(node_store(life->node)), kind_by_id(KIND_CONFIGMAP), STR(NAMESPACE), str_of(name));
+        if (o == NULL) {
+            return error_set(err, ERR_NOT_FOUND, "configmaps \"%s\" not found", name);
+        }
+        struct str was = mp_str(mp_path(object_mp(o), "data.elements"));
+        CLEANUP_BUF struct buf text = BUF_INIT;
+        buf_append(&text, was.n > 0 ? was.p : "", was.n);
+        buf_printf(&text, "%s%lld", was.n > 0 ? " " : "", (long long)at);
+        txn_update(t, list_new(name, (struct str){(const char *)text.data, text.size}, at), TXN_PART_SPEC, o->revision);
+    }
+    return 0;
 }
 
 static int deployment_change(struct life *life, int64_t at, struct txn *t, struct error *err)
@@ -167,6 +211,8 @@ int op_build(struct life *life, int64_t at, struct txn *t, struct error *err)
         cell_update(t, op->cell, op->number, at, op->if_revision);
         cell_update(t, op->other, op->other_number, at, op->if_other);
         return 0;
+    case OP_APPEND:
+        return lists_append(life, at, t, err);
     case OP_UNIQUE:
         txn_create(t, at % 2 == 0 ? config_map_new(op->name, 0, at) : secret_new(op->name, at));
         return 0;
@@ -186,12 +232,18 @@ int op_build(struct life *life, int64_t at, struct txn *t, struct error *err)
     }
 }
 
+bool op_reads(enum op_kind kind)
+{
+    return kind == OP_READ || kind == OP_READ_NEAR || kind == OP_READ_LISTS || kind == OP_BALANCES;
+}
+
 /* ---- What next ---- */
 
 static enum op_kind draw_kind(struct cluster *c)
 {
-    static const enum op_kind data[] = {OP_SET,       OP_SET,      OP_CAS,    OP_CAS,  OP_TOUCH,    OP_INCREMENT,
-                                        OP_INCREMENT, OP_TRANSFER, OP_UNIQUE, OP_READ, OP_READ_NEAR};
+    static const enum op_kind data[] = {OP_SET,       OP_SET,       OP_CAS,      OP_CAS,        OP_TOUCH,
+                                        OP_INCREMENT, OP_INCREMENT, OP_TRANSFER, OP_UNIQUE,     OP_READ,
+                                        OP_READ_NEAR, OP_APPEND,    OP_APPEND,   OP_READ_LISTS, OP_BALANCES};
     static const enum op_kind work[] = {OP_DEPLOY, OP_DEPLOY, OP_SCALE,    OP_SCALE,
                                         OP_IMAGE,  OP_IMAGE,  OP_UNDEPLOY, OP_KILL_POD};
     if (c->swarm.workloads && cluster_chance(c, 12)) {
@@ -234,6 +286,7 @@ static void use_reads(struct client *client, struct op *op)
     }
     int64_t amount = 1 + (int64_t)rng_below(&client->c->rng, 9);
     op->if_revision = client->read[op->cell].object_revision;
+    op->expected = client->read[op->cell].op;
     client->read[op->cell].known = false;
     if (op->kind == OP_TOUCH) {
         op->number = client->read[op->cell].number;
@@ -241,6 +294,7 @@ static void use_reads(struct client *client, struct op *op)
     } else if (op->kind == OP_INCREMENT) {
         op->number = client->read[op->cell].number + 1;
     } else if (op->kind == OP_TRANSFER) {
+        op->amount = amount;
         op->if_other = client->read[op->other].object_revision;
         op->number = client->read[op->cell].number - amount;
         op->other_number = client->read[op->other].number + amount;
@@ -281,6 +335,7 @@ int64_t op_next(struct client *client)
     op->other =
         op->kind == OP_TRANSFER ? REGISTERS + COUNTERS + (op->cell - REGISTERS - COUNTERS + 1) % ACCOUNTS : op->cell;
     op->number = (int64_t)rng_below(&c->rng, 1000);
+    op->lists = 1 + (unsigned)rng_below(&c->rng, (1u << LISTS) - 1);
     for (unsigned i = 0; i < TXN_ID_SIZE; i++) {
         op->id[i] = (uint8_t)rng_next(&c->rng);
     }

@@ -2,10 +2,10 @@
 
 SIM_OBJS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/sim/*.c))
 
-$(BUILD)/tests/sim/sim: $(SIM_OBJS) $(call libs_of,master)
+$(BUILD)/tests/sim/sim: $(SIM_OBJS) $(BUILD)/tests/libcheck.a $(call libs_of,master)
 	@mkdir -p $(@D)
 	@echo "  LINK  tests/sim/$(@F)"
-	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $(SIM_OBJS) $(call libs_of,master) $(LDLIBS_ALL)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $(SIM_OBJS) $(BUILD)/tests/libcheck.a $(call libs_of,master) $(LDLIBS_ALL)
 
 JOBS ?= 1
 
