@@ -4,7 +4,8 @@
  *      ordered            started            ready
  *   ----------> STARTING --------> RUNNING <------> (flaps)     pods that are deleted stop within their grace, then are reported gone
  *
- * An agent that hears nothing keeps its pods running. No pod may ever run on two agents. */
+ * An agent that hears nothing keeps its pods running. Its journal is kept (c->ran): no pod may ever run on two agents, or be started twice by
+ * one, and none may be stopped that nobody deleted. */
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,7 +35,7 @@ struct sheet {
     bool *ready;
     unsigned count;
     bool known, healthy; /* the Node is there, and Ready */
-    uint64_t master, leader;
+    uint64_t master, leader, revision;
 };
 
 static void sheet_free(void *arg)
@@ -79,8 +80,9 @@ static struct run_record *record_new(struct agent *a, const struct object *pod)
     list_push_back(&a->pods, &r->link);
     struct agent *other = strmap_set(&c->ran, pod->uid, a);
     cluster_trace(c, "agent %s runs %.*s", a->name, STR_ARG(pod->name));
-    if (other != NULL && other != a) {
-        cluster_violate(c, "pod %.*s ran on %s and on %s", STR_ARG(pod->name), other->name, a->name);
+    if (other != NULL) {
+        cluster_violate(c, other == a ? "pod %.*s was started twice, on %s and on %s" : "pod %.*s ran on %s and on %s",
+                        STR_ARG(pod->name), other->name, a->name);
     }
     return r;
 }
@@ -137,11 +139,12 @@ static void sheet_arrives(void *arg)
     struct sheet *s = arg;
     struct agent *a = s->agent;
     struct cluster *c = a->c;
-    if (c->phase == PHASE_END || a->silent || s->pods == NULL) {
+    if (c->phase == PHASE_END || a->silent || s->pods == NULL || s->revision < a->revision) {
         a->guess = s->leader != 0 ? s->leader : masters_any(c);
         sheet_free(s);
         return;
     }
+    a->revision = s->revision;
     for (unsigned i = 0; i < s->count; i++) {
         pod_look(a, s, i);
     }
@@ -243,6 +246,7 @@ static void sheet_fill(struct life *life, void *arg)
         const struct view *v = store_committed(node_store(life->node));
         const struct object *node = view_get(v, kind_by_id(KIND_NODE), STR_NONE, str_of(s->agent->name));
         core_heartbeat(life->core, str_of(s->agent->name));
+        s->revision = view_revision(v);
         s->known = node != NULL;
         s->healthy = str_is(
             mp_str(mp_get(node == NULL ? (struct mp){NULL, NULL} : condition_mp(node, "Ready"), "status")), "True");

@@ -75,6 +75,7 @@ struct machine {
     struct life *life; /* NULL = down */
     int64_t skew_ms;   /* of its calendar */
     int64_t restart_ms, thaw_ms, room_ms, end_ms;
+    bool removed; /* the operator was told so: it is no member ever again */
 };
 
 /* Who may come to a master's door; each kind can be cut off from a master. */
@@ -177,6 +178,7 @@ struct agent {
     unsigned index;
     char name[16];
     uint64_t guess;
+    uint64_t revision; /* of the newest list of its pods; older ones are ignored */
     bool silent;
     struct list pods;
 };

@@ -136,6 +136,7 @@ void members_replace(struct cluster *c, uint64_t id)
 static void removed(struct cluster *c, uint64_t id)
 {
     struct machine *m = &c->machines[id];
+    m->removed = true;
     if (m->seat == SEAT_RUN) {
         m->seat = SEAT_GONE;
         m->end_ms = c->sim.now_ms + cluster_between(c, 0, LINGER_MS_MAX);
@@ -193,9 +194,27 @@ static void job_ask(struct cluster *c, struct life *leader, const struct job *jo
     masters_touch(c, leader->id);
 }
 
+/* Who was removed is no member any more for whoever leads from then on. */
+static void judge_members(struct cluster *c, struct life *leader)
+{
+    struct node_member members[SIM_SERVERS_MAX];
+    unsigned count = node_members(leader->node, members, SIM_SERVERS_MAX);
+    for (unsigned i = 0; i < count; i++) {
+        if (members[i].id > c->ids || c->machines[members[i].id].removed) {
+            cluster_violate(c, "master %llu, which leads in term %llu, has member %llu, which %s",
+                            (unsigned long long)leader->id, (unsigned long long)node_term(leader->node),
+                            (unsigned long long)members[i].id,
+                            members[i].id > c->ids ? "was never added" : "was removed");
+        }
+    }
+}
+
 void members_tick(struct cluster *c)
 {
     struct life *leader = masters_leader(c);
+    if (leader != NULL) {
+        judge_members(c, leader);
+    }
     if (c->operator.count> 0 && !c->operator.asked && leader != NULL && !c->sim.paused[leader->id]) {
         job_ask(c, leader, &c->operator.jobs[0]);
     }

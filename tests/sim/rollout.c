@@ -5,7 +5,9 @@
  *  2. A Deployment's step never raises what its ReplicaSets want above replicas + maxSurge.
  *  3. It never lowers them so far that fewer than replicas - maxUnavailable serving pods stay (G9). "Stay": a ReplicaSet keeps at most its
  *     spec.replicas. Steps that spread a change of spec.replicas in proportion are free in this.
- *  4. A ReplicaSet deletes pods only above its spec.replicas, and serving ones last. */
+ *  4. A ReplicaSet deletes pods only above its spec.replicas, and serving ones last.
+ *
+ * And at rest: as many pods serve as are wanted, and nobody's owner is gone. */
 #include <assert.h>
 #include <stdio.h>
 
@@ -259,11 +261,32 @@ uint64_t rollout_pods(struct cluster *c)
     return n;
 }
 
+/* Pods that a dead agent will never finish outlive their owners. */
+static bool owners_there(const struct cluster *c, enum kind_id kind, char why[256])
+{
+    const struct view *v = c->ledger.model;
+    struct view_iter it;
+    view_iter(&it, v, kind_of(kind), STR(NAMESPACE));
+    VIEW_FOR(o, &it)
+    {
+        struct mp owner = owner_controller(o);
+        bool excused = kind == KIND_POD && on_dead_node(c, o);
+        if (mp_count(owner) > 0 && !excused && owner_get(v, o->ns, owner) == NULL) {
+            snprintf(why, 256, "the owner of %s %.*s is gone", o->kind->name, STR_ARG(o->name));
+            return false;
+        }
+    }
+    return true;
+}
+
 bool rollout_settled(struct cluster *c, char why[256])
 {
     const struct view *v = c->ledger.model;
     int64_t wanted = 0;
     struct view_iter it;
+    if (!owners_there(c, KIND_REPLICASET, why) || !owners_there(c, KIND_POD, why)) {
+        return false;
+    }
     view_iter(&it, v, kind_of(KIND_DEPLOYMENT), STR(NAMESPACE));
     VIEW_FOR(d, &it)
     {
