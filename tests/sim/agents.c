@@ -19,7 +19,7 @@
 
 struct run_record {
     struct list link;
-    char uid[48];
+    char uid[48], name[80];
     int64_t ready_ms; /* from when on it serves; INT64_MAX: never */
     int64_t stop_ms;  /* when it will have stopped; INT64_MAX: nobody asked for it */
     int64_t unready_until_ms;
@@ -75,6 +75,7 @@ static struct run_record *record_new(struct agent *a, const struct object *pod)
     struct cluster *c = a->c;
     struct run_record *r = xcalloc(1, sizeof *r);
     snprintf(r->uid, sizeof r->uid, "%.*s", STR_ARG(pod->uid));
+    snprintf(r->name, sizeof r->name, "%.*s", STR_ARG(pod->name));
     r->ready_ms = image_bad(pod) ? INT64_MAX : c->sim.now_ms + cluster_between(c, 50, 1500);
     r->stop_ms = INT64_MAX;
     list_push_back(&a->pods, &r->link);
@@ -85,6 +86,15 @@ static struct run_record *record_new(struct agent *a, const struct object *pod)
                         STR_ARG(pod->name), other->name, a->name);
     }
     return r;
+}
+
+/* It is not in the list any more: it must be gone for everybody. */
+static void judge_stop(struct agent *a, const struct run_record *r)
+{
+    const struct object *pod = view_get(a->c->ledger.model, kind_by_id(KIND_POD), STR(NAMESPACE), str_of(r->name));
+    if (pod != NULL && str_is(pod->uid, r->uid)) {
+        cluster_violate(a->c, "agent %s was told to stop pod %s, which nobody deleted", a->name, r->name);
+    }
 }
 
 static void record_drop(struct run_record *r)
@@ -152,6 +162,7 @@ static void sheet_arrives(void *arg)
     {
         struct run_record *r = LIST_ENTRY(it, struct run_record, link);
         if (!r->seen) {
+            judge_stop(a, r);
             record_drop(r); /* removed by force */
         } else {
             r->seen = false;
