@@ -5,34 +5,14 @@
 
 #include "base/timefmt.h"
 #include "client/common.h"
+#include "client/masters.h"
 #include "proto/text.h"
-
-#define MEMBER_MS 1500 /* a member that does not answer for so long is shown as down */
 
 /* ---- cluster status ---- */
 
 static const struct option_row status_options[] = {
     {"output", 'o', OPTION_VALUE, NULL, NULL, "FORM", "json or yaml: what the master answered"},
 };
-
-/* What a member says about itself; "?" if it does not answer. */
-static const char *ask_member(struct rctl *r, const char *address, int64_t *applied)
-{
-    struct error err = {0};
-    struct api *api;
-    *applied = -1;
-    if (api_new(&r->target, MEMBER_MS, false, &api, &err) != 0) {
-        return "down";
-    }
-    api_pin(api, address);
-    CLEANUP_REPLY struct api_reply reply = {0};
-    int rc = api_read(api, "cluster", value_map(&r->arena), &reply, &err);
-    if (rc == 0) {
-        *applied = mp_int(mp_get(reply.result, "appliedIndex"), -1);
-    }
-    api_free(api);
-    return rc == 0 ? "up" : "down";
-}
 
 static void print_members(struct rctl *r, struct mp m, unsigned *voters, unsigned *up)
 {
@@ -46,7 +26,7 @@ static void print_members(struct rctl *r, struct mp m, unsigned *voters, unsigne
         int64_t id = mp_int(mp_get(it.value, "id"), 0), applied = mp_int(mp_get(it.value, "appliedIndex"), -1);
         const char *state = "up";
         if (id != mp_int(mp_get(m, "id"), -1)) {
-            state = ask_member(r, arena_strndup(&r->arena, address.n ? address.p : "", address.n), &applied);
+            state = masters_ask(r, arena_strndup(&r->arena, address.n ? address.p : "", address.n), &applied);
         }
         bool voter = str_is(role, "voter");
         *voters += voter;

@@ -41,6 +41,7 @@ static const struct command *const commands[] = {
     &command_taint,
     &command_image,
     &command_cluster,
+    &command_master,
     &command_token,
     &command_backup,
     &command_up,

@@ -69,7 +69,8 @@ void rctl_print_help(struct rctl *r);
 extern const struct command command_annotate, command_api_resources, command_apply, command_backup, command_cluster,
     command_completion, command_config, command_cordon, command_create, command_delete, command_describe, command_down,
     command_drain, command_edit, command_events, command_exec, command_explain, command_get, command_image,
-    command_label, command_logs, command_patch, command_port_forward, command_replace, command_rollout, command_scale,
-    command_set, command_taint, command_token, command_uncordon, command_up, command_version, command_wait;
+    command_label, command_logs, command_master, command_patch, command_port_forward, command_replace, command_rollout,
+    command_scale, command_set, command_taint, command_token, command_uncordon, command_up, command_version,
+    command_wait;
 
 #endif

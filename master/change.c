@@ -421,6 +421,10 @@ static enum outcome transfer(struct asked_change *c, struct error *err)
     struct master *m = c->m;
     uint64_t to = c->request.new_id;
     struct node_member there;
+    if (c->request.old_id != 0 && c->request.old_id != m->config.id) {
+        c->request.new_id = m->config.id; /* asked again: it went on to us already */
+        return STEP_DONE;
+    }
     if (to != 0 && !find_member(m, to, NULL, &there)) {
         error_set(err, ERR_NOT_FOUND, "no master has the id %" PRIu64 "; `rctl master list` shows them", to);
         return STEP_FAIL;

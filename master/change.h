@@ -6,7 +6,8 @@
 
 enum change_kind_asked { CHANGE_ASK_JOIN, CHANGE_ASK_REMOVE, CHANGE_ASK_TRANSFER };
 struct change_request {
-    uint64_t old_id;            /* JOIN: who is replaced, or who comes back (0: nobody); REMOVE: who goes */
+    uint64_t
+        old_id; /* JOIN: who is replaced, or who comes back (0: nobody); REMOVE: who goes; TRANSFER: who leads now */
     uint64_t new_id;            /* TRANSFER: who is to lead; 0: the best */
     bool rejoin;                /* JOIN: old_id itself asks */
     bool even_reachable;        /* JOIN: old_id may still answer */

@@ -404,10 +404,11 @@ void method_master_remove(struct call *c)
 void method_master_transfer(struct call *c)
 {
     int64_t id = mp_int(mp_get(c->params, "id"), 0);
-    if (id < 0) {
-        call_failf(c, ERR_USAGE, "master.transfer: id must be a master's number");
+    int64_t from = mp_int(mp_get(c->params, "from"), 0);
+    if (id < 0 || from < 0) {
+        call_failf(c, ERR_USAGE, "master.transfer: id and from must be masters' numbers");
         return;
     }
-    struct change_request r = {.new_id = (uint64_t)id};
+    struct change_request r = {.new_id = (uint64_t)id, .old_id = (uint64_t)from};
     changes_start(c->m, c, CHANGE_ASK_TRANSFER, &r);
 }

@@ -35,7 +35,7 @@ static const struct method methods[] = {
     {"cert.status", method_cert_status, 0, ""},
     {"token", method_token, METHOD_WRITE, "role ttlSeconds replaces evenReachable"},
     {"master.remove", method_master_remove, METHOD_WRITE, "id force"},
-    {"master.transfer", method_master_transfer, METHOD_WRITE, "id"},
+    {"master.transfer", method_master_transfer, METHOD_WRITE, "id from"},
     {"backup", method_backup, 0, "stale"},
     {"node.register", method_node_register, METHOD_NODE | METHOD_LEADER, "node"},
     {"node.pods", method_node_pods, METHOD_NODE | METHOD_LEADER, "name revision"},

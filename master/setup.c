@@ -44,6 +44,8 @@ int setup_init(struct master_config *c, struct error *err)
 
 /* ---- join ---- */
 
+#define ATTEMPT_MS 25000 /* a join waits for its turn, and for the leader's disk */
+
 struct joining {
     uv_loop_t loop;
     struct rpc_session *rpc;
@@ -51,6 +53,7 @@ struct joining {
     const char *key_pem;
     bool done;
     bool reached; /* somebody has answered, be it with a refusal */
+    int64_t replaces;
     int rv;
     struct error *err;
 };
@@ -63,6 +66,7 @@ static int save_joined(struct joining *j, struct mp result)
     struct str cert = mp_str(mp_get(result, "certificate")), ca = mp_str(mp_get(result, "ca"));
     struct str ca_key = mp_str(mp_get(result, "caKey")), cluster = mp_str(mp_get(result, "cluster"));
     c->id = (uint64_t)mp_int(mp_get(result, "id"), 0);
+    j->replaces = mp_int(mp_get(result, "replaces"), 0);
     mp_read_bin(&seal_mp, &seal);
     if (c->id == 0 || cert.n == 0 || ca.n == 0 || ca_key.n == 0 || seal.n != 32) {
         return error_set(j->err, ERR_PROTOCOL, "the master's answer to join lacks what a master needs");
@@ -152,6 +156,11 @@ static int ask(struct joining *j, const char *token, const char *addr, const cha
     return j->rv;
 }
 
+static bool worth_another(int rv)
+{
+    return err_class(rv) == ERR_CLASS_RETRY || err_class(rv) == ERR_CLASS_UNKNOWN;
+}
+
 int setup_join(struct master_config *c, const char *token, const char *addresses, int64_t timeout_ms, struct error *err)
 {
     const char *at = strchr(token, '@');
@@ -175,28 +184,42 @@ int setup_join(struct master_config *c, const char *token, const char *addresses
     rv = ERR_USAGE;
     int64_t start = env_now_ms(env_real());
     error_set(err, ERR_USAGE, "no master's address given");
-    /* A cluster that has just lost or not yet found its leader says "try again": until the time is over. If nobody listens at all, the
-     * address is likely wrong: only as long as a master needs to start. */
+    /* A cluster that has just lost or not yet found its leader, or is changing otherwise, says "try again": until the time is over; and
+     * who joins twice from one address joins once, so an open outcome is no hindrance. If nobody listens at all, the address is likely
+     * wrong: only as long as a master needs to start. */
     do {
         char *copy = xstrdup(list);
         for (char *addr = strtok_r(copy, ",", &save); addr != NULL && rv != 0; addr = strtok_r(NULL, ",", &save)) {
-            rv = ask(&j, token, addr, csr, at + 1, 10000);
+            rv = ask(&j, token, addr, csr, at + 1, ATTEMPT_MS);
             if (rv != 0) {
                 error_wrap(err, "join by %s", addr);
             }
         }
         free(copy);
-        if (rv != 0 && err_class(rv) == ERR_CLASS_RETRY) {
+        if (rv != 0 && worth_another(rv)) {
             uv_sleep(200);
         }
-    } while (rv != 0 && err_class(rv) == ERR_CLASS_RETRY &&
+    } while (rv != 0 && worth_another(rv) &&
              env_now_ms(env_real()) - start < (j.reached ? timeout_ms : MIN(timeout_ms, SETUP_REFUSED_MS)));
     free(list);
     free(csr);
     pki_free_key(key);
     if (rv == 0) {
-        printf("Master %" PRIu64 " of cluster %s is prepared in %s. Start it:\n\n    reeve-master run --dir %s\n",
-               c->id, c->cluster, c->dir, c->dir);
+        printf("Master %" PRIu64 " of cluster %s is prepared in %s.", c->id, c->cluster, c->dir);
+        if (j.replaces != 0) {
+            printf(" It takes the place of master %" PRId64 ".", j.replaces);
+        }
+        printf(
+            " Start it:\n\n    reeve-master run --dir %s\n\nIt votes as soon as it has caught up; `rctl master list` "
+            "shows it.\n",
+            c->dir);
+    } else if (worth_another(rv)) {
+        snprintf(err->message + strlen(err->message), sizeof err->message - strlen(err->message), "%s",
+                 j.reached
+                     ? ". Nothing is left half: type the same again; if it goes on like this, `rctl cluster status` "
+                       "says what the cluster lacks"
+                     : ". No master answers there: look at the addresses and the network between, then type the "
+                       "same again");
     }
     return rv;
 }

@@ -40,7 +40,13 @@ static int make_dir(const struct master_config *c, struct error *err)
 int setup_make_dir(const struct master_config *c, struct error *err)
 {
     int rv = make_dir(c, err);
-    if (rv == 0 && there(c, "master.yaml")) {
+    if (rv == 0 && there(c, "removed")) {
+        rv =
+            error_set(err, ERR_EXISTS,
+                      "%s holds what is left of a master that was removed from its cluster; delete it, or give another "
+                      "--dir",
+                      c->dir);
+    } else if (rv == 0 && there(c, "master.yaml")) {
         rv = error_set(err, ERR_EXISTS, "%s holds a master already; start it with `reeve-master run --dir %s`", c->dir,
                        c->dir);
     } else if (rv == 0 && there(c, MASTER_UNFINISHED)) {
