@@ -131,6 +131,11 @@ static bool find_member(struct master *m, uint64_t id, const char *address, stru
     return false;
 }
 
+static bool is_up(struct master *m, uint64_t id)
+{
+    return id == m->config.id || transport_reachable(m->transport, id);
+}
+
 static unsigned count_voters(struct master *m, unsigned *up)
 {
     struct node_member members[64];
@@ -139,7 +144,7 @@ static unsigned count_voters(struct master *m, unsigned *up)
     for (unsigned i = 0; i < n; i++) {
         bool voter = members[i].role == RAFT_VOTER;
         voters += voter;
-        *up += voter && (members[i].id == m->config.id || transport_reachable(m->transport, members[i].id));
+        *up += voter && is_up(m, members[i].id);
     }
     return voters;
 }
@@ -152,7 +157,7 @@ static enum outcome check_join(struct asked_change *c, struct error *err)
     const struct change_request *r = &c->request;
     bool taken = find_member(c->m, 0, r->address, &there);
     bool has_old = r->old_id != 0 && find_member(c->m, r->old_id, NULL, &old);
-    bool up = has_old && (r->old_id == c->m->config.id || transport_reachable(c->m->transport, r->old_id));
+    bool up = has_old && is_up(c->m, r->old_id);
     if (has_old && up && r->rejoin) {
         error_set(err, ERR_BUSY,
                   "master %" PRIu64 " still answers, so it can't be the one that asks to come back; try again",
@@ -292,12 +297,13 @@ static const struct plan join_plan = {
 
 /* ---- Remove ---- */
 
-static bool known_removed(struct asked_change *c)
+/* Given away once, and no member's: an earlier leader removed it, and may have died before it could write that down. */
+static bool was_removed(struct asked_change *c)
 {
     CLEANUP_ARENA struct arena a;
     arena_init(&a);
     struct record r;
-    return record_open(c->m, &a, &r) && record_ids_have(record_get(&r, "removedMasters"), c->request.old_id);
+    return record_open(c->m, &a, &r) && c->request.old_id < record_next_id(c->m, &r);
 }
 
 static enum outcome check_remove(struct asked_change *c, struct error *err)
@@ -306,7 +312,7 @@ static enum outcome check_remove(struct asked_change *c, struct error *err)
     uint64_t id = c->request.old_id;
     unsigned up, voters = count_voters(c->m, &up);
     if (!find_member(c->m, id, NULL, &there)) {
-        if (known_removed(c)) {
+        if (was_removed(c)) {
             return STEP_DONE;
         }
         error_set(err, ERR_NOT_FOUND, "no master has the id %" PRIu64 "; `rctl master list` shows them", id);
@@ -315,7 +321,7 @@ static enum outcome check_remove(struct asked_change *c, struct error *err)
     if (there.role != RAFT_VOTER || c->request.force) {
         return STEP_DONE;
     }
-    bool counts = id == c->m->config.id || transport_reachable(c->m->transport, id);
+    bool counts = is_up(c->m, id);
     int now = (int)up - (int)(voters / 2 + 1), then = (int)(up - counts) - (int)((voters - 1) / 2 + 1);
     if (now > 0 && then == 0) {
         error_set(err, ERR_CONFLICT,
@@ -436,7 +442,7 @@ static enum outcome transfer(struct asked_change *c, struct error *err)
                   to);
         return STEP_FAIL;
     }
-    if (to != 0 && to != m->config.id && !transport_reachable(m->transport, to)) {
+    if (to != 0 && !is_up(m, to)) {
         error_set(err, ERR_CONFLICT, "master %" PRIu64 " at %s does not answer, so it can't lead", to, there.address);
         return STEP_FAIL;
     }
@@ -602,8 +608,7 @@ static void finish_replacements(struct master *m, const struct record *r)
         struct str key = r->data->map.members[i].key;
         uint64_t new = record_key_id(key, "replaces");
         struct node_member there;
-        if (new == 0 || !find_member(m, new, NULL, &there) || there.role != RAFT_VOTER ||
-            !transport_reachable(m->transport, new)) {
+        if (new == 0 || !find_member(m, new, NULL, &there) || there.role != RAFT_VOTER || !is_up(m, new)) {
             continue;
         }
         struct change_request q = {.force = true, .new_id = new};

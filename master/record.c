@@ -100,7 +100,7 @@ uint64_t record_ids_max(struct str text)
 
 /* ---- Ids ---- */
 
-static uint64_t next_id(struct master *m, const struct record *r)
+uint64_t record_next_id(struct master *m, const struct record *r)
 {
     uint64_t id = MAX(record_get_id(r, "nextMasterId"), record_ids_max(record_get(r, "removedMasters")) + 1);
     struct node_member members[64];
@@ -113,7 +113,7 @@ static uint64_t next_id(struct master *m, const struct record *r)
 
 uint64_t record_take_id(struct master *m, struct record *r)
 {
-    uint64_t id = next_id(m, r);
+    uint64_t id = record_next_id(m, r);
     value_set(r->arena, r->data, "nextMasterId", value_strf(r->arena, "%" PRIu64, id + 1));
     return id;
 }
@@ -180,7 +180,7 @@ bool record_settle(struct master *m, struct record *r)
     assert(node_leading(m->node) && !node_changing(m->node));
     struct node_member members[64];
     unsigned n = node_members(m->node, members, ARRAY_SIZE(members));
-    uint64_t next = next_id(m, r);
+    uint64_t next = record_next_id(m, r);
     bool changed = set_text(r, "nextMasterId", arena_printf(r->arena, "%" PRIu64, next));
     const char *removed = others(r->arena, members, n, next);
     if (removed[0] != '\0' || record_get(r, "removedMasters").n > 0) {

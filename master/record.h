@@ -35,7 +35,8 @@ const char *record_key(const struct record *r, const char *prefix, uint64_t id);
 /* The number behind the dot; 0 if the key is another one. */
 uint64_t record_key_id(struct str key, const char *prefix);
 
-/* Takes the next id. */
+/* All ids below have been given away. Taking it makes it the newcomer's. */
+uint64_t record_next_id(struct master *m, const struct record *r);
 uint64_t record_take_id(struct master *m, struct record *r);
 /* Sets removedMasters to what was given away and is no member's, and lets go of rows that are done. Leader only, while no change of the membership
  * and no join is under way (an id that was just taken would count as removed). True: something changed. */

@@ -1,5 +1,6 @@
 /* Membership as its users see it: masters that join, come back, are replaced and removed, on a cluster that goes on working. */
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include "tests/unit/kit/master_kit.h"
 
@@ -30,37 +31,159 @@ static const struct value *member(struct client *c, int64_t id)
     return NULL;
 }
 
-static unsigned __attribute__((unused)) voters(struct client *c)
+static bool votes(struct client *c, int64_t id)
 {
-    unsigned n = 0;
+    const struct value *m = member(c, id);
+    return m != NULL && str_is(value_path_str(m, "role"), "voter");
+}
+
+static void await_voter(struct client *c, int64_t id)
+{
+    for (int64_t until = kit_now() + KIT_WAIT_MS; !votes(c, id); kit_turn(c->kit, 50)) {
+        assert_true(kit_now() < until);
+    }
+}
+
+static void await_reachable(struct client *c, int64_t id, bool reachable)
+{
+    for (int64_t until = kit_now() + KIT_WAIT_MS;; kit_turn(c->kit, 50)) {
+        if (value_path_bool(member(c, id), "reachable", !reachable) == reachable) {
+            return;
+        }
+        assert_true(kit_now() < until);
+    }
+}
+
+/* The member in whose directory this master lives (its id stands in the configuration). */
+static int64_t id_of(struct client *c, const char *address)
+{
     must(c, "cluster", "{}");
     const struct value *members = value_get(c->result, "members");
     VALUE_FOR(i, members)
     {
-        n += str_is(value_path_str(value_item(members, i), "role"), "voter");
+        if (str_is(value_path_str(value_item(members, i), "address"), address)) {
+            return value_path_int(value_item(members, i), "id", 0);
+        }
     }
-    return n;
+    return 0;
 }
 
-static void __attribute__((unused)) await_voter(struct client *c, int64_t id)
+/* Exactly these n are voters, all is written down, and nothing is left half. */
+static void await_members(struct client *c, const int64_t *ids, unsigned n)
 {
+    const char *record = "";
     for (int64_t until = kit_now() + KIT_WAIT_MS;; kit_turn(c->kit, 50)) {
-        const struct value *m = member(c, id);
-        if (m != NULL && str_is(value_path_str(m, "role"), "voter")) {
+        must(c, "cluster", "{}");
+        const struct value *members = value_get(c->result, "members");
+        unsigned count = value_count(members), right = 0;
+        VALUE_FOR(i, members)
+        {
+            for (unsigned j = 0; j < n; j++) {
+                right += value_path_int(value_item(members, i), "id", 0) == ids[j] &&
+                         str_is(value_path_str(value_item(members, i), "role"), "voter");
+            }
+        }
+        must(c, "get", "{kind: ConfigMap, namespace: kube-system, name: reeve-cluster}");
+        struct buf b = BUF_INIT;
+        json_write(&b, value_path(c->result, "object.data"), 0);
+        record = arena_strndup(&c->kit->arena, buf_cstr(&b), b.size);
+        buf_close(&b);
+        if (count == n && right == n && strstr(record, "replaces") == NULL && strstr(record, "successor") == NULL) {
             return;
         }
-        assert_true(kit_now() < until);
+        if (kit_now() > until) {
+            fail_msg("%u members, of which %u are as wanted; the record: %s", count, right, record);
+        }
     }
 }
 
-static void await_down(struct client *c, int64_t id)
+/* ---- Load: writers that never stop and count what was acknowledged ---- */
+
+struct writer {
+    struct client *c;
+    unsigned id, next, done;
+    bool busy, stop;
+};
+
+static void write_next(struct writer *w);
+
+static void written(const struct rpc_result *r, void *data)
 {
-    for (int64_t until = kit_now() + KIT_WAIT_MS;; kit_turn(c->kit, 50)) {
-        if (!value_path_bool(member(c, id), "reachable", true)) {
-            return;
-        }
-        assert_true(kit_now() < until);
+    struct writer *w = data;
+    w->busy = false;
+    if (r->error == NULL) {
+        w->done = w->next++;
+    } else if (err_class(r->error->code) == ERR_CLASS_UNKNOWN || r->error->code == ERR_EXISTS) {
+        w->next++; /* perhaps, so it does not count */
+    } else if (err_class(r->error->code) != ERR_CLASS_RETRY || r->error->code == ERR_CLOSED) {
+        w->stop = true;
     }
+    write_next(w);
+}
+
+static void write_next(struct writer *w)
+{
+    if (w->stop || w->c->rpc == NULL || !rpc_session_is_open(w->c->rpc)) {
+        return;
+    }
+    struct buf b = BUF_INIT;
+    msgpack_write_value(&b, kit_doc(w->c->kit, "{object: {apiVersion: v1, kind: ConfigMap, metadata: {name: w%u-%u}}}",
+                                    w->id, w->next));
+    w->busy = true;
+    rpc_call(w->c->rpc, "create", buf_str(&b), 15000, written, w);
+    buf_close(&b);
+}
+
+static void load_start(struct kit *k, struct writer *w, unsigned n, const unsigned *masters, unsigned masters_count)
+{
+    for (unsigned i = 0; i < n; i++) {
+        w[i] = (struct writer){.c = client_admin(k, masters[i % masters_count]), .id = i, .next = 1};
+        must(w[i].c, "hello", "{}");
+        write_next(&w[i]);
+    }
+}
+
+/* Ends the load; every master in `c`'s cluster that `c` speaks to must have the last one acknowledged of each. */
+static unsigned load_end(struct writer *w, unsigned n, struct client *c)
+{
+    unsigned total = 0;
+    for (unsigned i = 0; i < n; i++) {
+        w[i].stop = true;
+        for (int64_t until = kit_now() + KIT_WAIT_MS; w[i].busy; kit_turn(c->kit, 50)) {
+            assert_true(kit_now() < until);
+        }
+        total += w[i].done;
+        if (w[i].done > 0) {
+            must(c, "get", "{kind: ConfigMap, name: w%u-%u}", i, w[i].done);
+        }
+        client_close(w[i].c);
+    }
+    return total;
+}
+
+/* ---- Joining with a token of some kind ---- */
+
+static const char *addresses(struct kit *k)
+{
+    struct buf b = BUF_INIT;
+    for (unsigned i = 0; i < k->masters_count; i++) {
+        if (k->masters[i].pid != 0) {
+            buf_printf(&b, "%s%s", b.size > 0 ? "," : "", k->masters[i].addr);
+        }
+    }
+    const char *s = arena_strndup(&k->arena, buf_cstr(&b), b.size);
+    buf_close(&b);
+    return s;
+}
+
+static unsigned must_join(struct kit *k, struct client *c, const char *token_params)
+{
+    must(c, "token", "%s", token_params);
+    CLEANUP_FREE char *said = NULL;
+    if (kit_join_at(k, addresses(k), text_at(c, "token"), &said) != 0) {
+        fail_msg("join: %s", said);
+    }
+    return k->masters_count - 1;
 }
 
 /* ---- Coming back without one's data ---- */
@@ -89,12 +212,14 @@ static void test_a_master_that_lost_its_data_comes_back_as_another(void **state)
     struct value *p = newcomer(k, k->masters[lost].addr, "reason: damaged segment");
     assert_int_equal(call_value(self, "rejoin", p), ERR_BUSY); /* it runs */
     kit_stop(k, lost, SIGKILL);
-    await_down(c, lost + 1);
+    await_reachable(c, lost + 1, false);
     must_value(self, "rejoin", p);
     assert_int_equal(int_at(self, "id"), 4);
+    assert_int_equal(int_at(self, "replaces"), lost + 1);
     assert_true(value_count(value_get(self->result, "masters")) == 3);
     assert_null(member(c, lost + 1));
-    assert_string_equal(value_text(k, member(c, 4), "role"), "standby");
+    assert_non_null(member(c, 4));
+    assert_false(votes(c, 4));
     /* The answer got lost: the same question again, with a certificate that counts for nothing else any more. */
     must_value(self, "rejoin", p);
     assert_int_equal(int_at(self, "id"), 5);
@@ -116,11 +241,471 @@ static void test_a_master_that_lost_its_data_comes_back_as_another(void **state)
     client_close(c);
 }
 
+/* ---- Removal ---- */
+
+static void expect_said(const char *said, const char *text)
+{
+    if (strstr(said, text) == NULL) {
+        fail_msg("expected \"%s\" in: %s", text, said);
+    }
+}
+
+static void test_a_removed_master_says_so_and_stops_and_stays_stopped(void **state)
+{
+    struct kit *k = *state;
+    unsigned leader = kit_leader(k), gone = (leader + 1) % 3, by = (leader + 2) % 3;
+    struct client *c = client_admin(k, by);
+    char old[16], text[160], path[300];
+    snprintf(old, sizeof old, "%u", gone + 1);
+    must(c, "master.remove", "{id: %u, force: true}", gone + 1);
+    assert_null(member(c, gone + 1));
+    assert_int_equal(kit_wait_end(k, gone), 3);
+    CLEANUP_FREE char *log = kit_log(k, gone), *said = NULL;
+    snprintf(text, sizeof text, "this master (id %u) was removed from the cluster", gone + 1);
+    expect_said(log, text);
+    snprintf(path, sizeof path, "%s/removed", k->masters[gone].dir);
+    assert_int_equal(access(path, F_OK), 0);
+    const char *run[] = {"run", "--dir", k->masters[gone].dir, NULL};
+    assert_int_equal(kit_run(k, &said, run), 3);
+    expect_said(said, text);
+    free(TAKE_PTR(said));
+    const char *join[] = {"join",
+                          "--dir",
+                          k->masters[gone].dir,
+                          "--token",
+                          "a.b@00000000000000000000000000000000",
+                          k->masters[leader].addr,
+                          NULL};
+    assert_int_equal(kit_run(k, &said, join), 1);
+    expect_said(said, "removed from its cluster");
+    struct client *self = client_as(k, leader, PKI_ROLE_MASTER, old);
+    refused(self, ERR_FORBIDDEN, "was removed from the cluster", "list", "{kind: Secret}");
+    must(c, "master.remove", "{id: %u}", gone + 1); /* once more is once */
+    client_close(self);
+    client_close(c);
+}
+
+static void test_a_master_removed_while_it_was_away_hears_it_when_it_comes_back(void **state)
+{
+    struct kit *k = *state;
+    unsigned leader = kit_leader(k), gone = (leader + 1) % 3;
+    struct client *c = client_admin(k, leader);
+    kit_stop(k, gone, SIGKILL);
+    must(c, "master.remove", "{id: %u}", gone + 1); /* no reserve is lost: it was gone */
+    kit_start(k, gone);
+    assert_int_equal(kit_wait_end(k, gone), 3);
+    must(c, "create", "{object: {apiVersion: v1, kind: ConfigMap, metadata: {name: undisturbed}}}");
+    client_close(c);
+}
+
+static void test_removals_that_would_stop_the_cluster_are_refused(void **state)
+{
+    struct kit *k = *state;
+    unsigned leader = kit_leader(k), a = (leader + 1) % 3, b = (leader + 2) % 3;
+    struct client *c = client_admin(k, leader);
+    refused(c, ERR_CONFLICT, "could lose no master any more", "master.remove", "{id: %u}", a + 1);
+    refused(c, ERR_USAGE, "transfer the leadership first", "master.remove", "{id: %u, force: true}", leader + 1);
+    refused(c, ERR_NOT_FOUND, "no master has the id 77", "master.remove", "{id: 77}");
+    refused(c, ERR_USAGE, "number", "master.remove", "{id: x}");
+    kit_stop(k, a, SIGKILL);
+    await_reachable(c, a + 1, false);
+    refused(c, ERR_CONFLICT, "would stand still", "master.remove", "{id: %u, force: true}", b + 1);
+    must(c, "master.remove", "{id: %u}", a + 1);
+    must(c, "master.remove", "{id: %u}", b + 1); /* of two: there is no reserve to lose */
+    assert_int_equal(kit_wait_end(k, b), 3);
+    refused(c, ERR_USAGE, "only voter", "master.remove", "{id: %u, force: true}", leader + 1);
+    must(c, "create", "{object: {apiVersion: v1, kind: ConfigMap, metadata: {name: alone}}}");
+    client_close(c);
+}
+
+static void test_ids_are_never_given_twice(void **state)
+{
+    struct kit *k = *state;
+    unsigned leader = kit_leader(k), gone = (leader + 1) % 3;
+    struct client *c = client_admin(k, leader);
+    must(c, "master.remove", "{id: %u, force: true}", gone + 1);
+    assert_int_equal(kit_wait_end(k, gone), 3);
+    must(c, "patch",
+         "{kind: ConfigMap, namespace: kube-system, name: reeve-cluster, type: merge, patch: {data: {nextMasterId: '1',"
+         " removedMasters: ''}}}");
+    unsigned i = must_join(k, c, "{role: master}");
+    assert_int_equal(id_of(c, k->masters[i].addr), 4);
+    must(c, "master.remove", "{id: 4}"); /* it never came */
+    must(c, "patch",
+         "{kind: ConfigMap, namespace: kube-system, name: reeve-cluster, type: merge, patch: {data: {nextMasterId: "
+         "'1'}}}");
+    i = must_join(k, c, "{role: master}");
+    assert_int_equal(id_of(c, k->masters[i].addr), 5);
+    kit_start(k, i);
+    await_members(c, (int64_t[]){leader + 1, (leader + 2) % 3 + 1, 5}, 3);
+    /* Who calls a member removed by editing the record does not stop it. */
+    must(c, "patch",
+         "{kind: ConfigMap, namespace: kube-system, name: reeve-cluster, type: merge, patch: {data: {removedMasters: "
+         "'1-5'}}}");
+    for (int64_t until = kit_now() + KIT_WAIT_MS;; kit_turn(k, 50)) {
+        must(c, "get", "{kind: ConfigMap, namespace: kube-system, name: reeve-cluster}");
+        if (strcmp(text_at(c, "object.data.removedMasters"), "1-5") != 0) {
+            break;
+        }
+        assert_true(kit_now() < until);
+    }
+    await_reachable(c, 5, true);
+    client_close(c);
+}
+
+/* ---- Joining ---- */
+
+static void test_a_large_state_reaches_a_newcomer_by_snapshot_while_writes_go_on(void **state)
+{
+    static const char *const args[] = {"--snapshot-entries", "100", NULL};
+    struct kit *k = kit_three(args);
+    (void)state;
+    struct client *c = client_admin(k, kit_leader(k));
+    char *filler = arena_alloc(&k->arena, 20001);
+    memset(filler, 'x', 20000);
+    filler[20000] = '\0';
+    for (unsigned i = 0; i < 400; i++) { /* 8 MB: many chunks */
+        filler[i % 20000] = (char)('a' + i % 26);
+        must(c, "create", "{object: {apiVersion: v1, kind: ConfigMap, metadata: {name: big%u}, data: {v: %s%u}}}", i,
+             filler, i);
+    }
+    must(c, "cluster", "{}");
+    assert_true(int_at(c, "stats.snapshots") > 0);
+    struct writer w[6];
+    load_start(k, w, 6, (unsigned[]){0, 1, 2}, 3);
+    int64_t began = kit_now();
+    unsigned i = must_join(k, c, "{role: master}");
+    kit_start(k, i);
+    await_voter(c, 4);
+    int64_t took = kit_now() - began;
+    struct client *there = client_admin(k, i);
+    unsigned total = load_end(w, 6, there);
+    print_message("a vote %lld ms after `join`, with %u writes acknowledged meanwhile\n", (long long)took, total);
+    assert_true(total > 20);
+    must(there, "cluster", "{}");
+    assert_true(int_at(there, "stats.restores") > 0);
+    must(there, "get", "{kind: ConfigMap, name: big399, stale: true}");
+    client_close(there);
+    client_close(c);
+    kit_free(k);
+}
+
+struct pending {
+    bool done;
+    int code;
+    int64_t id;
+    char text[ERROR_MESSAGE_MAX];
+};
+
+static void join_answered(const struct rpc_result *r, void *data)
+{
+    struct pending *p = data;
+    p->done = true;
+    p->code = r->error == NULL ? 0 : r->error->code;
+    p->id = r->error == NULL ? mp_int(mp_get(r->result, "id"), 0) : 0;
+    snprintf(p->text, sizeof p->text, "%s", r->error == NULL ? "" : r->error->message);
+}
+
+static void join_send(struct client *c, const struct value *params, struct pending *p)
+{
+    struct buf b = BUF_INIT;
+    *p = (struct pending){0};
+    msgpack_write_value(&b, params);
+    rpc_call(c->rpc, "join", buf_str(&b), KIT_WAIT_MS, join_answered, p);
+    buf_close(&b);
+}
+
+static void test_joins_at_once_are_done_one_after_another_and_repeats_count_once(void **state)
+{
+    struct kit *k = *state;
+    unsigned leader = kit_leader(k);
+    struct client *c = client_admin(k, leader), *s[4];
+    must(c, "token", "{role: master}");
+    const char *more = arena_printf(&k->arena, "role: master, name: m, token: '%.23s'", text_at(c, "token"));
+    struct pending p[4];
+    for (unsigned i = 0; i < 4; i++) { /* two of them from one address, through all masters */
+        s[i] = client_as(k, i % 3, PKI_ROLE_NONE, "");
+        must(s[i], "hello", "{}");
+        join_send(s[i], newcomer(k, arena_printf(&k->arena, "127.0.0.1:%u", 40001 + i % 3), more), &p[i]);
+    }
+    unsigned good = 0;
+    for (unsigned i = 0; i < 4; i++) {
+        kit_until(k, &p[i].done, "the answer to a join");
+        good += p[i].code == 0;
+        if (p[i].code != 0 && p[i].code != ERR_CANCELED) {
+            fail_msg("join %u: %s: %s", i, err_reason(p[i].code), p[i].text);
+        }
+        for (unsigned j = 0; j < i; j++) {
+            assert_true(p[i].id == 0 || p[i].id != p[j].id);
+        }
+    }
+    assert_true(good >= 3);
+    must(c, "cluster", "{}");
+    assert_int_equal(value_count(value_get(c->result, "members")), 6); /* nobody is in twice */
+    for (unsigned i = 0; i < 4; i++) {
+        client_close(s[i]);
+    }
+    client_close(c);
+}
+
+/* ---- Replacement ---- */
+
+static struct kit *kit_five(void)
+{
+    struct kit *k = kit_three(NULL);
+    struct client *c = client_admin(k, 0);
+    for (unsigned i = 3; i < 5; i++) {
+        kit_start(k, kit_join(k, 0));
+        await_voter(c, i + 1);
+    }
+    client_close(c);
+    return k;
+}
+
+/* One command for a dead master, typed as rctl prints it. */
+static void replace_dead(struct kit *k, unsigned count)
+{
+    unsigned leader = kit_leader(k), dead = (leader + 1) % count;
+    struct client *c = client_admin(k, leader);
+    struct writer w[6];
+    unsigned alive[4], n = 0;
+    for (unsigned i = 0; i < count; i++) {
+        if (i != dead) {
+            alive[n++] = i;
+        }
+    }
+    load_start(k, w, 6, alive, n);
+    kit_stop(k, dead, SIGKILL);
+    await_reachable(c, dead + 1, false);
+    int64_t began = kit_now();
+    unsigned i = must_join(k, c, arena_printf(&k->arena, "{role: master, replaces: %u}", dead + 1));
+    assert_null(member(c, dead + 1));
+    kit_start(k, i);
+    await_voter(c, count + 1);
+    print_message("%u masters: a dead one replaced in %lld ms\n", count, (long long)(kit_now() - began));
+    struct client *there = client_admin(k, i);
+    assert_true(load_end(w, 6, there) > 20);
+    must(c, "cluster", "{}");
+    assert_int_equal(value_count(value_get(c->result, "members")), count);
+    assert_int_equal(int_at(c, "canLose"), (count - 1) / 2);
+    kit_start(k, dead); /* it comes back from the dead, and hears it */
+    assert_int_equal(kit_wait_end(k, dead), 3);
+    client_close(there);
+    client_close(c);
+}
+
+static void test_a_dead_one_of_three_is_replaced_under_load(void **state)
+{
+    replace_dead(*state, 3);
+}
+
+static void test_a_dead_one_of_five_is_replaced_under_load(void **state)
+{
+    (void)state;
+    struct kit *k = kit_five();
+    replace_dead(k, 5);
+    kit_free(k);
+}
+
+static void test_the_same_machine_takes_its_own_place(void **state)
+{
+    struct kit *k = *state;
+    unsigned leader = kit_leader(k), dead = (leader + 1) % 3;
+    struct client *c = client_admin(k, leader);
+    kit_stop(k, dead, SIGKILL);
+    await_reachable(c, dead + 1, false);
+    snprintf(k->masters[3].addr, sizeof k->masters[3].addr, "%s", k->masters[dead].addr);
+    unsigned i = must_join(k, c, arena_printf(&k->arena, "{role: master, replaces: %u}", dead + 1));
+    kit_start(k, i);
+    await_members(c, (int64_t[]){leader + 1, (leader + 2) % 3 + 1, 4}, 3);
+    client_close(c);
+}
+
+static void test_a_living_master_goes_when_its_successor_votes(void **state)
+{
+    struct kit *k = *state;
+    unsigned leader = kit_leader(k), old = leader; /* even the leader */
+    struct client *c = client_admin(k, (leader + 1) % 3);
+    refused(c, ERR_CONFLICT, "is up", "token", "{role: master, replaces: %u}", old + 1);
+    refused(c, ERR_NOT_FOUND, "no master has the id 9", "token", "{role: master, replaces: 9}");
+    refused(c, ERR_USAGE, NULL, "token", "{role: node, replaces: 1}");
+    must(c, "token", "{role: master, replaces: %u, evenReachable: true}", old + 1);
+    const char *token = text_at(c, "token");
+    CLEANUP_FREE char *said = NULL;
+    if (kit_join_at(k, addresses(k), token, &said) != 0) {
+        fail_msg("join: %s", said);
+    }
+    expect_said(said, "takes the place of master");
+    assert_true(votes(c, old + 1)); /* still */
+    free(TAKE_PTR(said));
+    /* The token was for one. */
+    assert_int_equal(kit_join_at(k, addresses(k), token, &said), 1);
+    expect_said(said, "this token is for one master");
+    k->masters_count--;
+    kit_start(k, 3);
+    assert_int_equal(kit_wait_end(k, old), 3);
+    await_members(c, (int64_t[]){(leader + 1) % 3 + 1, (leader + 2) % 3 + 1, 4}, 3);
+    client_close(c);
+}
+
+static void test_a_replaced_master_that_answers_again_is_not_removed_behind_ones_back(void **state)
+{
+    struct kit *k = *state;
+    unsigned leader = kit_leader(k), dead = (leader + 1) % 3;
+    struct client *c = client_admin(k, leader);
+    kit_stop(k, dead, SIGKILL);
+    await_reachable(c, dead + 1, false);
+    must(c, "token", "{role: master, replaces: %u}", dead + 1);
+    const char *token = text_at(c, "token");
+    kit_start(k, dead);
+    await_reachable(c, dead + 1, true);
+    CLEANUP_FREE char *said = NULL;
+    assert_int_equal(kit_join_at(k, addresses(k), token, &said), 1);
+    expect_said(said, "answers again");
+    must(c, "cluster", "{}");
+    assert_int_equal(value_count(value_get(c->result, "members")), 3);
+    k->masters_count--;
+    client_close(c);
+}
+
+/* ---- The leader dies in the middle ---- */
+
+/* Who ended by itself is started again, without failpoints: what a supervisor does. */
+static void restart_ended(struct kit *k)
+{
+    for (unsigned i = 0; i < k->masters_count; i++) {
+        struct kit_master *m = &k->masters[i];
+        if (m->pid != 0 && waitpid(m->pid, NULL, WNOHANG) == m->pid) {
+            m->pid = 0;
+            kit_start(k, i);
+        }
+    }
+}
+
+/* A cluster of `count` whose leader has the failpoint armed; its number. */
+static unsigned arm_leader(struct kit *k, const char *failpoint)
+{
+    unsigned armed = (kit_leader(k) + 1) % 3;
+    kit_stop(k, armed, SIGTERM);
+    kit_start_armed(k, armed, arena_printf(&k->arena, "%s=crash", failpoint));
+    struct client *c = client_admin(k, kit_leader(k));
+    for (int64_t until = kit_now() + KIT_WAIT_MS; kit_leader(k) != armed; kit_turn(k, 50)) {
+        assert_true(kit_now() < until);
+        if (call(c, "master.transfer", "{id: %u}", armed + 1) != 0) {
+            kit_turn(k, 200);
+        }
+    }
+    client_close(c);
+    return armed;
+}
+
+static void expect_crashed(struct kit *k, unsigned i)
+{
+    CLEANUP_FREE char *log = kit_log(k, i);
+    unsigned starts = 0;
+    for (const char *p = log; (p = strstr(p, " serves ")) != NULL; p++) {
+        starts++;
+    }
+    assert_int_equal(starts, 3); /* at first, armed, and after the crash */
+}
+
+static void test_a_join_survives_the_leaders_death_at_every_step(void **state)
+{
+    static const char *const points[] = {"member_join_before_drop", "member_join_before_add",
+                                         "member_join_before_answer"};
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_SIZE(points); i++) {
+        struct kit *k = kit_three(NULL);
+        unsigned armed = arm_leader(k, points[i]);
+        struct client *c = client_admin(k, (armed + 1) % 3);
+        k->meanwhile = restart_ended;
+        unsigned joined = must_join(k, c, "{role: master}");
+        k->meanwhile = NULL;
+        expect_crashed(k, armed);
+        kit_start(k, joined);
+        int64_t id = id_of(c, k->masters[joined].addr);
+        print_message("%s: joined as %lld\n", points[i], (long long)id);
+        assert_true(id >= 4);
+        await_members(c, (int64_t[]){1, 2, 3, id}, 4);
+        client_close(c);
+        kit_free(k);
+    }
+}
+
+static void test_a_replacement_survives_the_leaders_death_at_every_step(void **state)
+{
+    static const char *const points[] = {"member_join_before_drop", "member_join_before_add",
+                                         "member_join_before_answer"};
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_SIZE(points); i++) {
+        struct kit *k = kit_three(NULL);
+        unsigned armed = arm_leader(k, points[i]), dead = (armed + 1) % 3, other = (armed + 2) % 3;
+        struct client *c = client_admin(k, other);
+        kit_stop(k, dead, SIGKILL);
+        await_reachable(c, dead + 1, false);
+        k->meanwhile = restart_ended; /* of three, one dead: without the leader nothing goes, so it must come back */
+        unsigned joined = must_join(k, c, arena_printf(&k->arena, "{role: master, replaces: %u}", dead + 1));
+        k->meanwhile = NULL;
+        expect_crashed(k, armed);
+        kit_start(k, joined);
+        await_members(c, (int64_t[]){armed + 1, other + 1, id_of(c, k->masters[joined].addr)}, 3);
+        kit_start(k, dead);
+        assert_int_equal(kit_wait_end(k, dead), 3);
+        client_close(c);
+        kit_free(k);
+    }
+}
+
+static void test_a_removal_survives_the_leaders_death_at_every_step(void **state)
+{
+    static const char *const points[] = {"member_remove_before_change", "member_remove_after_change"};
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_SIZE(points); i++) {
+        struct kit *k = kit_three(NULL);
+        unsigned armed = arm_leader(k, points[i]), gone = (armed + 1) % 3, other = (armed + 2) % 3;
+        struct client *c = client_admin(k, other);
+        int rc;
+        int64_t until = kit_now() + KIT_WAIT_MS;
+        while ((rc = call(c, "master.remove", "{id: %u, force: true}", gone + 1)) != 0) {
+            if (err_class(rc) != ERR_CLASS_RETRY && err_class(rc) != ERR_CLASS_UNKNOWN) {
+                fail_msg("remove: %s: %s", err_reason(rc), c->err.message);
+            }
+            assert_true(kit_now() < until);
+            if (k->masters[armed].pid != 0 && waitpid(k->masters[armed].pid, NULL, WNOHANG) != 0) {
+                k->masters[armed].pid = 0;
+                kit_start(k, armed);
+            }
+            kit_turn(k, 50);
+        }
+        expect_crashed(k, armed);
+        assert_int_equal(kit_wait_end(k, gone), 3);
+        await_members(c, (int64_t[]){armed + 1, other + 1}, 2);
+        must(c, "get", "{kind: ConfigMap, namespace: kube-system, name: reeve-cluster}");
+        assert_string_equal(text_at(c, "object.data.removedMasters"), arena_printf(&k->arena, "%u", gone + 1));
+        client_close(c);
+        kit_free(k);
+    }
+}
+
 int main(void)
 {
+#define ON_THREE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_a_master_that_lost_its_data_comes_back_as_another, set_up, tear_down),
+        ON_THREE(test_a_master_that_lost_its_data_comes_back_as_another),
+        ON_THREE(test_a_removed_master_says_so_and_stops_and_stays_stopped),
+        ON_THREE(test_a_master_removed_while_it_was_away_hears_it_when_it_comes_back),
+        ON_THREE(test_removals_that_would_stop_the_cluster_are_refused),
+        ON_THREE(test_ids_are_never_given_twice),
+        cmocka_unit_test(test_a_large_state_reaches_a_newcomer_by_snapshot_while_writes_go_on),
+        ON_THREE(test_joins_at_once_are_done_one_after_another_and_repeats_count_once),
+        ON_THREE(test_a_dead_one_of_three_is_replaced_under_load),
+        cmocka_unit_test(test_a_dead_one_of_five_is_replaced_under_load),
+        ON_THREE(test_the_same_machine_takes_its_own_place),
+        ON_THREE(test_a_living_master_goes_when_its_successor_votes),
+        ON_THREE(test_a_replaced_master_that_answers_again_is_not_removed_behind_ones_back),
+        cmocka_unit_test(test_a_join_survives_the_leaders_death_at_every_step),
+        cmocka_unit_test(test_a_replacement_survives_the_leaders_death_at_every_step),
+        cmocka_unit_test(test_a_removal_survives_the_leaders_death_at_every_step),
     };
-    cmocka_set_test_filter(getenv("TEST"));
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return KIT_RUN(tests, NULL, NULL);
 }

@@ -37,10 +37,19 @@ unsigned kit_free_port(void)
     return ntohs(a.sin_port);
 }
 
-/* seconds: killed after so long; 0 = never. */
-static pid_t spawn(const char *const *args, const char *log_path, unsigned seconds)
+static const char *sibling_program(const char *name)
 {
-    const char *argv[40] = {kit_program()};
+    static char path[520];
+    const char *plain = kit_program();
+    snprintf(path, sizeof path, "%.*s/%s", (int)(strrchr(plain, '/') - plain), plain, name);
+    return path;
+}
+
+/* seconds: killed after so long; 0 = never. failpoints: NULL = none. */
+static pid_t spawn(const char *program, const char *const *args, const char *log_path, unsigned seconds,
+                   const char *failpoints)
+{
+    const char *argv[40] = {program};
     unsigned n = 1;
     for (; args[n - 1] != NULL; n++) {
         assert_true(n < ARRAY_SIZE(argv) - 1);
@@ -54,6 +63,9 @@ static pid_t spawn(const char *const *args, const char *log_path, unsigned secon
         int fd = open(log_path, O_WRONLY | O_CREAT | O_APPEND, 0600);
         if (getppid() != parent || fd < 0 || dup2(fd, 1) < 0 || dup2(fd, 2) < 0) {
             _exit(126);
+        }
+        if (failpoints != NULL) {
+            setenv("REEVE_FAILPOINTS", failpoints, 1);
         }
         execv(argv[0], (char *const *)argv);
         _exit(127);
@@ -85,16 +97,38 @@ static char *read_all(const char *path)
     return (char *)buf_take(&b, NULL);
 }
 
-int kit_run(struct kit *k, char **said, const char *const *args)
+/* Clients go on meanwhile. */
+static int run_program(struct kit *k, const char *program, char **said, const char *const *args)
 {
     char path[200];
+    int status = 0;
     snprintf(path, sizeof path, "%s/run.out", k->dir);
     unlink(path);
-    int rc = wait_for(spawn(args, path, 20));
+    pid_t pid = spawn(program, args, path, 80, NULL);
+    while (waitpid(pid, &status, WNOHANG) == 0) {
+        kit_turn(k, 10);
+        if (k->meanwhile != NULL) {
+            k->meanwhile(k);
+        }
+    }
     if (said != NULL) {
         *said = read_all(path);
     }
-    return rc;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+int kit_run(struct kit *k, char **said, const char *const *args)
+{
+    return run_program(k, kit_program(), said, args);
+}
+
+int kit_rctl(struct kit *k, char **said, const char *const *args)
+{
+    const char *argv[32] = {"--config", arena_printf(&k->arena, "%s/admin.config", k->masters[0].dir)};
+    for (unsigned n = 2; (argv[n] = args[n - 2]) != NULL; n++) {
+        assert_true(n < ARRAY_SIZE(argv) - 1);
+    }
+    return run_program(k, sibling_program("rctl"), said, argv);
 }
 
 char *kit_log(struct kit *k, unsigned i)
@@ -191,7 +225,9 @@ static unsigned new_master(struct kit *k)
     memcpy(home, k->dir, sizeof home);
     snprintf(m->dir, sizeof m->dir, "%s/m%u", home, i);
     snprintf(m->log, sizeof m->log, "%s/m%u.log", home, i);
-    snprintf(m->addr, sizeof m->addr, "127.0.0.1:%u", kit_free_port());
+    if (m->addr[0] == '\0') {
+        snprintf(m->addr, sizeof m->addr, "127.0.0.1:%u", kit_free_port());
+    }
     return i;
 }
 
@@ -242,10 +278,15 @@ void kit_init(struct kit *k, const char *const *args)
     k->ca_key = file_of(k, i, "ca.key");
 }
 
-int kit_join_with(struct kit *k, unsigned by, const char *token, char **said)
+int kit_join_at(struct kit *k, const char *by, const char *token, char **said)
 {
     unsigned i = new_master(k);
-    return run_setup(k, i, said, "join", token, k->masters[by].addr);
+    return run_setup(k, i, said, "join", token, by);
+}
+
+int kit_join_with(struct kit *k, unsigned by, const char *token, char **said)
+{
+    return kit_join_at(k, k->masters[by].addr, token, said);
 }
 
 unsigned kit_join(struct kit *k, unsigned by)
@@ -260,11 +301,30 @@ unsigned kit_join(struct kit *k, unsigned by)
     return k->masters_count - 1;
 }
 
-void kit_start(struct kit *k, unsigned i)
+void kit_start_armed(struct kit *k, unsigned i, const char *failpoints)
 {
     const char *args[] = {"run", "--dir", k->masters[i].dir, NULL};
     assert_int_equal(k->masters[i].pid, 0);
-    k->masters[i].pid = spawn(args, k->masters[i].log, 0);
+    const char *program = failpoints == NULL ? kit_program() : sibling_program("tests/reeve-master");
+    k->masters[i].pid = spawn(program, args, k->masters[i].log, 0, failpoints);
+}
+
+void kit_start(struct kit *k, unsigned i)
+{
+    kit_start_armed(k, i, NULL);
+}
+
+int kit_wait_end(struct kit *k, unsigned i)
+{
+    struct kit_master *m = &k->masters[i];
+    int status = 0;
+    for (int64_t until = kit_now() + KIT_WAIT_MS; waitpid(m->pid, &status, WNOHANG) == 0; kit_turn(k, 20)) {
+        if (kit_now() > until) {
+            fail_msg("master %u does not end by itself", i);
+        }
+    }
+    m->pid = 0;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
 void kit_stop(struct kit *k, unsigned i, int sig)

@@ -29,7 +29,7 @@
 #include "proto/rpc.h"
 #include "proto/text.h"
 
-#define KIT_MASTERS_MAX 5
+#define KIT_MASTERS_MAX 8
 #define KIT_WAIT_MS     20000
 
 struct kit {
@@ -45,7 +45,8 @@ struct kit {
     unsigned clients_open;
     struct list clients; /* struct client.link */
     char *ca, *ca_key;
-    const char *const *run_args; /* NULL-terminated, added to init and join */
+    const char *const *run_args;      /* NULL-terminated, added to init and join */
+    void (*meanwhile)(struct kit *k); /* called again and again while a program runs; NULL: nothing */
 };
 
 /* A directory and an empty loop; no master yet. */
@@ -58,7 +59,13 @@ void kit_init(struct kit *k, const char *const *args);
 unsigned kit_join(struct kit *k, unsigned by);
 /* The same with a token of the test's; exit code, and what it said in *said (malloc). */
 int kit_join_with(struct kit *k, unsigned by, const char *token, char **said);
+/* And with addresses to ask, comma separated. The newcomer's own address is a fresh one, unless the test has filled in masters[].addr. */
+int kit_join_at(struct kit *k, const char *by, const char *token, char **said);
 void kit_start(struct kit *k, unsigned i);
+/* The same with failpoints armed (base/failpoint.h); such a master may end by itself. */
+void kit_start_armed(struct kit *k, unsigned i, const char *failpoints);
+/* Waits until it has ended by itself; its exit code (128 + signal). */
+int kit_wait_end(struct kit *k, unsigned i);
 /* The signal, and waits for the end. SIGTERM: must exit with 0. */
 void kit_stop(struct kit *k, unsigned i, int sig);
 /* One running master, ready to write. */
@@ -67,6 +74,8 @@ struct kit *kit_one(const char *const *args);
 struct kit *kit_three(const char *const *args);
 /* Runs the program with arguments until it ends: exit code; stdout and stderr together in *said (malloc; may be NULL). */
 int kit_run(struct kit *k, char **said, const char *const *args);
+/* The same with rctl and the first administrator's configuration. */
+int kit_rctl(struct kit *k, char **said, const char *const *args);
 const char *kit_program(void);
 /* Environment for whoever looks for a fault: TEST=pattern runs some of the tests, KEEP=1 leaves the directory behind, SEED=n is another
  * course of what is random. */
