@@ -79,6 +79,42 @@ static int run_set_context(struct rctl *r)
     return EXIT_DONE;
 }
 
+/* Without words: those that the cluster names. */
+static int run_set_servers(struct rctl *r)
+{
+    struct error err = {0};
+    const char *addresses[CONFIG_SERVERS_MAX];
+    unsigned count = 0;
+    for (; count < r->args.words_count && count < CONFIG_SERVERS_MAX; count++) {
+        addresses[count] = r->args.words[count];
+    }
+    if (count == 0) {
+        CLEANUP_REPLY struct api_reply reply = {0};
+        if (rctl_connect(r, &err) != 0 || api_read(r->api, "cluster", value_map(&r->arena), &reply, &err) != 0) {
+            return rctl_fail(r, &err);
+        }
+        for (struct mp_iter it = mp_iter(mp_get(reply.result, "members")); mp_next(&it);) {
+            struct str s = mp_str(mp_get(it.value, "address"));
+            if (s.n > 0 && count < CONFIG_SERVERS_MAX) {
+                addresses[count++] = arena_strndup(&r->arena, s.p, s.n);
+            }
+        }
+    }
+    if (load(r, &err) != 0) {
+        return rctl_fail(r, &err);
+    }
+    const char *context = opt(r, "context") != NULL ? opt(r, "context") : config_current(&r->arena, &r->config);
+    if (config_set_servers(&r->arena, &r->config, context, addresses, count, &err) != 0) {
+        return rctl_fail(r, &err);
+    }
+    fprintf(r->out, "%s knows %u %s now:", r->config.path, count, count == 1 ? "master" : "masters");
+    for (unsigned i = 0; i < count; i++) {
+        fprintf(r->out, " %s", addresses[i]);
+    }
+    fputc('\n', r->out);
+    return EXIT_DONE;
+}
+
 static int run_current_context(struct rctl *r)
 {
     struct error err = {0};
@@ -123,6 +159,14 @@ static const struct command config_set = {.name = "set-context",
                                           .options = set_context_options,
                                           .options_count = ARRAY_SIZE(set_context_options),
                                           .run = run_set_context};
+static const struct command config_servers = {.name = "set-servers",
+                                              .usage = "[HOST:PORT...]",
+                                              .summary = "Which masters this client asks; without words: all there are",
+                                              .examples = "  # after masters have come or gone\n"
+                                                          "  rctl config set-servers\n"
+                                                          "  # when the only one that the configuration knows is dead\n"
+                                                          "  rctl config set-servers 10.0.0.2:7400\n",
+                                              .run = run_set_servers};
 static const struct command config_current_context = {.name = "current-context",
                                                       .usage = "",
                                                       .summary = "Name of the current context",
@@ -134,11 +178,11 @@ static const struct command config_view = {.name = "view",
                                            .examples = "  rctl config view\n"
                                                        "  rctl config view --config other/config\n",
                                            .run = run_view};
-static const struct command *const config_subs[] = {&config_get_contexts,    &config_use,  &config_set,
+static const struct command *const config_subs[] = {&config_get_contexts,    &config_use,  &config_set, &config_servers,
                                                     &config_current_context, &config_view, NULL};
 const struct command command_config = {
     .name = "config",
-    .usage = "get-contexts|use-context NAME|set-context --current -n NAMESPACE|current-context|view",
+    .usage = "get-contexts|use-context NAME|set-context --current -n NAMESPACE|set-servers|current-context|view",
     .summary = "Look at the client configuration, choose a context",
     .examples = "  rctl config get-contexts\n"
                 "  rctl config use-context reeve\n"

@@ -117,11 +117,27 @@ static const char *reserve_text(struct rctl *r, const struct masters *m)
                         m->up == 1 ? "is" : "are", lose);
 }
 
+/* A configuration that knows one master of three is of no use once that one is dead. */
+static void note_unknown(struct rctl *r, const struct masters *m)
+{
+    unsigned known = 0;
+    for (unsigned i = 0; i < m->count; i++) {
+        for (unsigned j = 0; j < r->target.servers_count; j++) {
+            known += strcmp(m->rows[i].address, r->target.servers[j]) == 0;
+        }
+    }
+    if (known < m->count) {
+        rctl_note(r, "the client configuration knows %u of the %u masters; to let it know all: rctl config set-servers",
+                  known, m->count);
+    }
+}
+
 static void note_reserve(struct rctl *r)
 {
     struct masters m;
     if (read_masters(r, false, &m, NULL) == 0) {
         rctl_note(r, "%s", reserve_text(r, &m));
+        note_unknown(r, &m);
     }
 }
 
@@ -218,6 +234,8 @@ static int run_list(struct rctl *r)
         print_grid(&out, cells, ARRAY_SIZE(head), m.count + 1);
         buf_printf(&out, "\n%s.\n", reserve_text(r, &m));
         rctl_write(r, &out);
+        fflush(r->out);
+        note_unknown(r, &m);
         rc = EXIT_DONE;
     }
     return rc == EXIT_DONE && can_lose(&m) < 0 ? EXIT_NO_QUORUM : rc;

@@ -238,6 +238,29 @@ int config_set_namespace(struct arena *a, struct config *c, const char *context,
     return write_doc(c->path, c->doc, err);
 }
 
+int config_set_servers(struct arena *a, struct config *c, const char *context, const char *const *servers,
+                       unsigned count, struct error *err)
+{
+    assert(count > 0);
+    struct value *entry = find_context(c, context, err);
+    if (entry == NULL) {
+        return ERR_NOT_FOUND;
+    }
+    struct str name = value_path_str(entry, "context.cluster");
+    struct value *cluster = value_find(value_get(c->doc, "clusters"), "name", name), *list = value_list(a);
+    if (cluster == NULL) {
+        return error_set(err, ERR_INVALID, "%s: context \"%s\" names cluster \"%.*s\", which is not there", c->path,
+                         context, STR_ARG(name));
+    }
+    for (unsigned i = 0; i < MIN(count, CONFIG_SERVERS_MAX); i++) {
+        value_append(a, list, value_cstr(a, servers[i]));
+    }
+    struct value *inner = value_ensure_map(a, cluster, "cluster");
+    value_set(a, inner, "servers", list);
+    value_remove(inner, "server"); /* the other spelling, of one address */
+    return write_doc(c->path, c->doc, err);
+}
+
 static struct value *base64_value(struct arena *a, const char *text)
 {
     CLEANUP_BUF struct buf b = BUF_INIT;

@@ -48,6 +48,9 @@ const char *config_current(struct arena *a, const struct config *c); /* "" if no
 int config_use_context(struct arena *a, struct config *c, const char *context, struct error *err);
 /* Writes the file with another namespace for one context. ERR_NOT_FOUND names the contexts. */
 int config_set_namespace(struct arena *a, struct config *c, const char *context, const char *ns, struct error *err);
+/* Writes the file with other addresses for the cluster of a context ("" = the current one). At most CONFIG_SERVERS_MAX are taken. */
+int config_set_servers(struct arena *a, struct config *c, const char *context, const char *const *servers,
+                       unsigned count, struct error *err);
 /* A configuration of one cluster, one user and one context, all from target (written 0600, atomically). */
 int config_write(const char *path, const struct config_target *target, const char *user, struct error *err);
 /* The document without private keys ("REDACTED") and with certificates shortened to "DATA+OMITTED", for people to look at. */

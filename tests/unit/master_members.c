@@ -16,6 +16,13 @@ static int tear_down(void **state)
     return 0;
 }
 
+static void expect_said(const char *said, const char *text)
+{
+    if (strstr(said, text) == NULL) {
+        fail_msg("expected \"%s\" in: %s", text, said);
+    }
+}
+
 /* ---- Looking at the members ---- */
 
 static const struct value *member(struct client *c, int64_t id)
@@ -161,6 +168,19 @@ static unsigned load_end(struct writer *w, unsigned n, struct client *c)
     return total;
 }
 
+/* rctl with the administrator's configuration must succeed and say `text` (NULL: anything). */
+static char *rctl_run(struct kit *k, int code, const char *text, const char *const *args)
+{
+    CLEANUP_FREE char *said = NULL;
+    int rc = kit_rctl(k, &said, args);
+    if (rc != code || (text != NULL && strstr(said, text) == NULL)) {
+        fail_msg("rctl %s %s: exit code %d: %s", args[0], args[1], rc, said);
+    }
+    return arena_strndup(&k->arena, said, strlen(said));
+}
+#define rctl_ok(k, text, ...)          rctl_run(k, 0, text, (const char *const[]){__VA_ARGS__, NULL})
+#define rctl_fails(k, code, text, ...) rctl_run(k, code, text, (const char *const[]){__VA_ARGS__, NULL})
+
 /* ---- Joining with a token of some kind ---- */
 
 static const char *addresses(struct kit *k)
@@ -242,13 +262,6 @@ static void test_a_master_that_lost_its_data_comes_back_as_another(void **state)
 }
 
 /* ---- Removal ---- */
-
-static void expect_said(const char *said, const char *text)
-{
-    if (strstr(said, text) == NULL) {
-        fail_msg("expected \"%s\" in: %s", text, said);
-    }
-}
 
 static void test_a_removed_master_says_so_and_stops_and_stays_stopped(void **state)
 {
@@ -568,14 +581,71 @@ static void test_a_replaced_master_that_answers_again_is_not_removed_behind_ones
     client_close(c);
 }
 
+/* ---- At the command line ---- */
+
+static void test_rctl_lists_adds_transfers_replaces_and_removes(void **state)
+{
+    struct kit *k = *state;
+    struct client *c = client_admin(k, 2);
+    rctl_ok(k, "knows 1 of the 3 masters", "master", "list");
+    rctl_ok(k, "knows 3 masters now", "config", "set-servers");
+    char *list = rctl_ok(k, "it can lose 1 more", "master", "list");
+    expect_said(list, "LAG");
+    assert_null(strstr(list, "set-servers"));
+    rctl_ok(k, "\"canLose\": 1", "master", "list", "-o", "json");
+    unsigned leader = kit_leader(k), other = (leader + 1) % 3;
+    const char *other_id = arena_printf(&k->arena, "%u", other + 1),
+               *leader_id = arena_printf(&k->arena, "%u", leader + 1);
+    rctl_ok(k, arena_printf(&k->arena, "master %s leads now, instead of master %s", other_id, leader_id), "master",
+            "transfer", other_id);
+    rctl_ok(k, "leads already", "master", "transfer", other_id);
+    rctl_ok(k, "leads now", "master", "transfer");
+    rctl_fails(k, 5, "no master has the id 9", "master", "transfer", "9");
+    rctl_fails(k, 5, "no master has the id 9", "master", "replace", "9");
+    rctl_fails(k, 3, "--force", "master", "remove", "3");
+    rctl_fails(k, 2, "is no master's id", "master", "remove", "m3");
+    rctl_fails(k, 2, "ttl", "master", "add", "--ttl", "x");
+    /* The line as printed, but for the program's directory. */
+    char *line = rctl_ok(k, "\"join\"", "master", "add", "--listen", "127.0.0.1:1", "-o", "json");
+    expect_said(line, arena_printf(&k->arena, "--token-file - %s,%s,%s", k->masters[0].addr, k->masters[1].addr,
+                                   k->masters[2].addr));
+    unsigned dead = (kit_leader(k) + 1) % 3;
+    const char *dead_id = arena_printf(&k->arena, "%u", dead + 1);
+    rctl_fails(k, 3, "--yes", "master", "replace", dead_id);
+    kit_stop(k, dead, SIGKILL);
+    if (dead == 2) {
+        client_close(c);
+        c = client_admin(k, 0);
+    }
+    await_reachable(c, dead + 1, false);
+    snprintf(k->masters[3].addr, sizeof k->masters[3].addr, "127.0.0.1:%u", kit_free_port());
+    line = rctl_ok(k, "reeve-master join", "master", "replace", dead_id, "--listen", k->masters[3].addr);
+    char *echo = strstr(line, "echo "), *at = strchr(echo + 5, ' ');
+    const char *token = arena_strndup(&k->arena, echo + 5, (size_t)(at - echo - 5));
+    CLEANUP_FREE char *said = NULL;
+    if (kit_join_at(k, addresses(k), token, &said) != 0) {
+        fail_msg("join: %s", said);
+    }
+    kit_start(k, 3);
+    await_voter(c, 4);
+    leader = kit_leader(k); /* of a leader: another one takes over by itself */
+    leader_id = arena_printf(&k->arena, "%lld", (long long)id_of(c, k->masters[leader].addr));
+    rctl_ok(k, "another one takes over first", "master", "remove", leader_id, "--force");
+    assert_int_equal(kit_wait_end(k, leader), 3);
+    rctl_ok(k, "2 of 2 voters are up: it can lose 0 more", "master", "list");
+    client_close(c);
+}
+
 /* ---- The leader dies in the middle ---- */
 
 /* Who ended by itself is started again, without failpoints: what a supervisor does. */
+static unsigned ended_for_good = KIT_MASTERS_MAX; /* but for this one: it is to end */
+
 static void restart_ended(struct kit *k)
 {
     for (unsigned i = 0; i < k->masters_count; i++) {
         struct kit_master *m = &k->masters[i];
-        if (m->pid != 0 && waitpid(m->pid, NULL, WNOHANG) == m->pid) {
+        if (i != ended_for_good && m->pid != 0 && waitpid(m->pid, NULL, WNOHANG) == m->pid) {
             m->pid = 0;
             kit_start(k, i);
         }
@@ -664,19 +734,12 @@ static void test_a_removal_survives_the_leaders_death_at_every_step(void **state
         struct kit *k = kit_three(NULL);
         unsigned armed = arm_leader(k, points[i]), gone = (armed + 1) % 3, other = (armed + 2) % 3;
         struct client *c = client_admin(k, other);
-        int rc;
-        int64_t until = kit_now() + KIT_WAIT_MS;
-        while ((rc = call(c, "master.remove", "{id: %u, force: true}", gone + 1)) != 0) {
-            if (err_class(rc) != ERR_CLASS_RETRY && err_class(rc) != ERR_CLASS_UNKNOWN) {
-                fail_msg("remove: %s: %s", err_reason(rc), c->err.message);
-            }
-            assert_true(kit_now() < until);
-            if (k->masters[armed].pid != 0 && waitpid(k->masters[armed].pid, NULL, WNOHANG) != 0) {
-                k->masters[armed].pid = 0;
-                kit_start(k, armed);
-            }
-            kit_turn(k, 50);
-        }
+        rctl_ok(k, NULL, "config", "set-servers");
+        k->meanwhile = restart_ended;
+        ended_for_good = gone; /* whoever leads next: perhaps the one that is to go */
+        rctl_ok(k, "removed", "master", "remove", arena_printf(&k->arena, "%u", gone + 1), "--force");
+        ended_for_good = KIT_MASTERS_MAX;
+        k->meanwhile = NULL;
         expect_crashed(k, armed);
         assert_int_equal(kit_wait_end(k, gone), 3);
         await_members(c, (int64_t[]){armed + 1, other + 1}, 2);
@@ -703,6 +766,7 @@ int main(void)
         ON_THREE(test_the_same_machine_takes_its_own_place),
         ON_THREE(test_a_living_master_goes_when_its_successor_votes),
         ON_THREE(test_a_replaced_master_that_answers_again_is_not_removed_behind_ones_back),
+        ON_THREE(test_rctl_lists_adds_transfers_replaces_and_removes),
         cmocka_unit_test(test_a_join_survives_the_leaders_death_at_every_step),
         cmocka_unit_test(test_a_replacement_survives_the_leaders_death_at_every_step),
         cmocka_unit_test(test_a_removal_survives_the_leaders_death_at_every_step),

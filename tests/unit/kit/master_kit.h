@@ -74,7 +74,7 @@ struct kit *kit_one(const char *const *args);
 struct kit *kit_three(const char *const *args);
 /* Runs the program with arguments until it ends: exit code; stdout and stderr together in *said (malloc; may be NULL). */
 int kit_run(struct kit *k, char **said, const char *const *args);
-/* The same with rctl and the first administrator's configuration. */
+/* The same with rctl and the first administrator's configuration, which must know a master that runs (`config set-servers`). */
 int kit_rctl(struct kit *k, char **said, const char *const *args);
 const char *kit_program(void);
 /* Environment for whoever looks for a fault: TEST=pattern runs some of the tests, KEEP=1 leaves the directory behind, SEED=n is another
