@@ -241,7 +241,7 @@ void master_crash(struct cluster *c, uint64_t id); /* power off */
 void master_stop(struct cluster *c, uint64_t id);  /* an orderly end */
 void masters_turn(struct cluster *c);
 void masters_touch(struct cluster *c, uint64_t id); /* something was asked of it: it gets its turn */
-struct life *masters_leader(struct cluster *c);     /* who says so and has the highest term; NULL */
+struct life *masters_leader(struct cluster *c);     /* of the highest term in which anybody led; NULL */
 uint64_t masters_any(struct cluster *c);            /* of those that should run */
 unsigned masters_running(struct cluster *c, uint64_t ids[SIM_SERVERS_MAX]); /* seats; ascending */
 /* Something from outside at a master's door, after the network's delay: `run` there, or `lost`, which owns arg then. */

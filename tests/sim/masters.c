@@ -371,17 +371,12 @@ unsigned masters_running(struct cluster *c, uint64_t ids[SIM_SERVERS_MAX])
     return count;
 }
 
+/* A former one may still believe that it leads: it is not meant. */
 struct life *masters_leader(struct cluster *c)
 {
-    struct life *leader = NULL;
-    for (uint64_t id = 1; id <= c->ids; id++) {
-        struct life *life = c->machines[id].life;
-        if (life != NULL && node_leading(life->node) &&
-            (leader == NULL || node_term(life->node) > node_term(leader->node))) {
-            leader = life;
-        }
-    }
-    return leader;
+    uint64_t term = c->terms == 0 ? 0 : c->terms - 1;
+    struct life *life = term == 0 ? NULL : c->machines[c->term_leader[term]].life;
+    return life != NULL && node_leading(life->node) && node_term(life->node) == term ? life : NULL;
 }
 
 /* ---- The door ---- */
