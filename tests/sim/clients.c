@@ -301,15 +301,24 @@ static void patience_ends(void *arg)
     free(p);
 }
 
+static void request_send(struct client *client, uint64_t master)
+{
+    struct cluster *c = client->c;
+    struct request *r = xcalloc(1, sizeof *r);
+    *r = (struct request){.c = c, .client = client, .op = client->op, .attempt = client->attempt, .master = master};
+    c->ops[client->op].maybe++;
+    masters_call(c, DOOR_CLIENTS, master, request_arrives, request_lost, r);
+}
+
 static void attempt_start(struct client *client)
 {
     struct cluster *c = client->c;
     struct op *op = &c->ops[client->op];
-    struct request *r = xcalloc(1, sizeof *r);
-    *r = (struct request){.c = c, .client = client, .op = client->op, .attempt = client->attempt};
-    r->master = reads_anywhere(op->kind) ? masters_any(c) : client->guess;
-    op->maybe++;
-    masters_call(c, DOOR_CLIENTS, r->master, request_arrives, request_lost, r);
+    uint64_t master = reads_anywhere(op->kind) ? masters_any(c) : client->guess;
+    request_send(client, master);
+    if (c->phase == PHASE_LOAD && rng_below(&c->rng, 1000) < c->swarm.client_double_permille) {
+        request_send(client, cluster_chance(c, 2) ? master : masters_any(c)); /* twice, with the same id */
+    }
     struct patience *p = xmalloc(sizeof *p);
     *p = (struct patience){client, client->op, client->attempt};
     sim_after(&c->sim, TIMEOUT_MS, patience_ends, free, p);

@@ -34,7 +34,7 @@
 /* What differs from seed to seed, drawn first. */
 struct swarm {
     unsigned masters; /* at first */
-    unsigned clients, agents, think_ms, client_net_ms, client_loss_permille;
+    unsigned clients, agents, think_ms, client_net_ms, client_loss_permille, client_double_permille;
     unsigned election_ms, heartbeat_ms, snapshot_entries;
     size_t history_bytes;
     unsigned node_cpu_milli;

@@ -235,13 +235,15 @@ void swarm_draw(struct cluster *c)
                         .think_ms = think_ms[rng_below(&c->rng, 3)],
                         .client_net_ms = cluster_chance(c, 3) ? 50 : 4,
                         .client_loss_permille = cluster_chance(c, 3) ? 30 : 0,
+                        .client_double_permille = cluster_chance(c, 3) ? 100 : 0,
                         .election_ms = cluster_chance(c, 2) ? 300 : 1000,
                         .snapshot_entries = snapshots[rng_below(&c->rng, ARRAY_SIZE(snapshots))],
                         .async_ms = cluster_chance(c, 2) ? 0 : 60,
                         .history_bytes = cluster_chance(c, 3) ? 256u << 10 : 0,
                         .node_cpu_milli = cpu[rng_below(&c->rng, 3)],
                         .load_ms = cluster_between(c, 8000, 20000),
-                        .fault_every_ms = cluster_between(c, 200, 3000)};
+                        .fault_every_ms =
+                            cluster_chance(c, 6) ? cluster_between(c, 60, 200) : cluster_between(c, 200, 3000)};
     s->heartbeat_ms = s->election_ms / (cluster_chance(c, 2) ? 10 : 5);
     for (unsigned i = 0; i < ARRAY_SIZE(faults); i++) {
         s->faults |= (unsigned)(rng_below(&c->rng, 100) < faults[i].percent) << i;
