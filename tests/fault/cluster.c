@@ -52,9 +52,8 @@ static char **environment(struct cluster *c, unsigned i)
     return env;
 }
 
-static pid_t start(struct cluster *c, unsigned i, const char *log, const char *const *argv)
+pid_t cluster_spawn(struct cluster *c, unsigned port, const char *log, const char *const *argv, char *const *env)
 {
-    char **env = environment(c, i);
     pid_t pid = fork();
     if (pid < 0) {
         fault_die("fork", NULL);
@@ -69,13 +68,18 @@ static pid_t start(struct cluster *c, unsigned i, const char *log, const char *c
     setrlimit(RLIMIT_CORE, &(struct rlimit){RLIM_INFINITY, RLIM_INFINITY});
     setpgid(0, 0); /* an interrupt typed at the terminal is ours alone */
     if (chdir(c->dir) != 0 || out < 0 || dup2(null, 0) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0 ||
-        (c->isolated && setns(c->fabric.members[i + 1], CLONE_NEWNET) != 0)) {
+        (c->isolated && setns(c->fabric.members[port], CLONE_NEWNET) != 0)) {
         _exit(126);
     }
     signal(SIGPIPE, SIG_DFL);
-    execve(c->program, (char *const *)(uintptr_t)argv, env);
-    dprintf(2, "%s: %s\n", c->program, strerror(errno));
+    execve(argv[0], (char *const *)(uintptr_t)argv, env == NULL ? environ : env);
+    dprintf(2, "%s: %s\n", argv[0], strerror(errno));
     _exit(127);
+}
+
+static pid_t start(struct cluster *c, unsigned i, const char *log, const char *const *argv)
+{
+    return cluster_spawn(c, i + 1, log, argv, environment(c, i));
 }
 
 void cluster_start(struct cluster *c, unsigned i)
@@ -103,8 +107,7 @@ void cluster_kill(struct cluster *c, unsigned i)
     }
 }
 
-/* Waits up to limit_ms; false if it still runs. */
-static bool wait_end(pid_t pid, int64_t limit_ms, int *status)
+bool cluster_wait_end(pid_t pid, int64_t limit_ms, int *status)
 {
     int64_t end_us = fault_now_us() + limit_ms * 1000;
     while (waitpid(pid, status, WNOHANG) != pid) {
@@ -123,7 +126,7 @@ int cluster_stop(struct cluster *c, unsigned i, int64_t limit_ms)
         return 0;
     }
     kill(c->members[i].pid, SIGTERM);
-    if (!wait_end(c->members[i].pid, limit_ms, &status)) {
+    if (!cluster_wait_end(c->members[i].pid, limit_ms, &status)) {
         cluster_kill(c, i);
         return -1;
     }
@@ -280,13 +283,13 @@ static void read_target(struct cluster *c)
     }
 }
 
-static const char *master_token(struct cluster *c, int64_t replaces)
+const char *cluster_token(struct cluster *c, const char *role, int64_t replaces)
 {
     CLEANUP_REPLY struct api_reply r = {0};
     struct api *a;
     struct error err = {0};
     struct value *params = value_map(&c->arena);
-    value_set(&c->arena, params, "role", value_cstr(&c->arena, "master"));
+    value_set(&c->arena, params, "role", value_cstr(&c->arena, role));
     if (replaces != 0) {
         value_set(&c->arena, params, "replaces", value_int(&c->arena, replaces));
     }
@@ -296,7 +299,7 @@ static const char *master_token(struct cluster *c, int64_t replaces)
     bool ok = api_read(a, "token", params, &r, &err) == 0; /* a write, but one without transaction id */
     struct str token = mp_str(mp_get(r.result, "token"));
     if (!ok) {
-        fprintf(stderr, "fault: no token for a master: %s\n", err.message);
+        fprintf(stderr, "fault: no token for a %s: %s\n", role, err.message);
     }
     const char *copy = ok ? arena_strndup(&c->arena, token.p, token.n) : NULL;
     api_free(a);
@@ -322,7 +325,7 @@ static bool set_up(struct cluster *c, unsigned i, const char *token)
     }
     pid_t pid = start(c, i, arena_printf(&c->arena, "%s/setup.log", c->dir), token == NULL ? init : join);
     int status;
-    if (!wait_end(pid, JOIN_MS, &status)) {
+    if (!cluster_wait_end(pid, JOIN_MS, &status)) {
         kill(pid, SIGKILL);
         waitpid(pid, &status, 0);
         return false;
@@ -364,7 +367,7 @@ void cluster_up(struct cluster *c, const struct cluster_config *config)
     for (unsigned i = 0; i < config->masters; i++) {
         c->count = i + 1;
         make_member(c, i);
-        const char *token = i == 0 ? NULL : master_token(c, 0);
+        const char *token = i == 0 ? NULL : cluster_token(c, "master", 0);
         if ((i > 0 && token == NULL) || !set_up(c, i, token)) {
             struct error err = {0};
             error_set(&err, ERR_SYSTEM, "reeve-master %s failed; see %s/setup.log", i == 0 ? "init" : "join", c->dir);
@@ -388,7 +391,7 @@ bool cluster_add(struct cluster *c, int64_t replaces, unsigned *index)
     }
     unsigned i = c->count++;
     make_member(c, i);
-    const char *token = master_token(c, replaces);
+    const char *token = cluster_token(c, "master", replaces);
     if (token == NULL || !set_up(c, i, token)) {
         c->members[i].gone = true;
         return false;

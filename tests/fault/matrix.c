@@ -73,6 +73,13 @@ unsigned matrix_choose(const struct matrix_choice *c, bool root, struct matrix_r
             continue;
         }
         /* A fault or a workload that was named meets all of the other. */
+        const struct workload *nodes = n->needs & NEED_AGENTS ? workload_find("deploy") : NULL;
+        if (nodes != NULL && (c->workload == NULL || c->workload == nodes)) {
+            add(rows, &count, c, n, nodes);
+        }
+        if (nodes != NULL) {
+            continue;
+        }
         unsigned want = c->workload != NULL ? 1 : c->nemesis != NULL ? works : WORKS_A_FAULT;
         for (unsigned k = 0; k < want; k++) {
             add(rows, &count, c, n, c->workload != NULL ? c->workload : workload_at(next++ % works));

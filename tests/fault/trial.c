@@ -80,6 +80,10 @@ static void look_after(struct trial *t)
         trial_fail(t, "m%u ended by itself: %s %d; see m%u.log", lost, how, code, lost);
         cluster_start(&t->cluster, lost - 1);
     }
+    if (t->agents != NULL && agents_lost(t->agents, &status)) {
+        trial_fail(t, "the agents ended by themselves: status %d; see agents.log", status);
+        agents_start(t->agents);
+    }
 }
 
 void trial_wait(struct trial *t, int64_t ms)

@@ -11,6 +11,7 @@
 
 #include "base/env.h"
 #include "tests/check/check.h"
+#include "tests/fault/agents.h"
 #include "tests/fault/cluster.h"
 
 #define TRIAL_CLIENTS_MAX 16u
@@ -23,11 +24,12 @@ struct client;
 
 /* What a fault needs from the cell. */
 enum need {
-    NEED_FABRIC = 1,   /* members on machines of their own: root */
-    NEED_DISK = 2,     /* file systems of their own: root */
-    NEED_SHIM = 4,     /* tests/fault/shim.c preloaded */
-    NEED_SPARE = 8,    /* a damaged or emptied master comes back by itself */
-    NEED_MAJORITY = 16 /* makes no sense with one master */
+    NEED_FABRIC = 1,    /* members on machines of their own: root */
+    NEED_DISK = 2,      /* file systems of their own: root */
+    NEED_SHIM = 4,      /* tests/fault/shim.c preloaded */
+    NEED_SPARE = 8,     /* a damaged or emptied master comes back by itself */
+    NEED_MAJORITY = 16, /* makes no sense with one master */
+    NEED_AGENTS = 32    /* a workload with nodes */
 };
 struct nemesis {
     const char *name, *about;
@@ -92,6 +94,7 @@ struct trial {
     struct trial_config config;
     struct trial_result *result;
     struct cluster cluster;
+    struct agents *agents; /* of the workload; NULL: none */
     struct rng rng;
     bool stop; /* clients end; atomic */
     struct client clients[TRIAL_CLIENTS_MAX];

@@ -4,6 +4,6 @@
 
 #include "tests/fault/trial.h"
 
-extern const struct workload work_register, work_append, work_set, work_bank, work_queue, work_watch;
+extern const struct workload work_register, work_append, work_set, work_bank, work_queue, work_watch, work_deploy;
 
 #endif

@@ -1,0 +1,32 @@
+/* Faults of the nodes: the agents' process killed, or cut off from all masters. Means nothing to workloads without nodes. */
+#include "tests/fault/agents.h"
+#include "tests/fault/nemeses.h"
+
+static void start_cut(struct trial *t)
+{
+    for (unsigned i = 0; i < t->cluster.count; i++) {
+        fabric_set_both(&t->cluster.fabric, AGENTS_PORT, i + 1, 100);
+    }
+    fabric_apply(&t->cluster.fabric);
+    t->victims = 1;
+    trial_say(t, "no master reaches the agents");
+}
+
+static void stop_cut(struct trial *t)
+{
+    if (t->victims != 0) {
+        trial_say(t, "heal the network");
+    }
+    t->victims = 0;
+    fabric_heal(&t->cluster.fabric);
+}
+
+static const struct nemesis cut = {"partition-agents",
+                                   "the agents cut off from all masters",
+                                   NEED_FABRIC | NEED_AGENTS,
+                                   1000,
+                                   5000,
+                                   start_cut,
+                                   stop_cut};
+
+const struct nemesis *const nemeses_agents[] = {&cut, NULL};
