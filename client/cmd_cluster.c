@@ -14,7 +14,7 @@ static const struct option_row status_options[] = {
     {"output", 'o', OPTION_VALUE, NULL, NULL, "FORM", "json or yaml: what the master answered"},
 };
 
-static void print_members(struct rctl *r, struct mp m, unsigned *voters, unsigned *up)
+static void print_members(struct rctl *r, struct mp m, unsigned *voters, unsigned *up, struct buf *warnings)
 {
     struct mp members = mp_get(m, "members");
     static const char *const head[] = {"ID", "ADDRESS", "ROLE", "STATE", "APPLIED"};
@@ -26,7 +26,7 @@ static void print_members(struct rctl *r, struct mp m, unsigned *voters, unsigne
         int64_t id = mp_int(mp_get(it.value, "id"), 0), applied = mp_int(mp_get(it.value, "appliedIndex"), -1);
         const char *state = "up";
         if (id != mp_int(mp_get(m, "id"), -1)) {
-            state = masters_ask(r, arena_strndup(&r->arena, address.n ? address.p : "", address.n), &applied);
+            state = masters_ask(r, arena_strndup(&r->arena, address.n ? address.p : "", address.n), &applied, warnings);
         }
         bool voter = str_is(role, "voter");
         *voters += voter;
@@ -93,7 +93,12 @@ static int run_status(struct rctl *r)
             mp_int(mp_get(m, "revision"), 0));
     print_nodes(r, mp_get(m, "nodes"));
     fputc('\n', r->out);
-    print_members(r, m, &voters, &up);
+    CLEANUP_BUF struct buf warnings = BUF_INIT;
+    masters_collect_warnings(m, &warnings);
+    print_members(r, m, &voters, &up, &warnings);
+    if (warnings.size > 0) {
+        fprintf(r->out, "\n%sWarning:  \"rctl cert status\" shows all certificates.\n", buf_cstr(&warnings));
+    }
     int lose = (int)up - (int)(voters / 2 + 1);
     if (lose < 0 || leader == 0) {
         fprintf(r->out,

@@ -17,7 +17,17 @@
 
 /* ---- What the cluster says ---- */
 
-const char *masters_ask(struct rctl *r, const char *address, int64_t *applied)
+void masters_collect_warnings(struct mp answer, struct buf *warnings)
+{
+    for (struct mp_iter it = mp_iter(mp_get(answer, "certificateWarnings")); mp_next(&it);) {
+        CLEANUP_FREE char *line = xasprintf("Warning:  %.*s\n", STR_ARG(mp_str(it.value)));
+        if (strstr(buf_cstr(warnings), line) == NULL) { /* all masters say the same about the CA */
+            buf_puts(warnings, line);
+        }
+    }
+}
+
+const char *masters_ask(struct rctl *r, const char *address, int64_t *applied, struct buf *warnings)
 {
     struct error err = {0};
     struct api *api;
@@ -30,6 +40,9 @@ const char *masters_ask(struct rctl *r, const char *address, int64_t *applied)
     int rc = api_read(api, "cluster", value_map(&r->arena), &reply, &err);
     if (rc == 0) {
         *applied = mp_int(mp_get(reply.result, "appliedIndex"), -1);
+        if (warnings != NULL) {
+            masters_collect_warnings(reply.result, warnings);
+        }
     }
     api_free(api);
     return rc == 0 ? "up" : "down";
@@ -77,7 +90,7 @@ static int read_masters(struct rctl *r, bool ask, struct masters *out, struct er
                                    .leader = mp_bool(mp_get(it.value, "leader"), false)};
         row->state = row->id == self || mp_bool(mp_get(it.value, "reachable"), false) ? "up" : "down";
         if (ask && row->id != self) {
-            row->state = masters_ask(r, row->address, &row->applied);
+            row->state = masters_ask(r, row->address, &row->applied, NULL);
         }
         row->up = strcmp(row->state, "up") == 0;
         row->voter = strcmp(row->role, "voter") == 0;

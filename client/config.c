@@ -1,8 +1,10 @@
 #include "client/config.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -174,6 +176,7 @@ int config_resolve(struct arena *a, const struct config *c, const char *context,
     struct str ns = value_to_str(value_get(ctx, "namespace"));
     out->ns = ns.n > 0 ? arena_strndup(a, ns.p, ns.n) : "default";
     out->cluster = arena_strndup(a, cluster_name.n ? cluster_name.p : "", cluster_name.n);
+    out->user = arena_strndup(a, user_name.n ? user_name.p : "", user_name.n);
     rc = find_entry(c, "clusters", "cluster", cluster_name, &cluster, err);
     if (rc == 0) {
         rc = find_entry(c, "users", "user", user_name, &user, err);
@@ -303,6 +306,63 @@ int config_write(const char *path, const struct config_target *target, const cha
     value_set(&a, ctx, "user", value_cstr(&a, user));
     value_set(&a, ctx, "namespace", value_cstr(&a, target->ns == NULL ? "default" : target->ns));
     return write_doc(path, doc, err);
+}
+
+int config_check_replace(const struct config *c, const struct config_target *target, struct error *err)
+{
+    struct value *user;
+    struct stat st;
+    int rc = find_entry(c, "users", "user", str_of(target->user), &user, err);
+    if (rc != 0) {
+        return rc;
+    }
+    if (value_get(user, "client-certificate-data") == NULL || value_get(user, "client-key-data") == NULL) {
+        return error_set(err, ERR_UNSUPPORTED,
+                         "certificate and key of user \"%s\" are files of their own, which rctl does not write",
+                         target->user);
+    }
+    char *path = realpath(c->path, NULL); /* through a link, not over it */
+    CLEANUP_FREE char *real = path;
+    if (path == NULL || stat(path, &st) != 0) {
+        return error_set(err, ERR_UNSUPPORTED, "%s: %s", c->path, strerror(errno));
+    }
+    CLEANUP_FREE char *dir = xstrdup(path);
+    *(strrchr(dir, '/') == dir ? dir + 1 : strrchr(dir, '/')) = '\0';
+    if (st.st_uid != geteuid()) {
+        return error_set(err, ERR_UNSUPPORTED, "%s belongs to another user", c->path);
+    }
+    if (access(path, W_OK) != 0 || access(dir, W_OK) != 0) {
+        return error_set(err, ERR_UNSUPPORTED, "%s cannot be written: %s", c->path, strerror(errno));
+    }
+    return 0;
+}
+
+int config_replace_cert(const struct config *c, const struct config_target *target, const char *cert_pem,
+                        const char *key_pem, struct error *err)
+{
+    CLEANUP_ARENA struct arena a;
+    struct config now;
+    struct config_target same;
+    struct value *user;
+    arena_init(&a);
+    int rc = config_check_replace(c, target, err);
+    rc = rc != 0 ? rc : config_load(&a, c->path, &now, err);
+    rc = rc != 0 ? rc : config_resolve(&a, &now, target->context, &same, err);
+    if (rc != 0) {
+        return rc;
+    }
+    if (strcmp(same.user, target->user) != 0 || strcmp(same.cert_pem, target->cert_pem) != 0) {
+        return error_set(err, ERR_CONFLICT, "%s: the certificate of user \"%s\" has been replaced meanwhile", c->path,
+                         target->user);
+    }
+    rc = find_entry(&now, "users", "user", str_of(target->user), &user, err);
+    if (rc != 0) {
+        return rc;
+    }
+    value_set(&a, user, "client-certificate-data", base64_value(&a, cert_pem));
+    value_set(&a, user, "client-key-data", base64_value(&a, key_pem));
+    CLEANUP_FREE char *real = realpath(c->path, NULL);
+    return write_doc(real == NULL ? c->path : real, now.doc, err);
 }
 
 struct value *config_redacted(struct arena *a, const struct config *c)

@@ -32,7 +32,7 @@ struct config {
 };
 /* Everything needed to connect. Strings live in the arena. */
 struct config_target {
-    const char *context, *cluster, *ns;
+    const char *context, *cluster, *user, *ns;
     const char *servers[CONFIG_SERVERS_MAX];
     unsigned servers_count;
     const char *ca_pem, *cert_pem, *key_pem;
@@ -53,6 +53,13 @@ int config_set_servers(struct arena *a, struct config *c, const char *context, c
                        unsigned count, struct error *err);
 /* A configuration of one cluster, one user and one context, all from target (written 0600, atomically). */
 int config_write(const char *path, const struct config_target *target, const char *user, struct error *err);
+/* May the certificate of target's user be replaced in the file: does it stand in it (not in a file of its own), is the file ours, and can it be written? 0,
+ * or ERR_UNSUPPORTED with the reason. */
+int config_check_replace(const struct config *c, const struct config_target *target, struct error *err);
+/* Puts a new certificate and key in place of target's, which must be there still: the file is read anew, all else in it stays. ERR_CONFLICT:
+ * somebody else has replaced them meanwhile; nothing is written. */
+int config_replace_cert(const struct config *c, const struct config_target *target, const char *cert_pem,
+                        const char *key_pem, struct error *err);
 /* The document without private keys ("REDACTED") and with certificates shortened to "DATA+OMITTED", for people to look at. */
 struct value *config_redacted(struct arena *a, const struct config *c);
 

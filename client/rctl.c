@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/env.h"
+#include "client/renew.h"
 #include "proto/api.h"
 #include "proto/kind.h"
 
@@ -44,6 +45,7 @@ static const struct command *const commands[] = {
     &command_master,
     &command_token,
     &command_backup,
+    &command_cert,
     &command_up,
     &command_down,
     /* rctl itself */
@@ -438,6 +440,9 @@ int rctl_main(int argc, const char *const *argv, FILE *out, FILE *err_out)
     const char *no_color = getenv("NO_COLOR");
     r.color = isatty(fileno(err_out)) && (no_color == NULL || no_color[0] == '\0');
     int rc = dispatch(&r, argc - 1, argv + 1);
+    if (rc == EXIT_DONE) {
+        renew_by_the_way(&r);
+    }
     if (fflush(out) != 0 && rc == EXIT_DONE) {
         rc = EXIT_FAILED;
     }

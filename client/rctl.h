@@ -66,11 +66,11 @@ void rctl_write(struct rctl *r, const struct buf *b);
 void rctl_print_help(struct rctl *r);
 
 /* The commands, one per row of the table in rctl.c. */
-extern const struct command command_annotate, command_api_resources, command_apply, command_backup, command_cluster,
-    command_completion, command_config, command_cordon, command_create, command_delete, command_describe, command_down,
-    command_drain, command_edit, command_events, command_exec, command_explain, command_get, command_image,
-    command_label, command_logs, command_master, command_patch, command_port_forward, command_replace, command_rollout,
-    command_scale, command_set, command_taint, command_token, command_uncordon, command_up, command_version,
-    command_wait;
+extern const struct command command_annotate, command_api_resources, command_apply, command_backup, command_cert,
+    command_cluster, command_completion, command_config, command_cordon, command_create, command_delete,
+    command_describe, command_down, command_drain, command_edit, command_events, command_exec, command_explain,
+    command_get, command_image, command_label, command_logs, command_master, command_patch, command_port_forward,
+    command_replace, command_rollout, command_scale, command_set, command_taint, command_token, command_uncordon,
+    command_up, command_version, command_wait;
 
 #endif

@@ -24,6 +24,7 @@ static const char usage_text[] =
     "[--agent-address HOST:PORT] FILE\n"
     "       reeve-master restore --check [--passphrase-file FILE] FILE\n"
     "       reeve-master run  --dir DIR [--log-level debug|info|warn|error]\n"
+    "       reeve-master admin --dir DIR\n"
     "\n"
     "init      make the data directory of a new cluster's first master, and print how others join\n"
     "join      make the data directory of one more master, with a token of `rctl token create --role master`\n"
@@ -31,6 +32,7 @@ static const char usage_text[] =
     "standard input)\n"
     "run       serve, until SIGTERM; exit code 3: this master was removed from the cluster, starting it again is of no "
     "use\n"
+    "admin     write DIR/admin.config anew, with a fresh certificate, when an administrator's has expired or is lost\n"
     "\n"
     "--token-file     file that holds the token (\"-\": standard input), so that it stands on no command line\n"
     "--passphrase-file  its first line is the backup's passphrase (\"-\": standard input); otherwise it is asked for\n"
@@ -243,6 +245,18 @@ static int run(const struct arguments *a)
     return rv < 0 ? fail(&err) : rv;
 }
 
+static int admin(const struct arguments *a)
+{
+    struct master_config config;
+    struct error err = {0};
+    if (master_config_load(a->dir, &config, &err) != 0 || setup_admin(&config, &err) != 0) {
+        return fail(&err);
+    }
+    printf("A new client configuration is in %s/admin.config; use it with rctl --config, or copy it to ~/.reeve/config.\n",
+           config.dir);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     struct arguments a = {.log_level = -1};
@@ -262,6 +276,9 @@ int main(int argc, char **argv)
     const char *rest = optind < argc - 1 ? argv[optind + 1] : NULL;
     if (strcmp(command, "run") == 0) {
         return run(&a);
+    }
+    if (strcmp(command, "admin") == 0) {
+        return admin(&a);
     }
     if (strcmp(command, "init") == 0) {
         return setup_init(&a.config, &err) == 0 ? 0 : fail(&err);

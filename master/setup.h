@@ -13,6 +13,8 @@
 /* c: dir, name, cluster, listen, advertise, agent_address (empty = defaults filled in) and timings. Prints the join lines to stdout.
  * ERR_EXISTS if the directory holds a master already. */
 int setup_init(struct master_config *c, struct error *err);
+/* Writes admin.config anew, with a fresh certificate, into the directory of a master: for an administrator whose certificate has expired, or is lost. */
+int setup_admin(const struct master_config *c, struct error *err);
 /* Names and addresses for a master's certificate: those of listen, advertise and agent_address, and localhost. */
 #define SETUP_SANS_MAX 1024
 void setup_sans(const struct master_config *c, char *out, size_t size);

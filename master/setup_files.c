@@ -249,6 +249,24 @@ static int write_identity(const struct master_config *c, const char *ca, const c
 
 _Static_assert(SETUP_TOKEN_SIZE == TOKEN_SIZE, "one size of tokens");
 
+int setup_admin(const struct master_config *c, struct error *err)
+{
+    char path[600];
+    char *ca = NULL, *ca_key = NULL;
+    master_config_path(c, "ca.crt", path, sizeof path);
+    int rv = pki_read_file(path, 1 << 16, &ca, NULL, err);
+    if (rv == 0) {
+        master_config_path(c, "ca.key", path, sizeof path);
+        rv = pki_read_file(path, 1 << 16, &ca_key, NULL, err);
+    }
+    if (rv == 0) {
+        rv = write_admin_config(c, ca, ca_key, err);
+    }
+    free(ca);
+    pki_free_key(ca_key);
+    return rv;
+}
+
 static int write_raft_dir(const struct master_config *c, const struct setup_state *state, struct error *err)
 {
     char dir[600];

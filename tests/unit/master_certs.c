@@ -407,6 +407,87 @@ static pid_t spawn_beside(struct kit *k, const char *program, const char *log, c
     return pid;
 }
 
+/* Runs rctl with the first master's admin.config (words: NULL-terminated); its exit code, what it said in *said (valid as long as the kit). */
+static int rctl(struct kit *k, const char **said, const char *const *words)
+{
+    const char *args[12] = {"--config", path_of(k, 0, "admin.config")};
+    char *log = arena_printf(&k->arena, "%s/rctl.out", k->dir), *text;
+    unsigned n = 2;
+    int status;
+    for (; words[n - 2] != NULL; n++) {
+        args[n] = words[n - 2];
+    }
+    unlink(log);
+    pid_t pid = spawn_beside(k, "rctl", log, args);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(pki_read_file(log, 1 << 20, &text, NULL, NULL), 0);
+    *said = arena_strdup(&k->arena, text);
+    free(text);
+    return WEXITSTATUS(status);
+}
+#define RCTL(k, said, ...) rctl(k, said, (const char *const[]){__VA_ARGS__, NULL})
+
+static void expect_said(const char *said, const char *text)
+{
+    if (strstr(said, text) == NULL) {
+        fail_msg("expected \"%s\" in: %s", text, said);
+    }
+}
+
+static void test_rctl_shows_and_renews(void **state)
+{
+    struct kit *k = *state;
+    const char *said;
+    assert_int_equal(RCTL(k, &said, "cert", "status"), 0);
+    expect_said(said, "WHO");
+    expect_said(said, "O=reeve:ca CN=reeve");
+    expect_said(said, "O=reeve:masters CN=1");
+    expect_said(said, "admin (this client)");
+    expect_said(said, "in 59d");
+    expect_said(said, "in 243d");
+    assert_int_equal(RCTL(k, &said, "cert", "status", "-o", "json"), 0);
+    expect_said(said, "\"who\": \"master 1\"");
+    char *before = file_of(k, 0, "admin.config");
+    assert_int_equal(RCTL(k, &said, "cert", "renew"), 0);
+    expect_said(said, "is valid until 20");
+    char *after = file_of(k, 0, "admin.config");
+    assert_string_not_equal(before, after);
+    assert_null(strstr(said, "PRIVATE KEY"));
+    assert_int_equal(RCTL(k, &said, "get", "namespaces"), 0); /* with the new one */
+    pki_free_key(before);
+    pki_free_key(after);
+    assert_int_equal(RCTL(k, &said, "cluster", "status"), 0);
+    assert_null(strstr(said, "Warning"));
+}
+
+static void test_rctl_renews_by_the_way_and_a_master_helps_who_comes_too_late(void **state)
+{
+    static const char *const args[] = {"--admin-cert-life", "12", NULL};
+    struct kit *k = kit_one(args);
+    const char *said;
+    (void)state;
+    unsigned renewed = 0;
+    for (int64_t until = kit_now() + KIT_WAIT_MS; renewed < 1; kit_turn(k, 300)) {
+        assert_true(kit_now() < until);
+        assert_int_equal(RCTL(k, &said, "get", "namespaces"), 0);
+        renewed += strstr(said, "note: renewed the client certificate in") != NULL;
+    }
+    assert_int_equal(RCTL(k, &said, "get", "namespaces"), 0);
+    assert_null(strstr(said, "note: renewed"));
+    for (int64_t expired = kit_now() + 13000; kit_now() < expired;) {
+        kit_turn(k, 300); /* a certificate's life passes by the wall clock alone */
+    }
+    assert_int_equal(RCTL(k, &said, "cert", "status"), 1);
+    expect_said(said, "s ago");
+    expect_said(said, "expired");
+    expect_said(said, "reeve-master admin --dir DIR");
+    const char *admin[] = {"admin", "--dir", k->masters[0].dir, NULL};
+    assert_int_equal(kit_run(k, NULL, admin), 0);
+    assert_int_equal(RCTL(k, &said, "get", "namespaces"), 0);
+    kit_free(k);
+}
+
 struct agent_process {
     pid_t pid;
     char *dir, *log;
@@ -540,6 +621,8 @@ int main(void)
         cmocka_unit_test(test_a_late_node_that_was_deleted_joins_anew),
         cmocka_unit_test(test_after_the_grace_nobody_is_let_in),
         cmocka_unit_test(test_the_leader_tells_the_certificates_of_nodes_it_sees),
+        cmocka_unit_test(test_rctl_shows_and_renews),
+        cmocka_unit_test(test_rctl_renews_by_the_way_and_a_master_helps_who_comes_too_late),
         cmocka_unit_test(test_a_cluster_lives_on_over_renewals_while_it_is_written_to),
     };
     return KIT_RUN(tests, set_up, tear_down);
