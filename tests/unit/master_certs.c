@@ -544,7 +544,7 @@ static void until_registered(struct kit *k, struct agent_process *a, unsigned ti
     }
 }
 
-#define RENEWALS 3u
+#define RENEWALS 2u
 static void test_a_cluster_lives_on_over_renewals_while_it_is_written_to(void **state)
 {
     static const char *const args[] = {"--cert-life", "15", "--heartbeat", "1", "--node-grace", "10", NULL};
