@@ -28,7 +28,9 @@
  * 12. A write that fails later, through its callback, is taken for one that was cancelled by closing: what it was to write is never heard of
  *     again, and an installation that failed lets no other begin. The node dies.
  * 13. A snapshot that rotted on the leader's disk is refused by whom it is sent to, and sent again for ever: the follower never catches up. So
- *     it is checked before it is sent, and a master that finds its own damaged dies; its owner finds the same at the next start. */
+ *     it is checked before it is sent, and a master that finds its own damaged dies; its owner finds the same at the next start.
+ * 14. A leader that is being closed has freed what it knew of its followers and still calls itself the leader: whoever asks it for a match
+ *     index, as rule 9 does, reads through a NULL pointer. What arrives while closing is dropped. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -128,11 +130,15 @@ static void io_recv(struct raft_io *io, struct raft_message *m)
 {
     struct node *n = node_of(io);
     raft_index match;
+    if (n->closing) { /* rule 14 */
+        drop_message(m);
+        return;
+    }
     bool stale = m->type == RAFT_APPEND_ENTRIES_RESULT && m->append_entries_result.rejected > 0 &&
                  raft_match_index(&n->raft, m->server_id, &match) == 0 && m->append_entries_result.rejected <= match &&
                  m->append_entries_result.term == raft_current_term(&n->raft); /* rule 9 */
     stale = stale || (m->type == RAFT_APPEND_ENTRIES && !cut_committed(n, m));
-    if (n->dead || stale || (m->type == RAFT_INSTALL_SNAPSHOT && !n->closing && !may_install(n, m))) {
+    if (n->dead || stale || (m->type == RAFT_INSTALL_SNAPSHOT && !may_install(n, m))) {
         drop_message(m);
         return;
     }

@@ -307,6 +307,33 @@ static void an_old_message_does_not_take_back_the_commit_index(void **state)
     cluster_close(&c);
 }
 
+static void a_rejection_that_reaches_a_leader_while_it_stops_is_dropped(void **state)
+{
+    (void)state;
+    struct cluster c;
+    cluster_init(&c, 3, 20);
+    cluster_boot(&c);
+    write_ok(&c, 1);
+    struct member *l = await_leader(&c);
+    struct sim_io *io = l->io->impl;
+    struct raft_message rejection = {
+        .type = RAFT_APPEND_ENTRIES_RESULT,
+        .server_id = l->id % 3 + 1,
+        .server_address = "sim:x",
+        .append_entries_result = {2, node_term(l->node), 2287, 2286, 1, 65000},
+    };
+    node_close(l->node, mark_closed, l);
+    assert_false(l->closed);
+    io->recv(l->io, &rejection); /* libraft has freed what it knew of its followers, and still calls itself the leader */
+    while (!l->closed) {
+        assert_true(sim_step(&c.sim));
+    }
+    node_free(l->node);
+    sim_io_free(l->io);
+    l->node = NULL;
+    cluster_close(&c);
+}
+
 static void a_lagging_master_gets_a_snapshot(void **state)
 {
     (void)state;
@@ -654,6 +681,7 @@ int main(void)
         cmocka_unit_test(a_follower_reads_at_the_leaders_index),
         cmocka_unit_test(everything_acknowledged_survives_a_power_cut_of_all),
         cmocka_unit_test(an_old_message_does_not_take_back_the_commit_index),
+        cmocka_unit_test(a_rejection_that_reaches_a_leader_while_it_stops_is_dropped),
         cmocka_unit_test(a_lagging_master_gets_a_snapshot),
         cmocka_unit_test(a_cluster_grows_from_one_and_shrinks),
         cmocka_unit_test(leadership_is_handed_over),
