@@ -307,7 +307,8 @@ static int run_verify(struct rctl *r)
         struct looking l = {.path = r->args.words[i]};
         int one = look(r, &l);
         if (one == EXIT_DONE) {
-            fprintf(r->out, "%s is whole: %s\n", l.path, one_line(&r->arena, &l.contents));
+            fprintf(r->out, "%s is whole: %s\n", strcmp(l.path, "-") == 0 ? "standard input" : l.path,
+                    one_line(&r->arena, &l.contents));
         }
         code = code == EXIT_DONE ? one : code;
         free(l.contents.end);

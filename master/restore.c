@@ -268,7 +268,7 @@ int restore_check(const char *file, const char *passphrase_file, struct error *e
     struct restore r = {.file = file, .passphrase_file = passphrase_file};
     int rc = read_all(&r, err);
     if (rc == 0) {
-        printf("%s can be restored: ", file);
+        printf("%s can be restored: ", strcmp(file, "-") == 0 ? "standard input" : file);
         print_contents(&r);
     }
     close_all(&r);

@@ -9,7 +9,7 @@
  *   - Raft goes on one term higher, with this one voter. All ids below its own count as removed (master/record.h), so a former master that
  *     comes across this cluster is told so and stops; the former members' addresses (ConfigMap reeve-masters) are dropped.
  * CA and keys stay the same: agents and users of the former cluster reconnect with the certificates they have, once they are told
- * the address (agents try those they know).
+ * the address (agents try those they know). An agent goes on with the pods that the backup knows and stops those that were made after it.
  *
  * The former masters must be stopped for good: agents would follow whichever they reach. */
 #ifndef MASTER_RESTORE_H
