@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,13 +19,15 @@ void passphrase_wipe(struct buf *b)
     buf_close(b);
 }
 
-/* One line, byte by byte: what follows it is somebody else's. The end of the line is not part of it. */
-static int read_line(int fd, const char *what, struct buf *out, struct error *err)
+/* One line, byte by byte: what follows it is somebody else's. The end of the line is not part of it. waiting: the signals' mask while it waits for
+ * input, so that one that came just before ends it, too; NULL: as it is. */
+static int read_line(int fd, const char *what, const sigset_t *waiting, struct buf *out, struct error *err)
 {
     buf_reserve(out, PASSPHRASE_MAX + 1); /* at once: no copies are left behind in memory */
     for (;;) {
         char c;
-        ssize_t n = read(fd, &c, 1);
+        struct pollfd ready = {.fd = fd, .events = POLLIN};
+        ssize_t n = waiting != NULL && ppoll(&ready, 1, NULL, waiting) < 0 ? -1 : read(fd, &c, 1);
         if (n < 0) {
             return errno == EINTR ? error_set(err, ERR_CANCELED, "interrupted")
                                   : error_set_errno(err, errno, "read the passphrase from %s", what);
@@ -46,10 +49,11 @@ static int read_line(int fd, const char *what, struct buf *out, struct error *er
 static int from_file(const char *file, struct buf *out, struct error *err)
 {
     if (strcmp(file, "-") == 0) {
-        return read_line(STDIN_FILENO, "standard input", out, err);
+        return read_line(STDIN_FILENO, "standard input", NULL, out, err);
     }
     CLEANUP_CLOSE int fd = open(file, O_RDONLY | O_CLOEXEC);
-    return fd < 0 ? error_set_errno(err, errno, "read the passphrase from %s", file) : read_line(fd, file, out, err);
+    return fd < 0 ? error_set_errno(err, errno, "read the passphrase from %s", file)
+                  : read_line(fd, file, NULL, out, err);
 }
 
 /* ---- The terminal ---- */
@@ -64,9 +68,15 @@ static int ask(int tty, const char *prompt, struct buf *out, struct error *err)
     static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP};
     struct sigaction former[ARRAY_SIZE(signals)], quiet = {.sa_handler = on_signal};
     struct termios echo, silent;
+    sigset_t held, before;
     if (tcgetattr(tty, &echo) != 0) {
         return error_set_errno(err, errno, "the terminal");
     }
+    sigemptyset(&held);
+    for (size_t i = 0; i < ARRAY_SIZE(signals); i++) {
+        sigaddset(&held, signals[i]);
+    }
+    sigprocmask(SIG_BLOCK, &held, &before); /* so that none is lost to the handler while nobody waits */
     for (size_t i = 0; i < ARRAY_SIZE(signals); i++) {
         sigaction(signals[i], &quiet, &former[i]);
     }
@@ -74,12 +84,13 @@ static int ask(int tty, const char *prompt, struct buf *out, struct error *err)
     silent.c_lflag &= ~(tcflag_t)(ECHO | ECHOE | ECHOK | ECHONL);
     tcsetattr(tty, TCSAFLUSH, &silent);
     dprintf(tty, "%s: ", prompt);
-    int rc = read_line(tty, "the terminal", out, err);
+    int rc = read_line(tty, "the terminal", &before, out, err);
     tcsetattr(tty, TCSAFLUSH, &echo);
     dprintf(tty, "\n");
     for (size_t i = 0; i < ARRAY_SIZE(signals); i++) {
         sigaction(signals[i], &former[i], NULL);
     }
+    sigprocmask(SIG_SETMASK, &before, NULL);
     return rc;
 }
 
