@@ -363,6 +363,7 @@ void cluster_up(struct cluster *c, const struct cluster_config *config)
     fabric_none(&c->fabric);
     if (c->isolated) {
         fabric_open(&c->fabric, c->dir);
+        c->fabric.relayed = config->relayed;
     }
     for (unsigned i = 0; i < config->masters; i++) {
         c->count = i + 1;

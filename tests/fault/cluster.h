@@ -42,7 +42,7 @@ struct cluster_config {
     const char *program; /* reeve-master */
     const char *shim;    /* NULL = none */
     unsigned masters;
-    bool isolated;
+    bool isolated, relayed;
     enum disk_type disk_type;
 };
 /* All voters, one leading. */

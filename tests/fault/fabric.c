@@ -31,8 +31,16 @@ static void plug(struct fabric *f, unsigned port)
 {
     char address[32];
     fabric_address(port, address, sizeof address);
-    fault_command(f->ns, "ip link add v%u type veth peer name eth0 netns /proc/%d/fd/%d", port, (int)getpid(),
+    const char *end = f->relayed && port > 0 ? "p" : "v";
+    fault_command(f->ns, "ip link add %s%u type veth peer name eth0 netns /proc/%d/fd/%d", end, port, (int)getpid(),
                   f->members[port]);
+    if (end[0] == 'p') {
+        char inner[16], outer[16];
+        snprintf(inner, sizeof inner, "p%u", port);
+        snprintf(outer, sizeof outer, "v%u", port);
+        fault_command(f->ns, "ip link set %s up", inner);
+        f->relays[port] = relay_start(f->ns, inner, outer);
+    }
     fault_command(f->ns, "ip link set v%u master br0 up", port);
     fault_command(f->members[port], "ip link set lo up");
     fault_command(f->members[port], "ip addr add %s/24 dev eth0", address);

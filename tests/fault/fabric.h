@@ -12,11 +12,15 @@
 
 #include <stdbool.h>
 
+#include "tests/fault/relay.h"
+
 #define FABRIC_PORTS 12u /* 0: the clients */
 
 struct fabric {
-    int ns;                    /* -1: there is none, all is on loopback */
-    int members[FABRIC_PORTS]; /* -1: not made yet */
+    int ns;                                              /* -1: there is none, all is on loopback */
+    int members[FABRIC_PORTS];                           /* -1: not made yet */
+    bool relayed;                                        /* members made from now on hang by a relay (relay.h) */
+    volatile struct relay_control *relays[FABRIC_PORTS]; /* NULL: a plain cable */
     char rules_path[512];
     /* What the rules say: percent of the packets from one port to another that are lost. 100: a cut. */
     unsigned char loss[FABRIC_PORTS][FABRIC_PORTS];

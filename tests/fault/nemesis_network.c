@@ -136,6 +136,47 @@ static void start_loss(struct trial *t)
     apply(t, "30 % of all packets lost", all_members(t));
 }
 
+/* ---- Delay ---- */
+
+static void set_relays(struct trial *t, struct relay_control want)
+{
+    for (unsigned i = 0; i < t->cluster.count; i++) {
+        volatile struct relay_control *c = t->cluster.fabric.relays[i + 1];
+        c->delay_us = want.delay_us;
+        c->jitter_us = want.jitter_us;
+        c->reorder_percent = want.reorder_percent;
+        c->double_percent = want.double_percent;
+    }
+}
+
+static void start_delay(struct trial *t)
+{
+    bool wild = rng_below(&t->rng, 2) == 0;
+    t->victims = all_members(t);
+    set_relays(t, wild ? (struct relay_control){.delay_us = 20000,
+                                                .jitter_us = 200000,
+                                                .reorder_percent = 20,
+                                                .double_percent = 10}
+                       : (struct relay_control){.delay_us = 60000, .jitter_us = 20000});
+    trial_say(t, wild ? "packets take 20 to 220 ms, a fifth overtakes, a tenth comes twice"
+                      : "packets take 60 to 80 ms at each master");
+}
+
+static void stop_delay(struct trial *t)
+{
+    if (t->victims != 0) {
+        uint64_t passed = 0, dropped = 0;
+        for (unsigned i = 0; i < t->cluster.count; i++) {
+            passed += t->cluster.fabric.relays[i + 1]->passed;
+            dropped += t->cluster.fabric.relays[i + 1]->dropped;
+        }
+        trial_say(t, "no delay; so far %llu packets passed, %llu were dropped", (unsigned long long)passed,
+                  (unsigned long long)dropped);
+    }
+    t->victims = 0;
+    set_relays(t, (struct relay_control){0});
+}
+
 #define NEEDS (NEED_FABRIC | NEED_MAJORITY)
 static const struct nemesis leader_alone = {
     "partition-leader", "the leader cut off from the others", NEEDS, 1000, 6000, start_leader_alone, heal};
@@ -161,5 +202,8 @@ static const struct nemesis clients = {"partition-clients",
                                        heal};
 static const struct nemesis loss = {"loss", "30 % of all packets lost", NEED_FABRIC, 3000, 8000, start_loss, heal};
 
-const struct nemesis *const nemeses_network[] = {&leader_alone, &halves,  &one_way, &ring,
-                                                 &bridge,       &clients, &loss,    NULL};
+static const struct nemesis delay = {
+    "delay", "packets wait, overtake and come twice", NEED_FABRIC | NEED_RELAY, 2000, 6000, start_delay, stop_delay};
+
+const struct nemesis *const nemeses_network[] = {&leader_alone, &halves, &one_way, &ring, &bridge,
+                                                 &clients,      &loss,   &delay,   NULL};

@@ -212,6 +212,7 @@ static void set_up(struct trial *t)
         .shim = conf->nemesis->needs & NEED_SHIM ? conf->shim : NULL,
         .masters = conf->masters,
         .isolated = conf->root,
+        .relayed = (conf->nemesis->needs & NEED_RELAY) != 0,
         .disk_type = conf->nemesis->needs & NEED_DISK ? DISK_OWN : DISK_PLAIN,
     };
     cluster_up(&t->cluster, &cluster);

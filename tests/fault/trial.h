@@ -29,7 +29,8 @@ enum need {
     NEED_SHIM = 4,      /* tests/fault/shim.c preloaded */
     NEED_SPARE = 8,     /* a damaged or emptied master comes back by itself */
     NEED_MAJORITY = 16, /* makes no sense with one master */
-    NEED_AGENTS = 32    /* a workload with nodes */
+    NEED_AGENTS = 32,   /* a workload with nodes */
+    NEED_RELAY = 64     /* cables that delay (with NEED_FABRIC) */
 };
 struct nemesis {
     const char *name, *about;
