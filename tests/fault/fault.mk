@@ -23,3 +23,10 @@ fault: $(FAULT_PROGRAM)
 	@$(FAULT_PROGRAM) $(FAULT_ARGS)
 fault-short: $(FAULT_PROGRAM)
 	@$(FAULT_PROGRAM) --short
+
+# Judges of its own, tried with what they must find.
+FAULT_UNITS := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/fault_*.c))
+$(FAULT_UNITS): $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/tests/fault/rollout.o $(BUILD)/tests/fault/kit.o $(call libs_of,client)
+	@mkdir -p $(@D)
+	@echo "  LINK  $(@F)"
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ -lcmocka $(LDLIBS_ALL)
