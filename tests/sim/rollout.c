@@ -261,7 +261,7 @@ uint64_t rollout_pods(struct cluster *c)
     return n;
 }
 
-/* Pods that a dead agent will never finish outlive their owners. */
+/* Pods that a dead agent will never finish outlive their owners, and so do ReplicaSets whose deletion waits for such pods. */
 static bool owners_there(const struct cluster *c, enum kind_id kind, char why[256])
 {
     const struct view *v = c->ledger.model;
@@ -270,7 +270,7 @@ static bool owners_there(const struct cluster *c, enum kind_id kind, char why[25
     VIEW_FOR(o, &it)
     {
         struct mp owner = owner_controller(o);
-        bool excused = kind == KIND_POD && on_dead_node(c, o);
+        bool excused = c->swarm.dead && o->deleting && (kind != KIND_POD || on_dead_node(c, o));
         if (mp_count(owner) > 0 && !excused && owner_get(v, o->ns, owner) == NULL) {
             snprintf(why, 256, "the owner of %s %.*s is gone", o->kind->name, STR_ARG(o->name));
             return false;
