@@ -198,6 +198,7 @@ struct cluster {
     uint64_t ids; /* the highest id ever used */
     unsigned lives_count, closing;
     bool shut[DOORS][SIM_SERVERS_MAX];
+    uint64_t relay; /* nemesis.c: who missed the last second */
     struct {
         struct job jobs[JOBS_MAX];
         unsigned count;
@@ -264,6 +265,8 @@ bool members_settled(struct cluster *c, char why[256]);
 /* ---- partition.c ---- */
 void partition_strike(struct cluster *c); /* the network splits another way, or is whole again */
 void partition_heal(struct cluster *c);
+/* A minority (bits by id) that avoids `not_these` is cut off from the others, and nothing else is cut. Returns it. */
+uint64_t partition_minority(struct cluster *c, uint64_t not_these);
 
 /* ---- ledger.c ---- */
 void ledger_open(struct cluster *c);

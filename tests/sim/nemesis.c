@@ -140,6 +140,43 @@ static void damage(struct cluster *c)
     }
 }
 
+/* ---- From one majority to another ---- */
+
+static void relay_ends(void *arg)
+{
+    struct cluster *c = arg;
+    partition_heal(c);
+    cluster_trace(c, "the relay is over");
+}
+
+/* All lose power, and of those who come back others are cut off than before: whoever leads next must have it from one disk. */
+static void relay_turns(void *arg)
+{
+    struct cluster *c = arg;
+    if (c->phase != PHASE_LOAD) {
+        return;
+    }
+    uint64_t away = partition_minority(c, c->relay);
+    cluster_trace(c, "relay: %llx come back, %llx are cut off", (unsigned long long)c->relay, (unsigned long long)away);
+    for (uint64_t id = 1; id <= c->ids; id++) {
+        if (c->machines[id].life != NULL) {
+            master_crash(c, id);
+            c->machines[id].restart_ms = c->sim.now_ms + cluster_between(c, 50, 500);
+        }
+    }
+    if (nemesis_has(c, "damage") && cluster_chance(c, 2)) {
+        damage(c);
+    }
+    sim_after(&c->sim, cluster_between(c, 1000, 5000), relay_ends, let_go, c);
+}
+
+static void relay(struct cluster *c)
+{
+    c->relay = partition_minority(c, 0);
+    cluster_trace(c, "relay: %llx are cut off", (unsigned long long)c->relay);
+    sim_after(&c->sim, cluster_between(c, 200, 2500), relay_turns, let_go, c);
+}
+
 /* ---- Operators ---- */
 
 static void transferred(const struct error *error, void *data)
@@ -195,6 +232,7 @@ static const struct {
     {"damage", 40, damage},
     {"transfer", 30, transfer},
     {"members", 40, change_members},
+    {"relay", 20, relay},
 };
 
 bool nemesis_has(const struct cluster *c, const char *fault)

@@ -161,16 +161,43 @@ void partition_heal(struct cluster *c)
     memset(c->shut, 0, sizeof c->shut);
 }
 
-void partition_strike(struct cluster *c)
+/* Any order is as likely. */
+static struct split draw_order(struct cluster *c)
 {
     struct split s = {.c = c};
     s.count = masters_running(c, s.ids);
-    for (unsigned i = s.count; i > 1; i--) { /* any order is as likely */
+    for (unsigned i = s.count; i > 1; i--) {
         unsigned j = (unsigned)rng_below(&c->rng, i);
         uint64_t id = s.ids[i - 1];
         s.ids[i - 1] = s.ids[j];
         s.ids[j] = id;
     }
+    return s;
+}
+
+uint64_t partition_minority(struct cluster *c, uint64_t not_these)
+{
+    struct split s = draw_order(c);
+    uint64_t cut = 0;
+    partition_heal(c);
+    for (unsigned i = 0; i < s.count && (unsigned)__builtin_popcountll(cut) < (s.count - 1) / 2; i++) {
+        if ((not_these >> s.ids[i] & 1) == 0) {
+            cut |= UINT64_C(1) << s.ids[i];
+        }
+    }
+    for (unsigned i = 0; i < s.count; i++) {
+        for (unsigned j = 0; j < s.count; j++) {
+            if ((cut >> s.ids[i] & 1) != 0 && (cut >> s.ids[j] & 1) == 0) {
+                cut_both(c, s.ids[i], s.ids[j]);
+            }
+        }
+    }
+    return cut;
+}
+
+void partition_strike(struct cluster *c)
+{
+    struct split s = draw_order(c);
     unsigned row = (unsigned)rng_below(&c->rng, ARRAY_SIZE(splits));
     partition_heal(c);
     splits[row].run(&s);

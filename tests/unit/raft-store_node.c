@@ -610,6 +610,34 @@ static void a_leader_that_finds_its_snapshot_damaged_stops_and_another_sends_its
     cluster_close(&c);
 }
 
+/* A worker with a snapshot holds up the end; what a follower that lags says meanwhile comes to a library that has taken itself apart. */
+static void a_leader_that_stops_while_a_snapshot_is_written_bears_late_answers(void **state)
+{
+    (void)state;
+    for (unsigned k = 0; k < 60; k++) {
+        struct cluster c;
+        cluster_init(&c, 3, 22 + k);
+        c.snapshot_entries = 6;
+        c.async_snapshots = true;
+        cluster_boot(&c);
+        struct member *m = await_leader(&c);
+        uint64_t away = m->id % 3 + 1;
+        sim_isolate(&c.sim, away, true);
+        for (unsigned i = 0; i <= k % 12; i++) {
+            write_ok(&c, i);
+        }
+        sim_isolate(&c.sim, away, false);
+        struct write w;
+        assert_int_equal(submit(m, numbered(100), NULL, &w), 0);
+        run_for(&c, 5 * (k / 12) + 1);
+        member_down(&c, m->id, false);
+        assert_true(w.answered);
+        run_for(&c, 3000);
+        write_ok(&c, 101);
+        cluster_close(&c);
+    }
+}
+
 /* Rule 11 of node_io.c: what it missed has a configuration behind other entries, and comes in one go. */
 static void who_was_away_when_members_changed_can_change_them_as_leader(void **state)
 {
@@ -692,6 +720,7 @@ int main(void)
         cmocka_unit_test(who_was_away_when_members_changed_can_change_them_as_leader),
         cmocka_unit_test(a_master_that_cannot_store_the_leaders_snapshot_stops),
         cmocka_unit_test(a_leader_that_finds_its_snapshot_damaged_stops_and_another_sends_its_own),
+        cmocka_unit_test(a_leader_that_stops_while_a_snapshot_is_written_bears_late_answers),
         cmocka_unit_test(a_nearly_full_disk_refuses_users_but_not_deletes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
