@@ -2,8 +2,9 @@
  * fsm->snapshot only forks the state (O(1)) and returns a placeholder; our snapshot_put has a worker serialise the fork into a file
  * (snapfile.h) and then gives a reference to it to the original snapshot_put. For the library one asynchronous write takes a little longer.
  *
- * When: after config.snapshot_entries entries or config.snapshot_bytes of log, each raised by a share that differs from member to member,
- * so that not all stand still together. libraft only counts entries, so its threshold is held out of reach and lowered to 1 when it is time. */
+ * When: after config.snapshot_entries entries, or when the log since the last one has become half as large as the state (16 MiB at least,
+ * config.snapshot_bytes at most), each raised by a share that differs from member to member, so that not all stand still together. So the log,
+ * which is in memory, stays small beside the state, and the disk writes at most about three times what the log alone would have it write. libraft only counts entries, so its threshold is held out of reach and lowered to 1 when it is time. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,8 +16,11 @@
 #include "raft-store/snapshot.h"
 
 #define THRESHOLD_NEVER (1u << 31)
-/* What stays in the log behind a snapshot, for followers that lag a little. */
+/* The log may become half as large as the state before the next snapshot, within these and config.snapshot_bytes. */
+#define LOG_BYTES_MIN (16u << 20)
+/* What stays in the log behind a snapshot, for followers that lag a little: a quarter of the state, within these. */
 #define TRAILING_ENTRIES_MAX 1024u
+#define TRAILING_BYTES_MIN   (4u << 20)
 #define TRAILING_BYTES_MAX   (32u << 20)
 #define RETRY_MS             5000
 
@@ -301,13 +305,15 @@ void node_snapshot_turn(struct node *n)
     uint64_t applied = raft_last_applied(&n->raft);
     uint64_t entries = applied > n->snapshot.last_index ? applied - n->snapshot.last_index : 0;
     unsigned eighths = 8 + my_position(n);
+    size_t state = view_bytes(store_committed(n->store));
+    size_t log_max = MIN(MAX(state / 2, (size_t)LOG_BYTES_MIN), n->config.snapshot_bytes);
     if (n->snapshot.fork != NULL || n->snapshot.sweeping || node_now(n) < n->snapshot.retry_ms ||
-        (entries < (uint64_t)n->config.snapshot_entries * eighths / 8 &&
-         n->snapshot.bytes < n->config.snapshot_bytes / 8 * eighths)) {
+        (entries < (uint64_t)n->config.snapshot_entries * eighths / 8 && n->snapshot.bytes < log_max / 8 * eighths)) {
         return;
     }
+    size_t trailing_bytes = MIN(MAX(state / 4, (size_t)TRAILING_BYTES_MIN), (size_t)TRAILING_BYTES_MAX);
     size_t average = entries == 0 ? 1 : n->snapshot.bytes / entries + 1;
-    unsigned trailing = (unsigned)MIN(TRAILING_BYTES_MAX / average, TRAILING_ENTRIES_MAX);
+    unsigned trailing = (unsigned)MIN(trailing_bytes / average, TRAILING_ENTRIES_MAX);
     raft_set_snapshot_trailing(&n->raft, MIN(MAX(trailing, 4u), n->config.snapshot_entries));
     raft_set_snapshot_threshold(&n->raft, 1); /* the library takes it at its next step */
 }
