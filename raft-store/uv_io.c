@@ -13,6 +13,7 @@
 #include "base/list.h"
 #include "base/mem.h"
 #include "raft-store/node_int.h"
+#include "raft-store/raft_heap.h"
 #include "raft-store/transport_int.h"
 
 #define SEGMENT_BYTES (16u << 20)
@@ -27,12 +28,15 @@ struct uv_io {
     struct transport *transport;
     const struct log *log;
     raft_io_recv_cb recv;
-    struct list sent; /* send requests whose callback is due */
-    uv_idle_t idle;   /* runs them in the next turn of the loop */
-    uv_timer_t watch; /* of the room on the disk */
+    struct list sent;     /* send requests whose callback is due */
+    uv_idle_t idle;       /* runs them in the next turn of the loop */
+    uv_timer_t watch;     /* of the room on the disk */
+    uv_prepare_t prepare; /* gives memory of libraft's back, see raft_heap.h */
+    uv_timer_t again;     /* for what is left of it */
     char *dir;
     bool low;
-    bool idle_closed, watch_closed, disk_closed;
+    bool idle_closed, disk_closed;
+    unsigned handles; /* idle, watch, prepare, again: not closed yet */
     raft_io_close_cb close_cb;
 };
 
@@ -178,6 +182,7 @@ static int io_load(struct raft_io *io, raft_term *term, raft_id *voted_for, stru
         }
         tighten(&(*entries)[i], end - i);
     }
+    raft_heap_drain(SIZE_MAX);
     malloc_trim(0);
     return 0;
 }
@@ -242,11 +247,26 @@ static void on_watch(uv_timer_t *timer)
     }
 }
 
+/* ---- Memory of libraft's ---- */
+
+static void on_again(uv_timer_t *timer)
+{
+    (void)timer; /* the loop comes by on_prepare */
+}
+
+static void on_prepare(uv_prepare_t *prepare)
+{
+    struct uv_io *u = prepare->data;
+    if (raft_heap_waiting() > 0 && raft_heap_drain(RAFT_HEAP_TURN)) {
+        uv_timer_start(&u->again, on_again, 1, 0);
+    }
+}
+
 /* ---- Life ---- */
 
 static void maybe_closed(struct uv_io *u)
 {
-    if (u->idle_closed && u->watch_closed && u->disk_closed) {
+    if (u->handles == 0 && u->disk_closed) {
         u->close_cb(&u->io);
     }
 }
@@ -255,6 +275,7 @@ static void on_idle_closed(uv_handle_t *handle)
 {
     struct uv_io *u = handle->data;
     u->idle_closed = true;
+    u->handles--;
     while (!list_empty(&u->sent)) {
         struct sending *s = LIST_ENTRY(u->sent.next, struct sending, link);
         list_remove(&s->link);
@@ -264,10 +285,10 @@ static void on_idle_closed(uv_handle_t *handle)
     maybe_closed(u);
 }
 
-static void on_watch_closed(uv_handle_t *handle)
+static void on_handle_closed(uv_handle_t *handle)
 {
     struct uv_io *u = handle->data;
-    u->watch_closed = true;
+    u->handles--;
     maybe_closed(u);
 }
 
@@ -287,7 +308,9 @@ static void io_close(struct raft_io *io, raft_io_close_cb cb)
         transport_set_io(u->transport, NULL);
     }
     uv_close((uv_handle_t *)&u->idle, on_idle_closed);
-    uv_close((uv_handle_t *)&u->watch, on_watch_closed);
+    uv_close((uv_handle_t *)&u->watch, on_handle_closed);
+    uv_close((uv_handle_t *)&u->prepare, on_handle_closed);
+    uv_close((uv_handle_t *)&u->again, on_handle_closed);
     u->disk.close(io, on_disk_closed);
 }
 
@@ -317,6 +340,7 @@ static void on_trace(struct raft_tracer *t, int type, const void *info)
 int uv_io_new(uv_loop_t *loop, const char *dir, struct transport *transport, const struct log *log, struct uv_io **out,
               struct error *err)
 {
+    raft_heap_install();
     struct uv_io *u = xcalloc(1, sizeof *u);
     u->transport = transport;
     u->log = log;
@@ -343,7 +367,13 @@ int uv_io_new(uv_loop_t *loop, const char *dir, struct transport *transport, con
     uv_idle_init(loop, &u->idle);
     u->idle.data = u;
     uv_timer_init(loop, &u->watch);
-    u->watch.data = u;
+    uv_timer_init(loop, &u->again);
+    uv_prepare_init(loop, &u->prepare);
+    u->watch.data = u->again.data = u->prepare.data = u;
+    u->handles = 4;
+    uv_prepare_start(&u->prepare, on_prepare);
+    uv_unref((uv_handle_t *)&u->prepare);
+    uv_unref((uv_handle_t *)&u->again);
     uv_timer_start(&u->watch, on_watch, DISK_WATCH_MS, DISK_WATCH_MS);
     uv_unref((uv_handle_t *)&u->watch);
     u->dir = xstrdup(dir);
@@ -372,9 +402,12 @@ void uv_io_free(struct uv_io *u)
         /* Never started: the idle handle is not active and goes with the loop; raft_uv holds nothing but memory. */
         uv_close((uv_handle_t *)&u->idle, NULL);
         uv_close((uv_handle_t *)&u->watch, NULL);
+        uv_close((uv_handle_t *)&u->prepare, NULL);
+        uv_close((uv_handle_t *)&u->again, NULL);
         uv_run(u->idle.loop, UV_RUN_NOWAIT);
     }
     raft_uv_close(&u->io);
+    raft_heap_drain(SIZE_MAX);
     free(u->dir);
     free(u);
 }
