@@ -59,8 +59,10 @@ int renew_new(const struct renew_config *c, struct renew **out, struct error *er
     }
     if (renew_expired(r)) {
         char date[TIMEFMT_SIZE];
-        date_of(r->until_s, date);
-        log_warn(c->log, "renew", "the certificate of this node expired on %s: asking the masters for a new one", date);
+        bool early = env_wall_ms(c->env) < r->from_s * 1000; /* signed while a clock ran ahead */
+        date_of(early ? r->from_s : r->until_s, date);
+        log_warn(c->log, "renew", "the certificate of this node %s %s: asking the masters for a new one",
+                 early ? "is valid only from" : "expired on", date);
     }
     *out = r;
     return 0;
@@ -81,12 +83,14 @@ void renew_free(struct renew *r)
 
 bool renew_due(const struct renew *r)
 {
-    return r->key_pem == NULL && env_wall_ms(r->config.env) >= r->due_ms;
+    int64_t now_ms = env_wall_ms(r->config.env);
+    return r->key_pem == NULL && (now_ms >= r->due_ms || now_ms < r->from_s * 1000);
 }
 
 bool renew_expired(const struct renew *r)
 {
-    return env_wall_ms(r->config.env) >= r->until_s * 1000;
+    int64_t now_ms = env_wall_ms(r->config.env);
+    return now_ms >= r->until_s * 1000 || now_ms < r->from_s * 1000;
 }
 
 /* ---- The answer ---- */

@@ -26,7 +26,7 @@ int renew_new(const struct renew_config *c, struct renew **out, struct error *er
 void renew_free(struct renew *r); /* not while a call is under way */
 /* Time to ask, and nobody is asking yet. */
 bool renew_due(const struct renew *r);
-/* The masters will answer nothing but cert.renew. */
+/* Outside its time: the masters will answer nothing but cert.renew. */
 bool renew_expired(const struct renew *r);
 /* Ask over an open session, or one that is being opened. done comes once, later: with the TLS to use from now on (a reference that the
  * callee takes over), or NULL and the reason (ERR_CLOSED: the session ended first). */

@@ -114,20 +114,22 @@ static int write_files(const struct master_config *c, const char *cert_pem, cons
 static int replace_if_useless(struct master *m, struct files *f, struct error *err)
 {
     struct pki_identity who, we;
-    int64_t until_s;
+    int64_t from_s, until_s, now_ms = env_wall_ms(m->env);
     struct error why = {0};
     own_identity(&m->config, &we);
-    if (!pki_pair_fits(f->cert_pem, f->key_pem) || pki_cert_info(f->cert_pem, &who, NULL, &until_s, NULL) != 0) {
+    if (!pki_pair_fits(f->cert_pem, f->key_pem) || pki_cert_info(f->cert_pem, &who, &from_s, &until_s, NULL) != 0) {
         return 0;
     }
     bool ours = who.role == we.role && strcmp(who.name, we.name) == 0;
-    if (ours && until_s * 1000 > env_wall_ms(m->env)) {
+    bool early = from_s * 1000 > now_ms; /* made while the clock ran ahead */
+    if (ours && !early && until_s * 1000 > now_ms) {
         return 0;
     }
     char date[TIMEFMT_SIZE], *cert = NULL, *key = NULL;
-    timefmt_rfc3339(until_s * 1000, date);
+    timefmt_rfc3339((early ? from_s : until_s) * 1000, date);
     if (ours) {
-        log_warn(&m->log, "identity", "the certificate of this master expired on %s: making a new one", date);
+        log_warn(&m->log, "identity", "the certificate of this master %s %s: making a new one",
+                 early ? "is valid only from" : "expired on", date);
     } else {
         log_warn(&m->log, "identity", "master.crt is not that of master %s: making a new one", we.name);
     }
@@ -300,7 +302,10 @@ static void renewed(uv_work_t *req, int status)
 void identity_tick(struct master *m)
 {
     struct identity *id = &m->identity;
-    if (id->renewing || m->stopping || env_wall_ms(m->env) < id->due_ms) {
+    int64_t now_ms = env_wall_ms(m->env);
+    /* One from the future was made while the clock ran ahead: nobody would take it. After a failure the pause counts all the same. */
+    bool early = now_ms < id->from_s * 1000 && id->failures == 0;
+    if (id->renewing || m->stopping || (now_ms < id->due_ms && !early)) {
         return;
     }
     struct renewal *r = xcalloc(1, sizeof *r);

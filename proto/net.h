@@ -29,11 +29,11 @@ struct net_tls;
  * certificate with that fingerprint (32 hex digits). ERR_INVALID names what is wrong (expired: says so with the date). */
 int net_tls_new(const char *ca_pem, const char *cert_pem, const char *key_pem, const char *pin_fingerprint,
                 struct net_tls **out, struct error *err);
-/* The same, but our own certificate may have expired: for those who connect to have it renewed. */
+/* The same, but our own certificate may have expired, or not begun: for those who connect to have it renewed. */
 int net_tls_new_lenient(const char *ca_pem, const char *cert_pem, const char *key_pem, struct net_tls **out,
                         struct error *err);
-/* For listeners: nodes whose certificate expired at most grace_s ago and is in order otherwise are let in, marked by
- * net_conn_peer_expired; what they may do there is the owner's to restrict. 0, as at first: nobody. */
+/* For listeners: nodes whose certificate expired at most grace_s ago (or begins within it: a clock ran ahead) and is in order otherwise are let in, marked
+ * by net_conn_peer_expired; what they may do there is the owner's to restrict. 0, as at first: nobody. */
 void net_tls_set_grace(struct net_tls *t, int64_t grace_s);
 struct net_tls *net_tls_ref(struct net_tls *t);
 void net_tls_unref(struct net_tls *t);
@@ -67,7 +67,7 @@ void net_conn_set_events(struct net_conn *c, const struct net_conn_events *event
 const struct pki_identity *net_conn_peer(const struct net_conn *c); /* role NONE without certificate */
 /* When the peer's certificate began and ends (seconds since the epoch); false without certificate. */
 bool net_conn_peer_life(const struct net_conn *c, int64_t *not_before_s, int64_t *not_after_s);
-bool net_conn_peer_expired(const struct net_conn *c); /* it had expired when the connection was made: net_tls_set_grace */
+bool net_conn_peer_expired(const struct net_conn *c); /* when the connection was made it was outside its time: net_tls_set_grace */
 const char *net_conn_alpn(const struct net_conn *c);
 const char *net_conn_peer_addr(const struct net_conn *c);
 

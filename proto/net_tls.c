@@ -205,19 +205,23 @@ static struct net_conn *conn_of(X509_STORE_CTX *store)
     return SSL_get_app_data(ssl);
 }
 
-/* OpenSSL asks about each thing that it finds wrong. The one thing that may be forgiven: that a node comes late to renew its certificate.
- * Signature, use and issuer are checked all the same. */
+/* OpenSSL asks about each thing that it finds wrong. The one thing that may be forgiven: that a node comes late to renew its certificate, or
+ * early, with one that was signed while a clock ran ahead. Signature, use and issuer are checked all the same. */
 static int forgive_late_node(int ok, X509_STORE_CTX *store)
 {
+    int reason = X509_STORE_CTX_get_error(store);
     struct net_conn *c = conn_of(store);
     X509 *cert = X509_STORE_CTX_get_current_cert(store);
     if (ok || !c->server || c->tls->grace_s <= 0 || cert == NULL || X509_STORE_CTX_get_error_depth(store) != 0 ||
-        X509_STORE_CTX_get_error(store) != X509_V_ERR_CERT_HAS_EXPIRED) {
+        (reason != X509_V_ERR_CERT_HAS_EXPIRED && reason != X509_V_ERR_CERT_NOT_YET_VALID)) {
         return ok;
     }
     struct pki_identity who;
     pki_x509_identity(cert, &who);
-    if (who.role != PKI_ROLE_NODE || time(NULL) - pki_seconds(X509_get0_notAfter(cert)) > c->tls->grace_s) {
+    int64_t now_s = (int64_t)time(NULL);
+    int64_t off_s = reason == X509_V_ERR_CERT_HAS_EXPIRED ? now_s - pki_seconds(X509_get0_notAfter(cert))
+                                                          : pki_seconds(X509_get0_notBefore(cert)) - now_s;
+    if (who.role != PKI_ROLE_NODE || off_s > c->tls->grace_s) {
         return ok;
     }
     c->peer_expired = true;

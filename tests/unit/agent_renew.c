@@ -224,6 +224,20 @@ static void an_expired_certificate_is_renewed_before_anything_else(void **state)
     expect_new_files(f);
 }
 
+/* Signed while a clock ran ahead, which was put right since: by our clock it has not begun. */
+static void a_certificate_from_the_future_is_renewed_before_anything_else(void **state)
+{
+    struct fixture *f = *state;
+    f->ahead_ms = -86400 * 1000;
+    start(f, 3600);
+    run_until(&f->loop, f->master.renewals == 1);
+    f->ahead_ms = 0;
+    assert_int_equal(f->master.hellos, 0);
+    run_until(&f->loop, f->ready == 1);
+    assert_non_null(strstr(f->log, "the certificate of this node is valid only from 20"));
+    expect_new_files(f);
+}
+
 static void a_master_whose_clock_is_ahead_may_ask_for_it(void **state)
 {
     struct fixture *f = *state;
@@ -295,6 +309,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH(a_due_certificate_is_renewed_over_the_session_which_stays),
         WITH(an_expired_certificate_is_renewed_before_anything_else),
+        WITH(a_certificate_from_the_future_is_renewed_before_anything_else),
         WITH(a_master_whose_clock_is_ahead_may_ask_for_it),
         WITH(a_refusal_is_told_and_asked_again_later),
         WITH(a_certificate_for_somebody_else_is_not_taken),

@@ -1,10 +1,12 @@
 /* Certificates: masters renew their own, sign those of nodes and administrators again, and tell who has which. */
 #include <fcntl.h>
+#include <openssl/pem.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "base/timefmt.h"
+#include "proto/pki_x509.h"
 #include "tests/unit/kit/master_kit.h"
 
 #define DAY_S INT64_C(86400)
@@ -105,6 +107,28 @@ static void test_a_master_with_an_expired_certificate_renews_it_and_starts(void 
     kit_leader(k);
     expect_log(k, 0, "the certificate of this master expired on 20");
     assert_in_range(until_of(k, 0) - now_s(), 90 * DAY_S - 300, 90 * DAY_S);
+}
+
+/* The clock ran ahead by a month while it was renewed, and was put right since. */
+static void test_a_certificate_from_the_future_is_replaced(void **state)
+{
+    struct kit *k = *state;
+    kit_stop(k, 0, SIGTERM);
+    put_pair(k, 0, "1", 90 * DAY_S);
+    char *text = file_of(k, 0, "master.crt");
+    X509 *cert = pki_x509_parse(text, NULL);
+    EVP_PKEY *ca_key = pki_key_parse(k->ca_key, NULL);
+    ASN1_TIME_set(X509_getm_notBefore(cert), (time_t)(now_s() + 30 * DAY_S));
+    assert_true(X509_sign(cert, ca_key, EVP_sha256()) > 0);
+    FILE *f = fopen(path_of(k, 0, "master.crt"), "w");
+    assert_int_equal(PEM_write_X509(f, cert), 1);
+    fclose(f);
+    X509_free(cert);
+    EVP_PKEY_free(ca_key);
+    free(text);
+    kit_start(k, 0);
+    kit_leader(k);
+    expect_log(k, 0, "the certificate of this master is valid only from 20");
 }
 
 static void test_a_certificate_with_another_id_is_replaced(void **state)
@@ -611,6 +635,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_certificates_of_init_live_ninety_days_and_that_of_the_administrator_a_year),
         cmocka_unit_test(test_a_master_with_an_expired_certificate_renews_it_and_starts),
+        cmocka_unit_test(test_a_certificate_from_the_future_is_replaced),
         cmocka_unit_test(test_a_certificate_with_another_id_is_replaced),
         cmocka_unit_test(test_a_crash_between_key_and_certificate_is_mended_at_the_start),
         cmocka_unit_test(test_a_due_certificate_is_renewed_without_a_restart_and_sessions_stay),

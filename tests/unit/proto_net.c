@@ -542,6 +542,56 @@ static struct net_tls *expired_tls(const struct kit_ca *ca, enum pki_role role, 
     return tls;
 }
 
+static struct net_tls *early_tls(const struct kit_ca *ca, enum pki_role role, int64_t in_s)
+{
+    struct pki_identity who = identity(role, "n1");
+    struct net_tls *tls;
+    char *text, *key;
+    assert_int_equal(pki_issue(ca->cert, ca->key, &who, NULL, in_s + 600, &text, &key, NULL), 0);
+    X509 *cert = pki_x509_parse(text, NULL);
+    EVP_PKEY *ca_key = pki_key_parse(ca->key, NULL);
+    ASN1_TIME_set(X509_getm_notBefore(cert), time(NULL) + (time_t)in_s);
+    assert_true(X509_sign(cert, ca_key, EVP_sha256()) > 0);
+    BIO *bio = BIO_new(BIO_s_mem());
+    char *pem;
+    PEM_write_bio_X509(bio, cert);
+    BIO_write(bio, "", 1);
+    BIO_get_mem_data(bio, &pem);
+    assert_int_equal(net_tls_new_lenient(ca->cert, pem, key, &tls, NULL), 0);
+    BIO_free(bio);
+    EVP_PKEY_free(ca_key);
+    X509_free(cert);
+    free(text);
+    pki_free_key(key);
+    return tls;
+}
+
+static void early_nodes_are_let_in_and_marked_as_well(void **state)
+{
+    (void)state;
+    struct world *w = world_new();
+    const struct {
+        enum pki_role role;
+        int64_t in_s;
+        bool in;
+    } rows[] = {{PKI_ROLE_NODE, 600, true}, {PKI_ROLE_NODE, 5000, false}, {PKI_ROLE_ADMIN, 600, false}};
+    net_tls_set_grace(w->server_tls, 3600);
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        struct net_tls *tls = early_tls(&w->ca, rows[i].role, rows[i].in_s);
+        struct end e = {0};
+        connect_end(w, &e, tls, ALPN_RPC);
+        if (rows[i].in) {
+            KIT_UNTIL(&w->loop, e.opens == 1 && w->accepted_count == 1);
+            assert_true(net_conn_peer_expired(w->accepted[0].c));
+            net_conn_close(e.c);
+        }
+        KIT_UNTIL(&w->loop, e.closes == 1);
+        assert_int_equal(w->accepted_count, 1);
+        net_tls_unref(tls);
+    }
+    world_free(w);
+}
+
 static void only_late_nodes_of_this_cluster_are_let_in_and_marked(void **state)
 {
     (void)state;
@@ -1002,6 +1052,7 @@ int main(void)
         cmocka_unit_test(own_expired_certificate_is_named_with_its_date),
         cmocka_unit_test(key_of_another_certificate_is_refused),
         cmocka_unit_test(client_certificate_that_expired_is_named_by_both_sides),
+        cmocka_unit_test(early_nodes_are_let_in_and_marked_as_well),
         cmocka_unit_test(only_late_nodes_of_this_cluster_are_let_in_and_marked),
         cmocka_unit_test(a_client_forgives_no_server),
         cmocka_unit_test(server_certificate_that_expired_is_named_by_both_sides),
