@@ -16,7 +16,11 @@
 
 /* Sorted. A name says the place, not what happens there. */
 #define FAILPOINT_LIST(X)                                                                                              \
+    X(apply_damaged)                                                                                                   \
     X(backup_piece)                                                                                                    \
+    X(install_after_put)                                                                                               \
+    X(install_before_put)                                                                                              \
+    X(mark_write)                                                                                                      \
     X(member_join_before_add)                                                                                          \
     X(member_join_before_answer)                                                                                       \
     X(member_join_before_drop)                                                                                         \
@@ -24,6 +28,13 @@
     X(member_remove_before_change)                                                                                     \
     X(pair_before_cert)                                                                                                \
     X(pair_before_key)                                                                                                 \
+    X(promise_before_note)                                                                                             \
+    X(quarantine_after_rename)                                                                                         \
+    X(quarantine_before_rename)                                                                                        \
+    X(rejoin_before_ask)                                                                                               \
+    X(rejoin_before_config)                                                                                            \
+    X(rejoin_before_identity)                                                                                          \
+    X(repair_before_marker)                                                                                            \
     X(setup_before_config)                                                                                             \
     X(setup_before_state)                                                                                              \
     X(snapshot_before_put)

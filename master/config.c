@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -38,6 +39,8 @@ static int parse(struct value *doc, const char *path, struct master_config *c, s
                                         "agentAddress",
                                         "join",
                                         "bootstrap",
+                                        "started",
+                                        "rejoin",
                                         "electionTimeoutMs",
                                         "heartbeatMs",
                                         "nodeGraceMs",
@@ -66,6 +69,8 @@ static int parse(struct value *doc, const char *path, struct master_config *c, s
     copy(c->advertise, sizeof c->advertise, value_path_str(doc, "advertise"));
     copy(c->agent_address, sizeof c->agent_address, value_path_str(doc, "agentAddress"));
     c->bootstrap = value_path_bool(doc, "bootstrap", false);
+    c->started = value_path_bool(doc, "started", false);
+    copy(c->rejoin, sizeof c->rejoin, value_path_str(doc, "rejoin"));
     c->election_timeout_ms = (unsigned)value_path_int(doc, "electionTimeoutMs", MASTER_ELECTION_MS_DEFAULT);
     c->heartbeat_ms = (unsigned)value_path_int(doc, "heartbeatMs", MASTER_RAFT_HEARTBEAT_MS_DEFAULT);
     c->node_grace_ms = value_path_int(doc, "nodeGraceMs", API_NODE_GRACE_MS_DEFAULT);
@@ -147,6 +152,10 @@ int master_config_save(const struct master_config *c, struct error *err)
         value_set(&a, doc, "join", join);
     }
     value_set(&a, doc, "bootstrap", value_bool(&a, c->bootstrap));
+    value_set(&a, doc, "started", value_bool(&a, c->started));
+    if (c->rejoin[0] != '\0') {
+        value_set(&a, doc, "rejoin", value_cstr(&a, c->rejoin));
+    }
     const struct {
         const char *key;
         int64_t value;
@@ -170,4 +179,25 @@ int master_config_save(const struct master_config *c, struct error *err)
     char path[600];
     master_config_path(c, "master.yaml", path, sizeof path);
     return pki_write_file(path, text.data, text.size, 0644, err);
+}
+
+int master_config_seal_key(const struct master_config *c, uint8_t key[32], struct error *err)
+{
+    char path[600];
+    char *hex = NULL;
+    size_t size;
+    master_config_path(c, "seal.key", path, sizeof path);
+    int rv = pki_read_file(path, 256, &hex, &size, err);
+    if (rv != 0) {
+        return rv;
+    }
+    size_t digits = strspn(hex, "0123456789abcdefABCDEF");
+    if (digits != 64 || digits + strspn(hex + digits, "\r\n") != size) {
+        rv = error_set(err, ERR_CORRUPT, "%s is damaged: expected 64 hexadecimal digits", path);
+    }
+    for (size_t i = 0; i < 32 && rv == 0; i++) {
+        sscanf(hex + 2 * i, "%2hhx", &key[i]);
+    }
+    pki_free_key(hex);
+    return rv;
 }

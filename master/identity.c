@@ -29,27 +29,6 @@ static void files_free(struct files *f)
     explicit_bzero(f, sizeof *f);
 }
 
-static int read_seal_key(const struct master_config *c, uint8_t key[32], struct error *err)
-{
-    char path[600];
-    char *hex = NULL;
-    size_t size;
-    master_config_path(c, "seal.key", path, sizeof path);
-    int rv = pki_read_file(path, 256, &hex, &size, err);
-    if (rv != 0) {
-        return rv;
-    }
-    size_t digits = strspn(hex, "0123456789abcdefABCDEF");
-    if (digits != 64 || digits + strspn(hex + digits, "\r\n") != size) {
-        rv = error_set(err, ERR_CORRUPT, "%s is damaged: expected 64 hexadecimal digits", path);
-    }
-    for (size_t i = 0; i < 32 && rv == 0; i++) {
-        sscanf(hex + 2 * i, "%2hhx", &key[i]);
-    }
-    pki_free_key(hex);
-    return rv;
-}
-
 static int read_files(const struct master_config *c, struct files *f, struct error *err)
 {
     char path[600], key_path[600];
@@ -64,7 +43,7 @@ static int read_files(const struct master_config *c, struct files *f, struct err
         master_config_path(c, "master.key", key_path, sizeof key_path);
         rv = pki_read_pair(path, key_path, &f->cert_pem, &f->key_pem, err);
     }
-    return rv != 0 ? rv : read_seal_key(c, f->seal_key, err);
+    return rv != 0 ? rv : master_config_seal_key(c, f->seal_key, err);
 }
 
 /* Newcomers' certificates are signed with the CA's key: find out now, not when the first one joins, that it is of no use. */

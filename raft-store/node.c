@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/failpoint.h"
 #include "base/mem.h"
 #include "raft-store/node_int.h"
 #include "raft-store/snapfile.h"
@@ -133,7 +134,9 @@ static int fsm_apply(struct raft_fsm *fsm, const struct raft_buffer *buf, void *
     uint64_t index = raft_last_applied(&n->raft) + 1;
     struct error err = {0};
     uint64_t before = view_revision(store_committed(n->store));
-    if (store_apply(n->store, index, buf->base, buf->len, &err) != 0) {
+    int rv = failpoint(FAILPOINT_apply_damaged) ? error_set(&err, ERR_CORRUPT, "failed by a failpoint")
+                                                : store_apply(n->store, index, buf->base, buf->len, &err);
+    if (rv != 0) {
         error_wrap(&err, "log entry %llu", (unsigned long long)index);
         node_die(n, ERR_CORRUPT, "%s", err.message);
         return 0;
@@ -353,6 +356,11 @@ uint64_t node_leader(const struct node *n, const char **address)
         *address = id == 0 || a == NULL ? "" : a;
     }
     return id;
+}
+
+uint64_t node_durable_index(const struct node *n)
+{
+    return n->started && !n->closed ? MIN(raft_last_applied((struct raft *)&n->raft), n->raft.last_stored) : 0;
 }
 
 void node_set_disk_low(struct node *n, bool low)

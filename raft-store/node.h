@@ -74,6 +74,8 @@ void node_set_disk_low(struct node *n, bool low);
 bool node_leading(const struct node *n); /* tip open: writes may be submitted */
 uint64_t node_term(const struct node *n);
 uint64_t node_leader(const struct node *n, const char **address); /* 0 if unknown */
+/* Up to here the log is committed and on this master's disk. */
+uint64_t node_durable_index(const struct node *n);
 
 /* Answers of writes. error NULL: committed, result valid. Otherwise refused (the refusal has been confirmed as DESIGN 3.5 has it), or
  * ERR_UNKNOWN_OUTCOME, or ERR_NOT_LEADER (nothing happened). Exactly once, never from inside node_submit. */

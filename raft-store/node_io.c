@@ -35,6 +35,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/failpoint.h"
 #include "base/mem.h"
 #include "raft-store/node_int.h"
 #include "raft-store/snapfile.h"
@@ -319,6 +320,7 @@ struct install_put {
 
 static void install_put_done(struct raft_io_snapshot_put *put, int status)
 {
+    status = failpoint(FAILPOINT_install_after_put) ? RAFT_IOERR : status;
     struct install_put *p = CONTAINER_OF(put, struct install_put, put);
     if (status == 0) {
         node_snapshot_stored(p->node);
@@ -340,7 +342,9 @@ static int io_snapshot_put(struct raft_io *io, unsigned trailing, struct raft_io
     p->node = n;
     p->req = req;
     req->cb = cb;
-    int rv = n->dead ? RAFT_IOERR : n->io.original.snapshot_put(io, trailing, &p->put, snapshot, install_put_done);
+    int rv = n->dead || failpoint(FAILPOINT_install_before_put)
+                 ? RAFT_IOERR
+                 : n->io.original.snapshot_put(io, trailing, &p->put, snapshot, install_put_done);
     if (rv != 0) {
         die_of_disk(n, "store the leader's snapshot", rv);
         stick(n, (struct stuck){.put = req});

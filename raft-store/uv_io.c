@@ -4,6 +4,7 @@
 #include <malloc.h>
 #include <pthread.h>
 #include <raft/uv.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
@@ -12,6 +13,7 @@
 
 #include "base/list.h"
 #include "base/mem.h"
+#include "raft-store/disk_mark.h"
 #include "raft-store/node_int.h"
 #include "raft-store/raft_heap.h"
 #include "raft-store/transport_int.h"
@@ -35,6 +37,15 @@ struct uv_io {
     uv_timer_t again;     /* for what is left of it */
     char *dir;
     bool low;
+    struct { /* see disk_mark.h; under the lock, since a worker writes it too */
+        uv_mutex_t lock;
+        struct disk_mark now; /* as written */
+        uv_work_t work;
+        uint64_t index; /* for the worker */
+        bool working, known;
+    } mark;
+    int (*first_promise)(void *data, struct error *err);
+    void *first_promise_data;
     bool idle_closed, disk_closed;
     unsigned handles; /* idle, watch, prepare, again: not closed yet */
     raft_io_close_cb close_cb;
@@ -187,6 +198,130 @@ static int io_load(struct raft_io *io, raft_term *term, raft_id *voted_for, stru
     return 0;
 }
 
+/* ---- The mark ---- */
+
+static int io_init(struct raft_io *io, raft_id id, const char *address)
+{
+    struct uv_io *u = uv_io_of(io);
+    int rv = u->disk.init(io, id, address);
+    u->mark.known = disk_mark_read(u->dir, &u->mark.now, NULL) == 0;
+    u->mark.now.id = id;
+    return rv;
+}
+
+/* What libraft has just written is what was promised, once this is on disk too. */
+static int mark_metadata(struct uv_io *u)
+{
+    struct disk_metadata m;
+    struct error err = {0};
+    uv_mutex_lock(&u->mark.lock);
+    struct disk_mark next = u->mark.now;
+    int rv = disk_metadata_read(u->dir, &m, &err);
+    if (rv == 0) {
+        next.version = m.version;
+        next.term = m.term;
+        next.vote = m.vote;
+        rv = disk_mark_write(u->dir, &next, &err);
+    }
+    if (rv == 0) {
+        u->mark.now = next;
+        u->mark.known = true;
+    }
+    uv_mutex_unlock(&u->mark.lock);
+    if (rv != 0) {
+        snprintf(u->io.errmsg, sizeof u->io.errmsg, "%.200s", err.message);
+    }
+    return rv == 0 ? 0 : RAFT_IOERR;
+}
+
+/* Entries and snapshots are taken only from a leader, whose term is written first. */
+static int before_promise(struct uv_io *u)
+{
+    struct error err = {0};
+    int rv = u->first_promise == NULL ? 0 : u->first_promise(u->first_promise_data, &err);
+    if (rv == 0) {
+        u->first_promise = NULL;
+        return 0;
+    }
+    snprintf(u->io.errmsg, sizeof u->io.errmsg, "%.200s", err.message);
+    return RAFT_IOERR;
+}
+
+static int io_set_term(struct raft_io *io, raft_term term)
+{
+    struct uv_io *u = uv_io_of(io);
+    int rv = before_promise(u);
+    rv = rv == 0 ? u->disk.set_term(io, term) : rv;
+    return rv == 0 ? mark_metadata(u) : rv;
+}
+
+static int io_set_vote(struct raft_io *io, raft_id id)
+{
+    struct uv_io *u = uv_io_of(io);
+    int rv = before_promise(u);
+    rv = rv == 0 ? u->disk.set_vote(io, id) : rv;
+    return rv == 0 ? mark_metadata(u) : rv;
+}
+
+void uv_io_on_first_promise(struct uv_io *u, int (*cb)(void *data, struct error *err), void *data)
+{
+    u->first_promise = cb;
+    u->first_promise_data = data;
+}
+
+static void mark_log(struct uv_io *u, uint64_t index)
+{
+    struct error err = {0};
+    uv_mutex_lock(&u->mark.lock);
+    struct disk_mark next = u->mark.now;
+    struct disk_metadata m = {next.version, next.term, next.vote};
+    int rv = u->mark.known ? 0 : disk_metadata_read(u->dir, &m, &err); /* a master that never had to vote */
+    if (rv == 0 && index > next.last_index) {
+        next = (struct disk_mark){next.id, m.version, m.term, m.vote, index};
+        rv = disk_mark_write(u->dir, &next, &err);
+        u->mark.now = rv == 0 ? next : u->mark.now;
+        u->mark.known = u->mark.known || rv == 0;
+    }
+    uv_mutex_unlock(&u->mark.lock);
+    if (err.code != 0) {
+        log_warn(u->log, "disk", "%s; tried again later", err.message); /* the log is whole all the same */
+    }
+}
+
+static void mark_work(uv_work_t *work)
+{
+    struct uv_io *u = work->data;
+    mark_log(u, u->mark.index);
+}
+
+static void maybe_closed(struct uv_io *u);
+
+static void mark_worked(uv_work_t *work, int status)
+{
+    (void)status;
+    struct uv_io *u = work->data;
+    u->mark.working = false;
+    if (u->close_cb != NULL) {
+        maybe_closed(u);
+    }
+}
+
+static uint64_t durable_index(const struct uv_io *u)
+{
+    return u->transport == NULL || u->transport->node == NULL ? 0 : node_durable_index(u->transport->node);
+}
+
+/* On a worker, since the loop must not wait for a busy disk. */
+static void mark_from_time_to_time(struct uv_io *u)
+{
+    uint64_t index = durable_index(u);
+    if (index > u->mark.index && !u->mark.working) {
+        u->mark.index = index;
+        u->mark.work.data = u;
+        u->mark.working = uv_queue_work(u->watch.loop, &u->mark.work, mark_work, mark_worked) == 0;
+    }
+}
+
 /* ---- raft_uv's transport: never used ---- */
 
 static int stub_init(struct raft_uv_transport *t, raft_id id, const char *address)
@@ -227,6 +362,7 @@ static void on_watch(uv_timer_t *timer)
 {
     struct uv_io *u = timer->data;
     struct statvfs fs;
+    mark_from_time_to_time(u);
     if (statvfs(u->dir, &fs) != 0) {
         return;
     }
@@ -266,7 +402,7 @@ static void on_prepare(uv_prepare_t *prepare)
 
 static void maybe_closed(struct uv_io *u)
 {
-    if (u->handles == 0 && u->disk_closed) {
+    if (u->handles == 0 && u->disk_closed && !u->mark.working) {
         u->close_cb(&u->io);
     }
 }
@@ -304,6 +440,9 @@ static void io_close(struct raft_io *io, raft_io_close_cb cb)
     struct uv_io *u = uv_io_of(io);
     assert(u->close_cb == NULL);
     u->close_cb = cb;
+    if (durable_index(u) > 0) {
+        mark_log(u, durable_index(u));
+    }
     if (u->transport != NULL) {
         transport_set_io(u->transport, NULL);
     }
@@ -360,6 +499,10 @@ int uv_io_new(uv_loop_t *loop, const char *dir, struct transport *transport, con
     raft_uv_set_disk_retry(&u->io, DISK_RETRY_MS);
     raft_uv_set_tracer(&u->io, &u->tracer);
     u->disk = u->io;
+    uv_mutex_init(&u->mark.lock);
+    u->io.init = io_init;
+    u->io.set_term = io_set_term;
+    u->io.set_vote = io_set_vote;
     u->io.load = io_load;
     u->io.start = io_start;
     u->io.send = io_send;
@@ -408,6 +551,7 @@ void uv_io_free(struct uv_io *u)
     }
     raft_uv_close(&u->io);
     raft_heap_drain(SIZE_MAX);
+    uv_mutex_destroy(&u->mark.lock);
     free(u->dir);
     free(u);
 }

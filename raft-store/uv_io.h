@@ -20,6 +20,9 @@ struct uv_io;
 int uv_io_new(uv_loop_t *loop, const char *dir, struct transport *transport, const struct log *log, struct uv_io **out,
               struct error *err);
 struct raft_io *uv_io_raft(struct uv_io *io);
+/* Called once, before the first term or vote is written: from then on the directory must not be lost unnoticed, and the owner makes a durable note
+ * of that elsewhere. Non-zero: it failed, nothing is written and the node dies. Before the node starts. */
+void uv_io_on_first_promise(struct uv_io *io, int (*cb)(void *data, struct error *err), void *data);
 /* After node_close's callback. */
 void uv_io_free(struct uv_io *io);
 /* Called by the transport: a decoded message for the local raft. Ownership of its buffers goes along (raft_malloc). */

@@ -1,7 +1,7 @@
 # The master's tests start real masters and share a kit.
 MASTER_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/master_*.c))
 $(MASTER_TESTS): $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/tests/unit/kit/master_kit.o $(call libs_of,master) \
-  | $(BUILD)/reeve-master
+  | $(BUILD)/reeve-master $(BUILD)/tests/reeve-master
 	@mkdir -p $(@D)
 	@echo "  LINK  $(@F)"
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ -lcmocka $(LDLIBS_ALL)
