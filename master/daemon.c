@@ -2,6 +2,7 @@
  *
  * Shutdown order: listeners and sessions (no new work, all calls answered "unknown outcome" by the node's closing), node, transport, disk. */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -9,9 +10,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/failpoint.h"
 #include "master/change.h"
 #include "master/daemon.h"
 #include "master/master.h"
+#include "master/repair.h"
 
 #define CHORES_MS        500
 #define TURNS_MAX        16
@@ -85,6 +88,7 @@ static void on_chores(uv_timer_t *timer)
     identity_tick(m);
     changes_settle(m);
     removed_check(m);
+    known_note(m);
     list_pages_expire(m->pages, env_now_ms(m->env));
     backups_expire(m, env_now_ms(m->env));
 }
@@ -128,6 +132,8 @@ static void on_fatal(void *data, const struct error *err)
 {
     struct master *m = data;
     log_error(&m->log, "raft", "cannot go on: %s", err->message);
+    m->damage = err->code == ERR_CORRUPT ? MASTER_DAMAGE_APPLIED : MASTER_DAMAGE_NONE;
+    m->damage_error = *err;
     master_stop(m, 1);
 }
 
@@ -268,14 +274,31 @@ static int listen_on_inherited(struct master *m, struct error *err)
     }
     long n = strtol(count, NULL, 10);
     for (long i = 0; i < n; i++) {
-        int rv = listen_on(m, "inherited socket", LISTEN_FDS_START + (int)i, err);
+        /* A copy: after a repair the next master_run of this process wants them as well. */
+        int fd = fcntl(LISTEN_FDS_START + (int)i, F_DUPFD_CLOEXEC, LISTEN_FDS_START + (int)n);
+        int rv = fd < 0 ? error_set_errno(err, errno, "inherited socket %d", LISTEN_FDS_START + (int)i)
+                        : listen_on(m, "inherited socket", fd, err);
         if (rv != 0) {
             return rv;
         }
     }
-    unsetenv("LISTEN_FDS");
-    unsetenv("LISTEN_PID");
     return 0;
+}
+
+/* From now on an empty raft/ means that something was lost. */
+static int note_started(void *data, struct error *err)
+{
+    struct master *m = data;
+    if (failpoint(FAILPOINT_promise_before_note)) {
+        return error_set(err, ERR_IO, "write master.yaml: failed by a failpoint");
+    }
+    if (m->config.started) {
+        return 0;
+    }
+    m->config.started = true;
+    int rv = master_config_save(&m->config, err);
+    m->config.started = rv == 0;
+    return rv;
 }
 
 static int make_node(struct master *m, struct error *err)
@@ -300,6 +323,7 @@ static int make_node(struct master *m, struct error *err)
     if (rv != 0) {
         return rv;
     }
+    uv_io_on_first_promise(m->io, note_started, m);
     uint64_t seed;
     env_random(m->env, &seed, sizeof seed);
     m->core = core_new(
@@ -324,6 +348,7 @@ static int make_node(struct master *m, struct error *err)
         },
         &m->node, err);
     if (rv != 0) {
+        m->damage = rv == ERR_CORRUPT ? MASTER_DAMAGE_LOADED : MASTER_DAMAGE_NONE;
         return rv;
     }
     core_set_node(m->core, m->node);
@@ -334,12 +359,15 @@ static int make_node(struct master *m, struct error *err)
             return rv;
         }
         m->config.bootstrap = false; /* never again: a member that lost its disk must not found a second cluster */
+        m->config.started = true;
         rv = master_config_save(&m->config, err);
         if (rv != 0) {
             return rv;
         }
     }
-    return node_start(m->node, err);
+    rv = node_start(m->node, err);
+    m->damage = rv == ERR_CORRUPT ? MASTER_DAMAGE_LOADED : MASTER_DAMAGE_NONE;
+    return rv;
 }
 
 /* ---- Stop ---- */
@@ -434,11 +462,12 @@ static void free_master(struct master *m)
     net_tls_unref(m->tls);
     free(m->ca_pem);
     pki_free_key(m->ca_key_pem);
+    free(m->known_masters);
     explicit_bzero(m->seal_key, sizeof m->seal_key);
     free(m);
 }
 
-int master_run(const struct master_config *config, struct error *err)
+int master_run(const struct master_config *config, enum master_damage *damage, struct error *err)
 {
     struct master *m = xcalloc(1, sizeof *m);
     m->config = *config;
@@ -473,6 +502,11 @@ int master_run(const struct master_config *config, struct error *err)
     while (uv_run(&m->loop, UV_RUN_DEFAULT) != 0) {
     }
     int exit_code = m->exit_code;
+    *damage = m->damage;
+    if (m->damage != MASTER_DAMAGE_NONE && rv == 0) {
+        *err = m->damage_error;
+        rv = m->damage_error.code;
+    }
     uv_loop_close(&m->loop);
     free_master(m);
     return rv != 0 ? rv : exit_code;

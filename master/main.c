@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "master/config.h"
 #include "master/daemon.h"
+#include "master/repair.h"
 #include "master/restore.h"
 #include "master/setup.h"
 #include "proto/api.h"
@@ -225,24 +226,46 @@ static int fail(const struct error *err)
     return 1;
 }
 
+static int load(const struct arguments *a, struct master_config *config, struct error *err)
+{
+    int rv = master_config_load(a->dir, config, err);
+    if (rv == 0 && a->log_level >= 0) {
+        config->log_level = (enum log_level)a->log_level;
+    }
+    return rv;
+}
+
+/* Serves; comes back from damage, with a new id, as often as need be (repair.h). */
 static int run(const struct arguments *a)
 {
-    struct master_config config;
-    struct error err = {0};
-    if (master_config_load(a->dir, &config, &err) != 0) {
-        return fail(&err);
-    }
-    if (removed_marker(&config, &err) != 0) {
-        fail(&err);
-        return MASTER_EXIT_REMOVED;
-    }
-    if (a->log_level >= 0) {
-        config.log_level = (enum log_level)a->log_level;
-    }
     setenv("UV_THREADPOOL_SIZE", "8", 0); /* snapshots, segment preparation and resolving share it */
     signal(SIGPIPE, SIG_IGN);
-    int rv = master_run(&config, &err);
-    return rv < 0 ? fail(&err) : rv;
+    struct error err = {0}, met = {0};
+    for (enum master_damage damage = MASTER_DAMAGE_NONE;;) {
+        struct master_config config;
+        struct log log = {.name = "master"};
+        if (load(a, &config, &err) != 0) {
+            return fail(&err);
+        }
+        if (removed_marker(&config, &err) != 0) {
+            fail(&err);
+            return MASTER_EXIT_REMOVED;
+        }
+        log.level = config.log_level;
+        int rv = damage == MASTER_DAMAGE_NONE ? repair_before_start(&config, &log, &err)
+                                              : repair_after_damage(&config, &log, damage, met.message, &err);
+        if (rv != 0) {
+            return rv == ERR_CANCELED ? 0 : fail(&err);
+        }
+        if (damage != MASTER_DAMAGE_NONE) {
+            damage = MASTER_DAMAGE_NONE; /* and look at the directory anew */
+            continue;
+        }
+        rv = master_run(&config, &damage, &met);
+        if (damage == MASTER_DAMAGE_NONE) {
+            return rv < 0 ? fail(&met) : rv;
+        }
+    }
 }
 
 static int admin(const struct arguments *a)

@@ -12,6 +12,7 @@
 #include "base/strmap.h"
 #include "master/config.h"
 #include "master/core.h"
+#include "master/daemon.h"
 #include "proto/api.h"
 #include "proto/net.h"
 #include "proto/rpc.h"
@@ -84,6 +85,9 @@ struct master {
     bool stopping;
     struct list changes; /* change.c */
     bool settling;
+    enum master_damage damage;
+    struct error damage_error;
+    char *known_masters; /* the file `masters` as written (known.c) */
     bool announced, announcing; /* our addresses are in the cluster's list; are on their way */
 };
 

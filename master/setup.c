@@ -47,14 +47,10 @@ int setup_init(struct master_config *c, struct error *err)
 #define ATTEMPT_MS 25000 /* a join waits for its turn, and for the leader's disk */
 
 struct joining {
-    uv_loop_t loop;
-    struct rpc_session *rpc;
     struct master_config *c;
     const char *key_pem;
-    bool done;
     bool reached; /* somebody has answered, be it with a refusal */
     int64_t replaces;
-    int rv;
     struct error *err;
 };
 
@@ -98,31 +94,6 @@ static int save_joined(struct joining *j, struct mp result)
     return rv != 0 ? rv : master_config_save(c, j->err);
 }
 
-static void joined(const struct rpc_result *result, void *data)
-{
-    struct joining *j = data;
-    j->done = true;
-    j->reached = j->reached || result->error == NULL || (result->sent && result->error->code != ERR_CLOSED);
-    if (result->error != NULL) {
-        *j->err = *result->error;
-        j->rv = result->error->code;
-    } else {
-        j->rv = save_joined(j, result->result);
-    }
-    rpc_session_close(j->rpc);
-}
-
-/* A call that the end of the connection cut hears only that it was closed; why (a certificate that is not trusted, say) comes here. */
-static void closed(struct rpc_session *rpc, const struct error *why, void *data)
-{
-    (void)rpc;
-    struct joining *j = data;
-    if (why != NULL && j->rv == ERR_CLOSED) {
-        *j->err = *why;
-        j->rv = why->code;
-    }
-}
-
 static int ask(struct joining *j, const char *token, const char *addr, const char *csr, const char *fingerprint,
                int64_t timeout_ms)
 {
@@ -133,11 +104,8 @@ static int ask(struct joining *j, const char *token, const char *addr, const cha
     if (rv != 0) {
         return rv;
     }
-    uv_loop_init(&j->loop);
-    j->done = false;
-    j->rv = ERR_CLOSED;
     setup_sans(c, sans, sizeof sans);
-    struct buf b = BUF_INIT;
+    struct buf b = BUF_INIT, result = BUF_INIT;
     mp_write_map(&b, 6);
     mp_write_key_str(&b, "token", (struct str){token, strcspn(token, "@")});
     mp_write_key_str(&b, "role", STR("master"));
@@ -145,15 +113,17 @@ static int ask(struct joining *j, const char *token, const char *addr, const cha
     mp_write_key_str(&b, "csr", str_of(csr));
     mp_write_key_str(&b, "sans", str_of(sans));
     mp_write_key_str(&b, "address", str_of(c->advertise));
-    j->rpc = rpc_session_connect(&j->loop, tls, addr, ALPN_RPC, timeout_ms,
-                                 &(struct rpc_config){.handler.on_close = closed, .data = j});
-    rpc_call(j->rpc, "join", buf_str(&b), timeout_ms, joined, j);
-    while (uv_run(&j->loop, UV_RUN_DEFAULT) != 0) {
+    rv = setup_call(tls, addr, "join", buf_str(&b), timeout_ms, &result, &j->reached, j->err);
+    if (rv == 0) {
+        rv = save_joined(j, (struct mp){result.data, result.data + result.size});
     }
-    uv_loop_close(&j->loop);
     buf_close(&b);
+    if (result.size > 0) {
+        explicit_bzero(result.data, result.size); /* the CA's key */
+    }
+    buf_close(&result);
     net_tls_unref(tls);
-    return j->rv;
+    return rv;
 }
 
 static bool worth_another(int rv)
@@ -191,9 +161,6 @@ int setup_join(struct master_config *c, const char *token, const char *addresses
         char *copy = xstrdup(list);
         for (char *addr = strtok_r(copy, ",", &save); addr != NULL && rv != 0; addr = strtok_r(NULL, ",", &save)) {
             rv = ask(&j, token, addr, csr, at + 1, ATTEMPT_MS);
-            if (rv != 0) {
-                error_wrap(err, "join by %s", addr);
-            }
         }
         free(copy);
         if (rv != 0 && worth_another(rv)) {

@@ -5,6 +5,7 @@
 
 #include <stddef.h>
 
+#include "base/buf.h"
 #include "master/config.h"
 #include "raft-store/store.h"
 
@@ -21,6 +22,11 @@ void setup_sans(const struct master_config *c, char *out, size_t size);
 /* token `id.secret@fingerprint`; addresses: masters to ask, comma separated. Takes as long as timeout_ms for all of them. */
 int setup_join(struct master_config *c, const char *token, const char *addresses, int64_t timeout_ms,
                struct error *err);
+
+/* Blocks until one master has answered one call, or timeout_ms are over. 0 and the result's msgpack in *result (a buffer of the caller's), or the
+ * error; *reached (may be NULL) becomes true if somebody has answered, be it with a refusal. */
+int setup_call(struct net_tls *tls, const char *addr, const char *method, struct str params, int64_t timeout_ms,
+               struct buf *result, bool *reached, struct error *err);
 
 /* ---- setup_files.c: what they share ---- */
 
@@ -51,4 +57,9 @@ int setup_make_dir(const struct master_config *c, struct error *err); /* ERR_EXI
 int setup_write_file(const struct master_config *c, const char *file, const char *text, unsigned mode,
                      struct error *err);
 int setup_write_seal_key(const struct master_config *c, const uint8_t key[32], struct error *err);
+/* raft/ and all in it; 0 also if there is none. */
+int setup_remove_raft_dir(const struct master_config *c, struct error *err);
+/* raft/ anew, with a log that begins behind the state. */
+int setup_write_raft_dir(const struct master_config *c, const struct setup_state *state, struct error *err);
+
 #endif

@@ -96,7 +96,7 @@ int setup_check_dir(const struct master_config *c, struct error *err)
 }
 
 /* Files only: raft/ has no directories in it. */
-static int remove_raft_dir(const struct master_config *c, struct error *err)
+int setup_remove_raft_dir(const struct master_config *c, struct error *err)
 {
     char dir[600], path[900];
     master_config_path(c, "raft", dir, sizeof dir);
@@ -267,11 +267,11 @@ int setup_admin(const struct master_config *c, struct error *err)
     return rv;
 }
 
-static int write_raft_dir(const struct master_config *c, const struct setup_state *state, struct error *err)
+int setup_write_raft_dir(const struct master_config *c, const struct setup_state *state, struct error *err)
 {
     char dir[600];
     master_config_path(c, "raft", dir, sizeof dir);
-    int rv = remove_raft_dir(c, err);
+    int rv = setup_remove_raft_dir(c, err);
     if (rv != 0) {
         return rv;
     }
@@ -303,7 +303,7 @@ int setup_write_state(const struct master_config *c, const struct setup_keys *ke
     if (failpoint(FAILPOINT_setup_before_state)) {
         return error_set(err, ERR_IO, "%s: write the state: failed by a failpoint", c->dir);
     }
-    if (state != NULL && (rv = write_raft_dir(c, state, err)) != 0) {
+    if (state != NULL && (rv = setup_write_raft_dir(c, state, err)) != 0) {
         return rv;
     }
     if (failpoint(FAILPOINT_setup_before_config)) {

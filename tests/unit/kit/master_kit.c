@@ -37,13 +37,6 @@ unsigned kit_free_port(void)
     return ntohs(a.sin_port);
 }
 
-/* seconds: killed after so long; 0 = never. failpoints: NULL = the program as it is shipped. */
-static pid_t spawn_with(const char *const *args, const char *log_path, unsigned seconds, const char *failpoints)
-{
-    char armed[600];
-    snprintf(armed, sizeof armed, "%.*s/tests/reeve-master", (int)(strrchr(kit_program(), '/') - kit_program()),
-             kit_program());
-    const char *argv[40] = {failpoints == NULL ? kit_program() : armed};
 static const char *sibling_program(const char *name)
 {
     static char path[520];
@@ -78,11 +71,6 @@ static pid_t spawn(const char *program, const char *const *args, const char *log
         _exit(127);
     }
     return pid;
-}
-
-static pid_t spawn(const char *const *args, const char *log_path, unsigned seconds)
-{
-    return spawn_with(args, log_path, seconds, NULL);
 }
 
 static int wait_for(pid_t pid)
@@ -337,27 +325,6 @@ int kit_wait_end(struct kit *k, unsigned i)
     }
     m->pid = 0;
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-}
-
-void kit_start_with(struct kit *k, unsigned i, const char *failpoints)
-{
-    const char *args[] = {"run", "--dir", k->masters[i].dir, NULL};
-    assert_int_equal(k->masters[i].pid, 0);
-    k->masters[i].pid = spawn_with(args, k->masters[i].log, 0, failpoints);
-}
-
-int kit_wait_end(struct kit *k, unsigned i)
-{
-    int status;
-    for (int64_t until = kit_now() + KIT_WAIT_MS; kit_now() < until; kit_turn(k, 20)) {
-        pid_t pid = waitpid(k->masters[i].pid, &status, WNOHANG);
-        if (pid == k->masters[i].pid) {
-            k->masters[i].pid = 0;
-            return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-        }
-    }
-    fail_msg("master %u does not end by itself", i);
-    return -1;
 }
 
 void kit_stop(struct kit *k, unsigned i, int sig)

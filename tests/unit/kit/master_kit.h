@@ -62,9 +62,6 @@ int kit_join_with(struct kit *k, unsigned by, const char *token, char **said);
 /* And with addresses to ask, comma separated. The newcomer's own address is a fresh one, unless the test has filled in masters[].addr. */
 int kit_join_at(struct kit *k, const char *by, const char *token, char **said);
 void kit_start(struct kit *k, unsigned i);
-/* The same with the program that has failpoints, and these armed (REEVE_FAILPOINTS). */
-void kit_start_with(struct kit *k, unsigned i, const char *failpoints);
-/* Waits for a master that ends by itself: its exit code, 128 + the signal it died of. */
 /* The same with failpoints armed (base/failpoint.h); such a master may end by itself. */
 void kit_start_armed(struct kit *k, unsigned i, const char *failpoints);
 /* Waits until it has ended by itself; its exit code (128 + signal). */
