@@ -157,6 +157,7 @@ static void calm(struct cluster *c)
     int64_t end_ms = c->sim.now_ms + CALM_MS_MAX, next_ms = 0;
     char why[256] = "";
     c->phase = PHASE_CALM;
+    c->calm_ms = c->sim.now_ms;
     nemesis_heal(c);
     c->settling = c->swarm.workloads ? 0 : SETTLE_ROUNDS * DEPLOYMENTS;
     while (step(c)) {
@@ -165,6 +166,7 @@ static void calm(struct cluster *c)
         }
         next_ms = c->sim.now_ms + 100;
         if (at_rest(c, why)) {
+            c->rest_ms = c->sim.now_ms - c->calm_ms;
             return;
         }
         if (c->sim.now_ms > end_ms) {

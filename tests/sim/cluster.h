@@ -221,10 +221,11 @@ struct cluster {
     struct client clients[CLIENTS_MAX];
     unsigned settling; /* Deployments that were told to settle, counted over SETTLE_ROUNDS */
     struct agent agents[AGENTS_MAX];
-    struct strmap ran;    /* pod uid -> the agent that ran it */
-    struct strmap killed; /* uids of pods that users deleted */
-    struct hist history;  /* as clients saw it */
-    uint64_t unjudged;    /* the checker gave up */
+    struct strmap ran;        /* pod uid -> the agent that ran it */
+    struct strmap killed;     /* uids of pods that users deleted */
+    struct hist history;      /* as clients saw it */
+    int64_t calm_ms, rest_ms; /* when faults ended; how long it took from then on */
+    uint64_t unjudged;        /* the checker gave up */
     uint64_t faults, done, refused, given_up, unknown, reads, repeats, snapshots, restores;
 };
 

@@ -108,6 +108,11 @@ static void count(struct pool *p, const struct report *r)
     t->changes += r->changes;
     t->installs += r->installs;
     t->virtual_ms += r->virtual_ms;
+    t->unjudged += r->unjudged;
+    if (r->rest_ms > t->rest_ms_max) {
+        t->rest_ms_max = r->rest_ms;
+        t->rest_seed = r->seed;
+    }
     if (p->verbose) {
         printf("seed %llu: %s\n", (unsigned long long)r->seed, r->summary);
     }

@@ -13,11 +13,12 @@
 struct report {
     uint64_t seed;
     bool ended, failed;
-    uint64_t done, unknown, faults, revisions, changes, installs, virtual_ms;
+    uint64_t done, unknown, faults, revisions, changes, installs, virtual_ms, rest_ms, unjudged;
     char violation[1024], summary[512];
 };
 struct totals {
-    uint64_t run, failed, done, unknown, faults, revisions, changes, installs, virtual_ms;
+    uint64_t run, failed, done, unknown, faults, revisions, changes, installs, virtual_ms, rest_ms_max, rest_seed,
+        unjudged;
 };
 struct pool {
     const char *program;
