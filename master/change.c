@@ -179,7 +179,7 @@ static enum outcome check_join(struct asked_change *c, struct error *err)
                   r->address, there.id, there.id);
         return STEP_FAIL;
     }
-    if (taken && there.id == r->old_id && up) {
+    if (taken && is_up(c->m, there.id)) {
         error_set(err, ERR_EXISTS,
                   "%s is the address of master %" PRIu64 ", which still runs: stop it first, or join with another "
                   "address",

@@ -28,7 +28,7 @@ static const char usage_text[] =
     "       reeve-master admin --dir DIR\n"
     "\n"
     "init      make the data directory of a new cluster's first master, and print how others join\n"
-    "join      make the data directory of one more master, with a token of `rctl token create --role master`\n"
+    "join      make the data directory of one more master; `rctl master add` (or `replace OLD`) prints the line\n"
     "restore   make the data directory of a cluster's first master from a backup of `rctl backup save` (\"-\": "
     "standard input)\n"
     "run       serve, until SIGTERM; exit code 3: this master was removed from the cluster, starting it again is of no "
@@ -41,6 +41,7 @@ static const char usage_text[] =
     "--listen         where to listen (127.0.0.1:7400)\n"
     "--advertise      where other masters and clients reach this one (as --listen)\n"
     "--agent-address  where agents reach it (as --advertise)\n"
+    "--timeout S      how long join tries, while the cluster is busy or without a leader (60)\n"
     "--node-grace S   seconds without a heartbeat until a node is NotReady (40); --heartbeat S: agents' period (10)\n"
     "--election-timeout MS, --raft-heartbeat MS: Raft's timings (450, 100)\n"
     "--snapshot-entries N, --snapshot-mb N: when a snapshot is due (8192 entries, 256 MB of log)\n"
@@ -74,6 +75,7 @@ enum option_id {
     OPT_RAFT_HEARTBEAT,
     OPT_SNAPSHOT_ENTRIES,
     OPT_SNAPSHOT_MB,
+    OPT_TIMEOUT,
     OPT_CERT_LIFE,
     OPT_ADMIN_CERT_LIFE,
 };
@@ -96,6 +98,7 @@ static const struct option options[] = {
     {"raft-heartbeat", required_argument, NULL, OPT_RAFT_HEARTBEAT},
     {"snapshot-entries", required_argument, NULL, OPT_SNAPSHOT_ENTRIES},
     {"snapshot-mb", required_argument, NULL, OPT_SNAPSHOT_MB},
+    {"timeout", required_argument, NULL, OPT_TIMEOUT},
     {"cert-life", required_argument, NULL, OPT_CERT_LIFE},
     {"admin-cert-life", required_argument, NULL, OPT_ADMIN_CERT_LIFE},
     {"help", no_argument, NULL, 'h'},
@@ -108,6 +111,7 @@ struct arguments {
     bool check;
     char token_text[128];
     int log_level;
+    int64_t timeout_ms; /* join */
 };
 
 /* The first word of a file; "-" is standard input. */
@@ -199,6 +203,9 @@ static int parse(int argc, char **argv, struct arguments *a)
             ok = number(optarg, 1, &n);
             a->config.snapshot_entries = (unsigned)n;
             break;
+        case OPT_TIMEOUT:
+            ok = number(optarg, 1000, &a->timeout_ms);
+            break;
         case OPT_SNAPSHOT_MB:
             ok = number(optarg, 1, &a->config.snapshot_mbytes);
             break;
@@ -282,7 +289,7 @@ static int admin(const struct arguments *a)
 
 int main(int argc, char **argv)
 {
-    struct arguments a = {.log_level = -1};
+    struct arguments a = {.log_level = -1, .timeout_ms = JOIN_TIMEOUT_MS};
     struct error err = {0};
     if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
         return argc < 2 ? usage("a command is missing", NULL) : usage(NULL, NULL);
@@ -311,7 +318,7 @@ int main(int argc, char **argv)
             return usage("join needs --token and the address of a master", NULL);
         }
         signal(SIGPIPE, SIG_IGN);
-        return setup_join(&a.config, a.token, rest, JOIN_TIMEOUT_MS, &err) == 0 ? 0 : fail(&err);
+        return setup_join(&a.config, a.token, rest, a.timeout_ms, &err) == 0 ? 0 : fail(&err);
     }
     if (strcmp(command, "restore") == 0) {
         if (rest == NULL) {

@@ -4,6 +4,10 @@
  * connect. The other's certificate is still valid, but a session of a removed master is good for nothing but this one message. What is not
  * known is not held against anybody: a newcomer that our configuration does not have yet, or our own past while the log is being loaded.
  *
+ * It is believed when the leader says so that we follow, or when we have known no leader for REMOVED_LONELY_MS: a member that still has a
+ * leader is none that was removed. So a master that somebody has recovered by mistake (and that takes all the others for removed) stops nobody
+ * of a cluster that works.
+ *
  * The one who hears it writes the file `removed` into its data directory and stops; `reeve-master run` then says the same at once
  * (MASTER_EXIT_REMOVED). Nothing is deleted. */
 #include <inttypes.h>
@@ -12,6 +16,8 @@
 #include <unistd.h>
 
 #include "master/record.h"
+
+#define REMOVED_LONELY_MS 3000
 
 bool members_removed(struct master *m, uint64_t id)
 {
@@ -80,14 +86,27 @@ static void stop(struct master *m)
 void removed_on_told(void *data, uint64_t peer_id)
 {
     struct master *m = data;
-    (void)peer_id;
-    if (!m->stopping && m->node != NULL && !node_leading(m->node)) {
+    if (m->stopping || m->node == NULL) {
+        return;
+    }
+    uint64_t leader = node_leader(m->node, NULL);
+    bool lonely = leader == 0 && env_now_ms(m->env) - m->leader_seen_ms >= REMOVED_LONELY_MS;
+    if (lonely || (leader == peer_id && leader != 0)) {
         stop(m);
+    } else if (leader != 0 && m->disbelieved != peer_id) {
+        m->disbelieved = peer_id;
+        log_warn(&m->log, "members",
+                 "master %" PRIu64 " says that this master (id %" PRIu64 ") was removed, but master %" PRIu64
+                 " leads here: not believed; was master %" PRIu64 " recovered by hand?",
+                 peer_id, m->config.id, leader, peer_id);
     }
 }
 
 void removed_check(struct master *m)
 {
+    if (m->leader_seen_ms == 0 || node_leader(m->node, NULL) != 0) {
+        m->leader_seen_ms = env_now_ms(m->env);
+    }
     if (members_removed(m, m->config.id)) {
         stop(m);
     }

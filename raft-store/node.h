@@ -102,7 +102,7 @@ void node_term_confirmed(struct node *n, uint64_t round, uint64_t from_id, uint6
 uint64_t node_current_term(const struct node *n);
 
 /* Membership, leader only. Answers by callback; one change at a time (ERR_BUSY). add answers when the newcomer is in the configuration (as
- * spare); promote when it is a voter; remove when it is in no configuration any more.
+ * spare), remove when it is in no configuration any more.
  *
  * Roles move by themselves, upwards only: every leader makes spares standby (the log is sent to them) and standbys that have nearly
  * caught up, and answer, voters. A voter is never demoted for being silent: with one voter less, fewer disks than before would
@@ -123,7 +123,6 @@ bool node_changing(const struct node *n);
 /* How far the log of a member is known to reach, on the leader; 0 otherwise. */
 uint64_t node_match_index(const struct node *n, uint64_t id);
 void node_member_add(struct node *n, uint64_t id, const char *address, node_read_cb *cb, void *data);
-void node_member_promote(struct node *n, uint64_t id, node_read_cb *cb, void *data); /* standby or spare -> voter */
 void node_member_remove(struct node *n, uint64_t id, node_read_cb *cb, void *data);
 void node_transfer(struct node *n, uint64_t to_id, node_read_cb *cb, void *data);
 

@@ -139,29 +139,6 @@ void node_member_add(struct node *n, uint64_t id, const char *address, node_read
     begin(n, CHANGE_ADD, id, w);
 }
 
-void node_member_promote(struct node *n, uint64_t id, node_read_cb *cb, void *data)
-{
-    struct waiter *w = waiter_for(cb, data);
-    struct error err = {0};
-    int rc = may_change(n, &err);
-    const struct raft_server *s = rc == 0 ? server_of(n, id) : NULL;
-    if (rc == 0 && s == NULL) {
-        rc = error_set(&err, ERR_NOT_FOUND, "no master has the id %llu", (unsigned long long)id);
-    }
-    if (rc == 0 && s->role == RAFT_VOTER) {
-        node_answer(n, w, NULL);
-        return;
-    }
-    if (rc == 0) {
-        rc = assign(n, id, RAFT_VOTER, &err);
-    }
-    if (rc != 0) {
-        node_answer(n, w, &err);
-        return;
-    }
-    begin(n, CHANGE_PROMOTE, id, w);
-}
-
 /* Of the voters without `id`, those that answer must be a majority. */
 static int may_do_without(const struct node *n, uint64_t id, struct error *err)
 {

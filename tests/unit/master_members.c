@@ -298,6 +298,36 @@ static void test_a_removed_master_says_so_and_stops_and_stays_stopped(void **sta
     client_close(c);
 }
 
+/* A master that was made the only one by force, by mistake, takes all others for removed. */
+static void test_a_member_that_has_a_leader_does_not_believe_that_it_was_removed(void **state)
+{
+    struct kit *k = *state;
+    unsigned leader = kit_leader(k), other = (leader + 1) % 3;
+    struct client *c = client_admin(k, leader);
+    struct client *liar = client_as_raft(k, other, (unsigned)((leader + 2) % 3 + 1));
+    kit_stop(k, (leader + 2) % 3, SIGKILL);
+    struct buf b = BUF_INIT;
+    msgpack_write_value(&b, kit_doc(k, "{id: %u}", other + 1));
+    must(c, "create", "{object: {apiVersion: v1, kind: ConfigMap, metadata: {name: before}}}");
+    for (unsigned i = 0; i < 3; i++) {
+        uv_update_time(&k->loop);
+        assert_int_equal(rpc_notify(liar->rpc, "removed", buf_str(&b)), 0);
+        kit_turn(k, 50);
+    }
+    buf_close(&b);
+    for (int64_t until = kit_now() + KIT_WAIT_MS;; kit_turn(k, 50)) {
+        CLEANUP_FREE char *log = kit_log(k, other);
+        if (strstr(log, "not believed") != NULL) {
+            break;
+        }
+        assert_true(kit_now() < until);
+    }
+    must(c, "create",
+         "{object: {apiVersion: v1, kind: ConfigMap, metadata: {name: after}}}"); /* two of three are needed */
+    client_close(liar);
+    client_close(c);
+}
+
 static void test_a_master_removed_while_it_was_away_hears_it_when_it_comes_back(void **state)
 {
     struct kit *k = *state;
@@ -458,6 +488,37 @@ static void test_joins_at_once_are_done_one_after_another_and_repeats_count_once
     for (unsigned i = 0; i < 4; i++) {
         client_close(s[i]);
     }
+    client_close(c);
+}
+
+static void test_a_join_that_cannot_be_says_what_to_do(void **state)
+{
+    struct kit *k = *state;
+    unsigned leader = kit_leader(k);
+    struct client *c = client_admin(k, leader);
+    CLEANUP_FREE char *said = NULL;
+    must(c, "token", "{role: master}");
+    const char *token = text_at(c, "token"), *timeout[] = {"--timeout", "3", NULL};
+    k->run_args = timeout;
+    assert_int_equal(kit_join_at(k, "127.0.0.1:1", token, &said), 1);
+    expect_said(said, "look at the addresses");
+    free(TAKE_PTR(said));
+    kit_stop(k, (leader + 1) % 3, SIGKILL);
+    kit_stop(k, (leader + 2) % 3, SIGKILL);
+    k->masters_count = 3;
+    assert_int_equal(kit_join_at(k, k->masters[leader].addr, token, &said), 1);
+    expect_said(said, "Nothing is left half: type the same again");
+    kit_start(k, (leader + 1) % 3);
+    k->masters_count = 3;
+    free(TAKE_PTR(said));
+    timeout[1] = "30"; /* the same again, and the cluster has its majority */
+    if (kit_join_at(k, k->masters[leader].addr, token, &said) != 0) {
+        fail_msg("join: %s", said);
+    }
+    kit_start(k, (leader + 2) % 3);
+    kit_start(k, 3);
+    int64_t id = id_of(c, k->masters[3].addr);
+    await_members(c, (int64_t[]){1, 2, 3, id}, 4);
     client_close(c);
 }
 
@@ -756,11 +817,13 @@ int main(void)
     const struct CMUnitTest tests[] = {
         ON_THREE(test_a_master_that_lost_its_data_comes_back_as_another),
         ON_THREE(test_a_removed_master_says_so_and_stops_and_stays_stopped),
+        ON_THREE(test_a_member_that_has_a_leader_does_not_believe_that_it_was_removed),
         ON_THREE(test_a_master_removed_while_it_was_away_hears_it_when_it_comes_back),
         ON_THREE(test_removals_that_would_stop_the_cluster_are_refused),
         ON_THREE(test_ids_are_never_given_twice),
         cmocka_unit_test(test_a_large_state_reaches_a_newcomer_by_snapshot_while_writes_go_on),
         ON_THREE(test_joins_at_once_are_done_one_after_another_and_repeats_count_once),
+        ON_THREE(test_a_join_that_cannot_be_says_what_to_do),
         ON_THREE(test_a_dead_one_of_three_is_replaced_under_load),
         cmocka_unit_test(test_a_dead_one_of_five_is_replaced_under_load),
         ON_THREE(test_the_same_machine_takes_its_own_place),

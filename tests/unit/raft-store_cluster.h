@@ -30,6 +30,7 @@ struct cluster {
     struct member members[MEMBERS_MAX + 1]; /* by id */
     unsigned snapshot_entries;
     bool async_snapshots;
+    bool deaf[MEMBERS_MAX + 1]; /* by id: the leader is told that nobody hears this one */
 };
 
 /* ---- The owner's side ---- */
@@ -98,6 +99,12 @@ static inline void ask_term(void *data, uint64_t id, uint64_t round, uint64_t te
     sim_message(&m->c->sim, m->id, id, question_arrives, question_lost, q);
 }
 
+static inline bool reachable(void *data, uint64_t id)
+{
+    struct member *m = data;
+    return m->c->members[id].node != NULL && !m->c->deaf[id];
+}
+
 struct job {
     void (*work)(void *arg);
     void (*done)(void *arg);
@@ -145,7 +152,7 @@ static inline void member_up(struct cluster *c, uint64_t id)
         .env = &c->sim.env,
         .store = {.env = &c->sim.env},
         .events = {m, on_leading, on_tip, on_committed, NULL, on_fatal},
-        .peers = {m, ask_term},
+        .peers = {m, ask_term, reachable},
         .election_timeout_ms = 300,
         .heartbeat_ms = 30,
         .snapshot_entries = c->snapshot_entries,

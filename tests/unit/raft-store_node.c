@@ -418,6 +418,81 @@ static void a_cluster_grows_from_one_and_shrinks(void **state)
     cluster_close(&c);
 }
 
+static int role_of(struct cluster *c, uint64_t id)
+{
+    struct node_member members[8];
+    unsigned n = node_members(await_leader(c)->node, members, 8);
+    for (unsigned i = 0; i < n; i++) {
+        if (members[i].id == id) {
+            return members[i].role;
+        }
+    }
+    return -1;
+}
+
+static int remove_member(struct cluster *c, uint64_t id)
+{
+    struct read r = {0};
+    node_member_remove(await_leader(c)->node, id, on_read, &r);
+    await_read(c, &r);
+    return r.code;
+}
+
+static void who_does_not_answer_gets_no_vote(void **state)
+{
+    (void)state;
+    struct cluster c;
+    cluster_init(&c, 3, 31);
+    cluster_boot(&c);
+    write_ok(&c, 1);
+    member_start(&c, 4); /* takes the log, but for the leader's ears it is not there */
+    c.deaf[4] = true;
+    struct read r = {0};
+    node_member_add(await_leader(&c)->node, 4, "sim:4", on_read, &r);
+    await_read(&c, &r);
+    assert_int_equal(r.code, 0);
+    run_for(&c, 5000);
+    assert_int_equal(role_of(&c, 4), RAFT_STANDBY);
+    assert_true(has(&c.members[4], 1));
+    c.deaf[4] = false;
+    run_for(&c, 3000);
+    assert_int_equal(role_of(&c, 4), RAFT_VOTER);
+    c.deaf[4] = true; /* and keeps the vote when it falls silent */
+    run_for(&c, 20000);
+    assert_int_equal(role_of(&c, 4), RAFT_VOTER);
+    c.deaf[4] = false;
+    /* One that never comes stays without a vote, and in nobody's way. */
+    r = (struct read){0};
+    node_member_add(await_leader(&c)->node, 5, "sim:5", on_read, &r);
+    await_read(&c, &r);
+    assert_int_equal(r.code, 0);
+    run_for(&c, 5000);
+    assert_int_equal(role_of(&c, 5), RAFT_STANDBY);
+    write_ok(&c, 2);
+    assert_int_equal(remove_member(&c, 5), 0);
+    assert_int_equal(role_of(&c, 5), -1);
+    cluster_close(&c);
+}
+
+static void nobody_is_removed_on_whom_the_majority_depends(void **state)
+{
+    (void)state;
+    struct cluster c;
+    cluster_init(&c, 4, 32);
+    cluster_boot(&c);
+    write_ok(&c, 1);
+    uint64_t l = await_leader(&c)->id, a = l % 4 + 1, b = a % 4 + 1, d = b % 4 + 1;
+    member_down(&c, a, true);
+    run_for(&c, 500);
+    assert_int_equal(remove_member(&c, b), 0);            /* of the three others two answer */
+    assert_int_equal(remove_member(&c, d), ERR_CONFLICT); /* of the two others one would */
+    assert_int_equal(role_of(&c, d), RAFT_VOTER);
+    assert_int_equal(remove_member(&c, a), 0); /* the dead one may go */
+    assert_int_equal(remove_member(&c, d), 0);
+    write_ok(&c, 2);
+    cluster_close(&c);
+}
+
 static void leadership_is_handed_over(void **state)
 {
     (void)state;
@@ -712,6 +787,8 @@ int main(void)
         cmocka_unit_test(a_rejection_that_reaches_a_leader_while_it_stops_is_dropped),
         cmocka_unit_test(a_lagging_master_gets_a_snapshot),
         cmocka_unit_test(a_cluster_grows_from_one_and_shrinks),
+        cmocka_unit_test(who_does_not_answer_gets_no_vote),
+        cmocka_unit_test(nobody_is_removed_on_whom_the_majority_depends),
         cmocka_unit_test(leadership_is_handed_over),
         cmocka_unit_test(a_failing_disk_stops_its_master_and_only_that_one),
         cmocka_unit_test(a_second_bootstrap_is_refused),

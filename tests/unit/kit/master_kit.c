@@ -482,13 +482,13 @@ static void session_closed(struct rpc_session *s, const struct error *why, void 
     }
 }
 
-struct client *client_with(struct kit *k, unsigned master, struct net_tls *tls)
+static struct client *connect_with(struct kit *k, unsigned master, struct net_tls *tls, const char *alpn)
 {
     struct client *c = xcalloc(1, sizeof *c);
     c->kit = k;
     snprintf(c->addr, sizeof c->addr, "%s", k->masters[master].addr);
     uv_update_time(&k->loop);
-    c->rpc = rpc_session_connect(&k->loop, tls, c->addr, ALPN_RPC, 5000,
+    c->rpc = rpc_session_connect(&k->loop, tls, c->addr, alpn, 5000,
                                  &(struct rpc_config){.handler = {session_request, session_notify, session_closed},
                                                       .data = c,
                                                       .inflight_max = 100000});
@@ -497,7 +497,12 @@ struct client *client_with(struct kit *k, unsigned master, struct net_tls *tls)
     return c;
 }
 
-struct client *client_as(struct kit *k, unsigned master, enum pki_role role, const char *name)
+struct client *client_with(struct kit *k, unsigned master, struct net_tls *tls)
+{
+    return connect_with(k, master, tls, ALPN_RPC);
+}
+
+static struct client *client_to(struct kit *k, unsigned master, enum pki_role role, const char *name, const char *alpn)
 {
     struct pki_identity who = {.role = role};
     char *cert = NULL, *key = NULL;
@@ -508,11 +513,23 @@ struct client *client_as(struct kit *k, unsigned master, enum pki_role role, con
         net_tls_new(k->ca, cert, key, NULL, &tls, &err) != 0) {
         fail_msg("%s", err.message);
     }
-    struct client *c = client_with(k, master, tls);
+    struct client *c = connect_with(k, master, tls, alpn);
     net_tls_unref(tls);
     free(cert);
     pki_free_key(key);
     return c;
+}
+
+struct client *client_as(struct kit *k, unsigned master, enum pki_role role, const char *name)
+{
+    return client_to(k, master, role, name, ALPN_RPC);
+}
+
+struct client *client_as_raft(struct kit *k, unsigned master, unsigned id)
+{
+    char name[16];
+    snprintf(name, sizeof name, "%u", id);
+    return client_to(k, master, PKI_ROLE_MASTER, name, ALPN_RAFT);
 }
 
 struct client *client_admin(struct kit *k, unsigned master)

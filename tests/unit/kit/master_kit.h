@@ -113,6 +113,8 @@ struct client {
 };
 struct client *client_as(struct kit *k, unsigned master, enum pki_role role, const char *name);
 struct client *client_with(struct kit *k, unsigned master, struct net_tls *tls); /* tls: a reference is taken */
+struct client *client_as_raft(struct kit *k, unsigned master,
+                              unsigned id); /* as another master, on the masters' protocol */
 struct client *client_admin(struct kit *k, unsigned master);
 void client_close(struct client *c); /* hangs up and frees */
 
