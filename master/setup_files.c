@@ -47,8 +47,11 @@ int setup_make_dir(const struct master_config *c, struct error *err)
                       "--dir",
                       c->dir);
     } else if (rv == 0 && there(c, "master.yaml")) {
-        rv = error_set(err, ERR_EXISTS, "%s holds a master already; start it with `reeve-master run --dir %s`", c->dir,
-                       c->dir);
+        rv = error_set(
+            err, ERR_EXISTS,
+            "%s holds a master already; start it with `reeve-master run --dir %s`, or, to make another one, move it "
+            "away first",
+            c->dir, c->dir);
     } else if (rv == 0 && there(c, MASTER_UNFINISHED)) {
         rv = error_set(err, ERR_EXISTS,
                        "%s was left unfinished by a restore; run that again to complete it, or remove the directory",
