@@ -73,12 +73,14 @@ static int child_deep(struct parser *ps, const struct value *v, struct str name,
 /* A name behind a dot; "\." stands for a dot in it. */
 static struct str read_name(struct parser *ps)
 {
-    struct str s = {arena_alloc(ps->a, strlen(ps->p) + 1), 0};
+    const char *end = ps->p;
+    while (*end != '\0' && strchr(".[]()=!<> ,", *end) == NULL) {
+        end += end[0] == '\\' && end[1] != '\0' ? 2 : 1;
+    }
+    struct str s = {arena_alloc(ps->a, (size_t)(end - ps->p) + 1), 0};
     char *to = (char *)s.p;
-    while (*ps->p != '\0' && strchr(".[]()=!<> ,", *ps->p) == NULL) {
-        if (ps->p[0] == '\\' && ps->p[1] != '\0') {
-            ps->p++;
-        }
+    while (ps->p < end) {
+        ps->p += ps->p[0] == '\\' && ps->p + 1 < end ? 1 : 0;
         to[s.n++] = *ps->p++;
     }
     return s;
@@ -245,11 +247,18 @@ static int slice(struct parser *ps, const struct value *v, long first, bool has_
     return rc;
 }
 
+/* A number as strtol reads it, kept so small that counting from it cannot overflow: no list is that long. */
+static long read_index(const char *p, char **end)
+{
+    long i = strtol(p, end, 10);
+    return MAX(MIN(i, (long)INT32_MAX), (long)INT32_MIN);
+}
+
 /* [n], [a:b] */
 static int step_index(struct parser *ps, const struct set *from, struct set *out)
 {
     char *end;
-    long first = strtol(ps->p, &end, 10);
+    long first = read_index(ps->p, &end);
     if (end == ps->p && *end != ':') {
         return bad(ps, "expected an index, a name in quotes, * or ?()");
     }
@@ -257,7 +266,7 @@ static int step_index(struct parser *ps, const struct set *from, struct set *out
     bool is_slice = *ps->p == ':', has_last = !is_slice;
     long last = first + 1;
     if (is_slice) {
-        last = strtol(ps->p + 1, &end, 10);
+        last = read_index(ps->p + 1, &end);
         has_last = end != ps->p + 1;
         ps->p = end;
     }

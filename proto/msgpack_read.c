@@ -275,11 +275,17 @@ static size_t shortest_head(const struct head *h)
     }
 }
 
+/* A number that is not negative can stand in a signed form of the same size: the writer never makes that one. */
+static bool is_signed_form(struct mp m, const struct head *h)
+{
+    return h->type == MP_INT && h->integer >= 0 && *m.p >= 0xd0 && *m.p <= 0xd3;
+}
+
 bool mp_shortest(struct mp m)
 {
     while (m.p < m.end) {
         struct head h;
-        if (!read_head(m, &h) || (size_t)(h.payload - m.p) != shortest_head(&h)) {
+        if (!read_head(m, &h) || (size_t)(h.payload - m.p) != shortest_head(&h) || is_signed_form(m, &h)) {
             return false;
         }
         m.p = after_head(&h);

@@ -230,14 +230,19 @@ static struct value *merge(struct arena *a, const struct value *target, const st
         return value_copy(a, patch);
     }
     struct value *out = copy_members(a, target);
+    CLEANUP_VALUE_INDEX struct value_index there = value_index_new(out);
     for (unsigned i = 0; i < patch->map.count; i++) {
         const struct value_member *m = &patch->map.members[i];
-        if (value_is_null(m->value)) {
-            value_remove_str_key(out, m->key);
-        } else {
-            value_set_str_key(a, out, m->key, merge(a, value_get_str_key(out, m->key), m->value));
+        unsigned at = value_index_find(&there, m->key);
+        struct value **slot = at == VALUE_NOT_FOUND ? NULL : &out->map.members[at].value;
+        struct value *merged = value_is_null(m->value) ? NULL : merge(a, slot == NULL ? NULL : *slot, m->value);
+        if (slot != NULL) {
+            *slot = merged;
+        } else if (merged != NULL) {
+            value_push(a, out, m->key, merged);
         }
     }
+    value_drop_marked(out);
     return out;
 }
 

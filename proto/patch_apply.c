@@ -75,38 +75,50 @@ static bool may_remove(struct place child)
     return child.f == NULL || child.element || !(child.f->flags & FIELD_READONLY);
 }
 
-static void remove_members(struct place p, const struct value *last, const struct value *manifest, struct value *result)
+static void remove_members(struct place p, const struct value_index *in_last, const struct value *manifest,
+                           struct value *result)
 {
     /* A union (a volume's source, a strategy's parameters): nothing stays beside what the manifest says. */
     bool retain = p.f != NULL && (p.f->flags & FIELD_RETAIN_KEYS) && p.schema != NULL;
-    for (unsigned i = result->map.count; i > 0; i--) {
-        struct str key = result->map.members[i - 1].key;
-        const struct value *m = value_get_str_key(manifest, key);
-        bool taken_out = retain || m != NULL || value_get_str_key(last, key) != NULL;
-        if (value_is_null(m) && taken_out && may_remove(place_child(p, key))) {
-            value_remove_str_key(result, key);
+    CLEANUP_VALUE_INDEX struct value_index in_manifest = value_index_new(manifest);
+    for (unsigned i = 0; i < result->map.count; i++) {
+        struct value_member *r = &result->map.members[i];
+        unsigned at = value_index_find(&in_manifest, r->key);
+        const struct value *m = at == VALUE_NOT_FOUND ? NULL : manifest->map.members[at].value;
+        bool taken_out = retain || m != NULL || value_index_find(in_last, r->key) != VALUE_NOT_FOUND;
+        if (value_is_null(m) && taken_out && may_remove(place_child(p, r->key))) {
+            r->value = NULL;
         }
     }
+    value_drop_marked(result);
 }
 
 static int apply_map(const struct apply *w, struct place p, const struct value *last, const struct value *manifest,
                      const struct value *current, const struct crumb *at, struct value **out)
 {
     struct value *result = copy_members(w->arena, current);
-    remove_members(p, last, manifest, result);
+    CLEANUP_VALUE_INDEX struct value_index in_last = value_index_new(last);
+    remove_members(p, &in_last, manifest, result);
+    CLEANUP_VALUE_INDEX struct value_index there = value_index_new(result);
     for (unsigned i = 0; i < manifest->map.count; i++) {
         const struct value_member *m = &manifest->map.members[i];
         if (value_is_null(m->value)) {
             continue;
         }
         struct crumb here = {.up = at, .key = m->key};
+        unsigned at_last = value_index_find(&in_last, m->key), at_result = value_index_find(&there, m->key);
         struct value *merged;
-        int rc = apply_value(w, place_child(p, m->key), value_get_str_key(last, m->key), m->value,
-                             value_get_str_key(result, m->key), &here, &merged);
+        int rc = apply_value(
+            w, place_child(p, m->key), at_last == VALUE_NOT_FOUND ? NULL : last->map.members[at_last].value, m->value,
+            at_result == VALUE_NOT_FOUND ? NULL : result->map.members[at_result].value, &here, &merged);
         if (rc != 0) {
             return rc;
         }
-        value_set_str_key(w->arena, result, m->key, merged);
+        if (at_result != VALUE_NOT_FOUND) {
+            result->map.members[at_result].value = merged;
+        } else {
+            value_push(w->arena, result, m->key, merged);
+        }
     }
     *out = result;
     return 0;

@@ -247,17 +247,23 @@ static int retain_keys(const struct strategic *s, struct value *result, const st
     return 0;
 }
 
-/* One member of the patch, or a directive about a member that the patch does not name otherwise. */
-static int merge_member(const struct strategic *s, struct place p, struct value *result, struct str key,
+/* One member of the patch (v), or (v NULL) a directive about a member that the patch does not name otherwise. `there` knows what
+ * result had before; each key comes once, but for two directives about one list, which must be there already. */
+static int merge_member(const struct strategic *s, struct place p, struct value *result,
+                        const struct value_index *there, struct str key, const struct value *v,
                         const struct value *patch, const struct crumb *at)
 {
     struct crumb here = {.up = at, .key = key};
     struct place child = place_child(p, key);
-    const struct value *v = value_get_str_key(patch, key), *current = value_get_str_key(result, key);
+    unsigned position = value_index_find(there, key);
+    struct value **slot = position == VALUE_NOT_FOUND ? NULL : &result->map.members[position].value;
+    const struct value *current = slot == NULL ? NULL : *slot;
     bool named = v != NULL;
     struct value *merged;
     if (named && v->type == VALUE_NULL) {
-        value_remove_str_key(result, key);
+        if (slot != NULL) {
+            *slot = NULL;
+        }
         return 0;
     }
     bool list = place_list_strategy(child) != LIST_ATOMIC;
@@ -266,8 +272,10 @@ static int merge_member(const struct strategic *s, struct place p, struct value 
     }
     int rc = list ? merge_list(s, child, key, value_is_list(current) ? current : NULL, patch, &here, &merged)
                   : merge_value(s, child, current, v, &here, &merged);
-    if (rc == 0) {
-        value_set_str_key(s->arena, result, key, merged);
+    if (rc == 0 && slot != NULL) {
+        *slot = merged;
+    } else if (rc == 0) {
+        value_push(s->arena, result, key, merged);
     }
     return rc;
 }
@@ -286,16 +294,18 @@ static int merge_map(const struct strategic *s, struct place p, const struct val
     }
     struct value *result = copy_members(s->arena, str_is(what, "replace") ? NULL : current);
     int rc = retain_keys(s, result, patch, at);
+    CLEANUP_VALUE_INDEX struct value_index there = value_index_new(result);
     for (unsigned i = 0; rc == 0 && i < patch->map.count; i++) {
         struct str key = patch->map.members[i].key;
         struct str about = without(key, STR(ORDER_PREFIX));
         about = about.p == NULL ? without(key, STR(DELETE_PREFIX)) : about;
         if (!is_directive(key)) {
-            rc = merge_member(s, p, result, key, patch, at);
+            rc = merge_member(s, p, result, &there, key, patch->map.members[i].value, patch, at);
         } else if (about.p != NULL && value_get_str_key(patch, about) == NULL) {
-            rc = merge_member(s, p, result, about, patch, at);
+            rc = merge_member(s, p, result, &there, about, NULL, patch, at);
         }
     }
+    value_drop_marked(result);
     *out = result;
     return rc;
 }

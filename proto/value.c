@@ -219,6 +219,65 @@ static const struct value_member **sorted_members(const struct value *map)
     return index;
 }
 
+#define INDEX_LEAST 17u /* fewer are found sooner by looking at each */
+
+static int cmp_positions(const void *pa, const void *pb, void *map)
+{
+    const struct value_member *m = ((const struct value *)map)->map.members;
+    return str_cmp(m[*(const unsigned *)pa].key, m[*(const unsigned *)pb].key);
+}
+
+struct value_index value_index_new(const struct value *map)
+{
+    struct value_index x = {.map = map, .count = value_is_map(map) ? map->map.count : 0};
+    if (x.count >= INDEX_LEAST) {
+        x.sorted = xmalloc(x.count * sizeof *x.sorted);
+        for (unsigned i = 0; i < x.count; i++) {
+            x.sorted[i] = i;
+        }
+        qsort_r(x.sorted, x.count, sizeof *x.sorted, cmp_positions, (void *)map);
+    }
+    return x;
+}
+
+void value_index_close(struct value_index *x)
+{
+    free(x->sorted);
+    x->sorted = NULL;
+}
+
+unsigned value_index_find(const struct value_index *x, struct str key)
+{
+    unsigned from = 0, to = x->count;
+    if (x->sorted == NULL) {
+        while (from < to && !str_eq(x->map->map.members[from].key, key)) {
+            from++;
+        }
+        return from < to ? from : VALUE_NOT_FOUND;
+    }
+    while (from < to) {
+        unsigned mid = from + (to - from) / 2;
+        int c = str_cmp(key, x->map->map.members[x->sorted[mid]].key);
+        if (c == 0) {
+            return x->sorted[mid];
+        }
+        from = c > 0 ? mid + 1 : from;
+        to = c < 0 ? mid : to;
+    }
+    return VALUE_NOT_FOUND;
+}
+
+void value_drop_marked(struct value *map)
+{
+    unsigned left = 0;
+    for (unsigned i = 0; i < map->map.count; i++) {
+        if (map->map.members[i].value != NULL) {
+            map->map.members[left++] = map->map.members[i];
+        }
+    }
+    map->map.count = left;
+}
+
 bool value_find_duplicate(const struct value *map, unsigned *first, unsigned *second)
 {
     assert(map != NULL && map->type == VALUE_MAP);

@@ -48,8 +48,8 @@ struct value *value_null(struct arena *a);
 struct value *value_bool(struct arena *a, bool b);
 struct value *value_int(struct arena *a, int64_t i);
 struct value *value_float(struct arena *a, double d);
-struct value *value_str(struct arena *a, struct str s);       /* copies the bytes */
-struct value *value_cstr(struct arena *a, const char *s);     /* copies */
+struct value *value_str(struct arena *a, struct str s);   /* copies the bytes */
+struct value *value_cstr(struct arena *a, const char *s); /* copies */
 struct value *value_strf(struct arena *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 struct value *value_bin(struct arena *a, const void *p, size_t n); /* copies */
 struct value *value_list(struct arena *a);
@@ -66,6 +66,20 @@ void value_set_str_key(struct arena *a, struct value *map, struct str key, struc
 struct value_member *value_push(struct arena *a, struct value *map, struct str key, struct value *v);
 /* The first pair of members with equal keys (first < second); false if all keys are unique. O(n log n). */
 bool value_find_duplicate(const struct value *map, unsigned *first, unsigned *second);
+/* Which member has a key, quickly, for who asks many times of a map that may be large (value_get looks at one after the other). Positions
+ * stay right while members get other values or new ones are pushed behind; not found: new keys, and VALUE_NOT_FOUND. */
+#define VALUE_NOT_FOUND UINT32_MAX
+struct value_index {
+    const struct value *map;
+    unsigned count;   /* members it knows */
+    unsigned *sorted; /* their positions by key; NULL for few */
+};
+struct value_index value_index_new(const struct value *map); /* NULL or no map: empty */
+void value_index_close(struct value_index *x);
+unsigned value_index_find(const struct value_index *x, struct str key);
+#define CLEANUP_VALUE_INDEX __attribute__((cleanup(value_index_close)))
+/* Take out the members whose value was set to NULL, in one go; the only use of such a member. */
+void value_drop_marked(struct value *map);
 bool value_remove(struct value *map, const char *key);
 bool value_remove_str_key(struct value *map, struct str key);
 /* The map below key, made if absent (or if it is null). */

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <yaml.h>
 
+#include "base/strmap.h"
 #include "proto/text.h"
 #include "proto/text/scalar.h"
 
@@ -279,31 +280,45 @@ static int read_key(struct reader *r, const yaml_event_t *ev, struct str *key, b
 }
 
 /* `<<: *base` or `<<: [*a, *b]`: members that the map itself does not have; earlier sources win. */
-static int merge_into(struct reader *r, struct value *map, const struct value *source, const yaml_event_t *ev)
+static int merge_source(struct reader *r, struct value *map, const struct value *source, struct strmap *keys)
 {
-    if (value_is_list(source)) {
-        int rc = 0;
-        for (unsigned i = 0; rc == 0 && i < source->list.count; i++) {
-            if (value_is_list(source->list.items[i])) {
-                break;
-            }
-            rc = merge_into(r, map, source->list.items[i], ev);
-        }
-        return rc;
-    }
     if (!value_is_map(source)) {
         return FAIL(r, ERR_INVALID, source->line, source->column, "<< must be given a map or a list of maps, not a %s",
                     value_type_name(source->type));
     }
     for (unsigned i = 0; i < source->map.count; i++) {
         const struct value_member *m = &source->map.members[i];
-        if (value_get_str_key(map, m->key) == NULL) {
-            struct value_member *added = value_push(r->arena, map, m->key, m->value);
-            added->line = m->line;
-            added->column = m->column;
+        if (strmap_set(keys, m->key, map) != NULL) {
+            continue;
         }
+        if (map->map.count >= VALUE_MEMBERS_MAX) {
+            return FAIL(r, ERR_TOO_LARGE, map->line, map->column, "more than %u members in one map", VALUE_MEMBERS_MAX);
+        }
+        struct value_member *added = value_push(r->arena, map, m->key, m->value);
+        added->line = m->line;
+        added->column = m->column;
     }
     return 0;
+}
+
+static int merge_into(struct reader *r, struct value *map, const struct value *source)
+{
+    CLEANUP(strmap_close) struct strmap keys; /* the same map may be merged in many thousand times */
+    int rc = 0;
+    strmap_init(&keys);
+    for (unsigned i = 0; i < map->map.count; i++) {
+        strmap_set(&keys, map->map.members[i].key, map);
+    }
+    if (!value_is_list(source)) {
+        return merge_source(r, map, source, &keys);
+    }
+    for (unsigned i = 0; rc == 0 && i < source->list.count; i++) {
+        if (value_is_list(source->list.items[i])) {
+            break;
+        }
+        rc = merge_source(r, map, source->list.items[i], &keys);
+    }
+    return rc;
 }
 
 static int check_members(struct reader *r, const struct value *map)
@@ -333,7 +348,7 @@ static int read_map(struct reader *r, unsigned depth, struct value *map)
         if (key_ev.type == YAML_MAPPING_END_EVENT) {
             rc = check_members(r, map);
             if (rc == 0 && merges != NULL) {
-                rc = merge_into(r, map, merges, &key_ev);
+                rc = merge_into(r, map, merges);
                 rc = rc == 0 ? check_members(r, map) : rc;
             }
             return rc;
