@@ -1,0 +1,22 @@
+/* YAML manifests: whatever can be read is a sound document, and survives every form that Reeve writes. */
+#include "proto/text.h"
+#include "tests/fuzz/fuzz.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    CLEANUP_ARENA struct arena a;
+    struct value **docs;
+    unsigned count;
+    struct error err = {0};
+    arena_init(&a);
+    int rc = yaml_read(&a, (struct str){(const char *)data, size}, "fuzz.yaml", &docs, &count, &err);
+    if (rc != 0) {
+        CHECK_FAILED(rc, err);
+        return 0;
+    }
+    for (unsigned i = 0; i < count; i++) {
+        fuzz_check_value(docs[i]);
+        fuzz_check_forms(docs[i]);
+    }
+    return 0;
+}
