@@ -147,7 +147,7 @@ const struct field *schema_field(const struct schema *s, struct str name)
     }
     for (unsigned i = 0; i < s->count; i++) {
         const char *own = s->fields[i].name;
-        if (own[0] == name.p[0] && strncmp(own, name.p, name.n) == 0 && own[name.n] == '\0') {
+        if (own[0] == name.p[0] && str_is(name, own)) { /* a name may have NULs */
             return &s->fields[i];
         }
     }

@@ -93,7 +93,7 @@ static unsigned field_index(const struct schema *s, struct str key, unsigned hin
     for (unsigned n = 0; n < s->count; n++) {
         unsigned i = hint + n < s->count ? hint + n : hint + n - s->count;
         const char *name = s->fields[i].name;
-        if (key.n > 0 && name[0] == key.p[0] && strncmp(name, key.p, key.n) == 0 && name[key.n] == '\0') {
+        if (key.n > 0 && name[0] == key.p[0] && str_is(key, name)) { /* a key may have NULs */
             return i;
         }
     }

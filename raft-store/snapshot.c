@@ -19,6 +19,8 @@ static const uint8_t magic[4] = {'R', 'V', 'S', '1'};
 #define TRAILER_SIZE     40u
 /* Raw size of a block: one record may be as large as an object, sealed. */
 #define BLOCK_RAW_MAX (SNAPSHOT_BLOCK + OBJECT_SIZE_MAX + 4096u)
+/* No store gets there; above, counting in revisions would overflow. */
+#define SNAPSHOT_REVISION_MAX (UINT64_MAX / 2)
 enum { RECORD_OBJECT = 1, RECORD_ID = 2 };
 
 /* ---- Writing ---- */
@@ -143,6 +145,7 @@ int snapshot_write(const struct snapshot_source *from, int (*sink)(void *data, c
 struct reader {
     const uint8_t *p, *end;
     uint64_t block;
+    uint64_t newest; /* revision of any record: the trailer's is not below */
     struct error *err;
     struct buf raw, aad, opened;
 };
@@ -248,6 +251,7 @@ static int read_object(struct reader *r, const uint8_t **p, const uint8_t *end, 
         body = buf_str(&r->opened);
     }
     struct object *o = NULL;
+    r->newest = MAX(r->newest, revision);
     int rc = object_from_body(k, body.p, body.n, revision, &o, r->err);
     if (rc == 0) {
         struct object *twice = view_put(v, o);
@@ -273,6 +277,7 @@ static int read_records(struct reader *r, const uint8_t *key, struct view *v, st
             if (!varint_read(&p, end, &revision) || revision == 0) {
                 return damaged(r, "a transaction id is cut short");
             }
+            r->newest = MAX(r->newest, revision);
             txnids_add(ids, id, revision);
             (*ids_count)++;
         } else {
@@ -298,7 +303,7 @@ static int read_all(struct reader *r, const uint8_t *key, struct view *v, struct
         if (last) {
             struct view_hash hash = view_state_hash(v);
             if (t.objects != view_count(v, NULL) || t.ids != ids_count || t.hash.lo != hash.lo ||
-                t.hash.hi != hash.hi) {
+                t.hash.hi != hash.hi || t.revision < r->newest || t.revision > SNAPSHOT_REVISION_MAX) {
                 return damaged(r, "what was read is not what was written");
             }
             view_set_revision(v, t.revision);

@@ -374,6 +374,21 @@ static void nonsense_is_refused_and_does_no_harm(void **state)
     }
 }
 
+static void a_name_that_goes_on_behind_a_nul_is_another_name(void **state)
+{
+    struct fixture *f = *state;
+    const struct schema *s = kind_by_id(KIND_POD)->schema;
+    assert_non_null(schema_field(s, STR("kind")));
+    static const char longer[] = "kind\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
+    for (size_t n = 5; n < sizeof longer; n++) {
+        assert_null(schema_field(s, (struct str){longer, n}));
+    }
+    assert_int_equal(
+        fixture_check(f, "{\"apiVersion\": \"v1\", \"kind\": \"Pod\", \"metadata\": {\"name\": \"a\"}, "
+                         "\"spec\": {\"containers\": [{\"name\": \"c\", \"image\\u0000\\u0000Policy\": \"x\"}]}}"),
+        ERR_INVALID);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 int main(void)
 {
@@ -400,6 +415,7 @@ int main(void)
         TEST(the_list_of_findings_has_an_end),
         TEST(endless_lists_and_maps_are_refused),
         TEST(nonsense_is_refused_and_does_no_harm),
+        TEST(a_name_that_goes_on_behind_a_nul_is_another_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

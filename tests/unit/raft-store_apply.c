@@ -1,6 +1,8 @@
 /* Leader and followers arrive at the same state, entries and snapshots say all of it, damage is found, secrets are sealed. */
 #include "tests/unit/raft-store_help.h"
 
+#include <xxhash.h>
+
 #include "raft-store/entry.h"
 #include "raft-store/snapshot.h"
 
@@ -419,6 +421,34 @@ static void damaged_entries_and_snapshots_are_refused(void **state)
     }
 }
 
+static void put_u64(uint8_t *p, uint64_t v)
+{
+    for (unsigned i = 0; i < 8; i++) {
+        p[i] = (uint8_t)(v >> (8 * i));
+    }
+}
+
+static void a_snapshot_is_as_new_as_all_that_is_in_it(void **state)
+{
+    struct pair *p = *state;
+    must(eval_create(p->leader, config_map("default", "a", "k", "v"), &p->err), &p->err);
+    must(eval_create(p->leader, config_map("default", "b", "k", "v"), &p->err), &p->err);
+    take(p);
+    apply_both(p);
+    CLEANUP_BUF struct buf snapshot = BUF_INIT;
+    take_snapshot(p->leader, &snapshot);
+    uint8_t *trailer = snapshot.data + snapshot.size - 40;
+    static const struct {
+        uint64_t revision;
+        int rc;
+    } cases[] = {{2, 0}, {3, 0}, {1, ERR_CORRUPT}, {0, ERR_CORRUPT}, {UINT64_MAX, ERR_CORRUPT}};
+    for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+        put_u64(trailer, cases[i].revision);
+        put_u64(trailer - 8, XXH3_64bits_withSeed(trailer, 40, 1)); /* behind one block */
+        assert_int_equal(store_restore(p->follower, snapshot.data, snapshot.size, 2, &p->err), cases[i].rc);
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 int main(void)
 {
@@ -435,6 +465,7 @@ int main(void)
         cmocka_unit_test(history_is_ordered_bounded_and_says_when_it_has_expired),
         TEST(updates_travel_as_splices),
         TEST(damaged_entries_and_snapshots_are_refused),
+        TEST(a_snapshot_is_as_new_as_all_that_is_in_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
