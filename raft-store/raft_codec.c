@@ -110,10 +110,11 @@ static bool read_all(struct mp *m, uint64_t *fields, unsigned n)
 }
 
 /* A configuration as libraft writes it into log entries: format 1, count, then per server id, address with its NUL, role; zeros up to a
- * multiple of 8. libraft's decoder believes all of it. */
+ * multiple of 8. libraft's decoder believes all of it, and gives up for good on an id or an address that is there twice. */
 static bool configuration_is_sound(struct str s)
 {
-    const uint8_t *p = (const uint8_t *)s.p, *end = p + s.n;
+    static const uint8_t nobody[8];
+    const uint8_t *p = (const uint8_t *)s.p, *end = p + s.n, *seen[RAFT_CODEC_MEMBERS_MAX];
     uint64_t count = 0;
     if (s.n < 9 || *p++ != 1) {
         return false;
@@ -121,14 +122,23 @@ static bool configuration_is_sound(struct str s)
     for (unsigned i = 0; i < 8; i++) {
         count |= (uint64_t)*p++ << (8 * i);
     }
-    for (uint64_t i = 0; i < count; i++) {
+    if (count > RAFT_CODEC_MEMBERS_MAX) {
+        return false;
+    }
+    for (unsigned i = 0; i < count; i++) {
         const uint8_t *nul = end - p < 8 ? NULL : memchr(p + 8, 0, (size_t)(end - p) - 8);
-        if (nul == NULL || nul - p > 8 + 299 || end - nul < 2 || nul[1] > RAFT_SPARE) {
+        if (nul == NULL || nul - p > 8 + 299 || end - nul < 2 || nul[1] > RAFT_SPARE || memcmp(p, nobody, 8) == 0) {
             return false;
         }
+        for (unsigned k = 0; k < i; k++) {
+            if (memcmp(seen[k], p, 8) == 0 || strcmp((const char *)seen[k] + 8, (const char *)p + 8) == 0) {
+                return false;
+            }
+        }
+        seen[i] = p;
         p = nul + 2;
     }
-    return count <= RAFT_CODEC_MEMBERS_MAX && end - p < 8;
+    return end - p < 8;
 }
 
 /* Walks over the entries once to know what they take, without touching memory of ours. */

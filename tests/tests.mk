@@ -5,7 +5,7 @@ DIR ?= .reeve
 SEEDS ?= $(if $(filter 1,$(SAN)),20,100)
 FIRST ?= 1
 
-LAYERS ?= units sim fault e2e
+LAYERS ?= units sim fuzz fault e2e
 
 .PHONY: help deps run stop images test test-programs units sim e2e fuzz-corpora bench bench-etcd
 
@@ -16,6 +16,8 @@ help:
 	@echo "make deps         install the packages that Reeve needs (Debian, root)"
 	@echo "make test         all tests; SAN=1: under AddressSanitizer and UndefinedBehaviorSanitizer"
 	@echo "make units | sim SEEDS=N FIRST=N JOBS=N | e2e | fault-short        one layer of them"
+	@echo "make fuzz         libFuzzer on every reader; SECONDS=N for each target, JOBS=N at a time, TARGETS=\"yaml json ...\""
+	@echo "make fuzz-corpora every input that fuzzing kept once more, under gcc's sanitizers; fuzz-merge: keep what fuzzing found since"
 	@echo "make fault        faults x workloads on real masters; FAULT=NAME|list WORKLOAD=NAME SECONDS=N MASTERS=3|5 SEED=N: cells of it"
 	@echo "make bench        figures of this machine; make bench-etcd: etcd beside them"
 

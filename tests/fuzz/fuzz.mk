@@ -24,7 +24,7 @@ $(BUILD)/tests/fuzz/seeds: $(BUILD)/tests/fuzz/seeds.o $(FUZZ_KIT) $(FUZZ_LIBS)
 	@echo "  LINK  tests/fuzz/$(@F)"
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LDLIBS_ALL)
 
-.PHONY: fuzz fuzz-programs fuzz-replay-programs fuzz-seeds fuzz-merge
+.PHONY: fuzz fuzz-programs fuzz-replay-programs fuzz-merge
 fuzz-programs: $(FUZZ_NAMES:%=$(BUILD)/tests/fuzz/fuzz_%)
 fuzz-replay-programs: $(FUZZ_NAMES:%=$(BUILD)/tests/fuzz/replay_%)
 
@@ -33,6 +33,12 @@ fuzz:
 	@.ci/deps build clang
 	@$(FUZZ_MAKE) fuzz-programs
 	@FUZZ_SECONDS=$(or $(SECONDS),20) FUZZ_JOBS=$(FUZZ_JOBS) tests/fuzz/run build-fuzz $(or $(TARGETS),$(FUZZ_NAMES))
+
+# After fuzzing: first inputs from real objects, and the best of what was found, into tests/fuzz/corpus.
+fuzz-merge: $(BUILD)/tests/fuzz/seeds
+	@$(FUZZ_MAKE) fuzz-programs
+	@$< build-fuzz/corpus
+	@tests/fuzz/merge build-fuzz $(or $(TARGETS),$(FUZZ_NAMES))
 
 # Every kept input once more, under gcc's sanitizers.
 fuzz-corpora:

@@ -1,7 +1,9 @@
-/* Makes the first inputs of the targets that read binary forms, from real objects: fuzz/run and libFuzzer's merge take it from there.
+/* Makes the first inputs of the targets that read binary forms, from real objects: tests/fuzz/merge keeps the best of them.
  * usage: fuzz_seeds DIRECTORY      writes DIRECTORY/TARGET/NAME */
 #include <sys/stat.h>
 
+#include "proto/backup.h"
+#include "proto/backup_file.h"
 #include "proto/pki.h"
 #include "proto/rpc.h"
 #include "proto/rpc_codec.h"
@@ -211,6 +213,46 @@ static void put_rpc(void)
     put("rpc", "answers", 2, buf_str(&ours));
 }
 
+/* ---- Backups ---- */
+
+static void put_backup(void)
+{
+    static const uint8_t key[BACKUP_KEY_SIZE] = {1, 2, 3};
+    CLEANUP_BUF struct buf records = BUF_INIT;
+    CLEANUP_BUF struct buf file = BUF_INIT;
+    struct store *s = fuzz_store_new(true);
+    CLEANUP_BUF struct buf state = BUF_INIT;
+    fuzz_store_snapshot(s, &state);
+    store_free(s);
+    struct backup_meta meta = {
+        .cluster = "c", .revision = 6, .term = 1, .index = 1, .next_master_id = 4, .wall_ms = 1767225600000};
+    struct backup_keys keys = {STR("CA"), STR("CA KEY"), key};
+    struct backup_end end = {
+        .objects = 6, .ids = 6, .state_bytes = state.size, .kinds_count = 1, .kinds = {{"Pod", 1}}};
+    struct backup_writer *w = backup_writer_new();
+    backup_write_meta(w, &meta, &records);
+    backup_write_keys(w, &keys, &records);
+    backup_write_state(w, state.data, state.size / 2, &records);
+    backup_write_state(w, state.data + state.size / 2, state.size - state.size / 2, &records);
+    backup_write_end(w, &end, &records);
+    backup_writer_free(w);
+    struct backup_sealer *sealer;
+    CHECK(backup_sealer_new(STR("correct horse"), 4, &file, &sealer, NULL) == 0);
+    backup_sealer_feed(sealer, records.data, records.size, &file);
+    backup_sealer_finish(sealer, &file);
+    backup_sealer_free(sealer);
+    CLEANUP_BUF struct buf in_pieces = BUF_INIT; /* behind the byte that says how large the pieces are */
+    buf_putc(&in_pieces, 30);
+    buf_append_str(&in_pieces, buf_str(&records));
+    put("backup", "records", 2, buf_str(&in_pieces));
+    put("backup", "records-fix", 3, buf_str(&in_pieces));
+    put("backup", "sealed", 1, buf_str(&in_pieces));
+    buf_reset(&in_pieces);
+    buf_putc(&in_pieces, 100);
+    buf_append_str(&in_pieces, buf_str(&file));
+    put("backup", "file", 0, buf_str(&in_pieces));
+}
+
 /* ---- Certificates ---- */
 
 static void put_pem(const char *name, unsigned head, const char *pem)
@@ -255,6 +297,7 @@ int main(int argc, char **argv)
     put_entries(true);
     put_raft();
     put_rpc();
+    put_backup();
     put_pki();
     return 0;
 }

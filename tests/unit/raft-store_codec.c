@@ -104,6 +104,15 @@ static void what_libraft_would_believe_is_refused(void **state)
     raft_codec_write(&b, &m);
     assert_int_equal(raft_codec_read(mp_of(b.data, b.size), &out, &err), ERR_PROTOCOL);
     memcpy(p, kept, 8);
+    uint8_t *second = p + 9 + 8 + sizeof "10.0.0.1:7400" + 1; /* the id of the other server */
+    assert_int_equal(*second, 2);
+    for (uint8_t id = 0; id < 2; id++) { /* nobody's, or the first one's */
+        *second = id;
+        buf_reset(&b);
+        raft_codec_write(&b, &m);
+        assert_int_equal(raft_codec_read(mp_of(b.data, b.size), &out, &err), ERR_PROTOCOL);
+    }
+    *second = 2;
     memset(p + 9 + 8, 'x', conf.len - 17); /* addresses that never end */
     buf_reset(&b);
     raft_codec_write(&b, &m);
