@@ -88,6 +88,9 @@ static int live_fill_config(struct image_live *l, const struct value *config)
     l->pub.cwd = string_of(a, value_get(c, "WorkingDir"));
     l->pub.user = string_of(a, value_get(c, "User"));
     l->pub.stop_signal = string_of(a, value_get(c, "StopSignal"));
+    if (value_is_map(diffs)) {
+        return ERR_CORRUPT;
+    }
     const char **layers = arena_alloc(a, (value_count(diffs) + 1) * sizeof *layers);
     VALUE_FOR(i, diffs)
     {

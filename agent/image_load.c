@@ -267,7 +267,8 @@ static int import_manifest_content(struct import *im, const struct value *manife
         return rc;
     }
     const struct value *layers = value_get(manifest, "layers"), *diffs = value_path(config, "rootfs.diff_ids");
-    if (!value_is_list(layers) || value_count(layers) != value_count(diffs) || value_count(layers) > IMAGE_LAYERS_MAX) {
+    if (!value_is_list(layers) || value_is_map(diffs) || value_count(layers) != value_count(diffs) ||
+        value_count(layers) > IMAGE_LAYERS_MAX) {
         return error_set(err, ERR_INVALID, "the manifest has %u layers, the config %u (at most %u)",
                          value_count(layers), value_count(diffs), IMAGE_LAYERS_MAX);
     }
@@ -383,7 +384,8 @@ static int import_index(struct import *im, const struct value *index, const stru
 
 static int docker_layers(struct import *im, const struct value *names, const struct value *diffs, struct error *err)
 {
-    if (value_count(names) != value_count(diffs) || value_count(names) > IMAGE_LAYERS_MAX) {
+    if (value_is_map(names) || value_is_map(diffs) || value_count(names) != value_count(diffs) ||
+        value_count(names) > IMAGE_LAYERS_MAX) {
         return error_set(err, ERR_INVALID, "manifest.json has %u layers, the config %u (at most %u)",
                          value_count(names), value_count(diffs), IMAGE_LAYERS_MAX);
     }

@@ -104,6 +104,9 @@ static int add_document(struct arena *a, struct value *doc, const char *file, co
     }
     if (str_is(value_to_str(value_get(doc, "kind")), "List")) {
         const struct value *items = value_get(doc, "items");
+        if (!value_is_null(items) && !value_is_list(items)) {
+            return where(err, file, items, "items must be a list, not a ", value_type_name(items->type));
+        }
         VALUE_FOR(i, items)
         {
             int rc = add_document(a, value_item(items, i), file, o, out, err);

@@ -99,9 +99,10 @@ static inline unsigned value_count(const struct value *v)
 {
     return v == NULL ? 0 : v->type == VALUE_LIST ? v->list.count : v->type == VALUE_MAP ? v->map.count : 0;
 }
+/* NULL if it is no list, or has fewer: documents of others may have a map where a list is expected, and value_count counts both. */
 static inline struct value *value_item(const struct value *list, unsigned i)
 {
-    return list->list.items[i];
+    return list != NULL && list->type == VALUE_LIST && i < list->list.count ? list->list.items[i] : NULL;
 }
 #define VALUE_FOR(i, list) for (unsigned i = 0; i < value_count(list); i++)
 /* The element of a list of maps whose `key` is the string s; NULL if none. */

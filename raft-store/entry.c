@@ -9,6 +9,7 @@ static const uint8_t magic[4] = {'R', 'V', 'E', '1'};
 #define ENTRY_VERSION  1u
 #define ENTRY_FLAG_LZ4 1u
 #define TXN_FLAG_ID    1u
+#define LZ4_RATIO_MAX  255u /* one byte of it stands for at most that many: no room is made for what cannot come */
 #define EFFECT_SEALED  0x80u
 
 /* ---- Numbers ---- */
@@ -167,7 +168,7 @@ int entry_open(const void *data, size_t n, struct buf *payload, struct view_hash
                          version, flags, ENTRY_VERSION);
     }
     if (packed > n - ENTRY_HEAD_SIZE || n - ENTRY_HEAD_SIZE - packed >= 8 || size == 0 || size > ENTRY_PAYLOAD_MAX ||
-        ((flags & ENTRY_FLAG_LZ4) == 0 && packed != size)) {
+        ((flags & ENTRY_FLAG_LZ4) == 0 && packed != size) || size / LZ4_RATIO_MAX > packed) {
         return error_set(err, ERR_CORRUPT, "log entry of %zu bytes claims a payload of %u (%u unpacked)", n, packed,
                          size);
     }

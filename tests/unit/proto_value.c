@@ -163,11 +163,56 @@ static void duplicates_are_found_first_pair_first(void **state)
     }
 }
 
+static void a_map_has_no_items(void **state)
+{
+    (void)state;
+    CLEANUP_ARENA struct arena a;
+    arena_init(&a);
+    struct value *map = value_map(&a), *list = value_list(&a);
+    value_set(&a, map, "k", value_int(&a, 1));
+    value_append(&a, list, value_int(&a, 1));
+    assert_null(value_item(map, 0));
+    assert_null(value_item(NULL, 0));
+    assert_null(value_item(list, 1));
+    assert_int_equal(value_to_int(value_item(list, 0), 0), 1);
+}
+
+static void an_index_finds_what_looking_finds(void **state)
+{
+    (void)state;
+    static const unsigned sizes[] = {0, 1, 16, 17, 500};
+    for (unsigned s = 0; s < ARRAY_SIZE(sizes); s++) {
+        CLEANUP_ARENA struct arena a;
+        arena_init(&a);
+        struct value *map = value_map(&a);
+        for (unsigned i = 0; i < sizes[s]; i++) {
+            value_set(&a, map, arena_printf(&a, "k%u", i * 7919 % 1000), value_int(&a, i));
+        }
+        CLEANUP_VALUE_INDEX struct value_index x = value_index_new(map);
+        value_push(&a, map, STR("pushed"), value_null(&a));
+        assert_int_equal(value_index_find(&x, STR("pushed")), VALUE_NOT_FOUND);
+        for (unsigned i = 0; i < 1000; i++) {
+            struct str key = str_of(arena_printf(&a, "k%u", i));
+            unsigned at = value_index_find(&x, key);
+            const struct value *v = value_get_str_key(map, key);
+            assert_true(v == NULL ? at == VALUE_NOT_FOUND : map->map.members[at].value == v);
+        }
+        for (unsigned i = 0; i < map->map.count; i += 2) {
+            map->map.members[i].value = NULL;
+        }
+        value_drop_marked(map);
+        assert_int_equal(map->map.count, (sizes[s] + 1) / 2);
+        assert_null(value_get(map, sizes[s] > 0 ? "k0" : "pushed"));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(maps_keep_order_and_replace),
         cmocka_unit_test(removing_closes_the_gap),
+        cmocka_unit_test(a_map_has_no_items),
+        cmocka_unit_test(an_index_finds_what_looking_finds),
         cmocka_unit_test(lists_insert_and_remove),
         cmocka_unit_test(paths_walk_maps_only),
         cmocka_unit_test(find_looks_for_a_string_member),
