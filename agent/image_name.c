@@ -5,6 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Of a name as written and as normalised; what normalising adds fits into IMAGE_REF_MAX. */
+#define IMAGE_NAME_MAX (IMAGE_REF_MAX - 64u)
+
 /* The grammar is that of distribution/reference: [HOST[:PORT]/]COMPONENT[/COMPONENT]...[:TAG][@sha256:HEX]. */
 
 static bool is_alnum_lower(char c)
@@ -88,6 +91,12 @@ bool image_digest_hex(struct str digest, char hex[IMAGE_HEX_SIZE])
     return true;
 }
 
+static int not_a_name(struct str ref, struct error *err)
+{
+    return error_set(err, ERR_INVALID, "couldn't parse image reference \"%.*s\": invalid reference format",
+                     (int)MIN(ref.n, (size_t)200), ref.p == NULL ? "" : ref.p);
+}
+
 int image_name_normalise(struct str ref, char out[IMAGE_REF_MAX], struct error *err)
 {
     struct str rest = ref, digest = STR_NONE, tag = STR_NONE, host = STR("docker.io");
@@ -113,9 +122,8 @@ int image_name_normalise(struct str ref, char out[IMAGE_REF_MAX], struct error *
         }
     }
     if (tag_wrong || !is_path(rest) || !is_host(host) || (at != NULL && !image_digest_hex(digest, hex)) ||
-        ref.n > IMAGE_REF_MAX - 64) {
-        return error_set(err, ERR_INVALID, "couldn't parse image reference \"%.*s\": invalid reference format",
-                         (int)MIN(ref.n, (size_t)200), ref.p == NULL ? "" : ref.p);
+        ref.n > IMAGE_NAME_MAX) {
+        return not_a_name(ref, err);
     }
     bool library = str_is(host, "docker.io") && memchr(rest.p, '/', rest.n) == NULL;
     int n = snprintf(out, IMAGE_REF_MAX, "%.*s/%s%.*s", STR_ARG(host), library ? "library/" : "", STR_ARG(rest));
@@ -126,7 +134,8 @@ int image_name_normalise(struct str ref, char out[IMAGE_REF_MAX], struct error *
     } else {
         snprintf(out + n, IMAGE_REF_MAX - (size_t)n, ":latest");
     }
-    return 0;
+    /* What is written out in full must be a name again: the store finds images by it. */
+    return strlen(out) <= IMAGE_NAME_MAX ? 0 : not_a_name(ref, err);
 }
 
 enum image_policy image_policy_of(struct str policy, const char *ref)

@@ -154,6 +154,13 @@ static void names_are_normalised(void **state)
     for (unsigned i = 0; i < ARRAY_SIZE(wrong); i++) {
         assert_int_equal(image_name_normalise(str_of(wrong[i]), out, NULL), ERR_INVALID);
     }
+    /* Written out in full a name is a name again, or it is refused. */
+    char name[IMAGE_REF_MAX], again[IMAGE_REF_MAX];
+    memset(name, 'c', sizeof name);
+    assert_int_equal(image_name_normalise((struct str){name, 440}, out, NULL), ERR_INVALID);
+    assert_int_equal(image_name_normalise((struct str){name, 420}, out, NULL), 0);
+    assert_int_equal(image_name_normalise(str_of(out), again, NULL), 0);
+    assert_string_equal(out, again);
 }
 
 static void the_policy_follows_the_tag_when_none_is_given(void **state)
