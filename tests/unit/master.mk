@@ -6,4 +6,5 @@ $(MASTER_TESTS): $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/tests/u
 	@echo "  LINK  $(@F)"
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ -lcmocka $(LDLIBS_ALL)
 # Backups are saved by rctl, and cut by failpoints.
-$(BUILD)/tests/unit/master_backup: | $(BUILD)/rctl $(BUILD)/tests/reeve-master
+$(BUILD)/tests/unit/master_backup $(BUILD)/tests/unit/master_restore: $(BUILD)/tests/unit/kit/backup_kit.o \
+  | $(BUILD)/rctl $(BUILD)/tests/reeve-master
