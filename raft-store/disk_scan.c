@@ -129,7 +129,7 @@ static void note_file(struct scan *s, const char *name, uint64_t size)
         return;
     }
     struct segment_file seg = {0};
-    snprintf(seg.name, sizeof seg.name, "%s", name);
+    memcpy(seg.name, name, n + 1); /* it fits: see above */
     if (sscanf(name, "snapshot-%" SCNu64 "-%" SCNu64 "-%" SCNu64 "%n", &a, &b, &c, &used) == 3) {
         if ((size_t)used == n) {
             struct snapshot_file *f = snapshot_of(s, a, b, c);
