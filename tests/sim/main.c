@@ -35,17 +35,19 @@ void sim_run_seed(uint64_t seed, bool tracing, const char *history, struct repor
                          .revisions = c.ledger.count,
                          .changes = c.operator.done,
                          .installs = c.restores,
-                         .virtual_ms = (uint64_t)c.sim.now_ms};
+                         .virtual_ms = (uint64_t)c.sim.now_ms,
+                         .rest_ms = (uint64_t)c.rest_ms,
+                         .unjudged = c.unjudged};
     snprintf(r->violation, sizeof r->violation, "%s", c.violation);
-    snprintf(
-        r->summary, sizeof r->summary,
-        "%s, %u masters, %.1f s, %llu revisions, %llu faults, %llu changes of members; %llu done, %llu refused, %llu "
-        "unknown, %llu repeated, %llu given up, %llu reads, %llu snapshots, %llu restored; course %016llx",
-        r->failed ? "FAILED" : "ok", c.swarm.masters, (double)c.sim.now_ms / 1000, (unsigned long long)c.ledger.count,
-        (unsigned long long)c.faults, (unsigned long long)c.operator.done, (unsigned long long)c.done,
-        (unsigned long long)c.refused, (unsigned long long)c.unknown, (unsigned long long)c.repeats,
-        (unsigned long long)c.given_up, (unsigned long long)c.reads, (unsigned long long)c.snapshots,
-        (unsigned long long)c.restores, (unsigned long long)hash);
+    snprintf(r->summary, sizeof r->summary,
+             "%s, %u masters, %.1f s (%.1f to rest), %llu revisions, %llu faults, %llu changes of members; %llu done, "
+             "%llu refused, %llu "
+             "unknown, %llu repeated, %llu given up, %llu reads, %llu snapshots, %llu restored; course %016llx",
+             r->failed ? "FAILED" : "ok", c.swarm.masters, (double)c.sim.now_ms / 1000, (double)c.rest_ms / 1000,
+             (unsigned long long)c.ledger.count, (unsigned long long)c.faults, (unsigned long long)c.operator.done,
+             (unsigned long long)c.done, (unsigned long long)c.refused, (unsigned long long)c.unknown,
+             (unsigned long long)c.repeats, (unsigned long long)c.given_up, (unsigned long long)c.reads,
+             (unsigned long long)c.snapshots, (unsigned long long)c.restores, (unsigned long long)hash);
     cluster_close(&c);
     if (r->failed || tracing || seed % REPEAT_EVERY != 0) {
         return;
@@ -107,6 +109,9 @@ static int run_many(struct pool *p, uint64_t first, uint64_t seeds)
         (unsigned long long)t->virtual_ms / 1000, (unsigned long long)t->faults, (unsigned long long)t->changes,
         (unsigned long long)t->installs, (unsigned long long)t->done, (unsigned long long)t->unknown,
         (unsigned long long)t->revisions);
+    printf(
+        "sim: at rest %.1f s after the last fault at the latest (seed %llu); %llu histories were too hard to judge\n",
+        (double)t->rest_ms_max / 1000, (unsigned long long)t->rest_seed, (unsigned long long)t->unjudged);
     printf("%llu passed, %llu failed\n", (unsigned long long)(t->run - t->failed), (unsigned long long)t->failed);
     free(p->seeds);
     return t->failed == 0 ? 0 : 1;
