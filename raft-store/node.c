@@ -376,6 +376,7 @@ void node_stats(const struct node *n, struct node_stats *out)
     out->applied_index = store_applied_index(n->store);
     out->inflight = n->inflight;
     out->queued = n->queued;
+    out->members_open = !n->closed && n->raft.configuration_uncommitted_index != 0;
 }
 
 /* ---- Leadership ---- */

@@ -136,6 +136,7 @@ struct node_stats {
     uint64_t entries, transactions, bytes, snapshots, restores, refused, unknown, reads, read_rounds;
     uint64_t commit_index, last_index, applied_index;
     unsigned inflight, queued;
+    bool members_open; /* the members as node_members tells them are not committed yet */
 };
 void node_stats(const struct node *n, struct node_stats *out);
 

@@ -15,7 +15,7 @@
 
 struct census {
     unsigned members, voters, lost; /* lost: voters whose disk is gone or rotten */
-    bool known;
+    bool known;                     /* and committed */
 };
 
 static bool is_lost(const struct cluster *c, uint64_t id)
@@ -29,7 +29,11 @@ static struct census census_of(struct cluster *c)
     struct life *leader = masters_leader(c);
     struct node_member members[SIM_SERVERS_MAX];
     census.members = leader == NULL ? 0 : node_members(leader->node, members, SIM_SERVERS_MAX);
-    census.known = leader != NULL;
+    if (leader != NULL) {
+        struct node_stats stats;
+        node_stats(leader->node, &stats);
+        census.known = !stats.members_open; /* a change may yet be undone: by the loss of this very disk */
+    }
     for (unsigned i = 0; i < census.members; i++) {
         bool voter = members[i].role == RAFT_VOTER;
         census.voters += voter;
@@ -172,7 +176,7 @@ static bool may_remove(struct cluster *c, uint64_t id)
     struct census census = census_of(c);
     bool voter = is_voter(c, id);
     unsigned voters = census.voters - voter, lost = census.lost - (voter && is_lost(c, id));
-    return voters > 0 && lost <= (voters - 1) / 2;
+    return census.known && voters > 0 && lost <= (voters - 1) / 2;
 }
 
 static void job_ask(struct cluster *c, struct life *leader, const struct job *job)

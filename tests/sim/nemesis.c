@@ -232,7 +232,7 @@ static const struct {
     {"damage", 40, damage},
     {"transfer", 30, transfer},
     {"members", 40, change_members},
-    {"relay", 20, relay},
+    {"relay", 15, relay},
 };
 
 bool nemesis_has(const struct cluster *c, const char *fault)
@@ -281,7 +281,7 @@ void swarm_draw(struct cluster *c)
                         .node_cpu_milli = cpu[rng_below(&c->rng, 3)],
                         .load_ms = cluster_between(c, 8000, 20000),
                         .fault_every_ms =
-                            cluster_chance(c, 6) ? cluster_between(c, 60, 200) : cluster_between(c, 200, 3000)};
+                            cluster_chance(c, 8) ? cluster_between(c, 150, 500) : cluster_between(c, 200, 3000)};
     s->heartbeat_ms = s->election_ms / (cluster_chance(c, 2) ? 10 : 5);
     for (unsigned i = 0; i < ARRAY_SIZE(faults); i++) {
         s->faults |= (unsigned)(rng_below(&c->rng, 100) < faults[i].percent) << i;
