@@ -21,10 +21,13 @@
     X(install_after_put)                                                                                               \
     X(install_before_put)                                                                                              \
     X(mark_write)                                                                                                      \
+    X(member_add_appended)                                                                                             \
     X(member_join_before_add)                                                                                          \
     X(member_join_before_answer)                                                                                       \
     X(member_join_before_drop)                                                                                         \
+    X(member_promote_appended)                                                                                         \
     X(member_remove_after_change)                                                                                      \
+    X(member_remove_appended)                                                                                          \
     X(member_remove_before_change)                                                                                     \
     X(pair_before_cert)                                                                                                \
     X(pair_before_key)                                                                                                 \

@@ -262,7 +262,8 @@ static int run(const struct arguments *a)
         int rv = damage == MASTER_DAMAGE_NONE ? repair_before_start(&config, &log, &err)
                                               : repair_after_damage(&config, &log, damage, met.message, &err);
         if (rv != 0) {
-            return rv == ERR_CANCELED ? 0 : fail(&err);
+            int code = rv == ERR_CANCELED ? 0 : fail(&err);
+            return rv == ERR_FORBIDDEN ? MASTER_EXIT_REMOVED : code; /* the others do not take it back */
         }
         if (damage != MASTER_DAMAGE_NONE) {
             damage = MASTER_DAMAGE_NONE; /* and look at the directory anew */
@@ -282,8 +283,9 @@ static int admin(const struct arguments *a)
     if (master_config_load(a->dir, &config, &err) != 0 || setup_admin(&config, &err) != 0) {
         return fail(&err);
     }
-    printf("A new client configuration is in %s/admin.config; use it with rctl --config, or copy it to ~/.reeve/config.\n",
-           config.dir);
+    printf(
+        "A new client configuration is in %s/admin.config; use it with rctl --config, or copy it to ~/.reeve/config.\n",
+        config.dir);
     return 0;
 }
 

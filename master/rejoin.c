@@ -144,7 +144,7 @@ static int ask_until_answered(struct rejoining *r, struct error *err)
     return rv == 0
                ? 0
                : error_wrap(err, "this master's data is lost, and the others do not take it back; join anew in another "
-                                 "directory with a token of theirs (`rctl token create --role master`)");
+                                 "directory with a token of theirs (`rctl master add`)");
 }
 
 /* ---- The new identity ---- */

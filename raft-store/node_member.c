@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/failpoint.h"
 #include "base/mem.h"
 #include "raft-store/node_int.h"
 
@@ -78,6 +79,9 @@ static int may_change(struct node *n, struct error *err)
 
 static void begin(struct node *n, enum change_kind kind, uint64_t id, struct waiter *w)
 {
+    /* The entry is in the library's hands, perhaps on this disk, on no other yet: to die here is the test. */
+    (void)(kind == CHANGE_ADD && failpoint(FAILPOINT_member_add_appended));
+    (void)(kind == CHANGE_REMOVE && failpoint(FAILPOINT_member_remove_appended));
     n->change.kind = kind;
     n->change.id = id;
     n->change.waiter = w;
@@ -93,6 +97,7 @@ static int assign(struct node *n, uint64_t id, int role, struct error *err)
         n->raft.legacy.change = NULL; /* the library leaves it set */
         return node_raft_error(n, rv, err, "change a member's role");
     }
+    (void)failpoint(FAILPOINT_member_promote_appended);
     return 0;
 }
 

@@ -80,6 +80,9 @@ static void await_members(struct client *c, const int64_t *ids, unsigned n)
 {
     const char *record = "";
     for (int64_t until = kit_now() + KIT_WAIT_MS;; kit_turn(c->kit, 50)) {
+        if (c->kit->meanwhile != NULL) {
+            c->kit->meanwhile(c->kit);
+        }
         must(c, "cluster", "{}");
         const struct value *members = value_get(c->result, "members");
         unsigned count = value_count(members), right = 0;
@@ -713,10 +716,10 @@ static void restart_ended(struct kit *k)
     }
 }
 
-/* A cluster of `count` whose leader has the failpoint armed; its number. */
-static unsigned arm_leader(struct kit *k, const char *failpoint)
+/* The leader of these has the failpoint armed; its number. */
+static unsigned arm_leader(struct kit *k, unsigned count, const char *failpoint)
 {
-    unsigned armed = (kit_leader(k) + 1) % 3;
+    unsigned armed = (kit_leader(k) + 1) % count;
     kit_stop(k, armed, SIGTERM);
     kit_start_armed(k, armed, arena_printf(&k->arena, "%s=crash", failpoint));
     struct client *c = client_admin(k, kit_leader(k));
@@ -740,72 +743,112 @@ static void expect_crashed(struct kit *k, unsigned i)
     assert_int_equal(starts, 3); /* at first, armed, and after the crash */
 }
 
+static const char *const join_points[] = {"member_join_before_drop", "member_join_before_add", "member_add_appended",
+                                          "member_promote_appended", "member_join_before_answer"};
+static const char *const remove_points[] = {"member_remove_before_change", "member_remove_appended",
+                                            "member_remove_after_change"};
+
 static void test_a_join_survives_the_leaders_death_at_every_step(void **state)
 {
-    static const char *const points[] = {"member_join_before_drop", "member_join_before_add",
-                                         "member_join_before_answer"};
     (void)state;
-    for (unsigned i = 0; i < ARRAY_SIZE(points); i++) {
+    for (unsigned i = 0; i < ARRAY_SIZE(join_points); i++) {
         struct kit *k = kit_three(NULL);
-        unsigned armed = arm_leader(k, points[i]);
+        unsigned armed = arm_leader(k, 3, join_points[i]);
         struct client *c = client_admin(k, (armed + 1) % 3);
         k->meanwhile = restart_ended;
         unsigned joined = must_join(k, c, "{role: master}");
-        k->meanwhile = NULL;
-        expect_crashed(k, armed);
         kit_start(k, joined);
         int64_t id = id_of(c, k->masters[joined].addr);
-        print_message("%s: joined as %lld\n", points[i], (long long)id);
+        print_message("%s: joined as %lld\n", join_points[i], (long long)id);
         assert_true(id >= 4);
         await_members(c, (int64_t[]){1, 2, 3, id}, 4);
+        k->meanwhile = NULL;
+        expect_crashed(k, armed);
         client_close(c);
         kit_free(k);
     }
+}
+
+/* Of three, one dead: without the leader nothing goes, so it must come back. Of five the others go on without it. */
+static void replace_while_the_leader_dies(struct kit *k, unsigned count, const char *point)
+{
+    unsigned armed = arm_leader(k, count, point), dead = (armed + 1) % count, other = (armed + 2) % count, n = 0;
+    struct client *c = client_admin(k, other);
+    int64_t ids[8];
+    kit_stop(k, dead, SIGKILL);
+    await_reachable(c, dead + 1, false);
+    k->meanwhile = count == 3 ? restart_ended : NULL;
+    unsigned joined = must_join(k, c, arena_printf(&k->arena, "{role: master, replaces: %u}", dead + 1));
+    kit_start(k, joined);
+    k->meanwhile = restart_ended;
+    for (unsigned i = 0; i < count; i++) {
+        if (i != dead) {
+            ids[n++] = i + 1;
+        }
+    }
+    ids[n++] = id_of(c, k->masters[joined].addr);
+    await_members(c, ids, n);
+    k->meanwhile = NULL;
+    expect_crashed(k, armed);
+    kit_start(k, dead);
+    assert_int_equal(kit_wait_end(k, dead), 3);
+    client_close(c);
 }
 
 static void test_a_replacement_survives_the_leaders_death_at_every_step(void **state)
 {
-    static const char *const points[] = {"member_join_before_drop", "member_join_before_add",
-                                         "member_join_before_answer"};
     (void)state;
-    for (unsigned i = 0; i < ARRAY_SIZE(points); i++) {
+    for (unsigned i = 0; i < ARRAY_SIZE(join_points); i++) {
         struct kit *k = kit_three(NULL);
-        unsigned armed = arm_leader(k, points[i]), dead = (armed + 1) % 3, other = (armed + 2) % 3;
-        struct client *c = client_admin(k, other);
-        kit_stop(k, dead, SIGKILL);
-        await_reachable(c, dead + 1, false);
-        k->meanwhile = restart_ended; /* of three, one dead: without the leader nothing goes, so it must come back */
-        unsigned joined = must_join(k, c, arena_printf(&k->arena, "{role: master, replaces: %u}", dead + 1));
-        k->meanwhile = NULL;
-        expect_crashed(k, armed);
-        kit_start(k, joined);
-        await_members(c, (int64_t[]){armed + 1, other + 1, id_of(c, k->masters[joined].addr)}, 3);
-        kit_start(k, dead);
-        assert_int_equal(kit_wait_end(k, dead), 3);
-        client_close(c);
+        replace_while_the_leader_dies(k, 3, join_points[i]);
         kit_free(k);
     }
+    struct kit *k = kit_five();
+    replace_while_the_leader_dies(k, 5, "member_remove_appended");
+    kit_free(k);
 }
 
 static void test_a_removal_survives_the_leaders_death_at_every_step(void **state)
 {
-    static const char *const points[] = {"member_remove_before_change", "member_remove_after_change"};
     (void)state;
-    for (unsigned i = 0; i < ARRAY_SIZE(points); i++) {
+    for (unsigned i = 0; i < ARRAY_SIZE(remove_points); i++) {
         struct kit *k = kit_three(NULL);
-        unsigned armed = arm_leader(k, points[i]), gone = (armed + 1) % 3, other = (armed + 2) % 3;
+        unsigned armed = arm_leader(k, 3, remove_points[i]), gone = (armed + 1) % 3, other = (armed + 2) % 3;
         struct client *c = client_admin(k, other);
         rctl_ok(k, NULL, "config", "set-servers");
         k->meanwhile = restart_ended;
         ended_for_good = gone; /* whoever leads next: perhaps the one that is to go */
         rctl_ok(k, "removed", "master", "remove", arena_printf(&k->arena, "%u", gone + 1), "--force");
-        ended_for_good = KIT_MASTERS_MAX;
-        k->meanwhile = NULL;
-        expect_crashed(k, armed);
         assert_int_equal(kit_wait_end(k, gone), 3);
         await_members(c, (int64_t[]){armed + 1, other + 1}, 2);
+        k->meanwhile = NULL;
+        ended_for_good = KIT_MASTERS_MAX;
+        expect_crashed(k, armed);
         must(c, "get", "{kind: ConfigMap, namespace: kube-system, name: reeve-cluster}");
         assert_string_equal(text_at(c, "object.data.removedMasters"), arena_printf(&k->arena, "%u", gone + 1));
+        client_close(c);
+        kit_free(k);
+    }
+}
+
+/* Nobody asks any more when a living master's successor votes: the leader's own duty, and the next leader's. */
+static void test_the_end_of_a_living_masters_replacement_survives_the_leaders_death(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_SIZE(remove_points); i++) {
+        struct kit *k = kit_three(NULL);
+        unsigned armed = arm_leader(k, 3, remove_points[i]), gone = (armed + 1) % 3, other = (armed + 2) % 3;
+        struct client *c = client_admin(k, other);
+        unsigned joined =
+            must_join(k, c, arena_printf(&k->arena, "{role: master, replaces: %u, evenReachable: true}", gone + 1));
+        k->meanwhile = restart_ended;
+        ended_for_good = gone;
+        kit_start(k, joined);
+        await_members(c, (int64_t[]){armed + 1, other + 1, 4}, 3);
+        assert_int_equal(kit_wait_end(k, gone), 3);
+        k->meanwhile = NULL;
+        ended_for_good = KIT_MASTERS_MAX;
+        expect_crashed(k, armed);
         client_close(c);
         kit_free(k);
     }
@@ -833,6 +876,7 @@ int main(void)
         cmocka_unit_test(test_a_join_survives_the_leaders_death_at_every_step),
         cmocka_unit_test(test_a_replacement_survives_the_leaders_death_at_every_step),
         cmocka_unit_test(test_a_removal_survives_the_leaders_death_at_every_step),
+        cmocka_unit_test(test_the_end_of_a_living_masters_replacement_survives_the_leaders_death),
     };
     return KIT_RUN(tests, NULL, NULL);
 }
