@@ -57,6 +57,10 @@ void client_start(struct client *c)
 void client_join(struct client *c)
 {
     pthread_join(c->thread, NULL);
+    if (c->wrong > 0) {
+        trial_fail(c->trial, "client %u was refused %u times without reason, first: %s", c->index, c->wrong,
+                   c->wrong_text);
+    }
     hist_join(&c->trial->hist, &c->hist);
 }
 
@@ -77,10 +81,22 @@ static enum hist_outcome outcome_of(int code)
     return definite ? HIST_FAIL : HIST_INFO;
 }
 
+void client_judge_refusal(struct client *c, int code)
+{
+    const int *expected = c->trial->config.workload->refusals;
+    while (*expected != 0 && *expected != code) {
+        expected++;
+    }
+    if (code != 0 && err_class(code) == ERR_CLASS_CALLER && *expected == 0 && c->wrong++ == 0) {
+        snprintf(c->wrong_text, sizeof c->wrong_text, "%.199s", c->error.message);
+    }
+}
+
 enum hist_outcome client_write(struct client *c, struct arena *a, const char *method, struct value *params,
                                struct api_reply *reply, int *code)
 {
     *code = api_write(c->api, a, method, params, reply, &c->error);
+    client_judge_refusal(c, *code);
     return outcome_of(*code);
 }
 

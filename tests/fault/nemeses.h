@@ -5,9 +5,10 @@
 #include "tests/fault/trial.h"
 
 extern const struct nemesis *const nemeses_process[],
-    *const nemeses_network[], *const nemeses_disk[], *const nemeses_members[],
-                                                         *const nemeses_agents[],
-                                                             *const nemeses_mixed[]; /* NULL at the end */
+    *const nemeses_network[], *const nemeses_disk[], *const nemeses_damage[],
+                                                         *const nemeses_members[],
+                                                             *const nemeses_agents[],
+                                                                 *const nemeses_mixed[]; /* NULL at the end */
 
 /* A member that is in, by chance; of those whose bit is set in `among` (0 = all). -1 if there is none. */
 int nemesis_pick(struct trial *t, unsigned among);

@@ -17,8 +17,8 @@ static const struct nemesis none = {
     .stop = nothing,
 };
 static const struct nemesis *const nemeses_none[] = {&none, NULL};
-static const struct nemesis *const *const tables[] = {nemeses_none,    nemeses_process, nemeses_network, nemeses_disk,
-                                                      nemeses_members, nemeses_agents,  nemeses_mixed};
+static const struct nemesis *const *const tables[] = {nemeses_none,   nemeses_process, nemeses_network, nemeses_disk,
+                                                      nemeses_damage, nemeses_members, nemeses_agents,  nemeses_mixed};
 
 const struct nemesis *nemesis_at(unsigned i)
 {

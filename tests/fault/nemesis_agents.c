@@ -21,12 +21,14 @@ static void stop_cut(struct trial *t)
     fabric_heal(&t->cluster.fabric);
 }
 
-static const struct nemesis cut = {"partition-agents",
-                                   "the agents cut off from all masters",
-                                   NEED_FABRIC | NEED_AGENTS,
-                                   1000,
-                                   5000,
-                                   start_cut,
-                                   stop_cut};
+static const struct nemesis cut = {
+    .name = "partition-agents",
+    .about = "the agents cut off from all masters",
+    .needs = NEED_FABRIC | NEED_AGENTS,
+    .hold_min_ms = 1000,
+    .hold_max_ms = 5000,
+    .start = start_cut,
+    .stop = stop_cut,
+};
 
 const struct nemesis *const nemeses_agents[] = {&cut, NULL};

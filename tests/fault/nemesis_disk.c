@@ -201,32 +201,78 @@ static void start_clock(struct trial *t)
     }
 }
 
-static const struct nemesis power_one = {"power-one",
-                                         "power cut of a minority: what was not synced is lost",
-                                         NEED_DISK | NEED_MAJORITY,
-                                         200,
-                                         2500,
-                                         start_power_one,
-                                         power_on};
-static const struct nemesis power_all = {"power-all", "power cut of all at once", NEED_DISK, 200, 1500, start_power_all,
-                                         power_on};
+static const struct nemesis power_one = {
+    .name = "power-one",
+    .about = "power cut of a minority: what was not synced is lost",
+    .needs = NEED_DISK | NEED_MAJORITY,
+    .hold_min_ms = 200,
+    .hold_max_ms = 2500,
+    .start = start_power_one,
+    .stop = power_on,
+};
+static const struct nemesis power_all = {
+    .name = "power-all",
+    .about = "power cut of all at once",
+    .needs = NEED_DISK,
+    .hold_min_ms = 200,
+    .hold_max_ms = 1500,
+    .start = start_power_all,
+    .stop = power_on,
+};
 static const struct nemesis full = {
-    "disk-full", "the disk of a minority is full to the last byte", NEED_DISK | NEED_MAJORITY, 2000, 6000, start_full,
-    free_space};
+    .name = "disk-full",
+    .about = "the disk of a minority is full to the last byte",
+    .needs = NEED_DISK | NEED_MAJORITY,
+    .hold_min_ms = 2000,
+    .hold_max_ms = 6000,
+    .start = start_full,
+    .stop = free_space,
+};
 static const struct nemesis low = {
-    "disk-low", "little room on all disks: writes are refused, nothing fails", NEED_DISK, 4000, 8000, start_low,
-    free_space};
+    .name = "disk-low",
+    .about = "little room on all disks: writes are refused, nothing fails",
+    .needs = NEED_DISK,
+    .hold_min_ms = 4000,
+    .hold_max_ms = 8000,
+    .start = start_low,
+    .stop = free_space,
+};
 static const struct nemesis slow = {
-    "disk-slow", "the disk of a minority makes 30 writes a second", NEED_DISK | NEED_MAJORITY, 2000, 6000, start_slow,
-    stop_slow};
+    .name = "disk-slow",
+    .about = "the disk of a minority makes 30 writes a second",
+    .needs = NEED_DISK | NEED_MAJORITY,
+    .hold_min_ms = 2000,
+    .hold_max_ms = 6000,
+    .start = start_slow,
+    .stop = stop_slow,
+};
 static const struct nemesis sync_fails = {
-    "disk-error", "syncs or writes of a minority fail (EIO)", NEED_SHIM | NEED_MAJORITY, 1000, 3000, start_sync_fails,
-    shim_off};
+    .name = "disk-error",
+    .about = "syncs or writes of a minority fail (EIO)",
+    .needs = NEED_SHIM | NEED_MAJORITY,
+    .hold_min_ms = 1000,
+    .hold_max_ms = 3000,
+    .start = start_sync_fails,
+    .stop = shim_off,
+};
 static const struct nemesis sync_slow = {
-    "sync-slow", "syncs and writes of a minority take 0.4 s", NEED_SHIM | NEED_MAJORITY, 2000, 6000, start_sync_slow,
-    shim_off};
+    .name = "sync-slow",
+    .about = "syncs and writes of a minority take 0.4 s",
+    .needs = NEED_SHIM | NEED_MAJORITY,
+    .hold_min_ms = 2000,
+    .hold_max_ms = 6000,
+    .start = start_sync_slow,
+    .stop = shim_off,
+};
 static const struct nemesis clock_jump = {
-    "clock", "calendars jump, each its own way, -4 min to +1 h", NEED_SHIM, 1000, 3000, start_clock, shim_off};
+    .name = "clock",
+    .about = "calendars jump, each its own way, -4 min to +1 h",
+    .needs = NEED_SHIM,
+    .hold_min_ms = 1000,
+    .hold_max_ms = 3000,
+    .start = start_clock,
+    .stop = shim_off,
+};
 
 const struct nemesis *const nemeses_disk[] = {&power_one,  &power_all, &full,       &low, &slow,
                                               &sync_fails, &sync_slow, &clock_jump, NULL};

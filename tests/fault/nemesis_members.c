@@ -149,13 +149,31 @@ static void start_transfer(struct trial *t)
 }
 
 static const struct nemesis add_remove = {
-    "member-add-remove", "a master joins, another is removed", NEED_FABRIC | NEED_MAJORITY, 300, 1500, start_add_remove,
-    stop_add_remove};
+    .name = "member-add-remove",
+    .about = "a master joins, another is removed",
+    .needs = NEED_FABRIC | NEED_MAJORITY,
+    .hold_min_ms = 300,
+    .hold_max_ms = 1500,
+    .start = start_add_remove,
+    .stop = stop_add_remove,
+};
 static const struct nemesis replace = {
-    "member-replace", "a master dies for good and is replaced", NEED_FABRIC | NEED_MAJORITY, 300, 1500, start_replace,
-    stop_replace};
+    .name = "member-replace",
+    .about = "a master dies for good and is replaced",
+    .needs = NEED_FABRIC | NEED_MAJORITY,
+    .hold_min_ms = 300,
+    .hold_max_ms = 1500,
+    .start = start_replace,
+    .stop = stop_replace,
+};
 static const struct nemesis transfer = {
-    "member-transfer", "leadership is handed on again and again", NEED_MAJORITY, 200, 800, start_transfer,
-    stop_replace};
+    .name = "member-transfer",
+    .about = "leadership is handed on again and again",
+    .needs = NEED_MAJORITY,
+    .hold_min_ms = 200,
+    .hold_max_ms = 800,
+    .start = start_transfer,
+    .stop = stop_replace,
+};
 
 const struct nemesis *const nemeses_members[] = {&add_remove, &replace, &transfer, NULL};

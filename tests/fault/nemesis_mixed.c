@@ -34,5 +34,13 @@ static void stop(struct trial *t)
     }
 }
 
-static const struct nemesis mixed = {"mixed", "any fault after any other", NEEDS, 500, 3500, start, stop};
+static const struct nemesis mixed = {
+    .name = "mixed",
+    .about = "any fault after any other",
+    .needs = NEEDS,
+    .hold_min_ms = 500,
+    .hold_max_ms = 3500,
+    .start = start,
+    .stop = stop,
+};
 const struct nemesis *const nemeses_mixed[] = {&mixed, NULL};

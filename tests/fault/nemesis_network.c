@@ -124,6 +124,26 @@ static void start_clients(struct trial *t)
     apply(t, "no client reaches", lost);
 }
 
+/* The leader stands still, is cut off from the others meanwhile, and goes on: clients still reach it, nobody tells it that it is deposed. */
+static void start_stale_leader(struct trial *t)
+{
+    unsigned i = nemesis_pick_leader(t), leader = 1u << i;
+    cluster_freeze(&t->cluster, i, true);
+    cut_both(t, leader, all_members(t) & ~leader);
+    apply(t, "freeze and cut off the leader", leader);
+    trial_wait(t, 1500 + (int64_t)rng_below(&t->rng, 2500));
+    cluster_freeze(&t->cluster, i, false);
+    trial_say(t, "thaw it, cut off");
+}
+
+static void stop_stale_leader(struct trial *t)
+{
+    for (unsigned i = 0; i < t->cluster.count; i++) {
+        cluster_freeze(&t->cluster, i, false);
+    }
+    heal(t);
+}
+
 static void start_loss(struct trial *t)
 {
     for (unsigned a = 0; a <= t->cluster.count; a++) {
@@ -179,31 +199,90 @@ static void stop_delay(struct trial *t)
 
 #define NEEDS (NEED_FABRIC | NEED_MAJORITY)
 static const struct nemesis leader_alone = {
-    "partition-leader", "the leader cut off from the others", NEEDS, 1000, 6000, start_leader_alone, heal};
+    .name = "partition-leader",
+    .about = "the leader cut off from the others",
+    .needs = NEEDS,
+    .hold_min_ms = 1000,
+    .hold_max_ms = 6000,
+    .start = start_leader_alone,
+    .stop = heal,
+    .best = "append",
+};
 static const struct nemesis halves = {
-    "partition-halves", "cut in two, the leader on either side", NEEDS, 1000, 6000, start_halves, heal};
+    .name = "partition-halves",
+    .about = "cut in two, the leader on either side",
+    .needs = NEEDS,
+    .hold_min_ms = 1000,
+    .hold_max_ms = 6000,
+    .start = start_halves,
+    .stop = heal,
+};
 static const struct nemesis one_way = {
-    "partition-one-way", "one master deaf or mute", NEEDS, 1000, 6000, start_one_way, heal};
-static const struct nemesis ring = {"partition-ring",
-                                    "each sees a majority, no two the same (of 3: each hears one only)",
-                                    NEEDS,
-                                    1000,
-                                    6000,
-                                    start_ring,
-                                    heal};
+    .name = "partition-one-way",
+    .about = "one master deaf or mute",
+    .needs = NEEDS,
+    .hold_min_ms = 1000,
+    .hold_max_ms = 6000,
+    .start = start_one_way,
+    .stop = heal,
+    .best = "queue",
+};
+static const struct nemesis ring = {
+    .name = "partition-ring",
+    .about = "each sees a majority, no two the same (of 3: each hears one only)",
+    .needs = NEEDS,
+    .hold_min_ms = 1000,
+    .hold_max_ms = 6000,
+    .start = start_ring,
+    .stop = heal,
+};
 static const struct nemesis bridge = {
-    "partition-bridge", "two halves that meet in one master", NEEDS, 1000, 6000, start_bridge, heal};
-static const struct nemesis clients = {"partition-clients",
-                                       "clients reach one master only, or all but the leader",
-                                       NEEDS,
-                                       1000,
-                                       6000,
-                                       start_clients,
-                                       heal};
-static const struct nemesis loss = {"loss", "30 % of all packets lost", NEED_FABRIC, 3000, 8000, start_loss, heal};
+    .name = "partition-bridge",
+    .about = "two halves that meet in one master",
+    .needs = NEEDS,
+    .hold_min_ms = 1000,
+    .hold_max_ms = 6000,
+    .start = start_bridge,
+    .stop = heal,
+};
+static const struct nemesis clients = {
+    .name = "partition-clients",
+    .about = "clients reach one master only, or all but the leader",
+    .needs = NEEDS,
+    .hold_min_ms = 1000,
+    .hold_max_ms = 6000,
+    .start = start_clients,
+    .stop = heal,
+};
+static const struct nemesis stale = {
+    .name = "stale-leader",
+    .about = "the leader stands still, is cut off and goes on",
+    .needs = NEEDS,
+    .hold_min_ms = 300,
+    .hold_max_ms = 1500,
+    .start = start_stale_leader,
+    .stop = stop_stale_leader,
+    .best = "register",
+};
+static const struct nemesis loss = {
+    .name = "loss",
+    .about = "30 % of all packets lost",
+    .needs = NEED_FABRIC,
+    .hold_min_ms = 3000,
+    .hold_max_ms = 8000,
+    .start = start_loss,
+    .stop = heal,
+};
 
 static const struct nemesis delay = {
-    "delay", "packets wait, overtake and come twice", NEED_FABRIC | NEED_RELAY, 2000, 6000, start_delay, stop_delay};
+    .name = "delay",
+    .about = "packets wait, overtake and come twice",
+    .needs = NEED_FABRIC | NEED_RELAY,
+    .hold_min_ms = 2000,
+    .hold_max_ms = 6000,
+    .start = start_delay,
+    .stop = stop_delay,
+};
 
-const struct nemesis *const nemeses_network[] = {&leader_alone, &halves, &one_way, &ring, &bridge,
-                                                 &clients,      &loss,   &delay,   NULL};
+const struct nemesis *const nemeses_network[] = {&leader_alone, &halves, &one_way, &ring,  &bridge,
+                                                 &clients,      &stale,  &loss,    &delay, NULL};

@@ -108,18 +108,66 @@ static void start_rolling(struct trial *t)
     }
 }
 
-static const struct nemesis kill_one = {"kill-one", "SIGKILL of any master", 0, 200, 2500, start_kill_one, start_all};
-static const struct nemesis kill_leader = {"kill-leader", "SIGKILL of the leader", 0,        100,
-                                           2500,          start_kill_leader,       start_all};
+static const struct nemesis kill_one = {
+    .name = "kill-one",
+    .about = "SIGKILL of any master",
+    .hold_min_ms = 200,
+    .hold_max_ms = 2500,
+    .start = start_kill_one,
+    .stop = start_all,
+};
+static const struct nemesis kill_leader = {
+    .name = "kill-leader",
+    .about = "SIGKILL of the leader",
+    .hold_min_ms = 100,
+    .hold_max_ms = 2500,
+    .start = start_kill_leader,
+    .stop = start_all,
+};
 static const struct nemesis kill_majority = {
-    "kill-majority", "SIGKILL of a majority at once", NEED_MAJORITY, 500, 3000, start_kill_majority, start_all};
-static const struct nemesis kill_all = {"kill-all", "SIGKILL of all at once", 0, 100, 1500, start_kill_all, start_all};
+    .name = "kill-majority",
+    .about = "SIGKILL of a majority at once",
+    .needs = NEED_MAJORITY,
+    .hold_min_ms = 500,
+    .hold_max_ms = 3000,
+    .start = start_kill_majority,
+    .stop = start_all,
+};
+static const struct nemesis kill_all = {
+    .name = "kill-all",
+    .about = "SIGKILL of all at once",
+    .hold_min_ms = 100,
+    .hold_max_ms = 1500,
+    .start = start_kill_all,
+    .stop = start_all,
+};
 static const struct nemesis pause_leader = {
-    "pause-leader", "SIGSTOP of the leader, up to 60 s", NEED_MAJORITY, 1000, 60000, start_pause_leader, thaw};
-static const struct nemesis pause_all = {"pause-all", "SIGSTOP of all masters", 0, 500, 5000, start_pause_all, thaw};
+    .name = "pause-leader",
+    .about = "SIGSTOP of the leader, up to 60 s",
+    .needs = NEED_MAJORITY,
+    .hold_min_ms = 1000,
+    .hold_max_ms = 60000,
+    .start = start_pause_leader,
+    .stop = thaw,
+    .best = "register",
+};
+static const struct nemesis pause_all = {
+    .name = "pause-all",
+    .about = "SIGSTOP of all masters",
+    .hold_min_ms = 500,
+    .hold_max_ms = 5000,
+    .start = start_pause_all,
+    .stop = thaw,
+};
 static const struct nemesis rolling = {
-    "rolling-restart", "masters end in order and start again, one by one", NEED_MAJORITY, 100, 500, start_rolling,
-    start_all};
+    .name = "rolling-restart",
+    .about = "masters end in order and start again, one by one",
+    .needs = NEED_MAJORITY,
+    .hold_min_ms = 100,
+    .hold_max_ms = 500,
+    .start = start_rolling,
+    .stop = start_all,
+};
 
 const struct nemesis *const nemeses_process[] = {&kill_one,     &kill_leader, &kill_majority, &kill_all,
                                                  &pause_leader, &pause_all,   &rolling,       NULL};

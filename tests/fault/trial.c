@@ -11,6 +11,7 @@
 
 #define WARM_UP_MS   1000
 #define REST_MS      1500
+#define SHORT_MS     2000
 #define CALL_MS      5000 /* of a client's call; every second client gives up early, so that there are unknown outcomes */
 #define HASTY_MS     700
 #define PATIENT_MS   30000 /* of a call when all is healed */
@@ -108,7 +109,9 @@ static void run_faults(struct trial *t)
     trial_wait(t, WARM_UP_MS);
     do {
         int64_t left_ms = MAX((end_us - fault_now_us()) / 1000, n->hold_min_ms);
-        int64_t hold_ms = n->hold_min_ms + (int64_t)rng_below(&t->rng, (uint64_t)(n->hold_max_ms - n->hold_min_ms + 1));
+        /* Every second one is short: what happens in the seconds after a fault happens more often than what happens in a long one. */
+        int64_t most_ms = rng_below(&t->rng, 2) == 0 ? n->hold_max_ms : MIN(n->hold_max_ms, n->hold_min_ms + SHORT_MS);
+        int64_t hold_ms = n->hold_min_ms + (int64_t)rng_below(&t->rng, (uint64_t)(most_ms - n->hold_min_ms + 1));
         t->result->faults++;
         n->start(t);
         trial_wait(t, MIN(hold_ms, left_ms));

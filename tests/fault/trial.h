@@ -39,6 +39,7 @@ struct nemesis {
     /* Main thread. start may find nothing to do (no leader now); stop undoes all that start did, also when called twice. */
     void (*start)(struct trial *t);
     void (*stop)(struct trial *t);
+    const char *best; /* the workload that it is hardest for; NULL = any */
 };
 const struct nemesis *nemesis_find(const char *name);
 const struct nemesis *nemesis_at(unsigned i); /* NULL behind the last */
@@ -52,7 +53,9 @@ struct workload {
     void (*set_up)(struct trial *t); /* main thread, before there are faults; may be NULL */
     void (*turn)(struct client *c);  /* one thing to do, recorded */
     void (*finish)(struct trial *t); /* main thread, all healed: the reads at the end; may be NULL */
-    check_fn *check;                 /* of the history; NULL: there is none, finish has said what is wrong */
+    /* With what a write may be refused; anything else that is the caller's fault is wrong: these requests have none. 0 at the end. */
+    int refusals[4];
+    check_fn *check; /* of the history; NULL: there is none, finish has said what is wrong */
 };
 const struct workload *workload_find(const char *name);
 const struct workload *workload_at(unsigned i);
@@ -68,7 +71,9 @@ struct client {
     struct hist hist;
     struct rng rng;
     struct error error; /* of the last call that went wrong */
-    void *own;          /* of the workload */
+    unsigned wrong;     /* refusals that nothing can explain */
+    char wrong_text[200];
+    void *own; /* of the workload */
 };
 
 /* ---- The cell ---- */
@@ -129,6 +134,8 @@ int64_t client_unique(struct client *c); /* a number that no other client gives 
 /* A write; reply may be closed by the caller at any outcome. Conflict and the like are HIST_FAIL with *code set. */
 enum hist_outcome client_write(struct client *c, struct arena *a, const char *method, struct value *params,
                                struct api_reply *reply, int *code);
+/* A refusal (c->error) that the workload does not expect is noted: the trial fails by it. client_write does this by itself. */
+void client_judge_refusal(struct client *c, int code);
 /* Completes op, with c->error's text if it is not done; after an unknown outcome the client goes on as another process. */
 void client_done(struct client *c, size_t op, enum hist_outcome outcome);
 /* ConfigMap `name` in "default" with data {v: text} and a label set=`label`; revision 0 = no precondition. */

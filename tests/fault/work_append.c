@@ -175,6 +175,7 @@ const struct workload work_append = {
     .about = "transactions that append to several lists and read others; strictly serializable",
     .clients = 8,
     .pause_ms = 20,
+    .refusals = {ERR_CONFLICT, ERR_EXISTS},
     .set_up = set_up,
     .turn = turn,
     .finish = finish,

@@ -112,6 +112,7 @@ const struct workload work_bank = {
     .about = "transfers between 8 accounts in transactions over two objects; the sum is kept",
     .clients = 8,
     .pause_ms = 15,
+    .refusals = {ERR_CONFLICT},
     .set_up = set_up,
     .turn = turn,
     .finish = finish,

@@ -285,6 +285,7 @@ const struct workload work_deploy = {
     .about = "2 Deployments scaled and rolled on 2 hollow nodes; surge, availability, no pod twice, converges",
     .clients = 2,
     .pause_ms = 500,
+    .refusals = {ERR_CONFLICT},
     .set_up = set_up,
     .turn = turn,
     .finish = finish,

@@ -32,6 +32,7 @@ static enum hist_outcome enqueue(struct client *c, struct arena *a, struct value
         if (code == 0) {
             return HIST_OK;
         }
+        client_judge_refusal(c, code); /* what nobody else can put, nobody can have put before */
         if (err_class(code) == ERR_CLASS_CALLER) {
             return maybe ? HIST_INFO : HIST_FAIL;
         }
@@ -72,8 +73,8 @@ static void finish(struct trial *t)
 const struct workload work_queue = {
     .name = "queue",
     .about = "unique ids put by requests that are repeated after unknown outcomes; each there once",
-    .clients = 6,
-    .pause_ms = 15,
+    .clients = 10,
+    .pause_ms = 5,
     .turn = turn,
     .finish = finish,
     .check = check_queue,

@@ -8,6 +8,7 @@
 #include "tests/fault/works.h"
 
 #define REGISTERS 5u
+#define BUSY      8u /* clients that read and write; the others rest and read */
 
 static void register_name(unsigned i, char out[16])
 {
@@ -59,10 +60,25 @@ static void set_up(struct trial *t)
     }
 }
 
+/* A reader that stays with one master and rests between reads, long enough to ask a leader that has been deposed without knowing it. */
+static void rest_and_read(struct client *c, const char *name)
+{
+    if (c->own == NULL) {
+        c->own = c;
+        api_pin(c->api, c->target.servers[0]);
+    }
+    object_unref(read_one(c, name));
+    fault_sleep_ms(300 + (int64_t)rng_below(&c->rng, 1500));
+}
+
 static void turn(struct client *c)
 {
     char name[16];
     register_name((unsigned)rng_below(&c->rng, REGISTERS), name);
+    if (c->index >= BUSY) {
+        rest_and_read(c, name);
+        return;
+    }
     uint64_t what = rng_below(&c->rng, 10);
     if (what < 2) {
         int64_t value = client_unique(c);
@@ -89,8 +105,9 @@ static void finish(struct trial *t)
 const struct workload work_register = {
     .name = "register",
     .about = "reads, writes and compare-and-swap of 5 registers; linearizable",
-    .clients = 8,
+    .clients = BUSY + 6,
     .pause_ms = 10,
+    .refusals = {ERR_CONFLICT},
     .set_up = set_up,
     .turn = turn,
     .finish = finish,

@@ -53,8 +53,8 @@ static void finish(struct trial *t)
 const struct workload work_set = {
     .name = "set",
     .about = "objects of unique names created, all listed at the end; none lost, none doubled",
-    .clients = 6,
-    .pause_ms = 15,
+    .clients = 10,
+    .pause_ms = 5,
     .turn = turn,
     .finish = finish,
     .check = check_set,

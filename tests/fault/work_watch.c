@@ -143,6 +143,7 @@ const struct workload work_watch = {
     .about = "5 watchers over all masters, resumed when cut; every transaction once, whole, in order",
     .clients = 5,
     .pause_ms = 15,
+    .refusals = {ERR_CONFLICT, ERR_EXISTS, ERR_NOT_FOUND},
     .set_up = set_up,
     .turn = turn,
     .finish = finish,
