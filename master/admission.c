@@ -21,7 +21,10 @@ static const char *const system_metadata[] = {
     "selfLink", "managedFields",
 };
 
-static int make_name(const struct admission *ad, struct value *metadata, const struct kind *k, struct error *err)
+/* Five letters are taken by another of some thousand objects now and then; whoever let the name be chosen must not be refused for it. Ten are
+ * never: so a repetition, which finds both names taken, finds its own by the long one. */
+static int make_name(const struct admission *ad, struct value *metadata, const struct kind *k, struct str ns,
+                     struct error *err)
 {
     if (value_to_str(value_get(metadata, "name")).n > 0) {
         return 0;
@@ -38,10 +41,17 @@ static int make_name(const struct admission *ad, struct value *metadata, const s
     } else {
         env_random(ad->env, &rng.state, sizeof rng.state);
     }
-    char suffix[6];
+    char suffix[6], more[6];
     rng_suffix(&rng, suffix);
-    value_set(ad->arena, metadata, "name",
-              value_strf(ad->arena, "%.*s%s", (int)MIN(prefix.n, (size_t)58), prefix.p, suffix));
+    rng_suffix(&rng, more);
+    struct value *name = value_strf(ad->arena, "%.*s%s", (int)MIN(prefix.n, (size_t)58), prefix.p, suffix);
+    if (ad->tip != NULL && view_get(ad->tip, k, ns, value_to_str(name)) != NULL) {
+        struct value *longer =
+            value_strf(ad->arena, "%.*s%s%s", (int)MIN(prefix.n, (size_t)53), prefix.p, suffix, more);
+        bool mine = view_get(ad->tip, k, ns, value_to_str(longer)) != NULL;
+        name = mine || !ad->repeats ? longer : name;
+    }
+    value_set(ad->arena, metadata, "name", name);
     return 0;
 }
 
@@ -60,14 +70,14 @@ int admit_document_kind(const struct admission *ad, struct value *doc, const str
         return error_set_field(err, ERR_INVALID, "metadata", "%s: metadata must be a map", (*k)->name);
     }
     metadata = value_ensure_map(ad->arena, doc, "metadata");
-    int rv = make_name(ad, metadata, *k, err);
-    if (rv != 0) {
-        return rv;
-    }
     if ((*k)->namespaced && value_to_str(value_get(metadata, "namespace")).n == 0) {
         value_set(ad->arena, metadata, "namespace", value_cstr(ad->arena, "default"));
     }
     *ns = (*k)->namespaced ? value_to_str(value_get(metadata, "namespace")) : STR_NONE;
+    int rv = make_name(ad, metadata, *k, *ns, err);
+    if (rv != 0) {
+        return rv;
+    }
     *name = value_to_str(value_get(metadata, "name"));
     return 0;
 }

@@ -249,6 +249,7 @@ struct admission {
     const struct txn *same_txn;
     const struct txn
         *names_from;  /* its id, if it has one, decides generated names, so that a repetition generates the same */
+    bool repeats;     /* the transaction has been done before: a generated name is the one it got then */
     unsigned ordinal; /* of the document among those of the request */
 };
 int admit_document_kind(const struct admission *ad, struct value *doc, const struct kind **k, struct str *ns,

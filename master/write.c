@@ -217,7 +217,7 @@ void method_create(struct call *c)
         txn_close(&t);
         return;
     }
-    bool repeat = call_repeats(c, &t);
+    bool repeat = ad.repeats = call_repeats(c, &t);
     if (admit_document_kind(&ad, doc, &k, &ns, &name, &err) != 0 ||
         (!repeat && admit_create(&ad, k, doc, &o, &err) != 0)) {
         call_refuse(c, &err);
@@ -514,7 +514,7 @@ void method_txn(struct call *c)
     ad.same_txn = ad.names_from = &t;
     struct write *w = write_new(c, WRITE_TXN);
     struct error err = {0};
-    bool repeat = call_repeats(c, &t);
+    bool repeat = ad.repeats = call_repeats(c, &t);
     for (struct mp_iter it = mp_iter(ops); err.code == 0 && mp_next(&it);) {
         add_op(c, &ad, w, &t, it.value, repeat, &err);
     }

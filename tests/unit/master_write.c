@@ -1,4 +1,6 @@
 /* Writing through the API of one master: create, update, patch, apply, delete, txn, and what is refused. */
+#include <xxhash.h>
+
 #include "tests/unit/kit/master_kit.h"
 
 #define POD "{apiVersion: v1, kind: Pod, metadata: {name: %s}, spec: {containers: [{name: c, image: i}]}}"
@@ -529,6 +531,28 @@ static void test_a_repeated_generated_name_is_the_same(void **state)
     assert_string_equal(text_at(c, "object.metadata.name"), name);
 }
 
+static void test_a_generated_name_that_is_taken_is_another_and_stays_the_same_when_repeated(void **state)
+{
+    struct client *c = client_of(state);
+    uint8_t id[16];
+    char suffix[6];
+    memset(id, 60, sizeof id);
+    struct rng rng = {XXH3_64bits_withSeed(id, sizeof id, 0)}; /* as admission makes it */
+    rng_suffix(&rng, suffix);
+    const char *taken = arena_printf(&c->kit->arena, "taken-%s", suffix);
+    make_configmap(c, taken, "{v: '1'}");
+    struct value *params = with_id(
+        c, kit_doc(c->kit, "{object: {apiVersion: v1, kind: ConfigMap, metadata: {generateName: taken-}}}"), 60);
+    must_value(c, "create", params);
+    const char *name = text_at(c, "object.metadata.name");
+    assert_string_not_equal(name, taken);
+    assert_memory_equal(name, taken, strlen(taken)); /* so the suffix was the one that this test meant */
+    must_value(c, "create", params);
+    assert_string_equal(text_at(c, "object.metadata.name"), name);
+    must(c, "get", "{kind: ConfigMap, name: %s}", taken);
+    assert_string_equal(text_at(c, "object.data.v"), "1");
+}
+
 static void test_a_repeated_delete_and_patch_succeed(void **state)
 {
     struct client *c = client_of(state);
@@ -611,6 +635,7 @@ int main(void)
         cmocka_unit_test(test_txn_updates_one_object_twice_in_order),
         cmocka_unit_test(test_a_repeated_create_is_done_once),
         cmocka_unit_test(test_a_repeated_generated_name_is_the_same),
+        cmocka_unit_test(test_a_generated_name_that_is_taken_is_another_and_stays_the_same_when_repeated),
         cmocka_unit_test(test_a_repeated_delete_and_patch_succeed),
         cmocka_unit_test(test_unknown_words_come_with_a_suggestion),
     };
