@@ -317,7 +317,7 @@ void agents_start(struct cluster *c)
 
 void agents_close(struct cluster *c)
 {
-    for (unsigned i = 0; i < c->swarm.agents; i++) {
+    for (unsigned i = 0; i < c->swarm.agents && c->agents[i].c != NULL; i++) { /* unless it ended before they began */
         LIST_FOR_SAFE(it, &c->agents[i].pods)
         {
             record_drop(LIST_ENTRY(it, struct run_record, link));

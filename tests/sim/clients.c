@@ -20,6 +20,7 @@ struct request {
     uint64_t master, leader;
     enum answer answer;
     struct reading reading; /* of reads */
+    struct promise promise; /* of the leader that was asked */
     uint64_t index;
     bool index_known;
 };
@@ -117,6 +118,9 @@ static void answer_arrives(void *arg)
 
 static void reply(struct request *r, enum answer answer)
 {
+    if (answer == ANSWER_DONE || answer == ANSWER_REFUSED) {
+        promise_answered(r->c, r->op, &r->promise);
+    }
     r->answer = answer;
     r->leader = node_leader(r->life->node, NULL);
     masters_reply(r->life, DOOR_CLIENTS, answer_arrives, request_free, r);
@@ -213,6 +217,7 @@ static void near_asked(void *arg)
         request_free(r);
         return;
     }
+    r->promise = promise_asked(r->life);
     node_read_index(r->life->node, near_index, r);
 }
 
@@ -262,6 +267,7 @@ static void request_arrives(struct life *life, void *arg)
 {
     struct request *r = arg;
     r->life = life;
+    r->promise = promise_asked(life);
     switch (r->c->ops[r->op].kind) {
     case OP_READ:
         node_read(life->node, read_done, r);

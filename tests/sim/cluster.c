@@ -121,6 +121,7 @@ static void load(struct cluster *c)
     agents_start(c);
     clients_start(c);
     nemesis_start(c);
+    promises_probe(c);
     while (c->sim.now_ms < end_ms && step(c)) {
     }
 }
@@ -182,6 +183,8 @@ void cluster_run(struct cluster *c, uint64_t seed, bool tracing)
     c->tracing = tracing;
     c->rng.state = seed * 0x9e3779b97f4a7c15u + 7;
     sim_init(&c->sim, seed + 1);
+    c->sim.on_send = promises_sent;
+    c->sim.on_send_data = c;
     strmap_init(&c->ran);
     strmap_init(&c->killed);
     swarm_draw(c);

@@ -59,9 +59,10 @@ struct life {
     struct log log;
     char name[24];
     bool up, fatal, waking, closed;
-    int code;            /* fatal: why */
-    int64_t deadline_ms; /* it wants a turn then, at the latest */
-    uint64_t seen;       /* its history was compared up to this revision */
+    int code;              /* fatal: why */
+    int64_t deadline_ms;   /* it wants a turn then, at the latest */
+    uint64_t seen;         /* its history was compared up to this revision */
+    uint64_t commit_index; /* as of its last turn */
 };
 
 /* Where a master of this id runs, if one does.
@@ -236,6 +237,17 @@ void cluster_violate(struct cluster *c, const char *fmt, ...) __attribute__((for
 void cluster_trace(struct cluster *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 bool cluster_chance(struct cluster *c, unsigned in); /* one in so many */
 int64_t cluster_between(struct cluster *c, int64_t min, int64_t max);
+
+/* ---- promises.c ---- */
+/* Whom an operation was asked of, in which term, and the highest term that had had a leader then. */
+struct promise {
+    uint64_t master, term, led;
+};
+void promises_sent(void *data, uint64_t id, const struct raft_message *m); /* for struct sim */
+void promises_turn(struct life *life);                                     /* behind each of its turns */
+void promises_probe(struct cluster *c);                                    /* until the load ends */
+struct promise promise_asked(const struct life *life);
+void promise_answered(struct cluster *c, int64_t op, const struct promise *p); /* done or refused */
 
 /* ---- masters.c ---- */
 void master_start(struct cluster *c, uint64_t id, bool bootstrap);

@@ -320,6 +320,7 @@ static void life_turn(struct life *life)
     for (unsigned i = 0; more && i < TURNS_AT_ONCE && !life->fatal; i++) {
         more = core_turn(life->core);
     }
+    promises_turn(life);
     ledger_follow(life);
     if (life->fatal) {
         bool corrupt = life->code == ERR_CORRUPT;

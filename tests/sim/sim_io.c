@@ -311,6 +311,9 @@ static int sim_io_send(struct raft_io *io, struct raft_io_send *req, const struc
 {
     struct sim_io *me = io->impl;
     if (!me->crashed && !me->closed) {
+        if (me->sim->on_send != NULL) {
+            me->sim->on_send(me->sim->on_send_data, me->id, message);
+        }
         send_copy(me, message);
         if (sim_doubles(me->sim)) {
             send_copy(me, message);

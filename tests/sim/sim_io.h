@@ -84,8 +84,10 @@ struct sim {
     size_t events_count, events_cap;
     uint64_t seq;
     struct sim_disk disks[SIM_SERVERS_MAX];
-    struct sim_io *ios[SIM_SERVERS_MAX]; /* NULL = down */
-    uint64_t touched;                    /* bit per server that an event has reached; the owner clears it */
+    struct sim_io *ios[SIM_SERVERS_MAX];                                    /* NULL = down */
+    void (*on_send)(void *data, uint64_t id, const struct raft_message *m); /* sees what servers say; may be NULL */
+    void *on_send_data;
+    uint64_t touched; /* bit per server that an event has reached; the owner clears it */
     bool paused[SIM_SERVERS_MAX];
     bool cut[SIM_SERVERS_MAX][SIM_SERVERS_MAX];         /* from, to */
     unsigned slow_ms[SIM_SERVERS_MAX][SIM_SERVERS_MAX]; /* from, to: up to so much on top */

@@ -1,0 +1,127 @@
+/* What masters promise one another and their clients, looked at where it is given: a broken promise is noticed even if nothing comes of it
+ * this time. (What would come of it takes a crash or an election at just the wrong moment.)
+ *
+ *  1. A vote that is granted is on the voter's disk; entries that are acknowledged are on the follower's (Raft, figure 2: "updated on stable
+ *     storage before responding").
+ *  2. A leader moves its commit index to entries of its own term only (Raft 5.4.2).
+ *  3. A leader that answers had no successor when it was asked (Raft dissertation 6.4: reads, and all that is not written but answered).
+ *
+ * So that a leader that was replaced is asked while it still believes in itself, every leader is asked now and then. */
+#include <stdlib.h>
+
+#include "tests/sim/cluster.h"
+
+#define PROBE_MS 20
+
+/* ---- Votes, entries, commit ---- */
+
+/* The last entry that a power cut would leave. */
+static raft_index durable_index(const struct sim_disk *d)
+{
+    return MAX(d->start + d->count - 1, d->has_snapshot ? d->snapshot_index : 0);
+}
+
+void promises_sent(void *data, uint64_t id, const struct raft_message *m)
+{
+    struct cluster *c = data;
+    const struct sim_disk *d = &c->sim.disks[id];
+    if (m->type == RAFT_REQUEST_VOTE_RESULT) {
+        const struct raft_request_vote_result *r = &m->request_vote_result;
+        if (r->vote_granted && !r->pre_vote && (d->term != r->term || d->vote != m->server_id)) {
+            cluster_violate(c,
+                            "master %llu votes for master %llu in term %llu, but its disk has master %llu in term %llu",
+                            (unsigned long long)id, (unsigned long long)m->server_id, (unsigned long long)r->term,
+                            (unsigned long long)d->vote, (unsigned long long)d->term);
+        }
+    } else if (m->type == RAFT_APPEND_ENTRIES_RESULT) {
+        const struct raft_append_entries_result *r = &m->append_entries_result;
+        if (r->rejected == 0 && r->last_log_index > durable_index(d)) {
+            cluster_violate(c, "master %llu acknowledges log entry %llu, but its disk ends at %llu",
+                            (unsigned long long)id, (unsigned long long)r->last_log_index,
+                            (unsigned long long)durable_index(d));
+        }
+    }
+}
+
+/* 0: not on the disk. */
+static raft_term term_on_disk(const struct sim_disk *d, raft_index index)
+{
+    return index >= d->start && index < d->start + d->count ? d->entries[index - d->start].term : 0;
+}
+
+void promises_turn(struct life *life)
+{
+    struct cluster *c = life->c;
+    struct node_stats stats;
+    node_stats(life->node, &stats);
+    uint64_t term = node_current_term(life->node);
+    raft_term of_entry = term_on_disk(&c->sim.disks[life->id], stats.commit_index);
+    bool leads = term != 0 && node_leader(life->node, NULL) == life->id;
+    if (leads && stats.commit_index > life->commit_index && of_entry != 0 && of_entry != term) {
+        cluster_violate(c, "master %llu, leader of term %llu, takes entry %llu of term %llu for committed",
+                        (unsigned long long)life->id, (unsigned long long)term, (unsigned long long)stats.commit_index,
+                        (unsigned long long)of_entry);
+    }
+    life->commit_index = stats.commit_index;
+}
+
+/* ---- Answers ---- */
+
+struct promise promise_asked(const struct life *life)
+{
+    const struct cluster *c = life->c;
+    return (struct promise){life->id, node_current_term(life->node), c->terms == 0 ? 0 : c->terms - 1};
+}
+
+void promise_answered(struct cluster *c, int64_t op, const struct promise *p)
+{
+    if (p->led > p->term) {
+        cluster_violate(c,
+                        "operation %lld was answered by master %llu in term %llu, but term %llu had a leader before it "
+                        "was asked",
+                        (long long)op, (unsigned long long)p->master, (unsigned long long)p->term,
+                        (unsigned long long)p->led);
+    }
+}
+
+struct probe {
+    struct cluster *c;
+    struct promise promise;
+};
+
+static void probe_answered(const struct error *error, void *data)
+{
+    struct probe *p = data;
+    if (error == NULL) {
+        promise_answered(p->c, -1, &p->promise);
+    }
+    free(p);
+}
+
+static void nothing(void *arg)
+{
+    (void)arg;
+}
+
+static void probe_all(void *arg)
+{
+    struct cluster *c = arg;
+    if (c->phase != PHASE_LOAD) {
+        return;
+    }
+    for (uint64_t id = 1; id <= c->ids; id++) {
+        struct life *life = c->machines[id].life;
+        if (life != NULL && !c->sim.paused[id] && node_leading(life->node)) {
+            struct probe *p = xmalloc(sizeof *p);
+            *p = (struct probe){c, promise_asked(life)};
+            node_read(life->node, probe_answered, p);
+            masters_touch(c, id);
+        }
+    }
+    sim_after(&c->sim, cluster_between(c, PROBE_MS / 2, 2 * PROBE_MS), probe_all, nothing, c);
+}
+
+void promises_probe(struct cluster *c)
+{
+    sim_after(&c->sim, PROBE_MS, probe_all, nothing, c);
+}
