@@ -30,7 +30,10 @@
  * 13. A snapshot that rotted on the leader's disk is refused by whom it is sent to, and sent again for ever: the follower never catches up. So
  *     it is checked before it is sent, and a master that finds its own damaged dies; its owner finds the same at the next start.
  * 14. A leader that is being closed has freed what it knew of its followers and still calls itself the leader: whoever asks it for a match
- *     index, as rule 9 does, reads through a NULL pointer. What arrives while closing is dropped. */
+ *     index, as rule 9 does, reads through a NULL pointer. What arrives while closing is dropped.
+ * 15. An InstallSnapshot of a former term is answered with a success and an index that was never set. If who sent it leads again by then, it
+ *     takes the follower for having all of its log, and commits entries that nobody else has. Such a message is dropped; who sent it
+ *     hears of the term from all others. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -68,7 +71,8 @@ static void drop_message(struct raft_message *m)
 
 static bool may_install(struct node *n, const struct raft_message *m)
 {
-    if (n->raft.legacy.snapshot_taking || n->raft.legacy.snapshot_install) {
+    if (n->raft.legacy.snapshot_taking || n->raft.legacy.snapshot_install ||
+        m->install_snapshot.term < raft_current_term(&n->raft)) { /* rules 4, 15 */
         return false;
     }
     struct error err = {0};

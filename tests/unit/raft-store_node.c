@@ -324,13 +324,60 @@ static void a_rejection_that_reaches_a_leader_while_it_stops_is_dropped(void **s
     };
     node_close(l->node, mark_closed, l);
     assert_false(l->closed);
-    io->recv(l->io, &rejection); /* libraft has freed what it knew of its followers, and still calls itself the leader */
+    io->recv(l->io,
+             &rejection); /* libraft has freed what it knew of its followers, and still calls itself the leader */
     while (!l->closed) {
         assert_true(sim_step(&c.sim));
     }
     node_free(l->node);
     sim_io_free(l->io);
     l->node = NULL;
+    cluster_close(&c);
+}
+
+static void count_acknowledgements(void *data, uint64_t id, const struct raft_message *m)
+{
+    (void)id;
+    *(unsigned *)data += m->type == RAFT_APPEND_ENTRIES_RESULT && m->append_entries_result.rejected == 0;
+}
+
+static void a_snapshot_of_a_former_term_is_not_acknowledged(void **state)
+{
+    (void)state;
+    struct cluster c;
+    unsigned acknowledged = 0;
+    cluster_init(&c, 3, 21);
+    c.snapshot_entries = 10;
+    cluster_boot(&c);
+    for (unsigned i = 0; i < 30; i++) {
+        write_ok(&c, i);
+    }
+    struct member *l = await_leader(&c);
+    uint64_t former = node_term(l->node);
+    member_down(&c, l->id, true);
+    member_start(&c, l->id);
+    l = await_leader(&c);
+    run_for(&c, 500);
+    struct member *f = &c.members[l->id % 3 + 1];
+    assert_true(node_term(f->node) > former && c.sim.disks[l->id].has_snapshot);
+    struct raft_snapshot *s = disk_snapshot(&c.sim.disks[l->id]);
+    struct raft_message late = {
+        .type = RAFT_INSTALL_SNAPSHOT,
+        .server_id = l->id,
+        .server_address = "sim:x",
+        .install_snapshot = {.term = former,
+                             .last_index = 1000,
+                             .last_term = former,
+                             .conf = s->configuration,
+                             .conf_index = s->configuration_index,
+                             .data = s->bufs[0]},
+    };
+    raft_free(s->bufs);
+    raft_free(s);
+    c.sim.on_send = count_acknowledgements;
+    c.sim.on_send_data = &acknowledged;
+    c.sim.ios[f->id]->recv(f->io, &late); /* libraft answers it with a success and an index from nowhere */
+    assert_int_equal(acknowledged, 0);
     cluster_close(&c);
 }
 
@@ -785,6 +832,7 @@ int main(void)
         cmocka_unit_test(everything_acknowledged_survives_a_power_cut_of_all),
         cmocka_unit_test(an_old_message_does_not_take_back_the_commit_index),
         cmocka_unit_test(a_rejection_that_reaches_a_leader_while_it_stops_is_dropped),
+        cmocka_unit_test(a_snapshot_of_a_former_term_is_not_acknowledged),
         cmocka_unit_test(a_lagging_master_gets_a_snapshot),
         cmocka_unit_test(a_cluster_grows_from_one_and_shrinks),
         cmocka_unit_test(who_does_not_answer_gets_no_vote),
