@@ -19,6 +19,7 @@ help:
 	@echo "make fuzz         libFuzzer on every reader; SECONDS=N for each target, JOBS=N at a time, TARGETS=\"yaml json ...\""
 	@echo "make fuzz-corpora every input that fuzzing kept once more, under gcc's sanitizers; fuzz-merge: keep what fuzzing found since"
 	@echo "make fault        faults x workloads on real masters; FAULT=NAME|list WORKLOAD=NAME SECONDS=N MASTERS=3|5 SEED=N: cells of it"
+	@echo "make sim-mutants  known bugs put back in, one at a time: the simulator must notice each (MUTANTS=\"NAME...\" SEEDS=N)"
 	@echo "make bench        figures of this machine; make bench-etcd: etcd beside them"
 
 deps:
