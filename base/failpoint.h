@@ -34,6 +34,11 @@
     X(promise_before_note)                                                                                             \
     X(quarantine_after_rename)                                                                                         \
     X(quarantine_before_rename)                                                                                        \
+    X(recover_before_config)                                                                                           \
+    X(recover_before_end)                                                                                              \
+    X(recover_before_identity)                                                                                         \
+    X(recover_before_quarantine)                                                                                       \
+    X(recover_before_rename)                                                                                           \
     X(rejoin_before_ask)                                                                                               \
     X(rejoin_before_config)                                                                                            \
     X(rejoin_before_identity)                                                                                          \

@@ -1,9 +1,12 @@
 #include "master/config.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -41,6 +44,7 @@ static int parse(struct value *doc, const char *path, struct master_config *c, s
                                         "bootstrap",
                                         "started",
                                         "rejoin",
+                                        "recovered",
                                         "electionTimeoutMs",
                                         "heartbeatMs",
                                         "nodeGraceMs",
@@ -70,6 +74,7 @@ static int parse(struct value *doc, const char *path, struct master_config *c, s
     copy(c->agent_address, sizeof c->agent_address, value_path_str(doc, "agentAddress"));
     c->bootstrap = value_path_bool(doc, "bootstrap", false);
     c->started = value_path_bool(doc, "started", false);
+    c->recovered = value_path_bool(doc, "recovered", false);
     copy(c->rejoin, sizeof c->rejoin, value_path_str(doc, "rejoin"));
     c->election_timeout_ms = (unsigned)value_path_int(doc, "electionTimeoutMs", MASTER_ELECTION_MS_DEFAULT);
     c->heartbeat_ms = (unsigned)value_path_int(doc, "heartbeatMs", MASTER_RAFT_HEARTBEAT_MS_DEFAULT);
@@ -153,6 +158,9 @@ int master_config_save(const struct master_config *c, struct error *err)
     }
     value_set(&a, doc, "bootstrap", value_bool(&a, c->bootstrap));
     value_set(&a, doc, "started", value_bool(&a, c->started));
+    if (c->recovered) {
+        value_set(&a, doc, "recovered", value_bool(&a, true));
+    }
     if (c->rejoin[0] != '\0') {
         value_set(&a, doc, "rejoin", value_cstr(&a, c->rejoin));
     }
@@ -200,4 +208,19 @@ int master_config_seal_key(const struct master_config *c, uint8_t key[32], struc
     }
     pki_free_key(hex);
     return rv;
+}
+
+int master_config_lock(const char *dir, int *fd, struct error *err)
+{
+    *fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (*fd < 0) {
+        return error_set_errno(err, errno, "open directory %s", dir);
+    }
+    if (flock(*fd, LOCK_EX | LOCK_NB) != 0 &&
+        errno == EWOULDBLOCK) { /* some filesystems have no locks: then none is held */
+        close(*fd);
+        *fd = -1;
+        return error_set(err, ERR_BUSY, "%s is in use by another reeve-master; stop that one first", dir);
+    }
+    return 0;
 }

@@ -6,6 +6,7 @@
  *   seal.key           32 bytes, hex: what belongs to Secrets is encrypted with it on disk
  *   raft/              log, snapshots, term and vote (libraft's files, and the mark)
  *   masters            the cluster's masters as last seen here, one a line: id, role, address
+ *   recovered/         the new raft/ that `reeve-master recover` has made, until it takes its place
  *   quarantine-TIME/   a former raft/ that was damaged: evidence, the newest three are kept
  *   removed            this master was removed from the cluster: why it does not start any more (a line of text)
  *   admin.config       client configuration of the first administrator (init, restore)
@@ -43,10 +44,11 @@ struct master_config {
     int64_t snapshot_mbytes;
     int64_t cert_life_s;       /* of certificates for masters and nodes; 0 = PKI_CERT_VALID_S */
     int64_t admin_cert_life_s; /* 0 = PKI_ADMIN_CERT_VALID_S */
-    bool bootstrap; /* first start of a new cluster */
-    bool started;   /* this master has voted or acknowledged something: an empty raft/ means that it was lost */
+    bool bootstrap;            /* first start of a new cluster */
+    bool started; /* this master has voted or acknowledged something: an empty raft/ means that it was lost */
     /* Not "": what was in raft/ is lost for this reason, and the master must not start before it has come back under a new id (repair.h). */
     char rejoin[256];
+    bool recovered; /* `reeve-master recover` has decided, and recovered/ is to take the place of raft/ (recover.h) */
     enum log_level log_level;
 };
 
@@ -61,6 +63,8 @@ int master_config_save(const struct master_config *c, struct error *err);
 int64_t master_config_cert_life_s(const struct master_config *c, enum pki_role role);
 /* Path of a file in the data directory. */
 void master_config_path(const struct master_config *c, const char *file, char *out, size_t size);
+/* One process at a time works on a data directory: held until *fd is closed. ERR_BUSY: another one does. */
+int master_config_lock(const char *dir, int *fd, struct error *err);
 /* seal.key; the caller wipes it. ERR_CORRUPT: it is not 64 hexadecimal digits. */
 int master_config_seal_key(const struct master_config *c, uint8_t key[32], struct error *err);
 

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "master/config.h"
 #include "master/daemon.h"
+#include "master/recover.h"
 #include "master/repair.h"
 #include "master/restore.h"
 #include "master/setup.h"
@@ -26,6 +27,8 @@ static const char usage_text[] =
     "       reeve-master restore --check [--passphrase-file FILE] FILE\n"
     "       reeve-master run  --dir DIR [--log-level debug|info|warn|error]\n"
     "       reeve-master admin --dir DIR\n"
+    "       reeve-master inspect --dir DIR\n"
+    "       reeve-master recover --dir DIR [--yes] [--force] [OTHER-DIR...]\n"
     "\n"
     "init      make the data directory of a new cluster's first master, and print how others join\n"
     "join      make the data directory of one more master; `rctl master add` (or `replace OLD`) prints the line\n"
@@ -34,7 +37,12 @@ static const char usage_text[] =
     "run       serve, until SIGTERM; exit code 3: this master was removed from the cluster, starting it again is of no "
     "use\n"
     "admin     write DIR/admin.config anew, with a fresh certificate, when an administrator's has expired or is lost\n"
+    "inspect   what the log of a stopped master holds, and whether it is damaged; changes nothing\n"
+    "recover   when a majority of the masters is lost for good: go on from what this one still has, as the only "
+    "master.\n"
+    "          OTHER-DIR: copies of other masters' directories, to compare with; it says what would be lost and asks\n"
     "\n"
+    "--yes            do not ask; --force: even if another directory has more\n"
     "--token-file     file that holds the token (\"-\": standard input), so that it stands on no command line\n"
     "--passphrase-file  its first line is the backup's passphrase (\"-\": standard input); otherwise it is asked for\n"
     "--check          only see whether the backup can be restored\n"
@@ -68,6 +76,8 @@ enum option_id {
     OPT_TOKEN_FILE,
     OPT_PASSPHRASE_FILE,
     OPT_CHECK,
+    OPT_YES,
+    OPT_FORCE,
     OPT_LOG_LEVEL,
     OPT_NODE_GRACE,
     OPT_HEARTBEAT,
@@ -91,6 +101,8 @@ static const struct option options[] = {
     {"token-file", required_argument, NULL, OPT_TOKEN_FILE},
     {"passphrase-file", required_argument, NULL, OPT_PASSPHRASE_FILE},
     {"check", no_argument, NULL, OPT_CHECK},
+    {"yes", no_argument, NULL, OPT_YES},
+    {"force", no_argument, NULL, OPT_FORCE},
     {"log-level", required_argument, NULL, OPT_LOG_LEVEL},
     {"node-grace", required_argument, NULL, OPT_NODE_GRACE},
     {"heartbeat", required_argument, NULL, OPT_HEARTBEAT},
@@ -108,7 +120,7 @@ static const struct option options[] = {
 struct arguments {
     struct master_config config;
     const char *dir, *token, *passphrase_file;
-    bool check;
+    bool check, yes, force;
     char token_text[128];
     int log_level;
     int64_t timeout_ms; /* join */
@@ -177,6 +189,12 @@ static int parse(int argc, char **argv, struct arguments *a)
             break;
         case OPT_PASSPHRASE_FILE:
             a->passphrase_file = optarg;
+            break;
+        case OPT_YES:
+            a->yes = true;
+            break;
+        case OPT_FORCE:
+            a->force = true;
             break;
         case OPT_CHECK:
             a->check = true;
@@ -248,6 +266,7 @@ static int run(const struct arguments *a)
     setenv("UV_THREADPOOL_SIZE", "8", 0); /* snapshots, segment preparation and resolving share it */
     signal(SIGPIPE, SIG_IGN);
     struct error err = {0}, met = {0};
+    int lock = -1; /* until the process ends */
     for (enum master_damage damage = MASTER_DAMAGE_NONE;;) {
         struct master_config config;
         struct log log = {.name = "master"};
@@ -257,6 +276,9 @@ static int run(const struct arguments *a)
         if (removed_marker(&config, &err) != 0) {
             fail(&err);
             return MASTER_EXIT_REMOVED;
+        }
+        if (lock < 0 && master_config_lock(a->dir, &lock, &err) != 0) {
+            return fail(&err);
         }
         log.level = config.log_level;
         int rv = damage == MASTER_DAMAGE_NONE ? repair_before_start(&config, &log, &err)
@@ -321,6 +343,17 @@ int main(int argc, char **argv)
         }
         signal(SIGPIPE, SIG_IGN);
         return setup_join(&a.config, a.token, rest, a.timeout_ms, &err) == 0 ? 0 : fail(&err);
+    }
+    if (strcmp(command, "inspect") == 0) {
+        return recover_inspect(a.dir, &err) == 0 ? 0 : fail(&err);
+    }
+    if (strcmp(command, "recover") == 0) {
+        unsigned others = optind < argc - 1 ? (unsigned)(argc - 1 - optind) : 0;
+        if (others > RECOVER_PEERS_MAX) {
+            return usage("too many directories", NULL);
+        }
+        rv = recover_run(a.dir, (const char *const *)argv + 1 + optind, others, a.yes, a.force, &err);
+        return rv == 0 ? 0 : fail(&err);
     }
     if (strcmp(command, "restore") == 0) {
         if (rest == NULL) {

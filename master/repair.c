@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/timefmt.h"
 #include "master/candidate.h"
+#include "master/recover.h"
 #include "master/setup.h"
 
 /* ---- Alone? ---- */
@@ -88,6 +89,12 @@ int repair_before_start(struct master_config *c, const struct log *log, struct e
 {
     char raft[600];
     struct disk_report r;
+    if (c->recovered) {
+        int rv = recover_finish(c, log, err);
+        if (rv != 0) {
+            return rv;
+        }
+    }
     if (c->rejoin[0] != '\0') {
         log_warn(log, "repair", "going on with a repair that was interrupted: %s", c->rejoin);
         int rv = go_on(c, log, err);
@@ -96,7 +103,7 @@ int repair_before_start(struct master_config *c, const struct log *log, struct e
         }
     }
     if (c->bootstrap) { /* a first start that did not come to its end: nobody has been answered anything */
-        return setup_remove_raft_dir(c, err);
+        return setup_remove_raft_dir(c, "raft", err);
     }
     master_config_path(c, "raft", raft, sizeof raft);
     int rv = disk_scan(raft, c->id, NULL, &r, err);

@@ -1,4 +1,5 @@
 #include "master/restore.h"
+#include "master/anew.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -150,60 +151,14 @@ static uint64_t seconds_since(const struct restore *r)
     return ms < 0 ? chance % 1000000 : (uint64_t)ms / 1000;
 }
 
-static const struct object *system_map(const struct restore *r, const char *name)
-{
-    return view_get(store_tip(r->store), kind_by_id(KIND_CONFIGMAP), STR("kube-system"), str_of(name));
-}
-
-/* One transaction: the id is taken, all below it are gone, their addresses and what was under way with them too. */
-static int fill_txn(struct restore *r, uint64_t id, struct txn *t, struct error *err)
-{
-    const struct kind *k = kind_by_id(KIND_CONFIGMAP);
-    const struct object *cluster = system_map(r, "reeve-cluster"), *masters = system_map(r, "reeve-masters");
-    if (masters != NULL) {
-        txn_delete(t, masters);
-    }
-    if (cluster == NULL) {
-        return error_set(err, ERR_CORRUPT, "%s: ConfigMap kube-system/reeve-cluster is missing from the state",
-                         r->file);
-    }
-    CLEANUP_ARENA struct arena a;
-    arena_init(&a);
-    struct value *doc = object_to_value(&a, cluster), *former = value_get(doc, "data"), *data = value_map(&a);
-    for (unsigned i = 0; i < value_count(former); i++) {
-        struct str key = former->map.members[i].key;
-        if (record_key_id(key, "successor") == 0 && record_key_id(key, "replaces") == 0) {
-            value_set(&a, data, arena_strndup(&a, key.p, key.n), former->map.members[i].value);
-        }
-    }
-    value_set(&a, data, "nextMasterId", value_strf(&a, "%" PRIu64, id + 1));
-    value_set(&a, data, "removedMasters", value_strf(&a, "1-%" PRIu64, id - 1));
-    value_set(&a, doc, "data", data);
-    return txn_update_value(t, k, doc, TXN_PART_ALL, 0, err);
-}
-
 static int begin_anew(struct restore *r, struct master_config *c, struct error *err)
 {
     uint64_t passed_s = seconds_since(r);
     const struct view *v = store_committed(r->store);
     c->id = MAX(r->meta.next_master_id, backup_next_master_id(v)) + RESTORE_IDS_SPARED + passed_s;
-    store_rebase(r->store, view_revision(v) + RESTORE_REVISIONS_SPARED + passed_s * RESTORE_REVISIONS_A_S);
-    store_tip_open(r->store, r->meta.term + 1);
-    struct txn t;
-    struct txn_result result;
-    txn_init(&t, "restore");
-    int rc = fill_txn(r, c->id, &t, err);
-    if (rc == 0) {
-        rc = store_eval(r->store, &t, &result, err);
-    }
-    txn_close(&t);
-    if (rc == 0) {
-        CLEANUP_BUF struct buf entry = BUF_INIT;
-        store_batch_take(r->store, &entry);
-        rc = store_apply(r->store, store_applied_index(r->store) + 1, entry.data, entry.size, err);
-    }
-    store_tip_drop(r->store);
-    return rc == 0 ? 0 : error_wrap(err, "prepare the restored state");
+    int rc = anew_begin(r->store, c->id, r->meta.term + 1,
+                        view_revision(v) + RESTORE_REVISIONS_SPARED + passed_s * RESTORE_REVISIONS_A_S, err);
+    return rc == 0 ? 0 : error_wrap(err, "%s: prepare the restored state", r->file);
 }
 
 /* ---- Words ---- */

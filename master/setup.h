@@ -9,7 +9,7 @@
 #include "master/config.h"
 #include "raft-store/store.h"
 
-#define SETUP_REFUSED_MS   5000
+#define SETUP_REFUSED_MS 5000
 
 /* c: dir, name, cluster, listen, advertise, agent_address (empty = defaults filled in) and timings. Prints the join lines to stdout.
  * ERR_EXISTS if the directory holds a master already. */
@@ -57,9 +57,12 @@ int setup_make_dir(const struct master_config *c, struct error *err); /* ERR_EXI
 int setup_write_file(const struct master_config *c, const char *file, const char *text, unsigned mode,
                      struct error *err);
 int setup_write_seal_key(const struct master_config *c, const uint8_t key[32], struct error *err);
-/* raft/ and all in it; 0 also if there is none. */
-int setup_remove_raft_dir(const struct master_config *c, struct error *err);
-/* raft/ anew, with a log that begins behind the state. */
-int setup_write_raft_dir(const struct master_config *c, const struct setup_state *state, struct error *err);
+/* raft/, or what else it is called, and all in it; 0 also if there is none. */
+int setup_remove_raft_dir(const struct master_config *c, const char *name, struct error *err);
+/* The same anew, with a log that begins behind the state. */
+int setup_write_raft_dir(const struct master_config *c, const char *name, const struct setup_state *state,
+                         struct error *err);
+/* master.crt and master.key for c->id, signed by our own CA. */
+int setup_write_identity(const struct master_config *c, const char *ca, const char *ca_key, struct error *err);
 
 #endif

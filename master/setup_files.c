@@ -99,10 +99,10 @@ int setup_check_dir(const struct master_config *c, struct error *err)
 }
 
 /* Files only: raft/ has no directories in it. */
-int setup_remove_raft_dir(const struct master_config *c, struct error *err)
+int setup_remove_raft_dir(const struct master_config *c, const char *name, struct error *err)
 {
     char dir[600], path[900];
-    master_config_path(c, "raft", dir, sizeof dir);
+    master_config_path(c, name, dir, sizeof dir);
     DIR *d = opendir(dir);
     if (d == NULL) {
         return errno == ENOENT ? 0 : error_set_errno(err, errno, "open directory %s", dir);
@@ -230,7 +230,7 @@ static int write_tokens(const struct master_config *c, const char *ca, char mast
     return rv;
 }
 
-static int write_identity(const struct master_config *c, const char *ca, const char *ca_key, struct error *err)
+int setup_write_identity(const struct master_config *c, const char *ca, const char *ca_key, struct error *err)
 {
     char *cert = NULL, *key = NULL, sans[SETUP_SANS_MAX];
     struct pki_identity who = {.role = PKI_ROLE_MASTER};
@@ -270,11 +270,12 @@ int setup_admin(const struct master_config *c, struct error *err)
     return rv;
 }
 
-int setup_write_raft_dir(const struct master_config *c, const struct setup_state *state, struct error *err)
+int setup_write_raft_dir(const struct master_config *c, const char *name, const struct setup_state *state,
+                         struct error *err)
 {
     char dir[600];
-    master_config_path(c, "raft", dir, sizeof dir);
-    int rv = setup_remove_raft_dir(c, err);
+    master_config_path(c, name, dir, sizeof dir);
+    int rv = setup_remove_raft_dir(c, name, err);
     if (rv != 0) {
         return rv;
     }
@@ -298,7 +299,7 @@ int setup_write_state(const struct master_config *c, const struct setup_keys *ke
     if (rv != 0 || (rv = setup_write_file(c, "ca.crt", keys->ca, 0644, err)) != 0 ||
         (rv = setup_write_file(c, "ca.key", keys->ca_key, 0600, err)) != 0 ||
         (rv = setup_write_seal_key(c, keys->seal_key, err)) != 0 ||
-        (rv = write_identity(c, keys->ca, keys->ca_key, err)) != 0 ||
+        (rv = setup_write_identity(c, keys->ca, keys->ca_key, err)) != 0 ||
         (rv = write_admin_config(c, keys->ca, keys->ca_key, err)) != 0 ||
         (rv = write_tokens(c, keys->ca, tokens->master, tokens->node, err)) != 0) {
         return rv;
@@ -306,7 +307,7 @@ int setup_write_state(const struct master_config *c, const struct setup_keys *ke
     if (failpoint(FAILPOINT_setup_before_state)) {
         return error_set(err, ERR_IO, "%s: write the state: failed by a failpoint", c->dir);
     }
-    if (state != NULL && (rv = setup_write_raft_dir(c, state, err)) != 0) {
+    if (state != NULL && (rv = setup_write_raft_dir(c, "raft", state, err)) != 0) {
         return rv;
     }
     if (failpoint(FAILPOINT_setup_before_config)) {

@@ -104,12 +104,13 @@ static int read_one(const char *dir, unsigned which, struct disk_metadata *out, 
     size_t n;
     snprintf(name, sizeof name, "metadata%u", which);
     *out = (struct disk_metadata){0};
-    int rv = disk_read_into(dir, name, bytes, sizeof bytes, &n, err);
+    struct error why = {0};
+    int rv = disk_read_into(dir, name, bytes, sizeof bytes, &n, &why);
     if (rv == ERR_NOT_FOUND || (rv == 0 && n < META_SIZE)) {
         return 0; /* libraft takes a short one for one that was never finished */
     }
     if (rv != 0) {
-        return rv;
+        return error_set(err, rv, "%s", why.message);
     }
     if (n > META_SIZE || disk_u64(bytes) != META_FORMAT || disk_u64(bytes + 8) == 0 ||
         disk_u64(bytes + 8) % 2 != which % 2) {
