@@ -33,7 +33,11 @@
  *     index, as rule 9 does, reads through a NULL pointer. What arrives while closing is dropped.
  * 15. An InstallSnapshot of a former term is answered with a success and an index that was never set. If who sent it leads again by then, it
  *     takes the follower for having all of its log, and commits entries that nobody else has. Such a message is dropped; who sent it
- *     hears of the term from all others. */
+ *     hears of the term from all others.
+ * 16. A member that has been made voter refuses its vote until it has the entry that says so, and if without it there is no majority, it never
+ *     gets that entry: nobody is elected any more. Whoever counts votes knows whose count (dissertation, section 4.1: servers answer
+ *     requests whatever their own configuration says), so we give ours in any role; and since the library forgets a silent leader only
+ *     when it stands for election, which others than voters never do, we do not let that one stand in the way. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -131,6 +135,43 @@ static bool cut_committed(struct node *n, struct raft_message *m)
     return true;
 }
 
+static struct raft_server *own_server(struct node *n)
+{
+    for (unsigned i = 0; i < n->raft.configuration.n; i++) {
+        if (n->raft.configuration.servers[i].id == n->config.id) {
+            return &n->raft.configuration.servers[i];
+        }
+    }
+    return NULL;
+}
+
+/* Rule 16. What is pretended holds for this call alone: a request for a vote changes no configuration. */
+static void recv_vote_request(struct node *n, struct raft_io *io, struct raft_message *m)
+{
+    struct raft_server *me = own_server(n);
+    if (me == NULL || me->role == RAFT_VOTER) {
+        n->io.recv(io, m);
+        return;
+    }
+    int role = me->role;
+    uint64_t leader = 0;
+    bool silent = io->time(io) - n->raft.election_timer_start >= n->config.election_timeout_ms;
+    if (raft_state(&n->raft) == RAFT_FOLLOWER && silent) {
+        leader = n->raft.follower_state.current_leader.id;
+        n->raft.follower_state.current_leader.id = 0;
+    }
+    me->role = RAFT_VOTER;
+    n->io.recv(io, m);
+    me = own_server(n);
+    if (me != NULL) {
+        me->role = role;
+    }
+    if (raft_state(&n->raft) == RAFT_FOLLOWER && n->raft.follower_state.current_leader.id == 0 &&
+        n->raft.follower_state.current_leader.address != NULL) {
+        n->raft.follower_state.current_leader.id = leader; /* the library has not let go of it */
+    }
+}
+
 static void io_recv(struct raft_io *io, struct raft_message *m)
 {
     struct node *n = node_of(io);
@@ -147,7 +188,11 @@ static void io_recv(struct raft_io *io, struct raft_message *m)
         drop_message(m);
         return;
     }
-    n->io.recv(io, m);
+    if (m->type == RAFT_REQUEST_VOTE) {
+        recv_vote_request(n, io, m);
+    } else {
+        n->io.recv(io, m);
+    }
 }
 
 static int io_start(struct raft_io *io, unsigned msecs, raft_io_tick_cb tick, raft_io_recv_cb recv)

@@ -760,6 +760,53 @@ static void a_leader_that_stops_while_a_snapshot_is_written_bears_late_answers(v
     }
 }
 
+static int role_as_told_by(struct member *m, uint64_t id)
+{
+    struct node_member members[MEMBERS_MAX];
+    unsigned n = node_members(m->node, members, MEMBERS_MAX);
+    for (unsigned i = 0; i < n; i++) {
+        if (members[i].id == id) {
+            return members[i].role;
+        }
+    }
+    return -1;
+}
+
+/* Rule 16 of node_io.c: 2 is lost, so 1 needs the vote of 3, who was made voter and has not heard of it. */
+static void a_voter_that_does_not_know_it_yet_gives_its_vote(void **state)
+{
+    (void)state;
+    struct cluster c;
+    cluster_init(&c, 2, 23);
+    cluster_boot(&c);
+    write_ok(&c, 1);
+    struct member *m = await_leader(&c);
+    uint64_t old = m->id, other = 3 - old;
+    member_start(&c, 3);
+    struct read r = {0};
+    node_member_add(m->node, 3, "sim:3", on_read, &r);
+    int64_t until = c.sim.now_ms + 20000;
+    while (role_as_told_by(m, 3) != RAFT_VOTER) {
+        assert_true(c.sim.now_ms < until);
+        step(&c);
+    }
+    sim_isolate(&c.sim, 3, true);
+    struct node_stats stats;
+    for (node_stats(m->node, &stats); stats.members_open; node_stats(m->node, &stats)) {
+        assert_true(c.sim.now_ms < until);
+        step(&c);
+    }
+    assert_int_equal(role_as_told_by(&c.members[3], 3), RAFT_STANDBY);
+    member_down(&c, other, true);
+    member_down(&c, old, true);
+    sim_isolate(&c.sim, 3, false);
+    member_start(&c, old);
+    assert_int_equal(await_leader(&c)->id, old);
+    write_ok(&c, 2);
+    assert_int_equal(role_as_told_by(&c.members[3], 3), RAFT_VOTER);
+    cluster_close(&c);
+}
+
 /* Rule 11 of node_io.c: what it missed has a configuration behind other entries, and comes in one go. */
 static void who_was_away_when_members_changed_can_change_them_as_leader(void **state)
 {
@@ -846,6 +893,7 @@ int main(void)
         cmocka_unit_test(a_master_that_cannot_store_the_leaders_snapshot_stops),
         cmocka_unit_test(a_leader_that_finds_its_snapshot_damaged_stops_and_another_sends_its_own),
         cmocka_unit_test(a_leader_that_stops_while_a_snapshot_is_written_bears_late_answers),
+        cmocka_unit_test(a_voter_that_does_not_know_it_yet_gives_its_vote),
         cmocka_unit_test(a_nearly_full_disk_refuses_users_but_not_deletes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
