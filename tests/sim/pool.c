@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -42,6 +43,13 @@ static void tell(int fd, const struct report *r)
     }
 }
 
+/* Of the processor's time: the machine may be busy with other things. 0 = no limit. */
+static void allow(long seconds)
+{
+    const struct itimerval t = {.it_value.tv_sec = seconds};
+    setitimer(ITIMER_VIRTUAL, &t, NULL);
+}
+
 static void work(const struct pool *p, size_t from, int fd)
 {
     static struct report r;
@@ -49,9 +57,9 @@ static void work(const struct pool *p, size_t from, int fd)
         memset(&r, 0, sizeof r);
         r.seed = p->seeds[i];
         tell(fd, &r);
-        alarm(HANG_S);
+        allow(HANG_S);
         sim_run_seed(p->seeds[i], false, NULL, &r);
-        alarm(0);
+        allow(0);
         tell(fd, &r);
     }
 }
@@ -76,7 +84,7 @@ static void write_trace(const struct pool *p, uint64_t seed)
         if (fd < 0 || dup2(fd, STDERR_FILENO) < 0) {
             _exit(1);
         }
-        alarm(2 * HANG_S);
+        allow(2 * HANG_S);
         sim_run_seed(seed, true, history, &r);
         _exit(0);
     }
@@ -166,8 +174,8 @@ static void reap(struct pool *p, struct worker *w)
         return;
     }
     if (WIFSIGNALED(status)) {
-        snprintf(why, sizeof why, WTERMSIG(status) == SIGALRM ? "still not over after %d s" : "dies of signal %d",
-                 WTERMSIG(status) == SIGALRM ? HANG_S : WTERMSIG(status));
+        snprintf(why, sizeof why, WTERMSIG(status) == SIGVTALRM ? "still not over after %d s" : "dies of signal %d",
+                 WTERMSIG(status) == SIGVTALRM ? HANG_S : WTERMSIG(status));
     } else {
         snprintf(why, sizeof why, "ends with exit code %d", WEXITSTATUS(status));
     }
