@@ -277,7 +277,7 @@ void swarm_draw(struct cluster *c)
                         .election_ms = cluster_chance(c, 2) ? 300 : 1000,
                         .snapshot_entries = snapshots[rng_below(&c->rng, ARRAY_SIZE(snapshots))],
                         .async_ms = cluster_chance(c, 2) ? 0 : 60,
-                        .history_bytes = cluster_chance(c, 3) ? 256u << 10 : 0,
+                        .history_bytes = cluster_chance(c, 3) ? 2u << 20 : 0,
                         .node_cpu_milli = cpu[rng_below(&c->rng, 3)],
                         .load_ms = cluster_between(c, 8000, 20000),
                         .fault_every_ms =
