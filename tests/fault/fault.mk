@@ -13,7 +13,8 @@ $(BUILD)/tests/fault/shim.so: tests/fault/shim.c tests/fault/shim.h
 	@echo "  LINK  tests/fault/$(@F)"
 	$(Q)$(CC) $(CSTD) $(WARN) -O2 -g -fPIC -shared -I. -o $@ $< -ldl
 
-$(FAULT_PROGRAM): $(FAULT_OBJS) $(BUILD)/tests/libcheck.a $(call libs_of,client) | $(BUILD)/tests/reeve-master $(BUILD)/tests/reeve-agent $(BUILD)/tests/fault/shim.so
+$(FAULT_PROGRAM): $(FAULT_OBJS) $(BUILD)/tests/libcheck.a $(call libs_of,client) | $(BUILD)/tests/reeve-master $(BUILD)/tests/reeve-agent $(BUILD)/tests/fault/shim.so \
+		$(BUILD)/tests/check/check
 	@mkdir -p $(@D)
 	@echo "  LINK  tests/fault/$(@F)"
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $(FAULT_OBJS) $(BUILD)/tests/libcheck.a $(call libs_of,client) $(LDLIBS_ALL)

@@ -121,10 +121,12 @@ static void run_cell(struct run *r, struct matrix_row *row)
         fault_remove_tree(row->dir);
         return;
     }
-    printf("  kept: %s (mN.log, mN/, events, history.jsonl, judgement)\n  again: make fault FAULT=%s WORKLOAD=%s "
-           "SECONDS=%lld MASTERS=%u SEED=%llu\n",
-           row->dir, row->nemesis->name, row->workload->name, (long long)row->seconds, row->masters,
-           (unsigned long long)r->config.seed);
+    printf("  kept: %s (mN.log, mN/, events, history.jsonl, judgement)\n", row->dir);
+    if (row->workload->check != NULL) {
+        printf("  judge again: %s/../check/check %s/history.jsonl\n", r->base, row->dir);
+    }
+    printf("  run again: make fault FAULT=%s WORKLOAD=%s SECONDS=%lld MASTERS=%u SEED=%llu\n", row->nemesis->name,
+           row->workload->name, (long long)row->seconds, row->masters, (unsigned long long)r->config.seed);
     fflush(stdout);
 }
 

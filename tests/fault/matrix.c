@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #define SECONDS       8
 #define SECONDS_SHORT 5
@@ -26,9 +27,38 @@ static unsigned workloads(void)
     return n;
 }
 
+/* What this machine lacks for a fault; NULL: nothing. */
+static const char *lacking(const struct nemesis *n, bool root)
+{
+    static const struct {
+        unsigned need;
+        const char *path, *what;
+    } rows[] = {
+        {NEED_DISK, "/dev/loop-control", "loop devices"},
+        {NEED_DISK, "/sbin/mkfs.ext4", "mkfs.ext4 (package e2fsprogs)"},
+        {NEED_BLKIO, "/sys/fs/cgroup/blkio/blkio.throttle.write_iops_device", "cgroup v1's blkio.throttle"},
+        {NEED_FABRIC, "/sbin/nft", "nft (package nftables)"},
+        {NEED_FABRIC, "/sbin/ip", "ip (package iproute2)"},
+        {NEED_RELAY, "/dev/net/tun", "TAP devices"},
+    };
+    if (!root && (n->needs & (NEED_FABRIC | NEED_DISK))) {
+        return "root and namespaces of its own";
+    }
+    for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+        if ((n->needs & rows[i].need) && access(rows[i].path, F_OK) != 0) {
+            return rows[i].what;
+        }
+    }
+    return NULL;
+}
+
 static bool possible(const struct nemesis *n, bool root)
 {
-    return root || (n->needs & (NEED_FABRIC | NEED_DISK)) == 0;
+    const char *what = lacking(n, root);
+    if (what != NULL) {
+        printf("left out: %s needs %s\n", n->name, what);
+    }
+    return what == NULL;
 }
 
 static void add(struct matrix_row *rows, unsigned *count, const struct matrix_choice *c, const struct nemesis *n,
@@ -72,7 +102,6 @@ unsigned matrix_choose(const struct matrix_choice *c, bool root, struct matrix_r
         if ((c->nemesis != NULL && n != c->nemesis) || !possible(n, root)) {
             continue;
         }
-        /* A fault or a workload that was named meets all of the other. */
         const struct workload *nodes = n->needs & NEED_AGENTS ? workload_find("deploy") : NULL;
         if (nodes != NULL && (c->workload == NULL || c->workload == nodes)) {
             add(rows, &count, c, n, nodes);
@@ -80,14 +109,16 @@ unsigned matrix_choose(const struct matrix_choice *c, bool root, struct matrix_r
         if (nodes != NULL) {
             continue;
         }
+        /* A fault or a workload that was named meets all of the other. */
         unsigned want = c->workload != NULL ? 1 : c->nemesis != NULL ? works : WORKS_A_FAULT;
-        unsigned k = 0;
-        if (n->best != NULL && want == WORKS_A_FAULT) {
-            add(rows, &count, c, n, workload_find(n->best));
-            k++;
+        const struct workload *best = want == WORKS_A_FAULT && n->best != NULL ? workload_find(n->best) : NULL;
+        if (best != NULL) {
+            add(rows, &count, c, n, best);
+            want--;
         }
-        for (; k < want; k++) {
-            add(rows, &count, c, n, c->workload != NULL ? c->workload : workload_at(next++ % works));
+        for (unsigned k = 0; k < want; k++) {
+            const struct workload *w = c->workload != NULL ? c->workload : workload_at(next++ % works);
+            add(rows, &count, c, n, w != best ? w : workload_at(next++ % works));
         }
     }
     return count;

@@ -3,7 +3,7 @@
 
 #include "tests/fault/nemeses.h"
 
-#define NEEDS (NEED_FABRIC | NEED_DISK | NEED_SHIM | NEED_SPARE | NEED_MAJORITY)
+#define NEEDS (NEED_FABRIC | NEED_DISK | NEED_SHIM | NEED_SPARE | NEED_BLKIO | NEED_MAJORITY)
 
 /* Those that fit the cell, but for what hides the others: everything standing still. */
 static bool fits(const struct nemesis *n)

@@ -30,7 +30,8 @@ enum need {
     NEED_SPARE = 8,     /* a damaged or emptied master comes back by itself */
     NEED_MAJORITY = 16, /* makes no sense with one master */
     NEED_AGENTS = 32,   /* a workload with nodes */
-    NEED_RELAY = 64     /* cables that delay (with NEED_FABRIC) */
+    NEED_RELAY = 64,    /* cables that delay (with NEED_FABRIC) */
+    NEED_BLKIO = 128    /* devices that can be slowed down (with NEED_DISK) */
 };
 struct nemesis {
     const char *name, *about;
