@@ -31,6 +31,9 @@ static void print_members(struct rctl *r, struct mp m, unsigned *voters, unsigne
         bool voter = str_is(role, "voter");
         *voters += voter;
         *up += voter && strcmp(state, "up") == 0;
+        if (mp_bool(mp_get(it.value, "diskLow"), false) && strcmp(state, "up") == 0) {
+            state = "up, disk nearly full";
+        }
         const char *row[] = {
             arena_printf(&r->arena, "%" PRId64, id), arena_printf(&r->arena, "%.*s", STR_ARG(address)),
             mp_bool(mp_get(it.value, "leader"), false) ? "leader" : arena_printf(&r->arena, "%.*s", STR_ARG(role)),

@@ -89,6 +89,7 @@ static void on_chores(uv_timer_t *timer)
     changes_settle(m);
     removed_check(m);
     known_note(m);
+    members_leave_low_disk(m);
     list_pages_expire(m->pages, env_now_ms(m->env));
     backups_expire(m, env_now_ms(m->env));
 }

@@ -325,6 +325,8 @@ void method_announce(struct call *c);
 /* Namespaces and the cluster's own objects, at the start of a leadership. */
 void members_bootstrap(struct master *m);
 void members_announce(struct master *m);
+/* A leader whose disk is nearly full gives the leadership to a voter that answers and has room; if there is none it stays. */
+void members_leave_low_disk(struct master *m);
 /* Into the transaction: addresses of masters that are no members any more go from the list. False: there are none. */
 bool members_forget(struct master *m, struct txn *t);
 /* Client- or agent-facing address of a master as announced; empty if unknown. Borrowed from committed. */

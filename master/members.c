@@ -227,6 +227,36 @@ bool members_forget(struct master *m, struct txn *t)
     return changed && txn_update_value(t, k, doc, TXN_PART_ALL, o->revision, NULL) == 0;
 }
 
+/* ---- Room on the disk ---- */
+
+static void left_low_disk(const struct error *error, void *data)
+{
+    struct master *m = data;
+    if (error != NULL) {
+        log_warn(&m->log, "members", "our disk is nearly full, and the leadership is not given away: %s",
+                 error->message);
+    }
+}
+
+void members_leave_low_disk(struct master *m)
+{
+    struct node_member members[64];
+    if (!node_leading(m->node) || !node_disk_low(m->node) || node_changing(m->node)) {
+        return;
+    }
+    unsigned n = node_members(m->node, members, ARRAY_SIZE(members));
+    for (unsigned i = 0; i < n; i++) {
+        const struct node_member *w = &members[i];
+        if (w->id != m->config.id && w->role == RAFT_VOTER && w->disk_known && !w->disk_low &&
+            transport_reachable(m->transport, w->id)) {
+            log_warn(&m->log, "members", "our disk is nearly full: master %" PRIu64 ", which has room, is to lead",
+                     w->id);
+            node_transfer(m->node, w->id, left_low_disk, m);
+            return;
+        }
+    }
+}
+
 /* ---- hello, cluster ---- */
 
 static const char *role_name(int role)
@@ -264,12 +294,15 @@ static void write_members(struct master *m, struct buf *b, uint64_t leader, cons
         bool reachable = self || transport_reachable(m->transport, members[i].id);
         voters += members[i].role == RAFT_VOTER;
         up += members[i].role == RAFT_VOTER && reachable;
-        mp_write_map(b, 5 + self);
+        mp_write_map(b, 5 + self + members[i].disk_known);
         mp_write_key_int(b, "id", (int64_t)members[i].id);
         mp_write_key_str(b, "address", str_of(members[i].address));
         mp_write_key_str(b, "role", str_of(role_name(members[i].role)));
         mp_write_key_bool(b, "leader", members[i].id == leader);
         mp_write_key_bool(b, "reachable", reachable);
+        if (members[i].disk_known) {
+            mp_write_key_bool(b, "diskLow", members[i].disk_low);
+        }
         if (self) {
             mp_write_key_int(b, "appliedIndex", (int64_t)stats->applied_index);
         }

@@ -368,6 +368,16 @@ void node_set_disk_low(struct node *n, bool low)
     n->disk_low = low;
 }
 
+void node_set_disk_text(struct node *n, const char *text)
+{
+    snprintf(n->disk_text, sizeof n->disk_text, "%s", text);
+}
+
+bool node_disk_low(const struct node *n)
+{
+    return n->disk_low;
+}
+
 void node_stats(const struct node *n, struct node_stats *out)
 {
     *out = n->stats;

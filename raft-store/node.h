@@ -71,6 +71,9 @@ struct store *node_store(struct node *n);
 /* The owner watches the disk: while it is low, transactions of origin "api" that create or change specs are refused (ERR_NO_SPACE);
  * deletes, status, controllers go on. */
 void node_set_disk_low(struct node *n, bool low);
+/* Where, and how much is free, for the refusal's text. Copied. */
+void node_set_disk_text(struct node *n, const char *text);
+bool node_disk_low(const struct node *n);
 bool node_leading(const struct node *n); /* tip open: writes may be submitted */
 uint64_t node_term(const struct node *n);
 uint64_t node_leader(const struct node *n, const char **address); /* 0 if unknown */
@@ -116,6 +119,8 @@ struct node_member {
     uint64_t id;
     char address[300];
     int role; /* RAFT_VOTER, RAFT_STANDBY, RAFT_SPARE */
+    /* Its disk is nearly full. Ourselves, and on the leader all that have answered since it leads (disk_known). */
+    bool disk_low, disk_known;
 };
 unsigned node_members(const struct node *n, struct node_member *out, unsigned max);
 /* A change is under way (a member's, a role's, a transfer, or an earlier leader's that is not committed yet). */

@@ -91,6 +91,12 @@ struct node {
     unsigned inflight, queued;
     struct list ready; /* answers that are due at the end of the turn */
     bool disk_low;
+    char disk_text[200];
+    struct { /* what the others' answers to us say of their disks */
+        uint64_t id;
+        bool low;
+    } disks[64];
+    unsigned disks_count;
 
     /* Reads (node_read.c) */
     struct {

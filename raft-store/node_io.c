@@ -172,6 +172,21 @@ static void recv_vote_request(struct node *n, struct raft_io *io, struct raft_me
     }
 }
 
+/* Answers to a leader carry a capacity, which libraft would refuse writes by; that is off (a threshold of 0), and the field says whether the
+ * member's disk is low: 0, or not. */
+static void note_disk(struct node *n, uint64_t id, bool low)
+{
+    unsigned i = 0;
+    while (i < n->disks_count && n->disks[i].id != id) {
+        i++;
+    }
+    if (i == n->disks_count) {
+        i = i == ARRAY_SIZE(n->disks) ? 0 : n->disks_count++; /* more than ever were members: the oldest goes */
+    }
+    n->disks[i].id = id;
+    n->disks[i].low = low;
+}
+
 static void io_recv(struct raft_io *io, struct raft_message *m)
 {
     struct node *n = node_of(io);
@@ -184,6 +199,9 @@ static void io_recv(struct raft_io *io, struct raft_message *m)
                  raft_match_index(&n->raft, m->server_id, &match) == 0 && m->append_entries_result.rejected <= match &&
                  m->append_entries_result.term == raft_current_term(&n->raft); /* rule 9 */
     stale = stale || (m->type == RAFT_APPEND_ENTRIES && !cut_committed(n, m));
+    if (m->type == RAFT_APPEND_ENTRIES_RESULT) {
+        note_disk(n, m->server_id, m->append_entries_result.capacity == 0);
+    }
     if (n->dead || stale || (m->type == RAFT_INSTALL_SNAPSHOT && !may_install(n, m))) {
         drop_message(m);
         return;
@@ -266,6 +284,9 @@ static int io_send(struct raft_io *io, struct raft_io_send *req, const struct ra
     struct raft_message copy = *message;
     if (message->type == RAFT_INSTALL_SNAPSHOT && message->install_snapshot.last_index == n->io.loaded_index) {
         copy.install_snapshot.last_term = n->io.loaded_term; /* rule 5 */
+    }
+    if (message->type == RAFT_APPEND_ENTRIES_RESULT) {
+        copy.append_entries_result.capacity = n->disk_low ? 0 : 1;
     }
     if (message->type == RAFT_APPEND_ENTRIES) {
         copy.append_entries.n_entries = entries_that_fit(&message->append_entries);

@@ -53,6 +53,16 @@ unsigned node_members(const struct node *n, struct node_member *out, unsigned ma
         const struct raft_server *s = &n->raft.configuration.servers[i];
         out[i] = (struct node_member){.id = s->id, .role = s->role};
         snprintf(out[i].address, sizeof out[i].address, "%s", s->address);
+        for (unsigned d = 0; d < n->disks_count; d++) {
+            if (n->disks[d].id == s->id) {
+                out[i].disk_known = true;
+                out[i].disk_low = n->disks[d].low;
+            }
+        }
+        if (s->id == n->config.id) {
+            out[i].disk_known = true;
+            out[i].disk_low = n->disk_low;
+        }
     }
     return count;
 }

@@ -102,7 +102,9 @@ static int may_submit(struct node *n, const struct txn *t, struct error *err)
     }
     if (n->disk_low && asks_for_room(t)) {
         return error_set(err, ERR_NO_SPACE,
-                         "the masters' disk is nearly full: only deletes and status are accepted until there is room");
+                         "the disk of master %llu is nearly full%s%s: only deletes and status are accepted until there "
+                         "is room",
+                         (unsigned long long)n->config.id, n->disk_text[0] == '\0' ? "" : ": ", n->disk_text);
     }
     return 0;
 }

@@ -1,6 +1,7 @@
 #include "raft-store/uv_io.h"
 
 #include <assert.h>
+#include <fcntl.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <raft/uv.h>
@@ -18,6 +19,8 @@
 #include "raft-store/raft_heap.h"
 #include "raft-store/transport_int.h"
 
+#define BALLAST_FILE  "reeve-ballast"
+#define BALLAST_BYTES (1u << 20)
 #define SEGMENT_BYTES (16u << 20)
 #define DISK_RETRY_MS 1000
 #define DISK_WATCH_MS 2000
@@ -37,7 +40,8 @@ struct uv_io {
     uv_timer_t again;     /* for what is left of it */
     char *dir;
     bool low;
-    struct { /* see disk_mark.h; under the lock, since a worker writes it too */
+    bool ballast; /* was laid down */
+    struct {      /* see disk_mark.h; under the lock, since a worker writes it too */
         uv_mutex_t lock;
         struct disk_mark now; /* as written */
         uv_work_t work;
@@ -247,9 +251,34 @@ static int before_promise(struct uv_io *u)
     return RAFT_IOERR;
 }
 
+/* A term or a vote needs a block or two; without them the master would have to stop. So some room is held back for them. */
+static uint64_t room_of(const struct uv_io *u)
+{
+    struct statvfs fs;
+    return statvfs(u->dir, &fs) == 0 ? (uint64_t)fs.f_bavail * fs.f_frsize : UINT64_MAX;
+}
+
+static void keep_ballast(struct uv_io *u)
+{
+    CLEANUP_FREE char *path = xasprintf("%s/" BALLAST_FILE, u->dir);
+    CLEANUP_CLOSE int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    if (fd >= 0 && posix_fallocate(fd, 0, BALLAST_BYTES) != 0) {
+        unlink(path);
+    }
+}
+
+static void drop_ballast(struct uv_io *u)
+{
+    if (room_of(u) < BALLAST_BYTES) {
+        CLEANUP_FREE char *path = xasprintf("%s/" BALLAST_FILE, u->dir);
+        unlink(path);
+    }
+}
+
 static int io_set_term(struct raft_io *io, raft_term term)
 {
     struct uv_io *u = uv_io_of(io);
+    drop_ballast(u);
     int rv = before_promise(u);
     rv = rv == 0 ? u->disk.set_term(io, term) : rv;
     return rv == 0 ? mark_metadata(u) : rv;
@@ -258,6 +287,7 @@ static int io_set_term(struct raft_io *io, raft_term term)
 static int io_set_vote(struct raft_io *io, raft_id id)
 {
     struct uv_io *u = uv_io_of(io);
+    drop_ballast(u);
     int rv = before_promise(u);
     rv = rv == 0 ? u->disk.set_vote(io, id) : rv;
     return rv == 0 ? mark_metadata(u) : rv;
@@ -377,8 +407,16 @@ static void on_watch(uv_timer_t *timer)
     } else if (!low && u->low) {
         log_info(u->log, "disk", "%s: %llu MiB are free again", u->dir, (unsigned long long)free_bytes >> 20);
     }
+    if (!low && (u->low || !u->ballast)) {
+        keep_ballast(u);
+        u->ballast = true;
+    }
     u->low = low;
     if (u->transport != NULL && u->transport->node != NULL) {
+        char text[200];
+        snprintf(text, sizeof text, "%.120s has %llu MiB free, and needs %u", u->dir,
+                 (unsigned long long)free_bytes >> 20, UV_IO_DISK_ENOUGH >> 20);
+        node_set_disk_text(u->transport->node, text);
         node_set_disk_low(u->transport->node, low);
     }
 }
