@@ -404,6 +404,9 @@ void master_stop(struct master *m, int exit_code)
         m->exit_code = MAX(m->exit_code, exit_code);
         return;
     }
+    if (m->node != NULL) {
+        known_note(m); /* what the timer has not seen yet */
+    }
     m->stopping = true;
     m->exit_code = exit_code;
     uv_idle_stop(&m->idle);
