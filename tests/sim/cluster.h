@@ -239,6 +239,11 @@ bool cluster_chance(struct cluster *c, unsigned in); /* one in so many */
 int64_t cluster_between(struct cluster *c, int64_t min, int64_t max);
 
 /* ---- promises.c ---- */
+/* One seed in four: master 1 waits four times as long for its followers as others for a leader. */
+static inline bool cluster_uneven(const struct cluster *c)
+{
+    return c->seed % 4 == 3;
+}
 /* Whom an operation was asked of, in which term, and the highest term that had had a leader then. */
 struct promise {
     uint64_t master, term, led;

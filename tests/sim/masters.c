@@ -183,7 +183,7 @@ static struct node_config node_config_of(struct life *life, const char *address)
                   .txn_ids_max = 4096},
         .events = {.data = life, .on_leading = on_leading, .on_tip = on_tip, .on_fatal = on_fatal},
         .peers = {.data = life, .ask_term = ask_term, .reachable = reachable},
-        .election_timeout_ms = s->election_ms,
+        .election_timeout_ms = s->election_ms * (cluster_uneven(life->c) && life->id == 1 ? 4 : 1),
         .heartbeat_ms = s->heartbeat_ms,
         .snapshot_entries = s->snapshot_entries,
         .run_async = s->async_ms > 0 ? run_async : NULL,

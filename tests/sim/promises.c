@@ -13,6 +13,7 @@
 #include "tests/sim/cluster.h"
 
 #define PROBE_MS 20
+#define USURP_IN 100 /* probes */
 
 /* ---- Votes, entries, commit ---- */
 
@@ -104,6 +105,22 @@ static void nothing(void *arg)
     (void)arg;
 }
 
+static void heal(void *arg)
+{
+    partition_heal(arg);
+}
+
+/* Cut off the leader, so that another comes. In seeds with uneven patience it believes in itself for a while still. */
+static void usurp(struct cluster *c)
+{
+    struct life *leader = masters_leader(c);
+    if (cluster_uneven(c) && leader != NULL && leader->id == 1 && cluster_chance(c, USURP_IN)) {
+        cluster_trace(c, "master %llu is cut off until another leads", (unsigned long long)leader->id);
+        sim_isolate(&c->sim, leader->id, true);
+        sim_after(&c->sim, 6 * c->swarm.election_ms, heal, nothing, c);
+    }
+}
+
 static void probe_all(void *arg)
 {
     struct cluster *c = arg;
@@ -124,6 +141,7 @@ static void probe_all(void *arg)
             masters_touch(c, id);
         }
     }
+    usurp(c);
     sim_after(&c->sim, cluster_between(c, PROBE_MS / 2, 2 * PROBE_MS), probe_all, nothing, c);
 }
 
