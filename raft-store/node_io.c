@@ -37,7 +37,9 @@
  * 16. A member that has been made voter refuses its vote until it has the entry that says so, and if without it there is no majority, it never
  *     gets that entry: nobody is elected any more. Whoever counts votes knows whose count (dissertation, section 4.1: servers answer
  *     requests whatever their own configuration says), so we give ours in any role; and since the library forgets a silent leader only
- *     when it stands for election, which others than voters never do, we do not let that one stand in the way. */
+ *     when it stands for election, which others than voters never do, we do not let that one stand in the way.
+ * 16. An AppendEntries of a former term that begins with the first entry is answered as rule 15 has it: what is rejected is index 0, which
+ *     reads as a success. It is dropped. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -198,6 +200,8 @@ static void io_recv(struct raft_io *io, struct raft_message *m)
     bool stale = m->type == RAFT_APPEND_ENTRIES_RESULT && m->append_entries_result.rejected > 0 &&
                  raft_match_index(&n->raft, m->server_id, &match) == 0 && m->append_entries_result.rejected <= match &&
                  m->append_entries_result.term == raft_current_term(&n->raft); /* rule 9 */
+    stale = stale || (m->type == RAFT_APPEND_ENTRIES && m->append_entries.prev_log_index == 0 &&
+                      m->append_entries.term < raft_current_term(&n->raft)); /* rule 16 */
     stale = stale || (m->type == RAFT_APPEND_ENTRIES && !cut_committed(n, m));
     if (m->type == RAFT_APPEND_ENTRIES_RESULT) {
         note_disk(n, m->server_id, m->append_entries_result.capacity == 0);

@@ -381,6 +381,35 @@ static void a_snapshot_of_a_former_term_is_not_acknowledged(void **state)
     cluster_close(&c);
 }
 
+static void entries_of_a_former_term_from_the_first_on_are_not_acknowledged(void **state)
+{
+    (void)state;
+    struct cluster c;
+    unsigned acknowledged = 0;
+    cluster_init(&c, 3, 22);
+    cluster_boot(&c);
+    write_ok(&c, 1);
+    struct member *l = await_leader(&c);
+    uint64_t former = node_term(l->node);
+    member_down(&c, l->id, true);
+    member_start(&c, l->id);
+    l = await_leader(&c);
+    run_for(&c, 500);
+    struct member *f = &c.members[l->id % 3 + 1];
+    assert_true(node_term(f->node) > former);
+    struct raft_message late = {
+        .type = RAFT_APPEND_ENTRIES,
+        .server_id = l->id,
+        .server_address = "sim:x",
+        .append_entries = {.term = former, .prev_log_index = 0, .leader_commit = 1},
+    };
+    c.sim.on_send = count_acknowledgements;
+    c.sim.on_send_data = &acknowledged;
+    c.sim.ios[f->id]->recv(f->io, &late);
+    assert_int_equal(acknowledged, 0);
+    cluster_close(&c);
+}
+
 static void a_lagging_master_gets_a_snapshot(void **state)
 {
     (void)state;
@@ -880,6 +909,7 @@ int main(void)
         cmocka_unit_test(an_old_message_does_not_take_back_the_commit_index),
         cmocka_unit_test(a_rejection_that_reaches_a_leader_while_it_stops_is_dropped),
         cmocka_unit_test(a_snapshot_of_a_former_term_is_not_acknowledged),
+        cmocka_unit_test(entries_of_a_former_term_from_the_first_on_are_not_acknowledged),
         cmocka_unit_test(a_lagging_master_gets_a_snapshot),
         cmocka_unit_test(a_cluster_grows_from_one_and_shrinks),
         cmocka_unit_test(who_does_not_answer_gets_no_vote),
