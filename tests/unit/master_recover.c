@@ -66,7 +66,10 @@ static void the_shorter_log_is_refused_and_what_it_lacks_is_named(void **state)
     CLEANUP_FREE char *said = recover(k, 1, 2, "--yes", 0);
     assert_non_null(strstr(said, "is not the most advanced"));
     assert_non_null(strstr(said, "ConfigMap default/c34"));
-    assert_non_null(strstr(said, "only there: 5 objects"));
+    const char *only = strstr(said, "only there: ");
+    assert_non_null(only);
+    /* The five made while it was away; the cluster's own objects may have changed meanwhile, too. */
+    assert_true(strtoul(only + strlen("only there: "), NULL, 10) >= 5);
     assert_non_null(strstr(said, "--force"));
     const char *inspect[] = {"inspect", "--dir", k->masters[2].dir, NULL};
     CLEANUP_FREE char *seen = NULL;
