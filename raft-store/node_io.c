@@ -38,8 +38,10 @@
  *     gets that entry: nobody is elected any more. Whoever counts votes knows whose count (dissertation, section 4.1: servers answer
  *     requests whatever their own configuration says), so we give ours in any role; and since the library forgets a silent leader only
  *     when it stands for election, which others than voters never do, we do not let that one stand in the way.
- * 16. An AppendEntries of a former term that begins with the first entry is answered as rule 15 has it: what is rejected is index 0, which
- *     reads as a success. It is dropped. */
+ * 17. An AppendEntries of a former term is refused by naming the index before its entries, and 0 there means success: who is sent a log from
+ *     its beginning (a newcomer) then acknowledges an index that was never set, with what rule 15 says as the consequence. It is not
+ *     dropped, since who sent it may hear of the term from nobody else, but refused as if it began behind entry 1. The index in any
+ *     refusal that leaves is set here (to what the library sets otherwise), and an acknowledgement of more than a leader has is dropped. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -174,6 +176,28 @@ static void recv_vote_request(struct node *n, struct raft_io *io, struct raft_me
     }
 }
 
+/* Rule 17. The library looks at nothing but the term and this index. */
+static void mend_former_append(const struct node *n, struct raft_append_entries *a)
+{
+    if (a->term < n->raft.current_term && a->prev_log_index == 0) {
+        a->prev_log_index = 1;
+    }
+}
+
+/* Rules 9 and 17: what a follower cannot have said to the leader of this term. */
+static bool absurd_result(struct node *n, const struct raft_message *m)
+{
+    const struct raft_append_entries_result *r = &m->append_entries_result;
+    raft_index match;
+    if (raft_state(&n->raft) != RAFT_LEADER || r->term != raft_current_term(&n->raft)) {
+        return false;
+    }
+    if (r->rejected > 0) {
+        return raft_match_index(&n->raft, m->server_id, &match) == 0 && r->rejected <= match;
+    }
+    return r->last_log_index > raft_last_index(&n->raft);
+}
+
 /* Answers to a leader carry a capacity, which libraft would refuse writes by; that is off (a threshold of 0), and the field says whether the
  * member's disk is low: 0, or not. */
 static void note_disk(struct node *n, uint64_t id, bool low)
@@ -192,17 +216,15 @@ static void note_disk(struct node *n, uint64_t id, bool low)
 static void io_recv(struct raft_io *io, struct raft_message *m)
 {
     struct node *n = node_of(io);
-    raft_index match;
     if (n->closing) { /* rule 14 */
         drop_message(m);
         return;
     }
-    bool stale = m->type == RAFT_APPEND_ENTRIES_RESULT && m->append_entries_result.rejected > 0 &&
-                 raft_match_index(&n->raft, m->server_id, &match) == 0 && m->append_entries_result.rejected <= match &&
-                 m->append_entries_result.term == raft_current_term(&n->raft); /* rule 9 */
-    stale = stale || (m->type == RAFT_APPEND_ENTRIES && m->append_entries.prev_log_index == 0 &&
-                      m->append_entries.term < raft_current_term(&n->raft)); /* rule 16 */
-    stale = stale || (m->type == RAFT_APPEND_ENTRIES && !cut_committed(n, m));
+    bool stale = m->type == RAFT_APPEND_ENTRIES_RESULT && absurd_result(n, m);
+    if (m->type == RAFT_APPEND_ENTRIES) {
+        mend_former_append(n, &m->append_entries);
+        stale = !cut_committed(n, m);
+    }
     if (m->type == RAFT_APPEND_ENTRIES_RESULT) {
         note_disk(n, m->server_id, m->append_entries_result.capacity == 0);
     }
@@ -291,6 +313,10 @@ static int io_send(struct raft_io *io, struct raft_io_send *req, const struct ra
     }
     if (message->type == RAFT_APPEND_ENTRIES_RESULT) {
         copy.append_entries_result.capacity = n->disk_low ? 0 : 1;
+        if (copy.append_entries_result.rejected > 0) { /* rule 17 */
+            copy.append_entries_result.last_log_index =
+                MIN(raft_last_index(&n->raft), copy.append_entries_result.rejected - 1);
+        }
     }
     if (message->type == RAFT_APPEND_ENTRIES) {
         copy.append_entries.n_entries = entries_that_fit(&message->append_entries);
