@@ -50,6 +50,7 @@ static void heartbeat_judge(struct node *n)
         return;
     }
     if (str_is(ready_status(n), "Unknown")) {
+        requeue_in(n->out, soft->node_grace_ms); /* for taint_date: nothing else tells that the calendar was set back */
         return;
     }
     conditions_unknown(n);
@@ -128,6 +129,17 @@ static bool taint_find(const struct value *taints, const struct taint_row *row, 
     return false;
 }
 
+/* A taint dated in the future was set by a master whose calendar was ahead, perhaps by hours, and pods that tolerate it for a while would
+ * stay for as much longer. Since when it has been there is not known any more: from now on. */
+static void taint_date(struct node *n, struct value *taint)
+{
+    if (time_of(value_get(taint, "timeAdded")) > n->in->wall_ms) {
+        value_set(n->out->arena, taint, "timeAdded", time_value(n->out->arena, n->in->wall_ms));
+        reconcile_note(n->out, "a taint dated in the future is dated anew");
+        n->dirty = true;
+    }
+}
+
 static void taints_keep(struct node *n)
 {
     struct arena *a = n->out->arena;
@@ -136,6 +148,9 @@ static void taints_keep(struct node *n)
         const struct taint_row *row = &taint_rows[i];
         unsigned at;
         bool present = taint_find(value_get(spec, "taints"), row, &at), wanted = row->wanted(n);
+        if (present && wanted) {
+            taint_date(n, value_item(value_get(spec, "taints"), at));
+        }
         if (present == wanted) {
             continue;
         }

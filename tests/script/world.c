@@ -18,7 +18,8 @@ static int64_t env_now(void *data)
 }
 static int64_t env_wall(void *data)
 {
-    return WORLD_START_MS + ((struct world *)data)->now_ms;
+    const struct world *w = data;
+    return WORLD_START_MS + w->now_ms + w->skew_ms;
 }
 static void env_bytes(void *data, void *bytes, size_t n)
 {

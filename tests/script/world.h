@@ -23,6 +23,7 @@ struct alias {
 struct world {
     struct env env;
     int64_t now_ms;
+    int64_t skew_ms; /* of the calendar */
     struct rng rng;
     struct store *store;
     uint64_t index;

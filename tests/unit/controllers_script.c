@@ -8,7 +8,8 @@
  *   reconcile CONTROLLER KIND NAME [ns=]   one reconcile; shows what the transaction changed
  *   run [limit=S] [trace[=full]]   controllers, a simple scheduler and agents, until nothing is left to do (letting time pass up to the limit)
  *   show KIND... [ns=]        one line an object
- *   silence NODE, hear NODE, bad-image IMAGE, agents on|off, advance S */
+ *   silence NODE, hear NODE, bad-image IMAGE, agents on|off, advance S
+ *   calendar S                the calendar is off by that many seconds; time itself goes on */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -166,6 +167,11 @@ static void do_bad_image(struct cluster *c, const struct script_step *step, stru
     (void)out;
     snprintf(c->world.bad_image, sizeof c->world.bad_image, "%s", step->words[0]);
 }
+static void do_calendar(struct cluster *c, const struct script_step *step, struct buf *out)
+{
+    (void)out;
+    c->world.skew_ms = atoll(step->words[0]) * 1000;
+}
 static void do_agents(struct cluster *c, const struct script_step *step, struct buf *out)
 {
     (void)out;
@@ -180,10 +186,10 @@ static void do_advance(struct cluster *c, const struct script_step *step, struct
 static const struct {
     const char *name;
     void (*run)(struct cluster *c, const struct script_step *step, struct buf *out);
-} commands[] = {{"apply", do_apply},     {"patch", do_patch}, {"status", do_status},       {"delete", do_delete},
-                {"remove", do_remove},   {"run", do_run},     {"reconcile", do_reconcile}, {"show", do_show},
-                {"silence", do_silence}, {"hear", do_hear},   {"bad-image", do_bad_image}, {"agents", do_agents},
-                {"advance", do_advance}};
+} commands[] = {{"apply", do_apply},     {"patch", do_patch},      {"status", do_status},       {"delete", do_delete},
+                {"remove", do_remove},   {"run", do_run},          {"reconcile", do_reconcile}, {"show", do_show},
+                {"silence", do_silence}, {"hear", do_hear},        {"bad-image", do_bad_image}, {"agents", do_agents},
+                {"advance", do_advance}, {"calendar", do_calendar}};
 
 static void script_step_do(void *data, const struct script_step *step, struct buf *out)
 {
