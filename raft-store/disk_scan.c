@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "raft-store/disk_int.h"
 #include "raft-store/disk_mark.h"
+#include "raft-store/disk_sequence.h"
 #include "raft-store/snapfile.h"
 #include "raft-store/snapshot.h"
 
@@ -39,6 +40,7 @@ struct scan {
     struct disk_report *report;
     struct error *err;
     struct disk_crc crc;
+    struct disk_sequence sequence;
     struct snapshot_file *snapshots;
     struct segment_file *segments;
     unsigned snapshots_count, segments_count;
@@ -281,6 +283,8 @@ static int choose_snapshot(struct scan *s)
         if (rv == 0) {
             s->report->snapshot_index = f->index;
             s->report->snapshot_term = f->term;
+            s->sequence.snapshot = f->name;
+            s->sequence.snapshot_index = f->index;
             return 0;
         }
         if (rv != ERR_CORRUPT) {
@@ -302,6 +306,11 @@ static int take_entry(void *data, struct disk_entry *e)
         snprintf(s->refused, sizeof s->refused,
                  "entry %" PRIu64 " is of term %" PRIu64 " and type %d behind term %" PRIu64, e->index, e->term,
                  e->type, r->last_term);
+        return ERR_CORRUPT;
+    }
+    struct error gap = {0};
+    if (disk_sequence_next(&s->sequence, e, &gap) != 0) {
+        snprintf(s->refused, sizeof s->refused, "entry %" PRIu64 ": %.300s", e->index, gap.message);
         return ERR_CORRUPT;
     }
     if (e->index > r->snapshot_index) {
@@ -339,7 +348,9 @@ static int read_segment(struct scan *s, const struct segment_file *f)
     }
     struct disk_segment seg = {.crc = &s->crc, .bytes = buf_str(&b), .open = f->open, .thorough = s->events != NULL};
     uint64_t first = s->next;
+    disk_sequence_begin(&s->sequence, f->open);
     enum disk_segment_end end = disk_segment_walk(&seg, take_entry, s, &rv);
+    disk_sequence_end(&s->sequence);
     if (rv != 0 && rv != ERR_CORRUPT) {
         return rv;
     }
@@ -503,7 +514,7 @@ int disk_scan(const char *dir, uint64_t id, const struct disk_events *events, st
     *report = (struct disk_report){0};
     raft_configuration_init(&report->configuration);
     struct scan *s = xcalloc(1, sizeof *s);
-    s->dir = dir;
+    s->dir = s->sequence.dir = dir;
     s->events = events;
     s->report = report;
     s->err = &local;

@@ -354,6 +354,19 @@ int snapshot_check(const void *p, size_t n, struct error *err)
     return rc;
 }
 
+static_assert(SNAPSHOT_END_SIZE == BLOCK_HEAD_SIZE + TRAILER_SIZE, "the end is the trailer");
+
+bool snapshot_end(const void *p, size_t n, uint64_t *revision, struct view_hash *hash)
+{
+    if (n < SNAPSHOT_END_SIZE) {
+        return false;
+    }
+    const uint8_t *head = (const uint8_t *)p + n - SNAPSHOT_END_SIZE, *trailer = head + BLOCK_HEAD_SIZE;
+    *revision = load(trailer, 8);
+    *hash = (struct view_hash){load(trailer + 24, 8), load(trailer + 32, 8)};
+    return load(head, 8) == 0;
+}
+
 /* ---- The store's side ---- */
 
 struct store_fork {

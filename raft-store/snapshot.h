@@ -27,5 +27,9 @@ int snapshot_read(const void *p, size_t n, const uint8_t *seal_key, struct view 
                   struct error *err);
 /* Form and checksums only: before a snapshot from elsewhere is allowed to replace anything. */
 int snapshot_check(const void *p, size_t n, struct error *err);
+/* What the trailer says of the state, from the last SNAPSHOT_END_SIZE bytes alone, which may be all there is at p. Its checksum is not looked at,
+ * as that needs the blocks before it. False: no trailer stands there. */
+#define SNAPSHOT_END_SIZE 56u
+bool snapshot_end(const void *p, size_t n, uint64_t *revision, struct view_hash *hash);
 
 #endif

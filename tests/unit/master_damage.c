@@ -4,12 +4,14 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <sys/stat.h>
 
 #include "base/env.h"
 #include "master/config.h"
 #include "raft-store/disk_mark.h"
 #include "raft-store/disk_replay.h"
+#include "raft-store/snapfile.h"
 
 #define OPEN_KEPT (64u << 10) /* of a segment that is being written: the rest is zeros that only take time */
 #define FILES_MAX 16u
@@ -284,6 +286,248 @@ static void a_file_that_is_gone_or_zeroed_is_seen_or_harmless(void **state)
     assert_true(seen >= 6);
 }
 
+/* ---- Closed segments before the open ones ---- */
+
+/* A batch's head (u32 CRC, u32 CRC, u64 count, count times: u64 term, u8 type, 3 unused, u32 size): where it ends, and whether it holds a command. */
+static size_t batch_end(const struct buf *b, size_t at, uint64_t *entries, bool *command)
+{
+    size_t end;
+    memcpy(entries, b->data + at + 8, sizeof *entries);
+    end = at + 16 + (size_t)*entries * 16;
+    *command = false;
+    for (uint64_t i = 0; i < *entries; i++) {
+        const uint8_t *head = b->data + at + 16 + i * 16;
+        uint32_t size;
+        memcpy(&size, head + 12, sizeof size);
+        end += size;
+        *command |= head[8] == RAFT_COMMAND;
+    }
+    return end;
+}
+
+static struct disk_report look(const struct world *w)
+{
+    struct disk_report r;
+    struct error err = {0};
+    if (disk_scan(w->dir, 1, NULL, &r, &err) != 0) {
+        fail_msg("%s", err.message);
+    }
+    return r;
+}
+
+/* The mark is written from time to time: let it know of nothing that the open segments hold. */
+static void set_back_mark(const struct world *w)
+{
+    struct disk_mark mark;
+    assert_int_equal(disk_mark_read(w->dir, &mark, NULL), 0);
+    mark.last_index = 1;
+    assert_int_equal(disk_mark_write(w->dir, &mark, NULL), 0);
+}
+
+static void assert_gap(const struct world *w, const char *name)
+{
+    struct disk_report r = look(w);
+    struct disk_replay replayed;
+    replay(w, &replayed);
+    if (r.state != DISK_DAMAGED || strstr(r.damage, name) == NULL || strstr(r.damage, "should be revision") == NULL) {
+        fail_msg("without the segments before %s: state %d, %s", name, (int)r.state, r.damage);
+    }
+    assert_int_equal(replayed.report.state, DISK_DAMAGED);
+    disk_report_close(&r);
+    disk_replay_close(&replayed);
+}
+
+static void assert_whole(const struct world *w, const char *what)
+{
+    struct disk_report r = look(w);
+    if (r.state != DISK_WHOLE) {
+        fail_msg("%s: taken for damage: %s", what, r.damage);
+    }
+    disk_report_close(&r);
+}
+
+static void remove_file(const struct world *w, const char *name)
+{
+    CLEANUP_FREE char *path = path_of(w, name);
+    assert_int_equal(unlink(path), 0);
+}
+
+/* Where a segment stands among the others; 0: it is none. */
+static uint64_t place_of(const struct file *f)
+{
+    uint64_t n;
+    return sscanf(f->name, "open-%" SCNu64, &n) == 1                     ? UINT64_MAX / 2 + n
+           : f->name[0] == '0' && sscanf(f->name, "%16" SCNu64, &n) == 1 ? n
+                                                                         : 0;
+}
+
+/* All entries of an image from `from` on (a batch begins there; otherwise false), as one segment that was never closed. */
+static bool gather(const struct image *im, uint64_t from, struct buf *out)
+{
+    static const uint8_t head[8] = {1}, zeros[4096];
+    uint64_t place = 0, next = from, entries;
+    bool met = false, command;
+    buf_append(out, head, sizeof head);
+    for (;;) {
+        const struct file *f = NULL;
+        for (unsigned i = 0; i < im->count; i++) {
+            uint64_t p = place_of(&im->files[i]);
+            f = p > place && (f == NULL || p < place_of(f)) ? &im->files[i] : f;
+        }
+        if (f == NULL) {
+            break;
+        }
+        place = place_of(f);
+        next = f->name[0] == '0' ? place : next;
+        for (size_t at = 8, end; at + 16 <= f->bytes.size; at = end, next += entries) {
+            end = batch_end(&f->bytes, at, &entries, &command);
+            if (entries == 0) {
+                break;
+            }
+            met |= next == from;
+            if (next >= from) {
+                buf_append(out, f->bytes.data + at, end - at);
+            }
+        }
+    }
+    buf_append(out, zeros, sizeof zeros);
+    return met;
+}
+
+/* The directory with all entries from `from` on in one open segment, and no other. */
+static bool lay_open(const struct world *w, const struct image *im, uint64_t from)
+{
+    CLEANUP_BUF struct buf all = BUF_INIT;
+    lay_down(w, im);
+    set_back_mark(w);
+    for (unsigned i = 0; i < im->count; i++) {
+        if (place_of(&im->files[i]) != 0) {
+            remove_file(w, im->files[i].name);
+        }
+    }
+    bool met = gather(im, from, &all);
+    write_bytes(w, "open-1", all.data, all.size);
+    return met;
+}
+
+static void close_segment(const struct world *w, char name[80], uint64_t first, uint64_t next, const struct buf *b,
+                          size_t from, size_t to)
+{
+    CLEANUP_BUF struct buf segment = BUF_INIT;
+    snprintf(name, 80, "%016" PRIu64 "-%016" PRIu64, first, next - 1);
+    buf_append(&segment, b->data, 8);
+    buf_append(&segment, b->data + from, to - from);
+    write_bytes(w, name, segment.data, segment.size);
+}
+
+/* A log without a snapshot is divided at each of its batches, as libraft would have: closed segments, which are lost, and an open one, whose entries
+ * libraft would number anew. With `kept` a closed one before them stays. */
+static unsigned lose_segments(const struct world *w, const struct buf *b, bool kept)
+{
+    uint64_t next = 1, first = 1, entries;
+    size_t from = 8;
+    unsigned lost = 0;
+    bool command, any = false, has_kept = !kept;
+    char before[80] = "", closed[80];
+    for (size_t at = 8; at + 16 <= b->size; next += entries) {
+        size_t end = batch_end(b, at, &entries, &command);
+        if (entries == 0) {
+            break;
+        }
+        if (any && !has_kept) {
+            close_segment(w, before, first, next, b, from, at);
+            has_kept = true;
+            any = false;
+            first = next;
+            from = at;
+        } else if (any && command) {
+            CLEANUP_BUF struct buf rest = BUF_INIT;
+            buf_append(&rest, b->data, 8);
+            buf_append(&rest, b->data + at, b->size - at);
+            close_segment(w, closed, first, next, b, from, at);
+            write_bytes(w, "open-1", rest.data, rest.size);
+            assert_whole(w, closed);
+            remove_file(w, closed);
+            assert_gap(w, "open-1");
+            lost++;
+        }
+        any |= command;
+        at = end;
+    }
+    return lost;
+}
+
+static void closed_segments_lost_before_the_open_ones_are_seen(void **state)
+{
+    struct world *w = *state;
+    struct image all = {0};
+    struct kit *k = kit_one(NULL); /* no snapshot */
+    struct client *c = client_admin(k, 0);
+    CLEANUP_FREE char *raft = xasprintf("%s/raft", k->masters[0].dir);
+    CLEANUP_BUF struct buf b = BUF_INIT;
+    for (unsigned i = 0; i < 12; i++) {
+        put(c, i, 100);
+    }
+    wait_for_mark(k, raft); /* it is made with the first term, but may not be there yet */
+    kit_stop(k, 0, SIGKILL);
+    take_image(&all, raft);
+    client_close(c);
+    kit_free(k);
+    assert_true(lay_open(w, &all, 1));
+    assert_whole(w, "all in one open segment");
+    assert_true(gather(&all, 1, &b));
+    assert_true(lose_segments(w, &b, false) >= 10);
+    assert_true(lose_segments(w, &b, true) >= 9);
+    for (unsigned i = 0; i < all.count; i++) {
+        buf_close(&all.files[i].bytes);
+    }
+}
+
+/* Behind the snapshot stands what does not follow it. Where batches do not begin where they are needed, there is nothing to be tried. */
+static void an_open_segment_that_does_not_follow_the_snapshot_is_seen(void **state)
+{
+    struct world *w = *state;
+    struct image *im = &w->after;
+    lay_down(w, im);
+    struct disk_report at = look(w);
+    disk_report_close(&at);
+    char prefix[80];
+    snprintf(prefix, sizeof prefix, "snapshot-%" PRIu64 "-%" PRIu64 "-", at.snapshot_term, at.snapshot_index);
+    struct file *snapshot = find(im, prefix);
+    for (int inside = 0; inside < 2; inside++) { /* the state in libraft's own file, as first versions wrote it */
+        for (uint64_t early = 0; early <= 3; early += 3) {
+            if (!lay_open(w, im, at.snapshot_index + 1 - early)) {
+                skip();
+            }
+            struct snapfile_map map;
+            assert_int_equal(snapfile_map(w->dir, snapshot->bytes.data, snapshot->bytes.size, &map, NULL), 0);
+            CLEANUP_FREE uint8_t *bytes = xmemdup(map.p, map.n);
+            size_t size = map.n;
+            snapfile_unmap(&map);
+            if (inside) {
+                write_bytes(w, snapshot->name, bytes, size);
+            }
+            if (early > 0) {
+                assert_gap(w, "open-1");
+                continue;
+            }
+            struct disk_replay r;
+            replay(w, &r);
+            assert_int_equal(r.report.state, DISK_WHOLE);
+            assert_int_equal(view_revision(store_committed(r.store)), w->after.revision);
+            disk_replay_close(&r);
+            assert_whole(w, "all that the snapshot does not cover");
+            bytes[size - 1] ^= 1; /* the hash of the state is what it ends with */
+            write_bytes(w, snapshot->name, bytes, size);
+            struct disk_report other = look(w);
+            assert_int_equal(other.state, DISK_DAMAGED);
+            assert_non_null(strstr(other.damage, snapshot->name));
+            assert_non_null(strstr(other.damage, "was not made from the state"));
+            disk_report_close(&other);
+        }
+    }
+}
+
 /* Each sector of the last write is there or is not. */
 static void a_write_that_a_power_cut_tore_is_no_damage(void **state)
 {
@@ -378,6 +622,8 @@ int main(void)
         cmocka_unit_test(a_flipped_bit_is_seen_or_harmless_in_every_file),
         cmocka_unit_test(what_is_cut_off_a_file_is_seen_or_harmless),
         cmocka_unit_test(a_file_that_is_gone_or_zeroed_is_seen_or_harmless),
+        cmocka_unit_test(closed_segments_lost_before_the_open_ones_are_seen),
+        cmocka_unit_test(an_open_segment_that_does_not_follow_the_snapshot_is_seen),
         cmocka_unit_test(a_write_that_a_power_cut_tore_is_no_damage),
         cmocka_unit_test(another_masters_directory_is_not_taken_for_ones_own),
         cmocka_unit_test(a_term_or_vote_that_was_altered_is_seen),
