@@ -751,6 +751,9 @@ static void an_interactive_command_talks_both_ways(void **state)
     runtime_exec_write(f->rt, x, "word\n", 5);
     wait_for(f, &f->ends, 2);
     const char *out = buf_cstr(&f->streamed);
+    if (strstr(out, "44 111") == NULL) {
+        print_error("ended with %d after: %s\n", f->end_code, out);
+    }
     assert_non_null(strstr(out, "44 111"));
     assert_non_null(strstr(out, "got word"));
     assert_non_null(strstr(out, "/dev/pts/"));
