@@ -67,12 +67,17 @@ static inline void await_reachable(struct client *c, int64_t id, bool reachable)
 /* The member in whose directory this master lives (its id stands in the configuration). */
 static inline int64_t id_of(struct client *c, const char *address)
 {
-    must(c, "cluster", "{}");
-    const struct value *members = value_get(c->result, "members");
-    VALUE_FOR(i, members)
-    {
-        if (str_is(value_path_str(value_item(members, i), "address"), address)) {
-            return value_path_int(value_item(members, i), "id", 0);
+    for (int64_t until = kit_now() + KIT_WAIT_MS; kit_now() < until; kit_turn(c->kit, 50)) {
+        if (c->kit->meanwhile != NULL) {
+            c->kit->meanwhile(c->kit);
+        }
+        must(c, "cluster", "{}");
+        const struct value *members = value_get(c->result, "members");
+        VALUE_FOR(i, members)
+        {
+            if (str_is(value_path_str(value_item(members, i), "address"), address)) {
+                return value_path_int(value_item(members, i), "id", 0);
+            }
         }
     }
     return 0;
