@@ -317,7 +317,7 @@ static void damage_met_while_serving_is_repaired_in_the_same_process(void **stat
         snprintf(cmd, sizeof cmd, "rm -rf %s/quarantine-*", k->masters[i].dir);
         assert_int_equal(system(cmd), 0);
     }
-    write_some(k, 3000, 20);
+    write_some(k, 3000, 60); /* some of them share an entry */
     wait_for_voters(k, i, old);
     same_state(k, i);
     assert_int_equal(k->masters[i].pid, pid);
