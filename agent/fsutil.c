@@ -14,6 +14,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/fs.h"
 #include "base/mem.h"
 
 void fs_path(char *out, size_t size, const char *fmt, ...)
@@ -97,12 +98,6 @@ bool fs_read_line(const char *path, char *out, size_t size)
     return true;
 }
 
-int fs_sync_dir(const char *path)
-{
-    CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return fd < 0 || fsync(fd) != 0 ? -errno : 0;
-}
-
 int fs_write_file(const char *path, struct str content, mode_t mode, bool sync, struct error *err)
 {
     CLEANUP_FREE char *tmp = xasprintf("%s.tmp.%d", path, (int)gettid());
@@ -125,11 +120,9 @@ int fs_write_file(const char *path, struct str content, mode_t mode, bool sync, 
         return error_set_errno(err, -rc, "cannot write %s", path);
     }
     if (sync) {
-        const char *slash = strrchr(path, '/');
-        CLEANUP_FREE char *dir = slash == NULL ? xstrdup(".") : xstrndup(path, (size_t)(slash - path) + 1);
-        rc = fs_sync_dir(dir);
+        rc = fs_sync_parent(path);
         if (rc != 0) {
-            return error_set_errno(err, -rc, "cannot sync %s", dir);
+            return error_set_errno(err, -rc, "cannot sync the directory of %s", path);
         }
     }
     return 0;

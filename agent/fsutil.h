@@ -28,7 +28,6 @@ int fs_write_value(const char *path, const char *text, struct error *err);
 
 int fs_make_dirs(const char *path, mode_t mode, struct error *err); /* with parents; an existing directory is fine */
 int fs_make_parent(const char *path, mode_t mode, struct error *err);
-int fs_sync_dir(const char *path);
 
 /* Deletes a tree. Never follows symbolic links and never leaves the file system it starts on: a mounted directory stays and makes it fail
  * with ERR_BUSY. Nothing there is fine. */

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "agent/fsutil.h"
+#include "base/fs.h"
 #include "proto/text.h"
 
 /* Everything becomes a layout directory first: an archive is extracted into the store's tmp. Then manifests are followed: blobs that are small

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/fs.h"
 #include "base/passphrase.h"
 #include "base/timefmt.h"
 #include "client/common.h"
@@ -165,13 +166,9 @@ static void finish_file(struct saving *s)
                (force || errno != EINVAL || rename(s->partial, s->path) != 0)) {
         error_set_errno(err, errno, "rename %s to %s", s->partial, s->path);
     } else {
-        char *dir = arena_strdup(&s->r->arena, s->path), *slash = strrchr(dir, '/');
-        if (slash != NULL) {
-            slash[slash == dir] = '\0';
-        }
-        CLEANUP_CLOSE int fd = open(slash == NULL ? "." : dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (fd < 0 || (fsync(fd) != 0 && errno != EINVAL)) {
-            error_set_errno(err, errno, "sync the directory of %s", s->path);
+        int rv = fs_sync_parent(s->path);
+        if (rv != 0) {
+            error_set_errno(err, rv, "sync the directory of %s", s->path);
         }
     }
 }
@@ -381,26 +378,19 @@ static void print_text(struct rctl *r, const struct looking *l)
 
 static int run_show(struct rctl *r)
 {
-    const char *form = opt(r, "output");
+    int code;
     if (r->args.words_count != 1) {
         return rctl_usage(r, "which file? (one; - for standard input)");
     }
-    if (form != NULL && strcmp(form, "json") != 0 && strcmp(form, "yaml") != 0) {
-        return rctl_usage(r, "-o must be json or yaml, not \"%s\"", form);
+    if (!common_form_valid(r, &code)) {
+        return code;
     }
     struct looking l = {.path = r->args.words[0]};
-    int code = look(r, &l);
-    if (code == EXIT_DONE && form == NULL) {
+    code = look(r, &l);
+    if (code == EXIT_DONE && opt(r, "output") == NULL) {
         print_text(r, &l);
     } else if (code == EXIT_DONE) {
-        CLEANUP_BUF struct buf out = BUF_INIT;
-        if (strcmp(form, "json") == 0) {
-            json_write(&out, document(&r->arena, &l), 4);
-            buf_putc(&out, '\n');
-        } else {
-            yaml_write(&out, document(&r->arena, &l));
-        }
-        rctl_write(r, &out);
+        common_print_form(r, document(&r->arena, &l));
     }
     free(l.contents.end);
     return code;

@@ -191,7 +191,7 @@ static void print_certs(const struct certs *all)
     rctl_write(all->r, &out);
 }
 
-static void write_certs(const struct certs *all, bool json)
+static void write_certs(const struct certs *all)
 {
     struct arena *a = &all->r->arena;
     struct value *doc = value_map(a), *list = value_ensure_list(a, doc, "certificates");
@@ -213,14 +213,7 @@ static void write_certs(const struct certs *all, bool json)
             value_set(a, v, "error", value_cstr(a, c->error));
         }
     }
-    CLEANUP_BUF struct buf out = BUF_INIT;
-    if (json) {
-        json_write(&out, doc, 4);
-        buf_putc(&out, '\n');
-    } else {
-        yaml_write(&out, doc);
-    }
-    rctl_write(all->r, &out);
+    common_print_form(all->r, doc);
 }
 
 /* Notes about what is wrong; true if something needs somebody. */
@@ -246,10 +239,9 @@ static const struct option_row status_options[] = {
 static int run_status(struct rctl *r)
 {
     struct error err = {0};
-    const char *form = opt(r, "output");
-    bool json = form != NULL && strcmp(form, "json") == 0;
-    if (form != NULL && !json && strcmp(form, "yaml") != 0) {
-        return rctl_usage(r, "--output is json or yaml, not \"%s\"", form);
+    int code;
+    if (!common_form_valid(r, &code)) {
+        return code;
     }
     int rc = rctl_connect(r, &err);
     if (!r->config_loaded) {
@@ -259,8 +251,8 @@ static int run_status(struct rctl *r)
     add_local(&all, "ca", r->target.ca_pem, true);
     rc = rc != 0 ? rc : ask_masters(&all, &err); /* without masters what is known here is shown */
     add_local(&all, "admin (this client)", r->target.cert_pem, false);
-    if (form != NULL) {
-        write_certs(&all, json);
+    if (opt(r, "output") != NULL) {
+        write_certs(&all);
     } else {
         print_certs(&all);
     }

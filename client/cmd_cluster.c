@@ -65,27 +65,21 @@ static void print_nodes(struct rctl *r, struct mp nodes)
 static int run_status(struct rctl *r)
 {
     struct error err = {0};
-    const char *form = opt(r, "output");
+    int code;
+    if (!common_form_valid(r, &code)) {
+        return code;
+    }
     CLEANUP_REPLY struct api_reply reply = {0};
     if (rctl_connect(r, &err) != 0 || api_read(r->api, "cluster", value_map(&r->arena), &reply, &err) != 0) {
         return rctl_fail(r, &err);
     }
     struct mp m = reply.result;
-    if (form != NULL) {
+    if (opt(r, "output") != NULL) {
         struct value *doc;
-        CLEANUP_BUF struct buf out = BUF_INIT;
         if (msgpack_read_value(&r->arena, m.p, (size_t)(m.end - m.p), &doc, &err) != 0) {
             return rctl_fail(r, &err);
         }
-        if (strcmp(form, "json") == 0) {
-            json_write(&out, doc, 4);
-            buf_putc(&out, '\n');
-        } else if (strcmp(form, "yaml") == 0) {
-            yaml_write(&out, doc);
-        } else {
-            return rctl_usage(r, "--output is json or yaml, not \"%s\"", form);
-        }
-        rctl_write(r, &out);
+        common_print_form(r, doc);
         return EXIT_DONE;
     }
     struct str name = mp_str(mp_get(m, "cluster"));

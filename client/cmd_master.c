@@ -167,26 +167,6 @@ static int bad_id(struct rctl *r, const char *word)
     return rctl_usage(r, "\"%s\" is no master's id; ids are numbers, `rctl master list` shows them", word);
 }
 
-/* -o of what is no API object. Returns the exit code, or -1 if there was no -o. */
-static int print_form(struct rctl *r, const struct value *doc)
-{
-    const char *form = opt(r, "output");
-    CLEANUP_BUF struct buf out = BUF_INIT;
-    if (form == NULL) {
-        return -1;
-    }
-    if (strcmp(form, "json") == 0) {
-        json_write(&out, doc, 4);
-        buf_putc(&out, '\n');
-    } else if (strcmp(form, "yaml") == 0) {
-        yaml_write(&out, doc);
-    } else {
-        return rctl_usage(r, "--output is json or yaml, not \"%s\"", form);
-    }
-    rctl_write(r, &out);
-    return EXIT_DONE;
-}
-
 /* ---- list ---- */
 
 static const struct option_row form_options[] = {
@@ -228,11 +208,16 @@ static int run_list(struct rctl *r)
 {
     struct error err = {0};
     struct masters m;
+    int code;
+    if (!common_form_valid(r, &code)) {
+        return code;
+    }
     if (rctl_connect(r, &err) != 0 || read_masters(r, true, &m, &err) != 0) {
         return rctl_fail(r, &err);
     }
-    int rc = print_form(r, masters_doc(r, &m));
-    if (rc < 0) {
+    if (opt(r, "output") != NULL) {
+        common_print_form(r, masters_doc(r, &m));
+    } else {
         static const char *const head[] = {"ID", "ADDRESS", "ROLE", "STATE", "APPLIED", "LAG"};
         const char **cells = arena_alloc(&r->arena, ARRAY_SIZE(head) * (m.count + 1) * sizeof(*cells));
         memcpy(cells, head, sizeof(head));
@@ -249,9 +234,8 @@ static int run_list(struct rctl *r)
         rctl_write(r, &out);
         fflush(r->out);
         note_unknown(r, &m);
-        rc = EXIT_DONE;
     }
-    return rc == EXIT_DONE && can_lose(&m) < 0 ? EXIT_NO_QUORUM : rc;
+    return can_lose(&m) < 0 ? EXIT_NO_QUORUM : EXIT_DONE;
 }
 
 static const struct command master_list = {
@@ -303,6 +287,10 @@ static int print_join(struct rctl *r, const struct masters *m, int64_t replaces,
     struct error err = {0};
     const char *ttl = opt(r, "ttl");
     int64_t ttl_ms = 0;
+    int code;
+    if (!common_form_valid(r, &code)) {
+        return code;
+    }
     struct value *params = value_map(a);
     value_set(a, params, "role", value_cstr(a, "master"));
     if (ttl != NULL && args_duration_ms("ttl", ttl, &ttl_ms, &err) != 0) {
@@ -329,9 +317,9 @@ static int print_join(struct rctl *r, const struct masters *m, int64_t replaces,
     value_set(a, doc, "expires", value_cstr(a, expires));
     value_set(a, doc, "masters", value_cstr(a, addresses));
     value_set(a, doc, "join", value_cstr(a, line));
-    int rc = print_form(r, doc);
-    if (rc >= 0) {
-        return rc;
+    if (opt(r, "output") != NULL) {
+        common_print_form(r, doc);
+        return EXIT_DONE;
     }
     fprintf(r->out, "%s\n", line);
     fflush(r->out);

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proto/text.h"
+
 bool common_lenient(const struct rctl *r)
 {
     const char *v = opt(r, "validate");
@@ -241,4 +243,26 @@ int common_select(struct rctl *r, struct api_list *out, struct error *err)
         rc = api_list(r->api, &q, out, err);
     }
     return rc;
+}
+
+bool common_form_valid(struct rctl *r, int *code)
+{
+    const char *form = opt(r, "output");
+    if (form == NULL || strcmp(form, "json") == 0 || strcmp(form, "yaml") == 0) {
+        return true;
+    }
+    *code = rctl_usage(r, "--output is json or yaml, not \"%s\"", form);
+    return false;
+}
+
+void common_print_form(struct rctl *r, const struct value *doc)
+{
+    CLEANUP_BUF struct buf out = BUF_INIT;
+    if (strcmp(opt(r, "output"), "json") == 0) {
+        json_write(&out, doc, 4);
+        buf_putc(&out, '\n');
+    } else {
+        yaml_write(&out, doc);
+    }
+    rctl_write(r, &out);
 }

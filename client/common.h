@@ -33,6 +33,12 @@
         "all", 0, OPTION_FLAG, NULL, NULL, NULL, "all of the type in the namespace"                                    \
     }
 
+/* -o of commands whose answer is no API object: json or yaml. False: it is something else, and *code is what to exit with. To be asked before
+ * anything is done. */
+bool common_form_valid(struct rctl *r, int *code);
+/* Prints the document as -o says, which is given and valid. */
+void common_print_form(struct rctl *r, const struct value *doc);
+
 /* All that -f names. ERR_USAGE without -f. */
 int common_manifests(struct rctl *r, struct manifest *out, struct error *err);
 

@@ -11,6 +11,7 @@
 
 #include "base/env.h"
 #include "base/failpoint.h"
+#include "base/fs.h"
 #include "base/mem.h"
 #include "master/repair.h"
 
@@ -43,12 +44,6 @@ static void list(const struct master_config *c, struct names *out)
         closedir(d);
     }
     qsort(out->name, out->count, sizeof out->name[0], by_name);
-}
-
-static int sync_dir(const char *dir)
-{
-    CLEANUP_CLOSE int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return fd < 0 || fsync(fd) != 0 ? -errno : 0;
 }
 
 /* Files only, as libraft leaves them. */
@@ -115,7 +110,7 @@ int quarantine_move(const struct master_config *c, const struct log *log, char *
             snprintf(to, size, "%s", fresh);
         }
     }
-    int rv = sync_dir(c->dir);
+    int rv = fs_sync_dir(c->dir);
     if (rv != 0) {
         return error_set_errno(err, rv, "sync %s", c->dir);
     }

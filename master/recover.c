@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/failpoint.h"
+#include "base/fs.h"
 #include "base/mem.h"
 #include "master/anew.h"
 #include "master/backup.h"
@@ -152,12 +153,6 @@ static int write_state(struct master_config *c, struct candidate *mine, uint64_t
     return rv;
 }
 
-static int sync_dir(const char *dir)
-{
-    CLEANUP_CLOSE int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return fd < 0 || fsync(fd) != 0 ? -errno : 0;
-}
-
 static int take_place(const struct master_config *c, const struct log *log, struct error *err)
 {
     char fresh[600], raft[600];
@@ -177,7 +172,7 @@ static int take_place(const struct master_config *c, const struct log *log, stru
     if (failpoint(FAILPOINT_recover_before_rename)) {
         return error_set(err, ERR_IO, "recover: failed by a failpoint");
     }
-    if (rename(fresh, raft) != 0 || (rv = sync_dir(c->dir)) != 0) {
+    if (rename(fresh, raft) != 0 || (rv = fs_sync_dir(c->dir)) != 0) {
         return error_set_errno(err, rv != 0 ? rv : errno, "rename %s to %s", fresh, raft);
     }
     return 0;

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/fs.h"
 #include "base/mem.h"
 #include "proto/pki.h"
 
@@ -24,22 +25,6 @@ static int write_all(int fd, const char *p, size_t n)
         n -= (size_t)rv;
     }
     return 0;
-}
-
-/* The rename is on disk only when the directory is. */
-static int sync_directory_of(const char *path)
-{
-    CLEANUP_FREE char *dir = xstrdup(path);
-    char *slash = strrchr(dir, '/');
-    if (slash != NULL) {
-        slash[slash == dir ? 1 : 0] = '\0';
-    }
-    CLEANUP_CLOSE int fd = open(slash == NULL ? "." : dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) {
-        return -errno;
-    }
-    /* Some file systems cannot sync a directory and say EINVAL. */
-    return fsync(fd) != 0 && errno != EINVAL ? -errno : 0;
 }
 
 int pki_write_file(const char *path, const void *p, size_t n, unsigned mode, struct error *err)
@@ -68,7 +53,7 @@ int pki_write_file(const char *path, const void *p, size_t n, unsigned mode, str
         unlink(temp);
         return error_set_errno(err, rv, "write %s: %s", path, step);
     }
-    rv = sync_directory_of(path);
+    rv = fs_sync_parent(path);
     return rv != 0 ? error_set_errno(err, rv, "write %s: sync its directory", path) : 0;
 }
 

@@ -9,6 +9,7 @@
 #include <xxhash.h>
 
 #include "base/failpoint.h"
+#include "base/fs.h"
 #include "base/mem.h"
 #include "raft-store/disk_int.h"
 
@@ -50,12 +51,6 @@ static void put_u64(uint8_t *p, uint64_t v)
     }
 }
 
-static int sync_dir(const char *dir)
-{
-    CLEANUP_CLOSE int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return fd < 0 || fsync(fd) != 0 ? -errno : 0;
-}
-
 static int write_sector(int fd, const uint8_t *bytes)
 {
     if (failpoint(FAILPOINT_mark_write)) {
@@ -90,7 +85,7 @@ int disk_mark_write(const char *dir, const struct disk_mark *mark, struct error 
     }
     int rv = fd < 0 ? -errno : write_sector(fd, bytes);
     if (rv == 0 && is_new) {
-        rv = rename(fresh, path) != 0 ? -errno : sync_dir(dir);
+        rv = rename(fresh, path) != 0 ? -errno : fs_sync_dir(dir);
     }
     return rv == 0 ? 0 : error_set_errno(err, rv, "write %s", path);
 }

@@ -237,17 +237,14 @@ static int read_meta(struct scan *s, const struct snapshot_file *f)
 static int read_data(struct scan *s, const struct snapshot_file *f)
 {
     CLEANUP_BUF struct buf b = BUF_INIT;
-    struct snapfile_map map = {0};
+    struct snapfile_map state = {0};
     bool quick = s->events == NULL;
     if (quick && f->size != SNAPFILE_REF_SIZE) {
         return 0;
     }
     int rv = disk_read_file(s->dir, f->name, DISK_SNAPSHOT_MAX, &b, s->err);
-    bool is_ref = rv == 0 && snapfile_is_ref(b.data, b.size);
-    struct str state = buf_str(&b);
-    if (is_ref) {
-        rv = snapfile_map(s->dir, b.data, b.size, &map, s->err);
-        state = (struct str){(const char *)map.p, map.n};
+    if (rv == 0) {
+        rv = snapfile_open(s->dir, b.data, b.size, &state, s->err);
     }
     if (rv == 0 && !quick) {
         rv = snapshot_check(state.p, state.n, s->err);
@@ -255,7 +252,7 @@ static int read_data(struct scan *s, const struct snapshot_file *f)
     if (rv == 0 && !quick && s->events->on_snapshot != NULL) {
         rv = s->events->on_snapshot(s->events->data, state.p, state.n, s->err);
     }
-    snapfile_unmap(&map);
+    snapfile_unmap(&state);
     if (rv == ERR_CORRUPT) {
         damaged(s, "%s: %s", f->name, s->err->message);
     }

@@ -194,10 +194,6 @@ void node_snapshot_turn(struct node *n);
 void node_snapshot_cancel(struct node *n); /* at close: a write that was never begun */
 /* What a snapshot says, wherever its bytes are. */
 int node_snapshot_check(const struct node *n, const struct raft_buffer *data, struct error *err);
-/* Where the state is: in the buffer itself (then nothing is to be unmapped) or in its file. */
-struct snapfile_map;
-int node_snapshot_map(const struct node *n, const struct raft_buffer *data, struct snapfile_map *out,
-                      struct error *err);
 int node_snapshot_restore(struct node *n, const struct raft_buffer *data, struct error *err);
 void node_snapshot_stored(struct node *n); /* the leader's, by libraft: what it replaces goes */
 bool node_snapshot_is_ours(const struct node *n, const struct raft_snapshot *s);

@@ -496,9 +496,7 @@ static void snapshot_verified(void *arg)
     const struct raft_buffer *data = &s->bufs[0];
     assert(n->io.verifying > 0);
     n->io.verifying--;
-    if (g->state.p != data->base) {
-        snapfile_unmap(&g->state);
-    }
+    snapfile_unmap(&g->state);
     if (g->code != 0) { /* rule 13 */
         node_die(n, ERR_CORRUPT, "the snapshot on this master's disk is damaged: %s", g->err.message);
         raft_configuration_close(&s->configuration);
@@ -527,7 +525,8 @@ static void snapshot_got(struct raft_io_snapshot_get *get, struct raft_snapshot 
     n->io.loaded_index = snapshot->index;
     n->io.loaded_term = snapshot->term;
     g->snapshot = snapshot;
-    if (n->closing || node_snapshot_map(n, &snapshot->bufs[0], &g->state, &g->err) != 0) {
+    if (n->closing ||
+        snapfile_open(n->snapshot_dir, snapshot->bufs[0].base, snapshot->bufs[0].len, &g->state, &g->err) != 0) {
         snapshot_give(g, snapshot); /* whoever sends it looks for the file, too, and finds out */
         return;
     }

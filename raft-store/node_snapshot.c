@@ -89,32 +89,11 @@ static int sink_buffers(void *data, const void *p, size_t size)
     return 0;
 }
 
-struct file_sink {
-    struct snapfile_writer *writer;
-    struct error *err;
-};
-
-static int sink_file(void *data, const void *p, size_t size)
-{
-    struct file_sink *s = data;
-    return snapfile_write(s->writer, p, size, s->err);
-}
-
 /* The fork into a file of its own, and a reference to that into `filled`. */
 static int write_file(struct node *n, struct error *err)
 {
-    struct file_sink s = {.err = err};
     uint8_t ref[SNAPFILE_REF_SIZE];
-    int rv = snapfile_create(n->snapshot_dir, &s.writer, err);
-    if (rv != 0) {
-        return rv;
-    }
-    rv = store_fork_write(n->snapshot.fork, sink_file, &s);
-    if (rv != 0) {
-        snapfile_abort(s.writer);
-        return rv;
-    }
-    rv = snapfile_finish(s.writer, ref, err);
+    int rv = snapfile_save(n->snapshot_dir, n->snapshot.fork, ref, err);
     return rv == 0 ? sink_buffers(&n->snapshot.filled, ref, sizeof ref) : rv;
 }
 
@@ -218,40 +197,25 @@ int node_snapshot_put(struct node *n, unsigned trailing, struct raft_io_snapshot
 
 int node_snapshot_check(const struct node *n, const struct raft_buffer *data, struct error *err)
 {
-    if (n->snapshot_dir == NULL || !snapfile_is_ref(data->base, data->len)) {
-        return snapshot_check(data->base, data->len, err);
-    }
     if (n->snapshot.sweeping) {
         return error_set(err, ERR_BUSY, "files of former snapshots are being removed");
     }
-    struct snapfile_map map;
-    int rv = snapfile_map(n->snapshot_dir, data->base, data->len, &map, err);
+    struct snapfile_map state;
+    int rv = snapfile_open(n->snapshot_dir, data->base, data->len, &state, err);
     if (rv == 0) {
-        rv = snapshot_check(map.p, map.n, err);
-        snapfile_unmap(&map);
+        rv = snapshot_check(state.p, state.n, err);
+        snapfile_unmap(&state);
     }
     return rv;
 }
 
-int node_snapshot_map(const struct node *n, const struct raft_buffer *data, struct snapfile_map *out, struct error *err)
-{
-    if (n->snapshot_dir == NULL || !snapfile_is_ref(data->base, data->len)) {
-        *out = (struct snapfile_map){data->base, data->len};
-        return 0;
-    }
-    return snapfile_map(n->snapshot_dir, data->base, data->len, out, err);
-}
-
 int node_snapshot_restore(struct node *n, const struct raft_buffer *data, struct error *err)
 {
-    if (n->snapshot_dir == NULL || !snapfile_is_ref(data->base, data->len)) {
-        return store_restore(n->store, data->base, data->len, 0, err);
-    }
-    struct snapfile_map map;
-    int rv = snapfile_map(n->snapshot_dir, data->base, data->len, &map, err);
+    struct snapfile_map state;
+    int rv = snapfile_open(n->snapshot_dir, data->base, data->len, &state, err);
     if (rv == 0) {
-        rv = store_restore(n->store, map.p, map.n, 0, err);
-        snapfile_unmap(&map);
+        rv = store_restore(n->store, state.p, state.n, 0, err);
+        snapfile_unmap(&state);
     }
     return rv;
 }

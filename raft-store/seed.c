@@ -9,70 +9,10 @@
 #include <unistd.h>
 #include <uv.h>
 
+#include "base/fs.h"
 #include "base/mem.h"
 #include "raft-store/snapfile.h"
-
-/* ---- raft_uv wants a transport: never used ---- */
-
-static int stub_init(struct raft_uv_transport *t, raft_id id, const char *address)
-{
-    (void)t;
-    (void)id;
-    (void)address;
-    return 0;
-}
-
-static int stub_listen(struct raft_uv_transport *t, raft_uv_accept_cb cb)
-{
-    (void)t;
-    (void)cb;
-    return 0;
-}
-
-static int stub_connect(struct raft_uv_transport *t, struct raft_uv_connect *req, raft_id id, const char *address,
-                        raft_uv_connect_cb cb)
-{
-    (void)t;
-    (void)req;
-    (void)id;
-    (void)address;
-    (void)cb;
-    return RAFT_NOCONNECTION;
-}
-
-static void stub_close(struct raft_uv_transport *t, raft_uv_transport_close_cb cb)
-{
-    cb(t);
-}
-
-/* ---- The state: a file of its own, as masters write it ---- */
-
-struct file_sink {
-    struct snapfile_writer *writer;
-    struct error *err;
-};
-
-static int to_file(void *data, const void *p, size_t size)
-{
-    struct file_sink *s = data;
-    return snapfile_write(s->writer, p, size, s->err);
-}
-
-static int write_state(const char *dir, const struct store_fork *state, uint8_t ref[SNAPFILE_REF_SIZE],
-                       struct error *err)
-{
-    struct file_sink s = {.err = err};
-    int rc = snapfile_create(dir, &s.writer, err);
-    if (rc != 0) {
-        return rc;
-    }
-    rc = store_fork_write(state, to_file, &s);
-    if (rc != 0) {
-        snapfile_abort(s.writer);
-        return rc;
-    }
-    return snapfile_finish(s.writer, ref, err);
-}
+#include "raft-store/uv_stub.h"
 
 /* ---- Writing ---- */
 
@@ -141,7 +81,7 @@ static int check_empty(struct seeding *s, const char *dir, struct error *err)
 static int put_snapshot(struct seeding *s, const char *dir, const struct seed *seed, struct error *err)
 {
     uint8_t ref[SNAPFILE_REF_SIZE];
-    int rc = write_state(dir, seed->state, ref, err);
+    int rc = snapfile_save(dir, seed->state, ref, err);
     if (rc != 0) {
         return rc;
     }
@@ -163,15 +103,6 @@ static int put_snapshot(struct seeding *s, const char *dir, const struct seed *s
     return rv == 0 ? 0 : failed(s, rv, dir, "write the state", err);
 }
 
-static int sync_dir(const char *dir, struct error *err)
-{
-    CLEANUP_CLOSE int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 || (fsync(fd) != 0 && errno != EINVAL)) {
-        return error_set_errno(err, errno, "raft directory %s: sync", dir);
-    }
-    return 0;
-}
-
 static int write_with(struct seeding *s, const char *dir, const struct seed *seed, struct error *err)
 {
     int rv = s->io.init(&s->io, seed->id, seed->address);
@@ -190,15 +121,16 @@ static int write_with(struct seeding *s, const char *dir, const struct seed *see
     while (!s->closed) {
         uv_run(&s->loop, UV_RUN_ONCE);
     }
-    return rc == 0 ? sync_dir(dir, err) : rc;
+    if (rc == 0 && (rv = fs_sync_dir(dir)) != 0) {
+        rc = error_set_errno(err, rv, "raft directory %s: sync", dir);
+    }
+    return rc;
 }
 
 int seed_write(const char *dir, const struct seed *seed, struct error *err)
 {
     assert(seed->id != 0 && seed->term > 0 && seed->index > 0 && seed->state != NULL);
-    struct seeding s = {
-        .transport = {
-            .version = 1, .init = stub_init, .listen = stub_listen, .connect = stub_connect, .close = stub_close}};
+    struct seeding s = {.transport = uv_stub_transport()};
     uv_loop_init(&s.loop);
     int rv = raft_uv_init(&s.io, &s.loop, dir, &s.transport), rc;
     if (rv != 0) {

@@ -14,7 +14,9 @@
 #include <xxhash.h>
 
 #include "base/env.h"
+#include "base/fs.h"
 #include "base/mem.h"
+#include "raft-store/store.h"
 
 /* Reference: "RVSR", u32 version, u64 size, u64 hash, name padded with zeros, zeros, u64 XXH3-64 of all before it. */
 static const uint8_t magic[4] = {'R', 'V', 'S', 'R'};
@@ -152,16 +154,6 @@ void snapfile_abort(struct snapfile_writer *w)
     }
 }
 
-static int sync_dir(const char *dir, struct error *err)
-{
-    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int rv = fd < 0 || fsync(fd) != 0 ? error_set_errno(err, errno, "sync directory %s", dir) : 0;
-    if (fd >= 0) {
-        close(fd);
-    }
-    return rv;
-}
-
 static int hash_parts(struct snapfile_writer *w, struct error *err)
 {
     if (!w->parts || w->size == 0) {
@@ -188,7 +180,9 @@ int snapfile_finish(struct snapfile_writer *w, uint8_t ref[SNAPFILE_REF_SIZE], s
     if (rv == 0 && rename(from, to) != 0) {
         rv = error_set_errno(err, errno, "rename %s", from);
     }
-    if (rv == 0 && (rv = sync_dir(w->dir, err)) != 0) {
+    int sync = rv == 0 ? fs_sync_dir(w->dir) : 0;
+    if (sync != 0) {
+        rv = error_set_errno(err, sync, "sync directory %s", w->dir);
         unlink(to);
     }
     if (rv != 0) {
@@ -205,6 +199,32 @@ int snapfile_finish(struct snapfile_writer *w, uint8_t ref[SNAPFILE_REF_SIZE], s
     free_writer(w);
     assert(snapfile_is_ref(ref, SNAPFILE_REF_SIZE));
     return 0;
+}
+
+struct file_sink {
+    struct snapfile_writer *writer;
+    struct error *err;
+};
+
+static int to_file(void *data, const void *p, size_t size)
+{
+    struct file_sink *s = data;
+    return snapfile_write(s->writer, p, size, s->err);
+}
+
+int snapfile_save(const char *dir, const struct store_fork *fork, uint8_t ref[SNAPFILE_REF_SIZE], struct error *err)
+{
+    struct file_sink s = {.err = err};
+    int rv = snapfile_create(dir, &s.writer, err);
+    if (rv != 0) {
+        return rv;
+    }
+    rv = store_fork_write(fork, to_file, &s);
+    if (rv != 0) {
+        snapfile_abort(s.writer);
+        return rv;
+    }
+    return snapfile_finish(s.writer, ref, err);
 }
 
 /* ---- Reading ---- */
@@ -267,16 +287,25 @@ int snapfile_map(const char *dir, const void *ref, size_t n, struct snapfile_map
             rv = error_set_errno(err, errno, "map %s", path);
         } else {
             madvise(p, size, MADV_SEQUENTIAL);
-            *out = (struct snapfile_map){p, size};
+            *out = (struct snapfile_map){p, size, true};
         }
     }
     close(fd);
     return rv;
 }
 
+int snapfile_open(const char *dir, const void *snapshot, size_t n, struct snapfile_map *out, struct error *err)
+{
+    if (dir != NULL && snapfile_is_ref(snapshot, n)) {
+        return snapfile_map(dir, snapshot, n, out, err);
+    }
+    *out = (struct snapfile_map){.p = snapshot, .n = n};
+    return 0;
+}
+
 void snapfile_unmap(struct snapfile_map *m)
 {
-    if (m->p != NULL) {
+    if (m->mapped) {
         munmap((void *)m->p, m->n);
     }
     *m = (struct snapfile_map){0};

@@ -35,13 +35,20 @@ int snapfile_write_at(struct snapfile_writer *w, uint64_t offset, const void *p,
 /* Makes the file durable under its final name and writes the reference to it. Frees the writer, also on error, when nothing stays behind. */
 int snapfile_finish(struct snapfile_writer *w, uint8_t ref[SNAPFILE_REF_SIZE], struct error *err);
 void snapfile_abort(struct snapfile_writer *w); /* frees; NULL is fine */
+/* All of it for a fork of a store. Worker thread. */
+struct store_fork;
+int snapfile_save(const char *dir, const struct store_fork *fork, uint8_t ref[SNAPFILE_REF_SIZE], struct error *err);
 
 /* Reading. */
 bool snapfile_is_ref(const void *p, size_t n);
 struct snapfile_map {
     const uint8_t *p;
     size_t n;
+    bool mapped; /* false: borrowed from the snapshot itself */
 };
+/* The state of a snapshot wherever it lies: in the file that it refers to, or, with a NULL dir or without a reference, in the snapshot. The latter is
+ * borrowed. Errors as of snapfile_map. snapfile_unmap ends both. */
+int snapfile_open(const char *dir, const void *snapshot, size_t n, struct snapfile_map *out, struct error *err);
 /* Maps the file that the reference names. ERR_CORRUPT: the reference is damaged, the file is missing or has another size; its content has checks
  * of its own (snapshot.h). */
 int snapfile_map(const char *dir, const void *ref, size_t n, struct snapfile_map *out, struct error *err);

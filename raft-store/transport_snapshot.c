@@ -149,15 +149,11 @@ static bool find_bytes(struct transport *t, struct snapshot_out *out)
 {
     struct raft_buffer *data = &out->message.install_snapshot.data;
     struct error err = {0};
-    if (t->config.snapshot_dir == NULL || !snapfile_is_ref(data->base, data->len)) {
-        out->hash = XXH3_64bits(data->base, data->len);
-        return true;
-    }
-    if (snapfile_map(t->config.snapshot_dir, data->base, data->len, &out->map, &err) != 0) {
+    if (snapfile_open(t->config.snapshot_dir, data->base, data->len, &out->map, &err) != 0) {
         log_error(t->config.log, "transport", "cannot send a snapshot: %s", err.message);
         return false;
     }
-    out->hash = snapfile_hash(data->base);
+    out->hash = out->map.mapped ? snapfile_hash(data->base) : XXH3_64bits(data->base, data->len);
     *data = (struct raft_buffer){.base = (void *)out->map.p, .len = out->map.n};
     return true;
 }

@@ -18,6 +18,7 @@
 #include "raft-store/node_int.h"
 #include "raft-store/raft_heap.h"
 #include "raft-store/transport_int.h"
+#include "raft-store/uv_stub.h"
 
 #define BALLAST_FILE  "reeve-ballast"
 #define BALLAST_BYTES (1u << 20)
@@ -352,39 +353,6 @@ static void mark_from_time_to_time(struct uv_io *u)
     }
 }
 
-/* ---- raft_uv's transport: never used ---- */
-
-static int stub_init(struct raft_uv_transport *t, raft_id id, const char *address)
-{
-    (void)t;
-    (void)id;
-    (void)address;
-    return 0;
-}
-
-static int stub_listen(struct raft_uv_transport *t, raft_uv_accept_cb cb)
-{
-    (void)t;
-    (void)cb;
-    return 0;
-}
-
-static int stub_connect(struct raft_uv_transport *t, struct raft_uv_connect *req, raft_id id, const char *address,
-                        raft_uv_connect_cb cb)
-{
-    (void)t;
-    (void)req;
-    (void)id;
-    (void)address;
-    (void)cb;
-    return RAFT_NOCONNECTION;
-}
-
-static void stub_close(struct raft_uv_transport *t, raft_uv_transport_close_cb cb)
-{
-    cb(t);
-}
-
 /* ---- Room on the disk ---- */
 
 /* raft_uv waits in silence for room when it cannot prepare a segment: say so before it comes to that, and keep users' writes out. */
@@ -522,8 +490,7 @@ int uv_io_new(uv_loop_t *loop, const char *dir, struct transport *transport, con
     u->transport = transport;
     u->log = log;
     list_init(&u->sent);
-    u->stub = (struct raft_uv_transport){
-        .version = 1, .init = stub_init, .listen = stub_listen, .connect = stub_connect, .close = stub_close};
+    u->stub = uv_stub_transport();
     u->tracer = (struct raft_tracer){.impl = u, .version = 2, .emit = on_trace};
     int rv = raft_uv_init(&u->io, loop, dir, &u->stub);
     if (rv != 0) {
