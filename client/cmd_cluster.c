@@ -109,7 +109,7 @@ static int run_status(struct rctl *r)
 
 static const struct command cluster_status = {
     .name = "status",
-    .usage = "",
+    .usage = "[-o json|yaml]",
     .summary = "Masters, leader, and how many can be lost",
     .examples = "  rctl cluster status\n"
                 "  # all counters of the master that answers\n"

@@ -348,7 +348,7 @@ static int run_add(struct rctl *r)
 
 static const struct command master_add = {
     .name = "add",
-    .usage = "[--listen HOST:PORT] [--dir DIR] [--ttl DURATION]",
+    .usage = "[--listen HOST:PORT] [--dir DIR] [--ttl DURATION] [-o json|yaml]",
     .summary = "Make a token, and print the line with which a new master joins",
     .examples = "  rctl master add --listen 10.0.0.4:7400\n"
                 "  # to be typed on the new machine at once\n"

@@ -22,7 +22,7 @@ int candidate_read(const char *dir, const uint8_t *seal_key, struct candidate *o
     memset(out, 0, sizeof *out);
     snprintf(out->dir, sizeof out->dir, "%s", dir);
     if (!is_dir(dir)) {
-        return error_set(err, ERR_NOT_FOUND, "%s is no directory", dir);
+        return error_set(err, ERR_NOT_FOUND, "%s is no directory; give the data directory of a master", dir);
     }
     bool whole = master_config_load(dir, &config, NULL) == 0;
     out->id = whole ? config.id : 0;

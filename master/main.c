@@ -1,4 +1,4 @@
-/* reeve-master: init, join, restore, run. */
+/* reeve-master: its commands are rows of a table at the end. */
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
@@ -16,31 +16,15 @@
 
 #define JOIN_TIMEOUT_MS 60000
 
-static const char usage_text[] =
-    "usage: reeve-master init --dir DIR [--cluster NAME] [--listen HOST:PORT] [--advertise HOST:PORT] [--agent-address "
-    "HOST:PORT]\n"
-    "       reeve-master join --dir DIR --token TOKEN | --token-file FILE [--listen HOST:PORT] [--advertise HOST:PORT] "
-    "[--agent-address "
-    "HOST:PORT] MASTER[,MASTER...]\n"
-    "       reeve-master restore --dir DIR [--passphrase-file FILE] [--listen HOST:PORT] [--advertise HOST:PORT] "
-    "[--agent-address HOST:PORT] FILE\n"
-    "       reeve-master restore --check [--passphrase-file FILE] FILE\n"
-    "       reeve-master run  --dir DIR [--log-level debug|info|warn|error]\n"
-    "       reeve-master admin --dir DIR\n"
-    "       reeve-master inspect --dir DIR\n"
-    "       reeve-master recover --dir DIR [--yes] [--force] [OTHER-DIR...]\n"
-    "\n"
-    "init      make the data directory of a new cluster's first master, and print how others join\n"
-    "join      make the data directory of one more master; `rctl master add` (or `replace OLD`) prints the line\n"
-    "restore   make the data directory of a cluster's first master from a backup of `rctl backup save` (\"-\": "
-    "standard input)\n"
-    "run       serve, until SIGTERM; exit code 3: this master was removed from the cluster, starting it again is of no "
-    "use\n"
-    "admin     write DIR/admin.config anew, with a fresh certificate, when an administrator's has expired or is lost\n"
-    "inspect   what the log of a stopped master holds, and whether it is damaged; changes nothing\n"
-    "recover   when a majority of the masters is lost for good: go on from what this one still has, as the only "
-    "master.\n"
-    "          OTHER-DIR: copies of other masters' directories, to compare with; it says what would be lost and asks\n"
+struct arguments;
+struct command {
+    const char *name;
+    const char *usage;   /* behind the name; a second form behind a line break */
+    const char *summary; /* may have several lines */
+    int (*run)(const struct arguments *a);
+};
+
+static const char options_text[] =
     "\n"
     "--yes            do not ask; --force: even if another directory has more\n"
     "--token-file     file that holds the token (\"-\": standard input), so that it stands on no command line\n"
@@ -52,17 +36,33 @@ static const char usage_text[] =
     "--timeout S      how long join tries, while the cluster is busy or without a leader (60)\n"
     "--node-grace S   seconds without a heartbeat until a node is NotReady (40); --heartbeat S: agents' period (10)\n"
     "--election-timeout MS, --raft-heartbeat MS: Raft's timings (450, 100)\n"
-    "--snapshot-entries N, --snapshot-mb N: when a snapshot is due (8192 entries, 256 MB of log)\n"
+    "--snapshot-entries N, --snapshot-mb N: when a snapshot is due (8192 entries, or half as much log as state, 16 MB "
+    "at\n"
+    "                 least and 256 MB at most)\n"
     "--cert-life S, --admin-cert-life S: life of certificates, which renew themselves at two thirds of it (90, 365 "
     "days)\n";
 
-static int usage(const char *what, const char *arg)
+static void print_usage(FILE *to, const char *lead, const struct command *c)
 {
-    if (what != NULL) {
-        fprintf(stderr, "reeve-master: %s%s%s\n\n", what, arg == NULL ? "" : ": ", arg == NULL ? "" : arg);
+    const char *second = strchr(c->usage, '\n');
+    int first = second == NULL ? (int)strlen(c->usage) : (int)(second - c->usage);
+    fprintf(to, "%s reeve-master %s %.*s\n", lead, c->name, first, c->usage);
+    if (second != NULL) {
+        fprintf(to, "       reeve-master %s %s\n", c->name, second + 1);
     }
-    fputs(usage_text, what == NULL ? stdout : stderr);
-    return what == NULL ? 0 : 2;
+}
+
+/* What is wrong, and how the command is written. Returns the exit code. */
+static int misused(const struct command *c, const char *what, const char *arg)
+{
+    fprintf(stderr, "reeve-master: %s%s%s\n", what, arg == NULL ? "" : ": ", arg == NULL ? "" : arg);
+    if (c != NULL) {
+        print_usage(stderr, "usage:", c);
+    } else {
+        fputs("usage: reeve-master init|join|restore|run|admin|inspect|recover --dir DIR ...\n", stderr);
+    }
+    fputs("See `reeve-master --help`.\n", stderr);
+    return 2;
 }
 
 enum option_id {
@@ -118,6 +118,10 @@ static const struct option options[] = {
 };
 
 struct arguments {
+    const struct command *command;
+    const char *const *rest; /* what is no option */
+    unsigned rest_count;
+    bool help;
     struct master_config config;
     const char *dir, *token, *passphrase_file;
     bool check, yes, force;
@@ -153,7 +157,7 @@ static bool number(const char *s, int64_t scale, int64_t *out)
 }
 
 /* 0, or the exit code of a wrong command line. */
-static int parse(int argc, char **argv, struct arguments *a)
+static int parse(const struct command *command, int argc, char **argv, struct arguments *a)
 {
     int c;
     int64_t n = 0;
@@ -234,15 +238,19 @@ static int parse(int argc, char **argv, struct arguments *a)
             ok = number(optarg, 1, &a->config.admin_cert_life_s);
             break;
         case 'h':
-            exit(usage(NULL, NULL));
+            a->help = true;
+            break;
         default:
-            return usage("see above", NULL);
+            return misused(command, "options are wrong, see above", NULL);
         }
         if (!ok) {
-            return usage("bad value of an option", optarg);
+            return misused(command, "bad value of an option", optarg);
         }
     }
-    return a->dir == NULL && !a->check ? usage("--dir is missing", NULL) : 0;
+    a->command = command;
+    a->rest = (const char *const *)argv + optind;
+    a->rest_count = optind < argc ? (unsigned)(argc - optind) : 0;
+    return a->dir == NULL && !a->check && !a->help ? misused(command, "--dir is missing", NULL) : 0;
 }
 
 static int fail(const struct error *err)
@@ -311,57 +319,119 @@ static int admin(const struct arguments *a)
     return 0;
 }
 
+static int init(const struct arguments *a)
+{
+    struct master_config config = a->config;
+    struct error err = {0};
+    return setup_init(&config, &err) == 0 ? 0 : fail(&err);
+}
+
+static int join(const struct arguments *a)
+{
+    struct master_config config = a->config;
+    struct error err = {0};
+    if (a->token == NULL || a->rest_count != 1) {
+        return misused(
+            a->command,
+            "join needs --token-file or --token, and the address of a master; `rctl master add` prints the line", NULL);
+    }
+    signal(SIGPIPE, SIG_IGN);
+    return setup_join(&config, a->token, a->rest[0], a->timeout_ms, &err) == 0 ? 0 : fail(&err);
+}
+
+static int inspect(const struct arguments *a)
+{
+    struct error err = {0};
+    return recover_inspect(a->dir, &err) == 0 ? 0 : fail(&err);
+}
+
+static int recover(const struct arguments *a)
+{
+    struct error err = {0};
+    if (a->rest_count > RECOVER_PEERS_MAX) {
+        return misused(a->command, "too many directories", NULL);
+    }
+    return recover_run(a->dir, a->rest, a->rest_count, a->yes, a->force, &err) == 0 ? 0 : fail(&err);
+}
+
+static int restore(const struct arguments *a)
+{
+    struct master_config config = a->config;
+    struct error err = {0};
+    if (a->rest_count != 1) {
+        return misused(a->command, "restore needs a backup's file, one", NULL);
+    }
+    int rv = a->check ? restore_check(a->rest[0], a->passphrase_file, &err)
+                      : restore_run(&config, a->rest[0], a->passphrase_file, &err);
+    return rv == 0 ? 0 : fail(&err);
+}
+
+static const struct command commands[] = {
+    {"init", "--dir DIR [--cluster NAME] [--listen HOST:PORT] [--advertise HOST:PORT] [--agent-address HOST:PORT]",
+     "make the data directory of a new cluster's first master, and print how others join", init},
+    {"join",
+     "--dir DIR --token TOKEN | --token-file FILE [--listen HOST:PORT] [--advertise HOST:PORT] [--agent-address "
+     "HOST:PORT] MASTER[,MASTER...]",
+     "make the data directory of one more master; `rctl master add` (or `replace OLD`) prints the line", join},
+    {"restore",
+     "--dir DIR [--passphrase-file FILE] [--listen HOST:PORT] [--advertise HOST:PORT] [--agent-address HOST:PORT] "
+     "FILE\n--check [--passphrase-file FILE] FILE",
+     "make the data directory of a cluster's first master from a backup of `rctl backup save` (\"-\": standard input)",
+     restore},
+    {"run", "--dir DIR [--log-level debug|info|warn|error]",
+     "serve, until SIGTERM; exit code 3: this master was removed from the cluster, starting it again is of no use",
+     run},
+    {"admin", "--dir DIR",
+     "write DIR/admin.config anew, with a fresh certificate, when an administrator's has expired or is lost", admin},
+    {"inspect", "--dir DIR", "what the log of a stopped master holds, and whether it is damaged; changes nothing",
+     inspect},
+    {"recover", "--dir DIR [--yes] [--force] [OTHER-DIR...]",
+     "when a majority of the masters is lost for good: go on from what this one still has, as the only master.\n"
+     "          OTHER-DIR: copies of other masters' directories, to compare with; it says what would be lost and asks",
+     recover},
+};
+
+static const struct command *command_find(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
+        if (strcmp(name, commands[i].name) == 0) {
+            return &commands[i];
+        }
+    }
+    return NULL;
+}
+
+static void help(void)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
+        print_usage(stdout, i == 0 ? "usage:" : "      ", &commands[i]);
+    }
+    putchar('\n');
+    for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
+        printf("%-9s %s\n", commands[i].name, commands[i].summary);
+    }
+    fputs(options_text, stdout);
+}
+
 int main(int argc, char **argv)
 {
     struct arguments a = {.log_level = -1, .timeout_ms = JOIN_TIMEOUT_MS};
-    struct error err = {0};
-    if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
-        return argc < 2 ? usage("a command is missing", NULL) : usage(NULL, NULL);
+    if (argc >= 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
+        help();
+        return 0;
     }
-    if (strcmp(argv[1], "--version") == 0) {
+    if (argc >= 2 && strcmp(argv[1], "--version") == 0) {
         puts("reeve-master " REEVE_VERSION);
         return 0;
     }
-    const char *command = argv[1];
-    int rv = parse(argc - 1, argv + 1, &a);
-    if (rv != 0) {
-        return rv;
+    const struct command *command = argc < 2 ? NULL : command_find(argv[1]);
+    if (command == NULL) {
+        return argc < 2 ? misused(NULL, "a command is missing", NULL) : misused(NULL, "unknown command", argv[1]);
     }
-    const char *rest = optind < argc - 1 ? argv[optind + 1] : NULL;
-    if (strcmp(command, "run") == 0) {
-        return run(&a);
+    int rv = parse(command, argc - 1, argv + 1, &a);
+    if (rv == 0 && a.help) {
+        help();
+        return 0;
     }
-    if (strcmp(command, "admin") == 0) {
-        return admin(&a);
-    }
-    if (strcmp(command, "init") == 0) {
-        return setup_init(&a.config, &err) == 0 ? 0 : fail(&err);
-    }
-    if (strcmp(command, "join") == 0) {
-        if (a.token == NULL || rest == NULL) {
-            return usage("join needs --token and the address of a master", NULL);
-        }
-        signal(SIGPIPE, SIG_IGN);
-        return setup_join(&a.config, a.token, rest, a.timeout_ms, &err) == 0 ? 0 : fail(&err);
-    }
-    if (strcmp(command, "inspect") == 0) {
-        return recover_inspect(a.dir, &err) == 0 ? 0 : fail(&err);
-    }
-    if (strcmp(command, "recover") == 0) {
-        unsigned others = optind < argc - 1 ? (unsigned)(argc - 1 - optind) : 0;
-        if (others > RECOVER_PEERS_MAX) {
-            return usage("too many directories", NULL);
-        }
-        rv = recover_run(a.dir, (const char *const *)argv + 1 + optind, others, a.yes, a.force, &err);
-        return rv == 0 ? 0 : fail(&err);
-    }
-    if (strcmp(command, "restore") == 0) {
-        if (rest == NULL) {
-            return usage("restore needs a backup's file", NULL);
-        }
-        rv = a.check ? restore_check(rest, a.passphrase_file, &err)
-                     : restore_run(&a.config, rest, a.passphrase_file, &err);
-        return rv == 0 ? 0 : fail(&err);
-    }
-    return usage("unknown command", command);
+    return rv != 0 ? rv : command->run(&a);
 }
