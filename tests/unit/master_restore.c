@@ -80,7 +80,7 @@ static void a_lost_cluster_comes_back_from_its_backup(void **state)
     client_close(c);
 
     kit_start(k, kit_join(k, r)); /* and it grows again */
-    wait_voters(k, r, 2);
+    kit_wait_voters(k, r, 2);
     kit_stop(k, r, SIGTERM);
     kit_start(k, r);
     kit_leader(k);

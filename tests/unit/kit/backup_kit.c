@@ -184,21 +184,3 @@ void kill_all(struct kit *k)
         kit_stop(k, i, SIGKILL);
     }
 }
-
-void wait_voters(struct kit *k, unsigned by, unsigned wanted)
-{
-    struct client *c = client_admin(k, by);
-    unsigned voters = 0;
-    for (int64_t until = kit_now() + KIT_WAIT_MS; voters < wanted;) {
-        assert_true(kit_now() < until);
-        voters = 0;
-        must(c, "cluster", "{}");
-        const struct value *members = value_get(c->result, "members");
-        VALUE_FOR(i, members)
-        {
-            voters += str_is(value_path_str(value_item(members, i), "role"), "voter");
-        }
-        kit_turn(k, 20);
-    }
-    client_close(c);
-}

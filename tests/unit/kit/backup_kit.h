@@ -31,6 +31,5 @@ int restore(struct kit *k, unsigned i, const char *file, const char *failpoints,
 /* It must work; the master's number. */
 unsigned restored(struct kit *k, const char *file);
 void kill_all(struct kit *k); /* SIGKILL */
-void wait_voters(struct kit *k, unsigned by, unsigned wanted);
 
 #endif

@@ -352,15 +352,11 @@ struct kit *kit_one(const char *const *args)
     return k;
 }
 
-struct kit *kit_three(const char *const *args)
+void kit_wait_voters(struct kit *k, unsigned by, unsigned wanted)
 {
-    struct kit *k = kit_one(args);
-    for (unsigned i = 1; i < 3; i++) {
-        kit_start(k, kit_join(k, 0));
-    }
-    struct client *c = client_admin(k, 0);
+    struct client *c = client_admin(k, by);
     unsigned voters = 0;
-    for (int64_t until = kit_now() + KIT_WAIT_MS; voters < 3;) {
+    for (int64_t until = kit_now() + KIT_WAIT_MS; voters < wanted;) {
         assert_true(kit_now() < until);
         voters = 0;
         must(c, "cluster", "{}");
@@ -372,6 +368,15 @@ struct kit *kit_three(const char *const *args)
         kit_turn(k, 20);
     }
     client_close(c);
+}
+
+struct kit *kit_three(const char *const *args)
+{
+    struct kit *k = kit_one(args);
+    for (unsigned i = 1; i < 3; i++) {
+        kit_start(k, kit_join(k, 0));
+    }
+    kit_wait_voters(k, 0, 3);
     return k;
 }
 

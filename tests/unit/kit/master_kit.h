@@ -70,6 +70,8 @@ int kit_wait_end(struct kit *k, unsigned i);
 void kit_stop(struct kit *k, unsigned i, int sig);
 /* One running master, ready to write. */
 struct kit *kit_one(const char *const *args);
+/* Until so many members vote, as master `by` says. */
+void kit_wait_voters(struct kit *k, unsigned by, unsigned wanted);
 /* Three running masters, all voters. */
 struct kit *kit_three(const char *const *args);
 /* Runs the program with arguments until it ends: exit code; stdout and stderr together in *said (malloc; may be NULL). */
