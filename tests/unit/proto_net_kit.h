@@ -2,16 +2,16 @@
 #ifndef TESTS_PROTO_NET_KIT_H
 #define TESTS_PROTO_NET_KIT_H
 
-/* clang-format off */
+#include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
-#include <cmocka.h>
-/* clang-format on */
-#include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <cmocka.h>
 #include <uv.h>
 
 #include "base/mem.h"
@@ -38,21 +38,41 @@ static inline void kit_ca_free(struct kit_ca *ca)
     pki_free_key(ca->key);
 }
 
+/* A certificate and its key; with life_s below zero it has expired already. */
+struct kit_leaf {
+    char *cert, *key;
+};
+
+static inline struct kit_leaf kit_leaf_new(const struct kit_ca *ca, enum pki_role role, const char *name,
+                                           int64_t life_s)
+{
+    struct pki_identity who = {.role = role};
+    snprintf(who.name, sizeof who.name, "%s", name);
+    struct kit_leaf leaf;
+    struct error err = {0};
+    if (pki_issue(ca->cert, ca->key, &who, "localhost,127.0.0.1", life_s, &leaf.cert, &leaf.key, &err) != 0) {
+        fail_msg("%s", err.message);
+    }
+    return leaf;
+}
+
+static inline void kit_leaf_free(struct kit_leaf *leaf)
+{
+    free(leaf->cert);
+    pki_free_key(leaf->key);
+}
+
 /* TLS of somebody with a certificate of ca, who trusts `trusted`. */
 static inline struct net_tls *kit_tls_trusting(const struct kit_ca *ca, const struct kit_ca *trusted,
                                                enum pki_role role, const char *name)
 {
-    struct pki_identity who = {.role = role};
-    snprintf(who.name, sizeof who.name, "%s", name);
-    char *cert, *key;
+    struct kit_leaf leaf = kit_leaf_new(ca, role, name, 3600);
     struct error err = {0};
     struct net_tls *tls = NULL;
-    if (pki_issue(ca->cert, ca->key, &who, "localhost,127.0.0.1", 3600, &cert, &key, &err) != 0 ||
-        net_tls_new(trusted->cert, cert, key, NULL, &tls, &err) != 0) {
+    if (net_tls_new(trusted->cert, leaf.cert, leaf.key, NULL, &tls, &err) != 0) {
         fail_msg("%s", err.message);
     }
-    free(cert);
-    pki_free_key(key);
+    kit_leaf_free(&leaf);
     return tls;
 }
 

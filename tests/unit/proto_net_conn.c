@@ -1,0 +1,197 @@
+/* An open connection: what it carries, when it pauses, how it ends. */
+#include <netinet/tcp.h>
+
+#include "proto_net_world.h"
+
+static void bytes_travel_both_ways(void **state)
+{
+    (void)state;
+    struct world *w = world_new();
+    w->echo = true;
+    world_connect_as(w, PKI_ROLE_NODE, "n1");
+    net_conn_send(w->client.c, "hello", 5); /* waits for the handshake */
+    KIT_UNTIL(&w->loop, w->client.got.size == 5);
+    assert_memory_equal(w->client.got.data, "hello", 5);
+    assert_int_equal(w->client.opens, 1);
+    net_conn_close(w->client.c);
+    assert_int_equal(w->client.closes, 0); /* never from inside the call */
+    KIT_UNTIL(&w->loop, w->client.closes == 1 && w->accepted[0].closes == 1);
+    assert_true(w->client.clean);
+    assert_int_equal(w->accepted[0].why.code, ERR_CLOSED);
+    assert_true(net_listener_stats(w->listener)->bytes_in > 0);
+    world_free(w);
+}
+
+static void both_sides_know_each_other(void **state)
+{
+    (void)state;
+    struct world *w = world_new();
+    world_connect_as(w, PKI_ROLE_NODE, "n1");
+    KIT_UNTIL(&w->loop, w->accepted_count == 1);
+    assert_int_equal(w->client.peer.role, PKI_ROLE_MASTER);
+    assert_string_equal(w->client.peer.name, "1");
+    assert_int_equal(w->accepted[0].peer.role, PKI_ROLE_NODE);
+    assert_string_equal(w->accepted[0].peer.name, "n1");
+    assert_string_equal(w->accepted[0].alpn, ALPN_RPC);
+    assert_string_equal(w->client.alpn, ALPN_RPC);
+    assert_int_equal(strncmp(net_conn_peer_addr(w->accepted[0].c), "127.0.0.1:", 10), 0);
+    world_free(w);
+}
+
+static void megabytes_arrive_whole_and_drain_is_told(void **state)
+{
+    (void)state;
+    struct world *w = world_new();
+    w->echo = true;
+    world_connect(w, w->client_tls);
+    KIT_UNTIL(&w->loop, w->client.opens == 1);
+    size_t size = 5 << 20;
+    uint8_t *bytes = xmalloc(size);
+    for (size_t i = 0; i < size; i++) {
+        bytes[i] = (uint8_t)(i * 2654435761u >> 13);
+    }
+    net_conn_send(w->client.c, bytes, size);
+    assert_int_equal(net_conn_pending(w->client.c), size);
+    KIT_UNTIL(&w->loop, w->client.got.size == size);
+    assert_memory_equal(w->client.got.data, bytes, size);
+    assert_int_equal(w->client.drains, 1);
+    assert_int_equal(net_conn_pending(w->client.c), 0);
+    free(bytes);
+    world_free(w);
+}
+
+static void sends_of_one_turn_leave_together(void **state)
+{
+    (void)state;
+    struct world *w = world_connected();
+    uint64_t before = net_listener_stats(w->listener)->bytes_in;
+    for (int i = 0; i < 1000; i++) {
+        net_conn_send(w->client.c, "12345678", 8);
+    }
+    KIT_UNTIL(&w->loop, w->accepted[0].got.size == 8000);
+    /* One record: 8000 bytes and 22 of TLS. */
+    assert_int_equal(net_listener_stats(w->listener)->bytes_in - before, 8022);
+    world_free(w);
+}
+
+static void bytes_sent_before_close_still_arrive(void **state)
+{
+    (void)state;
+    struct world *w = world_new();
+    world_connect(w, w->client_tls);
+    KIT_UNTIL(&w->loop, w->client.opens == 1);
+    char *bytes = xcalloc(1, 300000);
+    net_conn_send(w->client.c, bytes, 300000);
+    net_conn_close(w->client.c);
+    net_conn_send(w->client.c, "late", 4); /* ignored */
+    KIT_UNTIL(&w->loop, w->client.closes == 1 && w->accepted_count == 1 && w->accepted[0].closes == 1);
+    assert_int_equal(w->accepted[0].got.size, 300000);
+    free(bytes);
+    world_free(w);
+}
+
+static void paused_connection_reads_nothing_and_then_everything(void **state)
+{
+    (void)state;
+    struct world *w = world_connected();
+    struct end probe = {0};
+    struct end *server = &w->accepted[0];
+    net_conn_pause(server->c, true);
+    char *bytes = xcalloc(1, 100000);
+    net_conn_send(w->client.c, bytes, 100000);
+    /* Another connection's whole handshake gives the bytes time to arrive. */
+    end_connect(w, &probe);
+    KIT_UNTIL(&w->loop, w->accepted_count == 2);
+    assert_int_equal(server->got.size, 0);
+    net_conn_pause(server->c, false);
+    KIT_UNTIL(&w->loop, server->got.size == 100000);
+    net_conn_close(probe.c);
+    free(bytes);
+    world_free(w);
+}
+
+static void pause_inside_on_data_holds_back_the_next_record(void **state)
+{
+    (void)state;
+    struct world *w = world_connected();
+    struct end *server = &w->accepted[0];
+    server->pausing = true;
+    char *bytes = xcalloc(1, 200000);
+    net_conn_send(w->client.c, bytes, 200000);
+    unsigned rounds = 0;
+    while (server->got.size < 200000) {
+        KIT_UNTIL(&w->loop, server->paused);
+        server->paused = false;
+        net_conn_pause(server->c, false);
+        rounds++;
+    }
+    assert_true(rounds >= 200000 / 16384);
+    free(bytes);
+    world_free(w);
+}
+
+/* A peer whose machine is gone says nothing: the kernel has to find out. */
+static void sockets_are_told_to_find_dead_peers(void **state)
+{
+    (void)state;
+    struct world *w = world_connected();
+    struct net_conn *both[] = {w->client.c, w->accepted[0].c};
+    for (int i = 0; i < 2; i++) {
+        int fd, keepalive = 0, nodelay = 0, timeout_ms = 0;
+        socklen_t n = sizeof(int);
+        assert_int_equal(uv_fileno((uv_handle_t *)&both[i]->tcp, &fd), 0);
+        assert_int_equal(getsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &keepalive, &n), 0);
+        assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &nodelay, &n), 0);
+        assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, &n), 0);
+        assert_true(keepalive && nodelay && timeout_ms == 30000);
+    }
+    world_free(w);
+}
+
+/* The peer never reads: what was to be flushed is given up. */
+static void close_does_not_wait_for_a_peer_that_takes_nothing(void **state)
+{
+    (void)state;
+    struct world *w = world_connected();
+    net_conn_pause(w->accepted[0].c, true);
+    size_t size = 32 << 20;
+    char *bytes = xcalloc(1, size);
+    net_conn_send(w->client.c, bytes, size);
+    net_conn_close(w->client.c);
+    KIT_UNTIL(&w->loop, w->client.closes == 1);
+    assert_true(w->client.clean);
+    free(bytes);
+    world_free(w);
+}
+
+static void peer_that_resets_is_reported(void **state)
+{
+    (void)state;
+    struct world *w = world_connected();
+    uv_tcp_close_reset(&w->client.c->tcp, net_conn_on_handle_closed);
+    w->client.c->state = NET_CLOSED; /* what enter_closed does, but for the manner */
+    uv_close((uv_handle_t *)&w->client.c->timer, net_conn_on_handle_closed);
+    uv_close((uv_handle_t *)&w->client.c->kick, net_conn_on_handle_closed);
+    KIT_UNTIL(&w->loop, w->accepted[0].closes == 1);
+    assert_int_equal(w->accepted[0].why.code, ERR_CLOSED);
+    assert_non_null(strstr(w->accepted[0].why.message, "reset"));
+    world_free(w);
+}
+
+int main(void)
+{
+    signal(SIGPIPE, SIG_IGN);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(bytes_travel_both_ways),
+        cmocka_unit_test(both_sides_know_each_other),
+        cmocka_unit_test(megabytes_arrive_whole_and_drain_is_told),
+        cmocka_unit_test(sends_of_one_turn_leave_together),
+        cmocka_unit_test(bytes_sent_before_close_still_arrive),
+        cmocka_unit_test(paused_connection_reads_nothing_and_then_everything),
+        cmocka_unit_test(pause_inside_on_data_holds_back_the_next_record),
+        cmocka_unit_test(sockets_are_told_to_find_dead_peers),
+        cmocka_unit_test(close_does_not_wait_for_a_peer_that_takes_nothing),
+        cmocka_unit_test(peer_that_resets_is_reported),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

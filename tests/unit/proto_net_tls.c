@@ -1,0 +1,153 @@
+/* Who is let in, and who is believed to be the server: the cluster's CA, the pinned fingerprint, roles. */
+#include "proto_net_world.h"
+
+/* Trusts the CA with this certificate's fingerprint and nobody else; shows `own`, or nothing. */
+static struct net_tls *pinning_tls(const char *cert, const struct kit_leaf *own)
+{
+    char print[33];
+    struct net_tls *tls;
+    pki_cert_fingerprint(cert, print, NULL);
+    assert_int_equal(net_tls_new(NULL, own ? own->cert : NULL, own ? own->key : NULL, print, &tls, NULL), 0);
+    return tls;
+}
+
+static void client_of_another_ca_is_refused_and_told(void **state)
+{
+    (void)state;
+    struct world *w = world_new();
+    struct kit_ca other = kit_ca_new("other");
+    /* It trusts our server, so that only the server objects. */
+    struct kit_leaf leaf = kit_leaf_new(&other, PKI_ROLE_ADMIN, "eve", 60);
+    struct net_tls *tls;
+    struct error err = {0};
+    assert_int_equal(net_tls_new(w->ca.cert, leaf.cert, leaf.key, NULL, &tls, &err), ERR_INVALID); /* seen at once */
+    assert_non_null(strstr(err.message, "not signed by the CA"));
+    tls = pinning_tls(w->ca.cert, &leaf);
+    world_connect_refused(w, tls, ERR_UNAUTHORIZED);
+    assert_non_null(strstr(w->client.why.message, "refused our certificate (admin eve)"));
+    assert_int_equal(w->accepted_count, 0);
+    KIT_UNTIL(&w->loop, net_listener_stats(w->listener)->open == 0);
+    assert_int_equal(net_listener_stats(w->listener)->handshake_failed, 1);
+    assert_non_null(strstr(w->log, "not signed by this cluster's CA"));
+    kit_leaf_free(&leaf);
+    net_tls_unref(tls);
+    kit_ca_free(&other);
+    world_free(w);
+}
+
+static void server_of_another_ca_is_refused(void **state)
+{
+    (void)state;
+    struct world *w = world_new();
+    struct kit_ca other = kit_ca_new("other");
+    struct net_tls *tls = kit_tls(&other, PKI_ROLE_ADMIN, "kate");
+    world_connect_refused(w, tls, ERR_UNAUTHORIZED);
+    assert_int_equal(w->client.opens, 0);
+    assert_non_null(strstr(w->client.why.message, "certificate of"));
+    assert_non_null(strstr(w->client.why.message, "not signed by this cluster's CA"));
+    net_tls_unref(tls);
+    kit_ca_free(&other);
+    world_free(w);
+}
+
+static void newcomer_joins_by_the_pinned_fingerprint(void **state)
+{
+    (void)state;
+    struct world *w = world_new();
+    struct net_tls *tls = pinning_tls(w->ca.cert, NULL);
+    world_connect(w, tls);
+    KIT_UNTIL(&w->loop, w->accepted_count == 1);
+    assert_int_equal(w->client.opens, 1);
+    assert_int_equal(w->accepted[0].peer.role, PKI_ROLE_NONE);
+    net_tls_unref(tls);
+    world_free(w);
+}
+
+static void wrong_fingerprint_is_refused(void **state)
+{
+    (void)state;
+    struct world *w = world_new();
+    struct net_tls *tls;
+    struct error err = {0};
+    assert_int_equal(net_tls_new(NULL, NULL, NULL, "00112233445566778899aabbccddeeff", &tls, NULL), 0);
+    world_connect_refused(w, tls, ERR_UNAUTHORIZED);
+    assert_int_equal(w->client.opens, 0);
+    assert_non_null(strstr(w->client.why.message, "fingerprint"));
+    net_tls_unref(tls);
+    assert_int_equal(net_tls_new(NULL, NULL, NULL, "xyz", &tls, &err), ERR_INVALID);
+    assert_int_equal(net_tls_new(NULL, NULL, NULL, NULL, &tls, &err), ERR_INVALID);
+    world_free(w);
+}
+
+/* A leaf's fingerprint must not do: anybody with a certificate of the cluster would pass as a server. */
+static void fingerprint_of_a_leaf_is_no_ca(void **state)
+{
+    (void)state;
+    struct world *w = world_new();
+    struct kit_leaf leaf = kit_leaf_new(&w->ca, PKI_ROLE_MASTER, "2", 60);
+    struct net_tls *server_tls;
+    assert_int_equal(net_tls_new(w->ca.cert, leaf.cert, leaf.key, NULL, &server_tls, NULL), 0);
+    net_listener_set_tls(w->listener, server_tls); /* new connections meet the new certificate */
+    struct net_tls *tls = pinning_tls(leaf.cert, NULL);
+    world_connect_refused(w, tls, ERR_UNAUTHORIZED);
+    kit_leaf_free(&leaf);
+    net_tls_unref(tls);
+    net_tls_unref(server_tls);
+    world_free(w);
+}
+
+static void key_of_another_certificate_is_refused(void **state)
+{
+    (void)state;
+    struct kit_ca ca = kit_ca_new("test");
+    struct kit_leaf leaf = kit_leaf_new(&ca, PKI_ROLE_NODE, "n1", 60);
+    struct net_tls *tls;
+    struct error err = {0};
+    assert_int_equal(net_tls_new(ca.cert, leaf.cert, ca.key, NULL, &tls, &err), ERR_INVALID);
+    assert_non_null(strstr(err.message, "node n1"));
+    assert_int_equal(net_tls_new(leaf.cert, leaf.cert, leaf.key, NULL, &tls, &err), ERR_INVALID); /* a leaf as CA */
+    assert_int_equal(net_tls_new("junk", leaf.cert, leaf.key, NULL, &tls, &err), ERR_INVALID);
+    kit_leaf_free(&leaf);
+    kit_ca_free(&ca);
+}
+
+static void node_cannot_pass_as_server(void **state)
+{
+    (void)state;
+    struct world *w = world_new();
+    struct net_tls *node = kit_tls(&w->ca, PKI_ROLE_NODE, "n1");
+    net_listener_set_tls(w->listener, node);
+    world_connect_refused(w, w->client_tls, ERR_UNAUTHORIZED);
+    assert_int_equal(w->client.opens, 0);
+    assert_non_null(strstr(w->client.why.message, "node n1"));
+    net_tls_unref(node);
+    world_free(w);
+}
+
+static void unknown_protocol_is_refused(void **state)
+{
+    (void)state;
+    struct world *w = world_new();
+    world_dial(w, w->client_tls, w->addr, "http/1.1", 5000);
+    KIT_UNTIL(&w->loop, w->client.closes == 1);
+    assert_int_equal(w->client.opens, 0);
+    assert_int_equal(w->client.why.code, ERR_UNSUPPORTED);
+    assert_non_null(strstr(w->client.why.message, "http/1.1"));
+    world_free(w);
+}
+
+int main(void)
+{
+    signal(SIGPIPE, SIG_IGN);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(client_of_another_ca_is_refused_and_told),
+        cmocka_unit_test(server_of_another_ca_is_refused),
+        cmocka_unit_test(newcomer_joins_by_the_pinned_fingerprint),
+        cmocka_unit_test(wrong_fingerprint_is_refused),
+        cmocka_unit_test(fingerprint_of_a_leaf_is_no_ca),
+        cmocka_unit_test(key_of_another_certificate_is_refused),
+        cmocka_unit_test(node_cannot_pass_as_server),
+        cmocka_unit_test(unknown_protocol_is_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
