@@ -1,4 +1,5 @@
-/* What a follower answers to messages of a former term, and which answers a leader believes (node_io.c, rule 17). */
+/* Messages that libraft would take badly, late ones above all: what a follower answers to those of a former term, what it does with old ones
+ * of this term, and which answers a leader believes (node_io.c, rules 7, 14, 15, 17). */
 #include "tests/unit/raft-store_cluster.h"
 
 struct heard {
@@ -17,6 +18,25 @@ static void hear_result(void *data, uint64_t id, const struct raft_message *m)
     }
 }
 
+static void hear(struct cluster *c, struct heard *h)
+{
+    memset(h, 0, sizeof *h);
+    c->sim.on_send = hear_result;
+    c->sim.on_send_data = h;
+}
+
+/* The leader crashes and comes back: the term it led is a former one now. */
+static uint64_t end_term(struct cluster *c)
+{
+    struct member *l = await_leader(c);
+    uint64_t former = node_term(l->node);
+    member_down(c, l->id, true);
+    member_start(c, l->id);
+    await_leader(c);
+    run_for(c, 500);
+    return former;
+}
+
 /* Entry 1 in a batch of its own, as the transport gives it. */
 static struct raft_entry *one_entry(uint64_t term)
 {
@@ -33,18 +53,11 @@ static struct raft_entry *one_entry(uint64_t term)
 /* A follower of the second term hears a message of the first. */
 static void hear_former(struct cluster *c, uint64_t prev, unsigned entries, struct heard *h, uint64_t *last)
 {
-    cluster_init(c, 3, 23);
-    cluster_boot(c);
-    for (unsigned i = 0; i < 10; i++) {
-        write_ok(c, i);
-    }
+    cluster_start(c, 3, 23);
+    write_range(c, 0, 10);
+    uint64_t former = end_term(c);
     struct member *l = await_leader(c);
-    uint64_t former = node_term(l->node);
-    member_down(c, l->id, true);
-    member_start(c, l->id);
-    l = await_leader(c);
-    run_for(c, 500);
-    struct member *f = &c->members[l->id % 3 + 1];
+    struct member *f = next_to(c, l);
     struct node_stats stats;
     node_stats(f->node, &stats);
     *last = stats.last_index;
@@ -59,9 +72,7 @@ static void hear_former(struct cluster *c, uint64_t prev, unsigned entries, stru
                            .entries = entries == 0 ? NULL : one_entry(former),
                            .n_entries = entries},
     };
-    memset(h, 0, sizeof *h);
-    c->sim.on_send = hear_result;
-    c->sim.on_send_data = h;
+    hear(c, h);
     c->sim.ios[f->id]->recv(f->io, &late);
     assert_int_equal(h->acknowledged + h->refused, 1);
     assert_true(h->last.term > former); /* this is how who sent it learns of the term */
@@ -109,13 +120,12 @@ static void more_than_a_leader_has_is_not_taken_for_an_acknowledgement(void **st
     (void)state;
     struct cluster c;
     struct write w;
-    cluster_init(&c, 3, 24);
-    cluster_boot(&c);
+    cluster_start(&c, 3, 24);
     write_ok(&c, 1);
     struct member *l = await_leader(&c);
     run_for(&c, 500);
     assert_ptr_equal(l, leader(&c));
-    uint64_t others[] = {l->id % 3 + 1, (l->id + 1) % 3 + 1};
+    uint64_t others[] = {next_to(&c, l)->id, next_to(&c, next_to(&c, l))->id};
     sim_isolate(&c.sim, others[0], true);
     sim_isolate(&c.sim, others[1], true);
     submit(l, numbered(2), NULL, &w);
@@ -141,12 +151,118 @@ static void more_than_a_leader_has_is_not_taken_for_an_acknowledgement(void **st
     cluster_close(&c);
 }
 
+static void an_old_message_does_not_take_back_the_commit_index(void **state)
+{
+    (void)state;
+    struct cluster c;
+    cluster_start(&c, 3, 19);
+    write_range(&c, 0, 20);
+    run_for(&c, 200);
+    struct member *l = await_leader(&c);
+    struct member *f = next_to(&c, l);
+    struct node_stats before, after;
+    node_stats(f->node, &before);
+    struct raft_message probe = {
+        .type = RAFT_APPEND_ENTRIES,
+        .server_id = l->id,
+        .server_address = "sim:x",
+        .append_entries = {.term = node_term(l->node),
+                           .prev_log_index = 8,
+                           .prev_log_term = node_term(l->node),
+                           .leader_commit = before.commit_index + 5},
+    };
+    c.sim.ios[f->id]->recv(f->io, &probe);
+    node_stats(f->node, &after);
+    assert_true(after.commit_index >= before.commit_index);
+    cluster_close(&c);
+}
+
+static void a_rejection_that_reaches_a_leader_while_it_stops_is_dropped(void **state)
+{
+    (void)state;
+    struct cluster c;
+    cluster_start(&c, 3, 20);
+    write_ok(&c, 1);
+    struct member *l = await_leader(&c);
+    struct sim_io *io = l->io->impl;
+    struct raft_message rejection = {
+        .type = RAFT_APPEND_ENTRIES_RESULT,
+        .server_id = next_to(&c, l)->id,
+        .server_address = "sim:x",
+        .append_entries_result = {2, node_term(l->node), 2287, 2286, 1, 65000},
+    };
+    node_close(l->node, mark_closed, l);
+    assert_false(l->closed);
+    /* libraft has freed what it knew of its followers, and still calls itself the leader */
+    io->recv(l->io, &rejection);
+    member_await_closed(&c, l);
+    cluster_close(&c);
+}
+
+static void a_snapshot_of_a_former_term_is_not_acknowledged(void **state)
+{
+    (void)state;
+    struct cluster c;
+    struct heard h;
+    cluster_start_with(&c, 3, 21, 10, false);
+    write_range(&c, 0, 30);
+    uint64_t former = end_term(&c);
+    struct member *l = await_leader(&c);
+    struct member *f = next_to(&c, l);
+    assert_true(node_term(f->node) > former && c.sim.disks[l->id].has_snapshot);
+    struct raft_snapshot *s = disk_snapshot(&c.sim.disks[l->id]);
+    struct raft_message late = {
+        .type = RAFT_INSTALL_SNAPSHOT,
+        .server_id = l->id,
+        .server_address = "sim:x",
+        .install_snapshot = {.term = former,
+                             .last_index = 1000,
+                             .last_term = former,
+                             .conf = s->configuration,
+                             .conf_index = s->configuration_index,
+                             .data = s->bufs[0]},
+    };
+    raft_free(s->bufs);
+    raft_free(s);
+    hear(&c, &h);
+    c.sim.ios[f->id]->recv(f->io, &late); /* libraft answers it with a success and an index from nowhere */
+    assert_int_equal(h.acknowledged, 0);
+    cluster_close(&c);
+}
+
+static void entries_of_a_former_term_from_the_first_on_are_not_acknowledged(void **state)
+{
+    (void)state;
+    struct cluster c;
+    struct heard h;
+    cluster_start(&c, 3, 22);
+    write_ok(&c, 1);
+    uint64_t former = end_term(&c);
+    struct member *l = await_leader(&c);
+    struct member *f = next_to(&c, l);
+    assert_true(node_term(f->node) > former);
+    struct raft_message late = {
+        .type = RAFT_APPEND_ENTRIES,
+        .server_id = l->id,
+        .server_address = "sim:x",
+        .append_entries = {.term = former, .prev_log_index = 0, .leader_commit = 1},
+    };
+    hear(&c, &h);
+    c.sim.ios[f->id]->recv(f->io, &late);
+    assert_int_equal(h.acknowledged, 0);
+    cluster_close(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_log_from_its_beginning_of_a_former_term_is_refused),
         cmocka_unit_test(a_refusal_names_the_last_entry_before_what_it_refuses),
         cmocka_unit_test(more_than_a_leader_has_is_not_taken_for_an_acknowledgement),
+        cmocka_unit_test(an_old_message_does_not_take_back_the_commit_index),
+        cmocka_unit_test(a_rejection_that_reaches_a_leader_while_it_stops_is_dropped),
+        cmocka_unit_test(a_snapshot_of_a_former_term_is_not_acknowledged),
+        cmocka_unit_test(entries_of_a_former_term_from_the_first_on_are_not_acknowledged),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

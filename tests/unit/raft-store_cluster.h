@@ -12,6 +12,7 @@
 #include "tests/sim/sim_io.c"
 
 #define MEMBERS_MAX 5
+#define ADDRESS_MAX 32
 
 struct cluster;
 struct member {
@@ -138,13 +139,18 @@ static inline void cluster_init(struct cluster *c, unsigned count, uint64_t seed
     }
 }
 
+static inline void member_address(uint64_t id, char address[ADDRESS_MAX])
+{
+    snprintf(address, ADDRESS_MAX, "sim:%u", (unsigned)id);
+}
+
 static inline void member_up(struct cluster *c, uint64_t id)
 {
     struct member *m = &c->members[id];
     assert_null(m->node);
     m->io = sim_io_open(&c->sim, id);
-    char address[32];
-    snprintf(address, sizeof address, "sim:%u", (unsigned)id);
+    char address[ADDRESS_MAX];
+    member_address(id, address);
     struct node_config config = {
         .id = id,
         .address = address,
@@ -178,8 +184,8 @@ static inline void cluster_boot(struct cluster *c)
     struct raft_configuration conf;
     raft_configuration_init(&conf);
     for (uint64_t id = 1; id <= c->count; id++) {
-        char address[32];
-        snprintf(address, sizeof address, "sim:%u", (unsigned)id);
+        char address[ADDRESS_MAX];
+        member_address(id, address);
         assert_int_equal(raft_configuration_add(&conf, id, address, RAFT_VOTER), 0);
     }
     for (uint64_t id = 1; id <= c->count; id++) {
@@ -189,6 +195,21 @@ static inline void cluster_boot(struct cluster *c)
         must(node_start(c->members[id].node, &err), &err);
     }
     raft_configuration_close(&conf);
+}
+
+/* count voters, who take a snapshot after so many entries (0: the default), in a worker or on the loop. */
+static inline void cluster_start_with(struct cluster *c, unsigned count, uint64_t seed, unsigned snapshot_entries,
+                                      bool async_snapshots)
+{
+    cluster_init(c, count, seed);
+    c->snapshot_entries = snapshot_entries;
+    c->async_snapshots = async_snapshots;
+    cluster_boot(c);
+}
+
+static inline void cluster_start(struct cluster *c, unsigned count, uint64_t seed)
+{
+    cluster_start_with(c, count, seed, 0, false);
 }
 
 static inline void turn_all(struct cluster *c)
@@ -247,6 +268,31 @@ static inline void mark_closed(void *data)
     ((struct member *)data)->closed = true;
 }
 
+/* The next of the first members, in a circle: a follower, if m leads. */
+static inline struct member *next_to(struct cluster *c, const struct member *m)
+{
+    return &c->members[m->id % c->count + 1];
+}
+
+/* Cuts a follower off, and says which. */
+static inline uint64_t isolate_follower(struct cluster *c)
+{
+    uint64_t id = next_to(c, await_leader(c))->id;
+    sim_isolate(&c->sim, id, true);
+    return id;
+}
+
+/* After node_close with mark_closed. */
+static inline void member_await_closed(struct cluster *c, struct member *m)
+{
+    while (!m->closed) {
+        assert_true(sim_step(&c->sim));
+    }
+    node_free(m->node);
+    sim_io_free(m->io);
+    m->node = NULL;
+}
+
 static inline void member_down(struct cluster *c, uint64_t id, bool crash)
 {
     struct member *m = &c->members[id];
@@ -254,12 +300,7 @@ static inline void member_down(struct cluster *c, uint64_t id, bool crash)
         sim_io_crash(&c->sim, id);
     }
     node_close(m->node, mark_closed, m);
-    while (!m->closed) {
-        assert_true(sim_step(&c->sim));
-    }
-    node_free(m->node);
-    sim_io_free(m->io);
-    m->node = NULL;
+    member_await_closed(c, m);
 }
 
 static inline void cluster_close(struct cluster *c)
@@ -339,6 +380,13 @@ static inline void write_ok(struct cluster *c, unsigned i)
         assert_true(w.code == ERR_UNKNOWN_OUTCOME || w.code == ERR_NOT_LEADER);
     }
     fail_msg("no write went through");
+}
+
+static inline void write_range(struct cluster *c, unsigned from, unsigned below)
+{
+    for (unsigned i = from; i < below; i++) {
+        write_ok(c, i);
+    }
 }
 
 static inline bool has(struct member *m, unsigned i)

@@ -123,8 +123,7 @@ static void writes_go_on_while_the_network_stays_split(void **state)
         for (unsigned seed = 1; seed <= SEEDS; seed++) {
             struct cluster c;
             unsigned next = 1;
-            cluster_init(&c, COUNT, 100 * s + seed);
-            cluster_boot(&c);
+            cluster_start(&c, COUNT, 100 * s + seed);
             assert_true(writes_within(&c, 1000, &next) > 0);
             splits[s].cut(&c, await_leader(&c)->id);
             writes_within(&c, HOLD_MS / 3, &next); /* time for another to be elected */
