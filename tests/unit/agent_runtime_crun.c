@@ -1,0 +1,225 @@
+/* Containers through crun and conmon: how they start, end, are adopted and removed. */
+#include "tests/unit/agent_runtime_crun.h"
+
+#include <sys/stat.h>
+
+static void a_container_runs_logs_and_exits(void **state)
+{
+    struct fixture *f = *state;
+    NEED_CRUN(f);
+    struct runtime_spec s;
+    const char *cmd[] = {"sh", "-c", "echo out; echo err >&2; echo why >/dev/termination-log; hostname; exit 5", NULL};
+    crun_spec(f, &s);
+    start(f, &s, cmd);
+    assert_string_equal(f->start_message, "");
+    wait_for(f, &f->exits, 1);
+    assert_int_equal(f->exit_code, 5);
+    assert_string_equal(f->reason, "Error");
+    assert_string_equal(f->message, "why\n");
+    CLEANUP_FREE char *log = read_log(f);
+    assert_non_null(strstr(log, " stdout F out\n"));
+    assert_non_null(strstr(log, " stderr F err\n"));
+    assert_non_null(strstr(log, " stdout F testpod\n"));
+    struct runtime_status st;
+    assert_true(runtime_get(f->rt, f->id, &st));
+    assert_int_equal(st.state, RUNTIME_EXITED);
+    remove_it(f);
+    assert_int_equal(f->exits, 1);
+}
+
+static void a_signal_ends_a_container(void **state)
+{
+    struct fixture *f = *state;
+    NEED_CRUN(f);
+    struct runtime_spec s;
+    const char *cmd[] = {"sh", "-c", "trap 'exit 7' TERM; echo ready; while :; do sleep 0.02; done", NULL};
+    crun_spec(f, &s);
+    start(f, &s, cmd);
+    /* the trap must be there before the signal */
+    const char *probe[] = {"sh", "-c", "until grep -q 'SigCgt.*[4-7]...$' /proc/1/status; do sleep 0.02; done", NULL};
+    run_inside(f, f->id, probe, 10000);
+    kill_it(f, SIGTERM);
+    assert_int_equal(f->exit_code, 7);
+    remove_it(f);
+    start(f, &s, sleeper);
+    kill_it(f, SIGKILL);
+    assert_int_equal(f->exit_code, 137);
+    assert_int_equal(f->exit_signal, SIGKILL);
+    assert_false(f->oom);
+}
+
+static void too_much_memory_is_an_oom_kill(void **state)
+{
+    struct fixture *f = *state;
+    NEED_CRUN(f);
+    struct runtime_spec s;
+    const char *cmd[] = {"sh", "-c", "a=xxxxxxxx; while :; do a=$a$a; done", NULL};
+    crun_spec(f, &s);
+    s.resources.memory_bytes = 16 << 20;
+    start(f, &s, cmd);
+    wait_for(f, &f->exits, 1);
+    assert_int_equal(f->exit_code, 137);
+    assert_true(f->oom);
+    assert_string_equal(f->reason, "OOMKilled");
+}
+
+static void a_program_that_is_not_there_is_told(void **state)
+{
+    struct fixture *f = *state;
+    NEED_CRUN(f);
+    struct runtime_spec s;
+    const char *cmd[] = {"/no/such/program", NULL};
+    crun_spec(f, &s);
+    start(f, &s, cmd);
+    assert_int_not_equal(f->start_error, 0);
+    assert_string_equal(f->reason, "RunContainerError");
+    assert_non_null(strstr(f->start_message, "/no/such/program"));
+    struct runtime_status st;
+    assert_false(runtime_get(f->rt, f->id, &st));
+    s.security.run_as_non_root = true;
+    s.security.run_as_user = 0;
+    start(f, &s, cmd);
+    assert_non_null(strstr(f->start_message, "non-root"));
+    assert_string_equal(f->reason, "CreateContainerConfigError");
+}
+
+static void a_new_agent_adopts_what_runs_and_what_ended(void **state)
+{
+    struct fixture *f = *state;
+    NEED_CRUN(f);
+    struct runtime_spec s;
+    struct runtime_status st;
+    const char *brief[] = {"sh", "-c", "read x </dev/go; exit 6", NULL};
+    char id0[RUNTIME_ID_MAX], id1[RUNTIME_ID_MAX];
+    char fifo[128];
+    snprintf(fifo, sizeof fifo, "%s/go", f->dir);
+    assert_int_equal(mkfifo(fifo, 0666), 0);
+    struct runtime_mount mounts[] = {usr, {.source = fifo, .target = "/dev/go"}};
+    crun_spec(f, &s);
+    s.note = "hash-1";
+    s.mounts = mounts;
+    s.mounts_count = 2;
+    start(f, &s, sleeper);
+    strcpy(id0, f->id);
+    s.attempt = 1;
+    start(f, &s, brief);
+    runtime_container_id(id1, POD, "c", 1);
+    close_runtime(f);
+    /* the agent is away: one container ends */
+    char cmd[512];
+    snprintf(cmd, sizeof cmd, "echo >%s; while [ ! -s %s/rt/exits/%s ]; do sleep 0.02; done", fifo, f->dir, id1);
+    assert_int_equal(system(cmd), 0);
+    unsigned exits = f->exits;
+    open_crun(f);
+    assert_true(runtime_get(f->rt, id1, &st));
+    assert_int_equal(st.state, RUNTIME_EXITED);
+    assert_int_equal(st.exit_code, 6);
+    assert_true(runtime_get(f->rt, id0, &st));
+    assert_int_equal(st.state, RUNTIME_RUNNING);
+    assert_string_equal(st.note, "hash-1");
+    assert_string_equal(st.pod_uid, POD);
+    runtime_kill(f->rt, id0, SIGKILL, on_done, f);
+    wait_for(f, &f->exits, exits + 1);
+    assert_int_equal(f->exit_code, 137);
+}
+
+static void a_container_whose_end_nobody_saw_is_found_out(void **state)
+{
+    struct fixture *f = *state;
+    NEED_CRUN(f);
+    struct runtime_spec s;
+    struct runtime_status st;
+    char path[512], text[32];
+    crun_spec(f, &s);
+    start(f, &s, sleeper);
+    assert_true(runtime_get(f->rt, f->id, &st));
+    int pid = st.pid;
+    snprintf(path, sizeof path, "%s/rt/containers/%s/conmon.pid", f->dir, f->id);
+    assert_true(fs_read_line(path, text, sizeof text));
+    kill(atoi(text), SIGKILL);
+    kill(pid, SIGKILL);
+    wait_for(f, &f->exits, 1);
+    assert_int_equal(f->exit_code, 255);
+    assert_string_equal(f->reason, "ContainerStatusUnknown");
+}
+
+static void a_start_that_was_cut_off_is_cleaned_up(void **state)
+{
+    struct fixture *f = *state;
+    NEED_CRUN(f);
+    char path[256];
+    struct runtime_status st;
+    close_runtime(f);
+    snprintf(path, sizeof path, "%s/rt/containers/half_c_0/state.json", f->dir);
+    assert_int_equal(fs_make_parent(path, 0755, NULL), 0);
+    assert_int_equal(fs_write_file(path, STR("{\"state\":\"starting\"}"), 0600, false, NULL), 0);
+    open_crun(f);
+    assert_false(runtime_get(f->rt, "half_c_0", &st));
+    close_runtime(f); /* waits for the removal */
+    assert_false(fs_exists(path));
+    open_crun(f);
+}
+
+#define MANY 10u
+
+static void many_containers_end_once_each(void **state)
+{
+    struct fixture *f = *state;
+    NEED_CRUN(f);
+    const char *cmd[] = {"sh", "-c", "exit 11", NULL};
+    struct runtime_spec s;
+    struct runtime_status st;
+    char id[RUNTIME_ID_MAX];
+    crun_spec(f, &s);
+    s.command = cmd;
+    for (unsigned i = 0; i < MANY; i++) {
+        s.attempt = i;
+        runtime_start(f->rt, &s, on_start, f);
+    }
+    wait_for(f, &f->starts, MANY);
+    wait_for(f, &f->exits, MANY);
+    for (unsigned i = 0; i < MANY; i++) {
+        runtime_container_id(id, POD, "c", i);
+        assert_true(runtime_get(f->rt, id, &st));
+        assert_int_equal(st.exit_code, 11);
+        runtime_remove(f->rt, id, on_done, f);
+    }
+    wait_for(f, &f->dones, MANY);
+    assert_int_equal(f->exits, MANY);
+}
+
+static void a_container_can_be_removed_while_it_runs_or_starts(void **state)
+{
+    struct fixture *f = *state;
+    NEED_CRUN(f);
+    struct runtime_spec s;
+    crun_spec(f, &s);
+    start(f, &s, sleeper);
+    remove_it(f);
+    assert_int_equal(f->exits, 0);
+    runtime_start(f->rt, &s, on_start, f);
+    runtime_remove(f->rt, f->id, on_done, f);
+    wait_for(f, &f->dones, 2);
+    assert_int_equal(f->starts, 2);
+    assert_int_equal(f->start_error, ERR_CANCELED);
+    struct runtime_status st;
+    assert_false(runtime_get(f->rt, f->id, &st));
+    assert_int_equal(f->exits, 0);
+}
+
+int main(void)
+{
+    have_crun = enter_private_mounts();
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_container_runs_logs_and_exits, crun_setup, crun_teardown),
+        cmocka_unit_test_setup_teardown(a_signal_ends_a_container, crun_setup, crun_teardown),
+        cmocka_unit_test_setup_teardown(too_much_memory_is_an_oom_kill, crun_setup, crun_teardown),
+        cmocka_unit_test_setup_teardown(a_program_that_is_not_there_is_told, crun_setup, crun_teardown),
+        cmocka_unit_test_setup_teardown(a_new_agent_adopts_what_runs_and_what_ended, crun_setup, crun_teardown),
+        cmocka_unit_test_setup_teardown(a_container_whose_end_nobody_saw_is_found_out, crun_setup, crun_teardown),
+        cmocka_unit_test_setup_teardown(a_start_that_was_cut_off_is_cleaned_up, crun_setup, crun_teardown),
+        cmocka_unit_test_setup_teardown(many_containers_end_once_each, crun_setup, crun_teardown),
+        cmocka_unit_test_setup_teardown(a_container_can_be_removed_while_it_runs_or_starts, crun_setup, crun_teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

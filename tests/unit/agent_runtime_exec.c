@@ -1,0 +1,73 @@
+/* Commands in containers of crun: captured, streamed, and on a terminal. */
+#include "tests/unit/agent_runtime_crun.h"
+
+static void commands_run_inside(void **state)
+{
+    struct fixture *f = *state;
+    NEED_CRUN(f);
+    struct runtime_spec s;
+    const char *env[] = {"COLOUR=blue", NULL};
+    const char *probe[] = {"sh", "-c", "echo $COLOUR $(id -u) $(hostname); exit 4", NULL};
+    const char *slow[] = {"sleep", "50", NULL};
+    crun_spec(f, &s);
+    s.env = env;
+    s.security.run_as_user = 33;
+    start(f, &s, sleeper);
+    run_inside(f, f->id, probe, 10000);
+    assert_int_equal(f->exec_error, 0);
+    assert_int_equal(f->exec_code, 4);
+    assert_string_equal(f->exec_output, "blue 33 testpod\n");
+    run_inside(f, f->id, slow, 300);
+    assert_int_equal(f->exec_error, ERR_TIMEOUT);
+    const char *left[] = {"sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' ' '", NULL};
+    run_inside(f, f->id, left, 10000);
+    assert_null(strstr(f->exec_output, "sleep 50"));
+    run_inside(f, "nobody", probe, 0);
+    assert_int_equal(f->exec_error, ERR_NOT_FOUND);
+}
+
+static void an_interactive_command_talks_both_ways(void **state)
+{
+    struct fixture *f = *state;
+    NEED_CRUN(f);
+    struct runtime_spec s;
+    const char *cat[] = {"sh", "-c", "cat; exit 3", NULL};
+    const char *tty[] = {"sh", "-c", "stty size; read x; stty size; echo got $x; tty", NULL};
+    crun_spec(f, &s);
+    start(f, &s, sleeper);
+    say_hello(f, cat);
+    assert_int_equal(f->end_code, 3);
+
+    buf_reset(&f->streamed);
+    struct runtime_exec *x = runtime_exec_open(
+        f->rt, f->id,
+        &(struct runtime_exec_spec){.argv = tty, .tty = true, .stdin_open = true, .rows = 33, .columns = 99},
+        &streaming, f);
+    while (f->ends == 1 && strstr(buf_cstr(&f->streamed), "33 99") == NULL) {
+        uv_run(&f->loop, UV_RUN_DEFAULT);
+    }
+    runtime_exec_resize(f->rt, x, 44, 111);
+    runtime_exec_write(f->rt, x, "word\n", 5);
+    wait_for(f, &f->ends, 2);
+    const char *out = buf_cstr(&f->streamed);
+    if (strstr(out, "44 111") == NULL) {
+        print_error("ended with %d after: %s\n", f->end_code, out);
+    }
+    assert_non_null(strstr(out, "44 111"));
+    assert_non_null(strstr(out, "got word"));
+    assert_non_null(strstr(out, "/dev/pts/"));
+
+    x = runtime_exec_open(f->rt, f->id, &(struct runtime_exec_spec){.argv = sleeper}, &streaming, f);
+    runtime_exec_kill(f->rt, x);
+    wait_for(f, &f->ends, 3);
+}
+
+int main(void)
+{
+    have_crun = enter_private_mounts();
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(commands_run_inside, crun_setup, crun_teardown),
+        cmocka_unit_test_setup_teardown(an_interactive_command_talks_both_ways, crun_setup, crun_teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
