@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/le.h"
 #include "base/mem.h"
 
 void buf_close(struct buf *b)
@@ -100,17 +101,13 @@ void buf_put_u8(struct buf *b, uint8_t v)
 void buf_put_u32(struct buf *b, uint32_t v)
 {
     uint8_t p[4];
-    for (int i = 0; i < 4; i++) {
-        p[i] = (uint8_t)(v >> (8 * i));
-    }
+    le_store_u32(p, v);
     buf_append(b, p, sizeof p);
 }
 
 void buf_put_u64(struct buf *b, uint64_t v)
 {
     uint8_t p[8];
-    for (int i = 0; i < 8; i++) {
-        p[i] = (uint8_t)(v >> (8 * i));
-    }
+    le_store_u64(p, v);
     buf_append(b, p, sizeof p);
 }

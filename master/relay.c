@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "base/le.h"
 #include "master/master.h"
 
 struct relay;
@@ -47,16 +48,10 @@ static void relay_maybe_free(struct relay *r)
     free(r);
 }
 
-static uint32_t held_size(const struct relay_side *s)
-{
-    const uint8_t *p = s->held.data;
-    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-}
-
 static void flush_held(struct relay_side *s)
 {
     while (s->held.size > 0 && !s->ended && s->stream != NULL) {
-        uint32_t n = held_size(s);
+        uint32_t n = le_load_u32(s->held.data);
         assert(s->held.size >= 4 + (size_t)n);
         if (rpc_stream_write(s->stream, (struct str){(const char *)s->held.data + 4, n}) != 0) {
             return;

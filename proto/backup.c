@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/le.h"
 #include "base/mem.h"
 #include "proto/api.h"
 #include "proto/msgpack.h"
@@ -339,7 +340,7 @@ static void fill(struct backup_reader *r, const uint8_t **at, size_t *n, size_t 
 static int read_head(struct backup_reader *r, struct error *err)
 {
     const uint8_t *h = r->held.data;
-    uint32_t size = (uint32_t)h[4] | (uint32_t)h[5] << 8 | (uint32_t)h[6] << 16 | (uint32_t)h[7] << 24;
+    uint32_t size = le_load_u32(h + 4);
     if (size > BACKUP_RECORD_MAX || h[0] == 0) {
         return damaged(r, "a record claims what cannot be", err);
     }

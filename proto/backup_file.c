@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/le.h"
 #include "base/mem.h"
 #include "proto/api.h"
 #include "proto/backup.h"
@@ -29,18 +30,6 @@
 
 static const uint8_t magic[4] = {'R', 'V', 'B', '1'};
 
-static uint32_t load32(const uint8_t *p)
-{
-    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-}
-
-static void store32(uint8_t *p, uint32_t v)
-{
-    for (unsigned i = 0; i < 4; i++) {
-        p[i] = (uint8_t)(v >> (8 * i));
-    }
-}
-
 static int derive(struct str passphrase, const uint8_t *salt, const struct backup_file_info *f,
                   uint8_t key[BACKUP_KEY_SIZE], struct error *err)
 {
@@ -56,9 +45,9 @@ static int derive(struct str passphrase, const uint8_t *salt, const struct backu
 
 static void nonce_of(uint64_t number, bool final, uint8_t nonce[NONCE_SIZE])
 {
-    store32(nonce, (uint32_t)number);
-    store32(nonce + 4, (uint32_t)(number >> 32));
-    store32(nonce + 8, final);
+    le_store_u32(nonce, (uint32_t)number);
+    le_store_u32(nonce + 4, (uint32_t)(number >> 32));
+    le_store_u32(nonce + 8, final);
 }
 
 /* ---- Writing ---- */
@@ -80,8 +69,8 @@ int backup_sealer_new(struct str passphrase, unsigned log2_n, struct buf *out, s
     uint8_t *h = s->header;
     memcpy(h, magic, sizeof magic);
     h[AT_FORMAT] = BACKUP_FORMAT;
-    store32(h + AT_SIZE, BACKUP_HEADER_SIZE);
-    store32(h + AT_CHUNK, BACKUP_CHUNK);
+    le_store_u32(h + AT_SIZE, BACKUP_HEADER_SIZE);
+    le_store_u32(h + AT_CHUNK, BACKUP_CHUNK);
     snprintf((char *)h + AT_VERSION, AT_KDF - AT_VERSION, "%s", REEVE_VERSION);
     const uint8_t kdf[] = {KDF_SCRYPT, (uint8_t)f.log2_n, (uint8_t)f.r, (uint8_t)f.p};
     memcpy(h + AT_KDF, kdf, sizeof kdf);
@@ -232,8 +221,8 @@ static int read_common(struct backup_opener *o, struct error *err)
             f->version, f->format, f->format > BACKUP_FORMAT ? "" : " with marks that are not known here",
             REEVE_VERSION, BACKUP_FORMAT);
     }
-    uint32_t size = load32(h + AT_SIZE);
-    f->chunk_size = load32(h + AT_CHUNK);
+    uint32_t size = le_load_u32(h + AT_SIZE);
+    f->chunk_size = le_load_u32(h + AT_CHUNK);
     if (f->format == 0 || size < BACKUP_HEADER_SIZE || size > BACKUP_HEADER_MAX || f->chunk_size == 0 ||
         f->chunk_size > BACKUP_CHUNK_MAX) {
         return damaged(o, "its header says what cannot be", err);
@@ -315,7 +304,7 @@ int backup_opener_feed(struct backup_opener *o, const void *p, size_t n, struct 
         }
         if (!o->opened) {
             if (fill(o, &at, &n, HEADER_COMMON) && (rc = read_common(o, err)) == 0 &&
-                fill(o, &at, &n, load32(o->held.data + AT_SIZE)) && (rc = open_header(o, err)) == 0) {
+                fill(o, &at, &n, le_load_u32(o->held.data + AT_SIZE)) && (rc = open_header(o, err)) == 0) {
                 next(o);
             }
             continue;
@@ -323,7 +312,7 @@ int backup_opener_feed(struct backup_opener *o, const void *p, size_t n, struct 
         if (!fill(o, &at, &n, CHUNK_HEAD)) {
             break;
         }
-        uint32_t head = load32(o->held.data), size = head & ~BACKUP_FINAL;
+        uint32_t head = le_load_u32(o->held.data), size = head & ~BACKUP_FINAL;
         bool final = (head & BACKUP_FINAL) != 0;
         if (size > o->info.chunk_size || (!final && size != o->info.chunk_size)) {
             rc = o->number == 0 ? error_set(err, ERR_CORRUPT, "wrong passphrase or damaged file")

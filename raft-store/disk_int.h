@@ -6,19 +6,6 @@
 #include "base/err.h"
 #include "raft-store/disk_scan.h"
 
-static inline uint64_t disk_u64(const uint8_t *p)
-{
-    uint64_t v = 0;
-    for (int i = 7; i >= 0; i--) {
-        v = v << 8 | p[i];
-    }
-    return v;
-}
-static inline uint32_t disk_u32(const uint8_t *p)
-{
-    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-}
-
 /* Up to `size` bytes; *n tells how many there are. */
 int disk_read_into(const char *dir, const char *name, uint8_t *p, size_t size, size_t *n, struct error *err);
 /* The whole file; ERR_TOO_LARGE above limit. */

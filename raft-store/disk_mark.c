@@ -10,6 +10,7 @@
 
 #include "base/failpoint.h"
 #include "base/fs.h"
+#include "base/le.h"
 #include "base/mem.h"
 #include "raft-store/disk_int.h"
 
@@ -31,24 +32,17 @@ int disk_mark_read(const char *dir, struct disk_mark *out, struct error *err)
         return rv;
     }
     if (n < sizeof bytes || memcmp(bytes, magic, sizeof magic) != 0 ||
-        disk_u64(bytes + MARK_HASHED) != XXH3_64bits(bytes, MARK_HASHED)) {
+        le_load_u64(bytes + MARK_HASHED) != XXH3_64bits(bytes, MARK_HASHED)) {
         return error_set(err, ERR_CORRUPT, "%s: its checksum does not fit", DISK_MARK_FILE);
     }
     *out = (struct disk_mark){
-        .id = disk_u64(bytes + 8),
-        .version = disk_u64(bytes + 16),
-        .term = disk_u64(bytes + 24),
-        .vote = disk_u64(bytes + 32),
-        .last_index = disk_u64(bytes + 40),
+        .id = le_load_u64(bytes + 8),
+        .version = le_load_u64(bytes + 16),
+        .term = le_load_u64(bytes + 24),
+        .vote = le_load_u64(bytes + 32),
+        .last_index = le_load_u64(bytes + 40),
     };
     return 0;
-}
-
-static void put_u64(uint8_t *p, uint64_t v)
-{
-    for (int i = 0; i < 8; i++) {
-        p[i] = (uint8_t)(v >> (8 * i));
-    }
 }
 
 static int write_sector(int fd, const uint8_t *bytes)
@@ -75,9 +69,9 @@ int disk_mark_write(const char *dir, const struct disk_mark *mark, struct error 
     const uint64_t fields[] = {mark->id, mark->version, mark->term, mark->vote, mark->last_index};
     static_assert(8 + sizeof fields == MARK_HASHED, "the hash stands behind the fields");
     for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
-        put_u64(bytes + 8 + 8 * i, fields[i]);
+        le_store_u64(bytes + 8 + 8 * i, fields[i]);
     }
-    put_u64(bytes + MARK_HASHED, XXH3_64bits(bytes, MARK_HASHED));
+    le_store_u64(bytes + MARK_HASHED, XXH3_64bits(bytes, MARK_HASHED));
     CLEANUP_CLOSE int fd = open(path, O_WRONLY | O_CLOEXEC);
     bool is_new = fd < 0 && errno == ENOENT;
     if (is_new) {
@@ -107,11 +101,11 @@ static int read_one(const char *dir, unsigned which, struct disk_metadata *out, 
     if (rv != 0) {
         return error_set(err, rv, "%s", why.message);
     }
-    if (n > META_SIZE || disk_u64(bytes) != META_FORMAT || disk_u64(bytes + 8) == 0 ||
-        disk_u64(bytes + 8) % 2 != which % 2) {
+    if (n > META_SIZE || le_load_u64(bytes) != META_FORMAT || le_load_u64(bytes + 8) == 0 ||
+        le_load_u64(bytes + 8) % 2 != which % 2) {
         return error_set(err, ERR_CORRUPT, "%s: this is no term and vote", name);
     }
-    *out = (struct disk_metadata){disk_u64(bytes + 8), disk_u64(bytes + 16), disk_u64(bytes + 24)};
+    *out = (struct disk_metadata){le_load_u64(bytes + 8), le_load_u64(bytes + 16), le_load_u64(bytes + 24)};
     return 0;
 }
 

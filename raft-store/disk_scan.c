@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/le.h"
 #include "base/mem.h"
 #include "raft-store/disk_int.h"
 #include "raft-store/disk_mark.h"
@@ -219,8 +220,9 @@ static int read_meta(struct scan *s, const struct snapshot_file *f)
         return rv;
     }
     struct raft_configuration c;
-    bool ok = rv == 0 && b.size >= META_HEAD && disk_u64(b.data) == 1 && disk_u64(b.data + 24) == b.size - META_HEAD &&
-              (uint32_t)disk_u64(b.data + 8) == disk_crc(&s->crc, b.data + 16, b.size - 16, 0) &&
+    bool ok = rv == 0 && b.size >= META_HEAD && le_load_u64(b.data) == 1 &&
+              le_load_u64(b.data + 24) == b.size - META_HEAD &&
+              (uint32_t)le_load_u64(b.data + 8) == disk_crc(&s->crc, b.data + 16, b.size - 16, 0) &&
               disk_configuration_read((struct str){(const char *)b.data + META_HEAD, b.size - META_HEAD}, &c);
     if (!ok) {
         damaged(s, "%s: it does not fit its checksum", name);
@@ -228,7 +230,7 @@ static int read_meta(struct scan *s, const struct snapshot_file *f)
     }
     raft_configuration_close(&s->report->configuration);
     s->report->configuration = c;
-    s->report->configuration_index = disk_u64(b.data + 16);
+    s->report->configuration_index = le_load_u64(b.data + 16);
     return 0;
 }
 

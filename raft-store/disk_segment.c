@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "base/le.h"
 #include "raft-store/disk_int.h"
 
 #define FORMAT            1u
@@ -70,7 +71,7 @@ static bool count_was_altered(const struct disk_segment *s, const uint8_t *p, ui
         }
         uint8_t count[8] = {(uint8_t)m, (uint8_t)(m >> 8), (uint8_t)(m >> 16)};
         uint32_t crc = disk_crc(s->crc, count, sizeof count, 0);
-        if (disk_u32(p) == disk_crc(s->crc, p + BATCH_PREFIX, (size_t)m * ENTRY_HEAD, crc)) {
+        if (le_load_u32(p) == disk_crc(s->crc, p + BATCH_PREFIX, (size_t)m * ENTRY_HEAD, crc)) {
             return true;
         }
     }
@@ -82,7 +83,7 @@ static bool count_was_altered(const struct disk_segment *s, const uint8_t *p, ui
 static enum disk_segment_end judge(struct disk_segment *s, size_t head, size_t size)
 {
     const uint8_t *p = (const uint8_t *)s->bytes.p + s->at;
-    uint64_t n = disk_u64(p + 8);
+    uint64_t n = le_load_u64(p + 8);
     size_t to = s->at + BATCH_PREFIX;
     if (zeros(s->bytes, s->at, s->bytes.n)) {
         return s->count == 0 ? DISK_SEGMENT_EMPTY : DISK_SEGMENT_COMPLETE;
@@ -115,28 +116,28 @@ static int walk_batch(struct disk_segment *s, int (*each)(void *data, struct dis
         s->damage = "the file is cut short";
         return -1;
     }
-    uint64_t n = disk_u64(p + 8);
+    uint64_t n = le_load_u64(p + 8);
     bool fits = n > 0 && n <= (left - BATCH_PREFIX) / ENTRY_HEAD;
     size_t head = fits ? BATCH_PREFIX + (size_t)n * ENTRY_HEAD : 0;
-    if (!fits || disk_u32(p) != disk_crc(s->crc, p + 8, head - 8, 0)) {
+    if (!fits || le_load_u32(p) != disk_crc(s->crc, p + 8, head - 8, 0)) {
         *end = judge(s, head, 0);
         return -1;
     }
     for (uint64_t i = 0; i < n; i++) {
-        size += disk_u32(p + BATCH_PREFIX + i * ENTRY_HEAD + 12);
+        size += le_load_u32(p + BATCH_PREFIX + i * ENTRY_HEAD + 12);
     }
     if (size > left - head) {
         s->damage = "the file is cut short within an entry";
         return -1;
     }
-    if ((s->open || s->thorough) && disk_u32(p + 4) != disk_crc(s->crc, p + head, size, 0)) {
+    if ((s->open || s->thorough) && le_load_u32(p + 4) != disk_crc(s->crc, p + head, size, 0)) {
         *end = judge(s, head, size);
         return -1;
     }
     const uint8_t *body = p + head;
     for (uint64_t i = 0; i < n; i++) {
         const uint8_t *h = p + BATCH_PREFIX + i * ENTRY_HEAD;
-        struct disk_entry e = {.term = disk_u64(h), .type = h[8], .data = body, .size = disk_u32(h + 12)};
+        struct disk_entry e = {.term = le_load_u64(h), .type = h[8], .data = body, .size = le_load_u32(h + 12)};
         body += e.size;
         *rv = each(data, &e);
         if (*rv != 0) {
@@ -160,7 +161,7 @@ enum disk_segment_end disk_segment_walk(struct disk_segment *s, int (*each)(void
     if (s->bytes.n == 0 || (s->open && zeros(s->bytes, 0, s->bytes.n))) {
         return DISK_SEGMENT_EMPTY;
     }
-    if (s->bytes.n < 8 || disk_u64((const uint8_t *)s->bytes.p) != FORMAT) {
+    if (s->bytes.n < 8 || le_load_u64((const uint8_t *)s->bytes.p) != FORMAT) {
         /* The first sector is written with the first entry: untouched, it means that nothing of that write counts. */
         if (s->open && has_zero_sector(s->bytes, 0, 1)) {
             return DISK_SEGMENT_UNFINISHED;
@@ -179,11 +180,12 @@ bool disk_configuration_read(struct str s, struct raft_configuration *out)
     const uint8_t *p = (const uint8_t *)s.p, *end = p + s.n;
     raft_configuration_init(out);
     bool ok = s.n >= 9 && p[0] == 1;
-    uint64_t n = ok ? disk_u64(p + 1) : 0;
+    uint64_t n = ok ? le_load_u64(p + 1) : 0;
     p += 9;
     for (uint64_t i = 0; ok && i < n; i++) {
         const uint8_t *nul = end - p > 9 ? memchr(p + 8, 0, (size_t)(end - p) - 8) : NULL;
-        ok = nul != NULL && end - nul > 1 && raft_configuration_add(out, disk_u64(p), (const char *)p + 8, nul[1]) == 0;
+        ok = nul != NULL && end - nul > 1 &&
+             raft_configuration_add(out, le_load_u64(p), (const char *)p + 8, nul[1]) == 0;
         p = ok ? nul + 2 : p;
     }
     if (!ok) {

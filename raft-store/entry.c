@@ -5,6 +5,8 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "base/le.h"
+
 static const uint8_t magic[4] = {'R', 'V', 'E', '1'};
 #define ENTRY_VERSION  1u
 #define ENTRY_FLAG_LZ4 1u
@@ -65,29 +67,6 @@ bool varint_read_str(const uint8_t **p, const uint8_t *end, struct str *s)
     return true;
 }
 
-static uint32_t load_u32(const uint8_t *p)
-{
-    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-}
-
-static uint64_t load_u64(const uint8_t *p)
-{
-    return (uint64_t)load_u32(p) | (uint64_t)load_u32(p + 4) << 32;
-}
-
-static void store_u32(uint8_t *p, uint32_t v)
-{
-    for (unsigned i = 0; i < 4; i++) {
-        p[i] = (uint8_t)(v >> (8 * i));
-    }
-}
-
-static void store_u64(uint8_t *p, uint64_t v)
-{
-    store_u32(p, (uint32_t)v);
-    store_u32(p + 4, (uint32_t)(v >> 32));
-}
-
 /* ---- Writing ---- */
 
 void entry_write_txn(struct buf *payload, const struct entry_txn *t)
@@ -139,12 +118,12 @@ void entry_finish(struct buf *out, const struct buf *payload, struct view_hash b
         memcpy(p + ENTRY_HEAD_SIZE, payload->data, packed);
     }
     memcpy(p, magic, 4);
-    store_u32(p + 4, ENTRY_VERSION | (compress ? ENTRY_FLAG_LZ4 : 0) << 16);
-    store_u32(p + 8, (uint32_t)packed);
-    store_u32(p + 12, (uint32_t)payload->size);
-    store_u64(p + 24, before.lo);
-    store_u64(p + 32, before.hi);
-    store_u64(p + 16, checksum(p, packed));
+    le_store_u32(p + 4, ENTRY_VERSION | (compress ? ENTRY_FLAG_LZ4 : 0) << 16);
+    le_store_u32(p + 8, (uint32_t)packed);
+    le_store_u32(p + 12, (uint32_t)payload->size);
+    le_store_u64(p + 24, before.lo);
+    le_store_u64(p + 32, before.hi);
+    le_store_u64(p + 16, checksum(p, packed));
     out->size += ENTRY_HEAD_SIZE + packed;
     while ((out->size - start) % 8 != 0) {
         buf_put_u8(out, 0); /* libraft loses entries of other lengths */
@@ -159,7 +138,7 @@ int entry_open(const void *data, size_t n, struct buf *payload, struct view_hash
     if (n < ENTRY_HEAD_SIZE || memcmp(p, magic, 4) != 0) {
         return error_set(err, ERR_CORRUPT, "log entry of %zu bytes does not begin like one of Reeve's", n);
     }
-    uint32_t version_flags = load_u32(p + 4), packed = load_u32(p + 8), size = load_u32(p + 12);
+    uint32_t version_flags = le_load_u32(p + 4), packed = le_load_u32(p + 8), size = le_load_u32(p + 12);
     unsigned version = version_flags & 0xffff, flags = version_flags >> 16;
     if (version != ENTRY_VERSION || (flags & ~ENTRY_FLAG_LZ4) != 0) {
         return error_set(err, ERR_CORRUPT,
@@ -172,10 +151,10 @@ int entry_open(const void *data, size_t n, struct buf *payload, struct view_hash
         return error_set(err, ERR_CORRUPT, "log entry of %zu bytes claims a payload of %u (%u unpacked)", n, packed,
                          size);
     }
-    if (checksum(p, packed) != load_u64(p + 16)) {
+    if (checksum(p, packed) != le_load_u64(p + 16)) {
         return error_set(err, ERR_CORRUPT, "checksum of a log entry of %zu bytes does not fit", n);
     }
-    *before = (struct view_hash){load_u64(p + 24), load_u64(p + 32)};
+    *before = (struct view_hash){le_load_u64(p + 24), le_load_u64(p + 32)};
     buf_reset(payload);
     uint8_t *to = buf_reserve(payload, size);
     if ((flags & ENTRY_FLAG_LZ4) == 0) {

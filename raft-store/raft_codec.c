@@ -3,6 +3,8 @@
 #include <assert.h>
 #include <string.h>
 
+#include "base/le.h"
+
 /* ---- Writing ---- */
 
 static void write_all(struct buf *b, const uint64_t *fields, unsigned n)
@@ -115,13 +117,12 @@ static bool configuration_is_sound(struct str s)
 {
     static const uint8_t nobody[8];
     const uint8_t *p = (const uint8_t *)s.p, *end = p + s.n, *seen[RAFT_CODEC_MEMBERS_MAX];
-    uint64_t count = 0;
+    uint64_t count;
     if (s.n < 9 || *p++ != 1) {
         return false;
     }
-    for (unsigned i = 0; i < 8; i++) {
-        count |= (uint64_t)*p++ << (8 * i);
-    }
+    count = le_load_u64(p);
+    p += 8;
     if (count > RAFT_CODEC_MEMBERS_MAX) {
         return false;
     }

@@ -15,6 +15,7 @@
 
 #include "base/env.h"
 #include "base/fs.h"
+#include "base/le.h"
 #include "base/mem.h"
 #include "raft-store/store.h"
 
@@ -38,22 +39,6 @@ struct snapfile_writer {
 static void path_of(const char *dir, const char *name, const char *suffix, char out[600])
 {
     snprintf(out, 600, "%s/%s%s", dir, name, suffix);
-}
-
-static void put_u64(uint8_t *p, uint64_t v)
-{
-    for (int i = 0; i < 8; i++) {
-        p[i] = (uint8_t)(v >> (8 * i));
-    }
-}
-
-static uint64_t get_u64(const uint8_t *p)
-{
-    uint64_t v = 0;
-    for (int i = 0; i < 8; i++) {
-        v |= (uint64_t)p[i] << (8 * i);
-    }
-    return v;
 }
 
 /* ---- Writing ---- */
@@ -192,10 +177,10 @@ int snapfile_finish(struct snapfile_writer *w, uint8_t ref[SNAPFILE_REF_SIZE], s
     memset(ref, 0, SNAPFILE_REF_SIZE);
     memcpy(ref, magic, sizeof magic);
     ref[4] = REF_VERSION;
-    put_u64(ref + REF_SIZE_AT, w->size);
-    put_u64(ref + REF_HASH_AT, XXH3_64bits_digest(w->hash));
+    le_store_u64(ref + REF_SIZE_AT, w->size);
+    le_store_u64(ref + REF_HASH_AT, XXH3_64bits_digest(w->hash));
     memcpy(ref + REF_NAME_AT, w->name, strlen(w->name));
-    put_u64(ref + REF_SUM_AT, XXH3_64bits(ref, REF_SUM_AT));
+    le_store_u64(ref + REF_SUM_AT, XXH3_64bits(ref, REF_SUM_AT));
     free_writer(w);
     assert(snapfile_is_ref(ref, SNAPFILE_REF_SIZE));
     return 0;
@@ -236,14 +221,14 @@ bool snapfile_is_ref(const void *p, size_t n)
 
 uint64_t snapfile_hash(const void *ref)
 {
-    return get_u64((const uint8_t *)ref + REF_HASH_AT);
+    return le_load_u64((const uint8_t *)ref + REF_HASH_AT);
 }
 
 /* The name in a reference, checked: it must never lead out of the directory. */
 static int read_ref(const uint8_t *ref, size_t n, char name[SNAPFILE_NAME_SIZE], uint64_t *size, struct error *err)
 {
     if (n != SNAPFILE_REF_SIZE || !snapfile_is_ref(ref, n) ||
-        get_u64(ref + REF_SUM_AT) != XXH3_64bits(ref, REF_SUM_AT)) {
+        le_load_u64(ref + REF_SUM_AT) != XXH3_64bits(ref, REF_SUM_AT)) {
         return error_set(err, ERR_CORRUPT, "snapshot: the reference to its file is damaged");
     }
     if (ref[4] != REF_VERSION) {
@@ -256,7 +241,7 @@ static int read_ref(const uint8_t *ref, size_t n, char name[SNAPFILE_NAME_SIZE],
     if (strncmp(name, PREFIX, strlen(PREFIX)) != 0 || strchr(name, '/') != NULL) {
         return error_set(err, ERR_CORRUPT, "snapshot: the reference to its file is damaged");
     }
-    *size = get_u64(ref + REF_SIZE_AT);
+    *size = le_load_u64(ref + REF_SIZE_AT);
     return 0;
 }
 

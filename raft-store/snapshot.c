@@ -6,6 +6,7 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "base/le.h"
 #include "base/mem.h"
 #include "proto/pki.h"
 #include "raft-store/entry.h"
@@ -150,15 +151,6 @@ struct reader {
     struct buf raw, aad, opened;
 };
 
-static uint64_t load(const uint8_t *p, unsigned bytes)
-{
-    uint64_t v = 0;
-    for (unsigned i = 0; i < bytes; i++) {
-        v |= (uint64_t)p[i] << (8 * i);
-    }
-    return v;
-}
-
 static int damaged(const struct reader *r, const char *what)
 {
     return error_set(r->err, ERR_CORRUPT, "snapshot: %s (block %llu)", what, (unsigned long long)r->block);
@@ -169,10 +161,10 @@ static int open_head(struct reader *r)
     if (r->end - r->p < (ptrdiff_t)HEAD_SIZE || memcmp(r->p, magic, 4) != 0) {
         return damaged(r, "does not begin like one of Reeve's");
     }
-    if (load(r->p + 4, 4) != SNAPSHOT_VERSION) {
+    if (le_load_u32(r->p + 4) != SNAPSHOT_VERSION) {
         return error_set(r->err, ERR_CORRUPT,
                          "snapshot: format %llu is unknown: was it written by a newer reeve-master?",
-                         (unsigned long long)load(r->p + 4, 4));
+                         (unsigned long long)le_load_u32(r->p + 4));
     }
     r->p += HEAD_SIZE;
     return 0;
@@ -189,10 +181,11 @@ static int read_trailer(struct reader *r, struct trailer *t)
         return damaged(r, "does not end with a trailer");
     }
     const uint8_t *p = r->p + BLOCK_HEAD_SIZE;
-    if (load(r->p + 8, 8) != XXH3_64bits_withSeed(p, TRAILER_SIZE, r->block)) {
+    if (le_load_u64(r->p + 8) != XXH3_64bits_withSeed(p, TRAILER_SIZE, r->block)) {
         return damaged(r, "the trailer's checksum does not fit");
     }
-    *t = (struct trailer){load(p, 8), load(p + 8, 8), load(p + 16, 8), {load(p + 24, 8), load(p + 32, 8)}};
+    *t = (struct trailer){
+        le_load_u64(p), le_load_u64(p + 8), le_load_u64(p + 16), {le_load_u64(p + 24), le_load_u64(p + 32)}};
     r->p = r->end;
     return 0;
 }
@@ -204,8 +197,8 @@ static int next_block(struct reader *r, bool *last, struct trailer *t, const uin
     if (r->end - r->p < (ptrdiff_t)BLOCK_HEAD_SIZE) {
         return damaged(r, "is cut short");
     }
-    *packed_size = (uint32_t)load(r->p, 4);
-    *raw_size = (uint32_t)load(r->p + 4, 4);
+    *packed_size = le_load_u32(r->p);
+    *raw_size = le_load_u32(r->p + 4);
     *packed = r->p + BLOCK_HEAD_SIZE;
     *last = *packed_size == 0;
     if (*last) {
@@ -215,7 +208,7 @@ static int next_block(struct reader *r, bool *last, struct trailer *t, const uin
         *packed_size > (size_t)(r->end - r->p) - BLOCK_HEAD_SIZE) {
         return damaged(r, "a block claims a size that cannot be");
     }
-    if (load(r->p + 8, 8) != XXH3_64bits_withSeed(*packed, *packed_size, r->block)) {
+    if (le_load_u64(r->p + 8) != XXH3_64bits_withSeed(*packed, *packed_size, r->block)) {
         return damaged(r, "a block's checksum does not fit");
     }
     r->p += BLOCK_HEAD_SIZE + *packed_size;
@@ -362,9 +355,9 @@ bool snapshot_end(const void *p, size_t n, uint64_t *revision, struct view_hash 
         return false;
     }
     const uint8_t *head = (const uint8_t *)p + n - SNAPSHOT_END_SIZE, *trailer = head + BLOCK_HEAD_SIZE;
-    *revision = load(trailer, 8);
-    *hash = (struct view_hash){load(trailer + 24, 8), load(trailer + 32, 8)};
-    return load(head, 8) == 0;
+    *revision = le_load_u64(trailer);
+    *hash = (struct view_hash){le_load_u64(trailer + 24), le_load_u64(trailer + 32)};
+    return le_load_u64(head) == 0;
 }
 
 /* ---- The store's side ---- */
