@@ -210,7 +210,7 @@ static struct rpc_config link_config(struct peer *p, bool out)
 
 /* ---- Peers ---- */
 
-static struct peer *peer_find(const struct transport *t, uint64_t id)
+struct peer *peer_find(const struct transport *t, uint64_t id)
 {
     LIST_FOR(it, &t->peers)
     {

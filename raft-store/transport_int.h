@@ -60,6 +60,7 @@ void transport_set_io(struct transport *t, struct uv_io *io);
 void uv_io_forget_transport(struct uv_io *io); /* the transport closes before a node was ever made */
 
 /* Inside the transport. */
+struct peer *peer_find(const struct transport *t, uint64_t id); /* NULL: none, or it is leaving */
 struct rpc_session *peer_session(struct peer *p); /* the open one, or NULL */
 void transport_deliver(struct peer *p, struct raft_message *m);
 void transport_maybe_closed(struct transport *t);

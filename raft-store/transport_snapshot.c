@@ -130,18 +130,11 @@ static void on_late(uv_timer_t *timer)
     uv_close((uv_handle_t *)timer, late_closed);
 }
 
+/* To whom the message can be sent now. */
 static struct peer *find_receiver(struct transport *t, const struct raft_message *m)
 {
-    LIST_FOR(it, &t->peers)
-    {
-        struct peer *p = LIST_ENTRY(it, struct peer, list);
-        if (p->id == m->server_id && !p->leaving) {
-            return t->closing || peer_session(p) == NULL || p->sending != NULL || m->install_snapshot.data.len == 0
-                       ? NULL
-                       : p;
-        }
-    }
-    return NULL;
+    struct peer *p = t->closing || m->install_snapshot.data.len == 0 ? NULL : peer_find(t, m->server_id);
+    return p == NULL || peer_session(p) == NULL || p->sending != NULL ? NULL : p;
 }
 
 /* Where the bytes are: in the file that the snapshot refers to, or in the message. */
@@ -311,18 +304,6 @@ static void make_durable(uv_work_t *work)
     }
 }
 
-static struct peer *find_sender(struct transport *t, uint64_t id)
-{
-    LIST_FOR(it, &t->peers)
-    {
-        struct peer *p = LIST_ENTRY(it, struct peer, list);
-        if (p->id == id && !p->leaving) {
-            return p;
-        }
-    }
-    return NULL;
-}
-
 /* libraft frees what it is given: the reference takes the place of the bytes. */
 static void put_reference(struct arrival *a)
 {
@@ -339,7 +320,7 @@ static void arrived(uv_work_t *work, int status)
 {
     struct arrival *a = work->data;
     struct transport *t = a->t;
-    struct peer *p = find_sender(t, a->peer_id);
+    struct peer *p = peer_find(t, a->peer_id);
     (void)status;
     if (a->err.code != 0) {
         t->stats.bad++;
