@@ -16,19 +16,9 @@ static int on_snapshot(void *data, const void *p, size_t n, struct error *err)
 static void note_time(void *data, const struct disk_entry *e)
 {
     struct disk_replay *r = data;
-    CLEANUP_BUF struct buf payload = BUF_INIT;
-    struct view_hash before;
-    struct entry_txn t;
-    struct effect effect;
-    bool more = true;
-    if (e->type != RAFT_COMMAND || entry_open(e->data, e->size, &payload, &before, NULL) != 0) {
-        return;
-    }
-    struct entry_reader reader = {payload.data, payload.data + payload.size};
-    while (entry_next_txn(&reader, &t, &more, NULL) == 0 && more) {
-        r->last_wall_ms = t.wall_ms;
-        for (uint64_t i = 0; i < t.count && entry_next_effect(&reader, &effect, NULL) == 0; i++) {
-        }
+    struct entry_span span;
+    if (e->type == RAFT_COMMAND && entry_read_span(e->data, e->size, &span)) {
+        r->last_wall_ms = span.wall_ms;
     }
 }
 

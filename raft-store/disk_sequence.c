@@ -12,31 +12,6 @@
 #include "raft-store/snapfile.h"
 #include "raft-store/snapshot.h"
 
-/* Revisions of an entry's first and last transaction. False: it cannot be read, which is for those to tell who load it. */
-static bool read_entry(const struct disk_entry *e, uint64_t *first, uint64_t *last, struct view_hash *before)
-{
-    CLEANUP_BUF struct buf payload = BUF_INIT;
-    if (entry_open(e->data, e->size, &payload, before, NULL) != 0) {
-        return false;
-    }
-    struct entry_reader r = {payload.data, payload.data + payload.size};
-    struct entry_txn t;
-    struct effect effect;
-    bool more;
-    int rv;
-    *first = 0;
-    while ((rv = entry_next_txn(&r, &t, &more, NULL)) == 0 && more) {
-        *first = *first == 0 ? t.revision : *first;
-        *last = t.revision;
-        for (uint64_t i = 0; i < t.count; i++) {
-            if (entry_next_effect(&r, &effect, NULL) != 0) {
-                return false;
-            }
-        }
-    }
-    return rv == 0 && *first != 0;
-}
-
 /* The end of the state, wherever it lies, without reading all of it. */
 static bool read_snapshot(const struct disk_sequence *q, uint64_t *revision, struct view_hash *hash)
 {
@@ -61,38 +36,38 @@ static bool read_snapshot(const struct disk_sequence *q, uint64_t *revision, str
 
 static int follows_snapshot(const struct disk_sequence *q, const struct disk_entry *e, struct error *err)
 {
-    uint64_t first, last, revision = 0;
-    struct view_hash before, hash;
-    if (!read_entry(e, &first, &last, &before) || (q->snapshot != NULL && !read_snapshot(q, &revision, &hash))) {
+    uint64_t revision = 0;
+    struct entry_span span;
+    struct view_hash hash;
+    if (!entry_read_span(e->data, e->size, &span) || (q->snapshot != NULL && !read_snapshot(q, &revision, &hash))) {
         return 0;
     }
     const char *behind = q->snapshot != NULL ? q->snapshot : "the beginning";
-    if (first != revision + 1) {
+    if (span.first != revision + 1) {
         return error_set(err, ERR_CORRUPT,
                          "the first command behind %s should be revision %" PRIu64 ", found %" PRIu64
                          ": segments before it are lost",
-                         behind, revision + 1, first);
+                         behind, revision + 1, span.first);
     }
-    if (q->snapshot != NULL && (before.lo != hash.lo || before.hi != hash.hi)) {
+    if (q->snapshot != NULL && (span.before.lo != hash.lo || span.before.hi != hash.hi)) {
         return error_set(err, ERR_CORRUPT,
                          "the command of revision %" PRIu64 " was not made from the state of %s, revision %" PRIu64
                          ": they are not of one log",
-                         first, behind, revision);
+                         span.first, behind, revision);
     }
     return 0;
 }
 
 static int follows_command(const struct disk_sequence *q, const struct disk_entry *e, struct error *err)
 {
-    uint64_t first, last;
-    struct view_hash before;
-    if (!read_entry(e, &first, &last, &before) || first == q->revision + 1) {
+    struct entry_span span;
+    if (!entry_read_span(e->data, e->size, &span) || span.first == q->revision + 1) {
         return 0;
     }
     return error_set(err, ERR_CORRUPT,
                      "the first command of the segment should be revision %" PRIu64 ", found %" PRIu64
                      ": segments before it are lost",
-                     q->revision + 1, first);
+                     q->revision + 1, span.first);
 }
 
 void disk_sequence_begin(struct disk_sequence *q, bool open)
@@ -118,9 +93,9 @@ int disk_sequence_next(struct disk_sequence *q, const struct disk_entry *e, stru
 
 void disk_sequence_end(struct disk_sequence *q)
 {
-    uint64_t first;
-    struct view_hash before;
+    struct entry_span span;
     if (q->in_segment) {
-        q->known = read_entry(&q->last, &first, &q->revision, &before);
+        q->known = entry_read_span(q->last.data, q->last.size, &span);
+        q->revision = q->known ? span.last : 0;
     }
 }

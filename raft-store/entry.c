@@ -229,6 +229,31 @@ int entry_next_effect(struct entry_reader *r, struct effect *e, struct error *er
     return 0;
 }
 
+bool entry_read_span(const void *p, size_t n, struct entry_span *out)
+{
+    CLEANUP_BUF struct buf payload = BUF_INIT;
+    struct entry_txn t;
+    struct effect effect;
+    bool more;
+    int rv;
+    *out = (struct entry_span){0};
+    if (entry_open(p, n, &payload, &out->before, NULL) != 0) {
+        return false;
+    }
+    struct entry_reader r = {payload.data, payload.data + payload.size};
+    while ((rv = entry_next_txn(&r, &t, &more, NULL)) == 0 && more) {
+        out->first = out->first == 0 ? t.revision : out->first;
+        out->last = t.revision;
+        out->wall_ms = t.wall_ms;
+        for (uint64_t i = 0; i < t.count; i++) {
+            if (entry_next_effect(&r, &effect, NULL) != 0) {
+                return false;
+            }
+        }
+    }
+    return rv == 0 && out->first != 0;
+}
+
 void entry_write_aad(struct buf *out, unsigned kind_id, struct str ns, struct str name)
 {
     varint_write(out, kind_id);

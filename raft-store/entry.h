@@ -46,6 +46,13 @@ struct entry_reader {
 /* 0, or ERR_CORRUPT; *more false at the end. */
 int entry_next_txn(struct entry_reader *r, struct entry_txn *t, bool *more, struct error *err);
 int entry_next_effect(struct entry_reader *r, struct effect *e, struct error *err);
+/* What an entry says of its transactions, effects left out. False: it is malformed, or has none. */
+struct entry_span {
+    uint64_t first, last;    /* revisions */
+    int64_t wall_ms;         /* of the last */
+    struct view_hash before; /* of the state it was made from */
+};
+bool entry_read_span(const void *p, size_t n, struct entry_span *out);
 
 /* LEB128, for the snapshot format as well. read: false if cut short or above 64 bits. */
 void varint_write(struct buf *b, uint64_t v);

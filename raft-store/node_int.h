@@ -1,5 +1,5 @@
-/* Inside the node: what node.c (life, writes), node_io.c (what stands between libraft and the world), node_read.c, node_member.c and
- * node_snapshot.c share. No file outside raft-store includes this.
+/* Inside the node: what node.c (life), node_write.c, node_read.c, node_member.c, node_snapshot.c and node_io.c (what stands
+ * between libraft and the world) share. No file outside raft-store includes this.
  *
  * No request of libraft has a callback: completed requests are fired by raft_uv alone, through a symbol that the library does not export,
  * so with another raft_io they would never fire. The node finds out by itself what has been applied (it is the state machine) and what
@@ -19,10 +19,10 @@
  * segment of 16 MiB. */
 #define NODE_BATCH_MAX (4u << 20)
 
-/* Somebody who waits for an answer. Exactly one of the callbacks is set. */
+/* Somebody who waits for an answer: by one of the callbacks, or by none. */
 struct waiter {
     struct list link;
-    node_write_cb *write_cb; /* all three may be NULL: a write nobody waits for */
+    node_write_cb *write_cb; /* all three NULL: a write nobody waits for */
     node_read_cb *read_cb;
     node_index_cb *index_cb;
     void *data;
@@ -130,7 +130,6 @@ struct node {
         struct store_fork *fork;
         struct raft_buffer *placeholder; /* what the library was handed */
         struct raft_snapshot filled;
-        const struct raft_snapshot *asked;
         struct raft_io_snapshot_put *req;
         struct raft_io_snapshot_put put;
         unsigned trailing;
@@ -183,6 +182,8 @@ int64_t node_reads_deadline(const struct node *n);
 void node_confirm(struct node *n, struct waiter *w); /* answer w (whatever it holds) when the term is confirmed */
 
 /* node_member.c */
+struct raft_server *node_server(const struct node *n, uint64_t id); /* NULL: not in the configuration */
+unsigned node_voters(const struct node *n);
 bool node_members_turn(struct node *n);
 int64_t node_members_deadline(const struct node *n);
 void node_members_fail(struct node *n, int code, const char *why);
@@ -195,7 +196,7 @@ void node_snapshot_cancel(struct node *n); /* at close: a write that was never b
 /* What a snapshot says, wherever its bytes are. */
 int node_snapshot_check(const struct node *n, const struct raft_buffer *data, struct error *err);
 int node_snapshot_restore(struct node *n, const struct raft_buffer *data, struct error *err);
-void node_snapshot_stored(struct node *n); /* the leader's, by libraft: what it replaces goes */
+void node_snapshot_stored(struct node *n); /* by libraft, ours or the leader's: what it replaces goes */
 bool node_snapshot_is_ours(const struct node *n, const struct raft_snapshot *s);
 int node_snapshot_put(struct node *n, unsigned trailing, struct raft_io_snapshot_put *req,
                       const struct raft_snapshot *snapshot, raft_io_snapshot_put_cb cb);

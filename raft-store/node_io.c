@@ -49,6 +49,7 @@
 #include "base/failpoint.h"
 #include "base/mem.h"
 #include "raft-store/node_int.h"
+#include "raft-store/raft_codec.h"
 #include "raft-store/snapfile.h"
 #include "raft-store/snapshot.h"
 
@@ -59,23 +60,6 @@ static struct node *node_of(struct raft_io *io)
 }
 
 /* ---- Receiving ---- */
-
-static void drop_message(struct raft_message *m)
-{
-    if (m->type == RAFT_APPEND_ENTRIES && m->append_entries.n_entries > 0) {
-        void *batch = NULL; /* neighbours may share one */
-        for (unsigned i = 0; i < m->append_entries.n_entries; i++) {
-            if (m->append_entries.entries[i].batch != batch) {
-                batch = m->append_entries.entries[i].batch;
-                raft_free(batch);
-            }
-        }
-        raft_free(m->append_entries.entries);
-    } else if (m->type == RAFT_INSTALL_SNAPSHOT) {
-        raft_configuration_close(&m->install_snapshot.conf);
-        raft_free(m->install_snapshot.data.base);
-    }
-}
 
 static bool may_install(struct node *n, const struct raft_message *m)
 {
@@ -139,20 +123,10 @@ static bool cut_committed(struct node *n, struct raft_message *m)
     return true;
 }
 
-static struct raft_server *own_server(struct node *n)
-{
-    for (unsigned i = 0; i < n->raft.configuration.n; i++) {
-        if (n->raft.configuration.servers[i].id == n->config.id) {
-            return &n->raft.configuration.servers[i];
-        }
-    }
-    return NULL;
-}
-
 /* Rule 16. What is pretended holds for this call alone: a request for a vote changes no configuration. */
 static void recv_vote_request(struct node *n, struct raft_io *io, struct raft_message *m)
 {
-    struct raft_server *me = own_server(n);
+    struct raft_server *me = node_server(n, n->config.id);
     if (me == NULL || me->role == RAFT_VOTER) {
         n->io.recv(io, m);
         return;
@@ -166,7 +140,7 @@ static void recv_vote_request(struct node *n, struct raft_io *io, struct raft_me
     }
     me->role = RAFT_VOTER;
     n->io.recv(io, m);
-    me = own_server(n);
+    me = node_server(n, n->config.id);
     if (me != NULL) {
         me->role = role;
     }
@@ -217,7 +191,7 @@ static void io_recv(struct raft_io *io, struct raft_message *m)
 {
     struct node *n = node_of(io);
     if (n->closing) { /* rule 14 */
-        drop_message(m);
+        raft_codec_free(m);
         return;
     }
     bool stale = m->type == RAFT_APPEND_ENTRIES_RESULT && absurd_result(n, m);
@@ -229,7 +203,7 @@ static void io_recv(struct raft_io *io, struct raft_message *m)
         note_disk(n, m->server_id, m->append_entries_result.capacity == 0);
     }
     if (n->dead || stale || (m->type == RAFT_INSTALL_SNAPSHOT && !may_install(n, m))) {
-        drop_message(m);
+        raft_codec_free(m);
         return;
     }
     if (m->type == RAFT_REQUEST_VOTE) {
@@ -339,7 +313,7 @@ static int io_send(struct raft_io *io, struct raft_io_send *req, const struct ra
     return rv;
 }
 
-/* ---- Disk ---- */
+/* ---- Disk: rules 1 and 2 ---- */
 
 static void die_of_disk(struct node *n, const char *what, int rv)
 {

@@ -14,7 +14,7 @@
 /* A standby this near to the end of the log is offered the vote. */
 #define PROMOTE_LAG_MAX 64u
 
-static const struct raft_server *server_of(const struct node *n, uint64_t id)
+struct raft_server *node_server(const struct node *n, uint64_t id)
 {
     for (unsigned i = 0; i < n->raft.configuration.n; i++) {
         if (n->raft.configuration.servers[i].id == id) {
@@ -24,7 +24,7 @@ static const struct raft_server *server_of(const struct node *n, uint64_t id)
     return NULL;
 }
 
-static unsigned voters(const struct node *n)
+unsigned node_voters(const struct node *n)
 {
     unsigned count = 0;
     for (unsigned i = 0; i < n->raft.configuration.n; i++) {
@@ -126,7 +126,7 @@ void node_member_add(struct node *n, uint64_t id, const char *address, node_read
     if (rc == 0 && id == 0) {
         rc = error_set(&err, ERR_USAGE, "a master's id must not be 0");
     }
-    const struct raft_server *there = rc == 0 ? server_of(n, id) : NULL;
+    const struct raft_server *there = rc == 0 ? node_server(n, id) : NULL;
     if (there != NULL) {
         rc = strcmp(there->address, address) == 0
                  ? 0
@@ -178,11 +178,11 @@ void node_member_remove(struct node *n, uint64_t id, node_read_cb *cb, void *dat
     struct waiter *w = waiter_for(cb, data);
     struct error err = {0};
     int rc = may_change(n, &err);
-    const struct raft_server *s = rc == 0 ? server_of(n, id) : NULL;
+    const struct raft_server *s = rc == 0 ? node_server(n, id) : NULL;
     if (rc == 0 && s == NULL) {
         rc = error_set(&err, ERR_NOT_FOUND, "no master has the id %llu", (unsigned long long)id);
     }
-    if (rc == 0 && s->role == RAFT_VOTER && voters(n) == 1) {
+    if (rc == 0 && s->role == RAFT_VOTER && node_voters(n) == 1) {
         rc = error_set(&err, ERR_USAGE, "master %llu is the only voter: the cluster would end", (unsigned long long)id);
     }
     if (rc == 0 && id == n->config.id) {
@@ -212,11 +212,11 @@ void node_transfer(struct node *n, uint64_t to_id, node_read_cb *cb, void *data)
         node_answer(n, w, NULL);
         return;
     }
-    const struct raft_server *s = rc == 0 && to_id != 0 ? server_of(n, to_id) : NULL;
+    const struct raft_server *s = rc == 0 && to_id != 0 ? node_server(n, to_id) : NULL;
     if (rc == 0 && to_id != 0 && (s == NULL || s->role != RAFT_VOTER)) {
         rc = error_set(&err, ERR_NOT_FOUND, "no voting master has the id %llu", (unsigned long long)to_id);
     }
-    if (rc == 0 && voters(n) < 2) {
+    if (rc == 0 && node_voters(n) < 2) {
         rc = error_set(&err, ERR_USAGE, "there is no other voting master");
     }
     if (rc == 0) {
@@ -292,7 +292,7 @@ static bool watch_change(struct node *n)
     if (n->raft.legacy.change != NULL || n->raft.configuration_uncommitted_index != 0) {
         return false;
     }
-    const struct raft_server *s = server_of(n, n->change.id);
+    const struct raft_server *s = node_server(n, n->change.id);
     bool done = n->change.kind == CHANGE_REMOVE ? s == NULL
                 : n->change.kind == CHANGE_ADD  ? s != NULL
                                                 : s != NULL && s->role == n->change.role;

@@ -4,7 +4,9 @@
  *
  * When: after config.snapshot_entries entries, or when the log since the last one has become half as large as the state (16 MiB at least,
  * config.snapshot_bytes at most), each raised by a share that differs from member to member, so that not all stand still together. So the log,
- * which is in memory, stays small beside the state, and the disk writes at most about three times what the log alone would have it write. libraft only counts entries, so its threshold is held out of reach and lowered to 1 when it is time. */
+ * which is in memory, stays small beside the state, and the disk writes at most about three times what the log alone would have it write. What
+ * stays in the log behind a snapshot, for those that lag, is counted in bytes as well. libraft only counts entries, so its threshold is held
+ * out of reach and lowered to 1 when it is time, and what stays is told to it in entries of the average size. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -256,12 +258,8 @@ void node_snapshot_stored(struct node *n)
 
 static unsigned my_position(const struct node *n)
 {
-    for (unsigned i = 0; i < n->raft.configuration.n; i++) {
-        if (n->raft.configuration.servers[i].id == n->config.id) {
-            return i % 8;
-        }
-    }
-    return 0;
+    const struct raft_server *me = node_server(n, n->config.id);
+    return me == NULL ? 0 : (unsigned)(me - n->raft.configuration.servers) % 8;
 }
 
 void node_snapshot_turn(struct node *n)

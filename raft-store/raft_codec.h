@@ -23,7 +23,7 @@ void raft_codec_write(struct buf *out, const struct raft_message *m);
 /* server_id and server_address are left for the caller. For InstallSnapshot data.base is NULL and data.len says what will come.
  * ERR_PROTOCOL if malformed; then nothing is allocated. */
 int raft_codec_read(struct mp m, struct raft_message *out, struct error *err);
-/* Frees what raft_codec_read has allocated, for messages that are not delivered. */
+/* Frees what belongs to a message that raft_codec_read has made, or one of that form, and is not delivered. */
 void raft_codec_free(struct raft_message *m);
 
 #endif

@@ -61,7 +61,7 @@ void uv_io_forget_transport(struct uv_io *io); /* the transport closes before a 
 
 /* Inside the transport. */
 struct peer *peer_find(const struct transport *t, uint64_t id); /* NULL: none, or it is leaving */
-struct rpc_session *peer_session(struct peer *p); /* the open one, or NULL */
+struct rpc_session *peer_session(struct peer *p);               /* the open one, or NULL */
 void transport_deliver(struct peer *p, struct raft_message *m);
 void transport_maybe_closed(struct transport *t);
 void snapshot_on_part(struct peer *p, struct rpc_request *r, struct mp params);
