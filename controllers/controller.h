@@ -1,4 +1,4 @@
-/* Controllers: pure functions from a view of the state to a transaction, and the runtime that feeds them. See DESIGN section 5.
+/* Controllers: pure functions from a view of the state to a transaction, and the runtime that feeds them.
  *
  * A controller is a row of a table (controllers/registry.c). reconcile is level-triggered: the key only says where to look; it must
  * reach the right state from any state, and produce an empty transaction when there is nothing to do. It reads no clock, does no I/O, holds

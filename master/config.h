@@ -4,13 +4,16 @@
  *   ca.crt ca.key      the cluster's CA; every master holds the key, since any of them may sign a joiner
  *   master.crt .key    this master's identity (O=reeve:masters, CN=id); renewed by itself (identity.c)
  *   seal.key           32 bytes, hex: what belongs to Secrets is encrypted with it on disk
- *   raft/              log, snapshots, term and vote (libraft's files, and the mark)
+ *   raft/              log, snapshots, term and vote: libraft's files, and ours beside them: reeve-mark (raft-store/disk_mark.h), state-*.rvs
+ *                      (raft-store/snapfile.h), reeve-ballast (raft-store/uv_io.c)
  *   masters            the cluster's masters as last seen here, one a line: id, role, address
  *   recovered/         the new raft/ that `reeve-master recover` has made, until it takes its place
- *   quarantine-TIME/   a former raft/ that was damaged: evidence, the newest three are kept
+ *   quarantine-TIME/   a former raft/, damaged or replaced by a recovery: evidence, the newest three are kept (repair.h)
  *   removed            this master was removed from the cluster: why it does not start any more (a line of text)
- *   admin.config       client configuration of the first administrator (init, restore)
+ *   admin.config       client configuration of the first administrator (init, restore, admin)
+ *   tokens             those that init or restore has printed, until the first leader has them in the cluster's state
  *   unfinished         only while the directory is being made from a state: without master.yaml it cannot be started
+ * master.crt.next is there while the pair is replaced (proto/pki.h). The lock of a running master is on the directory itself (flock).
  */
 #ifndef MASTER_CONFIG_H
 #define MASTER_CONFIG_H

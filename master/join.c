@@ -1,8 +1,10 @@
-/* Newcomers: tokens, and certificates against them. Idea: kubeadm's bootstrap tokens.
+/* Newcomers: tokens, and certificates against them; what other requests for changes of the membership are handed to change.c by. Idea: kubeadm's
+ * bootstrap tokens.
  *
  * A token is `id.secret@fingerprint`: id and secret are looked up in the Secret kube-system/bootstrap-token-ID (role, expiry), the fingerprint is for the newcomer, so
- * that it knows the server. One that replaces a master (replaces: its id; even-reachable) serves one newcomer alone: used-by says who. A joining master also receives the CA's key and the key that seals Secrets: whoever holds a master token is
- * trusted with the whole cluster, so master tokens live a day at most and are made by admins only. */
+ * that it knows the server. One that replaces a master (replaces: its id; even-reachable) serves one newcomer alone: used-by says who. A joining
+ * master also receives the CA's key and the key that seals Secrets: whoever holds a master token is trusted with the whole cluster, so master
+ * tokens live a day at most and are made by admins only. */
 #include <assert.h>
 #include <inttypes.h>
 #include <openssl/crypto.h>

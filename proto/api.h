@@ -30,15 +30,30 @@
  * portforward    {namespace, name, port}                -> stream; payload: bin both ways; {eof: true} = half close. One stream a connection
  * imageload      {node, ?name}                          -> stream; to the node: bin chunks, then end; from the node: {loaded: [refs]} then end
  * images         {node}                                 -> {images: [{name, digest, sizeBytes}]}
- * cluster        {}                                     -> {cluster, id, leader, term, appliedIndex, commitIndex, revision, stateHash, canLose,
- *                   (stateHash: hexadecimal; equal on all masters that are at the same revision)
- *                   members: [{id, address, role, leader, reachable, appliedIndex}], nodes: [{name, ready, heartbeatAgeMs}], stats: {..}}
+ * cluster        {}                                     -> {cluster, version, id, leader, term, appliedIndex, commitIndex, revision, stateHash, canLose,
+ *                   members: [{id, address, role: voter|standby|spare, leader, reachable, ?diskLow, ?appliedIndex}],
+ *                   nodes: [{name, ready, heartbeatAgeMs}], stats: {..}, certificateWarnings: [texts]}
+ *                stateHash: hexadecimal; equal on all masters that are at the same revision. canLose: voters, below 0 without a majority.
+ *                diskLow: of the master that answers and, if it leads, of all it has heard of; appliedIndex: of the one that answers
  * backup         {?stale}  -> stream; payload: bin, pieces of proto/backup.h's records; a regular end = all of it      admins only
- * token          {role: master|node, ?ttlSeconds}       -> {token, address, expires}      admins only
+ * token          {role: master|node, ?ttlSeconds, ?replaces, ?evenReachable}  -> {token, address, agentAddress, expires}     admins only
+ *                replaces: id of the master whose place the newcomer takes, also if that one still answers (evenReachable)
+ * master.remove  {id, ?force}                           -> {id}          admins only; force: even if no other master can be lost then
+ * master.transfer {?id, ?from}                          -> {leader}      admins only; id: to whom (else the best); from: who led when it was asked for,
+ *                                                          so that a repetition does not give it on
+ * cert.renew     {csr}                                  -> {certificate, notAfter}       nodes and admins, for the identity of their connection; a node whose
+ *                certificate has expired may call nothing else
+ * cert.status    {} -> {id, ca: LIFE, own: LIFE + {renewBy, ?failures, ?error}, members: [{id, address}], ?nodes: [{name, subject, ?LIFE + {renewBy}}]}
+ *                LIFE: subject, notBefore, notAfter, state: ok|renewing soon|expiring|expired. own: of the master that answers; nodes: of the leader
  *
  * ---- Joining, without a certificate, with a token ----
  * join           {token, role: node|master, name, csr, ?sans, ?address}
- *                                                       -> {certificate, ca, cluster, masters: [addresses], ?id, ?caKey, ?sealKey}
+ *                                                       -> {certificate, ca, cluster, masters: [addresses], ?id, ?caKey, ?sealKey, ?replaces}
+ *                masters have an address and are given id, caKey, sealKey; replaces: whose place this one takes
+ *
+ * ---- Masters, over a client's connection ----
+ * rejoin         {address, csr, ?agentAddress, ?sans, ?reason}   -> as join: a master that lost its data comes back under a new id, which it asks
+ *                for with its old certificate (master/repair.h)
  *
  * ---- Agents to the leader (others answer NotLeader with leaderAddress in the error's field) ----
  * node.register  {node: object (Node)}                  -> {object, heartbeatMs}
@@ -54,16 +69,19 @@
  * pod.logs, pod.exec, pod.portforward, image.load, image.list: as above, without `node`.
  *
  * ---- Between masters (ALPN reeve-raft/1) ----
- * raft, raft.term: raft-store/transport.h.  forward {method, params, identity: {role, name}} -> the method's result; also read.index {} -> {index}
+ * raft, raft.part, raft.term, removed: raft-store/transport.h
+ * forward        {method, params, identity: {role, name}} -> the method's result
+ * read.index     {}                                     -> {index}
+ * announce       {advertise, agentAddress}              -> {..}          where the caller is reached by masters and clients, and by agents
  */
 #ifndef PROTO_API_H
 #define PROTO_API_H
 
-#define API_PORT_DEFAULT 7400
-#define API_LIST_LIMIT_DEFAULT 500
-#define API_LIST_BYTES_MAX (4u << 20) /* a page ends here even below its limit */
-#define API_HEARTBEAT_MS_DEFAULT 10000
+#define API_PORT_DEFAULT          7400
+#define API_LIST_LIMIT_DEFAULT    500
+#define API_LIST_BYTES_MAX        (4u << 20) /* a page ends here even below its limit */
+#define API_HEARTBEAT_MS_DEFAULT  10000
 #define API_NODE_GRACE_MS_DEFAULT 40000
-#define REEVE_VERSION "0.1.0"
+#define REEVE_VERSION             "0.1.0"
 
 #endif

@@ -1,4 +1,4 @@
-/* The object: immutable, reference-counted, one canonical msgpack map. See DESIGN section 2.
+/* The object: immutable, reference-counted, one canonical msgpack map.
  *
  * Header fields are decoded once and borrow from the body; the body is read in place with proto/msgpack.h. To change an object:
  * object_to_value, change the document, object_from_value, propose. The reference count is not atomic: refs are

@@ -43,7 +43,7 @@ int pki_cert_fingerprint(const char *cert_pem, char out[33], struct error *err);
 /* ---- The life of a certificate (pki_life.c) ----
  *
  * Masters and nodes live 90 days, administrators a year, the CA 20 years. Everybody renews by himself when two thirds of the life have
- * passed, so that masters which are away for a month harm nobody; the alarm goes off when a tenth of it was not enough. A node that was
+ * passed, so that masters which are away for a month harm nobody; the alarm goes off when less than three tenths of it are left, or 30 days. A node that was
  * switched off for longer is let in with its expired certificate to renew it, and for nothing else, for PKI_EXPIRED_GRACE_S.
  * The CA is not replaced by itself: it ends with the cluster's 20th year, and the alarm goes off a year before. */
 #define PKI_CERT_VALID_S       (INT64_C(90) * 24 * 3600)

@@ -1,10 +1,10 @@
 /* The raft shell around the store: libraft's node, proposals, reads, leadership, snapshots. Free of libuv: it is driven through a `struct raft_io`
  * (raft_uv with our transport in the daemon, simulated in tests) and by node_turn() at the end of each turn of the owner's loop.
  *
- * Rules it keeps (FACTS of libraft 0.22.1): raft_apply one entry at a time; entries padded to 8; all of a turn in one entry of at most
+ * Rules it keeps, as libraft 0.22.1 wants it: raft_apply one entry at a time; entries padded to 8; all of a turn in one entry of at most
  * NODE_ENTRY_MAX, at most NODE_INFLIGHT_MAX entries in flight; statuses LEADERSHIPLOST, SHUTDOWN, CANCELED are answered as
- * ERR_UNKNOWN_OUTCOME; snapshots asynchronous, triggered by bytes and entries, staggered by member; pre-vote on; no answer
- * because of "state is leader" alone; versions below 0.22.1 refused at start. */
+ * ERR_UNKNOWN_OUTCOME; snapshots asynchronous, triggered by bytes and entries, staggered by member (node_snapshot.c); pre-vote on; no answer
+ * because of "state is leader" alone; what libraft cannot be told without harm never reaches it (node_io.c); versions below 0.22.1 refused at start. */
 #ifndef RAFT_STORE_NODE_H
 #define RAFT_STORE_NODE_H
 
@@ -51,8 +51,10 @@ struct node_config {
     struct node_events events;
     struct node_peers peers;
     unsigned election_timeout_ms, heartbeat_ms; /* 0 = 1000, 100; the daemon and tests choose */
-    unsigned snapshot_entries;                  /* 0 = 8192 */
-    size_t snapshot_bytes;                      /* 0 = 256 MiB of log since the last snapshot */
+    /* A snapshot is due after so many entries (0 = 8192), or when the log behind the last one is half as large as the state, within
+     * limits (node_snapshot.c), and at the latest when it has this size (0 = 256 MiB). */
+    unsigned snapshot_entries;
+    size_t snapshot_bytes;
     /* Directory for the state of snapshots (raft-store/snapfile.h), that of `io`; NULL: the state goes into the snapshot itself (simulator). */
     const char *snapshot_dir;
     /* Run `work` on a worker thread and then `done` on the owner's thread; NULL = at once, synchronously (simulator). */
@@ -80,7 +82,8 @@ uint64_t node_leader(const struct node *n, const char **address); /* 0 if unknow
 /* Up to here the log is committed and on this master's disk. */
 uint64_t node_durable_index(const struct node *n);
 
-/* Answers of writes. error NULL: committed, result valid. Otherwise refused (the refusal has been confirmed as DESIGN 3.5 has it), or
+/* Answers of writes. error NULL: committed, result valid. Otherwise refused (what the refusal was judged by is committed, or the
+ * term confirmed: node_write.c), or
  * ERR_UNKNOWN_OUTCOME, or ERR_NOT_LEADER (nothing happened). Exactly once, never from inside node_submit. */
 typedef void node_write_cb(const struct txn_result *result, const struct error *error, void *data);
 /* Evaluate now on the tip and answer when it is durable. The txn is borrowed for the call. Also reports the evaluation at once through the return value

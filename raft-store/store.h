@@ -1,5 +1,5 @@
 /* The replicated state machine: committed and tip versions, evaluation, log entries, apply, history, snapshots. Pure: no libuv, no
- * libraft; the raft shell is raft-store/node.h. See DESIGN section 3.
+ * libraft; the raft shell is raft-store/node.h.
  *
  * Invariants (checked):
  *  1. committed is what the entries applied so far say, and depends on nothing else.

@@ -2,10 +2,10 @@
  * master forwards to another. Sessions are made to every member of the raft configuration, kept alive and reconnected with backoff; one that the
  * peer opened to us is used too, whichever is open. The peer must have role master and a CN equal to the id it speaks for.
  *
- *   notification "raft"      [{from, data: bin}]          one encoded raft message (raft-store/raft_codec.h)
- *   notification "raft.part" [{from, transfer, offset, size, hash, data}] a chunk of an InstallSnapshot
+ *   notification "raft"      {from, address, data: bin}          one encoded raft message (raft-store/raft_codec.h)
+ *   request      "raft.part" {transfer, offset, size, hash, data, ?head} -> {}   a chunk of an InstallSnapshot (transport_snapshot.c)
  *   request      "raft.term" {round, term} -> {term}
- *   notification "removed"   [{id}]                       to a master that is no member any more: see on_removed
+ *   notification "removed"   {id}        to a master that is no member any more: see on_removed
  * all other requests go to on_request.
  *
  * Limits: TRANSPORT_QUEUE_MAX bytes queued per peer, above it raft messages are dropped (Raft sends again); one InstallSnapshot per peer at a

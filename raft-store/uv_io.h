@@ -1,8 +1,15 @@
 /* The daemon's `struct raft_io`: disk by libraft's raft_uv (segments, snapshots, term and vote, on kernel AIO), network by our transport.
  *
- * Composition as tried (FACTS of libraft 0.22.1): after raft_uv_init, `start` and `send` are ours, all else is raft_uv's; raft_uv gets a transport that never
- * connects. Segment size 16 MiB (64 MiB wraps a counter of prepared space), auto-recovery off, UV_THREADPOOL_SIZE raised by the
- * daemon's main before the first use of the loop. */
+ * After raft_uv_init these are ours, and call raft_uv's own but for send; all else is raft_uv's:
+ *   start, send          messages go by the transport; raft_uv's own never connects (uv_stub.h)
+ *   init, set_term,      the mark (disk_mark.h) follows each term and vote before it counts, the log from time to time and at close; room for
+ *   set_vote             both is held back in reeve-ballast; the owner is told of the first promise
+ *   load                 entries get blocks of their own size instead of whole segments
+ *   close                also our handles and workers
+ * What raft_uv stores as a snapshot is a reference to a file of ours (snapfile.h, node_snapshot.c). Its memory comes from raft_heap.h, and is given
+ * back a little at each turn. io_destroy(2) runs on a thread of its own. A failed write of a segment, which raft_uv only traces, ends the node.
+ * Segment size 16 MiB (64 MiB wraps a counter of prepared space), auto-recovery off, UV_THREADPOOL_SIZE raised by the daemon's main
+ * before the first use of the loop. */
 #ifndef RAFT_STORE_UV_IO_H
 #define RAFT_STORE_UV_IO_H
 

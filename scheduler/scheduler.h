@@ -1,5 +1,5 @@
-/* The scheduler: which node for which pod. Pure: a view, its own caches built from changes, a time and a seed in; bindings and reasons out. See
- * DESIGN section 6. Source: Kubernetes scheduler framework plugin names and semantics.
+/* The scheduler: which node for which pod. Pure: a view, its own caches built from changes, a time and a seed in; bindings and reasons out.
+ * Source: Kubernetes scheduler framework plugin names and semantics.
  *
  * Pods that are alike but for name and uid form one class (hash of all that filters and scores read). Filters and scores are computed once per
  * class and node and then updated only for nodes whose generation changed, so the cost per pod does not grow with the number of nodes.
