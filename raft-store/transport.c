@@ -116,8 +116,13 @@ static void on_raft(struct peer *p, struct mp params)
     struct mp bin = mp_get(params, "data");
     struct error err = {0};
     p->t->stats.received++;
-    if (mp_int(mp_get(params, "from"), 0) != (int64_t)p->id || !mp_read_bin(&bin, &data) ||
-        raft_codec_read(mp_of(data.p, data.n), &m, &err) != 0 || m.type == RAFT_INSTALL_SNAPSHOT) {
+    bool ok = mp_int(mp_get(params, "from"), 0) == (int64_t)p->id && mp_read_bin(&bin, &data) &&
+              raft_codec_read(mp_of(data.p, data.n), &m, &err) == 0;
+    if (ok && m.type == RAFT_INSTALL_SNAPSHOT) { /* comes in parts */
+        raft_codec_free(&m);
+        ok = false;
+    }
+    if (!ok) {
         p->t->stats.bad++;
         log_warn(p->t->config.log, "transport", "malformed message from master %" PRIu64, p->id);
         return;

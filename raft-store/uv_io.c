@@ -252,13 +252,14 @@ static int before_promise(struct uv_io *u)
     return RAFT_IOERR;
 }
 
-/* A term or a vote needs a block or two; without them the master would have to stop. So some room is held back for them. */
+/* UINT64_MAX: not known. */
 static uint64_t room_of(const struct uv_io *u)
 {
     struct statvfs fs;
     return statvfs(u->dir, &fs) == 0 ? (uint64_t)fs.f_bavail * fs.f_frsize : UINT64_MAX;
 }
 
+/* A term or a vote needs a block or two; without them the master would have to stop. So some room is held back for them. */
 static void keep_ballast(struct uv_io *u)
 {
     CLEANUP_FREE char *path = xasprintf("%s/" BALLAST_FILE, u->dir);
@@ -359,18 +360,16 @@ static void mark_from_time_to_time(struct uv_io *u)
 static void on_watch(uv_timer_t *timer)
 {
     struct uv_io *u = timer->data;
-    struct statvfs fs;
     mark_from_time_to_time(u);
-    if (statvfs(u->dir, &fs) != 0) {
+    uint64_t free_bytes = room_of(u);
+    if (free_bytes == UINT64_MAX) {
         return;
     }
-    uint64_t free_bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
     bool low = free_bytes < (u->low ? UV_IO_DISK_ENOUGH : UV_IO_DISK_LOW);
     if (low && !u->low) {
         log_error(u->log, "disk",
                   "%s: %llu MiB are free; below %u MiB only deletes and status are accepted, and without any room this "
-                  "master "
-                  "stands still; it goes on by itself when there are %u MiB",
+                  "master stands still; it goes on by itself when there are %u MiB",
                   u->dir, (unsigned long long)free_bytes >> 20, UV_IO_DISK_LOW >> 20, UV_IO_DISK_ENOUGH >> 20);
     } else if (!low && u->low) {
         log_info(u->log, "disk", "%s: %llu MiB are free again", u->dir, (unsigned long long)free_bytes >> 20);
