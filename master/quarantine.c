@@ -14,6 +14,7 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "master/repair.h"
+#include "master/setup.h"
 
 #define PREFIX    "quarantine-"
 #define NAMES_MAX 64u
@@ -46,32 +47,17 @@ static void list(const struct master_config *c, struct names *out)
     qsort(out->name, out->count, sizeof out->name[0], by_name);
 }
 
-/* Files only, as libraft leaves them. */
-static void remove_dir(const char *path)
-{
-    DIR *d = opendir(path);
-    struct dirent *e;
-    while (d != NULL && (e = readdir(d)) != NULL) {
-        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0) {
-            unlinkat(dirfd(d), e->d_name, 0);
-        }
-    }
-    if (d != NULL) {
-        closedir(d);
-    }
-    rmdir(path);
-}
-
 static void prune(const struct master_config *c, const struct log *log)
 {
     struct names names;
-    char path[700];
     list(c, &names);
     for (unsigned i = 0; i + REPAIR_QUARANTINES_MAX < names.count; i++) {
-        snprintf(path, sizeof path, "%s/%s", c->dir, names.name[i]);
-        log_info(log, "repair", "removing %s: only the newest %u quarantined directories are kept", path,
-                 REPAIR_QUARANTINES_MAX);
-        remove_dir(path);
+        struct error err = {0};
+        log_info(log, "repair", "removing %s/%s: only the newest %u quarantined directories are kept", c->dir,
+                 names.name[i], REPAIR_QUARANTINES_MAX);
+        if (setup_remove_raft_dir(c, names.name[i], &err) != 0) {
+            log_warn(log, "repair", "%s; tried again with the next one", err.message);
+        }
     }
 }
 
