@@ -18,7 +18,6 @@
 #include <unistd.h>
 
 #include "base/failpoint.h"
-#include "master/backup.h"
 #include "master/master.h"
 #include "master/record.h"
 #include "proto/backup.h"
@@ -308,15 +307,6 @@ void backups_expire(struct master *m, int64_t now_ms)
 
 /* ---- Begin ---- */
 
-uint64_t backup_next_master_id(const struct view *v)
-{
-    const struct object *o = view_get(v, kind_by_id(KIND_CONFIGMAP), STR("kube-system"), STR("reeve-cluster"));
-    struct mp data = o == NULL ? (struct mp){NULL, NULL} : mp_get(object_mp(o), "data");
-    /* A number alone is a set of one. */
-    return MAX(record_ids_max(mp_str(mp_get(data, "nextMasterId"))),
-               record_ids_max(mp_str(mp_get(data, "removedMasters"))) + 1);
-}
-
 static void describe(struct backup *b, bool stale)
 {
     struct master *m = b->m;
@@ -325,7 +315,7 @@ static void describe(struct backup *b, bool stale)
     b->meta = (struct backup_meta){.revision = view_revision(v),
                                    .term = node_term(m->node),
                                    .index = store_applied_index(s),
-                                   .next_master_id = MAX(backup_next_master_id(v), m->config.id + 1),
+                                   .next_master_id = MAX(record_next_id_in(v), m->config.id + 1),
                                    .wall_ms = env_wall_ms(m->env),
                                    .stale = stale};
     snprintf(b->meta.cluster, sizeof b->meta.cluster, "%s", m->config.cluster);

@@ -116,48 +116,15 @@ static enum outcome wait_for_node(struct asked_change *c)
     return STEP_WAIT;
 }
 
-/* ---- What steps look at ---- */
-
-static bool find_member(struct master *m, uint64_t id, const char *address, struct node_member *out)
-{
-    struct node_member members[64];
-    unsigned n = node_members(m->node, members, ARRAY_SIZE(members));
-    for (unsigned i = 0; i < n; i++) {
-        if (members[i].id == id || (address != NULL && strcmp(members[i].address, address) == 0)) {
-            *out = members[i];
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool is_up(struct master *m, uint64_t id)
-{
-    return id == m->config.id || transport_reachable(m->transport, id);
-}
-
-static unsigned count_voters(struct master *m, unsigned *up)
-{
-    struct node_member members[64];
-    unsigned n = node_members(m->node, members, ARRAY_SIZE(members)), voters = 0;
-    *up = 0;
-    for (unsigned i = 0; i < n; i++) {
-        bool voter = members[i].role == RAFT_VOTER;
-        voters += voter;
-        *up += voter && is_up(m, members[i].id);
-    }
-    return voters;
-}
-
 /* ---- Join, rejoin ---- */
 
 static enum outcome check_join(struct asked_change *c, struct error *err)
 {
     struct node_member there, old;
     const struct change_request *r = &c->request;
-    bool taken = find_member(c->m, 0, r->address, &there);
-    bool has_old = r->old_id != 0 && find_member(c->m, r->old_id, NULL, &old);
-    bool up = has_old && is_up(c->m, r->old_id);
+    bool taken = members_find(c->m, 0, r->address, &there);
+    bool has_old = r->old_id != 0 && members_find(c->m, r->old_id, NULL, &old);
+    bool up = has_old && members_up(c->m, r->old_id);
     if (has_old && up && r->rejoin) {
         error_set(err, ERR_BUSY,
                   "master %" PRIu64 " still answers, so it can't be the one that asks to come back; try again",
@@ -179,7 +146,7 @@ static enum outcome check_join(struct asked_change *c, struct error *err)
                   r->address, there.id, there.id);
         return STEP_FAIL;
     }
-    if (taken && is_up(c->m, there.id)) {
+    if (taken && members_up(c->m, there.id)) {
         error_set(err, ERR_EXISTS,
                   "%s is the address of master %" PRIu64 ", which still runs: stop it first, or join with another "
                   "address",
@@ -236,7 +203,7 @@ static enum outcome take_id(struct asked_change *c, struct error *err)
 static enum outcome drop(struct asked_change *c, uint64_t id)
 {
     struct node_member there;
-    if (id == 0 || !find_member(c->m, id, NULL, &there)) {
+    if (id == 0 || !members_find(c->m, id, NULL, &there)) {
         return STEP_DONE; /* nobody, or done before */
     }
     enum outcome o = wait_for_node(c);
@@ -310,8 +277,8 @@ static enum outcome check_remove(struct asked_change *c, struct error *err)
 {
     struct node_member there;
     uint64_t id = c->request.old_id;
-    unsigned up, voters = count_voters(c->m, &up);
-    if (!find_member(c->m, id, NULL, &there)) {
+    unsigned up, voters = members_voters(c->m, &up);
+    if (!members_find(c->m, id, NULL, &there)) {
         if (was_removed(c)) {
             return STEP_DONE;
         }
@@ -321,7 +288,7 @@ static enum outcome check_remove(struct asked_change *c, struct error *err)
     if (there.role != RAFT_VOTER || c->request.force) {
         return STEP_DONE;
     }
-    bool counts = is_up(c->m, id);
+    bool counts = members_up(c->m, id);
     int now = (int)up - (int)(voters / 2 + 1), then = (int)(up - counts) - (int)((voters - 1) / 2 + 1);
     if (now > 0 && then == 0) {
         error_set(err, ERR_CONFLICT,
@@ -431,7 +398,7 @@ static enum outcome transfer(struct asked_change *c, struct error *err)
         c->request.new_id = m->config.id; /* asked again: it went on to us already */
         return STEP_DONE;
     }
-    if (to != 0 && !find_member(m, to, NULL, &there)) {
+    if (to != 0 && !members_find(m, to, NULL, &there)) {
         error_set(err, ERR_NOT_FOUND, "no master has the id %" PRIu64 "; `rctl master list` shows them", to);
         return STEP_FAIL;
     }
@@ -442,7 +409,7 @@ static enum outcome transfer(struct asked_change *c, struct error *err)
                   to);
         return STEP_FAIL;
     }
-    if (to != 0 && !is_up(m, to)) {
+    if (to != 0 && !members_up(m, to)) {
         error_set(err, ERR_CONFLICT, "master %" PRIu64 " at %s does not answer, so it can't lead", to, there.address);
         return STEP_FAIL;
     }
@@ -608,7 +575,7 @@ static void finish_replacements(struct master *m, const struct record *r)
         struct str key = r->data->map.members[i].key;
         uint64_t new = record_key_id(key, "replaces");
         struct node_member there;
-        if (new == 0 || !find_member(m, new, NULL, &there) || there.role != RAFT_VOTER || !is_up(m, new)) {
+        if (new == 0 || !members_find(m, new, NULL, &there) || there.role != RAFT_VOTER || !members_up(m, new)) {
             continue;
         }
         struct change_request q = {.force = true, .new_id = new};

@@ -115,24 +115,20 @@ static bool read_grant(struct call *c, struct str role, struct token_grant *gran
         return false;
     }
     grant->replaces = (uint64_t)id;
-    struct node_member members[64];
-    unsigned n = node_members(c->m->node, members, ARRAY_SIZE(members));
-    for (unsigned i = 0; i < n; i++) {
-        if (members[i].id != grant->replaces) {
-            continue;
-        }
-        bool up = grant->replaces == c->m->config.id || transport_reachable(c->m->transport, grant->replaces);
-        if (up && !grant->even_reachable) {
-            call_failf(c, ERR_CONFLICT,
-                       "master %" PRIu64 " at %s is up; to replace it all the same, say so: "
-                       "rctl master replace %" PRIu64 " --yes",
-                       grant->replaces, members[i].address, grant->replaces);
-            return false;
-        }
-        return true;
+    struct node_member there;
+    if (!members_find(c->m, grant->replaces, NULL, &there)) {
+        call_failf(c, ERR_NOT_FOUND, "no master has the id %" PRIu64 "; `rctl master list` shows them",
+                   grant->replaces);
+        return false;
     }
-    call_failf(c, ERR_NOT_FOUND, "no master has the id %" PRIu64 "; `rctl master list` shows them", grant->replaces);
-    return false;
+    if (members_up(c->m, grant->replaces) && !grant->even_reachable) {
+        call_failf(c, ERR_CONFLICT,
+                   "master %" PRIu64 " at %s is up; to replace it all the same, say so: "
+                   "rctl master replace %" PRIu64 " --yes",
+                   grant->replaces, there.address, grant->replaces);
+        return false;
+    }
+    return true;
 }
 
 void method_token(struct call *c)
@@ -360,22 +356,18 @@ void method_rejoin(struct call *c)
     CLEANUP_ARENA struct arena a;
     arena_init(&a);
     struct record record;
-    struct node_member members[64];
-    unsigned n = node_members(c->m->node, members, ARRAY_SIZE(members));
+    struct node_member there;
     r.old_id = c->who.role == PKI_ROLE_MASTER ? strtoull(c->who.name, NULL, 10) : 0;
     if (r.old_id == 0) {
         call_failf(c, ERR_FORBIDDEN, "rejoin needs the certificate of the master that asks");
         return;
     }
-    bool member = false;
-    for (unsigned i = 0; i < n; i++) {
-        member |= members[i].id == r.old_id;
-    }
     if (!record_open(c->m, &a, &record)) {
         call_failf(c, ERR_BUSY, "the cluster is just being made; try again");
         return;
     }
-    if (!member && record_get(&record, record_key(&record, "successor", r.old_id)).n == 0) {
+    if (!members_find(c->m, r.old_id, NULL, &there) &&
+        record_get(&record, record_key(&record, "successor", r.old_id)).n == 0) {
         call_failf(c, ERR_FORBIDDEN,
                    "master %" PRIu64 " was removed from the cluster, or has come back already as another one; to come "
                    "back, join anew with a token: rctl master add",

@@ -28,18 +28,13 @@ unsigned known_read(const struct master_config *c, struct known_master *out, uns
     return n;
 }
 
-static const char *role_name(int role)
-{
-    return role == RAFT_VOTER ? "voter" : role == RAFT_STANDBY ? "standby" : "spare";
-}
-
 void known_note(struct master *m)
 {
     struct node_member members[64];
     CLEANUP_BUF struct buf b = BUF_INIT;
     unsigned n = node_members(m->node, members, ARRAY_SIZE(members));
     for (unsigned i = 0; i < n; i++) {
-        buf_printf(&b, "%" PRIu64 " %s %s\n", members[i].id, role_name(members[i].role), members[i].address);
+        buf_printf(&b, "%" PRIu64 " %s %s\n", members[i].id, members_role(members[i].role), members[i].address);
     }
     const char *text = buf_cstr(&b);
     if (n == 0 || (m->known_masters != NULL && strcmp(text, m->known_masters) == 0)) {

@@ -319,6 +319,11 @@ void method_cert_status(struct call *c);
 void certs_write_warnings(struct master *m, struct buf *b);
 
 /* ---- members.c ---- */
+/* The member with this id or, unless it is NULL, this address. */
+bool members_find(struct master *m, uint64_t id, const char *address, struct node_member *out);
+bool members_up(struct master *m, uint64_t id);          /* ourselves, or heard of lately */
+unsigned members_voters(struct master *m, unsigned *up); /* how many there are; *up: that are up */
+const char *members_role(int role);                      /* "voter", "standby", "spare" */
 void method_hello(struct call *c);
 void method_cluster(struct call *c);
 void method_announce(struct call *c);

@@ -103,6 +103,44 @@ void members_bootstrap(struct master *m)
     txn_close(&t);
 }
 
+/* ---- Who is there ---- */
+
+bool members_find(struct master *m, uint64_t id, const char *address, struct node_member *out)
+{
+    struct node_member members[64];
+    unsigned n = node_members(m->node, members, ARRAY_SIZE(members));
+    for (unsigned i = 0; i < n; i++) {
+        if (members[i].id == id || (address != NULL && strcmp(members[i].address, address) == 0)) {
+            *out = members[i];
+            return true;
+        }
+    }
+    return false;
+}
+
+bool members_up(struct master *m, uint64_t id)
+{
+    return id == m->config.id || transport_reachable(m->transport, id);
+}
+
+unsigned members_voters(struct master *m, unsigned *up)
+{
+    struct node_member members[64];
+    unsigned n = node_members(m->node, members, ARRAY_SIZE(members)), voters = 0;
+    *up = 0;
+    for (unsigned i = 0; i < n; i++) {
+        bool voter = members[i].role == RAFT_VOTER;
+        voters += voter;
+        *up += voter && members_up(m, members[i].id);
+    }
+    return voters;
+}
+
+const char *members_role(int role)
+{
+    return role == RAFT_VOTER ? "voter" : role == RAFT_STANDBY ? "standby" : "spare";
+}
+
 /* ---- Addresses ---- */
 
 static int put_address(struct master *m, struct txn *t, uint64_t id, struct str advertise, struct str agent,
@@ -207,17 +245,12 @@ bool members_forget(struct master *m, struct txn *t)
         return false;
     }
     struct value *doc = object_to_value(&a, o), *data = value_ensure_map(&a, doc, "data");
-    struct node_member members[64];
-    unsigned n = node_members(m->node, members, ARRAY_SIZE(members));
+    struct node_member member;
     bool changed = false;
     for (unsigned i = 0; i < value_count(data);) {
         struct str key = data->map.members[i].key;
         uint64_t id = strtoull(arena_strndup(&a, key.p, key.n), NULL, 10);
-        bool member = false;
-        for (unsigned j = 0; j < n; j++) {
-            member |= members[j].id == id;
-        }
-        if (member) {
+        if (members_find(m, id, NULL, &member)) {
             i++;
         } else {
             value_remove_str_key(data, key);
@@ -259,11 +292,6 @@ void members_leave_low_disk(struct master *m)
 
 /* ---- hello, cluster ---- */
 
-static const char *role_name(int role)
-{
-    return role == RAFT_VOTER ? "voter" : role == RAFT_STANDBY ? "standby" : "spare";
-}
-
 void method_hello(struct call *c)
 {
     struct master *m = c->m;
@@ -286,20 +314,16 @@ static void write_members(struct master *m, struct buf *b, uint64_t leader, cons
 {
     struct node_member members[64];
     unsigned n = node_members(m->node, members, ARRAY_SIZE(members));
-    unsigned voters = 0, up = 0;
     mp_write_cstr(b, "members");
     mp_write_array(b, n);
     for (unsigned i = 0; i < n; i++) {
         bool self = members[i].id == m->config.id;
-        bool reachable = self || transport_reachable(m->transport, members[i].id);
-        voters += members[i].role == RAFT_VOTER;
-        up += members[i].role == RAFT_VOTER && reachable;
         mp_write_map(b, 5 + self + members[i].disk_known);
         mp_write_key_int(b, "id", (int64_t)members[i].id);
         mp_write_key_str(b, "address", str_of(members[i].address));
-        mp_write_key_str(b, "role", str_of(role_name(members[i].role)));
+        mp_write_key_str(b, "role", str_of(members_role(members[i].role)));
         mp_write_key_bool(b, "leader", members[i].id == leader);
-        mp_write_key_bool(b, "reachable", reachable);
+        mp_write_key_bool(b, "reachable", members_up(m, members[i].id));
         if (members[i].disk_known) {
             mp_write_key_bool(b, "diskLow", members[i].disk_low);
         }
@@ -307,8 +331,8 @@ static void write_members(struct master *m, struct buf *b, uint64_t leader, cons
             mp_write_key_int(b, "appliedIndex", (int64_t)stats->applied_index);
         }
     }
-    int64_t can_lose = (int64_t)up - (int64_t)(voters / 2 + 1);
-    mp_write_key_int(b, "canLose", can_lose);
+    unsigned up, voters = members_voters(m, &up);
+    mp_write_key_int(b, "canLose", (int64_t)up - (int64_t)(voters / 2 + 1));
 }
 
 static void write_nodes(struct master *m, struct buf *b)

@@ -8,6 +8,12 @@
 #define RECORD_NS   STR("kube-system")
 #define RECORD_NAME STR("reeve-cluster")
 
+struct mp record_data(const struct view *v)
+{
+    const struct object *o = view_get(v, kind_by_id(KIND_CONFIGMAP), RECORD_NS, RECORD_NAME);
+    return o == NULL ? (struct mp){NULL, NULL} : mp_get(object_mp(o), "data");
+}
+
 bool record_open(struct master *m, struct arena *a, struct record *r)
 {
     const struct view *tip = store_tip(node_store(m->node));
@@ -100,9 +106,21 @@ uint64_t record_ids_max(struct str text)
 
 /* ---- Ids ---- */
 
+/* A number alone is a set of one. */
+static uint64_t next_id(struct str next, struct str removed)
+{
+    return MAX(record_ids_max(next), record_ids_max(removed) + 1);
+}
+
+uint64_t record_next_id_in(const struct view *v)
+{
+    struct mp data = record_data(v);
+    return next_id(mp_str(mp_get(data, "nextMasterId")), mp_str(mp_get(data, "removedMasters")));
+}
+
 uint64_t record_next_id(struct master *m, const struct record *r)
 {
-    uint64_t id = MAX(record_get_id(r, "nextMasterId"), record_ids_max(record_get(r, "removedMasters")) + 1);
+    uint64_t id = next_id(record_get(r, "nextMasterId"), record_get(r, "removedMasters"));
     struct node_member members[64];
     unsigned n = node_members(m->node, members, ARRAY_SIZE(members));
     for (unsigned i = 0; i < n; i++) {
@@ -116,16 +134,6 @@ uint64_t record_take_id(struct master *m, struct record *r)
     uint64_t id = record_next_id(m, r);
     value_set(r->arena, r->data, "nextMasterId", value_strf(r->arena, "%" PRIu64, id + 1));
     return id;
-}
-
-static bool is_member(const struct node_member *members, unsigned n, uint64_t id)
-{
-    for (unsigned i = 0; i < n; i++) {
-        if (members[i].id == id) {
-            return true;
-        }
-    }
-    return false;
 }
 
 static int by_id(const void *a, const void *b)
@@ -165,14 +173,14 @@ static bool set_text(struct record *r, const char *key, const char *text)
 
 /* A successor is done when it has been seen (not when it is no member: it may never have been added, and its former self asks again); a
  * replacement when either of the two has gone. */
-static bool row_is_done(struct master *m, struct str key, struct str text, const struct node_member *members,
-                        unsigned n)
+static bool row_is_done(struct master *m, struct str key, struct str text)
 {
+    struct node_member there;
     uint64_t new = record_key_id(key, "replaces");
     if (record_key_id(key, "successor") != 0) {
         return members_address(m, number(text), false).n > 0;
     }
-    return new != 0 && (!is_member(members, n, new) || !is_member(members, n, number(text)));
+    return new != 0 && (!members_find(m, new, NULL, &there) || !members_find(m, number(text), NULL, &there));
 }
 
 bool record_settle(struct master *m, struct record *r)
@@ -188,7 +196,7 @@ bool record_settle(struct master *m, struct record *r)
     }
     for (unsigned i = 0; i < value_count(r->data);) {
         struct str key = r->data->map.members[i].key, text = value_to_str(r->data->map.members[i].value);
-        if (row_is_done(m, key, text, members, n)) {
+        if (row_is_done(m, key, text)) {
             value_remove_str_key(r->data, key);
             changed = true;
         } else {

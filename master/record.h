@@ -19,6 +19,8 @@ struct record {
     struct value *doc, *data; /* in the arena */
     uint64_t revision;
 };
+/* Its data in a state, borrowed; nothing can be found in it if there is none yet. */
+struct mp record_data(const struct view *v);
 /* The record on the tip, as a copy to be changed. Leader only. False: there is none yet. */
 bool record_open(struct master *m, struct arena *a, struct record *r);
 /* Puts the changed copy into the transaction. */
@@ -37,6 +39,7 @@ uint64_t record_key_id(struct str key, const char *prefix);
 
 /* All ids below have been given away. Taking it makes it the newcomer's. */
 uint64_t record_next_id(struct master *m, const struct record *r);
+uint64_t record_next_id_in(const struct view *v); /* by a state alone, without regard to members */
 uint64_t record_take_id(struct master *m, struct record *r);
 /* Sets removedMasters to what was given away and is no member's, and lets go of rows that are done. Leader only, while no change of the membership
  * and no join is under way (an id that was just taken would count as removed). True: something changed. */

@@ -12,8 +12,8 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "master/anew.h"
-#include "master/backup.h"
 #include "master/candidate.h"
+#include "master/record.h"
 #include "master/repair.h"
 #include "master/setup.h"
 #include "proto/pki.h"
@@ -80,7 +80,7 @@ static void print_missing(const struct candidate *mine, const struct candidate *
 static uint64_t next_id(const struct candidate *c)
 {
     const struct raft_configuration *conf = &c->log.report.configuration;
-    uint64_t id = MAX(backup_next_master_id(state_of(c)), c->id + 1);
+    uint64_t id = MAX(record_next_id_in(state_of(c)), c->id + 1);
     for (unsigned i = 0; i < conf->n; i++) {
         id = MAX(id, conf->servers[i].id + 1);
     }

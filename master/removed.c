@@ -24,20 +24,13 @@ bool members_removed(struct master *m, uint64_t id)
     if (m->node == NULL || m->stopping) {
         return false;
     }
-    const struct object *o = view_get(store_committed(node_store(m->node)), kind_by_id(KIND_CONFIGMAP),
-                                      STR("kube-system"), STR("reeve-cluster"));
-    if (o == NULL || !record_ids_have(mp_str(mp_get(mp_get(object_mp(o), "data"), "removedMasters")), id)) {
+    struct mp record = record_data(store_committed(node_store(m->node)));
+    if (!record_ids_have(mp_str(mp_get(record, "removedMasters")), id)) {
         return false;
     }
-    struct node_member
-        members[64]; /* the record is text that anybody with the right may edit: the configuration has the last word */
-    unsigned n = node_members(m->node, members, ARRAY_SIZE(members));
-    for (unsigned i = 0; i < n; i++) {
-        if (members[i].id == id) {
-            return false;
-        }
-    }
-    return true;
+    /* The record is text that anybody with the right may edit: the configuration has the last word. */
+    struct node_member there;
+    return !members_find(m, id, NULL, &there);
 }
 
 static int tell(struct rpc_session *s, uint64_t id)

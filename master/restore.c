@@ -12,7 +12,6 @@
 
 #include "base/passphrase.h"
 #include "base/timefmt.h"
-#include "master/backup.h"
 #include "master/master.h"
 #include "master/record.h"
 #include "master/setup.h"
@@ -155,7 +154,7 @@ static int begin_anew(struct restore *r, struct master_config *c, struct error *
 {
     uint64_t passed_s = seconds_since(r);
     const struct view *v = store_committed(r->store);
-    c->id = MAX(r->meta.next_master_id, backup_next_master_id(v)) + RESTORE_IDS_SPARED + passed_s;
+    c->id = MAX(r->meta.next_master_id, record_next_id_in(v)) + RESTORE_IDS_SPARED + passed_s;
     int rc = anew_begin(r->store, c->id, r->meta.term + 1,
                         view_revision(v) + RESTORE_REVISIONS_SPARED + passed_s * RESTORE_REVISIONS_A_S, err);
     return rc == 0 ? 0 : error_wrap(err, "%s: prepare the restored state", r->file);
