@@ -12,8 +12,6 @@
 #include "master/master.h"
 #include "master/setup.h"
 
-#define PEM_MAX (64u << 10)
-
 /* What the data directory holds. */
 struct files {
     char *ca_pem, *ca_key_pem, *cert_pem, *key_pem;
@@ -32,12 +30,7 @@ static void files_free(struct files *f)
 static int read_files(const struct master_config *c, struct files *f, struct error *err)
 {
     char path[600], key_path[600];
-    master_config_path(c, "ca.crt", path, sizeof path);
-    int rv = pki_read_file(path, PEM_MAX, &f->ca_pem, NULL, err);
-    if (rv == 0) {
-        master_config_path(c, "ca.key", path, sizeof path);
-        rv = pki_read_file(path, PEM_MAX, &f->ca_key_pem, NULL, err);
-    }
+    int rv = setup_read_ca(c, &f->ca_pem, &f->ca_key_pem, err);
     if (rv == 0) {
         master_config_path(c, "master.crt", path, sizeof path);
         master_config_path(c, "master.key", key_path, sizeof key_path);
@@ -46,39 +39,12 @@ static int read_files(const struct master_config *c, struct files *f, struct err
     return rv != 0 ? rv : master_config_seal_key(c, f->seal_key, err);
 }
 
-/* Newcomers' certificates are signed with the CA's key: find out now, not when the first one joins, that it is of no use. */
-static int check_ca_key(const struct master_config *c, const struct files *f, struct error *err)
-{
-    struct pki_identity who = {.role = PKI_ROLE_NODE, .name = "trial"};
-    char *cert = NULL, *key = NULL;
-    struct net_tls *tls = NULL;
-    int rv = pki_issue(f->ca_pem, f->ca_key_pem, &who, NULL, 60, &cert, &key, err);
-    if (rv == 0) {
-        rv = net_tls_new(f->ca_pem, cert, key, NULL, &tls, err);
-    }
-    net_tls_unref(tls);
-    free(cert);
-    pki_free_key(key);
-    return rv == 0 ? 0 : error_wrap(err, "ca.key does not belong to ca.crt in %s", c->dir);
-}
-
 /* ---- Making a new one ---- */
 
 static void own_identity(const struct master_config *c, struct pki_identity *who)
 {
     *who = (struct pki_identity){.role = PKI_ROLE_MASTER};
     snprintf(who->name, sizeof who->name, "%" PRIu64, c->id);
-}
-
-/* A fresh key and its certificate. */
-static int issue(const struct master_config *c, const char *ca_pem, const char *ca_key_pem, char **cert_pem,
-                 char **key_pem, struct error *err)
-{
-    char sans[SETUP_SANS_MAX];
-    struct pki_identity who;
-    own_identity(c, &who);
-    setup_sans(c, sans, sizeof sans);
-    return pki_issue(ca_pem, ca_key_pem, &who, sans, master_config_cert_life_s(c, who.role), cert_pem, key_pem, err);
 }
 
 static int write_files(const struct master_config *c, const char *cert_pem, const char *key_pem, struct error *err)
@@ -112,7 +78,7 @@ static int replace_if_useless(struct master *m, struct files *f, struct error *e
     } else {
         log_warn(&m->log, "identity", "master.crt is not that of master %s: making a new one", we.name);
     }
-    int rv = issue(&m->config, f->ca_pem, f->ca_key_pem, &cert, &key, err);
+    int rv = setup_issue(&m->config, f->ca_pem, f->ca_key_pem, &cert, &key, err);
     if (rv != 0) {
         return error_wrap(err, "a new certificate for this master with the CA in %s", m->config.dir);
     }
@@ -184,7 +150,11 @@ int identity_load(struct master *m, struct error *err)
         }
     }
     if (rv == 0) {
-        rv = check_ca_key(&m->config, &f, err);
+        /* Newcomers' certificates are signed with it: find out now, not when the first one joins, that it is of no use. */
+        rv = setup_check_ca(f.ca_pem, f.ca_key_pem, err);
+        if (rv != 0) {
+            error_wrap(err, "ca.key does not belong to ca.crt in %s", m->config.dir);
+        }
     }
     if (rv == 0) {
         free(m->ca_pem);
@@ -215,7 +185,7 @@ struct renewal {
 static void renew(uv_work_t *req)
 {
     struct renewal *r = req->data;
-    if (issue(&r->config, r->ca_pem, r->ca_key_pem, &r->cert_pem, &r->key_pem, &r->error) == 0) {
+    if (setup_issue(&r->config, r->ca_pem, r->ca_key_pem, &r->cert_pem, &r->key_pem, &r->error) == 0) {
         write_files(&r->config, r->cert_pem, r->key_pem, &r->error);
     }
 }

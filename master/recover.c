@@ -180,19 +180,13 @@ static int take_place(const struct master_config *c, const struct log *log, stru
 
 static int make_identity(const struct master_config *c, struct error *err)
 {
-    char path[600];
-    CLEANUP_FREE char *ca = NULL;
-    char *ca_key = NULL;
-    master_config_path(c, "ca.crt", path, sizeof path);
-    int rv = pki_read_file(path, 1 << 16, &ca, NULL, err);
-    if (rv == 0) {
-        master_config_path(c, "ca.key", path, sizeof path);
-        rv = pki_read_file(path, 1 << 16, &ca_key, NULL, err);
-    }
+    char *ca, *ca_key;
+    int rv = setup_read_ca(c, &ca, &ca_key, err);
     if (rv == 0 && failpoint(FAILPOINT_recover_before_identity)) {
         rv = error_set(err, ERR_IO, "recover: failed by a failpoint");
     }
     rv = rv == 0 ? setup_write_identity(c, ca, ca_key, err) : rv;
+    free(ca);
     pki_free_key(ca_key);
     return rv;
 }

@@ -104,27 +104,14 @@ static int load_state(struct restore *r, struct error *err)
     return 0;
 }
 
-/* A certificate signed with the key must be trusted by the CA's certificate: otherwise the restored cluster could not take anybody in. */
-static int check_keys(struct restore *r, struct error *err)
-{
-    struct pki_identity who = {.role = PKI_ROLE_NODE, .name = "trial"};
-    char *cert = NULL, *key = NULL;
-    struct net_tls *tls = NULL;
-    int rc = pki_issue(r->ca, r->ca_key, &who, NULL, 60, &cert, &key, err);
-    if (rc == 0) {
-        rc = net_tls_new(r->ca, cert, key, NULL, &tls, err);
-    }
-    net_tls_unref(tls);
-    free(cert);
-    pki_free_key(key);
-    return rc == 0 ? 0 : error_wrap(err, "%s: the CA's key in it does not belong to its certificate", r->file);
-}
-
 static int read_all(struct restore *r, struct error *err)
 {
     int rc = read_file(r, err);
     if (rc == 0) {
-        rc = check_keys(r, err);
+        rc = setup_check_ca(r->ca, r->ca_key, err);
+        if (rc != 0) {
+            error_wrap(err, "%s: the CA's key in it does not belong to its certificate", r->file);
+        }
     }
     return rc != 0 ? rc : load_state(r, err);
 }

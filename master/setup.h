@@ -62,7 +62,14 @@ int setup_remove_raft_dir(const struct master_config *c, const char *name, struc
 /* The same anew, with a log that begins behind the state. */
 int setup_write_raft_dir(const struct master_config *c, const char *name, const struct setup_state *state,
                          struct error *err);
-/* master.crt and master.key for c->id, signed by our own CA. */
+/* ca.crt and ca.key. Whatever comes of it, the caller frees both (pki_free_key for the key). */
+int setup_read_ca(const struct master_config *c, char **ca, char **ca_key, struct error *err);
+/* A certificate signed with the key is trusted by the CA's certificate; otherwise nobody could be taken in. */
+int setup_check_ca(const char *ca, const char *ca_key, struct error *err);
+/* A fresh key for c->id and its certificate, signed by our own CA. */
+int setup_issue(const struct master_config *c, const char *ca, const char *ca_key, char **cert, char **key,
+                struct error *err);
+/* The same, as master.crt and master.key: for a directory that is not served from yet; else pki_write_pair. */
 int setup_write_identity(const struct master_config *c, const char *ca, const char *ca_key, struct error *err);
 
 #endif

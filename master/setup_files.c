@@ -15,6 +15,8 @@
 #include "proto/text.h"
 #include "raft-store/seed.h"
 
+#define PEM_MAX (64u << 10)
+
 /* ---- Files ---- */
 
 int setup_write_file(const struct master_config *c, const char *file, const char *text, unsigned mode,
@@ -230,13 +232,48 @@ static int write_tokens(const struct master_config *c, const char *ca, char mast
     return rv;
 }
 
-int setup_write_identity(const struct master_config *c, const char *ca, const char *ca_key, struct error *err)
+int setup_read_ca(const struct master_config *c, char **ca, char **ca_key, struct error *err)
 {
-    char *cert = NULL, *key = NULL, sans[SETUP_SANS_MAX];
+    char path[600];
+    *ca = *ca_key = NULL;
+    master_config_path(c, "ca.crt", path, sizeof path);
+    int rv = pki_read_file(path, PEM_MAX, ca, NULL, err);
+    if (rv == 0) {
+        master_config_path(c, "ca.key", path, sizeof path);
+        rv = pki_read_file(path, PEM_MAX, ca_key, NULL, err);
+    }
+    return rv;
+}
+
+int setup_check_ca(const char *ca, const char *ca_key, struct error *err)
+{
+    struct pki_identity who = {.role = PKI_ROLE_NODE, .name = "trial"};
+    char *cert = NULL, *key = NULL;
+    struct net_tls *tls = NULL;
+    int rv = pki_issue(ca, ca_key, &who, NULL, 60, &cert, &key, err);
+    if (rv == 0) {
+        rv = net_tls_new(ca, cert, key, NULL, &tls, err);
+    }
+    net_tls_unref(tls);
+    free(cert);
+    pki_free_key(key);
+    return rv;
+}
+
+int setup_issue(const struct master_config *c, const char *ca, const char *ca_key, char **cert, char **key,
+                struct error *err)
+{
+    char sans[SETUP_SANS_MAX];
     struct pki_identity who = {.role = PKI_ROLE_MASTER};
     snprintf(who.name, sizeof who.name, "%" PRIu64, c->id);
     setup_sans(c, sans, sizeof sans);
-    int rv = pki_issue(ca, ca_key, &who, sans, master_config_cert_life_s(c, who.role), &cert, &key, err);
+    return pki_issue(ca, ca_key, &who, sans, master_config_cert_life_s(c, who.role), cert, key, err);
+}
+
+int setup_write_identity(const struct master_config *c, const char *ca, const char *ca_key, struct error *err)
+{
+    char *cert = NULL, *key = NULL;
+    int rv = setup_issue(c, ca, ca_key, &cert, &key, err);
     if (rv == 0) {
         rv = setup_write_file(c, "master.crt", cert, 0644, err);
     }
@@ -254,14 +291,8 @@ _Static_assert(SETUP_TOKEN_SIZE == TOKEN_SIZE, "one size of tokens");
 
 int setup_admin(const struct master_config *c, struct error *err)
 {
-    char path[600];
-    char *ca = NULL, *ca_key = NULL;
-    master_config_path(c, "ca.crt", path, sizeof path);
-    int rv = pki_read_file(path, 1 << 16, &ca, NULL, err);
-    if (rv == 0) {
-        master_config_path(c, "ca.key", path, sizeof path);
-        rv = pki_read_file(path, 1 << 16, &ca_key, NULL, err);
-    }
+    char *ca, *ca_key;
+    int rv = setup_read_ca(c, &ca, &ca_key, err);
     if (rv == 0) {
         rv = write_admin_config(c, ca, ca_key, err);
     }
