@@ -13,7 +13,6 @@
 #include "proto/text.h"
 
 #define JOIN_MS       15000
-#define PEM_MAX       (64u << 10)
 #define FINGERPRINT_N 32
 
 /* ---- Reading ---- */
@@ -57,7 +56,7 @@ int config_load(struct config *c, const char *dir, struct error *err)
     size_t size;
     struct value **docs;
     unsigned count;
-    int rv = pki_read_file(file, PEM_MAX, &text, &size, err);
+    int rv = pki_read_file(file, PKI_PEM_MAX, &text, &size, err);
     if (rv != 0) {
         error_wrap(err, "this directory has not joined a cluster (reeve-agent join)");
         return rv;
@@ -88,7 +87,7 @@ int config_tls(const struct config *c, struct net_tls **out, struct error *err)
     CLEANUP_FREE char *ca = NULL;
     CLEANUP_FREE char *cert = NULL;
     char *key = NULL;
-    int rv = pki_read_file(ca_path, PEM_MAX, &ca, NULL, err);
+    int rv = pki_read_file(ca_path, PKI_PEM_MAX, &ca, NULL, err);
     rv = rv != 0 ? rv : pki_read_pair(cert_path, key_path, &cert, &key, err);
     rv = rv != 0 ? rv : net_tls_new_lenient(ca, cert, key, out, err);
     if (rv != 0) {

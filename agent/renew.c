@@ -7,8 +7,6 @@
 
 #include "base/timefmt.h"
 
-#define PEM_MAX (64u << 10)
-
 struct renew {
     struct renew_config config;
     char *cert_path, *key_path, *ca_pem;
@@ -50,8 +48,8 @@ int renew_new(const struct renew_config *c, struct renew **out, struct error *er
     r->config.dir = NULL;
     r->cert_path = xasprintf("%s/agent.pem", c->dir);
     r->key_path = xasprintf("%s/agent.key", c->dir);
-    int rv = pki_read_file(ca_path, PEM_MAX, &r->ca_pem, NULL, err);
-    rv = rv != 0 ? rv : pki_read_file(r->cert_path, PEM_MAX, &cert_pem, NULL, err);
+    int rv = pki_read_file(ca_path, PKI_PEM_MAX, &r->ca_pem, NULL, err);
+    rv = rv != 0 ? rv : pki_read_file(r->cert_path, PKI_PEM_MAX, &cert_pem, NULL, err);
     rv = rv != 0 ? rv : note_life(r, cert_pem, err);
     if (rv != 0) {
         renew_free(r);

@@ -67,7 +67,7 @@ static int load_tls(struct rejoining *r, struct error *err)
     master_config_path(r->c, "ca.crt", ca_path, sizeof ca_path);
     master_config_path(r->c, "master.crt", cert_path, sizeof cert_path);
     master_config_path(r->c, "master.key", key_path, sizeof key_path);
-    int rv = pki_read_file(ca_path, 1 << 16, &ca, NULL, err);
+    int rv = pki_read_file(ca_path, PKI_PEM_MAX, &ca, NULL, err);
     if (rv == 0) {
         rv = pki_read_pair(cert_path, key_path, &cert, &key, err);
     }

@@ -15,8 +15,6 @@
 #include "proto/text.h"
 #include "raft-store/seed.h"
 
-#define PEM_MAX (64u << 10)
-
 /* ---- Files ---- */
 
 int setup_write_file(const struct master_config *c, const char *file, const char *text, unsigned mode,
@@ -237,10 +235,10 @@ int setup_read_ca(const struct master_config *c, char **ca, char **ca_key, struc
     char path[600];
     *ca = *ca_key = NULL;
     master_config_path(c, "ca.crt", path, sizeof path);
-    int rv = pki_read_file(path, PEM_MAX, ca, NULL, err);
+    int rv = pki_read_file(path, PKI_PEM_MAX, ca, NULL, err);
     if (rv == 0) {
         master_config_path(c, "ca.key", path, sizeof path);
-        rv = pki_read_file(path, PEM_MAX, ca_key, NULL, err);
+        rv = pki_read_file(path, PKI_PEM_MAX, ca_key, NULL, err);
     }
     return rv;
 }

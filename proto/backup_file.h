@@ -36,7 +36,6 @@
 #define BACKUP_SCRYPT_LOG2_N    17u
 #define BACKUP_SCRYPT_BYTES_MAX (512ull << 20) /* what a file may make its reader spend */
 #define BACKUP_PASSPHRASE_MIN   8u
-#define BACKUP_PASSPHRASE_MAX   1024u
 
 /* ---- Writing ---- */
 

@@ -21,6 +21,7 @@ struct pki_identity {
     char name[PKI_NAME_MAX + 1];
 };
 
+#define PKI_PEM_MAX (64u << 10) /* a PEM text above this is not looked at */
 /* All texts are PEM, NUL-terminated, malloc()ed, the caller frees; keys are wiped by pki_free_key. */
 int pki_make_ca(const char *cluster_name, char **cert_pem, char **key_pem, struct error *err);
 /* A private key and a certificate for it, signed by the CA. sans: comma separated DNS names and IP addresses ("localhost,127.0.0.1,10.0.0.3"),

@@ -9,7 +9,6 @@
 #include "base/err.h"
 #include "proto/pki.h"
 
-#define PKI_PEM_MAX          (64u << 10) /* a PEM text above this is not looked at */
 #define PKI_FINGERPRINT_SIZE 16
 #define PKI_DATE_SIZE        32
 #define PKI_WHO_SIZE         (PKI_NAME_MAX + 32)
