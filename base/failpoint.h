@@ -8,7 +8,8 @@
  *   error        failpoint() returns true: the caller goes the way it goes when that step fails
  *   sleep:MS     the calling thread stands still
  *
- * The state is the process's (a fault in one of several masters of a simulator is simulated otherwise): the one mutable global of Reeve. */
+ * The state is the process's (a fault in one of several masters of a simulator is simulated otherwise): the one mutable global of Reeve, caches of memory that are a thread's own
+ * aside (base/mem.c, raft-store/raft_heap.c). */
 #ifndef BASE_FAILPOINT_H
 #define BASE_FAILPOINT_H
 

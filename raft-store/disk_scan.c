@@ -536,12 +536,3 @@ void disk_report_close(struct disk_report *r)
     raft_configuration_close(&r->configuration);
     raft_configuration_init(&r->configuration);
 }
-
-unsigned disk_report_voters(const struct disk_report *r)
-{
-    unsigned n = 0;
-    for (unsigned i = 0; i < r->configuration.n; i++) {
-        n += r->configuration.servers[i].role == RAFT_VOTER;
-    }
-    return n;
-}

@@ -62,6 +62,5 @@ struct disk_events {
 int disk_scan(const char *dir, uint64_t id, const struct disk_events *events, struct disk_report *report,
               struct error *err);
 void disk_report_close(struct disk_report *r);
-unsigned disk_report_voters(const struct disk_report *r);
 
 #endif
