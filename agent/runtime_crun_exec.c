@@ -4,7 +4,11 @@
  * (user, groups, environment, capabilities) with other arguments. Killing crun does not kill
  * what it started, so it writes the command's pid to a file and that process is killed too (as its group, if it leads one).
  * A terminal is made by crun inside the container, and its master comes to us over a Unix socket (--console-socket): size and
- * input are ours to set from then on. crun itself stays and brings the exit code. */
+ * input are ours to set from then on. crun itself stays and brings the exit code.
+ *
+ * What is not guaranteed: that the command sees its terminal's size from its first moment. crun lets it go and then sets the size, so a
+ * command that asks at once may hear 0 by 0; SIGWINCH tells it better. No size that we set is lost, since crun does not touch it any more
+ * once it has given us the master. */
 #include "agent/runtime_crun_int.h"
 
 #include <assert.h>
@@ -261,6 +265,7 @@ struct runtime_exec {
     struct buf early; /* typed before the terminal was there */
     bool tty, proc_open, exited, ended, killed, console_open;
     bool in_open, out_open, err_open, paused, end_wanted;
+    bool out_came; /* since the last end that libuv told */
     unsigned handles;
     size_t pending_bytes;
     int exit_code;
@@ -375,12 +380,20 @@ static void exec_read(uv_stream_t *s, ssize_t n, const uv_buf_t *b)
     struct runtime_exec *x = s->data;
     bool is_err = s == (uv_stream_t *)&x->err;
     if (n > 0) {
+        x->out_came |= !is_err;
         if (!x->killed) {
             x->events.on_output(x, is_err && !x->tty ? 2 : 1, (const uint8_t *)b->base, (size_t)n, x->data);
         }
         return;
     }
-    if (n < 0) { /* the end; a terminal says EIO */
+    /* libuv takes a short read beside a hang-up for the end. Of a terminal that is not true: the kernel hands over what was written bit by bit,
+     * and only EIO says that there is no more. */
+    if (n == UV_EOF && x->tty && !is_err && x->out_came) {
+        x->out_came = false;
+        uv_read_start(s, exec_alloc, exec_read);
+        return;
+    }
+    if (n < 0) {
         close_pipe(is_err ? &x->err : &x->out, is_err ? &x->err_open : &x->out_open);
         exec_check_end(x);
     }

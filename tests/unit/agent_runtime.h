@@ -144,6 +144,20 @@ static inline void wait_for(struct fixture *f, const unsigned *counter, unsigned
     assert_int_equal(*counter, n);
 }
 
+/* The same until a streamed command has said this. */
+static inline void wait_for_output(struct fixture *f, const char *text)
+{
+    f->limit_hit = false;
+    uv_timer_start(&f->limit, on_limit, 20000, 0);
+    while (strstr(buf_cstr(&f->streamed), text) == NULL && !f->limit_hit) {
+        uv_run(&f->loop, UV_RUN_DEFAULT);
+    }
+    uv_timer_stop(&f->limit);
+    if (f->limit_hit) {
+        fail_msg("%s is not in: %s", text, buf_cstr(&f->streamed));
+    }
+}
+
 static inline void start(struct fixture *f, struct runtime_spec *spec, const char *const *command)
 {
     spec->command = command;
