@@ -16,7 +16,8 @@
  *
  * Invariants: 1. a directory without state.json, or in state STARTING, is an interrupted start and is removed when the agent comes back.
  * 2. on_exit is called when a container goes from RUNNING to EXITED, never while it is being removed.
- * 3. A process is only signalled through its pidfd, so never one that has inherited its number. */
+ * 3. A process is only signalled through its pidfd, so never one that has inherited its number.
+ * 4. Nothing is written into a container's directory while it is being removed, by a worker: it would not be empty in the end. */
 #include "agent/runtime_crun_int.h"
 
 #include <assert.h>

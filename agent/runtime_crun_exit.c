@@ -37,6 +37,7 @@ int crun_write_state(struct crun_container *c, struct error *err)
     CLEANUP_ARENA struct arena a;
     CLEANUP_BUF struct buf b = BUF_INIT;
     CLEANUP_FREE char *path = xasprintf("%s/state.json", c->dir);
+    assert(!c->removing); /* invariant 4 */
     arena_init(&a);
     struct value *doc = value_map(&a);
     put_str(&a, doc, "state", names[c->state]);
@@ -202,15 +203,22 @@ static void tell_exit(struct crun_container *c)
 {
     struct runtime_status st;
     struct crun *rt = c->rt;
-    if (!c->removing && !rt->closing && rt->base.events.on_exit != NULL) {
+    assert(!c->removing);
+    if (!rt->closing && rt->base.events.on_exit != NULL) {
         crun_fill_status(c, &st);
         rt->base.events.on_exit(&st, rt->base.events.data);
     }
 }
 
+/* Of one that is being removed nobody wants to know it any more. */
+static bool take_exit(struct crun_container *c)
+{
+    return c->state == RUNTIME_RUNNING && !c->removing && crun_take_exit_file(c);
+}
+
 void crun_check_exit(struct crun_container *c)
 {
-    if (c->state == RUNTIME_RUNNING && crun_take_exit_file(c)) {
+    if (take_exit(c)) {
         tell_exit(c);
     }
 }
@@ -289,7 +297,7 @@ void crun_on_exit_dir(uv_fs_event_t *h, const char *name, int events, int status
         LIST_FOR(it, &rt->containers)
         {
             struct crun_container *c = LIST_ENTRY(it, struct crun_container, link);
-            if (c->state == RUNTIME_RUNNING && crun_take_exit_file(c)) {
+            if (take_exit(c)) {
                 tell_exit(c);
                 again = true;
                 break;
