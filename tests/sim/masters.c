@@ -62,8 +62,8 @@ static void on_tip(void *data, const struct change *changes, unsigned count)
 static void on_fatal(void *data, const struct error *err)
 {
     struct life *life = data;
-    const struct sim_disk *disk = &life->c->sim.disks[life->id];
-    bool excused = (err->code == ERR_IO && nemesis_has(life->c, "io")) || (err->code == ERR_CORRUPT && disk->rotten);
+    bool excused = (err->code == ERR_IO && nemesis_has(life->c, "io")) ||
+                   (err->code == ERR_CORRUPT && sim_saw_rot(&life->c->sim, life->id));
     cluster_trace(life->c, "master %llu fails: %s", (unsigned long long)life->id, err->message);
     life->fatal = true;
     life->code = err->code;

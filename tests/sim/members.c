@@ -20,7 +20,8 @@ struct census {
 
 static bool is_lost(const struct cluster *c, uint64_t id)
 {
-    return c->machines[id].seat != SEAT_RUN || c->sim.disks[id].damage != NULL || c->sim.disks[id].rotten;
+    return c->machines[id].seat != SEAT_RUN || c->sim.disks[id].damage != NULL || c->sim.disks[id].rotten ||
+           sim_saw_rot(&c->sim, id);
 }
 
 static struct census census_of(struct cluster *c)

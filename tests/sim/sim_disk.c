@@ -240,6 +240,7 @@ static void get_done(void *arg)
     } else if (fails(g->io, &g->io->disk->fail_reads)) {
         g->req->cb(g->req, NULL, RAFT_IOERR);
     } else {
+        g->io->saw_rot |= g->io->disk->rotten;
         g->req->cb(g->req, disk_snapshot(g->io->disk), 0);
     }
     sim_io_unref(g->io);

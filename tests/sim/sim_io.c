@@ -451,6 +451,11 @@ void sim_io_crash(struct sim *s, uint64_t id)
     s->ios[id] = NULL;
 }
 
+bool sim_saw_rot(const struct sim *s, uint64_t id)
+{
+    return s->ios[id] != NULL && s->ios[id]->saw_rot;
+}
+
 void sim_io_free(struct raft_io *io)
 {
     sim_io_unref(io->impl);

@@ -70,6 +70,7 @@ struct sim_io {
     unsigned refs; /* the owner's, and one per event that will look at it */
     bool started, crashed, closed;
     bool errored; /* an append failed: none is done any more */
+    bool saw_rot; /* a rotten snapshot was read: it will tell, even if a sound one stands on the disk by then */
     unsigned tick_ms;
     raft_io_tick_cb tick;
     raft_io_recv_cb recv;
@@ -118,6 +119,8 @@ bool sim_step(struct sim *s); /* next event; false if there is none */
 struct raft_io *sim_io_open(struct sim *s, uint64_t id);
 /* Power off: nothing more is sent, received or written. libraft's close still has to be called to free its memory. */
 void sim_io_crash(struct sim *s, uint64_t id);
+/* Runs, and has read a snapshot from its disk that was rotten then. */
+bool sim_saw_rot(const struct sim *s, uint64_t id);
 /* After libraft's close callback. */
 void sim_io_free(struct raft_io *io);
 /* The server must be down, except for FLIP and CUT. Says what was done. */
