@@ -41,7 +41,10 @@
  * 17. An AppendEntries of a former term is refused by naming the index before its entries, and 0 there means success: who is sent a log from
  *     its beginning (a newcomer) then acknowledges an index that was never set, with what rule 15 says as the consequence. It is not
  *     dropped, since who sent it may hear of the term from nobody else, but refused as if it began behind entry 1. The index in any
- *     refusal that leaves is set here (to what the library sets otherwise), and an acknowledgement of more than a leader has is dropped. */
+ *     refusal that leaves is set here (to what the library sets otherwise), and an acknowledgement of more than a leader has is dropped.
+ * 18. An answer to a question for a pre-vote names the term that would come next. Whether it is one is looked up in what a candidate keeps, also
+ *     by a follower, which keeps the leader's address there: if a certain byte of that pointer is 0, one time in sixteen, the follower
+ *     goes to the next term, and its leader has to step down. So answers to requests for votes reach candidates alone. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -199,6 +202,7 @@ static void io_recv(struct raft_io *io, struct raft_message *m)
         mend_former_append(n, &m->append_entries);
         stale = !cut_committed(n, m);
     }
+    stale |= m->type == RAFT_REQUEST_VOTE_RESULT && raft_state(&n->raft) != RAFT_CANDIDATE; /* rule 18 */
     if (m->type == RAFT_APPEND_ENTRIES_RESULT) {
         note_disk(n, m->server_id, m->append_entries_result.capacity == 0);
     }

@@ -1,5 +1,6 @@
 /* Messages that libraft would take badly, late ones above all: what a follower answers to those of a former term, what it does with old ones
- * of this term, and which answers a leader believes (node_io.c, rules 7, 14, 15, 17). */
+ * of this term, and which answers a leader believes (node_io.c, rules 7, 14, 15, 17, 18). */
+#include "raft-store/node_int.h"
 #include "tests/unit/raft-store_cluster.h"
 
 struct heard {
@@ -177,6 +178,41 @@ static void an_old_message_does_not_take_back_the_commit_index(void **state)
     cluster_close(&c);
 }
 
+/* Where a candidate keeps whether it asks for pre-votes, a follower has the second byte of this pointer. */
+static void put_leader_address_at_round_place(struct raft *r)
+{
+    char *address = aligned_alloc(1 << 16, 1 << 16);
+    assert_non_null(address);
+    strcpy(address, r->follower_state.current_leader.address);
+    raft_free(r->follower_state.current_leader.address);
+    r->follower_state.current_leader.address = address;
+}
+
+static void a_late_answer_about_a_pre_vote_moves_no_follower_to_the_next_term(void **state)
+{
+    (void)state;
+    struct cluster c;
+    cluster_start(&c, 3, 25);
+    write_ok(&c, 1);
+    run_for(&c, 500);
+    struct member *l = await_leader(&c);
+    struct member *f = next_to(&c, l);
+    uint64_t term = node_term(l->node);
+    put_leader_address_at_round_place(&f->node->raft);
+    struct raft_message late = {
+        .type = RAFT_REQUEST_VOTE_RESULT,
+        .server_id = l->id,
+        .server_address = "sim:x",
+        .request_vote_result = {.version = 2, .term = term + 1, .pre_vote = true, .features = 1, .capacity = 1},
+    };
+    c.sim.ios[f->id]->recv(f->io, &late);
+    assert_int_equal(node_current_term(f->node), term);
+    run_for(&c, 500);
+    assert_ptr_equal(leader(&c), l);
+    assert_int_equal(node_term(l->node), term);
+    cluster_close(&c);
+}
+
 static void a_rejection_that_reaches_a_leader_while_it_stops_is_dropped(void **state)
 {
     (void)state;
@@ -256,6 +292,7 @@ static void entries_of_a_former_term_from_the_first_on_are_not_acknowledged(void
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_late_answer_about_a_pre_vote_moves_no_follower_to_the_next_term),
         cmocka_unit_test(a_log_from_its_beginning_of_a_former_term_is_refused),
         cmocka_unit_test(a_refusal_names_the_last_entry_before_what_it_refuses),
         cmocka_unit_test(more_than_a_leader_has_is_not_taken_for_an_acknowledgement),
