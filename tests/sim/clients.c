@@ -5,9 +5,10 @@
 
 #include "tests/sim/cluster.h"
 
-#define TIMEOUT_MS   1500
-#define PATIENCE     12u /* attempts, while there are faults */
-#define NEAR_WAIT_MS 1000
+#define TIMEOUT_MS    1500
+#define PATIENCE      12u /* attempts, while there are faults */
+#define NEAR_WAIT_MS  1000
+#define LOYAL_WAIT_MS 1500
 
 enum answer { ANSWER_DONE, ANSWER_REFUSED, ANSWER_NOT_DONE, ANSWER_UNKNOWN };
 struct request {
@@ -48,6 +49,7 @@ static void op_finish(struct client *client)
 {
     struct cluster *c = client->c;
     client->op = -1;
+    client->home = 0;
     client->attempt++;
     int64_t think_ms = c->phase == PHASE_CALM ? 500 : cluster_between(c, 1, 2 * c->swarm.think_ms);
     sim_after(&c->sim, think_ms, client_go_on, let_go, client);
@@ -61,11 +63,19 @@ static void again(void *arg)
     }
 }
 
+/* A loyal one repeats a write where it may have been done, and nowhere else: maybe after others have led for a while. */
+static bool client_waits(const struct client *client)
+{
+    const struct cluster *c = client->c;
+    return client->home != 0 && c->phase == PHASE_LOAD && c->machines[client->home].seat == SEAT_RUN;
+}
+
 /* This attempt leads nowhere: another one, a little later, maybe elsewhere. */
 static void try_again(struct client *client, uint64_t hint)
 {
     struct cluster *c = client->c;
     client->guess = hint != 0 && !cluster_chance(c, 8) ? hint : masters_any(c);
+    client->guess = client_waits(client) ? client->home : client->guess;
     client->attempt++; /* answers to the former are late from now on */
     if (++client->tries >= PATIENCE && c->phase == PHASE_LOAD) {
         struct op *op = &c->ops[client->op];
@@ -76,7 +86,9 @@ static void try_again(struct client *client, uint64_t hint)
         op_finish(client);
         return;
     }
-    sim_after(&c->sim, cluster_between(c, 1, 200), again, let_go, client);
+    int64_t wait_ms = cluster_between(c, 1, 200);
+    sim_after(&c->sim, client_waits(client) ? 1 + (int64_t)rng_below(&c->more, LOYAL_WAIT_MS) : wait_ms, again, let_go,
+              client);
 }
 
 static bool reads_anywhere(enum op_kind kind)
@@ -108,6 +120,9 @@ static void answer_arrives(void *arg)
             client->guess = reads_anywhere(kind) ? client->guess : r->master;
             op_finish(client);
         } else {
+            if (r->answer == ANSWER_UNKNOWN && client->index < r->c->swarm.loyal) {
+                client->home = r->master;
+            }
             try_again(client, r->leader);
         }
     }

@@ -10,6 +10,8 @@
 #define CALM_MS_MAX 120000
 #define QUIET_MS    1500 /* nothing is written for so long: at rest */
 #define STEPS_MAX   20000000u
+#define MORE_SALT                                                                                                      \
+    1031593u /* such that the seeds that were kept before c->more came draw nothing from it, and keep their course */
 
 /* ---- Small things ---- */
 
@@ -182,6 +184,8 @@ void cluster_run(struct cluster *c, uint64_t seed, bool tracing)
     c->seed = seed;
     c->tracing = tracing;
     c->rng.state = seed * 0x9e3779b97f4a7c15u + 7;
+    c->more.state = seed ^ MORE_SALT;
+    c->more.state = rng_next(&c->more); /* else it would be the next seed's, one draw earlier */
     sim_init(&c->sim, seed + 1);
     c->sim.on_send = promises_sent;
     c->sim.on_send_data = c;

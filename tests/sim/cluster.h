@@ -21,6 +21,7 @@
 #define AGENTS_MAX    4u
 #define CLIENTS_MAX   24u
 #define WATCHERS      3u
+#define LAGGARDS      2u /* watchers that are slow */
 #define REGISTERS     6u /* blind and conditional writes */
 #define COUNTERS      2u /* each step adds one */
 #define ACCOUNTS      4u /* transfers keep the sum */
@@ -45,6 +46,11 @@ struct swarm {
     bool flaps;        /* of pods */
     bool workloads;    /* Deployments, or data alone */
     bool dead;         /* the first agent is gone for good when calm comes */
+    /* From a stream of their own (c->more): a seed that draws none of them has the course that it had before there were any. */
+    bool flight_spared; /* what was sent before the network split arrives all the same */
+    bool uneven;        /* as cluster_uneven */
+    unsigned loyal;     /* so many clients repeat what may have been done where they asked for it */
+    unsigned lag_ms;    /* between two looks of a laggard; has no effect on anybody else */
 };
 
 /* One life of a master, from start to crash. Outlives its end until libraft has let go. */
@@ -166,6 +172,7 @@ struct client {
     unsigned attempt; /* of the op; answers to older ones are ignored */
     unsigned tries;
     uint64_t guess; /* who leads */
+    uint64_t home;  /* who may have done it, and is asked again; 0 = anybody is */
     struct {
         bool known;
         uint64_t revision, object_revision;
@@ -187,7 +194,8 @@ struct agent {
 enum phase { PHASE_BOOT, PHASE_LOAD, PHASE_CALM, PHASE_END };
 struct cluster {
     struct sim sim;
-    struct rng rng; /* of the workload and the faults */
+    struct rng rng;  /* of the workload and the faults */
+    struct rng more; /* of what was added later: swarm_draw */
     uint64_t seed;
     struct swarm swarm;
     enum phase phase;
@@ -200,6 +208,11 @@ struct cluster {
     unsigned lives_count, closing;
     bool shut[DOORS][SIM_SERVERS_MAX];
     uint64_t relay; /* nemesis.c: who missed the last second */
+    struct {
+        uint64_t id; /* nemesis.c: who is to lead again */
+        unsigned tries;
+        bool whole;
+    } back;
     struct {
         struct job jobs[JOBS_MAX];
         unsigned count;
@@ -215,7 +228,8 @@ struct cluster {
         uint64_t id;
         unsigned life; /* its number */
         uint64_t at;
-    } watchers[WATCHERS];
+        int64_t next_ms;             /* of a laggard */
+    } watchers[WATCHERS + LAGGARDS]; /* these last */
 
     struct op *ops;
     int64_t ops_count, ops_cap;
@@ -239,10 +253,10 @@ bool cluster_chance(struct cluster *c, unsigned in); /* one in so many */
 int64_t cluster_between(struct cluster *c, int64_t min, int64_t max);
 
 /* ---- promises.c ---- */
-/* One seed in four: master 1 waits four times as long for its followers as others for a leader. */
+/* One seed in four and more: master 1 waits four times as long for its followers as others for a leader. */
 static inline bool cluster_uneven(const struct cluster *c)
 {
-    return c->seed % 4 == 3;
+    return c->seed % 4 == 3 || c->swarm.uneven;
 }
 /* Whom an operation was asked of, in which term, and the highest term that had had a leader then. */
 struct promise {

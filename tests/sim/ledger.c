@@ -3,10 +3,11 @@
  *  1. A master's history has no gap and no double: revisions one by one, and each transaction the same on all masters for ever (G3, G5).
  *  2. At equal revision equal state hash; at equal log index equal revision (G5).
  *  3. An acknowledged write stands in the ledger at the revision that was answered, once; a refused one never; one of unknown outcome at
- *     most once (G1, G4). Its revision is behind everything answered before it was asked.
+ *     most once (G1, G4). Its revision is behind everything answered before it was asked. A follower remembers its id with that revision.
  *  4. A read shows the ledger's value at its revision, which is not before anything answered before the read was asked (G2).
  *  5. Counters move by one, transfers keep the sum: conditional and multi-object writes are atomic (G1, G8). */
 #include <assert.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <xxhash.h>
@@ -297,12 +298,42 @@ static void compare_index(struct cluster *c, struct life *life, uint64_t revisio
     }
 }
 
+/* Deletes leave no trace of who made them, and what changes nothing is not remembered. */
+static bool leaves_trace(enum op_kind kind)
+{
+    return !op_reads(kind) && kind != OP_UNDEPLOY && kind != OP_KILL_POD && kind != OP_TOUCH;
+}
+
+/* Which transactions a follower remembers is what it will answer repeats by when it leads. */
+static void compare_ids(struct cluster *c, const struct life *life)
+{
+    const struct store *store = node_store(life->node);
+    uint64_t revision = view_revision(store_committed(store));
+    for (unsigned i = 0; i < c->swarm.clients && store_tip(store) == NULL; i++) {
+        int64_t at = c->clients[i].c == NULL ? -1 : c->clients[i].op;
+        const struct op *op = at < 0 ? NULL : &c->ops[at];
+        if (op == NULL || !leaves_trace(op->kind)) {
+            continue;
+        }
+        uint64_t known = 0, applied = op->applied <= revision ? op->applied : 0;
+        store_find_txn(store, op->id, &known);
+        if (known != applied) {
+            cluster_violate(c,
+                            "master %llu at revision %llu remembers operation %lld as done at revision %llu, but the "
+                            "history has it at %llu",
+                            (unsigned long long)life->id, (unsigned long long)revision, (long long)at,
+                            (unsigned long long)known, (unsigned long long)applied);
+        }
+    }
+}
+
 void ledger_follow(struct life *life)
 {
     struct cluster *c = life->c;
     struct store *store = node_store(life->node);
     uint64_t revision = view_revision(store_committed(store));
     const struct history_txn *t;
+    uint64_t before = life->seen;
     /* Restored from a snapshot, or more was applied at once than the window holds: what is left of it is compared. */
     life->seen = MAX(life->seen, store_history_oldest(store));
     while (store_history_next(store, life->seen, &t) == 0 && t != NULL && c->violation[0] == '\0') {
@@ -326,24 +357,18 @@ void ledger_follow(struct life *life)
                         (unsigned long long)life->id, (unsigned long long)revision);
     }
     compare_index(c, life, revision);
+    if (revision != before) {
+        compare_ids(c, life);
+    }
 }
 
-/* A watcher goes on where it was at any master that is up, now and then at another for no reason; EXPIRED makes it list again, which shows nothing
- * that is older than what it has seen: such a master is asked again later. */
-static void watcher_step(struct cluster *c, unsigned i)
+/* Takes up to max events; EXPIRED makes it list again, which shows nothing that is older than what it has seen: such a master is asked again
+ * later. */
+static void watcher_look(struct cluster *c, unsigned i, struct life *life, unsigned max)
 {
-    struct life *life = c->machines[c->watchers[i].id].life;
-    if (life == NULL || life->number != c->watchers[i].life || cluster_chance(c, WATCH_MOVES_IN)) {
-        c->watchers[i].id = masters_any(c);
-        life = c->machines[c->watchers[i].id].life;
-        if (life == NULL) {
-            return;
-        }
-        c->watchers[i].life = life->number;
-    }
-    const struct history_txn *t;
-    int rc;
-    while ((rc = store_history_next(node_store(life->node), c->watchers[i].at, &t)) == 0 && t != NULL) {
+    const struct history_txn *t = NULL;
+    int rc = 0;
+    while (max-- > 0 && (rc = store_history_next(node_store(life->node), c->watchers[i].at, &t)) == 0 && t != NULL) {
         if (t->revision != c->watchers[i].at + 1) {
             cluster_violate(c, "watcher %u was told revision %llu behind %llu", i, (unsigned long long)t->revision,
                             (unsigned long long)c->watchers[i].at);
@@ -362,10 +387,44 @@ static void watcher_step(struct cluster *c, unsigned i)
     }
 }
 
+/* A watcher goes on where it was at any master that is up, now and then at another for no reason. */
+static void watcher_step(struct cluster *c, unsigned i)
+{
+    struct life *life = c->machines[c->watchers[i].id].life;
+    if (life == NULL || life->number != c->watchers[i].life || cluster_chance(c, WATCH_MOVES_IN)) {
+        c->watchers[i].id = masters_any(c);
+        life = c->machines[c->watchers[i].id].life;
+        if (life == NULL) {
+            return;
+        }
+        c->watchers[i].life = life->number;
+    }
+    watcher_look(c, i, life, UINT_MAX);
+}
+
+/* A slow one looks now and then, each time at any master, and takes few events. So it comes to the edge of what masters remember, which begins
+ * at another revision with each that restarted from a snapshot, step by step. */
+static void laggard_step(struct cluster *c, unsigned i)
+{
+    uint64_t ids[SIM_SERVERS_MAX];
+    if (c->sim.now_ms < c->watchers[i].next_ms) {
+        return;
+    }
+    c->watchers[i].next_ms = c->sim.now_ms + 1 + (int64_t)rng_below(&c->more, 2 * c->swarm.lag_ms);
+    unsigned count = masters_running(c, ids);
+    struct life *life = count == 0 ? NULL : c->machines[ids[rng_below(&c->more, count)]].life;
+    if (life != NULL) {
+        watcher_look(c, i, life, 1 + (unsigned)rng_below(&c->more, 3));
+    }
+}
+
 void ledger_watch(struct cluster *c)
 {
     for (unsigned i = 0; i < WATCHERS; i++) {
         watcher_step(c, i);
+    }
+    for (unsigned i = WATCHERS; i < WATCHERS + LAGGARDS; i++) {
+        laggard_step(c, i);
     }
 }
 
@@ -502,7 +561,7 @@ void ledger_open(struct cluster *c)
     l->cap = 1024;
     l->pages = xcalloc(l->cap, sizeof *l->pages);
     l->pages[0].state = view_state_hash(l->model);
-    for (unsigned i = 0; i < WATCHERS; i++) {
+    for (unsigned i = 0; i < WATCHERS; i++) { /* laggards draw theirs each time */
         c->watchers[i].id = 1;
     }
 }

@@ -212,6 +212,43 @@ static void change_members(struct cluster *c)
     }
 }
 
+/* Others lead and write for a while, then the network is whole, and they are asked to pass leadership back until they have. */
+static void back(void *arg)
+{
+    struct cluster *c = arg;
+    struct life *leader = masters_leader(c);
+    bool replaced = leader != NULL && leader->id != c->back.id, over = --c->back.tries == 0 || c->phase != PHASE_LOAD;
+    if (replaced && !c->back.whole && rng_below(&c->more, 3) == 0) {
+        partition_heal(c);
+        c->back.whole = true;
+    } else if (replaced && c->back.whole) {
+        cluster_trace(c, "leadership is to go back to master %llu", (unsigned long long)c->back.id);
+        masters_touch(c, leader->id);
+        node_transfer(leader->node, c->back.id, transferred, NULL);
+    }
+    if (over || (c->back.whole && !replaced)) {
+        partition_heal(c);
+        c->back.tries = 0;
+        return;
+    }
+    sim_after(&c->sim, 50 + (int64_t)rng_below(&c->more, 400), back, let_go, c);
+}
+
+/* A leader is replaced and leads again before long, in the same life: what it remembers of its former term must not be taken for true. */
+static void there_and_back(struct cluster *c)
+{
+    struct life *leader = masters_leader(c);
+    if (leader == NULL || c->back.tries > 0) {
+        return;
+    }
+    cluster_trace(c, "master %llu is cut off, and is to lead again", (unsigned long long)leader->id);
+    c->back.id = leader->id;
+    c->back.whole = false;
+    c->back.tries = 40;
+    sim_isolate(&c->sim, leader->id, true);
+    sim_after(&c->sim, c->swarm.election_ms, back, let_go, c);
+}
+
 /* ---- The table ---- */
 
 static const struct {
@@ -233,7 +270,9 @@ static const struct {
     {"transfer", 30, transfer},
     {"members", 40, change_members},
     {"relay", 15, relay},
+    {"back", 30, there_and_back},
 };
+#define FAULTS_LATER 14u /* rows from here on are drawn from c->more */
 
 bool nemesis_has(const struct cluster *c, const char *fault)
 {
@@ -264,6 +303,7 @@ void swarm_draw(struct cluster *c)
     struct swarm *s = &c->swarm;
     static const unsigned net_max_ms[] = {3, 3, 10, 40}, disk_max_ms[] = {2, 5, 25};
     static const unsigned think_ms[] = {5, 30, 100}, cpu[] = {600, 1500, 4000};
+    static const unsigned lag_ms[] = {20, 100, 400};
     static const unsigned snapshots[] = {5, 10, 25, 80, 400}, masters[] = {1, 3, 3, 3, 3, 3, 5, 5, 5, 7};
     c->sim.net_max_ms = net_max_ms[rng_below(&c->rng, 4)];
     c->sim.disk_max_ms = disk_max_ms[rng_below(&c->rng, 3)];
@@ -284,12 +324,23 @@ void swarm_draw(struct cluster *c)
                             cluster_chance(c, 8) ? cluster_between(c, 150, 500) : cluster_between(c, 200, 3000)};
     s->heartbeat_ms = s->election_ms / (cluster_chance(c, 2) ? 10 : 5);
     for (unsigned i = 0; i < ARRAY_SIZE(faults); i++) {
-        s->faults |= (unsigned)(rng_below(&c->rng, 100) < faults[i].percent) << i;
+        s->faults |= (unsigned)(rng_below(i >= FAULTS_LATER ? &c->more : &c->rng, 100) < faults[i].percent) << i;
     }
     s->sealed = cluster_chance(c, 2);
     s->flaps = cluster_chance(c, 3);
     s->workloads = !cluster_chance(c, 4);
     s->dead = nemesis_has(c, "silence") && s->agents > 2 && cluster_chance(c, 2);
+    /* What came later, from a stream of its own. */
+    s->flight_spared = c->sim.flight_spared = rng_below(&c->more, 3) == 0;
+    if (s->flight_spared) {
+        unsigned permille = 20 + (unsigned)rng_below(&c->more, 180);
+        s->uneven = rng_below(&c->more, 2) == 0;
+        /* While a leader is cut off, its late heartbeats keep others from electing: not where it is to be replaced while it still reads. */
+        *(s->uneven ? &c->sim.beside_late_permille : &c->sim.late_permille) = permille;
+        c->sim.late_ms = 5000;
+    }
+    s->loyal = rng_below(&c->more, 3) == 0 ? 1 + (unsigned)rng_below(&c->more, s->clients) : 0;
+    s->lag_ms = lag_ms[rng_below(&c->more, 3)];
 }
 
 /* ---- Its clock ---- */
@@ -343,7 +394,7 @@ void nemesis_heal(struct cluster *c)
         m->restart_ms = MIN(m->restart_ms, s->now_ms + 1000);
         m->skew_ms = MAX(MIN(m->skew_ms, 3000), -3000);
     }
-    s->drop_permille = s->double_permille = s->late_permille = 0;
+    s->drop_permille = s->double_permille = s->late_permille = s->beside_late_permille = 0;
     for (unsigned i = 0; i < c->swarm.agents; i++) {
         c->agents[i].silent = i == 0 && c->swarm.dead;
     }

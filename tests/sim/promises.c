@@ -121,6 +121,12 @@ static void usurp(struct cluster *c)
     }
 }
 
+/* What the others said before is still on its way: it gets the time to arrive. */
+static bool hears_old_answers(struct cluster *c)
+{
+    return c->swarm.flight_spared && rng_below(&c->more, 30) != 0;
+}
+
 static void probe_all(void *arg)
 {
     struct cluster *c = arg;
@@ -130,7 +136,7 @@ static void probe_all(void *arg)
     for (uint64_t id = 1; id <= c->ids; id++) {
         struct life *life = c->machines[id].life;
         if (life != NULL && !c->sim.paused[id] && node_leading(life->node)) {
-            if (node_current_term(life->node) + 1 < c->terms && cluster_chance(c, 2)) {
+            if (node_current_term(life->node) + 1 < c->terms && cluster_chance(c, 2) && !hears_old_answers(c)) {
                 cluster_trace(c, "master %llu hears the others again before it knows that it was replaced",
                               (unsigned long long)id);
                 partition_heal(c);

@@ -137,7 +137,8 @@ static void envelope_arrive(void *arg)
     if (sim_put_off(e->sim, e->to, envelope_arrive, envelope_lose, e)) {
         return;
     }
-    if (e->sim->cut[e->from][e->to] || to == NULL || to->crashed) {
+    bool cut = e->sim->cut[e->from][e->to] && !e->sim->flight_spared;
+    if (cut || to == NULL || to->crashed) {
         envelope_lose(e);
         return;
     }
@@ -146,27 +147,34 @@ static void envelope_arrive(void *arg)
     free(e);
 }
 
-static int64_t delay_ms(struct sim *s, uint64_t from, uint64_t to)
+static int64_t delay_ms(struct sim *s, uint64_t from, uint64_t to, unsigned late_permille)
 {
     int64_t ms = sim_between(s, s->net_min_ms, s->net_max_ms);
     if (s->slow_ms[from][to] > 0) {
         ms += (int64_t)rng_below(&s->rng, s->slow_ms[from][to]);
     }
-    if (s->late_permille > 0 && rng_below(&s->rng, 1000) < s->late_permille) {
+    if (late_permille > 0 && rng_below(&s->rng, 1000) < late_permille) {
         ms += (int64_t)rng_below(&s->rng, s->late_ms);
     }
     return ms;
 }
 
-void sim_message(struct sim *s, uint64_t from, uint64_t to, void (*run)(void *arg), void (*cancel)(void *arg),
-                 void *arg)
+static void deliver(struct sim *s, uint64_t from, uint64_t to, unsigned late_permille, void (*run)(void *arg),
+                    void (*cancel)(void *arg), void *arg)
 {
     struct envelope *e = xmalloc(sizeof *e);
     *e = (struct envelope){s, from, to, run, cancel, arg};
     s->messages++;
     bool known = to > 0 && to < SIM_SERVERS_MAX;
     bool lost = !known || s->cut[from][to] || rng_below(&s->rng, 1000) < s->drop_permille;
-    sim_after(s, delay_ms(s, from, known ? to : 0), lost ? envelope_lose : envelope_arrive, envelope_lose, e);
+    sim_after(s, delay_ms(s, from, known ? to : 0, late_permille), lost ? envelope_lose : envelope_arrive,
+              envelope_lose, e);
+}
+
+void sim_message(struct sim *s, uint64_t from, uint64_t to, void (*run)(void *arg), void (*cancel)(void *arg),
+                 void *arg)
+{
+    deliver(s, from, to, MAX(s->late_permille, s->beside_late_permille), run, cancel, arg);
 }
 
 bool sim_doubles(struct sim *s)
@@ -303,7 +311,7 @@ static void send_copy(struct sim_io *me, const struct raft_message *message)
         s->message.install_snapshot.data = sim_buffer_copy(message->install_snapshot.data, true);
         configuration_copy(&message->install_snapshot.conf, &s->message.install_snapshot.conf);
     }
-    sim_message(me->sim, me->id, s->to, send_arrive, send_free, s);
+    deliver(me->sim, me->id, s->to, me->sim->late_permille, send_arrive, send_free, s);
 }
 
 static int sim_io_send(struct raft_io *io, struct raft_io_send *req, const struct raft_message *message,

@@ -90,10 +90,12 @@ struct sim {
     void *on_send_data;
     uint64_t touched; /* bit per server that an event has reached; the owner clears it */
     bool paused[SIM_SERVERS_MAX];
-    bool cut[SIM_SERVERS_MAX][SIM_SERVERS_MAX];         /* from, to */
+    bool flight_spared;                         /* a cut loses what is sent from then on, not what is under way */
+    bool cut[SIM_SERVERS_MAX][SIM_SERVERS_MAX]; /* from, to */
     unsigned slow_ms[SIM_SERVERS_MAX][SIM_SERVERS_MAX]; /* from, to: up to so much on top */
     unsigned net_min_ms, net_max_ms, drop_permille, double_permille;
     unsigned late_permille, late_ms; /* so many come up to late_ms later than others, and so behind them */
+    unsigned beside_late_permille;   /* the same of messages that are not Raft's; used if it is more */
     unsigned disk_min_ms, disk_max_ms;
     uint64_t steps, messages, dropped, doubled;
 };
