@@ -219,7 +219,11 @@ struct cluster {
         bool asked; /* the first of them, and not answered yet */
         uint64_t done;
     } operator;
-    uint64_t *term_leader; /* by term; 0 = none known */
+    struct {
+        uint64_t vote_term, vote; /* the last vote it gave */
+        uint64_t committed;       /* its disk had everything up to here, and it knew that this is committed */
+    } given[SIM_SERVERS_MAX];     /* promises.c: what outlives a life */
+    uint64_t *term_leader;        /* by term; 0 = none known */
     uint64_t terms;
 
     struct ledger ledger;

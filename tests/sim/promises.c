@@ -4,7 +4,9 @@
  *  1. A vote that is granted is on the voter's disk; entries that are acknowledged are on the follower's (Raft, figure 2: "updated on stable
  *     storage before responding").
  *  2. A leader moves its commit index to entries of its own term only (Raft 5.4.2).
- *  3. A leader that answers had no successor when it was asked (Raft dissertation 6.4: reads, and all that is not written but answered).
+ *  3. Who takes part has what it promised in former lives, too: it votes for one in a term, and its disk does not end before an entry that it
+ *     knew to be committed and had. (A disk that lost something is out, and its id with it: members.c.)
+ *  4. A leader that answers had no successor when it was asked (Raft dissertation 6.4: reads, and all that is not written but answered).
  *
  * So that a leader that was replaced is asked while it still believes in itself, every leader is asked now and then; and, since then it
  * would rightly get no answer from the others, the network is healed in just that moment, half of the time. */
@@ -23,10 +25,32 @@ static raft_index durable_index(const struct sim_disk *d)
     return MAX(d->start + d->count - 1, d->has_snapshot ? d->snapshot_index : 0);
 }
 
+static void judge_disk(struct cluster *c, uint64_t id, const struct sim_disk *d)
+{
+    if (durable_index(d) < c->given[id].committed) {
+        cluster_violate(c,
+                        "master %llu takes part with a disk that ends at entry %llu, but it had entry %llu, which is "
+                        "committed",
+                        (unsigned long long)id, (unsigned long long)durable_index(d),
+                        (unsigned long long)c->given[id].committed);
+    }
+}
+
+static void judge_vote(struct cluster *c, uint64_t id, uint64_t term, uint64_t candidate)
+{
+    if (c->given[id].vote_term == term && c->given[id].vote != candidate) {
+        cluster_violate(c, "master %llu votes for masters %llu and %llu in term %llu", (unsigned long long)id,
+                        (unsigned long long)c->given[id].vote, (unsigned long long)candidate, (unsigned long long)term);
+    }
+    c->given[id].vote_term = term;
+    c->given[id].vote = candidate;
+}
+
 void promises_sent(void *data, uint64_t id, const struct raft_message *m)
 {
     struct cluster *c = data;
     const struct sim_disk *d = &c->sim.disks[id];
+    judge_disk(c, id, d);
     if (m->type == RAFT_REQUEST_VOTE_RESULT) {
         const struct raft_request_vote_result *r = &m->request_vote_result;
         if (r->vote_granted && !r->pre_vote && (d->term != r->term || d->vote != m->server_id)) {
@@ -34,6 +58,9 @@ void promises_sent(void *data, uint64_t id, const struct raft_message *m)
                             "master %llu votes for master %llu in term %llu, but its disk has master %llu in term %llu",
                             (unsigned long long)id, (unsigned long long)m->server_id, (unsigned long long)r->term,
                             (unsigned long long)d->vote, (unsigned long long)d->term);
+        }
+        if (r->vote_granted && !r->pre_vote) {
+            judge_vote(c, id, r->term, m->server_id);
         }
     } else if (m->type == RAFT_APPEND_ENTRIES_RESULT) {
         const struct raft_append_entries_result *r = &m->append_entries_result;
@@ -65,6 +92,10 @@ void promises_turn(struct life *life)
                         (unsigned long long)of_entry);
     }
     life->commit_index = stats.commit_index;
+    if (list_empty(&c->sim.ios[life->id]->ops)) { /* else what ends its disk may be about to be truncated */
+        uint64_t had = MIN(stats.commit_index, durable_index(&c->sim.disks[life->id]));
+        c->given[life->id].committed = MAX(c->given[life->id].committed, had);
+    }
 }
 
 /* ---- Answers ---- */
