@@ -2,7 +2,8 @@
  *
  * Each is a list of steps, of which most end in a log entry. One change runs at a time, the others wait in a queue of CHANGES_MAX; a step is taken
  * only while the node is free (it moves newcomers on by itself, one at a time as well). If the leader dies between two steps, nothing is
- * left half: whoever asked asks again, at the new leader, and every step that was done already is passed over:
+ * left half: whoever asked asks again, at the new leader, and every step that was done already is passed over. A new leader begins when it has
+ * heard those who are there (transport_settled): all the steps ask who answers.
  *
  *   join     former (a member at this address that never voted: the same newcomer, who lost the answer) removed, id taken,
  *            the replaced one removed if it does not answer, newcomer added as spare, answered. Roles: node_member.c
@@ -473,7 +474,7 @@ static struct asked_change *first(struct master *m)
 void changes_turn(struct master *m)
 {
     for (struct asked_change *c; (c = first(m)) != NULL && !c->waiting;) {
-        if (!node_leading(m->node) || node_changing(m->node)) {
+        if (!node_leading(m->node) || node_changing(m->node) || !transport_settled(m->transport, m->leading_since_ms)) {
             return;
         }
         run(c);
@@ -533,7 +534,9 @@ static void fail_waiting(struct master *m, int code, const char *why)
 
 void changes_on_leading(struct master *m, bool leading)
 {
-    if (!leading) {
+    if (leading) {
+        m->leading_since_ms = env_now_ms(m->env);
+    } else {
         fail_waiting(m, ERR_NOT_LEADER, "this master does not lead any more; ask again: what was done is kept");
     }
 }

@@ -83,7 +83,8 @@ struct master {
     struct identity identity;
     int exit_code;
     bool stopping;
-    struct list changes; /* change.c */
+    struct list changes;      /* change.c */
+    int64_t leading_since_ms; /* change.c */
     bool settling;
     enum master_damage damage;
     struct error damage_error;

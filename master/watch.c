@@ -205,7 +205,7 @@ static bool pump_listing(struct watch *w)
 
 static const struct buf *wire_of(const struct history_txn *tx, unsigned i)
 {
-    struct buf *wire = &tx->wire[i];
+    struct buf *wire = store_history_wire(tx, i);
     if (wire->size == 0) {
         const struct change *ch = &tx->changes[i];
         object_write_wire(wire, ch->new != NULL ? ch->new : ch->old);

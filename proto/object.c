@@ -72,7 +72,7 @@ static int new_object(const struct kind *k, const void *body, size_t n, uint64_t
     o->refs = 1;
     o->kind = k;
     o->revision = revision;
-    o->body_size = (uint32_t)n;
+    o->body_size = (uint32_t)n & INT32_MAX; /* OBJECT_SIZE_MAX is far below */
     if (n > 0) {
         memcpy(o->body, body, n);
     }

@@ -28,20 +28,26 @@ void changes_clear(struct changes *c)
 
 struct record *record_new(uint64_t revision, struct changes *c)
 {
-    size_t per_change = sizeof(struct change) + sizeof(struct buf);
-    struct record *r = xmalloc(sizeof *r + c->count * per_change);
+    struct record *r = xmalloc(sizeof *r + c->count * sizeof(struct change));
     struct change *items = (struct change *)(r + 1);
-    struct buf *wire = (struct buf *)(items + c->count);
-    *r = (struct record){.txn = {revision, c->count, items, wire}, .bytes = sizeof *r + c->count * per_change};
-    for (unsigned i = 0; i < c->count; i++) {
-        items[i] = c->items[i];
-        wire[i] = BUF_INIT;
-        /* The new object is shared with the state until it is replaced; its wire form may be kept here. */
-        const struct object *o = items[i].new != NULL ? items[i].new : items[i].old;
-        r->bytes += (items[i].old != NULL ? items[i].old->body_size + sizeof *o : 0) + o->body_size + 32;
-    }
+    *r = (struct record){.txn = {revision, c->count, items, NULL}};
+    memcpy(items, c->items, c->count * sizeof *items);
     c->count = 0;
     return r;
+}
+
+/* What keeping it costs. */
+static size_t record_bytes(const struct record *r)
+{
+    size_t bytes = sizeof *r;
+    for (unsigned i = 0; i < r->txn.count; i++) {
+        const struct change *ch = &r->txn.changes[i];
+        /* The new object is shared with the state until it is replaced; its wire form may be kept here. */
+        const struct object *o = ch->new != NULL ? ch->new : ch->old;
+        bytes += sizeof *ch + sizeof(struct buf) + o->body_size + 32;
+        bytes += ch->old != NULL ? sizeof *o + ch->old->body_size : 0;
+    }
+    return bytes;
 }
 
 void record_free(struct record *r)
@@ -49,8 +55,11 @@ void record_free(struct record *r)
     for (unsigned i = 0; i < r->txn.count; i++) {
         object_unref((struct object *)r->txn.changes[i].old);
         object_unref((struct object *)r->txn.changes[i].new);
-        buf_close(&r->txn.wire[i]);
+        if (r->txn.wire != NULL) {
+            buf_close(&r->txn.wire[i]);
+        }
     }
+    free(r->txn.wire);
     free(r);
 }
 
@@ -90,7 +99,7 @@ static void pop_oldest(struct history *h)
     struct record *r = h->ring[h->first];
     h->first = (h->first + 1) & (h->cap - 1);
     h->count--;
-    h->bytes -= r->bytes;
+    h->bytes -= record_bytes(r);
     h->oldest = r->txn.revision;
     record_free(r);
 }
@@ -128,7 +137,7 @@ void history_push(struct history *h, struct record *r)
     }
     h->ring[(h->first + h->count) & (h->cap - 1)] = r;
     h->count++;
-    h->bytes += r->bytes;
+    h->bytes += record_bytes(r);
     while (h->bytes > h->bytes_max && h->count > 1) {
         pop_oldest(h);
     }
@@ -152,4 +161,14 @@ int store_history_next(struct store *s, uint64_t after, const struct history_txn
         *out = &r->txn;
     }
     return 0;
+}
+
+struct buf *store_history_wire(const struct history_txn *txn, unsigned change)
+{
+    assert(change < txn->count);
+    struct record *r = CONTAINER_OF(txn, struct record, txn);
+    if (r->txn.wire == NULL) {
+        r->txn.wire = xcalloc(txn->count, sizeof *r->txn.wire);
+    }
+    return &r->txn.wire[change];
 }

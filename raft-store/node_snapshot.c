@@ -20,7 +20,7 @@
 #define THRESHOLD_NEVER (1u << 31)
 /* The log may become half as large as the state before the next snapshot, within these and config.snapshot_bytes. */
 #define LOG_BYTES_MIN (16u << 20)
-/* What stays in the log behind a snapshot, for followers that lag a little: a quarter of the state, within these. */
+/* What stays in the log behind a snapshot, for followers that lag a little: an eighth of the state, within these. */
 #define TRAILING_ENTRIES_MAX 1024u
 #define TRAILING_BYTES_MIN   (4u << 20)
 #define TRAILING_BYTES_MAX   (32u << 20)
@@ -273,7 +273,7 @@ void node_snapshot_turn(struct node *n)
         (entries < (uint64_t)n->config.snapshot_entries * eighths / 8 && n->snapshot.bytes < log_max / 8 * eighths)) {
         return;
     }
-    size_t trailing_bytes = MIN(MAX(state / 4, (size_t)TRAILING_BYTES_MIN), (size_t)TRAILING_BYTES_MAX);
+    size_t trailing_bytes = MIN(MAX(state / 8, (size_t)TRAILING_BYTES_MIN), (size_t)TRAILING_BYTES_MAX);
     size_t average = entries == 0 ? 1 : n->snapshot.bytes / entries + 1;
     unsigned trailing = (unsigned)MIN(trailing_bytes / average, TRAILING_ENTRIES_MAX);
     raft_set_snapshot_trailing(&n->raft, MIN(MAX(trailing, 4u), n->config.snapshot_entries));

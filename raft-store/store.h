@@ -75,12 +75,14 @@ struct history_txn {
     uint64_t revision;
     unsigned count;
     const struct change *changes;
-    struct buf *wire; /* per change, encoded once on first use and shared by all watchers: see master/watch */
+    struct buf *wire; /* per change; NULL before store_history_wire */
 };
 uint64_t store_history_oldest(const struct store *s); /* the lowest revision a watch may start behind */
 /* The first transaction with revision > after. 0 and *out = NULL if there is none yet; ERR_EXPIRED if after < oldest. Borrowed until the next
  * apply. */
 int store_history_next(struct store *s, uint64_t after, const struct history_txn **out);
+/* Room for the wire form of one change: empty at first, filled by who needs it first, shared by all watchers, freed with the transaction. */
+struct buf *store_history_wire(const struct history_txn *txn, unsigned change);
 
 /* ---- Snapshots ---- */
 /* A fork that a worker thread may serialise while the loop goes on. */

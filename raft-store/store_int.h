@@ -11,11 +11,10 @@
 #include "raft-store/view_edit.h"
 
 /* What one transaction changed. Made when it is evaluated (leader) or decoded (others); lives in the open batch, then in a flight, then
- * in the history. One allocation: changes and wire buffers stand behind it. */
+ * in the history. One allocation: the changes stand behind it. There is one for nearly every object, so it is small. */
 struct record {
     struct history_txn txn;
     struct record *next; /* in a batch or a flight */
-    size_t bytes;        /* what keeping it costs */
 };
 struct records {
     struct record *first, **last;

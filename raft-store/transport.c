@@ -461,6 +461,17 @@ bool transport_reachable(const struct transport *t, uint64_t peer_id)
     return !node_leading(t->node) || env_now_ms(env_real()) - p->heard_ms < HEARD_MS;
 }
 
+bool transport_settled(const struct transport *t, int64_t since_ms)
+{
+    bool all = true;
+    LIST_FOR(it, &t->peers)
+    {
+        struct peer *p = LIST_ENTRY(it, struct peer, list);
+        all = all && (p->leaving || peer_session(p) == NULL || p->heard_ms >= since_ms);
+    }
+    return all || env_now_ms(env_real()) - since_ms >= HEARD_MS;
+}
+
 bool transport_reachable_peer(void *data, uint64_t id)
 {
     return transport_reachable(data, id);

@@ -52,8 +52,12 @@ void transport_call(struct transport *t, uint64_t peer_id, const char *method, s
                     rpc_result_cb *cb, void *data);
 /* The open session to a peer, for streams; NULL if none. Borrowed. */
 struct rpc_session *transport_session(struct transport *t, uint64_t peer_id);
-/* Connected, and heard within the last three heartbeats or so. */
+/* Connected, and, if we lead, heard within the last three heartbeats or so. Followers do not hear each other: a leader may trust this
+ * only when transport_settled. */
 bool transport_reachable(const struct transport *t, uint64_t peer_id);
+/* Everybody with an open session was heard since `since_ms` (env_real's, when our leadership began), or has had the time: from now on
+ * transport_reachable tells a leader who answers, not who happened to talk to a follower. */
+bool transport_settled(const struct transport *t, int64_t since_ms);
 /* Leader of `term`, at the end of a turn: followers that have been sent the entries up to `commit`, but not yet that they are committed, are told now
  * by an AppendEntries without entries, instead of with the next heartbeat (up to its whole period later). Keeps watches on followers
  * and reads through them quick; nothing depends on it. */

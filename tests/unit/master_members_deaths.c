@@ -64,7 +64,7 @@ static void test_a_join_survives_the_leaders_death_at_every_step(void **state)
         k->meanwhile = restart_ended;
         unsigned joined = must_join(k, c, "{role: master}");
         kit_start(k, joined);
-        int64_t id = id_of(c, k->masters[joined].addr);
+        int64_t id = id_of(k, joined);
         print_message("%s: joined as %lld\n", join_points[i], (long long)id);
         assert_true(id >= 4);
         await_members(c, (int64_t[]){1, 2, 3, id}, 4);
@@ -92,7 +92,7 @@ static void replace_while_the_leader_dies(struct kit *k, unsigned count, const c
             ids[n++] = i + 1;
         }
     }
-    ids[n++] = id_of(c, k->masters[joined].addr);
+    ids[n++] = id_of(k, joined);
     await_members(c, ids, n);
     k->meanwhile = NULL;
     expect_crashed(k, armed);

@@ -364,7 +364,7 @@ static void history_is_ordered_bounded_and_says_when_it_has_expired(void **state
         assert_int_equal(h->revision, at + 1);
         assert_int_equal(h->count, 1);
         assert_null(h->changes[0].old);
-        buf_putc(&h->wire[0], 'x'); /* freed with the record */
+        buf_putc(store_history_wire(h, 0), 'x'); /* freed with the record */
         at = h->revision;
     }
     assert_int_equal(at, 300);
