@@ -97,7 +97,7 @@ void arena_init(struct arena *a)
  * leader's time under many small writes). Worse, an object of 600 bytes that takes a block of 1 KiB leaves a hole that nothing fits: with 64 spare
  * blocks a size and some hundred writes in flight a leader's heap became a sixth larger than what was in it. So there are spare ones for a thousand
  * requests. A cache without meaning, so it may be the thread's own; sanitizers see every block come and go. */
-#define SPARE_SIZES     5u          /* 1 to 16 KiB */
+#define SPARE_SIZES     5u         /* 1 to 16 KiB */
 #define SPARE_BYTES_MAX (1u << 20) /* of each size */
 #ifdef __SANITIZE_ADDRESS__
 #define SPARE_ON 0

@@ -1,12 +1,14 @@
 /* The daemon: builds the parts, turns the loop, takes them down in order.
  *
  * Shutdown order: listeners and sessions (no new work, all calls answered "unknown outcome" by the node's closing), node, transport, disk. */
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -18,6 +20,7 @@
 
 #define CHORES_MS        500
 #define TURNS_MAX        16
+#define WORKER_NICE      5
 #define LISTEN_FDS_START 3
 
 /* ---- The turn ---- */
@@ -140,35 +143,53 @@ static void on_fatal(void *data, const struct error *err)
 
 /* ---- Worker threads ---- */
 
+/* Snapshots: long, seldom, and never urgent. So each has a thread of its own that steps back behind the loop where both want the same core. */
 struct work {
-    uv_work_t req;
+    uv_thread_t thread;
+    uv_async_t ended;
+    bool threaded;
     void (*work)(void *arg);
     void (*done)(void *arg);
     void *arg;
 };
 
-static void do_work(uv_work_t *req)
+static void do_work(void *arg)
 {
-    struct work *w = req->data;
+    struct work *w = arg;
+    if (w->threaded) {
+        setpriority(PRIO_PROCESS, (id_t)gettid(), WORKER_NICE); /* this thread alone; if it fails, no harm */
+    }
     w->work(w->arg);
+    uv_async_send(&w->ended);
 }
 
-static void work_done(uv_work_t *req, int status)
+static void work_closed(uv_handle_t *h)
 {
-    (void)status;
-    struct work *w = req->data;
+    free(h->data);
+}
+
+static void work_ended(uv_async_t *ended)
+{
+    struct work *w = ended->data;
+    if (w->threaded) {
+        uv_thread_join(&w->thread);
+    }
+    uv_close((uv_handle_t *)ended, work_closed);
     w->done(w->arg);
-    free(w);
 }
 
 static void run_async(void *data, void (*work)(void *arg), void (*done)(void *arg), void *arg)
 {
     struct master *m = data;
     struct work *w = xcalloc(1, sizeof *w);
-    *w = (struct work){.work = work, .done = done, .arg = arg};
-    w->req.data = w;
-    if (uv_queue_work(&m->loop, &w->req, do_work, work_done) != 0) {
-        abort(); /* only for a NULL callback */
+    *w = (struct work){.threaded = true, .work = work, .done = done, .arg = arg};
+    w->ended.data = w;
+    int rv = uv_async_init(&m->loop, &w->ended, work_ended);
+    assert(rv == 0);
+    (void)rv;
+    if (uv_thread_create(&w->thread, do_work, w) != 0) {
+        w->threaded = false; /* better late than never */
+        do_work(w);
     }
 }
 

@@ -271,7 +271,7 @@ static int load(const struct arguments *a, struct master_config *config, struct 
 /* Serves; comes back from damage, with a new id, as often as need be (repair.h). */
 static int run(const struct arguments *a)
 {
-    setenv("UV_THREADPOOL_SIZE", "8", 0); /* snapshots, segment preparation and resolving share it */
+    setenv("UV_THREADPOOL_SIZE", "8", 0); /* segment preparation and resolving share it */
     signal(SIGPIPE, SIG_IGN);
     struct error err = {0}, met = {0};
     int lock = -1; /* until the process ends */

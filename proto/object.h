@@ -19,13 +19,13 @@ struct object {
     uint32_t body_size : 31;
     bool deleting : 1; /* metadata.deletionTimestamp is set */
     const struct kind *kind;
-    struct str ns;          /* empty for cluster-wide kinds */
+    struct str ns; /* empty for cluster-wide kinds */
     struct str name;
-    struct str uid;         /* may be empty before the store has given one */
-    uint64_t revision;      /* of the transaction that wrote it; 0 before */
+    struct str uid;    /* may be empty before the store has given one */
+    uint64_t revision; /* of the transaction that wrote it; 0 before */
     int64_t generation;
-    struct str owner_uid;   /* of the ownerReference with controller: true; empty if none */
-    uint64_t hash;          /* XXH3-64 of the body */
+    struct str owner_uid; /* of the ownerReference with controller: true; empty if none */
+    uint64_t hash;        /* XXH3-64 of the body */
     uint8_t body[];
 };
 

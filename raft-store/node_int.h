@@ -7,6 +7,8 @@
 #ifndef RAFT_STORE_NODE_INT_H
 #define RAFT_STORE_NODE_INT_H
 
+#include <stdatomic.h>
+
 #include "base/list.h"
 #include "raft-store/node.h"
 
@@ -134,6 +136,7 @@ struct node {
         struct raft_io_snapshot_put put;
         unsigned trailing;
         bool writing;     /* the worker has the fork */
+        atomic_bool stop; /* the worker need not go on: we are closing */
         bool sweeping;    /* a worker removes files of former snapshots */
         int write_status; /* the worker's: 0 or a code, with the error */
         struct error write_error;

@@ -557,6 +557,7 @@ void node_io_close(struct raft_io *io, raft_io_close_cb cb)
 {
     struct node *n = node_of(io);
     n->io.close_cb = cb;
+    atomic_store(&n->snapshot.stop, true);
     if (!n->snapshot.writing && !n->snapshot.sweeping &&
         n->io.verifying == 0) { /* else the worker's end comes back here: its memory is ours */
         n->io.original.close(io, io_closed);

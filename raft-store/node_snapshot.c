@@ -95,7 +95,7 @@ static int sink_buffers(void *data, const void *p, size_t size)
 static int write_file(struct node *n, struct error *err)
 {
     uint8_t ref[SNAPFILE_REF_SIZE];
-    int rv = snapfile_save(n->snapshot_dir, n->snapshot.fork, ref, err);
+    int rv = snapfile_save(n->snapshot_dir, n->snapshot.fork, &n->snapshot.stop, ref, err);
     return rv == 0 ? sink_buffers(&n->snapshot.filled, ref, sizeof ref) : rv;
 }
 

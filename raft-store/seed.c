@@ -81,7 +81,7 @@ static int check_empty(struct seeding *s, const char *dir, struct error *err)
 static int put_snapshot(struct seeding *s, const char *dir, const struct seed *seed, struct error *err)
 {
     uint8_t ref[SNAPFILE_REF_SIZE];
-    int rc = snapfile_save(dir, seed->state, ref, err);
+    int rc = snapfile_save(dir, seed->state, NULL, ref, err);
     if (rc != 0) {
         return rc;
     }

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 #include <xxhash.h>
 
@@ -27,12 +28,15 @@ static const uint8_t magic[4] = {'R', 'V', 'S', 'R'};
 #define REF_NAME_AT 24u
 #define REF_SUM_AT  (SNAPFILE_REF_SIZE - 8u)
 #define PREFIX      "state-"
+#define REST_TIMES  2
+#define REST_MAX_NS 200000000
 
 struct snapfile_writer {
     char dir[512], name[SNAPFILE_NAME_SIZE]; /* without suffix */
     int fd;
     uint64_t size, flushing, flushed; /* up to here it was asked to be written out; up to here it has been waited for */
     bool parts;
+    const atomic_bool *stop; /* NULL: nobody else needs the disk */
     XXH3_state_t *hash;
 };
 
@@ -65,6 +69,19 @@ int snapfile_create(const char *dir, struct snapfile_writer **out, struct error 
     return 0;
 }
 
+static int64_t now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * INT64_C(1000000000) + t.tv_nsec;
+}
+
+static void rest(int64_t worked_ns)
+{
+    int64_t ns = MIN(worked_ns * REST_TIMES, (int64_t)REST_MAX_NS);
+    nanosleep(&(struct timespec){.tv_nsec = ns}, NULL);
+}
+
 /* Has the disk begin with what is written and waits for what it was given before, so that the flush at the end is small and nobody else's flush
  * waits behind it. */
 static void flush_a_little(struct snapfile_writer *w)
@@ -72,6 +89,7 @@ static void flush_a_little(struct snapfile_writer *w)
     if (w->size - w->flushing < SNAPFILE_FLUSH_SIZE) {
         return;
     }
+    int64_t start = now_ns();
     sync_file_range(w->fd, (off_t)w->flushing, (off_t)(w->size - w->flushing), SYNC_FILE_RANGE_WRITE);
     if (w->flushing > w->flushed) {
         sync_file_range(w->fd, (off_t)w->flushed, (off_t)(w->flushing - w->flushed),
@@ -79,6 +97,9 @@ static void flush_a_little(struct snapfile_writer *w)
     }
     w->flushed = w->flushing;
     w->flushing = w->size;
+    if (w->stop != NULL) {
+        rest(now_ns() - start);
+    }
 }
 
 static int write_all(struct snapfile_writer *w, uint64_t offset, const uint8_t *p, size_t n, struct error *err)
@@ -194,16 +215,21 @@ struct file_sink {
 static int to_file(void *data, const void *p, size_t size)
 {
     struct file_sink *s = data;
+    if (s->writer->stop != NULL && atomic_load(s->writer->stop)) {
+        return error_set(s->err, ERR_CANCELED, "given up");
+    }
     return snapfile_write(s->writer, p, size, s->err);
 }
 
-int snapfile_save(const char *dir, const struct store_fork *fork, uint8_t ref[SNAPFILE_REF_SIZE], struct error *err)
+int snapfile_save(const char *dir, const struct store_fork *fork, const atomic_bool *stop,
+                  uint8_t ref[SNAPFILE_REF_SIZE], struct error *err)
 {
     struct file_sink s = {.err = err};
     int rv = snapfile_create(dir, &s.writer, err);
     if (rv != 0) {
         return rv;
     }
+    s.writer->stop = stop;
     rv = store_fork_write(fork, to_file, &s);
     if (rv != 0) {
         snapfile_abort(s.writer);

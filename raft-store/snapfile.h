@@ -5,6 +5,9 @@
  * snapshot that libraft stores holds only a reference (SNAPFILE_REF_SIZE bytes: name, size, hash), and the state lies in DIR/NAME.rvs,
  * written from one end to the other by a worker thread, which flushes a little at a time.
  *
+ * Whoever writes while a cluster works leaves the disk alone for twice as long as each flush took: three writers at full speed make a flush of
+ * 4 KiB beside them take 13 ms instead of 0.4. With a gigabyte of state that brought the slowest write from 60 to 120 ms down to 35 to 45.
+ *
  *   DIR/state-XXXXXXXXXXXXXXXX.part     being written
  *   DIR/state-XXXXXXXXXXXXXXXX.rvs      whole, on disk together with its name
  *
@@ -15,6 +18,7 @@
 #ifndef RAFT_STORE_SNAPFILE_H
 #define RAFT_STORE_SNAPFILE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -23,7 +27,7 @@
 
 #define SNAPFILE_REF_SIZE   96u
 #define SNAPFILE_NAME_SIZE  32u
-#define SNAPFILE_FLUSH_SIZE (4u << 20) /* written and not yet on the disk: about twice as much at most */
+#define SNAPFILE_FLUSH_SIZE (1u << 20) /* written and not yet on the disk: about twice as much at most */
 
 /* Writing: any thread, one at a time per writer. */
 struct snapfile_writer;
@@ -35,9 +39,11 @@ int snapfile_write_at(struct snapfile_writer *w, uint64_t offset, const void *p,
 /* Makes the file durable under its final name and writes the reference to it. Frees the writer, also on error, when nothing stays behind. */
 int snapfile_finish(struct snapfile_writer *w, uint8_t ref[SNAPFILE_REF_SIZE], struct error *err);
 void snapfile_abort(struct snapfile_writer *w); /* frees; NULL is fine */
-/* All of it for a fork of a store. Worker thread. */
+/* All of it for a fork of a store. Worker thread. stop: others use this disk, so it rests between flushes; when somebody sets *stop it gives up with
+ * ERR_CANCELED. NULL: as fast as it goes. */
 struct store_fork;
-int snapfile_save(const char *dir, const struct store_fork *fork, uint8_t ref[SNAPFILE_REF_SIZE], struct error *err);
+int snapfile_save(const char *dir, const struct store_fork *fork, const atomic_bool *stop,
+                  uint8_t ref[SNAPFILE_REF_SIZE], struct error *err);
 
 /* Reading. */
 bool snapfile_is_ref(const void *p, size_t n);
