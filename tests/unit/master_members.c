@@ -485,6 +485,7 @@ static void test_leaders_are_removed_one_after_another(void **state)
 {
     (void)state;
     struct kit *k = kit_five();
+    rctl_ok(k, "knows 5 masters now", "config", "set-servers");
     for (unsigned voters = 4; voters >= 2; voters--) {
         unsigned leader = kit_leader(k);
         const char *id = arena_printf(&k->arena, "%lld", (long long)id_of(k, leader));
