@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 
 #include "tests/fault/kit.h"
+#include "tests/fault/rollout.h"
 
 #define JOIN_MS 60000
 
@@ -71,6 +72,16 @@ bool agents_up(struct agents *a, struct cluster *c, const char *dir, const char 
     return true;
 }
 
+/* What was only pretended is gone with the process, which could not write that down any more. */
+static void write_lost(struct agents *a, unsigned node)
+{
+    FILE *f = fopen(agents_journal(&a->cluster->arena, a, node), "ae");
+    if (f != NULL) {
+        fputs(ROLLOUT_LOST, f);
+        fclose(f);
+    }
+}
+
 void agents_kill(struct agents *a)
 {
     if (a->pid != 0) {
@@ -78,6 +89,9 @@ void agents_kill(struct agents *a)
         while (waitpid(a->pid, NULL, 0) < 0 && errno == EINTR) {
         }
         a->pid = 0;
+        for (unsigned i = 0; i < a->nodes; i++) {
+            write_lost(a, i);
+        }
     }
 }
 

@@ -21,6 +21,31 @@ static void stop_cut(struct trial *t)
     fabric_heal(&t->cluster.fabric);
 }
 
+static void start_kill(struct trial *t)
+{
+    t->victims = 1;
+    trial_say(t, "kill the agents");
+    agents_kill(t->agents);
+}
+
+static void stop_kill(struct trial *t)
+{
+    if (t->victims != 0) {
+        trial_say(t, "start the agents");
+        agents_start(t->agents);
+    }
+    t->victims = 0;
+}
+
+static const struct nemesis killed = {
+    .name = "kill-agents",
+    .about = "SIGKILL of the agents, with their pretended containers",
+    .needs = NEED_AGENTS,
+    .hold_min_ms = 100,
+    .hold_max_ms = 5000,
+    .start = start_kill,
+    .stop = stop_kill,
+};
 static const struct nemesis cut = {
     .name = "partition-agents",
     .about = "the agents cut off from all masters",
@@ -31,4 +56,4 @@ static const struct nemesis cut = {
     .stop = stop_cut,
 };
 
-const struct nemesis *const nemeses_agents[] = {&cut, NULL};
+const struct nemesis *const nemeses_agents[] = {&killed, &cut, NULL};

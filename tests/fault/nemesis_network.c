@@ -166,6 +166,7 @@ static void set_relays(struct trial *t, struct relay_control want)
         c->jitter_us = want.jitter_us;
         c->reorder_percent = want.reorder_percent;
         c->double_percent = want.double_percent;
+        c->spoil_permille = want.spoil_permille;
     }
 }
 
@@ -192,6 +193,28 @@ static void stop_delay(struct trial *t)
         }
         trial_say(t, "no delay; so far %llu packets passed, %llu were dropped", (unsigned long long)passed,
                   (unsigned long long)dropped);
+    }
+    t->victims = 0;
+    set_relays(t, (struct relay_control){0});
+}
+
+/* ---- Corruption ---- */
+
+static void start_corruption(struct trial *t)
+{
+    t->victims = all_members(t);
+    set_relays(t, (struct relay_control){.spoil_permille = rng_below(&t->rng, 2) == 0 ? 2 : 20});
+    trial_say(t, "bits of packets flip");
+}
+
+static void stop_corruption(struct trial *t)
+{
+    if (t->victims != 0) {
+        uint64_t spoilt = 0;
+        for (unsigned i = 0; i < t->cluster.count; i++) {
+            spoilt += t->cluster.fabric.relays[i + 1]->spoilt;
+        }
+        trial_say(t, "no more; %llu packets were spoilt so far", (unsigned long long)spoilt);
     }
     t->victims = 0;
     set_relays(t, (struct relay_control){0});
@@ -284,5 +307,16 @@ static const struct nemesis delay = {
     .stop = stop_delay,
 };
 
-const struct nemesis *const nemeses_network[] = {&leader_alone, &halves, &one_way, &ring,  &bridge,
-                                                 &clients,      &stale,  &loss,    &delay, NULL};
+static const struct nemesis corruption = {
+    .name = "corruption",
+    .about = "a bit flips in 2 or 20 of 1000 packets, checksums match",
+    .needs = NEED_FABRIC | NEED_RELAY,
+    .hold_min_ms = 2000,
+    .hold_max_ms = 6000,
+    .start = start_corruption,
+    .stop = stop_corruption,
+    .best = "queue",
+};
+
+const struct nemesis *const nemeses_network[] = {&leader_alone, &halves, &one_way, &ring,       &bridge, &clients,
+                                                 &stale,        &loss,   &delay,   &corruption, NULL};

@@ -8,6 +8,8 @@
 #include <linux/virtio_net.h>
 #include <net/if.h>
 #include <netinet/if_ether.h>
+#include <netinet/ip.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -102,6 +104,33 @@ static int64_t due_us(struct relay *r)
     return fault_now_us() + (overtakes ? 0 : c->delay_us + (int64_t)rng_below(&r->rng, (uint64_t)c->jitter_us + 1));
 }
 
+/* The kernel has left the checksum to the card: it is made behind us, over what we leave. Packets with one of their own pass as they are, for they
+ * would only be dropped. */
+static bool spoil(struct relay *r, struct packet *p)
+{
+    struct virtio_net_hdr h;
+    struct iphdr ip;
+    struct tcphdr tcp;
+    size_t at = sizeof h + ETH_HLEN;
+    if (p->size < at + sizeof ip) {
+        return false;
+    }
+    memcpy(&h, p->bytes, sizeof h);
+    memcpy(&ip, p->bytes + at, sizeof ip);
+    at += ip.ihl * 4u;
+    if (!(h.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) || ip.version != 4 || ip.protocol != IPPROTO_TCP ||
+        p->size < at + sizeof tcp) {
+        return false;
+    }
+    memcpy(&tcp, p->bytes + at, sizeof tcp);
+    at += tcp.doff * 4u;
+    if (p->size <= at) {
+        return false;
+    }
+    p->bytes[at + rng_below(&r->rng, p->size - at)] ^= (uint8_t)(1u << rng_below(&r->rng, 8));
+    return true;
+}
+
 /* All that waits at its beginning. */
 static void lane_take(struct relay *r, struct lane *l)
 {
@@ -121,6 +150,9 @@ static void lane_take(struct relay *r, struct lane *l)
         }
         l->vacant_count--;
         l->slots[slot].size = (size_t)n;
+        if (rng_below(&r->rng, 1000) < (uint64_t)r->control->spoil_permille && spoil(r, &l->slots[slot])) {
+            r->control->spoilt++;
+        }
         lane_put(l, slot, due_us(r));
         if (l->vacant_count > 0 && rng_below(&r->rng, 100) < (uint64_t)r->control->double_percent) {
             unsigned twin = l->vacant[--l->vacant_count];

@@ -299,7 +299,7 @@ void rollout_print(const struct rollout_events *events, struct buf *out)
 
 struct ran {
     unsigned node, starts, attempt;
-    bool running;
+    bool running, lost; /* lost: forgotten together with the number of its attempts */
 };
 
 /* The text of a member of a journal's line; lines are flat and the agent's own, so this is enough. */
@@ -319,6 +319,15 @@ static bool member(const char *line, const char *key, char *out, size_t size)
 static void take_line(const char *line, unsigned node, struct strmap *all, struct buf *out, unsigned *found)
 {
     char event[16], uid[64], pod[80];
+    if (strcmp(line, ROLLOUT_LOST) == 0) {
+        const struct strmap_entry *e;
+        for (size_t i = 0; (e = strmap_next(all, &i)) != NULL;) {
+            struct ran *r = e->value;
+            r->lost = r->lost || r->node == node;
+            r->running = r->running && !r->lost;
+        }
+        return;
+    }
     const char *attempt_at = strstr(line, "\"attempt\":");
     unsigned attempt = attempt_at == NULL ? 0 : (unsigned)strtoul(attempt_at + 10, NULL, 10);
     if (!member(line, "event", event, sizeof event) || !member(line, "uid", uid, sizeof uid) ||
@@ -333,12 +342,13 @@ static void take_line(const char *line, unsigned node, struct strmap *all, struc
             strmap_set(all, str_of(uid), r);
         } else if (r->node != node) {
             complain(out, found, "pod %s (%s) ran on node %u and on node %u", pod, uid, r->node, node);
-        } else if (r->running || attempt <= r->attempt) {
+        } else if (r->running || (!r->lost && attempt <= r->attempt)) {
             complain(out, found, "pod %s (%s) was started twice on node %u", pod, uid, node);
         }
         r->starts++;
         r->attempt = attempt;
         r->running = true;
+        r->lost = false;
     } else if (r != NULL && (strcmp(event, "exit") == 0 || strcmp(event, "gone") == 0)) {
         r->running = false;
     }

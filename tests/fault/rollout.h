@@ -33,6 +33,8 @@ void rollout_events_close(struct rollout_events *l);
 unsigned rollout_judge(struct rollout_events *told, unsigned count, struct buf *out);
 /* What was told, a line for each event, for people. */
 void rollout_print(const struct rollout_events *events, struct buf *out);
+/* A line that we put into a journal when a node's containers ended with its agent, which could not say so. */
+#define ROLLOUT_LOST "{\"event\":\"lost\"}\n"
 /* Promise 3; living: pods that the store has at the end. paths: a journal for each node. */
 unsigned rollout_judge_journals(const char *const *paths, unsigned count, const struct api_list *living,
                                 struct buf *out);

@@ -225,6 +225,15 @@ static void test_a_container_started_twice_is_found(void **state)
     assert_int_equal(judged_journals(*state, LINE("start", "0", "0") LINE("start", "0", "0"), "", 1), 1);
 }
 
+static void test_containers_lost_with_their_agent_may_start_again(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(judged_journals(f, LINE("start", "0", "0") ROLLOUT_LOST LINE("start", "0", "0"), "", 1), 0);
+    /* Of the other node nothing is excused. */
+    assert_true(judged_journals(f, LINE("start", "0", "0") LINE("start", "0", "0"), ROLLOUT_LOST, 1) > 0);
+    assert_true(judged_journals(f, LINE("start", "0", "0") ROLLOUT_LOST, "", 1) > 0);
+}
+
 static void test_a_pod_that_runs_on_though_it_is_gone_is_found(void **state)
 {
     assert_int_equal(judged_journals(*state, LINE("start", "0", "0") LINE("start", "1", "0"), "", 1), 1);
@@ -250,6 +259,7 @@ int main(void)
         TEST(test_pods_that_ran_once_where_the_store_has_them_pass),
         TEST(test_a_pod_on_two_nodes_is_found),
         TEST(test_a_container_started_twice_is_found),
+        TEST(test_containers_lost_with_their_agent_may_start_again),
         TEST(test_a_pod_that_runs_on_though_it_is_gone_is_found),
         TEST(test_a_pod_that_runs_nowhere_is_found),
     };
