@@ -44,7 +44,11 @@
  *     refusal that leaves is set here (to what the library sets otherwise), and an acknowledgement of more than a leader has is dropped.
  * 18. An answer to a question for a pre-vote names the term that would come next. Whether it is one is looked up in what a candidate keeps, also
  *     by a follower, which keeps the leader's address there: if a certain byte of that pointer is 0, one time in sixteen, the follower
- *     goes to the next term, and its leader has to step down. So answers to requests for votes reach candidates alone. */
+ *     goes to the next term, and its leader has to step down. So answers to requests for votes reach candidates alone.
+ * 19. A restarted server that is the only voter leads again in the same term. What it had sent to a standby and lost with its memory or disk then
+ *     has the index and the term of other entries that it writes now, and the standby, who keeps the former ones, is taken for equal. Logs
+ *     may only differ where terms differ, so such a server begins a new term before it starts. (A log that holds nothing but its first
+ *     configuration was never sent to anybody: another member is an entry.) */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -61,6 +65,8 @@ static struct node *node_of(struct raft_io *io)
     struct raft *raft = io->data;
     return raft->data;
 }
+
+static void die_of_disk(struct node *n, const char *what, int rv);
 
 /* ---- Receiving ---- */
 
@@ -215,6 +221,53 @@ static void io_recv(struct raft_io *io, struct raft_message *m)
     } else {
         n->io.recv(io, m);
     }
+}
+
+static bool is_only_voter(const struct node *n, const struct raft_configuration *c)
+{
+    unsigned voters = 0;
+    bool me = false;
+    for (unsigned i = 0; i < c->n; i++) {
+        voters += c->servers[i].role == RAFT_VOTER;
+        me |= c->servers[i].role == RAFT_VOTER && c->servers[i].id == n->config.id;
+    }
+    return me && voters == 1;
+}
+
+/* By the configuration that the library will begin with: the last one there is, committed or not. */
+static bool will_elect_itself(const struct node *n, const struct raft_snapshot *s, const struct raft_entry *entries,
+                              size_t count)
+{
+    for (size_t i = count; i-- > 0;) {
+        struct raft_configuration c;
+        if (entries[i].type != RAFT_CHANGE) {
+            continue;
+        }
+        raft_configuration_init(&c);
+        bool only = raft_configuration_decode(&entries[i].buf, &c) == 0 && is_only_voter(n, &c);
+        raft_configuration_close(&c);
+        return only && (s != NULL || count > 1);
+    }
+    return s != NULL && is_only_voter(n, &s->configuration);
+}
+
+/* Rule 19. */
+static int io_load(struct raft_io *io, raft_term *term, raft_id *voted_for, struct raft_snapshot **snapshot,
+                   raft_index *start_index, struct raft_entry *entries[], size_t *n_entries)
+{
+    struct node *n = node_of(io);
+    int rv = n->io.original.load(io, term, voted_for, snapshot, start_index, entries, n_entries);
+    if (rv != 0 || !will_elect_itself(n, *snapshot, *entries, *n_entries)) {
+        return rv;
+    }
+    rv = n->io.original.set_term(io, *term + 1);
+    if (rv != 0) {
+        die_of_disk(n, "write the term", rv);
+        return 0; /* what was loaded is the library's, and a dead node writes nothing */
+    }
+    *term += 1;
+    *voted_for = 0;
+    return 0;
 }
 
 static int io_start(struct raft_io *io, unsigned msecs, raft_io_tick_cb tick, raft_io_recv_cb recv)
@@ -568,6 +621,7 @@ void node_io_wrap(struct node *n)
 {
     struct raft_io *io = n->config.io;
     n->io.original = *io;
+    io->load = io_load;
     io->start = io_start;
     io->send = io_send;
     io->append = io_append;
@@ -583,6 +637,7 @@ void node_io_unwrap(struct node *n)
 {
     struct raft_io *io = n->config.io;
     const struct raft_io *o = &n->io.original;
+    io->load = o->load;
     io->start = o->start;
     io->send = o->send;
     io->append = o->append;

@@ -198,7 +198,7 @@ static void judge_start(struct cluster *c, uint64_t id, int rc, const struct err
     bool damaged = disk->damage != NULL || disk->rotten;
     if (damaged && rc == 0) {
         cluster_violate(c, "master %llu started from a damaged disk", (unsigned long long)id);
-    } else if (rc != 0 && (!damaged || rc != ERR_CORRUPT)) {
+    } else if (rc != 0 && (!damaged || rc != ERR_CORRUPT) && (rc != ERR_IO || !nemesis_has(c, "io"))) {
         cluster_violate(c, "master %llu does not start: %s", (unsigned long long)id, err->message);
     }
 }
@@ -246,7 +246,11 @@ void master_start(struct cluster *c, uint64_t id, bool bootstrap)
         cluster_trace(c, "master %llu does not start: %s", (unsigned long long)id, err.message);
         c->closing++;
         node_close(life->node, life_closed, life);
-        members_replace(c, id);
+        if (rc == ERR_IO) { /* started again, as by its supervisor */
+            m->restart_ms = c->sim.now_ms + 500;
+        } else {
+            members_replace(c, id);
+        }
         return;
     }
     m->life = life;

@@ -3,7 +3,7 @@
  *
  *  1. A vote that is granted is on the voter's disk; entries that are acknowledged are on the follower's (Raft, figure 2: "updated on stable
  *     storage before responding").
- *  2. A leader moves its commit index to entries of its own term only (Raft 5.4.2).
+ *  2. A leader moves its commit index to entries of its own term only (Raft 5.4.2), unless it is the only voter.
  *  3. Who takes part has what it promised in former lives, too: it votes for one in a term, and its disk does not end before an entry that it
  *     knew to be committed and had. (A disk that lost something is out, and its id with it: members.c.)
  *  4. A leader that answers had no successor when it was asked (Raft dissertation 6.4: reads, and all that is not written but answered).
@@ -78,6 +78,17 @@ static raft_term term_on_disk(const struct sim_disk *d, raft_index index)
     return index >= d->start && index < d->start + d->count ? d->entries[index - d->start].term : 0;
 }
 
+/* Then what is on its disk is on all disks that count. */
+static bool votes_alone(const struct life *life)
+{
+    struct node_member members[SIM_SERVERS_MAX];
+    unsigned count = node_members(life->node, members, SIM_SERVERS_MAX), voters = 0;
+    for (unsigned i = 0; i < count; i++) {
+        voters += members[i].role == RAFT_VOTER;
+    }
+    return voters == 1;
+}
+
 void promises_turn(struct life *life)
 {
     struct cluster *c = life->c;
@@ -86,7 +97,7 @@ void promises_turn(struct life *life)
     uint64_t term = node_current_term(life->node);
     raft_term of_entry = term_on_disk(&c->sim.disks[life->id], stats.commit_index);
     bool leads = term != 0 && node_leader(life->node, NULL) == life->id;
-    if (leads && stats.commit_index > life->commit_index && of_entry != 0 && of_entry != term) {
+    if (leads && stats.commit_index > life->commit_index && of_entry != 0 && of_entry != term && !votes_alone(life)) {
         cluster_violate(c, "master %llu, leader of term %llu, takes entry %llu of term %llu for committed",
                         (unsigned long long)life->id, (unsigned long long)term, (unsigned long long)stats.commit_index,
                         (unsigned long long)of_entry);

@@ -1,5 +1,5 @@
 /* Messages that libraft would take badly, late ones above all: what a follower answers to those of a former term, what it does with old ones
- * of this term, and which answers a leader believes (node_io.c, rules 7, 14, 15, 17, 18). */
+ * of this term, and which answers a leader believes (node_io.c, rules 7, 14, 15, 17 to 19). */
 #include "raft-store/node_int.h"
 #include "tests/unit/raft-store_cluster.h"
 
@@ -289,9 +289,28 @@ static void entries_of_a_former_term_from_the_first_on_are_not_acknowledged(void
     cluster_close(&c);
 }
 
+/* What it sent in its former life, and lost, must not look like what it writes now. */
+static void the_only_voter_leads_in_a_new_term_when_it_comes_back(void **state)
+{
+    (void)state;
+    struct cluster c;
+    cluster_start(&c, 1, 26);
+    write_ok(&c, 1);
+    struct member *l = await_leader(&c);
+    uint64_t former = node_term(l->node);
+    member_down(&c, l->id, true);
+    member_start(&c, l->id);
+    l = await_leader(&c);
+    assert_true(node_term(l->node) > former);
+    assert_int_equal(c.sim.disks[l->id].term, node_term(l->node));
+    write_ok(&c, 2);
+    cluster_close(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_only_voter_leads_in_a_new_term_when_it_comes_back),
         cmocka_unit_test(a_late_answer_about_a_pre_vote_moves_no_follower_to_the_next_term),
         cmocka_unit_test(a_log_from_its_beginning_of_a_former_term_is_refused),
         cmocka_unit_test(a_refusal_names_the_last_entry_before_what_it_refuses),
