@@ -202,6 +202,9 @@ static int next_block(struct reader *r, bool *last, struct trailer *t, const uin
     *packed = r->p + BLOCK_HEAD_SIZE;
     *last = *packed_size == 0;
     if (*last) {
+        if (*raw_size != 0) { /* no checksum covers it */
+            return damaged(r, "the trailer claims a size");
+        }
         return read_trailer(r, t);
     }
     if (*packed_size > *raw_size || *raw_size > BLOCK_RAW_MAX ||
