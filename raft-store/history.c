@@ -31,7 +31,9 @@ struct record *record_new(uint64_t revision, struct changes *c)
     struct record *r = xmalloc(sizeof *r + c->count * sizeof(struct change));
     struct change *items = (struct change *)(r + 1);
     *r = (struct record){.txn = {revision, c->count, items, NULL}};
-    memcpy(items, c->items, c->count * sizeof *items);
+    for (unsigned i = 0; i < c->count; i++) {
+        items[i] = c->items[i];
+    }
     c->count = 0;
     return r;
 }
