@@ -178,11 +178,6 @@ int64_t core_next_deadline(const struct core *c)
     return at;
 }
 
-struct scheduler *core_scheduler(struct core *c)
-{
-    return c->scheduler;
-}
-
 void core_stats(const struct core *c, struct controllers_stats *controllers, struct scheduler_stats *scheduler)
 {
     memset(controllers, 0, sizeof *controllers);

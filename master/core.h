@@ -36,7 +36,6 @@ int64_t core_heartbeat_age_ms(struct core *c, struct str node_name);
 /* Let controllers and scheduler decide, then node_turn. True if there is more to do at once. */
 bool core_turn(struct core *c);
 int64_t core_next_deadline(const struct core *c); /* env now_ms */
-struct scheduler *core_scheduler(struct core *c); /* NULL unless leading */
 void core_stats(const struct core *c, struct controllers_stats *controllers, struct scheduler_stats *scheduler);
 
 #endif

@@ -51,7 +51,7 @@ struct node_config {
     struct node_events events;
     struct node_peers peers;
     unsigned election_timeout_ms, heartbeat_ms; /* 0 = 1000, 100; the daemon and tests choose */
-    /* A snapshot is due after so many entries (0 = 8192), or when the log behind the last one is half as large as the state, within
+    /* A snapshot is due after so many entries (0 = 8192), or when the log behind the last one is a quarter as large as the state, within
      * limits (node_snapshot.c), and at the latest when it has this size (0 = 256 MiB). */
     unsigned snapshot_entries;
     size_t snapshot_bytes;

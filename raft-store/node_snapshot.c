@@ -2,9 +2,9 @@
  * fsm->snapshot only forks the state (O(1)) and returns a placeholder; our snapshot_put has a worker serialise the fork into a file
  * (snapfile.h) and then gives a reference to it to the original snapshot_put. For the library one asynchronous write takes a little longer.
  *
- * When: after config.snapshot_entries entries, or when the log since the last one has become half as large as the state (16 MiB at least,
+ * When: after config.snapshot_entries entries, or when the log since the last one has become a quarter as large as the state (8 MiB at least,
  * config.snapshot_bytes at most), each raised by a share that differs from member to member, so that not all stand still together. So the log,
- * which is in memory, stays small beside the state, and the disk writes at most about three times what the log alone would have it write. What
+ * which is in memory, stays small beside the state, and the disk writes at most about five times what the log alone would have it write. What
  * stays in the log behind a snapshot, for those that lag, is counted in bytes as well. libraft only counts entries, so its threshold is held
  * out of reach and lowered to 1 when it is time, and what stays is told to it in entries of the average size. */
 #include <assert.h>
@@ -18,8 +18,8 @@
 #include "raft-store/snapshot.h"
 
 #define THRESHOLD_NEVER (1u << 31)
-/* The log may become half as large as the state before the next snapshot, within these and config.snapshot_bytes. */
-#define LOG_BYTES_MIN (16u << 20)
+/* The log may become a quarter as large as the state before the next snapshot, within these and config.snapshot_bytes. */
+#define LOG_BYTES_MIN (8u << 20)
 /* What stays in the log behind a snapshot, for followers that lag a little: an eighth of the state, within these. */
 #define TRAILING_ENTRIES_MAX 1024u
 #define TRAILING_BYTES_MIN   (4u << 20)
@@ -268,7 +268,7 @@ void node_snapshot_turn(struct node *n)
     uint64_t entries = applied > n->snapshot.last_index ? applied - n->snapshot.last_index : 0;
     unsigned eighths = 8 + my_position(n);
     size_t state = view_bytes(store_committed(n->store));
-    size_t log_max = MIN(MAX(state / 2, (size_t)LOG_BYTES_MIN), n->config.snapshot_bytes);
+    size_t log_max = MIN(MAX(state / 4, (size_t)LOG_BYTES_MIN), n->config.snapshot_bytes);
     if (n->snapshot.fork != NULL || n->snapshot.sweeping || node_now(n) < n->snapshot.retry_ms ||
         (entries < (uint64_t)n->config.snapshot_entries * eighths / 8 && n->snapshot.bytes < log_max / 8 * eighths)) {
         return;
