@@ -48,7 +48,10 @@
  * 19. A restarted server that is the only voter leads again in the same term. What it had sent to a standby and lost with its memory or disk then
  *     has the index and the term of other entries that it writes now, and the standby, who keeps the former ones, is taken for equal. Logs
  *     may only differ where terms differ, so such a server begins a new term before it starts. (A log that holds nothing but its first
- *     configuration was never sent to anybody: another member is an entry.) */
+ *     configuration was never sent to anybody: another member is an entry.)
+ * 20. A question for a pre-vote is answered with the term that it names, also if ours is higher and that is why it is refused. Who has the longer log
+ *     and an older term then never hears of ours, we never win for want of its entries, and nobody is elected any more. Such a refusal
+ *     names our term; a candidate goes to it. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -348,6 +351,9 @@ static int io_send(struct raft_io *io, struct raft_io_send *req, const struct ra
             copy.append_entries_result.last_log_index =
                 MIN(raft_last_index(&n->raft), copy.append_entries_result.rejected - 1);
         }
+    }
+    if (message->type == RAFT_REQUEST_VOTE_RESULT && !copy.request_vote_result.vote_granted) { /* rule 20 */
+        copy.request_vote_result.term = MAX(copy.request_vote_result.term, raft_current_term(&n->raft));
     }
     if (message->type == RAFT_APPEND_ENTRIES) {
         copy.append_entries.n_entries = entries_that_fit(&message->append_entries);

@@ -1,5 +1,5 @@
 /* Messages that libraft would take badly, late ones above all: what a follower answers to those of a former term, what it does with old ones
- * of this term, and which answers a leader believes (node_io.c, rules 7, 14, 15, 17 to 19). */
+ * of this term, and which answers a leader believes (node_io.c, rules 7, 14, 15, 17 to 20). */
 #include "raft-store/node_int.h"
 #include "tests/unit/raft-store_cluster.h"
 
@@ -213,6 +213,30 @@ static void a_late_answer_about_a_pre_vote_moves_no_follower_to_the_next_term(vo
     cluster_close(&c);
 }
 
+/* One has the entries that the other lacks, the other has asked for votes in vain and is terms ahead, the third is dead. */
+static void who_has_the_longer_log_and_an_older_term_is_elected(void **state)
+{
+    (void)state;
+    struct cluster c;
+    cluster_start(&c, 3, 26);
+    write_ok(&c, 1);
+    run_for(&c, 500);
+    struct member *l = await_leader(&c);
+    struct member *behind = next_to(&c, l), *third = next_to(&c, behind);
+    uint64_t ids[] = {l->id, behind->id, third->id};
+    member_down(&c, ids[1], true);
+    write_range(&c, 2, 10);
+    member_down(&c, ids[2], true);
+    member_down(&c, ids[0], true);
+    c.sim.disks[ids[1]].term += 3;
+    c.sim.disks[ids[1]].vote = ids[1];
+    member_start(&c, ids[1]);
+    member_start(&c, ids[0]);
+    assert_int_equal(await_leader(&c)->id, ids[0]);
+    write_ok(&c, 10);
+    cluster_close(&c);
+}
+
 static void a_rejection_that_reaches_a_leader_while_it_stops_is_dropped(void **state)
 {
     (void)state;
@@ -311,6 +335,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_only_voter_leads_in_a_new_term_when_it_comes_back),
+        cmocka_unit_test(who_has_the_longer_log_and_an_older_term_is_elected),
         cmocka_unit_test(a_late_answer_about_a_pre_vote_moves_no_follower_to_the_next_term),
         cmocka_unit_test(a_log_from_its_beginning_of_a_former_term_is_refused),
         cmocka_unit_test(a_refusal_names_the_last_entry_before_what_it_refuses),
