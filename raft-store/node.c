@@ -282,6 +282,7 @@ static void raft_closed(struct raft *raft)
         free(p);
     }
     node_io_unwrap(n);
+    fire_ready(n); /* what was asked, and refused, since close_now */
     n->closed = true;
     if (n->closed_cb != NULL) {
         n->closed_cb(n->closed_data);

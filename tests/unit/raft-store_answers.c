@@ -331,10 +331,32 @@ static void the_only_voter_leads_in_a_new_term_when_it_comes_back(void **state)
     cluster_close(&c);
 }
 
+static void hear_index(uint64_t index, const struct error *error, void *data)
+{
+    (void)index;
+    *(int *)data = error == NULL ? 0 : error->code;
+}
+
+static void what_is_asked_of_a_node_that_closes_is_answered(void **state)
+{
+    (void)state;
+    struct cluster c;
+    cluster_start(&c, 3, 27);
+    struct member *l = await_leader(&c);
+    int code = 0;
+    node_close(l->node, mark_closed, l);
+    assert_false(l->closed);
+    node_read_index(l->node, hear_index, &code);
+    member_await_closed(&c, l);
+    assert_int_not_equal(code, 0);
+    cluster_close(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_only_voter_leads_in_a_new_term_when_it_comes_back),
+        cmocka_unit_test(what_is_asked_of_a_node_that_closes_is_answered),
         cmocka_unit_test(who_has_the_longer_log_and_an_older_term_is_elected),
         cmocka_unit_test(a_late_answer_about_a_pre_vote_moves_no_follower_to_the_next_term),
         cmocka_unit_test(a_log_from_its_beginning_of_a_former_term_is_refused),
