@@ -14,7 +14,6 @@
 #include <inttypes.h>
 #include <openssl/crypto.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/failpoint.h"
@@ -25,7 +24,6 @@
 #define PIECE_BYTES     (256u << 10)
 #define QUEUE_BYTES_MAX (2u << 20)
 #define STALL_MS        60000
-#define WORKER_NICE     10
 #define BACKUPS_MAX     2u
 
 struct piece {
@@ -137,7 +135,7 @@ static void worker(void *arg)
 {
     struct backup *b = arg;
     struct making mk = {.b = b, .writer = backup_writer_new()};
-    setpriority(PRIO_PROCESS, (id_t)gettid(), WORKER_NICE); /* this thread alone; if it fails, no harm */
+    master_step_back();
     int rc = make(&mk);
     backup_writer_free(mk.writer);
     OPENSSL_cleanse(mk.out.data, mk.out.cap);

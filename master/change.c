@@ -474,7 +474,8 @@ static struct asked_change *first(struct master *m)
 void changes_turn(struct master *m)
 {
     for (struct asked_change *c; (c = first(m)) != NULL && !c->waiting;) {
-        if (!node_leading(m->node) || node_changing(m->node) || !transport_settled(m->transport, m->leading_since_ms)) {
+        if (!node_leading(m->node) || node_changing(m->node) ||
+            !transport_settled(m->transport, core_leading_since_ms(m->core))) {
             return;
         }
         run(c);
@@ -534,9 +535,7 @@ static void fail_waiting(struct master *m, int code, const char *why)
 
 void changes_on_leading(struct master *m, bool leading)
 {
-    if (leading) {
-        m->leading_since_ms = env_now_ms(m->env);
-    } else {
+    if (!leading) {
         fail_waiting(m, ERR_NOT_LEADER, "this master does not lead any more; ask again: what was done is kept");
     }
 }

@@ -169,6 +169,11 @@ bool core_turn(struct core *c)
     return more || moved;
 }
 
+int64_t core_leading_since_ms(const struct core *c)
+{
+    return c->leading_since_ms;
+}
+
 int64_t core_next_deadline(const struct core *c)
 {
     int64_t at = node_next_deadline(c->node);

@@ -33,6 +33,8 @@ void core_on_tip(struct core *c, const struct change *changes, unsigned count);
 void core_heartbeat(struct core *c, struct str node_name);
 /* Milliseconds since the agent was heard, or since this master began to lead; -1 if not leading. */
 int64_t core_heartbeat_age_ms(struct core *c, struct str node_name);
+/* env now_ms when this master began to lead; means nothing if it does not. */
+int64_t core_leading_since_ms(const struct core *c);
 /* Let controllers and scheduler decide, then node_turn. True if there is more to do at once. */
 bool core_turn(struct core *c);
 int64_t core_next_deadline(const struct core *c); /* env now_ms */

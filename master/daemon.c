@@ -153,11 +153,16 @@ struct work {
     void *arg;
 };
 
+void master_step_back(void)
+{
+    setpriority(PRIO_PROCESS, (id_t)gettid(), WORKER_NICE); /* this thread alone; if it fails, no harm */
+}
+
 static void do_work(void *arg)
 {
     struct work *w = arg;
     if (w->threaded) {
-        setpriority(PRIO_PROCESS, (id_t)gettid(), WORKER_NICE); /* this thread alone; if it fails, no harm */
+        master_step_back();
     }
     w->work(w->arg);
     uv_async_send(&w->ended);

@@ -36,9 +36,9 @@ static const char options_text[] =
     "--timeout S      how long join tries, while the cluster is busy or without a leader (60)\n"
     "--node-grace S   seconds without a heartbeat until a node is NotReady (40); --heartbeat S: agents' period (10)\n"
     "--election-timeout MS, --raft-heartbeat MS: Raft's timings (450, 100)\n"
-    "--snapshot-entries N, --snapshot-mb N: when a snapshot is due (8192 entries, or half as much log as state, 16 MB "
-    "at\n"
-    "                 least and 256 MB at most)\n"
+    "--snapshot-entries N, --snapshot-mb N: when a snapshot is due (8192 entries, or a quarter as much log as state, 8 "
+    "MB\n"
+    "                 at least and 256 MB at most)\n"
     "--cert-life S, --admin-cert-life S: life of certificates, which renew themselves at two thirds of it (90, 365 "
     "days)\n";
 

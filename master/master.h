@@ -83,8 +83,7 @@ struct master {
     struct identity identity;
     int exit_code;
     bool stopping;
-    struct list changes;      /* change.c */
-    int64_t leading_since_ms; /* change.c */
+    struct list changes; /* change.c */
     bool settling;
     enum master_damage damage;
     struct error damage_error;
@@ -112,6 +111,8 @@ struct session {
 void master_stop(struct master *m, int exit_code);
 /* Something changed outside of a callback of the loop's: make sure a turn follows. */
 void master_wake(struct master *m);
+/* The calling worker thread gives way to the loop from now on, where both want the same core. */
+void master_step_back(void);
 
 /* ---- identity.c: our keys and certificates ---- */
 
