@@ -12,46 +12,9 @@
 #include "proto/kind.h"
 
 static const struct command *const commands[] = {
-    /* Objects */
-    &command_get,
-    &command_describe,
-    &command_create,
-    &command_apply,
-    &command_replace,
-    &command_delete,
-    &command_edit,
-    &command_patch,
-    &command_label,
-    &command_annotate,
-    &command_explain,
-    &command_api_resources,
-    /* Workloads */
-    &command_rollout,
-    &command_scale,
-    &command_set,
-    &command_wait,
-    &command_events,
-    /* Containers */
-    &command_logs,
-    &command_exec,
-    &command_port_forward,
-    /* Nodes and the cluster */
-    &command_cordon,
-    &command_uncordon,
-    &command_drain,
-    &command_taint,
-    &command_image,
-    &command_cluster,
-    &command_master,
-    &command_token,
-    &command_backup,
-    &command_cert,
-    &command_up,
-    &command_down,
-    /* rctl itself */
-    &command_config,
-    &command_version,
-    &command_completion,
+#define X(name) &command_##name,
+    RCTL_COMMANDS(X)
+#undef X
 };
 
 static const struct option_row global_rows[] = {
@@ -434,7 +397,7 @@ static int dispatch(struct rctl *r, int argc, const char *const *argv)
 int rctl_main(int argc, const char *const *argv, FILE *out, FILE *err_out)
 {
     assert(argc >= 1);
-    struct rctl r = {.program = argv[0], .out = out, .err_out = err_out};
+    struct rctl r = {.program = argv[0], .argc = argc, .argv = argv, .out = out, .err_out = err_out};
     arena_init(&r.arena);
     r.tables[1] = (struct option_table){global_rows, ARRAY_SIZE(global_rows)};
     const char *no_color = getenv("NO_COLOR");

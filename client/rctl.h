@@ -1,6 +1,6 @@
 /* rctl's frame: the table of commands, what every command is handed, and how it fails.
  *
- * A command is a row (`struct command`), defined in a cmd_*.c and listed in rctl.c. Its run function returns an exit code. Data goes to
+ * A command is a row (`struct command`), defined in a cmd_*.c and listed in RCTL_COMMANDS below. Its run function returns an exit code. Data goes to
  * out, notes and errors to err_out; colours only when that is a terminal and NO_COLOR is not set. */
 #ifndef CLIENT_RCTL_H
 #define CLIENT_RCTL_H
@@ -31,6 +31,8 @@ struct rctl {
     struct args args;
     struct option_table tables[2];
     const char *program; /* argv[0] */
+    int argc;            /* the whole command line, as typed */
+    const char *const *argv;
     bool config_loaded;
     struct config config;
     struct config_target target;
@@ -65,12 +67,50 @@ void rctl_note(struct rctl *r, const char *fmt, ...) __attribute__((format(print
 void rctl_write(struct rctl *r, const struct buf *b);
 void rctl_print_help(struct rctl *r);
 
-/* The commands, one per row of the table in rctl.c. */
-extern const struct command command_annotate, command_api_resources, command_apply, command_backup, command_cert,
-    command_cluster, command_completion, command_config, command_cordon, command_create, command_delete,
-    command_describe, command_down, command_drain, command_edit, command_events, command_exec, command_explain,
-    command_get, command_image, command_label, command_logs, command_master, command_patch, command_port_forward,
-    command_replace, command_rollout, command_scale, command_set, command_taint, command_token, command_uncordon,
-    command_up, command_version, command_wait;
+/* The commands, in the order in which help lists them. A command is one file that defines command_NAME, and one row here. */
+#define RCTL_COMMANDS(X)                                                                                               \
+    /* Objects */                                                                                                      \
+    X(get)                                                                                                             \
+    X(describe)                                                                                                        \
+    X(create)                                                                                                          \
+    X(apply)                                                                                                           \
+    X(replace)                                                                                                         \
+    X(delete)                                                                                                          \
+    X(edit)                                                                                                            \
+    X(patch)                                                                                                           \
+    X(label)                                                                                                           \
+    X(annotate)                                                                                                        \
+    X(explain)                                                                                                         \
+    X(api_resources)                                                                                                   \
+    /* Workloads */                                                                                                    \
+    X(rollout)                                                                                                         \
+    X(scale)                                                                                                           \
+    X(set)                                                                                                             \
+    X(wait)                                                                                                            \
+    X(events)                                                                                                          \
+    /* Containers */                                                                                                   \
+    X(logs)                                                                                                            \
+    X(exec)                                                                                                            \
+    X(port_forward)                                                                                                    \
+    /* Nodes and the cluster */                                                                                        \
+    X(cordon)                                                                                                          \
+    X(uncordon)                                                                                                        \
+    X(drain)                                                                                                           \
+    X(taint)                                                                                                           \
+    X(image)                                                                                                           \
+    X(cluster)                                                                                                         \
+    X(master)                                                                                                          \
+    X(token)                                                                                                           \
+    X(backup)                                                                                                          \
+    X(cert)                                                                                                            \
+    X(up)                                                                                                              \
+    X(down)                                                                                                            \
+    /* rctl itself */                                                                                                  \
+    X(config)                                                                                                          \
+    X(version)                                                                                                         \
+    X(completion)
+#define X(name) extern const struct command command_##name;
+RCTL_COMMANDS(X)
+#undef X
 
 #endif
