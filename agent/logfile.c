@@ -9,14 +9,16 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <xxhash.h>
 
 #include "agent/fsutil.h"
 #include "base/mem.h"
 #include "base/timefmt.h"
 
-#define CHAIN_MAX   100u         /* PATH.N beyond are not looked for */
-#define PENDING_MAX (256u << 10) /* a record without an end that long is garbage */
-#define READ_BYTES  (32u << 10)
+#define CHAIN_MAX     100u         /* PATH.N beyond are not looked for */
+#define PENDING_MAX   (256u << 10) /* a record without an end that long is garbage */
+#define READ_BYTES    (32u << 10)
+#define ROTATIONS_MAX 16u /* seen while a file is opened */
 
 /* ---- Records ---- */
 
@@ -110,17 +112,18 @@ struct logfile_reader {
     uv_timer_t step; /* one step per turn of the loop */
     uv_fs_event_t watch;
     unsigned handles;
-    bool watching, paused, finishing, ending, canceled;
+    bool watching, paused, finishing, ending, canceled, begins_with_gap;
     struct logfile_options o;
     struct logfile_events events;
     void *data;
     char *path;
     int fd;
-    unsigned index;     /* of the chain: path.index, 0 = path itself */
-    ino_t inode;        /* of what fd is */
-    int64_t left_bytes; /* of limit_bytes */
-    bool in_line;       /* the last record was partial: no time stamp before the next one */
-    struct buf pending; /* a record not yet complete */
+    unsigned index;             /* of the chain: path.index, 0 = path itself */
+    ino_t inode;                /* of what fd is; not given to another file while we hold it open */
+    struct logfile_position at; /* behind what was given */
+    int64_t left_bytes;         /* of limit_bytes */
+    bool in_line;               /* the last record was partial: no time stamp before the next one */
+    struct buf pending;         /* a record not yet complete */
     struct buf out;
     struct error error;
 };
@@ -176,10 +179,98 @@ static bool open_chain(struct logfile_reader *r, unsigned index)
     if (r->fd >= 0) {
         close(r->fd);
     }
+    buf_reset(&r->pending); /* torn: its end never came */
     r->fd = fd;
     r->index = index;
     r->inode = st.st_ino;
     return true;
+}
+
+static unsigned oldest_index(const struct logfile_reader *r)
+{
+    char name[FS_PATH_MAX];
+    unsigned oldest = 0;
+    while (oldest < CHAIN_MAX && (chain_name(r, oldest + 1, name), fs_exists(name))) {
+        oldest++;
+    }
+    return oldest;
+}
+
+/* ---- Places in a log ---- */
+
+/* Hash of the first bytes of fd, as many as a position at `offset` has seen. False: the file is shorter. */
+static bool head_of(int fd, uint64_t offset, uint64_t *out)
+{
+    char head[LOGFILE_HEAD_BYTES];
+    size_t want = offset < sizeof head ? (size_t)offset : sizeof head;
+    if (pread(fd, head, want, 0) != (ssize_t)want) {
+        return false;
+    }
+    *out = XXH3_64bits(head, want);
+    return true;
+}
+
+/* A file of which nothing was read yet has no identity: the place stays the end of the one before. */
+static void note_place(struct logfile_reader *r)
+{
+    off_t offset = lseek(r->fd, 0, SEEK_CUR) - (off_t)r->pending.size;
+    struct logfile_position at = {.offset = (uint64_t)offset, .in_line = r->in_line};
+    if (offset > 0 && head_of(r->fd, at.offset, &at.head)) {
+        r->at = at;
+    }
+}
+
+struct logfile_position logfile_tell(const struct logfile_reader *r)
+{
+    return r->at;
+}
+
+static void emit(struct logfile_reader *r);
+
+static void tell_gap(struct logfile_reader *r)
+{
+    emit(r);
+    r->in_line = false;
+    if (!r->canceled && r->events.on_gap != NULL) {
+        r->events.on_gap(r, r->data);
+    }
+}
+
+/* Opens the file that `after` is in, behind it. False: there is no log. */
+static bool find_place(struct logfile_reader *r)
+{
+    const struct logfile_position *after = &r->o.after;
+    unsigned oldest = oldest_index(r);
+    for (unsigned i = 0; after->offset > 0 && i <= oldest; i++) {
+        struct stat st;
+        uint64_t head;
+        if (open_chain(r, i) && fstat(r->fd, &st) == 0 && (uint64_t)st.st_size >= after->offset &&
+            head_of(r->fd, after->offset, &head) && head == after->head) {
+            lseek(r->fd, (off_t)after->offset, SEEK_SET);
+            r->at = *after;
+            r->in_line = after->in_line;
+            return true;
+        }
+    }
+    if (!open_chain(r, oldest)) {
+        return false;
+    }
+    r->begins_with_gap = after->offset > 0;
+    return true;
+}
+
+/* We begin at the first byte of file `index`, of which nothing can be said yet: that is behind the last byte of the one before it. */
+static void note_end_of(struct logfile_reader *r, unsigned index)
+{
+    char name[FS_PATH_MAX];
+    struct stat st;
+    chain_name(r, index, name);
+    CLEANUP_CLOSE int fd = open(name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    struct logfile_position at = {0};
+    if (fd >= 0 && fstat(fd, &st) == 0 && st.st_size > 0) {
+        at.offset = (uint64_t)st.st_size;
+        r->at = head_of(fd, at.offset, &at.head) ? at : r->at;
+    }
 }
 
 /* Offset at which the last `lines` records of fd begin; what is missing stays in *lines. */
@@ -212,10 +303,9 @@ static off_t tail_offset(int fd, int64_t *lines)
 /* Where to begin: the oldest file, or as far back as tail wants. */
 static bool find_start(struct logfile_reader *r)
 {
-    unsigned oldest = 0;
-    char name[FS_PATH_MAX];
-    while (oldest < CHAIN_MAX && (chain_name(r, oldest + 1, name), fs_exists(name))) {
-        oldest++;
+    unsigned oldest = oldest_index(r);
+    if (r->o.resume) {
+        return find_place(r);
     }
     if (r->o.tail_lines < 0) {
         return open_chain(r, oldest);
@@ -228,6 +318,9 @@ static bool find_start(struct logfile_reader *r)
         off_t at = lines == 0 ? lseek(r->fd, 0, SEEK_END) : tail_offset(r->fd, &lines);
         lseek(r->fd, at, SEEK_SET);
         if (lines <= 0) {
+            if (at == 0 && i < oldest) {
+                note_end_of(r, i + 1);
+            }
             break;
         }
     }
@@ -282,6 +375,7 @@ static void take_records(struct logfile_reader *r)
 static void emit(struct logfile_reader *r)
 {
     if (r->out.size > 0 && !r->canceled) {
+        note_place(r);
         r->events.on_data(r, r->out.data, r->out.size, r->data);
     }
     buf_reset(&r->out);
@@ -296,15 +390,45 @@ static void schedule(struct logfile_reader *r)
     }
 }
 
+/* Opens the file that follows the one in hand, which is not the newest any more. Rotation may go on meanwhile: names move, inodes do not. */
+static bool open_successor(struct logfile_reader *r)
+{
+    for (unsigned tries = 0; tries < ROTATIONS_MAX; tries++) {
+        unsigned oldest = oldest_index(r), i = 1;
+        ino_t former = r->inode;
+        struct stat st;
+        char name[FS_PATH_MAX];
+        while (i <= oldest && (chain_name(r, i, name), stat(name, &st) != 0 || st.st_ino != former)) {
+            i++;
+        }
+        if (i > oldest) { /* rotated away under us; how much was in between nobody knows */
+            bool opened = open_chain(r, oldest);
+            if (opened) {
+                tell_gap(r);
+            }
+            return opened;
+        }
+        int kept = dup(r->fd); /* holds the inode */
+        bool opened = open_chain(r, i - 1);
+        bool moved = stat(name, &st) != 0 || st.st_ino != former;
+        if (opened && moved) { /* that was the one behind: back to the former, and again */
+            close(r->fd);
+            r->fd = kept;
+            r->inode = former;
+            continue;
+        }
+        close(kept);
+        return opened;
+    }
+    return false; /* the next change of the directory wakes us */
+}
+
 /* At the end of the file. Returns false if there is nothing more for now. */
 static bool next_file(struct logfile_reader *r)
 {
     struct stat st;
-    if (r->index > 0) {
-        return open_chain(r, r->index - 1);
-    }
-    /* Rotated under us? The writer makes the new file after its last word to the old one. */
-    if (stat(r->path, &st) != 0 || st.st_ino == r->inode) {
+    /* The newest, or between two files: the writer makes the new one after its last word to the old one. */
+    if (r->index == 0 && (stat(r->path, &st) != 0 || st.st_ino == r->inode)) {
         return false;
     }
     uint8_t *p = buf_reserve(&r->pending, 1);
@@ -313,19 +437,31 @@ static bool next_file(struct logfile_reader *r)
         r->pending.size += 1;
         return true;
     }
-    return open_chain(r, 0);
+    return open_successor(r);
 }
 
 static void step(uv_timer_t *t)
 {
     struct logfile_reader *r = t->data;
     bool idle = false;
-    if (r->fd < 0 && !find_start(r)) {
-        error_set(&r->error, ERR_NOT_FOUND, "there is no log %s", r->path);
-        reader_end(r);
-        return;
+    if (r->fd < 0) {
+        if (!find_start(r)) {
+            error_set(&r->error, ERR_NOT_FOUND, "there is no log %s", r->path);
+            reader_end(r);
+            return;
+        }
+        note_place(r);
+        if (!r->canceled && r->events.on_begin != NULL) {
+            r->events.on_begin(r, r->data);
+        }
+        if (r->begins_with_gap) {
+            tell_gap(r);
+        }
+        if (r->ending || r->paused) {
+            return;
+        }
     }
-    while (r->out.size < LOGFILE_CHUNK_MAX - READ_BYTES && !idle) {
+    while (r->out.size < LOGFILE_CHUNK_MAX - READ_BYTES && !idle && !r->paused) {
         ssize_t n = read(r->fd, buf_reserve(&r->pending, READ_BYTES / 2), READ_BYTES / 2);
         if (n < 0 && errno != EINTR) {
             error_set_errno(&r->error, errno, "cannot read %s", r->path);

@@ -1,4 +1,4 @@
-/* Container logs in the CRI format: reading (tail, since, follow, limit), and rotation.
+/* Container logs in the CRI format: reading (tail, since, follow, limit, going on from a place), and rotation.
  *
  * A line: `2026-01-02T03:04:05.678901234Z stdout F text`; tag P means that the line goes on in the next record. A log is a chain of files: PATH.N
  * ... PATH.1, PATH (newest). Source: Kubernetes' CRI logging format (kubelet logs package). Loop thread only. */
@@ -42,15 +42,30 @@ void logfile_remove_old(const char *root, const char *ns, const char *pod, const
 
 /* ---- Reading ---- */
 
+/* How far a reader has come, so that another one, also after a restart of the agent, goes on there: no line lost, none told twice. A file is known by
+ * its first bytes (a record begins with its time to the nanosecond), wherever rotation has put it; of a file that was rotated away
+ * nothing is left, which is a gap and is said. */
+#define LOGFILE_HEAD_BYTES 128u
+struct logfile_position {
+    uint64_t offset; /* behind the last record given; 0: none was given yet, everything is to come */
+    uint64_t head; /* hash of the file's first LOGFILE_HEAD_BYTES, or of its first `offset` bytes if those are fewer */
+    bool in_line;  /* that record was partial: its line goes on */
+};
 struct logfile_options {
     int64_t tail_lines;    /* -1 = all */
     int64_t since_wall_ms; /* 0 = all */
     int64_t limit_bytes;   /* 0 = none; of the output */
     bool follow;
     bool timestamps;
+    bool resume; /* go on at `after`; tail_lines is not looked at */
+    struct logfile_position after;
 };
 struct logfile_reader;
 struct logfile_events {
+    /* First callback, before any data: where to begin is known. May be NULL. */
+    void (*on_begin)(struct logfile_reader *r, void *data);
+    /* Records between what was given and what comes are not there any more. May be NULL. */
+    void (*on_gap)(struct logfile_reader *r, void *data);
     /* Output text, as `logs` prints it; borrowed. */
     void (*on_data)(struct logfile_reader *r, const uint8_t *p, size_t n, void *data);
     /* Last callback; r is freed after it. error NULL = regular end: end of the file without follow, limit, or logfile_finish. */
@@ -60,6 +75,8 @@ struct logfile_events {
 struct logfile_reader *logfile_read(uv_loop_t *loop, const char *path, const struct logfile_options *o,
                                     const struct logfile_events *events, void *data);
 void logfile_pause(struct logfile_reader *r, bool pause); /* no on_data while paused */
+/* Behind what on_data has given so far; from on_begin on. (Behind the cut of limit_bytes it means nothing.) */
+struct logfile_position logfile_tell(const struct logfile_reader *r);
 /* The container has exited: read what is there to the end, then on_end (for followers). */
 void logfile_finish(struct logfile_reader *r);
 /* The receiver went away: no callback any more, freed by us. */

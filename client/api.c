@@ -128,6 +128,7 @@ int api_new(const struct config_target *target, int64_t deadline_ms, bool notes,
     struct api *a = xcalloc(1, sizeof(*a));
     uv_loop_init(&a->loop);
     uv_timer_init(&a->loop, &a->timer);
+    api_ping_init(a);
     a->tls = tls;
     a->deadline_ms = deadline_ms;
     a->notes = notes;

@@ -110,6 +110,32 @@ void api_stream_finish(struct api_stream *s);
 const bool *api_stream_ended(const struct api_stream *s);
 /* Ends and frees it. Returns 0, or the code with which the other side ended (err filled). NULL is fine. */
 int api_stream_close(struct api_stream *s, struct error *err);
+/* While something long goes on over the session (counted): the master is asked now and then whether it is there; one that does not answer for
+ * API_PING_LATE_MS is hung up on, so that streams end and can be resumed elsewhere. movable: so is one that has known no leader for
+ * API_PING_LEADERLESS pings, because what it tells is old. */
+#define API_PING_MS         5000
+#define API_PING_LATE_MS    15000
+#define API_PING_LEADERLESS 3u
+void api_ping_start(struct api *a, bool movable);
+void api_ping_stop(struct api *a, bool movable);
+
+/* ---- Logs ---- */
+
+/* A container's log, whole: a stream that is cut (a master dies, the agent restarts) goes on at the place where it was, with no line lost and none
+ * doubled; where lines are gone from the node meanwhile, on_note says it. Several at once share the session. Callbacks come from the loop. */
+struct api_log;
+struct api_log_events {
+    void (*on_text)(struct str text, void *data);  /* in pieces, not in lines */
+    void (*on_note)(const char *text, void *data); /* for stderr; may be NULL */
+};
+#define API_LOG_PATIENCE_MS 60000 /* a log that was followed is tried to be resumed for so long */
+/* params: of `logs` (proto/api.h), without places and after; copied. */
+struct api_log *api_log_open(struct api *a, const struct value *params, const struct api_log_events *events,
+                             void *data);
+const bool *api_log_ended(const struct api_log *l); /* for api_run() */
+/* Ends and frees it. 0, or why it ended (err filled). */
+int api_log_close(struct api_log *l, struct error *err);
+
 /* Run the loop until *done, or for timeout_ms (0 = for ever). False on timeout. */
 bool api_run(struct api *a, const bool *done, int64_t timeout_ms);
 

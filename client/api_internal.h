@@ -16,7 +16,14 @@ struct api {
     char *cluster;
     int64_t deadline_ms;
     bool notes, refused, connected_before;
+    struct { /* api_ping.c */
+        uv_timer_t timer;
+        unsigned users, fixed; /* fixed: of them, those that end with the session */
+        unsigned leaderless;
+        bool asked;
+    } ping;
 };
+void api_ping_init(struct api *a);
 
 int64_t api_now(void);
 void api_pause(struct api *a, int64_t ms);

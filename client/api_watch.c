@@ -222,6 +222,7 @@ int api_watch(struct api *a, const struct api_list_query *q, int64_t timeout_ms,
     strmap_init(&w.known);
     int64_t start = api_now(), broken_since = 0;
     int rc = 0;
+    api_ping_start(a, true); /* a master that hangs, or has lost the others, is left for the next one */
     for (unsigned round = 0;; round++) {
         int64_t left = timeout_ms == 0 ? 0 : start + timeout_ms - api_now();
         if (timeout_ms > 0 && left <= 0) {
@@ -252,6 +253,7 @@ int api_watch(struct api *a, const struct api_list_query *q, int64_t timeout_ms,
             api_pause(a, w.progress ? 1 : WATCH_REST_MS);
         }
     }
+    api_ping_stop(a, true);
     known_close(&w);
     return rc;
 }

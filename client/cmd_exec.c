@@ -306,7 +306,9 @@ static int exec_in(struct rctl *r, const struct object *pod, struct session *s)
     if (s->in) {
         input_start(s);
     }
+    api_ping_start(r->api, false);
     run_session(s);
+    api_ping_stop(r->api, false);
     stop_all(s);
     int rc = api_stream_close(s->stream, &err);
     if (s->signal != 0) {
@@ -315,6 +317,10 @@ static int exec_in(struct rctl *r, const struct object *pod, struct session *s)
     if (s->exit_code < 0) {
         if (rc == 0) {
             error_set(&err, ERR_CLOSED, "the connection ended before the command did; it may still run");
+        } else if (err.code == ERR_CLOSED || err.code == ERR_TIMEOUT) {
+            error_wrap(&err,
+                       "the connection to the container was cut before the command ended (the node ends a command "
+                       "with its connection; look before you repeat it)");
         }
         return rctl_fail(r, &err);
     }

@@ -1,12 +1,9 @@
-/* rctl logs: what containers wrote. Following survives masters: each line carries its time, and a broken stream is resumed behind the last one. */
+/* rctl logs: what containers wrote. Masters that die and agents that restart cost no line (client/api_log.c). */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/timefmt.h"
 #include "client/common.h"
-
-#define RESUME_SLACK_S 5 /* clocks of this machine and of the node may differ */
 
 static const struct option_row logs_options[] = {
     {"container", 'c', OPTION_VALUE, NULL, NULL, "NAME", "the container; otherwise the first"},
@@ -24,65 +21,43 @@ static const struct option_row logs_options[] = {
 struct tail {
     struct rctl *r;
     const char *prefix; /* NULL = none */
-    bool timestamps;    /* asked for by the user; the node is always asked when following */
-    bool stamped;       /* lines come with their time */
-    struct buf line;    /* begun, not ended yet */
-    char last[64];      /* time of the last line printed; "" = none */
-    char resume[64];    /* lines up to this time were printed already */
+    struct buf line;    /* with a prefix: begun, not ended yet */
 };
 
-static void print_line(struct tail *t, struct str line)
+static void print_line(struct tail *t)
 {
-    if (t->stamped) {
-        const char *blank = memchr(line.p, ' ', line.n);
-        size_t n = blank == NULL ? 0 : (size_t)(blank - line.p);
-        if (n > 0 && n < sizeof(t->last)) {
-            struct str time = {line.p, n};
-            if (t->resume[0] != '\0' && str_cmp(time, str_of(t->resume)) <= 0) {
-                return;
-            }
-            memcpy(t->last, line.p, n);
-            t->last[n] = '\0';
-            if (!t->timestamps) {
-                line.p += n + 1;
-                line.n -= n + 1;
-            }
-        }
-    }
-    if (t->prefix != NULL) {
+    if (t->line.size > 0) {
         fputs(t->prefix, t->r->out);
+        fwrite(t->line.data, 1, t->line.size, t->r->out);
+        buf_reset(&t->line);
     }
-    fwrite(line.p, 1, line.n, t->r->out);
 }
 
-static void logs_data(struct mp payload, void *data)
+static void logs_text(struct str text, void *data)
 {
     struct tail *t = data;
-    struct str bytes;
-    if (!mp_read_bin(&payload, &bytes)) {
-        return;
-    }
-    if (!t->stamped && t->prefix == NULL) {
-        fwrite(bytes.p, 1, bytes.n, t->r->out);
-        fflush(t->r->out);
-        return;
-    }
-    while (bytes.n > 0) {
-        const char *nl = memchr(bytes.p, '\n', bytes.n);
-        size_t n = nl == NULL ? bytes.n : (size_t)(nl - bytes.p) + 1;
-        buf_append(&t->line, bytes.p, n);
-        bytes.p += n;
-        bytes.n -= n;
+    while (t->prefix != NULL && text.n > 0) {
+        const char *nl = memchr(text.p, '\n', text.n);
+        size_t n = nl == NULL ? text.n : (size_t)(nl - text.p) + 1;
+        buf_append(&t->line, text.p, n);
+        text.p += n;
+        text.n -= n;
         if (nl != NULL) {
-            print_line(t, buf_str(&t->line));
-            buf_reset(&t->line);
+            print_line(t);
         }
     }
+    fwrite(text.p, 1, text.n, t->r->out);
     fflush(t->r->out);
 }
 
-static int logs_params(struct rctl *r, const struct object *pod, const char *container, struct tail *t,
-                       struct value **out, struct error *err)
+static void logs_note(const char *text, void *data)
+{
+    struct tail *t = data;
+    rctl_note(t->r, "note: %s", text);
+}
+
+static int logs_params(struct rctl *r, const struct object *pod, const char *container, struct value **out,
+                       struct error *err)
 {
     struct arena *a = &r->arena;
     struct value *p = value_map(a);
@@ -92,25 +67,16 @@ static int logs_params(struct rctl *r, const struct object *pod, const char *con
         (opt(r, "since") != NULL && args_duration_ms("since", opt(r, "since"), &since_ms, err) != 0)) {
         return err->code;
     }
-    bool resuming = t->last[0] != '\0';
-    int64_t last_ms;
-    if (resuming && timefmt_parse(str_of(t->last), &last_ms)) {
-        since_ms = MAX(rctl_now_ms() - last_ms, 0) + RESUME_SLACK_S * 1000;
-        memcpy(t->resume, t->last, sizeof(t->last));
-    }
     value_set(a, p, "namespace", value_str(a, pod->ns));
     value_set(a, p, "name", value_str(a, pod->name));
     value_set(a, p, "container", value_cstr(a, container));
-    if (opt_flag(r, "follow")) {
-        value_set(a, p, "follow", value_bool(a, true));
+    static const char *const flags[] = {"follow", "previous", "timestamps"};
+    for (unsigned i = 0; i < ARRAY_SIZE(flags); i++) {
+        if (opt_flag(r, flags[i])) {
+            value_set(a, p, flags[i], value_bool(a, true));
+        }
     }
-    if (opt_flag(r, "previous")) {
-        value_set(a, p, "previous", value_bool(a, true));
-    }
-    if (t->stamped) {
-        value_set(a, p, "timestamps", value_bool(a, true));
-    }
-    if (tail >= 0 && !resuming) {
+    if (tail >= 0) {
         value_set(a, p, "tailLines", value_int(a, tail));
     }
     if (since_ms > 0) {
@@ -123,35 +89,20 @@ static int logs_params(struct rctl *r, const struct object *pod, const char *con
     return 0;
 }
 
-static bool is_broken(int code)
-{
-    return code == ERR_CLOSED || code == ERR_TIMEOUT || code == ERR_NOT_LEADER || code == ERR_NO_QUORUM ||
-           code == ERR_CANCELED;
-}
-
 static int logs_of(struct rctl *r, const struct object *pod, const char *container, const char *prefix,
                    struct error *err)
 {
-    static const struct api_stream_events events = {.on_data = logs_data};
-    bool follow = opt_flag(r, "follow");
-    struct tail t = {.r = r, .prefix = prefix, .timestamps = opt_flag(r, "timestamps")};
-    t.stamped = t.timestamps || follow;
-    int rc;
-    do {
-        struct value *params = NULL;
-        struct api_stream *s = NULL;
-        rc = logs_params(r, pod, container, &t, &params, err);
-        rc = rc != 0 ? rc : api_stream_open(r->api, "logs", params, &events, &t, &s, err);
-        if (rc != 0) {
-            break;
-        }
-        api_run(r->api, api_stream_ended(s), 0);
-        rc = api_stream_close(s, err);
-        buf_consume(&t.line, t.stamped && is_broken(rc) ? t.line.size : 0); /* a line cut short comes again */
-    } while (follow && is_broken(rc)); /* nothing printed yet: the same request again repeats nothing */
-    if (t.line.size > 0) {
-        print_line(&t, buf_str(&t.line));
+    static const struct api_log_events events = {logs_text, logs_note};
+    struct tail t = {.r = r, .prefix = prefix};
+    struct value *params = NULL;
+    int rc = logs_params(r, pod, container, &params, err);
+    if (rc != 0) {
+        return rc;
     }
+    struct api_log *l = api_log_open(r->api, params, &events, &t);
+    api_run(r->api, api_log_ended(l), 0);
+    rc = api_log_close(l, err);
+    print_line(&t);
     buf_close(&t.line);
     fflush(r->out);
     return rc;

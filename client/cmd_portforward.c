@@ -197,7 +197,12 @@ static void stream_over(struct rpc_stream *st, const struct error *err, void *da
     }
     c->stream = NULL;
     if (err != NULL) {
-        rctl_note(f->r, "error: forwarding %u -> %u: %s", c->l->local, c->l->remote, err->message);
+        struct rpc_session *session = rpc_stream_session(st);
+        bool cut = err->code == ERR_CLOSED && (session == NULL || !rpc_session_is_open(session));
+        rctl_note(f->r, "error: forwarding %u -> %u: %s%s", c->l->local, c->l->remote,
+                  cut ? "this connection was cut with the one to the master, the next one goes to another master: "
+                      : "",
+                  err->message);
         if (err->code == ERR_NOT_FOUND) {
             f->fatal = *err;
             f->done = true; /* the pod is gone: no later connection can do better */
@@ -355,6 +360,7 @@ static int run_forward(struct rctl *r)
     if (rc != 0) {
         return rctl_fail(r, &err);
     }
+    api_ping_start(r->api, false);
     api_run(r->api, &f.done, 0); /* until the pod is gone, or Ctrl-C */
     return rctl_fail(r, &f.fatal);
 }

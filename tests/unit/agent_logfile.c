@@ -22,13 +22,20 @@ struct fixture {
     int error;
     struct logfile_reader *reader;
     const char *stop_at; /* stop the loop when the output ends like this */
+    unsigned begins, gaps;
+    bool cut, cut_at_begin; /* the first data, or the beginning, cancel the reader */
+    struct logfile_position at;
 };
 
 static void on_data(struct logfile_reader *r, const uint8_t *p, size_t n, void *data)
 {
     struct fixture *f = data;
-    (void)r;
+    assert_true(f->begins > 0);
     buf_append(&f->out, p, n);
+    f->at = logfile_tell(r);
+    if (f->cut) {
+        logfile_cancel(r);
+    }
     if (f->stop_at != NULL && str_ends(buf_str(&f->out), str_of(f->stop_at))) {
         uv_stop(&f->loop);
     }
@@ -41,7 +48,24 @@ static void on_end(struct logfile_reader *r, const struct error *err, void *data
     f->error = err == NULL ? 0 : err->code;
     uv_stop(&f->loop);
 }
-static const struct logfile_events events = {.on_data = on_data, .on_end = on_end};
+static void on_begin(struct logfile_reader *r, void *data)
+{
+    struct fixture *f = data;
+    f->begins++;
+    f->at = logfile_tell(r);
+    if (f->cut_at_begin) {
+        logfile_cancel(r);
+    }
+}
+static void on_gap(struct logfile_reader *r, void *data)
+{
+    struct fixture *f = data;
+    (void)r;
+    assert_true(f->begins > 0);
+    f->gaps++;
+}
+static const struct logfile_events events = {
+    .on_begin = on_begin, .on_gap = on_gap, .on_data = on_data, .on_end = on_end};
 
 static int setup(void **state)
 {
@@ -229,6 +253,147 @@ static void following_goes_on_over_a_rotation(void **state)
     assert_int_equal(f->error, 0);
 }
 
+/* ---- Going on ---- */
+
+static const char *go_on(struct fixture *f, struct logfile_position after, bool timestamps)
+{
+    return read_all(
+        f, (struct logfile_options){.tail_lines = 1, .resume = true, .after = after, .timestamps = timestamps});
+}
+
+static void another_reader_goes_on_where_one_was_whatever_was_rotated_meanwhile(void **state)
+{
+    struct fixture *f = *state;
+    struct buf whole = BUF_INIT, got = BUF_INIT;
+    char text[32];
+    add_line(f->path, 0);
+    assert_string_equal(read_all(f, (struct logfile_options){.tail_lines = -1}), "line 0\n");
+    buf_append_str(&got, buf_str(&f->out));
+    buf_append_str(&whole, STR("line 0\n"));
+    for (unsigned i = 1; i < 300; i++) {
+        if (i % 7 == 0) {
+            logfile_rotate(f->path, 1, 4);
+        }
+        if (i % 7 != 0 || i % 2 == 0) { /* else: the new file is not there yet */
+            add_line(f->path, i);
+            snprintf(text, sizeof text, "line %u\n", i);
+            buf_append_str(&whole, str_of(text));
+        }
+        if (i % 5 == 0) {
+            go_on(f, f->at, false);
+            buf_append_str(&got, buf_str(&f->out));
+        }
+    }
+    go_on(f, f->at, false);
+    buf_append_str(&got, buf_str(&f->out));
+    assert_string_equal(buf_cstr(&got), buf_cstr(&whole));
+    assert_int_equal(f->gaps, 0);
+    buf_close(&whole);
+    buf_close(&got);
+}
+
+static void a_long_log_read_in_pieces_is_whole(void **state)
+{
+    struct fixture *f = *state;
+    struct buf got = BUF_INIT;
+    unsigned pieces = 0;
+    for (unsigned i = 0; i < 20000; i++) {
+        char line[128];
+        snprintf(line, sizeof line, "2026-01-02T03:04:05.%09uZ stdout %s number %u;\n", i, i % 3 == 0 ? "P" : "F", i);
+        if (i % 6000 == 5999) {
+            logfile_rotate(f->path, 1, 5);
+        }
+        append(f->path, line);
+    }
+    CLEANUP_FREE char *whole = xstrdup(read_all(f, (struct logfile_options){.tail_lines = -1, .timestamps = true}));
+    f->at = (struct logfile_position){0};
+    f->cut = true;
+    do {
+        buf_reset(&f->out);
+        struct logfile_options o = {.resume = true, .after = f->at, .timestamps = true};
+        logfile_read(&f->loop, f->path, &o, &events, f);
+        uv_run(&f->loop, UV_RUN_DEFAULT);
+        buf_append_str(&got, buf_str(&f->out));
+        pieces++;
+    } while (f->out.size > 0);
+    assert_true(pieces > 10);
+    assert_string_equal(buf_cstr(&got), whole);
+    assert_int_equal(f->gaps, 0);
+    buf_close(&got);
+}
+
+static void where_a_tail_began_is_known_before_there_is_a_line(void **state)
+{
+    struct fixture *f = *state;
+    for (unsigned i = 0; i < 9; i++) {
+        if (i == 3 || i == 6) {
+            assert_true(logfile_rotate(f->path, 10, 5));
+        }
+        add_line(f->path, i);
+    }
+    read_all(f, (struct logfile_options){.tail_lines = 0});
+    add_line(f->path, 9);
+    assert_string_equal(go_on(f, f->at, false), "line 9\n");
+    for (unsigned tail = 4; tail <= 7; tail += 3) { /* it begins with the first byte of a file */
+        f->cut_at_begin = true;
+        logfile_read(&f->loop, f->path, &(struct logfile_options){.tail_lines = tail}, &events, f);
+        uv_run(&f->loop, UV_RUN_DEFAULT);
+        f->cut_at_begin = false;
+        assert_string_equal(go_on(f, f->at, false), tail == 4 ? "line 6\nline 7\nline 8\nline 9\n"
+                                                              : "line 3\nline 4\nline 5\nline 6\nline 7\nline 8\n"
+                                                                "line 9\n");
+    }
+}
+
+static void what_was_rotated_away_is_a_gap_and_is_said(void **state)
+{
+    struct fixture *f = *state;
+    add_line(f->path, 1);
+    read_all(f, (struct logfile_options){.tail_lines = -1});
+    struct logfile_position at = f->at;
+    for (unsigned i = 2; i < 6; i++) {
+        assert_true(logfile_rotate(f->path, 10, 2));
+        add_line(f->path, i);
+    }
+    assert_string_equal(go_on(f, at, false), "line 4\nline 5\n");
+    assert_int_equal(f->gaps, 1);
+    /* A file that is shorter than the place, or another one altogether: the same. */
+    at.offset = 1 << 20;
+    assert_string_equal(go_on(f, at, false), "line 4\nline 5\n");
+    assert_int_equal(f->gaps, 2);
+}
+
+static void a_follower_that_slept_through_two_rotations_misses_nothing(void **state)
+{
+    struct fixture *f = *state;
+    uv_timer_init(&f->loop, &f->limit);
+    add_line(f->path, 1);
+    struct logfile_options o = {.tail_lines = -1, .follow = true};
+    struct logfile_reader *r = logfile_read(&f->loop, f->path, &o, &events, f);
+    run_until(f, "line 1\n");
+    logfile_pause(r, true);
+    for (unsigned i = 2; i < 5; i++) {
+        add_line(f->path, i);
+        assert_true(logfile_rotate(f->path, 10, 9));
+    }
+    add_line(f->path, 5);
+    logfile_pause(r, false);
+    run_until(f, "line 5\n");
+    assert_string_equal(buf_cstr(&f->out), "line 1\nline 2\nline 3\nline 4\nline 5\n");
+    assert_int_equal(f->gaps, 0);
+    logfile_pause(r, true);
+    for (unsigned i = 6; i < 12; i++) { /* and what is gone is said */
+        assert_true(logfile_rotate(f->path, 10, 2));
+        add_line(f->path, i);
+    }
+    logfile_pause(r, false);
+    run_until(f, "line 11\n");
+    assert_int_equal(f->gaps, 1);
+    logfile_finish(r);
+    uv_close((uv_handle_t *)&f->limit, NULL);
+    uv_run(&f->loop, UV_RUN_DEFAULT);
+}
+
 static void a_cancelled_reader_says_nothing(void **state)
 {
     struct fixture *f = *state;
@@ -271,6 +436,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_missing_log_is_an_error, setup, teardown),
         cmocka_unit_test_setup_teardown(rotated_files_belong_to_the_log, setup, teardown),
         cmocka_unit_test_setup_teardown(following_goes_on_over_a_rotation, setup, teardown),
+        cmocka_unit_test_setup_teardown(another_reader_goes_on_where_one_was_whatever_was_rotated_meanwhile, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_long_log_read_in_pieces_is_whole, setup, teardown),
+        cmocka_unit_test_setup_teardown(where_a_tail_began_is_known_before_there_is_a_line, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_was_rotated_away_is_a_gap_and_is_said, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_follower_that_slept_through_two_rotations_misses_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(a_cancelled_reader_says_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(old_attempts_are_removed, setup, teardown),
     };

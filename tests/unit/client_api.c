@@ -27,6 +27,8 @@ struct seen {
     uint8_t id[16];
     bool has_id;
     int64_t revision; /* of the params; -1 = none */
+    char after[32];
+    int64_t limit, tail;
 };
 struct fake {
     uv_loop_t loop;
@@ -74,6 +76,10 @@ static void play_stream(struct rpc_request *r, const struct step *step)
     struct rpc_stream *st = rpc_stream_accept(r, &events, NULL);
     for (unsigned i = 0; i < count && st != NULL; i++) {
         CLEANUP_BUF struct buf b = BUF_INIT;
+        struct str text = value_path_str(docs[i], "text"); /* of logs: bytes */
+        if (value_path(docs[i], "text") != NULL) {
+            value_set(&a, docs[i], "text", value_bin(&a, text.p, text.n));
+        }
         msgpack_write_value(&b, docs[i]);
         rpc_stream_write(st, buf_str(&b));
     }
@@ -95,6 +101,9 @@ static void on_request(struct rpc_session *s, struct rpc_request *r, struct str 
     const struct step *step = &f->steps[f->at++];
     snprintf(seen->method, sizeof(seen->method), "%.*s", STR_ARG(method));
     seen->revision = mp_int(mp_get(params, "revision"), -1);
+    snprintf(seen->after, sizeof(seen->after), "%.*s", STR_ARG(mp_str(mp_get(params, "after"))));
+    seen->limit = mp_int(mp_get(params, "limitBytes"), -1);
+    seen->tail = mp_int(mp_get(params, "tailLines"), -1);
     seen->has_id = mp_read_bin(&m, &id) && id.n == sizeof(seen->id);
     if (seen->has_id) {
         memcpy(seen->id, id.p, id.n);
@@ -468,6 +477,83 @@ static void a_watch_that_nothing_can_serve_ends_with_the_reason(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+/* ---- Logs ---- */
+
+struct read_log {
+    char text[256], notes[512];
+};
+
+static void log_text(struct str text, void *data)
+{
+    struct read_log *l = data;
+    size_t n = strlen(l->text);
+    snprintf(l->text + n, sizeof(l->text) - n, "%.*s", STR_ARG(text));
+}
+
+static void log_note(const char *text, void *data)
+{
+    struct read_log *l = data;
+    size_t n = strlen(l->notes);
+    snprintf(l->notes + n, sizeof(l->notes) - n, "%s;", text);
+}
+
+static int read_log(struct fake *f, const char *params, const struct step *steps, unsigned count, struct read_log *out,
+                    struct error *err)
+{
+    static const struct api_log_events events = {log_text, log_note};
+    CLEANUP_ARENA struct arena a;
+    arena_init(&a);
+    struct value **docs;
+    unsigned docs_count;
+    assert_int_equal(yaml_read(&a, str_of(params), NULL, &docs, &docs_count, err), 0);
+    struct api *api = start(f, steps, count, 5000);
+    *out = (struct read_log){0};
+    struct api_log *l = api_log_open(api, docs[0], &events, out);
+    api_run(api, api_log_ended(l), 0);
+    int rc = api_log_close(l, err);
+    finish(f, api);
+    return rc;
+}
+
+static void a_log_that_is_cut_goes_on_at_its_place(void **state)
+{
+    struct fake *f = *state;
+    static const struct step steps[] = {
+        {FAIL, ERR_NO_QUORUM, NULL},
+        {STREAM, ERR_CLOSED, "{after: p0, text: ''}"},
+        {STREAM, ERR_CLOSED, "{after: p1, text: \"a\\nb\"}\n---\n{after: p2, text: \"c\\n\"}"},
+        {FAIL, ERR_NO_QUORUM, NULL},
+        {HANG_UP, 0, NULL},
+        {FAIL, ERR_BUSY, NULL},
+        {STREAM, ERR_CLOSED, "{after: p2, text: ''}"},
+        {STREAM, 0, "{after: p2, text: ''}\n---\n{after: p3, text: \"d\\n\", gap: true}"},
+    };
+    struct read_log l;
+    struct error err = {0};
+    int rc = read_log(f, "{name: p, follow: true, tailLines: 9, limitBytes: 100}", steps, ARRAY_SIZE(steps), &l, &err);
+    assert_int_equal(rc, 0);
+    assert_string_equal(l.text, "a\nbc\nd\n");
+    static const char *const after[] = {"", "", "p0", "p2", "p2", "p2", "p2", "p2"};
+    for (unsigned i = 0; i < ARRAY_SIZE(steps); i++) {
+        assert_string_equal(f->seen[i].method, "logs");
+        assert_string_equal(f->seen[i].after, after[i]);
+        assert_int_equal(f->seen[i].tail, i < 2 ? 9 : -1);
+        assert_int_equal(f->seen[i].limit, i < 3 ? 100 : 95);
+    }
+    assert_non_null(strstr(l.notes, "lines are missing here"));
+}
+
+static void a_log_that_is_not_there_is_an_error_at_once(void **state)
+{
+    struct fake *f = *state;
+    static const struct step steps[] = {{FAIL, ERR_NOT_FOUND, NULL}};
+    struct read_log l;
+    struct error err = {0};
+    assert_int_equal(read_log(f, "{name: p}", steps, 1, &l, &err), ERR_NOT_FOUND);
+    assert_string_equal(err.message, "the script says so");
+    assert_string_equal(l.notes, "");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -481,6 +567,8 @@ int main(void)
         TEST(a_watch_that_fell_behind_tells_only_differences),
         TEST(a_listing_cut_off_is_begun_again),
         TEST(a_watch_that_nothing_can_serve_ends_with_the_reason),
+        TEST(a_log_that_is_cut_goes_on_at_its_place),
+        TEST(a_log_that_is_not_there_is_an_error_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
