@@ -12,7 +12,8 @@
 #include "proto/kind.h"
 #include "proto/msgpack.h"
 
-#define OBJECT_SIZE_MAX (1u << 20)
+/* 1.5 MiB, as etcd's limit of a request: a ConfigMap or Secret may hold 1 MiB of data, and its keys, labels and annotations beside it. */
+#define OBJECT_SIZE_MAX (3u << 19)
 
 struct object {
     unsigned refs;

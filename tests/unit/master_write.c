@@ -1,6 +1,7 @@
 /* Writing through the API of one master: create, update, patch, apply, delete, txn, and what is refused. */
 #include <xxhash.h>
 
+#include "proto/object.h"
 #include "tests/unit/kit/master_kit.h"
 
 #define POD "{apiVersion: v1, kind: Pod, metadata: {name: %s}, spec: {containers: [{name: c, image: i}]}}"
@@ -142,18 +143,34 @@ static void test_dry_run_writes_nothing_but_checks_everything(void **state)
     assert_string_equal(text_at(c, "object.data.a"), "1");
 }
 
-static void test_an_object_above_a_mebibyte_is_refused(void **state)
+/* 1 MiB of data is Kubernetes' limit for a ConfigMap; the object around it may be larger. */
+static void test_a_mebibyte_of_data_is_accepted_and_more_refused(void **state)
 {
     struct client *c = client_of(state);
-    char *big = malloc((1 << 20) + 100);
-    memset(big, 'x', 1 << 20);
-    big[1 << 20] = '\0';
-    refused(c, ERR_TOO_LARGE, NULL, "create",
+    char *big = malloc((1 << 20) + 2);
+    memset(big, 'x', (1 << 20) + 1);
+    big[(1 << 20) + 1] = '\0';
+    refused(c, ERR_INVALID, "Too long", "create",
             "{object: {apiVersion: v1, kind: ConfigMap, metadata: {name: big}, data: {k: %s}}}", big);
-    big[(1 << 20) - 2000] = '\0';
+    big[1 << 20] = '\0';
     must(c, "create", "{object: {apiVersion: v1, kind: ConfigMap, metadata: {name: big}, data: {k: %s}}}", big);
+    must(c, "get", "{kind: ConfigMap, name: big}");
+    assert_int_equal(strlen(text_at(c, "object.data.k")), 1 << 20);
     free(big);
     must(c, "delete", "{kind: ConfigMap, name: big}");
+}
+
+static void test_an_object_above_the_limit_is_refused(void **state)
+{
+    struct client *c = client_of(state);
+    char *big = malloc(OBJECT_SIZE_MAX + 1);
+    memset(big, 'x', OBJECT_SIZE_MAX);
+    big[OBJECT_SIZE_MAX] = '\0';
+    refused(c, ERR_TOO_LARGE, NULL, "create",
+            "{object: {apiVersion: v1, kind: Pod, metadata: {name: big}, spec: {containers: [{name: c, image: i, args: "
+            "[%s]}]}}}",
+            big);
+    free(big);
 }
 
 /* ---- update, patch ---- */
@@ -612,7 +629,8 @@ int main(void)
         cmocka_unit_test(test_create_refuses_wrong_documents),
         cmocka_unit_test(test_create_ignoring_validation_drops_unknown_fields),
         cmocka_unit_test(test_dry_run_writes_nothing_but_checks_everything),
-        cmocka_unit_test(test_an_object_above_a_mebibyte_is_refused),
+        cmocka_unit_test(test_a_mebibyte_of_data_is_accepted_and_more_refused),
+        cmocka_unit_test(test_an_object_above_the_limit_is_refused),
         cmocka_unit_test(test_update_with_a_stale_version_conflicts),
         cmocka_unit_test(test_an_update_that_changes_nothing_costs_no_revision),
         cmocka_unit_test(test_a_resource_version_that_is_no_number_is_refused),
