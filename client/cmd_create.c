@@ -119,6 +119,12 @@ static bool is_utf8(struct str s)
     return true;
 }
 
+static int bad_key(const char *key, bool is_env, struct error *err)
+{
+    return error_set(err, ERR_USAGE, "\"%s\" cannot be a key: it must be letters, digits, '-', '_' and '.'%s", key,
+                     is_env ? ", and not begin with a digit" : ", at most 253, and not '.' or begin with '..'");
+}
+
 static int add_key(struct data_target *t, const char *key, struct str bytes, struct error *err)
 {
     struct arena *a = &t->r->arena;
@@ -126,6 +132,9 @@ static int add_key(struct data_target *t, const char *key, struct str bytes, str
     struct value *map = value_ensure_map(a, t->doc, t->secret || text ? "data" : "binaryData");
     if (value_get(value_get(t->doc, "data"), key) != NULL || value_get(value_get(t->doc, "binaryData"), key) != NULL) {
         return error_set(err, ERR_USAGE, "the key \"%s\" is given twice", key);
+    }
+    if (!name_is_config_key(str_of(key))) {
+        return bad_key(key, false, err);
     }
     if (text) {
         value_set(a, map, key, value_str(a, bytes));
@@ -176,6 +185,9 @@ static int add_from_file(struct data_target *t, const char *text, struct error *
 {
     const char *eq = strchr(text, '=');
     struct stat st;
+    if (eq == text || (eq != NULL && (eq[1] == '\0' || strchr(eq + 1, '=') != NULL))) {
+        return error_set(err, ERR_USAGE, "--from-file is PATH or KEY=PATH, neither with a '=' in it, not \"%s\"", text);
+    }
     if (eq == NULL && stat(text, &st) == 0 && S_ISDIR(st.st_mode)) {
         return add_dir(t, text, err);
     }
@@ -196,20 +208,47 @@ static int add_from_literal(struct data_target *t, const char *text, struct erro
     return add_key(t, arena_strndup(&t->r->arena, text, (size_t)(eq - text)), str_of(eq + 1), err);
 }
 
-/* KEY=VALUE lines; empty ones and those that begin with # are left out. */
+/* One line without its end. KEY alone takes the value of the variable from the environment of rctl, as with `docker --env-file`; a variable
+ * that is not set gives the empty text. */
+static int add_env_line(struct data_target *t, const char *path, unsigned number, struct str line, struct error *err)
+{
+    while (line.n > 0 && (line.p[0] == ' ' || line.p[0] == '\t')) {
+        line = (struct str){line.p + 1, line.n - 1};
+    }
+    if (line.n == 0 || line.p[0] == '#') {
+        return 0;
+    }
+    if (!is_utf8(line)) {
+        return error_set(err, ERR_USAGE, "%s:%u: not UTF-8", path, number);
+    }
+    const char *eq = memchr(line.p, '=', line.n);
+    size_t n = eq == NULL ? line.n : (size_t)(eq - line.p);
+    const char *key = arena_strndup(&t->r->arena, line.p, n), *from_env = getenv(key);
+    struct str value = eq != NULL ? (struct str){eq + 1, line.n - n - 1} : str_of(from_env == NULL ? "" : from_env);
+    int rc = name_is_env((struct str){key, n}) ? add_key(t, key, value, err) : bad_key(key, true, err);
+    if (rc != 0) {
+        error_wrap(err, "%s:%u", path, number);
+    }
+    return rc;
+}
+
+/* Lines that end with LF or CRLF; a byte order mark in front is not part of the first key. */
 static int add_from_env(struct data_target *t, const char *path, struct error *err)
 {
-    char *text, *save = NULL;
+    char *text;
     size_t size;
     int rc = manifest_slurp(path, OBJECT_SIZE_MAX, &text, &size, err);
     if (rc != 0) {
         return rc;
     }
-    for (char *line = strtok_r(text, "\n", &save); line != NULL && rc == 0; line = strtok_r(NULL, "\n", &save)) {
-        line += strspn(line, " \t");
-        if (*line != '\0' && *line != '#' && *line != '\r') {
-            rc = add_from_literal(t, line, err);
-        }
+    struct str rest = text_skip_bom((struct str){text, size});
+    for (unsigned number = 1; rest.n > 0 && rc == 0; number++) {
+        const char *end = memchr(rest.p, '\n', rest.n);
+        struct str line = {rest.p, end == NULL ? rest.n : (size_t)(end - rest.p)};
+        size_t taken = line.n + (end != NULL);
+        line.n -= line.n > 0 && line.p[line.n - 1] == '\r';
+        rc = add_env_line(t, path, number, line, err);
+        rest = (struct str){rest.p + taken, rest.n - taken};
     }
     free(text);
     return rc;

@@ -96,25 +96,59 @@ static void locate(struct error *err, const char *file, const struct value *doc)
 }
 
 static int add_document(struct arena *a, struct value *doc, const char *file, const struct manifest_options *o,
+                        struct manifest *out, struct error *err);
+
+/* "List", or the list of one kind: ConfigMapList, whose items need not say what they are. */
+static bool is_list(const struct value *doc, const struct kind **listed)
+{
+    struct str name = value_to_str(value_get(doc, "kind"));
+    const struct str suffix = STR("List");
+    *listed = NULL;
+    if (!str_ends(name, suffix)) {
+        return false;
+    }
+    *listed = kind_by_name((struct str){name.p, name.n - suffix.n});
+    return *listed != NULL || name.n == suffix.n;
+}
+
+static int add_list(struct arena *a, struct value *doc, const struct kind *listed, const char *file,
+                    const struct manifest_options *o, struct manifest *out, struct error *err)
+{
+    const struct value *items = value_get(doc, "items");
+    if (!value_is_null(items) && !value_is_list(items)) {
+        return where(err, file, items, "items must be a list, not a ", value_type_name(items->type));
+    }
+    struct str api = value_to_str(value_get(doc, "apiVersion"));
+    if (listed != NULL && !str_is(api, listed->api_version)) {
+        return where(err, file, doc, "apiVersion of this list must be ", listed->api_version);
+    }
+    VALUE_FOR(i, items)
+    {
+        struct value *item = value_item(items, i);
+        if (listed != NULL && value_is_map(item) && value_get(item, "kind") == NULL) {
+            value_set(a, item, "kind", value_cstr(a, listed->name));
+        }
+        if (listed != NULL && value_is_map(item) && value_get(item, "apiVersion") == NULL) {
+            value_set(a, item, "apiVersion", value_cstr(a, listed->api_version));
+        }
+        int rc = add_document(a, item, file, o, out, err);
+        if (rc != 0) {
+            return rc;
+        }
+    }
+    return 0;
+}
+
+static int add_document(struct arena *a, struct value *doc, const char *file, const struct manifest_options *o,
                         struct manifest *out, struct error *err)
 {
     if (!value_is_map(doc)) {
         return where(err, file, doc, "a manifest is a map with apiVersion, kind and metadata, not a ",
                      value_type_name(doc->type));
     }
-    if (str_is(value_to_str(value_get(doc, "kind")), "List")) {
-        const struct value *items = value_get(doc, "items");
-        if (!value_is_null(items) && !value_is_list(items)) {
-            return where(err, file, items, "items must be a list, not a ", value_type_name(items->type));
-        }
-        VALUE_FOR(i, items)
-        {
-            int rc = add_document(a, value_item(items, i), file, o, out, err);
-            if (rc != 0) {
-                return rc;
-            }
-        }
-        return 0;
+    const struct kind *listed;
+    if (is_list(doc, &listed)) {
+        return add_list(a, doc, listed, file, o, out, err);
     }
     struct manifest_item item = {.doc = doc, .file = file};
     item.kind = kind_of_document(a, doc, err);

@@ -175,6 +175,8 @@ bool name_is_dns_label(struct str s);      /* RFC 1123 label, at most 63 */
 bool name_is_dns_subdomain(struct str s);  /* at most 253 */
 bool name_is_label_key(struct str s);      /* [prefix/]name */
 bool name_is_label_value(struct str s);    /* at most 63 */
+bool name_is_config_key(struct str s);     /* key of a ConfigMap or Secret */
+bool name_is_env(struct str s);            /* environment variable */
 /* Edit distance with an upper bound of 3, for "did you mean": smaller is nearer; 4 = far. */
 unsigned name_distance(struct str a, struct str b);
 

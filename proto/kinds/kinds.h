@@ -146,10 +146,8 @@ void check_range(struct errlist *l, const struct value *v, const struct fpath *p
 void check_immutable(struct errlist *l, const struct value *v, const struct value *old, const struct fpath *p);
 /* Quantities by resource name: names are label keys, amounts are not negative. */
 void check_resource_list(struct errlist *l, const struct value *list, const struct fpath *p);
-bool name_is_config_key(struct str s); /* key of a ConfigMap or Secret */
-bool name_is_port(struct str s);       /* IANA service name, at most 15 */
-bool name_is_env(struct str s);        /* environment variable */
-bool name_is_ip(struct str s);         /* IPv4 or IPv6 address */
+bool name_is_port(struct str s); /* IANA service name, at most 15 */
+bool name_is_ip(struct str s);   /* IPv4 or IPv6 address */
 bool name_is_cidr(struct str s);
 
 /* ---- Rules and defaults of pods, shared by templates ---- */

@@ -1,4 +1,4 @@
-/* JSON in, strictly by RFC 8259: one document, no comments, no trailing commas, no duplicate keys, valid UTF-8. */
+/* JSON in, strictly by RFC 8259: no comments, no trailing commas, no duplicate keys, valid UTF-8. */
 #include <assert.h>
 #include <math.h>
 #include <stdio.h>
@@ -12,6 +12,7 @@
 struct json {
     struct arena *arena;
     const char *p, *end, *line_start;
+    const char *file; /* named in errors; may be NULL */
     unsigned line, nodes;
     struct error *err;
 };
@@ -23,6 +24,9 @@ static unsigned column(const struct json *j)
 
 static int fail(const struct json *j, const char *what)
 {
+    if (j->file != NULL) {
+        return error_set(j->err, ERR_INVALID, "%s:%u:%u: %s", j->file, j->line, column(j), what);
+    }
     return error_set(j->err, ERR_INVALID, "line %u, column %u: %s", j->line, column(j), what);
 }
 
@@ -298,18 +302,54 @@ static int read_any(struct json *j, unsigned depth, struct value **out)
     }
 }
 
-int json_read(struct arena *a, struct str text, struct value **out, struct error *err)
+static int json_begin(struct json *j, struct arena *a, struct str text, struct error *err)
 {
-    assert(a != NULL && out != NULL);
     if (text.n > TEXT_SIZE_MAX) {
         return error_set(err, ERR_TOO_LARGE, "%zu bytes of JSON; at most %u are read", text.n, TEXT_SIZE_MAX);
     }
     const char *p = text.p == NULL ? "" : text.p;
-    struct json j = {.arena = a, .p = p, .end = p + text.n, .line_start = p, .line = 1, .err = err};
-    int rc = read_any(&j, 1, out);
+    *j = (struct json){.arena = a, .p = p, .end = p + text.n, .line_start = p, .line = 1, .err = err};
+    return 0;
+}
+
+int json_read(struct arena *a, struct str text, struct value **out, struct error *err)
+{
+    assert(a != NULL && out != NULL);
+    struct json j;
+    int rc = json_begin(&j, a, text, err);
+    if (rc == 0) {
+        rc = read_any(&j, 1, out);
+    }
     if (rc != 0) {
         return rc;
     }
     skip_space(&j);
     return j.p == j.end ? 0 : fail(&j, "something follows the end of the document");
+}
+
+int json_read_objects(struct arena *a, struct str text, const char *file, struct value *docs, struct str *rest,
+                      struct error *err)
+{
+    assert(a != NULL && value_is_list(docs) && rest != NULL);
+    struct json j;
+    *rest = text;
+    int rc = json_begin(&j, a, text, err);
+    if (rc != 0) {
+        return rc;
+    }
+    j.file = file;
+    for (;;) {
+        skip_space(&j);
+        *rest = (struct str){j.p, (size_t)(j.end - j.p)};
+        if (j.p == j.end || *j.p != '{') {
+            break;
+        }
+        struct value *doc;
+        rc = read_any(&j, 1, &doc);
+        if (rc != 0) {
+            return rc;
+        }
+        value_append(a, docs, doc);
+    }
+    return j.p == j.end ? 0 : fail(&j, "expected another object, or the end of the text");
 }

@@ -439,15 +439,28 @@ static int read_stream(struct reader *r, struct value *docs)
     }
 }
 
-/* JSON is tried as JSON first, as kubectl does: libyaml refuses tabs and surrogate pairs that JSON allows. If it is no JSON
- * after all (`{a: b}`), libyaml finds out, and its error is the one to tell. */
-static bool read_as_json(struct arena *a, struct str text, struct value **doc)
+struct str text_skip_bom(struct str text)
 {
-    size_t i = 0;
-    while (i < text.n && (text.p[i] == ' ' || text.p[i] == '\n' || text.p[i] == '\r' || text.p[i] == '\t')) {
-        i++;
+    const struct str bom = STR("\xef\xbb\xbf");
+    return str_starts(text, bom) ? (struct str){text.p + bom.n, text.n - bom.n} : text;
+}
+
+/* JSON is tried as JSON first, as kubectl does: libyaml refuses tabs, surrogate pairs and objects one after the other that JSON allows. If it
+ * is no JSON after all (`{a: b}`), libyaml finds out, and its error is the one to tell; unless a first object was JSON and another one
+ * begins behind it, which is no YAML. */
+static bool read_as_json(struct arena *a, struct str text, const char *file, struct value *docs, int *rc,
+                         struct error *err)
+{
+    struct error why = {0};
+    struct str rest;
+    *rc = json_read_objects(a, text, file, docs, &rest, &why);
+    if (*rc != 0 && value_count(docs) < 2 && !(value_count(docs) == 1 && str_starts(rest, STR("{")))) {
+        return false;
     }
-    return i < text.n && text.p[i] == '{' && json_read(a, text, doc, NULL) == 0;
+    if (*rc != 0 && err != NULL) {
+        *err = why;
+    }
+    return *rc != 0 || value_count(docs) > 0;
 }
 
 int yaml_read(struct arena *a, struct str text, const char *file, struct value ***docs, unsigned *count,
@@ -458,11 +471,13 @@ int yaml_read(struct arena *a, struct str text, const char *file, struct value *
         return error_set(err, ERR_TOO_LARGE, "%s%s%zu bytes of text; at most %u are read", file == NULL ? "" : file,
                          file == NULL ? "" : ": ", text.n, TEXT_SIZE_MAX);
     }
-    struct value *json;
-    if (read_as_json(a, text, &json)) {
-        *docs = arena_memdup(a, &json, sizeof json);
-        *count = 1;
-        return 0;
+    text = text_skip_bom(text);
+    struct value *json = value_list(a);
+    int failed;
+    if (read_as_json(a, text, file, json, &failed, err)) {
+        *docs = json->list.items;
+        *count = json->list.count;
+        return failed;
     }
     CLEANUP_FREE struct reader *r = xcalloc(1, sizeof *r);
     r->arena = a;

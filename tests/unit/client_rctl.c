@@ -227,6 +227,88 @@ static void manifests_come_from_directories_lists_and_many_documents(void **stat
     assert_string_equal(f->out, "configmap/a\nnamespace/b\nconfigmap/c\n");
 }
 
+static void objects_one_after_the_other_and_lists_of_one_kind_are_read(void **state)
+{
+    struct fixture *f = *state;
+    const char *path = file(f, "two.json",
+                            "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"a\"}}\n"
+                            "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"b\"}}\n");
+    assert_int_equal(RCTL(f, "create", "--dry-run=client", "-o", "name", "-f", path), EXIT_DONE);
+    assert_string_equal(f->out, "configmap/a\nconfigmap/b\n");
+
+    /* What a dry run writes for many objects can be read again. */
+    path = file(f, "many.yaml",
+                "\xef\xbb\xbf"
+                "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n---\n"
+                "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: b}\n");
+    assert_int_equal(RCTL(f, "create", "--dry-run=client", "-o", "json", "-f", path), EXIT_DONE);
+    char *written = xstrdup(f->out);
+    path = file(f, "again.json", written);
+    free(written);
+    assert_int_equal(RCTL(f, "create", "--dry-run=client", "-o", "name", "-f", path), EXIT_DONE);
+    assert_string_equal(f->out, "configmap/a\nconfigmap/b\n");
+
+    /* The items of a typed list need not name the kind. */
+    path = file(f, "list.yaml",
+                "apiVersion: v1\nkind: ConfigMapList\nmetadata: {}\nitems:\n- {metadata: {name: a}}\n"
+                "- {apiVersion: v1, kind: ConfigMap, metadata: {name: b}}\n");
+    assert_int_equal(RCTL(f, "create", "--dry-run=client", "-o", "name", "-f", path), EXIT_DONE);
+    assert_string_equal(f->out, "configmap/a\nconfigmap/b\n");
+    path = file(f, "deploys.yaml", "apiVersion: v1\nkind: DeploymentList\nitems: []\n");
+    assert_int_equal(RCTL(f, "create", "--dry-run=client", "-f", path), EXIT_FAILED);
+    assert_non_null(strstr(f->err, "apiVersion of this list must be apps/v1"));
+    path = file(f, "what.yaml", "apiVersion: v1\nkind: ShoppingList\nitems: []\n");
+    assert_int_equal(RCTL(f, "create", "--dry-run=client", "-f", path), EXIT_FAILED);
+    assert_non_null(strstr(f->err, "unknown kind \"ShoppingList\""));
+
+    path = file(f, "broken.json", "{\"apiVersion\":\"v1\"}\n{\"kind\": oops}\n");
+    assert_int_equal(RCTL(f, "create", "--dry-run=client", "-f", path), EXIT_FAILED);
+    assert_non_null(strstr(f->err, "broken.json:2:10: "));
+}
+
+static void files_of_variables_may_come_from_other_systems(void **state)
+{
+    struct fixture *f = *state;
+    char from[160];
+    setenv("REEVE_TEST_COLOR", "blue", 1);
+    const char *path = file(f, "crlf.env",
+                            "\xef\xbb\xbf"
+                            "A=1\r\nB= two words \r\n\r\n  # a comment\r\n\t C=x=y\n"
+                            "REEVE_TEST_COLOR\nREEVE_TEST_NONE\nLAST=");
+    snprintf(from, sizeof(from), "--from-env-file=%s", path);
+    assert_int_equal(RCTL(f, "create", "configmap", "c", from, "--dry-run=client", "-o", "jsonpath={.data}"),
+                     EXIT_DONE);
+    assert_string_equal(f->out, "{\"A\":\"1\",\"B\":\" two words \",\"C\":\"x=y\",\"LAST\":\"\","
+                                "\"REEVE_TEST_COLOR\":\"blue\",\"REEVE_TEST_NONE\":\"\"}");
+    unsetenv("REEVE_TEST_COLOR");
+    path = file(f, "bad.env", "A=1\n1B=2\n");
+    snprintf(from, sizeof(from), "--from-env-file=%s", path);
+    assert_int_equal(RCTL(f, "create", "configmap", "c", from, "--dry-run=client"), EXIT_USAGE);
+    assert_non_null(strstr(f->err, "bad.env:2: \"1B\" cannot be a key"));
+}
+
+static void keys_are_checked_where_they_are_made(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const bad[][2] = {
+        {"--from-literal=a b=1", "\"a b\" cannot be a key"},
+        {"--from-literal=..a=1", "\"..a\" cannot be a key"},
+        {"--from-literal==1", "KEY=VALUE"},
+        {"--from-literal=a", "KEY=VALUE"},
+        {"--from-file==/dev/null", "KEY=PATH"},
+        {"--from-file=a=", "KEY=PATH"},
+        {"--from-file=a=b=/dev/null", "KEY=PATH"},
+        {"--from-file=a/b=/dev/null", "\"a/b\" cannot be a key"},
+    };
+    for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
+        assert_int_equal(RCTL(f, "create", "configmap", "c", bad[i][0], "--dry-run=client"), EXIT_USAGE);
+        if (strstr(f->err, bad[i][1]) == NULL) {
+            fail_msg("%s: %s", bad[i][0], f->err);
+        }
+    }
+    assert_int_equal(RCTL(f, "create", "configmap", "c", "--from-file=.a_-1=/dev/null", "--dry-run=client"), EXIT_DONE);
+}
+
 static void another_namespace_than_the_one_asked_for_is_refused(void **state)
 {
     struct fixture *f = *state;
@@ -346,6 +428,9 @@ int main(void)
         TEST(bytes_that_are_no_text_become_binary_data),
         TEST(a_wrong_manifest_is_refused_with_file_line_and_column),
         TEST(manifests_come_from_directories_lists_and_many_documents),
+        TEST(objects_one_after_the_other_and_lists_of_one_kind_are_read),
+        TEST(files_of_variables_may_come_from_other_systems),
+        TEST(keys_are_checked_where_they_are_made),
         TEST(another_namespace_than_the_one_asked_for_is_refused),
         cmocka_unit_test(words_name_resources),
         TEST(a_configuration_is_written_read_and_shown_without_secrets),
