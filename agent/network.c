@@ -14,11 +14,13 @@
 #include "base/list.h"
 #include "proto/text.h"
 
-/* One job per ADD or DEL: a chain of plugin runs.
+/* One job per ADD or DEL: a chain of steps. The owner is noted before the first and forgotten after the last (network_owner.c).
  *
- *   ADD: bridge (with host-local)  ->  portmap, if there are host ports  ->  result kept in DIR/results/UID
- *   DEL: portmap, if the kept result says so  ->  bridge  ->  kept result deleted
- * A failed ADD is undone by a DEL before its callback, so that no lease leaks. */
+ *   ADD: [rules, bridge DEL, if something may be there of an attempt that was cut off]
+ *        ->  bridge ADD (with host-local)  ->  rules, if there are host ports
+ *   DEL: rules without it, if there were host ports  ->  bridge DEL
+ * An address is given back only after no rule leads to it any more. A failed ADD is undone by a DEL before its callback, so that no lease leaks.
+ * The rules are one text, made from all owners: changes that come while nft runs are written together by its next run. */
 
 #define NETWORK_NAME   "reeve"
 #define CNI_VERSION    "1.0.0"
@@ -33,12 +35,15 @@ struct network {
     bool hollow, closing;
     uint32_t hollow_next;
     struct list waiting; /* ADDs before the pod CIDR is known */
+    struct network_owners owners;
+    struct list rules_waiting, rules_batch; /* jobs whose change is not in the kernel yet; ... is being written */
+    bool rules_dirty, rules_running;
     unsigned holders;
     void (*close_cb)(void *data);
     void *close_data;
 };
 
-enum job_step { STEP_BRIDGE_ADD, STEP_PORTMAP_ADD, STEP_PORTMAP_DEL, STEP_BRIDGE_DEL, STEP_END };
+enum job_step { STEP_STALE_RULES, STEP_STALE_DEL, STEP_BRIDGE_ADD, STEP_RULES, STEP_BRIDGE_DEL, STEP_END };
 
 struct job {
     struct list link;
@@ -46,11 +51,8 @@ struct job {
     enum job_step step;
     bool undo; /* a failed ADD: the error stays that of the ADD */
     char *uid, *name, *ns, *netns;
-    struct network_port *ports;
-    char **port_strings;
-    unsigned ports_count;
+    struct network_owner *owner; /* NULL once it is forgotten */
     char ip[64];
-    struct buf result; /* of the last plugin: prevResult of the next */
     int rc;
     struct error error;
     network_add_cb *add_cb;
@@ -69,6 +71,7 @@ static void release(struct network *n)
     free(n->plugin_dir);
     free(n->bridge);
     free(n->cluster_cidr);
+    network_owners_close(&n->owners);
     free(n);
     if (cb != NULL) {
         cb(data);
@@ -100,7 +103,7 @@ static struct value *bridge_config(const struct network *n, struct arena *a)
     value_set(a, v, "isGateway", value_bool(a, true));
     /* A pod must reach itself through a service. */
     value_set(a, v, "hairpinMode", value_bool(a, true));
-    /* Not the plugin's masquerade: it would hide pods from each other across nodes. See set_masquerade. */
+    /* Not the plugin's masquerade: it would hide pods from each other across nodes. See network_rules.c. */
     value_set(a, v, "ipMasq", value_bool(a, false));
     if (n->mtu > 0) {
         value_set(a, v, "mtu", value_int(a, n->mtu));
@@ -118,67 +121,18 @@ static struct value *bridge_config(const struct network *n, struct arena *a)
     return v;
 }
 
-static struct value *portmap_config(const struct job *j, struct arena *a)
-{
-    struct value *v = config_base(a, "portmap"), *list = value_list(a);
-    for (unsigned i = 0; i < j->ports_count; i++) {
-        const struct network_port *p = &j->ports[i];
-        struct value *m = value_map(a);
-        value_set(a, m, "hostPort", value_int(a, p->host_port));
-        value_set(a, m, "containerPort", value_int(a, p->container_port));
-        set_str(a, m, "protocol", p->protocol);
-        if (p->host_ip != NULL && p->host_ip[0] != '\0') {
-            set_str(a, m, "hostIP", p->host_ip);
-        }
-        value_append(a, list, m);
-    }
-    value_set(a, value_ensure_map(a, v, "runtimeConfig"), "portMappings", list);
-    value_set(a, value_ensure_map(a, v, "capabilities"), "portMappings", value_bool(a, true));
-    return v;
-}
-
-/* ---- Kept results ---- */
-
-static char *result_path(const struct network *n, const char *uid)
-{
-    return xasprintf("%s/results/%s", n->dir, uid);
-}
-
-/* First line: number of host ports; then the plugin's result. */
-static int keep_result(const struct job *j, struct error *err)
-{
-    CLEANUP_BUF struct buf b = BUF_INIT;
-    CLEANUP_FREE char *path = result_path(j->n, j->uid);
-    buf_printf(&b, "%u\n", j->ports_count);
-    buf_append(&b, j->result.data, j->result.size);
-    return fs_write_file(path, buf_str(&b), 0600, false, err);
-}
-
-static bool kept_has_ports(const struct network *n, const char *uid)
-{
-    char line[32];
-    CLEANUP_FREE char *path = result_path(n, uid);
-    return fs_read_line(path, line, sizeof line) && atoi(line) > 0;
-}
-
 /* ---- Running the chain ---- */
 
 static void job_run(struct job *j);
+static void rules_run(struct network *n);
 
 static void job_free(struct job *j)
 {
     struct network *n = j->n;
-    for (unsigned i = 0; i < j->ports_count; i++) {
-        free(j->port_strings[2 * i]);
-        free(j->port_strings[2 * i + 1]);
-    }
-    free(j->port_strings);
-    free(j->ports);
     free(j->uid);
     free(j->name);
     free(j->ns);
     free(j->netns);
-    buf_close(&j->result);
     free(j);
     release(n);
 }
@@ -217,12 +171,12 @@ static int plugin_error(const struct process_result *r, const char *plugin, stru
 }
 
 /* "10.1.0.5/24" of the first address -> ip */
-static int take_ip(struct job *j)
+static int take_ip(struct job *j, struct str answer)
 {
     CLEANUP_ARENA struct arena a;
     struct value *doc;
     arena_init(&a);
-    int rc = json_read(&a, buf_str(&j->result), &doc, &j->error);
+    int rc = json_read(&a, answer, &doc, &j->error);
     if (rc != 0) {
         return error_wrap(&j->error, "the network plugin's answer");
     }
@@ -230,83 +184,98 @@ static int take_ip(struct job *j)
     struct str address = value_count(ips) == 0 ? STR_NONE : value_to_str(value_get(value_item(ips, 0), "address"));
     const char *slash = address.n == 0 ? NULL : memchr(address.p, '/', address.n);
     size_t len = slash != NULL ? (size_t)(slash - address.p) : address.n;
+    struct in_addr v4;
     if (len == 0 || len >= sizeof j->ip) {
         return error_set(&j->error, ERR_SYSTEM, "the network plugin gave no address");
     }
     memcpy(j->ip, address.p, len);
     j->ip[len] = '\0';
+    if (inet_pton(AF_INET, j->ip, &v4) != 1) {
+        return error_set(&j->error, ERR_SYSTEM, "the network plugin gave \"%s\", which is no address", j->ip);
+    }
     return 0;
 }
 
-static void add_succeeded(struct job *j)
+/* Pods whose host ports lead from the node's own loopback address, too. */
+static void open_loopback(const struct network *n)
 {
+    struct error err;
+    CLEANUP_FREE char *path = xasprintf("/proc/sys/net/ipv4/conf/%s/route_localnet", n->bridge);
+    if (fs_write_value(path, "1", &err) != 0) {
+        log_warn(n->log, "network", "host ports do not answer on 127.0.0.1: %s", err.message);
+    }
+}
+
+static void undo(struct job *j)
+{
+    bool in_rules = j->owner->ports_count > 0 && j->owner->ip[0] != '\0';
+    j->undo = j->owner->leaving = true;
+    j->step = in_rules ? STEP_RULES : STEP_BRIDGE_DEL;
+}
+
+static void bridge_added(struct job *j, struct str answer)
+{
+    struct network *n = j->n;
+    j->rc = j->rc != 0 ? j->rc : take_ip(j, answer);
     if (j->rc == 0) {
-        j->rc = keep_result(j, &j->error);
+        snprintf(j->owner->ip, sizeof j->owner->ip, "%s", j->ip);
+        j->rc = network_owners_keep(&n->owners, j->owner, &j->error);
     }
     if (j->rc != 0) {
-        j->undo = true;
-        j->step = j->ports_count > 0 ? STEP_PORTMAP_DEL : STEP_BRIDGE_DEL;
+        undo(j);
+    } else if (j->owner->ports_count > 0) {
+        open_loopback(n);
+        j->step = STEP_RULES;
     } else {
         j->step = STEP_END;
     }
 }
 
+static void bridge_deleted(struct job *j, int rc)
+{
+    if (rc == 0) { /* otherwise it stays known, and is tried again */
+        network_owners_forget(TAKE_PTR(j->owner), &j->n->owners);
+    }
+    j->step = STEP_END;
+}
+
 static void plugin_exited(struct process *p, const struct process_result *r, void *data)
 {
     struct job *j = data;
-    bool adding = j->step == STEP_BRIDGE_ADD || j->step == STEP_PORTMAP_ADD;
     struct error err = {0};
     (void)p;
-    int rc = plugin_error(r, j->step == STEP_BRIDGE_ADD || j->step == STEP_BRIDGE_DEL ? "bridge" : "portmap", &err);
-    if (rc != 0 && !j->undo && j->rc == 0) {
+    int rc = plugin_error(r, "bridge", &err);
+    if (rc != 0 && !j->undo && j->rc == 0 && j->step != STEP_STALE_DEL) {
         j->rc = rc;
         j->error = err;
     }
-    if (adding && rc == 0) {
-        buf_reset(&j->result);
-        buf_append_str(&j->result, r->out);
-    }
-    switch (j->step) {
-    case STEP_BRIDGE_ADD:
-        j->rc = j->rc != 0 ? j->rc : take_ip(j);
-        if (j->rc == 0 && j->ports_count > 0) {
-            j->step = STEP_PORTMAP_ADD;
-            break;
-        }
-        add_succeeded(j);
-        break;
-    case STEP_PORTMAP_ADD:
-        add_succeeded(j);
-        break;
-    case STEP_PORTMAP_DEL:
-        j->step = STEP_BRIDGE_DEL;
-        break;
-    default:
-        j->step = STEP_END;
+    if (j->step == STEP_STALE_DEL) { /* if it is still in the way, adding says so */
+        j->step = STEP_BRIDGE_ADD;
+    } else if (j->step == STEP_BRIDGE_ADD) {
+        bridge_added(j, r->out);
+    } else {
+        bridge_deleted(j, rc);
     }
     job_run(j);
 }
 
-static void run_plugin(struct job *j, const char *plugin, const char *command, struct value *config, struct arena *a)
+static void run_bridge(struct job *j, const char *command)
 {
     struct network *n = j->n;
+    CLEANUP_ARENA struct arena a;
     CLEANUP_BUF struct buf input = BUF_INIT;
-    struct value *previous;
-    if (j->result.size > 0 && strcmp(plugin, "portmap") == 0 &&
-        json_read(a, buf_str(&j->result), &previous, NULL) == 0) {
-        value_set(a, config, "prevResult", previous);
-    }
-    json_write(&input, config, 0);
+    arena_init(&a);
+    json_write(&input, bridge_config(n, &a), 0);
     const char *path = getenv("PATH");
-    const char *argv[] = {arena_printf(a, "%s/%s", n->plugin_dir, plugin), NULL};
+    const char *argv[] = {arena_printf(&a, "%s/bridge", n->plugin_dir), NULL};
     const char *env[] = {
-        arena_printf(a, "CNI_COMMAND=%s", command),
-        arena_printf(a, "CNI_CONTAINERID=%s", j->uid),
-        arena_printf(a, "CNI_NETNS=%s", j->netns),
+        arena_printf(&a, "CNI_COMMAND=%s", command),
+        arena_printf(&a, "CNI_CONTAINERID=%s", j->uid),
+        arena_printf(&a, "CNI_NETNS=%s", j->netns),
         "CNI_IFNAME=eth0",
-        arena_printf(a, "CNI_PATH=%s", n->plugin_dir),
-        arena_printf(a, "CNI_ARGS=IgnoreUnknown=1;K8S_POD_NAMESPACE=%s;K8S_POD_NAME=%s", j->ns, j->name),
-        arena_printf(a, "PATH=%s", path != NULL ? path : "/usr/sbin:/usr/bin:/sbin:/bin"),
+        arena_printf(&a, "CNI_PATH=%s", n->plugin_dir),
+        arena_printf(&a, "CNI_ARGS=IgnoreUnknown=1;K8S_POD_NAMESPACE=%s;K8S_POD_NAME=%s", j->ns, j->name),
+        arena_printf(&a, "PATH=%s", path != NULL ? path : "/usr/sbin:/usr/bin:/sbin:/bin"),
         NULL};
     struct process_spec ps = {.argv = argv,
                               .env = env,
@@ -318,31 +287,99 @@ static void run_plugin(struct job *j, const char *plugin, const char *command, s
 
 static void job_run(struct job *j)
 {
-    CLEANUP_ARENA struct arena a;
-    struct network *n = j->n;
-    arena_init(&a);
     switch (j->step) {
     case STEP_BRIDGE_ADD:
-        run_plugin(j, "bridge", "ADD", bridge_config(n, &a), &a);
+        run_bridge(j, "ADD");
         return;
-    case STEP_PORTMAP_ADD:
-        run_plugin(j, "portmap", "ADD", portmap_config(j, &a), &a);
-        return;
-    case STEP_PORTMAP_DEL:
-        run_plugin(j, "portmap", "DEL", portmap_config(j, &a), &a);
-        return;
+    case STEP_STALE_DEL:
     case STEP_BRIDGE_DEL:
-        run_plugin(j, "bridge", "DEL", bridge_config(n, &a), &a);
+        run_bridge(j, "DEL");
+        return;
+    case STEP_STALE_RULES:
+    case STEP_RULES:
+        list_push_back(&j->n->rules_waiting, &j->link);
+        rules_run(j->n);
         return;
     case STEP_END:
-        if (j->rc == 0 && j->add_cb == NULL) {
-            CLEANUP_FREE char *path = result_path(n, j->uid);
-            unlink(path);
-        }
         job_end(j);
         return;
     }
 }
+
+/* ---- The rules ---- */
+
+static void rules_written_for(struct job *j, int rc, const struct error *err)
+{
+    struct error late;
+    if (rc != 0 && !j->undo && j->step != STEP_STALE_RULES) {
+        j->rc = rc;
+        j->error = *err;
+    }
+    if (rc == 0 && network_conntrack_forget(j->owner->ports, j->owner->ports_count, &late) != 0) {
+        log_warn(j->n->log, "network", "pod %s: %s", j->uid, late.message);
+    }
+    if (j->step == STEP_STALE_RULES) {
+        j->step = STEP_STALE_DEL;
+    } else if (j->add_cb != NULL && !j->undo) { /* a pod that comes */
+        j->step = STEP_END;
+        if (rc != 0) {
+            undo(j);
+        }
+    } else {
+        j->step = rc == 0 ? STEP_BRIDGE_DEL : STEP_END;
+    }
+    job_run(j);
+}
+
+static void rules_written(struct process *p, const struct process_result *r, void *data)
+{
+    struct network *n = data;
+    struct error err = {0};
+    struct list batch;
+    (void)p;
+    int rc = process_result_error(r, "nft", &err);
+    if (rc != 0) {
+        log_warn(n->log, "network", "host ports and the way out of the cluster are not as they should be: %s",
+                 err.message);
+    }
+    n->rules_running = false;
+    list_init(&batch);
+    while (!list_empty(&n->rules_batch)) {
+        struct list *first = n->rules_batch.next;
+        list_remove(first);
+        list_push_back(&batch, first);
+    }
+    rules_run(n);
+    while (!list_empty(&batch)) {
+        struct job *j = LIST_ENTRY(batch.next, struct job, link);
+        list_remove(&j->link);
+        rules_written_for(j, rc, &err);
+    }
+    release(n);
+}
+
+/* Repeatable: the text says what the whole shall be. */
+static void rules_run(struct network *n)
+{
+    CLEANUP_BUF struct buf text = BUF_INIT;
+    const char *argv[] = {"nft", "-f", "-", NULL};
+    if (n->rules_running || (!n->rules_dirty && list_empty(&n->rules_waiting))) {
+        return;
+    }
+    while (!list_empty(&n->rules_waiting)) {
+        struct list *first = n->rules_waiting.next;
+        list_remove(first);
+        list_push_back(&n->rules_batch, first);
+    }
+    n->rules_dirty = false;
+    n->rules_running = true;
+    n->holders++;
+    network_rules_write(&text, &(struct network_rules){n->bridge, n->pod_cidr, n->cluster_cidr, &n->owners.list});
+    process_run(n->loop, &(struct process_spec){.argv = argv, .input = buf_str(&text), .timeout_ms = NETWORK_PLUGIN_MS},
+                rules_written, n);
+}
+
+/* ---- Orders ---- */
 
 static struct job *job_new(struct network *n, const char *uid, const char *name, const char *ns, const char *netns)
 {
@@ -358,20 +395,6 @@ static struct job *job_new(struct network *n, const char *uid, const char *name,
     return j;
 }
 
-static void copy_ports(struct job *j, const struct network_pod *pod)
-{
-    j->ports_count = MIN(pod->ports_count, NETWORK_PORTS_MAX);
-    j->ports = xcalloc(j->ports_count + 1, sizeof *j->ports);
-    j->port_strings = xcalloc(2 * j->ports_count + 1, sizeof *j->port_strings);
-    for (unsigned i = 0; i < j->ports_count; i++) {
-        j->ports[i] = pod->ports[i];
-        j->port_strings[2 * i] = xstrdup(pod->ports[i].protocol == NULL ? "tcp" : pod->ports[i].protocol);
-        j->port_strings[2 * i + 1] = xstrdup(pod->ports[i].host_ip == NULL ? "" : pod->ports[i].host_ip);
-        j->ports[i].protocol = j->port_strings[2 * i];
-        j->ports[i].host_ip = j->port_strings[2 * i + 1];
-    }
-}
-
 static void hollow_address(struct network *n, char ip[64])
 {
     struct network_prefix p;
@@ -385,19 +408,52 @@ static void hollow_address(struct network *n, char ip[64])
     inet_ntop(AF_INET, &at, ip, 64);
 }
 
+/* An owner that is known already is what an attempt left that was cut off. */
+static void take_owner(struct job *j, const struct network_pod *pod)
+{
+    struct network *n = j->n;
+    struct network_owner *former = network_owners_find(&n->owners, j->uid);
+    j->step = former == NULL ? STEP_BRIDGE_ADD : former->ports_count > 0 ? STEP_STALE_RULES : STEP_STALE_DEL;
+    if (former != NULL) {
+        network_owners_forget(former, &n->owners);
+    }
+    j->owner = network_owners_add(&n->owners, j->uid, pod->ports, MIN(pod->ports_count, NETWORK_PORTS_MAX), &j->error);
+    j->rc = j->owner == NULL ? j->error.code : 0;
+}
+
 void network_add(struct network *n, const struct network_pod *pod, network_add_cb *cb, void *data)
 {
     struct job *j = job_new(n, pod->uid, pod->name, pod->ns, pod->netns);
     j->add_cb = cb;
     j->data = data;
-    copy_ports(j, pod);
     if (n->hollow) {
         hollow_address(n, j->ip);
+        defer_call(n->loop, job_end_deferred, j);
+        return;
+    }
+    take_owner(j, pod);
+    if (j->rc != 0) {
         defer_call(n->loop, job_end_deferred, j);
     } else if (n->pod_cidr[0] == '\0') {
         list_push_back(&n->waiting, &j->link);
     } else {
-        job_run(j); /* STEP_BRIDGE_ADD */
+        job_run(j);
+    }
+}
+
+static void forget_waiting(struct network *n, const char *uid)
+{
+    LIST_FOR_SAFE(it, &n->waiting)
+    {
+        struct job *w = LIST_ENTRY(it, struct job, link);
+        if (strcmp(w->uid, uid) == 0) {
+            list_remove(it);
+            if (w->step == STEP_BRIDGE_ADD) {
+                network_owners_forget(TAKE_PTR(w->owner), &n->owners);
+            }
+            w->rc = error_set(&w->error, ERR_CANCELED, "the pod is being deleted");
+            defer_call(n->loop, job_end_deferred, w);
+        }
     }
 }
 
@@ -406,55 +462,33 @@ void network_del(struct network *n, const char *uid, const char *netns, network_
     struct job *j = job_new(n, uid, NULL, NULL, netns);
     j->done_cb = cb;
     j->data = data;
-    LIST_FOR_SAFE(it, &n->waiting)
-    {
-        struct job *w = LIST_ENTRY(it, struct job, link);
-        if (strcmp(w->uid, uid) == 0) {
-            list_remove(it);
-            w->rc = error_set(&w->error, ERR_CANCELED, "the pod is being deleted");
-            defer_call(n->loop, job_end_deferred, w);
-        }
+    if (!n->hollow) {
+        forget_waiting(n, uid);
+        j->owner = network_owners_find(&n->owners, uid);
     }
-    if (n->hollow || n->pod_cidr[0] == '\0') {
+    if (j->owner == NULL || n->pod_cidr[0] == '\0') {
         defer_call(n->loop, job_end_deferred, j);
         return;
     }
-    j->step = kept_has_ports(n, uid) ? STEP_PORTMAP_DEL : STEP_BRIDGE_DEL;
+    j->owner->leaving = true;
+    j->step = j->owner->ports_count > 0 ? STEP_RULES : STEP_BRIDGE_DEL;
     job_run(j);
 }
 
-/* ---- The node's side ---- */
-
-static void masquerade_set(struct process *p, const struct process_result *r, void *data)
+bool network_next(struct network *n, unsigned *cursor, char uid[64])
 {
-    struct network *n = data;
-    struct error err = {0};
-    (void)p;
-    if (process_result_error(r, "nft", &err) != 0) {
-        log_warn(n->log, "network", "pods cannot reach beyond the cluster: %s", err.message);
+    unsigned at = 0;
+    for (struct list *it = n->hollow ? NULL : n->owners.list.next; it != NULL && it != &n->owners.list; it = it->next) {
+        if (at++ == *cursor) {
+            snprintf(uid, 64, "%s", LIST_ENTRY(it, struct network_owner, link)->uid);
+            (*cursor)++;
+            return true;
+        }
     }
-    release(n);
+    return false;
 }
 
-/* Pods keep their address among themselves; what leaves the cluster leaves as the node. One transaction, repeatable. */
-static void set_masquerade(struct network *n)
-{
-    CLEANUP_FREE char *rules =
-        xasprintf("table ip reeve-masquerade\ndelete table ip reeve-masquerade\n"
-                  "table ip reeve-masquerade {\n chain out {\n  type nat hook postrouting priority 100;\n"
-                  "  ip saddr %s ip daddr != %s masquerade\n }\n}\n",
-                  n->pod_cidr, n->cluster_cidr);
-    const char *argv[] = {"nft", "-f", "-", NULL};
-    n->holders++;
-    process_run(n->loop, &(struct process_spec){.argv = argv, .input = str_of(rules), .timeout_ms = NETWORK_PLUGIN_MS},
-                masquerade_set, n);
-}
-
-static bool pods_are_there(const struct network *n)
-{
-    CLEANUP_FREE char *path = xasprintf("%s/results", n->dir);
-    return rmdir(path) != 0 && errno == ENOTEMPTY ? true : (fs_make_dirs(path, 0700, NULL), false);
-}
+/* ---- The node's side ---- */
 
 int network_set_pod_cidr(struct network *n, const char *pod_cidr, struct error *err)
 {
@@ -465,7 +499,7 @@ int network_set_pod_cidr(struct network *n, const char *pod_cidr, struct error *
     if (strcmp(n->pod_cidr, pod_cidr) == 0) {
         return 0;
     }
-    if (n->pod_cidr[0] != '\0' && !n->hollow && pods_are_there(n)) {
+    if (n->pod_cidr[0] != '\0' && !n->hollow && !list_empty(&n->owners.list)) {
         return error_set(err, ERR_CONFLICT, "pods of this node use %s; it cannot change to %s", n->pod_cidr, pod_cidr);
     }
     snprintf(n->pod_cidr, sizeof n->pod_cidr, "%s", pod_cidr);
@@ -478,9 +512,8 @@ int network_set_pod_cidr(struct network *n, const char *pod_cidr, struct error *
     if (rc != 0) {
         return rc;
     }
-    if (n->cluster_cidr != NULL) {
-        set_masquerade(n);
-    }
+    n->rules_dirty = true; /* also of rules of ours that are left from before */
+    rules_run(n);
     while (!list_empty(&n->waiting)) {
         struct job *j = LIST_ENTRY(n->waiting.next, struct job, link);
         list_remove(&j->link);
@@ -521,6 +554,14 @@ int network_set_routes(struct network *n, const struct network_route *routes, un
 
 /* ---- Open and close ---- */
 
+static void init_lists(struct network *n)
+{
+    list_init(&n->waiting);
+    list_init(&n->rules_waiting);
+    list_init(&n->rules_batch);
+    list_init(&n->owners.list);
+}
+
 int network_new(uv_loop_t *loop, const struct network_config *c, struct network **out, struct error *err)
 {
     static const char *const plugins[] = {"bridge", "host-local"};
@@ -533,9 +574,8 @@ int network_new(uv_loop_t *loop, const struct network_config *c, struct network 
     n->cluster_cidr = c->cluster_cidr != NULL ? xstrdup(c->cluster_cidr) : NULL;
     n->mtu = c->mtu;
     n->holders = 1;
-    list_init(&n->waiting);
-    CLEANUP_FREE char *results = xasprintf("%s/results", n->dir);
-    int rc = fs_make_dirs(results, 0700, err);
+    init_lists(n);
+    int rc = network_owners_open(&n->owners, n->dir, NETWORK_NAME, err);
     for (unsigned i = 0; rc == 0 && i < ARRAY_SIZE(plugins); i++) {
         CLEANUP_FREE char *path = xasprintf("%s/%s", n->plugin_dir, plugins[i]);
         if (access(path, X_OK) != 0) {
@@ -571,7 +611,7 @@ struct network *network_hollow_new(uv_loop_t *loop, const char *pod_cidr)
     n->loop = loop;
     n->hollow = true;
     n->holders = 1;
-    list_init(&n->waiting);
+    init_lists(n);
     snprintf(n->pod_cidr, sizeof n->pod_cidr, "%s", pod_cidr == NULL ? "" : pod_cidr);
     return n;
 }

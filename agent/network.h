@@ -1,8 +1,10 @@
-/* The pod network of a node: CNI plugins for the pods, routes to the other nodes' pods, connections into pods.
+/* The pod network of a node: a CNI plugin for the pods, nftables rules for host ports and for what leaves the cluster, routes to the other nodes' pods,
+ * connections into pods.
  *
- * The agent writes its own conflist (bridge + host-local for the node's pod CIDR, portmap if a pod asks for host ports) and execs the
- * plugins itself; spec 1.0.0: https://www.cni.dev/docs/spec/. host-local keeps the leases in a directory; DEL after a crash is safe to
- * repeat. Loop thread only; callbacks never run inside the call that registered them. */
+ * The agent writes the configuration (bridge + host-local for the node's pod CIDR) and execs the plugin itself; spec 1.0.0:
+ * https://www.cni.dev/docs/spec/. host-local keeps the leases in a directory. The rules are one nftables table, always written as a whole.
+ * Guarantee: who holds an address or a port is noted before anything is made and until the last of it is gone; network_next tells all of
+ * them after a restart, however the former agent ended. Loop thread only; callbacks never run inside the call that registered them. */
 #ifndef AGENT_NETWORK_H
 #define AGENT_NETWORK_H
 
@@ -14,7 +16,7 @@
 #include <stdint.h>
 #include <uv.h>
 
-#define NETWORK_PLUGIN_MS  20000
+#define NETWORK_PLUGIN_MS  60000 /* far beyond what a machine that stands still for seconds needs */
 #define NETWORK_CONNECT_MS 5000
 #define NETWORK_PORTS_MAX  64u
 
@@ -57,6 +59,8 @@ void network_add(struct network *n, const struct network_pod *pod, network_add_c
 /* For pods that were added, or half added, or never. Only uid and netns are needed. */
 typedef void network_done_cb(const struct error *error, void *data);
 void network_del(struct network *n, const char *uid, const char *netns, network_done_cb *cb, void *data);
+/* uids of all that hold something here, also from before a restart; each call gives one, starting with *cursor = 0; false at the end. */
+bool network_next(struct network *n, unsigned *cursor, char uid[64]);
 
 /* All other nodes' ranges (host-gw). Missing routes are added, changed ones replaced, those we added before and that are not in the list any
  * more are removed. The list is copied. Errors are logged and retried with the next call. ERR_INVALID for a malformed entry (the rest is done). */

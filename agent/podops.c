@@ -341,11 +341,8 @@ static void op_clean(struct pod *p, enum pod_clean step)
         clean_containers(p);
         break;
     case POD_CLEAN_NETWORK:
-        if (p->spec->host_network || ap->sandbox == NULL) {
-            defer_call(a->loop, nothing_to_clean, p);
-        } else {
-            network_del(a->network, ap->uid, ap->sandbox->net, on_cleaned, p);
-        }
+        /* Also without a sandbox: its namespace may be gone (a power cut) and its address still be leased. */
+        network_del(a->network, ap->uid, ap->sandbox == NULL ? "" : ap->sandbox->net, on_cleaned, p);
         break;
     case POD_CLEAN_SANDBOX:
         free(TAKE_PTR(ap->sandbox));

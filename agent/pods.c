@@ -305,17 +305,18 @@ static void remove_orphans(struct agent *a)
 {
     char uid[64];
     remove_orphan_containers(a);
-    for (unsigned cursor = 0; sandbox_next(a->sandboxes, &cursor, uid);) {
+    for (unsigned cursor = 0; network_next(a->network, &cursor, uid);) {
         struct sandbox sb;
-        if (!is_orphan(a, uid)) {
-            continue;
-        }
-        if (sandbox_find(a->sandboxes, uid, &sb) && !sb.host_network) {
+        if (is_orphan(a, uid)) {
             a->pending++;
-            network_del(a->network, uid, sb.net, on_orphan_gone, a);
+            network_del(a->network, uid, sandbox_find(a->sandboxes, uid, &sb) ? sb.net : "", on_orphan_gone, a);
         }
-        a->pending++;
-        sandbox_remove(a->sandboxes, uid, on_orphan_gone, a);
+    }
+    for (unsigned cursor = 0; sandbox_next(a->sandboxes, &cursor, uid);) {
+        if (is_orphan(a, uid)) {
+            a->pending++;
+            sandbox_remove(a->sandboxes, uid, on_orphan_gone, a);
+        }
     }
     for (unsigned cursor = 0; volume_next(a->volumes, &cursor, uid);) {
         if (is_orphan(a, uid)) {
@@ -453,6 +454,10 @@ static void adopt(struct agent *a, struct object *o)
     }
     if (is_over(o)) {
         end_strays(ap);
+        if (ap->sandbox ==
+            NULL) { /* lost with the machine's power; what is on disk of it (a lease) may still be there */
+            pod_adopt_sandbox(ap->pod, "");
+        }
         pod_adopt_finished(ap->pod);
         if (o->deleting) {
             pod_delete(ap->pod, false);
