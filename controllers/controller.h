@@ -78,6 +78,7 @@ bool controllers_run(struct controllers *c, int64_t budget_ms);
 int64_t controllers_next_deadline(const struct controllers *c); /* env now_ms of the next delayed key; INT64_MAX if none */
 struct controllers_stats {
     uint64_t reconciles, errors, transactions;
+    uint64_t keys_refused; /* longer than any object's name */
     unsigned queued, delayed;
 };
 void controllers_stats(const struct controllers *c, struct controllers_stats *out);

@@ -7,8 +7,8 @@
 static void deployment_read(struct deployment *d)
 {
     const struct value *spec = value_get(d->doc, "spec"), *rolling = value_path(spec, "strategy.rollingUpdate");
-    d->replicas = value_path_int(spec, "replicas", 1);
-    d->min_ready_s = value_path_int(spec, "minReadySeconds", 0);
+    d->replicas = count_bound(value_path_int(spec, "replicas", 1));
+    d->min_ready_s = count_bound(value_path_int(spec, "minReadySeconds", 0));
     d->paused = value_path_bool(spec, "paused", false);
     d->recreate = str_is(value_path_str(spec, "strategy.type"), "Recreate");
     d->status = value_ensure_map(d->a, d->doc, "status");
@@ -16,8 +16,8 @@ static void deployment_read(struct deployment *d)
         return;
     }
     /* "maxSurge is rounded up, maxUnavailable down; if both are 0, one pod may be unavailable". */
-    d->max_surge = int_or_percent(value_get(rolling, "maxSurge"), d->replicas, true, "25%");
-    d->max_unavailable = int_or_percent(value_get(rolling, "maxUnavailable"), d->replicas, false, "25%");
+    d->max_surge = count_bound(int_or_percent(value_get(rolling, "maxSurge"), d->replicas, true, "25%"));
+    d->max_unavailable = count_bound(int_or_percent(value_get(rolling, "maxUnavailable"), d->replicas, false, "25%"));
     if (d->max_surge == 0 && d->max_unavailable == 0) {
         d->max_unavailable = 1;
     }

@@ -64,10 +64,10 @@ static struct deployment_rs *set_read(struct deployment *d, const struct object 
     rs->obj = o;
     rs->doc = object_to_value(d->a, o);
     rs->name = o->name;
-    rs->replicas = value_path_int(rs->doc, "spec.replicas", 1);
-    rs->status_replicas = value_path_int(rs->doc, "status.replicas", 0);
-    rs->status_ready = value_path_int(rs->doc, "status.readyReplicas", 0);
-    rs->status_available = value_path_int(rs->doc, "status.availableReplicas", 0);
+    rs->replicas = count_bound(value_path_int(rs->doc, "spec.replicas", 1));
+    rs->status_replicas = count_bound(value_path_int(rs->doc, "status.replicas", 0));
+    rs->status_ready = count_bound(value_path_int(rs->doc, "status.readyReplicas", 0));
+    rs->status_available = count_bound(value_path_int(rs->doc, "status.availableReplicas", 0));
     rs->created_ms = object_created_ms(o);
     rs->revision = deployment_rs_annotation(rs, DEPLOYMENT_REVISION, 0);
     rs->deleting = o->deleting;
@@ -206,7 +206,7 @@ static void latest_keep(struct deployment *d)
     struct deployment_rs *rs = d->latest;
     latest_annotate(d, rs, revision_next(d));
     if (value_path_int(rs->doc, "spec.minReadySeconds", 0) != d->min_ready_s) {
-        value_set(d->a, value_get(rs->doc, "spec"), "minReadySeconds", value_int(d->a, d->min_ready_s));
+        value_set(d->a, value_ensure_map(d->a, rs->doc, "spec"), "minReadySeconds", value_int(d->a, d->min_ready_s));
         rs->dirty = true;
     }
     if (deployment_has_deadline(d) && condition_get(d->status, "Progressing") == NULL) {
@@ -243,6 +243,25 @@ static struct value *latest_document(struct deployment *d, const char *hash, str
     return rs;
 }
 
+/* "A ReplicaSet that cannot be made is a condition of its Deployment", said once: no later try can do better. */
+static void latest_impossible(struct deployment *d, struct str name)
+{
+    const char *message =
+        arena_printf(d->a,
+                     "Failed to create new replica set: its name would be that of the Deployment and a "
+                     "hash, %zu characters; at most %u are allowed. Give the Deployment a shorter name",
+                     name.n, NAME_KEY_MAX);
+    if (condition_get(d->status, "ReplicaFailure") == NULL) {
+        controller_event(d->out, d->in, d->obj, "Warning", DEPLOYMENT_CREATE_ERROR, DEPLOYMENT_COMPONENT, "%s",
+                         message);
+    }
+    deployment_condition(d, "ReplicaFailure", "True", "FailedCreate", "%s", message);
+    if (deployment_has_deadline(d)) {
+        deployment_condition(d, "Progressing", "False", DEPLOYMENT_CREATE_ERROR, "%s", message);
+    }
+    reconcile_note(d->out, "the name of its replica set would be too long");
+}
+
 static void latest_create(struct deployment *d)
 {
     if (namespace_closed(d->in->view, d->obj->ns)) {
@@ -252,6 +271,10 @@ static void latest_create(struct deployment *d)
     char hash[16];
     template_hash(d->a, template_without_hash(d->a, value_path(d->doc, "spec.template")), collisions, hash);
     struct str name = str_of(arena_printf(d->a, "%.*s-%s", STR_ARG(d->obj->name), hash));
+    if (name.n > NAME_KEY_MAX) {
+        latest_impossible(d, name);
+        return;
+    }
     if (view_get(d->in->view, kind_of(KIND_REPLICASET), d->obj->ns, name) != NULL) {
         /* Somebody else's, or another template with the same hash: the next reconcile takes another name. */
         d->dirty |= status_set_int(d->a, d->status, "collisionCount", collisions + 1, false);
@@ -306,7 +329,7 @@ void deployment_scale_to(struct deployment *d, struct deployment_rs *rs, int64_t
                      "Scaled %s replica set %.*s to %lld from %lld", replicas > rs->replicas ? "up" : "down",
                      STR_ARG(rs->name), (long long)replicas, (long long)rs->replicas);
     reconcile_note(d->out, "%.*s %lld -> %lld", STR_ARG(rs->name), (long long)rs->replicas, (long long)replicas);
-    value_set(d->a, value_get(rs->doc, "spec"), "replicas", value_int(d->a, replicas));
+    value_set(d->a, value_ensure_map(d->a, rs->doc, "spec"), "replicas", value_int(d->a, replicas));
     rs->replicas = replicas;
     rs->dirty = true;
 }

@@ -131,7 +131,7 @@ static int64_t deadline_at_ms(const struct deployment *d)
     const struct value *c = condition_get(d->status, "Progressing");
     struct str reason = value_path_str(c, "reason");
     if (c == NULL || str_is(reason, "NewReplicaSetAvailable") || str_is(reason, "ProgressDeadlineExceeded") ||
-        str_is(reason, "DeploymentPaused")) {
+        str_is(reason, "DeploymentPaused") || str_is(reason, DEPLOYMENT_CREATE_ERROR)) {
         return 0;
     }
     return time_of(value_get(c, "lastUpdateTime")) + deadline_s(d) * 1000;
@@ -141,6 +141,9 @@ static void progress_write(struct deployment *d, const struct counts *before)
 {
     struct counts now = counts_now(d);
     struct str reason = value_path_str(condition_get(d->status, "Progressing"), "reason");
+    if (str_is(reason, DEPLOYMENT_CREATE_ERROR) && d->latest == NULL) {
+        return;
+    }
     /* Completed before and nothing new: a pod that fails later does not start the deadline. */
     if (now.replicas == now.updated && str_is(reason, "NewReplicaSetAvailable")) {
         return;

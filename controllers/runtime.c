@@ -24,12 +24,17 @@
 #define BACKOFF_FIRST_MS 5
 #define BACKOFF_MAX_MS   (1000 * 1000) /* about 16 minutes */
 #define HEAP_NONE        UINT32_MAX
+#define KEY_NAME_MAX     512u /* above the longest name that was ever let in */
 /* A key whose reconcile took SLOW_MS or more for little rests SLOW_REST times as long before its next turn, at most SLOW_REST_MAX_MS: a ReplicaSet of
  * 100,000 pods whose statuses stream in must not keep the loop from everybody else. */
 #define SLOW_MS          5
 #define SLOW_OPS         64 /* a transaction of this size was worth the time */
 #define SLOW_REST        4
 #define SLOW_REST_MAX_MS 1000
+/* Keys that failed so often are told in the log, so many in so long a time. */
+#define TELL_AT      4
+#define TELL_MAX     10
+#define TELL_SPAN_MS 60000
 
 struct item {
     struct list link; /* in queue; empty otherwise */
@@ -57,6 +62,10 @@ struct controllers {
     struct item **heap;
     unsigned heap_count, heap_cap;
     uint64_t seq;
+    struct { /* failures, in the log */
+        int64_t until_ms;
+        unsigned told, left_out;
+    } telling;
     struct controllers_stats stats;
 };
 
@@ -133,11 +142,16 @@ static void delay(struct controllers *c, struct item *it, int64_t after_ms)
 
 /* ---- Items ---- */
 
+/* NULL: no object can have such a name. Keys are also made of names that objects of others mention (owners), and the log may hold some that
+ * an earlier version let in. */
 static struct item *item_get(struct controllers *c, unsigned controller, const struct kind *k, struct str ns,
                              struct str name)
 {
-    char id[2 + 2 * 256];
-    assert(ns.n < 256 && name.n < 256);
+    char id[3 + 2 * KEY_NAME_MAX];
+    if (ns.n > KEY_NAME_MAX || name.n > KEY_NAME_MAX) {
+        c->stats.keys_refused++;
+        return NULL;
+    }
     id[0] = (char)controller;
     id[1] = (char)k->id;
     memcpy(id + 2, ns.n > 0 ? ns.p : "", ns.n);
@@ -201,7 +215,10 @@ static void emit_key(void *data, const struct kind *k, struct str ns, struct str
 {
     struct emit_data *e = data;
     assert(k != NULL);
-    item_queue(e->c, item_get(e->c, e->controller, k, ns, name));
+    struct item *it = item_get(e->c, e->controller, k, ns, name);
+    if (it != NULL) {
+        item_queue(e->c, it);
+    }
 }
 
 /* ---- The public face ---- */
@@ -351,6 +368,29 @@ static int item_reconcile(struct controllers *c, struct item *it, int64_t *reque
     return rv;
 }
 
+/* A key that goes on failing is told once, when it has failed TELL_AT times; a crowd of them as a number. */
+static void failure_tell(struct controllers *c, const struct item *it, const struct error *err, int64_t after_ms)
+{
+    int64_t now_ms = env_now_ms(c->config.env);
+    bool tell = it->failures == TELL_AT;
+    if (tell && now_ms >= c->telling.until_ms) {
+        if (c->telling.left_out > 0) {
+            log_warn(c->config.log, "controllers", "%u more keys went on failing in that minute", c->telling.left_out);
+        }
+        c->telling.until_ms = now_ms + TELL_SPAN_MS;
+        c->telling.told = c->telling.left_out = 0;
+    }
+    if (tell && c->telling.told == TELL_MAX) {
+        c->telling.left_out++;
+        tell = false;
+    }
+    c->telling.told += tell;
+    log_line(c->config.log, tell ? LOG_LEVEL_WARN : LOG_LEVEL_DEBUG, "controllers",
+             "%s %.*s/%.*s: %s (tried %u times, again in %lld ms%s)", c->queues[it->controller].controller->name,
+             STR_ARG(it->key.ns), STR_ARG(it->key.name), err->message, it->failures, (long long)after_ms,
+             tell ? ", then ever more rarely; this is not told again" : "");
+}
+
 static void item_run(struct controllers *c, struct item *it)
 {
     int64_t after_ms = 0, took_ms = 0;
@@ -373,9 +413,7 @@ static void item_run(struct controllers *c, struct item *it)
         c->stats.errors++;
         it->failures++;
         after_ms = backoff_ms(it->failures);
-        log_line(c->config.log, it->failures > 3 ? LOG_LEVEL_WARN : LOG_LEVEL_DEBUG, "controllers",
-                 "%s %.*s/%.*s: %s (tried %u times, again in %lld ms)", c->queues[it->controller].controller->name,
-                 STR_ARG(it->key.ns), STR_ARG(it->key.name), err.message, it->failures, (long long)after_ms);
+        failure_tell(c, it, &err, after_ms);
     } else {
         it->failures = 0;
     }

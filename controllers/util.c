@@ -193,7 +193,6 @@ struct mp owner_controller(const struct object *o)
 
 struct value *owner_reference(struct arena *a, const struct object *owner)
 {
-    assert(!str_empty(owner->uid));
     struct value *r = value_map(a);
     value_set(a, r, "apiVersion", value_cstr(a, owner->kind->api_version));
     value_set(a, r, "kind", value_cstr(a, owner->kind->name));

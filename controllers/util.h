@@ -42,6 +42,11 @@ bool mp_list_has_str(struct mp list, const char *s);
 bool list_has_str(const struct value *list, const char *s);
 bool list_remove_str(struct value *list, const char *s);
 bool str_to_int64(struct str s, int64_t *out); /* decimal, signed */
+/* A count that somebody wrote, within 0 and the largest int32: sums and products of it cannot overflow. */
+static inline int64_t count_bound(int64_t n)
+{
+    return n < 0 ? 0 : n > INT32_MAX ? INT32_MAX : n;
+}
 /* The namespace is being deleted or does not exist: nothing new may be made in it. */
 bool namespace_closed(const struct view *v, struct str ns);
 /* The object that ownerReference (one element of metadata.ownerReferences) names, with the same uid; NULL if it is gone. */

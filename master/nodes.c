@@ -14,6 +14,10 @@ bool call_own_node(struct call *c, struct str *name)
     if (!call_str(c, "name", name, true)) {
         return false;
     }
+    if (!name_is_key(*name)) {
+        call_failf(c, ERR_USAGE, "%.*s: parameter \"name\" can be no node's name", STR_ARG(c->method));
+        return false;
+    }
     if (c->who.role == PKI_ROLE_NODE && !str_is(*name, c->who.name)) {
         call_failf(c, ERR_FORBIDDEN, "node \"%s\" may not speak for node \"%.*s\"", c->who.name, STR_ARG(*name));
         return false;
@@ -82,8 +86,12 @@ static int put_node(struct call *c, struct value *doc, struct str name, struct t
 {
     const struct kind *k = kind_by_id(KIND_NODE);
     const struct object *old = view_get(store_tip(node_store(c->m->node)), k, STR_NONE, name);
+    int rv = kind_check_fields(k, &c->arena, doc, KIND_CHECK_LENIENT, err);
+    if (rv != 0) {
+        return rv; /* a wrong type must not be merged with what is stored */
+    }
     doc = old != NULL ? merged_node(c, doc, old) : new_node(c, doc);
-    int rv = kind_check(k, &c->arena, doc, NULL, KIND_CHECK_LENIENT, err);
+    rv = kind_check(k, &c->arena, doc, NULL, KIND_CHECK_LENIENT, err);
     if (rv != 0) {
         return rv;
     }
@@ -129,6 +137,10 @@ void method_node_register(struct call *c)
     struct str name = value_path_str(doc, "metadata.name");
     if (!str_is(value_to_str(value_get(doc, "kind")), "Node") || name.n == 0) {
         call_failf(c, ERR_USAGE, "node.register: params.node must be a Node with a name");
+        return;
+    }
+    if (name.n > PKI_NAME_MAX) { /* no certificate can bear it */
+        call_failf(c, ERR_INVALID, "node.register: the name of a node may have at most %d characters", PKI_NAME_MAX);
         return;
     }
     if (c->who.role == PKI_ROLE_NODE && !str_is(name, c->who.name)) {
@@ -259,7 +271,7 @@ static void keep_conditions(struct arena *a, struct value *status, const struct 
     VALUE_FOR(i, old)
     {
         struct value *cond = value_item(old, i);
-        if (value_find(list, "type", value_to_str(value_get(cond, "type"))) == NULL) {
+        if (value_is_map(cond) && value_find(list, "type", value_to_str(value_get(cond, "type"))) == NULL) {
             value_insert(a, list, 0, cond);
         }
     }

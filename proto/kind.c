@@ -180,6 +180,16 @@ static bool is_alnum(char c)
     return is_lower_alnum(c) || (c >= 'A' && c <= 'Z');
 }
 
+bool name_is_key(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        if (s.p[i] <= ' ' || s.p[i] > '~' || s.p[i] == '/' || s.p[i] == '%') {
+            return false;
+        }
+    }
+    return s.n > 0 && s.n <= NAME_KEY_MAX && !str_is(s, ".") && !str_is(s, "..");
+}
+
 bool name_is_dns_label(struct str s)
 {
     if (s.n == 0 || s.n > 63 || !is_lower_alnum(s.p[0]) || !is_lower_alnum(s.p[s.n - 1])) {

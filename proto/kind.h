@@ -39,6 +39,7 @@ enum field_flags {
     FIELD_RETAIN_KEYS = 1 << 3, /* strategic merge "retainKeys" (volumes, deployment strategy) */
     FIELD_STATUS = 1 << 4,    /* written through the status part only */
     FIELD_SECRET = 1 << 5,    /* never in logs, errors or events */
+    FIELD_KEY = 1 << 8,       /* names another object: if not empty it must be a name that may be a key (name_is_key) */
 };
 
 struct field {
@@ -164,13 +165,18 @@ const char *kind_document_name(const struct kind *k, struct arena *a, const stru
  * kind_check, which fills in a first status where the kind has one (Pod: phase Pending; Namespace: phase Active). */
 void kind_drop_readonly(const struct kind *k, struct value *doc);
 
-/* Canonical bytes: keys in schema order, null and absent fields left out, maps with free keys sorted by key.
- * The document must have passed kind_check_fields. metadata.resourceVersion is never part of the bytes. */
+/* Canonical bytes: keys in schema order, null and absent fields left out, maps with free keys sorted by key. metadata.resourceVersion is never
+ * part of the bytes. Never fails: what the table does not know (of a newer program) is carried through, behind what it knows. */
 void kind_encode(const struct kind *k, const struct value *doc, struct buf *out);
 
 /* ---- Helpers that share the tables ---- */
 /* `rctl explain pods.spec.containers`: text for people. ERR_NOT_FOUND names the nearest field. */
 int kind_explain(struct buf *out, struct str path, bool recursive, struct error *err);
+/* May it be a key, of the store, an index, a queue? 1 to NAME_KEY_MAX printable ASCII characters, none of them a blank, '/' or '%', and not "."
+ * or "..": what Kubernetes allows as a segment of a path. Every name that is looked up anywhere passes this one check on its way in. */
+#define NAME_KEY_MAX 253u
+#define NAMESPACE_KEY_MAX 63u
+bool name_is_key(struct str s);
 bool name_is_dns_label(struct str s);      /* RFC 1123 label, at most 63 */
 bool name_is_dns_subdomain(struct str s);  /* at most 253 */
 bool name_is_label_key(struct str s);      /* [prefix/]name */

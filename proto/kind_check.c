@@ -136,6 +136,8 @@ static void check_required_field(struct errlist *l, const struct field *f, const
         }
     } else if (f->one_of != NULL && !in_choices(value_to_str(v), f->one_of)) {
         bad_choice(l, v, at, f->one_of);
+    } else if ((f->flags & FIELD_KEY) && !name_is_key(value_to_str(v))) {
+        bad_value(l, v, at, NAME_KEY_WHY);
     }
 }
 
@@ -143,7 +145,7 @@ static void check_required(struct errlist *l, const struct schema *s, const stru
 {
     for (unsigned i = 0; i < s->count; i++) {
         const struct field *f = &s->fields[i];
-        if (f->type != FIELD_OBJECT && f->one_of == NULL && !(f->flags & FIELD_REQUIRED)) {
+        if (f->type != FIELD_OBJECT && f->one_of == NULL && !(f->flags & (FIELD_REQUIRED | FIELD_KEY))) {
             continue;
         }
         const struct value *m = value_get(v, f->name);
@@ -174,6 +176,8 @@ static void check_name(const struct kind *k, const struct value *meta, const str
             errlist_add(l, meta, fpath_text(l->arena, FPATH_AT(p, "name")),
                         "Required value: name or generateName is required");
         }
+    } else if (!name_is_key(value_to_str(name))) {
+        bad_value(l, name, FPATH_AT(p, "name"), value_to_str(name).n > NAME_KEY_MAX ? NAME_TOO_LONG_WHY : NAME_KEY_WHY);
     } else if (k->id == KIND_NAMESPACE) {
         check_dns_label(l, meta, name, FPATH_AT(p, "name"));
     } else {
@@ -197,11 +201,30 @@ static void check_annotations(const struct value *annotations, const struct fpat
     }
 }
 
+/* "GROUP/VERSION", or "VERSION" for the first group. */
+static bool is_api_version(struct str s)
+{
+    const char *slash = s.n == 0 ? NULL : memchr(s.p, '/', s.n);
+    struct str version = slash == NULL ? s : (struct str){slash + 1, s.n - (size_t)(slash - s.p) - 1};
+    return name_is_dns_label(version) &&
+           (slash == NULL || name_is_dns_subdomain((struct str){s.p, s.n - version.n - 1}));
+}
+
+/* Source: Kubernetes' ValidateOwnerReferences. That all four members are there and may be keys the table says. */
 static void check_owners(const struct value *owners, const struct fpath *p, struct errlist *l)
 {
     bool has_controller = false;
     VALUE_FOR(i, owners)
     {
+        const struct value *api = value_get(value_item(owners, i), "apiVersion"), *kind;
+        if (value_to_str(api).n > 0 && !is_api_version(value_to_str(api))) {
+            bad_value(l, api, FPATH_AT(FPATH_ITEM(p, i), "apiVersion"),
+                      "must be VERSION or GROUP/VERSION (such as apps/v1)");
+        }
+        kind = value_get(value_item(owners, i), "kind");
+        if (str_is(value_to_str(kind), "Event") && str_is(value_to_str(api), "v1")) {
+            bad_value(l, kind, FPATH_AT(FPATH_ITEM(p, i), "kind"), "an Event is disallowed from being an owner");
+        }
         if (value_to_bool(value_get(value_item(owners, i), "controller"), false)) {
             if (has_controller) {
                 bad_value(l, value_get(value_item(owners, i), "controller"), FPATH_ITEM(p, i),

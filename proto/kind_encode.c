@@ -1,4 +1,8 @@
-/* Canonical bytes of a checked document: see kind.h. */
+/* Canonical bytes of a document: see kind.h.
+ *
+ * A document that was checked holds what its table knows, and nothing of another type. One that was read from the log or from a snapshot may
+ * hold more: members that a newer program knows stand behind the others, in order of their keys, and what is of another type than
+ * the table says is written as it is. So encoding never fails, and what is not understood is kept. */
 #include <assert.h>
 #include <stdlib.h>
 
@@ -55,24 +59,22 @@ static void encode_one(const void *data, const struct value *v, struct buf *out)
     const struct field *f = data;
     if (f->type == FIELD_OBJECT) {
         encode_map(f->sub, v, out);
-    } else if (f->type == FIELD_ANY) {
-        encode_any(NULL, v, out);
     } else {
-        msgpack_write_value(out, v);
+        encode_any(NULL, v, out);
     }
 }
 
 static void encode_field(const struct field *f, const struct value *v, struct buf *out)
 {
-    if (f->shape == SHAPE_MAP) {
-        assert(v->type == VALUE_MAP);
+    if (f->shape == SHAPE_MAP && v->type == VALUE_MAP) {
         encode_free_map(v, encode_one, f, out);
-    } else if (f->shape == SHAPE_LIST) {
-        assert(v->type == VALUE_LIST);
+    } else if (f->shape == SHAPE_LIST && v->type == VALUE_LIST) {
         mp_write_array(out, v->list.count);
         VALUE_FOR(i, v) encode_one(f, value_item(v, i), out);
-    } else {
+    } else if (f->shape == SHAPE_ONE) {
         encode_one(f, v, out);
+    } else {
+        encode_any(NULL, v, out);
     }
 }
 
@@ -83,8 +85,8 @@ static bool is_stored(const struct schema *s, const struct value_member *m)
 }
 
 struct placed {
-    unsigned index; /* of the field in the table */
-    const struct value *value;
+    unsigned index; /* of the field in the table; s->count: not in it */
+    const struct value_member *member;
 };
 
 /* The table's place of a key, looked for from `hint` on: members mostly stand in the table's order. */
@@ -97,8 +99,13 @@ static unsigned field_index(const struct schema *s, struct str key, unsigned hin
             return i;
         }
     }
-    assert(!"a member that the table does not know: the document was not checked");
-    return 0;
+    return s->count;
+}
+
+static bool placed_after(const struct schema *s, const struct placed *a, const struct placed *b)
+{
+    return a->index != b->index ? a->index > b->index
+                                : a->index == s->count && str_cmp(a->member->key, b->member->key) > 0;
 }
 
 /* Members by their place in the table; insertion, since most of them come in order. */
@@ -109,9 +116,9 @@ static unsigned place_members(const struct schema *s, const struct value *v, str
         if (!is_stored(s, &v->map.members[i])) {
             continue;
         }
-        struct placed p = {field_index(s, v->map.members[i].key, hint), v->map.members[i].value};
+        struct placed p = {field_index(s, v->map.members[i].key, hint), &v->map.members[i]};
         unsigned at = count++;
-        for (; at > 0 && placed[at - 1].index > p.index; at--) {
+        for (; at > 0 && placed_after(s, &placed[at - 1], &p); at--) {
             placed[at] = placed[at - 1];
         }
         placed[at] = p;
@@ -122,14 +129,24 @@ static unsigned place_members(const struct schema *s, const struct value *v, str
 
 static void encode_map(const struct schema *s, const struct value *v, struct buf *out)
 {
-    assert(v->type == VALUE_MAP && v->map.count <= s->count && s->count <= FIELDS_MAX);
-    struct placed placed[FIELDS_MAX];
+    if (v->type != VALUE_MAP) {
+        encode_any(NULL, v, out);
+        return;
+    }
+    struct placed stack[FIELDS_MAX], *placed = stack;
+    CLEANUP_FREE void *heap = NULL;
+    if (v->map.count > FIELDS_MAX) {
+        placed = heap = xmalloc(v->map.count * sizeof *placed);
+    }
     unsigned count = place_members(s, v, placed);
     mp_write_map(out, count);
     for (unsigned i = 0; i < count; i++) {
-        const struct field *f = &s->fields[placed[i].index];
-        mp_write_cstr(out, f->name);
-        encode_field(f, placed[i].value, out);
+        mp_write_str(out, placed[i].member->key);
+        if (placed[i].index < s->count) {
+            encode_field(&s->fields[placed[i].index], placed[i].member->value, out);
+        } else {
+            encode_any(NULL, placed[i].member->value, out);
+        }
     }
 }
 

@@ -310,7 +310,7 @@ bool value_find_duplicate(const struct value *map, unsigned *first, unsigned *se
 struct value *value_ensure_map(struct arena *a, struct value *map, const char *key)
 {
     struct value *v = value_get(map, key);
-    if (value_is_null(v)) {
+    if (!value_is_map(v)) {
         v = value_map(a);
         value_set(a, map, key, v);
     }
@@ -320,7 +320,7 @@ struct value *value_ensure_map(struct arena *a, struct value *map, const char *k
 struct value *value_ensure_list(struct arena *a, struct value *map, const char *key)
 {
     struct value *v = value_get(map, key);
-    if (value_is_null(v)) {
+    if (!value_is_list(v)) {
         v = value_list(a);
         value_set(a, map, key, v);
     }

@@ -6,10 +6,13 @@
 /* More members than any schema's top level or metadata has. */
 #define SLOTS_MAX 64
 
-/* A map's members sorted into the places its schema gives them: merging keeps canonical order by construction. */
+/* A map's members sorted into the places its schema gives them: merging keeps canonical order by construction. Members that the schema does
+ * not know (a newer program's) come behind, as they stand. */
 struct slots {
     const struct schema *schema;
     struct mp value[SLOTS_MAX]; /* empty: absent */
+    struct mp map;              /* what they were read from */
+    uint32_t unknown;
 };
 
 static struct mp *slot_of(struct slots *s, struct str key)
@@ -27,11 +30,16 @@ static void slots_fill(struct slots *s, const struct schema *schema, struct mp m
     assert(schema->count <= SLOTS_MAX);
     s->schema = schema;
     memset(s->value, 0, schema->count * sizeof s->value[0]);
+    s->map = map;
+    s->unknown = 0;
     struct mp_iter it = mp_iter(map);
     while (mp_next(&it)) {
         struct mp *slot = slot_of(s, it.key);
-        assert(slot != NULL); /* kind_check let no unknown member pass */
-        *slot = it.value;
+        if (slot != NULL) {
+            *slot = it.value;
+        } else {
+            s->unknown++;
+        }
     }
 }
 
@@ -40,9 +48,20 @@ static bool mp_is_empty(struct mp m)
     return m.p == m.end;
 }
 
-static void slots_write(struct buf *out, const struct slots *s)
+static void unknown_write(struct buf *out, struct slots *s)
 {
-    uint32_t count = 0;
+    struct mp_iter it = mp_iter(s->map);
+    while (s->unknown > 0 && mp_next(&it)) {
+        if (slot_of(s, it.key) == NULL) {
+            mp_write_str(out, it.key);
+            buf_append(out, it.value.p, (size_t)(it.value.end - it.value.p));
+        }
+    }
+}
+
+static void slots_write(struct buf *out, struct slots *s)
+{
+    uint32_t count = s->unknown;
     for (unsigned i = 0; i < s->schema->count; i++) {
         count += !mp_is_empty(s->value[i]);
     }
@@ -53,6 +72,7 @@ static void slots_write(struct buf *out, const struct slots *s)
             buf_append(out, s->value[i].p, (size_t)(s->value[i].end - s->value[i].p));
         }
     }
+    unknown_write(out, s);
 }
 
 void body_merge(struct buf *out, const struct object *base, const struct object *status_of,

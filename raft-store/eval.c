@@ -59,6 +59,20 @@ static int check_preconditions(struct eval *e, const struct txn_op *op, const st
     return 0;
 }
 
+/* The last gate before a name becomes a key: the API has checked what it let in, but names are also made of other names. */
+static int check_key(struct eval *e, const struct txn_op *op)
+{
+    char name[512];
+    struct str ns = op->kind->namespaced ? op->ns : STR_NONE;
+    if (name_is_key(op->name) && (str_empty(ns) || (name_is_key(ns) && ns.n <= NAMESPACE_KEY_MAX))) {
+        return 0;
+    }
+    const char *why = op->name.n > NAME_KEY_MAX || ns.n > NAMESPACE_KEY_MAX
+                          ? "has a name that is too long: at most 253 characters are allowed, 63 in a namespace's"
+                          : "has a name that can't be one: it must be printable, without blanks, '/' and '%'";
+    return error_set_field(e->err, ERR_INVALID, "metadata.name", "%s %s", op_text(op, name), why);
+}
+
 /* ---- The new object ---- */
 
 /* Members of metadata to set. Their values are written one behind another into room that is reserved first, so that they stay put. */
@@ -271,6 +285,9 @@ static int eval_op(struct eval *e, const struct txn_op *op)
     struct view *tip = e->s->tip;
     const struct object *old = view_get(tip, op->kind, op->ns, op->name);
     int rc = check_preconditions(e, op, old);
+    if (rc == 0 && op->type == TXN_CREATE) {
+        rc = check_key(e, op);
+    }
     if (rc != 0 || op->type == TXN_CHECK) {
         return rc;
     }

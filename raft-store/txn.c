@@ -106,12 +106,11 @@ struct txn_op *txn_check(struct txn *t, const struct kind *k, struct str ns, str
     return op;
 }
 
-/* A controller's document that cannot be encoded is a mistake in the controller, unless it is too large. */
+/* What controllers make is made of what users wrote: a document that is no object is an error of this transaction, never of the process. */
 static int encode(const struct kind *k, const struct value *doc, struct object **out, struct error *err)
 {
     struct error why = {0};
     int rc = object_from_value(k, doc, 0, out, &why);
-    assert(rc == 0 || rc == ERR_TOO_LARGE);
     if (rc != 0 && err != NULL) {
         *err = why;
     }

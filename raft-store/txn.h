@@ -53,7 +53,7 @@ struct txn_op *txn_update(struct txn *t, struct object *o, enum txn_part part, u
 struct txn_op *txn_delete(struct txn *t, const struct object *o); /* with its uid as precondition; o is borrowed */
 struct txn_op *txn_check(struct txn *t, const struct kind *k, struct str ns, struct str name, uint64_t if_revision);
 /* From documents, for controllers: encode (the document must be complete: run kind_check first where it holds foreign parts).
- * A document that cannot be encoded is a programmer's error and asserts, except ERR_TOO_LARGE, which is returned. */
+ * ERR_TOO_LARGE, or ERR_INVALID if it has no name or is of another kind. */
 int txn_create_value(struct txn *t, const struct kind *k, const struct value *doc, struct error *err);
 int txn_update_value(struct txn *t, const struct kind *k, const struct value *doc, enum txn_part part,
                      uint64_t if_revision, struct error *err);

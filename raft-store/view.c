@@ -23,7 +23,7 @@ struct view {
 struct node_item {
     unsigned refs;
     uint32_t node_at; /* where the name stands in the body; size 0: not bound */
-    uint16_t node_size;
+    uint32_t node_size;
     struct object *object;
 };
 
@@ -246,10 +246,9 @@ static void index_put(struct view *v, const struct object *o, const struct objec
         }
     }
     struct node_item *item = xmalloc(sizeof *item);
-    assert(node.n <= UINT16_MAX);
     *item = (struct node_item){.refs = 1,
                                .node_at = str_empty(node) ? 0 : (uint32_t)(node.p - (const char *)o->body),
-                               .node_size = (uint16_t)node.n,
+                               .node_size = (uint32_t)node.n,
                                .object = object_ref(o)};
     key.scope = node;
     struct node_item *old_item = ptree_put(&v->on_node, &key, item);

@@ -64,7 +64,7 @@ SCHEMA_STATIC(container_port, "ContainerPort", "A port that the container listen
     STRING("hostIP", "Address of the node to bind hostPort to."));
 
 SCHEMA_STATIC(env_source, "ConfigMapEnvSource", "All entries of a ConfigMap or Secret.",
-    STRING("name", "Name of the object."),
+    STRING("name", "Name of the object.", KEY),
     BOOLEAN("optional", "Start also if the object is missing."));
 
 SCHEMA_STATIC(env_from, "EnvFromSource", "Environment variables from all entries of an object.",
@@ -82,7 +82,7 @@ SCHEMA(schema_resource_selector, "ResourceFieldSelector", "A request or limit of
     QUANTITY("divisor", "Unit of the number that is given out."));
 
 SCHEMA_STATIC(key_selector, "ConfigMapKeySelector", "One entry of a ConfigMap or Secret.",
-    STRING("name", "Name of the object."),
+    STRING("name", "Name of the object.", KEY),
     STRING("key", "Key of the entry.", REQUIRED),
     BOOLEAN("optional", "Start also if the object or the key is missing."));
 

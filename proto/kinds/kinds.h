@@ -33,6 +33,8 @@
 #define BYTES_MAP(n, d, ...)     ROW(n, FIELD_BYTES, d, .shape = SHAPE_MAP, ##__VA_ARGS__)
 #define REQUIRED                 .flags = FIELD_REQUIRED
 #define READONLY                 .flags = FIELD_READONLY
+#define KEY                      .flags = FIELD_KEY
+#define REQUIRED_KEY             .flags = FIELD_REQUIRED | FIELD_KEY
 #define MERGE(key)               .merge_key = (key)
 #define ONE_OF(list)             .one_of = (list)
 #define DEFAULT(text)            .fallback = (text)
@@ -118,6 +120,9 @@ const char *schema_nearest(const struct schema *s, struct str name);
 
 #define NAME_SUBDOMAIN_WHY                                                                                             \
     "must be lower case letters, digits, '-' and '.', begin and end with a letter or digit (such as 'example.com')"
+#define NAME_TOO_LONG_WHY "must be no more than 253 characters"
+#define NAME_KEY_WHY                                                                                                   \
+    "must be the name of an object: at most 253 printable characters without blanks, '/' and '%', and not '.' or '..'"
 #define NAME_LABEL_WHY                                                                                                 \
     "must be at most 63 lower case letters, digits and '-', begin and end with a letter or digit (such as 'my-name')"
 #define NAME_LABEL_KEY_WHY                                                                                             \

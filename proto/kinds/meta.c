@@ -5,9 +5,9 @@
 
 SCHEMA_STATIC(owner_reference, "OwnerReference", "Another object that this one belongs to and dies with.",
     STRING("apiVersion", "Group and version of the owner's kind.", REQUIRED),
-    STRING("kind", "Kind of the owner.", REQUIRED),
-    STRING("name", "Name of the owner.", REQUIRED),
-    STRING("uid", "Identity of the owner; a new object under the same name is another owner.", REQUIRED),
+    STRING("kind", "Kind of the owner.", REQUIRED_KEY),
+    STRING("name", "Name of the owner.", REQUIRED_KEY),
+    STRING("uid", "Identity of the owner; a new object under the same name is another owner.", REQUIRED_KEY),
     BOOLEAN("controller", "True for the one owner that manages this object."),
     BOOLEAN("blockOwnerDeletion", "In a foreground deletion the owner waits until this object is gone."));
 
@@ -49,13 +49,13 @@ SCHEMA(schema_label_selector, "LabelSelector",
     OBJECTS("matchExpressions", selector_requirement, "Further conditions."));
 
 SCHEMA(schema_local_reference, "LocalObjectReference", "Names an object of the same namespace.",
-    STRING("name", "Name of the object."));
+    STRING("name", "Name of the object.", KEY));
 
 SCHEMA(schema_object_reference, "ObjectReference", "Names an object anywhere, or a part of it.",
     STRING("kind", "Kind of the object."),
-    STRING("namespace", "Its namespace."),
-    STRING("name", "Its name."),
-    STRING("uid", "Its identity."),
+    STRING("namespace", "Its namespace.", KEY),
+    STRING("name", "Its name.", KEY),
+    STRING("uid", "Its identity.", KEY),
     STRING("apiVersion", "Group and version of its kind."),
     STRING("resourceVersion", "The revision that is meant, if one is."),
     STRING("fieldPath", "Part of the object, such as spec.containers{name}."));

@@ -49,8 +49,8 @@ SCHEMA_STATIC(scheduling_gate, "PodSchedulingGate", "Holds the pod back from bei
     STRING("name", "Name of the gate.", REQUIRED));
 
 SCHEMA_STATIC(claim_source, "ClaimSource", "Which claim; exactly one.",
-    STRING("resourceClaimName", "A claim of the namespace."),
-    STRING("resourceClaimTemplateName", "A template to make one from."));
+    STRING("resourceClaimName", "A claim of the namespace.", KEY),
+    STRING("resourceClaimTemplateName", "A template to make one from.", KEY));
 
 SCHEMA_STATIC(pod_resource_claim, "PodResourceClaim", "A resource claim that containers may use.",
     STRING("name", "Name inside the pod.", REQUIRED),

@@ -60,7 +60,7 @@ SCHEMA(schema_pod_status, "PodStatus", "What is known of the pod. It may lag beh
     OBJECTS("conditions", pod_condition, "Statements about the pod.", MERGE("type")),
     STRING("message", "Why it is in this state, for people."),
     STRING("reason", "Why, in one word, such as Evicted."),
-    STRING("nominatedNodeName", "Node on which room is being made for the pod."),
+    STRING("nominatedNodeName", "Node on which room is being made for the pod.", KEY),
     STRING("hostIP", "Address of the node."),
     OBJECTS("hostIPs", host_ip, "All addresses of the node.", MERGE("ip")),
     STRING("podIP", "Address of the pod."),

@@ -16,13 +16,13 @@ SCHEMA_STATIC(key_to_path, "KeyToPath", "Puts one entry under a path.",
     INT32("mode", "Permission bits of this file."));
 
 SCHEMA_STATIC(config_map_volume, "ConfigMapVolumeSource", "Entries of a ConfigMap as files; they follow its changes.",
-    STRING("name", "Name of the ConfigMap."),
+    STRING("name", "Name of the ConfigMap.", KEY),
     OBJECTS("items", key_to_path, "Which entries, and where; all under their keys if not given."),
     DEFAULT_MODE,
     BOOLEAN("optional", "Go on if the ConfigMap or a key is missing."));
 
 SCHEMA_STATIC(secret_volume, "SecretVolumeSource", "Entries of a Secret as files in memory; they follow its changes.",
-    STRING("secretName", "Name of the Secret."),
+    STRING("secretName", "Name of the Secret.", KEY),
     OBJECTS("items", key_to_path, "Which entries, and where; all under their keys if not given."),
     DEFAULT_MODE,
     BOOLEAN("optional", "Go on if the Secret or a key is missing."));
@@ -38,7 +38,7 @@ SCHEMA_STATIC(downward_volume, "DownwardAPIVolumeSource", "Facts about the pod a
     DEFAULT_MODE);
 
 SCHEMA_STATIC(object_projection, "ConfigMapProjection", "Entries of a ConfigMap or Secret.",
-    STRING("name", "Name of the object."),
+    STRING("name", "Name of the object.", KEY),
     OBJECTS("items", key_to_path, "Which entries, and where; all under their keys if not given."),
     BOOLEAN("optional", "Go on if the object or a key is missing."));
 
@@ -85,7 +85,7 @@ SCHEMA_STATIC(nfs_volume, "NFSVolumeSource", "A directory of an NFS server.",
     READ_ONLY);
 
 SCHEMA_STATIC(claim_volume, "PersistentVolumeClaimVolumeSource", "The volume bound to a claim of the namespace.",
-    STRING("claimName", "Name of the claim.", REQUIRED),
+    STRING("claimName", "Name of the claim.", REQUIRED_KEY),
     READ_ONLY);
 
 SCHEMA_STATIC(claim_resources, "VolumeResourceRequirements", "Size of a volume.",
@@ -209,7 +209,7 @@ SCHEMA_STATIC(fc_volume, "FCVolumeSource", "A Fibre Channel disk.",
     STRINGS("wwids", "World wide identifiers; instead of targetWWNs and lun."));
 
 SCHEMA_STATIC(azure_file, "AzureFileVolumeSource", "A file share of Microsoft's cloud.",
-    STRING("secretName", "Secret with the account.", REQUIRED),
+    STRING("secretName", "Secret with the account.", REQUIRED_KEY),
     STRING("shareName", "Name of the share.", REQUIRED),
     READ_ONLY);
 

@@ -286,6 +286,107 @@ static void deletion_checks_its_preconditions(void **state)
     world_close(&w);
 }
 
+/* A pod as no API lets it in, but an earlier version may have: its owner's name is too long. */
+static void put_pod_with_owner(struct fixture *f, const char *name, size_t owner_size)
+{
+    struct arena a;
+    struct txn t;
+    struct error err = {0};
+    arena_init(&a);
+    txn_init(&t, "test");
+    char *owner = arena_alloc(&a, owner_size + 1);
+    memset(owner, 'o', owner_size);
+    owner[owner_size] = '\0';
+    struct value *doc = value_map(&a), *meta = value_map(&a), *reference = value_map(&a);
+    value_set(&a, doc, "apiVersion", value_cstr(&a, "v1"));
+    value_set(&a, doc, "kind", value_cstr(&a, "Pod"));
+    value_set(&a, meta, "name", value_cstr(&a, name));
+    value_set(&a, meta, "namespace", value_cstr(&a, "default"));
+    value_set(&a, reference, "apiVersion", value_cstr(&a, "apps/v1"));
+    value_set(&a, reference, "kind", value_cstr(&a, "ReplicaSet"));
+    value_set(&a, reference, "name", value_cstr(&a, owner));
+    value_set(&a, reference, "uid", value_cstr(&a, owner));
+    value_set(&a, reference, "controller", value_bool(&a, true));
+    value_append(&a, value_ensure_list(&a, meta, "ownerReferences"), reference);
+    value_set(&a, doc, "metadata", meta);
+    assert_int_equal(txn_create_value(&t, kind_by_id(KIND_POD), doc, &err), 0);
+    assert_int_equal(world_submit(&f->cluster.world, &t, &err), 0);
+    txn_close(&t);
+    arena_close(&a);
+}
+
+static void names_of_any_length_in_what_is_stored_stop_nothing(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct env env;
+    open_fixture(&f, &env);
+    put_pod_with_owner(&f, "a", 300);
+    assert_int_equal(stats_of(&f).keys_refused, 0); /* a key like others: there is no such owner */
+    put_pod_with_owner(&f, "b", 100000);
+    assert_int_equal(stats_of(&f).keys_refused, 1);
+    for (int i = 0; i < 2; i++) { /* as it comes, and with the next leader */
+        while (controllers_run(f.cluster.controllers, 1)) {
+        }
+        controllers_resync(f.cluster.controllers);
+    }
+    assert_int_equal(stats_of(&f).errors, 0);
+    assert_null(world_get(&f.cluster.world, KIND_POD, "default", "a")); /* its owner is gone: garbage */
+    assert_null(world_get(&f.cluster.world, KIND_POD, "default", "b"));
+    close_fixture(&f);
+}
+
+struct lines {
+    char text[4096];
+    unsigned count;
+};
+static void keep_line(void *data, enum log_level level, const char *line, unsigned size)
+{
+    struct lines *l = data;
+    (void)level;
+    snprintf(l->text + strlen(l->text), sizeof l->text - strlen(l->text), "%.*s\n", (int)size, line);
+    l->count++;
+}
+
+/* "A key that goes on failing is told once, a crowd of them as a number." */
+static void keys_that_fail_are_told_once_and_a_crowd_as_a_number(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct env env;
+    struct lines lines = {.count = 0};
+    struct log log = {.name = "test", .level = LOG_LEVEL_INFO, .sink = keep_line, .sink_data = &lines};
+    open_fixture(&f, &env);
+    controllers_free(f.cluster.controllers);
+    const struct controllers_config config = {
+        .env = &env, .log = &log, .seed = 1, .submit = submit, .tip = tip, .data = &f};
+    f.cluster.controllers = controllers_new(&config);
+    char name[40];
+    for (int i = 0; i < 15; i++) {
+        snprintf(name, sizeof name, "rs r%d replicas=0", i);
+        world_apply(&f.cluster.world, name);
+    }
+    f.refuse = INT32_MAX;
+    for (int64_t until_ms = f.cluster.world.now_ms + 50000; f.cluster.world.now_ms < until_ms;) {
+        while (controllers_run(f.cluster.controllers, 1)) {
+        }
+        f.cluster.world.now_ms = controllers_next_deadline(f.cluster.controllers);
+    }
+    assert_int_equal(lines.count, 10);
+    assert_non_null(strstr(lines.text, "replicaset default/r0: refused by the test (tried 4 times"));
+    f.cluster.world.now_ms += 60000;
+    world_apply(&f.cluster.world, "rs late replicas=0");
+    for (int64_t until_ms = f.cluster.world.now_ms + 1000; f.cluster.world.now_ms < until_ms;) {
+        while (controllers_run(f.cluster.controllers, 1)) {
+        }
+        f.cluster.world.now_ms = controllers_next_deadline(f.cluster.controllers);
+    }
+    assert_int_equal(lines.count, 12);
+    assert_non_null(strstr(lines.text, "5 more keys went on failing"));
+    assert_non_null(strstr(lines.text, "default/late"));
+    close_fixture(&f);
+}
+
 static void percentages_round_as_rollouts_need(void **state)
 {
     (void)state;
@@ -310,6 +411,8 @@ int main(void)
         cmocka_unit_test(template_hashes_are_stable_and_told_apart),
         cmocka_unit_test(a_repeated_event_counts_up),
         cmocka_unit_test(deletion_checks_its_preconditions),
+        cmocka_unit_test(names_of_any_length_in_what_is_stored_stop_nothing),
+        cmocka_unit_test(keys_that_fail_are_told_once_and_a_crowd_as_a_number),
         cmocka_unit_test(percentages_round_as_rollouts_need),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

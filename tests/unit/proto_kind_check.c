@@ -220,6 +220,94 @@ static void owners_have_one_controller(void **state)
         "metadata.ownerReferences[0].apiVersion: Required value");
 }
 
+/* Source: Kubernetes' ValidateOwnerReferences; that names may be keys is ours. */
+static void owners_are_judged_member_by_member(void **state)
+{
+    struct fixture *f = *state;
+    static const struct {
+        const char *api, *kind, *name, *uid;
+        const char *field; /* NULL: good */
+    } rows[] = {
+        {"apps/v1", "ReplicaSet", "web", "u", NULL},
+        {"example.com/v1alpha1", "Far", "system:thing", "u", NULL},
+        {"''", "ReplicaSet", "web", "u", "apiVersion"},
+        {"apps/v1/v2", "ReplicaSet", "web", "u", "apiVersion"},
+        {"apps/", "ReplicaSet", "web", "u", "apiVersion"},
+        {"/v1", "ReplicaSet", "web", "u", "apiVersion"},
+        {"apps/v1", "''", "web", "u", "kind"},
+        {"v1", "Event", "web", "u", "kind"},
+        {"apps/v1", "ReplicaSet", "''", "u", "name"},
+        {"apps/v1", "ReplicaSet", "web", "''", "uid"},
+        {"apps/v1", "ReplicaSet", "a/b", "u", "name"},
+        {"apps/v1", "ReplicaSet", "'..'", "u", "name"},
+        {"apps/v1", "ReplicaSet", "\"a\\0b\"", "u", "name"},
+        {"apps/v1", "ReplicaSet", "web", "'a b'", "uid"},
+    };
+    for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+        char yaml[400], part[100];
+        snprintf(yaml, sizeof yaml,
+                 "{apiVersion: v1, kind: ConfigMap, metadata: {name: a, ownerReferences: [{apiVersion: %s, kind: %s, "
+                 "name: %s, uid: %s}]}}",
+                 rows[i].api, rows[i].kind, rows[i].name, rows[i].uid);
+        snprintf(part, sizeof part, "metadata.ownerReferences[0].%s: ", rows[i].field);
+        if (rows[i].field == NULL) {
+            fixture_good(f, yaml);
+        } else {
+            fixture_bad(f, yaml, part);
+        }
+    }
+}
+
+/* Wherever an object names another: 253 characters are a name, 254 are none, and what no path could hold is none either. */
+static void names_that_are_looked_up_may_be_keys(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const rows[] = {
+        "{apiVersion: v1, kind: ConfigMap, metadata: {name: %s}}",
+        "{apiVersion: v1, kind: ConfigMap, metadata: {name: a, ownerReferences: [{apiVersion: v1, kind: Pod, name: %s, "
+        "uid: u}]}}",
+        "{apiVersion: v1, kind: ConfigMap, metadata: {name: a, ownerReferences: [{apiVersion: v1, kind: Pod, name: p, "
+        "uid: %s}]}}",
+        "{apiVersion: v1, kind: Event, metadata: {name: a, namespace: default}, involvedObject: {namespace: default, "
+        "name: %s}}",
+        "{apiVersion: v1, kind: Event, metadata: {name: a, namespace: default}, involvedObject: {namespace: default}, "
+        "related: {name: %s}}",
+#define POD_WITH(text)                                                                                                 \
+    "{apiVersion: v1, kind: Pod, metadata: {name: a}, spec: {containers: [{name: c, image: i}], " text "}}"
+#define POD_ENV(text)                                                                                                  \
+    "{apiVersion: v1, kind: Pod, metadata: {name: a}, spec: {containers: [{name: c, image: i, " text "}]}}"
+        POD_WITH("nodeName: %s"),
+        POD_WITH("serviceAccountName: %s"),
+        POD_WITH("priorityClassName: %s"),
+        POD_WITH("runtimeClassName: %s"),
+        POD_WITH("imagePullSecrets: [{name: %s}]"),
+        POD_WITH("volumes: [{name: v, configMap: {name: %s}}]"),
+        POD_WITH("volumes: [{name: v, secret: {secretName: %s}}]"),
+        POD_WITH("volumes: [{name: v, persistentVolumeClaim: {claimName: %s}}]"),
+        POD_WITH("volumes: [{name: v, projected: {sources: [{configMap: {name: %s}}]}}]"),
+        POD_WITH("volumes: [{name: v, projected: {sources: [{secret: {name: %s}}]}}]"),
+        POD_ENV("envFrom: [{configMapRef: {name: %s}}]"),
+        POD_ENV("envFrom: [{secretRef: {name: %s}}]"),
+        POD_ENV("env: [{name: E, valueFrom: {configMapKeyRef: {name: %s, key: k}}}]"),
+        POD_ENV("env: [{name: E, valueFrom: {secretKeyRef: {name: %s, key: k}}}]"),
+    };
+    char longest[255], yaml[800];
+    for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+        memset(longest, 'a', sizeof longest);
+        longest[253] = '\0';
+        snprintf(yaml, sizeof yaml, rows[i], longest);
+        fixture_good(f, yaml);
+        longest[253] = 'a';
+        longest[254] = '\0';
+        snprintf(yaml, sizeof yaml, rows[i], longest);
+        fixture_bad(f, yaml, "Invalid value");
+        snprintf(yaml, sizeof yaml, rows[i], "'a/b'");
+        fixture_bad(f, yaml, "Invalid value");
+        snprintf(yaml, sizeof yaml, rows[i], "\"a\\x01\"");
+        fixture_bad(f, yaml, "Invalid value");
+    }
+}
+
 static void finalizers_cannot_be_added_to_what_is_going(void **state)
 {
     struct fixture *f = *state;
@@ -409,6 +497,8 @@ int main(void)
         TEST(the_namespace_is_default_or_none),
         TEST(labels_and_annotations_are_judged),
         TEST(owners_have_one_controller),
+        TEST(owners_are_judged_member_by_member),
+        TEST(names_that_are_looked_up_may_be_keys),
         TEST(finalizers_cannot_be_added_to_what_is_going),
         TEST(identity_cannot_change),
         TEST(what_the_system_writes_can_be_dropped),

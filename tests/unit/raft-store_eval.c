@@ -365,6 +365,69 @@ static void too_many_operations_are_refused(void **state)
     txn_close(&t);
 }
 
+/* Names are also made of names: the store looks once more. */
+static void a_name_that_may_be_no_key_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const odd[] = {"a/b", "..", "a b", "a\nb", "50%"};
+    char longest[255];
+    memset(longest, 'a', sizeof longest);
+    longest[254] = '\0';
+    for (unsigned i = 0; i <= ARRAY_SIZE(odd); i++) {
+        CLEANUP_ARENA struct arena a;
+        struct txn t;
+        struct txn_result result;
+        arena_init(&a);
+        txn_init(&t, "test");
+        struct value *doc = value_map(&a), *meta = value_map(&a);
+        value_set(&a, meta, "name", value_cstr(&a, i == 0 ? longest : odd[i - 1]));
+        value_set(&a, meta, "namespace", value_cstr(&a, "default"));
+        value_set(&a, doc, "kind", value_cstr(&a, "ConfigMap"));
+        value_set(&a, doc, "metadata", meta);
+        must(txn_create_value(&t, kind_by_id(KIND_CONFIGMAP), doc, &f->err), &f->err);
+        assert_int_equal(store_eval(f->s, &t, &result, &f->err), ERR_INVALID);
+        assert_string_equal(f->err.field, "metadata.name");
+        txn_close(&t);
+    }
+    assert_int_equal(view_count(store_tip(f->s), NULL), 0);
+    longest[253] = '\0';
+    must(eval_create(f->s, config_map("default", longest, "k", "v"), &f->err), &f->err);
+}
+
+static void set_one_replica(struct arena *a, struct value *doc)
+{
+    value_set(a, value_ensure_map(a, doc, "status"), "replicas", value_int(a, 1));
+}
+
+/* As a newer program, or a damaged one, may have written it: no member is lost, and none is a reason to stop. */
+static void what_the_tables_do_not_know_is_carried_through(void **state)
+{
+    struct fixture *f = *state;
+    CLEANUP_ARENA struct arena a;
+    arena_init(&a);
+    struct object *plain = yaml_object(DEPLOYMENT), *strange = NULL;
+    struct value *doc = object_to_value(&a, plain);
+    object_unref(plain);
+    value_set(&a, doc, "newer", value_cstr(&a, "kept"));
+    value_set(&a, value_get(doc, "metadata"), "shard", value_int(&a, 7));
+    value_set(&a, value_get(doc, "metadata"), "annotations", value_int(&a, 1));        /* of a wrong type */
+    value_set(&a, value_path(doc, "spec.template"), "spec", value_cstr(&a, "no map")); /* a second one */
+    must(object_from_value(kind_by_id(KIND_DEPLOYMENT), doc, 0, &strange, &f->err), &f->err);
+    must(eval_create(f->s, strange, &f->err), &f->err);
+    const struct object *o = tip_find(f, KIND_DEPLOYMENT, "default", "web");
+    must(eval_update(f->s, edited(o, set_label), TXN_PART_SPEC, 0, NULL, &f->err), &f->err);
+    o = tip_find(f, KIND_DEPLOYMENT, "default", "web");
+    must(eval_update(f->s, edited(o, set_one_replica), TXN_PART_STATUS, 0, NULL, &f->err), &f->err);
+    o = tip_find(f, KIND_DEPLOYMENT, "default", "web");
+    struct mp m = object_mp(o);
+    assert_true(str_is(mp_str(mp_get(m, "newer")), "kept"));
+    assert_int_equal(mp_int(mp_path(m, "metadata.shard"), 0), 7);
+    assert_int_equal(mp_int(mp_path(m, "metadata.annotations"), 0), 1);
+    assert_true(str_is(mp_str(mp_path(m, "spec.template.spec")), "no map"));
+    assert_true(str_is(mp_str(mp_path(m, "metadata.labels.x")), "y"));
+    assert_int_equal(mp_int(mp_path(m, "status.replicas"), 0), 1);
+}
+
 static void a_transaction_can_be_read_as_text(void **state)
 {
     struct fixture *f = *state;
@@ -401,6 +464,8 @@ int main(void)
         TEST(a_pod_in_its_grace_period_stays_until_its_agent_deletes_it),
         TEST(a_deletion_is_not_taken_back),
         TEST(too_many_operations_are_refused),
+        TEST(a_name_that_may_be_no_key_is_refused),
+        TEST(what_the_tables_do_not_know_is_carried_through),
         TEST(a_transaction_can_be_read_as_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
