@@ -145,6 +145,7 @@ int api_stream_close(struct api_stream *s, struct error *err)
     }
     int rc = s->error.code;
     if (rc != 0 && err != NULL) {
+        s->api->refused = rc != ERR_CLOSED && rc != ERR_TIMEOUT && s->api->session != NULL;
         *err = s->error;
     }
     free(s);

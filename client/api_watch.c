@@ -245,6 +245,7 @@ int api_watch(struct api *a, const struct api_list_query *q, int64_t timeout_ms,
             w.revision = 0;
         } else if (why.code != 0 && (!(api_worth_retry(&why) || why.code == ERR_SYSTEM || why.code == ERR_IO) ||
                                      now - broken_since > a->deadline_ms)) {
+            a->refused = !api_worth_retry(&why) && a->session != NULL;
             *err = why;
             rc = why.code;
             break;

@@ -39,7 +39,7 @@ static int unknown_option(const struct option_table tables[2], const char *given
     unsigned best_distance = 4;
     for (unsigned t = 0; t < 2; t++) {
         for (unsigned i = 0; i < tables[t].count; i++) {
-            unsigned d = name_distance((struct str){given, n}, str_of(tables[t].rows[i].name));
+            unsigned d = name_nearness((struct str){given, n}, str_of(tables[t].rows[i].name));
             if (d < best_distance) {
                 best_distance = d;
                 best = &tables[t].rows[i];

@@ -124,7 +124,8 @@ int rctl_fail(struct rctl *r, const struct error *err)
     if (hint != NULL) {
         fprintf(r->err_out, "hint: %s\n", hint);
     }
-    return (int)exit_code_of(err->code);
+    bool answered = r->api != NULL && api_refused(r->api);
+    return err->code == ERR_USAGE && answered ? EXIT_FAILED : (int)exit_code_of(err->code);
 }
 
 int rctl_usage(struct rctl *r, const char *fmt, ...)
@@ -236,7 +237,7 @@ const struct command *rctl_nearest_command(const char *typed)
     const struct command *best = NULL;
     unsigned best_distance = 4;
     for (unsigned i = 0; i < ARRAY_SIZE(commands); i++) {
-        unsigned d = name_distance(str_of(typed), str_of(commands[i]->name));
+        unsigned d = name_nearness(str_of(typed), str_of(commands[i]->name));
         if (d < best_distance) {
             best_distance = d;
             best = commands[i];
@@ -305,7 +306,7 @@ static int unknown_sub(struct rctl *r, const char *word)
     CLEANUP_BUF struct buf names = BUF_INIT;
     for (unsigned i = 0; subs[i] != NULL; i++) {
         buf_printf(&names, "%s%s", i > 0 ? ", " : "", subs[i]->name);
-        if (name_distance(str_of(word), str_of(subs[i]->name)) < 3) {
+        if (name_nearness(str_of(word), str_of(subs[i]->name)) < 4) {
             return rctl_usage(r, "unknown command \"%s %s\"; did you mean \"rctl %s %s\"?", r->command_name, word,
                               r->command_name, subs[i]->name);
         }

@@ -59,7 +59,7 @@ const char *rctl_namespace(struct rctl *r);
 int64_t rctl_now_ms(void); /* wall clock */
 
 /* Prints the error (`error: ...`, or `Error from server (Reason): ...` if a master refused) with a hint where there is one, and returns the
- * exit code that belongs to it. */
+ * exit code that belongs to it. EXIT_USAGE is for what rctl itself finds wrong with the command line, not for what a master or a node refuses. */
 int rctl_fail(struct rctl *r, const struct error *err);
 /* Prints `error: TEXT` and the usage line; returns EXIT_USAGE. */
 int rctl_usage(struct rctl *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -12,11 +12,9 @@ int resource_kind(const char *word, const struct kind **out, struct error *err)
     if (*out != NULL) {
         return 0;
     }
-    const struct kind *near = kind_nearest(str_of(word));
-    if (near != NULL) {
-        return error_set(err, ERR_USAGE, "there is no resource type \"%s\"; did you mean \"%s\"?", word, near->plural);
-    }
-    return error_set(err, ERR_USAGE, "there is no resource type \"%s\"; \"rctl api-resources\" lists them", word);
+    CLEANUP_BUF struct buf why = BUF_INIT;
+    kind_explain_unknown(&why, str_of(word));
+    return error_set(err, ERR_USAGE, "there is no resource type \"%s\": %s", word, buf_cstr(&why));
 }
 
 static void add(struct resources *out, const struct kind *k, const char *name)

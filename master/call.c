@@ -120,12 +120,9 @@ bool call_kind(struct call *c, const struct kind **k, struct str *ns, bool all)
     }
     *k = kind_by_name(name);
     if (*k == NULL) {
-        const struct kind *near = kind_nearest(name);
-        if (near != NULL) {
-            call_failf(c, ERR_NOT_FOUND, "unknown kind \"%.*s\"; did you mean \"%s\"?", STR_ARG(name), near->name);
-        } else {
-            call_failf(c, ERR_NOT_FOUND, "unknown kind \"%.*s\"; `rctl api-resources` lists the kinds", STR_ARG(name));
-        }
+        CLEANUP_BUF struct buf why = BUF_INIT;
+        kind_explain_unknown(&why, name);
+        call_failf(c, ERR_NOT_FOUND, "unknown kind \"%.*s\": %s", STR_ARG(name), buf_cstr(&why));
         return false;
     }
     if (!(*k)->namespaced) {

@@ -82,7 +82,7 @@ void method_deletecollection(struct call *c)
         return;
     }
     if ((labels_text.n > 0 && selector_parse(&c->arena, labels_text, &labels, &err) != 0) ||
-        (fields_text.n > 0 && field_selector_parse(&c->arena, fields_text, &fields, &err) != 0)) {
+        (fields_text.n > 0 && field_selector_parse(&c->arena, k, fields_text, &fields, &err) != 0)) {
         call_fail(c, &err);
         return;
     }

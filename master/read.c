@@ -136,7 +136,7 @@ static bool token_read(struct arena *a, struct str text, struct list_token *t)
 
 /* ---- list ---- */
 
-static bool selectors(struct call *c, struct selector **labels, struct selector **fields)
+static bool selectors(struct call *c, const struct kind *k, struct selector **labels, struct selector **fields)
 {
     struct error err = {0};
     struct str text;
@@ -151,7 +151,7 @@ static bool selectors(struct call *c, struct selector **labels, struct selector 
     if (!call_str(c, "fieldSelector", &text, false)) {
         return false;
     }
-    if (text.n > 0 && field_selector_parse(&c->arena, text, fields, &err) != 0) {
+    if (text.n > 0 && field_selector_parse(&c->arena, k, text, fields, &err) != 0) {
         call_fail(c, &err);
         return false;
     }
@@ -163,7 +163,7 @@ static void list_read(struct call *c)
     const struct kind *k;
     struct str ns, text;
     struct selector *labels, *fields;
-    if (!call_kind(c, &k, &ns, true) || !selectors(c, &labels, &fields) || !call_str(c, "continue", &text, false)) {
+    if (!call_kind(c, &k, &ns, true) || !selectors(c, k, &labels, &fields) || !call_str(c, "continue", &text, false)) {
         return;
     }
     int64_t limit = mp_int(mp_get(c->params, "limit"), API_LIST_LIMIT_DEFAULT);

@@ -484,7 +484,7 @@ static void watch_start(struct call *c, const struct kind *k, struct str ns, str
     struct error err = {0};
     struct str labels = mp_str(mp_get(c->params, "labelSelector")), fields = mp_str(mp_get(c->params, "fieldSelector"));
     if ((labels.n > 0 && selector_parse(&w->arena, labels, &w->labels, &err) != 0) ||
-        (fields.n > 0 && field_selector_parse(&w->arena, fields, &w->fields, &err) != 0)) {
+        (fields.n > 0 && field_selector_parse(&w->arena, k, fields, &w->fields, &err) != 0)) {
         arena_close(&w->arena);
         free(w);
         call_fail(c, &err);

@@ -119,7 +119,7 @@ static bool visit_nearest(struct str name, void *data)
     struct nearest *n = data;
     /* A short name of three letters is near to everything: only longer names are compared. */
     if (name.n > 3) {
-        n->distance = MIN(n->distance, name_distance(name, n->name));
+        n->distance = MIN(n->distance, name_nearness(n->name, name));
     }
     return false;
 }
@@ -272,4 +272,11 @@ unsigned name_distance(struct str a, struct str b)
     }
     unsigned d = rows[a.n % 3][b.n];
     return MIN(d, (unsigned)FAR);
+}
+
+unsigned name_nearness(struct str typed, struct str name)
+{
+    unsigned d = name_distance(typed, name);
+    size_t n = MIN(typed.n, name.n);
+    return d <= (n <= 4 ? 1u : n <= 7 ? 2u : 3u) ? d : 4;
 }

@@ -114,6 +114,9 @@ struct kind {
     bool has_status;         /* status is a part of its own: update ignores it, update of the status ignores the rest */
     bool has_scale;          /* spec.replicas */
     bool has_generation;     /* metadata.generation counts changes of spec */
+    /* Fields that field selectors know beside metadata.name and, if namespaced, metadata.namespace, separated by blanks: "spec.nodeName".
+     * "source=source.component": a name of its own for a path. NULL = none. */
+    const char *selectable;
     const struct schema *schema;
     const struct column *columns;
     unsigned columns_count;
@@ -129,6 +132,10 @@ const struct kind *kind_by_name(struct str name);           /* "Pod", exact */
 /* What a person types: kind, plural, singular or short name, any case ("deploy", "Pods", "deployments.apps"). NULL if none. */
 const struct kind *kind_by_any_name(struct str name);
 const struct kind *kind_nearest(struct str name);           /* for "did you mean"; NULL if nothing is near */
+/* What Kubernetes has and Reeve has not yet ("Job"), by any of its names as above; NULL if it is none of these. */
+const char *kind_not_yet(struct str name);
+/* What to say about a name that is no kind: `Job is not there yet`, `did you mean "pods"?`, or where the kinds are listed. */
+void kind_explain_unknown(struct buf *out, struct str name);
 unsigned kinds_count(void);
 const struct kind *kinds_at(unsigned i);                    /* in kind_id order */
 
@@ -185,5 +192,8 @@ bool name_is_config_key(struct str s);     /* key of a ConfigMap or Secret */
 bool name_is_env(struct str s);            /* environment variable */
 /* Edit distance with an upper bound of 3, for "did you mean": smaller is nearer; 4 = far. */
 unsigned name_distance(struct str a, struct str b);
+/* The same, but 4 as well where the names are so short that the distance says nothing: of up to four letters one may be wrong, of up to seven
+ * two. A guess that is far misleads. */
+unsigned name_nearness(struct str typed, struct str name);
 
 #endif

@@ -22,14 +22,16 @@ static const struct kind *unknown_kind(struct arena *a, const struct value *doc,
                                        struct error *err)
 {
     const struct kind *k = kind_by_name(name), *near = k == NULL ? kind_nearest(name) : NULL;
-    const char *text;
+    const char *text, *not_yet = kind_not_yet(name);
     if (k != NULL) {
         text = arena_printf(a, "no kind \"%s\" in apiVersion \"%.*s\": write apiVersion: %s", k->name, STR_ARG(api),
                             k->api_version);
         bad_kind(value_get(doc, "apiVersion"), err, "apiVersion", text);
         return NULL;
     }
-    if (near != NULL) {
+    if (not_yet != NULL) {
+        text = arena_printf(a, "%s is not there yet (\"rctl api-resources\" lists the kinds that are)", not_yet);
+    } else if (near != NULL) {
         text = arena_printf(a, "unknown kind \"%.*s\" (did you mean \"%s\"?)", STR_ARG(name), near->name);
     } else {
         text = arena_printf(a, "unknown kind \"%.*s\" in apiVersion \"%.*s\"", STR_ARG(name), STR_ARG(api));

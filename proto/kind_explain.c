@@ -184,11 +184,9 @@ int kind_explain(struct buf *out, struct str path, bool recursive, struct error 
     struct str rest = path, first = next_part(&rest);
     const struct kind *k = kind_by_any_name(first);
     if (k == NULL) {
-        const struct kind *near = kind_nearest(first);
-        return near == NULL
-                   ? error_set(err, ERR_NOT_FOUND, "no kind \"%.*s\": rctl api-resources lists them", STR_ARG(first))
-                   : error_set(err, ERR_NOT_FOUND, "no kind \"%.*s\" (did you mean \"%s\"?)", STR_ARG(first),
-                               near->plural);
+        CLEANUP_BUF struct buf why = BUF_INIT;
+        kind_explain_unknown(&why, first);
+        return error_set(err, ERR_NOT_FOUND, "no kind \"%.*s\": %s", STR_ARG(first), buf_cstr(&why));
     }
     const struct schema *s = k->schema;
     const struct field *f = NULL;

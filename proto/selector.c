@@ -14,6 +14,7 @@ struct requirement {
     enum op op;
     struct str *values;
     unsigned count;
+    struct str absent; /* of a field: the text that counts if it is not there */
     struct requirement *next;
 };
 
@@ -462,9 +463,56 @@ static int take_field_value(struct scan *c, struct str *out)
     return 0;
 }
 
-static int read_field_requirement(struct scan *c, struct selector *s)
+/* Finds the path that a key stands for among names separated by blanks ("name" or "name=path"). */
+static bool find_selectable(const char *names, struct str key, struct str *path)
 {
-    struct str key = take_word(c), v = STR_NONE;
+    while (names != NULL && *names != '\0') {
+        size_t n = strcspn(names, " "), name_n = strcspn(names, " =");
+        if (name_n == key.n && memcmp(names, key.p, key.n) == 0) {
+            *path = name_n < n ? (struct str){names + name_n + 1, n - name_n - 1} : (struct str){names, n};
+            return true;
+        }
+        names += n + (names[n] == ' ');
+    }
+    return false;
+}
+
+static int unknown_field(const struct kind *k, struct str key, struct error *err)
+{
+    CLEANUP_BUF struct buf known = BUF_INIT;
+    buf_puts(&known, k->namespaced ? "metadata.name, metadata.namespace" : "metadata.name");
+    for (const char *p = k->selectable; p != NULL && *p != '\0';) {
+        size_t n = strcspn(p, " "), name_n = strcspn(p, " =");
+        buf_printf(&known, ", %.*s", (int)name_n, p);
+        p += n + (p[n] == ' ');
+    }
+    return error_set(err, ERR_USAGE, "field label not supported: %.*s; %s can be selected by %s",
+                     (int)MIN(key.n, (size_t)200), key.p, k->plural, buf_cstr(&known));
+}
+
+/* What an absent field counts as. */
+static struct str absent_text(const struct kind *k, struct str path)
+{
+    const struct schema *s = k->schema;
+    const struct field *f = NULL;
+    while (s != NULL && path.n > 0) {
+        const char *dot = memchr(path.p, '.', path.n);
+        size_t n = dot == NULL ? path.n : (size_t)(dot - path.p);
+        f = schema_field(s, (struct str){path.p, n});
+        s = f == NULL ? NULL : f->sub;
+        path.p += n + (dot != NULL);
+        path.n -= n + (dot != NULL);
+    }
+    if (f == NULL || f->shape != SHAPE_ONE) {
+        return STR("");
+    }
+    bool number = f->type == FIELD_INT32 || f->type == FIELD_INT64;
+    return f->type == FIELD_BOOL ? STR("false") : number ? STR("0") : STR("");
+}
+
+static int read_field_requirement(struct scan *c, const struct kind *k, struct selector *s)
+{
+    struct str key = take_word(c), path, v = STR_NONE;
     bool negated = take(c, '!');
     if (str_empty(key) || !take(c, '=')) {
         return fail(c, "FIELD=VALUE, FIELD==VALUE or FIELD!=VALUE");
@@ -472,23 +520,30 @@ static int read_field_requirement(struct scan *c, struct selector *s)
     if (!negated) {
         take(c, '=');
     }
+    if (!find_selectable(k->namespaced ? "metadata.name metadata.namespace" : "metadata.name", key, &path) &&
+        !find_selectable(k->selectable, key, &path)) {
+        return unknown_field(k, key, c->err);
+    }
     int rc = take_field_value(c, &v);
     if (rc == 0) {
-        one_value(c->arena, add_requirement(c->arena, s, key, negated ? OP_NOT_EQUAL : OP_EQUAL), v);
+        struct requirement *r = add_requirement(c->arena, s, path, negated ? OP_NOT_EQUAL : OP_EQUAL);
+        r->absent = absent_text(k, path);
+        one_value(c->arena, r, v);
     }
     return rc;
 }
 
-int field_selector_parse(struct arena *a, struct str text, struct selector **out, struct error *err)
+int field_selector_parse(struct arena *a, const struct kind *k, struct str text, struct selector **out,
+                         struct error *err)
 {
-    assert(a != NULL && out != NULL);
+    assert(a != NULL && k != NULL && out != NULL);
     const char *p = text.p == NULL ? "" : text.p;
     struct scan c = {.arena = a, .start = p, .p = p, .end = p + text.n, .err = err};
     struct selector *s = new_selector(a);
     int rc = check_size(text, err);
     skip_space(&c);
     while (rc == 0 && c.p < c.end) {
-        rc = read_field_requirement(&c, s);
+        rc = read_field_requirement(&c, k, s);
         if (rc == 0 && c.p < c.end && (!take(&c, ',') || c.p == c.end)) {
             rc = fail(&c, "another requirement after the comma");
         }
@@ -497,9 +552,9 @@ int field_selector_parse(struct arena *a, struct str text, struct selector **out
     return rc;
 }
 
-/* A field that is absent counts as empty text. */
-static struct str field_text(const struct object *o, struct str key, char number[32])
+static struct str field_text(const struct object *o, const struct requirement *r, char number[32])
 {
+    struct str key = r->key;
     struct mp m = object_mp(o);
     for (size_t at = 0; at <= key.n;) {
         const char *dot = memchr(key.p + at, '.', key.n - at);
@@ -516,7 +571,7 @@ static struct str field_text(const struct object *o, struct str key, char number
     case MP_BOOL:
         return mp_bool(m, false) ? STR("true") : STR("false");
     default:
-        return STR("");
+        return r->absent;
     }
 }
 
@@ -524,7 +579,7 @@ bool field_selector_matches(const struct selector *s, const struct object *o)
 {
     for (const struct requirement *r = s->first; r != NULL; r = r->next) {
         char number[32];
-        if (!holds(r, true, field_text(o, r->key, number))) {
+        if (!holds(r, true, field_text(o, r, number))) {
             return false;
         }
     }

@@ -21,8 +21,10 @@ bool selector_matches_object(const struct selector *s, const struct object *o); 
 /* Text of a parsed selector, as `get -o wide` and describe print it; "<none>" without requirements. */
 void selector_write(struct buf *out, const struct selector *s);
 
-/* Field selectors: keys are dotted paths into the object; an absent field counts as empty text. */
-int field_selector_parse(struct arena *a, struct str text, struct selector **out, struct error *err);
+/* Field selectors of a kind: keys are metadata.name, metadata.namespace and what the kind lists as selectable; another one is ERR_USAGE with
+ * the list. A field that is absent counts as "false", "0" or empty text, by its type. */
+int field_selector_parse(struct arena *a, const struct kind *k, struct str text, struct selector **out,
+                         struct error *err);
 bool field_selector_matches(const struct selector *s, const struct object *o);
 
 #endif

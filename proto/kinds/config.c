@@ -191,6 +191,7 @@ const struct kind kind_secret = {
     .singular = "secret",
     .short_names = "",
     .namespaced = true,
+    .selectable = "type",
     .schema = &secret,
     .columns = secret_columns,
     .columns_count = ARRAY_SIZE(secret_columns),

@@ -152,6 +152,9 @@ const struct kind kind_event = {
     .short_names = "ev",
     .namespaced = true,
     .schema = &event,
+    .selectable = "involvedObject.kind involvedObject.namespace involvedObject.name involvedObject.uid "
+                  "involvedObject.apiVersion involvedObject.resourceVersion involvedObject.fieldPath reason "
+                  "reportingComponent source=source.component type",
     .columns = columns,
     .columns_count = ARRAY_SIZE(columns),
     .validate = event_validate,

@@ -59,6 +59,7 @@ const struct kind kind_namespace = {
     .singular = "namespace",
     .short_names = "ns",
     .has_status = true,
+    .selectable = "status.phase",
     .schema = &namespace,
     .columns = columns,
     .columns_count = ARRAY_SIZE(columns),

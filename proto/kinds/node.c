@@ -273,6 +273,7 @@ const struct kind kind_node = {
     .singular = "node",
     .short_names = "no",
     .has_status = true,
+    .selectable = "spec.unschedulable",
     .schema = &node,
     .columns = columns,
     .columns_count = ARRAY_SIZE(columns),

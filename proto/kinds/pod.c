@@ -30,6 +30,8 @@ const struct kind kind_pod = {
     .has_status = true,
     .has_generation = false,
     .schema = &pod,
+    .selectable = "spec.nodeName spec.restartPolicy spec.schedulerName spec.serviceAccountName spec.hostNetwork "
+                  "status.phase status.podIP status.nominatedNodeName",
     .columns = columns,
     .columns_count = ARRAY_SIZE(columns),
     .validate = pod_validate,

@@ -347,6 +347,7 @@ const struct kind kind_replicaset = {
     .has_status = true,
     .has_scale = true,
     .has_generation = true,
+    .selectable = "status.replicas",
     .schema = &replicaset,
     .columns = replicaset_columns,
     .columns_count = ARRAY_SIZE(replicaset_columns),

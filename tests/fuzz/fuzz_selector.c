@@ -49,7 +49,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     } else {
         CHECK_FAILED(rc, err);
     }
-    rc = field_selector_parse(&a, text, &s, &err);
+    rc = field_selector_parse(&a, kind_by_id(KIND_POD), text, &s, &err);
     if (rc != 0) {
         CHECK_FAILED(rc, err);
     }

@@ -54,6 +54,49 @@ static void a_misspelt_kind_has_a_nearest_one(void **state)
     assert_int_equal(kind_nearest(STR("podss"))->id, KIND_POD);
     assert_int_equal(kind_nearest(STR("configmpa"))->id, KIND_CONFIGMAP);
     assert_null(kind_nearest(STR("Elephant")));
+    /* Short names are near to everything. */
+    static const char *const far[] = {"Job", "Role", "sts", "jobs"};
+    for (unsigned i = 0; i < ARRAY_SIZE(far); i++) {
+        assert_null(kind_nearest(str_of(far[i])));
+    }
+}
+
+static void kinds_that_are_not_there_yet_are_known(void **state)
+{
+    (void)state;
+    static const char *const rows[][2] = {
+        {"Job", "Job"},
+        {"jobs.batch", "Job"},
+        {"cj", "CronJob"},
+        {"STS", "StatefulSet"},
+        {"ds", "DaemonSet"},
+        {"svc", "Service"},
+        {"pvc", "PersistentVolumeClaim"},
+        {"pv", "PersistentVolume"},
+        {"sa", "ServiceAccount"},
+        {"hpa", "HorizontalPodAutoscaler"},
+        {"pdb", "PodDisruptionBudget"},
+        {"netpol", "NetworkPolicy"},
+        {"ing", "Ingress"},
+        {"crd", "CustomResourceDefinition"},
+        {"role", "Role"},
+        {"rolebindings.rbac.authorization.k8s.io", "RoleBinding"},
+    };
+    for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+        const char *name = kind_not_yet(str_of(rows[i][0]));
+        assert_non_null(name);
+        assert_string_equal(name, rows[i][1]);
+        assert_null(kind_by_any_name(str_of(rows[i][0])));
+    }
+    assert_null(kind_not_yet(STR("pods")));
+    assert_null(kind_not_yet(STR("")));
+    CLEANUP_BUF struct buf b = BUF_INIT;
+    kind_explain_unknown(&b, STR("sts"));
+    assert_non_null(strstr(buf_cstr(&b), "StatefulSet is not there yet"));
+    for (unsigned i = 0; i < kinds_count(); i++) { /* whoever adds a kind takes it out of the other table */
+        assert_null(kind_not_yet(str_of(kinds_at(i)->name)));
+        assert_null(kind_not_yet(str_of(kinds_at(i)->plural)));
+    }
 }
 
 static void distance_counts_edits_up_to_three(void **state)
@@ -162,6 +205,7 @@ int main(void)
         cmocka_unit_test(kinds_are_found_by_id_in_order),
         cmocka_unit_test(kinds_are_found_by_what_people_type),
         cmocka_unit_test(a_misspelt_kind_has_a_nearest_one),
+        cmocka_unit_test(kinds_that_are_not_there_yet_are_known),
         cmocka_unit_test(distance_counts_edits_up_to_three),
         cmocka_unit_test(dns_names_are_judged),
         cmocka_unit_test(label_keys_and_values_are_judged),

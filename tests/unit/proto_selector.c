@@ -223,7 +223,7 @@ static bool field_matches(const struct object *o, const char *text)
     arena_init(&a);
     struct selector *s;
     struct error err = {0};
-    if (field_selector_parse(&a, str_of(text), &s, &err) != 0) {
+    if (field_selector_parse(&a, o->kind, str_of(text), &s, &err) != 0) {
         fail_msg("%s", err.message);
     }
     return field_selector_matches(s, o);
@@ -233,24 +233,71 @@ static void fields_match_by_path(void **state)
 {
     (void)state;
     CLEANUP_OBJECT struct object *o =
-        pod("{\"nodeName\":\"n1\",\"priority\":5,\"hostNetwork\":true,\"hostname\":\"a,b=c\"}");
+        pod("{\"nodeName\":\"n1\",\"hostNetwork\":true,\"serviceAccountName\":\"a,b=c\"}");
     assert_true(field_matches(o, "metadata.name=p"));
     assert_true(field_matches(o, "metadata.name==p,metadata.namespace=d"));
     assert_false(field_matches(o, "metadata.name=q"));
     assert_true(field_matches(o, "spec.nodeName!=n2"));
     assert_false(field_matches(o, "spec.nodeName!=n1"));
-    assert_true(field_matches(o, "spec.priority=5, spec.hostNetwork=true"));
+    assert_true(field_matches(o, "spec.schedulerName=, spec.hostNetwork=true"));
     assert_true(field_matches(o, "status.phase="));
     assert_true(field_matches(o, "status.phase!=Running"));
-    assert_true(field_matches(o, "spec.hostname=a\\,b\\=c"));
+    assert_true(field_matches(o, "spec.serviceAccountName=a\\,b\\=c"));
     assert_true(field_matches(o, ""));
-    static const char *const bad[] = {"a", "a=b,", "=b", "a!b", "a=b=c", "a=b\\", "a=\\x", ",", "a>b"};
+    static const char *const bad[] = {"type",     "type=b,",  "=b", "type!b", "type=b=c",
+                                      "type=b\\", "type=\\x", ",",  "type>b"};
     for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
         CLEANUP_ARENA struct arena a;
         arena_init(&a);
         struct selector *s;
-        assert_int_equal(field_selector_parse(&a, str_of(bad[i]), &s, NULL), ERR_INVALID);
+        assert_int_equal(field_selector_parse(&a, kind_by_id(KIND_SECRET), str_of(bad[i]), &s, NULL), ERR_INVALID);
     }
+}
+
+static void only_fields_that_the_kind_lists_can_be_selected_by(void **state)
+{
+    (void)state;
+    static const struct {
+        enum kind_id kind;
+        const char *text, *message; /* NULL: fine */
+    } rows[] = {
+        {KIND_POD, "status.podIP=,spec.restartPolicy!=Never,status.nominatedNodeName=", NULL},
+        {KIND_POD, "foo=bar",
+         "field label not supported: foo; pods can be selected by metadata.name, metadata.namespace, spec.nodeName"},
+        {KIND_POD, "spec.priority=5", "field label not supported: spec.priority"},
+        {KIND_POD, "metadata.name=a,metadata.uid=b", "field label not supported: metadata.uid"},
+        {KIND_NODE, "spec.unschedulable=false", NULL},
+        {KIND_NODE, "metadata.namespace=a", "nodes can be selected by metadata.name, spec.unschedulable"},
+        {KIND_NAMESPACE, "status.phase=Active", NULL},
+        {KIND_CONFIGMAP, "data.a=b", "configmaps can be selected by metadata.name, metadata.namespace"},
+        {KIND_SECRET, "type=Opaque", NULL},
+        {KIND_DEPLOYMENT, "status.replicas=1", "field label not supported: status.replicas"},
+        {KIND_REPLICASET, "status.replicas=0", NULL},
+        {KIND_EVENT, "involvedObject.kind=Pod,reason=Started,type!=Normal,source=kubelet,reportingComponent=", NULL},
+        {KIND_EVENT, "source.component=kubelet", "field label not supported: source.component"},
+    };
+    for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+        CLEANUP_ARENA struct arena a;
+        arena_init(&a);
+        struct selector *s;
+        struct error err = {0};
+        int rc = field_selector_parse(&a, kind_by_id(rows[i].kind), str_of(rows[i].text), &s, &err);
+        assert_int_equal(rc, rows[i].message == NULL ? 0 : ERR_USAGE);
+        if (rows[i].message != NULL && strstr(err.message, rows[i].message) == NULL) {
+            fail_msg("%s: %s", rows[i].text, err.message);
+        }
+    }
+}
+
+/* What is absent has the value of its type: nodes that were never cordoned are `unschedulable=false`. */
+static void absent_fields_count_by_their_type(void **state)
+{
+    (void)state;
+    CLEANUP_OBJECT struct object *o = pod("{}");
+    assert_true(field_matches(o, "spec.hostNetwork=false"));
+    assert_false(field_matches(o, "spec.hostNetwork!=false"));
+    assert_false(field_matches(o, "spec.hostNetwork="));
+    assert_true(field_matches(o, "spec.nodeName="));
 }
 
 static void objects_match_by_their_labels(void **state)
@@ -274,6 +321,8 @@ int main(void)
         cmocka_unit_test(malformed_documents_are_refused),
         cmocka_unit_test(selectors_are_written_as_kubectl_prints_them),
         cmocka_unit_test(fields_match_by_path),
+        cmocka_unit_test(only_fields_that_the_kind_lists_can_be_selected_by),
+        cmocka_unit_test(absent_fields_count_by_their_type),
         cmocka_unit_test(objects_match_by_their_labels),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

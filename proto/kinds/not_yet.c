@@ -1,0 +1,104 @@
+/* Kinds that Kubernetes has and Reeve has not yet: a row leaves this table when the kind comes. So that whoever names one is told so and not
+ * led to another kind whose name looks like it. Source: Kubernetes API reference v1.29. */
+#include <string.h>
+
+#include "proto/kinds/kinds.h"
+
+static const struct {
+    const char *name;
+    const char *names; /* plural, singular and short names, comma separated */
+} NOT_YET[] = {
+    {"APIService", "apiservices,apiservice"},
+    {"Binding", "bindings,binding"},
+    {"CertificateSigningRequest", "certificatesigningrequests,certificatesigningrequest,csr"},
+    {"ClusterRole", "clusterroles,clusterrole"},
+    {"ClusterRoleBinding", "clusterrolebindings,clusterrolebinding"},
+    {"ComponentStatus", "componentstatuses,componentstatus,cs"},
+    {"ControllerRevision", "controllerrevisions,controllerrevision"},
+    {"CronJob", "cronjobs,cronjob,cj"},
+    {"CSIDriver", "csidrivers,csidriver"},
+    {"CSINode", "csinodes,csinode"},
+    {"CSIStorageCapacity", "csistoragecapacities,csistoragecapacity"},
+    {"CustomResourceDefinition", "customresourcedefinitions,customresourcedefinition,crd,crds"},
+    {"DaemonSet", "daemonsets,daemonset,ds"},
+    {"Endpoints", "endpoints,ep"},
+    {"EndpointSlice", "endpointslices,endpointslice"},
+    {"Eviction", "evictions,eviction"},
+    {"FlowSchema", "flowschemas,flowschema"},
+    {"Gateway", "gateways,gateway,gtw"},
+    {"GatewayClass", "gatewayclasses,gatewayclass,gc"},
+    {"HorizontalPodAutoscaler", "horizontalpodautoscalers,horizontalpodautoscaler,hpa"},
+    {"HTTPRoute", "httproutes,httproute"},
+    {"Ingress", "ingresses,ingress,ing"},
+    {"IngressClass", "ingressclasses,ingressclass"},
+    {"Job", "jobs,job"},
+    {"Lease", "leases,lease"},
+    {"LimitRange", "limitranges,limitrange,limits"},
+    {"LocalSubjectAccessReview", "localsubjectaccessreviews,localsubjectaccessreview"},
+    {"MutatingWebhookConfiguration", "mutatingwebhookconfigurations,mutatingwebhookconfiguration"},
+    {"NetworkPolicy", "networkpolicies,networkpolicy,netpol"},
+    {"NodeMetrics", "nodemetrics"},
+    {"PersistentVolume", "persistentvolumes,persistentvolume,pv"},
+    {"PersistentVolumeClaim", "persistentvolumeclaims,persistentvolumeclaim,pvc"},
+    {"PodDisruptionBudget", "poddisruptionbudgets,poddisruptionbudget,pdb"},
+    {"PodMetrics", "podmetrics"},
+    {"PodSecurityPolicy", "podsecuritypolicies,podsecuritypolicy,psp"},
+    {"PodTemplate", "podtemplates,podtemplate"},
+    {"PriorityClass", "priorityclasses,priorityclass,pc"},
+    {"PriorityLevelConfiguration", "prioritylevelconfigurations,prioritylevelconfiguration"},
+    {"ReplicationController", "replicationcontrollers,replicationcontroller,rc"},
+    {"ResourceClaim", "resourceclaims,resourceclaim"},
+    {"ResourceQuota", "resourcequotas,resourcequota,quota"},
+    {"Role", "roles,role"},
+    {"RoleBinding", "rolebindings,rolebinding"},
+    {"RuntimeClass", "runtimeclasses,runtimeclass"},
+    {"SelfSubjectAccessReview", "selfsubjectaccessreviews,selfsubjectaccessreview"},
+    {"SelfSubjectRulesReview", "selfsubjectrulesreviews,selfsubjectrulesreview"},
+    {"Service", "services,service,svc"},
+    {"ServiceAccount", "serviceaccounts,serviceaccount,sa"},
+    {"StatefulSet", "statefulsets,statefulset,sts"},
+    {"StorageClass", "storageclasses,storageclass,sc"},
+    {"SubjectAccessReview", "subjectaccessreviews,subjectaccessreview"},
+    {"TokenReview", "tokenreviews,tokenreview"},
+    {"ValidatingAdmissionPolicy", "validatingadmissionpolicies,validatingadmissionpolicy"},
+    {"ValidatingAdmissionPolicyBinding", "validatingadmissionpolicybindings,validatingadmissionpolicybinding"},
+    {"ValidatingWebhookConfiguration", "validatingwebhookconfigurations,validatingwebhookconfiguration"},
+    {"VolumeAttachment", "volumeattachments,volumeattachment"},
+};
+
+static bool is_among(const char *names, struct str name)
+{
+    while (*names != '\0') {
+        size_t n = strcspn(names, ",");
+        if (n == name.n && strncasecmp(names, name.p, n) == 0) {
+            return true;
+        }
+        names += n + (names[n] == ',');
+    }
+    return false;
+}
+
+const char *kind_not_yet(struct str name)
+{
+    const char *dot = name.n == 0 ? NULL : memchr(name.p, '.', name.n); /* "jobs.batch", "jobs.v1.batch" */
+    name.n = dot == NULL ? name.n : (size_t)(dot - name.p);
+    for (unsigned i = 0; i < ARRAY_SIZE(NOT_YET) && name.n > 0; i++) {
+        if (is_among(NOT_YET[i].names, name)) {
+            return NOT_YET[i].name;
+        }
+    }
+    return NULL;
+}
+
+void kind_explain_unknown(struct buf *out, struct str name)
+{
+    const char *not_yet = kind_not_yet(name);
+    const struct kind *near = not_yet == NULL ? kind_nearest(name) : NULL;
+    if (not_yet != NULL) {
+        buf_printf(out, "%s is not there yet; \"rctl api-resources\" lists the kinds that are", not_yet);
+    } else if (near != NULL) {
+        buf_printf(out, "did you mean \"%s\"?", near->plural);
+    } else {
+        buf_puts(out, "\"rctl api-resources\" lists the kinds");
+    }
+}
