@@ -155,9 +155,8 @@ static void refresh_ready(struct container *c)
 static void start_checks(struct container *c, bool was_ready)
 {
     const struct podspec_probe *config = c->spec->probes;
-    probe_start(&c->probes[PODSPEC_LIVENESS], &config[PODSPEC_LIVENESS], true, false, c->started_ms, now_of(c));
-    probe_start(&c->probes[PODSPEC_READINESS], &config[PODSPEC_READINESS], was_ready, !was_ready, c->started_ms,
-                now_of(c));
+    probe_start(&c->probes[PODSPEC_LIVENESS], &config[PODSPEC_LIVENESS], true, c->started_ms, now_of(c));
+    probe_start(&c->probes[PODSPEC_READINESS], &config[PODSPEC_READINESS], was_ready, c->started_ms, now_of(c));
     refresh_ready(c);
 }
 
@@ -169,7 +168,7 @@ static void act_run(struct container *c)
     if (c->started) {
         start_checks(c, false);
     } else {
-        probe_start(&c->probes[PODSPEC_STARTUP], startup, false, false, c->started_ms, now_of(c));
+        probe_start(&c->probes[PODSPEC_STARTUP], startup, false, c->started_ms, now_of(c));
         c->ready = false;
     }
 }

@@ -2,8 +2,7 @@
 
 #include <assert.h>
 
-void probe_start(struct probe *p, const struct podspec_probe *config, bool result, bool hasty, int64_t started_ms,
-                 int64_t now_ms)
+void probe_start(struct probe *p, const struct podspec_probe *config, bool result, int64_t started_ms, int64_t now_ms)
 {
     *p = (struct probe){.result = result};
     if (config->handler.kind == PODSPEC_HANDLER_NONE) {
@@ -11,7 +10,6 @@ void probe_start(struct probe *p, const struct podspec_probe *config, bool resul
     }
     assert(config->success_threshold > 0 && config->failure_threshold > 0 && config->period_ms > 0);
     p->config = config;
-    p->hasty = hasty;
     /* Right after its start no program answers: a probe at once would only cost a whole period. */
     p->next_ms = MAX(started_ms + MAX(config->initial_delay_ms, PROBE_FIRST_MS), now_ms);
 }
@@ -30,9 +28,8 @@ int64_t probe_deadline(const struct probe *p)
 void probe_begin(struct probe *p, int64_t now_ms)
 {
     assert(p->config != NULL && !p->in_flight);
-    bool soon = p->hasty && !p->settled;
     p->in_flight = true;
-    p->next_ms = now_ms + (soon ? MIN(p->config->period_ms, PROBE_HASTY_MS) : p->config->period_ms);
+    p->next_ms = now_ms + p->config->period_ms;
 }
 
 enum probe_verdict probe_feed(struct probe *p, bool success, int64_t now_ms)
@@ -47,7 +44,7 @@ enum probe_verdict probe_feed(struct probe *p, bool success, int64_t now_ms)
     }
     bool changed = p->result != success || !p->settled;
     p->result = success;
-    p->settled = p->settled || success || !p->hasty;
+    p->settled = true;
     return !changed ? PROBE_SAME : success ? PROBE_PASSED : PROBE_FAILED;
 }
 

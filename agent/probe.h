@@ -1,6 +1,7 @@
 /* When a probe is due and what its results mean. Pure: time and results come in.
  *
- * A result counts once it has come success_threshold (or failure_threshold) times in a row. Liveness starts as success, readiness
+ * The first run comes right after the container's start or its initial delay, then one each period, counted from the begin of the run before: after
+ * a standstill one run is made, not those that were missed. A result counts once it has come success_threshold (or failure_threshold) times in a row. Liveness starts as success, readiness
  * and startup as failure. Source: Kubernetes' prober worker; Probe in the API. */
 #ifndef AGENT_PROBE_H
 #define AGENT_PROBE_H
@@ -8,8 +9,7 @@
 #include "agent/podspec.h"
 
 #define PROBE_NEVER    INT64_MAX
-#define PROBE_FIRST_MS 200  /* after the start of the container, if no initial delay was asked for */
-#define PROBE_HASTY_MS 1000 /* a container not ready yet is looked at this often, even if the period is longer */
+#define PROBE_FIRST_MS 200 /* after the start of the container, if no initial delay was asked for */
 
 enum probe_verdict {
     PROBE_SAME,   /* nothing new */
@@ -19,17 +19,14 @@ enum probe_verdict {
 struct probe {
     const struct podspec_probe *config; /* NULL = not running */
     bool in_flight;
-    bool hasty;      /* until it has passed once: a new container is not kept waiting for a whole period */
     bool result;     /* as it counts now */
     bool settled;    /* a threshold was reached at least once */
     bool last;       /* of the last run */
     unsigned in_row; /* runs in a row with `last` */
     int64_t next_ms;
 };
-/* started_ms: when the container started (monotonic). hasty: for readiness, where failures before the first success mean nothing. A config
- * without handler leaves it not running. */
-void probe_start(struct probe *p, const struct podspec_probe *config, bool result, bool hasty, int64_t started_ms,
-                 int64_t now_ms);
+/* started_ms: when the container started (monotonic). A config without handler leaves it not running. */
+void probe_start(struct probe *p, const struct podspec_probe *config, bool result, int64_t started_ms, int64_t now_ms);
 void probe_stop(struct probe *p);
 static inline bool probe_running(const struct probe *p)
 {

@@ -6,11 +6,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "agent/attend.h"
+
 #define HEAD_MAX 4096u
 
 struct prober {
     uv_tcp_t tcp;
     uv_timer_t timer;
+    struct attend limit;
     uv_connect_t connect;
     uv_getaddrinfo_t lookup;
     uv_write_t write;
@@ -340,7 +343,12 @@ static void begin(struct prober *p)
 static void on_timeout(uv_timer_t *t)
 {
     struct prober *p = t->data;
-    finish(p, false, "%s://%s:%u: timed out", scheme(p), p->host, p->port);
+    int64_t wait_ms = attend_tick(&p->limit, (int64_t)uv_now(t->loop));
+    if (wait_ms > 0) {
+        uv_timer_start(t, on_timeout, (uint64_t)wait_ms, 0);
+    } else {
+        finish(p, false, "%s://%s:%u: timed out", scheme(p), p->host, p->port);
+    }
 }
 
 void prober_run(uv_loop_t *loop, const struct podspec_handler *h, const char *host, int64_t timeout_ms, prober_cb *cb,
@@ -361,7 +369,9 @@ void prober_run(uv_loop_t *loop, const struct podspec_handler *h, const char *ho
     uv_timer_init(loop, &p->timer);
     p->tcp.data = p->timer.data = p;
     p->handles = 2;
-    uv_timer_start(&p->timer, on_timeout, (uint64_t)MAX(timeout_ms, 1), 0);
+    uv_update_time(loop);
+    uv_timer_start(&p->timer, on_timeout, (uint64_t)attend_start(&p->limit, MAX(timeout_ms, 1), (int64_t)uv_now(loop)),
+                   0);
     if (h->port == 0) {
         finish(p, false, "the probe's port is no port of the container");
     } else if (p->host[0] == '\0') {

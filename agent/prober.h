@@ -10,7 +10,7 @@
 
 typedef void prober_cb(bool ok, const char *message, void *data);
 
-/* h: of kind HTTP or TCP. host: the address to use if the handler names none. */
+/* h: of kind HTTP or TCP. host: the address to use if the handler names none. timeout_ms counts only while this process runs (attend.h). */
 void prober_run(uv_loop_t *loop, const struct podspec_handler *h, const char *host, int64_t timeout_ms, prober_cb *cb,
                 void *data);
 

@@ -24,11 +24,13 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "agent/attend.h"
 #include "agent/defer.h"
 #include "proto/text.h"
 
 #define EXEC_READ_BYTES (32u << 10)
 #define EXEC_ARGS_MAX   1024u
+#define EXEC_BEGIN_MS   30000 /* for crun to get a command of a probe or hook to run */
 #define CONFIG_MAX      (4u << 20)
 
 /* PATH.pid is where crun writes the pid of what it runs, PATH.json what it is to run. */
@@ -151,6 +153,7 @@ struct capture {
     struct crun *rt;
     struct process *process;
     uv_timer_t timer;
+    struct attend limit, patience; /* of the command; of crun until the command runs */
     bool timed_out;
     char *base;
     struct buf output;
@@ -211,9 +214,26 @@ static void capture_kill(struct capture *x)
     }
 }
 
-static void capture_timeout(uv_timer_t *t)
+/* crun tells by the pid file that the command has begun. */
+static bool has_begun(const struct capture *x)
 {
-    capture_kill(t->data);
+    char path[FS_PATH_MAX];
+    fs_path(path, sizeof path, "%s.pid", x->base);
+    return fs_exists(path);
+}
+
+/* The time that crun itself takes on a busy machine is not the command's. */
+static void capture_tick(uv_timer_t *t)
+{
+    struct capture *x = t->data;
+    int64_t now = (int64_t)uv_now(t->loop);
+    bool waits = !has_begun(x) && attend_tick(&x->patience, now) > 0;
+    int64_t wait_ms = waits ? attend_skip(&x->limit, now) : attend_tick(&x->limit, now);
+    if (wait_ms > 0) {
+        uv_timer_start(t, capture_tick, (uint64_t)wait_ms, 0);
+    } else {
+        capture_kill(x);
+    }
 }
 
 void crun_exec(struct runtime *base, const char *id, const char *const *argv, int64_t timeout_ms, runtime_exec_cb *cb,
@@ -241,7 +261,10 @@ void crun_exec(struct runtime *base, const char *id, const char *const *argv, in
     uv_timer_init(rt->loop, &x->timer);
     x->timer.data = x;
     if (timeout_ms > 0) {
-        uv_timer_start(&x->timer, capture_timeout, (uint64_t)timeout_ms, 0);
+        uv_update_time(rt->loop);
+        int64_t now = (int64_t)uv_now(rt->loop), wait_ms = attend_start(&x->limit, timeout_ms, now);
+        attend_start(&x->patience, EXEC_BEGIN_MS, now);
+        uv_timer_start(&x->timer, capture_tick, (uint64_t)wait_ms, 0);
     }
     list_push_back(&rt->execs, &x->link);
     struct process_spec ps = {.argv = args.argv, .output_max = RUNTIME_EXEC_OUTPUT_MAX};

@@ -15,7 +15,7 @@
 #include "base/env.h"
 #include "proto/text.h"
 
-#define PATIENCE_MS  3000 /* between the end of the process and conmon's exit file */
+#define PATIENCE_MS  15000 /* between the end of the process and conmon's exit file */
 #define STATE_MAX    (64u << 10)
 #define EXIT_UNKNOWN 255
 

@@ -250,6 +250,28 @@ static void a_container_is_ready_only_after_its_readiness_probe(void **state)
     world_close(&w);
 }
 
+static void readiness_is_probed_every_period_also_before_the_first_success(void **state)
+{
+    (void)state;
+    struct world w;
+    world_open(&w, WEB(",'readinessProbe':{'tcpSocket':{'port':80},'periodSeconds':7}"));
+    up_to_containers(&w);
+    run_container(&w, "web");
+    struct container *c = box(&w, "web");
+    buf_reset(&w.orders);
+    pass_ms(&w, PROBE_FIRST_MS);
+    for (int i = 0; i < 5; i++) {
+        expect_orders(&w, "probe web Readiness");
+        container_on_probe(c, PODSPEC_READINESS, c->token, i == 3, "");
+        assert_status(&w, "conditions.Ready.status", i >= 3 ? "True" : "False");
+        pass_ms(&w, 6999);
+        expect_orders(&w, "");
+        pass_ms(&w, 1);
+    }
+    expect_orders(&w, "probe web Readiness");
+    world_close(&w);
+}
+
 static void other_probes_wait_for_the_startup_probe(void **state)
 {
     (void)state;
@@ -355,6 +377,7 @@ int main(void)
         cmocka_unit_test(failing_liveness_restarts_the_container),
         cmocka_unit_test(an_answer_to_a_probe_of_the_former_attempt_changes_nothing),
         cmocka_unit_test(a_container_is_ready_only_after_its_readiness_probe),
+        cmocka_unit_test(readiness_is_probed_every_period_also_before_the_first_success),
         cmocka_unit_test(other_probes_wait_for_the_startup_probe),
         cmocka_unit_test(the_pre_stop_hook_runs_before_the_signal_within_the_grace_period),
         cmocka_unit_test(a_hook_that_hangs_leaves_two_seconds_for_the_signal),

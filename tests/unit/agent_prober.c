@@ -1,5 +1,8 @@
 #include "tests/unit/agent_fakes.h"
 
+#include <poll.h>
+#include <time.h>
+#include <unistd.h>
 #include <uv.h>
 
 #include "agent/prober.h"
@@ -212,6 +215,36 @@ static void a_port_that_has_no_number_or_a_pod_without_address_fails_at_once(voi
     assert_string_equal(f->message, "the pod has no address");
 }
 
+/* The answer was there in time; it was us who did not run. */
+static void an_answer_that_waits_behind_a_standstill_counts(void **state)
+{
+    struct fixture *f = *state;
+    static const char answer[] = "HTTP/1.1 200 OK\r\n\r\n";
+    struct sockaddr_in addr = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof addr;
+    int server = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(server, (struct sockaddr *)&addr, size), 0);
+    assert_int_equal(listen(server, 1), 0);
+    getsockname(server, (struct sockaddr *)&addr, &size);
+    struct podspec_handler h = {.kind = PODSPEC_HANDLER_HTTP, .host = "", .path = "/", .port = ntohs(addr.sin_port)};
+    prober_run(&f->loop, &h, "127.0.0.1", 300, on_done, f);
+    int peer = accept4(server, NULL, NULL, SOCK_CLOEXEC);
+    assert_true(peer >= 0);
+    struct pollfd asked = {.fd = peer, .events = POLLIN};
+    while (poll(&asked, 1, 0) == 0) {
+        uv_run(&f->loop, UV_RUN_ONCE);
+    }
+    assert_int_equal(write(peer, answer, sizeof answer - 1), sizeof answer - 1);
+    nanosleep(&(struct timespec){0, 800000000}, NULL); /* the standstill, far beyond the limit */
+    while (f->calls == 0) {
+        uv_run(&f->loop, UV_RUN_ONCE);
+    }
+    assert_string_equal(f->message, "HTTP status 200");
+    assert_true(f->ok);
+    close(peer);
+    close(server);
+}
+
 int main(void)
 {
 #define WITH(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
@@ -221,6 +254,7 @@ int main(void)
         WITH(status_200_to_399_is_success),
         WITH(status_500_is_a_failure_that_names_it),
         WITH(a_server_that_is_silent_times_out),
+        WITH(an_answer_that_waits_behind_a_standstill_counts),
         WITH(garbage_is_no_http),
         WITH(a_tcp_check_is_a_connection),
         WITH(nobody_listening_is_told),
