@@ -353,7 +353,9 @@ static void commit_to_batch(struct eval *e, const struct txn *t)
     }
     view_set_revision(s->tip, e->revision);
     if (t->has_id) {
-        txnids_add(&s->ids, t->id, e->revision);
+        buf_reset(&s->marks);
+        store_write_marks(&s->marks, s->changes.items, s->changes.count);
+        txnids_add(&s->ids, t->id, e->revision, (const txnid_mark *)s->marks.data, s->changes.count);
     }
     s->last = record_new(e->revision, &s->changes);
     records_push(&s->batch.records, s->last);

@@ -14,15 +14,17 @@
 #include "raft-store/view_edit.h"
 
 static const uint8_t magic[4] = {'R', 'V', 'S', '1'};
-#define SNAPSHOT_VERSION 1u
-#define HEAD_SIZE        8u
-#define BLOCK_HEAD_SIZE  16u
-#define TRAILER_SIZE     40u
+#define SNAPSHOT_VERSION     2u
+#define SNAPSHOT_VERSION_MIN 1u
+#define HEAD_SIZE            8u
+#define BLOCK_HEAD_SIZE      16u
+#define TRAILER_SIZE         40u
 /* Raw size of a block: one record may be as large as an object, sealed, with its key beside it (which the body holds as well). */
 #define BLOCK_RAW_MAX (SNAPSHOT_BLOCK + 2 * OBJECT_SIZE_MAX + 4096u)
 /* No store gets there; above, counting in revisions would overflow. */
 #define SNAPSHOT_REVISION_MAX (UINT64_MAX / 2)
-enum { RECORD_OBJECT = 1, RECORD_ID = 2 };
+enum { RECORD_OBJECT = 1, RECORD_ID = 2, RECORD_ID_MARKS = 3 };
+#define MARK_SIZE 8u
 
 /* ---- Writing ---- */
 
@@ -91,6 +93,19 @@ static void write_object(struct writer *w, const struct object *o, const uint8_t
     varint_write_str(&w->raw, body);
 }
 
+static void write_id(struct writer *w, const struct txnid *id)
+{
+    buf_put_u8(&w->raw, id->marks_count > 0 ? RECORD_ID_MARKS : RECORD_ID);
+    buf_append(&w->raw, id->id, TXN_ID_SIZE);
+    varint_write(&w->raw, id->revision);
+    if (id->marks_count > 0) {
+        varint_write(&w->raw, id->marks_count);
+        for (uint32_t i = 0; i < id->marks_count; i++) {
+            buf_put_u64(&w->raw, txnid_marks(id)[i]);
+        }
+    }
+}
+
 static int write_trailer(struct writer *w, const struct snapshot_source *from)
 {
     struct view_hash hash = view_state_hash(from->view);
@@ -119,9 +134,7 @@ static int write_all(struct writer *w, const struct snapshot_source *from)
         rc = w->raw.size >= SNAPSHOT_BLOCK ? close_block(w) : 0;
     }
     for (uint32_t i = 0; rc == 0 && i < from->ids_count; i++) {
-        buf_put_u8(&w->raw, RECORD_ID);
-        buf_append(&w->raw, from->ids[i].id, TXN_ID_SIZE);
-        varint_write(&w->raw, from->ids[i].revision);
+        write_id(w, &from->ids[i]);
         rc = w->raw.size >= SNAPSHOT_BLOCK ? close_block(w) : 0;
     }
     if (rc == 0) {
@@ -148,7 +161,7 @@ struct reader {
     uint64_t block;
     uint64_t newest; /* revision of any record: the trailer's is not below */
     struct error *err;
-    struct buf raw, aad, opened;
+    struct buf raw, aad, opened, marks;
 };
 
 static int damaged(const struct reader *r, const char *what)
@@ -161,7 +174,7 @@ static int open_head(struct reader *r)
     if (r->end - r->p < (ptrdiff_t)HEAD_SIZE || memcmp(r->p, magic, 4) != 0) {
         return damaged(r, "does not begin like one of Reeve's");
     }
-    if (le_load_u32(r->p + 4) != SNAPSHOT_VERSION) {
+    if (le_load_u32(r->p + 4) < SNAPSHOT_VERSION_MIN || le_load_u32(r->p + 4) > SNAPSHOT_VERSION) {
         return error_set(r->err, ERR_CORRUPT,
                          "snapshot: format %llu is unknown: was it written by a newer reeve-master?",
                          (unsigned long long)le_load_u32(r->p + 4));
@@ -258,23 +271,39 @@ static int read_object(struct reader *r, const uint8_t **p, const uint8_t *end, 
     return rc;
 }
 
+/* Marks are copied, as they need not be aligned here. */
+static int read_id(struct reader *r, bool with_marks, const uint8_t **p, const uint8_t *end, struct txnids *ids)
+{
+    const uint8_t *id = *p;
+    uint64_t revision, count = 0;
+    *p += TXN_ID_SIZE;
+    if (!varint_read(p, end, &revision) || revision == 0 || (with_marks && !varint_read(p, end, &count)) ||
+        count > (size_t)(end - *p) / MARK_SIZE || (with_marks && (count == 0 || count > TXN_OPS_MAX))) {
+        return damaged(r, "a transaction id is cut short");
+    }
+    buf_reset(&r->marks);
+    for (uint64_t i = 0; i < count; i++, *p += MARK_SIZE) {
+        txnid_mark mark = le_load_u64(*p);
+        if ((mark & 3) == TXN_DONE_UNCHANGED) {
+            return damaged(r, "a transaction is said to have changed what it did not change");
+        }
+        buf_append(&r->marks, &mark, sizeof mark);
+    }
+    r->newest = MAX(r->newest, revision);
+    txnids_add(ids, id, revision, (const txnid_mark *)r->marks.data, (uint32_t)count);
+    return 0;
+}
+
 static int read_records(struct reader *r, const uint8_t *key, struct view *v, struct txnids *ids, uint64_t *ids_count)
 {
     const uint8_t *p = r->raw.data, *end = p + r->raw.size;
     int rc = 0;
     while (rc == 0 && p < end) {
         uint8_t type = *p++;
-        uint64_t revision;
         if (type == RECORD_OBJECT) {
             rc = read_object(r, &p, end, key, v);
-        } else if (type == RECORD_ID && end - p > TXN_ID_SIZE) {
-            const uint8_t *id = p;
-            p += TXN_ID_SIZE;
-            if (!varint_read(&p, end, &revision) || revision == 0) {
-                return damaged(r, "a transaction id is cut short");
-            }
-            r->newest = MAX(r->newest, revision);
-            txnids_add(ids, id, revision);
+        } else if ((type == RECORD_ID || type == RECORD_ID_MARKS) && end - p > TXN_ID_SIZE) {
+            rc = read_id(r, type == RECORD_ID_MARKS, &p, end, ids);
             (*ids_count)++;
         } else {
             rc = damaged(r, "a record of an unknown type");
@@ -328,6 +357,10 @@ int snapshot_read(const void *p, size_t n, const uint8_t *seal_key, struct view 
     buf_close(&r.raw);
     buf_close(&r.aad);
     buf_close(&r.opened);
+    buf_close(&r.marks);
+    if (rc == 0) {
+        txnids_settle(ids, view_revision(v));
+    }
     if (rc != 0) {
         view_unref(v);
         v = NULL;
@@ -389,7 +422,7 @@ void store_fork_free(struct store_fork *f)
         return;
     }
     view_unref(f->view);
-    free(f->ids);
+    txnids_copy_free(f->ids, f->ids_count);
     explicit_bzero(f->key, sizeof f->key);
     free(f);
 }
@@ -418,9 +451,10 @@ void store_rebase(struct store *s, uint64_t revision)
     struct txnid *ids = txnids_copy(&s->ids, now, &count);
     txnids_clear(&s->ids);
     for (uint32_t i = 0; i < count; i++) {
-        txnids_add(&s->ids, ids[i].id, ids[i].revision + (revision - now));
+        txnids_add(&s->ids, ids[i].id, ids[i].revision + (revision - now), txnid_marks(&ids[i]), ids[i].marks_count);
     }
-    free(ids);
+    txnids_settle(&s->ids, revision);
+    txnids_copy_free(ids, count);
     struct view *v = view_fork(s->committed);
     view_set_revision(v, revision);
     view_unref(s->committed);

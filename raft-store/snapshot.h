@@ -4,7 +4,8 @@
  * size, u64 XXH3-64 of the packed bytes seeded with the block's number, bytes; trailer: a block head with both sizes 0 and, as its checksum,
  * the hash of what follows: u64 revision, u64 objects, u64 ids, 16 bytes state hash.
  * Raw content: records that do not cross blocks: 1 = object (kind, sealed 0/1, revision, [namespace, name if sealed], body),
- * 2 = transaction id (16 bytes, revision). Numbers are LEB128, strings a number and bytes. Internal to raft-store. */
+ * 2 = transaction id (16 bytes, revision), 3 = the same with what the transaction did (count, u64 marks of txnids.h). Numbers are LEB128,
+ * strings a number and bytes. Version 1 has no records of type 3; it is read, too. Internal to raft-store. */
 #ifndef RAFT_STORE_SNAPSHOT_H
 #define RAFT_STORE_SNAPSHOT_H
 

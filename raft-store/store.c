@@ -51,6 +51,7 @@ void store_free(struct store *s)
     buf_close(&s->sealed);
     buf_close(&s->aad);
     buf_close(&s->payload);
+    buf_close(&s->marks);
     explicit_bzero(s->key, sizeof s->key);
     free(s);
 }
@@ -77,6 +78,99 @@ bool store_find_txn(const struct store *s, const uint8_t id[TXN_ID_SIZE], uint64
         *revision = found;
     }
     return found != 0;
+}
+
+/* ---- What a remembered transaction did ---- */
+
+static enum txn_done change_done(const struct change *c)
+{
+    return c->new == NULL ? TXN_DONE_DELETED : c->old == NULL ? TXN_DONE_CREATED : TXN_DONE_CHANGED;
+}
+
+void store_write_marks(struct buf *out, const struct change *changes, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        const struct object *o = changes[i].new != NULL ? changes[i].new : changes[i].old;
+        txnid_mark mark = txnid_mark_of(o->kind, o->ns, o->name, change_done(&changes[i]));
+        buf_append(out, &mark, sizeof mark);
+    }
+}
+
+static const struct history_txn *find_record(const struct records *l, uint64_t revision)
+{
+    for (const struct record *r = l->first; r != NULL; r = r->next) {
+        if (r->txn.revision == revision) {
+            return &r->txn;
+        }
+    }
+    return NULL;
+}
+
+bool store_past(const struct store *s, const uint8_t id[TXN_ID_SIZE], struct txn_past *out)
+{
+    const struct txnid *e = txnids_get(&s->ids, id, view_revision(s->tip != NULL ? s->tip : s->committed));
+    *out = (struct txn_past){0};
+    if (e == NULL) {
+        return false;
+    }
+    *out = (struct txn_past){.revision = e->revision, .id = e};
+    if (e->revision <= view_revision(s->committed)) {
+        store_history_next((struct store *)s, e->revision - 1, &out->txn);
+        return true;
+    }
+    out->txn = find_record(&s->batch.records, e->revision);
+    LIST_FOR(it, &s->flights)
+    {
+        if (out->txn == NULL) {
+            out->txn = find_record(&LIST_ENTRY(it, struct flight, link)->records, e->revision);
+        }
+    }
+    return true;
+}
+
+static enum txn_done did_by_changes(struct txn_past *p, const struct kind *k, struct str ns, struct str name,
+                                    const struct object **object)
+{
+    for (unsigned n = 0; n < p->txn->count; n++) {
+        unsigned i = (p->at + n) % p->txn->count;
+        const struct change *c = &p->txn->changes[i];
+        const struct object *o = c->new != NULL ? c->new : c->old;
+        if (o->kind == k && str_eq(o->name, name) && str_eq(o->ns, ns)) {
+            p->at = i + 1;
+            *object = o;
+            return change_done(c);
+        }
+    }
+    return TXN_DONE_UNCHANGED;
+}
+
+static enum txn_done did_by_marks(struct txn_past *p, const struct kind *k, struct str ns, struct str name)
+{
+    const txnid_mark *marks = txnid_marks(p->id);
+    txnid_mark key = txnid_mark_of(k, ns, name, TXN_DONE_DELETED);
+    for (unsigned n = 0; n < p->id->marks_count; n++) {
+        unsigned i = (p->at + n) % p->id->marks_count;
+        if ((marks[i] | TXN_DONE_DELETED) == key) {
+            p->at = i + 1;
+            return (enum txn_done)(marks[i] & TXN_DONE_DELETED);
+        }
+    }
+    return TXN_DONE_UNCHANGED;
+}
+
+enum txn_done store_past_did(struct txn_past *p, const struct kind *k, struct str ns, struct str name,
+                             const struct object **object)
+{
+    *object = NULL;
+    if (p->txn != NULL) {
+        return did_by_changes(p, k, ns, name, object);
+    }
+    return p->id->marks_count == 0 ? TXN_DONE_UNKNOWN : did_by_marks(p, k, ns, name);
+}
+
+unsigned store_past_count(const struct txn_past *p)
+{
+    return p->txn != NULL ? p->txn->count : p->id->marks_count;
 }
 
 /* ---- Leader ---- */
@@ -239,9 +333,11 @@ static int apply_effect(struct store *s, struct view *v, uint64_t revision, cons
     return 0;
 }
 
+/* Remembered once the whole entry is known to be sound. */
 struct applied_id {
     uint64_t revision;
     uint8_t id[TXN_ID_SIZE];
+    const struct history_txn *txn;
 };
 
 static int apply_txns(struct store *s, struct view *v, struct records *records, struct buf *ids, struct error *err)
@@ -266,9 +362,10 @@ static int apply_txns(struct store *s, struct view *v, struct records *records, 
             }
         }
         view_set_revision(v, t.revision);
-        records_push(records, record_new(t.revision, &s->changes));
+        struct record *record = record_new(t.revision, &s->changes);
+        records_push(records, record);
         if (t.has_id) {
-            struct applied_id id = {.revision = t.revision};
+            struct applied_id id = {.revision = t.revision, .txn = &record->txn};
             memcpy(id.id, t.id, TXN_ID_SIZE);
             buf_append(ids, &id, sizeof id);
         }
@@ -301,10 +398,13 @@ static int apply_decoded(struct store *s, uint64_t index, const void *entry, siz
     for (size_t at = 0; at < ids.size; at += sizeof(struct applied_id)) {
         struct applied_id id;
         memcpy(&id, ids.data + at, sizeof id);
-        txnids_add(&s->ids, id.id, id.revision);
+        buf_reset(&s->marks);
+        store_write_marks(&s->marks, id.txn->changes, id.txn->count);
+        txnids_add(&s->ids, id.id, id.revision, (const txnid_mark *)s->marks.data, id.txn->count);
     }
     view_unref(s->committed);
     s->committed = v;
+    txnids_settle(&s->ids, view_revision(v));
     publish(s, &records);
     return 0;
 }
@@ -325,6 +425,7 @@ int store_apply(struct store *s, uint64_t index, const void *entry, size_t n, st
             }
             view_unref(s->committed);
             s->committed = view_ref(f->after);
+            txnids_settle(&s->ids, view_revision(s->committed));
             publish(s, &f->records);
             flight_free(f);
             s->applied_index = index;

@@ -20,6 +20,8 @@
 #include "raft-store/view.h"
 
 struct store;
+struct txnid;
+struct history_txn;
 struct store_config {
     const struct env *env; /* leader only: uids and timestamps; apply never looks */
     const struct log *log;
@@ -67,6 +69,27 @@ void store_apply_empty(struct store *s, uint64_t index);
 /* ---- Retried transactions ---- */
 /* Looks on the tip if open, else in committed. False if the id is not remembered. */
 bool store_find_txn(const struct store *s, const uint8_t id[TXN_ID_SIZE], uint64_t *revision);
+/* What a remembered transaction did, so that its repetition is answered like itself. */
+enum txn_done {
+    TXN_DONE_UNCHANGED,
+    TXN_DONE_CREATED,
+    TXN_DONE_CHANGED,
+    TXN_DONE_DELETED,
+    TXN_DONE_UNKNOWN, /* it changed something; what is not remembered any more (too many changes since, or an old snapshot) */
+};
+struct txn_past {
+    uint64_t revision;
+    const struct history_txn *txn; /* with the objects, while the window of history has them; else NULL */
+    const struct txnid *id;
+    unsigned at; /* where the next search begins: objects are mostly asked for in order */
+};
+/* False: not remembered. Borrowed until the next evaluation or apply. */
+bool store_past(const struct store *s, const uint8_t id[TXN_ID_SIZE], struct txn_past *out);
+/* *object: as the transaction left it, or as it was before its deletion; NULL where unchanged or no longer in memory. Borrowed. */
+enum txn_done store_past_did(struct txn_past *p, const struct kind *k, struct str ns, struct str name,
+                             const struct object **object);
+/* How many objects it created, changed or deleted; 0 = no longer known. */
+unsigned store_past_count(const struct txn_past *p);
 
 /* ---- History: what watches read ---- */
 /* Committed transactions since `oldest` in order. A watcher is a revision: it asks for the next behind the one it has sent. Nothing is

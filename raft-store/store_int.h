@@ -79,9 +79,12 @@ struct store {
     struct list flights;
     struct record *last; /* of the last successful evaluation; borrowed from the batch; NULL = it changed nothing */
 
-    struct changes changes;                       /* being collected */
-    struct buf body, edits, sealed, aad, payload; /* scratch */
+    struct changes changes;                              /* being collected */
+    struct buf body, edits, sealed, aad, payload, marks; /* scratch */
 };
+
+/* txnid_mark of each change, appended. */
+void store_write_marks(struct buf *out, const struct change *changes, unsigned count);
 
 /* Whether objects of this kind are sealed where they leave memory. */
 static inline bool store_seals(const struct store *s, unsigned kind_id)

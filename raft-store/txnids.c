@@ -12,6 +12,24 @@
 #define TXNIDS_SLACK 65536u
 #endif
 
+static void free_marks(struct txnid *e)
+{
+    if (e->marks_count > 1) {
+        free(e->many);
+    }
+    e->marks_count = 0;
+}
+
+static void set_marks(struct txnid *e, const txnid_mark *marks, uint32_t count)
+{
+    e->marks_count = count;
+    if (count == 1) {
+        e->one = marks[0];
+    } else if (count > 1) {
+        e->many = xmemdup(marks, count * sizeof *marks);
+    }
+}
+
 void txnids_init(struct txnids *t, unsigned max)
 {
     *t = (struct txnids){.max = max, .cap = 1024};
@@ -24,6 +42,9 @@ void txnids_init(struct txnids *t, unsigned max)
 
 void txnids_close(struct txnids *t)
 {
+    for (uint32_t i = 0; t->ring != NULL && i < t->cap; i++) {
+        free_marks(&t->ring[i]);
+    }
     free(t->ring);
     free(t->table);
     *t = (struct txnids){0};
@@ -31,6 +52,10 @@ void txnids_close(struct txnids *t)
 
 void txnids_clear(struct txnids *t)
 {
+    for (uint32_t i = 0; i < t->cap; i++) {
+        free_marks(&t->ring[i]);
+    }
+    t->kept_from = t->settled = t->kept = 0;
     memset(t->ring, 0, t->cap * sizeof *t->ring);
     memset(t->table, 0, (size_t)t->cap * 2 * sizeof *t->table);
 }
@@ -65,6 +90,28 @@ static void table_remove(struct txnids *t, uint32_t gap)
     }
 }
 
+txnid_mark txnid_mark_of(const struct kind *k, struct str ns, struct str name, enum txn_done done)
+{
+    assert(done >= TXN_DONE_CREATED && done <= TXN_DONE_DELETED);
+    uint64_t h = XXH3_64bits_withSeed(ns.p, ns.n, k->id);
+    h = XXH3_64bits_withSeed(name.p, name.n, h);
+    return (h & ~(uint64_t)3) | (uint64_t)done;
+}
+
+static bool has_settled(const struct txnids *t, uint64_t revision)
+{
+    return revision >= t->kept_from && revision <= t->settled;
+}
+
+static void drop_marks(struct txnids *t, struct txnid *e)
+{
+    if (has_settled(t, e->revision)) {
+        assert(t->kept >= e->marks_count);
+        t->kept -= e->marks_count;
+    }
+    free_marks(e);
+}
+
 static void ring_remove(struct txnids *t, uint32_t index)
 {
     if (t->ring[index].revision == 0) {
@@ -73,10 +120,12 @@ static void ring_remove(struct txnids *t, uint32_t index)
     uint32_t slot = slot_of(t, t->ring[index].id);
     assert(t->table[slot] == index + 1);
     table_remove(t, slot);
+    drop_marks(t, &t->ring[index]);
     t->ring[index].revision = 0;
 }
 
-void txnids_add(struct txnids *t, const uint8_t id[TXN_ID_SIZE], uint64_t revision)
+void txnids_add(struct txnids *t, const uint8_t id[TXN_ID_SIZE], uint64_t revision, const txnid_mark *marks,
+                uint32_t marks_count)
 {
     assert(revision > 0);
     uint32_t index = (uint32_t)(revision & (t->cap - 1));
@@ -88,17 +137,49 @@ void txnids_add(struct txnids *t, const uint8_t id[TXN_ID_SIZE], uint64_t revisi
     }
     t->ring[index].revision = revision;
     memcpy(t->ring[index].id, id, TXN_ID_SIZE);
+    set_marks(&t->ring[index], marks, marks_count > TXN_OPS_MAX ? 0 : marks_count);
     t->table[slot] = index + 1;
+    if (has_settled(t, revision)) { /* read from a snapshot, or written anew behind one */
+        t->kept += t->ring[index].marks_count;
+    }
+}
+
+void txnids_settle(struct txnids *t, uint64_t revision)
+{
+    if (revision > t->settled + t->cap) { /* nothing older than the ring is there */
+        t->settled = revision - t->cap;
+    }
+    while (t->settled < revision) {
+        uint64_t r = ++t->settled;
+        const struct txnid *e = &t->ring[r & (t->cap - 1)];
+        t->kept += e->revision == r && r >= t->kept_from ? e->marks_count : 0;
+    }
+    if (t->kept_from + t->cap < revision) {
+        t->kept_from = revision - t->cap;
+    }
+    while (t->kept_from <= t->settled && (t->kept_from + t->max <= t->settled || t->kept > TXNIDS_MARKS_MAX)) {
+        struct txnid *e = &t->ring[t->kept_from & (t->cap - 1)];
+        if (e->revision == t->kept_from) {
+            drop_marks(t, e);
+        }
+        t->kept_from++;
+    }
+}
+
+const struct txnid *txnids_get(const struct txnids *t, const uint8_t id[TXN_ID_SIZE], uint64_t now)
+{
+    uint32_t at = t->table[slot_of(t, id)];
+    if (at == 0) {
+        return NULL;
+    }
+    uint64_t revision = t->ring[at - 1].revision;
+    return revision <= now && revision + t->max > now ? &t->ring[at - 1] : NULL;
 }
 
 uint64_t txnids_find(const struct txnids *t, const uint8_t id[TXN_ID_SIZE], uint64_t now)
 {
-    uint32_t at = t->table[slot_of(t, id)];
-    if (at == 0) {
-        return 0;
-    }
-    uint64_t revision = t->ring[at - 1].revision;
-    return revision <= now && revision + t->max > now ? revision : 0;
+    const struct txnid *e = txnids_get(t, id, now);
+    return e == NULL ? 0 : e->revision;
 }
 
 void txnids_drop_after(struct txnids *t, uint64_t revision, uint64_t last)
@@ -123,9 +204,18 @@ struct txnid *txnids_copy(const struct txnids *t, uint64_t now, uint32_t *count)
     for (uint64_t r = first; r <= now; r++) {
         const struct txnid *id = &t->ring[r & (t->cap - 1)];
         if (id->revision == r) {
-            copy[n++] = *id;
+            copy[n] = *id;
+            set_marks(&copy[n++], txnid_marks(id), id->marks_count);
         }
     }
     *count = n;
     return copy;
+}
+
+void txnids_copy_free(struct txnid *copy, uint32_t count)
+{
+    for (uint32_t i = 0; copy != NULL && i < count; i++) {
+        free_marks(&copy[i]);
+    }
+    free(copy);
 }

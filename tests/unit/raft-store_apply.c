@@ -228,6 +228,164 @@ static void a_restored_store_equals_the_original_and_goes_on(void **state)
     assert_views_equal(store_committed(p->leader), store_committed(p->follower));
 }
 
+/* ---- What a repeated transaction is told ---- */
+
+static void set_id(struct txn *t, uint8_t first)
+{
+    uint8_t id[TXN_ID_SIZE] = {first};
+    txn_init(t, "test");
+    txn_set_id(t, id);
+}
+
+static void eval_taken(struct pair *p, struct txn *t)
+{
+    struct txn_result result;
+    must(store_eval(p->leader, t, &result, &p->err), &p->err);
+    assert_false(result.repeated || result.unchanged);
+    txn_close(t);
+}
+
+/* One transaction (id 7) that creates new, changes old, deletes gone and leaves same; behind others that made these. */
+static void make_past(struct pair *p)
+{
+    must(eval_create(p->leader, config_map("default", "old", "k", "v"), &p->err), &p->err);
+    must(eval_create(p->leader, config_map("default", "gone", "k", "last"), &p->err), &p->err);
+    must(eval_create(p->leader, config_map("default", "same", "k", "v"), &p->err), &p->err);
+    struct txn t;
+    set_id(&t, 7);
+    const struct view *tip = store_tip(p->leader);
+    txn_create(&t, config_map("default", "new", "k", "v"));
+    txn_update(&t, edited(find(tip, KIND_CONFIGMAP, "default", "old"), bump), TXN_PART_ALL, 0);
+    txn_delete(&t, find(tip, KIND_CONFIGMAP, "default", "gone"));
+    txn_update(&t, object_ref(find(tip, KIND_CONFIGMAP, "default", "same")), TXN_PART_ALL, 0);
+    eval_taken(p, &t);
+}
+
+static void assert_past(struct store *s, bool with_objects)
+{
+    static const struct {
+        const char *name;
+        enum txn_done done;
+    } rows[] = {{"new", TXN_DONE_CREATED},
+                {"old", TXN_DONE_CHANGED},
+                {"gone", TXN_DONE_DELETED},
+                {"same", TXN_DONE_UNCHANGED},
+                {"old", TXN_DONE_CHANGED}}; /* the order of the questions does not matter */
+    uint8_t id[TXN_ID_SIZE] = {7};
+    struct txn_past past;
+    assert_true(store_past(s, id, &past));
+    assert_int_equal(past.revision, 4);
+    assert_int_equal(store_past_count(&past), 3);
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        const struct object *o;
+        assert_int_equal(store_past_did(&past, kind_by_id(KIND_CONFIGMAP), STR("default"), str_of(rows[i].name), &o),
+                         rows[i].done);
+        assert_int_equal(o != NULL, with_objects && rows[i].done != TXN_DONE_UNCHANGED);
+        assert_true(o == NULL || str_is(o->name, rows[i].name));
+    }
+    id[0] = 8;
+    assert_false(store_past(s, id, &past));
+}
+
+static void what_a_transaction_did_is_known_to_all_and_in_snapshots(void **state)
+{
+    struct pair *p = *state;
+    make_past(p);
+    assert_past(p->leader, true); /* in the open batch */
+    take(p);
+    assert_past(p->leader, true); /* in flight */
+    apply_both(p);
+    assert_past(p->leader, true);
+    assert_past(p->follower, true);
+    CLEANUP_BUF struct buf snapshot = BUF_INIT, again = BUF_INIT;
+    take_snapshot(p->leader, &snapshot);
+    take_snapshot(p->follower, &again);
+    assert_int_equal(snapshot.size, again.size);
+    assert_memory_equal(snapshot.data, again.data, again.size);
+    must(store_restore(p->follower, snapshot.data, snapshot.size, p->index, &p->err), &p->err);
+    assert_past(p->follower, false);
+    buf_reset(&again);
+    take_snapshot(p->follower, &again);
+    assert_int_equal(snapshot.size, again.size);
+    assert_memory_equal(snapshot.data, again.data, again.size);
+    store_rebase(p->follower, 4);
+    assert_past(p->follower, false);
+}
+
+/* Version 1 knows that a transaction was done, and not what it did. */
+static void a_snapshot_of_the_first_version_is_read(void **state)
+{
+    struct pair *p = *state;
+    make_past(p);
+    take(p);
+    apply_both(p);
+    struct txnid id = {.revision = 4, .id = {7}};
+    struct snapshot_source from = {store_committed(p->leader), &id, 1, NULL};
+    CLEANUP_BUF struct buf snapshot = BUF_INIT;
+    assert_int_equal(snapshot_write(&from, append_sink, &snapshot), 0);
+    assert_int_equal(snapshot.data[4], 2);
+    snapshot.data[4] = 1;
+    must(snapshot_check(snapshot.data, snapshot.size, &p->err), &p->err);
+    must(store_restore(p->follower, snapshot.data, snapshot.size, p->index, &p->err), &p->err);
+    struct txn_past past;
+    const struct object *o;
+    assert_true(store_past(p->follower, id.id, &past));
+    assert_int_equal(store_past_count(&past), 0);
+    assert_int_equal(store_past_did(&past, kind_by_id(KIND_CONFIGMAP), STR("default"), STR("new"), &o),
+                     TXN_DONE_UNKNOWN);
+    snapshot.data[4] = 3;
+    assert_int_equal(snapshot_check(snapshot.data, snapshot.size, &p->err), ERR_CORRUPT);
+    assert_non_null(strstr(p->err.message, "newer"));
+}
+
+/* A tip that is dropped takes its transactions along; what they would have pushed out is still there. */
+static void what_a_dropped_tip_did_is_forgotten(void **state)
+{
+    struct pair *p = *state;
+    make_past(p);
+    take(p);
+    apply_both(p);
+    struct txn t;
+    set_id(&t, 8);
+    txn_create(&t, config_map("default", "never", "k", "v"));
+    eval_taken(p, &t);
+    store_tip_drop(p->leader);
+    assert_past(p->leader, true);
+}
+
+/* The oldest are let go when there are too many objects to remember, the same ones on every master. */
+static void what_was_done_is_bounded_in_objects(void **state)
+{
+    (void)state;
+    struct txnids a, b;
+    txnids_init(&a, 1000);
+    txnids_init(&b, 1000);
+    uint32_t each = TXN_OPS_MAX;
+    txnid_mark *marks = xcalloc(each, sizeof *marks);
+    for (uint32_t i = 0; i < each; i++) {
+        marks[i] = ((uint64_t)i << 2) | TXN_DONE_CREATED;
+    }
+    unsigned fit = TXNIDS_MARKS_MAX / each;
+    for (unsigned i = 1; i <= fit + 20; i++) {
+        uint8_t id[TXN_ID_SIZE] = {(uint8_t)i, 1};
+        txnids_add(&a, id, i, marks, each);
+        txnids_add(&b, id, i, marks, each);
+        txnids_settle(&b, i); /* one by one, as a follower; a leader's tip runs ahead */
+    }
+    txnids_settle(&a, fit + 20);
+    free(marks);
+    for (unsigned i = 1; i <= fit + 20; i++) {
+        uint8_t id[TXN_ID_SIZE] = {(uint8_t)i, 1};
+        const struct txnid *x = txnids_get(&a, id, fit + 20), *y = txnids_get(&b, id, fit + 20);
+        assert_non_null(x);
+        assert_non_null(y);
+        assert_int_equal(x->marks_count, i > 20 ? each : 0);
+        assert_int_equal(x->marks_count, y->marks_count);
+    }
+    txnids_close(&a);
+    txnids_close(&b);
+}
+
 static bool contains(const struct buf *b, const char *text)
 {
     return memmem(b->data, b->size, text, strlen(text)) != NULL;
@@ -457,6 +615,10 @@ int main(void)
         TEST(repeats_are_known_to_followers_and_in_snapshots),
         cmocka_unit_test(an_id_is_forgotten_by_age),
         TEST(a_restored_store_equals_the_original_and_goes_on),
+        TEST(what_a_transaction_did_is_known_to_all_and_in_snapshots),
+        TEST(a_snapshot_of_the_first_version_is_read),
+        TEST(what_a_dropped_tip_did_is_forgotten),
+        cmocka_unit_test(what_was_done_is_bounded_in_objects),
         TEST(secrets_are_in_no_entry_and_no_snapshot_in_clear),
         TEST(a_wrong_key_is_an_error_not_a_crash),
         TEST(a_diverged_follower_stops),
