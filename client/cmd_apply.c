@@ -21,18 +21,29 @@ static struct value *ordered_objects(struct arena *a, const struct manifest *m)
     return list;
 }
 
-static int print_results(struct rctl *r, struct mp results, enum dry_run dry)
+/* One result an object, in the order they were sent. */
+static int print_results(struct rctl *r, const struct value *objects, struct mp results, enum dry_run dry)
 {
     int code = EXIT_DONE;
-    for (struct mp_iter it = mp_iter(results); mp_next(&it);) {
-        struct object *o;
-        struct error err = {0};
-        if (object_from_wire(mp_get(it.value, "object"), &o, &err) != 0) {
+    struct mp_iter it = mp_iter(results);
+    struct error err = {0};
+    VALUE_FOR(i, objects)
+    {
+        const struct value *doc = value_item(objects, i);
+        struct str name = value_path_str(doc, "metadata.name"), ns = value_path_str(doc, "metadata.namespace");
+        if (!mp_next(&it)) {
+            error_set(&err, ERR_PROTOCOL, "the master's answer has no result for \"%.*s\"; look at it with rctl get",
+                      STR_ARG(name));
+            return rctl_fail(r, &err);
+        }
+        CLEANUP_OBJECT struct object *o = NULL;
+        const struct kind *k = kind_by_name(value_path_str(doc, "kind"));
+        if (common_answer(r, it.value, k, arena_strndup(&r->arena, ns.p, ns.n),
+                          arena_strndup(&r->arena, name.p, name.n), &o, NULL, &err) != 0) {
             return rctl_fail(r, &err);
         }
         struct str verb = mp_str(mp_get(it.value, "result"));
         int one = common_print_object(r, o, arena_strndup(&r->arena, verb.p, verb.n), dry);
-        object_unref(o);
         code = code == EXIT_DONE ? one : code;
     }
     return code;
@@ -61,7 +72,8 @@ static int run_apply(struct rctl *r)
         return rctl_fail(r, &err);
     }
     struct value *params = value_map(&r->arena);
-    value_set(&r->arena, params, "objects", ordered_objects(&r->arena, &m));
+    struct value *objects = ordered_objects(&r->arena, &m);
+    value_set(&r->arena, params, "objects", objects);
     common_write_params(r, params, dry);
     CLEANUP_REPLY struct api_reply reply = {0};
     if (api_write(r->api, &r->arena, "apply", params, &reply, &err) != 0) {
@@ -71,7 +83,7 @@ static int run_apply(struct rctl *r)
         }
         return code;
     }
-    return print_results(r, mp_get(reply.result, "results"), dry);
+    return print_results(r, objects, mp_get(reply.result, "results"), dry);
 }
 
 const struct command command_apply = {

@@ -1,5 +1,6 @@
 #include "client/common.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -112,9 +113,56 @@ struct value *common_name_params(struct rctl *r, const struct kind *k, const cha
     return p;
 }
 
+static int stand_in(struct rctl *r, const struct kind *k, const char *ns, const char *name, struct object **o,
+                    struct error *err)
+{
+    struct arena *a = &r->arena;
+    struct value *doc = value_map(a), *metadata = value_map(a);
+    value_set(a, doc, "apiVersion", value_cstr(a, k->api_version));
+    value_set(a, doc, "kind", value_cstr(a, k->name));
+    value_set(a, doc, "metadata", metadata);
+    value_set(a, metadata, "name", value_cstr(a, name));
+    if (k->namespaced) {
+        value_set(a, metadata, "namespace", value_cstr(a, ns));
+    }
+    return object_from_value(k, doc, 0, o, err);
+}
+
+int common_answer(struct rctl *r, struct mp answer, const struct kind *k, const char *ns, const char *name,
+                  struct object **o, bool *gone, struct error *err)
+{
+    struct mp object = mp_get(answer, "object");
+    enum mp_type type = mp_type(object);
+    *o = NULL;
+    if (mp_type(answer) != MP_MAP || (type != MP_MAP && type != MP_NIL && type != MP_NONE)) {
+        return error_set(err, ERR_PROTOCOL,
+                         "the master's answer about %s \"%s\" is none that this rctl knows; compare `rctl version`",
+                         k->singular, name);
+    }
+    if (gone != NULL) {
+        *gone = type != MP_MAP || mp_bool(mp_get(answer, "gone"), false);
+    }
+    return type == MP_MAP ? object_from_wire(object, o, err) : stand_in(r, k, ns, name, o, err);
+}
+
+/* What a request of one object is about: its parameters say so, or the document in them. */
+static const struct kind *subject_of(struct rctl *r, const struct value *params, const char **ns, const char **name)
+{
+    const struct value *doc = value_get(params, "object"), *meta = doc == NULL ? params : value_get(doc, "metadata");
+    struct str kind = value_to_str(value_get(doc == NULL ? params : doc, "kind"));
+    struct str s = value_to_str(value_get(meta, "namespace")), n = value_to_str(value_get(meta, "name"));
+    n = n.n > 0 ? n : value_to_str(value_get(meta, "generateName"));
+    *ns = s.n > 0 ? arena_strndup(&r->arena, s.p, s.n) : rctl_namespace(r);
+    *name = arena_strndup(&r->arena, n.p, n.n);
+    const struct kind *k = kind_by_name(kind);
+    assert(k != NULL); /* rctl found it before it sent it */
+    return k;
+}
+
 int common_send(struct rctl *r, const char *method, struct value *params, struct object **o, bool *unchanged,
                 bool *gone, struct error *err)
 {
+    *o = NULL;
     CLEANUP_REPLY struct api_reply reply = {0};
     int rc = api_write(r->api, &r->arena, method, params, &reply, err);
     if (rc != 0) {
@@ -123,12 +171,9 @@ int common_send(struct rctl *r, const char *method, struct value *params, struct
     if (unchanged != NULL) {
         *unchanged = mp_bool(mp_get(reply.result, "unchanged"), false);
     }
-    if (gone != NULL) {
-        *gone = mp_bool(mp_get(reply.result, "gone"), false);
-    }
-    *o = NULL;
-    struct mp object = mp_get(reply.result, "object");
-    return mp_type(object) == MP_MAP ? object_from_wire(object, o, err) : 0;
+    const char *ns, *name;
+    const struct kind *k = subject_of(r, params, &ns, &name);
+    return common_answer(r, reply.result, k, ns, name, o, gone, err);
 }
 
 int common_create(struct rctl *r, struct value *doc, enum dry_run dry, struct object **o, struct error *err)

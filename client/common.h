@@ -52,7 +52,12 @@ bool common_lenient(const struct rctl *r);
 int common_print_object(struct rctl *r, const struct object *o, const char *verb, enum dry_run dry);
 int common_print_value(struct rctl *r, const struct kind *k, struct value *doc, const char *verb, enum dry_run dry);
 
-/* A method that answers {object, ...}: create, update, patch, delete. *o NULL if the answer has none. unchanged and gone may be NULL. */
+/* An answer's {object, gone}, or one of an apply's results. *o is never NULL on success: where the answer has no object (it is gone, and nobody
+ * has it any more) it is one with nothing but kind, namespace and name, and *gone is true. gone may be NULL. ERR_PROTOCOL for what is no answer
+ * at all. */
+int common_answer(struct rctl *r, struct mp answer, const struct kind *k, const char *ns, const char *name,
+                  struct object **o, bool *gone, struct error *err);
+/* A method that answers {object, ...}: create, update, patch, delete; params name the object or hold it. unchanged and gone may be NULL. */
 int common_send(struct rctl *r, const char *method, struct value *params, struct object **o, bool *unchanged,
                 bool *gone, struct error *err);
 /* {kind, namespace, name} */
