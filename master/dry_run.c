@@ -40,7 +40,7 @@ static void fill_item(struct write *w, struct write_item *item, const struct txn
         const struct txn_op *op = &t->ops[i];
         if (op->kind == item->kind && str_eq(op->name, item->name) && str_eq(op->ns, item->ns)) {
             seen = op->object != NULL ? op->object : seen;
-            w->gone |= op->type == TXN_DELETE;
+            item->gone |= op->type == TXN_DELETE;
             if (w->shape == WRITE_APPLY && old != NULL && op->object != NULL && same_body(old, op->object)) {
                 item->result = "unchanged";
             }

@@ -223,11 +223,13 @@ struct write {
     unsigned count, cap;
     struct write_item {
         struct object *object; /* may be NULL */
+        struct object *before; /* the transaction */
+        bool gone;             /* the transaction took it away; object: what it was last */
         const char *result;    /* "created", ... */
         const struct kind *kind;
         struct str ns, name;
     } * items;
-    bool gone;
+    unsigned repeat_count; /* WRITE_COUNT: of the first time */
 };
 struct write *write_new(struct call *c, enum write_shape shape);
 void write_add(struct write *w, const struct kind *k, struct str ns, struct str name, const char *result);

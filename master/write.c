@@ -1,7 +1,8 @@
 /* create, update, patch, txn, and what all writes share: evaluate on the tip, answer at commit.
  *
  * The tip's objects are remembered when the transaction is evaluated, so the answer shows exactly what this transaction wrote, whatever
- * others wrote in the same entry. */
+ * others wrote in the same entry. A repetition is answered from what the store remembers of the first time; of an object that the transaction
+ * has taken away (the last finalizer of one being deleted), the answer shows what it was last. */
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +22,7 @@ static void write_free(struct write *w)
 {
     for (unsigned i = 0; i < w->count; i++) {
         object_unref(w->items[i].object);
+        object_unref(w->items[i].before);
     }
     free(w->items);
     free(w);
@@ -56,11 +58,12 @@ static void write_results(const struct write *w, struct buf *b)
     mp_write_cstr(b, "results");
     mp_write_array(b, w->count);
     for (unsigned i = 0; i < w->count; i++) {
-        mp_write_map(b, w->shape == WRITE_APPLY ? 2 : 1);
+        mp_write_map(b, w->shape == WRITE_APPLY ? 3 : 2);
         if (w->shape == WRITE_APPLY) {
             mp_write_key_str(b, "result", str_of(w->items[i].result));
         }
         write_object_member(b, w->items[i].object);
+        mp_write_key_bool(b, "gone", w->items[i].gone);
     }
 }
 
@@ -69,19 +72,20 @@ static void write_answer(const struct write *w, const struct txn_result *r, stru
     switch (w->shape) {
     case WRITE_OBJECT:
         assert(w->count == 1);
-        mp_write_map(b, 3);
+        mp_write_map(b, 4);
         write_object_member(b, w->items[0].object);
         mp_write_key_bool(b, "unchanged", r->unchanged);
+        mp_write_key_bool(b, "gone", w->items[0].gone);
         break;
     case WRITE_DELETE:
         assert(w->count == 1);
         mp_write_map(b, 3);
         write_object_member(b, w->items[0].object);
-        mp_write_key_bool(b, "gone", w->gone);
+        mp_write_key_bool(b, "gone", w->items[0].gone);
         break;
     case WRITE_COUNT:
         mp_write_map(b, 2);
-        mp_write_key_int(b, "count", w->count);
+        mp_write_key_int(b, "count", w->repeat_count > 0 ? w->repeat_count : w->count);
         break;
     case WRITE_APPLY:
     case WRITE_TXN:
@@ -125,6 +129,44 @@ void call_refuse_not_found(struct call *c, const struct kind *k, struct str name
     call_refuse(c, &err);
 }
 
+static void fill_written(struct write *w, const struct view *tip)
+{
+    for (unsigned i = 0; i < w->count; i++) {
+        struct write_item *item = &w->items[i];
+        const struct object *o = view_get(tip, item->kind, item->ns, item->name);
+        item->gone = o == NULL;
+        if (o == NULL) {
+            item->object = TAKE_PTR(item->before);
+            continue;
+        }
+        item->object = object_ref(o);
+        if (w->shape == WRITE_APPLY && item->before != NULL && o->revision == item->before->revision) {
+            item->result = "unchanged";
+        }
+    }
+}
+
+/* The answer of the first time, as far as it is remembered: what was done always, the object as it was then while the store's history has
+ * it, later as it is now. */
+static void fill_repeated(struct write *w, struct txn_past *past)
+{
+    const struct view *tip = store_tip(node_store(w->call->m->node));
+    w->repeat_count = store_past_count(past);
+    for (unsigned i = 0; i < w->count; i++) {
+        struct write_item *item = &w->items[i];
+        const struct object *then, *now = view_get(tip, item->kind, item->ns, item->name);
+        enum txn_done done = store_past_did(past, item->kind, item->ns, item->name, &then);
+        bool was_there = done != TXN_DONE_UNKNOWN || now != NULL;
+        const struct object *o = then != NULL ? then : now;
+        item->object = o == NULL ? NULL : object_ref(o);
+        item->gone = done == TXN_DONE_DELETED || !was_there;
+        item->result = done == TXN_DONE_CREATED                                                ? "created"
+                       : done == TXN_DONE_UNCHANGED                                            ? "unchanged"
+                       : done == TXN_DONE_UNKNOWN && o != NULL && o->revision < past->revision ? "unchanged"
+                                                                                               : "configured";
+    }
+}
+
 void write_submit(struct write *w, const struct txn *t)
 {
     struct master *m = w->call->m;
@@ -134,26 +176,19 @@ void write_submit(struct write *w, const struct txn *t)
     }
     const struct view *tip = store_tip(node_store(m->node));
     assert(tip != NULL);
-    struct view *before = w->shape == WRITE_APPLY || w->shape == WRITE_DELETE ? view_ref(tip) : NULL;
-    struct error err = {0};
-    int rv = node_submit(m->node, t, write_answered, w, &err);
-    if (rv == 0) {
-        tip = store_tip(node_store(m->node));
-        for (unsigned i = 0; i < w->count; i++) {
-            struct write_item *item = &w->items[i];
-            const struct object *o = view_get(tip, item->kind, item->ns, item->name);
-            const struct object *old = before == NULL ? NULL : view_get(before, item->kind, item->ns, item->name);
-            if (o == NULL && w->shape == WRITE_DELETE) {
-                w->gone = true;
-                o = old;
-            }
-            item->object = o == NULL ? NULL : object_ref(o);
-            if (w->shape == WRITE_APPLY && old != NULL && o != NULL && o->revision == old->revision) {
-                item->result = "unchanged";
-            }
-        }
+    struct txn_past past;
+    bool repeat = t->has_id && store_past(node_store(m->node), t->id, &past);
+    for (unsigned i = 0; i < w->count && !repeat; i++) {
+        const struct object *old = view_get(tip, w->items[i].kind, w->items[i].ns, w->items[i].name);
+        w->items[i].before = old == NULL ? NULL : object_ref(old);
     }
-    view_unref(before);
+    if (repeat) {
+        fill_repeated(w, &past);
+    }
+    struct error err = {0};
+    if (node_submit(m->node, t, write_answered, w, &err) == 0 && !repeat) {
+        fill_written(w, store_tip(node_store(m->node)));
+    }
     master_wake(m);
 }
 
