@@ -46,6 +46,7 @@ static int parse(struct value *doc, const char *path, struct master_config *c, s
                                         "rejoin",
                                         "recovered",
                                         "electionTimeoutMs",
+                                        "electionTimeoutMaxMs",
                                         "heartbeatMs",
                                         "nodeGraceMs",
                                         "agentHeartbeatMs",
@@ -77,6 +78,7 @@ static int parse(struct value *doc, const char *path, struct master_config *c, s
     c->recovered = value_path_bool(doc, "recovered", false);
     copy(c->rejoin, sizeof c->rejoin, value_path_str(doc, "rejoin"));
     c->election_timeout_ms = (unsigned)value_path_int(doc, "electionTimeoutMs", MASTER_ELECTION_MS_DEFAULT);
+    c->election_max_ms = (unsigned)value_path_int(doc, "electionTimeoutMaxMs", MASTER_ELECTION_MAX_MS_DEFAULT);
     c->heartbeat_ms = (unsigned)value_path_int(doc, "heartbeatMs", MASTER_RAFT_HEARTBEAT_MS_DEFAULT);
     c->node_grace_ms = value_path_int(doc, "nodeGraceMs", API_NODE_GRACE_MS_DEFAULT);
     c->agent_heartbeat_ms = value_path_int(doc, "agentHeartbeatMs", API_HEARTBEAT_MS_DEFAULT);
@@ -169,6 +171,7 @@ int master_config_save(const struct master_config *c, struct error *err)
         int64_t value;
     } numbers[] = {
         {"electionTimeoutMs", c->election_timeout_ms},
+        {"electionTimeoutMaxMs", c->election_max_ms},
         {"heartbeatMs", c->heartbeat_ms},
         {"nodeGraceMs", c->node_grace_ms},
         {"agentHeartbeatMs", c->agent_heartbeat_ms},

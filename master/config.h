@@ -26,9 +26,12 @@
 
 #define MASTER_UNFINISHED         "unfinished"
 #define MASTER_JOIN_ADDRESSES_MAX 16
-/* Raft's timings. An election starts when a leader has been silent for one to two timeouts; 450 ms are several times what a busy disk's flush
- * or a closing segment holds the loop up (about 100 ms), and pre-vote keeps a wrong guess harmless. */
+/* Raft's timings. An election starts when a leader has been silent for the election timeout and up to the least timeout more. 450 ms are several times what
+ * a busy disk's flush or a closing segment holds the loop up (about 100 ms), and pre-vote keeps a wrong guess harmless. Masters that see each
+ * other stand still raise it up to the greatest, and come back to the least (raft-store/pace.h); they begin with twice the least. A leader
+ * whose process has ended is replaced at once, whatever the timeout. */
 #define MASTER_ELECTION_MS_DEFAULT       450
+#define MASTER_ELECTION_MAX_MS_DEFAULT   3000
 #define MASTER_RAFT_HEARTBEAT_MS_DEFAULT 100
 struct master_config {
     char dir[512];
@@ -40,7 +43,8 @@ struct master_config {
     char agent_address[NET_ADDR_MAX];                             /* where agents reach us */
     char join_addresses[MASTER_JOIN_ADDRESSES_MAX][NET_ADDR_MAX]; /* to be added to the cluster by one of these */
     unsigned join_count;
-    unsigned election_timeout_ms, heartbeat_ms;
+    unsigned election_timeout_ms, election_max_ms; /* the least and the greatest; not above the least: it never changes */
+    unsigned heartbeat_ms;
     int64_t node_grace_ms;
     int64_t agent_heartbeat_ms;
     unsigned snapshot_entries;

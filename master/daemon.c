@@ -69,7 +69,11 @@ static void turn(struct master *m)
 
 static void on_check(uv_check_t *check)
 {
-    turn(check->data);
+    struct master *m = check->data;
+    if (m->node != NULL) {
+        node_attend(m->node); /* what had arrived was read just before */
+    }
+    turn(m);
 }
 
 static void on_prepare(uv_prepare_t *prepare)
@@ -364,8 +368,10 @@ static int make_node(struct master *m, struct error *err)
             .log = &m->log,
             .store = {.env = m->env, .log = &m->log, .seal_key = m->seal_key},
             .events = {m, on_leading, on_tip, on_committed, on_leader_known, on_fatal},
-            .peers = {m->transport, transport_ask_term, transport_reachable_peer},
+            .peers = {m->transport, transport_ask_term, transport_reachable_peer, transport_ended_peer},
             .election_timeout_ms = m->config.election_timeout_ms,
+            .election_ceiling_ms = m->config.election_max_ms,
+            .election_start_ms = 2 * m->config.election_timeout_ms + m->config.heartbeat_ms,
             .heartbeat_ms = m->config.heartbeat_ms,
             .snapshot_entries = m->config.snapshot_entries,
             .snapshot_bytes = (size_t)m->config.snapshot_mbytes << 20,

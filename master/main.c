@@ -35,7 +35,10 @@ static const char options_text[] =
     "--agent-address  where agents reach it (as --advertise)\n"
     "--timeout S      how long join tries, while the cluster is busy or without a leader (60)\n"
     "--node-grace S   seconds without a heartbeat until a node is NotReady (40); --heartbeat S: agents' period (10)\n"
-    "--election-timeout MS, --raft-heartbeat MS: Raft's timings (450, 100)\n"
+    "--election-timeout MS, --election-timeout-max MS: a silent leader is replaced after so long; the longer, the "
+    "longer the\n"
+    "                 masters were seen to stand still (450, 3000; equal: always the same)\n"
+    "--raft-heartbeat MS: how often a leader is heard (100)\n"
     "--snapshot-entries N, --snapshot-mb N: when a snapshot is due (8192 entries, or a quarter as much log as state, 8 "
     "MB\n"
     "                 at least and 256 MB at most)\n"
@@ -82,6 +85,7 @@ enum option_id {
     OPT_NODE_GRACE,
     OPT_HEARTBEAT,
     OPT_ELECTION,
+    OPT_ELECTION_MAX,
     OPT_RAFT_HEARTBEAT,
     OPT_SNAPSHOT_ENTRIES,
     OPT_SNAPSHOT_MB,
@@ -107,6 +111,7 @@ static const struct option options[] = {
     {"node-grace", required_argument, NULL, OPT_NODE_GRACE},
     {"heartbeat", required_argument, NULL, OPT_HEARTBEAT},
     {"election-timeout", required_argument, NULL, OPT_ELECTION},
+    {"election-timeout-max", required_argument, NULL, OPT_ELECTION_MAX},
     {"raft-heartbeat", required_argument, NULL, OPT_RAFT_HEARTBEAT},
     {"snapshot-entries", required_argument, NULL, OPT_SNAPSHOT_ENTRIES},
     {"snapshot-mb", required_argument, NULL, OPT_SNAPSHOT_MB},
@@ -216,6 +221,10 @@ static int parse(const struct command *command, int argc, char **argv, struct ar
         case OPT_ELECTION:
             ok = number(optarg, 1, &n);
             a->config.election_timeout_ms = (unsigned)n;
+            break;
+        case OPT_ELECTION_MAX:
+            ok = number(optarg, 1, &n);
+            a->config.election_max_ms = (unsigned)n;
             break;
         case OPT_RAFT_HEARTBEAT:
             ok = number(optarg, 1, &n);

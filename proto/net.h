@@ -70,6 +70,8 @@ bool net_conn_peer_life(const struct net_conn *c, int64_t *not_before_s, int64_t
 bool net_conn_peer_expired(const struct net_conn *c); /* when the connection was made it was outside its time: net_tls_set_grace */
 const char *net_conn_alpn(const struct net_conn *c);
 const char *net_conn_peer_addr(const struct net_conn *c);
+/* In on_close: the host we dialled said that nobody listens there. (Silence, a cut or a full queue are no such word.) */
+bool net_conn_refused(const struct net_conn *c);
 
 struct net_listener;
 struct net_listener_config {

@@ -601,3 +601,8 @@ const char *net_conn_peer_addr(const struct net_conn *c)
 {
     return c->addr;
 }
+
+bool net_conn_refused(const struct net_conn *c)
+{
+    return c->refused;
+}

@@ -34,6 +34,7 @@ static void attempt_failed(struct net_conn *c, int status)
         uv_close((uv_handle_t *)&c->tcp, on_socket_gone); /* libuv wants a fresh socket for the next address */
         return;
     }
+    c->refused = status == UV_ECONNREFUSED;
     net_conn_blame(c, err_from_errno(status), "%s%s", uv_strerror(status),
                    status == UV_ECONNREFUSED ? "; nobody listens there: is the master running?" : "");
     net_conn_fail(c);

@@ -72,6 +72,7 @@ struct net_conn {
     const uint8_t *in; /* ciphertext the TLS layer may take now */
     size_t in_size;
     struct buf stash;  /* ciphertext kept while paused */
+    bool refused;      /* by the host: nobody listens at any of its addresses */
     bool failed;       /* ended by why, not by net_conn_close */
     struct error *why; /* may be set before: what certificate checking found */
     struct net_conn_events events;

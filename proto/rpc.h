@@ -70,6 +70,7 @@ void rpc_session_close(struct rpc_session *s); /* asynchronous */
 bool rpc_session_is_open(const struct rpc_session *s); /* connected and not closing */
 const struct pki_identity *rpc_session_peer(const struct rpc_session *s);
 const char *rpc_session_peer_addr(const struct rpc_session *s);
+bool rpc_session_refused(const struct rpc_session *s); /* in on_close: as net_conn_refused */
 size_t rpc_session_pending(const struct rpc_session *s);
 void *rpc_session_data(const struct rpc_session *s);
 void rpc_session_set_data(struct rpc_session *s, void *data);

@@ -107,6 +107,7 @@ static void on_conn_close(struct net_conn *conn, const struct error *why, void *
         s->why = xmemdup(why, sizeof *why);
     }
     s->addr_was = xstrdup(net_conn_peer_addr(conn));
+    s->refused = net_conn_refused(conn);
     s->peer_was = xmemdup(net_conn_peer(conn), sizeof *s->peer_was);
     s->state = RPC_ENDED;
     s->conn = NULL;
@@ -316,6 +317,11 @@ const struct pki_identity *rpc_session_peer(const struct rpc_session *s)
 const char *rpc_session_peer_addr(const struct rpc_session *s)
 {
     return s->conn != NULL ? net_conn_peer_addr(s->conn) : s->addr_was;
+}
+
+bool rpc_session_refused(const struct rpc_session *s)
+{
+    return s->refused;
 }
 
 size_t rpc_session_pending(const struct rpc_session *s)

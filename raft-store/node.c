@@ -170,7 +170,7 @@ static int fsm_restore(struct raft_fsm *fsm, struct raft_buffer *buf)
 static void set_up_raft(struct node *n)
 {
     const struct node_config *c = &n->config;
-    raft_set_election_timeout(&n->raft, c->election_timeout_ms);
+    raft_set_election_timeout(&n->raft, node_election_ms(n));
     raft_set_heartbeat_timeout(&n->raft, c->heartbeat_ms);
     node_io_turn(n);
     raft_set_pre_vote(&n->raft, true);
@@ -196,6 +196,12 @@ int node_new(const struct node_config *config, struct node **out, struct error *
     n->config = *config;
     n->config.election_timeout_ms = config->election_timeout_ms == 0 ? 1000 : config->election_timeout_ms;
     n->config.heartbeat_ms = config->heartbeat_ms == 0 ? 100 : config->heartbeat_ms;
+    pace_init(&n->pace,
+              &(struct pace_config){.heartbeat_ms = n->config.heartbeat_ms,
+                                    .floor_ms = n->config.election_timeout_ms,
+                                    .ceiling_ms = config->election_ceiling_ms,
+                                    .start_ms = config->election_start_ms},
+              env_now_ms(config->env));
     n->config.snapshot_entries = config->snapshot_entries == 0 ? 8192 : config->snapshot_entries;
     n->config.snapshot_bytes = config->snapshot_bytes == 0 ? 256u << 20 : config->snapshot_bytes;
     n->address = xstrdup(config->address);
@@ -221,6 +227,7 @@ int node_new(const struct node_config *config, struct node **out, struct error *
     n->raft.data = n;
     set_up_raft(n);
     node_io_wrap(n);
+    n->raft.now = node_pace_time(n); /* what it has is by the clock of the raft_io */
     *out = n;
     return 0;
 }
@@ -387,6 +394,8 @@ void node_stats(const struct node *n, struct node_stats *out)
     out->applied_index = store_applied_index(n->store);
     out->inflight = n->inflight;
     out->queued = n->queued;
+    out->election_timeout_ms = node_election_ms(n);
+    out->standstill_ms = pace_all(&n->pace, node_now(n));
     out->members_open = !n->closed && n->raft.configuration_uncommitted_index != 0;
 }
 
@@ -467,6 +476,10 @@ static bool tell_leader(struct node *n)
     if (id == n->leader_id && strcmp(address, n->leader_address) == 0) {
         return false;
     }
+    if (id != 0 && id != n->known_leader) {
+        n->stats.leaders += n->known_leader != 0;
+        n->known_leader = id;
+    }
     n->leader_id = id;
     snprintf(n->leader_address, sizeof n->leader_address, "%s", address);
     if (n->config.events.on_leader_known != NULL) {
@@ -546,6 +559,7 @@ bool node_turn(struct node *n)
         }
         did = node_writes_finish(n) || did;
         did = follow_leadership(n) || did;
+        node_pace_turn(n);
         did = tell_leader(n) || did;
         did = tell_committed(n) || did;
         did = node_writes_propose(n) || did;

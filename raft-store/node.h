@@ -40,6 +40,9 @@ struct node_peers {
     /* On the leader: was this member heard of within the last few heartbeats? Whom nobody hears must not be made voter, and nobody is removed
      * on whom a majority of the rest depends. NULL: all of them (a simulator that does without). */
     bool (*reachable)(void *data, uint64_t id);
+    /* Has this member's process ended, as far as that can be known (its sessions are gone and nobody listens at its address)? A leader that has is
+     * not waited for. NULL: that is never known. */
+    bool (*ended)(void *data, uint64_t id);
 };
 struct node_config {
     uint64_t id;
@@ -51,6 +54,9 @@ struct node_config {
     struct node_events events;
     struct node_peers peers;
     unsigned election_timeout_ms, heartbeat_ms; /* 0 = 1000, 100; the daemon and tests choose */
+    /* Above election_timeout_ms: the timeout adapts to the standstills that masters see (pace.h), between the two, beginning with
+     * election_start_ms. 0: it is election_timeout_ms. */
+    unsigned election_ceiling_ms, election_start_ms;
     /* A snapshot is due after so many entries (0 = 8192), or when the log behind the last one is a quarter as large as the state, within
      * limits (node_snapshot.c), and at the latest when it has this size (0 = 256 MiB). */
     unsigned snapshot_entries;
@@ -134,6 +140,9 @@ void node_member_add(struct node *n, uint64_t id, const char *address, node_read
 void node_member_remove(struct node *n, uint64_t id, node_read_cb *cb, void *data);
 void node_transfer(struct node *n, uint64_t to_id, node_read_cb *cb, void *data);
 
+/* The owner has just read what had arrived; once per turn of its loop, before node_turn. Who calls it gets attended time (pace.h): time in
+ * which this process did not run is not taken for other masters' silence. Who never does lives by the clock. */
+void node_attend(struct node *n);
 /* End of a turn of the owner's loop: closes the batch, proposes, answers what is due, follows leadership, starts snapshots.
  * Returns true if it did anything (the owner may loop until false). Cheap when there is nothing. */
 bool node_turn(struct node *n);
@@ -144,6 +153,9 @@ struct node_stats {
     uint64_t entries, transactions, bytes, snapshots, restores, refused, unknown, reads, read_rounds;
     uint64_t commit_index, last_index, applied_index;
     unsigned inflight, queued;
+    unsigned election_timeout_ms; /* as of now */
+    unsigned standstill_ms;       /* the longest that is known of any master */
+    uint64_t leaders;             /* changes of leader that this master has seen since it started, the first not counted */
     bool members_open; /* the members as node_members tells them are not committed yet */
 };
 void node_stats(const struct node *n, struct node_stats *out);

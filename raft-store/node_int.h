@@ -11,6 +11,7 @@
 
 #include "base/list.h"
 #include "raft-store/node.h"
+#include "raft-store/pace.h"
 
 #if RAFT_VERSION_NUMBER < 2201
 #error "libraft 0.22.1 or later is required: earlier versions lose acknowledged writes"
@@ -85,6 +86,7 @@ struct node {
     struct raft_barrier barrier;
     uint64_t barrier_index;
     uint64_t leader_id; /* as last told to the owner */
+    uint64_t known_leader; /* the last one that there was */
     char leader_address[300];
 
     /* Writes */
@@ -145,6 +147,9 @@ struct node {
         int64_t retry_ms; /* after one that failed */
     } snapshot;
 
+    struct pace pace;
+    uint64_t succeeding; /* node_pace.c: the term whose leader has ended, once our own candidacy is set for it */
+
     uint64_t told_revision;
     bool restored;
     bool turning;
@@ -176,6 +181,15 @@ void node_io_wrap(struct node *n);
 void node_io_unwrap(struct node *n);
 void node_io_turn(struct node *n);
 void node_io_close(struct raft_io *io, raft_io_close_cb cb);
+
+/* node_pace.c */
+unsigned node_election_ms(const struct node *n); /* the election timeout of now */
+raft_time node_pace_time(const struct node *n);  /* what libraft takes for the time */
+bool node_leader_ended(const struct node *n);    /* as a follower: its process is known to have ended */
+bool node_leader_silent(const struct node *n);   /* that, or not heard for an election timeout */
+void node_pace_send(const struct node *n, struct raft_message *m);
+void node_pace_recv(struct node *n, struct raft_message *m);
+void node_pace_turn(struct node *n);
 
 /* node_read.c */
 bool node_reads_turn(struct node *n);

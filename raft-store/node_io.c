@@ -135,18 +135,19 @@ static bool cut_committed(struct node *n, struct raft_message *m)
     return true;
 }
 
-/* Rule 16. What is pretended holds for this call alone: a request for a vote changes no configuration. */
+/* Rule 16; and a voter, too, lets go of a leader that has been silent for the time that counts, not first when it stands for election itself
+ * (dissertation, section 4.2.3: "within the minimum election timeout of hearing from a current leader"). What is pretended holds for this call alone: a request for a vote changes no configuration. */
 static void recv_vote_request(struct node *n, struct raft_io *io, struct raft_message *m)
 {
     struct raft_server *me = node_server(n, n->config.id);
-    if (me == NULL || me->role == RAFT_VOTER) {
+    bool voter = me != NULL && me->role == RAFT_VOTER;
+    if (me == NULL || (voter && !pace_adapts(&n->pace))) {
         n->io.recv(io, m);
         return;
     }
     int role = me->role;
     uint64_t leader = 0;
-    bool silent = io->time(io) - n->raft.election_timer_start >= n->config.election_timeout_ms;
-    if (raft_state(&n->raft) == RAFT_FOLLOWER && silent) {
+    if (raft_state(&n->raft) == RAFT_FOLLOWER && node_leader_silent(n)) {
         leader = n->raft.follower_state.current_leader.id;
         n->raft.follower_state.current_leader.id = 0;
     }
@@ -212,6 +213,7 @@ static void io_recv(struct raft_io *io, struct raft_message *m)
         stale = !cut_committed(n, m);
     }
     stale |= m->type == RAFT_REQUEST_VOTE_RESULT && raft_state(&n->raft) != RAFT_CANDIDATE; /* rule 18 */
+    node_pace_recv(n, m);
     if (m->type == RAFT_APPEND_ENTRIES_RESULT) {
         note_disk(n, m->server_id, m->append_entries_result.capacity == 0);
     }
@@ -273,6 +275,11 @@ static int io_load(struct raft_io *io, raft_term *term, raft_id *voted_for, stru
     return 0;
 }
 
+static raft_time io_time(struct raft_io *io)
+{
+    return node_pace_time(node_of(io));
+}
+
 static int io_start(struct raft_io *io, unsigned msecs, raft_io_tick_cb tick, raft_io_recv_cb recv)
 {
     struct node *n = node_of(io);
@@ -327,7 +334,7 @@ static void install_sent(struct raft_io_send *send, int status)
     assert(n->io.installs > 0);
     n->io.installs--;
     n->io.install_until_ms =
-        node_now(n) + (int64_t)n->config.election_timeout_ms * (status == 0 ? INSTALL_ELECTIONS : 1);
+        node_now(n) + (int64_t)node_election_ms(n) * (status == 0 ? INSTALL_ELECTIONS : 1);
     i->req->cb(i->req, status);
     free(i);
 }
@@ -335,7 +342,7 @@ static void install_sent(struct raft_io_send *send, int status)
 void node_io_turn(struct node *n)
 {
     bool patient = n->io.installs > 0 || node_now(n) < n->io.install_until_ms;
-    raft_set_install_snapshot_timeout(&n->raft, patient ? INSTALL_LONG_MS : n->config.election_timeout_ms);
+    raft_set_install_snapshot_timeout(&n->raft, patient ? INSTALL_LONG_MS : node_election_ms(n));
 }
 
 static int io_send(struct raft_io *io, struct raft_io_send *req, const struct raft_message *message, raft_io_send_cb cb)
@@ -358,6 +365,7 @@ static int io_send(struct raft_io *io, struct raft_io_send *req, const struct ra
     if (message->type == RAFT_APPEND_ENTRIES) {
         copy.append_entries.n_entries = entries_that_fit(&message->append_entries);
     }
+    node_pace_send(n, &copy);
     if (n->dead || (message->type == RAFT_INSTALL_SNAPSHOT && message->install_snapshot.data.len == 0)) {
         req->cb = cb;
         stick(n, (struct stuck){.send = req});
@@ -629,6 +637,7 @@ void node_io_wrap(struct node *n)
     n->io.original = *io;
     io->load = io_load;
     io->start = io_start;
+    io->time = io_time;
     io->send = io_send;
     io->append = io_append;
     io->truncate = io_truncate;
@@ -645,6 +654,7 @@ void node_io_unwrap(struct node *n)
     const struct raft_io *o = &n->io.original;
     io->load = o->load;
     io->start = o->start;
+    io->time = o->time;
     io->send = o->send;
     io->append = o->append;
     io->truncate = o->truncate;

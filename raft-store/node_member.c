@@ -96,7 +96,7 @@ static void begin(struct node *n, enum change_kind kind, uint64_t id, struct wai
     n->change.id = id;
     n->change.waiter = w;
     n->change.term = n->term;
-    n->change.deadline_ms = node_now(n) + (int64_t)n->config.election_timeout_ms * 30;
+    n->change.deadline_ms = node_now(n) + (int64_t)node_election_ms(n) * 30;
 }
 
 static int assign(struct node *n, uint64_t id, int role, struct error *err)
@@ -237,7 +237,7 @@ static void end(struct node *n, const struct error *err)
 {
     struct waiter *w = n->change.waiter;
     if (w == NULL && err != NULL) {
-        n->change.quiet_until_ms = node_now(n) + (int64_t)n->config.election_timeout_ms * 5;
+        n->change.quiet_until_ms = node_now(n) + (int64_t)node_election_ms(n) * 5;
         log_warn(n->config.log, "node", "master %llu not moved on yet: %s", (unsigned long long)n->change.id,
                  err->message);
     }

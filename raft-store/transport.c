@@ -41,6 +41,7 @@ static bool link_open(struct link *l)
             return false;
         }
         l->checked = true;
+        l->peer->refused = false;
         l->peer->backoff_ms = BACKOFF_MIN_MS;
         log_info(l->peer->t->config.log, "transport", "connected %s master %s at %s",
                  l == &l->peer->out ? "to" : "from", id, rpc_session_peer_addr(l->rpc));
@@ -98,6 +99,9 @@ static void link_closed(struct rpc_session *rpc, const struct error *why, void *
                      ref->out ? "to" : "from", p->id, why == NULL ? "" : ": ", why == NULL ? "" : why->message);
         }
         l->rpc = NULL;
+        if (ref->out) {
+            p->refused = !l->checked && rpc_session_refused(rpc);
+        }
         l->checked = false;
     }
     if (ref->out && !p->leaving && !p->t->closing) {
@@ -475,6 +479,12 @@ bool transport_settled(const struct transport *t, int64_t since_ms)
 bool transport_reachable_peer(void *data, uint64_t id)
 {
     return transport_reachable(data, id);
+}
+
+bool transport_ended_peer(void *data, uint64_t id)
+{
+    struct peer *p = peer_find(data, id);
+    return p != NULL && p->refused && peer_session(p) == NULL;
 }
 
 struct term_question {

@@ -66,6 +66,8 @@ void transport_hint_commit(struct transport *t, uint64_t term, uint64_t commit);
 void transport_ask_term(void *data, uint64_t id, uint64_t round, uint64_t term);
 /* For node_config.peers.reachable. */
 bool transport_reachable_peer(void *data, uint64_t id);
+/* For node_config.peers.ended: it has no session with us, and where it listened nobody does. A process that stands still keeps both. */
+bool transport_ended_peer(void *data, uint64_t id);
 
 struct transport_stats {
     uint64_t sent, received, dropped, bad, bytes_sent, bytes_received, snapshots_sent, snapshots_received;

@@ -6,10 +6,11 @@
 #include <stdlib.h>
 #include <xxhash.h>
 
-#define BOOT_MS_MAX 60000
-#define CALM_MS_MAX 120000
-#define QUIET_MS    1500 /* nothing is written for so long: at rest */
-#define STEPS_MAX   20000000u
+#define BOOT_MS_MAX  60000
+#define CALM_MS_MAX  120000
+#define QUIET_MS     1500      /* nothing is written for so long: at rest */
+#define STEPS_MAX    20000000u /* of a course of seconds; STEADY_STEPS: of many minutes */
+#define STEADY_STEPS 200000000u
 #define MORE_SALT                                                                                                      \
     1031593u /* such that the seeds that were kept before c->more came draw nothing from it, and keep their course */
 
@@ -59,7 +60,7 @@ static bool step(struct cluster *c)
     if (c->violation[0] != '\0') {
         return false;
     }
-    if (!sim_step(&c->sim) || c->sim.steps > STEPS_MAX) {
+    if (!sim_step(&c->sim) || c->sim.steps > (cluster_steady(c) ? STEADY_STEPS : STEPS_MAX)) {
         cluster_violate(c, "the simulation ran dry or wild");
         return false;
     }
@@ -119,12 +120,20 @@ static void boot(struct cluster *c)
 static void load(struct cluster *c)
 {
     int64_t end_ms = c->sim.now_ms + c->swarm.load_ms;
+    uint64_t reigns = c->reigns, allowed = (uint64_t)(c->swarm.load_ms / STEADY_CHANGE_MS);
     c->phase = PHASE_LOAD;
     agents_start(c);
     clients_start(c);
     nemesis_start(c);
     promises_probe(c);
     while (c->sim.now_ms < end_ms && step(c)) {
+    }
+    if (cluster_steady(c) && c->reigns - reigns > allowed) {
+        cluster_violate(c, "nobody died, and the leader changed %llu times in %lld minutes",
+                        (unsigned long long)(c->reigns - reigns), (long long)c->swarm.load_ms / 60000);
+    }
+    if (cluster_steady(c) && c->given_up > 0) {
+        cluster_violate(c, "nobody died, and %llu requests were given up", (unsigned long long)c->given_up);
     }
 }
 

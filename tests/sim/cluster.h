@@ -31,6 +31,9 @@
 #define SETTLE_ROUNDS 2u
 #define BALANCE_START 100
 #define NAMESPACE     "default"
+/* Seeds from here on are of long courses in which masters stand still, some or all, and nothing else happens: hardly anybody may be elected. */
+#define STEADY_FIRST     UINT64_C(1000000000)
+#define STEADY_CHANGE_MS (10 * 60 * 1000) /* one leader more in so long */
 
 /* What differs from seed to seed, drawn first. */
 struct swarm {
@@ -50,6 +53,7 @@ struct swarm {
     bool flight_spared; /* what was sent before the network split arrives all the same */
     bool uneven;        /* as cluster_uneven */
     unsigned loyal;     /* so many clients repeat what may have been done where they asked for it */
+    bool patient;       /* timeouts adapt (raft-store/pace.h) */
     unsigned lag_ms;    /* between two looks of a laggard; has no effect on anybody else */
 };
 
@@ -225,6 +229,7 @@ struct cluster {
     } given[SIM_SERVERS_MAX];     /* promises.c: what outlives a life */
     uint64_t *term_leader;        /* by term; 0 = none known */
     uint64_t terms;
+    uint64_t reigns; /* how often somebody began to lead */
 
     struct ledger ledger;
     uint64_t answered; /* the highest revision any answer has shown */
@@ -260,7 +265,7 @@ int64_t cluster_between(struct cluster *c, int64_t min, int64_t max);
 /* One seed in four and more: master 1 waits four times as long for its followers as others for a leader. */
 static inline bool cluster_uneven(const struct cluster *c)
 {
-    return c->seed % 4 == 3 || c->swarm.uneven;
+    return c->seed < STEADY_FIRST && (c->seed % 4 == 3 || c->swarm.uneven);
 }
 /* Whom an operation was asked of, in which term, and the highest term that had had a leader then. */
 struct promise {
@@ -355,6 +360,10 @@ struct object *yaml_object(const char *text);
 void swarm_draw(struct cluster *c);
 void nemesis_start(struct cluster *c);
 void nemesis_heal(struct cluster *c);
+static inline bool cluster_steady(const struct cluster *c)
+{
+    return c->seed >= STEADY_FIRST;
+}
 bool nemesis_has(const struct cluster *c, const char *fault); /* this seed's faults are of such kinds */
 
 #endif

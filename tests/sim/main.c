@@ -40,14 +40,16 @@ void sim_run_seed(uint64_t seed, bool tracing, const char *history, struct repor
                          .unjudged = c.unjudged};
     snprintf(r->violation, sizeof r->violation, "%s", c.violation);
     snprintf(r->summary, sizeof r->summary,
-             "%s, %u masters, %.1f s (%.1f to rest), %llu revisions, %llu faults, %llu changes of members; %llu done, "
+             "%s, %u masters, %.1f s (%.1f to rest), %llu revisions, %llu faults, %llu changes of members, %llu of "
+             "leaders; %llu done, "
              "%llu refused, %llu "
              "unknown, %llu repeated, %llu given up, %llu reads, %llu snapshots, %llu restored; course %016llx",
              r->failed ? "FAILED" : "ok", c.swarm.masters, (double)c.sim.now_ms / 1000, (double)c.rest_ms / 1000,
              (unsigned long long)c.ledger.count, (unsigned long long)c.faults, (unsigned long long)c.operator.done,
-             (unsigned long long)c.done, (unsigned long long)c.refused, (unsigned long long)c.unknown,
-             (unsigned long long)c.repeats, (unsigned long long)c.given_up, (unsigned long long)c.reads,
-             (unsigned long long)c.snapshots, (unsigned long long)c.restores, (unsigned long long)hash);
+             (unsigned long long)c.reigns, (unsigned long long)c.done, (unsigned long long)c.refused,
+             (unsigned long long)c.unknown, (unsigned long long)c.repeats, (unsigned long long)c.given_up,
+             (unsigned long long)c.reads, (unsigned long long)c.snapshots, (unsigned long long)c.restores,
+             (unsigned long long)hash);
     cluster_close(&c);
     if (r->failed || tracing || seed % REPEAT_EVERY != 0) {
         return;

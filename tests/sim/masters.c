@@ -50,6 +50,7 @@ static void on_leading(void *data, bool leading, uint64_t term)
                             (unsigned long long)life->id, (unsigned long long)term);
         }
         c->term_leader[term] = life->id;
+        c->reigns++;
     }
     core_on_leading(life->core, leading, term);
 }
@@ -137,6 +138,14 @@ static bool reachable(void *data, uint64_t id)
            !s->cut[id][life->id];
 }
 
+/* Nobody listens where it did. */
+static bool ended(void *data, uint64_t id)
+{
+    struct life *life = data;
+    const struct sim *s = &life->c->sim;
+    return id < SIM_SERVERS_MAX && life->c->machines[id].life == NULL && !s->cut[life->id][id] && !s->cut[id][life->id];
+}
+
 static void life_closed(void *data)
 {
     /* libraft is still above us on the stack. */
@@ -182,8 +191,10 @@ static struct node_config node_config_of(struct life *life, const char *address)
                   .history_bytes_max = s->history_bytes,
                   .txn_ids_max = 4096},
         .events = {.data = life, .on_leading = on_leading, .on_tip = on_tip, .on_fatal = on_fatal},
-        .peers = {.data = life, .ask_term = ask_term, .reachable = reachable},
+        .peers = {.data = life, .ask_term = ask_term, .reachable = reachable, .ended = s->patient ? ended : NULL},
         .election_timeout_ms = s->election_ms * (cluster_uneven(life->c) && life->id == 1 ? 4 : 1),
+        .election_ceiling_ms = s->patient ? 6 * s->election_ms + 300 : 0,
+        .election_start_ms = 2 * s->election_ms + s->heartbeat_ms,
         .heartbeat_ms = s->heartbeat_ms,
         .snapshot_entries = s->snapshot_entries,
         .run_async = s->async_ms > 0 ? run_async : NULL,
@@ -321,6 +332,7 @@ static void life_turn(struct life *life)
 {
     struct cluster *c = life->c;
     bool more = true;
+    node_attend(life->node);
     for (unsigned i = 0; more && i < TURNS_AT_ONCE && !life->fatal; i++) {
         more = core_turn(life->core);
     }

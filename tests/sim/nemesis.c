@@ -1,5 +1,6 @@
 /* What goes wrong: drawn per seed which kinds of faults there are, then one after another at random times until the calm. A kind is a row of
  * `faults`; how the network splits is partition.c's, what becomes of a master without a disk members.c's. */
+#include <assert.h>
 #include <stdlib.h>
 
 #include "tests/sim/cluster.h"
@@ -56,14 +57,30 @@ static void thaw(void *arg)
     }
 }
 
-static void freeze(struct cluster *c)
+static void stand_still(struct cluster *c, uint64_t id, int64_t ms)
 {
-    uint64_t id = victim(c);
-    int64_t ms = cluster_between(c, 50, 4000);
     c->machines[id].thaw_ms = c->sim.now_ms + ms;
     sim_pause(&c->sim, id, c->machines[id].life != NULL);
     sim_after(&c->sim, ms, thaw, let_go, c);
     cluster_trace(c, "master %llu stands still for %lld ms", (unsigned long long)id, (long long)ms);
+}
+
+static void freeze(struct cluster *c)
+{
+    uint64_t id = victim(c);
+    stand_still(c, id, cluster_between(c, 50, 4000));
+}
+
+/* The host is busy: all masters, or some, and each goes on when it is its turn. */
+static void standstill(struct cluster *c)
+{
+    int64_t ms = 50 + (int64_t)rng_below(&c->more, 1950);
+    bool all = rng_below(&c->more, 2) == 0;
+    for (uint64_t id = 1; id <= c->ids; id++) {
+        if (all || rng_below(&c->more, 2) == 0) {
+            stand_still(c, id, ms + (int64_t)rng_below(&c->more, 50));
+        }
+    }
 }
 
 /* The calendar; the clock that measures durations goes on. */
@@ -271,6 +288,7 @@ static const struct {
     {"members", 40, change_members},
     {"relay", 15, relay},
     {"back", 30, there_and_back},
+    {"standstill", 25, standstill},
 };
 #define FAULTS_LATER 14u /* rows from here on are drawn from c->more */
 
@@ -297,6 +315,30 @@ static void strike(struct cluster *c)
 }
 
 /* ---- Drawing ---- */
+
+static void draw_steady(struct cluster *c)
+{
+    struct swarm *s = &c->swarm;
+    unsigned row = ARRAY_SIZE(faults) - 1;
+    assert(faults[row].run == standstill);
+    *s = (struct swarm){.masters = cluster_chance(c, 3) ? 5 : 3,
+                        .clients = 3,
+                        .agents = 2,
+                        .think_ms = 200,
+                        .client_net_ms = 4,
+                        .election_ms = 450,
+                        .heartbeat_ms = 100,
+                        .snapshot_entries = 400,
+                        .node_cpu_milli = 1500,
+                        .load_ms = 3 * STEADY_CHANGE_MS,
+                        .faults = 1u << row,
+                        .fault_every_ms = cluster_between(c, 1000, 5000),
+                        .patient = true,
+                        .lag_ms = 100};
+    struct sim *sim = &c->sim;
+    sim->flight_spared = false;
+    sim->late_permille = sim->beside_late_permille = 0;
+}
 
 void swarm_draw(struct cluster *c)
 {
@@ -341,6 +383,10 @@ void swarm_draw(struct cluster *c)
     }
     s->loyal = rng_below(&c->more, 3) == 0 ? 1 + (unsigned)rng_below(&c->more, s->clients) : 0;
     s->lag_ms = lag_ms[rng_below(&c->more, 3)];
+    s->patient = rng_below(&c->more, 2) == 0;
+    if (cluster_steady(c)) {
+        draw_steady(c);
+    }
 }
 
 /* ---- Its clock ---- */
