@@ -155,7 +155,7 @@ struct node_stats {
     unsigned inflight, queued;
     unsigned election_timeout_ms; /* as of now */
     unsigned standstill_ms;       /* the longest that is known of any master */
-    uint64_t leaders;             /* changes of leader that this master has seen since it started, the first not counted */
+    uint64_t leaders;  /* changes of leader that this master has seen since it started, the first not counted */
     bool members_open; /* the members as node_members tells them are not committed yet */
 };
 void node_stats(const struct node *n, struct node_stats *out);

@@ -85,7 +85,7 @@ struct node {
     uint64_t term; /* of the leadership */
     struct raft_barrier barrier;
     uint64_t barrier_index;
-    uint64_t leader_id; /* as last told to the owner */
+    uint64_t leader_id;    /* as last told to the owner */
     uint64_t known_leader; /* the last one that there was */
     char leader_address[300];
 

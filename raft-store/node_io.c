@@ -333,8 +333,7 @@ static void install_sent(struct raft_io_send *send, int status)
     struct node *n = i->node;
     assert(n->io.installs > 0);
     n->io.installs--;
-    n->io.install_until_ms =
-        node_now(n) + (int64_t)node_election_ms(n) * (status == 0 ? INSTALL_ELECTIONS : 1);
+    n->io.install_until_ms = node_now(n) + (int64_t)node_election_ms(n) * (status == 0 ? INSTALL_ELECTIONS : 1);
     i->req->cb(i->req, status);
     free(i);
 }

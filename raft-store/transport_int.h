@@ -29,7 +29,7 @@ struct peer {
     unsigned handles; /* links and timer that still have callbacks to come */
     int64_t heard_ms;
     bool refused; /* the last dial met a host where nobody listens; no session since */
-    struct { /* the last AppendEntries that went out */
+    struct {      /* the last AppendEntries that went out */
         uint64_t term, index, index_term, commit;
         unsigned char version;
     } appended;
