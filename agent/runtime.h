@@ -143,7 +143,8 @@ struct runtime_exec_spec {
 struct runtime_exec_events {
     void (*on_output)(struct runtime_exec *x, int fd, const uint8_t *p, size_t n, void *data); /* fd 1 or 2 */
     void (*on_drain)(struct runtime_exec *x, void *data); /* stdin queue is empty again; may be NULL */
-    /* Last callback; x is freed after it. error: could not be run. */
+    /* Last callback; x is freed after it. error: could not be run (ERR_USAGE: the container is not running). A command that is not there
+     * ends with 127, one that cannot be executed with 126, both with a word on stderr. */
     void (*on_end)(struct runtime_exec *x, int exit_code, const struct error *error, void *data);
 };
 

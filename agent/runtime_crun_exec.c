@@ -31,6 +31,7 @@
 #define EXEC_READ_BYTES (32u << 10)
 #define EXEC_ARGS_MAX   1024u
 #define EXEC_BEGIN_MS   30000 /* for crun to get a command of a probe or hook to run */
+#define CRUN_FAILED     255
 #define CONFIG_MAX      (4u << 20)
 
 /* PATH.pid is where crun writes the pid of what it runs, PATH.json what it is to run. */
@@ -53,6 +54,24 @@ static void kill_by_file(const char *base)
         }
         kill(pid, SIGKILL);
     }
+}
+
+/* crun tells by the pid file that the command has begun. */
+static bool has_begun(const char *base)
+{
+    char path[FS_PATH_MAX];
+    fs_path(path, sizeof path, "%s.pid", base);
+    return fs_exists(path);
+}
+
+/* The exit code for a client. That of crun itself, if it could not begin the command, becomes what a shell would say: 127 for a command
+ * that is not there, 126 for one that cannot be run. said: what crun wrote. */
+static int told_exit_code(const char *base, int exit_code, const char *said)
+{
+    if (exit_code != CRUN_FAILED || has_begun(base)) {
+        return exit_code;
+    }
+    return strstr(said, "not found") != NULL || strstr(said, "No such file") != NULL ? 127 : 126;
 }
 
 static void unlink_files(const char *base)
@@ -140,7 +159,7 @@ static int find_running(struct crun *rt, const char *id, struct crun_container *
         return error_set(err, ERR_NOT_FOUND, "there is no container %s", id);
     }
     if (c->state != RUNTIME_RUNNING || c->removing || rt->closing) {
-        return error_set(err, ERR_CONFLICT, "container %s is not running", c->name);
+        return error_set(err, ERR_USAGE, "container not running: %s", c->name);
     }
     *out = c;
     return 0;
@@ -191,13 +210,18 @@ static void captured(struct process *p, const struct process_result *r, void *da
     struct capture *x = data;
     (void)p;
     x->process = NULL;
+    x->exit_code = r->exit_code;
+    if (r->exit_code == CRUN_FAILED) {
+        CLEANUP_BUF struct buf said = BUF_INIT;
+        buf_append_str(&said, r->err);
+        x->exit_code = told_exit_code(x->base, r->exit_code, buf_cstr(&said));
+    }
     unlink_files(x->base);
     if (x->timed_out) {
         x->rc = error_set(&x->error, ERR_TIMEOUT, "the command timed out");
     } else if (r->error != 0) {
         x->rc = error_set(&x->error, r->error, "%s", r->message);
     }
-    x->exit_code = r->exit_code;
     buf_append_str(&x->output, r->out);
     buf_append_str(&x->output, r->err);
     x->output.size = MIN(x->output.size, (size_t)RUNTIME_EXEC_OUTPUT_MAX);
@@ -214,20 +238,12 @@ static void capture_kill(struct capture *x)
     }
 }
 
-/* crun tells by the pid file that the command has begun. */
-static bool has_begun(const struct capture *x)
-{
-    char path[FS_PATH_MAX];
-    fs_path(path, sizeof path, "%s.pid", x->base);
-    return fs_exists(path);
-}
-
 /* The time that crun itself takes on a busy machine is not the command's. */
 static void capture_tick(uv_timer_t *t)
 {
     struct capture *x = t->data;
     int64_t now = (int64_t)uv_now(t->loop);
-    bool waits = !has_begun(x) && attend_tick(&x->patience, now) > 0;
+    bool waits = !has_begun(x->base) && attend_tick(&x->patience, now) > 0;
     int64_t wait_ms = waits ? attend_skip(&x->limit, now) : attend_tick(&x->limit, now);
     if (wait_ms > 0) {
         uv_timer_start(t, capture_tick, (uint64_t)wait_ms, 0);
@@ -296,6 +312,8 @@ struct runtime_exec {
     struct error error;
     char *base;
     uint8_t *bytes;
+    char said[256]; /* the begin of stderr: crun's words, if it could not begin the command */
+    size_t said_bytes;
 };
 
 static uv_stream_t *input_of(struct runtime_exec *x)
@@ -316,6 +334,7 @@ static void exec_finish(struct runtime_exec *x)
     free(x->console_path);
     buf_close(&x->early);
     if (x->base != NULL) {
+        x->exit_code = told_exit_code(x->base, x->exit_code, x->said);
         unlink_files(x->base);
     }
     x->events.on_end(x, x->exit_code, x->rc == 0 ? NULL : &x->error, x->data);
@@ -404,6 +423,11 @@ static void exec_read(uv_stream_t *s, ssize_t n, const uv_buf_t *b)
     bool is_err = s == (uv_stream_t *)&x->err;
     if (n > 0) {
         x->out_came |= !is_err;
+        if (is_err) {
+            size_t more = MIN((size_t)n, sizeof x->said - 1 - x->said_bytes);
+            memcpy(x->said + x->said_bytes, b->base, more);
+            x->said_bytes += more;
+        }
         if (!x->killed) {
             x->events.on_output(x, is_err && !x->tty ? 2 : 1, (const uint8_t *)b->base, (size_t)n, x->data);
         }

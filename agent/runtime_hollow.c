@@ -381,7 +381,7 @@ static bool exec_possible(struct runtime_exec *x, struct error *err)
         return false;
     }
     if (c->state != RUNTIME_RUNNING) {
-        error_set(err, ERR_CONFLICT, "container %s is not running", c->name);
+        error_set(err, ERR_USAGE, "container not running: %s", c->name);
         return false;
     }
     return true;

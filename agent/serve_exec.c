@@ -179,6 +179,21 @@ static int exec_command(struct mp params, struct arena *a, const char *const **o
     return 0;
 }
 
+static void not_running(const struct container *c, struct error *err)
+{
+    const char *pod = c->pod->spec->name;
+    if (c->reason[0] != '\0') {
+        error_set(err, ERR_USAGE, "container not running: \"%s\" of pod \"%s\" waits: %s", c->spec->name, pod,
+                  c->reason);
+    } else if (c->end.set) {
+        error_set(err, ERR_USAGE, "container not running: \"%s\" of pod \"%s\" ended with exit code %d", c->spec->name,
+                  pod, c->end.exit_code);
+    } else {
+        error_set(err, ERR_USAGE, "container not running: \"%s\" of pod \"%s\" has not started yet", c->spec->name,
+                  pod);
+    }
+}
+
 void serve_exec(struct agent *a, struct rpc_request *r, struct mp params)
 {
     CLEANUP_ARENA struct arena arena;
@@ -188,7 +203,7 @@ void serve_exec(struct agent *a, struct rpc_request *r, struct mp params)
     struct agent_pod *ap = serve_find_pod(a, params, &err);
     struct container *c = ap == NULL ? NULL : serve_find_container(ap, params, &err);
     if (c != NULL && !container_is_up(c)) {
-        error_set(&err, ERR_USAGE, "container %s of pod %s is not running", c->spec->name, ap->name);
+        not_running(c, &err);
         c = NULL;
     }
     if (c == NULL || exec_command(params, &arena, &argv, &err) != 0) {

@@ -357,6 +357,26 @@ static void exec_into_what_is_not_there_names_it(void **state)
     assert_string_equal(x.error.message, "pod \"nope\" is not on node n1");
 }
 
+static void exec_into_a_container_that_does_not_run_says_why(void **state)
+{
+    struct fixture *f = *state;
+    struct fake_master *m = &f->master;
+    struct exec_seen x;
+    master_order(m->pods, "ADDED",
+                 POD("job", "'restartPolicy':'Never','containers':[{'name':'c','image':'b','command':['exit','3']}]"));
+    run_until(&f->loop, master_heard(m, "status default/job Failed"));
+    open_exec(f, &x, "job", (const char *const[]){"cat"}, 1);
+    run_until(&f->loop, x.ended);
+    assert_int_equal(x.error.code, ERR_USAGE);
+    assert_string_equal(x.error.message, "container not running: \"c\" of pod \"job\" ended with exit code 3");
+    master_order(m->pods, "ADDED", POD("crash", "'containers':[{'name':'c','image':'b','command':['exit','1']}]"));
+    run_until(&f->loop, strstr(m->last_status, "CrashLoopBackOff") != NULL);
+    open_exec(f, &x, "crash", (const char *const[]){"cat"}, 1);
+    run_until(&f->loop, x.ended);
+    assert_int_equal(x.error.code, ERR_USAGE);
+    assert_string_equal(x.error.message, "container not running: \"c\" of pod \"crash\" waits: CrashLoopBackOff");
+}
+
 /* ---- Joining ---- */
 
 struct join_thread {
@@ -576,6 +596,7 @@ int main(void)
         WITH(exec_answers_with_output_and_exit_code),
         WITH(exec_carries_input_and_output),
         WITH(exec_into_what_is_not_there_names_it),
+        WITH(exec_into_a_container_that_does_not_run_says_why),
         WITH(joining_writes_a_directory_that_can_be_run),
         WITH(a_wrong_token_is_told_and_writes_nothing),
         WITH(a_master_of_another_cluster_is_not_joined),

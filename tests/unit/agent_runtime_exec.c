@@ -79,11 +79,54 @@ static void the_end_of_a_terminals_output_is_not_lost(void **state)
     }
 }
 
+/* As a shell has it: what is not there is 127, what is no program 126; crun's own words go to stderr. */
+static void a_command_that_cannot_be_run_says_so_and_exits_as_in_a_shell(void **state)
+{
+    struct fixture *f = *state;
+    NEED_CRUN(f);
+    struct runtime_spec s;
+    static const struct {
+        const char *command;
+        int code;
+        const char *text;
+    } rows[] = {
+        {"nonesuch", 127, "nonesuch"},
+        {"/no/such", 127, "/no/such"},
+        {"/etc/passwd", 126, "ermission denied"},
+        {"/etc", 126, "not permitted"},
+    };
+    crun_spec(f, &s);
+    start(f, &s, sleeper);
+    for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+        const char *argv[] = {rows[i].command, NULL};
+        buf_reset(&f->streamed);
+        runtime_exec_open(f->rt, f->id, &(struct runtime_exec_spec){.argv = argv}, &streaming, f);
+        wait_for(f, &f->ends, i + 1);
+        assert_int_equal(f->end_code, rows[i].code);
+        assert_non_null(strstr(buf_cstr(&f->streamed), rows[i].text));
+        run_inside(f, f->id, argv, 10000);
+        assert_int_equal(f->exec_code, rows[i].code);
+        assert_non_null(strstr(f->exec_output, rows[i].text));
+    }
+    /* the command's own 255 is its own */
+    const char *own[] = {"sh", "-c", "echo not found >&2; exit 255", NULL};
+    run_inside(f, f->id, own, 10000);
+    assert_int_equal(f->exec_code, 255);
+    runtime_exec_open(f->rt, f->id, &(struct runtime_exec_spec){.argv = own}, &streaming, f);
+    wait_for(f, &f->ends, ARRAY_SIZE(rows) + 1);
+    assert_int_equal(f->end_code, 255);
+    kill_it(f, SIGKILL);
+    run_inside(f, f->id, own, 10000);
+    assert_int_equal(f->exec_error, ERR_USAGE);
+}
+
 int main(void)
 {
     have_crun = enter_private_mounts();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(commands_run_inside, crun_setup, crun_teardown),
+        cmocka_unit_test_setup_teardown(a_command_that_cannot_be_run_says_so_and_exits_as_in_a_shell, crun_setup,
+                                        crun_teardown),
         cmocka_unit_test_setup_teardown(an_interactive_command_talks_both_ways, crun_setup, crun_teardown),
         cmocka_unit_test_setup_teardown(the_end_of_a_terminals_output_is_not_lost, crun_setup, crun_teardown),
     };
