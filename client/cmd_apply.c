@@ -83,6 +83,7 @@ static int run_apply(struct rctl *r)
         }
         return code;
     }
+    common_warn(r, reply.result);
     return print_results(r, objects, mp_get(reply.result, "results"), dry);
 }
 

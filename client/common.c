@@ -88,12 +88,24 @@ int common_print_object(struct rctl *r, const struct object *o, const char *verb
     return EXIT_DONE;
 }
 
+static void warn(struct rctl *r, struct str text)
+{
+    fprintf(r->err_out, "%sWarning:%s %.*s\n", r->color ? "\033[33m" : "", r->color ? "\033[0m" : "", STR_ARG(text));
+}
+
 int common_print_value(struct rctl *r, const struct kind *k, struct value *doc, const char *verb, enum dry_run dry)
 {
     struct object *o;
     struct error err = {0};
     if (object_from_value(k, doc, 0, &o, &err) != 0) {
         return rctl_fail(r, &err);
+    }
+    if (dry == DRY_RUN_CLIENT) {
+        struct kind_warnings found;
+        kind_find_warnings(k, &r->arena, doc, &found);
+        for (unsigned i = 0; i < found.count; i++) {
+            warn(r, str_of(found.items[i]));
+        }
     }
     int code = common_print_object(r, o, verb, dry);
     object_unref(o);
@@ -159,6 +171,13 @@ static const struct kind *subject_of(struct rctl *r, const struct value *params,
     return k;
 }
 
+void common_warn(struct rctl *r, struct mp result)
+{
+    for (struct mp_iter it = mp_iter(mp_get(result, "warnings")); mp_next(&it);) {
+        warn(r, mp_str(it.value));
+    }
+}
+
 int common_send(struct rctl *r, const char *method, struct value *params, struct object **o, bool *unchanged,
                 bool *gone, struct error *err)
 {
@@ -173,6 +192,7 @@ int common_send(struct rctl *r, const char *method, struct value *params, struct
     }
     const char *ns, *name;
     const struct kind *k = subject_of(r, params, &ns, &name);
+    common_warn(r, reply.result);
     return common_answer(r, reply.result, k, ns, name, o, gone, err);
 }
 

@@ -52,6 +52,8 @@ bool common_lenient(const struct rctl *r);
 int common_print_object(struct rctl *r, const struct object *o, const char *verb, enum dry_run dry);
 int common_print_value(struct rctl *r, const struct kind *k, struct value *doc, const char *verb, enum dry_run dry);
 
+/* `Warning: ...` lines for the warnings of a write's answer. */
+void common_warn(struct rctl *r, struct mp result);
 /* An answer's {object, gone}, or one of an apply's results. *o is never NULL on success: where the answer has no object (it is gone, and nobody
  * has it any more) it is one with nothing but kind, namespace and name, and *gone is true. gone may be NULL. ERR_PROTOCOL for what is no answer
  * at all. */

@@ -53,8 +53,8 @@ struct value *pod_from_template(struct arena *a, const struct object *owner, con
     default_tolerations(a, spec);
     value_set(a, pod, "spec", spec);
     value_set(a, status, "phase", value_cstr(a, "Pending"));
-    value_set(a, status, "qosClass", value_cstr(a, pod_qos_class(spec)));
     value_set(a, pod, "status", status);
+    kind_of(KIND_POD)->fill(a, pod); /* what pods get beyond their template: requests from limits, priority, qosClass */
     return pod;
 }
 

@@ -76,28 +76,6 @@ bool pod_available(const struct object *pod, int64_t min_ready_s, int64_t wall_m
     return pod_state_available(&s, min_ready_s, wall_ms, wait_ms);
 }
 
-/* "Guaranteed: every container has cpu and memory limits equal to its requests; BestEffort: no container has either." */
-const char *pod_qos_class(const struct value *spec)
-{
-    static const char *const lists[] = {"containers", "initContainers"};
-    static const char *const resources[] = {"cpu", "memory"};
-    bool any = false, guaranteed = true;
-    for (unsigned l = 0; l < ARRAY_SIZE(lists); l++) {
-        const struct value *containers = value_get(spec, lists[l]);
-        VALUE_FOR(i, containers)
-        {
-            const struct value *container = value_item(containers, i);
-            for (unsigned r = 0; r < ARRAY_SIZE(resources); r++) {
-                const struct value *request = value_at(container, "resources", "requests", resources[r], NULL);
-                const struct value *limit = value_at(container, "resources", "limits", resources[r], NULL);
-                any |= request != NULL || limit != NULL;
-                guaranteed &= limit != NULL && (request == NULL || value_equal(request, limit));
-            }
-        }
-    }
-    return !any ? "BestEffort" : guaranteed ? "Guaranteed" : "Burstable";
-}
-
 /* ---- Objects ---- */
 
 bool mp_equal(struct mp a, struct mp b)

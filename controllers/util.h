@@ -26,7 +26,6 @@ bool pod_ready(const struct object *pod, int64_t *since_ms);
 /* Ready for at least min_ready_s. Otherwise *wait_ms = when it will be (0 = not by waiting). wait_ms may be NULL. */
 bool pod_available(const struct object *pod, int64_t min_ready_s, int64_t wall_ms, int64_t *wait_ms);
 /* status.qosClass of a pod's spec: "Guaranteed", "Burstable", "BestEffort". */
-const char *pod_qos_class(const struct value *spec);
 
 /* ---- Objects ---- */
 static inline const struct kind *kind_of(enum kind_id id)

@@ -163,6 +163,24 @@ static void initial_state(struct arena *a, const struct kind *k, struct value *d
     }
 }
 
+/* What is kept but not carried out. */
+static void add_warnings(const struct admission *ad, const struct kind *k, const struct value *doc)
+{
+    struct kind_warnings found;
+    if (ad->warnings == NULL) {
+        return;
+    }
+    kind_find_warnings(k, ad->arena, doc, &found);
+    for (unsigned i = 0; i < found.count && value_count(*ad->warnings) < WRITE_WARNINGS_MAX; i++) {
+        if (*ad->warnings == NULL) {
+            *ad->warnings = value_list(ad->arena);
+        }
+        const char *whose = ad->many ? kind_document_name(k, ad->arena, doc) : "";
+        value_append(ad->arena, *ad->warnings,
+                     value_strf(ad->arena, "%s%s%s", whose, ad->many ? ": " : "", found.items[i]));
+    }
+}
+
 int admit_create(const struct admission *ad, const struct kind *k, struct value *doc, struct object **out,
                  struct error *err)
 {
@@ -185,6 +203,7 @@ int admit_create(const struct admission *ad, const struct kind *k, struct value 
     if (rv != 0) {
         return rv;
     }
+    add_warnings(ad, k, doc);
     rv = check_namespace(ad, k, value_to_str(value_get(metadata, "namespace")), err);
     return rv != 0 ? rv : object_from_value(k, doc, 0, out, err);
 }
@@ -225,5 +244,8 @@ int admit_update(const struct admission *ad, const struct kind *k, struct value 
     value_remove(value_get(doc, "metadata"), "resourceVersion");
     value_remove((struct value *)old_metadata, "resourceVersion");
     int rv = kind_check(k, ad->arena, doc, before, KIND_CHECK_UPDATE | (ad->lenient ? KIND_CHECK_LENIENT : 0), err);
+    if (rv == 0 && part == TXN_PART_SPEC && !value_equal(value_get(doc, "spec"), value_get(before, "spec"))) {
+        add_warnings(ad, k, doc);
+    }
     return rv != 0 ? rv : object_from_value(k, doc, 0, out, err);
 }

@@ -118,6 +118,8 @@ void method_apply(struct call *c)
         .env = c->m->env,
         .lenient = str_is(mp_str(mp_get(c->params, "validate")), "ignore"),
         .same_txn = &t,
+        .warnings = &c->warnings,
+        .many = mp_count(m) > 1,
     };
     struct write *w = write_new(c, WRITE_APPLY);
     int rv = apply_pass(c, &ad, w, &t, objects, true, &err);

@@ -1,4 +1,4 @@
-/* Events of agents: equal ones (object, reason, message, source) have one name, so a repetition counts up instead of adding one. */
+/* Events of agents, and some of our own: equal ones (object, reason, message, source) have one name, so a repetition counts up instead of adding one. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <xxhash.h>
@@ -19,11 +19,10 @@ static struct str event_name(struct arena *a, const struct value *doc)
                                (unsigned long long)XXH64(identity, strlen(identity), 0)));
 }
 
-static int put_event(struct call *c, struct txn *t, struct value *doc, struct error *err)
+static int put_event(struct master *m, struct arena *a, struct txn *t, struct value *doc, struct error *err)
 {
-    struct arena *a = &c->arena;
     const struct kind *k = kind_by_id(KIND_EVENT);
-    const struct view *tip = store_tip(node_store(c->m->node));
+    const struct view *tip = store_tip(node_store(m->node));
     struct str ns = value_path_str(doc, "involvedObject.namespace");
     ns = ns.n == 0 ? STR("default") : ns;
     const struct object *home = view_get(tip, kind_by_id(KIND_NAMESPACE), STR_NONE, ns);
@@ -37,7 +36,7 @@ static int put_event(struct call *c, struct txn *t, struct value *doc, struct er
         }
     }
     char now[TIMEFMT_SIZE];
-    timefmt_rfc3339(env_wall_ms(c->m->env), now);
+    timefmt_rfc3339(env_wall_ms(m->env), now);
     const struct object *former = view_get(tip, k, ns, name);
     if (former != NULL) {
         struct value *old = object_to_value(a, former);
@@ -56,6 +55,34 @@ static int put_event(struct call *c, struct txn *t, struct value *doc, struct er
     value_set(a, doc, "count", value_int(a, 1));
     int rv = kind_check(k, a, doc, NULL, KIND_CHECK_LENIENT, err);
     return rv != 0 ? rv : txn_create_value(t, k, doc, err);
+}
+
+void events_warn(struct master *m, const struct object *about, const char *reason, struct str message)
+{
+    CLEANUP_ARENA struct arena a;
+    arena_init(&a);
+    struct value *doc = value_map(&a), *object = value_map(&a), *source = value_map(&a);
+    value_set(&a, object, "kind", value_cstr(&a, about->kind->name));
+    value_set(&a, object, "apiVersion", value_cstr(&a, about->kind->api_version));
+    if (about->kind->namespaced) {
+        value_set(&a, object, "namespace", value_str(&a, about->ns));
+    }
+    value_set(&a, object, "name", value_str(&a, about->name));
+    value_set(&a, object, "uid", value_str(&a, about->uid));
+    value_set(&a, source, "component", value_cstr(&a, "reeve-master"));
+    value_set(&a, doc, "involvedObject", object);
+    value_set(&a, doc, "source", source);
+    value_set(&a, doc, "type", value_cstr(&a, "Warning"));
+    value_set(&a, doc, "reason", value_cstr(&a, reason));
+    value_set(&a, doc, "message", value_str(&a, message));
+    struct txn t;
+    struct error err = {0};
+    txn_init(&t, "events");
+    if (put_event(m, &a, &t, doc, &err) != 0 || (t.count > 0 && node_submit(m->node, &t, NULL, NULL, &err) != 0)) {
+        log_warn(&m->log, "events", "the event %s about %s %.*s is dropped: %s", reason, about->kind->singular,
+                 STR_ARG(about->name), err.message);
+    }
+    txn_close(&t);
 }
 
 static void written(const struct txn_result *result, const struct error *error, void *data)
@@ -90,7 +117,7 @@ void method_node_events(struct call *c)
         struct value *doc;
         if (msgpack_read_value(&c->arena, it.value.p, (size_t)(it.value.end - it.value.p), &doc, &err) != 0 ||
             (!value_is_map(doc) && error_set(&err, ERR_USAGE, "it is no map") != 0) ||
-            put_event(c, &t, doc, &err) != 0) {
+            put_event(c->m, &c->arena, &t, doc, &err) != 0) {
             /* An agent could do nothing but send it again: one that nobody can read must not hold up the others. */
             log_warn(&c->m->log, "events", "an event of node %.*s is dropped: %s", STR_ARG(node), err.message);
         }

@@ -139,6 +139,7 @@ struct call {
     const struct method *row;
     call_fn *then;        /* after call_read */
     size_t counted_bytes; /* by call_count */
+    struct value *warnings; /* texts for the answer of a write; NULL if there are none. In the arena */
 };
 struct call *call_new(struct master *m, struct rpc_request *req, const struct pki_identity *who, struct str method,
                       struct mp params);
@@ -243,6 +244,7 @@ void write_refuse(struct write *w, const struct error *err);
 void call_refuse(struct call *c, const struct error *err);
 void call_refuse_not_found(struct call *c, const struct kind *k, struct str name);
 
+#define WRITE_WARNINGS_MAX 64u /* of one request */
 /* A document of a user on its way in as a new object: kind, namespace, system fields, defaults, checks, namespace's state. `fresh_ns`: namespaces made by the
  * same transaction (may be NULL). */
 struct admission {
@@ -255,6 +257,8 @@ struct admission {
         *names_from;  /* its id, if it has one, decides generated names, so that a repetition generates the same */
     bool repeats;     /* the transaction has been done before: a generated name is the one it got then */
     unsigned ordinal; /* of the document among those of the request */
+    struct value **warnings; /* a list that what is kept but not carried out is added to, made if needed; NULL: nobody asks */
+    bool many; /* objects in the request: warnings name theirs */
 };
 int admit_document_kind(const struct admission *ad, struct value *doc, const struct kind **k, struct str *ns,
                         struct str *name, struct error *err);
@@ -276,6 +280,8 @@ void method_node_refs(struct call *c);
 void method_node_routes(struct call *c);
 void method_node_status(struct call *c);
 void method_node_events(struct call *c);
+/* An event about an object of the tip: `reason`, Warning. Best effort: nobody waits for it. */
+void events_warn(struct master *m, const struct object *about, const char *reason, struct str message);
 void nodes_on_heartbeat(struct session *s, struct mp params);
 void nodes_on_leading(struct master *m, bool leading); /* not leading: agents' sessions are closed */
 void nodes_on_session_closed(struct session *s);

@@ -69,29 +69,35 @@ static void write_results(const struct write *w, struct buf *b)
 
 static void write_answer(const struct write *w, const struct txn_result *r, struct buf *b)
 {
+    const struct value *warnings = w->call->warnings;
+    unsigned more = warnings == NULL ? 0 : 1;
     switch (w->shape) {
     case WRITE_OBJECT:
         assert(w->count == 1);
-        mp_write_map(b, 4);
+        mp_write_map(b, 4 + more);
         write_object_member(b, w->items[0].object);
         mp_write_key_bool(b, "unchanged", r->unchanged);
         mp_write_key_bool(b, "gone", w->items[0].gone);
         break;
     case WRITE_DELETE:
         assert(w->count == 1);
-        mp_write_map(b, 3);
+        mp_write_map(b, 3 + more);
         write_object_member(b, w->items[0].object);
         mp_write_key_bool(b, "gone", w->items[0].gone);
         break;
     case WRITE_COUNT:
-        mp_write_map(b, 2);
+        mp_write_map(b, 2 + more);
         mp_write_key_int(b, "count", w->repeat_count > 0 ? w->repeat_count : w->count);
         break;
     case WRITE_APPLY:
     case WRITE_TXN:
-        mp_write_map(b, 2);
+        mp_write_map(b, 2 + more);
         write_results(w, b);
         break;
+    }
+    if (more > 0) {
+        mp_write_cstr(b, "warnings");
+        msgpack_write_value(b, warnings);
     }
     mp_write_key_int(b, "revision", (int64_t)r->revision);
 }
@@ -167,6 +173,22 @@ static void fill_repeated(struct write *w, struct txn_past *past)
     }
 }
 
+#define UNDONE_EVENT_SIZE_MAX 1024u
+
+/* Whoever looks at the object later was not warned: an event says it. */
+static void tell_undone(struct write *w, const struct object *o)
+{
+    struct kind_warnings found;
+    kind_find_warnings(o->kind, &w->call->arena, object_to_value(&w->call->arena, o), &found);
+    CLEANUP_BUF struct buf text = BUF_INIT;
+    for (unsigned i = 0; i < found.count && text.size + strlen(found.items[i]) < UNDONE_EVENT_SIZE_MAX; i++) {
+        buf_printf(&text, "%s%s", i == 0 ? "" : "; ", found.items[i]);
+    }
+    if (text.size > 0) {
+        events_warn(w->call->m, o, "NotCarriedOut", buf_str(&text));
+    }
+}
+
 void write_submit(struct write *w, const struct txn *t)
 {
     struct master *m = w->call->m;
@@ -188,6 +210,11 @@ void write_submit(struct write *w, const struct txn *t)
     struct error err = {0};
     if (node_submit(m->node, t, write_answered, w, &err) == 0 && !repeat) {
         fill_written(w, store_tip(node_store(m->node)));
+        for (unsigned i = 0; w->call->warnings != NULL && i < w->count; i++) {
+            if (w->items[i].object != NULL) {
+                tell_undone(w, w->items[i].object);
+            }
+        }
     }
     master_wake(m);
 }
@@ -206,6 +233,7 @@ static struct admission admission_of(struct call *c)
         .tip = store_tip(node_store(c->m->node)),
         .env = c->m->env,
         .lenient = lenient(c),
+        .warnings = &c->warnings,
     };
 }
 

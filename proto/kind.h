@@ -2,7 +2,7 @@
  *
  * Defaulting, validation, explain, patches, printing and canonical encoding are written once and read these tables
  * (proto/kinds/NAME.c holds them; proto/kinds/registry.c lists them). Adding a kind is adding a table and a row.
- * Source: Kubernetes API reference v1.29, group "" (Namespace, Pod, Node, ConfigMap, Secret, Event), apps/v1 (ReplicaSet,
+ * Source: Kubernetes API reference v1.33, group "" (Namespace, Pod, Node, ConfigMap, Secret, Event), apps/v1 (ReplicaSet,
  * Deployment); field names, types, defaults and rules as documented there. */
 #ifndef PROTO_KIND_H
 #define PROTO_KIND_H
@@ -42,6 +42,14 @@ enum field_flags {
     FIELD_KEY = 1 << 8,       /* names another object: if not empty it must be a name that may be a key (name_is_key) */
 };
 
+/* What a field does today. A row is done unless it says otherwise; who adds a row looks at who reads it. kind_check refuses,
+ * kind_find_warnings warns and explain marks by this one column, so a field that begins to work is one word changed in its row. */
+enum field_state {
+    FIELD_DONE,    /* carried out; or of a kind that only records it (labels, events, status) */
+    FIELD_WARNED,  /* kept and not carried out, but the object is still what it says it is: the client is warned */
+    FIELD_REFUSED, /* not carried out, and going on without it would break a promise: refused where it is new */
+};
+
 struct field {
     const char *name;
     enum field_type type;
@@ -53,6 +61,12 @@ struct field {
     const char *fallback;       /* default as text ("Always", "30", "true"), or NULL */
     const char *one_of;         /* allowed strings, "A|B|C", or NULL */
     const char *doc;            /* one or two sentences of our own for explain */
+    enum field_state state;
+    const char *undone;         /* WARNED, REFUSED: what does not happen, for people: "containers do not see each other" */
+    /* When a field that is not done asks for nothing, so that there is nothing to refuse or warn of (beside false, "", {}, []): */
+    const char *quiet;          /* its value is one of "A|B" ("true" for a switch that is on by itself) */
+    const char *beside;         /* "medium=Memory": this member of the same map has this value */
+    const char *keys;           /* SHAPE_MAP: only these keys "A|B" ask for what is not done */
 };
 struct schema {
     const char *name;           /* "PodSpec" */
@@ -157,7 +171,8 @@ enum kind_check_flags {
 const struct kind *kind_of_document(struct arena *a, struct value *doc, struct error *err);
 /* Types and unknown fields (with line, column and nearest known name), normal forms (quantity numbers to text, base64 to BIN,
  * integral floats to ints), nulls removed. Then table defaults, fill(), metadata rules (DNS names, label and annotation
- * syntax and size), validate(). The document is changed in place; a namespaced one without a namespace goes to "default".
+ * syntax and size), validate(), and no field that is FIELD_REFUSED (on update: none that old does not have alike).
+ * The document is changed in place; a namespaced one without a namespace goes to "default".
  * On update both are whole documents: what the caller keeps from old (status, uid, ...) must be in doc already. Returns 0, or ERR_INVALID. */
 int kind_check(const struct kind *k, struct arena *a, struct value *doc, const struct value *old, unsigned flags,
                struct error *err);
@@ -166,6 +181,14 @@ int kind_check_fields(const struct kind *k, struct arena *a, struct value *doc, 
 /* The same for callers that know the file's name: findings go to l (its arena set), for errlist_to_error. */
 void kind_find_field_errors(const struct kind *k, struct arena *a, struct value *doc, unsigned flags,
                             struct errlist *l);
+/* The fields of a whole, checked document that are kept and not carried out, as `PATH: not carried out yet: WHY`, without what only
+ * the system writes. The first KIND_WARNINGS_MAX. */
+#define KIND_WARNINGS_MAX 16u
+struct kind_warnings {
+    unsigned count;
+    const char *items[KIND_WARNINGS_MAX]; /* arena */
+};
+void kind_find_warnings(const struct kind *k, struct arena *a, const struct value *doc, struct kind_warnings *out);
 /* What a document is called in errors: `Pod "web"`. Arena memory. */
 const char *kind_document_name(const struct kind *k, struct arena *a, const struct value *doc);
 /* Take out what only the system writes (FIELD_READONLY, at any depth; and the status of kinds that have one): for a create, before

@@ -66,6 +66,31 @@ static void write_type(struct buf *out, const struct field *f)
 }
 
 /* "A|B" -> "A, B". */
+static void write_choices(struct buf *b, const char *choices)
+{
+    for (const char *c = choices; *c != '\0';) {
+        size_t n = strcspn(c, "|");
+        buf_printf(b, "%.*s%s", (int)n, c, c[n] == '|' ? ", " : "");
+        c += n + (c[n] == '|');
+    }
+}
+
+static void write_undone(struct buf *out, const struct field *f, unsigned indent)
+{
+    CLEANUP_BUF struct buf b = BUF_INIT;
+    buf_puts(&b, f->state == FIELD_REFUSED ? "Not carried out yet, so it is refused" : "Not carried out yet");
+    if (f->quiet != NULL || f->beside != NULL) {
+        buf_puts(&b, f->quiet != NULL ? " (but for " : " (unless ");
+        write_choices(&b, f->quiet != NULL ? f->quiet : f->beside);
+        buf_putc(&b, ')');
+    } else if (f->keys != NULL) {
+        buf_puts(&b, " for ");
+        write_choices(&b, f->keys);
+    }
+    buf_printf(&b, ": %s.", f->undone);
+    write_wrapped(out, buf_cstr(&b), indent);
+}
+
 static void write_facts(struct buf *out, const struct field *f, unsigned indent)
 {
     CLEANUP_BUF struct buf b = BUF_INIT;
@@ -86,6 +111,9 @@ static void write_facts(struct buf *out, const struct field *f, unsigned indent)
     if (b.size > 0) {
         write_wrapped(out, buf_cstr(&b), indent);
     }
+    if (f->state != FIELD_DONE) {
+        write_undone(out, f, indent);
+    }
 }
 
 static void write_field_line(struct buf *out, const struct field *f, unsigned indent)
@@ -97,6 +125,9 @@ static void write_field_line(struct buf *out, const struct field *f, unsigned in
     }
     if (f->flags & FIELD_READONLY) {
         buf_puts(out, " -set by the system-");
+    }
+    if (f->state != FIELD_DONE) {
+        buf_puts(out, " (not carried out yet)");
     }
     buf_putc(out, '\n');
 }

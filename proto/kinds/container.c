@@ -35,7 +35,7 @@ SCHEMA_STATIC(probe, "Probe",
     OBJECT("exec", exec_action, "Run a command in the container."),
     OBJECT("httpGet", http_get_action, "Send an HTTP request."),
     OBJECT("tcpSocket", tcp_socket_action, "Open a TCP connection."),
-    OBJECT("grpc", grpc_action, "Ask the gRPC health service."),
+    OBJECT("grpc", grpc_action, "Ask the gRPC health service.", REFUSED("the probe would always fail")),
     INT32("initialDelaySeconds", "Wait this long after the start of the container."),
     INT32("timeoutSeconds", "An answer later than this is a failure.", DEFAULT("1")),
     INT32("periodSeconds", "Time from one question to the next.", DEFAULT("10")),
@@ -52,7 +52,9 @@ SCHEMA_STATIC(lifecycle_handler, "LifecycleHandler", "What to do at an event in 
 
 SCHEMA_STATIC(lifecycle, "Lifecycle", "Hooks in a container's life.",
     OBJECT("postStart", lifecycle_handler, "Right after the start; if it fails the container is stopped."),
-    OBJECT("preStop", lifecycle_handler, "Before the container is told to end; the grace period runs meanwhile."));
+    OBJECT("preStop", lifecycle_handler, "Before the container is told to end; the grace period runs meanwhile."),
+    STRING("stopSignal", "Signal that tells the container to end; the image's if not given.",
+           WARNED("the signal of the image, or SIGTERM, is sent")));
 
 /* ---- Ports, environment, resources, mounts ---- */
 
@@ -98,12 +100,14 @@ SCHEMA_STATIC(env_var, "EnvVar", "One environment variable.",
     OBJECT("valueFrom", env_var_source, "Take the value from elsewhere."));
 
 SCHEMA_STATIC(resource_claim, "ResourceClaim", "Use of a claim that the pod declares.",
-    STRING("name", "Name of an entry of spec.resourceClaims.", REQUIRED));
+    STRING("name", "Name of an entry of spec.resourceClaims.", REQUIRED),
+    STRING("request", "One request of the claim; all of it if not given."));
 
 SCHEMA(schema_resources, "ResourceRequirements", "What a container needs and what it may use at most.",
-    QUANTITY_MAP("limits", "The most it may use; enforced on the node."),
+    QUANTITY_MAP("limits", "The most it may use; enforced on the node.",
+                 WARNED("how much of the disk is used is not limited"), ONLY_KEYS("ephemeral-storage")),
     QUANTITY_MAP("requests", "What is set aside for it when a node is chosen; the limits if not given."),
-    OBJECTS("claims", resource_claim, "Claims of the pod that this container uses."));
+    OBJECTS("claims", resource_claim, "Claims of the pod that this container uses.", REFUSED(CLAIMS_WHY)));
 
 SCHEMA_STATIC(resize_policy, "ContainerResizePolicy", "What a change of a resource does to the running container.",
     STRING("resourceName", "cpu or memory.", REQUIRED),
@@ -116,7 +120,10 @@ SCHEMA_STATIC(volume_mount, "VolumeMount", "Shows a volume of the pod in the con
     STRING("subPath", "A path inside the volume to mount instead of its root."),
     STRING("mountPropagation", "Whether mounts made later are seen on the other side.",
            ONE_OF("None|HostToContainer|Bidirectional")),
-    STRING("subPathExpr", "As subPath, with $(NAME) replaced from the environment."));
+    STRING("subPathExpr", "As subPath, with $(NAME) replaced from the environment."),
+    STRING("recursiveReadOnly", "Whether mounts below a read-only one are read-only as well.",
+           ONE_OF("Disabled|IfPossible|Enabled"), REFUSED("mounts below it could be written to"),
+           QUIET("Disabled|IfPossible")));
 
 SCHEMA_STATIC(volume_device, "VolumeDevice", "Shows a raw block volume as a device.",
     STRING("name", "Name of a volume that is a claim in block mode.", REQUIRED),
@@ -141,21 +148,29 @@ SCHEMA(schema_windows_options, "WindowsSecurityContextOptions", "Settings for Wi
     BOOLEAN("hostProcess", "Run as a process of the host."));
 
 SCHEMA(schema_seccomp_profile, "SeccompProfile", "Filter of system calls.",
-    STRING("type", "Which profile.", .flags = FIELD_REQUIRED, ONE_OF("Unconfined|RuntimeDefault|Localhost")),
-    STRING("localhostProfile", "File on the node, for Localhost."));
+    STRING("type", "Which profile.", .flags = FIELD_REQUIRED, ONE_OF("Unconfined|RuntimeDefault|Localhost"),
+           REFUSED("the node's profiles are not read"), QUIET("Unconfined|RuntimeDefault")),
+    STRING("localhostProfile", "File on the node, for Localhost.", REFUSED("the node's profiles are not read")));
+
+SCHEMA(schema_apparmor_profile, "AppArmorProfile", "AppArmor profile of a container.",
+    STRING("type", "Which profile.", .flags = FIELD_REQUIRED, ONE_OF("Unconfined|RuntimeDefault|Localhost"),
+           REFUSED(APPARMOR_WHY), QUIET("Unconfined|RuntimeDefault")),
+    STRING("localhostProfile", "Profile loaded on the node, for Localhost."));
 
 SCHEMA_STATIC(security_context, "SecurityContext", "Privileges of one container; overrides the pod's.",
     OBJECT("capabilities", capabilities, "Kernel capabilities added and dropped."),
     BOOLEAN("privileged", "As powerful as root on the node."),
-    OBJECT("seLinuxOptions", schema_selinux_options, "SELinux label of the container."),
-    OBJECT("windowsOptions", schema_windows_options, "Settings for Windows."),
+    OBJECT("seLinuxOptions", schema_selinux_options, "SELinux label of the container.", WARNED(SELINUX_WHY)),
+    OBJECT("windowsOptions", schema_windows_options, "Settings for Windows.", WARNED(WINDOWS_WHY)),
     INT64("runAsUser", "User id of the first process; the image's if not given."),
     INT64("runAsGroup", "Group id of the first process."),
     BOOLEAN("runAsNonRoot", "Refuse to start as user 0."),
     BOOLEAN("readOnlyRootFilesystem", "The container cannot write to its own root."),
     BOOLEAN("allowPrivilegeEscalation", "Whether a process may gain more rights than its parent (setuid)."),
-    STRING("procMount", "Default hides parts of /proc, Unmasked shows all.", ONE_OF("Default|Unmasked")),
-    OBJECT("seccompProfile", schema_seccomp_profile, "Filter of system calls."));
+    STRING("procMount", "Default hides parts of /proc, Unmasked shows all.", ONE_OF("Default|Unmasked"),
+           WARNED("parts of /proc stay hidden"), QUIET("Default")),
+    OBJECT("seccompProfile", schema_seccomp_profile, "Filter of system calls."),
+    OBJECT("appArmorProfile", schema_apparmor_profile, "AppArmor profile of the container.", WARNED(APPARMOR_WHY)));
 
 /* ---- The container ---- */
 
@@ -169,10 +184,10 @@ SCHEMA_STATIC(security_context, "SecurityContext", "Privileges of one container;
         OBJECTS("envFrom", env_from, "Variables from ConfigMaps and Secrets; later ones win, env wins over all."),     \
         OBJECTS("env", env_var, "Environment variables.", MERGE("name")),                                              \
         OBJECT("resources", schema_resources, "CPU, memory and other resources."),                                     \
-        OBJECTS("resizePolicy", resize_policy, "What a change of resources does."),                                    \
+        OBJECTS("resizePolicy", resize_policy, "What a change of resources does.", WARNED("resources of a running pod do not change")), \
         STRING("restartPolicy", "Always makes an init container a sidecar that runs beside the others."),              \
         OBJECTS("volumeMounts", volume_mount, "Volumes it sees.", MERGE("mountPath")),                                 \
-        OBJECTS("volumeDevices", volume_device, "Block devices it sees.", MERGE("devicePath")),                        \
+        OBJECTS("volumeDevices", volume_device, "Block devices it sees.", MERGE("devicePath"), REFUSED("the device would be missing")), \
         OBJECT("livenessProbe", probe, "If it fails the container is restarted."),                                     \
         OBJECT("readinessProbe", probe, "If it fails the pod gets no traffic."),                                       \
         OBJECT("startupProbe", probe, "Until it succeeds the other probes wait; if it fails the container restarts."), \

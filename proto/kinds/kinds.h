@@ -38,6 +38,20 @@
 #define MERGE(key)               .merge_key = (key)
 #define ONE_OF(list)             .one_of = (list)
 #define DEFAULT(text)            .fallback = (text)
+/* State of a row: change WARNED or REFUSED into DONE when the field begins to work; the rest may stay. */
+#define WARNED(why)     .state = FIELD_WARNED, .undone = (why)
+#define REFUSED(why)    .state = FIELD_REFUSED, .undone = (why)
+#define DONE(why)       .state = FIELD_DONE, .undone = NULL
+#define QUIET(list)     .quiet = (list)
+#define BESIDE(sibling) .beside = (sibling)
+#define ONLY_KEYS(list) .keys = (list)
+
+/* Why fields that several tables have are not carried out. */
+#define SELINUX_WHY  "labels of SELinux are not set"
+#define APPARMOR_WHY "no AppArmor profile is set"
+#define WINDOWS_WHY  "all nodes run Linux"
+#define ACCOUNT_WHY  "there are no service accounts; the pod gets no token"
+#define CLAIMS_WHY   "there are no resource claims; the devices would be missing"
 
 /* SCHEMA(var, "Name", "doc", rows...) defines var; SCHEMA_STATIC for those of one file only. */
 #define SCHEMA(var, title, text, ...)                                                                                  \
@@ -66,6 +80,7 @@ extern const struct schema schema_resources;           /* container.c */
 extern const struct schema schema_selinux_options;     /* container.c */
 extern const struct schema schema_windows_options;     /* container.c */
 extern const struct schema schema_seccomp_profile;     /* container.c */
+extern const struct schema schema_apparmor_profile;    /* container.c */
 extern const struct schema schema_field_selector;      /* container.c */
 extern const struct schema schema_resource_selector;   /* container.c */
 extern const struct schema schema_node_selector;       /* affinity.c */
@@ -111,6 +126,11 @@ bool in_choices(struct str s, const char *one_of);
 
 /* Defaults of the table and the kind's own (kind_check.c). The fields must have been checked. */
 void kind_fill_defaults(const struct kind *k, struct arena *a, struct value *doc);
+
+/* Findings for fields that are FIELD_REFUSED (kind_state.c); what old (may be NULL) has alike was accepted once. */
+void kind_find_refused(const struct kind *k, const struct value *doc, const struct value *old, struct errlist *l);
+/* Does the field with this value, in this map, ask for what is not carried out? */
+bool field_asks(const struct field *f, const struct value *map, const struct value *v);
 
 /* Old apiVersions (convert.c): NULL if the document is none of them. */
 const struct kind *convert_old_spelling(struct arena *a, struct value *doc);

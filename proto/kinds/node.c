@@ -25,8 +25,8 @@ SCHEMA_STATIC(node_spec, "NodeSpec", "What the node is to be.",
     STRING("providerID", "Identity of the machine at its provider."),
     BOOLEAN("unschedulable", "No new pods are put on the node (cordon)."),
     OBJECTS("taints", taint, "Taints of the node."),
-    OBJECT("configSource", config_source, "Not used any more."),
-    STRING("externalID", "Not used any more."));
+    OBJECT("configSource", config_source, "Not used any more.", WARNED("not used any more")),
+    STRING("externalID", "Not used any more.", WARNED("not used any more")));
 
 SCHEMA_STATIC(node_condition, "NodeCondition", "One statement about the node.",
     STRING("type", "What it is about: Ready, MemoryPressure, DiskPressure, PIDPressure, or another."),
@@ -46,6 +46,9 @@ SCHEMA_STATIC(daemon_endpoint, "DaemonEndpoint", "A port of a daemon.",
 SCHEMA_STATIC(daemon_endpoints, "NodeDaemonEndpoints", "Ports of the daemons on the node.",
     OBJECT("kubeletEndpoint", daemon_endpoint, "The agent."));
 
+SCHEMA_STATIC(node_swap, "NodeSwapStatus", "Swap space of the node.",
+    INT64("capacity", "Its size in bytes."));
+
 SCHEMA_STATIC(node_info, "NodeSystemInfo", "What the node is made of.",
     STRING("machineID", "Identity of the installation."),
     STRING("systemUUID", "Identity of the machine."),
@@ -56,7 +59,8 @@ SCHEMA_STATIC(node_info, "NodeSystemInfo", "What the node is made of.",
     STRING("kubeletVersion", "Version of the agent."),
     STRING("kubeProxyVersion", "Version of the service part of the agent."),
     STRING("operatingSystem", "Such as linux."),
-    STRING("architecture", "Such as amd64."));
+    STRING("architecture", "Such as amd64."),
+    OBJECT("swap", node_swap, "Swap space of the node."));
 
 SCHEMA_STATIC(container_image, "ContainerImage", "An image on the node.",
     STRINGS("names", "Names it is known by."),
@@ -72,6 +76,17 @@ SCHEMA_STATIC(config_status, "NodeConfigStatus", "Not used any more.",
     OBJECT("lastKnownGood", config_source, "Not used any more."),
     STRING("error", "Not used any more."));
 
+SCHEMA_STATIC(handler_features, "NodeRuntimeHandlerFeatures", "What a container runtime can do.",
+    BOOLEAN("recursiveReadOnlyMounts", "Mounts that are read-only as deep as they go."),
+    BOOLEAN("userNamespaces", "User namespaces, also with volumes."));
+
+SCHEMA_STATIC(runtime_handler, "NodeRuntimeHandler", "A container runtime of the node.",
+    STRING("name", "Name of the runtime; empty for the usual one."),
+    OBJECT("features", handler_features, "What it can do."));
+
+SCHEMA_STATIC(node_features, "NodeFeatures", "What the node's agent can do.",
+    BOOLEAN("supplementalGroupsPolicy", "It obeys supplementalGroupsPolicy."));
+
 SCHEMA_STATIC(node_status, "NodeStatus", "What is known of the node.",
     QUANTITY_MAP("capacity", "All the node has."),
     QUANTITY_MAP("allocatable", "What pods may have of it."),
@@ -83,7 +98,9 @@ SCHEMA_STATIC(node_status, "NodeStatus", "What is known of the node.",
     OBJECTS("images", container_image, "Images on the node."),
     STRINGS("volumesInUse", "Volumes that are mounted."),
     OBJECTS("volumesAttached", attached_volume, "Volumes that are attached."),
-    OBJECT("config", config_status, "Not used any more."));
+    OBJECT("config", config_status, "Not used any more."),
+    OBJECTS("runtimeHandlers", runtime_handler, "Container runtimes of the node."),
+    OBJECT("features", node_features, "What the node's agent can do."));
 
 SCHEMA_STATIC(node, "Node", "A machine that runs pods.",
     TYPE_META,

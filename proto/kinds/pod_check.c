@@ -131,8 +131,10 @@ static void check_claims(const struct value *claims, const struct fpath *p, stru
                 bad_duplicate(l, name, FPATH_AT(at, "name"));
             }
         }
-        if (value_count(source) != 1) {
-            bad_value(l, source != NULL ? source : c, FPATH_AT(at, "source"),
+        const struct value *names = source != NULL ? source : c; /* one member beside name, or all of source */
+        if ((value_get(names, "resourceClaimName") != NULL) ==
+            (value_get(names, "resourceClaimTemplateName") != NULL)) {
+            bad_value(l, names, source != NULL ? FPATH_AT(at, "source") : at,
                       "exactly one of `resourceClaimName` and `resourceClaimTemplateName` is required");
         }
     }

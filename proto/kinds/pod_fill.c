@@ -119,6 +119,21 @@ static const char *qos_class(const struct value *spec)
     return !any ? "BestEffort" : guaranteed ? "Guaranteed" : "Burstable";
 }
 
+/* The two classes that are always there. Source: Kubernetes' built-in system priority classes. */
+static void priority_fill(struct arena *a, struct value *spec)
+{
+    static const struct {
+        const char *name;
+        int64_t priority;
+    } classes[] = {{"system-cluster-critical", 2000000000}, {"system-node-critical", 2000001000}};
+    for (unsigned i = 0; i < ARRAY_SIZE(classes); i++) {
+        if (value_get(spec, "priority") == NULL &&
+            str_is(value_to_str(value_get(spec, "priorityClassName")), classes[i].name)) {
+            value_set(a, spec, "priority", value_int(a, classes[i].priority));
+        }
+    }
+}
+
 void pod_fill(struct arena *a, struct value *obj)
 {
     struct value *spec = value_get(obj, "spec"), *status = value_ensure_map(a, obj, "status");
@@ -133,6 +148,7 @@ void pod_fill(struct arena *a, struct value *obj)
         const struct value *list = value_get(spec, CONTAINER_LISTS[i]);
         VALUE_FOR(j, list) requests_fill(a, value_item(list, j));
     }
+    priority_fill(a, spec);
     if (value_get(spec, "enableServiceLinks") == NULL) {
         value_set(a, spec, "enableServiceLinks", value_bool(a, true));
     }

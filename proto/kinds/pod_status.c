@@ -9,7 +9,8 @@ SCHEMA_STATIC(pod_condition, "PodCondition", "One statement about the pod.",
     TIME("lastProbeTime", "When it was last looked at."),
     TIME("lastTransitionTime", "When status last changed."),
     STRING("reason", "Why, in one word."),
-    STRING("message", "Why, for people."));
+    STRING("message", "Why, for people."),
+    INT64("observedGeneration", "Generation of the pod that it speaks of."));
 
 SCHEMA_STATIC(state_waiting, "ContainerStateWaiting", "Not started yet.",
     STRING("reason", "Why, in one word, such as ImagePullBackOff."),
@@ -32,6 +33,28 @@ SCHEMA_STATIC(container_state, "ContainerState", "One of three states.",
     OBJECT("running", state_running, "Running."),
     OBJECT("terminated", state_terminated, "Ended."));
 
+SCHEMA_STATIC(mount_status, "VolumeMountStatus", "A volume as it is mounted.",
+    STRING("name", "Name of the volume."),
+    STRING("mountPath", "Where in the container."),
+    BOOLEAN("readOnly", "Whether it is read-only."),
+    STRING("recursiveReadOnly", "Whether mounts below it are read-only as well."));
+
+SCHEMA_STATIC(linux_user, "LinuxContainerUser", "User and groups of a process.",
+    INT64("uid", "User id."),
+    INT64("gid", "Group id."),
+    INTS("supplementalGroups", "Further groups."));
+
+SCHEMA_STATIC(container_user, "ContainerUser", "Who a process is.",
+    OBJECT("linux", linux_user, "On Linux."));
+
+SCHEMA_STATIC(resource_health, "ResourceHealth", "Health of one device.",
+    STRING("resourceID", "Identity of the device."),
+    STRING("health", "Healthy, Unhealthy or Unknown."));
+
+SCHEMA_STATIC(resource_status, "ResourceStatus", "Health of what was set aside of one resource.",
+    STRING("name", "Name of the resource."),
+    OBJECTS("resources", resource_health, "The devices."));
+
 SCHEMA_STATIC(container_status, "ContainerStatus", "What is known of one container.",
     STRING("name", "Name of the container."),
     OBJECT("state", container_state, "What it does now."),
@@ -43,7 +66,11 @@ SCHEMA_STATIC(container_status, "ContainerStatus", "What is known of one contain
     STRING("containerID", "Identity of the container: runtime://id."),
     BOOLEAN("started", "Whether it has started and passed its startup probe."),
     QUANTITY_MAP("allocatedResources", "What the node has set aside for it."),
-    OBJECT("resources", schema_resources, "What is in force for it."));
+    OBJECT("resources", schema_resources, "What is in force for it."),
+    OBJECTS("volumeMounts", mount_status, "Volumes as they are mounted.", MERGE("mountPath")),
+    OBJECT("user", container_user, "Who its first process was at the start."),
+    OBJECTS("allocatedResourcesStatus", resource_status, "Health of what was set aside.", MERGE("name")),
+    STRING("stopSignal", "Signal that tells it to end."));
 
 SCHEMA_STATIC(host_ip, "HostIP", "An address of the node.",
     STRING("ip", "The address."));
@@ -72,4 +99,5 @@ SCHEMA(schema_pod_status, "PodStatus", "What is known of the pod. It may lag beh
     OBJECTS("ephemeralContainerStatuses", container_status, "The ephemeral containers."),
     STRING("resize", "Progress of a change of resources."),
     OBJECTS("resourceClaimStatuses", claim_status, "Claims made for the pod.", MERGE("name"),
-            .flags = FIELD_RETAIN_KEYS));
+            .flags = FIELD_RETAIN_KEYS),
+    INT64("observedGeneration", "Generation of the pod that this speaks of."));

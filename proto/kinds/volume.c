@@ -1,8 +1,9 @@
-/* Volumes of a pod: every source the API knows. What Reeve cannot mount is accepted here and refused by the node. */
+/* Volumes of a pod: every source the API knows. What cannot be mounted is refused. */
 #include "proto/kinds/kinds.h"
 
 /* clang-format off */
 
+#define MOUNT_WHY    "the volume cannot be mounted, and the pod would wait for it for ever"
 #define FS_TYPE(...) STRING("fsType", "File system to mount, such as ext4.", ##__VA_ARGS__)
 #define READ_ONLY    BOOLEAN("readOnly", "Mount it read-only.")
 #define SECRET_REF   OBJECT("secretRef", schema_local_reference, "Secret with the credentials.")
@@ -61,8 +62,10 @@ SCHEMA_STATIC(projection, "VolumeProjection", "One part of a projected volume; e
     OBJECT("secret", object_projection, "Entries of a Secret."),
     OBJECT("downwardAPI", downward_projection, "Facts about the pod."),
     OBJECT("configMap", object_projection, "Entries of a ConfigMap."),
-    OBJECT("serviceAccountToken", token_projection, "A token of the service account."),
-    OBJECT("clusterTrustBundle", bundle_projection, "Certificates to trust."));
+    OBJECT("serviceAccountToken", token_projection, "A token of the service account.",
+           REFUSED("there are no service accounts; the token would be missing")),
+    OBJECT("clusterTrustBundle", bundle_projection, "Certificates to trust.",
+           REFUSED("there are no trust bundles; the file would be missing")));
 
 SCHEMA_STATIC(projected_volume, "ProjectedVolumeSource", "Several sources in one directory.",
     OBJECTS("sources", projection, "The parts."),
@@ -71,8 +74,10 @@ SCHEMA_STATIC(projected_volume, "ProjectedVolumeSource", "Several sources in one
 /* ---- Space on the node, claims, NFS ---- */
 
 SCHEMA_STATIC(empty_dir, "EmptyDirVolumeSource", "An empty directory that lives as long as the pod is on its node.",
-    STRING("medium", "Memory for a file system in memory; nothing for the node's disk."),
-    QUANTITY("sizeLimit", "The most it may hold."));
+    STRING("medium", "Memory for a file system in memory; nothing for the node's disk.",
+           REFUSED("huge pages are not given out"), QUIET("Memory")),
+    QUANTITY("sizeLimit", "The most it may hold.", WARNED("only a volume in memory (medium: Memory) is limited"),
+             BESIDE("medium=Memory")));
 
 SCHEMA_STATIC(host_path, "HostPathVolumeSource", "A file or directory of the node.",
     STRING("path", "Path on the node.", REQUIRED),
@@ -264,36 +269,42 @@ SCHEMA_STATIC(storageos_volume, "StorageOSVolumeSource", "A StorageOS volume.",
     READ_ONLY,
     SECRET_REF);
 
+SCHEMA_STATIC(image_volume, "ImageVolumeSource", "The files of an image, or of another artifact of a registry.",
+    STRING("reference", "Name of the image."),
+    STRING("pullPolicy", "When to fetch it. Always for the tag latest, else IfNotPresent.",
+           ONE_OF("Always|Never|IfNotPresent")));
+
 /* ---- The volume ---- */
 
 SCHEMA(schema_volume, "Volume", "A directory (or device) that containers of the pod can mount; exactly one source.",
     STRING("name", "Name that volumeMounts refer to; unique in the pod.", REQUIRED),
     OBJECT("hostPath", host_path, "A file or directory of the node."),
     OBJECT("emptyDir", empty_dir, "An empty directory that goes with the pod."),
-    OBJECT("gcePersistentDisk", gce_disk, "A disk of Google's cloud."),
-    OBJECT("awsElasticBlockStore", aws_disk, "A disk of Amazon's cloud."),
-    OBJECT("gitRepo", git_repo, "A checkout of a git repository."),
+    OBJECT("gcePersistentDisk", gce_disk, "A disk of Google's cloud.", REFUSED(MOUNT_WHY)),
+    OBJECT("awsElasticBlockStore", aws_disk, "A disk of Amazon's cloud.", REFUSED(MOUNT_WHY)),
+    OBJECT("gitRepo", git_repo, "A checkout of a git repository.", REFUSED(MOUNT_WHY)),
     OBJECT("secret", secret_volume, "Entries of a Secret as files."),
-    OBJECT("nfs", nfs_volume, "A directory of an NFS server."),
-    OBJECT("iscsi", iscsi_volume, "An iSCSI disk."),
-    OBJECT("glusterfs", glusterfs_volume, "A Gluster volume."),
-    OBJECT("persistentVolumeClaim", claim_volume, "The volume bound to a claim."),
-    OBJECT("rbd", rbd_volume, "A Ceph block device."),
-    OBJECT("flexVolume", flex_volume, "A volume made by a program on the node."),
-    OBJECT("cinder", cinder_volume, "A disk of OpenStack."),
-    OBJECT("cephfs", cephfs_volume, "A Ceph file system."),
-    OBJECT("flocker", flocker_volume, "A Flocker dataset."),
+    OBJECT("nfs", nfs_volume, "A directory of an NFS server.", REFUSED(MOUNT_WHY)),
+    OBJECT("iscsi", iscsi_volume, "An iSCSI disk.", REFUSED(MOUNT_WHY)),
+    OBJECT("glusterfs", glusterfs_volume, "A Gluster volume.", REFUSED(MOUNT_WHY)),
+    OBJECT("persistentVolumeClaim", claim_volume, "The volume bound to a claim.", REFUSED(MOUNT_WHY)),
+    OBJECT("rbd", rbd_volume, "A Ceph block device.", REFUSED(MOUNT_WHY)),
+    OBJECT("flexVolume", flex_volume, "A volume made by a program on the node.", REFUSED(MOUNT_WHY)),
+    OBJECT("cinder", cinder_volume, "A disk of OpenStack.", REFUSED(MOUNT_WHY)),
+    OBJECT("cephfs", cephfs_volume, "A Ceph file system.", REFUSED(MOUNT_WHY)),
+    OBJECT("flocker", flocker_volume, "A Flocker dataset.", REFUSED(MOUNT_WHY)),
     OBJECT("downwardAPI", downward_volume, "Facts about the pod as files."),
-    OBJECT("fc", fc_volume, "A Fibre Channel disk."),
-    OBJECT("azureFile", azure_file, "A file share of Microsoft's cloud."),
+    OBJECT("fc", fc_volume, "A Fibre Channel disk.", REFUSED(MOUNT_WHY)),
+    OBJECT("azureFile", azure_file, "A file share of Microsoft's cloud.", REFUSED(MOUNT_WHY)),
     OBJECT("configMap", config_map_volume, "Entries of a ConfigMap as files."),
-    OBJECT("vsphereVolume", vsphere_volume, "A disk of vSphere."),
-    OBJECT("quobyte", quobyte_volume, "A Quobyte volume."),
-    OBJECT("azureDisk", azure_disk, "A disk of Microsoft's cloud."),
-    OBJECT("photonPersistentDisk", photon_disk, "A disk of Photon."),
+    OBJECT("vsphereVolume", vsphere_volume, "A disk of vSphere.", REFUSED(MOUNT_WHY)),
+    OBJECT("quobyte", quobyte_volume, "A Quobyte volume.", REFUSED(MOUNT_WHY)),
+    OBJECT("azureDisk", azure_disk, "A disk of Microsoft's cloud.", REFUSED(MOUNT_WHY)),
+    OBJECT("photonPersistentDisk", photon_disk, "A disk of Photon.", REFUSED(MOUNT_WHY)),
     OBJECT("projected", projected_volume, "Several sources in one directory."),
-    OBJECT("portworxVolume", portworx_volume, "A Portworx volume."),
-    OBJECT("scaleIO", scaleio_volume, "A ScaleIO volume."),
-    OBJECT("storageos", storageos_volume, "A StorageOS volume."),
-    OBJECT("csi", csi_volume, "A volume made by a CSI driver."),
-    OBJECT("ephemeral", ephemeral_volume, "A claim made for the pod."));
+    OBJECT("portworxVolume", portworx_volume, "A Portworx volume.", REFUSED(MOUNT_WHY)),
+    OBJECT("scaleIO", scaleio_volume, "A ScaleIO volume.", REFUSED(MOUNT_WHY)),
+    OBJECT("storageos", storageos_volume, "A StorageOS volume.", REFUSED(MOUNT_WHY)),
+    OBJECT("csi", csi_volume, "A volume made by a CSI driver.", REFUSED(MOUNT_WHY)),
+    OBJECT("ephemeral", ephemeral_volume, "A claim made for the pod.", REFUSED(MOUNT_WHY)),
+    OBJECT("image", image_volume, "The files of an image, read-only.", REFUSED(MOUNT_WHY)));

@@ -34,7 +34,8 @@ SCHEMA_STATIC(replicaset_status, "ReplicaSetStatus", "What is known of the set."
     INT32("readyReplicas", "Pods that are Ready."),
     INT32("availableReplicas", "Pods that have been Ready for minReadySeconds."),
     INT64("observedGeneration", "Generation of the spec that these numbers speak of."),
-    OBJECTS("conditions", replicaset_condition, "Statements about the set.", MERGE("type")));
+    OBJECTS("conditions", replicaset_condition, "Statements about the set.", MERGE("type")),
+    INT32("terminatingReplicas", "Pods that are on their way out."));
 
 SCHEMA_STATIC(replicaset, "ReplicaSet", "Keeps a number of like pods running. Usually made by a Deployment.",
     TYPE_META,
@@ -74,7 +75,8 @@ SCHEMA_STATIC(deployment_status, "DeploymentStatus", "What is known of the deplo
     INT32("availableReplicas", "Pods that have been Ready for minReadySeconds."),
     INT32("unavailableReplicas", "Pods that are still missing."),
     OBJECTS("conditions", deployment_condition, "Statements: Available, Progressing, ReplicaFailure.", MERGE("type")),
-    INT32("collisionCount", "Counts clashes of names of ReplicaSets."));
+    INT32("collisionCount", "Counts clashes of names of ReplicaSets."),
+    INT32("terminatingReplicas", "Pods that are on their way out."));
 
 SCHEMA_STATIC(deployment, "Deployment",
     "Keeps a number of like pods running and exchanges them step by step when the template changes.",

@@ -33,6 +33,13 @@ static struct client *client_of(void **state)
     return ((struct state *)*state)->c;
 }
 
+/* The i-th warning of the last answer. */
+static const char *warning_at(struct client *c, unsigned i)
+{
+    struct str s = value_to_str(value_item(value_path(c->result, "warnings"), i));
+    return s.p == NULL ? "" : s.p;
+}
+
 static void make_configmap(struct client *c, const char *name, const char *data)
 {
     must(c, "create", "{object: {apiVersion: v1, kind: ConfigMap, metadata: {name: %s}, data: %s}}", name, data);
@@ -141,6 +148,42 @@ static void test_dry_run_writes_nothing_but_checks_everything(void **state)
     assert_string_equal(text_at(c, "object.metadata.name"), "wet");
     must(c, "get", "{kind: ConfigMap, name: wet}");
     assert_string_equal(text_at(c, "object.data.a"), "1");
+}
+
+#define WARNED_POD                                                                                                     \
+    "{apiVersion: v1, kind: Pod, metadata: {name: %s}, spec: {serviceAccountName: robot, containers: [{name: c, "      \
+    "image: "                                                                                                          \
+    "i}]}}"
+
+static void test_what_is_not_carried_out_is_told_in_the_answer_and_by_an_event(void **state)
+{
+    struct client *c = client_of(state);
+    const char *text =
+        "spec.serviceAccountName: not carried out yet: there are no service accounts; the pod gets no token";
+    must(c, "create", "{object: " POD "}", "quiet");
+    assert_string_equal(text_at(c, "warnings"), "");
+    must(c, "create", "{dryRun: true, object: " WARNED_POD "}", "loud");
+    assert_string_equal(warning_at(c, 0), text);
+    must(c, "list", "{kind: Event, fieldSelector: 'reason=NotCarriedOut'}");
+    assert_int_equal(value_count(value_path(c->result, "items")), 0);
+    must(c, "create", "{object: " WARNED_POD "}", "loud");
+    assert_string_equal(warning_at(c, 0), text);
+    assert_int_equal(value_count(value_path(c->result, "warnings")), 1);
+    must(c, "list", "{kind: Event, fieldSelector: 'reason=NotCarriedOut'}");
+    struct value *event = value_item(value_path(c->result, "items"), 0);
+    assert_true(str_is(value_path_str(event, "reason"), "NotCarriedOut"));
+    assert_true(str_is(value_path_str(event, "message"), text));
+    assert_true(str_is(value_path_str(event, "involvedObject.name"), "loud"));
+    /* A change of something else says it no more. */
+    must(c, "patch", "{kind: Pod, name: loud, type: merge, patch: {metadata: {labels: {a: b}}}}");
+    assert_int_equal(value_count(value_path(c->result, "warnings")), 0);
+    /* Of many objects, whose it is. */
+    must(c, "apply", "{objects: [" WARNED_POD ", " POD "]}", "one", "two");
+    assert_non_null(strstr(warning_at(c, 0), "Pod \"one\": spec.serviceAccountName: not carried out yet"));
+    refused(
+        c, ERR_INVALID, "spec.runtimeClassName: Forbidden: not carried out yet", "create",
+        "{object: {apiVersion: v1, kind: Pod, metadata: {name: r}, spec: {runtimeClassName: x, containers: [{name: c, "
+        "image: i}]}}}");
 }
 
 /* 1 MiB of data is Kubernetes' limit for a ConfigMap; the object around it may be larger. */
@@ -631,6 +674,7 @@ int main(void)
         cmocka_unit_test(test_dry_run_writes_nothing_but_checks_everything),
         cmocka_unit_test(test_a_mebibyte_of_data_is_accepted_and_more_refused),
         cmocka_unit_test(test_an_object_above_the_limit_is_refused),
+        cmocka_unit_test(test_what_is_not_carried_out_is_told_in_the_answer_and_by_an_event),
         cmocka_unit_test(test_update_with_a_stale_version_conflicts),
         cmocka_unit_test(test_an_update_that_changes_nothing_costs_no_revision),
         cmocka_unit_test(test_a_resource_version_that_is_no_number_is_refused),

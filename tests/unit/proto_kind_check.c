@@ -296,7 +296,10 @@ static void names_that_are_looked_up_may_be_keys(void **state)
         memset(longest, 'a', sizeof longest);
         longest[253] = '\0';
         snprintf(yaml, sizeof yaml, rows[i], longest);
-        fixture_good(f, yaml);
+        if (fixture_check(f, yaml) != 0) { /* the name may be one that nothing is done with yet, but it is one */
+            assert_contains(f->err.message, "Forbidden: ");
+            assert_null(strstr(f->err.message, "Invalid value"));
+        }
         longest[253] = 'a';
         longest[254] = '\0';
         snprintf(yaml, sizeof yaml, rows[i], longest);

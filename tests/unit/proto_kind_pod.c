@@ -365,12 +365,13 @@ static void defaults_that_an_old_pod_lacks_are_no_change(void **state)
     assert_null(value_path(old, "spec.restartPolicy")); /* the old document stays as it is */
 }
 
-static void ephemeral_containers_can_be_added_to_a_running_pod(void **state)
+static void ephemeral_containers_are_checked(void **state)
 {
     struct fixture *f = *state;
     fixture_change(
         f, POD("", ""),
-        POD("ephemeralContainers: [{name: e, image: i, imagePullPolicy: Always, targetContainerName: c}],", ""), NULL);
+        POD("ephemeralContainers: [{name: e, image: i, imagePullPolicy: Always, targetContainerName: c}],", ""),
+        "invalid: line 1, column 80: spec.ephemeralContainers: Forbidden: not carried out yet");
     fixture_change(f, POD("", ""), POD("ephemeralContainers: [{name: e, image: i, targetContainerName: x}],", ""),
                    "targetContainerName: Not found");
     fixture_change(f, POD("", ""), POD("ephemeralContainers: [{name: e, image: i, ports: [{containerPort: 1}]}],", ""),
@@ -396,7 +397,7 @@ int main(void)
         TEST(a_pod_cannot_change_otherwise),
         TEST(a_pod_is_bound_once),
         TEST(defaults_that_an_old_pod_lacks_are_no_change),
-        TEST(ephemeral_containers_can_be_added_to_a_running_pod),
+        TEST(ephemeral_containers_are_checked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,142 @@
+/* Fields that are known but not carried out: what is refused, what the client is warned of. Reads the state column of the tables; nothing
+ * here knows a kind by name.
+ *
+ * Refusing looks at what a write adds: what an object has already was accepted by an older program, and neither a change of its labels nor
+ * of its status may be held up by that. */
+#include <assert.h>
+
+#include "proto/kinds/kinds.h"
+
+struct state_walk {
+    struct arena *arena;
+    enum field_state want;
+    /* One field that asks for what is not carried out. */
+    void (*found)(void *data, const struct field *f, const struct value *v, const struct fpath *p);
+    void *data;
+};
+
+static bool beside_holds(const struct field *f, const struct value *map)
+{
+    const char *is = strchr(f->beside, '=');
+    assert(is != NULL);
+    struct str key = {f->beside, (size_t)(is - f->beside)};
+    return str_is(value_to_str(value_get_str_key(map, key)), is + 1);
+}
+
+bool field_asks(const struct field *f, const struct value *map, const struct value *v)
+{
+    if (f->state == FIELD_DONE || value_is_null(v) || (f->beside != NULL && beside_holds(f, map))) {
+        return false;
+    }
+    switch (v->type) {
+    case VALUE_BOOL:
+        return f->quiet == NULL ? v->boolean : !in_choices(v->boolean ? STR("true") : STR("false"), f->quiet);
+    case VALUE_STR:
+        return v->str.n > 0 && (f->quiet == NULL || !in_choices(v->str, f->quiet));
+    case VALUE_MAP:
+        if (f->keys == NULL) {
+            return v->map.count > 0;
+        }
+        for (unsigned i = 0; i < v->map.count; i++) {
+            if (in_choices(v->map.members[i].key, f->keys)) {
+                return true;
+            }
+        }
+        return false;
+    case VALUE_LIST:
+        return v->list.count > 0;
+    default:
+        return true;
+    }
+}
+
+/* The element of the old list that stands for the same thing: by the merge key, or by its place. */
+static const struct value *old_element(const struct field *f, const struct value *old, const struct value *e,
+                                       unsigned i)
+{
+    if (f->merge_key == NULL) {
+        return value_item(old, i);
+    }
+    VALUE_FOR(j, old)
+    {
+        const struct value *key = value_get(value_item(old, j), f->merge_key);
+        if (key != NULL && value_equal(key, value_get(e, f->merge_key))) {
+            return value_item(old, j);
+        }
+    }
+    return NULL;
+}
+
+static void walk_map(const struct state_walk *w, const struct schema *s, const struct value *v, const struct value *old,
+                     const struct fpath *p)
+{
+    for (unsigned i = 0; i < value_count(v); i++) {
+        const struct value_member *m = &v->map.members[i];
+        const struct field *f = schema_field(s, m->key);
+        if (f == NULL || (f->flags & (FIELD_READONLY | FIELD_STATUS)) || value_is_null(m->value)) {
+            continue;
+        }
+        const struct fpath *at = FPATH_STR(p, m->key);
+        const struct value *was = value_get_str_key(old, m->key);
+        if (f->state == w->want && field_asks(f, v, m->value) &&
+            !(field_asks(f, old, was) && value_equal(m->value, was))) {
+            w->found(w->data, f, m->value, at);
+            continue; /* what stands below it goes the same way */
+        }
+        if (f->type != FIELD_OBJECT || f->shape == SHAPE_MAP) {
+            continue;
+        }
+        if (f->shape == SHAPE_ONE && value_is_map(m->value)) {
+            walk_map(w, f->sub, m->value, was, at);
+        } else if (f->shape == SHAPE_LIST) {
+            VALUE_FOR(j, m->value)
+            {
+                const struct value *e = value_item(m->value, j);
+                if (value_is_map(e)) {
+                    walk_map(w, f->sub, e, old_element(f, was, e, j), FPATH_ITEM(at, j));
+                }
+            }
+        }
+    }
+}
+
+static void refuse(void *data, const struct field *f, const struct value *v, const struct fpath *p)
+{
+    struct errlist *l = data;
+    if (value_is_str(v) && f->quiet != NULL) {
+        bad_forbidden(l, v, p,
+                      arena_printf(l->arena, "\"%.*s\" is not carried out yet: %s", STR_ARG(v->str), f->undone));
+    } else {
+        bad_forbidden(l, v, p, arena_printf(l->arena, "not carried out yet: %s", f->undone));
+    }
+}
+
+void kind_find_refused(const struct kind *k, const struct value *doc, const struct value *old, struct errlist *l)
+{
+    struct state_walk w = {.arena = l->arena, .want = FIELD_REFUSED, .found = refuse, .data = l};
+    walk_map(&w, k->schema, doc, old, NULL);
+}
+
+struct warn_list {
+    struct arena *arena;
+    struct kind_warnings *out;
+};
+
+static void warn(void *data, const struct field *f, const struct value *v, const struct fpath *p)
+{
+    struct warn_list *l = data;
+    (void)v;
+    if (l->out->count < KIND_WARNINGS_MAX) {
+        l->out->items[l->out->count++] =
+            arena_printf(l->arena, "%s: not carried out yet: %s", fpath_text(l->arena, p), f->undone);
+    }
+}
+
+void kind_find_warnings(const struct kind *k, struct arena *a, const struct value *doc, struct kind_warnings *out)
+{
+    assert(k != NULL && a != NULL && out != NULL);
+    out->count = 0;
+    struct warn_list l = {a, out};
+    struct state_walk w = {.arena = a, .want = FIELD_WARNED, .found = warn, .data = &l};
+    walk_map(&w, k->schema, doc, NULL, NULL);
+}
