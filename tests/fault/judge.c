@@ -27,6 +27,22 @@ static void count(struct trial *t)
     }
 }
 
+/* Where nobody ends, every request is answered: with what it asked for, or refused for its own sake (a conflict, not found). */
+static void judge_answers(struct trial *t)
+{
+    int64_t slowest_us = 0;
+    for (size_t i = 0; i < t->hist.count; i++) {
+        const struct hist_op *op = &t->hist.ops[i];
+        if (op->outcome == HIST_INFO) {
+            trial_fail(t, "nobody ended, and operation %zu has no answer: %s", op->number,
+                       op->error == NULL ? "unknown outcome" : op->error);
+        } else {
+            slowest_us = MAX(slowest_us, op->end_us - op->start_us);
+        }
+    }
+    trial_say(t, "slowest answer: %lld ms", (long long)slowest_us / 1000);
+}
+
 static void write_text(struct trial *t, const char *name, const struct buf *text)
 {
     char path[700];
@@ -95,6 +111,9 @@ void judge(struct trial *t)
     }
     if (t->config.workload->check != NULL) {
         judge_history(t);
+    }
+    if (t->config.nemesis->steady) {
+        judge_answers(t);
     }
     for (unsigned i = 0; i < t->cluster.count; i++) {
         judge_log(t, i);

@@ -14,8 +14,9 @@
 static const struct {
     const char *fault, *workload;
 } brief[] = {
-    {"kill-leader", "watch"},       {"stale-leader", "register"}, {"partition-leader", "append"}, {"kill-all", "set"},
-    {"partition-one-way", "queue"}, {"power-all", "bank"},        {"disk-error", "set"},
+    {"kill-leader", "watch"}, {"stale-leader", "register"},   {"partition-leader", "append"},
+    {"kill-all", "set"},      {"partition-one-way", "queue"}, {"power-all", "bank"},
+    {"disk-error", "set"},    {"standstill", "register"},
 };
 
 static unsigned workloads(void)

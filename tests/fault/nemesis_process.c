@@ -86,6 +86,13 @@ static void start_pause_all(struct trial *t)
     freeze(t, nemesis_pick_some(t, cluster_size(&t->cluster)));
 }
 
+/* As on a host that gives its time to others. */
+static void start_standstill(struct trial *t)
+{
+    unsigned size = cluster_size(&t->cluster);
+    freeze(t, nemesis_pick_some(t, rng_below(&t->rng, 2) == 0 ? size : 1 + (unsigned)rng_below(&t->rng, size)));
+}
+
 /* One after the other ends in order, as for a new version; the next when the one before is back. */
 static void start_rolling(struct trial *t)
 {
@@ -159,6 +166,15 @@ static const struct nemesis pause_all = {
     .start = start_pause_all,
     .stop = thaw,
 };
+static const struct nemesis standstill = {
+    .name = "standstill",
+    .about = "SIGSTOP of all masters or some, 50 ms to 2 s, again and again; no election, no request without an answer",
+    .hold_min_ms = 50,
+    .hold_max_ms = 2000,
+    .start = start_standstill,
+    .stop = thaw,
+    .steady = true,
+};
 static const struct nemesis rolling = {
     .name = "rolling-restart",
     .about = "masters end in order and start again, one by one",
@@ -169,5 +185,5 @@ static const struct nemesis rolling = {
     .stop = start_all,
 };
 
-const struct nemesis *const nemeses_process[] = {&kill_one,     &kill_leader, &kill_majority, &kill_all,
-                                                 &pause_leader, &pause_all,   &rolling,       NULL};
+const struct nemesis *const nemeses_process[] = {&kill_one,  &kill_leader, &kill_majority, &kill_all, &pause_leader,
+                                                 &pause_all, &standstill,  &rolling,       NULL};

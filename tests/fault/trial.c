@@ -14,7 +14,9 @@
 #define SHORT_MS     2000
 #define CALL_MS      5000 /* of a client's call; every second client gives up early, so that there are unknown outcomes */
 #define HASTY_MS     700
+#define STEADY_MS    15000 /* of a call where every one must be answered */
 #define PATIENT_MS   30000 /* of a call when all is healed */
+#define STEADY_S     600   /* one election in so long */
 #define RECOVERY_MS  90000 /* generous: the machine may be busy */
 #define SETTLE_MS    90000
 #define END_MS       30000
@@ -227,11 +229,35 @@ static void set_up(struct trial *t)
     }
 }
 
+static int64_t latest_term(struct trial *t)
+{
+    int64_t term = 0;
+    for (unsigned i = 0; i < t->cluster.count; i++) {
+        struct cluster_view v;
+        if (cluster_ask(&t->cluster, i, &v)) {
+            term = MAX(term, v.term);
+        }
+    }
+    return term;
+}
+
+static void judge_steady(struct trial *t, int64_t term_before)
+{
+    int64_t elections = latest_term(t) - term_before, allowed = 1 + t->config.seconds / STEADY_S;
+    trial_say(t, "elections: %lld", (long long)elections);
+    if (elections > allowed) {
+        trial_fail(t, "nobody ended, and there were %lld elections in %lld s", (long long)elections,
+                   (long long)t->config.seconds);
+    }
+}
+
 static void work(struct trial *t)
 {
     const struct workload *w = t->config.workload;
+    const bool steady = t->config.nemesis->steady;
+    int64_t term_before = latest_term(t);
     for (unsigned i = 0; i < w->clients; i++) {
-        client_open(&t->clients[i], t, i, i % 2 == 0 ? CALL_MS : HASTY_MS);
+        client_open(&t->clients[i], t, i, steady ? STEADY_MS : i % 2 == 0 ? CALL_MS : HASTY_MS);
     }
     for (unsigned i = 0; i < w->clients; i++) {
         client_start(&t->clients[i]);
@@ -243,6 +269,9 @@ static void work(struct trial *t)
     t->result->recovery_ms = recover(t);
     if (t->result->recovery_ms < 0) {
         trial_fail(t, "no write was answered within %d s of healing", RECOVERY_MS / 1000);
+    }
+    if (steady) {
+        judge_steady(t, term_before);
     }
     trial_wait(t, WARM_UP_MS);
     __atomic_store_n(&t->stop, true, __ATOMIC_RELEASE);

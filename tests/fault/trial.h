@@ -41,6 +41,8 @@ struct nemesis {
     void (*start)(struct trial *t);
     void (*stop)(struct trial *t);
     const char *best; /* the workload that it is hardest for; NULL = any */
+    /* Nobody ends and nothing gets lost: the leader may change once in ten minutes, and every request is answered within its deadline. */
+    bool steady;
 };
 const struct nemesis *nemesis_find(const char *name);
 const struct nemesis *nemesis_at(unsigned i); /* NULL behind the last */
