@@ -51,10 +51,11 @@ bool call_count(struct call *c)
     size_t n = (size_t)(c->params.end - c->params.p), here = s == NULL ? 0 : s->request_bytes;
     if (here + n > MASTER_SESSION_BYTES_MAX || c->m->request_bytes + n > MASTER_REQUEST_BYTES_MAX) {
         c->m->stats.refused_bytes++;
-        call_failf(c, ERR_BUSY,
-                   "%.*s: requests that wait for their answers have %zu bytes on this connection (at most %u) and %zu in "
-                   "all (at most %u); nothing was done; send again when some are answered",
-                   STR_ARG(c->method), here, MASTER_SESSION_BYTES_MAX, c->m->request_bytes, MASTER_REQUEST_BYTES_MAX);
+        call_failf(
+            c, ERR_BUSY,
+            "%.*s: requests that wait for their answers have %zu bytes on this connection (at most %u) and %zu in "
+            "all (at most %u); nothing was done; send again when some are answered",
+            STR_ARG(c->method), here, MASTER_SESSION_BYTES_MAX, c->m->request_bytes, MASTER_REQUEST_BYTES_MAX);
         return false;
     }
     c->counted_bytes = n;
@@ -72,6 +73,27 @@ struct rpc_request *call_take_request(struct call *c)
     return req;
 }
 
+void call_origin(const struct call *c, struct call_origin *out)
+{
+    *out = (struct call_origin){.m = c->m,
+                                .who = c->who,
+                                .row = c->row,
+                                .deadline_ms = c->deadline_ms,
+                                .tries = c->tries,
+                                .forwarded = c->forwarded};
+}
+
+struct call *call_of_request(struct rpc_request *req, const struct call_origin *origin)
+{
+    struct call *c = call_new(origin->m, req, &origin->who, STR_NONE, (struct mp){0});
+    c->row = origin->row;
+    c->deadline_ms = origin->deadline_ms;
+    c->tries = origin->tries;
+    c->forwarded = origin->forwarded;
+    call_find_again(c);
+    return c;
+}
+
 void call_reply(struct call *c, const struct buf *result)
 {
     rpc_reply(release(c), buf_str(result));
@@ -79,6 +101,13 @@ void call_reply(struct call *c, const struct buf *result)
 }
 
 void call_fail(struct call *c, const struct error *err)
+{
+    if (!call_park(c, err)) {
+        call_fail_now(c, err);
+    }
+}
+
+void call_fail_now(struct call *c, const struct error *err)
 {
     assert(err->code != 0);
     c->m->stats.refused++;
@@ -156,8 +185,8 @@ bool call_repeats(const struct call *c, const struct txn *t)
 
 /* ---- Linearizable reads on any master ---- */
 
-/* Method and params borrow from the message while it is being handled, and from the request's own copy later: they have moved. */
-static void find_again(struct call *c)
+/* Method and params borrow from the message while it is being handled, and from the request's own copy later. */
+void call_find_again(struct call *c)
 {
     c->method = rpc_request_method(c->req);
     c->params = rpc_request_params(c->req);
@@ -165,6 +194,15 @@ static void find_again(struct call *c)
         c->method = mp_str(mp_get(c->params, "method"));
         c->params = mp_get(c->params, "params");
     }
+}
+
+int64_t call_left_ms(const struct call *c, int64_t max_ms)
+{
+    if (c->deadline_ms == 0) {
+        return max_ms;
+    }
+    int64_t left = c->deadline_ms - env_now_ms(c->m->env);
+    return left < 1 ? 1 : MIN(left, max_ms);
 }
 
 /* Answers to someone who does not read them would pile up here. */
@@ -188,7 +226,7 @@ static void read_done(const struct error *error, void *data)
         call_fail(c, error);
         return;
     }
-    find_again(c);
+    call_find_again(c);
     read_now(c);
 }
 
@@ -205,7 +243,7 @@ static void index_known(const struct rpc_result *result, void *data)
         call_failf(c, ERR_INTERNAL, "the leader's answer to read.index is malformed");
         return;
     }
-    node_wait_applied(c->m->node, (uint64_t)index, MASTER_READ_TIMEOUT_MS, read_done, c);
+    node_wait_applied(c->m->node, (uint64_t)index, call_left_ms(c, MASTER_READ_TIMEOUT_MS), read_done, c);
 }
 
 void call_read(struct call *c, call_fn *then)
@@ -227,5 +265,5 @@ void call_read(struct call *c, call_fn *then)
                    "no leader is known, so a current read can't be answered; try again, or ask for a stale read");
         return;
     }
-    call_ask_leader(c, leader, "read.index", STR("\x80"), MASTER_READ_TIMEOUT_MS, index_known);
+    call_ask_leader(c, leader, "read.index", STR("\x80"), call_left_ms(c, MASTER_READ_TIMEOUT_MS), index_known);
 }

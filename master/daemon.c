@@ -109,6 +109,7 @@ static void on_leading(void *data, bool leading, uint64_t term)
     core_on_leading(m->core, leading, term);
     nodes_on_leading(m, leading);
     changes_on_leading(m, leading);
+    parked_on_leader(m);
     if (leading) {
         members_bootstrap(m);
     }
@@ -131,6 +132,7 @@ static void on_leader_known(void *data, uint64_t leader_id, const char *leader_a
 {
     struct master *m = data;
     calls_on_leader_known(m, leader_id);
+    parked_on_leader(m);
     if (leader_id != 0) {
         log_info(&m->log, "raft", "leader is %" PRIu64 " at %s", leader_id, leader_address);
     }
@@ -230,6 +232,7 @@ static void session_closed(struct rpc_session *rpc, const struct error *why, voi
         log_debug(&s->m->log, "session", "closed: %s", why->message);
     }
     nodes_on_session_closed(s);
+    parked_on_session_closed(s);
     list_remove(&s->link);
     free(s);
 }
@@ -409,8 +412,9 @@ static int make_node(struct master *m, struct error *err)
 static void close_handles(struct master *m)
 {
     uv_handle_t *const handles[] = {
-        (uv_handle_t *)&m->check,  (uv_handle_t *)&m->prepare, (uv_handle_t *)&m->idle,   (uv_handle_t *)&m->deadline,
-        (uv_handle_t *)&m->chores, (uv_handle_t *)&m->sigterm, (uv_handle_t *)&m->sigint,
+        (uv_handle_t *)&m->check,    (uv_handle_t *)&m->prepare,      (uv_handle_t *)&m->idle,
+        (uv_handle_t *)&m->deadline, (uv_handle_t *)&m->chores,       (uv_handle_t *)&m->sigterm,
+        (uv_handle_t *)&m->sigint,   (uv_handle_t *)&m->parked_timer,
     };
     for (size_t i = 0; i < ARRAY_SIZE(handles); i++) {
         uv_close(handles[i], NULL);
@@ -447,6 +451,7 @@ void master_stop(struct master *m, int exit_code)
     for (unsigned i = 0; i < m->listeners_count; i++) {
         net_listener_close(m->listeners[i], NULL, NULL);
     }
+    parked_close(m);
     LIST_FOR_SAFE(it, &m->sessions)
     {
         rpc_session_close(LIST_ENTRY(it, struct session, link)->rpc);
@@ -476,10 +481,11 @@ static void init_handles(struct master *m)
     uv_idle_init(&m->loop, &m->idle);
     uv_timer_init(&m->loop, &m->deadline);
     uv_timer_init(&m->loop, &m->chores);
+    uv_timer_init(&m->loop, &m->parked_timer);
     uv_signal_init(&m->loop, &m->sigterm);
     uv_signal_init(&m->loop, &m->sigint);
     m->check.data = m->prepare.data = m->idle.data = m->deadline.data = m->chores.data = m;
-    m->sigterm.data = m->sigint.data = m;
+    m->sigterm.data = m->sigint.data = m->parked_timer.data = m;
     uv_check_start(&m->check, on_check);
     uv_prepare_start(&m->prepare, on_prepare);
     uv_timer_start(&m->chores, on_chores, CHORES_MS, CHORES_MS);
@@ -514,6 +520,7 @@ int master_run(const struct master_config *config, enum master_damage *damage, s
     list_init(&m->sessions);
     list_init(&m->feeds);
     list_init(&m->asked);
+    list_init(&m->parked);
     list_init(&m->changes);
     list_init(&m->backups);
     strmap_init(&m->agents);

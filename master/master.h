@@ -28,6 +28,9 @@
 #define MASTER_REQUEST_BYTES_MAX       (512u << 20) /* of requests that have no answer yet */
 #define MASTER_SESSION_BYTES_MAX       (64u << 20) /* of one connection: its requests, and the answers it does not read */
 #define MASTER_FORWARD_TIMEOUT_MS      30000
+#define MASTER_WAIT_MS                 10000  /* a request that says no timeoutMs waits for a leader so long */
+#define MASTER_WAIT_MAX_MS             600000 /* and no request longer, whatever it says */
+#define MASTER_PARKED_MAX              8192u  /* requests that wait for a leader */
 #define MASTER_READ_TIMEOUT_MS         10000
 
 /* The certificate in use, and its renewal. */
@@ -47,7 +50,7 @@ struct sched_explain;
 
 struct master_stats {
     uint64_t requests, refused, forwarded, watch_events, heartbeats, joins, certificates, bad_params, refused_bytes,
-        backups;
+        backups, parked, park_refused;
 };
 
 struct master {
@@ -67,7 +70,10 @@ struct master {
     struct list sessions; /* struct session.link */
     struct list feeds;    /* feeds.c */
     struct list asked;    /* ask.c */
-    struct list backups;  /* backup.c */
+    struct list parked;   /* parked.c */
+    uv_timer_t parked_timer;
+    unsigned parked_count;
+    struct list backups; /* backup.c */
     unsigned backups_count;
     struct strmap agents; /* node name -> struct session: leader only */
     struct uv_io *io;
@@ -138,6 +144,9 @@ struct call {
     struct arena arena;
     const struct method *row;
     call_fn *then;        /* after call_read */
+    int64_t deadline_ms;  /* env now_ms: so long it may wait for a leader; 0 = it does not */
+    unsigned tries;       /* parked.c: how often it failed of an election */
+    bool maybe_done;      /* an attempt had an unknown outcome */
     size_t counted_bytes; /* by call_count */
     struct value *warnings; /* texts for the answer of a write; NULL if there are none. In the arena */
 };
@@ -148,12 +157,24 @@ struct call *call_new(struct master *m, struct rpc_request *req, const struct pk
 bool call_count(struct call *c);
 /* Whose connection it came on; NULL if it was forwarded, or the connection is gone. Ask anew after anything asynchronous. */
 struct session *call_session(const struct call *c);
-/* Answer and free. */
+/* Answer and free. An error that only means that nobody leads at the moment parks the call instead (parked.c): it will be handled anew. */
 void call_reply(struct call *c, const struct buf *result);
 void call_fail(struct call *c, const struct error *err);
+void call_fail_now(struct call *c, const struct error *err); /* never parks */
 void call_failf(struct call *c, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 /* The request is taken over (stream accepted): frees the call, not the request. */
 struct rpc_request *call_take_request(struct call *c);
+/* What is not in the request itself, to make a call of it again after all (a stream that was not accepted). */
+struct call_origin {
+    struct master *m;
+    struct pki_identity who;
+    const struct method *row;
+    int64_t deadline_ms;
+    unsigned tries;
+    bool forwarded;
+};
+void call_origin(const struct call *c, struct call_origin *out);
+struct call *call_of_request(struct rpc_request *req, const struct call_origin *origin);
 /* Linearizable unless params.stale: runs `then` when committed may be read. */
 void call_read(struct call *c, call_fn *then);
 /* Parameters. Kind and namespace: namespace defaults to "default" for namespaced kinds (all = allow empty for all namespaces).
@@ -165,6 +186,19 @@ bool call_txn_id(struct call *c, struct txn *t);
 /* A transaction with this id was done before: the request must not be judged again (what it asks for may not be possible any more), an empty
  * transaction with the id is answered with the first result. */
 bool call_repeats(const struct call *c, const struct txn *t);
+
+/* Method and params as they lie now: they move when the request has been left waiting. */
+void call_find_again(struct call *c);
+/* How long the answer to something asked on its behalf may take: what is left of its own deadline, at most max_ms. */
+int64_t call_left_ms(const struct call *c, int64_t max_ms);
+
+/* ---- parked.c: requests that wait for a leader ---- */
+
+/* It failed with `why`. True: it waits, or has been answered because too many do; the call is taken over. */
+bool call_park(struct call *c, const struct error *why);
+void parked_on_leader(struct master *m); /* one may be known now */
+void parked_on_session_closed(struct session *s);
+void parked_close(struct master *m);
 
 /* ---- ask.c: what waits for the leader ---- */
 
@@ -181,6 +215,7 @@ enum method_flags {
     METHOD_STREAM = 1 << 3, /* answered by a stream: relayed instead of forwarded */
     METHOD_LEADER = 1 << 4, /* leader only, others answer NotLeader (agents follow the leader) */
     METHOD_LATE = 1 << 5,   /* with an expired certificate too */
+    METHOD_AGAIN = 1 << 7,  /* may be done twice: an unknown outcome is no reason not to repeat it */
 };
 struct method {
     const char *name;
@@ -190,6 +225,8 @@ struct method {
 };
 void master_dispatch(struct master *m, const struct pki_identity *who, struct rpc_request *req, struct str method,
                      struct mp params, bool was_forwarded);
+/* Once more from the start, for what was parked. */
+void master_handle_again(struct call *c);
 void master_on_peer_request(void *data, uint64_t peer_id, struct rpc_request *req, struct str method, struct mp params);
 /* NotLeader, with the leader's agent-facing address in the error's field. */
 void call_not_leader(struct call *c);
@@ -293,9 +330,9 @@ void node_feeds_restored(struct master *m);
 /* ---- relay.c: logs, exec, port-forward, images ---- */
 void method_relay_to_node(struct call *c);
 void method_images(struct call *c);
-/* Two streams tied together: the one to be accepted on req, and one opened on `to`. */
-void relay_start(struct master *m, struct rpc_request *req, struct rpc_session *to, const char *method,
-                 struct str params);
+/* Two streams tied together: the one to be accepted on the call's request, and one opened on `to`. Takes the call over; it fails (and may
+ * be parked) if `to` refuses. */
+void relay_start(struct call *c, struct rpc_session *to, const char *method, struct str params);
 
 /* ---- backup.c ---- */
 void method_backup(struct call *c);

@@ -6,11 +6,13 @@
 #include "master/master.h"
 
 #define WRITE_PARAMS "id dryRun"
+/* Of every method: how long whoever asks will wait for the answer. So long the request may wait for a leader. */
+#define TIMEOUT_PARAM "timeoutMs"
 
 static const struct method methods[] = {
     {"hello", method_hello, METHOD_ANON | METHOD_NODE, "version name"},
-    {"join", method_join, METHOD_ANON | METHOD_WRITE, "token role name csr sans address agentAddress"},
-    {"rejoin", method_rejoin, METHOD_WRITE, "address agentAddress csr sans reason"},
+    {"join", method_join, METHOD_ANON | METHOD_WRITE | METHOD_AGAIN, "token role name csr sans address agentAddress"},
+    {"rejoin", method_rejoin, METHOD_WRITE | METHOD_AGAIN, "address agentAddress csr sans reason"},
     {"get", method_get, METHOD_NODE, "kind namespace name stale"},
     {"list", method_list, 0, "kind namespace labelSelector fieldSelector limit continue stale"},
     {"watch", method_watch, 0, "kind namespace labelSelector fieldSelector revision"},
@@ -29,12 +31,12 @@ static const struct method methods[] = {
      "namespace name container command stdin stdout stderr tty rows columns"},
     {"portforward", method_relay_to_node, METHOD_STREAM, "namespace name port"},
     {"imageload", method_relay_to_node, METHOD_STREAM, "node name"},
-    {"images", method_images, METHOD_WRITE, "node"},
+    {"images", method_images, METHOD_WRITE | METHOD_AGAIN, "node"},
     {"cluster", method_cluster, 0, ""},
     {"cert.renew", method_cert_renew, METHOD_NODE | METHOD_LATE, "csr"},
     {"cert.status", method_cert_status, 0, ""},
-    {"token", method_token, METHOD_WRITE, "role ttlSeconds replaces evenReachable"},
-    {"master.remove", method_master_remove, METHOD_WRITE, "id force"},
+    {"token", method_token, METHOD_WRITE | METHOD_AGAIN, "role ttlSeconds replaces evenReachable"},
+    {"master.remove", method_master_remove, METHOD_WRITE | METHOD_AGAIN, "id force"},
     {"master.transfer", method_master_transfer, METHOD_WRITE, "id from"},
     {"backup", method_backup, 0, "stale"},
     {"node.register", method_node_register, METHOD_NODE | METHOD_LEADER, "node"},
@@ -149,10 +151,12 @@ static void forward(struct call *c)
         if (to == NULL) {
             call_failf(c, ERR_NO_QUORUM, "no connection to the leader; try again");
         } else {
-            relay_start(m, call_take_request(c), to, "forward", buf_str(&b));
+            relay_start(c, to, "forward", buf_str(&b));
         }
     } else {
-        call_ask_leader(c, leader, "forward", buf_str(&b), MASTER_FORWARD_TIMEOUT_MS, forwarded);
+        bool limited = mp_type(mp_get(c->params, TIMEOUT_PARAM)) == MP_INT;
+        int64_t timeout_ms = limited ? call_left_ms(c, MASTER_FORWARD_TIMEOUT_MS) : MASTER_FORWARD_TIMEOUT_MS;
+        call_ask_leader(c, leader, "forward", buf_str(&b), timeout_ms, forwarded);
     }
     buf_close(&b);
 }
@@ -196,7 +200,7 @@ static bool params_known(struct call *c)
         return false;
     }
     for (struct mp_iter it = mp_iter(c->params); mp_next(&it);) {
-        if (!word_in(c->row->params, it.key)) {
+        if (!word_in(c->row->params, it.key) && !str_is(it.key, TIMEOUT_PARAM)) {
             c->m->stats.bad_params++;
             call_failf(c, ERR_USAGE, "%.*s: unknown parameter \"%.*s\"; known are: %s", STR_ARG(c->method),
                        STR_ARG(it.key), c->row->params);
@@ -205,6 +209,8 @@ static bool params_known(struct call *c)
     }
     return true;
 }
+
+static void handle(struct call *c);
 
 void master_dispatch(struct master *m, const struct pki_identity *who, struct rpc_request *req, struct str method,
                      struct mp params, bool was_forwarded)
@@ -244,6 +250,22 @@ void master_dispatch(struct master *m, const struct pki_identity *who, struct rp
     if (!params_known(c) || !call_count(c)) {
         return;
     }
+    int64_t wait = mp_int(mp_get(c->params, TIMEOUT_PARAM), MASTER_WAIT_MS);
+    c->deadline_ms = env_now_ms(m->env) + (wait < 0 ? 0 : MIN(wait, MASTER_WAIT_MAX_MS));
+    handle(c);
+}
+
+void master_handle_again(struct call *c)
+{
+    arena_close(&c->arena);
+    arena_init(&c->arena);
+    call_find_again(c);
+    handle(c);
+}
+
+static void handle(struct call *c)
+{
+    struct master *m = c->m;
     if ((c->row->flags & METHOD_LEADER) && !node_leading(m->node)) {
         call_not_leader(c);
         return;

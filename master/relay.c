@@ -22,6 +22,7 @@ struct relay_side {
 struct relay {
     struct relay_side client, node;
     struct rpc_request *request; /* until the node's side has accepted */
+    struct call_origin origin;   /* with it */
 };
 
 static void side_end(struct relay_side *s, const struct error *err)
@@ -99,7 +100,10 @@ static void on_end(struct rpc_stream *st, const struct error *err, void *data)
     if (s == &r->node && r->request != NULL) {
         struct error closed = {0};
         error_set(&closed, ERR_CLOSED, "the node ended the stream before it began");
-        rpc_reply_error(TAKE_PTR(r->request), err == NULL ? &closed : err);
+        struct call *c = call_of_request(TAKE_PTR(r->request), &r->origin);
+        if (call_count(c)) { /* it may be parked */
+            call_fail(c, err == NULL ? &closed : err);
+        }
     }
     if (err != NULL) {
         s->other->end_error = *err;
@@ -131,15 +135,14 @@ static void on_node_open(struct rpc_stream *st, struct mp result, void *data)
 static const struct rpc_stream_events node_events = {
     .on_open = on_node_open, .on_data = on_data, .on_writable = on_writable, .on_end = on_end};
 
-void relay_start(struct master *m, struct rpc_request *req, struct rpc_session *to, const char *method,
-                 struct str params)
+void relay_start(struct call *c, struct rpc_session *to, const char *method, struct str params)
 {
-    (void)m;
     struct relay *r = xcalloc(1, sizeof *r);
     r->client.relay = r->node.relay = r;
     r->client.other = &r->node;
     r->node.other = &r->client;
-    r->request = req;
+    call_origin(c, &r->origin);
+    r->request = call_take_request(c);
     r->node.stream = rpc_stream_open(to, method, params, &node_events, &r->node);
     assert(r->node.stream != NULL);
 }
@@ -211,8 +214,7 @@ void method_relay_to_node(struct call *c)
         if (str_is(c->method, names[i].here)) {
             struct buf b = BUF_INIT;
             copy_params(c, &b);
-            struct master *m = c->m;
-            relay_start(m, call_take_request(c), agent, names[i].there, buf_str(&b));
+            relay_start(c, agent, names[i].there, buf_str(&b));
             buf_close(&b);
             return;
         }

@@ -389,7 +389,7 @@ static void test_without_a_majority_writes_and_current_reads_are_refused(void **
     kit_stop(k, leader, SIGKILL);
     kit_stop(k, (leader + 2) % 3, SIGKILL);
     for (int64_t until = kit_now() + KIT_WAIT_MS;;) {
-        int rc = call(c, "get", "{kind: ConfigMap, name: lonely}");
+        int rc = call(c, "get", "{kind: ConfigMap, name: lonely, timeoutMs: 200}");
         assert_int_not_equal(rc, 0);
         if (rc == ERR_NO_QUORUM && strstr(c->err.message, "no leader is known") != NULL) {
             break;
@@ -398,7 +398,7 @@ static void test_without_a_majority_writes_and_current_reads_are_refused(void **
         kit_turn(k, 50);
     }
     refused(c, ERR_NO_QUORUM, "nothing was done", "create",
-            "{object: {apiVersion: v1, kind: ConfigMap, metadata: {name: x}}}");
+            "{object: {apiVersion: v1, kind: ConfigMap, metadata: {name: x}}, timeoutMs: 200}");
     must(c, "get", "{kind: ConfigMap, name: lonely, stale: true}");
     must(c, "list", "{kind: ConfigMap, stale: true}");
     kit_start(k, leader);

@@ -1,0 +1,355 @@
+/* Requests that meet an election wait for its end: whatever is asked while the leader is frozen, killed or gives the leadership away is answered,
+ * and not with an error. What waits is bounded in number and in time, and goes when whoever asked has gone. */
+#include "tests/unit/kit/master_kit.h"
+
+/* As in master/master.h. */
+#define PARKED_MAX 8192
+
+static int set_up(void **state)
+{
+    *state = kit_three(NULL);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    kit_free(*state);
+    return 0;
+}
+
+/* ---- Many requests at once ---- */
+
+struct asked {
+    const char *method;
+    bool done;
+    int code;
+    char message[512], field[128];
+    int64_t at_ms;
+};
+
+static void on_answer(const struct rpc_result *r, void *data)
+{
+    struct asked *a = data;
+    a->done = true;
+    a->at_ms = kit_now();
+    if (r->error != NULL) {
+        a->code = r->error->code;
+        snprintf(a->message, sizeof a->message, "%.500s", r->error->message);
+        snprintf(a->field, sizeof a->field, "%.120s", r->error->field);
+    }
+}
+
+static void ask_value(struct client *c, struct asked *a, const char *method, const struct value *params)
+{
+    CLEANUP_BUF struct buf b = BUF_INIT;
+    *a = (struct asked){.method = method};
+    msgpack_write_value(&b, params);
+    rpc_call(c->rpc, method, buf_str(&b), 0, on_answer, a);
+}
+
+static void ask(struct client *c, struct asked *a, const char *method, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+static void ask(struct client *c, struct asked *a, const char *method, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    ask_value(c, a, method, kit_vdoc(c->kit, fmt, ap));
+    va_end(ap);
+}
+
+/* A write: with an id, so that it may be repeated. */
+static void ask_write(struct client *c, struct asked *a, const char *method, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+static void ask_write(struct client *c, struct asked *a, const char *method, const char *fmt, ...)
+{
+    uint8_t id[16];
+    va_list ap;
+    env_random(env_real(), id, sizeof id);
+    va_start(ap, fmt);
+    struct value *params = kit_vdoc(c->kit, fmt, ap);
+    va_end(ap);
+    value_set(&c->kit->arena, params, "id", value_bin(&c->kit->arena, id, sizeof id));
+    ask_value(c, a, method, params);
+}
+
+static void assert_done(struct kit *k, struct asked *a, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        kit_until(k, &a[i].done, a[i].method);
+        if (a[i].code != 0) {
+            fail_msg("%s: %s: %s", a[i].method, err_reason(a[i].code), a[i].message);
+        }
+    }
+}
+
+#define SORTS 9
+
+/* One request of every sort; `round` makes their objects. */
+static void ask_all(struct client *c, struct asked a[SORTS], const char *round)
+{
+    ask(c, &a[0], "get", "{kind: ConfigMap, name: there}");
+    ask(c, &a[1], "list", "{kind: ConfigMap}");
+    ask_write(c, &a[2], "create", "{object: {apiVersion: v1, kind: ConfigMap, metadata: {name: new-%s}}}", round);
+    ask_write(c, &a[3], "apply",
+              "{objects: [{apiVersion: v1, kind: ConfigMap, metadata: {name: applied-%s}, data: {v: '1'}}]}", round);
+    ask_write(c, &a[4], "patch", "{kind: ConfigMap, name: there, type: merge, patch: {data: {last: '%s'}}}", round);
+    ask_write(c, &a[5], "txn",
+              "{ops: [{op: create, object: {apiVersion: v1, kind: ConfigMap, metadata: {name: txn-%s}}}]}", round);
+    ask_write(c, &a[6], "deletecollection", "{kind: ConfigMap, labelSelector: no=%s}", round);
+    ask(c, &a[7], "token", "{role: node}");
+    ask(c, &a[8], "cert.renew", "{csr: 'none of the sort'}");
+}
+
+/* To both of the masters that stay: while the leader does not answer, and until the others have found another one. */
+static void assert_answered(struct kit *k, unsigned leader, const char *round,
+                            void (*go)(struct kit *k, unsigned leader))
+{
+    struct client *c[2], *at_leader = client_admin(k, leader);
+    struct asked a[2][SORTS];
+    struct stream *watches[2];
+    must(at_leader, "apply", "{objects: [{apiVersion: v1, kind: ConfigMap, metadata: {name: there}}]}");
+    client_close(at_leader);
+    for (unsigned i = 0; i < 2; i++) {
+        c[i] = client_admin(k, (leader + 1 + i) % 3);
+        must(c[i], "get", "{kind: ConfigMap, name: there}");
+    }
+    go(k, leader);
+    int64_t start = kit_now();
+    for (unsigned i = 0; i < 2; i++) {
+        ask_all(c[i], a[i], arena_printf(&k->arena, "%s-%u", round, i));
+        watches[i] = stream_open(c[i], "watch", "{kind: ConfigMap}");
+    }
+    int64_t slowest = 0;
+    for (unsigned i = 0; i < 2; i++) {
+        assert_done(k, a[i], 8);
+        kit_until(k, &a[i][8].done, "cert.renew");
+        assert_int_not_equal(a[i][8].code, ERR_NO_QUORUM); /* what was sent is no request for a certificate */
+        assert_non_null(stream_next(watches[i]));
+        stream_close(watches[i]);
+        for (unsigned j = 0; j < SORTS; j++) {
+            slowest = MAX(slowest, a[i][j].at_ms - start);
+        }
+    }
+    print_message("%s: the slowest answer after %lld ms\n", round, (long long)slowest);
+    for (unsigned i = 0; i < 2; i++) {
+        client_close(c[i]);
+    }
+}
+
+static void freeze(struct kit *k, unsigned i)
+{
+    kill(k->masters[i].pid, SIGSTOP);
+}
+
+static void kill_it(struct kit *k, unsigned i)
+{
+    kit_stop(k, i, SIGKILL);
+}
+
+/* It is on its way when the requests are. */
+static struct {
+    struct client *c;
+    struct asked asked;
+} moving;
+
+static void transfer(struct kit *k, unsigned i)
+{
+    moving.c = client_admin(k, i);
+    must(moving.c, "hello", "{}");
+    ask(moving.c, &moving.asked, "master.transfer", "{}");
+}
+
+/* It listens. */
+static void wait_up(struct kit *k, unsigned i)
+{
+    for (int64_t until = kit_now() + KIT_WAIT_MS;; kit_turn(k, 20)) {
+        struct client *c = client_admin(k, i);
+        bool up = call(c, "hello", "{}") == 0;
+        client_close(c);
+        if (up) {
+            return;
+        }
+        assert_true(kit_now() < until);
+    }
+}
+
+static void test_all_that_is_asked_while_the_leader_sleeps_is_answered(void **state)
+{
+    struct kit *k = *state;
+    unsigned leader = kit_leader(k);
+    assert_answered(k, leader, "frozen", freeze);
+    kill(k->masters[leader].pid, SIGCONT);
+}
+
+static void test_all_that_is_asked_when_the_leader_has_died_is_answered(void **state)
+{
+    struct kit *k = *state;
+    unsigned leader = kit_leader(k);
+    assert_answered(k, leader, "killed", kill_it);
+    kit_start(k, leader);
+    wait_up(k, leader);
+}
+
+static void test_all_that_is_asked_when_the_leadership_moves_is_answered(void **state)
+{
+    struct kit *k = *state;
+    kit_wait_voters(k, kit_leader(k), 3);
+    assert_answered(k, kit_leader(k), "transferred", transfer);
+    kit_until(k, &moving.asked.done, "master.transfer");
+    assert_int_equal(moving.asked.code, 0);
+    client_close(moving.c);
+}
+
+/* ... and to the leader itself, which loses it with the requests on its hands. */
+static void test_a_leader_that_was_deposed_in_its_sleep_answers_what_it_held(void **state)
+{
+    struct kit *k = *state;
+    unsigned leader = kit_leader(k);
+    struct client *at_old = client_admin(k, leader), *other = client_admin(k, (leader + 1) % 3);
+    struct asked a[SORTS], moved;
+    must(at_old, "apply", "{objects: [{apiVersion: v1, kind: ConfigMap, metadata: {name: there}}]}");
+    must(other, "get", "{kind: ConfigMap, name: there}");
+    freeze(k, leader);
+    ask_write(other, &moved, "create", "{object: {apiVersion: v1, kind: ConfigMap, metadata: {name: meanwhile}}}");
+    assert_done(k, &moved, 1); /* so another one leads */
+    ask_all(at_old, a, "deposed");
+    kill(k->masters[leader].pid, SIGCONT);
+    assert_done(k, a, 8);
+    client_close(at_old);
+    client_close(other);
+}
+
+/* ---- Without a majority ---- */
+
+/* The master that is left; the other two are killed, and it knows no leader. */
+static unsigned leave_one(struct kit *k)
+{
+    unsigned leader = kit_leader(k), last = (leader + 1) % 3;
+    kit_stop(k, leader, SIGKILL);
+    kit_stop(k, (leader + 2) % 3, SIGKILL);
+    struct client *c = client_admin(k, last);
+    for (int64_t until = kit_now() + KIT_WAIT_MS;; kit_turn(k, 20)) {
+        if (call(c, "cluster", "{}") == 0 && int_at(c, "leader") == 0) {
+            break;
+        }
+        assert_true(kit_now() < until);
+    }
+    client_close(c);
+    return last;
+}
+
+static void start_others(struct kit *k, unsigned last)
+{
+    kit_start(k, (last + 1) % 3);
+    kit_start(k, (last + 2) % 3);
+    wait_up(k, (last + 1) % 3);
+    wait_up(k, (last + 2) % 3);
+}
+
+static void test_a_request_waits_no_longer_than_it_says(void **state)
+{
+    struct kit *k = *state;
+    unsigned last = leave_one(k);
+    struct client *c = client_admin(k, last);
+    struct asked a[4];
+    int64_t start = kit_now();
+    ask(c, &a[0], "get", "{kind: ConfigMap, name: x, timeoutMs: 300}");
+    ask(c, &a[1], "token", "{role: node, timeoutMs: 300}");
+    ask(c, &a[2], "create", "{object: {apiVersion: v1, kind: ConfigMap, metadata: {name: late}}, timeoutMs: 300}");
+    ask(c, &a[3], "get", "{kind: ConfigMap, name: x, timeoutMs: 0}");
+    for (unsigned i = 0; i < 4; i++) {
+        kit_until(k, &a[i].done, a[i].method);
+        assert_int_equal(a[i].code, ERR_NO_QUORUM);
+        assert_non_null(strstr(a[i].message, "no leader is known"));
+        assert_true(i == 3 || a[i].at_ms - start >= 300);
+        assert_true(a[i].at_ms - start < 8000);
+    }
+    /* What waits when the majority comes back is done then. */
+    ask(c, &a[0], "create", "{object: {apiVersion: v1, kind: ConfigMap, metadata: {name: patient}}, timeoutMs: 60000}");
+    must(c, "cluster", "{}");
+    assert_int_equal(int_at(c, "stats.waitingForLeader"), 1);
+    start_others(k, last);
+    assert_done(k, a, 1);
+    refused(c, ERR_NOT_FOUND, NULL, "get", "{kind: ConfigMap, name: late}"); /* an error is an error */
+    must(c, "get", "{kind: ConfigMap, name: patient}");
+    client_close(c);
+}
+
+static void test_an_agent_is_told_the_leader_as_soon_as_there_is_one(void **state)
+{
+    struct kit *k = *state;
+    unsigned last = leave_one(k);
+    struct client *agent = client_as(k, last, PKI_ROLE_NODE, "patient");
+    struct asked a;
+    ask(agent, &a, "node.register",
+        "{node: {apiVersion: v1, kind: Node, metadata: {name: patient}}, timeoutMs: 60000}");
+    for (int64_t until = kit_now() + 500; kit_now() < until;) { /* longer than any pause of a retry */
+        kit_turn(k, 50);
+        assert_false(a.done);
+    }
+    start_others(k, last);
+    kit_until(k, &a.done, "node.register");
+    if (a.code != 0) {
+        assert_int_equal(a.code, ERR_NOT_LEADER);
+        assert_string_not_equal(a.field, "");
+        assert_string_not_equal(a.field, k->masters[last].addr);
+    }
+    client_close(agent);
+}
+
+static void test_what_waits_is_bounded_and_goes_with_its_connection(void **state)
+{
+    enum { CLIENTS = 3, EACH = 3000 };
+    struct kit *k = *state;
+    unsigned last = leave_one(k);
+    struct client *c[CLIENTS], *looker = client_admin(k, last);
+    struct asked *a = xcalloc(CLIENTS * EACH, sizeof *a);
+    for (unsigned i = 0; i < CLIENTS; i++) {
+        c[i] = client_admin(k, last);
+        must(c[i], "hello", "{}");
+        for (unsigned j = 0; j < EACH; j++) {
+            ask(c[i], &a[i * EACH + j], "token", "{role: node, timeoutMs: 300000}");
+        }
+        must(c[i], "hello", "{}"); /* behind all of them */
+    }
+    unsigned busy = 0;
+    for (unsigned i = 0; i < CLIENTS * EACH; i++) {
+        if (a[i].done) {
+            assert_int_equal(a[i].code, ERR_BUSY);
+            assert_non_null(strstr(a[i].message, "8192 requests wait for a leader already"));
+            busy++;
+        }
+    }
+    assert_int_equal(busy, CLIENTS * EACH - PARKED_MAX);
+    must(looker, "cluster", "{}");
+    assert_int_equal(int_at(looker, "stats.waitingForLeader"), PARKED_MAX);
+    assert_int_equal(int_at(looker, "stats.refusedWaiting"), busy);
+    for (unsigned i = 0; i < CLIENTS; i++) {
+        client_close(c[i]);
+    }
+    for (int64_t until = kit_now() + KIT_WAIT_MS;; kit_turn(k, 20)) {
+        must(looker, "cluster", "{}");
+        if (int_at(looker, "stats.waitingForLeader") == 0) {
+            break;
+        }
+        assert_true(kit_now() < until);
+    }
+    client_close(looker);
+    start_others(k, last);
+    free(a);
+    kit_leader(k);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_all_that_is_asked_while_the_leader_sleeps_is_answered),
+        cmocka_unit_test(test_all_that_is_asked_when_the_leader_has_died_is_answered),
+        cmocka_unit_test(test_all_that_is_asked_when_the_leadership_moves_is_answered),
+        cmocka_unit_test(test_a_leader_that_was_deposed_in_its_sleep_answers_what_it_held),
+        cmocka_unit_test(test_a_request_waits_no_longer_than_it_says),
+        cmocka_unit_test(test_an_agent_is_told_the_leader_as_soon_as_there_is_one),
+        cmocka_unit_test(test_what_waits_is_bounded_and_goes_with_its_connection),
+    };
+    return KIT_RUN(tests, set_up, tear_down);
+}
