@@ -28,6 +28,7 @@ static void on_ready(struct mp result, void *data)
     if (text[0] != '\0' && !a->hollow && network_set_pod_cidr(a->network, text, &err) != 0) {
         log_error(a->log, "agent", "%s", err.message);
     }
+    pods_set_node(a, mp_get(result, "object"));
     report_on_ready(a->report);
 }
 
@@ -108,6 +109,7 @@ static void on_check(uv_timer_t *t)
     if (node_check(a)) {
         report_node_dirty(a->report);
     }
+    pods_admit_waiting(a);
 }
 
 /* ---- Opening ---- */
@@ -343,6 +345,7 @@ static void free_agent(struct agent *a)
     journal_close(a->journal);
     renew_free(a->renew);
     refs_free(a->refs);
+    object_unref(a->node);
     strmap_close(&a->pods);
     if (a->lock_fd >= 0) {
         close(a->lock_fd);

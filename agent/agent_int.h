@@ -1,4 +1,4 @@
-/* What the files of the agent proper share: agent.c (life, orders), pods.c (pods on this node: keeping, adopting), podops*.c (what pods
+/* What the files of the agent proper share: agent.c (life, orders), pods.c (pods on this node: keeping, adopting), pods_admit.c, podops*.c (what pods
  * ask for), node.c (the Node object), serve.c (calls from masters). No other file includes this. */
 #ifndef AGENT_AGENT_INT_H
 #define AGENT_AGENT_INT_H
@@ -41,8 +41,10 @@ struct agent {
     struct node_facts facts;
     struct node_condition conditions[NODE_CONDITIONS];
     struct refs *refs;
-    struct strmap pods; /* uid -> struct agent_pod */
-    bool synced;        /* the leader's list was whole once */
+    struct strmap pods;  /* uid -> struct agent_pod */
+    bool synced;         /* the leader's list was whole once */
+    bool in_list;        /* a list is coming in: what it lacks still holds its room */
+    struct object *node; /* our own Node as last read; NULL before */
     struct renew *renew; /* NULL: the certificate is not renewed */
     struct session *session;
     struct report *report;
@@ -72,6 +74,8 @@ struct agent_pod {
     struct sandbox *sandbox; /* NULL until made or found */
     bool seen;               /* in the list that is coming in */
     bool gone;               /* waits for the leader to know */
+    bool admitted;           /* it has its room on this node; a pod that was here before has */
+    bool asking;             /* for the Node */
     bool stale_network;      /* it was here before a power cut: its old address may still be taken */
 };
 
@@ -95,6 +99,13 @@ void pods_close(struct agent *a);       /* frees all, files stay */
 void pods_drop_images(struct agent *a); /* references held for starts that will not come */
 bool pods_write_status(struct report_item *i, struct buf *out, void *data);
 void pods_on_gone_acked(struct report_item *i, void *data);
+void pods_keep(struct agent_pod *ap); /* writes its file */
+
+/* ---- pods_admit.c ---- */
+/* Lets the pod begin, or refuses it. Until the leader's list is whole nothing is decided. */
+void pods_admit(struct agent_pod *ap);
+void pods_admit_waiting(struct agent *a); /* all that are not decided yet, the oldest first */
+void pods_set_node(struct agent *a, struct mp object);
 
 /* ---- podops.c, podops_start.c, podops_check.c ---- */
 static inline struct agent *podops_agent(const struct pod *p)

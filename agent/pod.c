@@ -551,6 +551,15 @@ void pod_delete(struct pod *p, bool removed)
     pod_settle(p);
 }
 
+void pod_reject(struct pod *p, const char *reason, const char *message)
+{
+    assert(p->state == POD_PENDING);
+    p->rejected = true;
+    pod_event(p, NULL, true, reason, "%s", message);
+    fail(p, reason, message);
+    pod_settle(p);
+}
+
 void pod_refs_changed(struct pod *p)
 {
     handle(p, POD_EV_REFS);

@@ -106,7 +106,8 @@ struct pod {
     bool failed;                  /* phase Failed whatever the containers say: see fail_reason */
     bool status_frozen;           /* finished before this agent knew it: the store's status stands */
     bool in_settle, again;
-    char fail_reason[40], fail_message[160];
+    bool rejected; /* ... because the node did not take it: no container ever was */
+    char fail_reason[40], fail_message[256];
     char ip[64];
     int64_t start_wall_ms;   /* status.startTime */
     int64_t seen_ms;         /* when it came to us */
@@ -130,9 +131,10 @@ struct pod *pod_new(const struct pod_node *node, struct podspec *give_spec);
 void pod_free(struct pod *p); /* pending must be 0 */
 
 /* Orders. */
-void pod_go(struct pod *p);                                /* the masters want it, or it was adopted */
-void pod_update(struct pod *p, struct podspec *give_spec); /* a newer object of the same uid */
-void pod_delete(struct pod *p, bool removed);              /* removed: the object itself has vanished */
+void pod_go(struct pod *p);                                              /* the masters want it, or it was adopted */
+void pod_update(struct pod *p, struct podspec *give_spec);               /* a newer object of the same uid */
+void pod_delete(struct pod *p, bool removed);                            /* removed: the object itself has vanished */
+void pod_reject(struct pod *p, const char *reason, const char *message); /* in PENDING: it fails, nothing of it runs */
 void pod_refs_changed(struct pod *p);
 void pod_images_changed(struct pod *p);
 void pod_tick(struct pod *p, int64_t now_ms);

@@ -19,7 +19,7 @@ static void file_of(const struct agent *a, const char *uid, char out[AGENT_PATH_
 }
 
 /* Not synced: after a power cut nothing runs, and the leader's list tells all. */
-static void keep(struct agent_pod *ap)
+void pods_keep(struct agent_pod *ap)
 {
     char path[AGENT_PATH_MAX];
     struct error err;
@@ -163,7 +163,9 @@ static void take_latest(struct agent_pod *ap, struct object *o)
     ap->latest = object_ref(o);
     ap->pod->latest = ap->latest;
     object_unref(old);
-    keep(ap);
+    if (ap->admitted || is_over(o)) { /* one that waits, or was refused, is decided anew after a restart */
+        pods_keep(ap);
+    }
 }
 
 /* Is the status of the store what we said last? If not (a restored backup, a lost write) it is said again. */
@@ -202,7 +204,7 @@ static void update(struct agent_pod *ap, struct object *o)
         pod_settle(ap->pod);
     }
     if (ap->pod->state == POD_PENDING) {
-        pod_go(ap->pod);
+        pods_admit(ap);
     }
 }
 
@@ -213,15 +215,15 @@ static void order_new(struct agent *a, struct object *o)
         return;
     }
     ap->seen = true;
-    keep(ap);
     log_info(a->log, "pods", "pod %s/%s (%s) is ordered", ap->ns, ap->name, ap->uid);
     if (is_over(o)) {
+        pods_keep(ap);
         pod_adopt_finished(ap->pod);
         if (o->deleting) {
             pod_delete(ap->pod, false);
         }
     } else {
-        pod_go(ap->pod);
+        pods_admit(ap);
     }
 }
 
@@ -260,6 +262,7 @@ void pods_on_object(struct agent *a, enum session_change change, struct object *
 void pods_list_begin(struct agent *a)
 {
     const struct strmap_entry *e;
+    a->in_list = true;
     for (size_t i = 0; (e = strmap_next(&a->pods, &i)) != NULL;) {
         ((struct agent_pod *)e->value)->seen = false;
     }
@@ -337,12 +340,14 @@ void pods_list_end(struct agent *a)
     const struct strmap_entry *e;
     bool first = !a->synced;
     a->synced = true;
+    a->in_list = false;
     for (size_t i = 0; (e = strmap_next(&a->pods, &i)) != NULL;) {
         struct agent_pod *ap = e->value;
         if (!ap->seen) {
             remove_pod(ap);
         }
     }
+    pods_admit_waiting(a);
     if (first && !a->hollow) {
         remove_orphans(a);
     }
@@ -447,6 +452,7 @@ static void adopt(struct agent *a, struct object *o)
     if (ap == NULL) {
         return;
     }
+    ap->admitted = true;
     podops_sandbox_paths(ap);
     ap->stale_network = ap->sandbox == NULL && !ap->pod->spec->host_network;
     if (ap->sandbox != NULL) {

@@ -312,13 +312,15 @@ struct value *status_document(struct pod *p, int64_t wall_ms, struct arena *a)
     if (p->start_wall_ms > 0) {
         value_set(a, status, "startTime", time_value(a, p->start_wall_ms));
     }
-    for (unsigned i = 0; i < p->spec->count; i++) {
+    for (unsigned i = 0; i < p->spec->count && !p->rejected; i++) {
         value_append(a, i < p->spec->init_count ? inits : apps, container_status(&p->containers[i], a));
     }
-    if (p->spec->init_count > 0) {
+    if (p->spec->init_count > 0 && !p->rejected) {
         value_set(a, status, "initContainerStatuses", inits);
     }
-    value_set(a, status, "containerStatuses", apps);
+    if (!p->rejected) {
+        value_set(a, status, "containerStatuses", apps);
+    }
     value_set(a, status, "qosClass", value_cstr(a, podspec_qos_name(p->spec->qos)));
     return status;
 }

@@ -50,6 +50,7 @@ static int setup(void **state)
     f->tls = tls_of(f->ca, f->ca_key, PKI_ROLE_NODE, "n1");
     open_agent(f);
     run_until(&f->loop, f->master.pods != NULL && f->master.refs != NULL && f->master.routes != NULL);
+    master_order(f->master.pods, NULL, NULL);
     *state = f;
     return 0;
 }
@@ -357,6 +358,60 @@ static void exec_into_what_is_not_there_names_it(void **state)
     assert_string_equal(x.error.message, "pod \"nope\" is not on node n1");
 }
 
+static void a_pod_for_which_there_is_no_room_fails_and_nothing_of_it_runs(void **state)
+{
+    struct fixture *f = *state;
+    struct fake_master *m = &f->master;
+    master_order(m->pods, "ADDED",
+                 POD("huge", "'containers':[{'name':'c','image':'b','resources':{'requests':{'cpu':'65'}}}]"));
+    run_until(&f->loop, master_heard(m, "status default/huge Failed"));
+    assert_non_null(strstr(m->last_status, "\"reason\":\"OutOfcpu\""));
+    assert_non_null(strstr(m->last_status, "requested: 65000, used: 0, capacity: 64000"));
+    assert_null(strstr(m->last_status, "containerStatuses"));
+    run_until(&f->loop, master_heard(m, "event OutOfcpu"));
+    /* it holds no room */
+    master_order(m->pods, "ADDED",
+                 POD("large", "'containers':[{'name':'c','image':'b','resources':{'requests':{'cpu':'64'}}}]"));
+    run_until(&f->loop, master_heard(m, "status default/large Running"));
+    assert_int_equal(m->gets, 0);
+    master_order(m->pods, "DELETED", POD("huge", "'containers':[{'name':'c','image':'b'}]"));
+}
+
+/* The node was labelled after it registered: the order is newer than what the agent knows. */
+static void labels_are_asked_for_before_a_pod_is_refused_for_them(void **state)
+{
+    struct fixture *f = *state;
+    struct fake_master *m = &f->master;
+    m->node_json = "{'apiVersion':'v1','kind':'Node','metadata':{'name':'n1','labels':{'disk':'ssd'}}}";
+    master_order(m->pods, "ADDED",
+                 POD("fast", "'nodeSelector':{'disk':'ssd'},'containers':[{'name':'c','image':'b'}]"));
+    run_until(&f->loop, master_heard(m, "status default/fast Running"));
+    assert_int_equal(m->gets, 1);
+    master_order(m->pods, "ADDED",
+                 POD("slow", "'nodeSelector':{'disk':'hdd'},'containers':[{'name':'c','image':'b'}]"));
+    run_until(&f->loop, master_heard(m, "status default/slow Failed"));
+    assert_non_null(strstr(m->last_status, "\"reason\":\"NodeAffinity\""));
+    assert_int_equal(m->gets, 2);
+}
+
+/* What a list lacks is gone, and its room free, before what is new in it is looked at. */
+static void the_room_of_pods_that_left_while_we_were_away_is_free(void **state)
+{
+    struct fixture *f = *state;
+    struct fake_master *m = &f->master;
+    master_order(m->pods, "ADDED",
+                 POD("old", "'containers':[{'name':'c','image':'b','resources':{'requests':{'cpu':'40'}}}]"));
+    run_until(&f->loop, master_heard(m, "status default/old Running"));
+    unsigned registrations = m->registrations;
+    m->pods = NULL;
+    master_hang_up(m);
+    run_until(&f->loop, m->registrations > registrations && m->pods != NULL);
+    master_order(m->pods, "ADDED",
+                 POD("new", "'containers':[{'name':'c','image':'b','resources':{'requests':{'cpu':'40'}}}]"));
+    master_order(m->pods, NULL, NULL);
+    run_until(&f->loop, master_heard(m, "status default/new Running"));
+}
+
 static void exec_into_a_container_that_does_not_run_says_why(void **state)
 {
     struct fixture *f = *state;
@@ -552,6 +607,7 @@ static void a_log_that_is_followed_goes_on_after_a_restart_of_the_agent(void **s
     open_agent(f);
     run_until(&f->loop, m->pods != NULL && m->refs != NULL && m->routes != NULL);
     master_order(m->pods, "ADDED", POD("web", SLEEP));
+    master_order(m->pods, NULL, NULL);
     run_until(&f->loop, master_heard(m, "status default/web Running"));
     log_open(f, &l);
     log_lines(f, 6, 6);
@@ -597,6 +653,9 @@ int main(void)
         WITH(exec_carries_input_and_output),
         WITH(exec_into_what_is_not_there_names_it),
         WITH(exec_into_a_container_that_does_not_run_says_why),
+        WITH(a_pod_for_which_there_is_no_room_fails_and_nothing_of_it_runs),
+        WITH(labels_are_asked_for_before_a_pod_is_refused_for_them),
+        WITH(the_room_of_pods_that_left_while_we_were_away_is_free),
         WITH(joining_writes_a_directory_that_can_be_run),
         WITH(a_wrong_token_is_told_and_writes_nothing),
         WITH(a_master_of_another_cluster_is_not_joined),

@@ -37,7 +37,8 @@ struct fake_master {
     struct rpc_session *peers[MASTER_PEERS];
     struct rpc_session *agent; /* the one that registered last */
     struct rpc_stream *pods, *refs, *routes;
-    unsigned hellos, registrations, heartbeats, statuses, events, joins, renewals;
+    unsigned hellos, registrations, heartbeats, statuses, events, joins, renewals, gets;
+    const char *node_json;    /* what get answers; with single quotes */
     int refuse_renewal;       /* error code for cert.renew; 0 = sign */
     const char *renewal_name; /* certify this one instead; NULL = the caller */
     bool calls_expired;       /* hello is answered as to one whose certificate has expired */
@@ -269,6 +270,25 @@ static inline void master_renew(struct fake_master *m, struct rpc_request *r, st
     rpc_reply(r, buf_str(&b));
     free(certificate);
 }
+static inline void master_get(struct fake_master *m, struct rpc_request *r, struct mp params)
+{
+    CLEANUP_ARENA struct arena a;
+    CLEANUP_BUF struct buf b = BUF_INIT;
+    struct value *doc;
+    char json[1024];
+    arena_init(&a);
+    assert_true(str_is(mp_str(mp_get(params, "kind")), "Node"));
+    snprintf(json, sizeof json, "%s", m->node_json);
+    for (char *p = json; *p != '\0'; p++) {
+        *p = *p == '\'' ? '"' : *p;
+    }
+    assert_int_equal(json_read(&a, str_of(json), &doc, NULL), 0);
+    m->gets++;
+    mp_write_map(&b, 1);
+    mp_write_cstr(&b, "object");
+    msgpack_write_value(&b, doc);
+    rpc_reply(r, buf_str(&b));
+}
 static inline void master_request(struct rpc_session *s, struct rpc_request *r, struct str method, struct mp params,
                                   void *data)
 {
@@ -290,6 +310,8 @@ static inline void master_request(struct rpc_session *s, struct rpc_request *r, 
         master_status(m, r, params);
     } else if (str_is(method, "node.events")) {
         master_events(m, r, params);
+    } else if (str_is(method, "get")) {
+        master_get(m, r, params);
     } else if (str_is(method, "join")) {
         master_join(m, r, params);
     } else if (str_is(method, "cert.renew")) {

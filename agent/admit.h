@@ -1,0 +1,28 @@
+/* A node's own look at a pod that was bound to it: has it the room, the labels and the ports? Whoever wrote spec.nodeName (a person, another
+ * scheduler, ours by a mistake) has not asked the node. Pure.
+ *
+ * Source: the kubelet's admission (general predicates and NoExecute taints), its reasons and messages. Quirk kept from there: an amount is compared
+ * only if the pod asks for it. Resources that a node does not have at all are not looked at. */
+#ifndef AGENT_ADMIT_H
+#define AGENT_ADMIT_H
+
+#include "agent/podspec.h"
+
+struct admit_node {
+    const char *name;
+    int64_t cpu_milli, memory_bytes, ephemeral_bytes; /* allocatable */
+    unsigned pods;
+    bool known; /* labels and taints are; if not, nothing is refused on their account */
+    struct mp labels, taints;
+};
+struct admit_refusal {
+    char reason
+        [40]; /* "OutOfcpu", "OutOfmemory", "OutOfephemeral-storage", "OutOfpods", "NodeAffinity", "NodePorts", "TaintToleration" */
+    char message[200]; /* as in the pod's status */
+    bool by_node;      /* labels or taints: they may have changed since the node was read */
+};
+/* others: the pods that hold room here now. True: it may run. */
+bool admit_pod(const struct podspec *pod, const struct admit_node *node, const struct podspec *const *others,
+               unsigned count, struct admit_refusal *why);
+
+#endif

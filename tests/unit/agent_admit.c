@@ -1,0 +1,163 @@
+/* A node's own admission, by table. */
+#include "tests/unit/agent_fakes.h"
+
+#include "agent/admit.h"
+
+#define C(more) "'containers':[{'name':'c','image':'i'" more "}]"
+#define ASKS(r) ",'resources':{'requests':{" r "}}"
+#define PORT(p) ",'ports':[{'containerPort':80," p "}]"
+#define TERMS(t)                                                                                                       \
+    "'affinity':{'nodeAffinity':{'requiredDuringSchedulingIgnoredDuringExecution':{'nodeSelectorTerms':[" t "]}}}"
+#define FITS    "", ""
+#define REFUSED "Pod was rejected: "
+#define ROOM    REFUSED "Node didn't have enough resource: "
+#define AFFINITY                                                                                                       \
+    "NodeAffinity", REFUSED "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector"
+#define PORTS                                                                                                          \
+    "NodePorts", REFUSED "Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports"
+#define TAINTED                                                                                                        \
+    "TaintToleration", REFUSED "Predicate TaintToleration failed: node(s) had taints that the pod didn't tolerate"
+
+/* The node: 2 CPUs, 4 GiB, 10 GiB of disk, 3 pods. */
+static const char node_json[] =
+    "{'apiVersion':'v1','kind':'Node','metadata':{'name':'n1','labels':{'disk':'ssd','zone':'b','gen':'7'}},"
+    "'spec':{'taints':[{'key':'gpu','value':'yes','effect':'NoExecute'},{'key':'new','effect':'NoSchedule'}]}}";
+#define PLAIN_NODE                                                                                                     \
+    "{'apiVersion':'v1','kind':'Node','metadata':{'name':'n1','labels':{'disk':'ssd','zone':'b','gen':'7'}}}"
+
+static const struct {
+    const char *pod;       /* spec */
+    const char *others[3]; /* specs of what is here */
+    const char *reason, *message;
+} rows[] = {
+    /* room */
+    {C(ASKS("'cpu':'2','memory':'4Gi','ephemeral-storage':'10Gi'")), {0}, FITS},
+    {C(ASKS("'cpu':'2001m'")), {0}, "OutOfcpu", ROOM "cpu, requested: 2001, used: 0, capacity: 2000"},
+    {C(ASKS("'cpu':'600m'")),
+     {C(ASKS("'cpu':'1'")), C(ASKS("'cpu':'500m'"))},
+     "OutOfcpu",
+     ROOM "cpu, requested: 600, used: 1500, capacity: 2000"},
+    {C(ASKS("'cpu':'500m'")), {C(ASKS("'cpu':'1'")), C(ASKS("'cpu':'500m'"))}, FITS},
+    {C(ASKS("'memory':'3Gi'")),
+     {C(ASKS("'memory':'2Gi'"))},
+     "OutOfmemory",
+     ROOM "memory, requested: 3221225472, used: 2147483648, capacity: 4294967296"},
+    {C(ASKS("'ephemeral-storage':'11Gi'")),
+     {0},
+     "OutOfephemeral-storage",
+     ROOM "ephemeral-storage, requested: 11811160064, used: 0, capacity: 10737418240"},
+    {C(""), {C(""), C("")}, FITS},
+    {C(""), {C(""), C(""), C("")}, "OutOfpods", ROOM "pods, requested: 1, used: 3, capacity: 3"},
+    /* one that asks for nothing is not compared, whatever is used */
+    {C(""), {C(ASKS("'cpu':'9','memory':'90Gi'"))}, FITS},
+    /* amounts nobody has, and sums of them */
+    {C(ASKS("'cpu':'1'")), {C(ASKS("'cpu':'8E'")), C(ASKS("'cpu':'8E'"))}, "OutOfcpu", NULL},
+    /* init containers: the greatest of them, beside the sidecars started before */
+    {"'initContainers':[{'name':'i','image':'i','resources':{'requests':{'cpu':'2'}}}]," C(ASKS("'cpu':'1'")),
+     {0},
+     FITS},
+    {"'initContainers':[{'name':'i','image':'i','resources':{'requests':{'cpu':'3'}}}]," C(ASKS("'cpu':'1'")),
+     {0},
+     "OutOfcpu",
+     ROOM "cpu, requested: 3000, used: 0, capacity: 2000"},
+    {"'initContainers':[{'name':'s','image':'i','restartPolicy':'Always','resources':{'requests':{'cpu':'1'}}},"
+     "{'name':'i','image':'i','resources':{'requests':{'cpu':'1500m'}}}]," C(""),
+     {0},
+     "OutOfcpu",
+     ROOM "cpu, requested: 2500, used: 0, capacity: 2000"},
+    {"'overhead':{'cpu':'500m'}," C(ASKS("'cpu':'1600m'")),
+     {0},
+     "OutOfcpu",
+     ROOM "cpu, requested: 2100, used: 0, capacity: 2000"},
+    /* what this node does not know at all */
+    {C(ASKS("'example.com/gpu':'4'")), {0}, FITS},
+    /* labels */
+    {"'nodeSelector':{'disk':'ssd'}," C(""), {0}, FITS},
+    {"'nodeSelector':{'disk':'hdd'}," C(""), {0}, AFFINITY},
+    {"'nodeSelector':{'disk':'ssd','rack':'1'}," C(""), {0}, AFFINITY},
+    {TERMS("{'matchExpressions':[{'key':'zone','operator':'In','values':['a','b']}]}") "," C(""), {0}, FITS},
+    {TERMS("{'matchExpressions':[{'key':'zone','operator':'NotIn','values':['a','b']}]}") "," C(""), {0}, AFFINITY},
+    {TERMS("{'matchExpressions':[{'key':'zone','operator':'In','values':['a']}]},"
+           "{'matchExpressions':[{'key':'gen','operator':'Gt','values':['6']}]}") "," C(""),
+     {0},
+     FITS},
+    {TERMS("{'matchExpressions':[{'key':'gen','operator':'Lt','values':['7']}]}") "," C(""), {0}, AFFINITY},
+    {TERMS("{'matchFields':[{'key':'metadata.name','operator':'In','values':['n1']}]}") "," C(""), {0}, FITS},
+    {TERMS("{'matchFields':[{'key':'metadata.name','operator':'In','values':['n2']}]}") "," C(""), {0}, AFFINITY},
+    {TERMS("{}") "," C(""), {0}, AFFINITY},
+    /* ports of the node */
+    {C(PORT("'hostPort':8080,'protocol':'TCP'")), {C(PORT("'hostPort':8081,'protocol':'TCP'"))}, FITS},
+    {C(PORT("'hostPort':8080,'protocol':'TCP'")), {C(PORT("'hostPort':8080,'protocol':'TCP'"))}, PORTS},
+    {C(PORT("'hostPort':8080,'protocol':'TCP'")), {C(PORT("'hostPort':8080,'protocol':'UDP'"))}, FITS},
+    {C(PORT("'hostPort':8080,'hostIP':'10.0.0.1'")), {C(PORT("'hostPort':8080,'hostIP':'10.0.0.2'"))}, FITS},
+    {C(PORT("'hostPort':8080,'hostIP':'10.0.0.1'")), {C(PORT("'hostPort':8080,'hostIP':'0.0.0.0'"))}, PORTS},
+    {C(PORT("'protocol':'TCP'")), {C(PORT("'protocol':'TCP'"))}, FITS},
+};
+
+static void check(const char *pod, const char *const *specs, const char *json, bool known, const char *reason,
+                  const char *message, bool by_node)
+{
+    CLEANUP_OBJECT struct object *node = object_of(json);
+    struct podspec *s = spec_of(pod), *others[3] = {0};
+    struct admit_node n = {.name = "n1",
+                           .cpu_milli = 2000,
+                           .memory_bytes = 4ll << 30,
+                           .ephemeral_bytes = 10ll << 30,
+                           .pods = 3,
+                           .known = known,
+                           .labels = mp_path(object_mp(node), "metadata.labels"),
+                           .taints = mp_path(object_mp(node), "spec.taints")};
+    struct admit_refusal why = {0};
+    unsigned count = 0;
+    for (; specs != NULL && count < 3 && specs[count] != NULL; count++) {
+        others[count] = spec_of(specs[count]);
+    }
+    bool ok = admit_pod(s, &n, (const struct podspec *const *)others, count, &why);
+    if (ok != (reason[0] == '\0') || strcmp(why.reason, reason) != 0 ||
+        (message != NULL && strcmp(why.message, message) != 0)) {
+        fail_msg("%s: %s: %s", pod, why.reason, why.message);
+    }
+    assert_int_equal(why.by_node, by_node);
+    for (unsigned i = 0; i < count; i++) {
+        podspec_free(others[i]);
+    }
+    podspec_free(s);
+}
+
+static void a_pod_is_taken_or_refused_with_the_kubelets_words(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        check(rows[i].pod, rows[i].others, PLAIN_NODE, true, rows[i].reason, rows[i].message,
+              strcmp(rows[i].reason, "NodeAffinity") == 0);
+    }
+}
+
+/* NoSchedule is the scheduler's affair: whoever writes nodeName passes it. */
+static void taints_with_no_execute_must_be_tolerated(void **state)
+{
+    (void)state;
+    check(C(""), NULL, node_json, true, TAINTED, true);
+    check("'tolerations':[{'key':'gpu','operator':'Equal','value':'no','effect':'NoExecute'}]," C(""), NULL, node_json,
+          true, TAINTED, true);
+    check("'tolerations':[{'key':'gpu','operator':'Exists','effect':'NoExecute'}]," C(""), NULL, node_json, true, FITS,
+          false);
+    check("'tolerations':[{'operator':'Exists'}]," C(""), NULL, node_json, true, FITS, false);
+}
+
+static void what_is_not_known_of_the_node_refuses_nothing(void **state)
+{
+    (void)state;
+    check("'nodeSelector':{'disk':'hdd'}," C(""), NULL, node_json, false, FITS, false);
+    check(C(ASKS("'cpu':'9'")), NULL, node_json, false, "OutOfcpu", NULL, false);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_pod_is_taken_or_refused_with_the_kubelets_words),
+        cmocka_unit_test(taints_with_no_execute_must_be_tolerated),
+        cmocka_unit_test(what_is_not_known_of_the_node_refuses_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
