@@ -4,8 +4,8 @@
 
 #include "client/common.h"
 
-static const struct option_row apply_options[] = {OPTION_ROW_FILENAME, OPTION_ROW_RECURSIVE, OPTION_ROW_DRY_RUN,
-                                                  OPTION_ROW_OUTPUT};
+static const struct option_row apply_options[] = {OPTION_ROWS_FILES, OPTION_ROWS_WRITE, OPTION_ROW_SELECTOR,
+                                                  OPTION_ROW_DRY_RUN, OPTION_ROW_OUTPUT};
 
 /* Namespaces go first, so that a manifest may hold one and what lies in it. */
 static struct value *ordered_objects(struct arena *a, const struct manifest *m)
@@ -60,10 +60,14 @@ static int run_apply(struct rctl *r)
     if (common_manifests(r, &m, &err) != 0) {
         return err.code == ERR_USAGE ? rctl_usage(r, "%s", err.message) : rctl_fail(r, &err);
     }
+    if (m.count == 0) {
+        error_set(&err, ERR_NOT_FOUND, "no objects passed to apply: -l %s selects none of them", opt(r, "selector"));
+        return rctl_fail_here(r, &err);
+    }
     if (dry == DRY_RUN_CLIENT) {
         int code = EXIT_DONE;
         for (unsigned i = 0; i < m.count; i++) {
-            int one = common_print_value(r, m.items[i].kind, m.items[i].doc, "configured", dry);
+            int one = common_print_item(r, &m.items[i], "configured");
             code = code == EXIT_DONE ? one : code;
         }
         return code;
@@ -104,8 +108,8 @@ const struct command command_apply = {
 /* ---- replace ---- */
 
 static const struct option_row replace_options[] = {
-    OPTION_ROW_FILENAME,
-    OPTION_ROW_RECURSIVE,
+    OPTION_ROWS_FILES,
+    OPTION_ROWS_WRITE,
     {"force", 0, OPTION_FLAG, NULL, NULL, NULL, "delete the object, wait until it is gone, create it anew"},
     {"grace-period", 0, OPTION_VALUE, "-1", NULL, "SECONDS", "with --force: how long containers may take to end"},
     {"timeout", 0, OPTION_VALUE, "5m", NULL, "DURATION", "with --force: how long to wait for the end"},
@@ -175,7 +179,7 @@ static int run_replace(struct rctl *r)
     for (unsigned i = 0; i < m.count; i++) {
         int one = EXIT_DONE;
         if (dry == DRY_RUN_CLIENT) {
-            one = common_print_value(r, m.items[i].kind, m.items[i].doc, "replaced", dry);
+            one = common_print_item(r, &m.items[i], "replaced");
         } else if (replace_one(r, &m.items[i], dry, &err) != 0) {
             one = rctl_fail(r, &err);
         }

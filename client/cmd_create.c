@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "client/common.h"
+#include "client/keyfile.h"
 #include "proto/text.h"
 
 /* Checks a document made here, then creates or prints it. */
@@ -41,7 +42,10 @@ static struct value *new_document(struct rctl *r, const char *api_version, const
     value_set(a, doc, "kind", value_cstr(a, kind));
     struct value *meta = value_ensure_map(a, doc, "metadata");
     value_set(a, meta, "name", value_cstr(a, name));
-    if (namespaced) {
+    enum dry_run dry;
+    struct error ignored;
+    bool local = common_dry_run(r, &dry, &ignored) == 0 && dry == DRY_RUN_CLIENT && opt(r, "namespace") == NULL;
+    if (namespaced && !local) { /* what is only printed goes wherever it is applied */
         value_set(a, meta, "namespace", value_cstr(a, rctl_namespace(r)));
     }
     return doc;
@@ -74,7 +78,7 @@ static int run_create(struct rctl *r)
         int one;
         CLEANUP_OBJECT struct object *o = NULL;
         if (dry == DRY_RUN_CLIENT) {
-            one = common_print_value(r, m.items[i].kind, m.items[i].doc, "created", dry);
+            one = common_print_item(r, &m.items[i], "created");
         } else if (common_create(r, m.items[i].doc, dry, &o, &err) != 0) {
             if (m.count > 1 && !str_starts(str_of(err.message), str_of(m.items[i].file))) {
                 error_wrap(&err, "%s", m.items[i].file);
@@ -97,44 +101,25 @@ struct data_target {
     bool secret;
 };
 
-static bool is_utf8(struct str s)
+static int bad_key(const char *key, struct error *err)
 {
-    for (size_t i = 0; i < s.n;) {
-        unsigned char c = (unsigned char)s.p[i];
-        size_t more = c < 0x80                ? 0
-                      : c >= 0xc2 && c < 0xe0 ? 1
-                      : c >= 0xe0 && c < 0xf0 ? 2
-                      : c >= 0xf0 && c < 0xf5 ? 3
-                                              : 9;
-        if (c == 0 || more == 9 || i + more >= s.n) {
-            return false;
-        }
-        for (size_t k = 1; k <= more; k++) {
-            if (((unsigned char)s.p[i + k] & 0xc0) != 0x80) {
-                return false;
-            }
-        }
-        i += more + 1;
-    }
-    return true;
-}
-
-static int bad_key(const char *key, bool is_env, struct error *err)
-{
-    return error_set(err, ERR_USAGE, "\"%s\" cannot be a key: it must be letters, digits, '-', '_' and '.'%s", key,
-                     is_env ? ", and not begin with a digit" : ", at most 253, and not '.' or begin with '..'");
+    return error_set(
+        err, ERR_USAGE,
+        "\"%s\" cannot be a key: it must be letters, digits, '-', '_' and '.', at most 253, and not '.' or "
+        "begin with '..'",
+        key);
 }
 
 static int add_key(struct data_target *t, const char *key, struct str bytes, struct error *err)
 {
     struct arena *a = &t->r->arena;
-    bool text = !t->secret && is_utf8(bytes);
+    bool text = !t->secret && keyfile_is_text(bytes);
     struct value *map = value_ensure_map(a, t->doc, t->secret || text ? "data" : "binaryData");
     if (value_get(value_get(t->doc, "data"), key) != NULL || value_get(value_get(t->doc, "binaryData"), key) != NULL) {
         return error_set(err, ERR_USAGE, "the key \"%s\" is given twice", key);
     }
     if (!name_is_config_key(str_of(key))) {
-        return bad_key(key, false, err);
+        return bad_key(key, err);
     }
     if (text) {
         value_set(a, map, key, value_str(a, bytes));
@@ -208,31 +193,12 @@ static int add_from_literal(struct data_target *t, const char *text, struct erro
     return add_key(t, arena_strndup(&t->r->arena, text, (size_t)(eq - text)), str_of(eq + 1), err);
 }
 
-/* One line without its end. KEY alone takes the value of the variable from the environment of rctl, as with `docker --env-file`; a variable
- * that is not set gives the empty text. */
-static int add_env_line(struct data_target *t, const char *path, unsigned number, struct str line, struct error *err)
+static int add_env_pair(struct str key, struct str value, void *data, struct error *err)
 {
-    while (line.n > 0 && (line.p[0] == ' ' || line.p[0] == '\t')) {
-        line = (struct str){line.p + 1, line.n - 1};
-    }
-    if (line.n == 0 || line.p[0] == '#') {
-        return 0;
-    }
-    if (!is_utf8(line)) {
-        return error_set(err, ERR_USAGE, "%s:%u: not UTF-8", path, number);
-    }
-    const char *eq = memchr(line.p, '=', line.n);
-    size_t n = eq == NULL ? line.n : (size_t)(eq - line.p);
-    const char *key = arena_strndup(&t->r->arena, line.p, n), *from_env = getenv(key);
-    struct str value = eq != NULL ? (struct str){eq + 1, line.n - n - 1} : str_of(from_env == NULL ? "" : from_env);
-    int rc = name_is_env((struct str){key, n}) ? add_key(t, key, value, err) : bad_key(key, true, err);
-    if (rc != 0) {
-        error_wrap(err, "%s:%u", path, number);
-    }
-    return rc;
+    struct data_target *t = data;
+    return add_key(t, arena_strndup(&t->r->arena, key.p, key.n), value, err);
 }
 
-/* Lines that end with LF or CRLF; a byte order mark in front is not part of the first key. */
 static int add_from_env(struct data_target *t, const char *path, struct error *err)
 {
     char *text;
@@ -241,15 +207,7 @@ static int add_from_env(struct data_target *t, const char *path, struct error *e
     if (rc != 0) {
         return rc;
     }
-    struct str rest = text_skip_bom((struct str){text, size});
-    for (unsigned number = 1; rest.n > 0 && rc == 0; number++) {
-        const char *end = memchr(rest.p, '\n', rest.n);
-        struct str line = {rest.p, end == NULL ? rest.n : (size_t)(end - rest.p)};
-        size_t taken = line.n + (end != NULL);
-        line.n -= line.n > 0 && line.p[line.n - 1] == '\r';
-        rc = add_env_line(t, path, number, line, err);
-        rest = (struct str){rest.p + taken, rest.n - taken};
-    }
+    rc = keyfile_env((struct str){text, size}, path, add_env_pair, t, err);
     free(text);
     return rc;
 }
@@ -447,8 +405,8 @@ static const struct command create_deployment = {
     .run = run_deployment,
 };
 
-static const struct option_row create_options[] = {OPTION_ROW_FILENAME, OPTION_ROW_RECURSIVE, OPTION_ROW_DRY_RUN,
-                                                   OPTION_ROW_OUTPUT};
+static const struct option_row create_options[] = {OPTION_ROWS_FILES, OPTION_ROWS_WRITE, OPTION_ROW_SELECTOR,
+                                                   OPTION_ROW_DRY_RUN, OPTION_ROW_OUTPUT};
 static const struct command *const create_subs[] = {&create_configmap, &create_secret, &create_namespace,
                                                     &create_deployment, NULL};
 const struct command command_create = {

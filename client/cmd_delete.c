@@ -5,10 +5,12 @@
 #include "client/common.h"
 
 static const struct option_row delete_rows[] = {
-    OPTION_ROW_FILENAME,
-    OPTION_ROW_RECURSIVE,
+    OPTION_ROWS_FILES,
     OPTION_ROW_SELECTOR,
+    {"field-selector", 0, OPTION_VALUE, NULL, NULL, "SELECTOR", "fields: status.phase=Failed"},
     OPTION_ROW_ALL,
+    {"all-namespaces", 'A', OPTION_FLAG, NULL, NULL, NULL, "in all namespaces"},
+    {"interactive", 'i', OPTION_FLAG, NULL, NULL, NULL, "show what would be deleted, and ask"},
     {"grace-period", 0, OPTION_VALUE, "-1", NULL, "SECONDS",
      "how long containers may take to end; -1: as the pod says"},
     {"now", 0, OPTION_FLAG, NULL, NULL, NULL, "the same as --grace-period=1"},
@@ -49,7 +51,10 @@ static void add_victim(struct arena *a, struct victims *v, const struct kind *k,
 static int add_listed(struct rctl *r, const struct kind *k, struct victims *v, struct error *err)
 {
     CLEANUP_LIST struct api_list list = {0};
-    struct api_list_query q = {.kind = k, .ns = rctl_namespace(r), .label_selector = opt(r, "selector")};
+    struct api_list_query q = {.kind = k,
+                               .ns = opt_flag(r, "all-namespaces") ? NULL : rctl_namespace(r),
+                               .label_selector = opt(r, "selector"),
+                               .field_selector = opt(r, "field-selector")};
     int rc = api_list(r->api, &q, &list, err);
     for (unsigned i = 0; i < list.count && rc == 0; i++) {
         const struct object *o = list.items[i];
@@ -61,7 +66,7 @@ static int add_listed(struct rctl *r, const struct kind *k, struct victims *v, s
 
 static int collect(struct rctl *r, struct victims *v, struct error *err)
 {
-    if (args_given(&r->args, "filename")) {
+    if (common_files_given(r)) {
         struct manifest m = {0};
         int rc = common_manifests(r, &m, err);
         for (unsigned i = m.count; i > 0 && rc == 0; i--) { /* last things first: a namespace goes after its contents */
@@ -74,13 +79,14 @@ static int collect(struct rctl *r, struct victims *v, struct error *err)
     if (rc != 0) {
         return rc;
     }
-    bool wide = opt(r, "selector") != NULL || opt_flag(r, "all");
+    bool wide = opt(r, "selector") != NULL || opt(r, "field-selector") != NULL || opt_flag(r, "all");
     for (unsigned i = 0; i < res.count; i++) {
         if (res.items[i].name == NULL && !wide) {
-            return error_set(err, ERR_USAGE, "which %s? Give names, -l SELECTOR or --all", res.items[i].kind->plural);
+            return error_set(err, ERR_USAGE, "which %s? Give names, -l SELECTOR, --field-selector or --all",
+                             res.items[i].kind->plural);
         }
         if (res.items[i].name != NULL && wide) {
-            return error_set(err, ERR_USAGE, "names cannot be combined with -l or --all");
+            return error_set(err, ERR_USAGE, "names cannot be combined with -l, --field-selector or --all");
         }
     }
     rc = rctl_connect(r, err);
@@ -148,8 +154,8 @@ static int delete_one(struct rctl *r, struct victim *v, const struct delete_opti
     bool gone = true;
     if (d->dry != DRY_RUN_CLIENT) {
         int rc = common_delete(r, v->kind, v->ns, v->name, d, &o, &gone, &err);
-        if (rc == ERR_NOT_FOUND &&
-            (opt_flag(r, "ignore-not-found") || opt(r, "selector") != NULL || opt_flag(r, "all"))) {
+        if (rc == ERR_NOT_FOUND && (opt_flag(r, "ignore-not-found") || opt(r, "selector") != NULL ||
+                                    opt(r, "field-selector") != NULL || opt_flag(r, "all"))) {
             return EXIT_DONE; /* somebody else was quicker */
         }
         if (rc != 0) {
@@ -163,6 +169,22 @@ static int delete_one(struct rctl *r, struct victim *v, const struct delete_opti
     return EXIT_DONE;
 }
 
+/* Only "y" and "yes" count. */
+static bool confirmed(struct rctl *r, const struct victims *v)
+{
+    char answer[16] = "";
+    fputs("You are about to delete the following:\n", r->out);
+    for (unsigned i = 0; i < v->count; i++) {
+        fprintf(r->out, "  %s\n", resource_title(&r->arena, v->items[i].kind, str_of(v->items[i].name)));
+    }
+    fputs("Do you want to continue? (y/N): ", r->out);
+    fflush(r->out);
+    bool yes = fgets(answer, sizeof(answer), stdin) != NULL &&
+               (strcasecmp(answer, "y\n") == 0 || strcasecmp(answer, "yes\n") == 0);
+    fputs(answer[0] == '\0' ? "\n" : "", r->out);
+    return yes;
+}
+
 static int run_delete(struct rctl *r)
 {
     struct error err = {0};
@@ -170,7 +192,11 @@ static int run_delete(struct rctl *r)
     struct victims v = {0};
     int64_t timeout_ms;
     if (parse_options(r, &d, &timeout_ms, &err) != 0 || collect(r, &v, &err) != 0) {
-        return err.code == ERR_USAGE ? rctl_usage(r, "%s", err.message) : rctl_fail(r, &err);
+        return common_fail(r, &err);
+    }
+    if (v.count > 0 && opt_flag(r, "interactive") && !confirmed(r, &v)) {
+        rctl_note(r, "nothing was deleted");
+        return EXIT_DONE;
     }
     if (v.count == 0) {
         rctl_note(r, "No resources found");

@@ -1,20 +1,10 @@
-/* rctl patch, label, annotate, edit: change parts of objects. */
-#include <errno.h>
-#include <fcntl.h>
+/* rctl patch, label, annotate: change parts of objects. */
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "client/common.h"
 #include "proto/patch.h"
 #include "proto/text.h"
-
-/* Strings of documents that came from the wire have no NUL behind them. */
-static const char *cstr(struct rctl *r, struct str s)
-{
-    return arena_strndup(&r->arena, s.n == 0 ? "" : s.p, s.n);
-}
 
 /* ---- patch ---- */
 
@@ -25,8 +15,8 @@ static const struct option_row patch_options[] = {
     {"subresource", 0, OPTION_VALUE, "", NULL, "PART", "status or scale"},
     OPTION_ROW_DRY_RUN,
     OPTION_ROW_OUTPUT,
-    OPTION_ROW_FILENAME,
-    OPTION_ROW_RECURSIVE,
+    OPTION_ROWS_WRITE,
+    OPTION_ROWS_FILES,
 };
 
 static int read_patch(struct rctl *r, struct value **patch, struct error *err)
@@ -74,16 +64,16 @@ static int run_patch(struct rctl *r)
     if ((t == PATCH_JSON) != value_is_list(patch)) {
         return rctl_usage(r, "a patch of type %s is %s", type, t == PATCH_JSON ? "a list of operations" : "a map");
     }
-    if (rctl_connect(r, &err) != 0 || common_select(r, &list, &err) != 0) {
-        return err.code == ERR_USAGE ? rctl_usage(r, "%s", err.message) : rctl_fail(r, &err);
-    }
     int code = EXIT_DONE;
+    if (rctl_connect(r, &err) != 0 || common_select_there(r, &list, &code, &err) != 0) {
+        return common_fail(r, &err);
+    }
     for (unsigned i = 0; i < list.count; i++) {
         const struct object *o = list.items[i];
         CLEANUP_OBJECT struct object *after = NULL;
         bool unchanged = false;
         int one;
-        if (common_patch(r, o->kind, cstr(r, o->ns), cstr(r, o->name), type, patch, opt(r, "subresource"),
+        if (common_patch(r, o->kind, common_cstr(r, o->ns), common_cstr(r, o->name), type, patch, opt(r, "subresource"),
                          dry == DRY_RUN_CLIENT ? DRY_RUN_SERVER : dry, &after, &unchanged, &err) != 0) {
             one = rctl_fail(r, &err);
         } else {
@@ -114,11 +104,13 @@ static const struct option_row label_options[] = {
     OPTION_ROW_SELECTOR,
     OPTION_ROW_ALL,
     {"overwrite", 0, OPTION_FLAG, NULL, NULL, NULL, "change values that are there already"},
+    {"field-selector", 0, OPTION_VALUE, NULL, NULL, "SELECTOR", "fields: status.phase=Running"},
+    {"resource-version", 0, OPTION_VALUE, NULL, NULL, "VERSION", "only if the object still has this version"},
     {"list", 0, OPTION_FLAG, NULL, NULL, NULL, "show them instead of changing"},
     OPTION_ROW_DRY_RUN,
     OPTION_ROW_OUTPUT,
-    OPTION_ROW_FILENAME,
-    OPTION_ROW_RECURSIVE,
+    OPTION_ROWS_WRITE,
+    OPTION_ROWS_FILES,
 };
 
 /* Words that are KEY=VALUE or KEY- are taken out of the command's words and put into changes (null = remove). */
@@ -168,6 +160,16 @@ static void print_pairs(struct rctl *r, const struct object *o, const char *memb
     }
 }
 
+static bool only_removals(const struct value *changes)
+{
+    for (unsigned i = 0; i < changes->map.count; i++) {
+        if (!value_is_null(changes->map.members[i].value)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static int run_metadata(struct rctl *r, const char *member, const char *done)
 {
     struct error err = {0};
@@ -180,21 +182,32 @@ static int run_metadata(struct rctl *r, const char *member, const char *done)
     if (changes->map.count == 0 && !opt_flag(r, "list")) {
         return rctl_usage(r, "at least one KEY=VALUE or KEY- is needed");
     }
-    if (rctl_connect(r, &err) != 0 || common_select(r, &list, &err) != 0) {
-        return err.code == ERR_USAGE ? rctl_usage(r, "%s", err.message) : rctl_fail(r, &err);
+    int code = EXIT_DONE;
+    if (rctl_connect(r, &err) != 0 || common_select_there(r, &list, &code, &err) != 0) {
+        return common_fail(r, &err);
     }
     struct value *patch = value_map(&r->arena);
     value_set(&r->arena, value_ensure_map(&r->arena, patch, "metadata"), member, changes);
-    int code = EXIT_DONE;
+    if (opt(r, "resource-version") != NULL) {
+        if (list.count != 1) {
+            return rctl_usage(r, "--resource-version goes with one object");
+        }
+        value_set(&r->arena, value_get(patch, "metadata"), "resourceVersion",
+                  value_cstr(&r->arena, opt(r, "resource-version")));
+    }
+    done = only_removals(changes) && strcmp(member, "labels") == 0 ? "unlabeled" : done;
     for (unsigned i = 0; i < list.count; i++) {
         const struct object *o = list.items[i];
         CLEANUP_OBJECT struct object *after = NULL;
         bool unchanged = false;
         int one = EXIT_DONE;
         if (opt_flag(r, "list")) {
+            if (list.count > 1) {
+                fprintf(r->out, "Listing %s for %s:\n", member, resource_title(&r->arena, o->kind, o->name));
+            }
             print_pairs(r, o, member);
         } else if ((!opt_flag(r, "overwrite") && check_overwrite(o, member, changes, &err) != 0) ||
-                   common_patch(r, o->kind, cstr(r, o->ns), cstr(r, o->name), "merge", patch, "",
+                   common_patch(r, o->kind, common_cstr(r, o->ns), common_cstr(r, o->name), "merge", patch, "",
                                 dry == DRY_RUN_CLIENT ? DRY_RUN_SERVER : dry, &after, &unchanged, &err) != 0) {
             one = rctl_fail(r, &err);
         } else {
@@ -239,225 +252,4 @@ const struct command command_annotate = {
     .options = label_options,
     .options_count = ARRAY_SIZE(label_options),
     .run = run_annotate,
-};
-
-/* ---- edit ---- */
-
-static const struct option_row edit_options[] = {OPTION_ROW_SELECTOR, OPTION_ROW_ALL, OPTION_ROW_FILENAME,
-                                                 OPTION_ROW_RECURSIVE, OPTION_ROW_OUTPUT};
-
-#define EDIT_TRIES 10
-
-static int run_editor(struct rctl *r, const char *path, struct error *err)
-{
-    const char *editor = getenv("REEVE_EDITOR");
-    editor = editor != NULL && *editor != '\0' ? editor : getenv("VISUAL");
-    editor = editor != NULL && *editor != '\0' ? editor : getenv("EDITOR");
-    editor = editor != NULL && *editor != '\0' ? editor : "vi";
-    fflush(r->out);
-    const char *command = arena_printf(&r->arena, "%s '%s'", editor, path);
-    int status = system(command);
-    if (status != 0) {
-        return error_set(err, ERR_SYSTEM, "the editor failed: %s; set EDITOR to another one", command);
-    }
-    return 0;
-}
-
-static int write_text(const char *path, const struct buf *b, struct error *err)
-{
-    CLEANUP_CLOSE int fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
-    for (size_t at = 0; fd >= 0 && at < b->size;) {
-        ssize_t n = write(fd, b->data + at, b->size - at);
-        if (n < 0 && errno != EINTR) {
-            return error_set_errno(err, errno, "write %s", path);
-        }
-        at += n > 0 ? (size_t)n : 0;
-    }
-    return fd < 0 ? error_set_errno(err, errno, "open %s", path) : 0;
-}
-
-/* The text to edit: what went wrong last time as comments, then the object. */
-static void edit_text(const struct value *doc, const char *body, const char *problem, struct buf *out)
-{
-    buf_puts(out, "# Edit the object below. Lines that begin with '#' are left out; an empty file cancels the edit.\n");
-    if (problem != NULL) {
-        buf_printf(out, "# It was refused:\n# %s\n#\n", problem);
-    }
-    if (body != NULL) {
-        buf_puts(out, body);
-    } else {
-        yaml_write(out, doc);
-    }
-}
-
-/* Comment lines of our head are dropped, so that they do not pile up. */
-static const char *without_head(struct rctl *r, const char *text)
-{
-    CLEANUP_BUF struct buf b = BUF_INIT;
-    bool head = true;
-    while (*text != '\0') {
-        size_t n = strcspn(text, "\n");
-        n += text[n] == '\n';
-        head = head && text[0] == '#';
-        if (!head) {
-            buf_append(&b, text, n);
-        }
-        text += n;
-    }
-    return arena_strdup(&r->arena, buf_cstr(&b));
-}
-
-static int send_edited(struct rctl *r, const struct object *o, const char *text, const char *revision,
-                       struct object **after, struct error *err)
-{
-    struct manifest m = {0};
-    struct manifest_options mo = {.ns = cstr(r, o->ns), .lenient = common_lenient(r)};
-    int rc = manifest_read_text(&r->arena, str_of(text), "edited", &mo, &m, err);
-    if (rc != 0) {
-        return rc;
-    }
-    if (m.count != 1 || m.items[0].kind != o->kind || !str_eq(str_of(m.items[0].name), o->name)) {
-        return error_set(err, ERR_INVALID, "kind and name cannot be changed by an edit");
-    }
-    if (revision != NULL) {
-        value_set(&r->arena, value_ensure_map(&r->arena, m.items[0].doc, "metadata"), "resourceVersion",
-                  value_cstr(&r->arena, revision));
-    }
-    struct value *p = value_map(&r->arena);
-    value_set(&r->arena, p, "object", m.items[0].doc);
-    common_write_params(r, p, DRY_RUN_NONE);
-    return common_send(r, "update", p, after, NULL, NULL, err);
-}
-
-/* What users say in an object: without status and without the versions, which every report of a node changes. */
-static struct value *said_by_users(struct rctl *r, const struct object *o)
-{
-    struct value *doc = value_copy(&r->arena, print_document(&r->arena, o));
-    struct value *metadata = value_ensure_map(&r->arena, doc, "metadata");
-    value_remove(doc, "status");
-    value_remove(metadata, "resourceVersion");
-    value_remove(metadata, "generation");
-    return doc;
-}
-
-/* The object's version now, if nothing but its status has changed since it was shown; NULL otherwise. */
-static const char *revision_now(struct rctl *r, const struct object *o)
-{
-    struct error err = {0};
-    CLEANUP_OBJECT struct object *now = NULL;
-    if (api_get(r->api, o->kind, cstr(r, o->ns), cstr(r, o->name), false, &now, &err) != 0 ||
-        !str_eq(now->uid, o->uid) || !value_equal(said_by_users(r, o), said_by_users(r, now))) {
-        return NULL;
-    }
-    return arena_printf(&r->arena, "%llu", (unsigned long long)now->revision);
-}
-
-/* An editor is open for minutes, and status changes by the second: an edit must not fail for that. */
-static int save_edited(struct rctl *r, const struct object *o, const char *text, struct object **after,
-                       struct error *err)
-{
-    const char *revision = NULL;
-    int rc = send_edited(r, o, text, NULL, after, err);
-    for (unsigned tries = 0; rc == ERR_CONFLICT && tries < EDIT_TRIES; tries++) {
-        revision = revision_now(r, o);
-        if (revision == NULL) {
-            break;
-        }
-        rc = send_edited(r, o, text, revision, after, err);
-    }
-    return rc;
-}
-
-static int edit_rounds(struct rctl *r, const struct object *o, const char *path)
-{
-    CLEANUP_BUF struct buf before = BUF_INIT;
-    const char *body = NULL, *problem = NULL;
-    struct value *doc = print_document(&r->arena, o);
-    CLEANUP_BUF struct buf original = BUF_INIT;
-    yaml_write(&original, doc);
-    for (;;) {
-        struct error err = {0};
-        char *text;
-        size_t size;
-        buf_reset(&before);
-        edit_text(doc, body, problem, &before);
-        if (write_text(path, &before, &err) != 0 || run_editor(r, path, &err) != 0 ||
-            manifest_slurp(path, 16u << 20, &text, &size, &err) != 0) {
-            return rctl_fail(r, &err);
-        }
-        const char *edited = without_head(r, text);
-        bool same = size == before.size && memcmp(text, before.data, size) == 0;
-        free(text);
-        if (edited[strspn(edited, " \t\n")] == '\0' || strcmp(edited, buf_cstr(&original)) == 0) {
-            rctl_note(r, "Edit cancelled, no changes made.");
-            return EXIT_DONE;
-        }
-        if (same && problem != NULL) {
-            error_set(&err, ERR_INVALID, "%s\nnothing was changed; your text is kept in %s", problem, path);
-            return rctl_fail(r, &err);
-        }
-        CLEANUP_OBJECT struct object *after = NULL;
-        int rc = save_edited(r, o, edited, &after, &err);
-        if (rc == 0) {
-            return common_print_object(r, after, "edited", DRY_RUN_NONE);
-        }
-        if (rc == ERR_CONFLICT) {
-            rctl_fail(r, &err);
-            rctl_note(r, "somebody changed the object meanwhile; your text is kept in %s: edit again and merge", path);
-            return EXIT_CONFLICT;
-        }
-        if (rc != ERR_INVALID && rc != ERR_FORBIDDEN) {
-            int code = rctl_fail(r, &err);
-            rctl_note(r, "your text is kept in %s", path);
-            return code;
-        }
-        body = edited;
-        problem = arena_strdup(&r->arena, err.message);
-    }
-}
-
-static int edit_one(struct rctl *r, const struct object *o)
-{
-    struct error err = {0};
-    const char *tmp = getenv("TMPDIR");
-    char *path = arena_printf(&r->arena, "%s/rctl-edit-XXXXXX.yaml", tmp == NULL ? "/tmp" : tmp);
-    int fd = mkstemps(path, 5);
-    if (fd < 0) {
-        error_set_errno(&err, errno, "make a file to edit, %s", path);
-        return rctl_fail(r, &err);
-    }
-    close(fd);
-    int code = edit_rounds(r, o, path);
-    if (code == EXIT_DONE) {
-        unlink(path);
-    }
-    return code;
-}
-
-static int run_edit(struct rctl *r)
-{
-    struct error err = {0};
-    CLEANUP_LIST struct api_list list = {0};
-    if (rctl_connect(r, &err) != 0 || common_select(r, &list, &err) != 0) {
-        return err.code == ERR_USAGE ? rctl_usage(r, "%s", err.message) : rctl_fail(r, &err);
-    }
-    int code = EXIT_DONE;
-    for (unsigned i = 0; i < list.count; i++) {
-        int one = edit_one(r, list.items[i]);
-        code = code == EXIT_DONE ? one : code;
-    }
-    return code;
-}
-
-const struct command command_edit = {
-    .name = "edit",
-    .usage = "TYPE NAME | TYPE/NAME",
-    .summary = "Change an object in your editor",
-    .examples = "  rctl edit deploy/hello\n"
-                "  EDITOR=nano rctl edit configmap nginx-conf\n"
-                "  # by a program\n"
-                "  EDITOR='sed -i s/1.0/2.0/' rctl edit deploy/hello\n",
-    .options = edit_options,
-    .options_count = ARRAY_SIZE(edit_options),
-    .run = run_edit,
 };

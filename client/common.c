@@ -3,35 +3,187 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "client/kustomize.h"
+#include "proto/patch.h"
+#include "proto/selector.h"
 #include "proto/text.h"
 
 bool common_lenient(const struct rctl *r)
 {
     const char *v = opt(r, "validate");
-    return strcmp(v, "false") == 0 || strcmp(v, "ignore") == 0;
+    return strcmp(v, "false") == 0 || strcmp(v, "ignore") == 0 || strcmp(v, "warn") == 0;
+}
+
+const char *common_cstr(struct rctl *r, struct str s)
+{
+    return arena_strndup(&r->arena, s.n == 0 ? "" : s.p, s.n);
+}
+
+int common_fail(struct rctl *r, const struct error *err)
+{
+    return err->code == ERR_USAGE && (r->api == NULL || !api_refused(r->api)) ? rctl_usage(r, "%s", err->message)
+                                                                              : rctl_fail(r, err);
+}
+
+/* ---- Manifests ---- */
+
+bool common_files_given(const struct rctl *r)
+{
+    return args_given(&r->args, "filename") || args_given(&r->args, "kustomize");
+}
+
+static void warn_of_fields(const char *text, void *data)
+{
+    rctl_note(data, "Warning: %s", text);
+}
+
+static int check_validate(const struct rctl *r, struct error *err)
+{
+    static const char *const known[] = {"true", "strict", "warn", "ignore", "false"};
+    for (unsigned i = 0; i < ARRAY_SIZE(known); i++) {
+        if (strcmp(opt(r, "validate"), known[i]) == 0) {
+            return 0;
+        }
+    }
+    return error_set(err, ERR_USAGE, "--validate is strict (true), warn or ignore (false), not \"%s\"",
+                     opt(r, "validate"));
+}
+
+/* One path of -f. */
+static int read_path(struct rctl *r, const char *path, const struct manifest_options *o, struct manifest *out,
+                     struct error *err)
+{
+    if (strncmp(path, "http://", 7) == 0 || strncmp(path, "https://", 8) == 0) {
+        return error_set(err, ERR_UNSUPPORTED,
+                         "manifests are not fetched from the web yet; fetch it, look at it, and hand it over: "
+                         "curl -fsSL %s | rctl %s -f -",
+                         path, r->command_name);
+    }
+    return manifest_read(&r->arena, path, o, out, err);
+}
+
+/* -f a,b: both; a file whose name has a comma is read as well. */
+static int read_filename(struct rctl *r, const char *given, const struct manifest_options *o, struct manifest *out,
+                         struct error *err)
+{
+    if (strchr(given, ',') == NULL || access(given, F_OK) == 0) {
+        return read_path(r, given, o, out, err);
+    }
+    int rc = 0;
+    char *copy = arena_strdup(&r->arena, given), *save = NULL;
+    for (char *part = strtok_r(copy, ",", &save); part != NULL && rc == 0; part = strtok_r(NULL, ",", &save)) {
+        rc = read_path(r, part, o, out, err);
+    }
+    return rc;
+}
+
+static int read_kustomize(struct rctl *r, const struct manifest_options *o, struct manifest *out, struct error *err)
+{
+    const char *dir = opt(r, "kustomize");
+    if (args_given(&r->args, "filename")) {
+        return error_set(err, ERR_USAGE, "-f and -k cannot be given together");
+    }
+    struct value *docs = NULL;
+    int rc = kustomize_build(&r->arena, dir, &docs, err);
+    VALUE_FOR(i, docs)
+    {
+        rc = rc != 0 ? rc : manifest_add(&r->arena, value_item(docs, i), dir, o, out, err);
+    }
+    return rc;
+}
+
+/* Documents of kinds that are not there: all of them are told, whether they stop the command or are left out. */
+static int tell_unknown(struct rctl *r, const struct manifest *m, struct error *err)
+{
+    bool skip = opt_flag(r, "skip-unknown");
+    if (m->unknown_count == 0) {
+        return 0;
+    }
+    if (m->unknown_count == 1 && m->count == 0 && !skip) {
+        return error_set(err, ERR_INVALID, "%s", m->unknown[0]);
+    }
+    for (unsigned i = 0; i < m->unknown_count; i++) {
+        rctl_note(r, "%s%s", skip ? "left out: " : "", m->unknown[i]);
+    }
+    if (skip && m->count > 0) {
+        return 0;
+    }
+    if (m->count == 0) {
+        return error_set(err, ERR_INVALID, "none of the %u objects is of a kind that is there: nothing was done",
+                         m->unknown_count);
+    }
+    return error_set(err, ERR_INVALID,
+                     "%u of %u objects are of kinds that are not there: nothing was done; --skip-unknown leaves them "
+                     "out and goes on with the rest",
+                     m->unknown_count, m->unknown_count + m->count);
+}
+
+static int keep_selected(struct rctl *r, struct manifest *m, struct error *err)
+{
+    struct selector *s;
+    int rc = selector_parse(&r->arena, str_of(opt(r, "selector")), &s, err);
+    unsigned kept = 0;
+    for (unsigned i = 0; i < m->count && rc == 0; i++) {
+        if (selector_matches_value(s, value_path(m->items[i].doc, "metadata.labels"))) {
+            m->items[kept++] = m->items[i];
+        }
+    }
+    m->count = rc == 0 ? kept : m->count;
+    return rc;
 }
 
 int common_manifests(struct rctl *r, struct manifest *out, struct error *err)
 {
     unsigned n = args_count(&r->args, "filename");
-    if (n == 0) {
-        return error_set(err, ERR_USAGE, "which manifest? Name it with -f FILE");
+    if (!common_files_given(r)) {
+        return error_set(err, ERR_USAGE, "which manifest? Name it with -f FILE or -k DIR");
     }
     if (r->args.words_count > 0) {
         return error_set(err, ERR_USAGE, "\"%s\" is not expected beside -f", r->args.words[0]);
     }
+    int rc = check_validate(r, err);
     struct manifest_options o = {.ns = rctl_namespace(r),
                                  .ns_given = opt(r, "namespace") != NULL,
                                  .lenient = common_lenient(r),
-                                 .recursive = opt_flag(r, "recursive")};
-    for (unsigned i = 0; i < n; i++) {
-        int rc = manifest_read(&r->arena, args_at(&r->args, "filename", i), &o, out, err);
-        if (rc != 0) {
-            return rc;
-        }
+                                 .recursive = opt_flag(r, "recursive"),
+                                 .skip_unknown = true,
+                                 .warn = strcmp(opt(r, "validate"), "warn") == 0 ? warn_of_fields : NULL,
+                                 .data = r};
+    for (unsigned i = 0; i < n && rc == 0; i++) {
+        rc = read_filename(r, args_at(&r->args, "filename", i), &o, out, err);
     }
-    return 0;
+    if (rc == 0 && args_given(&r->args, "kustomize")) {
+        rc = read_kustomize(r, &o, out, err);
+    }
+    rc = rc != 0 ? rc : tell_unknown(r, out, err);
+    if (rc == 0 && opt(r, "selector") != NULL) {
+        rc = keep_selected(r, out, err);
+    }
+    for (unsigned i = 0; i < out->count && rc == 0; i++) {
+        common_record(r, out->items[i].doc);
+    }
+    return rc;
+}
+
+void common_record(struct rctl *r, struct value *doc)
+{
+    if (!opt_flag(r, "record")) {
+        return;
+    }
+    CLEANUP_BUF struct buf b = BUF_INIT;
+    for (int i = 0; i < r->argc; i++) {
+        const char *slash = i == 0 ? strrchr(r->argv[0], '/') : NULL;
+        buf_printf(&b, "%s%s", i > 0 ? " " : "", slash == NULL ? r->argv[i] : slash + 1);
+    }
+    if (!r->recorded) {
+        rctl_note(r, "Flag --record is old: \"rctl annotate ... " CHANGE_CAUSE "=TEXT\" says the cause in your words");
+        r->recorded = true;
+    }
+    struct value *annotations =
+        value_ensure_map(&r->arena, value_ensure_map(&r->arena, doc, "metadata"), "annotations");
+    value_set(&r->arena, annotations, CHANGE_CAUSE, value_str(&r->arena, buf_str(&b)));
 }
 
 int common_dry_run(struct rctl *r, enum dry_run *out, struct error *err)
@@ -91,6 +243,16 @@ int common_print_object(struct rctl *r, const struct object *o, const char *verb
 static void warn(struct rctl *r, struct str text)
 {
     fprintf(r->err_out, "%sWarning:%s %.*s\n", r->color ? "\033[33m" : "", r->color ? "\033[0m" : "", STR_ARG(text));
+}
+
+int common_print_item(struct rctl *r, const struct manifest_item *item, const char *verb)
+{
+    struct value *doc = item->doc;
+    if (item->ns_filled && opt(r, "namespace") == NULL) {
+        doc = value_copy(&r->arena, doc);
+        value_remove(value_get(doc, "metadata"), "namespace");
+    }
+    return common_print_value(r, item->kind, doc, verb, DRY_RUN_CLIENT);
 }
 
 int common_print_value(struct rctl *r, const struct kind *k, struct value *doc, const char *verb, enum dry_run dry)
@@ -204,9 +366,9 @@ int common_create(struct rctl *r, struct value *doc, enum dry_run dry, struct ob
     return common_send(r, "create", p, o, NULL, NULL, err);
 }
 
-int common_patch(struct rctl *r, const struct kind *k, const char *ns, const char *name, const char *type,
-                 struct value *patch, const char *part, enum dry_run dry, struct object **o, bool *unchanged,
-                 struct error *err)
+static int send_patch(struct rctl *r, const struct kind *k, const char *ns, const char *name, const char *type,
+                      struct value *patch, const char *part, enum dry_run dry, struct object **o, bool *unchanged,
+                      struct error *err)
 {
     struct value *p = common_name_params(r, k, ns, name);
     value_set(&r->arena, p, "type", value_cstr(&r->arena, type));
@@ -218,6 +380,25 @@ int common_patch(struct rctl *r, const struct kind *k, const char *ns, const cha
         value_set(&r->arena, p, "dryRun", value_bool(&r->arena, true));
     }
     return common_send(r, "patch", p, o, unchanged, NULL, err);
+}
+
+int common_patch(struct rctl *r, const struct kind *k, const char *ns, const char *name, const char *type,
+                 struct value *patch, const char *part, enum dry_run dry, struct object **o, bool *unchanged,
+                 struct error *err)
+{
+    bool record = part[0] == '\0' && opt_flag(r, "record");
+    if (record && value_is_map(patch)) {
+        common_record(r, patch);
+    }
+    int rc = send_patch(r, k, ns, name, type, patch, part, dry, o, unchanged, err);
+    if (rc == 0 && record && !value_is_map(patch) &&
+        dry == DRY_RUN_NONE) { /* a list of operations: the cause on its own */
+        struct value *cause = value_map(&r->arena);
+        common_record(r, cause);
+        object_unref(*o);
+        rc = send_patch(r, k, ns, name, "merge", cause, "", dry, o, NULL, err);
+    }
+    return rc;
 }
 
 int common_delete(struct rctl *r, const struct kind *k, const char *ns, const char *name,
@@ -282,30 +463,67 @@ static int select_one(struct rctl *r, const struct kind *k, const char *ns, cons
     return 0;
 }
 
-int common_select(struct rctl *r, struct api_list *out, struct error *err)
+/* Told and passed over, if code is given. */
+static int select_named(struct rctl *r, const struct kind *k, const char *ns, const char *name, struct api_list *out,
+                        int *code, struct error *err)
 {
-    if (args_given(&r->args, "filename")) {
+    struct error why = {0};
+    int rc = select_one(r, k, ns, name, out, &why);
+    if (rc == ERR_NOT_FOUND && code != NULL) {
+        int one = rctl_fail(r, &why);
+        *code = *code == EXIT_DONE ? one : *code;
+        return 0;
+    }
+    if (rc != 0) {
+        *err = why;
+    }
+    return rc;
+}
+
+static int select_all(struct rctl *r, struct api_list *out, int *code, struct error *err)
+{
+    if (common_files_given(r)) {
         struct manifest m = {0};
         int rc = common_manifests(r, &m, err);
         for (unsigned i = 0; i < m.count && rc == 0; i++) {
-            rc = select_one(r, m.items[i].kind, m.items[i].ns, m.items[i].name, out, err);
+            rc = select_named(r, m.items[i].kind, m.items[i].ns, m.items[i].name, out, code, err);
         }
         return rc;
     }
     struct resources res;
     int rc = resource_parse(&r->arena, r->args.words, r->args.words_count, &res, err);
-    bool wide = opt(r, "selector") != NULL || opt_flag(r, "all");
+    bool wide = opt(r, "selector") != NULL || opt(r, "field-selector") != NULL || opt_flag(r, "all") || r->select_whole;
     for (unsigned i = 0; i < res.count && rc == 0; i++) {
         const struct resource *one = &res.items[i];
         if (one->name != NULL) {
-            rc = select_one(r, one->kind, rctl_namespace(r), one->name, out, err);
+            rc = select_named(r, one->kind, rctl_namespace(r), one->name, out, code, err);
             continue;
         }
         if (!wide) {
             return error_set(err, ERR_USAGE, "which %s? Give names, -l SELECTOR or --all", one->kind->plural);
         }
-        struct api_list_query q = {.kind = one->kind, .ns = rctl_namespace(r), .label_selector = opt(r, "selector")};
+        struct api_list_query q = {.kind = one->kind,
+                                   .ns = rctl_namespace(r),
+                                   .label_selector = opt(r, "selector"),
+                                   .field_selector = opt(r, "field-selector")};
         rc = api_list(r->api, &q, out, err);
+    }
+    return rc;
+}
+
+int common_select(struct rctl *r, struct api_list *out, struct error *err)
+{
+    return select_all(r, out, NULL, err);
+}
+
+int common_select_there(struct rctl *r, struct api_list *out, int *code, struct error *err)
+{
+    int rc = select_all(r, out, code, err);
+    if (rc == 0 && out->count > 0 && *code == EXIT_NOT_FOUND) {
+        *code = EXIT_FAILED; /* in part */
+    }
+    if (rc == 0 && out->count == 0 && *code == EXIT_DONE) {
+        rctl_note(r, "No resources found");
     }
     return rc;
 }

@@ -15,6 +15,20 @@
     {                                                                                                                  \
         "recursive", 'R', OPTION_FLAG, NULL, NULL, NULL, "directories below as well"                                   \
     }
+/* What a command that reads manifests takes: -f, -R, -k and --skip-unknown. */
+#define OPTION_ROWS_FILES                                                                                              \
+    OPTION_ROW_FILENAME, OPTION_ROW_RECURSIVE,                                                                         \
+        {"kustomize", 'k', OPTION_VALUE, NULL, NULL, "DIR", "the objects that DIR/kustomization.yaml makes"},          \
+    {                                                                                                                  \
+        "skip-unknown", 0, OPTION_FLAG, NULL, NULL, NULL, "leave out objects of kinds that are not there, and say so"  \
+    }
+/* What a command that writes objects takes beside --dry-run and -o. */
+#define OPTION_ROWS_WRITE                                                                                              \
+    {"record", 0, OPTION_FLAG, NULL, NULL, NULL, "write the command line into kubernetes.io/change-cause (old)"},      \
+    {                                                                                                                  \
+        "field-manager", 0, OPTION_VALUE, "rctl", NULL, "NAME",                                                        \
+            "taken for the sake of scripts: who set which field is not kept"                                           \
+    }
 #define OPTION_ROW_DRY_RUN                                                                                             \
     {                                                                                                                  \
         "dry-run", 0, OPTION_MAYBE, "none", "client", "none|client|server",                                            \
@@ -39,8 +53,14 @@ bool common_form_valid(struct rctl *r, int *code);
 /* Prints the document as -o says, which is given and valid. */
 void common_print_form(struct rctl *r, const struct value *doc);
 
-/* All that -f names. ERR_USAGE without -f. */
+/* -f or -k was given. */
+bool common_files_given(const struct rctl *r);
+/* All that -f and -k name and -l selects, with the cause of --record in it. -f takes lists (a,b) and no addresses of the web. Documents of
+ * kinds that are not there are told on stderr: an error, or with --skip-unknown the rest is handed out. ERR_USAGE without -f and -k. */
 int common_manifests(struct rctl *r, struct manifest *out, struct error *err);
+/* --record: this command line as the document's (or patch's) cause of change. Nothing without --record. */
+void common_record(struct rctl *r, struct value *doc);
+#define CHANGE_CAUSE "kubernetes.io/change-cause"
 
 enum dry_run { DRY_RUN_NONE, DRY_RUN_CLIENT, DRY_RUN_SERVER };
 int common_dry_run(struct rctl *r, enum dry_run *out, struct error *err);
@@ -50,6 +70,8 @@ bool common_lenient(const struct rctl *r);
 
 /* Prints `pod/web created` (with " (server dry run)"), or the object if -o was given. */
 int common_print_object(struct rctl *r, const struct object *o, const char *verb, enum dry_run dry);
+/* A manifest in a client dry run: a namespace that neither it nor -n names is not written, so that it can go anywhere. */
+int common_print_item(struct rctl *r, const struct manifest_item *item, const char *verb);
 int common_print_value(struct rctl *r, const struct kind *k, struct value *doc, const char *verb, enum dry_run dry);
 
 /* `Warning: ...` lines for the warnings of a write's answer. */
@@ -84,5 +106,11 @@ int common_wait_gone(struct rctl *r, const struct kind *k, const char *ns, const
 
 /* The objects that words, -l, --all or -f of a command select. ERR_USAGE if none of them is given. */
 int common_select(struct rctl *r, struct api_list *out, struct error *err);
+/* The same, but an object that is missing does not keep the others from being handled: it is told at once, and *code becomes what to exit with. */
+int common_select_there(struct rctl *r, struct api_list *out, int *code, struct error *err);
+/* Strings of objects have no NUL behind them: a copy that has, in the arena. */
+const char *common_cstr(struct rctl *r, struct str s);
+/* How a failure before anything was done ends: usage for ERR_USAGE, otherwise the error. */
+int common_fail(struct rctl *r, const struct error *err);
 
 #endif

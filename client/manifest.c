@@ -66,6 +66,7 @@ static int fill_namespace(struct arena *a, struct manifest_item *item, const str
                    : where(err, item->file, given, "metadata.namespace: must not be set for kind ", item->kind->name);
     }
     if (ns.n == 0) {
+        item->ns_filled = true;
         value_set(a, meta, "namespace", value_cstr(a, o->ns));
         item->ns = arena_strdup(a, o->ns);
         return 0;
@@ -93,6 +94,27 @@ static void locate(struct error *err, const char *file, const struct value *doc)
         memmove(at, at + end, strlen(at + end) + 1);
     }
     error_wrap(err, "%s:%u:%u", file, line, column);
+}
+
+static void add_unknown(struct arena *a, struct manifest *out, const struct error *err)
+{
+    const char **more = arena_alloc(a, (out->unknown_count + 1) * sizeof(*more));
+    if (out->unknown_count > 0) {
+        memcpy(more, out->unknown, out->unknown_count * sizeof(*more));
+    }
+    more[out->unknown_count++] = arena_strdup(a, err->message);
+    out->unknown = more;
+}
+
+/* Unknown fields are told, then dropped by the check that follows. */
+static void warn_of_fields(struct arena *a, const struct manifest_item *item, const struct manifest_options *o)
+{
+    struct errlist l = {.arena = a};
+    struct error err = {0};
+    kind_find_field_errors(item->kind, a, value_copy(a, item->doc), 0, &l);
+    if (errlist_to_error(&l, kind_document_name(item->kind, a, item->doc), item->file, &err) != 0) {
+        o->warn(err.message, o->data);
+    }
 }
 
 static int add_document(struct arena *a, struct value *doc, const char *file, const struct manifest_options *o,
@@ -151,10 +173,21 @@ static int add_document(struct arena *a, struct value *doc, const char *file, co
         return add_list(a, doc, listed, file, o, out, err);
     }
     struct manifest_item item = {.doc = doc, .file = file};
-    item.kind = kind_of_document(a, doc, err);
+    struct error why = {0};
+    item.kind = kind_of_document(a, doc, &why);
     if (item.kind == NULL) {
-        locate(err, file, doc);
-        return err->code;
+        locate(&why, file, doc);
+        if (o->skip_unknown && !value_is_null(value_get(doc, "kind"))) {
+            add_unknown(a, out, &why);
+            return 0;
+        }
+        if (err != NULL) {
+            *err = why;
+        }
+        return why.code;
+    }
+    if (o->warn != NULL && o->lenient) {
+        warn_of_fields(a, &item, o);
     }
     int rc = kind_check_fields(item.kind, a, doc, o->lenient ? KIND_CHECK_LENIENT : 0, err);
     if (rc != 0) {
@@ -187,6 +220,12 @@ static int add_document(struct arena *a, struct value *doc, const char *file, co
     return 0;
 }
 
+int manifest_add(struct arena *a, struct value *doc, const char *file, const struct manifest_options *o,
+                 struct manifest *out, struct error *err)
+{
+    return add_document(a, doc, file, o, out, err);
+}
+
 int manifest_read_text(struct arena *a, struct str text, const char *file, const struct manifest_options *o,
                        struct manifest *out, struct error *err)
 {
@@ -209,10 +248,10 @@ static int read_file(struct arena *a, const char *path, const struct manifest_op
         return rc;
     }
     const char *file = strcmp(path, "-") == 0 ? "standard input" : arena_strdup(a, path);
-    unsigned before = out->count;
+    unsigned before = out->count + out->unknown_count;
     rc = manifest_read_text(a, (struct str){text, size}, file, o, out, err);
     free(text);
-    if (rc == 0 && out->count == before) {
+    if (rc == 0 && out->count + out->unknown_count == before) {
         return error_set(err, ERR_INVALID, "%s: no objects in it", file);
     }
     return rc;
@@ -266,9 +305,9 @@ int manifest_read(struct arena *a, const char *path, const struct manifest_optio
     if (!S_ISDIR(st.st_mode)) {
         return read_file(a, path, o, out, err);
     }
-    unsigned before = out->count;
+    unsigned before = out->count + out->unknown_count;
     int rc = read_dir(a, path, o, out, err);
-    if (rc == 0 && out->count == before) {
+    if (rc == 0 && out->count + out->unknown_count == before) {
         return error_set(err, ERR_INVALID, "%s: no .yaml, .yml or .json file with objects in it%s", path,
                          o->recursive ? "" : " (-R looks below)");
     }

@@ -13,10 +13,13 @@ struct manifest_item {
     struct value *doc;     /* old spellings converted; namespace filled in for namespaced kinds */
     const char *name, *ns; /* ns "" for cluster-wide kinds */
     const char *file;
+    bool ns_filled; /* the manifest itself names no namespace */
 };
 struct manifest {
     struct manifest_item *items;
     unsigned count, cap;
+    const char **unknown; /* with skip_unknown: what is wrong with each document of a kind that is not there */
+    unsigned unknown_count;
 };
 
 /* Adds what path holds. A directory: its *.yaml, *.yml and *.json in order of name; with recursive also those below. `List` documents and
@@ -25,9 +28,16 @@ struct manifest {
 struct manifest_options {
     const char *ns;
     bool ns_given, lenient, recursive;
+    bool skip_unknown; /* documents of unknown kinds are told in `unknown`; no error */
+    void (*warn)(const char *text,
+                 void *data); /* with lenient, if not NULL: what is wrong with fields that are dropped */
+    void *data;
 };
 int manifest_read(struct arena *a, const char *path, const struct manifest_options *o, struct manifest *out,
                   struct error *err);
+/* The same from a document made elsewhere (kustomize). */
+int manifest_add(struct arena *a, struct value *doc, const char *file, const struct manifest_options *o,
+                 struct manifest *out, struct error *err);
 /* The same from text already read (an editor's result). */
 int manifest_read_text(struct arena *a, struct str text, const char *file, const struct manifest_options *o,
                        struct manifest *out, struct error *err);

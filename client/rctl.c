@@ -110,12 +110,12 @@ static const char *paint(const struct rctl *r, const char *color)
     return r->color ? color : "";
 }
 
-int rctl_fail(struct rctl *r, const struct error *err)
+static int fail(struct rctl *r, const struct error *err, bool from_server)
 {
     assert(err->code != 0);
     const char *red = paint(r, "\033[31m"), *plain = paint(r, "\033[0m");
     fflush(r->out);
-    if (r->api != NULL && api_refused(r->api)) {
+    if (from_server) {
         fprintf(r->err_out, "%sError from server (%s):%s %s\n", red, err_reason(err->code), plain, err->message);
     } else {
         fprintf(r->err_out, "%serror:%s %s\n", red, plain, err->message);
@@ -126,6 +126,16 @@ int rctl_fail(struct rctl *r, const struct error *err)
     }
     bool answered = r->api != NULL && api_refused(r->api);
     return err->code == ERR_USAGE && answered ? EXIT_FAILED : (int)exit_code_of(err->code);
+}
+
+int rctl_fail(struct rctl *r, const struct error *err)
+{
+    return fail(r, err, r->api != NULL && api_refused(r->api));
+}
+
+int rctl_fail_here(struct rctl *r, const struct error *err)
+{
+    return fail(r, err, false);
 }
 
 int rctl_usage(struct rctl *r, const char *fmt, ...)

@@ -39,6 +39,8 @@ struct rctl {
     struct api *api; /* once rctl_connect was called */
     FILE *out, *err_out;
     bool color;         /* of err_out: a terminal, and NO_COLOR is not set */
+    bool select_whole;  /* a TYPE without names means all of them (common_select) */
+    bool recorded;      /* the word about --record has been said */
     unsigned documents; /* YAML documents printed: between two of them stands "---" */
 };
 
@@ -61,6 +63,8 @@ int64_t rctl_now_ms(void); /* wall clock */
 /* Prints the error (`error: ...`, or `Error from server (Reason): ...` if a master refused) with a hint where there is one, and returns the
  * exit code that belongs to it. EXIT_USAGE is for what rctl itself finds wrong with the command line, not for what a master or a node refuses. */
 int rctl_fail(struct rctl *r, const struct error *err);
+/* The same for what went wrong here, whatever a master said last. */
+int rctl_fail_here(struct rctl *r, const struct error *err);
 /* Prints `error: TEXT` and the usage line; returns EXIT_USAGE. */
 int rctl_usage(struct rctl *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void rctl_note(struct rctl *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -82,6 +86,7 @@ void rctl_print_help(struct rctl *r);
     X(annotate)                                                                                                        \
     X(explain)                                                                                                         \
     X(api_resources)                                                                                                   \
+    X(kustomize)                                                                                                       \
     /* Workloads */                                                                                                    \
     X(rollout)                                                                                                         \
     X(scale)                                                                                                           \
