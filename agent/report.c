@@ -317,7 +317,7 @@ static struct value *event_document(struct report *r, const struct report_event 
     env_random(r->env, &salt, sizeof salt);
     value_set(a, doc, "apiVersion", value_cstr(a, "v1"));
     value_set(a, doc, "kind", value_cstr(a, "Event"));
-    value_set(a, meta, "name", value_strf(a, "%.200s.%016llx", e->pod, (unsigned long long)(salt + r->events_seq++)));
+    value_set(a, meta, "name", value_str(a, name_of_event(a, str_of(e->pod), salt + r->events_seq++)));
     value_set(a, meta, "namespace", value_cstr(a, e->ns));
     value_set(a, doc, "metadata", meta);
     value_set(a, about, "apiVersion", value_cstr(a, "v1"));

@@ -64,8 +64,7 @@ void controller_event(struct reconcile_out *out, const struct reconcile_in *in, 
     /* Equal events have equal names: repeating one finds the first and counts it up. */
     char *identity = arena_printf(a, "%.*s/%.*s/%s/%s/%s/%s", STR_ARG(about->uid), STR_ARG(about->name),
                                   about->kind->name, reason, component, message);
-    unsigned long long hash = XXH64(identity, strlen(identity), 0);
-    struct str name = str_of(arena_printf(a, "%.*s.%016llx", (int)MIN(about->name.n, 200), about->name.p, hash));
+    struct str name = name_of_event(a, about->name, XXH64(identity, strlen(identity), 0));
     if (event_in_txn(out->txn, ns, name) != NULL) {
         return;
     }

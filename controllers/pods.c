@@ -4,9 +4,6 @@
 
 #include "controllers/taints.h"
 
-/* Names are at most 63 characters, five of them random. */
-#define GENERATE_NAME_MAX 58u
-
 /* "A pod stays 300 s on a node that is not ready or not reached, unless it says otherwise": what the API's admission gives to pods of users. */
 static void default_tolerations(struct arena *a, struct value *spec)
 {
@@ -36,8 +33,7 @@ struct value *pod_from_template(struct arena *a, const struct object *owner, con
     static const char *const copied[] = {"labels", "annotations", "finalizers"};
     struct value *pod = value_map(a), *metadata = value_map(a), *status = value_map(a);
     const struct value *template_metadata = value_get(pod_template, "metadata");
-    struct str base = {owner->name.p, MIN(owner->name.n, (size_t)GENERATE_NAME_MAX - 1)};
-    value_set(a, metadata, "generateName", value_strf(a, "%.*s-", STR_ARG(base)));
+    value_set(a, metadata, "generateName", value_str(a, name_generate_prefix(a, owner->name)));
     value_set(a, metadata, "namespace", value_str(a, owner->ns));
     for (unsigned i = 0; i < ARRAY_SIZE(copied); i++) {
         const struct value *v = value_get(template_metadata, copied[i]);

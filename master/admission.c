@@ -44,10 +44,11 @@ static int make_name(const struct admission *ad, struct value *metadata, const s
     char suffix[6], more[6];
     rng_suffix(&rng, suffix);
     rng_suffix(&rng, more);
-    struct value *name = value_strf(ad->arena, "%.*s%s", (int)MIN(prefix.n, (size_t)58), prefix.p, suffix);
+    struct str base = name_generate_base(prefix, NAME_GENERATE_MAX);
+    struct value *name = value_strf(ad->arena, "%.*s%s", STR_ARG(base), suffix);
     if (ad->tip != NULL && view_get(ad->tip, k, ns, value_to_str(name)) != NULL) {
-        struct value *longer =
-            value_strf(ad->arena, "%.*s%s%s", (int)MIN(prefix.n, (size_t)53), prefix.p, suffix, more);
+        base = name_generate_base(prefix, NAME_GENERATE_MAX - 5);
+        struct value *longer = value_strf(ad->arena, "%.*s%s%s", STR_ARG(base), suffix, more);
         bool mine = view_get(ad->tip, k, ns, value_to_str(longer)) != NULL;
         name = mine || !ad->repeats ? longer : name;
     }

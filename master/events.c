@@ -15,8 +15,7 @@ static struct str event_name(struct arena *a, const struct value *doc)
         a, "%.*s/%.*s/%.*s/%.*s/%.*s/%.*s", STR_ARG(value_path_str(doc, "involvedObject.uid")), STR_ARG(name),
         STR_ARG(value_path_str(doc, "involvedObject.kind")), STR_ARG(value_path_str(doc, "reason")),
         STR_ARG(value_path_str(doc, "source.component")), STR_ARG(value_path_str(doc, "message")));
-    return str_of(arena_printf(a, "%.*s.%016llx", (int)MIN(name.n, (size_t)200), name.p == NULL ? "" : name.p,
-                               (unsigned long long)XXH64(identity, strlen(identity), 0)));
+    return name_of_event(a, name, XXH64(identity, strlen(identity), 0));
 }
 
 static int put_event(struct master *m, struct arena *a, struct txn *t, struct value *doc, struct error *err)

@@ -190,6 +190,38 @@ bool name_is_key(struct str s)
     return s.n > 0 && s.n <= NAME_KEY_MAX && !str_is(s, ".") && !str_is(s, "..");
 }
 
+static bool is_separator(char c)
+{
+    return c == '-' || c == '.';
+}
+
+struct str name_generate_base(struct str base, size_t max)
+{
+    struct str s = {base.p, MIN(base.n, max)};
+    /* Of two separators beside each other only "--" may be in a name. */
+    while (s.n >= 2 && is_separator(s.p[s.n - 1]) && is_separator(s.p[s.n - 2]) &&
+           (s.p[s.n - 1] == '.' || s.p[s.n - 2] == '.')) {
+        s.n--;
+    }
+    return s;
+}
+
+struct str name_generate_prefix(struct arena *a, struct str owner)
+{
+    return name_generate_base(str_of(arena_printf(a, "%.*s-", STR_ARG(owner))), NAME_GENERATE_MAX);
+}
+
+#define EVENT_BASE_MAX 200u
+
+struct str name_of_event(struct arena *a, struct str about, uint64_t hash)
+{
+    struct str s = {about.p, MIN(about.n, EVENT_BASE_MAX)};
+    while (s.n > 0 && is_separator(s.p[s.n - 1])) {
+        s.n--;
+    }
+    return str_of(arena_printf(a, "%.*s.%016llx", STR_ARG(s), (unsigned long long)hash));
+}
+
 bool name_is_dns_label(struct str s)
 {
     if (s.n == 0 || s.n > 63 || !is_lower_alnum(s.p[0]) || !is_lower_alnum(s.p[s.n - 1])) {

@@ -207,6 +207,15 @@ int kind_explain(struct buf *out, struct str path, bool recursive, struct error 
 #define NAME_KEY_MAX 253u
 #define NAMESPACE_KEY_MAX 63u
 bool name_is_key(struct str s);
+/* Names that are made up, always valid if what they are made of is. What stands in front of the random letters: `base` (a generateName) cut to
+ * `max`, without a separator that could not stand where the cut has left it ("a.-" would not be a name with "x" behind it).
+ * Source: Kubernetes' names.SimpleNameGenerator: 63 less five letters. */
+#define NAME_GENERATE_MAX 58u
+struct str name_generate_base(struct str base, size_t max);
+/* generateName of what an object with this name makes: "NAME-", cut. */
+struct str name_generate_prefix(struct arena *a, struct str owner);
+/* Of an event about an object: "NAME.HASH", where NAME is cut and ends in a letter or digit. */
+struct str name_of_event(struct arena *a, struct str about, uint64_t hash);
 bool name_is_dns_label(struct str s);      /* RFC 1123 label, at most 63 */
 bool name_is_dns_subdomain(struct str s);  /* at most 253 */
 bool name_is_label_key(struct str s);      /* [prefix/]name */

@@ -45,8 +45,7 @@ static bool pod_scheduled_set(struct arena *a, struct value *doc, const char *st
 static struct str event_name(struct arena *a, const struct object *pod, const char *reason, const char *message)
 {
     char *identity = arena_printf(a, "%.*s/%s/%s", STR_ARG(pod->uid), reason, message);
-    return str_of(arena_printf(a, "%.*s.%016llx", (int)MIN(pod->name.n, 200), pod->name.p,
-                               (unsigned long long)XXH64(identity, strlen(identity), 0)));
+    return name_of_event(a, pod->name, XXH64(identity, strlen(identity), 0));
 }
 
 static void event_create(struct txn *t, struct arena *a, const struct object *pod, struct str name, const char *type,

@@ -152,6 +152,46 @@ static void label_keys_and_values_are_judged(void **state)
     assert_false(name_is_label_value(STR("a b")));
 }
 
+static void assert_prefix(struct arena *a, const char *owner, const char *expected)
+{
+    struct str got = name_generate_prefix(a, str_of(owner));
+    assert_string_equal(arena_strndup(a, got.p, got.n), expected);
+    assert_true(name_is_dns_subdomain(str_of(arena_printf(a, "%.*sx2345", STR_ARG(got)))));
+}
+
+#define B56 "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+
+static void names_that_are_made_up_are_names(void **state)
+{
+    (void)state;
+    CLEANUP_ARENA struct arena a;
+    arena_init(&a);
+    assert_prefix(&a, "web", "web-");
+    assert_prefix(&a, B56 "c", B56 "c-");
+    assert_prefix(&a, B56 "cd", B56 "cd");
+    assert_prefix(&a, B56 ".x.cccccc", B56 ".x");
+    assert_prefix(&a, B56 "c.x.cccccc", B56 "c.");
+    assert_prefix(&a, B56 "c-x.cccccc", B56 "c-");
+    /* What users write as generateName, cut anywhere. */
+    const char *base = "a--b-.c.d";
+    for (size_t n = 1; n <= strlen(base); n++) {
+        struct str cut = name_generate_base(str_of(base), n);
+        assert_true(cut.n > 0 && name_is_dns_subdomain(str_of(arena_printf(&a, "%.*sx", STR_ARG(cut)))) ==
+                                     (n < 7)); /* behind "-." nothing is good */
+    }
+    /* An event's name, however the name is cut that it is made from. */
+    char name[254];
+    for (size_t n = 1; n <= 253; n++) {
+        memset(name, 'a', n);
+        for (size_t i = 1; i + 1 < n; i += 2) {
+            name[i] = i % 4 == 1 ? '.' : '-';
+        }
+        name[n - 1] = 'z';
+        struct str event = name_of_event(&a, (struct str){name, n}, n);
+        assert_true(name_is_dns_subdomain(event) && name_is_key(event));
+    }
+}
+
 static void fields_are_found_by_exact_name(void **state)
 {
     (void)state;
@@ -202,15 +242,11 @@ static void every_table_is_sound(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(kinds_are_found_by_id_in_order),
-        cmocka_unit_test(kinds_are_found_by_what_people_type),
-        cmocka_unit_test(a_misspelt_kind_has_a_nearest_one),
-        cmocka_unit_test(kinds_that_are_not_there_yet_are_known),
-        cmocka_unit_test(distance_counts_edits_up_to_three),
-        cmocka_unit_test(dns_names_are_judged),
-        cmocka_unit_test(label_keys_and_values_are_judged),
-        cmocka_unit_test(fields_are_found_by_exact_name),
-        cmocka_unit_test(every_table_is_sound),
+        cmocka_unit_test(kinds_are_found_by_id_in_order),    cmocka_unit_test(kinds_are_found_by_what_people_type),
+        cmocka_unit_test(a_misspelt_kind_has_a_nearest_one), cmocka_unit_test(kinds_that_are_not_there_yet_are_known),
+        cmocka_unit_test(distance_counts_edits_up_to_three), cmocka_unit_test(dns_names_are_judged),
+        cmocka_unit_test(label_keys_and_values_are_judged),  cmocka_unit_test(names_that_are_made_up_are_names),
+        cmocka_unit_test(fields_are_found_by_exact_name),    cmocka_unit_test(every_table_is_sound),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
