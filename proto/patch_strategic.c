@@ -2,7 +2,7 @@
  *
  *   $patch: replace | delete | merge     in a map, or in an element of a keyed list
  *   $retainKeys: [k, ...]                members of the map that stay; all others go
- *   $setElementOrder/FIELD: [...]        order of a merged list
+ *   $setElementOrder/FIELD: [...]        order of a merged list; without it the elements of the patch stand in the patch's order
  *   $deleteFromPrimitiveList/FIELD: []   elements to take out of a set
  *
  * Source: Kubernetes, "Strategic Merge Patch" (community/contributors/devel/sig-api-machinery/strategic-merge-patch.md). */
@@ -167,6 +167,24 @@ static int merge_set(const struct strategic *s, struct place p, const struct val
 
 /* ---- Order ---- */
 
+/* What `order` names in its order, and the others between them where they stood before. */
+static void put_in_order(const struct strategic *s, struct place p, const struct value *order,
+                         const struct value *before, struct value **list)
+{
+    struct value *mine = value_list(s->arena), *others = copy_without_nulls(s->arena, *list);
+    for (unsigned k = 0; k < value_count(order); k++) {
+        for (unsigned i = 0; i < value_count(others) && !only_directs(value_item(order, k));) {
+            if (element_answers(p.f, value_item(order, k), value_item(others, i))) {
+                value_append(s->arena, mine, value_item(others, i));
+                value_remove_at(others, i);
+            } else {
+                i++;
+            }
+        }
+    }
+    *list = elements_weave(s->arena, p.f, mine, others, before);
+}
+
 static int apply_order(const struct strategic *s, struct place p, const struct value *order, const struct value *patch,
                        const struct value *before, const struct crumb *at, struct value **list)
 {
@@ -185,18 +203,7 @@ static int apply_order(const struct strategic *s, struct place p, const struct v
             return patch_error(s->err, &here, "the element is not named in $setElementOrder");
         }
     }
-    struct value *mine = value_list(s->arena), *others = copy_without_nulls(s->arena, *list);
-    for (unsigned k = 0; k < value_count(order); k++) {
-        for (unsigned i = 0; i < value_count(others);) {
-            if (element_answers(p.f, value_item(order, k), value_item(others, i))) {
-                value_append(s->arena, mine, value_item(others, i));
-                value_remove_at(others, i);
-            } else {
-                i++;
-            }
-        }
-    }
-    *list = elements_weave(s->arena, p.f, mine, others, before);
+    put_in_order(s, p, order, before, list);
     return 0;
 }
 
@@ -210,6 +217,8 @@ static int merge_list(const struct strategic *s, struct place p, struct str key,
                                                   : merge_set(s, p, current, patch, remove, at, out);
     if (rc == 0 && !value_is_null(order)) {
         rc = apply_order(s, p, order, patch, current, at, out);
+    } else if (rc == 0) {
+        put_in_order(s, p, patch, current, out);
     }
     return rc;
 }

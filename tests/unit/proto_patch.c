@@ -272,9 +272,16 @@ static void strategic_lists_merge_by_key(void **state)
 {
     (void)state;
     static const struct patch_case cases[] = {
-        {"merge and append", "{spec: {containers: [{name: a, image: x, command: [c]}, {name: b, image: w}]}}",
+        {"merge, in the patch's order",
+         "{spec: {containers: [{name: a, image: x, command: [c]}, {name: b, image: w}]}}",
          "{spec: {containers: [{name: c, image: z}, {name: b, image: v}, {name: a, image: null}]}}",
-         "{spec: {containers: [{name: a, command: [c]}, {name: b, image: v}, {name: c, image: z}]}}"},
+         "{spec: {containers: [{name: c, image: z}, {name: b, image: v}, {name: a, command: [c]}]}}"},
+        {"what is new stands where the patch puts it, the others where they were",
+         "{spec: {containers: [{name: a}, {name: b}, {name: c}, {name: d}]}}",
+         "{spec: {containers: [{name: d}, {name: x}, {name: b}]}}",
+         "{spec: {containers: [{name: a}, {name: c}, {name: d}, {name: x}, {name: b}]}}"},
+        {"a new one alone comes first", "{spec: {containers: [{name: a}]}}", "{spec: {containers: [{name: x}]}}",
+         "{spec: {containers: [{name: x}, {name: a}]}}"},
         {"atomic lists are replaced", "{spec: {containers: [{name: a, command: [c, d]}]}}",
          "{spec: {containers: [{name: a, command: [e]}]}}", "{spec: {containers: [{name: a, command: [e]}]}}"},
         {"lists in lists", "{spec: {containers: [{name: a, env: [{name: X, value: '1'}, {name: W, value: '2'}]}]}}",
@@ -340,7 +347,9 @@ static void strategic_order_and_sets(void **state)
         {"no list", "{metadata: {finalizers: [a]}}", "{metadata: {$deleteFromPrimitiveList/finalizers: a}}", NULL},
         {"owners merge by uid", "{metadata: {ownerReferences: [{uid: '1', name: a}]}}",
          "{metadata: {ownerReferences: [{uid: '2', name: b}]}}",
-         "{metadata: {ownerReferences: [{uid: '1', name: a}, {uid: '2', name: b}]}}"},
+         "{metadata: {ownerReferences: [{uid: '2', name: b}, {uid: '1', name: a}]}}"},
+        {"sets unite in the patch's order", "{metadata: {finalizers: [a/b, c/d]}}",
+         "{metadata: {finalizers: [e/f, a/b]}}", "{metadata: {finalizers: [e/f, a/b, c/d]}}"},
     };
     RUN(PATCH_STRATEGIC, "Pod", cases);
 }
