@@ -15,6 +15,7 @@
 #include "agent/agent_int.h"
 #include "agent/defer.h"
 #include "agent/fsutil.h"
+#include "agent/instance.h"
 
 /* ---- Orders ---- */
 
@@ -201,6 +202,7 @@ static int open_modules(struct agent *a, const struct agent_config *c, struct er
     arena_init(&ar);
     int rv = fs_make_dirs(arena_printf(&ar, "%s/pods", a->dir), 0700, err);
     rv = rv != 0 ? rv : lock_dir(a, err);
+    rv = rv != 0 ? rv : instance_begin(a->dir, a->env, a->instance, err);
     rv =
         rv != 0 ? rv : journal_open(arena_printf(&ar, "%s/journal.jsonl", a->dir), 0, a->env, a->log, &a->journal, err);
     rv = rv != 0 || c->hollow ? rv : fs_make_dirs(c->run_dir, 0711, err);
@@ -217,6 +219,7 @@ static void open_session(struct agent *a, const struct agent_config *c)
         .env = a->env,
         .log = a->log,
         .name = a->name,
+        .instance = a->instance,
         .masters = c->masters,
         .events = {.write_node = node_write,
                    .on_ready = on_ready,

@@ -3,6 +3,7 @@
  * What it keeps in its directory:
  *   pods/UID.pod      the last object of each pod that is here (msgpack): after a restart, with or without masters, pods are adopted from them
  *   journal.jsonl     what was started and stopped (journal.h)
+ *   instance          which agent this is, and how often it was started (instance.h)
  *   containers/, images/, volumes/, logs/, network/: of the modules below
  * Guarantees: G11, a healthy pod is never stopped because masters are away; after a restart nothing new is started before the leader has
  * confirmed the list of pods, but what runs goes on, and is restarted by its policy; what runs and is not in the list is stopped.
@@ -23,10 +24,11 @@ struct agent_config {
     uv_loop_t *loop;
     const struct env *env;
     struct log *log;
-    struct net_tls *tls;        /* borrowed; references are taken */
-    const char *certs_dir;      /* where the certificate of tls is from: ca.pem, agent.pem, agent.key. NULL: it is not renewed */
-    const char *name;           /* of the node */
-    const char *dir;            /* state; absolute */
+    struct net_tls *tls; /* borrowed; references are taken */
+    const char
+        *certs_dir;   /* where the certificate of tls is from: ca.pem, agent.pem, agent.key. NULL: it is not renewed */
+    const char *name; /* of the node */
+    const char *dir;  /* state; absolute */
     const char *run_dir;        /* below /run: sandboxes, runtime state; absolute */
     const char *const *masters; /* NULL-terminated */
     const char *node_ip;        /* NULL: that of the default route's interface, else 127.0.0.1 */

@@ -36,6 +36,7 @@ struct agent {
     struct log *log;
     char *name, *dir, *images_dir, *logs_dir;
     char node_ip[64];
+    char instance[64]; /* instance.h */
     bool hollow, stopping;
     struct pod_node pod_node;
     struct node_facts facts;

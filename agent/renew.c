@@ -91,6 +91,17 @@ bool renew_expired(const struct renew *r)
     return now_ms >= r->until_s * 1000 || now_ms < r->from_s * 1000;
 }
 
+bool renew_asking(const struct renew *r)
+{
+    return r->key_pem != NULL;
+}
+
+void renew_life(const struct renew *r, int64_t *from_s, int64_t *until_s)
+{
+    *from_s = r->from_s;
+    *until_s = r->until_s;
+}
+
 /* ---- The answer ---- */
 
 /* With an expired certificate each connection is such an attempt, every few seconds: the same reason is told ever more rarely. */

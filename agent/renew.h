@@ -28,6 +28,10 @@ void renew_free(struct renew *r); /* not while a call is under way */
 bool renew_due(const struct renew *r);
 /* Outside its time: the masters will answer nothing but cert.renew. */
 bool renew_expired(const struct renew *r);
+/* An answer is awaited: renew_send must not be called. */
+bool renew_asking(const struct renew *r);
+/* Of the certificate in use, in seconds since 1970. */
+void renew_life(const struct renew *r, int64_t *from_s, int64_t *until_s);
 /* Ask over an open session, or one that is being opened. done comes once, later: with the TLS to use from now on (a reference that the
  * callee takes over), or NULL and the reason (ERR_CLOSED: the session ended first). */
 typedef void renew_done_cb(struct net_tls *tls, const struct error *err, void *data);

@@ -7,118 +7,200 @@
 
 #include "agent/backoff.h"
 #include "agent/defer.h"
+#include "agent/link.h"
 #include "proto/api.h"
 
-#define COMPLAINTS_MAX      6u
-#define HELLO_MS_MIN        3000 /* a busy leader is not left at once */
-#define COMPLAINTS_PAUSE_MS 300000
+#define HELLO_MS_MIN   3000 /* a busy master is not left at once */
+#define HEARTBEAT_SOON 1000 /* the first one after registering: the other masters know us then */
 
-enum session_state {
-    SESSION_WAITING,
-    SESSION_DIALING,
-    SESSION_REGISTERING,
-    SESSION_READY,
-    SESSION_LEAVING,
-    SESSION_STOPPED
-};
+enum session_state { SESSION_NONE, SESSION_REGISTERING, SESSION_READY, SESSION_STOPPING };
 
 struct order_stream {
     struct session *session;
     enum session_stream which;
-    struct rpc_stream *stream; /* NULL = none */
+    struct rpc_stream *stream;
     bool listing;
+    bool ended; /* by us */
+};
+struct entry {
+    struct link *link;
+    bool configured; /* else told by a leader */
+    bool dropped;    /* is being closed */
 };
 
 struct session {
     struct session_config config;
-    char **masters;
-    unsigned masters_count, next_master;
-    char target[NET_ADDR_MAX]; /* whom we talk to, or try to */
-    char follow[NET_ADDR_MAX]; /* whom to try next at once; "" = the next one of the list, after a pause */
-    unsigned hops;
+    struct link_config shared;
+    struct entry links[SESSION_LINKS_MAX];
+    unsigned links_count, next_link;
     enum session_state state;
-    bool stopping;
-    struct rpc_session *rpc;
-    struct order_stream streams[SESSION_STREAMS];
+    struct link *main;                             /* NULL: state NONE */
+    int64_t main_term;                             /* in which it was taken */
+    struct order_stream *streams[SESSION_STREAMS]; /* of the main link; NULL = none */
     struct backoff backoff;
-    uv_timer_t pause, heartbeat;
+    uv_timer_t search, heartbeat;
     unsigned handles;
     int64_t heartbeat_ms;
-    bool hello_pending;
-    char complaint[ERROR_MESSAGE_MAX]; /* last reason logged */
-    unsigned complaints;               /* logged since complained_ms */
-    int64_t complained_ms;
     void (*stop_cb)(void *data);
     void *stop_data;
 };
 
 static const char *state_name(enum session_state s)
 {
-    static const char *const names[] = {"waiting", "dialing", "registering", "ready", "leaving", "stopped"};
+    static const char *const names[] = {"none", "registering", "ready", "stopping"};
     return names[s];
 }
 
 /* From every state only these are reached. */
 static const unsigned allowed[] = {
-    [SESSION_WAITING] = 1u << SESSION_DIALING | 1u << SESSION_STOPPED,
-    [SESSION_DIALING] = 1u << SESSION_REGISTERING | 1u << SESSION_LEAVING | 1u << SESSION_WAITING,
-    [SESSION_REGISTERING] = 1u << SESSION_READY | 1u << SESSION_LEAVING | 1u << SESSION_WAITING,
-    [SESSION_READY] = 1u << SESSION_LEAVING | 1u << SESSION_WAITING,
-    [SESSION_LEAVING] = 1u << SESSION_WAITING,
-    [SESSION_STOPPED] = 0,
+    [SESSION_NONE] = 1u << SESSION_REGISTERING | 1u << SESSION_STOPPING,
+    [SESSION_REGISTERING] = 1u << SESSION_READY | 1u << SESSION_NONE | 1u << SESSION_STOPPING,
+    [SESSION_READY] = 1u << SESSION_NONE | 1u << SESSION_STOPPING,
+    [SESSION_STOPPING] = 0,
 };
 
 static void move(struct session *s, enum session_state next)
 {
     assert(allowed[s->state] & 1u << next);
-    log_debug(s->config.log, "session", "%s -> %s (%s)", state_name(s->state), state_name(next), s->target);
+    log_debug(s->config.log, "session", "%s -> %s (%s)", state_name(s->state), state_name(next),
+              s->main == NULL ? "" : link_address(s->main));
     enum session_state former = s->state;
     s->state = next;
     if (former == SESSION_READY) {
-        uv_timer_stop(&s->heartbeat);
         s->config.events.on_lost(s->config.data);
     }
 }
 
-/* ---- Leaving: the connection is closed, and its on_close decides what is next ---- */
+/* ---- Links ---- */
 
-static void leave(struct session *s, const char *follow)
+static struct entry *find_link(struct session *s, const char *address)
 {
-    if (s->state == SESSION_LEAVING || s->rpc == NULL) {
-        return;
+    for (unsigned i = 0; i < s->links_count; i++) {
+        if (strcmp(link_address(s->links[i].link), address) == 0) {
+            return &s->links[i];
+        }
     }
-    snprintf(s->follow, sizeof s->follow, "%s", follow);
-    move(s, SESSION_LEAVING);
-    rpc_session_close(s->rpc);
+    return NULL;
 }
 
-/* Once a reason, and all of them at most COMPLAINTS_MAX times before it is silent for a while: masters may be away for days. */
-static void complain(struct session *s, const char *what, const struct error *why)
+static struct entry *add_link(struct session *s, const char *address, bool configured)
 {
-    char text[ERROR_MESSAGE_MAX];
-    int64_t now = env_now_ms(s->config.env);
-    snprintf(text, sizeof text, "%.200s: %.700s", what, why == NULL ? "closed" : why->message);
-    if (now - s->complained_ms > COMPLAINTS_PAUSE_MS) {
-        s->complaints = 0;
-        s->complaint[0] = '\0';
+    if (s->links_count == SESSION_LINKS_MAX) {
+        return NULL;
     }
-    if (strcmp(text, s->complaint) == 0 || s->complaints >= COMPLAINTS_MAX) {
-        return;
-    }
-    snprintf(s->complaint, sizeof s->complaint, "%s", text);
-    s->complained_ms = s->complaints++ == 0 ? now : s->complained_ms;
-    log_warn(s->config.log, "session", "master %s: %s", s->target, text);
+    struct entry *e = &s->links[s->links_count++];
+    *e = (struct entry){link_new(&s->shared, address), configured, false};
+    return e;
 }
 
-/* NotLeader names the leader's address in its field. */
-static void leave_for(struct session *s, const char *what, const struct error *why)
+/* A hint where the leader is: only a link that is not up needs it, the others are asked in turn. */
+static void follow(struct session *s, struct str address)
 {
-    bool named =
-        why != NULL && why->code == ERR_NOT_LEADER && why->field[0] != '\0' && strcmp(why->field, s->target) != 0;
-    if (!named) {
-        complain(s, what, why);
+    char text[NET_ADDR_MAX];
+    if (address.n == 0 || address.n >= sizeof text || s->state != SESSION_NONE) {
+        return;
     }
-    leave(s, named ? why->field : "");
+    snprintf(text, sizeof text, "%.*s", STR_ARG(address));
+    struct entry *e = find_link(s, text);
+    e = e == NULL ? add_link(s, text, false) : e;
+    if (e != NULL && !e->dropped) {
+        link_dial(e->link);
+    }
+}
+
+/* The leader's list: what is new gets a link, what is not in it any more loses the one that such a list gave it. */
+static void learn(struct session *s, struct mp masters)
+{
+    bool named[SESSION_LINKS_MAX] = {false};
+    unsigned seen = 0, before = s->links_count;
+    for (struct mp_iter it = mp_iter(masters); mp_next(&it) && seen++ < LINK_MASTERS_MAX;) {
+        struct str address = mp_str(it.value);
+        char text[NET_ADDR_MAX];
+        if (address.n == 0 || address.n >= sizeof text) {
+            continue;
+        }
+        snprintf(text, sizeof text, "%.*s", STR_ARG(address));
+        struct entry *e = find_link(s, text);
+        e = e == NULL ? add_link(s, text, false) : e;
+        if (e != NULL) {
+            named[e - s->links] = true;
+        }
+    }
+    for (unsigned i = 0; i < before && seen > 0; i++) {
+        struct entry *e = &s->links[i];
+        if (!e->configured && !named[i] && !e->dropped && e->link != s->main) {
+            e->dropped = true;
+            link_stop(e->link);
+        }
+    }
+}
+
+/* Links that were never tried, each at a time of its own. */
+static void spread(struct session *s)
+{
+    for (unsigned i = 0; i < s->links_count; i++) {
+        uint32_t r = 0;
+        env_random(s->config.env, &r, sizeof r);
+        if (!s->links[i].dropped) {
+            link_dial_first(s->links[i].link, r % SESSION_SPREAD_MS);
+        }
+    }
+}
+
+/* ---- Without a main link ---- */
+
+static void on_search(uv_timer_t *t)
+{
+    struct session *s = t->data;
+    for (unsigned i = 0; i < s->links_count; i++) {
+        if (link_is_up(s->links[i].link)) {
+            link_hello(s->links[i].link, LINK_CONNECT_MS);
+        }
+    }
+    for (unsigned i = 0; i < s->links_count; i++) { /* and one more that was not tried yet */
+        struct entry *e = &s->links[s->next_link++ % s->links_count];
+        if (!e->dropped && link_dial_first(e->link, 0)) {
+            break;
+        }
+    }
+    backoff_grow(&s->backoff, env_now_ms(s->config.env));
+    uv_timer_start(t, on_search, (uint64_t)MAX(backoff_jitter(&s->backoff, s->config.env), 1), 0);
+}
+
+static void search(struct session *s)
+{
+    uv_timer_start(&s->search, on_search, (uint64_t)backoff_jitter(&s->backoff, s->config.env), 0);
+}
+
+static void close_orders(struct session *s)
+{
+    for (int i = 0; i < SESSION_STREAMS; i++) {
+        struct order_stream *os = TAKE_PTR(s->streams[i]);
+        if (os != NULL) {
+            os->ended = true;
+            rpc_stream_end(os->stream, NULL);
+        }
+    }
+}
+
+/* The link itself stays, if it is up, with all that streams over it. */
+static void lose_main(struct session *s, const char *what, const struct error *why)
+{
+    if (s->main == NULL) {
+        return;
+    }
+    bool named = why != NULL && why->code == ERR_NOT_LEADER;
+    if (what != NULL && !named) {
+        link_complain(s->main, what, why);
+    }
+    link_set_leads(s->main, false, 0);
+    close_orders(s);
+    s->main = NULL;
+    move(s, SESSION_NONE);
+    search(s);
+    if (named) {
+        follow(s, str_of(why->field));
+    }
 }
 
 /* ---- Orders ---- */
@@ -152,9 +234,9 @@ static void on_stream_data(struct rpc_stream *st, struct mp payload, size_t payl
 {
     struct order_stream *os = data;
     struct session *s = os->session;
-    if (s->state == SESSION_READY && os->which == SESSION_ROUTES) {
+    if (s->streams[os->which] == os && os->which == SESSION_ROUTES) {
         s->config.events.on_routes(mp_get(payload, "routes"), s->config.data);
-    } else if (s->state == SESSION_READY) {
+    } else if (s->streams[os->which] == os) {
         for (struct mp_iter it = mp_iter(mp_get(payload, "events")); mp_next(&it);) {
             feed_event(os, it.value);
         }
@@ -168,15 +250,20 @@ static void on_stream_end(struct rpc_stream *st, const struct error *err, void *
 {
     struct order_stream *os = data;
     struct session *s = os->session;
-    rpc_stream_end(st, NULL);
-    os->stream = NULL;
-    if (s->state != SESSION_READY) {
+    enum session_stream which = os->which;
+    bool current = s->streams[which] == os;
+    if (!os->ended) {
+        rpc_stream_end(st, NULL);
+    }
+    free(os);
+    if (!current) {
         return;
     }
-    if (err != NULL && err->code == ERR_EXPIRED) {
-        open_stream(s, os->which); /* we were too slow: the whole list again */
-    } else if (err == NULL || err->code != ERR_CLOSED) {
-        leave_for(s, "stream of orders ended", err);
+    s->streams[which] = NULL;
+    if (err != NULL && err->code == ERR_EXPIRED && link_is_up(s->main)) {
+        open_stream(s, which);        /* we were too slow: the whole list again */
+    } else if (link_is_up(s->main)) { /* else the link tells */
+        lose_main(s, "stream of orders ended", err);
     }
 }
 
@@ -192,248 +279,197 @@ static void open_stream(struct session *s, enum session_stream which)
 {
     static const char *const methods[SESSION_STREAMS] = {"node.pods", "node.refs", "node.routes"};
     CLEANUP_BUF struct buf params = BUF_INIT;
-    struct order_stream *os = &s->streams[which];
+    struct order_stream *os = xcalloc(1, sizeof *os);
     *os = (struct order_stream){.session = s, .which = which, .listing = which != SESSION_ROUTES};
     if (os->listing) {
         s->config.events.on_list_begin(which, s->config.data);
     }
     write_name(s, &params);
-    os->stream = rpc_stream_open(s->rpc, methods[which], buf_str(&params), &stream_events, os);
-}
-
-/* ---- Heartbeats ---- */
-
-static void send_hello(struct session *s, int64_t timeout_ms, rpc_result_cb *cb)
-{
-    CLEANUP_BUF struct buf params = BUF_INIT;
-    mp_write_map(&params, 2);
-    mp_write_key_str(&params, "version", STR(REEVE_VERSION));
-    mp_write_key_str(&params, "name", str_of(s->config.name));
-    rpc_call(s->rpc, "hello", buf_str(&params), timeout_ms, cb, s);
-}
-
-static bool leads(struct mp hello)
-{
-    int64_t id = mp_int(mp_get(hello, "id"), 0);
-    return str_is(mp_str(mp_get(hello, "role")), "leader") || (id != 0 && id == mp_int(mp_get(hello, "leader"), 0));
-}
-
-/* The leader's address out of a hello, if it is someone else's. */
-static void leader_of(struct session *s, struct mp hello, char out[NET_ADDR_MAX])
-{
-    struct str address = mp_str(mp_get(hello, "leaderAddress"));
-    snprintf(out, NET_ADDR_MAX, "%.*s", STR_ARG(address));
-    if (strcmp(out, s->target) == 0) {
-        out[0] = '\0';
-    }
-}
-
-static void on_heartbeat_hello(const struct rpc_result *r, void *data)
-{
-    struct session *s = data;
-    s->hello_pending = false;
-    if (s->state != SESSION_READY) {
-        return;
-    }
-    if (r->error != NULL) {
-        complain(s, "no answer to a heartbeat", r->error);
-        leave(s, "");
-    } else if (!leads(r->result)) {
-        char leader[NET_ADDR_MAX];
-        leader_of(s, r->result, leader);
-        leave(s, leader);
-    }
-}
-
-/* ---- The certificate ---- */
-
-static void on_renewed(struct net_tls *tls, const struct error *err, void *data)
-{
-    struct session *s = data;
-    if (tls != NULL) {
-        net_tls_unref(s->config.tls);
-        s->config.tls = tls;
-    }
-    if (s->state != SESSION_DIALING) {
-        return; /* over a session in use, which goes on */
-    }
-    if (tls != NULL) {
-        leave(s, s->target); /* the same master, with the new one */
-    } else if (err->code != ERR_CLOSED) {
-        leave_for(s, "renew the expired certificate", err);
-    }
-}
-
-static void renew(struct session *s)
-{
-    renew_send(s->config.renew, s->rpc, SESSION_CALL_MS, on_renewed, s);
-}
-
-static void on_heartbeat(uv_timer_t *t)
-{
-    struct session *s = t->data;
-    if (s->config.renew != NULL && renew_due(s->config.renew)) {
-        renew(s);
-    }
-    CLEANUP_BUF struct buf params = BUF_INIT;
-    write_name(s, &params);
-    rpc_notify(s->rpc, "node.heartbeat", buf_str(&params));
-    if (!s->hello_pending) {
-        s->hello_pending = true;
-        send_hello(s, MAX(s->heartbeat_ms, HELLO_MS_MIN), on_heartbeat_hello);
-    }
+    os->stream = rpc_stream_open(link_rpc(s->main), methods[which], buf_str(&params), &stream_events, os);
+    s->streams[which] = os;
 }
 
 /* ---- Registration ---- */
 
+static void on_heartbeat(uv_timer_t *t)
+{
+    struct session *s = t->data;
+    CLEANUP_BUF struct buf params = BUF_INIT;
+    if (s->main != NULL && s->config.renew != NULL && renew_due(s->config.renew)) {
+        link_renew(s->main);
+    }
+    write_name(s, &params);
+    for (unsigned i = 0; i < s->links_count; i++) {
+        struct link *l = s->links[i].link;
+        if (link_is_up(l)) {
+            rpc_notify(link_rpc(l), "node.heartbeat", buf_str(&params));
+            link_hello(l, MAX(s->heartbeat_ms, HELLO_MS_MIN));
+        }
+    }
+}
+
 static void on_registered(const struct rpc_result *r, void *data)
 {
-    struct session *s = data;
-    if (s->state != SESSION_REGISTERING && s->state != SESSION_READY) {
-        return;
+    struct link *l = data;
+    struct session *s = link_owner(l);
+    if (s->main != l || (s->state != SESSION_REGISTERING && s->state != SESSION_READY)) {
+        return; /* the role has moved on */
+    }
+    if (r->error != NULL && r->error->code == ERR_CLOSED) {
+        return; /* the link tells */
     }
     if (r->error != NULL) {
-        leave_for(s, "registration refused", r->error);
+        lose_main(s, "registration refused", r->error);
         return;
     }
-    bool again = s->state == SESSION_READY;
-    s->heartbeat_ms = mp_int(mp_get(r->result, "heartbeatMs"), API_HEARTBEAT_MS_DEFAULT);
-    if (s->heartbeat_ms < 100) {
-        s->heartbeat_ms = 100;
+    int64_t period = MAX(mp_int(mp_get(r->result, "heartbeatMs"), API_HEARTBEAT_MS_DEFAULT), 100);
+    if (period != s->heartbeat_ms || s->state == SESSION_REGISTERING) {
+        s->heartbeat_ms = period;
+        uv_timer_start(&s->heartbeat, on_heartbeat, (uint64_t)MIN(period, HEARTBEAT_SOON), (uint64_t)period);
     }
-    if (again) {
+    if (s->state == SESSION_READY) {
         return;
     }
     move(s, SESSION_READY);
     backoff_reset(&s->backoff);
-    s->hops = 0;
-    s->complaint[0] = '\0';
-    s->complaints = 0;
-    s->hello_pending = false;
-    log_info(s->config.log, "session", "registered with the leader at %s", s->target);
-    uv_timer_start(&s->heartbeat, on_heartbeat, (uint64_t)s->heartbeat_ms, (uint64_t)s->heartbeat_ms);
+    log_info(s->config.log, "session", "registered with the leader at %s", link_address(l));
     s->config.events.on_ready(r->result, s->config.data);
     for (int i = 0; i < SESSION_STREAMS; i++) {
         open_stream(s, (enum session_stream)i);
     }
+    spread(s);
 }
 
 static void send_registration(struct session *s)
 {
     CLEANUP_BUF struct buf params = BUF_INIT;
-    mp_write_map(&params, 1);
+    const char *instance = s->shared.instance;
+    mp_write_map(&params, 1 + (instance != NULL));
+    if (instance != NULL) {
+        mp_write_key_str(&params, "instance", str_of(instance));
+    }
     mp_write_cstr(&params, "node");
     s->config.events.write_node(&params, s->config.data);
-    rpc_call(s->rpc, "node.register", buf_str(&params), SESSION_CALL_MS, on_registered, s);
+    rpc_call(link_rpc(s->main), "node.register", buf_str(&params), SESSION_CALL_MS, on_registered, s->main);
 }
 
-/* ---- Dialing ---- */
+/* Does this link take the main role? */
+static void consider(struct session *s, struct link *l)
+{
+    bool later = s->main != NULL && s->main != l && link_term(l) > link_term(s->main);
+    if (!link_leads(l) || !link_is_up(l) || s->state == SESSION_STOPPING || (s->main != NULL && !later)) {
+        return;
+    }
+    lose_main(s, NULL, NULL);
+    link_set_leads(l, true, 0);
+    uv_timer_stop(&s->search);
+    s->main = l;
+    s->main_term = link_term(l);
+    move(s, SESSION_REGISTERING);
+    send_registration(s);
+}
 
-static void on_hello(const struct rpc_result *r, void *data)
+/* ---- What links tell ---- */
+
+static void on_hello(struct link *l, struct mp hello, void *data)
 {
     struct session *s = data;
-    if (s->state != SESSION_DIALING) {
+    if (s->state == SESSION_STOPPING) {
         return;
     }
-    /* By the master's clock our certificate has expired, by ours it has not. */
-    if (r->error != NULL && strcmp(r->error->field, "cert.renew") == 0 && s->config.renew != NULL) {
-        renew(s);
-        return;
-    }
-    if (r->error != NULL) {
-        if (r->error->code != ERR_CLOSED) { /* that one is told by on_close, with the reason */
-            leave_for(s, "hello", r->error);
+    if (link_leads(l)) {
+        learn(s, mp_get(hello, "masters"));
+        consider(s, l);
+        if (s->state == SESSION_READY) {
+            spread(s); /* those that were just learnt */
         }
         return;
     }
-    char leader[NET_ADDR_MAX];
-    leader_of(s, r->result, leader);
-    if (leads(r->result)) {
-        move(s, SESSION_REGISTERING);
-        send_registration(s);
-    } else {
-        leave(s, leader);
+    if (l == s->main) {
+        lose_main(s, NULL, NULL);
     }
+    follow(s, mp_str(mp_get(hello, "leaderAddress")));
 }
 
-static void dial(struct session *s);
-
-static void on_pause_over(uv_timer_t *t)
-{
-    dial(t->data);
-}
-
-static void stopped(struct session *s);
-
-static void on_rpc_close(struct rpc_session *rpc, const struct error *why, void *data)
+static void on_down(struct link *l, void *data)
 {
     struct session *s = data;
-    (void)rpc;
-    s->rpc = NULL;
-    bool lost = s->state != SESSION_LEAVING;
-    if (lost && !s->stopping) {
-        complain(s, s->state == SESSION_DIALING ? "connect" : "connection lost", why);
-        s->follow[0] = '\0';
+    bool was_main = l == s->main;
+    if (was_main && s->state != SESSION_STOPPING) {
+        lose_main(s, NULL, NULL);
     }
-    move(s, SESSION_WAITING);
-    if (s->stopping) {
-        stopped(s);
-        return;
+    for (unsigned i = 0; i < s->links_count && s->state != SESSION_STOPPING; i++) {
+        struct link *other = s->links[i].link; /* a spare one for the same master */
+        if (other != l && !link_is_up(other) && link_master(other) == link_master(l) && !s->links[i].dropped) {
+            link_dial(other);
+        }
     }
-    if (s->follow[0] != '\0' && s->hops < SESSION_HOPS_MAX) {
-        s->hops++;
-        dial(s);
-        return;
-    }
-    s->follow[0] = '\0';
-    s->hops = 0;
-    backoff_grow(&s->backoff, env_now_ms(s->config.env));
-    uv_timer_start(&s->pause, on_pause_over, (uint64_t)backoff_jitter(&s->backoff, s->config.env), 0);
 }
 
-static void on_rpc_request(struct rpc_session *rpc, struct rpc_request *r, struct str method, struct mp params,
-                           void *data)
+static bool is_spare(struct link *l, void *data)
 {
     struct session *s = data;
-    (void)rpc;
+    for (unsigned i = 0; i < s->links_count; i++) {
+        struct link *other = s->links[i].link;
+        if (other != l && link_is_up(other) && link_master(other) != 0 && link_master(other) == link_master(l)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void on_link_request(struct link *l, struct rpc_request *r, struct str method, struct mp params, void *data)
+{
+    struct session *s = data;
+    (void)l;
     s->config.events.on_request(r, method, params, s->config.data);
 }
 
-/* node.refresh: the master had given us up and wants to know how we are. */
-static void on_rpc_notify(struct rpc_session *rpc, struct str method, struct mp params, void *data)
+/* node.lead: this master leads now. node.refresh: it had given us up and wants to know how we are. */
+static void on_link_notify(struct link *l, struct str method, struct mp params, void *data)
 {
     struct session *s = data;
-    (void)rpc, (void)params;
-    if (s->state == SESSION_READY && str_is(method, "node.refresh")) {
+    if (str_is(method, "node.lead")) {
+        link_set_leads(l, true, mp_int(mp_get(params, "term"), 0));
+        if (l == s->main &&
+            link_term(l) > s->main_term) { /* it leads again, in a later term: its orders have ended, or will */
+            lose_main(s, NULL, NULL);
+            link_set_leads(l, true, 0);
+        }
+        consider(s, l);
+    } else if (str_is(method, "node.refresh") && l == s->main && s->state == SESSION_READY) {
         send_registration(s);
-    }
-}
-
-static void dial(struct session *s)
-{
-    assert(s->state == SESSION_WAITING && s->rpc == NULL);
-    const char *next = s->follow;
-    if (next[0] == '\0') {
-        next = s->masters[s->next_master];
-        s->next_master = (s->next_master + 1) % s->masters_count;
-    }
-    snprintf(s->target, sizeof s->target, "%s", next);
-    s->follow[0] = '\0';
-    move(s, SESSION_DIALING);
-    struct rpc_config config = {
-        .handler = {.on_request = on_rpc_request, .on_notify = on_rpc_notify, .on_close = on_rpc_close},
-        .data = s,
-        .log = s->config.log,
-    };
-    s->rpc = rpc_session_connect(s->config.loop, s->config.tls, s->target, ALPN_RPC, SESSION_CONNECT_MS, &config);
-    if (s->config.renew != NULL && renew_expired(s->config.renew)) {
-        renew(s);
-    } else {
-        send_hello(s, SESSION_CONNECT_MS, on_hello);
     }
 }
 
 /* ---- Life ---- */
+
+static void maybe_free(struct session *s)
+{
+    if (s->state != SESSION_STOPPING || s->links_count > 0 || s->handles > 0) {
+        return;
+    }
+    void (*cb)(void *data) = s->stop_cb;
+    void *data = s->stop_data;
+    net_tls_unref(s->shared.tls);
+    free((char *)s->config.name);
+    free((char *)s->shared.instance);
+    free(s);
+    cb(data);
+}
+
+static void on_closed(struct link *l, void *data)
+{
+    struct session *s = data;
+    for (unsigned i = 0; i < s->links_count; i++) {
+        if (s->links[i].link == l) {
+            s->links[i] = s->links[--s->links_count];
+            break;
+        }
+    }
+    link_free(l);
+    maybe_free(s);
+}
 
 struct session *session_new(const struct session_config *c)
 {
@@ -443,66 +479,59 @@ struct session *session_new(const struct session_config *c)
     s->config.name = xstrdup(c->name);
     s->config.masters = NULL;
     net_tls_ref(c->tls);
-    while (c->masters[s->masters_count] != NULL) {
-        s->masters_count++;
-    }
-    s->masters = xcalloc(s->masters_count, sizeof *s->masters);
-    for (unsigned i = 0; i < s->masters_count; i++) {
-        s->masters[i] = xstrdup(c->masters[i]);
+    s->shared = (struct link_config){
+        .loop = c->loop,
+        .tls = c->tls,
+        .renew = c->renew,
+        .env = c->env,
+        .log = c->log,
+        .name = s->config.name,
+        .instance = c->instance == NULL ? NULL : xstrdup(c->instance),
+        .events = {on_hello, on_down, on_closed, on_link_request, on_link_notify, is_spare},
+        .data = s,
+    };
+    for (unsigned i = 0; c->masters[i] != NULL; i++) {
+        if (strlen(c->masters[i]) < NET_ADDR_MAX && find_link(s, c->masters[i]) == NULL) {
+            add_link(s, c->masters[i], true);
+        }
     }
     uint32_t r = 0;
     env_random(c->env, &r, sizeof r);
-    s->next_master = r % s->masters_count; /* nodes spread over the masters */
+    s->next_link = r % s->links_count; /* nodes spread over the masters */
+    s->heartbeat_ms = API_HEARTBEAT_MS_DEFAULT;
     backoff_init(&s->backoff, BACKOFF_CONNECT_BASE_MS, BACKOFF_CONNECT_MAX_MS);
-    uv_timer_init(c->loop, &s->pause);
+    uv_timer_init(c->loop, &s->search);
     uv_timer_init(c->loop, &s->heartbeat);
-    s->pause.data = s->heartbeat.data = s;
+    s->search.data = s->heartbeat.data = s;
     return s;
 }
 
 void session_start(struct session *s)
 {
-    assert(s->state == SESSION_WAITING && s->rpc == NULL);
-    uv_timer_start(&s->pause, on_pause_over, 0, 0);
+    assert(s->state == SESSION_NONE);
+    uv_timer_start(&s->search, on_search, 0, 0);
 }
 
 static void on_handle_closed(uv_handle_t *h)
 {
     struct session *s = h->data;
-    if (--s->handles > 0) {
-        return;
-    }
-    void (*cb)(void *data) = s->stop_cb;
-    void *data = s->stop_data;
-    for (unsigned i = 0; i < s->masters_count; i++) {
-        free(s->masters[i]);
-    }
-    free(s->masters);
-    free((char *)s->config.name);
-    net_tls_unref(s->config.tls);
-    free(s);
-    cb(data);
-}
-
-static void stopped(struct session *s)
-{
-    move(s, SESSION_STOPPED);
-    s->handles = 2;
-    uv_close((uv_handle_t *)&s->pause, on_handle_closed);
-    uv_close((uv_handle_t *)&s->heartbeat, on_handle_closed);
+    s->handles--;
+    maybe_free(s);
 }
 
 void session_stop(struct session *s, void (*cb)(void *data), void *data)
 {
-    assert(!s->stopping);
-    s->stopping = true;
+    assert(s->state != SESSION_STOPPING);
     s->stop_cb = cb;
     s->stop_data = data;
-    uv_timer_stop(&s->pause);
-    if (s->rpc != NULL) {
-        leave(s, "");
-    } else {
-        stopped(s);
+    s->main = NULL;
+    close_orders(s);
+    move(s, SESSION_STOPPING);
+    s->handles = 2;
+    uv_close((uv_handle_t *)&s->search, on_handle_closed);
+    uv_close((uv_handle_t *)&s->heartbeat, on_handle_closed);
+    for (unsigned i = 0; i < s->links_count; i++) {
+        link_stop(s->links[i].link);
     }
 }
 
@@ -513,7 +542,16 @@ bool session_ready(const struct session *s)
 
 const char *session_leader(const struct session *s)
 {
-    return s->state == SESSION_READY ? s->target : "";
+    return s->state == SESSION_READY ? link_address(s->main) : "";
+}
+
+unsigned session_links_up(const struct session *s)
+{
+    unsigned up = 0;
+    for (unsigned i = 0; i < s->links_count; i++) {
+        up += link_is_up(s->links[i].link);
+    }
+    return up;
 }
 
 struct refused_call {
@@ -534,7 +572,7 @@ static void refuse(void *data)
 void session_call(struct session *s, const char *method, struct str params, rpc_result_cb *cb, void *data)
 {
     if (s->state == SESSION_READY) {
-        rpc_call(s->rpc, method, params, SESSION_CALL_MS, cb, data);
+        rpc_call(link_rpc(s->main), method, params, SESSION_CALL_MS, cb, data);
         return;
     }
     struct refused_call *r = xmalloc(sizeof *r);

@@ -1,16 +1,22 @@
-/* The agent's connection to the leader: find it, register, receive orders, send heartbeats, find the next one.
+/* The agent and its masters: a link to each of them (agent/link.h), one of which is the main one.
  *
- *   WAITING -> DIALING -> REGISTERING -> READY
- *      ^          |            |           |      any failure: back to WAITING (jittered pause, 100 ms to 5 s);
- *      \----------+------------+-----------/      "not the leader" with an address: DIALING there at once
+ * Every link carries heartbeats, and streams that its master opens to the node (logs, exec, port-forward, image load): so each master knows when it
+ * heard of the node, and a stream lives as long as the master that its client asked, whoever leads. The main link, to the leader, carries the
+ * registration, reports, events and the three streams of orders besides:
  *
- * Any configured master tells who leads (`hello`); a NotLeader error names the address in its field. A lost connection changes
- * nothing on the node: pods go on, reports wait (agent/report.h).
+ *   NONE -> REGISTERING -> READY        NONE: hello goes to every link, and links that are down are dialed, with growing pauses
+ *     ^          |           |
+ *     \----------+-----------/           the link is lost, its master leads no more, or another leads in a later term
+ *
+ * A master that begins to lead says so over all its links (node.lead {term}); its answer to a hello tells it as well, and a NotLeader error names
+ * the leader's address. The main role then moves to the link that is there already, without a handshake. A lost connection changes nothing on
+ * the node: pods go on, reports wait (agent/report.h).
  * Each time READY is reached the three streams start anew with a full list (on_list_begin, objects, on_list_end), which is also how what
- * happened meanwhile is learnt. A heartbeat goes out every heartbeatMs together with a `hello`, so that a master that has lost the
- * leadership, or is not there any more, is noticed within two periods.
- * The certificate is renewed over the session when it is due (agent/renew.h), looked at with each heartbeat. If it has expired, a connection is
- * made for that alone, before anything else.
+ * happened meanwhile is learnt. A heartbeat goes out over every link each heartbeatMs together with a `hello`, so that a master that is not there
+ * any more is noticed within two periods.
+ * Masters are those of the configuration, and those that the leader has told, at most SESSION_LINKS_MAX in all.
+ * The certificate is renewed over the main link when it is due (agent/renew.h), looked at with each heartbeat; if it has expired, over whichever
+ * link comes first.
  * Loop thread only. Callbacks never run inside the call that caused them, except that of session_stop's closing of streams. */
 #ifndef AGENT_SESSION_H
 #define AGENT_SESSION_H
@@ -21,9 +27,10 @@
 #include "proto/object.h"
 #include "proto/rpc.h"
 
-#define SESSION_CONNECT_MS 5000
-#define SESSION_CALL_MS    15000
-#define SESSION_HOPS_MAX   3u /* from one "not the leader" to the next without a pause */
+#define SESSION_CALL_MS   15000
+#define SESSION_LINKS_MAX 32u /* masters; those of the configuration first */
+#define SESSION_SPREAD_MS                                                                                              \
+    5000 /* links beside the main one are made within so long, at random: many agents may have started together */
 
 enum session_stream { SESSION_PODS, SESSION_REFS, SESSION_ROUTES, SESSION_STREAMS };
 enum session_change { SESSION_ADDED, SESSION_MODIFIED, SESSION_DELETED };
@@ -48,6 +55,7 @@ struct session_config {
     const struct env *env;
     const struct log *log;
     const char *name;           /* of the node */
+    const char *instance;       /* of this agent: ID-START-NONCE (master/nodes.c); copied. NULL: none is told */
     const char *const *masters; /* "host:port", NULL-terminated, at least one; copied */
     struct session_events events;
     void *data;
@@ -61,6 +69,7 @@ void session_stop(struct session *s, void (*cb)(void *data), void *data);
 bool session_ready(const struct session *s);
 /* To the leader. Not READY: the callback gets ERR_CLOSED, later. */
 void session_call(struct session *s, const char *method, struct str params, rpc_result_cb *cb, void *data);
-const char *session_leader(const struct session *s); /* address we are talking to; "" if none */
+const char *session_leader(const struct session *s); /* address of the main link; "" if none */
+unsigned session_links_up(const struct session *s);
 
 #endif

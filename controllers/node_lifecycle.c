@@ -1,6 +1,7 @@
 /* Node lifecycle: silence becomes Ready Unknown, conditions become taints. Source: Kubernetes node lifecycle controller.
  *
- * Heartbeats are soft state; only the change of the condition is written. Together with it, in one transaction, the node's pods lose their
+ * Heartbeats are soft state that every master keeps (master/core.h): the age of the last one does not begin anew with a change of leader, and is
+ * counted in time that masters listened. Only the change of the condition is written. Together with it, in one transaction, the node's pods lose their
  * Ready condition. When the agent is heard again it reports its node's status, which makes Ready True, and the taints go. Evicting the
  * pods is the work of controllers/taint_eviction.c. */
 #include <assert.h>

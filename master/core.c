@@ -8,17 +8,22 @@
 struct core {
     struct core_config config;
     struct node *node;
+    struct strmap heard;    /* node name -> struct heard */
+    int64_t attended_ms;    /* a clock that stands while we do not listen */
+    int64_t attended_at_ms; /* env's now_ms when it was set; INT64_MIN = never */
     /* While leading: */
     struct controllers *controllers;
     struct scheduler *scheduler;
-    struct strmap heard; /* node name -> struct heard */
-    int64_t leading_since_ms;
+    int64_t leading_since_ms, leading_attended_ms;
+    bool asking; /* what the others have heard */
     uint64_t leaderships;
 };
 
 struct heard {
-    int64_t at_ms;
+    int64_t at_ms; /* attended; below 0: before we began */
 };
+
+#define ASKING_MS 250 /* nobody is given up so long after the last look, while we ask */
 
 static void forget_heard(struct core *c)
 {
@@ -39,6 +44,7 @@ struct core *core_new(const struct core_config *config)
         c->config.node_grace_ms = API_NODE_GRACE_MS_DEFAULT;
     }
     strmap_init(&c->heard);
+    c->attended_at_ms = INT64_MIN;
     return c;
 }
 
@@ -83,11 +89,13 @@ void core_on_leading(struct core *c, bool leading, uint64_t term)
     scheduler_free(c->scheduler);
     c->controllers = NULL;
     c->scheduler = NULL;
-    forget_heard(c);
+    c->asking = false;
     if (!leading) {
         return;
     }
     c->leading_since_ms = env_now_ms(c->config.env);
+    c->leading_attended_ms = c->attended_ms;
+    c->asking = c->config.ask_heard != NULL;
     uint64_t seed = c->config.seed ^ (term * 0x9e3779b97f4a7c15u) ^ ++c->leaderships;
     c->controllers = controllers_new(&(struct controllers_config){
         .env = c->config.env,
@@ -101,6 +109,9 @@ void core_on_leading(struct core *c, bool leading, uint64_t term)
     c->scheduler = scheduler_new(&(struct scheduler_config){.env = c->config.env, .log = c->config.log, .seed = seed});
     controllers_resync(c->controllers);
     scheduler_resync(c->scheduler, tip(c));
+    if (c->asking) {
+        c->config.ask_heard(c->config.data);
+    }
 }
 
 void core_on_tip(struct core *c, const struct change *changes, unsigned count)
@@ -112,14 +123,72 @@ void core_on_tip(struct core *c, const struct change *changes, unsigned count)
     scheduler_observe(c->scheduler, changes, count);
 }
 
-void core_heartbeat(struct core *c, struct str node_name)
+/* ---- Who was heard ---- */
+
+void core_attend(struct core *c)
+{
+    int64_t now = env_now_ms(c->config.env);
+    if (c->attended_at_ms != INT64_MIN && now > c->attended_at_ms) {
+        c->attended_ms += MIN(now - c->attended_at_ms, CORE_ATTEND_MAX_MS);
+    }
+    c->attended_at_ms = now;
+}
+
+static void hear(struct core *c, struct str node_name, int64_t at_ms)
 {
     struct heard *h = strmap_get(&c->heard, node_name);
     if (h == NULL) {
         h = xcalloc(1, sizeof *h);
+        h->at_ms = at_ms;
         strmap_set(&c->heard, node_name, h);
     }
-    h->at_ms = env_now_ms(c->config.env);
+    h->at_ms = MAX(h->at_ms, at_ms);
+}
+
+void core_heartbeat(struct core *c, struct str node_name)
+{
+    hear(c, node_name, c->attended_ms);
+}
+
+void core_hear_of(struct core *c, struct str node_name, int64_t age_ms)
+{
+    if (age_ms >= 0) {
+        hear(c, node_name, c->attended_ms - age_ms);
+    }
+}
+
+void core_heard_all(struct core *c)
+{
+    c->asking = false;
+}
+
+bool core_next_heard(const struct core *c, size_t *cursor, struct str *node_name, int64_t *age_ms)
+{
+    const struct strmap_entry *e = strmap_next(&c->heard, cursor);
+    if (e == NULL) {
+        return false;
+    }
+    *node_name = (struct str){e->key, e->key_size};
+    *age_ms = c->attended_ms - ((const struct heard *)e->value)->at_ms;
+    return true;
+}
+
+void core_forget_gone(struct core *c)
+{
+    const struct view *v = store_committed(node_store(c->node));
+    const struct strmap_entry *e;
+    size_t cursor = 0, count = 0;
+    struct str *gone = xcalloc(c->heard.count + 1, sizeof *gone);
+    while ((e = strmap_next(&c->heard, &cursor)) != NULL) {
+        struct str name = {e->key, e->key_size};
+        if (view_get(v, kind_by_id(KIND_NODE), STR_NONE, name) == NULL) {
+            gone[count++] = name;
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        free(strmap_remove(&c->heard, gone[i]));
+    }
+    free(gone);
 }
 
 int64_t core_heartbeat_age_ms(struct core *c, struct str node_name)
@@ -128,8 +197,23 @@ int64_t core_heartbeat_age_ms(struct core *c, struct str node_name)
         return -1;
     }
     const struct heard *h = strmap_get(&c->heard, node_name);
-    int64_t age = env_now_ms(c->config.env) - (h == NULL ? c->leading_since_ms : h->at_ms);
-    return age < 0 ? 0 : age;
+    int64_t age = c->attended_ms - (h == NULL ? c->leading_attended_ms : h->at_ms);
+    return c->asking ? MIN(age, c->config.node_grace_ms - ASKING_MS) : age;
+}
+
+bool core_node_lives(struct core *c, struct str node_name)
+{
+    const struct view *v = c->controllers == NULL ? NULL : tip(c);
+    const struct object *o = v == NULL ? NULL : view_get(v, kind_by_id(KIND_NODE), STR_NONE, node_name);
+    if (o == NULL || core_heartbeat_age_ms(c, node_name) > c->config.node_grace_ms) {
+        return false;
+    }
+    for (struct mp_iter it = mp_iter(mp_path(object_mp(o), "status.conditions")); mp_next(&it);) {
+        if (str_is(mp_str(mp_get(it.value, "type")), "Ready")) {
+            return !str_is(mp_str(mp_get(it.value, "status")), "Unknown");
+        }
+    }
+    return false; /* never told how it is */
 }
 
 static bool schedule(struct core *c)

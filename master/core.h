@@ -3,7 +3,12 @@
  *
  * While this master leads, every change of the tip feeds the controllers' queues and the scheduler's caches; core_turn lets them decide
  * within a time budget and puts their transactions onto the tip. When leadership ends, their state is thrown away: a new
- * leadership starts from a resync. Deciders pause while CORE_BACKLOG_MAX transactions wait for the log. */
+ * leadership starts from a resync. Deciders pause while CORE_BACKLOG_MAX transactions wait for the log.
+ *
+ * When each node was last heard of is known to every master, since agents send their heartbeats to all of them, and outlives changes of leader. A new
+ * leader asks the others what they know, and then judges: a node that no master has heard for longer than the grace is lost, however
+ * often leaders change. Silence is counted in time attended: core_attend is called when the sockets have been read and goes on by at most
+ * CORE_ATTEND_MAX_MS, so a master that did not run, or had no turn, did not listen and does not count that time as the nodes' silence. */
 #ifndef MASTER_CORE_H
 #define MASTER_CORE_H
 
@@ -15,6 +20,7 @@
 #define CORE_BUDGET_MS     5
 #define CORE_SCHEDULE_PODS 1024u /* decided per turn, leaving as one transaction */
 #define CORE_BACKLOG_MAX   8192u
+#define CORE_ATTEND_MAX_MS 1000 /* above the longest regular pause between two turns of the loop */
 
 struct core;
 struct core_config {
@@ -22,6 +28,10 @@ struct core_config {
     const struct log *log;
     uint64_t seed;
     int64_t node_grace_ms; /* 0 = API_NODE_GRACE_MS_DEFAULT */
+    /* We begin to lead: ask the other masters what they have heard (core_hear_of), then call core_heard_all; until then no node is lost. NULL:
+     * there is nobody to ask. */
+    void (*ask_heard)(void *data);
+    void *data;
 };
 struct core *core_new(const struct core_config *config);
 void core_free(struct core *c);
@@ -29,10 +39,23 @@ void core_free(struct core *c);
 void core_set_node(struct core *c, struct node *n);
 void core_on_leading(struct core *c, bool leading, uint64_t term);
 void core_on_tip(struct core *c, const struct change *changes, unsigned count);
-/* An agent was heard. */
+/* The sockets have been read, in this turn of the loop. */
+void core_attend(struct core *c);
+/* An agent was heard, whoever leads. */
 void core_heartbeat(struct core *c, struct str node_name);
-/* Milliseconds since the agent was heard, or since this master began to lead; -1 if not leading. */
+/* Another master heard it so long ago. */
+void core_hear_of(struct core *c, struct str node_name, int64_t age_ms);
+/* All that can be asked have answered: judge by it. */
+void core_heard_all(struct core *c);
+/* Whom we have heard, in no order. False: no more. *cursor begins with 0. */
+bool core_next_heard(const struct core *c, size_t *cursor, struct str *node_name, int64_t *age_ms);
+/* Forgets nodes that are not in the store any more. */
+void core_forget_gone(struct core *c);
+/* Milliseconds attended since the agent was heard by this master or one that it asked; of a node that none of them ever heard: since this master
+ * began to lead. -1 if not leading. */
 int64_t core_heartbeat_age_ms(struct core *c, struct str node_name);
+/* Leader only: heard within the grace, and not given up. */
+bool core_node_lives(struct core *c, struct str node_name);
 /* env now_ms when this master began to lead; means nothing if it does not. */
 int64_t core_leading_since_ms(const struct core *c);
 /* Let controllers and scheduler decide, then node_turn. True if there is more to do at once. */

@@ -19,6 +19,7 @@
 #include "master/repair.h"
 
 #define CHORES_MS        500
+#define FORGET_EVERY     120u /* chores */
 #define TURNS_MAX        16
 #define WORKER_NICE      5
 #define LISTEN_FDS_START 3
@@ -70,8 +71,9 @@ static void turn(struct master *m)
 static void on_check(uv_check_t *check)
 {
     struct master *m = check->data;
-    if (m->node != NULL) {
-        node_attend(m->node); /* what had arrived was read just before */
+    if (m->node != NULL) { /* what had arrived was read just before */
+        node_attend(m->node);
+        core_attend(m->core);
     }
     turn(m);
 }
@@ -99,6 +101,9 @@ static void on_chores(uv_timer_t *timer)
     members_leave_low_disk(m);
     list_pages_expire(m->pages, env_now_ms(m->env));
     backups_expire(m, env_now_ms(m->env));
+    if (++m->chores_done % FORGET_EVERY == 0) {
+        core_forget_gone(m->core);
+    }
 }
 
 /* ---- Events of the node ---- */
@@ -360,8 +365,12 @@ static int make_node(struct master *m, struct error *err)
     uv_io_on_first_promise(m->io, note_started, m);
     uint64_t seed;
     env_random(m->env, &seed, sizeof seed);
-    m->core = core_new(
-        &(struct core_config){.env = m->env, .log = &m->log, .seed = seed, .node_grace_ms = m->config.node_grace_ms});
+    m->core = core_new(&(struct core_config){.env = m->env,
+                                             .log = &m->log,
+                                             .seed = seed,
+                                             .node_grace_ms = m->config.node_grace_ms,
+                                             .ask_heard = nodes_ask_heard,
+                                             .data = m});
     rv = node_new(
         &(struct node_config){
             .id = m->config.id,

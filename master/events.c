@@ -7,6 +7,7 @@
 #include "master/master.h"
 
 #define EVENTS_PER_CALL_MAX 512u
+#define WARN_PAUSE_MS       60000 /* between two tellings of one warning of ours */
 
 static struct str event_name(struct arena *a, const struct value *doc)
 {
@@ -56,7 +57,7 @@ static int put_event(struct master *m, struct arena *a, struct txn *t, struct va
     return rv != 0 ? rv : txn_create_value(t, k, doc, err);
 }
 
-void events_warn(struct master *m, const struct object *about, const char *reason, struct str message)
+bool events_warn(struct master *m, const struct object *about, const char *reason, struct str message)
 {
     CLEANUP_ARENA struct arena a;
     arena_init(&a);
@@ -74,6 +75,14 @@ void events_warn(struct master *m, const struct object *about, const char *reaso
     value_set(&a, doc, "type", value_cstr(&a, "Warning"));
     value_set(&a, doc, "reason", value_cstr(&a, reason));
     value_set(&a, doc, "message", value_str(&a, message));
+    struct str ns = about->kind->namespaced ? about->ns : STR("default");
+    const struct object *former =
+        view_get(store_tip(node_store(m->node)), kind_by_id(KIND_EVENT), ns, event_name(&a, doc));
+    int64_t last_ms, now_ms = env_wall_ms(m->env);
+    if (former != NULL && timefmt_parse(mp_str(mp_get(object_mp(former), "lastTimestamp")), &last_ms) &&
+        now_ms >= last_ms && now_ms - last_ms < WARN_PAUSE_MS) {
+        return false;
+    }
     struct txn t;
     struct error err = {0};
     txn_init(&t, "events");
@@ -82,6 +91,7 @@ void events_warn(struct master *m, const struct object *about, const char *reaso
                  STR_ARG(about->name), err.message);
     }
     txn_close(&t);
+    return true;
 }
 
 static void written(const struct txn_result *result, const struct error *error, void *data)

@@ -380,6 +380,20 @@ static void end_former(struct master *m, const struct session *session, struct s
     }
 }
 
+void node_feeds_end(struct master *m)
+{
+    struct error err = {0};
+    error_set(&err, ERR_NOT_LEADER, "this master does not lead any more");
+    LIST_FOR(it, &m->feeds)
+    {
+        struct feed *f = LIST_ENTRY(it, struct feed, link);
+        if (!f->ended) {
+            f->ended = true;
+            rpc_stream_end(f->stream, &err);
+        }
+    }
+}
+
 static void feed_start(struct call *c, bool routes)
 {
     struct str node;

@@ -216,18 +216,6 @@ int join_token_used(struct master *m, struct txn *t, const char *token_id, const
     return txn_update_value(t, kind_by_id(KIND_SECRET), doc, TXN_PART_ALL, o->revision, err);
 }
 
-static void write_addresses(struct master *m, struct buf *b, bool agent_facing)
-{
-    struct node_member members[64];
-    unsigned n = node_members(m->node, members, ARRAY_SIZE(members));
-    mp_write_cstr(b, "masters");
-    mp_write_array(b, n);
-    for (unsigned i = 0; i < n; i++) {
-        struct str known = members_address(m, members[i].id, agent_facing);
-        mp_write_str(b, known.n > 0 ? known : str_of(members[i].address));
-    }
-}
-
 void join_answer(struct call *c, const char *cert_pem, uint64_t id, uint64_t replaced)
 {
     struct master *m = c->m;
@@ -237,7 +225,7 @@ void join_answer(struct call *c, const char *cert_pem, uint64_t id, uint64_t rep
     mp_write_key_str(&b, "certificate", str_of(cert_pem));
     mp_write_key_str(&b, "ca", str_of(m->ca_pem));
     mp_write_key_str(&b, "cluster", str_of(m->config.cluster));
-    write_addresses(m, &b, !master);
+    members_write_addresses(m, &b, !master);
     if (replaced != 0) {
         mp_write_key_int(&b, "replaces", (int64_t)replaced);
     }
@@ -319,6 +307,14 @@ static void join_node(struct call *c, struct str name)
     if (!name_is_dns_subdomain(name)) {
         error_set(&err, ERR_INVALID, "join: \"%.*s\" is no valid node name (lower case letters, digits, '-' and '.')",
                   STR_ARG(name));
+    }
+    if (err.code == 0 && nodes_taken(c->m, name)) {
+        error_set_field(
+            &err, ERR_EXISTS, "name",
+            "join: there is a node \"%.*s\" already, and its agent lives; two agents cannot have one name: take "
+            "another one. If that agent was this one and its directory is lost, end it and try again when the "
+            "node is not Ready any more, or after: rctl delete node %.*s",
+            STR_ARG(name), STR_ARG(name));
     }
     if (err.code != 0 ||
         join_sign(c->m, PKI_ROLE_NODE, node, param_text(c, "csr"), param_text(c, "sans"), &cert, &err) != 0) {

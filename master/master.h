@@ -2,7 +2,8 @@
  *
  * One libuv loop owns everything. Requests come in on rpc sessions (clients and agents: ALPN reeve-rpc/1, masters: reeve-raft/1), are
  * checked against the method table (methods.c), and are answered at commit. Any master serves reads, after the leader has confirmed an
- * index; writes go to the leader. Soft state (heartbeats, agents' sessions) is the leader's alone and is lost with leadership. */
+ * index; writes go to the leader. Agents keep a connection to each master: every one of them hears their heartbeats and reaches their nodes, whoever leads
+ * (nodes.c, relay.c). */
 #ifndef MASTER_MASTER_H
 #define MASTER_MASTER_H
 
@@ -75,7 +76,7 @@ struct master {
     unsigned parked_count;
     struct list backups; /* backup.c */
     unsigned backups_count;
-    struct strmap agents; /* node name -> struct session: leader only */
+    struct strmap agents; /* node name -> struct session: the link of its agent to this master */
     struct uv_io *io;
     struct transport *transport;
     struct node *node;
@@ -87,6 +88,7 @@ struct master {
     char *ca_pem, *ca_key_pem;
     uint8_t seal_key[32];
     struct identity identity;
+    unsigned chores_done; /* timer ticks */
     int exit_code;
     bool stopping;
     struct list changes; /* change.c */
@@ -107,7 +109,7 @@ struct session {
     struct pki_identity who;
     int64_t cert_from_s, cert_until_s; /* life of its certificate, or of the one it was given since */
     bool expired;                      /* let in to renew it, and for nothing else */
-    char node[PKI_NAME_MAX + 1];       /* agents: registered under this name on the leader */
+    char node[PKI_NAME_MAX + 1];       /* agents: the link of this node (nodes.c) */
     unsigned watches;
     size_t request_bytes; /* of the requests that have no answer yet */
 };
@@ -143,11 +145,11 @@ struct call {
     struct mp params;
     struct arena arena;
     const struct method *row;
-    call_fn *then;        /* after call_read */
-    int64_t deadline_ms;  /* env now_ms: so long it may wait for a leader; 0 = it does not */
-    unsigned tries;       /* parked.c: how often it failed of an election */
-    bool maybe_done;      /* an attempt had an unknown outcome */
-    size_t counted_bytes; /* by call_count */
+    call_fn *then;          /* after call_read */
+    int64_t deadline_ms;    /* env now_ms: so long it may wait for a leader; 0 = it does not */
+    unsigned tries;         /* parked.c: how often it failed of an election */
+    bool maybe_done;        /* an attempt had an unknown outcome */
+    size_t counted_bytes;   /* by call_count */
     struct value *warnings; /* texts for the answer of a write; NULL if there are none. In the arena */
 };
 struct call *call_new(struct master *m, struct rpc_request *req, const struct pki_identity *who, struct str method,
@@ -216,6 +218,7 @@ enum method_flags {
     METHOD_LEADER = 1 << 4, /* leader only, others answer NotLeader (agents follow the leader) */
     METHOD_LATE = 1 << 5,   /* with an expired certificate too */
     METHOD_AGAIN = 1 << 7,  /* may be done twice: an unknown outcome is no reason not to repeat it */
+    METHOD_RELAY = 1 << 6,  /* of a node: any master that has a link to it serves it */
 };
 struct method {
     const char *name;
@@ -230,6 +233,8 @@ void master_handle_again(struct call *c);
 void master_on_peer_request(void *data, uint64_t peer_id, struct rpc_request *req, struct str method, struct mp params);
 /* NotLeader, with the leader's agent-facing address in the error's field. */
 void call_not_leader(struct call *c);
+/* A request of METHOD_RELAY that could not be served here: by the leader. */
+void call_to_leader(struct call *c);
 
 /* ---- read.c, watch.c ---- */
 void method_get(struct call *c);
@@ -239,6 +244,8 @@ struct watch_table *watch_table_new(struct master *m);
 void watch_table_free(struct watch_table *t);
 void watch_table_advance(struct watch_table *t, bool restored); /* committed moved */
 unsigned watch_table_count(const struct watch_table *t);
+/* Watches for agents end: we lead no more. */
+void watch_table_end_nodes(struct watch_table *t);
 /* A watch with a fixed filter on the pods of a node (node.pods). */
 void watch_node_pods(struct call *c, struct str node);
 struct list_pages *list_pages_new(void);
@@ -294,8 +301,9 @@ struct admission {
         *names_from;  /* its id, if it has one, decides generated names, so that a repetition generates the same */
     bool repeats;     /* the transaction has been done before: a generated name is the one it got then */
     unsigned ordinal; /* of the document among those of the request */
-    struct value **warnings; /* a list that what is kept but not carried out is added to, made if needed; NULL: nobody asks */
-    bool many; /* objects in the request: warnings name theirs */
+    struct value *
+        *warnings; /* a list that what is kept but not carried out is added to, made if needed; NULL: nobody asks */
+    bool many;     /* objects in the request: warnings name theirs */
 };
 int admit_document_kind(const struct admission *ad, struct value *doc, const struct kind **k, struct str *ns,
                         struct str *name, struct error *err);
@@ -317,11 +325,18 @@ void method_node_refs(struct call *c);
 void method_node_routes(struct call *c);
 void method_node_status(struct call *c);
 void method_node_events(struct call *c);
-/* An event about an object of the tip: `reason`, Warning. Best effort: nobody waits for it. */
-void events_warn(struct master *m, const struct object *about, const char *reason, struct str message);
+/* An event about an object of the tip: `reason`, Warning. Best effort: nobody waits for it. False: the same was told less than a minute ago. */
+bool events_warn(struct master *m, const struct object *about, const char *reason, struct str message);
+#define NODES_INSTANCE_MAX 80
 void nodes_on_heartbeat(struct session *s, struct mp params);
-void nodes_on_leading(struct master *m, bool leading); /* not leading: agents' sessions are closed */
+void nodes_on_hello(struct call *c); /* of an agent: is this the link of its node? */
+/* Leading: all agents are called to register here. Not leading: their orders end; their links stay. */
+void nodes_on_leading(struct master *m, bool leading);
 void nodes_on_session_closed(struct session *s);
+void nodes_ask_heard(void *m); /* core_config.ask_heard */
+void nodes_tell_heard(struct master *m, struct rpc_request *req);
+bool nodes_taken(struct master *m, struct str name); /* leader only: a living agent has this name */
+void node_feeds_end(struct master *m);               /* we lead no more */
 /* feeds.c: note what a committed transaction concerns; send; look at everything again after a restored snapshot. */
 void node_feeds_advance(struct master *m, const struct history_txn *txn);
 void node_feeds_flush(struct master *m);
@@ -330,6 +345,8 @@ void node_feeds_restored(struct master *m);
 /* ---- relay.c: logs, exec, port-forward, images ---- */
 void method_relay_to_node(struct call *c);
 void method_images(struct call *c);
+/* On a follower: serves the call over our own link, if the node is known and linked. False: nothing was done. */
+bool relay_here(struct call *c);
 /* Two streams tied together: the one to be accepted on the call's request, and one opened on `to`. Takes the call over; it fails (and may
  * be parked) if `to` refuses. */
 void relay_start(struct call *c, struct rpc_session *to, const char *method, struct str params);
@@ -383,6 +400,8 @@ void members_leave_low_disk(struct master *m);
 bool members_forget(struct master *m, struct txn *t);
 /* Client- or agent-facing address of a master as announced; empty if unknown. Borrowed from committed. */
 struct str members_address(struct master *m, uint64_t id, bool agent_facing);
+/* "masters": [addresses of all members], into a map. */
+void members_write_addresses(struct master *m, struct buf *b, bool agent_facing);
 
 /* ---- removed.c ---- */
 

@@ -292,20 +292,38 @@ void members_leave_low_disk(struct master *m)
 
 /* ---- hello, cluster ---- */
 
+void members_write_addresses(struct master *m, struct buf *b, bool agent_facing)
+{
+    struct node_member members[64];
+    unsigned n = node_members(m->node, members, ARRAY_SIZE(members));
+    mp_write_cstr(b, "masters");
+    mp_write_array(b, n);
+    for (unsigned i = 0; i < n; i++) {
+        struct str known = members_address(m, members[i].id, agent_facing);
+        mp_write_str(b, known.n > 0 ? known : str_of(members[i].address));
+    }
+}
+
 void method_hello(struct call *c)
 {
     struct master *m = c->m;
     const char *address = "";
     uint64_t leader = node_leader(m->node, &address);
-    struct str known = members_address(m, leader, c->who.role == PKI_ROLE_NODE);
+    bool agent = c->who.role == PKI_ROLE_NODE;
+    struct str known = members_address(m, leader, agent);
     struct buf b = BUF_INIT;
-    mp_write_map(&b, 6);
+    nodes_on_hello(c);
+    mp_write_map(&b, 7 + agent);
     mp_write_key_str(&b, "version", STR(REEVE_VERSION));
     mp_write_key_str(&b, "cluster", str_of(m->config.cluster));
     mp_write_key_int(&b, "id", (int64_t)m->config.id);
     mp_write_key_int(&b, "leader", (int64_t)leader);
     mp_write_key_str(&b, "leaderAddress", known.n > 0 ? known : str_of(leader == 0 ? "" : address));
     mp_write_key_str(&b, "role", node_leading(m->node) ? STR("leader") : STR("follower"));
+    mp_write_key_int(&b, "term", (int64_t)node_term(m->node));
+    if (agent) {
+        members_write_addresses(m, &b, true);
+    }
     call_reply(c, &b);
     buf_close(&b);
 }

@@ -10,7 +10,7 @@
 #define TIMEOUT_PARAM "timeoutMs"
 
 static const struct method methods[] = {
-    {"hello", method_hello, METHOD_ANON | METHOD_NODE, "version name"},
+    {"hello", method_hello, METHOD_ANON | METHOD_NODE, "version name instance certFrom certUntil"},
     {"join", method_join, METHOD_ANON | METHOD_WRITE | METHOD_AGAIN, "token role name csr sans address agentAddress"},
     {"rejoin", method_rejoin, METHOD_WRITE | METHOD_AGAIN, "address agentAddress csr sans reason"},
     {"get", method_get, METHOD_NODE, "kind namespace name stale"},
@@ -25,13 +25,13 @@ static const struct method methods[] = {
     {"deletecollection", method_deletecollection, METHOD_WRITE,
      "kind namespace labelSelector fieldSelector gracePeriodSeconds propagationPolicy " WRITE_PARAMS},
     {"txn", method_txn, METHOD_WRITE, "ops " WRITE_PARAMS},
-    {"logs", method_relay_to_node, METHOD_STREAM,
+    {"logs", method_relay_to_node, METHOD_STREAM | METHOD_RELAY,
      "namespace name container follow previous tailLines sinceSeconds timestamps limitBytes places after"},
-    {"exec", method_relay_to_node, METHOD_STREAM,
+    {"exec", method_relay_to_node, METHOD_STREAM | METHOD_RELAY,
      "namespace name container command stdin stdout stderr tty rows columns"},
-    {"portforward", method_relay_to_node, METHOD_STREAM, "namespace name port"},
-    {"imageload", method_relay_to_node, METHOD_STREAM, "node name"},
-    {"images", method_images, METHOD_WRITE | METHOD_AGAIN, "node"},
+    {"portforward", method_relay_to_node, METHOD_STREAM | METHOD_RELAY, "namespace name port"},
+    {"imageload", method_relay_to_node, METHOD_STREAM | METHOD_RELAY, "node name"},
+    {"images", method_images, METHOD_WRITE | METHOD_AGAIN | METHOD_RELAY, "node"},
     {"cluster", method_cluster, 0, ""},
     {"cert.renew", method_cert_renew, METHOD_NODE | METHOD_LATE, "csr"},
     {"cert.status", method_cert_status, 0, ""},
@@ -39,7 +39,7 @@ static const struct method methods[] = {
     {"master.remove", method_master_remove, METHOD_WRITE | METHOD_AGAIN, "id force"},
     {"master.transfer", method_master_transfer, METHOD_WRITE, "id from"},
     {"backup", method_backup, 0, "stale"},
-    {"node.register", method_node_register, METHOD_NODE | METHOD_LEADER, "node"},
+    {"node.register", method_node_register, METHOD_NODE | METHOD_LEADER, "node instance"},
     {"node.pods", method_node_pods, METHOD_NODE | METHOD_LEADER, "name revision"},
     {"node.refs", method_node_refs, METHOD_NODE | METHOD_LEADER, "name revision"},
     {"node.routes", method_node_routes, METHOD_NODE | METHOD_LEADER, "name"},
@@ -161,6 +161,15 @@ static void forward(struct call *c)
     buf_close(&b);
 }
 
+void call_to_leader(struct call *c)
+{
+    if (node_leading(c->m->node)) {
+        c->row->fn(c); /* meanwhile it is us */
+    } else {
+        forward(c);
+    }
+}
+
 /* ---- Dispatch ---- */
 
 static bool allowed(const struct method *row, const struct pki_identity *who)
@@ -270,6 +279,9 @@ static void handle(struct call *c)
         call_not_leader(c);
         return;
     }
+    if ((c->row->flags & METHOD_RELAY) && !node_leading(m->node) && !c->forwarded && relay_here(c)) {
+        return;
+    }
     if ((c->row->flags & (METHOD_WRITE | METHOD_STREAM)) && !node_leading(m->node)) {
         forward(c);
         return;
@@ -299,6 +311,8 @@ void master_on_peer_request(void *data, uint64_t peer_id, struct rpc_request *re
     method = rpc_request_method(req);
     if (str_is(method, "read.index")) {
         node_read_index(m->node, index_answered, req);
+    } else if (str_is(method, "nodes.heard")) {
+        nodes_tell_heard(m, req);
     } else if (str_is(method, "forward")) {
         struct mp identity = mp_get(params, "identity");
         struct pki_identity who = {.role = PKI_ROLE_NONE};

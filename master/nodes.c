@@ -1,13 +1,28 @@
-/* What agents tell the leader: who they are, that they live, how their pods do.
+/* What agents tell masters: who they are, that they live, how their pods do.
  *
+ * An agent keeps a link to every master (agent/session.h). To the one that leads it registers, asks for orders and reports; to all of them it sends
+ * heartbeats, and over each of its links that master can open streams to the node (relay.c). A link is ours to use (master.agents) when
+ * the agent is the one that the stored Node names: when it has registered here, or when its hello tells the instance that the Node has.
+ * So a change of leader moves nothing but the registration: the new leader calls its links (node.lead), and knows already when it heard of whom.
  * Heartbeats are soft state (core.h); only what changes goes into the log. An agent may speak of its own node and of pods bound to it,
- * of nothing else: the name in params must be the name in its certificate. */
+ * of nothing else: the name in params must be the name in its certificate.
+ *
+ * Two agents with one name: each tells its instance, ID-START-NONCE: ID is made once for the agent's directory, START counts its starts, NONCE is the
+ * process. The Node keeps the instance that registered last. Another one is taken
+ *   - if it is the same process (NONCE): a new connection;
+ *   - if it has the same ID and a later START: the agent was started again, and one directory serves one process at a time (a lock);
+ *   - if the Node is not alive: not heard within the grace, or given up.
+ * Else it is refused, and the log and an Event of the Node say so. Of two copies of one directory the one started later wins, once; the other is
+ * refused from then on. An agent that tells no instance is taken, and takes the place of any. */
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "controllers/deletion.h"
 #include "master/master.h"
+
+#define INSTANCE_KEY "reeve.io/agent-instance" /* annotation of the Node */
+#define ASK_MS       1000                      /* for the other masters' answer whom they have heard */
 
 bool call_own_node(struct call *c, struct str *name)
 {
@@ -25,7 +40,39 @@ bool call_own_node(struct call *c, struct str *name)
     return true;
 }
 
-/* ---- Registration ---- */
+/* ---- Instances ---- */
+
+struct instance {
+    char id[24], nonce[24];
+    unsigned start;
+};
+
+static bool instance_read(struct str text, struct instance *out)
+{
+    char copy[NODES_INSTANCE_MAX], more;
+    if (text.n >= sizeof copy) {
+        return false;
+    }
+    snprintf(copy, sizeof copy, "%.*s", STR_ARG(text));
+    return sscanf(copy, "%23[0-9a-f]-%u-%23[0-9a-f]%c", out->id, &out->start, out->nonce, &more) == 3;
+}
+
+static struct str instance_of(const struct object *node)
+{
+    return node == NULL ? STR_NONE : object_annotation(node, INSTANCE_KEY);
+}
+
+/* May this instance take the place of the one that the Node names? */
+static bool instance_succeeds(const struct instance *mine, struct str former_text)
+{
+    struct instance former;
+    if (!instance_read(former_text, &former)) {
+        return true;
+    }
+    return strcmp(mine->nonce, former.nonce) == 0 || (strcmp(mine->id, former.id) == 0 && mine->start > former.start);
+}
+
+/* ---- Links ---- */
 
 static void bind_session(struct master *m, struct session *s, struct str name)
 {
@@ -46,8 +93,84 @@ static void bind_session(struct master *m, struct session *s, struct str name)
     core_heartbeat(m->core, name);
 }
 
+void nodes_on_hello(struct call *c)
+{
+    struct session *s = call_session(c);
+    struct mp params = c->params;
+    struct str name = mp_str(mp_get(params, "name")), instance = mp_str(mp_get(params, "instance"));
+    if (s == NULL || c->who.role != PKI_ROLE_NODE || !str_is(name, c->who.name)) {
+        return;
+    }
+    int64_t until_s = mp_int(mp_get(params, "certUntil"), 0);
+    if (until_s >
+        s->cert_until_s) { /* it has renewed its certificate through another master since; told for cert.status alone */
+        s->cert_from_s = mp_int(mp_get(params, "certFrom"), s->cert_from_s);
+        s->cert_until_s = until_s;
+    }
+    const struct object *node =
+        view_get(store_committed(node_store(c->m->node)), kind_by_id(KIND_NODE), STR_NONE, name);
+    if (instance.n > 0 && str_eq(instance, instance_of(node))) {
+        bind_session(c->m, s, name);
+    }
+}
+
+/* ---- Registration ---- */
+
+static void refuse_twin(struct call *c, const struct object *node)
+{
+    struct master *m = c->m;
+    struct str name = node->name;
+    struct error err = {0};
+    struct session *s = call_session(c);
+    char address[NET_ADDR_MAX] = "";
+    snprintf(address, sizeof address, "%s", s == NULL ? "another machine" : rpc_session_peer_addr(s->rpc));
+    char *port = strrchr(address, ':');
+    if (port != NULL) {
+        *port = '\0'; /* another one at each attempt */
+    }
+    CLEANUP_FREE char *text = xasprintf("another agent, at %s, wants to be node %.*s and is refused while this one "
+                                        "lives; two agents cannot have one name",
+                                        address, STR_ARG(name));
+    if (events_warn(m, node, "NodeNameConflict", str_of(text))) { /* once a minute */
+        log_warn(&m->log, "nodes", "%s", text);
+    }
+    error_set_field(
+        &err, ERR_EXISTS, "instance",
+        "node \"%.*s\" is served by another agent, heard %lld ms ago; this one is refused. Two agents cannot "
+        "have one name: end the other one, or give this one its own directory and name (reeve-agent join "
+        "--name). A node whose agent is gone for good can be taken %lld ms after it was last heard of",
+        STR_ARG(name), (long long)core_heartbeat_age_ms(m->core, name),
+        (long long)(m->config.node_grace_ms == 0 ? API_NODE_GRACE_MS_DEFAULT : m->config.node_grace_ms));
+    err.retry_after_ms = 5000;
+    call_fail(c, &err);
+}
+
+/* False: the call has been failed. */
+static bool may_register(struct call *c, struct str name, struct str instance)
+{
+    struct instance mine;
+    if (instance.n == 0) {
+        return true;
+    }
+    if (!instance_read(instance, &mine)) {
+        call_failf(c, ERR_USAGE, "node.register: instance must be ID-START-NONCE");
+        return false;
+    }
+    const struct object *node = view_get(store_tip(node_store(c->m->node)), kind_by_id(KIND_NODE), STR_NONE, name);
+    if (instance_succeeds(&mine, instance_of(node)) || !core_node_lives(c->m->core, name)) {
+        return true;
+    }
+    refuse_twin(c, node);
+    return false;
+}
+
+bool nodes_taken(struct master *m, struct str name)
+{
+    return core_node_lives(m->core, name);
+}
+
 /* The stored Node keeps spec (podCIDR, taints, cordon) and labels of others; status and the agent's own labels are the agent's. */
-static struct value *merged_node(struct call *c, struct value *doc, const struct object *old)
+static struct value *merged_node(struct call *c, struct value *doc, const struct object *old, struct str instance)
 {
     struct arena *a = &c->arena;
     struct value *node = object_to_value(a, old);
@@ -60,12 +183,18 @@ static struct value *merged_node(struct call *c, struct value *doc, const struct
     if (status != NULL) {
         value_set(a, node, "status", status);
     }
+    if (instance.n > 0) {
+        value_set(a, value_ensure_map(a, value_get(node, "metadata"), "annotations"), INSTANCE_KEY,
+                  value_str(a, instance));
+    } else if (value_path(node, "metadata.annotations") != NULL) {
+        value_remove(value_path(node, "metadata.annotations"), INSTANCE_KEY);
+    }
     value_remove(value_get(node, "metadata"), "resourceVersion");
     return node;
 }
 
 /* Of a new node's document: its name, labels, annotations and status are its own; its spec but for the pods' network, which is given to it. */
-static struct value *new_node(struct call *c, struct value *doc)
+static struct value *new_node(struct call *c, struct value *doc, struct str instance)
 {
     static const char *const own[] = {"name", "labels", "annotations"};
     struct arena *a = &c->arena;
@@ -76,13 +205,17 @@ static struct value *new_node(struct call *c, struct value *doc)
             value_set(a, metadata, own[i], v);
         }
     }
+    if (instance.n > 0) {
+        value_set(a, value_ensure_map(a, metadata, "annotations"), INSTANCE_KEY, value_str(a, instance));
+    }
     value_set(a, doc, "metadata", metadata);
     value_remove(spec, "podCIDR");
     value_remove(spec, "podCIDRs");
     return doc;
 }
 
-static int put_node(struct call *c, struct value *doc, struct str name, struct txn *t, struct error *err)
+static int put_node(struct call *c, struct value *doc, struct str name, struct str instance, struct txn *t,
+                    struct error *err)
 {
     const struct kind *k = kind_by_id(KIND_NODE);
     const struct object *old = view_get(store_tip(node_store(c->m->node)), k, STR_NONE, name);
@@ -90,7 +223,7 @@ static int put_node(struct call *c, struct value *doc, struct str name, struct t
     if (rv != 0) {
         return rv; /* a wrong type must not be merged with what is stored */
     }
-    doc = old != NULL ? merged_node(c, doc, old) : new_node(c, doc);
+    doc = old != NULL ? merged_node(c, doc, old, instance) : new_node(c, doc, instance);
     rv = kind_check(k, &c->arena, doc, NULL, KIND_CHECK_LENIENT, err);
     if (rv != 0) {
         return rv;
@@ -148,9 +281,13 @@ void method_node_register(struct call *c)
         return;
     }
     struct master *m = c->m;
+    struct str instance = mp_str(mp_get(c->params, "instance"));
+    if (!may_register(c, name, instance)) {
+        return;
+    }
     struct txn t;
     txn_init(&t, "agent");
-    if (put_node(c, doc, name, &t, &err) != 0) {
+    if (put_node(c, doc, name, instance, &t, &err) != 0) {
         call_fail(c, &err);
     } else {
         struct registration *r = xcalloc(1, sizeof *r);
@@ -172,11 +309,14 @@ void nodes_on_heartbeat(struct session *s, struct mp params)
 {
     struct master *m = s->m;
     struct str name = mp_str(mp_get(params, "name"));
-    if (!node_leading(m->node) || s->node[0] == '\0' || !str_is(name, s->node)) {
-        return; /* soft state: the agent will register with the leader */
+    if (s->node[0] == '\0' || !str_is(name, s->node)) {
+        return; /* not the one that the Node names: it registers with the leader first */
     }
     m->stats.heartbeats++;
     core_heartbeat(m->core, name);
+    if (!node_leading(m->node)) {
+        return;
+    }
     const struct object *o = view_get(store_tip(node_store(m->node)), kind_by_id(KIND_NODE), STR_NONE, name);
     bool refresh = o == NULL;
     if (o != NULL) {
@@ -199,17 +339,93 @@ void nodes_on_session_closed(struct session *s)
     }
 }
 
-void nodes_on_leading(struct master *m, bool leading)
+/* ---- Changes of leader ---- */
+
+/* What the other masters have heard, asked once at the start of a leadership. */
+struct asking {
+    struct master *m;
+    uint64_t term;
+    unsigned left;
+};
+
+static void heard_answered(const struct rpc_result *r, void *data)
 {
-    if (leading) {
+    struct asking *a = data;
+    struct master *m = a->m;
+    bool still = node_leading(m->node) && node_term(m->node) == a->term;
+    if (r->error == NULL) {
+        for (struct mp_iter it = mp_iter(mp_get(r->result, "heard")); mp_next(&it);) {
+            core_hear_of(m->core, it.key, mp_int(it.value, -1));
+        }
+    }
+    if (--a->left == 0) {
+        if (still) {
+            core_heard_all(m->core);
+        }
+        free(a);
+        master_wake(m);
+    }
+}
+
+void nodes_ask_heard(void *data)
+{
+    struct master *m = data;
+    struct node_member members[64];
+    unsigned n = node_members(m->node, members, ARRAY_SIZE(members));
+    struct asking *a = xcalloc(1, sizeof *a);
+    *a = (struct asking){.m = m, .term = node_term(m->node)};
+    for (unsigned i = 0; i < n; i++) {
+        a->left += members[i].id != m->config.id;
+    }
+    if (a->left == 0) {
+        free(a);
+        core_heard_all(m->core);
         return;
     }
-    /* Agents look for the new leader when we hang up. */
+    for (unsigned i = 0; i < n; i++) {
+        if (members[i].id != m->config.id) {
+            transport_call(m->transport, members[i].id, "nodes.heard", STR("\x80"), ASK_MS, heard_answered, a);
+        }
+    }
+}
+
+void nodes_tell_heard(struct master *m, struct rpc_request *req)
+{
+    CLEANUP_BUF struct buf b = BUF_INIT;
+    CLEANUP_BUF struct buf list = BUF_INIT;
     size_t cursor = 0;
-    const struct strmap_entry *e;
-    while ((e = strmap_next(&m->agents, &cursor)) != NULL) {
-        struct session *s = e->value;
-        rpc_session_close(s->rpc);
+    uint32_t count = 0;
+    struct str name;
+    int64_t age_ms;
+    while (list.size < RPC_MESSAGE_MAX / 2 && core_next_heard(m->core, &cursor, &name, &age_ms)) {
+        mp_write_str(&list, name);
+        mp_write_int(&list, age_ms);
+        count++;
+    }
+    mp_write_map(&b, 1);
+    mp_write_cstr(&b, "heard");
+    mp_write_map(&b, count);
+    buf_append(&b, list.data, list.size);
+    rpc_reply(req, buf_str(&b));
+}
+
+void nodes_on_leading(struct master *m, bool leading)
+{
+    if (!leading) {
+        /* Links stay, and what streams over them. Orders come from the next leader. */
+        node_feeds_end(m);
+        watch_table_end_nodes(m->watches);
+        return;
+    }
+    CLEANUP_BUF struct buf b = BUF_INIT;
+    mp_write_map(&b, 1);
+    mp_write_key_int(&b, "term", (int64_t)node_term(m->node));
+    LIST_FOR(it, &m->sessions)
+    {
+        struct session *s = LIST_ENTRY(it, struct session, link);
+        if (s->who.role == PKI_ROLE_NODE && rpc_session_is_open(s->rpc)) {
+            rpc_notify(s->rpc, "node.lead", buf_str(&b));
+        }
     }
 }
 

@@ -1,4 +1,8 @@
-/* logs, exec, port-forward and image loading: two streams tied together, one to whoever asked, one to the agent (or, on a follower, to the leader).
+/* logs, exec, port-forward and image loading: two streams tied together, one to whoever asked, one to the agent.
+ *
+ * Each master has a link to each node (nodes.c), so the one that was asked serves the stream itself, whoever leads: a change of leader does not touch
+ * it. A follower looks the pod up in its own state, which may be behind: what it does not know, has no link for, or the agent says is
+ * not there, it asks the leader for, over which the stream then goes.
  *
  * What comes in on one stream is written to the other, and acknowledged (credit) only when it was taken there, so that a slow reader slows the
  * writer, end to end, and what is held here is bounded by one stream window a side. */
@@ -23,6 +27,7 @@ struct relay {
     struct relay_side client, node;
     struct rpc_request *request; /* until the node's side has accepted */
     struct call_origin origin;   /* with it */
+    bool doubtful;               /* from a follower's state: if the agent knows no such pod the leader decides */
 };
 
 static void side_end(struct relay_side *s, const struct error *err)
@@ -97,6 +102,12 @@ static void on_end(struct rpc_stream *st, const struct error *err, void *data)
     struct relay_side *s = data;
     struct relay *r = s->relay;
     s->over = true;
+    if (s == &r->node && r->request != NULL && r->doubtful && err != NULL && err->code == ERR_NOT_FOUND) {
+        struct call *c = call_of_request(TAKE_PTR(r->request), &r->origin);
+        if (call_count(c)) {
+            call_to_leader(c);
+        }
+    }
     if (s == &r->node && r->request != NULL) {
         struct error closed = {0};
         error_set(&closed, ERR_CLOSED, "the node ended the stream before it began");
@@ -135,7 +146,7 @@ static void on_node_open(struct rpc_stream *st, struct mp result, void *data)
 static const struct rpc_stream_events node_events = {
     .on_open = on_node_open, .on_data = on_data, .on_writable = on_writable, .on_end = on_end};
 
-void relay_start(struct call *c, struct rpc_session *to, const char *method, struct str params)
+static struct relay *start(struct call *c, struct rpc_session *to, const char *method, struct str params)
 {
     struct relay *r = xcalloc(1, sizeof *r);
     r->client.relay = r->node.relay = r;
@@ -145,19 +156,30 @@ void relay_start(struct call *c, struct rpc_session *to, const char *method, str
     r->request = call_take_request(c);
     r->node.stream = rpc_stream_open(to, method, params, &node_events, &r->node);
     assert(r->node.stream != NULL);
+    return r;
+}
+
+void relay_start(struct call *c, struct rpc_session *to, const char *method, struct str params)
+{
+    start(c, to, method, params);
 }
 
 /* ---- From a pod's name to its agent ---- */
 
+static struct rpc_session *link_to(struct master *m, struct str node)
+{
+    struct session *s = strmap_get(&m->agents, node);
+    return s == NULL || !rpc_session_is_open(s->rpc) ? NULL : s->rpc;
+}
+
 static struct rpc_session *agent_of(struct call *c, struct str node)
 {
-    struct session *s = strmap_get(&c->m->agents, node);
-    if (s == NULL || !rpc_session_is_open(s->rpc)) {
+    struct rpc_session *rpc = link_to(c->m, node);
+    if (rpc == NULL) {
         call_failf(c, ERR_BUSY, "node \"%.*s\" is not connected to the leader at present; try again when it is Ready",
                    STR_ARG(node));
-        return NULL;
     }
-    return s->rpc;
+    return rpc;
 }
 
 /* The parameters as they came, less `node`. */
@@ -196,30 +218,51 @@ static bool node_of_call(struct call *c, struct str *node)
     return true;
 }
 
-void method_relay_to_node(struct call *c)
+static struct relay *relay_to(struct call *c, struct rpc_session *agent)
 {
     static const struct {
         const char *here, *there;
     } names[] = {
         {"logs", "pod.logs"}, {"exec", "pod.exec"}, {"portforward", "pod.portforward"}, {"imageload", "image.load"}};
+    size_t i = 0;
+    while (!str_is(c->method, names[i].here)) {
+        i++;
+        assert(i < ARRAY_SIZE(names)); /* the method table knows no other */
+    }
+    CLEANUP_BUF struct buf b = BUF_INIT;
+    copy_params(c, &b);
+    return start(c, agent, names[i].there, buf_str(&b));
+}
+
+void method_relay_to_node(struct call *c)
+{
     struct str node;
-    if (!node_of_call(c, &node)) {
-        return;
+    struct rpc_session *agent = node_of_call(c, &node) ? agent_of(c, node) : NULL;
+    if (agent != NULL) {
+        relay_to(c, agent);
     }
-    struct rpc_session *agent = agent_of(c, node);
+}
+
+static void images_of(struct call *c, struct rpc_session *agent);
+
+bool relay_here(struct call *c)
+{
+    struct str node = mp_str(mp_get(c->params, "node"));
+    if (node.n == 0) {
+        struct str ns = mp_str(mp_get(c->params, "namespace")), name = mp_str(mp_get(c->params, "name"));
+        const struct object *pod = view_get(store_committed(node_store(c->m->node)), kind_by_id(KIND_POD), ns, name);
+        node = pod == NULL ? STR_NONE : mp_str(mp_path(object_mp(pod), "spec.nodeName"));
+    }
+    struct rpc_session *agent = node.n == 0 ? NULL : link_to(c->m, node);
     if (agent == NULL) {
-        return;
+        return false;
     }
-    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-        if (str_is(c->method, names[i].here)) {
-            struct buf b = BUF_INIT;
-            copy_params(c, &b);
-            relay_start(c, agent, names[i].there, buf_str(&b));
-            buf_close(&b);
-            return;
-        }
+    if (str_is(c->method, "images")) {
+        images_of(c, agent);
+        return true;
     }
-    call_failf(c, ERR_UNSUPPORTED, "no stream of that name");
+    relay_to(c, agent)->doubtful = true;
+    return true;
 }
 
 static void images_listed(const struct rpc_result *result, void *data)
@@ -235,14 +278,16 @@ static void images_listed(const struct rpc_result *result, void *data)
     buf_close(&b);
 }
 
+static void images_of(struct call *c, struct rpc_session *agent)
+{
+    rpc_call(agent, "image.list", STR("\x80"), MASTER_FORWARD_TIMEOUT_MS, images_listed, c);
+}
+
 void method_images(struct call *c)
 {
     struct str node;
-    if (!node_of_call(c, &node)) {
-        return;
-    }
-    struct rpc_session *agent = agent_of(c, node);
+    struct rpc_session *agent = node_of_call(c, &node) ? agent_of(c, node) : NULL;
     if (agent != NULL) {
-        rpc_call(agent, "image.list", STR("\x80"), MASTER_FORWARD_TIMEOUT_MS, images_listed, c);
+        images_of(c, agent);
     }
 }

@@ -350,6 +350,20 @@ static void pump_all(struct watch_table *t)
     }
 }
 
+void watch_table_end_nodes(struct watch_table *t)
+{
+    struct error err = {0};
+    size_t cursor = 0;
+    const struct strmap_entry *e;
+    error_set(&err, ERR_NOT_LEADER, "this master does not lead any more");
+    while ((e = strmap_next(&t->by_node, &cursor)) != NULL) {
+        LIST_FOR_SAFE(it, &((struct node_watches *)e->value)->watches)
+        {
+            watch_finish(LIST_ENTRY(it, struct watch, link), &err);
+        }
+    }
+}
+
 static void wake_all(struct watch_table *t, uint64_t revision)
 {
     for (size_t i = 0; i < ARRAY_SIZE(t->by_kind); i++) {

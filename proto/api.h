@@ -4,7 +4,8 @@
  * marked ?. Every failure is an error map (proto/rpc.h) whose reason is one of err_reason(). Unknown members of params are refused.
  *
  * ---- Any master, for clients (and agents within their rights) ----
- * hello          {version, ?name}                       -> {version, cluster, id, leader, leaderAddress, role}
+ * hello          {version, ?name, ?instance, ?certFrom, ?certUntil}  -> {version, cluster, id, leader, leaderAddress, role, term, ?masters}
+ *                agents tell name, instance (master/nodes.c) and the life of their certificate (seconds), and hear all masters' addresses
  * get            {kind, ?namespace, name, ?stale}       -> {object, revision}
  * list           {kind, ?namespace, ?labelSelector, ?fieldSelector, ?limit, ?continue, ?stale}
  *                                                       -> {items, revision, ?continue, ?remaining}
@@ -58,9 +59,11 @@
  * rejoin         {address, csr, ?agentAddress, ?sans, ?reason}   -> as join: a master that lost its data comes back under a new id, which it asks
  *                for with its old certificate (master/repair.h)
  *
- * ---- Agents to the leader (others answer NotLeader with leaderAddress in the error's field) ----
- * node.register  {node: object (Node)}                  -> {object, heartbeatMs}
+ * ---- Agents to each master ----
  * node.heartbeat {name}  (a notification; soft state)
+ *
+ * ---- Agents to the leader (others answer NotLeader with leaderAddress in the error's field) ----
+ * node.register  {node: object (Node), ?instance}       -> {object, heartbeatMs}     AlreadyExists: another living agent has the name
  * node.pods      {name} -> stream (watch of pods with spec.nodeName = name, as `watch`)
  * node.refs      {name, ?revision} -> stream: ConfigMaps and Secrets that pods of the node name, as `watch` (DELETED when no longer named or gone)
  * node.routes    {name} -> stream: {routes: [{name, podCIDR, internalIP}]} whole list at every change
@@ -68,13 +71,16 @@
  *                -> {revision, results: [nil | error]}     gone: finished deletions (grace 0)
  * node.events    {name, events: [Event objects]}        -> {}      (aggregated by the master: same object, reason, message count up)
  *
- * ---- Masters to an agent, over the session that the agent opened ----
+ * ---- Masters to an agent, over the session that the agent opened to each of them ----
+ * node.lead      {term}  (a notification) this master leads now: register here
+ * node.refresh   {}      (a notification) register again: the node had been given up
  * pod.logs, pod.exec, pod.portforward, image.load, image.list: as above, without `node`.
  *
  * ---- Between masters (ALPN reeve-raft/1) ----
  * raft, raft.part, raft.term, removed: raft-store/transport.h
  * forward        {method, params, identity: {role, name}} -> the method's result
  * read.index     {}                                     -> {index}
+ * nodes.heard    {}                                     -> {heard: {node: milliseconds since it was heard}}
  * announce       {advertise, agentAddress}              -> {..}          where the caller is reached by masters and clients, and by agents
  */
 #ifndef PROTO_API_H

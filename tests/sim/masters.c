@@ -33,6 +33,27 @@ static void life_log(void *data, enum log_level level, const char *line, unsigne
 
 /* ---- Events of the node ---- */
 
+/* The others' answers come at once, from those that could answer. */
+static void ask_heard(void *data)
+{
+    struct life *life = data;
+    struct cluster *c = life->c;
+    for (uint64_t id = 1; id <= c->ids; id++) {
+        struct life *other = c->machines[id].life;
+        size_t cursor = 0;
+        struct str name;
+        int64_t age_ms;
+        if (other == NULL || other == life || other->core == NULL || c->sim.paused[id] || c->sim.cut[life->id][id] ||
+            c->sim.cut[id][life->id]) {
+            continue;
+        }
+        while (core_next_heard(other->core, &cursor, &name, &age_ms)) {
+            core_hear_of(life->core, name, age_ms);
+        }
+    }
+    core_heard_all(life->core);
+}
+
 static void on_leading(void *data, bool leading, uint64_t term)
 {
     struct life *life = data;
@@ -245,8 +266,12 @@ void master_start(struct cluster *c, uint64_t id, bool bootstrap)
                 (unsigned long long)id, err.message);
         abort();
     }
-    life->core = core_new(&(struct core_config){
-        .env = &life->env, .log = &life->log, .seed = c->seed * 31 + life->number, .node_grace_ms = 4000});
+    life->core = core_new(&(struct core_config){.env = &life->env,
+                                                .log = &life->log,
+                                                .seed = c->seed * 31 + life->number,
+                                                .node_grace_ms = 4000,
+                                                .ask_heard = ask_heard,
+                                                .data = life});
     core_set_node(life->core, life->node);
     cluster_trace(c, "master %llu starts", (unsigned long long)id);
     m->seat = SEAT_RUN;
@@ -333,6 +358,7 @@ static void life_turn(struct life *life)
     struct cluster *c = life->c;
     bool more = true;
     node_attend(life->node);
+    core_attend(life->core);
     for (unsigned i = 0; more && i < TURNS_AT_ONCE && !life->fatal; i++) {
         more = core_turn(life->core);
     }

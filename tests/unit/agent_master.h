@@ -29,7 +29,10 @@ struct fake_master {
     bool closed;
     char address[64];
     bool leads;
+    int id; /* its port */
+    int64_t term;
     char leader_address[64];
+    const char *tells_masters[2]; /* in its hello; NULL: nothing */
     int64_t heartbeat_ms;
     bool hold_events; /* the next node.events call is not answered but kept */
     struct rpc_request *held_events;
@@ -37,6 +40,8 @@ struct fake_master {
     struct rpc_session *peers[MASTER_PEERS];
     struct rpc_session *agent; /* the one that registered last */
     struct rpc_stream *pods, *refs, *routes;
+    unsigned connections; /* ever */
+    char instance[96];    /* of the last registration, or hello */
     unsigned hellos, registrations, heartbeats, statuses, events, joins, renewals, gets;
     const char *node_json;    /* what get answers; with single quotes */
     int refuse_renewal;       /* error code for cert.renew; 0 = sign */
@@ -59,14 +64,14 @@ static inline void master_timer_closed(uv_handle_t *h)
 {
     *(bool *)h->data = true;
 }
-/* Turn the loop until cond holds; fails after five seconds. */
+/* Turn the loop until cond holds; fails after fifteen seconds. */
 #define run_until(the_loop, cond)                                                                                      \
     do {                                                                                                               \
         uv_timer_t guard_;                                                                                             \
         bool late_ = false, gone_ = false;                                                                             \
         uv_timer_init((the_loop), &guard_);                                                                            \
         guard_.data = &late_;                                                                                          \
-        uv_timer_start(&guard_, master_timed_out, 5000, 0);                                                            \
+        uv_timer_start(&guard_, master_timed_out, 15000, 0);                                                           \
         while (!(cond) && !late_) {                                                                                    \
             uv_run((the_loop), UV_RUN_ONCE);                                                                           \
         }                                                                                                              \
@@ -140,9 +145,16 @@ static inline void master_hello(struct fake_master *m, struct rpc_request *r)
 {
     CLEANUP_BUF struct buf b = BUF_INIT;
     m->hellos++;
-    mp_write_map(&b, 4);
-    mp_write_key_int(&b, "id", 1);
-    mp_write_key_int(&b, "leader", m->leads ? 1 : 2);
+    mp_write_map(&b, 5 + (m->tells_masters[0] != NULL));
+    mp_write_key_int(&b, "id", m->id);
+    mp_write_key_int(&b, "leader", m->leads ? m->id : 1);
+    mp_write_key_int(&b, "term", m->term);
+    if (m->tells_masters[0] != NULL) {
+        mp_write_cstr(&b, "masters");
+        mp_write_array(&b, 2);
+        mp_write_cstr(&b, m->tells_masters[0]);
+        mp_write_cstr(&b, m->tells_masters[1]);
+    }
     mp_write_key_str(&b, "leaderAddress", str_of(m->leads ? m->address : m->leader_address));
     mp_write_key_str(&b, "role", m->leads ? STR("leader") : STR("follower"));
     rpc_reply(r, buf_str(&b));
@@ -297,6 +309,7 @@ static inline void master_request(struct rpc_session *s, struct rpc_request *r, 
     if (str_is(method, "hello") && m->calls_expired) {
         master_reply_error(r, ERR_UNAUTHORIZED, "cert.renew", "the certificate has expired");
     } else if (str_is(method, "hello")) {
+        snprintf(m->instance, sizeof m->instance, "%.*s", STR_ARG(mp_str(mp_get(params, "instance"))));
         master_hello(m, r);
     } else if (str_is(method, "node.register")) {
         master_register(m, r, params);
@@ -343,6 +356,7 @@ static inline void master_accept(struct net_conn *c, void *data)
         .data = m,
     };
     int64_t from_s;
+    m->connections++;
     net_conn_peer_life(c, &from_s, &m->peer_until_s);
     m->peer_expired = net_conn_peer_expired(c);
     for (int i = 0; i < MASTER_PEERS; i++) {
@@ -390,11 +404,26 @@ static inline void master_open(struct fake_master *m, uv_loop_t *loop, const cha
     if (net_listen(&c, &m->listener, &err) != 0) {
         fail_msg("%s", err.message);
     }
-    snprintf(m->address, sizeof m->address, "127.0.0.1:%d", net_listener_port(m->listener));
+    m->id = net_listener_port(m->listener);
+    snprintf(m->address, sizeof m->address, "127.0.0.1:%d", m->id);
 }
 static inline void master_listener_closed(void *data)
 {
     ((struct fake_master *)data)->closed = true;
+}
+/* It leads from now on, and says so to all its agents. */
+static inline void master_lead(struct fake_master *m, int64_t term)
+{
+    CLEANUP_BUF struct buf b = BUF_INIT;
+    m->leads = true;
+    m->term = term;
+    mp_write_map(&b, 1);
+    mp_write_key_int(&b, "term", term);
+    for (int i = 0; i < MASTER_PEERS; i++) {
+        if (m->peers[i] != NULL) {
+            rpc_notify(m->peers[i], "node.lead", buf_str(&b));
+        }
+    }
 }
 static inline bool master_has_peers(const struct fake_master *m)
 {

@@ -85,6 +85,7 @@ static void start(struct fixture *f, const char *first, const char *second)
         .tls = f->tls,
         .env = env_real(),
         .name = "n1",
+        .instance = "1f-3-2e",
         .masters = masters,
         .events = {write_node, on_ready, on_lost, on_list_begin, on_object, on_list_end, on_routes, on_request},
         .data = f,
@@ -208,6 +209,128 @@ static void a_master_that_asks_is_told_the_node_again(void **state)
     assert_int_equal(f->ready, 1);
 }
 
+/* ---- Several masters ---- */
+
+static void each_master_has_a_link_and_hears_heartbeats(void **state)
+{
+    struct fixture *f = *state;
+    f->one.heartbeat_ms = 100;
+    f->two.leads = false;
+    start(f, f->one.address, f->two.address);
+    run_until(&f->loop, f->one.heartbeats >= 2 && f->two.heartbeats >= 2);
+    assert_int_equal(f->one.registrations, 1);
+    assert_int_equal(f->two.registrations, 0);
+    assert_int_equal(f->two.connections, 1);
+    assert_int_equal(session_links_up(f->session), 2);
+    assert_string_equal(f->two.instance, "1f-3-2e");
+}
+
+static void answered(const struct rpc_result *r, void *data)
+{
+    assert_null(r->error);
+    ++*(unsigned *)data;
+}
+
+static struct rpc_session *peer_of(struct fake_master *m)
+{
+    for (int i = 0; i < MASTER_PEERS; i++) {
+        if (m->peers[i] != NULL) {
+            return m->peers[i];
+        }
+    }
+    fail_msg("no agent is connected");
+    return NULL;
+}
+
+static void a_change_of_leader_moves_the_registration_and_no_connection(void **state)
+{
+    struct fixture *f = *state;
+    unsigned answers = 0;
+    f->one.term = 5;
+    f->two.leads = false;
+    start(f, f->one.address, f->two.address);
+    run_until(&f->loop, f->one.pods != NULL && session_links_up(f->session) == 2);
+    for (int64_t term = 6; term < 12; term++) {
+        struct fake_master *next = term % 2 == 0 ? &f->two : &f->one, *former = term % 2 == 0 ? &f->one : &f->two;
+        unsigned before = f->ready;
+        former->leads = false;
+        master_lead(next, term);
+        run_until(&f->loop, f->ready == before + 1 && next->pods != NULL && next->refs != NULL && next->routes != NULL);
+        run_until(&f->loop, former->pods == NULL && former->refs == NULL && former->routes == NULL);
+        assert_string_equal(session_leader(f->session), next->address);
+        rpc_call(peer_of(former), "anything", STR("\x80"), 0, answered, &answers); /* both still reach the node */
+        rpc_call(peer_of(next), "anything", STR("\x80"), 0, answered, &answers);
+        run_until(&f->loop, answers == 2 * (unsigned)(term - 5));
+    }
+    assert_int_equal(f->one.connections, 1);
+    assert_int_equal(f->two.connections, 1);
+    assert_int_equal(f->lost, 6);
+}
+
+static void an_old_leader_does_not_get_the_registration_back(void **state)
+{
+    struct fixture *f = *state;
+    f->one.term = 5;
+    f->one.heartbeat_ms = f->two.heartbeat_ms = 100;
+    f->two.leads = false;
+    start(f, f->one.address, f->two.address);
+    run_until(&f->loop, f->one.pods != NULL && session_links_up(f->session) == 2);
+    master_lead(&f->two, 6); /* the other one is cut off from the masters and does not know */
+    run_until(&f->loop, f->two.pods != NULL);
+    unsigned hellos = f->one.hellos;
+    run_until(&f->loop, f->one.hellos >= hellos + 3);
+    assert_string_equal(session_leader(f->session), f->two.address);
+    assert_int_equal(f->two.registrations, 1);
+    assert_int_equal(f->one.registrations, 1);
+}
+
+static void when_the_leader_dies_the_link_to_the_next_one_is_there(void **state)
+{
+    struct fixture *f = *state;
+    f->two.leads = false;
+    start(f, f->one.address, f->two.address);
+    run_until(&f->loop, f->one.pods != NULL && session_links_up(f->session) == 2);
+    f->one.leads = false;
+    master_hang_up(&f->one);
+    run_until(&f->loop, f->lost == 1);
+    master_lead(&f->two, 7);
+    run_until(&f->loop, f->ready == 2 && f->two.pods != NULL);
+    assert_int_equal(f->two.connections, 1);
+    run_until(&f->loop, f->one.connections == 2 && session_links_up(f->session) == 2);
+}
+
+static void masters_that_the_leader_names_are_linked_and_let_go(void **state)
+{
+    struct fixture *f = *state;
+    f->two.leads = false;
+    f->one.heartbeat_ms = 100;
+    f->one.tells_masters[0] = f->one.address;
+    f->one.tells_masters[1] = f->two.address;
+    start(f, f->one.address, NULL);
+    run_until(&f->loop, session_links_up(f->session) == 2);
+    f->one.tells_masters[1] = f->one.address;
+    run_until(&f->loop, session_links_up(f->session) == 1 && !master_has_peers(&f->two));
+    unsigned hellos = f->one.hellos;
+    run_until(&f->loop, f->one.hellos >= hellos + 3);
+    assert_int_equal(f->two.connections, 1);
+    assert_int_equal(f->lost, 0);
+}
+
+static void of_two_addresses_of_one_master_one_is_used(void **state)
+{
+    struct fixture *f = *state;
+    f->two.id = f->one.id; /* the same master */
+    start(f, f->one.address, f->two.address);
+    run_until(&f->loop, f->ready == 1);
+    struct fake_master *used = f->one.registrations > 0 ? &f->one : &f->two,
+                       *spare = used == &f->one ? &f->two : &f->one;
+    run_until(&f->loop, spare->hellos == 1 && !master_has_peers(spare));
+    assert_int_equal(session_links_up(f->session), 1);
+    used->leads = false;
+    master_hang_up(used);
+    run_until(&f->loop, f->ready == 2 && spare->registrations == 1);
+}
+
 static void refused(const struct rpc_result *r, void *data)
 {
     assert_int_equal(r->error->code, ERR_CLOSED);
@@ -236,6 +359,12 @@ int main(void)
         WITH(a_stream_that_ends_with_not_leader_names_the_next_one),
         WITH(a_heartbeat_finds_out_that_the_leadership_has_moved),
         WITH(a_master_that_asks_is_told_the_node_again),
+        WITH(each_master_has_a_link_and_hears_heartbeats),
+        WITH(a_change_of_leader_moves_the_registration_and_no_connection),
+        WITH(an_old_leader_does_not_get_the_registration_back),
+        WITH(when_the_leader_dies_the_link_to_the_next_one_is_there),
+        WITH(masters_that_the_leader_names_are_linked_and_let_go),
+        WITH(of_two_addresses_of_one_master_one_is_used),
         WITH(calls_without_a_leader_fail_later_and_not_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
