@@ -6,7 +6,7 @@
 
 #include "proto/kinds/kinds.h"
 
-#define ANNOTATIONS_SIZE_MAX (256u << 10) /* all keys and values of metadata.annotations, as in Kubernetes */
+#define GENERATE_NAME_MAX 247u /* with five characters behind it, a name still */
 
 /* ---- Which kind ---- */
 
@@ -169,8 +169,11 @@ static void check_name(const struct kind *k, const struct value *meta, const str
     if (s.n > 0) {
         /* The prefix must make a good name with what is put behind it. */
         const char *sample = arena_printf(l->arena, "%.*sx", STR_ARG(s));
-        if (s.n > 200 || !name_is_dns_subdomain(str_of(sample))) {
-            bad_value(l, prefix, FPATH_AT(p, "generateName"), NAME_SUBDOMAIN_WHY);
+        bool label = k->id == KIND_NAMESPACE;
+        if (s.n > GENERATE_NAME_MAX) {
+            bad_too_long(l, prefix, FPATH_AT(p, "generateName"), GENERATE_NAME_MAX);
+        } else if (label ? !name_is_dns_label(str_of(sample)) : !name_is_dns_subdomain(str_of(sample))) {
+            bad_value(l, prefix, FPATH_AT(p, "generateName"), label ? NAME_LABEL_WHY : NAME_SUBDOMAIN_WHY);
         }
     }
     if (value_to_str(name).n == 0) {
@@ -184,22 +187,6 @@ static void check_name(const struct kind *k, const struct value *meta, const str
         check_dns_label(l, meta, name, FPATH_AT(p, "name"));
     } else {
         check_dns_subdomain(l, meta, name, FPATH_AT(p, "name"));
-    }
-}
-
-static void check_annotations(const struct value *annotations, const struct fpath *p, struct errlist *l)
-{
-    size_t size = 0;
-    for (unsigned i = 0; i < value_count(annotations); i++) {
-        const struct value_member *m = &annotations->map.members[i];
-        size += m->key.n + value_to_str(m->value).n;
-        if (!name_is_label_key(m->key)) {
-            bad_value(l, value_str(l->arena, m->key), p, NAME_LABEL_KEY_WHY);
-        }
-    }
-    if (size > ANNOTATIONS_SIZE_MAX) {
-        errlist_add(l, annotations, fpath_text(l->arena, p), "Too long: may not be more than %u bytes, has %zu",
-                    ANNOTATIONS_SIZE_MAX, size);
     }
 }
 
@@ -237,21 +224,27 @@ static void check_owners(const struct value *owners, const struct fpath *p, stru
     }
 }
 
+/* What is there already may stay, so that an object from before a rule can be changed. */
 static void check_finalizers(const struct value *meta, const struct value *old, const struct fpath *p,
                              struct errlist *l)
 {
     const struct value *list = value_get(meta, "finalizers"), *before = value_get(old, "finalizers");
-    bool deleting = value_get(old, "deletionTimestamp") != NULL;
+    bool deleting = value_get(old, "deletionTimestamp") != NULL, orphan = false, foreground = false;
     VALUE_FOR(i, list)
     {
         const struct value *item = value_item(list, i);
         bool known = false;
         VALUE_FOR(j, before) known = known || str_eq(value_to_str(value_item(before, j)), value_to_str(item));
-        if (!name_is_label_key(value_to_str(item))) {
-            bad_value(l, item, FPATH_ITEM(p, i), NAME_LABEL_KEY_WHY);
-        } else if (deleting && !known) {
+        orphan = orphan || str_is(value_to_str(item), "orphan");
+        foreground = foreground || str_is(value_to_str(item), "foregroundDeletion");
+        if (!known && deleting) {
             bad_forbidden(l, item, p, "no new finalizers can be added if the object is being deleted");
+        } else if (!known) {
+            check_finalizer(l, item, FPATH_ITEM(p, i));
         }
+    }
+    if (orphan && foreground) {
+        bad_value(l, list, p, "orphan and foregroundDeletion contradict each other");
     }
 }
 
@@ -268,7 +261,7 @@ static void check_meta(const struct kind *k, const struct value *doc, const stru
                       arena_printf(l->arena, "not allowed: a %s belongs to the whole cluster", k->name));
     }
     check_labels(l, value_get(meta, "labels"), FPATH_AT(p, "labels"));
-    check_annotations(value_get(meta, "annotations"), FPATH_AT(p, "annotations"), l);
+    check_annotations(l, value_get(meta, "annotations"), FPATH_AT(p, "annotations"));
     check_owners(value_get(meta, "ownerReferences"), FPATH_AT(p, "ownerReferences"), l);
     check_finalizers(meta, old_meta, FPATH_AT(p, "finalizers"), l);
     static const char *const fixed[] = {"name", "namespace", "uid", "creationTimestamp"};

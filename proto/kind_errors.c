@@ -149,6 +149,22 @@ void bad_forbidden(struct errlist *l, const struct value *where, const struct fp
     errlist_add(l, where, fpath_text(l->arena, p), "Forbidden: %s", why);
 }
 
+void bad_too_long(struct errlist *l, const struct value *where, const struct fpath *p, size_t max)
+{
+    if (is_full(l)) {
+        return;
+    }
+    errlist_add(l, where, fpath_text(l->arena, p), "Too long: must have at most %zu bytes", max);
+}
+
+void bad_missing(struct errlist *l, const struct value *where, const struct fpath *p, const char *why)
+{
+    if (is_full(l)) {
+        return;
+    }
+    errlist_add(l, where, fpath_text(l->arena, p), "Required value: %s", why);
+}
+
 bool in_choices(struct str s, const char *one_of)
 {
     for (const char *p = one_of;;) {

@@ -47,6 +47,8 @@ static void check_match_field(const struct value *e, const struct fpath *p, stru
         bad_choice(l, op, FPATH_AT(p, "operator"), "In|NotIn");
     } else if (value_count(value_get(e, "values")) != 1) {
         errlist_add(l, e, fpath_text(l->arena, FPATH_AT(p, "values")), "Required value: must have one element");
+    } else {
+        check_dns_subdomain(l, e, value_item(value_get(e, "values"), 0), FPATH_ITEM(FPATH_AT(p, "values"), 0));
     }
 }
 
@@ -80,12 +82,59 @@ static void check_node_affinity(const struct value *affinity, const struct fpath
     }
 }
 
+static bool selector_names(const struct value *selector, struct str key)
+{
+    return value_get_str_key(value_get(selector, "matchLabels"), key) != NULL ||
+           value_find(value_get(selector, "matchExpressions"), "key", key) != NULL;
+}
+
+/* Labels of the pod itself that join the selector: so there is one, and it does not know them already. */
+static void check_label_keys(const struct value *term, const char *name, bool once, const struct fpath *p,
+                             struct errlist *l)
+{
+    const struct value *keys = value_get(term, name), *selector = value_get(term, "labelSelector");
+    const struct fpath *at = FPATH_AT(p, name);
+    if (value_count(keys) == 0) {
+        return;
+    }
+    if (selector == NULL) {
+        bad_forbidden(l, keys, at, "must not be specified when labelSelector is not set");
+    }
+    VALUE_FOR(i, keys)
+    {
+        struct str key = value_to_str(value_item(keys, i));
+        if (!name_is_label_key(key)) {
+            bad_value(l, value_item(keys, i), FPATH_ITEM(at, i), NAME_LABEL_KEY_WHY);
+        } else if (once && selector_names(selector, key)) {
+            bad_value(l, value_item(keys, i), FPATH_ITEM(at, i),
+                      arena_printf(l->arena, "exists in both %s and labelSelector", name));
+        }
+    }
+}
+
+static void check_both_label_keys(const struct value *term, const struct fpath *p, struct errlist *l)
+{
+    const struct value *match = value_get(term, "matchLabelKeys"), *mismatch = value_get(term, "mismatchLabelKeys");
+    check_label_keys(term, "matchLabelKeys", true, p, l);
+    check_label_keys(term, "mismatchLabelKeys", false, p, l);
+    VALUE_FOR(i, match)
+    {
+        bool both = false;
+        VALUE_FOR(j, mismatch) both = both || value_equal(value_item(match, i), value_item(mismatch, j));
+        if (both) {
+            bad_value(l, value_item(match, i), FPATH_ITEM(FPATH_AT(p, "matchLabelKeys"), i),
+                      "exists in both matchLabelKeys and mismatchLabelKeys");
+        }
+    }
+}
+
 static void check_pod_term(const struct value *term, const struct fpath *p, struct errlist *l)
 {
     const struct value *namespaces = value_get(term, "namespaces");
     check_label_selector(l, value_get(term, "labelSelector"), FPATH_AT(p, "labelSelector"));
     check_label_selector(l, value_get(term, "namespaceSelector"), FPATH_AT(p, "namespaceSelector"));
     check_label_key(l, term, value_get(term, "topologyKey"), FPATH_AT(p, "topologyKey"));
+    check_both_label_keys(term, p, l);
     VALUE_FOR(i, namespaces)
     {
         check_dns_label(l, namespaces, value_item(namespaces, i), FPATH_ITEM(FPATH_AT(p, "namespaces"), i));
@@ -114,6 +163,7 @@ static void check_spread(const struct value *list, unsigned i, const struct fpat
     check_at_least(l, domains, FPATH_AT(p, "minDomains"), 1);
     check_label_key(l, c, value_get(c, "topologyKey"), FPATH_AT(p, "topologyKey"));
     check_label_selector(l, value_get(c, "labelSelector"), FPATH_AT(p, "labelSelector"));
+    check_label_keys(c, "matchLabelKeys", true, p, l);
     if (domains != NULL && !str_is(value_to_str(value_get(c, "whenUnsatisfiable")), "DoNotSchedule")) {
         bad_value(l, domains, FPATH_AT(p, "minDomains"), "can only be used with whenUnsatisfiable: DoNotSchedule");
     }

@@ -1,6 +1,7 @@
 /* ConfigMap and Secret: maps of files and settings for pods. */
 #include "proto/kinds/kinds.h"
 #include "proto/object.h"
+#include "proto/text.h"
 
 #define CONFIG_SIZE_MAX (1u << 20) /* all values together, as in Kubernetes */
 
@@ -83,8 +84,8 @@ static void configmap_validate(const struct value *obj, const struct value *old,
     const struct value *binary = value_get(obj, "binaryData");
     for (unsigned i = 0; i < value_count(binary); i++) {
         if (value_get_str_key(value_get(obj, "data"), binary->map.members[i].key) != NULL) {
-            errlist_add(l, binary, fpath_text(l->arena, FPATH_KEY(FPATH("binaryData"), binary->map.members[i].key)),
-                        "Invalid value: the key is in data as well");
+            bad_value(l, value_str(l->arena, binary->map.members[i].key),
+                      FPATH_KEY(FPATH("data"), binary->map.members[i].key), "the key is in binaryData as well");
         }
     }
     check_frozen(obj, old, frozen, ARRAY_SIZE(frozen), l);
@@ -96,13 +97,21 @@ static const struct {
     const char *type;
     const char *all[2]; /* each of them */
     const char *any[2]; /* at least one of them */
+    bool filled;        /* the entry may not be empty */
+    bool json;          /* the entry is a JSON object */
 } SECRET_TYPES[] = {
-    {"kubernetes.io/dockercfg", {".dockercfg"}, {NULL}},
-    {"kubernetes.io/dockerconfigjson", {".dockerconfigjson"}, {NULL}},
-    {"kubernetes.io/basic-auth", {NULL}, {"username", "password"}},
-    {"kubernetes.io/ssh-auth", {"ssh-privatekey"}, {NULL}},
-    {"kubernetes.io/tls", {"tls.crt", "tls.key"}, {NULL}},
+    {"kubernetes.io/dockercfg", {".dockercfg"}, {NULL}, false, true},
+    {"kubernetes.io/dockerconfigjson", {".dockerconfigjson"}, {NULL}, false, true},
+    {"kubernetes.io/basic-auth", {NULL}, {"username", "password"}, false, false},
+    {"kubernetes.io/ssh-auth", {"ssh-privatekey"}, {NULL}, true, false},
+    {"kubernetes.io/tls", {"tls.crt", "tls.key"}, {NULL}, false, false},
 };
+
+static bool is_json_object(struct arena *a, struct str text)
+{
+    struct value *v;
+    return json_read(a, text, &v, NULL) == 0 && value_is_map(v);
+}
 
 static void check_secret_type(const struct value *obj, struct errlist *l)
 {
@@ -113,8 +122,12 @@ static void check_secret_type(const struct value *obj, struct errlist *l)
             continue;
         }
         for (unsigned j = 0; j < 2 && SECRET_TYPES[i].all[j] != NULL; j++) {
-            if (value_get(data, SECRET_TYPES[i].all[j]) == NULL) {
-                bad_required(l, data, FPATH_KEY(FPATH("data"), str_of(SECRET_TYPES[i].all[j])));
+            const struct value *entry = value_get(data, SECRET_TYPES[i].all[j]);
+            const struct fpath *at = FPATH_KEY(FPATH("data"), str_of(SECRET_TYPES[i].all[j]));
+            if (entry == NULL || (SECRET_TYPES[i].filled && entry->str.n == 0)) {
+                bad_required(l, data, at);
+            } else if (SECRET_TYPES[i].json && !is_json_object(l->arena, entry->str)) {
+                errlist_add(l, entry, fpath_text(l->arena, at), "Invalid value: (secret): must be a JSON object");
             }
         }
         const char *const *any = SECRET_TYPES[i].any;

@@ -1,5 +1,6 @@
 /* Rules for the environment of containers, and for references to fields of the pod. */
 #include "proto/kinds/kinds.h"
+#include "proto/quantity.h"
 
 #define FIELD_PATHS_ENV                                                                                                \
     "metadata.name|metadata.namespace|metadata.uid|spec.nodeName|spec.serviceAccountName|status.hostIP|"               \
@@ -8,15 +9,21 @@
 #define RESOURCE_NAMES                                                                                                 \
     "limits.cpu|limits.memory|limits.ephemeral-storage|requests.cpu|requests.memory|requests.ephemeral-storage"
 
-/* metadata.labels['key'], metadata.annotations['key'] */
-static bool is_subscript(struct str path)
+/* metadata.labels['key'], metadata.annotations['key']. True, and reported if the key is wrong. */
+static bool is_subscript(struct errlist *l, const struct value *v, const struct fpath *p)
 {
     static const char *const maps[] = {"metadata.labels['", "metadata.annotations['"};
+    struct str path = value_to_str(v);
     for (unsigned i = 0; i < ARRAY_SIZE(maps); i++) {
         struct str prefix = str_of(maps[i]);
-        if (str_starts(path, prefix) && str_ends(path, STR("']")) && path.n > prefix.n + 2) {
-            return name_is_label_key((struct str){path.p + prefix.n, path.n - prefix.n - 2});
+        if (!str_starts(path, prefix) || !str_ends(path, STR("']")) || path.n < prefix.n + 2) {
+            continue;
         }
+        struct str key = {path.p + prefix.n, path.n - prefix.n - 2};
+        if (i == 0 ? !name_is_label_key(key) : !name_is_annotation_key(key)) {
+            bad_value(l, value_str(l->arena, key), p, NAME_LABEL_KEY_WHY);
+        }
+        return true;
     }
     return false;
 }
@@ -28,9 +35,30 @@ void check_field_ref(struct errlist *l, const struct value *ref, const struct fp
     if (version != NULL && !str_is(value_to_str(version), "v1")) {
         bad_choice(l, version, FPATH_AT(p, "apiVersion"), "v1");
     }
-    if (value_to_str(path).n > 0 && !in_choices(value_to_str(path), paths) && !is_subscript(value_to_str(path))) {
+    if (value_to_str(path).n > 0 && !in_choices(value_to_str(path), paths) && !is_subscript(l, path, p)) {
         bad_choice(l, path, FPATH_AT(p, "fieldPath"), paths);
     }
+}
+
+/* One of a unit: 1m and 1 for cpu, 1, 1k, 1Ki and so on for bytes; none, or 0, is the smallest that makes sense. */
+static void check_divisor(struct errlist *l, struct str resource, const struct value *divisor, const struct fpath *p)
+{
+    static const char *const cpu[] = {"1m", "1"};
+    static const char *const bytes[] = {"1",   "1k",  "1M",  "1G",  "1T",  "1P", "1E",
+                                        "1Ki", "1Mi", "1Gi", "1Ti", "1Pi", "1Ei"};
+    struct str s = value_to_str(divisor);
+    bool of_cpu = str_ends(resource, STR("s.cpu"));
+    const char *const *good = of_cpu ? cpu : bytes;
+    if (s.n == 0 || resource.n == 0 || quantity_cmp(s, STR("0")) == 0) {
+        return;
+    }
+    for (unsigned i = 0; i < (of_cpu ? ARRAY_SIZE(cpu) : ARRAY_SIZE(bytes)); i++) {
+        if (quantity_cmp(s, str_of(good[i])) == 0) {
+            return;
+        }
+    }
+    bad_value(l, divisor, p,
+              of_cpu ? "must be 1m or 1 for cpu" : "must be 1, 1k, 1M, 1G, 1T, 1P, 1E, 1Ki, 1Mi, 1Gi, 1Ti, 1Pi or 1Ei");
 }
 
 void check_resource_ref(struct errlist *l, const struct value *ref, const struct fpath *p, bool in_volume)
@@ -44,14 +72,22 @@ void check_resource_ref(struct errlist *l, const struct value *ref, const struct
         !str_starts(s, STR("requests.hugepages-"))) {
         bad_choice(l, resource, FPATH_AT(p, "resource"), RESOURCE_NAMES);
     }
+    check_divisor(l, s, value_get(ref, "divisor"), FPATH_AT(p, "divisor"));
+}
+
+/* The name of a ConfigMap or Secret; what cannot be a name at all the table has refused. */
+static void check_config_name(struct errlist *l, const struct value *ref, const struct fpath *p)
+{
+    const struct value *name = value_get(ref, "name");
+    if (name == NULL || value_to_str(name).n == 0 || name_is_key(value_to_str(name))) {
+        check_dns_subdomain(l, ref, name, FPATH_AT(p, "name"));
+    }
 }
 
 static void check_key_ref(struct errlist *l, const struct value *ref, const struct fpath *p)
 {
     const struct value *key = value_get(ref, "key");
-    if (value_to_str(value_get(ref, "name")).n == 0) {
-        bad_required(l, ref, FPATH_AT(p, "name"));
-    }
+    check_config_name(l, ref, p);
     if (value_to_str(key).n > 0 && !name_is_config_key(value_to_str(key))) {
         bad_value(l, key, FPATH_AT(p, "key"), NAME_CONFIG_KEY_WHY);
     }
@@ -69,8 +105,7 @@ static void check_value_from(struct errlist *l, const struct value *env, const s
     }
     if (value_to_str(value_get(env, "value")).n > 0) {
         bad_value(l, from, at, "may not be specified when `value` is not empty");
-    }
-    if (value_count(from) > 1) {
+    } else if (value_count(from) > 1) {
         bad_value(l, from, at, "may not have more than one field specified at a time");
     }
     const struct value *field = value_get(from, "fieldRef"), *resource = value_get(from, "resourceFieldRef");
@@ -101,11 +136,11 @@ static void check_env_from(struct errlist *l, const struct value *from, const st
     } else if (config != NULL && secret != NULL) {
         bad_value(l, from, p, "may not have more than one field specified at a time");
     }
-    if (config != NULL && value_to_str(value_get(config, "name")).n == 0) {
-        bad_required(l, config, FPATH_AT(FPATH_AT(p, "configMapRef"), "name"));
+    if (config != NULL) {
+        check_config_name(l, config, FPATH_AT(p, "configMapRef"));
     }
-    if (secret != NULL && value_to_str(value_get(secret, "name")).n == 0) {
-        bad_required(l, secret, FPATH_AT(FPATH_AT(p, "secretRef"), "name"));
+    if (secret != NULL) {
+        check_config_name(l, secret, FPATH_AT(p, "secretRef"));
     }
 }
 

@@ -30,15 +30,41 @@ SCHEMA_STATIC(event, "Event", "Something that happened to an object. Events are 
     STRING("reportingInstance", "Which instance of it."));
 /* clang-format on */
 
+/* With eventTime an event says who reported what, and says it in short. */
+static void check_new_style(const struct value *obj, struct errlist *l)
+{
+    static const struct {
+        const char *name;
+        bool required;
+        size_t max;
+    } texts[] = {
+        {"reportingComponent", true, 0}, {"reportingInstance", true, 128}, {"action", true, 128},
+        {"reason", true, 128},           {"message", false, 1024},
+    };
+    for (unsigned i = 0; i < ARRAY_SIZE(texts); i++) {
+        const struct value *v = value_get(obj, texts[i].name);
+        struct str s = value_to_str(v);
+        if (texts[i].required && s.n == 0) {
+            bad_missing(l, obj, FPATH(texts[i].name), "must not be empty if eventTime is given");
+        } else if (texts[i].max > 0 && s.n > texts[i].max) {
+            bad_too_long(l, v, FPATH(texts[i].name), texts[i].max);
+        } else if (i == 0 && !name_is_label_key(s)) {
+            bad_value(l, v, FPATH(texts[i].name), NAME_LABEL_KEY_WHY);
+        }
+    }
+}
+
 /* An event lives beside its object; those of cluster-wide objects live in "default". */
 static void event_validate(const struct value *obj, const struct value *old, struct errlist *l)
 {
-    (void)old;
     const struct value *ns = value_at(obj, "involvedObject", "namespace", NULL);
     struct str own = value_to_str(value_at(obj, "metadata", "namespace", NULL)), other = value_to_str(ns);
     if (other.n == 0 ? !str_is(own, "default") && !str_is(own, "kube-system") : !str_eq(own, other)) {
         bad_value(l, ns != NULL ? ns : value_cstr(l->arena, ""), FPATH("involvedObject.namespace"),
                   "does not match metadata.namespace");
+    }
+    if (old == NULL && value_to_str(value_get(obj, "eventTime")).n > 0) {
+        check_new_style(obj, l);
     }
 }
 

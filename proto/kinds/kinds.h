@@ -113,6 +113,10 @@ const char *fpath_text(struct arena *a, const struct fpath *p);
 /* ---- Findings, in the words that Kubernetes uses ---- */
 
 void bad_required(struct errlist *l, const struct value *where, const struct fpath *p);
+/* `Required value: why`. */
+void bad_missing(struct errlist *l, const struct value *where, const struct fpath *p, const char *why);
+/* `Too long: must have at most MAX bytes`. */
+void bad_too_long(struct errlist *l, const struct value *where, const struct fpath *p, size_t max);
 /* `Invalid value: VALUE: why`. */
 void bad_value(struct errlist *l, const struct value *v, const struct fpath *p, const char *why);
 void bad_duplicate(struct errlist *l, const struct value *v, const struct fpath *p);
@@ -164,22 +168,49 @@ void check_dns_subdomain(struct errlist *l, const struct value *parent, const st
 void check_label_key(struct errlist *l, const struct value *parent, const struct value *v, const struct fpath *p);
 void check_labels(struct errlist *l, const struct value *labels, const struct fpath *p);
 void check_label_selector(struct errlist *l, const struct value *sel, const struct fpath *p);
+/* Keys (letters of any case), and the size of all together. */
+void check_annotations(struct errlist *l, const struct value *annotations, const struct fpath *p);
+/* A label key; without a prefix only those that the system knows. */
+void check_finalizer(struct errlist *l, const struct value *v, const struct fpath *p);
 /* At least min; absent is fine. */
 void check_at_least(struct errlist *l, const struct value *v, const struct fpath *p, int64_t min);
 void check_range(struct errlist *l, const struct value *v, const struct fpath *p, int64_t min, int64_t max);
 /* v differs from old: forbidden. */
 void check_immutable(struct errlist *l, const struct value *v, const struct value *old, const struct fpath *p);
-/* Quantities by resource name: names are label keys, amounts are not negative. */
+/* v, if it is there and not empty, is a DNS subdomain. */
+void check_optional_name(struct errlist *l, const struct value *parent, const char *name, const struct fpath *p);
+/* Quantities by resource name: names are label keys, amounts are not negative, and whole where only whole ones make sense (devices). */
 void check_resource_list(struct errlist *l, const struct value *list, const struct fpath *p);
+/* The same for what containers and pods have: cpu, memory, ephemeral-storage, huge pages, and what has a prefix. */
+void check_container_resources(struct errlist *l, const struct value *list, const struct fpath *p);
+/* limits, requests and claims of a container; pod is its spec. */
+void container_resources_check(const struct value *pod, const struct value *container, const struct fpath *p,
+                               struct errlist *l);
 bool name_is_port(struct str s); /* IANA service name, at most 15 */
 bool name_is_ip(struct str s);   /* IPv4 or IPv6 address */
+/* As name_is_label_key, with letters of any case in the prefix, too. */
+bool name_is_annotation_key(struct str s);
+bool name_is_ipv6(struct str s); /* of an address or range that is right */
 bool name_is_cidr(struct str s);
 
 /* ---- Rules and defaults of pods, shared by templates ---- */
 
 /* is_template: the pods of a ReplicaSet or Deployment. */
-void pod_spec_check(const struct value *spec, const struct fpath *p, bool is_template, struct errlist *l);
-void pod_volumes_check(const struct value *volumes, const struct fpath *p, struct errlist *l);
+void pod_spec_check(const struct value *spec, const struct fpath *p, bool is_template, struct str pod_name,
+                    struct errlist *l);
+/* pod_name: for the names of claims that are made for the pod; empty for a template. */
+void pod_volumes_check(const struct value *volumes, struct str pod_name, const struct fpath *p, struct errlist *l);
+/* Sources of storage that is not the node's own (volume_foreign_check.c). `name` is the volume's. */
+void foreign_volume_check(struct str source_name, const struct value *source, struct str name, const struct fpath *p,
+                          struct errlist *l);
+/* The claim of an ephemeral volume. */
+void claim_template_check(const struct value *template, const struct fpath *p, struct errlist *l);
+void pod_security_check(const struct value *spec, const struct fpath *p, struct errlist *l);
+void container_security_check(const struct value *sc, const struct fpath *p, struct errlist *l);
+/* Annotations that mean something for a pod; spec gives the containers. */
+void pod_annotations_check(const struct value *annotations, const struct value *spec, const struct fpath *p,
+                           struct errlist *l);
+void pod_status_check(const struct value *obj, const struct value *old, struct errlist *l);
 void pod_containers_check(const struct value *spec, const struct fpath *p, struct errlist *l);
 void pod_affinity_check(const struct value *spec, const struct fpath *p, struct errlist *l);
 void container_env_check(const struct value *container, const struct fpath *p, struct errlist *l);
@@ -187,14 +218,20 @@ void container_probes_check(const struct value *container, const struct value *p
                             struct errlist *l);
 void check_field_ref(struct errlist *l, const struct value *ref, const struct fpath *p, bool in_volume);
 void check_resource_ref(struct errlist *l, const struct value *ref, const struct fpath *p, bool in_volume);
-/* A path below a volume's root: relative, without "..". Absent is fine. */
+/* A path below some root: relative, without "..". Absent is fine. */
+void check_descending_path(struct errlist *l, const struct value *v, const struct fpath *p);
+void check_no_dot_dot(const struct value *v, const struct fpath *p, struct errlist *l);
+/* As check_descending_path, for a file in a volume that the agent writes, which may not hide what keeps the volume current: no name that begins with "..". */
 void check_relative_path(struct errlist *l, const struct value *v, const struct fpath *p);
+void pod_no_ephemeral_check(const struct value *spec, const struct fpath *p, const char *why, struct errlist *l);
 void pod_update_check(const struct value *obj, const struct value *old, struct errlist *l);
 void pod_validate(const struct value *obj, const struct value *old, struct errlist *l);
 void pod_spec_fill(struct arena *a, struct value *spec);
 void pod_fill(struct arena *a, struct value *obj);
 /* Rules of ReplicaSet and Deployment that are the same: replicas, selector, template, and what may not change. */
 void workload_check(const struct value *obj, const struct value *old, struct errlist *l);
+void replicaset_validate(const struct value *obj, const struct value *old, struct errlist *l);
+void deployment_validate(const struct value *obj, const struct value *old, struct errlist *l);
 
 /* ---- Cells ---- */
 

@@ -26,12 +26,33 @@ static void namespace_fill(struct arena *a, struct value *obj)
 {
     struct value *meta = value_get(obj, "metadata"), *status = value_ensure_map(a, obj, "status");
     struct str name = value_to_str(value_get(meta, "name"));
-    if (name.n > 0) {
+    if (name_is_dns_label(name)) {
         struct value *labels = value_ensure_map(a, meta, "labels");
         value_set(a, labels, "kubernetes.io/metadata.name", value_str(a, name));
     }
     if (value_to_str(value_get(status, "phase")).n == 0) {
         value_set(a, status, "phase", value_cstr(a, "Active"));
+    }
+}
+
+/* Finalizers of the spec have the rules of others. */
+static void namespace_validate(const struct value *obj, const struct value *old, struct errlist *l)
+{
+    const struct value *list = value_at(obj, "spec", "finalizers", NULL),
+                       *before = value_at(old, "spec", "finalizers", NULL);
+    const struct value *phase = value_at(obj, "status", "phase", NULL);
+    bool deleting = value_at(obj, "metadata", "deletionTimestamp", NULL) != NULL;
+    const char *wanted = deleting ? "Terminating" : "Active";
+    for (unsigned i = 0; (before == NULL || !value_equal(list, before)) && i < value_count(list); i++) {
+        check_finalizer(l, value_item(list, i), FPATH_ITEM(FPATH_AT(FPATH("spec"), "finalizers"), i));
+    }
+    if (old == NULL || value_to_str(phase).n == 0 || value_equal(phase, value_at(old, "status", "phase", NULL))) {
+        return;
+    }
+    if (!str_is(value_to_str(phase), wanted)) {
+        bad_value(l, phase, FPATH_AT(FPATH("status"), "phase"),
+                  deleting ? "may only be 'Terminating' if `deletionTimestamp` is not empty"
+                           : "may only be 'Active' if `deletionTimestamp` is empty");
     }
 }
 
@@ -63,5 +84,6 @@ const struct kind kind_namespace = {
     .schema = &namespace,
     .columns = columns,
     .columns_count = ARRAY_SIZE(columns),
+    .validate = namespace_validate,
     .fill = namespace_fill,
 };

@@ -138,32 +138,65 @@ static void check_taints(const struct value *taints, const struct fpath *p, stru
     }
 }
 
-static void check_cidrs(const struct value *spec, const struct value *old, const struct fpath *p, struct errlist *l)
+/* Ranges for pods: one of each family of addresses at most. */
+static void check_cidrs(const struct value *spec, const struct fpath *p, struct errlist *l)
 {
     const struct value *one = value_get(spec, "podCIDR"), *all = value_get(spec, "podCIDRs");
+    unsigned four = 0, six = 0;
     if (value_to_str(one).n > 0 && !name_is_cidr(value_to_str(one))) {
         bad_value(l, one, FPATH_AT(p, "podCIDR"), "must be a range of addresses such as 10.1.2.0/24");
     }
     VALUE_FOR(i, all)
     {
-        if (!name_is_cidr(value_to_str(value_item(all, i)))) {
-            bad_value(l, value_item(all, i), FPATH_ITEM(FPATH_AT(p, "podCIDRs"), i),
-                      "must be a range of addresses such as 10.1.2.0/24");
+        const struct value *v = value_item(all, i);
+        bool again = false;
+        for (unsigned j = 0; j < i; j++) {
+            again = again || value_equal(v, value_item(all, j));
         }
+        if (!name_is_cidr(value_to_str(v))) {
+            bad_value(l, v, FPATH_ITEM(FPATH_AT(p, "podCIDRs"), i), "must be a range of addresses such as 10.1.2.0/24");
+        } else if (again) {
+            bad_duplicate(l, v, FPATH_ITEM(FPATH_AT(p, "podCIDRs"), i));
+        } else {
+            four += !name_is_ipv6(value_to_str(v));
+            six += name_is_ipv6(value_to_str(v));
+        }
+    }
+    if (four > 1 || six > 1) {
+        bad_value(l, all, FPATH_AT(p, "podCIDRs"), "may specify no more than one CIDR for each IP family");
     }
     if (one != NULL && value_count(all) > 0 && !value_equal(one, value_item(all, 0))) {
         bad_value(l, all, FPATH_AT(p, "podCIDRs"), "the first one must be podCIDR");
     }
-    const struct value *old_one = value_get(old, "podCIDR"), *old_id = value_get(old, "providerID");
-    if (value_to_str(old_one).n > 0 && !value_equal(old_one, one)) {
-        bad_forbidden(l, one, FPATH_AT(p, "podCIDR"), "node updates may not change podCIDR once it is set");
+}
+
+static void check_fixed(const struct value *spec, const struct value *old, const struct fpath *p, struct errlist *l)
+{
+    static const char *const once[] = {"podCIDR", "podCIDRs", "providerID"};
+    for (unsigned i = 0; i < ARRAY_SIZE(once); i++) {
+        const struct value *before = value_get(old, once[i]), *now = value_get(spec, once[i]);
+        bool set = value_to_str(before).n > 0 || value_count(before) > 0;
+        if (set && (now == NULL || !value_equal(before, now))) {
+            bad_forbidden(l, now, FPATH_AT(p, once[i]),
+                          arena_printf(l->arena, "node updates may not change %s once it is set", once[i]));
+        }
     }
-    if (value_count(value_get(old, "podCIDRs")) > 0 && !value_equal(value_get(old, "podCIDRs"), all)) {
-        bad_forbidden(l, all, FPATH_AT(p, "podCIDRs"), "node updates may not change podCIDRs once they are set");
+    if (old != NULL &&
+        !str_eq(value_to_str(value_get(spec, "externalID")), value_to_str(value_get(old, "externalID")))) {
+        bad_forbidden(l, value_get(spec, "externalID"), FPATH_AT(p, "externalID"), "may not be updated");
     }
-    if (value_to_str(old_id).n > 0 && !value_equal(old_id, value_get(spec, "providerID"))) {
-        bad_forbidden(l, value_get(spec, "providerID"), FPATH_AT(p, "providerID"),
-                      "node updates may not change providerID once it is set");
+}
+
+static void check_addresses(const struct value *list, const struct fpath *p, struct errlist *l)
+{
+    VALUE_FOR(i, list)
+    {
+        for (unsigned j = 0; j < i; j++) {
+            if (value_equal(value_item(list, i), value_item(list, j))) {
+                bad_duplicate(l, value_item(list, i), FPATH_ITEM(p, i));
+                break;
+            }
+        }
     }
 }
 
@@ -171,7 +204,9 @@ static void node_validate(const struct value *obj, const struct value *old, stru
 {
     const struct value *spec = value_get(obj, "spec"), *status = value_get(obj, "status");
     check_taints(value_get(spec, "taints"), FPATH_AT(FPATH("spec"), "taints"), l);
-    check_cidrs(spec, value_get(old, "spec"), FPATH("spec"), l);
+    check_cidrs(spec, FPATH("spec"), l);
+    check_fixed(spec, value_get(old, "spec"), FPATH("spec"), l);
+    check_addresses(value_get(status, "addresses"), FPATH_AT(FPATH("status"), "addresses"), l);
     check_resource_list(l, value_get(status, "capacity"), FPATH_AT(FPATH("status"), "capacity"));
     check_resource_list(l, value_get(status, "allocatable"), FPATH_AT(FPATH("status"), "allocatable"));
 }

@@ -42,15 +42,16 @@ static void check_http(const struct value *action, const struct fpath *p, struct
 
 static void check_handler(const struct value *h, const char *names, const struct fpath *p, struct errlist *l)
 {
+    static const char *const types[] = {"exec", "httpGet", "tcpSocket", "grpc", "sleep"};
     unsigned count = 0;
-    for (unsigned i = 0; i < value_count(h); i++) {
-        const struct value_member *m = &h->map.members[i];
-        if (in_choices(m->key, names) && count++ > 0) {
-            bad_forbidden(l, m->value, FPATH_STR(p, m->key), "may not specify more than 1 handler type");
+    for (unsigned i = 0; i < ARRAY_SIZE(types); i++) {
+        const struct value *v = in_choices(str_of(types[i]), names) ? value_get(h, types[i]) : NULL;
+        if (v != NULL && count++ > 0) {
+            bad_forbidden(l, v, FPATH_AT(p, types[i]), "may not specify more than 1 handler type");
         }
     }
     if (count == 0) {
-        errlist_add(l, h, fpath_text(l->arena, p), "Required value: must specify a handler type");
+        bad_missing(l, h, p, "must specify a handler type");
     }
     const struct value *exec = value_get(h, "exec"), *http = value_get(h, "httpGet"), *tcp = value_get(h, "tcpSocket"),
                        *grpc = value_get(h, "grpc");

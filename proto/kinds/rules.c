@@ -5,7 +5,6 @@
 #include <stdlib.h>
 
 #include "proto/kinds/kinds.h"
-#include "proto/quantity.h"
 
 static void check_named(struct errlist *l, const struct value *parent, const struct value *v, const struct fpath *p,
                         bool (*good)(struct str), const char *why)
@@ -49,6 +48,51 @@ void check_labels(struct errlist *l, const struct value *labels, const struct fp
         if (!name_is_label_value(value_to_str(m->value))) {
             bad_value(l, m->value, p, NAME_LABEL_VALUE_WHY);
         }
+    }
+}
+
+#define LABEL_KEY_MAX        (253u + 1u + 63u)
+#define ANNOTATIONS_SIZE_MAX (256u << 10) /* all keys and values, as in Kubernetes */
+
+bool name_is_annotation_key(struct str key)
+{
+    char lower[LABEL_KEY_MAX];
+    if (key.n > sizeof lower) {
+        return false;
+    }
+    for (size_t i = 0; i < key.n; i++) {
+        lower[i] = (char)(key.p[i] >= 'A' && key.p[i] <= 'Z' ? key.p[i] + ('a' - 'A') : key.p[i]);
+    }
+    return name_is_label_key((struct str){lower, key.n});
+}
+
+void check_annotations(struct errlist *l, const struct value *annotations, const struct fpath *p)
+{
+    size_t size = 0;
+    for (unsigned i = 0; i < value_count(annotations); i++) {
+        const struct value_member *m = &annotations->map.members[i];
+        size += m->key.n + value_to_str(m->value).n;
+        if (!name_is_annotation_key(m->key)) {
+            struct value *key = value_str(l->arena, m->key);
+            key->line = m->line;
+            key->column = m->column;
+            bad_value(l, key, p, NAME_LABEL_KEY_WHY);
+        }
+    }
+    if (size > ANNOTATIONS_SIZE_MAX) {
+        errlist_add(l, annotations, fpath_text(l->arena, p), "Too long: may not be more than %u bytes, has %zu",
+                    ANNOTATIONS_SIZE_MAX, size);
+    }
+}
+
+void check_finalizer(struct errlist *l, const struct value *v, const struct fpath *p)
+{
+    struct str s = value_to_str(v);
+    if (!name_is_label_key(s)) {
+        bad_value(l, v, p, NAME_LABEL_KEY_WHY);
+    } else if (memchr(s.p, '/', s.n) == NULL && !in_choices(s, "kubernetes|orphan|foregroundDeletion")) {
+        bad_value(l, v, p,
+                  "must have a prefix (such as example.com/name), or be kubernetes, orphan or foregroundDeletion");
     }
 }
 
@@ -101,16 +145,11 @@ void check_immutable(struct errlist *l, const struct value *v, const struct valu
     }
 }
 
-void check_resource_list(struct errlist *l, const struct value *list, const struct fpath *p)
+void check_optional_name(struct errlist *l, const struct value *parent, const char *name, const struct fpath *p)
 {
-    for (unsigned i = 0; i < value_count(list); i++) {
-        const struct value_member *m = &list->map.members[i];
-        if (!name_is_label_key(m->key)) {
-            bad_value(l, value_str(l->arena, m->key), p, NAME_LABEL_KEY_WHY);
-        }
-        if (quantity_cmp(value_to_str(m->value), STR("0")) < 0) {
-            bad_value(l, m->value, FPATH_KEY(p, m->key), "must be greater than or equal to 0");
-        }
+    const struct value *v = value_get(parent, name);
+    if (value_to_str(v).n > 0) {
+        check_dns_subdomain(l, parent, v, FPATH_AT(p, name));
     }
 }
 
@@ -150,7 +189,7 @@ bool name_is_port(struct str s)
 
 bool name_is_env(struct str s)
 {
-    return only_of(s, true, "-_.") && !(s.p[0] >= '0' && s.p[0] <= '9') && !str_is(s, ".") && !str_is(s, "..");
+    return only_of(s, true, "-_.") && !(s.p[0] >= '0' && s.p[0] <= '9') && !str_is(s, ".") && !str_starts(s, STR(".."));
 }
 
 static bool parse_ip(struct str s, int *bits)
@@ -174,6 +213,11 @@ bool name_is_ip(struct str s)
 {
     int bits;
     return parse_ip(s, &bits);
+}
+
+bool name_is_ipv6(struct str s)
+{
+    return s.n > 0 && memchr(s.p, ':', s.n) != NULL;
 }
 
 bool name_is_cidr(struct str s)

@@ -87,7 +87,7 @@ static inline void fixture_bad(struct fixture *f, const char *yaml, const char *
 {
     int rc = fixture_check(f, yaml);
     if (rc != ERR_INVALID) {
-        fail_msg("accepted, or another error than \"%s\"", part);
+        fail_msg("%s\n is accepted, or refused with another error than \"%s\"", yaml, part);
     }
     assert_contains(f->err.message, part);
 }
