@@ -66,6 +66,7 @@ struct api_list_query {
     const char *ns;                              /* NULL = all */
     const char *label_selector, *field_selector; /* NULL = none */
     bool stale;
+    unsigned limit; /* of one page; 0 = API_LIST_LIMIT_DEFAULT */
 };
 struct api_list {
     struct object **items;

@@ -81,7 +81,7 @@ int api_list(struct api *a, const struct api_list_query *q, struct api_list *out
     CLEANUP_ARENA struct arena arena;
     arena_init(&arena);
     struct value *params = api_query_params(&arena, q);
-    value_set(&arena, params, "limit", value_int(&arena, API_LIST_LIMIT_DEFAULT));
+    value_set(&arena, params, "limit", value_int(&arena, q->limit > 0 ? q->limit : API_LIST_LIMIT_DEFAULT));
     if (q->stale) {
         value_set(&arena, params, "stale", value_bool(&arena, true));
     }

@@ -4,6 +4,7 @@
 
 #include "client/common.h"
 #include "client/describe.h"
+#include "client/get.h"
 
 static const struct option_row describe_options[] = {
     OPTION_ROW_SELECTOR,
@@ -17,20 +18,6 @@ struct related {
     struct api_list events, pods, sets;
 };
 
-static struct str event_time(const struct object *o)
-{
-    struct str t = mp_str(mp_path(object_mp(o), "lastTimestamp"));
-    return t.n > 0 ? t : mp_str(mp_path(object_mp(o), "metadata.creationTimestamp"));
-}
-
-/* Times have whole seconds: within one the revision tells what came first. */
-static int compare_events(const void *x, const void *y)
-{
-    const struct object *a = *(struct object *const *)x, *b = *(struct object *const *)y;
-    int c = str_cmp(event_time(a), event_time(b));
-    return c != 0 ? c : (a->revision > b->revision) - (a->revision < b->revision);
-}
-
 static int fetch_events(struct rctl *r, const struct object *o, const char *ns, struct api_list *out, struct error *err)
 {
     struct api_list_query q = {.kind = kind_by_id(KIND_EVENT), .ns = ns};
@@ -39,8 +26,8 @@ static int fetch_events(struct rctl *r, const struct object *o, const char *ns, 
             ? arena_printf(&r->arena, "involvedObject.kind=Node,involvedObject.name=%.*s", STR_ARG(o->name))
             : arena_printf(&r->arena, "involvedObject.uid=%.*s", STR_ARG(o->uid));
     int rc = api_list(r->api, &q, out, err);
-    if (rc == 0 && out->count > 1) {
-        qsort(out->items, out->count, sizeof(*out->items), compare_events);
+    if (rc == 0) {
+        get_sort_events(out->items, out->count);
     }
     return rc;
 }
@@ -174,8 +161,7 @@ static int run_describe(struct rctl *r)
         code = code == EXIT_DONE ? one : code;
     }
     if (list.count == 0 && code == EXIT_DONE) {
-        bool namespaced = res.count == 0 || res.items[0].kind->namespaced;
-        rctl_note(r, namespaced ? "No resources found in %s namespace." : "No resources found", rctl_namespace(r));
+        get_note_nothing(r, res.count == 0 ? kind_by_id(KIND_POD) : res.items[0].kind);
     }
     return code;
 }

@@ -223,7 +223,7 @@ int common_print_object(struct rctl *r, const struct object *o, const char *verb
 {
     struct print_options po = {0};
     struct error err = {0};
-    if (print_parse_form(opt(r, "output"), &po, &err) != 0) {
+    if (print_parse_form(&r->arena, opt(r, "output"), opt(r, "template"), &po, &err) != 0) {
         return rctl_usage(r, "%s", err.message);
     }
     CLEANUP_BUF struct buf out = BUF_INIT;

@@ -350,6 +350,10 @@ static int find(struct parser *ps, const struct set *from, struct set *out)
 int jsonpath_find(struct arena *a, const struct value *root, const char *path, const struct value ***out,
                   unsigned *count, struct error *err)
 {
+    size_t n = strlen(path);
+    if (n >= 2 && path[0] == '{' && path[n - 1] == '}') {
+        path = arena_strndup(a, path + 1, n - 2);
+    }
     struct parser ps = {a, path, path, err};
     if (*ps.p == '$' || *ps.p == '@') {
         ps.p++;
@@ -520,4 +524,34 @@ int jsonpath_print(struct arena *a, const struct value *root, const char *text, 
         rc = print_part(&t, root, &p, false);
     }
     return rc;
+}
+
+int jsonpath_print_json(struct arena *a, const struct value *root, const char *text, struct buf *out, struct error *err)
+{
+    for (const char *p = text; *p != '\0';) {
+        if (isspace((unsigned char)*p)) {
+            p++;
+            continue;
+        }
+        const char *end = *p == '{' ? brace_end(p + 1) : NULL;
+        if (end == NULL) {
+            return error_set(err, ERR_USAGE, "jsonpath-as-json \"%s\": only {paths} are expected, not \"%.20s\"", text,
+                             p);
+        }
+        struct str e = trim(p + 1, end);
+        const struct value **items;
+        unsigned count;
+        int rc = jsonpath_find(a, root, arena_strndup(a, e.p, e.n), &items, &count, err);
+        if (rc != 0) {
+            return rc;
+        }
+        struct value *list = value_list(a);
+        for (unsigned i = 0; i < count; i++) {
+            value_append(a, list, (struct value *)items[i]);
+        }
+        json_write(out, list, 4);
+        buf_putc(out, '\n');
+        p = end + 1;
+    }
+    return 0;
 }

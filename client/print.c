@@ -1,37 +1,130 @@
 #include "client/print.h"
 
 #include <assert.h>
+#include <ctype.h>
 #include <string.h>
 
 #include "base/timefmt.h"
+#include "client/gotemplate.h"
 #include "client/jsonpath.h"
+#include "client/manifest.h"
 #include "proto/text.h"
 
-int print_parse_form(const char *text, struct print_options *o, struct error *err)
+/* ---- Forms ---- */
+
+#define FILE_MAX (1u << 20)
+
+/* Documents of one object, or of a List of several. */
+typedef int print_fn(struct arena *a, struct buf *out, const struct print_options *o, const struct value *doc,
+                     struct error *err);
+static print_fn print_yaml, print_json, print_path, print_path_json, print_template;
+
+static const struct form_row {
+    const char *name;
+    enum print_form form;
+    enum { ARGUMENT_NONE, ARGUMENT_TEXT, ARGUMENT_FILE } argument;
+    print_fn *print; /* NULL: not by documents */
+} forms[] = {
+    {"wide", PRINT_WIDE, ARGUMENT_NONE, NULL},
+    {"yaml", PRINT_YAML, ARGUMENT_NONE, print_yaml},
+    {"json", PRINT_JSON, ARGUMENT_NONE, print_json},
+    {"name", PRINT_NAME, ARGUMENT_NONE, NULL},
+    {"jsonpath", PRINT_JSONPATH, ARGUMENT_TEXT, print_path},
+    {"jsonpath-file", PRINT_JSONPATH, ARGUMENT_FILE, print_path},
+    {"jsonpath-as-json", PRINT_JSONPATH_JSON, ARGUMENT_TEXT, print_path_json},
+    {"go-template", PRINT_TEMPLATE, ARGUMENT_TEXT, print_template},
+    {"template", PRINT_TEMPLATE, ARGUMENT_TEXT, print_template},
+    {"go-template-file", PRINT_TEMPLATE, ARGUMENT_FILE, print_template},
+    {"templatefile", PRINT_TEMPLATE, ARGUMENT_FILE, print_template},
+    {"custom-columns", PRINT_CUSTOM, ARGUMENT_TEXT, NULL},
+    {"custom-columns-file", PRINT_CUSTOM, ARGUMENT_FILE, NULL},
+};
+
+static int unknown_form(const char *text, struct error *err)
 {
-    static const struct {
-        const char *name;
-        enum print_form form;
-        bool prefix;
-    } forms[] = {{"wide", PRINT_WIDE, false},         {"yaml", PRINT_YAML, false},
-                 {"json", PRINT_JSON, false},         {"name", PRINT_NAME, false},
-                 {"jsonpath=", PRINT_JSONPATH, true}, {"custom-columns=", PRINT_CUSTOM, true}};
+    CLEANUP_BUF struct buf names = BUF_INIT;
+    for (unsigned i = 0; i < ARRAY_SIZE(forms); i++) {
+        static const char *const arguments[] = {"", "=...", "=FILE"};
+        buf_printf(&names, "%s%s%s", i > 0 ? ", " : "", forms[i].name, arguments[forms[i].argument]);
+    }
+    return error_set(err, ERR_USAGE, "unknown output form \"%s\"; there are: %s", text, buf_cstr(&names));
+}
+
+/* Two lines, titles and paths separated by blanks, to the text of custom-columns. */
+static int columns_of_file(struct arena *a, char *text, const char **out, struct error *err)
+{
+    CLEANUP_BUF struct buf b = BUF_INIT;
+    char *save[3] = {NULL}, *titles = strtok_r(text, "\n", &save[0]), *paths = strtok_r(NULL, "\n", &save[0]);
+    char *title = strtok_r(titles, " \t\r", &save[1]),
+         *path = paths == NULL ? NULL : strtok_r(paths, " \t\r", &save[2]);
+    while (title != NULL && path != NULL) {
+        buf_printf(&b, "%s%s:%s", b.size > 0 ? "," : "", title, path);
+        title = strtok_r(NULL, " \t\r", &save[1]);
+        path = strtok_r(NULL, " \t\r", &save[2]);
+    }
+    if (title != NULL || path != NULL || b.size == 0) {
+        return error_set(err, ERR_USAGE, "custom-columns-file: a line of titles and one of as many paths are expected");
+    }
+    *out = arena_strdup(a, buf_cstr(&b));
+    return 0;
+}
+
+static int read_argument(struct arena *a, const struct form_row *row, struct print_options *o, struct error *err)
+{
+    if (row->argument == ARGUMENT_FILE) {
+        CLEANUP_FREE char *text = NULL;
+        size_t size;
+        int rc = manifest_slurp(o->argument, FILE_MAX, &text, &size, err);
+        if (rc != 0) {
+            return error_wrap(err, "-o %s", row->name);
+        }
+        o->argument = arena_strdup(a, text);
+        if (row->form == PRINT_CUSTOM) {
+            rc = columns_of_file(a, text, &o->argument, err);
+        }
+        if (rc != 0) {
+            return rc;
+        }
+    }
+    struct gotemplate *t = NULL;
+    int rc = row->form == PRINT_TEMPLATE ? gotemplate_parse(a, o->argument, &t, err) : 0;
+    o->template = t;
+    return rc;
+}
+
+int print_parse_form(struct arena *a, const char *text, const char *argument, struct print_options *o,
+                     struct error *err)
+{
     o->form = PRINT_TABLE;
+    if (text == NULL && argument != NULL) {
+        text = "go-template"; /* --template alone */
+    }
     if (text == NULL || text[0] == '\0') {
         return 0;
     }
+    const char *eq = strchr(text, '=');
+    size_t n = eq == NULL ? strlen(text) : (size_t)(eq - text);
     for (unsigned i = 0; i < ARRAY_SIZE(forms); i++) {
-        size_t n = strlen(forms[i].name);
-        if (forms[i].prefix ? strncmp(text, forms[i].name, n) == 0 : strcmp(text, forms[i].name) == 0) {
-            o->form = forms[i].form;
-            o->argument = forms[i].prefix ? text + n : NULL;
+        const struct form_row *row = &forms[i];
+        if (strlen(row->name) != n || memcmp(row->name, text, n) != 0) {
+            continue;
+        }
+        if (row->argument == ARGUMENT_NONE && eq != NULL) {
+            break;
+        }
+        o->form = row->form;
+        if (row->argument == ARGUMENT_NONE) {
             return 0;
         }
+        o->argument = eq != NULL ? eq + 1 : argument;
+        if (o->argument == NULL || o->argument[0] == '\0') {
+            return error_set(err, ERR_USAGE, "-o %s needs %s: -o %s=%s", row->name,
+                             row->argument == ARGUMENT_FILE ? "a file" : "a template", row->name,
+                             row->argument == ARGUMENT_FILE ? "FILE" : "...");
+        }
+        return read_argument(a, row, o, err);
     }
-    return error_set(err, ERR_USAGE,
-                     "unknown output form \"%s\"; there are: wide, yaml, json, name, jsonpath=TEMPLATE, "
-                     "custom-columns=TITLE:.path,...",
-                     text);
+    return unknown_form(text, err);
 }
 
 void print_kind_name(struct buf *out, const struct kind *k)
@@ -148,7 +241,10 @@ static bool is_shown(const struct print_options *o, const struct column *c)
 
 static unsigned columns_of(const struct print_options *o, const struct kind *k)
 {
-    unsigned n = (o->with_namespace && k->namespaced) + o->show_labels;
+    unsigned n = (o->event != NULL) + (o->with_namespace && k->namespaced) + o->show_labels;
+    for (const char *const *l = o->label_columns; l != NULL && *l != NULL; l++) {
+        n++;
+    }
     for (unsigned i = 0; i < k->columns_count; i++) {
         n += is_shown(o, &k->columns[i]);
     }
@@ -156,11 +252,29 @@ static unsigned columns_of(const struct print_options *o, const struct kind *k)
     return n;
 }
 
+static void add_text(struct grid *g, const char *text)
+{
+    buf_puts(&g->text, text);
+    grid_end_cell(g);
+}
+
+/* "kubernetes.io/arch" -> "ARCH" */
+static void add_label_title(struct grid *g, const char *key)
+{
+    const char *slash = strrchr(key, '/');
+    for (const char *p = slash == NULL ? key : slash + 1; *p != '\0'; p++) {
+        buf_putc(&g->text, (char)toupper((unsigned char)*p));
+    }
+    grid_end_cell(g);
+}
+
 static void add_header(struct grid *g, const struct print_options *o, const struct kind *k)
 {
+    if (o->event != NULL) {
+        add_text(g, "EVENT");
+    }
     if (o->with_namespace && k->namespaced) {
-        buf_puts(&g->text, "NAMESPACE");
-        grid_end_cell(g);
+        add_text(g, "NAMESPACE");
     }
     for (unsigned i = 0; i < k->columns_count; i++) {
         if (is_shown(o, &k->columns[i])) {
@@ -168,15 +282,20 @@ static void add_header(struct grid *g, const struct print_options *o, const stru
             grid_end_cell(g);
         }
     }
+    for (const char *const *l = o->label_columns; l != NULL && *l != NULL; l++) {
+        add_label_title(g, *l);
+    }
     if (o->show_labels) {
-        buf_puts(&g->text, "LABELS");
-        grid_end_cell(g);
+        add_text(g, "LABELS");
     }
 }
 
 static void add_row(struct grid *g, const struct print_options *o, const struct object *obj, int64_t now_ms)
 {
     const struct kind *k = obj->kind;
+    if (o->event != NULL) {
+        add_text(g, o->event);
+    }
     if (o->with_namespace && k->namespaced) {
         buf_append_str(&g->text, obj->ns);
         grid_end_cell(g);
@@ -186,6 +305,13 @@ static void add_row(struct grid *g, const struct print_options *o, const struct 
             write_cell(&g->text, o, &k->columns[i], obj, now_ms);
             grid_end_cell(g);
         }
+    }
+    for (const char *const *l = o->label_columns; l != NULL && *l != NULL; l++) {
+        struct str v;
+        struct mp label = mp_get(mp_path(object_mp(obj), "metadata.labels"), *l);
+        bool there = mp_read_str(&label, &v);
+        buf_append_str(&g->text, there ? v : STR("<none>"));
+        grid_end_cell(g);
     }
     if (o->show_labels) {
         write_labels(&g->text, obj);
@@ -286,6 +412,58 @@ static int print_custom(struct arena *a, struct buf *out, const struct print_opt
     return rc;
 }
 
+static int print_yaml(struct arena *a, struct buf *out, const struct print_options *o, const struct value *doc,
+                      struct error *err)
+{
+    (void)a, (void)o, (void)err;
+    yaml_write(out, doc);
+    return 0;
+}
+
+static int print_json(struct arena *a, struct buf *out, const struct print_options *o, const struct value *doc,
+                      struct error *err)
+{
+    (void)a, (void)o, (void)err;
+    json_write(out, doc, 4);
+    buf_putc(out, '\n');
+    return 0;
+}
+
+static int print_path(struct arena *a, struct buf *out, const struct print_options *o, const struct value *doc,
+                      struct error *err)
+{
+    return jsonpath_print(a, doc, o->argument, out, err);
+}
+
+static int print_path_json(struct arena *a, struct buf *out, const struct print_options *o, const struct value *doc,
+                           struct error *err)
+{
+    return jsonpath_print_json(a, doc, o->argument, out, err);
+}
+
+/* As templates know documents, which have been JSON: bytes are base64 text. */
+static void bytes_to_text(struct arena *a, struct value *v)
+{
+    if (v->type == VALUE_BIN) {
+        CLEANUP_BUF struct buf b = BUF_INIT;
+        base64_write(&b, v->str.p, v->str.n);
+        *v = *value_str(a, buf_str(&b));
+        return;
+    }
+    VALUE_FOR(i, v)
+    {
+        bytes_to_text(a, v->type == VALUE_LIST ? v->list.items[i] : v->map.members[i].value);
+    }
+}
+
+static int print_template(struct arena *a, struct buf *out, const struct print_options *o, const struct value *doc,
+                          struct error *err)
+{
+    struct value *mine = value_copy(a, doc);
+    bytes_to_text(a, mine);
+    return gotemplate_run(a, o->template, mine, out, err);
+}
+
 int print_objects(struct arena *a, struct buf *out, const struct print_options *o, struct object *const *objects,
                   unsigned count, bool single, struct error *err)
 {
@@ -302,15 +480,10 @@ int print_objects(struct arena *a, struct buf *out, const struct print_options *
     }
     single = single && count == 1;
     const struct value *doc = single ? print_document(a, objects[0]) : print_list_document(a, objects, count);
-    switch (o->form) {
-    case PRINT_YAML:
-        yaml_write(out, doc);
-        return 0;
-    case PRINT_JSON:
-        json_write(out, doc, 4);
-        buf_putc(out, '\n');
-        return 0;
-    default:
-        return jsonpath_print(a, doc, o->argument, out, err);
+    for (unsigned i = 0; i < ARRAY_SIZE(forms); i++) {
+        if (forms[i].form == o->form) {
+            return forms[i].print(a, out, o, doc, err);
+        }
     }
+    return error_set(err, ERR_INTERNAL, "output form %d is not known", (int)o->form);
 }

@@ -7,16 +7,33 @@
 #include "proto/object.h"
 #include "proto/value.h"
 
-enum print_form { PRINT_TABLE, PRINT_WIDE, PRINT_YAML, PRINT_JSON, PRINT_NAME, PRINT_JSONPATH, PRINT_CUSTOM };
+enum print_form {
+    PRINT_TABLE,
+    PRINT_WIDE,
+    PRINT_YAML,
+    PRINT_JSON,
+    PRINT_NAME,
+    PRINT_JSONPATH,
+    PRINT_JSONPATH_JSON,
+    PRINT_CUSTOM,
+    PRINT_TEMPLATE
+};
+struct gotemplate;
 struct print_options {
     enum print_form form;
-    const char *argument; /* of jsonpath= and custom-columns= */
+    const char *argument;              /* of jsonpath= and custom-columns=; of the -file forms what the file has */
+    const struct gotemplate *template; /* PRINT_TEMPLATE */
     bool show_labels, no_headers;
-    bool with_namespace; /* first column, for -A */
-    bool with_kind;      /* names as kind/name, when several kinds are shown */
+    const char *const *label_columns; /* NULL-terminated keys of labels that are columns; NULL = none */
+    const char *event;                /* first column of tables, for watches: what happened; NULL = none */
+    bool with_namespace;              /* first column, for -A */
+    bool with_kind;                   /* names as kind/name, when several kinds are shown */
 };
-/* "wide", "yaml", "json", "name", "jsonpath=...", "custom-columns=..."; NULL = table. ERR_USAGE lists the forms. */
-int print_parse_form(const char *text, struct print_options *o, struct error *err);
+/* A form of -o by its row in print.c: "wide", "yaml", "jsonpath=...", "go-template-file=FILE" and so on; NULL = table. argument: of --template, for
+ * a form without "=", NULL = none. Templates are parsed and files are read here, before anything is asked of a master. ERR_USAGE lists the
+ * forms. */
+int print_parse_form(struct arena *a, const char *text, const char *argument, struct print_options *o,
+                     struct error *err);
 
 /* "pod", "deployment.apps": as kubectl names kinds in its messages. */
 void print_kind_name(struct buf *out, const struct kind *k);

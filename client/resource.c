@@ -21,7 +21,7 @@ static void add(struct resources *out, const struct kind *k, const char *name)
 {
     assert(out->count < RESOURCES_MAX);
     out->several_kinds = out->several_kinds || (out->count > 0 && out->items[0].kind != k);
-    out->items[out->count++] = (struct resource){k, name};
+    out->items[out->count++] = (struct resource){.kind = k, .name = name};
 }
 
 /* TYPE[,TYPE]: the kinds of one word. */
@@ -93,7 +93,7 @@ int resource_parse(struct arena *a, const char *const *words, unsigned count, st
 int resource_parse_pod_owner(struct arena *a, const char *word, struct resource *out, struct error *err)
 {
     const char *slash = strchr(word, '/');
-    *out = (struct resource){kind_by_id(KIND_POD), word};
+    *out = (struct resource){.kind = kind_by_id(KIND_POD), .name = word};
     if (slash == NULL) {
         return 0;
     }

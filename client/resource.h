@@ -10,6 +10,7 @@
 struct resource {
     const struct kind *kind;
     const char *name; /* NULL: all of the kind */
+    const char *ns;   /* NULL: that of the command line or the context */
 };
 struct resources {
     struct resource *items;

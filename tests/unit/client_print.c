@@ -172,21 +172,21 @@ static void names_and_documents_are_what_scripts_expect(void **state)
     struct fixture *f = *state;
     struct object *o = object(f, pod_text);
     struct print_options po = {0};
-    assert_int_equal(print_parse_form("name", &po, &f->err), 0);
+    assert_int_equal(print_parse_form(&f->arena, "name", NULL, &po, &f->err), 0);
     assert_int_equal(print_objects(&f->arena, &f->out, &po, &o, 1, true, &f->err), 0);
     assert_string_equal(buf_cstr(&f->out), "pod/hello\n");
     buf_reset(&f->out);
-    assert_int_equal(print_parse_form("custom-columns=N:.metadata.name,X:.none", &po, &f->err), 0);
+    assert_int_equal(print_parse_form(&f->arena, "custom-columns=N:.metadata.name,X:.none", NULL, &po, &f->err), 0);
     assert_int_equal(print_objects(&f->arena, &f->out, &po, &o, 1, true, &f->err), 0);
     assert_string_equal(buf_cstr(&f->out), "N       X\nhello   <none>\n");
     buf_reset(&f->out);
-    assert_int_equal(print_parse_form("json", &po, &f->err), 0);
+    assert_int_equal(print_parse_form(&f->arena, "json", NULL, &po, &f->err), 0);
     assert_int_equal(print_objects(&f->arena, &f->out, &po, &o, 1, false, &f->err), 0);
     struct value *list;
     assert_int_equal(json_read(&f->arena, buf_str(&f->out), &list, &f->err), 0);
     assert_true(str_is(value_path_str(list, "kind"), "List"));
     assert_true(str_is(value_path_str(value_item(value_get(list, "items"), 0), "metadata.resourceVersion"), "7"));
-    assert_int_equal(print_parse_form("xml", &po, &f->err), ERR_USAGE);
+    assert_int_equal(print_parse_form(&f->arena, "xml", NULL, &po, &f->err), ERR_USAGE);
     object_unref(o);
 }
 

@@ -5,7 +5,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#define LINE_WAIT_MS 60000
+#define LINE_WAIT_MS 30000
 
 static const char *beside(struct habits *h, const char *name)
 {
@@ -167,6 +167,20 @@ void habits_run(struct habits *h, const struct habit *rows, unsigned count)
     }
 }
 
+/* A command that does not end by itself: its first lines, and then it is ended. */
+static void make_first(struct habits *h)
+{
+    static const char script[] =
+        "#!/bin/sh\n"
+        "lines=$1; shift; file=$(mktemp \"$HOME/first-XXXXXX\")\n"
+        "\"$@\" >\"$file\" & pid=$!\n"
+        "while [ \"$(wc -l <\"$file\")\" -lt \"$lines\" ] && kill -0 $pid 2>/dev/null; do sleep 0.05; done\n"
+        "kill $pid 2>/dev/null; wait $pid 2>/dev/null\n"
+        "head -n \"$lines\" \"$file\"\n";
+    habits_file(h, "first", script);
+    assert_int_equal(chmod(in_home(h, "first"), 0700), 0);
+}
+
 static void start_agent(struct habits *h, unsigned nodes)
 {
     struct kit *k = h->kit;
@@ -205,9 +219,10 @@ struct habits *habits_start(unsigned nodes)
     CLEANUP_FREE char *config = read_file(arena_printf(&h->kit->arena, "%s/admin.config", h->kit->masters[0].dir));
     habits_file(h, "config", config);
     const char *program = beside(h, "rctl");
+    make_first(h);
     setenv("PATH",
-           arena_printf(&h->kit->arena, "%.*s:/usr/local/bin:/usr/bin:/bin", (int)(strrchr(program, '/') - program),
-                        program),
+           arena_printf(&h->kit->arena, "%.*s:%s:/usr/local/bin:/usr/bin:/bin", (int)(strrchr(program, '/') - program),
+                        program, h->home),
            1);
     setenv("HOME", h->home, 1);
     setenv("REEVE_CONFIG", in_home(h, "config"), 1);

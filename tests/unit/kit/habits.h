@@ -7,7 +7,8 @@
  *   habits_run(h, rows, ARRAY_SIZE(rows));
  *
  * A line is given to /bin/sh in a directory of its own (HOME as well) with rctl in PATH and REEVE_CONFIG naming a configuration of the first
- * administrator in it ("config" there). Rows run in order and share the cluster and the directory; all of them run, what is wrong is printed
+ * administrator in it ("config" there). What does not end by itself is typed as `first 2 rctl get pods -w`: its first two lines, then it is ended.
+ * Rows run in order and share the cluster and the directory; all of them run, what is wrong is printed
  * row by row, and any wrong one fails the test.
  *
  * Expectations of stdout and stderr: NULL: anything. "=text": exactly this. Otherwise each line of the text must be found somewhere in what
