@@ -126,6 +126,56 @@ static bool taints_tolerated(struct mp tolerations, struct mp taints)
     return true;
 }
 
+/* ---- Kernel settings ---- */
+
+static bool matches(const char *pattern, size_t n, const char *name)
+{
+    return n > 0 && pattern[n - 1] == '*' ? strncmp(name, pattern, n - 1) == 0
+                                          : strlen(name) == n && strncmp(name, pattern, n) == 0;
+}
+
+static bool in_list(const char *patterns, const char *name)
+{
+    for (const char *p = patterns; p != NULL && *p != '\0';) {
+        size_t n = strcspn(p, ",");
+        if (matches(p, n, name)) {
+            return true;
+        }
+        p += n + (p[n] == ',');
+    }
+    return false;
+}
+
+/* What belongs to a namespace of the pod; everything else is the node's, and never a pod's to set. */
+static const char ipc_sysctls[] = "kernel.shm*,kernel.msg*,kernel.sem,fs.mqueue.*", net_sysctls[] = "net.*";
+/* What cannot disturb other pods. */
+static const char safe_sysctls[] =
+    "kernel.shm_rmid_forced,net.ipv4.ip_local_port_range,net.ipv4.tcp_syncookies,net.ipv4.ping_group_range,"
+    "net.ipv4.ip_unprivileged_port_start,net.ipv4.ip_local_reserved_ports,net.ipv4.tcp_keepalive_time,"
+    "net.ipv4.tcp_fin_timeout,net.ipv4.tcp_keepalive_intvl,net.ipv4.tcp_keepalive_probes,net.ipv4.tcp_rmem,"
+    "net.ipv4.tcp_wmem";
+
+static bool sysctls_allowed(const struct podspec *pod, const char *unsafe, struct admit_refusal *why)
+{
+    for (unsigned i = 0; i < pod->sysctls_count; i++) {
+        const char *name = pod->sysctls[i].name;
+        bool ipc = in_list(ipc_sysctls, name), net = in_list(net_sysctls, name);
+        const char *text = net && pod->host_network      ? "not allowed with host net enabled"
+                           : ipc && pod->host_ipc        ? "not allowed with host ipc enabled"
+                           : !(ipc || net)               ? "not allowlisted"
+                           : in_list(safe_sysctls, name) ? NULL
+                           : in_list(unsafe, name)       ? NULL
+                                                         : "not allowlisted";
+        if (text != NULL) {
+            snprintf(why->reason, sizeof why->reason, "SysctlForbidden");
+            snprintf(why->message, sizeof why->message, "Pod was rejected: forbidden sysctl: \"%.80s\" %s", name, text);
+            why->by_node = false;
+            return false;
+        }
+    }
+    return true;
+}
+
 bool admit_pod(const struct podspec *pod, const struct admit_node *node, const struct podspec *const *others,
                unsigned count, struct admit_refusal *why)
 {
@@ -151,5 +201,5 @@ bool admit_pod(const struct podspec *pod, const struct admit_node *node, const s
     if (node->known && !taints_tolerated(mp_get(spec, "tolerations"), node->taints)) {
         return refuse(why, true, "TaintToleration", "node(s) had taints that the pod didn't tolerate");
     }
-    return true;
+    return sysctls_allowed(pod, node->unsafe_sysctls, why);
 }

@@ -14,10 +14,11 @@ struct admit_node {
     unsigned pods;
     bool known; /* labels and taints are; if not, nothing is refused on their account */
     struct mp labels, taints;
+    const char *unsafe_sysctls; /* that the node allows: "kernel.msg*,net.core.somaxconn"; NULL = none */
 };
 struct admit_refusal {
     char reason
-        [40]; /* "OutOfcpu", "OutOfmemory", "OutOfephemeral-storage", "OutOfpods", "NodeAffinity", "NodePorts", "TaintToleration" */
+        [40]; /* "OutOfcpu", "OutOfmemory", "OutOfephemeral-storage", "OutOfpods", "NodeAffinity", "NodePorts", "TaintToleration", "SysctlForbidden" */
     char message[200]; /* as in the pod's status */
     bool by_node;      /* labels or taints: they may have changed since the node was read */
 };

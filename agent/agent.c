@@ -188,8 +188,11 @@ static int open_real(struct agent *a, const struct agent_config *c, const struct
     rv = rv != 0 ? rv : sandbox_store_new(a->loop, BELOW(c->run_dir, "sandboxes"), a->log, &a->sandboxes, err);
     rv = rv != 0 ? rv : volume_store_new(a->loop, BELOW(a->dir, "volumes"), a->log, &a->volumes, err);
     rv = rv != 0 ? rv : network_new(a->loop, &net, &a->network, err);
-    struct runtime_crun_config rc = {
-        .dir = BELOW(a->dir, "containers"), .run_dir = BELOW(c->run_dir, "crun"), .images = a->images, .log = a->log};
+    struct runtime_crun_config rc = {.dir = BELOW(a->dir, "containers"),
+                                     .run_dir = BELOW(c->run_dir, "crun"),
+                                     .images = a->images,
+                                     .log = a->log,
+                                     .seccomp_dir = c->seccomp_dir != NULL ? c->seccomp_dir : BELOW(a->dir, "seccomp")};
     rv = rv != 0 ? rv : runtime_crun_new(a->loop, &rc, events, &a->runtime, err);
 #undef BELOW
     return rv;
@@ -267,6 +270,7 @@ int agent_new(const struct agent_config *c, struct agent **out, struct error *er
     a->dir = xstrdup(c->dir);
     a->logs_dir = xasprintf("%s/logs", c->dir);
     a->images_dir = c->images_dir == NULL ? NULL : xstrdup(c->images_dir);
+    a->unsafe_sysctls = c->unsafe_sysctls == NULL ? NULL : xstrdup(c->unsafe_sysctls);
     a->refs = refs_new();
     a->wake_ms = INT64_MAX;
     a->lock_fd = -1;
@@ -357,6 +361,7 @@ static void free_agent(struct agent *a)
     free(a->dir);
     free(a->logs_dir);
     free(a->images_dir);
+    free(a->unsafe_sysctls);
     free(a);
     if (cb != NULL) {
         cb(data);

@@ -35,8 +35,11 @@ struct agent_config {
     const char *images_dir;     /* loaded at start, or NULL */
     const char *cluster_cidr;   /* NULL = AGENT_CLUSTER_CIDR */
     const char *cgroup_parent;  /* NULL = "reeve" */
-    bool hollow;                /* no processes, no kernel objects, no files but the directory itself */
-    unsigned hollow_index;      /* for addresses of hollow pods */
+    const char *seccomp_dir;    /* profiles for type Localhost; NULL = DIR/seccomp */
+    const char
+        *unsafe_sysctls;   /* that pods may set beside the safe ones: "kernel.msg*,net.core.somaxconn"; NULL = none */
+    bool hollow;           /* no processes, no kernel objects, no files but the directory itself */
+    unsigned hollow_index; /* for addresses of hollow pods */
 };
 struct agent;
 /* Blocking, short: opens everything, adopts what runs. ERR_* with what could not be opened. Strings are copied. */

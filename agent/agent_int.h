@@ -35,6 +35,7 @@ struct agent {
     const struct env *env;
     struct log *log;
     char *name, *dir, *images_dir, *logs_dir;
+    char *unsafe_sysctls; /* or NULL */
     char node_ip[64];
     char instance[64]; /* instance.h */
     bool hollow, stopping;

@@ -35,6 +35,9 @@ static const char usage_text[] =
     "      --run-dir DIR          sandboxes and runtime state, below /run (default: /run/reeve-agent)\n"
     "      --cluster-cidr CIDR    addresses of all pods (default: " AGENT_CLUSTER_CIDR ")\n"
     "      --cgroup-parent NAME   control group that holds the pods' groups (default: reeve)\n"
+    "      --seccomp-dir DIR      profiles for seccompProfile Localhost (default: DIR/seccomp)\n"
+    "      --allowed-unsafe-sysctls LIST   kernel settings that pods may make beside the safe ones, as "
+    "kernel.msg*,net.*\n"
     "      --runtime crun|hollow  hollow: no processes, for scale tests (default: crun)\n"
     "      --hollow-nodes N       N hollow nodes in one process (join with the same number first)\n"
     "      --log-level LEVEL      debug, info, warn, error (default: info)\n"
@@ -44,7 +47,7 @@ static const char usage_text[] =
 struct options {
     char token_text[TOKEN_MAX];
     const char *dir, *name, *token, *token_file, *images, *node_ip, *run_dir, *cluster_cidr, *cgroup_parent, *runtime,
-        *masters;
+        *seccomp_dir, *sysctls, *masters;
     long hollow_nodes;
     int log_level;
 };
@@ -67,6 +70,8 @@ static int parse(int argc, char **argv, struct options *o)
         {"cluster-cidr", required_argument, NULL, 'c'},
         {"cgroup-parent", required_argument, NULL, 'g'},
         {"runtime", required_argument, NULL, 'R'},
+        {"seccomp-dir", required_argument, NULL, 's'},
+        {"allowed-unsafe-sysctls", required_argument, NULL, 'S'},
         {"hollow-nodes", required_argument, NULL, 'H'},
         {"log-level", required_argument, NULL, 'l'},
         {"token-file", required_argument, NULL, 'T'},
@@ -84,6 +89,8 @@ static int parse(int argc, char **argv, struct options *o)
                             : k == 'c' ? &o->cluster_cidr
                             : k == 'g' ? &o->cgroup_parent
                             : k == 'R' ? &o->runtime
+                            : k == 's' ? &o->seccomp_dir
+                            : k == 'S' ? &o->sysctls
                                        : NULL;
         if (text != NULL) {
             *text = optarg;
@@ -253,6 +260,8 @@ static int start_one(struct daemon *d, const struct options *o, const char *dir,
             .images_dir = o->images,
             .cluster_cidr = o->cluster_cidr,
             .cgroup_parent = o->cgroup_parent,
+            .seccomp_dir = o->seccomp_dir,
+            .unsafe_sysctls = o->sysctls,
             .hollow = strcmp(o->runtime, "hollow") == 0 || o->hollow_nodes > 0,
             .hollow_index = (unsigned)index,
         };

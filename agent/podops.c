@@ -8,6 +8,9 @@
 
 #include "agent/agent_int.h"
 #include "agent/defer.h"
+#include "agent/fsutil.h"
+
+#define RESOLV_CONF_MAX (64u << 10)
 
 /* ---- Sandbox and network ---- */
 
@@ -51,11 +54,21 @@ static void op_sandbox_make(struct pod *p)
     char path[CGROUP_PATH_MAX];
     struct cgroup_limits limits = podops_limits(p);
     struct error err;
+    CLEANUP_ARENA struct arena arena;
+    CLEANUP_BUF struct buf node_conf = BUF_INIT;
+    arena_init(&arena);
     if (cgroup_pod_make(a->cgroup, p->spec->uid, &limits, path, &err) != 0) {
         struct refused_sandbox *r = xmalloc(sizeof *r);
         *r = (struct refused_sandbox){p, err};
         defer_call(a->loop, refuse_sandbox, r);
         return;
+    }
+    struct sandbox_sysctl *sysctls = arena_alloc(&arena, (p->spec->sysctls_count + 1) * sizeof *sysctls);
+    for (unsigned i = 0; i < p->spec->sysctls_count; i++) {
+        sysctls[i] = (struct sandbox_sysctl){p->spec->sysctls[i].name, p->spec->sysctls[i].value};
+    }
+    if (!a->hollow && fs_read_file("/etc/resolv.conf", RESOLV_CONF_MAX, &node_conf, NULL) != 0) {
+        buf_reset(&node_conf);
     }
     struct sandbox_spec spec = {
         .uid = p->spec->uid,
@@ -63,7 +76,10 @@ static void op_sandbox_make(struct pod *p)
         .domain = p->spec->domain,
         .host_network = p->spec->host_network,
         .host_ipc = p->spec->host_ipc,
-        .resolv_conf = p->spec->resolv_conf,
+        .fqdn = p->spec->fqdn_hostname,
+        .sysctls = sysctls,
+        .sysctls_count = p->spec->sysctls_count,
+        .resolv_conf = podspec_resolv_conf(p->spec, buf_str(&node_conf), &arena),
     };
     sandbox_make(a->sandboxes, &spec, on_sandbox, p);
 }
@@ -134,16 +150,23 @@ static int signal_of(const char *name)
     static const struct {
         const char *name;
         int number;
-    } signals[] = {{"TERM", SIGTERM}, {"QUIT", SIGQUIT}, {"INT", SIGINT},     {"HUP", SIGHUP},  {"KILL", SIGKILL},
-                   {"USR1", SIGUSR1}, {"USR2", SIGUSR2}, {"WINCH", SIGWINCH}, {"ABRT", SIGABRT}};
+    } signals[] = {
+        {"ABRT", SIGABRT}, {"ALRM", SIGALRM},   {"BUS", SIGBUS},   {"CHLD", SIGCHLD},     {"CONT", SIGCONT},
+        {"FPE", SIGFPE},   {"HUP", SIGHUP},     {"ILL", SIGILL},   {"INT", SIGINT},       {"IO", SIGIO},
+        {"IOT", SIGIOT},   {"KILL", SIGKILL},   {"PIPE", SIGPIPE}, {"POLL", SIGPOLL},     {"PROF", SIGPROF},
+        {"PWR", SIGPWR},   {"QUIT", SIGQUIT},   {"SEGV", SIGSEGV}, {"STKFLT", SIGSTKFLT}, {"STOP", SIGSTOP},
+        {"SYS", SIGSYS},   {"TERM", SIGTERM},   {"TRAP", SIGTRAP}, {"TSTP", SIGTSTP},     {"TTIN", SIGTTIN},
+        {"TTOU", SIGTTOU}, {"URG", SIGURG},     {"USR1", SIGUSR1}, {"USR2", SIGUSR2},     {"VTALRM", SIGVTALRM},
+        {"XCPU", SIGXCPU}, {"WINCH", SIGWINCH}, {"XFSZ", SIGXFSZ}};
     int n = atoi(name);
     if (n > 0 && n < 65) {
         return n;
     }
-    if (strncmp(name, "RTMIN+", 6) == 0 || strncmp(name, "SIGRTMIN+", 9) == 0) {
-        return SIGRTMIN + atoi(strchr(name, '+') + 1);
-    }
     const char *bare = strncmp(name, "SIG", 3) == 0 ? name + 3 : name;
+    if (strncmp(bare, "RTMIN", 5) == 0 || strncmp(bare, "RTMAX", 5) == 0) {
+        int base = bare[3] == 'I' ? SIGRTMIN : SIGRTMAX, number = base + atoi(bare + 5);
+        return number >= SIGRTMIN && number <= SIGRTMAX ? number : SIGTERM;
+    }
     for (size_t i = 0; i < ARRAY_SIZE(signals); i++) {
         if (strcmp(bare, signals[i].name) == 0) {
             return signals[i].number;
@@ -154,6 +177,9 @@ static int signal_of(const char *name)
 
 static int stop_signal(struct agent *a, const struct container *c)
 {
+    if (c->spec->stop_signal[0] != '\0') {
+        return signal_of(c->spec->stop_signal);
+    }
     struct image *im = c->image_id == NULL ? NULL : image_find(a->images, c->image_id);
     int signal = im == NULL || im->stop_signal[0] == '\0' ? SIGTERM : signal_of(im->stop_signal);
     if (im != NULL) {

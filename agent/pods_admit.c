@@ -46,7 +46,8 @@ static bool check(struct agent_pod *ap, struct admit_refusal *why)
                               .memory_bytes = a->facts.memory_bytes,
                               .ephemeral_bytes = a->facts.disk_bytes,
                               .pods = a->facts.pods,
-                              .known = a->node != NULL};
+                              .known = a->node != NULL,
+                              .unsafe_sysctls = a->unsafe_sysctls};
     if (a->node != NULL) {
         node.labels = mp_path(object_mp(a->node), "metadata.labels");
         node.taints = mp_path(object_mp(a->node), "spec.taints");

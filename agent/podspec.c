@@ -188,11 +188,12 @@ static void read_security(struct arena *a, struct mp pod, struct mp own, struct 
     s->no_new_privileges = !mp_bool(mp_get(own, "allowPrivilegeEscalation"), true);
     s->capabilities_add = text_list(a, mp_path(own, "capabilities.add"));
     s->capabilities_drop = text_list(a, mp_path(own, "capabilities.drop"));
-    struct mp seccomp = mp_path(own, "seccompProfile.type");
-    if (!is_there(seccomp)) {
-        seccomp = mp_path(pod, "seccompProfile.type");
-    }
-    s->seccomp_unconfined = str_is(mp_str(seccomp), "Unconfined") || s->privileged;
+    struct mp seccomp = mp_get(is_there(mp_get(own, "seccompProfile")) ? own : pod, "seccompProfile");
+    struct str type = mp_str(mp_get(seccomp, "type"));
+    s->seccomp_unconfined = str_is(type, "Unconfined") || s->privileged;
+    s->seccomp_default_wanted = str_is(type, "RuntimeDefault");
+    s->seccomp_localhost = str_is(type, "Localhost") ? text(a, mp_get(seccomp, "localhostProfile")) : NULL;
+    s->strict_groups = str_is(mp_str(mp_get(pod, "supplementalGroupsPolicy")), "Strict");
 
     struct mp groups = mp_get(pod, "supplementalGroups");
     int64_t fs_group = mp_int(mp_get(pod, "fsGroup"), -1);
@@ -228,6 +229,7 @@ static void read_container(struct arena *a, struct mp pod_security, struct mp m,
     read_probe(a, c, mp_get(m, "readinessProbe"), &c->probes[PODSPEC_READINESS]);
     read_handler(a, c, mp_path(m, "lifecycle.postStart"), &c->post_start);
     read_handler(a, c, mp_path(m, "lifecycle.preStop"), &c->pre_stop);
+    c->stop_signal = text(a, mp_path(m, "lifecycle.stopSignal"));
     read_amounts(mp_path(m, "resources.requests"), &c->requests);
     read_amounts(mp_path(m, "resources.limits"), &c->limits);
     read_security(a, pod_security, mp_get(m, "securityContext"), &c->security);
@@ -284,30 +286,29 @@ static const char *read_host_aliases(struct arena *a, struct mp list)
     return b.size == 0 ? NULL : arena_strndup(a, (const char *)b.data, b.size);
 }
 
-/* dnsPolicy None: resolv.conf is what dnsConfig says and nothing else. */
-static const char *read_resolv_conf(struct arena *a, struct mp spec)
+static void read_dns(struct arena *a, struct mp spec, struct podspec *s)
 {
-    struct mp dns = mp_get(spec, "dnsConfig");
-    if (!str_is(mp_str(mp_get(spec, "dnsPolicy")), "None")) {
-        return NULL;
+    struct mp dns = mp_get(spec, "dnsConfig"), options = mp_get(dns, "options");
+    const char **list = arena_alloc(a, (mp_count(options) + 1) * sizeof *list);
+    unsigned n = 0;
+    s->dns_none = str_is(mp_str(mp_get(spec, "dnsPolicy")), "None");
+    s->dns_servers = text_list(a, mp_get(dns, "nameservers"));
+    s->dns_searches = text_list(a, mp_get(dns, "searches"));
+    for (struct mp_iter it = mp_iter(options); mp_next(&it);) {
+        const char *name = text(a, mp_get(it.value, "name")), *value = text(a, mp_get(it.value, "value"));
+        list[n++] = value[0] == '\0' ? name : arena_printf(a, "%s:%s", name, value);
     }
-    CLEANUP_BUF struct buf b = BUF_INIT;
-    for (struct mp_iter it = mp_iter(mp_get(dns, "nameservers")); mp_next(&it);) {
-        buf_printf(&b, "nameserver %.*s\n", STR_ARG(mp_str(it.value)));
+    s->dns_options = n == 0 ? NULL : list;
+}
+
+static void read_sysctls(struct arena *a, struct mp list, struct podspec *s)
+{
+    struct podspec_sysctl *out = arena_alloc(a, (mp_count(list) + 1) * sizeof *out);
+    for (struct mp_iter it = mp_iter(list); mp_next(&it);) {
+        out[s->sysctls_count++] = (struct podspec_sysctl){podspec_sysctl_name(a, mp_str(mp_get(it.value, "name"))),
+                                                          text(a, mp_get(it.value, "value"))};
     }
-    const char *lead = "search";
-    for (struct mp_iter it = mp_iter(mp_get(dns, "searches")); mp_next(&it); lead = "") {
-        buf_printf(&b, "%s %.*s", lead, STR_ARG(mp_str(it.value)));
-    }
-    if (lead[0] == '\0') {
-        buf_putc(&b, '\n');
-    }
-    for (struct mp_iter it = mp_iter(mp_get(dns, "options")); mp_next(&it);) {
-        struct str value = mp_str(mp_get(it.value, "value"));
-        buf_printf(&b, "options %.*s%s%.*s\n", STR_ARG(mp_str(mp_get(it.value, "name"))), value.p == NULL ? "" : ":",
-                   STR_ARG(value));
-    }
-    return arena_strndup(a, b.data == NULL ? "" : (const char *)b.data, b.size);
+    s->sysctls = out;
 }
 
 /* Guaranteed: every container has limits for cpu and memory, and requests equal to them. BestEffort: nobody asks for anything. */
@@ -355,7 +356,9 @@ static void read_names(struct podspec *s, struct mp spec)
     s->hostname = hostname[0] != '\0' ? hostname : s->name;
     s->domain = subdomain[0] == '\0' ? NULL : arena_printf(a, "%s.%s.svc.cluster.local", subdomain, s->ns);
     s->extra_hosts = read_host_aliases(a, mp_get(spec, "hostAliases"));
-    s->resolv_conf = read_resolv_conf(a, spec);
+    s->fqdn_hostname = mp_bool(mp_get(spec, "setHostnameAsFQDN"), false);
+    read_dns(a, spec, s);
+    read_sysctls(a, mp_path(spec, "securityContext.sysctls"), s);
     s->service_account = text_or(a, mp_get(spec, "serviceAccountName"), "default");
 }
 
@@ -387,6 +390,7 @@ int podspec_new(const struct object *pod, struct podspec **out, struct error *er
     s->host_network = mp_bool(mp_get(spec, "hostNetwork"), false);
     s->host_ipc = mp_bool(mp_get(spec, "hostIPC"), false);
     s->host_pid = mp_bool(mp_get(spec, "hostPID"), false);
+    s->shared_pid = mp_bool(mp_get(spec, "shareProcessNamespace"), false) && !s->host_pid;
     s->fs_group = mp_int(mp_path(spec, "securityContext.fsGroup"), -1);
     read_containers(s, spec);
     read_names(s, spec);

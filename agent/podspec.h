@@ -72,6 +72,7 @@ struct podspec_container {
     const char *const *args;
     struct podspec_probe probes[PODSPEC_PROBES];
     struct podspec_handler post_start, pre_stop;
+    const char *stop_signal; /* "SIGUSR1"; "" = the image's */
     const struct podspec_port *ports;
     unsigned ports_count;
     const struct podspec_mount *mounts;
@@ -103,6 +104,10 @@ static inline bool podspec_volume_is_files(const struct podspec_volume *v)
     return v->kind >= PODSPEC_VOLUME_CONFIG_MAP;
 }
 
+struct podspec_sysctl {
+    const char *name, *value; /* name with dots */
+};
+
 struct podspec {
     struct arena arena;
     struct object *object; /* a reference; everything borrows from it or from the arena */
@@ -114,9 +119,14 @@ struct podspec {
     bool deleting;              /* metadata.deletionTimestamp is set */
     int64_t deletion_grace_ms;  /* metadata.deletionGracePeriodSeconds; -1 = not set */
     bool host_network, host_ipc, host_pid;
+    bool shared_pid;               /* one PID namespace for all containers */
     const char *hostname, *domain; /* domain NULL = none */
+    bool fqdn_hostname;            /* the kernel's host name is hostname.domain */
     const char *extra_hosts;       /* lines of hostAliases; NULL = none */
-    const char *resolv_conf;       /* from dnsConfig with dnsPolicy None; NULL = the node's */
+    bool dns_none;                 /* dnsPolicy None: nothing of the node's resolv.conf */
+    const char *const *dns_servers, *const *dns_searches, *const *dns_options; /* dnsConfig; NULL = none. "ndots:5" */
+    const struct podspec_sysctl *sysctls;
+    unsigned sysctls_count;
     const char *service_account;
     int64_t fs_group;                           /* -1 = none */
     const struct podspec_container *containers; /* init containers first, in order */
@@ -131,6 +141,11 @@ void podspec_free(struct podspec *s);
 const struct podspec_container *podspec_find(const struct podspec *s, struct str container); /* NULL if none */
 /* Does the pod name this ConfigMap or Secret anywhere? */
 bool podspec_refers(const struct podspec *s, enum kind_id kind, struct str name);
+/* resolv.conf of the pod, from the node's: dnsConfig is added to it, or stands alone with dnsPolicy None. Names are not given twice, options of the
+ * pod win, and the resolver's limits are kept (3 name servers, 32 domains). In the arena; NULL = as the node's. */
+const char *podspec_resolv_conf(const struct podspec *s, struct str node_conf, struct arena *a);
+/* "net/ipv4/x.y" and "net.ipv4.x/y" -> "net.ipv4.x/y": whichever separator comes first separates; in the arena. */
+const char *podspec_sysctl_name(struct arena *a, struct str name);
 const char *podspec_qos_name(enum podspec_qos q); /* "BestEffort" */
 
 /* What the runtime is told about amounts. */

@@ -73,6 +73,7 @@ static void crun_free(struct crun *rt)
         container_free(LIST_ENTRY(it, struct crun_container, link));
     }
     buf_close(&rt->seccomp);
+    free(rt->seccomp_dir);
     free(rt->dir);
     free(rt->run_dir);
     free(rt->crun_path);
@@ -502,13 +503,14 @@ static int prepare_dirs(struct crun *rt, struct error *err)
 
 static int load_seccomp(struct crun *rt, const char *path, struct error *err)
 {
+    rt->seccomp_off = path != NULL && path[0] == '\0';
     if (path == NULL) {
-        path = "/usr/share/containers/seccomp.json";
+        path = CRUN_SECCOMP_DEFAULT;
         if (!fs_exists(path)) {
             return 0;
         }
     }
-    return path[0] == '\0' ? 0 : fs_read_file(path, 1 << 20, &rt->seccomp, err);
+    return path[0] == '\0' ? 0 : fs_read_file(path, SECCOMP_MAX, &rt->seccomp, err);
 }
 
 int runtime_crun_new(uv_loop_t *loop, const struct runtime_crun_config *config, const struct runtime_events *events,
@@ -524,6 +526,7 @@ int runtime_crun_new(uv_loop_t *loop, const struct runtime_crun_config *config, 
     rt->run_dir = xstrdup(config->run_dir);
     rt->crun_path = xstrdup(config->crun_path != NULL ? config->crun_path : "/usr/bin/crun");
     rt->conmon_path = xstrdup(config->conmon_path != NULL ? config->conmon_path : "/usr/bin/conmon");
+    rt->seccomp_dir = config->seccomp_dir == NULL ? NULL : xstrdup(config->seccomp_dir);
     rt->log_max_bytes = config->log_max_bytes != 0 ? config->log_max_bytes : RUNTIME_LOG_MAX;
     rt->log_max_files = config->log_max_files != 0 ? config->log_max_files : RUNTIME_LOG_FILES;
     rt->images = config->images;

@@ -154,17 +154,61 @@ static int make_files(const struct crun_container *c, struct error *err)
     return rc != 0 ? rc : fs_make_parent(c->log_path, 0755, err);
 }
 
+/* Names of profiles come from pods: they lead to files below the directory, whatever links and dots they hold. */
+static int read_profile(const struct crun *rt, const char *name, struct buf *out, struct error *err)
+{
+    const char *dir = rt->seccomp_dir;
+    CLEANUP_CLOSE int dir_fd = dir == NULL ? -1 : open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    CLEANUP_CLOSE int fd = dir_fd < 0 ? -1 : fs_open_in_root(dir_fd, name, O_RDONLY | O_NONBLOCK, 0);
+    ssize_t n = fd < 0 ? -1 : 0;
+    while (n >= 0 && out->size <= SECCOMP_MAX && (n = read(fd, buf_reserve(out, 4096), 4096)) > 0) {
+        out->size += (size_t)n;
+    }
+    if (n == 0 && out->size > 0 && out->size <= SECCOMP_MAX) {
+        return 0;
+    }
+    return error_set(err, ERR_NOT_FOUND, "cannot load seccomp profile \"%s\" of the node: %s/%s %s", name,
+                     dir == NULL ? "(no directory of profiles)" : dir, name,
+                     fd < 0 ? "is not there" : "cannot be read, is empty or too large");
+}
+
+static int choose_profile(const struct crun *rt, const struct runtime_security *s, struct buf *own, struct str *out,
+                          struct error *err)
+{
+    *out = buf_str(&rt->seccomp);
+    if (s->privileged || s->seccomp_unconfined) {
+        return 0;
+    }
+    if (s->seccomp_localhost != NULL) {
+        int rc = read_profile(rt, s->seccomp_localhost, own, err);
+        *out = buf_str(own);
+        return rc;
+    }
+    if (s->seccomp_default_wanted && rt->seccomp.size == 0 && rt->seccomp_off) {
+        return error_set(
+            err, ERR_NOT_FOUND,
+            "seccompProfile RuntimeDefault was asked for, and the default profile of this node is turned off");
+    }
+    if (s->seccomp_default_wanted && rt->seccomp.size == 0) {
+        *out = oci_seccomp_builtin();
+    }
+    return 0;
+}
+
 static int prepare(struct crun_start *s, const struct runtime_spec *spec, struct error *err)
 {
     struct crun_container *c = s->c;
     char rootfs[FS_PATH_MAX], cgroup[FS_PATH_MAX], termination[FS_PATH_MAX], path[FS_PATH_MAX];
     struct oci_user user;
+    struct str profile;
+    CLEANUP_BUF struct buf own_profile = BUF_INIT;
     CLEANUP_FREE const char **args = oci_args(spec);
     s->reason = "CreateContainerError";
     if (args[0] == NULL) {
         return error_set(err, ERR_INVALID, "no command specified: neither the container nor its image names one");
     }
-    int rc = make_files(c, err);
+    int rc = choose_profile(c->rt, &spec->security, &own_profile, &profile, err);
+    rc = rc != 0 ? rc : make_files(c, err);
     rc = rc != 0 ? rc : crun_write_state(c, err);
     rc = rc != 0 ? rc : mount_rootfs(c, spec->image, err);
     if (rc != 0) {
@@ -185,7 +229,7 @@ static int prepare(struct crun_start *s, const struct runtime_spec *spec, struct
                            .cgroups_path = cgroup,
                            .termination_log = termination,
                            .cgroup_v2 = c->rt->cgroup_v2,
-                           .seccomp = buf_str(&c->rt->seccomp)};
+                           .seccomp = profile};
     buf_reset(&s->config);
     rc = oci_config_write(&in, &s->config, err);
     fs_path(path, sizeof path, "%s/config.json", c->dir);

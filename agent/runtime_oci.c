@@ -222,7 +222,9 @@ int oci_user_resolve(const char *user, struct str passwd, struct str group, cons
         struct str home = field_of(entry, 5);
         to_id(field_of(entry, 3), &out->gid);
         snprintf(out->home, sizeof out->home, "%.*s", STR_ARG(home));
-        add_memberships(out, group, field_of(entry, 0));
+        if (!security->strict_groups) {
+            add_memberships(out, group, field_of(entry, 0));
+        }
     }
     if (group_name.n > 0 && !to_id(group_name, &out->gid)) {
         if (!find_entry(group, group_name, false, &entry) || !to_id(field_of(entry, 2), &out->gid)) {
@@ -309,9 +311,12 @@ static struct value *environment(struct oci *o)
 {
     const struct runtime_spec *s = o->in->spec;
     struct value *env = value_list(o->a);
-    char home[300], host[80];
+    char home[300], host[SANDBOX_UTS_MAX + 16], uts[SANDBOX_UTS_MAX] = "";
     snprintf(home, sizeof home, "HOME=%s", o->in->user->home[0] != '\0' ? o->in->user->home : "/");
-    snprintf(host, sizeof host, "HOSTNAME=%s", s->sandbox == NULL ? "" : s->sandbox->hostname);
+    if (s->sandbox != NULL) {
+        sandbox_uts_name(s->sandbox, uts);
+    }
+    snprintf(host, sizeof host, "HOSTNAME=%s", uts);
     const char *ours[] = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", host, home,
                           s->tty ? "TERM=xterm" : NULL};
     for (unsigned i = 0; i < ARRAY_SIZE(ours); i++) {

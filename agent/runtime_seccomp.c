@@ -9,6 +9,49 @@
 /* containers-common's profile has what the runtime's has not: a map of architectures, and rules with conditions ("includes", "excludes": by
  * architecture, capability, kernel version). Here the conditions are decided and the rest is passed on. */
 
+struct str oci_seccomp_builtin(void)
+{
+#define DENY(names) "{\"action\":\"SCMP_ACT_ERRNO\",\"errnoRet\":1,\"names\":[" names "]}"
+#define DENY_WITHOUT(cap, names)                                                                                       \
+    "{\"action\":\"SCMP_ACT_ERRNO\",\"errnoRet\":1,\"excludes\":{\"caps\":[\"" cap "\"]},\"names\":[" names "]}"
+    static const char text[] =
+        "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"archMap\":["
+        "{\"architecture\":\"SCMP_ARCH_X86_64\",\"subArchitectures\":[\"SCMP_ARCH_X86\",\"SCMP_ARCH_X32\"]},"
+        "{\"architecture\":\"SCMP_ARCH_AARCH64\",\"subArchitectures\":[\"SCMP_ARCH_ARM\"]}],\"syscalls\":["
+        /* of the kernel as a whole, or of its far corners: nobody inside needs them */
+        DENY("\"kexec_load\",\"kexec_file_load\",\"add_key\",\"keyctl\",\"request_key\",\"userfaultfd\",\"nfsservctl\","
+             "\"uselib\",\"ustat\",\"sysfs\",\"_sysctl\",\"vm86\",\"vm86old\",\"io_uring_setup\",\"io_uring_enter\","
+             "\"io_uring_register\"") ","
+                                      /* a namespace of one's own brings all capabilities inside it */
+                                      "{\"action\":\"SCMP_ACT_ERRNO\",\"errnoRet\":1,\"excludes\":{\"caps\":[\"CAP_SYS_"
+                                      "ADMIN\"]},\"names\":[\"clone\"],"
+                                      "\"args\":[{\"index\":0,\"value\":268435456,\"valueTwo\":268435456,\"op\":\"SCMP_"
+                                      "CMP_MASKED_EQ\"}]},"
+                                      "{\"action\":\"SCMP_ACT_ERRNO\",\"errnoRet\":38,\"excludes\":{\"caps\":[\"CAP_"
+                                      "SYS_ADMIN\"]},\"names\":[\"clone3\"]}," DENY_WITHOUT("CAP_SYS_ADMIN",
+                                                                                            "\"unshare\",\"setns\","
+                                                                                            "\"mount\",\"umount\","
+                                                                                            "\"umount2\",\"mount_"
+                                                                                            "setattr\",\"move_mount\","
+                                                                                            "\"open_tree\",\"fsopen\","
+                                                                                            "\"fsconfig\",\"fsmount\","
+                                                                                            "\"fspick\",\"pivot_root\","
+                                                                                            "\"swapon\",\"swapoff\","
+                                                                                            "\"quotactl\",\"quotactl_"
+                                                                                            "fd\",\"fanotify_init\","
+                                                                                            "\"lookup_dcookie\","
+                                                                                            "\"setdomainname\","
+                                                                                            "\"sethostname\",\"bpf\","
+                                                                                            "\"perf_event_open\"") "," DENY_WITHOUT("CAP_SYS_MODULE",
+                                                                                                                                    "\"init_module\",\"finit_module\",\"delete_module\"") "," DENY_WITHOUT("CAP_SYS_BOOT",
+                                                                                                                                                                                                           "\"reboot\"") "," DENY_WITHOUT("CAP_SYS_PACCT", "\"acct\"") "," DENY_WITHOUT("CAP_SYS_RAWIO", "\"iopl\",\"ioperm\"") "," DENY_WITHOUT("CAP_SYS_TIME", "\"settimeofday\",\"stime\",\"clock_settime\",\"clock_settime64\"") "," DENY_WITHOUT("CAP_SYSLOG",
+                                                                                                                                                                                                                                                                                                                                                                                                                                                      "\"syslog\"") "," DENY_WITHOUT("CAP_SYS_NICE", "\"mbind\",\"set_mempolicy\",\"get_mempolicy\",\"move_pages\",\"migrate_pages\"") "," DENY_WITHOUT("CAP_SYS_PTRACE", "\"kcmp\",\"process_madvise\",\"pidfd_getfd\"") "," DENY_WITHOUT("CAP_DAC_READ_SEARCH",
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                           "\"open_by_handle_at\"") "]}";
+#undef DENY
+#undef DENY_WITHOUT
+    return (struct str){text, sizeof text - 1};
+}
+
 static const char *native_arch(void)
 {
 #if defined(__x86_64__)

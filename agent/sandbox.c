@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/magic.h>
 #include <net/if.h>
 #include <pthread.h>
@@ -40,6 +41,8 @@ struct sandbox_job {
     struct sandbox_store *store;
     struct sandbox sb;
     char *resolv_conf;
+    struct sandbox_sysctl *sysctls;
+    unsigned sysctls_count;
     int rc;
     struct error error;
     sandbox_cb *cb;           /* make */
@@ -70,12 +73,18 @@ static int write_info(const struct sandbox_store *s, const struct sandbox *sb, s
     char path[SANDBOX_PATH_MAX];
     CLEANUP_BUF struct buf b = BUF_INIT;
     fs_path(path, sizeof path, "%s/%s/info", s->dir, sb->uid);
-    buf_printf(&b, "%d %d %s %s %s\n", sb->host_network, sb->host_ipc, sb->hostname, sb->ip[0] != '\0' ? sb->ip : "-",
-               sb->domain[0] != '\0' ? sb->domain : "-");
+    buf_printf(&b, "%d %d %s %s %s %d\n", sb->host_network, sb->host_ipc, sb->hostname,
+               sb->ip[0] != '\0' ? sb->ip : "-", sb->domain[0] != '\0' ? sb->domain : "-", sb->fqdn);
     return fs_write_file(path, buf_str(&b), 0644, false, err);
 }
 
 /* What exists is written in place: containers hold bind mounts of the file itself, a rename would leave them with the old one. */
+void sandbox_uts_name(const struct sandbox *sb, char out[SANDBOX_UTS_MAX])
+{
+    bool full = sb->fqdn && sb->domain[0] != '\0';
+    snprintf(out, SANDBOX_UTS_MAX, "%s%s%s", sb->hostname, full ? "." : "", full ? sb->domain : "");
+}
+
 static int write_in_place(const char *path, struct str content, struct error *err)
 {
     CLEANUP_CLOSE int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
@@ -109,7 +118,7 @@ static int write_hosts(const struct sandbox *sb, const char *extra, struct error
 /* ---- Making, on worker threads ---- */
 
 struct unshare_args {
-    const struct sandbox *sb;
+    const struct sandbox_job *job;
     int rc;
     struct error error;
 };
@@ -139,21 +148,44 @@ static int bind_namespace(const char *kind, const char *path, struct error *err)
     return fs_mount(source, path, NULL, MS_BIND, NULL, err);
 }
 
+/* /proc/sys shows the settings of the namespaces of whoever opens it: this thread. */
+static int write_sysctl(const struct sandbox_sysctl *s, struct error *err)
+{
+    char path[SANDBOX_PATH_MAX];
+    int n = snprintf(path, sizeof path, "/proc/sys/%s", s->name);
+    for (char *c = path + strlen("/proc/sys/"); n < (int)sizeof path && *c != '\0'; c++) {
+        *c = *c == '.' ? '/' : *c == '/' ? '.' : *c;
+    }
+    if (n >= (int)sizeof path || strstr(path, "..") != NULL) {
+        return error_set(err, ERR_INVALID, "\"%.100s\" is no kernel setting", s->name);
+    }
+    CLEANUP_CLOSE int fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0 || write(fd, s->value, strlen(s->value)) < 0) {
+        return error_set_errno(err, errno, "cannot set sysctl %s to \"%s\"", s->name, s->value);
+    }
+    return 0;
+}
+
 static void *unshare_thread(void *arg)
 {
     struct unshare_args *a = arg;
-    const struct sandbox *sb = a->sb;
+    const struct sandbox *sb = &a->job->sb;
+    char uts[SANDBOX_UTS_MAX];
     int flags = (sb->host_network ? 0 : CLONE_NEWNET | CLONE_NEWUTS) | (sb->host_ipc ? 0 : CLONE_NEWIPC);
     if (flags != 0 && unshare(flags) != 0) {
         a->rc = error_set_errno(&a->error, errno, "cannot make namespaces for the pod (is the agent run as root?)");
         return NULL;
     }
     if (!sb->host_network) {
-        if (sethostname(sb->hostname, strlen(sb->hostname)) != 0) {
-            a->rc = error_set_errno(&a->error, errno, "cannot set the host name %s", sb->hostname);
+        sandbox_uts_name(sb, uts);
+        if (sethostname(uts, strlen(uts)) != 0) {
+            a->rc = error_set_errno(&a->error, errno, "cannot set the host name %s", uts);
             return NULL;
         }
         a->rc = loopback_up(&a->error);
+    }
+    for (unsigned i = 0; i < a->job->sysctls_count && a->rc == 0; i++) {
+        a->rc = write_sysctl(&a->job->sysctls[i], &a->error);
     }
     a->rc = a->rc != 0 ? a->rc : bind_namespace("net", sb->net, &a->error);
     a->rc = a->rc != 0 ? a->rc : bind_namespace("uts", sb->uts, &a->error);
@@ -161,9 +193,9 @@ static void *unshare_thread(void *arg)
     return NULL;
 }
 
-static int make_namespaces(const struct sandbox *sb, struct error *err)
+static int make_namespaces(const struct sandbox_job *j, struct error *err)
 {
-    struct unshare_args a = {.sb = sb};
+    struct unshare_args a = {.job = j};
     pthread_t t;
     int rc = pthread_create(&t, NULL, unshare_thread, &a);
     if (rc != 0) {
@@ -185,7 +217,9 @@ static int make_files(struct sandbox_job *j, struct error *err)
     if (rc != 0) {
         return rc;
     }
-    buf_printf(&b, "%s\n", j->sb.hostname);
+    char uts[SANDBOX_UTS_MAX];
+    sandbox_uts_name(&j->sb, uts);
+    buf_printf(&b, "%s\n", uts);
     rc = write_in_place(j->sb.hostname_file, buf_str(&b), err);
     buf_reset(&b);
     if (j->resolv_conf != NULL) {
@@ -208,8 +242,14 @@ static int remove_files(const struct sandbox_store *s, const char *uid, struct e
 static void make_work(uv_work_t *w)
 {
     struct sandbox_job *j = CONTAINER_OF(w, struct sandbox_job, work);
-    char dir[SANDBOX_PATH_MAX];
+    char dir[SANDBOX_PATH_MAX], uts[SANDBOX_UTS_MAX];
     struct sandbox there;
+    sandbox_uts_name(&j->sb, uts);
+    if (strlen(uts) > HOST_NAME_MAX) {
+        j->rc = error_set(&j->error, ERR_INVALID, "the full host name %s is too long (%zu characters; %d are possible)",
+                          uts, strlen(uts), HOST_NAME_MAX);
+        return;
+    }
     if (sandbox_find(j->store, j->sb.uid, &there)) {
         j->sb = there;
         return;
@@ -218,7 +258,7 @@ static void make_work(uv_work_t *w)
     j->rc = remove_files(j->store, j->sb.uid, &j->error);
     fs_path(dir, sizeof dir, "%s/%s", j->store->dir, j->sb.uid);
     j->rc = j->rc != 0 ? j->rc : fs_make_dirs(dir, 0755, &j->error);
-    j->rc = j->rc != 0 ? j->rc : make_namespaces(&j->sb, &j->error);
+    j->rc = j->rc != 0 ? j->rc : make_namespaces(j, &j->error);
     j->rc = j->rc != 0 ? j->rc : make_files(j, &j->error);
     /* info comes last: it says that the rest is whole */
     j->rc = j->rc != 0 ? j->rc : write_info(j->store, &j->sb, &j->error);
@@ -245,6 +285,11 @@ static void job_finish(struct sandbox_job *j)
     if (j->done_cb != NULL) {
         j->done_cb(err, j->data);
     }
+    for (unsigned i = 0; i < j->sysctls_count; i++) {
+        free((char *)(uintptr_t)j->sysctls[i].name);
+        free((char *)(uintptr_t)j->sysctls[i].value);
+    }
+    free(j->sysctls);
     free(j->resolv_conf);
     free(j);
     store_release(s);
@@ -308,6 +353,12 @@ void sandbox_make(struct sandbox_store *s, const struct sandbox_spec *spec, sand
         }
     }
     snprintf(j->sb.domain, sizeof j->sb.domain, "%s", spec->domain == NULL ? "" : spec->domain);
+    j->sb.fqdn = spec->fqdn && !spec->host_network;
+    j->sysctls = xcalloc(spec->sysctls_count + 1, sizeof *j->sysctls);
+    for (; j->sysctls_count < spec->sysctls_count; j->sysctls_count++) {
+        const struct sandbox_sysctl *from = &spec->sysctls[j->sysctls_count];
+        j->sysctls[j->sysctls_count] = (struct sandbox_sysctl){xstrdup(from->name), xstrdup(from->value)};
+    }
     j->resolv_conf = spec->resolv_conf == NULL ? NULL : xstrdup(spec->resolv_conf);
     job_run(j, make_work);
 }
@@ -345,18 +396,19 @@ static bool is_namespace(const char *path)
 bool sandbox_find(struct sandbox_store *s, const char *uid, struct sandbox *out)
 {
     char path[SANDBOX_PATH_MAX], line[512];
-    int host_network, host_ipc;
+    int host_network, host_ipc, fqdn = 0; /* fqdn: not there in files of earlier agents */
     struct sandbox sb = {0};
     if (s->hollow || !uid_is_safe(uid)) {
         return false;
     }
     fs_path(path, sizeof path, "%s/%s/info", s->dir, uid);
     if (!fs_read_line(path, line, sizeof line) ||
-        sscanf(line, "%d %d %64s %63s %255s", &host_network, &host_ipc, sb.hostname, sb.ip, sb.domain) != 5) {
+        sscanf(line, "%d %d %64s %63s %255s %d", &host_network, &host_ipc, sb.hostname, sb.ip, sb.domain, &fqdn) < 5) {
         return false;
     }
     sb.host_network = host_network != 0;
     sb.host_ipc = host_ipc != 0;
+    sb.fqdn = fqdn != 0;
     if (strcmp(sb.ip, "-") == 0) {
         sb.ip[0] = '\0';
     }

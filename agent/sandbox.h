@@ -18,6 +18,7 @@
 
 #define SANDBOX_PATH_MAX 512
 #define SANDBOX_SHM_MAX  (64u << 20)
+#define SANDBOX_UTS_MAX  330 /* more than the kernel takes */
 
 struct sandbox_store;
 /* Makes dir and, if it is not one yet, a private tmpfs on it. Blocking, short. */
@@ -40,16 +41,26 @@ struct sandbox {
     char shm[SANDBOX_PATH_MAX]; /* directory to mount at /dev/shm */
     char hostname[65];
     char domain[256]; /* "" if none */
+    bool fqdn;        /* the kernel's host name is hostname.domain */
     char ip[64];      /* as recorded by sandbox_set_ip; "" = none yet */
 };
 
+struct sandbox_sysctl {
+    const char *name, *value; /* "net.ipv4.ip_unprivileged_port_start"; a slash stands for a dot within a name */
+};
 struct sandbox_spec {
     const char *uid;      /* of the pod: DNS-label characters */
     const char *hostname; /* cut to 63 */
     const char *domain;   /* for /etc/hosts, may be NULL */
     bool host_network, host_ipc;
+    bool fqdn; /* setHostnameAsFQDN; ERR_INVALID if the name is longer than the kernel's 64 */
+    const struct sandbox_sysctl *sysctls; /* written inside the namespaces; what is refused there fails the sandbox */
+    unsigned sysctls_count;
     const char *resolv_conf; /* content; NULL = a copy of the node's /etc/resolv.conf */
 };
+/* The host name that the pod's kernel has: short, or in full. */
+void sandbox_uts_name(const struct sandbox *sb, char out[SANDBOX_UTS_MAX]);
+
 /* sb is valid for the call. Making one that exists adopts it (same result). */
 typedef void sandbox_cb(const struct sandbox *sb, const struct error *error, void *data);
 void sandbox_make(struct sandbox_store *s, const struct sandbox_spec *spec, sandbox_cb *cb, void *data);

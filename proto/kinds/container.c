@@ -53,8 +53,7 @@ SCHEMA_STATIC(lifecycle_handler, "LifecycleHandler", "What to do at an event in 
 SCHEMA_STATIC(lifecycle, "Lifecycle", "Hooks in a container's life.",
     OBJECT("postStart", lifecycle_handler, "Right after the start; if it fails the container is stopped."),
     OBJECT("preStop", lifecycle_handler, "Before the container is told to end; the grace period runs meanwhile."),
-    STRING("stopSignal", "Signal that tells the container to end; the image's if not given.",
-           WARNED("the signal of the image, or SIGTERM, is sent")));
+    STRING("stopSignal", "Signal that tells the container to end; the image's if not given."));
 
 /* ---- Ports, environment, resources, mounts ---- */
 
@@ -148,9 +147,8 @@ SCHEMA(schema_windows_options, "WindowsSecurityContextOptions", "Settings for Wi
     BOOLEAN("hostProcess", "Run as a process of the host."));
 
 SCHEMA(schema_seccomp_profile, "SeccompProfile", "Filter of system calls.",
-    STRING("type", "Which profile.", .flags = FIELD_REQUIRED, ONE_OF("Unconfined|RuntimeDefault|Localhost"),
-           REFUSED("the node's profiles are not read"), QUIET("Unconfined|RuntimeDefault")),
-    STRING("localhostProfile", "File on the node, for Localhost.", REFUSED("the node's profiles are not read")));
+    STRING("type", "Which profile.", .flags = FIELD_REQUIRED, ONE_OF("Unconfined|RuntimeDefault|Localhost")),
+    STRING("localhostProfile", "File below the node's directory of profiles, for Localhost."));
 
 SCHEMA(schema_apparmor_profile, "AppArmorProfile", "AppArmor profile of a container.",
     STRING("type", "Which profile.", .flags = FIELD_REQUIRED, ONE_OF("Unconfined|RuntimeDefault|Localhost"),

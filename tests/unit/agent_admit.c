@@ -94,6 +94,8 @@ static const struct {
     {C(PORT("'protocol':'TCP'")), {C(PORT("'protocol':'TCP'"))}, FITS},
 };
 
+static const char *unsafe; /* of the next checks */
+
 static void check(const char *pod, const char *const *specs, const char *json, bool known, const char *reason,
                   const char *message, bool by_node)
 {
@@ -105,6 +107,7 @@ static void check(const char *pod, const char *const *specs, const char *json, b
                            .ephemeral_bytes = 10ll << 30,
                            .pods = 3,
                            .known = known,
+                           .unsafe_sysctls = unsafe,
                            .labels = mp_path(object_mp(node), "metadata.labels"),
                            .taints = mp_path(object_mp(node), "spec.taints")};
     struct admit_refusal why = {0};
@@ -145,6 +148,34 @@ static void taints_with_no_execute_must_be_tolerated(void **state)
     check("'tolerations':[{'operator':'Exists'}]," C(""), NULL, node_json, true, FITS, false);
 }
 
+#define SYSCTL(name)    "'securityContext':{'sysctls':[{'name':'" name "','value':'1'}]},"
+#define FORBIDDEN(what) "SysctlForbidden", REFUSED "forbidden sysctl: " what
+
+static void only_settings_that_cannot_disturb_others_are_made(void **state)
+{
+    (void)state;
+    check(SYSCTL("net.ipv4.tcp_syncookies") C(""), NULL, PLAIN_NODE, true, FITS, false);
+    check(SYSCTL("net/ipv4/ip_unprivileged_port_start") C(""), NULL, PLAIN_NODE, true, FITS, false);
+    check(SYSCTL("kernel.shm_rmid_forced") C(""), NULL, PLAIN_NODE, true, FITS, false);
+    check(SYSCTL("kernel.msgmax") C(""), NULL, PLAIN_NODE, true, FORBIDDEN("\"kernel.msgmax\" not allowlisted"), false);
+    check(SYSCTL("net.core.somaxconn") C(""), NULL, PLAIN_NODE, true,
+          FORBIDDEN("\"net.core.somaxconn\" not allowlisted"), false);
+    check(SYSCTL("vm.swappiness") C(""), NULL, PLAIN_NODE, true, FORBIDDEN("\"vm.swappiness\" not allowlisted"), false);
+    check("'hostNetwork':true," SYSCTL("net.ipv4.tcp_syncookies") C(""), NULL, PLAIN_NODE, true,
+          FORBIDDEN("\"net.ipv4.tcp_syncookies\" not allowed with host net enabled"), false);
+    check("'hostIPC':true," SYSCTL("kernel.shm_rmid_forced") C(""), NULL, PLAIN_NODE, true,
+          FORBIDDEN("\"kernel.shm_rmid_forced\" not allowed with host ipc enabled"), false);
+    /* by the node's own word */
+    unsafe = "net.core.somaxconn,kernel.msg*,vm.*";
+    check(SYSCTL("kernel.msgmax") C(""), NULL, PLAIN_NODE, true, FITS, false);
+    check(SYSCTL("net.core.somaxconn") C(""), NULL, PLAIN_NODE, true, FITS, false);
+    check(SYSCTL("net.core.rmem_max") C(""), NULL, PLAIN_NODE, true, FORBIDDEN("\"net.core.rmem_max\" not allowlisted"),
+          false);
+    /* but never what is the node's alone */
+    check(SYSCTL("vm.swappiness") C(""), NULL, PLAIN_NODE, true, FORBIDDEN("\"vm.swappiness\" not allowlisted"), false);
+    unsafe = NULL;
+}
+
 static void what_is_not_known_of_the_node_refuses_nothing(void **state)
 {
     (void)state;
@@ -157,6 +188,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_pod_is_taken_or_refused_with_the_kubelets_words),
         cmocka_unit_test(taints_with_no_execute_must_be_tolerated),
+        cmocka_unit_test(only_settings_that_cannot_disturb_others_are_made),
         cmocka_unit_test(what_is_not_known_of_the_node_refuses_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -214,6 +214,29 @@ static void accept_from(int listener, char peer[64])
     close(fd);
 }
 
+struct reading {
+    const char *netns, *path;
+    char *out;
+    size_t size;
+    bool ok;
+};
+static void *read_thread(void *arg)
+{
+    struct reading *r = arg;
+    CLEANUP_CLOSE int ns = open(r->netns, O_RDONLY | O_CLOEXEC);
+    r->ok = ns >= 0 && setns(ns, CLONE_NEWNET) == 0 && fs_read_line(r->path, r->out, r->size);
+    return NULL;
+}
+/* A line of a file of /proc/sys, as one inside sees it. */
+static int read_in(const char *netns, const char *path, char *out, size_t size)
+{
+    struct reading r = {netns, path, out, size, false};
+    pthread_t t;
+    assert_int_equal(pthread_create(&t, NULL, read_thread, &r), 0);
+    pthread_join(t, NULL);
+    return r.ok ? 0 : -1;
+}
+
 /* ---- Tests ---- */
 
 static void prefixes_are_parsed_strictly(void **state)
@@ -286,6 +309,51 @@ static void a_host_network_sandbox_shares_the_nodes(void **state)
     char name[128];
     gethostname(name, sizeof name);
     assert_string_equal(f->sb[0].hostname, name);
+}
+
+static void settings_and_the_full_name_are_of_the_pod_alone(void **state)
+{
+    struct fixture *f = *state;
+    NEED_ISOLATION(f);
+    char before[64], after[64], inside[64], uts[SANDBOX_UTS_MAX];
+    static const char path[] = "/proc/sys/net/ipv4/ip_unprivileged_port_start";
+    struct sandbox_sysctl sysctls[] = {{"net.ipv4.ip_unprivileged_port_start", "77"}, {"kernel.shm_rmid_forced", "1"}};
+    struct sandbox_spec spec = {.uid = POD_1,
+                                .hostname = "one",
+                                .domain = "sub.ns.svc.cluster.local",
+                                .fqdn = true,
+                                .sysctls = sysctls,
+                                .sysctls_count = 2};
+    assert_true(fs_read_line(path, before, sizeof before));
+    sandbox_make(f->sandboxes, &spec, on_sandbox, f);
+    wait_for(f, &f->made, 1);
+    assert_string_equal(f->message, "");
+    assert_int_equal(read_in(f->sb[0].net, path, inside, sizeof inside), 0);
+    assert_string_equal(inside, "77");
+    assert_true(fs_read_line(path, after, sizeof after));
+    assert_string_equal(after, before);
+    sandbox_uts_name(&f->sb[0], uts);
+    assert_string_equal(uts, "one.sub.ns.svc.cluster.local");
+    assert_true(fs_read_line(f->sb[0].hostname_file, inside, sizeof inside));
+    assert_string_equal(inside, "one.sub.ns.svc.cluster.local");
+    struct sandbox found;
+    assert_true(sandbox_find(f->sandboxes, POD_1, &found) && found.fqdn);
+
+    /* what the kernel refuses, or is none of its settings, is told */
+    sysctls[1] = (struct sandbox_sysctl){"net.ipv4.tcp_syncookies", "many"};
+    spec.uid = POD_2;
+    sandbox_make(f->sandboxes, &spec, on_sandbox, f);
+    wait_for(f, &f->made, 2);
+    assert_non_null(strstr(f->message, "cannot set sysctl net.ipv4.tcp_syncookies to \"many\""));
+    sysctls[1] = (struct sandbox_sysctl){"net.//.kernel.panic", "1"};
+    sandbox_make(f->sandboxes, &spec, on_sandbox, f);
+    wait_for(f, &f->made, 3);
+    assert_non_null(strstr(f->message, "is no kernel setting"));
+    spec.domain = "a-very-long-name-of-a-domain.of-a-namespace.svc.cluster.local";
+    sandbox_make(f->sandboxes, &spec, on_sandbox, f);
+    wait_for(f, &f->made, 4);
+    assert_non_null(strstr(f->message, "too long (65 characters; 64 are possible)"));
+    assert_false(sandbox_find(f->sandboxes, POD_2, &found));
 }
 
 static void pods_reach_each_other(void **state)
@@ -749,6 +817,7 @@ int main(void)
         cmocka_unit_test(prefixes_are_parsed_strictly),
         cmocka_unit_test_setup_teardown(a_sandbox_is_kept_without_a_process_and_found_again, setup, teardown),
         cmocka_unit_test_setup_teardown(a_host_network_sandbox_shares_the_nodes, setup, teardown),
+        cmocka_unit_test_setup_teardown(settings_and_the_full_name_are_of_the_pod_alone, setup, teardown),
         cmocka_unit_test_setup_teardown(pods_reach_each_other, setup, teardown),
         cmocka_unit_test(the_rules_say_what_the_owners_hold),
         cmocka_unit_test(notes_hold_only_what_was_understood),

@@ -325,6 +325,72 @@ static void a_pod_without_uid_or_containers_is_refused(void **state)
     assert_null(s);
 }
 
+/* ---- Names and settings ---- */
+
+static void resolv_conf_is_the_nodes_with_the_pods_settings_over_it(void **state)
+{
+    (void)state;
+    static const char node[] = "# of the node\nnameserver 10.0.0.1\nnameserver 10.0.0.2\ndomain old.example\n"
+                               "search a.example b.example\noptions ndots:1 rotate\n";
+    static const struct {
+        const char *spec, *text; /* text NULL = as the node's */
+    } rows[] = {
+        {"'dnsPolicy':'Default',", NULL},
+        {"'dnsPolicy':'ClusterFirst',", NULL},
+        {"'dnsPolicy':'None','dnsConfig':{'nameservers':['9.9.9.9'],'searches':['x','y'],"
+         "'options':[{'name':'ndots','value':'5'},{'name':'edns0'}]},",
+         "nameserver 9.9.9.9\nsearch x y\noptions ndots:5 edns0\n"},
+        {"'dnsPolicy':'None','dnsConfig':{'nameservers':['9.9.9.9']},", "nameserver 9.9.9.9\n"},
+        {"'dnsPolicy':'None',", ""},
+        {"'dnsPolicy':'Default','dnsConfig':{'searches':['c.example','a.example']},",
+         "nameserver 10.0.0.1\nnameserver 10.0.0.2\nsearch a.example b.example c.example\noptions ndots:1 rotate\n"},
+        {"'dnsPolicy':'ClusterFirst','dnsConfig':{'nameservers':['10.0.0.2','9.9.9.9','8.8.8.8'],"
+         "'options':[{'name':'ndots','value':'3'}]},",
+         "nameserver 10.0.0.1\nnameserver 10.0.0.2\nnameserver 9.9.9.9\nsearch a.example b.example\n"
+         "options ndots:3 rotate\n"},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        CLEANUP_FREE char *spec = xasprintf("%s'containers':[{'name':'web','image':'nginx'}]", rows[i].spec);
+        CLEANUP_ARENA struct arena a;
+        arena_init(&a);
+        struct podspec *s = spec_of(spec);
+        const char *text = podspec_resolv_conf(s, STR(node), &a);
+        if (rows[i].text == NULL) {
+            assert_null(text);
+        } else {
+            assert_string_equal(text, rows[i].text);
+        }
+        podspec_free(s);
+    }
+}
+
+static void settings_of_the_pod_are_read(void **state)
+{
+    (void)state;
+    struct podspec *s = spec_of(
+        "'hostname':'h','subdomain':'sub','setHostnameAsFQDN':true,'shareProcessNamespace':true,"
+        "'securityContext':{'sysctls':[{'name':'net.ipv4.tcp_syncookies','value':'0'},{'name':'net/ipv4/conf/eth0.1/x',"
+        "'value':'1'}],'supplementalGroupsPolicy':'Strict','seccompProfile':{'type':'RuntimeDefault'}},"
+        "'containers':[{'name':'a','image':'i','lifecycle':{'stopSignal':'SIGUSR1'}},{'name':'b','image':'i',"
+        "'securityContext':{'seccompProfile':{'type':'Localhost','localhostProfile':'x/y.json'}}},{'name':'c',"
+        "'image':'i','securityContext':{'seccompProfile':{'type':'Unconfined'}}}]");
+    assert_true(s->fqdn_hostname && s->shared_pid);
+    assert_string_equal(s->domain, "sub.default.svc.cluster.local");
+    assert_int_equal(s->sysctls_count, 2);
+    assert_string_equal(s->sysctls[0].name, "net.ipv4.tcp_syncookies");
+    assert_string_equal(s->sysctls[0].value, "0");
+    assert_string_equal(s->sysctls[1].name, "net.ipv4.conf.eth0/1.x");
+    const struct podspec_container *c = s->containers;
+    assert_string_equal(c[0].stop_signal, "SIGUSR1");
+    assert_string_equal(c[1].stop_signal, "");
+    assert_true(c[0].security.strict_groups);
+    assert_true(c[0].security.seccomp_default_wanted && c[0].security.seccomp_localhost == NULL);
+    assert_false(c[1].security.seccomp_default_wanted);
+    assert_string_equal(c[1].security.seccomp_localhost, "x/y.json");
+    assert_true(c[2].security.seccomp_unconfined && !c[2].security.seccomp_default_wanted);
+    podspec_free(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -342,6 +408,8 @@ int main(void)
         cmocka_unit_test(limits_become_shares_quota_and_bytes),
         cmocka_unit_test(probes_find_ports_by_name_and_get_their_defaults),
         cmocka_unit_test(the_containers_security_context_goes_over_the_pods),
+        cmocka_unit_test(resolv_conf_is_the_nodes_with_the_pods_settings_over_it),
+        cmocka_unit_test(settings_of_the_pod_are_read),
         cmocka_unit_test(a_pod_without_uid_or_containers_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

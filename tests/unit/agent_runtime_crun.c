@@ -83,6 +83,49 @@ static void a_program_that_is_not_there_is_told(void **state)
     assert_string_equal(f->reason, "CreateContainerConfigError");
 }
 
+static void a_seccomp_profile_is_the_one_asked_for_or_there_is_no_container(void **state)
+{
+    struct fixture *f = *state;
+    NEED_CRUN(f);
+    struct runtime_spec s;
+    char path[160];
+    const char *mkdir_it[] = {"mkdir", "/dev/shm/made", NULL};
+    crun_spec(f, &s);
+    s.security.seccomp_localhost = "no/such.json";
+    start(f, &s, sleeper);
+    assert_string_equal(f->reason, "CreateContainerError");
+    assert_non_null(strstr(f->start_message, "cannot load seccomp profile \"no/such.json\""));
+    s.security.seccomp_localhost = "../../../../etc/passwd"; /* leads nowhere: above the directory there is nothing */
+    start(f, &s, sleeper);
+    assert_string_equal(f->reason, "CreateContainerError");
+
+    snprintf(path, sizeof path, "%s/seccomp/mine.json", f->dir);
+    assert_int_equal(fs_make_parent(path, 0755, NULL), 0);
+    assert_int_equal(
+        fs_write_file(path,
+                      STR("{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"architectures\":[\"SCMP_ARCH_X86_64\","
+                          "\"SCMP_ARCH_AARCH64\"],\"syscalls\":[{\"names\":[\"mkdir\",\"mkdirat\"],\"action\":"
+                          "\"SCMP_ACT_ERRNO\"}]}"),
+                      0644, false, NULL),
+        0);
+    s.security.seccomp_localhost = "mine.json";
+    start(f, &s, sleeper);
+    assert_int_equal(f->start_error, 0);
+    run_inside(f, f->id, mkdir_it, 20000);
+    assert_non_null(strstr(f->exec_output, "Operation not permitted"));
+    remove_it(f);
+
+    /* the built-in one, where the node has none: no user namespaces, but ordinary work */
+    const char *modules[] = {"sh", "-c", "unshare -r true; mkdir /dev/shm/made && echo made", NULL};
+    s.security.seccomp_localhost = NULL;
+    s.security.seccomp_default_wanted = true;
+    start(f, &s, sleeper);
+    assert_int_equal(f->start_error, 0);
+    run_inside(f, f->id, modules, 20000);
+    assert_non_null(strstr(f->exec_output, "unshare failed: Operation not permitted"));
+    assert_non_null(strstr(f->exec_output, "made\n"));
+}
+
 static void a_new_agent_adopts_what_runs_and_what_ended(void **state)
 {
     struct fixture *f = *state;
@@ -215,6 +258,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_signal_ends_a_container, crun_setup, crun_teardown),
         cmocka_unit_test_setup_teardown(too_much_memory_is_an_oom_kill, crun_setup, crun_teardown),
         cmocka_unit_test_setup_teardown(a_program_that_is_not_there_is_told, crun_setup, crun_teardown),
+        cmocka_unit_test_setup_teardown(a_seccomp_profile_is_the_one_asked_for_or_there_is_no_container, crun_setup,
+                                        crun_teardown),
         cmocka_unit_test_setup_teardown(a_new_agent_adopts_what_runs_and_what_ended, crun_setup, crun_teardown),
         cmocka_unit_test_setup_teardown(a_container_whose_end_nobody_saw_is_found_out, crun_setup, crun_teardown),
         cmocka_unit_test_setup_teardown(a_start_that_was_cut_off_is_cleaned_up, crun_setup, crun_teardown),

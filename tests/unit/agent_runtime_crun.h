@@ -66,8 +66,10 @@ static inline void open_crun(struct fixture *f)
     char dir[128];
     struct error err = {0};
     struct runtime_events ev = {.on_exit = on_exit_event, .data = f};
+    char seccomp_dir[128];
     snprintf(dir, sizeof dir, "%s/rt", f->dir);
-    struct runtime_crun_config c = {.dir = dir, .run_dir = f->run, .images = f->images};
+    snprintf(seccomp_dir, sizeof seccomp_dir, "%s/seccomp", f->dir);
+    struct runtime_crun_config c = {.dir = dir, .run_dir = f->run, .images = f->images, .seccomp_dir = seccomp_dir};
     if (runtime_crun_new(&f->loop, &c, &ev, &f->rt, &err) != 0) {
         fail_msg("%s", err.message);
     }
