@@ -45,6 +45,19 @@ static void print_members(struct rctl *r, struct mp m, unsigned *voters, unsigne
     rctl_write(r, &out);
 }
 
+static void print_elections(struct rctl *r, struct mp e)
+{
+    int64_t timeout_ms = mp_int(mp_get(e, "timeoutMs"), 0), standstill_ms = mp_int(mp_get(e, "longestStandstillMs"), 0);
+    int64_t changes = mp_int(mp_get(e, "leaderChanges"), 0);
+    if (timeout_ms == 0) {
+        return; /* an older master */
+    }
+    fprintf(r->out,
+            "Leader:   replaced when silent for %.2f s (masters stand still for up to %.2f s); %" PRId64
+            " change%s seen\n",
+            (double)timeout_ms / 1000, (double)standstill_ms / 1000, changes, changes == 1 ? "" : "s");
+}
+
 static void print_nodes(struct rctl *r, struct mp nodes)
 {
     unsigned ready = 0, total = 0;
@@ -88,6 +101,7 @@ static int run_status(struct rctl *r)
     fprintf(r->out, "Cluster:  %.*s, term %" PRId64 ", applied index %" PRId64 ", revision %" PRId64 "\n",
             STR_ARG(name), mp_int(mp_get(m, "term"), 0), mp_int(mp_get(m, "appliedIndex"), 0),
             mp_int(mp_get(m, "revision"), 0));
+    print_elections(r, mp_get(m, "elections"));
     print_nodes(r, mp_get(m, "nodes"));
     fputc('\n', r->out);
     CLEANUP_BUF struct buf warnings = BUF_INIT;

@@ -353,6 +353,18 @@ static void write_members(struct master *m, struct buf *b, uint64_t leader, cons
     mp_write_key_int(b, "canLose", (int64_t)up - (int64_t)(voters / 2 + 1));
 }
 
+/* How long a silent leader is waited for, between which limits, and why (raft-store/pace.h). */
+static void write_elections(const struct master *m, struct buf *b, const struct node_stats *stats)
+{
+    mp_write_cstr(b, "elections");
+    mp_write_map(b, 5);
+    mp_write_key_int(b, "timeoutMs", stats->election_timeout_ms);
+    mp_write_key_int(b, "timeoutMinMs", m->config.election_timeout_ms);
+    mp_write_key_int(b, "timeoutMaxMs", MAX(m->config.election_max_ms, m->config.election_timeout_ms));
+    mp_write_key_int(b, "longestStandstillMs", stats->standstill_ms);
+    mp_write_key_int(b, "leaderChanges", (int64_t)stats->leaders);
+}
+
 static void write_nodes(struct master *m, struct buf *b)
 {
     const struct view *v = store_committed(node_store(m->node));
@@ -445,7 +457,7 @@ void method_cluster(struct call *c)
     struct view_hash hash = view_state_hash(committed);
     char hash_text[33];
     snprintf(hash_text, sizeof hash_text, "%016llx%016llx", (unsigned long long)hash.hi, (unsigned long long)hash.lo);
-    mp_write_map(&b, 14);
+    mp_write_map(&b, 15);
     mp_write_key_str(&b, "cluster", str_of(m->config.cluster));
     mp_write_key_str(&b, "version", STR(REEVE_VERSION));
     mp_write_key_int(&b, "id", (int64_t)m->config.id);
@@ -455,6 +467,7 @@ void method_cluster(struct call *c)
     mp_write_key_int(&b, "commitIndex", (int64_t)stats.commit_index);
     mp_write_key_int(&b, "revision", (int64_t)view_revision(committed));
     mp_write_key_str(&b, "stateHash", str_of(hash_text));
+    write_elections(m, &b, &stats);
     write_members(m, &b, leader, &stats);
     write_nodes(m, &b);
     write_stats(m, &b, &stats);

@@ -12,9 +12,7 @@ void pace_init(struct pace *p, const struct pace_config *config, int64_t now_ms)
     p->config = *config;
     p->base_ms = p->seen_ms = p->own.since_ms = now_ms;
     p->told_at_ms = INT64_MIN / 2;
-    if (pace_adapts(p) && config->start_ms > 2 * config->heartbeat_ms) {
-        p->own.now_ms = (config->start_ms - 2 * config->heartbeat_ms) * 2 / 3;
-    }
+    p->start_until_ms = now_ms + 2 * PACE_WINDOW_MS;
 }
 
 bool pace_adapts(const struct pace *p)
@@ -112,5 +110,8 @@ unsigned pace_timeout(const struct pace *p, int64_t now_ms)
         return p->config.floor_ms;
     }
     unsigned ms = pace_all(p, now_ms) * 3 / 2 + 2 * p->config.heartbeat_ms;
+    if (now_ms < p->start_until_ms) {
+        ms = MAX(ms, p->config.start_ms);
+    }
     return MIN(MAX(ms, p->config.floor_ms), p->config.ceiling_ms);
 }

@@ -33,6 +33,7 @@ struct pace_config {
 };
 struct pace {
     struct pace_config config;
+    int64_t start_until_ms;
     bool attended;            /* pace_attend was called: until then time just passes */
     int64_t base_ms, seen_ms; /* attended, and the owner's, at the last look */
     struct {                  /* the longest standstill that this master has seen, of this window and the one before */
