@@ -39,7 +39,7 @@ static const struct method methods[] = {
     {"master.remove", method_master_remove, METHOD_WRITE | METHOD_AGAIN, "id force"},
     {"master.transfer", method_master_transfer, METHOD_WRITE, "id from"},
     {"backup", method_backup, 0, "stale"},
-    {"node.register", method_node_register, METHOD_NODE | METHOD_LEADER, "node instance"},
+    {"node.register", method_node_register, METHOD_NODE | METHOD_LEADER | METHOD_AGAIN, "node instance"},
     {"node.pods", method_node_pods, METHOD_NODE | METHOD_LEADER, "name revision"},
     {"node.refs", method_node_refs, METHOD_NODE | METHOD_LEADER, "name revision"},
     {"node.routes", method_node_routes, METHOD_NODE | METHOD_LEADER, "name"},

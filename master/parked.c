@@ -19,6 +19,7 @@
 
 #define PAUSE_FIRST_MS 25
 #define PAUSE_MAX_MS   800
+#define LEADER_TRIES   3u /* an agent's request: then it looks for the leader by itself */
 
 struct parked {
     struct list link; /* master.parked */
@@ -47,10 +48,14 @@ static bool may_repeat(const struct call *c)
            mp_type(mp_get(c->params, "from")) == MP_INT;
 }
 
-static bool waits_for(const struct call *c, int code)
+static bool waits_for(const struct call *c, const struct error *why)
 {
+    int code = why->code;
     if (c->row->flags & METHOD_LEADER) {
-        return code == ERR_NOT_LEADER && !leader_there(c->m);
+        /* The leadership went while it was being done: handled anew, it is told who has it now. */
+        bool unnamed = why->field[0] == '\0' && c->tries < LEADER_TRIES;
+        return (code == ERR_NOT_LEADER && (!leader_there(c->m) || unnamed)) ||
+               (code == ERR_UNKNOWN_OUTCOME && may_repeat(c));
     }
     if (c->row->fn == method_master_transfer && !may_repeat(c)) {
         return false; /* the leadership has moved, which may be all that was wanted */
@@ -90,7 +95,7 @@ bool call_park(struct call *c, const struct error *why)
         return false;
     }
     call_find_again(c);
-    if (!waits_for(c, why->code) || now_ms(m) >= c->deadline_ms) {
+    if (!waits_for(c, why) || now_ms(m) >= c->deadline_ms) {
         return false;
     }
     c->maybe_done |= why->code == ERR_UNKNOWN_OUTCOME;
