@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/env.h"
 #include "client/api_internal.h"
@@ -56,6 +57,16 @@ bool api_run(struct api *a, const bool *done, int64_t timeout_ms)
     return *done;
 }
 
+void api_turn(struct api *a, int64_t timeout_ms)
+{
+    bool late = false;
+    a->timer.data = &late;
+    uv_update_time(&a->loop);
+    uv_timer_start(&a->timer, timer_fired, (uint64_t)timeout_ms, 0);
+    uv_run(&a->loop, UV_RUN_ONCE);
+    uv_timer_stop(&a->timer);
+}
+
 /* Wait, letting the loop do its closing meanwhile. */
 void api_pause(struct api *a, int64_t ms)
 {
@@ -94,7 +105,7 @@ struct rpc_session *api_connect(struct api *a)
     if (a->session != NULL) {
         return a->session;
     }
-    const char *server = a->pinned != NULL ? a->pinned : a->servers[a->next_server % a->servers_count];
+    const char *server = api_server(a);
     struct link *l = xcalloc(1, sizeof(*l));
     l->api = a;
     struct rpc_config config = {.handler = {.on_close = link_closed}, .data = l};
@@ -182,6 +193,16 @@ void api_free(struct api *a)
     }
 }
 
+void api_tell(struct api *a, FILE *to)
+{
+    a->tell = to;
+}
+
+const char *api_server(const struct api *a)
+{
+    return a->pinned != NULL ? a->pinned : a->servers[a->next_server % a->servers_count];
+}
+
 uv_loop_t *api_loop(struct api *a)
 {
     return &a->loop;
@@ -219,6 +240,33 @@ static void attempt_done(const struct rpc_result *r, void *data)
     t->out->result = mp_of(t->out->bytes.data, t->out->bytes.size);
 }
 
+#define ATTEMPT_MIN_MS   20  /* in less nobody answers */
+#define ANSWER_MARGIN_MS 200 /* a master's last word arrives before we stop to listen */
+
+void api_add_timeout(const struct api *a, struct buf *out, struct str params, int64_t left_ms)
+{
+    struct mp m = mp_of(params.p, params.n);
+    if (a->no_timeout_param || mp_type(m) != MP_MAP) {
+        buf_append_str(out, params);
+        return;
+    }
+    mp_write_map(out, mp_count(m) + 1);
+    for (struct mp_iter it = mp_iter(m); mp_next(&it);) {
+        mp_write_str(out, it.key);
+        buf_append(out, it.value.p, (size_t)(it.value.end - it.value.p));
+    }
+    mp_write_key_int(out, "timeoutMs", MAX(left_ms - MIN(ANSWER_MARGIN_MS, left_ms / 10), 1));
+}
+
+bool api_old_master(struct api *a, const struct error *e)
+{
+    if (a->no_timeout_param || e->code != ERR_USAGE || strstr(e->message, "\"timeoutMs\"") == NULL) {
+        return false;
+    }
+    a->no_timeout_param = true;
+    return true;
+}
+
 /* Another master, or later, may do better. */
 bool api_worth_retry(const struct error *e)
 {
@@ -237,13 +285,14 @@ bool api_worth_retry(const struct error *e)
     }
 }
 
-static int give_up(struct api *a, const struct error *last, bool write, bool maybe, bool reached, struct error *err)
+static int give_up(struct api *a, const struct error *last, bool write, bool maybe, bool reached, int64_t waited_ms,
+                   struct error *err)
 {
     if (write && maybe) {
         return error_set(err, ERR_UNKNOWN_OUTCOME,
                          "no answer within %lld ms, the request may or may not have been carried out (%s); look before "
                          "you repeat it",
-                         (long long)a->deadline_ms, last->message);
+                         (long long)waited_ms, last->message);
     }
     if (!reached) {
         CLEANUP_BUF struct buf servers = BUF_INIT;
@@ -258,15 +307,33 @@ static int give_up(struct api *a, const struct error *last, bool write, bool may
     return err->code;
 }
 
+/* What became of the last attempt at each master. */
+enum verdict { VERDICT_NONE, VERDICT_ALIVE, VERDICT_REFUSES, VERDICT_NO_MAJORITY };
+
 /* One call over all its attempts. */
 struct calling {
+    struct api_patience patience;
     int64_t start, deadline;
     unsigned tries;
     bool maybe;   /* an attempt may have had its effect */
     bool reached; /* a master got a request */
-    struct error
-        verdict; /* what a master said about the cluster: no quorum, no leader. Better than "refused" from a dead one */
+    enum verdict verdicts[CONFIG_SERVERS_MAX];
+    /* What a master said about the cluster: no quorum, no leader. Better than "refused" from a dead one. */
+    struct error verdict;
 };
+
+/* All masters have been asked: those that can be reached say that they are no majority. */
+static bool majority_is_dead(const struct api *a, const struct calling *c)
+{
+    unsigned said = 0, known = a->pinned != NULL ? 1 : a->servers_count;
+    for (unsigned i = 0; i < known; i++) {
+        said += c->verdicts[i] == VERDICT_NO_MAJORITY;
+        if (c->verdicts[i] == VERDICT_NONE || c->verdicts[i] == VERDICT_ALIVE) {
+            return false;
+        }
+    }
+    return said > 0 && api_now() - c->start >= API_DEAD_MS;
+}
 
 /* Milliseconds to rest before the next attempt: the first round over all masters is quick, later ones wait for an election to end. */
 static int64_t pause_after(struct api *a, const struct calling *c, const struct error *e)
@@ -281,25 +348,68 @@ static int64_t pause_after(struct api *a, const struct calling *c, const struct 
     return e->retry_after_ms > 0 ? e->retry_after_ms : 50 + 50 * (int64_t)MIN(c->tries, 8);
 }
 
+/* In the text of the wait: why there is no answer yet, though nobody is asked at the moment. */
+static void note_failure(struct api *a, struct calling *c, const struct error *e, bool opened)
+{
+    if (!opened) {
+        api_waits_for(&c->patience, "a master of cluster \"%s\" that answers; %s", a->cluster, e->message);
+    } else if (e->code == ERR_NO_QUORUM || e->code == ERR_NOT_LEADER || e->code == ERR_UNKNOWN_OUTCOME) {
+        api_waits_for(&c->patience, "the masters are electing a leader");
+    } else if (e->code == ERR_BUSY || e->code == ERR_LIMIT) {
+        api_waits_for(&c->patience, "%s", e->message);
+    }
+}
+
+static void note_verdict(struct api *a, struct calling *c, enum api_waited how, struct error *e, bool opened)
+{
+    unsigned index = a->pinned != NULL ? 0 : a->next_server % a->servers_count;
+    c->verdicts[index] = how == API_WAIT_DEAD ? VERDICT_NO_MAJORITY : opened ? VERDICT_ALIVE : VERDICT_REFUSES;
+    if (how == API_WAIT_DEAD) {
+        const char *colon = strchr(c->patience.text, ':');
+        error_set(&c->verdict, ERR_NO_QUORUM,
+                  "most of the masters of cluster \"%s\" are down: %s; `rctl cluster status`", a->cluster,
+                  colon == NULL ? c->patience.text : colon + 2);
+    } else if (how == API_WAIT_SILENT) {
+        error_set(e, ERR_TIMEOUT, "no answer within %lld ms", (long long)(api_now() - c->start));
+    } else if (a->refused && (e->code == ERR_NO_QUORUM || e->code == ERR_NOT_LEADER)) {
+        c->verdict = *e;
+    }
+    if (how == API_WAIT_DONE) {
+        note_failure(a, c, e, opened);
+    }
+}
+
 /* True when there is no sense in another one: it is done, or refused for good. */
 static bool attempt(struct api *a, struct calling *c, const char *method, struct str params, struct attempt *t)
 {
     struct rpc_session *s = api_connect(a);
-    int64_t left = c->deadline - api_now();
-    rpc_call(s, method, params, MAX(MIN(left, API_ATTEMPT_MS), 1), attempt_done, t);
-    api_run(a, &t->done, 0);
+    int64_t left = MAX(c->deadline - api_now(), 1), silent_ms = API_SILENT_MS << MIN(c->tries / a->servers_count, 4u);
+    CLEANUP_BUF struct buf b = BUF_INIT;
+    api_add_timeout(a, &b, params, left);
+    rpc_call(s, method, buf_str(&b), left, attempt_done, t);
+    enum api_waited how = api_wait(a, &c->patience, &t->done, INT64_MAX, API_PROBE_MS, silent_ms);
+    if (how != API_WAIT_DONE) {
+        if (a->session == s) { /* closing it ends the call, and takes it out of the queue in which it may wait there */
+            rpc_session_close(s);
+            a->session = NULL;
+        }
+        api_run(a, &t->done, 0);
+    }
     if (!t->failed) {
         return true;
     }
     /* While the session is open the error is a master's answer, or that there was none in time. */
     bool open = a->session == s && rpc_session_is_open(s);
     a->refused = open && t->error.code != ERR_TIMEOUT;
+    if (a->refused && api_old_master(a, &t->error)) {
+        t->error.code = ERR_BUSY; /* at once, at the same one */
+        t->error.retry_after_ms = 1;
+        return false;
+    }
     c->tries++;
     c->reached = c->reached || t->sent || open;
     c->maybe = c->maybe || t->error.code == ERR_UNKNOWN_OUTCOME || (t->sent && !a->refused);
-    if (a->refused && (t->error.code == ERR_NO_QUORUM || t->error.code == ERR_NOT_LEADER)) {
-        c->verdict = t->error;
-    }
+    note_verdict(a, c, how, &t->error, open || t->sent);
     return a->refused && !api_worth_retry(&t->error);
 }
 
@@ -310,6 +420,7 @@ static int call(struct api *a, const char *method, struct str params, bool write
     err = err == NULL ? &local : err;
     *out = (struct api_reply){0};
     struct calling c = {.start = api_now()};
+    api_patience_init(&c.patience);
     c.deadline = c.start + a->deadline_ms;
     for (;;) {
         struct attempt t = {.out = out};
@@ -321,12 +432,12 @@ static int call(struct api *a, const char *method, struct str params, bool write
         }
         int64_t pause = pause_after(a, &c, &t.error), now = api_now();
         bool nobody = !c.reached && now - c.start > API_REFUSED_MS && c.tries >= a->servers_count;
-        if (nobody || now + pause >= c.deadline) {
+        if (nobody || now + pause + ATTEMPT_MIN_MS > c.deadline || majority_is_dead(a, &c)) {
             a->refused = c.verdict.code != 0 && !(write && c.maybe);
-            return give_up(a, a->refused ? &c.verdict : &t.error, write, c.maybe, c.reached, err);
+            return give_up(a, a->refused ? &c.verdict : &t.error, write, c.maybe, c.reached, now - c.start, err);
         }
         if (pause > 0) {
-            api_pause(a, pause);
+            api_rest(a, &c.patience, pause);
         }
     }
 }

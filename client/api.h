@@ -1,12 +1,14 @@
 /* Talking to a cluster from a program that does one thing at a time: calls that block, over a libuv loop of their own.
  *
- * An api knows all masters of a cluster and holds one session to one of them. A call that meets a dead, leaderless or deposed
- * master goes on with the next one until the deadline. Writes carry a transaction id, so repeating them cannot do them twice;
- * only when the deadline passes with the outcome open is the answer ERR_UNKNOWN_OUTCOME.
+ * An api knows all masters of a cluster and holds one session to one of them. A master keeps a request that meets an election until there is a leader
+ * (timeoutMs tells it how long we wait); a call that meets a dead, silent or deposed master goes on with the next one. So an error
+ * is a refusal, or the deadline, or that a majority of the masters is known to be dead. Writes carry a transaction id, so repeating them cannot do
+ * them twice; only when the deadline passes with the outcome open is the answer ERR_UNKNOWN_OUTCOME.
  * Not thread-safe; callbacks run inside the blocking call. */
 #ifndef CLIENT_API_H
 #define CLIENT_API_H
 
+#include <stdio.h>
 #include <uv.h>
 
 #include "base/buf.h"
@@ -16,10 +18,17 @@
 #include "proto/object.h"
 #include "proto/rpc.h"
 
-#define API_DEADLINE_MS 15000
+#define API_DEADLINE_MS 30000
 #define API_CONNECT_MS  3000
-#define API_ATTEMPT_MS  6000 /* a master that does not answer for so long is left for the next one */
+#define API_PROBE_MS                                                                                                   \
+    1000 /* a request that has no answer yet: ask beside it how its master is, each time after so long */
+#define API_SILENT_MS                                                                                                  \
+    2500 /* a master that does not answer that either is left for the next one (longer in later rounds) */
 #define API_REFUSED_MS  1500 /* no master accepts a connection for so long: give up */
+#define API_DEAD_MS     3000 /* all masters refuse connections, or say that they are no majority, for so long: give up */
+#define API_DEAD_PROBES 2u   /* a master has to say it so often */
+#define API_BUSY_MS     15000 /* a stream that is refused because something is not ready: give up after so long */
+#define API_TELL_MS     2000  /* then a person is told what is waited for */
 
 /* What rctl exits with. */
 enum exit_code {
@@ -39,6 +48,8 @@ struct api;
 int api_new(const struct config_target *target, int64_t deadline_ms, bool notes, struct api **out, struct error *err);
 void api_free(struct api *a);
 uv_loop_t *api_loop(struct api *a);
+/* Lines about what is waited for ("waiting: the masters are electing a leader") go there when it takes long. NULL: nowhere. */
+void api_tell(struct api *a, FILE *to);
 /* Sends all calls from now on to this address only ("cluster status" asks each member). NULL: back to all. */
 void api_pin(struct api *a, const char *address);
 

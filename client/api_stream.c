@@ -4,7 +4,7 @@
 
 #include "client/api_internal.h"
 
-#define STREAM_OPEN_MS  10000 /* the node has to answer as well */
+#define STREAM_REST_MS  200
 #define STREAM_CLOSE_MS 1000
 
 struct api_stream {
@@ -57,22 +57,27 @@ static void stream_end(struct rpc_stream *st, const struct error *err, void *dat
     }
 }
 
-static void open_once(struct api_stream *s, const char *method, struct str params)
+static void open_once(struct api_stream *s, struct api_patience *p, const char *method, struct str params,
+                      int64_t deadline_ms)
 {
     static const struct rpc_stream_events events = {
         .on_open = stream_open, .on_data = stream_data, .on_writable = stream_writable, .on_end = stream_end};
     s->settled = s->opened = s->ended = s->finished = false;
     s->error = (struct error){0};
-    s->stream = rpc_stream_open(api_connect(s->api), method, params, &events, s);
+    CLEANUP_BUF struct buf b = BUF_INIT;
+    api_add_timeout(s->api, &b, params, deadline_ms - api_now());
+    s->stream = rpc_stream_open(api_connect(s->api), method, buf_str(&b), &events, s);
     if (s->stream == NULL) {
         s->ended = s->settled = true;
         error_set(&s->error, ERR_CLOSED, "the connection was closed");
         return;
     }
-    if (!api_run(s->api, &s->settled, STREAM_OPEN_MS)) {
+    /* The node has to answer as well, so the master alone may be quick. */
+    if (api_wait(s->api, p, &s->settled, deadline_ms, API_PROBE_MS, API_SILENT_MS) != API_WAIT_DONE) {
         api_next_server(s->api); /* closing the session ends the stream */
         api_run(s->api, &s->settled, 0);
-        error_set(&s->error, ERR_TIMEOUT, "no answer within %d ms", STREAM_OPEN_MS);
+        error_set(&s->error, ERR_TIMEOUT, "%s: no answer within %lld ms; waited for %s", method,
+                  (long long)(api_now() - p->start_ms), p->text);
     }
 }
 
@@ -84,21 +89,31 @@ int api_stream_open(struct api *a, const char *method, const struct value *param
     *s = (struct api_stream){.api = a, .events = *events, .data = data};
     CLEANUP_BUF struct buf b = BUF_INIT;
     msgpack_write_value(&b, params);
-    int64_t start = api_now();
+    struct api_patience p;
+    api_patience_init(&p);
     for (unsigned tries = 1;; tries++) {
-        open_once(s, method, buf_str(&b));
+        open_once(s, &p, method, buf_str(&b), p.start_ms + a->deadline_ms);
         if (s->opened) {
             *out = s;
             return 0;
         }
         a->refused = s->error.code != ERR_CLOSED && s->error.code != ERR_TIMEOUT && a->session != NULL;
         bool lost = s->error.code == ERR_SYSTEM && a->session == NULL; /* the connection, not the node */
-        if (!(api_worth_retry(&s->error) || lost) || api_now() - start > a->deadline_ms) {
+        if (api_old_master(a, &s->error)) {
+            continue;
+        }
+        int64_t patience_ms = s->error.code == ERR_BUSY ? MIN(API_BUSY_MS, a->deadline_ms) : a->deadline_ms;
+        if (!(api_worth_retry(&s->error) || lost) || api_now() - p.start_ms > patience_ms) {
             break;
+        }
+        if (s->error.code == ERR_BUSY) {
+            api_waits_for(&p, "%s", s->error.message);
+        } else if (a->refused) {
+            api_waits_for(&p, "the masters are electing a leader");
         }
         api_next_server(a);
         if (tries % a->servers_count == 0) {
-            api_pause(a, 200);
+            api_rest(a, &p, STREAM_REST_MS);
         }
     }
     if (s->error.code == 0) {

@@ -22,6 +22,8 @@ struct watching {
     struct strmap known; /* "namespace/name" -> struct known */
     uint64_t revision;   /* last one told; 0 = list first */
     bool listing, synced, stopped, ended, progress, cut;
+    bool begun; /* the master has taken it, or refused */
+    struct api_patience patience;
     struct rpc_stream *stream;
     struct error error; /* of the end; code 0 = regular */
 };
@@ -139,6 +141,13 @@ static void handle_event(struct watching *w, struct mp event, uint64_t revision)
     object_unref(o);
 }
 
+static void watch_open(struct rpc_stream *st, struct mp result, void *data)
+{
+    (void)st;
+    (void)result;
+    ((struct watching *)data)->begun = true;
+}
+
 static void watch_data(struct rpc_stream *st, struct mp payload, size_t payload_bytes, void *data)
 {
     struct watching *w = data;
@@ -162,7 +171,7 @@ static void watch_end(struct rpc_stream *st, const struct error *err, void *data
     if (err != NULL) {
         w->error = *err;
     }
-    w->ended = true;
+    w->ended = w->begun = true;
     w->stream = NULL;
     if (!w->cut) {
         rpc_stream_end(st, NULL);
@@ -187,7 +196,7 @@ static void watch_cut(struct watching *w)
 
 static void watch_once(struct watching *w, const struct api_list_query *q, int64_t left_ms)
 {
-    static const struct rpc_stream_events events = {.on_data = watch_data, .on_end = watch_end};
+    static const struct rpc_stream_events events = {.on_open = watch_open, .on_data = watch_data, .on_end = watch_end};
     CLEANUP_ARENA struct arena arena;
     arena_init(&arena);
     struct value *params = api_query_params(&arena, q);
@@ -200,9 +209,11 @@ static void watch_once(struct watching *w, const struct api_list_query *q, int64
     } else {
         value_set(&arena, params, "revision", value_int(&arena, (int64_t)w->revision));
     }
-    CLEANUP_BUF struct buf b = BUF_INIT;
-    msgpack_write_value(&b, params);
-    w->ended = false;
+    CLEANUP_BUF struct buf plain = BUF_INIT, b = BUF_INIT;
+    int64_t patience_ms = left_ms == 0 ? w->api->deadline_ms : MIN(left_ms, w->api->deadline_ms);
+    msgpack_write_value(&plain, params);
+    api_add_timeout(w->api, &b, buf_str(&plain), patience_ms);
+    w->ended = w->begun = false;
     w->cut = false;
     w->error = (struct error){0};
     w->stream = rpc_stream_open(api_connect(w->api), "watch", buf_str(&b), &events, w);
@@ -210,7 +221,13 @@ static void watch_once(struct watching *w, const struct api_list_query *q, int64
         w->error.code = ERR_CLOSED;
         return;
     }
-    if (!api_run(w->api, &w->ended, left_ms)) {
+    int64_t until = left_ms == 0 ? INT64_MAX : api_now() + left_ms;
+    if (api_wait(w->api, &w->patience, &w->begun, until, API_PROBE_MS, API_SILENT_MS) != API_WAIT_DONE) {
+        error_set(&w->error, ERR_TIMEOUT, "no answer to a watch");
+        return;
+    }
+    int64_t left = until == INT64_MAX ? 0 : MAX(until - api_now(), 1);
+    if (!api_run(w->api, &w->ended, left)) {
         w->error.code = ERR_TIMEOUT;
     }
 }
@@ -220,6 +237,7 @@ int api_watch(struct api *a, const struct api_list_query *q, int64_t timeout_ms,
 {
     struct watching w = {.api = a, .cb = cb, .data = data};
     strmap_init(&w.known);
+    api_patience_init(&w.patience);
     int64_t start = api_now(), broken_since = 0;
     int rc = 0;
     api_ping_start(a, true); /* a master that hangs, or has lost the others, is left for the next one */
@@ -241,8 +259,17 @@ int api_watch(struct api *a, const struct api_list_query *q, int64_t timeout_ms,
         }
         int64_t now = api_now();
         broken_since = w.progress || broken_since == 0 ? now : broken_since;
+        if (w.progress) {
+            api_patience_init(&w.patience);
+        }
+        bool leaderless = why.code == ERR_NO_QUORUM || why.code == ERR_NOT_LEADER;
+        if (leaderless) {
+            api_waits_for(&w.patience, "the masters are electing a leader");
+        }
         if (why.code == ERR_EXPIRED) {
             w.revision = 0;
+        } else if (api_old_master(a, &why)) {
+            continue;
         } else if (why.code != 0 && (!(api_worth_retry(&why) || why.code == ERR_SYSTEM || why.code == ERR_IO) ||
                                      now - broken_since > a->deadline_ms)) {
             a->refused = !api_worth_retry(&why) && a->session != NULL;
@@ -251,7 +278,7 @@ int api_watch(struct api *a, const struct api_list_query *q, int64_t timeout_ms,
             break;
         } else {
             api_next_server(a);
-            api_pause(a, w.progress ? 1 : WATCH_REST_MS);
+            api_rest(a, &w.patience, w.progress ? 1 : WATCH_REST_MS);
         }
     }
     api_ping_stop(a, true);

@@ -21,7 +21,7 @@ static const struct option_row global_rows[] = {
     {"namespace", 'n', OPTION_VALUE, NULL, NULL, "NAME", "the namespace (otherwise that of the context)"},
     {"config", 0, OPTION_VALUE, NULL, NULL, "FILE", "configuration file"},
     {"context", 0, OPTION_VALUE, NULL, NULL, "NAME", "context of the configuration"},
-    {"request-timeout", 0, OPTION_VALUE, "15s", NULL, "DURATION", "give up a request after so long"},
+    {"request-timeout", 0, OPTION_VALUE, "30s", NULL, "DURATION", "give up a request after so long"},
     {"validate", 0, OPTION_MAYBE, "true", "true", "BOOL", "false: let unknown fields of manifests pass"},
     {"verbose", 'v', OPTION_MAYBE, NULL, "1", NULL, "say which masters are asked"},
     {"help", 'h', OPTION_FLAG, NULL, NULL, NULL, "this help"},
@@ -211,7 +211,11 @@ int rctl_connect(struct rctl *r, struct error *err)
         return rc;
     }
     rc = load_config(r, err);
-    return rc != 0 ? rc : api_new(&r->target, MAX(deadline_ms, 1), opt(r, "verbose") != NULL, &r->api, err);
+    rc = rc != 0 ? rc : api_new(&r->target, MAX(deadline_ms, 1), opt(r, "verbose") != NULL, &r->api, err);
+    if (rc == 0) {
+        api_tell(r->api, r->err_out);
+    }
+    return rc;
 }
 
 const char *rctl_namespace(struct rctl *r)

@@ -312,8 +312,11 @@ void method_hello(struct call *c)
     bool agent = c->who.role == PKI_ROLE_NODE;
     struct str known = members_address(m, leader, agent);
     struct buf b = BUF_INIT;
+    unsigned up, voters = members_voters(m, &up);
     nodes_on_hello(c);
-    mp_write_map(&b, 7 + agent);
+    mp_write_map(&b, 9 + agent);
+    mp_write_key_int(&b, "voters", voters);
+    mp_write_key_int(&b, "votersUp", up);
     mp_write_key_str(&b, "version", STR(REEVE_VERSION));
     mp_write_key_str(&b, "cluster", str_of(m->config.cluster));
     mp_write_key_int(&b, "id", (int64_t)m->config.id);

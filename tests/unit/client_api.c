@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "base/env.h"
 #include "client/api.h"
 #include "proto/pki.h"
 #include "proto/text.h"
@@ -45,6 +46,10 @@ struct fake {
     struct seen seen[32];
     struct rpc_request *silent[32]; /* answered at the end, into the void */
     unsigned silent_count;
+    const char *hello; /* the answer to hello, which is no step of the script; NULL: silence, once it was asked for */
+    unsigned hellos;
+    bool mute;
+    int64_t timeout_ms; /* of the last request */
 };
 
 static void stream_data(struct rpc_stream *st, struct mp payload, size_t n, void *data)
@@ -89,14 +94,40 @@ static void play_stream(struct rpc_request *r, const struct step *step)
     }
 }
 
+static void answer_hello(struct fake *f, struct rpc_request *r)
+{
+    CLEANUP_ARENA struct arena a;
+    arena_init(&a);
+    struct value **docs;
+    unsigned count;
+    struct error err = {0};
+    f->hellos++;
+    if (f->mute) {
+        f->silent[f->silent_count++] = r;
+        return;
+    }
+    const char *text = f->hello == NULL ? "{leader: 1, voters: 2, votersUp: 2}" : f->hello;
+    if (yaml_read(&a, str_of(text), "hello", &docs, &count, &err) != 0) {
+        abort();
+    }
+    CLEANUP_BUF struct buf b = BUF_INIT;
+    msgpack_write_value(&b, docs[0]);
+    rpc_reply(r, buf_str(&b));
+}
+
 static void on_request(struct rpc_session *s, struct rpc_request *r, struct str method, struct mp params, void *data)
 {
     struct fake *f = data;
     struct str id;
     struct mp m = mp_get(params, "id");
+    if (str_is(method, "hello")) {
+        answer_hello(f, r);
+        return;
+    }
     if (f->at >= f->steps_count) {
         abort(); /* more requests than the script has */
     }
+    f->timeout_ms = mp_int(mp_get(params, "timeoutMs"), -1);
     struct seen *seen = &f->seen[f->at];
     const struct step *step = &f->steps[f->at++];
     snprintf(seen->method, sizeof(seen->method), "%.*s", STR_ARG(method));
@@ -114,7 +145,7 @@ static void on_request(struct rpc_session *s, struct rpc_request *r, struct str 
         rpc_reply(r, STR("\x81\xa2ok\xc3")); /* {ok: true} */
         break;
     case FAIL:
-        error_set(&err, step->code, "the script says so");
+        error_set(&err, step->code, "%s", step->payloads == NULL ? "the script says so" : step->payloads);
         rpc_reply_error(r, &err);
         break;
     case HANG_UP:
@@ -320,6 +351,115 @@ static void no_quorum_till_the_deadline_is_no_quorum(void **state)
     assert_int_equal(exit_code_of(err.code), EXIT_NO_QUORUM);
     finish(f, api);
     assert_true(f->at >= 2);
+}
+
+/* What went to a person, as one text. */
+struct told_lines {
+    FILE *file;
+    char *text;
+    size_t size;
+};
+
+static void listen_to(struct api *api, struct told_lines *t)
+{
+    t->file = open_memstream(&t->text, &t->size);
+    api_tell(api, t->file);
+}
+
+static void a_request_tells_the_master_how_long_it_may_wait(void **state)
+{
+    struct fake *f = *state;
+    struct error err = {0};
+    static const struct step steps[] = {{REPLY, 0, NULL}};
+    struct api *api = start(f, steps, ARRAY_SIZE(steps), 10000);
+    assert_int_equal(write_once(api, &err), 0);
+    finish(f, api);
+    assert_true(f->timeout_ms > 5000 && f->timeout_ms < 10000);
+}
+
+static void a_master_that_knows_no_timeout_is_asked_without(void **state)
+{
+    struct fake *f = *state;
+    struct error err = {0};
+    static const struct step steps[] = {{FAIL, ERR_USAGE, "create: unknown parameter \"timeoutMs\"; known are: object"},
+                                        {REPLY, 0, NULL}};
+    struct api *api = start(f, steps, ARRAY_SIZE(steps), 10000);
+    assert_int_equal(write_once(api, &err), 0);
+    finish(f, api);
+    assert_int_equal(f->timeout_ms, -1);
+}
+
+/* It may be slow, but it is there: nobody else is asked, and a person is told why there is no answer. */
+static void a_master_that_answers_hello_is_given_time(void **state)
+{
+    struct fake *f = *state;
+    struct error err = {0};
+    struct told_lines told;
+    static const struct step steps[] = {{SILENT, 0, NULL}};
+    f->hello = "{leader: 0, voters: 2, votersUp: 2}";
+    struct api *api = start(f, steps, ARRAY_SIZE(steps), 5000);
+    listen_to(api, &told);
+    assert_int_equal(write_once(api, &err), ERR_UNKNOWN_OUTCOME);
+    finish(f, api);
+    fclose(told.file);
+    assert_int_equal(f->at, 1);
+    assert_true(f->hellos >= 3);
+    assert_string_equal(told.text, "waiting: the masters are electing a leader\n"); /* once */
+    free(told.text);
+}
+
+static void what_is_waited_for_is_told_again_when_it_is_something_else(void **state)
+{
+    struct fake *f = *state;
+    struct error err = {0};
+    struct told_lines told;
+    static const struct step steps[] = {{SILENT, 0, NULL}};
+    struct api *api = start(f, steps, ARRAY_SIZE(steps), 4000);
+    listen_to(api, &told);
+    assert_int_equal(write_once(api, &err), ERR_UNKNOWN_OUTCOME);
+    finish(f, api);
+    fclose(told.file);
+    assert_non_null(strstr(told.text, "waiting: an answer of 127.0.0.1:"));
+    assert_null(strstr(told.text, "electing"));
+    free(told.text);
+}
+
+static void a_master_that_answers_nothing_is_left_for_the_next(void **state)
+{
+    struct fake *f = *state;
+    struct error err = {0};
+    static const struct step steps[] = {{SILENT, 0, NULL}, {REPLY, 0, NULL}};
+    f->mute = true;
+    struct api *api = start(f, steps, ARRAY_SIZE(steps), 20000);
+    int64_t start_ms = env_now_ms(env_real());
+    assert_int_equal(write_once(api, &err), 0);
+    assert_true(env_now_ms(env_real()) - start_ms < 12000);
+    finish(f, api);
+    assert_memory_equal(f->seen[0].id, f->seen[1].id, sizeof(f->seen[0].id));
+}
+
+/* All say that they reach no majority: that is known, and no deadline is waited for. */
+static void a_majority_that_is_known_to_be_dead_is_an_error_before_the_deadline(void **state)
+{
+    struct fake *f = *state;
+    struct error err = {0};
+    struct told_lines told;
+    static const struct step steps[] = {{SILENT, 0, NULL}, {SILENT, 0, NULL}, {SILENT, 0, NULL}, {SILENT, 0, NULL}};
+    f->hello = "{leader: 0, voters: 5, votersUp: 2}";
+    struct api *api = start(f, steps, ARRAY_SIZE(steps), 60000);
+    listen_to(api, &told);
+    CLEANUP_ARENA struct arena a;
+    arena_init(&a);
+    CLEANUP_REPLY struct api_reply reply = {0};
+    int64_t start_ms = env_now_ms(env_real());
+    assert_int_equal(api_read(api, "list", value_map(&a), &reply, &err), ERR_NO_QUORUM);
+    assert_true(env_now_ms(env_real()) - start_ms < 30000);
+    finish(f, api);
+    fclose(told.file);
+    assert_non_null(strstr(err.message, "most of the masters of cluster \"test\" are down"));
+    assert_non_null(strstr(err.message, "reaches 2 of 5"));
+    assert_non_null(strstr(told.text, "waiting: a majority of the masters: 127.0.0.1:"));
+    free(told.text);
 }
 
 static void when_nobody_listens_it_says_so_soon(void **state)
@@ -562,6 +702,12 @@ int main(void)
         TEST(a_refusal_is_not_repeated),
         TEST(a_write_without_an_answer_is_of_unknown_outcome),
         TEST(no_quorum_till_the_deadline_is_no_quorum),
+        TEST(a_request_tells_the_master_how_long_it_may_wait),
+        TEST(a_master_that_knows_no_timeout_is_asked_without),
+        TEST(a_master_that_answers_hello_is_given_time),
+        TEST(what_is_waited_for_is_told_again_when_it_is_something_else),
+        TEST(a_master_that_answers_nothing_is_left_for_the_next),
+        TEST(a_majority_that_is_known_to_be_dead_is_an_error_before_the_deadline),
         cmocka_unit_test(when_nobody_listens_it_says_so_soon),
         TEST(a_watch_is_resumed_behind_the_last_revision),
         TEST(a_watch_that_fell_behind_tells_only_differences),
