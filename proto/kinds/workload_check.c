@@ -106,7 +106,7 @@ static void check_counts(const struct value *obj, const struct value *old, const
         const struct value *v = value_get(status, rules[i].name);
         check_at_least(l, v, FPATH_AT(p, rules[i].name), 0);
         for (unsigned k = 0; k < ARRAY_SIZE(rules[i].at_most) && rules[i].at_most[k] != NULL; k++) {
-            if (value_to_int(v, 0) > value_to_int(value_get(status, rules[i].at_most[k]), 0)) {
+            if (v != NULL && value_to_int(v, 0) > value_to_int(value_get(status, rules[i].at_most[k]), 0)) {
                 bad_value(l, v, FPATH_AT(p, rules[i].name),
                           arena_printf(l->arena, "cannot be greater than status.%s", rules[i].at_most[k]));
             }
