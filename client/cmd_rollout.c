@@ -374,7 +374,7 @@ static int run_undo(struct rctl *r)
         return no_revision(r, o, to);
     }
     struct value *template = template_of(r, rs);
-    if (value_equal(template, value_path(object_to_value(&r->arena, o), "spec.template"))) {
+    if (kind_equal(o->kind, "spec.template", template, value_path(object_to_value(&r->arena, o), "spec.template"))) {
         return common_print_object(
             r, o,
             arena_printf(&r->arena, "skipped rollback (current template already matches revision %" PRId64 ")",

@@ -91,13 +91,30 @@ static struct value *template_without_hash(struct arena *a, const struct value *
     return t;
 }
 
+static bool has_template(struct deployment *d, const struct value *rs, const struct value *wanted)
+{
+    return kind_equal(kind_of(KIND_DEPLOYMENT), "spec.template", wanted,
+                      template_without_hash(d->a, value_path(rs, "spec.template")));
+}
+
+/* By what the templates mean, never by the hash in a name: an older program hashed what it had, spelled as it had it. A second look fills in
+ * what that program did not know to fill in, so that a newer one rolls nothing out by itself. */
 static void latest_find(struct deployment *d)
 {
     const struct value *wanted = template_without_hash(d->a, value_path(d->doc, "spec.template"));
     for (unsigned i = 0; i < d->count && d->latest == NULL; i++) {
-        if (value_equal(wanted, template_without_hash(d->a, value_path(d->all[i]->doc, "spec.template")))) {
-            d->latest = d->all[i];
-        }
+        d->latest = has_template(d, d->all[i]->doc, wanted) ? d->all[i] : NULL;
+    }
+    if (d->latest != NULL || d->count == 0) {
+        return;
+    }
+    struct value *filled = value_copy(d->a, d->doc);
+    kind_fill_defaults(kind_of(KIND_DEPLOYMENT), d->a, filled);
+    wanted = template_without_hash(d->a, value_path(filled, "spec.template"));
+    for (unsigned i = 0; i < d->count && d->latest == NULL; i++) {
+        struct value *rs = value_copy(d->a, d->all[i]->doc);
+        kind_fill_defaults(kind_of(KIND_REPLICASET), d->a, rs);
+        d->latest = has_template(d, rs, wanted) ? d->all[i] : NULL;
     }
 }
 

@@ -24,7 +24,7 @@ enum field_type {
     FIELD_BOOL,
     FIELD_FLOAT,
     FIELD_TIME,          /* RFC 3339 text */
-    FIELD_QUANTITY,      /* text; a bare number is accepted and becomes text; kept as the user wrote it */
+    FIELD_QUANTITY,      /* text; a bare number is accepted and becomes text; kept in canonical form (quantity_canonical) */
     FIELD_INT_OR_STRING, /* port name or number, count or percentage */
     FIELD_BYTES,         /* base64 text in YAML and JSON, msgpack bin inside */
     FIELD_OBJECT,        /* sub = schema */
@@ -39,6 +39,7 @@ enum field_flags {
     FIELD_RETAIN_KEYS = 1 << 3, /* strategic merge "retainKeys" (volumes, deployment strategy) */
     FIELD_STATUS = 1 << 4,    /* written through the status part only */
     FIELD_SECRET = 1 << 5,    /* never in logs, errors or events */
+    FIELD_ZERO = 1 << 7,      /* false, 0 or {} is as good as absent (kind_equal); what Kubernetes' types do not point to */
     FIELD_KEY = 1 << 8,       /* names another object: if not empty it must be a name that may be a key (name_is_key) */
 };
 
@@ -181,6 +182,13 @@ int kind_check_fields(const struct kind *k, struct arena *a, struct value *doc, 
 /* The same for callers that know the file's name: findings go to l (its arena set), for errlist_to_error. */
 void kind_find_field_errors(const struct kind *k, struct arena *a, struct value *doc, unsigned flags,
                             struct errlist *l);
+/* Do two documents, or what stands at a path of fields in them ("spec.template"; "" is all), mean the same? Quantities and times count by value,
+ * null, "", [], a free map without keys and the table's default are as absent, 80 is "80" where both are allowed, and order counts in lists only.
+ * Documents are kept in canonical form since kind_check makes it; what an older program stored may not be, so whatever decides whether
+ * something has changed (a template, a spec) asks here. Source: Kubernetes' equality.Semantic. */
+bool kind_equal(const struct kind *k, const char *path, const struct value *a, const struct value *b);
+/* Defaults of the table and the kind's own. The fields must have been checked. */
+void kind_fill_defaults(const struct kind *k, struct arena *a, struct value *doc);
 /* The fields of a whole, checked document that are kept and not carried out, as `PATH: not carried out yet: WHY`, without what only
  * the system writes. The first KIND_WARNINGS_MAX. */
 #define KIND_WARNINGS_MAX 16u

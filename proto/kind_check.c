@@ -88,7 +88,7 @@ static struct value *default_value(struct arena *a, const struct field *f)
 
 static void fill_defaults(struct arena *a, const struct schema *s, struct value *v)
 {
-    for (unsigned i = 0; i < s->count; i++) {
+    for (unsigned i = 0; value_is_map(v) && i < s->count; i++) {
         const struct field *f = &s->fields[i];
         if (f->fallback == NULL && f->type != FIELD_OBJECT) {
             continue;
@@ -275,6 +275,26 @@ static void check_meta(const struct kind *k, const struct value *doc, const stru
 
 /* ---- All of it ---- */
 
+/* A list without elements and a free map without keys are as absent, and are kept as that: the same object, the same bytes. */
+static void drop_empty(const struct schema *s, struct value *v)
+{
+    unsigned kept = 0;
+    for (unsigned i = 0; i < v->map.count; i++) {
+        struct value_member m = v->map.members[i];
+        const struct field *f = schema_field(s, m.key);
+        if (f != NULL && f->shape != SHAPE_ONE && value_count(m.value) == 0) {
+            continue;
+        }
+        if (f != NULL && f->type == FIELD_OBJECT && f->shape == SHAPE_ONE) {
+            drop_empty(f->sub, m.value);
+        } else if (f != NULL && f->type == FIELD_OBJECT && f->shape == SHAPE_LIST) {
+            VALUE_FOR(j, m.value) drop_empty(f->sub, value_item(m.value, j));
+        }
+        v->map.members[kept++] = m;
+    }
+    v->map.count = kept;
+}
+
 static void fill_meta(const struct kind *k, struct arena *a, struct value *doc)
 {
     value_set(a, doc, "apiVersion", value_cstr(a, k->api_version));
@@ -298,6 +318,7 @@ int kind_check(const struct kind *k, struct arena *a, struct value *doc, const s
     if (rc != 0) {
         return rc;
     }
+    drop_empty(k->schema, doc);
     fill_meta(k, a, doc);
     kind_fill_defaults(k, a, doc);
     struct errlist l = {.arena = a};

@@ -62,12 +62,15 @@ static void format_number(double d, char out[32])
 
 static const char *check_quantity(struct arena *a, struct value *v)
 {
-    char text[32];
+    char text[QUANTITY_SIZE];
     if (v->type == VALUE_INT) {
         snprintf(text, sizeof(text), "%" PRId64, v->integer);
         to_text(a, v, text);
     } else if (v->type == VALUE_FLOAT) {
         format_number(v->number, text);
+        to_text(a, v, text);
+    }
+    if (v->type == VALUE_STR && quantity_canonical(v->str, text) && !str_is(v->str, text)) {
         to_text(a, v, text);
     }
     return v->type == VALUE_STR && quantity_valid(v->str) ? NULL : "must be a quantity, such as 500m, 1.5, 128Mi or 2G";

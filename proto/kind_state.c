@@ -79,7 +79,7 @@ static void walk_map(const struct state_walk *w, const struct schema *s, const s
         const struct fpath *at = FPATH_STR(p, m->key);
         const struct value *was = value_get_str_key(old, m->key);
         if (f->state == w->want && field_asks(f, v, m->value) &&
-            !(field_asks(f, old, was) && value_equal(m->value, was))) {
+            !(field_asks(f, old, was) && field_equal(f, m->value, was))) {
             w->found(w->data, f, m->value, at);
             continue; /* what stands below it goes the same way */
         }

@@ -203,3 +203,70 @@ void quantity_format_bytes(int64_t bytes, char out[QUANTITY_SIZE])
         memcpy(out, decimal, sizeof decimal);
     }
 }
+
+/* ---- Canonical text ---- */
+
+enum family { FAMILY_DECIMAL, FAMILY_BINARY, FAMILY_EXPONENT };
+
+/* Which one a text is written in: the number ends where no digit, sign or point is. */
+static enum family family_of(struct str s)
+{
+    size_t i = s.p[0] == '-' || s.p[0] == '+';
+    while (i < s.n && (is_digit(s.p[i]) || s.p[i] == '.')) {
+        i++;
+    }
+    if (s.n - i == 2 && s.p[s.n - 1] == 'i') {
+        return FAMILY_BINARY;
+    }
+    return s.n - i >= 2 && (s.p[i] == 'e' || s.p[i] == 'E') ? FAMILY_EXPONENT : FAMILY_DECIMAL;
+}
+
+static void write_number(char out[QUANTITY_SIZE], bool negative, u128 v, const char *suffix)
+{
+    char digits[QUANTITY_SIZE];
+    unsigned n = sizeof digits;
+    digits[--n] = '\0';
+    do {
+        digits[--n] = (char)('0' + (int)(v % 10));
+        v /= 10;
+    } while (v > 0 && n > 0);
+    snprintf(out, QUANTITY_SIZE, "%s%s%s", negative ? "-" : "", digits + n, suffix);
+}
+
+#define NANO 1000000000u
+
+bool quantity_canonical(struct str s, char out[QUANTITY_SIZE])
+{
+    static const char *const small[] = {"n", "u", "m"};
+    const u128 max = (u128)INT64_MAX * NANO;
+    struct quantity q;
+    u128 v;
+    if (!parse(s, &q) || q.sticky) {
+        return false;
+    }
+    v = scale(&q, 9, 120, &v) ? MIN(v, max) : max;
+    enum family family = family_of(s);
+    if (family == FAMILY_BINARY && v >= (u128)1024 * NANO && v % NANO == 0) {
+        unsigned i = 0;
+        for (v /= NANO; v % 1024 == 0 && i + 1 < ARRAY_SIZE(binary_names); i++) {
+            v /= 1024;
+        }
+        write_number(out, q.negative, v, binary_names[i]);
+        return true;
+    }
+    int thousands = -3; /* v counts these powers of a thousand */
+    while (v > 0 && v % 1000 == 0 && thousands < 6) {
+        v /= 1000;
+        thousands++;
+    }
+    char exponent[8] = "";
+    if (v > 0 && thousands != 0) {
+        snprintf(exponent, sizeof exponent, "e%d", 3 * thousands);
+    }
+    write_number(out, q.negative && v > 0, v,
+                 v == 0                      ? ""
+                 : family == FAMILY_EXPONENT ? exponent
+                 : thousands < 0             ? small[thousands + 3]
+                                             : decimal_names[thousands]);
+    return true;
+}

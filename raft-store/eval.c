@@ -160,9 +160,22 @@ static int make_created(struct eval *e, const struct txn_op *op, struct object *
     return take_body(e, op, out);
 }
 
+/* Other bytes may say the same: what an older program stored in another spelling, 1Mi and 1048576. */
+static bool same_meaning(const struct object *old, const struct object *new)
+{
+    CLEANUP_ARENA struct arena a;
+    arena_init(&a);
+    struct value *docs[2] = {object_to_value(&a, old), object_to_value(&a, new)};
+    for (unsigned i = 0; i < 2; i++) {
+        value_remove(docs[i], "metadata");
+        value_remove(docs[i], "status");
+    }
+    return kind_equal(old->kind, "", docs[0], docs[1]);
+}
+
 static int64_t next_generation(const struct object *old, const struct object *new)
 {
-    bool changed = !body_spec_equal(old, new) || (new->deleting && !old->deleting);
+    bool changed = (new->deleting && !old->deleting) || (!body_spec_equal(old, new) && !same_meaning(old, new));
     return MAX(old->generation, 1) + (changed ? 1 : 0);
 }
 

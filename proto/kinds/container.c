@@ -28,7 +28,7 @@ SCHEMA_STATIC(grpc_action, "GRPCAction", "Asks the standard gRPC health service.
     STRING("service", "Service name put into the question.", DEFAULT("")));
 
 SCHEMA_STATIC(sleep_action, "SleepAction", "Waits.",
-    INT64("seconds", "How long."));
+    INT64("seconds", "How long.", ZERO));
 
 SCHEMA_STATIC(probe, "Probe",
     "Asks again and again whether a container is well. Exactly one of exec, httpGet, tcpSocket and grpc says how.",
@@ -36,12 +36,12 @@ SCHEMA_STATIC(probe, "Probe",
     OBJECT("httpGet", http_get_action, "Send an HTTP request."),
     OBJECT("tcpSocket", tcp_socket_action, "Open a TCP connection."),
     OBJECT("grpc", grpc_action, "Ask the gRPC health service.", REFUSED("the probe would always fail")),
-    INT32("initialDelaySeconds", "Wait this long after the start of the container."),
-    INT32("timeoutSeconds", "An answer later than this is a failure.", DEFAULT("1")),
-    INT32("periodSeconds", "Time from one question to the next.", DEFAULT("10")),
+    INT32("initialDelaySeconds", "Wait this long after the start of the container.", ZERO),
+    INT32("timeoutSeconds", "An answer later than this is a failure.", DEFAULT("1"), ZERO),
+    INT32("periodSeconds", "Time from one question to the next.", DEFAULT("10"), ZERO),
     INT32("successThreshold", "Successes in a row until well after a failure; 1 for liveness and startup.",
-          DEFAULT("1")),
-    INT32("failureThreshold", "Failures in a row until not well.", DEFAULT("3")),
+          DEFAULT("1"), ZERO),
+    INT32("failureThreshold", "Failures in a row until not well.", DEFAULT("3"), ZERO),
     INT64("terminationGracePeriodSeconds", "Grace period when this probe stops the container, instead of the pod's."));
 
 SCHEMA_STATIC(lifecycle_handler, "LifecycleHandler", "What to do at an event in a container's life; exactly one.",
@@ -59,7 +59,7 @@ SCHEMA_STATIC(lifecycle, "Lifecycle", "Hooks in a container's life.",
 
 SCHEMA_STATIC(container_port, "ContainerPort", "A port that the container listens on.",
     STRING("name", "Name by which probes and services may refer to it; unique in the pod."),
-    INT32("hostPort", "The same port on the node, if it is to be reachable there."),
+    INT32("hostPort", "The same port on the node, if it is to be reachable there.", ZERO),
     INT32("containerPort", "Number of the port.", REQUIRED),
     STRING("protocol", "Transport.", DEFAULT("TCP"), ONE_OF("TCP|UDP|SCTP")),
     STRING("hostIP", "Address of the node to bind hostPort to."));
@@ -114,7 +114,7 @@ SCHEMA_STATIC(resize_policy, "ContainerResizePolicy", "What a change of a resour
 
 SCHEMA_STATIC(volume_mount, "VolumeMount", "Shows a volume of the pod in the container's file system.",
     STRING("name", "Name of the volume.", REQUIRED),
-    BOOLEAN("readOnly", "Mount it read-only."),
+    BOOLEAN("readOnly", "Mount it read-only.", ZERO),
     STRING("mountPath", "Where in the container; no colon.", REQUIRED),
     STRING("subPath", "A path inside the volume to mount instead of its root."),
     STRING("mountPropagation", "Whether mounts made later are seen on the other side.",
@@ -181,7 +181,7 @@ SCHEMA_STATIC(security_context, "SecurityContext", "Privileges of one container;
         OBJECTS("ports", container_port, "Ports it listens on.", MERGE("containerPort"), .merge_key2 = "protocol"),    \
         OBJECTS("envFrom", env_from, "Variables from ConfigMaps and Secrets; later ones win, env wins over all."),     \
         OBJECTS("env", env_var, "Environment variables.", MERGE("name")),                                              \
-        OBJECT("resources", schema_resources, "CPU, memory and other resources."),                                     \
+        OBJECT("resources", schema_resources, "CPU, memory and other resources.", ZERO),                               \
         OBJECTS("resizePolicy", resize_policy, "What a change of resources does.", WARNED("resources of a running pod do not change")), \
         STRING("restartPolicy", "Always makes an init container a sidecar that runs beside the others."),              \
         OBJECTS("volumeMounts", volume_mount, "Volumes it sees.", MERGE("mountPath")),                                 \
@@ -197,9 +197,9 @@ SCHEMA_STATIC(security_context, "SecurityContext", "Privileges of one container;
         STRING("imagePullPolicy", "When to fetch the image. Always for the tag latest, else IfNotPresent.",            \
                ONE_OF("Always|Never|IfNotPresent")),                                                                   \
         OBJECT("securityContext", security_context, "Privileges."),                                                    \
-        BOOLEAN("stdin", "Keep standard input open for attach."),                                                      \
-        BOOLEAN("stdinOnce", "Close standard input after the first client has left."),                                 \
-        BOOLEAN("tty", "Give the program a terminal; needs stdin.")
+        BOOLEAN("stdin", "Keep standard input open for attach.", ZERO),                                                \
+        BOOLEAN("stdinOnce", "Close standard input after the first client has left.", ZERO),                           \
+        BOOLEAN("tty", "Give the program a terminal; needs stdin.", ZERO)
 
 SCHEMA(schema_container, "Container", "One program of a pod, run from an image.",
     CONTAINER_ROWS);

@@ -33,6 +33,7 @@
 #define BYTES_MAP(n, d, ...)     ROW(n, FIELD_BYTES, d, .shape = SHAPE_MAP, ##__VA_ARGS__)
 #define REQUIRED                 .flags = FIELD_REQUIRED
 #define READONLY                 .flags = FIELD_READONLY
+#define ZERO                     .flags = FIELD_ZERO
 #define KEY                      .flags = FIELD_KEY
 #define REQUIRED_KEY             .flags = FIELD_REQUIRED | FIELD_KEY
 #define MERGE(key)               .merge_key = (key)
@@ -128,8 +129,9 @@ void bad_choice(struct errlist *l, const struct value *v, const struct fpath *p,
 void bad_unknown_field(struct errlist *l, unsigned line, unsigned column, const struct fpath *p, const char *nearest);
 bool in_choices(struct str s, const char *one_of);
 
-/* Defaults of the table and the kind's own (kind_check.c). The fields must have been checked. */
-void kind_fill_defaults(const struct kind *k, struct arena *a, struct value *doc);
+/* As kind_equal, of maps (NULL: empty) and of one field's values (kind_equal.c). */
+bool schema_equal(const struct schema *s, const struct value *a, const struct value *b);
+bool field_equal(const struct field *f, const struct value *a, const struct value *b);
 
 /* Findings for fields that are FIELD_REFUSED (kind_state.c); what old (may be NULL) has alike was accepted once. */
 void kind_find_refused(const struct kind *k, const struct value *doc, const struct value *old, struct errlist *l);

@@ -23,7 +23,7 @@ SCHEMA_STATIC(node_spec, "NodeSpec", "What the node is to be.",
     STRING("podCIDR", "Range of addresses for pods of the node. Cannot change once set."),
     STRINGS("podCIDRs", "All ranges; the first one is podCIDR.", .flags = FIELD_SET),
     STRING("providerID", "Identity of the machine at its provider."),
-    BOOLEAN("unschedulable", "No new pods are put on the node (cordon)."),
+    BOOLEAN("unschedulable", "No new pods are put on the node (cordon).", ZERO),
     OBJECTS("taints", taint, "Taints of the node."),
     OBJECT("configSource", config_source, "Not used any more.", WARNED("not used any more")),
     STRING("externalID", "Not used any more.", WARNED("not used any more")));

@@ -29,15 +29,19 @@ static void probe_fill(struct arena *a, struct value *probe)
         const char *name;
         int64_t fallback;
     } numbers[] = {{"timeoutSeconds", 1}, {"periodSeconds", 10}, {"successThreshold", 1}, {"failureThreshold", 3}};
-    for (unsigned i = 0; probe != NULL && i < ARRAY_SIZE(numbers); i++) {
+    for (unsigned i = 0; value_is_map(probe) && i < ARRAY_SIZE(numbers); i++) {
         if (value_to_int(value_get(probe, numbers[i].name), 0) == 0) {
             value_set(a, probe, numbers[i].name, value_int(a, numbers[i].fallback));
         }
     }
 }
 
+/* What is filled in here may come from the store, written by a newer program: maps are looked at before they are changed. */
 static void container_fill(struct arena *a, struct value *c, bool host_network)
 {
+    if (!value_is_map(c)) {
+        return;
+    }
     if (value_to_str(value_get(c, "imagePullPolicy")).n == 0) {
         value_set(a, c, "imagePullPolicy", value_cstr(a, pull_policy(value_to_str(value_get(c, "image")))));
     }
@@ -46,7 +50,8 @@ static void container_fill(struct arena *a, struct value *c, bool host_network)
     probe_fill(a, value_get(c, "startupProbe"));
     const struct value *ports = value_get(c, "ports");
     for (unsigned i = 0; host_network && i < value_count(ports); i++) {
-        struct value *port = value_item(ports, i), *number = value_get(port, "containerPort");
+        struct value *port = value_item(ports, i),
+                     *number = value_get(port, "containerPort"); /* NULL if it is no map */
         if (number != NULL && value_to_int(value_get(port, "hostPort"), 0) == 0) {
             value_set(a, port, "hostPort", value_copy(a, number));
         }
@@ -55,7 +60,7 @@ static void container_fill(struct arena *a, struct value *c, bool host_network)
 
 void pod_spec_fill(struct arena *a, struct value *spec)
 {
-    if (spec == NULL) {
+    if (!value_is_map(spec)) {
         return; /* the check that follows will say so */
     }
     bool host_network = value_to_bool(value_get(spec, "hostNetwork"), false);
@@ -67,7 +72,7 @@ void pod_spec_fill(struct arena *a, struct value *spec)
     VALUE_FOR(i, volumes)
     {
         struct value *v = value_item(volumes, i);
-        if (value_count(v) == (value_get(v, "name") != NULL)) {
+        if (value_is_map(v) && value_count(v) == (value_get(v, "name") != NULL)) {
             value_set(a, v, "emptyDir", value_map(a));
         }
     }
@@ -81,7 +86,7 @@ void pod_spec_fill(struct arena *a, struct value *spec)
 static void requests_fill(struct arena *a, struct value *container)
 {
     struct value *resources = value_get(container, "resources"), *limits = value_get(resources, "limits");
-    for (unsigned i = 0; i < value_count(limits); i++) {
+    for (unsigned i = 0; value_is_map(limits) && i < value_count(limits); i++) {
         struct value_member *m = &limits->map.members[i];
         struct value *requests = value_ensure_map(a, resources, "requests");
         if (value_get_str_key(requests, m->key) == NULL) {
@@ -141,7 +146,7 @@ void pod_fill(struct arena *a, struct value *obj)
     if (value_to_str(value_get(status, "phase")).n == 0) {
         value_set(a, status, "phase", value_cstr(a, "Pending"));
     }
-    if (spec == NULL) {
+    if (!value_is_map(spec)) {
         return;
     }
     for (unsigned i = 0; i < 2; i++) {

@@ -30,12 +30,12 @@ static void put_back_images(struct arena *a, struct value *spec, const struct va
 }
 
 /* Every element of `before` is in `list` as it was; more may be there. */
-static bool only_adds(const struct value *list, const struct value *before)
+static bool only_adds(const struct schema *s, const struct value *list, const struct value *before)
 {
     VALUE_FOR(i, before)
     {
         bool found = false;
-        VALUE_FOR(j, list) found = found || value_equal(value_item(list, j), value_item(before, i));
+        VALUE_FOR(j, list) found = found || schema_equal(s, value_item(list, j), value_item(before, i));
         if (!found) {
             return false;
         }
@@ -183,11 +183,13 @@ void pod_update_check(const struct value *obj, const struct value *old_obj, stru
         bad_forbidden(l, value_get(spec, "tolerations"), FPATH_AT(p, "tolerations"),
                       "existing toleration can not be modified except its tolerationSeconds");
     }
-    if (!only_adds(value_get(spec, "ephemeralContainers"), value_get(old, "ephemeralContainers"))) {
+    if (!only_adds(&schema_ephemeral_container, value_get(spec, "ephemeralContainers"),
+                   value_get(old, "ephemeralContainers"))) {
         bad_forbidden(l, value_get(spec, "ephemeralContainers"), FPATH_AT(p, "ephemeralContainers"),
                       "existing ephemeral containers may not be removed or changed");
     }
-    if (!only_adds(value_get(old, "schedulingGates"), value_get(spec, "schedulingGates"))) {
+    const struct schema *gate = schema_field(&schema_pod_spec, STR("schedulingGates"))->sub;
+    if (!only_adds(gate, value_get(old, "schedulingGates"), value_get(spec, "schedulingGates"))) {
         bad_forbidden(l, value_get(spec, "schedulingGates"), FPATH_AT(p, "schedulingGates"),
                       "only deletion is allowed");
     }
@@ -206,7 +208,7 @@ void pod_update_check(const struct value *obj, const struct value *old_obj, stru
     if (value_count(value_get(old, "schedulingGates")) > 0) {
         check_gated_change(copy, old, p, l);
     }
-    if (!value_equal(copy, old)) {
+    if (!schema_equal(&schema_pod_spec, copy, old)) {
         bad_forbidden(l, spec, p, UPDATE_WHY);
     }
 }

@@ -5,7 +5,7 @@
 
 #define MOUNT_WHY    "the volume cannot be mounted, and the pod would wait for it for ever"
 #define FS_TYPE(...) STRING("fsType", "File system to mount, such as ext4.", ##__VA_ARGS__)
-#define READ_ONLY    BOOLEAN("readOnly", "Mount it read-only.")
+#define READ_ONLY    BOOLEAN("readOnly", "Mount it read-only.", ZERO)
 #define SECRET_REF   OBJECT("secretRef", schema_local_reference, "Secret with the credentials.")
 #define DEFAULT_MODE INT32("defaultMode", "Permission bits of files without a mode of their own.", DEFAULT("420"))
 

@@ -10,7 +10,7 @@
            "Cannot change.",                                                                                           \
            REQUIRED)
 #define REPLICAS_ROW  INT32("replicas", "How many pods there should be.", DEFAULT("1"))
-#define MIN_READY_ROW INT32("minReadySeconds", "A new pod must be Ready this long to count as available.")
+#define MIN_READY_ROW INT32("minReadySeconds", "A new pod must be Ready this long to count as available.", ZERO)
 #define CONDITION_ROWS                                                                                                 \
     STRING("type", "What it is about."), STRING("status", "True, False or Unknown."),                                  \
         TIME("lastTransitionTime", "When status last changed."), STRING("reason", "Why, in one word."),                \
@@ -57,7 +57,7 @@ SCHEMA_STATIC(deployment_spec, "DeploymentSpec", "What pods there are to be, and
     OBJECT("strategy", strategy, "How pods are exchanged.", .flags = FIELD_RETAIN_KEYS, DEFAULT("{}")),
     MIN_READY_ROW,
     INT32("revisionHistoryLimit", "How many old ReplicaSets are kept to go back to.", DEFAULT("10")),
-    BOOLEAN("paused", "Changes of the template wait."),
+    BOOLEAN("paused", "Changes of the template wait.", ZERO),
     INT32("progressDeadlineSeconds", "Without progress for this long the rollout counts as failed.", DEFAULT("600")));
 
 SCHEMA_STATIC(deployment_condition, "DeploymentCondition", "One statement about the deployment.",
@@ -93,7 +93,7 @@ static void deployment_fill(struct arena *a, struct value *obj)
 {
     replicaset_fill(a, obj);
     struct value *how = value_at(obj, "spec", "strategy", NULL);
-    if (how == NULL || !str_is(value_to_str(value_get(how, "type")), "RollingUpdate")) {
+    if (!value_is_map(how) || !str_is(value_to_str(value_get(how, "type")), "RollingUpdate")) {
         return;
     }
     struct value *bounds = value_ensure_map(a, how, "rollingUpdate");

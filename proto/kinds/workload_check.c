@@ -80,9 +80,10 @@ void workload_check(const struct value *obj, const struct value *old, struct err
     if (template != NULL && (before == NULL || !value_equal(template, before))) {
         check_template(template, value_to_int(value_get(spec, "replicas"), 1) > 1, FPATH_AT(p, "template"), l);
     }
-    if (old != NULL) {
-        check_immutable(l, value_get(spec, "selector"), value_at(old, "spec", "selector", NULL),
-                        FPATH_AT(p, "selector"));
+    const struct value *selector = value_get(spec, "selector"), *was = value_at(old, "spec", "selector", NULL);
+    if (old != NULL &&
+        !(value_is_map(selector) && value_is_map(was) && schema_equal(&schema_label_selector, selector, was))) {
+        check_immutable(l, selector, was, FPATH_AT(p, "selector"));
     }
 }
 

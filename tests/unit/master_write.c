@@ -33,6 +33,13 @@ static struct client *client_of(void **state)
     return ((struct state *)*state)->c;
 }
 
+/* Member of the i-th element of a list in the last answer. */
+static const char *text_at_item(struct client *c, const char *list, unsigned i, const char *path)
+{
+    struct str s = value_path_str(value_item(value_path(c->result, list), i), path);
+    return s.p == NULL ? "" : s.p;
+}
+
 /* The i-th warning of the last answer. */
 static const char *warning_at(struct client *c, unsigned i)
 {
@@ -345,6 +352,32 @@ static void test_apply_merges_three_ways(void **state)
     assert_string_equal(text_at(c, "object.data.c"), "3"); /* was never ours */
     must(c, "apply", "{objects: [{apiVersion: v1, kind: ConfigMap, metadata: {name: ap}, data: {a: '9'}}]}");
     assert_string_equal(applied(c, 0), "unchanged");
+}
+
+#define APPLY_REQUESTS                                                                                                 \
+    "{objects: [{apiVersion: apps/v1, kind: Deployment, metadata: {name: q}, spec: {selector: {matchLabels: {a: b}}, " \
+    "template: {metadata: {labels: {a: b}}, spec: {containers: [{name: c, image: i, resources: {requests: "            \
+    "{%s}}}]}}}}]}"
+
+static const char *apply_requests(struct client *c, const char *requests)
+{
+    must(c, "apply", APPLY_REQUESTS, requests);
+    return text_at_item(c, "results", 0, "result");
+}
+
+static void test_an_apply_that_means_the_same_changes_nothing(void **state)
+{
+    struct client *c = client_of(state);
+    assert_string_equal(apply_requests(c, "cpu: '0.01', memory: 1024Ki"), "created");
+    assert_string_equal(apply_requests(c, "cpu: 10m, memory: 1Mi"), "unchanged");
+    assert_string_equal(apply_requests(c, "memory: 1.0Mi, cpu: 10m"), "unchanged");
+    /* Another family of units is another text, but no other spec. */
+    assert_string_equal(apply_requests(c, "cpu: 10m, memory: 1048576"), "configured");
+    must(c, "get", "{kind: Deployment, name: q}");
+    assert_int_equal(int_at(c, "object.metadata.generation"), 1);
+    assert_string_equal(apply_requests(c, "cpu: 11m, memory: 1Mi"), "configured");
+    must(c, "get", "{kind: Deployment, name: q}");
+    assert_int_equal(int_at(c, "object.metadata.generation"), 2);
 }
 
 static void test_apply_is_all_or_nothing(void **state)
@@ -682,6 +715,7 @@ int main(void)
         cmocka_unit_test(test_immutable_fields_stay),
         cmocka_unit_test(test_the_three_patches),
         cmocka_unit_test(test_apply_merges_three_ways),
+        cmocka_unit_test(test_an_apply_that_means_the_same_changes_nothing),
         cmocka_unit_test(test_apply_is_all_or_nothing),
         cmocka_unit_test(test_apply_a_namespace_and_what_is_in_it_at_once),
         cmocka_unit_test(test_delete_of_an_unbound_object_is_at_once),

@@ -74,7 +74,7 @@ static void normal_forms_are_made(void **state)
                                             "  priority: 5.0\n  hostname: null\n");
     struct value *c = value_item(value_path(doc, "spec.containers"), 0);
     assert_true(str_is(value_path_str(c, "resources.limits.cpu"), "2"));
-    assert_true(str_is(value_path_str(c, "resources.limits.memory"), "1000000000"));
+    assert_true(str_is(value_path_str(c, "resources.limits.memory"), "1G"));
     assert_int_equal(value_path_int(doc, "spec.priority", 0), 5);
     assert_null(value_path(doc, "spec.hostname"));
     doc =
@@ -92,7 +92,7 @@ static void a_fraction_in_a_quantity_keeps_its_value(void **state)
     struct fixture *f = *state;
     struct value *doc = fixture_good(f, POD "    resources: {limits: {cpu: 0.1}}\n");
     assert_true(
-        str_is(value_path_str(value_item(value_path(doc, "spec.containers"), 0), "resources.limits.cpu"), "0.1"));
+        str_is(value_path_str(value_item(value_path(doc, "spec.containers"), 0), "resources.limits.cpu"), "100m"));
 }
 
 static void secrets_do_not_show_up_in_errors(void **state)

@@ -83,7 +83,7 @@ static void requests_follow_limits_and_give_the_class(void **state)
     assert_true(str_is(value_path_str(first_container(doc), "resources.requests.cpu"), "500m"));
     assert_true(str_is(value_path_str(doc, "status.qosClass"), "Guaranteed"));
     doc = fixture_good(f, POD("", "resources: {limits: {cpu: 500m}, requests: {cpu: '0.1'}}"));
-    assert_true(str_is(value_path_str(first_container(doc), "resources.requests.cpu"), "0.1"));
+    assert_true(str_is(value_path_str(first_container(doc), "resources.requests.cpu"), "100m"));
     assert_true(str_is(value_path_str(doc, "status.qosClass"), "Burstable"));
 }
 

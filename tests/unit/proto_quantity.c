@@ -3,8 +3,11 @@
 #include <stdarg.h>
 #include <stddef.h>
 
+#include <stdio.h>
+
 #include <cmocka.h>
 
+#include "base/env.h"
 #include "base/mem.h"
 #include "proto/quantity.h"
 
@@ -101,6 +104,83 @@ static void comparison_is_by_value(void **state)
     assert_int_equal(quantity_cmp(STR("nonsense"), STR("1")), 0);
 }
 
+static void the_canonical_text_keeps_value_and_family(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *want;
+    } cases[] = {
+        {"0", "0"},
+        {"-0", "0"},
+        {"0Mi", "0"},
+        {"0.000", "0"},
+        {"0.01", "10m"},
+        {"10m", "10m"},
+        {".5", "500m"},
+        {"1000m", "1"},
+        {"1.5", "1500m"},
+        {"+2", "2"},
+        {"-2.50", "-2500m"},
+        {"0001", "1"},
+        {"1000", "1k"},
+        {"1500", "1500"},
+        {"2000000", "2M"},
+        {"1048576", "1048576"},
+        {"1024Ki", "1Mi"},
+        {"1Mi", "1Mi"},
+        {"0.5Gi", "512Mi"},
+        {"1.5Gi", "1536Mi"},
+        {"1000Ki", "1000Ki"},
+        {"1Ki", "1Ki"},
+        {"0.5Ki", "512"},
+        {"0.1Mi", "104857600m"},
+        {"1e3", "1e3"},
+        {"1E3", "1e3"},
+        {"1e4", "10e3"},
+        {"1e-3", "1e-3"},
+        {"12e0", "12"},
+        {"100e-2", "1"},
+        {"1n", "1n"},
+        {"1000u", "1m"},
+        {"0.1n", "1n"},
+        {"1E", "1E"},
+        {"1000P", "1E"},
+        {"1000E", "9223372036854775807"},
+        {"16Ei", "9223372036854775807"},
+        {"4Ei", "4Ei"},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        char out[QUANTITY_SIZE], again[QUANTITY_SIZE];
+        assert_true(quantity_canonical(str_of(cases[i].text), out));
+        assert_string_equal(out, cases[i].want);
+        assert_true(quantity_canonical(str_of(out), again));
+        assert_string_equal(again, out);
+    }
+    char out[QUANTITY_SIZE] = "untouched";
+    assert_false(quantity_canonical(STR("1x"), out));
+    assert_false(quantity_canonical(STR(""), out));
+    assert_false(quantity_canonical(STR("1.00000000000000000000000000000001"), out));
+    assert_string_equal(out, "untouched");
+}
+
+/* Any text that is kept exactly: the same value, and nothing to do the second time. */
+static void any_text_means_the_same_when_canonical(void **state)
+{
+    (void)state;
+    static const char *const suffixes[] = {"", "n", "u", "m", "k", "M", "G", "Ki", "Mi", "Gi", "e2", "e-4", "E1"};
+    struct rng rng = {.state = 33};
+    for (unsigned i = 0; i < 20000; i++) {
+        char text[64], out[QUANTITY_SIZE], again[QUANTITY_SIZE];
+        snprintf(text, sizeof text, "%s%u.%0*u%s", rng_below(&rng, 4) == 0 ? "-" : "",
+                 (unsigned)rng_below(&rng, 100000), (int)rng_below(&rng, 4), (unsigned)rng_below(&rng, 1000),
+                 suffixes[rng_below(&rng, ARRAY_SIZE(suffixes))]);
+        assert_true(quantity_canonical(str_of(text), out));
+        assert_int_equal(quantity_cmp(str_of(text), str_of(out)), 0);
+        assert_true(quantity_canonical(str_of(out), again));
+        assert_string_equal(again, out);
+    }
+}
+
 static void assert_milli(int64_t v, const char *want)
 {
     char out[QUANTITY_SIZE];
@@ -142,6 +222,8 @@ int main(void)
         cmocka_unit_test(malformed_text_is_refused),
         cmocka_unit_test(too_large_is_refused_not_wrapped),
         cmocka_unit_test(comparison_is_by_value),
+        cmocka_unit_test(the_canonical_text_keeps_value_and_family),
+        cmocka_unit_test(any_text_means_the_same_when_canonical),
         cmocka_unit_test(text_is_short_and_canonical),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
