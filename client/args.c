@@ -73,6 +73,12 @@ static int check_flag(const char *name, const char *value, struct error *err)
     return error_set(err, ERR_USAGE, "--%s is true or false, not \"%s\"", name, value);
 }
 
+static bool is_level(const char *s)
+{
+    size_t n = strspn(s, "0123456789");
+    return n >= 1 && n <= 2 && s[n] == '\0';
+}
+
 /* value: what follows "=", or NULL. */
 static int take_option(struct walk *w, const struct option_row *row, const char *value, struct error *err)
 {
@@ -83,6 +89,11 @@ static int take_option(struct walk *w, const struct option_row *row, const char 
         }
         add_value(w, row, value == NULL ? "true" : value);
         return 0;
+    case OPTION_LEVEL:
+        if (value == NULL && w->at + 1 < w->argc && is_level(w->argv[w->at + 1])) {
+            value = w->argv[++w->at];
+        }
+        /* fall through */
     case OPTION_MAYBE:
         add_value(w, row, value == NULL ? row->implied : value);
         return 0;
@@ -119,7 +130,10 @@ static int take_letters(struct walk *w, const char *text, struct error *err)
         if (row == NULL) {
             return error_set(err, ERR_USAGE, "unknown option -%c", *p);
         }
-        bool plain = row->type == OPTION_FLAG || row->type == OPTION_MAYBE;
+        bool plain = row->type == OPTION_FLAG || row->type == OPTION_MAYBE || row->type == OPTION_LEVEL;
+        if (row->type == OPTION_LEVEL && is_level(p + 1)) { /* -v6 */
+            return take_option(w, row, p + 1, err);
+        }
         if (p[1] == '=') {
             return take_option(w, row, p + 2, err);
         }

@@ -16,6 +16,7 @@ enum option_type {
     OPTION_VALUE,  /* --x V; the last one counts */
     OPTION_REPEAT, /* --x V, any number of times */
     OPTION_MAYBE,  /* --x means --x=<implied>; a value only with "=" */
+    OPTION_LEVEL,  /* the same, but a number of one or two digits behind it is its value as well: -v 6 */
 };
 struct option_row {
     const char *name;

@@ -6,7 +6,7 @@
 
 static int load(struct rctl *r, struct error *err)
 {
-    return config_load(&r->arena, opt(r, "config"), &r->config, err);
+    return config_load(&r->arena, rctl_config_path(r), &r->config, err);
 }
 
 static const char *text(struct rctl *r, const struct value *v)

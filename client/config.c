@@ -157,11 +157,28 @@ static int read_servers(struct arena *a, const struct config *c, const struct va
     return 0;
 }
 
+/* a,b */
+static void choose_servers(struct arena *a, const char *text, struct config_target *out)
+{
+    char *save = NULL;
+    for (char *p = strtok_r(arena_strdup(a, text), ",", &save); p != NULL; p = strtok_r(NULL, ",", &save)) {
+        if (out->servers_count < CONFIG_SERVERS_MAX) {
+            out->servers[out->servers_count++] = server_address(a, str_of(p));
+        }
+    }
+}
+
 int config_resolve(struct arena *a, const struct config *c, const char *context, struct config_target *out,
                    struct error *err)
 {
+    return config_resolve_choice(a, c, &(struct config_choice){.context = context}, out, err);
+}
+
+int config_resolve_choice(struct arena *a, const struct config *c, const struct config_choice *choice,
+                          struct config_target *out, struct error *err)
+{
     *out = (struct config_target){0};
-    out->context = context != NULL ? context : config_current(a, c);
+    out->context = choice->context != NULL ? choice->context : config_current(a, c);
     if (out->context[0] == '\0') {
         return error_set(err, ERR_INVALID, "%s: no current-context; set one with \"rctl config use-context NAME\"",
                          c->path);
@@ -173,6 +190,8 @@ int config_resolve(struct arena *a, const struct config *c, const char *context,
     }
     struct str cluster_name = value_to_str(value_get(ctx, "cluster"));
     struct str user_name = value_to_str(value_get(ctx, "user"));
+    cluster_name = choice->cluster != NULL ? str_of(choice->cluster) : cluster_name;
+    user_name = choice->user != NULL ? str_of(choice->user) : user_name;
     struct str ns = value_to_str(value_get(ctx, "namespace"));
     out->ns = ns.n > 0 ? arena_strndup(a, ns.p, ns.n) : "default";
     out->cluster = arena_strndup(a, cluster_name.n ? cluster_name.p : "", cluster_name.n);
@@ -181,7 +200,10 @@ int config_resolve(struct arena *a, const struct config *c, const char *context,
     if (rc == 0) {
         rc = find_entry(c, "users", "user", user_name, &user, err);
     }
-    if (rc == 0) {
+    if (rc == 0 && choice->servers != NULL) {
+        choose_servers(a, choice->servers, out);
+    }
+    if (rc == 0 && out->servers_count == 0) {
         rc = read_servers(a, c, cluster, out, err);
     }
     if (rc == 0) {

@@ -43,6 +43,12 @@ int config_load(struct arena *a, const char *path, struct config *out, struct er
 /* context NULL = the current one. */
 int config_resolve(struct arena *a, const struct config *c, const char *context, struct config_target *out,
                    struct error *err);
+/* The same with parts of the context replaced; NULL = as it has them. servers: comma separated. */
+struct config_choice {
+    const char *context, *cluster, *user, *servers;
+};
+int config_resolve_choice(struct arena *a, const struct config *c, const struct config_choice *choice,
+                          struct config_target *out, struct error *err);
 const char *config_current(struct arena *a, const struct config *c); /* "" if none */
 /* Change the current context and write the file. ERR_NOT_FOUND lists the contexts there are. */
 int config_use_context(struct arena *a, struct config *c, const char *context, struct error *err);

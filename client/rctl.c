@@ -20,10 +20,19 @@ static const struct command *const commands[] = {
 static const struct option_row global_rows[] = {
     {"namespace", 'n', OPTION_VALUE, NULL, NULL, "NAME", "the namespace (otherwise that of the context)"},
     {"config", 0, OPTION_VALUE, NULL, NULL, "FILE", "configuration file"},
+    {"kubeconfig", 0, OPTION_VALUE, NULL, NULL, "FILE", NULL},
     {"context", 0, OPTION_VALUE, NULL, NULL, "NAME", "context of the configuration"},
+    {"cluster", 0, OPTION_VALUE, NULL, NULL, "NAME", "another cluster of the configuration than the context's"},
+    {"user", 0, OPTION_VALUE, NULL, NULL, "NAME", "another user of the configuration than the context's"},
+    {"server", 's', OPTION_VALUE, NULL, NULL, "HOST:PORT,...", "ask these masters"},
     {"request-timeout", 0, OPTION_VALUE, "30s", NULL, "DURATION", "give up a request after so long"},
     {"validate", 0, OPTION_MAYBE, "true", "true", "BOOL", "false: let unknown fields of manifests pass"},
-    {"verbose", 'v', OPTION_MAYBE, NULL, "1", NULL, "say which masters are asked"},
+    {"verbose", 'v', OPTION_LEVEL, NULL, "1", "N", "say which masters are asked"},
+    {"v", 0, OPTION_LEVEL, NULL, "1", NULL,
+     NULL}, /* rows without a text are kubectl's spellings, accepted and not listed */
+    {"cache-dir", 0, OPTION_VALUE, NULL, NULL, "DIR", NULL},
+    {"match-server-version", 0, OPTION_FLAG, NULL, NULL, NULL, NULL},
+    {"disable-compression", 0, OPTION_FLAG, NULL, NULL, NULL, NULL},
     {"help", 'h', OPTION_FLAG, NULL, NULL, NULL, "this help"},
 };
 
@@ -39,9 +48,14 @@ static void print_options(FILE *f, const struct option_row *rows, unsigned count
     for (unsigned i = 0; i < count; i++) {
         const struct option_row *row = &rows[i];
         char left[64];
+        if (row->help == NULL) {
+            continue;
+        }
         const char *value = row->type == OPTION_FLAG ? "" : row->what == NULL ? "VALUE" : row->what;
-        const char *sep = row->type == OPTION_FLAG ? "" : row->type == OPTION_MAYBE ? "[=" : " ";
-        const char *end = row->type == OPTION_MAYBE ? "]" : "";
+        const char *sep = row->type == OPTION_FLAG                                 ? ""
+                          : row->type == OPTION_MAYBE || row->type == OPTION_LEVEL ? "[="
+                                                                                   : " ";
+        const char *end = row->type == OPTION_MAYBE || row->type == OPTION_LEVEL ? "]" : "";
         if (row->letter != 0) {
             snprintf(left, sizeof(left), "-%c, --%s%s%s%s", row->letter, row->name, sep, value, end);
         } else {
@@ -187,14 +201,28 @@ int64_t rctl_now_ms(void)
     return env_wall_ms(env_real());
 }
 
+const char *rctl_config_path(const struct rctl *r)
+{
+    return opt(r, "config") != NULL ? opt(r, "config") : opt(r, "kubeconfig");
+}
+
+void rctl_print_options(FILE *f)
+{
+    print_options(f, global_rows, ARRAY_SIZE(global_rows));
+}
+
 static int load_config(struct rctl *r, struct error *err)
 {
     if (r->config_loaded) {
         return 0;
     }
-    int rc = config_load(&r->arena, opt(r, "config"), &r->config, err);
+    struct config_choice choice = {.context = opt(r, "context"),
+                                   .cluster = opt(r, "cluster"),
+                                   .user = opt(r, "user"),
+                                   .servers = opt(r, "server")};
+    int rc = config_load(&r->arena, rctl_config_path(r), &r->config, err);
     if (rc == 0) {
-        rc = config_resolve(&r->arena, &r->config, opt(r, "context"), &r->target, err);
+        rc = config_resolve_choice(&r->arena, &r->config, &choice, &r->target, err);
     }
     r->config_loaded = rc == 0;
     return rc;
@@ -211,7 +239,8 @@ int rctl_connect(struct rctl *r, struct error *err)
         return rc;
     }
     rc = load_config(r, err);
-    rc = rc != 0 ? rc : api_new(&r->target, MAX(deadline_ms, 1), opt(r, "verbose") != NULL, &r->api, err);
+    bool notes = opt(r, "verbose") != NULL || opt(r, "v") != NULL;
+    rc = rc != 0 ? rc : api_new(&r->target, MAX(deadline_ms, 1), notes, &r->api, err);
     if (rc == 0) {
         api_tell(r->api, r->err_out);
     }
@@ -283,15 +312,14 @@ static const char *instead_of(const char *word)
 {
     static const char *const table[][2] = {
         {"run", "write a Pod and \"rctl create -f FILE\", or \"rctl create deployment NAME --image=IMAGE\""},
-        {"cluster-info", "\"rctl cluster status\" tells about the masters"},
-        {"api-versions", "\"rctl api-resources\" lists the types with their versions"},
         {"diff", "\"rctl apply --dry-run=server -o yaml -f FILE\" shows what would come out"},
         {"cp", "\"rctl exec -i POD -- tar xf - < FILE.tar\" and \"rctl exec POD -- cat PATH > FILE\" copy files"},
         {"attach", "\"rctl logs -f POD\" follows the output, \"rctl exec -ti POD -- sh\" opens a shell"},
         {"expose", "there are no Services yet; \"rctl port-forward\" reaches a pod"},
         {"autoscale", "\"rctl scale\" sets the number of pods"},
-        {"top", "the use of cpu and memory is not measured yet; \"rctl describe node NODE\" sums the requests"},
-        {"auth", "there are no roles yet: a client certificate of the cluster may do everything"},
+        {"proxy", "masters speak no HTTP yet; \"rctl get --raw PATH\" reads what is under a path"},
+        {"certificate", "\"rctl cert\" tells about certificates and renews them"},
+        {"plugin", "there are no plugins"},
     };
     for (unsigned i = 0; i < ARRAY_SIZE(table); i++) {
         if (strcmp(table[i][0], word) == 0) {

@@ -58,7 +58,9 @@ bool opt_flag(const struct rctl *r, const char *name);
 int rctl_connect(struct rctl *r, struct error *err);
 /* -n, or the context's namespace. Requires rctl_connect or a loaded configuration; "default" without one. */
 const char *rctl_namespace(struct rctl *r);
-int64_t rctl_now_ms(void); /* wall clock */
+const char *rctl_config_path(const struct rctl *r); /* --config, by any of its names; NULL: to be looked for */
+void rctl_print_options(FILE *f);                   /* those of all commands */
+int64_t rctl_now_ms(void);                          /* wall clock */
 
 /* Prints the error (`error: ...`, or `Error from server (Reason): ...` if a master refused) with a hint where there is one, and returns the
  * exit code that belongs to it. EXIT_USAGE is for what rctl itself finds wrong with the command line, not for what a master or a node refuses. */
@@ -86,6 +88,7 @@ void rctl_print_help(struct rctl *r);
     X(annotate)                                                                                                        \
     X(explain)                                                                                                         \
     X(api_resources)                                                                                                   \
+    X(api_versions)                                                                                                    \
     X(kustomize)                                                                                                       \
     /* Workloads */                                                                                                    \
     X(rollout)                                                                                                         \
@@ -104,6 +107,9 @@ void rctl_print_help(struct rctl *r);
     X(taint)                                                                                                           \
     X(image)                                                                                                           \
     X(cluster)                                                                                                         \
+    X(cluster_info)                                                                                                    \
+    X(auth)                                                                                                            \
+    X(top)                                                                                                             \
     X(master)                                                                                                          \
     X(token)                                                                                                           \
     X(backup)                                                                                                          \
@@ -113,6 +119,7 @@ void rctl_print_help(struct rctl *r);
     /* rctl itself */                                                                                                  \
     X(config)                                                                                                          \
     X(version)                                                                                                         \
+    X(options)                                                                                                         \
     X(completion)
 #define X(name) extern const struct command command_##name;
 RCTL_COMMANDS(X)

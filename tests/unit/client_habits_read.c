@@ -69,12 +69,97 @@ static void what_kubernetes_has_and_reeve_has_not_yet_is_named(void **state)
     habits_run(*state, rows, ARRAY_SIZE(rows));
 }
 
+static void types_and_versions(void **state)
+{
+    static const struct habit rows[] = {
+        {"rctl api-resources", NULL, 0,
+         "NAME          SHORTNAMES   APIVERSION   NAMESPACED   KIND\npods          po           v1           true      "
+         "   Pod\n",
+         "="},
+        {"rctl api-resources -o wide", NULL, 0,
+         "VERBS\nCATEGORIES\ncreate,delete,deletecollection,get,list,patch,update,watch   all\n", "="},
+        {"rctl api-resources -o name", NULL, 0, "pods\ndeployments.apps\nreplicasets.apps\n", "="},
+        {"rctl api-resources --namespaced=false -o name", NULL, 0, "=namespaces\nnodes\n", "="},
+        {"rctl api-resources --namespaced --no-headers", NULL, 0, "configmaps \n!NAME\n!namespaces", "="},
+        {"rctl api-resources --verbs=list,get -o name --api-group=apps", NULL, 0,
+         "=deployments.apps\nreplicasets.apps\n", "="},
+        {"rctl api-resources --verbs=list,impersonate -o name", NULL, 0, "=", "="},
+        {"rctl api-resources --api-group= --categories=all -o name --cached", NULL, 0, "=pods\n", "="},
+        {"rctl api-resources --sort-by=kind -o name | head -2", NULL, 0, "=configmaps\ndeployments.apps\n", "="},
+        {"rctl api-resources --sort-by=age", NULL, 2, "=", "--sort-by is name or kind"},
+        {"rctl api-resources -o xml", NULL, 2, "=", "--output is wide or name"},
+        {"rctl api-versions", NULL, 0, "=apps/v1\nv1\n", "="},
+        {"rctl version", NULL, 0, "Client Version: 0.\nServer Version: 0.", "="},
+        {"rctl version --client -o yaml", NULL, 0, "clientVersion:\n  gitVersion: v0.\n  minor: \"\n!serverVersion",
+         "="},
+        {"rctl version -o json", NULL, 0, "\"clientVersion\": {\n\"serverVersion\": {\n\"gitVersion\": \"v0.", "="},
+        {"rctl version --short --client", NULL, 0, "Client Version", "="},
+        {"rctl version -o xml", NULL, 2, "=", "--output is json or yaml"},
+        {"rctl explain pods.spec.containers --recursive", NULL, 0, "livenessProbe\nimagePullPolicy", "="},
+        {"rctl explain deploy.spec.replicas", NULL, 0, "replicas", "="},
+        {"rctl explain pod.spec.nosuch", NULL, 5, "=", "nosuch"},
+    };
+    habits_run(*state, rows, ARRAY_SIZE(rows));
+}
+
+static void about_the_cluster_and_oneself(void **state)
+{
+    static const struct habit rows[] = {
+        {"rctl cluster-info", NULL, 0, "Reeve master 1 (leader) is at 127.0.0.1:\n1 master, 2 nodes", "="},
+        {"rctl cluster-info dump -A", NULL, 1, "=", "dump is not there yet\nrctl logs"},
+        {"rctl auth whoami", NULL, 0, "ATTRIBUTE   VALUE\nUsername    admin\nGroups      [admins]", "="},
+        {"rctl auth whoami -o json", NULL, 0, "\"username\": \"admin\"\nSelfSubjectReview", "="},
+        {"rctl auth can-i create deployments.apps", NULL, 0, "=yes\n", "="},
+        {"rctl auth can-i '*' '*' -A", NULL, 0, "=yes\n", "="},
+        {"rctl auth can-i get pods --subresource=log -n default -q", NULL, 0, "=", "="},
+        {"rctl auth can-i create jobs", NULL, 1, "=no\n", "Job is not there yet"},
+        {"rctl auth can-i fly pods", NULL, 0, "=yes\n", "verb \"fly\" is not known"},
+        {"rctl auth can-i --list", NULL, 0, "*.*", "="},
+        {"rctl auth can-i", NULL, 2, "=", "rctl auth can-i delete pods"},
+        {"rctl top nodes", NULL, 1, "=", "not there yet"},
+        {"rctl top pod -A --containers", NULL, 1, "=", "not there yet\nrctl describe node"},
+        {"rctl expose deploy web", NULL, 2, "=", "no Services yet"},
+        {"rctl proxy", NULL, 2, "=", "rctl get --raw"},
+        {"rctl options", NULL, 0, "--request-timeout\n--server\n!--cache-dir", "="},
+        {"rctl help get", NULL, 0, "Usage: rctl get", "="},
+        {"rctl help", NULL, 0, "Commands:", "="},
+        {"rctl get --help", NULL, 0, "--label-columns", "="},
+    };
+    habits_run(*state, rows, ARRAY_SIZE(rows));
+}
+
+static void options_of_all_commands(void **state)
+{
+    static const struct habit rows[] = {
+        {"rctl --request-timeout=30s get ns default -o name", NULL, 0, "=namespace/default\n", "="},
+        {"rctl get ns default -o name -v 6", NULL, 0, "=namespace/default\n", "note: connecting to"},
+        {"rctl get ns default -o name -v=6", NULL, 0, "=namespace/default\n", "note: connecting to"},
+        {"rctl get ns default -o name --v=8", NULL, 0, "=namespace/default\n", "note: connecting to"},
+        {"rctl get -v ns default -o name", NULL, 0, "=namespace/default\n", "note: connecting to"},
+        {"REEVE_CONFIG= rctl get ns default -o name --kubeconfig=config", NULL, 0, "=namespace/default\n", "="},
+        {"REEVE_CONFIG= rctl get ns default -o name", NULL, 5, "=", "no configuration"},
+        {"rctl get ns default -o name --user=admin --cache-dir /tmp --match-server-version", NULL, 0,
+         "=namespace/default\n", "="},
+        {"rctl get ns default -o name --user=nobody", NULL, 5, "=", "no user called \"nobody\""},
+        {"rctl get ns default -o name --cluster=none", NULL, 5, "=", "no cluster called \"none\""},
+        {"rctl get ns default -o name --context=none", NULL, 5, "=", "no context called \"none\""},
+        {"rctl get ns default -o name -s \"$(sed -n 's/.*\\(127[.0-9:]*\\).*/\\1/p' config | head -1)\"", NULL, 0,
+         "=namespace/default\n", "="},
+        {"rctl get ns default --server https://127.0.0.1:1 --request-timeout=2s", NULL, 1, "=", "127.0.0.1:1"},
+        {"rctl get ns default --request-timeout=soon", NULL, HABIT_ANY, "=", "--request-timeout is a duration"},
+    };
+    habits_run(*state, rows, ARRAY_SIZE(rows));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(several_types_at_once),
         cmocka_unit_test(fields_that_cannot_be_selected_are_refused),
         cmocka_unit_test(what_kubernetes_has_and_reeve_has_not_yet_is_named),
+        cmocka_unit_test(types_and_versions),
+        cmocka_unit_test(about_the_cluster_and_oneself),
+        cmocka_unit_test(options_of_all_commands),
     };
     return KIT_RUN(tests, set_up, tear_down);
 }

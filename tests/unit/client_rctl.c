@@ -88,8 +88,8 @@ static void a_wrong_command_names_the_right_one(void **state)
     assert_non_null(strstr(f->err, "did you mean \"pods\"?"));
     assert_int_equal(RCTL(f, "get", "pods", "--outptu", "yaml"), EXIT_USAGE);
     assert_non_null(strstr(f->err, "did you mean --output?"));
-    assert_int_equal(RCTL(f, "cluster-info"), EXIT_USAGE);
-    assert_non_null(strstr(f->err, "rctl cluster status"));
+    assert_int_equal(RCTL(f, "expose"), EXIT_USAGE);
+    assert_non_null(strstr(f->err, "rctl port-forward"));
 }
 
 static void set_context_changes_the_namespace_and_nothing_else(void **state)
