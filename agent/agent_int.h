@@ -140,6 +140,7 @@ extern const struct pod_ops podops;
 /* Looks at the timers of all pods when one of them may be due. */
 void podops_on_wake(uv_timer_t *t);
 void podops_on_exit(const struct runtime_status *st, void *data);
+void podops_place_holder(struct agent_pod *ap);
 void podops_sandbox_paths(struct agent_pod *ap); /* find what is there */
 
 /* ---- node.c ---- */

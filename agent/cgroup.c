@@ -356,6 +356,26 @@ int cgroup_pod_make(struct cgroup *c, const char *uid, const struct cgroup_limit
     return rc;
 }
 
+int cgroup_pod_place(struct cgroup *c, const char *uid, const char *leaf, int pid, struct error *err)
+{
+    char dir[FS_PATH_MAX], file[FS_PATH_MAX], text[16], path[CGROUP_PATH_MAX];
+    int rc = 0;
+    snprintf(text, sizeof text, "%d", pid);
+    fs_path(path, sizeof path, "%s/pod%s/%s", c->parent, uid, leaf);
+    for (unsigned i = 0; c->version != 0 && rc == 0 && i < c->roots_count; i++) {
+        fs_path(dir, sizeof dir, "%s%s", c->roots[i], path);
+        if (mkdir(dir, 0755) != 0 && errno != EEXIST) {
+            return error_set_errno(err, errno, "cannot make the control group %s", dir);
+        }
+        if (c->version == 1) {
+            fill_cpuset(c->roots[i], path);
+        }
+        fs_path(file, sizeof file, "%s/cgroup.procs", dir);
+        rc = fs_write_value(file, text, err);
+    }
+    return rc;
+}
+
 /* ---- Usage ---- */
 
 int cgroup_usage(struct cgroup *c, const char *path, struct cgroup_usage *out, struct error *err)
@@ -446,6 +466,17 @@ static void kill_processes(const char *dir)
         if (pid > 1 && pid != getpid()) { /* 0: a process of a PID namespace that we cannot see */
             kill(pid, SIGKILL);
         }
+    }
+}
+
+void cgroup_kill(const char *path)
+{
+    static const char *const roots[] = {"",     "/pids",    "/memory",
+                                        "/cpu", "/freezer", "/systemd"}; /* one of them has it */
+    for (unsigned i = 0; i < ARRAY_SIZE(roots); i++) {
+        char dir[FS_PATH_MAX];
+        fs_path(dir, sizeof dir, "/sys/fs/cgroup%s%s", roots[i], path);
+        kill_processes(dir);
     }
 }
 

@@ -38,6 +38,11 @@ struct cgroup_limits {
 int cgroup_pod_make(struct cgroup *c, const char *uid, const struct cgroup_limits *limits, char path[CGROUP_PATH_MAX],
                     struct error *err);
 
+/* Moves a process into a leaf group of its own in the pod's, which exists. Idempotent. */
+int cgroup_pod_place(struct cgroup *c, const char *uid, const char *leaf, int pid, struct error *err);
+/* Kills what is in the group of a container (path: pod's + "/ID") that has ended and left processes behind. */
+void cgroup_kill(const char *path);
+
 struct cgroup_usage {
     uint64_t memory_bytes;      /* in use */
     uint64_t working_set_bytes; /* without inactive file pages: what eviction and `top` go by */

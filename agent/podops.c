@@ -22,6 +22,16 @@ static void set_ip(struct agent_pod *ap, const char *ip)
     }
 }
 
+/* The agent's own group may be killed with the agent: whoever holds a PID namespace belongs to the pod's. */
+void podops_place_holder(struct agent_pod *ap)
+{
+    struct error err;
+    if (ap->sandbox->pause_pid != 0 &&
+        cgroup_pod_place(ap->agent->cgroup, ap->uid, "pause", ap->sandbox->pause_pid, &err) != 0) {
+        log_warn(ap->agent->log, "pod", "%s/%s: %s", ap->ns, ap->name, err.message);
+    }
+}
+
 static void on_sandbox(const struct sandbox *sb, const struct error *error, void *data)
 {
     struct pod *p = data;
@@ -29,6 +39,7 @@ static void on_sandbox(const struct sandbox *sb, const struct error *error, void
     if (error == NULL) {
         free(ap->sandbox);
         ap->sandbox = xmemdup(sb, sizeof *sb);
+        podops_place_holder(ap);
         if (p->spec->host_network) {
             set_ip(ap, ap->agent->node_ip);
         }
@@ -76,6 +87,7 @@ static void op_sandbox_make(struct pod *p)
         .domain = p->spec->domain,
         .host_network = p->spec->host_network,
         .host_ipc = p->spec->host_ipc,
+        .shared_pid = p->spec->shared_pid,
         .fqdn = p->spec->fqdn_hostname,
         .sysctls = sysctls,
         .sysctls_count = p->spec->sysctls_count,
@@ -480,6 +492,7 @@ void podops_sandbox_paths(struct agent_pod *ap)
     if (sandbox_find(ap->agent->sandboxes, ap->uid, &sb)) {
         free(ap->sandbox);
         ap->sandbox = xmemdup(&sb, sizeof sb);
+        podops_place_holder(ap);
     }
 }
 

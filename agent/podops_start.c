@@ -203,7 +203,12 @@ int podops_start(struct container *c, struct error *err)
     CLEANUP_ARENA struct arena a;
     arena_init(&a);
 
-    int rv = podspec_resolve(spec, c->spec, &facts, &a, &resolved, err);
+    bool renewed = false;
+    int rv = ap->sandbox == NULL ? 0 : sandbox_renew(agent->sandboxes, ap->sandbox, &renewed, err);
+    if (renewed) {
+        podops_place_holder(ap);
+    }
+    rv = rv != 0 ? rv : podspec_resolve(spec, c->spec, &facts, &a, &resolved, err);
     rv = rv != 0 ? rv : make_mounts(c, &a, resolved.env, &mounts, err);
     rv = rv != 0 ? rv : cgroup_pod_make(agent->cgroup, ap->uid, &limits, cgroup, err);
     if (rv != 0) {

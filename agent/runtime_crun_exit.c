@@ -1,5 +1,6 @@
 /* How a container's end becomes known: conmon's exit file (inotify), the pidfd of its process, and patience between the two; and the
  * container's state on disk, which is written at each step. The rules are in runtime_crun.c. */
+#include "agent/cgroup.h"
 #include "agent/runtime_crun_int.h"
 
 #include <assert.h>
@@ -250,6 +251,10 @@ static void process_ended(uv_poll_t *p, int status, int events)
     (void)status;
     (void)events;
     uv_poll_stop(p);
+    if (c->cgroup_path != NULL) {
+        /* Without a PID namespace of its own a container's first process leaves its children behind, and conmon waits for their output. */
+        cgroup_kill(c->cgroup_path);
+    }
     start_patience(c);
     crun_check_exit(c);
 }

@@ -478,7 +478,7 @@ static struct value *namespaces(struct oci *o)
     struct value *list = value_list(o->a);
     add_namespace(o, list, "mount", NULL);
     if (!s->host_pid) {
-        add_namespace(o, list, "pid", NULL);
+        add_namespace(o, list, "pid", sb != NULL && sb->pid[0] != '\0' ? sb->pid : NULL);
     }
     if (o->in->cgroup_v2) {
         add_namespace(o, list, "cgroup", NULL);

@@ -9,6 +9,7 @@
 #include <net/if.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,10 +18,12 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "agent/defer.h"
 #include "agent/fsutil.h"
+#include "agent/sandbox_pause.h"
 
 /* unshare(2) and setns(2) concern the calling thread, so the namespaces are made in a thread that ends right after: no fork of a
  * process with a TLS library and open sockets in it, and no thread of the pool left in a foreign namespace. The bind mount of
@@ -41,6 +44,7 @@ struct sandbox_job {
     struct sandbox_store *store;
     struct sandbox sb;
     char *resolv_conf;
+    bool shared_pid;
     struct sandbox_sysctl *sysctls;
     unsigned sysctls_count;
     int rc;
@@ -59,6 +63,9 @@ static void fill_paths(const struct sandbox_store *s, const char *uid, struct sa
         fs_path(sb->net, sizeof sb->net, "%s/%s/net", s->dir, uid);
         fs_path(sb->uts, sizeof sb->uts, "%s/%s/uts", s->dir, uid);
     }
+    if (sb->pause_pid != 0) {
+        fs_path(sb->pid, sizeof sb->pid, "%s/%s/pid", s->dir, uid);
+    }
     if (!sb->host_ipc) {
         fs_path(sb->ipc, sizeof sb->ipc, "%s/%s/ipc", s->dir, uid);
     }
@@ -73,8 +80,8 @@ static int write_info(const struct sandbox_store *s, const struct sandbox *sb, s
     char path[SANDBOX_PATH_MAX];
     CLEANUP_BUF struct buf b = BUF_INIT;
     fs_path(path, sizeof path, "%s/%s/info", s->dir, sb->uid);
-    buf_printf(&b, "%d %d %s %s %s %d\n", sb->host_network, sb->host_ipc, sb->hostname,
-               sb->ip[0] != '\0' ? sb->ip : "-", sb->domain[0] != '\0' ? sb->domain : "-", sb->fqdn);
+    buf_printf(&b, "%d %d %s %s %s %d %d\n", sb->host_network, sb->host_ipc, sb->hostname,
+               sb->ip[0] != '\0' ? sb->ip : "-", sb->domain[0] != '\0' ? sb->domain : "-", sb->fqdn, sb->pause_pid);
     return fs_write_file(path, buf_str(&b), 0644, false, err);
 }
 
@@ -115,10 +122,17 @@ static int write_hosts(const struct sandbox *sb, const char *extra, struct error
     return write_in_place(sb->hosts, buf_str(&b), err);
 }
 
+static bool is_namespace(const char *path)
+{
+    struct statfs fs;
+    return path[0] == '\0' || (statfs(path, &fs) == 0 && fs.f_type == NSFS_MAGIC);
+}
+
 /* ---- Making, on worker threads ---- */
 
 struct unshare_args {
-    const struct sandbox_job *job;
+    const struct sandbox_store *store;
+    struct sandbox_job *job;
     int rc;
     struct error error;
 };
@@ -166,10 +180,37 @@ static int write_sysctl(const struct sandbox_sysctl *s, struct error *err)
     return 0;
 }
 
+/* The calling thread must end after it: its children would be in the new namespace. */
+static int hold_pid(const struct sandbox_store *s, struct sandbox *sb, struct error *err)
+{
+    char root[SANDBOX_PATH_MAX], source[64], target[SANDBOX_PATH_MAX];
+    int pid = 0;
+    fs_path(root, sizeof root, "%s/%s/root", s->dir, sb->uid);
+    fs_path(target, sizeof target, "%s/%s/pid", s->dir, sb->uid);
+    int rc = fs_make_dirs(root, 0700, err);
+    rc = rc != 0 ? rc : sandbox_pause_start(root, &pid, err);
+    if (rc != 0) {
+        return rc;
+    }
+    snprintf(source, sizeof source, "/proc/%d/ns/pid", pid);
+    fs_unmount_below(target, NULL); /* of one that was killed */
+    CLEANUP_CLOSE int fd = open(target, O_RDONLY | O_CREAT | O_CLOEXEC, 0444);
+    rc = fd < 0 ? error_set_errno(err, errno, "cannot create %s", target)
+                : fs_mount(source, target, NULL, MS_BIND, NULL, err);
+    if (rc != 0) {
+        kill(pid, SIGKILL);
+        waitpid(pid, NULL, 0);
+        return rc;
+    }
+    sb->pause_pid = pid;
+    snprintf(sb->pid, sizeof sb->pid, "%s", target);
+    return 0;
+}
+
 static void *unshare_thread(void *arg)
 {
     struct unshare_args *a = arg;
-    const struct sandbox *sb = &a->job->sb;
+    struct sandbox *sb = &a->job->sb;
     char uts[SANDBOX_UTS_MAX];
     int flags = (sb->host_network ? 0 : CLONE_NEWNET | CLONE_NEWUTS) | (sb->host_ipc ? 0 : CLONE_NEWIPC);
     if (flags != 0 && unshare(flags) != 0) {
@@ -190,12 +231,13 @@ static void *unshare_thread(void *arg)
     a->rc = a->rc != 0 ? a->rc : bind_namespace("net", sb->net, &a->error);
     a->rc = a->rc != 0 ? a->rc : bind_namespace("uts", sb->uts, &a->error);
     a->rc = a->rc != 0 ? a->rc : bind_namespace("ipc", sb->ipc, &a->error);
+    a->rc = a->rc != 0 || !a->job->shared_pid ? a->rc : hold_pid(a->store, sb, &a->error); /* last: see there */
     return NULL;
 }
 
-static int make_namespaces(const struct sandbox_job *j, struct error *err)
+static int make_namespaces(struct sandbox_job *j, struct error *err)
 {
-    struct unshare_args a = {.job = j};
+    struct unshare_args a = {.store = j->store, .job = j};
     pthread_t t;
     int rc = pthread_create(&t, NULL, unshare_thread, &a);
     if (rc != 0) {
@@ -231,10 +273,20 @@ static int make_files(struct sandbox_job *j, struct error *err)
     return rc != 0 ? rc : write_hosts(&j->sb, NULL, err);
 }
 
-static int remove_files(const struct sandbox_store *s, const char *uid, struct error *err)
+/* pause_pid: as far as it is known (0: by the info file). */
+static int remove_files(const struct sandbox_store *s, const char *uid, int pause_pid, struct error *err)
 {
-    char dir[SANDBOX_PATH_MAX];
+    char dir[SANDBOX_PATH_MAX], ns[SANDBOX_PATH_MAX], path[SANDBOX_PATH_MAX], line[512];
     fs_path(dir, sizeof dir, "%s/%s", s->dir, uid);
+    fs_path(ns, sizeof ns, "%s/%s/pid", s->dir, uid);
+    fs_path(path, sizeof path, "%s/%s/info", s->dir, uid);
+    if (pause_pid == 0 && fs_read_line(path, line, sizeof line)) {
+        const char *last = strrchr(line, ' ');
+        pause_pid = last == NULL ? 0 : atoi(last + 1);
+    }
+    if (is_namespace(ns)) {
+        sandbox_pause_end(pause_pid, ns);
+    }
     int rc = fs_unmount_below(dir, err);
     return rc != 0 ? rc : fs_remove_tree(dir, err);
 }
@@ -255,7 +307,7 @@ static void make_work(uv_work_t *w)
         return;
     }
     /* The rest of an attempt that was cut off. */
-    j->rc = remove_files(j->store, j->sb.uid, &j->error);
+    j->rc = remove_files(j->store, j->sb.uid, 0, &j->error);
     fs_path(dir, sizeof dir, "%s/%s", j->store->dir, j->sb.uid);
     j->rc = j->rc != 0 ? j->rc : fs_make_dirs(dir, 0755, &j->error);
     j->rc = j->rc != 0 ? j->rc : make_namespaces(j, &j->error);
@@ -263,14 +315,14 @@ static void make_work(uv_work_t *w)
     /* info comes last: it says that the rest is whole */
     j->rc = j->rc != 0 ? j->rc : write_info(j->store, &j->sb, &j->error);
     if (j->rc != 0) {
-        remove_files(j->store, j->sb.uid, NULL);
+        remove_files(j->store, j->sb.uid, j->sb.pause_pid, NULL);
     }
 }
 
 static void remove_work(uv_work_t *w)
 {
     struct sandbox_job *j = CONTAINER_OF(w, struct sandbox_job, work);
-    j->rc = remove_files(j->store, j->sb.uid, &j->error);
+    j->rc = remove_files(j->store, j->sb.uid, 0, &j->error);
 }
 
 static void store_release(struct sandbox_store *s);
@@ -353,6 +405,7 @@ void sandbox_make(struct sandbox_store *s, const struct sandbox_spec *spec, sand
         }
     }
     snprintf(j->sb.domain, sizeof j->sb.domain, "%s", spec->domain == NULL ? "" : spec->domain);
+    j->shared_pid = spec->shared_pid;
     j->sb.fqdn = spec->fqdn && !spec->host_network;
     j->sysctls = xcalloc(spec->sysctls_count + 1, sizeof *j->sysctls);
     for (; j->sysctls_count < spec->sysctls_count; j->sysctls_count++) {
@@ -385,25 +438,53 @@ int sandbox_set_ip(struct sandbox_store *s, struct sandbox *sb, const char *ip, 
     return rc != 0 ? rc : write_info(s, sb, err);
 }
 
-/* ---- What is there ---- */
+/* ---- A holder that was killed ---- */
 
-static bool is_namespace(const char *path)
+struct renewal {
+    const struct sandbox_store *store;
+    struct sandbox *sb;
+    int rc;
+    struct error error;
+};
+
+static void *renew_thread(void *arg)
 {
-    struct statfs fs;
-    return path[0] == '\0' || (statfs(path, &fs) == 0 && fs.f_type == NSFS_MAGIC);
+    struct renewal *r = arg;
+    r->rc = hold_pid(r->store, r->sb, &r->error);
+    return NULL;
 }
+
+int sandbox_renew(struct sandbox_store *s, struct sandbox *sb, bool *renewed, struct error *err)
+{
+    struct renewal r = {.store = s, .sb = sb};
+    pthread_t t;
+    *renewed = false;
+    if (s->hollow || sb->pid[0] == '\0' || sandbox_pause_lives(sb->pause_pid, sb->pid)) {
+        return 0;
+    }
+    sandbox_pause_end(sb->pause_pid, sb->pid); /* reaps it */
+    int rc = pthread_create(&t, NULL, renew_thread, &r);
+    if (rc != 0) {
+        return error_set_errno(err, rc, "cannot start a thread");
+    }
+    pthread_join(t, NULL);
+    *renewed = r.rc == 0;
+    return r.rc != 0 ? error_set(err, r.rc, "%s", r.error.message) : write_info(s, sb, err);
+}
+
+/* ---- What is there ---- */
 
 bool sandbox_find(struct sandbox_store *s, const char *uid, struct sandbox *out)
 {
     char path[SANDBOX_PATH_MAX], line[512];
-    int host_network, host_ipc, fqdn = 0; /* fqdn: not there in files of earlier agents */
+    int host_network, host_ipc, fqdn = 0; /* fqdn, pause_pid: not there in files of earlier agents */
     struct sandbox sb = {0};
     if (s->hollow || !uid_is_safe(uid)) {
         return false;
     }
     fs_path(path, sizeof path, "%s/%s/info", s->dir, uid);
-    if (!fs_read_line(path, line, sizeof line) ||
-        sscanf(line, "%d %d %64s %63s %255s %d", &host_network, &host_ipc, sb.hostname, sb.ip, sb.domain, &fqdn) < 5) {
+    if (!fs_read_line(path, line, sizeof line) || sscanf(line, "%d %d %64s %63s %255s %d %d", &host_network, &host_ipc,
+                                                         sb.hostname, sb.ip, sb.domain, &fqdn, &sb.pause_pid) < 5) {
         return false;
     }
     sb.host_network = host_network != 0;
@@ -416,7 +497,8 @@ bool sandbox_find(struct sandbox_store *s, const char *uid, struct sandbox *out)
         sb.domain[0] = '\0';
     }
     fill_paths(s, uid, &sb);
-    if (!is_namespace(sb.net) || !is_namespace(sb.ipc) || !is_namespace(sb.uts) || !fs_exists(sb.hosts)) {
+    if (!is_namespace(sb.net) || !is_namespace(sb.ipc) || !is_namespace(sb.uts) || !is_namespace(sb.pid) ||
+        !fs_exists(sb.hosts) || (sb.pid[0] != '\0' && !sandbox_pause_lives(sb.pause_pid, sb.pid))) {
         return false;
     }
     *out = sb;

@@ -2,6 +2,7 @@
  * of the pod sees (/etc/hosts, /etc/hostname, /etc/resolv.conf, /dev/shm).
  *
  *   DIR/UID/{net,ipc,uts}   namespace files (bind mounts on a private tmpfs at DIR)
+ *   DIR/UID/pid             that of a PID namespace shared by the containers; a process holds it, which dies with the sandbox (sandbox_pause.h)
  *   DIR/UID/{hosts,hostname,resolv.conf}, DIR/UID/shm/ (tmpfs), DIR/UID/info (network result, for adoption)
  * DIR should lie under /run: namespaces do not outlive the machine and neither must their files. The agent may die and come back: the
  * namespaces stay, sandbox_find adopts them. Work runs in a thread of its own (unshare(2) concerns the calling thread only).
@@ -35,6 +36,8 @@ struct sandbox {
     char net[SANDBOX_PATH_MAX]; /* namespace files */
     char ipc[SANDBOX_PATH_MAX];
     char uts[SANDBOX_PATH_MAX];
+    char pid[SANDBOX_PATH_MAX];   /* "" = each container makes its own, or uses the node's */
+    int pause_pid;                /* with pid: who holds it */
     char hosts[SANDBOX_PATH_MAX]; /* files to mount at /etc/hosts, ... */
     char hostname_file[SANDBOX_PATH_MAX];
     char resolv_conf[SANDBOX_PATH_MAX];
@@ -53,6 +56,7 @@ struct sandbox_spec {
     const char *hostname; /* cut to 63 */
     const char *domain;   /* for /etc/hosts, may be NULL */
     bool host_network, host_ipc;
+    bool shared_pid;
     bool fqdn; /* setHostnameAsFQDN; ERR_INVALID if the name is longer than the kernel's 64 */
     const struct sandbox_sysctl *sysctls; /* written inside the namespaces; what is refused there fails the sandbox */
     unsigned sysctls_count;
@@ -69,6 +73,10 @@ void sandbox_make(struct sandbox_store *s, const struct sandbox_spec *spec, sand
  * Blocking, short. */
 int sandbox_set_ip(struct sandbox_store *s, struct sandbox *sb, const char *ip, const char *extra_hosts,
                    struct error *err);
+
+/* Before a container is started: a shared PID namespace whose holder was killed (and everything in it with it) is made anew. Blocking, short. *renewed:
+ * that was so, and pause_pid is another one. */
+int sandbox_renew(struct sandbox_store *s, struct sandbox *sb, bool *renewed, struct error *err);
 
 /* After the agent's restart. false if there is none, or it is damaged (then sandbox_remove it and make a new one). */
 bool sandbox_find(struct sandbox_store *s, const char *uid, struct sandbox *out);

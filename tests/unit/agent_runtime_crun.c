@@ -1,4 +1,5 @@
 /* Containers through crun and conmon: how they start, end, are adopted and removed. */
+#include "base/env.h"
 #include "tests/unit/agent_runtime_crun.h"
 
 #include <sys/stat.h>
@@ -124,6 +125,103 @@ static void a_seccomp_profile_is_the_one_asked_for_or_there_is_no_container(void
     run_inside(f, f->id, modules, 20000);
     assert_non_null(strstr(f->exec_output, "unshare failed: Operation not permitted"));
     assert_non_null(strstr(f->exec_output, "made\n"));
+}
+
+static void done(const struct sandbox *sb, const struct error *err, void *data)
+{
+    struct fixture *f = data;
+    assert_null(err);
+    f->sb = *sb;
+    f->dones++;
+    uv_stop(&f->loop);
+}
+
+static bool says(struct fixture *f, const char *command, const char *text)
+{
+    const char *argv[] = {"sh", "-c", command, NULL};
+    run_inside(f, f->id, argv, 20000);
+    return strstr(f->exec_output, text) != NULL;
+}
+
+/* Until a command inside says so: nothing but the kernel is waited for. */
+static void wait_inside(struct fixture *f, const char *command, const char *text)
+{
+    int64_t end = env_now_ms(env_real()) + 30000;
+    while (!says(f, command, text)) {
+        if (env_now_ms(env_real()) > end) {
+            fail_msg("%s: waited in vain for %s, but: %s", command, text, f->exec_output);
+        }
+    }
+}
+
+static void containers_of_a_pod_can_share_their_processes(void **state)
+{
+    struct fixture *f = *state;
+    NEED_CRUN(f);
+    struct runtime_spec s;
+    struct sandbox kept = f->sb;
+    struct error err = {0};
+    bool renewed;
+    f->dones = 0;
+    sandbox_make(f->sandboxes, &(struct sandbox_spec){.uid = "shared", .hostname = "h", .shared_pid = true}, done, f);
+    wait_for(f, &f->dones, 1);
+    int holder = f->sb.pause_pid;
+    assert_true(holder > 1);
+    assert_int_equal(cgroup_pod_place(f->cgroup, POD, "pause", holder, &err), 0);
+    assert_int_equal(cgroup_pod_place(f->cgroup, POD, "pause", holder, &err), 0);
+    struct sandbox found;
+    assert_true(sandbox_find(f->sandboxes, "shared", &found));
+    assert_int_equal(found.pause_pid, holder);
+
+    const char *other[] = {"sh", "-c", "exec sleep 77", NULL};
+    crun_spec(f, &s);
+    s.name = "other";
+    start(f, &s, other);
+    assert_int_equal(f->start_error, 0);
+    s.name = "c";
+    const char *parent[] = {"sh", "-c", "sleep 88 & exec sleep 60", NULL};
+    start(f, &s, parent);
+    assert_int_equal(f->start_error, 0);
+    wait_inside(f, "cat /proc/[0-9]*/cmdline | tr '\\0' ' '", "sleep 77");
+    assert_true(says(f, "cat /proc/1/cmdline", "pause"));
+    /* who shares the namespace gets nothing of the node by its holder */
+    assert_true(says(f, "grep '^[UG]id' /proc/1/status", "65535"));
+    assert_true(says(f, "grep CapEff /proc/1/status", "0000000000000000"));
+    assert_true(says(f, "ls /proc/1/root/ 2>&1; cat /proc/1/exe 2>&1 | head -c 10", "ermission denied"));
+    /* orphans are reaped: no zombie is left (what is between parentheses and Z in stat) */
+    run_inside(f, f->id, (const char *const[]){"sh", "-c", "(sleep 0 & ) ; (true & )", NULL}, 20000);
+    wait_inside(f, "cat /proc/[0-9]*/stat | grep -c ') Z ' || echo none", "none");
+
+    /* the end of a container takes its children with it, and nobody else's */
+    kill_it(f, SIGKILL);
+    runtime_container_id(f->id, POD, "other", 0);
+    wait_inside(f, "cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -q 'sleep [8]8' || echo gone", "gone");
+    assert_true(says(f, "cat /proc/[0-9]*/cmdline | tr '\\0' ' '", "sleep 77"));
+
+    /* the holder is killed: all end, and it is made anew for those that are started again */
+    unsigned exits = f->exits;
+    kill(holder, SIGKILL);
+    wait_for(f, &f->exits, exits + 1);
+    assert_int_equal(f->exit_code, 137);
+    assert_int_equal(sandbox_renew(f->sandboxes, &f->sb, &renewed, &err), 0);
+    assert_true(renewed && f->sb.pause_pid != holder);
+    assert_int_equal(sandbox_renew(f->sandboxes, &f->sb, &renewed, &err), 0);
+    assert_false(renewed);
+    s.sandbox = &f->sb;
+    s.attempt = 1;
+    s.name = "other";
+    start(f, &s, other);
+    assert_int_equal(f->start_error, 0);
+    runtime_container_id(f->id, POD, "other", 1);
+    assert_true(says(f, "cat /proc/1/cmdline", "pause"));
+
+    holder = f->sb.pause_pid;
+    f->dones = 0;
+    sandbox_remove(f->sandboxes, "shared", on_done, f);
+    wait_for(f, &f->dones, 1);
+    assert_int_equal(f->done_error, 0);
+    assert_int_equal(kill(holder, 0), -1);
+    f->sb = kept;
 }
 
 static void a_new_agent_adopts_what_runs_and_what_ended(void **state)
@@ -260,6 +358,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_program_that_is_not_there_is_told, crun_setup, crun_teardown),
         cmocka_unit_test_setup_teardown(a_seccomp_profile_is_the_one_asked_for_or_there_is_no_container, crun_setup,
                                         crun_teardown),
+        cmocka_unit_test_setup_teardown(containers_of_a_pod_can_share_their_processes, crun_setup, crun_teardown),
         cmocka_unit_test_setup_teardown(a_new_agent_adopts_what_runs_and_what_ended, crun_setup, crun_teardown),
         cmocka_unit_test_setup_teardown(a_container_whose_end_nobody_saw_is_found_out, crun_setup, crun_teardown),
         cmocka_unit_test_setup_teardown(a_start_that_was_cut_off_is_cleaned_up, crun_setup, crun_teardown),

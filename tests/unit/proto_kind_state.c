@@ -335,7 +335,6 @@ static void promises_that_are_not_kept_are_refused(void **state)
         f, DEPLOYMENT(SPREAD("DoNotSchedule"), "i"),
         "spec.template.spec.topologySpreadConstraints[0].whenUnsatisfiable: Forbidden: \"DoNotSchedule\" is not "
         "carried out yet");
-    fixture_bad(f, POD("shareProcessNamespace: true,"), "spec.shareProcessNamespace: Forbidden: not carried out yet");
     fixture_bad(f, POD("runtimeClassName: gvisor,"), "spec.runtimeClassName: Forbidden");
     fixture_bad(f, POD("priorityClassName: nosuch,"), "system-cluster-critical; write priority instead");
     fixture_bad(f, POD("volumes: [{name: v, nfs: {server: s, path: /p}}],"), "spec.volumes[0].nfs: Forbidden");
