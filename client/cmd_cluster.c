@@ -53,7 +53,7 @@ static void print_elections(struct rctl *r, struct mp e)
         return; /* an older master */
     }
     fprintf(r->out,
-            "Leader:   replaced when silent for %.2f s (masters stand still for up to %.2f s); %" PRId64
+            "Leader:   replaced when silent for %.1f s (longest standstill of a master: %.1f s); %" PRId64
             " change%s seen\n",
             (double)timeout_ms / 1000, (double)standstill_ms / 1000, changes, changes == 1 ? "" : "s");
 }

@@ -10,7 +10,7 @@
  *
  *        timeout = 3/2 of the longest standstill + 2 heartbeats, at least floor, at most ceiling
  *
- *    A standstill is remembered for one to two windows of PACE_WINDOW_MS. Before anything is known the timeout is `start`.
+ *    A standstill is remembered for one to two windows of PACE_WINDOW_MS. In the first two, in which little is known, it is at least `start`.
  *
  * A process that has ended needs none of this: its sockets are closed, and nobody listens where it did (node_peers.ended). */
 #ifndef RAFT_STORE_PACE_H
