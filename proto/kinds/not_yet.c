@@ -97,7 +97,8 @@ void kind_explain_unknown(struct buf *out, struct str name)
     if (not_yet != NULL) {
         buf_printf(out, "%s is not there yet; \"rctl api-resources\" lists the kinds that are", not_yet);
     } else if (near != NULL) {
-        buf_printf(out, "did you mean \"%s\"?", near->plural);
+        bool kind = name.p[0] >= 'A' && name.p[0] <= 'Z'; /* as manifests spell it, or as commands do */
+        buf_printf(out, "did you mean \"%s\"?", kind ? near->name : near->plural);
     } else {
         buf_puts(out, "\"rctl api-resources\" lists the kinds");
     }

@@ -284,6 +284,15 @@ static void write_next(struct writer *w)
     buf_close(&b);
 }
 
+static unsigned acknowledged_by(const struct writer *w, unsigned count)
+{
+    unsigned total = 0;
+    for (unsigned i = 0; i < count; i++) {
+        total += w[i].acknowledged;
+    }
+    return total;
+}
+
 static void test_a_killed_leader_under_load_loses_no_acknowledged_write(void **state)
 {
     struct kit *k = *state;
@@ -294,7 +303,7 @@ static void test_a_killed_leader_under_load_loses_no_acknowledged_write(void **s
         must(w[i].c, "hello", "{}");
         write_next(&w[i]);
     }
-    for (int64_t until = kit_now() + 500; kit_now() < until;) {
+    for (int64_t until = kit_now() + KIT_WAIT_MS; acknowledged_by(w, 6) < 60 && kit_now() < until;) {
         kit_turn(k, 50);
     }
     kit_stop(k, leader, SIGKILL);
