@@ -35,6 +35,8 @@ struct reconcile_in {
 struct reconcile_out {
     struct txn *txn;           /* empty at the start */
     int64_t requeue_after_ms;  /* 0 = none */
+    /* The key is not looked at again before so long, whatever changes, unless it is the spec of the object that it names. 0 = at any time. */
+    int64_t rest_ms;
     struct arena *arena;       /* scratch, lives until the transaction was evaluated */
     char note[256];            /* one line for traces: what was decided and why */
 };
@@ -67,13 +69,16 @@ struct controllers_config {
     /* Evaluate on the tip at once (node_submit with no callback). */
     int (*submit)(void *data, const struct txn *t, struct error *err);
     const struct view *(*tip)(void *data);
+    /* Is there room for one more transaction? Asked before each reconcile; without it nothing is done. NULL: always. */
+    bool (*room)(void *data);
     void *data;
 };
 struct controllers *controllers_new(const struct controllers_config *config);
 void controllers_free(struct controllers *c);
 void controllers_resync(struct controllers *c); /* leadership began */
 void controllers_observe(struct controllers *c, const struct change *changes, unsigned count);
-/* Work for at most budget_ms (env clock; at least one key). True if keys are left. */
+/* Work for at most budget_ms (env clock; at least one key), while there is room. True if keys are left. Keys whose own object's spec has
+ * changed come before the others: what a user wants is not kept waiting by what a crowd of pods has to tell. */
 bool controllers_run(struct controllers *c, int64_t budget_ms);
 int64_t controllers_next_deadline(const struct controllers *c); /* env now_ms of the next delayed key; INT64_MAX if none */
 struct controllers_stats {

@@ -80,9 +80,13 @@ static int deployment_reconcile(const struct reconcile_in *in, struct reconcile_
     if (d.obj == NULL) {
         return 0;
     }
+    int rv = workload_sound(d.obj, err);
+    if (rv != 0) {
+        return rv;
+    }
     d.doc = object_to_value(d.a, d.obj);
     deployment_read(&d);
-    int rv = deployment_sets_read(&d, err);
+    rv = deployment_sets_read(&d, err);
     if (rv != 0) {
         return rv;
     }

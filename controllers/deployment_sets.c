@@ -83,7 +83,7 @@ static int compare_age(const void *pa, const void *pb)
 
 static struct value *template_without_hash(struct arena *a, const struct value *pod_template)
 {
-    struct value *t = value_copy(a, pod_template), *labels = value_path(t, "metadata.labels");
+    struct value *t = map_copy(a, pod_template), *labels = value_path(t, "metadata.labels");
     value_remove(labels, DEPLOYMENT_HASH_LABEL);
     if (labels != NULL && value_count(labels) == 0) {
         value_remove(value_get(t, "metadata"), "labels");
@@ -236,8 +236,8 @@ static struct value *latest_document(struct deployment *d, const char *hash, str
 {
     struct arena *a = d->a;
     struct value *rs = value_map(a), *metadata = value_map(a), *spec = value_map(a), *status = value_map(a);
-    struct value *pod_template = value_copy(a, value_path(d->doc, "spec.template"));
-    struct value *selector = value_copy(a, value_path(d->doc, "spec.selector"));
+    struct value *pod_template = map_copy(a, value_path(d->doc, "spec.template"));
+    struct value *selector = map_copy(a, value_path(d->doc, "spec.selector"));
     struct value *labels = value_ensure_map(a, value_ensure_map(a, pod_template, "metadata"), "labels");
     value_set(a, labels, DEPLOYMENT_HASH_LABEL, value_cstr(a, hash));
     value_set(a, value_ensure_map(a, selector, "matchLabels"), DEPLOYMENT_HASH_LABEL, value_cstr(a, hash));

@@ -68,7 +68,7 @@ static void dependents_of(const struct reconcile_in *in, struct arena *a, const 
         view_iter(&it, in->view, k, owner->ns);
         VIEW_FOR(o, &it)
         {
-            if (!str_eq(o->owner_uid, owner->uid) && mp_count(reference_to(o, owner->uid)) > 0) {
+            if (o->owned_otherwise && !str_eq(o->owner_uid, owner->uid) && mp_count(reference_to(o, owner->uid)) > 0) {
                 object_list_add(a, list, o);
             }
         }

@@ -178,11 +178,16 @@ static void taints_keep(struct node *n)
 static int pods_unready(struct node *n, struct error *err)
 {
     struct view_iter it;
+    unsigned count = 0;
     view_iter_node_pods(&it, n->in->view, n->obj->name);
     VIEW_FOR(pod, &it)
     {
         if (!pod_ready(pod, NULL)) {
             continue;
+        }
+        if (count++ == CONTROLLER_BATCH_MAX) { /* far more than a node is made for; the rest follows */
+            requeue_in(n->out, 1);
+            return 0;
         }
         struct value *doc = object_to_value(n->out->arena, pod);
         condition_set(n->out->arena, value_get(doc, "status"), "Ready", "False", "NodeLost",

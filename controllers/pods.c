@@ -45,7 +45,7 @@ struct value *pod_from_template(struct arena *a, const struct object *owner, con
     value_set(a, pod, "kind", value_cstr(a, "Pod"));
     value_set(a, pod, "metadata", metadata);
     owner_add(a, pod, owner);
-    struct value *spec = value_copy(a, value_get(pod_template, "spec"));
+    struct value *spec = map_copy(a, value_get(pod_template, "spec"));
     default_tolerations(a, spec);
     value_set(a, pod, "spec", spec);
     value_set(a, status, "phase", value_cstr(a, "Pending"));

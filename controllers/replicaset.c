@@ -3,6 +3,11 @@
  * Pods that finished or are being deleted are no replicas. Creations and deletions go in transactions of CONTROLLER_BATCH_MAX; each
  * transaction writes the status that holds after it, so status and pods never disagree for long.
  *
+ * A number that is far beyond what the nodes can take (replicas=2147483647 is a slip of the hand) must not fill the masters: while more than
+ * UNPLACED_FREE pods of a ReplicaSet fit nowhere, the next slice of new ones waits PACE_MS for each 1,000 of them, at most
+ * PACE_MAX_MS. A change of spec does not wait. Pods that fit nowhere are the first to go, and their order among themselves
+ * is not asked for where all of them go.
+ *
  * Adoption: a ReplicaSet looks at all pods of its namespace only when its spec is new to it (observedGeneration lags); later orphans
  * come by themselves, as keys of kind Pod. So the usual reconcile costs what it owns, not what the namespace holds. */
 #include <assert.h>
@@ -13,7 +18,12 @@
 #include "controllers/registry.h"
 #include "controllers/util.h"
 
-#define COMPONENT "replicaset-controller"
+#define COMPONENT     "replicaset-controller"
+#define CREATE_MAX    200u  /* pods made by one reconcile; making one takes far longer than taking one away */
+#define UNBOUND_MAX   2000u /* pods without a node taken away by one reconcile where they had to be ranked */
+#define UNPLACED_FREE 1000
+#define PACE_MS       100
+#define PACE_MAX_MS   10000
 
 struct rs {
     const struct reconcile_in *in;
@@ -23,9 +33,13 @@ struct rs {
     int64_t replicas, min_ready_s;
     struct object_list active; /* ours, after adoption and release */
     struct counts {
-        int64_t labeled, ready, available;
+        int64_t labeled, ready, available, unplaced;
     } counts; /* of active */
     struct mp template_labels;
+    struct { /* of the pod last looked at: those of one ReplicaSet nearly all have the same labels */
+        struct mp labels;
+        bool known, selected, labeled;
+    } last;
     unsigned created, adopted;
 };
 
@@ -39,6 +53,23 @@ static bool fully_labeled(struct mp labels, struct mp template_labels)
     return true;
 }
 
+static void labels_judge(struct rs *rs, const struct object *pod)
+{
+    struct mp labels = object_labels(pod);
+    if (!rs->last.known || !mp_equal(labels, rs->last.labels)) {
+        rs->last.labels = labels;
+        rs->last.known = true;
+        rs->last.selected = selector_matches_object(rs->selector, pod);
+        rs->last.labeled = fully_labeled(labels, rs->template_labels);
+    }
+}
+
+static bool selected(struct rs *rs, const struct object *pod)
+{
+    labels_judge(rs, pod);
+    return rs->last.selected;
+}
+
 /* Into the list and the counts, if it is active. */
 static void pod_count(struct rs *rs, const struct object *pod)
 {
@@ -48,7 +79,9 @@ static void pod_count(struct rs *rs, const struct object *pod)
         return;
     }
     object_list_add(rs->out->arena, &rs->active, pod);
-    rs->counts.labeled += fully_labeled(object_labels(pod), rs->template_labels);
+    labels_judge(rs, pod);
+    rs->counts.labeled += rs->last.labeled;
+    rs->counts.unplaced += state.unplaced;
     rs->counts.ready += state.ready;
     rs->counts.available += pod_state_available(&state, rs->min_ready_s, rs->in->wall_ms, &wait_ms);
     if (wait_ms > 0) {
@@ -109,7 +142,7 @@ static int pods_claim(struct rs *rs, struct error *err)
     view_iter_owned(&it, rs->in->view, rs->obj->uid, kind_of(KIND_POD));
     VIEW_FOR(pod, &it)
     {
-        if (rs->obj->deleting || selector_matches_object(rs->selector, pod)) {
+        if (rs->obj->deleting || selected(rs, pod)) {
             pod_count(rs, pod);
         } else if (!pod->deleting && (rv = pod_release(rs->out, pod, rs->obj, err)) != 0) {
             return rv;
@@ -148,7 +181,7 @@ static int pods_create(struct rs *rs, unsigned wanted, struct error *err)
     struct strmap taken;
     strmap_init(&taken);
     int rv = 0;
-    for (unsigned i = 0; i < MIN(wanted, CONTROLLER_BATCH_MAX) && rv == 0; i++) {
+    for (unsigned i = 0; i < MIN(wanted, CREATE_MAX) && rv == 0; i++) {
         char suffix[6];
         do {
             rng_suffix(rs->in->rng, suffix);
@@ -169,6 +202,10 @@ static int pods_create(struct rs *rs, unsigned wanted, struct error *err)
                          "Created %u pods, the last of them %.*s", rs->created, STR_ARG(name));
     }
     reconcile_note(rs->out, "creates %u pods", rs->created);
+    if (rs->counts.unplaced > UNPLACED_FREE) {
+        rs->out->rest_ms = MIN(rs->counts.unplaced * PACE_MS / 1000, PACE_MAX_MS);
+        requeue_in(rs->out, rs->out->rest_ms);
+    }
     return rv;
 }
 
@@ -199,13 +236,42 @@ static void related_pods(struct rs *rs, struct object_list *related)
     }
 }
 
+/* Those without a node to the front; how many there are. */
+static unsigned unbound_first(struct rs *rs)
+{
+    unsigned front = 0;
+    for (unsigned i = 0; i < rs->active.count; i++) {
+        const struct object *pod = rs->active.items[i];
+        if (!pod_state_of(pod).bound) {
+            rs->active.items[i] = rs->active.items[front];
+            rs->active.items[front++] = pod;
+        }
+    }
+    return front;
+}
+
+/* The pods to delete come in front; how many of them go now. "Not bound before bound": as long as there are enough without a node, no others need
+ * to be looked at; and where all of those go in the end, their order among themselves does not matter. */
+static unsigned pods_rank(struct rs *rs, unsigned surplus)
+{
+    struct object_list unbound = {rs->active.items, unbound_first(rs), rs->active.cap}, related = {0};
+    unsigned count = MIN(surplus, CONTROLLER_BATCH_MAX);
+    if (unbound.count >= count && unbound.count <= surplus) {
+        return count;
+    }
+    if (unbound.count > surplus) {
+        pods_rank_for_deletion(rs->out->arena, &unbound, &related, rs->min_ready_s, rs->in->wall_ms);
+        return MIN(surplus, UNBOUND_MAX);
+    }
+    related_pods(rs, &related);
+    pods_rank_for_deletion(rs->out->arena, &rs->active, &related, rs->min_ready_s, rs->in->wall_ms);
+    return count;
+}
+
 static int pods_delete(struct rs *rs, unsigned surplus, struct error *err)
 {
     struct arena *a = rs->out->arena;
-    struct object_list related = {0};
-    related_pods(rs, &related);
-    pods_rank_for_deletion(a, &rs->active, &related, rs->min_ready_s, rs->in->wall_ms);
-    unsigned count = MIN(surplus, CONTROLLER_BATCH_MAX);
+    unsigned count = pods_rank(rs, surplus);
     for (unsigned i = 0; i < count; i++) {
         const struct object *pod = rs->active.items[i];
         int rv = pod_delete(rs->out->txn, a, pod, -1, rs->in->wall_ms, err);
@@ -252,11 +318,15 @@ static int replicaset_reconcile(const struct reconcile_in *in, struct reconcile_
     if (rs.obj == NULL) {
         return 0;
     }
+    int rv = workload_sound(rs.obj, err);
+    if (rv != 0) {
+        return rv;
+    }
     struct mp spec = mp_get(object_mp(rs.obj), "spec");
-    rs.replicas = mp_int(mp_get(spec, "replicas"), 1);
-    rs.min_ready_s = mp_int(mp_get(spec, "minReadySeconds"), 0);
+    rs.replicas = count_bound(mp_int(mp_get(spec, "replicas"), 1));
+    rs.min_ready_s = count_bound(mp_int(mp_get(spec, "minReadySeconds"), 0));
     rs.template_labels = mp_path(spec, "template.metadata.labels");
-    int rv = selector_from_mp(out->arena, mp_get(spec, "selector"), &rs.selector, err);
+    rv = selector_from_mp(out->arena, mp_get(spec, "selector"), &rs.selector, err);
     if (rv == 0) {
         rv = pods_claim(&rs, err);
     }

@@ -9,6 +9,8 @@
  *                     v                      |
  *                  running ------------------+---> forgotten (success, nothing wished)
  *
+ * A queue has a fast lane: keys whose own object's spec has changed. Of LANE_RATIO keys served, one at least is of the other lane.
+ *
  * Guarantees: a key is never reconciled while it is being reconciled (there is one thread; a change seen meanwhile queues it again); queues
  * are served in turn, so one busy controller does not starve the others; the order depends on nothing but the calls made.
  * A reconcile replaces its key's former wish to be called again. */
@@ -31,6 +33,7 @@
 #define SLOW_OPS         64 /* a transaction of this size was worth the time */
 #define SLOW_REST        4
 #define SLOW_REST_MAX_MS 1000
+#define LANE_RATIO       4u
 /* Keys that failed so often are told in the log, so many in so long a time. */
 #define TELL_AT      4
 #define TELL_MAX     10
@@ -44,14 +47,15 @@ struct item {
     int64_t due_ms;
     int64_t rest_until_ms; /* 0 = does not rest */
     uint64_t seq;          /* order among equal due times */
-    bool queued, running;
+    bool queued, running, urgent;
     struct controller_key key; /* points behind */
     unsigned id_size;
     char id[]; /* controller, kind, namespace, NUL, name: the map's key */
 };
 struct queue {
     const struct controller *controller;
-    struct list items;
+    struct list urgent, items;
+    unsigned served; /* of urgent ones in a row */
 };
 struct controllers {
     struct controllers_config config;
@@ -182,8 +186,16 @@ static void item_forget(struct controllers *c, struct item *it)
     free(it);
 }
 
-static void item_queue(struct controllers *c, struct item *it)
+static void item_unqueue(struct controllers *c, struct item *it);
+
+static void item_queue(struct controllers *c, struct item *it, bool urgent)
 {
+    if (urgent) { /* what a user changed does not wait behind what it changes, nor for a rest */
+        it->rest_until_ms = 0;
+        if (it->queued && !it->urgent) {
+            item_unqueue(c, it);
+        }
+    }
     int64_t rest_ms = it->rest_until_ms == 0 ? 0 : it->rest_until_ms - env_now_ms(c->config.env);
     if (rest_ms > 0 && !it->queued) {
         if (it->heap_at == HEAP_NONE || it->due_ms > it->rest_until_ms) {
@@ -193,8 +205,10 @@ static void item_queue(struct controllers *c, struct item *it)
         return;
     }
     if (!it->queued) {
+        struct queue *q = &c->queues[it->controller];
         it->queued = true;
-        list_push_back(&c->queues[it->controller].items, &it->link);
+        it->urgent = urgent;
+        list_push_back(urgent ? &q->urgent : &q->items, &it->link);
         c->stats.queued++;
     }
 }
@@ -210,14 +224,16 @@ static void item_unqueue(struct controllers *c, struct item *it)
 struct emit_data {
     struct controllers *c;
     unsigned controller;
+    const struct object *spec_of; /* NULL, or whose spec has changed: its own key is urgent */
 };
 static void emit_key(void *data, const struct kind *k, struct str ns, struct str name)
 {
     struct emit_data *e = data;
     assert(k != NULL);
     struct item *it = item_get(e->c, e->controller, k, ns, name);
+    const struct object *o = e->spec_of;
     if (it != NULL) {
-        item_queue(e->c, it);
+        item_queue(e->c, it, o != NULL && o->kind == k && str_eq(o->name, name) && str_eq(o->ns, ns));
     }
 }
 
@@ -234,6 +250,7 @@ struct controllers *controllers_new(const struct controllers_config *config)
     for (unsigned i = 0; i < c->queues_count; i++) {
         c->queues[i].controller = all[i];
         list_init(&c->queues[i].items);
+        list_init(&c->queues[i].urgent);
     }
     strmap_init(&c->items);
     return c;
@@ -249,6 +266,7 @@ static void items_drop(struct controllers *c)
     strmap_init(&c->items);
     for (unsigned i = 0; i < c->queues_count; i++) {
         list_init(&c->queues[i].items);
+        list_init(&c->queues[i].urgent);
     }
     c->heap_count = 0;
     c->stats.queued = 0;
@@ -273,7 +291,7 @@ void controllers_resync(struct controllers *c)
     assert(tip != NULL);
     for (unsigned i = 0; i < c->queues_count; i++) {
         const struct controller *controller = c->queues[i].controller;
-        struct emit_data e = {c, i};
+        struct emit_data e = {.c = c, .controller = i};
         if (controller->resync != NULL) {
             controller->resync(tip, emit_key, &e);
             continue;
@@ -295,8 +313,10 @@ void controllers_observe(struct controllers *c, const struct change *changes, un
     }
     for (unsigned n = 0; n < count; n++) {
         const struct object *o = changes[n].new != NULL ? changes[n].new : changes[n].old;
+        bool spec =
+            changes[n].old != NULL && changes[n].new != NULL &&changes[n].old->generation != changes[n].new->generation;
         for (unsigned i = 0; i < c->queues_count; i++) {
-            struct emit_data e = {c, i};
+            struct emit_data e = {c, i, spec ? o : NULL};
             for (const struct controller_watch *w = c->queues[i].controller->watches; w->kind != 0; w++) {
                 if (w->kind == o->kind->id) {
                     w->map(tip, changes[n].old, changes[n].new, emit_key, &e);
@@ -312,8 +332,15 @@ static void due_queue(struct controllers *c)
     while (c->heap_count > 0 && c->heap[0]->due_ms <= now_ms) {
         struct item *it = c->heap[0];
         delay_cancel(c, it);
-        item_queue(c, it);
+        item_queue(c, it, false);
     }
+}
+
+static struct list *lane_next(struct queue *q)
+{
+    bool fast = !list_empty(&q->urgent) && (list_empty(&q->items) || q->served + 1 < LANE_RATIO);
+    q->served = fast ? q->served + 1 : 0;
+    return fast ? &q->urgent : &q->items;
 }
 
 static struct item *item_next(struct controllers *c)
@@ -321,8 +348,9 @@ static struct item *item_next(struct controllers *c)
     for (unsigned i = 0; i < c->queues_count; i++) {
         struct queue *q = &c->queues[c->turn];
         c->turn = (c->turn + 1) % c->queues_count;
-        if (!list_empty(&q->items)) {
-            struct item *it = LIST_ENTRY(q->items.next, struct item, link);
+        struct list *lane = lane_next(q);
+        if (!list_empty(lane)) {
+            struct item *it = LIST_ENTRY(lane->next, struct item, link);
             item_unqueue(c, it);
             return it;
         }
@@ -337,7 +365,7 @@ static int64_t backoff_ms(unsigned failures)
 }
 
 static int item_reconcile(struct controllers *c, struct item *it, int64_t *requeue_after_ms, int64_t *idle_ms,
-                          struct error *err)
+                          int64_t *rest_ms, struct error *err)
 {
     const struct controller *controller = c->queues[it->controller].controller;
     struct arena arena;
@@ -363,6 +391,7 @@ static int item_reconcile(struct controllers *c, struct item *it, int64_t *reque
         log_debug(c->config.log, origin, "%.*s/%.*s: %s", STR_ARG(it->key.ns), STR_ARG(it->key.name), out.note);
     }
     *requeue_after_ms = out.requeue_after_ms;
+    *rest_ms = out.rest_ms;
     txn_close(&txn);
     arena_close(&arena);
     return rv;
@@ -393,21 +422,24 @@ static void failure_tell(struct controllers *c, const struct item *it, const str
 
 static void item_run(struct controllers *c, struct item *it)
 {
-    int64_t after_ms = 0, took_ms = 0;
+    int64_t after_ms = 0, took_ms = 0, rest_ms = 0;
     struct error err = {0};
     delay_cancel(c, it);
     it->running = true;
     c->stats.reconciles++;
-    int rv = item_reconcile(c, it, &after_ms, &took_ms, &err);
+    int rv = item_reconcile(c, it, &after_ms, &took_ms, &rest_ms, &err);
     it->running = false;
     it->rest_until_ms = 0;
     if (took_ms >= SLOW_MS) {
-        int64_t rest_ms = MIN(took_ms * SLOW_REST, (int64_t)SLOW_REST_MAX_MS);
+        rest_ms = MAX(rest_ms, MIN(took_ms * SLOW_REST, (int64_t)SLOW_REST_MAX_MS));
+    }
+    if (rest_ms > 0 && !(it->queued && it->urgent)) {
         it->rest_until_ms = env_now_ms(c->config.env) + rest_ms;
         if (it->queued) {
             item_unqueue(c, it);
             after_ms = after_ms > 0 ? MIN(after_ms, rest_ms) : rest_ms;
         }
+        after_ms = after_ms > 0 ? MAX(after_ms, rest_ms) : 0;
     }
     if (rv != 0) {
         c->stats.errors++;
@@ -430,6 +462,9 @@ bool controllers_run(struct controllers *c, int64_t budget_ms)
     do {
         if (c->config.tip(c->config.data) == NULL) {
             return false; /* leadership ended meanwhile */
+        }
+        if (c->config.room != NULL && !c->config.room(c->config.data)) {
+            return c->stats.queued > 0;
         }
         struct item *it = item_next(c);
         if (it == NULL) {

@@ -13,9 +13,10 @@ struct str pod_node(const struct object *pod);  /* spec.nodeName; empty = not bo
 struct str pod_phase(const struct object *pod); /* "" before any status */
 bool pod_finished(const struct object *pod);    /* Succeeded or Failed */
 bool pod_active(const struct object *pod);      /* neither finished nor being deleted: what counts as a replica */
-/* What a ReplicaSet asks of every pod, in one walk over the body. */
+/* What a ReplicaSet asks of every pod; the body is walked over once in the object's life. Owner's thread only, as all that asks for it. */
 struct pod_state {
-    bool active, ready;
+    bool active, ready, bound;
+    bool unplaced; /* not bound, and the scheduler has said that it fits nowhere */
     int64_t ready_since_ms; /* last transition of Ready; 0 = unknown */
 };
 struct pod_state pod_state_of(const struct object *pod);
@@ -31,10 +32,6 @@ bool pod_available(const struct object *pod, int64_t min_ready_s, int64_t wall_m
 static inline const struct kind *kind_of(enum kind_id id)
 {
     return kind_by_id(id);
-}
-static inline struct mp object_labels(const struct object *o)
-{
-    return mp_path(object_mp(o), "metadata.labels");
 }
 bool mp_equal(struct mp a, struct mp b); /* same bytes (both absent: equal) */
 bool mp_list_has_str(struct mp list, const char *s);
@@ -58,6 +55,12 @@ struct mp owner_controller(const struct object *o);
 struct value *owner_reference(struct arena *a, const struct object *owner);
 void owner_add(struct arena *a, struct value *doc, const struct object *owner);
 bool owner_remove(struct value *doc, struct str uid); /* true if there was one */
+
+/* A copy of a map; an empty one if it is none. */
+struct value *map_copy(struct arena *a, const struct value *v);
+/* Does a ReplicaSet or Deployment have what its kind requires (selector, template)? What the API lets in has; the log may hold what another
+ * program wrote, of which nothing can be made: ERR_INVALID. */
+int workload_sound(const struct object *o, struct error *err);
 
 /* ---- Conditions ---- */
 struct value *condition_get(const struct value *status, const char *type); /* NULL if absent */

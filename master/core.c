@@ -17,6 +17,12 @@ struct core {
     int64_t leading_since_ms, leading_attended_ms;
     bool asking; /* what the others have heard */
     uint64_t leaderships;
+    bool scheduler_first; /* they begin in turns */
+    struct {
+        uint64_t count, told;
+        int64_t tell_ms; /* when it may be told again */
+        bool now;
+    } waits; /* for room in the open batch */
 };
 
 struct heard {
@@ -77,6 +83,12 @@ static const struct view *tip(void *data)
     return store_tip(node_store(c->node));
 }
 
+static bool room(void *data)
+{
+    struct core *c = data;
+    return node_has_room(c->node);
+}
+
 static int64_t heartbeat_age_ms(void *data, struct str node)
 {
     return core_heartbeat_age_ms(data, node);
@@ -104,9 +116,11 @@ void core_on_leading(struct core *c, bool leading, uint64_t term)
         .soft = {.data = c, .heartbeat_age_ms = heartbeat_age_ms, .node_grace_ms = c->config.node_grace_ms},
         .submit = submit,
         .tip = tip,
+        .room = room,
         .data = c,
     });
-    c->scheduler = scheduler_new(&(struct scheduler_config){.env = c->config.env, .log = c->config.log, .seed = seed});
+    c->scheduler = scheduler_new(&(struct scheduler_config){
+        .env = c->config.env, .log = c->config.log, .seed = seed, .budget_ms = CORE_BUDGET_MS / 2});
     controllers_resync(c->controllers);
     scheduler_resync(c->scheduler, tip(c));
     if (c->asking) {
@@ -218,6 +232,9 @@ bool core_node_lives(struct core *c, struct str node_name)
 
 static bool schedule(struct core *c)
 {
+    if (!node_has_room(c->node)) {
+        return false;
+    }
     struct txn t;
     txn_init(&t, "scheduler");
     bool more = scheduler_run(c->scheduler, tip(c), env_wall_ms(c->config.env), CORE_SCHEDULE_PODS, &t);
@@ -235,22 +252,57 @@ static bool schedule(struct core *c)
     return more;
 }
 
+static void wait_for_room(struct core *c)
+{
+    int64_t now_ms = env_now_ms(c->config.env);
+    c->waits.count += !c->waits.now;
+    c->waits.now = true;
+    if (now_ms < c->waits.tell_ms) {
+        return;
+    }
+    struct node_stats stats;
+    node_stats(c->node, &stats);
+    log_info(
+        c->config.log, "core",
+        "controllers and scheduler wait until what was decided is replicated (%llu times since last told; %zu bytes "
+        "and %u answers are due): users and nodes go first",
+        (unsigned long long)(c->waits.count - c->waits.told), store_batch_bytes(node_store(c->node)), stats.queued);
+    c->waits.told = c->waits.count;
+    c->waits.tell_ms = now_ms + CORE_TELL_MS;
+}
+
+/* A transaction that was refused for want of leadership ends it: each looks for itself. */
+static bool decide(struct core *c)
+{
+    bool more = false;
+    for (unsigned i = 0; i < 2; i++) {
+        if (c->controllers == NULL || store_tip(node_store(c->node)) == NULL) {
+            return false;
+        }
+        more |= c->scheduler_first == (i == 0) ? schedule(c) : controllers_run(c->controllers, CORE_BUDGET_MS / 2);
+    }
+    c->scheduler_first = !c->scheduler_first;
+    return more;
+}
+
 bool core_turn(struct core *c)
 {
     bool more = false;
     if (c->controllers != NULL && store_tip(node_store(c->node)) != NULL) {
-        struct node_stats stats;
-        node_stats(c->node, &stats);
-        if (stats.queued < CORE_BACKLOG_MAX) {
-            more = controllers_run(c->controllers, CORE_BUDGET_MS);
-            /* A transaction that was refused for want of leadership ends it: look again. */
-            if (c->scheduler != NULL && store_tip(node_store(c->node)) != NULL) {
-                more |= schedule(c);
-            }
+        c->waits.now &= !node_has_room(c->node);
+        more = decide(c);
+        if (c->controllers != NULL && node_leading(c->node) && !node_has_room(c->node)) {
+            wait_for_room(c);
+            more = false;
         }
     }
     bool moved = node_turn(c->node);
     return more || moved;
+}
+
+uint64_t core_waits(const struct core *c)
+{
+    return c->waits.count;
 }
 
 int64_t core_leading_since_ms(const struct core *c)
@@ -261,7 +313,7 @@ int64_t core_leading_since_ms(const struct core *c)
 int64_t core_next_deadline(const struct core *c)
 {
     int64_t at = node_next_deadline(c->node);
-    if (c->controllers != NULL) {
+    if (c->controllers != NULL && (!node_leading(c->node) || node_has_room(c->node))) { /* or an entry wakes us */
         at = MIN(at, controllers_next_deadline(c->controllers));
     }
     return at;

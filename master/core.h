@@ -3,7 +3,11 @@
  *
  * While this master leads, every change of the tip feeds the controllers' queues and the scheduler's caches; core_turn lets them decide
  * within a time budget and puts their transactions onto the tip. When leadership ends, their state is thrown away: a new
- * leadership starts from a resync. Deciders pause while CORE_BACKLOG_MAX transactions wait for the log.
+ * leadership starts from a resync.
+ *
+ * A crowd of decisions must not keep users and agents out. So deciders have a budget of time a turn, controllers and the scheduler half
+ * each, and begin in turns; and they ask for room in the open batch before they decide (node_has_room), and go on when an entry has
+ * committed. How often they had to wait is told once a minute.
  *
  * When each node was last heard of is known to every master, since agents send their heartbeats to all of them, and outlives changes of leader. A new
  * leader asks the others what they know, and then judges: a node that no master has heard for longer than the grace is lost, however
@@ -17,10 +21,10 @@
 #include "raft-store/node.h"
 #include "scheduler/scheduler.h"
 
-#define CORE_BUDGET_MS     5
-#define CORE_SCHEDULE_PODS 1024u /* decided per turn, leaving as one transaction */
-#define CORE_BACKLOG_MAX   8192u
-#define CORE_ATTEND_MAX_MS 1000 /* above the longest regular pause between two turns of the loop */
+#define CORE_BUDGET_MS     5     /* of all deciders in a turn; what is begun is finished */
+#define CORE_SCHEDULE_PODS 1024u /* decided at most per turn, leaving as one transaction */
+#define CORE_TELL_MS       60000
+#define CORE_ATTEND_MAX_MS 1000  /* above the longest regular pause between two turns of the loop */
 
 struct core;
 struct core_config {
@@ -61,6 +65,8 @@ int64_t core_leading_since_ms(const struct core *c);
 /* Let controllers and scheduler decide, then node_turn. True if there is more to do at once. */
 bool core_turn(struct core *c);
 int64_t core_next_deadline(const struct core *c); /* env now_ms */
+/* How often the deciders had to wait for room. */
+uint64_t core_waits(const struct core *c);
 void core_stats(const struct core *c, struct controllers_stats *controllers, struct scheduler_stats *scheduler);
 
 #endif

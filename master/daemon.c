@@ -42,7 +42,8 @@ static void turn(struct master *m)
         return;
     }
     bool more = true;
-    for (int i = 0; more && i < TURNS_MAX && !m->stopping; i++) {
+    int64_t end_ms = env_now_ms(m->env) + CORE_BUDGET_MS;
+    for (int i = 0; more && i < TURNS_MAX && !m->stopping && (i == 0 || env_now_ms(m->env) < end_ms); i++) {
         more = core_turn(m->core);
         changes_turn(m);
     }
@@ -78,9 +79,14 @@ static void on_check(uv_check_t *check)
     turn(m);
 }
 
+/* What timers have left to do. While deciders have work the loop does not sleep, and the turn behind the sockets does it all: so sockets are
+ * looked at after every turn. */
 static void on_prepare(uv_prepare_t *prepare)
 {
-    turn(prepare->data);
+    struct master *m = prepare->data;
+    if (!uv_is_active((uv_handle_t *)&m->idle)) {
+        turn(m);
+    }
 }
 
 void master_wake(struct master *m)

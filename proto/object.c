@@ -7,14 +7,17 @@
 #include "base/timefmt.h"
 
 /* The owner is the reference with controller: true; at most one has it. */
-static struct str read_owner(struct mp references)
+static void read_owner(struct object *o, struct mp references)
 {
+    bool found = false;
     for (struct mp_iter it = mp_iter(references); mp_next(&it);) {
-        if (mp_bool(mp_get(it.value, "controller"), false)) {
-            return mp_str(mp_get(it.value, "uid"));
+        bool controls = !found && mp_bool(mp_get(it.value, "controller"), false);
+        if (controls) {
+            o->owner_uid = mp_str(mp_get(it.value, "uid"));
+            found = true;
         }
+        o->owned_otherwise |= !controls;
     }
-    return STR_NONE;
 }
 
 static void read_metadata(struct object *o, struct mp metadata)
@@ -30,8 +33,11 @@ static void read_metadata(struct object *o, struct mp metadata)
             o->generation = mp_int(it.value, 0);
         } else if (str_is(it.key, "deletionTimestamp")) {
             o->deleting = mp_type(it.value) == MP_STR;
+        } else if (str_is(it.key, "labels")) {
+            o->labels_at = (uint32_t)(it.value.p - o->body);
+            o->labels_size = (uint32_t)(it.value.end - it.value.p);
         } else if (str_is(it.key, "ownerReferences")) {
-            o->owner_uid = read_owner(it.value);
+            read_owner(o, it.value);
         }
     }
 }
@@ -163,7 +169,7 @@ struct value *object_to_value(struct arena *a, const struct object *o)
 
 struct str object_label(const struct object *o, const char *key)
 {
-    return mp_str(mp_get(mp_path(object_mp(o), "metadata.labels"), key));
+    return mp_str(mp_get(object_labels(o), key));
 }
 
 struct str object_annotation(const struct object *o, const char *key)

@@ -27,6 +27,12 @@ struct object {
     int64_t generation;
     struct str owner_uid; /* of the ownerReference with controller: true; empty if none */
     uint64_t hash;        /* XXH3-64 of the body */
+    /* Owner's thread only, whatever the rest of the object is shared with: what was found in the body once by who looks again and again
+     * (controllers/util.c). 0: nothing yet. Of no meaning to anybody else. */
+    int64_t memo_ms;
+    uint32_t memo;
+    uint32_t labels_at, labels_size; /* of metadata.labels in the body; size 0: none */
+    bool owned_otherwise; /* it has ownerReferences beside the controlling one */
     uint8_t body[];
 };
 
@@ -58,6 +64,10 @@ void object_write_wire(struct buf *out, const struct object *o);
 int object_from_wire(struct mp m, struct object **out, struct error *err);
 
 /* metadata.labels / annotations lookups in place. */
+static inline struct mp object_labels(const struct object *o)
+{
+    return o->labels_size == 0 ? mp_of(NULL, 0) : mp_of(o->body + o->labels_at, o->labels_size);
+}
 struct str object_label(const struct object *o, const char *key);
 struct str object_annotation(const struct object *o, const char *key);
 int64_t object_created_ms(const struct object *o); /* creationTimestamp; 0 if none */

@@ -409,7 +409,7 @@ bool selector_matches_object(const struct selector *s, const struct object *o)
     if (s->first == NULL) {
         return !s->nothing;
     }
-    return selector_matches(s, mp_path(object_mp(o), "metadata.labels"));
+    return selector_matches(s, object_labels(o));
 }
 
 /* ---- Text of a selector ---- */

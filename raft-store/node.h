@@ -98,6 +98,9 @@ int node_submit(struct node *n, const struct txn *t, node_write_cb *cb, void *da
 /* A refusal found by the caller itself while reading the tip (validation against stored state, not found): answered by cb when what the tip
  * said is committed, or the term is confirmed. */
 void node_refuse(struct node *n, const struct error *refusal, node_write_cb *cb, void *data);
+/* May controllers and the scheduler submit? They ask first, and wait when there is no room: it comes with the next entry that commits. Their
+ * transactions are taken in even so, up to the bounds for users; but who asks is never refused for want of room. */
+bool node_has_room(const struct node *n);
 
 /* Linearizable reads. cb with error NULL: committed is at least as new as anything acknowledged before the call; read store_committed() inside
  * the callback. Leader: confirms its term with a majority (one round for all that wait). Follower: ERR_NOT_LEADER; the owner

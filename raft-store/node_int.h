@@ -19,7 +19,7 @@
 #define NODE_RAFT_VERSION_MIN 2201
 
 /* Uncommitted bytes in the open batch, above which nothing more is taken in: with the largest transaction on top an entry still fits a
- * segment of 16 MiB. */
+ * segment of 16 MiB. Who asks has a share of it (node_write.c), so that a crowd of one sort leaves room for the others. */
 #define NODE_BATCH_MAX (4u << 20)
 
 /* Somebody who waits for an answer: by one of the callbacks, or by none. */

@@ -91,12 +91,61 @@ static bool asks_for_room(const struct txn *t)
     return false;
 }
 
+/* ---- Shares ----
+ * A batch that is full is full for somebody: what the system itself wants leaves room for users, users leave room for nodes (an agent that
+ * cannot register or report is a node lost), and all leave room for taking away, without which nothing would get better. */
+
+enum share { SHARE_SYSTEM, SHARE_USER, SHARE_NODE, SHARE_REMOVAL };
+static const struct {
+    size_t batch_bytes; /* of the open batch: nothing of this sort is taken in above */
+    unsigned queued;    /* transactions that wait for their answers, likewise */
+} shares[] = {
+    [SHARE_SYSTEM] = {NODE_BATCH_MAX / 4, NODE_QUEUE_MAX / 8},
+    [SHARE_USER] = {NODE_BATCH_MAX / 4 * 3, NODE_QUEUE_MAX - 8192},
+    [SHARE_NODE] = {NODE_BATCH_MAX / 8 * 7, NODE_QUEUE_MAX - 4096},
+    [SHARE_REMOVAL] = {NODE_BATCH_MAX, NODE_QUEUE_MAX},
+};
+
+static bool only_removes(const struct txn *t)
+{
+    for (unsigned i = 0; i < t->count; i++) {
+        const struct txn_op *op = &t->ops[i];
+        bool removes = op->type == TXN_DELETE || op->type == TXN_CHECK ||
+                       (op->type == TXN_UPDATE && op->part == TXN_PART_ALL && op->object->deleting);
+        if (!removes) {
+            return false;
+        }
+    }
+    return t->count > 0;
+}
+
+/* The system's own removals are many as well: they wait with the rest of it. */
+static enum share share_of(const struct txn *t)
+{
+    bool user = t->origin != NULL && strcmp(t->origin, "api") == 0;
+    bool agent = t->origin != NULL && strcmp(t->origin, "agent") == 0;
+    if ((user || agent) && only_removes(t)) {
+        return SHARE_REMOVAL;
+    }
+    return agent ? SHARE_NODE : SHARE_USER;
+}
+
+static bool has_share(const struct node *n, enum share s)
+{
+    return n->queued < shares[s].queued && store_batch_bytes(n->store) <= shares[s].batch_bytes;
+}
+
+bool node_has_room(const struct node *n)
+{
+    return node_leading(n) && has_share(n, SHARE_SYSTEM);
+}
+
 static int may_submit(struct node *n, const struct txn *t, struct error *err)
 {
     if (!node_leading(n)) {
         return error_set(err, ERR_NOT_LEADER, "this master is not the leader");
     }
-    if (n->queued >= NODE_QUEUE_MAX || store_batch_bytes(n->store) > NODE_BATCH_MAX) {
+    if (!has_share(n, share_of(t))) {
         return error_set(err, ERR_LIMIT, "%u writes (%zu bytes) wait to be replicated already; try again in a moment",
                          n->queued, store_batch_bytes(n->store));
     }

@@ -91,13 +91,32 @@ int binding_write(struct txn *t, struct arena *a, const struct object *pod, cons
     return rv;
 }
 
-bool unschedulable_write(struct txn *t, struct arena *a, const struct view *tip, const struct object *pod,
-                         const char *message, int64_t wall_ms)
+/* The condition says so already. */
+static bool is_told(const struct object *pod, const char *message)
 {
+    for (struct mp_iter it = mp_iter(mp_path(object_mp(pod), "status.conditions")); mp_next(&it);) {
+        if (str_is(mp_str(mp_get(it.value, "type")), "PodScheduled")) {
+            return str_is(mp_str(mp_get(it.value, "status")), "False") &&
+                   str_is(mp_str(mp_get(it.value, "reason")), "Unschedulable") &&
+                   str_is(mp_str(mp_get(it.value, "message")), message);
+        }
+    }
+    return false;
+}
+
+bool unschedulable_write(struct txn *t, struct arena *a, const struct view *tip, const struct object *pod,
+                         const char *message, bool event, int64_t wall_ms)
+{
+    if (is_told(pod, message)) {
+        return false;
+    }
     struct value *doc = object_to_value(a, pod);
     if (!pod_scheduled_set(a, doc, "False", "Unschedulable", message, wall_ms) ||
         txn_update_value(t, pod->kind, doc, TXN_PART_STATUS, pod->revision, NULL) != 0) {
         return false;
+    }
+    if (!event) {
+        return true;
     }
     struct str name = event_name(a, pod, "FailedScheduling", message);
     const struct object *former = view_get(tip, kind_by_id(KIND_EVENT), pod->ns, name);
@@ -105,9 +124,9 @@ bool unschedulable_write(struct txn *t, struct arena *a, const struct view *tip,
         event_create(t, a, pod, name, "Warning", "FailedScheduling", message, wall_ms);
         return true;
     }
-    struct value *event = object_to_value(a, former);
-    value_set(a, event, "count", value_int(a, value_path_int(event, "count", 1) + 1));
-    value_set(a, event, "lastTimestamp", now_value(a, wall_ms));
-    txn_update_value(t, former->kind, event, TXN_PART_ALL, former->revision, NULL);
+    struct value *again = object_to_value(a, former);
+    value_set(a, again, "count", value_int(a, value_path_int(again, "count", 1) + 1));
+    value_set(a, again, "lastTimestamp", now_value(a, wall_ms));
+    txn_update_value(t, former->kind, again, TXN_PART_ALL, former->revision, NULL);
     return true;
 }

@@ -195,17 +195,19 @@ static void port_account(struct sched_node *n, const struct host_port *port, int
 void sched_node_account(struct sched_node *n, const struct sched_class *c, int sign)
 {
     assert(sign == 1 || sign == -1);
-    resources_add(&n->used, &c->request, sign);
+    resources_account(&n->used, &c->request, sign);
     n->pods_used += sign;
-    n->scored_used[0] += sign * c->scored_request[0];
-    n->scored_used[1] += sign * c->scored_request[1];
+    for (unsigned i = 0; i < 2; i++) { /* wraps as the others do */
+        uint64_t change = (uint64_t)c->scored_request[i];
+        n->scored_used[i] = (int64_t)((uint64_t)n->scored_used[i] + (sign > 0 ? change : -change));
+    }
     for (unsigned i = 0; i < c->ports_count; i++) {
         port_account(n, &c->ports[i], sign);
     }
     if (c->group != NULL) {
         group_add(c->group, n->slot, sign);
     }
-    assert(n->pods_used >= 0 && n->used.fixed[RESOURCE_CPU] >= 0 && n->used.fixed[RESOURCE_MEMORY] >= 0);
+    assert(n->pods_used >= 0);
 }
 
 void sched_node_close(struct sched_node *n)

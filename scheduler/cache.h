@@ -25,7 +25,11 @@ struct resources {
 void resources_clamp(struct resources *r, int64_t max);
 void resources_close(struct resources *r);
 int64_t resources_ext(const struct resources *r, const char *name); /* 0 if absent */
-void resources_add(struct resources *to, const struct resources *r, int64_t sign);
+/* Of amounts that are not negative: a sum that would be too great stops. */
+void resources_add(struct resources *to, const struct resources *r);
+/* On a node (sign 1) or off it (-1): exact both ways. More pods than fit any node may be bound to one by hand until the sum is too great for 64
+ * bits: it wraps then, shows as a negative amount, with which nothing fits, and is right again when they are gone. */
+void resources_account(struct resources *to, const struct resources *r, int sign);
 void resources_max(struct resources *to, const struct resources *r);
 /* Adds a map of quantities ("cpu": "100m"); what is no resource of a node ("pods") is left out. */
 void resources_add_mp(struct resources *to, struct mp quantities);
@@ -85,6 +89,7 @@ struct sched_class {
     unsigned active_count, parked_count;
     uint32_t heap_at;
     uint64_t helpful_seen; /* parked: changes up to here were looked at */
+    bool waking;           /* something fits that did not: parked pods are woken one group after the other */
     struct list parked_link;
     /* evaluation */
     struct sched_table *table;

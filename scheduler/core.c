@@ -5,10 +5,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define KEY_MAX 600u /* of a pod: namespace/name */
+
 /* ---- Groups and classes ---- */
+
+/* What stands in front of a NUL: names and uids are kept as C strings here, and those that were checked have none. */
+static struct str before_nul(struct str s)
+{
+    return str_empty(s) ? s : (struct str){s.p, strnlen(s.p, s.n)};
+}
 
 static struct group *group_get(struct scheduler *s, struct str uid)
 {
+    uid = before_nul(uid);
     struct group *g = strmap_get(&s->groups, uid);
     if (g == NULL) {
         g = xcalloc(1, sizeof *g);
@@ -101,6 +110,7 @@ static unsigned slot_take(struct scheduler *s)
 
 static struct sched_node *node_get(struct scheduler *s, struct str name)
 {
+    name = before_nul(name);
     struct sched_node *n = strmap_get(&s->nodes, name);
     if (n == NULL) {
         n = xcalloc(1, sizeof *n);
@@ -158,11 +168,22 @@ static void observe_node(struct scheduler *s, const struct object *old, const st
 
 /* ---- Pods ---- */
 
+/* Names are not looked into here: what the log holds may have any bytes. */
+static size_t key_write(char *key, struct str ns, struct str name)
+{
+    memcpy(key, ns.n > 0 ? ns.p : "", ns.n);
+    key[ns.n] = '/';
+    memcpy(key + ns.n + 1, name.p, name.n);
+    return ns.n + 1 + name.n;
+}
+
 struct sched_pod *pod_find(const struct scheduler *s, struct str ns, struct str name)
 {
-    char key[600];
-    int n = snprintf(key, sizeof key, "%.*s/%.*s", STR_ARG(ns), STR_ARG(name));
-    return strmap_get(&s->pods, (struct str){key, (size_t)n});
+    char key[KEY_MAX];
+    if (ns.n + name.n >= sizeof key) {
+        return NULL; /* no pod of ours: pod_add took none with such a name */
+    }
+    return strmap_get(&s->pods, (struct str){key, key_write(key, ns, name)});
 }
 
 static void pod_obj_set(struct sched_pod *p, const struct object *o)
@@ -232,8 +253,11 @@ static enum pod_wish pod_wish(const struct object *pod)
 
 static void pod_add(struct scheduler *s, const struct object *o, enum pod_wish wish)
 {
+    if (o->ns.n + o->name.n >= KEY_MAX) {
+        return; /* a name that no API lets in: such a pod is not placed, and no node's room is counted for it */
+    }
     struct sched_pod *p = xcalloc(1, sizeof *p + o->ns.n + 1 + o->name.n + 1);
-    p->key_size = (unsigned)snprintf(p->key, o->ns.n + o->name.n + 2, "%.*s/%.*s", STR_ARG(o->ns), STR_ARG(o->name));
+    p->key_size = (unsigned)key_write(p->key, o->ns, o->name);
     p->class = class_get(s, o);
     list_init(&p->link);
     strmap_set(&s->pods, (struct str){p->key, p->key_size}, p);

@@ -10,7 +10,10 @@
 #define RETELL_NODES  64u  /* in clusters up to this size, waiting pods hear anew when a node comes, goes or changes, */
 #define RETELL_PODS   256u /* if there are not more of them than this */
 #define CLASS_RUN_MAX 256u /* pods of one class in a row */
-#define TXN_BYTES_MAX (4u << 20)
+#define WAKE_MAX      64u /* parked pods of a class that a change wakes at a time: the next when these have found a place */
+#define EVENTS_MAX    1000u /* waiting pods of a class; those above have a condition, but no event of their own */
+#define LOOK_EVERY    16u   /* decisions between two looks at the clock */
+#define TXN_BYTES_MAX (1u << 20)
 
 /*      observe: a pod without a node             decide: fits            observe: bound
  *   ------------------------------> ACTIVE ------------------> ASSUMED -----------------> BOUND
@@ -63,7 +66,9 @@ void queue_remove(struct scheduler *s, struct sched_pod *p); /* ACTIVE or PARKED
 void queue_park(struct scheduler *s, struct sched_pod *p);   /* ACTIVE -> PARKED */
 struct sched_class *queue_top(const struct scheduler *s);    /* NULL = nothing is active */
 struct sched_pod *queue_head(const struct sched_class *c);
-void queue_wake(struct scheduler *s); /* parked classes that a change helps */
+void queue_wake(struct scheduler *s); /* parked classes that a change helps: the first WAKE_MAX pods of each */
+/* Before the next pod of a class is taken: the next parked ones, while those woken before them have found a place. */
+void queue_wake_more(struct scheduler *s, struct sched_class *c);
 
 /* ---- evaluate.c ---- */
 struct sched_table *table_refresh(struct scheduler *s, struct sched_class *c);
@@ -76,6 +81,6 @@ int binding_write(struct txn *t, struct arena *a, const struct object *pod, cons
                   struct error *err);
 /* True if anything had to be written. */
 bool unschedulable_write(struct txn *t, struct arena *a, const struct view *tip, const struct object *pod,
-                         const char *message, int64_t wall_ms);
+                         const char *message, bool event, int64_t wall_ms);
 
 #endif

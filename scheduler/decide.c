@@ -10,18 +10,25 @@ struct round {
     int64_t wall_ms;
     struct txn *t;
     unsigned left; /* decisions */
+    unsigned looks;
+    int64_t end_ms; /* 0: no budget */
+    bool late;
 };
 
-static bool round_full(const struct round *r)
+/* Asked before each decision: now and then it looks at the clock. */
+static bool round_full(struct round *r)
 {
-    return r->left == 0 || r->t->size_bytes >= TXN_BYTES_MAX || r->t->count + 2 > TXN_OPS_MAX;
+    if (r->end_ms != 0 && ++r->looks % LOOK_EVERY == 0) {
+        r->late = r->late || env_now_ms(r->s->config.env) >= r->end_ms;
+    }
+    return r->late || r->left == 0 || r->t->size_bytes >= TXN_BYTES_MAX || r->t->count + 2 > TXN_OPS_MAX;
 }
 
 static void park_with_reason(struct round *r, struct sched_pod *p, const char *message)
 {
     struct arena a;
     arena_init(&a);
-    if (unschedulable_write(r->t, &a, r->tip, p->obj, message, r->wall_ms)) {
+    if (unschedulable_write(r->t, &a, r->tip, p->obj, message, p->class->parked_count < EVENTS_MAX, r->wall_ms)) {
         r->left--;
     }
     arena_close(&a);
@@ -70,13 +77,17 @@ static void class_decide(struct round *r, struct sched_class *c)
             return;
         }
         pod_bind(r, queue_head(c), r->s->slots[best]);
+        queue_wake_more(r->s, c);
     }
 }
 
 bool scheduler_run(struct scheduler *s, const struct view *tip, int64_t wall_ms, unsigned pods_max, struct txn *t)
 {
     assert(pods_max > 0);
-    struct round r = {s, tip, wall_ms, t, pods_max};
+    struct round r = {.s = s, .tip = tip, .wall_ms = wall_ms, .t = t, .left = pods_max};
+    if (s->config.budget_ms > 0) {
+        r.end_ms = env_now_ms(s->config.env) + s->config.budget_ms;
+    }
     struct sched_class *c;
     queue_wake(s);
     while (!round_full(&r) && (c = queue_top(s)) != NULL) {

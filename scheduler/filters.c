@@ -94,24 +94,31 @@ static bool node_ports(const struct sched_class *c, const struct sched_node *n, 
     return true;
 }
 
+/* used < 0: so much that it cannot be counted. */
+static bool has_left(int64_t alloc, int64_t used, int64_t wanted)
+{
+    return used >= 0 && wanted <= alloc - used;
+}
+
 /* "All insufficient resources of a node are named." */
 static bool resources_fit(const struct sched_class *c, const struct sched_node *n, struct reasons *why)
 {
     static const char *const names[RESOURCE_FIXED] = {"cpu", "memory", "ephemeral-storage"};
     bool fits = true;
-    if (n->pods_used + 1 > n->pods_alloc) {
+    if (n->pods_used >= n->pods_alloc) {
         reasons_add(why, "Too many pods");
         fits = false;
     }
     for (unsigned i = 0; i < RESOURCE_FIXED && (fits || why != NULL); i++) {
-        if (c->request.fixed[i] > 0 && c->request.fixed[i] > n->alloc.fixed[i] - n->used.fixed[i]) {
+        if (c->request.fixed[i] > 0 && !has_left(n->alloc.fixed[i], n->used.fixed[i], c->request.fixed[i])) {
             reasons_add(why, "Insufficient %s", names[i]);
             fits = false;
         }
     }
     for (unsigned i = 0; i < c->request.ext_count && (fits || why != NULL); i++) {
         const struct extended *e = &c->request.ext[i];
-        if (e->amount > 0 && e->amount > resources_ext(&n->alloc, e->name) - resources_ext(&n->used, e->name)) {
+        if (e->amount > 0 &&
+            !has_left(resources_ext(&n->alloc, e->name), resources_ext(&n->used, e->name), e->amount)) {
             reasons_add(why, "Insufficient %s", e->name);
             fits = false;
         }

@@ -124,38 +124,72 @@ void queue_remove(struct scheduler *s, struct sched_pod *p)
     }
 }
 
+/* The link before which a pod of this age is parked: nearly always the last, or, of those that were woken in vain, one of the first. */
+static struct list *parking_place(struct sched_class *c, uint64_t seq)
+{
+    if (list_empty(&c->parked) || LIST_ENTRY(c->parked.prev, struct sched_pod, link)->seq < seq) {
+        return &c->parked;
+    }
+    struct list *before = c->parked.next;
+    while (LIST_ENTRY(before, struct sched_pod, link)->seq < seq) {
+        before = before->next;
+    }
+    return before;
+}
+
 void queue_park(struct scheduler *s, struct sched_pod *p)
 {
     struct sched_class *c = p->class;
     assert(p->state == POD_ACTIVE);
     queue_remove(s, p);
     p->state = POD_PARKED;
-    list_push_back(&c->parked, &p->link);
+    list_push_back(parking_place(c, p->seq), &p->link);
     c->parked_count++;
     s->stats.parked++;
     if (c->parked_count == 1) {
         list_push_back(&s->parked_classes, &c->parked_link);
     }
     c->helpful_seen = s->helpful;
+    c->waking = false; /* nothing fits any more */
 }
 
 /* ---- Waking ---- */
 
-static void class_wake(struct scheduler *s, struct sched_class *c)
+/* The oldest `max`. 100,000 pods that wait for room cost nothing when room for one of them comes: the others are not touched. */
+static void class_wake(struct scheduler *s, struct sched_class *c, unsigned max)
 {
+    unsigned count = 0;
+    struct list *at = &c->parked;
+    while (count < max && at->next != &c->parked) {
+        at = at->next;
+        count++;
+    }
     /* Parked pods are older than those that came later: they go in front. */
-    while (!list_empty(&c->parked)) {
-        struct sched_pod *p = LIST_ENTRY(c->parked.prev, struct sched_pod, link);
+    for (unsigned i = 0; i < count; i++) {
+        struct sched_pod *p = LIST_ENTRY(at, struct sched_pod, link);
+        at = at->prev;
         list_remove(&p->link);
         list_push_front(&c->active, &p->link);
         p->state = POD_ACTIVE;
     }
-    c->active_count += c->parked_count;
-    s->stats.active += c->parked_count;
-    s->stats.parked -= c->parked_count;
-    c->parked_count = 0;
+    c->active_count += count;
+    s->stats.active += count;
+    s->stats.parked -= count;
+    c->parked_count -= count;
+    c->waking = c->parked_count > 0;
     class_unpark_if_empty(c);
     class_place(s, c);
+}
+
+void queue_wake_more(struct scheduler *s, struct sched_class *c)
+{
+    if (!c->waking || c->parked_count == 0) {
+        return;
+    }
+    const struct sched_pod *next = LIST_ENTRY(c->parked.next, struct sched_pod, link);
+    if (c->active_count == 0 || queue_head(c)->seq > next->seq) {
+        class_wake(s, c, WAKE_MAX);
+    }
 }
 
 /* "Only a change that could help": one of the nodes that changed for the better takes a pod of the class now. */
@@ -184,7 +218,7 @@ void queue_wake(struct scheduler *s)
             continue;
         }
         if (retell || class_helped(s, c)) {
-            class_wake(s, c);
+            class_wake(s, c, retell ? UINT32_MAX : WAKE_MAX);
         }
         c->helpful_seen = s->helpful;
     }

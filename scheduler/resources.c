@@ -4,6 +4,8 @@
 #include "proto/quantity.h"
 #include "scheduler/cache.h"
 
+#define SUM_MAX (1ll << 60) /* of one pod, before it is clamped */
+
 void resources_close(struct resources *r)
 {
     for (unsigned i = 0; i < r->ext_count; i++) {
@@ -40,13 +42,36 @@ static int64_t *ext_at(struct resources *r, struct str name)
     return &r->ext[at].amount;
 }
 
-void resources_add(struct resources *to, const struct resources *r, int64_t sign)
+/* Neither is negative; the sum stops at SUM_MAX. */
+static int64_t sum_of(int64_t a, int64_t b)
+{
+    return MIN(a, SUM_MAX) > SUM_MAX - MIN(b, SUM_MAX) ? SUM_MAX : a + b;
+}
+
+void resources_add(struct resources *to, const struct resources *r)
 {
     for (unsigned i = 0; i < RESOURCE_FIXED; i++) {
-        to->fixed[i] += sign * r->fixed[i];
+        to->fixed[i] = sum_of(to->fixed[i], r->fixed[i]);
     }
     for (unsigned i = 0; i < r->ext_count; i++) {
-        *ext_at(to, str_of(r->ext[i].name)) += sign * r->ext[i].amount;
+        int64_t *amount = ext_at(to, str_of(r->ext[i].name));
+        *amount = sum_of(*amount, r->ext[i].amount);
+    }
+}
+
+static int64_t wrapped(int64_t a, int64_t b, int sign)
+{
+    return (int64_t)((uint64_t)a + (sign > 0 ? (uint64_t)b : -(uint64_t)b));
+}
+
+void resources_account(struct resources *to, const struct resources *r, int sign)
+{
+    for (unsigned i = 0; i < RESOURCE_FIXED; i++) {
+        to->fixed[i] = wrapped(to->fixed[i], r->fixed[i], sign);
+    }
+    for (unsigned i = 0; i < r->ext_count; i++) {
+        int64_t *amount = ext_at(to, str_of(r->ext[i].name));
+        *amount = wrapped(*amount, r->ext[i].amount, sign);
     }
 }
 
@@ -89,13 +114,14 @@ void resources_add_mp(struct resources *to, struct mp quantities)
         /* What was checked on its way in and is no number here is one too great for it. */
         v = (cpu ? quantity_milli(text, &v) : quantity_units(text, &v)) ? amount_of(v) : AMOUNT_MAX;
         if (cpu) {
-            to->fixed[RESOURCE_CPU] += v;
+            to->fixed[RESOURCE_CPU] = sum_of(to->fixed[RESOURCE_CPU], v);
         } else if (str_is(it.key, "memory")) {
-            to->fixed[RESOURCE_MEMORY] += v;
+            to->fixed[RESOURCE_MEMORY] = sum_of(to->fixed[RESOURCE_MEMORY], v);
         } else if (str_is(it.key, "ephemeral-storage")) {
-            to->fixed[RESOURCE_EPHEMERAL] += v;
+            to->fixed[RESOURCE_EPHEMERAL] = sum_of(to->fixed[RESOURCE_EPHEMERAL], v);
         } else {
-            *ext_at(to, it.key) += v;
+            int64_t *amount = ext_at(to, it.key);
+            *amount = sum_of(*amount, v);
         }
     }
 }
@@ -108,10 +134,10 @@ void resources_of_pod(struct resources *to, struct mp spec)
         struct resources one = {0};
         resources_add_mp(&one, mp_path(it.value, "resources.requests"));
         if (str_is(mp_str(mp_get(it.value, "restartPolicy")), "Always")) {
-            resources_add(&sidecars, &one, 1);
+            resources_add(&sidecars, &one);
             resources_max(&peak, &sidecars);
         } else {
-            resources_add(&one, &sidecars, 1);
+            resources_add(&one, &sidecars);
             resources_max(&peak, &one);
         }
         resources_close(&one);
@@ -119,7 +145,7 @@ void resources_of_pod(struct resources *to, struct mp spec)
     for (struct mp_iter it = mp_iter(mp_get(spec, "containers")); mp_next(&it);) {
         resources_add_mp(to, mp_path(it.value, "resources.requests"));
     }
-    resources_add(to, &sidecars, 1);
+    resources_add(to, &sidecars);
     resources_max(to, &peak);
     resources_add_mp(to, mp_get(spec, "overhead"));
     resources_close(&sidecars);

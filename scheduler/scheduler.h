@@ -20,6 +20,7 @@ struct scheduler_config {
     const struct env *env;
     const struct log *log;
     uint64_t seed;
+    int64_t budget_ms; /* of one scheduler_run, by env's clock; 0 = none */
 };
 struct scheduler *scheduler_new(const struct scheduler_config *config);
 void scheduler_free(struct scheduler *s);
@@ -27,7 +28,7 @@ void scheduler_free(struct scheduler *s);
 void scheduler_resync(struct scheduler *s, const struct view *tip);
 /* The tip changed (also by our own bindings, which come back this way). */
 void scheduler_observe(struct scheduler *s, const struct change *changes, unsigned count);
-/* Decide for at most pods_max queued pods: bindings (spec.nodeName set, condition PodScheduled True, event Scheduled) and reasons (condition PodScheduled
+/* Decide for at most pods_max queued pods, within the budget (what is begun is finished): bindings (spec.nodeName set, condition PodScheduled True, event Scheduled) and reasons (condition PodScheduled
  * False/Unschedulable, event FailedScheduling "0/3 nodes are available: 1 Insufficient cpu, ...") into t, which the caller submits; then the
  * caller reports success with scheduler_observe or, if the submit failed, calls scheduler_failed to queue them again.
  * True if pods are left in the active queue. */

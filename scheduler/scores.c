@@ -6,13 +6,15 @@
 #include "scheduler/affinity.h"
 #include "scheduler/cache.h"
 
-#define SCORE_MAX 100
+#define SCORE_MAX  100
+#define WEIGHT_MAX 100
 
 /* Thousandths of the node that are in use with the pod on it, by cpu (0) or memory (1). */
 static int64_t used_permille(const struct sched_class *c, const struct sched_node *n, unsigned which)
 {
-    int64_t alloc = n->alloc.fixed[which], used = n->scored_used[which] + c->scored_request[which];
-    return alloc <= 0 || used >= alloc ? 1000 : (int64_t)((__int128)used * 1000 / alloc);
+    int64_t alloc = n->alloc.fixed[which], used;
+    bool counted = !__builtin_add_overflow(n->scored_used[which], c->scored_request[which], &used) && used >= 0;
+    return alloc <= 0 || !counted || used >= alloc ? 1000 : (int64_t)((__int128)used * 1000 / alloc);
 }
 
 static int least_allocated(const struct sched_class *c, const struct sched_node *n)
@@ -49,7 +51,7 @@ static int affinity_preferred(const struct sched_class *c, const struct sched_no
     int64_t total = 0, matched = 0;
     struct mp terms = mp_get(c->affinity, "preferredDuringSchedulingIgnoredDuringExecution");
     for (struct mp_iter it = mp_iter(terms); mp_next(&it);) {
-        int64_t weight = mp_int(mp_get(it.value, "weight"), 0);
+        int64_t weight = MAX(0, MIN(mp_int(mp_get(it.value, "weight"), 0), WEIGHT_MAX));
         total += weight;
         matched += node_term_matches(mp_get(it.value, "preference"), n) ? weight : 0;
     }

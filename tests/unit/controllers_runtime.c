@@ -286,6 +286,193 @@ static void deletion_checks_its_preconditions(void **state)
     world_close(&w);
 }
 
+/* ---- A crowd ---- */
+
+static bool has_room;
+static bool room_of_the_test(void *data)
+{
+    (void)data;
+    return has_room;
+}
+
+static void with_room(struct fixture *f, struct env *env)
+{
+    open_fixture(f, env);
+    controllers_free(f->cluster.controllers);
+    const struct controllers_config config = {
+        .env = env, .seed = 1, .submit = submit, .tip = tip, .room = room_of_the_test, .data = f};
+    f->cluster.controllers = controllers_new(&config);
+}
+
+static void without_room_nothing_is_decided_and_with_it_all_goes_on(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct env env;
+    with_room(&f, &env);
+    has_room = false;
+    world_apply(&f.cluster.world, "rs web replicas=3");
+    uint64_t before = stats_of(&f).reconciles;
+    for (int i = 0; i < 3; i++) {
+        assert_true(controllers_run(f.cluster.controllers, 1)); /* there is something to do */
+    }
+    assert_int_equal(stats_of(&f).reconciles, before);
+    assert_int_equal(stats_of(&f).errors, 0); /* waiting is no failure */
+    has_room = true;
+    while (controllers_run(f.cluster.controllers, 1)) {
+    }
+    assert_int_equal(view_count(world_tip(&f.cluster.world), kind_by_id(KIND_POD)), 3);
+    close_fixture(&f);
+}
+
+static void run_keys(struct fixture *f, unsigned reconciles)
+{
+    uint64_t until = stats_of(f).reconciles + reconciles;
+    f->clock_step_ms = 10; /* one key a call */
+    while (stats_of(f).reconciles < until && controllers_run(f->cluster.controllers, 1)) {
+    }
+    f->clock_step_ms = 0;
+}
+
+static int64_t replicas_said(struct fixture *f, const char *name)
+{
+    return mp_int(mp_path(object_mp(world_get(&f->cluster.world, KIND_REPLICASET, "default", name)), "status.replicas"),
+                  -1);
+}
+
+/* 300 ReplicaSets wait for their turn when the spec of another changes: it is the next. */
+static void a_changed_spec_goes_before_the_crowd(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct env env;
+    open_fixture(&f, &env);
+    world_apply(&f.cluster.world, "rs web replicas=0");
+    while (controllers_run(f.cluster.controllers, 1)) {
+    }
+    for (int i = 0; i < 300; i++) {
+        char line[40];
+        snprintf(line, sizeof line, "rs r%d replicas=1", i);
+        world_apply(&f.cluster.world, line);
+    }
+    world_patch(&f.cluster.world, KIND_REPLICASET, "default", "web", "spec: {replicas: 2}");
+    unsigned count;
+    controllers_all(&count);
+    run_keys(&f, count); /* each controller has had its turn */
+    assert_int_equal(replicas_said(&f, "web"), 2);
+    assert_true(stats_of(&f).queued > 290);
+    /* And a crowd of changed specs does not starve the rest. */
+    for (int i = 200; i < 300; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "r%d", i);
+        world_patch(&f.cluster.world, KIND_REPLICASET, "default", name, "spec: {replicas: 0}");
+    }
+    run_keys(&f, 100);
+    assert_int_equal(replicas_said(&f, "r0"), 1);
+    close_fixture(&f);
+}
+
+/* All pods without a node are told that they fit nowhere, as the scheduler does. */
+static void tell_unplaced(struct fixture *f)
+{
+    struct txn t;
+    struct arena a;
+    struct error err = {0};
+    arena_init(&a);
+    txn_init(&t, "scheduler");
+    struct view_iter it;
+    view_iter_node_pods(&it, world_tip(&f->cluster.world), STR_NONE);
+    VIEW_FOR(pod, &it)
+    {
+        struct value *doc = object_to_value(&a, pod);
+        if (condition_set(&a, value_ensure_map(&a, doc, "status"), "PodScheduled", "False", "Unschedulable", "full", 0,
+                          false)) {
+            assert_int_equal(txn_update_value(&t, pod->kind, doc, TXN_PART_STATUS, 0, &err), 0);
+        }
+    }
+    if (t.count > 0) {
+        assert_int_equal(world_submit(&f->cluster.world, &t, &err), 0);
+    }
+    txn_close(&t);
+    arena_close(&a);
+}
+
+static unsigned pods_count(struct fixture *f)
+{
+    return (unsigned)view_count(world_tip(&f->cluster.world), kind_by_id(KIND_POD));
+}
+
+/* "replicas=2147483647" grows ever more slowly while nothing of it finds a place, and scaling back begins at once. */
+static void what_fits_nowhere_grows_slowly_and_goes_at_once(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct env env;
+    open_fixture(&f, &env);
+    world_apply(&f.cluster.world, "rs huge replicas=2147483647");
+    unsigned slices = 0, largest = 0;
+    for (int64_t until_ms = f.cluster.world.now_ms + 10000; f.cluster.world.now_ms < until_ms; slices++) {
+        unsigned before = pods_count(&f);
+        run_keys(&f, 20);
+        tell_unplaced(&f);
+        largest = MAX(largest, pods_count(&f) - before);
+        f.cluster.world.now_ms += 50;
+    }
+    unsigned grown = pods_count(&f);
+    assert_true(slices > 20);
+    assert_true(grown > 1000 && grown < 12000); /* without its pace it would be as many as there were turns */
+    /* It is resting when the user changes his mind. */
+    world_patch(&f.cluster.world, KIND_REPLICASET, "default", "huge", "spec: {replicas: 3}");
+    unsigned count;
+    controllers_all(&count);
+    run_keys(&f, count);
+    assert_true(pods_count(&f) <= grown - 500);
+    for (int i = 0; i < 100000 && pods_count(&f) > 3; i++) {
+        run_keys(&f, 1);
+        f.cluster.world.now_ms += 10;
+    }
+    assert_int_equal(pods_count(&f), 3);
+    close_fixture(&f);
+}
+
+/* Bound pods stay while there are others, and what is to stay is what ranking says. */
+static void pods_without_a_node_go_first_whatever_their_number(void **state)
+{
+    (void)state;
+    static const struct {
+        unsigned replicas, bound_left, unbound_left;
+    } rows[] = {{650, 50, 600}, {100, 50, 50}, {50, 50, 0}, {20, 20, 0}};
+    for (unsigned r = 0; r < ARRAY_SIZE(rows); r++) {
+        struct fixture f;
+        struct env env;
+        open_fixture(&f, &env);
+        world_apply(&f.cluster.world, "node n1\nrs web replicas=700");
+        while (controllers_run(f.cluster.controllers, 1)) {
+        }
+        for (unsigned i = 0; i < 50; i++) {
+            assert_true(cluster_schedule(&f.cluster));
+        }
+        char patch[40];
+        snprintf(patch, sizeof patch, "spec: {replicas: %u}", rows[r].replicas);
+        world_patch(&f.cluster.world, KIND_REPLICASET, "default", "web", patch);
+        while (controllers_run(f.cluster.controllers, 1)) {
+        }
+        unsigned bound = 0, unbound = 0;
+        struct view_iter it;
+        view_iter(&it, world_tip(&f.cluster.world), kind_by_id(KIND_POD), STR_NONE);
+        VIEW_FOR(pod, &it)
+        {
+            bound += !str_empty(pod_node(pod)) && !pod->deleting;
+            unbound += str_empty(pod_node(pod));
+        }
+        assert_int_equal(bound, rows[r].bound_left);
+        assert_int_equal(unbound, rows[r].unbound_left);
+        close_fixture(&f);
+    }
+}
+
+/* ---- Hostile names ---- */
+
 /* A pod as no API lets it in, but an earlier version may have: its owner's name is too long. */
 static void put_pod_with_owner(struct fixture *f, const char *name, size_t owner_size)
 {
@@ -411,6 +598,10 @@ int main(void)
         cmocka_unit_test(template_hashes_are_stable_and_told_apart),
         cmocka_unit_test(a_repeated_event_counts_up),
         cmocka_unit_test(deletion_checks_its_preconditions),
+        cmocka_unit_test(without_room_nothing_is_decided_and_with_it_all_goes_on),
+        cmocka_unit_test(a_changed_spec_goes_before_the_crowd),
+        cmocka_unit_test(what_fits_nowhere_grows_slowly_and_goes_at_once),
+        cmocka_unit_test(pods_without_a_node_go_first_whatever_their_number),
         cmocka_unit_test(names_of_any_length_in_what_is_stored_stop_nothing),
         cmocka_unit_test(keys_that_fail_are_told_once_and_a_crowd_as_a_number),
         cmocka_unit_test(percentages_round_as_rollouts_need),

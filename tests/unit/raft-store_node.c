@@ -334,6 +334,80 @@ static void a_full_queue_is_an_error(void **state)
     cluster_close(&c);
 }
 
+static int submit_as(struct member *m, const char *origin, struct object *create, const struct object *remove)
+{
+    struct txn t;
+    struct error err = {0};
+    txn_init(&t, origin);
+    if (create != NULL) {
+        txn_create(&t, create);
+    } else {
+        txn_delete(&t, remove);
+    }
+    int rc = node_submit(m->node, &t, NULL, NULL, &err);
+    txn_close(&t);
+    return rc;
+}
+
+/* Bytes that no compression and no splice makes smaller, under a new name each time. */
+static struct object *big_object(const char *prefix, unsigned i)
+{
+    static char big[60000];
+    char name[32];
+    memset(big, 'x', sizeof big - 1);
+    snprintf(name, sizeof name, "%s%05u", prefix, i);
+    return config_map("default", name, "k", big);
+}
+
+/* "What the system wants leaves room for users, users for nodes, and all for removals." Nothing commits here: the leader is alone. */
+static void a_full_batch_is_full_for_the_system_first_and_for_removals_last(void **state)
+{
+    (void)state;
+    struct cluster c;
+    cluster_start(&c, 3, 18);
+    for (unsigned i = 0; i < 100; i++) {
+        write_ok(&c, i);
+    }
+    struct member *m = await_leader(&c);
+    struct store *s = node_store(m->node);
+    sim_isolate(&c.sim, m->id, true);
+    assert_true(node_has_room(m->node));
+    static const char *const origins[] = {"scheduler", "api", "agent"};
+    size_t full_at[3] = {0};
+    for (unsigned o = 0; o < 3; o++) {
+        for (unsigned i = 0;; i++) {
+            assert_true(i < 200);
+            if (o == 0 && !node_has_room(m->node)) {
+                break; /* it asks first */
+            }
+            int rc = submit_as(m, origins[o], big_object(origins[o], i), NULL);
+            if (rc != 0) {
+                assert_int_equal(rc, ERR_LIMIT);
+                break;
+            }
+        }
+        full_at[o] = store_batch_bytes(s);
+        assert_true(o == 0 || full_at[o] > full_at[o - 1] + (200u << 10));
+    }
+    assert_int_equal(submit_as(m, "api", big_object("late", 1), NULL), ERR_LIMIT);
+    assert_int_equal(submit_as(m, "agent", big_object("late", 2), NULL), ERR_LIMIT);
+    /* Removals go on, of users and of nodes; and what asks for room and removal at once does not pass as a removal. */
+    assert_int_equal(submit_as(m, "api", NULL, find(store_tip(s), KIND_CONFIGMAP, "default", "c00001")), 0);
+    assert_int_equal(submit_as(m, "agent", NULL, find(store_tip(s), KIND_CONFIGMAP, "default", "c00002")), 0);
+    struct txn t;
+    struct error err = {0};
+    txn_init(&t, "api");
+    txn_delete(&t, find(store_tip(s), KIND_CONFIGMAP, "default", "c00003"));
+    txn_create(&t, big_object("late", 3));
+    assert_int_equal(node_submit(m->node, &t, NULL, NULL, &err), ERR_LIMIT);
+    txn_close(&t);
+    sim_isolate(&c.sim, m->id, false);
+    run_for(&c, 3000);
+    assert_true(node_has_room(await_leader(&c)->node));
+    assert_all_equal(&c);
+    cluster_close(&c);
+}
+
 static void a_nearly_full_disk_refuses_users_but_not_deletes(void **state)
 {
     (void)state;
@@ -373,6 +447,7 @@ int main(void)
         cmocka_unit_test(a_failing_disk_stops_its_master_and_only_that_one),
         cmocka_unit_test(a_second_bootstrap_is_refused),
         cmocka_unit_test(a_full_queue_is_an_error),
+        cmocka_unit_test(a_full_batch_is_full_for_the_system_first_and_for_removals_last),
         cmocka_unit_test(a_nearly_full_disk_refuses_users_but_not_deletes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

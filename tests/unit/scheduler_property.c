@@ -234,11 +234,114 @@ static void the_same_seed_places_the_same(void **state)
     assert_true(hashes[0] == hashes[1]);
 }
 
+/* ---- A crowd that waits ---- */
+
+static unsigned decide_once(struct trial *t, struct scheduler_stats *after)
+{
+    struct txn txn;
+    struct error err = {0};
+    txn_init(&txn, "scheduler");
+    scheduler_run(t->scheduler, world_tip(&t->world), env_wall_ms(&t->world.env), 1024, &txn);
+    unsigned ops = txn.count;
+    if (ops > 0) {
+        assert_int_equal(world_submit(&t->world, &txn, &err), 0);
+    }
+    txn_close(&txn);
+    scheduler_stats(t->scheduler, after);
+    return ops;
+}
+
+static void open_crowd(struct trial *t, const struct scheduler_config *config, unsigned pods)
+{
+    memset(t, 0, sizeof *t);
+    world_open(&t->world, 1);
+    t->scheduler = scheduler_new(config);
+    t->world.hooks = (struct world_hooks){.data = t, .observe = observe};
+    world_apply(&t->world, "namespace default\nnode n1 cpu=1\nrs web replicas=0");
+    CLEANUP_BUF struct buf text = BUF_INIT;
+    for (unsigned i = 0; i < pods; i++) {
+        buf_printf(&text, "pod p%05u cpu=1000m owner=rs/web\n", i);
+    }
+    world_apply(&t->world, buf_cstr(&text));
+}
+
+/* 3,000 pods wait for room; when there is room for one, as many as WAKE_MAX are looked at, not all, and the oldest gets it. */
+static void room_for_one_does_not_stir_the_crowd(void **state)
+{
+    (void)state;
+    struct trial t;
+    struct scheduler_stats before, after;
+    const struct scheduler_config config = {.seed = 1};
+    open_crowd(&t, &config, 3000);
+    do {
+        decide_once(&t, &after);
+    } while (after.active > 0);
+    assert_int_equal(after.bound, 1);
+    assert_int_equal(after.parked, 2999);
+    /* A crowd has its conditions, the first of it events as well. */
+    assert_true(view_count(world_tip(&t.world), kind_by_id(KIND_EVENT)) < 1100);
+    for (unsigned i = 0; i < 3; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "p%05u", i);
+        world_remove(&t.world, world_get(&t.world, KIND_POD, "default", name));
+        before = after;
+        unsigned ops = 0;
+        do {
+            ops += decide_once(&t, &after);
+        } while (after.active > 0);
+        assert_int_equal(after.bound, before.bound + 1);
+        assert_true(after.unschedulable - before.unschedulable < 100);
+        assert_true(ops <= 2); /* the binding and its event */
+        snprintf(name, sizeof name, "p%05u", i + 1);
+        const struct object *next = world_get(&t.world, KIND_POD, "default", name);
+        assert_true(str_is(mp_str(mp_path(object_mp(next), "spec.nodeName")), "n1"));
+    }
+    /* Room for many: group after group finds its place, until none is left. */
+    world_apply(&t.world, "node n2 cpu=4000 pods=5000");
+    do {
+        decide_once(&t, &after);
+    } while (after.active > 0);
+    assert_int_equal(after.parked, 0);
+    nodes_are_not_over_committed(&t);
+    scheduler_free(t.scheduler);
+    world_close(&t.world);
+}
+
+static int64_t clock_ms;
+static int64_t running_clock(void *data)
+{
+    (void)data;
+    return clock_ms++;
+}
+
+/* Each look at the clock takes a millisecond here: a run ends soon after its budget, and the rest goes on in the next. */
+static void a_run_ends_with_its_budget(void **state)
+{
+    (void)state;
+    struct trial t;
+    struct scheduler_stats stats;
+    struct env env = {NULL, running_clock, NULL, NULL};
+    const struct scheduler_config config = {.env = &env, .seed = 1, .budget_ms = 2};
+    open_crowd(&t, &config, 500);
+    unsigned runs = 0;
+    do {
+        unsigned ops = decide_once(&t, &stats);
+        assert_true(ops > 0 && ops < 200);
+        runs++;
+    } while (stats.active > 0);
+    assert_true(runs > 5);
+    assert_int_equal(stats.parked, 499);
+    scheduler_free(t.scheduler);
+    world_close(&t.world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(random_clusters_are_never_over_committed),
         cmocka_unit_test(the_same_seed_places_the_same),
+        cmocka_unit_test(room_for_one_does_not_stir_the_crowd),
+        cmocka_unit_test(a_run_ends_with_its_budget),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
