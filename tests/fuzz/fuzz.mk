@@ -3,7 +3,7 @@
 
 FUZZ_NAMES := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_KIT := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/fuzz/kit_*.c))
-FUZZ_LIBS := $(foreach m,client agent $(LIBS_raft-store),$(call lib,$(m)))
+FUZZ_LIBS := $(foreach m,client agent $(LIBS_master),$(call lib,$(m)))
 FUZZ_CC ?= clang
 # pointer-overflow speaks of NULL + 0, which is how an empty range looks here; what lies outside of memory is found by the other one.
 FUZZ_SAN := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-sanitize=pointer-overflow

@@ -1,0 +1,325 @@
+#include "tests/fuzz/kit_hostile.h"
+
+#include "proto/text.h"
+
+#define DEPTH_MAX 8u
+
+static struct value *from_yaml(struct arena *a, const char *yaml)
+{
+    struct value **docs;
+    unsigned count;
+    struct error err = {0};
+    CHECK(yaml_read(a, str_of(yaml), NULL, &docs, &count, &err) == 0 && count == 1);
+    return docs[0];
+}
+
+#define POD_SPEC "{containers: [{name: c, image: i, resources: {requests: {cpu: 500m, memory: 64Mi}}}]}"
+#define TEMPLATE "selector: {matchLabels: {app: x}}, template: {metadata: {labels: {app: x}}, spec: " POD_SPEC "}"
+
+static const struct {
+    enum kind_id kind;
+    const char *yaml[3];
+} bases[] = {
+    {KIND_NAMESPACE, {"{apiVersion: v1, kind: Namespace, metadata: {name: extra}}"}},
+    {KIND_NODE,
+     {"{apiVersion: v1, kind: Node, metadata: {name: n1}, status: {conditions: [{type: Ready, status: 'False'}]}}",
+      "{apiVersion: v1, kind: Node, metadata: {name: n3}, spec: {taints: [{key: k, effect: NoExecute}]}}"}},
+    {KIND_POD,
+     {"{apiVersion: v1, kind: Pod, metadata: {name: p, labels: {app: x}}, spec: " POD_SPEC "}",
+      "{apiVersion: v1, kind: Pod, metadata: {name: q}, spec: {nodeName: n1, containers: [{name: c, image: i}]}, "
+      "status: "
+      "{phase: Running, conditions: [{type: Ready, status: 'True'}]}}",
+      "{apiVersion: v1, kind: Pod, metadata: {generateName: g-}, spec: " POD_SPEC "}"}},
+    {KIND_CONFIGMAP,
+     {"{apiVersion: v1, kind: ConfigMap, metadata: {name: a}, data: {k: v}}",
+      "{apiVersion: v1, kind: ConfigMap, metadata: {name: b}, data: {k: w}}"}},
+    {KIND_SECRET, {"{apiVersion: v1, kind: Secret, metadata: {name: s}, stringData: {p: hidden}}"}},
+    {KIND_REPLICASET,
+     {"{apiVersion: apps/v1, kind: ReplicaSet, metadata: {name: r, labels: {app: x}}, spec: {replicas: 2, " TEMPLATE
+      "}}"}},
+    {KIND_DEPLOYMENT,
+     {"{apiVersion: apps/v1, kind: Deployment, metadata: {name: d}, spec: {replicas: 3, " TEMPLATE "}}",
+      "{apiVersion: apps/v1, kind: Deployment, metadata: {name: d}, spec: {replicas: 1, strategy: {type: Recreate}, "
+      "selector: {matchLabels: {app: x}}, template: {metadata: {labels: {app: x, v: '2'}}, spec: " POD_SPEC "}}}"}},
+    {KIND_EVENT,
+     {"{apiVersion: v1, kind: Event, metadata: {name: e}, involvedObject: {kind: Pod, namespace: default, name: p}, "
+      "reason: R, message: M}"}},
+};
+
+struct value *hostile_base(struct arena *a, const struct kind *k, unsigned choice)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(bases); i++) {
+        if (bases[i].kind == k->id) {
+            unsigned count = 1;
+            while (count < 3 && bases[i].yaml[count] != NULL) {
+                count++;
+            }
+            struct value *doc = from_yaml(a, bases[i].yaml[choice % count]);
+            if (k->namespaced) {
+                value_set(a, value_get(doc, "metadata"), "namespace", value_cstr(a, "default"));
+            }
+            return doc;
+        }
+    }
+    CHECK(!"a kind without a base document");
+    return NULL;
+}
+
+/* ---- Values ---- */
+
+static struct value *letters(struct arena *a, size_t n, char last)
+{
+    char *s = arena_alloc(a, n + 1);
+    memset(s, 'd', n);
+    s[n - 1] = last;
+    s[n] = '\0';
+    return value_cstr(a, s);
+}
+
+static struct value *deep(struct arena *a, unsigned levels)
+{
+    struct value *v = value_cstr(a, "deep");
+    for (unsigned i = 0; i < levels; i++) {
+        struct value *outer = i % 2 == 0 ? value_map(a) : value_list(a);
+        if (i % 2 == 0) {
+            value_set(a, outer, "k", v);
+        } else {
+            value_append(a, outer, v);
+        }
+        v = outer;
+    }
+    return v;
+}
+
+static struct value *hostile_string(struct fuzz_input *f, struct arena *a)
+{
+    static const char *const texts[] = {
+        "",
+        ".",
+        "..",
+        "a/b",
+        "a b",
+        "\x01\x1f",
+        "100%",
+        "-1",
+        "25%",
+        "1e999",
+        "99999999999999999999",
+        "0.0000001n",
+        "9223372036854775807",
+        "True",
+        "2026-01-01T00:00:00Z",
+        "9999-12-31T23:59:59Z",
+        "0001-01-01T00:00:00Z",
+        "n1",
+        "n2",
+        "default",
+        "kube-system",
+        "extra",
+        "p",
+        "d",
+        "x",
+        "Recreate",
+        "Failed",
+        "Succeeded",
+        "Running",
+        "NoExecute",
+        "NoSchedule",
+        "Exists",
+        "In",
+        "Gt",
+        "cpu",
+        "1000000Ti",
+        "foregroundDeletion",
+        "orphan",
+        "example.com/hold",
+        "node.kubernetes.io/unreachable",
+        "false",
+        "\xc3\xa9\xff",
+        "apps/v1",
+        "v1",
+        "Deployment",
+        "ReplicaSet",
+        "Pod",
+        "Event",
+        "Node",
+    };
+    static const size_t sizes[] = {57, 63, 64, 245, 253, 254, 300, 600, 70000};
+    unsigned at = fuzz_byte(f);
+    if (at < ARRAY_SIZE(texts)) {
+        return value_cstr(a, texts[at]);
+    }
+    if (at < 200) {
+        return letters(a, sizes[at % ARRAY_SIZE(sizes)], "d.-/"[at / 16 % 4]);
+    }
+    return value_str(a, (struct str){"a\0b", 3});
+}
+
+static struct value *hostile_int(struct fuzz_input *f, struct arena *a)
+{
+    static const int64_t numbers[] = {0,         1,         -1,        2,         5,     100,   INT32_MAX,
+                                      INT32_MIN, INT64_MAX, INT64_MIN, 1ll << 40, 65535, 65536, INT32_MAX + 1ll};
+    return value_int(a, numbers[fuzz_byte(f) % ARRAY_SIZE(numbers)]);
+}
+
+static const struct object *some_object(struct fuzz_input *f, const struct view *v)
+{
+    unsigned at = fuzz_byte(f);
+    struct view_iter it;
+    const struct object *o = NULL, *last = NULL;
+    view_iter_all(&it, v);
+    while (at-- > 0 && (o = view_next(&it)) != NULL) {
+        last = o;
+    }
+    return last;
+}
+
+/* Members of the reference whole or in part, to what is stored: cycles come of it. */
+static struct value *reference(struct fuzz_input *f, struct arena *a, const struct view *v)
+{
+    const struct object *o = some_object(f, v);
+    struct value *r = value_map(a);
+    unsigned how = fuzz_byte(f);
+    if (o != NULL) {
+        value_set(a, r, "apiVersion", value_cstr(a, o->kind->api_version));
+        value_set(a, r, "kind", value_cstr(a, o->kind->name));
+        value_set(a, r, "name", (how & 1) ? hostile_string(f, a) : value_str(a, o->name));
+        value_set(a, r, "uid", (how & 2) ? hostile_string(f, a) : value_str(a, o->uid));
+        value_set(a, r, "controller", value_bool(a, (how & 4) != 0));
+        value_set(a, r, "blockOwnerDeletion", value_bool(a, (how & 8) != 0));
+    }
+    return r;
+}
+
+static struct value *hostile_value(struct fuzz_input *f, struct arena *a, const struct view *v)
+{
+    const struct object *o;
+    switch (fuzz_byte(f) % 12) {
+    case 0:
+        return value_null(a);
+    case 1:
+        return value_bool(a, fuzz_byte(f) & 1);
+    case 2:
+        return value_float(a, fuzz_byte(f) % 2 == 0 ? 1e300 : 0.5);
+    case 3:
+        return value_list(a);
+    case 4:
+        return value_map(a);
+    case 5:
+        return deep(a, fuzz_byte(f));
+    case 6:
+        o = some_object(f, v);
+        return o == NULL ? value_null(a) : value_str(a, fuzz_byte(f) % 2 == 0 ? o->uid : o->name);
+    case 7:
+        return value_bin(a, "\0\xff", 2);
+    case 8:
+    case 9:
+        return hostile_int(f, a);
+    default:
+        return hostile_string(f, a);
+    }
+}
+
+/* Mostly of the type that the table wants, so that it passes further. */
+static struct value *fitting_value(struct fuzz_input *f, struct arena *a, const struct field *field,
+                                   const struct view *v)
+{
+    if (fuzz_byte(f) % 4 == 0) {
+        return hostile_value(f, a, v);
+    }
+    switch (field->type) {
+    case FIELD_INT32:
+    case FIELD_INT64:
+    case FIELD_FLOAT:
+        return hostile_int(f, a);
+    case FIELD_BOOL:
+        return value_bool(a, fuzz_byte(f) & 1);
+    case FIELD_INT_OR_STRING:
+        return fuzz_byte(f) % 2 == 0 ? hostile_int(f, a) : hostile_string(f, a);
+    case FIELD_OBJECT:
+        return value_map(a);
+    default:
+        return hostile_string(f, a);
+    }
+}
+
+/* ---- Edits ---- */
+
+static void edit_map(struct fuzz_input *f, struct arena *a, const struct schema *s, struct value *map,
+                     const struct view *v, unsigned depth);
+
+static void edit_element(struct fuzz_input *f, struct arena *a, const struct field *field, struct value *list,
+                         const struct view *v, unsigned depth)
+{
+    unsigned count = value_count(list), at = fuzz_byte(f) % (count + 1);
+    if (str_is(str_of(field->name), "ownerReferences") && fuzz_byte(f) % 4 != 0) {
+        value_append(a, list, reference(f, a, v));
+        return;
+    }
+    if (at == count) {
+        value_append(a, list, fitting_value(f, a, field, v));
+    }
+    struct value *item = value_item(list, at);
+    if (field->type == FIELD_OBJECT && value_is_map(item)) {
+        edit_map(f, a, field->sub, item, v, depth + 1);
+    }
+}
+
+static void edit_map(struct fuzz_input *f, struct arena *a, const struct schema *s, struct value *map,
+                     const struct view *v, unsigned depth)
+{
+    unsigned at = fuzz_byte(f);
+    if (at == 255) { /* a member that no table has */
+        value_set(a, map, "unknown", hostile_value(f, a, v));
+        return;
+    }
+    const struct field *field = &s->fields[at % s->count];
+    if (depth == DEPTH_MAX || fuzz_byte(f) % 16 == 0) {
+        value_set(a, map, field->name, hostile_value(f, a, v));
+    } else if (field->shape == SHAPE_LIST) {
+        edit_element(f, a, field, value_ensure_list(a, map, field->name), v, depth);
+    } else if (field->shape == SHAPE_MAP) {
+        struct value *key = hostile_string(f, a);
+        value_set_str_key(a, value_ensure_map(a, map, field->name), key->str, fitting_value(f, a, field, v));
+    } else if (field->type == FIELD_OBJECT) {
+        edit_map(f, a, field->sub, value_ensure_map(a, map, field->name), v, depth + 1);
+    } else {
+        value_set(a, map, field->name, fitting_value(f, a, field, v));
+    }
+}
+
+void hostile_edit(struct fuzz_input *f, struct arena *a, const struct schema *s, struct value *doc,
+                  const struct view *v)
+{
+    edit_map(f, a, s, doc, v, 0);
+}
+
+/* ---- The cluster ---- */
+
+static const char *const cluster[] = {
+    "{apiVersion: v1, kind: Namespace, metadata: {name: default}}",
+    "{apiVersion: v1, kind: Node, metadata: {name: n1}, status: {capacity: {cpu: '4', memory: 8Gi, pods: '20'}, "
+    "conditions: "
+    "[{type: Ready, status: 'True'}]}}",
+    "{apiVersion: v1, kind: Node, metadata: {name: n2}, status: {capacity: {cpu: '2', memory: 4Gi, pods: '20'}, "
+    "conditions: "
+    "[{type: Ready, status: 'True'}]}}",
+};
+
+void hostile_cluster(void *data, int (*submit)(void *data, const struct txn *t, struct error *err),
+                     const struct env *env)
+{
+    (void)env;
+    for (unsigned i = 0; i < ARRAY_SIZE(cluster); i++) {
+        CLEANUP_ARENA struct arena a;
+        struct error err = {0};
+        struct txn t;
+        arena_init(&a);
+        txn_init(&t, "api");
+        struct value *doc = from_yaml(&a, cluster[i]);
+        const struct kind *k = kind_of_document(&a, doc, &err);
+        CHECK(k != NULL && kind_check(k, &a, doc, NULL, 0, &err) == 0);
+        CHECK(txn_create_value(&t, k, doc, &err) == 0 && submit(data, &t, &err) == 0);
+        txn_close(&t);
+    }
+}
