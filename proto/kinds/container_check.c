@@ -74,6 +74,22 @@ static void check_ports(const struct value *spec, const struct value *list, unsi
 
 /* ---- Mounts ---- */
 
+/* What is below a read-only mount can be read-only only if nothing is mounted there later. */
+static void check_recursive(const struct value *m, const struct fpath *p, struct errlist *l)
+{
+    const struct value *deep = value_get(m, "recursiveReadOnly"), *propagation = value_get(m, "mountPropagation");
+    if (!in_choices(value_to_str(deep), "Enabled|IfPossible")) {
+        return;
+    }
+    if (!value_to_bool(value_get(m, "readOnly"), false)) {
+        bad_forbidden(l, deep, FPATH_AT(p, "recursiveReadOnly"), "may only be specified when readOnly is true");
+    }
+    if (propagation != NULL && !in_choices(value_to_str(propagation), "None|")) {
+        bad_forbidden(l, deep, FPATH_AT(p, "recursiveReadOnly"),
+                      "may only be specified when mountPropagation is None or not specified");
+    }
+}
+
 static void check_mount(const struct value *spec, const struct value *container, const struct value *mounts, unsigned i,
                         const struct fpath *p, struct errlist *l)
 {
@@ -91,6 +107,15 @@ static void check_mount(const struct value *spec, const struct value *container,
     }
     if (s.n > 0 && value_find(devices, "devicePath", s) != NULL) {
         bad_value(l, path, FPATH_AT(p, "mountPath"), "must not already exist as a path in volumeDevices");
+    }
+    check_recursive(m, p, l);
+    static const char *const sub_paths[] = {"subPath", "subPathExpr"};
+    bool image = value_get(value_find(value_get(spec, "volumes"), "name", value_to_str(name)), "image") != NULL;
+    for (unsigned k = 0; image && k < ARRAY_SIZE(sub_paths); k++) {
+        if (value_to_str(value_get(m, sub_paths[k])).n > 0) {
+            bad_value(l, value_get(m, sub_paths[k]), FPATH_AT(p, sub_paths[k]),
+                      "not allowed for the files of an image");
+        }
     }
     check_descending_path(l, value_get(m, "subPath"), FPATH_AT(p, "subPath"));
     check_descending_path(l, value_get(m, "subPathExpr"), FPATH_AT(p, "subPathExpr"));

@@ -202,6 +202,8 @@ void pod_spec_check(const struct value *spec, const struct fpath *p, bool is_tem
                     struct errlist *l);
 /* pod_name: for the names of claims that are made for the pod; empty for a template. */
 void pod_volumes_check(const struct value *volumes, struct str pod_name, const struct fpath *p, struct errlist *l);
+/* spec.resources, at p; containers are beside it. */
+void pod_resources_check(const struct value *spec, const struct fpath *p, struct errlist *l);
 /* Sources of storage that is not the node's own (volume_foreign_check.c). `name` is the volume's. */
 void foreign_volume_check(struct str source_name, const struct value *source, struct str name, const struct fpath *p,
                           struct errlist *l);

@@ -239,5 +239,6 @@ void pod_spec_check(const struct value *spec, const struct fpath *p, bool is_tem
     pod_security_check(spec, p, l);
     check_claims(value_get(spec, "resourceClaims"), FPATH_AT(p, "resourceClaims"), l);
     check_container_resources(l, value_get(spec, "overhead"), FPATH_AT(p, "overhead"));
+    pod_resources_check(spec, FPATH_AT(p, "resources"), l);
     pod_affinity_check(spec, p, l);
 }

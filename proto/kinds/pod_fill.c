@@ -37,7 +37,7 @@ static void probe_fill(struct arena *a, struct value *probe)
 }
 
 /* What is filled in here may come from the store, written by a newer program: maps are looked at before they are changed. */
-static void container_fill(struct arena *a, struct value *c, bool host_network)
+static void container_fill(struct arena *a, struct value *c)
 {
     if (!value_is_map(c)) {
         return;
@@ -48,8 +48,13 @@ static void container_fill(struct arena *a, struct value *c, bool host_network)
     probe_fill(a, value_get(c, "livenessProbe"));
     probe_fill(a, value_get(c, "readinessProbe"));
     probe_fill(a, value_get(c, "startupProbe"));
+}
+
+/* With the network of the node a port is a port of the node. Templates keep what was written. */
+static void host_ports_fill(struct arena *a, struct value *c)
+{
     const struct value *ports = value_get(c, "ports");
-    for (unsigned i = 0; host_network && i < value_count(ports); i++) {
+    for (unsigned i = 0; i < value_count(ports); i++) {
         struct value *port = value_item(ports, i),
                      *number = value_get(port, "containerPort"); /* NULL if it is no map */
         if (number != NULL && value_to_int(value_get(port, "hostPort"), 0) == 0) {
@@ -63,10 +68,9 @@ void pod_spec_fill(struct arena *a, struct value *spec)
     if (!value_is_map(spec)) {
         return; /* the check that follows will say so */
     }
-    bool host_network = value_to_bool(value_get(spec, "hostNetwork"), false);
     for (unsigned i = 0; i < ARRAY_SIZE(CONTAINER_LISTS); i++) {
         const struct value *list = value_get(spec, CONTAINER_LISTS[i]);
-        VALUE_FOR(j, list) container_fill(a, value_item(list, j), host_network);
+        VALUE_FOR(j, list) container_fill(a, value_item(list, j));
     }
     const struct value *volumes = value_get(spec, "volumes");
     VALUE_FOR(i, volumes)
@@ -74,6 +78,10 @@ void pod_spec_fill(struct arena *a, struct value *spec)
         struct value *v = value_item(volumes, i);
         if (value_is_map(v) && value_count(v) == (value_get(v, "name") != NULL)) {
             value_set(a, v, "emptyDir", value_map(a));
+        }
+        struct value *image = value_get(v, "image");
+        if (value_is_map(image) && value_to_str(value_get(image, "pullPolicy")).n == 0) {
+            value_set(a, image, "pullPolicy", value_cstr(a, pull_policy(value_to_str(value_get(image, "reference")))));
         }
     }
     struct value *account = value_get(spec, "serviceAccount");
@@ -151,7 +159,13 @@ void pod_fill(struct arena *a, struct value *obj)
     }
     for (unsigned i = 0; i < 2; i++) {
         const struct value *list = value_get(spec, CONTAINER_LISTS[i]);
-        VALUE_FOR(j, list) requests_fill(a, value_item(list, j));
+        VALUE_FOR(j, list)
+        {
+            requests_fill(a, value_item(list, j));
+            if (value_to_bool(value_get(spec, "hostNetwork"), false)) {
+                host_ports_fill(a, value_item(list, j));
+            }
+        }
     }
     priority_fill(a, spec);
     if (value_get(spec, "enableServiceLinks") == NULL) {

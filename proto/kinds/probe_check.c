@@ -101,6 +101,39 @@ static void check_hook(const struct value *hook, const struct value *pod, const 
     }
 }
 
+#define LINUX_SIGNALS                                                                                                  \
+    "SIGABRT|SIGALRM|SIGBUS|SIGCHLD|SIGCLD|SIGCONT|SIGFPE|SIGHUP|SIGILL|SIGINT|SIGIO|SIGIOT|SIGKILL|SIGPIPE|SIGPOLL|"  \
+    "SIGPROF|SIGPWR|SIGQUIT|SIGSEGV|SIGSTKFLT|SIGSTOP|SIGSYS|SIGTERM|SIGTRAP|SIGTSTP|SIGTTIN|SIGTTOU|SIGURG|SIGUSR1|"  \
+    "SIGUSR2|SIGVTALRM|SIGWINCH|SIGXCPU|SIGXFSZ|SIGRTMIN|SIGRTMAX"
+
+/* SIGRTMIN+1 to +15, SIGRTMAX-1 to -14. */
+static bool is_real_time_signal(struct str s)
+{
+    bool up = str_starts(s, STR("SIGRTMIN+"));
+    if ((!up && !str_starts(s, STR("SIGRTMAX-"))) || s.n < 10 || s.n > 11 || s.p[9] < '1' || s.p[9] > '9' ||
+        (s.n == 11 && (s.p[10] < '0' || s.p[10] > '9'))) {
+        return false;
+    }
+    int n = s.p[9] - '0';
+    n = s.n == 11 ? n * 10 + (s.p[10] - '0') : n;
+    return n <= (up ? 15 : 14);
+}
+
+static void check_stop_signal(const struct value *v, const struct value *pod, const struct fpath *p, struct errlist *l)
+{
+    struct str os = value_to_str(value_at(pod, "os", "name", NULL)), s = value_to_str(v);
+    if (s.n == 0) {
+        return;
+    }
+    if (os.n == 0) {
+        bad_forbidden(l, v, p, "may not be set when `spec.os.name` is empty: which signals there are depends on it");
+    } else if (str_is(os, "windows") && !in_choices(s, "SIGTERM|SIGKILL")) {
+        bad_choice(l, v, p, "SIGTERM|SIGKILL");
+    } else if (!in_choices(s, LINUX_SIGNALS) && !is_real_time_signal(s)) {
+        bad_choice(l, v, p, LINUX_SIGNALS);
+    }
+}
+
 void container_probes_check(const struct value *container, const struct value *pod, const struct fpath *p,
                             struct errlist *l)
 {
@@ -111,4 +144,5 @@ void container_probes_check(const struct value *container, const struct value *p
     check_probe(value_get(container, "startupProbe"), false, FPATH_AT(p, "startupProbe"), l);
     check_hook(value_get(lifecycle, "postStart"), pod, FPATH_AT(at, "postStart"), l);
     check_hook(value_get(lifecycle, "preStop"), pod, FPATH_AT(at, "preStop"), l);
+    check_stop_signal(value_get(lifecycle, "stopSignal"), pod, FPATH_AT(at, "stopSignal"), l);
 }

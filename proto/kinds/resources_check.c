@@ -195,3 +195,91 @@ void container_resources_check(const struct value *pod, const struct value *cont
     check_claims(pod, value_get(resources, "claims"), FPATH_AT(at, "claims"), l);
     check_resize(pod, value_get(container, "resizePolicy"), FPATH_AT(p, "resizePolicy"), l);
 }
+
+/* ---- Of a pod as a whole (v1.33) ---- */
+
+/* What the containers ask for of one resource: those beside each other, sidecars among them, or one init container with the sidecars before it. */
+static bool sum_requests(const struct value *spec, struct str name, int64_t *milli)
+{
+    const struct value *main = value_get(spec, "containers"), *init = value_get(spec, "initContainers");
+    int64_t sum = 0, most = 0, n;
+    VALUE_FOR(i, init)
+    {
+        const struct value *c = value_item(init, i);
+        struct str s = value_to_str(value_get_str_key(value_at(c, "resources", "requests", NULL), name));
+        if (s.n == 0 || !quantity_milli(s, &n)) {
+            n = 0;
+        }
+        if (str_is(value_to_str(value_get(c, "restartPolicy")), "Always")) {
+            if (__builtin_add_overflow(sum, n, &sum)) {
+                return false;
+            }
+            most = MAX(most, sum);
+        } else if (__builtin_add_overflow(sum, n, &n)) {
+            return false;
+        } else {
+            most = MAX(most, n);
+        }
+    }
+    VALUE_FOR(i, main)
+    {
+        struct str s =
+            value_to_str(value_get_str_key(value_at(value_item(main, i), "resources", "requests", NULL), name));
+        if (s.n > 0 && quantity_milli(s, &n) && __builtin_add_overflow(sum, n, &sum)) {
+            return false;
+        }
+    }
+    *milli = MAX(most, sum);
+    return true;
+}
+
+static void check_pod_names(struct errlist *l, const struct value *list, const struct fpath *p)
+{
+    check_container_resources(l, list, p);
+    for (unsigned i = 0; i < value_count(list) && l->count < ERRLIST_MAX; i++) {
+        const struct value_member *m = &list->map.members[i];
+        if (!is_cpu_or_memory(m->key) && !is_huge_page(m->key)) {
+            bad_choice(l, key_value(l, m), FPATH_KEY(p, m->key), "cpu|hugepages-SIZE|memory");
+        }
+    }
+}
+
+void pod_resources_check(const struct value *spec, const struct fpath *p, struct errlist *l)
+{
+    const struct value *resources = value_get(spec, "resources"), *main = value_get(spec, "containers");
+    const struct value *limits = value_get(resources, "limits"), *requests = value_get(resources, "requests");
+    if (resources == NULL) {
+        return;
+    }
+    if (value_count(value_get(resources, "claims")) > 0) {
+        bad_forbidden(l, value_get(resources, "claims"), FPATH_AT(p, "claims"),
+                      "claims cannot be set for the pod as a whole");
+    }
+    check_pod_names(l, limits, FPATH_AT(p, "limits"));
+    check_pod_names(l, requests, FPATH_AT(p, "requests"));
+    for (unsigned i = 0; i < value_count(requests); i++) {
+        const struct value_member *m = &requests->map.members[i];
+        int64_t milli, sum;
+        check_against_limit(m, value_get_str_key(limits, m->key), p, l);
+        if (quantity_milli(value_to_str(m->value), &milli) && (!sum_requests(spec, m->key, &sum) || sum > milli)) {
+            bad_value(l, m->value, FPATH_KEY(FPATH_AT(p, "requests"), m->key),
+                      "must be greater than or equal to what the containers request together");
+        }
+    }
+    VALUE_FOR(i, main)
+    {
+        const struct value *own = value_at(value_item(main, i), "resources", "limits", NULL);
+        for (unsigned k = 0; k < value_count(own); k++) {
+            const struct value_member *m = &own->map.members[k];
+            const struct value *most = value_get_str_key(limits, m->key);
+            if (most != NULL && quantity_cmp(value_to_str(m->value), value_to_str(most)) > 0) {
+                bad_value(
+                    l, m->value,
+                    FPATH_KEY(FPATH_AT(FPATH_AT(FPATH_ITEM(FPATH_AT(p->up, "containers"), i), "resources"), "limits"),
+                              m->key),
+                    arena_printf(l->arena, "must be less than or equal to the pod's limit of %.*s",
+                                 STR_ARG(value_to_str(most))));
+            }
+        }
+    }
+}

@@ -124,6 +124,14 @@ static void check_git(const struct value *source, const struct fpath *p, struct 
     check_descending_path(l, value_get(source, "directory"), FPATH_AT(p, "directory"));
 }
 
+/* In a template the reference may still be missing, as the image of a container may not. */
+static void check_image(const struct value *source, const struct fpath *p, struct errlist *l)
+{
+    if (value_to_str(value_get(source, "reference")).n == 0) {
+        bad_required(l, source, FPATH_AT(p, "reference"));
+    }
+}
+
 static void check_ephemeral(const struct value *source, const struct fpath *p, struct errlist *l)
 {
     const struct value *template = value_get(source, "volumeClaimTemplate");
@@ -267,6 +275,9 @@ void pod_volumes_check(const struct value *volumes, struct str pod_name, const s
             }
         }
         check_one_source(v, rules, ARRAY_SIZE(rules), true, at, "volume type", l);
+        if (pod_name.n > 0 && value_get(v, "image") != NULL) {
+            check_image(value_get(v, "image"), FPATH_AT(at, "image"), l);
+        }
         for (unsigned k = 0; k < value_count(v); k++) {
             const struct value_member *m = &v->map.members[k];
             if (value_is_map(m->value)) {

@@ -26,6 +26,9 @@ static void check_accepted(const struct kind *k, struct arena *a, struct value *
     CHECK(kind_check(k, a, doc, value_copy(a, doc), KIND_CHECK_UPDATE, &err) == 0);
 
     CLEANUP_OBJECT struct object *o = NULL;
+    if (value_path_str(doc, "metadata.name").n == 0) {
+        return; /* a prefix alone: the masters complete it first */
+    }
     CHECK(object_from_value(k, doc, 5, &o, &err) == 0);
     CHECK(o->body_size == one.size && memcmp(o->body, one.data, one.size) == 0);
     struct value *back = object_to_value(a, o);
