@@ -165,7 +165,7 @@ static void initial_state(struct arena *a, const struct kind *k, struct value *d
 }
 
 /* What is kept but not carried out. */
-static void add_warnings(const struct admission *ad, const struct kind *k, const struct value *doc)
+void admit_warnings(const struct admission *ad, const struct kind *k, const struct value *doc)
 {
     struct kind_warnings found;
     if (ad->warnings == NULL) {
@@ -180,6 +180,18 @@ static void add_warnings(const struct admission *ad, const struct kind *k, const
         value_append(ad->arena, *ad->warnings,
                      value_strf(ad->arena, "%s%s%s", whose, ad->many ? ": " : "", found.items[i]));
     }
+}
+
+/* More than the number of replicas: whoever scales has heard it before. */
+static bool spec_changes(const struct value *now, const struct value *before)
+{
+    for (unsigned i = 0; i < value_count(now); i++) {
+        struct str key = now->map.members[i].key;
+        if (!str_is(key, "replicas") && !value_equal(now->map.members[i].value, value_get_str_key(before, key))) {
+            return true;
+        }
+    }
+    return value_count(now) != value_count(before);
 }
 
 int admit_create(const struct admission *ad, const struct kind *k, struct value *doc, struct object **out,
@@ -204,7 +216,7 @@ int admit_create(const struct admission *ad, const struct kind *k, struct value 
     if (rv != 0) {
         return rv;
     }
-    add_warnings(ad, k, doc);
+    admit_warnings(ad, k, doc);
     rv = check_namespace(ad, k, value_to_str(value_get(metadata, "namespace")), err);
     return rv != 0 ? rv : object_from_value(k, doc, 0, out, err);
 }
@@ -245,8 +257,8 @@ int admit_update(const struct admission *ad, const struct kind *k, struct value 
     value_remove(value_get(doc, "metadata"), "resourceVersion");
     value_remove((struct value *)old_metadata, "resourceVersion");
     int rv = kind_check(k, ad->arena, doc, before, KIND_CHECK_UPDATE | (ad->lenient ? KIND_CHECK_LENIENT : 0), err);
-    if (rv == 0 && part == TXN_PART_SPEC && !value_equal(value_get(doc, "spec"), value_get(before, "spec"))) {
-        add_warnings(ad, k, doc);
+    if (rv == 0 && part == TXN_PART_SPEC && spec_changes(value_get(doc, "spec"), value_get(before, "spec"))) {
+        admit_warnings(ad, k, doc);
     }
     return rv != 0 ? rv : object_from_value(k, doc, 0, out, err);
 }

@@ -311,6 +311,8 @@ int admit_document_kind(const struct admission *ad, struct value *doc, const str
 int admit_version(struct value *doc, const struct kind *k, uint64_t *revision, struct error *err);
 int admit_create(const struct admission *ad, const struct kind *k, struct value *doc, struct object **out,
                  struct error *err);
+/* What is kept but not carried out in a document goes to ad->warnings; both functions here do it. */
+void admit_warnings(const struct admission *ad, const struct kind *k, const struct value *doc);
 /* doc becomes the new version of old; status is kept for kinds with a status part. */
 int admit_update(const struct admission *ad, const struct kind *k, struct value *doc, const struct object *old,
                  enum txn_part part, struct object **out, struct error *err);

@@ -173,6 +173,19 @@ static void fill_repeated(struct write *w, struct txn_past *past)
     }
 }
 
+/* The answer that was lost had its warnings. */
+static void warn_again(struct write *w)
+{
+    struct call *c = w->call;
+    struct admission ad = {.arena = &c->arena, .warnings = &c->warnings, .many = w->count > 1};
+    for (unsigned i = 0; w->shape != WRITE_DELETE && w->shape != WRITE_COUNT && i < w->count; i++) {
+        const struct object *o = w->items[i].object;
+        if (o != NULL && !w->items[i].gone) {
+            admit_warnings(&ad, o->kind, object_to_value(&c->arena, o));
+        }
+    }
+}
+
 #define UNDONE_EVENT_SIZE_MAX 1024u
 
 /* Whoever looks at the object later was not warned: an event says it. */
@@ -206,6 +219,7 @@ void write_submit(struct write *w, const struct txn *t)
     }
     if (repeat) {
         fill_repeated(w, &past);
+        warn_again(w);
     }
     struct error err = {0};
     if (node_submit(m->node, t, write_answered, w, &err) == 0 && !repeat) {

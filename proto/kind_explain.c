@@ -127,7 +127,8 @@ static void write_field_line(struct buf *out, const struct field *f, unsigned in
         buf_puts(out, " -set by the system-");
     }
     if (f->state != FIELD_DONE) {
-        buf_puts(out, " (not carried out yet)");
+        bool partly = f->quiet != NULL || f->beside != NULL || f->keys != NULL;
+        buf_puts(out, partly ? " (not all of it carried out yet)" : " (not carried out yet)");
     }
     buf_putc(out, '\n');
 }

@@ -611,6 +611,11 @@ static void test_a_repeated_create_is_done_once(void **state)
     must_value(c, "create", params);
     assert_int_equal(int_at(c, "revision"), revision);
     assert_string_equal(text_at(c, "object.metadata.uid"), uid);
+    /* With the warnings of the answer that was lost. */
+    params = with_id(c, kit_doc(c->kit, "{object: " WARNED_POD "}", "warned"), 2);
+    must_value(c, "create", params);
+    must_value(c, "create", params);
+    assert_int_equal(value_count(value_path(c->result, "warnings")), 1);
 }
 
 static void test_a_repeated_generated_name_is_the_same(void **state)
@@ -687,7 +692,7 @@ static void test_unknown_words_come_with_a_suggestion(void **state)
     refused(c, ERR_UNSUPPORTED, "did you mean \"create\"", "creat", "{}");
     refused(c, ERR_UNSUPPORTED, "unknown method", "frobnicate", "{}");
     refused(c, ERR_USAGE, "unknown parameter \"nmae\"", "get", "{kind: Pod, nmae: x}");
-    refused(c, ERR_NOT_FOUND, "did you mean \"Deployment\"", "list", "{kind: Deploymnet}");
+    refused(c, ERR_NOT_FOUND, "did you mean \"deployments\"", "list", "{kind: Deploymnet}");
     refused(c, ERR_NOT_FOUND, "unknown kind", "list", "{kind: Xyzzyplugh}");
     refused(c, ERR_USAGE, "must be a string", "get", "{kind: 7, name: x}");
     refused(c, ERR_USAGE, "\"name\" is missing", "get", "{kind: Pod}");

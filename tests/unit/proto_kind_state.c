@@ -395,6 +395,65 @@ static void what_matters_less_is_warned_of(void **state)
                     "limited\n");
 }
 
+/* What Kubernetes v1.33 has and v1.29 had not. */
+static void the_field_set_is_that_of_kubernetes_1_33(void **state)
+{
+    (void)state;
+    static const char *const paths[] = {
+        "pod.spec.resources.requests",
+        "pod.spec.resourceClaims.resourceClaimName",
+        "pod.spec.resourceClaims.resourceClaimTemplateName",
+        "pod.spec.securityContext.appArmorProfile.localhostProfile",
+        "pod.spec.securityContext.supplementalGroupsPolicy",
+        "pod.spec.securityContext.seLinuxChangePolicy",
+        "pod.spec.containers.securityContext.appArmorProfile.type",
+        "pod.spec.initContainers.lifecycle.stopSignal",
+        "pod.spec.containers.volumeMounts.recursiveReadOnly",
+        "pod.spec.containers.resources.claims.request",
+        "pod.spec.ephemeralContainers.resizePolicy.resourceName",
+        "pod.spec.volumes.image.reference",
+        "pod.spec.volumes.image.pullPolicy",
+        "pod.spec.volumes.projected.sources.clusterTrustBundle.signerName",
+        "pod.spec.affinity.podAffinity.requiredDuringSchedulingIgnoredDuringExecution.mismatchLabelKeys",
+        "pod.status.observedGeneration",
+        "pod.status.hostIPs.ip",
+        "pod.status.podIPs.ip",
+        "pod.status.resize",
+        "pod.status.conditions.observedGeneration",
+        "pod.status.containerStatuses.volumeMounts.recursiveReadOnly",
+        "pod.status.containerStatuses.user.linux.supplementalGroups",
+        "pod.status.containerStatuses.allocatedResourcesStatus.resources.health",
+        "pod.status.initContainerStatuses.stopSignal",
+        "node.status.nodeInfo.swap.capacity",
+        "node.status.runtimeHandlers.features.userNamespaces",
+        "node.status.features.supplementalGroupsPolicy",
+        "deployment.spec.template.spec.resources.limits",
+        "deployment.status.terminatingReplicas",
+        "replicaset.status.terminatingReplicas",
+    };
+    for (unsigned i = 0; i < ARRAY_SIZE(paths); i++) {
+        CLEANUP_BUF struct buf b = BUF_INIT;
+        struct error err = {0};
+        if (kind_explain(&b, str_of(paths[i]), false, &err) != 0) {
+            fail_msg("%s", err.message);
+        }
+    }
+}
+
+static void explain_tells_what_is_not_carried_out(void **state)
+{
+    (void)state;
+    CLEANUP_BUF struct buf b = BUF_INIT;
+    assert_int_equal(kind_explain(&b, STR("pod.spec"), false, NULL), 0);
+    assert_contains(buf_cstr(&b), "  shareProcessNamespace\t<boolean> (not carried out yet)\n");
+    assert_contains(buf_cstr(&b), "    Not carried out yet, so it is refused: containers would not see each other's\n");
+    assert_contains(buf_cstr(&b), "  dnsPolicy\t<string> (not all of it carried out yet)\n");
+    assert_contains(buf_cstr(&b), "  hostNetwork\t<boolean>\n");
+    buf_reset(&b);
+    assert_int_equal(kind_explain(&b, STR("pod.spec.volumes.emptyDir.sizeLimit"), false, NULL), 0);
+    assert_contains(buf_cstr(&b), "Not carried out yet (unless medium=Memory): only a volume in memory (medium:\n");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 int main(void)
 {
@@ -404,6 +463,8 @@ int main(void)
         TEST(promises_that_are_not_kept_are_refused),
         TEST(an_object_that_has_it_already_can_still_be_changed),
         TEST(what_matters_less_is_warned_of),
+        TEST(the_field_set_is_that_of_kubernetes_1_33),
+        TEST(explain_tells_what_is_not_carried_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
