@@ -1,6 +1,7 @@
 #include "agent/link.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -125,6 +126,7 @@ static void on_hello(const struct rpc_result *r, void *data)
     }
     if (l->state == LINK_DIALING) {
         move(l, LINK_UP);
+        log_info(l->shared->log, "link", "master %" PRId64 " at %s is linked", l->master, l->address);
         backoff_reset(&l->backoff);
         l->complaint[0] = '\0';
         l->complaints = 0;

@@ -21,6 +21,11 @@ struct agent_pod *serve_find_pod(struct agent *a, struct mp params, struct error
 {
     struct str ns = mp_str(mp_get(params, "namespace")), name = mp_str(mp_get(params, "name"));
     struct agent_pod *ap = pods_find(a, ns, name);
+    if (ap == NULL && !a->synced) {
+        error_set(err, ERR_BUSY, "node %s has just started and does not know all of its pods yet; try again", a->name);
+        err->retry_after_ms = 200;
+        return NULL;
+    }
     if (ap == NULL || ap->gone) {
         error_set(err, ERR_NOT_FOUND, "pod \"%.*s\" is not on node %s", STR_ARG(name), a->name);
         return NULL;
@@ -254,6 +259,10 @@ static int log_choose(struct agent *a, const struct agent_pod *ap, const struct 
     };
     int rv = str_empty(after) ? log_target(c, mp_bool(mp_get(params, "previous"), false), attempt, &grows, err)
                               : place_read(after, ap, attempt, o, err);
+    if (rv == 0 && !str_empty(after) && !c->has_run) { /* the agent has started, and starts it */
+        return error_set(err, ERR_BUSY, "container \"%s\" in pod \"%s\" is about to start again", c->spec->name,
+                         ap->name);
+    }
     if (rv == 0 && !str_empty(after)) {
         grows = *attempt == c->attempt && c->has_run && container_is_up(c);
     }

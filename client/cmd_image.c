@@ -11,6 +11,9 @@
 
 #define CHUNK   (256u << 10)
 #define WAIT_MS 600000
+/* A load that was cut begins again: the node keeps nothing of half an archive, and a whole one twice is the same. */
+#define LOAD_TRIES_MAX 8u
+#define LOAD_PAUSE_MS  500
 
 static const struct option_row image_options[] = {
     {"node", 0, OPTION_VALUE, "all", NULL, "NAME", "one node; otherwise all of them"},
@@ -91,35 +94,55 @@ static int send_file(struct load *l, struct api_stream *s, int fd, const char *p
     return 0; /* the node's error comes with the end */
 }
 
-static int load_on(struct rctl *r, const struct object *node, int fd, const char *path)
+static int load_once(struct load *l, int fd, const char *path, struct error *err)
 {
     static const struct api_stream_events events = {.on_data = load_data, .on_writable = load_writable};
-    struct error err = {0};
-    struct load l = {.r = r, .node = arena_strndup(&r->arena, node->name.p, node->name.n)};
+    struct rctl *r = l->r;
     struct value *params = value_map(&r->arena);
-    value_set(&r->arena, params, "node", value_str(&r->arena, node->name));
+    struct api_stream *s;
+    value_set(&r->arena, params, "node", value_cstr(&r->arena, l->node));
     if (opt(r, "name") != NULL) {
         value_set(&r->arena, params, "name", value_cstr(&r->arena, opt(r, "name")));
     }
-    struct api_stream *s;
     if (lseek(fd, 0, SEEK_SET) < 0) {
-        error_set_errno(&err, errno, "%s must be a file", path);
-        return rctl_fail(r, &err);
+        return error_set_errno(err, errno, "%s must be a file", path);
     }
-    if (api_stream_open(r->api, "imageload", params, &events, &l, &s, &err) != 0) {
-        error_wrap(&err, "load %s on node %s", path, l.node);
-        return rctl_fail(r, &err);
+    if (api_stream_open(r->api, "imageload", params, &events, l, &s, err) != 0) {
+        return err->code;
     }
-    int rc = send_file(&l, s, fd, path, &err);
+    api_ping_start(r->api, false);
+    int rc = send_file(l, s, fd, path, err);
     bool over = rc != 0 || api_run(r->api, api_stream_ended(s), WAIT_MS);
     struct error end = {0};
     int end_rc = api_stream_close(s, &end);
-    if (rc == 0 && (end_rc != 0 || !over || l.loaded == 0)) {
+    api_ping_stop(r->api, false);
+    if (rc == 0 && l->loaded == 0) {
         if (end_rc == 0) {
-            error_set(&end, ERR_TIMEOUT, "the node did not say what it loaded");
+            error_set(&end, over ? ERR_CLOSED : ERR_TIMEOUT, "the node did not say what it loaded");
         }
-        err = end;
+        *err = end;
         rc = end.code;
+    }
+    return rc;
+}
+
+static bool was_cut(const struct rctl *r, int code)
+{
+    return code == ERR_CLOSED || code == ERR_CANCELED || code == ERR_NOT_LEADER || code == ERR_NO_QUORUM ||
+           (code == ERR_SYSTEM && !api_refused(r->api));
+}
+
+static int load_on(struct rctl *r, const struct object *node, int fd, const char *path)
+{
+    struct error err = {0};
+    struct load l = {.r = r, .node = arena_strndup(&r->arena, node->name.p, node->name.n)};
+    int rc = load_once(&l, fd, path, &err);
+    for (unsigned tries = 1; rc != 0 && was_cut(r, rc) && tries < LOAD_TRIES_MAX; tries++) {
+        bool never = false;
+        rctl_note(r, "note: loading %s on node %s was cut (%s); it begins again", path, l.node, err.message);
+        api_run(r->api, &never, LOAD_PAUSE_MS * tries);
+        err = (struct error){0};
+        rc = load_once(&l, fd, path, &err);
     }
     if (rc != 0) {
         error_wrap(&err, "load %s on node %s", path, l.node);

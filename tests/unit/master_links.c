@@ -326,6 +326,81 @@ static void test_streams_go_on_over_changes_of_leader(void **state)
     must(s->admin[s->leader], "delete", "{kind: Pod, name: p, gracePeriodSeconds: 0}");
 }
 
+/* ---- Images ---- */
+
+#define ARCHIVE_BYTES 2000000u
+
+static struct loading {
+    struct node *node;
+    struct stream *streams[8];
+    unsigned count;
+    bool done;
+} loading;
+
+static void load_meanwhile(struct kit *k)
+{
+    struct node *n = loading.node;
+    if (n->got && loading.count < ARRAY_SIZE(loading.streams)) {
+        n->got = false;
+        for (unsigned i = 0; i < MASTERS; i++) {
+            if (rpc_request_session(n->request) == n->link[i]->rpc) {
+                loading.streams[loading.count++] = stream_accept(n->link[i], n->request);
+                break;
+            }
+        }
+    }
+    struct stream *st = loading.count == 0 ? NULL : loading.streams[loading.count - 1];
+    if (st == NULL || st->local_ended || st->ended || st->count == 0) {
+        return;
+    }
+    struct error err = {0};
+    if (loading.count <= 2 && st->bytes > 300000 * loading.count) {
+        error_set(&err, ERR_CLOSED, "the connection went away");
+        stream_end(st, &err);
+    } else if (value_path_bool(st->items[st->count - 1], "eof", false)) {
+        stream_send(st, "{loaded: ['web:3']}");
+        stream_end(st, NULL);
+    }
+    (void)k;
+}
+
+static void test_loading_an_image_begins_again_when_it_is_cut(void **state)
+{
+    struct state *s = *state;
+    struct node n = {.name = "n1", .instance = "a1-2-5"};
+    struct kit *k = s->kit;
+    s->leader = kit_leader(k);
+    node_open(s, &n);
+    loading = (struct loading){.node = &n};
+    const char *path = arena_printf(&k->arena, "%s/image.tar", k->dir);
+    FILE *f = fopen(path, "we");
+    for (unsigned i = 0; i < ARCHIVE_BYTES; i++) {
+        fputc((int)(i % 251), f);
+    }
+    fclose(f);
+    CLEANUP_FREE char *said = NULL;
+    k->meanwhile = load_meanwhile;
+    int code = kit_rctl(k, &said, (const char *[]){"image", "load", path, "--node", "n1", NULL});
+    k->meanwhile = NULL;
+    if (code != 0 || strstr(said, "n1: loaded web:3") == NULL || strstr(said, "it begins again") == NULL) {
+        fail_msg("%d: %s", code, said);
+    }
+    assert_int_equal(loading.count, 3);
+    size_t at = 0;
+    for (unsigned i = 0; i < loading.streams[2]->count; i++) {
+        const struct value *v = loading.streams[2]->items[i];
+        struct str bytes = v->type == VALUE_BIN ? v->str : STR_NONE;
+        for (size_t j = 0; j < bytes.n; j++, at++) {
+            assert_int_equal((uint8_t)bytes.p[j], at % 251);
+        }
+    }
+    assert_int_equal(at, ARCHIVE_BYTES);
+    for (unsigned i = 0; i < loading.count; i++) {
+        stream_close(loading.streams[i]);
+    }
+    node_close(&n);
+}
+
 /* ---- Who is heard ---- */
 
 static const char *ready_of(struct state *s, const char *node)
@@ -508,6 +583,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_master_serves_streams_over_its_own_link),
         cmocka_unit_test(test_streams_go_on_over_changes_of_leader),
+        cmocka_unit_test(test_loading_an_image_begins_again_when_it_is_cut),
         cmocka_unit_test(test_a_dead_node_is_noticed_however_often_leaders_change),
         cmocka_unit_test(test_masters_that_sleep_do_not_lose_nodes),
         cmocka_unit_test(test_a_new_leader_without_a_link_asks_the_others),
