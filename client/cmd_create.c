@@ -1,15 +1,13 @@
 /* rctl create: objects from manifests, and the common ones from the command line. */
-#include <dirent.h>
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
-#include "client/common.h"
-#include "client/keyfile.h"
+#include "client/create.h"
+#include "client/editor.h"
 #include "proto/text.h"
 
-/* Checks a document made here, then creates or prints it. */
-static int create_made(struct rctl *r, struct value *doc)
+int create_made(struct rctl *r, struct value *doc)
 {
     struct error err = {0};
     enum dry_run dry;
@@ -20,6 +18,8 @@ static int create_made(struct rctl *r, struct value *doc)
     if (k == NULL || kind_check_fields(k, &r->arena, doc, 0, &err) != 0) {
         return rctl_fail(r, &err);
     }
+    common_record(r, doc);
+    doc = opt_flag(r, "save-config") ? common_save_config(r, doc) : doc;
     if (dry == DRY_RUN_CLIENT) {
         return common_print_value(r, k, doc, "created", dry);
     }
@@ -33,8 +33,8 @@ static int create_made(struct rctl *r, struct value *doc)
     return common_print_object(r, o, "created", dry);
 }
 
-static struct value *new_document(struct rctl *r, const char *api_version, const char *kind, const char *name,
-                                  bool namespaced)
+struct value *create_document(struct rctl *r, const char *api_version, const char *kind, const char *name,
+                              bool namespaced)
 {
     struct arena *a = &r->arena;
     struct value *doc = value_map(a);
@@ -53,255 +53,121 @@ static struct value *new_document(struct rctl *r, const char *api_version, const
 
 /* ---- create -f ---- */
 
-static int run_create(struct rctl *r)
+static int unknown_word(struct rctl *r, const char *word)
 {
-    struct error err = {0};
-    struct manifest m = {0};
-    enum dry_run dry;
-    if (!args_given(&r->args, "filename") && r->args.words_count > 0) {
-        return rctl_usage(r,
-                          "create from the command line knows configmap, secret, namespace and deployment, not "
-                          "\"%s\"; everything else comes from a manifest: -f FILE",
-                          r->args.words[0]);
+    return rctl_usage(r,
+                      "create from the command line knows configmap, secret, namespace and deployment, not "
+                      "\"%s\"; everything else comes from a manifest: -f FILE",
+                      word);
+}
+
+static int create_item(struct rctl *r, const struct manifest_item *item, enum dry_run dry, struct error *err)
+{
+    struct value *doc = opt_flag(r, "save-config") ? common_save_config(r, item->doc) : item->doc;
+    if (dry == DRY_RUN_CLIENT) {
+        struct manifest_item shown = *item;
+        shown.doc = doc;
+        return common_print_item(r, &shown, "created") == EXIT_DONE ? 0 : ERR_INVALID;
     }
-    if (common_dry_run(r, &dry, &err) != 0) {
-        return rctl_usage(r, "%s", err.message);
+    CLEANUP_OBJECT struct object *o = NULL;
+    int rc = common_create(r, doc, dry, &o, err);
+    if (rc == 0) {
+        common_print_object(r, o, "created", dry);
     }
-    if (common_manifests(r, &m, &err) != 0) {
-        return err.code == ERR_USAGE ? rctl_usage(r, "%s", err.message) : rctl_fail(r, &err);
-    }
-    if (dry != DRY_RUN_CLIENT && rctl_connect(r, &err) != 0) {
-        return rctl_fail(r, &err);
-    }
+    return rc;
+}
+
+static int create_all(struct rctl *r, const struct manifest *m, enum dry_run dry)
+{
     int code = EXIT_DONE;
-    for (unsigned i = 0; i < m.count; i++) {
-        int one;
-        CLEANUP_OBJECT struct object *o = NULL;
-        if (dry == DRY_RUN_CLIENT) {
-            one = common_print_item(r, &m.items[i], "created");
-        } else if (common_create(r, m.items[i].doc, dry, &o, &err) != 0) {
-            if (m.count > 1 && !str_starts(str_of(err.message), str_of(m.items[i].file))) {
-                error_wrap(&err, "%s", m.items[i].file);
-            }
-            one = rctl_fail(r, &err);
-        } else {
-            one = common_print_object(r, o, "created", dry);
+    for (unsigned i = 0; i < m->count; i++) {
+        struct error err = {0};
+        if (create_item(r, &m->items[i], dry, &err) == 0) {
+            continue;
         }
+        if (m->count > 1 && !str_starts(str_of(err.message), str_of(m->items[i].file))) {
+            error_wrap(&err, "%s", m->items[i].file);
+        }
+        int one = rctl_fail(r, &err);
         code = code == EXIT_DONE ? one : code;
     }
     return code;
 }
 
-/* ---- configmap, secret ---- */
+/* ---- create --edit ---- */
 
-/* Where keys go: text into `data`, other bytes into `binary` (a Secret takes all as base64 in `data`). */
-struct data_target {
-    struct rctl *r;
-    struct value *doc;
-    bool secret;
+struct edited {
+    enum dry_run dry;
+    unsigned
+        created; /* documents of the text that are there already: a refusal of the next one does not make them twice */
 };
 
-static int bad_key(const char *key, struct error *err)
+static int save_new(struct rctl *r, const char *text, const char **again, int *code, void *data, struct error *err)
 {
-    return error_set(
-        err, ERR_USAGE,
-        "\"%s\" cannot be a key: it must be letters, digits, '-', '_' and '.', at most 253, and not '.' or "
-        "begin with '..'",
-        key);
-}
-
-static int add_key(struct data_target *t, const char *key, struct str bytes, struct error *err)
-{
-    struct arena *a = &t->r->arena;
-    bool text = !t->secret && keyfile_is_text(bytes);
-    struct value *map = value_ensure_map(a, t->doc, t->secret || text ? "data" : "binaryData");
-    if (value_get(value_get(t->doc, "data"), key) != NULL || value_get(value_get(t->doc, "binaryData"), key) != NULL) {
-        return error_set(err, ERR_USAGE, "the key \"%s\" is given twice", key);
+    (void)again;
+    struct edited *e = data;
+    struct manifest m = {0};
+    struct manifest_options mo = {
+        .ns = rctl_namespace(r), .ns_given = opt(r, "namespace") != NULL, .lenient = common_lenient(r)};
+    int rc = manifest_read_text(&r->arena, str_of(text), "edited", &mo, &m, err);
+    if (rc == 0 && m.count == 0) {
+        rc = error_set(err, ERR_INVALID, "no objects in it");
     }
-    if (!name_is_config_key(str_of(key))) {
-        return bad_key(key, err);
+    for (unsigned i = e->created; i < m.count && rc == 0; i++) {
+        common_record(r, m.items[i].doc);
+        rc = create_item(r, &m.items[i], e->dry, err);
+        e->created += rc == 0;
     }
-    if (text) {
-        value_set(a, map, key, value_str(a, bytes));
-        return 0;
-    }
-    CLEANUP_BUF struct buf b = BUF_INIT;
-    base64_write(&b, bytes.p, bytes.n);
-    value_set(a, map, key, value_str(a, buf_str(&b)));
-    return 0;
-}
-
-static int add_file(struct data_target *t, const char *key, const char *path, struct error *err)
-{
-    char *text;
-    size_t size;
-    int rc = manifest_slurp(path, OBJECT_SIZE_MAX, &text, &size, err);
-    if (rc != 0) {
-        return rc;
-    }
-    rc = add_key(t, key, (struct str){text, size}, err);
-    free(text);
+    *code = EXIT_DONE;
     return rc;
 }
 
-static int add_dir(struct data_target *t, const char *path, struct error *err)
+static int create_edited(struct rctl *r, const struct manifest *m, enum dry_run dry)
 {
-    struct dirent **names;
-    int n = scandir(path, &names, NULL, alphasort);
-    if (n < 0) {
-        return error_set(err, ERR_IO, "read directory %s", path);
-    }
-    int rc = 0;
-    for (int i = 0; i < n; i++) {
-        const char *child = arena_printf(&t->r->arena, "%s/%s", path, names[i]->d_name);
-        const char *key = arena_strdup(&t->r->arena, names[i]->d_name);
-        struct stat st;
-        free(names[i]);
-        if (rc == 0 && stat(child, &st) == 0 && S_ISREG(st.st_mode)) {
-            rc = add_file(t, key, child, err);
+    CLEANUP_BUF struct buf text = BUF_INIT;
+    for (unsigned i = 0; i < m->count; i++) {
+        struct value *doc = value_copy(&r->arena, m->items[i].doc);
+        if (m->items[i].ns_filled && opt(r, "namespace") == NULL) {
+            value_remove(value_get(doc, "metadata"), "namespace");
         }
+        buf_puts(&text, i > 0 ? "---\n" : "");
+        yaml_write(&text, doc);
     }
-    free(names);
-    return rc;
+    struct edited e = {.dry = dry};
+    return editor_edit(r, "These objects will be created when you save.", "yaml", buf_cstr(&text), true, save_new, &e);
 }
 
-/* --from-file=[KEY=]PATH */
-static int add_from_file(struct data_target *t, const char *text, struct error *err)
+static int run_create(struct rctl *r)
 {
-    const char *eq = strchr(text, '=');
-    struct stat st;
-    if (eq == text || (eq != NULL && (eq[1] == '\0' || strchr(eq + 1, '=') != NULL))) {
-        return error_set(err, ERR_USAGE, "--from-file is PATH or KEY=PATH, neither with a '=' in it, not \"%s\"", text);
-    }
-    if (eq == NULL && stat(text, &st) == 0 && S_ISDIR(st.st_mode)) {
-        return add_dir(t, text, err);
-    }
-    const char *path = eq == NULL ? text : eq + 1;
-    const char *slash = strrchr(path, '/');
-    const char *key = eq != NULL      ? arena_strndup(&t->r->arena, text, (size_t)(eq - text))
-                      : slash == NULL ? path
-                                      : slash + 1;
-    return add_file(t, key, path, err);
-}
-
-static int add_from_literal(struct data_target *t, const char *text, struct error *err)
-{
-    const char *eq = strchr(text, '=');
-    if (eq == NULL || eq == text) {
-        return error_set(err, ERR_USAGE, "--from-literal is KEY=VALUE, not \"%s\"", text);
-    }
-    return add_key(t, arena_strndup(&t->r->arena, text, (size_t)(eq - text)), str_of(eq + 1), err);
-}
-
-static int add_env_pair(struct str key, struct str value, void *data, struct error *err)
-{
-    struct data_target *t = data;
-    return add_key(t, arena_strndup(&t->r->arena, key.p, key.n), value, err);
-}
-
-static int add_from_env(struct data_target *t, const char *path, struct error *err)
-{
-    char *text;
-    size_t size;
-    int rc = manifest_slurp(path, OBJECT_SIZE_MAX, &text, &size, err);
-    if (rc != 0) {
-        return rc;
-    }
-    rc = keyfile_env((struct str){text, size}, path, add_env_pair, t, err);
-    free(text);
-    return rc;
-}
-
-static int run_create_data(struct rctl *r, const char *name, bool secret)
-{
-    struct value *doc = new_document(r, "v1", secret ? "Secret" : "ConfigMap", name, true);
-    struct data_target t = {r, doc, secret};
     struct error err = {0};
-    int rc = 0;
-    for (unsigned i = 0; i < r->args.values_count && rc == 0; i++) {
-        const struct args_value *v = &r->args.values[i];
-        if (strcmp(v->row->name, "from-file") == 0) {
-            rc = add_from_file(&t, v->value, &err);
-        } else if (strcmp(v->row->name, "from-literal") == 0) {
-            rc = add_from_literal(&t, v->value, &err);
-        } else if (strcmp(v->row->name, "from-env-file") == 0) {
-            rc = add_from_env(&t, v->value, &err);
-        }
+    struct manifest m = {0};
+    enum dry_run dry;
+    if (!common_files_given(r) && r->args.words_count > 0) {
+        return unknown_word(r, r->args.words[0]);
     }
-    if (rc != 0) {
-        return err.code == ERR_USAGE ? rctl_usage(r, "%s", err.message) : rctl_fail(r, &err);
+    if (common_dry_run(r, &dry, &err) != 0 || common_manifests(r, &m, &err) != 0) {
+        return common_fail(r, &err);
     }
-    if (secret) {
-        value_set(&r->arena, doc, "type", value_cstr(&r->arena, opt(r, "type")));
+    if (m.count == 0) {
+        error_set(&err, ERR_NOT_FOUND, "no objects passed to create: -l %s selects none of them", opt(r, "selector"));
+        return rctl_fail_here(r, &err);
     }
-    return create_made(r, doc);
+    if (dry != DRY_RUN_CLIENT && rctl_connect(r, &err) != 0) {
+        return rctl_fail(r, &err);
+    }
+    return opt_flag(r, "edit") ? create_edited(r, &m, dry) : create_all(r, &m, dry);
 }
-
-static const struct option_row data_options[] = {
-    {"from-file", 0, OPTION_REPEAT, NULL, NULL, "[KEY=]PATH", "a file, or all files of a directory"},
-    {"from-literal", 0, OPTION_REPEAT, NULL, NULL, "KEY=VALUE", "a key and its value"},
-    {"from-env-file", 0, OPTION_REPEAT, NULL, NULL, "PATH", "KEY=VALUE lines"},
-    OPTION_ROW_DRY_RUN,
-    OPTION_ROW_OUTPUT,
-    {"type", 0, OPTION_VALUE, "Opaque", NULL, "TYPE", "type of a secret"},
-};
-
-static int run_configmap(struct rctl *r)
-{
-    if (r->args.words_count != 1) {
-        return rctl_usage(r, "exactly one name is needed");
-    }
-    return run_create_data(r, r->args.words[0], false);
-}
-
-static int run_secret(struct rctl *r)
-{
-    if (r->args.words_count != 2 || strcmp(r->args.words[0], "generic") != 0) {
-        return rctl_usage(r, "secrets are made by \"create secret generic NAME\"");
-    }
-    return run_create_data(r, r->args.words[1], true);
-}
-
-static const struct command create_configmap = {
-    .name = "configmap",
-    .alias = "cm",
-    .usage = "NAME [--from-file=[KEY=]PATH] [--from-literal=KEY=VALUE]",
-    .summary = "Create a ConfigMap from files and values",
-    .examples = "  # one file; its name becomes the key\n"
-                "  rctl create configmap nginx-conf --from-file=hello.conf\n"
-                "  # another key, and a value beside it\n"
-                "  rctl create configmap web --from-file=nginx.conf=hello.conf --from-literal=color=blue\n"
-                "  # only look at what it would be\n"
-                "  rctl create configmap web --from-literal=a=b --dry-run=client -o yaml\n",
-    .options = data_options,
-    .options_count = ARRAY_SIZE(data_options) - 1,
-    .run = run_configmap,
-};
-static const struct command create_secret = {
-    .name = "secret",
-    .usage = "generic NAME [--from-file=[KEY=]PATH] [--from-literal=KEY=VALUE] [--type=TYPE]",
-    .summary = "Create a Secret from files and values",
-    .examples = "  # a password\n"
-                "  rctl create secret generic db --from-literal=password=s3cret\n"
-                "  # keys from files, so that they stand in no shell history\n"
-                "  rctl create secret generic tls --from-file=tls.crt --from-file=tls.key\n"
-                "  # a manifest to keep\n"
-                "  rctl create secret generic db --from-literal=user=web --dry-run=client -o yaml\n",
-    .options = data_options,
-    .options_count = ARRAY_SIZE(data_options),
-    .run = run_secret,
-};
 
 /* ---- namespace ---- */
 
-static const struct option_row plain_options[] = {OPTION_ROW_DRY_RUN, OPTION_ROW_OUTPUT};
+static const struct option_row plain_options[] = {OPTION_ROWS_CREATE};
 
 static int run_namespace(struct rctl *r)
 {
     if (r->args.words_count != 1) {
         return rctl_usage(r, "exactly one name is needed");
     }
-    return create_made(r, new_document(r, "v1", "Namespace", r->args.words[0], false));
+    return create_made(r, create_document(r, "v1", "Namespace", r->args.words[0], false));
 }
 
 static const struct command create_namespace = {
@@ -323,16 +189,23 @@ static const struct option_row deployment_options[] = {
     {"image", 0, OPTION_REPEAT, NULL, NULL, "IMAGE", "image of a container; once per container"},
     {"replicas", 'r', OPTION_VALUE, "1", NULL, "N", "how many pods"},
     {"port", 0, OPTION_VALUE, NULL, NULL, "PORT", "port that the container listens on"},
-    OPTION_ROW_DRY_RUN,
-    OPTION_ROW_OUTPUT,
+    OPTION_ROWS_CREATE,
 };
 
-/* "registry/team/nginx:1.22" -> "nginx" */
-static struct value *container_name(struct arena *a, const char *image)
+/* "registry/team/My_nginx:1.22" -> "my-nginx"; the second of a name becomes NAME-2. */
+static struct value *container_name(struct arena *a, const struct value *others, const char *image)
 {
     const char *slash = strrchr(image, '/');
     const char *base = slash == NULL ? image : slash + 1;
-    return value_str(a, (struct str){base, strcspn(base, ":@")});
+    char *name = arena_strndup(a, base, MIN(strcspn(base, ":@"), 60u));
+    for (char *p = name; *p != '\0'; p++) {
+        *p = isalnum((unsigned char)*p) ? (char)tolower((unsigned char)*p) : '-';
+    }
+    const char *unique = name;
+    for (unsigned n = 2; value_find(others, "name", str_of(unique)) != NULL; n++) {
+        unique = arena_printf(a, "%s-%u", name, n);
+    }
+    return value_cstr(a, unique);
 }
 
 static struct value *app_labels(struct arena *a, const char *name)
@@ -349,7 +222,7 @@ static void add_containers(struct rctl *r, struct value *pod_spec, int64_t port)
     for (unsigned i = 0; i < args_count(&r->args, "image"); i++) {
         const char *image = args_at(&r->args, "image", i);
         struct value *c = value_map(a);
-        value_set(a, c, "name", container_name(a, image));
+        value_set(a, c, "name", container_name(a, containers, image));
         value_set(a, c, "image", value_cstr(a, image));
         if (port > 0 && i == 0) {
             struct value *p = value_map(a);
@@ -373,13 +246,16 @@ static int run_deployment(struct rctl *r)
     if (args_count(&r->args, "image") == 0) {
         return rctl_usage(r, "which image? --image=IMAGE");
     }
+    if (args_count(&r->args, "image") > 1 && r->args.has_dash) {
+        return rctl_usage(r, "a command goes with one --image");
+    }
     if (args_int("replicas", opt(r, "replicas"), 0, INT32_MAX, &replicas, &err) != 0 ||
         (opt(r, "port") != NULL && args_int("port", opt(r, "port"), 1, 65535, &port, &err) != 0)) {
         return rctl_usage(r, "%s", err.message);
     }
     struct arena *a = &r->arena;
     const char *name = r->args.words[0];
-    struct value *doc = new_document(r, "apps/v1", "Deployment", name, true);
+    struct value *doc = create_document(r, "apps/v1", "Deployment", name, true);
     value_set(a, value_get(doc, "metadata"), "labels", app_labels(a, name));
     struct value *spec = value_ensure_map(a, doc, "spec");
     value_set(a, spec, "replicas", value_int(a, replicas));
@@ -405,13 +281,54 @@ static const struct command create_deployment = {
     .run = run_deployment,
 };
 
-static const struct option_row create_options[] = {OPTION_ROWS_FILES, OPTION_ROWS_WRITE, OPTION_ROW_SELECTOR,
-                                                   OPTION_ROW_DRY_RUN, OPTION_ROW_OUTPUT};
-static const struct command *const create_subs[] = {&create_configmap, &create_secret, &create_namespace,
-                                                    &create_deployment, NULL};
+/* ---- What Kubernetes makes and Reeve has not yet ---- */
+
+#define LATER                                                                                                          \
+    "job,cronjob,cj,role,rolebinding,clusterrole,clusterrolebinding,service,svc,serviceaccount,sa,ingress,ing,quota,"  \
+    "resourcequota,poddisruptionbudget,pdb,priorityclass,pc,token"
+
+static int run_later(struct rctl *r)
+{
+    const char *name = "this";
+    for (int i = 1; i < r->argc; i++) { /* the word behind create */
+        const char *later = strcmp(r->argv[i], "quota") == 0   ? "ResourceQuota"
+                            : strcmp(r->argv[i], "token") == 0 ? "TokenRequest"
+                                                               : kind_not_yet(str_of(r->argv[i]));
+        if (later != NULL && strcmp(r->argv[i - 1], "-n") != 0) {
+            name = later;
+            break;
+        }
+    }
+    struct error err = {0};
+    error_set(&err, ERR_UNSUPPORTED,
+              "%s is not there yet; create makes configmap, secret, namespace and deployment, and Pods and ReplicaSets "
+              "from manifests: -f FILE",
+              name);
+    return rctl_fail_here(r, &err);
+}
+
+static const struct command create_later = {
+    .name = "later",
+    .alias = LATER,
+    .usage = "...",
+    .summary = "job, cronjob, role, service, serviceaccount, ingress, quota, ...: not there yet",
+    .examples = "  rctl create job hello --image=hello:1.0\n",
+    .run = run_later,
+    .raw = true,
+};
+
+static const struct option_row create_options[] = {
+    OPTION_ROWS_FILES,
+    OPTION_ROW_SELECTOR,
+    {"edit", 0, OPTION_FLAG, NULL, NULL, NULL, "edit the objects before they are created"},
+    OPTION_ROWS_CREATE,
+};
+static const struct command *const create_subs[] = {&create_configmap,  &create_secret, &create_namespace,
+                                                    &create_deployment, &create_later,  NULL};
 const struct command command_create = {
     .name = "create",
-    .usage = "-f FILE... | configmap NAME ... | secret generic NAME ... | namespace NAME | deployment NAME ...",
+    .usage = "-f FILE... | configmap NAME ... | secret generic|tls|docker-registry NAME ... | namespace NAME | "
+             "deployment NAME ...",
     .summary = "Create objects from manifests or from the command line",
     .examples = "  rctl create -f pod.yaml\n"
                 "  # all manifests of a directory, checked by the cluster but not stored\n"

@@ -102,11 +102,6 @@ static int collect(struct rctl *r, struct victims *v, struct error *err)
 
 static int parse_options(struct rctl *r, struct delete_options *d, int64_t *timeout_ms, struct error *err)
 {
-    static const char *const modes[][2] = {{"background", "Background"},
-                                           {"foreground", "Foreground"},
-                                           {"orphan", "Orphan"},
-                                           {"true", "Background"},
-                                           {"false", "Orphan"}};
     int rc = args_int("grace-period", opt(r, "grace-period"), -1, INT32_MAX, &d->grace_s, err);
     rc = rc != 0 ? rc : args_duration_ms("timeout", opt(r, "timeout"), timeout_ms, err);
     rc = rc != 0 ? rc : common_dry_run(r, &d->dry, err);
@@ -120,16 +115,7 @@ static int parse_options(struct rctl *r, struct delete_options *d, int64_t *time
     } else if (d->grace_s == 0 && !opt_flag(r, "force")) {
         d->grace_s = 1; /* as kubectl: only --force gives up on the node's confirmation */
     }
-    if (!args_given(&r->args, "cascade")) {
-        return 0; /* the kind's default */
-    }
-    for (unsigned i = 0; i < ARRAY_SIZE(modes); i++) {
-        if (strcmp(opt(r, "cascade"), modes[i][0]) == 0) {
-            d->cascade = modes[i][1];
-            return 0;
-        }
-    }
-    return error_set(err, ERR_USAGE, "--cascade is background, foreground or orphan, not \"%s\"", opt(r, "cascade"));
+    return common_cascade(r, d, err);
 }
 
 static void print_deleted(struct rctl *r, const struct victim *v, const struct delete_options *d)

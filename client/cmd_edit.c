@@ -131,6 +131,7 @@ static int save_one(struct rctl *r, struct edit *e, unsigned at, struct value *d
         return 0;
     }
     common_record(r, doc);
+    doc = opt_flag(r, "save-config") ? common_save_config(r, doc) : doc;
     CLEANUP_OBJECT struct object *after = NULL;
     int rc = send_edited(r, o, doc, &after, err);
     if (rc == 0) {

@@ -2,36 +2,50 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/timefmt.h"
 #include "client/common.h"
 
-static const char *cstr(struct rctl *r, struct str s)
-{
-    return arena_strndup(&r->arena, s.n == 0 ? "" : s.p, s.n);
-}
-
-/* Words are names of nodes ("nodes/n1" as well). */
-static int select_nodes(struct rctl *r, struct api_list *out, struct error *err)
+/* Words are names of nodes ("nodes/n1" as well). A node that is missing is told; the others are handled. */
+static int select_nodes(struct rctl *r, struct api_list *out, int *code, struct error *err)
 {
     const struct kind *k = kind_by_id(KIND_NODE);
-    if (r->args.words_count == 0 && opt(r, "selector") == NULL) {
+    const char *selector = opt(r, "selector");
+    if (r->args.words_count == 0 && selector == NULL) {
         return error_set(err, ERR_USAGE, "which node? Give names, or -l SELECTOR");
     }
+    if (r->args.words_count > 0 && selector != NULL) {
+        return error_set(err, ERR_USAGE, "names cannot be combined with -l");
+    }
     if (r->args.words_count == 0) {
-        struct api_list_query q = {.kind = k, .label_selector = opt(r, "selector")};
-        return api_list(r->api, &q, out, err);
-    }
-    int rc = 0;
-    for (unsigned i = 0; i < r->args.words_count && rc == 0; i++) {
-        const char *slash = strchr(r->args.words[i], '/');
-        struct object *o;
-        rc = api_get(r->api, k, "", slash == NULL ? r->args.words[i] : slash + 1, false, &o, err);
-        if (rc == 0) {
-            out->items = xrealloc(out->items, (out->count + 1) * sizeof(o));
-            out->cap = out->count + 1;
-            out->items[out->count++] = o;
+        struct api_list_query q = {.kind = k, .label_selector = selector};
+        int rc = api_list(r->api, &q, out, err);
+        if (rc == 0 && out->count == 0) {
+            rctl_note(r, "No resources found");
         }
+        return rc;
     }
-    return rc;
+    for (unsigned i = 0; i < r->args.words_count; i++) {
+        const char *slash = strchr(r->args.words[i], '/');
+        struct error why = {0};
+        struct object *o;
+        int rc = api_get(r->api, k, "", slash == NULL ? r->args.words[i] : slash + 1, false, &o, &why);
+        if (rc == ERR_NOT_FOUND) {
+            int one = rctl_fail(r, &why);
+            *code = *code == EXIT_DONE ? one : *code;
+            continue;
+        }
+        if (rc != 0) {
+            *err = why;
+            return rc;
+        }
+        out->items = xrealloc(out->items, (out->count + 1) * sizeof(o));
+        out->cap = out->count + 1;
+        out->items[out->count++] = o;
+    }
+    if (out->count > 0 && *code == EXIT_NOT_FOUND) {
+        *code = EXIT_FAILED; /* in part */
+    }
+    return 0;
 }
 
 /* ---- cordon, uncordon ---- */
@@ -49,7 +63,7 @@ static int cordon_one(struct rctl *r, const struct object *node, bool cordon, en
     value_set(&r->arena, value_ensure_map(&r->arena, patch, "spec"), "unschedulable",
               cordon ? value_bool(&r->arena, true) : value_null(&r->arena));
     CLEANUP_OBJECT struct object *after = NULL;
-    if (common_patch(r, node->kind, "", cstr(r, node->name), "merge", patch, "",
+    if (common_patch(r, node->kind, "", common_cstr(r, node->name), "merge", patch, "",
                      dry == DRY_RUN_CLIENT ? DRY_RUN_SERVER : dry, &after, NULL, &err) != 0) {
         return rctl_fail(r, &err);
     }
@@ -63,10 +77,10 @@ static int cordon_all(struct rctl *r, bool cordon, struct api_list *nodes)
     if (common_dry_run(r, &dry, &err) != 0) {
         return rctl_usage(r, "%s", err.message);
     }
-    if (rctl_connect(r, &err) != 0 || select_nodes(r, nodes, &err) != 0) {
-        return err.code == ERR_USAGE ? rctl_usage(r, "%s", err.message) : rctl_fail(r, &err);
-    }
     int code = EXIT_DONE;
+    if (rctl_connect(r, &err) != 0 || select_nodes(r, nodes, &code, &err) != 0) {
+        return common_fail(r, &err);
+    }
     for (unsigned i = 0; i < nodes->count; i++) {
         int one = cordon_one(r, nodes->items[i], cordon, dry);
         code = code == EXIT_DONE ? one : code;
@@ -115,6 +129,12 @@ static const struct option_row drain_options[] = {
     OPTION_ROW_SELECTOR,
     {"force", 0, OPTION_FLAG, NULL, NULL, NULL, "also pods that nothing will make anew"},
     {"delete-emptydir-data", 0, OPTION_FLAG, NULL, NULL, NULL, "also pods with emptyDir volumes, whose data is lost"},
+    {"delete-local-data", 0, OPTION_FLAG, NULL, NULL, NULL, "the old word for --delete-emptydir-data"},
+    {"pod-selector", 0, OPTION_VALUE, NULL, NULL, "SELECTOR", "only pods with such labels"},
+    {"disable-eviction", 0, OPTION_FLAG, NULL, NULL, NULL, "delete pods, whatever budgets say (there are none yet)"},
+    {"skip-wait-for-delete-timeout", 0, OPTION_VALUE, "0", NULL, "SECONDS",
+     "do not wait for pods that have been ending for longer; 0: wait for all"},
+    {"chunk-size", 0, OPTION_VALUE, "500", NULL, "N", "taken for the sake of scripts"},
     {"ignore-daemonsets", 0, OPTION_FLAG, NULL, NULL, NULL, "leave pods of DaemonSets where they are"},
     {"grace-period", 0, OPTION_VALUE, "-1", NULL, "SECONDS", "how long containers may take to end"},
     {"timeout", 0, OPTION_VALUE, "0s", NULL, "DURATION", "how long to wait; 0: as long as it takes"},
@@ -149,10 +169,18 @@ static const char *why_not(struct rctl *r, const struct object *pod, bool *skip)
     if (pod->owner_uid.n == 0 && !opt_flag(r, "force")) {
         return "nothing would make it anew (--force)";
     }
-    if (has_empty_dir(pod) && !opt_flag(r, "delete-emptydir-data")) {
+    if (has_empty_dir(pod) && !opt_flag(r, "delete-emptydir-data") && !opt_flag(r, "delete-local-data")) {
         return "has an emptyDir volume (--delete-emptydir-data)";
     }
     return NULL;
+}
+
+/* How long it has been told to end already. */
+static int64_t ending_since_ms(const struct object *pod)
+{
+    struct str at = mp_str(mp_path(object_mp(pod), "metadata.deletionTimestamp"));
+    int64_t ms;
+    return at.n > 0 && timefmt_parse(at, &ms) ? rctl_now_ms() - ms : 0;
 }
 
 static int drain_node(struct rctl *r, const struct object *node, const struct delete_options *d, int64_t timeout_ms)
@@ -160,10 +188,16 @@ static int drain_node(struct rctl *r, const struct object *node, const struct de
     struct error err = {0};
     CLEANUP_LIST struct api_list pods = {0};
     struct api_list_query q = {.kind = kind_by_id(KIND_POD),
+                               .label_selector = opt(r, "pod-selector"),
                                .field_selector = arena_printf(&r->arena, "spec.nodeName=%.*s", STR_ARG(node->name))};
     if (api_list(r->api, &q, &pods, &err) != 0) {
         return rctl_fail(r, &err);
     }
+    int64_t skip_ms = 0;
+    if (args_duration_ms("skip-wait-for-delete-timeout", opt(r, "skip-wait-for-delete-timeout"), &skip_ms, &err) != 0) {
+        return rctl_usage(r, "%s", err.message);
+    }
+    skip_ms = skip_ms == 0 ? INT64_MAX : skip_ms;
     bool refused = false;
     for (unsigned i = 0; i < pods.count; i++) {
         bool skip;
@@ -182,15 +216,15 @@ static int drain_node(struct rctl *r, const struct object *node, const struct de
             const struct object *p = pods.items[i];
             bool skip, gone;
             why_not(r, p, &skip);
-            if (skip) {
+            if (skip || (pass == 1 && ending_since_ms(p) > skip_ms)) {
                 continue;
             }
             CLEANUP_OBJECT struct object *o = NULL;
-            int rc = pass == 1
-                         ? common_wait_gone(r, p->kind, cstr(r, p->ns), cstr(r, p->name), p->uid, timeout_ms, &err)
-                     : d->dry == DRY_RUN_CLIENT
-                         ? 0
-                         : common_delete(r, p->kind, cstr(r, p->ns), cstr(r, p->name), d, &o, &gone, &err);
+            int rc = pass == 1 ? common_wait_gone(r, p->kind, common_cstr(r, p->ns), common_cstr(r, p->name), p->uid,
+                                                  timeout_ms, &err)
+                     : d->dry == DRY_RUN_CLIENT ? 0
+                                                : common_delete(r, p->kind, common_cstr(r, p->ns),
+                                                                common_cstr(r, p->name), d, &o, &gone, &err);
             if (rc != 0 && rc != ERR_NOT_FOUND) {
                 return rctl_fail(r, &err);
             }
@@ -214,9 +248,13 @@ static int run_drain(struct rctl *r)
         common_dry_run(r, &d.dry, &err) != 0) {
         return rctl_usage(r, "%s", err.message);
     }
+    if (opt_flag(r, "delete-local-data")) {
+        rctl_note(r, "Flag --delete-local-data is old: it is called --delete-emptydir-data now");
+    }
     int code = cordon_all(r, true, &nodes);
-    for (unsigned i = 0; i < nodes.count && code == EXIT_DONE; i++) {
-        code = drain_node(r, nodes.items[i], &d, timeout_ms);
+    for (unsigned i = 0; i < nodes.count; i++) { /* one that cannot be drained does not keep the others from it */
+        int one = drain_node(r, nodes.items[i], &d, timeout_ms);
+        code = code == EXIT_DONE ? one : code;
     }
     return code;
 }
@@ -314,28 +352,50 @@ static int change_taints(struct rctl *r, struct value *list, const struct taint 
     return 0;
 }
 
-static int taint_node(struct rctl *r, const struct object *node, const struct taint *taints, unsigned count,
-                      enum dry_run dry)
+#define TAINT_TRIES 10
+
+/* The list is written whole, so only over the version it was read from: the cluster itself sets and removes taints, too. */
+static int taint_once(struct rctl *r, const struct object *node, const struct taint *taints, unsigned count,
+                      enum dry_run dry, struct object **after, struct error *err)
 {
-    struct error err = {0};
     struct value *doc = object_to_value(&r->arena, node);
     struct value *now = value_path(doc, "spec.taints");
     struct value *list = now == NULL ? value_list(&r->arena) : value_copy(&r->arena, now);
-    bool removed = false;
     for (unsigned i = 0; i < count; i++) {
-        removed = removed || taints[i].remove;
-        if (change_taints(r, list, &taints[i], &err) != 0) {
-            return rctl_fail(r, &err);
+        int rc = change_taints(r, list, &taints[i], err);
+        if (rc != 0) {
+            return rc;
         }
     }
     struct value *patch = value_map(&r->arena);
     value_set(&r->arena, value_ensure_map(&r->arena, patch, "spec"), "taints", list);
+    value_set(&r->arena, value_ensure_map(&r->arena, patch, "metadata"), "resourceVersion",
+              value_strf(&r->arena, "%llu", (unsigned long long)node->revision));
+    return common_patch(r, node->kind, "", common_cstr(r, node->name), "merge", patch, "",
+                        dry == DRY_RUN_CLIENT ? DRY_RUN_SERVER : dry, after, NULL, err);
+}
+
+static int taint_node(struct rctl *r, const struct object *node, const struct taint *taints, unsigned count,
+                      enum dry_run dry)
+{
+    struct error err = {0};
+    bool removed = false;
+    CLEANUP_OBJECT struct object *now = object_ref((struct object *)node);
     CLEANUP_OBJECT struct object *after = NULL;
-    if (common_patch(r, node->kind, "", cstr(r, node->name), "merge", patch, "",
-                     dry == DRY_RUN_CLIENT ? DRY_RUN_SERVER : dry, &after, NULL, &err) != 0) {
-        return rctl_fail(r, &err);
+    for (unsigned i = 0; i < count; i++) {
+        removed = removed || taints[i].remove;
     }
-    return common_print_object(r, after, removed ? "untainted" : "tainted", dry);
+    int rc = taint_once(r, now, taints, count, dry, &after, &err);
+    for (unsigned tries = 0; rc == ERR_CONFLICT && tries < TAINT_TRIES; tries++) {
+        struct object *newer = NULL;
+        if (api_get(r->api, node->kind, "", common_cstr(r, node->name), false, &newer, &err) != 0) {
+            break;
+        }
+        object_unref(now);
+        now = newer;
+        rc = taint_once(r, now, taints, count, dry, &after, &err);
+    }
+    return rc != 0 ? rctl_fail(r, &err) : common_print_object(r, after, removed ? "untainted" : "tainted", dry);
 }
 
 static int run_taint(struct rctl *r)
@@ -367,11 +427,11 @@ static int run_taint(struct rctl *r)
     if (common_dry_run(r, &dry, &err) != 0) {
         return rctl_usage(r, "%s", err.message);
     }
-    if (rctl_connect(r, &err) != 0 ||
-        (opt_flag(r, "all") ? api_list(r->api, &q, &nodes, &err) : select_nodes(r, &nodes, &err)) != 0) {
-        return err.code == ERR_USAGE ? rctl_usage(r, "%s", err.message) : rctl_fail(r, &err);
-    }
     int code = EXIT_DONE;
+    if (rctl_connect(r, &err) != 0 ||
+        (opt_flag(r, "all") ? api_list(r->api, &q, &nodes, &err) : select_nodes(r, &nodes, &code, &err)) != 0) {
+        return common_fail(r, &err);
+    }
     for (unsigned i = 0; i < nodes.count; i++) {
         int one = taint_node(r, nodes.items[i], taints, count, dry);
         code = code == EXIT_DONE ? one : code;

@@ -417,6 +417,41 @@ int common_delete(struct rctl *r, const struct kind *k, const char *ns, const ch
     return common_send(r, "delete", p, o, NULL, gone, err);
 }
 
+int common_cascade(struct rctl *r, struct delete_options *d, struct error *err)
+{
+    static const char *const modes[][2] = {{"background", "Background"},
+                                           {"foreground", "Foreground"},
+                                           {"orphan", "Orphan"},
+                                           {"true", "Background"},
+                                           {"false", "Orphan"}};
+    if (!args_given(&r->args, "cascade")) {
+        return 0; /* the kind's default */
+    }
+    for (unsigned i = 0; i < ARRAY_SIZE(modes); i++) {
+        if (strcmp(opt(r, "cascade"), modes[i][0]) == 0) {
+            d->cascade = modes[i][1];
+            return 0;
+        }
+    }
+    return error_set(err, ERR_USAGE, "--cascade is background, foreground or orphan, not \"%s\"", opt(r, "cascade"));
+}
+
+struct value *common_save_config(struct rctl *r, const struct value *doc)
+{
+    static const char *const system[] = {"uid", "resourceVersion", "generation", "creationTimestamp", "managedFields"};
+    struct value *said = value_copy(&r->arena, doc);
+    value_remove(said, "status");
+    for (unsigned i = 0; i < ARRAY_SIZE(system); i++) {
+        value_remove(value_get(said, "metadata"), system[i]);
+    }
+    const struct value *with = patch_first_apply(&r->arena, said);
+    struct value *out = value_copy(&r->arena, doc);
+    struct value *metadata = value_ensure_map(&r->arena, out, "metadata");
+    value_set(&r->arena, value_ensure_map(&r->arena, metadata, "annotations"), APPLY_ANNOTATION,
+              value_copy(&r->arena, value_get(value_path(with, "metadata.annotations"), APPLY_ANNOTATION)));
+    return out;
+}
+
 /* ---- Waiting ---- */
 
 struct gone_wait {

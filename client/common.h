@@ -97,6 +97,10 @@ struct delete_options {
     const char *cascade; /* "Background", "Foreground", "Orphan"; NULL = default */
     enum dry_run dry;
 };
+/* --cascade, if it was given. */
+int common_cascade(struct rctl *r, struct delete_options *d, struct error *err);
+/* A copy of the document with the annotation that apply compares with (--save-config). */
+struct value *common_save_config(struct rctl *r, const struct value *doc);
 /* *gone: nothing is left to wait for. */
 int common_delete(struct rctl *r, const struct kind *k, const char *ns, const char *name,
                   const struct delete_options *d, struct object **o, bool *gone, struct error *err);

@@ -17,4 +17,8 @@
  * ERR_INVALID "DIR/kustomization.yaml:LINE:COL: ...", ERR_NOT_FOUND, ERR_UNSUPPORTED. */
 int kustomize_build(struct arena *a, const char *dir, struct value **docs, struct error *err);
 
+/* The hash that goes behind the name of a generated ConfigMap or Secret. */
+#define KUSTOMIZE_HASH_SIZE 11
+void kustomize_name_hash(struct arena *a, const struct value *doc, char out[KUSTOMIZE_HASH_SIZE]);
+
 #endif

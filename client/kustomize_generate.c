@@ -254,7 +254,7 @@ static void escape_html(struct buf *out, struct str json)
     }
 }
 
-static void hash_of(struct arena *a, const struct value *doc, char out[11])
+void kustomize_name_hash(struct arena *a, const struct value *doc, char out[KUSTOMIZE_HASH_SIZE])
 {
     struct value *m = value_map(a);
     bool secret = str_is(value_to_str(value_get(doc, "kind")), "Secret");
@@ -285,8 +285,8 @@ void kustomize_hash(struct kustomization *k)
     for (unsigned i = 0; i < k->set.count; i++) {
         struct kres *r = &k->set.items[i];
         if (r->hash) {
-            char hash[11];
-            hash_of(k->a, r->doc, hash);
+            char hash[KUSTOMIZE_HASH_SIZE];
+            kustomize_name_hash(k->a, r->doc, hash);
             kres_rename(k->a, r, str_of(arena_printf(k->a, "%.*s-%s", STR_ARG(kres_name(r)), hash)));
         }
     }

@@ -311,12 +311,6 @@ static int next_word(int argc, const char *const *argv, int from)
 static const char *instead_of(const char *word)
 {
     static const char *const table[][2] = {
-        {"run", "write a Pod and \"rctl create -f FILE\", or \"rctl create deployment NAME --image=IMAGE\""},
-        {"diff", "\"rctl apply --dry-run=server -o yaml -f FILE\" shows what would come out"},
-        {"cp", "\"rctl exec -i POD -- tar xf - < FILE.tar\" and \"rctl exec POD -- cat PATH > FILE\" copy files"},
-        {"attach", "\"rctl logs -f POD\" follows the output, \"rctl exec -ti POD -- sh\" opens a shell"},
-        {"expose", "there are no Services yet; \"rctl port-forward\" reaches a pod"},
-        {"autoscale", "\"rctl scale\" sets the number of pods"},
         {"proxy", "masters speak no HTTP yet; \"rctl get --raw PATH\" reads what is under a path"},
         {"certificate", "\"rctl cert\" tells about certificates and renews them"},
         {"plugin", "there are no plugins"},
@@ -375,6 +369,15 @@ static int run_command(struct rctl *r, int argc, const char *const *argv)
     const struct command *c = r->command;
     r->tables[0] = (struct option_table){c->options, c->options_count};
     struct error err = {0};
+    for (int i = 0; i < argc && c->raw; i++) {
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+            rctl_print_help(r);
+            return EXIT_DONE;
+        }
+    }
+    if (c->raw) {
+        return c->run(r);
+    }
     if (args_parse(&r->arena, r->tables, argc, argv, &r->args, &err) != 0) {
         return rctl_usage(r, "%s", err.message);
     }

@@ -22,6 +22,7 @@ struct command {
     unsigned options_count;
     const struct command *const *subs; /* NULL-terminated, or NULL */
     int (*run)(struct rctl *r);        /* NULL: only subs */
+    bool raw;                          /* options are not read (but --help): run looks at rctl.argv itself */
 };
 
 struct rctl {
@@ -80,6 +81,7 @@ void rctl_print_help(struct rctl *r);
     X(describe)                                                                                                        \
     X(create)                                                                                                          \
     X(apply)                                                                                                           \
+    X(diff)                                                                                                            \
     X(replace)                                                                                                         \
     X(delete)                                                                                                          \
     X(edit)                                                                                                            \
@@ -94,11 +96,17 @@ void rctl_print_help(struct rctl *r);
     X(rollout)                                                                                                         \
     X(scale)                                                                                                           \
     X(set)                                                                                                             \
+    X(run)                                                                                                             \
+    X(expose)                                                                                                          \
+    X(autoscale)                                                                                                       \
     X(wait)                                                                                                            \
     X(events)                                                                                                          \
     /* Containers */                                                                                                   \
     X(logs)                                                                                                            \
     X(exec)                                                                                                            \
+    X(attach)                                                                                                          \
+    X(debug)                                                                                                           \
+    X(cp)                                                                                                              \
     X(port_forward)                                                                                                    \
     /* Nodes and the cluster */                                                                                        \
     X(cordon)                                                                                                          \

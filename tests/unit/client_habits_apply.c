@@ -1,0 +1,226 @@
+/* kubectl's habits of making objects: create, run, apply with all its options, diff. */
+#include "tests/unit/kit/habits.h"
+
+#pragma GCC diagnostic ignored "-Wmissing-field-initializers" /* rows that expect nothing of stderr leave it out */
+
+static int setup(void **state)
+{
+    *state = habits_start(0);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    habits_stop(*state);
+    return 0;
+}
+
+static void creating(void **state)
+{
+    struct habits *h = *state;
+    habits_file(h, "env", "A=1\nB=2\n");
+    habits_file(h, "cm.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: ed}\ndata: {k: old}\n");
+    habits_must(h,
+                "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=x -keyout a.key "
+                "-out a.crt "
+                "&& openssl ecparam -genkey -name prime256v1 -noout -out b.key",
+                NULL);
+    static const struct habit rows[] = {
+        {"rctl create secret tls web --cert=a.crt --key=a.key", NULL, 0, "=secret/web created\n"},
+        {"rctl get secret web -o jsonpath='{.type} {.data.tls\\.crt}'", NULL, 0, "kubernetes.io/tls LS0t"},
+        {"rctl create secret tls bad --cert=a.crt --key=b.key", NULL, 1, "=", "the key in b.key is not that of"},
+        {"rctl create secret tls bad --cert=env --key=b.key", NULL, 1, "=", "env is no certificate"},
+        {"rctl create secret tls bad --cert=a.crt", NULL, 2, "=", "--key=FILE"},
+        {"rctl create secret docker-registry pull --docker-server=reg.io --docker-username=u --docker-password=p "
+         "--docker-email=e@x",
+         NULL, 0, "=secret/pull created\n"},
+        {"rctl get secret pull -o jsonpath='{.data.\\.dockerconfigjson}' | base64 -d", NULL, 0,
+         "={\"auths\":{\"reg.io\":{\"username\":\"u\",\"password\":\"p\",\"email\":\"e@x\",\"auth\":\"dTpw\"}}}"},
+        {"rctl create secret docker-registry pull2", NULL, 2, "=", "--docker-username"},
+        {"rctl create secret generic g --from-env-file=env --type=x/y -o jsonpath='{.type} {.data.B}'", NULL, 0,
+         "=x/y Mg=="},
+        {"rctl create cm h --from-literal=FOO=Bar --append-hash --dry-run=client -o name", NULL, 0, "configmap/h-"},
+        {"rctl create secret odd x", NULL, 2, "=", "generic|tls|docker-registry"},
+        {"rctl create deployment two --image=a/b:1 --image=c/b:2 --replicas=2 --port=80 --dry-run=client -o yaml", NULL,
+         0, "name: b\nname: b-2\nreplicas: 2\ncontainerPort: 80"},
+        {"rctl create deployment two --image=a --image=b -- sleep 1", NULL, 2, "=", "one --image"},
+        {"rctl create deployment d --image=a --dry-run=client -o json -- sleep 1", NULL, 0, "\"sleep\""},
+        {"rctl create job j --image=a", NULL, 1, "=", "error: Job is not there yet"},
+        {"rctl create cronjob j --image=a --schedule='* * * * *'", NULL, 1, "=",
+         "CronJob is not there yet\n!unknown option"},
+        {"rctl create role r --verb=get --resource=pods", NULL, 1, "=", "Role is not there yet"},
+        {"rctl create sa x", NULL, 1, "=", "ServiceAccount is not there yet"},
+        {"rctl create service clusterip x --tcp=80", NULL, 1, "=", "Service is not there yet"},
+        {"rctl create quota x", NULL, 1, "=", "ResourceQuota is not there yet"},
+        {"rctl create nonsense x", NULL, 2, "=", "configmap, secret, namespace and deployment"},
+        {"EDITOR='sed -i s/old/new/' rctl create -f cm.yaml --edit", NULL, 0, "=configmap/ed created\n"},
+        {"rctl get cm ed -o jsonpath={.data.k}", NULL, 0, "=new"},
+        {"rctl delete cm ed && EDITOR=true rctl create -f cm.yaml --edit --save-config", NULL, 0,
+         "configmap/ed created"},
+        {"rctl apply view-last-applied cm/ed -o json", NULL, 0, "\"k\": \"old\""},
+        {"rctl replace -f cm.yaml --save-config", NULL, 0, "=configmap/ed replaced\n"},
+        {"rctl replace --force --grace-period=0 --cascade=orphan -f cm.yaml", NULL, 0,
+         "configmap \"ed\" deleted\nconfigmap/ed replaced"},
+        {"rctl replace -f cm.yaml --dry-run=server -o name", NULL, 0, "=configmap/ed\n"},
+        {"rctl create ns n1 --save-config -o yaml", NULL, 0, "last-applied-configuration"},
+        {"rctl expose deploy/web --port=80 --target-port=8000", NULL, 1, "=", "error: Service is not there yet"},
+        {"rctl autoscale deploy web --min=1 --max=3 --cpu-percent=80", NULL, 1, "=",
+         "HorizontalPodAutoscaler is not there yet"},
+        {"rctl debug web -it --image=busybox", NULL, 1, "=", "not there yet\nrctl exec"},
+        {"rctl debug node/n1 -it --image=busybox", NULL, 1, "=", "not there yet"},
+        {"rctl debug web --copy-to=x", NULL, 1, "=", "--copy-to is not there yet"},
+    };
+    habits_run(h, rows, ARRAY_SIZE(rows));
+}
+
+static void run_makes_a_pod(void **state)
+{
+    struct habits *h = *state;
+#define DRY "--dry-run=client -o yaml"
+    static const struct habit rows[] = {
+        {"rctl run web --image=nginx:1 --env=A=1 --env=B=2 --port=80 " DRY " -- one two", NULL, 0,
+         "run: web\nname: web\nimage: nginx:1\ncontainerPort: 80\n- one\nname: A\nrestartPolicy: "
+         "Always\nargs:\n!command:\n!namespace"},
+        {"rctl run web --image=nginx:1 --labels=a=b,c=d -l e=f --annotations=note=m --restart=Never --command " DRY
+         " -- sh -c 'echo x'",
+         NULL, 0, "a: b\nc: d\ne: f\nnote: m\nrestartPolicy: Never\ncommand:\n- sh\n- echo x\n!run: web"},
+        {"rctl run web --image=x -it " DRY " --attach=false", NULL, 0, "stdin: true\nstdinOnce: true\ntty: true"},
+        {"rctl run web --image=x --privileged --image-pull-policy=Never " DRY, NULL, 0,
+         "privileged: true\nimagePullPolicy: Never"},
+        {"rctl run web --image=x --overrides='{\"spec\":{\"hostNetwork\":true}}' " DRY, NULL, 0,
+         "hostNetwork: true\nimage: x"},
+        {"rctl run web --image=x", NULL, 0, "=pod/web created\n"},
+        {"rctl run web2 --image=x -o name --restart=OnFailure", NULL, 0, "=pod/web2\n"},
+        {"rctl run web --image=x --dry-run=server", NULL, 3, "=", "already exists"},
+        {"rctl run --image=x", NULL, 2, "=", "which name"},
+        {"rctl run web", NULL, 2, "=", "--image"},
+        {"rctl run web --image=x -t", NULL, 2, "=", "-t needs -i"},
+        {"rctl run web --image=x --rm", NULL, 2, "=", "--rm"},
+        {"rctl run web --image=x -i --dry-run", NULL, 2, "=", "--dry-run makes no pod"},
+        {"rctl run web --image=x --restart=Perhaps", NULL, 2, "=", "Always, OnFailure or Never"},
+        {"rctl run web --image=x --expose --port=80", NULL, 2, "=", "Service is not there yet"},
+        {"rctl run web --image=x --env=A", NULL, 2, "=", "--env is KEY=VALUE"},
+        {"rctl delete pod web web2 --now", NULL, 0, "deleted"},
+    };
+    habits_run(h, rows, ARRAY_SIZE(rows));
+}
+
+static void applying(void **state)
+{
+    struct habits *h = *state;
+    habits_must(h, "rctl create ns ap", NULL);
+    habits_file(h, "a.yaml",
+                "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, labels: {app: p}}\ndata: {k: one}\n");
+    habits_file(h, "b.yaml",
+                "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: b, labels: {app: p}}\ndata: {k: one}\n");
+    habits_file(
+        h, "rs.yaml",
+        "apiVersion: apps/v1\nkind: ReplicaSet\nmetadata: {name: fixed}\nspec: {replicas: 0, selector: {matchLabels: "
+        "{a: one}}, template: {metadata: {labels: {a: one}}, spec: {containers: [{name: c, image: x}]}}}\n");
+#define AP "rctl -n ap apply "
+    static const struct habit rows[] = {
+        {AP "-f a.yaml,b.yaml", NULL, 0, "=configmap/a created\nconfigmap/b created\n"},
+        {"rctl -n ap create cm byhand --from-literal=k=v && rctl -n ap label cm byhand app=p", NULL, 0},
+        {AP "-f a.yaml --prune", NULL, 2, "=", "-l SELECTOR, or --all"},
+        {AP "-f a.yaml --prune --all -l app=p", NULL, 2, "=", "not with both"},
+        {AP "-f a.yaml --prune -l app=p --prune-allowlist=nonsense", NULL, 2, "=", "GROUP/VERSION/KIND"},
+        {AP "-f a.yaml --prune -l app=p --prune-allowlist=core/v1/Secret", NULL, 0, "=configmap/a unchanged\n"},
+        {AP "-f a.yaml --prune -l app=p --dry-run=server", NULL, 0,
+         "=configmap/a unchanged (server dry run)\nconfigmap/b pruned (server dry run)\n"},
+        {AP "-f a.yaml --prune -l app=p --prune-whitelist=core/v1/ConfigMap --prune-whitelist=batch/v1/Job --wait",
+         NULL, 0, "=configmap/a unchanged\nconfigmap/b pruned\n"},
+        {"rctl -n ap get cm byhand -o name", NULL, 0, "=configmap/byhand\n"},
+        {AP "-f a.yaml --server-side", NULL, 0, "=configmap/a serverside-applied\n"},
+        {AP "-f a.yaml --server-side --force-conflicts --field-manager=ci", NULL, 0, "serverside-applied"},
+        {AP "-f a.yaml --force-conflicts", NULL, 2, "="},
+        {"rctl -n ap patch cm a -p '{\"data\":{\"k\":\"other\"}}'", NULL, 0},
+        {"sed s/one/two/ a.yaml | " AP "--overwrite=false -f -", NULL, 3, "=", "data.k was changed by other means"},
+        {"rctl -n ap get cm a -o jsonpath={.data.k}", NULL, 0, "=other"},
+        {"sed s/one/two/ a.yaml | " AP "--overwrite -f -", NULL, 0, "=configmap/a configured\n"},
+        {"sed s/one/three/ a.yaml | " AP "--overwrite=false -f -", NULL, 0, "=configmap/a configured\n"},
+        {AP "view-last-applied cm a", NULL, 0, "k: three\nname: a"},
+        {AP "view-last-applied -f a.yaml -o json", NULL, 0, "\"k\": \"three\""},
+        {AP "view-last-applied cm/byhand", NULL, 1, "=", "no last-applied-configuration annotation found"},
+        {AP "view-last-applied cm/nosuch", NULL, 5, "="},
+        {AP "set-last-applied -f a.yaml", NULL, 0, "=configmap/a configured\n"},
+        {AP "view-last-applied cm/a", NULL, 0, "k: one"},
+        {"sed 's/: b,/: byhand,/' b.yaml | " AP "set-last-applied -f -", NULL, 1, "=", "--create-annotation"},
+        {"sed 's/: b,/: byhand,/' b.yaml | " AP "set-last-applied --create-annotation -f -", NULL, 0, "configured"},
+        {"EDITOR='sed -i s/one/typed/' " AP "edit-last-applied cm/a", NULL, 0, "=configmap/a edited\n"},
+        {AP "view-last-applied cm/a", NULL, 0, "k: typed"},
+        {"rctl -n ap get cm a -o jsonpath={.data.k}", NULL, 0, "=three"},
+        {AP "-f rs.yaml", NULL, 0, "created"},
+        {"sed 's/one/two/g' rs.yaml | " AP "-f -", NULL, 1, "=", "immutable"},
+        {"sed 's/one/two/g' rs.yaml | " AP "--force --grace-period=0 --timeout=30s -f -", NULL, 0,
+         "replicaset.apps/fixed created"},
+        {"sed 's/one/two/;s/{a: one}/{a: \"-bad-\"}/' rs.yaml | " AP "--force -f -", NULL, 1, "="},
+        {"rctl -n ap get rs fixed -o name", NULL, 0, "=replicaset.apps/fixed\n"},
+        {AP "--record -f a.yaml", NULL, 0, "configured", "--record is old"},
+        {"rctl -n ap get cm a -o yaml", NULL, 0, "change-cause: rctl -n ap apply --record -f a.yaml"},
+        {AP "nonsense", NULL, 2, "=", "-f FILE"},
+    };
+    habits_run(h, rows, ARRAY_SIZE(rows));
+}
+
+static void kustomizations_are_applied(void **state)
+{
+    struct habits *h = *state;
+    habits_must(h, "mkdir -p base over && rctl create ns kus", NULL);
+    habits_file(h, "base/kustomization.yaml", "configMapGenerator:\n- {name: conf, literals: [FOO=Bar]}\n");
+    habits_file(h, "over/kustomization.yaml",
+                "resources: [../base]\nnamePrefix: dev-\nnamespace: kus\ncommonLabels: {app: k}\n");
+    static const struct habit rows[] = {
+        {"rctl kustomize over", NULL, 0, "name: dev-conf-\nFOO: Bar\nnamespace: kus"},
+        {"cd over && rctl kustomize", NULL, 0, "name: dev-conf-"},
+        {"rctl kustomize over -o out.yaml && cat out.yaml", NULL, 0, "name: dev-conf-"},
+        {"rctl apply -k over", NULL, 0, "configmap/dev-conf-\ncreated"},
+        {"rctl kustomize over | rctl apply -f -", NULL, 0, "unchanged"},
+        {"sed -i s/Bar/Baz/ base/kustomization.yaml && rctl apply -k over/ --prune -l app=k", NULL, 0,
+         "created\npruned"},
+        {"rctl diff -k over", NULL, 0, "="},
+        {"rctl delete -k over", NULL, 0, "deleted"},
+        {"rctl create -k over --dry-run=client -o name", NULL, 0, "configmap/dev-conf-"},
+        {"rctl kustomize nosuch", NULL, 5, "=", "nosuch"},
+        {"rctl kustomize .", NULL, 5, "=", "no kustomization.yaml"},
+        {"rctl kustomize a b", NULL, 2, "="},
+    };
+    habits_run(h, rows, ARRAY_SIZE(rows));
+}
+
+static void differences(void **state)
+{
+    struct habits *h = *state;
+    habits_file(h, "d.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: di}\ndata: {k: one}\n");
+    habits_file(h, "s.yaml", "apiVersion: v1\nkind: Secret\nmetadata: {name: di}\nstringData: {p: hunter2, q: same}\n");
+    habits_must(h, "mkdir -p tmp", NULL);
+#define D "TMPDIR=$HOME/tmp rctl diff "
+    static const struct habit rows[] = {
+        {D "-f d.yaml", NULL, 1, "+  k: one\n+  name: di\nv1.ConfigMap.default.di\n!uid"},
+        {"rctl get cm di", NULL, 5, "="},
+        {"rctl apply -f d.yaml && " D "-f d.yaml", NULL, 0, "=configmap/di created\n", "="},
+        {"sed s/one/two/ d.yaml | " D "-f -", NULL, 1, "-  k: one\n+  k: two\n!resourceVersion\n!last-applied"},
+        {"sed s/one/two/ d.yaml | KUBECTL_EXTERNAL_DIFF='diff -q -r' " D "-f -", NULL, 1, "differ"},
+        {"sed s/one/two/ d.yaml | KUBECTL_EXTERNAL_DIFF=false REEVE_EXTERNAL_DIFF='echo seen' " D "-f -", NULL, 0,
+         "seen"},
+        {"sed s/one/two/ d.yaml | REEVE_EXTERNAL_DIFF=/no/such " D "-f -", NULL, 2, "=", "/no/such"},
+        {D "-f nosuch.yaml", NULL, 5, "=", "nosuch.yaml"},
+        {D, NULL, 2, "="},
+        {"sed s/ConfigMap/ConfigMop/ d.yaml | " D "-f -", NULL, 2, "=", "ConfigMop"},
+        {D "-f s.yaml", NULL, 1, "p: '***'\n!hunter2\n!aHVudGVyMg"},
+        {"rctl apply -f s.yaml && sed s/hunter2/hunter3/ s.yaml | " D "-f -", NULL, 1,
+         "-  p: '*** (before)'\n+  p: '*** (after)'\n   q: '***'\n!hunter\n!aHVudGVy"},
+        {"sed s/one/two/ d.yaml | " D "--server-side --force-conflicts --field-manager=x -f -", NULL, 1, "+  k: two"},
+        {"ls tmp", NULL, 0, "="},
+    };
+    habits_run(h, rows, ARRAY_SIZE(rows));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(creating),    cmocka_unit_test(run_makes_a_pod),
+        cmocka_unit_test(applying),    cmocka_unit_test(kustomizations_are_applied),
+        cmocka_unit_test(differences),
+    };
+    return KIT_RUN(tests, setup, teardown);
+}

@@ -1,0 +1,140 @@
+/* kubectl's habits around nodes and running pods: cordon, drain, taint, run and attach, cp's words. Two hollow nodes. */
+#include "tests/unit/kit/habits.h"
+
+#pragma GCC diagnostic ignored "-Wmissing-field-initializers" /* rows that expect nothing of stderr leave it out */
+
+static int setup(void **state)
+{
+    *state = habits_start(2);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    habits_stop(*state);
+    return 0;
+}
+
+static void cordon_and_taint(void **state)
+{
+    struct habits *h = *state;
+    static const struct habit rows[] = {
+        {"rctl cordon hollow-1 nosuch", NULL, 1, "=node/hollow-1 cordoned\n", "nosuch"},
+        {"rctl cordon node/hollow-1", NULL, 0, "=node/hollow-1 already cordoned\n"},
+        {"rctl uncordon hollow-1 --dry-run=server", NULL, 0, "=node/hollow-1 uncordoned (server dry run)\n"},
+        {"rctl uncordon hollow-1", NULL, 0, "=node/hollow-1 uncordoned\n"},
+        {"rctl cordon -l no=such", NULL, 0, "=", "No resources found"},
+        {"rctl cordon nosuch", NULL, 5, "="},
+        {"rctl cordon hollow-1 -l a=b", NULL, 2, "=", "names cannot be combined"},
+        {"rctl cordon", NULL, 2, "="},
+        {"rctl taint nodes hollow-1 nosuch dedicated=db:NoSchedule", NULL, 1, "=node/hollow-1 tainted\n", "nosuch"},
+        {"rctl taint nodes hollow-1 dedicated=web:NoSchedule", NULL, 1, "=", "--overwrite is false"},
+        {"rctl taint nodes hollow-1 dedicated=web:NoSchedule --overwrite", NULL, 0, "tainted"},
+        {"rctl taint node hollow-1 dedicated:NoSchedule-", NULL, 0, "=node/hollow-1 untainted\n"},
+        {"rctl taint nodes --all k=v:PreferNoSchedule x:NoSchedule", NULL, 0,
+         "=node/hollow-0 tainted\nnode/hollow-1 tainted\n"},
+        {"rctl taint nodes --all k- x-", NULL, 0, "=node/hollow-0 untainted\nnode/hollow-1 untainted\n"},
+        {"rctl taint nodes -l kubernetes.io/hostname=hollow-0 q:NoSchedule", NULL, HABIT_ANY},
+        {"rctl taint nodes --all q-", NULL, HABIT_ANY},
+        {"rctl taint nodes hollow-1 k-", NULL, 5, "=", "not found"},
+        {"rctl taint nodes hollow-1 k=v:Sometimes", NULL, 2, "=", "NoSchedule, PreferNoSchedule, NoExecute"},
+    };
+    habits_run(h, rows, ARRAY_SIZE(rows));
+}
+
+static void draining(void **state)
+{
+    struct habits *h = *state;
+    habits_must(h,
+                "rctl cordon hollow-0 && rctl create deployment d --image=x --replicas=2 && rctl run lone --image=x -l "
+                "keep=yes",
+                NULL);
+    habits_must(h,
+                "rctl run scratch --image=x --overrides='{\"spec\":{\"volumes\":[{\"name\":\"s\",\"emptyDir\":{}}]}}'",
+                NULL);
+    habits_until(h, "test $(rctl get pods | grep -c Running) = 4");
+    habits_must(h, "rctl uncordon hollow-0", NULL);
+    static const struct habit rows[] = {
+        {"rctl drain hollow-1", NULL, 1, "!evicting", "lone cannot be moved: nothing would make it anew (--force)"},
+        {"rctl drain hollow-1 --force", NULL, 1, "!evicting", "scratch cannot be moved: has an emptyDir"},
+        {"rctl drain hollow-1 --pod-selector app=d --dry-run=server", NULL, 0,
+         "evicting pod default/d-\n!lone\ndrained"},
+        {"rctl drain hollow-1 --pod-selector app=d --timeout=30s", NULL, 0,
+         "evicting pod default/d-\n!lone\n!scratch\nnode/hollow-1 drained"},
+        {"rctl get pods lone scratch -o name", NULL, 0, "pod/lone\npod/scratch"},
+        {"rctl drain node/hollow-1 --ignore-daemonsets --delete-local-data --force --grace-period=1 --disable-eviction "
+         "--timeout=30s --skip-wait-for-delete-timeout=10",
+         NULL, 0, "evicting pod default/lone\nevicting pod default/scratch\nnode/hollow-1 drained",
+         "--delete-local-data is old"},
+        {"rctl get pods lone", NULL, 5, "="},
+        {"rctl drain nosuch hollow-1 --force", NULL, 1, "node/hollow-1 drained", "nosuch"},
+        {"rctl drain -l no=such", NULL, 0, "=", "No resources found"},
+        {"rctl uncordon hollow-1 && rctl delete deploy d", NULL, 0},
+    };
+    habits_run(h, rows, ARRAY_SIZE(rows));
+}
+
+static void deleting_pods_by_field(void **state)
+{
+    struct habits *h = *state;
+    habits_must(h, "rctl run done --image=x --restart=Never --command -- exit 0; rctl run up --image=x", NULL);
+    habits_until(h, "rctl get pod done -o jsonpath={.status.phase} | grep Succeeded && rctl get pod up | grep Running");
+    static const struct habit rows[] = {
+        {"rctl delete pods --field-selector=status.phase=Succeeded", NULL, 0, "=pod \"done\" deleted\n"},
+        {"rctl delete pods --field-selector=status.phase==Running,metadata.name=up --now", NULL, 0,
+         "=pod \"up\" deleted\n"},
+        {"rctl delete pods -A --field-selector=status.phase=Failed", NULL, 0, "=", "No resources found"},
+    };
+    habits_run(h, rows, ARRAY_SIZE(rows));
+}
+
+static void attaching(void **state)
+{
+    struct habits *h = *state;
+    static const struct habit rows[] = {
+        {"rctl run once --image=x --restart=Never --attach --rm --command -- exit 3", NULL, 3, "pod \"once\" deleted"},
+        {"rctl run once --image=x --restart=Never --attach --rm -q --command -- exit 0", NULL, 0, "="},
+        {"rctl get pod once", NULL, 5},
+        {"rctl run never --image=x --restart=Never --attach --pod-running-timeout=200ms --overrides "
+         "'{\"spec\":{\"nodeSelector\":{\"no\":\"such\"}}}'",
+         NULL, HABIT_ANY, NULL, "did not run in time"},
+        {"rctl attach nosuch", NULL, 5, "="},
+        {"rctl attach", NULL, 2, "="},
+        {"rctl attach never -c nosuch", NULL, 5, "=", "container nosuch is not valid"},
+        {"rctl delete pod never --force --grace-period=0", NULL, 0},
+    };
+    habits_run(h, rows, ARRAY_SIZE(rows));
+}
+
+static void copying(void **state)
+{
+    struct habits *h = *state;
+    habits_file(h, "f", "text");
+    habits_must(h, "rctl run box --image=x", NULL);
+    habits_until(h, "rctl get pod box | grep Running");
+    static const struct habit rows[] = {
+        {"rctl cp f g", NULL, 2, "=", "one of the two must be in a container"},
+        {"rctl cp box:/a box:/b", NULL, 2, "=", "one of the two must be here"},
+        {"rctl cp f", NULL, 2, "="},
+        {"rctl cp nosuch box:/tmp", NULL, 5, "=", "nosuch"},
+        {"rctl cp f nopod:/tmp", NULL, 5, "=", "\"nopod\" not found"},
+        {"rctl cp f other/box:/tmp", NULL, 5, "=", "not found"},
+        {"rctl cp f box:", NULL, 2, "=", "[NAMESPACE/]POD:PATH"},
+        {"rctl cp box:/tmp/.. x", NULL, 2, "=", "name the directory itself"},
+        {"rctl cp f box:/tmp -c nosuch", NULL, 5, "=", "nosuch is not valid"},
+        {"rctl cp box:/etc/hosts hosts", NULL, 5, "=",
+         "nothing came from the container"}, /* a hollow tar prints nothing */
+        {"rctl cp f default/box:/tmp/g", NULL, 0, "=", "="},
+        {"rctl delete pod box --now", NULL, 0},
+    };
+    habits_run(h, rows, ARRAY_SIZE(rows));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(cordon_and_taint), cmocka_unit_test(draining), cmocka_unit_test(deleting_pods_by_field),
+        cmocka_unit_test(attaching),        cmocka_unit_test(copying),
+    };
+    return KIT_RUN(tests, setup, teardown);
+}
