@@ -1,0 +1,69 @@
+/* What rctl says of fields that are not carried out: warnings on stderr for each way to write, refusals, marks of explain. */
+#include "tests/unit/kit/habits.h"
+
+#pragma GCC diagnostic ignored "-Wmissing-field-initializers" /* rows that expect nothing of stderr leave it out */
+
+static int setup(void **state)
+{
+    struct habits *h = habits_start(0);
+    habits_file(h, "web.yaml",
+                "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec:\n  replicas: 1\n"
+                "  selector: {matchLabels: {app: web}}\n  template:\n    metadata: {labels: {app: web}}\n    spec:\n"
+                "      serviceAccountName: robot\n      containers:\n      - {name: c, image: 'nginx:1'}\n");
+    habits_must(h, "sed 's/serviceAccountName: robot/runtimeClassName: gvisor/' web.yaml > refused.yaml", NULL);
+    habits_must(h, "sed 's/serviceAccountName: robot/priority: 5/' web.yaml > quiet.yaml", NULL);
+    *state = h;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    habits_stop(*state);
+    return 0;
+}
+
+#define WARNING                                                                                                        \
+    "=Warning: spec.template.spec.serviceAccountName: not carried out yet: there are no service accounts; the pod "    \
+    "gets "                                                                                                            \
+    "no token\n"
+#define QUIET "!Warning:"
+
+static void every_way_to_write_warns(void **state)
+{
+    static const struct habit rows[] = {
+        {"rctl create -f web.yaml --dry-run=client", NULL, 0, "deployment.apps/web created (dry run)", WARNING},
+        {"rctl create -f web.yaml --dry-run=server", NULL, 0, "deployment.apps/web created (server dry run)", WARNING},
+        {"rctl apply -f web.yaml --dry-run=server", NULL, 0, "deployment.apps/web created (server dry run)", WARNING},
+        {"rctl apply -f web.yaml -o name", NULL, 0, "=deployment.apps/web\n", WARNING},
+        {"rctl scale deploy web --replicas=2", NULL, 0, "scaled", QUIET},
+        {"rctl label deploy web a=b", NULL, 0, "labeled", QUIET},
+        {"rctl set image deploy web c=nginx:2", NULL, 0, "image updated", WARNING},
+        {"rctl patch deploy web --type=merge -p '{\"spec\":{\"minReadySeconds\":1}}'", NULL, 0, "patched", WARNING},
+        {"sed s/nginx:1/nginx:3/ web.yaml | rctl replace -f -", NULL, 0, "replaced", WARNING},
+        {"rctl get events --field-selector reason=NotCarriedOut", NULL, 0, "serviceAccountName: not carried out yet"},
+        {"rctl describe deploy web", NULL, 0, "NotCarriedOut"},
+    };
+    habits_run(*state, rows, ARRAY_SIZE(rows));
+}
+
+static void a_broken_promise_is_refused_and_a_kept_one_is_quiet(void **state)
+{
+    static const struct habit rows[] = {
+        {"rctl create -f refused.yaml", NULL, 1, "=",
+         "Forbidden: not carried out yet: there are no runtime classes; the pod would run without the isolation"},
+        {"rctl delete deploy web", NULL, 0, "deleted", QUIET},
+        {"rctl apply -f quiet.yaml", NULL, 0, "deployment.apps/web created", QUIET},
+        {"rctl explain pod.spec.runtimeClassName", NULL, 0,
+         "Not carried out yet, so it is refused: there are no runtime"},
+    };
+    habits_run(*state, rows, ARRAY_SIZE(rows));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_way_to_write_warns),
+        cmocka_unit_test(a_broken_promise_is_refused_and_a_kept_one_is_quiet),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
