@@ -3,6 +3,7 @@
  *   apply                     body: objects, as YAML or in short (tests/script/world_spell.c)
  *   patch KIND NAME [ns=]     body: a merge patch in YAML
  *   status KIND NAME [ns=]    the same for the status
+ *   older KIND NAME [ns=]     the same without checks and defaults: what an older program may have stored
  *   delete KIND NAME [policy=Background|Foreground|Orphan] [grace=S] [ns=]
  *   remove KIND NAME [ns=]    at once, no questions
  *   reconcile CONTROLLER KIND NAME [ns=]   one reconcile; shows what the transaction changed
@@ -66,6 +67,11 @@ static void do_status(struct cluster *c, const struct script_step *step, struct 
 {
     (void)out;
     world_status_patch(&c->world, step_object(c, step, 0), step->body);
+}
+static void do_older(struct cluster *c, const struct script_step *step, struct buf *out)
+{
+    (void)out;
+    patch_part(&c->world, step_object(c, step, 0), step->body, TXN_PART_ALL);
 }
 static void do_delete(struct cluster *c, const struct script_step *step, struct buf *out)
 {
@@ -186,10 +192,10 @@ static void do_advance(struct cluster *c, const struct script_step *step, struct
 static const struct {
     const char *name;
     void (*run)(struct cluster *c, const struct script_step *step, struct buf *out);
-} commands[] = {{"apply", do_apply},     {"patch", do_patch},      {"status", do_status},       {"delete", do_delete},
-                {"remove", do_remove},   {"run", do_run},          {"reconcile", do_reconcile}, {"show", do_show},
-                {"silence", do_silence}, {"hear", do_hear},        {"bad-image", do_bad_image}, {"agents", do_agents},
-                {"advance", do_advance}, {"calendar", do_calendar}};
+} commands[] = {{"older", do_older},   {"apply", do_apply},     {"patch", do_patch},      {"status", do_status},
+                {"delete", do_delete}, {"remove", do_remove},   {"run", do_run},          {"reconcile", do_reconcile},
+                {"show", do_show},     {"silence", do_silence}, {"hear", do_hear},        {"bad-image", do_bad_image},
+                {"agents", do_agents}, {"advance", do_advance}, {"calendar", do_calendar}};
 
 static void script_step_do(void *data, const struct script_step *step, struct buf *out)
 {
