@@ -218,6 +218,8 @@ int config_resolve_choice(struct arena *a, const struct config *c, const struct 
     return rc;
 }
 
+static struct value *base64_value(struct arena *a, const char *text);
+
 static int write_doc(const char *path, const struct value *doc, struct error *err)
 {
     CLEANUP_BUF struct buf text = BUF_INIT;
@@ -225,6 +227,88 @@ static int write_doc(const char *path, const struct value *doc, struct error *er
     int rc = pki_write_file(path, text.data, text.size, 0600, err);
     memset(text.data, 0, text.size);
     return rc;
+}
+
+int config_save(const struct config *c, struct error *err)
+{
+    return write_doc(c->path, c->doc, err);
+}
+
+int config_load_or_begin(struct arena *a, const char *path, struct config *out, struct error *err)
+{
+    struct error first = {0};
+    int rc = config_load(a, path, out, &first);
+    if (rc == 0) {
+        return 0;
+    }
+    const char *env = getenv("REEVE_CONFIG"), *home = getenv("HOME");
+    path = path != NULL ? path : env != NULL && env[0] != '\0' ? env : NULL;
+    path = path != NULL ? path : home != NULL ? arena_printf(a, "%s/.reeve/config", home) : NULL;
+    if (rc != ERR_NOT_FOUND || path == NULL) {
+        *err = first;
+        return rc;
+    }
+    *out = (struct config){.path = path, .doc = value_map(a)};
+    value_set(a, out->doc, "apiVersion", value_cstr(a, "v1"));
+    value_set(a, out->doc, "kind", value_cstr(a, "Config"));
+    return 0;
+}
+
+struct value *config_entry(const struct config *c, const char *list, const char *name)
+{
+    return value_find(value_get(c->doc, list), "name", str_of(name));
+}
+
+struct value *config_ensure_entry(struct arena *a, struct config *c, const char *list, const char *inner,
+                                  const char *name)
+{
+    struct value *entry = config_entry(c, list, name);
+    if (entry == NULL) {
+        entry = value_map(a);
+        value_set(a, entry, "name", value_cstr(a, name));
+        value_append(a, value_ensure_list(a, c->doc, list), entry);
+    }
+    return value_ensure_map(a, entry, inner);
+}
+
+bool config_remove_entry(struct config *c, const char *list, const char *name)
+{
+    struct value *entries = value_get(c->doc, list);
+    VALUE_FOR(i, entries)
+    {
+        if (str_is(value_to_str(value_get(value_item(entries, i), "name")), name)) {
+            value_remove_at(entries, i);
+            return true;
+        }
+    }
+    return false;
+}
+
+int config_flatten(struct arena *a, struct config *c, struct error *err)
+{
+    static const struct {
+        const char *list, *inner, *key;
+    } rows[] = {{"clusters", "cluster", "certificate-authority"},
+                {"users", "user", "client-certificate"},
+                {"users", "user", "client-key"}};
+    for (unsigned k = 0; k < ARRAY_SIZE(rows); k++) {
+        const struct value *entries = value_get(c->doc, rows[k].list);
+        VALUE_FOR(i, entries)
+        {
+            struct value *inner = value_get(value_item(entries, i), rows[k].inner);
+            const char *pem;
+            if (value_to_str(value_get(inner, rows[k].key)).n == 0) {
+                continue;
+            }
+            int rc = read_pem(a, c, inner, rows[k].key, &pem, err);
+            if (rc != 0) {
+                return rc;
+            }
+            value_set(a, inner, arena_printf(a, "%s-data", rows[k].key), base64_value(a, pem));
+            value_remove(inner, rows[k].key);
+        }
+    }
+    return 0;
 }
 
 static struct value *find_context(struct config *c, const char *context, struct error *err)
@@ -250,16 +334,6 @@ int config_use_context(struct arena *a, struct config *c, const char *context, s
         return ERR_NOT_FOUND;
     }
     value_set(a, c->doc, "current-context", value_cstr(a, context));
-    return write_doc(c->path, c->doc, err);
-}
-
-int config_set_namespace(struct arena *a, struct config *c, const char *context, const char *ns, struct error *err)
-{
-    struct value *entry = find_context(c, context, err);
-    if (entry == NULL) {
-        return ERR_NOT_FOUND;
-    }
-    value_set(a, value_ensure_map(a, entry, "context"), "namespace", value_cstr(a, ns));
     return write_doc(c->path, c->doc, err);
 }
 

@@ -50,10 +50,21 @@ struct config_choice {
 int config_resolve_choice(struct arena *a, const struct config *c, const struct config_choice *choice,
                           struct config_target *out, struct error *err);
 const char *config_current(struct arena *a, const struct config *c); /* "" if none */
+/* ---- Changing it: the document first, then config_save() ---- */
+
+/* The same as config_load, but where there is no file yet, an empty configuration for the path it would have. */
+int config_load_or_begin(struct arena *a, const char *path, struct config *out, struct error *err);
+int config_save(const struct config *c, struct error *err); /* 0600, atomically */
+/* Entries of "clusters", "users", "contexts" by name; NULL if there is none. ensure: the inner map ("cluster", "user", "context"), made if need be. */
+struct value *config_entry(const struct config *c, const char *list, const char *name);
+struct value *config_ensure_entry(struct arena *a, struct config *c, const char *list, const char *inner,
+                                  const char *name);
+bool config_remove_entry(struct config *c, const char *list, const char *name);
+/* Certificates and keys that are files of their own come into the document. */
+int config_flatten(struct arena *a, struct config *c, struct error *err);
+
 /* Change the current context and write the file. ERR_NOT_FOUND lists the contexts there are. */
 int config_use_context(struct arena *a, struct config *c, const char *context, struct error *err);
-/* Writes the file with another namespace for one context. ERR_NOT_FOUND names the contexts. */
-int config_set_namespace(struct arena *a, struct config *c, const char *context, const char *ns, struct error *err);
 /* Writes the file with other addresses for the cluster of a context ("" = the current one). At most CONFIG_SERVERS_MAX are taken. */
 int config_set_servers(struct arena *a, struct config *c, const char *context, const char *const *servers,
                        unsigned count, struct error *err);

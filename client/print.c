@@ -480,10 +480,16 @@ int print_objects(struct arena *a, struct buf *out, const struct print_options *
     }
     single = single && count == 1;
     const struct value *doc = single ? print_document(a, objects[0]) : print_list_document(a, objects, count);
+    return print_any_document(a, out, o, doc, err);
+}
+
+int print_any_document(struct arena *a, struct buf *out, const struct print_options *o, const struct value *doc,
+                       struct error *err)
+{
     for (unsigned i = 0; i < ARRAY_SIZE(forms); i++) {
-        if (forms[i].form == o->form) {
+        if (forms[i].form == o->form && forms[i].print != NULL) {
             return forms[i].print(a, out, o, doc, err);
         }
     }
-    return error_set(err, ERR_INTERNAL, "output form %d is not known", (int)o->form);
+    return error_set(err, ERR_USAGE, "this has no such form: yaml, json, jsonpath=... or go-template=... are possible");
 }

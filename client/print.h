@@ -55,6 +55,9 @@ struct value *print_list_document(struct arena *a, struct object *const *objects
 /* All forms but the tables. single: one object was asked for by name, so no List is put around it. */
 int print_objects(struct arena *a, struct buf *out, const struct print_options *o, struct object *const *objects,
                   unsigned count, bool single, struct error *err);
+/* A document that is no object of the API, by any form but tables, names and columns (ERR_USAGE). */
+int print_any_document(struct arena *a, struct buf *out, const struct print_options *o, const struct value *doc,
+                       struct error *err);
 /* A plain table: cells row by row, `columns` of them each, three blanks between, nothing behind the last. */
 void print_grid(struct buf *out, const char *const *cells, unsigned columns, unsigned rows);
 

@@ -110,7 +110,9 @@ static void changes_made_meanwhile_are_kept(void **state)
     load(f, f->path);
     arena_init(&other);
     assert_int_equal(config_load(&other, f->path, &config, NULL), 0);
-    assert_int_equal(config_set_namespace(&other, &config, "here", "prod", NULL), 0);
+    value_set(&other, config_ensure_entry(&other, &config, "contexts", "context", "here"), "namespace",
+              value_cstr(&other, "prod"));
+    assert_int_equal(config_save(&config, NULL), 0);
     arena_close(&other);
     assert_int_equal(replace(f), 0);
     load(f, f->path);

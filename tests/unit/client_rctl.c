@@ -106,7 +106,7 @@ static void set_context_changes_the_namespace_and_nothing_else(void **state)
     assert_int_equal(RCTL(f, "config", "get-contexts", "--config", config), EXIT_DONE);
     assert_non_null(strstr(f->out, "team"));
     assert_non_null(strstr(f->out, "old"));
-    assert_int_equal(RCTL(f, "config", "set-context", "x", "-n", "team", "--config", config), EXIT_NOT_FOUND);
+    assert_int_equal(RCTL(f, "config", "set-context", "x", "-n", "Not A Name", "--config", config), EXIT_USAGE);
     assert_int_equal(RCTL(f, "config", "set-context", "--current", "--config", config), EXIT_USAGE);
 }
 
