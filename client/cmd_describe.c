@@ -10,6 +10,7 @@ static const struct option_row describe_options[] = {
     OPTION_ROW_SELECTOR,
     {"all-namespaces", 'A', OPTION_FLAG, NULL, NULL, NULL, "of all namespaces"},
     {"show-events", 0, OPTION_FLAG, "true", NULL, NULL, "events about the object"},
+    {"chunk-size", 0, OPTION_VALUE, NULL, NULL, "N", NULL},
     OPTION_ROW_FILENAME,
     OPTION_ROW_RECURSIVE,
 };
@@ -83,6 +84,7 @@ static int describe_one(struct rctl *r, const struct object *o, bool first)
         struct describe_context c = {.now_ms = rctl_now_ms(),
                                      .events = rel.events.items,
                                      .events_count = rel.events.count,
+                                     .without_events = !opt_flag(r, "show-events"),
                                      .pods = rel.pods.items,
                                      .pods_count = rel.pods.count,
                                      .sets = rel.sets.items,

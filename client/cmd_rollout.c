@@ -17,24 +17,44 @@ static const char *cstr(struct rctl *r, struct str s)
     return arena_strndup(&r->arena, s.n == 0 ? "" : s.p, s.n);
 }
 
-/* The one Deployment that the words name. */
-static int get_deployment(struct rctl *r, struct object **out, int *code)
+/* What selects Deployments, for all subcommands. */
+#define OPTION_ROWS_SELECT OPTION_ROW_SELECTOR, OPTION_ROW_ALL, OPTION_ROW_FILENAME, OPTION_ROW_RECURSIVE
+
+typedef int rollout_fn(struct rctl *r, const struct object *o);
+
+/* Does it for each Deployment that words, -l, --all or -f select; one that is missing or fails does not keep the others from it. The code of the
+ * first failure. */
+static int for_each(struct rctl *r, rollout_fn *one)
 {
     struct error err = {0};
-    struct resources res;
-    if (resource_parse(&r->arena, r->args.words, r->args.words_count, &res, &err) != 0) {
-        *code = rctl_usage(r, "%s", err.message);
-        return *code;
+    CLEANUP_LIST struct api_list list = {0};
+    int code = EXIT_DONE;
+    if (args_given(&r->args, "filename")) {
+        r->args.words_count = 0;
+    } else {
+        struct resources res;
+        if (resource_parse(&r->arena, r->args.words, r->args.words_count, &res, &err) != 0) {
+            return rctl_usage(r, "%s", err.message);
+        }
+        for (unsigned i = 0; i < res.count; i++) {
+            if (res.items[i].kind->id != KIND_DEPLOYMENT) {
+                return rctl_usage(r, "%s have no rollouts; Deployments have: deploy/NAME", res.items[i].kind->plural);
+            }
+        }
     }
-    if (res.count != 1 || res.items[0].name == NULL || res.items[0].kind->id != KIND_DEPLOYMENT) {
-        *code = rctl_usage(r, "exactly one Deployment is needed: deploy/NAME");
-        return *code;
+    if (rctl_connect(r, &err) != 0 || common_select_there(r, &list, &code, &err) != 0) {
+        return common_fail(r, &err);
     }
-    if (rctl_connect(r, &err) != 0 || resource_get(r, &res.items[0], rctl_namespace(r), false, out, &err) != 0) {
-        *code = rctl_fail(r, &err);
-        return *code;
+    for (unsigned i = 0; i < list.count; i++) {
+        const struct object *o = list.items[i];
+        if (o->kind->id != KIND_DEPLOYMENT) {
+            rctl_note(r, "%s is left out: only Deployments have rollouts", resource_title(&r->arena, o->kind, o->name));
+            continue;
+        }
+        int rc = one(r, o);
+        code = code == EXIT_DONE ? rc : code;
     }
-    return 0;
+    return code;
 }
 
 /* The revision that the controller has written on it; 0 if none. */
@@ -148,35 +168,35 @@ static const struct option_row status_options[] = {
     {"watch", 'w', OPTION_FLAG, "true", NULL, NULL, "follow until the rollout is over"},
     {"timeout", 0, OPTION_VALUE, "0s", NULL, "DURATION", "how long to wait; 0: as long as it takes"},
     {"revision", 0, OPTION_VALUE, "0", NULL, "N", "fail if this is not the revision that is rolled out"},
+    OPTION_ROWS_SELECT,
 };
 
-static int run_status(struct rctl *r)
+static int status_of(struct rctl *r, const struct object *o)
 {
     struct error err = {0};
-    int code;
-    CLEANUP_OBJECT struct object *o = NULL;
     struct rollout_watch w = {.r = r, .once = !opt_flag(r, "watch")};
     int64_t timeout_ms;
     if (args_duration_ms("timeout", opt(r, "timeout"), &timeout_ms, &err) != 0 ||
         args_int("revision", opt(r, "revision"), 0, INT64_MAX, &w.revision, &err) != 0) {
         return rctl_usage(r, "%s", err.message);
     }
-    if (get_deployment(r, &o, &code) != 0) {
-        return code;
-    }
     w.name = cstr(r, o->name);
-    struct api_list_query q = {.kind = o->kind,
-                               .ns = rctl_namespace(r),
-                               .field_selector = arena_printf(&r->arena, "metadata.name=%s", w.name)};
+    struct api_list_query q = {
+        .kind = o->kind, .ns = cstr(r, o->ns), .field_selector = arena_printf(&r->arena, "metadata.name=%s", w.name)};
     if (api_watch(r->api, &q, timeout_ms, rollout_event, &w, &err) != 0) {
         return rctl_fail(r, &err);
     }
     return w.code;
 }
 
+static int run_status(struct rctl *r)
+{
+    return for_each(r, status_of);
+}
+
 static const struct command rollout_status = {
     .name = "status",
-    .usage = "deploy/NAME [--timeout DURATION]",
+    .usage = "deploy/NAME... | deploy -l SELECTOR [--timeout DURATION]",
     .summary = "Follow a rollout to its end",
     .examples = "  rctl rollout status deploy/hello\n"
                 "  rctl rollout status deploy/hello --timeout 2m\n"
@@ -199,7 +219,7 @@ static int compare_revisions(const void *x, const void *y)
 static int list_revisions(struct rctl *r, const struct object *o, struct api_list *out, struct error *err)
 {
     struct api_list all = {0};
-    struct api_list_query q = {.kind = kind_by_id(KIND_REPLICASET), .ns = rctl_namespace(r)};
+    struct api_list_query q = {.kind = kind_by_id(KIND_REPLICASET), .ns = cstr(r, o->ns)};
     int rc = api_list(r->api, &q, &all, err);
     out->items = xcalloc(all.count + 1, sizeof(*out->items));
     for (unsigned i = 0; i < all.count && rc == 0; i++) {
@@ -235,50 +255,66 @@ static int no_revision(struct rctl *r, const struct object *o, int64_t revision)
 static const struct option_row history_options[] = {
     {"revision", 0, OPTION_VALUE, "0", NULL, "N", "show the pod template of this one"},
     OPTION_ROW_OUTPUT,
+    {"template", 0, OPTION_VALUE, NULL, NULL, NULL, NULL},
+    OPTION_ROWS_SELECT,
 };
 
-static int run_history(struct rctl *r)
+static void write_history(struct rctl *r, const struct object *o, const struct api_list *list, struct buf *out)
+{
+    const char **cells = arena_alloc(&r->arena, (2 * (size_t)list->count + 2) * sizeof(*cells));
+    cells[0] = "REVISION";
+    cells[1] = "CHANGE-CAUSE";
+    for (unsigned i = 0; i < list->count; i++) {
+        struct str cause = object_annotation(list->items[i], CAUSE_ANNOTATION);
+        cells[2 * i + 2] = arena_printf(&r->arena, "%" PRId64, revision_of(list->items[i]));
+        cells[2 * i + 3] = cause.n == 0 ? "<none>" : cstr(r, cause);
+    }
+    buf_printf(out, "%s\n", resource_title(&r->arena, o->kind, o->name));
+    print_grid(out, cells, 2, list->count + 1);
+}
+
+static int history_of(struct rctl *r, const struct object *o)
 {
     struct error err = {0};
-    int code;
     int64_t revision;
-    CLEANUP_OBJECT struct object *o = NULL;
+    struct print_options po = {0};
     CLEANUP_LIST struct api_list list = {0};
-    if (args_int("revision", opt(r, "revision"), 0, INT64_MAX, &revision, &err) != 0) {
+    if (args_int("revision", opt(r, "revision"), 0, INT64_MAX, &revision, &err) != 0 ||
+        print_parse_form(&r->arena, opt(r, "output"), opt(r, "template"), &po, &err) != 0) {
         return rctl_usage(r, "%s", err.message);
     }
-    if (get_deployment(r, &o, &code) != 0) {
-        return code;
+    if (po.form == PRINT_WIDE) {
+        return rctl_usage(r, "a history has no wide form");
     }
     if (list_revisions(r, o, &list, &err) != 0) {
         return rctl_fail(r, &err);
     }
+    const struct object *rs = revision == 0 ? NULL : find_revision(&list, revision);
+    if (revision > 0 && rs == NULL) {
+        return no_revision(r, o, revision);
+    }
     CLEANUP_BUF struct buf out = BUF_INIT;
-    if (revision > 0) {
-        const struct object *rs = find_revision(&list, revision);
-        if (rs == NULL) {
-            return no_revision(r, o, revision);
+    if (po.form != PRINT_TABLE) {
+        struct object *single = (struct object *)rs;
+        struct object *const *items = rs == NULL ? list.items : &single;
+        buf_puts(&out, po.form == PRINT_YAML && r->documents++ > 0 ? "---\n" : "");
+        if (print_objects(&r->arena, &out, &po, items, rs == NULL ? list.count : 1, rs != NULL, &err) != 0) {
+            return rctl_fail(r, &err);
         }
-        if (opt(r, "output") != NULL) {
-            return common_print_object(r, rs, "", DRY_RUN_NONE);
-        }
+    } else if (rs != NULL) {
         buf_printf(&out, "%s with revision #%" PRId64 "\nPod Template:\n", resource_title(&r->arena, o->kind, o->name),
                    revision);
         describe_pod_template(&out, mp_path(object_mp(rs), "spec.template"), 1);
     } else {
-        const char **cells = arena_alloc(&r->arena, (2 * (size_t)list.count + 2) * sizeof(*cells));
-        cells[0] = "REVISION";
-        cells[1] = "CHANGE-CAUSE";
-        for (unsigned i = 0; i < list.count; i++) {
-            struct str cause = object_annotation(list.items[i], CAUSE_ANNOTATION);
-            cells[2 * i + 2] = arena_printf(&r->arena, "%" PRId64, revision_of(list.items[i]));
-            cells[2 * i + 3] = cause.n == 0 ? "<none>" : cstr(r, cause);
-        }
-        buf_printf(&out, "%s\n", resource_title(&r->arena, o->kind, o->name));
-        print_grid(&out, cells, 2, list.count + 1);
+        write_history(r, o, &list, &out);
     }
     rctl_write(r, &out);
     return EXIT_DONE;
+}
+
+static int run_history(struct rctl *r)
+{
+    return for_each(r, history_of);
 }
 
 static const struct command rollout_history = {
@@ -288,6 +324,7 @@ static const struct command rollout_history = {
     .examples = "  rctl rollout history deploy/hello\n"
                 "  # what a revision consists of\n"
                 "  rctl rollout history deploy/hello --revision 2\n"
+                "  rctl rollout history deploy/hello --revision 2 -o yaml\n"
                 "  rctl rollout undo deploy/hello --to-revision 2\n",
     .options = history_options,
     .options_count = ARRAY_SIZE(history_options),
@@ -300,6 +337,7 @@ static const struct option_row undo_options[] = {
     {"to-revision", 0, OPTION_VALUE, "0", NULL, "N", "the revision to go back to; 0: the one before"},
     OPTION_ROW_DRY_RUN,
     OPTION_ROW_OUTPUT,
+    OPTION_ROWS_SELECT,
 };
 
 /* The template as the user wrote it: without the label that the controller adds. */
@@ -340,20 +378,15 @@ static struct value *undo_patch(struct rctl *r, const struct object *o, struct v
     return list;
 }
 
-static int run_undo(struct rctl *r)
+static int undo_of(struct rctl *r, const struct object *o)
 {
     struct error err = {0};
-    int code;
     int64_t to;
     enum dry_run dry;
-    CLEANUP_OBJECT struct object *o = NULL;
     CLEANUP_LIST struct api_list list = {0};
     if (args_int("to-revision", opt(r, "to-revision"), 0, INT64_MAX, &to, &err) != 0 ||
         common_dry_run(r, &dry, &err) != 0) {
         return rctl_usage(r, "%s", err.message);
-    }
-    if (get_deployment(r, &o, &code) != 0) {
-        return code;
     }
     if (mp_bool(mp_path(object_mp(o), "spec.paused"), false)) {
         error_set(&err, ERR_INVALID,
@@ -389,6 +422,11 @@ static int run_undo(struct rctl *r)
     return common_print_object(r, after, "rolled back", dry);
 }
 
+static int run_undo(struct rctl *r)
+{
+    return for_each(r, undo_of);
+}
+
 static const struct command rollout_undo = {
     .name = "undo",
     .usage = "deploy/NAME [--to-revision N]",
@@ -404,7 +442,7 @@ static const struct command rollout_undo = {
 
 /* ---- pause, resume, restart ---- */
 
-static const struct option_row plain_options[] = {OPTION_ROW_DRY_RUN, OPTION_ROW_OUTPUT};
+static const struct option_row plain_options[] = {OPTION_ROW_DRY_RUN, OPTION_ROW_OUTPUT, OPTION_ROWS_SELECT};
 
 static int patch_deployment(struct rctl *r, const struct object *o, struct value *patch, const char *verb)
 {
@@ -421,13 +459,8 @@ static int patch_deployment(struct rctl *r, const struct object *o, struct value
     return common_print_object(r, after, verb, dry);
 }
 
-static int set_paused(struct rctl *r, bool paused)
+static int set_paused(struct rctl *r, const struct object *o, bool paused)
 {
-    int code;
-    CLEANUP_OBJECT struct object *o = NULL;
-    if (get_deployment(r, &o, &code) != 0) {
-        return code;
-    }
     if (mp_bool(mp_path(object_mp(o), "spec.paused"), false) == paused) {
         struct error err = {0};
         error_set(&err, ERR_INVALID, "deployments.apps \"%.*s\" is %s", STR_ARG(o->name),
@@ -440,22 +473,34 @@ static int set_paused(struct rctl *r, bool paused)
     return patch_deployment(r, o, patch, paused ? "paused" : "resumed");
 }
 
+static int pause_of(struct rctl *r, const struct object *o)
+{
+    return set_paused(r, o, true);
+}
+
+static int resume_of(struct rctl *r, const struct object *o)
+{
+    return set_paused(r, o, false);
+}
+
 static int run_pause(struct rctl *r)
 {
-    return set_paused(r, true);
+    return for_each(r, pause_of);
 }
 
 static int run_resume(struct rctl *r)
 {
-    return set_paused(r, false);
+    return for_each(r, resume_of);
 }
 
-static int run_restart(struct rctl *r)
+static int restart_of(struct rctl *r, const struct object *o)
 {
-    int code;
-    CLEANUP_OBJECT struct object *o = NULL;
-    if (get_deployment(r, &o, &code) != 0) {
-        return code;
+    if (mp_bool(mp_path(object_mp(o), "spec.paused"), false)) {
+        struct error err = {0};
+        error_set(&err, ERR_INVALID,
+                  "deployments.apps \"%.*s\" is paused; \"rctl rollout resume deploy/%.*s\" comes first",
+                  STR_ARG(o->name), STR_ARG(o->name));
+        return rctl_fail_here(r, &err);
     }
     char now[TIMEFMT_SIZE];
     timefmt_rfc3339(rctl_now_ms(), now);
@@ -467,9 +512,14 @@ static int run_restart(struct rctl *r)
     return patch_deployment(r, o, patch, "restarted");
 }
 
+static int run_restart(struct rctl *r)
+{
+    return for_each(r, restart_of);
+}
+
 #define PLAIN_COMMAND(var, title, function, text, lines)                                                               \
     static const struct command var = {.name = title,                                                                  \
-                                       .usage = "deploy/NAME",                                                         \
+                                       .usage = "deploy/NAME... | deploy -l SELECTOR",                                 \
                                        .summary = text,                                                                \
                                        .examples = lines,                                                              \
                                        .options = plain_options,                                                       \

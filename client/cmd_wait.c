@@ -7,7 +7,8 @@
 static const struct option_row wait_options[] = {
     {"for", 0, OPTION_VALUE, NULL, NULL, "WHAT",
      "condition=NAME[=STATUS], delete, create, or jsonpath={.path}[=VALUE]"},
-    {"timeout", 0, OPTION_VALUE, "30s", NULL, "DURATION", "how long to wait for each; 0: only look"},
+    {"timeout", 0, OPTION_VALUE, "30s", NULL, "DURATION",
+     "how long to wait for each; 0: only look, negative: for ever"},
     OPTION_ROW_SELECTOR,
     OPTION_ROW_ALL,
     {"all-namespaces", 'A', OPTION_FLAG, NULL, NULL, NULL, "of all namespaces"},
@@ -22,6 +23,7 @@ struct wait {
     const char *name;  /* of the condition, or the path */
     const char *value; /* wanted status or text; NULL: the path leads to anything */
     bool seen, met;
+    bool forever; /* no --timeout */
     struct error err;
 };
 
@@ -118,7 +120,7 @@ static int wait_one(struct wait *w, const struct kind *k, const char *ns, const 
                                .field_selector = arena_printf(&r->arena, "metadata.name=%s", name)};
     w->seen = w->met = false;
     w->err = (struct error){0};
-    int rc = api_watch(r->api, &q, MAX(timeout_ms, 1), wait_event, w, &err);
+    int rc = api_watch(r->api, &q, w->forever ? 0 : MAX(timeout_ms, 1), wait_event, w, &err);
     const char *title = resource_title(&r->arena, k, str_of(name));
     if (rc == ERR_TIMEOUT) {
         error_set(&err, ERR_TIMEOUT, "timed out waiting for the condition on %s", title);
@@ -169,7 +171,10 @@ static int run_wait(struct rctl *r)
     struct manifest m = {0};
     int64_t timeout_ms;
     bool files = args_given(&r->args, "filename");
-    if (parse_for(r, &w, &err) != 0 || args_duration_ms("timeout", opt(r, "timeout"), &timeout_ms, &err) != 0 ||
+    const char *timeout = opt(r, "timeout");
+    w.forever = timeout[0] == '-';
+    if (parse_for(r, &w, &err) != 0 ||
+        args_duration_ms("timeout", timeout + (w.forever ? 1 : 0), &timeout_ms, &err) != 0 ||
         (files ? common_manifests(r, &m, &err)
                : resource_parse(&r->arena, r->args.words, r->args.words_count, &res, &err)) != 0) {
         return err.code == ERR_USAGE ? rctl_usage(r, "%s", err.message) : rctl_fail(r, &err);

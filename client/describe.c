@@ -137,7 +137,7 @@ static const char *event_age(struct arena *a, struct mp e, int64_t now_ms)
 void describe_events(struct buf *out, const struct describe_context *c)
 {
     if (c->events_count == 0) {
-        buf_puts(out, "Events:  <none>\n");
+        buf_puts(out, c->without_events ? "" : "Events:  <none>\n");
         return;
     }
     CLEANUP_ARENA struct arena a;

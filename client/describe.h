@@ -11,6 +11,7 @@ struct describe_context {
     int64_t now_ms;
     struct object *const *events; /* about the object, oldest first */
     unsigned events_count;
+    bool without_events; /* nothing is said of them */
     struct object *const *pods; /* of a node or a workload */
     unsigned pods_count;
     struct object *const *sets; /* ReplicaSets of a Deployment */

@@ -93,7 +93,7 @@ int habits_type(struct habits *h, const char *line, const char *input)
 
 static void tell(const struct habits *h, const char *line, int code)
 {
-    print_message("\n$ %s\nexit %d\n---- stdout\n%s---- stderr\n%s----\n", line, code, h->out, h->err);
+    printf("\n$ %s\nexit %d\n---- stdout\n%s---- stderr\n%s----\n", line, code, h->out, h->err);
 }
 
 void habits_must(struct habits *h, const char *line, const char *input)
@@ -146,11 +146,11 @@ static bool row_holds(struct habits *h, const struct habit *row)
     }
     tell(h, row->line, code);
     if (!code_fits) {
-        print_message("the exit code is not %d\n", row->code);
+        printf("the exit code is not %d\n", row->code);
     }
     for (int i = 0; i < 2; i++) {
         if (wrong[i] != NULL) {
-            print_message("%s %s\n", i == 0 ? "stdout" : "stderr", wrong[i]);
+            printf("%s %s\n", i == 0 ? "stdout" : "stderr", wrong[i]);
         }
     }
     return false;

@@ -1,0 +1,122 @@
+/* rctl rollout, wait and describe as kubectl's are typed. */
+#include "tests/unit/kit/habits.h"
+
+static int set_up(void **state)
+{
+    struct habits *h = habits_start(1);
+    habits_must(
+        h,
+        "for n in a b; do rctl create deployment $n --image=x:1 --replicas=1 && rctl label deploy $n team=red || exit "
+        "1; done; "
+        "rctl rollout status deploy/a deploy/b --timeout=30s && rctl set image deploy/a x=x:2 && "
+        "rctl annotate deploy a kubernetes.io/change-cause=second && rctl rollout status deploy/a --timeout=30s && "
+        "rctl create configmap c --from-literal=k=v && rctl create configmap c2 --from-literal=k=v",
+        NULL);
+    *state = h;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    habits_stop(*state);
+    return 0;
+}
+
+#define RUN(rows) habits_run(*state, rows, ARRAY_SIZE(rows))
+
+static void rollouts_of_several(void **state)
+{
+    static const struct habit rows[] = {
+        {"rctl rollout status deploy -l team=red --timeout=30s", NULL, 0,
+         "=deployment \"a\" successfully rolled out\ndeployment \"b\" successfully rolled out\n", "="},
+        {"rctl rollout status deploy a b --watch=false", NULL, 0, "\"a\" successfully\n\"b\" successfully", "="},
+        {"rctl rollout status deploy/a deploy/none", NULL, 1, "\"a\" successfully",
+         "deployments.apps \"none\" not found"},
+        {"rctl rollout status deploy -l team=none", NULL, 0, "=", "No resources found"},
+        {"rctl rollout status deploy", NULL, 2, "=", "which deployments"},
+        {"rctl rollout status pods", NULL, 2, "=", "pods have no rollouts"},
+        {"rctl rollout status sts/x", NULL, 2, "=", "StatefulSet is not there yet"},
+        {"rctl rollout history deploy/a", NULL, 0,
+         "=deployment.apps/a\nREVISION   CHANGE-CAUSE\n1          <none>\n2          second\n", "="},
+        {"rctl rollout history deploy -l team=red", NULL, 0, "deployment.apps/a\ndeployment.apps/b", "="},
+        {"rctl rollout history deploy/a --revision=1", NULL, 0, "revision #1\nPod Template:\nx:1", "="},
+        {"rctl rollout history deploy/a --revision=9", NULL, 5, "=", "unable to find revision 9"},
+        {"rctl rollout history deploy/a --revision=2 -o jsonpath='{.kind} {.spec.template.spec.containers[0].image}'",
+         NULL, 0, "=ReplicaSet x:2", "="},
+        {"rctl rollout history deploy/a -o yaml", NULL, 0, "kind: List\nimage: x:1\nimage: x:2", "="},
+        {"rctl rollout history deploy/a -o go-template='{{range .items}}{{index .metadata.annotations "
+         "\"deployment.kubernetes.io/revision\"}} {{end}}'",
+         NULL, 0, "=1 2 ", "="},
+        {"rctl rollout history deploy/a -o xml", NULL, 2, "=", "unknown output form"},
+        {"rctl rollout pause deploy -l team=red", NULL, 0, "=deployment.apps/a paused\ndeployment.apps/b paused\n",
+         "="},
+        {"rctl rollout restart deploy/a", NULL, 1, "=", "\"a\" is paused"},
+        {"rctl rollout pause deploy/a", NULL, 1, "=", "already paused"},
+        {"rctl rollout resume deploy/a deploy/b", NULL, 0, "=deployment.apps/a resumed\ndeployment.apps/b resumed\n",
+         "="},
+        {"rctl rollout restart deploy -l team=red", NULL, 0,
+         "=deployment.apps/a restarted\ndeployment.apps/b restarted\n", "="},
+        {"rctl rollout status deploy -l team=red --timeout=30s", NULL, 0, "\"b\" successfully", "="},
+        {"rctl rollout undo deploy/a --to-revision=1", NULL, 0, "=deployment.apps/a rolled back\n", "="},
+        {"rctl rollout fly deploy/a", NULL, 2, "=", "unknown command \"rollout fly\""},
+    };
+    RUN(rows);
+}
+
+static void waits_for_conditions_values_and_ends(void **state)
+{
+    static const struct habit rows[] = {
+        {"rctl wait deploy/a deploy/b --for=condition=Available --timeout=30s", NULL, 0,
+         "=deployment.apps/a condition met\ndeployment.apps/b condition met\n", "="},
+        {"rctl wait deploy -l team=red --for=condition=available=true --timeout=30s", NULL, 0,
+         "a condition met\nb condition met", "="},
+        {"rctl wait deploy --all --for=condition=Available --timeout=30s", NULL, 0, "a condition met\nb condition met",
+         "="},
+        {"rctl wait deploy a b --for=jsonpath='{.status.readyReplicas}'=1 --timeout=30s", NULL, 0, "b condition met",
+         "="},
+        {"rctl wait deploy/a --for=jsonpath='{.metadata.name}' --timeout=-1s", NULL, 0,
+         "=deployment.apps/a condition met\n", "="},
+        {"rctl wait cm/c --for=jsonpath='{.data.k}'=w --timeout=300ms", NULL, 1, "=",
+         "timed out waiting for the condition on configmap/c"},
+        {"rctl wait cm c c2 --for=jsonpath='{.data.k}'=w --timeout=100ms", NULL, 1, "=",
+         "on configmap/c\non configmap/c2"},
+        {"rctl wait deploy/a --for=condition=Available=False --timeout=0", NULL, 1, "=", "timed out"},
+        {"rctl wait cm/none --for=condition=Ready", NULL, 5, "=", "configmaps \"none\" not found"},
+        {"rctl wait cm/none --for=delete", NULL, 0, "deleted", "="},
+        {"rctl delete cm c2 --wait=false >/dev/null; rctl wait cm/c2 --for=delete --timeout=10s", NULL, 0,
+         "configmap/c2 deleted", "="},
+        {"rctl wait cm -l app=none --for=condition=Ready", NULL, 1, "=", "no matching resources found"},
+        {"(until [ -e waiting ]; do :; done; rctl create cm late --from-literal=a=b >/dev/null) & touch waiting; "
+         "rctl wait cm/late --for=create --timeout=20s; code=$?; wait; exit $code",
+         NULL, 0, "=configmap/late condition met\n", "="},
+        {"rctl wait deploy/a", NULL, 2, "=", "--for=condition=Ready"},
+        {"rctl wait deploy/a --for=someday", NULL, 2, "=", "not \"someday\""},
+        {"rctl wait deploy --for=condition=Available", NULL, 2, "=", "which deployments? Give names"},
+        {"rctl wait job/x --for=condition=Complete", NULL, 2, "=", "Job is not there yet"},
+    };
+    RUN(rows);
+}
+
+static void several_are_described(void **state)
+{
+    static const struct habit rows[] = {
+        {"rctl describe deploy a b", NULL, 0, "Name:                   a\nName:                   b", "="},
+        {"rctl describe deploy -l team=red", NULL, 0, "Name:                   a\nName:                   b", "="},
+        {"rctl describe deploy/a cm/c", NULL, 0, "Name:                   a\nName:         c", "="},
+        {"rctl describe deploy,cm -l team=red --show-events=false --chunk-size=10", NULL, 0, "!Events", "="},
+        {"rctl describe cm -l team=none", NULL, 0, "=", "No resources found in default namespace."},
+        {"rctl describe cm none", NULL, 5, "=", "not found"},
+        {"rctl get cm c -o yaml | rctl describe -f -", NULL, 0, "Name:         c", "="},
+    };
+    RUN(rows);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(rollouts_of_several),
+        cmocka_unit_test(waits_for_conditions_values_and_ends),
+        cmocka_unit_test(several_are_described),
+    };
+    return KIT_RUN(tests, set_up, tear_down);
+}
