@@ -11,6 +11,7 @@
  *     PATH = JSON    ("none": not there)
  *
  * %c*N% in a snippet or a finding stands for N times the character c. SNIPPET and frame are YAML in flow style, so a row is one line. */
+#include <ctype.h>
 #include <glob.h>
 #include <stdlib.h>
 
@@ -285,9 +286,69 @@ static void every_row_is_judged_as_the_table_says(void **state)
     assert_int_equal(failed, 0);
 }
 
+/* ---- Every field is in a table ---- */
+
+static bool has_word(const char *text, const char *word)
+{
+    size_t n = strlen(word);
+    for (const char *p = text; (p = strstr(p, word)) != NULL; p += n) {
+        if ((p == text || !isalnum((unsigned char)p[-1])) && !isalnum((unsigned char)p[n])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static unsigned find_missing(const char *tables, const struct schema *s, const char *kind)
+{
+    unsigned missing = 0;
+    for (unsigned i = 0; i < s->count; i++) {
+        const struct field *f = &s->fields[i];
+        if (f->flags & (FIELD_STATUS | FIELD_READONLY)) {
+            continue;
+        }
+        if (!has_word(tables, f->name)) {
+            fprintf(stderr,
+                    "%s: %s of %s is in no row of tests/script/validate: say there what is accepted and what refused\n",
+                    kind, f->name, s->name);
+            missing++;
+        }
+        if (f->type == FIELD_OBJECT) {
+            missing += find_missing(tables, f->sub, kind);
+        }
+    }
+    return missing;
+}
+
+static void every_field_that_users_write_is_in_a_table(void **state)
+{
+    (void)state;
+    CLEANUP_BUF struct buf tables = BUF_INIT;
+    glob_t files;
+    assert_int_equal(glob("tests/script/validate/*.txt", 0, NULL, &files), 0);
+    for (size_t i = 0; i < files.gl_pathc; i++) {
+        char line[LINE_MAX_];
+        FILE *in = fopen(files.gl_pathv[i], "r");
+        assert_non_null(in);
+        while (fgets(line, sizeof line, in) != NULL) {
+            if (line[0] != '#') {
+                buf_puts(&tables, line);
+            }
+        }
+        fclose(in);
+    }
+    globfree(&files);
+    unsigned missing = 0;
+    for (unsigned i = 0; i < kinds_count(); i++) {
+        missing += find_missing(buf_cstr(&tables), kinds_at(i)->schema, kinds_at(i)->name);
+    }
+    assert_int_equal(missing, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_field_that_users_write_is_in_a_table),
         cmocka_unit_test_setup_teardown(every_row_is_judged_as_the_table_says, fixture_setup, fixture_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
