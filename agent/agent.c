@@ -283,7 +283,8 @@ int agent_new(const struct agent_config *c, struct agent **out, struct error *er
     }
     uv_timer_init(a->loop, &a->wake);
     uv_timer_init(a->loop, &a->check);
-    a->wake.data = a->check.data = a;
+    uv_timer_init(a->loop, &a->measure);
+    a->wake.data = a->check.data = a->measure.data = a;
     int rv = open_modules(a, c, err);
     if (rv == 0 && c->certs_dir != NULL) {
         rv = renew_new(&(struct renew_config){a->env, a->log, c->certs_dir, a->name}, &a->renew, err);
@@ -378,9 +379,10 @@ static void on_timer_closed(uv_handle_t *h)
 
 static void close_timers(struct agent *a)
 {
-    a->closing = 2;
+    a->closing = 3;
     uv_close((uv_handle_t *)&a->wake, on_timer_closed);
     uv_close((uv_handle_t *)&a->check, on_timer_closed);
+    uv_close((uv_handle_t *)&a->measure, on_timer_closed);
 }
 
 static void on_report_closed(void *data)
@@ -483,5 +485,6 @@ void agent_stop(struct agent *a, void (*cb)(void *data), void *data)
     a->stop_data = data;
     uv_timer_stop(&a->wake);
     uv_timer_stop(&a->check);
+    uv_timer_stop(&a->measure);
     session_stop(a->session, on_session_stopped, a);
 }

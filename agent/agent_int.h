@@ -59,6 +59,7 @@ struct agent {
     struct cgroup *cgroup;
     struct list readers; /* log followers (serve.c) */
     uv_timer_t wake, check;
+    uv_timer_t measure; /* runs while a pod has limits for the disk */
     int64_t wake_ms;
     int lock_fd;
     unsigned closing; /* modules that are still closing */
@@ -78,6 +79,7 @@ struct agent_pod {
     bool gone;               /* waits for the leader to know */
     bool admitted;           /* it has its room on this node; a pod that was here before has */
     bool asking;             /* for the Node */
+    bool measuring;          /* its use of the disk */
     bool stale_network;      /* it was here before a power cut: its old address may still be taken */
 };
 
@@ -108,6 +110,10 @@ void pods_keep(struct agent_pod *ap); /* writes its file */
 void pods_admit(struct agent_pod *ap);
 void pods_admit_waiting(struct agent *a); /* all that are not decided yet, the oldest first */
 void pods_set_node(struct agent *a, struct mp object);
+
+/* ---- pods_evict.c ---- */
+void pods_watch_disk(struct agent_pod *ap); /* if it has limits for the disk */
+void pods_on_measure(uv_timer_t *t);
 
 /* ---- podops.c, podops_start.c, podops_check.c ---- */
 static inline struct agent *podops_agent(const struct pod *p)

@@ -79,6 +79,9 @@ void pod_event(struct pod *p, const struct container *c, bool warning, const cha
 
 static int64_t full_grace_ms(const struct pod *p)
 {
+    if (p->evicted) {
+        return REMOVED_GRACE_MS;
+    }
     int64_t grace = p->deleting && p->spec->deletion_grace_ms >= 0 ? p->spec->deletion_grace_ms : p->spec->grace_ms;
     return p->deleting ? MAX(grace, REMOVED_GRACE_MS) : grace;
 }
@@ -548,6 +551,15 @@ void pod_delete(struct pod *p, bool removed)
     p->deleting = true;
     p->removed = p->removed || removed;
     handle(p, POD_EV_DELETE);
+    pod_settle(p);
+}
+
+void pod_evict(struct pod *p, const char *message)
+{
+    assert(p->state == POD_INIT || p->state == POD_RUNNING);
+    p->evicted = true;
+    pod_event(p, NULL, true, "Evicted", "%s", message);
+    fail(p, "Evicted", message);
     pod_settle(p);
 }
 

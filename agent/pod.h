@@ -106,6 +106,7 @@ struct pod {
     bool failed;                  /* phase Failed whatever the containers say: see fail_reason */
     bool status_frozen;           /* finished before this agent knew it: the store's status stands */
     bool in_settle, again;
+    bool evicted;  /* ... because it took more than it may */
     bool rejected; /* ... because the node did not take it: no container ever was */
     char fail_reason[40], fail_message[256];
     char ip[64];
@@ -131,9 +132,11 @@ struct pod *pod_new(const struct pod_node *node, struct podspec *give_spec);
 void pod_free(struct pod *p); /* pending must be 0 */
 
 /* Orders. */
-void pod_go(struct pod *p);                                              /* the masters want it, or it was adopted */
-void pod_update(struct pod *p, struct podspec *give_spec);               /* a newer object of the same uid */
-void pod_delete(struct pod *p, bool removed);                            /* removed: the object itself has vanished */
+void pod_go(struct pod *p);                                /* the masters want it, or it was adopted */
+void pod_update(struct pod *p, struct podspec *give_spec); /* a newer object of the same uid */
+void pod_delete(struct pod *p, bool removed);              /* removed: the object itself has vanished */
+/* It has taken what it may not: it fails, and its containers get hardly any time. In INIT and RUNNING. */
+void pod_evict(struct pod *p, const char *message);
 void pod_reject(struct pod *p, const char *reason, const char *message); /* in PENDING: it fails, nothing of it runs */
 void pod_refs_changed(struct pod *p);
 void pod_images_changed(struct pod *p);

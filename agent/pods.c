@@ -79,6 +79,7 @@ static struct agent_pod *add(struct agent *a, struct object *o)
     struct agent_pod *former = strmap_set(&a->pods, str_of(ap->uid), ap);
     assert(former == NULL);
     (void)former;
+    pods_watch_disk(ap);
     return ap;
 }
 

@@ -103,7 +103,8 @@ struct runtime_status {
     const char *image_ref; /* imageID of the status: "sha256:..." */
     const char *note;
     const char *log_path;
-    int pid;                                     /* of the first process as the agent sees it; 0 if none */
+    const char *writable_path; /* directory with what the container wrote into its root file system; "" = not on disk */
+    int pid;                   /* of the first process as the agent sees it; 0 if none */
     int64_t created_ms, started_ms, finished_ms; /* wall time; 0 = not yet */
     /* EXITED: */
     int exit_code; /* 128 + signal if killed; 255 if nobody saw the end (node went down) */

@@ -53,6 +53,7 @@ static void container_free(struct crun_container *c)
     list_remove(&c->link);
     image_unref(c->image);
     free(c->dir);
+    free(c->upper);
     free(c->pod_uid);
     free(c->name);
     free(c->image_ref);
@@ -105,6 +106,7 @@ struct crun_container *crun_container_new(struct crun *rt, const char *id)
     c->rt = rt;
     snprintf(c->id, sizeof c->id, "%s", id);
     c->dir = xasprintf("%s/containers/%s", rt->dir, id);
+    c->upper = xasprintf("%s/upper", c->dir);
     c->pidfd = -1;
     list_init(&c->removers);
     list_push_back(&rt->containers, &c->link);
@@ -139,6 +141,7 @@ void crun_fill_status(const struct crun_container *c, struct runtime_status *out
         .image_ref = or_empty(c->image_ref),
         .note = or_empty(c->note),
         .log_path = or_empty(c->log_path),
+        .writable_path = or_empty(c->upper),
         .pid = c->state == RUNTIME_RUNNING ? c->pid : 0,
         .created_ms = c->created_ms,
         .started_ms = c->started_ms,

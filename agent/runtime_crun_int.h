@@ -23,7 +23,8 @@ struct crun_container {
     struct list link;
     struct crun *rt;
     char id[RUNTIME_ID_MAX];
-    char *dir; /* RT/containers/ID */
+    char *dir;   /* RT/containers/ID */
+    char *upper; /* DIR/upper */
     char *pod_uid, *name, *image_ref, *note, *log_path, *cgroup_path;
     unsigned attempt;
     enum runtime_state state;

@@ -104,6 +104,7 @@ static void fill(const struct container *c, struct runtime_status *out)
         .image_ref = c->image_ref,
         .note = c->note,
         .log_path = c->log_path,
+        .writable_path = "",
         .pid = c->state == RUNTIME_RUNNING ? c->pid : 0,
         .created_ms = c->created_ms,
         .started_ms = c->started_ms,

@@ -103,8 +103,7 @@ SCHEMA_STATIC(resource_claim, "ResourceClaim", "Use of a claim that the pod decl
     STRING("request", "One request of the claim; all of it if not given."));
 
 SCHEMA(schema_resources, "ResourceRequirements", "What a container needs and what it may use at most.",
-    QUANTITY_MAP("limits", "The most it may use; enforced on the node.",
-                 WARNED("how much of the disk is used is not limited"), ONLY_KEYS("ephemeral-storage")),
+    QUANTITY_MAP("limits", "The most it may use; enforced on the node."),
     QUANTITY_MAP("requests", "What is set aside for it when a node is chosen; the limits if not given."),
     OBJECTS("claims", resource_claim, "Claims of the pod that this container uses.", REFUSED(CLAIMS_WHY)));
 

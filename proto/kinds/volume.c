@@ -76,8 +76,7 @@ SCHEMA_STATIC(projected_volume, "ProjectedVolumeSource", "Several sources in one
 SCHEMA_STATIC(empty_dir, "EmptyDirVolumeSource", "An empty directory that lives as long as the pod is on its node.",
     STRING("medium", "Memory for a file system in memory; nothing for the node's disk.",
            REFUSED("huge pages are not given out"), QUIET("Memory")),
-    QUANTITY("sizeLimit", "The most it may hold.", WARNED("only a volume in memory (medium: Memory) is limited"),
-             BESIDE("medium=Memory")));
+    QUANTITY("sizeLimit", "The most it may hold; a pod that goes beyond it on the node's disk is evicted."));
 
 SCHEMA_STATIC(host_path, "HostPathVolumeSource", "A file or directory of the node.",
     STRING("path", "Path on the node.", REQUIRED),

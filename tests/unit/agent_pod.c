@@ -297,6 +297,46 @@ static void a_pod_past_its_active_deadline_fails(void **state)
     world_close(&w);
 }
 
+static void an_evicted_pod_fails_with_hardly_any_grace_and_does_not_restart(void **state)
+{
+    (void)state;
+    struct world w;
+    world_open(&w, "'terminationGracePeriodSeconds':300," ONE);
+    up_to_containers(&w);
+    run_container(&w, "web");
+    buf_reset(&w.orders);
+    pod_evict(w.pod, "Usage of EmptyDir volume \"v\" exceeds the limit \"1Mi\". ");
+    expect_orders(&w, "term web");
+    assert_event(&w, "!Evicted: Usage of EmptyDir volume \"v\" exceeds the limit");
+    pass_ms(&w, 1000);
+    expect_orders(&w, "kill web");
+    has_exited(&w, "web", 137);
+    clean_up(&w);
+    assert_status(&w, "phase", "Failed");
+    assert_status(&w, "reason", "Evicted");
+    world_close(&w);
+}
+
+static void a_pod_the_node_does_not_take_fails_without_a_start(void **state)
+{
+    (void)state;
+    struct world w;
+    world_init(&w);
+    w.pod = pod_new(&w.node, spec_of(ONE));
+    pod_reject(w.pod, "OutOfcpu", "Pod was rejected: no");
+    assert_event(&w, "!OutOfcpu: Pod was rejected: no");
+    while (w.pod->pending > 0) {
+        pod_on_clean(w.pod, NULL);
+    }
+    expect_orders(&w, "clean network, clean sandbox, clean volumes, clean cgroup");
+    assert_status(&w, "phase", "Failed");
+    assert_status(&w, "reason", "OutOfcpu");
+    assert_status(&w, "message", "Pod was rejected: no");
+    pod_go(w.pod);
+    expect_orders(&w, "");
+    world_close(&w);
+}
+
 static void a_failing_clean_up_step_is_tried_again_and_given_up_in_the_end(void **state)
 {
     (void)state;
@@ -461,6 +501,8 @@ int main(void)
         cmocka_unit_test(a_pod_whose_containers_succeed_is_succeeded_and_keeps_their_logs),
         cmocka_unit_test(a_pod_deleted_while_it_is_being_cleaned_loses_its_logs_too),
         cmocka_unit_test(a_pod_past_its_active_deadline_fails),
+        cmocka_unit_test(an_evicted_pod_fails_with_hardly_any_grace_and_does_not_restart),
+        cmocka_unit_test(a_pod_the_node_does_not_take_fails_without_a_start),
         cmocka_unit_test(a_failing_clean_up_step_is_tried_again_and_given_up_in_the_end),
         cmocka_unit_test(an_adopted_pod_goes_on_without_a_start),
         cmocka_unit_test(an_adopted_pod_that_was_deleted_meanwhile_is_stopped),

@@ -382,17 +382,10 @@ static void what_matters_less_is_warned_of(void **state)
     expect_warnings(f, POD("dnsPolicy: None, dnsConfig: {nameservers: [9.9.9.9]},"), "");
     expect_warnings(f, POD("dnsConfig: {nameservers: [9.9.9.9]},"), "");
     expect_warnings(f, POD("volumes: [{name: v, emptyDir: {medium: Memory, sizeLimit: 1Mi}}],"), "");
-    expect_warnings(f, POD("volumes: [{name: v, emptyDir: {sizeLimit: 1Mi}}],"),
-                    "spec.volumes[0].emptyDir.sizeLimit: not carried out yet: only a volume in memory (medium: Memory) "
-                    "is limited\n");
+    expect_warnings(f, POD("volumes: [{name: v, emptyDir: {sizeLimit: 1Mi}}],"), "");
     expect_warnings(f, DEPLOYMENT(SPREAD("ScheduleAnyway"), "i"),
                     "spec.template.spec.topologySpreadConstraints: not carried out yet: pods are spread over nodes by "
                     "their owner, not by this rule\n");
-    expect_warnings(f,
-                    "{apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {containers: [{name: c, image: i, "
-                    "resources: {limits: {cpu: 1, ephemeral-storage: 1Gi}}}]}}",
-                    "spec.containers[0].resources.limits: not carried out yet: how much of the disk is used is not "
-                    "limited\n");
 }
 
 /* What Kubernetes v1.33 has and v1.29 had not. */

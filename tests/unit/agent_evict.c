@@ -1,0 +1,120 @@
+/* Limits for the disk: what is measured, and when a pod goes. */
+#include "tests/unit/agent_fakes.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "agent/evict.h"
+#include "agent/fsutil.h"
+
+#define MI           (1ull << 20)
+#define BOX(n, disk) "{'name':'" n "','image':'i','resources':{'limits':{'ephemeral-storage':'" disk "'}}}"
+#define FREE(n)      "{'name':'" n "','image':'i'}"
+#define VOLUMES                                                                                                        \
+    "'volumes':[{'name':'v','emptyDir':{'sizeLimit':'2Mi'}},{'name':'m','emptyDir':{'medium':'Memory','sizeLimit':'"   \
+    "1Mi'}},{'name':'free','emptyDir':{}},{'name':'h','hostPath':{'path':'/x'}}],"
+
+static const struct {
+    const char *spec;
+    uint64_t volumes[4], containers[2]; /* MiB */
+    const char *message;                /* NULL = it stays */
+} rows[] = {
+    {VOLUMES "'containers':[" FREE("a") "]", {2, 9, 9, 9}, {99}, NULL},
+    {VOLUMES "'containers':[" FREE("a") "]", {3}, {0}, "Usage of EmptyDir volume \"v\" exceeds the limit \"2Mi\". "},
+    {"'containers':[" BOX("a", "4Mi") "]", {0}, {4}, NULL},
+    {"'containers':[" BOX("a", "4Mi") "," FREE("b") "]",
+     {0},
+     {3, 2},
+     "Pod ephemeral local storage usage exceeds the total limit of containers 4Mi. "},
+    {"'containers':[" BOX("a", "4Mi") "," BOX("b", "8Mi") "]",
+     {0},
+     {5, 1},
+     "Container a exceeded its local ephemeral storage limit \"4Mi\". "},
+    {"'containers':[" BOX("a", "4Mi") "," BOX("b", "8Mi") "]", {0}, {4, 8}, NULL},
+    /* emptyDirs on disk count for the pod, those in memory do not */
+    {VOLUMES "'containers':[" BOX("a", "4Mi") "]", {1, 50, 2, 50}, {1}, NULL},
+    {VOLUMES "'containers':[" BOX("a", "4Mi") "]",
+     {1, 0, 3, 0},
+     {1},
+     "Pod ephemeral local storage usage exceeds the total limit of containers 4Mi. "},
+};
+
+static void a_pod_that_goes_beyond_a_limit_is_evicted_with_the_kubelets_words(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        struct podspec *s = spec_of(rows[i].spec);
+        uint64_t volumes[4], containers[2];
+        char message[EVICT_MESSAGE_MAX] = "";
+        for (unsigned k = 0; k < 4; k++) {
+            volumes[k] = rows[i].volumes[k] * MI;
+        }
+        for (unsigned k = 0; k < 2; k++) {
+            containers[k] = rows[i].containers[k] * MI;
+        }
+        assert_true(evict_has_limits(s));
+        bool goes = evict_decide(s, &(struct evict_usage){volumes, containers}, message);
+        if (goes != (rows[i].message != NULL) || (goes && strcmp(message, rows[i].message) != 0)) {
+            fail_msg("row %zu: %s", i, message);
+        }
+        podspec_free(s);
+    }
+}
+
+static void a_pod_without_limits_is_not_measured(void **state)
+{
+    (void)state;
+    struct podspec *s = spec_of("'volumes':[{'name':'m','emptyDir':{'medium':'Memory','sizeLimit':'1Mi'}}],"
+                                "'containers':[{'name':'a','image':'i','resources':{'limits':{'cpu':'1'}}}]");
+    assert_false(evict_has_limits(s));
+    podspec_free(s);
+}
+
+static void write_bytes(const char *dir, const char *name, size_t n)
+{
+    char path[128];
+    CLEANUP_BUF struct buf b = BUF_INIT;
+    memset(buf_reserve(&b, n), 7, n);
+    b.size = n;
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    assert_int_equal(fs_make_parent(path, 0755, NULL), 0);
+    assert_int_equal(fs_write_file(path, buf_str(&b), 0644, true, NULL), 0);
+}
+
+static void what_lies_in_a_tree_is_counted_once(void **state)
+{
+    (void)state;
+    char dir[] = "/tmp/reeve-evict-XXXXXX", from[64], to[64];
+    assert_non_null(mkdtemp(dir));
+    assert_int_equal(evict_measure("/no/such/directory"), 0);
+    write_bytes(dir, "one", 1 << 20);
+    write_bytes(dir, "a/b/c/two", 1 << 20);
+    uint64_t both = evict_measure(dir);
+    assert_in_range(both, 2 * MI, 2 * MI + (64 << 10));
+    /* a second name, and a link to a large place, add nothing */
+    snprintf(from, sizeof from, "%s/one", dir);
+    for (int i = 0; i < 100; i++) {
+        snprintf(to, sizeof to, "%s/a/again-%d", dir, i);
+        assert_int_equal(link(from, to), 0);
+    }
+    snprintf(to, sizeof to, "%s/usr", dir);
+    assert_int_equal(symlink("/usr", to), 0);
+    assert_in_range(evict_measure(dir), both, both + (64 << 10));
+    /* nor does what a file only claims to hold */
+    snprintf(to, sizeof to, "%s/hole", dir);
+    CLEANUP_CLOSE int fd = open(to, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    assert_int_equal(ftruncate(fd, 1 << 30), 0);
+    assert_in_range(evict_measure(dir), both, both + (64 << 10));
+    fs_remove_tree(dir, NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_pod_that_goes_beyond_a_limit_is_evicted_with_the_kubelets_words),
+        cmocka_unit_test(a_pod_without_limits_is_not_measured),
+        cmocka_unit_test(what_lies_in_a_tree_is_counted_once),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
