@@ -225,8 +225,11 @@ void write_submit(struct write *w, const struct txn *t)
     if (node_submit(m->node, t, write_answered, w, &err) == 0 && !repeat) {
         fill_written(w, store_tip(node_store(m->node)));
         for (unsigned i = 0; w->call->warnings != NULL && i < w->count; i++) {
-            if (w->items[i].object != NULL) {
-                tell_undone(w, w->items[i].object);
+            const struct write_item *item = &w->items[i];
+            bool changed =
+                item->before == NULL || item->object == NULL || item->before->revision != item->object->revision;
+            if (item->object != NULL && !item->gone && changed) {
+                tell_undone(w, item->object);
             }
         }
     }

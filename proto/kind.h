@@ -65,7 +65,7 @@ struct field {
     enum field_state state;
     const char *undone;         /* WARNED, REFUSED: what does not happen, for people: "containers do not see each other" */
     /* When a field that is not done asks for nothing, so that there is nothing to refuse or warn of (beside false, "", {}, []): */
-    const char *quiet;          /* its value is one of "A|B" ("true" for a switch that is on by itself) */
+    const char *quiet;          /* its value is one of "A|B" ("true" for a switch that is on by itself; "type=None" for a map) */
     const char *beside;         /* "medium=Memory": this member of the same map has this value */
     const char *keys;           /* SHAPE_MAP: only these keys "A|B" ask for what is not done */
 };

@@ -15,17 +15,18 @@ struct state_walk {
     void *data;
 };
 
-static bool beside_holds(const struct field *f, const struct value *map)
+/* "medium=Memory" */
+static bool member_is(const struct value *map, const char *what)
 {
-    const char *is = strchr(f->beside, '=');
+    const char *is = strchr(what, '=');
     assert(is != NULL);
-    struct str key = {f->beside, (size_t)(is - f->beside)};
+    struct str key = {what, (size_t)(is - what)};
     return str_is(value_to_str(value_get_str_key(map, key)), is + 1);
 }
 
 bool field_asks(const struct field *f, const struct value *map, const struct value *v)
 {
-    if (f->state == FIELD_DONE || value_is_null(v) || (f->beside != NULL && beside_holds(f, map))) {
+    if (f->state == FIELD_DONE || value_is_null(v) || (f->beside != NULL && member_is(map, f->beside))) {
         return false;
     }
     switch (v->type) {
@@ -35,7 +36,7 @@ bool field_asks(const struct field *f, const struct value *map, const struct val
         return v->str.n > 0 && (f->quiet == NULL || !in_choices(v->str, f->quiet));
     case VALUE_MAP:
         if (f->keys == NULL) {
-            return v->map.count > 0;
+            return v->map.count > 0 && (f->quiet == NULL || !member_is(v, f->quiet));
         }
         for (unsigned i = 0; i < v->map.count; i++) {
             if (in_choices(v->map.members[i].key, f->keys)) {

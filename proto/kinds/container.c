@@ -167,7 +167,8 @@ SCHEMA_STATIC(security_context, "SecurityContext", "Privileges of one container;
     STRING("procMount", "Default hides parts of /proc, Unmasked shows all.", ONE_OF("Default|Unmasked"),
            WARNED("parts of /proc stay hidden"), QUIET("Default")),
     OBJECT("seccompProfile", schema_seccomp_profile, "Filter of system calls."),
-    OBJECT("appArmorProfile", schema_apparmor_profile, "AppArmor profile of the container.", WARNED(APPARMOR_WHY)));
+    OBJECT("appArmorProfile", schema_apparmor_profile, "AppArmor profile of the container.", WARNED(APPARMOR_WHY),
+           QUIET("type=Unconfined")));
 
 /* ---- The container ---- */
 

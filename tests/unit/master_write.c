@@ -692,7 +692,7 @@ static void test_unknown_words_come_with_a_suggestion(void **state)
     refused(c, ERR_UNSUPPORTED, "did you mean \"create\"", "creat", "{}");
     refused(c, ERR_UNSUPPORTED, "unknown method", "frobnicate", "{}");
     refused(c, ERR_USAGE, "unknown parameter \"nmae\"", "get", "{kind: Pod, nmae: x}");
-    refused(c, ERR_NOT_FOUND, "did you mean \"deployments\"", "list", "{kind: Deploymnet}");
+    refused(c, ERR_NOT_FOUND, "did you mean \"Deployment\"", "list", "{kind: Deploymnet}");
     refused(c, ERR_NOT_FOUND, "unknown kind", "list", "{kind: Xyzzyplugh}");
     refused(c, ERR_USAGE, "must be a string", "get", "{kind: 7, name: x}");
     refused(c, ERR_USAGE, "\"name\" is missing", "get", "{kind: Pod}");

@@ -376,6 +376,9 @@ static void what_matters_less_is_warned_of(void **state)
     expect_warnings(f, POD(""), "");
     expect_warnings(f, POD("serviceAccountName: default, automountServiceAccountToken: false, dnsPolicy: Default,"),
                     "");
+    expect_warnings(f, POD("securityContext: {appArmorProfile: {type: Unconfined}},"), "");
+    expect_warnings(f, POD("securityContext: {appArmorProfile: {type: RuntimeDefault}},"),
+                    "spec.securityContext.appArmorProfile: not carried out yet: no AppArmor profile is set\n");
     expect_warnings(f, POD("serviceAccountName: robot,"),
                     "spec.serviceAccountName: not carried out yet: there are no service accounts; the pod gets no "
                     "token\n");
@@ -438,8 +441,8 @@ static void explain_tells_what_is_not_carried_out(void **state)
     (void)state;
     CLEANUP_BUF struct buf b = BUF_INIT;
     assert_int_equal(kind_explain(&b, STR("pod.spec"), false, NULL), 0);
-    assert_contains(buf_cstr(&b), "  shareProcessNamespace\t<boolean> (not carried out yet)\n");
-    assert_contains(buf_cstr(&b), "    Not carried out yet, so it is refused: containers would not see each other's\n");
+    assert_contains(buf_cstr(&b), "  runtimeClassName\t<string> (not carried out yet)\n");
+    assert_contains(buf_cstr(&b), "    Not carried out yet, so it is refused: there are no runtime classes; the pod\n");
     assert_contains(buf_cstr(&b), "  dnsPolicy\t<string> (not all of it carried out yet)\n");
     assert_contains(buf_cstr(&b), "  hostNetwork\t<boolean>\n");
     buf_reset(&b);
