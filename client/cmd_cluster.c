@@ -14,34 +14,61 @@ static const struct option_row status_options[] = {
     {"output", 'o', OPTION_VALUE, NULL, NULL, "FORM", "json or yaml: what the master answered"},
 };
 
-static void print_members(struct rctl *r, struct mp m, unsigned *voters, unsigned *up, struct buf *warnings)
+/* One row of the table. */
+struct member {
+    int64_t id, applied;
+    const char *address, *role, *state;
+    bool disk_low;
+};
+
+static bool is_up(const struct member *m)
+{
+    return strcmp(m->state, "up") == 0;
+}
+
+struct standing {
+    unsigned voters, up;
+    bool leader_up;
+};
+
+/* Asks each of them. Who leads is known when all have spoken: one that is down leads no more, whatever the others believe for a moment. */
+static void print_members(struct rctl *r, struct mp m, struct standing *s, struct buf *warnings)
 {
     struct mp members = mp_get(m, "members");
+    struct masters_view view = {0};
+    struct member *list = arena_alloc(&r->arena, ((size_t)mp_count(members) + 1) * sizeof(*list));
+    unsigned count = 0;
+    masters_hear(&view, m);
+    for (struct mp_iter it = mp_iter(members); mp_next(&it);) {
+        struct str address = mp_str(mp_get(it.value, "address")), role = mp_str(mp_get(it.value, "role"));
+        struct member *one = &list[count++];
+        *one = (struct member){.id = mp_int(mp_get(it.value, "id"), 0),
+                               .applied = mp_int(mp_get(it.value, "appliedIndex"), -1),
+                               .address = arena_strndup(&r->arena, address.n ? address.p : "", address.n),
+                               .role = arena_strndup(&r->arena, role.n ? role.p : "", role.n),
+                               .state = "up",
+                               .disk_low = mp_bool(mp_get(it.value, "diskLow"), false)};
+        if (one->id != mp_int(mp_get(m, "id"), -1)) {
+            one->state = masters_ask(r, one->address, &one->applied, warnings, &view);
+        }
+        bool voter = strcmp(one->role, "voter") == 0;
+        s->voters += voter;
+        s->up += voter && is_up(one);
+    }
     static const char *const head[] = {"ID", "ADDRESS", "ROLE", "STATE", "APPLIED"};
     const char **cells = arena_alloc(&r->arena, 5 * ((size_t)mp_count(members) + 1) * sizeof(*cells));
     memcpy(cells, head, sizeof(head));
-    unsigned rows = 1;
-    for (struct mp_iter it = mp_iter(members); mp_next(&it);) {
-        struct str address = mp_str(mp_get(it.value, "address")), role = mp_str(mp_get(it.value, "role"));
-        int64_t id = mp_int(mp_get(it.value, "id"), 0), applied = mp_int(mp_get(it.value, "appliedIndex"), -1);
-        const char *state = "up";
-        if (id != mp_int(mp_get(m, "id"), -1)) {
-            state = masters_ask(r, arena_strndup(&r->arena, address.n ? address.p : "", address.n), &applied, warnings);
-        }
-        bool voter = str_is(role, "voter");
-        *voters += voter;
-        *up += voter && strcmp(state, "up") == 0;
-        if (mp_bool(mp_get(it.value, "diskLow"), false) && strcmp(state, "up") == 0) {
-            state = "up, disk nearly full";
-        }
-        const char *row[] = {
-            arena_printf(&r->arena, "%" PRId64, id), arena_printf(&r->arena, "%.*s", STR_ARG(address)),
-            mp_bool(mp_get(it.value, "leader"), false) ? "leader" : arena_printf(&r->arena, "%.*s", STR_ARG(role)),
-            state, applied < 0 ? "-" : arena_printf(&r->arena, "%" PRId64, applied)};
-        memcpy(cells + 5 * (size_t)rows++, row, sizeof(row));
+    for (unsigned i = 0; i < count; i++) {
+        const struct member *one = &list[i];
+        bool leads = one->id == view.leader && is_up(one);
+        s->leader_up |= leads;
+        const char *row[] = {arena_printf(&r->arena, "%" PRId64, one->id), one->address, leads ? "leader" : one->role,
+                             one->disk_low && is_up(one) ? "up, disk nearly full" : one->state,
+                             one->applied < 0 ? "-" : arena_printf(&r->arena, "%" PRId64, one->applied)};
+        memcpy(cells + 5 * (size_t)(i + 1), row, sizeof(row));
     }
     CLEANUP_BUF struct buf out = BUF_INIT;
-    print_grid(&out, cells, 5, rows);
+    print_grid(&out, cells, 5, count + 1);
     rctl_write(r, &out);
 }
 
@@ -96,8 +123,7 @@ static int run_status(struct rctl *r)
         return EXIT_DONE;
     }
     struct str name = mp_str(mp_get(m, "cluster"));
-    int64_t leader = mp_int(mp_get(m, "leader"), 0);
-    unsigned voters = 0, up = 0;
+    struct standing s = {0};
     fprintf(r->out, "Cluster:  %.*s, term %" PRId64 ", applied index %" PRId64 ", revision %" PRId64 "\n",
             STR_ARG(name), mp_int(mp_get(m, "term"), 0), mp_int(mp_get(m, "appliedIndex"), 0),
             mp_int(mp_get(m, "revision"), 0));
@@ -106,19 +132,12 @@ static int run_status(struct rctl *r)
     fputc('\n', r->out);
     CLEANUP_BUF struct buf warnings = BUF_INIT;
     masters_collect_warnings(m, &warnings);
-    print_members(r, m, &voters, &up, &warnings);
+    print_members(r, m, &s, &warnings);
     if (warnings.size > 0) {
         fprintf(r->out, "\n%sWarning:  \"rctl cert status\" shows all certificates.\n", buf_cstr(&warnings));
     }
-    int lose = (int)up - (int)(voters / 2 + 1);
-    if (lose < 0 || leader == 0) {
-        fprintf(r->out,
-                "\nNo quorum: %u of %u masters are up, %u are needed. Writes are refused until more are back.\n", up,
-                voters, voters / 2 + 1);
-        return EXIT_NO_QUORUM;
-    }
-    fprintf(r->out, "\n%u of %u masters are up: it can lose %d more.\n", up, voters, lose);
-    return EXIT_DONE;
+    fprintf(r->out, "\n%s.\n", masters_verdict(&r->arena, s.voters, s.up, s.leader_up));
+    return s.leader_up && s.up > s.voters / 2 ? EXIT_DONE : EXIT_NO_QUORUM;
 }
 
 static const struct command cluster_status = {
@@ -128,7 +147,7 @@ static const struct command cluster_status = {
     .examples = "  rctl cluster status\n"
                 "  # all counters of the master that answers\n"
                 "  rctl cluster status -o yaml\n"
-                "  # exit code 7 when there is no quorum\n"
+                "  # exit code 7 when there is no quorum, or no leader yet\n"
                 "  rctl cluster status >/dev/null || echo trouble\n",
     .options = status_options,
     .options_count = ARRAY_SIZE(status_options),

@@ -27,7 +27,35 @@ void masters_collect_warnings(struct mp answer, struct buf *warnings)
     }
 }
 
-const char *masters_ask(struct rctl *r, const char *address, int64_t *applied, struct buf *warnings)
+void masters_hear(struct masters_view *v, struct mp answer)
+{
+    int64_t term = mp_int(mp_get(answer, "term"), 0), leader = mp_int(mp_get(answer, "leader"), 0);
+    if (term > v->term || (term == v->term && leader != 0)) {
+        *v = (struct masters_view){term, leader};
+    }
+}
+
+const char *masters_verdict(struct arena *a, unsigned voters, unsigned up, bool leader_up)
+{
+    unsigned needed = voters / 2 + 1;
+    if (up < needed) {
+        return arena_printf(
+            a,
+            "No quorum: %u of %u voters %s up, %u are needed; requests wait, and are refused in the end, "
+            "until more are back",
+            up, voters, up == 1 ? "is" : "are", needed);
+    }
+    if (!leader_up) {
+        return arena_printf(
+            a, "Electing a leader: %u of %u voters are up, which are enough; requests wait until one leads", up,
+            voters);
+    }
+    return arena_printf(a, "%u of %u voters %s up: it can lose %u more", up, voters, up == 1 ? "is" : "are",
+                        up - needed);
+}
+
+const char *masters_ask(struct rctl *r, const char *address, int64_t *applied, struct buf *warnings,
+                        struct masters_view *view)
 {
     struct error err = {0};
     struct api *api;
@@ -43,6 +71,9 @@ const char *masters_ask(struct rctl *r, const char *address, int64_t *applied, s
         if (warnings != NULL) {
             masters_collect_warnings(reply.result, warnings);
         }
+        if (view != NULL) {
+            masters_hear(view, reply.result);
+        }
     }
     api_free(api);
     return rc == 0 ? "up" : "down";
@@ -57,6 +88,7 @@ struct masters {
     struct master_row *rows;
     unsigned count, voters, up; /* up: of the voters */
     int64_t leader, term;
+    bool leader_up;
     const char *cluster;
 };
 
@@ -79,6 +111,8 @@ static int read_masters(struct rctl *r, bool ask, struct masters *out, struct er
     *out = (struct masters){.leader = mp_int(mp_get(reply.result, "leader"), 0),
                             .term = mp_int(mp_get(reply.result, "term"), 0),
                             .cluster = text_of(r, reply.result, "cluster")};
+    struct masters_view view = {0};
+    masters_hear(&view, reply.result);
     out->rows = arena_alloc(&r->arena, (mp_count(members) + 1) * sizeof(*out->rows));
     for (struct mp_iter it = mp_iter(members); mp_next(&it);) {
         struct master_row *row = &out->rows[out->count++];
@@ -90,13 +124,21 @@ static int read_masters(struct rctl *r, bool ask, struct masters *out, struct er
                                    .leader = mp_bool(mp_get(it.value, "leader"), false)};
         row->state = row->id == self || mp_bool(mp_get(it.value, "reachable"), false) ? "up" : "down";
         if (ask && row->id != self) {
-            row->state = masters_ask(r, row->address, &row->applied, NULL);
+            row->state = masters_ask(r, row->address, &row->applied, NULL, &view);
         }
         row->up = strcmp(row->state, "up") == 0;
         row->voter = strcmp(row->role, "voter") == 0;
         row->lag = row->applied < 0 ? -1 : MAX(commit - row->applied, 0);
         out->voters += row->voter;
         out->up += row->voter && row->up;
+    }
+    out->leader = view.leader;
+    out->term = view.term;
+    for (unsigned i = 0; i < out->count;
+         i++) { /* one that is down leads no more, whatever the others believe for a moment */
+        struct master_row *row = &out->rows[i];
+        row->leader = row->id == view.leader && row->up;
+        out->leader_up |= row->leader;
     }
     return 0;
 }
@@ -113,21 +155,12 @@ static const struct master_row *row_of(const struct masters *m, int64_t id)
 
 static int can_lose(const struct masters *m)
 {
-    return m->leader == 0 ? -1 : (int)m->up - (int)(m->voters / 2 + 1);
+    return m->leader_up ? (int)m->up - (int)(m->voters / 2 + 1) : -1;
 }
 
-/* "2 of 3 voters are up: it can lose 0 more." */
 static const char *reserve_text(struct rctl *r, const struct masters *m)
 {
-    int lose = can_lose(m);
-    if (lose < 0) {
-        return arena_printf(&r->arena,
-                            "no quorum: %u of %u voters are up, %u are needed; writes are refused until more "
-                            "are back",
-                            m->up, m->voters, m->voters / 2 + 1);
-    }
-    return arena_printf(&r->arena, "%u of %u voters %s up: it can lose %d more", m->up, m->voters,
-                        m->up == 1 ? "is" : "are", lose);
+    return masters_verdict(&r->arena, m->voters, m->up, m->leader_up);
 }
 
 /* A configuration that knows one master of three is of no use once that one is dead. */
@@ -180,6 +213,7 @@ static struct value *masters_doc(struct rctl *r, const struct masters *m)
     value_set(a, doc, "cluster", value_cstr(a, m->cluster));
     value_set(a, doc, "term", value_int(a, m->term));
     value_set(a, doc, "leader", value_int(a, m->leader));
+    value_set(a, doc, "electing", value_bool(a, !m->leader_up && m->up > m->voters / 2));
     value_set(a, doc, "canLose", value_int(a, can_lose(m)));
     value_set(a, doc, "masters", list);
     for (unsigned i = 0; i < m->count; i++) {
@@ -246,7 +280,7 @@ static const struct command master_list = {
     .examples = "  rctl master list\n"
                 "  # how many masters may fail now\n"
                 "  rctl master list -o json | jq .canLose\n"
-                "  # exit code 7 when there is no quorum\n"
+                "  # exit code 7 when there is no quorum, or no leader yet\n"
                 "  rctl master list >/dev/null || echo trouble\n",
     .options = form_options,
     .options_count = ARRAY_SIZE(form_options),

@@ -460,7 +460,9 @@ void method_cluster(struct call *c)
     struct view_hash hash = view_state_hash(committed);
     char hash_text[33];
     snprintf(hash_text, sizeof hash_text, "%016llx%016llx", (unsigned long long)hash.hi, (unsigned long long)hash.lo);
-    mp_write_map(&b, 15);
+    mp_write_map(&b, 16);
+    unsigned up, voters = members_voters(m, &up);
+    mp_write_key_bool(&b, "electing", (leader == 0 || !members_up(m, leader)) && up > voters / 2);
     mp_write_key_str(&b, "cluster", str_of(m->config.cluster));
     mp_write_key_str(&b, "version", STR(REEVE_VERSION));
     mp_write_key_int(&b, "id", (int64_t)m->config.id);
