@@ -165,6 +165,7 @@ void serve_container_ended(struct agent *a, const char *uid, const char *contain
 struct agent_pod *serve_find_pod(struct agent *a, struct mp params, struct error *err);
 struct container *serve_find_container(struct agent_pod *ap, struct mp params, struct error *err);
 void serve_exec(struct agent *a, struct rpc_request *r, struct mp params);        /* serve_exec.c */
+void serve_attach(struct agent *a, struct rpc_request *r, struct mp params);      /* serve_attach.c */
 void serve_portforward(struct agent *a, struct rpc_request *r, struct mp params); /* serve_port.c */
 void serve_image_load(struct agent *a, struct rpc_request *r, struct mp params);  /* serve_image.c */
 void serve_image_list(struct agent *a, struct rpc_request *r, struct mp params);

@@ -169,6 +169,8 @@ struct runtime_ops {
     void (*exec_resize)(struct runtime_exec *x, unsigned rows, unsigned columns);
     void (*exec_pause)(struct runtime_exec *x, bool pause);
     void (*exec_kill)(struct runtime_exec *x);
+    int (*attach)(struct runtime *rt, const char *id, int *fd, struct error *err);
+    void (*attach_resize)(struct runtime *rt, const char *id, unsigned rows, unsigned columns);
     const char *(*version)(struct runtime *rt);
     void (*close)(struct runtime *rt, void (*cb)(void *data), void *data);
 };
@@ -199,6 +201,7 @@ int runtime_crun_new(uv_loop_t *loop, const struct runtime_crun_config *c, const
  *   command ["fail"]                cannot be started           ["ignore-term"]    SIGTERM has no effect
  *   HOLLOW_START_MS=N               takes that long to start    HOLLOW_EXIT_MS=N, HOLLOW_EXIT_CODE=C   exits by itself
  *   HOLLOW_OOM=1                    the exit says OOMKilled
+ *   command ["cat"]                 returns to who is attached what it is sent; the end of input ends it with 0
  * exec: ["exit", "N"] answers N; ["echo", ...] prints; ["cat"] (streaming) returns its input; everything else answers 0. Nothing outlives the process. */
 struct runtime *runtime_hollow_new(uv_loop_t *loop, const struct runtime_events *events);
 
@@ -269,6 +272,18 @@ static inline void runtime_exec_pause(struct runtime *rt, struct runtime_exec *x
 static inline void runtime_exec_kill(struct runtime *rt, struct runtime_exec *x)
 {
     rt->ops->exec_kill(x);
+}
+/* A non-blocking SOCK_SEQPACKET socket to the container's own input and output, the caller's. Packets from it: a byte, 2 for stdout or 3 for
+ * stderr, then what was printed from now on. Packets to it (of at most 8 KiB) are input, a half close ends that; what a container without
+ * `stdin` is sent goes nowhere. It ends with the container. ERR_NOT_FOUND, ERR_USAGE (it does not run), ERR_SYSTEM. */
+static inline int runtime_attach(struct runtime *rt, const char *id, int *fd, struct error *err)
+{
+    return rt->ops->attach(rt, id, fd, err);
+}
+/* Of the container's terminal, if it has one. */
+static inline void runtime_attach_resize(struct runtime *rt, const char *id, unsigned rows, unsigned columns)
+{
+    rt->ops->attach_resize(rt, id, rows, columns);
 }
 static inline const char *runtime_version(struct runtime *rt)
 {

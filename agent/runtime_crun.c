@@ -468,6 +468,8 @@ static const struct runtime_ops crun_ops = {
     .exec_resize = crun_exec_resize,
     .exec_pause = crun_exec_pause,
     .exec_kill = crun_exec_kill,
+    .attach = crun_attach,
+    .attach_resize = crun_attach_resize,
     .version = op_version,
     .close = op_close,
 };

@@ -110,4 +110,8 @@ void crun_exec_pause(struct runtime_exec *x, bool pause);
 void crun_exec_kill(struct runtime_exec *x);
 void crun_exec_kill_all(struct crun *rt);
 
+/* runtime_crun_attach.c */
+int crun_attach(struct runtime *rt, const char *id, int *fd, struct error *err);
+void crun_attach_resize(struct runtime *rt, const char *id, unsigned rows, unsigned columns);
+
 #endif

@@ -3,10 +3,13 @@
 #include "agent/runtime.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "agent/defer.h"
 #include "agent/runtime_oci.h"
@@ -19,6 +22,7 @@ struct hollow {
     uv_loop_t *loop;
     struct list containers;
     struct list execs;
+    struct list attached; /* struct attached */
     unsigned holders;
     bool closing;
     int next_pid;
@@ -36,7 +40,7 @@ struct container {
     int pid;
     int64_t created_ms, started_ms, finished_ms;
     int exit_code;
-    bool oom, oom_killed, ignore_term, fails;
+    bool oom, oom_killed, ignore_term, fails, cat;
     int64_t exit_after_ms; /* -1 = by itself never */
     int exit_with;
     uv_timer_t timer; /* start, then exit */
@@ -74,9 +78,12 @@ static void container_closed(uv_handle_t *h)
     container_free(h->data);
 }
 
+static void detach_all(struct hollow *rt, const char *id);
+
 /* Out of the table at once; the memory goes with the timer. */
 static void container_drop(struct container *c)
 {
+    detach_all(c->rt, c->id);
     list_remove(&c->link);
     uv_close((uv_handle_t *)&c->timer, container_closed);
 }
@@ -129,6 +136,7 @@ static void set_exited(struct container *c, int code)
     c->exit_code = code;
     c->oom_killed = c->oom && code != 0;
     c->finished_ms = env_wall_ms(env_real());
+    detach_all(c->rt, c->id);
     fill(c, &st);
     if (!c->rt->closing && c->rt->base.events.on_exit != NULL) {
         c->rt->base.events.on_exit(&st, c->rt->base.events.data);
@@ -190,6 +198,8 @@ static void read_script(struct container *c, const struct runtime_spec *spec)
         c->fails = true;
     } else if (strcmp(verb, "ignore-term") == 0) {
         c->ignore_term = true;
+    } else if (strcmp(verb, "cat") == 0) {
+        c->cat = true;
     }
 }
 
@@ -525,6 +535,102 @@ static void op_exec_kill(struct runtime_exec *x)
     stream_schedule(x);
 }
 
+/* ---- Attaching ---- */
+
+/* The container's end of a socket. */
+struct attached {
+    struct list link;
+    struct hollow *rt;
+    char id[RUNTIME_ID_MAX];
+    int fd;
+    uv_poll_t poll;
+};
+
+static void attached_closed(uv_handle_t *h)
+{
+    struct attached *x = h->data;
+    struct hollow *rt = x->rt;
+    close(x->fd);
+    free(x);
+    release(rt);
+}
+
+static void attached_close(struct attached *x)
+{
+    if (!uv_is_closing((uv_handle_t *)&x->poll)) {
+        list_remove(&x->link);
+        uv_close((uv_handle_t *)&x->poll, attached_closed);
+    }
+}
+
+static void detach_all(struct hollow *rt, const char *id)
+{
+    LIST_FOR_SAFE(it, &rt->attached)
+    {
+        struct attached *x = LIST_ENTRY(it, struct attached, link);
+        if (id == NULL || strcmp(x->id, id) == 0) {
+            attached_close(x);
+        }
+    }
+}
+
+/* One packet at a time. An echo that does not fit is lost, as a terminal's would be. */
+static void attached_input(uv_poll_t *p, int status, int events)
+{
+    struct attached *x = p->data;
+    struct container *c = find(x->rt, x->id);
+    uint8_t packet[8193];
+    (void)events;
+    ssize_t n = status < 0 ? 0 : recv(x->fd, packet + 1, sizeof packet - 1, MSG_DONTWAIT);
+    if (n < 0) {
+        return;
+    }
+    if (n > 0) {
+        packet[0] = 2;
+        if (c != NULL && c->cat && send(x->fd, packet, (size_t)n + 1, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
+            attached_close(x);
+        }
+        return;
+    }
+    attached_close(x);
+    if (c != NULL && c->cat && c->state == RUNTIME_RUNNING) {
+        c->exit_with = 0;
+        uv_timer_start(&c->timer, exit_due, 0, 0);
+    }
+}
+
+static int op_attach(struct runtime *base, const char *id, int *fd, struct error *err)
+{
+    struct hollow *rt = (struct hollow *)base;
+    struct container *c = find(rt, id);
+    int fds[2];
+    if (c == NULL || c->state != RUNTIME_RUNNING || rt->closing) {
+        return error_set(err, c == NULL ? ERR_NOT_FOUND : ERR_USAGE, "container not running: %s", id);
+    }
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) != 0) {
+        return error_set_errno(err, errno, "make a socket");
+    }
+    struct attached *x = xcalloc(1, sizeof *x);
+    x->rt = rt;
+    x->fd = fds[0];
+    snprintf(x->id, sizeof x->id, "%s", id);
+    uv_poll_init(rt->loop, &x->poll, x->fd);
+    x->poll.data = x;
+    uv_poll_start(&x->poll, UV_READABLE, attached_input);
+    list_push_back(&rt->attached, &x->link);
+    rt->holders++;
+    *fd = fds[1];
+    return 0;
+}
+
+static void op_attach_resize(struct runtime *base, const char *id, unsigned rows, unsigned columns)
+{
+    (void)base;
+    (void)id;
+    (void)rows;
+    (void)columns;
+}
+
 /* ---- Open and close ---- */
 
 static const char *op_version(struct runtime *base)
@@ -543,6 +649,7 @@ static void close_deferred(void *data)
             op_exec_kill(x);
         }
     }
+    detach_all(rt, NULL);
     while (!list_empty(&rt->containers)) {
         remove_now(LIST_ENTRY(rt->containers.next, struct container, link));
     }
@@ -574,6 +681,8 @@ static const struct runtime_ops hollow_ops = {
     .exec_resize = op_exec_resize,
     .exec_pause = op_exec_pause,
     .exec_kill = op_exec_kill,
+    .attach = op_attach,
+    .attach_resize = op_attach_resize,
     .version = op_version,
     .close = op_close,
 };
@@ -588,5 +697,6 @@ struct runtime *runtime_hollow_new(uv_loop_t *loop, const struct runtime_events 
     rt->next_pid = 100000;
     list_init(&rt->containers);
     list_init(&rt->execs);
+    list_init(&rt->attached);
     return &rt->base;
 }

@@ -320,7 +320,8 @@ void serve_request(struct rpc_request *r, struct str method, struct mp params, v
         const char *name;
         void (*serve)(struct agent *a, struct rpc_request *r, struct mp params);
     } methods[] = {
-        {"pod.logs", serve_logs},         {"pod.exec", serve_exec},         {"pod.portforward", serve_portforward},
+        {"pod.logs", serve_logs},         {"pod.exec", serve_exec},
+        {"pod.attach", serve_attach},     {"pod.portforward", serve_portforward},
         {"image.load", serve_image_load}, {"image.list", serve_image_list},
     };
     for (size_t i = 0; i < ARRAY_SIZE(methods); i++) {

@@ -30,10 +30,6 @@ static const struct option_row run_options[] = {
     OPTION_ROWS_CREATE,
 };
 
-#define NO_INPUT_YET                                                                                                   \
-    "typing into a container's first process is not there yet; make the pod with a command that waits, and "           \
-    "\"rctl exec -ti POD -- sh\""
-
 /* ---- The pod ---- */
 
 /* KEY=VALUE[,KEY=VALUE] of a repeated option into a map. */
@@ -170,9 +166,6 @@ static int check_options(struct rctl *r, bool *attach, struct error *err)
     }
     if (rc == 0 && *attach && dry != DRY_RUN_NONE) {
         return error_set(err, ERR_USAGE, "--dry-run makes no pod to attach to");
-    }
-    if (rc == 0 && in && (!args_given(&r->args, "attach") || opt_flag(r, "attach"))) {
-        return error_set(err, ERR_USAGE, NO_INPUT_YET);
     }
     return rc;
 }
@@ -423,10 +416,6 @@ static int run_attach(struct rctl *r)
     }
     if (rctl_connect(r, &err) != 0 || resource_get_pod(r, r->args.words[0], &pod, &err) != 0) {
         return common_fail(r, &err);
-    }
-    if (opt_flag(r, "stdin")) {
-        error_set(&err, ERR_UNSUPPORTED, NO_INPUT_YET);
-        return rctl_fail_here(r, &err);
     }
     const char *container = opt(r, "container");
     struct mp spec = container_of(pod, container);

@@ -29,6 +29,8 @@ static const struct method methods[] = {
      "namespace name container follow previous tailLines sinceSeconds timestamps limitBytes places after"},
     {"exec", method_relay_to_node, METHOD_STREAM | METHOD_RELAY,
      "namespace name container command stdin stdout stderr tty rows columns"},
+    {"attach", method_relay_to_node, METHOD_STREAM | METHOD_RELAY,
+     "namespace name container stdin stdout stderr tty rows columns"},
     {"portforward", method_relay_to_node, METHOD_STREAM | METHOD_RELAY, "namespace name port"},
     {"imageload", method_relay_to_node, METHOD_STREAM | METHOD_RELAY, "node name"},
     {"images", method_images, METHOD_WRITE | METHOD_AGAIN | METHOD_RELAY, "node"},

@@ -222,8 +222,11 @@ static struct relay *relay_to(struct call *c, struct rpc_session *agent)
 {
     static const struct {
         const char *here, *there;
-    } names[] = {
-        {"logs", "pod.logs"}, {"exec", "pod.exec"}, {"portforward", "pod.portforward"}, {"imageload", "image.load"}};
+    } names[] = {{"logs", "pod.logs"},
+                 {"exec", "pod.exec"},
+                 {"attach", "pod.attach"},
+                 {"portforward", "pod.portforward"},
+                 {"imageload", "image.load"}};
     size_t i = 0;
     while (!str_is(c->method, names[i].here)) {
         i++;

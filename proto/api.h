@@ -31,6 +31,8 @@
  * exec           {namespace, name, ?container, command: [..], stdin, stdout, stderr, tty, ?rows, ?columns}
  *                -> stream; to the node: {stdin: bin} | {eof: true} | {rows, columns};
  *                from the node: {stdout: bin} | {stderr: bin} | {exit: code}, then end
+ * attach         {namespace, name, ?container, stdin, stdout, stderr, tty, ?rows, ?columns}
+ *                -> stream as exec's, of the container's first process and from now on; ends, without an exit code, when the container does
  * portforward    {namespace, name, port}                -> stream; payload: bin both ways; {eof: true} = half close. One stream a connection
  * imageload      {node, ?name}                          -> stream; to the node: bin chunks, then end; from the node: {loaded: [refs]} then end
  * images         {node}                                 -> {images: [{name, digest, sizeBytes}]}
@@ -74,7 +76,7 @@
  * ---- Masters to an agent, over the session that the agent opened to each of them ----
  * node.lead      {term}  (a notification) this master leads now: register here
  * node.refresh   {}      (a notification) register again: the node had been given up
- * pod.logs, pod.exec, pod.portforward, image.load, image.list: as above, without `node`.
+ * pod.logs, pod.exec, pod.attach, pod.portforward, image.load, image.list: as above, without `node`.
  *
  * ---- Between masters (ALPN reeve-raft/1) ----
  * raft, raft.part, raft.term, removed: raft-store/transport.h
