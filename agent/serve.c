@@ -12,6 +12,7 @@
 
 #include "agent/agent_int.h"
 #include "agent/defer.h"
+#include "base/timefmt.h"
 
 #define LOG_PLACE_MAX 256
 
@@ -249,11 +250,17 @@ static int log_choose(struct agent *a, const struct agent_pod *ap, const struct 
                       unsigned *attempt, struct logfile_options *o, struct error *err)
 {
     struct str after = mp_str(mp_get(params, "after"));
-    int64_t since = mp_int(mp_get(params, "sinceSeconds"), 0);
+    int64_t since = mp_int(mp_get(params, "sinceSeconds"), 0),
+            since_ms = since > 0 ? env_wall_ms(a->env) - since * 1000 : 0;
+    struct str since_time = mp_str(mp_get(params, "sinceTime"));
     bool grows = false;
+    if (!str_empty(since_time) && !timefmt_parse(since_time, &since_ms)) {
+        return error_set_field(err, ERR_USAGE, "sinceTime", "logs: \"%.*s\" is no time as RFC 3339 has it",
+                               (int)MIN(since_time.n, (size_t)64), since_time.p);
+    }
     *o = (struct logfile_options){
         .tail_lines = mp_int(mp_get(params, "tailLines"), -1),
-        .since_wall_ms = since > 0 ? env_wall_ms(a->env) - since * 1000 : 0,
+        .since_wall_ms = since_ms,
         .limit_bytes = mp_int(mp_get(params, "limitBytes"), 0),
         .timestamps = mp_bool(mp_get(params, "timestamps"), false),
     };

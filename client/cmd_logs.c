@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/timefmt.h"
 #include "client/common.h"
 
 static const struct option_row logs_options[] = {
@@ -11,75 +12,100 @@ static const struct option_row logs_options[] = {
     {"previous", 'p', OPTION_FLAG, NULL, NULL, NULL, "of the container's last life, before it was restarted"},
     {"tail", 0, OPTION_VALUE, "-1", NULL, "N", "only the last N lines"},
     {"since", 0, OPTION_VALUE, NULL, NULL, "DURATION", "only lines younger than this: 10s, 5m"},
+    {"since-time", 0, OPTION_VALUE, NULL, NULL, "TIME", "only lines from this time on: 2026-01-31T08:00:00Z"},
     {"timestamps", 0, OPTION_FLAG, NULL, NULL, NULL, "the time in front of each line"},
     {"limit-bytes", 0, OPTION_VALUE, "0", NULL, "N", "stop after so many bytes"},
-    {"all-containers", 0, OPTION_FLAG, NULL, NULL, NULL, "of all containers, one after another"},
+    {"all-containers", 0, OPTION_FLAG, NULL, NULL, NULL, "of all containers, with --follow side by side"},
+    {"all-pods", 0, OPTION_FLAG, NULL, NULL, NULL, "of all pods of deploy/NAME or rs/NAME, not of one; with --prefix"},
     {"prefix", 0, OPTION_FLAG, NULL, NULL, NULL, "pod and container in front of each line"},
+    {"max-log-requests", 0, OPTION_VALUE, "5", NULL, "N", "follow so many logs at once, not more"},
+    {"ignore-errors", 0, OPTION_FLAG, NULL, NULL, NULL, "a log that cannot be had is told, and is no failure"},
     OPTION_ROW_SELECTOR,
+    {"pod-running-timeout", 0, OPTION_VALUE, NULL, NULL, NULL, NULL},
+    {"insecure-skip-tls-verify-backend", 0, OPTION_MAYBE, NULL, "true", NULL, NULL},
 };
 
-struct tail {
+#define SOURCES_MAX   1024u
+#define SELECTED_TAIL 10 /* lines of each log, if many pods are selected and nothing else is said */
+
+/* One container's log. */
+struct source {
     struct rctl *r;
-    const char *prefix; /* NULL = none */
-    struct buf line;    /* with a prefix: begun, not ended yet */
+    const struct object *pod;
+    const char *container, *prefix; /* prefix NULL = none */
+    bool by_lines;                  /* others write between */
+    struct buf line;                /* with by_lines or a prefix: begun, not ended yet */
+    struct api_log *log;
+};
+struct sources {
+    struct source *items; /* SOURCES_MAX */
+    unsigned count;
+    struct api_list pods; /* they are of */
 };
 
-static void print_line(struct tail *t)
+static void print_line(struct source *s)
 {
-    if (t->line.size > 0) {
-        fputs(t->prefix, t->r->out);
-        fwrite(t->line.data, 1, t->line.size, t->r->out);
-        buf_reset(&t->line);
+    if (s->line.size > 0) {
+        fputs(s->prefix == NULL ? "" : s->prefix, s->r->out);
+        fwrite(s->line.data, 1, s->line.size, s->r->out);
+        buf_reset(&s->line);
     }
 }
 
 static void logs_text(struct str text, void *data)
 {
-    struct tail *t = data;
-    while (t->prefix != NULL && text.n > 0) {
+    struct source *s = data;
+    while (s->by_lines && text.n > 0) {
         const char *nl = memchr(text.p, '\n', text.n);
         size_t n = nl == NULL ? text.n : (size_t)(nl - text.p) + 1;
-        buf_append(&t->line, text.p, n);
+        buf_append(&s->line, text.p, n);
         text.p += n;
         text.n -= n;
         if (nl != NULL) {
-            print_line(t);
+            print_line(s);
         }
     }
-    fwrite(text.p, 1, text.n, t->r->out);
-    fflush(t->r->out);
+    fwrite(text.p, 1, text.n, s->r->out);
+    fflush(s->r->out);
 }
 
 static void logs_note(const char *text, void *data)
 {
-    struct tail *t = data;
-    rctl_note(t->r, "note: %s", text);
+    struct source *s = data;
+    rctl_note(s->r, "note: %s", text);
 }
 
-static int logs_params(struct rctl *r, const struct object *pod, const char *container, struct value **out,
-                       struct error *err)
+/* What is asked of every log. */
+static int logs_params(struct rctl *r, bool many, struct value **out, struct error *err)
 {
+    static const char *const flags[] = {"follow", "previous", "timestamps"};
     struct arena *a = &r->arena;
     struct value *p = value_map(a);
     int64_t tail, limit, since_ms = 0;
+    const char *since_time = opt(r, "since-time");
     if (args_int("tail", opt(r, "tail"), -1, INT32_MAX, &tail, err) != 0 ||
         args_int("limit-bytes", opt(r, "limit-bytes"), 0, INT64_MAX, &limit, err) != 0 ||
         (opt(r, "since") != NULL && args_duration_ms("since", opt(r, "since"), &since_ms, err) != 0)) {
         return err->code;
     }
-    value_set(a, p, "namespace", value_str(a, pod->ns));
-    value_set(a, p, "name", value_str(a, pod->name));
-    value_set(a, p, "container", value_cstr(a, container));
-    static const char *const flags[] = {"follow", "previous", "timestamps"};
+    if (since_time != NULL && opt(r, "since") != NULL) {
+        return error_set(err, ERR_USAGE, "either --since or --since-time");
+    }
+    if (since_time != NULL && !timefmt_parse(str_of(since_time), &since_ms)) {
+        return error_set(err, ERR_USAGE, "--since-time is a time such as 2026-01-31T08:00:00Z, not \"%s\"", since_time);
+    }
     for (unsigned i = 0; i < ARRAY_SIZE(flags); i++) {
         if (opt_flag(r, flags[i])) {
             value_set(a, p, flags[i], value_bool(a, true));
         }
     }
+    tail = many && !args_given(&r->args, "tail") ? SELECTED_TAIL : tail;
     if (tail >= 0) {
         value_set(a, p, "tailLines", value_int(a, tail));
     }
-    if (since_ms > 0) {
+    if (since_time != NULL) {
+        value_set(a, p, "sinceTime", value_cstr(a, since_time));
+    } else if (since_ms > 0) {
         value_set(a, p, "sinceSeconds", value_int(a, (since_ms + 999) / 1000));
     }
     if (limit > 0) {
@@ -89,110 +115,194 @@ static int logs_params(struct rctl *r, const struct object *pod, const char *con
     return 0;
 }
 
-static int logs_of(struct rctl *r, const struct object *pod, const char *container, const char *prefix,
-                   struct error *err)
+/* ---- Which logs ---- */
+
+static int add_source(struct rctl *r, struct sources *all, const struct object *pod, const char *container,
+                      struct error *err)
 {
-    static const struct api_log_events events = {logs_text, logs_note};
-    struct tail t = {.r = r, .prefix = prefix};
-    struct value *params = NULL;
-    int rc = logs_params(r, pod, container, &params, err);
-    if (rc != 0) {
-        return rc;
+    if (all->count == SOURCES_MAX) {
+        return error_set(err, ERR_TOO_LARGE, "more than %u logs are meant; choose fewer pods", SOURCES_MAX);
     }
-    struct api_log *l = api_log_open(r->api, params, &events, &t);
-    api_run(r->api, api_log_ended(l), 0);
-    rc = api_log_close(l, err);
-    print_line(&t);
-    buf_close(&t.line);
-    fflush(r->out);
+    bool prefix = opt_flag(r, "prefix") || opt_flag(r, "all-pods");
+    struct source *s = &all->items[all->count++];
+    *s = (struct source){.r = r, .pod = pod, .container = container};
+    s->prefix = prefix ? arena_printf(&r->arena, "[pod/%.*s/%s] ", STR_ARG(pod->name), container) : NULL;
+    return 0;
+}
+
+/* The containers asked for: -c, all, or the pod's default one (with a note if there are others, and this is the only pod). */
+static int add_pod(struct rctl *r, struct sources *all, const struct object *pod, bool several, struct error *err)
+{
+    static const char *const lists[] = {"spec.initContainers", "spec.containers"};
+    const char *only = opt(r, "container");
+    struct mp containers = mp_path(object_mp(pod), "spec.containers");
+    if (only != NULL) {
+        return add_source(r, all, pod, only, err);
+    }
+    CLEANUP_BUF struct buf names = BUF_INIT;
+    struct str chosen = object_annotation(pod, "kubectl.kubernetes.io/default-container");
+    for (unsigned i = opt_flag(r, "all-containers") ? 0 : 1; i < ARRAY_SIZE(lists); i++) {
+        for (struct mp_iter it = mp_iter(mp_path(object_mp(pod), lists[i])); mp_next(&it);) {
+            struct str name = mp_str(mp_get(it.value, "name"));
+            chosen = chosen.n == 0 ? name : chosen;
+            buf_printf(&names, "%s%.*s", names.size > 0 ? ", " : "", STR_ARG(name));
+            int rc = opt_flag(r, "all-containers") ? add_source(r, all, pod, common_cstr(r, name), err) : 0;
+            if (rc != 0) {
+                return rc;
+            }
+        }
+    }
+    if (opt_flag(r, "all-containers")) {
+        return 0;
+    }
+    if (mp_count(containers) > 1 && !several) {
+        rctl_note(r, "Defaulted container \"%.*s\" out of: %s", STR_ARG(chosen), buf_cstr(&names));
+    }
+    return add_source(r, all, pod, common_cstr(r, chosen), err);
+}
+
+/* The selector of the pods of a workload, for --all-pods. */
+static int owner_selector(struct rctl *r, const char *word, const char **selector, struct error *err)
+{
+    struct resource res;
+    CLEANUP_OBJECT struct object *owner = NULL;
+    int rc = resource_parse_pod_owner(&r->arena, word, &res, err);
+    if (rc == 0 && res.kind->id == KIND_POD) {
+        return error_set(err, ERR_USAGE, "--all-pods is for deploy/NAME and rs/NAME, not for a pod");
+    }
+    rc = rc != 0 ? rc : resource_get(r, &res, rctl_namespace(r), true, &owner, err);
+    if (rc == 0) {
+        *selector = resource_selector(&r->arena, owner, err);
+        rc = *selector == NULL ? err->code : 0;
+    }
     return rc;
 }
 
-static const char *cstr(struct rctl *r, struct str s)
+static int find_sources(struct rctl *r, struct sources *all, struct error *err)
 {
-    return arena_strndup(&r->arena, s.n == 0 ? "" : s.p, s.n);
+    const char *selector = opt(r, "selector");
+    int rc = selector == NULL && opt_flag(r, "all-pods") ? owner_selector(r, r->args.words[0], &selector, err) : 0;
+    if (rc == 0 && selector == NULL) {
+        struct object *pod;
+        rc = resource_get_pod(r, r->args.words[0], &pod, err);
+        if (rc == 0) {
+            all->pods.items = xcalloc(1, sizeof(pod));
+            all->pods.items[all->pods.count++] = pod;
+        }
+    } else if (rc == 0) {
+        struct api_list_query q = {.kind = kind_by_id(KIND_POD), .ns = rctl_namespace(r), .label_selector = selector};
+        rc = api_list(r->api, &q, &all->pods, err);
+    }
+    for (unsigned i = 0; i < all->pods.count && rc == 0; i++) {
+        rc = add_pod(r, all, all->pods.items[i], selector != NULL, err);
+    }
+    return rc;
 }
 
-/* The containers asked for: -c, all, or the first (with a note if there are others). */
-static int pod_logs(struct rctl *r, const struct object *pod, bool several)
+/* ---- Reading them ---- */
+
+static void open_log(struct rctl *r, struct source *s, const struct value *params, bool many)
+{
+    static const struct api_log_events events = {logs_text, logs_note};
+    struct arena *a = &r->arena;
+    struct value *p = value_copy(a, params);
+    value_set(a, p, "namespace", value_str(a, s->pod->ns));
+    value_set(a, p, "name", value_str(a, s->pod->name));
+    value_set(a, p, "container", value_cstr(a, s->container));
+    s->by_lines = many || s->prefix != NULL;
+    s->log = api_log_open(r->api, p, &events, s);
+}
+
+static int close_log(struct rctl *r, struct source *s)
 {
     struct error err = {0};
-    struct mp list = mp_path(object_mp(pod), "spec.containers");
-    const char *only = opt(r, "container");
-    bool all = opt_flag(r, "all-containers") && only == NULL;
-    const char *first = NULL;
-    CLEANUP_BUF struct buf names = BUF_INIT;
-    for (struct mp_iter it = mp_iter(list); mp_next(&it);) {
-        struct str name = mp_str(mp_get(it.value, "name"));
-        first = first == NULL ? cstr(r, name) : first;
-        buf_printf(&names, "%s%.*s", names.size > 0 ? ", " : "", STR_ARG(name));
+    api_run(r->api, api_log_ended(s->log), 0);
+    int rc = api_log_close(s->log, &err);
+    print_line(s);
+    buf_close(&s->line);
+    fflush(r->out);
+    if (rc == 0) {
+        return EXIT_DONE;
     }
-    if (only == NULL && !all && mp_count(list) > 1 && !several) {
-        rctl_note(r, "Defaulted container \"%s\" out of: %s", first, buf_cstr(&names));
+    int code = rctl_fail(r, &err);
+    return opt_flag(r, "ignore-errors") ? EXIT_DONE : code;
+}
+
+/* Followed side by side, otherwise one after the other. What fails does not keep the others from being read. */
+static int read_all(struct rctl *r, struct sources *all, const struct value *params)
+{
+    bool follow = opt_flag(r, "follow");
+    int code = EXIT_DONE;
+    for (unsigned i = 0; i < all->count && follow; i++) {
+        open_log(r, &all->items[i], params, all->count > 1);
     }
-    int rc = 0;
-    for (struct mp_iter it = mp_iter(list); mp_next(&it) && rc == 0;) {
-        const char *name = only != NULL ? only : all ? cstr(r, mp_str(mp_get(it.value, "name"))) : first;
-        const char *prefix =
-            opt_flag(r, "prefix") ? arena_printf(&r->arena, "[pod/%.*s/%s] ", STR_ARG(pod->name), name) : NULL;
-        rc = logs_of(r, pod, name == NULL ? "" : name, prefix, &err);
-        if (!all) {
-            break;
+    for (unsigned i = 0; i < all->count; i++) {
+        if (!follow) {
+            open_log(r, &all->items[i], params, false);
         }
+        int one = close_log(r, &all->items[i]);
+        code = code == EXIT_DONE ? one : code;
     }
-    return rc == 0 ? EXIT_DONE : rctl_fail(r, &err);
+    return code;
 }
 
 static int run_logs(struct rctl *r)
 {
     struct error err = {0};
-    const char *selector = opt(r, "selector");
+    struct value *params = NULL;
+    int64_t most;
+    bool selects = opt(r, "selector") != NULL;
     unsigned words = r->args.words_count;
     if (words == 2 && opt(r, "container") == NULL && strchr(r->args.words[1], '/') == NULL) {
         /* kubectl's old form: POD CONTAINER */
         r->args.values[r->args.values_count++] = (struct args_value){&logs_options[0], r->args.words[1]};
         words = 1;
     }
-    if ((words == 1) == (selector != NULL)) {
-        return rctl_usage(r, "one pod is needed: its name, deploy/NAME or rs/NAME%s",
-                          selector != NULL ? "; or -l SELECTOR, not both" : "");
+    if ((words == 1) == selects || words > 1) {
+        return rctl_usage(r, "one pod is needed: its name, deploy/NAME or rs/NAME; or -l SELECTOR%s",
+                          selects ? ", not both" : "");
     }
-    if (selector != NULL && opt_flag(r, "follow")) {
-        return rctl_usage(r, "one pod at a time can be followed; name it instead of -l");
+    if (opt_flag(r, "all-containers") && opt(r, "container") != NULL) {
+        return rctl_usage(r, "either --all-containers or a container by name");
+    }
+    if (logs_params(r, selects || opt_flag(r, "all-pods"), &params, &err) != 0 ||
+        args_int("max-log-requests", opt(r, "max-log-requests"), 1, SOURCES_MAX, &most, &err) != 0) {
+        return rctl_usage(r, "%s", err.message);
     }
     if (rctl_connect(r, &err) != 0) {
         return rctl_fail(r, &err);
     }
-    if (selector == NULL) {
-        CLEANUP_OBJECT struct object *pod = NULL;
-        if (resource_get_pod(r, r->args.words[0], &pod, &err) != 0) {
-            return err.code == ERR_USAGE ? rctl_usage(r, "%s", err.message) : rctl_fail(r, &err);
-        }
-        return pod_logs(r, pod, false);
+    struct sources all = {.items = arena_alloc(&r->arena, SOURCES_MAX * sizeof(struct source))};
+    int code;
+    if (find_sources(r, &all, &err) != 0) {
+        code = common_fail(r, &err);
+    } else if (all.count == 0) {
+        rctl_note(r, "No resources found in %s namespace.", rctl_namespace(r));
+        code = EXIT_DONE;
+    } else if (opt_flag(r, "follow") && all.count > most) {
+        error_set(&err, ERR_LIMIT,
+                  "%u logs would be followed at once, and at most %" PRId64 " may; --max-log-requests=%u allows it",
+                  all.count, most, all.count);
+        code = rctl_fail_here(r, &err);
+    } else {
+        code = read_all(r, &all, params);
     }
-    CLEANUP_LIST struct api_list list = {0};
-    struct api_list_query q = {.kind = kind_by_id(KIND_POD), .ns = rctl_namespace(r), .label_selector = selector};
-    if (api_list(r->api, &q, &list, &err) != 0) {
-        return rctl_fail(r, &err);
-    }
-    int code = EXIT_DONE;
-    for (unsigned i = 0; i < list.count; i++) {
-        int one = pod_logs(r, list.items[i], true);
-        code = code == EXIT_DONE ? one : code;
-    }
+    api_list_close(&all.pods);
     return code;
 }
 
 const struct command command_logs = {
     .name = "logs",
     .alias = "log",
-    .usage = "POD | TYPE/NAME [-c CONTAINER] [-f] [-p]",
+    .usage = "POD | TYPE/NAME | -l SELECTOR [-c CONTAINER] [-f] [-p]",
     .summary = "Show what a container wrote",
     .examples = "  rctl logs hello -c nginx\n"
                 "  # the last 20 lines, and going on\n"
                 "  rctl logs -f --tail=20 hello -c hello\n"
                 "  # of some pod of a Deployment\n"
                 "  rctl logs deploy/hello -c hello\n"
+                "  # of all pods of an application, side by side\n"
+                "  rctl logs -f -l app=hello --all-containers --prefix --max-log-requests=20\n"
                 "  # why did it crash?\n"
                 "  rctl logs -p hello -c hello\n",
     .options = logs_options,

@@ -355,14 +355,17 @@ static struct value *scale_document(struct arena *a, const struct object *o, str
     return selector == NULL ? NULL : (set(a, status, "selector", selector), doc);
 }
 
-static void log_data(struct mp payload, void *data)
+static void log_text(struct str text, void *data)
 {
     struct raw *w = data;
-    struct str bytes;
-    if (mp_read_bin(&payload, &bytes)) {
-        fwrite(bytes.p, 1, bytes.n, w->r->out);
-        fflush(w->r->out);
-    }
+    fwrite(text.p, 1, text.n, w->r->out);
+    fflush(w->r->out);
+}
+
+static void log_note(const char *text, void *data)
+{
+    struct raw *w = data;
+    rctl_note(w->r, "note: %s", text);
 }
 
 static int raw_log(struct raw *w, const struct target *t)
@@ -370,11 +373,10 @@ static int raw_log(struct raw *w, const struct target *t)
     static const char *const numbers[] = {"tailLines", "sinceSeconds", "limitBytes"}, *const flags[] = {"follow",
                                                                                                         "previous",
                                                                                                         "timestamps"};
-    static const struct api_stream_events events = {.on_data = log_data};
+    static const struct api_log_events events = {log_text, log_note};
     struct rctl *r = w->r;
     struct arena *a = &r->arena;
     struct error err = {0};
-    struct api_stream *s;
     struct value *p = set(a, set(a, value_map(a), "namespace", t->ns), "name", t->name);
     if (query(w, "container") != NULL) {
         set(a, p, "container", query(w, "container"));
@@ -387,11 +389,12 @@ static int raw_log(struct raw *w, const struct target *t)
             value_set(a, p, flags[i], value_bool(a, true));
         }
     }
-    if (api_stream_open(r->api, "logs", p, &events, w, &s, &err) != 0) {
-        return rctl_fail(r, &err);
+    if (query(w, "sinceTime") != NULL) {
+        set(a, p, "sinceTime", query(w, "sinceTime"));
     }
-    api_run(r->api, api_stream_ended(s), 0);
-    return api_stream_close(s, &err) == 0 ? EXIT_DONE : rctl_fail(r, &err);
+    struct api_log *l = api_log_open(r->api, p, &events, w);
+    api_run(r->api, api_log_ended(l), 0);
+    return api_log_close(l, &err) == 0 ? EXIT_DONE : rctl_fail(r, &err);
 }
 
 static int raw_object(struct raw *w, const struct target *t)

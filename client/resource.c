@@ -221,6 +221,9 @@ int resource_get_pod(struct rctl *r, const char *word, struct object **out, stru
     if (best == NULL) {
         return error_set(err, ERR_NOT_FOUND, "%s has no pods (selector %s)", word, selector);
     }
+    if (list.count > 1) {
+        rctl_note(r, "Found %u pods, using pod/%.*s", list.count, STR_ARG(best->name));
+    }
     *out = object_ref(best);
     return 0;
 }

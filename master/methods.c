@@ -26,7 +26,7 @@ static const struct method methods[] = {
      "kind namespace labelSelector fieldSelector gracePeriodSeconds propagationPolicy " WRITE_PARAMS},
     {"txn", method_txn, METHOD_WRITE, "ops " WRITE_PARAMS},
     {"logs", method_relay_to_node, METHOD_STREAM | METHOD_RELAY,
-     "namespace name container follow previous tailLines sinceSeconds timestamps limitBytes places after"},
+     "namespace name container follow previous tailLines sinceSeconds sinceTime timestamps limitBytes places after"},
     {"exec", method_relay_to_node, METHOD_STREAM | METHOD_RELAY,
      "namespace name container command stdin stdout stderr tty rows columns"},
     {"attach", method_relay_to_node, METHOD_STREAM | METHOD_RELAY,

@@ -24,7 +24,7 @@
  *                                                       -> {object, revision, gone: bool}
  * deletecollection {kind, ?namespace, ?labelSelector, ...as delete} -> {count, revision}
  * txn            {ops: [{op: create|update|delete|check, ?object, ?kind, ?namespace, ?name, ?part, ?revision, ?uid}], ?id} -> {revision, results: [{object}]}
- * logs           {namespace, name, ?container, ?follow, ?previous, ?tailLines, ?sinceSeconds, ?timestamps, ?limitBytes, ?places, ?after}
+ * logs           {namespace, name, ?container, ?follow, ?previous, ?tailLines, ?sinceSeconds, ?sinceTime, ?timestamps, ?limitBytes, ?places, ?after}
  *                                                       -> stream; payload: bin. With places: {text: bin, after, ?gap}; `after` names
  *                the place behind text (the first one comes before there is any), from which the same request with {after} goes on, through
  *                any master, without a line lost or doubled; gap: lines in front of text are not there any more (rotated away)
