@@ -367,7 +367,7 @@ static void load_meanwhile(struct kit *k)
 static void test_loading_an_image_begins_again_when_it_is_cut(void **state)
 {
     struct state *s = *state;
-    struct node n = {.name = "n1", .instance = "a1-2-5"};
+    struct node n = {.name = "n1", .instance = "a1-3-5"};
     struct kit *k = s->kit;
     s->leader = kit_leader(k);
     node_open(s, &n);
@@ -451,7 +451,7 @@ static void test_a_dead_node_is_noticed_however_often_leaders_change(void **stat
 static void test_masters_that_sleep_do_not_lose_nodes(void **state)
 {
     struct state *s = *state;
-    struct node n = {.name = "n1", .instance = "a1-3-3"};
+    struct node n = {.name = "n1", .instance = "a1-4-3"};
     s->leader = kit_leader(s->kit);
     node_open(s, &n);
     for (unsigned round = 0; round < 2; round++) {
