@@ -17,6 +17,8 @@
 #include "agent/fsutil.h"
 #include "agent/instance.h"
 
+#define MASTERS_BYTES_MAX (16u << 10)
+
 /* ---- Orders ---- */
 
 static void on_ready(struct mp result, void *data)
@@ -100,6 +102,44 @@ static void on_routes(struct mp routes, void *data)
     if (network_set_routes(a->network, list, count, &err) != 0) {
         log_warn(a->log, "agent", "routes to other nodes: %s", err.message);
     }
+}
+
+/* ---- Masters ---- */
+
+/* Kept for the next start: those of the configuration may all have been replaced by then. One a line. */
+static void on_masters(struct mp masters, void *data)
+{
+    struct agent *a = data;
+    CLEANUP_BUF struct buf text = BUF_INIT;
+    struct error err = {0};
+    char path[AGENT_PATH_MAX];
+    for (struct mp_iter it = mp_iter(masters); mp_next(&it);) {
+        buf_append_str(&text, mp_str(it.value));
+        buf_putc(&text, '\n');
+    }
+    fs_path(path, sizeof path, "%s/masters", a->dir);
+    if (fs_write_file(path, buf_str(&text), 0600, false, &err) != 0) {
+        log_warn(a->log, "agent", "the list of masters is not kept: %s", err.message);
+    }
+}
+
+static const char *const *read_masters(struct agent *a, struct arena *ar)
+{
+    CLEANUP_BUF struct buf text = BUF_INIT;
+    char path[AGENT_PATH_MAX];
+    unsigned count = 0;
+    fs_path(path, sizeof path, "%s/masters", a->dir);
+    if (fs_read_file(path, MASTERS_BYTES_MAX, &text, NULL) != 0) {
+        return NULL;
+    }
+    const char **out = arena_alloc(ar, (SESSION_LINKS_MAX + 1) * sizeof *out);
+    char *all = arena_strndup(ar, text.size == 0 ? "" : (const char *)text.data, text.size), *rest = NULL;
+    for (char *line = strtok_r(all, "\n", &rest); line != NULL && count < SESSION_LINKS_MAX;
+         line = strtok_r(NULL, "\n", &rest)) {
+        out[count++] = line;
+    }
+    out[count] = NULL;
+    return out;
 }
 
 /* ---- Timers ---- */
@@ -214,6 +254,8 @@ static int open_modules(struct agent *a, const struct agent_config *c, struct er
 
 static void open_session(struct agent *a, const struct agent_config *c)
 {
+    CLEANUP_ARENA struct arena ar;
+    arena_init(&ar);
     struct report_events report_events = {pods_write_status, node_write_status, pods_on_gone_acked};
     struct session_config session = {
         .loop = a->loop,
@@ -224,6 +266,7 @@ static void open_session(struct agent *a, const struct agent_config *c)
         .name = a->name,
         .instance = a->instance,
         .masters = c->masters,
+        .learnt = read_masters(a, &ar),
         .events = {.write_node = node_write,
                    .on_ready = on_ready,
                    .on_lost = on_lost,
@@ -231,6 +274,7 @@ static void open_session(struct agent *a, const struct agent_config *c)
                    .on_object = on_object,
                    .on_list_end = on_list_end,
                    .on_routes = on_routes,
+                   .on_masters = on_masters,
                    .on_request = serve_request},
         .data = a,
     };

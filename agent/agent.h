@@ -3,6 +3,7 @@
  * What it keeps in its directory:
  *   pods/UID.pod      the last object of each pod that is here (msgpack): after a restart, with or without masters, pods are adopted from them
  *   journal.jsonl     what was started and stopped (journal.h)
+ *   masters           addresses that the leader has told
  *   instance          which agent this is, and how often it was started (instance.h)
  *   containers/, images/, volumes/, logs/, network/: of the modules below
  * Guarantees: G11, a healthy pod is never stopped because masters are away; after a restart nothing new is started before the leader has

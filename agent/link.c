@@ -23,7 +23,8 @@ struct link {
     struct rpc_session *rpc;
     struct backoff backoff;
     uv_timer_t pause;
-    bool hello_pending;
+    bool hello_pending, doubted; /* doubted: the last hello had no answer in time */
+    int64_t hello_ms;            /* its patience */
     int64_t master, term;
     bool leads;
     char complaint[ERROR_MESSAGE_MAX]; /* last reason logged */
@@ -109,12 +110,20 @@ static void on_hello(const struct rpc_result *r, void *data)
         link_renew(l);
         return;
     }
+    bool late = r->error != NULL && r->error->code == ERR_TIMEOUT;
+    if (late && l->state == LINK_UP && !l->doubted) {
+        /* We may have stood still, and the answer waits to be read; or the master did, which is no reason to cut what streams over the link. */
+        l->doubted = true;
+        link_hello(l, l->hello_ms);
+        return;
+    }
     if (r->error != NULL) {
         if (r->error->code != ERR_CLOSED) { /* that one is told by on_close, with the reason */
             link_leave(l, "hello", r->error);
         }
         return;
     }
+    l->doubted = false;
     l->master = mp_int(mp_get(r->result, "id"), 0);
     l->leads = str_is(mp_str(mp_get(r->result, "role")), "leader") ||
                (l->master != 0 && l->master == mp_int(mp_get(r->result, "leader"), 0));
@@ -156,6 +165,7 @@ void link_hello(struct link *l, int64_t timeout_ms)
         mp_write_key_int(&params, "certUntil", until_s);
     }
     l->hello_pending = true;
+    l->hello_ms = timeout_ms;
     rpc_call(l->rpc, "hello", buf_str(&params), timeout_ms, on_hello, l);
 }
 
@@ -217,7 +227,7 @@ static void on_rpc_close(struct rpc_session *rpc, const struct error *why, void 
     (void)rpc;
     bool up = l->state == LINK_UP || (l->state == LINK_LEAVING && l->was_up);
     l->rpc = NULL;
-    l->hello_pending = false;
+    l->hello_pending = l->doubted = false;
     if (l->state != LINK_LEAVING && !l->stopping) {
         link_complain(l, l->state == LINK_DIALING ? "connect" : "connection lost", why);
     }

@@ -50,7 +50,7 @@ void link_stop(struct link *l); /* for good */
 void link_free(struct link *l); /* only after on_closed */
 /* Hangs up; it will be dialed again. */
 void link_leave(struct link *l, const char *what, const struct error *why);
-/* Asks the master anew; no answer in timeout_ms hangs up. One at a time: nothing happens while one is under way. */
+/* Asks the master anew; if it is UP and twice does not answer in timeout_ms we hang up. One at a time: nothing happens while one is under way. */
 void link_hello(struct link *l, int64_t timeout_ms);
 /* Ask for the certificate over this link, unless it is asked for already. */
 void link_renew(struct link *l);

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <xxhash.h>
 
 #include "agent/backoff.h"
 #include "agent/defer.h"
@@ -33,6 +34,7 @@ struct session {
     struct link_config shared;
     struct entry links[SESSION_LINKS_MAX];
     unsigned links_count, next_link;
+    uint64_t learnt_hash; /* of the leader's list */
     enum session_state state;
     struct link *main;                             /* NULL: state NONE */
     int64_t main_term;                             /* in which it was taken */
@@ -111,6 +113,14 @@ static void follow(struct session *s, struct str address)
 /* The leader's list: what is new gets a link, what is not in it any more loses the one that such a list gave it. */
 static void learn(struct session *s, struct mp masters)
 {
+    uint64_t hash = XXH3_64bits(masters.p, (size_t)(masters.end - masters.p));
+    if (mp_type(masters) != MP_ARRAY || mp_count(masters) == 0 || hash == s->learnt_hash) {
+        return;
+    }
+    s->learnt_hash = hash;
+    if (s->config.events.on_masters != NULL) {
+        s->config.events.on_masters(masters, s->config.data);
+    }
     bool named[SESSION_LINKS_MAX] = {false};
     unsigned seen = 0, before = s->links_count;
     for (struct mp_iter it = mp_iter(masters); mp_next(&it) && seen++ < LINK_MASTERS_MAX;) {
@@ -126,7 +136,7 @@ static void learn(struct session *s, struct mp masters)
             named[e - s->links] = true;
         }
     }
-    for (unsigned i = 0; i < before && seen > 0; i++) {
+    for (unsigned i = 0; i < before; i++) {
         struct entry *e = &s->links[i];
         if (!e->configured && !named[i] && !e->dropped && e->link != s->main) {
             e->dropped = true;
@@ -497,7 +507,14 @@ struct session *session_new(const struct session_config *c)
     }
     uint32_t r = 0;
     env_random(c->env, &r, sizeof r);
-    s->next_link = r % s->links_count; /* nodes spread over the masters */
+    unsigned configured = s->links_count;
+    for (unsigned i = 0; c->learnt != NULL && c->learnt[i] != NULL; i++) {
+        if (strlen(c->learnt[i]) < NET_ADDR_MAX && find_link(s, c->learnt[i]) == NULL) {
+            add_link(s, c->learnt[i], false);
+        }
+    }
+    s->config.learnt = NULL;
+    s->next_link = r % configured; /* nodes spread over the masters */
     s->heartbeat_ms = API_HEARTBEAT_MS_DEFAULT;
     backoff_init(&s->backoff, BACKOFF_CONNECT_BASE_MS, BACKOFF_CONNECT_MAX_MS);
     uv_timer_init(c->loop, &s->search);

@@ -13,8 +13,8 @@
  * the node: pods go on, reports wait (agent/report.h).
  * Each time READY is reached the three streams start anew with a full list (on_list_begin, objects, on_list_end), which is also how what
  * happened meanwhile is learnt. A heartbeat goes out over every link each heartbeatMs together with a `hello`, so that a master that is not there
- * any more is noticed within two periods.
- * Masters are those of the configuration, and those that the leader has told, at most SESSION_LINKS_MAX in all.
+ * any more is noticed within three periods.
+ * Masters are those of the configuration, and those that the leader has told (on_masters: to be kept for the next start), at most SESSION_LINKS_MAX.
  * The certificate is renewed over the main link when it is due (agent/renew.h), looked at with each heartbeat; if it has expired, over whichever
  * link comes first.
  * Loop thread only. Callbacks never run inside the call that caused them, except that of session_stop's closing of streams. */
@@ -45,6 +45,8 @@ struct session_events {
     void (*on_object)(enum session_stream which, enum session_change change, struct object *o, void *data);
     void (*on_list_end)(enum session_stream which, void *data);
     void (*on_routes)(struct mp routes, void *data); /* list of {name, podCIDR, internalIP} */
+    /* The leader's list of masters' addresses is another one than before. May be NULL. */
+    void (*on_masters)(struct mp masters, void *data);
     /* A call from a master; answer with rpc_reply, rpc_reply_error or rpc_stream_accept. */
     void (*on_request)(struct rpc_request *r, struct str method, struct mp params, void *data);
 };
@@ -57,6 +59,7 @@ struct session_config {
     const char *name;           /* of the node */
     const char *instance;       /* of this agent: ID-START-NONCE (master/nodes.c); copied. NULL: none is told */
     const char *const *masters; /* "host:port", NULL-terminated, at least one; copied */
+    const char *const *learnt;  /* what on_masters told in a former life, NULL-terminated; copied. NULL: nothing */
     struct session_events events;
     void *data;
 };

@@ -36,11 +36,13 @@ struct fake_master {
     int64_t heartbeat_ms;
     bool hold_events; /* the next node.events call is not answered but kept */
     struct rpc_request *held_events;
-    int refuse_status; /* error code for node.status; 0 = accept */
+    int refuse_register; /* error code for node.register; 0 = accept */
+    int refuse_status;   /* error code for node.status; 0 = accept */
     struct rpc_session *peers[MASTER_PEERS];
     struct rpc_session *agent; /* the one that registered last */
     struct rpc_stream *pods, *refs, *routes;
     unsigned connections; /* ever */
+    unsigned refusals;    /* of registrations */
     char instance[96];    /* of the last registration, or hello */
     unsigned hellos, registrations, heartbeats, statuses, events, joins, renewals, gets;
     const char *node_json;    /* what get answers; with single quotes */
@@ -165,6 +167,11 @@ static inline void master_register(struct fake_master *m, struct rpc_request *r,
     struct mp node = mp_get(params, "node");
     if (!m->leads) {
         master_reply_error(r, ERR_NOT_LEADER, m->leader_address, "not the leader");
+        return;
+    }
+    if (m->refuse_register != 0) {
+        m->refusals++;
+        master_reply_error(r, m->refuse_register, "instance", "another agent has this name");
         return;
     }
     struct object *o = NULL;

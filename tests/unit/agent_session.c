@@ -11,6 +11,8 @@ struct fixture {
     unsigned ready, lost, lists[SESSION_STREAMS], list_ends[SESSION_STREAMS], routes;
     char seen[512];
     bool stopped;
+    const char *const *learnt;
+    unsigned masters_told;
 };
 
 static void write_node(struct buf *out, void *data)
@@ -58,6 +60,12 @@ static void on_routes(struct mp routes, void *data)
     ((struct fixture *)data)->routes += mp_count(routes);
 }
 
+static void on_masters(struct mp masters, void *data)
+{
+    assert_int_equal(mp_count(masters), 2);
+    ((struct fixture *)data)->masters_told++;
+}
+
 static void on_request(struct rpc_request *r, struct str method, struct mp params, void *data)
 {
     (void)method, (void)params, (void)data;
@@ -87,7 +95,9 @@ static void start(struct fixture *f, const char *first, const char *second)
         .name = "n1",
         .instance = "1f-3-2e",
         .masters = masters,
-        .events = {write_node, on_ready, on_lost, on_list_begin, on_object, on_list_end, on_routes, on_request},
+        .learnt = f->learnt,
+        .events = {write_node, on_ready, on_lost, on_list_begin, on_object, on_list_end, on_routes, on_masters,
+                   on_request},
         .data = f,
     };
     f->session = session_new(&c);
@@ -331,6 +341,36 @@ static void of_two_addresses_of_one_master_one_is_used(void **state)
     run_until(&f->loop, f->ready == 2 && spare->registrations == 1);
 }
 
+static void an_agent_whose_name_is_taken_asks_again_and_does_nothing_else(void **state)
+{
+    struct fixture *f = *state;
+    f->one.refuse_register = ERR_EXISTS;
+    start(f, f->one.address, NULL);
+    run_until(&f->loop, f->one.refusals >= 3);
+    assert_int_equal(f->ready, 0);
+    assert_int_equal(f->one.connections, 1);
+    assert_null(f->one.pods);
+    f->one.refuse_register = 0; /* the other one is gone */
+    run_until(&f->loop, f->ready == 1 && f->one.pods != NULL);
+}
+
+static void masters_learnt_in_a_former_life_are_found(void **state)
+{
+    struct fixture *f = *state;
+    const char *masters[] = {"127.0.0.1:1", NULL}, *learnt[] = {f->two.address, NULL};
+    f->learnt = learnt;
+    start(f, masters[0], NULL);
+    run_until(&f->loop, f->ready == 1);
+    assert_int_equal(f->two.registrations, 1);
+    f->two.heartbeat_ms = 100;
+    f->two.tells_masters[0] = f->two.tells_masters[1] = f->two.address;
+    rpc_notify(f->two.agent, "node.refresh", STR("\x80")); /* with the new period */
+    run_until(&f->loop, f->masters_told == 1);
+    unsigned hellos = f->two.hellos;
+    run_until(&f->loop, f->two.hellos >= hellos + 3);
+    assert_int_equal(f->masters_told, 1); /* the same list is told once */
+}
+
 static void refused(const struct rpc_result *r, void *data)
 {
     assert_int_equal(r->error->code, ERR_CLOSED);
@@ -365,6 +405,8 @@ int main(void)
         WITH(when_the_leader_dies_the_link_to_the_next_one_is_there),
         WITH(masters_that_the_leader_names_are_linked_and_let_go),
         WITH(of_two_addresses_of_one_master_one_is_used),
+        WITH(an_agent_whose_name_is_taken_asks_again_and_does_nothing_else),
+        WITH(masters_learnt_in_a_former_life_are_found),
         WITH(calls_without_a_leader_fail_later_and_not_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
