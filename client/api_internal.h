@@ -25,6 +25,7 @@ struct api {
         unsigned users, fixed; /* fixed: of them, those that end with the session */
         unsigned leaderless;
         bool asked;
+        int64_t period_ms, late_ms; /* API_PING_MS, API_PING_LATE_MS */
     } ping;
 };
 void api_ping_init(struct api *a);

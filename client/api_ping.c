@@ -40,13 +40,15 @@ static void on_ping(uv_timer_t *t)
     *p = (struct ping){a, a->session};
     a->ping.asked = true;
     mp_write_map(&params, 0);
-    rpc_call(a->session, "hello", buf_str(&params), API_PING_LATE_MS, pinged, p);
+    rpc_call(a->session, "hello", buf_str(&params), a->ping.late_ms, pinged, p);
 }
 
 void api_ping_init(struct api *a)
 {
     uv_timer_init(&a->loop, &a->ping.timer);
     a->ping.timer.data = a;
+    a->ping.period_ms = API_PING_MS;
+    a->ping.late_ms = API_PING_LATE_MS;
     uv_unref((uv_handle_t *)&a->ping.timer);
 }
 
@@ -55,7 +57,7 @@ void api_ping_start(struct api *a, bool movable)
     a->ping.fixed += !movable;
     if (a->ping.users++ == 0) {
         a->ping.leaderless = 0;
-        uv_timer_start(&a->ping.timer, on_ping, API_PING_MS, API_PING_MS);
+        uv_timer_start(&a->ping.timer, on_ping, (uint64_t)a->ping.period_ms, (uint64_t)a->ping.period_ms);
     }
 }
 

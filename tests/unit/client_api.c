@@ -12,15 +12,18 @@
 
 #include "base/env.h"
 #include "client/api.h"
+#include "client/api_internal.h"
 #include "proto/pki.h"
 #include "proto/text.h"
 
 #define SERVERS 2
 
+#define KEPT    1
+
 /* What the masters do with the n-th request they see, together. */
 struct step {
     enum { REPLY, FAIL, HANG_UP, SILENT, STREAM } what;
-    int code;             /* FAIL, and how a STREAM ends (0 = regular) */
+    int code;             /* FAIL, and how a STREAM ends (0 = regular; KEPT: not at all) */
     const char *payloads; /* STREAM: YAML documents; then it ends */
 };
 struct seen {
@@ -50,6 +53,7 @@ struct fake {
     unsigned hellos;
     bool mute;
     int64_t timeout_ms; /* of the last request */
+    int64_t ping_ms;    /* 0 = as usual */
 };
 
 static void stream_data(struct rpc_stream *st, struct mp payload, size_t n, void *data)
@@ -61,9 +65,10 @@ static void stream_data(struct rpc_stream *st, struct mp payload, size_t n, void
 
 static void stream_end(struct rpc_stream *st, const struct error *err, void *data)
 {
-    (void)st;
     (void)err;
-    (void)data;
+    if (((const struct step *)data)->code == KEPT) {
+        rpc_stream_end(st, NULL);
+    }
 }
 
 static void play_stream(struct rpc_request *r, const struct step *step)
@@ -78,7 +83,7 @@ static void play_stream(struct rpc_request *r, const struct step *step)
         fprintf(stderr, "%s\n", err.message);
         abort();
     }
-    struct rpc_stream *st = rpc_stream_accept(r, &events, NULL);
+    struct rpc_stream *st = rpc_stream_accept(r, &events, (void *)step);
     for (unsigned i = 0; i < count && st != NULL; i++) {
         CLEANUP_BUF struct buf b = BUF_INIT;
         struct str text = value_path_str(docs[i], "text"); /* of logs: bytes */
@@ -89,7 +94,7 @@ static void play_stream(struct rpc_request *r, const struct step *step)
         rpc_stream_write(st, buf_str(&b));
     }
     error_set(&err, step->code == 0 ? ERR_INTERNAL : step->code, "the script says so");
-    if (st != NULL) {
+    if (st != NULL && step->code != KEPT) {
         rpc_stream_end(st, step->code == 0 ? NULL : &err);
     }
 }
@@ -648,6 +653,8 @@ static int read_log(struct fake *f, const char *params, const struct step *steps
     assert_int_equal(yaml_read(&a, str_of(params), NULL, &docs, &docs_count, err), 0);
     struct api *api = start(f, steps, count, 5000);
     *out = (struct read_log){0};
+    api->ping.period_ms = f->ping_ms > 0 ? f->ping_ms : api->ping.period_ms;
+    api->ping.late_ms = f->ping_ms > 0 ? 4 * f->ping_ms : api->ping.late_ms;
     struct api_log *l = api_log_open(api, docs[0], &events, out);
     api_run(api, api_log_ended(l), 0);
     int rc = api_log_close(l, err);
@@ -694,6 +701,40 @@ static void a_log_that_is_not_there_is_an_error_at_once(void **state)
     assert_string_equal(l.notes, "");
 }
 
+static void a_master_that_hangs_is_left(void **state)
+{
+    struct fake *f = *state;
+    static const struct step steps[] = {
+        {STREAM, KEPT, "{after: p1, text: a}"},
+        {STREAM, 0, "{after: p2, text: b}"},
+    };
+    struct read_log l;
+    struct error err = {0};
+    f->ping_ms = 100;
+    f->mute = true;
+    assert_int_equal(read_log(f, "{name: p, follow: true}", steps, ARRAY_SIZE(steps), &l, &err), 0);
+    assert_string_equal(l.text, "ab");
+    assert_true(f->hellos >= 1);
+    assert_string_equal(f->seen[1].after, "p1");
+}
+
+static void a_master_that_has_lost_the_others_is_left(void **state)
+{
+    struct fake *f = *state;
+    static const struct step steps[] = {
+        {STREAM, KEPT, "{after: p1, text: a}"},
+        {STREAM, 0, "{after: p2, text: b}"},
+    };
+    struct read_log l;
+    struct error err = {0};
+    f->ping_ms = 100;
+    f->hello = "{leader: 0, voters: 2, votersUp: 2}";
+    assert_int_equal(read_log(f, "{name: p, follow: true}", steps, ARRAY_SIZE(steps), &l, &err), 0);
+    assert_string_equal(l.text, "ab");
+    assert_true(f->hellos >= (unsigned)API_PING_LEADERLESS);
+    assert_string_equal(f->seen[1].after, "p1");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -714,6 +755,8 @@ int main(void)
         TEST(a_listing_cut_off_is_begun_again),
         TEST(a_watch_that_nothing_can_serve_ends_with_the_reason),
         TEST(a_log_that_is_cut_goes_on_at_its_place),
+        TEST(a_master_that_hangs_is_left),
+        TEST(a_master_that_has_lost_the_others_is_left),
         TEST(a_log_that_is_not_there_is_an_error_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
