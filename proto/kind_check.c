@@ -6,8 +6,6 @@
 
 #include "proto/kinds/kinds.h"
 
-#define GENERATE_NAME_MAX 247u /* with five characters behind it, a name still */
-
 /* ---- Which kind ---- */
 
 static int bad_kind(const struct value *at, struct error *err, const char *field, const char *text)
@@ -167,11 +165,12 @@ static void check_name(const struct kind *k, const struct value *meta, const str
     const struct value *name = value_get(meta, "name"), *prefix = value_get(meta, "generateName");
     struct str s = value_to_str(prefix);
     if (s.n > 0) {
-        /* The prefix must make a good name with what is put behind it. */
-        const char *sample = arena_printf(l->arena, "%.*sx", STR_ARG(s));
+        /* The prefix must be the beginning of a good name; a hyphen at its end is followed by something. */
+        bool hyphen = s.n > 1 && s.p[s.n - 1] == '-';
+        const char *sample = arena_printf(l->arena, "%.*s%s", (int)(s.n - hyphen), s.p, hyphen ? "x" : "");
         bool label = k->id == KIND_NAMESPACE;
-        if (s.n > GENERATE_NAME_MAX) {
-            bad_too_long(l, prefix, FPATH_AT(p, "generateName"), GENERATE_NAME_MAX);
+        if (s.n > NAME_KEY_MAX) {
+            bad_too_long(l, prefix, FPATH_AT(p, "generateName"), NAME_KEY_MAX);
         } else if (label ? !name_is_dns_label(str_of(sample)) : !name_is_dns_subdomain(str_of(sample))) {
             bad_value(l, prefix, FPATH_AT(p, "generateName"), label ? NAME_LABEL_WHY : NAME_SUBDOMAIN_WHY);
         }

@@ -88,6 +88,16 @@ static bool selector_names(const struct value *selector, struct str key)
            value_find(value_get(selector, "matchExpressions"), "key", key) != NULL;
 }
 
+/* They are compared with each other and with the selector. */
+static bool has_too_many_keys(struct errlist *l, const struct value *keys, const struct fpath *p)
+{
+    if (value_count(keys) > KIND_LIST_MAX) {
+        errlist_add(l, keys, fpath_text(l->arena, p), "Too many: %u: must have at most %u items", value_count(keys),
+                    KIND_LIST_MAX);
+    }
+    return value_count(keys) > KIND_LIST_MAX;
+}
+
 /* Labels of the pod itself that join the selector: so there is one, and it does not know them already. */
 static void check_label_keys(const struct value *term, const char *name, bool once, const struct fpath *p,
                              struct errlist *l)
@@ -95,6 +105,9 @@ static void check_label_keys(const struct value *term, const char *name, bool on
     const struct value *keys = value_get(term, name), *selector = value_get(term, "labelSelector");
     const struct fpath *at = FPATH_AT(p, name);
     if (value_count(keys) == 0) {
+        return;
+    }
+    if (has_too_many_keys(l, keys, at)) {
         return;
     }
     if (selector == NULL) {
@@ -117,6 +130,9 @@ static void check_both_label_keys(const struct value *term, const struct fpath *
     const struct value *match = value_get(term, "matchLabelKeys"), *mismatch = value_get(term, "mismatchLabelKeys");
     check_label_keys(term, "matchLabelKeys", true, p, l);
     check_label_keys(term, "mismatchLabelKeys", false, p, l);
+    if (value_count(match) > KIND_LIST_MAX || value_count(mismatch) > KIND_LIST_MAX) {
+        return;
+    }
     VALUE_FOR(i, match)
     {
         bool both = false;

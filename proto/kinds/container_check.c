@@ -269,26 +269,28 @@ static void check_container(const struct value *spec, const struct value *list, 
     container_security_check(value_get(c, "securityContext"), FPATH_AT(p, "securityContext"), l);
 }
 
-/* Ports of all containers are compared with each other. */
-static bool has_too_many_ports(const struct value *list, const struct fpath *p, struct errlist *l)
+/* Ports of all containers are compared with each other; mounts, devices and claims are looked up among others: so that a pod of a megabyte is
+ * checked in no time, there is an end to all of them together. */
+static bool has_too_many(const struct value *list, const struct fpath *p, struct errlist *l)
 {
-    unsigned count = 0;
-    VALUE_FOR(i, list)
-    {
-        count += value_count(value_get(value_item(list, i), "ports"));
+    static const char *const names[] = {"ports", "volumeMounts", "volumeDevices", "resources.claims"};
+    for (unsigned k = 0; k < ARRAY_SIZE(names); k++) {
+        unsigned count = 0;
+        VALUE_FOR(i, list) count += value_count(value_path(value_item(list, i), names[k]));
+        if (count > KIND_LIST_MAX) {
+            errlist_add(l, list, fpath_text(l->arena, p), "Too many: %u %s: must have at most %u in all", count,
+                        names[k], KIND_LIST_MAX);
+            return true;
+        }
     }
-    if (count > KIND_LIST_MAX) {
-        errlist_add(l, list, fpath_text(l->arena, p), "Too many: %u ports: must have at most %u in all", count,
-                    KIND_LIST_MAX);
-    }
-    return count > KIND_LIST_MAX;
+    return false;
 }
 
 void pod_containers_check(const struct value *spec, const struct fpath *p, struct errlist *l)
 {
     for (unsigned role = 0; role < ARRAY_SIZE(LISTS); role++) {
         const struct value *list = value_get(spec, LISTS[role]);
-        if (has_too_many_ports(list, FPATH_AT(p, LISTS[role]), l)) {
+        if (has_too_many(list, FPATH_AT(p, LISTS[role]), l)) {
             continue;
         }
         VALUE_FOR(i, list)

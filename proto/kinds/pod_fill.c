@@ -94,11 +94,15 @@ void pod_spec_fill(struct arena *a, struct value *spec)
 static void requests_fill(struct arena *a, struct value *container)
 {
     struct value *resources = value_get(container, "resources"), *limits = value_get(resources, "limits");
-    for (unsigned i = 0; value_is_map(limits) && i < value_count(limits); i++) {
+    if (!value_is_map(limits) || value_count(limits) == 0) {
+        return;
+    }
+    struct value *requests = value_ensure_map(a, resources, "requests");
+    CLEANUP_VALUE_INDEX struct value_index index = value_index_new(requests);
+    for (unsigned i = 0; i < value_count(limits); i++) {
         struct value_member *m = &limits->map.members[i];
-        struct value *requests = value_ensure_map(a, resources, "requests");
-        if (value_get_str_key(requests, m->key) == NULL) {
-            value_set_str_key(a, requests, m->key, value_copy(a, m->value));
+        if (value_index_find(&index, m->key) == VALUE_NOT_FOUND) {
+            value_push(a, requests, m->key, value_copy(a, m->value));
         }
     }
 }

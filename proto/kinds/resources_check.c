@@ -185,9 +185,11 @@ void container_resources_check(const struct value *pod, const struct value *cont
     const struct fpath *at = FPATH_AT(p, "resources");
     check_container_resources(l, limits, FPATH_AT(at, "limits"));
     check_container_resources(l, requests, FPATH_AT(at, "requests"));
+    CLEANUP_VALUE_INDEX struct value_index index = value_index_new(limits);
     for (unsigned i = 0; i < value_count(requests); i++) {
         const struct value_member *m = &requests->map.members[i];
-        check_against_limit(m, value_get_str_key(limits, m->key), at, l);
+        unsigned found = value_index_find(&index, m->key);
+        check_against_limit(m, found == VALUE_NOT_FOUND ? NULL : limits->map.members[found].value, at, l);
     }
     if (any_name(limits, requests, is_huge_page) && !any_name(limits, requests, is_cpu_or_memory)) {
         bad_forbidden(l, resources, at, "huge pages need a request or limit of cpu or memory beside them");
@@ -197,6 +199,8 @@ void container_resources_check(const struct value *pod, const struct value *cont
 }
 
 /* ---- Of a pod as a whole (v1.33) ---- */
+
+#define POD_RESOURCES_MAX 64u /* cpu, memory, and more sizes of huge pages than any machine has */
 
 /* What the containers ask for of one resource: those beside each other, sidecars among them, or one init container with the sidecars before it. */
 static bool sum_requests(const struct value *spec, struct str name, int64_t *milli)
@@ -254,6 +258,11 @@ void pod_resources_check(const struct value *spec, const struct fpath *p, struct
     if (value_count(value_get(resources, "claims")) > 0) {
         bad_forbidden(l, value_get(resources, "claims"), FPATH_AT(p, "claims"),
                       "claims cannot be set for the pod as a whole");
+    }
+    if (value_count(limits) > POD_RESOURCES_MAX || value_count(requests) > POD_RESOURCES_MAX) {
+        errlist_add(l, resources, fpath_text(l->arena, p), "Too many: must have at most %u requests and limits",
+                    POD_RESOURCES_MAX);
+        return;
     }
     check_pod_names(l, limits, FPATH_AT(p, "limits"));
     check_pod_names(l, requests, FPATH_AT(p, "requests"));

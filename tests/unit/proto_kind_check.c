@@ -379,6 +379,57 @@ static void endless_lists_and_maps_are_refused(void **state)
     assert_contains(f->err.message, "data: Too many: 4097");
 }
 
+/* One kind of entry in N containers, a little below the limit of a list in each. */
+static struct value *crowded_pod(struct fixture *f, unsigned containers, const char *path, const char *entry)
+{
+    struct value *doc = fixture_read(f, POD), *list = value_path(doc, "spec.containers");
+    for (unsigned i = 1; i < containers; i++) {
+        value_append(&f->arena, list, value_copy(&f->arena, value_item(list, 0)));
+    }
+    VALUE_FOR(i, list)
+    {
+        struct value *c = value_item(list, i), *entries = value_list(&f->arena);
+        value_set(&f->arena, c, "name", value_strf(&f->arena, "c%u", i));
+        for (unsigned k = 0; k < 1000; k++) {
+            char text[128];
+            snprintf(text, sizeof text, entry, k, k);
+            value_append(&f->arena, entries, fixture_read(f, text));
+        }
+        bool claims = strcmp(path, "claims") == 0;
+        value_set(&f->arena, claims ? value_ensure_map(&f->arena, c, "resources") : c, path, entries);
+    }
+    return doc;
+}
+
+/* What is compared with each other or looked up among others ends for all containers together. */
+static void a_pod_has_an_end_for_all_containers_together(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const rows[][3] = {
+        {"ports", "{containerPort: %u}", "ports"},
+        {"volumeMounts", "{name: v%u, mountPath: /%u}", "volumeMounts"},
+        {"volumeDevices", "{name: v%u, devicePath: /%u}", "volumeDevices"},
+        {"claims", "{name: v%u}", "resources.claims"},
+    };
+    for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+        struct value *doc = crowded_pod(f, 2, rows[i][0], rows[i][1]);
+        assert_int_equal(fixture_check_value(f, doc, NULL), ERR_INVALID);
+        char text[128];
+        snprintf(text, sizeof text, "spec.containers: Too many: 2000 %s: must have at most 1024 in all", rows[i][2]);
+        assert_contains(f->err.message, text);
+    }
+    struct value *doc = fixture_read(f, POD), *keys = value_list(&f->arena);
+    for (unsigned i = 0; i <= KIND_LIST_MAX; i++) {
+        value_append(&f->arena, keys, value_strf(&f->arena, "k%u", i));
+    }
+    struct value *spread =
+        fixture_read(f, "[{maxSkew: 1, topologyKey: z1, whenUnsatisfiable: ScheduleAnyway, labelSelector: {}}]");
+    value_set(&f->arena, value_item(spread, 0), "matchLabelKeys", keys);
+    value_set(&f->arena, value_get(doc, "spec"), "topologySpreadConstraints", spread);
+    assert_int_equal(fixture_check_value(f, doc, NULL), ERR_INVALID);
+    assert_contains(f->err.message, "matchLabelKeys: Too many: 1025: must have at most 1024 items");
+}
+
 /* Another value in place of this one: of any type, or the same thing damaged. */
 static struct value *random_value(struct arena *a, struct rng *rng, unsigned depth)
 {
@@ -509,6 +560,7 @@ int main(void)
         TEST(what_the_system_writes_can_be_dropped),
         TEST(the_list_of_findings_has_an_end),
         TEST(endless_lists_and_maps_are_refused),
+        TEST(a_pod_has_an_end_for_all_containers_together),
         TEST(nonsense_is_refused_and_does_no_harm),
         TEST(a_name_that_goes_on_behind_a_nul_is_another_name),
     };
