@@ -1,7 +1,10 @@
 /* What a container needs before it runs, and its start: volumes, the image, environment, mounts. Everything but the image and the start
  * itself is done at once: files of a virtual or local file system, short. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "agent/agent_int.h"
 #include "agent/fsutil.h"
@@ -152,6 +155,16 @@ static int find_volume(const struct podspec *s, const char *name)
     return -1;
 }
 
+/* mount_setattr(2). */
+static bool can_read_only_below(void)
+{
+#ifdef SYS_mount_setattr
+    return syscall(SYS_mount_setattr, -1, "", 0, NULL, 0) == 0 || errno != ENOSYS;
+#else
+    return false;
+#endif
+}
+
 static int make_mounts(struct container *c, struct arena *a, const char *const *env, struct mounts *out,
                        struct error *err)
 {
@@ -177,7 +190,13 @@ static int make_mounts(struct container *c, struct arena *a, const char *const *
             source = arena_strdup(a, rv == 0 ? sub : "");
         }
         out->items[out->count++] = (struct runtime_mount){
-            .source = source, .target = m->path, .read_only = m->read_only || files, .propagation = m->propagation};
+            .source = source,
+            .target = m->path,
+            .read_only = m->read_only || files,
+            .read_only_below =
+                m->read_only && (strcmp(m->recursive_read_only, "Enabled") == 0 ||
+                                 (strcmp(m->recursive_read_only, "IfPossible") == 0 && can_read_only_below())),
+            .propagation = m->propagation};
     }
     return rv;
 }

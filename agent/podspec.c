@@ -159,6 +159,7 @@ static void read_mounts(struct arena *a, struct mp list, struct podspec_containe
         }
         m->propagation = text(a, mp_get(it.value, "mountPropagation"));
         m->read_only = mp_bool(mp_get(it.value, "readOnly"), false);
+        m->recursive_read_only = text(a, mp_get(it.value, "recursiveReadOnly"));
     }
     c->mounts = mounts;
 }

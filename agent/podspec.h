@@ -57,6 +57,7 @@ struct podspec_port {
 struct podspec_mount {
     const char *name, *path, *sub_path, *propagation; /* sub_path "" = none; may be an expression */
     bool read_only, sub_path_is_expr;
+    const char *recursive_read_only; /* "", "Disabled", "IfPossible", "Enabled" */
 };
 /* Amounts: 0 = not given. */
 struct podspec_amounts {

@@ -37,7 +37,7 @@
 #include "agent/logfile.h"
 
 #define LOG_CHECK_MS 10000
-#define CRUN_MS      30000
+#define CRUN_MS      60000
 #define CONMON_MS    1000 /* for conmon to follow its container */
 
 /* ---- Life of the runtime ---- */

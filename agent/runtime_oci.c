@@ -429,7 +429,9 @@ static void add_user_mounts(struct oci *o, struct value *list)
                  strcmp(prop, "HostToContainer") == 0 ? "rslave"
                  : strcmp(prop, "Bidirectional") == 0 ? "rshared"
                                                       : "rprivate",
-                 sorted[i]->read_only ? "ro" : "rw");
+                 sorted[i]->read_only_below ? "rro"
+                 : sorted[i]->read_only     ? "ro"
+                                            : "rw");
         add_mount(o, list, sorted[i]->target, "bind", sorted[i]->source, options);
     }
     free(sorted);

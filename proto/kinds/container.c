@@ -120,8 +120,7 @@ SCHEMA_STATIC(volume_mount, "VolumeMount", "Shows a volume of the pod in the con
            ONE_OF("None|HostToContainer|Bidirectional")),
     STRING("subPathExpr", "As subPath, with $(NAME) replaced from the environment."),
     STRING("recursiveReadOnly", "Whether mounts below a read-only one are read-only as well.",
-           ONE_OF("Disabled|IfPossible|Enabled"), REFUSED("mounts below it could be written to"),
-           QUIET("Disabled|IfPossible")));
+           ONE_OF("Disabled|IfPossible|Enabled")));
 
 SCHEMA_STATIC(volume_device, "VolumeDevice", "Shows a raw block volume as a device.",
     STRING("name", "Name of a volume that is a claim in block mode.", REQUIRED),

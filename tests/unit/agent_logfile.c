@@ -212,7 +212,7 @@ static void run_until(struct fixture *f, const char *end)
 {
     f->stop_at = end;
     if (!str_ends(buf_str(&f->out), str_of(end))) {
-        uv_timer_start(&f->limit, on_limit, 10000, 0);
+        uv_timer_start(&f->limit, on_limit, 120000, 0);
         uv_run(&f->loop, UV_RUN_DEFAULT);
         uv_timer_stop(&f->limit);
     }

@@ -73,7 +73,7 @@ static inline void master_timer_closed(uv_handle_t *h)
         bool late_ = false, gone_ = false;                                                                             \
         uv_timer_init((the_loop), &guard_);                                                                            \
         guard_.data = &late_;                                                                                          \
-        uv_timer_start(&guard_, master_timed_out, 15000, 0);                                                           \
+        uv_timer_start(&guard_, master_timed_out, 120000, 0);                                                           \
         while (!(cond) && !late_) {                                                                                    \
             uv_run((the_loop), UV_RUN_ONCE);                                                                           \
         }                                                                                                              \

@@ -87,7 +87,7 @@ static void on_limit(uv_timer_t *t)
 static void wait_for(struct fixture *f, const unsigned *counter, unsigned n)
 {
     f->limit_hit = false;
-    uv_timer_start(&f->limit, on_limit, 20000, 0);
+    uv_timer_start(&f->limit, on_limit, 120000, 0);
     while (*counter < n && !f->limit_hit) {
         uv_run(&f->loop, UV_RUN_DEFAULT);
     }

@@ -136,7 +136,7 @@ static inline void fixture_close(struct fixture *f)
 static inline void wait_for(struct fixture *f, const unsigned *counter, unsigned n)
 {
     f->limit_hit = false;
-    uv_timer_start(&f->limit, on_limit, 20000, 0);
+    uv_timer_start(&f->limit, on_limit, 120000, 0);
     while (*counter < n && !f->limit_hit) {
         uv_run(&f->loop, UV_RUN_DEFAULT); /* until a callback stops it */
     }
@@ -148,7 +148,7 @@ static inline void wait_for(struct fixture *f, const unsigned *counter, unsigned
 static inline void wait_for_output(struct fixture *f, const char *text)
 {
     f->limit_hit = false;
-    uv_timer_start(&f->limit, on_limit, 20000, 0);
+    uv_timer_start(&f->limit, on_limit, 120000, 0);
     while (strstr(buf_cstr(&f->streamed), text) == NULL && !f->limit_hit) {
         uv_run(&f->loop, UV_RUN_DEFAULT);
     }

@@ -1,6 +1,6 @@
 /* Containers through crun and conmon: how they start, end, are adopted and removed. */
-#include "base/env.h"
 #include "tests/unit/agent_runtime_crun.h"
+#include "base/env.h"
 
 #include <sys/stat.h>
 
@@ -125,6 +125,32 @@ static void a_seccomp_profile_is_the_one_asked_for_or_there_is_no_container(void
     run_inside(f, f->id, modules, 20000);
     assert_non_null(strstr(f->exec_output, "unshare failed: Operation not permitted"));
     assert_non_null(strstr(f->exec_output, "made\n"));
+}
+
+static void what_is_mounted_below_a_read_only_mount_can_be_read_only_too(void **state)
+{
+    struct fixture *f = *state;
+    NEED_CRUN(f);
+    struct runtime_spec s;
+    char outer[128], inner[140];
+    const char *write_below[] = {"sh", "-c", "touch /outer/inner/x 2>&1 && echo written", NULL};
+    snprintf(outer, sizeof outer, "%s/outer", f->dir);
+    snprintf(inner, sizeof inner, "%s/inner", outer);
+    assert_int_equal(fs_make_dirs(inner, 0777, NULL), 0);
+    assert_int_equal(fs_mount("inner", inner, "tmpfs", 0, "mode=1777", NULL), 0);
+    struct runtime_mount mounts[] = {usr, {.source = outer, .target = "/outer", .read_only = true}};
+    crun_spec(f, &s);
+    s.mounts = mounts;
+    s.mounts_count = 2;
+    start(f, &s, sleeper);
+    run_inside(f, f->id, write_below, 20000);
+    assert_string_equal(f->exec_output, "written\n");
+    remove_it(f);
+    mounts[1].read_only_below = true;
+    start(f, &s, sleeper);
+    assert_int_equal(f->start_error, 0);
+    run_inside(f, f->id, write_below, 20000);
+    assert_non_null(strstr(f->exec_output, "Read-only file system"));
 }
 
 static void done(const struct sandbox *sb, const struct error *err, void *data)
@@ -359,6 +385,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_seccomp_profile_is_the_one_asked_for_or_there_is_no_container, crun_setup,
                                         crun_teardown),
         cmocka_unit_test_setup_teardown(containers_of_a_pod_can_share_their_processes, crun_setup, crun_teardown),
+        cmocka_unit_test_setup_teardown(what_is_mounted_below_a_read_only_mount_can_be_read_only_too, crun_setup,
+                                        crun_teardown),
         cmocka_unit_test_setup_teardown(a_new_agent_adopts_what_runs_and_what_ended, crun_setup, crun_teardown),
         cmocka_unit_test_setup_teardown(a_container_whose_end_nobody_saw_is_found_out, crun_setup, crun_teardown),
         cmocka_unit_test_setup_teardown(a_start_that_was_cut_off_is_cleaned_up, crun_setup, crun_teardown),
