@@ -221,6 +221,17 @@ int admit_create(const struct admission *ad, const struct kind *k, struct value 
     return rv != 0 ? rv : object_from_value(k, doc, 0, out, err);
 }
 
+/* A manifest of a namespace does not speak of the finalizers in its spec: replacing the namespace by it leaves them alone. An empty list takes
+ * them away (Kubernetes has a way of its own for that, and ignores them in updates). */
+static void keep_finalizers(struct arena *a, const struct kind *k, struct value *doc, const struct value *before)
+{
+    struct value *kept = value_path(before, "spec.finalizers"), *spec = value_get(doc, "spec");
+    if (k->id == KIND_NAMESPACE && kept != NULL && (value_is_null(spec) || value_is_map(spec)) &&
+        value_get(spec, "finalizers") == NULL) {
+        value_set(a, value_ensure_map(a, doc, "spec"), "finalizers", value_copy(a, kept));
+    }
+}
+
 int admit_update(const struct admission *ad, const struct kind *k, struct value *doc, const struct object *old,
                  enum txn_part part, struct object **out, struct error *err)
 {
@@ -254,6 +265,7 @@ int admit_update(const struct admission *ad, const struct kind *k, struct value 
             value_set(ad->arena, doc, "status", status);
         }
     }
+    keep_finalizers(ad->arena, k, doc, before);
     value_remove(value_get(doc, "metadata"), "resourceVersion");
     value_remove((struct value *)old_metadata, "resourceVersion");
     int rv = kind_check(k, ad->arena, doc, before, KIND_CHECK_UPDATE | (ad->lenient ? KIND_CHECK_LENIENT : 0), err);

@@ -499,6 +499,32 @@ static void test_protected_namespaces_stay(void **state)
     assert_int_equal(int_at(c, "count"), 0);
 }
 
+static void test_a_namespace_keeps_its_finalizers_when_it_is_replaced(void **state)
+{
+    struct client *c = client_of(state);
+    must(c, "create", "{object: {apiVersion: v1, kind: Namespace, metadata: {name: kept}}}");
+    assert_string_equal(text_at(c, "object.status.phase"), "Active");
+    must(c, "update", "{object: {apiVersion: v1, kind: Namespace, metadata: {name: kept, labels: {a: b}}}}");
+    const struct value *list = value_path(c->result, "object.spec.finalizers");
+    assert_int_equal(value_count(list), 1);
+    assert_true(str_is(value_to_str(value_item(list, 0)), "kubernetes"));
+    refused(c, ERR_INVALID, "status.phase: Invalid value", "patch",
+            "{kind: Namespace, name: kept, part: status, type: merge, patch: {status: {phase: Terminating}}}");
+    must(c, "delete", "{kind: Namespace, name: kept}");
+}
+
+/* Counts that nobody could have counted. */
+static void test_a_status_is_checked_like_a_spec(void **state)
+{
+    struct client *c = client_of(state);
+    must(c, "create",
+         "{object: {apiVersion: apps/v1, kind: ReplicaSet, metadata: {name: counted}, spec: {replicas: 0, selector: "
+         "{matchLabels: {a: b}}, template: {metadata: {labels: {a: b}}, spec: {containers: [{name: c, image: i}]}}}}}");
+    refused(c, ERR_INVALID, "status.readyReplicas: Invalid value: -1", "patch",
+            "{kind: ReplicaSet, name: counted, part: status, type: merge, patch: {status: {readyReplicas: -1}}}");
+    must(c, "delete", "{kind: ReplicaSet, name: counted}");
+}
+
 static void test_a_terminating_namespace_takes_nothing_new_and_empties(void **state)
 {
     struct client *c = client_of(state);
@@ -729,6 +755,8 @@ int main(void)
         cmocka_unit_test(test_delete_preconditions),
         cmocka_unit_test(test_propagation_foreground_orphan_background),
         cmocka_unit_test(test_protected_namespaces_stay),
+        cmocka_unit_test(test_a_namespace_keeps_its_finalizers_when_it_is_replaced),
+        cmocka_unit_test(test_a_status_is_checked_like_a_spec),
         cmocka_unit_test(test_a_terminating_namespace_takes_nothing_new_and_empties),
         cmocka_unit_test(test_deletecollection_by_selectors),
         cmocka_unit_test(test_txn_checks_and_swaps_or_does_nothing),
