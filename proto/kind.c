@@ -219,6 +219,9 @@ struct str name_of_event(struct arena *a, struct str about, uint64_t hash)
     while (s.n > 0 && is_separator(s.p[s.n - 1])) {
         s.n--;
     }
+    if (!name_is_dns_subdomain(s)) {
+        s = STR("object"); /* an older program may have let it be called so; the event says whom it is about */
+    }
     return str_of(arena_printf(a, "%.*s.%016llx", STR_ARG(s), (unsigned long long)hash));
 }
 

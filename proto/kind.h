@@ -189,8 +189,9 @@ void kind_find_field_errors(const struct kind *k, struct arena *a, struct value 
 bool kind_equal(const struct kind *k, const char *path, const struct value *a, const struct value *b);
 /* Defaults of the table and the kind's own. The fields must have been checked. */
 void kind_fill_defaults(const struct kind *k, struct arena *a, struct value *doc);
-/* The fields of a whole, checked document that are kept and not carried out, as `PATH: not carried out yet: WHY`, without what only
- * the system writes. The first KIND_WARNINGS_MAX. */
+/* The fields of a whole document that are kept and not carried out, as `PATH: not carried out yet: WHY`, without what only the system writes:
+ * those to be warned of, and those that would be refused but are there (an older program took them, or nobody has checked yet).
+ * The first KIND_WARNINGS_MAX. */
 #define KIND_WARNINGS_MAX 16u
 struct kind_warnings {
     unsigned count;
@@ -222,7 +223,7 @@ bool name_is_key(struct str s);
 struct str name_generate_base(struct str base, size_t max);
 /* generateName of what an object with this name makes: "NAME-", cut. */
 struct str name_generate_prefix(struct arena *a, struct str owner);
-/* Of an event about an object: "NAME.HASH", where NAME is cut and ends in a letter or digit. */
+/* Of an event about an object: "NAME.HASH", where NAME is cut and ends in a letter or digit ("object" for one that has no good name). */
 struct str name_of_event(struct arena *a, struct str about, uint64_t hash);
 bool name_is_dns_label(struct str s);      /* RFC 1123 label, at most 63 */
 bool name_is_dns_subdomain(struct str s);  /* at most 253 */

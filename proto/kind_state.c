@@ -9,7 +9,7 @@
 
 struct state_walk {
     struct arena *arena;
-    enum field_state want;
+    enum field_state least; /* this state, or worse */
     /* One field that asks for what is not carried out. */
     void (*found)(void *data, const struct field *f, const struct value *v, const struct fpath *p);
     void *data;
@@ -79,7 +79,7 @@ static void walk_map(const struct state_walk *w, const struct schema *s, const s
         }
         const struct fpath *at = FPATH_STR(p, m->key);
         const struct value *was = value_get_str_key(old, m->key);
-        if (f->state == w->want && field_asks(f, v, m->value) &&
+        if (f->state >= w->least && field_asks(f, v, m->value) &&
             !(field_asks(f, old, was) && field_equal(f, m->value, was))) {
             w->found(w->data, f, m->value, at);
             continue; /* what stands below it goes the same way */
@@ -114,7 +114,7 @@ static void refuse(void *data, const struct field *f, const struct value *v, con
 
 void kind_find_refused(const struct kind *k, const struct value *doc, const struct value *old, struct errlist *l)
 {
-    struct state_walk w = {.arena = l->arena, .want = FIELD_REFUSED, .found = refuse, .data = l};
+    struct state_walk w = {.arena = l->arena, .least = FIELD_REFUSED, .found = refuse, .data = l};
     walk_map(&w, k->schema, doc, old, NULL);
 }
 
@@ -138,6 +138,6 @@ void kind_find_warnings(const struct kind *k, struct arena *a, const struct valu
     assert(k != NULL && a != NULL && out != NULL);
     out->count = 0;
     struct warn_list l = {a, out};
-    struct state_walk w = {.arena = a, .want = FIELD_WARNED, .found = warn, .data = &l};
+    struct state_walk w = {.arena = a, .least = FIELD_WARNED, .found = warn, .data = &l};
     walk_map(&w, k->schema, doc, NULL, NULL);
 }

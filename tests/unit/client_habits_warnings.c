@@ -49,6 +49,8 @@ static void every_way_to_write_warns(void **state)
 static void a_broken_promise_is_refused_and_a_kept_one_is_quiet(void **state)
 {
     static const struct habit rows[] = {
+        {"rctl create -f refused.yaml --dry-run=client", NULL, 0, "created (dry run)",
+         "Warning: spec.template.spec.runtimeClassName: not carried out yet: there are no runtime classes"},
         {"rctl create -f refused.yaml", NULL, 1, "=",
          "Forbidden: not carried out yet: there are no runtime classes; the pod would run without the isolation"},
         {"rctl delete deploy web", NULL, 0, "deleted", QUIET},

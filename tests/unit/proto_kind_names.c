@@ -179,6 +179,8 @@ static void names_that_are_made_up_are_names(void **state)
         assert_true(cut.n > 0 && name_is_dns_subdomain(str_of(arena_printf(&a, "%.*sx", STR_ARG(cut)))) ==
                                      (n < 7)); /* behind "-." nothing is good */
     }
+    assert_true(str_is(name_of_event(&a, STR("x.-abcde"), 1), "object.0000000000000001"));
+    assert_true(str_is(name_of_event(&a, STR_NONE, 1), "object.0000000000000001"));
     /* An event's name, however the name is cut that it is made from. */
     char name[254];
     for (size_t n = 1; n <= 253; n++) {

@@ -356,6 +356,12 @@ static void an_object_that_has_it_already_can_still_be_changed(void **state)
     assert_int_equal(fixture_check_value(f, more, old), ERR_INVALID);
     assert_contains(f->err.message, "spec.template.spec.runtimeClassName: Forbidden");
     assert_null(strstr(f->err.message, "podAntiAffinity"));
+    /* Whoever changes it is told, each time. */
+    struct kind_warnings w;
+    kind_find_warnings(kind_by_id(KIND_DEPLOYMENT), &f->arena, image, &w);
+    assert_int_equal(w.count, 2);
+    assert_contains(w.items[0],
+                    "podAntiAffinity.requiredDuringSchedulingIgnoredDuringExecution: not carried out yet: ");
 }
 
 static void expect_warnings(struct fixture *f, const char *yaml, const char *expected)
