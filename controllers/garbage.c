@@ -4,7 +4,7 @@
  *  - All its owners are gone: it is deleted (background). Some are gone: their references are taken off.
  *  - It is being deleted with the finalizer "orphan": references to it are taken off its dependents, then the finalizer.
  *  - It is being deleted with "foregroundDeletion": its dependents are deleted first; when none with blockOwnerDeletion is left, the
- *    finalizer goes.
+ *    finalizer goes. Objects that own each other in a circle do not wait for each other.
  * Owners are found by kind, name and uid; references to kinds that are unknown here are never judged.
  * Dependents are found through the view's index of controlling owners; the few others by a scan of the namespace (foreground and orphan) or
  * by looking again now and then (background). */
@@ -15,6 +15,8 @@
 #include "controllers/util.h"
 
 #define LOOK_AGAIN_MS 30000
+#define OWNERS_DEPTH  8u  /* of a circle of owners that is noticed, */
+#define OWNERS_LOOKS  64u /* and how many references are followed to find it */
 
 enum owner_state { OWNER_SOLID, OWNER_WAITING, OWNER_GONE };
 
@@ -143,6 +145,29 @@ static int dependent_delete(const struct reconcile_in *in, struct reconcile_out 
     return deletion_request(out->txn, out->arena, o, &options, in->wall_ms, err);
 }
 
+/* Is `uid` an owner of o, or of one of its owners? No further up than depth, and at most *looks references. */
+static bool descends_from(const struct view *v, const struct object *o, struct str uid, unsigned depth, unsigned *looks)
+{
+    for (struct mp_iter it = mp_iter(references_of(o)); *looks > 0 && mp_next(&it); (*looks)--) {
+        if (str_eq(mp_str(mp_get(it.value, "uid")), uid)) {
+            return true;
+        }
+        const struct object *owner = depth == 0 ? NULL : owner_get(v, o->ns, it.value);
+        if (owner != NULL && owner != o && descends_from(v, owner, uid, depth - 1, looks)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A dependent that waits for o in its turn, being an owner of it, however far up, or o itself: whoever waited for the other would wait for ever. */
+static bool waits_for(const struct view *v, const struct object *dependent, const struct object *o)
+{
+    unsigned looks = OWNERS_LOOKS;
+    return dependent == o || (dependent->deleting && has_finalizer(dependent, FINALIZER_FOREGROUND) &&
+                              descends_from(v, o, dependent->uid, OWNERS_DEPTH, &looks));
+}
+
 static int foreground_step(const struct reconcile_in *in, struct reconcile_out *out, const struct object *o,
                            struct error *err)
 {
@@ -151,7 +176,8 @@ static int foreground_step(const struct reconcile_in *in, struct reconcile_out *
     unsigned blocking = 0, deleted = 0;
     for (unsigned i = 0; i < list.count; i++) {
         const struct object *dependent = list.items[i];
-        blocking += mp_bool(mp_get(reference_to(dependent, o->uid), "blockOwnerDeletion"), false);
+        blocking += mp_bool(mp_get(reference_to(dependent, o->uid), "blockOwnerDeletion"), false) &&
+                    !waits_for(in->view, dependent, o);
         if (dependent->deleting) {
             continue;
         }

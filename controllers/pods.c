@@ -89,13 +89,19 @@ static unsigned nodes_count(const struct str *nodes, unsigned count, struct str 
     return n;
 }
 
+/* Of pods without a node there may be very many, and most of it has no meaning for them. */
 static struct ranked ranked_of(const struct object *pod)
 {
-    struct ranked r = {.pod = pod, .node = pod_node(pod), .created_ms = object_created_ms(pod)};
-    struct str phase = pod_phase(pod);
-    r.phase = str_is(phase, "Running") ? 2 : str_is(phase, "Unknown") ? 1 : 0;
-    r.ready = pod_ready(pod, &r.ready_since_ms);
+    struct pod_state state = pod_state_of(pod);
+    struct ranked r = {.pod = pod, .created_ms = object_created_ms(pod), .ready = state.ready};
+    r.ready_since_ms = state.ready_since_ms;
     str_to_int64(object_annotation(pod, "controller.kubernetes.io/pod-deletion-cost"), &r.cost);
+    if (!state.bound) {
+        return r;
+    }
+    struct str phase = pod_phase(pod);
+    r.node = pod_node(pod);
+    r.phase = str_is(phase, "Running") ? 2 : str_is(phase, "Unknown") ? 1 : 0;
     for (struct mp_iter it = mp_iter(mp_path(object_mp(pod), "status.containerStatuses")); mp_next(&it);) {
         r.restarts = MAX(r.restarts, mp_int(mp_get(it.value, "restartCount"), 0));
     }

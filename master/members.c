@@ -438,6 +438,8 @@ static void write_stats(struct master *m, struct buf *b, const struct node_stats
         {"watchEvents", m->stats.watch_events},
         {"reconciles", cs.reconciles},
         {"reconcileErrors", cs.errors},
+        {"reconcileKeysRefused", cs.keys_refused},
+        {"decidersWaited", core_waits(m->core)},
         {"podsBound", ss.bound},
         {"podsParked", ss.parked},
     };

@@ -388,11 +388,15 @@ void scheduler_free(struct scheduler *s)
     }
 }
 
+struct waiting {
+    int64_t created_ms;
+    const struct object *pod;
+};
+
 static int compare_age(const void *pa, const void *pb)
 {
-    const struct object *a = *(const struct object *const *)pa, *b = *(const struct object *const *)pb;
-    int64_t ca = object_created_ms(a), cb = object_created_ms(b);
-    return ca != cb ? (ca > cb ? 1 : -1) : object_key_cmp(a, b);
+    const struct waiting *a = pa, *b = pb;
+    return a->created_ms != b->created_ms ? (a->created_ms > b->created_ms ? 1 : -1) : object_key_cmp(a->pod, b->pod);
 }
 
 void scheduler_resync(struct scheduler *s, const struct view *tip)
@@ -410,7 +414,7 @@ void scheduler_resync(struct scheduler *s, const struct view *tip)
     {
         observe_node(s, NULL, o);
     }
-    const struct object **waiting = NULL;
+    struct waiting *waiting = NULL;
     size_t count = 0, cap = 0;
     view_iter(&it, tip, kind_by_id(KIND_POD), STR_NONE);
     VIEW_FOR(o, &it)
@@ -423,14 +427,14 @@ void scheduler_resync(struct scheduler *s, const struct view *tip)
                 cap = cap == 0 ? 64 : cap * 2;
                 waiting = xrealloc(waiting, cap * sizeof *waiting);
             }
-            waiting[count++] = o;
+            waiting[count++] = (struct waiting){object_created_ms(o), o};
         }
     }
     if (count > 0) {
         qsort(waiting, count, sizeof *waiting, compare_age);
     }
     for (size_t i = 0; i < count; i++) {
-        pod_add(s, waiting[i], WISH_NODE);
+        pod_add(s, waiting[i].pod, WISH_NODE);
     }
     free(waiting);
 }

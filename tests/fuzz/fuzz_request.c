@@ -15,7 +15,7 @@
 #include "tests/fuzz/kit_store.h"
 
 #define REQUESTS_MAX 24
-#define EDITS_MAX    6
+#define EDITS_MAX    3
 #define PODS_MAX     300 /* above it there is no room for deciders: nothing grows for ever here */
 #define INSTANT_MAX  4000u
 #define INSTANTS_MAX 12u
@@ -213,7 +213,18 @@ static int put_updated(const struct admission *ad, struct txn *t, const struct o
     return rc;
 }
 
-enum what { CREATE, REPLACE, APPLY, PATCH, STATUS, REPORT, DELETE, STORE, TIME, WHATS };
+enum what {
+    CREATE,
+    REPLACE,
+    APPLY,
+    PATCH,
+    STATUS,
+    REPORT,
+    DELETE,
+    TIME,
+    STORE,
+    WHATS = STORE + 3
+}; /* STORE more often */
 
 static int patched(struct fuzz_input *f, const struct object *old, struct arena *a, struct value *patch,
                    struct value **out, struct error *err)
@@ -241,7 +252,7 @@ static int request(struct world *w, struct fuzz_input *f, struct arena *a, struc
         return 0;
     }
     struct value *doc = document(w, f, a, &k), *out = NULL;
-    if (what == STORE) {
+    if (what >= STORE) {
         return txn_create_value(t, k, doc, err);
     }
     struct str ns, name;
@@ -250,7 +261,7 @@ static int request(struct world *w, struct fuzz_input *f, struct arena *a, struc
         return err->code;
     }
     const struct object *old = stored(w, named, doc);
-    if (what == CREATE || (what == APPLY && old == NULL)) {
+    if (what == CREATE || (what != DELETE && old == NULL)) {
         if (what == APPLY) {
             int rc = kind_check_fields(named, a, doc, 0, err);
             if (rc != 0) {

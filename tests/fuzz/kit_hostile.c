@@ -224,7 +224,7 @@ static struct value *hostile_value(struct fuzz_input *f, struct arena *a, const 
 static struct value *fitting_value(struct fuzz_input *f, struct arena *a, const struct field *field,
                                    const struct view *v)
 {
-    if (fuzz_byte(f) % 4 == 0) {
+    if (fuzz_byte(f) % 8 == 0) {
         return hostile_value(f, a, v);
     }
     switch (field->type) {
@@ -265,6 +265,30 @@ static void edit_element(struct fuzz_input *f, struct arena *a, const struct fie
     }
 }
 
+/* What keys, deciders and sums are made of: half of all ways go there. NULL: none of them in this schema. */
+static const struct field *hot_field(const struct schema *s, unsigned choice)
+{
+    static const char *const names[] = {"metadata",   "spec",        "status",   "name",       "ownerReferences",
+                                        "finalizers", "nodeName",    "replicas", "labels",     "conditions",
+                                        "taints",     "tolerations", "template", "containers", "requests",
+                                        "resources",  "selector",    "capacity", "strategy"};
+    unsigned count = 0;
+    for (unsigned pass = 0; pass < 2; pass++) {
+        for (unsigned i = 0; i < s->count; i++) {
+            for (unsigned n = 0; n < ARRAY_SIZE(names); n++) {
+                if (str_is(str_of(names[n]), s->fields[i].name) && (pass == 0 ? ++count == 0 : choice-- == 0)) {
+                    return &s->fields[i];
+                }
+            }
+        }
+        if (count == 0) {
+            return NULL;
+        }
+        choice %= count;
+    }
+    return NULL;
+}
+
 static void edit_map(struct fuzz_input *f, struct arena *a, const struct schema *s, struct value *map,
                      const struct view *v, unsigned depth)
 {
@@ -274,7 +298,13 @@ static void edit_map(struct fuzz_input *f, struct arena *a, const struct schema 
         return;
     }
     const struct field *field = &s->fields[at % s->count];
-    if (depth == DEPTH_MAX || fuzz_byte(f) % 16 == 0) {
+    if (depth == 0 && field->type != FIELD_OBJECT && field->shape != SHAPE_MAP && fuzz_byte(f) % 16 != 0) {
+        field = &s->fields[2 + at / s->count %
+                                   (s->count - 2)]; /* rarely kind and version, behind which nothing is looked at */
+    }
+    const struct field *hot = at % 2 == 0 ? hot_field(s, at / 2) : NULL;
+    field = hot != NULL ? hot : field;
+    if (depth == DEPTH_MAX || fuzz_byte(f) % 32 == 0) {
         value_set(a, map, field->name, hostile_value(f, a, v));
     } else if (field->shape == SHAPE_LIST) {
         edit_element(f, a, field, value_ensure_list(a, map, field->name), v, depth);
