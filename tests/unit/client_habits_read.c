@@ -118,7 +118,7 @@ static void about_the_cluster_and_oneself(void **state)
         {"rctl auth can-i", NULL, 2, "=", "rctl auth can-i delete pods"},
         {"rctl top nodes", NULL, 1, "=", "not there yet"},
         {"rctl top pod -A --containers", NULL, 1, "=", "not there yet\nrctl describe node"},
-        {"rctl expose deploy web", NULL, 2, "=", "no Services yet"},
+        {"rctl expose deploy web", NULL, 1, "=", "Service is not there yet"},
         {"rctl proxy", NULL, 2, "=", "rctl get --raw"},
         {"rctl options", NULL, 0, "--request-timeout\n--server\n!--cache-dir", "="},
         {"rctl help get", NULL, 0, "Usage: rctl get", "="},
