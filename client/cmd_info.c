@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "client/common.h"
+#include "client/complete.h"
 #include "client/get_raw.h"
 #include "proto/api.h"
 #include "proto/text.h"
@@ -298,72 +299,24 @@ const struct command command_options = {
 
 /* ---- completion ---- */
 
-static void completion_words(struct buf *out)
-{
-    buf_puts(out, "_rctl_subs() {\n    case $1 in\n");
-    for (unsigned i = 0; rctl_commands_at(i) != NULL; i++) {
-        const struct command *c = rctl_commands_at(i);
-        if (c->subs == NULL) {
-            continue;
-        }
-        buf_printf(out, "    %s) echo \"", c->name);
-        for (unsigned k = 0; c->subs[k] != NULL; k++) {
-            buf_printf(out, "%s%s", k > 0 ? " " : "", c->subs[k]->name);
-        }
-        buf_puts(out, "\" ;;\n");
-    }
-    buf_puts(out, "    esac\n}\n_rctl_options() {\n    case $1 in\n");
-    for (unsigned i = 0; rctl_commands_at(i) != NULL; i++) {
-        const struct command *c = rctl_commands_at(i);
-        buf_printf(out, "    %s) echo \"--namespace --context --config --request-timeout --help", c->name);
-        for (unsigned k = 0; k < c->options_count; k++) {
-            buf_printf(out, " --%s", c->options[k].name);
-        }
-        buf_puts(out, "\" ;;\n");
-    }
-    buf_puts(out, "    esac\n}\n");
-}
-
 static int run_completion(struct rctl *r)
 {
-    if (r->args.words_count != 1 || strcmp(r->args.words[0], "bash") != 0) {
-        return rctl_usage(r, "only bash is known");
+    const char *script = r->args.words_count == 1 ? complete_script(r->args.words[0]) : NULL;
+    if (script == NULL) {
+        return rctl_usage(r, "which shell? bash, zsh and fish are known");
     }
-    CLEANUP_BUF struct buf out = BUF_INIT;
-    buf_puts(&out, "# bash completion of rctl: source <(rctl completion bash)\n");
-    completion_words(&out);
-    buf_puts(&out, "_rctl() {\n"
-                   "    local cur=${COMP_WORDS[COMP_CWORD]} command=${COMP_WORDS[1]} words=\n"
-                   "    if [[ $COMP_CWORD -eq 1 ]]; then\n"
-                   "        words=\"");
-    for (unsigned i = 0; rctl_commands_at(i) != NULL; i++) {
-        buf_printf(&out, "%s%s", i > 0 ? " " : "", rctl_commands_at(i)->name);
-    }
-    buf_puts(&out, "\"\n    elif [[ $cur == -* ]]; then\n"
-                   "        words=$(_rctl_options \"$command\")\n"
-                   "    elif [[ $COMP_CWORD -eq 2 ]]; then\n"
-                   "        case $command in\n"
-                   "        logs|exec|port-forward) words=$(rctl get pods -o name 2>/dev/null | sed s,.*/,,) ;;\n"
-                   "        cordon|uncordon|drain) words=$(rctl get nodes -o name 2>/dev/null | sed s,.*/,,) ;;\n"
-                   "        *) words=$(_rctl_subs \"$command\")\n"
-                   "           [[ -n $words ]] || words=\"$(rctl api-resources -o name)\" ;;\n"
-                   "        esac\n"
-                   "    elif [[ $COMP_CWORD -eq 3 ]]; then\n"
-                   "        words=$(rctl get \"${COMP_WORDS[2]}\" -o name 2>/dev/null | sed s,.*/,,)\n"
-                   "    fi\n"
-                   "    COMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n"
-                   "}\n"
-                   "complete -o default -F _rctl rctl\n");
-    rctl_write(r, &out);
+    fputs(script, r->out);
     return EXIT_DONE;
 }
 
 const struct command command_completion = {
     .name = "completion",
-    .usage = "bash",
+    .usage = "bash|zsh|fish",
     .summary = "Print the completion script of a shell",
     .examples = "  source <(rctl completion bash)\n"
                 "  # for all later shells\n"
-                "  rctl completion bash > /etc/bash_completion.d/rctl\n",
+                "  rctl completion bash > /etc/bash_completion.d/rctl\n"
+                "  rctl completion zsh > \"${fpath[1]}/_rctl\"\n"
+                "  rctl completion fish > ~/.config/fish/completions/rctl.fish\n",
     .run = run_completion,
 };

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/env.h"
+#include "client/complete.h"
 #include "client/renew.h"
 #include "proto/api.h"
 #include "proto/kind.h"
@@ -395,8 +396,50 @@ static int run_command(struct rctl *r, int argc, const char *const *argv)
     return c->run(r);
 }
 
+const struct option_row *rctl_global_option(const char *name)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(global_rows); i++) {
+        if (strcmp(global_rows[i].name, name) == 0) {
+            return &global_rows[i];
+        }
+    }
+    return NULL;
+}
+
+static bool take_sub(struct rctl *r, const char *word)
+{
+    for (unsigned i = 0; r->command->subs != NULL && r->command->subs[i] != NULL; i++) {
+        if (is_named(r->command->subs[i], word)) {
+            r->command_name = arena_printf(&r->arena, "%s %s", r->command->name, r->command->subs[i]->name);
+            r->command = r->command->subs[i];
+            return true;
+        }
+    }
+    return false;
+}
+
+bool rctl_take_command(struct rctl *r, const char *word)
+{
+    bool taken = false;
+    for (unsigned i = 0; i < ARRAY_SIZE(commands) && r->command == NULL; i++) {
+        if (is_named(commands[i], word)) {
+            r->command = commands[i];
+            r->command_name = r->command->name;
+            taken = true;
+        }
+    }
+    if (r->command != NULL) {
+        taken = taken || take_sub(r, word);
+        r->tables[0] = (struct option_table){r->command->options, r->command->options_count};
+    }
+    return taken;
+}
+
 static int dispatch(struct rctl *r, int argc, const char *const *argv)
 {
+    if (argc > 0 && strcmp(argv[0], COMPLETE_COMMAND) == 0) {
+        return complete_run(r, argc - 1, argv + 1);
+    }
     int at = next_word(argc, argv, 0);
     if (at < argc && strcmp(argv[at], "help") == 0) {
         argv = without(&r->arena, &argc, argv, at);
@@ -418,24 +461,13 @@ static int dispatch(struct rctl *r, int argc, const char *const *argv)
         print_overview(asked ? r->out : r->err_out);
         return asked ? EXIT_DONE : EXIT_USAGE;
     }
-    for (unsigned i = 0; i < ARRAY_SIZE(commands) && r->command == NULL; i++) {
-        if (is_named(commands[i], argv[at])) {
-            r->command = commands[i];
-        }
-    }
-    if (r->command == NULL) {
+    if (!rctl_take_command(r, argv[at])) {
         return unknown_command(r, argv[at]);
     }
-    r->command_name = r->command->name;
     argv = without(&r->arena, &argc, argv, at);
     int sub_at = next_word(argc, argv, at);
-    for (unsigned i = 0; r->command->subs != NULL && sub_at < argc && r->command->subs[i] != NULL; i++) {
-        if (is_named(r->command->subs[i], argv[sub_at])) {
-            r->command_name = arena_printf(&r->arena, "%s %s", r->command->name, r->command->subs[i]->name);
-            r->command = r->command->subs[i];
-            argv = without(&r->arena, &argc, argv, sub_at);
-            break;
-        }
+    if (sub_at < argc && take_sub(r, argv[sub_at])) {
+        argv = without(&r->arena, &argc, argv, sub_at);
     }
     return run_command(r, argc, argv);
 }

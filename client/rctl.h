@@ -48,6 +48,9 @@ struct rctl {
 /* The whole program: parses, runs, prints errors, returns the exit code. argv as main() gets it. */
 int rctl_main(int argc, const char *const *argv, FILE *out, FILE *err_out);
 const struct command *rctl_commands_at(unsigned i); /* NULL behind the last; for completion and tests */
+/* For completion: the word as the name of the command or, behind it, of its subcommand. False: it is neither. */
+bool rctl_take_command(struct rctl *r, const char *word);
+const struct option_row *rctl_global_option(const char *name);
 /* The command or option nearest to what was typed; NULL if none is near. */
 const struct command *rctl_nearest_command(const char *typed);
 

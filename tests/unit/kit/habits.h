@@ -33,7 +33,7 @@ struct habits {
     char *out, *err; /* of the last line; freed by the next */
 };
 
-/* One master; with `nodes` > 0 so many hollow nodes, hollow-0 and so on (one: hollow), in one real agent: pods are bound, started in pretence
+/* One master; with `nodes` > 0 so many hollow nodes, hollow-0 and so on, in one real agent: pods are bound, started in pretence
  * and become Ready. Returns when all are Ready. */
 struct habits *habits_start(unsigned nodes);
 void habits_stop(struct habits *h);
