@@ -47,7 +47,8 @@ static struct value *ordered_objects(struct arena *a, const struct manifest *m)
 /* One result an object, in the order they were sent. */
 static int print_results(struct rctl *r, const struct value *objects, struct mp results, enum dry_run dry)
 {
-    bool server_side = opt_flag(r, "server-side");
+    bool server_side = opt_flag(r, "server-side"), as_list = common_prints_list(r) && value_count(objects) > 1;
+    CLEANUP_LIST struct api_list list = {0};
     int code = EXIT_DONE;
     struct mp_iter it = mp_iter(results);
     struct error err = {0};
@@ -66,12 +67,37 @@ static int print_results(struct rctl *r, const struct value *objects, struct mp 
                           arena_strndup(&r->arena, name.p, name.n), &o, NULL, &err) != 0) {
             return rctl_fail(r, &err);
         }
+        if (as_list) {
+            common_add_object(&list, TAKE_PTR(o));
+            continue;
+        }
         struct str verb = mp_str(mp_get(it.value, "result"));
         int one = common_print_object(
             r, o, server_side ? "serverside-applied" : arena_strndup(&r->arena, verb.p, verb.n), dry);
         code = code == EXIT_DONE ? one : code;
     }
-    return code;
+    return as_list ? common_print_list(r, list.items, list.count) : code;
+}
+
+/* A client dry run: the manifests as they are. */
+static int print_manifest(struct rctl *r, const struct manifest *m)
+{
+    struct error err = {0};
+    CLEANUP_LIST struct api_list list = {0};
+    bool as_list = common_prints_list(r) && m->count > 1;
+    int code = EXIT_DONE;
+    for (unsigned i = 0; i < m->count; i++) {
+        struct object *o;
+        if (!as_list) {
+            int one = common_print_item(r, &m->items[i], "configured");
+            code = code == EXIT_DONE ? one : code;
+        } else if (object_from_value(m->items[i].kind, common_item_document(r, &m->items[i]), 0, &o, &err) != 0) {
+            return rctl_fail_here(r, &err);
+        } else {
+            common_add_object(&list, o);
+        }
+    }
+    return as_list ? common_print_list(r, list.items, list.count) : code;
 }
 
 static int send_objects(struct rctl *r, struct value *objects, enum dry_run dry, struct api_reply *reply,
@@ -192,11 +218,7 @@ static int run_apply(struct rctl *r)
     }
     int code = EXIT_DONE;
     if (dry == DRY_RUN_CLIENT) {
-        for (unsigned i = 0; i < m.count; i++) {
-            int one = common_print_item(r, &m.items[i], "configured");
-            code = code == EXIT_DONE ? one : code;
-        }
-        return code;
+        return print_manifest(r, &m);
     }
     if (rctl_connect(r, &err) != 0) {
         return rctl_fail(r, &err);

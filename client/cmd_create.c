@@ -18,7 +18,7 @@ int create_made(struct rctl *r, struct value *doc)
     if (k == NULL || kind_check_fields(k, &r->arena, doc, 0, &err) != 0) {
         return rctl_fail(r, &err);
     }
-    common_record(r, doc);
+    common_record(r, doc, false);
     doc = opt_flag(r, "save-config") ? common_save_config(r, doc) : doc;
     if (dry == DRY_RUN_CLIENT) {
         return common_print_value(r, k, doc, "created", dry);
@@ -114,7 +114,7 @@ static int save_new(struct rctl *r, const char *text, const char **again, int *c
         rc = error_set(err, ERR_INVALID, "no objects in it");
     }
     for (unsigned i = e->created; i < m.count && rc == 0; i++) {
-        common_record(r, m.items[i].doc);
+        common_record(r, m.items[i].doc, false);
         rc = create_item(r, &m.items[i], e->dry, err);
         e->created += rc == 0;
     }

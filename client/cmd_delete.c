@@ -177,6 +177,10 @@ static int run_delete(struct rctl *r)
     struct delete_options d = {0};
     struct victims v = {0};
     int64_t timeout_ms;
+    const char *form = opt(r, "output");
+    if (form != NULL && form[0] != '\0' && strcmp(form, "name") != 0) {
+        return rctl_usage(r, "--output of delete is name, not \"%s\"", form);
+    }
     if (parse_options(r, &d, &timeout_ms, &err) != 0 || collect(r, &v, &err) != 0) {
         return common_fail(r, &err);
     }

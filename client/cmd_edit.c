@@ -130,7 +130,7 @@ static int save_one(struct rctl *r, struct edit *e, unsigned at, struct value *d
         }
         return 0;
     }
-    common_record(r, doc);
+    common_record(r, doc, false);
     doc = opt_flag(r, "save-config") ? common_save_config(r, doc) : doc;
     CLEANUP_OBJECT struct object *after = NULL;
     int rc = send_edited(r, o, doc, &after, err);

@@ -38,9 +38,7 @@ static int select_nodes(struct rctl *r, struct api_list *out, int *code, struct 
             *err = why;
             return rc;
         }
-        out->items = xrealloc(out->items, (out->count + 1) * sizeof(o));
-        out->cap = out->count + 1;
-        out->items[out->count++] = o;
+        common_add_object(out, o);
     }
     if (out->count > 0 && *code == EXIT_NOT_FOUND) {
         *code = EXIT_FAILED; /* in part */

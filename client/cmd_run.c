@@ -356,7 +356,7 @@ static int run_run(struct rctl *r)
     if (kind_check_fields(kind_by_id(KIND_POD), &r->arena, doc, 0, &err) != 0) {
         return rctl_fail_here(r, &err);
     }
-    common_record(r, doc);
+    common_record(r, doc, false);
     if (rctl_connect(r, &err) != 0 || common_create(r, doc, DRY_RUN_NONE, &pod, &err) != 0) {
         return rctl_fail(r, &err);
     }

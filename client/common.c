@@ -162,18 +162,22 @@ int common_manifests(struct rctl *r, struct manifest *out, struct error *err)
         rc = keep_selected(r, out, err);
     }
     for (unsigned i = 0; i < out->count && rc == 0; i++) {
-        common_record(r, out->items[i].doc);
+        common_record(r, out->items[i].doc, false);
     }
     return rc;
 }
 
-void common_record(struct rctl *r, struct value *doc)
+void common_record(struct rctl *r, struct value *doc, bool secret)
 {
     if (!opt_flag(r, "record")) {
         return;
     }
     CLEANUP_BUF struct buf b = BUF_INIT;
-    for (int i = 0; i < r->argc; i++) {
+    secret = secret || str_is(value_to_str(value_get(doc, "kind")), "Secret");
+    if (secret) { /* values may stand in the words */
+        buf_printf(&b, "rctl %s", r->command_name);
+    }
+    for (int i = 0; i < r->argc && !secret; i++) {
         const char *slash = i == 0 ? strrchr(r->argv[0], '/') : NULL;
         buf_printf(&b, "%s%s", i > 0 ? " " : "", slash == NULL ? r->argv[i] : slash + 1);
     }
@@ -189,7 +193,11 @@ void common_record(struct rctl *r, struct value *doc)
 int common_dry_run(struct rctl *r, enum dry_run *out, struct error *err)
 {
     const char *v = opt(r, "dry-run");
+    struct print_options form = {0};
     *out = DRY_RUN_NONE;
+    if (print_parse_form(&r->arena, opt(r, "output"), opt(r, "template"), &form, err) != 0) {
+        return ERR_USAGE; /* said before anything is done, not after */
+    }
     if (v == NULL || strcmp(v, "none") == 0 || strcmp(v, "false") == 0) {
         return 0;
     }
@@ -245,14 +253,40 @@ static void warn(struct rctl *r, struct str text)
     fprintf(r->err_out, "%sWarning:%s %.*s\n", r->color ? "\033[33m" : "", r->color ? "\033[0m" : "", STR_ARG(text));
 }
 
-int common_print_item(struct rctl *r, const struct manifest_item *item, const char *verb)
+bool common_prints_list(struct rctl *r)
 {
-    struct value *doc = item->doc;
+    struct print_options po = {0};
+    return print_parse_form(&r->arena, opt(r, "output"), opt(r, "template"), &po, NULL) == 0 &&
+           po.form != PRINT_TABLE && po.form != PRINT_WIDE && po.form != PRINT_NAME;
+}
+
+int common_print_list(struct rctl *r, struct object *const *objects, unsigned count)
+{
+    struct print_options po = {0};
+    struct error err = {0};
+    CLEANUP_BUF struct buf out = BUF_INIT;
+    if (print_parse_form(&r->arena, opt(r, "output"), opt(r, "template"), &po, &err) != 0) {
+        return rctl_usage(r, "%s", err.message);
+    }
+    if (print_objects(&r->arena, &out, &po, objects, count, count == 1, &err) != 0) {
+        return rctl_fail_here(r, &err);
+    }
+    rctl_write(r, &out);
+    return EXIT_DONE;
+}
+
+struct value *common_item_document(struct rctl *r, const struct manifest_item *item)
+{
+    struct value *doc = value_copy(&r->arena, item->doc);
     if (item->ns_filled && opt(r, "namespace") == NULL) {
-        doc = value_copy(&r->arena, doc);
         value_remove(value_get(doc, "metadata"), "namespace");
     }
-    return common_print_value(r, item->kind, doc, verb, DRY_RUN_CLIENT);
+    return doc;
+}
+
+int common_print_item(struct rctl *r, const struct manifest_item *item, const char *verb)
+{
+    return common_print_value(r, item->kind, common_item_document(r, item), verb, DRY_RUN_CLIENT);
 }
 
 int common_print_value(struct rctl *r, const struct kind *k, struct value *doc, const char *verb, enum dry_run dry)
@@ -388,13 +422,13 @@ int common_patch(struct rctl *r, const struct kind *k, const char *ns, const cha
 {
     bool record = part[0] == '\0' && opt_flag(r, "record");
     if (record && value_is_map(patch)) {
-        common_record(r, patch);
+        common_record(r, patch, k->id == KIND_SECRET);
     }
     int rc = send_patch(r, k, ns, name, type, patch, part, dry, o, unchanged, err);
     if (rc == 0 && record && !value_is_map(patch) &&
         dry == DRY_RUN_NONE) { /* a list of operations: the cause on its own */
         struct value *cause = value_map(&r->arena);
-        common_record(r, cause);
+        common_record(r, cause, k->id == KIND_SECRET);
         object_unref(*o);
         rc = send_patch(r, k, ns, name, "merge", cause, "", dry, o, NULL, err);
     }
@@ -484,6 +518,15 @@ int common_wait_gone(struct rctl *r, const struct kind *k, const char *ns, const
 
 /* ---- Selecting ---- */
 
+void common_add_object(struct api_list *l, struct object *o)
+{
+    if (l->count == l->cap) {
+        l->cap = MAX(2 * l->cap, 16u);
+        l->items = xrealloc(l->items, l->cap * sizeof(o));
+    }
+    l->items[l->count++] = o;
+}
+
 static int select_one(struct rctl *r, const struct kind *k, const char *ns, const char *name, struct api_list *out,
                       struct error *err)
 {
@@ -492,9 +535,7 @@ static int select_one(struct rctl *r, const struct kind *k, const char *ns, cons
     if (rc != 0) {
         return rc;
     }
-    out->items = xrealloc(out->items, (out->count + 1) * sizeof(o));
-    out->cap = out->count + 1;
-    out->items[out->count++] = o;
+    common_add_object(out, o);
     return 0;
 }
 

@@ -58,11 +58,13 @@ bool common_files_given(const struct rctl *r);
 /* All that -f and -k name and -l selects, with the cause of --record in it. -f takes lists (a,b) and no addresses of the web. Documents of
  * kinds that are not there are told on stderr: an error, or with --skip-unknown the rest is handed out. ERR_USAGE without -f and -k. */
 int common_manifests(struct rctl *r, struct manifest *out, struct error *err);
-/* --record: this command line as the document's (or patch's) cause of change. Nothing without --record. */
-void common_record(struct rctl *r, struct value *doc);
+/* --record: this command line as the document's (or patch's) cause of change. Nothing without --record. Of a Secret
+ * only the command is told: its words may hold values. */
+void common_record(struct rctl *r, struct value *doc, bool secret);
 #define CHANGE_CAUSE "kubernetes.io/change-cause"
 
 enum dry_run { DRY_RUN_NONE, DRY_RUN_CLIENT, DRY_RUN_SERVER };
+/* --dry-run; and that -o is a form is checked here as well, before anything is done. ERR_USAGE. */
 int common_dry_run(struct rctl *r, enum dry_run *out, struct error *err);
 /* Adds dryRun and validate to params, as the options say. */
 void common_write_params(struct rctl *r, struct value *params, enum dry_run dry);
@@ -70,7 +72,12 @@ bool common_lenient(const struct rctl *r);
 
 /* Prints `pod/web created` (with " (server dry run)"), or the object if -o was given. */
 int common_print_object(struct rctl *r, const struct object *o, const char *verb, enum dry_run dry);
-/* A manifest in a client dry run: a namespace that neither it nor -n names is not written, so that it can go anywhere. */
+/* Is -o a form in which several objects make one List (yaml, json, jsonpath, ...)? */
+bool common_prints_list(struct rctl *r);
+/* Several objects of one command as one List, as -o says. */
+int common_print_list(struct rctl *r, struct object *const *objects, unsigned count);
+/* The document of a manifest as a client dry run prints it: a namespace that neither it nor -n names is not written, so that it can go anywhere. */
+struct value *common_item_document(struct rctl *r, const struct manifest_item *item);
 int common_print_item(struct rctl *r, const struct manifest_item *item, const char *verb);
 int common_print_value(struct rctl *r, const struct kind *k, struct value *doc, const char *verb, enum dry_run dry);
 
@@ -112,6 +119,8 @@ int common_wait_gone(struct rctl *r, const struct kind *k, const char *ns, const
 int common_select(struct rctl *r, struct api_list *out, struct error *err);
 /* The same, but an object that is missing does not keep the others from being handled: it is told at once, and *code becomes what to exit with. */
 int common_select_there(struct rctl *r, struct api_list *out, int *code, struct error *err);
+/* o: given. */
+void common_add_object(struct api_list *l, struct object *o);
 /* Strings of objects have no NUL behind them: a copy that has, in the arena. */
 const char *common_cstr(struct rctl *r, struct str s);
 /* How a failure before anything was done ends: usage for ERR_USAGE, otherwise the error. */

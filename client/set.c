@@ -82,7 +82,7 @@ static int change_once(struct rctl *r, const struct object *o, enum dry_run dry,
         return rc;
     }
     if (dry == DRY_RUN_CLIENT) {
-        common_record(r, doc);
+        common_record(r, doc, false);
         return object_from_value(o->kind, doc, o->revision, after, err);
     }
     value_set(a, value_ensure_map(a, patch, "metadata"), "resourceVersion",

@@ -157,6 +157,12 @@ static void applying(void **state)
         {"rctl -n ap get rs fixed -o name", NULL, 0, "=replicaset.apps/fixed\n"},
         {AP "--record -f a.yaml", NULL, 0, "configured", "--record is old"},
         {"rctl -n ap get cm a -o yaml", NULL, 0, "change-cause: rctl -n ap apply --record -f a.yaml"},
+        {AP "-f a.yaml,rs.yaml --dry-run=client -o json", NULL, 0,
+         "\"kind\": \"List\"\n\"kind\": \"ConfigMap\"\n\"kind\": "
+         "\"ReplicaSet\"\n!namespace"},
+        {AP "-f a.yaml,b.yaml -o json | rctl -n ap apply -f - -o name", NULL, 0, "=configmap/a\nconfigmap/b\n"},
+        {AP "-f a.yaml,b.yaml -o jsonpath='{.items[*].metadata.name}'", NULL, 0, "=a b"},
+        {AP "-f a.yaml -o jsonpath='{.metadata.name}'", NULL, 0, "=a"},
         {AP "nonsense", NULL, 2, "=", "-f FILE"},
     };
     habits_run(h, rows, ARRAY_SIZE(rows));

@@ -55,6 +55,10 @@ static void draining(void **state)
     habits_until(h, "test $(rctl get pods | grep -c Running) = 4");
     habits_must(h, "rctl uncordon hollow-0", NULL);
     static const struct habit rows[] = {
+        {"rctl scale deploy d --replicas=3 --timeout=20s && rctl get deploy d -o jsonpath={.status.replicas}", NULL, 0,
+         "=deployment.apps/d scaled\n3"},
+        {"rctl scale deploy d --replicas=2 --timeout=20s && rctl get pods -l app=d -o name | wc -l", NULL, 0,
+         "=deployment.apps/d scaled\n2\n"},
         {"rctl drain hollow-1", NULL, 1, "!evicting", "lone cannot be moved: nothing would make it anew (--force)"},
         {"rctl drain hollow-1 --force", NULL, 1, "!evicting", "scratch cannot be moved: has an emptyDir"},
         {"rctl drain hollow-1 --pod-selector app=d --dry-run=server", NULL, 0,

@@ -108,6 +108,8 @@ static void a_client_dry_run_names_no_namespace(void **state)
         {"rctl -n elsewhere get cm c -o name", NULL, 0, "=configmap/c\n"},
         {"rctl create -f a.yaml --dry-run=server", NULL, 0, "=configmap/dry created (server dry run)\n"},
         {"rctl create -f a.yaml --dry-run=none -o name", NULL, 0, "=configmap/dry\n"},
+        {"rctl create cm form --from-literal=a=b -o nonsense", NULL, 2, "=", "nonsense"},
+        {"rctl get cm form", NULL, 5, "="},
         {"rctl create -f a.yaml --dry-run=perhaps", NULL, 2, "=", "none, client or server"},
         {"rctl delete -f a.yaml", NULL, 0},
     };
@@ -249,6 +251,8 @@ static void set_changes_one_thing(void **state)
         {"rctl set sa -f web.yaml builder --local -o yaml", NULL, 0, "serviceAccountName: builder"},
         {"rctl set serviceaccount -f web.yaml builder --local -o json", NULL, 0, "\"serviceAccountName\": \"builder\""},
         {"rctl set selector deploy/web app=other", NULL, 1, "=", "Service"},
+        {"rctl patch secret sec --record -p '{\"stringData\":{\"pass\":\"hunter2\"}}'", NULL, 0, "patched"},
+        {"rctl get secret sec -o yaml", NULL, 0, "change-cause: rctl patch\n!hunter2"},
         {"rctl delete deploy/web cm/conf secret/sec", NULL, 0},
     };
     habits_run(h, rows, ARRAY_SIZE(rows));
@@ -272,6 +276,9 @@ static void editing(void **state)
         "#!/bin/sh\nif grep -q 'It was refused' \"$1\"; then sed -i 's/^datum:/data:/;s/k: old/k: mended/' \"$1\"\n"
         "else sed -i 's/^data:/datum:/' \"$1\"; fi\n");
     habits_file(h, "refuse.sh", "#!/bin/sh\nsed -i 's/name: one/name: other/' \"$1\"\n");
+    habits_file(
+        h, "race.sh",
+        "#!/bin/sh\nrctl -n ed patch cm two -p '{\"data\":{\"k\":\"theirs\"}}'\nsed -i 's/k: .*/k: mine/' \"$1\"\n");
     habits_must(h, "chmod +x *.sh", NULL);
 #define ED "TMPDIR=$HOME/tmp rctl -n ed edit "
     static const struct habit rows[] = {
@@ -300,6 +307,10 @@ static void editing(void **state)
         {"rctl -n ed get cm one -o jsonpath={.data.k}", NULL, 0, "=json"},
         {ED "cm one -o name", NULL, 2, "=", "yaml or json"},
         {"EDITOR=true " ED "cm one nosuch", NULL, HABIT_ANY, "=", "nosuch"},
+        {"EDITOR=./race.sh " ED "cm two", NULL, 3, "configmap/two patched\n!edited",
+         "somebody changed it meanwhile\nWhat you typed is kept in"},
+        {"grep -h 'k: ' tmp/rctl-edit-*; rm tmp/*; rctl -n ed get cm two -o jsonpath={.data.k}", NULL, 0,
+         "=  k: mine\ntheirs"},
         {"EDITOR='sed -i s/json/rec/' " ED "cm one --record", NULL, 0, "edited"},
         {"rctl -n ed get cm one -o yaml", NULL, 0, "kubernetes.io/change-cause: rctl -n ed edit cm one --record"},
         {"ls tmp", NULL, 0, "="},
@@ -324,6 +335,9 @@ static void deleting(void **state)
         {DEL "cm/c --dry-run", NULL, 0, "=configmap \"c\" deleted (dry run)\n"},
         {DEL "cm c x", NULL, HABIT_ANY, "=configmap \"c\" deleted\n", "\"x\" not found"},
         {DEL "cm x", NULL, 5, "="},
+        {DEL "cm d -o yaml", NULL, 2, "=", "--output of delete is name"},
+        {"rctl -n del create cm named --from-literal=a=b && " DEL "cm named -o name", NULL, 0,
+         "configmap/named\n!deleted"},
         {DEL "cm x --ignore-not-found", NULL, 0, "=", "="},
         {DEL "cm x --ignore-not-found=true", NULL, 0, "=", "="},
         {DEL "cm/d -i", "n\n", 0, "configmap/d\n(y/N)\n!deleted", "nothing was deleted"},
