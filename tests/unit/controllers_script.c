@@ -236,6 +236,38 @@ static void script(void **state)
     cluster_close(&c);
 }
 
+/* As pods of users get them: requests from limits, the priority of a system class, the class of service. */
+static void pods_of_a_template_get_the_defaults_of_pods(void **state)
+{
+    (void)state;
+    struct cluster c;
+    cluster_open(&c, 1);
+    world_apply(
+        &c.world,
+        "apiVersion: apps/v1\nkind: ReplicaSet\nmetadata: {name: web}\nspec: {replicas: 1, selector: {matchLabels: "
+        "{a: b}}, template: {metadata: {labels: {a: b}}, spec: {priorityClassName: system-cluster-critical, "
+        "containers: [{name: c, image: i, resources: {limits: {cpu: '0.5', memory: 1Gi}}}]}}}\n");
+    world_run(&c.world, 0);
+    struct view_iter it;
+    unsigned pods = 0;
+    view_iter(&it, world_tip(&c.world), kind_by_id(KIND_POD), STR("default"));
+    VIEW_FOR(pod, &it)
+    {
+        struct arena a;
+        arena_init(&a);
+        struct value *doc = object_to_value(&a, pod);
+        const struct value *container = value_item(value_path(doc, "spec.containers"), 0);
+        assert_true(str_is(value_path_str(container, "resources.requests.cpu"), "500m"));
+        assert_true(str_is(value_path_str(container, "resources.requests.memory"), "1Gi"));
+        assert_true(str_is(value_path_str(doc, "status.qosClass"), "Guaranteed"));
+        assert_int_equal(value_path_int(doc, "spec.priority", 0), 2000000000);
+        arena_close(&a);
+        pods++;
+    }
+    assert_int_equal(pods, 1);
+    cluster_close(&c);
+}
+
 #define SCRIPT(name)                                                                                                   \
     {                                                                                                                  \
         "script_" name, script, NULL, NULL, name                                                                       \
@@ -244,6 +276,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
 #include "tests/script/controllers/list.h"
+        cmocka_unit_test(pods_of_a_template_get_the_defaults_of_pods),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
