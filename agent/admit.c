@@ -4,67 +4,6 @@
 #include <string.h>
 
 #include "proto/node_match.h"
-#include "proto/quantity.h"
-
-#define AMOUNT_MAX (INT64_MAX / 4096) /* a sum over all containers of all pods cannot overflow */
-
-struct amounts {
-    int64_t cpu_milli, memory_bytes, ephemeral_bytes;
-};
-
-static int64_t bounded(int64_t a)
-{
-    return MAX(0, MIN(a, AMOUNT_MAX));
-}
-
-static struct amounts sum(struct amounts a, struct amounts b)
-{
-    return (struct amounts){bounded(bounded(a.cpu_milli) + bounded(b.cpu_milli)),
-                            bounded(bounded(a.memory_bytes) + bounded(b.memory_bytes)),
-                            bounded(bounded(a.ephemeral_bytes) + bounded(b.ephemeral_bytes))};
-}
-
-static struct amounts greater(struct amounts a, struct amounts b)
-{
-    return (struct amounts){MAX(a.cpu_milli, b.cpu_milli), MAX(a.memory_bytes, b.memory_bytes),
-                            MAX(a.ephemeral_bytes, b.ephemeral_bytes)};
-}
-
-/* What was checked on its way in and is no number here is one too great for it. */
-static struct amounts read_amounts(struct mp quantities)
-{
-    struct amounts a = {0};
-    for (struct mp_iter it = mp_iter(quantities); mp_next(&it);) {
-        struct str text = mp_str(it.value);
-        int64_t *to = str_is(it.key, "cpu")                 ? &a.cpu_milli
-                      : str_is(it.key, "memory")            ? &a.memory_bytes
-                      : str_is(it.key, "ephemeral-storage") ? &a.ephemeral_bytes
-                                                            : NULL;
-        if (to != NULL && !(to == &a.cpu_milli ? quantity_milli(text, to) : quantity_units(text, to))) {
-            *to = AMOUNT_MAX;
-        }
-    }
-    return sum(a, (struct amounts){0});
-}
-
-/* "Init containers run one after the other beside the sidecars started before them; then all containers run beside all sidecars." */
-static struct amounts requests_of(const struct podspec *s)
-{
-    struct amounts sidecars = {0}, peak = {0}, apps = {0};
-    for (unsigned i = 0; i < s->count; i++) {
-        const struct podspec_container *c = &s->containers[i];
-        struct amounts one = read_amounts(mp_path(c->raw, "resources.requests"));
-        if (!c->is_init) {
-            apps = sum(apps, one);
-        } else if (c->is_sidecar) {
-            sidecars = sum(sidecars, one);
-            peak = greater(peak, sidecars);
-        } else {
-            peak = greater(peak, sum(sidecars, one));
-        }
-    }
-    return sum(greater(sum(apps, sidecars), peak), read_amounts(mp_path(object_mp(s->object), "spec.overhead")));
-}
 
 static bool refuse(struct admit_refusal *why, bool by_node, const char *predicate, const char *text)
 {
@@ -180,14 +119,15 @@ bool admit_pod(const struct podspec *pod, const struct admit_node *node, const s
                unsigned count, struct admit_refusal *why)
 {
     struct mp spec = mp_get(object_mp(pod->object), "spec");
-    struct amounts wanted = requests_of(pod), used = {0};
+    const struct podspec_total *wanted = &pod->total;
+    struct podspec_total used = {0};
     for (unsigned i = 0; i < count; i++) {
-        used = sum(used, requests_of(others[i]));
+        used = podspec_total_sum(used, others[i]->total);
     }
     if (!has_room("pods", 1, count, node->pods, why) ||
-        !has_room("cpu", wanted.cpu_milli, used.cpu_milli, node->cpu_milli, why) ||
-        !has_room("memory", wanted.memory_bytes, used.memory_bytes, node->memory_bytes, why) ||
-        !has_room("ephemeral-storage", wanted.ephemeral_bytes, used.ephemeral_bytes, node->ephemeral_bytes, why)) {
+        !has_room("cpu", wanted->cpu_milli, used.cpu_milli, node->cpu_milli, why) ||
+        !has_room("memory", wanted->memory_bytes, used.memory_bytes, node->memory_bytes, why) ||
+        !has_room("ephemeral-storage", wanted->ephemeral_bytes, used.ephemeral_bytes, node->ephemeral_bytes, why)) {
         return false;
     }
     if (node->known && !node_match_pod(spec, node->labels, str_of(node->name))) {

@@ -396,6 +396,7 @@ int podspec_new(const struct object *pod, struct podspec **out, struct error *er
     read_containers(s, spec);
     read_names(s, spec);
     s->qos = qos_of(s);
+    podspec_sum_requests(s);
     *out = s;
     return 0;
 }

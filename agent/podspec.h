@@ -105,6 +105,9 @@ static inline bool podspec_volume_is_files(const struct podspec_volume *v)
     return v->kind >= PODSPEC_VOLUME_CONFIG_MAP;
 }
 
+struct podspec_total {
+    int64_t cpu_milli, memory_bytes, ephemeral_bytes;
+};
 struct podspec_sysctl {
     const char *name, *value; /* name with dots */
 };
@@ -132,6 +135,7 @@ struct podspec {
     int64_t fs_group;                           /* -1 = none */
     const struct podspec_container *containers; /* init containers first, in order */
     unsigned count, init_count;
+    struct podspec_total total; /* requests of the pod as a whole, overhead included */
     const struct podspec_volume *volumes;
     unsigned volumes_count;
 };
@@ -147,6 +151,9 @@ bool podspec_refers(const struct podspec *s, enum kind_id kind, struct str name)
 const char *podspec_resolv_conf(const struct podspec *s, struct str node_conf, struct arena *a);
 /* "net/ipv4/x.y" and "net.ipv4.x/y" -> "net.ipv4.x/y": whichever separator comes first separates; in the arena. */
 const char *podspec_sysctl_name(struct arena *a, struct str name);
+/* For podspec_new: fills in s->total. Each amount is bounded, so that a sum over all pods of a node cannot overflow. */
+void podspec_sum_requests(struct podspec *s);
+struct podspec_total podspec_total_sum(struct podspec_total a, struct podspec_total b);
 const char *podspec_qos_name(enum podspec_qos q); /* "BestEffort" */
 
 /* What the runtime is told about amounts. */
