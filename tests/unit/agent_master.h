@@ -308,6 +308,14 @@ static inline void master_get(struct fake_master *m, struct rpc_request *r, stru
     msgpack_write_value(&b, doc);
     rpc_reply(r, buf_str(&b));
 }
+/* The newest one counts; a former one may still be there. */
+static inline void master_take_stream(struct fake_master *m, struct rpc_stream **slot, struct rpc_request *r)
+{
+    if (*slot != NULL) {
+        rpc_stream_end(TAKE_PTR(*slot), NULL);
+    }
+    *slot = rpc_stream_accept(r, &master_order_events, m);
+}
 static inline void master_request(struct rpc_session *s, struct rpc_request *r, struct str method, struct mp params,
                                   void *data)
 {
@@ -321,11 +329,11 @@ static inline void master_request(struct rpc_session *s, struct rpc_request *r, 
     } else if (str_is(method, "node.register")) {
         master_register(m, r, params);
     } else if (str_is(method, "node.pods")) {
-        m->pods = rpc_stream_accept(r, &master_order_events, m);
+        master_take_stream(m, &m->pods, r);
     } else if (str_is(method, "node.refs")) {
-        m->refs = rpc_stream_accept(r, &master_order_events, m);
+        master_take_stream(m, &m->refs, r);
     } else if (str_is(method, "node.routes")) {
-        m->routes = rpc_stream_accept(r, &master_order_events, m);
+        master_take_stream(m, &m->routes, r);
     } else if (str_is(method, "node.status")) {
         master_status(m, r, params);
     } else if (str_is(method, "node.events")) {

@@ -373,6 +373,13 @@ static void through(struct state *s, int fd, unsigned i)
     assert_memory_equal(line, back, (size_t)n);
 }
 
+static void make_configmap(struct state *s, unsigned i)
+{
+    struct client *c = client_admin(s->kit, s->leader);
+    must(c, "create", "{object: {apiVersion: v1, kind: ConfigMap, metadata: {name: made-%u}}}", i);
+    client_close(c);
+}
+
 /* ---- Tests ---- */
 
 static void test_streams_go_on_while_leaders_change_and_die(void **state)
@@ -387,11 +394,20 @@ static void test_streams_go_on_while_leaders_change_and_die(void **state)
     struct proc forward =
         start(s, (const char *[]){"rctl", "--config", s->config[kept], "port-forward", "p", remote, NULL}, false);
     int fd = dial(s, &forward);
+    struct proc watches[2];
+    for (unsigned i = 0; i < 2; i++) {
+        watches[i] = start(s,
+                           (const char *[]){"rctl", "--config", s->config[i == 0 ? MASTERS : kept], "get", "configmaps",
+                                            "-w", "-o", "name", NULL},
+                           false);
+    }
+    unsigned made = 0;
     pass(s, 300);
     for (unsigned round = 0; round < 4; round++) {
         echo_line(s, &commands[0], n);
         echo_line(s, &commands[1], n);
         through(s, fd, n++);
+        make_configmap(s, made++);
         transfer(s, round % 2 == 0 ? spare : round == 1 ? kept : dead);
         pass(s, 200);
     }
@@ -407,6 +423,7 @@ static void test_streams_go_on_while_leaders_change_and_die(void **state)
         through(s, fd, n++);
     }
     s->leader = kit_leader(s->kit);
+    make_configmap(s, made++);
     pass(s, 300);
     echo_line(s, &commands[0], n);
     through(s, fd, n++);
@@ -434,6 +451,21 @@ static void test_streams_go_on_while_leaders_change_and_die(void **state)
     finish(s, &late, SIGTERM);
     assert_int_equal(finish(s, &commands[0], 0), 0);
     finish(s, &forward, SIGTERM);
+    s->leader = kit_leader(s->kit);
+    make_configmap(s, made++);
+    for (unsigned i = 0; i < 2; i++) { /* each of them once, whoever led when it was made */
+        char want[32];
+        snprintf(want, sizeof want, "configmap/made-%u\n", made - 1);
+        wait_for(s, "a watch", says(watches[i].out, want));
+        CLEANUP_FREE char *told = text_of(watches[i].out);
+        for (unsigned k = 0; k < made; k++) {
+            snprintf(want, sizeof want, "configmap/made-%u\n", k);
+            char *at = strstr(told, want);
+            assert_non_null(at);
+            assert_null(strstr(at + 1, want));
+        }
+        finish(s, &watches[i], SIGTERM);
+    }
     uv_close((uv_handle_t *)&echo, NULL);
     kit_turn(s->kit, 1);
     s->leader = kit_leader(s->kit);
