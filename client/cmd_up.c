@@ -10,18 +10,20 @@
 #include "proto/pki.h"
 
 #define WAIT_STEP_MS 100
+#define CALL_MS      20000 /* one request; it is repeated until --timeout */
+#define PORT_DEFAULT 7400
 
 static const struct option_row up_options[] = {
-    {"masters", 0, OPTION_VALUE, NULL, NULL, "N", "how many masters (1, 3 or 5; default 3, or as before)"},
+    {"masters", 0, OPTION_VALUE, NULL, NULL, "N", "how many masters (1, 3, 5 or 7; default 3, or as before)"},
     {"agents", 0, OPTION_VALUE, NULL, NULL, "N", "how many nodes (default 2, or as before)"},
     {"dir", 0, OPTION_VALUE, "./.reeve", NULL, "DIR", "where everything is kept"},
-    {"port", 0, OPTION_VALUE, "7400", NULL, "PORT", "first port to try for masters"},
+    {"port", 0, OPTION_VALUE, NULL, NULL, "PORT", "first port to try for new masters (7400)"},
     {"images", 0, OPTION_VALUE, NULL, NULL, "DIR", "image archives and layouts that every node loads at start"},
     {"heartbeat", 0, OPTION_VALUE, NULL, NULL, "DURATION", "how often nodes report (10s)"},
     {"node-grace", 0, OPTION_VALUE, NULL, NULL, "DURATION", "how long a node may be silent until it is NotReady (40s)"},
     {"master-arg", 0, OPTION_REPEAT, NULL, NULL, "ARG", "one more word for reeve-master init, join and run"},
     {"agent-arg", 0, OPTION_REPEAT, NULL, NULL, "ARG", "one more word for \"reeve-agent run\""},
-    {"timeout", 0, OPTION_VALUE, "60s", NULL, "DURATION", "how long to wait until all is ready"},
+    {"timeout", 0, OPTION_VALUE, "5m", NULL, "DURATION", "how long to wait until all is ready"},
 };
 
 /* One run of `up`. */
@@ -91,13 +93,17 @@ static int open_api(struct upping *p)
     p->api = NULL;
     int rc = config_load(a, up_path(a, &p->u, "config"), &c, &p->err);
     rc = rc != 0 ? rc : config_resolve(a, &c, NULL, &t, &p->err);
-    return rc != 0 ? rc : api_new(&t, 5000, false, &p->api, &p->err);
+    rc = rc != 0 ? rc : api_new(&t, CALL_MS, false, &p->api, &p->err);
+    if (rc == 0) {
+        api_tell(p->api, p->r->err_out);
+    }
+    return rc;
 }
 
 /* Asks again and again until ok() says so, the deadline passes, or a member it depends on has died. */
 static int wait_until(struct upping *p, const char *what, bool (*ok)(struct upping *p))
 {
-    while (!ok(p)) {
+    while (p->err.code = 0, p->err.message[0] = '\0', !ok(p)) {
         for (unsigned i = 0; i < p->u.masters; i++) {
             const char *name = format(p, "m%u", i + 1);
             if (up_alive(&p->u, name) == 0) {
@@ -109,12 +115,23 @@ static int wait_until(struct upping *p, const char *what, bool (*ok)(struct uppi
         }
         if (now_ms() > p->deadline_ms) {
             const char *last = format(p, "%s", p->err.message[0] == '\0' ? "no answer" : p->err.message);
-            return error_set(&p->err, ERR_TIMEOUT, "%s: not within --timeout; last: %s; see %s/logs", what, last,
-                             p->u.dir);
+            return error_set(&p->err, ERR_TIMEOUT, "%s: not within --timeout %s: %s; see %s/logs", what,
+                             opt(p->r, "timeout"), last, p->u.dir);
         }
         usleep(WAIT_STEP_MS * 1000);
     }
     return 0;
+}
+
+/* m1, m2... by its address; another address as it is. */
+static const char *master_name(struct upping *p, struct str address)
+{
+    for (unsigned i = 0; i < p->u.masters; i++) {
+        if (str_is(address, format(p, "127.0.0.1:%u", p->u.ports[i]))) {
+            return format(p, "m%u", i + 1);
+        }
+    }
+    return format(p, "%.*s", STR_ARG(address));
 }
 
 /* All masters set up so far are members that answer, and there is a leader. */
@@ -126,13 +143,21 @@ static bool masters_ready(struct upping *p)
         return false;
     }
     unsigned ready = 0;
+    bool led = mp_int(mp_get(reply.result, "leader"), 0) != 0;
+    CLEANUP_BUF struct buf missing = BUF_INIT;
     for (struct mp_iter it = mp_iter(mp_get(reply.result, "members")); mp_next(&it);) {
         bool self = mp_int(mp_get(it.value, "id"), 0) == mp_int(mp_get(reply.result, "id"), -1);
-        ready +=
-            str_is(mp_str(mp_get(it.value, "role")), "voter") && (self || mp_bool(mp_get(it.value, "reachable"), true));
+        bool votes = str_is(mp_str(mp_get(it.value, "role")), "voter");
+        bool up = self || mp_bool(mp_get(it.value, "reachable"), true);
+        ready += votes && up;
+        if (!votes || !up) {
+            buf_printf(&missing, "%s%s %s", missing.size > 0 ? ", " : "",
+                       master_name(p, mp_str(mp_get(it.value, "address"))), up ? "has no vote yet" : "is not reached");
+        }
     }
-    error_set(&p->err, ERR_TIMEOUT, "%u of %u masters are voters", ready, p->u.masters);
-    return ready >= p->u.masters && mp_int(mp_get(reply.result, "leader"), 0) != 0;
+    error_set(&p->err, ERR_TIMEOUT, "%u of %u masters vote and answer%s%s%s", ready, p->u.masters,
+              missing.size > 0 ? ": " : "", buf_cstr(&missing), led ? "" : "; none of them leads");
+    return ready >= p->u.masters && led;
 }
 
 static bool node_is_ready(const struct object *o)
@@ -153,10 +178,21 @@ static bool nodes_ready(struct upping *p)
         return false;
     }
     unsigned ready = 0;
-    for (unsigned i = 0; i < list.count; i++) {
-        ready += node_is_ready(list.items[i]);
+    CLEANUP_BUF struct buf missing = BUF_INIT;
+    for (unsigned i = 0; i < p->u.nodes; i++) {
+        const char *name = format(p, "n%u", i + 1);
+        const struct object *o = NULL;
+        for (unsigned j = 0; j < list.count && o == NULL; j++) {
+            o = str_is(list.items[j]->name, name) ? list.items[j] : NULL;
+        }
+        bool is = o != NULL && node_is_ready(o);
+        ready += is;
+        if (!is) {
+            buf_printf(&missing, "%s%s %s", missing.size > 0 ? ", " : "", name,
+                       o == NULL ? "has not registered" : "is not Ready");
+        }
     }
-    error_set(&p->err, ERR_TIMEOUT, "%u of %u nodes are Ready", ready, p->u.nodes);
+    error_set(&p->err, ERR_TIMEOUT, "%u of %u nodes are Ready: %s", ready, p->u.nodes, buf_cstr(&missing));
     return ready >= p->u.nodes;
 }
 
@@ -166,7 +202,12 @@ static int get_token(struct upping *p, const char *role, const char *path)
     struct value *params = value_map(&p->r->arena);
     value_set(&p->r->arena, params, "role", value_cstr(&p->r->arena, role));
     CLEANUP_REPLY struct api_reply reply = {0};
-    int rc = api_read(p->api, "token", params, &reply, &p->err);
+    int rc;
+    while ((rc = api_read(p->api, "token", params, &reply, &p->err)) != 0 &&
+           (err_class(rc) == ERR_CLASS_RETRY || err_class(rc) == ERR_CLASS_UNKNOWN) && now_ms() < p->deadline_ms) {
+        api_reply_close(&reply);
+        usleep(WAIT_STEP_MS * 1000);
+    }
     struct str s = mp_str(mp_get(reply.result, "token"));
     rc = rc != 0 ? rc : pki_write_file(path, s.p, s.n, 0600, &p->err);
     return rc != 0 ? error_wrap(&p->err, "token for a %s", role) : 0;
@@ -226,19 +267,20 @@ static int prepare_master(struct upping *p, unsigned i)
                            "--listen", address, "--agent-address", agents, NULL};
     const char *token = up_path(&p->r->arena, u, "run/%s.token", name);
     rc = i == 0 ? 0 : get_token(p, "master", token);
-    const char *next[] = {p->master,
-                          "join",
-                          "--dir",
-                          dir,
-                          "--listen",
-                          address,
-                          "--agent-address",
-                          agents,
-                          "--token-file",
-                          token,
-                          format(p, "127.0.0.1:%u", u->ports[0]),
-                          NULL};
-    rc = rc != 0 ? rc : up_command(with_words(p, i == 0 ? first : next, u->master_args), &p->err);
+    CLEANUP_BUF struct buf all = BUF_INIT; /* whoever leads at the moment, and whoever is slow */
+    for (unsigned k = 0; k < i; k++) {
+        buf_printf(&all, "%s127.0.0.1:%u", k > 0 ? "," : "", u->ports[k]);
+    }
+    int64_t left_s = MAX((p->deadline_ms - now_ms()) / 1000, 10);
+    const char *next[] = {p->master,      "join",  "--dir",           dir,
+                          "--listen",     address, "--agent-address", agents,
+                          "--token-file", token,   "--timeout",       format(p, "%lld", (long long)left_s),
+                          buf_cstr(&all), NULL};
+    const char *const *words = with_words(p, i == 0 ? first : next, u->master_args);
+    while (rc == 0 && (rc = up_command(words, &p->err)) != 0 && i > 0 &&
+           strstr(p->err.message, "type the same again") && now_ms() < p->deadline_ms) {
+        rc = 0; /* what hindered it passes, as it says itself: the masters did not even take connections for a while */
+    }
     unlink(token);
     if (rc != 0) {
         return rc;
@@ -345,17 +387,39 @@ static int bring_nodes(struct upping *p)
 static int parse_counts(struct upping *p)
 {
     struct rctl *r = p->r;
-    int64_t masters = MAX(p->u.masters, 0), agents = p->u.nodes, port, timeout_ms;
+    int64_t masters = MAX(p->u.masters, 0), agents = p->u.nodes, port = PORT_DEFAULT, timeout_ms;
     bool fresh = p->u.masters == 0;
     const char *m = opt(r, "masters"), *n = opt(r, "agents");
     masters = fresh ? 3 : masters;
     agents = fresh ? 2 : agents;
-    int rc = m == NULL ? 0 : args_int("masters", m, 1, UP_MASTERS_MAX, &masters, &p->err);
+    int rc = m == NULL ? 0 : args_int("masters", m, 1, UP_MASTERS_NEW, &masters, &p->err);
     rc = rc != 0 || n == NULL ? rc : args_int("agents", n, 0, UP_NODES_MAX, &agents, &p->err);
-    rc = rc != 0 ? rc : args_int("port", opt(r, "port"), 1, 65000, &port, &p->err);
+    rc = rc != 0 || opt(r, "port") == NULL ? rc : args_int("port", opt(r, "port"), 1, 65000, &port, &p->err);
     rc = rc != 0 ? rc : args_duration_ms("timeout", opt(r, "timeout"), &timeout_ms, &p->err);
     if (rc != 0) {
         return rc;
+    }
+    if (m != NULL && masters % 2 == 0) {
+        return error_set(
+            &p->err, ERR_USAGE,
+            "--masters is 1, 3, 5 or 7, not %lld: a majority must be up, so %lld masters can lose no more than "
+            "%lld can",
+            (long long)masters, (long long)masters, (long long)masters - 1);
+    }
+    if (masters < (int64_t)p->u.masters || agents < (int64_t)p->u.nodes) {
+        bool which = masters < (int64_t)p->u.masters;
+        return error_set(
+            &p->err, ERR_USAGE,
+            "--%s=%lld: the cluster in %s has %u, and up takes none away; %s, or begin anew with rctl down",
+            which ? "masters" : "agents", (long long)(which ? masters : agents), p->u.dir,
+            which ? p->u.masters : p->u.nodes,
+            which ? "`rctl master remove` does" : "`rctl delete node` and `rctl drain` do");
+    }
+    if (opt(r, "port") != NULL && !fresh && masters == (int64_t)p->u.masters) {
+        return error_set(&p->err, ERR_USAGE,
+                         "--port is for new masters, and there are none to be made: those of %s have their ports "
+                         "already (from %u on)",
+                         p->u.dir, p->u.ports[0]);
     }
     p->want_masters = (unsigned)masters;
     p->want_nodes = (unsigned)agents;
@@ -368,12 +432,43 @@ static int parse_counts(struct upping *p)
     return 0;
 }
 
-/* More words for a daemon; none given: those of the first time stay. */
-static int take_words(struct upping *p, const char *option, const char **out)
+/* Times among a master's words; they come from options of their own. */
+static bool is_time(const char *word)
+{
+    return strncmp(word, "--heartbeat=", 12) == 0 || strncmp(word, "--node-grace=", 13) == 0;
+}
+
+/* The words given are those the daemons have. */
+static bool same_words(const struct rctl *r, const char *option, const char *const *have)
+{
+    unsigned n = args_count(&r->args, option), at = 0;
+    for (unsigned i = 0; have[i] != NULL; i++) {
+        if (is_time(have[i])) {
+            continue;
+        }
+        if (at == n || strcmp(args_at(&r->args, option, at), have[i]) != 0) {
+            return false;
+        }
+        at++;
+    }
+    return at == n;
+}
+
+/* More words for a daemon; none given: those of the first time stay. Daemons that are there keep theirs. */
+static int take_words(struct upping *p, const char *option, unsigned daemons, const char **out)
 {
     unsigned n = args_count(&p->r->args, option);
     if (n > UP_ARGS_MAX - 2) {
         return error_set(&p->err, ERR_USAGE, "at most %u times --%s", UP_ARGS_MAX - 2, option);
+    }
+    if (n > 0 && daemons > 0) {
+        return same_words(p->r, option, out)
+                   ? 0
+                   : error_set(
+                         &p->err, ERR_USAGE,
+                         "--%s differs from what the cluster in %s was made with (see cluster.yaml there); it can "
+                         "only be given when the cluster is made: rctl down first",
+                         option, p->u.dir);
     }
     for (unsigned i = 0; i < n; i++) {
         out[i] = args_at(&p->r->args, option, i);
@@ -396,14 +491,25 @@ static int take_times(struct upping *p)
         if (text == NULL) {
             continue;
         }
-        if (p->u.masters > 0) {
-            return error_set(&p->err, ERR_USAGE, "--%s can only be given when the cluster is made", options[i]);
-        }
         int rc = args_duration_ms(options[i], text, &ms, &p->err);
         if (rc != 0) {
             return rc;
         }
-        p->u.master_args[n++] = format(p, "--%s=%lld.%03lld", options[i], (long long)ms / 1000, (long long)ms % 1000);
+        const char *word = format(p, "--%s=%lld.%03lld", options[i], (long long)ms / 1000, (long long)ms % 1000);
+        if (p->u.masters > 0) {
+            bool same = false;
+            for (unsigned k = 0; k < n; k++) {
+                same |= strcmp(p->u.master_args[k], word) == 0;
+            }
+            if (!same) {
+                return error_set(&p->err, ERR_USAGE,
+                                 "--%s can only be given when the cluster is made, and the one in %s was made with "
+                                 "another one: rctl down first",
+                                 options[i], p->u.dir);
+            }
+            continue;
+        }
+        p->u.master_args[n++] = word;
         p->u.master_args[n] = NULL;
     }
     return 0;
@@ -421,16 +527,25 @@ static int prepare(struct upping *p)
         return rc;
     }
     rc = rc != 0 ? rc : parse_counts(p);
-    rc = rc != 0 ? rc : take_words(p, "master-arg", p->u.master_args);
-    rc = rc != 0 ? rc : take_words(p, "agent-arg", p->u.agent_args);
+    rc = rc != 0 ? rc : take_words(p, "master-arg", p->u.masters, p->u.master_args);
+    rc = rc != 0 ? rc : take_words(p, "agent-arg", p->u.nodes, p->u.agent_args);
     rc = rc != 0 ? rc : take_times(p);
     if (rc == 0 && opt(r, "images") != NULL) {
         char *real = realpath(opt(r, "images"), NULL);
         if (real == NULL) {
             return error_set_errno(&p->err, errno, "--images %s", opt(r, "images"));
         }
+        bool other = p->u.nodes > 0 && (p->u.images == NULL || strcmp(p->u.images, real) != 0);
+        const char *was = p->u.images == NULL ? "none" : p->u.images;
         p->u.images = arena_strdup(&p->u.arena, real);
         free(real);
+        if (other) {
+            return error_set(
+                &p->err, ERR_USAGE,
+                "--images %s: the nodes of %s were made with %s, and keep it; `rctl image load` brings them "
+                "further images",
+                p->u.images, p->u.dir, was);
+        }
     }
     rc = rc != 0 ? rc : up_find_program(&r->arena, "reeve-master", &p->master, &p->err);
     if (rc == 0 && p->want_nodes > 0) {
@@ -464,8 +579,6 @@ static int run_up(struct rctl *r)
     }
     int rc = prepare(&p);
     if (rc == 0) {
-        p.want_masters = MAX(p.want_masters, p.u.masters);
-        p.want_nodes = MAX(p.want_nodes, p.u.nodes);
         say(&p, "Bringing up %u master%s and %u node%s in %s", p.want_masters, p.want_masters == 1 ? "" : "s",
             p.want_nodes, p.want_nodes == 1 ? "" : "s", p.u.dir);
         rc = p.want_nodes > 0 ? up_fabric_make(&p.u, &p.err) : 0;

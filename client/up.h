@@ -24,7 +24,8 @@
 #include "base/err.h"
 #include "base/mem.h"
 
-#define UP_MASTERS_MAX  9u
+#define UP_MASTERS_MAX  9u /* that a directory may hold; new ones are made up to UP_MASTERS_NEW */
+#define UP_MASTERS_NEW  7u
 #define UP_NODES_MAX    200u
 #define UP_PATH_MAX     4096
 #define UP_PREFIX_SIZE  12

@@ -401,6 +401,49 @@ static void servers_are_read_in_the_spellings_people_have(void **state)
     assert_string_equal(t.ns, "default");
 }
 
+/* What `up` cannot do it says before it does anything. */
+static void up_refuses_an_even_number_of_masters_and_says_why(void **state)
+{
+    struct fixture *f = *state;
+    char dir[96];
+    snprintf(dir, sizeof(dir), "%s/new", f->dir);
+    for (unsigned i = 2; i <= 6; i += 2) {
+        char n[8];
+        snprintf(n, sizeof(n), "%u", i);
+        assert_int_equal(RCTL(f, "up", "--dir", dir, "--agents", "0", "--masters", n), EXIT_USAGE);
+        assert_non_null(strstr(f->err, "--masters is 1, 3, 5 or 7, not "));
+        assert_non_null(strstr(f->err, "a majority must be up"));
+    }
+    assert_int_equal(RCTL(f, "up", "--dir", dir, "--agents", "0", "--masters", "9"), EXIT_USAGE);
+    assert_int_not_equal(access(dir, F_OK), 0);
+}
+
+static void up_refuses_options_that_differ_from_the_cluster_that_is_there(void **state)
+{
+    struct fixture *f = *state;
+    static const struct {
+        const char *option, *value, *text;
+    } rows[] = {
+        {"--masters", "1", "--masters=1: the cluster in "},
+        {"--agents", "0", "--agents=0: the cluster in "},
+        {"--port", "9999", "--port is for new masters"},
+        {"--heartbeat", "3s", "--heartbeat can only be given when the cluster is made"},
+        {"--node-grace", "7s", "--node-grace can only be given when the cluster is made"},
+        {"--master-arg", "--log=info", "--master-arg differs from what the cluster"},
+        {"--agent-arg", "--hollow", "--agent-arg differs from what the cluster"},
+        {"--images", "/", "the nodes of "},
+    };
+    file(f, "cluster.yaml",
+         "masterPorts: [7501, 7502, 7503]\nnodes: 1\nimages: /elsewhere\n"
+         "masterArguments: ['--heartbeat=2.000', '--log=debug']\nagentArguments: ['--cpu=2']\n");
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        assert_int_equal(RCTL(f, "up", "--dir", f->dir, rows[i].option, rows[i].value), EXIT_USAGE);
+        if (strstr(f->err, rows[i].text) == NULL) {
+            fail_msg("%s: %s", rows[i].option, f->err);
+        }
+    }
+}
+
 static void exit_codes_follow_the_kind_of_error(void **state)
 {
     (void)state;
@@ -436,6 +479,8 @@ int main(void)
         cmocka_unit_test(words_name_resources),
         TEST(a_configuration_is_written_read_and_shown_without_secrets),
         TEST(servers_are_read_in_the_spellings_people_have),
+        TEST(up_refuses_an_even_number_of_masters_and_says_why),
+        TEST(up_refuses_options_that_differ_from_the_cluster_that_is_there),
         cmocka_unit_test(exit_codes_follow_the_kind_of_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
