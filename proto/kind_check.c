@@ -160,32 +160,43 @@ static void check_required(struct errlist *l, const struct schema *s, const stru
 
 /* ---- Metadata ---- */
 
+/* Namespaces are labels of the domain name system; events, which others name, any segment of a path; all others subdomains. NULL, or why not. */
+static const char *name_fault(const struct kind *k, struct str s)
+{
+    switch (k->id) {
+    case KIND_NAMESPACE:
+        return name_is_dns_label(s) ? NULL : NAME_LABEL_WHY;
+    case KIND_EVENT:
+        return name_is_key(s) ? NULL : NAME_KEY_WHY;
+    default:
+        return name_is_dns_subdomain(s) ? NULL : NAME_SUBDOMAIN_WHY;
+    }
+}
+
 static void check_name(const struct kind *k, const struct value *meta, const struct fpath *p, struct errlist *l)
 {
     const struct value *name = value_get(meta, "name"), *prefix = value_get(meta, "generateName");
-    struct str s = value_to_str(prefix);
-    if (s.n > 0) {
+    struct str s = value_to_str(prefix), n = value_to_str(name);
+    if (s.n > NAME_KEY_MAX) {
+        bad_too_long(l, prefix, FPATH_AT(p, "generateName"), NAME_KEY_MAX);
+    } else if (s.n > 0) {
         /* The prefix must be the beginning of a good name; a hyphen at its end is followed by something. */
         bool hyphen = s.n > 1 && s.p[s.n - 1] == '-';
         const char *sample = arena_printf(l->arena, "%.*s%s", (int)(s.n - hyphen), s.p, hyphen ? "x" : "");
-        bool label = k->id == KIND_NAMESPACE;
-        if (s.n > NAME_KEY_MAX) {
-            bad_too_long(l, prefix, FPATH_AT(p, "generateName"), NAME_KEY_MAX);
-        } else if (label ? !name_is_dns_label(str_of(sample)) : !name_is_dns_subdomain(str_of(sample))) {
-            bad_value(l, prefix, FPATH_AT(p, "generateName"), label ? NAME_LABEL_WHY : NAME_SUBDOMAIN_WHY);
+        const char *why = name_fault(k, str_of(sample));
+        if (why != NULL) {
+            bad_value(l, prefix, FPATH_AT(p, "generateName"), why);
         }
     }
-    if (value_to_str(name).n == 0) {
-        if (s.n == 0) {
-            errlist_add(l, meta, fpath_text(l->arena, FPATH_AT(p, "name")),
-                        "Required value: name or generateName is required");
+    if (n.n == 0 && s.n == 0) {
+        bad_missing(l, meta, FPATH_AT(p, "name"), "name or generateName is required");
+    } else if (n.n > NAME_KEY_MAX) {
+        bad_value(l, name, FPATH_AT(p, "name"), NAME_TOO_LONG_WHY);
+    } else if (n.n > 0) {
+        const char *why = name_is_key(n) ? name_fault(k, n) : NAME_KEY_WHY;
+        if (why != NULL) {
+            bad_value(l, name, FPATH_AT(p, "name"), why);
         }
-    } else if (!name_is_key(value_to_str(name))) {
-        bad_value(l, name, FPATH_AT(p, "name"), value_to_str(name).n > NAME_KEY_MAX ? NAME_TOO_LONG_WHY : NAME_KEY_WHY);
-    } else if (k->id == KIND_NAMESPACE) {
-        check_dns_label(l, meta, name, FPATH_AT(p, "name"));
-    } else {
-        check_dns_subdomain(l, meta, name, FPATH_AT(p, "name"));
     }
 }
 
