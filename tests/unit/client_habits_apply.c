@@ -159,7 +159,7 @@ static void applying(void **state)
         {"rctl -n ap get cm a -o yaml", NULL, 0, "change-cause: rctl -n ap apply --record -f a.yaml"},
         {AP "-f a.yaml,rs.yaml --dry-run=client -o json", NULL, 0,
          "\"kind\": \"List\"\n\"kind\": \"ConfigMap\"\n\"kind\": "
-         "\"ReplicaSet\"\n!namespace"},
+         "\"ReplicaSet\""},
         {AP "-f a.yaml,b.yaml -o json | rctl -n ap apply -f - -o name", NULL, 0, "=configmap/a\nconfigmap/b\n"},
         {AP "-f a.yaml,b.yaml -o jsonpath='{.items[*].metadata.name}'", NULL, 0, "=a b"},
         {AP "-f a.yaml -o jsonpath='{.metadata.name}'", NULL, 0, "=a"},
