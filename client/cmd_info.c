@@ -181,6 +181,7 @@ const struct command command_api_versions = {
 
 static const struct option_row explain_options[] = {
     {"recursive", 0, OPTION_FLAG, NULL, NULL, NULL, "all fields below, without their texts"},
+    {"api-version", 0, OPTION_VALUE, NULL, NULL, "VERSION", NULL}, /* of each kind there is one */
 };
 
 static int run_explain(struct rctl *r)

@@ -16,12 +16,13 @@
 
 #define GOTEMPLATE_SIZE_MAX  (1u << 20)
 #define GOTEMPLATE_DEPTH_MAX 100u         /* blocks, parentheses and templates within each other */
+#define GOTEMPLATE_STEPS_MAX 2000000u     /* nodes, calls and turns of ranges that one execution may take */
 #define GOTEMPLATE_OUT_MAX   (256u << 20) /* bytes that one execution may write */
 
 struct gotemplate; /* in the arena it was parsed into */
 /* ERR_USAGE with line and column of what is wrong. The text is borrowed. */
 int gotemplate_parse(struct arena *a, const char *text, struct gotemplate **out, struct error *err);
-/* Writes what the template makes of root. On an error (ERR_USAGE) out has what came before it. */
+/* Writes what the template makes of root. On an error (ERR_USAGE, ERR_TOO_LARGE) out has what came before it. */
 int gotemplate_run(struct arena *a, const struct gotemplate *t, const struct value *root, struct buf *out,
                    struct error *err);
 

@@ -19,12 +19,21 @@ struct machine {
     struct error *err;
     struct variable *stack; /* VARIABLES_MAX */
     unsigned count, depth;
+    uint64_t steps;
     enum flow flow;
 };
 
 static int fail(struct machine *m, const char *at, const char *what, struct str name)
 {
     return gotemplate_fail(m->t->text, at, m->err, what, (int)MIN(name.n, (size_t)100), name.p == NULL ? "" : name.p);
+}
+
+static int step(struct machine *m)
+{
+    if (++m->steps > GOTEMPLATE_STEPS_MAX) {
+        return error_set(m->err, ERR_TOO_LARGE, "template: it takes more than %u steps", GOTEMPLATE_STEPS_MAX);
+    }
+    return 0;
 }
 
 static int push(struct machine *m, struct str name, const struct value *v, const char *at)
@@ -128,6 +137,10 @@ static int run_call(struct machine *m, const struct call *c, const struct value 
                     bool has_piped, const struct value **out)
 {
     const struct term *f = c->first;
+    int rc = step(m);
+    if (rc != 0) {
+        return rc;
+    }
     if (f->type != TERM_FUNCTION) {
         if (f->next != NULL || has_piped) {
             return fail(m, f->at, "can't give an argument to a value that is no function%.*s", STR_NONE);
@@ -143,7 +156,7 @@ static int run_call(struct machine *m, const struct call *c, const struct value 
     }
     const struct value **args = arena_alloc(m->a, (count + 1) * sizeof *args);
     for (const struct term *t = f->next; t != NULL; t = t->next) {
-        int rc = run_term(m, t, dot, &args[n++]);
+        rc = run_term(m, t, dot, &args[n++]);
         if (rc != 0) {
             return rc;
         }
@@ -243,7 +256,8 @@ static int run_range(struct machine *m, const struct node *n, const struct value
         const struct value *key = value_is_map(v) ? value_str(m->a, v->map.members[i].key) : value_int(m->a, i);
         const struct value *e = counts ? key : value_is_map(v) ? v->map.members[i].value : v->list.items[i];
         m->flow = FLOW_ON;
-        rc = run_turn(m, n, key, e);
+        rc = step(m);
+        rc = rc != 0 ? rc : run_turn(m, n, key, e);
     }
     m->flow = FLOW_ON;
     return rc != 0 || turns > 0 ? rc : run_body(m, n->otherwise, dot);
@@ -320,7 +334,8 @@ static int run_nodes(struct machine *m, const struct node *n, const struct value
 {
     int rc = 0;
     for (; n != NULL && rc == 0 && m->flow == FLOW_ON; n = n->next) {
-        rc = run_node(m, n, dot);
+        rc = step(m);
+        rc = rc != 0 ? rc : run_node(m, n, dot);
         if (m->out->size > GOTEMPLATE_OUT_MAX) {
             return error_set(m->err, ERR_TOO_LARGE, "template: more than %u bytes come out", GOTEMPLATE_OUT_MAX);
         }

@@ -254,33 +254,104 @@ static long read_index(const char *p, char **end)
     return MAX(MIN(i, (long)INT32_MAX), (long)INT32_MIN);
 }
 
-/* [n], [a:b] */
-static int step_index(struct parser *ps, const struct set *from, struct set *out)
+/* Another element of a union follows. */
+static bool take_comma(struct parser *ps)
+{
+    const char *p = ps->p + strspn(ps->p, " ");
+    if (*p != ',') {
+        return false;
+    }
+    ps->p = p + 1 + strspn(p + 1, " ");
+    return true;
+}
+
+/* n, a:b, a:b:step */
+static int step_one_index(struct parser *ps, const struct set *from, struct set *out)
 {
     char *end;
-    long first = read_index(ps->p, &end);
+    long first = read_index(ps->p, &end), last = first + 1, step = 1;
     if (end == ps->p && *end != ':') {
         return bad(ps, "expected an index, a name in quotes, * or ?()");
     }
     ps->p = end;
     bool is_slice = *ps->p == ':', has_last = !is_slice;
-    long last = first + 1;
     if (is_slice) {
         last = read_index(ps->p + 1, &end);
         has_last = end != ps->p + 1;
         ps->p = end;
     }
-    if (*ps->p != ']') {
-        return bad(ps, "expected ]");
+    if (is_slice && *ps->p == ':') {
+        step = read_index(ps->p + 1, &end);
+        step = end == ps->p + 1 ? 1 : step;
+        ps->p = end;
+        if (step <= 0) {
+            return bad(ps, "a step is above 0");
+        }
     }
-    ps->p++;
     int rc = 0;
     for (unsigned i = 0; i < from->count && rc == 0; i++) {
         long n = (long)value_count(from->items[i]);
         bool back = !is_slice && first < 0;
-        rc = slice(ps, from->items[i], first, true, back ? first + n + 1 : has_last ? last : n, out);
+        struct set part = {0};
+        rc = slice(ps, from->items[i], first, true, back ? first + n + 1 : has_last ? last : n, &part);
+        for (unsigned k = 0; k < part.count && rc == 0; k += (unsigned)step) {
+            rc = set_add(ps, out, part.items[k]);
+        }
     }
     return rc;
+}
+
+/* [n], [a:b], [n,m] */
+static int step_index(struct parser *ps, const struct set *from, struct set *out)
+{
+    int rc;
+    do {
+        rc = step_one_index(ps, from, out);
+    } while (rc == 0 && take_comma(ps));
+    if (rc == 0 && *ps->p != ']') {
+        rc = bad(ps, "expected ]");
+    }
+    ps->p += rc == 0;
+    return rc;
+}
+
+/* One name of ['a','b']; *p stands on a quote. */
+static int read_quoted_name(struct parser *ps, struct str *name)
+{
+    const char *end = strchr(ps->p + 1, *ps->p);
+    if (end == NULL) {
+        return bad(ps, "a quote is not closed");
+    }
+    *name = (struct str){ps->p + 1, (size_t)(end - ps->p - 1)};
+    ps->p = end + 1;
+    return 0;
+}
+
+/* ['a'], ['a','b'], [*] */
+static int step_names(struct parser *ps, const struct set *from, struct set *out)
+{
+    do {
+        struct str name = STR("*");
+        int rc = 0;
+        if (*ps->p == '\'' || *ps->p == '"') {
+            rc = read_quoted_name(ps, &name);
+        } else if (*ps->p == '*') {
+            ps->p++;
+        } else {
+            rc = bad(ps, "expected a name in quotes");
+        }
+        for (unsigned i = 0; i < from->count && rc == 0; i++) {
+            rc = child_named(ps, from->items[i], name, out);
+        }
+        if (rc != 0) {
+            return rc;
+        }
+    } while (take_comma(ps));
+    if (*ps->p != ']') {
+        return bad(ps, "expected ]");
+    }
+    ps->p++;
+    return 0;
 }
 
 static int step_bracket(struct parser *ps, const struct set *from, struct set *out)
@@ -289,29 +360,8 @@ static int step_bracket(struct parser *ps, const struct set *from, struct set *o
         ps->p += 2;
         return step_filter(ps, from, out);
     }
-    struct str name = {0};
-    if (*ps->p == '*') {
-        name = STR("*");
-        ps->p++;
-    } else if (*ps->p == '\'' || *ps->p == '"') {
-        const char *end = strchr(ps->p + 1, *ps->p);
-        if (end == NULL) {
-            return bad(ps, "a quote is not closed");
-        }
-        name = (struct str){ps->p + 1, (size_t)(end - ps->p - 1)};
-        ps->p = end + 1;
-    } else {
-        return step_index(ps, from, out);
-    }
-    if (*ps->p != ']') {
-        return bad(ps, "expected ]");
-    }
-    ps->p++;
-    int rc = 0;
-    for (unsigned i = 0; i < from->count && rc == 0; i++) {
-        rc = child_named(ps, from->items[i], name, out);
-    }
-    return rc;
+    bool names = *ps->p == '*' || *ps->p == '\'' || *ps->p == '"';
+    return names ? step_names(ps, from, out) : step_index(ps, from, out);
 }
 
 /* Follows the path from all of `from`; stops at the first character that belongs to no path. */

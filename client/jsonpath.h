@@ -1,5 +1,5 @@
 /* JSONPath templates as kubectl has them, the part that people use: text, {.path}, {"literal\n"}, {range .items[*]}...{end}; in paths
- * .name, ['name'], \. for a dot in a name, [n], [-n], [a:b], [*], .*, ..name, [?(@.type=="Ready")] with == != < <= > >= and bare existence.
+ * .name, ['name'], \. for a dot in a name, [n], [-n], [n,m], [a:b], [a:b:step], ['a','b'], [*], .*, ..name, [?(@.type=="Ready")] with == != < <= > >= and bare existence.
  * Source: https://kubernetes.io/docs/reference/kubectl/jsonpath/. Pure. */
 #ifndef CLIENT_JSONPATH_H
 #define CLIENT_JSONPATH_H

@@ -98,6 +98,7 @@ static void blocks_choose_and_repeat(void **state)
          "<hellohello><<no value><no value>>", NULL},
         {"{{block \"b\" .n}}[{{.}}]{{end}}", "[3]", NULL},
         {"{{range .s}}{{end}}", NULL, "range can't iterate over a string"},
+        {"{{range 9000000000}}{{end}}", NULL, "more than 2000000 steps"},
         {"{{if .s}}", NULL, "expected {{end}}"},
         {"{{end}}", NULL, "without a beginning"},
         {"{{else}}x", NULL, "without a beginning"},
