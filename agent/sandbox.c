@@ -9,7 +9,6 @@
 #include <net/if.h>
 #include <pthread.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +17,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "agent/defer.h"
@@ -183,23 +181,14 @@ static int write_sysctl(const struct sandbox_sysctl *s, struct error *err)
 /* The calling thread must end after it: its children would be in the new namespace. */
 static int hold_pid(const struct sandbox_store *s, struct sandbox *sb, struct error *err)
 {
-    char root[SANDBOX_PATH_MAX], source[64], target[SANDBOX_PATH_MAX];
+    char root[SANDBOX_PATH_MAX], target[SANDBOX_PATH_MAX];
     int pid = 0;
     fs_path(root, sizeof root, "%s/%s/root", s->dir, sb->uid);
     fs_path(target, sizeof target, "%s/%s/pid", s->dir, sb->uid);
-    int rc = fs_make_dirs(root, 0700, err);
-    rc = rc != 0 ? rc : sandbox_pause_start(root, &pid, err);
-    if (rc != 0) {
-        return rc;
-    }
-    snprintf(source, sizeof source, "/proc/%d/ns/pid", pid);
     fs_unmount_below(target, NULL); /* of one that was killed */
-    CLEANUP_CLOSE int fd = open(target, O_RDONLY | O_CREAT | O_CLOEXEC, 0444);
-    rc = fd < 0 ? error_set_errno(err, errno, "cannot create %s", target)
-                : fs_mount(source, target, NULL, MS_BIND, NULL, err);
+    int rc = fs_make_dirs(root, 0700, err);
+    rc = rc != 0 ? rc : sandbox_pause_start(root, target, &pid, err);
     if (rc != 0) {
-        kill(pid, SIGKILL);
-        waitpid(pid, NULL, 0);
         return rc;
     }
     sb->pause_pid = pid;

@@ -1,5 +1,6 @@
 #include "agent/sandbox_pause.h"
 
+#include <dirent.h>
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -8,6 +9,7 @@
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -106,9 +108,12 @@ static int drop_all(int keep_fd)
                : -1;
 }
 
-static void __attribute__((noreturn)) child(const char *root, const struct program *program, int why_fd)
+static void __attribute__((noreturn)) child(const char *root, const struct program *program, int go_fd, int why_fd)
 {
-    char *argv[] = {"pause", NULL}, *env[] = {NULL};
+    char go, *argv[] = {"pause", NULL}, *env[] = {NULL};
+    if (read(go_fd, &go, 1) != 1) {
+        _exit(3); /* who made us is gone, and nobody else knows of us */
+    }
     if (own_root(root, program) == 0 && drop_all(why_fd) == 0) {
         execve("/pause", argv, env);
     }
@@ -118,43 +123,56 @@ static void __attribute__((noreturn)) child(const char *root, const struct progr
 
 /* ---- The parent ---- */
 
-int sandbox_pause_start(const char *root, int *pid, struct error *err)
+static int bind_to(const char *pid_namespace, int pid, struct error *err)
+{
+    char source[64];
+    snprintf(source, sizeof source, "/proc/%d/ns/pid", pid);
+    CLEANUP_CLOSE int fd = open(pid_namespace, O_RDONLY | O_CREAT | O_CLOEXEC, 0444);
+    return fd < 0 ? error_set_errno(err, errno, "cannot create %s", pid_namespace)
+                  : fs_mount(source, pid_namespace, NULL, MS_BIND, NULL, err);
+}
+
+/* Lets the child go on and hears whether it became what it should be. */
+static int let_go(int go_fd, int why_fd, struct error *err)
+{
+    int e = 0;
+    ssize_t n = write(go_fd, "g", 1);
+    e = n == 1 ? 0 : errno;
+    do {
+        n = e != 0 ? 0 : read(why_fd, &e, sizeof e);
+    } while (n < 0 && errno == EINTR);
+    return e == 0 && n == 0 ? 0
+                            : error_set_errno(err, e, "cannot start the process that holds the pod's PID namespace");
+}
+
+int sandbox_pause_start(const char *root, const char *pid_namespace, int *pid, struct error *err)
 {
     struct program program;
-    int fds[2], e = 0;
+    int go[2] = {-1, -1}, why[2] = {-1, -1};
     if (MACHINE == EM_NONE) {
         return error_set(err, ERR_UNSUPPORTED, "shareProcessNamespace is not supported on this machine's architecture");
     }
     write_program(&program);
-    if (pipe2(fds, O_CLOEXEC) != 0) {
-        return error_set_errno(err, errno, "cannot make a pipe");
-    }
-    if (unshare(CLONE_NEWPID) != 0) {
-        e = errno;
-        close(fds[0]);
-        close(fds[1]);
-        return error_set_errno(err, e, "cannot make a PID namespace for the pod");
-    }
-    pid_t p = fork();
+    pid_t p = -1;
+    int rc = pipe2(go, O_CLOEXEC) != 0 || pipe2(why, O_CLOEXEC) != 0 || unshare(CLONE_NEWPID) != 0 || (p = fork()) < 0
+                 ? error_set_errno(err, errno, "cannot make a PID namespace for the pod")
+                 : 0;
     if (p == 0) {
-        child(root, &program, fds[1]);
+        close(go[1]);
+        child(root, &program, go[0], why[1]);
     }
-    e = p < 0 ? errno : 0;
-    close(fds[1]);
-    ssize_t n = 0;
-    do {
-        n = p < 0 ? 0 : read(fds[0], &e, sizeof e);
-    } while (n < 0 && errno == EINTR);
-    close(fds[0]);
-    if (p > 0 && n != 0) { /* it spoke: it is not what it should be */
+    close(go[0]);
+    close(why[1]);
+    rc = rc != 0 ? rc : bind_to(pid_namespace, p, err);
+    rc = rc != 0 ? rc : let_go(go[1], why[0], err);
+    close(go[1]);
+    close(why[0]);
+    if (rc != 0 && p > 0) {
         kill(p, SIGKILL);
         waitpid(p, NULL, 0);
     }
-    if (p < 0 || n != 0) {
-        return error_set_errno(err, e, "cannot start the process that holds the pod's PID namespace");
-    }
     *pid = p;
-    return 0;
+    return rc;
 }
 
 bool sandbox_pause_lives(int pid, const char *pid_namespace)
@@ -173,16 +191,31 @@ bool sandbox_pause_lives(int pid, const char *pid_namespace)
            file.st_dev == process.st_dev;
 }
 
-void sandbox_pause_end(int pid, const char *pid_namespace)
+static void end_one(int pid)
 {
-    if (!sandbox_pause_lives(pid, pid_namespace)) {
-        if (pid > 1) {
-            waitpid(pid, NULL, WNOHANG);
-        } /* ours, and dead already */
-        return;
-    }
     kill(pid, SIGKILL);
     /* Only the agent that made it can wait; after a restart it is the init process's. */
     while (waitpid(pid, NULL, 0) < 0 && errno == EINTR) {
+    }
+}
+
+void sandbox_pause_end(int pid, const char *pid_namespace)
+{
+    if (sandbox_pause_lives(pid, pid_namespace)) {
+        end_one(pid);
+        return;
+    }
+    if (pid > 1) {
+        waitpid(pid, NULL, WNOHANG); /* ours, and dead already */
+    }
+    DIR *d = opendir("/proc");
+    for (struct dirent *e; d != NULL && (e = readdir(d)) != NULL;) {
+        int other = atoi(e->d_name);
+        if (sandbox_pause_lives(other, pid_namespace)) {
+            end_one(other);
+        }
+    }
+    if (d != NULL) {
+        closedir(d);
     }
 }

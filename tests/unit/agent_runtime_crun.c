@@ -247,6 +247,19 @@ static void containers_of_a_pod_can_share_their_processes(void **state)
     wait_for(f, &f->dones, 1);
     assert_int_equal(f->done_error, 0);
     assert_int_equal(kill(holder, 0), -1);
+
+    /* the agent was killed before it noted who holds the namespace */
+    f->dones = 0;
+    sandbox_make(f->sandboxes, &(struct sandbox_spec){.uid = "shared", .hostname = "h", .shared_pid = true}, done, f);
+    wait_for(f, &f->dones, 1);
+    holder = f->sb.pause_pid;
+    char info[160];
+    snprintf(info, sizeof info, "%s/sandboxes/shared/info", f->dir);
+    assert_int_equal(unlink(info), 0);
+    sandbox_remove(f->sandboxes, "shared", on_done, f);
+    wait_for(f, &f->dones, 2);
+    assert_int_equal(f->done_error, 0);
+    assert_int_equal(kill(holder, 0), -1);
     f->sb = kept;
 }
 
