@@ -134,13 +134,13 @@ static void refuse_twin(struct call *c, const struct object *node)
     if (events_warn(m, node, "NodeNameConflict", str_of(text))) { /* once a minute */
         log_warn(&m->log, "nodes", "%s", text);
     }
+    int64_t grace_ms = m->config.node_grace_ms == 0 ? API_NODE_GRACE_MS_DEFAULT : m->config.node_grace_ms;
     error_set_field(
         &err, ERR_EXISTS, "instance",
-        "node \"%.*s\" is served by another agent, heard %lld ms ago; this one is refused. Two agents cannot "
-        "have one name: end the other one, or give this one its own directory and name (reeve-agent join "
-        "--name). A node whose agent is gone for good can be taken %lld ms after it was last heard of",
-        STR_ARG(name), (long long)core_heartbeat_age_ms(m->core, name),
-        (long long)(m->config.node_grace_ms == 0 ? API_NODE_GRACE_MS_DEFAULT : m->config.node_grace_ms));
+        "node \"%.*s\" is served by another agent, which lives; this one is refused. Two agents cannot have "
+        "one name: end the other one, or give this one its own directory and name (reeve-agent join --name). "
+        "A node whose agent is gone for good can be taken %lld s after it was last heard of",
+        STR_ARG(name), (long long)(grace_ms + 999) / 1000);
     err.retry_after_ms = 5000;
     call_fail(c, &err);
 }

@@ -36,6 +36,9 @@ struct fake_master {
     int64_t heartbeat_ms;
     bool hold_events; /* the next node.events call is not answered but kept */
     struct rpc_request *held_events;
+    unsigned hold_hellos; /* so many more are not answered, but kept */
+    struct rpc_request *held_hellos[4];
+    unsigned held_count;
     int refuse_register; /* error code for node.register; 0 = accept */
     int refuse_status;   /* error code for node.status; 0 = accept */
     struct rpc_session *peers[MASTER_PEERS];
@@ -73,7 +76,7 @@ static inline void master_timer_closed(uv_handle_t *h)
         bool late_ = false, gone_ = false;                                                                             \
         uv_timer_init((the_loop), &guard_);                                                                            \
         guard_.data = &late_;                                                                                          \
-        uv_timer_start(&guard_, master_timed_out, 120000, 0);                                                           \
+        uv_timer_start(&guard_, master_timed_out, 120000, 0);                                                          \
         while (!(cond) && !late_) {                                                                                    \
             uv_run((the_loop), UV_RUN_ONCE);                                                                           \
         }                                                                                                              \
@@ -324,6 +327,11 @@ static inline void master_request(struct rpc_session *s, struct rpc_request *r, 
     if (str_is(method, "hello") && m->calls_expired) {
         master_reply_error(r, ERR_UNAUTHORIZED, "cert.renew", "the certificate has expired");
     } else if (str_is(method, "hello")) {
+        if (m->hold_hellos > 0 && m->held_count < 4) {
+            m->hold_hellos--;
+            m->held_hellos[m->held_count++] = r;
+            return;
+        }
         snprintf(m->instance, sizeof m->instance, "%.*s", STR_ARG(mp_str(mp_get(params, "instance"))));
         master_hello(m, r);
     } else if (str_is(method, "node.register")) {

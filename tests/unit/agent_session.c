@@ -354,6 +354,26 @@ static void an_agent_whose_name_is_taken_asks_again_and_does_nothing_else(void *
     run_until(&f->loop, f->ready == 1 && f->one.pods != NULL);
 }
 
+static void one_late_answer_cuts_no_link_and_two_do(void **state)
+{
+    struct fixture *f = *state;
+    f->one.heartbeat_ms = 100;
+    start(f, f->one.address, NULL);
+    run_until(&f->loop, f->one.heartbeats >= 1);
+    unsigned hellos = f->one.hellos;
+    f->one.hold_hellos = 1;
+    run_until(&f->loop, f->one.held_count == 1);
+    run_until(&f->loop, f->one.hellos > hellos + 1); /* the next one, which is answered */
+    assert_int_equal(f->one.connections, 1);
+    assert_int_equal(f->lost, 0);
+    f->one.hold_hellos = 2;
+    run_until(&f->loop, f->one.connections == 2 && f->ready == 2);
+    assert_int_equal(f->lost, 1);
+    for (unsigned i = 0; i < f->one.held_count; i++) {
+        rpc_reply(f->one.held_hellos[i], STR("\x80")); /* too late for anybody */
+    }
+}
+
 static void masters_learnt_in_a_former_life_are_found(void **state)
 {
     struct fixture *f = *state;
@@ -406,6 +426,7 @@ int main(void)
         WITH(masters_that_the_leader_names_are_linked_and_let_go),
         WITH(of_two_addresses_of_one_master_one_is_used),
         WITH(an_agent_whose_name_is_taken_asks_again_and_does_nothing_else),
+        WITH(one_late_answer_cuts_no_link_and_two_do),
         WITH(masters_learnt_in_a_former_life_are_found),
         WITH(calls_without_a_leader_fail_later_and_not_at_once),
     };
