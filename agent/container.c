@@ -207,6 +207,8 @@ static void act_terminate(struct container *c)
 static void act_pre_stop(struct container *c)
 {
     c->token++;
+    c->probes[PODSPEC_READINESS].in_flight =
+        false; /* that answer has the former token; the next run comes in its time */
     c->pod->pending++;
     c->deadline_ms = c->stop_by_ms;
     ops_of(c)->hook(c, &c->spec->pre_stop, MAX(c->stop_by_ms - now_of(c), 1));
@@ -420,7 +422,9 @@ void container_stop(struct container *c, bool final, int64_t grace_ms, const cha
         handle(c, CONTAINER_EV_STOP);
         return;
     }
-    stop_probes(c);
+    /* Readiness is looked at to the end: a program that drains itself says so. */
+    probe_stop(&c->probes[PODSPEC_STARTUP]);
+    probe_stop(&c->probes[PODSPEC_LIVENESS]);
     if (final) {
         pod_event(c->pod, c, false, "Killing", "Stopping container %s", c->spec->name);
     }
@@ -642,8 +646,9 @@ void container_on_probe(struct container *c, int which, unsigned token, bool suc
     struct probe *probe = &c->probes[which];
     assert(p->pending > 0 && which >= 0 && which < PODSPEC_PROBES);
     p->pending--;
-    if (p->node->stopping || token != c->token || !probe_running(probe) || !probe->in_flight ||
-        c->state != CONTAINER_RUNNING) {
+    bool counts = c->state == CONTAINER_RUNNING ||
+                  (which == PODSPEC_READINESS && (c->state == CONTAINER_PRE_STOP || c->state == CONTAINER_TERMINATING));
+    if (p->node->stopping || token != c->token || !probe_running(probe) || !probe->in_flight || !counts) {
         pod_settle(p);
         return;
     }

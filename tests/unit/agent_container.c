@@ -272,6 +272,58 @@ static void readiness_is_probed_every_period_also_before_the_first_success(void 
     world_close(&w);
 }
 
+static void readiness_is_looked_at_to_the_end_and_liveness_is_not(void **state)
+{
+    (void)state;
+    struct world w;
+    world_open(&w, WEB(",'readinessProbe':{'tcpSocket':{'port':80},'failureThreshold':1,'periodSeconds':2},"
+                       "'livenessProbe':{'tcpSocket':{'port':80},'failureThreshold':1,'periodSeconds':2}"));
+    up_to_containers(&w);
+    run_container(&w, "web");
+    struct container *c = box(&w, "web");
+    pass_ms(&w, PROBE_FIRST_MS);
+    container_on_probe(c, PODSPEC_LIVENESS, c->token, true, "");
+    container_on_probe(c, PODSPEC_READINESS, c->token, true, "");
+    assert_status(&w, "conditions.Ready.status", "True");
+    pod_delete(w.pod, false);
+    buf_reset(&w.orders);
+    pass_ms(&w, 2000);
+    expect_orders(&w, "probe web Readiness");
+    container_on_probe(c, PODSPEC_READINESS, c->token, false, "refused");
+    assert_status(&w, "conditions.Ready.status", "False");
+    has_exited(&w, "web", 0);
+    buf_reset(&w.orders);
+    pass_ms(&w, 5000);
+    expect_orders(&w, "");
+    world_close(&w);
+}
+
+static void a_readiness_probe_in_flight_at_the_pre_stop_hook_is_made_again(void **state)
+{
+    (void)state;
+    struct world w;
+    world_open(&w, WEB(",'readinessProbe':{'tcpSocket':{'port':80},'periodSeconds':2,'failureThreshold':1},"
+                       "'lifecycle':{'preStop':{'exec':{'command':['x']}}}"));
+    up_to_containers(&w);
+    run_container(&w, "web");
+    struct container *c = box(&w, "web");
+    pass_ms(&w, PROBE_FIRST_MS);
+    container_on_probe(c, PODSPEC_READINESS, c->token, true, "");
+    pass_ms(&w, 2000);
+    unsigned before = c->token;
+    pod_delete(w.pod, false);
+    container_on_probe(c, PODSPEC_READINESS, before, false, "late");
+    assert_status(&w, "conditions.Ready.status", "True");
+    buf_reset(&w.orders);
+    pass_ms(&w, 2000);
+    expect_orders(&w, "probe web Readiness");
+    container_on_probe(c, PODSPEC_READINESS, c->token, false, "refused");
+    assert_status(&w, "conditions.Ready.status", "False");
+    container_on_hook(c, c->token, true, "");
+    has_exited(&w, "web", 0);
+    world_close(&w);
+}
+
 static void other_probes_wait_for_the_startup_probe(void **state)
 {
     (void)state;
@@ -378,6 +430,8 @@ int main(void)
         cmocka_unit_test(an_answer_to_a_probe_of_the_former_attempt_changes_nothing),
         cmocka_unit_test(a_container_is_ready_only_after_its_readiness_probe),
         cmocka_unit_test(readiness_is_probed_every_period_also_before_the_first_success),
+        cmocka_unit_test(readiness_is_looked_at_to_the_end_and_liveness_is_not),
+        cmocka_unit_test(a_readiness_probe_in_flight_at_the_pre_stop_hook_is_made_again),
         cmocka_unit_test(other_probes_wait_for_the_startup_probe),
         cmocka_unit_test(the_pre_stop_hook_runs_before_the_signal_within_the_grace_period),
         cmocka_unit_test(a_hook_that_hangs_leaves_two_seconds_for_the_signal),
