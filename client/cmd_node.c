@@ -354,13 +354,14 @@ static int change_taints(struct rctl *r, struct value *list, const struct taint 
 
 /* The list is written whole, so only over the version it was read from: the cluster itself sets and removes taints, too. */
 static int taint_once(struct rctl *r, const struct object *node, const struct taint *taints, unsigned count,
-                      enum dry_run dry, struct object **after, struct error *err)
+                      enum dry_run dry, struct object **after, bool *here, struct error *err)
 {
     struct value *doc = object_to_value(&r->arena, node);
     struct value *now = value_path(doc, "spec.taints");
     struct value *list = now == NULL ? value_list(&r->arena) : value_copy(&r->arena, now);
     for (unsigned i = 0; i < count; i++) {
         int rc = change_taints(r, list, &taints[i], err);
+        *here = rc != 0;
         if (rc != 0) {
             return rc;
         }
@@ -377,13 +378,13 @@ static int taint_node(struct rctl *r, const struct object *node, const struct ta
                       enum dry_run dry)
 {
     struct error err = {0};
-    bool removed = false;
+    bool removed = false, here = false;
     CLEANUP_OBJECT struct object *now = object_ref((struct object *)node);
     CLEANUP_OBJECT struct object *after = NULL;
     for (unsigned i = 0; i < count; i++) {
         removed = removed || taints[i].remove;
     }
-    int rc = taint_once(r, now, taints, count, dry, &after, &err);
+    int rc = taint_once(r, now, taints, count, dry, &after, &here, &err);
     for (unsigned tries = 0; rc == ERR_CONFLICT && tries < TAINT_TRIES; tries++) {
         struct object *newer = NULL;
         if (api_get(r->api, node->kind, "", common_cstr(r, node->name), false, &newer, &err) != 0) {
@@ -391,9 +392,12 @@ static int taint_node(struct rctl *r, const struct object *node, const struct ta
         }
         object_unref(now);
         now = newer;
-        rc = taint_once(r, now, taints, count, dry, &after, &err);
+        rc = taint_once(r, now, taints, count, dry, &after, &here, &err);
     }
-    return rc != 0 ? rctl_fail(r, &err) : common_print_object(r, after, removed ? "untainted" : "tainted", dry);
+    if (rc != 0) {
+        return here ? rctl_fail_here(r, &err) : rctl_fail(r, &err);
+    }
+    return common_print_object(r, after, removed ? "untainted" : "tainted", dry);
 }
 
 static int run_taint(struct rctl *r)

@@ -206,8 +206,9 @@ static int run_metadata(struct rctl *r, const char *member, const char *done)
                 fprintf(r->out, "Listing %s for %s:\n", member, resource_title(&r->arena, o->kind, o->name));
             }
             print_pairs(r, o, member);
-        } else if ((!opt_flag(r, "overwrite") && check_overwrite(o, member, changes, &err) != 0) ||
-                   common_patch(r, o->kind, common_cstr(r, o->ns), common_cstr(r, o->name), "merge", patch, "",
+        } else if (!opt_flag(r, "overwrite") && check_overwrite(o, member, changes, &err) != 0) {
+            one = rctl_fail_here(r, &err);
+        } else if (common_patch(r, o->kind, common_cstr(r, o->ns), common_cstr(r, o->name), "merge", patch, "",
                                 dry == DRY_RUN_CLIENT ? DRY_RUN_SERVER : dry, &after, &unchanged, &err) != 0) {
             one = rctl_fail(r, &err);
         } else {

@@ -42,14 +42,14 @@ static int scale_one(struct rctl *r, const struct object *o, int64_t replicas, i
     if (!o->kind->has_scale) {
         error_set(&err, ERR_INVALID, "%s cannot be scaled; a Deployment or ReplicaSet can",
                   resource_title(&r->arena, o->kind, o->name));
-        return rctl_fail(r, &err);
+        return rctl_fail_here(r, &err);
     }
     if (current != NULL && args_int("current-replicas", current, 0, INT32_MAX, &expected, &err) != 0) {
         return rctl_usage(r, "%s", err.message);
     }
     if (current != NULL && expected != now) {
         error_set(&err, ERR_CONFLICT, "expected replicas to be %lld, was %lld", (long long)expected, (long long)now);
-        return rctl_fail(r, &err);
+        return rctl_fail_here(r, &err);
     }
     struct value *patch = value_map(&r->arena);
     value_set(&r->arena, value_ensure_map(&r->arena, patch, "spec"), "replicas", value_int(&r->arena, replicas));

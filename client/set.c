@@ -70,14 +70,15 @@ static struct value *difference(struct arena *a, const struct value *before, con
     return patch;
 }
 
-/* Changes one object: *after what came of it; NULL: nothing was to be changed. */
+/* Changes one object: *after what came of it; NULL: nothing was to be changed. *here: it failed before anything was sent. */
 static int change_once(struct rctl *r, const struct object *o, enum dry_run dry, set_change *change, void *data,
-                       struct object **after, struct error *err)
+                       struct object **after, bool *here, struct error *err)
 {
     struct arena *a = &r->arena;
     struct value *before = object_to_value(a, o), *doc = value_copy(a, before);
     int rc = change(r, doc, resource_title(a, o->kind, o->name), data, err);
     struct value *patch = rc == 0 ? difference(a, before, doc) : NULL;
+    *here = rc != 0;
     if (rc != 0 || patch == NULL) {
         return rc;
     }
@@ -97,7 +98,8 @@ static int change_one(struct rctl *r, const struct object *o, enum dry_run dry, 
     CLEANUP_OBJECT struct object *now = object_ref((struct object *)o);
     CLEANUP_OBJECT struct object *after = NULL;
     struct error err = {0};
-    int rc = change_once(r, now, dry, change, data, &after, &err);
+    bool here = false;
+    int rc = change_once(r, now, dry, change, data, &after, &here, &err);
     for (unsigned tries = 0; rc == ERR_CONFLICT && tries < SET_TRIES; tries++) {
         struct object *newer = NULL;
         if (api_get(r->api, o->kind, common_cstr(r, o->ns), common_cstr(r, o->name), false, &newer, &err) != 0) {
@@ -105,10 +107,10 @@ static int change_one(struct rctl *r, const struct object *o, enum dry_run dry, 
         }
         object_unref(now);
         now = newer;
-        rc = change_once(r, now, dry, change, data, &after, &err);
+        rc = change_once(r, now, dry, change, data, &after, &here, &err);
     }
     if (rc != 0) {
-        return rctl_fail(r, &err);
+        return here ? rctl_fail_here(r, &err) : rctl_fail(r, &err);
     }
     return after == NULL ? EXIT_DONE : common_print_object(r, after, done, dry);
 }
@@ -125,7 +127,7 @@ static int change_local(struct rctl *r, const char *done, set_change *change, vo
         const struct manifest_item *item = &m.items[i];
         int one;
         if (change(r, item->doc, resource_title(&r->arena, item->kind, str_of(item->name)), data, &err) != 0) {
-            one = rctl_fail(r, &err);
+            one = rctl_fail_here(r, &err);
         } else {
             one = common_print_item(r, item, done);
         }

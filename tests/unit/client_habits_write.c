@@ -129,7 +129,8 @@ static void what_is_there_is_handled_and_what_is_missing_is_told(void **state)
         {"rctl scale deploy nosuch --replicas=2", NULL, 5, "=", "\"nosuch\""},
         {"rctl scale deploy/nosuch deploy/web --replicas=1 --current-replicas=2", NULL, 1,
          "=deployment.apps/web scaled\n"},
-        {"rctl scale deploy/web --replicas=3 --current-replicas=2", NULL, 3, "=", "expected replicas to be 2, was 1"},
+        {"rctl scale deploy/web --replicas=3 --current-replicas=2", NULL, 3, "=",
+         "error: expected replicas to be 2, was 1"},
         {"rctl scale deploy/web --replicas=3 --resource-version=1", NULL, 3, "="},
         {"rctl label deploy web nosuch a=b", NULL, 1, "=deployment.apps/web labeled\n", "nosuch"},
         {"rctl annotate deploy nosuch web a=b", NULL, 1, "=deployment.apps/web annotated\n", "nosuch"},
@@ -154,7 +155,7 @@ static void labels_and_annotations(void **state)
     static const struct habit rows[] = {
         {"rctl -n labs label cm lab tier=front", NULL, 0, "=configmap/lab labeled\n"},
         {"rctl -n labs label cm lab tier=front", NULL, 0, "=configmap/lab not labeled\n"},
-        {"rctl -n labs label cm lab tier=back", NULL, 1, "=", "already has a value (front)\n--overwrite"},
+        {"rctl -n labs label cm lab tier=back", NULL, 1, "=", "error: 'tier' already has a value (front)\n--overwrite"},
         {"rctl -n labs label cm lab tier=back --overwrite", NULL, 0, "labeled"},
         {"rctl -n labs label cm lab tier-", NULL, 0, "=configmap/lab unlabeled\n"},
         {"rctl -n labs label cm --all x=y", NULL, 0, "=configmap/lab labeled\nconfigmap/lab2 labeled\n"},
@@ -220,7 +221,7 @@ static void set_changes_one_thing(void **state)
     static const struct habit rows[] = {
         {"rctl set image deploy/web c=nginx:2", NULL, 0, "=deployment.apps/web image updated\n"},
         {"rctl set image deploy/web c=nginx:2", NULL, 0, "=", "="},
-        {"rctl set image deploy/web x=nginx:2", NULL, 5, "=", "unable to find container named \"x\""},
+        {"rctl set image deploy/web x=nginx:2", NULL, 5, "=", "error: unable to find container named \"x\""},
         {"rctl set image deploy web '*=all:1' --record", NULL, 0, "image updated", "--record is old"},
         {"rctl set image -f web.yaml c=local:1 --local -o yaml", NULL, 0, "image: local:1\n!namespace"},
         {"rctl set image deploy/web c=dry:1 --dry-run=client -o yaml", NULL, 0, "image: dry:1"},
