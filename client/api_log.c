@@ -113,8 +113,10 @@ static void log_data(struct rpc_stream *st, struct mp payload, size_t payload_by
             l->events.on_note("lines are missing here: the node has rotated them away before they could be read",
                               l->data);
         }
-        memcpy(l->place, after.p, after.n);
-        l->place[after.n] = '\0';
+        if (after.n > 0) {
+            memcpy(l->place, after.p, after.n);
+            l->place[after.n] = '\0';
+        }
         l->limit -= l->limit > 0 ? (int64_t)bytes.n : 0;
         if (bytes.n > 0) {
             l->events.on_text(bytes, l->data);

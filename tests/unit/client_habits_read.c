@@ -106,7 +106,18 @@ static void about_the_cluster_and_oneself(void **state)
 {
     static const struct habit rows[] = {
         {"rctl cluster-info", NULL, 0, "Reeve master 1 (leader) is at 127.0.0.1:\n1 master, 2 nodes", "="},
-        {"rctl cluster-info dump -A", NULL, 1, "=", "dump is not there yet\nrctl logs"},
+        {"rctl cluster-info dump -A --output-directory=dump && ls dump dump/default && cat dump/default/web-*/logs.txt",
+         NULL, 0,
+         "Cluster info dumped to "
+         "dump\ndefault\nnodes.json\ndeployments.json\nevents.json\npods.json\nreplicasets.json\n"
+         "==== START logs for container web of pod default/web-\n!secret",
+         "="},
+        {"grep -o 'hollow-.\",' dump/nodes.json", NULL, 0, "hollow-1", "="},
+        {"rctl cluster-info dump --namespaces=default,other -o yaml", NULL, 0,
+         "kind: Node\nkind: Deployment\n---\n==== END logs", "="},
+        {"rctl cluster-info dump --namespaces=../x", NULL, 2, NULL, "no name of a namespace"},
+        {"rctl cluster-info dump --output-directory=/proc/none", NULL, HABIT_ANY, "=", "write /proc/none/nodes.json"},
+        {"rctl cluster-info dump -o xml", NULL, 2, "=", "--output is json or yaml"},
         {"rctl auth whoami", NULL, 0, "ATTRIBUTE   VALUE\nUsername    admin\nGroups      [admins]", "="},
         {"rctl auth whoami -o json", NULL, 0, "\"username\": \"admin\"\nSelfSubjectReview", "="},
         {"rctl auth can-i create deployments.apps", NULL, 0, "=yes\n", "="},
