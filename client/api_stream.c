@@ -1,6 +1,7 @@
 /* One stream at a time, blocking to open and to close. */
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "client/api_internal.h"
 
@@ -103,7 +104,8 @@ int api_stream_open(struct api *a, const char *method, const struct value *param
             continue;
         }
         int64_t patience_ms = s->error.code == ERR_BUSY ? MIN(API_BUSY_MS, a->deadline_ms) : a->deadline_ms;
-        if (!(api_worth_retry(&s->error) || lost) || api_now() - p.start_ms > patience_ms) {
+        bool twice = s->error.code == ERR_UNKNOWN_OUTCOME && strcmp(method, "exec") == 0; /* a command runs once */
+        if (!(api_worth_retry(&s->error) || lost) || twice || api_now() - p.start_ms > patience_ms) {
             break;
         }
         if (s->error.code == ERR_BUSY) {

@@ -143,6 +143,7 @@ static void on_leader_known(void *data, uint64_t leader_id, const char *leader_a
 {
     struct master *m = data;
     calls_on_leader_known(m, leader_id);
+    relays_on_leader_known(m, leader_id);
     parked_on_leader(m);
     if (leader_id != 0) {
         log_info(&m->log, "raft", "leader is %" PRIu64 " at %s", leader_id, leader_address);
@@ -536,6 +537,7 @@ int master_run(const struct master_config *config, enum master_damage *damage, s
     list_init(&m->feeds);
     list_init(&m->asked);
     list_init(&m->parked);
+    list_init(&m->relays);
     list_init(&m->changes);
     list_init(&m->backups);
     strmap_init(&m->agents);

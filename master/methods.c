@@ -25,14 +25,14 @@ static const struct method methods[] = {
     {"deletecollection", method_deletecollection, METHOD_WRITE,
      "kind namespace labelSelector fieldSelector gracePeriodSeconds propagationPolicy " WRITE_PARAMS},
     {"txn", method_txn, METHOD_WRITE, "ops " WRITE_PARAMS},
-    {"logs", method_relay_to_node, METHOD_STREAM | METHOD_RELAY,
+    {"logs", method_relay_to_node, METHOD_STREAM | METHOD_RELAY | METHOD_AGAIN,
      "namespace name container follow previous tailLines sinceSeconds sinceTime timestamps limitBytes places after"},
     {"exec", method_relay_to_node, METHOD_STREAM | METHOD_RELAY,
      "namespace name container command stdin stdout stderr tty rows columns"},
     {"attach", method_relay_to_node, METHOD_STREAM | METHOD_RELAY,
      "namespace name container stdin stdout stderr tty rows columns"},
-    {"portforward", method_relay_to_node, METHOD_STREAM | METHOD_RELAY, "namespace name port"},
-    {"imageload", method_relay_to_node, METHOD_STREAM | METHOD_RELAY, "node name"},
+    {"portforward", method_relay_to_node, METHOD_STREAM | METHOD_RELAY | METHOD_AGAIN, "namespace name port"},
+    {"imageload", method_relay_to_node, METHOD_STREAM | METHOD_RELAY | METHOD_AGAIN, "node name"},
     {"images", method_images, METHOD_WRITE | METHOD_AGAIN | METHOD_RELAY, "node"},
     {"cluster", method_cluster, 0, ""},
     {"cert.renew", method_cert_renew, METHOD_NODE | METHOD_LATE, "csr"},
@@ -153,7 +153,7 @@ static void forward(struct call *c)
         if (to == NULL) {
             call_failf(c, ERR_NO_QUORUM, "no connection to the leader; try again");
         } else {
-            relay_start(c, to, "forward", buf_str(&b));
+            relay_start(c, leader, to, "forward", buf_str(&b));
         }
     } else {
         bool limited = mp_type(mp_get(c->params, TIMEOUT_PARAM)) == MP_INT;

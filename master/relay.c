@@ -24,6 +24,9 @@ struct relay_side {
     struct error end_error;
 };
 struct relay {
+    struct list opening;           /* master.relays, while `request` waits for another master */
+    uint64_t leader;               /* that master; 0: the node's side is an agent */
+    const struct rpc_session *via; /* to it; to be compared only */
     struct relay_side client, node;
     struct rpc_request *request; /* until the node's side has accepted */
     struct call_origin origin;   /* with it */
@@ -96,6 +99,21 @@ static void on_writable(struct rpc_stream *st, void *data)
     flush_held(data);
 }
 
+/* It was not opened: the request's call hears why, and may be parked. */
+static void fail_opening(struct relay *r, const struct error *why)
+{
+    struct call *c = call_of_request(TAKE_PTR(r->request), &r->origin);
+    list_remove(&r->opening);
+    if (call_count(c)) {
+        call_fail(c, why);
+    }
+}
+
+static void set_unknown(struct error *err)
+{
+    error_set(err, ERR_UNKNOWN_OUTCOME, "the leader went away while a stream was opened over it: it may have begun");
+}
+
 static void on_end(struct rpc_stream *st, const struct error *err, void *data)
 {
     (void)st;
@@ -109,12 +127,15 @@ static void on_end(struct rpc_stream *st, const struct error *err, void *data)
         }
     }
     if (s == &r->node && r->request != NULL) {
-        struct error closed = {0};
-        error_set(&closed, ERR_CLOSED, "the node ended the stream before it began");
-        struct call *c = call_of_request(TAKE_PTR(r->request), &r->origin);
-        if (call_count(c)) { /* it may be parked */
-            call_fail(c, err == NULL ? &closed : err);
+        struct error why = {0};
+        error_set(&why, ERR_CLOSED, "the node ended the stream before it began");
+        why = err == NULL ? why : *err;
+        struct master *m = r->origin.m;
+        struct rpc_session *via = m->stopping ? NULL : transport_session(m->transport, r->leader);
+        if (r->leader != 0 && why.code == ERR_CLOSED && (via == NULL || via != r->via || !rpc_session_is_open(via))) {
+            set_unknown(&why); /* else it is what the leader has to say */
         }
+        fail_opening(r, &why);
     }
     if (err != NULL) {
         s->other->end_error = *err;
@@ -136,6 +157,10 @@ static void on_node_open(struct rpc_stream *st, struct mp result, void *data)
     (void)result;
     struct relay_side *s = data;
     struct relay *r = s->relay;
+    if (r->request == NULL) {
+        return; /* given up, and ended already: a leader that slept */
+    }
+    list_remove(&r->opening);
     r->client.stream = rpc_stream_accept(TAKE_PTR(r->request), &side_events, &r->client);
     if (r->client.stream == NULL) { /* whoever asked has gone */
         s->ended = true;
@@ -146,9 +171,16 @@ static void on_node_open(struct rpc_stream *st, struct mp result, void *data)
 static const struct rpc_stream_events node_events = {
     .on_open = on_node_open, .on_data = on_data, .on_writable = on_writable, .on_end = on_end};
 
-static struct relay *start(struct call *c, struct rpc_session *to, const char *method, struct str params)
+static struct relay *start(struct call *c, struct rpc_session *to, uint64_t leader, const char *method,
+                           struct str params)
 {
     struct relay *r = xcalloc(1, sizeof *r);
+    list_init(&r->opening);
+    r->leader = leader;
+    r->via = to;
+    if (leader != 0) {
+        list_push_back(&c->m->relays, &r->opening);
+    }
     r->client.relay = r->node.relay = r;
     r->client.other = &r->node;
     r->node.other = &r->client;
@@ -159,9 +191,23 @@ static struct relay *start(struct call *c, struct rpc_session *to, const char *m
     return r;
 }
 
-void relay_start(struct call *c, struct rpc_session *to, const char *method, struct str params)
+void relay_start(struct call *c, uint64_t leader, struct rpc_session *to, const char *method, struct str params)
 {
-    start(c, to, method, params);
+    start(c, to, leader, method, params);
+}
+
+void relays_on_leader_known(struct master *m, uint64_t leader)
+{
+    LIST_FOR_SAFE(it, &m->relays)
+    {
+        struct relay *r = LIST_ENTRY(it, struct relay, opening);
+        if (leader != 0 && r->leader != leader) {
+            struct error err = {0};
+            set_unknown(&err);
+            fail_opening(r, &err);
+            side_end(&r->node, NULL); /* freed when the other master, or the end of its connection, says so */
+        }
+    }
 }
 
 /* ---- From a pod's name to its agent ---- */
@@ -234,7 +280,7 @@ static struct relay *relay_to(struct call *c, struct rpc_session *agent)
     }
     CLEANUP_BUF struct buf b = BUF_INIT;
     copy_params(c, &b);
-    return start(c, agent, names[i].there, buf_str(&b));
+    return start(c, agent, 0, names[i].there, buf_str(&b));
 }
 
 void method_relay_to_node(struct call *c)
