@@ -403,7 +403,7 @@ static void the_room_of_pods_that_left_while_we_were_away_is_free(void **state)
                  POD("old", "'containers':[{'name':'c','image':'b','resources':{'requests':{'cpu':'40'}}}]"));
     run_until(&f->loop, master_heard(m, "status default/old Running"));
     unsigned registrations = m->registrations;
-    m->pods = NULL;
+    rpc_stream_end(TAKE_PTR(m->pods), NULL);
     master_hang_up(m);
     run_until(&f->loop, m->registrations > registrations && m->pods != NULL);
     master_order(m->pods, "ADDED",

@@ -159,8 +159,9 @@ static struct pair pair_open(struct state *s, struct node *n, unsigned by, const
     n->got = false;
     p.client = stream_open(s->admin[by], method, "%s", params);
     kit_until(s->kit, &n->got, "a request at the agent");
+    const struct rpc_session *by_whom = rpc_request_session(n->request); /* who accepts it takes the request */
     for (unsigned i = 0; i < MASTERS; i++) {
-        if (n->link[i] != NULL && rpc_request_session(n->request) == n->link[i]->rpc) {
+        if (n->link[i] != NULL && by_whom == n->link[i]->rpc) {
             p.agent = stream_accept(n->link[i], n->request);
         }
     }
