@@ -311,6 +311,9 @@ unsigned name_distance(struct str a, struct str b)
 
 unsigned name_nearness(struct str typed, struct str name)
 {
+    if (typed.n >= 3 && typed.n < name.n && str_starts(name, typed)) {
+        return 1;
+    }
     unsigned d = name_distance(typed, name);
     size_t n = MIN(typed.n, name.n);
     return d <= (n <= 4 ? 1u : n <= 7 ? 2u : 3u) ? d : 4;

@@ -233,7 +233,7 @@ bool name_is_config_key(struct str s);     /* key of a ConfigMap or Secret */
 bool name_is_env(struct str s);            /* environment variable */
 /* Edit distance with an upper bound of 3, for "did you mean": smaller is nearer; 4 = far. */
 unsigned name_distance(struct str a, struct str b);
-/* The same, but 4 as well where the names are so short that the distance says nothing: of up to four letters one may be wrong, of up to seven
+/* The same, but 1 where three or more letters begin the name, and 4 as well where the names are so short that the distance says nothing: of up to four letters one may be wrong, of up to seven
  * two. A guess that is far misleads. */
 unsigned name_nearness(struct str typed, struct str name);
 

@@ -64,6 +64,9 @@ static void what_kubernetes_has_and_reeve_has_not_yet_is_named(void **state)
         {"rctl get xyz", NULL, 2, "=", "no resource type \"xyz\"\n!did you mean"},
         {"rctl get pdos", NULL, 2, "=", "did you mean \"pods\""},
         {"rctl fly", NULL, 2, "=", "unknown command \"fly\"\n!did you mean"},
+        {"rctl get pods --sort", NULL, 2, "=", "did you mean --sort-by?"},
+        {"rctl desc pods", NULL, 2, "=", "did you mean \"rctl describe\"?"},
+        {"rctl get depl", NULL, 2, "=", "did you mean \"deployments\"?"},
         {"rctl get pods --zap", NULL, 2, "=", "unknown option --zap\n!did you mean"},
     };
     habits_run(*state, rows, ARRAY_SIZE(rows));
