@@ -81,7 +81,7 @@ static void deletion_mark(struct arena *a, struct value *metadata, int64_t when_
 /* A second delete: "a grace period can only be shortened". */
 static bool grace_shorten(struct arena *a, const struct object *o, struct value *metadata, int64_t grace_s)
 {
-    int64_t old_grace_s = value_path_int(metadata, "deletionGracePeriodSeconds", 0), at_ms = 0;
+    int64_t old_grace_s = count_bound(value_path_int(metadata, "deletionGracePeriodSeconds", 0)), at_ms = 0;
     if (o->kind->id != KIND_POD || grace_s >= old_grace_s ||
         !timefmt_parse(value_path_str(metadata, "deletionTimestamp"), &at_ms)) {
         return false;

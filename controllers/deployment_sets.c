@@ -359,7 +359,7 @@ static int compare_revision(const void *pa, const void *pb)
 
 void deployment_history_trim(struct deployment *d)
 {
-    int64_t limit = value_path_int(d->doc, "spec.revisionHistoryLimit", DEPLOYMENT_HISTORY_DEFAULT);
+    int64_t limit = count_bound(value_path_int(d->doc, "spec.revisionHistoryLimit", DEPLOYMENT_HISTORY_DEFAULT));
     struct deployment_rs **old = arena_alloc(d->a, (d->count + 1) * sizeof *old);
     unsigned count = 0;
     for (unsigned i = 0; i < d->count; i++) {

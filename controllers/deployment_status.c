@@ -9,7 +9,7 @@
 
 static int64_t deadline_s(const struct deployment *d)
 {
-    return value_path_int(d->doc, "spec.progressDeadlineSeconds", DEADLINE_NONE);
+    return count_bound(value_path_int(d->doc, "spec.progressDeadlineSeconds", DEADLINE_NONE));
 }
 
 bool deployment_has_deadline(const struct deployment *d)

@@ -523,6 +523,46 @@ static void names_of_any_length_in_what_is_stored_stop_nothing(void **state)
     close_fixture(&f);
 }
 
+/* Numbers that no API lets in, in what is stored: they count as the nearest that may be. */
+static void numbers_of_any_size_in_what_is_stored_stop_nothing(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct env env;
+    open_fixture(&f, &env);
+    world_apply(&f.cluster.world, "deployment web replicas=0 image=a");
+    while (controllers_run(f.cluster.controllers, 1)) {
+    }
+    world_apply(&f.cluster.world, "deployment web replicas=0 image=b");
+    while (controllers_run(f.cluster.controllers, 1)) {
+    }
+    assert_int_equal(view_count(world_tip(&f.cluster.world), kind_by_id(KIND_REPLICASET)), 2);
+    static const int64_t numbers[] = {-1, -5, INT32_MIN, INT64_MIN, INT64_MAX};
+    static const char *const fields[] = {"revisionHistoryLimit", "progressDeadlineSeconds", "minReadySeconds",
+                                         "replicas"};
+    for (unsigned i = 0; i < ARRAY_SIZE(numbers) * ARRAY_SIZE(fields); i++) {
+        struct arena a;
+        struct txn t;
+        struct error err = {0};
+        arena_init(&a);
+        txn_init(&t, "test");
+        struct value *doc = object_to_value(&a, world_get(&f.cluster.world, KIND_DEPLOYMENT, "default", "web"));
+        int64_t number = numbers[i / ARRAY_SIZE(fields)];
+        number = i % ARRAY_SIZE(fields) == 3 ? MIN(number, 0) : number;
+        value_set(&a, value_get(doc, "spec"), fields[i % ARRAY_SIZE(fields)], value_int(&a, number));
+        value_remove(value_get(doc, "metadata"), "resourceVersion");
+        assert_int_equal(txn_update_value(&t, kind_by_id(KIND_DEPLOYMENT), doc, TXN_PART_ALL, 0, &err), 0);
+        assert_int_equal(world_submit(&f.cluster.world, &t, &err), 0);
+        txn_close(&t);
+        arena_close(&a);
+        while (controllers_run(f.cluster.controllers, 1)) {
+        }
+    }
+    assert_int_equal(stats_of(&f).errors, 0);
+    assert_int_equal(view_count(world_tip(&f.cluster.world), kind_by_id(KIND_POD)), 0);
+    close_fixture(&f);
+}
+
 struct lines {
     char text[4096];
     unsigned count;
@@ -603,6 +643,7 @@ int main(void)
         cmocka_unit_test(what_fits_nowhere_grows_slowly_and_goes_at_once),
         cmocka_unit_test(pods_without_a_node_go_first_whatever_their_number),
         cmocka_unit_test(names_of_any_length_in_what_is_stored_stop_nothing),
+        cmocka_unit_test(numbers_of_any_size_in_what_is_stored_stop_nothing),
         cmocka_unit_test(keys_that_fail_are_told_once_and_a_crowd_as_a_number),
         cmocka_unit_test(percentages_round_as_rollouts_need),
     };
