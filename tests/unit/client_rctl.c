@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "base/buf.h"
+#include "client/common.h"
 #include "client/rctl.h"
 #include "client/resource.h"
 #include "proto/pki.h"
@@ -444,6 +445,47 @@ static void up_refuses_options_that_differ_from_the_cluster_that_is_there(void *
     }
 }
 
+/* Answers as masters may give them about an object that is gone; none of them may be taken for one that is no answer, or end the program. */
+static void an_answer_without_an_object_is_read_as_what_it_is(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *answer;
+        bool ok, gone;
+    } rows[] = {
+        {"{object: null, unchanged: false, gone: true, revision: 7}", true, true},
+        {"{revision: 7}", true, true},
+        {"{}", true, true},
+        {"{object: {apiVersion: v1, kind: ConfigMap, metadata: {name: a, namespace: x}}, gone: true}", true, true},
+        {"{object: {apiVersion: v1, kind: ConfigMap, metadata: {name: a, namespace: x}}}", true, false},
+        {"{object: 7}", false, false},
+        {"{object: {}}", false, false},
+        {"[]", false, false},
+        {"null", false, false}};
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        struct rctl r = {0};
+        struct error err = {0};
+        struct value **docs;
+        unsigned count;
+        arena_init(&r.arena);
+        assert_int_equal(yaml_read(&r.arena, str_of(rows[i].answer), "answer", &docs, &count, &err), 0);
+        CLEANUP_BUF struct buf b = BUF_INIT;
+        if (count > 0) {
+            msgpack_write_value(&b, docs[0]);
+        }
+        CLEANUP_OBJECT struct object *o = NULL;
+        bool gone = false;
+        int rc = common_answer(&r, mp_of(b.data, b.size), kind_by_id(KIND_CONFIGMAP), "x", "a", &o, &gone, &err);
+        assert_int_equal(rc == 0, rows[i].ok);
+        assert_int_equal(o != NULL, rows[i].ok);
+        if (o != NULL) {
+            assert_true(str_is(o->name, "a") && str_is(o->ns, "x"));
+            assert_int_equal(gone, rows[i].gone);
+        }
+        arena_close(&r.arena);
+    }
+}
+
 static void exit_codes_follow_the_kind_of_error(void **state)
 {
     (void)state;
@@ -481,6 +523,7 @@ int main(void)
         TEST(servers_are_read_in_the_spellings_people_have),
         TEST(up_refuses_an_even_number_of_masters_and_says_why),
         TEST(up_refuses_options_that_differ_from_the_cluster_that_is_there),
+        cmocka_unit_test(an_answer_without_an_object_is_read_as_what_it_is),
         cmocka_unit_test(exit_codes_follow_the_kind_of_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
