@@ -257,6 +257,7 @@ static int show_log(struct rctl *r, const struct object *pod, const char *contai
 struct ended {
     const char *container;
     int code;
+    char reason[256]; /* with the message: why it could not be started, or was killed */
 };
 
 static bool ended_event(enum api_event type, const struct object *o, uint64_t revision, void *data)
@@ -273,7 +274,9 @@ static bool ended_event(enum api_event type, const struct object *o, uint64_t re
         }
         if ((e->container == NULL || str_is(mp_str(mp_get(it.value, "name")), e->container)) &&
             mp_type(end) == MP_MAP) {
+            struct str why = mp_str(mp_get(end, "reason")), text = mp_str(mp_get(end, "message"));
             e->code = (int)mp_int(mp_get(end, "exitCode"), 1);
+            snprintf(e->reason, sizeof(e->reason), "(%.*s)%s%.*s", STR_ARG(why), text.n > 0 ? ": " : "", STR_ARG(text));
         }
         if (e->container == NULL) {
             break;
@@ -286,11 +289,14 @@ static bool ended_event(enum api_event type, const struct object *o, uint64_t re
 static int exit_code_of_container(struct rctl *r, const struct object *pod, const char *container)
 {
     struct error err = {0};
-    struct ended e = {container, -1};
+    struct ended e = {.container = container, .code = -1};
     struct api_list_query q = {.kind = pod->kind,
                                .ns = common_cstr(r, pod->ns),
                                .field_selector = arena_printf(&r->arena, "metadata.name=%.*s", STR_ARG(pod->name))};
     api_watch(r->api, &q, ENDED_WAIT_MS, ended_event, &e, &err);
+    if (e.code > 0 && !opt_flag(r, "quiet")) {
+        rctl_note(r, "pod %.*s/%.*s terminated %s", STR_ARG(pod->ns), STR_ARG(pod->name), e.reason);
+    }
     return e.code;
 }
 
@@ -314,6 +320,9 @@ static int attach_to(struct rctl *r, const struct object *pod, const char *conta
             rctl_note(r, "If you don't see a command prompt, try pressing enter.");
         }
         rc = session_run(r, "attach", session_params(r, pod, container, in, tty), in, tty, &end, &err);
+        if (rc == ERR_USAGE && fresh) { /* it has ended between the look and the attach */
+            rc = show_log(r, pod, container, true, &err);
+        }
     }
     if (end.by_signal) {
         return end.exit_code;

@@ -100,6 +100,9 @@ static void attaching(void **state)
         {"rctl run once --image=x --restart=Never --attach --rm --command -- exit 3", NULL, 3, "pod \"once\" deleted"},
         {"rctl run once --image=x --restart=Never --attach --rm -q --command -- exit 0", NULL, 0, "="},
         {"rctl get pod once", NULL, 5},
+        {"for i in 1 2 3; do rctl run soon --image=x --restart=Never -i --rm --command -- exit 3 </dev/null; done",
+         NULL, 3, "=pod \"soon\" deleted\npod \"soon\" deleted\npod \"soon\" deleted\n",
+         "pod default/soon terminated (Error)"},
         {"rctl run never --image=x --restart=Never --attach --pod-running-timeout=200ms --overrides "
          "'{\"spec\":{\"nodeSelector\":{\"no\":\"such\"}}}'",
          NULL, HABIT_ANY, NULL, "did not run in time"},
