@@ -32,7 +32,7 @@ static void on_end(struct logfile_reader *r, const struct error *err, void *data
     CHECK(!s->ended && err == NULL);
     s->ended = true;
 }
-static const struct logfile_events events = {on_data, on_end};
+static const struct logfile_events events = {.on_data = on_data, .on_end = on_end};
 
 static void remove_file(void)
 {
