@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,22 +57,34 @@ bool logfile_parse(struct str record, struct logfile_line *out)
 
 /* ---- Places ---- */
 
+/* A name of 253 characters with its namespace and uid is longer than a file's name may be: the uid tells pods apart, so the name is cut. */
+static const char *pod_dir(char out[NAME_MAX + 1], const char *ns, const char *pod, const char *uid)
+{
+    size_t fixed = strlen(ns) + strlen(uid) + 2;
+    assert(fixed < NAME_MAX);
+    fs_path(out, NAME_MAX + 1, "%s_%.*s_%s", ns, (int)(NAME_MAX - fixed), pod, uid);
+    return out;
+}
+
 void logfile_path(char out[LOGFILE_PATH_MAX], const char *root, const char *ns, const char *pod, const char *uid,
                   const char *container, unsigned attempt)
 {
-    fs_path(out, LOGFILE_PATH_MAX, "%s/%s_%s_%s/%s/%u.log", root, ns, pod, uid, container, attempt);
+    char dir[NAME_MAX + 1];
+    fs_path(out, LOGFILE_PATH_MAX, "%s/%s/%s/%u.log", root, pod_dir(dir, ns, pod, uid), container, attempt);
 }
 
 int logfile_remove_pod(const char *root, const char *ns, const char *pod, const char *uid, struct error *err)
 {
-    CLEANUP_FREE char *path = xasprintf("%s/%s_%s_%s", root, ns, pod, uid);
+    char dir[NAME_MAX + 1];
+    CLEANUP_FREE char *path = xasprintf("%s/%s", root, pod_dir(dir, ns, pod, uid));
     return fs_remove_tree(path, err);
 }
 
 void logfile_remove_old(const char *root, const char *ns, const char *pod, const char *uid, const char *container,
                         unsigned keep_from)
 {
-    CLEANUP_FREE char *dir = xasprintf("%s/%s_%s_%s/%s", root, ns, pod, uid, container);
+    char name[NAME_MAX + 1];
+    CLEANUP_FREE char *dir = xasprintf("%s/%s/%s", root, pod_dir(name, ns, pod, uid), container);
     DIR *d = opendir(dir);
     for (struct dirent *e; d != NULL && (e = readdir(d)) != NULL;) {
         unsigned attempt;

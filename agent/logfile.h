@@ -31,7 +31,7 @@ bool logfile_parse(struct str record, struct logfile_line *out);
 /* ---- Where ---- */
 
 #define LOGFILE_PATH_MAX 512
-/* ROOT/NAMESPACE_POD_UID/CONTAINER/ATTEMPT.log, as kubelet lays them out. */
+/* ROOT/NAMESPACE_POD_UID/CONTAINER/ATTEMPT.log, as kubelet lays them out; of POD only as much as a directory's name holds. */
 void logfile_path(char out[LOGFILE_PATH_MAX], const char *root, const char *ns, const char *pod, const char *uid,
                   const char *container, unsigned attempt);
 /* The pod's directory with all its logs; for removal after the pod is gone. Blocking, short. */

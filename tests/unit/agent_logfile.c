@@ -427,6 +427,28 @@ static void old_attempts_are_removed(void **state)
     assert_false(fs_exists(path));
 }
 
+static void the_longest_names_have_a_place_of_their_own(void **state)
+{
+    struct fixture *f = *state;
+    char ns[64] = "", pod[254] = "", c[64] = "", one[LOGFILE_PATH_MAX], two[LOGFILE_PATH_MAX];
+    memset(ns, 'n', 63);
+    memset(pod, 'p', 253);
+    memset(c, 'c', 63);
+    const char *uids[] = {"e6aa8863-9993-44f5-bc16-311f0df7bdb8", "e6aa8863-9993-44f5-bc16-311f0df7bdb9"};
+    logfile_path(one, f->dir, ns, pod, uids[0], c, UINT32_MAX);
+    logfile_path(two, f->dir, ns, pod, uids[1], c, 0);
+    assert_int_equal(fs_make_parent(one, 0755, NULL), 0);
+    assert_int_equal(fs_make_parent(two, 0755, NULL), 0);
+    add_line(one, 1);
+    add_line(two, 2);
+    logfile_remove_old(f->dir, ns, pod, uids[1], c, 1);
+    assert_false(fs_exists(two));
+    assert_true(fs_exists(one));
+    assert_int_equal(logfile_remove_pod(f->dir, ns, pod, uids[0], NULL), 0);
+    assert_false(fs_exists(one));
+    assert_int_equal(logfile_remove_pod(f->dir, ns, pod, uids[1], NULL), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -444,6 +466,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_follower_that_slept_through_two_rotations_misses_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(a_cancelled_reader_says_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(old_attempts_are_removed, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_longest_names_have_a_place_of_their_own, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
