@@ -185,6 +185,7 @@ static void watch_print(struct get_watch *w, enum api_event type, struct object 
             continue;
         }
         print_objects(&a, &out, w->o, objects + i, 1, true, &w->err);
+        w->o->no_headers |= w->o->form == PRINT_CUSTOM; /* the titles once, not above each row */
         buf_puts(&out, w->o->form == PRINT_JSONPATH ? "\n" : "");
     }
     rctl_write(w->r, &out);

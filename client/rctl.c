@@ -112,7 +112,6 @@ static const char *hint_for(const struct error *err)
     case ERR_NO_QUORUM:
     case ERR_NOT_LEADER:
         return "\"rctl cluster status\" shows which masters are missing; \"get --stale\" reads without a quorum";
-    case ERR_FORBIDDEN:
     case ERR_UNAUTHORIZED:
         return "\"rctl config view\" shows the user of this context";
     default:

@@ -135,6 +135,7 @@ static void watches_show_what_was_asked(void **state)
 {
     static const struct habit rows[] = {
         {"first 2 rctl get cm -w --output-watch-events", NULL, 0, "EVENT   NAME\nADDED   a1", NULL},
+        {"first 3 rctl get cm -w -o custom-columns=N:.metadata.name", NULL, 0, "=N\na1\na10\n", NULL},
         {CHANGING("first 1 rctl get cm a1 --watch-only -o jsonpath='{.metadata.labels.seen}'"), NULL, 0, "x\n!a1",
          NULL},
         {CHANGING("first 22 rctl get cm a1 --watch-only --output-watch-events -o json"), NULL, 0,

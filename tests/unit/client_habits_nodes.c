@@ -85,6 +85,7 @@ static void deleting_pods_by_field(void **state)
     habits_must(h, "rctl run done --image=x --restart=Never --command -- exit 0; rctl run up --image=x", NULL);
     habits_until(h, "rctl get pod done -o jsonpath={.status.phase} | grep Succeeded && rctl get pod up | grep Running");
     static const struct habit rows[] = {
+        {"rctl delete ns default 2>&1 | grep -c hint:", NULL, 1, "=0\n"},
         {"rctl delete pods --field-selector=status.phase=Succeeded", NULL, 0, "=pod \"done\" deleted\n"},
         {"rctl delete pods --field-selector=status.phase==Running,metadata.name=up --now", NULL, 0,
          "=pod \"up\" deleted\n"},
