@@ -30,7 +30,7 @@ static void fix(struct buf *b)
     if (b->size < 8) {
         return;
     }
-    memcpy(b->data, "RVS1\1\0\0\0", 8);
+    memcpy(b->data, "RVS1\2\0\0\0", 8);
     size_t at = 8;
     for (uint64_t block = 0; b->size - at >= BLOCK_HEAD; block++) {
         uint8_t *head = b->data + at;
@@ -53,11 +53,15 @@ static void write_trailer(struct str records, struct buf *out, uint64_t block)
     struct str body;
     while (p < end) {
         uint8_t type = *p++;
-        if (type == 2 && end - p > TXN_ID_SIZE) {
+        if ((type == 2 || type == 3) &&
+            end - p > TXN_ID_SIZE) { /* an id; 3: with a mark of 8 bytes for each object it touched */
+            uint64_t marks = 0;
             p += TXN_ID_SIZE;
-            if (!varint_read(&p, end, &revision)) {
+            if (!varint_read(&p, end, &revision) ||
+                (type == 3 && (!varint_read(&p, end, &marks) || marks > (uint64_t)(end - p) / 8))) {
                 break;
             }
+            p += 8 * marks;
             ids++;
             continue;
         }
@@ -86,7 +90,7 @@ static void write_trailer(struct str records, struct buf *out, uint64_t block)
 
 static void wrap(struct str records, struct buf *out)
 {
-    buf_append(out, "RVS1\1\0\0\0", 8);
+    buf_append(out, "RVS1\2\0\0\0", 8);
     if (records.n > 0) {
         buf_put_u32(out, (uint32_t)records.n);
         buf_put_u32(out, (uint32_t)records.n);
