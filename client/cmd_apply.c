@@ -117,7 +117,8 @@ static int apply_together(struct rctl *r, const struct manifest *m, enum dry_run
     if (send_objects(r, objects, dry, &reply, &err) != 0) {
         int code = rctl_fail(r, &err);
         if (m->count > 1 && code != EXIT_UNKNOWN) {
-            rctl_note(r, "nothing was changed: the %u objects are applied together or not at all", m->count);
+            rctl_note(r, "nothing was changed: the %u objects are applied together or not at all%s", m->count,
+                      err.code == ERR_TOO_LARGE ? "; apply fewer of them at a time" : "");
         }
         return code;
     }

@@ -63,6 +63,10 @@ static void creating(void **state)
          "configmap \"ed\" deleted\nconfigmap/ed replaced"},
         {"rctl replace -f cm.yaml --dry-run=server -o name", NULL, 0, "=configmap/ed\n"},
         {"rctl create ns n1 --save-config -o yaml", NULL, 0, "last-applied-configuration"},
+        {"for i in $(seq 20); do printf -- '---\\napiVersion: v1\\nkind: ConfigMap\\nmetadata: {name: fat%s}\\ndata: "
+         "{a: %s}\\n' "
+         "$i $(head -c 240000 /dev/zero | tr '\\0' y); done > fat.yaml; rctl apply -f fat.yaml",
+         NULL, 1, "=", "the 20 objects are applied together or not at all; apply fewer of them at a time"},
         {"rctl expose deploy/web --port=80 --target-port=8000", NULL, 1, "=", "error: Service is not there yet"},
         {"rctl autoscale deploy web --min=1 --max=3 --cpu-percent=80", NULL, 1, "=",
          "HorizontalPodAutoscaler is not there yet"},
