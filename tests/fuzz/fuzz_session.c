@@ -45,6 +45,11 @@ const struct pki_identity *net_conn_peer(const struct net_conn *c)
 {
     return &c->peer;
 }
+bool net_conn_refused(const struct net_conn *c)
+{
+    (void)c;
+    return false;
+}
 const char *net_conn_peer_addr(const struct net_conn *c)
 {
     (void)c;
