@@ -1,16 +1,10 @@
-/* rctl expose, autoscale, debug: what people type and Reeve has not yet, told by its name, with what to do instead. */
-#include <string.h>
-
+/* rctl expose, autoscale: what people type and Reeve has not yet, told by its name, with what to do instead. */
 #include "client/common.h"
 
 /* Every option that kubectl knows there: the answer is the same, and it must not be "unknown option". */
 #define TAKEN(name, letter)                                                                                            \
     {                                                                                                                  \
         name, letter, OPTION_VALUE, NULL, NULL, "VALUE", "taken; see above"                                            \
-    }
-#define TAKEN_FLAG(name, letter)                                                                                       \
-    {                                                                                                                  \
-        name, letter, OPTION_FLAG, NULL, NULL, NULL, "taken; see above"                                                \
     }
 
 static int not_yet(struct rctl *r, const char *kind, const char *instead)
@@ -70,54 +64,4 @@ const struct command command_autoscale = {
     .options = autoscale_options,
     .options_count = ARRAY_SIZE(autoscale_options),
     .run = run_autoscale,
-};
-
-static const struct option_row debug_options[] = {TAKEN("image", 0),
-                                                  TAKEN("container", 'c'),
-                                                  TAKEN("copy-to", 0),
-                                                  TAKEN("target", 0),
-                                                  TAKEN("profile", 0),
-                                                  TAKEN("set-image", 0),
-                                                  TAKEN("env", 0),
-                                                  TAKEN("custom", 0),
-                                                  TAKEN("image-pull-policy", 0),
-                                                  TAKEN("filename", 'f'),
-                                                  TAKEN_FLAG("stdin", 'i'),
-                                                  TAKEN_FLAG("tty", 't'),
-                                                  TAKEN_FLAG("attach", 0),
-                                                  TAKEN_FLAG("quiet", 'q'),
-                                                  TAKEN_FLAG("share-processes", 0),
-                                                  TAKEN_FLAG("same-node", 0),
-                                                  TAKEN_FLAG("replace", 0),
-                                                  TAKEN_FLAG("arguments-only", 0),
-                                                  TAKEN_FLAG("keep-labels", 0),
-                                                  TAKEN_FLAG("keep-annotations", 0)};
-
-static int run_debug(struct rctl *r)
-{
-    if (r->args.words_count == 0) {
-        return rctl_usage(r, "which pod?");
-    }
-    const char *word = r->args.words[0];
-    if (strncmp(word, "node/", 5) == 0 || strncmp(word, "nodes/", 6) == 0 || strncmp(word, "no/", 3) == 0) {
-        return not_yet(r, "debugging a node",
-                       "a Pod with nodeName, hostPID and a hostPath volume of / gives a shell on it");
-    }
-    if (opt(r, "copy-to") != NULL) {
-        return not_yet(r, "debug --copy-to",
-                       "\"rctl get pod NAME -o yaml\", another name and command, and \"rctl create -f\" make a copy");
-    }
-    return not_yet(
-        r, "the ephemeral container",
-        "\"rctl exec -ti POD -- sh\" opens a shell in a container, \"rctl logs --previous\" shows why it ended");
-}
-
-const struct command command_debug = {
-    .name = "debug",
-    .usage = "POD [--image=IMAGE] | node/NAME",
-    .summary = "A container beside those of a pod (not there yet)",
-    .examples = "  rctl debug hello -ti --image=busybox:1.35\n",
-    .options = debug_options,
-    .options_count = ARRAY_SIZE(debug_options),
-    .run = run_debug,
 };

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/attach.h"
 #include "client/create.h"
 #include "client/session.h"
 #include "proto/patch.h"
@@ -174,9 +175,25 @@ static int check_options(struct rctl *r, bool *attach, struct error *err)
 
 struct settled {
     const char *container; /* NULL: the first */
+    bool once;             /* its end is enough: it was made for this */
     bool running, over, gone;
     char reason[256];
 };
+
+static void look_at_statuses(struct settled *s, struct mp statuses)
+{
+    for (struct mp_iter it = mp_iter(statuses); mp_next(&it);) {
+        if (s->container != NULL && !str_is(mp_str(mp_get(it.value, "name")), s->container)) {
+            continue;
+        }
+        struct str why = mp_str(mp_path(it.value, "state.waiting.reason")),
+                   text = mp_str(mp_path(it.value, "state.waiting.message"));
+        s->running = mp_type(mp_path(it.value, "state.running")) == MP_MAP;
+        s->over = s->over || (s->once && mp_type(mp_path(it.value, "state.terminated")) == MP_MAP);
+        snprintf(s->reason, sizeof(s->reason), "%.*s%s%.*s", STR_ARG(why), text.n > 0 ? ": " : "", STR_ARG(text));
+        return;
+    }
+}
 
 static bool settled_event(enum api_event type, const struct object *o, uint64_t revision, void *data)
 {
@@ -189,16 +206,9 @@ static bool settled_event(enum api_event type, const struct object *o, uint64_t 
     struct str phase = mp_str(mp_path(m, "status.phase"));
     s->gone = type == API_DELETED;
     s->over = str_is(phase, "Succeeded") || str_is(phase, "Failed");
-    for (struct mp_iter it = mp_iter(mp_path(m, "status.containerStatuses")); mp_next(&it);) {
-        struct str name = mp_str(mp_get(it.value, "name"));
-        if (s->container != NULL && !str_is(name, s->container)) {
-            continue;
-        }
-        s->running = mp_type(mp_path(it.value, "state.running")) == MP_MAP;
-        struct str why = mp_str(mp_path(it.value, "state.waiting.reason")),
-                   text = mp_str(mp_path(it.value, "state.waiting.message"));
-        snprintf(s->reason, sizeof(s->reason), "%.*s%s%.*s", STR_ARG(why), text.n > 0 ? ": " : "", STR_ARG(text));
-        break;
+    static const char *const lists[] = {"status.containerStatuses", "status.ephemeralContainerStatuses"};
+    for (unsigned i = 0; i < (s->container == NULL ? 1 : ARRAY_SIZE(lists)); i++) {
+        look_at_statuses(s, mp_path(m, lists[i]));
     }
     return !s->running && !s->over && !s->gone;
 }
@@ -300,10 +310,10 @@ static int exit_code_of_container(struct rctl *r, const struct object *pod, cons
     return e.code;
 }
 
-static int attach_to(struct rctl *r, const struct object *pod, const char *container, bool in, bool tty, bool fresh)
+int attach_to(struct rctl *r, const struct object *pod, const char *container, bool in, bool tty, bool fresh)
 {
     struct error err = {0};
-    struct settled s = {.container = container};
+    struct settled s = {.container = container, .once = fresh && container != NULL};
     struct session_end end = {.exit_code = -1};
     int rc = wait_settled(r, pod, &s, &err);
     if (rc != 0) {
@@ -408,9 +418,12 @@ static const struct option_row attach_options[] = {
 /* The container in the pod's spec; an empty one if there is none of the name. */
 static struct mp container_of(const struct object *pod, const char *name)
 {
-    for (struct mp_iter it = mp_iter(mp_path(object_mp(pod), "spec.containers")); mp_next(&it);) {
-        if (name == NULL || str_is(mp_str(mp_get(it.value, "name")), name)) {
-            return it.value;
+    static const char *const lists[] = {"spec.containers", "spec.ephemeralContainers"};
+    for (unsigned i = 0; i < ARRAY_SIZE(lists); i++) {
+        for (struct mp_iter it = mp_iter(mp_path(object_mp(pod), lists[i])); mp_next(&it);) {
+            if (name == NULL || str_is(mp_str(mp_get(it.value, "name")), name)) {
+                return it.value;
+            }
         }
     }
     return (struct mp){0};

@@ -70,9 +70,6 @@ static void creating(void **state)
         {"rctl expose deploy/web --port=80 --target-port=8000", NULL, 1, "=", "error: Service is not there yet"},
         {"rctl autoscale deploy web --min=1 --max=3 --cpu-percent=80", NULL, 1, "=",
          "HorizontalPodAutoscaler is not there yet"},
-        {"rctl debug web -it --image=busybox", NULL, 1, "=", "not there yet\nrctl exec"},
-        {"rctl debug node/n1 -it --image=busybox", NULL, 1, "=", "not there yet"},
-        {"rctl debug web --copy-to=x", NULL, 1, "=", "--copy-to is not there yet"},
     };
     habits_run(h, rows, ARRAY_SIZE(rows));
 }

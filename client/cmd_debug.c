@@ -1,0 +1,486 @@
+/* rctl debug: a container beside those of a running pod, a copy of a pod with one more or another program, a pod that sees its node.
+ *
+ * An ephemeral container cannot be taken back: it ends with its program or with the pod. A copy has neither the labels nor the probes of the pod, so
+ * that no owner takes it for its own and nothing ends it while somebody looks.
+ * Source: kubectl debug (v1.33): its options, names, and what its profiles change. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/env.h"
+#include "client/attach.h"
+#include "client/session.h"
+
+static const struct option_row debug_options[] = {
+    {"image", 0, OPTION_VALUE, NULL, NULL, "IMAGE", "image of the container"},
+    {"container", 'c', OPTION_VALUE, NULL, NULL, "NAME", "its name; of a copy also one of the pod's, to change it"},
+    {"target", 0, OPTION_VALUE, NULL, NULL, "CONTAINER", "see the processes of this container of the pod"},
+    {"copy-to", 0, OPTION_VALUE, NULL, NULL, "NAME", "leave the pod as it is and make a copy"},
+    {"replace", 0, OPTION_FLAG, NULL, NULL, NULL, "with --copy-to: delete the pod first"},
+    {"same-node", 0, OPTION_FLAG, NULL, NULL, NULL, "with --copy-to: on the node of the pod"},
+    {"share-processes", 0, OPTION_FLAG, "true", NULL, NULL, "with --copy-to: containers see each other's processes"},
+    {"set-image", 0, OPTION_REPEAT, NULL, NULL, "C=IMAGE,...", "with --copy-to: other images; * is all containers"},
+    {"keep-labels", 0, OPTION_FLAG, NULL, NULL, NULL, "with --copy-to: and the pod's labels"},
+    {"keep-annotations", 0, OPTION_FLAG, NULL, NULL, NULL, "with --copy-to: and the pod's annotations"},
+    {"keep-liveness", 0, OPTION_FLAG, NULL, NULL, NULL, "with --copy-to: and liveness probes"},
+    {"keep-readiness", 0, OPTION_FLAG, NULL, NULL, NULL, "with --copy-to: and readiness probes"},
+    {"keep-startup", 0, OPTION_FLAG, NULL, NULL, NULL, "with --copy-to: and startup probes"},
+    {"keep-init-containers", 0, OPTION_FLAG, "true", NULL, NULL, "with --copy-to: and init containers"},
+    {"env", 0, OPTION_REPEAT, NULL, NULL, "KEY=VALUE", "a variable"},
+    {"image-pull-policy", 0, OPTION_VALUE, NULL, NULL, "POLICY", "Always, IfNotPresent or Never"},
+    {"arguments-only", 0, OPTION_FLAG, NULL, NULL, NULL, "words behind -- are arguments, not the command"},
+    {"profile", 0, OPTION_VALUE, "legacy", NULL, "NAME",
+     "rights: legacy, general, baseline, restricted, netadmin or sysadmin"},
+    {"stdin", 'i', OPTION_FLAG, NULL, NULL, NULL, "hand over standard input"},
+    {"tty", 't', OPTION_FLAG, NULL, NULL, NULL, "give the container a terminal (with -i)"},
+    {"attach", 0, OPTION_FLAG, NULL, NULL, NULL, "wait for the container and join it; with -i this is the default"},
+    {"quiet", 'q', OPTION_FLAG, NULL, NULL, NULL, "only what the container prints"},
+    {"pod-running-timeout", 0, OPTION_VALUE, "1m", NULL, "DURATION", "how long to wait until the container runs"},
+};
+
+/* ---- Rights ---- */
+
+static const struct profile {
+    const char *name;
+    const char *capabilities; /* added to the container's, comma separated */
+    bool shares;              /* a copy's containers see each other's processes */
+    bool privileged;          /* on a node, and beside a pod */
+    bool restricted;
+    bool host_network, host_pid, host_ipc, host_files; /* of a pod on a node */
+} profiles[] = {
+    {.name = "legacy", .host_network = true, .host_pid = true, .host_ipc = true, .host_files = true},
+    {.name = "general",
+     .capabilities = "SYS_PTRACE",
+     .shares = true,
+     .host_network = true,
+     .host_pid = true,
+     .host_ipc = true,
+     .host_files = true},
+    {.name = "baseline", .shares = true},
+    {.name = "restricted", .shares = true, .restricted = true},
+    {.name = "netadmin", .capabilities = "NET_ADMIN,NET_RAW", .shares = true, .host_network = true, .host_pid = true},
+    {.name = "sysadmin",
+     .shares = true,
+     .privileged = true,
+     .host_network = true,
+     .host_pid = true,
+     .host_ipc = true,
+     .host_files = true},
+};
+
+static const struct profile *profile_of(struct rctl *r)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(profiles); i++) {
+        if (strcmp(profiles[i].name, opt(r, "profile")) == 0) {
+            return &profiles[i];
+        }
+    }
+    return NULL;
+}
+
+static void set_flag(struct rctl *r, struct value *map, const char *key, bool on)
+{
+    value_set(&r->arena, map, key, value_bool(&r->arena, on));
+}
+
+static void set_text(struct rctl *r, struct value *map, const char *key, const char *text)
+{
+    value_set(&r->arena, map, key, value_cstr(&r->arena, text));
+}
+
+static void put_rights(struct rctl *r, struct value *container, const struct profile *profile, bool on_node)
+{
+    struct arena *a = &r->arena;
+    if (profile->privileged) {
+        set_flag(r, value_ensure_map(a, container, "securityContext"), "privileged", true);
+    } else if (profile->restricted) {
+        struct value *s = value_ensure_map(a, container, "securityContext");
+        struct value *drop = value_list(a);
+        value_append(a, drop, value_cstr(a, "ALL"));
+        set_flag(r, s, "runAsNonRoot", true);
+        set_flag(r, s, "allowPrivilegeEscalation", false);
+        value_set(a, value_ensure_map(a, s, "capabilities"), "drop", drop);
+        set_text(r, value_ensure_map(a, s, "seccompProfile"), "type", "RuntimeDefault");
+    } else if (profile->capabilities != NULL && !(on_node && profile->host_files)) {
+        struct value *s = value_ensure_map(a, container, "securityContext");
+        struct value *add = value_ensure_list(a, value_ensure_map(a, s, "capabilities"), "add");
+        char *copy = arena_strdup(a, profile->capabilities), *save = NULL;
+        for (char *one = strtok_r(copy, ",", &save); one != NULL; one = strtok_r(NULL, ",", &save)) {
+            value_append(a, add, value_cstr(a, one));
+        }
+    }
+}
+
+/* ---- The container ---- */
+
+/* PREFIX and five letters that make no words. */
+static const char *make_name(struct rctl *r, const char *prefix)
+{
+    static const char letters[] = "bcdfghjklmnpqrstvwxz2456789";
+    unsigned char bytes[5];
+    char text[sizeof bytes + 1] = "";
+    env_random(env_real(), bytes, sizeof bytes);
+    for (unsigned i = 0; i < sizeof bytes; i++) {
+        text[i] = letters[bytes[i] % (sizeof letters - 1)];
+    }
+    return arena_printf(&r->arena, "%s-%s", prefix, text);
+}
+
+static int split_pair(const char *option, char *pair, char **second, struct error *err)
+{
+    char *eq = strchr(pair, '=');
+    if (eq == NULL || eq == pair) {
+        return error_set(err, ERR_USAGE, "--%s is KEY=VALUE, not \"%s\"", option, pair);
+    }
+    *eq = '\0';
+    *second = eq + 1;
+    return 0;
+}
+
+/* What the command line says of the container, over what it is. */
+static int put_container(struct rctl *r, struct value *c, struct error *err)
+{
+    struct arena *a = &r->arena;
+    if (opt(r, "image") != NULL) {
+        set_text(r, c, "image", opt(r, "image"));
+    }
+    if (opt(r, "image-pull-policy") != NULL) {
+        set_text(r, c, "imagePullPolicy", opt(r, "image-pull-policy"));
+    }
+    if (args_count(&r->args, "env") > 0) {
+        struct value *env = value_list(a);
+        for (unsigned i = 0; i < args_count(&r->args, "env"); i++) {
+            char *key = arena_strdup(a, args_at(&r->args, "env", i)), *text = NULL;
+            if (split_pair("env", key, &text, err) != 0) {
+                return err->code;
+            }
+            struct value *v = value_map(a);
+            set_text(r, v, "name", key);
+            set_text(r, v, "value", text);
+            value_append(a, env, v);
+        }
+        value_set(a, c, "env", env);
+    }
+    if (r->args.dash < r->args.words_count) {
+        struct value *words = value_list(a);
+        for (unsigned i = r->args.dash; i < r->args.words_count; i++) {
+            value_append(a, words, value_cstr(a, r->args.words[i]));
+        }
+        if (!opt_flag(r, "arguments-only")) {
+            value_remove(c, "args");
+        }
+        value_set(a, c, opt_flag(r, "arguments-only") ? "args" : "command", words);
+    }
+    set_flag(r, c, "stdin", opt_flag(r, "stdin"));
+    set_flag(r, c, "tty", opt_flag(r, "tty"));
+    return 0;
+}
+
+static struct value *new_container(struct rctl *r, const char *name)
+{
+    struct value *c = value_map(&r->arena);
+    set_text(r, c, "name", name);
+    set_text(r, c, "terminationMessagePolicy", "FallbackToLogsOnError");
+    return c;
+}
+
+static const char *container_name(struct rctl *r)
+{
+    const char *name = opt(r, "container");
+    if (name == NULL) {
+        name = make_name(r, "debugger");
+        if (!opt_flag(r, "quiet")) {
+            rctl_note(r, "Defaulting debug container name to %s.", name);
+        }
+    }
+    return name;
+}
+
+/* ---- Then ---- */
+
+static bool wants_attach(struct rctl *r)
+{
+    return args_given(&r->args, "attach") ? opt_flag(r, "attach") : opt_flag(r, "stdin");
+}
+
+static int join(struct rctl *r, const struct object *pod, const char *container)
+{
+    return attach_to(r, pod, container, opt_flag(r, "stdin"), opt_flag(r, "stdin") && session_wants_tty(r), true);
+}
+
+/* Checked here, created, joined. */
+static int create_and_join(struct rctl *r, struct value *doc, const char *container)
+{
+    struct error err = {0};
+    CLEANUP_OBJECT struct object *made = NULL;
+    if (kind_check_fields(kind_by_id(KIND_POD), &r->arena, doc, 0, &err) != 0) {
+        return rctl_fail_here(r, &err);
+    }
+    if (common_create(r, doc, DRY_RUN_NONE, &made, &err) != 0) {
+        return rctl_fail(r, &err);
+    }
+    if (container != NULL && wants_attach(r)) {
+        return join(r, made, container);
+    }
+    if (!opt_flag(r, "quiet")) {
+        fprintf(r->out, "pod/%.*s created\n", STR_ARG(made->name));
+    }
+    return EXIT_DONE;
+}
+
+/* ---- A copy ---- */
+
+static int set_images(struct rctl *r, struct value *containers, struct error *err)
+{
+    for (unsigned i = 0; i < args_count(&r->args, "set-image"); i++) {
+        char *copy = arena_strdup(&r->arena, args_at(&r->args, "set-image", i)), *save = NULL;
+        for (char *name = strtok_r(copy, ",", &save); name != NULL; name = strtok_r(NULL, ",", &save)) {
+            char *image = NULL;
+            if (split_pair("set-image", name, &image, err) != 0) {
+                return err->code;
+            }
+            bool all = strcmp(name, "*") == 0, found = false;
+            for (unsigned k = 0; k < value_count(containers); k++) {
+                struct value *c = value_item(containers, k);
+                if (all || str_is(value_to_str(value_get(c, "name")), name)) {
+                    set_text(r, c, "image", image);
+                    found = true;
+                }
+            }
+            if (!found) {
+                return error_set(err, ERR_NOT_FOUND, "--set-image: the pod has no container \"%s\"", name);
+            }
+        }
+    }
+    return 0;
+}
+
+static void drop_probes(struct rctl *r, struct value *containers)
+{
+    static const struct {
+        const char *option, *field;
+    } probes[] = {
+        {"keep-liveness", "livenessProbe"}, {"keep-readiness", "readinessProbe"}, {"keep-startup", "startupProbe"}};
+    for (unsigned i = 0; i < value_count(containers); i++) {
+        for (unsigned k = 0; k < ARRAY_SIZE(probes); k++) {
+            if (!opt_flag(r, probes[k].option)) {
+                value_remove(value_item(containers, i), probes[k].field);
+            }
+        }
+    }
+}
+
+/* *container: the one to join; NULL: only images were changed. */
+static int make_copy(struct rctl *r, const struct object *pod, struct value **out, const char **container,
+                     struct error *err)
+{
+    struct arena *a = &r->arena;
+    const struct profile *profile = profile_of(r);
+    struct value *old = object_to_value(a, pod), *doc = value_map(a), *spec = value_copy(a, value_get(old, "spec"));
+    static const char *const kept[] = {"labels", "annotations"};
+    set_text(r, doc, "apiVersion", "v1");
+    set_text(r, doc, "kind", "Pod");
+    struct value *meta = value_ensure_map(a, doc, "metadata");
+    set_text(r, meta, "name", opt(r, "copy-to"));
+    value_set(a, meta, "namespace", value_str(a, pod->ns));
+    for (unsigned i = 0; i < ARRAY_SIZE(kept); i++) {
+        const struct value *map = value_at(old, "metadata", kept[i], NULL);
+        if (map != NULL && opt_flag(r, i == 0 ? "keep-labels" : "keep-annotations")) {
+            value_set(a, meta, kept[i], value_copy(a, map));
+        }
+    }
+    value_set(a, doc, "spec", spec);
+    value_remove(spec, "ephemeralContainers");
+    if (!opt_flag(r, "same-node")) {
+        value_remove(spec, "nodeName");
+    }
+    if (!opt_flag(r, "keep-init-containers")) {
+        value_remove(spec, "initContainers");
+    }
+    if (args_given(&r->args, "share-processes") || profile->shares) {
+        set_flag(r, spec, "shareProcessNamespace", opt_flag(r, "share-processes"));
+    }
+    struct value *containers = value_ensure_list(a, spec, "containers");
+    drop_probes(r, containers);
+    drop_probes(r, value_get(spec, "initContainers"));
+    int rc = set_images(r, containers, err);
+    if (rc != 0) {
+        return rc;
+    }
+    const char *name = opt(r, "container");
+    struct value *c = name == NULL ? NULL : value_find(containers, "name", str_of(name));
+    if (c == NULL && opt(r, "image") == NULL) {
+        *out = doc;
+        return args_count(&r->args, "set-image") > 0
+                   ? 0
+                   : error_set(err, ERR_USAGE, "you must specify image when creating new container: --image=IMAGE");
+    }
+    if (c == NULL) {
+        name = container_name(r);
+        c = new_container(r, name);
+        value_append(a, containers, c);
+    }
+    *out = doc;
+    *container = name;
+    put_rights(r, c, profile, false);
+    return put_container(r, c, err);
+}
+
+static int debug_copy(struct rctl *r, const struct object *pod)
+{
+    struct error err = {0};
+    struct value *doc = NULL;
+    const char *container = NULL;
+    if (make_copy(r, pod, &doc, &container, &err) != 0) {
+        return err.code == ERR_USAGE ? common_fail(r, &err) : rctl_fail_here(r, &err);
+    }
+    if (opt_flag(r, "replace")) {
+        struct delete_options d = {.grace_s = 0};
+        CLEANUP_OBJECT struct object *o = NULL;
+        const char *ns = common_cstr(r, pod->ns), *name = common_cstr(r, pod->name);
+        bool gone = false;
+        int rc = common_delete(r, pod->kind, ns, name, &d, &o, &gone, &err);
+        if (rc == 0 && !gone && strcmp(name, opt(r, "copy-to")) == 0) { /* the name must be free */
+            rc = common_wait_gone(r, pod->kind, ns, name, pod->uid, 60000, &err);
+        }
+        if (rc != 0 && rc != ERR_NOT_FOUND) {
+            return rctl_fail(r, &err);
+        }
+    }
+    return create_and_join(r, doc, container);
+}
+
+/* ---- A node ---- */
+
+static int debug_node(struct rctl *r, const struct object *node)
+{
+    struct arena *a = &r->arena;
+    struct error err = {0};
+    const struct profile *profile = profile_of(r);
+    const char *container = opt(r, "container") != NULL ? opt(r, "container") : "debugger";
+    const char *name = make_name(r, arena_printf(a, "node-debugger-%.*s", STR_ARG(node->name)));
+    struct value *doc = value_map(a), *c = new_container(r, container), *everything = value_map(a);
+    set_text(r, doc, "apiVersion", "v1");
+    set_text(r, doc, "kind", "Pod");
+    struct value *meta = value_ensure_map(a, doc, "metadata"), *spec = value_ensure_map(a, doc, "spec");
+    set_text(r, meta, "name", name);
+    set_text(r, meta, "namespace", rctl_namespace(r));
+    set_text(r, value_ensure_map(a, meta, "labels"), "app.kubernetes.io/managed-by", "rctl-debug");
+    value_set(a, spec, "nodeName", value_str(a, node->name));
+    set_text(r, spec, "restartPolicy", "Never");
+    set_text(r, everything, "operator", "Exists");
+    value_append(a, value_ensure_list(a, spec, "tolerations"), everything);
+    set_flag(r, spec, "hostNetwork", profile->host_network);
+    set_flag(r, spec, "hostPID", profile->host_pid);
+    set_flag(r, spec, "hostIPC", profile->host_ipc);
+    if (profile->host_files) {
+        struct value *volume = value_map(a), *mount = value_map(a);
+        set_text(r, volume, "name", "host-root");
+        set_text(r, value_ensure_map(a, volume, "hostPath"), "path", "/");
+        value_append(a, value_ensure_list(a, spec, "volumes"), volume);
+        set_text(r, mount, "name", "host-root");
+        set_text(r, mount, "mountPath", "/host");
+        value_append(a, value_ensure_list(a, c, "volumeMounts"), mount);
+    }
+    put_rights(r, c, profile, true);
+    value_append(a, value_ensure_list(a, spec, "containers"), c);
+    if (put_container(r, c, &err) != 0) {
+        return common_fail(r, &err);
+    }
+    if (!opt_flag(r, "quiet")) {
+        rctl_note(r, "Creating debugging pod %s with container %s on node %.*s.", name, container, STR_ARG(node->name));
+    }
+    return create_and_join(r, doc, container);
+}
+
+/* ---- The command ---- */
+
+static int check_copy(struct rctl *r, struct error *err)
+{
+    static const char *const only_copies[] = {"set-image", "same-node", "replace", "share-processes"};
+    bool copy = opt(r, "copy-to") != NULL;
+    for (unsigned i = 0; i < ARRAY_SIZE(only_copies) && !copy; i++) {
+        if (args_given(&r->args, only_copies[i])) {
+            return error_set(err, ERR_USAGE, "--%s may only be used with --copy-to", only_copies[i]);
+        }
+    }
+    if (copy && opt(r, "target") != NULL) {
+        return error_set(err, ERR_USAGE, "--target is incompatible with --copy-to. Use --share-processes instead.");
+    }
+    bool words = r->args.dash < r->args.words_count;
+    if (copy && opt(r, "image") == NULL && args_count(&r->args, "set-image") == 0 && !words) {
+        return error_set(err, ERR_USAGE, "you must specify --image, --set-image or command arguments.");
+    }
+    return 0;
+}
+
+static int check_options(struct rctl *r, bool node, struct error *err)
+{
+    int rc = check_copy(r, err);
+    if (rc != 0) {
+        return rc;
+    }
+    if (node && (opt(r, "copy-to") != NULL || opt(r, "target") != NULL)) {
+        return error_set(err, ERR_USAGE, "a node has no copy and no containers: neither --copy-to nor --target");
+    }
+    if (opt(r, "copy-to") == NULL && opt(r, "image") == NULL) {
+        return error_set(err, ERR_USAGE, "you must specify --image when not using --copy-to.");
+    }
+    if (opt_flag(r, "tty") && !opt_flag(r, "stdin")) {
+        return error_set(err, ERR_USAGE, "-i/--stdin is required for containers with -t/--tty=true");
+    }
+    if (profile_of(r) == NULL) {
+        return error_set(err, ERR_USAGE,
+                         "--profile is legacy, general, baseline, restricted, netadmin or sysadmin, not \"%s\"",
+                         opt(r, "profile"));
+    }
+    return 0;
+}
+
+static int run_debug(struct rctl *r)
+{
+    struct error err = {0};
+    struct resources which = {0};
+    if (r->args.words_count == 0 || r->args.dash == 0) {
+        return rctl_usage(r, "which pod?");
+    }
+    if (MIN(r->args.dash, r->args.words_count) > 1) {
+        return rctl_usage(r, "one pod or node at a time; a command comes behind --");
+    }
+    const char *word = r->args.words[0];
+    bool node = strchr(word, '/') != NULL && resource_parse(&r->arena, &word, 1, &which, &err) == 0 &&
+                which.count == 1 && which.items[0].kind->id == KIND_NODE;
+    if (check_options(r, node, &err) != 0) {
+        return common_fail(r, &err);
+    }
+    CLEANUP_OBJECT struct object *o = NULL;
+    if (rctl_connect(r, &err) != 0 ||
+        (node ? resource_get(r, &which.items[0], NULL, false, &o, &err) : resource_get_pod(r, word, &o, &err)) != 0) {
+        return common_fail(r, &err);
+    }
+    if (node) {
+        return debug_node(r, o);
+    }
+    if (opt(r, "copy-to") != NULL) {
+        return debug_copy(r, o);
+    }
+    error_set(&err, ERR_UNSUPPORTED,
+              "the ephemeral container is not there yet; --copy-to=NAME makes a copy of the pod with one more "
+              "container, \"rctl exec -ti POD -- sh\" opens a shell in a container");
+    return rctl_fail_here(r, &err);
+}
+
+const struct command command_debug = {
+    .name = "debug",
+    .usage = "POD | TYPE/NAME | node/NAME --image=IMAGE [-ti] [--copy-to=NAME] [-- COMMAND...]",
+    .summary = "Look into a pod or a node with a container of another image",
+    .examples = "  # a copy of the pod, all of whose processes a shell can see\n"
+                "  rctl debug hello -ti --image=busybox:1.35 --copy-to=hello-debug --share-processes\n"
+                "  # a copy that waits instead of crashing; with another image\n"
+                "  rctl debug hello -ti --copy-to=hello-debug --container=hello -- sh\n"
+                "  rctl debug hello --copy-to=hello-debug --set-image=*=busybox:1.35\n"
+                "  # a shell on a node, whose files are below /host\n"
+                "  rctl debug node/node-1 -ti --image=busybox:1.35\n",
+    .options = debug_options,
+    .options_count = ARRAY_SIZE(debug_options),
+    .run = run_debug,
+};
