@@ -40,8 +40,8 @@ static bool ports_meet(const struct podspec_port *a, const struct podspec_port *
 /* Init containers' ports are not the node's: as the kubelet has it. */
 static bool ports_conflict(const struct podspec *a, const struct podspec *b)
 {
-    for (unsigned i = a->init_count; i < a->count; i++) {
-        for (unsigned k = b->init_count; k < b->count; k++) {
+    for (unsigned i = a->init_count; i < a->main_count; i++) {
+        for (unsigned k = b->init_count; k < b->main_count; k++) {
             const struct podspec_container *x = &a->containers[i], *y = &b->containers[k];
             for (unsigned p = 0; p < x->ports_count; p++) {
                 for (unsigned q = 0; q < y->ports_count; q++) {

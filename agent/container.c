@@ -54,6 +54,9 @@ bool container_restarts(enum podspec_restart policy, const struct podspec_contai
                         bool failed_by_us)
 {
     bool failed = exit_code != 0 || failed_by_us;
+    if (spec->is_ephemeral) {
+        return false;
+    }
     if (spec->is_sidecar) {
         return true;
     }

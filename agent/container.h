@@ -140,7 +140,7 @@ static inline bool container_is_up(const struct container *c) /* it has started 
 bool container_succeeded(const struct container *c); /* DONE with exit code 0 */
 unsigned container_next_attempt(const struct container *c);
 const char *container_state_name(enum container_state s);
-/* Is it started again after an end with this exit code? Sidecars always are, other init containers only after failures. */
+/* Is it started again after an end with this exit code? Sidecars always are, other init containers only after failures, ephemeral ones never. */
 bool container_restarts(enum podspec_restart policy, const struct podspec_container *spec, int exit_code,
                         bool failed_by_us);
 

@@ -32,7 +32,7 @@ bool evict_has_limits(const struct podspec *s)
     for (unsigned i = 0; i < s->volumes_count; i++) {
         any = any || size_limit(&s->volumes[i], &text, &bytes);
     }
-    for (unsigned i = 0; i < s->count; i++) {
+    for (unsigned i = 0; i < s->main_count; i++) {
         any = any || s->containers[i].limits.ephemeral_bytes > 0;
     }
     return any;
@@ -51,7 +51,7 @@ bool evict_decide(const struct podspec *s, const struct evict_usage *u, char mes
         }
         used += evict_is_disk(&s->volumes[i]) ? u->volumes[i] : 0;
     }
-    for (unsigned i = 0; i < s->count; i++) {
+    for (unsigned i = 0; i < s->main_count; i++) {
         used += u->containers[i];
         limit += MIN(s->containers[i].limits.ephemeral_bytes, INT64_MAX / (2 * PODSPEC_CONTAINERS_MAX));
     }
@@ -62,7 +62,7 @@ bool evict_decide(const struct podspec *s, const struct evict_usage *u, char mes
                  "Pod ephemeral local storage usage exceeds the total limit of containers %s. ", whole);
         return true;
     }
-    for (unsigned i = 0; i < s->count; i++) {
+    for (unsigned i = 0; i < s->main_count; i++) {
         const struct podspec_container *c = &s->containers[i];
         if (c->limits.ephemeral_bytes > 0 && u->containers[i] > (uint64_t)c->limits.ephemeral_bytes) {
             text = mp_str(mp_get(mp_path(c->raw, "resources.limits"), "ephemeral-storage"));

@@ -25,6 +25,13 @@ const char *pod_state_name(enum pod_state s)
     return names[s];
 }
 
+static struct container *new_container(struct pod *p, const struct podspec_container *spec)
+{
+    struct container *c = xmalloc(sizeof *c);
+    container_init(c, p, spec);
+    return c;
+}
+
 struct pod *pod_new(const struct pod_node *node, struct podspec *give_spec)
 {
     struct pod *p = xcalloc(1, sizeof *p);
@@ -32,9 +39,9 @@ struct pod *pod_new(const struct pod_node *node, struct podspec *give_spec)
     p->spec = give_spec;
     p->seen_ms = now_of(p);
     p->deadline_ms = p->wake_ms = p->active_until_ms = p->grace_until_ms = NEVER;
-    p->containers = xcalloc(give_spec->count, sizeof *p->containers);
+    p->containers = xcalloc(give_spec->count, sizeof(struct container *));
     for (unsigned i = 0; i < give_spec->count; i++) {
-        container_init(&p->containers[i], p, &give_spec->containers[i]);
+        p->containers[i] = new_container(p, &give_spec->containers[i]);
     }
     backoff_init(&p->retry, RETRY_BASE_MS, RETRY_MAX_MS);
     if (give_spec->host_network) {
@@ -50,7 +57,8 @@ void pod_free(struct pod *p)
     }
     assert(p->pending == 0);
     for (unsigned i = 0; i < p->spec->count; i++) {
-        container_close(&p->containers[i]);
+        container_close(p->containers[i]);
+        free(p->containers[i]);
     }
     free(p->containers);
     podspec_free(p->spec);
@@ -60,8 +68,8 @@ void pod_free(struct pod *p)
 struct container *pod_find(struct pod *p, struct str container)
 {
     for (unsigned i = 0; i < p->spec->count; i++) {
-        if (str_is(container, p->containers[i].spec->name)) {
-            return &p->containers[i];
+        if (str_is(container, p->containers[i]->spec->name)) {
+            return p->containers[i];
         }
     }
     return NULL;
@@ -170,15 +178,15 @@ static void stop_containers(struct pod *p)
 {
     bool all_done = true;
     for (unsigned i = 0; i < p->spec->count; i++) {
-        struct container *c = &p->containers[i];
+        struct container *c = p->containers[i];
         if (!is_late(c)) {
             stop_one(p, c, pod_grace_ms(p));
             all_done = all_done && c->state == CONTAINER_DONE;
         }
     }
     for (unsigned i = p->spec->count; all_done && i-- > 0;) {
-        stop_one(p, &p->containers[i], MAX(pod_grace_ms(p), CONTAINER_MIN_GRACE_MS));
-        all_done = p->containers[i].state == CONTAINER_DONE;
+        stop_one(p, p->containers[i], MAX(pod_grace_ms(p), CONTAINER_MIN_GRACE_MS));
+        all_done = p->containers[i]->state == CONTAINER_DONE;
     }
 }
 
@@ -194,7 +202,7 @@ static void act_hurry(struct pod *p)
 {
     p->grace_until_ms = MIN(p->grace_until_ms, now_of(p) + full_grace_ms(p));
     for (unsigned i = 0; i < p->spec->count; i++) {
-        struct container *c = &p->containers[i];
+        struct container *c = p->containers[i];
         if (c->stop_final && c->state != CONTAINER_DONE) {
             container_stop(c, true, pod_grace_ms(p), stop_why(p));
         }
@@ -222,7 +230,7 @@ static void clean_step(struct pod *p)
 static void act_clean(struct pod *p)
 {
     for (unsigned i = 0; i < p->spec->count; i++) { /* from PENDING and VOLUMES */
-        container_stop(&p->containers[i], true, 0, stop_why(p));
+        container_stop(p->containers[i], true, 0, stop_why(p));
     }
     p->clean_all = p->deleting;
     p->clean_step = p->clean_tries = 0;
@@ -335,10 +343,18 @@ static void fail(struct pod *p, const char *reason, const char *message)
     handle(p, POD_EV_ENDED);
 }
 
+/* Whatever the others are at: also beside init containers that fail. */
+static void start_ephemeral(struct pod *p)
+{
+    for (unsigned i = p->spec->main_count; i < p->spec->count; i++) {
+        container_go(p->containers[i]);
+    }
+}
+
 static void progress_init(struct pod *p)
 {
     for (unsigned i = 0; i < p->spec->init_count; i++) {
-        struct container *c = &p->containers[i];
+        struct container *c = p->containers[i];
         container_go(c);
         if (c->spec->is_sidecar ? c->started : container_succeeded(c)) {
             continue;
@@ -355,8 +371,8 @@ static void progress_init(struct pod *p)
 static void progress_running(struct pod *p)
 {
     bool ended = true;
-    for (unsigned i = 0; i < p->spec->count; i++) {
-        struct container *c = &p->containers[i];
+    for (unsigned i = 0; i < p->spec->main_count; i++) {
+        struct container *c = p->containers[i];
         if (i >= p->spec->init_count || c->spec->is_sidecar) {
             container_go(c);
         }
@@ -372,15 +388,17 @@ static void progress(struct pod *p)
     bool all_done = true;
     switch (p->state) {
     case POD_INIT:
+        start_ephemeral(p);
         progress_init(p);
         break;
     case POD_RUNNING:
+        start_ephemeral(p);
         progress_running(p);
         break;
     case POD_STOPPING:
         stop_containers(p);
         for (unsigned i = 0; i < p->spec->count; i++) {
-            all_done = all_done && p->containers[i].state == CONTAINER_DONE;
+            all_done = all_done && p->containers[i]->state == CONTAINER_DONE;
         }
         if (all_done) {
             handle(p, POD_EV_OK);
@@ -400,7 +418,7 @@ static int64_t next_deadline(const struct pod *p)
 {
     int64_t at = MIN(p->deadline_ms, p->active_until_ms);
     for (unsigned i = 0; i < p->spec->count; i++) {
-        at = MIN(at, container_deadline(&p->containers[i]));
+        at = MIN(at, container_deadline(p->containers[i]));
     }
     return at;
 }
@@ -442,8 +460,8 @@ void pod_adopt_finished(struct pod *p)
 {
     assert(p->state == POD_PENDING);
     for (unsigned i = 0; i < p->spec->count; i++) {
-        p->containers[i].stop_final = true;
-        p->containers[i].state = CONTAINER_DONE;
+        p->containers[i]->stop_final = true;
+        p->containers[i]->state = CONTAINER_DONE;
     }
     p->status_frozen = true;
     if (p->has_sandbox) { /* we had not given everything back */
@@ -457,8 +475,8 @@ void pod_adopt_finished(struct pod *p)
 
 static bool apps_done(const struct pod *p)
 {
-    for (unsigned i = p->spec->init_count; i < p->spec->count; i++) {
-        if (p->containers[i].state != CONTAINER_DONE) {
+    for (unsigned i = p->spec->init_count; i < p->spec->main_count; i++) {
+        if (p->containers[i]->state != CONTAINER_DONE) {
             return false;
         }
     }
@@ -467,8 +485,8 @@ static bool apps_done(const struct pod *p)
 
 static bool any_app_runs(const struct pod *p)
 {
-    for (unsigned i = p->spec->init_count; i < p->spec->count; i++) {
-        if (container_is_running(&p->containers[i])) {
+    for (unsigned i = p->spec->init_count; i < p->spec->main_count; i++) {
+        if (container_is_running(p->containers[i])) {
             return true;
         }
     }
@@ -511,29 +529,77 @@ void pod_go(struct pod *p)
     pod_settle(p);
 }
 
+static struct container *find_ephemeral(const struct pod *p, const char *name)
+{
+    for (unsigned i = p->spec->main_count; i < p->spec->count; i++) {
+        if (strcmp(p->containers[i]->spec->name, name) == 0) {
+            return p->containers[i];
+        }
+    }
+    return NULL;
+}
+
+/* The containers of a newer spec, in its order: those that are there already, found by name, and new ones. NULL if it lacks one that is there: only
+ * ephemeral ones may be added, nothing is ever taken away. */
+static struct container **containers_of(struct pod *p, const struct podspec *fresh)
+{
+    if (fresh->init_count != p->spec->init_count || fresh->main_count != p->spec->main_count) {
+        return NULL;
+    }
+    struct container **list = xcalloc(fresh->count, sizeof(struct container *));
+    unsigned known = 0;
+    for (unsigned i = 0; i < fresh->count; i++) {
+        list[i] = i < fresh->main_count ? p->containers[i] : find_ephemeral(p, fresh->containers[i].name);
+        known += list[i] != NULL;
+    }
+    if (known != p->spec->count) {
+        free(list);
+        return NULL;
+    }
+    for (unsigned i = fresh->main_count; i < fresh->count; i++) {
+        if (list[i] == NULL) {
+            list[i] = new_container(p, &fresh->containers[i]);
+        }
+    }
+    return list;
+}
+
+static void update_container(struct pod *p, struct container *c, const struct podspec_container *fresh)
+{
+    bool image_changed = strcmp(fresh->image, c->spec->image) != 0;
+    c->spec = fresh;
+    for (int k = 0; k < PODSPEC_PROBES; k++) {
+        if (probe_running(&c->probes[k])) {
+            c->probes[k].config = &fresh->probes[k];
+        }
+    }
+    if (image_changed && !p->deleting && c->state == CONTAINER_RUNNING) {
+        pod_event(p, c, false, "Killing", "Container %s definition changed, will be restarted", fresh->name);
+        c->definition_changed = true;
+        container_stop(c, false, pod_grace_ms(p), "definition changed");
+    }
+    if (fresh->is_ephemeral && p->state >= POD_STOPPING) { /* too late */
+        container_stop(c, true, pod_grace_ms(p), stop_why(p));
+    }
+}
+
 void pod_update(struct pod *p, struct podspec *give_spec)
 {
     struct podspec *old = p->spec;
-    if (give_spec->count != old->count) { /* containers of a pod cannot change; ignore what cannot be */
+    struct container **containers = containers_of(p, give_spec);
+    if (containers == NULL) { /* containers of a pod cannot change; ignore what cannot be */
         podspec_free(give_spec);
         return;
     }
+    free(p->containers);
+    p->containers = containers;
     p->spec = give_spec;
     for (unsigned i = 0; i < give_spec->count; i++) {
-        struct container *c = &p->containers[i];
-        const struct podspec_container *fresh = &give_spec->containers[i];
-        bool image_changed = strcmp(fresh->image, c->spec->image) != 0;
-        c->spec = fresh;
-        for (int k = 0; k < PODSPEC_PROBES; k++) {
-            if (probe_running(&c->probes[k])) {
-                c->probes[k].config = &fresh->probes[k];
-            }
-        }
-        if (image_changed && !p->deleting && c->state == CONTAINER_RUNNING) {
-            pod_event(p, c, false, "Killing", "Container %s definition changed, will be restarted", fresh->name);
-            c->definition_changed = true;
-            container_stop(c, false, pod_grace_ms(p), "definition changed");
-        }
+        update_container(p, containers[i], &give_spec->containers[i]);
+    }
+    if (give_spec->left_out > old->left_out) {
+        pod_event(p, NULL, true, "Failed", "Error: a pod has at most %u containers: %u ephemeral ones are not started",
+                  PODSPEC_CONTAINERS_MAX, give_spec->left_out);
     }
     if (p->state == POD_RUNNING || p->state == POD_INIT) {
         act_active(p);
@@ -576,7 +642,7 @@ void pod_refs_changed(struct pod *p)
 {
     handle(p, POD_EV_REFS);
     for (unsigned i = 0; i < p->spec->count; i++) {
-        container_refs_changed(&p->containers[i]);
+        container_refs_changed(p->containers[i]);
     }
     if (p->state == POD_RUNNING || p->state == POD_INIT) {
         p->node->ops->volumes_update(p);
@@ -587,7 +653,7 @@ void pod_refs_changed(struct pod *p)
 void pod_images_changed(struct pod *p)
 {
     for (unsigned i = 0; i < p->spec->count; i++) {
-        container_images_changed(&p->containers[i]);
+        container_images_changed(p->containers[i]);
     }
     pod_settle(p);
 }
@@ -604,7 +670,7 @@ void pod_tick(struct pod *p, int64_t now_ms)
         handle(p, POD_EV_TIMER);
     }
     for (unsigned i = 0; i < p->spec->count; i++) {
-        container_tick(&p->containers[i], now_ms);
+        container_tick(p->containers[i], now_ms);
     }
     pod_settle(p);
 }

@@ -99,12 +99,12 @@ struct pod {
     const struct object
         *latest; /* the newest object for its status; borrowed from the owner; NULL = that of the spec */
     enum pod_state state;
-    struct container *containers; /* as in spec */
-    unsigned pending;             /* answers outstanding */
-    bool deleting;                /* deletion was ordered; never taken back */
-    bool removed;                 /* the object is gone from the store */
-    bool failed;                  /* phase Failed whatever the containers say: see fail_reason */
-    bool status_frozen;           /* finished before this agent knew it: the store's status stands */
+    struct container **containers; /* as in spec; ephemeral ones come while it runs, none moves or goes */
+    unsigned pending;              /* answers outstanding */
+    bool deleting;                 /* deletion was ordered; never taken back */
+    bool removed;                  /* the object is gone from the store */
+    bool failed;                   /* phase Failed whatever the containers say: see fail_reason */
+    bool status_frozen;            /* finished before this agent knew it: the store's status stands */
     bool in_settle, again;
     bool evicted;  /* ... because it took more than it may */
     bool rejected; /* ... because the node did not take it: no container ever was */

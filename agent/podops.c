@@ -406,7 +406,11 @@ static void op_event(struct pod *p, const struct container *c, bool warning, con
 {
     char path[160];
     if (c != NULL) {
-        snprintf(path, sizeof path, "spec.%s{%s}", c->spec->is_init ? "initContainers" : "containers", c->spec->name);
+        snprintf(path, sizeof path, "spec.%s{%s}",
+                 c->spec->is_init        ? "initContainers"
+                 : c->spec->is_ephemeral ? "ephemeralContainers"
+                                         : "containers",
+                 c->spec->name);
     }
     struct report_event e = {.ns = p->spec->ns,
                              .pod = p->spec->name,

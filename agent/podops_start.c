@@ -208,6 +208,29 @@ static void on_started(const struct runtime_started *r, void *data)
     container_on_started(c, r);
 }
 
+/* The PID namespace of the container whose processes this one is to see. NULL: it sees them anyway, or wants none, or there are none. */
+static const char *target_pid_namespace(struct container *c, struct arena *a)
+{
+    struct agent *agent = podops_agent(c->pod);
+    const struct podspec *spec = c->pod->spec;
+    struct container *target = c->spec->target[0] == '\0' ? NULL : pod_find(c->pod, str_of(c->spec->target));
+    struct runtime_status st;
+    char id[RUNTIME_ID_MAX];
+    if (c->spec->target[0] == '\0' || spec->host_pid || spec->shared_pid || agent->hollow) {
+        return NULL;
+    }
+    if (target != NULL && container_is_up(target)) {
+        podops_container_id(target, target->attempt, id);
+        if (runtime_get(agent->runtime, id, &st) && st.state == RUNTIME_RUNNING && st.pid > 0) {
+            return arena_printf(a, "/proc/%d/ns/pid", st.pid);
+        }
+    }
+    pod_event(c->pod, c, true, "TargetNotRunning",
+              "Container %s does not see the processes of %s, which does not run; it is started without", c->spec->name,
+              c->spec->target);
+    return NULL;
+}
+
 int podops_start(struct container *c, struct error *err)
 {
     struct agent_pod *ap = agent_pod_of(c->pod);
@@ -249,6 +272,7 @@ int podops_start(struct container *c, struct error *err)
     rs.cwd = c->spec->cwd;
     rs.sandbox = ap->sandbox;
     rs.host_pid = spec->host_pid;
+    rs.pid_namespace = target_pid_namespace(c, &a);
     rs.cgroup_parent = cgroup;
     rs.mounts = mounts.items;
     rs.mounts_count = mounts.count;

@@ -86,8 +86,8 @@ static struct agent_pod *add(struct agent *a, struct object *o)
 static void drop_images(struct agent_pod *ap)
 {
     for (unsigned i = 0; i < ap->pod->spec->count; i++) {
-        struct image *im = ap->pod->containers[i].image;
-        ap->pod->containers[i].image = NULL;
+        struct image *im = ap->pod->containers[i]->image;
+        ap->pod->containers[i]->image = NULL;
         if (im != NULL) {
             image_unref(im);
         }
@@ -185,7 +185,8 @@ static bool status_differs(struct agent_pod *ap)
     struct value *ours = status_document(ap->pod, env_wall_ms(ap->agent->env), &arena);
     return !value_equal(value_get(stored, "phase"), value_get(ours, "phase")) ||
            !value_equal(value_get(stored, "conditions"), value_get(ours, "conditions")) ||
-           !value_equal(value_get(stored, "containerStatuses"), value_get(ours, "containerStatuses"));
+           !value_equal(value_get(stored, "containerStatuses"), value_get(ours, "containerStatuses")) ||
+           !value_equal(value_get(stored, "ephemeralContainerStatuses"), value_get(ours, "ephemeralContainerStatuses"));
 }
 
 static void update(struct agent_pod *ap, struct object *o)
@@ -381,8 +382,9 @@ void pods_images_changed(struct agent *a)
 
 static struct mp last_container_status(const struct agent_pod *ap, const struct container *c)
 {
-    struct mp list =
-        mp_path(object_mp(ap->latest), c->spec->is_init ? "status.initContainerStatuses" : "status.containerStatuses");
+    struct mp list = mp_path(object_mp(ap->latest), c->spec->is_init        ? "status.initContainerStatuses"
+                                                    : c->spec->is_ephemeral ? "status.ephemeralContainerStatuses"
+                                                                            : "status.containerStatuses");
     for (struct mp_iter it = mp_iter(list); mp_next(&it);) {
         if (str_is(mp_str(mp_get(it.value, "name")), c->spec->name)) {
             return it.value;
@@ -471,7 +473,7 @@ static void adopt(struct agent *a, struct object *o)
         }
     } else {
         for (unsigned i = 0; i < ap->pod->spec->count; i++) {
-            adopt_container(ap, &ap->pod->containers[i]);
+            adopt_container(ap, ap->pod->containers[i]);
         }
         if (ap->sandbox != NULL) {
             pod_go(ap->pod);

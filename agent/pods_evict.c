@@ -78,12 +78,12 @@ static void measure(struct agent_pod *ap)
     m->agent = a;
     snprintf(m->uid, sizeof m->uid, "%s", ap->uid);
     m->volumes_count = s->volumes_count;
-    m->containers_count = s->count;
+    m->containers_count = s->main_count;
     m->volumes = xcalloc(s->volumes_count + 1, sizeof *m->volumes);
-    m->layers = xcalloc(s->count + 1, sizeof *m->layers);
-    m->logs = xcalloc(s->count + 1, sizeof *m->logs);
+    m->layers = xcalloc(s->main_count + 1, sizeof *m->layers);
+    m->logs = xcalloc(s->main_count + 1, sizeof *m->logs);
     m->volume_bytes = xcalloc(s->volumes_count + 1, sizeof *m->volume_bytes);
-    m->container_bytes = xcalloc(s->count + 1, sizeof *m->container_bytes);
+    m->container_bytes = xcalloc(s->main_count + 1, sizeof *m->container_bytes);
     for (unsigned i = 0; i < s->volumes_count; i++) {
         char path[VOLUME_PATH_MAX];
         if (evict_is_disk(&s->volumes[i]) &&
@@ -91,8 +91,8 @@ static void measure(struct agent_pod *ap)
             m->volumes[i] = xstrdup(path);
         }
     }
-    for (unsigned i = 0; i < s->count; i++) {
-        const struct container *c = &ap->pod->containers[i];
+    for (unsigned i = 0; i < s->main_count; i++) {
+        const struct container *c = ap->pod->containers[i];
         struct runtime_status st;
         char id[RUNTIME_ID_MAX], log[LOGFILE_PATH_MAX];
         if (!c->has_run) {

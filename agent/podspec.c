@@ -220,6 +220,7 @@ static void read_container(struct arena *a, struct mp pod_security, struct mp m,
     c->pull_policy = text(a, mp_get(m, "imagePullPolicy"));
     c->cwd = text(a, mp_get(m, "workingDir"));
     c->is_init = is_init;
+    c->target = text(a, mp_get(m, "targetContainerName"));
     c->is_sidecar = is_init && str_is(mp_str(mp_get(m, "restartPolicy")), "Always");
     c->command = text_list(a, mp_get(m, "command"));
     c->args = text_list(a, mp_get(m, "args"));
@@ -316,7 +317,7 @@ static void read_sysctls(struct arena *a, struct mp list, struct podspec *s)
 static enum podspec_qos qos_of(const struct podspec *s)
 {
     bool guaranteed = true, best_effort = true;
-    for (unsigned i = 0; i < s->count; i++) {
+    for (unsigned i = 0; i < s->main_count; i++) {
         const struct podspec_amounts *r = &s->containers[i].requests, *l = &s->containers[i].limits;
         best_effort = best_effort && !r->has_cpu && !r->has_memory && !l->has_cpu && !l->has_memory;
         guaranteed = guaranteed && l->has_cpu && l->has_memory && (!r->has_cpu || r->cpu_milli == l->cpu_milli) &&
@@ -332,7 +333,10 @@ static void read_containers(struct podspec *s, struct mp spec)
     struct arena *a = &s->arena;
     struct mp inits = mp_get(spec, "initContainers"), apps = mp_get(spec, "containers");
     struct mp security = mp_get(spec, "securityContext");
-    struct podspec_container *list = arena_alloc(a, (mp_count(inits) + mp_count(apps)) * sizeof *list);
+    struct mp ephemerals = mp_get(spec, "ephemeralContainers");
+    unsigned main_count = mp_count(inits) + mp_count(apps);
+    unsigned others = MIN(mp_count(ephemerals), PODSPEC_CONTAINERS_MAX - main_count);
+    struct podspec_container *list = arena_alloc(a, (main_count + others) * sizeof *list);
     for (struct mp_iter it = mp_iter(inits); mp_next(&it);) {
         read_container(a, security, it.value, true, &list[s->count++]);
     }
@@ -340,6 +344,12 @@ static void read_containers(struct podspec *s, struct mp spec)
     for (struct mp_iter it = mp_iter(apps); mp_next(&it);) {
         read_container(a, security, it.value, false, &list[s->count++]);
     }
+    s->main_count = s->count;
+    for (struct mp_iter it = mp_iter(ephemerals); s->count < main_count + others && mp_next(&it);) {
+        list[s->count].is_ephemeral = true;
+        read_container(a, security, it.value, false, &list[s->count++]);
+    }
+    s->left_out = mp_count(ephemerals) - others;
     s->containers = list;
 
     struct mp volumes = mp_get(spec, "volumes");
@@ -526,7 +536,7 @@ void podspec_pod_limits(const struct podspec *s, struct cgroup_limits *out)
 {
     int64_t cpu = 0, quota = 0, memory = 0, init_cpu = 0, init_quota = 0, init_memory = 0;
     bool all_cpu = true, all_memory = true;
-    for (unsigned i = 0; i < s->count; i++) {
+    for (unsigned i = 0; i < s->main_count; i++) {
         const struct podspec_container *c = &s->containers[i];
         int64_t request = c->requests.has_cpu ? c->requests.cpu_milli : c->limits.cpu_milli;
         all_cpu = all_cpu && c->limits.has_cpu;

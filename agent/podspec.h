@@ -69,6 +69,8 @@ struct podspec_container {
     const char *name, *image, *pull_policy, *cwd;
     bool is_init;               /* one of initContainers */
     bool is_sidecar;            /* an init container with restartPolicy Always */
+    bool is_ephemeral;          /* added to the running pod: runs once, and nothing waits for it */
+    const char *target;         /* of an ephemeral one: the container whose processes it sees; "" = none */
     const char *const *command; /* not expanded; NULL = not given */
     const char *const *args;
     struct podspec_probe probes[PODSPEC_PROBES];
@@ -133,8 +135,10 @@ struct podspec {
     unsigned sysctls_count;
     const char *service_account;
     int64_t fs_group;                           /* -1 = none */
-    const struct podspec_container *containers; /* init containers first, in order */
+    const struct podspec_container *containers; /* init containers, containers, ephemeral containers: each in order */
     unsigned count, init_count;
+    unsigned main_count;        /* init containers and containers: what never changes; ephemeral ones are behind */
+    unsigned left_out;          /* ephemeral containers beyond PODSPEC_CONTAINERS_MAX: not read */
     struct podspec_total total; /* requests of the pod as a whole, overhead included */
     const struct podspec_volume *volumes;
     unsigned volumes_count;

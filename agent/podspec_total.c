@@ -44,7 +44,7 @@ static struct podspec_total read_amounts(struct mp quantities)
 void podspec_sum_requests(struct podspec *s)
 {
     struct podspec_total sidecars = {0}, peak = {0}, apps = {0};
-    for (unsigned i = 0; i < s->count; i++) {
+    for (unsigned i = 0; i < s->main_count; i++) {
         const struct podspec_container *c = &s->containers[i];
         struct podspec_total one = read_amounts(mp_path(c->raw, "resources.requests"));
         if (!c->is_init) {

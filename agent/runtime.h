@@ -80,6 +80,7 @@ struct runtime_spec {
     const char *cwd;               /* NULL/"" = the image's, else "/" */
     const struct sandbox *sandbox; /* namespaces, hosts, resolv.conf, shm */
     bool host_pid;
+    const char *pid_namespace; /* file of one to join, over that of the sandbox; NULL = none */
     const char *cgroup_parent; /* from cgroup_pod_make */
     const struct runtime_mount *mounts;
     unsigned mounts_count;

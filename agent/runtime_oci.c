@@ -480,7 +480,10 @@ static struct value *namespaces(struct oci *o)
     struct value *list = value_list(o->a);
     add_namespace(o, list, "mount", NULL);
     if (!s->host_pid) {
-        add_namespace(o, list, "pid", sb != NULL && sb->pid[0] != '\0' ? sb->pid : NULL);
+        add_namespace(o, list, "pid",
+                      s->pid_namespace != NULL           ? s->pid_namespace
+                      : sb != NULL && sb->pid[0] != '\0' ? sb->pid
+                                                         : NULL);
     }
     if (o->in->cgroup_v2) {
         add_namespace(o, list, "cgroup", NULL);

@@ -42,7 +42,7 @@ struct container *serve_find_container(struct agent_pod *ap, struct mp params, s
         name = object_annotation(ap->latest, "kubectl.kubernetes.io/default-container");
     }
     if (str_empty(name)) {
-        return &ap->pod->containers[ap->pod->spec->init_count];
+        return ap->pod->containers[ap->pod->spec->init_count];
     }
     struct container *c = pod_find(ap->pod, name);
     if (c == NULL) {
@@ -236,9 +236,9 @@ static int log_target(const struct container *c, bool previous, unsigned *attemp
     if (!c->has_run) {
         return error_set(err, ERR_USAGE, "container \"%s\" in pod \"%s\" is waiting to start: %s", c->spec->name,
                          c->pod->spec->name,
-                         c->reason[0] != '\0'           ? c->reason
-                         : c->pod->spec->init_count > 0 ? "PodInitializing"
-                                                        : "ContainerCreating");
+                         c->reason[0] != '\0'                                     ? c->reason
+                         : c->pod->spec->init_count > 0 && !c->spec->is_ephemeral ? "PodInitializing"
+                                                                                  : "ContainerCreating");
     }
     *attempt = c->attempt;
     *grows = container_is_up(c);

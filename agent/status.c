@@ -36,7 +36,7 @@ static bool runs(const struct container *c)
 static bool all_ended(const struct pod *p)
 {
     for (unsigned i = 0; i < p->spec->count; i++) {
-        if (p->containers[i].state != CONTAINER_DONE) {
+        if (p->containers[i]->state != CONTAINER_DONE) {
             return false;
         }
     }
@@ -47,8 +47,8 @@ static bool all_ended(const struct pod *p)
 static const char *phase_of_containers(const struct pod *p)
 {
     unsigned waiting = 0, running = 0, stopped = 0, succeeded = 0;
-    for (unsigned i = p->spec->init_count; i < p->spec->count; i++) {
-        const struct container *c = &p->containers[i];
+    for (unsigned i = p->spec->init_count; i < p->spec->main_count; i++) {
+        const struct container *c = p->containers[i];
         if (runs(c)) {
             running++;
         } else if (!c->has_run) {
@@ -105,7 +105,8 @@ static struct value *ended_state(const struct container *c, const struct contain
 static struct value *waiting_state(const struct container *c, struct arena *a)
 {
     struct value *state = value_map(a), *v = value_map(a);
-    const char *fallback = c->pod->spec->init_count > 0 ? "PodInitializing" : "ContainerCreating";
+    bool waits_for_init = c->pod->spec->init_count > 0 && !c->spec->is_ephemeral;
+    const char *fallback = waits_for_init ? "PodInitializing" : "ContainerCreating";
     value_set(a, v, "reason", value_cstr(a, c->reason[0] != '\0' ? c->reason : fallback));
     set_text(a, v, "message", c->message);
     value_set(a, state, "waiting", v);
@@ -139,14 +140,16 @@ static struct value *container_status(const struct container *c, struct arena *a
     value_set(a, v, "lastState", last != NULL ? last : value_map(a));
     /* Init containers that are through count as ready. */
     bool through = c->spec->is_init && !c->spec->is_sidecar && container_succeeded(c);
-    value_set(a, v, "ready", value_bool(a, c->ready || through));
+    value_set(a, v, "ready", value_bool(a, (c->ready && !c->spec->is_ephemeral) || through));
     value_set(a, v, "restartCount", value_int(a, c->has_run ? c->attempt : 0));
     value_set(a, v, "image", value_cstr(a, c->spec->image));
     value_set(a, v, "imageID", value_cstr(a, c->image_id == NULL ? "" : c->image_id));
     if (c->has_run) {
         value_set(a, v, "containerID", value_cstr(a, status_container_id(c, c->attempt, a)));
     }
-    value_set(a, v, "started", value_bool(a, c->started));
+    if (!c->spec->is_ephemeral) {
+        value_set(a, v, "started", value_bool(a, c->started));
+    }
     return v;
 }
 
@@ -159,9 +162,9 @@ static const char *names_without(const struct pod *p, bool init, bool (*want)(co
                                  struct arena *a)
 {
     CLEANUP_BUF struct buf b = BUF_INIT;
-    for (unsigned i = init ? 0 : p->spec->init_count; i < (init ? p->spec->init_count : p->spec->count); i++) {
-        if (!want(&p->containers[i])) {
-            buf_printf(&b, "%s%s", b.size == 0 ? "[" : " ", p->containers[i].spec->name);
+    for (unsigned i = init ? 0 : p->spec->init_count; i < (init ? p->spec->init_count : p->spec->main_count); i++) {
+        if (!want(p->containers[i])) {
+            buf_printf(&b, "%s%s", b.size == 0 ? "[" : " ", p->containers[i]->spec->name);
         }
     }
     if (b.size == 0) {
@@ -299,7 +302,7 @@ static void set_addresses(const struct pod *p, struct value *status, struct aren
 
 struct value *status_document(struct pod *p, int64_t wall_ms, struct arena *a)
 {
-    struct value *status = value_map(a), *inits = value_list(a), *apps = value_list(a);
+    struct value *status = value_map(a), *inits = value_list(a), *apps = value_list(a), *others = value_list(a);
     const char *phase = status_phase(p);
     assert(!p->status_frozen);
     value_set(a, status, "phase", value_cstr(a, phase));
@@ -313,13 +316,17 @@ struct value *status_document(struct pod *p, int64_t wall_ms, struct arena *a)
         value_set(a, status, "startTime", time_value(a, p->start_wall_ms));
     }
     for (unsigned i = 0; i < p->spec->count && !p->rejected; i++) {
-        value_append(a, i < p->spec->init_count ? inits : apps, container_status(&p->containers[i], a));
+        struct value *list = i < p->spec->init_count ? inits : i < p->spec->main_count ? apps : others;
+        value_append(a, list, container_status(p->containers[i], a));
     }
     if (p->spec->init_count > 0 && !p->rejected) {
         value_set(a, status, "initContainerStatuses", inits);
     }
     if (!p->rejected) {
         value_set(a, status, "containerStatuses", apps);
+    }
+    if (p->spec->count > p->spec->main_count && !p->rejected) {
+        value_set(a, status, "ephemeralContainerStatuses", others);
     }
     value_set(a, status, "qosClass", value_cstr(a, podspec_qos_name(p->spec->qos)));
     return status;

@@ -316,12 +316,13 @@ static bool part_of(struct call *c, enum txn_part *part)
     if (!call_str(c, "part", &s, false)) {
         return false;
     }
-    if (s.n == 0 || str_is(s, "scale")) {
+    if (s.n == 0 || str_is(s, "scale") || str_is(s, "ephemeralcontainers")) {
         *part = TXN_PART_SPEC;
     } else if (str_is(s, "status")) {
         *part = TXN_PART_STATUS;
     } else {
-        call_failf(c, ERR_USAGE, "%.*s: unknown part \"%.*s\"; known are \"\", \"status\", \"scale\"",
+        call_failf(c, ERR_USAGE,
+                   "%.*s: unknown part \"%.*s\"; known are \"\", \"status\", \"scale\", \"ephemeralcontainers\"",
                    STR_ARG(c->method), STR_ARG(s));
         return false;
     }
