@@ -349,6 +349,52 @@ static int debug_copy(struct rctl *r, const struct object *pod)
     return create_and_join(r, doc, container);
 }
 
+/* ---- Beside the containers of a running pod ---- */
+
+static void append_name(struct rctl *r, struct value *list, struct str name)
+{
+    struct value *item = value_map(&r->arena);
+    value_set(&r->arena, item, "name", value_str(&r->arena, name));
+    value_append(&r->arena, list, item);
+}
+
+static int debug_running(struct rctl *r, const struct object *pod)
+{
+    struct arena *a = &r->arena;
+    struct error err = {0};
+    struct str phase = mp_str(mp_path(object_mp(pod), "status.phase"));
+    if (pod->deleting || str_is(phase, "Succeeded") || str_is(phase, "Failed")) {
+        error_set(&err, ERR_INVALID,
+                  "pod \"%.*s\" has ended, no container is started in it any more; --copy-to=NAME makes a copy of it",
+                  STR_ARG(pod->name));
+        return rctl_fail_here(r, &err);
+    }
+    const char *name = container_name(r);
+    struct value *patch = value_map(a), *c = new_container(r, name);
+    put_rights(r, c, profile_of(r), false);
+    if (put_container(r, c, &err) != 0) {
+        return common_fail(r, &err);
+    }
+    if (opt(r, "target") != NULL) {
+        set_text(r, c, "targetContainerName", opt(r, "target"));
+    }
+    struct value *spec = value_ensure_map(a, patch, "spec");
+    value_append(a, value_ensure_list(a, spec, "ephemeralContainers"), c);
+    struct value *order =
+        value_ensure_list(a, spec, "$setElementOrder/ephemeralContainers"); /* the new one is the last */
+    for (struct mp_iter it = mp_iter(mp_path(object_mp(pod), "spec.ephemeralContainers")); mp_next(&it);) {
+        append_name(r, order, mp_str(mp_get(it.value, "name")));
+    }
+    append_name(r, order, str_of(name));
+    CLEANUP_OBJECT struct object *now = NULL;
+    bool unchanged = false;
+    if (common_patch(r, pod->kind, common_cstr(r, pod->ns), common_cstr(r, pod->name), "strategic", patch, "",
+                     DRY_RUN_NONE, &now, &unchanged, &err) != 0) {
+        return rctl_fail(r, &err);
+    }
+    return wants_attach(r) ? join(r, now, name) : EXIT_DONE;
+}
+
 /* ---- A node ---- */
 
 static int debug_node(struct rctl *r, const struct object *node)
@@ -463,17 +509,17 @@ static int run_debug(struct rctl *r)
     if (opt(r, "copy-to") != NULL) {
         return debug_copy(r, o);
     }
-    error_set(&err, ERR_UNSUPPORTED,
-              "the ephemeral container is not there yet; --copy-to=NAME makes a copy of the pod with one more "
-              "container, \"rctl exec -ti POD -- sh\" opens a shell in a container");
-    return rctl_fail_here(r, &err);
+    return debug_running(r, o);
 }
 
 const struct command command_debug = {
     .name = "debug",
     .usage = "POD | TYPE/NAME | node/NAME --image=IMAGE [-ti] [--copy-to=NAME] [-- COMMAND...]",
     .summary = "Look into a pod or a node with a container of another image",
-    .examples = "  # a copy of the pod, all of whose processes a shell can see\n"
+    .examples = "  # a shell beside the containers of a pod; one that sees the processes of a container\n"
+                "  rctl debug hello -ti --image=busybox:1.35\n"
+                "  rctl debug hello -ti --image=busybox:1.35 --target=nginx -- sh\n"
+                "  # a copy of the pod, all of whose processes a shell can see\n"
                 "  rctl debug hello -ti --image=busybox:1.35 --copy-to=hello-debug --share-processes\n"
                 "  # a copy that waits instead of crashing; with another image\n"
                 "  rctl debug hello -ti --copy-to=hello-debug --container=hello -- sh\n"

@@ -133,7 +133,7 @@ static int add_source(struct rctl *r, struct sources *all, const struct object *
 /* The containers asked for: -c, all, or the pod's default one (with a note if there are others, and this is the only pod). */
 static int add_pod(struct rctl *r, struct sources *all, const struct object *pod, bool several, struct error *err)
 {
-    static const char *const lists[] = {"spec.initContainers", "spec.containers"};
+    static const char *const lists[] = {"spec.initContainers", "spec.containers", "spec.ephemeralContainers"};
     const char *only = opt(r, "container");
     struct mp containers = mp_path(object_mp(pod), "spec.containers");
     if (only != NULL) {
@@ -141,7 +141,8 @@ static int add_pod(struct rctl *r, struct sources *all, const struct object *pod
     }
     CLEANUP_BUF struct buf names = BUF_INIT;
     struct str chosen = object_annotation(pod, "kubectl.kubernetes.io/default-container");
-    for (unsigned i = opt_flag(r, "all-containers") ? 0 : 1; i < ARRAY_SIZE(lists); i++) {
+    bool every = opt_flag(r, "all-containers");
+    for (unsigned i = every ? 0 : 1; i < (every ? ARRAY_SIZE(lists) : 2); i++) {
         for (struct mp_iter it = mp_iter(mp_path(object_mp(pod), lists[i])); mp_next(&it);) {
             struct str name = mp_str(mp_get(it.value, "name"));
             chosen = chosen.n == 0 ? name : chosen;

@@ -192,7 +192,7 @@ static void guess_namespaces(struct completion *c)
 
 static void guess_containers(struct completion *c)
 {
-    static const char *const lists[] = {"spec.containers", "spec.initContainers"};
+    static const char *const lists[] = {"spec.containers", "spec.initContainers", "spec.ephemeralContainers"};
     CLEANUP_OBJECT struct object *pod = NULL;
     struct error err;
     if (c->count == 0 || !reach(c) || resource_get_pod(c->r, c->words[0], &pod, &err) != 0) {

@@ -433,6 +433,8 @@ void describe_pod(struct buf *out, const struct object *o, const struct describe
     describe_containers(out, 0, "Init Containers:", mp_path(m, "spec.initContainers"),
                         mp_path(m, "status.initContainerStatuses"));
     describe_containers(out, 0, "Containers:", mp_path(m, "spec.containers"), mp_path(m, "status.containerStatuses"));
+    describe_containers(out, 0, "Ephemeral Containers:", mp_path(m, "spec.ephemeralContainers"),
+                        mp_path(m, "status.ephemeralContainerStatuses"));
     describe_conditions(out, mp_path(m, "status.conditions"), false);
     describe_volumes(out, 0, mp_path(m, "spec.volumes"));
     describe_text(out, 0, POD_WIDTH, "QoS Class:", path(m, "status.qosClass"));

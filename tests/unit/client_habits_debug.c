@@ -1,4 +1,4 @@
-/* rctl debug as kubectl's is typed: copies of pods, pods on nodes. */
+/* rctl debug as kubectl's is typed: ephemeral containers, copies of pods, pods on nodes. */
 #include "tests/unit/kit/habits.h"
 
 #pragma GCC diagnostic ignored "-Wmissing-field-initializers" /* rows that expect nothing of stderr leave it out */
@@ -82,6 +82,43 @@ static void a_copy_may_take_the_place_of_the_pod(void **state)
     RUN(rows);
 }
 
+static void an_ephemeral_container_runs_beside_the_others(void **state)
+{
+    static const struct habit rows[] = {
+        {"rctl debug web --image=busybox -c look --target=app --env=A=b -- hold", NULL, 0, "=", "="},
+        {"rctl get pod web -o jsonpath='{.spec.ephemeralContainers[0]}'", NULL, 0,
+         "\"name\":\"look\"\n\"image\":\"busybox\"\n\"targetContainerName\":\"app\"\n\"command\":[\"hold\"]\n"
+         "{\"name\":\"A\",\"value\":\"b\"}\n\"terminationMessagePolicy\":\"FallbackToLogsOnError\""},
+        {"rctl wait pod/web --for=jsonpath='{.status.ephemeralContainerStatuses[0].state.running}' --timeout=60s", NULL,
+         0, "condition met"},
+        {"rctl get pod web", NULL, 0, "2/2\nRunning"},
+        /* It is joined by its name, and its output is kept. */
+        {"echo typed | rctl debug web --image=x -c sh -i -q -- cat", NULL, 0, "=typed\n", "="},
+        {"rctl debug web --image=x --attach -- exit 3", NULL, 0, "=", "Defaulting debug container name to debugger-"},
+        {"rctl get pod web -o jsonpath='{.status.ephemeralContainerStatuses[2].name} "
+         "{.status.ephemeralContainerStatuses[2].state.terminated.exitCode} "
+         "{.status.ephemeralContainerStatuses[2].restartCount} {.status.phase}'",
+         NULL, 0, "debugger-\n 3 0 Running"},
+        {"rctl exec web -c look -- echo hello", NULL, 0},
+        {"rctl describe pod web", NULL, 0, "Ephemeral Containers:\n  look:"},
+        {"rctl debug web --image=x -c app", NULL, 1, "=", "Duplicate value"},
+        {"rctl debug web --image=y -c look", NULL, 1, "=", "may not be removed or changed"},
+        {"rctl debug web --image=x --target=none", NULL, 1, "=", "targetContainerName: Not found"},
+        {"rctl debug web --image=x -c e1 -q --profile=general && rctl get pod web -o "
+         "jsonpath='{.spec.ephemeralContainers[3].securityContext}'",
+         NULL, 0, "SYS_PTRACE"},
+        {"rctl patch pod web --subresource=ephemeralcontainers -p "
+         "'{\"spec\":{\"ephemeralContainers\":[{\"name\":\"e2\",\"image\":\"x\"}]}}'",
+         NULL, 0, "pod/web patched"},
+        {"rctl run done --image=x --restart=Never --command -- exit 0 && rctl wait pod/done "
+         "--for=jsonpath='{.status.phase}'=Succeeded --timeout=60s",
+         NULL, 0},
+        {"rctl debug done --image=x", NULL, 1, "=", "has ended\n--copy-to=NAME makes a copy"},
+        {"rctl delete pod web --timeout=60s", NULL, 0, "deleted"},
+    };
+    RUN(rows);
+}
+
 static void a_pod_on_a_node_sees_it(void **state)
 {
     static const struct habit rows[] = {
@@ -135,6 +172,7 @@ int main(void)
         cmocka_unit_test(a_copy_may_take_the_place_of_the_pod),
         cmocka_unit_test(a_pod_on_a_node_sees_it),
         cmocka_unit_test(what_does_not_go_together_is_told),
+        cmocka_unit_test(an_ephemeral_container_runs_beside_the_others), /* the last one: deletes web */
     };
     return KIT_RUN(tests, set_up, tear_down);
 }
