@@ -12,7 +12,7 @@ static const struct option_row patch_options[] = {
     {"patch", 'p', OPTION_VALUE, NULL, NULL, "PATCH", "the patch, JSON or YAML"},
     {"patch-file", 0, OPTION_VALUE, NULL, NULL, "FILE", "the same from a file (- for standard input)"},
     {"type", 0, OPTION_VALUE, "strategic", NULL, "TYPE", "strategic, merge or json"},
-    {"subresource", 0, OPTION_VALUE, "", NULL, "PART", "status or scale"},
+    {"subresource", 0, OPTION_VALUE, "", NULL, "PART", "status, scale or ephemeralcontainers"},
     OPTION_ROW_DRY_RUN,
     OPTION_ROW_OUTPUT,
     OPTION_ROWS_WRITE,

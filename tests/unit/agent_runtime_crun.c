@@ -263,6 +263,44 @@ static void containers_of_a_pod_can_share_their_processes(void **state)
     f->sb = kept;
 }
 
+/* An ephemeral container and the one that it looks into. */
+static void a_container_can_join_the_processes_of_another(void **state)
+{
+    struct fixture *f = *state;
+    NEED_CRUN(f);
+    struct runtime_spec s;
+    struct runtime_status st;
+    char path[64], target[RUNTIME_ID_MAX];
+    const char *other[] = {"sh", "-c", "exec sleep 77", NULL};
+    crun_spec(f, &s);
+    s.name = "target";
+    start(f, &s, other);
+    assert_int_equal(f->start_error, 0);
+    runtime_container_id(target, POD, "target", 0);
+    assert_true(runtime_get(f->rt, target, &st));
+    snprintf(path, sizeof path, "/proc/%d/ns/pid", st.pid);
+    s.name = "c";
+    s.pid_namespace = path;
+    start(f, &s, sleeper);
+    assert_int_equal(f->start_error, 0);
+    assert_true(says(f, "tr '\\0' ' ' < /proc/1/cmdline", "sleep 77"));
+    assert_true(says(f, "cat /proc/[0-9]*/cmdline | tr '\\0' ' '", "sleep 60"));
+
+    /* its end is its own, with the target's it ends */
+    kill_it(f, SIGKILL);
+    assert_true(runtime_get(f->rt, target, &st) && st.state == RUNTIME_RUNNING);
+    s.attempt = 1;
+    start(f, &s, sleeper);
+    assert_int_equal(f->start_error, 0);
+    runtime_kill(f->rt, target, SIGKILL, on_done, f);
+    wait_for(f, &f->exits, 3);
+
+    /* whose processes are gone is no longer joined */
+    s.attempt = 2;
+    start(f, &s, sleeper);
+    assert_int_not_equal(f->start_error, 0);
+}
+
 static void a_new_agent_adopts_what_runs_and_what_ended(void **state)
 {
     struct fixture *f = *state;
@@ -400,6 +438,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(containers_of_a_pod_can_share_their_processes, crun_setup, crun_teardown),
         cmocka_unit_test_setup_teardown(what_is_mounted_below_a_read_only_mount_can_be_read_only_too, crun_setup,
                                         crun_teardown),
+        cmocka_unit_test_setup_teardown(a_container_can_join_the_processes_of_another, crun_setup, crun_teardown),
         cmocka_unit_test_setup_teardown(a_new_agent_adopts_what_runs_and_what_ended, crun_setup, crun_teardown),
         cmocka_unit_test_setup_teardown(a_container_whose_end_nobody_saw_is_found_out, crun_setup, crun_teardown),
         cmocka_unit_test_setup_teardown(a_start_that_was_cut_off_is_cleaned_up, crun_setup, crun_teardown),
