@@ -9,6 +9,8 @@
 #include "base/env.h"
 #include "client/attach.h"
 #include "client/session.h"
+#include "proto/patch.h"
+#include "proto/text.h"
 
 static const struct option_row debug_options[] = {
     {"image", 0, OPTION_VALUE, NULL, NULL, "IMAGE", "image of the container"},
@@ -30,6 +32,7 @@ static const struct option_row debug_options[] = {
     {"arguments-only", 0, OPTION_FLAG, NULL, NULL, NULL, "words behind -- are arguments, not the command"},
     {"profile", 0, OPTION_VALUE, "legacy", NULL, "NAME",
      "rights: legacy, general, baseline, restricted, netadmin or sysadmin"},
+    {"custom", 0, OPTION_VALUE, NULL, NULL, "FILE", "fields of a container, merged into the new one"},
     {"stdin", 'i', OPTION_FLAG, NULL, NULL, NULL, "hand over standard input"},
     {"tty", 't', OPTION_FLAG, NULL, NULL, NULL, "give the container a terminal (with -i)"},
     {"attach", 0, OPTION_FLAG, NULL, NULL, NULL, "wait for the container and join it; with -i this is the default"},
@@ -134,6 +137,44 @@ static int split_pair(const char *option, char *pair, char **second, struct erro
     *eq = '\0';
     *second = eq + 1;
     return 0;
+}
+
+/* --custom: merged as a strategic patch of a pod with this container alone would be. *c becomes another one. */
+static int put_custom(struct rctl *r, struct value **c, struct error *err)
+{
+    static const char *const given_otherwise[] = {"name", "image", "command", "lifecycle", "volumeDevices"};
+    struct arena *a = &r->arena;
+    const char *file = opt(r, "custom");
+    CLEANUP_FREE char *text = NULL;
+    size_t size = 0;
+    struct value **docs, *out = NULL, *of[2] = {*c, NULL};
+    unsigned count = 0;
+    if (file == NULL) {
+        return 0;
+    }
+    int rc = manifest_slurp(file, OBJECT_SIZE_MAX, &text, &size, err);
+    rc = rc != 0 ? rc : yaml_read(a, (struct str){text, size}, file, &docs, &count, err);
+    if (rc != 0) {
+        return rc;
+    }
+    if (count != 1 || !value_is_map(docs[0])) {
+        return error_set(err, ERR_USAGE, "--custom: %s is not the fields of one container", file);
+    }
+    for (unsigned i = 0; i < ARRAY_SIZE(given_otherwise); i++) {
+        if (value_get(docs[0], given_otherwise[i]) != NULL) {
+            return error_set(err, ERR_USAGE, "--custom: %s must not have \"%s\"", file, given_otherwise[i]);
+        }
+    }
+    of[1] = value_copy(a, docs[0]);
+    value_set(a, of[1], "name", value_get(*c, "name"));
+    struct value *pods[2];
+    for (unsigned i = 0; i < 2; i++) {
+        pods[i] = value_map(a);
+        value_append(a, value_ensure_list(a, value_ensure_map(a, pods[i], "spec"), "containers"), of[i]);
+    }
+    rc = patch_apply(PATCH_STRATEGIC, kind_by_id(KIND_POD), a, pods[0], pods[1], &out, err);
+    *c = rc == 0 ? value_copy(a, value_item(value_at(out, "spec", "containers", NULL), 0)) : *c;
+    return rc;
 }
 
 /* What the command line says of the container, over what it is. */
@@ -322,7 +363,11 @@ static int make_copy(struct rctl *r, const struct object *pod, struct value **ou
     *out = doc;
     *container = name;
     put_rights(r, c, profile, false);
-    return put_container(r, c, err);
+    struct value *with = c;
+    rc = put_container(r, c, err);
+    rc = rc != 0 ? rc : put_custom(r, &with, err);
+    *c = *with;
+    return rc;
 }
 
 static int debug_copy(struct rctl *r, const struct object *pod)
@@ -358,6 +403,17 @@ static void append_name(struct rctl *r, struct value *list, struct str name)
     value_append(&r->arena, list, item);
 }
 
+/* Said before it is joined: the event of the node comes too late for who looks. */
+static void note_target(struct rctl *r, const struct object *pod)
+{
+    for (struct mp_iter it = mp_iter(mp_path(object_mp(pod), "status.containerStatuses")); mp_next(&it);) {
+        if (str_is(mp_str(mp_get(it.value, "name")), opt(r, "target")) && !opt_flag(r, "quiet") &&
+            mp_type(mp_path(it.value, "state.running")) != MP_MAP) {
+            rctl_note(r, "note: container \"%s\" does not run now; its processes may not be seen", opt(r, "target"));
+        }
+    }
+}
+
 static int debug_running(struct rctl *r, const struct object *pod)
 {
     struct arena *a = &r->arena;
@@ -372,11 +428,12 @@ static int debug_running(struct rctl *r, const struct object *pod)
     const char *name = container_name(r);
     struct value *patch = value_map(a), *c = new_container(r, name);
     put_rights(r, c, profile_of(r), false);
-    if (put_container(r, c, &err) != 0) {
+    if (put_container(r, c, &err) != 0 || put_custom(r, &c, &err) != 0) {
         return common_fail(r, &err);
     }
     if (opt(r, "target") != NULL) {
         set_text(r, c, "targetContainerName", opt(r, "target"));
+        note_target(r, pod);
     }
     struct value *spec = value_ensure_map(a, patch, "spec");
     value_append(a, value_ensure_list(a, spec, "ephemeralContainers"), c);
@@ -428,10 +485,10 @@ static int debug_node(struct rctl *r, const struct object *node)
         value_append(a, value_ensure_list(a, c, "volumeMounts"), mount);
     }
     put_rights(r, c, profile, true);
-    value_append(a, value_ensure_list(a, spec, "containers"), c);
-    if (put_container(r, c, &err) != 0) {
+    if (put_container(r, c, &err) != 0 || put_custom(r, &c, &err) != 0) {
         return common_fail(r, &err);
     }
+    value_append(a, value_ensure_list(a, spec, "containers"), c);
     if (!opt_flag(r, "quiet")) {
         rctl_note(r, "Creating debugging pod %s with container %s on node %.*s.", name, container, STR_ARG(node->name));
     }

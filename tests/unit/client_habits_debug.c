@@ -113,7 +113,22 @@ static void an_ephemeral_container_runs_beside_the_others(void **state)
         {"rctl run done --image=x --restart=Never --command -- exit 0 && rctl wait pod/done "
          "--for=jsonpath='{.status.phase}'=Succeeded --timeout=60s",
          NULL, 0},
+        {"printf 'securityContext: {runAsUser: 7}\\nenv: [{name: B, value: c}]' > custom.yaml && rctl debug web "
+         "--image=x -c e3 --env=A=b --custom=custom.yaml && rctl get pod web -o "
+         "jsonpath='{.spec.ephemeralContainers[5].securityContext.runAsUser} "
+         "{.spec.ephemeralContainers[5].env[*].name} {.spec.ephemeralContainers[5].image}'",
+         NULL, 0, "7 \nA\nB\n x"},
+        {"rctl debug web --copy-to=custom --image=x -c e3 --custom=custom.yaml && rctl get pod custom -o "
+         "jsonpath='{.spec.containers[2].name} {.spec.containers[2].securityContext.runAsUser}'",
+         NULL, 0, "e3 7"},
+        {"echo 'image: y' > bad.yaml; rctl debug web --image=x --custom=bad.yaml -q", NULL, 2, "=",
+         "must not have \"image\""},
+        {"rctl debug web --image=x --custom=none.yaml -q", NULL, 5, "=", "none.yaml"},
         {"rctl debug done --image=x", NULL, 1, "=", "has ended\n--copy-to=NAME makes a copy"},
+        {"rctl run crash --image=x --command -- exit 1 && rctl wait pod/crash --timeout=60s "
+         "--for=jsonpath='{.status.containerStatuses[0].state.waiting.reason}'=CrashLoopBackOff",
+         NULL, 0},
+        {"rctl debug crash --image=x -c look --target=crash", NULL, 0, "=", "\"crash\" does not run now"},
         {"rctl delete pod web --timeout=60s", NULL, 0, "deleted"},
     };
     RUN(rows);
