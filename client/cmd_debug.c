@@ -6,11 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/env.h"
 #include "client/attach.h"
+#include "client/debug.h"
 #include "client/session.h"
-#include "proto/patch.h"
-#include "proto/text.h"
 
 static const struct option_row debug_options[] = {
     {"image", 0, OPTION_VALUE, NULL, NULL, "IMAGE", "image of the container"},
@@ -39,202 +37,6 @@ static const struct option_row debug_options[] = {
     {"quiet", 'q', OPTION_FLAG, NULL, NULL, NULL, "only what the container prints"},
     {"pod-running-timeout", 0, OPTION_VALUE, "1m", NULL, "DURATION", "how long to wait until the container runs"},
 };
-
-/* ---- Rights ---- */
-
-static const struct profile {
-    const char *name;
-    const char *capabilities; /* added to the container's, comma separated */
-    bool shares;              /* a copy's containers see each other's processes */
-    bool privileged;          /* on a node, and beside a pod */
-    bool restricted;
-    bool host_network, host_pid, host_ipc, host_files; /* of a pod on a node */
-} profiles[] = {
-    {.name = "legacy", .host_network = true, .host_pid = true, .host_ipc = true, .host_files = true},
-    {.name = "general",
-     .capabilities = "SYS_PTRACE",
-     .shares = true,
-     .host_network = true,
-     .host_pid = true,
-     .host_ipc = true,
-     .host_files = true},
-    {.name = "baseline", .shares = true},
-    {.name = "restricted", .shares = true, .restricted = true},
-    {.name = "netadmin", .capabilities = "NET_ADMIN,NET_RAW", .shares = true, .host_network = true, .host_pid = true},
-    {.name = "sysadmin",
-     .shares = true,
-     .privileged = true,
-     .host_network = true,
-     .host_pid = true,
-     .host_ipc = true,
-     .host_files = true},
-};
-
-static const struct profile *profile_of(struct rctl *r)
-{
-    for (unsigned i = 0; i < ARRAY_SIZE(profiles); i++) {
-        if (strcmp(profiles[i].name, opt(r, "profile")) == 0) {
-            return &profiles[i];
-        }
-    }
-    return NULL;
-}
-
-static void set_flag(struct rctl *r, struct value *map, const char *key, bool on)
-{
-    value_set(&r->arena, map, key, value_bool(&r->arena, on));
-}
-
-static void set_text(struct rctl *r, struct value *map, const char *key, const char *text)
-{
-    value_set(&r->arena, map, key, value_cstr(&r->arena, text));
-}
-
-static void put_rights(struct rctl *r, struct value *container, const struct profile *profile, bool on_node)
-{
-    struct arena *a = &r->arena;
-    if (profile->privileged) {
-        set_flag(r, value_ensure_map(a, container, "securityContext"), "privileged", true);
-    } else if (profile->restricted) {
-        struct value *s = value_ensure_map(a, container, "securityContext");
-        struct value *drop = value_list(a);
-        value_append(a, drop, value_cstr(a, "ALL"));
-        set_flag(r, s, "runAsNonRoot", true);
-        set_flag(r, s, "allowPrivilegeEscalation", false);
-        value_set(a, value_ensure_map(a, s, "capabilities"), "drop", drop);
-        set_text(r, value_ensure_map(a, s, "seccompProfile"), "type", "RuntimeDefault");
-    } else if (profile->capabilities != NULL && !(on_node && profile->host_files)) {
-        struct value *s = value_ensure_map(a, container, "securityContext");
-        struct value *add = value_ensure_list(a, value_ensure_map(a, s, "capabilities"), "add");
-        char *copy = arena_strdup(a, profile->capabilities), *save = NULL;
-        for (char *one = strtok_r(copy, ",", &save); one != NULL; one = strtok_r(NULL, ",", &save)) {
-            value_append(a, add, value_cstr(a, one));
-        }
-    }
-}
-
-/* ---- The container ---- */
-
-/* PREFIX and five letters that make no words. */
-static const char *make_name(struct rctl *r, const char *prefix)
-{
-    static const char letters[] = "bcdfghjklmnpqrstvwxz2456789";
-    unsigned char bytes[5];
-    char text[sizeof bytes + 1] = "";
-    env_random(env_real(), bytes, sizeof bytes);
-    for (unsigned i = 0; i < sizeof bytes; i++) {
-        text[i] = letters[bytes[i] % (sizeof letters - 1)];
-    }
-    return arena_printf(&r->arena, "%s-%s", prefix, text);
-}
-
-static int split_pair(const char *option, char *pair, char **second, struct error *err)
-{
-    char *eq = strchr(pair, '=');
-    if (eq == NULL || eq == pair) {
-        return error_set(err, ERR_USAGE, "--%s is KEY=VALUE, not \"%s\"", option, pair);
-    }
-    *eq = '\0';
-    *second = eq + 1;
-    return 0;
-}
-
-/* --custom: merged as a strategic patch of a pod with this container alone would be. *c becomes another one. */
-static int put_custom(struct rctl *r, struct value **c, struct error *err)
-{
-    static const char *const given_otherwise[] = {"name", "image", "command", "lifecycle", "volumeDevices"};
-    struct arena *a = &r->arena;
-    const char *file = opt(r, "custom");
-    CLEANUP_FREE char *text = NULL;
-    size_t size = 0;
-    struct value **docs, *out = NULL, *of[2] = {*c, NULL};
-    unsigned count = 0;
-    if (file == NULL) {
-        return 0;
-    }
-    int rc = manifest_slurp(file, OBJECT_SIZE_MAX, &text, &size, err);
-    rc = rc != 0 ? rc : yaml_read(a, (struct str){text, size}, file, &docs, &count, err);
-    if (rc != 0) {
-        return rc;
-    }
-    if (count != 1 || !value_is_map(docs[0])) {
-        return error_set(err, ERR_USAGE, "--custom: %s is not the fields of one container", file);
-    }
-    for (unsigned i = 0; i < ARRAY_SIZE(given_otherwise); i++) {
-        if (value_get(docs[0], given_otherwise[i]) != NULL) {
-            return error_set(err, ERR_USAGE, "--custom: %s must not have \"%s\"", file, given_otherwise[i]);
-        }
-    }
-    of[1] = value_copy(a, docs[0]);
-    value_set(a, of[1], "name", value_get(*c, "name"));
-    struct value *pods[2];
-    for (unsigned i = 0; i < 2; i++) {
-        pods[i] = value_map(a);
-        value_append(a, value_ensure_list(a, value_ensure_map(a, pods[i], "spec"), "containers"), of[i]);
-    }
-    rc = patch_apply(PATCH_STRATEGIC, kind_by_id(KIND_POD), a, pods[0], pods[1], &out, err);
-    *c = rc == 0 ? value_copy(a, value_item(value_at(out, "spec", "containers", NULL), 0)) : *c;
-    return rc;
-}
-
-/* What the command line says of the container, over what it is. */
-static int put_container(struct rctl *r, struct value *c, struct error *err)
-{
-    struct arena *a = &r->arena;
-    if (opt(r, "image") != NULL) {
-        set_text(r, c, "image", opt(r, "image"));
-    }
-    if (opt(r, "image-pull-policy") != NULL) {
-        set_text(r, c, "imagePullPolicy", opt(r, "image-pull-policy"));
-    }
-    if (args_count(&r->args, "env") > 0) {
-        struct value *env = value_list(a);
-        for (unsigned i = 0; i < args_count(&r->args, "env"); i++) {
-            char *key = arena_strdup(a, args_at(&r->args, "env", i)), *text = NULL;
-            if (split_pair("env", key, &text, err) != 0) {
-                return err->code;
-            }
-            struct value *v = value_map(a);
-            set_text(r, v, "name", key);
-            set_text(r, v, "value", text);
-            value_append(a, env, v);
-        }
-        value_set(a, c, "env", env);
-    }
-    if (r->args.dash < r->args.words_count) {
-        struct value *words = value_list(a);
-        for (unsigned i = r->args.dash; i < r->args.words_count; i++) {
-            value_append(a, words, value_cstr(a, r->args.words[i]));
-        }
-        if (!opt_flag(r, "arguments-only")) {
-            value_remove(c, "args");
-        }
-        value_set(a, c, opt_flag(r, "arguments-only") ? "args" : "command", words);
-    }
-    set_flag(r, c, "stdin", opt_flag(r, "stdin"));
-    set_flag(r, c, "tty", opt_flag(r, "tty"));
-    return 0;
-}
-
-static struct value *new_container(struct rctl *r, const char *name)
-{
-    struct value *c = value_map(&r->arena);
-    set_text(r, c, "name", name);
-    set_text(r, c, "terminationMessagePolicy", "FallbackToLogsOnError");
-    return c;
-}
-
-static const char *container_name(struct rctl *r)
-{
-    const char *name = opt(r, "container");
-    if (name == NULL) {
-        name = make_name(r, "debugger");
-        if (!opt_flag(r, "quiet")) {
-            rctl_note(r, "Defaulting debug container name to %s.", name);
-        }
-    }
-    return name;
-}
 
 /* ---- Then ---- */
 
@@ -276,14 +78,14 @@ static int set_images(struct rctl *r, struct value *containers, struct error *er
         char *copy = arena_strdup(&r->arena, args_at(&r->args, "set-image", i)), *save = NULL;
         for (char *name = strtok_r(copy, ",", &save); name != NULL; name = strtok_r(NULL, ",", &save)) {
             char *image = NULL;
-            if (split_pair("set-image", name, &image, err) != 0) {
+            if (debug_split_pair("set-image", name, &image, err) != 0) {
                 return err->code;
             }
             bool all = strcmp(name, "*") == 0, found = false;
             for (unsigned k = 0; k < value_count(containers); k++) {
                 struct value *c = value_item(containers, k);
                 if (all || str_is(value_to_str(value_get(c, "name")), name)) {
-                    set_text(r, c, "image", image);
+                    debug_set_text(r, c, "image", image);
                     found = true;
                 }
             }
@@ -315,13 +117,13 @@ static int make_copy(struct rctl *r, const struct object *pod, struct value **ou
                      struct error *err)
 {
     struct arena *a = &r->arena;
-    const struct profile *profile = profile_of(r);
+    const struct debug_profile *profile = debug_profile(r);
     struct value *old = object_to_value(a, pod), *doc = value_map(a), *spec = value_copy(a, value_get(old, "spec"));
     static const char *const kept[] = {"labels", "annotations"};
-    set_text(r, doc, "apiVersion", "v1");
-    set_text(r, doc, "kind", "Pod");
+    debug_set_text(r, doc, "apiVersion", "v1");
+    debug_set_text(r, doc, "kind", "Pod");
     struct value *meta = value_ensure_map(a, doc, "metadata");
-    set_text(r, meta, "name", opt(r, "copy-to"));
+    debug_set_text(r, meta, "name", opt(r, "copy-to"));
     value_set(a, meta, "namespace", value_str(a, pod->ns));
     for (unsigned i = 0; i < ARRAY_SIZE(kept); i++) {
         const struct value *map = value_at(old, "metadata", kept[i], NULL);
@@ -338,7 +140,7 @@ static int make_copy(struct rctl *r, const struct object *pod, struct value **ou
         value_remove(spec, "initContainers");
     }
     if (args_given(&r->args, "share-processes") || profile->shares) {
-        set_flag(r, spec, "shareProcessNamespace", opt_flag(r, "share-processes"));
+        debug_set_flag(r, spec, "shareProcessNamespace", opt_flag(r, "share-processes"));
     }
     struct value *containers = value_ensure_list(a, spec, "containers");
     drop_probes(r, containers);
@@ -356,18 +158,13 @@ static int make_copy(struct rctl *r, const struct object *pod, struct value **ou
                    : error_set(err, ERR_USAGE, "you must specify image when creating new container: --image=IMAGE");
     }
     if (c == NULL) {
-        name = container_name(r);
-        c = new_container(r, name);
+        name = debug_container_name(r);
+        c = debug_container_new(r, name);
         value_append(a, containers, c);
     }
     *out = doc;
     *container = name;
-    put_rights(r, c, profile, false);
-    struct value *with = c;
-    rc = put_container(r, c, err);
-    rc = rc != 0 ? rc : put_custom(r, &with, err);
-    *c = *with;
-    return rc;
+    return debug_container_fill(r, c, false, err);
 }
 
 static int debug_copy(struct rctl *r, const struct object *pod)
@@ -425,14 +222,13 @@ static int debug_running(struct rctl *r, const struct object *pod)
                   STR_ARG(pod->name));
         return rctl_fail_here(r, &err);
     }
-    const char *name = container_name(r);
-    struct value *patch = value_map(a), *c = new_container(r, name);
-    put_rights(r, c, profile_of(r), false);
-    if (put_container(r, c, &err) != 0 || put_custom(r, &c, &err) != 0) {
+    const char *name = debug_container_name(r);
+    struct value *patch = value_map(a), *c = debug_container_new(r, name);
+    if (debug_container_fill(r, c, false, &err) != 0) {
         return common_fail(r, &err);
     }
     if (opt(r, "target") != NULL) {
-        set_text(r, c, "targetContainerName", opt(r, "target"));
+        debug_set_text(r, c, "targetContainerName", opt(r, "target"));
         note_target(r, pod);
     }
     struct value *spec = value_ensure_map(a, patch, "spec");
@@ -458,34 +254,33 @@ static int debug_node(struct rctl *r, const struct object *node)
 {
     struct arena *a = &r->arena;
     struct error err = {0};
-    const struct profile *profile = profile_of(r);
+    const struct debug_profile *profile = debug_profile(r);
     const char *container = opt(r, "container") != NULL ? opt(r, "container") : "debugger";
-    const char *name = make_name(r, arena_printf(a, "node-debugger-%.*s", STR_ARG(node->name)));
-    struct value *doc = value_map(a), *c = new_container(r, container), *everything = value_map(a);
-    set_text(r, doc, "apiVersion", "v1");
-    set_text(r, doc, "kind", "Pod");
+    const char *name = debug_make_name(r, arena_printf(a, "node-debugger-%.*s", STR_ARG(node->name)));
+    struct value *doc = value_map(a), *c = debug_container_new(r, container), *everything = value_map(a);
+    debug_set_text(r, doc, "apiVersion", "v1");
+    debug_set_text(r, doc, "kind", "Pod");
     struct value *meta = value_ensure_map(a, doc, "metadata"), *spec = value_ensure_map(a, doc, "spec");
-    set_text(r, meta, "name", name);
-    set_text(r, meta, "namespace", rctl_namespace(r));
-    set_text(r, value_ensure_map(a, meta, "labels"), "app.kubernetes.io/managed-by", "rctl-debug");
+    debug_set_text(r, meta, "name", name);
+    debug_set_text(r, meta, "namespace", rctl_namespace(r));
+    debug_set_text(r, value_ensure_map(a, meta, "labels"), "app.kubernetes.io/managed-by", "rctl-debug");
     value_set(a, spec, "nodeName", value_str(a, node->name));
-    set_text(r, spec, "restartPolicy", "Never");
-    set_text(r, everything, "operator", "Exists");
+    debug_set_text(r, spec, "restartPolicy", "Never");
+    debug_set_text(r, everything, "operator", "Exists");
     value_append(a, value_ensure_list(a, spec, "tolerations"), everything);
-    set_flag(r, spec, "hostNetwork", profile->host_network);
-    set_flag(r, spec, "hostPID", profile->host_pid);
-    set_flag(r, spec, "hostIPC", profile->host_ipc);
+    debug_set_flag(r, spec, "hostNetwork", profile->host_network);
+    debug_set_flag(r, spec, "hostPID", profile->host_pid);
+    debug_set_flag(r, spec, "hostIPC", profile->host_ipc);
     if (profile->host_files) {
         struct value *volume = value_map(a), *mount = value_map(a);
-        set_text(r, volume, "name", "host-root");
-        set_text(r, value_ensure_map(a, volume, "hostPath"), "path", "/");
+        debug_set_text(r, volume, "name", "host-root");
+        debug_set_text(r, value_ensure_map(a, volume, "hostPath"), "path", "/");
         value_append(a, value_ensure_list(a, spec, "volumes"), volume);
-        set_text(r, mount, "name", "host-root");
-        set_text(r, mount, "mountPath", "/host");
+        debug_set_text(r, mount, "name", "host-root");
+        debug_set_text(r, mount, "mountPath", "/host");
         value_append(a, value_ensure_list(a, c, "volumeMounts"), mount);
     }
-    put_rights(r, c, profile, true);
-    if (put_container(r, c, &err) != 0 || put_custom(r, &c, &err) != 0) {
+    if (debug_container_fill(r, c, true, &err) != 0) {
         return common_fail(r, &err);
     }
     value_append(a, value_ensure_list(a, spec, "containers"), c);
@@ -531,7 +326,7 @@ static int check_options(struct rctl *r, bool node, struct error *err)
     if (opt_flag(r, "tty") && !opt_flag(r, "stdin")) {
         return error_set(err, ERR_USAGE, "-i/--stdin is required for containers with -t/--tty=true");
     }
-    if (profile_of(r) == NULL) {
+    if (debug_profile(r) == NULL) {
         return error_set(err, ERR_USAGE,
                          "--profile is legacy, general, baseline, restricted, netadmin or sysadmin, not \"%s\"",
                          opt(r, "profile"));
