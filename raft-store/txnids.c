@@ -40,11 +40,19 @@ void txnids_init(struct txnids *t, unsigned max)
     t->table = xcalloc((size_t)t->cap * 2, sizeof *t->table);
 }
 
-void txnids_close(struct txnids *t)
+/* Most rings are hardly used, and looking at all of one is to fetch megabytes. */
+static void free_all_marks(struct txnids *t)
 {
-    for (uint32_t i = 0; t->ring != NULL && i < t->cap; i++) {
+    for (uint32_t i = 0; t->owners > 0; i++) {
+        assert(i < t->cap);
+        t->owners -= t->ring[i].marks_count > 1;
         free_marks(&t->ring[i]);
     }
+}
+
+void txnids_close(struct txnids *t)
+{
+    free_all_marks(t);
     free(t->ring);
     free(t->table);
     *t = (struct txnids){0};
@@ -52,9 +60,7 @@ void txnids_close(struct txnids *t)
 
 void txnids_clear(struct txnids *t)
 {
-    for (uint32_t i = 0; i < t->cap; i++) {
-        free_marks(&t->ring[i]);
-    }
+    free_all_marks(t);
     t->kept_from = t->settled = t->kept = 0;
     memset(t->ring, 0, t->cap * sizeof *t->ring);
     memset(t->table, 0, (size_t)t->cap * 2 * sizeof *t->table);
@@ -109,6 +115,7 @@ static void drop_marks(struct txnids *t, struct txnid *e)
         assert(t->kept >= e->marks_count);
         t->kept -= e->marks_count;
     }
+    t->owners -= e->marks_count > 1;
     free_marks(e);
 }
 
@@ -138,6 +145,7 @@ void txnids_add(struct txnids *t, const uint8_t id[TXN_ID_SIZE], uint64_t revisi
     t->ring[index].revision = revision;
     memcpy(t->ring[index].id, id, TXN_ID_SIZE);
     set_marks(&t->ring[index], marks, marks_count > TXN_OPS_MAX ? 0 : marks_count);
+    t->owners += t->ring[index].marks_count > 1;
     t->table[slot] = index + 1;
     if (has_settled(t, revision)) { /* read from a snapshot, or written anew behind one */
         t->kept += t->ring[index].marks_count;

@@ -32,6 +32,7 @@ struct txnids {
     uint32_t *table;    /* 2 cap slots: ring index + 1, open addressing */
     /* Marks are let go by what has been committed alone: those of revisions in [kept_from, settled] are kept, `kept` in all. */
     uint64_t kept_from, settled, kept;
+    uint32_t owners; /* entries whose marks lie in memory of their own */
 };
 void txnids_init(struct txnids *t, unsigned max);
 void txnids_close(struct txnids *t);
