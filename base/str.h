@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <string.h>
 
 struct str {
@@ -12,7 +13,7 @@ struct str {
 };
 
 #define STR(literal) ((struct str){(literal), sizeof(literal) - 1})
-#define STR_NONE ((struct str){NULL, 0})
+#define STR_NONE     ((struct str){NULL, 0})
 /* For printf("%.*s", STR_ARG(s)). */
 #define STR_ARG(s) (int)(s).n, ((s).p == NULL ? "" : (s).p)
 
@@ -47,5 +48,8 @@ static inline bool str_ends(struct str a, struct str suffix)
 {
     return a.n >= suffix.n && (suffix.n == 0 || memcmp(a.p + a.n - suffix.n, suffix.p, suffix.n) == 0);
 }
+
+/* Decimal, signed, at most 18 digits and nothing else; false: *out is untouched. */
+bool str_to_int64(struct str s, int64_t *out);
 
 #endif

@@ -6,6 +6,7 @@
 #include "base/timefmt.h"
 #include "client/common.h"
 #include "client/masters.h"
+#include "proto/api.h"
 #include "proto/text.h"
 
 /* ---- cluster status ---- */
@@ -167,13 +168,15 @@ const struct command command_cluster = {
 static const struct option_row token_options[] = {
     {"role", 0, OPTION_VALUE, "node", NULL, "ROLE", "node or master: what may join with it"},
     {"ttl", 0, OPTION_VALUE, NULL, NULL, "DURATION", "how long it is good (24h)"},
+    {"uses", 0, OPTION_VALUE, "1", NULL, "N", "how many machines may join with it"},
+    {"node-name", 0, OPTION_VALUE, NULL, NULL, "NAME", "the name that the node must have, or a pattern: 'rack1-*'"},
 };
 
 static int run_token_create(struct rctl *r)
 {
     struct error err = {0};
-    const char *role = opt(r, "role"), *ttl = opt(r, "ttl");
-    int64_t ttl_ms = 0;
+    const char *role = opt(r, "role"), *ttl = opt(r, "ttl"), *node_name = opt(r, "node-name");
+    int64_t ttl_ms = 0, uses = 0;
     bool master = strcmp(role, "master") == 0;
     if (!master && strcmp(role, "node") != 0) {
         return rctl_usage(r, "--role is node or master, not \"%s\"", role);
@@ -181,8 +184,20 @@ static int run_token_create(struct rctl *r)
     if (ttl != NULL && args_duration_ms("ttl", ttl, &ttl_ms, &err) != 0) {
         return rctl_usage(r, "%s", err.message);
     }
+    if (args_int("uses", opt(r, "uses"), 1, API_TOKEN_USES_MAX, &uses, &err) != 0) {
+        return rctl_usage(r, "%s", err.message);
+    }
+    if (master && node_name != NULL) {
+        return rctl_usage(r, "--node-name is for nodes; masters get their numbers from the cluster");
+    }
     struct value *params = value_map(&r->arena);
     value_set(&r->arena, params, "role", value_cstr(&r->arena, role));
+    if (uses != 1) {
+        value_set(&r->arena, params, "uses", value_int(&r->arena, uses));
+    }
+    if (node_name != NULL) {
+        value_set(&r->arena, params, "nodeName", value_cstr(&r->arena, node_name));
+    }
     if (ttl != NULL) {
         value_set(&r->arena, params, "ttlSeconds", value_int(&r->arena, ttl_ms / 1000));
     }
@@ -194,23 +209,26 @@ static int run_token_create(struct rctl *r)
     struct str expires = mp_str(mp_get(reply.result, "expires"));
     fprintf(r->out, "%.*s\n", STR_ARG(token));
     fflush(r->out);
-    rctl_note(r, "good until %.*s; put it into a file on the machine that joins, and there:", STR_ARG(expires));
+    rctl_note(r, "good until %.*s, for %s; put it into a file on the machine that joins, and there:", STR_ARG(expires),
+              uses == 1 ? "one machine" : arena_printf(&r->arena, "%lld machines", (long long)uses));
     if (master) {
         rctl_note(r, "  reeve-master join --dir /var/lib/reeve --listen THIS-HOST:7400 --token-file FILE %.*s",
                   STR_ARG(address));
     } else {
-        rctl_note(r, "  reeve-agent join --dir /var/lib/reeve-agent --name THIS-HOST --token-file FILE %.*s",
-                  STR_ARG(address));
+        rctl_note(r, "  reeve-agent join --dir /var/lib/reeve-agent --name %s --token-file FILE %.*s",
+                  node_name != NULL && strpbrk(node_name, "*?") == NULL ? node_name : "THIS-HOST", STR_ARG(address));
     }
     return EXIT_DONE;
 }
 
 static const struct command token_create = {
     .name = "create",
-    .usage = "[--role node|master] [--ttl DURATION]",
+    .usage = "[--role node|master] [--ttl DURATION] [--uses N] [--node-name NAME]",
     .summary = "Make a token with which a machine can join",
     .examples = "  rctl token create\n"
                 "  rctl token create --role master --ttl 1h\n"
+                "  # for five machines, whatever they are called in that rack\n"
+                "  rctl token create --uses 5 --node-name 'rack1-*'\n"
                 "  token=$(rctl token create 2>/dev/null)\n",
     .options = token_options,
     .options_count = ARRAY_SIZE(token_options),

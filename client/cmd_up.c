@@ -197,10 +197,13 @@ static bool nodes_ready(struct upping *p)
 }
 
 /* A fresh token in a file that only root reads: words of a command line are seen by everybody. */
-static int get_token(struct upping *p, const char *role, const char *path)
+static int get_token(struct upping *p, const char *role, const char *node_name, const char *path)
 {
     struct value *params = value_map(&p->r->arena);
     value_set(&p->r->arena, params, "role", value_cstr(&p->r->arena, role));
+    if (node_name != NULL) {
+        value_set(&p->r->arena, params, "nodeName", value_cstr(&p->r->arena, node_name));
+    }
     CLEANUP_REPLY struct api_reply reply = {0};
     int rc;
     while ((rc = api_read(p->api, "token", params, &reply, &p->err)) != 0 &&
@@ -266,7 +269,7 @@ static int prepare_master(struct upping *p, unsigned i)
     const char *first[] = {p->master,  "init",  "--dir",           dir,    "--id-name", name,
                            "--listen", address, "--agent-address", agents, NULL};
     const char *token = up_path(&p->r->arena, u, "run/%s.token", name);
-    rc = i == 0 ? 0 : get_token(p, "master", token);
+    rc = i == 0 ? 0 : get_token(p, "master", NULL, token);
     CLEANUP_BUF struct buf all = BUF_INIT; /* whoever leads at the moment, and whoever is slow */
     for (unsigned k = 0; k < i; k++) {
         buf_printf(&all, "%s127.0.0.1:%u", k > 0 ? "," : "", u->ports[k]);
@@ -351,7 +354,7 @@ static int start_node(struct upping *p, unsigned i)
     int rc = 0;
     if (!has_joined) {
         rc = up_remove_tree(dir, &p->err);
-        rc = rc != 0 ? rc : get_token(p, "node", token);
+        rc = rc != 0 ? rc : get_token(p, "node", name, token);
     }
     const char *join[] = {p->agent, "join", "--dir", dir, "--name", name, "--token-file", token, master_list(p), NULL};
     struct up_node_spec spec = {.index = i, .argv = run, .join_argv = has_joined ? NULL : join, .joined_path = joined};

@@ -6,6 +6,6 @@
 
 extern const struct controller controller_deployment, controller_replicaset, controller_garbage, controller_namespace,
     controller_node_lifecycle, controller_taint_eviction, controller_node_ipam, controller_pod_garbage,
-    controller_event_ttl;
+    controller_event_ttl, controller_tokens;
 
 #endif

@@ -143,24 +143,6 @@ bool list_remove_str(struct value *list, const char *s)
     return false;
 }
 
-bool str_to_int64(struct str s, int64_t *out)
-{
-    bool negative = s.n > 0 && s.p[0] == '-';
-    size_t at = negative ? 1 : 0;
-    if (s.n == at || s.n - at > 18) {
-        return false;
-    }
-    int64_t v = 0;
-    for (; at < s.n; at++) {
-        if (s.p[at] < '0' || s.p[at] > '9') {
-            return false;
-        }
-        v = v * 10 + (s.p[at] - '0');
-    }
-    *out = negative ? -v : v;
-    return true;
-}
-
 bool namespace_closed(const struct view *v, struct str ns)
 {
     const struct object *o = view_get(v, kind_of(KIND_NAMESPACE), STR_NONE, ns);

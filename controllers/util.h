@@ -16,7 +16,7 @@ bool pod_active(const struct object *pod);      /* neither finished nor being de
 /* What a ReplicaSet asks of every pod; the body is walked over once in the object's life. Owner's thread only, as all that asks for it. */
 struct pod_state {
     bool active, ready, bound;
-    bool unplaced; /* not bound, and the scheduler has said that it fits nowhere */
+    bool unplaced;          /* not bound, and the scheduler has said that it fits nowhere */
     int64_t ready_since_ms; /* last transition of Ready; 0 = unknown */
 };
 struct pod_state pod_state_of(const struct object *pod);
@@ -37,7 +37,6 @@ bool mp_equal(struct mp a, struct mp b); /* same bytes (both absent: equal) */
 bool mp_list_has_str(struct mp list, const char *s);
 bool list_has_str(const struct value *list, const char *s);
 bool list_remove_str(struct value *list, const char *s);
-bool str_to_int64(struct str s, int64_t *out); /* decimal, signed */
 /* A count that somebody wrote, within 0 and the largest int32: sums and products of it cannot overflow. */
 static inline int64_t count_bound(int64_t n)
 {

@@ -111,6 +111,7 @@ void call_fail_now(struct call *c, const struct error *err)
 {
     assert(err->code != 0);
     c->m->stats.refused++;
+    join_note_failure(c, err);
     rpc_reply_error(release(c), err);
     call_free(c);
 }

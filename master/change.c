@@ -24,6 +24,7 @@
 
 #include "base/failpoint.h"
 #include "master/record.h"
+#include "master/tokens.h"
 
 #define CHANGES_MAX    16u
 #define CHANGE_WAIT_MS 20000 /* in the queue and for the node to be free, together */
@@ -193,7 +194,7 @@ static enum outcome take_id(struct asked_change *c, struct error *err)
     txn_init(&t, "join");
     enum outcome o = STEP_FAIL;
     if (record_put(&r, &t, err) == 0 &&
-        (c->request.token_id[0] == '\0' || join_token_used(m, &t, c->request.token_id, c->request.address, err) == 0)) {
+        (c->request.token_id[0] == '\0' || token_use(m, &t, c->request.token_id, c->request.address, err) == 0)) {
         o = wait_for_node(c);
         node_submit(m->node, &t, on_written, c, NULL); /* a refusal comes by the callback as well */
     }

@@ -13,9 +13,9 @@ struct change_request {
     bool even_reachable;        /* JOIN: old_id may still answer */
     bool force;                 /* REMOVE: even if the cluster can lose no other master then */
     char address[NET_ADDR_MAX]; /* JOIN */
-    char token_id[16];      /* JOIN: to be noted as used by this address; "" if it is no token for one newcomer alone */
-    char reason[160];       /* rejoin: for the log */
-    const char *csr, *sans; /* JOIN: PEM; names for the certificate (NULL: none). Copied */
+    char token_id[16];          /* JOIN: to be noted as used by this address; "" if no token was shown */
+    char reason[160];           /* rejoin: for the log */
+    const char *csr, *sans;     /* JOIN: PEM; names for the certificate (NULL: none). Copied */
 };
 /* Takes the call over (NULL: nobody asks) and answers it at the end: JOIN as join does, REMOVE {id}, TRANSFER {leader}. */
 void changes_start(struct master *m, struct call *call, enum change_kind_asked kind,

@@ -43,7 +43,8 @@ struct master_config {
     char agent_address[NET_ADDR_MAX];                             /* where agents reach us */
     char join_addresses[MASTER_JOIN_ADDRESSES_MAX][NET_ADDR_MAX]; /* to be added to the cluster by one of these */
     unsigned join_count;
-    unsigned election_timeout_ms, election_max_ms; /* the least and the greatest; not above the least: it never changes */
+    unsigned election_timeout_ms,
+        election_max_ms; /* the least and the greatest; not above the least: it never changes */
     unsigned heartbeat_ms;
     int64_t node_grace_ms;
     int64_t agent_heartbeat_ms;
@@ -57,6 +58,7 @@ struct master_config {
     char rejoin[256];
     bool recovered; /* `reeve-master recover` has decided, and recovered/ is to take the place of raft/ (recover.h) */
     enum log_level log_level;
+    int64_t token_uses; /* init, restore: how many newcomers the printed tokens let in, each; 0 = 1. Not kept */
 };
 
 /* What `reeve-master run` exits with when this master is no member any more: to start it again is of no use. */

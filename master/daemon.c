@@ -15,6 +15,7 @@
 #include "base/failpoint.h"
 #include "master/change.h"
 #include "master/daemon.h"
+#include "master/guesses.h"
 #include "master/master.h"
 #include "master/repair.h"
 
@@ -516,6 +517,7 @@ static void free_master(struct master *m)
     core_free(m->core);
     watch_table_free(m->watches);
     list_pages_free(m->pages);
+    free(m->guesses);
     strmap_close(&m->agents);
     net_tls_unref(m->tls);
     free(m->ca_pem);
@@ -543,6 +545,7 @@ int master_run(const struct master_config *config, enum master_damage *damage, s
     strmap_init(&m->agents);
     m->watches = watch_table_new(m);
     m->pages = list_pages_new();
+    m->guesses = xcalloc(1, sizeof *m->guesses);
     init_handles(m);
     int rv = identity_load(m, err);
     if (rv == 0) {

@@ -1,220 +1,17 @@
-/* Newcomers: tokens, and certificates against them; what other requests for changes of the membership are handed to change.c by. Idea: kubeadm's
- * bootstrap tokens.
+/* Newcomers: certificates against tokens (tokens.c), and what other requests for changes of the membership are handed to change.c by.
  *
- * A token is `id.secret@fingerprint`: id and secret are looked up in the Secret kube-system/bootstrap-token-ID (role, expiry), the fingerprint is for the newcomer, so
- * that it knows the server. One that replaces a master (replaces: its id; even-reachable) serves one newcomer alone: used-by says who. A joining
- * master also receives the CA's key and the key that seals Secrets: whoever holds a master token is trusted with the whole cluster, so master
- * tokens live a day at most and are made by admins only. */
+ * A joining master also receives the CA's key and the key that seals Secrets: whoever holds a master token is trusted with the whole cluster. */
 #include <assert.h>
 #include <inttypes.h>
 #include <openssl/crypto.h>
+#include <openssl/sha.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/timefmt.h"
 #include "master/change.h"
+#include "master/guesses.h"
 #include "master/record.h"
-
-#define TOKEN_ID_CHARS     6
-#define TOKEN_SECRET_CHARS 16
-
-void token_text(const struct env *env, const char *ca_pem, char out[TOKEN_SIZE])
-{
-    static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789";
-    char fingerprint[33];
-    struct error err = {0};
-    int rv = pki_cert_fingerprint(ca_pem, fingerprint, &err);
-    assert(rv == 0);
-    (void)rv;
-    char part[TOKEN_ID_CHARS + TOKEN_SECRET_CHARS];
-    for (size_t i = 0; i < sizeof part; i++) {
-        uint8_t byte;
-        do {
-            env_random(env, &byte, 1);
-        } while (byte >= 252); /* 7 * 36: no letter is likelier than another */
-        part[i] = letters[byte % 36];
-    }
-    snprintf(out, TOKEN_SIZE, "%.*s.%.*s@%s", TOKEN_ID_CHARS, part, TOKEN_SECRET_CHARS, part + TOKEN_ID_CHARS,
-             fingerprint);
-    OPENSSL_cleanse(part, sizeof part);
-}
-
-static struct value *bin_of(struct arena *a, const char *s)
-{
-    return value_bin(a, s, strlen(s));
-}
-
-int token_store(struct master *m, struct txn *t, const struct token_grant *grant, const char *token, int64_t ttl_s)
-{
-    CLEANUP_ARENA struct arena a;
-    arena_init(&a);
-    char expires[TIMEFMT_SIZE];
-    timefmt_rfc3339(env_wall_ms(m->env) + ttl_s * 1000, expires);
-    char *id = arena_strndup(&a, token, TOKEN_ID_CHARS);
-    const struct kind *k = kind_by_id(KIND_SECRET);
-    struct value *doc = value_map(&a), *metadata = value_map(&a), *data = value_map(&a);
-    value_set(&a, doc, "apiVersion", value_cstr(&a, "v1"));
-    value_set(&a, doc, "kind", value_cstr(&a, "Secret"));
-    value_set(&a, doc, "metadata", metadata);
-    value_set(&a, metadata, "name", value_strf(&a, "bootstrap-token-%s", id));
-    value_set(&a, metadata, "namespace", value_cstr(&a, "kube-system"));
-    value_set(&a, doc, "data", data);
-    value_set(&a, doc, "type", value_cstr(&a, "bootstrap.kubernetes.io/token"));
-    value_set(&a, data, "token-id", bin_of(&a, id));
-    value_set(&a, data, "token-secret", bin_of(&a, arena_strndup(&a, token + TOKEN_ID_CHARS + 1, TOKEN_SECRET_CHARS)));
-    value_set(&a, data, "expiration", bin_of(&a, expires));
-    value_set(&a, data, "role", bin_of(&a, grant->role == PKI_ROLE_MASTER ? "master" : "node"));
-    if (grant->replaces != 0) {
-        value_set(&a, data, "replaces", bin_of(&a, arena_printf(&a, "%" PRIu64, grant->replaces)));
-        value_set(&a, data, "even-reachable", bin_of(&a, grant->even_reachable ? "true" : "false"));
-    }
-    struct error err = {0};
-    return txn_create_value(t, k, doc, &err);
-}
-
-/* ---- token: make one ---- */
-
-struct token_call {
-    struct call *call;
-    char token[TOKEN_SIZE], expires[TIMEFMT_SIZE];
-};
-
-static void token_made(const struct txn_result *result, const struct error *error, void *data)
-{
-    (void)result;
-    struct token_call *tc = data;
-    if (error != NULL) {
-        call_fail(tc->call, error);
-    } else {
-        struct master *m = tc->call->m;
-        struct buf b = BUF_INIT;
-        mp_write_map(&b, 4);
-        mp_write_key_str(&b, "token", str_of(tc->token));
-        mp_write_key_str(&b, "address", str_of(m->config.advertise));
-        mp_write_key_str(&b, "agentAddress", str_of(m->config.agent_address));
-        mp_write_key_str(&b, "expires", str_of(tc->expires));
-        call_reply(tc->call, &b);
-        buf_close(&b);
-    }
-    OPENSSL_cleanse(tc->token, sizeof tc->token);
-    free(tc);
-}
-
-/* params.replaces: the id of a member. False: the call has been failed. */
-static bool read_grant(struct call *c, struct str role, struct token_grant *grant)
-{
-    grant->role = str_is(role, "master") ? PKI_ROLE_MASTER : PKI_ROLE_NODE;
-    struct mp replaces = mp_get(c->params, "replaces");
-    grant->even_reachable = mp_bool(mp_get(c->params, "evenReachable"), false);
-    if (mp_type(replaces) == MP_NONE || mp_type(replaces) == MP_NIL) {
-        return true;
-    }
-    int64_t id = mp_int(replaces, -1);
-    if (id <= 0 || grant->role != PKI_ROLE_MASTER) {
-        call_failf(c, ERR_USAGE, "token: replaces must be the id of a master, and role \"master\"");
-        return false;
-    }
-    grant->replaces = (uint64_t)id;
-    struct node_member there;
-    if (!members_find(c->m, grant->replaces, NULL, &there)) {
-        call_failf(c, ERR_NOT_FOUND, "no master has the id %" PRIu64 "; `rctl master list` shows them",
-                   grant->replaces);
-        return false;
-    }
-    if (members_up(c->m, grant->replaces) && !grant->even_reachable) {
-        call_failf(c, ERR_CONFLICT,
-                   "master %" PRIu64 " at %s is up; to replace it all the same, say so: "
-                   "rctl master replace %" PRIu64 " --yes",
-                   grant->replaces, there.address, grant->replaces);
-        return false;
-    }
-    return true;
-}
-
-void method_token(struct call *c)
-{
-    struct str role;
-    struct token_grant grant = {0};
-    if (!call_str(c, "role", &role, true)) {
-        return;
-    }
-    if (!str_is(role, "master") && !str_is(role, "node")) {
-        call_failf(c, ERR_USAGE, "token: role must be \"master\" or \"node\", not \"%.*s\"", STR_ARG(role));
-        return;
-    }
-    int64_t ttl_s = mp_int(mp_get(c->params, "ttlSeconds"), 24 * 3600);
-    int64_t max_s = str_is(role, "master") ? 24 * 3600 : 365ll * 24 * 3600;
-    if (ttl_s <= 0 || ttl_s > max_s) {
-        call_failf(c, ERR_USAGE, "token: ttlSeconds must be between 1 and %" PRId64 " for role %.*s", max_s,
-                   STR_ARG(role));
-        return;
-    }
-    if (!read_grant(c, role, &grant)) {
-        return;
-    }
-    struct master *m = c->m;
-    struct token_call *tc = xcalloc(1, sizeof *tc);
-    tc->call = c;
-    token_text(m->env, m->ca_pem, tc->token);
-    timefmt_rfc3339(env_wall_ms(m->env) + ttl_s * 1000, tc->expires);
-    struct txn t;
-    txn_init(&t, "token");
-    token_store(m, &t, &grant, tc->token, ttl_s);
-    struct error err = {0};
-    node_submit(m->node, &t, token_made, tc, &err);
-    txn_close(&t);
-    master_wake(m);
-}
-
-/* ---- join ---- */
-
-static bool same(struct str a, struct str b)
-{
-    return a.n == b.n && CRYPTO_memcmp(a.p, b.p, a.n) == 0;
-}
-
-static struct str secret_data(const struct object *o, const char *key)
-{
-    struct mp m = mp_get(mp_get(object_mp(o), "data"), key);
-    struct str s = STR_NONE;
-    mp_read_bin(&m, &s);
-    return s;
-}
-
-static const struct object *token_secret(struct master *m, const char *id)
-{
-    char name[64];
-    snprintf(name, sizeof name, "bootstrap-token-%.*s", TOKEN_ID_CHARS, id);
-    return view_get(store_tip(node_store(m->node)), kind_by_id(KIND_SECRET), STR("kube-system"), str_of(name));
-}
-
-/* One message for every reason: a guesser learns nothing. */
-static const struct object *token_valid(struct master *m, struct str token, struct str role)
-{
-    if (token.n < TOKEN_ID_CHARS + 1 + TOKEN_SECRET_CHARS) {
-        return NULL;
-    }
-    const struct object *o = token_secret(m, token.p);
-    int64_t expires_ms;
-    bool ok = o != NULL &&
-              same(secret_data(o, "token-secret"), (struct str){token.p + TOKEN_ID_CHARS + 1, TOKEN_SECRET_CHARS}) &&
-              str_eq(secret_data(o, "role"), role) && timefmt_parse(secret_data(o, "expiration"), &expires_ms) &&
-              expires_ms > env_wall_ms(m->env);
-    return ok ? o : NULL;
-}
-
-int join_token_used(struct master *m, struct txn *t, const char *token_id, const char *address, struct error *err)
-{
-    CLEANUP_ARENA struct arena a;
-    arena_init(&a);
-    const struct object *o = token_secret(m, token_id);
-    if (o == NULL) {
-        return error_set(err, ERR_UNAUTHORIZED, "the token was deleted meanwhile");
-    }
-    struct value *doc = object_to_value(&a, o);
-    value_set(&a, value_ensure_map(&a, doc, "data"), "used-by", bin_of(&a, address));
-    return txn_update_value(t, kind_by_id(KIND_SECRET), doc, TXN_PART_ALL, o->revision, err);
-}
+#include "master/tokens.h"
 
 void join_answer(struct call *c, const char *cert_pem, uint64_t id, uint64_t replaced)
 {
@@ -280,67 +77,141 @@ static bool read_newcomer(struct call *c, struct change_request *r)
 static void join_master(struct call *c, struct str token, const struct object *secret)
 {
     struct change_request r = {0};
+    struct error err = {0};
     if (!read_newcomer(c, &r)) {
         return;
     }
-    struct str replaces = secret_data(secret, "replaces"), used_by = secret_data(secret, "used-by");
-    if (replaces.n > 0) {
-        r.old_id = strtoull(arena_strndup(&c->arena, replaces.p, replaces.n), NULL, 10);
-        r.even_reachable = str_is(secret_data(secret, "even-reachable"), "true");
-        snprintf(r.token_id, sizeof r.token_id, "%.*s", TOKEN_ID_CHARS, token.p);
-    }
-    if (used_by.n > 0 && !str_is(used_by, r.address)) {
-        call_failf(c, ERR_CONFLICT,
-                   "this token is for one master, which replaces master %" PRIu64 ", and %.*s has joined with it; make "
-                   "another: rctl master add",
-                   r.old_id, STR_ARG(used_by));
+    if (token_admits(secret, STR_NONE, r.address, &err) != 0) {
+        call_fail(c, &err);
         return;
     }
+    struct str replaces = token_field(secret, "replaces");
+    if (replaces.n > 0) {
+        r.old_id = strtoull(arena_strndup(&c->arena, replaces.p, replaces.n), NULL, 10);
+        r.even_reachable = str_is(token_field(secret, "even-reachable"), "true");
+    }
+    snprintf(r.token_id, sizeof r.token_id, "%.*s", TOKEN_ID_CHARS, token.p);
     changes_start(c->m, c, CHANGE_ASK_JOIN, &r);
 }
 
-static void join_node(struct call *c, struct str name)
+/* ---- join: a node ---- */
+
+/* A node that waits for the note of its token to be committed. */
+struct node_join {
+    struct call *call;
+    char *cert_pem;
+    char node[PKI_NAME_MAX + 1];
+};
+
+static void node_joined(const struct txn_result *result, const struct error *error, void *data)
 {
-    struct error err = {0};
-    CLEANUP_FREE char *cert = NULL;
-    const char *node = arena_strndup(&c->arena, name.p, name.n);
-    if (!name_is_dns_subdomain(name)) {
-        error_set(&err, ERR_INVALID, "join: \"%.*s\" is no valid node name (lower case letters, digits, '-' and '.')",
-                  STR_ARG(name));
+    (void)result;
+    struct node_join *j = data;
+    if (error != NULL) {
+        call_fail(j->call, error);
+    } else {
+        log_info(&j->call->m->log, "members", "node %s joins", j->node);
+        join_answer(j->call, j->cert_pem, 0, 0);
     }
-    if (err.code == 0 && nodes_taken(c->m, name)) {
-        error_set_field(
-            &err, ERR_EXISTS, "name",
+    free(j->cert_pem);
+    free(j);
+}
+
+static int check_name(struct call *c, struct str name, struct error *err)
+{
+    if (!name_is_dns_subdomain(name)) {
+        return error_set(err, ERR_INVALID,
+                         "join: \"%.*s\" is no valid node name (lower case letters, digits, '-' and '.')",
+                         STR_ARG(name));
+    }
+    if (nodes_taken(c->m, name)) {
+        return error_set_field(
+            err, ERR_EXISTS, "name",
             "join: there is a node \"%.*s\" already, and its agent lives; two agents cannot have one name: take "
             "another one. If that agent was this one and its directory is lost, end it and try again when the "
             "node is not Ready any more, or after: rctl delete node %.*s",
             STR_ARG(name), STR_ARG(name));
     }
-    if (err.code != 0 ||
-        join_sign(c->m, PKI_ROLE_NODE, node, param_text(c, "csr"), param_text(c, "sans"), &cert, &err) != 0) {
+    return 0;
+}
+
+/* What tells this newcomer from another that has its name: its key, of which the request for a certificate speaks. */
+static char *who_of(struct call *c, const char *node, const char *csr)
+{
+    uint8_t digest[SHA256_DIGEST_LENGTH];
+    SHA256((const unsigned char *)csr, strlen(csr), digest);
+    return arena_printf(&c->arena, "%s %02x%02x%02x%02x%02x%02x%02x%02x", node, digest[0], digest[1], digest[2],
+                        digest[3], digest[4], digest[5], digest[6], digest[7]);
+}
+
+static void join_node(struct call *c, struct str token, const struct object *secret, struct str name)
+{
+    struct error err = {0};
+    CLEANUP_FREE char *cert = NULL;
+    const char *node = arena_strndup(&c->arena, name.p, name.n), *csr = param_text(c, "csr");
+    const char *who = who_of(c, node, csr);
+    struct txn t;
+    txn_init(&t, "join");
+    if (check_name(c, name, &err) != 0 || token_admits(secret, name, who, &err) != 0 ||
+        join_sign(c->m, PKI_ROLE_NODE, node, csr, param_text(c, "sans"), &cert, &err) != 0 ||
+        token_use(c->m, &t, token.p, who, &err) != 0) {
         call_fail(c, &err);
-        return;
+    } else {
+        struct node_join *j = xcalloc(1, sizeof *j);
+        j->call = c;
+        j->cert_pem = TAKE_PTR(cert);
+        snprintf(j->node, sizeof j->node, "%s", node);
+        if (t.count > 0) {
+            struct master *m = c->m;
+            node_submit(m->node, &t, node_joined, j, &err); /* a refusal comes by the callback as well */
+            master_wake(m);
+        } else {
+            node_joined(NULL, NULL, j); /* a repetition: the note stands */
+        }
     }
-    log_info(&c->m->log, "members", "node %s joins", node);
-    join_answer(c, cert, 0, 0);
+    txn_close(&t);
+}
+
+bool join_may_try(struct call *c)
+{
+    struct session *s = call_session(c);
+    int64_t wait_ms =
+        s == NULL ? 0 : guesses_wait_ms(c->m->guesses, rpc_session_peer_addr(s->rpc), env_now_ms(c->m->env));
+    if (wait_ms == 0) {
+        return true;
+    }
+    struct error err = {0};
+    error_set(&err, ERR_LIMIT,
+              "join: too many wrong tokens came from your address; the next one is looked at in %lld s",
+              (long long)(wait_ms + 999) / 1000);
+    err.retry_after_ms = wait_ms;
+    call_fail(c, &err);
+    return false;
+}
+
+void join_note_failure(struct call *c, const struct error *err)
+{
+    struct session *s = call_session(c);
+    if (c->row != NULL && c->row->fn == method_join && err->code == ERR_UNAUTHORIZED && s != NULL) {
+        c->m->stats.wrong_tokens++;
+        guesses_note(c->m->guesses, rpc_session_peer_addr(s->rpc), env_now_ms(c->m->env));
+    }
 }
 
 void method_join(struct call *c)
 {
     struct str token, role, name;
+    struct error err = {0};
     if (!call_str(c, "token", &token, true) || !call_str(c, "role", &role, true) || !call_str(c, "name", &name, true)) {
         return;
     }
-    const struct object *secret = token_valid(c->m, token, role);
+    const struct object *secret = token_find(c->m, token, role, &err);
     if (secret == NULL) {
-        call_failf(
-            c, ERR_UNAUTHORIZED,
-            "the token is unknown, expired, or not for role \"%.*s\"; make a new one: rctl token create --role %.*s",
-            STR_ARG(role), STR_ARG(role));
+        call_fail(c, &err);
     } else if (str_is(role, "master")) {
         join_master(c, token, secret);
     } else {
-        join_node(c, name);
+        join_node(c, token, secret, name);
     }
 }
 

@@ -12,6 +12,7 @@
 #include "master/repair.h"
 #include "master/restore.h"
 #include "master/setup.h"
+#include "master/tokens.h"
 #include "proto/api.h"
 
 #define JOIN_TIMEOUT_MS 60000
@@ -28,6 +29,7 @@ static const char options_text[] =
     "\n"
     "--yes            do not ask; --force: even if another directory has more\n"
     "--token-file     file that holds the token (\"-\": standard input), so that it stands on no command line\n"
+    "--token-uses N   how many newcomers each of the printed tokens lets in (1)\n"
     "--passphrase-file  its first line is the backup's passphrase (\"-\": standard input); otherwise it is asked for\n"
     "--check          only see whether the backup can be restored\n"
     "--listen         where to listen (127.0.0.1:7400)\n"
@@ -77,6 +79,7 @@ enum option_id {
     OPT_AGENT_ADDRESS,
     OPT_TOKEN,
     OPT_TOKEN_FILE,
+    OPT_TOKEN_USES,
     OPT_PASSPHRASE_FILE,
     OPT_CHECK,
     OPT_YES,
@@ -103,6 +106,7 @@ static const struct option options[] = {
     {"agent-address", required_argument, NULL, OPT_AGENT_ADDRESS},
     {"token", required_argument, NULL, OPT_TOKEN},
     {"token-file", required_argument, NULL, OPT_TOKEN_FILE},
+    {"token-uses", required_argument, NULL, OPT_TOKEN_USES},
     {"passphrase-file", required_argument, NULL, OPT_PASSPHRASE_FILE},
     {"check", no_argument, NULL, OPT_CHECK},
     {"yes", no_argument, NULL, OPT_YES},
@@ -195,6 +199,9 @@ static int parse(const struct command *command, int argc, char **argv, struct ar
         case OPT_TOKEN_FILE:
             ok = read_token(optarg, a->token_text, sizeof a->token_text);
             a->token = a->token_text;
+            break;
+        case OPT_TOKEN_USES:
+            ok = number(optarg, 1, &a->config.token_uses) && a->config.token_uses <= API_TOKEN_USES_MAX;
             break;
         case OPT_PASSPHRASE_FILE:
             a->passphrase_file = optarg;

@@ -48,10 +48,11 @@ struct identity {
 struct watch_table;
 struct list_pages;
 struct sched_explain;
+struct guesses;
 
 struct master_stats {
     uint64_t requests, refused, forwarded, watch_events, heartbeats, joins, certificates, bad_params, refused_bytes,
-        backups, parked, park_refused;
+        backups, parked, park_refused, wrong_tokens;
 };
 
 struct master {
@@ -84,6 +85,7 @@ struct master {
     struct core *core;
     struct watch_table *watches;
     struct list_pages *pages;
+    struct guesses *guesses;
     struct master_stats stats;
     size_t request_bytes; /* of all sessions */
     char *ca_pem, *ca_key_pem;
@@ -360,25 +362,18 @@ void method_backup(struct call *c);
 void backups_expire(struct master *m, int64_t now_ms); /* those whose readers stand still */
 
 /* ---- join.c ---- */
-#define TOKEN_SIZE 80
 void method_join(struct call *c);
+/* Before a join of a connection to this master is looked at. False: its network guesses too much, the call has been failed. */
+bool join_may_try(struct call *c);
+/* Any call fails: if it showed a wrong token, its network is told so (guesses.h). */
+void join_note_failure(struct call *c, const struct error *err);
 void method_rejoin(struct call *c);
-void method_token(struct call *c);
 void method_master_remove(struct call *c);
 void method_master_transfer(struct call *c);
-/* A fresh token's text, and its Secret in a transaction (ttl_s from now). */
-struct token_grant {
-    enum pki_role role;
-    uint64_t replaces;   /* masters: whose place the newcomer takes; 0 = nobody's */
-    bool even_reachable; /* ... also if that one still answers */
-};
-void token_text(const struct env *env, const char *ca_pem, char out[TOKEN_SIZE]);
-int token_store(struct master *m, struct txn *t, const struct token_grant *grant, const char *token, int64_t ttl_s);
-/* For change.c: the certificate; the answer (id 0: a node's; replaced 0: nobody); the note in the token's Secret who used it. */
+/* For change.c: the certificate; the answer (id 0: a node's; replaced 0: nobody). */
 int join_sign(struct master *m, enum pki_role role, const char *name, const char *csr, const char *sans,
               char **cert_pem, struct error *err);
 void join_answer(struct call *c, const char *cert_pem, uint64_t id, uint64_t replaced);
-int join_token_used(struct master *m, struct txn *t, const char *token_id, const char *address, struct error *err);
 
 /* ---- certs.c: others' certificates, and who has which ---- */
 void method_cert_renew(struct call *c);

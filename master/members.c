@@ -4,10 +4,11 @@
  * AGENT-ADDRESS"), Secrets bootstrap-token-ID. So they are replicated, backed up and seen with rctl like all else. */
 #include <assert.h>
 #include <inttypes.h>
+#include <openssl/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "master/master.h"
+#include "master/tokens.h"
 
 #define SYSTEM_NS STR("kube-system")
 
@@ -70,11 +71,15 @@ static void read_tokens(struct master *m, struct txn *t)
     char *save = NULL;
     for (char *line = strtok_r(text, "\n", &save); line != NULL; line = strtok_r(NULL, "\n", &save)) {
         char role[16], token[TOKEN_SIZE];
-        if (sscanf(line, "%15s %79s", role, token) == 2) {
-            struct token_grant grant = {.role = strcmp(role, "master") == 0 ? PKI_ROLE_MASTER : PKI_ROLE_NODE};
-            token_store(m, t, &grant, token, 24 * 3600);
+        struct token_grant grant = {.uses = 1};
+        if (sscanf(line, "%15s %79s %" SCNd64, role, token, &grant.uses) >= 2 && grant.uses >= 1 &&
+            grant.uses <= API_TOKEN_USES_MAX) {
+            grant.role = strcmp(role, "master") == 0 ? PKI_ROLE_MASTER : PKI_ROLE_NODE;
+            token_store(m, t, &grant, token, TOKEN_TTL_S);
         }
+        OPENSSL_cleanse(token, sizeof token);
     }
+    OPENSSL_cleanse(text, size);
     free(text);
 }
 
@@ -432,6 +437,7 @@ static void write_stats(struct master *m, struct buf *b, const struct node_stats
         {"handshakesFailed", net.handshake_failed},
         {"heartbeats", m->stats.heartbeats},
         {"joins", m->stats.joins},
+        {"wrongTokens", m->stats.wrong_tokens},
         {"certificatesRenewed", m->stats.certificates},
         {"backups", m->stats.backups},
         {"watches", watch_table_count(m->watches)},

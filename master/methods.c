@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "master/master.h"
+#include "master/tokens.h"
 
 #define WRITE_PARAMS "id dryRun"
 /* Of every method: how long whoever asks will wait for the answer. So long the request may wait for a leader. */
@@ -37,7 +37,7 @@ static const struct method methods[] = {
     {"cluster", method_cluster, 0, ""},
     {"cert.renew", method_cert_renew, METHOD_NODE | METHOD_LATE, "csr"},
     {"cert.status", method_cert_status, 0, ""},
-    {"token", method_token, METHOD_WRITE | METHOD_AGAIN, "role ttlSeconds replaces evenReachable"},
+    {"token", method_token, METHOD_WRITE | METHOD_AGAIN, "role ttlSeconds uses nodeName replaces evenReachable"},
     {"master.remove", method_master_remove, METHOD_WRITE | METHOD_AGAIN, "id force"},
     {"master.transfer", method_master_transfer, METHOD_WRITE, "id from"},
     {"backup", method_backup, 0, "stale"},
@@ -258,7 +258,7 @@ void master_dispatch(struct master *m, const struct pki_identity *who, struct rp
                    (unsigned long long)master_id);
         return;
     }
-    if (!params_known(c) || !call_count(c)) {
+    if (!params_known(c) || !call_count(c) || (c->row->fn == method_join && !join_may_try(c))) {
         return;
     }
     int64_t wait = mp_int(mp_get(c->params, TIMEOUT_PARAM), MASTER_WAIT_MS);

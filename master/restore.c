@@ -168,7 +168,7 @@ static void print_next(const struct restore *r, const struct master_config *c, c
     print_contents(r);
     printf("\nThe former masters must be stopped for good. Start this one, master %" PRIu64 ":\n\n"
            "    reeve-master run --dir %s\n\n"
-           "More masters, each in an empty directory (the token is good for a day):\n\n"
+           "More masters, each in an empty directory (the token is good for a day, once; more: rctl master add):\n\n"
            "    reeve-master join --dir DIR --listen HOST:PORT --token %s %s\n\n"
            "Agents come back by themselves if a master listens where they knew one; new nodes:\n\n"
            "    reeve-agent join --dir DIR --name NAME --token %s %s\n\n"

@@ -31,14 +31,21 @@ int setup_init(struct master_config *c, struct error *err)
     if (rv != 0) {
         return rv;
     }
+    char uses[64] = "once; more: rctl master add";
+    bool one = c->token_uses <= 1;
+    if (!one) {
+        snprintf(uses, sizeof uses, "%" PRId64 " times", c->token_uses);
+    }
     printf("Cluster %s is prepared in %s. Start its first master:\n\n"
            "    reeve-master run --dir %s\n\n"
-           "More masters (the token is good for a day):\n\n"
+           "%s (the token is good for a day, %s):\n\n"
            "    reeve-master join --dir DIR --listen HOST:PORT --token %s %s\n\n"
-           "Nodes:\n\n"
+           "%s, with a token of its own (more: rctl token create):\n\n"
            "    reeve-agent join --dir DIR --name NAME --token %s %s\n\n"
            "Your client configuration is %s/admin.config; use it with rctl --config, or copy it to ~/.reeve/config.\n",
-           c->cluster, c->dir, c->dir, tokens.master, c->advertise, tokens.node, c->agent_address, c->dir);
+           c->cluster, c->dir, c->dir, one ? "A second master" : "More masters", uses, tokens.master, c->advertise,
+           one ? "A node" : "Nodes", tokens.node, c->agent_address, c->dir);
+    explicit_bzero(&tokens, sizeof tokens);
     return 0;
 }
 

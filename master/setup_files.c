@@ -10,8 +10,8 @@
 
 #include "base/env.h"
 #include "base/failpoint.h"
-#include "master/master.h"
 #include "master/setup.h"
+#include "master/tokens.h"
 #include "proto/text.h"
 #include "raft-store/seed.h"
 
@@ -221,10 +221,11 @@ static int write_admin_config(const struct master_config *c, const char *ca, con
 static int write_tokens(const struct master_config *c, const char *ca, char master[TOKEN_SIZE], char node[TOKEN_SIZE],
                         struct error *err)
 {
-    char text[2 * TOKEN_SIZE + 32];
+    char text[2 * TOKEN_SIZE + 96];
+    int64_t uses = c->token_uses == 0 ? 1 : c->token_uses;
     token_text(env_real(), ca, master);
     token_text(env_real(), ca, node);
-    snprintf(text, sizeof text, "master %s\nnode %s\n", master, node);
+    snprintf(text, sizeof text, "master %s %" PRId64 "\nnode %s %" PRId64 "\n", master, uses, node, uses);
     int rv = setup_write_file(c, "tokens", text, 0600, err);
     explicit_bzero(text, sizeof text);
     return rv;

@@ -42,7 +42,8 @@
  *                stateHash: hexadecimal; equal on all masters that are at the same revision. canLose: voters, below 0 without a majority.
  *                diskLow: of the master that answers and, if it leads, of all it has heard of; appliedIndex: of the one that answers
  * backup         {?stale}  -> stream; payload: bin, pieces of proto/backup.h's records; a regular end = all of it      admins only
- * token          {role: master|node, ?ttlSeconds, ?replaces, ?evenReachable}  -> {token, address, agentAddress, expires}     admins only
+ * token          {role: master|node, ?ttlSeconds, ?uses, ?nodeName, ?replaces, ?evenReachable}  -> {token, address, agentAddress, expires, uses}     admins only
+ *                uses: how many newcomers it lets in (1, at most API_TOKEN_USES_MAX); nodeName: the name that a node must have, or a pattern with * and ?;
  *                replaces: id of the master whose place the newcomer takes, also if that one still answers (evenReachable)
  * master.remove  {id, ?force}                           -> {id}          admins only; force: even if no other master can be lost then
  * master.transfer {?id, ?from}                          -> {leader}      admins only; id: to whom (else the best); from: who led when it was asked for,
@@ -93,6 +94,7 @@
 #define API_LIST_BYTES_MAX        (4u << 20) /* a page ends here even below its limit */
 #define API_HEARTBEAT_MS_DEFAULT  10000
 #define API_NODE_GRACE_MS_DEFAULT 40000
+#define API_TOKEN_USES_MAX        20000 /* newcomers that one token may let in */
 #define REEVE_VERSION             "0.1.0"
 
 #endif

@@ -17,10 +17,11 @@
 #include "proto/pki.h"
 
 #define NET_HANDSHAKE_MS 10000
-#define NET_ADDR_MAX 300 /* "host:port" or "[v6]:port" */
-#define ALPN_RAFT "reeve-raft/1"
-#define ALPN_RPC "reeve-rpc/1"
-#define ALPN_HTTP "http/1.1"
+#define NET_NETWORK_MAX  64
+#define NET_ADDR_MAX     300 /* "host:port" or "[v6]:port" */
+#define ALPN_RAFT        "reeve-raft/1"
+#define ALPN_RPC         "reeve-rpc/1"
+#define ALPN_HTTP        "http/1.1"
 
 /* Certificates and keys of this process; shared by all its connections; reference-counted so that they can be replaced while
  * connections live (renewal: new connections take the new one). */
@@ -59,7 +60,7 @@ struct net_conn *net_connect(uv_loop_t *loop, struct net_tls *tls, const char *a
                              int64_t timeout_ms, const struct net_conn_events *events, void *data);
 /* Copies the bytes. No error: failures come through on_close. Ignored when closing. Before on_open they wait for it. */
 void net_conn_send(struct net_conn *c, const void *p, size_t n);
-size_t net_conn_pending(const struct net_conn *c); /* bytes accepted and not yet given to the kernel */
+size_t net_conn_pending(const struct net_conn *c);    /* bytes accepted and not yet given to the kernel */
 void net_conn_pause(struct net_conn *c, bool paused); /* stop or go on reading */
 /* What was sent before still goes out, as long as the peer takes some of it every second. No callback but on_close comes after. */
 void net_conn_close(struct net_conn *c);
@@ -67,7 +68,8 @@ void net_conn_set_events(struct net_conn *c, const struct net_conn_events *event
 const struct pki_identity *net_conn_peer(const struct net_conn *c); /* role NONE without certificate */
 /* When the peer's certificate began and ends (seconds since the epoch); false without certificate. */
 bool net_conn_peer_life(const struct net_conn *c, int64_t *not_before_s, int64_t *not_after_s);
-bool net_conn_peer_expired(const struct net_conn *c); /* when the connection was made it was outside its time: net_tls_set_grace */
+bool net_conn_peer_expired(
+    const struct net_conn *c); /* when the connection was made it was outside its time: net_tls_set_grace */
 const char *net_conn_alpn(const struct net_conn *c);
 const char *net_conn_peer_addr(const struct net_conn *c);
 /* In on_close: the host we dialled said that nobody listens there. (Silence, a cut or a full queue are no such word.) */
@@ -76,12 +78,12 @@ bool net_conn_refused(const struct net_conn *c);
 struct net_listener;
 struct net_listener_config {
     uv_loop_t *loop;
-    struct net_tls *tls;          /* with a certificate; the listener takes a reference; replace with net_listener_set_tls */
-    const char *addr;             /* "host:port"; ignored if fd >= 0 */
-    int fd;                       /* an already listening socket (socket activation; taken over on success), or -1 */
-    const char *const *alpns;     /* NULL-terminated, in order of preference */
-    unsigned conns_max;           /* further ones are closed at once and counted */
-    int64_t handshake_ms;         /* 0 = NET_HANDSHAKE_MS */
+    struct net_tls *tls; /* with a certificate; the listener takes a reference; replace with net_listener_set_tls */
+    const char *addr;    /* "host:port"; ignored if fd >= 0 */
+    int fd;              /* an already listening socket (socket activation; taken over on success), or -1 */
+    const char *const *alpns; /* NULL-terminated, in order of preference */
+    unsigned conns_max;       /* further ones are closed at once and counted */
+    int64_t handshake_ms;     /* 0 = NET_HANDSHAKE_MS */
     const struct log *log;
     /* A connection with a finished handshake. Set its events here and now, or net_conn_close it. The peer may be without certificate
      * (role NONE): the server asks for one but does not insist, since joiners have none. */
@@ -99,5 +101,9 @@ int net_listener_port(const struct net_listener *l);
 const struct net_stats *net_listener_stats(const struct net_listener *l);
 /* Stops accepting; open connections live on, unfinished handshakes are cut. on_closed from the loop, then the listener is gone. */
 void net_listener_close(struct net_listener *l, void (*on_closed)(void *data), void *data);
+
+/* What limits by address count as one peer, of "HOST:PORT": an IPv4 address, or the first 64 bits of an IPv6 address ("2001:db8:1:2::/64"). Never empty; what is
+ * no address is "?". */
+void net_addr_network(const char *addr, char out[NET_NETWORK_MAX]);
 
 #endif

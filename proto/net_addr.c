@@ -53,3 +53,22 @@ void net_addr_text(const struct sockaddr *sa, char out[NET_ADDR_MAX])
         snprintf(out, NET_ADDR_MAX, "unknown address");
     }
 }
+
+void net_addr_network(const char *addr, char out[NET_NETWORK_MAX])
+{
+    char host[256], port[8], text[INET6_ADDRSTRLEN];
+    struct in6_addr v6;
+    struct in_addr v4;
+    snprintf(out, NET_NETWORK_MAX, "?");
+    if (!net_addr_split(addr, host, port)) {
+        return;
+    }
+    host[strcspn(host, "%")] = '\0'; /* a link-local address names its interface */
+    if (inet_pton(AF_INET, host, &v4) == 1) {
+        inet_ntop(AF_INET, &v4, out, NET_NETWORK_MAX);
+    } else if (inet_pton(AF_INET6, host, &v6) == 1) {
+        memset(v6.s6_addr + 8, 0, 8);
+        inet_ntop(AF_INET6, &v6, text, sizeof text);
+        snprintf(out, NET_NETWORK_MAX, "%s/64", text);
+    }
+}

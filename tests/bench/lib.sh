@@ -107,7 +107,7 @@ start_masters() {
 # start_hollow N: N nodes in one process whose containers are only pretended.
 start_hollow() {
     local token
-    token=$(rctl token create --role node 2>/dev/null | head -n 1) || die "no token"
+    token=$(rctl token create --role node --uses "$1" 2>/dev/null | head -n 1) || die "no token"
     "$BUILD/reeve-agent" join --dir "$work/hollow" --name hollow --token "$token" --hollow-nodes "$1" \
         "127.0.0.1:${ports[0]}" >"$work/hollow.log" 2>&1 || die "hollow nodes: $(cat "$work/hollow.log")"
     "$BUILD/reeve-agent" run --dir "$work/hollow" --runtime hollow --hollow-nodes "$1" >>"$work/hollow.log" 2>&1 &

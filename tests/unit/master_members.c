@@ -258,7 +258,7 @@ static void test_joins_at_once_are_done_one_after_another_and_repeats_count_once
     struct kit *k = *state;
     unsigned leader = kit_leader(k);
     struct client *c = client_admin(k, leader), *s[4];
-    must(c, "token", "{role: master}");
+    must(c, "token", "{role: master, uses: 3}");
     const char *more = arena_printf(&k->arena, "role: master, name: m, token: '%.23s'", text_at(c, "token"));
     struct pending p[4];
     for (unsigned i = 0; i < 4; i++) { /* two of them from one address, through all masters */
@@ -397,7 +397,7 @@ static void test_a_living_master_goes_when_its_successor_votes(void **state)
     free(TAKE_PTR(said));
     /* The token was for one. */
     assert_int_equal(kit_join_at(k, addresses(k), token, &said), 1);
-    expect_said(said, "this token is for one master");
+    expect_said(said, "this token was used up");
     k->masters_count--;
     kit_start(k, 3);
     assert_int_equal(kit_wait_end(k, old), 3);

@@ -1,0 +1,19 @@
+#include "base/str.h"
+
+bool str_to_int64(struct str s, int64_t *out)
+{
+    bool negative = s.n > 0 && s.p[0] == '-';
+    size_t at = negative ? 1 : 0;
+    if (s.n == at || s.n - at > 18) {
+        return false;
+    }
+    int64_t v = 0;
+    for (; at < s.n; at++) {
+        if (s.p[at] < '0' || s.p[at] > '9') {
+            return false;
+        }
+        v = v * 10 + (s.p[at] - '0');
+    }
+    *out = negative ? -v : v;
+    return true;
+}

@@ -1,0 +1,205 @@
+/* What a join token is good for, and what it is not: for one newcomer or as many as were asked for, for the names that were asked for, until it has
+ * expired; and guessing. */
+#include "master/guesses.h"
+#include "master/tokens.h"
+#include "tests/unit/kit/master_kit.h"
+
+static int set_up(void **state)
+{
+    *state = kit_one(NULL);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    kit_free(*state);
+    return 0;
+}
+
+/* The params of a node's join, with a key of its own. */
+static struct value *newcomer(struct kit *k, const char *name, const char *token)
+{
+    char *csr, *key;
+    struct error err = {0};
+    struct pki_identity who = {.role = PKI_ROLE_NODE};
+    snprintf(who.name, sizeof who.name, "%s", name);
+    assert_int_equal(pki_make_request(&who, &csr, &key, &err), 0);
+    struct value *params = kit_doc(k, "{role: node, name: %s, token: '%.23s'}", name, token);
+    value_set(&k->arena, params, "csr", value_cstr(&k->arena, csr));
+    free(csr);
+    pki_free_key(key);
+    return params;
+}
+
+static const char *make_token(struct client *c, const char *params)
+{
+    must(c, "token", "%s", params);
+    return arena_strdup(&c->kit->arena, text_at(c, "token"));
+}
+
+static void expect_refused(struct client *c, const struct value *params, const char *text)
+{
+    assert_int_equal(call_value(c, "join", params), ERR_UNAUTHORIZED);
+    if (strstr(c->err.message, text) == NULL) {
+        fail_msg("expected \"%s\" in: %s", text, c->err.message);
+    }
+}
+
+static void a_token_lets_in_one_newcomer_and_repeats_its_answer(void **state)
+{
+    struct kit *k = *state;
+    struct client *c = client_admin(k, 0), *stranger = client_as(k, 0, PKI_ROLE_NONE, "");
+    const char *token = make_token(c, "{role: node}");
+    struct value *first = newcomer(k, "first", token);
+    must_value(stranger, "join", first);
+    expect_refused(stranger, newcomer(k, "second", token), "was used up");
+    expect_refused(stranger, newcomer(k, "first", token), "was used up"); /* the name, with another's key */
+    must_value(stranger, "join", first);                                  /* who lost the answer asks again */
+    assert_true(text_at(stranger, "certificate")[0] != '\0');
+    client_close(stranger);
+    client_close(c);
+}
+
+static void a_token_lets_in_as_many_as_were_asked_for(void **state)
+{
+    struct kit *k = *state;
+    struct client *c = client_admin(k, 0), *stranger = client_as(k, 0, PKI_ROLE_NONE, "");
+    const char *token = make_token(c, "{role: node, uses: 40}");
+    assert_int_equal(int_at(c, "uses"), 40);
+    unsigned in = 0;
+    for (unsigned i = 0; i < 45; i++) { /* one of whom an invented name would be given a network of pods */
+        in += call_value(stranger, "join", newcomer(k, arena_printf(&k->arena, "n%u", i), token)) == 0;
+    }
+    assert_int_equal(in, 40);
+    refused(c, ERR_USAGE, "uses must be between", "token", "{role: node, uses: 0}");
+    refused(c, ERR_USAGE, "uses must be between", "token", "{role: node, uses: 1000000}");
+    client_close(stranger);
+    client_close(c);
+}
+
+static void a_token_for_a_name_or_pattern_is_good_for_no_other(void **state)
+{
+    struct kit *k = *state;
+    struct client *c = client_admin(k, 0), *stranger = client_as(k, 0, PKI_ROLE_NONE, "");
+    const char *one = make_token(c, "{role: node, nodeName: db1}");
+    const char *rack = make_token(c, "{role: node, uses: 2, nodeName: 'rack1-*'}");
+    expect_refused(stranger, newcomer(k, "db2", one), "for a node named \"db1\", not \"db2\"");
+    expect_refused(stranger, newcomer(k, "rack2-1", rack), "named \"rack1-*\"");
+    must_value(stranger, "join", newcomer(k, "db1", one)); /* what was refused does not count */
+    must_value(stranger, "join", newcomer(k, "rack1-7", rack));
+    refused(c, ERR_USAGE, "nodeName is for role", "token", "{role: master, nodeName: m1}");
+    client_close(stranger);
+    client_close(c);
+}
+
+static void an_expired_token_is_taken_away(void **state)
+{
+    struct kit *k = *state;
+    struct client *c = client_admin(k, 0);
+    const char *token = make_token(c, "{role: node}"), *kept = make_token(c, "{role: node}");
+    must(c, "patch",
+         "{kind: Secret, namespace: kube-system, name: bootstrap-token-%.6s, type: merge,"
+         " patch: {stringData: {expiration: '2020-01-01T00:00:00Z'}}}",
+         token);
+    int64_t until = kit_now() + KIT_WAIT_MS;
+    while (call(c, "get", "{kind: Secret, namespace: kube-system, name: bootstrap-token-%.6s}", token) == 0) {
+        assert_true(kit_now() < until);
+        kit_turn(k, 20);
+    }
+    assert_int_equal(c->err.code, ERR_NOT_FOUND);
+    must(c, "get", "{kind: Secret, namespace: kube-system, name: bootstrap-token-%.6s}", kept);
+    client_close(c);
+}
+
+static void guesses_from_one_address_are_few(void **state)
+{
+    struct kit *k = *state;
+    struct client *c = client_admin(k, 0), *stranger = client_as(k, 0, PKI_ROLE_NONE, "");
+    const char *token = make_token(c, "{role: node, uses: 5}");
+    struct value *wrong = kit_doc(k, "{role: node, name: x, token: aaaaaa.bbbbbbbbbbbbbbbb}");
+    unsigned looked_at = 0;
+    for (unsigned i = 0; i < 200; i++) {
+        looked_at += call_value(stranger, "join", wrong) == ERR_UNAUTHORIZED;
+        assert_true(stranger->err.code == ERR_UNAUTHORIZED || stranger->err.code == ERR_LIMIT);
+    }
+    assert_in_range(looked_at, GUESSES_BURST, 199); /* and some more on a machine that slept */
+    if (call_value(stranger, "join", newcomer(k, "right", token)) != 0) {
+        assert_int_equal(stranger->err.code, ERR_LIMIT); /* told apart from a wrong one, and when to come again */
+        assert_non_null(strstr(stranger->err.message, "too many wrong tokens came from your address"));
+    }
+    must(c, "cluster", "{}");
+    assert_int_equal(int_at(c, "stats.wrongTokens"), (int64_t)looked_at);
+    client_close(stranger);
+    client_close(c);
+}
+
+/* ---- guesses.h alone ---- */
+
+static void a_network_gets_its_guesses_back(void **state)
+{
+    (void)state;
+    struct guesses g = {0};
+    int64_t now = 1000000;
+    for (unsigned i = 0; i < GUESSES_BURST; i++) {
+        assert_int_equal(guesses_wait_ms(&g, "10.0.0.1:1", now), 0);
+        guesses_note(&g, "10.0.0.1:1", now);
+    }
+    assert_int_equal(guesses_wait_ms(&g, "10.0.0.1:99", now), GUESSES_EVERY_MS); /* whatever the port */
+    assert_int_equal(guesses_wait_ms(&g, "10.0.0.2:1", now), 0);
+    guesses_note(&g, "10.0.0.1:1", now); /* more does not make it longer */
+    assert_int_equal(guesses_wait_ms(&g, "10.0.0.1:1", now), GUESSES_EVERY_MS);
+    now += GUESSES_EVERY_MS;
+    assert_int_equal(guesses_wait_ms(&g, "10.0.0.1:1", now), 0);
+    guesses_note(&g, "10.0.0.1:1", now);
+    assert_int_equal(guesses_wait_ms(&g, "10.0.0.1:1", now), GUESSES_EVERY_MS);
+}
+
+static void networks_beyond_the_table_replace_the_quietest(void **state)
+{
+    (void)state;
+    struct guesses g = {0};
+    char address[64];
+    for (unsigned i = 0; i < GUESSES_BURST; i++) {
+        guesses_note(&g, "192.168.0.1:1", 5000);
+    }
+    for (unsigned i = 0; i < 4 * GUESSES_NETWORKS_MAX; i++) {
+        snprintf(address, sizeof address, "10.1.%u.%u:1", i / 256, i % 256);
+        guesses_note(&g, address, 5001);
+    }
+    assert_true(guesses_wait_ms(&g, "192.168.0.1:1", 5001) > 0); /* the loud one is still known */
+}
+
+static void a_network_is_an_address_or_a_64(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *address, *network;
+    } rows[] = {
+        {"10.0.0.1:7400", "10.0.0.1"},
+        {"[2001:db8:1:2:3:4:5:6]:7400", "2001:db8:1:2::/64"},
+        {"[2001:db8:1:2::ffff]:1", "2001:db8:1:2::/64"},
+        {"[fe80::1%eth0]:1", "fe80::/64"},
+        {"localhost:7400", "?"},
+        {"", "?"},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        char network[NET_NETWORK_MAX];
+        net_addr_network(rows[i].address, network);
+        assert_string_equal(network, rows[i].network);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_token_lets_in_one_newcomer_and_repeats_its_answer, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_token_lets_in_as_many_as_were_asked_for, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_token_for_a_name_or_pattern_is_good_for_no_other, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_expired_token_is_taken_away, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(guesses_from_one_address_are_few, set_up, tear_down),
+        cmocka_unit_test(a_network_gets_its_guesses_back),
+        cmocka_unit_test(networks_beyond_the_table_replace_the_quietest),
+        cmocka_unit_test(a_network_is_an_address_or_a_64),
+    };
+    return KIT_RUN(tests, NULL, NULL);
+}
