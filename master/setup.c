@@ -40,7 +40,7 @@ int setup_init(struct master_config *c, struct error *err)
            "    reeve-master run --dir %s\n\n"
            "%s (the token is good for a day, %s):\n\n"
            "    reeve-master join --dir DIR --listen HOST:PORT --token %s %s\n\n"
-           "%s, with a token of its own (more: rctl token create):\n\n"
+           "%s (the same; more: rctl token create):\n\n"
            "    reeve-agent join --dir DIR --name NAME --token %s %s\n\n"
            "Your client configuration is %s/admin.config; use it with rctl --config, or copy it to ~/.reeve/config.\n",
            c->cluster, c->dir, c->dir, one ? "A second master" : "More masters", uses, tokens.master, c->advertise,
