@@ -7,7 +7,7 @@ FIRST ?= 1
 
 LAYERS ?= units sim fuzz fault e2e
 
-.PHONY: help deps run stop images test test-programs units sim e2e fuzz-corpora bench bench-etcd
+.PHONY: help deps run stop images test test-programs test-limits units sim e2e fuzz-corpora bench bench-etcd
 
 help:
 	@echo "make run          everything: packages, build, images, a cluster of 3 masters and 2 nodes, and the tour of examples/hello"
@@ -16,6 +16,7 @@ help:
 	@echo "make deps         install the packages that Reeve needs (Debian, root)"
 	@echo "make test         all tests; SAN=1: under AddressSanitizer and UndefinedBehaviorSanitizer"
 	@echo "make units | sim SEEDS=N FIRST=N JOBS=N | e2e | fault-short        one layer of them"
+	@echo "make test-limits  attacks that must be refused, bounded or contained: the units named MODULE_limits_TOPIC"
 	@echo "make fuzz         libFuzzer on every reader; SECONDS=N for each target, JOBS=N at a time, TARGETS=\"yaml json ...\""
 	@echo "make fuzz-corpora every input that fuzzing kept once more, under gcc's sanitizers; fuzz-merge: keep what fuzzing found since"
 	@echo "make fault        faults x workloads on real masters; FAULT=NAME|list WORKLOAD=NAME SECONDS=N MASTERS=3|5 SEED=N: cells of it"
@@ -36,6 +37,13 @@ run:
 
 stop:
 	@$(BUILD)/rctl down --dir $(DIR)
+
+# Attacks: what a stranger, a node, a pod or a client may take, and what is told when it is refused.
+LIMITS := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/*_limits_*.c))
+LIMITS_S := $(if $(filter 1,$(SAN)),600,180)
+
+test-limits: $(LIMITS)
+	@TOTAL_TIMEOUT_S=$(LIMITS_S) tests/run-units $(BUILD)/tests $(LIMITS)
 
 units: $(UNITS)
 	@tests/run-units $(BUILD)/tests $(UNITS)
