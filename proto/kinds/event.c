@@ -54,16 +54,21 @@ static void check_new_style(const struct value *obj, struct errlist *l)
     }
 }
 
-/* An event lives beside its object; those of cluster-wide objects live in "default". */
+/* An event lives beside its object; those of cluster-wide objects live in "default". With eventTime an object's own namespace may be another one,
+ * and "kube-system" does for cluster-wide ones as well. */
 static void event_validate(const struct value *obj, const struct value *old, struct errlist *l)
 {
+    (void)old; /* a changed event is judged as a new one */
     const struct value *ns = value_at(obj, "involvedObject", "namespace", NULL);
     struct str own = value_to_str(value_at(obj, "metadata", "namespace", NULL)), other = value_to_str(ns);
-    if (other.n == 0 ? !str_is(own, "default") && !str_is(own, "kube-system") : !str_eq(own, other)) {
+    bool new_style = value_to_str(value_get(obj, "eventTime")).n > 0;
+    bool fits = other.n > 0 ? new_style || str_eq(own, other)
+                            : str_is(own, "default") || (new_style && str_is(own, "kube-system"));
+    if (!fits) {
         bad_value(l, ns != NULL ? ns : value_cstr(l->arena, ""), FPATH("involvedObject.namespace"),
                   "does not match metadata.namespace");
     }
-    if (old == NULL && value_to_str(value_get(obj, "eventTime")).n > 0) {
+    if (new_style) {
         check_new_style(obj, l);
     }
 }

@@ -110,8 +110,22 @@ SCHEMA_STATIC(node, "Node", "A machine that runs pods.",
 
 /* ---- Defaults and rules ---- */
 
+/* podCIDR and the first of podCIDRs are one thing under two names. */
+static void fill_cidrs(struct arena *a, struct value *spec)
+{
+    const struct value *one = value_get(spec, "podCIDR"), *all = value_get(spec, "podCIDRs");
+    if (value_to_str(one).n > 0 && value_count(all) == 0) {
+        value_append(a, value_ensure_list(a, spec, "podCIDRs"), value_copy(a, one));
+    } else if (value_to_str(one).n == 0 && value_count(all) > 0) {
+        value_set(a, spec, "podCIDR", value_copy(a, value_item(all, 0)));
+    }
+}
+
 static void node_fill(struct arena *a, struct value *obj)
 {
+    if (value_is_map(value_get(obj, "spec"))) {
+        fill_cidrs(a, value_get(obj, "spec"));
+    }
     struct value *status = value_get(obj, "status"), *capacity = value_get(status, "capacity");
     if (capacity != NULL && value_get(status, "allocatable") == NULL) {
         value_set(a, status, "allocatable", value_copy(a, capacity));
@@ -138,14 +152,11 @@ static void check_taints(const struct value *taints, const struct fpath *p, stru
     }
 }
 
-/* Ranges for pods: one of each family of addresses at most. */
+/* Ranges for pods: one of each family of addresses at most. podCIDR is among podCIDRs here (fill_cidrs). */
 static void check_cidrs(const struct value *spec, const struct fpath *p, struct errlist *l)
 {
     const struct value *one = value_get(spec, "podCIDR"), *all = value_get(spec, "podCIDRs");
     unsigned four = 0, six = 0;
-    if (value_to_str(one).n > 0 && !name_is_cidr(value_to_str(one))) {
-        bad_value(l, one, FPATH_AT(p, "podCIDR"), "must be a range of addresses such as 10.1.2.0/24");
-    }
     VALUE_FOR(i, all)
     {
         const struct value *v = value_item(all, i);

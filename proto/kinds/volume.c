@@ -138,13 +138,13 @@ SCHEMA_STATIC(csi_volume, "CSIVolumeSource", "A volume that a CSI driver makes f
 SCHEMA_STATIC(gce_disk, "GCEPersistentDiskVolumeSource", "A disk of Google's cloud.",
     STRING("pdName", "Name of the disk.", REQUIRED),
     FS_TYPE(),
-    INT32("partition", "Partition to mount."),
+    INT32("partition", "Partition to mount.", ZERO),
     READ_ONLY);
 
 SCHEMA_STATIC(aws_disk, "AWSElasticBlockStoreVolumeSource", "A disk of Amazon's cloud.",
     STRING("volumeID", "Identity of the disk.", REQUIRED),
     FS_TYPE(),
-    INT32("partition", "Partition to mount."),
+    INT32("partition", "Partition to mount.", ZERO),
     READ_ONLY);
 
 SCHEMA_STATIC(git_repo, "GitRepoVolumeSource", "A checkout of a git repository. Better: clone in an init container.",
@@ -160,8 +160,8 @@ SCHEMA_STATIC(iscsi_volume, "ISCSIVolumeSource", "An iSCSI disk.",
     FS_TYPE(),
     READ_ONLY,
     STRINGS("portals", "Further portals."),
-    BOOLEAN("chapAuthDiscovery", "Authenticate the discovery."),
-    BOOLEAN("chapAuthSession", "Authenticate the session."),
+    BOOLEAN("chapAuthDiscovery", "Authenticate the discovery.", ZERO),
+    BOOLEAN("chapAuthSession", "Authenticate the session.", ZERO),
     SECRET_REF,
     STRING("initiatorName", "Name of the initiator."));
 
@@ -252,7 +252,7 @@ SCHEMA_STATIC(scaleio_volume, "ScaleIOVolumeSource", "A ScaleIO volume.",
     STRING("gateway", "Address of the gateway.", REQUIRED),
     STRING("system", "Name of the system.", REQUIRED),
     OBJECT("secretRef", schema_local_reference, "Secret with the credentials.", REQUIRED),
-    BOOLEAN("sslEnabled", "Talk to the gateway over TLS."),
+    BOOLEAN("sslEnabled", "Talk to the gateway over TLS.", ZERO),
     STRING("protectionDomain", "Protection domain."),
     STRING("storagePool", "Storage pool."),
     STRING("storageMode", "Thick or thin provisioning.", DEFAULT("ThinProvisioned"),

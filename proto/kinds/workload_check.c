@@ -122,6 +122,7 @@ void replicaset_validate(const struct value *obj, const struct value *old, struc
         {"fullyLabeledReplicas", {"replicas"}},
         {"readyReplicas", {"replicas"}},
         {"availableReplicas", {"replicas", "readyReplicas"}},
+        {"terminatingReplicas", {NULL}},
         {"observedGeneration", {NULL}},
     };
     workload_check(obj, old, l);
@@ -195,6 +196,7 @@ void deployment_validate(const struct value *obj, const struct value *old, struc
         {"readyReplicas", {"replicas"}},
         {"availableReplicas", {"replicas", "readyReplicas"}},
         {"unavailableReplicas", {NULL}},
+        {"terminatingReplicas", {NULL}},
         {"collisionCount", {NULL}},
     };
     workload_check(obj, old, l);
