@@ -136,6 +136,12 @@ static int tear_down(void **state)
     return 0;
 }
 
+static int thaw(void **state)
+{
+    kit_thaw_all(((struct state *)*state)->kit);
+    return 0;
+}
+
 static void make_pod(struct state *s, const char *name, const char *node)
 {
     must(
@@ -457,14 +463,14 @@ static void test_masters_that_sleep_do_not_lose_nodes(void **state)
     node_open(s, &n);
     for (unsigned round = 0; round < 2; round++) {
         for (unsigned i = 0; i < MASTERS; i++) {
-            kill(s->kit->masters[i].pid, SIGSTOP);
+            kit_freeze(s->kit, i);
         }
         for (int64_t until = kit_now() + GRACE_MS + 1500;
              kit_now() < until;) { /* nothing beats meanwhile: nobody could hear it */
             kit_turn(s->kit, 100);
         }
         for (unsigned i = 0; i < MASTERS; i++) {
-            kill(s->kit->masters[i].pid, SIGCONT);
+            kit_thaw(s->kit, i);
         }
         for (int64_t until = kit_now() + 2500; kit_now() < until;) {
             beat(&n);
@@ -586,7 +592,7 @@ int main(void)
         cmocka_unit_test(test_streams_go_on_over_changes_of_leader),
         cmocka_unit_test(test_loading_an_image_begins_again_when_it_is_cut),
         cmocka_unit_test(test_a_dead_node_is_noticed_however_often_leaders_change),
-        cmocka_unit_test(test_masters_that_sleep_do_not_lose_nodes),
+        cmocka_unit_test_teardown(test_masters_that_sleep_do_not_lose_nodes, thaw),
         cmocka_unit_test(test_a_new_leader_without_a_link_asks_the_others),
         cmocka_unit_test(test_a_second_agent_of_one_name_is_refused_while_the_first_lives),
     };

@@ -364,6 +364,23 @@ static void test_the_first_tokens_are_kept_out_of_the_directory_once_stored(void
     assert_int_equal(st.st_mode & 0077, 0);
 }
 
+/* A kit takes down what a test has left frozen, for itself and for the test after it. */
+static void test_a_frozen_master_is_taken_down(void **state)
+{
+    (void)state;
+    struct kit *k = kit_one(NULL);
+    struct client *c = client_admin(k, 0);
+    kit_freeze(k, 0);
+    struct stream *asked = stream_open(c, "hello", "{}");
+    assert_true(stream_quiet(asked, 100));
+    kit_thaw_all(k);
+    stream_wait_end(asked);
+    stream_close(asked);
+    must(c, "hello", "{}");
+    kit_freeze(k, 0);
+    kit_free(k); /* the client is open, and the master must still end by SIGTERM and with 0 */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -381,6 +398,7 @@ int main(void)
         cmocka_unit_test(test_a_damaged_log_stops_the_start),
         cmocka_unit_test(test_join_where_nobody_listens),
         cmocka_unit_test(test_a_read_only_data_directory_is_named),
+        cmocka_unit_test(test_a_frozen_master_is_taken_down),
     };
     return KIT_RUN(tests, set_up, tear_down);
 }

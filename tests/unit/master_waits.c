@@ -17,6 +17,12 @@ static int tear_down(void **state)
     return 0;
 }
 
+static int thaw(void **state)
+{
+    kit_thaw_all(*state);
+    return 0;
+}
+
 /* ---- Many requests at once ---- */
 
 struct asked {
@@ -153,11 +159,6 @@ static void assert_answered(struct kit *k, unsigned leader, const char *round,
     }
 }
 
-static void freeze(struct kit *k, unsigned i)
-{
-    kill(k->masters[i].pid, SIGSTOP);
-}
-
 static void kill_it(struct kit *k, unsigned i)
 {
     kit_stop(k, i, SIGKILL);
@@ -194,8 +195,8 @@ static void test_all_that_is_asked_while_the_leader_sleeps_is_answered(void **st
 {
     struct kit *k = *state;
     unsigned leader = kit_leader(k);
-    assert_answered(k, leader, "frozen", freeze);
-    kill(k->masters[leader].pid, SIGCONT);
+    assert_answered(k, leader, "frozen", kit_freeze);
+    kit_thaw(k, leader);
 }
 
 static void test_all_that_is_asked_when_the_leader_has_died_is_answered(void **state)
@@ -229,11 +230,11 @@ static void test_a_leader_that_was_deposed_in_its_sleep_answers_what_it_held(voi
     struct asked a[SORTS], moved;
     must(at_old, "apply", "{objects: [{apiVersion: v1, kind: ConfigMap, metadata: {name: there}}]}");
     must(other, "get", "{kind: ConfigMap, name: there}");
-    freeze(k, leader);
+    kit_freeze(k, leader);
     ask_write(other, &moved, "create", "{object: {apiVersion: v1, kind: ConfigMap, metadata: {name: meanwhile}}}");
     assert_done(k, &moved, 1); /* so another one leads */
     ask_all(at_old, a, "deposed");
-    kill(k->masters[leader].pid, SIGCONT);
+    kit_thaw(k, leader);
     assert_done(k, a, DONE);
     client_close(at_old);
     client_close(other);
@@ -394,7 +395,7 @@ static void test_status_during_an_election_says_that_one_is_under_way(void **sta
     kit_stop(k, leader, SIGKILL);
     unsigned awake = (leader + 1) % 3, asleep = (leader + 2) % 3;
     struct client *c = client_admin(k, awake);
-    kill(k->masters[asleep].pid, SIGSTOP);
+    kit_freeze(k, asleep);
     for (int64_t until = kit_now() + KIT_WAIT_MS;; kit_turn(k, 20)) {
         if (call(c, "cluster", "{}") == 0 && int_at(c, "leader") == 0) {
             break;
@@ -405,7 +406,7 @@ static void test_status_during_an_election_says_that_one_is_under_way(void **sta
     assert_has(text, "No quorum: 1 of 3 voters is up, 2 are needed", true);
     assert_int_equal(code, 7);
     assert_has(text, "leader ", false);
-    kill(k->masters[asleep].pid, SIGCONT);
+    kit_thaw(k, asleep);
     /* From now on it may be elected at any time: each answer is one of the two, and never a leader that is down. */
     for (int64_t until = kit_now() + KIT_WAIT_MS;;) {
         text = rctl(k, &code, "cluster", "status");
@@ -431,7 +432,7 @@ static void test_status_right_after_a_kill_shows_no_leader_that_is_down(void **s
     struct kit *k = *state;
     unsigned leader = kit_leader(k);
     int code;
-    freeze(k, leader);
+    kit_freeze(k, leader);
     const char *text = rctl(k, &code, "cluster", "status");
     char dead[64];
     snprintf(dead, sizeof dead, "%s  leader  down", k->masters[leader].addr);
@@ -439,7 +440,7 @@ static void test_status_right_after_a_kill_shows_no_leader_that_is_down(void **s
     assert_has(text, "3 of 3", false);
     text = rctl(k, &code, "master", "list");
     assert_has(text, dead, false);
-    kill(k->masters[leader].pid, SIGCONT);
+    kit_thaw(k, leader);
     kit_leader(k);
 }
 
@@ -470,15 +471,15 @@ static void test_rctl_waits_through_an_election(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_all_that_is_asked_while_the_leader_sleeps_is_answered),
+        cmocka_unit_test_teardown(test_all_that_is_asked_while_the_leader_sleeps_is_answered, thaw),
         cmocka_unit_test(test_all_that_is_asked_when_the_leader_has_died_is_answered),
         cmocka_unit_test(test_all_that_is_asked_when_the_leadership_moves_is_answered),
-        cmocka_unit_test(test_a_leader_that_was_deposed_in_its_sleep_answers_what_it_held),
+        cmocka_unit_test_teardown(test_a_leader_that_was_deposed_in_its_sleep_answers_what_it_held, thaw),
         cmocka_unit_test(test_a_request_waits_no_longer_than_it_says),
         cmocka_unit_test(test_an_agent_is_told_the_leader_as_soon_as_there_is_one),
         cmocka_unit_test(test_what_waits_is_bounded_and_goes_with_its_connection),
-        cmocka_unit_test(test_status_during_an_election_says_that_one_is_under_way),
-        cmocka_unit_test(test_status_right_after_a_kill_shows_no_leader_that_is_down),
+        cmocka_unit_test_teardown(test_status_during_an_election_says_that_one_is_under_way, thaw),
+        cmocka_unit_test_teardown(test_status_right_after_a_kill_shows_no_leader_that_is_down, thaw),
         cmocka_unit_test(test_rctl_waits_through_an_election),
     };
     return KIT_RUN(tests, set_up, tear_down);

@@ -5,9 +5,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 /* ---- Processes ---- */
@@ -73,9 +75,22 @@ static pid_t spawn(const char *program, const char *const *args, const char *log
     return pid;
 }
 
+/* A process that does not end in time is killed, so that no test hangs for it. */
 static int wait_for(pid_t pid)
 {
-    int status = 0;
+    int status = 0, fd = (int)syscall(SYS_pidfd_open, pid, 0);
+    if (fd >= 0) {
+        struct pollfd p = {.fd = fd, .events = POLLIN};
+        for (int64_t left, until = kit_now() + KIT_END_MS; (left = until - kit_now()) > 0;) {
+            if (poll(&p, 1, (int)left) > 0) {
+                break;
+            }
+        }
+        if ((p.revents & POLLIN) == 0) {
+            kill(pid, SIGKILL);
+        }
+        close(fd);
+    }
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
     }
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
@@ -192,6 +207,7 @@ static void remove_tree(const char *path)
 
 void kit_free(struct kit *k)
 {
+    kit_thaw_all(k);
     LIST_FOR_SAFE(it, &k->clients)
     {
         client_close(LIST_ENTRY(it, struct client, link));
@@ -327,6 +343,27 @@ int kit_wait_end(struct kit *k, unsigned i)
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
+void kit_freeze(struct kit *k, unsigned i)
+{
+    assert_true(k->masters[i].pid > 0);
+    kill(k->masters[i].pid, SIGSTOP);
+}
+
+void kit_thaw(struct kit *k, unsigned i)
+{
+    assert_true(k->masters[i].pid > 0);
+    kill(k->masters[i].pid, SIGCONT);
+}
+
+void kit_thaw_all(struct kit *k)
+{
+    for (unsigned i = 0; i < k->masters_count; i++) {
+        if (k->masters[i].pid > 0) {
+            kit_thaw(k, i);
+        }
+    }
+}
+
 void kit_stop(struct kit *k, unsigned i, int sig)
 {
     struct kit_master *m = &k->masters[i];
@@ -334,6 +371,7 @@ void kit_stop(struct kit *k, unsigned i, int sig)
         return;
     }
     kill(m->pid, sig);
+    kill(m->pid, SIGCONT); /* a frozen one would never hear of it */
     int rc = wait_for(m->pid);
     m->pid = 0;
     if (sig == SIGTERM && rc != 0) {

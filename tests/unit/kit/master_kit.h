@@ -31,6 +31,7 @@
 
 #define KIT_MASTERS_MAX 8
 #define KIT_WAIT_MS     20000
+#define KIT_END_MS      60000 /* for a master that was told to end; then it is killed */
 
 struct kit {
     char dir[128];
@@ -51,7 +52,7 @@ struct kit {
 
 /* A directory and an empty loop; no master yet. */
 struct kit *kit_new(void);
-/* Stops what runs (SIGTERM; must end with 0) and removes the directory. */
+/* Stops what runs, frozen or not (SIGTERM; must end with 0), and removes the directory. */
 void kit_free(struct kit *k);
 /* `init` of master 0, with fast timings and args (NULL-terminated list, may be NULL; kept for those who join). */
 void kit_init(struct kit *k, const char *const *args);
@@ -66,8 +67,13 @@ void kit_start(struct kit *k, unsigned i);
 void kit_start_armed(struct kit *k, unsigned i, const char *failpoints);
 /* Waits until it has ended by itself; its exit code (128 + signal). */
 int kit_wait_end(struct kit *k, unsigned i);
-/* The signal, and waits for the end. SIGTERM: must exit with 0. */
+/* The signal, and waits for the end. SIGTERM: must exit with 0. A frozen one goes on first. */
 void kit_stop(struct kit *k, unsigned i, int sig);
+/* SIGSTOP and SIGCONT to a master that runs. A test that freezes one has a tear-down of its own that calls kit_thaw_all: if the test fails, the next
+ * one does not meet a frozen master. */
+void kit_freeze(struct kit *k, unsigned i);
+void kit_thaw(struct kit *k, unsigned i);
+void kit_thaw_all(struct kit *k);
 /* One running master, ready to write. */
 struct kit *kit_one(const char *const *args);
 /* Until so many members vote, as master `by` says. */
