@@ -58,7 +58,7 @@ test-$(1): $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit
 $(BUILD)/tests/unit/$(1)_%: $(BUILD)/tests/unit/$(1)_%.o $(call libs_of,$(1))
 	@mkdir -p $$(@D)
 	@echo "  LINK  $$(@F)"
-	$(Q)$(CC) $(LDFLAGS_ALL) -o $$@ $$^ -lcmocka $(LDLIBS_ALL)
+	$(Q)$(CC) $$(LDFLAGS_ALL) -o $$@ $$^ -lcmocka $(LDLIBS_ALL)
 endef
 $(foreach m,$(MODULES),$(eval $(call module_rules,$(m))))
 

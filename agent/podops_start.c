@@ -216,10 +216,13 @@ static const char *target_pid_namespace(struct container *c, struct arena *a)
     struct container *target = c->spec->target[0] == '\0' ? NULL : pod_find(c->pod, str_of(c->spec->target));
     struct runtime_status st;
     char id[RUNTIME_ID_MAX];
-    if (c->spec->target[0] == '\0' || spec->host_pid || spec->shared_pid || agent->hollow) {
+    if (c->spec->target[0] == '\0' || spec->host_pid || spec->shared_pid) {
         return NULL;
     }
     if (target != NULL && container_is_up(target)) {
+        if (agent->hollow) {
+            return NULL; /* it has no processes */
+        }
         podops_container_id(target, target->attempt, id);
         if (runtime_get(agent->runtime, id, &st) && st.state == RUNTIME_RUNNING && st.pid > 0) {
             return arena_printf(a, "/proc/%d/ns/pid", st.pid);

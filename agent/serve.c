@@ -250,10 +250,13 @@ static int log_choose(struct agent *a, const struct agent_pod *ap, const struct 
                       unsigned *attempt, struct logfile_options *o, struct error *err)
 {
     struct str after = mp_str(mp_get(params, "after"));
-    int64_t since = mp_int(mp_get(params, "sinceSeconds"), 0),
-            since_ms = since > 0 ? env_wall_ms(a->env) - since * 1000 : 0;
+    int64_t since_s = mp_int(mp_get(params, "sinceSeconds"), 0), now_ms = env_wall_ms(a->env),
+            since_ms = since_s > 0 && since_s < now_ms / 1000 ? now_ms - since_s * 1000 : 0;
     struct str since_time = mp_str(mp_get(params, "sinceTime"));
     bool grows = false;
+    if (!str_empty(since_time) && since_s > 0) {
+        return error_set_field(err, ERR_USAGE, "sinceTime", "logs: sinceTime and sinceSeconds exclude each other");
+    }
     if (!str_empty(since_time) && !timefmt_parse(since_time, &since_ms)) {
         return error_set_field(err, ERR_USAGE, "sinceTime", "logs: \"%.*s\" is no time as RFC 3339 has it",
                                (int)MIN(since_time.n, (size_t)64), since_time.p);

@@ -1,94 +1,7 @@
 /* The whole agent with the hollow runtime, against a master made of paper. */
-#include <unistd.h>
+#include "tests/unit/agent_whole.h"
 
-#include "agent/agent.h"
 #include "agent/config.h"
-#include "agent/fsutil.h"
-#include "tests/unit/agent_master.h"
-
-struct fixture {
-    uv_loop_t loop;
-    char *ca, *ca_key;
-    struct fake_master master;
-    char dir[64];
-    struct log log;
-    struct net_tls *tls;
-    struct agent *agent;
-    bool stopped;
-};
-
-static void open_agent(struct fixture *f)
-{
-    const char *masters[] = {f->master.address, NULL};
-    struct error err = {0};
-    struct agent_config c = {.loop = &f->loop,
-                             .env = env_real(),
-                             .log = &f->log,
-                             .tls = f->tls,
-                             .name = "n1",
-                             .dir = f->dir,
-                             .run_dir = f->dir,
-                             .masters = masters,
-                             .node_ip = "192.0.2.1",
-                             .hollow = true};
-    if (agent_new(&c, &f->agent, &err) != 0) {
-        fail_msg("%s", err.message);
-    }
-    agent_start(f->agent);
-}
-
-static int setup(void **state)
-{
-    struct fixture *f = xcalloc(1, sizeof *f);
-    struct error err = {0};
-    uv_loop_init(&f->loop);
-    f->log = (struct log){.name = "test", .level = getenv("DEBUG") != NULL ? LOG_LEVEL_DEBUG : LOG_LEVEL_OFF};
-    snprintf(f->dir, sizeof f->dir, "/tmp/agent-XXXXXX");
-    assert_non_null(mkdtemp(f->dir));
-    assert_int_equal(pki_make_ca("test", &f->ca, &f->ca_key, &err), 0);
-    master_open(&f->master, &f->loop, f->ca, f->ca_key);
-    f->tls = tls_of(f->ca, f->ca_key, PKI_ROLE_NODE, "n1");
-    open_agent(f);
-    run_until(&f->loop, f->master.pods != NULL && f->master.refs != NULL && f->master.routes != NULL);
-    master_order(f->master.pods, NULL, NULL);
-    *state = f;
-    return 0;
-}
-
-static void on_stopped(void *data)
-{
-    ((struct fixture *)data)->stopped = true;
-}
-
-static void stop_agent(struct fixture *f)
-{
-    f->stopped = false;
-    agent_stop(f->agent, on_stopped, f);
-    run_until(&f->loop, f->stopped);
-}
-
-static int teardown(void **state)
-{
-    struct fixture *f = *state;
-    stop_agent(f);
-    master_close(&f->master);
-    uv_run(&f->loop, UV_RUN_DEFAULT);
-    assert_int_equal(uv_loop_close(&f->loop), 0);
-    net_tls_unref(f->tls);
-    fs_remove_tree(f->dir, NULL);
-    free(f->ca);
-    pki_free_key(f->ca_key);
-    free(f);
-    return 0;
-}
-
-#define POD(name, spec)                                                                                                \
-    "{'apiVersion':'v1','kind':'Pod','metadata':{'name':'" name "','namespace':'default','uid':'uid-" name "'},"       \
-    "'spec':{'nodeName':'n1'," spec "}}"
-#define DELETING(name, spec)                                                                                           \
-    "{'apiVersion':'v1','kind':'Pod','metadata':{'name':'" name "','namespace':'default','uid':'uid-" name "',"        \
-    "'deletionTimestamp':'2026-01-02T03:04:05Z','deletionGracePeriodSeconds':5},'spec':{'nodeName':'n1'," spec "}}"
-#define SLEEP "'containers':[{'name':'c','image':'busybox'}]"
 
 static void a_pod_ordered_is_run_and_reported(void **state)
 {
@@ -259,6 +172,31 @@ static void a_crashing_container_backs_off(void **state)
     run_until(&f->loop, strstr(m->last_status, "CrashLoopBackOff") != NULL);
     assert_non_null(strstr(m->last_status, "\"restartCount\":1"));
     run_until(&f->loop, master_heard(m, "event BackOff"));
+}
+
+/* Who looks into somebody that does not run is started nevertheless, and an event says what it does not see. */
+static void a_target_that_does_not_run_is_told_when_the_container_starts(void **state)
+{
+#define BOTH                                                                                                           \
+    "'restartPolicy':'Never','containers':[{'name':'done','image':'b','command':['exit','0']},{'name':'runs',"         \
+    "'image':'b'}]"
+#define LOOK(name, target) "{'name':'" name "','image':'b','targetContainerName':'" target "'}"
+    struct fixture *f = *state;
+    struct fake_master *m = &f->master;
+    master_order(m->pods, "ADDED", POD("web", BOTH));
+    run_until(&f->loop,
+              strstr(m->last_status, "\"exitCode\":0") != NULL && master_heard(m, "status default/web Running"));
+    master_order(m->pods, "MODIFIED", POD("web", BOTH ",'ephemeralContainers':[" LOOK("into-runs", "runs") "]"));
+    run_until(&f->loop, master_heard(m, "message Started container into-runs"));
+    master_order(
+        m->pods, "MODIFIED",
+        POD("web", BOTH ",'ephemeralContainers':[" LOOK("into-runs", "runs") "," LOOK("into-done", "done") "]"));
+    run_until(&f->loop, master_heard(m, "message Started container into-done"));
+    assert_true(master_heard(m, "event TargetNotRunning"));
+    assert_true(master_heard(m, "message Container into-done does not see the processes of done, which does not run; "
+                                "it is started without"));
+    assert_false(master_heard(m, "message Container into-runs does not see the processes of runs, which does not run; "
+                                 "it is started without"));
 }
 
 /* ---- Calls from the master ---- */
@@ -527,118 +465,11 @@ static void a_master_of_another_cluster_is_not_joined(void **state)
     assert_false(fs_exists(dir));
 }
 
-/* ---- Logs ---- */
-
-struct log_reader {
-    struct rpc_stream *stream;
-    bool over;
-    int code;
-    char after[256], text[1024];
-};
-
-static void log_data(struct rpc_stream *st, struct mp payload, size_t n, void *data)
-{
-    struct log_reader *l = data;
-    struct mp text = mp_get(payload, "text");
-    struct str bytes = STR_NONE, after = mp_str(mp_get(payload, "after"));
-    assert_true(mp_read_bin(&text, &bytes));
-    size_t have = strlen(l->text);
-    snprintf(l->text + have, sizeof l->text - have, "%.*s", STR_ARG(bytes));
-    snprintf(l->after, sizeof l->after, "%.*s", STR_ARG(after));
-    rpc_stream_consumed(st, n);
-}
-
-static void log_over(struct rpc_stream *st, const struct error *err, void *data)
-{
-    struct log_reader *l = data;
-    l->over = true;
-    l->code = err == NULL ? 0 : err->code;
-    if (l->stream != NULL) { /* else the test has ended it */
-        rpc_stream_end(st, NULL);
-    }
-}
-
-static void log_open(struct fixture *f, struct log_reader *l)
-{
-    static const struct rpc_stream_events events = {.on_data = log_data, .on_end = log_over};
-    CLEANUP_BUF struct buf b = BUF_INIT;
-    mp_write_map(&b, 4 + (l->after[0] != '\0'));
-    mp_write_key_str(&b, "namespace", STR("default"));
-    mp_write_key_str(&b, "name", STR("web"));
-    mp_write_key_bool(&b, "follow", true);
-    mp_write_key_bool(&b, "places", true);
-    if (l->after[0] != '\0') {
-        mp_write_key_str(&b, "after", str_of(l->after));
-    }
-    l->over = false;
-    l->stream = rpc_stream_open(f->master.agent, "pod.logs", buf_str(&b), &events, l);
-}
-
-static void log_lines(struct fixture *f, unsigned from, unsigned to)
-{
-    struct error err = {0};
-    char dir[256], path[300];
-    snprintf(dir, sizeof dir, "%s/logs/default_web_uid-web/c", f->dir);
-    assert_int_equal(fs_make_dirs(dir, 0700, &err), 0);
-    snprintf(path, sizeof path, "%s/0.log", dir);
-    FILE *file = fopen(path, "ae");
-    assert_non_null(file);
-    for (unsigned i = from; i <= to; i++) {
-        fprintf(file, "2026-01-02T03:04:05.%09uZ stdout F line %u\n", i, i);
-    }
-    fclose(file);
-}
-
-static void a_log_that_is_followed_goes_on_after_a_restart_of_the_agent(void **state)
-{
-    struct fixture *f = *state;
-    struct fake_master *m = &f->master;
-    struct log_reader l = {0};
-    master_order(m->pods, "ADDED", POD("web", SLEEP));
-    run_until(&f->loop, master_heard(m, "status default/web Running"));
-    log_lines(f, 1, 3);
-    log_open(f, &l);
-    run_until(&f->loop, strstr(l.text, "line 3\n") != NULL);
-    stop_agent(f);
-    run_until(&f->loop, l.over);
-    assert_int_equal(l.code, ERR_CLOSED);
-    log_lines(f, 4, 5); /* the container runs on */
-    master_forget(m);
-    open_agent(f);
-    run_until(&f->loop, m->pods != NULL && m->refs != NULL && m->routes != NULL);
-    master_order(m->pods, "ADDED", POD("web", SLEEP));
-    master_order(m->pods, NULL, NULL);
-    run_until(&f->loop, master_heard(m, "status default/web Running"));
-    log_open(f, &l);
-    log_lines(f, 6, 6);
-    run_until(&f->loop, strstr(l.text, "line 6\n") != NULL);
-    assert_string_equal(l.text, "line 1\nline 2\nline 3\nline 4\nline 5\nline 6\n");
-    static const struct {
-        const char *after;
-        int code;
-    } wrong[] = {
-        {"nonsense", ERR_USAGE},
-        {"uid-web/0/1/0/0/0x", ERR_USAGE},
-        {"uid-other/0/1/0000000000000000/0/0", ERR_NOT_FOUND},
-        {"uid-web/7/1/0000000000000000/0/0", ERR_NOT_FOUND},
-    };
-    for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
-        struct log_reader w = {0};
-        snprintf(w.after, sizeof w.after, "%s", wrong[i].after);
-        log_open(f, &w);
-        run_until(&f->loop, w.over);
-        assert_int_equal(w.code, wrong[i].code);
-    }
-    rpc_stream_end(TAKE_PTR(l.stream), NULL);
-    run_until(&f->loop, l.over);
-}
-
 int main(void)
 {
-#define WITH(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define WITH(test) cmocka_unit_test_setup_teardown(test, whole_setup, whole_teardown)
     const struct CMUnitTest tests[] = {
         WITH(a_pod_ordered_is_run_and_reported),
-        WITH(a_log_that_is_followed_goes_on_after_a_restart_of_the_agent),
         WITH(a_deleted_pod_is_stopped_and_reported_gone),
         WITH(a_pod_removed_from_the_store_is_stopped_without_a_status),
         WITH(events_wait_for_a_leader_up_to_a_limit),
@@ -649,6 +480,7 @@ int main(void)
         WITH(a_pod_whose_secret_comes_later_starts_then),
         WITH(a_job_like_pod_succeeds),
         WITH(a_crashing_container_backs_off),
+        WITH(a_target_that_does_not_run_is_told_when_the_container_starts),
         WITH(exec_answers_with_output_and_exit_code),
         WITH(exec_carries_input_and_output),
         WITH(exec_into_what_is_not_there_names_it),

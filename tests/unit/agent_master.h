@@ -19,7 +19,7 @@
 #include "proto/text.h"
 
 #define MASTER_PEERS 8
-#define MASTER_TEXTS 256 /* later ones are not kept */
+#define MASTER_TEXTS 512 /* later ones are not kept */
 
 struct fake_master {
     uv_loop_t *loop;
@@ -54,7 +54,7 @@ struct fake_master {
     bool calls_expired;       /* hello is answered as to one whose certificate has expired */
     int64_t peer_until_s;     /* end of the certificate of the newest connection */
     bool peer_expired;
-    char *log[MASTER_TEXTS]; /* "status default/web Running", "gone default/web", "event Started" */
+    char *log[MASTER_TEXTS]; /* "status default/web Running", "gone default/web", "event Started", "message ..." */
     unsigned log_count;
     char last_status[16384]; /* JSON */
 };
@@ -236,6 +236,7 @@ static inline void master_events(struct fake_master *m, struct rpc_request *r, s
         }
         m->events++;
         master_note(m, "event %.*s", STR_ARG(mp_str(mp_get(object_mp(o), "reason"))));
+        master_note(m, "message %.*s", STR_ARG(mp_str(mp_get(object_mp(o), "message"))));
         object_unref(o);
     }
     rpc_reply(r, STR("\x80"));

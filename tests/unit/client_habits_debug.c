@@ -129,6 +129,15 @@ static void an_ephemeral_container_runs_beside_the_others(void **state)
          "--for=jsonpath='{.status.containerStatuses[0].state.waiting.reason}'=CrashLoopBackOff",
          NULL, 0},
         {"rctl debug crash --image=x -c look --target=crash", NULL, 0, "=", "\"crash\" does not run now"},
+        {"rctl wait pod/crash --for=jsonpath='{.status.ephemeralContainerStatuses[0].state.running}' --timeout=60s",
+         NULL, 0, "condition met"},
+        /* what was said beforehand, the node says as well */
+        {"until rctl get events --field-selector reason=TargetNotRunning -o name | grep -q .; do sleep 0.1; done; "
+         "rctl describe pod crash",
+         NULL, 0, "TargetNotRunning\nContainer look does not see the processes of crash, which does not run"},
+        {"rctl get events --field-selector reason=TargetNotRunning -o jsonpath='{.items[*].type} "
+         "{.items[*].involvedObject.fieldPath}'",
+         NULL, 0, "=Warning spec.ephemeralContainers{look}"},
         {"rctl delete pod web --timeout=60s", NULL, 0, "deleted"},
     };
     RUN(rows);

@@ -165,6 +165,37 @@ static void options_of_all_commands(void **state)
     habits_run(*state, rows, ARRAY_SIZE(rows));
 }
 
+/* By the node, which has the log: rctl only says since when. */
+static void logs_are_cut_where_they_lie(void **state)
+{
+    habits_must(*state,
+                "rctl get pods -l app=web -o jsonpath='{.items[0].metadata.name} {.items[0].metadata.uid} "
+                "{.items[0].spec.nodeName} {.items[0].spec.containers[0].name}' >pod && echo >>pod && read p uid node "
+                "c <pod && "
+                "d=../hollow/${node#hollow-}/logs/default_${p}_$uid/$c && mkdir -p $d && for m in 1 2 3 4; do "
+                "echo \"2026-01-02T03:0$m:00.5Z stdout F minute $m\"; done >$d/0.log && "
+                "date -u '+%Y-%m-%dT%H:%M:%S.000Z stderr F now' >>$d/0.log",
+                NULL);
+#define LOGS "rctl logs $(cut -d' ' -f1 pod) "
+    static const struct habit rows[] = {
+        {LOGS, NULL, 0, "=minute 1\nminute 2\nminute 3\nminute 4\nnow\n", "="},
+        {LOGS "--since-time=2026-01-02T03:03:00Z", NULL, 0, "=minute 3\nminute 4\nnow\n", "="},
+        {LOGS "--since-time=2026-01-02T03:03:01Z", NULL, 0, "=minute 4\nnow\n", "="},
+        {LOGS "--since-time=2026-01-02T05:03:00+02:00 --tail=2", NULL, 0, "=minute 4\nnow\n", "="},
+        {LOGS "--since-time=2026-01-02T03:04:00Z --timestamps", NULL, 0, "2026-01-02T03:04:00.5Z minute 4\n", "="},
+        {LOGS "--since=5h", NULL, 0, "=now\n", "="},
+        {LOGS "--since=2000000h", NULL, 0, "minute 1\nnow", "="},
+        {"first 3 " LOGS "-f --since-time=2026-01-02T03:03:00Z", NULL, 0, "=minute 3\nminute 4\nnow\n", NULL},
+        {"rctl get --raw \"/api/v1/namespaces/default/pods/$(cut -d' ' -f1 "
+         "pod)/log?sinceTime=2026-01-02T03:04:00Z&tailLines=5\"",
+         NULL, 0, "=minute 4\nnow\n", "="},
+        {"rctl get --raw \"/api/v1/namespaces/default/pods/$(cut -d' ' -f1 "
+         "pod)/log?sinceTime=2026-01-02T03:04:00Z&sinceSeconds=5\"",
+         NULL, HABIT_ANY, "=", "sinceTime and sinceSeconds exclude each other"},
+    };
+    habits_run(*state, rows, ARRAY_SIZE(rows));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -174,6 +205,7 @@ int main(void)
         cmocka_unit_test(types_and_versions),
         cmocka_unit_test(about_the_cluster_and_oneself),
         cmocka_unit_test(options_of_all_commands),
+        cmocka_unit_test(logs_are_cut_where_they_lie),
     };
     return KIT_RUN(tests, set_up, tear_down);
 }

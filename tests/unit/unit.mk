@@ -1,3 +1,6 @@
 # What unit programs start as processes of their own. Included by tests/tests.mk.
 
 $(BUILD)/tests/unit/master_members $(BUILD)/tests/unit/master_members_deaths: | $(BUILD)/tests/reeve-master $(BUILD)/reeve-master $(BUILD)/rctl
+
+# A measurement lasts as long as the test likes.
+$(BUILD)/tests/unit/agent_pods_evict: LDFLAGS_ALL += -Wl,--wrap=evict_measure
