@@ -176,7 +176,7 @@ static void finish_file(struct saving *s)
 static int open_output(struct saving *s, struct error *err)
 {
     if (strcmp(s->path, "-") == 0) {
-        s->fd = fileno(s->r->out);
+        s->fd = fileno(s->r->raw_out);
         return !isatty(s->fd) ? 0
                               : error_set(err, ERR_USAGE,
                                           "a backup is no text for a terminal: redirect it (> FILE), or name a file");

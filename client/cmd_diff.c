@@ -143,7 +143,7 @@ static int show(struct rctl *r, const struct sides *s, struct error *err)
     fflush(r->out);
     pid_t pid = fork();
     if (pid == 0) {
-        dup2(fileno(r->out) >= 0 ? fileno(r->out) : 1, 1);
+        dup2(fileno(r->raw_out) >= 0 ? fileno(r->raw_out) : 1, 1);
         execvp(argv[0], (char *const *)argv);
         fprintf(stderr, "error: \"%s\" cannot be run: %s\n", argv[0], strerror(errno));
         _exit(127);

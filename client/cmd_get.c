@@ -138,7 +138,7 @@ static int show(struct rctl *r, const struct resources *res, struct print_option
     if (print_objects(&r->arena, &out, o, list.items, list.count, named && res->count == 1, &err) != 0) {
         return rctl_fail(r, &err);
     }
-    rctl_write(r, &out);
+    rctl_write_data(r, &out);
     return code;
 }
 

@@ -46,8 +46,8 @@ struct sources {
 static void print_line(struct source *s)
 {
     if (s->line.size > 0) {
-        fputs(s->prefix == NULL ? "" : s->prefix, s->r->out);
-        fwrite(s->line.data, 1, s->line.size, s->r->out);
+        fputs(s->prefix == NULL ? "" : s->prefix, s->r->raw_out);
+        fwrite(s->line.data, 1, s->line.size, s->r->raw_out);
         buf_reset(&s->line);
     }
 }
@@ -65,8 +65,8 @@ static void logs_text(struct str text, void *data)
             print_line(s);
         }
     }
-    fwrite(text.p, 1, text.n, s->r->out);
-    fflush(s->r->out);
+    fwrite(text.p, 1, text.n, s->r->raw_out);
+    fflush(s->r->raw_out);
 }
 
 static void logs_note(const char *text, void *data)

@@ -234,8 +234,8 @@ static void log_data(struct mp payload, void *data)
     struct rctl *r = data;
     struct str bytes;
     if (mp_read_bin(&payload, &bytes)) {
-        fwrite(bytes.p, 1, bytes.n, r->out);
-        fflush(r->out);
+        fwrite(bytes.p, 1, bytes.n, r->raw_out);
+        fflush(r->raw_out);
     }
 }
 

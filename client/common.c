@@ -78,7 +78,7 @@ int common_print_object(struct rctl *r, const struct object *o, const char *verb
             return rctl_fail(r, &err);
         }
     }
-    rctl_write(r, &out);
+    rctl_write_data(r, &out);
     return EXIT_DONE;
 }
 
@@ -105,7 +105,7 @@ int common_print_list(struct rctl *r, struct object *const *objects, unsigned co
     if (print_objects(&r->arena, &out, &po, objects, count, count == 1, &err) != 0) {
         return rctl_fail_here(r, &err);
     }
-    rctl_write(r, &out);
+    rctl_write_data(r, &out);
     return EXIT_DONE;
 }
 

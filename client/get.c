@@ -188,8 +188,9 @@ static void watch_print(struct get_watch *w, enum api_event type, struct object 
         w->o->no_headers |= w->o->form == PRINT_CUSTOM; /* the titles once, not above each row */
         buf_puts(&out, w->o->form == PRINT_JSONPATH ? "\n" : "");
     }
-    rctl_write(w->r, &out);
+    (table ? rctl_write : rctl_write_data)(w->r, &out);
     fflush(w->r->out);
+    fflush(w->r->raw_out);
 }
 
 static bool watch_event(enum api_event type, const struct object *o, uint64_t revision, void *data)
@@ -201,7 +202,7 @@ static bool watch_event(enum api_event type, const struct object *o, uint64_t re
         if (!w->skip_first) {
             watch_print(w, API_ADDED, w->first.items, w->first.count);
         }
-        return !ferror(w->r->out);
+        return !ferror(w->r->out) && !ferror(w->r->raw_out);
     }
     if (w->wanted != NULL && !w->wanted(o, w->data)) {
         return true;
@@ -214,7 +215,7 @@ static bool watch_event(enum api_event type, const struct object *o, uint64_t re
         w->first.items = xrealloc(w->first.items, (w->first.count + 1) * sizeof(mine));
         w->first.items[w->first.count++] = mine;
     }
-    return w->err.code == 0 && !ferror(w->r->out);
+    return w->err.code == 0 && !ferror(w->r->out) && !ferror(w->r->raw_out);
 }
 
 int get_watch_run(struct get_watch *w, const struct api_list_query *q)

@@ -358,8 +358,8 @@ static struct value *scale_document(struct arena *a, const struct object *o, str
 static void log_text(struct str text, void *data)
 {
     struct raw *w = data;
-    fwrite(text.p, 1, text.n, w->r->out);
-    fflush(w->r->out);
+    fwrite(text.p, 1, text.n, w->r->raw_out);
+    fflush(w->r->raw_out);
 }
 
 static void log_note(const char *text, void *data)

@@ -8,6 +8,7 @@
 
 #include "base/env.h"
 #include "client/complete.h"
+#include "client/harmless.h"
 #include "client/renew.h"
 #include "proto/api.h"
 #include "proto/kind.h"
@@ -182,6 +183,17 @@ void rctl_write(struct rctl *r, const struct buf *b)
     if (b->size > 0) {
         fwrite(b->data, 1, b->size, r->out);
     }
+}
+
+void rctl_write_data(struct rctl *r, const struct buf *b)
+{
+    int fd = fileno(r->raw_out);
+    if (fd >= 0 && isatty(fd)) {
+        rctl_write(r, b);
+        return;
+    }
+    fflush(r->out);
+    fwrite(b->data, 1, b->size, r->raw_out);
 }
 
 /* ---- For commands ---- */
@@ -474,7 +486,11 @@ static int dispatch(struct rctl *r, int argc, const char *const *argv)
 int rctl_main(int argc, const char *const *argv, FILE *out, FILE *err_out)
 {
     assert(argc >= 1);
-    struct rctl r = {.program = argv[0], .argc = argc, .argv = argv, .out = out, .err_out = err_out};
+    struct rctl r = {.program = argv[0], .argc = argc, .argv = argv, .raw_out = out, .raw_err_out = err_out};
+    struct harmless safe_out, safe_err;
+    r.out = harmless_open(&safe_out, out);
+    r.err_out = harmless_open(&safe_err, err_out);
+    setvbuf(r.err_out, NULL, _IONBF, 0);
     arena_init(&r.arena);
     r.tables[1] = (struct option_table){global_rows, ARRAY_SIZE(global_rows)};
     const char *no_color = getenv("NO_COLOR");
@@ -483,6 +499,11 @@ int rctl_main(int argc, const char *const *argv, FILE *out, FILE *err_out)
     if (rc == EXIT_DONE) {
         renew_by_the_way(&r);
     }
+    if (fflush(r.out) != 0 && rc == EXIT_DONE) {
+        rc = EXIT_FAILED;
+    }
+    harmless_close(&safe_out, r.out);
+    harmless_close(&safe_err, r.err_out);
     if (fflush(out) != 0 && rc == EXIT_DONE) {
         rc = EXIT_FAILED;
     }

@@ -37,12 +37,13 @@ struct rctl {
     bool config_loaded;
     struct config config;
     struct config_target target;
-    struct api *api; /* once rctl_connect was called */
-    FILE *out, *err_out;
-    bool color;         /* of err_out: a terminal, and NO_COLOR is not set */
-    bool select_whole;  /* a TYPE without names means all of them (common_select) */
-    bool recorded;      /* the word about --record has been said */
-    unsigned documents; /* YAML documents printed: between two of them stands "---" */
+    struct api *api;             /* once rctl_connect was called */
+    FILE *out, *err_out;         /* for words, also those of others: harmless (client/harmless.h) */
+    FILE *raw_out, *raw_err_out; /* for bytes: what a container prints, a backup, data for a program */
+    bool color;                  /* of err_out: a terminal, and NO_COLOR is not set */
+    bool select_whole;           /* a TYPE without names means all of them (common_select) */
+    bool recorded;               /* the word about --record has been said */
+    unsigned documents;          /* YAML documents printed: between two of them stands "---" */
 };
 
 /* The whole program: parses, runs, prints errors, returns the exit code. argv as main() gets it. */
@@ -75,6 +76,8 @@ int rctl_fail_here(struct rctl *r, const struct error *err);
 int rctl_usage(struct rctl *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void rctl_note(struct rctl *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void rctl_write(struct rctl *r, const struct buf *b);
+/* As it is, for programs (jsonpath, templates, documents); on a terminal as rctl_write. */
+void rctl_write_data(struct rctl *r, const struct buf *b);
 void rctl_print_help(struct rctl *r);
 
 /* The commands, in the order in which help lists them. A command is one file that defines command_NAME, and one row here. */

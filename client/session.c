@@ -215,10 +215,10 @@ static void exec_data(struct mp payload, void *data)
     struct str bytes;
     struct mp out = mp_get(payload, "stdout"), err = mp_get(payload, "stderr"), code = mp_get(payload, "exit");
     if (mp_read_bin(&out, &bytes)) {
-        write_out(fileno(s->r->out), bytes);
+        write_out(fileno(s->r->raw_out), bytes);
     }
     if (mp_read_bin(&err, &bytes)) {
-        write_out(fileno(s->r->err_out), bytes);
+        write_out(fileno(s->r->raw_err_out), bytes);
     }
     if (mp_type(code) == MP_INT || mp_type(code) == MP_UINT) {
         s->exit_code = (int)mp_int(code, 1);

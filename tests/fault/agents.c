@@ -38,7 +38,7 @@ bool agents_up(struct agents *a, struct cluster *c, const char *dir, const char 
     for (unsigned i = 0; i < c->count; i++) {
         buf_printf(&masters, "%s%s", i > 0 ? "," : "", c->members[i].address);
     }
-    const char *token = cluster_token(c, "node", 0), *token_path = arena_printf(&c->arena, "%s/token", dir);
+    const char *token = cluster_token(c, "node", a->nodes, 0), *token_path = arena_printf(&c->arena, "%s/token", dir);
     if (c->isolated) {
         fabric_add(&c->fabric, AGENTS_PORT);
     }

@@ -283,13 +283,14 @@ static void read_target(struct cluster *c)
     }
 }
 
-const char *cluster_token(struct cluster *c, const char *role, int64_t replaces)
+const char *cluster_token(struct cluster *c, const char *role, int64_t uses, int64_t replaces)
 {
     CLEANUP_REPLY struct api_reply r = {0};
     struct api *a;
     struct error err = {0};
     struct value *params = value_map(&c->arena);
     value_set(&c->arena, params, "role", value_cstr(&c->arena, role));
+    value_set(&c->arena, params, "uses", value_int(&c->arena, uses));
     if (replaces != 0) {
         value_set(&c->arena, params, "replaces", value_int(&c->arena, replaces));
     }
@@ -368,7 +369,7 @@ void cluster_up(struct cluster *c, const struct cluster_config *config)
     for (unsigned i = 0; i < config->masters; i++) {
         c->count = i + 1;
         make_member(c, i);
-        const char *token = i == 0 ? NULL : cluster_token(c, "master", 0);
+        const char *token = i == 0 ? NULL : cluster_token(c, "master", 1, 0);
         if ((i > 0 && token == NULL) || !set_up(c, i, token)) {
             struct error err = {0};
             error_set(&err, ERR_SYSTEM, "reeve-master %s failed; see %s/setup.log", i == 0 ? "init" : "join", c->dir);
@@ -392,7 +393,7 @@ bool cluster_add(struct cluster *c, int64_t replaces, unsigned *index)
     }
     unsigned i = c->count++;
     make_member(c, i);
-    const char *token = cluster_token(c, "master", replaces);
+    const char *token = cluster_token(c, "master", 1, replaces);
     if (token == NULL || !set_up(c, i, token)) {
         c->members[i].gone = true;
         return false;

@@ -66,8 +66,8 @@ bool cluster_add(struct cluster *c, int64_t replaces, unsigned *index);
 pid_t cluster_spawn(struct cluster *c, unsigned port, const char *log, const char *const *argv, char *const *env);
 /* Waits up to limit_ms; false if it still runs. */
 bool cluster_wait_end(pid_t pid, int64_t limit_ms, int *status);
-/* A token to join by, in the cluster's arena; NULL: none was given. */
-const char *cluster_token(struct cluster *c, const char *role, int64_t replaces);
+/* A token to join by, good for so many newcomers, in the cluster's arena; NULL: none was given. */
+const char *cluster_token(struct cluster *c, const char *role, int64_t uses, int64_t replaces);
 /* What the shim does to member i. Only in a cluster with one. */
 volatile struct shim_control *cluster_shim(struct cluster *c, unsigned i);
 

@@ -185,7 +185,7 @@ static void start_agent(struct habits *h, unsigned nodes)
 {
     struct kit *k = h->kit;
     struct client *c = client_admin(k, 0);
-    must(c, "token", "{role: node}");
+    must(c, "token", "{role: node, uses: 100}");
     const char *program = beside(h, "reeve-agent"), *dir = arena_printf(&k->arena, "%s/hollow", k->dir),
                *count = arena_printf(&k->arena, "%u", nodes), *log = arena_printf(&k->arena, "%s/agent.log", k->dir);
     const char *const join[] = {program,
