@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "client/jsonpath.h"
+#include "proto/event.h"
 #include "proto/quantity.h"
 #include "proto/text.h"
 
@@ -14,6 +15,7 @@ struct sortable {
     struct object *object;
     const struct value *key;
     unsigned index;
+    bool by_first; /* an event, by when it was made: equal keys say only the second */
 };
 
 /* Digits count as numbers. */
@@ -86,6 +88,9 @@ static int compare_sortables(const void *x, const void *y)
 {
     const struct sortable *a = x, *b = y;
     int c = compare_keys(a->key, b->key);
+    if (c == 0 && a->by_first && b->by_first) {
+        c = event_compare_first(a->object, b->object);
+    }
     return c != 0 ? c : (a->index > b->index) - (a->index < b->index);
 }
 
@@ -93,6 +98,7 @@ int get_sort(struct arena *a, const char *path, struct object **items, unsigned 
 {
     struct sortable *s = arena_alloc(a, ((size_t)count + 1) * sizeof(*s));
     unsigned with = 0;
+    bool by_first = strstr(path, "creationTimestamp") != NULL || strstr(path, "firstTimestamp") != NULL;
     for (unsigned i = 0; i < count; i++) {
         const struct value **found;
         unsigned hits;
@@ -100,7 +106,7 @@ int get_sort(struct arena *a, const char *path, struct object **items, unsigned 
         if (rc != 0) {
             return error_wrap(err, "--sort-by");
         }
-        s[i] = (struct sortable){items[i], hits > 0 ? found[0] : NULL, i};
+        s[i] = (struct sortable){items[i], hits > 0 ? found[0] : NULL, i, by_first && items[i]->kind->id == KIND_EVENT};
         with += hits > 0;
     }
     if (count > 0 && with == 0) {
@@ -115,18 +121,9 @@ int get_sort(struct arena *a, const char *path, struct object **items, unsigned 
     return 0;
 }
 
-static struct str event_time(const struct object *o)
-{
-    struct str t = mp_str(mp_path(object_mp(o), "lastTimestamp"));
-    return t.n > 0 ? t : mp_str(mp_path(object_mp(o), "metadata.creationTimestamp"));
-}
-
-/* Times have whole seconds: within one the revision tells what came first. */
 static int compare_events(const void *x, const void *y)
 {
-    const struct object *a = *(struct object *const *)x, *b = *(struct object *const *)y;
-    int c = str_cmp(event_time(a), event_time(b));
-    return c != 0 ? c : (a->revision > b->revision) - (a->revision < b->revision);
+    return event_compare(*(struct object *const *)x, *(struct object *const *)y);
 }
 
 void get_sort_events(struct object **items, unsigned count)

@@ -5,6 +5,7 @@
 
 #include "controllers/controller.h"
 #include "controllers/util.h"
+#include "proto/event.h"
 #include "proto/text.h"
 
 void template_hash(struct arena *a, const struct value *pod_template, int64_t collision_count, char out[16])
@@ -72,8 +73,7 @@ void controller_event(struct reconcile_out *out, const struct reconcile_in *in, 
     const struct object *former = view_get(in->view, kind_of(KIND_EVENT), ns, name);
     if (former != NULL) {
         struct value *doc = object_to_value(a, former);
-        value_set(a, doc, "count", value_int(a, value_path_int(doc, "count", 1) + 1));
-        value_set(a, doc, "lastTimestamp", time_value(a, in->wall_ms));
+        event_set_again(a, doc, in->wall_ms, out->txn->count);
         txn_update_value(out->txn, former->kind, doc, TXN_PART_ALL, former->revision, &err);
         return;
     }
@@ -88,9 +88,7 @@ void controller_event(struct reconcile_out *out, const struct reconcile_in *in, 
     value_set(a, doc, "reason", value_cstr(a, reason));
     value_set(a, doc, "message", value_cstr(a, message));
     value_set(a, doc, "source", source);
-    value_set(a, doc, "firstTimestamp", time_value(a, in->wall_ms));
-    value_set(a, doc, "lastTimestamp", time_value(a, in->wall_ms));
-    value_set(a, doc, "count", value_int(a, 1));
     value_set(a, doc, "type", value_cstr(a, type));
+    event_set_first(a, doc, in->wall_ms, out->txn->count, "reeve-master");
     txn_create_value(out->txn, kind_of(KIND_EVENT), doc, &err);
 }

@@ -5,6 +5,7 @@
 
 #include "base/timefmt.h"
 #include "master/master.h"
+#include "proto/event.h"
 
 #define EVENTS_PER_CALL_MAX 512u
 #define WARN_PAUSE_MS       60000 /* between two tellings of one warning of ours */
@@ -35,13 +36,10 @@ static int put_event(struct master *m, struct arena *a, struct txn *t, struct va
             return 0; /* twice in one report: once is enough */
         }
     }
-    char now[TIMEFMT_SIZE];
-    timefmt_rfc3339(env_wall_ms(m->env), now);
     const struct object *former = view_get(tip, k, ns, name);
     if (former != NULL) {
         struct value *old = object_to_value(a, former);
-        value_set(a, old, "count", value_int(a, value_path_int(old, "count", 1) + 1));
-        value_set(a, old, "lastTimestamp", value_cstr(a, now));
+        event_set_again(a, old, env_wall_ms(m->env), t->count);
         return txn_update_value(t, k, old, TXN_PART_ALL, 0, err);
     }
     struct value *metadata = value_map(a);
@@ -50,9 +48,7 @@ static int put_event(struct master *m, struct arena *a, struct txn *t, struct va
     value_set(a, doc, "metadata", metadata);
     value_set(a, doc, "apiVersion", value_cstr(a, "v1"));
     value_set(a, doc, "kind", value_cstr(a, "Event"));
-    value_set(a, doc, "firstTimestamp", value_cstr(a, now));
-    value_set(a, doc, "lastTimestamp", value_cstr(a, now));
-    value_set(a, doc, "count", value_int(a, 1));
+    event_set_first(a, doc, env_wall_ms(m->env), t->count, "reeve-master");
     int rv = kind_check(k, a, doc, NULL, KIND_CHECK_LENIENT, err);
     return rv != 0 ? rv : txn_create_value(t, k, doc, err);
 }

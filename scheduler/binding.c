@@ -4,6 +4,7 @@
 #include <xxhash.h>
 
 #include "base/timefmt.h"
+#include "proto/event.h"
 #include "scheduler/core.h"
 
 static struct value *now_value(struct arena *a, int64_t wall_ms)
@@ -52,7 +53,6 @@ static void event_create(struct txn *t, struct arena *a, const struct object *po
                          const char *reason, const char *message, int64_t wall_ms)
 {
     struct value *doc = value_map(a), *metadata = value_map(a), *about = value_map(a), *source = value_map(a);
-    struct value *now = now_value(a, wall_ms);
     value_set(a, metadata, "name", value_str(a, name));
     value_set(a, metadata, "namespace", value_str(a, pod->ns));
     value_set(a, about, "kind", value_cstr(a, "Pod"));
@@ -68,10 +68,8 @@ static void event_create(struct txn *t, struct arena *a, const struct object *po
     value_set(a, doc, "reason", value_cstr(a, reason));
     value_set(a, doc, "message", value_cstr(a, message));
     value_set(a, doc, "source", source);
-    value_set(a, doc, "firstTimestamp", now);
-    value_set(a, doc, "lastTimestamp", now);
-    value_set(a, doc, "count", value_int(a, 1));
     value_set(a, doc, "type", value_cstr(a, type));
+    event_set_first(a, doc, wall_ms, t->count, "reeve-master");
     txn_create_value(t, kind_by_id(KIND_EVENT), doc, NULL);
 }
 
@@ -125,8 +123,7 @@ bool unschedulable_write(struct txn *t, struct arena *a, const struct view *tip,
         return true;
     }
     struct value *again = object_to_value(a, former);
-    value_set(a, again, "count", value_int(a, value_path_int(again, "count", 1) + 1));
-    value_set(a, again, "lastTimestamp", now_value(a, wall_ms));
+    event_set_again(a, again, wall_ms, t->count);
     txn_update_value(t, former->kind, again, TXN_PART_ALL, former->revision, NULL);
     return true;
 }

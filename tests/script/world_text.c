@@ -7,9 +7,21 @@
 
 static bool quiet_key(struct str key)
 {
-    static const char *const keys[] = {
-        "uid",       "creationTimestamp", "generation",     "resourceVersion",  "lastTransitionTime", "lastUpdateTime",
-        "timeAdded", "lastTimestamp",     "firstTimestamp", "lastHeartbeatTime"};
+    static const char *const keys[] = {"uid",
+                                       "creationTimestamp",
+                                       "generation",
+                                       "resourceVersion",
+                                       "lastTransitionTime",
+                                       "lastUpdateTime",
+                                       "timeAdded",
+                                       "lastTimestamp",
+                                       "firstTimestamp",
+                                       "lastHeartbeatTime",
+                                       "eventTime",
+                                       "series",
+                                       "action",
+                                       "reportingComponent",
+                                       "reportingInstance"};
     for (unsigned i = 0; i < ARRAY_SIZE(keys); i++) {
         if (str_is(key, keys[i])) {
             return true;
