@@ -10,6 +10,7 @@
 
 #include "base/timefmt.h"
 #include "master/master.h"
+#include "master/renewals.h"
 
 #define WARNINGS_MAX 8u /* of nodes, by name; the rest is counted */
 
@@ -70,6 +71,27 @@ static void sign_late(struct call *c)
     sign(c);
 }
 
+/* False: the call has been failed. */
+static bool may_renew(struct call *c)
+{
+    struct master *m = c->m;
+    /* One that waited for a leader was counted when it came. */
+    int64_t wait_ms = c->tries > 0 ? 0 : renewals_take(m->renewals, &c->who, env_now_ms(m->env));
+    if (wait_ms == 0) {
+        return true;
+    }
+    struct error err = {0};
+    m->stats.renewals_refused++;
+    error_set(&err, ERR_LIMIT,
+              "cert.renew: %s \"%s\" has had its certificate renewed too often; the next request is looked at in "
+              "%lld s (%u at once, then one in %d s)",
+              c->who.role == PKI_ROLE_NODE ? "node" : "user", c->who.name, (long long)(wait_ms + 999) / 1000,
+              RENEWALS_BURST, RENEWALS_EVERY_MS / 1000);
+    err.retry_after_ms = wait_ms;
+    call_fail(c, &err);
+    return false;
+}
+
 void method_cert_renew(struct call *c)
 {
     struct str csr;
@@ -81,6 +103,9 @@ void method_cert_renew(struct call *c)
         return;
     }
     const struct session *s = call_session(c);
+    if (!may_renew(c)) {
+        return;
+    }
     if (s != NULL && s->expired) {
         call_read(c, sign_late); /* as committed: this master may lag behind */
     } else {

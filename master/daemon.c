@@ -17,6 +17,7 @@
 #include "master/daemon.h"
 #include "master/guesses.h"
 #include "master/master.h"
+#include "master/renewals.h"
 #include "master/repair.h"
 
 #define CHORES_MS        500
@@ -518,6 +519,7 @@ static void free_master(struct master *m)
     watch_table_free(m->watches);
     list_pages_free(m->pages);
     free(m->guesses);
+    free(m->renewals);
     strmap_close(&m->agents);
     net_tls_unref(m->tls);
     free(m->ca_pem);
@@ -546,6 +548,8 @@ int master_run(const struct master_config *config, enum master_damage *damage, s
     m->watches = watch_table_new(m);
     m->pages = list_pages_new();
     m->guesses = xcalloc(1, sizeof *m->guesses);
+    m->renewals = xcalloc(1, sizeof *m->renewals);
+    renewals_init(m->renewals, m->env);
     init_handles(m);
     int rv = identity_load(m, err);
     if (rv == 0) {

@@ -49,10 +49,11 @@ struct watch_table;
 struct list_pages;
 struct sched_explain;
 struct guesses;
+struct renewals;
 
 struct master_stats {
     uint64_t requests, refused, forwarded, watch_events, heartbeats, joins, certificates, bad_params, refused_bytes,
-        backups, parked, park_refused, wrong_tokens;
+        backups, parked, park_refused, wrong_tokens, renewals_refused;
 };
 
 struct master {
@@ -86,6 +87,7 @@ struct master {
     struct watch_table *watches;
     struct list_pages *pages;
     struct guesses *guesses;
+    struct renewals *renewals;
     struct master_stats stats;
     size_t request_bytes; /* of all sessions */
     char *ca_pem, *ca_key_pem;

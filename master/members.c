@@ -439,6 +439,7 @@ static void write_stats(struct master *m, struct buf *b, const struct node_stats
         {"joins", m->stats.joins},
         {"wrongTokens", m->stats.wrong_tokens},
         {"certificatesRenewed", m->stats.certificates},
+        {"renewalsRefused", m->stats.renewals_refused},
         {"backups", m->stats.backups},
         {"watches", watch_table_count(m->watches)},
         {"watchEvents", m->stats.watch_events},
