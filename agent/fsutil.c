@@ -58,27 +58,37 @@ static int write_all(int fd, const void *p, size_t n)
     return 0;
 }
 
+/* fd is a regular file of which more than max_bytes are not wanted. */
+static int read_regular(int fd, const char *path, size_t max_bytes, struct buf *out, struct error *err)
+{
+    struct stat st;
+    if (fstat(fd, &st) != 0) {
+        return error_set_errno(err, errno, "cannot look at %s", path);
+    }
+    if (!S_ISREG(st.st_mode)) {
+        return error_set(err, ERR_INVALID, "%s is not a regular file", path);
+    }
+    /* Virtual files have size 0 and content. */
+    size_t start = out->size;
+    ssize_t n = 0;
+    while (st.st_size <= (off_t)max_bytes && out->size - start <= max_bytes) {
+        uint8_t *at = buf_reserve(out, 16384);
+        n = read_some(fd, at, 16384);
+        if (n <= 0) {
+            return n == 0 ? 0 : error_set_errno(err, errno, "cannot read %s", path);
+        }
+        out->size += (size_t)n;
+    }
+    return error_set(err, ERR_TOO_LARGE, "%s is larger than %zu bytes", path, max_bytes);
+}
+
 int fs_read_file(const char *path, size_t max_bytes, struct buf *out, struct error *err)
 {
-    CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (fd < 0) {
         return error_set_errno(err, errno, "cannot open %s", path);
     }
-    size_t start = out->size;
-    for (;;) {
-        uint8_t *at = buf_reserve(out, 16384);
-        ssize_t n = read_some(fd, at, 16384);
-        if (n < 0) {
-            return error_set_errno(err, errno, "cannot read %s", path);
-        }
-        if (n == 0) {
-            return 0;
-        }
-        out->size += (size_t)n;
-        if (out->size - start > max_bytes) {
-            return error_set(err, ERR_TOO_LARGE, "%s is larger than %zu bytes", path, max_bytes);
-        }
-    }
+    return read_regular(fd, path, max_bytes, out, err);
 }
 
 bool fs_read_line(const char *path, char *out, size_t size)
@@ -167,6 +177,12 @@ int fs_make_dirs(const char *path, mode_t mode, struct error *err)
     return 0;
 }
 
+int fs_make_private_dir(const char *path, struct error *err)
+{
+    int rc = fs_make_dirs(path, 0700, err);
+    return rc != 0 || chmod(path, 0700) == 0 ? rc : error_set_errno(err, errno, "cannot chmod %s", path);
+}
+
 int fs_make_parent(const char *path, mode_t mode, struct error *err)
 {
     const char *slash = strrchr(path, '/');
@@ -250,6 +266,26 @@ int fs_open_in_root(int root_fd, const char *path, int flags, mode_t mode)
             return (int)fd;
         }
     }
+}
+
+int fs_read_in_root(int root_fd, const char *path, size_t max_bytes, struct buf *out, struct error *err)
+{
+    char again[64];
+    struct stat st;
+    /* First without opening what it is: a device may act on being opened. */
+    CLEANUP_CLOSE int at = fs_open_in_root(root_fd, path, O_PATH, 0);
+    if (at < 0) {
+        bool absent = errno == ENOENT || errno == ENOTDIR;
+        return absent ? error_set(err, ERR_NOT_FOUND, "%s is not there", path)
+                      : error_set_errno(err, errno, "%s cannot be opened", path);
+    }
+    if (fstat(at, &st) != 0 || !S_ISREG(st.st_mode)) {
+        return error_set(err, ERR_INVALID, "%s is not a regular file", path);
+    }
+    snprintf(again, sizeof again, "/proc/thread-self/fd/%d", at);
+    CLEANUP_CLOSE int fd = open(again, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    return fd < 0 ? error_set_errno(err, errno, "%s cannot be opened", path)
+                  : read_regular(fd, path, max_bytes, out, err);
 }
 
 int fs_make_dirs_in_root(int root_fd, const char *path, mode_t mode)

@@ -17,7 +17,8 @@
 void fs_path(char *out, size_t size, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 bool fs_exists(const char *path); /* of itself: a dangling symlink exists */
 
-/* Whole file into out (appended). ERR_TOO_LARGE above max_bytes. */
+/* Whole file into out (appended), a regular one: a FIFO or device is not waited for. ERR_INVALID, ERR_TOO_LARGE above
+ * max_bytes. */
 int fs_read_file(const char *path, size_t max_bytes, struct buf *out, struct error *err);
 /* The same for one short virtual file: text without the final newline; false if it cannot be read. */
 bool fs_read_line(const char *path, char *out, size_t size);
@@ -27,6 +28,8 @@ int fs_write_file(const char *path, struct str content, mode_t mode, bool sync, 
 int fs_write_value(const char *path, const char *text, struct error *err);
 
 int fs_make_dirs(const char *path, mode_t mode, struct error *err); /* with parents; an existing directory is fine */
+/* The same, and nobody but the owner may enter the last one, also if it was there before. */
+int fs_make_private_dir(const char *path, struct error *err);
 int fs_make_parent(const char *path, mode_t mode, struct error *err);
 
 /* Deletes a tree. Never follows symbolic links and never leaves the file system it starts on: a mounted directory stays and makes it fail
@@ -35,6 +38,10 @@ int fs_remove_tree(const char *path, struct error *err);
 
 /* Opens path with every symbolic link and ".." resolved inside root_fd (openat2 RESOLVE_IN_ROOT, no magic links). -1 with errno. */
 int fs_open_in_root(int root_fd, const char *path, int flags, mode_t mode);
+/* Reads a file inside root_fd, resolved in the same way, that others may have made: only a regular file of at most
+ * max_bytes, and no device, FIFO or socket is even opened for reading. Appended to out. ERR_NOT_FOUND, ERR_INVALID (no
+ * file; a link into the void is "not found"), ERR_TOO_LARGE. */
+int fs_read_in_root(int root_fd, const char *path, size_t max_bytes, struct buf *out, struct error *err);
 /* Makes the directories of path inside root_fd, in the same way, and opens the last one (O_PATH). -1 with errno. */
 int fs_make_dirs_in_root(int root_fd, const char *path, mode_t mode);
 

@@ -192,7 +192,6 @@ static void read_security(struct arena *a, struct mp pod, struct mp own, struct 
     struct mp seccomp = mp_get(is_there(mp_get(own, "seccompProfile")) ? own : pod, "seccompProfile");
     struct str type = mp_str(mp_get(seccomp, "type"));
     s->seccomp_unconfined = str_is(type, "Unconfined") || s->privileged;
-    s->seccomp_default_wanted = str_is(type, "RuntimeDefault");
     s->seccomp_localhost = str_is(type, "Localhost") ? text(a, mp_get(seccomp, "localhostProfile")) : NULL;
     s->strict_groups = str_is(mp_str(mp_get(pod, "supplementalGroupsPolicy")), "Strict");
 

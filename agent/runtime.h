@@ -56,10 +56,10 @@ struct runtime_security {
     bool no_new_privileges;              /* allowPrivilegeEscalation: false */
     const char *const *capabilities_add; /* NULL-terminated, with or without "CAP_", "ALL" */
     const char *const *capabilities_drop;
-    bool strict_groups; /* those above alone, not the ones that the image's /etc/group gives the user */
-    bool seccomp_unconfined;
-    bool seccomp_default_wanted;   /* RuntimeDefault was asked for: without a default profile there is no container */
-    const char *seccomp_localhost; /* file below the runtime's seccomp_dir; NULL = the default profile */
+    bool strict_groups;      /* those above alone, not the ones that the image's /etc/group gives the user */
+    bool seccomp_unconfined; /* no filter of system calls; as with privileged */
+    const char
+        *seccomp_localhost; /* file below the runtime's seccomp_dir, or there is no container; NULL = our own profile */
 };
 struct runtime_resources {
     uint64_t memory_bytes;               /* 0 = none */
@@ -184,10 +184,7 @@ struct runtime { /* first member of the implementations */
 struct runtime_crun_config {
     const char *dir;     /* on disk: one directory per container (bundle, upper layer, state, exit file) */
     const char *run_dir; /* under /run: crun's own state */
-    const char *crun_path, *conmon_path; /* NULL = /usr/bin/crun, /usr/bin/conmon */
-    const char
-        *seccomp_path; /* the default profile; NULL = /usr/share/containers/seccomp.json if present, else a built-in
-                                            * one for containers that ask for RuntimeDefault; "" = none */
+    const char *crun_path, *conmon_path;   /* NULL = /usr/bin/crun, /usr/bin/conmon */
     const char *seccomp_dir;               /* profiles of the node for type Localhost; NULL = none */
     unsigned log_max_bytes, log_max_files; /* 0 = RUNTIME_LOG_MAX, RUNTIME_LOG_FILES */
     struct image_store *images;            /* to take references of images of adopted containers; may be NULL */

@@ -73,7 +73,6 @@ static void crun_free(struct crun *rt)
     {
         container_free(LIST_ENTRY(it, struct crun_container, link));
     }
-    buf_close(&rt->seccomp);
     free(rt->seccomp_dir);
     free(rt->dir);
     free(rt->run_dir);
@@ -506,18 +505,6 @@ static int prepare_dirs(struct crun *rt, struct error *err)
     return rc;
 }
 
-static int load_seccomp(struct crun *rt, const char *path, struct error *err)
-{
-    rt->seccomp_off = path != NULL && path[0] == '\0';
-    if (path == NULL) {
-        path = CRUN_SECCOMP_DEFAULT;
-        if (!fs_exists(path)) {
-            return 0;
-        }
-    }
-    return path[0] == '\0' ? 0 : fs_read_file(path, SECCOMP_MAX, &rt->seccomp, err);
-}
-
 int runtime_crun_new(uv_loop_t *loop, const struct runtime_crun_config *config, const struct runtime_events *events,
                      struct runtime **out, struct error *err)
 {
@@ -544,7 +531,6 @@ int runtime_crun_new(uv_loop_t *loop, const struct runtime_crun_config *config, 
 
     int rc = read_version(rt, err);
     rc = rc != 0 ? rc : prepare_dirs(rt, err);
-    rc = rc != 0 ? rc : load_seccomp(rt, config->seccomp_path, err);
     if (rc != 0) {
         crun_free(rt);
         return rc;

@@ -8,9 +8,6 @@
 #include "base/list.h"
 #include "base/mem.h"
 
-#define CRUN_SECCOMP_DEFAULT "/usr/share/containers/seccomp.json"
-#define SECCOMP_MAX          (1u << 20)
-
 struct crun;
 
 struct crun_done { /* someone who waits for a removal */
@@ -48,8 +45,6 @@ struct crun {
     uv_loop_t *loop;
     const struct log *log;
     char *dir, *run_dir, *crun_path, *conmon_path;
-    struct buf seccomp;
-    bool seccomp_off;  /* no default profile, by configuration */
     char *seccomp_dir; /* or NULL */
     unsigned log_max_bytes, log_max_files;
     struct image_store *images;

@@ -19,6 +19,7 @@
 
 #include "agent/defer.h"
 #include "agent/runtime_oci.h"
+#include "agent/runtime_seccomp.h"
 #include "base/env.h"
 #include "proto/text.h"
 
@@ -108,13 +109,12 @@ static int mount_rootfs(const struct crun_container *c, const struct image *im, 
     return rc == 0 ? 0 : error_set_errno(err, e, "cannot mount the root file system (overlay) of container %s", c->id);
 }
 
-static void read_in_root(int root_fd, const char *path, struct buf *out)
+/* What an image has there: nothing (which is fine), a small file, or a reason not to start the container. */
+static int read_of_image(int root_fd, const char *path, struct buf *out, struct error *err)
 {
-    CLEANUP_CLOSE int fd = fs_open_in_root(root_fd, path, O_RDONLY | O_NONBLOCK, 0);
-    ssize_t n;
-    while (fd >= 0 && out->size < PASSWD_MAX && (n = read(fd, buf_reserve(out, 4096), 4096)) > 0) {
-        out->size += (size_t)n;
-    }
+    struct error why = {0};
+    int rc = fs_read_in_root(root_fd, path, PASSWD_MAX, out, &why);
+    return rc == 0 || rc == ERR_NOT_FOUND ? 0 : error_set(err, ERR_INVALID, "the image's %s", why.message);
 }
 
 /* Who runs it; the working directory is made if the image has it not. */
@@ -129,8 +129,11 @@ static int look_into_rootfs(const struct crun_container *c, const struct runtime
     if (root_fd < 0) {
         return error_set_errno(err, errno, "cannot open %s", rootfs);
     }
-    read_in_root(root_fd, "/etc/passwd", &passwd);
-    read_in_root(root_fd, "/etc/group", &group);
+    int rc = read_of_image(root_fd, "/etc/passwd", &passwd, err);
+    rc = rc != 0 ? rc : read_of_image(root_fd, "/etc/group", &group, err);
+    if (rc != 0) {
+        return rc;
+    }
     const char *cwd = spec->cwd != NULL && spec->cwd[0] != '\0' ? spec->cwd : spec->image->cwd;
     CLEANUP_CLOSE int dir = cwd[0] == '/' ? fs_make_dirs_in_root(root_fd, cwd, 0755) : -1;
     return oci_user_resolve(spec->image->user, buf_str(&passwd), buf_str(&group), &spec->security, user, err);
@@ -157,42 +160,19 @@ static int make_files(const struct crun_container *c, struct error *err)
 /* Names of profiles come from pods: they lead to files below the directory, whatever links and dots they hold. */
 static int read_profile(const struct crun *rt, const char *name, struct buf *out, struct error *err)
 {
+    CLEANUP_ARENA struct arena a;
     const char *dir = rt->seccomp_dir;
+    arena_init(&a);
     CLEANUP_CLOSE int dir_fd = dir == NULL ? -1 : open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    CLEANUP_CLOSE int fd = dir_fd < 0 ? -1 : fs_open_in_root(dir_fd, name, O_RDONLY | O_NONBLOCK, 0);
-    ssize_t n = fd < 0 ? -1 : 0;
-    while (n >= 0 && out->size <= SECCOMP_MAX && (n = read(fd, buf_reserve(out, 4096), 4096)) > 0) {
-        out->size += (size_t)n;
+    struct error why = {0};
+    int rc = dir_fd < 0 ? error_set(&why, ERR_NOT_FOUND, "the node has no directory of profiles")
+                        : fs_read_in_root(dir_fd, name, SECCOMP_PROFILE_MAX, out, &why);
+    if (rc == 0 && seccomp_profile(&a, buf_str(out), NULL, 0, &why) == NULL) {
+        rc = ERR_INVALID;
     }
-    if (n == 0 && out->size > 0 && out->size <= SECCOMP_MAX) {
-        return 0;
-    }
-    return error_set(err, ERR_NOT_FOUND, "cannot load seccomp profile \"%s\" of the node: %s/%s %s", name,
-                     dir == NULL ? "(no directory of profiles)" : dir, name,
-                     fd < 0 ? "is not there" : "cannot be read, is empty or too large");
-}
-
-static int choose_profile(const struct crun *rt, const struct runtime_security *s, struct buf *own, struct str *out,
-                          struct error *err)
-{
-    *out = buf_str(&rt->seccomp);
-    if (s->privileged || s->seccomp_unconfined) {
-        return 0;
-    }
-    if (s->seccomp_localhost != NULL) {
-        int rc = read_profile(rt, s->seccomp_localhost, own, err);
-        *out = buf_str(own);
-        return rc;
-    }
-    if (s->seccomp_default_wanted && rt->seccomp.size == 0 && rt->seccomp_off) {
-        return error_set(
-            err, ERR_NOT_FOUND,
-            "seccompProfile RuntimeDefault was asked for, and the default profile of this node is turned off");
-    }
-    if (s->seccomp_default_wanted && rt->seccomp.size == 0) {
-        *out = oci_seccomp_builtin();
-    }
-    return 0;
+    return rc == 0 ? 0
+                   : error_set(err, rc, "cannot load seccomp profile \"%s\" of the node (%s/%s): %s", name,
+                               dir == NULL ? "" : dir, name, why.message);
 }
 
 static int prepare(struct crun_start *s, const struct runtime_spec *spec, struct error *err)
@@ -200,14 +180,17 @@ static int prepare(struct crun_start *s, const struct runtime_spec *spec, struct
     struct crun_container *c = s->c;
     char rootfs[FS_PATH_MAX], cgroup[FS_PATH_MAX], termination[FS_PATH_MAX], path[FS_PATH_MAX];
     struct oci_user user;
-    struct str profile;
+    const struct runtime_security *security = &spec->security;
+    bool filtered = !security->privileged && !security->seccomp_unconfined;
     CLEANUP_BUF struct buf own_profile = BUF_INIT;
     CLEANUP_FREE const char **args = oci_args(spec);
     s->reason = "CreateContainerError";
     if (args[0] == NULL) {
         return error_set(err, ERR_INVALID, "no command specified: neither the container nor its image names one");
     }
-    int rc = choose_profile(c->rt, &spec->security, &own_profile, &profile, err);
+    int rc = filtered && security->seccomp_localhost != NULL
+                 ? read_profile(c->rt, security->seccomp_localhost, &own_profile, err)
+                 : 0;
     rc = rc != 0 ? rc : make_files(c, err);
     rc = rc != 0 ? rc : crun_write_state(c, err);
     rc = rc != 0 ? rc : mount_rootfs(c, spec->image, err);
@@ -229,7 +212,8 @@ static int prepare(struct crun_start *s, const struct runtime_spec *spec, struct
                            .cgroups_path = cgroup,
                            .termination_log = termination,
                            .cgroup_v2 = c->rt->cgroup_v2,
-                           .seccomp = profile};
+                           .seccomp = filtered,
+                           .seccomp_profile = buf_str(&own_profile)};
     buf_reset(&s->config);
     rc = oci_config_write(&in, &s->config, err);
     fs_path(path, sizeof path, "%s/config.json", c->dir);

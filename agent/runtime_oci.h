@@ -33,17 +33,11 @@ struct oci_input {
     const char *cgroups_path;    /* parent/ID */
     const char *termination_log; /* file on the node */
     bool cgroup_v2;
-    struct str seccomp; /* profile in the format of containers-common; empty = none */
+    bool seccomp;               /* a filter of system calls: our own, or this profile (runtime_seccomp.h) */
+    struct str seccomp_profile; /* empty = our own */
 };
 int oci_config_write(const struct oci_input *in, struct buf *out, struct error *err);
 
 /* The list of capabilities after add and drop, sorted by number, as names; borrowed static strings. Exposed for tests. */
 unsigned oci_capabilities(const struct runtime_security *s, const char *out[64]);
-/* containers-common's profile to the runtime's form: rules chosen by architecture and capabilities. NULL if malformed. */
-/* The profile for RuntimeDefault where the node has none: allows all but what reaches past the container (modules, clocks, keys, other
- * processes' memory, ...), each unless the container has the capability for it. Same format. */
-struct str oci_seccomp_builtin(void);
-struct value *oci_seccomp(struct arena *a, struct str profile, const char *const *caps, unsigned caps_count,
-                          struct error *err);
-
 #endif

@@ -1,4 +1,4 @@
-#include "agent/runtime_oci.h"
+#include "agent/runtime_seccomp.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -6,51 +6,7 @@
 
 #include "proto/text.h"
 
-/* containers-common's profile has what the runtime's has not: a map of architectures, and rules with conditions ("includes", "excludes": by
- * architecture, capability, kernel version). Here the conditions are decided and the rest is passed on. */
-
-struct str oci_seccomp_builtin(void)
-{
-#define DENY(names) "{\"action\":\"SCMP_ACT_ERRNO\",\"errnoRet\":1,\"names\":[" names "]}"
-#define DENY_WITHOUT(cap, names)                                                                                       \
-    "{\"action\":\"SCMP_ACT_ERRNO\",\"errnoRet\":1,\"excludes\":{\"caps\":[\"" cap "\"]},\"names\":[" names "]}"
-    static const char text[] =
-        "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"archMap\":["
-        "{\"architecture\":\"SCMP_ARCH_X86_64\",\"subArchitectures\":[\"SCMP_ARCH_X86\",\"SCMP_ARCH_X32\"]},"
-        "{\"architecture\":\"SCMP_ARCH_AARCH64\",\"subArchitectures\":[\"SCMP_ARCH_ARM\"]}],\"syscalls\":["
-        /* of the kernel as a whole, or of its far corners: nobody inside needs them */
-        DENY("\"kexec_load\",\"kexec_file_load\",\"add_key\",\"keyctl\",\"request_key\",\"userfaultfd\",\"nfsservctl\","
-             "\"uselib\",\"ustat\",\"sysfs\",\"_sysctl\",\"vm86\",\"vm86old\",\"io_uring_setup\",\"io_uring_enter\","
-             "\"io_uring_register\"") ","
-                                      /* a namespace of one's own brings all capabilities inside it */
-                                      "{\"action\":\"SCMP_ACT_ERRNO\",\"errnoRet\":1,\"excludes\":{\"caps\":[\"CAP_SYS_"
-                                      "ADMIN\"]},\"names\":[\"clone\"],"
-                                      "\"args\":[{\"index\":0,\"value\":268435456,\"valueTwo\":268435456,\"op\":\"SCMP_"
-                                      "CMP_MASKED_EQ\"}]},"
-                                      "{\"action\":\"SCMP_ACT_ERRNO\",\"errnoRet\":38,\"excludes\":{\"caps\":[\"CAP_"
-                                      "SYS_ADMIN\"]},\"names\":[\"clone3\"]}," DENY_WITHOUT("CAP_SYS_ADMIN",
-                                                                                            "\"unshare\",\"setns\","
-                                                                                            "\"mount\",\"umount\","
-                                                                                            "\"umount2\",\"mount_"
-                                                                                            "setattr\",\"move_mount\","
-                                                                                            "\"open_tree\",\"fsopen\","
-                                                                                            "\"fsconfig\",\"fsmount\","
-                                                                                            "\"fspick\",\"pivot_root\","
-                                                                                            "\"swapon\",\"swapoff\","
-                                                                                            "\"quotactl\",\"quotactl_"
-                                                                                            "fd\",\"fanotify_init\","
-                                                                                            "\"lookup_dcookie\","
-                                                                                            "\"setdomainname\","
-                                                                                            "\"sethostname\",\"bpf\","
-                                                                                            "\"perf_event_open\"") "," DENY_WITHOUT("CAP_SYS_MODULE",
-                                                                                                                                    "\"init_module\",\"finit_module\",\"delete_module\"") "," DENY_WITHOUT("CAP_SYS_BOOT",
-                                                                                                                                                                                                           "\"reboot\"") "," DENY_WITHOUT("CAP_SYS_PACCT", "\"acct\"") "," DENY_WITHOUT("CAP_SYS_RAWIO", "\"iopl\",\"ioperm\"") "," DENY_WITHOUT("CAP_SYS_TIME", "\"settimeofday\",\"stime\",\"clock_settime\",\"clock_settime64\"") "," DENY_WITHOUT("CAP_SYSLOG",
-                                                                                                                                                                                                                                                                                                                                                                                                                                                      "\"syslog\"") "," DENY_WITHOUT("CAP_SYS_NICE", "\"mbind\",\"set_mempolicy\",\"get_mempolicy\",\"move_pages\",\"migrate_pages\"") "," DENY_WITHOUT("CAP_SYS_PTRACE", "\"kcmp\",\"process_madvise\",\"pidfd_getfd\"") "," DENY_WITHOUT("CAP_DAC_READ_SEARCH",
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                           "\"open_by_handle_at\"") "]}";
-#undef DENY
-#undef DENY_WITHOUT
-    return (struct str){text, sizeof text - 1};
-}
+/* Profiles of the node: checked, conditions decided, and the rest passed on. */
 
 static const char *native_arch(void)
 {
@@ -140,19 +96,60 @@ static void copy_key(struct arena *a, struct value *to, const struct value *from
     }
 }
 
-struct value *oci_seccomp(struct arena *a, struct str profile, const char *const *caps, unsigned caps_count,
-                          struct error *err)
+/* ---- Is it a profile? ---- */
+
+static bool is_action(const struct value *v)
 {
-    struct value *doc, *out = value_map(a), *rules = value_list(a), *arches = value_list(a);
-    if (json_read(a, profile, &doc, err) != 0) {
-        error_wrap(err, "the seccomp profile");
-        return NULL;
+    static const char *const actions[] = {"SCMP_ACT_KILL",  "SCMP_ACT_KILL_THREAD", "SCMP_ACT_KILL_PROCESS",
+                                          "SCMP_ACT_TRAP",  "SCMP_ACT_ERRNO",       "SCMP_ACT_TRACE",
+                                          "SCMP_ACT_ALLOW", "SCMP_ACT_LOG"};
+    for (unsigned i = 0; i < ARRAY_SIZE(actions); i++) {
+        if (str_is(value_to_str(v), actions[i])) {
+            return true;
+        }
     }
-    copy_key(a, out, doc, "defaultAction");
-    copy_key(a, out, doc, "defaultErrnoRet");
-    copy_key(a, out, doc, "flags");
-    copy_key(a, out, doc, "architectures");
-    const struct value *map = value_get(doc, "archMap");
+    return false;
+}
+
+static int check_action(const struct value *holder, const char *key, const char *where, struct error *err)
+{
+    struct str s = value_to_str(value_get(holder, key));
+    s.n = MIN(s.n, 40);
+    return is_action(value_get(holder, key))
+               ? 0
+               : error_set(err, ERR_INVALID, "%s: %s \"%.*s\" is no action of seccomp (such as SCMP_ACT_ERRNO)", where,
+                           key, STR_ARG(s));
+}
+
+static int check_rule(const struct value *rule, size_t index, struct error *err)
+{
+    char where[32];
+    const struct value *names = value_get(rule, "names");
+    snprintf(where, sizeof where, "syscalls[%zu]", index);
+    bool named = value_count(names) > 0 && value_is_list(names);
+    VALUE_FOR(i, names)
+    {
+        named = named && value_to_str(value_item(names, i)).n > 0;
+    }
+    if (!value_is_map(rule) || !named) {
+        return error_set(err, ERR_INVALID, "%s: \"names\" must be a list of system calls", where);
+    }
+    return check_action(rule, "action", where, err);
+}
+
+static struct value *one_rule(struct arena *a, const struct value *rule)
+{
+    struct value *r = value_map(a);
+    copy_key(a, r, rule, "names");
+    copy_key(a, r, rule, "action");
+    copy_key(a, r, rule, "errnoRet");
+    copy_key(a, r, rule, "args");
+    return r;
+}
+
+static struct value *architectures(struct arena *a, const struct value *map)
+{
+    struct value *arches = value_list(a);
     VALUE_FOR(i, map)
     {
         const struct value *entry = value_item(map, i), *subs = value_get(entry, "subArchitectures");
@@ -165,22 +162,41 @@ struct value *oci_seccomp(struct arena *a, struct str profile, const char *const
             value_append(a, arches, value_item(subs, k));
         }
     }
+    return arches;
+}
+
+struct value *seccomp_profile(struct arena *a, struct str profile, const char *const *caps, unsigned caps_count,
+                              struct error *err)
+{
+    struct value *doc, *out = value_map(a), *rules = value_list(a);
+    if (json_read(a, profile, &doc, err) != 0) {
+        return NULL;
+    }
+    const struct value *syscalls = value_get(doc, "syscalls");
+    if (!value_is_map(doc) || (!value_is_null(syscalls) && !value_is_list(syscalls))) {
+        error_set(err, ERR_INVALID, "a profile is a map with \"defaultAction\" and a list \"syscalls\"");
+        return NULL;
+    }
+    if (check_action(doc, "defaultAction", "the profile", err) != 0) {
+        return NULL;
+    }
+    copy_key(a, out, doc, "defaultAction");
+    copy_key(a, out, doc, "defaultErrnoRet");
+    copy_key(a, out, doc, "flags");
+    copy_key(a, out, doc, "architectures");
+    struct value *arches = architectures(a, value_get(doc, "archMap"));
     if (value_count(arches) > 0) {
         value_set(a, out, "architectures", arches);
     }
-    const struct value *syscalls = value_get(doc, "syscalls");
     VALUE_FOR(i, syscalls)
     {
         const struct value *rule = value_item(syscalls, i);
-        if (!applies(rule, caps, caps_count)) {
-            continue;
+        if (check_rule(rule, i, err) != 0) {
+            return NULL;
         }
-        struct value *r = value_map(a);
-        copy_key(a, r, rule, "names");
-        copy_key(a, r, rule, "action");
-        copy_key(a, r, rule, "errnoRet");
-        copy_key(a, r, rule, "args");
-        value_append(a, rules, r);
+        if (applies(rule, caps, caps_count)) {
+            value_append(a, rules, one_rule(a, rule));
+        }
     }
     value_set(a, out, "syscalls", rules);
     return out;

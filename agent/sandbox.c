@@ -178,6 +178,13 @@ static int write_sysctl(const struct sandbox_sysctl *s, struct error *err)
     return 0;
 }
 
+/* Echo requests without raw sockets, for every group: containers have no CAP_NET_RAW. The pod's own settings come after
+ * it. */
+static int allow_ping(struct error *err)
+{
+    return write_sysctl(&(struct sandbox_sysctl){"net.ipv4.ping_group_range", "0 2147483647"}, err);
+}
+
 /* The calling thread must end after it: its children would be in the new namespace. */
 static int hold_pid(const struct sandbox_store *s, struct sandbox *sb, struct error *err)
 {
@@ -213,6 +220,9 @@ static void *unshare_thread(void *arg)
             return NULL;
         }
         a->rc = loopback_up(&a->error);
+    }
+    if (a->rc == 0 && !sb->host_network) {
+        a->rc = allow_ping(&a->error);
     }
     for (unsigned i = 0; i < a->job->sysctls_count && a->rc == 0; i++) {
         a->rc = write_sysctl(&a->job->sysctls[i], &a->error);

@@ -384,10 +384,10 @@ static void settings_of_the_pod_are_read(void **state)
     assert_string_equal(c[0].stop_signal, "SIGUSR1");
     assert_string_equal(c[1].stop_signal, "");
     assert_true(c[0].security.strict_groups);
-    assert_true(c[0].security.seccomp_default_wanted && c[0].security.seccomp_localhost == NULL);
-    assert_false(c[1].security.seccomp_default_wanted);
+    assert_true(!c[0].security.seccomp_unconfined && c[0].security.seccomp_localhost == NULL);
+    assert_false(c[1].security.seccomp_unconfined);
     assert_string_equal(c[1].security.seccomp_localhost, "x/y.json");
-    assert_true(c[2].security.seccomp_unconfined && !c[2].security.seccomp_default_wanted);
+    assert_true(c[2].security.seccomp_unconfined);
     podspec_free(s);
 }
 

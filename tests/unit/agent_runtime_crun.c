@@ -116,15 +116,15 @@ static void a_seccomp_profile_is_the_one_asked_for_or_there_is_no_container(void
     assert_non_null(strstr(f->exec_output, "Operation not permitted"));
     remove_it(f);
 
-    /* the built-in one, where the node has none: no user namespaces, but ordinary work */
-    const char *modules[] = {"sh", "-c", "unshare -r true; mkdir /dev/shm/made && echo made", NULL};
-    s.security.seccomp_localhost = NULL;
-    s.security.seccomp_default_wanted = true;
+    assert_int_equal(fs_write_file(path, STR("{\"defaultAction\": \"ALLOW\"}"), 0644, false, NULL), 0);
     start(f, &s, sleeper);
-    assert_int_equal(f->start_error, 0);
-    run_inside(f, f->id, modules, 20000);
-    assert_non_null(strstr(f->exec_output, "unshare failed: Operation not permitted"));
-    assert_non_null(strstr(f->exec_output, "made\n"));
+    assert_string_equal(f->reason, "CreateContainerError");
+    assert_non_null(strstr(f->start_message, "defaultAction \"ALLOW\" is no action of seccomp"));
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(mkfifo(path, 0644), 0); /* nobody waits for who writes into it */
+    start(f, &s, sleeper);
+    assert_string_equal(f->reason, "CreateContainerError");
+    assert_non_null(strstr(f->start_message, "is not a regular file"));
 }
 
 static void what_is_mounted_below_a_read_only_mount_can_be_read_only_too(void **state)

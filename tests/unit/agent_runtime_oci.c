@@ -8,9 +8,11 @@
 
 #include "agent/runtime.h"
 #include "agent/runtime_oci.h"
+#include "agent/runtime_seccomp.h"
 #include "base/mem.h"
 #include "proto/text.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -34,7 +36,10 @@ static void capabilities_follow_add_and_drop(void **state)
     const char *all[] = {"ALL", NULL}, *chown[] = {"chown", NULL}, *admin[] = {"CAP_NET_ADMIN", NULL};
     struct runtime_security s = plain;
     assert_true(has_cap(&s, "CAP_CHOWN"));
-    assert_false(has_cap(&s, "CAP_NET_ADMIN"));
+    const char *not_by_default[] = {"CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_MKNOD", "CAP_SYS_ADMIN", "CAP_SYS_PTRACE"};
+    for (unsigned i = 0; i < ARRAY_SIZE(not_by_default); i++) {
+        assert_false(has_cap(&s, not_by_default[i]));
+    }
     s.capabilities_drop = all;
     assert_false(has_cap(&s, "CAP_CHOWN"));
     s.capabilities_add = chown;
@@ -183,13 +188,78 @@ static void a_seccomp_profile_is_reduced_to_what_applies(void **state)
         "{\"names\":[\"mount\"],\"action\":\"SCMP_ACT_ALLOW\",\"includes\":{\"caps\":[\"CAP_SYS_ADMIN\"]}},"
         "{\"names\":[\"weird\"],\"action\":\"SCMP_ACT_ALLOW\",\"includes\":{\"arches\":[\"s390x\"]}},"
         "{\"names\":[\"old\"],\"action\":\"SCMP_ACT_ALLOW\",\"includes\":{\"minKernel\":\"99.0\"}}]}");
-    struct value *v = oci_seccomp(&a, profile, NULL, 0, NULL);
+    struct value *v = seccomp_profile(&a, profile, NULL, 0, NULL);
     assert_non_null(v);
     assert_int_equal(value_count(value_get(v, "syscalls")), 1);
     assert_int_equal(value_count(value_get(v, "architectures")), 2);
-    v = oci_seccomp(&a, profile, caps, 1, NULL);
+    v = seccomp_profile(&a, profile, caps, 1, NULL);
     assert_int_equal(value_count(value_get(v, "syscalls")), 2);
-    assert_null(oci_seccomp(&a, STR("{"), NULL, 0, NULL));
+    const char *malformed[] = {"{",
+                               "[]",
+                               "{}",
+                               "{\"defaultAction\":\"ALLOW\"}",
+                               "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":{}}",
+                               "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{\"action\":\"SCMP_ACT_ERRNO\"}]}",
+                               "{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{\"names\":[\"read\"]}]}"};
+    for (unsigned i = 0; i < ARRAY_SIZE(malformed); i++) {
+        struct error err = {0};
+        assert_null(seccomp_profile(&a, str_of(malformed[i]), NULL, 0, &err));
+        assert_int_not_equal(err.code, 0);
+    }
+}
+
+static bool names_it(const struct value *rule, const char *name)
+{
+    const struct value *names = value_get(rule, "names");
+    VALUE_FOR(i, names)
+    {
+        if (str_is(value_to_str(value_item(names, i)), name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What the first rule without conditions says of it; "" if none does. */
+static const char *plain_action(const struct value *profile, const char *name)
+{
+    static char out[40];
+    const struct value *rules = value_get(profile, "syscalls");
+    out[0] = '\0';
+    VALUE_FOR(i, rules)
+    {
+        const struct value *r = value_item(rules, i);
+        if (value_get(r, "args") == NULL && names_it(r, name)) {
+            snprintf(out, sizeof out, "%.*s", STR_ARG(value_to_str(value_get(r, "action"))));
+            break;
+        }
+    }
+    return out;
+}
+
+static void our_own_profile_opens_with_capabilities(void **state)
+{
+    (void)state;
+    CLEANUP_ARENA struct arena a;
+    arena_init(&a);
+    const char *admin[] = {"CAP_CHOWN", "CAP_SYS_ADMIN"}, *bpf[] = {"CAP_BPF"};
+    struct value *none = seccomp_default(&a, NULL, 0), *full = seccomp_default(&a, admin, 2);
+    assert_string_equal(plain_action(none, "openat"), "SCMP_ACT_ALLOW");
+    const char *refused[] = {"mount", "unshare", "bpf", "init_module", "socketcall", "keyctl", "io_uring_setup"};
+    for (unsigned i = 0; i < ARRAY_SIZE(refused); i++) {
+        assert_string_equal(plain_action(none, refused[i]), "SCMP_ACT_ERRNO");
+    }
+    const char *by_argument[] = {"clone", "socket", "socketpair", "personality", "clone3", "no_such_call"};
+    for (unsigned i = 0; i < ARRAY_SIZE(by_argument); i++) {
+        assert_string_equal(plain_action(none, by_argument[i]), "");
+    }
+    assert_string_equal(plain_action(full, "mount"), "SCMP_ACT_ALLOW");
+    assert_string_equal(plain_action(full, "clone3"), "SCMP_ACT_ALLOW");
+    assert_string_equal(plain_action(full, "socket"), "SCMP_ACT_ALLOW");
+    assert_string_equal(plain_action(full, "keyctl"), "SCMP_ACT_ERRNO");
+    assert_string_equal(plain_action(full, "init_module"), "SCMP_ACT_ERRNO");
+    assert_string_equal(plain_action(seccomp_default(&a, bpf, 1), "bpf"), "SCMP_ACT_ALLOW");
+    assert_string_equal(plain_action(seccomp_default(&a, bpf, 1), "mount"), "SCMP_ACT_ERRNO");
 }
 
 int main(void)
@@ -201,6 +271,7 @@ int main(void)
         cmocka_unit_test(command_and_args_replace_as_in_kubernetes),
         cmocka_unit_test(the_configuration_carries_what_the_spec_says),
         cmocka_unit_test(a_seccomp_profile_is_reduced_to_what_applies),
+        cmocka_unit_test(our_own_profile_opens_with_capabilities),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
