@@ -9,8 +9,8 @@
 #include <stdlib.h>
 
 #include "base/timefmt.h"
+#include "master/allowance.h"
 #include "master/master.h"
-#include "master/renewals.h"
 
 #define WARNINGS_MAX 8u /* of nodes, by name; the rest is counted */
 
@@ -75,8 +75,10 @@ static void sign_late(struct call *c)
 static bool may_renew(struct call *c)
 {
     struct master *m = c->m;
+    char who[PKI_NAME_MAX + 8]; /* another role is another identity */
+    snprintf(who, sizeof who, "%d %s", (int)c->who.role, c->who.name);
     /* One that waited for a leader was counted when it came. */
-    int64_t wait_ms = c->tries > 0 ? 0 : renewals_take(m->renewals, &c->who, env_now_ms(m->env));
+    int64_t wait_ms = c->tries > 0 ? 0 : allowance_take(m->renewals, str_of(who), 1, env_now_ms(m->env));
     if (wait_ms == 0) {
         return true;
     }
@@ -84,10 +86,10 @@ static bool may_renew(struct call *c)
     m->stats.renewals_refused++;
     error_set(&err, ERR_LIMIT,
               "cert.renew: %s \"%s\" has had its certificate renewed too often; the next request is looked at in "
-              "%lld s (%u at once, then one in %d s)",
+              "%lld s (%d at once, then one in %d s)",
               c->who.role == PKI_ROLE_NODE ? "node" : "user", c->who.name, (long long)(wait_ms + 999) / 1000,
-              RENEWALS_BURST, RENEWALS_EVERY_MS / 1000);
-    err.retry_after_ms = wait_ms;
+              CERTS_RENEW_BURST, CERTS_RENEW_US / 1000000);
+    err.retry_after_ms = (int)wait_ms;
     call_fail(c, &err);
     return false;
 }

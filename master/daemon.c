@@ -13,12 +13,12 @@
 #include <unistd.h>
 
 #include "base/failpoint.h"
+#include "master/allowance.h"
 #include "master/change.h"
 #include "master/daemon.h"
-#include "master/guesses.h"
 #include "master/master.h"
-#include "master/renewals.h"
 #include "master/repair.h"
+#include "master/restrict.h"
 
 #define CHORES_MS        500
 #define FORGET_EVERY     120u /* chores */
@@ -518,7 +518,9 @@ static void free_master(struct master *m)
     core_free(m->core);
     watch_table_free(m->watches);
     list_pages_free(m->pages);
-    free(m->guesses);
+    free(m->wrong_tokens);
+    free(m->node_kib);
+    free(m->node_events);
     free(m->renewals);
     strmap_close(&m->agents);
     net_tls_unref(m->tls);
@@ -547,9 +549,10 @@ int master_run(const struct master_config *config, enum master_damage *damage, s
     strmap_init(&m->agents);
     m->watches = watch_table_new(m);
     m->pages = list_pages_new();
-    m->guesses = xcalloc(1, sizeof *m->guesses);
-    m->renewals = xcalloc(1, sizeof *m->renewals);
-    renewals_init(m->renewals, m->env);
+    m->wrong_tokens = allowance_new(m->env, JOIN_WRONG_BURST, JOIN_WRONG_US);
+    m->node_kib = allowance_new(m->env, RESTRICT_BURST_KIB, RESTRICT_KIB_US);
+    m->node_events = allowance_new(m->env, RESTRICT_EVENT_BURST, RESTRICT_EVENT_US);
+    m->renewals = allowance_new(m->env, CERTS_RENEW_BURST, CERTS_RENEW_US);
     init_handles(m);
     int rv = identity_load(m, err);
     if (rv == 0) {

@@ -4,7 +4,9 @@
 #include <xxhash.h>
 
 #include "base/timefmt.h"
+#include "master/allowance.h"
 #include "master/master.h"
+#include "master/restrict.h"
 #include "proto/event.h"
 
 #define EVENTS_PER_CALL_MAX 512u
@@ -104,6 +106,29 @@ static void written(const struct txn_result *result, const struct error *error, 
     buf_close(&b);
 }
 
+static int put_nodes_event(struct call *c, struct txn *t, struct str node, struct mp event, struct error *err)
+{
+    struct master *m = c->m;
+    struct value *doc;
+    int rv = msgpack_read_value(&c->arena, event.p, (size_t)(event.end - event.p), &doc, err);
+    if (rv == 0 && !value_is_map(doc)) {
+        rv = error_set(err, ERR_USAGE, "it is no map");
+    }
+    if (rv == 0 && c->who.role == PKI_ROLE_NODE) {
+        rv = restrict_event(&c->arena, store_tip(node_store(m->node)), node, doc, err);
+    }
+    if (rv != 0) {
+        return rv;
+    }
+    if (node_disk_low(m->node)) {
+        return error_set(err, ERR_NO_SPACE, "the disk is nearly full");
+    }
+    if (allowance_take(m->node_events, node, 1, env_now_ms(m->env)) != 0) {
+        return error_set(err, ERR_LIMIT, "it tells more than %d events a second", 1000000 / RESTRICT_EVENT_US);
+    }
+    return put_event(m, &c->arena, t, doc, err);
+}
+
 void method_node_events(struct call *c)
 {
     struct mp list = mp_get(c->params, "events");
@@ -115,17 +140,23 @@ void method_node_events(struct call *c)
         call_failf(c, ERR_LIMIT, "node.events: more than %u events in one call", EVENTS_PER_CALL_MAX);
         return;
     }
+    if (!node_may_write(c, node)) {
+        return;
+    }
     struct txn t;
     txn_init(&t, "agent");
-    struct error err = {0};
+    struct error err = {0}, first = {0};
+    unsigned dropped = 0;
     for (struct mp_iter it = mp_iter(list); mp_next(&it);) {
-        struct value *doc;
-        if (msgpack_read_value(&c->arena, it.value.p, (size_t)(it.value.end - it.value.p), &doc, &err) != 0 ||
-            (!value_is_map(doc) && error_set(&err, ERR_USAGE, "it is no map") != 0) ||
-            put_event(c->m, &c->arena, &t, doc, &err) != 0) {
-            /* An agent could do nothing but send it again: one that nobody can read must not hold up the others. */
-            log_warn(&c->m->log, "events", "an event of node %.*s is dropped: %s", STR_ARG(node), err.message);
+        if (put_nodes_event(c, &t, node, it.value, &err) != 0 && dropped++ == 0) {
+            first = err;
         }
+    }
+    if (dropped > 0) {
+        /* An agent could do nothing but send them again: what nobody can read or keep must not hold up the others. */
+        c->m->stats.events_dropped += dropped;
+        log_warn(&c->m->log, "events", "%u of %u events of node %.*s are dropped, the first because: %s", dropped,
+                 mp_count(list), STR_ARG(node), first.message);
     }
     node_submit(c->m->node, &t, written, c, &err);
     txn_close(&t);

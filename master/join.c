@@ -8,8 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "master/allowance.h"
 #include "master/change.h"
-#include "master/guesses.h"
 #include "master/record.h"
 #include "master/tokens.h"
 
@@ -172,11 +172,21 @@ static void join_node(struct call *c, struct str token, const struct object *sec
     txn_close(&t);
 }
 
+/* An account of wrong tokens: the network that the connection comes from. */
+static void network_of(const struct session *s, char out[NET_NETWORK_MAX])
+{
+    net_addr_network(rpc_session_peer_addr(s->rpc), out);
+}
+
 bool join_may_try(struct call *c)
 {
+    char network[NET_NETWORK_MAX];
     struct session *s = call_session(c);
-    int64_t wait_ms =
-        s == NULL ? 0 : guesses_wait_ms(c->m->guesses, rpc_session_peer_addr(s->rpc), env_now_ms(c->m->env));
+    if (s == NULL) {
+        return true; /* another master has looked */
+    }
+    network_of(s, network);
+    int64_t wait_ms = allowance_wait_ms(c->m->wrong_tokens, str_of(network), 1, env_now_ms(c->m->env));
     if (wait_ms == 0) {
         return true;
     }
@@ -184,17 +194,19 @@ bool join_may_try(struct call *c)
     error_set(&err, ERR_LIMIT,
               "join: too many wrong tokens came from your address; the next one is looked at in %lld s",
               (long long)(wait_ms + 999) / 1000);
-    err.retry_after_ms = wait_ms;
+    err.retry_after_ms = (int)wait_ms;
     call_fail(c, &err);
     return false;
 }
 
 void join_note_failure(struct call *c, const struct error *err)
 {
+    char network[NET_NETWORK_MAX];
     struct session *s = call_session(c);
     if (c->row != NULL && c->row->fn == method_join && err->code == ERR_UNAUTHORIZED && s != NULL) {
+        network_of(s, network);
         c->m->stats.wrong_tokens++;
-        guesses_note(c->m->guesses, rpc_session_peer_addr(s->rpc), env_now_ms(c->m->env));
+        allowance_take(c->m->wrong_tokens, str_of(network), 1, env_now_ms(c->m->env));
     }
 }
 

@@ -48,12 +48,11 @@ struct identity {
 struct watch_table;
 struct list_pages;
 struct sched_explain;
-struct guesses;
-struct renewals;
+struct allowance;
 
 struct master_stats {
     uint64_t requests, refused, forwarded, watch_events, heartbeats, joins, certificates, bad_params, refused_bytes,
-        backups, parked, park_refused, wrong_tokens, renewals_refused;
+        backups, parked, park_refused, wrong_tokens, renewals_refused, node_refused, events_dropped;
 };
 
 struct master {
@@ -86,8 +85,9 @@ struct master {
     struct core *core;
     struct watch_table *watches;
     struct list_pages *pages;
-    struct guesses *guesses;
-    struct renewals *renewals;
+    struct allowance *wrong_tokens;           /* by network */
+    struct allowance *renewals;               /* by identity: its certificate */
+    struct allowance *node_kib, *node_events; /* by node: bytes that it writes, events that it tells */
     struct master_stats stats;
     size_t request_bytes; /* of all sessions */
     char *ca_pem, *ca_key_pem;
@@ -326,6 +326,8 @@ void kind_resource_name(const struct kind *k, char *out, size_t size); /* "deplo
 /* ---- nodes.c, events.c, feeds.c: what agents ask ---- */
 /* params.name, which must be the caller's own (masters and admins may act for any, for repair and tests). False: failed. */
 bool call_own_node(struct call *c, struct str *name);
+/* Is there something left of the node's allowance for a call of this size? False: the call has been failed (restrict.h). */
+bool node_may_write(struct call *c, struct str node);
 void method_node_register(struct call *c);
 void method_node_pods(struct call *c);
 void method_node_refs(struct call *c);
@@ -365,9 +367,12 @@ void backups_expire(struct master *m, int64_t now_ms); /* those whose readers st
 
 /* ---- join.c ---- */
 void method_join(struct call *c);
+/* Wrong tokens of one network: a few are mistakes, many are guesses. Who has none left waits before a token is looked at, a right one too. */
+#define JOIN_WRONG_BURST 10
+#define JOIN_WRONG_US    6000000
 /* Before a join of a connection to this master is looked at. False: its network guesses too much, the call has been failed. */
 bool join_may_try(struct call *c);
-/* Any call fails: if it showed a wrong token, its network is told so (guesses.h). */
+/* Any call fails: if it showed a wrong token, its network is told so (allowance.h). */
 void join_note_failure(struct call *c, const struct error *err);
 void method_rejoin(struct call *c);
 void method_master_remove(struct call *c);
@@ -378,6 +383,10 @@ int join_sign(struct master *m, enum pki_role role, const char *name, const char
 void join_answer(struct call *c, const char *cert_pem, uint64_t id, uint64_t replaced);
 
 /* ---- certs.c: others' certificates, and who has which ---- */
+/* How often an identity may have its certificate renewed: signing costs milliseconds of the loop. Far more than a healthy agent or client needs, also with
+ * certificates that live for seconds. */
+#define CERTS_RENEW_BURST 10
+#define CERTS_RENEW_US    10000000
 void method_cert_renew(struct call *c);
 void method_cert_status(struct call *c);
 /* Array of texts: what expires soon or could not be renewed, as far as this master knows (nodes: the leader). */

@@ -438,6 +438,8 @@ static void write_stats(struct master *m, struct buf *b, const struct node_stats
         {"heartbeats", m->stats.heartbeats},
         {"joins", m->stats.joins},
         {"wrongTokens", m->stats.wrong_tokens},
+        {"nodesOverRate", m->stats.node_refused},
+        {"droppedEvents", m->stats.events_dropped},
         {"certificatesRenewed", m->stats.certificates},
         {"renewalsRefused", m->stats.renewals_refused},
         {"backups", m->stats.backups},

@@ -19,7 +19,9 @@
 #include <stdlib.h>
 
 #include "controllers/deletion.h"
+#include "master/allowance.h"
 #include "master/master.h"
+#include "master/restrict.h"
 
 #define INSTANCE_KEY "reeve.io/agent-instance" /* annotation of the Node */
 #define ASK_MS       1000                      /* for the other masters' answer whom they have heard */
@@ -38,6 +40,23 @@ bool call_own_node(struct call *c, struct str *name)
         return false;
     }
     return true;
+}
+
+bool node_may_write(struct call *c, struct str node)
+{
+    struct master *m = c->m;
+    int64_t kib = (c->params.end - c->params.p) / 1024 + 1;
+    int64_t wait_ms = allowance_take(m->node_kib, node, kib, env_now_ms(m->env));
+    if (wait_ms == 0 || c->who.role != PKI_ROLE_NODE) {
+        return true;
+    }
+    struct error err = {0};
+    m->stats.node_refused++;
+    error_set(&err, ERR_BUSY, "%.*s: node \"%.*s\" writes more than %d KiB a second; the next is taken in %lld ms",
+              STR_ARG(c->method), STR_ARG(node), 1000000 / RESTRICT_KIB_US, (long long)wait_ms);
+    err.retry_after_ms = (int)wait_ms;
+    call_fail(c, &err);
+    return false;
 }
 
 /* ---- Instances ---- */
@@ -280,9 +299,18 @@ void method_node_register(struct call *c)
         call_failf(c, ERR_FORBIDDEN, "node \"%s\" may not register as \"%.*s\"", c->who.name, STR_ARG(name));
         return;
     }
+    if (body.end - body.p > (ptrdiff_t)RESTRICT_NODE_BYTES) {
+        call_failf(c, ERR_LIMIT, "node.register: the Node has %td bytes; at most %u are taken", body.end - body.p,
+                   RESTRICT_NODE_BYTES);
+        return;
+    }
     struct master *m = c->m;
     struct str instance = mp_str(mp_get(c->params, "instance"));
-    if (!may_register(c, name, instance)) {
+    if (!may_register(c, name, instance) || !node_may_write(c, name)) {
+        return;
+    }
+    if (c->who.role == PKI_ROLE_NODE && restrict_labels(&c->arena, name, doc, &err) != 0) {
+        call_fail(c, &err);
         return;
     }
     struct txn t;
@@ -532,6 +560,10 @@ static int put_node_status(struct call *c, struct txn *t, struct str node, struc
     if (old == NULL) {
         return error_set(err, ERR_NOT_FOUND, "nodes \"%.*s\" not found; register again", STR_ARG(node));
     }
+    if (status_mp.end - status_mp.p > (ptrdiff_t)RESTRICT_NODE_BYTES) {
+        return error_set(err, ERR_LIMIT, "node.status: the Node's status has %td bytes; at most %u are taken",
+                         status_mp.end - status_mp.p, RESTRICT_NODE_BYTES);
+    }
     struct value *status;
     int rv = msgpack_read_value(&c->arena, status_mp.p, (size_t)(status_mp.end - status_mp.p), &status, err);
     if (rv != 0) {
@@ -555,6 +587,9 @@ void method_node_status(struct call *c)
         return;
     }
     core_heartbeat(c->m->core, node);
+    if (!node_may_write(c, node)) {
+        return;
+    }
     struct txn t;
     txn_init(&t, "agent");
     struct status_write *w = xcalloc(1, sizeof *w);

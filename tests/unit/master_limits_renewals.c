@@ -1,5 +1,5 @@
 /* Renewals of one identity: some are signed, the flood behind them is refused and costs next to nothing, and others are served meanwhile. */
-#include "master/renewals.h"
+#include "master/master.h"
 #include "tests/unit/kit/master_kit.h"
 
 #define FLOOD    2000u
@@ -94,12 +94,12 @@ static void of_two_thousand_pipelined_renewals_a_few_are_signed(void **state)
     }
     must_value(other, "cert.renew", request(k, PKI_ROLE_NODE, "modest")); /* meanwhile */
     kit_until(k, &f.done, "the flood is answered");
-    unsigned earned = (unsigned)((kit_now() - start) / RENEWALS_EVERY_MS) + 1;
+    unsigned earned = (unsigned)((kit_now() - start) / (CERTS_RENEW_US / 1000)) + 1;
     print_message("%u renewals: %u signed, %u refused, %lld ms of CPU\n", FLOOD, f.signed_, f.refused,
                   (long long)(cpu_ms(k, 0) - cpu));
-    assert_in_range(f.signed_, RENEWALS_BURST, RENEWALS_BURST + earned);
+    assert_in_range(f.signed_, CERTS_RENEW_BURST, CERTS_RENEW_BURST + earned);
     assert_non_null(strstr(f.message, "node \"greedy\" has had its certificate renewed too often"));
-    assert_in_range(f.retry_after_ms, 1, RENEWALS_EVERY_MS);
+    assert_in_range(f.retry_after_ms, 1, (CERTS_RENEW_US / 1000));
     must(admin, "cluster", "{}");
     assert_int_equal(int_at(admin, "stats.renewalsRefused"), f.refused);
     assert_int_equal(int_at(admin, "stats.certificatesRenewed"), f.signed_ + 1);
@@ -108,47 +108,10 @@ static void of_two_thousand_pipelined_renewals_a_few_are_signed(void **state)
     client_close(admin);
 }
 
-static void an_account_fills_again_and_is_one_identitys_alone(void **state)
-{
-    (void)state;
-    struct renewals *r = xcalloc(1, sizeof *r);
-    struct pki_identity node = {PKI_ROLE_NODE, "kate"}, admin = {PKI_ROLE_ADMIN, "kate"};
-    renewals_init(r, env_real());
-    for (unsigned i = 0; i < RENEWALS_BURST; i++) {
-        assert_int_equal(renewals_take(r, &node, 1000), 0);
-    }
-    assert_int_equal(renewals_take(r, &node, 1000), RENEWALS_EVERY_MS);
-    assert_int_equal(renewals_take(r, &node, 1001), RENEWALS_EVERY_MS - 1); /* asking in vain costs nothing */
-    assert_int_equal(renewals_take(r, &admin, 1001), 0);                    /* another role is another identity */
-    assert_int_equal(renewals_take(r, &node, 1000 + RENEWALS_EVERY_MS), 0);
-    assert_int_equal(renewals_take(r, &node, 1000 + RENEWALS_EVERY_MS), RENEWALS_EVERY_MS);
-    free(r);
-}
-
-static void more_identities_than_are_remembered_push_out_the_quietest(void **state)
-{
-    (void)state;
-    struct renewals *r = xcalloc(1, sizeof *r);
-    struct pki_identity greedy = {PKI_ROLE_NODE, "greedy"};
-    renewals_init(r, env_real());
-    for (unsigned i = 0; i < RENEWALS_BURST; i++) {
-        assert_int_equal(renewals_take(r, &greedy, 0), 0);
-    }
-    for (unsigned i = 0; i < RENEWALS_MAX; i++) {
-        struct pki_identity who = {.role = PKI_ROLE_NODE};
-        snprintf(who.name, sizeof who.name, "n%u", i);
-        assert_int_equal(renewals_take(r, &who, 1), 0);
-    }
-    assert_true(renewals_take(r, &greedy, 2) > 0); /* who owes most is kept */
-    free(r);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(of_two_thousand_pipelined_renewals_a_few_are_signed, set_up, tear_down),
-        cmocka_unit_test(an_account_fills_again_and_is_one_identitys_alone),
-        cmocka_unit_test(more_identities_than_are_remembered_push_out_the_quietest),
     };
     return KIT_RUN(tests, NULL, NULL);
 }

@@ -1,6 +1,5 @@
 /* What a join token is good for, and what it is not: for one newcomer or as many as were asked for, for the names that were asked for, until it has
  * expired; and guessing. */
-#include "master/guesses.h"
 #include "master/tokens.h"
 #include "tests/unit/kit/master_kit.h"
 
@@ -122,7 +121,7 @@ static void guesses_from_one_address_are_few(void **state)
         looked_at += call_value(stranger, "join", wrong) == ERR_UNAUTHORIZED;
         assert_true(stranger->err.code == ERR_UNAUTHORIZED || stranger->err.code == ERR_LIMIT);
     }
-    assert_in_range(looked_at, GUESSES_BURST, 199); /* and some more on a machine that slept */
+    assert_in_range(looked_at, JOIN_WRONG_BURST, 199); /* and some more on a machine that slept */
     if (call_value(stranger, "join", newcomer(k, "right", token)) != 0) {
         assert_int_equal(stranger->err.code, ERR_LIMIT); /* told apart from a wrong one, and when to come again */
         assert_non_null(strstr(stranger->err.message, "too many wrong tokens came from your address"));
@@ -131,42 +130,6 @@ static void guesses_from_one_address_are_few(void **state)
     assert_int_equal(int_at(c, "stats.wrongTokens"), (int64_t)looked_at);
     client_close(stranger);
     client_close(c);
-}
-
-/* ---- guesses.h alone ---- */
-
-static void a_network_gets_its_guesses_back(void **state)
-{
-    (void)state;
-    struct guesses g = {0};
-    int64_t now = 1000000;
-    for (unsigned i = 0; i < GUESSES_BURST; i++) {
-        assert_int_equal(guesses_wait_ms(&g, "10.0.0.1:1", now), 0);
-        guesses_note(&g, "10.0.0.1:1", now);
-    }
-    assert_int_equal(guesses_wait_ms(&g, "10.0.0.1:99", now), GUESSES_EVERY_MS); /* whatever the port */
-    assert_int_equal(guesses_wait_ms(&g, "10.0.0.2:1", now), 0);
-    guesses_note(&g, "10.0.0.1:1", now); /* more does not make it longer */
-    assert_int_equal(guesses_wait_ms(&g, "10.0.0.1:1", now), GUESSES_EVERY_MS);
-    now += GUESSES_EVERY_MS;
-    assert_int_equal(guesses_wait_ms(&g, "10.0.0.1:1", now), 0);
-    guesses_note(&g, "10.0.0.1:1", now);
-    assert_int_equal(guesses_wait_ms(&g, "10.0.0.1:1", now), GUESSES_EVERY_MS);
-}
-
-static void networks_beyond_the_table_replace_the_quietest(void **state)
-{
-    (void)state;
-    struct guesses g = {0};
-    char address[64];
-    for (unsigned i = 0; i < GUESSES_BURST; i++) {
-        guesses_note(&g, "192.168.0.1:1", 5000);
-    }
-    for (unsigned i = 0; i < 4 * GUESSES_NETWORKS_MAX; i++) {
-        snprintf(address, sizeof address, "10.1.%u.%u:1", i / 256, i % 256);
-        guesses_note(&g, address, 5001);
-    }
-    assert_true(guesses_wait_ms(&g, "192.168.0.1:1", 5001) > 0); /* the loud one is still known */
 }
 
 static void a_network_is_an_address_or_a_64(void **state)
@@ -197,8 +160,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_token_for_a_name_or_pattern_is_good_for_no_other, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_expired_token_is_taken_away, set_up, tear_down),
         cmocka_unit_test_setup_teardown(guesses_from_one_address_are_few, set_up, tear_down),
-        cmocka_unit_test(a_network_gets_its_guesses_back),
-        cmocka_unit_test(networks_beyond_the_table_replace_the_quietest),
         cmocka_unit_test(a_network_is_an_address_or_a_64),
     };
     return KIT_RUN(tests, NULL, NULL);

@@ -1,0 +1,173 @@
+/* A node that says more than it may, or more often: labels that pods are placed by, events about others, floods. */
+#include "master/restrict.h"
+#include "tests/unit/kit/master_kit.h"
+
+static int set_up(void **state)
+{
+    *state = kit_one(NULL);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    kit_free(*state);
+    return 0;
+}
+
+static struct client *agent_new(struct kit *k, const char *name)
+{
+    struct client *a = client_as(k, 0, PKI_ROLE_NODE, name);
+    must(a, "node.register", "{node: {apiVersion: v1, kind: Node, metadata: {name: %s}}}", name);
+    return a;
+}
+
+static void a_node_sets_no_label_that_pods_are_placed_by(void **state)
+{
+    struct kit *k = *state;
+    static const char *const labels[] = {
+        "node-restriction.kubernetes.io/pci: yes",   "topology.kubernetes.io/zone: a",
+        "node-role.kubernetes.io/control-plane: ''", "team: blue",
+        "node.kubernetes.io/exclude-from-lb: x",
+    };
+    struct client *c = client_admin(k, 0), *a = client_as(k, 0, PKI_ROLE_NODE, "sly");
+    for (unsigned again = 0; again < 2; again++) { /* as a new node and as one that is there */
+        for (size_t i = 0; i < ARRAY_SIZE(labels); i++) {
+            refused(a, ERR_FORBIDDEN, "may not set the label", "node.register",
+                    "{node: {apiVersion: v1, kind: Node, metadata: {name: sly, labels: {%s}}}}", labels[i]);
+        }
+        must(a, "node.register",
+             "{node: {apiVersion: v1, kind: Node, metadata: {name: sly, labels: {kubernetes.io/arch: amd64,"
+             " kubernetes.io/hostname: database}}}}");
+        must(c, "get", "{kind: Node, name: sly}");
+        const struct value *got = value_path(value_get(c->result, "object"), "metadata.labels");
+        assert_int_equal(value_count(got), 2);
+        /* Pods that ask for the host "database" do not come here. */
+        assert_true(str_is(value_to_str(value_get_str_key(got, STR("kubernetes.io/hostname"))), "sly"));
+        assert_true(str_is(value_to_str(value_get_str_key(got, STR("kubernetes.io/arch"))), "amd64"));
+    }
+    client_close(a);
+    client_close(c);
+}
+
+#define EVENT(kind, name, more)                                                                                        \
+    "{involvedObject: {apiVersion: v1, kind: " kind ", namespace: default, name: " name "}, type: Warning, "           \
+    "reason: Forged, message: m" more "}"
+
+static unsigned events_about(struct client *c, const char *name)
+{
+    must(c, "list", "{kind: Event, fieldSelector: 'involvedObject.name=%s'}", name);
+    return value_count(value_get(c->result, "items"));
+}
+
+static void a_node_tells_events_of_its_own_only(void **state)
+{
+    struct kit *k = *state;
+    struct client *c = client_admin(k, 0), *a = agent_new(k, "n1"), *b = agent_new(k, "n2");
+    must(c, "create",
+         "{object: {apiVersion: v1, kind: Pod, metadata: {name: theirs}, spec: {nodeName: n2, containers: [{name: c,"
+         " image: i}]}}}");
+    must(c, "create",
+         "{object: {apiVersion: v1, kind: Pod, metadata: {name: mine}, spec: {nodeName: n1, containers: [{name: c,"
+         " image: i}]}}}");
+    must(a, "node.events", "{name: n1, events: [%s, %s, %s, %s, %s, %s]}", EVENT("Pod", "theirs", ""),
+         EVENT("Node", "n2", ""), EVENT("Deployment", "web", ""), EVENT("Pod", "past", ""),
+         EVENT("Node", "n1", ", source: {component: default-scheduler, host: n2}, reportingInstance: n2"),
+         EVENT("Pod", "mine", ", source: {component: reeve-master}"));
+    assert_int_equal(events_about(c, "theirs"), 0);
+    assert_int_equal(events_about(c, "n2"), 0);
+    assert_int_equal(events_about(c, "web"), 0);
+    assert_int_equal(events_about(c, "past"), 1); /* of a pod that is gone already */
+    assert_int_equal(events_about(c, "mine"), 1);
+    assert_int_equal(events_about(c, "n1"), 1);
+    const struct value *event = value_item(value_get(c->result, "items"), 0);
+    assert_string_equal(value_text(k, event, "source.component"), "reeve-agent"); /* whoever it said it was */
+    assert_string_equal(value_text(k, event, "source.host"), "n1");
+    assert_string_equal(value_text(k, event, "reportingInstance"), "n1");
+    must(c, "cluster", "{}");
+    assert_int_equal(int_at(c, "stats.droppedEvents"), 3);
+    client_close(a);
+    client_close(b);
+    client_close(c);
+}
+
+static void a_flood_of_events_is_cut_and_the_others_are_heard(void **state)
+{
+    struct kit *k = *state;
+    struct client *c = client_admin(k, 0), *a = agent_new(k, "loud"), *b = agent_new(k, "quiet");
+    CLEANUP_BUF struct buf many = BUF_INIT;
+    const unsigned calls = 8, each = 400;
+    int64_t start = kit_now();
+    for (unsigned i = 0; i < calls; i++) {
+        buf_reset(&many);
+        for (unsigned j = 0; j < each; j++) {
+            buf_printf(&many, "%s{involvedObject: {apiVersion: v1, kind: Node, name: loud}, reason: R%u, message: m%u}",
+                       j > 0 ? ", " : "", i, j);
+        }
+        must(a, "node.events", "{name: loud, events: [%s]}", buf_cstr(&many));
+    }
+    int64_t earned = (kit_now() - start) * 1000 / RESTRICT_EVENT_US + 1;
+    must(c, "cluster", "{}");
+    int64_t dropped = int_at(c, "stats.droppedEvents");
+    assert_in_range(calls * each - dropped, RESTRICT_EVENT_BURST, RESTRICT_EVENT_BURST + earned);
+    must(b, "node.events", "{name: quiet, events: [%s]}", EVENT("Node", "quiet", ""));
+    assert_int_equal(events_about(c, "quiet"), 1);
+    client_close(a);
+    client_close(b);
+    client_close(c);
+}
+
+static void long_messages_are_cut_at_a_character(void **state)
+{
+    struct kit *k = *state;
+    struct client *c = client_admin(k, 0), *a = agent_new(k, "wordy");
+    CLEANUP_BUF struct buf text = BUF_INIT;
+    for (unsigned i = 0; i < 100000; i++) {
+        buf_puts(&text, "\xe2\x82\xac"); /* three bytes each */
+    }
+    must(a, "node.events",
+         "{name: wordy, events: [{involvedObject: {kind: Node, name: wordy}, reason: R, message: %s}]}",
+         buf_cstr(&text));
+    assert_int_equal(events_about(c, "wordy"), 1);
+    const char *message = value_text(k, value_item(value_get(c->result, "items"), 0), "message");
+    assert_in_range(strlen(message), RESTRICT_EVENT_MESSAGE - 3, RESTRICT_EVENT_MESSAGE);
+    assert_string_equal(message + strlen(message) - 6, "\xe2\x82\xac...");
+    client_close(a);
+    client_close(c);
+}
+
+static void a_node_that_writes_without_end_waits_and_others_do_not(void **state)
+{
+    struct kit *k = *state;
+    struct client *a = agent_new(k, "big"), *b = agent_new(k, "small");
+    CLEANUP_BUF struct buf images = BUF_INIT;
+    for (unsigned i = 0; i < 1000; i++) {
+        buf_printf(&images, "%s{names: ['example.com/a/long/name/of/an/image/that/nobody/has/%u'], sizeBytes: 1}",
+                   i > 0 ? ", " : "", i);
+    }
+    refused(a, ERR_LIMIT, "the Node has", "node.register",
+            "{node: {apiVersion: v1, kind: Node, metadata: {name: big}, status: {images: [%s, %s, %s, %s]}}}",
+            buf_cstr(&images), buf_cstr(&images), buf_cstr(&images), buf_cstr(&images));
+    struct value *report = kit_doc(k, "{name: big, pods: [], node: {images: [%s]}}", buf_cstr(&images));
+    unsigned taken = 0;
+    while (call_value(a, "node.status", report) == 0) {
+        assert_true(++taken < 2000);
+    }
+    assert_int_equal(a->err.code, ERR_BUSY);
+    assert_non_null(strstr(a->err.message, "writes more than"));
+    assert_true(a->err.retry_after_ms > 0);
+    must(b, "node.status", "{name: small, pods: []}");
+    client_close(a);
+    client_close(b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_node_sets_no_label_that_pods_are_placed_by, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_node_tells_events_of_its_own_only, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_flood_of_events_is_cut_and_the_others_are_heard, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(long_messages_are_cut_at_a_character, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_node_that_writes_without_end_waits_and_others_do_not, set_up, tear_down),
+    };
+    return KIT_RUN(tests, NULL, NULL);
+}
