@@ -1,5 +1,5 @@
 /* Patches: strategic merge (by the kind's merge keys, with $patch, $retainKeys, $setElementOrder, $deleteFromPrimitiveList),
- * JSON merge (RFC 7386), JSON patch (RFC 6902), and the three-way merge of apply.
+ * JSON merge (RFC 7386), JSON patch (RFC 6902, and what Kubernetes takes beside it: patch_json.c), and the three-way merge of apply.
  * Pure: documents in, a new document out (in the arena; it may share nodes with the inputs, so copy before changing it). */
 #ifndef PROTO_PATCH_H
 #define PROTO_PATCH_H

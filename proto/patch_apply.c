@@ -75,11 +75,21 @@ static bool may_remove(struct place child)
     return child.f == NULL || child.element || !(child.f->flags & FIELD_READONLY);
 }
 
+static bool says_something(const struct value *map)
+{
+    for (unsigned i = 0; i < map->map.count; i++) {
+        if (!value_is_null(map->map.members[i].value)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void remove_members(struct place p, const struct value_index *in_last, const struct value *manifest,
                            struct value *result)
 {
-    /* A union (a volume's source, a strategy's parameters): nothing stays beside what the manifest says. */
-    bool retain = p.f != NULL && (p.f->flags & FIELD_RETAIN_KEYS) && p.schema != NULL;
+    /* A union (a volume's source, a strategy's parameters): nothing stays beside what the manifest says; "{}" says nothing. */
+    bool retain = p.f != NULL && (p.f->flags & FIELD_RETAIN_KEYS) && p.schema != NULL && says_something(manifest);
     CLEANUP_VALUE_INDEX struct value_index in_manifest = value_index_new(manifest);
     for (unsigned i = 0; i < result->map.count; i++) {
         struct value_member *r = &result->map.members[i];

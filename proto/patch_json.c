@@ -1,5 +1,8 @@
 /* JSON patch (RFC 6902) with JSON pointers (RFC 6901): a list of operations, all or none.
  *
+ * Beside the RFC, as Kubernetes has it: "replace" also makes a member that is not there, "test" for null also holds where there is
+ * none, and "-1" is the last element of a list ("add" puts behind it).
+ *
  * The operations change a copy of the document. `copy` could double it each time, so what is copied is counted. */
 #include <assert.h>
 #include <stdio.h>
@@ -21,8 +24,9 @@ struct json_patch {
 /* Where a pointer leads: the container and the key or index in it. container NULL: the document itself. */
 struct target {
     struct value *container;
-    struct str key; /* unescaped, in a map */
-    unsigned index; /* in a list; count = behind the last */
+    struct str key;    /* unescaped, in a map */
+    unsigned index;    /* in a list; count = behind the last */
+    unsigned from_end; /* the index was -from_end; 0: counted from the front */
     unsigned depth;
     struct value *value; /* what is there; NULL if nothing */
 };
@@ -62,24 +66,38 @@ static bool unescape(struct arena *a, struct str token, struct str *out)
     return true;
 }
 
-/* Decimal without leading zeros, or "-" for the end. */
-static bool parse_index(struct str s, unsigned count, unsigned *index)
+/* Decimal without leading zeros. */
+static bool parse_number(struct str s, unsigned *number)
 {
-    if (str_is(s, "-")) {
-        *index = count;
-        return true;
-    }
     if (s.n == 0 || s.n > 9 || (s.p[0] == '0' && s.n > 1)) {
         return false;
     }
-    *index = 0;
+    *number = 0;
     for (size_t i = 0; i < s.n; i++) {
         if (s.p[i] < '0' || s.p[i] > '9') {
             return false;
         }
-        *index = *index * 10 + (unsigned)(s.p[i] - '0');
+        *number = *number * 10 + (unsigned)(s.p[i] - '0');
     }
-    return *index <= count;
+    return true;
+}
+
+/* "-" is the end; "-N" counts from it, and one farther than there are elements where something is put in. */
+static bool parse_index(struct target *t, unsigned count)
+{
+    struct str s = t->key;
+    if (str_is(s, "-")) {
+        t->index = count;
+        return true;
+    }
+    if (s.n == 0 || s.p[0] != '-') {
+        return parse_number(s, &t->index) && t->index <= count;
+    }
+    if (!parse_number((struct str){s.p + 1, s.n - 1}, &t->from_end) || t->from_end == 0 || t->from_end > count + 1) {
+        return false;
+    }
+    t->index = t->from_end > count ? count : count - t->from_end;
+    return true;
 }
 
 static int step(struct json_patch *p, struct str path, struct str token, struct target *t)
@@ -98,7 +116,8 @@ static int step(struct json_patch *p, struct str path, struct str token, struct 
     if (!value_is_list(in)) {
         return FAIL(p, path, "\"%.*s\" is looked for in what is no map and no list", STR_ARG(t->key));
     }
-    if (!parse_index(t->key, in->list.count, &t->index)) {
+    t->from_end = 0;
+    if (!parse_index(t, in->list.count)) {
         return FAIL(p, path, "\"%.*s\" is no index into a list of %u", STR_ARG(t->key), in->list.count);
     }
     t->value = t->index < in->list.count ? value_item(in, t->index) : NULL;
@@ -189,10 +208,27 @@ struct operation {
     const struct value *value;
 };
 
+/* Where something is put in: counted from the end with what comes, so that "-1" will be the last one. */
+static int resolve_new(struct json_patch *p, struct str path, struct target *t)
+{
+    int rc = resolve(p, path, t);
+    if (rc == 0 && value_is_list(t->container) && t->from_end > 0) {
+        t->index = t->container->list.count + 1 - t->from_end;
+    }
+    return rc;
+}
+
+/* A member of a map, or nothing at all: only there may be nothing. */
+static int resolve_member(struct json_patch *p, struct str path, struct target *t)
+{
+    int rc = resolve(p, path, t);
+    return rc == 0 && t->value == NULL && !value_is_map(t->container) ? FAIL(p, path, "there is nothing") : rc;
+}
+
 static int op_add(struct json_patch *p, const struct operation *o)
 {
     struct target t;
-    int rc = resolve(p, o->path, &t);
+    int rc = resolve_new(p, o->path, &t);
     return rc != 0 ? rc : put(p, o->path, &t, value_copy(p->arena, o->value), true);
 }
 
@@ -206,7 +242,7 @@ static int op_remove(struct json_patch *p, const struct operation *o)
 static int op_replace(struct json_patch *p, const struct operation *o)
 {
     struct target t;
-    int rc = resolve_existing(p, o->path, &t);
+    int rc = resolve_member(p, o->path, &t);
     return rc != 0 ? rc : put(p, o->path, &t, value_copy(p->arena, o->value), false);
 }
 
@@ -238,8 +274,9 @@ static bool equal_as_json(const struct value *have, const struct value *want)
 static int op_test(struct json_patch *p, const struct operation *o)
 {
     struct target t;
-    int rc = resolve_existing(p, o->path, &t);
-    return rc == 0 && !equal_as_json(t.value, o->value) ? FAIL(p, o->path, "test failed: the value is another") : rc;
+    int rc = value_is_null(o->value) ? resolve_member(p, o->path, &t) : resolve_existing(p, o->path, &t);
+    bool same = rc == 0 && (t.value == NULL || equal_as_json(t.value, o->value));
+    return rc == 0 && !same ? FAIL(p, o->path, "test failed: the value is another") : rc;
 }
 
 static int op_move(struct json_patch *p, const struct operation *o)
@@ -251,7 +288,7 @@ static int op_move(struct json_patch *p, const struct operation *o)
         return rc;
     }
     rc = inside ? FAIL(p, o->path, "a value cannot be moved into itself") : take_out(p, o->from, &from);
-    rc = rc != 0 ? rc : resolve(p, o->path, &to);
+    rc = rc != 0 ? rc : resolve_new(p, o->path, &to);
     return rc != 0 ? rc : put(p, o->path, &to, from.value, true);
 }
 
@@ -267,7 +304,7 @@ static int op_copy(struct json_patch *p, const struct operation *o)
         return FAIL(p, o->path, "the copies are too large (%u bytes at most)", COPY_SIZE_MAX);
     }
     struct value *v = value_copy(p->arena, from.value);
-    rc = resolve(p, o->path, &to);
+    rc = resolve_new(p, o->path, &to);
     return rc != 0 ? rc : put(p, o->path, &to, v, true);
 }
 

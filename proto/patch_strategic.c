@@ -3,7 +3,7 @@
  *   $patch: replace | delete | merge     in a map, or in an element of a keyed list
  *   $retainKeys: [k, ...]                members of the map that stay; all others go
  *   $setElementOrder/FIELD: [...]        order of a merged list; without it the elements of the patch stand in the patch's order
- *   $deleteFromPrimitiveList/FIELD: []   elements to take out of a set
+ *   $deleteFromPrimitiveList/FIELD: []   elements to take out of a list of scalars
  *
  * Source: Kubernetes, "Strategic Merge Patch" (community/contributors/devel/sig-api-machinery/strategic-merge-patch.md). */
 #include <assert.h>
@@ -223,7 +223,33 @@ static int merge_list(const struct strategic *s, struct place p, struct str key,
     return rc;
 }
 
+/* A list that is taken whole: the directives still hold for scalars, which need no key. */
+static int direct_scalars(const struct strategic *s, struct place p, struct str key, const struct value *current,
+                          const struct value *map_patch, const struct crumb *at, struct value **out)
+{
+    const struct value *patch = value_get_str_key(map_patch, key);
+    const struct value *base = patch != NULL ? patch : current;
+    const struct value *order = directive_for(s, map_patch, ORDER_PREFIX, key);
+    if (!value_is_list(base) || p.f->type == FIELD_OBJECT) {
+        return patch_error(s->err, at, "%s and %s are for lists that are merged, and for lists of scalars",
+                           ORDER_PREFIX, DELETE_PREFIX);
+    }
+    int rc = elements_check_size(base, at, s->err);
+    rc = rc == 0 ? merge_set(s, p, base, NULL, directive_for(s, map_patch, DELETE_PREFIX, key), at, out) : rc;
+    rc = rc == 0 ? elements_check(p.f, order, at, s->err) : rc;
+    if (rc == 0 && !value_is_null(order)) {
+        put_in_order(s, p, order, base, out);
+    }
+    return rc;
+}
+
 /* ---- Maps ---- */
+
+static bool is_directed(const struct strategic *s, const struct value *patch, struct str key)
+{
+    return !value_is_null(directive_for(s, patch, ORDER_PREFIX, key)) ||
+           !value_is_null(directive_for(s, patch, DELETE_PREFIX, key));
+}
 
 static int retain_keys(const struct strategic *s, struct value *result, const struct value *patch,
                        const struct crumb *at)
@@ -275,12 +301,19 @@ static int merge_member(const struct strategic *s, struct place p, struct value 
         }
         return 0;
     }
-    bool list = place_list_strategy(child) != LIST_ATOMIC;
-    if (!named && (!list || value_is_null(current))) {
+    bool list = place_list_strategy(child) != LIST_ATOMIC, scalars = !list && !named;
+    if (!named && child.f == NULL) {
+        return patch_error(s->err, &here, "there is no such list");
+    }
+    if (!named && child.f->shape == SHAPE_LIST && value_is_null(current)) {
         return 0;
     }
-    int rc = list ? merge_list(s, child, key, value_is_list(current) ? current : NULL, patch, &here, &merged)
-                  : merge_value(s, child, current, v, &here, &merged);
+    if (named && !list && child.f != NULL && child.f->shape == SHAPE_LIST) {
+        scalars = is_directed(s, patch, key);
+    }
+    int rc = list      ? merge_list(s, child, key, value_is_list(current) ? current : NULL, patch, &here, &merged)
+             : scalars ? direct_scalars(s, child, key, current, patch, &here, &merged)
+                       : merge_value(s, child, current, v, &here, &merged);
     if (rc == 0 && slot != NULL) {
         *slot = merged;
     } else if (rc == 0) {
