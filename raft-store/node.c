@@ -176,7 +176,7 @@ static void set_up_raft(struct node *n)
     raft_set_pre_vote(&n->raft, true);
     raft_set_max_inflight_entries(&n->raft, NODE_INFLIGHT_MAX * 4);
     raft_set_max_catch_up_round_duration(&n->raft, c->election_timeout_ms * 5);
-    /* The check refuses barriers too and knows only prepared segments; the owner watches the disk (node_set_disk_low). */
+    /* The check refuses barriers too and knows only prepared segments; the owner watches the disk (node_set_disk). */
     raft_set_capacity_threshold(&n->raft, 0);
     node_snapshot_init(n);
 }
@@ -371,9 +371,9 @@ uint64_t node_durable_index(const struct node *n)
     return n->started && !n->closed ? MIN(raft_last_applied((struct raft *)&n->raft), n->raft.last_stored) : 0;
 }
 
-void node_set_disk_low(struct node *n, bool low)
+void node_set_disk(struct node *n, enum node_disk disk)
 {
-    n->disk_low = low;
+    n->disk = disk;
 }
 
 void node_set_disk_text(struct node *n, const char *text)
@@ -383,7 +383,7 @@ void node_set_disk_text(struct node *n, const char *text)
 
 bool node_disk_low(const struct node *n)
 {
-    return n->disk_low;
+    return n->disk != NODE_DISK_ENOUGH;
 }
 
 void node_stats(const struct node *n, struct node_stats *out)

@@ -76,9 +76,11 @@ void node_close(struct node *n, void (*closed)(void *data), void *data); /* then
 void node_free(struct node *n);
 
 struct store *node_store(struct node *n);
-/* The owner watches the disk: while it is low, transactions of origin "api" that create or change specs are refused (ERR_NO_SPACE);
- * deletes, status, controllers go on. */
-void node_set_disk_low(struct node *n, bool low);
+/* How much room the disk has, which the owner watches (node_write.c; what is refused: ERR_NO_SPACE).
+ *   LOW   nothing new is made, and users (origin "api") change no specs; status, bindings and deletes go on
+ *   LAST  users and agents only take away; controllers do what needs nothing new */
+enum node_disk { NODE_DISK_ENOUGH, NODE_DISK_LOW, NODE_DISK_LAST };
+void node_set_disk(struct node *n, enum node_disk disk);
 /* Where, and how much is free, for the refusal's text. Copied. */
 void node_set_disk_text(struct node *n, const char *text);
 bool node_disk_low(const struct node *n);

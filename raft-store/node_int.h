@@ -94,7 +94,7 @@ struct node {
     struct list proposals;
     unsigned inflight, queued;
     struct list ready; /* answers that are due at the end of the turn */
-    bool disk_low;
+    enum node_disk disk;
     char disk_text[200];
     struct { /* what the others' answers to us say of their disks */
         uint64_t id;

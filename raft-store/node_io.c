@@ -352,7 +352,7 @@ static int io_send(struct raft_io *io, struct raft_io_send *req, const struct ra
         copy.install_snapshot.last_term = n->io.loaded_term; /* rule 5 */
     }
     if (message->type == RAFT_APPEND_ENTRIES_RESULT) {
-        copy.append_entries_result.capacity = n->disk_low ? 0 : 1;
+        copy.append_entries_result.capacity = n->disk != NODE_DISK_ENOUGH ? 0 : 1;
         if (copy.append_entries_result.rejected > 0) { /* rule 17 */
             copy.append_entries_result.last_log_index =
                 MIN(raft_last_index(&n->raft), copy.append_entries_result.rejected - 1);

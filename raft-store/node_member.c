@@ -61,7 +61,7 @@ unsigned node_members(const struct node *n, struct node_member *out, unsigned ma
         }
         if (s->id == n->config.id) {
             out[i].disk_known = true;
-            out[i].disk_low = n->disk_low;
+            out[i].disk_low = n->disk != NODE_DISK_ENOUGH;
         }
     }
     return count;

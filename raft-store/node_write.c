@@ -78,15 +78,64 @@ static void answer_when_tip_holds(struct node *n, struct waiter *w)
     node_confirm(n, w);
 }
 
-static bool asks_for_room(const struct txn *t)
+/* ---- Room on the disk ----
+ * While the disk is low nobody makes anything new, and users change no specs: what is left is for status, and for taking away. The last of it is for
+ * taking away alone, so that a cluster with full disks can always be cleaned. What the members need to be repaired and replaced is always taken. */
+
+static bool removes(const struct txn_op *op)
 {
-    if (t->origin == NULL || strcmp(t->origin, "api") != 0) {
-        return false;
-    }
+    return op->type == TXN_DELETE || (op->type == TXN_UPDATE && op->object->deleting);
+}
+
+static bool removes_something(const struct txn *t)
+{
     for (unsigned i = 0; i < t->count; i++) {
-        if (t->ops[i].type == TXN_CREATE || (t->ops[i].type == TXN_UPDATE && t->ops[i].part == TXN_PART_SPEC)) {
+        if (removes(&t->ops[i])) {
             return true;
         }
+    }
+    return false;
+}
+
+static bool makes_something(const struct txn *t, bool user)
+{
+    for (unsigned i = 0; i < t->count; i++) {
+        const struct txn_op *op = &t->ops[i];
+        if (op->type == TXN_CREATE ||
+            (user && op->type == TXN_UPDATE && op->part == TXN_PART_SPEC && !op->object->deleting)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_from(const struct txn *t, const char *origin)
+{
+    return t->origin != NULL && strcmp(t->origin, origin) == 0;
+}
+
+/* Joining, leaving, and what the cluster keeps of itself. */
+static bool is_members(const struct txn *t)
+{
+    static const char *const origins[] = {"announce", "bootstrap", "join", "members", "token"};
+    for (size_t i = 0; i < ARRAY_SIZE(origins); i++) {
+        if (is_from(t, origins[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool has_room(const struct node *n, const struct txn *t)
+{
+    bool user = is_from(t, "api"), agent = is_from(t, "agent");
+    switch (n->disk) {
+    case NODE_DISK_ENOUGH:
+        return true;
+    case NODE_DISK_LOW:
+        return is_members(t) || !makes_something(t, user) || (!user && removes_something(t));
+    case NODE_DISK_LAST:
+        return is_members(t) || removes_something(t) || (!user && !agent && !makes_something(t, false));
     }
     return false;
 }
@@ -110,9 +159,9 @@ static bool only_removes(const struct txn *t)
 {
     for (unsigned i = 0; i < t->count; i++) {
         const struct txn_op *op = &t->ops[i];
-        bool removes = op->type == TXN_DELETE || op->type == TXN_CHECK ||
-                       (op->type == TXN_UPDATE && op->part == TXN_PART_ALL && op->object->deleting);
-        if (!removes) {
+        bool takes_away = op->type == TXN_DELETE || op->type == TXN_CHECK ||
+                          (op->type == TXN_UPDATE && op->part == TXN_PART_ALL && op->object->deleting);
+        if (!takes_away) {
             return false;
         }
     }
@@ -122,8 +171,7 @@ static bool only_removes(const struct txn *t)
 /* The system's own removals are many as well: they wait with the rest of it. */
 static enum share share_of(const struct txn *t)
 {
-    bool user = t->origin != NULL && strcmp(t->origin, "api") == 0;
-    bool agent = t->origin != NULL && strcmp(t->origin, "agent") == 0;
+    bool user = is_from(t, "api"), agent = is_from(t, "agent");
     if ((user || agent) && only_removes(t)) {
         return SHARE_REMOVAL;
     }
@@ -149,11 +197,11 @@ static int may_submit(struct node *n, const struct txn *t, struct error *err)
         return error_set(err, ERR_LIMIT, "%u writes (%zu bytes) wait to be replicated already; try again in a moment",
                          n->queued, store_batch_bytes(n->store));
     }
-    if (n->disk_low && asks_for_room(t)) {
+    if (!has_room(n, t)) {
         return error_set(err, ERR_NO_SPACE,
-                         "the disk of master %llu is nearly full%s%s: only deletes and status are accepted until there "
-                         "is room",
-                         (unsigned long long)n->config.id, n->disk_text[0] == '\0' ? "" : ": ", n->disk_text);
+                         "the disk of master %llu is nearly full%s%s: only deletes%s are accepted until there is room",
+                         (unsigned long long)n->config.id, n->disk_text[0] == '\0' ? "" : ": ", n->disk_text,
+                         n->disk == NODE_DISK_LAST ? "" : " and status");
     }
     return 0;
 }

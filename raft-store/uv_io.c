@@ -384,7 +384,9 @@ static void on_watch(uv_timer_t *timer)
         snprintf(text, sizeof text, "%.120s has %llu MiB free, and needs %u", u->dir,
                  (unsigned long long)free_bytes >> 20, UV_IO_DISK_ENOUGH >> 20);
         node_set_disk_text(u->transport->node, text);
-        node_set_disk_low(u->transport->node, low);
+        node_set_disk(u->transport->node, free_bytes < UV_IO_DISK_LAST ? NODE_DISK_LAST
+                                          : low                        ? NODE_DISK_LOW
+                                                                       : NODE_DISK_ENOUGH);
     }
 }
 
@@ -491,10 +493,13 @@ int uv_io_new(uv_loop_t *loop, const char *dir, struct transport *transport, con
     list_init(&u->sent);
     u->stub = uv_stub_transport();
     u->tracer = (struct raft_tracer){.impl = u, .version = 2, .emit = on_trace};
+    u->dir = xstrdup(dir);
+    drop_ballast(u); /* raft_uv tries the disk out, with some blocks */
     int rv = raft_uv_init(&u->io, loop, dir, &u->stub);
     if (rv != 0) {
         error_set(err, rv == RAFT_NOTFOUND ? ERR_NOT_FOUND : ERR_IO, "data directory %s: %s", dir,
                   u->io.errmsg[0] != '\0' ? u->io.errmsg : raft_strerror(rv));
+        free(u->dir);
         free(u);
         return err == NULL ? ERR_IO : err->code;
     }
@@ -523,7 +528,6 @@ int uv_io_new(uv_loop_t *loop, const char *dir, struct transport *transport, con
     uv_unref((uv_handle_t *)&u->again);
     uv_timer_start(&u->watch, on_watch, DISK_WATCH_MS, DISK_WATCH_MS);
     uv_unref((uv_handle_t *)&u->watch);
-    u->dir = xstrdup(dir);
     on_watch(&u->watch); /* at once: what follows may fail for want of room */
     transport_set_io(transport, u);
     *out = u;

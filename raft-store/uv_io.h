@@ -18,7 +18,8 @@
 
 #include "raft-store/transport.h"
 
-/* Free space below which the node is told that its disk is low (node_set_disk_low), and from which on it no longer is. */
+/* Free space below which the node is told that its disk is low, or at its last (node_set_disk), and from which on it no longer is. */
+#define UV_IO_DISK_LAST   (24u << 20)
 #define UV_IO_DISK_LOW    (64u << 20)
 #define UV_IO_DISK_ENOUGH (96u << 20)
 

@@ -401,7 +401,7 @@ static void machines_tick(struct cluster *c)
             master_start(c, id, false);
         }
         if (m->life != NULL) {
-            node_set_disk_low(m->life->node, d->full);
+            node_set_disk(m->life->node, d->full ? NODE_DISK_LOW : NODE_DISK_ENOUGH);
         }
     }
 }

@@ -104,6 +104,72 @@ static void a_full_disk_refuses_users_writes_takes_deletes_and_heals(void **stat
     end(k);
 }
 
+/* A node that tells and reports on and on, while the disk is full to the last byte. */
+static void flood(struct client *a)
+{
+    CLEANUP_BUF struct buf text = BUF_INIT;
+    for (unsigned i = 0; i < 1000; i++) {
+        buf_putc(&text, 'x');
+    }
+    for (unsigned i = 0; i < 200; i++) {
+        call(a, "node.events",
+             "{name: n1, events: [{involvedObject: {kind: Node, name: n1}, reason: R%u, message: %s}]}", i,
+             buf_cstr(&text));
+        call(a, "node.status",
+             "{name: n1, pods: [], node: {conditions: [{type: Ready, status: 'True', message: %s%u}]}}",
+             buf_cstr(&text), i);
+    }
+}
+
+static void a_flood_of_a_node_leaves_room_to_clean_and_a_master_starts_on_a_full_disk(void **state)
+{
+    (void)state;
+    struct kit *k = kit_new();
+    if (!mount_small(k)) {
+        print_message("cannot mount here: skipped\n");
+        kit_free(k);
+        skip();
+    }
+    kit_init(k, NULL);
+    kit_start(k, 0);
+    kit_leader(k);
+    struct client *c = client_admin(k, 0), *a = client_as(k, 0, PKI_ROLE_NODE, "n1");
+    unsigned next = 0;
+    while (next < 40) {
+        assert_int_equal(create(c, next++), 0);
+    }
+    must(a, "node.register", "{node: {apiVersion: v1, kind: Node, metadata: {name: n1}}}");
+    fill(k, 10u << 20);
+    for (int64_t until = kit_now() + KIT_WAIT_MS; call(a, "node.status", "{name: n1, pods: [], node: {}}") == 0;) {
+        assert_true(kit_now() < until); /* until the master has seen it */
+        kit_turn(k, 50);
+    }
+    assert_int_equal(a->err.code, ERR_NO_SPACE);
+    assert_non_null(strstr(a->err.message, "only deletes are accepted"));
+    fill(k, 0);
+    flood(a);
+    for (unsigned i = 0; i < 20; i++) {
+        must(c, "delete", "{kind: ConfigMap, namespace: default, name: c%u}", i);
+    }
+    must(c, "cluster", "{}");
+    assert_true(int_at(c, "stats.droppedEvents") > 0);
+    client_close(c);
+    client_close(a);
+    kit_stop(k, 0, SIGKILL);
+    kit_start(k, 0);
+    kit_leader(k);
+    c = client_admin(k, 0);
+    for (unsigned i = 20; i < 40; i++) {
+        must(c, "delete", "{kind: ConfigMap, namespace: default, name: c%u}", i);
+    }
+    must(c, "list", "{kind: ConfigMap, namespace: default}");
+    assert_int_equal(value_count(value_get(c->result, "items")), 0);
+    empty(k);
+    wait_for_create(k, c, &next, 0);
+    client_close(c);
+    end(k);
+}
+
 static void a_leader_whose_disk_fills_gives_the_leadership_away(void **state)
 {
     (void)state;
@@ -166,6 +232,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_full_disk_refuses_users_writes_takes_deletes_and_heals),
+        cmocka_unit_test(a_flood_of_a_node_leaves_room_to_clean_and_a_master_starts_on_a_full_disk),
         cmocka_unit_test(a_leader_whose_disk_fills_gives_the_leadership_away),
     };
     return KIT_RUN(tests, NULL, NULL);

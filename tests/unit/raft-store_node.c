@@ -408,27 +408,75 @@ static void a_full_batch_is_full_for_the_system_first_and_for_removals_last(void
     cluster_close(&c);
 }
 
-static void a_nearly_full_disk_refuses_users_but_not_deletes(void **state)
+/* One transaction of this origin that creates, updates and deletes what is not NULL. */
+static int try_write(struct member *m, const char *origin, struct object *create, struct object *update,
+                     enum txn_part part, const struct object *del)
+{
+    struct txn t;
+    struct error err = {0};
+    txn_init(&t, origin);
+    if (create != NULL) {
+        txn_create(&t, create);
+    }
+    if (update != NULL) {
+        txn_update(&t, update, part, 0);
+    }
+    if (del != NULL) {
+        txn_delete(&t, del);
+    }
+    int rv = node_submit(m->node, &t, NULL, NULL, &err);
+    txn_close(&t);
+    return rv;
+}
+
+static void a_nearly_full_disk_takes_status_and_deletes_and_the_last_of_it_deletes_alone(void **state)
 {
     (void)state;
     struct cluster c;
     cluster_start(&c, 1, 17);
-    write_ok(&c, 1);
+    for (unsigned i = 1; i <= 6; i++) {
+        write_ok(&c, i);
+    }
     struct member *m = await_leader(&c);
-    node_set_disk_low(m->node, true);
-    struct txn t;
-    struct error err = {0};
-    txn_init(&t, "api");
-    txn_create(&t, numbered(2));
-    assert_int_equal(node_submit(m->node, &t, NULL, NULL, &err), ERR_NO_SPACE);
-    txn_reset(&t);
-    txn_delete(&t, find(store_tip(node_store(m->node)), KIND_CONFIGMAP, "default", "c00001"));
-    assert_int_equal(node_submit(m->node, &t, NULL, NULL, &err), 0);
-    node_set_disk_low(m->node, false);
-    txn_reset(&t);
-    txn_create(&t, numbered(2));
-    assert_int_equal(node_submit(m->node, &t, NULL, NULL, &err), 0);
-    txn_close(&t);
+    unsigned next = 10, gone = 1;
+#define VICTIM                                                                                                         \
+    find(store_tip(node_store(m->node)), KIND_CONFIGMAP, "default",                                                    \
+         (snprintf(name, sizeof name, "c%05u", gone++), name))
+    char name[16];
+    static const struct {
+        enum node_disk disk;
+        const char *origin;
+        bool create, change_spec, change_all, also_deletes;
+        int rv;
+    } rows[] = {
+        {NODE_DISK_LOW, "api", true, false, false, false, ERR_NO_SPACE},
+        {NODE_DISK_LOW, "api", false, true, false, false, ERR_NO_SPACE},
+        {NODE_DISK_LOW, "api", true, false, false, true, ERR_NO_SPACE}, /* a delete is no key for the rest */
+        {NODE_DISK_LOW, "api", false, false, false, true, 0},
+        {NODE_DISK_LOW, "agent", true, false, false, false, ERR_NO_SPACE},
+        {NODE_DISK_LOW, "agent", false, false, true, false, 0},
+        {NODE_DISK_LOW, "controller/replicaset", true, false, false, false, ERR_NO_SPACE},
+        {NODE_DISK_LOW, "controller/replicaset", true, false, false, true, 0}, /* what it deletes it may tell of */
+        {NODE_DISK_LOW, "scheduler", false, true, false, false, 0},
+        {NODE_DISK_LOW, "token", true, false, false, false, 0},
+        {NODE_DISK_LAST, "agent", false, false, true, false, ERR_NO_SPACE},
+        {NODE_DISK_LAST, "api", false, false, true, false, ERR_NO_SPACE},
+        {NODE_DISK_LAST, "api", false, false, false, true, 0},
+        {NODE_DISK_LAST, "controller/namespace", false, false, true, false, 0},
+        {NODE_DISK_LAST, "controller/namespace", true, false, false, false, ERR_NO_SPACE},
+        {NODE_DISK_LAST, "join", true, false, true, false, 0},
+        {NODE_DISK_ENOUGH, "api", true, true, false, false, 0},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        node_set_disk(m->node, rows[i].disk);
+        bool change = rows[i].change_spec || rows[i].change_all;
+        int rv = try_write(m, rows[i].origin, rows[i].create ? numbered(next++) : NULL, change ? numbered(6) : NULL,
+                           rows[i].change_all ? TXN_PART_ALL : TXN_PART_SPEC, rows[i].also_deletes ? VICTIM : NULL);
+        if (rv != rows[i].rv) {
+            fail_msg("row %zu: %s instead of %s", i, err_reason(rv), err_reason(rows[i].rv));
+        }
+    }
+#undef VICTIM
     cluster_close(&c);
 }
 
@@ -448,7 +496,7 @@ int main(void)
         cmocka_unit_test(a_second_bootstrap_is_refused),
         cmocka_unit_test(a_full_queue_is_an_error),
         cmocka_unit_test(a_full_batch_is_full_for_the_system_first_and_for_removals_last),
-        cmocka_unit_test(a_nearly_full_disk_refuses_users_but_not_deletes),
+        cmocka_unit_test(a_nearly_full_disk_takes_status_and_deletes_and_the_last_of_it_deletes_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
