@@ -22,7 +22,8 @@ static const struct option_row apply_options[] = {
      "for what is deleted: how long to wait; 0: as long as it takes"},
     {"wait", 0, OPTION_FLAG, NULL, NULL, NULL, "with --prune: return when it is gone"},
     {"cascade", 0, OPTION_MAYBE, "background", "background", "MODE", "for what is deleted: background or foreground"},
-    {"server-side", 0, OPTION_FLAG, NULL, NULL, NULL, "masters merge in any case; this says so"},
+    {"server-side", 0, OPTION_FLAG, NULL, NULL, NULL,
+     "for objects too large to be remembered in an annotation; masters merge in any case"},
     {"force-conflicts", 0, OPTION_FLAG, NULL, NULL, NULL,
      "with --server-side; there are no owners of fields to differ"},
     {"openapi-patch", 0, OPTION_FLAG, "true", NULL, NULL, "taken for the sake of scripts"},
@@ -106,6 +107,9 @@ static int send_objects(struct rctl *r, struct value *objects, enum dry_run dry,
     struct value *params = value_map(&r->arena);
     value_set(&r->arena, params, "objects", objects);
     common_write_params(r, params, dry);
+    if (opt_flag(r, "server-side")) {
+        value_set(&r->arena, params, "serverSide", value_bool(&r->arena, true));
+    }
     return api_write(r->api, &r->arena, "apply", params, reply, err);
 }
 

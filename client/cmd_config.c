@@ -119,8 +119,18 @@ static int run_set_servers(struct rctl *r)
     struct error err = {0};
     const char *addresses[CONFIG_SERVERS_MAX];
     unsigned count = 0;
-    for (; count < r->args.words_count && count < CONFIG_SERVERS_MAX; count++) {
-        addresses[count] = r->args.words[count];
+    for (unsigned i = 0; i < r->args.words_count; i++) {
+        char *save = NULL;
+        for (char *p = strtok_r(arena_strdup(&r->arena, r->args.words[i]), ",", &save); p != NULL;
+             p = strtok_r(NULL, ",", &save)) {
+            if (count == CONFIG_SERVERS_MAX) {
+                return rctl_usage(r, "more than %u masters", CONFIG_SERVERS_MAX);
+            }
+            addresses[count++] = p;
+        }
+    }
+    if (count == 0 && r->args.words_count > 0) {
+        return rctl_usage(r, "\"%s\" is no HOST:PORT", r->args.words[0]);
     }
     if (count == 0) {
         CLEANUP_REPLY struct api_reply reply = {0};
@@ -238,7 +248,7 @@ static const struct command config_use = {.name = "use-context",
                                           .examples = "  rctl config use-context reeve\n",
                                           .run = run_use_context};
 static const struct command config_servers = {.name = "set-servers",
-                                              .usage = "[HOST:PORT...]",
+                                              .usage = "[HOST:PORT[,HOST:PORT...]]",
                                               .summary = "Which masters this client asks; without words: all there are",
                                               .examples = "  # after masters have come or gone\n"
                                                           "  rctl config set-servers\n"

@@ -323,9 +323,59 @@ struct value *common_save_config(struct rctl *r, const struct value *doc)
 /* ---- Waiting ---- */
 
 struct gone_wait {
+    struct rctl *r;
     struct str uid;
     bool seen, gone;
+    struct object *last; /* as it was last seen; ours */
+    bool told;           /* what holds it */
 };
+
+/* "a, b": those that somebody else than the system must take away. */
+static bool foreign_finalizers(const struct object *o, struct buf *out)
+{
+    for (struct mp_iter it = mp_iter(mp_path(object_mp(o), "metadata.finalizers")); mp_next(&it);) {
+        struct str s = mp_str(it.value);
+        if (!str_is(s, "foregroundDeletion") && !str_is(s, "orphan")) {
+            buf_printf(out, "%s%.*s", out->size > 0 ? ", " : "", STR_ARG(s));
+        }
+    }
+    return out->size > 0;
+}
+
+static void tell_finalizers(struct gone_wait *w)
+{
+    CLEANUP_BUF struct buf b = BUF_INIT;
+    if (!w->told && foreign_finalizers(w->last, &b)) {
+        rctl_note(w->r, "%s is being deleted, and stays until its finalizers are taken away: %s",
+                  resource_title(&w->r->arena, w->last->kind, w->last->name), buf_cstr(&b));
+        w->told = true;
+    }
+}
+
+/* Why it is still there, behind the error of a wait that was too short. */
+static void add_holder(const struct object *o, struct error *err)
+{
+    CLEANUP_BUF struct buf b = BUF_INIT;
+    CLEANUP_BUF struct buf kind = BUF_INIT;
+    char why[sizeof err->message];
+    snprintf(why, sizeof why, "%s", err->message);
+    struct str node = o->kind->id == KIND_POD ? mp_str(mp_path(object_mp(o), "spec.nodeName")) : STR_NONE;
+    print_kind_name(&kind, o->kind);
+    if (foreign_finalizers(o, &b)) {
+        error_set(err, err->code,
+                  "%s: it is held by the finalizers %s; whoever set them takes them away when its work is done, or you "
+                  "do: rctl patch %s %.*s --type=merge -p '{\"metadata\":{\"finalizers\":null}}'",
+                  why, buf_cstr(&b), buf_cstr(&kind), STR_ARG(o->name));
+    } else if (node.n > 0) {
+        error_set(
+            err, err->code,
+            "%s: node \"%.*s\" has not said yet that its containers have ended; `rctl get node %.*s` shows whether "
+            "it is Ready",
+            why, STR_ARG(node), STR_ARG(node));
+    } else if (mp_count(mp_path(object_mp(o), "metadata.finalizers")) > 0) {
+        error_set(err, err->code, "%s: what belongs to it is being deleted first", why);
+    }
+}
 
 static bool gone_event(enum api_event type, const struct object *o, uint64_t revision, void *data)
 {
@@ -336,6 +386,11 @@ static bool gone_event(enum api_event type, const struct object *o, uint64_t rev
     } else if (str_eq(o->uid, w->uid)) {
         w->seen = type != API_DELETED;
         w->gone = type == API_DELETED;
+        object_unref(w->last);
+        w->last = object_ref(o);
+        if (w->seen) {
+            tell_finalizers(w);
+        }
     }
     return !w->gone;
 }
@@ -343,11 +398,16 @@ static bool gone_event(enum api_event type, const struct object *o, uint64_t rev
 int common_wait_gone(struct rctl *r, const struct kind *k, const char *ns, const char *name, struct str uid,
                      int64_t timeout_ms, struct error *err)
 {
-    struct gone_wait w = {.uid = uid};
+    struct gone_wait w = {.r = r, .uid = uid};
     struct api_list_query q = {.kind = k,
                                .ns = k->namespaced ? ns : NULL,
                                .field_selector = arena_printf(&r->arena, "metadata.name=%s", name)};
-    return api_watch(r->api, &q, timeout_ms, gone_event, &w, err);
+    int rc = api_watch(r->api, &q, timeout_ms, gone_event, &w, err);
+    if (rc == ERR_TIMEOUT && w.last != NULL) {
+        add_holder(w.last, err);
+    }
+    object_unref(w.last);
+    return rc;
 }
 
 /* ---- Selecting ---- */

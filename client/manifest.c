@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "proto/object.h"
 #include "proto/text.h"
 
 int manifest_slurp(const char *path, size_t limit, char **text, size_t *size, struct error *err)
@@ -33,7 +34,11 @@ int manifest_slurp(const char *path, size_t limit, char **text, size_t *size, st
         }
         b.size += (size_t)n;
         if (b.size > limit) {
-            return error_set(err, ERR_TOO_LARGE, "%s is larger than %zu bytes", path, limit);
+            return error_set(err, ERR_TOO_LARGE, "%s is larger than %zu bytes%s", path, limit,
+                             limit == TEXT_SIZE_MAX ? "; split it and give its parts one after the other"
+                             : limit == OBJECT_SIZE_MAX
+                                 ? "; no object may hold more: keep it in an image or on a volume"
+                                 : "");
         }
     }
     buf_putc(&b, '\0');

@@ -17,6 +17,62 @@ static struct value *last_applied(struct arena *a, const struct object *o)
     return v;
 }
 
+/* ---- What is remembered of a large manifest ---- */
+
+#define REMEMBERED_MAX      (256u << 10) /* all annotations of an object, as in Kubernetes */
+#define REMEMBERED_SHORTER  (128u << 10) /* above this a server-side apply keeps long texts by their length only */
+#define REMEMBERED_TEXT_MAX 256u
+
+static bool is_long(const struct value *v)
+{
+    return value_is_str(v) && v->str.n > REMEMBERED_TEXT_MAX;
+}
+
+/* Which fields there were is what the next merge needs; what a long text said it does not. */
+static void shorten(struct arena *a, struct value *v)
+{
+    for (unsigned i = 0; value_is_map(v) && i < v->map.count; i++) {
+        struct value *m = v->map.members[i].value;
+        if (is_long(m)) {
+            v->map.members[i].value = value_strf(a, "(%zu bytes)", m->str.n);
+        } else {
+            shorten(a, m);
+        }
+    }
+    for (unsigned i = 0; value_is_list(v) && i < value_count(v); i++) {
+        shorten(a, value_item(v, i));
+    }
+}
+
+/* The annotation of a document that is about to be stored. A client-side apply keeps the whole manifest or is refused, as kubectl's; a server-side
+ * one has no such limit (kubectl writes no annotation then): it keeps what fits. */
+static int fit_annotation(struct arena *a, const struct kind *k, struct value *doc, bool server_side, struct error *err)
+{
+    struct value *annotations = value_path(doc, "metadata.annotations"), *last = NULL;
+    struct str text = value_to_str(value_get(annotations, APPLY_ANNOTATION));
+    if (!server_side && text.n > REMEMBERED_MAX) {
+        return error_set_field(
+            err, ERR_INVALID, "metadata.annotations",
+            "%s \"%.*s\" is invalid: metadata.annotations: Too long: may not be more than %u bytes, and "
+            "apply remembers the manifest there, which has %zu; apply it with --server-side",
+            k->name, STR_ARG(value_path_str(doc, "metadata.name")), REMEMBERED_MAX, text.n);
+    }
+    if (!server_side || text.n <= REMEMBERED_SHORTER) {
+        return 0;
+    }
+    CLEANUP_BUF struct buf b = BUF_INIT;
+    if (json_read(a, text, &last, NULL) == 0) {
+        shorten(a, last);
+        json_write_canonical(&b, last);
+    }
+    if (b.size > 0 && b.size <= REMEMBERED_SHORTER) {
+        value_set(a, annotations, APPLY_ANNOTATION, value_str(a, buf_str(&b)));
+    } else {
+        value_remove(annotations, APPLY_ANNOTATION);
+    }
+    return 0;
+}
+
 static int apply_one(struct call *c, const struct admission *ad, struct write *w, struct txn *t, struct value *doc,
                      struct error *err)
 {
@@ -52,10 +108,12 @@ static int apply_one(struct call *c, const struct admission *ad, struct write *w
     value_remove(value_get(doc, "metadata"), "resourceVersion");
     value_remove(doc, "status");
     const struct object *old = view_get(ad->tip, k, ns, name);
+    bool server_side = mp_bool(mp_get(c->params, "serverSide"), false);
     struct object *o = NULL;
     if (old == NULL) {
         struct value *fresh = value_copy(ad->arena, patch_first_apply(ad->arena, doc));
-        rv = admit_create(ad, k, fresh, &o, err);
+        rv = fit_annotation(ad->arena, k, fresh, server_side, err);
+        rv = rv != 0 ? rv : admit_create(ad, k, fresh, &o, err);
         if (rv == 0) {
             txn_create(t, o);
             write_add(w, k, ns, name, "created");
@@ -65,8 +123,10 @@ static int apply_one(struct call *c, const struct admission *ad, struct write *w
     struct value *current = object_to_value(ad->arena, old);
     struct value *merged = NULL;
     rv = patch_three_way(k, ad->arena, last_applied(ad->arena, old), doc, current, &merged, err);
+    struct value *next = rv == 0 ? value_copy(ad->arena, merged) : NULL;
+    rv = rv != 0 ? rv : fit_annotation(ad->arena, k, next, server_side, err);
     if (rv == 0) {
-        rv = admit_update(ad, k, value_copy(ad->arena, merged), old, TXN_PART_SPEC, &o, err);
+        rv = admit_update(ad, k, next, old, TXN_PART_SPEC, &o, err);
     }
     if (rv == 0) {
         txn_update(t, o, TXN_PART_SPEC, if_revision);

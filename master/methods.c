@@ -19,7 +19,7 @@ static const struct method methods[] = {
     {"create", method_create, METHOD_WRITE, "object validate " WRITE_PARAMS},
     {"update", method_update, METHOD_WRITE, "object part validate " WRITE_PARAMS},
     {"patch", method_patch, METHOD_WRITE, "kind namespace name type patch part revision validate " WRITE_PARAMS},
-    {"apply", method_apply, METHOD_WRITE, "objects validate " WRITE_PARAMS},
+    {"apply", method_apply, METHOD_WRITE, "objects validate serverSide " WRITE_PARAMS},
     {"delete", method_delete, METHOD_WRITE,
      "kind namespace name gracePeriodSeconds propagationPolicy uid revision " WRITE_PARAMS},
     {"deletecollection", method_deletecollection, METHOD_WRITE,

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "base/le.h"
+#include "base/timefmt.h"
 #include "master/master.h"
 
 struct relay;
@@ -241,6 +242,21 @@ static void copy_params(struct call *c, struct buf *b)
     }
 }
 
+#define PLACING_MS 5000
+
+/* New, and the scheduler has not looked at it: asking again is worth it. Where it has found no place nobody knows how long it takes. */
+static bool placing_soon(const struct call *c, const struct object *pod)
+{
+    int64_t created_ms, now_ms = env_wall_ms(c->m->env);
+    for (struct mp_iter it = mp_iter(mp_path(object_mp(pod), "status.conditions")); mp_next(&it);) {
+        if (str_is(mp_str(mp_get(it.value, "type")), "PodScheduled")) {
+            return false;
+        }
+    }
+    return timefmt_parse(mp_str(mp_path(object_mp(pod), "metadata.creationTimestamp")), &created_ms) &&
+           now_ms < created_ms + PLACING_MS;
+}
+
 static bool node_of_call(struct call *c, struct str *node)
 {
     if (str_is(c->method, "imageload") || str_is(c->method, "images")) {
@@ -257,8 +273,11 @@ static bool node_of_call(struct call *c, struct str *node)
     }
     *node = mp_str(mp_path(object_mp(pod), "spec.nodeName"));
     if (node->n == 0) {
-        call_failf(c, ERR_BUSY, "pod \"%.*s\" is not on a node yet; `rctl describe pod %.*s` tells why", STR_ARG(name),
-                   STR_ARG(name));
+        call_failf(
+            c, placing_soon(c, pod) ? ERR_BUSY : ERR_USAGE,
+            "pod \"%.*s\" does not have a host assigned: it is not on a node yet; `rctl describe pod %.*s` tells "
+            "why",
+            STR_ARG(name), STR_ARG(name));
         return false;
     }
     return true;

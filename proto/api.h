@@ -18,7 +18,7 @@
  * patch          {kind, ?namespace, name, type, patch, ?part, ?id, ?dryRun, ?revision} -> {object, revision, unchanged}
  *                type: "strategic", "merge", "json"
  *                create, update, patch, apply, txn: ?warnings: [texts] beside the others, about fields that are kept and not carried out
- * apply          {objects: [..], ?id, ?dryRun, ?validate} -> {results: [{object, result: created|configured|unchanged}], revision}
+ * apply          {objects: [..], ?id, ?dryRun, ?validate, ?serverSide} -> {results: [{object, result: created|configured|unchanged}], revision}
  *                three-way, all or nothing
  * delete         {kind, ?namespace, name, ?gracePeriodSeconds, ?propagationPolicy, ?uid, ?revision, ?id, ?dryRun}
  *                                                       -> {object, revision, gone: bool}

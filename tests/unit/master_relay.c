@@ -367,7 +367,7 @@ static void test_streams_to_nowhere_are_refused_with_the_reason(void **state)
     {
         struct client *c = s->client[by];
         ends_with(c, ERR_NOT_FOUND, "pods \"none\" not found", "logs", "{namespace: default, name: none}");
-        ends_with(c, ERR_BUSY, "not on a node yet", "logs", "{namespace: default, name: unbound}");
+        ends_with(c, ERR_USAGE, "does not have a host assigned", "logs", "{namespace: default, name: unbound}");
         ends_with(c, ERR_BUSY, "node \"n2\" is not connected", "exec", "{namespace: default, name: far}");
         ends_with(c, ERR_USAGE, "\"name\" is missing", "logs", "{namespace: default}");
         ends_with(c, ERR_USAGE, "\"node\" is missing", "imageload", "{}");

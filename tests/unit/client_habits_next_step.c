@@ -1,0 +1,103 @@
+/* What stands in the way is named, and what to do next is said: limits, finalizers, pods without a node, wrong addresses. */
+#include "tests/unit/kit/habits.h"
+
+#pragma GCC diagnostic ignored "-Wmissing-field-initializers" /* rows that expect nothing of stderr leave it out */
+
+static int set_up(void **state)
+{
+    *state = habits_start(0);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    habits_stop(*state);
+    return 0;
+}
+
+#define RUN(rows) habits_run(*state, rows, ARRAY_SIZE(rows))
+
+static void files_that_are_too_large_are_to_be_split(void **state)
+{
+    static const struct habit rows[] = {
+        {"head -c 17000000 /dev/zero | tr '\\0' '#' > big.yaml; rctl apply -f big.yaml", NULL, 1, "=",
+         "big.yaml is larger than 16777216 bytes; split it"},
+        {"head -c 2000000 /dev/zero | tr '\\0' 'x' > big.txt; rctl create cm x --from-file=big.txt", NULL, 1, "=",
+         "big.txt is larger than 1572864 bytes; no object may hold more"},
+    };
+    RUN(rows);
+}
+
+static void what_holds_a_deleted_object_is_named(void **state)
+{
+    static const struct habit rows[] = {
+        {"rctl create cm fin --from-literal=a=b && rctl patch cm fin --type=merge -p "
+         "'{\"metadata\":{\"finalizers\":[\"example.com/hold\",\"example.com/too\"]}}'",
+         NULL, 0, "patched"},
+        {"rctl delete cm fin --timeout=1s", NULL, HABIT_ANY, "configmap \"fin\" deleted",
+         "configmap/fin is being deleted, and stays until its finalizers are taken away: example.com/hold, "
+         "example.com/too\ntimed out waiting for the condition: it is held by the finalizers example.com/hold, "
+         "example.com/too\nrctl patch configmap fin --type=merge"},
+        {"rctl patch cm fin --type=merge -p '{\"metadata\":{\"finalizers\":null}}' -o yaml", NULL, 0,
+         "name: fin\n!finalizers"},
+        {"rctl get cm fin", NULL, 5, "="},
+    };
+    RUN(rows);
+}
+
+static void a_pod_without_a_node_is_refused_at_once(void **state)
+{
+    static const struct habit rows[] = {
+        {"rctl run alone --image=x:1 && rctl wait --for=condition=PodScheduled=false pod/alone --timeout=60s", NULL, 0,
+         "condition met"},
+        {"rctl exec alone -- ls", NULL, 1, "=",
+         "!waiting\nError from server (BadRequest): pod \"alone\" does not have a host assigned\nrctl describe pod "
+         "alone"},
+        {"rctl logs alone", NULL, 1, "=", "!waiting\nBadRequest\ndoes not have a host assigned"},
+    };
+    RUN(rows);
+}
+
+/* A value of 700,000 bytes, of which kubectl's annotation cannot keep a copy. */
+#define BIG                                                                                                            \
+    "head -c 700000 /dev/zero | tr '\\0' x > blob; rctl create cm big --from-file=blob --dry-run=client -o yaml "
+static void a_large_object_is_applied_by_the_server_side(void **state)
+{
+    static const struct habit rows[] = {
+        {BIG "> cm.yaml; rctl apply -f cm.yaml", NULL, 1, "=",
+         "metadata.annotations: Too long: may not be more than 262144 bytes\napply it with --server-side"},
+        {"sed 's/^data:/data:\\n  small: one/' cm.yaml > more.yaml && rctl apply --server-side -f more.yaml", NULL, 0,
+         "=configmap/big serverside-applied\n", "="},
+        {"rctl get cm big -o jsonpath='{.data.small} {.metadata.annotations}' | head -c 400", NULL, 0,
+         "one \n(700000 bytes)"},
+        /* what has left the manifest goes, what others added stays */
+        {"rctl patch cm big --type=merge -p '{\"data\":{\"theirs\":\"kept\"}}'", NULL, 0, "patched"},
+        {"rctl apply --server-side -f cm.yaml", NULL, 0, "=configmap/big serverside-applied\n", "="},
+        {"rctl get cm big -o jsonpath='{.data.small}-{.data.theirs}'", NULL, 0, "=-kept"},
+        {"rctl get cm big -o jsonpath='{.data.blob}' | wc -c", NULL, 0, "=700000\n"},
+    };
+    RUN(rows);
+}
+
+static void addresses_of_masters_may_have_commas(void **state)
+{
+    static const struct habit rows[] = {
+        {"cp config two && rctl --config two config set-servers a:1,b:2 c:3", NULL, 0,
+         "knows 3 masters now: a:1 b:2 c:3"},
+        {"rctl --config two config view -o jsonpath='{.clusters[0].cluster.servers[1]}'", NULL, 0, "=b:2"},
+        {"rctl --config two config set-servers ,", NULL, 2, "=", "no HOST:PORT"},
+    };
+    RUN(rows);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(files_that_are_too_large_are_to_be_split),
+        cmocka_unit_test(what_holds_a_deleted_object_is_named),
+        cmocka_unit_test(a_pod_without_a_node_is_refused_at_once),
+        cmocka_unit_test(a_large_object_is_applied_by_the_server_side),
+        cmocka_unit_test(addresses_of_masters_may_have_commas),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
