@@ -135,14 +135,45 @@ void call_refuse_not_found(struct call *c, const struct kind *k, struct str name
     call_refuse(c, &err);
 }
 
-static void fill_written(struct write *w, const struct view *tip)
+/* What the transaction made of the object before that took it away: an update that empties the finalizers of an object being deleted is its
+ * deletion, and is answered with the object as it was last. NULL: it was deleted without an update. */
+static struct object *last_state(struct write *w, const struct write_item *item, const struct txn *t)
+{
+    static const char *const kept[] = {"uid", "creationTimestamp", "generation", "deletionTimestamp",
+                                       "deletionGracePeriodSeconds"};
+    struct arena *a = &w->call->arena;
+    for (unsigned i = 0; i < t->count; i++) {
+        const struct txn_op *op = &t->ops[i];
+        if (op->type != TXN_UPDATE || op->part == TXN_PART_STATUS || op->kind != item->kind ||
+            !str_eq(op->ns, item->ns) || !str_eq(op->name, item->name)) {
+            continue;
+        }
+        struct value *doc = object_to_value(a, op->object), *old = object_to_value(a, item->before);
+        struct value *metadata = value_ensure_map(a, doc, "metadata");
+        for (unsigned k = 0; k < ARRAY_SIZE(kept); k++) {
+            struct value *v = value_get(value_get(old, "metadata"), kept[k]);
+            if (v != NULL) {
+                value_set(a, metadata, kept[k], v);
+            }
+        }
+        if (op->part == TXN_PART_SPEC && value_get(old, "status") != NULL) {
+            value_set(a, doc, "status", value_get(old, "status"));
+        }
+        struct object *o = NULL;
+        return object_from_value(item->kind, doc, item->before->revision, &o, NULL) == 0 ? o : NULL;
+    }
+    return NULL;
+}
+
+static void fill_written(struct write *w, const struct view *tip, const struct txn *t)
 {
     for (unsigned i = 0; i < w->count; i++) {
         struct write_item *item = &w->items[i];
         const struct object *o = view_get(tip, item->kind, item->ns, item->name);
         item->gone = o == NULL;
         if (o == NULL) {
-            item->object = TAKE_PTR(item->before);
+            struct object *last = item->before == NULL ? NULL : last_state(w, item, t);
+            item->object = last != NULL ? last : TAKE_PTR(item->before);
             continue;
         }
         item->object = object_ref(o);
@@ -223,7 +254,7 @@ void write_submit(struct write *w, const struct txn *t)
     }
     struct error err = {0};
     if (node_submit(m->node, t, write_answered, w, &err) == 0 && !repeat) {
-        fill_written(w, store_tip(node_store(m->node)));
+        fill_written(w, store_tip(node_store(m->node)), t);
         for (unsigned i = 0; w->call->warnings != NULL && i < w->count; i++) {
             const struct write_item *item = &w->items[i];
             bool changed =

@@ -447,7 +447,11 @@ static void test_finalizers_hold_a_deleted_object(void **state)
     assert_false(value_path_bool(c->result, "gone", true));
     must(c, "get", "{kind: ConfigMap, name: fin}");
     assert_string_not_equal(text_at(c, "object.metadata.deletionTimestamp"), "");
-    must(c, "patch", "{kind: ConfigMap, name: fin, type: merge, patch: {metadata: {finalizers: null}}}");
+    must(c, "patch", "{kind: ConfigMap, name: fin, type: merge, patch: {metadata: {finalizers: null}, data: {a: b}}}");
+    assert_true(value_path_bool(c->result, "gone", false));
+    assert_null(value_path(c->result, "object.metadata.finalizers"));
+    assert_string_not_equal(text_at(c, "object.metadata.deletionTimestamp"), "");
+    assert_string_equal(text_at(c, "object.data.a"), "b");
     refused(c, ERR_NOT_FOUND, NULL, "get", "{kind: ConfigMap, name: fin}");
 }
 
