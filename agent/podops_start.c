@@ -124,7 +124,9 @@ static void on_image(const struct image_result *r, void *data)
         return;
     }
     if (c->state == CONTAINER_PULLING) {
-        pod_event(c->pod, c, false, "Pulled", "Container image \"%s\" already present on machine", c->spec->image);
+        bool always = str_is(str_of(c->spec->pull_policy), "Always");
+        pod_event(c->pod, c, false, "Pulled", "Container image \"%s\" already present on machine%s", c->spec->image,
+                  always ? "; no registry is asked for a newer one" : "");
     }
     container_on_image(c, "", NULL);
     if (c->state != CONTAINER_STARTING) {

@@ -23,8 +23,8 @@ enum field_type {
     FIELD_INT64,
     FIELD_BOOL,
     FIELD_FLOAT,
-    FIELD_TIME,          /* RFC 3339 text */
-    FIELD_QUANTITY,      /* text; a bare number is accepted and becomes text; kept in canonical form (quantity_canonical) */
+    FIELD_TIME,     /* RFC 3339 text */
+    FIELD_QUANTITY, /* text; a bare number is accepted and becomes text; kept in canonical form (quantity_canonical) */
     FIELD_INT_OR_STRING, /* port name or number, count or percentage */
     FIELD_BYTES,         /* base64 text in YAML and JSON, msgpack bin inside */
     FIELD_OBJECT,        /* sub = schema */
@@ -34,13 +34,13 @@ enum field_shape { SHAPE_ONE, SHAPE_LIST, SHAPE_MAP }; /* LIST and MAP (string k
 
 enum field_flags {
     FIELD_REQUIRED = 1 << 0,
-    FIELD_READONLY = 1 << 1,  /* set by the system; dropped from user input on create (uid, generation, ...) */
-    FIELD_SET = 1 << 2,       /* list of scalars merged as a set (strategic merge "merge" without key) */
+    FIELD_READONLY = 1 << 1,    /* set by the system; dropped from user input on create (uid, generation, ...) */
+    FIELD_SET = 1 << 2,         /* list of scalars merged as a set (strategic merge "merge" without key) */
     FIELD_RETAIN_KEYS = 1 << 3, /* strategic merge "retainKeys" (volumes, deployment strategy) */
-    FIELD_STATUS = 1 << 4,    /* written through the status part only */
-    FIELD_SECRET = 1 << 5,    /* never in logs, errors or events */
-    FIELD_ZERO = 1 << 7,      /* false, 0 or {} is as good as absent (kind_equal); what Kubernetes' types do not point to */
-    FIELD_KEY = 1 << 8,       /* names another object: if not empty it must be a name that may be a key (name_is_key) */
+    FIELD_STATUS = 1 << 4,      /* written through the status part only */
+    FIELD_SECRET = 1 << 5,      /* never in logs, errors or events */
+    FIELD_ZERO = 1 << 7, /* false, 0 or {} is as good as absent (kind_equal); what Kubernetes' types do not point to */
+    FIELD_KEY = 1 << 8,  /* names another object: if not empty it must be a name that may be a key (name_is_key) */
 };
 
 /* What a field does today. A row is done unless it says otherwise; who adds a row looks at who reads it. kind_check refuses,
@@ -55,19 +55,20 @@ struct field {
     const char *name;
     enum field_type type;
     enum field_shape shape;
-    const struct schema *sub;   /* FIELD_OBJECT */
-    const char *merge_key;      /* SHAPE_LIST of objects: the patchMergeKey, or NULL (atomic list) */
-    const char *merge_key2;     /* second part of a list map key, only for uniqueness (ports: protocol), or NULL */
+    const struct schema *sub; /* FIELD_OBJECT */
+    const char *merge_key;    /* SHAPE_LIST of objects: the patchMergeKey, or NULL (atomic list) */
+    const char *merge_key2;   /* second part of a list map key, only for uniqueness (ports: protocol), or NULL */
     unsigned flags;
-    const char *fallback;       /* default as text ("Always", "30", "true"), or NULL */
-    const char *one_of;         /* allowed strings, "A|B|C", or NULL */
-    const char *doc;            /* one or two sentences of our own for explain */
+    const char *fallback; /* default as text ("Always", "30", "true"), or NULL */
+    const char *one_of;   /* allowed strings, "A|B|C", or NULL */
+    const char *doc;      /* one or two sentences of our own for explain */
     enum field_state state;
-    const char *undone;         /* WARNED, REFUSED: what does not happen, for people: "containers do not see each other" */
+    const char *undone; /* WARNED, REFUSED: what does not happen, for people: "containers do not see each other" */
     /* When a field that is not done asks for nothing, so that there is nothing to refuse or warn of (beside false, "", {}, []): */
-    const char *quiet;          /* its value is one of "A|B" ("true" for a switch that is on by itself; "type=None" for a map) */
-    const char *beside;         /* "medium=Memory": this member of the same map has this value */
-    const char *keys;           /* SHAPE_MAP: only these keys "A|B" ask for what is not done */
+    const char *quiet; /* its value is one of "A|B" ("true" for a switch that is on by itself; "type=None" for a map) */
+    const char *beside;                        /* "medium=Memory": this member of the same map has this value */
+    bool (*quiet_if)(const struct value *map); /* the map that the field stands in is such that nothing is asked for */
+    const char *keys;                          /* SHAPE_MAP: only these keys "A|B" ask for what is not done */
 };
 struct schema {
     const char *name;           /* "PodSpec" */
@@ -113,8 +114,8 @@ int errlist_to_error(const struct errlist *l, const char *what, const char *file
 
 struct object;
 struct column {
-    const char *title;   /* "NAME", "READY" */
-    bool wide;           /* only with -o wide */
+    const char *title; /* "NAME", "READY" */
+    bool wide;         /* only with -o wide */
     /* Cell text into out; now_ms is wall time for ages. NULL = the generic NAME or AGE column by title. */
     void (*cell)(struct buf *out, const struct object *o, int64_t now_ms);
 };
@@ -126,9 +127,9 @@ struct kind {
     const char *plural, *singular;
     const char *short_names; /* "deploy", comma separated, or "" */
     bool namespaced;
-    bool has_status;         /* status is a part of its own: update ignores it, update of the status ignores the rest */
-    bool has_scale;          /* spec.replicas */
-    bool has_generation;     /* metadata.generation counts changes of spec */
+    bool has_status;     /* status is a part of its own: update ignores it, update of the status ignores the rest */
+    bool has_scale;      /* spec.replicas */
+    bool has_generation; /* metadata.generation counts changes of spec */
     /* Fields that field selectors know beside metadata.name and, if namespaced, metadata.namespace, separated by blanks: "spec.nodeName".
      * "source=source.component": a name of its own for a path. NULL = none. */
     const char *selectable;
@@ -142,24 +143,24 @@ struct kind {
     void (*fill)(struct arena *a, struct value *obj);
 };
 
-const struct kind *kind_by_id(unsigned id);                 /* NULL if unknown */
-const struct kind *kind_by_name(struct str name);           /* "Pod", exact */
+const struct kind *kind_by_id(unsigned id);       /* NULL if unknown */
+const struct kind *kind_by_name(struct str name); /* "Pod", exact */
 /* What a person types: kind, plural, singular or short name, any case ("deploy", "Pods", "deployments.apps"). NULL if none. */
 const struct kind *kind_by_any_name(struct str name);
-const struct kind *kind_nearest(struct str name);           /* for "did you mean"; NULL if nothing is near */
+const struct kind *kind_nearest(struct str name); /* for "did you mean"; NULL if nothing is near */
 /* What Kubernetes has and Reeve has not yet ("Job"), by any of its names as above; NULL if it is none of these. */
 const char *kind_not_yet(struct str name);
 /* What to say about a name that is no kind: `Job is not there yet`, `did you mean "pods"?`, or where the kinds are listed. */
 void kind_explain_unknown(struct buf *out, struct str name);
 unsigned kinds_count(void);
-const struct kind *kinds_at(unsigned i);                    /* in kind_id order */
+const struct kind *kinds_at(unsigned i); /* in kind_id order */
 
 /* ---- The way in: from a document to a checked one ---- */
 
 /* Limits of a document beside its size, so that checking it stays quick: entries of one list of objects (or list merged as a
  * set), keys of one free map. Above them: ERR_INVALID, `Too many: ...`. */
 #define KIND_LIST_MAX 1024u
-#define KIND_MAP_MAX 4096u
+#define KIND_MAP_MAX  4096u
 
 enum kind_check_flags {
     KIND_CHECK_LENIENT = 1 << 0, /* drop unknown fields instead of refusing (--validate=false) */
@@ -213,7 +214,7 @@ void kind_encode(const struct kind *k, const struct value *doc, struct buf *out)
 int kind_explain(struct buf *out, struct str path, bool recursive, struct error *err);
 /* May it be a key, of the store, an index, a queue? 1 to NAME_KEY_MAX printable ASCII characters, none of them a blank, '/' or '%', and not "."
  * or "..": what Kubernetes allows as a segment of a path. Every name that is looked up anywhere passes this one check on its way in. */
-#define NAME_KEY_MAX 253u
+#define NAME_KEY_MAX      253u
 #define NAMESPACE_KEY_MAX 63u
 bool name_is_key(struct str s);
 /* Names that are made up, always valid if what they are made of is. What stands in front of the random letters: `base` (a generateName) cut to
@@ -225,12 +226,12 @@ struct str name_generate_base(struct str base, size_t max);
 struct str name_generate_prefix(struct arena *a, struct str owner);
 /* Of an event about an object: "NAME.HASH", where NAME is cut and ends in a letter or digit ("object" for one that has no good name). */
 struct str name_of_event(struct arena *a, struct str about, uint64_t hash);
-bool name_is_dns_label(struct str s);      /* RFC 1123 label, at most 63 */
-bool name_is_dns_subdomain(struct str s);  /* at most 253 */
-bool name_is_label_key(struct str s);      /* [prefix/]name */
-bool name_is_label_value(struct str s);    /* at most 63 */
-bool name_is_config_key(struct str s);     /* key of a ConfigMap or Secret */
-bool name_is_env(struct str s);            /* environment variable */
+bool name_is_dns_label(struct str s);     /* RFC 1123 label, at most 63 */
+bool name_is_dns_subdomain(struct str s); /* at most 253 */
+bool name_is_label_key(struct str s);     /* [prefix/]name */
+bool name_is_label_value(struct str s);   /* at most 63 */
+bool name_is_config_key(struct str s);    /* key of a ConfigMap or Secret */
+bool name_is_env(struct str s);           /* environment variable */
 /* Edit distance with an upper bound of 3, for "did you mean": smaller is nearer; 4 = far. */
 unsigned name_distance(struct str a, struct str b);
 /* The same, but 1 where three or more letters begin the name, and 4 as well where the names are so short that the distance says nothing: of up to four letters one may be wrong, of up to seven

@@ -26,7 +26,8 @@ static bool member_is(const struct value *map, const char *what)
 
 bool field_asks(const struct field *f, const struct value *map, const struct value *v)
 {
-    if (f->state == FIELD_DONE || value_is_null(v) || (f->beside != NULL && member_is(map, f->beside))) {
+    if (f->state == FIELD_DONE || value_is_null(v) || (f->beside != NULL && member_is(map, f->beside)) ||
+        (f->quiet_if != NULL && f->quiet_if(map))) {
         return false;
     }
     switch (v->type) {

@@ -45,6 +45,7 @@
 #define DONE(why)       .state = FIELD_DONE, .undone = NULL
 #define QUIET(list)     .quiet = (list)
 #define BESIDE(sibling) .beside = (sibling)
+#define QUIET_IF(fn)    .quiet_if = (fn)
 #define ONLY_KEYS(list) .keys = (list)
 
 /* Why fields that several tables have are not carried out. */
@@ -128,6 +129,9 @@ void bad_choice(struct errlist *l, const struct value *v, const struct fpath *p,
 /* line 0 = unknown; nearest may be NULL. */
 void bad_unknown_field(struct errlist *l, unsigned line, unsigned column, const struct fpath *p, const char *nearest);
 bool in_choices(struct str s, const char *one_of);
+
+/* imagePullPolicy of a container that does not say one (pod_fill.c). */
+const char *image_pull_default(struct str image);
 
 /* As kind_equal, of maps (NULL: empty) and of one field's values (kind_equal.c). */
 bool schema_equal(const struct schema *s, const struct value *a, const struct value *b);

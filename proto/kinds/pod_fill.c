@@ -5,7 +5,7 @@
 static const char *const CONTAINER_LISTS[] = {"initContainers", "containers", "ephemeralContainers"};
 
 /* An image that may change under its name is always asked for: no tag, or the tag latest. A digest never changes. */
-static const char *pull_policy(struct str image)
+const char *image_pull_default(struct str image)
 {
     struct str tag = STR_NONE;
     for (size_t i = image.n; i-- > 0;) {
@@ -43,7 +43,7 @@ static void container_fill(struct arena *a, struct value *c)
         return;
     }
     if (value_to_str(value_get(c, "imagePullPolicy")).n == 0) {
-        value_set(a, c, "imagePullPolicy", value_cstr(a, pull_policy(value_to_str(value_get(c, "image")))));
+        value_set(a, c, "imagePullPolicy", value_cstr(a, image_pull_default(value_to_str(value_get(c, "image")))));
     }
     probe_fill(a, value_get(c, "livenessProbe"));
     probe_fill(a, value_get(c, "readinessProbe"));
@@ -81,7 +81,8 @@ void pod_spec_fill(struct arena *a, struct value *spec)
         }
         struct value *image = value_get(v, "image");
         if (value_is_map(image) && value_to_str(value_get(image, "pullPolicy")).n == 0) {
-            value_set(a, image, "pullPolicy", value_cstr(a, pull_policy(value_to_str(value_get(image, "reference")))));
+            value_set(a, image, "pullPolicy",
+                      value_cstr(a, image_pull_default(value_to_str(value_get(image, "reference")))));
         }
     }
     struct value *account = value_get(spec, "serviceAccount");
