@@ -341,23 +341,47 @@ void method_create(struct call *c)
     submit_one(c, &t, k, ns, name);
 }
 
-static bool part_of(struct call *c, enum txn_part *part)
+/* What can be written on its own. */
+static const struct part {
+    const char *name;
+    enum txn_part part;
+    const char *only; /* the member of spec that a patch of the part may change; NULL: all of the part */
+} PARTS[] = {
+    {"", TXN_PART_SPEC, NULL},
+    {"status", TXN_PART_STATUS, NULL},
+    {"scale", TXN_PART_SPEC, "replicas"},
+    {"ephemeralcontainers", TXN_PART_SPEC, "ephemeralContainers"},
+};
+
+static const struct part *part_of(struct call *c)
 {
     struct str s;
     if (!call_str(c, "part", &s, false)) {
-        return false;
+        return NULL;
     }
-    if (s.n == 0 || str_is(s, "scale") || str_is(s, "ephemeralcontainers")) {
-        *part = TXN_PART_SPEC;
-    } else if (str_is(s, "status")) {
-        *part = TXN_PART_STATUS;
-    } else {
-        call_failf(c, ERR_USAGE,
-                   "%.*s: unknown part \"%.*s\"; known are \"\", \"status\", \"scale\", \"ephemeralcontainers\"",
-                   STR_ARG(c->method), STR_ARG(s));
-        return false;
+    for (size_t i = 0; i < ARRAY_SIZE(PARTS); i++) {
+        if (str_is(s, PARTS[i].name) || (s.n == 0 && i == 0)) {
+            return &PARTS[i];
+        }
     }
-    return true;
+    call_failf(c, ERR_USAGE,
+               "%.*s: unknown part \"%.*s\"; known are \"\", \"status\", \"scale\", \"ephemeralcontainers\"",
+               STR_ARG(c->method), STR_ARG(s));
+    return NULL;
+}
+
+/* False, and answered, if the kind has no such part: a write of it would change nothing in silence. */
+static bool kind_has_part(struct call *c, const struct kind *k, const struct part *part)
+{
+    bool has = part->part == TXN_PART_STATUS            ? k->has_status
+               : part->only == NULL                     ? true
+               : str_is(str_of(part->only), "replicas") ? k->has_scale
+                                                        : k->id == KIND_POD;
+    if (!has) {
+        call_failf(c, ERR_NOT_FOUND, "%s have no part \"%s\"; leave it out to change the object itself", k->plural,
+                   part->name);
+    }
+    return has;
 }
 
 /* The new version `doc` of `old` becomes the transaction's update. */
@@ -375,8 +399,8 @@ static int update_to(const struct admission *ad, struct txn *t, const struct kin
 void method_update(struct call *c)
 {
     struct value *doc = param_document(c, "object");
-    enum txn_part part;
-    if (doc == NULL || !part_of(c, &part)) {
+    const struct part *part = doc == NULL ? NULL : part_of(c);
+    if (part == NULL) {
         return;
     }
     struct admission ad = admission_of(c);
@@ -385,6 +409,9 @@ void method_update(struct call *c)
     struct error err = {0};
     if (admit_document_kind(&ad, doc, &k, &ns, &name, &err) != 0) {
         call_refuse(c, &err);
+        return;
+    }
+    if (!kind_has_part(c, k, part)) {
         return;
     }
     struct txn t;
@@ -402,7 +429,7 @@ void method_update(struct call *c)
             return;
         }
         if (admit_version(doc, k, &if_revision, &err) != 0 ||
-            update_to(&ad, &t, k, doc, old, part, if_revision, &err) != 0) {
+            update_to(&ad, &t, k, doc, old, part->part, if_revision, &err) != 0) {
             call_refuse(c, &err);
             txn_close(&t);
             return;
@@ -411,14 +438,25 @@ void method_update(struct call *c)
     submit_one(c, &t, k, ns, name);
 }
 
+/* Does the patch change more than the one member of the spec? */
+static bool changes_more(struct arena *a, const char *only, const struct value *doc, const struct value *old)
+{
+    struct value *now = value_copy(a, doc), *before = value_copy(a, old);
+    value_remove(value_get(now, "spec"), only);
+    value_remove(value_get(before, "spec"), only);
+    value_remove(value_get(now, "metadata"), "resourceVersion");
+    value_remove(value_get(before, "metadata"), "resourceVersion");
+    return !value_equal(now, before);
+}
+
 /* What the patch makes of the object as it is now. */
 static int patch_to(struct call *c, enum patch_type type, struct value *patch, const struct object *old,
-                    enum txn_part part, struct txn *t, struct error *err)
+                    const struct part *part, struct txn *t, struct error *err)
 {
     struct admission ad = admission_of(c);
     const struct kind *k = old->kind;
-    struct value *result = NULL;
-    int rv = patch_apply(type, k, &c->arena, object_to_value(&c->arena, old), patch, &result, err);
+    struct value *result = NULL, *current = object_to_value(&c->arena, old);
+    int rv = patch_apply(type, k, &c->arena, current, patch, &result, err);
     if (rv != 0) {
         return rv;
     }
@@ -433,6 +471,12 @@ static int patch_to(struct call *c, enum patch_type type, struct value *patch, c
         return error_set_field(err, ERR_INVALID, "kind", "a patch can't change kind or apiVersion of %s \"%.*s\"",
                                k->singular, STR_ARG(old->name));
     }
+    if (part->only != NULL && changes_more(&c->arena, part->only, doc, current)) {
+        return error_set_field(err, ERR_INVALID, "spec",
+                               "a patch of the part \"%s\" can change spec.%s alone; leave "
+                               "the part out to change more of %s \"%.*s\"",
+                               part->name, part->only, k->singular, STR_ARG(old->name));
+    }
     /* A version that the patch has set is a precondition, as in an update. */
     uint64_t if_revision = (uint64_t)mp_int(mp_get(c->params, "revision"), 0), version;
     if ((rv = admit_version(doc, k, &version, err)) != 0) {
@@ -441,16 +485,18 @@ static int patch_to(struct call *c, enum patch_type type, struct value *patch, c
     if (version != 0 && version != old->revision) {
         if_revision = version;
     }
-    return update_to(&ad, t, k, doc, old, part, if_revision, err);
+    return update_to(&ad, t, k, doc, old, part->part, if_revision, err);
 }
 
 void method_patch(struct call *c)
 {
     const struct kind *k;
     struct str ns, name, type_name;
-    enum txn_part part;
-    if (!call_kind(c, &k, &ns, false) || !call_str(c, "name", &name, true) || !call_str(c, "type", &type_name, true) ||
-        !part_of(c, &part)) {
+    if (!call_kind(c, &k, &ns, false) || !call_str(c, "name", &name, true) || !call_str(c, "type", &type_name, true)) {
+        return;
+    }
+    const struct part *part = part_of(c);
+    if (part == NULL || !kind_has_part(c, k, part)) {
         return;
     }
     int type = patch_type_parse(type_name);

@@ -208,6 +208,36 @@ static void patches_of_every_type(void **state)
     habits_run(h, rows, ARRAY_SIZE(rows));
 }
 
+static void a_patch_of_a_part_changes_that_part(void **state)
+{
+    struct habits *h = *state;
+    habits_must(h, "rctl apply -f -", WEB);
+    habits_must(h, "rctl create cm conf --from-literal=a=b", NULL);
+#define PATCH "rctl patch deploy web --type=merge --subresource="
+    static const struct habit rows[] = {
+        {PATCH "scale -p '{\"spec\":{\"replicas\":4}}' -o jsonpath={.spec.replicas}", NULL, 0, "=4"},
+        {PATCH "scale -p '{\"spec\":{\"replicas\":5,\"minReadySeconds\":9}}'", NULL, 1, "=",
+         "the part \"scale\" can change spec.replicas alone"},
+        {PATCH "scale -p '{\"metadata\":{\"labels\":{\"a\":\"b\"}}}'", NULL, 1, "=", "spec.replicas alone"},
+        {PATCH "status -p '{\"spec\":{\"replicas\":9},\"status\":{\"replicas\":6}}' -o "
+               "jsonpath='{.spec.replicas} {.status.replicas}'",
+         NULL, 0, "=4 6"},
+        {PATCH "ephemeralcontainers -p '{\"spec\":{\"replicas\":1}}'", NULL, 5, "=",
+         "deployments have no part \"ephemeralcontainers\""},
+        {"rctl patch cm conf --subresource=status --type=merge -p '{\"data\":{\"a\":\"c\"}}'", NULL, 5, "=",
+         "configmaps have no part \"status\"; leave it out"},
+        {"rctl patch cm conf --subresource=scale --type=merge -p '{\"spec\":{\"replicas\":1}}'", NULL, 5, "=",
+         "no part \"scale\""},
+        {"rctl get cm conf -o jsonpath={.data.a}", NULL, 0, "=b"},
+        /* What Kubernetes takes beside the RFC. */
+        {"rctl patch cm conf --type=json -p '[{\"op\":\"test\",\"path\":\"/data/x\",\"value\":null},"
+         "{\"op\":\"replace\",\"path\":\"/data/x\",\"value\":\"y\"}]' -o jsonpath={.data}",
+         NULL, 0, "={\"a\":\"b\",\"x\":\"y\"}"},
+        {"rctl delete deploy/web cm/conf", NULL, 0},
+    };
+    habits_run(h, rows, ARRAY_SIZE(rows));
+}
+
 /* ---- set ---- */
 
 static void set_changes_one_thing(void **state)
@@ -364,6 +394,7 @@ int main(void)
         cmocka_unit_test(what_is_there_is_handled_and_what_is_missing_is_told),
         cmocka_unit_test(labels_and_annotations),
         cmocka_unit_test(patches_of_every_type),
+        cmocka_unit_test(a_patch_of_a_part_changes_that_part),
         cmocka_unit_test(set_changes_one_thing),
         cmocka_unit_test(editing),
         cmocka_unit_test(deleting),
