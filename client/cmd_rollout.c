@@ -70,23 +70,38 @@ static int64_t revision_of(const struct object *rs)
 
 /* ---- status ---- */
 
+#define STATE_SIZE 1024
+
 struct rollout_watch {
     struct rctl *r;
     const char *name;
-    char last[256];
-    int64_t revision; /* --revision; 0 = any */
+    char last[STATE_SIZE];
+    char failure[STATE_SIZE]; /* told already */
+    int64_t revision;         /* --revision; 0 = any */
     bool once;
     int code;
 };
 
-static bool deadline_exceeded(struct mp o)
+static struct mp condition_of(struct mp o, const char *type)
 {
     for (struct mp_iter it = mp_iter(mp_path(o, "status.conditions")); mp_next(&it);) {
-        if (str_is(mp_str(mp_get(it.value, "type")), "Progressing")) {
-            return str_is(mp_str(mp_get(it.value, "reason")), "ProgressDeadlineExceeded");
+        if (str_is(mp_str(mp_get(it.value, "type")), type)) {
+            return it.value;
         }
     }
-    return false;
+    return (struct mp){NULL, NULL};
+}
+
+static bool deadline_exceeded(struct mp o)
+{
+    return str_is(mp_str(mp_get(condition_of(o, "Progressing"), "reason")), "ProgressDeadlineExceeded");
+}
+
+/* Why no pods can be made, as the controllers say it; empty: they can. */
+static struct str failure_of(struct mp o)
+{
+    struct mp c = condition_of(o, "ReplicaFailure");
+    return str_is(mp_str(mp_get(c, "status")), "True") ? mp_str(mp_get(c, "message")) : STR_NONE;
 }
 
 /* What kubectl says about the state of a Deployment. True: it is over (*code tells how). */
@@ -111,7 +126,15 @@ static bool rollout_state(const struct object *o, int64_t revision, char *text, 
         return false;
     }
     if (deadline_exceeded(m)) {
-        snprintf(text, size, "deployment \"%.*s\" exceeded its progress deadline", n, name);
+        struct str why = failure_of(m);
+        if (why.n > 0) {
+            snprintf(text, size, "deployment \"%.*s\" exceeded its progress deadline: %.*s", n, name, STR_ARG(why));
+        } else {
+            snprintf(text, size,
+                     "deployment \"%.*s\" exceeded its progress deadline; \"rctl get pods\" and \"rctl describe pod\" "
+                     "tell what its pods wait for",
+                     n, name);
+        }
         *code = EXIT_FAILED;
         return true;
     }
@@ -144,7 +167,7 @@ static bool rollout_event(enum api_event type, const struct object *o, uint64_t 
 {
     (void)revision;
     struct rollout_watch *w = data;
-    char text[256];
+    char text[STATE_SIZE];
     if (type == API_SYNCED) {
         return true;
     }
@@ -160,6 +183,11 @@ static bool rollout_event(enum api_event type, const struct object *o, uint64_t 
         fprintf(w->r->out, "%s\n", text);
         fflush(w->r->out);
         memcpy(w->last, text, sizeof(text));
+    }
+    struct str why = failure_of(object_mp(o));
+    if (!over && why.n > 0 && !str_eq(why, str_of(w->failure))) {
+        rctl_note(w->r, "no pods can be made: %.*s", STR_ARG(why));
+        snprintf(w->failure, sizeof(w->failure), "%.*s", STR_ARG(why));
     }
     return !over && !w->once;
 }

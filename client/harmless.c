@@ -106,7 +106,7 @@ static void byte_in(struct harmless *h, char byte)
 
 static ssize_t flush_to(struct harmless *h)
 {
-    size_t n = fwrite(h->out.data, 1, h->out.size, h->to);
+    size_t n = h->out.size == 0 ? 0 : fwrite(h->out.data, 1, h->out.size, h->to);
     bool good = n == h->out.size && fflush(h->to) == 0;
     buf_reset(&h->out);
     return good ? 1 : 0;

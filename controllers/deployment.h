@@ -10,8 +10,10 @@
 
 #include "controllers/util.h"
 
-#define DEPLOYMENT_COMPONENT       "deployment-controller"
-#define DEPLOYMENT_CREATE_ERROR    "ReplicaSetCreateError" /* reason: no ReplicaSet can be made */
+#define DEPLOYMENT_COMPONENT    "deployment-controller"
+#define DEPLOYMENT_CREATE_ERROR "ReplicaSetCreateError" /* reason: no ReplicaSet can be made */
+#define DEPLOYMENT_DEADLINE_EXCEEDED                                                                                   \
+    "ProgressDeadlineExceeded" /* reason: spec.progressDeadlineSeconds without progress */
 #define DEPLOYMENT_REVISION        "deployment.kubernetes.io/revision"
 #define DEPLOYMENT_REVISION_PAST   "deployment.kubernetes.io/revision-history"
 #define DEPLOYMENT_DESIRED         "deployment.kubernetes.io/desired-replicas"

@@ -273,7 +273,8 @@ static void latest_impossible(struct deployment *d, struct str name)
                          message);
     }
     deployment_condition(d, "ReplicaFailure", "True", "FailedCreate", "%s", message);
-    if (deployment_has_deadline(d)) {
+    struct str reason = value_path_str(condition_get(d->status, "Progressing"), "reason");
+    if (deployment_has_deadline(d) && !str_is(reason, DEPLOYMENT_DEADLINE_EXCEEDED)) {
         deployment_condition(d, "Progressing", "False", DEPLOYMENT_CREATE_ERROR, "%s", message);
     }
     reconcile_note(d->out, "the name of its replica set would be too long");

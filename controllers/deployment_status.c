@@ -47,7 +47,7 @@ void deployment_pause_condition(struct deployment *d)
     }
     struct str reason = value_path_str(condition_get(d->status, "Progressing"), "reason");
     bool said_paused = str_is(reason, "DeploymentPaused");
-    if (str_is(reason, "ProgressDeadlineExceeded")) {
+    if (str_is(reason, DEPLOYMENT_DEADLINE_EXCEEDED)) {
         return;
     }
     if (d->paused && !said_paused) {
@@ -130,8 +130,8 @@ static int64_t deadline_at_ms(const struct deployment *d)
 {
     const struct value *c = condition_get(d->status, "Progressing");
     struct str reason = value_path_str(c, "reason");
-    if (c == NULL || str_is(reason, "NewReplicaSetAvailable") || str_is(reason, "ProgressDeadlineExceeded") ||
-        str_is(reason, "DeploymentPaused") || str_is(reason, DEPLOYMENT_CREATE_ERROR)) {
+    if (c == NULL || str_is(reason, "NewReplicaSetAvailable") || str_is(reason, DEPLOYMENT_DEADLINE_EXCEEDED) ||
+        str_is(reason, "DeploymentPaused")) {
         return 0;
     }
     return time_of(value_get(c, "lastUpdateTime")) + deadline_s(d) * 1000;
@@ -142,6 +142,11 @@ static void progress_write(struct deployment *d, const struct counts *before)
     struct counts now = counts_now(d);
     struct str reason = value_path_str(condition_get(d->status, "Progressing"), "reason");
     if (str_is(reason, DEPLOYMENT_CREATE_ERROR) && d->latest == NULL) {
+        if (deadline_at_ms(d) <= d->in->wall_ms) { /* who follows the rollout hears of its end, and why */
+            deployment_condition(d, "Progressing", "False", DEPLOYMENT_DEADLINE_EXCEEDED,
+                                 "%s has timed out progressing: %.*s", subject(d),
+                                 STR_ARG(value_path_str(condition_get(d->status, "Progressing"), "message")));
+        }
         return;
     }
     /* Completed before and nothing new: a pod that fails later does not start the deadline. */
@@ -156,7 +161,7 @@ static void progress_write(struct deployment *d, const struct counts *before)
         condition_write(d, "Progressing", "True", "ReplicaSetUpdated",
                         arena_printf(d->a, "%s is progressing.", subject(d)));
     } else if (at_ms > 0 && at_ms <= d->in->wall_ms) {
-        deployment_condition(d, "Progressing", "False", "ProgressDeadlineExceeded", "%s has timed out progressing.",
+        deployment_condition(d, "Progressing", "False", DEPLOYMENT_DEADLINE_EXCEEDED, "%s has timed out progressing.",
                              subject(d));
         reconcile_note(d->out, "progress deadline exceeded");
     }

@@ -111,12 +111,38 @@ static void several_are_described(void **state)
     RUN(rows);
 }
 
+/* The name of its ReplicaSet would be too long: said while it is waited for, and at the end. */
+static void a_rollout_that_can_make_no_pods_says_why(void **state)
+{
+    habits_must(*state,
+                "n=$(printf 'd%.0s' $(seq 245)); printf 'apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: %s}\n"
+                "spec:\n  progressDeadlineSeconds: 2\n  minReadySeconds: 1\n  selector: {matchLabels: {app: long}}\n  "
+                "template:\n    metadata: {labels: {app: long}}\n    spec: {containers: [{name: c, image: x:1}]}\n' $n "
+                "> long.yaml && rctl apply -f long.yaml",
+                NULL);
+    static const struct habit rows[] = {
+        {"rctl rollout status -f long.yaml --timeout=60s", NULL, 1, NULL,
+         "exceeded its progress deadline: Failed to create new replica set\nGive the Deployment a shorter name"},
+        {"rctl get -f long.yaml -o jsonpath='{range .status.conditions[*]}{.type}={.reason} {end}'", NULL, 0,
+         "ReplicaFailure=FailedCreate\nProgressing=ProgressDeadlineExceeded", "="},
+        {"rctl rollout status -f long.yaml", NULL, 1, "=", "exceeded its progress deadline: Failed to create"},
+        {"sed -i s/progressDeadlineSeconds:.*/progressDeadlineSeconds:\\ 600/ long.yaml && rctl delete -f long.yaml && "
+         "rctl apply -f long.yaml && rctl wait -f long.yaml --for=condition=ReplicaFailure --timeout=60s",
+         NULL, 0, "condition met", "="},
+        {"rctl rollout status -f long.yaml --timeout=1s", NULL, HABIT_ANY, "Waiting for deployment",
+         "no pods can be made: Failed to create new replica set\ntimed out"},
+        {"rctl delete -f long.yaml", NULL, 0, "deleted", "="},
+    };
+    RUN(rows);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rollouts_of_several),
         cmocka_unit_test(waits_for_conditions_values_and_ends),
         cmocka_unit_test(several_are_described),
+        cmocka_unit_test(a_rollout_that_can_make_no_pods_says_why),
     };
     return KIT_RUN(tests, set_up, tear_down);
 }
