@@ -17,7 +17,7 @@
 #include "agent/volume.h"
 #include "base/strmap.h"
 
-#define AGENT_PATH_MAX 512
+#define AGENT_PATH_MAX 768 /* FS_BASE_MAX, a directory of ours, any file name */
 
 struct node_facts { /* what the machine has */
     int64_t cpu_milli, memory_bytes, disk_bytes;

@@ -50,6 +50,12 @@ int config_load(struct config *c, const char *dir, struct error *err)
                          "%s: %s; join a cluster first: reeve-agent join --dir %s --name NAME --token TOKEN MASTER",
                          dir, strerror(errno), dir);
     }
+    if (strlen(absolute) > FS_BASE_MAX) {
+        return error_set(err, ERR_INVALID,
+                         "%s: the path has %zu characters, and the files below it would have too long ones; at most %u "
+                         "are allowed: move the directory",
+                         absolute, strlen(absolute), FS_BASE_MAX);
+    }
     c->dir = arena_strdup(&c->arena, absolute);
     const char *file = arena_printf(&c->arena, "%s/agent.yaml", c->dir);
     CLEANUP_FREE char *text = NULL;

@@ -12,8 +12,11 @@
 #include "base/err.h"
 
 #define FS_PATH_MAX 4096
+/* Directories that the agent is started with: whatever it makes below them (a pod's log: 360 characters more) fits into its buffers. Checked
+ * where they come in. */
+#define FS_BASE_MAX 255u
 
-/* Joins with '/' and asserts that it fits into size. */
+/* Joins with '/' and asserts that it fits into size: of parts that were checked when they came in, FS_BASE_MAX and the limits of names. */
 void fs_path(char *out, size_t size, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 bool fs_exists(const char *path); /* of itself: a dangling symlink exists */
 

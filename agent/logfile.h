@@ -30,7 +30,7 @@ bool logfile_parse(struct str record, struct logfile_line *out);
 
 /* ---- Where ---- */
 
-#define LOGFILE_PATH_MAX 512
+#define LOGFILE_PATH_MAX 768 /* FS_BASE_MAX, a name of 255, a container of 63, numbers */
 /* ROOT/NAMESPACE_POD_UID/CONTAINER/ATTEMPT.log, as kubelet lays them out; of POD only as much as a directory's name holds. */
 void logfile_path(char out[LOGFILE_PATH_MAX], const char *root, const char *ns, const char *pod, const char *uid,
                   const char *container, unsigned attempt);

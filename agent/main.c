@@ -11,6 +11,7 @@
 
 #include "agent/agent.h"
 #include "agent/config.h"
+#include "agent/fsutil.h"
 #include "proto/api.h"
 #include "proto/kind.h"
 
@@ -92,6 +93,10 @@ static int parse(int argc, char **argv, struct options *o)
                             : k == 's' ? &o->seccomp_dir
                             : k == 'S' ? &o->sysctls
                                        : NULL;
+        bool path = k == 'd' || k == 'i' || k == 'r' || k == 'g' || k == 's';
+        if (path && strlen(optarg) > FS_BASE_MAX) {
+            return fail_usage("a path of more than 255 characters is too long: ", optarg);
+        }
         if (text != NULL) {
             *text = optarg;
         } else if (k == 'H') {

@@ -28,6 +28,7 @@
 #define UP_MASTERS_NEW  7u
 #define UP_NODES_MAX    200u
 #define UP_PATH_MAX     4096
+#define UP_DIR_MAX      230 /* a node's directory below it has at most 255 (agent/fsutil.h, FS_BASE_MAX) */
 #define UP_PREFIX_SIZE  12
 #define UP_GATEWAY      "10.77.0.1"
 #define UP_PORT_DEFAULT 7400

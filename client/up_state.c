@@ -32,8 +32,10 @@ int up_init(struct up *u, const char *dir, struct error *err)
             : dir[0] == '/'
                 ? snprintf(u->dir, sizeof(u->dir), "%s", dir)
                 : snprintf(u->dir, sizeof(u->dir), "%s/%s", cwd, strncmp(dir, "./", 2) == 0 ? dir + 2 : dir);
-    if (n < 0 || (size_t)n >= sizeof(u->dir) - 64) {
-        return error_set(err, ERR_INVALID, "%s: the path is too long", dir);
+    if (n < 0 || n > UP_DIR_MAX) { /* nodes and their files lie below it */
+        return error_set(err, ERR_INVALID,
+                         "--dir: the path has %d characters, at most %d are allowed; choose one such as /var/tmp/reeve",
+                         n, UP_DIR_MAX);
     }
     for (unsigned i = 0; i < ARRAY_SIZE(hidden); i++) {
         size_t len = strlen(hidden[i]);

@@ -175,7 +175,9 @@ static int parse(const struct command *command, int argc, char **argv, struct ar
         switch (c) {
         case OPT_DIR:
             a->dir = optarg;
-            ok = strlen(optarg) < sizeof a->config.dir;
+            if (strlen(optarg) >= sizeof a->config.dir) {
+                return misused(command, "the path of --dir is too long", optarg);
+            }
             snprintf(a->config.dir, sizeof a->config.dir, "%s", optarg);
             break;
         case OPT_NAME:

@@ -79,6 +79,21 @@ static void a_large_object_is_applied_by_the_server_side(void **state)
     RUN(rows);
 }
 
+/* Before anything is made below it, and not by an assertion when the first pod with a long name comes. */
+static void directories_with_long_paths_are_refused_at_the_start(void **state)
+{
+    habits_must(*state, "x=$(printf 'x%.0s' $(seq 150)); mkdir -p $x/$x && ln -s $(dirname $(command -v rctl)) bin",
+                NULL);
+    static const struct habit rows[] = {
+        {"rctl up --dir */xxx*", NULL, 1, "=", "--dir: the path has\nat most 230 are allowed"},
+        {"bin/reeve-agent run --dir */xxx*", NULL, 2, "=", "a path of more than 255 characters is too long"},
+        {"cd */xxx* && ../../bin/reeve-agent run --dir .", NULL, 1, "=", "at most 255 are allowed: move the directory"},
+        {"bin/reeve-master run --dir $(printf 'x%.0s' $(seq 600))", NULL, HABIT_ANY, "=",
+         "the path of --dir is too long"},
+    };
+    RUN(rows);
+}
+
 static void addresses_of_masters_may_have_commas(void **state)
 {
     static const struct habit rows[] = {
@@ -97,6 +112,7 @@ int main(void)
         cmocka_unit_test(what_holds_a_deleted_object_is_named),
         cmocka_unit_test(a_pod_without_a_node_is_refused_at_once),
         cmocka_unit_test(a_large_object_is_applied_by_the_server_side),
+        cmocka_unit_test(directories_with_long_paths_are_refused_at_the_start),
         cmocka_unit_test(addresses_of_masters_may_have_commas),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
