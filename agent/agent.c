@@ -243,12 +243,14 @@ static int open_modules(struct agent *a, const struct agent_config *c, struct er
     CLEANUP_ARENA struct arena ar;
     struct runtime_events events = {podops_on_exit, a};
     arena_init(&ar);
-    int rv = fs_make_dirs(arena_printf(&ar, "%s/pods", a->dir), 0700, err);
+    /* Nobody but root passes: pods' files, Secrets among them, and root's setuid files of images lie below. */
+    int rv = fs_make_private_dir(a->dir, err);
+    rv = rv != 0 ? rv : fs_make_private_dir(arena_printf(&ar, "%s/pods", a->dir), err);
     rv = rv != 0 ? rv : lock_dir(a, err);
     rv = rv != 0 ? rv : instance_begin(a->dir, a->env, a->instance, err);
     rv =
         rv != 0 ? rv : journal_open(arena_printf(&ar, "%s/journal.jsonl", a->dir), 0, a->env, a->log, &a->journal, err);
-    rv = rv != 0 || c->hollow ? rv : fs_make_dirs(c->run_dir, 0711, err);
+    rv = rv != 0 || c->hollow ? rv : fs_make_private_dir(c->run_dir, err);
     return rv != 0 ? rv : c->hollow ? open_hollow(a, c, &events) : open_real(a, c, &events, err);
 }
 

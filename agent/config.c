@@ -194,7 +194,7 @@ static int write_dir(struct joining *j, struct mp result, const char *ca, const 
     CLEANUP_FREE char *cert_path = xasprintf("%s/agent.pem", dir);
     CLEANUP_FREE char *key_path = xasprintf("%s/agent.key", dir);
     CLEANUP_FREE char *yaml_path = xasprintf("%s/agent.yaml", dir);
-    int rv = fs_make_dirs(dir, 0711, err);
+    int rv = fs_make_private_dir(dir, err);
     rv = rv != 0 ? rv : pki_write_file(ca_path, ca, strlen(ca), 0644, err);
     rv = rv != 0 ? rv : pki_write_pair(cert_path, key_path, certificate, j->key, err);
     /* Last: it makes the directory valid. */

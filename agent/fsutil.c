@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <linux/openat2.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -12,6 +13,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/fs.h"
@@ -181,6 +183,34 @@ int fs_make_private_dir(const char *path, struct error *err)
 {
     int rc = fs_make_dirs(path, 0700, err);
     return rc != 0 || chmod(path, 0700) == 0 ? rc : error_set_errno(err, errno, "cannot chmod %s", path);
+}
+
+static bool is_empty(const char *path)
+{
+    bool empty = true;
+    DIR *d = opendir(path);
+    for (struct dirent *e; d != NULL && empty && (e = readdir(d)) != NULL;) {
+        empty = strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0;
+    }
+    if (d != NULL) {
+        closedir(d);
+    }
+    return empty;
+}
+
+int fs_make_ram_dir(const char *path, uint64_t size_bytes, struct error *err)
+{
+    char options[64];
+    struct statfs fs;
+    int rc = fs_make_private_dir(path, err);
+    if (rc != 0 || (statfs(path, &fs) == 0 && (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC))) {
+        return rc;
+    }
+    if (!is_empty(path)) {
+        return error_set(err, ERR_BUSY, "%s lies on a disk and is not empty", path);
+    }
+    snprintf(options, sizeof options, "mode=0700,size=%llu", (unsigned long long)size_bytes);
+    return fs_mount("reeve", path, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, options, err);
 }
 
 int fs_make_parent(const char *path, mode_t mode, struct error *err)

@@ -33,6 +33,9 @@ int fs_write_value(const char *path, const char *text, struct error *err);
 int fs_make_dirs(const char *path, mode_t mode, struct error *err); /* with parents; an existing directory is fine */
 /* The same, and nobody but the owner may enter the last one, also if it was there before. */
 int fs_make_private_dir(const char *path, struct error *err);
+/* The same, and what is in it is never written to a disk: a tmpfs of at most size_bytes is mounted there, unless it
+ * lies on one already. ERR_BUSY if something lies in it that a mount would hide. */
+int fs_make_ram_dir(const char *path, uint64_t size_bytes, struct error *err);
 int fs_make_parent(const char *path, mode_t mode, struct error *err);
 
 /* Deletes a tree. Never follows symbolic links and never leaves the file system it starts on: a mounted directory stays and makes it fail

@@ -30,10 +30,11 @@ int image_store_new(uv_loop_t *loop, const char *dir, const struct log *log, str
     list_init(&s->jobs);
     list_init(&s->waits);
     CLEANUP_FREE char *tmp = xasprintf("%s/tmp", dir);
-    int rc = fs_remove_tree(tmp, err);
+    int rc = fs_make_private_dir(dir, err);
+    rc = rc != 0 ? rc : fs_remove_tree(tmp, err);
     for (unsigned i = 0; rc == 0 && i < ARRAY_SIZE(parts); i++) {
         CLEANUP_FREE char *path = xasprintf("%s/%s", dir, parts[i]);
-        rc = fs_make_dirs(path, 0711, err);
+        rc = fs_make_dirs(path, 0700, err);
     }
     if (rc != 0) {
         free(s->dir);

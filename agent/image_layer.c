@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -99,7 +98,13 @@ static int layer_open(const char *path, struct layer **out, struct error *err)
 {
     struct layer *l = xcalloc(1, sizeof *l);
     l->root_fd = -1;
-    l->fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct stat st;
+    l->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (l->fd >= 0 && (fstat(l->fd, &st) != 0 || !S_ISREG(st.st_mode))) { /* a FIFO in a layout would be waited for */
+        close(l->fd);
+        l->fd = -1;
+        errno = EINVAL;
+    }
     if (l->fd < 0) {
         free(l);
         return error_set_errno(err, errno, "cannot open the layer %s", path);
@@ -271,14 +276,18 @@ static int place_hardlink(struct layer *l, int parent, const char *base, const c
     return dir < 0 || linkat(dir, from, parent, base, 0) != 0 ? -errno : 0;
 }
 
+/* FIFOs only. Device nodes are left out: containers have a /dev of their own, and a node in a layer would be a door to
+ * the node's disks for whoever reaches the layer. Sockets mean nothing without who made them. */
 static int place_special(int parent, const char *base, struct archive_entry *e)
 {
     mode_t type = archive_entry_filetype(e);
-    if (type != AE_IFCHR && type != AE_IFBLK && type != AE_IFIFO) {
-        return type == AE_IFSOCK ? 0 : -EINVAL;
+    if (type == AE_IFCHR || type == AE_IFBLK || type == AE_IFSOCK) {
+        return 0;
     }
-    dev_t dev = type == AE_IFIFO ? 0 : makedev(archive_entry_rdevmajor(e), archive_entry_rdevminor(e));
-    if (mknodat(parent, base, type | archive_entry_perm(e), dev) != 0 ||
+    if (type != AE_IFIFO) {
+        return -EINVAL;
+    }
+    if (mkfifoat(parent, base, archive_entry_perm(e)) != 0 ||
         fchownat(parent, base, (uid_t)archive_entry_uid(e), (gid_t)archive_entry_gid(e), AT_SYMLINK_NOFOLLOW) != 0 ||
         fchmodat(parent, base, archive_entry_perm(e), 0) != 0) {
         return -errno;

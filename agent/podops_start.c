@@ -194,6 +194,8 @@ static int make_mounts(struct container *c, struct arena *a, const char *const *
         out->items[out->count++] = (struct runtime_mount){
             .source = source,
             .target = m->path,
+            .data = files,
+            .no_device = spec->volumes[v].kind == PODSPEC_VOLUME_EMPTY_DIR && !c->spec->security.privileged,
             .read_only = m->read_only || files,
             .read_only_below =
                 m->read_only && (strcmp(m->recursive_read_only, "Enabled") == 0 ||

@@ -38,6 +38,8 @@ struct runtime;
 struct runtime_mount {
     const char *source; /* path on the node */
     const char *target; /* path in the container; made in the root file system if absent */
+    bool data;          /* files, not programs or devices: nosuid, nodev, noexec */
+    bool no_device;     /* nodev */
     bool read_only;
     bool read_only_below; /* also what is mounted below source; the start fails where the kernel cannot (before 5.12) */
     const char *propagation; /* NULL/"" = private, "HostToContainer", "Bidirectional" */

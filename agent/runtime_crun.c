@@ -1,23 +1,25 @@
 /* The crun runtime: what exists, on disk and in memory; exits; removal.
  *
  *   DIR/containers/ID/state.json   written when it is created, started, exited: what an agent needs that comes later
- *                    /config.json  OCI configuration        /rootfs   overlay of the image's layers and
- *                    /upper /work  the container's own writes          the container's own
- *                    /conmon.pid /pid /ctl /persist /termination-log
- *   DIR/exits/ID                   the exit code, written by conmon
+ *   /rootfs       overlay of the image's layers and the container's own /upper /work  the container's own writes
+ *   /conmon.pid /pid /ctl /persist /termination-log /config.json  while it is created: a link to the next DIR/exits/ID
+ *   the exit code, written by conmon RUN/config-ID.json             OCI configuration, while it is created; it may hold
+ *   secrets, so it lies in memory only RUN/ID/config.json             crun's copy of it, as long as the container
+ *   exists RUN/exec-N.{pid,json}          of a command that runs inside
  *
- * conmon is the container's parent, not the agent: it keeps the log and the exit code while the agent is away. The agent hears of an exit by
- * inotify on DIR/exits, and, should conmon have been killed, by the pidfd of the container's process.
+ * conmon is the container's parent, not the agent: it keeps the log and the exit code while the agent is away. The
+ * agent hears of an exit by inotify on DIR/exits, and, should conmon have been killed, by the pidfd of the container's
+ * process.
  *
- * Learnt the hard way: conmon writes a file "oom" into the directory it is started in as well, so that is the container's. crun exec runs as
- * root unless it is told otherwise (see runtime_crun_exec.c). Mounts are made by threads of libuv's pool: whoever wants the agent in a mount
- * namespace of its own must enter it before the first work is queued. crun is slow to start beside clone(2), some 20 ms, of which
- * nothing is ours.
+ * Learnt the hard way: conmon writes a file "oom" into the directory it is started in as well, so that is the
+ * container's. crun exec runs as root unless it is told otherwise (see runtime_crun_exec.c). Mounts are made by threads
+ * of libuv's pool: whoever wants the agent in a mount namespace of its own must enter it before the first work is
+ * queued. crun is slow to start beside clone(2), some 20 ms, of which nothing is ours.
  *
- * Invariants: 1. a directory without state.json, or in state STARTING, is an interrupted start and is removed when the agent comes back.
- * 2. on_exit is called when a container goes from RUNNING to EXITED, never while it is being removed.
- * 3. A process is only signalled through its pidfd, so never one that has inherited its number.
- * 4. Nothing is written into a container's directory while it is being removed, by a worker: it would not be empty in the end. */
+ * Invariants: 1. a directory without state.json, or in state STARTING, is an interrupted start and is removed when the
+ * agent comes back. 2. on_exit is called when a container goes from RUNNING to EXITED, never while it is being removed.
+ * 3. A process is only signalled through its pidfd, so never one that has inherited its number. 4. Nothing is written
+ * into a container's directory while it is being removed, by a worker: it would not be empty in the end. */
 #include "agent/runtime_crun_int.h"
 
 #include <assert.h>
@@ -268,6 +270,8 @@ static void removal_work(uv_work_t *w)
     }
     fs_path(path, sizeof path, "%s/exits/%s", c->rt->dir, c->id);
     unlink(path);
+    crun_config_path(c, path);
+    unlink(path);
 }
 
 static void removal_done(uv_work_t *w, int status)
@@ -494,13 +498,42 @@ static int read_version(struct crun *rt, struct error *err)
     return 0;
 }
 
+/* Configurations hold what the pods' Secrets put into the environment. crun keeps its copy there as well. */
+static int make_run_dir(struct crun *rt, struct error *err)
+{
+    struct error why = {0};
+    int rc = fs_make_ram_dir(rt->run_dir, CRUN_RUN_MAX, &why);
+    if (rc == ERR_BUSY) { /* an earlier agent's containers have their state there */
+        log_warn(rt->log, "runtime", "%s: the environment of containers, also what comes from Secrets, is kept there",
+                 why.message);
+        return 0;
+    }
+    return rc == 0 ? 0 : error_set(err, rc, "%s", why.message);
+}
+
+/* Files of operations that the agent's end cut off. */
+static void sweep_run_dir(const struct crun *rt)
+{
+    DIR *d = opendir(rt->run_dir);
+    for (struct dirent *e; d != NULL && (e = readdir(d)) != NULL;) {
+        if (strncmp(e->d_name, CRUN_EXEC_PREFIX, strlen(CRUN_EXEC_PREFIX)) == 0 ||
+            strncmp(e->d_name, CRUN_CONFIG_PREFIX, strlen(CRUN_CONFIG_PREFIX)) == 0) {
+            unlinkat(dirfd(d), e->d_name, 0);
+        }
+    }
+    if (d != NULL) {
+        closedir(d);
+    }
+}
+
 static int prepare_dirs(struct crun *rt, struct error *err)
 {
     static const char *const parts[] = {"containers", "exits"};
-    int rc = fs_make_dirs(rt->run_dir, 0700, err);
+    int rc = fs_make_private_dir(rt->dir, err);
+    rc = rc != 0 ? rc : make_run_dir(rt, err);
     for (unsigned i = 0; rc == 0 && i < ARRAY_SIZE(parts); i++) {
         CLEANUP_FREE char *path = xasprintf("%s/%s", rt->dir, parts[i]);
-        rc = fs_make_dirs(path, 0711, err);
+        rc = fs_make_private_dir(path, err);
     }
     return rc;
 }
@@ -531,6 +564,9 @@ int runtime_crun_new(uv_loop_t *loop, const struct runtime_crun_config *config, 
 
     int rc = read_version(rt, err);
     rc = rc != 0 ? rc : prepare_dirs(rt, err);
+    if (rc == 0) {
+        sweep_run_dir(rt);
+    }
     if (rc != 0) {
         crun_free(rt);
         return rc;

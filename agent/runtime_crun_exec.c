@@ -34,10 +34,11 @@
 #define CRUN_FAILED     255
 #define CONFIG_MAX      (4u << 20)
 
-/* PATH.pid is where crun writes the pid of what it runs, PATH.json what it is to run. */
+/* PATH.pid is where crun writes the pid of what it runs, PATH.json what it is to run, with the container's environment:
+ * in memory, not on a disk. */
 static char *exec_path(const struct crun_container *c, const void *unique)
 {
-    return xasprintf("%s/persist/exec-%zx", c->dir, (size_t)unique);
+    return xasprintf("%s/" CRUN_EXEC_PREFIX "%zx", c->rt->run_dir, (size_t)unique);
 }
 
 static void kill_by_file(const char *base)
@@ -92,7 +93,7 @@ static int write_process(const struct crun_container *c, const char *base, const
     char path[FS_PATH_MAX];
     struct value *doc;
     arena_init(&a);
-    fs_path(path, sizeof path, "%s/config.json", c->dir);
+    fs_path(path, sizeof path, "%s/%s/config.json", c->rt->run_dir, c->id); /* crun's copy */
     int rc = fs_read_file(path, CONFIG_MAX, &b, err);
     rc = rc != 0 ? rc : json_read(&a, buf_str(&b), &doc, err);
     if (rc != 0) {
@@ -603,7 +604,7 @@ static void console_reopen(uv_handle_t *h)
 static int console_listen(struct runtime_exec *x)
 {
     struct sockaddr_un sa = {.sun_family = AF_UNIX};
-    x->console_path = xasprintf("%s/exec-%zx.sock", x->rt->run_dir, (size_t)x);
+    x->console_path = xasprintf("%s/" CRUN_EXEC_PREFIX "%zx.sock", x->rt->run_dir, (size_t)x);
     if (strlen(x->console_path) >= sizeof sa.sun_path) {
         return -ENAMETOOLONG;
     }

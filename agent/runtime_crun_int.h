@@ -8,6 +8,10 @@
 #include "base/list.h"
 #include "base/mem.h"
 
+#define CRUN_RUN_MAX       (256u << 20) /* bytes of all configurations */
+#define CRUN_CONFIG_PREFIX "config-"    /* no id of a container begins like these: it begins with a pod's uid */
+#define CRUN_EXEC_PREFIX   "exec-"
+
 struct crun;
 
 struct crun_done { /* someone who waits for a removal */
@@ -89,6 +93,7 @@ struct crun_container *crun_container_new(struct crun *rt, const char *id);
     }
 
 /* runtime_crun_start.c */
+void crun_config_path(const struct crun_container *c, char out[FS_PATH_MAX]); /* while it is created */
 void crun_create_start(struct runtime *rt, const struct runtime_spec *spec, runtime_start_cb *cb, void *data);
 bool crun_process_started(int pid, uint64_t *out);
 

@@ -94,13 +94,15 @@ static int mount_rootfs(const struct crun_container *c, const struct image *im, 
             break;
         }
     }
-    /* volatile: the upper layer does not outlive the container, so nobody needs it synced. Older kernels do not know it. */
+    /* nodev: for whoever is on the node. Inside, crun mounts it anew without; there the control group of devices
+     * decides. volatile: the upper layer does not outlive the container, so nobody needs it synced. Older kernels do
+     * not know it. */
     size_t plain = options.size;
     buf_puts(&options, ",volatile");
-    int rc = mount("overlay", rootfs, "overlay", 0, buf_cstr(&options));
+    int rc = mount("overlay", rootfs, "overlay", MS_NODEV, buf_cstr(&options));
     if (rc != 0 && errno == EINVAL) {
         options.size = plain;
-        rc = mount("overlay", rootfs, "overlay", 0, buf_cstr(&options));
+        rc = mount("overlay", rootfs, "overlay", MS_NODEV, buf_cstr(&options));
     }
     int e = errno;
     while (fds_count > 0) {
@@ -139,11 +141,37 @@ static int look_into_rootfs(const struct crun_container *c, const struct runtime
     return oci_user_resolve(spec->image->user, buf_str(&passwd), buf_str(&group), &spec->security, user, err);
 }
 
+void crun_config_path(const struct crun_container *c, char out[FS_PATH_MAX])
+{
+    fs_path(out, FS_PATH_MAX, "%s/" CRUN_CONFIG_PREFIX "%s.json", c->rt->run_dir, c->id);
+}
+
+/* The bundle is on a disk, the configuration must not be. */
+static int write_config(const struct crun_container *c, struct str config, struct error *err)
+{
+    char path[FS_PATH_MAX], link[FS_PATH_MAX];
+    crun_config_path(c, path);
+    fs_path(link, sizeof link, "%s/config.json", c->dir);
+    int rc = fs_write_file(path, config, 0600, false, err);
+    return rc != 0 || symlink(path, link) == 0 ? rc : error_set_errno(err, errno, "cannot make the link %s", link);
+}
+
+/* crun has its own copy from here on. */
+static void drop_config(const struct crun_container *c)
+{
+    char path[FS_PATH_MAX];
+    crun_config_path(c, path);
+    unlink(path);
+    fs_path(path, sizeof path, "%s/config.json", c->dir);
+    unlink(path);
+}
+
 static int make_files(const struct crun_container *c, struct error *err)
 {
     static const char *const parts[] = {"rootfs", "upper", "work", "persist"};
     char path[FS_PATH_MAX];
     int rc = fs_remove_tree(c->dir, err);
+    rc = rc != 0 ? rc : fs_make_private_dir(c->dir, err);
     for (unsigned i = 0; rc == 0 && i < ARRAY_SIZE(parts); i++) {
         fs_path(path, sizeof path, "%s/%s", c->dir, parts[i]);
         rc = fs_make_dirs(path, 0755, err);
@@ -154,7 +182,7 @@ static int make_files(const struct crun_container *c, struct error *err)
     }
     fs_path(path, sizeof path, "%s/exits/%s", c->rt->dir, c->id);
     unlink(path);
-    return rc != 0 ? rc : fs_make_parent(c->log_path, 0755, err);
+    return rc != 0 ? rc : fs_make_parent(c->log_path, 0700, err);
 }
 
 /* Names of profiles come from pods: they lead to files below the directory, whatever links and dots they hold. */
@@ -178,7 +206,7 @@ static int read_profile(const struct crun *rt, const char *name, struct buf *out
 static int prepare(struct crun_start *s, const struct runtime_spec *spec, struct error *err)
 {
     struct crun_container *c = s->c;
-    char rootfs[FS_PATH_MAX], cgroup[FS_PATH_MAX], termination[FS_PATH_MAX], path[FS_PATH_MAX];
+    char rootfs[FS_PATH_MAX], cgroup[FS_PATH_MAX], termination[FS_PATH_MAX];
     struct oci_user user;
     const struct runtime_security *security = &spec->security;
     bool filtered = !security->privileged && !security->seccomp_unconfined;
@@ -216,8 +244,7 @@ static int prepare(struct crun_start *s, const struct runtime_spec *spec, struct
                            .seccomp_profile = buf_str(&own_profile)};
     buf_reset(&s->config);
     rc = oci_config_write(&in, &s->config, err);
-    fs_path(path, sizeof path, "%s/config.json", c->dir);
-    return rc != 0 ? rc : fs_write_file(path, buf_str(&s->config), 0600, false, err);
+    return rc != 0 ? rc : write_config(c, buf_str(&s->config), err);
 }
 
 /* ---- The end of a start ---- */
@@ -342,6 +369,7 @@ static void creation_known(struct crun_start *s)
     struct crun_container *c = s->c;
     arena_init(&a);
     close_handles(s);
+    drop_config(c);
     s->reason = "RunContainerError";
     if (s->rc == 0 && json_read(&a, buf_str(&s->line), &doc, NULL) != 0) {
         s->rc = error_set(&s->error, ERR_SYSTEM, "failed to create the container: conmon said nothing");

@@ -400,6 +400,8 @@ static void add_mount(struct oci *o, struct value *list, const char *target, con
     value_append(a, list, m);
 }
 
+#define OWN_MOUNT "rbind,rprivate,rw,nosuid,nodev,noexec"
+
 static void add_own_mount(struct oci *o, struct value *list, const char *target, const char *source,
                           const char *options)
 {
@@ -426,14 +428,17 @@ static void add_user_mounts(struct oci *o, struct value *list)
     qsort(sorted, s->mounts_count, sizeof *sorted, by_depth);
     for (unsigned i = 0; i < s->mounts_count; i++) {
         const char *prop = sorted[i]->propagation == NULL ? "" : sorted[i]->propagation;
-        char options[64];
-        snprintf(options, sizeof options, "rbind,%s,%s",
+        char options[96];
+        snprintf(options, sizeof options, "rbind,%s,%s%s",
                  strcmp(prop, "HostToContainer") == 0 ? "rslave"
                  : strcmp(prop, "Bidirectional") == 0 ? "rshared"
                                                       : "rprivate",
                  sorted[i]->read_only_below ? "rro"
                  : sorted[i]->read_only     ? "ro"
-                                            : "rw");
+                                            : "rw",
+                 sorted[i]->data        ? ",nosuid,nodev,noexec"
+                 : sorted[i]->no_device ? ",nodev"
+                                        : "");
         add_mount(o, list, sorted[i]->target, "bind", sorted[i]->source, options);
     }
     free(sorted);
@@ -454,13 +459,13 @@ static struct value *mounts(struct oci *o)
     add_mount(o, list, "/sys/fs/cgroup", "cgroup", "cgroup",
               privileged ? "nosuid,noexec,nodev,relatime,rw" : "nosuid,noexec,nodev,relatime,ro");
     if (sb != NULL) {
-        add_own_mount(o, list, "/dev/shm", sb->shm, "rbind,rprivate,rw");
-        add_own_mount(o, list, "/etc/hosts", sb->hosts, "rbind,rprivate,rw");
-        add_own_mount(o, list, "/etc/hostname", sb->hostname_file, "rbind,rprivate,rw");
-        add_own_mount(o, list, "/etc/resolv.conf", sb->resolv_conf, "rbind,rprivate,rw");
+        add_own_mount(o, list, "/dev/shm", sb->shm, OWN_MOUNT);
+        add_own_mount(o, list, "/etc/hosts", sb->hosts, OWN_MOUNT);
+        add_own_mount(o, list, "/etc/hostname", sb->hostname_file, OWN_MOUNT);
+        add_own_mount(o, list, "/etc/resolv.conf", sb->resolv_conf, OWN_MOUNT);
     }
     add_own_mount(o, list, term != NULL && term[0] != '\0' ? term : "/dev/termination-log", o->in->termination_log,
-                  "rbind,rprivate,rw");
+                  OWN_MOUNT);
     add_user_mounts(o, list);
     return list;
 }

@@ -290,6 +290,14 @@ static int remove_files(const struct sandbox_store *s, const char *uid, int paus
     return rc != 0 ? rc : fs_remove_tree(dir, err);
 }
 
+/* Containers can write to /etc/hosts and its like: what a pod fills is its own. */
+static int mount_own(const char *dir, struct error *err)
+{
+    char options[64];
+    snprintf(options, sizeof options, "mode=0700,size=%u,nr_inodes=%u", SANDBOX_FILES_MAX, SANDBOX_INODES_MAX);
+    return fs_mount("sandbox", dir, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, options, err);
+}
+
 static void make_work(uv_work_t *w)
 {
     struct sandbox_job *j = CONTAINER_OF(w, struct sandbox_job, work);
@@ -308,7 +316,8 @@ static void make_work(uv_work_t *w)
     /* The rest of an attempt that was cut off. */
     j->rc = remove_files(j->store, j->sb.uid, 0, &j->error);
     fs_path(dir, sizeof dir, "%s/%s", j->store->dir, j->sb.uid);
-    j->rc = j->rc != 0 ? j->rc : fs_make_dirs(dir, 0755, &j->error);
+    j->rc = j->rc != 0 ? j->rc : fs_make_dirs(dir, 0700, &j->error);
+    j->rc = j->rc != 0 ? j->rc : mount_own(dir, &j->error);
     j->rc = j->rc != 0 ? j->rc : make_namespaces(j, &j->error);
     j->rc = j->rc != 0 ? j->rc : make_files(j, &j->error);
     /* info comes last: it says that the rest is whole */
@@ -527,9 +536,15 @@ bool sandbox_next(struct sandbox_store *s, unsigned *cursor, char uid[64])
 int sandbox_store_new(uv_loop_t *loop, const char *dir, const struct log *log, struct sandbox_store **out,
                       struct error *err)
 {
-    int rc = fs_make_dirs(dir, 0755, err);
-    if (rc == 0 && !fs_is_mount(dir)) {
-        rc = fs_mount("sandboxes", dir, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0755", err);
+    char options[64];
+    bool there = fs_is_mount(dir);
+    int rc = fs_make_private_dir(dir, err);
+    snprintf(options, sizeof options, "mode=0700,size=%u", SANDBOX_STORE_MAX);
+    if (rc == 0 && !there) {
+        rc = fs_mount("sandboxes", dir, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, options, err);
+    } else if (rc == 0 && mount(NULL, dir, NULL, MS_REMOUNT | MS_NOSUID | MS_NODEV | MS_NOEXEC, options) != 0) {
+        /* Of an earlier agent, and more than that lies in it. */
+        log_warn(log, "sandbox", "cannot bound %s to %u bytes: %s", dir, SANDBOX_STORE_MAX, strerror(errno));
     }
     /* Namespace files cannot be bound into a shared mount that is propagated elsewhere. */
     rc = rc != 0 ? rc : fs_mount(NULL, dir, NULL, MS_PRIVATE, NULL, err);

@@ -1,7 +1,8 @@
 /* Pod sandboxes: network, IPC and UTS namespaces that live without any process, bound to files, and the files every container
  * of the pod sees (/etc/hosts, /etc/hostname, /etc/resolv.conf, /dev/shm).
  *
- *   DIR/UID/{net,ipc,uts}   namespace files (bind mounts on a private tmpfs at DIR)
+ *   DIR/UID/                a tmpfs of the pod's own, small: containers can write to /etc/hosts
+ *   DIR/UID/{net,ipc,uts}   namespace files (bind mounts)
  *   DIR/UID/pid             that of a PID namespace shared by the containers; a process holds it, which dies with the sandbox (sandbox_pause.h)
  *   DIR/UID/{hosts,hostname,resolv.conf}, DIR/UID/shm/ (tmpfs), DIR/UID/info (network result, for adoption)
  * DIR should lie under /run: namespaces do not outlive the machine and neither must their files. The agent may die and come back: the
@@ -17,9 +18,12 @@
 #include <stdbool.h>
 #include <uv.h>
 
-#define SANDBOX_PATH_MAX 512
-#define SANDBOX_SHM_MAX  (64u << 20)
-#define SANDBOX_UTS_MAX  330 /* more than the kernel takes */
+#define SANDBOX_PATH_MAX   512
+#define SANDBOX_SHM_MAX    (64u << 20)
+#define SANDBOX_FILES_MAX  (4u << 20) /* bytes of a pod's files beside shm, on a tmpfs of its own */
+#define SANDBOX_INODES_MAX 64u
+#define SANDBOX_STORE_MAX  (16u << 20) /* the tmpfs that holds the pods' directories */
+#define SANDBOX_UTS_MAX    330         /* more than the kernel takes */
 
 struct sandbox_store;
 /* Makes dir and, if it is not one yet, a private tmpfs on it. Blocking, short. */

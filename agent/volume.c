@@ -494,7 +494,7 @@ void volume_remove_pod(struct volume_store *s, const char *uid, volume_done_cb *
 int volume_store_new(uv_loop_t *loop, const char *dir, const struct log *log, struct volume_store **out,
                      struct error *err)
 {
-    int rc = fs_make_dirs(dir, 0711, err);
+    int rc = fs_make_private_dir(dir, err);
     if (rc != 0) {
         return rc;
     }

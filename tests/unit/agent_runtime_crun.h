@@ -145,6 +145,7 @@ static inline int crun_teardown(void **state)
     fixture_close(f);
     fs_unmount_below(f->dir, NULL);
     fs_remove_tree(f->dir, NULL);
+    fs_unmount_below(f->run, NULL);
     fs_remove_tree(f->run, NULL);
     snprintf(cmd, sizeof cmd, "rmdir /sys/fs/cgroup/reeve-test-%d /sys/fs/cgroup/*/reeve-test-%d 2>/dev/null",
              (int)getpid(), (int)getpid());
