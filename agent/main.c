@@ -12,6 +12,7 @@
 #include "agent/agent.h"
 #include "agent/config.h"
 #include "agent/fsutil.h"
+#include "base/process.h"
 #include "proto/api.h"
 #include "proto/kind.h"
 
@@ -333,6 +334,8 @@ int main(int argc, char **argv)
         return EXIT_USAGE;
     }
     signal(SIGPIPE, SIG_IGN);
+    process_raise_descriptors();
+    process_hide_memory();
     argv[1] = argv[0]; /* for getopt's messages */
     int rv = parse(argc - 1, argv + 1, &o);
     if (rv != 0) {

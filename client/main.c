@@ -1,6 +1,7 @@
 #include <signal.h>
 #include <string.h>
 
+#include "base/process.h"
 #include "client/rctl.h"
 #include "client/up.h"
 
@@ -12,5 +13,6 @@ int main(int argc, char **argv)
         return up_node_main(argc - 2, words + 2);
     }
     signal(SIGPIPE, SIG_IGN);
+    process_hide_memory();
     return rctl_main(argc, words, stdout, stderr);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/process.h"
 #include "master/config.h"
 #include "master/daemon.h"
 #include "master/recover.h"
@@ -443,6 +444,7 @@ int main(int argc, char **argv)
         return 0;
     }
     const struct command *command = argc < 2 ? NULL : command_find(argv[1]);
+    process_hide_memory();
     if (command == NULL) {
         return argc < 2 ? misused(NULL, "a command is missing", NULL) : misused(NULL, "unknown command", argv[1]);
     }
