@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/failpoint.h"
+#include "base/process.h"
 #include "master/allowance.h"
 #include "master/change.h"
 #include "master/daemon.h"
@@ -109,6 +110,7 @@ static void on_chores(uv_timer_t *timer)
     members_leave_low_disk(m);
     list_pages_expire(m->pages, env_now_ms(m->env));
     backups_expire(m, env_now_ms(m->env));
+    sessions_tick(m);
     if (++m->chores_done % FORGET_EVERY == 0) {
         core_forget_gone(m->core);
     }
@@ -218,76 +220,6 @@ static void run_async(void *data, void (*work)(void *arg), void (*done)(void *ar
     }
 }
 
-/* ---- Sessions ---- */
-
-static void session_request(struct rpc_session *rpc, struct rpc_request *r, struct str method, struct mp params,
-                            void *data)
-{
-    (void)rpc;
-    (void)method;
-    (void)params; /* borrowed for this call only; the request's own copies live until the answer */
-    struct session *s = data;
-    master_dispatch(s->m, &s->who, r, rpc_request_method(r), rpc_request_params(r), false);
-}
-
-static void session_notify(struct rpc_session *rpc, struct str method, struct mp params, void *data)
-{
-    (void)rpc;
-    if (str_is(method, "node.heartbeat")) {
-        nodes_on_heartbeat(data, params);
-    }
-}
-
-static void session_closed(struct rpc_session *rpc, const struct error *why, void *data)
-{
-    (void)rpc;
-    struct session *s = data;
-    if (why != NULL) {
-        log_debug(&s->m->log, "session", "closed: %s", why->message);
-    }
-    nodes_on_session_closed(s);
-    parked_on_session_closed(s);
-    list_remove(&s->link);
-    free(s);
-}
-
-static void on_conn(struct net_conn *c, void *data)
-{
-    struct master *m = data;
-    if (m->stopping) {
-        net_conn_close(c);
-    } else if (strcmp(net_conn_alpn(c), ALPN_RAFT) == 0) {
-        uint64_t id = net_conn_peer(c)->role == PKI_ROLE_MASTER ? strtoull(net_conn_peer(c)->name, NULL, 10) : 0;
-        if (id != 0 && members_removed(m, id)) {
-            removed_farewell(m, c, id);
-        } else if (net_conn_peer(c)->role == PKI_ROLE_MASTER) {
-            transport_accept(m->transport, c);
-        } else {
-            log_warn(&m->log, "session", "%s asks for %s without a master's certificate; refused",
-                     net_conn_peer_addr(c), ALPN_RAFT);
-            net_conn_close(c);
-        }
-    } else {
-        struct session *s = xcalloc(1, sizeof *s);
-        s->m = m;
-        s->who = *net_conn_peer(c);
-        s->expired = net_conn_peer_expired(c);
-        net_conn_peer_life(c, &s->cert_from_s, &s->cert_until_s);
-        bool stranger = s->who.role == PKI_ROLE_NONE;
-        list_push_back(&m->sessions, &s->link);
-        s->rpc = rpc_session_new(c, &m->loop,
-                                 &(struct rpc_config){
-                                     .handler = {session_request, session_notify, session_closed},
-                                     .data = s,
-                                     .message_max = stranger ? MASTER_STRANGER_MESSAGE_MAX : 0,
-                                     .inflight_max = stranger ? MASTER_STRANGER_INFLIGHT_MAX : 0,
-                                     .stats = &m->rpc_stats,
-                                     .log = &m->log,
-                                 });
-        rpc_session_set_data(s->rpc, s);
-    }
-}
-
 /* ---- Start ---- */
 
 static int listen_on(struct master *m, const char *addr, int fd, struct error *err)
@@ -303,14 +235,30 @@ static int listen_on(struct master *m, const char *addr, int fd, struct error *e
             .addr = addr,
             .fd = fd,
             .alpns = alpns,
-            .conns_max = MASTER_CONNS_MAX,
+            .gate = m->gate,
             .log = &m->log,
-            .on_conn = on_conn,
+            .on_conn = sessions_on_conn,
+            .on_refused = sessions_on_refused,
             .data = m,
         },
         &m->listeners[m->listeners_count], err);
     m->listeners_count += rv == 0;
     return rv;
+}
+
+static int make_gate(struct master *m, struct error *err)
+{
+    unsigned descriptors = process_raise_descriptors();
+    struct net_gate_config shares;
+    if (descriptors < NET_GATE_DESCRIPTORS_LEAST) {
+        return error_set(err, ERR_LIMIT,
+                         "this process may have %u file descriptors; a master needs %u at least: raise the limit "
+                         "(`ulimit -Hn`, or LimitNOFILE= of its systemd unit)",
+                         descriptors, NET_GATE_DESCRIPTORS_LEAST);
+    }
+    net_gate_share(descriptors, &shares);
+    m->gate = net_gate_new(&shares);
+    return 0;
 }
 
 /* Sockets handed over by whoever started us (systemd's LISTEN_FDS): served beside our own address. */
@@ -524,6 +472,7 @@ static void free_master(struct master *m)
     free(m->renewals);
     strmap_close(&m->agents);
     net_tls_unref(m->tls);
+    net_gate_unref(m->gate);
     free(m->ca_pem);
     pki_free_key(m->ca_key_pem);
     free(m->known_masters);
@@ -540,6 +489,7 @@ int master_run(const struct master_config *config, enum master_damage *damage, s
     snprintf(name, sizeof name, "master-%" PRIu64, config->id);
     m->log = (struct log){.name = name, .level = config->log_level};
     list_init(&m->sessions);
+    list_init(&m->strangers);
     list_init(&m->feeds);
     list_init(&m->asked);
     list_init(&m->parked);
@@ -554,7 +504,10 @@ int master_run(const struct master_config *config, enum master_damage *damage, s
     m->node_events = allowance_new(m->env, RESTRICT_EVENT_BURST, RESTRICT_EVENT_US);
     m->renewals = allowance_new(m->env, CERTS_RENEW_BURST, CERTS_RENEW_US);
     init_handles(m);
-    int rv = identity_load(m, err);
+    int rv = make_gate(m, err);
+    if (rv == 0) {
+        rv = identity_load(m, err);
+    }
     if (rv == 0) {
         rv = listen_on(m, config->listen, -1, err);
     }

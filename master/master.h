@@ -21,11 +21,12 @@
 #include "raft-store/transport.h"
 #include "raft-store/uv_io.h"
 
-#define MASTER_CONNS_MAX               20000u
 #define MASTER_WATCHES_MAX             50000u
 #define MASTER_WATCHES_PER_SESSION_MAX 1000u
 #define MASTER_STRANGER_MESSAGE_MAX    (64u << 10) /* of a connection without certificate: hello and join */
 #define MASTER_STRANGER_INFLIGHT_MAX   4u
+#define MASTER_STRANGER_IDLE_MS        10000        /* without a request it is closed */
+#define MASTER_STRANGER_LIFE_MS        300000       /* and between two requests, whatever it does */
 #define MASTER_REQUEST_BYTES_MAX       (512u << 20) /* of requests that have no answer yet */
 #define MASTER_SESSION_BYTES_MAX       (64u << 20) /* of one connection: its requests, and the answers it does not read */
 #define MASTER_FORWARD_TIMEOUT_MS      30000
@@ -52,7 +53,7 @@ struct allowance;
 
 struct master_stats {
     uint64_t requests, refused, forwarded, watch_events, heartbeats, joins, certificates, bad_params, refused_bytes,
-        backups, parked, park_refused, wrong_tokens, renewals_refused, node_refused, events_dropped;
+        backups, parked, park_refused, wrong_tokens, renewals_refused, node_refused, events_dropped, strangers_late;
 };
 
 struct master {
@@ -69,11 +70,13 @@ struct master {
     struct net_listener *listeners[4];
     unsigned listeners_count;
     struct rpc_stats rpc_stats;
-    struct list sessions; /* struct session.link */
-    struct list feeds;    /* feeds.c */
-    struct list asked;    /* ask.c */
-    struct list parked;   /* parked.c */
-    struct list relays;   /* relay.c: streams that wait for the leader to open them */
+    struct net_gate *gate; /* places for connections, of all listeners */
+    struct list sessions;  /* struct session.link */
+    struct list strangers; /* struct session.stranger_link */
+    struct list feeds;     /* feeds.c */
+    struct list asked;     /* ask.c */
+    struct list parked;    /* parked.c */
+    struct list relays;    /* relay.c: streams that wait for the leader to open them */
     uv_timer_t parked_timer;
     unsigned parked_count;
     struct list backups; /* backup.c */
@@ -117,6 +120,9 @@ struct session {
     char node[PKI_NAME_MAX + 1];       /* agents: the link of this node (nodes.c) */
     unsigned watches;
     size_t request_bytes; /* of the requests that have no answer yet */
+    struct list stranger_link;
+    int64_t since_ms, heard_ms; /* strangers: connected; last busy */
+    struct error *refusal;      /* it has no place: what every request hears */
 };
 
 /* ---- daemon.c ---- */
@@ -126,6 +132,15 @@ void master_stop(struct master *m, int exit_code);
 void master_wake(struct master *m);
 /* The calling worker thread gives way to the loop from now on, where both want the same core. */
 void master_step_back(void);
+
+/* ---- sessions.c: connections that were let in, and those that were not ---- */
+
+/* For net_listener_config. */
+void sessions_on_conn(struct net_conn *c, void *m);
+void sessions_on_refused(struct net_conn *c, const struct error *why, void *m);
+void sessions_tick(struct master *m); /* strangers that are idle, or have been here for long, are closed */
+void sessions_write_places(struct master *m,
+                           struct buf *b); /* "connections": [{of, open, places, refused}], into a map */
 
 /* ---- identity.c: our keys and certificates ---- */
 

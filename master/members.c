@@ -405,9 +405,13 @@ static void write_stats(struct master *m, struct buf *b, const struct node_stats
     for (unsigned i = 0; i < m->listeners_count; i++) {
         const struct net_stats *l = net_listener_stats(m->listeners[i]);
         net.accepted += l->accepted;
-        net.refused_limit += l->refused_limit;
         net.handshake_failed += l->handshake_failed;
         net.open += l->open;
+    }
+    const struct net_gate_stats *gate = net_gate_stats(m->gate);
+    uint64_t gate_refused = 0;
+    for (int i = 0; i < NET_CLASSES; i++) {
+        gate_refused += gate->refused[i];
     }
     const struct {
         const char *name;
@@ -433,7 +437,10 @@ static void write_stats(struct master *m, struct buf *b, const struct node_stats
         {"refusedBytes", m->stats.refused_bytes},
         {"connections", net.open},
         {"connectionsAccepted", net.accepted},
-        {"connectionsRefused", net.refused_limit},
+        {"connectionsRefused", gate_refused},
+        {"connectionsWithoutDescriptor", gate->no_descriptor},
+        {"strangersLate", m->stats.strangers_late},
+        {"handshakesCut", gate->cut},
         {"handshakesFailed", net.handshake_failed},
         {"heartbeats", m->stats.heartbeats},
         {"joins", m->stats.joins},
@@ -471,7 +478,7 @@ void method_cluster(struct call *c)
     struct view_hash hash = view_state_hash(committed);
     char hash_text[33];
     snprintf(hash_text, sizeof hash_text, "%016llx%016llx", (unsigned long long)hash.hi, (unsigned long long)hash.lo);
-    mp_write_map(&b, 16);
+    mp_write_map(&b, 17);
     unsigned up, voters = members_voters(m, &up);
     mp_write_key_bool(&b, "electing", (leader == 0 || !members_up(m, leader)) && up > voters / 2);
     mp_write_key_str(&b, "cluster", str_of(m->config.cluster));
@@ -487,6 +494,7 @@ void method_cluster(struct call *c)
     write_members(m, &b, leader, &stats);
     write_nodes(m, &b);
     write_stats(m, &b, &stats);
+    sessions_write_places(m, &b);
     mp_write_cstr(&b, "certificateWarnings");
     certs_write_warnings(m, &b);
     call_reply(c, &b);

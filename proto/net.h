@@ -4,7 +4,7 @@
  *
  * Laws (libuv's): a callback never runs inside the call that registered it; after net_conn_close the close callback comes
  * exactly once, later, and is the last one; memory is freed after it. Loop thread only.
- * Limits: handshake NET_HANDSHAKE_MS, then the connection is cut; connections per listener; net_conn_pending() tells what is
+ * Limits: handshake NET_HANDSHAKE_MS, then the connection is cut; connections by class of the peer (net_gate.h); net_conn_pending() tells what is
  * queued and the owner must stop above its own limit (rpc does); TCP_NODELAY, keepalive and TCP_USER_TIMEOUT are set. */
 #ifndef PROTO_NET_H
 #define PROTO_NET_H
@@ -14,6 +14,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "proto/net_gate.h"
 #include "proto/pki.h"
 
 #define NET_HANDSHAKE_MS 10000
@@ -82,23 +83,29 @@ struct net_listener_config {
     const char *addr;    /* "host:port"; ignored if fd >= 0 */
     int fd;              /* an already listening socket (socket activation; taken over on success), or -1 */
     const char *const *alpns; /* NULL-terminated, in order of preference */
-    unsigned conns_max;       /* further ones are closed at once and counted */
+    struct net_gate *gate;    /* places for connections; the listener takes a reference. NULL: one of its own with... */
+    unsigned conns_max;       /* ... so many places for whoever comes; further ones are closed at once and counted */
     int64_t handshake_ms;     /* 0 = NET_HANDSHAKE_MS */
     const struct log *log;
     /* A connection with a finished handshake. Set its events here and now, or net_conn_close it. The peer may be without certificate
      * (role NONE): the server asks for one but does not insist, since joiners have none. */
     void (*on_conn)(struct net_conn *c, void *data);
+    /* The same for a peer whose class, or whose share of it, has no place (why: ERR_LIMIT): it may be told so, and is cut after NET_REFUSED_MS.
+     * NULL: it is closed. */
+    void (*on_refused)(struct net_conn *c, const struct error *why, void *data);
     void *data;
 };
+#define NET_REFUSED_MS 2000
 struct net_stats {
-    uint64_t accepted, refused_limit, handshake_failed, bytes_in, bytes_out;
-    unsigned open; /* accepted and not yet gone, unfinished handshakes included: what conns_max limits */
+    uint64_t accepted, handshake_failed, bytes_in, bytes_out;
+    unsigned open; /* accepted and not yet gone, unfinished handshakes included */
 };
 /* ERR_BUSY etc. with the address and what holds it ("bind 127.0.0.1:7400: address already in use; ..."). */
 int net_listen(const struct net_listener_config *config, struct net_listener **out, struct error *err);
 void net_listener_set_tls(struct net_listener *l, struct net_tls *tls);
 int net_listener_port(const struct net_listener *l);
 const struct net_stats *net_listener_stats(const struct net_listener *l);
+struct net_gate *net_listener_gate(const struct net_listener *l); /* borrowed */
 /* Stops accepting; open connections live on, unfinished handshakes are cut. on_closed from the loop, then the listener is gone. */
 void net_listener_close(struct net_listener *l, void (*on_closed)(void *data), void *data);
 

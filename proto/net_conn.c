@@ -80,6 +80,7 @@ void net_conn_on_handle_closed(uv_handle_t *h)
         return;
     }
     assert(!c->writing && c->resolve == NULL);
+    net_gate_leave(&c->place);
     if (c->listener != NULL) {
         net_listener_forget(c->listener, c);
     }
@@ -181,7 +182,10 @@ static void on_timer(uv_timer_t *h)
         enter_closed(c);
         return;
     }
-    assert(c->state < NET_OPEN);
+    if (c->state == NET_OPEN) { /* refused, and told so; it had its time to read it */
+        net_conn_close(c);
+        return;
+    }
     const char *what = c->state == NET_RESOLVING    ? "the name was not resolved"
                        : c->state == NET_CONNECTING ? "no answer"
                                                     : "no TLS handshake";

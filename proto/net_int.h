@@ -15,7 +15,7 @@ struct net_tls {
     SSL_CTX *ctx;           /* for both directions */
     BIO_METHOD *bio_method; /* reads from and writes into a net_conn */
     X509 *cert;             /* our own, or NULL */
-    int64_t grace_s; /* net_tls_set_grace */
+    int64_t grace_s;        /* net_tls_set_grace */
     bool has_pin;
     uint8_t pin[PKI_FINGERPRINT_SIZE];
 };
@@ -90,6 +90,7 @@ struct net_conn {
     /* Server side. */
     struct net_listener *listener;
     struct list link; /* in listener->conns */
+    struct net_place place;
 };
 
 /* A fresh connection in `state` with its handles set up; refs tls. */
@@ -109,21 +110,27 @@ void net_connect_release(struct net_conn *c); /* drop what connecting holds; cal
 
 /* ---- Listener (net_listener.c) ---- */
 struct net_listener {
-    uv_tcp_t tcp;
+    uv_poll_t poll;   /* of fd */
+    uv_timer_t pause; /* accepting goes on when it fires */
+    unsigned handles; /* not yet closed */
+    int fd;
+    int waiting; /* accepted, and there is no place for it yet; -1 */
+    int64_t waiting_since_ms;
+    struct sockaddr_storage from; /* of the one accepted last */
+    int spare;                    /* given up to accept and close when there are no descriptors; -1 */
     struct net_listener_config config;
     struct net_stats stats;
+    struct net_gate *gate;
     struct net_tls *tls;
     unsigned refs; /* the owner, and each connection */
     bool closing;
     int port;
     struct list conns;
-    int64_t log_window_ms;
-    unsigned log_lines, log_dropped;
     void (*on_closed)(void *data);
     void *on_closed_data;
 };
 void net_listener_opened(struct net_listener *l, struct net_conn *c);
-/* A handshake failed: counted and told to the log, at most a few lines a second. */
+/* A handshake failed: counted and told to the log. */
 void net_listener_failed(struct net_listener *l, struct net_conn *c);
 void net_listener_forget(struct net_listener *l, struct net_conn *c); /* the connection is gone */
 

@@ -1,5 +1,10 @@
+/* Listening: accept, a place at the gate, hand over.
+ *
+ * Accepting is our own (uv_poll) rather than libuv's, since it must be able to wait: for a place when all handshakes are taken, and for a descriptor
+ * when there is none. Neither spins: accepting stops and a timer goes on with it. */
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,9 +14,12 @@
 
 #include "proto/net_int.h"
 
-#define BACKLOG       1024
-#define LOG_WINDOW_MS 1000
-#define LOG_LINES_MAX 5 /* per window: strangers must not fill the log */
+#define BACKLOG             1024
+#define ACCEPTS_MAX         64  /* in one turn of the loop: those who are in come first */
+#define PLACE_PAUSE_MS      20  /* until a place for a handshake is looked for again */
+#define DESCRIPTOR_PAUSE_MS 100 /* the same for a descriptor */
+
+static void go_on(struct net_listener *l);
 
 /* ---- Connections ---- */
 
@@ -20,6 +28,7 @@ static void listener_unref(struct net_listener *l)
     assert(l->refs > 0);
     if (--l->refs == 0) {
         net_tls_unref(l->tls);
+        net_gate_unref(l->gate);
         free((void *)l->config.addr);
         free(l);
     }
@@ -28,27 +37,26 @@ static void listener_unref(struct net_listener *l)
 void net_listener_opened(struct net_listener *l, struct net_conn *c)
 {
     assert(!l->closing);
-    l->config.on_conn(c, l->config.data);
-    assert(c->state != NET_OPEN || c->events.on_data != NULL); /* or the first bytes would be lost */
+    struct error why = {0};
+    if (net_gate_admit(&c->place, net_conn_peer(c), &why) == 0) {
+        l->config.on_conn(c, l->config.data);
+        assert(c->state != NET_OPEN || c->events.on_data != NULL); /* or the first bytes would be lost */
+        return;
+    }
+    log_warn(l->config.log, "net", "connection from %s refused: %s", c->addr, why.message);
+    if (l->config.on_refused == NULL) {
+        net_conn_close(c);
+        return;
+    }
+    c->timeout_ms = NET_REFUSED_MS;
+    net_conn_start_timer(c);
+    l->config.on_refused(c, &why, l->config.data);
 }
 
 void net_listener_failed(struct net_listener *l, struct net_conn *c)
 {
     l->stats.handshake_failed++;
-    int64_t now = (int64_t)uv_now(c->timer.loop);
-    if (now - l->log_window_ms >= LOG_WINDOW_MS) {
-        if (l->log_dropped > 0) {
-            log_warn(l->config.log, "net", "%u more refused connections", l->log_dropped);
-        }
-        l->log_window_ms = now;
-        l->log_lines = l->log_dropped = 0;
-    }
-    if (l->log_lines < LOG_LINES_MAX) {
-        l->log_lines++;
-        log_warn(l->config.log, "net", "%s", c->why->message);
-    } else {
-        l->log_dropped++;
-    }
+    log_warn(l->config.log, "net", "%s", c->why->message);
 }
 
 void net_listener_forget(struct net_listener *l, struct net_conn *c)
@@ -60,59 +68,156 @@ void net_listener_forget(struct net_listener *l, struct net_conn *c)
     listener_unref(l);
 }
 
-static void free_handle(uv_handle_t *h)
+static void note_peer_addr(struct net_conn *c, const struct sockaddr *from)
 {
-    free(h);
-}
-
-/* Above the limit: take it off the queue and drop it. */
-static void refuse(uv_stream_t *server)
-{
-    uv_tcp_t *tcp = xcalloc(1, sizeof *tcp);
-    uv_tcp_init(server->loop, tcp);
-    uv_accept(server, (uv_stream_t *)tcp);
-    uv_close((uv_handle_t *)tcp, free_handle);
-}
-
-static void note_peer_addr(struct net_conn *c)
-{
-    struct sockaddr_storage ss = {0};
-    int n = sizeof ss;
     char text[NET_ADDR_MAX];
-    uv_tcp_getpeername(&c->tcp, (struct sockaddr *)&ss, &n);
-    net_addr_text((struct sockaddr *)&ss, text);
+    net_addr_text(from, text);
     c->addr = xstrdup(text);
 }
 
-static void on_connection(uv_stream_t *server, int status)
+/* ---- Accepting ---- */
+
+static void on_pause_over(uv_timer_t *timer)
 {
-    struct net_listener *l = server->data;
-    if (l->closing) {
-        return;
-    }
-    if (status < 0) {
-        log_warn(l->config.log, "net", "accept on %s: %s", l->config.addr, uv_strerror(status));
-        return;
-    }
-    if (l->stats.open >= l->config.conns_max) {
-        l->stats.refused_limit++;
-        refuse(server);
-        return;
-    }
-    struct net_conn *c = net_conn_new(server->loop, l->tls, true, NET_CONNECTING);
+    go_on(timer->data);
+}
+
+static void pause_for(struct net_listener *l, unsigned ms)
+{
+    uv_poll_stop(&l->poll);
+    uv_timer_start(&l->pause, on_pause_over, ms, 0);
+}
+
+static void begin(struct net_listener *l, int fd, const struct sockaddr *from, const struct net_place *place)
+{
+    struct net_conn *c = net_conn_new(l->poll.loop, l->tls, true, NET_CONNECTING);
     c->listener = l;
     l->refs++;
     l->stats.open++;
     l->stats.accepted++;
     list_push_back(&l->conns, &c->link);
-    int rv = uv_accept(server, (uv_stream_t *)&c->tcp);
-    note_peer_addr(c);
+    note_peer_addr(c, from);
+    net_gate_move(place, &c->place);
+    int rv = uv_tcp_open(&c->tcp, fd);
     if (rv != 0) {
+        close(fd);
         net_conn_blame(c, err_from_errno(rv), "accept: %s", uv_strerror(rv));
         net_conn_fail(c);
         return;
     }
     net_conn_start_tls(c);
+}
+
+/* A handshake that has had its time makes room. */
+static bool cut_one(struct net_listener *l)
+{
+    struct net_place *p = net_gate_victim(l->gate, (int64_t)uv_now(l->poll.loop));
+    if (p == NULL) {
+        return false;
+    }
+    struct net_conn *c = CONTAINER_OF(p, struct net_conn, place);
+    net_gate_stats(l->gate)->cut++;
+    net_conn_blame(c, ERR_LIMIT, "cut during the TLS handshake: %u others are at it, and somebody new comes",
+                   net_gate_config(l->gate)->max[NET_CLASS_HANDSHAKE]);
+    net_conn_fail(c);
+    net_gate_leave(&c->place);
+    return true;
+}
+
+/* A connection finds its place, is refused, or has to wait (false). */
+static bool place_one(struct net_listener *l, int fd, const struct sockaddr *from)
+{
+    struct net_place place = {0};
+    enum net_gate_answer answer;
+    int64_t now_ms = (int64_t)uv_now(l->poll.loop);
+    bool waited = l->waiting >= 0 && now_ms - l->waiting_since_ms >= NET_GATE_WAIT_MS;
+    do {
+        answer = net_gate_enter(l->gate, from, now_ms, waited, &place);
+    } while (answer == NET_GATE_FULL && cut_one(l));
+    switch (answer) {
+    case NET_GATE_IN:
+        begin(l, fd, from, &place);
+        return true;
+    case NET_GATE_REFUSED:
+        close(fd);
+        return true;
+    case NET_GATE_FULL:
+        break;
+    }
+    return false;
+}
+
+static int accept_one(struct net_listener *l)
+{
+    socklen_t n = sizeof l->from;
+    l->from = (struct sockaddr_storage){0};
+    int fd = accept4(l->fd, (struct sockaddr *)&l->from, &n, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    return fd >= 0 ? fd : -errno;
+}
+
+/* Without a descriptor nobody can be let in. Whoever waits is told so by being closed, as long as there is a descriptor kept to do that with. */
+static void no_descriptor(struct net_listener *l, int errno_value)
+{
+    net_gate_stats(l->gate)->no_descriptor++;
+    log_error(l->config.log, "net", "accept on %s: %s; connections are closed until there is one", l->config.addr,
+              strerror(errno_value));
+    if (l->spare >= 0) {
+        close(l->spare);
+        int fd = accept_one(l);
+        if (fd >= 0) {
+            close(fd);
+        }
+        l->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    }
+    if (l->spare < 0) {
+        pause_for(l, DESCRIPTOR_PAUSE_MS);
+    }
+}
+
+static void on_readable(uv_poll_t *poll, int status, int events)
+{
+    struct net_listener *l = poll->data;
+    (void)status, (void)events;
+    for (unsigned i = 0; i < ACCEPTS_MAX && !l->closing; i++) {
+        int fd = accept_one(l);
+        switch (fd) {
+        case -EAGAIN:
+            return;
+        case -EMFILE:
+        case -ENFILE:
+        case -ENOBUFS:
+        case -ENOMEM:
+            no_descriptor(l, -fd);
+            return;
+        default:
+            break;
+        }
+        if (fd < 0) {
+            continue; /* of that one connection: it is gone already */
+        }
+        if (!place_one(l, fd, (const struct sockaddr *)&l->from)) {
+            l->waiting = fd;
+            l->waiting_since_ms = (int64_t)uv_now(l->poll.loop);
+            pause_for(l, PLACE_PAUSE_MS);
+            return;
+        }
+    }
+}
+
+static void go_on(struct net_listener *l)
+{
+    if (l->closing) {
+        return;
+    }
+    if (l->spare < 0) {
+        l->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    }
+    if (l->waiting >= 0 && !place_one(l, l->waiting, (const struct sockaddr *)&l->from)) {
+        pause_for(l, PLACE_PAUSE_MS);
+        return;
+    }
+    l->waiting = -1;
+    uv_poll_start(&l->poll, UV_READABLE, on_readable);
 }
 
 /* ---- The listener ---- */
@@ -182,16 +287,31 @@ static int open_socket(const char *addr, int *fd, struct error *err)
 static void on_listener_closed(uv_handle_t *h)
 {
     struct net_listener *l = h->data;
+    if (--l->handles > 0) {
+        return;
+    }
+    close(l->fd);
+    if (l->waiting >= 0) {
+        close(l->waiting);
+    }
+    if (l->spare >= 0) {
+        close(l->spare);
+    }
     if (l->on_closed != NULL) {
         l->on_closed(l->on_closed_data);
     }
     listener_unref(l);
 }
 
+static void on_unused_closed(uv_handle_t *h)
+{
+    free(CONTAINER_OF(h, struct net_listener, poll));
+}
+
 int net_listen(const struct net_listener_config *config, struct net_listener **out, struct error *err)
 {
     assert(config->loop != NULL && config->tls != NULL && config->alpns != NULL && config->on_conn != NULL);
-    assert(config->conns_max > 0 && out != NULL);
+    assert((config->conns_max > 0 || config->gate != NULL) && out != NULL);
     *out = NULL;
     if (config->tls->cert == NULL) {
         return error_set(err, ERR_INVALID, "a server needs a certificate, and none is given");
@@ -201,36 +321,43 @@ int net_listen(const struct net_listener_config *config, struct net_listener **o
     if (rv != 0) {
         return rv;
     }
+    struct sockaddr_storage ss = {0};
+    socklen_t n = sizeof ss;
+    char text[NET_ADDR_MAX];
     struct net_listener *l = xcalloc(1, sizeof *l);
+    rv = uv_poll_init(config->loop, &l->poll, fd);
+    if (rv == 0 && (listen(fd, BACKLOG) != 0 || getsockname(fd, (struct sockaddr *)&ss, &n) != 0)) {
+        rv = -errno;
+        uv_close((uv_handle_t *)&l->poll, on_unused_closed);
+        l = NULL;
+    }
+    if (rv != 0) {
+        free(l);
+        if (config->fd < 0) {
+            close(fd);
+        }
+        return error_set(err, err_from_errno(rv), "listen on %s: %s", config->addr == NULL ? "socket" : config->addr,
+                         uv_strerror(rv));
+    }
     l->config = *config;
     l->config.handshake_ms = config->handshake_ms > 0 ? config->handshake_ms : NET_HANDSHAKE_MS;
     l->tls = net_tls_ref(config->tls);
+    struct net_gate_config plain;
+    net_gate_plain(config->conns_max, &plain);
+    l->gate = config->gate != NULL ? net_gate_ref(config->gate) : net_gate_new(&plain);
     l->refs = 1;
+    l->fd = fd;
+    l->waiting = -1;
+    l->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
     list_init(&l->conns);
-    struct sockaddr_storage ss = {0};
-    int n = sizeof ss;
-    char text[NET_ADDR_MAX];
-    uv_tcp_init(config->loop, &l->tcp);
-    l->tcp.data = l;
-    rv = uv_tcp_open(&l->tcp, fd);
-    if (rv != 0 && config->fd < 0) {
-        close(fd);
-    }
-    if (rv == 0) {
-        rv = uv_tcp_getsockname(&l->tcp, (struct sockaddr *)&ss, &n);
-    }
-    if (rv == 0) {
-        rv = uv_listen((uv_stream_t *)&l->tcp, BACKLOG, on_connection);
-    }
+    uv_timer_init(config->loop, &l->pause);
+    l->handles = 2;
+    l->poll.data = l->pause.data = l;
+    uv_poll_start(&l->poll, UV_READABLE, on_readable);
     net_addr_text((struct sockaddr *)&ss, text);
     l->port = ss.ss_family == AF_INET6 ? ntohs(((struct sockaddr_in6 *)&ss)->sin6_port)
                                        : ntohs(((struct sockaddr_in *)&ss)->sin_port);
     l->config.addr = xstrdup(config->fd >= 0 || config->addr == NULL ? text : config->addr);
-    if (rv != 0) {
-        error_set(err, err_from_errno(rv), "listen on %s: %s", l->config.addr, uv_strerror(rv));
-        uv_close((uv_handle_t *)&l->tcp, on_listener_closed);
-        return err_from_errno(rv);
-    }
     *out = l;
     return 0;
 }
@@ -246,6 +373,11 @@ void net_listener_set_tls(struct net_listener *l, struct net_tls *tls)
 int net_listener_port(const struct net_listener *l)
 {
     return l->port;
+}
+
+struct net_gate *net_listener_gate(const struct net_listener *l)
+{
+    return l->gate;
 }
 
 const struct net_stats *net_listener_stats(const struct net_listener *l)
@@ -266,5 +398,7 @@ void net_listener_close(struct net_listener *l, void (*on_closed)(void *data), v
             net_conn_close(c); /* nobody is left to take it */
         }
     }
-    uv_close((uv_handle_t *)&l->tcp, on_listener_closed);
+    uv_poll_stop(&l->poll);
+    uv_close((uv_handle_t *)&l->poll, on_listener_closed);
+    uv_close((uv_handle_t *)&l->pause, on_listener_closed);
 }

@@ -27,11 +27,11 @@
 #include "proto/msgpack.h"
 #include "proto/net.h"
 
-#define RPC_MESSAGE_MAX (10u << 20)
+#define RPC_MESSAGE_MAX   (10u << 20)
 #define RPC_STREAM_WINDOW (1u << 20)
-#define RPC_INFLIGHT_MAX 4096u
-#define RPC_SEND_MAX (64u << 20)
-#define RPC_STUCK_MS 30000
+#define RPC_INFLIGHT_MAX  4096u
+#define RPC_SEND_MAX      (64u << 20)
+#define RPC_STUCK_MS      30000
 
 struct rpc_session;
 struct rpc_request; /* a call we received and have not answered yet */
@@ -66,12 +66,14 @@ struct rpc_session *rpc_session_new(struct net_conn *conn, uv_loop_t *loop, cons
 /* Connect first; calls made before the connection is open are queued. on_close with the reason if it fails. */
 struct rpc_session *rpc_session_connect(uv_loop_t *loop, struct net_tls *tls, const char *addr, const char *alpn,
                                         int64_t timeout_ms, const struct rpc_config *config);
-void rpc_session_close(struct rpc_session *s); /* asynchronous */
+void rpc_session_close(struct rpc_session *s);         /* asynchronous */
 bool rpc_session_is_open(const struct rpc_session *s); /* connected and not closing */
 const struct pki_identity *rpc_session_peer(const struct rpc_session *s);
 const char *rpc_session_peer_addr(const struct rpc_session *s);
 bool rpc_session_refused(const struct rpc_session *s); /* in on_close: as net_conn_refused */
 size_t rpc_session_pending(const struct rpc_session *s);
+unsigned
+rpc_session_inflight(const struct rpc_session *s); /* the peer's requests without an answer, and streams they became */
 void *rpc_session_data(const struct rpc_session *s);
 void rpc_session_set_data(struct rpc_session *s, void *data);
 
@@ -90,7 +92,7 @@ int rpc_notify(struct rpc_session *s, const char *method, struct str params); /*
 struct rpc_session *rpc_request_session(struct rpc_request *r); /* NULL if gone */
 struct str rpc_request_method(const struct rpc_request *r);
 struct mp rpc_request_params(const struct rpc_request *r);
-void rpc_reply(struct rpc_request *r, struct str result);     /* one msgpack document; consumes r */
+void rpc_reply(struct rpc_request *r, struct str result);             /* one msgpack document; consumes r */
 void rpc_reply_error(struct rpc_request *r, const struct error *err); /* consumes r */
 
 /* Streams. */

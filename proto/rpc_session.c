@@ -329,6 +329,11 @@ size_t rpc_session_pending(const struct rpc_session *s)
     return s->waiting_bytes + (s->conn != NULL ? net_conn_pending(s->conn) : 0);
 }
 
+unsigned rpc_session_inflight(const struct rpc_session *s)
+{
+    return s->requests.count + s->accepted.count;
+}
+
 void *rpc_session_data(const struct rpc_session *s)
 {
     return s->config.data;

@@ -90,7 +90,7 @@ static void connections_above_the_limit_are_closed_and_counted(void **state)
     end_connect(w, &e[MAX]);
     KIT_UNTIL(&w->loop, e[MAX].closes == 1);
     assert_int_equal(e[MAX].why.code, ERR_CLOSED);
-    assert_int_equal(net_listener_stats(w->listener)->refused_limit, 1);
+    assert_int_equal(net_gate_stats(net_listener_gate(w->listener))->refused[NET_CLASS_HANDSHAKE], 1);
     assert_int_equal(net_listener_stats(w->listener)->open, MAX);
     net_conn_close(e[0].c);
     KIT_UNTIL(&w->loop, net_listener_stats(w->listener)->open == MAX - 1);

@@ -7,6 +7,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -48,8 +49,8 @@ static const char *sibling_program(const char *name)
 }
 
 /* seconds: killed after so long; 0 = never. failpoints: NULL = none. */
-static pid_t spawn(const char *program, const char *const *args, const char *log_path, unsigned seconds,
-                   const char *failpoints)
+static pid_t spawn(const struct kit *k, const char *program, const char *const *args, const char *log_path,
+                   unsigned seconds, const char *failpoints)
 {
     const char *argv[40] = {program};
     unsigned n = 1;
@@ -62,6 +63,9 @@ static pid_t spawn(const char *program, const char *const *args, const char *log
     if (pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that crashes leaves no master behind */
         alarm(seconds);
+        if (k->descriptors > 0) {
+            setrlimit(RLIMIT_NOFILE, &(struct rlimit){k->descriptors / 2, k->descriptors});
+        }
         int fd = open(log_path, O_WRONLY | O_CREAT | O_APPEND, 0600);
         if (getppid() != parent || fd < 0 || dup2(fd, 1) < 0 || dup2(fd, 2) < 0) {
             _exit(126);
@@ -119,7 +123,7 @@ static int run_program(struct kit *k, const char *program, char **said, const ch
     int status = 0;
     snprintf(path, sizeof path, "%s/run.out", k->dir);
     unlink(path);
-    pid_t pid = spawn(program, args, path, 80, NULL);
+    pid_t pid = spawn(k, program, args, path, 80, NULL);
     while (waitpid(pid, &status, WNOHANG) == 0) {
         kit_turn(k, 10);
         if (k->meanwhile != NULL) {
@@ -159,6 +163,18 @@ size_t kit_memory_kb(struct kit *k, unsigned i)
     char *at = strstr(text, "VmRSS:");
     assert_non_null(at);
     return strtoul(at + 6, NULL, 10);
+}
+
+int64_t kit_cpu_ms(struct kit *k, unsigned i)
+{
+    char path[64];
+    unsigned long user = 0, kernel = 0;
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)k->masters[i].pid);
+    CLEANUP_FREE char *text = read_all(path);
+    const char *at = strrchr(text, ')');
+    assert_true(at != NULL &&
+                sscanf(at + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &kernel) == 2);
+    return (int64_t)(user + kernel) * 1000 / sysconf(_SC_CLK_TCK);
 }
 
 /* ---- The kit ---- */
@@ -322,7 +338,7 @@ void kit_start_armed(struct kit *k, unsigned i, const char *failpoints)
     const char *args[] = {"run", "--dir", k->masters[i].dir, NULL};
     assert_int_equal(k->masters[i].pid, 0);
     const char *program = failpoints == NULL ? kit_program() : sibling_program("tests/reeve-master");
-    k->masters[i].pid = spawn(program, args, k->masters[i].log, 0, failpoints);
+    k->masters[i].pid = spawn(k, program, args, k->masters[i].log, 0, failpoints);
 }
 
 void kit_start(struct kit *k, unsigned i)

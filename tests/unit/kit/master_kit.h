@@ -46,7 +46,8 @@ struct kit {
     unsigned clients_open;
     struct list clients; /* struct client.link */
     char *ca, *ca_key;
-    const char *const *run_args;      /* NULL-terminated, added to init and join */
+    const char *const *run_args; /* NULL-terminated, added to init and join */
+    unsigned descriptors;        /* hard RLIMIT_NOFILE of programs started from now on (soft: half of it); 0: ours */
     void (*meanwhile)(struct kit *k); /* called again and again while a program runs; NULL: nothing */
 };
 
@@ -92,8 +93,9 @@ const char *kit_program(void);
 unsigned kit_free_port(void);
 /* Everything a running or ended master wrote to stderr (malloc). */
 char *kit_log(struct kit *k, unsigned i);
-/* Resident memory of master i. */
+/* Resident memory of master i, and the processor time it has used. */
 size_t kit_memory_kb(struct kit *k, unsigned i);
+int64_t kit_cpu_ms(struct kit *k, unsigned i);
 
 /* Turns the loop until *done; fails the test after KIT_WAIT_MS. */
 void kit_until(struct kit *k, const bool *done, const char *what);
