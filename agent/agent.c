@@ -15,6 +15,7 @@
 #include "agent/agent_int.h"
 #include "agent/defer.h"
 #include "agent/fsutil.h"
+#include "agent/guard.h"
 #include "agent/instance.h"
 
 #define MASTERS_BYTES_MAX (16u << 10)
@@ -117,6 +118,11 @@ static void on_masters(struct mp masters, void *data)
         buf_append_str(&text, mp_str(it.value));
         buf_putc(&text, '\n');
     }
+    if (a->guard != NULL) {
+        for (struct mp_iter it = mp_iter(masters); mp_next(&it);) {
+            guard_add(a->guard, mp_str(it.value));
+        }
+    }
     fs_path(path, sizeof path, "%s/masters", a->dir);
     if (fs_write_file(path, buf_str(&text), 0600, false, &err) != 0) {
         log_warn(a->log, "agent", "the list of masters is not kept: %s", err.message);
@@ -151,6 +157,7 @@ static void on_check(uv_timer_t *t)
         report_node_dirty(a->report);
     }
     pods_admit_waiting(a);
+    pods_check_pids(a);
 }
 
 /* ---- Opening ---- */
@@ -254,10 +261,26 @@ static int open_modules(struct agent *a, const struct agent_config *c, struct er
     return rv != 0 ? rv : c->hollow ? open_hollow(a, c, &events) : open_real(a, c, &events, err);
 }
 
+/* Those that are known before any of them has answered; they tell of the others (on_masters). */
+static void open_guard(struct agent *a, const char *const *masters, const char *const *learnt)
+{
+    a->guard = guard_new(a->loop, a->network, a->log);
+    for (; *masters != NULL; masters++) {
+        guard_add(a->guard, str_of(*masters));
+    }
+    for (; learnt != NULL && *learnt != NULL; learnt++) {
+        guard_add(a->guard, str_of(*learnt));
+    }
+}
+
 static void open_session(struct agent *a, const struct agent_config *c)
 {
     CLEANUP_ARENA struct arena ar;
     arena_init(&ar);
+    const char *const *learnt = read_masters(a, &ar);
+    if (!a->hollow && !c->pods_reach_masters) {
+        open_guard(a, c->masters, learnt);
+    }
     struct report_events report_events = {pods_write_status, node_write_status, pods_on_gone_acked};
     struct session_config session = {
         .loop = a->loop,
@@ -268,7 +291,7 @@ static void open_session(struct agent *a, const struct agent_config *c)
         .name = a->name,
         .instance = a->instance,
         .masters = c->masters,
-        .learnt = read_masters(a, &ar),
+        .learnt = learnt,
         .events = {.write_node = node_write,
                    .on_ready = on_ready,
                    .on_lost = on_lost,
@@ -295,7 +318,7 @@ static void set_pod_node(struct agent *a)
                   .host_ip = a->node_ip,
                   .pod_ip = "",
                   .node_cpu_milli = a->facts.cpu_milli,
-                  .node_memory_bytes = a->facts.memory_bytes,
+                  .node_memory_bytes = node_memory_for_pods(a),
                   .node_ephemeral_bytes = a->facts.disk_bytes,
                   .refs = a->refs},
         .runtime_name = a->runtime->ops->name,
@@ -304,6 +327,21 @@ static void set_pod_node(struct agent *a)
 }
 
 static void abandon(struct agent *a);
+
+/* Three quarters of the processes that the kernel numbers: a crowd of pods that all fork leaves the node some. */
+static int64_t all_pods_pids(void)
+{
+    char text[32];
+    return fs_read_line("/proc/sys/kernel/pid_max", text, sizeof text) ? strtoll(text, NULL, 10) / 4 * 3 : 0;
+}
+
+static void limit_pods(struct agent *a)
+{
+    struct error err = {0};
+    if (!a->hollow && cgroup_limit_all(a->cgroup, (uint64_t)node_memory_for_pods(a), all_pods_pids(), &err) != 0) {
+        log_warn(a->log, "agent", "nothing of the machine is kept from the pods: %s", err.message);
+    }
+}
 
 int agent_new(const struct agent_config *c, struct agent **out, struct error *err)
 {
@@ -317,6 +355,7 @@ int agent_new(const struct agent_config *c, struct agent **out, struct error *er
     a->logs_dir = xasprintf("%s/logs", c->dir);
     a->images_dir = c->images_dir == NULL ? NULL : xstrdup(c->images_dir);
     a->unsafe_sysctls = c->unsafe_sysctls == NULL ? NULL : xstrdup(c->unsafe_sysctls);
+    a->pod_pids = c->pod_pids == 0 ? AGENT_POD_PIDS : MAX(c->pod_pids, 0);
     a->refs = refs_new();
     a->wake_ms = INT64_MAX;
     a->lock_fd = -1;
@@ -339,7 +378,8 @@ int agent_new(const struct agent_config *c, struct agent **out, struct error *er
         abandon(a);
         return rv;
     }
-    node_read_facts(a);
+    node_read_facts(a, c->reserved_bytes);
+    limit_pods(a);
     set_pod_node(a);
     open_session(a, c);
     if (!a->hollow) {
@@ -493,6 +533,9 @@ static void close_modules(struct agent *a)
     if (a->sandboxes != NULL) {
         a->closing++;
         sandbox_store_close(a->sandboxes, on_module_closed, a);
+    }
+    if (a->guard != NULL) {
+        guard_close(TAKE_PTR(a->guard));
     }
     if (a->network != NULL) {
         a->closing++;

@@ -20,6 +20,7 @@
 #define AGENT_HOLLOW_PODS_MAX 250
 #define AGENT_CHECK_MS        30000 /* how often disk and memory pressure are looked at */
 #define AGENT_MEASURE_MS      10000 /* how often pods with limits for the disk are measured */
+#define AGENT_POD_PIDS        1024
 #define AGENT_CLUSTER_CIDR    "10.244.0.0/16"
 
 struct agent_config {
@@ -37,6 +38,9 @@ struct agent_config {
     const char *images_dir;     /* loaded at start, or NULL */
     const char *cluster_cidr;   /* NULL = AGENT_CLUSTER_CIDR */
     const char *cgroup_parent;  /* NULL = "reeve" */
+    int64_t pod_pids;           /* processes of one pod; 0 = AGENT_POD_PIDS, -1 = no limit */
+    int64_t reserved_bytes;     /* of memory, for what is no pod; -1 = node_reserve_memory's choice */
+    bool pods_reach_masters;    /* false: their connections to the masters are refused */
     const char *seccomp_dir;    /* profiles for type Localhost; NULL = DIR/seccomp */
     const char
         *unsafe_sysctls;   /* that pods may set beside the safe ones: "kernel.msg*,net.core.somaxconn"; NULL = none */

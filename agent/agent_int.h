@@ -21,6 +21,7 @@
 
 struct node_facts { /* what the machine has */
     int64_t cpu_milli, memory_bytes, disk_bytes;
+    int64_t reserved_bytes; /* of memory: not for pods */
     unsigned pods;
     char hostname[256], kernel[65], os_image[128], machine_id[64], boot_id[64], arch[16];
 };
@@ -36,6 +37,7 @@ struct agent {
     struct log *log;
     char *name, *dir, *images_dir, *logs_dir;
     char *unsafe_sysctls; /* or NULL */
+    int64_t pod_pids;     /* processes of one pod; 0 = no limit */
     char node_ip[64];
     char instance[64]; /* instance.h */
     bool hollow, stopping;
@@ -55,6 +57,7 @@ struct agent {
     struct image_store *images;
     struct sandbox_store *sandboxes;
     struct network *network;
+    struct guard *guard; /* keeps pods from the masters; NULL: does not */
     struct volume_store *volumes;
     struct cgroup *cgroup;
     struct list readers; /* log followers (serve.c) */
@@ -115,6 +118,10 @@ void pods_set_node(struct agent *a, struct mp object);
 void pods_watch_disk(struct agent_pod *ap); /* if it has limits for the disk */
 void pods_on_measure(uv_timer_t *t);
 
+/* ---- pods_pids.c ---- */
+/* Tells of pods that want more processes than they may have: a condition and an event. */
+void pods_check_pids(struct agent *a);
+
 /* ---- podops.c, podops_start.c, podops_check.c ---- */
 static inline struct agent *podops_agent(const struct pod *p)
 {
@@ -134,6 +141,7 @@ static inline struct cgroup_limits podops_limits(const struct pod *p)
 {
     struct cgroup_limits limits;
     podspec_pod_limits(p->spec, &limits);
+    limits.pids_max = podops_agent(p)->pod_pids;
     return limits;
 }
 int podops_volumes_mount(struct pod *p, struct error *err);
@@ -150,7 +158,12 @@ void podops_place_holder(struct agent_pod *ap);
 void podops_sandbox_paths(struct agent_pod *ap); /* find what is there */
 
 /* ---- node.c ---- */
-void node_read_facts(struct agent *a);
+/* reserved_bytes: as in agent.h */
+void node_read_facts(struct agent *a, int64_t reserved_bytes);
+/* Of a machine with so much memory, what pods are not given unless somebody says otherwise: a twentieth, at least 256 MiB and at most 2 GiB, but never
+ * more than a quarter. */
+int64_t node_reserve_memory(int64_t memory_bytes);
+int64_t node_memory_for_pods(const struct agent *a);
 void node_write(struct buf *out, void *data);
 bool node_write_status(struct buf *out, void *data);
 /* Looks at memory and disk; true if a condition changed. */

@@ -341,6 +341,29 @@ static int set_limits_v2(struct cgroup *c, const char *path, const struct cgroup
     return rc;
 }
 
+int cgroup_limit_all(struct cgroup *c, uint64_t memory_bytes, int64_t pids_max, struct error *err)
+{
+    int rc = 0;
+    if (c->version == 0) {
+        return 0;
+    }
+    if (c->parent[0] == '\0') {
+        return error_set(err, ERR_UNSUPPORTED, "pods without a control group of their own have no common limit");
+    }
+    if (c->version == 2) {
+        rc = write_or_max(c->roots[0], c->parent, "memory.max", memory_bytes, err);
+        return rc != 0 ? rc : write_or_max(c->roots[0], c->parent, "pids.max", (uint64_t)pids_max, err);
+    }
+    if (c->pids[0] != '\0' && pids_max > 0) {
+        rc = write_number(c->pids, c->parent, "pids.max", pids_max, err);
+    }
+    if (rc == 0 && c->memory[0] != '\0') {
+        rc = write_number(c->memory, c->parent, "memory.limit_in_bytes", memory_bytes > 0 ? (int64_t)memory_bytes : -1,
+                          err);
+    }
+    return rc;
+}
+
 int cgroup_pod_make(struct cgroup *c, const char *uid, const struct cgroup_limits *limits, char path[CGROUP_PATH_MAX],
                     struct error *err)
 {
@@ -377,6 +400,31 @@ int cgroup_pod_place(struct cgroup *c, const char *uid, const char *leaf, int pi
 }
 
 /* ---- Usage ---- */
+
+/* Version 1 counts where the process is that wanted another one, version 2 where the limit is. */
+uint64_t cgroup_pod_forks_refused(struct cgroup *c, const char *uid)
+{
+    const char *root = c->version == 1 ? c->pids : c->roots[0];
+    char path[CGROUP_PATH_MAX], dir[FS_PATH_MAX];
+    uint64_t sum = 0, n = 0;
+    if (c->version == 0 || root[0] == '\0') {
+        return 0;
+    }
+    fs_path(path, sizeof path, "%s/pod%s", c->parent, uid);
+    sum = read_key(root, path, "pids.events", "max", &n) ? n : 0;
+    fs_path(dir, sizeof dir, "%s%s", root, path);
+    DIR *d = c->version == 1 ? opendir(dir) : NULL;
+    for (struct dirent *e; d != NULL && (e = readdir(d)) != NULL;) {
+        if (e->d_type == DT_DIR && e->d_name[0] != '.') {
+            fs_path(path, sizeof path, "%s/pod%s/%s", c->parent, uid, e->d_name);
+            sum += read_key(root, path, "pids.events", "max", &n) ? n : 0;
+        }
+    }
+    if (d != NULL) {
+        closedir(d);
+    }
+    return sum;
+}
 
 int cgroup_usage(struct cgroup *c, const char *path, struct cgroup_usage *out, struct error *err)
 {

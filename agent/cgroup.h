@@ -34,6 +34,9 @@ struct cgroup_limits {
     int64_t cpu_quota_us, cpu_period_us;
     int64_t pids_max;
 };
+/* What all pods together may have, so that the machine keeps the rest for itself: on the parent. 0 = no limit. It is not set, with an error, where memory
+ * in use is above it already. Without a parent of their own the pods share the root, which has no limits: ERR_UNSUPPORTED. */
+int cgroup_limit_all(struct cgroup *c, uint64_t memory_bytes, int64_t pids_max, struct error *err);
 /* The pod's group. path receives what the runtime is given as parent ("/reeve/podUID"). Idempotent; limits are set anew. */
 int cgroup_pod_make(struct cgroup *c, const char *uid, const struct cgroup_limits *limits, char path[CGROUP_PATH_MAX],
                     struct error *err);
@@ -54,6 +57,10 @@ struct cgroup_usage {
 int cgroup_usage(struct cgroup *c, const char *path, struct cgroup_usage *out, struct error *err);
 /* The whole tree of pods. */
 int cgroup_usage_all(struct cgroup *c, struct cgroup_usage *out, struct error *err);
+
+/* How often the kernel has refused a process to this pod because it had as many as it may, as far as groups that are still there know it; 0 if it is
+ * not known. */
+uint64_t cgroup_pod_forks_refused(struct cgroup *c, const char *uid);
 
 /* uids of pods that have a group, one per call from *cursor = 0. */
 bool cgroup_pod_next(struct cgroup *c, unsigned *cursor, char uid[64]);

@@ -15,6 +15,7 @@
 #include "base/process.h"
 #include "proto/api.h"
 #include "proto/kind.h"
+#include "proto/quantity.h"
 
 #define EXIT_USAGE 2
 #define STOP_MS    3000 /* then the process ends whatever is still in flight; pods do not depend on it */
@@ -38,6 +39,9 @@ static const char usage_text[] =
     "      --cluster-cidr CIDR    addresses of all pods (default: " AGENT_CLUSTER_CIDR ")\n"
     "      --cgroup-parent NAME   control group that holds the pods' groups (default: reeve)\n"
     "      --seccomp-dir DIR      profiles for seccompProfile Localhost (default: DIR/seccomp)\n"
+    "      --pod-pids N           processes that one pod may have (default: 1024; 0: no limit)\n"
+    "      --system-memory SIZE   memory that pods are not given, as 512Mi (default: a twentieth, 256Mi to 2Gi)\n"
+    "      --pods-reach-masters   let pods connect to the masters' ports; otherwise they are refused\n"
     "      --allowed-unsafe-sysctls LIST   kernel settings that pods may make beside the safe ones, as "
     "kernel.msg*,net.*\n"
     "      --runtime crun|hollow  hollow: no processes, for scale tests (default: crun)\n"
@@ -51,6 +55,8 @@ struct options {
     const char *dir, *name, *token, *token_file, *images, *node_ip, *run_dir, *cluster_cidr, *cgroup_parent, *runtime,
         *seccomp_dir, *sysctls, *masters;
     long hollow_nodes;
+    int64_t pod_pids, reserved_bytes; /* as in agent.h */
+    bool pods_reach_masters;
     int log_level;
 };
 
@@ -74,12 +80,16 @@ static int parse(int argc, char **argv, struct options *o)
         {"runtime", required_argument, NULL, 'R'},
         {"seccomp-dir", required_argument, NULL, 's'},
         {"allowed-unsafe-sysctls", required_argument, NULL, 'S'},
+        {"pod-pids", required_argument, NULL, 'p'},
+        {"system-memory", required_argument, NULL, 'm'},
+        {"pods-reach-masters", no_argument, NULL, 'M'},
         {"hollow-nodes", required_argument, NULL, 'H'},
         {"log-level", required_argument, NULL, 'l'},
         {"token-file", required_argument, NULL, 'T'},
         {NULL, 0, NULL, 0},
     };
-    *o = (struct options){.log_level = LOG_LEVEL_INFO, .runtime = "crun", .run_dir = "/run/reeve-agent"};
+    *o = (struct options){
+        .log_level = LOG_LEVEL_INFO, .runtime = "crun", .run_dir = "/run/reeve-agent", .reserved_bytes = -1};
     for (int k; (k = getopt_long(argc, argv, "", longs, NULL)) != -1;) {
         const char **text = k == 'd'   ? &o->dir
                             : k == 'n' ? &o->name
@@ -106,6 +116,17 @@ static int parse(int argc, char **argv, struct options *o)
             if (*end != '\0' || o->hollow_nodes < 1 || o->hollow_nodes > HOLLOW_MAX) {
                 return fail_usage("--hollow-nodes: a number from 1 to 20000 is needed, not ", optarg);
             }
+        } else if (k == 'p') {
+            if (!str_to_int64(str_of(optarg), &o->pod_pids) || o->pod_pids < 0 || o->pod_pids > 4194304) {
+                return fail_usage("--pod-pids: a number from 1 to 4194304, or 0 for no limit, not ", optarg);
+            }
+            o->pod_pids = o->pod_pids == 0 ? -1 : o->pod_pids;
+        } else if (k == 'm') {
+            if (!quantity_units(str_of(optarg), &o->reserved_bytes) || o->reserved_bytes < 0) {
+                return fail_usage("--system-memory: a size as 512Mi is needed, not ", optarg);
+            }
+        } else if (k == 'M') {
+            o->pods_reach_masters = true;
         } else if (k == 'l') {
             o->log_level = log_level_parse(optarg);
             if (o->log_level < 0) {
@@ -266,6 +287,9 @@ static int start_one(struct daemon *d, const struct options *o, const char *dir,
             .images_dir = o->images,
             .cluster_cidr = o->cluster_cidr,
             .cgroup_parent = o->cgroup_parent,
+            .pod_pids = o->pod_pids,
+            .reserved_bytes = o->reserved_bytes,
+            .pods_reach_masters = o->pods_reach_masters,
             .seccomp_dir = o->seccomp_dir,
             .unsafe_sysctls = o->sysctls,
             .hollow = strcmp(o->runtime, "hollow") == 0 || o->hollow_nodes > 0,

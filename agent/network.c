@@ -36,6 +36,8 @@ struct network {
     uint32_t hollow_next;
     struct list waiting; /* ADDs before the pod CIDR is known */
     struct network_owners owners;
+    struct network_closed closed[NETWORK_CLOSED_MAX];
+    unsigned closed_count;
     struct list rules_waiting, rules_batch; /* jobs whose change is not in the kernel yet; ... is being written */
     bool rules_dirty, rules_running;
     unsigned holders;
@@ -374,9 +376,24 @@ static void rules_run(struct network *n)
     n->rules_dirty = false;
     n->rules_running = true;
     n->holders++;
-    network_rules_write(&text, &(struct network_rules){n->bridge, n->pod_cidr, n->cluster_cidr, &n->owners.list});
+    network_rules_write(&text, &(struct network_rules){n->bridge, n->pod_cidr, n->cluster_cidr, &n->owners.list,
+                                                       n->closed, n->closed_count});
     process_run(n->loop, &(struct process_spec){.argv = argv, .input = buf_str(&text), .timeout_ms = NETWORK_PLUGIN_MS},
                 rules_written, n);
+}
+
+void network_set_closed(struct network *n, const struct network_closed *closed, unsigned count)
+{
+    count = MIN(count, NETWORK_CLOSED_MAX);
+    memset(n->closed, 0, sizeof n->closed);
+    if (count > 0) {
+        memcpy(n->closed, closed, count * sizeof *closed);
+    }
+    n->closed_count = count;
+    if (n->pod_cidr[0] != '\0' && !n->hollow && !n->closing) {
+        n->rules_dirty = true;
+        rules_run(n);
+    }
 }
 
 /* ---- Orders ---- */

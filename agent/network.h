@@ -70,6 +70,15 @@ struct network_route {
 };
 int network_set_routes(struct network *n, const struct network_route *routes, unsigned count, struct error *err);
 
+/* Addresses that pods may not connect to: the masters'. Connections of the node itself, and of pods on its network, are not touched. If one of them is
+ * an address of this node, its port is closed on all the node's addresses. Copied; written to the kernel once the pod CIDR is known. */
+#define NETWORK_CLOSED_MAX 64u
+struct network_closed {
+    char ip[16]; /* IPv4 */
+    uint16_t port;
+};
+void network_set_closed(struct network *n, const struct network_closed *closed, unsigned count);
+
 /* TCP connection to address:port from inside a namespace (netns "" or NULL = the node's own; address NULL = 127.0.0.1).
  * The socket is non-blocking and goes to the callee; -1 with the error (ERR_TIMEOUT, ERR_SYSTEM "connection refused"). */
 typedef void network_connect_cb(int fd, const struct error *error, void *data);

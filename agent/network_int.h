@@ -62,6 +62,8 @@ struct network_rules {
     const char *bridge, *pod_cidr;
     const char *cluster_cidr; /* NULL = no masquerade of what leaves the cluster */
     const struct list *owners;
+    const struct network_closed *closed; /* network_set_closed */
+    unsigned closed_count;
 };
 void network_rules_write(struct buf *out, const struct network_rules *r);
 

@@ -69,7 +69,17 @@ static void hollow_facts(struct node_facts *f)
                              .pods = AGENT_HOLLOW_PODS_MAX};
 }
 
-void node_read_facts(struct agent *a)
+int64_t node_reserve_memory(int64_t memory_bytes)
+{
+    return MIN(MIN(MAX(memory_bytes / 20, INT64_C(256) << 20), INT64_C(2) << 30), memory_bytes / 4);
+}
+
+int64_t node_memory_for_pods(const struct agent *a)
+{
+    return a->facts.memory_bytes - a->facts.reserved_bytes;
+}
+
+void node_read_facts(struct agent *a, int64_t reserved_bytes)
 {
     struct node_facts *f = &a->facts;
     struct utsname u;
@@ -79,6 +89,8 @@ void node_read_facts(struct agent *a)
     if (statvfs(a->dir, &disk) == 0) {
         f->disk_bytes = (int64_t)disk.f_blocks * (int64_t)disk.f_frsize;
     }
+    f->reserved_bytes =
+        reserved_bytes < 0 ? node_reserve_memory(f->memory_bytes) : MIN(reserved_bytes, f->memory_bytes);
     if (a->hollow) {
         hollow_facts(f);
     }
@@ -152,7 +164,7 @@ static void add_condition(struct agent *a, struct arena *ar, struct value *list,
 
 /* ---- Parts of the status ---- */
 
-static struct value *amounts(const struct node_facts *f, struct arena *a)
+static struct value *amounts(const struct node_facts *f, int64_t memory_bytes, struct arena *a)
 {
     struct value *v = value_map(a);
     char text[QUANTITY_SIZE];
@@ -160,7 +172,7 @@ static struct value *amounts(const struct node_facts *f, struct arena *a)
     value_set(a, v, "cpu", value_cstr(a, text));
     quantity_format_bytes(f->disk_bytes, text);
     value_set(a, v, "ephemeral-storage", value_cstr(a, text));
-    quantity_format_bytes(f->memory_bytes, text);
+    quantity_format_bytes(memory_bytes, text);
     value_set(a, v, "memory", value_cstr(a, text));
     value_set(a, v, "pods", value_strf(a, "%u", f->pods));
     return v;
@@ -225,8 +237,8 @@ static struct value *images(struct agent *a, struct arena *ar)
 static struct value *status(struct agent *a, struct arena *ar)
 {
     struct value *v = value_map(ar), *conditions = value_list(ar), *addresses = value_list(ar);
-    value_set(ar, v, "capacity", amounts(&a->facts, ar));
-    value_set(ar, v, "allocatable", amounts(&a->facts, ar));
+    value_set(ar, v, "capacity", amounts(&a->facts, a->facts.memory_bytes, ar));
+    value_set(ar, v, "allocatable", amounts(&a->facts, node_memory_for_pods(a), ar));
     for (int i = 0; i < NODE_CONDITIONS; i++) {
         add_condition(a, ar, conditions, i);
     }

@@ -638,6 +638,14 @@ void pod_reject(struct pod *p, const char *reason, const char *message)
     pod_settle(p);
 }
 
+bool pod_forks_refused(struct pod *p, uint64_t refused, int64_t wall_ms)
+{
+    bool first = p->pids.refused == 0, more = refused > p->pids.refused;
+    p->pids.refused = MAX(p->pids.refused, refused);
+    p->pids.since_wall_ms = first ? wall_ms : p->pids.since_wall_ms;
+    return more;
+}
+
 void pod_refs_changed(struct pod *p)
 {
     handle(p, POD_EV_REFS);

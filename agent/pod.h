@@ -124,6 +124,10 @@ struct pod {
         bool known, value;
         int64_t since_wall_ms;
     } conditions[3];
+    struct { /* condition reeve.io/PidsLimit: processes that were refused to it; 0 = never */
+        uint64_t refused;
+        int64_t since_wall_ms;
+    } pids;
     void *data; /* of the owner */
 };
 
@@ -138,6 +142,8 @@ void pod_delete(struct pod *p, bool removed);              /* removed: the objec
 /* It has taken what it may not: it fails, and its containers get hardly any time. In INIT and RUNNING. */
 void pod_evict(struct pod *p, const char *message);
 void pod_reject(struct pod *p, const char *reason, const char *message); /* in PENDING: it fails, nothing of it runs */
+/* The kernel has refused it so many processes by now, because it had as many as it may. True if that is more than before: its status changes. */
+bool pod_forks_refused(struct pod *p, uint64_t refused, int64_t wall_ms);
 void pod_refs_changed(struct pod *p);
 void pod_images_changed(struct pod *p);
 void pod_tick(struct pod *p, int64_t now_ms);

@@ -43,7 +43,7 @@ static bool check(struct agent_pod *ap, struct admit_refusal *why)
     }
     struct admit_node node = {.name = a->name,
                               .cpu_milli = a->facts.cpu_milli,
-                              .memory_bytes = a->facts.memory_bytes,
+                              .memory_bytes = node_memory_for_pods(a),
                               .ephemeral_bytes = a->facts.disk_bytes,
                               .pods = a->facts.pods,
                               .known = a->node != NULL,

@@ -228,9 +228,12 @@ static const char *closed_gate(const struct pod *p, struct arena *a)
     return NULL;
 }
 
+#define PIDS_LIMIT "reeve.io/PidsLimit" /* Kubernetes has none: there a pod fails to fork in silence */
+
 static bool is_ours(struct str type)
 {
-    return str_is(type, "Initialized") || str_is(type, "Ready") || str_is(type, "ContainersReady");
+    return str_is(type, "Initialized") || str_is(type, "Ready") || str_is(type, "ContainersReady") ||
+           str_is(type, PIDS_LIMIT);
 }
 
 /* A pod adopted after the agent's restart: its conditions have been as they are since then. */
@@ -277,6 +280,16 @@ static struct value *conditions(struct pod *p, const char *phase, int64_t wall_m
             msgpack_read_value(a, it.value.p, (size_t)(it.value.end - it.value.p), &kept, NULL) == 0) {
             value_append(a, list, kept);
         }
+    }
+    if (p->pids.refused > 0) {
+        struct value *v = value_map(a);
+        value_set(a, v, "type", value_cstr(a, PIDS_LIMIT));
+        value_set(a, v, "status", value_cstr(a, "True"));
+        value_set(a, v, "lastTransitionTime", time_value(a, p->pids.since_wall_ms));
+        value_set(a, v, "reason", value_cstr(a, "ForksRefused"));
+        value_set(a, v, "message",
+                  value_cstr(a, "the pod had as many processes as it may, and was refused more of them"));
+        value_append(a, list, v);
     }
     return list;
 }

@@ -114,6 +114,86 @@ static void a_pods_group_has_its_limits(void **state)
     assert_false(cgroup_pod_next(f->c, &cursor, uid));
 }
 
+#define UID_2 "bbbbbbbb-2"
+#define BOMB  200
+
+/* A child in the pod's group `leaf` that wants BOMB children of its own; how many it got. */
+static unsigned forks_in(struct fixture *f, const char *uid)
+{
+    int ready[2], got[2];
+    unsigned made = 0;
+    assert_int_equal(pipe(ready), 0);
+    assert_int_equal(pipe(got), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        char byte;
+        close(ready[1]);
+        if (read(ready[0], &byte, 1) == 1) {
+            for (unsigned i = 0; i < BOMB; i++) {
+                pid_t child = fork();
+                if (child == 0) {
+                    pause();
+                    _exit(0);
+                }
+                made += child > 0;
+            }
+        }
+        _exit(write(got[1], &made, sizeof made) == sizeof made ? (pause(), 0) : 1);
+    }
+    struct error err = {0};
+    if (cgroup_pod_place(f->c, uid, "c", pid, &err) != 0) {
+        fail_msg("%s", err.message);
+    }
+    assert_int_equal(write(ready[1], "x", 1), 1);
+    assert_int_equal(read(got[0], &made, sizeof made), sizeof made);
+    for (unsigned i = 0; i < 2; i++) {
+        close(ready[i]);
+        close(got[i]);
+    }
+    return made;
+}
+
+static void a_fork_bomb_is_held_in_its_pod_and_seen(void **state)
+{
+    struct fixture *f = *state;
+    NEED_CGROUPS(f);
+    char path[CGROUP_PATH_MAX];
+    struct cgroup_limits l = {.pids_max = 50};
+    assert_int_equal(cgroup_pod_make(f->c, UID_1, &l, path, NULL), 0);
+    assert_int_equal(cgroup_pod_make(f->c, UID_2, &(struct cgroup_limits){.pids_max = 1024}, path, NULL), 0);
+    assert_int_equal(cgroup_pod_forks_refused(f->c, UID_1), 0);
+    assert_int_equal(forks_in(f, UID_1), 49);
+    assert_true(cgroup_pod_forks_refused(f->c, UID_1) > 0);
+    assert_int_equal(forks_in(f, UID_2), BOMB); /* the neighbour has its own */
+    assert_int_equal(cgroup_pod_forks_refused(f->c, UID_2), 0);
+    cgroup_pod_remove(f->c, UID_2, on_done, f);
+    cgroup_pod_remove(f->c, UID_1, on_done, f);
+    uv_run(&f->loop, UV_RUN_DEFAULT);
+    while (waitpid(-1, NULL, 0) > 0) {
+    }
+}
+
+static void all_pods_together_leave_the_machine_some(void **state)
+{
+    struct fixture *f = *state;
+    NEED_CGROUPS(f);
+    char path[CGROUP_PATH_MAX], all[80], text[64];
+    assert_int_equal(cgroup_limit_all(f->c, UINT64_C(3) << 30, 60, NULL), 0);
+    snprintf(all, sizeof all, "/%s", f->parent);
+    bool v1 = cgroup_version(f->c) == 1;
+    if (read_file(f, v1 ? "/sys/fs/cgroup/memory" : "/sys/fs/cgroup", all, v1 ? "memory.limit_in_bytes" : "memory.max",
+                  text)) {
+        assert_string_equal(text, "3221225472");
+    }
+    assert_int_equal(cgroup_pod_make(f->c, UID_1, &(struct cgroup_limits){.pids_max = 1024}, path, NULL), 0);
+    assert_int_equal(forks_in(f, UID_1), 59);
+    assert_int_equal(cgroup_limit_all(f->c, 0, 1024, NULL), 0);
+    cgroup_pod_remove(f->c, UID_1, on_done, f);
+    uv_run(&f->loop, UV_RUN_DEFAULT);
+    while (waitpid(-1, NULL, 0) > 0) {
+    }
+}
+
 static void usage_is_measured(void **state)
 {
     struct fixture *f = *state;
@@ -215,6 +295,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_pods_group_has_its_limits, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_fork_bomb_is_held_in_its_pod_and_seen, setup, teardown),
+        cmocka_unit_test_setup_teardown(all_pods_together_leave_the_machine_some, setup, teardown),
         cmocka_unit_test_setup_teardown(usage_is_measured, setup, teardown),
         cmocka_unit_test_setup_teardown(removing_a_pod_kills_what_is_left, setup, teardown),
         cmocka_unit_test_setup_teardown(version_two_is_known_and_cleaned_as_well, setup_unified, teardown),

@@ -613,6 +613,54 @@ static void what_a_crash_left_is_known_and_taken_away(void **state)
     close_network(f);
 }
 
+/* A master of this machine, and one of another (here another namespace behind a link). */
+static void pods_are_kept_from_the_masters_and_from_nothing_else(void **state)
+{
+    struct fixture *f = *state;
+    NEED_ISOLATION(f);
+    NEED_PLUGINS();
+    char command[1400];
+    make_sandboxes(f);
+    open_network(f, "10.98.7.0/24");
+    add_pod(f, 0, NULL, 0);
+    const char *far = f->sb[1].net;
+    snprintf(
+        command, sizeof command,
+        "ip link add far0 type veth peer name far1 && ip link set far1 netns %s && ip addr add 192.168.77.1/24 dev "
+        "far0 && ip link set far0 up && nsenter --net=%s sh -c 'ip addr add 192.168.77.2/24 dev far1 && ip link set "
+        "far1 up && ip route add default via 192.168.77.1'",
+        far, far);
+    assert_int_equal(system(command), 0);
+    int here = listen_in("/proc/self/ns/net", 17400), there = listen_in(far, 17400), other = listen_in(far, 17401);
+    const char *pod = f->sb[0].net;
+    assert_true(reaches(f, pod, "10.98.7.1", 17400));
+    assert_true(reaches(f, pod, "192.168.77.2", 17400));
+    /* 192.168.77.1 is an address of this node: its port is closed on all of them. */
+    const struct network_closed masters[] = {{"192.168.77.2", 17400}, {"192.168.77.1", 17400}};
+    network_set_closed(f->n, masters, 2);
+    struct network_port port = {18080, 8080, "tcp", NULL};
+    add_pod(f, 1, &port, 1); /* waits for the rules */
+    static const char *const ours[] = {"10.98.7.1", "192.168.77.1", "192.168.77.2"};
+    for (size_t i = 0; i < ARRAY_SIZE(ours); i++) {
+        assert_false(reaches(f, pod, ours[i], 17400));
+        if (strstr(f->message, "refused") == NULL) { /* at once, not by a timeout */
+            fail_msg("%s: %s", ours[i], f->message);
+        }
+    }
+    assert_true(reaches(f, pod, "192.168.77.2", 17401));
+    assert_true(reaches(f, NULL, "192.168.77.2", 17400)); /* the node itself */
+    assert_true(reaches(f, NULL, "192.168.77.1", 17400));
+    network_set_closed(f->n, NULL, 0);
+    del_pod(f, 1);
+    assert_true(reaches(f, pod, "192.168.77.2", 17400));
+    del_pod(f, 0);
+    system("ip link del far0");
+    close(here);
+    close(there);
+    close(other);
+    close_network(f);
+}
+
 static int udp_socket(const char *netns, const char *address, uint16_t port)
 {
     struct server s = {.netns = netns, .port = port, .fd = -1, .udp = true, .address = address};
@@ -670,7 +718,7 @@ static void the_rules_say_what_the_owners_hold(void **state)
                          two = {.uid = "b", .ip = "10.1.2.4", .ports = b, .ports_count = 3};
     struct list owners;
     CLEANUP_BUF struct buf text = BUF_INIT;
-    struct network_rules rules = {"reeve0", "10.1.2.0/24", "10.1.0.0/16", &owners};
+    struct network_rules rules = {"reeve0", "10.1.2.0/24", "10.1.0.0/16", &owners, NULL, 0};
     list_init(&owners);
     list_push_back(&owners, &one.link);
     list_push_back(&owners, &two.link);
@@ -825,6 +873,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_next_pod_of_a_host_port_gets_its_traffic, setup, teardown),
         cmocka_unit_test_setup_teardown(host_ports_live_as_long_as_their_pods_over_restarts, setup, teardown),
         cmocka_unit_test_setup_teardown(what_a_crash_left_is_known_and_taken_away, setup, teardown),
+        cmocka_unit_test_setup_teardown(pods_are_kept_from_the_masters_and_from_nothing_else, setup, teardown),
         cmocka_unit_test_setup_teardown(a_udp_peer_of_a_host_port_follows_to_the_next_pod, setup, teardown),
         cmocka_unit_test_setup_teardown(connecting_gives_up_in_time, setup, teardown),
         cmocka_unit_test_setup_teardown(routes_follow_the_list, setup, teardown),

@@ -1,3 +1,4 @@
+#include "agent/status.h"
 #include "tests/unit/agent_fakes.h"
 
 #define ONE  "'containers':[{'name':'web','image':'nginx'}]"
@@ -483,6 +484,30 @@ static void conditions_keep_the_time_of_their_last_change(void **state)
     world_close(&w);
 }
 
+static void a_pod_that_was_refused_processes_says_so(void **state)
+{
+    (void)state;
+    struct world w;
+    CLEANUP_ARENA struct arena a;
+    arena_init(&a);
+    world_open(&w, ONE);
+    up_to_containers(&w);
+    run_container(&w, "web");
+    assert_false(pod_forks_refused(w.pod, 0, 1000));
+    struct value *list = value_get(status_document(w.pod, 1000, &a), "conditions");
+    assert_null(value_find(list, "type", STR("reeve.io/PidsLimit")));
+    assert_true(pod_forks_refused(w.pod, 7, 86400000));
+    assert_false(pod_forks_refused(w.pod, 7, 90000000)); /* no more than before */
+    assert_false(pod_forks_refused(w.pod, 3, 90000000)); /* a group of it is gone */
+    list = value_get(status_document(w.pod, 90000000, &a), "conditions");
+    const struct value *c = value_find(list, "type", STR("reeve.io/PidsLimit"));
+    assert_non_null(c);
+    assert_true(str_is(value_path_str(c, "status"), "True"));
+    assert_true(str_is(value_path_str(c, "reason"), "ForksRefused"));
+    assert_true(str_is(value_path_str(c, "lastTransitionTime"), "1970-01-02T00:00:00Z"));
+    world_close(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -511,6 +536,7 @@ int main(void)
         cmocka_unit_test(a_pod_that_had_finished_gives_back_what_is_left),
         cmocka_unit_test(a_changed_image_restarts_the_container_with_it),
         cmocka_unit_test(conditions_keep_the_time_of_their_last_change),
+        cmocka_unit_test(a_pod_that_was_refused_processes_says_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
