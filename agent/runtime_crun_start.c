@@ -504,6 +504,9 @@ static void run_conmon(struct crun_start *s, const struct runtime_spec *spec)
                            arena_printf(&a, "%s/persist", c->dir),
                            "-l",
                            arena_printf(&a, "k8s-file:%s", c->log_path),
+                           /* What is written between two looks at the size (logs_check) is bounded, too: conmon begins anew. */
+                           "--log-size-max",
+                           arena_printf(&a, "%llu", 2ull * rt->log_max_bytes),
                            "--full-attach",
                            "--no-sync-log"};
     for (; n < ARRAY_SIZE(fixed); n++) {

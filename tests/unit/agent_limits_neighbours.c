@@ -1,0 +1,153 @@
+/* A pod that takes all it can get, beside a healthy one whose probes go on: processes, memory, its log. */
+#include "tests/unit/agent_runtime_crun.h"
+
+#include "base/env.h"
+
+#include <sys/stat.h>
+
+#define HEALTHY "healthy-pod"
+#define PROBES  5
+
+static const char *const probe[] = {"sh", "-c", "test -d /proc/1 && echo fine", NULL};
+
+/* The neighbour: its own group, otherwise the same pod's surroundings. */
+static void start_healthy(struct fixture *f, struct runtime_spec *s, char id[RUNTIME_ID_MAX])
+{
+    static char group[CGROUP_PATH_MAX], log[160];
+    struct error err = {0};
+    struct cgroup_limits limits = {.pids_max = 1024};
+    if (cgroup_pod_make(f->cgroup, HEALTHY, &limits, group, &err) != 0) {
+        fail_msg("%s", err.message);
+    }
+    crun_spec(f, s);
+    snprintf(log, sizeof log, "%s/logs/h/0.log", f->dir);
+    s->name = "healthy";
+    s->cgroup_parent = group;
+    s->log_path = log;
+    start(f, s, sleeper);
+    assert_string_equal(f->start_message, "");
+    runtime_container_id(id, POD, "healthy", 0);
+    snprintf(f->id, sizeof f->id, "%s", id); /* base_spec's is of "c" */
+}
+
+static void probes_pass(struct fixture *f, const char *id)
+{
+    for (unsigned i = 0; i < PROBES; i++) {
+        run_inside(f, id, probe, 60000);
+        assert_int_equal(f->exec_code, 0);
+    }
+}
+
+static void end_healthy(struct fixture *f, const char *id)
+{
+    snprintf(f->id, sizeof f->id, "%s", id);
+    kill_it(f, SIGKILL);
+    remove_it(f);
+    f->dones = 0;
+    cgroup_pod_remove(f->cgroup, HEALTHY, on_done, f);
+    wait_for(f, &f->dones, 1);
+    assert_int_equal(f->done_error, 0);
+}
+
+static void limit_pod(struct fixture *f, const struct cgroup_limits *limits)
+{
+    char path[CGROUP_PATH_MAX];
+    assert_int_equal(cgroup_pod_make(f->cgroup, POD, limits, path, NULL), 0);
+}
+
+static void a_fork_bomb_is_its_own_pods_trouble(void **state)
+{
+    struct fixture *f = *state;
+    NEED_CRUN(f);
+    struct runtime_spec s, h;
+    char id[RUNTIME_ID_MAX];
+    const char *bomb[] = {"sh", "-c", "while :; do sleep 100 & done", NULL};
+    start_healthy(f, &h, id);
+    limit_pod(f, &(struct cgroup_limits){.pids_max = 200});
+    crun_spec(f, &s);
+    start(f, &s, bomb);
+    struct cgroup_usage u = {0};
+    for (int64_t until = env_now_ms(env_real()) + 60000; u.pids < 190 && f->exits == 0;) {
+        assert_true(env_now_ms(env_real()) < until); /* until it is full, or the shell has given up */
+        assert_int_equal(cgroup_usage(f->cgroup, f->cgroup_path, &u, NULL), 0);
+        probes_pass(f, id);
+    }
+    assert_true(u.pids <= 200);
+    assert_int_equal(cgroup_pod_forks_refused(f->cgroup, HEALTHY), 0);
+    assert_true(cgroup_pod_forks_refused(f->cgroup, POD) > 0);
+    probes_pass(f, id);
+    if (f->exits == 0) {
+        kill_it(f, SIGKILL);
+    }
+    end_healthy(f, id);
+}
+
+static void a_pod_without_memory_dies_alone(void **state)
+{
+    struct fixture *f = *state;
+    NEED_CRUN(f);
+    struct runtime_spec s, h;
+    char id[RUNTIME_ID_MAX];
+    const char *hog[] = {"sh", "-c", "a=xxxxxxxx; while :; do a=$a$a; done", NULL};
+    start_healthy(f, &h, id);
+    limit_pod(
+        f, &(struct cgroup_limits){.memory_bytes = 24 << 20, .pids_max = 200}); /* of the pod, not of the container */
+    crun_spec(f, &s);
+    start(f, &s, hog);
+    probes_pass(f, id);
+    wait_for(f, &f->exits, 1);
+    assert_true(f->oom);
+    assert_string_equal(f->reason, "OOMKilled"); /* so its status says */
+    probes_pass(f, id);
+    end_healthy(f, id);
+}
+
+static uint64_t logs_size(struct fixture *f, const char *name)
+{
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < 10; i++) {
+        char path[FS_PATH_MAX];
+        struct stat st;
+        snprintf(path, sizeof path, i == 0 ? "%s/logs/%s/0.log" : "%s/logs/%s/0.log.%u", f->dir, name, i);
+        if (stat(path, &st) == 0) {
+            assert_true(st.st_size <= 2 * RUNTIME_LOG_MAX + (64 << 10));
+            sum += (uint64_t)st.st_size;
+        }
+    }
+    return sum;
+}
+
+static void a_flood_of_a_log_does_not_outrun_its_rotation(void **state)
+{
+    struct fixture *f = *state;
+    NEED_CRUN(f);
+    struct runtime_spec s, h;
+    char id[RUNTIME_ID_MAX];
+    /* 128 MiB, far more than may lie there, faster than anybody looks */
+    const char *flood[] = {"sh", "-c",
+                           "yes xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx | head -c 134217728", NULL};
+    start_healthy(f, &h, id);
+    crun_spec(f, &s);
+    start(f, &s, flood);
+    uint64_t most = 0;
+    while (f->exits == 0) {
+        probes_pass(f, id);
+        uint64_t size = logs_size(f, "c");
+        most = MAX(most, size);
+    }
+    print_message("a log of 128 MiB took at most %llu MiB\n", (unsigned long long)most >> 20);
+    assert_int_equal(f->exit_code, 0);
+    assert_true(logs_size(f, "c") <= (uint64_t)2 * RUNTIME_LOG_MAX * RUNTIME_LOG_FILES);
+    end_healthy(f, id);
+}
+
+int main(void)
+{
+    have_crun = enter_private_mounts();
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_fork_bomb_is_its_own_pods_trouble, crun_setup, crun_teardown),
+        cmocka_unit_test_setup_teardown(a_pod_without_memory_dies_alone, crun_setup, crun_teardown),
+        cmocka_unit_test_setup_teardown(a_flood_of_a_log_does_not_outrun_its_rotation, crun_setup, crun_teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
