@@ -164,7 +164,7 @@ static void initial_state(struct arena *a, const struct kind *k, struct value *d
     }
 }
 
-/* What is kept but not carried out. */
+/* What is kept but not carried out, and what is hardly meant. */
 void admit_warnings(const struct admission *ad, const struct kind *k, const struct value *doc)
 {
     struct kind_warnings found;
@@ -172,6 +172,7 @@ void admit_warnings(const struct admission *ad, const struct kind *k, const stru
         return;
     }
     kind_find_warnings(k, ad->arena, doc, &found);
+    kind_find_doubts(k, ad->arena, doc, &found);
     for (unsigned i = 0; i < found.count && value_count(*ad->warnings) < WRITE_WARNINGS_MAX; i++) {
         if (*ad->warnings == NULL) {
             *ad->warnings = value_list(ad->arena);
@@ -269,7 +270,9 @@ int admit_update(const struct admission *ad, const struct kind *k, struct value 
     value_remove(value_get(doc, "metadata"), "resourceVersion");
     value_remove((struct value *)old_metadata, "resourceVersion");
     int rv = kind_check(k, ad->arena, doc, before, KIND_CHECK_UPDATE | (ad->lenient ? KIND_CHECK_LENIENT : 0), err);
-    if (rv == 0 && part == TXN_PART_SPEC && spec_changes(value_get(doc, "spec"), value_get(before, "spec"))) {
+    if (rv == 0 && part == TXN_PART_SPEC &&
+        (spec_changes(value_get(doc, "spec"), value_get(before, "spec")) ||
+         spec_changes(value_get(doc, "data"), value_get(before, "data")))) {
         admit_warnings(ad, k, doc);
     }
     return rv != 0 ? rv : object_from_value(k, doc, 0, out, err);

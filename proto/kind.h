@@ -199,6 +199,9 @@ struct kind_warnings {
     const char *items[KIND_WARNINGS_MAX]; /* arena */
 };
 void kind_find_warnings(const struct kind *k, struct arena *a, const struct value *doc, struct kind_warnings *out);
+/* Adds to them what is allowed in a checked document and yet hardly meant, as `PATH: WHY`: a variable twice, a memory of less than a byte, a
+ * certificate and a foreign key. */
+void kind_find_doubts(const struct kind *k, struct arena *a, const struct value *doc, struct kind_warnings *out);
 /* What a document is called in errors: `Pod "web"`. Arena memory. */
 const char *kind_document_name(const struct kind *k, struct arena *a, const struct value *doc);
 /* Take out what only the system writes (FIELD_READONLY, at any depth; and the status of kinds that have one): for a create, before

@@ -65,10 +65,51 @@ static void a_broken_promise_is_refused_and_a_kept_one_is_quiet(void **state)
     habits_run(*state, rows, ARRAY_SIZE(rows));
 }
 
+/* Duplicates, fractions of bytes, old labels, a key that does not fit: as Kubernetes warns. */
+static void what_is_hardly_meant_is_warned_of(void **state)
+{
+    struct habits *h = *state;
+#define POD(container, more)                                                                                           \
+    "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec: {" more "containers: [{name: c, image: 'i:1', " container   \
+    "}]}\n"
+    habits_file(h, "env.yaml", POD("env: [{name: A, value: a}, {name: B}, {name: A, value: b}]", ""));
+    habits_file(h, "bytes.yaml", POD("resources: {limits: {memory: 400m, cpu: 400m}}", ""));
+    habits_file(h, "ports.yaml",
+                POD("ports: [{containerPort: 80}, {containerPort: 80, protocol: UDP}, "
+                    "{containerPort: 80, name: x}]",
+                    ""));
+    habits_file(h, "label.yaml", POD("", "nodeSelector: {beta.kubernetes.io/os: linux}, "));
+    habits_must(h,
+                "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=a -keyout a.key -out "
+                "a.crt 2>/dev/null && openssl ecparam -name prime256v1 -genkey -noout -out b.key",
+                NULL);
+    static const struct habit rows[] = {
+        {"rctl create --dry-run=server -f env.yaml", NULL, 0, "created",
+         "=Warning: spec.containers[0].env[2]: hides an earlier \"A\", which may get lost in an apply\n"},
+        {"rctl create --dry-run=server -f bytes.yaml", NULL, 0, "created",
+         "=Warning: spec.containers[0].resources.requests[memory]: \"400m\" is no whole number of bytes; m stands for "
+         "thousandths\nWarning: spec.containers[0].resources.limits[memory]: \"400m\" is no whole number of bytes; m "
+         "stands for thousandths\n"},
+        {"rctl create --dry-run=server -f ports.yaml", NULL, 0, "created",
+         "=Warning: spec.containers[0].ports[2]: the same port as an earlier one\n"},
+        {"rctl create --dry-run=server -f label.yaml", NULL, 0, "created",
+         "=Warning: spec.nodeSelector[beta.kubernetes.io/os]: an old name of the label; write kubernetes.io/os\n"},
+        {"rctl create secret generic t --type=kubernetes.io/tls --from-file=tls.crt=a.crt --from-file=tls.key=b.key",
+         NULL, 0, "created", "=Warning: data: tls.crt and tls.key are no certificate and the key that belongs to it\n"},
+        {"rctl patch secret t --type=merge -p \"{\\\"data\\\":{\\\"tls.key\\\":\\\"$(base64 -w0 a.key)\\\"}}\"", NULL,
+         0, "patched", QUIET},
+        {"rctl patch secret t --type=merge -p '{\"stringData\":{\"tls.key\":\"x\"}}'", NULL, 0, "patched",
+         "no certificate and the key"},
+        {"rctl delete secret t", NULL, 0},
+    };
+    habits_run(h, rows, ARRAY_SIZE(rows));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_way_to_write_warns),
+        cmocka_unit_test(what_is_hardly_meant_is_warned_of),
         cmocka_unit_test(a_broken_promise_is_refused_and_a_kept_one_is_quiet),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

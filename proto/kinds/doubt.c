@@ -1,0 +1,148 @@
+/* What is allowed, and yet hardly meant: the client is warned of it. Source: the warnings of Kubernetes' pods, pod templates and secrets. */
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "base/strmap.h"
+#include "proto/kinds/kinds.h"
+#include "proto/pki.h"
+#include "proto/quantity.h"
+
+struct doubts {
+    struct arena *arena;
+    struct kind_warnings *out;
+};
+
+__attribute__((format(printf, 3, 4))) static void doubt(const struct doubts *d, const struct fpath *p, const char *fmt,
+                                                        ...)
+{
+    char text[256];
+    va_list ap;
+    if (d->out->count >= KIND_WARNINGS_MAX) {
+        return;
+    }
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    d->out->items[d->out->count++] = arena_printf(d->arena, "%s: %s", fpath_text(d->arena, p), text);
+}
+
+static void doubt_env(const struct doubts *d, const struct value *list, const struct fpath *p)
+{
+    struct strmap seen;
+    strmap_init(&seen);
+    VALUE_FOR(i, list)
+    {
+        struct str name = value_to_str(value_get(value_item(list, i), "name"));
+        if (name.n > 0 && strmap_get(&seen, name) != NULL) {
+            doubt(d, FPATH_ITEM(p, i), "hides an earlier \"%.*s\", which may get lost in an apply",
+                  (int)MIN(name.n, 64u), name.p);
+        } else if (name.n > 0) {
+            strmap_set(&seen, name, value_item(list, i));
+        }
+    }
+    strmap_close(&seen);
+}
+
+static void doubt_ports(const struct doubts *d, const struct value *list, const struct fpath *p)
+{
+    struct strmap seen;
+    strmap_init(&seen);
+    VALUE_FOR(i, list)
+    {
+        const struct value *port = value_item(list, i);
+        struct str protocol = value_to_str(value_get(port, "protocol")), ip = value_to_str(value_get(port, "hostIP"));
+        const char *key =
+            arena_printf(d->arena, "%lld/%.*s %lld %.*s", (long long)value_to_int(value_get(port, "containerPort"), 0),
+                         STR_ARG(protocol.n > 0 ? protocol : STR("TCP")),
+                         (long long)value_to_int(value_get(port, "hostPort"), 0), STR_ARG(ip));
+        if (strmap_get(&seen, str_of(key)) != NULL) {
+            doubt(d, FPATH_ITEM(p, i), "the same port as an earlier one");
+        } else {
+            strmap_set(&seen, str_of(key), value_item(list, i));
+        }
+    }
+    strmap_close(&seen);
+}
+
+/* "400m" of memory is less than a byte. */
+static void doubt_bytes(const struct doubts *d, const struct value *list, const struct fpath *p)
+{
+    static const char *const names[] = {"memory", "ephemeral-storage"};
+    for (unsigned i = 0; i < ARRAY_SIZE(names); i++) {
+        struct str s = value_to_str(value_get(list, names[i]));
+        int64_t milli;
+        if (s.n > 0 && quantity_milli(s, &milli) && milli % 1000 != 0) {
+            doubt(d, FPATH_KEY(p, str_of(names[i])), "\"%.*s\" is no whole number of bytes; m stands for thousandths",
+                  STR_ARG(s));
+        }
+    }
+}
+
+static void doubt_resources(const struct doubts *d, const struct value *resources, const struct fpath *p)
+{
+    doubt_bytes(d, value_get(resources, "requests"), FPATH_AT(p, "requests"));
+    doubt_bytes(d, value_get(resources, "limits"), FPATH_AT(p, "limits"));
+}
+
+static void doubt_labels(const struct doubts *d, const struct value *selector, const struct fpath *p)
+{
+    static const struct {
+        const char *old, *now;
+    } labels[] = {
+        {"beta.kubernetes.io/arch", "kubernetes.io/arch"},
+        {"beta.kubernetes.io/os", "kubernetes.io/os"},
+        {"beta.kubernetes.io/instance-type", "node.kubernetes.io/instance-type"},
+        {"failure-domain.beta.kubernetes.io/region", "topology.kubernetes.io/region"},
+        {"failure-domain.beta.kubernetes.io/zone", "topology.kubernetes.io/zone"},
+    };
+    for (unsigned i = 0; i < ARRAY_SIZE(labels); i++) {
+        if (value_get(selector, labels[i].old) != NULL) {
+            doubt(d, FPATH_KEY(p, str_of(labels[i].old)), "an old name of the label; write %s", labels[i].now);
+        }
+    }
+}
+
+static void doubt_pod(const struct doubts *d, const struct value *spec, const struct fpath *p)
+{
+    static const char *const lists[] = {"initContainers", "containers", "ephemeralContainers"};
+    for (unsigned k = 0; k < ARRAY_SIZE(lists); k++) {
+        const struct value *list = value_get(spec, lists[k]);
+        VALUE_FOR(i, list)
+        {
+            const struct value *c = value_item(list, i);
+            const struct fpath *at = FPATH_ITEM(FPATH_AT(p, lists[k]), i);
+            doubt_env(d, value_get(c, "env"), FPATH_AT(at, "env"));
+            doubt_ports(d, value_get(c, "ports"), FPATH_AT(at, "ports"));
+            doubt_resources(d, value_get(c, "resources"), FPATH_AT(at, "resources"));
+        }
+    }
+    doubt_resources(d, value_get(spec, "resources"), FPATH_AT(p, "resources"));
+    doubt_labels(d, value_get(spec, "nodeSelector"), FPATH_AT(p, "nodeSelector"));
+}
+
+static void doubt_secret(const struct doubts *d, const struct value *obj)
+{
+    const struct value *data = value_get(obj, "data"), *cert = value_get(data, "tls.crt"),
+                       *key = value_get(data, "tls.key");
+    if (!str_is(value_to_str(value_get(obj, "type")), "kubernetes.io/tls") || cert == NULL || key == NULL) {
+        return;
+    }
+    const char *cert_pem = arena_printf(d->arena, "%.*s", STR_ARG(cert->str));
+    const char *key_pem = arena_printf(d->arena, "%.*s", STR_ARG(key->str));
+    if (!pki_pair_fits(cert_pem, key_pem)) {
+        doubt(d, FPATH("data"), "tls.crt and tls.key are no certificate and the key that belongs to it");
+    }
+}
+
+void kind_find_doubts(const struct kind *k, struct arena *a, const struct value *doc, struct kind_warnings *out)
+{
+    struct doubts d = {a, out};
+    if (k->id == KIND_SECRET) {
+        doubt_secret(&d, doc);
+    } else if (k->id == KIND_POD) {
+        doubt_pod(&d, value_get(doc, "spec"), FPATH("spec"));
+    } else if (k->id == KIND_REPLICASET || k->id == KIND_DEPLOYMENT) {
+        doubt_pod(&d, value_at(doc, "spec", "template", "spec", NULL),
+                  FPATH_AT(FPATH_AT(FPATH("spec"), "template"), "spec"));
+    }
+}
