@@ -75,10 +75,12 @@ static void troubled(struct api_log *l)
         end(l);
         return;
     }
-    if (!l->noted && l->opened_once && now - l->since > NOTE_MS && l->events.on_note != NULL) {
+    if (!l->noted && now - l->since > NOTE_MS && l->events.on_note != NULL) {
         char text[ERROR_MESSAGE_MAX + 128];
         l->noted = true;
-        snprintf(text, sizeof(text), "the log was cut (%s); it goes on when the node can be reached", l->error.message);
+        snprintf(text, sizeof(text),
+                 l->opened_once ? "the log was cut (%s); it goes on when the node can be reached" : "waiting: %s",
+                 l->error.message);
         l->events.on_note(text, l->data);
     }
     bool master_at_fault = l->error.code != ERR_BUSY && l->error.code != ERR_LIMIT;

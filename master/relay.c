@@ -29,6 +29,7 @@ struct relay {
     uint64_t leader;               /* that master; 0: the node's side is an agent */
     const struct rpc_session *via; /* to it; to be compared only */
     struct relay_side client, node;
+    char *node_name;             /* NULL: the node's side is another master */
     struct rpc_request *request; /* until the node's side has accepted */
     struct call_origin origin;   /* with it */
     bool doubtful;               /* from a follower's state: if the agent knows no such pod the leader decides */
@@ -55,6 +56,7 @@ static void relay_maybe_free(struct relay *r)
     }
     buf_close(&r->client.held);
     buf_close(&r->node.held);
+    free(r->node_name);
     free(r);
 }
 
@@ -115,12 +117,28 @@ static void set_unknown(struct error *err)
     error_set(err, ERR_UNKNOWN_OUTCOME, "the leader went away while a stream was opened over it: it may have begun");
 }
 
+/* People know nodes by their names, not the address that the agent's connection came from. */
+static const struct error *name_the_node(const struct relay *r, const struct error *err, struct error *named)
+{
+    if (r->node_name == NULL || err == NULL || err->code != ERR_CLOSED) {
+        return err;
+    }
+    error_set(
+        named, ERR_CLOSED,
+        "the connection to node \"%s\" was lost (its agent has ended, or the network); `rctl get node %s` shows when "
+        "it is back",
+        r->node_name, r->node_name);
+    return named;
+}
+
 static void on_end(struct rpc_stream *st, const struct error *err, void *data)
 {
     (void)st;
     struct relay_side *s = data;
     struct relay *r = s->relay;
+    struct error named = {0};
     s->over = true;
+    err = s == &r->node ? name_the_node(r, err, &named) : err;
     if (s == &r->node && r->request != NULL && r->doubtful && err != NULL && err->code == ERR_NOT_FOUND) {
         struct call *c = call_of_request(TAKE_PTR(r->request), &r->origin);
         if (call_count(c)) {
@@ -283,7 +301,7 @@ static bool node_of_call(struct call *c, struct str *node)
     return true;
 }
 
-static struct relay *relay_to(struct call *c, struct rpc_session *agent)
+static struct relay *relay_to(struct call *c, struct rpc_session *agent, struct str node)
 {
     static const struct {
         const char *here, *there;
@@ -299,7 +317,9 @@ static struct relay *relay_to(struct call *c, struct rpc_session *agent)
     }
     CLEANUP_BUF struct buf b = BUF_INIT;
     copy_params(c, &b);
-    return start(c, agent, 0, names[i].there, buf_str(&b));
+    struct relay *r = start(c, agent, 0, names[i].there, buf_str(&b));
+    r->node_name = xstrndup(node.p, node.n);
+    return r;
 }
 
 void method_relay_to_node(struct call *c)
@@ -307,7 +327,7 @@ void method_relay_to_node(struct call *c)
     struct str node;
     struct rpc_session *agent = node_of_call(c, &node) ? agent_of(c, node) : NULL;
     if (agent != NULL) {
-        relay_to(c, agent);
+        relay_to(c, agent, node);
     }
 }
 
@@ -329,7 +349,7 @@ bool relay_here(struct call *c)
         images_of(c, agent);
         return true;
     }
-    relay_to(c, agent)->doubtful = true;
+    relay_to(c, agent, node)->doubtful = true;
     return true;
 }
 

@@ -324,6 +324,7 @@ static void test_an_agent_that_goes_away_ends_the_clients_streams(void **state)
     {
         stream_wait_end(p[by].client);
         assert_int_equal(p[by].client->end.code, ERR_CLOSED);
+        assert_non_null(strstr(p[by].client->end.message, "the connection to node \"n1\" was lost"));
         pair_close(&p[by]);
         stream_wait_end(early[by]);
         assert_false(early[by]->open);
