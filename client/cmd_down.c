@@ -66,7 +66,13 @@ static int run_down(struct rctl *r)
     if (up_init(&u, opt(r, "dir"), &err) != 0) {
         return rctl_fail(r, &err);
     }
+    if (up_check_kind(&u, &err) != 0) {
+        return rctl_fail(r, &err);
+    }
     int known = up_load(&u, &err);
+    if (known == 0 && up_check_strangers(&u, NULL, &err) != 0) {
+        return rctl_fail(r, &err);
+    }
     struct stat st;
     bool any = known == 0 || stat(up_path(&r->arena, &u, "run"), &st) == 0;
     unsigned nodes = stop_all(&u, &r->arena, 'n'), masters = stop_all(&u, &r->arena, 'm');

@@ -241,6 +241,9 @@ static int start_master(struct upping *p, unsigned i)
     const char *run[] = {p->master, "run", "--dir", up_path(&p->r->arena, u, "masters/%s", name), NULL};
     const char *const *argv = with_words(p, run, u->master_args);
     int fd = -1;
+    if (up_check_strangers(u, name, &p->err) != 0) {
+        return p->err.code;
+    }
     int rc = p->want_nodes > 0 ? up_fabric_listen(u, u->ports[i], &fd, &p->err) : 0;
     rc = rc != 0 ? rc : up_start_daemon(u, name, argv, fd, &p->err);
     if (fd >= 0) {
@@ -358,7 +361,10 @@ static int start_node(struct upping *p, unsigned i)
     }
     const char *join[] = {p->agent, "join", "--dir", dir, "--name", name, "--token-file", token, master_list(p), NULL};
     struct up_node_spec spec = {.index = i, .argv = run, .join_argv = has_joined ? NULL : join, .joined_path = joined};
-    up_cgroup_remove(u, name);
+    rc = rc != 0 ? rc : up_check_strangers(u, name, &p->err);
+    if (rc == 0) {
+        up_cgroup_remove(u, name);
+    }
     rc = rc != 0 ? rc : up_node_start(u, &spec, &p->err);
     if (rc == 0) {
         p->started++;
@@ -523,6 +529,7 @@ static int prepare(struct upping *p)
     struct rctl *r = p->r;
     struct error none = {0};
     int rc = up_init(&p->u, opt(r, "dir"), &p->err);
+    rc = rc != 0 ? rc : up_check_kind(&p->u, &p->err);
     if (rc == 0 && (rc = up_load(&p->u, &none)) == ERR_NOT_FOUND) {
         rc = 0;
     } else if (rc != 0) {
@@ -557,14 +564,30 @@ static int prepare(struct upping *p)
     return rc != 0 ? rc : up_make_dirs(&p->u, &p->err);
 }
 
+/* REEVE_CONFIG goes before ./.reeve/config: what is typed next would go to another cluster. */
+static bool elsewhere(const struct up *u)
+{
+    const char *named = getenv("REEVE_CONFIG");
+    CLEANUP_ARENA struct arena a;
+    arena_init(&a);
+    CLEANUP_FREE char *there = named == NULL || named[0] == '\0' ? NULL : realpath(named, NULL);
+    CLEANUP_FREE char *ours = realpath(up_path(&a, u, "config"), NULL);
+    return named != NULL && named[0] != '\0' && (there == NULL || ours == NULL || strcmp(there, ours) != 0);
+}
+
 static void print_closing(struct upping *p)
 {
     const struct up *u = &p->u;
+    bool other = elsewhere(u);
     CLEANUP_FREE char *local = realpath("./.reeve", NULL);
     say(p, "%s: %u master%s with a leader, %u node%s Ready.",
         p->started > 0 ? "The cluster is up" : "The cluster was running already", u->masters,
         u->masters == 1 ? "" : "s", u->nodes, u->nodes == 1 ? "" : "s");
-    if (local != NULL && strcmp(local, u->dir) == 0) {
+    if (other) {
+        say(p, "  note:  REEVE_CONFIG names another configuration at present, %s: rctl goes there until it is changed",
+            getenv("REEVE_CONFIG"));
+    }
+    if (local != NULL && strcmp(local, u->dir) == 0 && !other) {
         say(p, "  look:  rctl get nodes        (finds ./.reeve/config; elsewhere: export REEVE_CONFIG=%s/config)",
             u->dir);
         say(p, "  stop:  rctl down");

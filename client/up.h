@@ -68,6 +68,11 @@ pid_t up_alive(const struct up *u, const char *name);
 /* SIGTERM, after term_ms SIGKILL, until it is gone. */
 void up_stop(const struct up *u, const char *name, int64_t term_ms);
 
+/* ERR_BUSY if a daemon that "rctl up" did not start works in the data directory of one of its masters or nodes (name), or of any (NULL). */
+int up_check_strangers(const struct up *u, const char *name, struct error *err);
+/* ERR_INVALID if the directory is no cluster's, but the data directory of one daemon, made by hand. */
+int up_check_kind(const struct up *u, struct error *err);
+
 /* ---- Processes (up_process.c) ---- */
 
 /* Runs a command to its end. ERR_SYSTEM with its last words. */

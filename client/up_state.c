@@ -1,12 +1,14 @@
 /* Where a local cluster keeps what, and which processes are its own. */
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <ftw.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -279,4 +281,60 @@ void up_stop(const struct up *u, const char *name, int64_t term_ms)
     if (pid == 0) {
         unlink(up_path(&a, u, "run/%s.pid", name));
     }
+}
+
+/* ---- What is not ours ---- */
+
+/* Daemons lock their data directories: a master the directory, an agent a file in it. */
+static bool is_locked(const char *path)
+{
+    CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
+    return fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+}
+
+static int check_stranger(const struct up *u, struct arena *a, const char *name, struct error *err)
+{
+    bool master = name[0] == 'm';
+    const char *dir = up_path(a, u, "%s/%s", master ? "masters" : "nodes", name);
+    if (up_alive(u, name) != 0 || !is_locked(master ? dir : arena_printf(a, "%s/lock", dir))) {
+        return 0;
+    }
+    return error_set(err, ERR_BUSY,
+                     "a %s that \"rctl up\" did not start works in %s; stop that one first (`pgrep -af 'reeve-%s run'` "
+                     "shows it)",
+                     master ? "reeve-master" : "reeve-agent", dir, master ? "master" : "agent");
+}
+
+int up_check_strangers(const struct up *u, const char *name, struct error *err)
+{
+    CLEANUP_ARENA struct arena a;
+    arena_init(&a);
+    if (name != NULL) {
+        return check_stranger(u, &a, name, err);
+    }
+    int rc = 0;
+    for (unsigned i = 0; i < u->masters && rc == 0; i++) {
+        rc = check_stranger(u, &a, arena_printf(&a, "m%u", i + 1), err);
+    }
+    for (unsigned i = 0; i < u->nodes && rc == 0; i++) {
+        rc = check_stranger(u, &a, arena_printf(&a, "n%u", i + 1), err);
+    }
+    return rc;
+}
+
+int up_check_kind(const struct up *u, struct error *err)
+{
+    static const char *const rows[][2] = {{"master.yaml", "reeve-master"}, {"agent.yaml", "reeve-agent"}};
+    CLEANUP_ARENA struct arena a;
+    arena_init(&a);
+    for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+        if (access(up_path(&a, u, "cluster.yaml"), F_OK) != 0 && access(up_path(&a, u, "%s", rows[i][0]), F_OK) == 0) {
+            return error_set(
+                err, ERR_INVALID,
+                "%s is the data directory of a %s that was made by hand, not a cluster of \"rctl up\"; give "
+                "another --dir",
+                u->dir, rows[i][1]);
+        }
+    }
+    return 0;
 }

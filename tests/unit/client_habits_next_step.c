@@ -94,6 +94,36 @@ static void directories_with_long_paths_are_refused_at_the_start(void **state)
     RUN(rows);
 }
 
+/* "rctl up" beside masters that were started by hand: it neither works in their directories nor removes them. */
+static void up_leaves_alone_what_was_started_by_hand(void **state)
+{
+    struct habits *h = *state;
+    habits_must(h,
+                "test -e bin || ln -s $(dirname $(command -v rctl)) bin; bin/reeve-master init --dir hand --listen "
+                "127.0.0.1:17490 && "
+                "rctl up --dir ours --masters 1 --agents 0 --port 17500 && kill $(cut -d' ' -f1 ours/run/m1.pid)",
+                NULL);
+    habits_until(h, "! kill -0 $(cut -d' ' -f1 ours/run/m1.pid)");
+    habits_must(h, "{ bin/reeve-master run --dir ours/masters/m1 >hand.log 2>&1 & } ; echo $! >hand.pid", NULL);
+    habits_until(h, "rctl --config ours/config get ns");
+    static const struct habit rows[] = {
+        {"rctl up --dir hand", NULL, 1, "=", "hand is the data directory of a reeve-master that was made by hand"},
+        {"rctl down --dir hand; test -e hand/master.yaml", NULL, 0, "=", "give another --dir"},
+        {"rctl up --dir ours", NULL, 1, NULL,
+         "a reeve-master that \"rctl up\" did not start works in\nours/masters/m1; stop that one first"},
+        {"rctl down --dir ours; test -e ours/masters/m1/master.yaml", NULL, 0, "=", "did not start works in"},
+        {"kill $(cat hand.pid)", NULL, 0},
+    };
+    RUN(rows);
+    habits_until(h, "! kill -0 $(cat hand.pid)");
+    static const struct habit after[] = {
+        {"REEVE_CONFIG=other rctl up --dir ours", NULL, 0,
+         "REEVE_CONFIG names another configuration at present, other"},
+        {"rctl down --dir ours; test -e ours", NULL, 1, "and removed"},
+    };
+    RUN(after);
+}
+
 static void addresses_of_masters_may_have_commas(void **state)
 {
     static const struct habit rows[] = {
@@ -113,6 +143,7 @@ int main(void)
         cmocka_unit_test(a_pod_without_a_node_is_refused_at_once),
         cmocka_unit_test(a_large_object_is_applied_by_the_server_side),
         cmocka_unit_test(directories_with_long_paths_are_refused_at_the_start),
+        cmocka_unit_test(up_leaves_alone_what_was_started_by_hand),
         cmocka_unit_test(addresses_of_masters_may_have_commas),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
