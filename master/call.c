@@ -5,6 +5,8 @@
 
 #include "master/master.h"
 
+#define CALL_BYTES 512u /* what a request without parameters holds while it waits */
+
 struct call *call_new(struct master *m, struct rpc_request *req, const struct pki_identity *who, struct str method,
                       struct mp params)
 {
@@ -26,7 +28,10 @@ struct session *call_session(const struct call *c)
 
 static void call_free(struct call *c)
 {
-    assert(c->req == NULL);
+    assert(c->req == NULL && c->listing == NULL && c->work.lane == NULL);
+    if (c->subject != NULL) {
+        subject_unref(c->m->turns, c->subject);
+    }
     arena_close(&c->arena);
     free(c);
 }
@@ -48,7 +53,7 @@ static struct rpc_request *release(struct call *c)
 bool call_count(struct call *c)
 {
     struct session *s = call_session(c);
-    size_t n = (size_t)(c->params.end - c->params.p), here = s == NULL ? 0 : s->request_bytes;
+    size_t n = (size_t)(c->params.end - c->params.p) + CALL_BYTES, here = s == NULL ? 0 : s->request_bytes;
     if (here + n > MASTER_SESSION_BYTES_MAX || c->m->request_bytes + n > MASTER_REQUEST_BYTES_MAX) {
         c->m->stats.refused_bytes++;
         call_failf(
@@ -206,6 +211,99 @@ int64_t call_left_ms(const struct call *c, int64_t max_ms)
     return left < 1 ? 1 : MIN(left, max_ms);
 }
 
+/* ---- Its turn ---- */
+
+struct lane *call_lane(struct call *c)
+{
+    if (rpc_request_session(c->req) == NULL) {
+        return NULL;
+    }
+    if (!c->forwarded) {
+        return &call_session(c)->lane;
+    }
+    if (c->subject == NULL) {
+        c->subject = subject_get(c->m->turns, &c->who, NULL);
+    }
+    return &c->subject->forwarded;
+}
+
+static void read_now(struct call *c);
+
+static void drop(struct work *w)
+{
+    struct call *c = CONTAINER_OF(w, struct call, work);
+    struct error gone = {0};
+    error_set(&gone, ERR_CLOSED, "the connection was closed");
+    list_let_go(c);
+    call_fail_now(c, &gone); /* into the void */
+}
+
+/* Did whoever asks say how long it waits, and has that passed? */
+static bool is_late(const struct call *c)
+{
+    return mp_type(mp_get(c->params, "timeoutMs")) == MP_INT && c->deadline_ms > 0 &&
+           env_now_ms(c->m->env) > c->deadline_ms;
+}
+
+static void run(struct work *w)
+{
+    struct call *c = CONTAINER_OF(w, struct call, work);
+    if (rpc_request_session(c->req) == NULL) {
+        drop(w);
+        return;
+    }
+    call_find_again(c);
+    if (is_late(c)) {
+        c->m->stats.late++;
+        list_let_go(c);
+        struct error late = {0};
+        error_set(
+            &late, ERR_BUSY,
+            "%.*s: its turn did not come in the time it gave: this master has much to do for the same identity, or "
+            "for all; nothing was done; ask for less at a time, or give it more time",
+            STR_ARG(c->method));
+        call_fail_now(c, &late);
+    } else if (c->listing != NULL) {
+        list_go_on(c);
+    } else if (c->may_read) {
+        read_now(c);
+    } else {
+        master_handle(c);
+    }
+}
+
+/* What of the open batch it will need. Deletes are taken in while there is any room at all (node_write.c), so they wait for none. */
+static enum turn_room room_of(const struct call *c)
+{
+    if (c->may_read || c->row->fn == method_delete || c->row->fn == method_deletecollection) {
+        return TURN_ROOM_NONE;
+    }
+    if (c->row->flags & METHOD_WRITE) {
+        return TURN_ROOM_USER;
+    }
+    return (c->row->flags & METHOD_WRITES_NODE) ? TURN_ROOM_NODE : TURN_ROOM_NONE;
+}
+
+void call_take_turn(struct call *c)
+{
+    struct lane *lane = call_lane(c);
+    c->work.run = run;
+    c->work.drop = drop;
+    c->work.room = room_of(c);
+    if (lane == NULL) {
+        drop(&c->work);
+    } else if (!turns_do(c->m->turns, lane, &c->work)) {
+        struct error err = {0};
+        error_set(
+            &err, ERR_LIMIT,
+            "%.*s: %u requests of %s wait for their turn, which is the most that may; nothing was done; send again "
+            "when some are answered",
+            STR_ARG(c->method), lane->subject->waiting, lane->subject->name);
+        err.retry_after_ms = 1000;
+        call_fail_now(c, &err);
+    }
+}
+
 /* Answers to someone who does not read them would pile up here. */
 static void read_now(struct call *c)
 {
@@ -228,7 +326,8 @@ static void read_done(const struct error *error, void *data)
         return;
     }
     call_find_again(c);
-    read_now(c);
+    c->may_read = true;
+    call_take_turn(c);
 }
 
 static void index_known(const struct rpc_result *result, void *data)

@@ -44,7 +44,7 @@ static void turn(struct master *m)
     if (m->stopping || m->node == NULL) {
         return;
     }
-    bool more = true;
+    bool waiting = turns_run(m->turns), more = true;
     int64_t end_ms = env_now_ms(m->env) + CORE_BUDGET_MS;
     for (int i = 0; more && i < TURNS_MAX && !m->stopping && (i == 0 || env_now_ms(m->env) < end_ms); i++) {
         more = core_turn(m->core);
@@ -58,7 +58,7 @@ static void turn(struct master *m)
         node_stats(m->node, &stats);
         transport_hint_commit(m->transport, node_term(m->node), stats.commit_index);
     }
-    if (more) {
+    if (more || waiting) {
         uv_idle_start(&m->idle, on_idle);
         return;
     }
@@ -163,10 +163,18 @@ static void on_fatal(void *data, const struct error *err)
     master_stop(m, 1);
 }
 
+/* For turns.h. Who does not lead hands writes on to the leader, which knows what room it has. */
+static bool has_room(void *data, enum turn_room room)
+{
+    struct master *m = data;
+    return m->node == NULL || !node_leading(m->node) ||
+           node_has_room_for(m->node, room == TURN_ROOM_NODE ? NODE_ROOM_AGENTS : NODE_ROOM_USERS);
+}
+
 /* ---- Worker threads ---- */
 
 /* Snapshots: long, seldom, and never urgent. So each has a thread of its own that steps back behind the loop where both want the same core. */
-struct work {
+struct thread_work {
     uv_thread_t thread;
     uv_async_t ended;
     bool threaded;
@@ -182,7 +190,7 @@ void master_step_back(void)
 
 static void do_work(void *arg)
 {
-    struct work *w = arg;
+    struct thread_work *w = arg;
     if (w->threaded) {
         master_step_back();
     }
@@ -197,7 +205,7 @@ static void work_closed(uv_handle_t *h)
 
 static void work_ended(uv_async_t *ended)
 {
-    struct work *w = ended->data;
+    struct thread_work *w = ended->data;
     if (w->threaded) {
         uv_thread_join(&w->thread);
     }
@@ -208,8 +216,8 @@ static void work_ended(uv_async_t *ended)
 static void run_async(void *data, void (*work)(void *arg), void (*done)(void *arg), void *arg)
 {
     struct master *m = data;
-    struct work *w = xcalloc(1, sizeof *w);
-    *w = (struct work){.threaded = true, .work = work, .done = done, .arg = arg};
+    struct thread_work *w = xcalloc(1, sizeof *w);
+    *w = (struct thread_work){.threaded = true, .work = work, .done = done, .arg = arg};
     w->ended.data = w;
     int rv = uv_async_init(&m->loop, &w->ended, work_ended);
     assert(rv == 0);
@@ -464,6 +472,7 @@ static void free_master(struct master *m)
     node_free(m->node);
     uv_io_free(m->io);
     core_free(m->core);
+    turns_free(m->turns);
     watch_table_free(m->watches);
     list_pages_free(m->pages);
     free(m->wrong_tokens);
@@ -497,6 +506,7 @@ int master_run(const struct master_config *config, enum master_damage *damage, s
     list_init(&m->changes);
     list_init(&m->backups);
     strmap_init(&m->agents);
+    m->turns = turns_new(has_room, m);
     m->watches = watch_table_new(m);
     m->pages = list_pages_new();
     m->wrong_tokens = allowance_new(m->env, JOIN_WRONG_BURST, JOIN_WRONG_US);

@@ -14,6 +14,7 @@
 #include "master/config.h"
 #include "master/core.h"
 #include "master/daemon.h"
+#include "master/turns.h"
 #include "proto/api.h"
 #include "proto/net.h"
 #include "proto/rpc.h"
@@ -23,17 +24,22 @@
 
 #define MASTER_WATCHES_MAX             50000u
 #define MASTER_WATCHES_PER_SESSION_MAX 1000u
-#define MASTER_STRANGER_MESSAGE_MAX    (64u << 10) /* of a connection without certificate: hello and join */
-#define MASTER_STRANGER_INFLIGHT_MAX   4u
-#define MASTER_STRANGER_IDLE_MS        10000        /* without a request it is closed */
-#define MASTER_STRANGER_LIFE_MS        300000       /* and between two requests, whatever it does */
-#define MASTER_REQUEST_BYTES_MAX       (512u << 20) /* of requests that have no answer yet */
-#define MASTER_SESSION_BYTES_MAX       (64u << 20) /* of one connection: its requests, and the answers it does not read */
-#define MASTER_FORWARD_TIMEOUT_MS      30000
-#define MASTER_WAIT_MS                 10000  /* a request that says no timeoutMs waits for a leader so long */
-#define MASTER_WAIT_MAX_MS             600000 /* and no request longer, whatever it says */
-#define MASTER_PARKED_MAX              8192u  /* requests that wait for a leader */
-#define MASTER_READ_TIMEOUT_MS         10000
+/* Of the places for watches: a node follows its own pods alone, users leave some for each other, and all leave some for administrators. */
+#define MASTER_WATCHES_NODE_MAX      16u                       /* of one node */
+#define MASTER_WATCHES_SUBJECT_MAX   (MASTER_WATCHES_MAX / 4)  /* of one user */
+#define MASTER_WATCHES_RESERVE       (MASTER_WATCHES_MAX / 10) /* nodes take none of these */
+
+#define MASTER_STRANGER_MESSAGE_MAX  (64u << 10) /* of a connection without certificate: hello and join */
+#define MASTER_STRANGER_INFLIGHT_MAX 4u
+#define MASTER_STRANGER_IDLE_MS      10000        /* without a request it is closed */
+#define MASTER_STRANGER_LIFE_MS      300000       /* and between two requests, whatever it does */
+#define MASTER_REQUEST_BYTES_MAX     (512u << 20) /* of requests that have no answer yet */
+#define MASTER_SESSION_BYTES_MAX     (64u << 20) /* of one connection: its requests, and the answers it does not read */
+#define MASTER_FORWARD_TIMEOUT_MS    30000
+#define MASTER_WAIT_MS               10000  /* a request that says no timeoutMs waits for a leader so long */
+#define MASTER_WAIT_MAX_MS           600000 /* and no request longer, whatever it says */
+#define MASTER_PARKED_MAX            8192u  /* requests that wait for a leader */
+#define MASTER_READ_TIMEOUT_MS       10000
 
 /* The certificate in use, and its renewal. */
 struct identity {
@@ -50,10 +56,12 @@ struct watch_table;
 struct list_pages;
 struct sched_explain;
 struct allowance;
+struct listing;
 
 struct master_stats {
     uint64_t requests, refused, forwarded, watch_events, heartbeats, joins, certificates, bad_params, refused_bytes,
-        backups, parked, park_refused, wrong_tokens, renewals_refused, node_refused, events_dropped, strangers_late;
+        backups, parked, park_refused, wrong_tokens, renewals_refused, node_refused, events_dropped, strangers_late,
+        late, watches_refused, list_pieces;
 };
 
 struct master {
@@ -71,6 +79,7 @@ struct master {
     unsigned listeners_count;
     struct rpc_stats rpc_stats;
     struct net_gate *gate; /* places for connections, of all listeners */
+    struct turns *turns;
     struct list sessions;  /* struct session.link */
     struct list strangers; /* struct session.stranger_link */
     struct list feeds;     /* feeds.c */
@@ -118,6 +127,8 @@ struct session {
     int64_t cert_from_s, cert_until_s; /* life of its certificate, or of the one it was given since */
     bool expired;                      /* let in to renew it, and for nothing else */
     char node[PKI_NAME_MAX + 1];       /* agents: the link of this node (nodes.c) */
+    struct subject *subject;           /* a reference */
+    struct lane lane;                  /* its requests that wait for their turn */
     unsigned watches;
     size_t request_bytes; /* of the requests that have no answer yet */
     struct list stranger_link;
@@ -165,12 +176,16 @@ struct call {
     struct mp params;
     struct arena arena;
     const struct method *row;
-    call_fn *then;          /* after call_read */
-    int64_t deadline_ms;    /* env now_ms: so long it may wait for a leader; 0 = it does not */
-    unsigned tries;         /* parked.c: how often it failed of an election */
-    bool maybe_done;        /* an attempt had an unknown outcome */
-    size_t counted_bytes;   /* by call_count */
-    struct value *warnings; /* texts for the answer of a write; NULL if there are none. In the arena */
+    struct work work;        /* while it waits for its turn (turns.h) */
+    struct subject *subject; /* a reference, of one that was forwarded and waits */
+    call_fn *then;           /* after call_read */
+    bool may_read;           /* its turn is that of `then` */
+    struct listing *listing; /* read.c: a list that goes on in later turns */
+    int64_t deadline_ms;     /* env now_ms: so long it may wait for a leader; 0 = it does not */
+    unsigned tries;          /* parked.c: how often it failed of an election */
+    bool maybe_done;         /* an attempt had an unknown outcome */
+    size_t counted_bytes;    /* by call_count */
+    struct value *warnings;  /* texts for the answer of a write; NULL if there are none. In the arena */
 };
 struct call *call_new(struct master *m, struct rpc_request *req, const struct pki_identity *who, struct str method,
                       struct mp params);
@@ -197,7 +212,11 @@ struct call_origin {
 };
 void call_origin(const struct call *c, struct call_origin *out);
 struct call *call_of_request(struct rpc_request *req, const struct call_origin *origin);
-/* Linearizable unless params.stale: runs `then` when committed may be read. */
+/* Handles it when it is its turn, anew if it was handled before. */
+void call_take_turn(struct call *c);
+/* Where its work waits: its connection's lane, or that of whom another master speaks for. NULL: nobody waits for the answer any more. */
+struct lane *call_lane(struct call *c);
+/* Linearizable unless params.stale: runs `then` when committed may be read, and it is its turn. */
 void call_read(struct call *c, call_fn *then);
 /* Parameters. Kind and namespace: namespace defaults to "default" for namespaced kinds (all = allow empty for all namespaces).
  * False: the call has been failed. */
@@ -231,14 +250,15 @@ void calls_on_leader_known(struct master *m, uint64_t leader);
 
 /* ---- methods.c ---- */
 enum method_flags {
-    METHOD_ANON = 1 << 0,   /* without certificate */
-    METHOD_NODE = 1 << 1,   /* agents too */
-    METHOD_WRITE = 1 << 2,  /* needs the leader: forwarded by the others */
-    METHOD_STREAM = 1 << 3, /* answered by a stream: relayed instead of forwarded */
-    METHOD_LEADER = 1 << 4, /* leader only, others answer NotLeader (agents follow the leader) */
-    METHOD_LATE = 1 << 5,   /* with an expired certificate too */
-    METHOD_AGAIN = 1 << 7,  /* may be done twice: an unknown outcome is no reason not to repeat it */
-    METHOD_RELAY = 1 << 6,  /* of a node: any master that has a link to it serves it */
+    METHOD_ANON = 1 << 0,        /* without certificate */
+    METHOD_NODE = 1 << 1,        /* agents too */
+    METHOD_WRITE = 1 << 2,       /* needs the leader: forwarded by the others */
+    METHOD_STREAM = 1 << 3,      /* answered by a stream: relayed instead of forwarded */
+    METHOD_LEADER = 1 << 4,      /* leader only, others answer NotLeader (agents follow the leader) */
+    METHOD_LATE = 1 << 5,        /* with an expired certificate too */
+    METHOD_AGAIN = 1 << 7,       /* may be done twice: an unknown outcome is no reason not to repeat it */
+    METHOD_WRITES_NODE = 1 << 8, /* writes what nodes have room for (node_write.c) */
+    METHOD_RELAY = 1 << 6,       /* of a node: any master that has a link to it serves it */
 };
 struct method {
     const char *name;
@@ -248,6 +268,8 @@ struct method {
 };
 void master_dispatch(struct master *m, const struct pki_identity *who, struct rpc_request *req, struct str method,
                      struct mp params, bool was_forwarded);
+/* What the method does, here or at the leader: its turn has come. */
+void master_handle(struct call *c);
 /* Once more from the start, for what was parked. */
 void master_handle_again(struct call *c);
 void master_on_peer_request(void *data, uint64_t peer_id, struct rpc_request *req, struct str method, struct mp params);
@@ -259,6 +281,8 @@ void call_to_leader(struct call *c);
 /* ---- read.c, watch.c ---- */
 void method_get(struct call *c);
 void method_list(struct call *c);
+void list_go_on(struct call *c);  /* the next piece of a list */
+void list_let_go(struct call *c); /* nobody waits for it any more */
 void method_watch(struct call *c);
 struct watch_table *watch_table_new(struct master *m);
 void watch_table_free(struct watch_table *t);

@@ -401,6 +401,8 @@ static void write_stats(struct master *m, struct buf *b, const struct node_stats
     struct controllers_stats cs;
     struct scheduler_stats ss;
     core_stats(m->core, &cs, &ss);
+    struct turns_stats ts;
+    turns_stats(m->turns, &ts);
     struct net_stats net = {0};
     for (unsigned i = 0; i < m->listeners_count; i++) {
         const struct net_stats *l = net_listener_stats(m->listeners[i]);
@@ -435,6 +437,15 @@ static void write_stats(struct master *m, struct buf *b, const struct node_stats
         {"badMessages", m->rpc_stats.bad_messages},
         {"refusedInflight", m->rpc_stats.refused_limit},
         {"refusedBytes", m->stats.refused_bytes},
+        {"requestsWaiting", ts.waiting},
+        {"requestsWaited", ts.waited},
+        {"requestsWaitingMost", ts.waiting_most},
+        {"refusedShare", ts.refused},
+        {"refusedLate", m->stats.late},
+        {"writesHeld", ts.held},
+        {"subjects", ts.subjects},
+        {"listPieces", m->stats.list_pieces},
+        {"refusedWatches", m->stats.watches_refused},
         {"connections", net.open},
         {"connectionsAccepted", net.accepted},
         {"connectionsRefused", gate_refused},

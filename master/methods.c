@@ -41,12 +41,13 @@ static const struct method methods[] = {
     {"master.remove", method_master_remove, METHOD_WRITE | METHOD_AGAIN, "id force"},
     {"master.transfer", method_master_transfer, METHOD_WRITE, "id from"},
     {"backup", method_backup, 0, "stale"},
-    {"node.register", method_node_register, METHOD_NODE | METHOD_LEADER | METHOD_AGAIN, "node instance"},
+    {"node.register", method_node_register, METHOD_NODE | METHOD_LEADER | METHOD_WRITES_NODE | METHOD_AGAIN,
+     "node instance"},
     {"node.pods", method_node_pods, METHOD_NODE | METHOD_LEADER, "name revision"},
     {"node.refs", method_node_refs, METHOD_NODE | METHOD_LEADER, "name revision"},
     {"node.routes", method_node_routes, METHOD_NODE | METHOD_LEADER, "name"},
-    {"node.status", method_node_status, METHOD_NODE | METHOD_LEADER, "name pods node gone"},
-    {"node.events", method_node_events, METHOD_NODE | METHOD_LEADER, "name events"},
+    {"node.status", method_node_status, METHOD_NODE | METHOD_LEADER | METHOD_WRITES_NODE, "name pods node gone"},
+    {"node.events", method_node_events, METHOD_NODE | METHOD_LEADER | METHOD_WRITES_NODE, "name events"},
 };
 
 static const struct method *find(struct str name)
@@ -221,8 +222,6 @@ static bool params_known(struct call *c)
     return true;
 }
 
-static void handle(struct call *c);
-
 void master_dispatch(struct master *m, const struct pki_identity *who, struct rpc_request *req, struct str method,
                      struct mp params, bool was_forwarded)
 {
@@ -263,18 +262,19 @@ void master_dispatch(struct master *m, const struct pki_identity *who, struct rp
     }
     int64_t wait = mp_int(mp_get(c->params, TIMEOUT_PARAM), MASTER_WAIT_MS);
     c->deadline_ms = env_now_ms(m->env) + (wait < 0 ? 0 : MIN(wait, MASTER_WAIT_MAX_MS));
-    handle(c);
+    call_take_turn(c);
 }
 
 void master_handle_again(struct call *c)
 {
     arena_close(&c->arena);
     arena_init(&c->arena);
+    c->may_read = false;
     call_find_again(c);
-    handle(c);
+    call_take_turn(c);
 }
 
-static void handle(struct call *c)
+void master_handle(struct call *c)
 {
     struct master *m = c->m;
     if ((c->row->flags & METHOD_LEADER) && !node_leading(m->node)) {

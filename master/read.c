@@ -158,6 +158,85 @@ static bool selectors(struct call *c, const struct kind *k, struct selector **la
     return true;
 }
 
+/* A list on its way: what has been visited of its version, and what of that matches. In the call's arena; the view is held. */
+struct listing {
+    struct view *view;
+    struct view_iter it;
+    struct selector *labels, *fields;
+    int64_t limit;
+    struct buf items;
+    uint32_t count;
+    struct object *last; /* a ref */
+    bool more;
+};
+
+void list_let_go(struct call *c)
+{
+    struct listing *l = c->listing;
+    if (l != NULL) {
+        object_unref(l->last);
+        view_unref(l->view);
+        buf_close(&l->items);
+        c->listing = NULL;
+    }
+}
+
+static void list_answer(struct call *c)
+{
+    struct listing *l = c->listing;
+    struct master *m = c->m;
+    struct buf b = BUF_INIT;
+    mp_write_map(&b, l->more ? 3 : 2);
+    mp_write_key_int(&b, "revision", (int64_t)view_revision(l->view));
+    if (l->more) {
+        pages_pin(m->pages, l->view, env_now_ms(m->env));
+        token_write(&b, m->config.id, view_revision(l->view), l->last);
+    }
+    mp_write_cstr(&b, "items");
+    mp_write_array(&b, l->count);
+    buf_append(&b, l->items.data, l->items.size);
+    list_let_go(c);
+    call_reply(c, &b);
+    buf_close(&b);
+}
+
+/* One piece. Its size is by what is visited: a list without a match costs as much as one of all. */
+void list_go_on(struct call *c)
+{
+    struct listing *l = c->listing;
+    size_t end = l->items.size + TURNS_PIECE_BYTES;
+    const struct object *last = NULL, *o = NULL;
+    c->m->stats.list_pieces++;
+    for (unsigned visits = 0; visits < TURNS_PIECE_VISITS && l->items.size < end; visits++) {
+        o = view_next(&l->it);
+        if (o == NULL) {
+            break;
+        }
+        if ((l->labels != NULL && !selector_matches_object(l->labels, o)) ||
+            (l->fields != NULL && !field_selector_matches(l->fields, o))) {
+            continue;
+        }
+        if (l->count == l->limit || l->items.size >= API_LIST_BYTES_MAX) {
+            l->more = true;
+            break;
+        }
+        object_write_wire(&l->items, o);
+        last = o;
+        l->count++;
+    }
+    if (last != NULL) {
+        object_unref(l->last);
+        l->last = object_ref(last);
+    }
+    if (o == NULL || l->more) {
+        list_answer(c);
+        return;
+    }
+    struct lane *lane = call_lane(c);
+    assert(lane != NULL); /* nothing closes connections in a turn */
+    turns_go_on(c->m->turns, lane, &c->work);
+}
+
 static void list_read(struct call *c)
 {
     const struct kind *k;
@@ -172,9 +251,8 @@ static void list_read(struct call *c)
         return;
     }
     const struct view *v = store_committed(node_store(c->m->node));
-    struct view_iter it;
+    struct list_token t;
     if (text.n > 0) {
-        struct list_token t;
         if (!token_read(&c->arena, text, &t)) {
             call_failf(c, ERR_USAGE, "list: malformed continue token");
             return;
@@ -184,41 +262,16 @@ static void list_read(struct call *c)
             call_failf(c, ERR_EXPIRED, "list: the version this list was begun on is gone; begin it anew");
             return;
         }
-        view_iter_after(&it, v, k, ns, t.ns, t.name);
+    }
+    struct listing *l = arena_alloc(&c->arena, sizeof *l);
+    *l = (struct listing){.view = view_ref(v), .labels = labels, .fields = fields, .limit = limit, .items = BUF_INIT};
+    if (text.n > 0) {
+        view_iter_after(&l->it, v, k, ns, t.ns, t.name);
     } else {
-        view_iter(&it, v, k, ns);
+        view_iter(&l->it, v, k, ns);
     }
-    struct buf items = BUF_INIT;
-    uint32_t count = 0;
-    const struct object *last = NULL;
-    bool more = false;
-    VIEW_FOR(o, &it)
-    {
-        if ((labels != NULL && !selector_matches_object(labels, o)) ||
-            (fields != NULL && !field_selector_matches(fields, o))) {
-            continue;
-        }
-        if (count == limit || items.size >= API_LIST_BYTES_MAX) {
-            more = true;
-            break;
-        }
-        object_write_wire(&items, o);
-        last = o;
-        count++;
-    }
-    struct buf b = BUF_INIT;
-    mp_write_map(&b, more ? 3 : 2);
-    mp_write_key_int(&b, "revision", (int64_t)view_revision(v));
-    if (more) {
-        pages_pin(c->m->pages, v, env_now_ms(c->m->env));
-        token_write(&b, c->m->config.id, view_revision(v), last);
-    }
-    mp_write_cstr(&b, "items");
-    mp_write_array(&b, count);
-    buf_append(&b, items.data, items.size);
-    call_reply(c, &b);
-    buf_close(&items);
-    buf_close(&b);
+    c->listing = l;
+    list_go_on(c);
 }
 
 void method_list(struct call *c)

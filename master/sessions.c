@@ -39,6 +39,8 @@ static void session_closed(struct rpc_session *rpc, const struct error *why, voi
     }
     nodes_on_session_closed(s);
     parked_on_session_closed(s);
+    lane_drop(s->m->turns, &s->lane);
+    subject_unref(s->m->turns, s->subject);
     list_remove(&s->link);
     list_remove(&s->stranger_link);
     free(s->refusal);
@@ -53,6 +55,8 @@ static struct session *session_new(struct master *m, struct net_conn *c)
     s->expired = net_conn_peer_expired(c);
     s->since_ms = s->heard_ms = env_now_ms(m->env);
     net_conn_peer_life(c, &s->cert_from_s, &s->cert_until_s);
+    s->subject = subject_get(m->turns, &s->who, net_conn_peer_addr(c));
+    lane_init(&s->lane, s->subject);
     bool stranger = s->who.role == PKI_ROLE_NONE;
     list_push_back(&m->sessions, &s->link);
     list_init(&s->stranger_link);

@@ -8,6 +8,9 @@
  *   IDLE      everything up to the table's `seen` has been looked at; woken only by a transaction that touches its kind (or its node's
  *             pods), so a commit costs nothing to the watches it does not concern
  *
+ * A piece of LISTING or BEHIND visits TURNS_PIECE_VISITS objects or transactions at most; what is left waits for its turn (turns.h) as other requests do.
+ * So a watch that begins, or one that is far behind, costs others no more than its share.
+ *
  * Invariants: 1. `sent` never goes back. 2. an IDLE watch has missed nothing up to `seen`. 3. a payload holds events of one revision. */
 #include <assert.h>
 #include <stdio.h>
@@ -25,6 +28,7 @@ struct watch {
     struct list link; /* in by_kind or in a node's list */
     struct watch_table *table;
     struct session *session;
+    struct work work; /* while it waits for its turn to go on */
     struct rpc_stream *stream;
     enum watch_state state;
     const struct kind *kind;
@@ -35,6 +39,7 @@ struct watch {
     uint64_t sent;   /* every transaction up to this revision has been looked at */
     struct view *view;
     struct view_iter it;
+    bool listed;         /* LISTING: the iterator is at its end */
     struct object *held; /* LISTING: fetched from the iterator and refused for want of credit */
     bool ended;
 };
@@ -49,7 +54,7 @@ struct watch_table {
     struct strmap by_node; /* -> struct node_watches */
     uint64_t seen;
     uint64_t bookmark_at;
-    unsigned count;
+    unsigned count, nodes; /* watches; those of nodes among them */
 };
 
 struct watch_table *watch_table_new(struct master *m)
@@ -91,10 +96,11 @@ static void watch_free(struct watch *w)
     }
     assert(t->count > 0);
     t->count--;
-    if (w->session != NULL) {
-        assert(w->session->watches > 0);
-        w->session->watches--;
-    }
+    assert(w->session->watches > 0 && w->session->subject->watches > 0);
+    t->nodes -= w->session->who.role == PKI_ROLE_NODE;
+    w->session->watches--;
+    w->session->subject->watches--;
+    turns_forget(t->m->turns, &w->work);
     object_unref(w->held);
     view_unref(w->view);
     arena_close(&w->arena);
@@ -106,6 +112,7 @@ static void watch_finish(struct watch *w, const struct error *err)
 {
     if (!w->ended) {
         w->ended = true;
+        turns_forget(w->table->m->turns, &w->work);
         list_remove(&w->link);
         rpc_stream_end(w->stream, err);
     }
@@ -151,25 +158,32 @@ static int send_bookmark(struct watch *w, uint64_t revision)
 
 /* ---- LISTING ---- */
 
-static const struct object *next_listed(struct watch *w)
+/* visits: how many more objects the piece may look at. NULL: the end, or none left. */
+static const struct object *next_listed(struct watch *w, unsigned *visits)
 {
-    const struct object *o;
-    while ((o = view_next(&w->it)) != NULL && !matches(w, o)) {
+    const struct object *o = NULL;
+    while (*visits > 0) {
+        --*visits;
+        o = view_next(&w->it);
+        if (o == NULL || matches(w, o)) {
+            w->listed = o == NULL;
+            return o;
+        }
     }
-    return o;
+    return NULL;
 }
 
-/* One chunk. False: no credit. */
-static bool pump_listing(struct watch *w)
+/* One chunk, at most what is left of the piece. False: no credit. */
+static bool pump_listing(struct watch *w, unsigned *visits)
 {
     struct buf events = BUF_INIT;
     uint32_t count = 0;
-    const struct object *o = w->held != NULL ? w->held : next_listed(w);
+    const struct object *o = w->held != NULL ? w->held : next_listed(w, visits);
     struct object *first = o == NULL ? NULL : object_ref(o);
     object_unref(w->held);
     w->held = NULL;
     struct view_iter resume = w->it;
-    for (; o != NULL; o = next_listed(w)) {
+    for (; o != NULL; o = next_listed(w, visits)) {
         event_head(&events, "ADDED");
         object_write_wire(&events, o);
         count++;
@@ -184,10 +198,13 @@ static bool pump_listing(struct watch *w)
         buf_append(&b, events.data, events.size);
         if (rpc_stream_write(w->stream, buf_str(&b)) != 0) {
             sent = false; /* begin again with `first` when credit comes */
+            w->listed = false;
             w->it = resume;
             w->held = TAKE_PTR(first);
         }
         buf_close(&b);
+    } else if (!w->listed) {
+        assert(*visits == 0); /* nothing matched in this piece */
     } else if (send_bookmark(w, view_revision(w->view)) != 0) {
         sent = false;
     } else {
@@ -292,14 +309,65 @@ static bool pump_behind(struct watch *w)
     return sent;
 }
 
+/* One piece. */
 static void pump(struct watch *w)
 {
-    while (!w->ended && w->state != WATCH_IDLE) {
-        bool more = w->state == WATCH_LISTING ? pump_listing(w) : pump_behind(w);
-        if (!more) {
-            break;
+    unsigned visits = TURNS_PIECE_VISITS;
+    bool more = !w->ended && w->state != WATCH_IDLE && w->work.lane == NULL;
+    while (more) {
+        if (w->state == WATCH_LISTING) {
+            more = pump_listing(w, &visits);
+        } else {
+            visits--;
+            more = pump_behind(w);
+        }
+        more = more && !w->ended && w->state != WATCH_IDLE;
+        if (more && visits == 0) {
+            turns_go_on(w->table->m->turns, &w->session->lane, &w->work);
+            more = false;
         }
     }
+}
+
+static void take_turn(struct work *work)
+{
+    pump(CONTAINER_OF(work, struct watch, work));
+}
+
+/* Streams end before their connection does: then nothing of a watch waits any more. */
+static void drop(struct work *work)
+{
+    (void)work;
+    assert(false);
+}
+
+/* May one more begin? False: the call has been failed. */
+static bool has_place(struct call *c, const struct session *session)
+{
+    struct watch_table *t = c->m->watches;
+    const struct subject *s = session->subject;
+    bool node = session->who.role == PKI_ROLE_NODE;
+    unsigned most = node ? MASTER_WATCHES_NODE_MAX : MASTER_WATCHES_SUBJECT_MAX;
+    unsigned taken = node ? t->nodes : t->count,
+             all = node ? MASTER_WATCHES_MAX - MASTER_WATCHES_RESERVE : MASTER_WATCHES_MAX;
+    struct error err = {0};
+    if (s->watches >= most) {
+        error_set(&err, ERR_LIMIT, "%s has %u watches here, which is the most that one may have; close some", s->name,
+                  s->watches);
+    } else if (session->watches >= MASTER_WATCHES_PER_SESSION_MAX) {
+        error_set(&err, ERR_LIMIT,
+                  "this connection has %u watches, which is the most that one may have; close some, or open another "
+                  "connection",
+                  session->watches);
+    } else if (taken >= all || t->count >= MASTER_WATCHES_MAX) {
+        error_set(&err, ERR_LIMIT, "this master has %u watches%s, which is the most that it takes; ask another master",
+                  t->count, node ? " (some places are kept for administrators)" : "");
+    } else {
+        return true;
+    }
+    c->m->stats.watches_refused++;
+    call_fail(c, &err);
+    return false;
 }
 
 /* ---- Waking ---- */
@@ -487,9 +555,11 @@ static void watch_start(struct call *c, const struct kind *k, struct str ns, str
     struct master *m = c->m;
     struct watch_table *t = m->watches;
     struct session *session = call_session(c);
-    if (t->count >= MASTER_WATCHES_MAX || (session != NULL && session->watches >= MASTER_WATCHES_PER_SESSION_MAX)) {
-        call_failf(c, ERR_LIMIT, "too many watches (%u here, at most %u a connection); close some", t->count,
-                   MASTER_WATCHES_PER_SESSION_MAX);
+    if (session == NULL) {
+        call_failf(c, ERR_CLOSED, "the connection was closed");
+        return;
+    }
+    if (!has_place(c, session)) {
         return;
     }
     struct watch *w = xcalloc(1, sizeof *w);
@@ -529,9 +599,11 @@ static void watch_start(struct call *c, const struct kind *k, struct str ns, str
         return;
     }
     t->count++;
-    if (w->session != NULL) {
-        w->session->watches++;
-    }
+    t->nodes += session->who.role == PKI_ROLE_NODE;
+    session->watches++;
+    session->subject->watches++;
+    w->work.run = take_turn;
+    w->work.drop = drop;
     if (node.n > 0) {
         struct node_watches *nw = strmap_get(&t->by_node, w->node);
         if (nw == NULL) {

@@ -103,6 +103,9 @@ void node_refuse(struct node *n, const struct error *refusal, node_write_cb *cb,
 /* May controllers and the scheduler submit? They ask first, and wait when there is no room: it comes with the next entry that commits. Their
  * transactions are taken in even so, up to the bounds for users; but who asks is never refused for want of room. */
 bool node_has_room(const struct node *n);
+/* Leader only: would a write of users, or of agents, be taken in now? Who can wait asks first, and asks again after the next entry. */
+enum node_room { NODE_ROOM_USERS, NODE_ROOM_AGENTS };
+bool node_has_room_for(const struct node *n, enum node_room who);
 
 /* Linearizable reads. cb with error NULL: committed is at least as new as anything acknowledged before the call; read store_committed() inside
  * the callback. Leader: confirms its term with a majority (one round for all that wait). Follower: ERR_NOT_LEADER; the owner

@@ -183,6 +183,11 @@ static bool has_share(const struct node *n, enum share s)
     return n->queued < shares[s].queued && store_batch_bytes(n->store) <= shares[s].batch_bytes;
 }
 
+bool node_has_room_for(const struct node *n, enum node_room who)
+{
+    return has_share(n, who == NODE_ROOM_AGENTS ? SHARE_NODE : SHARE_USER);
+}
+
 bool node_has_room(const struct node *n)
 {
     return node_leading(n) && has_share(n, SHARE_SYSTEM);
