@@ -435,6 +435,7 @@ static void write_stats(struct master *m, struct buf *b, const struct node_stats
         {"refusedWaiting", m->stats.park_refused},
         {"badParams", m->stats.bad_params},
         {"badMessages", m->rpc_stats.bad_messages},
+        {"badRaftMessages", transport_stats(m->transport)->bad + s->absurd},
         {"refusedInflight", m->rpc_stats.refused_limit},
         {"refusedBytes", m->stats.refused_bytes},
         {"requestsWaiting", ts.waiting},

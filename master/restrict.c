@@ -24,6 +24,9 @@ static bool is_own(struct str key)
 int restrict_labels(struct arena *a, struct str node, struct value *doc, struct error *err)
 {
     struct value *labels = value_path(doc, "metadata.labels");
+    if (labels != NULL && !value_is_null(labels) && !value_is_map(labels)) {
+        return 0; /* its type is refused where all types are */
+    }
     for (unsigned i = 0; i < value_count(labels); i++) {
         struct str key = labels->map.members[i].key;
         if (!is_own(key)) {

@@ -132,9 +132,13 @@ void entry_finish(struct buf *out, const struct buf *payload, struct view_hash b
 
 /* ---- Reading ---- */
 
-int entry_open(const void *data, size_t n, struct buf *payload, struct view_hash *before, struct error *err)
+/* What an entry says of itself; err may be NULL. */
+struct head {
+    uint32_t packed, size;
+    bool lz4;
+};
+static int read_head(const uint8_t *p, size_t n, struct head *h, struct error *err)
 {
-    const uint8_t *p = data;
     if (n < ENTRY_HEAD_SIZE || memcmp(p, magic, 4) != 0) {
         return error_set(err, ERR_CORRUPT, "log entry of %zu bytes does not begin like one of Reeve's", n);
     }
@@ -154,16 +158,34 @@ int entry_open(const void *data, size_t n, struct buf *payload, struct view_hash
     if (checksum(p, packed) != le_load_u64(p + 16)) {
         return error_set(err, ERR_CORRUPT, "checksum of a log entry of %zu bytes does not fit", n);
     }
+    *h = (struct head){packed, size, (flags & ENTRY_FLAG_LZ4) != 0};
+    return 0;
+}
+
+bool entry_is_sound(const void *p, size_t n)
+{
+    struct head h;
+    return read_head(p, n, &h, NULL) == 0;
+}
+
+int entry_open(const void *data, size_t n, struct buf *payload, struct view_hash *before, struct error *err)
+{
+    const uint8_t *p = data;
+    struct head h;
+    int rc = read_head(p, n, &h, err);
+    if (rc != 0) {
+        return rc;
+    }
     *before = (struct view_hash){le_load_u64(p + 24), le_load_u64(p + 32)};
     buf_reset(payload);
-    uint8_t *to = buf_reserve(payload, size);
-    if ((flags & ENTRY_FLAG_LZ4) == 0) {
-        memcpy(to, p + ENTRY_HEAD_SIZE, size);
-    } else if (LZ4_decompress_safe((const char *)p + ENTRY_HEAD_SIZE, (char *)to, (int)packed, (int)size) !=
-               (int)size) {
+    uint8_t *to = buf_reserve(payload, h.size);
+    if (!h.lz4) {
+        memcpy(to, p + ENTRY_HEAD_SIZE, h.size);
+    } else if (LZ4_decompress_safe((const char *)p + ENTRY_HEAD_SIZE, (char *)to, (int)h.packed, (int)h.size) !=
+               (int)h.size) {
         return error_set(err, ERR_CORRUPT, "log entry of %zu bytes cannot be unpacked", n);
     }
-    payload->size = size;
+    payload->size = h.size;
     return 0;
 }
 

@@ -40,6 +40,8 @@ void entry_finish(struct buf *out, const struct buf *payload, struct view_hash b
 
 /* Reading. The payload is decompressed into `payload` (or copied); what next gives borrows from it. */
 int entry_open(const void *p, size_t n, struct buf *payload, struct view_hash *before, struct error *err);
+/* Its head and checksum alone, without unpacking: would entry_open begin with it? */
+bool entry_is_sound(const void *p, size_t n);
 struct entry_reader {
     const uint8_t *p, *end;
 };

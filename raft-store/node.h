@@ -163,9 +163,13 @@ struct node_stats {
     unsigned inflight, queued;
     unsigned election_timeout_ms; /* as of now */
     unsigned standstill_ms;       /* the longest that is known of any master */
+    uint64_t absurd;              /* messages of other masters that none can have meant; not followed */
     uint64_t leaders;  /* changes of leader that this master has seen since it started, the first not counted */
     bool members_open; /* the members as node_members tells them are not committed yet */
 };
 void node_stats(const struct node *n, struct node_stats *out);
+/* What of a message no master can have meant that keeps to Raft's rules, in words for a log; NULL: nothing. The node drops such a message by
+ * itself; who holds the connection that it came over should close it. */
+const char *node_absurd(const struct node *n, const struct raft_message *m);
 
 #endif

@@ -51,7 +51,9 @@
  *     configuration was never sent to anybody: another member is an entry.)
  * 20. A question for a pre-vote is answered with the term that it names, also if ours is higher and that is why it is refused. Who has the longer log
  *     and an older term then never hears of ours, we never win for want of its entries, and nobody is elected any more. Such a refusal
- *     names our term; a candidate goes to it. */
+ *     names our term; a candidate goes to it.
+ * 21. Its assertions are off, and where one would fail it goes on with memory that is not what it takes it for: entries of another leader in the
+ *     term in which we lead, an empty configuration, a term that has no next one. What cannot be meant is dropped (node_absurd.c). */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -107,18 +109,21 @@ static bool cut_committed(struct node *n, struct raft_message *m)
 {
     struct raft_append_entries *a = &m->append_entries;
     uint64_t commit = raft_commit_index(&n->raft), term = term_at(&n->raft.trail, commit);
-    if (a->term < raft_current_term(&n->raft) || a->prev_log_index >= commit || term == 0 ||
+    if (a->term < raft_current_term(&n->raft) || a->prev_log_index > commit || term == 0 ||
         n->raft.snapshot.installing) {
         return true;
     }
     uint64_t known = commit - a->prev_log_index;
-    if (a->n_entries >= known && a->entries[known - 1].term != term) {
-        log_error(
-            n->config.log, "node",
-            "master %llu has another entry at %llu (term %llu) than the committed one here (term %llu); not following",
-            (unsigned long long)m->server_id, (unsigned long long)commit,
-            (unsigned long long)a->entries[known - 1].term, (unsigned long long)term);
-        return false;
+    if (a->n_entries >= known) {
+        uint64_t theirs = known == 0 ? a->prev_log_term : a->entries[known - 1].term;
+        if (theirs != term) {
+            log_error(n->config.log, "node",
+                      "master %llu has another entry at %llu (term %llu) than the committed one here (term %llu); not "
+                      "following",
+                      (unsigned long long)m->server_id, (unsigned long long)commit, (unsigned long long)theirs,
+                      (unsigned long long)term);
+            return false;
+        }
     }
     unsigned cut = (unsigned)MIN(known, a->n_entries);
     if (cut == a->n_entries && cut > 0) {
@@ -204,6 +209,11 @@ static void io_recv(struct raft_io *io, struct raft_message *m)
 {
     struct node *n = node_of(io);
     if (n->closing) { /* rule 14 */
+        raft_codec_free(m);
+        return;
+    }
+    if (node_absurd(n, m) != NULL) { /* rule 21 */
+        n->stats.absurd++;
         raft_codec_free(m);
         return;
     }

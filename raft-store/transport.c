@@ -16,6 +16,9 @@
 #define CONNECT_MS     3000
 #define TERM_MS        5000
 #define HEARD_MS       3000
+#define SHUT_MIN_MS    50 /* a peer that talks nonsense is not heard for so long ... */
+#define SHUT_MAX_MS    10000
+#define SHUT_FORGET_MS 60000 /* ... and it counts from the beginning again after this */
 /* Entries of NODE_MESSAGE_MAX, or one larger one (below 16 MiB), and what is around them. */
 #define MESSAGE_MAX (20u << 20)
 
@@ -47,6 +50,20 @@ static bool link_open(struct link *l)
                  l == &l->peer->out ? "to" : "from", id, rpc_session_peer_addr(l->rpc));
     }
     return true;
+}
+
+/* Not heard of for a while, so that it cannot fill our log or our time by coming back at once. */
+static bool peer_is_shut(const struct peer *p)
+{
+    return p->bad_ms != 0 && env_now_ms(env_real()) - p->bad_ms < (int64_t)p->shut_ms;
+}
+
+static void link_close(struct link *l)
+{
+    if (l->rpc != NULL) {
+        rpc_session_close(l->rpc);
+        l->rpc = NULL;
+    }
 }
 
 struct rpc_session *peer_session(struct peer *p)
@@ -105,12 +122,28 @@ static void link_closed(struct rpc_session *rpc, const struct error *why, void *
         l->checked = false;
     }
     if (ref->out && !p->leaving && !p->t->closing) {
-        uv_timer_start(&p->retry, on_retry, p->backoff_ms, 0);
+        uv_timer_start(&p->retry, on_retry, peer_is_shut(p) ? MAX(p->backoff_ms, p->shut_ms) : p->backoff_ms, 0);
     }
     free(ref);
     assert(p->handles > 0);
     p->handles--;
     peer_maybe_free(p);
+}
+
+/* What it says cannot be meant: damaged, or of a version that we do not understand. Its connections are closed, and it may begin again. */
+static void peer_is_bad(struct peer *p, const char *why)
+{
+    int64_t now = env_now_ms(env_real());
+    bool again = p->bad_ms != 0 && now - p->bad_ms < SHUT_FORGET_MS;
+    p->shut_ms = again ? MIN(p->shut_ms * 2, SHUT_MAX_MS) : SHUT_MIN_MS;
+    p->bad_ms = now;
+    p->t->stats.bad++;
+    log_warn(p->t->config.log, "transport",
+             "closed the connection to master %" PRIu64 " for %u ms: it sent %s. Is it of another version, or damaged? "
+             "Look into its log",
+             p->id, p->shut_ms, why);
+    link_close(&p->out);
+    link_close(&p->in);
 }
 
 static void on_raft(struct peer *p, struct mp params)
@@ -122,13 +155,17 @@ static void on_raft(struct peer *p, struct mp params)
     p->t->stats.received++;
     bool ok = mp_int(mp_get(params, "from"), 0) == (int64_t)p->id && mp_read_bin(&bin, &data) &&
               raft_codec_read(mp_of(data.p, data.n), &m, &err) == 0;
-    if (ok && m.type == RAFT_INSTALL_SNAPSHOT) { /* comes in parts */
-        raft_codec_free(&m);
-        ok = false;
-    }
     if (!ok) {
-        p->t->stats.bad++;
-        log_warn(p->t->config.log, "transport", "malformed message from master %" PRIu64, p->id);
+        peer_is_bad(p, "a malformed message");
+        return;
+    }
+    m.server_id = p->id;
+    const char *absurd = m.type == RAFT_INSTALL_SNAPSHOT ? "a snapshot that is not in parts"
+                         : p->t->node != NULL            ? node_absurd(p->t->node, &m)
+                                                         : NULL;
+    if (absurd != NULL) {
+        raft_codec_free(&m);
+        peer_is_bad(p, absurd);
         return;
     }
     p->t->stats.bytes_received += data.n;
@@ -260,6 +297,10 @@ static void dial(struct peer *p)
     if (p->leaving || p->out.rpc != NULL || p->address[0] == '\0') {
         return;
     }
+    if (peer_is_shut(p)) {
+        uv_timer_start(&p->retry, on_retry, p->shut_ms, 0);
+        return;
+    }
     struct rpc_config config = link_config(p, true);
     p->out.checked = false;
     p->out.rpc = rpc_session_connect(p->t->config.loop, p->t->tls, p->address, ALPN_RAFT, CONNECT_MS, &config);
@@ -271,14 +312,6 @@ static void on_retry_closed(uv_handle_t *handle)
     assert(p->handles > 0);
     p->handles--;
     peer_maybe_free(p);
-}
-
-static void link_close(struct link *l)
-{
-    if (l->rpc != NULL) {
-        rpc_session_close(l->rpc);
-        l->rpc = NULL;
-    }
 }
 
 static void peer_leave(struct peer *p)
@@ -400,6 +433,10 @@ void transport_accept(struct transport *t, struct net_conn *c)
     struct peer *p = peer_find(t, id);
     if (p == NULL) {
         p = peer_add(t, id, "");
+    }
+    if (peer_is_shut(p)) {
+        net_conn_close(c);
+        return;
     }
     link_close(&p->in); /* the newer one counts: the peer has restarted */
     struct rpc_config config = link_config(p, false);

@@ -28,8 +28,10 @@ struct peer {
     bool leaving;     /* freed when its links and timer are closed */
     unsigned handles; /* links and timer that still have callbacks to come */
     int64_t heard_ms;
-    bool refused; /* the last dial met a host where nobody listens; no session since */
-    struct {      /* the last AppendEntries that went out */
+    int64_t bad_ms;   /* its last message that nobody can have meant; 0: none */
+    unsigned shut_ms; /* for so long behind it nothing is heard of it: doubled with each */
+    bool refused;     /* the last dial met a host where nobody listens; no session since */
+    struct {          /* the last AppendEntries that went out */
         uint64_t term, index, index_term, commit;
         unsigned char version;
     } appended;

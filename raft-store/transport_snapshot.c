@@ -348,7 +348,7 @@ void snapshot_on_part(struct peer *p, struct rpc_request *r, struct mp params)
 {
     struct error err = {0};
     if (in_part(p, params, &err) != 0) {
-        p->t->stats.bad++;
+        p->t->stats.bad++; /* an unfinished transfer that a new connection goes on with is none to hang up for */
         rpc_reply_error(r, &err);
         return;
     }
