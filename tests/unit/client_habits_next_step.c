@@ -106,6 +106,14 @@ static void up_leaves_alone_what_was_started_by_hand(void **state)
     habits_until(h, "! kill -0 $(cut -d' ' -f1 ours/run/m1.pid)");
     habits_must(h, "{ bin/reeve-master run --dir ours/masters/m1 >hand.log 2>&1 & } ; echo $! >hand.pid", NULL);
     habits_until(h, "rctl --config ours/config get ns");
+    static const struct habit counts[] = {
+        {"rctl up --dir even --masters 4; x=$?; test ! -e even && exit $x", NULL, 2, "=",
+         "--masters is 1, 3, 5 or 7, not 4\n4 masters can lose no more than 3 can"},
+        {"rctl up --dir even --masters 0", NULL, 2, "=", "--masters"},
+        {"rctl up --dir ours --masters 2", NULL, 2, "=", "not 2"},
+        {"rctl up --dir ours --port 17900", NULL, 2, "=", "--port is for new masters, and there are none to be made"},
+    };
+    RUN(counts);
     static const struct habit rows[] = {
         {"rctl up --dir hand", NULL, 1, "=", "hand is the data directory of a reeve-master that was made by hand"},
         {"rctl down --dir hand; test -e hand/master.yaml", NULL, 0, "=", "give another --dir"},
