@@ -115,6 +115,22 @@ static bool sysctls_allowed(const struct podspec *pod, const char *unsafe, struc
     return true;
 }
 
+/* Ephemeral containers come later, and are looked at when they start. */
+static bool all_honoured(const struct podspec *pod, struct admit_refusal *why)
+{
+    const char *reason;
+    char message[PODSPEC_WHY_MAX];
+    for (unsigned i = 0; i < pod->main_count; i++) {
+        if (!podspec_honoured(pod, &pod->containers[i], &reason, message)) {
+            snprintf(why->reason, sizeof why->reason, "%s", reason);
+            snprintf(why->message, sizeof why->message, "Pod was rejected: %s", message);
+            why->by_node = false;
+            return false;
+        }
+    }
+    return true;
+}
+
 bool admit_pod(const struct podspec *pod, const struct admit_node *node, const struct podspec *const *others,
                unsigned count, struct admit_refusal *why)
 {
@@ -141,5 +157,5 @@ bool admit_pod(const struct podspec *pod, const struct admit_node *node, const s
     if (node->known && !taints_tolerated(mp_get(spec, "tolerations"), node->taints)) {
         return refuse(why, true, "TaintToleration", "node(s) had taints that the pod didn't tolerate");
     }
-    return sysctls_allowed(pod, node->unsafe_sysctls, why);
+    return sysctls_allowed(pod, node->unsafe_sysctls, why) && all_honoured(pod, why);
 }

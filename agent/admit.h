@@ -17,9 +17,10 @@ struct admit_node {
     const char *unsafe_sysctls; /* that the node allows: "kernel.msg*,net.core.somaxconn"; NULL = none */
 };
 struct admit_refusal {
-    char reason
-        [40]; /* "OutOfcpu", "OutOfmemory", "OutOfephemeral-storage", "OutOfpods", "NodeAffinity", "NodePorts", "TaintToleration", "SysctlForbidden" */
-    char message[200]; /* as in the pod's status */
+    /* "OutOfcpu", "OutOfmemory", "OutOfephemeral-storage", "OutOfpods", "NodeAffinity", "NodePorts", "TaintToleration",
+     * "SysctlForbidden", and those of podspec_honoured */
+    char reason[40];
+    char message[240]; /* as in the pod's status */
     bool by_node;      /* labels or taints: they may have changed since the node was read */
 };
 /* others: the pods that hold room here now. True: it may run. */

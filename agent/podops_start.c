@@ -252,6 +252,12 @@ int podops_start(struct container *c, struct error *err)
     CLEANUP_ARENA struct arena a;
     arena_init(&a);
 
+    const char *reason;
+    char why[PODSPEC_WHY_MAX];
+    if (c->spec->is_ephemeral && !podspec_honoured(spec, c->spec, &reason, why)) { /* others: when the pod came */
+        drop_image(c);
+        return error_set(err, ERR_UNSUPPORTED, "%s", why);
+    }
     bool renewed = false;
     int rv = ap->sandbox == NULL ? 0 : sandbox_renew(agent->sandboxes, ap->sandbox, &renewed, err);
     if (renewed) {

@@ -155,6 +155,11 @@ bool podspec_refers(const struct podspec *s, enum kind_id kind, struct str name)
 const char *podspec_resolv_conf(const struct podspec *s, struct str node_conf, struct arena *a);
 /* "net/ipv4/x.y" and "net.ipv4.x/y" -> "net.ipv4.x/y": whichever separator comes first separates; in the arena. */
 const char *podspec_sysctl_name(struct arena *a, struct str name);
+/* Does this container ask for nothing that no node carries out: AppArmor, labels of SELinux, procMount Unmasked, a user
+ * namespace? If not, reason is one word ("AppArmor") and message says why and what to do. */
+#define PODSPEC_WHY_MAX 200
+bool podspec_honoured(const struct podspec *s, const struct podspec_container *c, const char **reason,
+                      char message[PODSPEC_WHY_MAX]);
 /* For podspec_new: fills in s->total. Each amount is bounded, so that a sum over all pods of a node cannot overflow. */
 void podspec_sum_requests(struct podspec *s);
 struct podspec_total podspec_total_sum(struct podspec_total a, struct podspec_total b);

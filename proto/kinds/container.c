@@ -150,13 +150,13 @@ SCHEMA(schema_seccomp_profile, "SeccompProfile", "Filter of system calls.",
 
 SCHEMA(schema_apparmor_profile, "AppArmorProfile", "AppArmor profile of a container.",
     STRING("type", "Which profile.", .flags = FIELD_REQUIRED, ONE_OF("Unconfined|RuntimeDefault|Localhost"),
-           REFUSED(APPARMOR_WHY), QUIET("Unconfined|RuntimeDefault")),
+           REFUSED(APPARMOR_WHY), QUIET("Unconfined")),
     STRING("localhostProfile", "Profile loaded on the node, for Localhost."));
 
 SCHEMA_STATIC(security_context, "SecurityContext", "Privileges of one container; overrides the pod's.",
     OBJECT("capabilities", capabilities, "Kernel capabilities added and dropped."),
     BOOLEAN("privileged", "As powerful as root on the node."),
-    OBJECT("seLinuxOptions", schema_selinux_options, "SELinux label of the container.", WARNED(SELINUX_WHY)),
+    OBJECT("seLinuxOptions", schema_selinux_options, "SELinux label of the container.", REFUSED(SELINUX_WHY)),
     OBJECT("windowsOptions", schema_windows_options, "Settings for Windows.", WARNED(WINDOWS_WHY)),
     INT64("runAsUser", "User id of the first process; the image's if not given."),
     INT64("runAsGroup", "Group id of the first process."),
@@ -164,9 +164,9 @@ SCHEMA_STATIC(security_context, "SecurityContext", "Privileges of one container;
     BOOLEAN("readOnlyRootFilesystem", "The container cannot write to its own root."),
     BOOLEAN("allowPrivilegeEscalation", "Whether a process may gain more rights than its parent (setuid)."),
     STRING("procMount", "Default hides parts of /proc, Unmasked shows all.", ONE_OF("Default|Unmasked"),
-           WARNED("parts of /proc stay hidden"), QUIET("Default")),
+           REFUSED("that needs a user namespace of the pod, and no node makes one"), QUIET("Default")),
     OBJECT("seccompProfile", schema_seccomp_profile, "Filter of system calls."),
-    OBJECT("appArmorProfile", schema_apparmor_profile, "AppArmor profile of the container.", WARNED(APPARMOR_WHY),
+    OBJECT("appArmorProfile", schema_apparmor_profile, "AppArmor profile of the container.", REFUSED(APPARMOR_WHY),
            QUIET("type=Unconfined")));
 
 /* ---- The container ---- */

@@ -49,8 +49,8 @@
 #define ONLY_KEYS(list) .keys = (list)
 
 /* Why fields that several tables have are not carried out. */
-#define SELINUX_WHY  "labels of SELinux are not set"
-#define APPARMOR_WHY "no AppArmor profile is set"
+#define SELINUX_WHY  "labels of SELinux are not set, and the container would run without"
+#define APPARMOR_WHY "no AppArmor profile is set, and the container would run without"
 #define WINDOWS_WHY  "all nodes run Linux"
 #define ACCOUNT_WHY  "there are no service accounts; the pod gets no token"
 #define CLAIMS_WHY   "there are no resource claims; the devices would be missing"

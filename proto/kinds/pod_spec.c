@@ -8,7 +8,7 @@ SCHEMA_STATIC(sysctl, "Sysctl", "A kernel setting of the pod's namespaces.",
     STRING("value", "Its value.", REQUIRED));
 
 SCHEMA_STATIC(pod_security, "PodSecurityContext", "Privileges of all containers that do not say otherwise.",
-    OBJECT("seLinuxOptions", schema_selinux_options, "SELinux label.", WARNED(SELINUX_WHY)),
+    OBJECT("seLinuxOptions", schema_selinux_options, "SELinux label.", REFUSED(SELINUX_WHY)),
     OBJECT("windowsOptions", schema_windows_options, "Settings for Windows.", WARNED(WINDOWS_WHY)),
     INT64("runAsUser", "User id of the first processes."),
     INT64("runAsGroup", "Group id of the first processes."),
@@ -19,12 +19,12 @@ SCHEMA_STATIC(pod_security, "PodSecurityContext", "Privileges of all containers 
     STRING("fsGroupChangePolicy", "Whether ownership of volumes is always changed.", ONE_OF("OnRootMismatch|Always"),
            WARNED("ownership is changed at each start"), QUIET("Always")),
     OBJECT("seccompProfile", schema_seccomp_profile, "Filter of system calls."),
-    OBJECT("appArmorProfile", schema_apparmor_profile, "AppArmor profile of all containers.", WARNED(APPARMOR_WHY),
+    OBJECT("appArmorProfile", schema_apparmor_profile, "AppArmor profile of all containers.", REFUSED(APPARMOR_WHY),
            QUIET("type=Unconfined")),
     STRING("supplementalGroupsPolicy", "Whether the groups that the image gives to the user count as well.",
            ONE_OF("Merge|Strict")),
     STRING("seLinuxChangePolicy", "How volumes get their SELinux label.", ONE_OF("Recursive|MountOption"),
-           WARNED(SELINUX_WHY)));
+           WARNED("labels of SELinux are not set")));
 
 SCHEMA_STATIC(toleration, "Toleration", "Lets the pod onto nodes with a matching taint.",
     STRING("key", "Key of the taint; with Exists, none means all."),

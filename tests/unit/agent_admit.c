@@ -94,13 +94,13 @@ static const struct {
     {C(PORT("'protocol':'TCP'")), {C(PORT("'protocol':'TCP'"))}, FITS},
 };
 
-static const char *unsafe; /* of the next checks */
+static const char *unsafe, *metadata = ""; /* of the next checks */
 
 static void check(const char *pod, const char *const *specs, const char *json, bool known, const char *reason,
                   const char *message, bool by_node)
 {
     CLEANUP_OBJECT struct object *node = object_of(json);
-    struct podspec *s = spec_of(pod), *others[3] = {0};
+    struct podspec *s = spec_with(metadata, pod, ""), *others[3] = {0};
     struct admit_node n = {.name = "n1",
                            .cpu_milli = 2000,
                            .memory_bytes = 4ll << 30,
@@ -176,6 +176,38 @@ static void only_settings_that_cannot_disturb_others_are_made(void **state)
     unsafe = NULL;
 }
 
+#define SECURE(what) C(",'securityContext':{" what "}")
+#define NO_APPARMOR                                                                                                    \
+    "AppArmor", REFUSED "Cannot enforce AppArmor: this node sets no profiles; take appArmorProfile away or say "       \
+                        "Unconfined (container c)"
+
+static void what_no_node_carries_out_is_refused(void **state)
+{
+    (void)state;
+    const char *selinux = REFUSED "Cannot set labels of SELinux: take seLinuxOptions away (container c)";
+    check(SECURE("'appArmorProfile':{'type':'RuntimeDefault'}"), NULL, PLAIN_NODE, true, NO_APPARMOR, false);
+    check(SECURE("'appArmorProfile':{'type':'Localhost','localhostProfile':'x'}"), NULL, PLAIN_NODE, true, NO_APPARMOR,
+          false);
+    check(SECURE("'appArmorProfile':{'type':'Unconfined'}"), NULL, PLAIN_NODE, true, FITS, false);
+    check("'securityContext':{'appArmorProfile':{'type':'RuntimeDefault'}}," C(""), NULL, PLAIN_NODE, true, NO_APPARMOR,
+          false);
+    check("'securityContext':{'appArmorProfile':{'type':'RuntimeDefault'}}," SECURE(
+              "'appArmorProfile':{'type':'Unconfined'}"),
+          NULL, PLAIN_NODE, true, FITS, false);
+    check(SECURE("'seLinuxOptions':{'level':'s0:c1,c2'}"), NULL, PLAIN_NODE, true, "SELinux", selinux, false);
+    check("'securityContext':{'seLinuxOptions':{'type':'x_t'}}," C(""), NULL, PLAIN_NODE, true, "SELinux", selinux,
+          false);
+    check(SECURE("'procMount':'Unmasked'"), NULL, PLAIN_NODE, true, "ProcMount", NULL, false);
+    check(SECURE("'procMount':'Default'"), NULL, PLAIN_NODE, true, FITS, false);
+    check("'hostUsers':false," C(""), NULL, PLAIN_NODE, true, "UserNamespaces", NULL, false);
+    check("'hostUsers':true," C(""), NULL, PLAIN_NODE, true, FITS, false);
+    metadata = ",'annotations':{'container.apparmor.security.beta.kubernetes.io/c':'localhost/x'}";
+    check(C(""), NULL, PLAIN_NODE, true, NO_APPARMOR, false);
+    metadata = ",'annotations':{'container.apparmor.security.beta.kubernetes.io/c':'unconfined'}";
+    check(C(""), NULL, PLAIN_NODE, true, FITS, false);
+    metadata = "";
+}
+
 static void what_is_not_known_of_the_node_refuses_nothing(void **state)
 {
     (void)state;
@@ -189,6 +221,7 @@ int main(void)
         cmocka_unit_test(a_pod_is_taken_or_refused_with_the_kubelets_words),
         cmocka_unit_test(taints_with_no_execute_must_be_tolerated),
         cmocka_unit_test(only_settings_that_cannot_disturb_others_are_made),
+        cmocka_unit_test(what_no_node_carries_out_is_refused),
         cmocka_unit_test(what_is_not_known_of_the_node_refuses_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -341,6 +341,12 @@ static void promises_that_are_not_kept_are_refused(void **state)
     fixture_bad(f, POD("volumes: [{name: v, persistentVolumeClaim: {claimName: c}}],"),
                 "spec.volumes[0].persistentVolumeClaim: Forbidden");
     fixture_bad(f, POD("hostUsers: false,"), "spec.hostUsers: Forbidden");
+    fixture_bad(f, POD("securityContext: {appArmorProfile: {type: RuntimeDefault}},"),
+                "spec.securityContext.appArmorProfile: Forbidden: not carried out yet: no AppArmor profile is set");
+    fixture_bad(f, POD("securityContext: {seLinuxOptions: {level: 's0:c1'}},"),
+                "spec.securityContext.seLinuxOptions: Forbidden");
+    fixture_bad(f, POD("initContainers: [{name: x, image: i, securityContext: {procMount: Unmasked}}],"),
+                "spec.initContainers[0].securityContext.procMount: Forbidden");
     struct value *system = fixture_good(f, POD("priorityClassName: system-node-critical,"));
     assert_int_equal(value_path_int(system, "spec.priority", 0), 2000001000);
     fixture_good(f, POD("shareProcessNamespace: false, hostUsers: true, runtimeClassName: '',"));
@@ -383,8 +389,6 @@ static void what_matters_less_is_warned_of(void **state)
     expect_warnings(f, POD("serviceAccountName: default, automountServiceAccountToken: false, dnsPolicy: Default,"),
                     "");
     expect_warnings(f, POD("securityContext: {appArmorProfile: {type: Unconfined}},"), "");
-    expect_warnings(f, POD("securityContext: {appArmorProfile: {type: RuntimeDefault}},"),
-                    "spec.securityContext.appArmorProfile: not carried out yet: no AppArmor profile is set\n");
     expect_warnings(f, POD("serviceAccountName: robot,"),
                     "spec.serviceAccountName: not carried out yet: there are no service accounts; the pod gets no "
                     "token\n");
