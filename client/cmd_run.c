@@ -189,7 +189,9 @@ static void look_at_statuses(struct settled *s, struct mp statuses)
         struct str why = mp_str(mp_path(it.value, "state.waiting.reason")),
                    text = mp_str(mp_path(it.value, "state.waiting.message"));
         s->running = mp_type(mp_path(it.value, "state.running")) == MP_MAP;
-        s->over = s->over || (s->once && mp_type(mp_path(it.value, "state.terminated")) == MP_MAP);
+        bool ended = mp_type(mp_path(it.value, "state.terminated")) == MP_MAP ||
+                     mp_type(mp_path(it.value, "lastState.terminated")) == MP_MAP; /* it waits for its next start */
+        s->over = s->over || (s->once && ended);
         snprintf(s->reason, sizeof(s->reason), "%.*s%s%.*s", STR_ARG(why), text.n > 0 ? ": " : "", STR_ARG(text));
         return;
     }
