@@ -176,6 +176,7 @@ static int pods_create(struct rs *rs, unsigned wanted, struct error *err)
     }
     const struct value *doc = object_to_value(a, rs->obj);
     struct value *pod = pod_from_template(a, rs->obj, value_path(doc, "spec.template"));
+    kind_add_undone_condition(kind_of(KIND_POD), a, pod, rs->in->wall_ms);
     struct value *metadata = value_get(pod, "metadata");
     struct str base = value_path_str(metadata, "generateName"), name = STR_NONE;
     struct strmap taken;

@@ -218,6 +218,9 @@ int admit_create(const struct admission *ad, const struct kind *k, struct value 
         return rv;
     }
     admit_warnings(ad, k, doc);
+    if (k->id == KIND_POD) { /* its spec hardly changes, so what is said here stays true */
+        kind_add_undone_condition(k, ad->arena, doc, env_wall_ms(ad->env));
+    }
     rv = check_namespace(ad, k, value_to_str(value_get(metadata, "namespace")), err);
     return rv != 0 ? rv : object_from_value(k, doc, 0, out, err);
 }

@@ -199,6 +199,10 @@ struct kind_warnings {
     const char *items[KIND_WARNINGS_MAX]; /* arena */
 };
 void kind_find_warnings(const struct kind *k, struct arena *a, const struct value *doc, struct kind_warnings *out);
+/* The same as a condition of a new object, so that it can be seen for as long as the object lives: NotCarriedOut=True in status.conditions.
+ * Nothing if there is nothing to say. Of kinds whose conditions are kept by whoever writes their status. */
+#define CONDITION_NOT_CARRIED_OUT "NotCarriedOut"
+void kind_add_undone_condition(const struct kind *k, struct arena *a, struct value *doc, int64_t wall_ms);
 /* Adds to them what is allowed in a checked document and yet hardly meant, as `PATH: WHY`: a variable twice, a memory of less than a byte, a
  * certificate and a foreign key. */
 void kind_find_doubts(const struct kind *k, struct arena *a, const struct value *doc, struct kind_warnings *out);

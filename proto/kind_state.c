@@ -4,7 +4,9 @@
  * Refusing looks at what a write adds: what an object has already was accepted by an older program, and neither a change of its labels nor
  * of its status may be held up by that. */
 #include <assert.h>
+#include <string.h>
 
+#include "base/timefmt.h"
 #include "proto/kinds/kinds.h"
 
 struct state_walk {
@@ -141,4 +143,28 @@ void kind_find_warnings(const struct kind *k, struct arena *a, const struct valu
     struct warn_list l = {a, out};
     struct state_walk w = {.arena = a, .least = FIELD_WARNED, .found = warn, .data = &l};
     walk_map(&w, k->schema, doc, NULL, NULL);
+}
+
+#define CONDITION_TEXT_MAX 1024u
+
+void kind_add_undone_condition(const struct kind *k, struct arena *a, struct value *doc, int64_t wall_ms)
+{
+    struct kind_warnings found;
+    CLEANUP_BUF struct buf text = BUF_INIT;
+    char now[TIMEFMT_SIZE];
+    kind_find_warnings(k, a, doc, &found);
+    for (unsigned i = 0; i < found.count && text.size + strlen(found.items[i]) < CONDITION_TEXT_MAX; i++) {
+        buf_printf(&text, "%s%s", i == 0 ? "" : "; ", found.items[i]);
+    }
+    if (text.size == 0) {
+        return;
+    }
+    timefmt_rfc3339(wall_ms, now);
+    struct value *c = value_map(a);
+    value_set(a, c, "type", value_cstr(a, CONDITION_NOT_CARRIED_OUT));
+    value_set(a, c, "status", value_cstr(a, "True"));
+    value_set(a, c, "lastTransitionTime", value_cstr(a, now));
+    value_set(a, c, "reason", value_cstr(a, "FieldsIgnored"));
+    value_set(a, c, "message", value_str(a, buf_str(&text)));
+    value_append(a, value_ensure_list(a, value_ensure_map(a, doc, "status"), "conditions"), c);
 }

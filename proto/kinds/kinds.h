@@ -53,7 +53,9 @@
 #define APPARMOR_WHY "no AppArmor profile is set, and the container would run without"
 #define WINDOWS_WHY  "all nodes run Linux"
 #define ACCOUNT_WHY  "there are no service accounts; the pod gets no token"
-#define CLAIMS_WHY   "there are no resource claims; the devices would be missing"
+#define ACCOUNT_NAME_WHY                                                                                               \
+    "there are no service accounts; a name that Kubernetes would refuse is taken, and the pod gets no token"
+#define CLAIMS_WHY "there are no resource claims; the devices would be missing"
 
 /* SCHEMA(var, "Name", "doc", rows...) defines var; SCHEMA_STATIC for those of one file only. */
 #define SCHEMA(var, title, text, ...)                                                                                  \

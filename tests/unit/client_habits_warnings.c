@@ -22,11 +22,11 @@ static int teardown(void **state)
     return 0;
 }
 
-#define WARNING                                                                                                        \
-    "=Warning: spec.template.spec.serviceAccountName: not carried out yet: there are no service accounts; the pod "    \
-    "gets "                                                                                                            \
-    "no token\n"
-#define QUIET "!Warning:"
+#define ACCOUNT                                                                                                        \
+    "serviceAccountName: not carried out yet: there are no service accounts; a name that Kubernetes would refuse is "  \
+    "taken, and the pod gets no token"
+#define WARNING "=Warning: spec.template.spec." ACCOUNT "\n"
+#define QUIET   "!Warning:"
 
 static void every_way_to_write_warns(void **state)
 {
@@ -42,6 +42,21 @@ static void every_way_to_write_warns(void **state)
         {"sed s/nginx:1/nginx:3/ web.yaml | rctl replace -f -", NULL, 0, "replaced", WARNING},
         {"rctl get events --field-selector reason=NotCarriedOut", NULL, 0, "serviceAccountName: not carried out yet"},
         {"rctl describe deploy web", NULL, 0, "NotCarriedOut"},
+    };
+    habits_run(*state, rows, ARRAY_SIZE(rows));
+}
+
+/* Events are kept for an hour: the pod says it for as long as it lives, also one that a ReplicaSet made. */
+static void pods_have_a_condition_for_what_is_not_carried_out(void **state)
+{
+    habits_until(*state, "rctl get pods -l app=web -o name | grep -q pod/");
+    static const struct habit rows[] = {
+        {"rctl get pods -l app=web -o jsonpath='{.items[0].status.conditions[?(@.type==\"NotCarriedOut\")].message}'",
+         NULL, 0, "=spec." ACCOUNT},
+        {"rctl run alone --image=x:1 --overrides='{\"spec\":{\"serviceAccountName\":\"robot\"}}'", NULL, 0, "created"},
+        {"rctl wait --for=condition=NotCarriedOut pod/alone --timeout=30s", NULL, 0, "condition met"},
+        {"rctl describe pod alone", NULL, 0, "NotCarriedOut"},
+        {"rctl run plain --image=x:1 && rctl get pod plain -o yaml", NULL, 0, "!NotCarriedOut"},
     };
     habits_run(*state, rows, ARRAY_SIZE(rows));
 }
@@ -110,6 +125,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_way_to_write_warns),
         cmocka_unit_test(what_is_hardly_meant_is_warned_of),
+        cmocka_unit_test(pods_have_a_condition_for_what_is_not_carried_out),
         cmocka_unit_test(a_broken_promise_is_refused_and_a_kept_one_is_quiet),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

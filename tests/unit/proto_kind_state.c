@@ -390,8 +390,8 @@ static void what_matters_less_is_warned_of(void **state)
                     "");
     expect_warnings(f, POD("securityContext: {appArmorProfile: {type: Unconfined}},"), "");
     expect_warnings(f, POD("serviceAccountName: robot,"),
-                    "spec.serviceAccountName: not carried out yet: there are no service accounts; the pod gets no "
-                    "token\n");
+                    "spec.serviceAccountName: not carried out yet: there are no service accounts; a name that "
+                    "Kubernetes would refuse is taken, and the pod gets no token\n");
     expect_warnings(f, POD("dnsPolicy: None, dnsConfig: {nameservers: [9.9.9.9]},"), "");
     expect_warnings(f, POD("dnsConfig: {nameservers: [9.9.9.9]},"), "");
     expect_warnings(f, POD("volumes: [{name: v, emptyDir: {medium: Memory, sizeLimit: 1Mi}}],"), "");
