@@ -75,6 +75,7 @@ static void crun_free(struct crun *rt)
     {
         container_free(LIST_ENTRY(it, struct crun_container, link));
     }
+    filters_free(rt->filters);
     free(rt->seccomp_dir);
     free(rt->dir);
     free(rt->run_dir);
@@ -551,6 +552,7 @@ int runtime_crun_new(uv_loop_t *loop, const struct runtime_crun_config *config, 
     rt->run_dir = xstrdup(config->run_dir);
     rt->crun_path = xstrdup(config->crun_path != NULL ? config->crun_path : "/usr/bin/crun");
     rt->conmon_path = xstrdup(config->conmon_path != NULL ? config->conmon_path : "/usr/bin/conmon");
+    rt->filters = filters_new();
     rt->seccomp_dir = config->seccomp_dir == NULL ? NULL : xstrdup(config->seccomp_dir);
     rt->log_max_bytes = config->log_max_bytes != 0 ? config->log_max_bytes : RUNTIME_LOG_MAX;
     rt->log_max_files = config->log_max_files != 0 ? config->log_max_files : RUNTIME_LOG_FILES;

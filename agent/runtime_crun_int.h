@@ -5,6 +5,7 @@
 #include "agent/fsutil.h"
 #include "agent/process.h"
 #include "agent/runtime.h"
+#include "agent/runtime_filters.h"
 #include "base/list.h"
 #include "base/mem.h"
 
@@ -50,6 +51,7 @@ struct crun {
     const struct log *log;
     char *dir, *run_dir, *crun_path, *conmon_path;
     char *seccomp_dir; /* or NULL */
+    struct filters *filters;
     unsigned log_max_bytes, log_max_files;
     struct image_store *images;
     char version[32];

@@ -32,6 +32,7 @@ struct crun_start {
     struct crun_container *c; /* NULL before prepare and after a failed one */
     char id[RUNTIME_ID_MAX];
     struct buf config;
+    struct buf profile; /* that crun has to translate; empty: none */
     bool pipe_open, conmon_exited, answered;
     uv_pipe_t sync;
     uv_timer_t timer;
@@ -241,7 +242,10 @@ static int prepare(struct crun_start *s, const struct runtime_spec *spec, struct
                            .termination_log = termination,
                            .cgroup_v2 = c->rt->cgroup_v2,
                            .seccomp = filtered,
-                           .seccomp_profile = buf_str(&own_profile)};
+                           .seccomp_profile = buf_str(&own_profile),
+                           .filters = c->rt->filters,
+                           .profile_used = &s->profile};
+    buf_reset(&s->profile);
     buf_reset(&s->config);
     rc = oci_config_write(&in, &s->config, err);
     return rc != 0 ? rc : write_config(c, buf_str(&s->config), err);
@@ -253,6 +257,7 @@ static void start_free(struct crun_start *s)
 {
     struct crun *rt = s->rt;
     buf_close(&s->config);
+    buf_close(&s->profile);
     buf_close(&s->line);
     free(s);
     crun_release(rt);
@@ -305,6 +310,17 @@ static void start_failed(struct crun_start *s, int rc)
     crun_begin_removal(s->c);
 }
 
+/* What crun has made of the profile lies in its state of the container. */
+static void learn_filter(struct crun_start *s)
+{
+    char path[FS_PATH_MAX];
+    CLEANUP_BUF struct buf program = BUF_INIT;
+    fs_path(path, sizeof path, "%s/%s/seccomp.bpf", s->rt->run_dir, s->c->id);
+    if (s->profile.size > 0 && fs_read_file(path, FILTERS_PROGRAM_MAX, &program, NULL) == 0) {
+        filters_keep(s->rt->filters, buf_str(&s->profile), buf_str(&program));
+    }
+}
+
 static void start_succeeded(struct crun_start *s)
 {
     struct crun_container *c = s->c;
@@ -312,6 +328,7 @@ static void start_succeeded(struct crun_start *s)
     struct runtime_status st;
     char id[RUNTIME_ID_MAX];
     close_handles(s);
+    learn_filter(s);
     c->state = RUNTIME_RUNNING;
     c->started_ms = env_wall_ms(env_real());
     if (crun_write_state(c, &s->error) != 0) {
@@ -480,35 +497,14 @@ static void run_conmon(struct crun_start *s, const struct runtime_spec *spec)
     arena_init(&a);
     const char *argv[40];
     unsigned n = 0;
-    const char *fixed[] = {rt->conmon_path,
-                           "--api-version",
-                           "1",
-                           "-c",
-                           c->id,
-                           "-u",
-                           c->id,
-                           "-n",
-                           c->id,
-                           "-r",
-                           rt->crun_path,
-                           arena_printf(&a, "--runtime-arg=--root=%s", rt->run_dir),
-                           "-b",
-                           c->dir,
-                           "-p",
-                           arena_printf(&a, "%s/pid", c->dir),
-                           "--conmon-pidfile",
-                           arena_printf(&a, "%s/conmon.pid", c->dir),
-                           "--exit-dir",
-                           arena_printf(&a, "%s/exits", rt->dir),
-                           "--persist-dir",
-                           arena_printf(&a, "%s/persist", c->dir),
-                           "-l",
-                           arena_printf(&a, "k8s-file:%s", c->log_path),
-                           /* What is written between two looks at the size (logs_check) is bounded, too: conmon begins anew. */
-                           "--log-size-max",
-                           arena_printf(&a, "%llu", 2ull * rt->log_max_bytes),
-                           "--full-attach",
-                           "--no-sync-log"};
+    const char *fixed[] = {
+        rt->conmon_path, "--api-version", "1", "-c", c->id, "-u", c->id, "-n", c->id, "-r", rt->crun_path,
+        arena_printf(&a, "--runtime-arg=--root=%s", rt->run_dir), "-b", c->dir, "-p",
+        arena_printf(&a, "%s/pid", c->dir), "--conmon-pidfile", arena_printf(&a, "%s/conmon.pid", c->dir), "--exit-dir",
+        arena_printf(&a, "%s/exits", rt->dir), "--persist-dir", arena_printf(&a, "%s/persist", c->dir), "-l",
+        arena_printf(&a, "k8s-file:%s", c->log_path),
+        /* What is written between two looks at the size (logs_check) is bounded, too: conmon begins anew. */
+        "--log-size-max", arena_printf(&a, "%llu", 2ull * rt->log_max_bytes), "--full-attach", "--no-sync-log"};
     for (; n < ARRAY_SIZE(fixed); n++) {
         argv[n] = fixed[n];
     }

@@ -281,6 +281,7 @@ struct oci {
     struct arena *a;
     const char *caps[64];
     unsigned caps_count;
+    struct value *seccomp; /* the filter, or NULL */
 };
 
 static void set_str(struct oci *o, struct value *map, const char *key, const char *s)
@@ -605,8 +606,25 @@ static struct value *linux_part(struct oci *o, struct error *err)
             return NULL;
         }
         value_set(a, l, "seccomp", profile);
+        o->seccomp = profile;
     }
     return l;
+}
+
+/* The program that is known already for this profile, or the profile's text, for whoever wants to know the program later. */
+static void use_filter(struct oci *o, struct value *doc)
+{
+    CLEANUP_BUF struct buf text = BUF_INIT;
+    if (o->seccomp == NULL || o->in->filters == NULL) {
+        return;
+    }
+    json_write(&text, o->seccomp, 0);
+    const char *program = filters_find(o->in->filters, buf_str(&text));
+    if (program != NULL) {
+        set_str(o, value_ensure_map(o->a, doc, "annotations"), "run.oci.seccomp_bpf_data", program);
+    } else if (o->in->profile_used != NULL) {
+        buf_append(o->in->profile_used, text.data, text.size);
+    }
 }
 
 int oci_config_write(const struct oci_input *in, struct buf *out, struct error *err)
@@ -628,6 +646,7 @@ int oci_config_write(const struct oci_input *in, struct buf *out, struct error *
         return ERR_INVALID;
     }
     value_set(&a, doc, "linux", l);
+    use_filter(&o, doc);
     json_write(out, doc, 0);
     return 0;
 }

@@ -4,6 +4,7 @@
 #define AGENT_RUNTIME_OCI_H
 
 #include "agent/runtime.h"
+#include "agent/runtime_filters.h"
 #include "base/buf.h"
 #include "proto/value.h"
 
@@ -33,8 +34,10 @@ struct oci_input {
     const char *cgroups_path;    /* parent/ID */
     const char *termination_log; /* file on the node */
     bool cgroup_v2;
-    bool seccomp;               /* a filter of system calls: our own, or this profile (runtime_seccomp.h) */
-    struct str seccomp_profile; /* empty = our own */
+    bool seccomp;                  /* a filter of system calls: our own, or this profile (runtime_seccomp.h) */
+    struct str seccomp_profile;    /* empty = our own */
+    const struct filters *filters; /* translated profiles; NULL = none */
+    struct buf *profile_used;      /* out: the text of the profile, if it has to be translated; NULL = nobody asks */
 };
 int oci_config_write(const struct oci_input *in, struct buf *out, struct error *err);
 
