@@ -191,16 +191,11 @@ static int make_mounts(struct container *c, struct arena *a, const char *const *
             rv = volume_sub_path(ap->agent->volumes, ap->uid, key, source, below, files, sub, err);
             source = arena_strdup(a, rv == 0 ? sub : "");
         }
-        out->items[out->count++] = (struct runtime_mount){
-            .source = source,
-            .target = m->path,
-            .data = files,
-            .no_device = spec->volumes[v].kind == PODSPEC_VOLUME_EMPTY_DIR && !c->spec->security.privileged,
-            .read_only = m->read_only || files,
-            .read_only_below =
-                m->read_only && (strcmp(m->recursive_read_only, "Enabled") == 0 ||
-                                 (strcmp(m->recursive_read_only, "IfPossible") == 0 && can_read_only_below())),
-            .propagation = m->propagation};
+        struct runtime_mount *rm = &out->items[out->count++];
+        *rm = podspec_runtime_mount(&spec->volumes[v], c->spec, m, source);
+        rm->read_only_below =
+            m->read_only && (strcmp(m->recursive_read_only, "Enabled") == 0 ||
+                             (strcmp(m->recursive_read_only, "IfPossible") == 0 && can_read_only_below()));
     }
     return rv;
 }

@@ -193,6 +193,10 @@ const char *podspec_expand(struct arena *a, const char *text, const char *const 
 int podspec_volume_files(const struct podspec *s, const struct podspec_volume *v, const struct podspec_facts *f,
                          struct arena *a, struct volume_file **files, unsigned *count, bool *secret, struct error *err);
 
+/* How a volume that lies at source is mounted: what it holds decides what may be done with it. */
+struct runtime_mount podspec_runtime_mount(const struct podspec_volume *v, const struct podspec_container *c,
+                                           const struct podspec_mount *m, const char *source);
+
 /* fieldRef and resourceFieldRef, for env and downward API files; in the arena. container may be NULL for fieldRef. */
 int podspec_field(const struct podspec *s, const struct podspec_facts *f, struct str path, struct arena *a,
                   const char **out, struct error *err);

@@ -1,6 +1,7 @@
-/* Whose rights a container has: read from its security context over the pod's; and what is asked there that no node
- * carries out. Going on without it would break what the pod was promised, so nodes refuse it. The masters do so before,
- * where it is new (FIELD_REFUSED): here it is for objects that were stored before, and for what stands in annotations. */
+/* Whose rights a container has in the end: what is asked there that no node carries out, and how its volumes are
+ * mounted. Going on without what was asked would break what the pod was promised, so nodes refuse it. The masters do so
+ * before, where it is new (FIELD_REFUSED): here it is for objects that were stored before, and for what stands in
+ * annotations. */
 #include "agent/podspec.h"
 
 #include <stdio.h>
@@ -51,4 +52,18 @@ bool podspec_honoured(const struct podspec *s, const struct podspec_container *c
         snprintf(message, PODSPEC_WHY_MAX, "%s (container %.63s)", why, c->name);
     }
     return why == NULL;
+}
+
+struct runtime_mount podspec_runtime_mount(const struct podspec_volume *v, const struct podspec_container *c,
+                                           const struct podspec_mount *m, const char *source)
+{
+    bool data = podspec_volume_is_files(v);
+    return (struct runtime_mount){
+        .source = source,
+        .target = m->path,
+        .data = data,
+        /* A privileged container has device nodes where it likes. A hostPath is as the node has it. */
+        .no_device = v->kind == PODSPEC_VOLUME_EMPTY_DIR && !c->security.privileged,
+        .read_only = m->read_only || data,
+        .propagation = m->propagation};
 }

@@ -217,9 +217,11 @@ static int prepare(struct crun_start *s, const struct runtime_spec *spec, struct
     if (args[0] == NULL) {
         return error_set(err, ERR_INVALID, "no command specified: neither the container nor its image names one");
     }
-    int rc = filtered && security->seccomp_localhost != NULL
-                 ? read_profile(c->rt, security->seccomp_localhost, &own_profile, err)
-                 : 0;
+    int rc = oci_check_capabilities(security, err);
+    rc = rc != 0 ? rc
+         : filtered && security->seccomp_localhost != NULL
+             ? read_profile(c->rt, security->seccomp_localhost, &own_profile, err)
+             : 0;
     rc = rc != 0 ? rc : make_files(c, err);
     rc = rc != 0 ? rc : crun_write_state(c, err);
     rc = rc != 0 ? rc : mount_rootfs(c, spec->image, err);

@@ -68,11 +68,13 @@ static const char *const capability_defaults[] = {
     "CAP_SETFCAP", "CAP_SETPCAP",      "CAP_NET_BIND_SERVICE", "CAP_SYS_CHROOT", "CAP_KILL",   "CAP_AUDIT_WRITE",
 };
 
-/* Bit set of what name stands for; unknown names stand for nothing. */
+#define CAPABILITY_ALL (~0ull)
+
+/* Bit set of what name stands for; 0 for unknown names. */
 static uint64_t capability_bits(const char *name)
 {
     if (strcasecmp(name, "ALL") == 0 || strcasecmp(name, "CAP_ALL") == 0) {
-        return ~0ull;
+        return CAPABILITY_ALL;
     }
     for (unsigned i = 0; i < ARRAY_SIZE(capability_names); i++) {
         if (strcasecmp(capability_names[i], name) == 0 || strcasecmp(capability_names[i] + 4, name) == 0) {
@@ -80,6 +82,34 @@ static uint64_t capability_bits(const char *name)
         }
     }
     return 0;
+}
+
+static int check_names(const char *const *list, const char *what, struct error *err)
+{
+    for (; list != NULL && *list != NULL; list++) {
+        if (capability_bits(*list) == 0) {
+            return error_set(err, ERR_INVALID, "securityContext.capabilities.%s: unknown capability \"%.64s\"", what,
+                             *list);
+        }
+    }
+    return 0;
+}
+
+int oci_check_capabilities(const struct runtime_security *s, struct error *err)
+{
+    int rc = check_names(s->capabilities_add, "add", err);
+    rc = rc != 0 ? rc : check_names(s->capabilities_drop, "drop", err);
+    for (const char *const *c = s->capabilities_add; rc == 0 && c != NULL && *c != NULL; c++) {
+        uint64_t bits = capability_bits(*c);
+        for (unsigned i = 0; i < ARRAY_SIZE(capability_names) && bits != CAPABILITY_ALL; i++) {
+            if ((bits & (1ull << i)) != 0 && prctl(PR_CAPBSET_READ, i, 0, 0, 0) != 1) {
+                return error_set(err, ERR_FORBIDDEN,
+                                 "securityContext.capabilities.add: the agent of this node may not have %s itself",
+                                 capability_names[i]);
+            }
+        }
+    }
+    return rc;
 }
 
 unsigned oci_capabilities(const struct runtime_security *s, const char *out[64])
@@ -90,7 +120,7 @@ unsigned oci_capabilities(const struct runtime_security *s, const char *out[64])
         bits |= capability_bits(capability_defaults[i]);
     }
     if (s->privileged) {
-        bits = ~0ull;
+        bits = CAPABILITY_ALL;
     }
     uint64_t add = 0, drop = 0;
     for (const char *const *c = s->capabilities_add; c != NULL && *c != NULL; c++) {
@@ -100,7 +130,7 @@ unsigned oci_capabilities(const struct runtime_security *s, const char *out[64])
         drop |= capability_bits(*c);
     }
     /* "drop ALL, add X" leaves X; "add ALL, drop X" leaves all but X. */
-    bits = drop == ~0ull ? add : (bits | add) & ~drop;
+    bits = drop == CAPABILITY_ALL ? add : (bits | add) & ~drop;
     for (unsigned i = 0; i < ARRAY_SIZE(capability_names); i++) {
         /* What the agent itself may not have cannot be given: the runtime would refuse the container. */
         if ((bits & (1ull << i)) != 0 && prctl(PR_CAPBSET_READ, i, 0, 0, 0) == 1) {

@@ -41,6 +41,9 @@ struct oci_input {
 };
 int oci_config_write(const struct oci_input *in, struct buf *out, struct error *err);
 
+/* ERR_INVALID: a name under add or drop that is no capability; ERR_FORBIDDEN: one is to be added by name that the agent
+ * itself may not have. Either way the container would have other rights than it says. */
+int oci_check_capabilities(const struct runtime_security *s, struct error *err);
 /* The list of capabilities after add and drop, sorted by number, as names; borrowed static strings. Exposed for tests. */
 unsigned oci_capabilities(const struct runtime_security *s, const char *out[64]);
 #endif

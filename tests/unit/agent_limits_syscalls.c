@@ -284,6 +284,19 @@ static void a_capability_that_was_given_opens_what_it_is_for(void **state)
     compare(text, rows, ARRAY_SIZE(rows));
 }
 
+static void a_capability_that_is_misspelt_keeps_the_container_from_starting(void **state)
+{
+    struct fixture *f = *state;
+    NEED_CRUN(f);
+    struct runtime_spec s;
+    const char *drop[] = {"SETUIDS", NULL};
+    crun_spec(f, &s);
+    s.security.capabilities_drop = drop;
+    start(f, &s, sleeper);
+    assert_string_equal(f->reason, "CreateContainerError");
+    assert_non_null(strstr(f->start_message, "unknown capability \"SETUIDS\""));
+}
+
 static void commands_of_exec_are_filtered_as_well(void **state)
 {
     struct fixture *f = *state;
@@ -332,6 +345,8 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(a_container_that_says_nothing_is_filtered, crun_setup, crun_teardown),
         cmocka_unit_test_setup_teardown(a_user_without_any_capability_can_still_ping, crun_setup, crun_teardown),
         cmocka_unit_test_setup_teardown(a_capability_that_was_given_opens_what_it_is_for, crun_setup, crun_teardown),
+        cmocka_unit_test_setup_teardown(a_capability_that_is_misspelt_keeps_the_container_from_starting, crun_setup,
+                                        crun_teardown),
         cmocka_unit_test_setup_teardown(commands_of_exec_are_filtered_as_well, crun_setup, crun_teardown),
         cmocka_unit_test_setup_teardown(no_filter_must_be_asked_for, crun_setup, crun_teardown),
     };

@@ -391,6 +391,35 @@ static void settings_of_the_pod_are_read(void **state)
     podspec_free(s);
 }
 
+static void volumes_of_data_are_mounted_as_data(void **state)
+{
+    (void)state;
+    struct podspec *s = spec_of(
+        "'volumes':[{'name':'s','secret':{'secretName':'x'}},{'name':'c','configMap':{'name':'x'}},{'name':'d',"
+        "'downwardAPI':{'items':[]}},{'name':'p','projected':{'sources':[]}},{'name':'e','emptyDir':{}},{'name':'m',"
+        "'emptyDir':{'medium':'Memory'}},{'name':'h','hostPath':{'path':'/x'}}],"
+        "'containers':[{'name':'a','image':'i','volumeMounts':[{'name':'s','mountPath':'/s'}]},{'name':'b','image':'i',"
+        "'securityContext':{'privileged':true}}]");
+    static const struct {
+        bool data, no_device, read_only;
+    } expected[] = {{true, false, true},  {true, false, true},  {true, false, true},  {true, false, true},
+                    {false, true, false}, {false, true, false}, {false, false, false}};
+    assert_int_equal(s->volumes_count, ARRAY_SIZE(expected));
+    for (unsigned i = 0; i < s->volumes_count; i++) {
+        const struct podspec_mount *m = &s->containers[0].mounts[0];
+        struct runtime_mount plain = podspec_runtime_mount(&s->volumes[i], &s->containers[0], m, "/src");
+        struct runtime_mount privileged = podspec_runtime_mount(&s->volumes[i], &s->containers[1], m, "/src");
+        assert_string_equal(plain.source, "/src");
+        assert_string_equal(plain.target, "/s");
+        assert_int_equal(plain.data, expected[i].data);
+        assert_int_equal(plain.no_device, expected[i].no_device);
+        assert_int_equal(plain.read_only, expected[i].read_only);
+        assert_int_equal(privileged.data, expected[i].data);
+        assert_false(privileged.no_device);
+    }
+    podspec_free(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -410,6 +439,7 @@ int main(void)
         cmocka_unit_test(the_containers_security_context_goes_over_the_pods),
         cmocka_unit_test(resolv_conf_is_the_nodes_with_the_pods_settings_over_it),
         cmocka_unit_test(settings_of_the_pod_are_read),
+        cmocka_unit_test(volumes_of_data_are_mounted_as_data),
         cmocka_unit_test(a_pod_without_uid_or_containers_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

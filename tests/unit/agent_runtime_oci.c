@@ -14,6 +14,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 static const struct runtime_security plain = {.run_as_user = -1, .run_as_group = -1};
@@ -52,6 +53,34 @@ static void capabilities_follow_add_and_drop(void **state)
     if (geteuid() == 0) {
         s.capabilities_add = admin;
         assert_true(has_cap(&s, "CAP_NET_ADMIN"));
+    }
+}
+
+static void a_capability_that_cannot_be_given_or_taken_is_refused(void **state)
+{
+    (void)state;
+    struct error err = {0};
+    const char *good[] = {"NET_ADMIN", "cap_chown", "ALL", NULL}, *typo[] = {"CHOWN", "NET_RAWW", NULL};
+    struct runtime_security s = plain;
+    assert_int_equal(oci_check_capabilities(&s, &err), 0);
+    s.capabilities_drop = good;
+    assert_int_equal(oci_check_capabilities(&s, &err), 0);
+    s.capabilities_drop = typo;
+    assert_int_equal(oci_check_capabilities(&s, &err), ERR_INVALID);
+    assert_string_equal(err.message, "securityContext.capabilities.drop: unknown capability \"NET_RAWW\"");
+    s.capabilities_drop = NULL;
+    s.capabilities_add = typo;
+    assert_int_equal(oci_check_capabilities(&s, &err), ERR_INVALID);
+    /* whichever this process may not have: "ALL" gives what there is, a name is a promise */
+    static const char *const names[] = {"SYS_RESOURCE", "SYS_ADMIN"};
+    static const unsigned numbers[] = {24, 21};
+    for (unsigned i = 0; i < 2; i++) {
+        const char *add[] = {names[i], NULL}, *all[] = {"ALL", NULL};
+        bool may = prctl(PR_CAPBSET_READ, numbers[i], 0, 0, 0) == 1;
+        s.capabilities_add = add;
+        assert_int_equal(oci_check_capabilities(&s, &err), may ? 0 : ERR_FORBIDDEN);
+        s.capabilities_add = all;
+        assert_int_equal(oci_check_capabilities(&s, &err), 0);
     }
 }
 
@@ -266,6 +295,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(capabilities_follow_add_and_drop),
+        cmocka_unit_test(a_capability_that_cannot_be_given_or_taken_is_refused),
         cmocka_unit_test(users_are_looked_up_in_the_image),
         cmocka_unit_test(the_security_context_wins_over_the_image),
         cmocka_unit_test(command_and_args_replace_as_in_kubernetes),
