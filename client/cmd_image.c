@@ -132,6 +132,17 @@ static bool was_cut(const struct rctl *r, int code)
            (code == ERR_SYSTEM && !api_refused(r->api));
 }
 
+/* "12.0 of 55.3 MiB": how much of the file was sent. */
+static const char *how_far(struct rctl *r, int fd)
+{
+    struct stat st;
+    off_t at = lseek(fd, 0, SEEK_CUR);
+    if (at < 0 || fstat(fd, &st) != 0) {
+        return "some of it";
+    }
+    return arena_printf(&r->arena, "%.1f of %.1f MiB", (double)at / (1 << 20), (double)st.st_size / (1 << 20));
+}
+
 static int load_on(struct rctl *r, const struct object *node, int fd, const char *path)
 {
     struct error err = {0};
@@ -139,10 +150,16 @@ static int load_on(struct rctl *r, const struct object *node, int fd, const char
     int rc = load_once(&l, fd, path, &err);
     for (unsigned tries = 1; rc != 0 && was_cut(r, rc) && tries < LOAD_TRIES_MAX; tries++) {
         bool never = false;
-        rctl_note(r, "note: loading %s on node %s was cut (%s); it begins again", path, l.node, err.message);
+        rctl_note(r, "note: loading %s on node %s was cut after %s (%s); it begins again, try %u of %u", path, l.node,
+                  how_far(r, fd), err.message, tries + 1, LOAD_TRIES_MAX);
         api_run(r->api, &never, LOAD_PAUSE_MS * tries);
         err = (struct error){0};
         rc = load_once(&l, fd, path, &err);
+    }
+    if (rc != 0 && was_cut(r, rc)) {
+        error_wrap(&err, "load %s on node %s, cut %u times, at last after %s", path, l.node, LOAD_TRIES_MAX,
+                   how_far(r, fd));
+        return rctl_fail(r, &err);
     }
     if (rc != 0) {
         error_wrap(&err, "load %s on node %s", path, l.node);

@@ -212,7 +212,11 @@ static int status_of(struct rctl *r, const struct object *o)
     struct api_list_query q = {
         .kind = o->kind, .ns = cstr(r, o->ns), .field_selector = arena_printf(&r->arena, "metadata.name=%s", w.name)};
     if (api_watch(r->api, &q, timeout_ms, rollout_event, &w, &err) != 0) {
-        return rctl_fail(r, &err);
+        int code = rctl_fail(r, &err);
+        if (err.code == ERR_TIMEOUT && w.failure[0] == '\0') {
+            rctl_note(r, "\"rctl get pods\" and \"rctl describe pod\" tell what its pods wait for");
+        }
+        return code;
     }
     return w.code;
 }

@@ -132,6 +132,10 @@ static void a_rollout_that_can_make_no_pods_says_why(void **state)
         {"rctl rollout status -f long.yaml --timeout=1s", NULL, HABIT_ANY, "Waiting for deployment",
          "no pods can be made: Failed to create new replica set\ntimed out"},
         {"rctl delete -f long.yaml", NULL, 0, "deleted", "="},
+        {"rctl create deployment nowhere --image=x:1 -o yaml --dry-run=client | sed 's/^    spec:/    spec:\\n      "
+         "nodeSelector: {no: where}/' | rctl apply -f - && rctl rollout status deploy/nowhere --timeout=1s",
+         NULL, HABIT_ANY, "created", "timed out waiting for the condition\nrctl describe pod"},
+        {"rctl delete deploy nowhere", NULL, 0, "deleted", "="},
     };
     RUN(rows);
 }
