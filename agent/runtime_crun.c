@@ -396,6 +396,7 @@ static void adopt(struct crun *rt, const char *id)
         crun_begin_removal(c);
         return;
     }
+    crun_drop_config(c); /* earlier agents kept one on the disk, with the secrets in it */
     if (rt->images != NULL && c->image_ref[0] != '\0') {
         c->image = image_find(rt->images, c->image_ref);
     }

@@ -96,6 +96,7 @@ struct crun_container *crun_container_new(struct crun *rt, const char *id);
 
 /* runtime_crun_start.c */
 void crun_config_path(const struct crun_container *c, char out[FS_PATH_MAX]); /* while it is created */
+void crun_drop_config(const struct crun_container *c);                        /* ours; crun's copy stays */
 void crun_create_start(struct runtime *rt, const struct runtime_spec *spec, runtime_start_cb *cb, void *data);
 bool crun_process_started(int pid, uint64_t *out);
 

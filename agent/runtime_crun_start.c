@@ -157,8 +157,7 @@ static int write_config(const struct crun_container *c, struct str config, struc
     return rc != 0 || symlink(path, link) == 0 ? rc : error_set_errno(err, errno, "cannot make the link %s", link);
 }
 
-/* crun has its own copy from here on. */
-static void drop_config(const struct crun_container *c)
+void crun_drop_config(const struct crun_container *c)
 {
     char path[FS_PATH_MAX];
     crun_config_path(c, path);
@@ -388,7 +387,7 @@ static void creation_known(struct crun_start *s)
     struct crun_container *c = s->c;
     arena_init(&a);
     close_handles(s);
-    drop_config(c);
+    crun_drop_config(c);
     s->reason = "RunContainerError";
     if (s->rc == 0 && json_read(&a, buf_str(&s->line), &doc, NULL) != 0) {
         s->rc = error_set(&s->error, ERR_SYSTEM, "failed to create the container: conmon said nothing");

@@ -187,8 +187,13 @@ static void secrets_of_the_environment_are_never_on_a_disk(void **state)
     close_runtime(f);
     snprintf(stray, sizeof stray, "%s/exec-stray.json", f->run);
     assert_int_equal(fs_write_file(stray, STR(PASSWORD), 0600, false, NULL), 0);
+    char bundle[256];
+    snprintf(bundle, sizeof bundle, "%s/rt/containers/%s/config.json", f->dir, f->id);
+    assert_int_equal(fs_write_file(bundle, STR("{\"process\":{\"env\":[\"TOKEN=" PASSWORD "\"]}}"), 0600, false, NULL),
+                     0); /* as an earlier agent kept it */
     open_crun(f);
     assert_false(fs_exists(stray));
+    assert_false(fs_exists(bundle));
     run_inside(f, f->id, show, 60000);
     assert_string_equal(f->exec_output, PASSWORD "\n");
     assert_not_on_disk(f);
