@@ -21,7 +21,8 @@ CFLAGS_ALL = $(CSTD) $(WARN) $(OPT) -fno-omit-frame-pointer -fno-strict-aliasing
 # libraft is linked statically: the version that was checked at build time is the one that runs.
 LDLIBS_ALL = -l:libraft.a -luv -lmsgpackc -lyaml -larchive -llz4 -lxxhash -lssl -lcrypto -lpthread -lm
 # libraft calls io_destroy on the loop, which waits for the kernel some 30 ms: raft-store/uv_io.c gives it to a thread.
-LDFLAGS_ALL = $(LDFLAGS) -Wl,--wrap=io_destroy
+# What it opens gets a descriptor that is kept for it: there as well.
+LDFLAGS_ALL = $(LDFLAGS) -Wl,--wrap=io_destroy,--wrap=uv_fs_open,--wrap=uv_fs_scandir,--wrap=eventfd
 ifeq ($(SAN),1)
 CFLAGS_ALL += -fsanitize=address,undefined -fno-sanitize-recover=undefined -O1
 LDFLAGS_ALL += -fsanitize=address,undefined

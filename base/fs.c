@@ -6,10 +6,11 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/spare.h"
 
 int fs_sync_dir(const char *dir)
 {
-    CLEANUP_CLOSE int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    CLEANUP_CLOSE int fd = spare_open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
     return fd < 0 || (fsync(fd) != 0 && errno != EINVAL) ? -errno : 0;
 }
 

@@ -9,6 +9,7 @@
 
 #include "base/fs.h"
 #include "base/mem.h"
+#include "base/spare.h"
 #include "proto/pki.h"
 
 static int write_all(int fd, const char *p, size_t n)
@@ -31,7 +32,7 @@ int pki_write_file(const char *path, const void *p, size_t n, unsigned mode, str
 {
     assert(path != NULL && (p != NULL || n == 0));
     CLEANUP_FREE char *temp = xasprintf("%s.XXXXXX", path);
-    CLEANUP_CLOSE int fd = mkostemp(temp, O_CLOEXEC);
+    CLEANUP_CLOSE int fd = spare_mkostemp(temp, O_CLOEXEC);
     if (fd < 0) {
         return error_set_errno(err, -errno, "write %s: create %s", path, temp);
     }
@@ -60,7 +61,7 @@ int pki_write_file(const char *path, const void *p, size_t n, unsigned mode, str
 int pki_read_file(const char *path, size_t limit, char **text, size_t *size, struct error *err)
 {
     assert(path != NULL && text != NULL);
-    CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
+    CLEANUP_CLOSE int fd = spare_open(path, O_RDONLY | O_CLOEXEC, 0);
     if (fd < 0) {
         return error_set_errno(err, -errno, "read %s", path);
     }

@@ -12,6 +12,7 @@
 #include "base/fs.h"
 #include "base/le.h"
 #include "base/mem.h"
+#include "base/spare.h"
 #include "raft-store/disk_int.h"
 
 #define MARK_SIZE   512u
@@ -72,10 +73,10 @@ int disk_mark_write(const char *dir, const struct disk_mark *mark, struct error 
         le_store_u64(bytes + 8 + 8 * i, fields[i]);
     }
     le_store_u64(bytes + MARK_HASHED, XXH3_64bits(bytes, MARK_HASHED));
-    CLEANUP_CLOSE int fd = open(path, O_WRONLY | O_CLOEXEC);
+    CLEANUP_CLOSE int fd = spare_open(path, O_WRONLY | O_CLOEXEC, 0);
     bool is_new = fd < 0 && errno == ENOENT;
     if (is_new) {
-        fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+        fd = spare_open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     }
     int rv = fd < 0 ? -errno : write_sector(fd, bytes);
     if (rv == 0 && is_new) {

@@ -14,6 +14,7 @@
 
 #include "base/le.h"
 #include "base/mem.h"
+#include "base/spare.h"
 #include "raft-store/disk_int.h"
 #include "raft-store/disk_mark.h"
 #include "raft-store/disk_sequence.h"
@@ -56,7 +57,7 @@ struct scan {
 static int open_file(const char *dir, const char *name, struct error *err)
 {
     CLEANUP_FREE char *path = xasprintf("%s/%s", dir, name);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = spare_open(path, O_RDONLY | O_CLOEXEC, 0);
     return fd >= 0 ? fd : error_set_errno(err, -errno, "read %s", path);
 }
 
@@ -169,7 +170,7 @@ static int by_place(const void *a, const void *b)
 
 static int list_files(struct scan *s)
 {
-    DIR *d = opendir(s->dir);
+    DIR *d = spare_opendir(s->dir);
     if (d == NULL) {
         return errno == ENOENT ? 0 : error_set_errno(s->err, -errno, "read directory %s", s->dir);
     }

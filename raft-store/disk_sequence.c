@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/spare.h"
 #include "raft-store/disk_int.h"
 #include "raft-store/entry.h"
 #include "raft-store/snapfile.h"
@@ -17,7 +18,7 @@ static bool read_snapshot(const struct disk_sequence *q, uint64_t *revision, str
 {
     uint8_t bytes[SNAPFILE_REF_SIZE];
     CLEANUP_FREE char *path = xasprintf("%s/%s", q->dir, q->snapshot);
-    CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
+    CLEANUP_CLOSE int fd = spare_open(path, O_RDONLY | O_CLOEXEC, 0);
     struct stat st;
     if (fd < 0 || fstat(fd, &st) != 0 || st.st_size < (off_t)SNAPSHOT_END_SIZE) {
         return false;

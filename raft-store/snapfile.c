@@ -18,6 +18,7 @@
 #include "base/fs.h"
 #include "base/le.h"
 #include "base/mem.h"
+#include "base/spare.h"
 #include "raft-store/store.h"
 
 /* Reference: "RVSR", u32 version, u64 size, u64 hash, name padded with zeros, zeros, u64 XXH3-64 of all before it. */
@@ -57,7 +58,7 @@ int snapfile_create(const char *dir, struct snapfile_writer **out, struct error 
     snprintf(w->name, sizeof w->name, PREFIX "%016" PRIx64, number);
     path_of(dir, w->name, ".part", path);
     *out = NULL;
-    w->fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    w->fd = spare_open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (w->fd < 0) {
         free(w);
         return error_set_errno(err, errno, "create %s", path);
@@ -281,7 +282,7 @@ int snapfile_map(const char *dir, const void *ref, size_t n, struct snapfile_map
         return rv;
     }
     path_of(dir, name, ".rvs", path);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = spare_open(path, O_RDONLY | O_CLOEXEC, 0);
     if (fd < 0) {
         return errno == ENOENT ? error_set(err, ERR_CORRUPT, "snapshot: its file %s is missing", path)
                                : error_set_errno(err, errno, "open %s", path);
@@ -343,7 +344,8 @@ static void add_refs_of_snapshots(struct names *l, int dir_fd, DIR *d)
 {
     for (struct dirent *e; (e = readdir(d)) != NULL;) {
         uint8_t ref[SNAPFILE_REF_SIZE + 1];
-        int fd = strncmp(e->d_name, "snapshot-", 9) == 0 ? openat(dir_fd, e->d_name, O_RDONLY | O_CLOEXEC) : -1;
+        int fd =
+            strncmp(e->d_name, "snapshot-", 9) == 0 ? spare_openat(dir_fd, e->d_name, O_RDONLY | O_CLOEXEC, 0) : -1;
         if (fd >= 0) {
             ssize_t n = read(fd, ref, sizeof ref);
             if (n == SNAPFILE_REF_SIZE) {
@@ -377,7 +379,7 @@ static bool is_rubbish(const struct names *l, const char *file, bool parts)
 void snapfile_sweep(const char *dir, bool parts)
 {
     struct names used = {0};
-    DIR *d = opendir(dir);
+    DIR *d = spare_opendir(dir);
     if (d == NULL) {
         return;
     }

@@ -1,6 +1,7 @@
 #include "raft-store/uv_io.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
 #include <pthread.h>
@@ -14,6 +15,7 @@
 
 #include "base/list.h"
 #include "base/mem.h"
+#include "base/spare.h"
 #include "raft-store/disk_mark.h"
 #include "raft-store/node_int.h"
 #include "raft-store/raft_heap.h"
@@ -25,6 +27,7 @@
 #define SEGMENT_BYTES (16u << 20)
 #define DISK_RETRY_MS 1000
 #define DISK_WATCH_MS 2000
+#define DESCRIPTORS   16u /* kept for the disk: new segments and their events, term and vote, mark, snapshots */
 
 struct uv_io {
     struct raft_io io; /* what libraft sees; found back by CONTAINER_OF, since libraft uses its data and impl fields */
@@ -132,6 +135,45 @@ void uv_io_deliver(struct uv_io *u, struct raft_message *message)
         return;
     }
     u->recv(&u->io, message);
+}
+
+/* ---- Descriptors ---- */
+
+/* raft_uv ends for good when the process has no descriptor for a new segment's events, its term or its directory: these are libraft's own calls (all in
+ * one piece, without a loop), and get one of those that are kept. __real_*: absent where nothing is wrapped. */
+int __wrap_uv_fs_open(uv_loop_t *loop, uv_fs_t *req, const char *path, int flags, int mode, uv_fs_cb cb);
+int __real_uv_fs_open(uv_loop_t *loop, uv_fs_t *req, const char *path, int flags, int mode, uv_fs_cb cb)
+    __attribute__((weak));
+int __wrap_uv_fs_scandir(uv_loop_t *loop, uv_fs_t *req, const char *path, int flags, uv_fs_cb cb);
+int __real_uv_fs_scandir(uv_loop_t *loop, uv_fs_t *req, const char *path, int flags, uv_fs_cb cb) __attribute__((weak));
+int __wrap_eventfd(unsigned start, int flags);
+int __real_eventfd(unsigned start, int flags) __attribute__((weak));
+
+int __wrap_uv_fs_open(uv_loop_t *loop, uv_fs_t *req, const char *path, int flags, int mode, uv_fs_cb cb)
+{
+    int rv;
+    do {
+        rv = __real_uv_fs_open(loop, req, path, flags, mode, cb);
+    } while (rv < 0 && cb == NULL && spare_give(-rv));
+    return rv;
+}
+
+int __wrap_uv_fs_scandir(uv_loop_t *loop, uv_fs_t *req, const char *path, int flags, uv_fs_cb cb)
+{
+    int rv;
+    do {
+        rv = __real_uv_fs_scandir(loop, req, path, flags, cb);
+    } while (rv < 0 && cb == NULL && spare_give(-rv));
+    return rv;
+}
+
+int __wrap_eventfd(unsigned start, int flags)
+{
+    int fd;
+    do {
+        fd = __real_eventfd(start, flags);
+    } while (fd < 0 && spare_give(errno));
+    return fd;
 }
 
 /* ---- Closing segments ---- */
@@ -263,7 +305,7 @@ static uint64_t room_of(const struct uv_io *u)
 static void keep_ballast(struct uv_io *u)
 {
     CLEANUP_FREE char *path = xasprintf("%s/" BALLAST_FILE, u->dir);
-    CLEANUP_CLOSE int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    CLEANUP_CLOSE int fd = spare_open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
     if (fd >= 0 && posix_fallocate(fd, 0, BALLAST_BYTES) != 0) {
         unlink(path);
     }
@@ -360,6 +402,7 @@ static void mark_from_time_to_time(struct uv_io *u)
 static void on_watch(uv_timer_t *timer)
 {
     struct uv_io *u = timer->data;
+    spare_keep(DESCRIPTORS);
     mark_from_time_to_time(u);
     uint64_t free_bytes = room_of(u);
     if (free_bytes == UINT64_MAX) {
@@ -559,6 +602,7 @@ void uv_io_free(struct uv_io *u)
     }
     raft_uv_close(&u->io);
     raft_heap_drain(SIZE_MAX);
+    spare_keep(0);
     uv_mutex_destroy(&u->mark.lock);
     free(u->dir);
     free(u);

@@ -8,6 +8,7 @@
  *   close                also our handles and workers
  * What raft_uv stores as a snapshot is a reference to a file of ours (snapfile.h, node_snapshot.c). Its memory comes from raft_heap.h, and is given
  * back a little at each turn. io_destroy(2) runs on a thread of its own. A failed write of a segment, which raft_uv only traces, ends the node.
+ * What raft_uv opens gets a descriptor even when the process has no more (base/spare.h).
  * Segment size 16 MiB (64 MiB wraps a counter of prepared space), auto-recovery off, UV_THREADPOOL_SIZE raised by the daemon's main
  * before the first use of the loop. */
 #ifndef RAFT_STORE_UV_IO_H
