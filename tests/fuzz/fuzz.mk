@@ -10,7 +10,7 @@ FUZZ_SAN := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-sa
 FUZZ_JOBS ?= $(or $(JOBS),1)
 
 # The fuzzed build: sanitizers and coverage in every object. Warnings are gcc's business.
-FUZZ_MAKE = $(MAKE) --no-print-directory BUILD=build-fuzz CC="$(FUZZ_CC)" WARN=-w OPT="-O1 -g" \
+FUZZ_MAKE = $(MAKE) --no-print-directory BUILD=build-fuzz CC="$(FUZZ_CC)" WARN=-w OPT="-O1 -g" HARDEN= \
   CFLAGS="-fsanitize=fuzzer-no-link $(FUZZ_SAN) -DTXNIDS_SLACK=64u"
 
 $(BUILD)/tests/fuzz/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(FUZZ_KIT) $(FUZZ_LIBS)
