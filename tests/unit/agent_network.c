@@ -654,7 +654,7 @@ static void pods_are_kept_from_the_masters_and_from_nothing_else(void **state)
     del_pod(f, 1);
     assert_true(reaches(f, pod, "192.168.77.2", 17400));
     del_pod(f, 0);
-    system("ip link del far0");
+    assert_int_equal(system("ip link del far0"), 0);
     close(here);
     close(there);
     close(other);
