@@ -1,9 +1,10 @@
-/* rctl cert status, rctl cert renew: the certificates of the cluster, and one's own. */
+/* rctl cert: the certificates of the cluster, and one's own. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/timefmt.h"
+#include "client/cert.h"
 #include "client/common.h"
 #include "client/masters.h"
 #include "client/renew.h"
@@ -13,7 +14,7 @@
 /* ---- cert status: what was found out ---- */
 
 struct cert {
-    const char *who, *subject, *state, *error;
+    const char *who, *subject, *state, *error, *serial;
     bool ca, known; /* its life is */
     int64_t from_s, until_s;
 };
@@ -31,7 +32,7 @@ static struct cert *add(struct certs *all, const char *who, const char *subject)
         all->items = xrealloc(all->items, all->cap * sizeof *all->items);
     }
     struct cert *c = &all->items[all->count++];
-    *c = (struct cert){.who = who, .subject = subject, .state = "unknown", .error = ""};
+    *c = (struct cert){.who = who, .subject = subject, .state = "unknown", .error = "", .serial = ""};
     return c;
 }
 
@@ -47,6 +48,7 @@ static void set_life(struct cert *c, int64_t from_s, int64_t until_s)
 static void add_local(struct certs *all, const char *who, const char *pem, bool ca)
 {
     struct pki_identity id;
+    struct pki_facts facts;
     struct arena *a = &all->r->arena;
     int64_t from_s, until_s;
     if (pki_cert_info(pem, &id, &from_s, &until_s, NULL) != 0) {
@@ -56,6 +58,9 @@ static void add_local(struct certs *all, const char *who, const char *pem, bool 
     struct cert *c = add(all, who, arena_printf(a, "O=reeve:%s CN=%s", ca ? "ca" : "admins", id.name));
     c->ca = ca;
     set_life(c, from_s, until_s);
+    if (pki_cert_facts(pem, &facts, NULL) == 0) {
+        c->serial = arena_strdup(a, facts.serial);
+    }
 }
 
 static const char *text(struct arena *a, struct mp map, const char *key)
@@ -77,6 +82,7 @@ static void add_answered(struct certs *all, const char *who, struct mp m)
         c->state = "unknown (not connected)";
     }
     c->error = text(a, m, "error");
+    c->serial = text(a, m, "serial");
 }
 
 static void add_nodes(struct certs *all, struct mp answer)
@@ -209,6 +215,9 @@ static void write_certs(const struct certs *all)
             value_set(a, v, "renewBy", value_cstr(a, date(a, pki_renew_at_s(c->from_s, c->until_s, 0))));
         }
         value_set(a, v, "state", value_cstr(a, c->state));
+        if (c->serial[0] != '\0') {
+            value_set(a, v, "serial", value_cstr(a, c->serial));
+        }
         if (c->error[0] != '\0') {
             value_set(a, v, "error", value_cstr(a, c->error));
         }
@@ -307,12 +316,13 @@ static const struct command cert_renew = {
                 "  rctl cert renew --config other/config\n",
     .run = run_renew,
 };
-static const struct command *const cert_subs[] = {&cert_status, &cert_renew, NULL};
+static const struct command *const cert_subs[] = {&cert_status, &cert_renew, &cert_revoke, &cert_revoked, NULL};
 const struct command command_cert = {
     .name = "cert",
-    .usage = "status|renew",
-    .summary = "Certificates: who has which, until when",
+    .usage = "status|renew|revoke|revoked",
+    .summary = "Certificates: who has which, until when, and whose count no more",
     .examples = "  rctl cert status\n"
-                "  rctl cert renew\n",
+                "  rctl cert renew\n"
+                "  rctl cert revoke user/kate\n",
     .subs = cert_subs,
 };

@@ -82,6 +82,7 @@ void call_origin(const struct call *c, struct call_origin *out)
 {
     *out = (struct call_origin){.m = c->m,
                                 .who = c->who,
+                                .facts = c->facts,
                                 .row = c->row,
                                 .deadline_ms = c->deadline_ms,
                                 .tries = c->tries,
@@ -91,6 +92,7 @@ void call_origin(const struct call *c, struct call_origin *out)
 struct call *call_of_request(struct rpc_request *req, const struct call_origin *origin)
 {
     struct call *c = call_new(origin->m, req, &origin->who, STR_NONE, (struct mp){0});
+    c->facts = origin->facts;
     c->row = origin->row;
     c->deadline_ms = origin->deadline_ms;
     c->tries = origin->tries;
@@ -265,6 +267,8 @@ static void run(struct work *w)
         call_fail_now(c, &late);
     } else if (c->listing != NULL) {
         list_go_on(c);
+    } else if (call_revoked(c)) {
+        return; /* meanwhile; a read that has waited knows all that was revoked before it began */
     } else if (c->may_read) {
         read_now(c);
     } else {

@@ -11,6 +11,7 @@
 #include "base/timefmt.h"
 #include "master/allowance.h"
 #include "master/master.h"
+#include "master/revoked.h"
 
 #define WARNINGS_MAX 8u /* of nodes, by name; the rest is counted */
 
@@ -28,8 +29,9 @@ static void sign(struct call *c)
     struct error err = {0};
     char *cert = NULL;
     int64_t from_s = 0, until_s = 0;
-    int rv = pki_sign_request(m->ca_pem, m->ca_key_pem, arena_strndup(&c->arena, csr.p, csr.n), &c->who, NULL,
-                              master_config_cert_life_s(&m->config, c->who.role), &cert, &err);
+    int rv =
+        pki_sign_request(m->ca_pem, m->ca_key_pem, arena_strndup(&c->arena, csr.p, csr.n), &c->who, NULL,
+                         master_config_cert_life_s(&m->config, c->who.role), revoked_stamp(m, &c->who), &cert, &err);
     if (rv == 0) {
         rv = pki_cert_info(cert, NULL, &from_s, &until_s, &err);
     }
@@ -105,13 +107,8 @@ void method_cert_renew(struct call *c)
         return;
     }
     const struct session *s = call_session(c);
-    if (!may_renew(c)) {
-        return;
-    }
-    if (s != NULL && s->expired) {
-        call_read(c, sign_late); /* as committed: this master may lag behind */
-    } else {
-        sign(c);
+    if (may_renew(c)) {
+        call_read(c, s != NULL && s->expired ? sign_late : sign); /* as committed: this master may lag behind */
     }
 }
 
@@ -137,11 +134,12 @@ static void write_own(struct master *m, struct buf *b)
 {
     const struct identity *id = &m->identity;
     mp_write_cstr(b, "own");
-    mp_write_map(b, 5 + 2 * (id->failures > 0));
+    mp_write_map(b, 6 + 2 * (id->failures > 0));
     mp_write_cstr(b, "subject");
     CLEANUP_FREE char *subject = xasprintf("O=reeve:masters CN=%" PRIu64, m->config.id);
     mp_write_cstr(b, subject);
     write_life(b, id->from_s, id->until_s, identity_state(m));
+    mp_write_key_str(b, "serial", str_of(id->serial));
     if (id->failures > 0) {
         mp_write_key_int(b, "failures", id->failures);
         mp_write_key_str(b, "error", str_of(id->error));
@@ -152,7 +150,7 @@ static void write_node(struct master *m, struct buf *b, struct str name)
 {
     const struct session *s = strmap_get(&m->agents, name);
     bool known = s != NULL && s->who.role == PKI_ROLE_NODE;
-    mp_write_map(b, known ? 6 : 2);
+    mp_write_map(b, known ? 7 : 2);
     mp_write_key_str(b, "name", name);
     mp_write_cstr(b, "subject");
     CLEANUP_FREE char *subject = xasprintf("O=reeve:nodes CN=%.*s", STR_ARG(name));
@@ -160,6 +158,7 @@ static void write_node(struct master *m, struct buf *b, struct str name)
     if (known) {
         write_life(b, s->cert_from_s, s->cert_until_s,
                    pki_cert_state(false, s->cert_from_s, s->cert_until_s, now_s(m)));
+        mp_write_key_str(b, "serial", str_of(s->facts.serial)); /* of its connection here */
     }
 }
 

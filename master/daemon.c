@@ -20,6 +20,7 @@
 #include "master/master.h"
 #include "master/repair.h"
 #include "master/restrict.h"
+#include "master/revoked.h"
 
 #define CHORES_MS        500
 #define FORGET_EVERY     120u /* chores */
@@ -106,6 +107,7 @@ static void on_chores(uv_timer_t *timer)
     identity_tick(m);
     changes_settle(m);
     removed_check(m);
+    revoked_tick(m);
     known_note(m);
     members_leave_low_disk(m);
     list_pages_expire(m->pages, env_now_ms(m->env));
@@ -139,6 +141,7 @@ static void on_committed(void *data, uint64_t revision, bool restored)
 {
     struct master *m = data;
     (void)revision;
+    revoked_advance(m);
     watch_table_advance(m->watches, restored);
     node_feeds_flush(m);
 }
@@ -479,6 +482,7 @@ static void free_master(struct master *m)
     free(m->node_kib);
     free(m->node_events);
     free(m->renewals);
+    revoked_free(m->revoked);
     strmap_close(&m->agents);
     net_tls_unref(m->tls);
     net_gate_unref(m->gate);
@@ -513,6 +517,7 @@ int master_run(const struct master_config *config, enum master_damage *damage, s
     m->node_kib = allowance_new(m->env, RESTRICT_BURST_KIB, RESTRICT_KIB_US);
     m->node_events = allowance_new(m->env, RESTRICT_EVENT_BURST, RESTRICT_EVENT_US);
     m->renewals = allowance_new(m->env, CERTS_RENEW_BURST, CERTS_RENEW_US);
+    m->revoked = revoked_new();
     init_handles(m);
     int rv = make_gate(m, err);
     if (rv == 0) {

@@ -2,7 +2,7 @@
 #include <assert.h>
 
 #include "controllers/deletion.h"
-#include "master/master.h"
+#include "master/revoked.h"
 #include "proto/selector.h"
 
 static bool options_of(struct call *c, struct deletion_options *o)
@@ -30,10 +30,11 @@ static bool options_of(struct call *c, struct deletion_options *o)
     return true;
 }
 
-/* Namespaces that the cluster itself lives in. */
+/* Namespaces that the cluster itself lives in, and its list of revoked certificates. */
 static bool is_protected(const struct object *o)
 {
-    return o->kind->id == KIND_NAMESPACE && (str_is(o->name, "default") || str_is(o->name, "kube-system"));
+    return (o->kind->id == KIND_NAMESPACE && (str_is(o->name, "default") || str_is(o->name, "kube-system"))) ||
+           revoked_is_list(o);
 }
 
 void method_delete(struct call *c)
@@ -54,7 +55,8 @@ void method_delete(struct call *c)
     const struct object *o = view_get(store_tip(node_store(c->m->node)), k, ns, name);
     bool repeat = call_repeats(c, &t);
     if (!repeat && o != NULL && is_protected(o)) {
-        error_set(&err, ERR_FORBIDDEN, "namespace \"%.*s\" can't be deleted: the cluster needs it", STR_ARG(name));
+        error_set(&err, ERR_FORBIDDEN, "%s \"%.*s\" can't be deleted: the cluster needs it", k->singular,
+                  STR_ARG(name));
     } else if (!repeat && o != NULL) {
         deletion_request(&t, &c->arena, o, &options, env_wall_ms(c->m->env), &err);
     }

@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/timefmt.h"
 #include "master/master.h"
@@ -117,8 +118,12 @@ static void use(struct master *m, struct net_tls *tls, const char *cert_pem)
     if (m->transport != NULL) {
         transport_set_tls(m->transport, tls);
     }
-    int rv = pki_cert_info(cert_pem, NULL, &id->from_s, &id->until_s, NULL);
+    struct pki_facts facts;
+    int rv = pki_cert_facts(cert_pem, &facts, NULL);
     assert(rv == 0);
+    id->from_s = facts.from_s;
+    id->until_s = facts.until_s;
+    memcpy(id->serial, facts.serial, sizeof id->serial);
     rv = pki_cert_info(m->ca_pem, NULL, &id->ca_from_s, &id->ca_until_s, NULL);
     assert(rv == 0);
     (void)rv;

@@ -11,6 +11,7 @@
 #include "master/allowance.h"
 #include "master/change.h"
 #include "master/record.h"
+#include "master/revoked.h"
 #include "master/tokens.h"
 
 void join_answer(struct call *c, const char *cert_pem, uint64_t id, uint64_t replaced)
@@ -44,7 +45,7 @@ int join_sign(struct master *m, enum pki_role role, const char *name, const char
     struct pki_identity who = {.role = role};
     snprintf(who.name, sizeof who.name, "%s", name);
     return pki_sign_request(m->ca_pem, m->ca_key_pem, csr, &who, sans == NULL || sans[0] == '\0' ? NULL : sans,
-                            master_config_cert_life_s(&m->config, role), cert_pem, err);
+                            master_config_cert_life_s(&m->config, role), revoked_stamp(m, &who), cert_pem, err);
 }
 
 static const char *param_text(struct call *c, const char *key)

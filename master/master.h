@@ -44,6 +44,7 @@
 /* The certificate in use, and its renewal. */
 struct identity {
     int64_t from_s, until_s; /* its life */
+    char serial[PKI_SERIAL_SIZE];
     int64_t ca_from_s, ca_until_s;
     int64_t due_ms;      /* wall clock: the next attempt to renew; INT64_MAX = never, it ends with the CA */
     unsigned failures;   /* in a row */
@@ -57,11 +58,12 @@ struct list_pages;
 struct sched_explain;
 struct allowance;
 struct listing;
+struct revoked;
 
 struct master_stats {
     uint64_t requests, refused, forwarded, watch_events, heartbeats, joins, certificates, bad_params, refused_bytes,
         backups, parked, park_refused, wrong_tokens, renewals_refused, node_refused, events_dropped, strangers_late,
-        late, watches_refused, list_pieces;
+        late, watches_refused, list_pieces, revoked_calls, revoked_sessions;
 };
 
 struct master {
@@ -100,6 +102,7 @@ struct master {
     struct allowance *wrong_tokens;           /* by network */
     struct allowance *renewals;               /* by identity: its certificate */
     struct allowance *node_kib, *node_events; /* by node: bytes that it writes, events that it tells */
+    struct revoked *revoked;
     struct master_stats stats;
     size_t request_bytes; /* of all sessions */
     char *ca_pem, *ca_key_pem;
@@ -124,8 +127,11 @@ struct session {
     struct master *m;
     struct rpc_session *rpc;
     struct pki_identity who;
+    struct pki_facts facts;            /* of its certificate */
     int64_t cert_from_s, cert_until_s; /* life of its certificate, or of the one it was given since */
     bool expired;                      /* let in to renew it, and for nothing else */
+    bool revoked;                      /* its certificate: calls are refused, and it is closed */
+    bool answer_owed;                  /* of a cert.revoke that ends it: closed a little later */
     char node[PKI_NAME_MAX + 1];       /* agents: the link of this node (nodes.c) */
     struct subject *subject;           /* a reference */
     struct lane lane;                  /* its requests that wait for their turn */
@@ -172,7 +178,8 @@ struct call {
     struct rpc_request *req; /* NULL once answered */
     bool forwarded;          /* by another master, which vouches for `who` */
     struct pki_identity who;
-    struct str method; /* both borrowed: valid while the request is being handled, and again inside `then` */
+    struct pki_facts facts; /* of the certificate that proved it; serial "": not known */
+    struct str method;      /* both borrowed: valid while the request is being handled, and again inside `then` */
     struct mp params;
     struct arena arena;
     const struct method *row;
@@ -205,6 +212,7 @@ struct rpc_request *call_take_request(struct call *c);
 struct call_origin {
     struct master *m;
     struct pki_identity who;
+    struct pki_facts facts;
     const struct method *row;
     int64_t deadline_ms;
     unsigned tries;
@@ -266,10 +274,12 @@ struct method {
     unsigned flags;
     const char *params; /* known members, space separated */
 };
-void master_dispatch(struct master *m, const struct pki_identity *who, struct rpc_request *req, struct str method,
-                     struct mp params, bool was_forwarded);
+void master_dispatch(struct master *m, const struct pki_identity *who, const struct pki_facts *facts,
+                     struct rpc_request *req, struct str method, struct mp params, bool was_forwarded);
 /* What the method does, here or at the leader: its turn has come. */
 void master_handle(struct call *c);
+/* Its certificate counts no more (revoked.h). True: the call has been failed. */
+bool call_revoked(struct call *c);
 /* Once more from the start, for what was parked. */
 void master_handle_again(struct call *c);
 void master_on_peer_request(void *data, uint64_t peer_id, struct rpc_request *req, struct str method, struct mp params);
@@ -323,7 +333,7 @@ struct write {
 struct write *write_new(struct call *c, enum write_shape shape);
 void write_add(struct write *w, const struct kind *k, struct str ns, struct str name, const char *result);
 /* Submit, remember the tip's objects of the items, answer at commit. With params.dryRun: check, and answer what would be. */
-void write_submit(struct write *w, const struct txn *t);
+void write_submit(struct write *w, struct txn *t);
 void write_dry_run(struct write *w, const struct txn *t);
 /* Gives w's answer (error NULL) or failure, and frees it. */
 void write_answered(const struct txn_result *result, const struct error *error, void *w);

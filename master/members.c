@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "master/revoked.h"
 #include "master/tokens.h"
 
 #define SYSTEM_NS STR("kube-system")
@@ -101,6 +102,7 @@ void members_bootstrap(struct master *m)
         value_set(&a, data, "nextMasterId", value_strf(&a, "%" PRIu64, m->config.id + 1));
         txn_create_value(&t, k, doc, &err);
     }
+    revoked_bootstrap(m, &t);
     read_tokens(m, &t);
     if (t.count > 0 && node_submit(m->node, &t, tokens_stored, m, &err) != 0) {
         log_error(&m->log, "members", "the cluster's own objects can't be made: %s", err.message);
@@ -461,6 +463,9 @@ static void write_stats(struct master *m, struct buf *b, const struct node_stats
         {"droppedEvents", m->stats.events_dropped},
         {"certificatesRenewed", m->stats.certificates},
         {"renewalsRefused", m->stats.renewals_refused},
+        {"revoked", revoked_count(m)},
+        {"revokedCallsRefused", m->stats.revoked_calls},
+        {"revokedSessionsClosed", m->stats.revoked_sessions},
         {"backups", m->stats.backups},
         {"watches", watch_table_count(m->watches)},
         {"watchEvents", m->stats.watch_events},

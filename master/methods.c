@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "master/revoked.h"
 #include "master/tokens.h"
 
 #define WRITE_PARAMS "id dryRun"
@@ -37,6 +38,8 @@ static const struct method methods[] = {
     {"cluster", method_cluster, 0, ""},
     {"cert.renew", method_cert_renew, METHOD_NODE | METHOD_LATE, "csr"},
     {"cert.status", method_cert_status, 0, ""},
+    {"cert.revoke", method_cert_revoke, METHOD_WRITE | METHOD_AGAIN, "name role serial force"},
+    {"cert.revoked", method_cert_revoked, 0, "stale"},
     {"token", method_token, METHOD_WRITE | METHOD_AGAIN, "role ttlSeconds uses nodeName replaces evenReachable"},
     {"master.remove", method_master_remove, METHOD_WRITE | METHOD_AGAIN, "id force"},
     {"master.transfer", method_master_transfer, METHOD_WRITE, "id from"},
@@ -90,12 +93,26 @@ void call_not_leader(struct call *c)
 
 /* ---- To the leader ---- */
 
-static void write_identity(struct buf *b, const struct pki_identity *who)
+static void write_identity(struct buf *b, const struct pki_identity *who, const struct pki_facts *facts)
 {
     mp_write_cstr(b, "identity");
-    mp_write_map(b, 2);
+    mp_write_map(b, 5);
     mp_write_key_int(b, "role", who->role);
     mp_write_key_str(b, "name", str_of(who->name));
+    mp_write_key_str(b, "serial", str_of(facts->serial));
+    mp_write_key_str(b, "ca", str_of(facts->ca));
+    mp_write_key_int(b, "issuedMs", facts->issued_ms);
+}
+
+/* An older master tells no more than role and name. */
+static void read_facts(struct mp identity, struct pki_facts *out)
+{
+    struct str serial = mp_str(mp_get(identity, "serial")), ca = mp_str(mp_get(identity, "ca"));
+    *out = (struct pki_facts){.issued_ms = mp_int(mp_get(identity, "issuedMs"), 0)};
+    if (serial.n < sizeof out->serial && ca.n < sizeof out->ca) {
+        snprintf(out->serial, sizeof out->serial, "%.*s", STR_ARG(serial));
+        snprintf(out->ca, sizeof out->ca, "%.*s", STR_ARG(ca));
+    }
 }
 
 static void build_forward(struct call *c, struct buf *b)
@@ -104,7 +121,7 @@ static void build_forward(struct call *c, struct buf *b)
     mp_write_key_str(b, "method", c->method);
     mp_write_cstr(b, "params");
     buf_append(b, c->params.p, (size_t)(c->params.end - c->params.p));
-    write_identity(b, &c->who);
+    write_identity(b, &c->who, &c->facts);
 }
 
 static void forwarded(const struct rpc_result *result, void *data)
@@ -222,12 +239,31 @@ static bool params_known(struct call *c)
     return true;
 }
 
-void master_dispatch(struct master *m, const struct pki_identity *who, struct rpc_request *req, struct str method,
-                     struct mp params, bool was_forwarded)
+bool call_revoked(struct call *c)
+{
+    struct error err = {0};
+    if (!revoked_has(c->m, &c->who, &c->facts, &err)) {
+        return false;
+    }
+    struct session *s = call_session(c);
+    c->m->stats.revoked_calls++;
+    if (s != NULL) {
+        s->revoked = true; /* the chores close it when this has been said */
+    }
+    call_fail_now(c, &err);
+    return true;
+}
+
+void master_dispatch(struct master *m, const struct pki_identity *who, const struct pki_facts *facts,
+                     struct rpc_request *req, struct str method, struct mp params, bool was_forwarded)
 {
     m->stats.requests++;
     struct call *c = call_new(m, req, who, method, params);
+    c->facts = *facts;
     c->forwarded = was_forwarded;
+    if (call_revoked(c)) {
+        return;
+    }
     c->row = find(method);
     if (c->row == NULL) {
         const char *near = nearest(method);
@@ -328,7 +364,9 @@ void master_on_peer_request(void *data, uint64_t peer_id, struct rpc_request *re
         }
         who.role = (enum pki_role)role;
         snprintf(who.name, sizeof who.name, "%.*s", STR_ARG(name));
-        master_dispatch(m, &who, req, mp_str(mp_get(params, "method")), mp_get(params, "params"), true);
+        struct pki_facts facts;
+        read_facts(identity, &facts);
+        master_dispatch(m, &who, &facts, req, mp_str(mp_get(params, "method")), mp_get(params, "params"), true);
     } else if (str_is(method, "announce")) {
         struct pki_identity who = {.role = PKI_ROLE_MASTER};
         snprintf(who.name, sizeof who.name, "%llu", (unsigned long long)peer_id);

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "master/master.h"
+#include "master/revoked.h"
 
 static void session_request(struct rpc_session *rpc, struct rpc_request *r, struct str method, struct mp params,
                             void *data)
@@ -18,7 +18,7 @@ static void session_request(struct rpc_session *rpc, struct rpc_request *r, stru
         rpc_session_close(rpc); /* what was sent still goes out */
         return;
     }
-    master_dispatch(s->m, &s->who, r, rpc_request_method(r), rpc_request_params(r), false);
+    master_dispatch(s->m, &s->who, &s->facts, r, rpc_request_method(r), rpc_request_params(r), false);
 }
 
 static void session_notify(struct rpc_session *rpc, struct str method, struct mp params, void *data)
@@ -52,7 +52,9 @@ static struct session *session_new(struct master *m, struct net_conn *c)
     struct session *s = xcalloc(1, sizeof *s);
     s->m = m;
     s->who = *net_conn_peer(c);
+    s->facts = *net_conn_peer_facts(c);
     s->expired = net_conn_peer_expired(c);
+    s->revoked = revoked_has(m, &s->who, &s->facts, NULL); /* its calls will hear so */
     s->since_ms = s->heard_ms = env_now_ms(m->env);
     net_conn_peer_life(c, &s->cert_from_s, &s->cert_until_s);
     s->subject = subject_get(m->turns, &s->who, net_conn_peer_addr(c));
@@ -79,12 +81,16 @@ static struct session *session_new(struct master *m, struct net_conn *c)
 void sessions_on_conn(struct net_conn *c, void *data)
 {
     struct master *m = data;
+    struct error why = {0};
     if (m->stopping) {
         net_conn_close(c);
     } else if (strcmp(net_conn_alpn(c), ALPN_RAFT) == 0) {
         uint64_t id = net_conn_peer(c)->role == PKI_ROLE_MASTER ? strtoull(net_conn_peer(c)->name, NULL, 10) : 0;
         if (id != 0 && members_removed(m, id)) {
             removed_farewell(m, c, id);
+        } else if (revoked_has(m, net_conn_peer(c), net_conn_peer_facts(c), &why)) {
+            log_warn(&m->log, "session", "connection from %s refused: %s", net_conn_peer_addr(c), why.message);
+            net_conn_close(c);
         } else if (net_conn_peer(c)->role == PKI_ROLE_MASTER) {
             transport_accept(m->transport, c);
         } else {

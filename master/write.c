@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "master/master.h"
+#include "master/revoked.h"
 #include "proto/patch.h"
 
 struct write *write_new(struct call *c, enum write_shape shape)
@@ -233,7 +233,7 @@ static void tell_undone(struct write *w, const struct object *o)
     }
 }
 
-void write_submit(struct write *w, const struct txn *t)
+void write_submit(struct write *w, struct txn *t)
 {
     struct master *m = w->call->m;
     if (mp_bool(mp_get(w->call->params, "dryRun"), false)) {
@@ -253,6 +253,10 @@ void write_submit(struct write *w, const struct txn *t)
         warn_again(w);
     }
     struct error err = {0};
+    if (!repeat && revoked_add_nodes(m, t, &err) != 0) {
+        write_refuse(w, &err);
+        return;
+    }
     if (node_submit(m->node, t, write_answered, w, &err) == 0 && !repeat) {
         fill_written(w, store_tip(node_store(m->node)), t);
         for (unsigned i = 0; w->call->warnings != NULL && i < w->count; i++) {

@@ -93,6 +93,7 @@ void net_conn_on_handle_closed(uv_handle_t *h)
     buf_close(&c->cipher);
     buf_close(&c->stash);
     free(c->peer);
+    free(c->peer_facts);
     free(c->alpn);
     free(c->addr);
     free(c->why);
@@ -359,8 +360,9 @@ static bool check_peer(struct net_conn *c)
     if (cert != NULL) {
         c->peer = xcalloc(1, sizeof *c->peer);
         pki_x509_identity(cert, c->peer);
-        c->peer_from_s = pki_seconds(X509_get0_notBefore(cert));
-        c->peer_until_s = pki_seconds(X509_get0_notAfter(cert));
+        c->peer_facts = xcalloc(1, sizeof *c->peer_facts);
+        pki_x509_facts(cert, c->peer_facts);
+        net_tls_note_ca(c);
     }
     if (!c->server && net_conn_peer(c)->role != PKI_ROLE_MASTER) {
         net_conn_blame(c, ERR_UNAUTHORIZED, "the server has a certificate of %s %s, not of a master",
@@ -586,9 +588,16 @@ const struct pki_identity *net_conn_peer(const struct net_conn *c)
 
 bool net_conn_peer_life(const struct net_conn *c, int64_t *not_before_s, int64_t *not_after_s)
 {
-    *not_before_s = c->peer_from_s;
-    *not_after_s = c->peer_until_s;
+    const struct pki_facts *facts = net_conn_peer_facts(c);
+    *not_before_s = facts->from_s;
+    *not_after_s = facts->until_s;
     return c->peer != NULL;
+}
+
+const struct pki_facts *net_conn_peer_facts(const struct net_conn *c)
+{
+    static const struct pki_facts none;
+    return c->peer_facts != NULL ? c->peer_facts : &none;
 }
 
 bool net_conn_peer_expired(const struct net_conn *c)

@@ -24,6 +24,8 @@ struct net_tls {
 SSL *net_tls_ssl(struct net_tls *t, struct net_conn *c, bool server);
 /* Client: offer this one protocol. */
 void net_tls_offer(SSL *ssl, const char *alpn);
+/* peer_facts->ca: the root of the chain that was verified. */
+void net_tls_note_ca(struct net_conn *c);
 /* Why the TLS layer gave up on c: reads and clears OpenSSL's error queue, sets c->why unless it is known already. */
 void net_tls_explain(struct net_conn *c);
 /* "expired on ..." text for a certificate outside its time, ERR_UNAUTHORIZED; 0 if its time is right. */
@@ -78,7 +80,7 @@ struct net_conn {
     struct net_conn_events events;
     void *data;
     struct pki_identity *peer;
-    int64_t peer_from_s, peer_until_s; /* its certificate's life */
+    struct pki_facts *peer_facts; /* of its certificate */
     bool peer_expired;
     char *alpn; /* wanted (client), agreed (open) */
     char *addr; /* the peer's: as asked for (client), numeric (server) */

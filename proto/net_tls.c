@@ -259,6 +259,17 @@ static int verify_chain(X509_STORE_CTX *store, void *arg)
     return ok == 1;
 }
 
+void net_tls_note_ca(struct net_conn *c)
+{
+    STACK_OF(X509) *chain = SSL_get0_verified_chain(c->ssl);
+    int n = sk_X509_num(chain);
+    if (n > 1) {
+        uint8_t print[PKI_FINGERPRINT_SIZE];
+        pki_x509_fingerprint(sk_X509_value(chain, n - 1), print);
+        pki_fingerprint_text(print, c->peer_facts->ca);
+    }
+}
+
 /* ---- What went wrong, in words ---- */
 
 static void blame_own(struct net_conn *c, const char *what)

@@ -31,13 +31,25 @@ int pki_issue(const char *ca_cert_pem, const char *ca_key_pem, const struct pki_
               int64_t valid_s, char **cert_pem, char **key_pem, struct error *err);
 /* The same in two steps, so that a key never leaves its machine: make a key and a request, sign a request. */
 int pki_make_request(const struct pki_identity *who, char **csr_pem, char **key_pem, struct error *err);
+/* issued_ms: when it counts as issued (pki_facts); 0 = now. Whoever revokes what was issued before a moment must be able to issue anew at once. */
 int pki_sign_request(const char *ca_cert_pem, const char *ca_key_pem, const char *csr_pem,
-                     const struct pki_identity *who, const char *sans, int64_t valid_s, char **cert_pem,
-                     struct error *err);
+                     const struct pki_identity *who, const char *sans, int64_t valid_s, int64_t issued_ms,
+                     char **cert_pem, struct error *err);
 void pki_free_key(char *pem); /* wipes, then frees */
 /* Subject, validity (seconds since the epoch) of a certificate. */
 int pki_cert_info(const char *cert_pem, struct pki_identity *who, int64_t *not_before_s, int64_t *not_after_s,
                   struct error *err);
+/* What tells one certificate from others of its subject. The time of issue stands in the serial number, 0x21 and then six bytes of ms since the
+ * epoch; the ten that follow are random. Certificates of programs before that have a random number of which the first byte is above 0x3f: theirs is worked out
+ * from notBefore. */
+#define PKI_SERIAL_SIZE 41 /* hex digits of 20 bytes at most (RFC 5280 4.1.2.2), and NUL */
+struct pki_facts {
+    char serial[PKI_SERIAL_SIZE]; /* lower case, two digits a byte; "" = no certificate */
+    char ca[33];                  /* fingerprint of the CA that it was verified by; "" where that is not known */
+    int64_t from_s, until_s;      /* validity */
+    int64_t issued_ms;
+};
+int pki_cert_facts(const char *cert_pem, struct pki_facts *out, struct error *err); /* but for ca */
 /* Hex of the first 16 bytes of SHA-256 over the DER form, and NUL. */
 int pki_cert_fingerprint(const char *cert_pem, char out[33], struct error *err);
 

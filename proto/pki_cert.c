@@ -95,13 +95,17 @@ static int check_identity(const struct pki_identity *who, struct error *err)
     return check_name(who->name, "the name in a certificate", err);
 }
 
-static bool set_serial(X509 *cert)
+/* Positive, 80 random bits (RFC 5280 4.1.2.2, CA/Browser Forum 7.1), with the time of issue in it: pki_facts. */
+static bool set_serial(X509 *cert, int64_t issued_ms)
 {
-    uint8_t bytes[16];
+    uint8_t bytes[PKI_SERIAL_BYTES];
     if (RAND_bytes(bytes, sizeof bytes) != 1) {
         return false;
     }
-    bytes[0] = (uint8_t)((bytes[0] & 0x7f) | 0x40); /* positive, full length (RFC 5280 4.1.2.2) */
+    bytes[0] = PKI_SERIAL_DATED;
+    for (int i = 0; i < PKI_SERIAL_TIME_BYTES; i++) {
+        bytes[1 + i] = (uint8_t)((uint64_t)issued_ms >> (8 * (PKI_SERIAL_TIME_BYTES - 1 - i)));
+    }
     BIGNUM *bn = BN_bin2bn(bytes, sizeof bytes, NULL);
     bool ok = bn != NULL && BN_to_ASN1_INTEGER(bn, X509_get_serialNumber(cert)) != NULL;
     BN_free(bn);
@@ -190,7 +194,7 @@ int pki_make_ca(const char *cluster_name, char **cert_pem, char **key_pem, struc
     }
     X509 *cert = X509_new();
     int64_t now = (int64_t)time(NULL);
-    bool ok = cert != NULL && X509_set_version(cert, X509_VERSION_3) == 1 && set_serial(cert) &&
+    bool ok = cert != NULL && X509_set_version(cert, X509_VERSION_3) == 1 && set_serial(cert, now * 1000) &&
               set_validity(cert, now - BACKDATE_S, now + CA_VALID_S) &&
               fill_name(X509_get_subject_name(cert), "reeve:ca", cluster_name) &&
               X509_set_issuer_name(cert, X509_get_subject_name(cert)) == 1 && X509_set_pubkey(cert, key) == 1 &&
@@ -209,6 +213,13 @@ int pki_make_ca(const char *cluster_name, char **cert_pem, char **key_pem, struc
     return rv;
 }
 
+static int64_t now_ms(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_REALTIME, &ts);
+    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
 /* What the certificate of a role may be used for: only masters serve, everybody is a client. */
 static const char *key_uses(enum pki_role role)
 {
@@ -216,14 +227,15 @@ static const char *key_uses(enum pki_role role)
 }
 
 static int sign_cert(X509 *ca, EVP_PKEY *ca_key, EVP_PKEY *subject_key, const struct pki_identity *who,
-                     const char *sans, int64_t valid_s, char **cert_pem, struct error *err)
+                     const char *sans, int64_t valid_s, int64_t issued_ms, char **cert_pem, struct error *err)
 {
     X509 *cert = X509_new();
     int64_t now = (int64_t)time(NULL);
     int64_t until = MIN(now + valid_s, pki_seconds(X509_get0_notAfter(ca)));
     int64_t backdate = valid_s < 0 ? BACKDATE_S : MIN(BACKDATE_S, valid_s / 10);
     int rv = 0;
-    bool ok = cert != NULL && X509_set_version(cert, X509_VERSION_3) == 1 && set_serial(cert) &&
+    bool ok = cert != NULL && X509_set_version(cert, X509_VERSION_3) == 1 &&
+              set_serial(cert, issued_ms > 0 ? issued_ms : now_ms()) &&
               set_validity(cert, MIN(now, until) - backdate, until) &&
               fill_name(X509_get_subject_name(cert), pki_role_organization(who->role), who->name) &&
               X509_set_issuer_name(cert, X509_get_subject_name(ca)) == 1 && X509_set_pubkey(cert, subject_key) == 1 &&
@@ -282,7 +294,7 @@ int pki_issue(const char *ca_cert_pem, const char *ca_key_pem, const struct pki_
         return rv;
     }
     EVP_PKEY *key = make_key(err);
-    rv = key == NULL ? ERR_INTERNAL : sign_cert(ca, ca_key, key, who, sans, valid_s, cert_pem, err);
+    rv = key == NULL ? ERR_INTERNAL : sign_cert(ca, ca_key, key, who, sans, valid_s, 0, cert_pem, err);
     if (rv == 0 && (*key_pem = key_text(key)) == NULL) {
         rv = openssl_error(err, "write a key");
         free(TAKE_PTR(*cert_pem));
@@ -347,8 +359,8 @@ static X509_REQ *parse_request(const char *pem, struct error *err)
 
 /* The subject asked for is not looked at: `who` decides, and who calls has authenticated it. */
 int pki_sign_request(const char *ca_cert_pem, const char *ca_key_pem, const char *csr_pem,
-                     const struct pki_identity *who, const char *sans, int64_t valid_s, char **cert_pem,
-                     struct error *err)
+                     const struct pki_identity *who, const char *sans, int64_t valid_s, int64_t issued_ms,
+                     char **cert_pem, struct error *err)
 {
     assert(ca_cert_pem != NULL && ca_key_pem != NULL && csr_pem != NULL && who != NULL && cert_pem != NULL);
     *cert_pem = NULL;
@@ -364,7 +376,7 @@ int pki_sign_request(const char *ca_cert_pem, const char *ca_key_pem, const char
     EVP_PKEY *ca_key;
     rv = load_ca(ca_cert_pem, ca_key_pem, &ca, &ca_key, err);
     if (rv == 0) {
-        rv = sign_cert(ca, ca_key, X509_REQ_get0_pubkey(req), who, sans, valid_s, cert_pem, err);
+        rv = sign_cert(ca, ca_key, X509_REQ_get0_pubkey(req), who, sans, valid_s, issued_ms, cert_pem, err);
         EVP_PKEY_free(ca_key);
         X509_free(ca);
     }
@@ -400,6 +412,17 @@ int pki_cert_info(const char *cert_pem, struct pki_identity *who, int64_t *not_b
     return 0;
 }
 
+int pki_cert_facts(const char *cert_pem, struct pki_facts *out, struct error *err)
+{
+    X509 *cert = pki_x509_parse(cert_pem, err);
+    if (cert == NULL) {
+        return ERR_INVALID;
+    }
+    pki_x509_facts(cert, out);
+    X509_free(cert);
+    return 0;
+}
+
 int pki_cert_fingerprint(const char *cert_pem, char out[33], struct error *err)
 {
     X509 *cert = pki_x509_parse(cert_pem, err);
@@ -408,9 +431,7 @@ int pki_cert_fingerprint(const char *cert_pem, char out[33], struct error *err)
     }
     uint8_t bytes[PKI_FINGERPRINT_SIZE];
     pki_x509_fingerprint(cert, bytes);
-    for (int i = 0; i < PKI_FINGERPRINT_SIZE; i++) {
-        snprintf(out + 2 * i, 3, "%02x", bytes[i]);
-    }
+    pki_fingerprint_text(bytes, out);
     X509_free(cert);
     return 0;
 }

@@ -9,9 +9,12 @@
 #include "base/err.h"
 #include "proto/pki.h"
 
-#define PKI_FINGERPRINT_SIZE 16
-#define PKI_DATE_SIZE        32
-#define PKI_WHO_SIZE         (PKI_NAME_MAX + 32)
+#define PKI_FINGERPRINT_SIZE  16
+#define PKI_DATE_SIZE         32
+#define PKI_SERIAL_BYTES      17
+#define PKI_SERIAL_DATED      0x21 /* its first byte */
+#define PKI_SERIAL_TIME_BYTES 6
+#define PKI_WHO_SIZE          (PKI_NAME_MAX + 32)
 
 /* Parse one PEM text; NULL with err filled (ERR_INVALID) if it is none. The caller frees. */
 X509 *pki_x509_parse(const char *pem, struct error *err);
@@ -23,7 +26,10 @@ const char *pki_role_word(enum pki_role role);         /* "master" */
 void pki_x509_identity(const X509 *cert, struct pki_identity *who);
 /* "master 1", "node n1", "admin kate", "CA reeve" for messages. */
 void pki_x509_describe(const X509 *cert, char out[PKI_WHO_SIZE]);
+/* But for ca. */
+void pki_x509_facts(const X509 *cert, struct pki_facts *out);
 void pki_x509_fingerprint(const X509 *cert, uint8_t out[PKI_FINGERPRINT_SIZE]);
+void pki_fingerprint_text(const uint8_t print[PKI_FINGERPRINT_SIZE], char out[33]);
 /* 32 hex digits; false if text is anything else. */
 bool pki_fingerprint_parse(const char *text, uint8_t out[PKI_FINGERPRINT_SIZE]);
 

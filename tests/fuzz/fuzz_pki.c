@@ -30,7 +30,7 @@ static void check_request(const char *pem)
     char *cert = NULL;
     int64_t from, until;
     struct error err = {0};
-    int rc = pki_sign_request(ca_cert, ca_key, pem, &who, "localhost,127.0.0.1", 3600, &cert, &err);
+    int rc = pki_sign_request(ca_cert, ca_key, pem, &who, "localhost,127.0.0.1", 3600, 0, &cert, &err);
     if (rc != 0) {
         CHECK_FAILED(rc, err);
         return;

@@ -45,6 +45,12 @@ const struct pki_identity *net_conn_peer(const struct net_conn *c)
 {
     return &c->peer;
 }
+const struct pki_facts *net_conn_peer_facts(const struct net_conn *c)
+{
+    static const struct pki_facts none;
+    (void)c;
+    return &none;
+}
 bool net_conn_refused(const struct net_conn *c)
 {
     (void)c;

@@ -254,7 +254,7 @@ static inline void master_join(struct fake_master *m, struct rpc_request *r, str
     char *certificate = NULL;
     struct pki_identity who = {.role = PKI_ROLE_NODE};
     snprintf(who.name, sizeof who.name, "%.*s", STR_ARG(name));
-    if (pki_sign_request(m->ca_pem, m->ca_key_pem, csr_text, &who, NULL, 3600, &certificate, &err) != 0) {
+    if (pki_sign_request(m->ca_pem, m->ca_key_pem, csr_text, &who, NULL, 3600, 0, &certificate, &err) != 0) {
         fail_msg("%s", err.message);
     }
     m->joins++;
@@ -284,7 +284,7 @@ static inline void master_renew(struct fake_master *m, struct rpc_request *r, st
     if (m->renewal_name != NULL) {
         snprintf(who.name, sizeof who.name, "%s", m->renewal_name);
     }
-    if (pki_sign_request(m->ca_pem, m->ca_key_pem, csr_text, &who, NULL, 7200, &certificate, &err) != 0) {
+    if (pki_sign_request(m->ca_pem, m->ca_key_pem, csr_text, &who, NULL, 7200, 0, &certificate, &err) != 0) {
         fail_msg("%s", err.message);
     }
     m->calls_expired = false;

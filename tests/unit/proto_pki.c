@@ -120,7 +120,7 @@ static void request_is_signed_for_who_the_signer_says(void **state)
     struct pki_identity asked = identity(PKI_ROLE_ADMIN, "mallory"), granted = identity(PKI_ROLE_NODE, "n7"), seen;
     char *csr, *key, *cert;
     assert_int_equal(pki_make_request(&asked, &csr, &key, NULL), 0);
-    assert_int_equal(pki_sign_request(ca.cert, ca.key, csr, &granted, "n7.example", 60, &cert, NULL), 0);
+    assert_int_equal(pki_sign_request(ca.cert, ca.key, csr, &granted, "n7.example", 60, 0, &cert, NULL), 0);
     assert_int_equal(pki_cert_info(cert, &seen, NULL, NULL, NULL), 0);
     assert_int_equal(seen.role, PKI_ROLE_NODE);
     assert_string_equal(seen.name, "n7");
@@ -140,9 +140,9 @@ static void request_that_was_changed_is_refused(void **state)
     assert_int_equal(pki_make_request(&who, &csr, &key, NULL), 0);
     char *at = strchr(csr, '\n') + 70; /* inside the base64 text */
     *at = *at == 'A' ? 'B' : 'A';
-    assert_int_equal(pki_sign_request(ca.cert, ca.key, csr, &who, NULL, 60, &cert, &err), ERR_INVALID);
+    assert_int_equal(pki_sign_request(ca.cert, ca.key, csr, &who, NULL, 60, 0, &cert, &err), ERR_INVALID);
     assert_null(cert);
-    assert_int_equal(pki_sign_request(ca.cert, ca.key, "hello", &who, NULL, 60, &cert, &err), ERR_INVALID);
+    assert_int_equal(pki_sign_request(ca.cert, ca.key, "hello", &who, NULL, 60, 0, &cert, &err), ERR_INVALID);
     free(csr);
     pki_free_key(key);
     pair_free(&ca);

@@ -1,0 +1,53 @@
+/* rctl cert, as people type it. */
+#include "tests/unit/kit/habits.h"
+
+static void certificates_are_revoked_by_name_and_number(void **state)
+{
+    static const struct habit rows[] = {
+        {"rctl cert", NULL, HABIT_ANY, "revoke\nrevoked", "="},
+        {"rctl cert revoked", NULL, 0, "=", "No certificates are revoked."},
+        {"rctl cert status -o yaml", NULL, 0, "who: master 1\nserial: ", NULL},
+        {"rctl cert revoke", NULL, 2, "=", "one name of a node or user, or one serial number"},
+        {"rctl cert revoke kate paul", NULL, 2, "=", "one name"},
+        {"rctl cert revoke kate", NULL, 5, "=", "there is no node \"kate\"\nsay node/kate or user/kate"},
+        {"rctl cert revoke user/kate", NULL, 0, "=certificates of user \"kate\" revoked\n",
+         "count no more\nreeve-master admin"},
+        {"rctl cert revoke master/1", NULL, 1, "=", "rctl master remove"},
+        {"rctl cert revoke admin", NULL, 3, "=", "this is your own certificate\n--force"},
+        {"rctl cert revoke serial/nonsense", NULL, 1, "=", "is no serial number"},
+        {"rctl cert revoke 21:01:9A:3C:5E:8F:00:11:22:33:44:55:66:77:88:99:AA", NULL, 0,
+         "=certificate 21019a3c5e8f00112233445566778899aa revoked\n", "other certificates of its owner still count"},
+        {"rctl delete node hollow-0", NULL, 0, "node \"hollow-0\" deleted", NULL},
+        {"rctl cert revoked", NULL, 0,
+         "KIND\nISSUED-BEFORE\nuser\nkate\nserial\n21019a3c5e8f00112233445566778899aa\nnode\nhollow-0",
+         "="},
+        {"rctl cert revoked -o json", NULL, 0, "\"name\": \"hollow-0\"", "="},
+        {"rctl get nodes", NULL, 0, "!hollow-0", "No resources found"},
+        {"rctl delete cm -n kube-system reeve-revoked", NULL, 6, "=", "can't be deleted: the cluster needs it"},
+        {"rctl get cm -n kube-system reeve-revoked -o yaml", NULL, 0, "node \nhollow-0", "="},
+        {"rctl cert revoke admin --force", NULL, 0, "certificates of user \"admin\" revoked", NULL},
+        {"rctl get nodes", NULL, HABIT_ANY, "=",
+         "the certificate of user \"admin\" was revoked on\nreeve-master admin"},
+    };
+    habits_run(*state, rows, ARRAY_SIZE(rows));
+}
+
+static int set_up(void **state)
+{
+    *state = habits_start(1);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    habits_stop(*state);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(certificates_are_revoked_by_name_and_number),
+    };
+    return KIT_RUN(tests, set_up, tear_down);
+}
