@@ -1,18 +1,9 @@
 /* kubectl's habits of making objects: create, run, apply with all its options, diff. */
 #include "tests/unit/kit/habits.h"
 
-#pragma GCC diagnostic ignored "-Wmissing-field-initializers" /* rows that expect nothing of stderr leave it out */
-
-static int setup(void **state)
+static int set_up(void **state)
 {
-    *state = habits_start(0);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    habits_stop(*state);
-    return 0;
+    return habits_set_up(state, 0, NULL, NULL);
 }
 
 static void creating(void **state)
@@ -229,5 +220,5 @@ int main(void)
         cmocka_unit_test(applying),    cmocka_unit_test(kustomizations_are_applied),
         cmocka_unit_test(differences),
     };
-    return KIT_RUN(tests, setup, teardown);
+    return KIT_RUN(tests, set_up, habits_tear_down);
 }

@@ -3,26 +3,15 @@
 
 static int set_up(void **state)
 {
-    struct habits *h = habits_start(1);
-    habits_must(
-        h,
+    return habits_set_up(
+        state, 1,
         "rctl create namespace shop && rctl create configmap cup --from-literal=a=b && "
         "rctl create configmap bowl -n shop --from-literal=a=b && "
         "rctl create deployment web --image=x:1 && rctl rollout status deploy/web --timeout=30s && rctl apply -f -",
         "{apiVersion: v1, kind: Pod, metadata: {name: single}, spec: {initContainers: [{name: first, image: i}], "
         "containers: "
         "[{name: front, image: i}, {name: back, image: i}]}}");
-    *state = h;
-    return 0;
 }
-
-static int tear_down(void **state)
-{
-    habits_stop(*state);
-    return 0;
-}
-
-#define RUN(rows) habits_run(*state, rows, ARRAY_SIZE(rows))
 
 static void words_are_offered_by_their_place(void **state)
 {
@@ -132,5 +121,5 @@ int main(void)
         cmocka_unit_test(zsh_completes),
         cmocka_unit_test(fish_completes),
     };
-    return KIT_RUN(tests, set_up, tear_down);
+    return KIT_RUN(tests, set_up, habits_tear_down);
 }

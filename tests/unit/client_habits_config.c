@@ -3,24 +3,14 @@
 
 static int set_up(void **state)
 {
-    struct habits *h = habits_start(0);
-    habits_must(h,
-                "awk '/certificate-authority-data/{print $2}' config | base64 -d >ca.crt && "
-                "awk '/client-certificate-data/{print $2}' config | base64 -d >me.crt && "
-                "awk '/client-key-data/{print $2}' config | base64 -d >me.key && "
-                "rctl config view --raw -o jsonpath='{.clusters[0].cluster.servers[0]}' >address && test -s address",
-                NULL);
-    *state = h;
-    return 0;
+    return habits_set_up(
+        state, 0,
+        "awk '/certificate-authority-data/{print $2}' config | base64 -d >ca.crt && "
+        "awk '/client-certificate-data/{print $2}' config | base64 -d >me.crt && "
+        "awk '/client-key-data/{print $2}' config | base64 -d >me.key && "
+        "rctl config view --raw -o jsonpath='{.clusters[0].cluster.servers[0]}' >address && test -s address",
+        NULL);
 }
-
-static int tear_down(void **state)
-{
-    habits_stop(*state);
-    return 0;
-}
-
-#define RUN(rows) habits_run(*state, rows, ARRAY_SIZE(rows))
 
 static void a_configuration_is_made_from_the_command_line(void **state)
 {
@@ -98,5 +88,5 @@ int main(void)
         cmocka_unit_test(a_configuration_is_made_from_the_command_line),
         cmocka_unit_test(contexts_are_renamed_changed_and_deleted),
     };
-    return KIT_RUN(tests, set_up, tear_down);
+    return KIT_RUN(tests, set_up, habits_tear_down);
 }

@@ -1,8 +1,6 @@
 /* rctl debug as kubectl's is typed: ephemeral containers, copies of pods, pods on nodes. */
 #include "tests/unit/kit/habits.h"
 
-#pragma GCC diagnostic ignored "-Wmissing-field-initializers" /* rows that expect nothing of stderr leave it out */
-
 static const char WEB[] =
     "apiVersion: v1\nkind: Pod\nmetadata: {name: web, labels: {app: web}, annotations: {note: kept}}\nspec:\n"
     "  initContainers: [{name: first, image: i:1, command: [exit, '0']}]\n"
@@ -19,14 +17,6 @@ static int set_up(void **state)
     *state = h;
     return 0;
 }
-
-static int tear_down(void **state)
-{
-    habits_stop(*state);
-    return 0;
-}
-
-#define RUN(rows) habits_run(*state, rows, ARRAY_SIZE(rows))
 
 static void a_copy_has_one_container_more(void **state)
 {
@@ -200,5 +190,5 @@ int main(void)
         cmocka_unit_test(what_does_not_go_together_is_told),
         cmocka_unit_test(an_ephemeral_container_runs_beside_the_others), /* the last one: deletes web */
     };
-    return KIT_RUN(tests, set_up, tear_down);
+    return KIT_RUN(tests, set_up, habits_tear_down);
 }

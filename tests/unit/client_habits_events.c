@@ -1,18 +1,9 @@
 /* Events in the order in which they happened, also within one second and within one report of a node. */
 #include "tests/unit/kit/habits.h"
 
-#pragma GCC diagnostic ignored "-Wmissing-field-initializers" /* rows that expect nothing of stderr leave it out */
-
 static int set_up(void **state)
 {
-    *state = habits_start(1);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    habits_stop(*state);
-    return 0;
+    return habits_set_up(state, 1, NULL, NULL);
 }
 
 #define REASONS "--field-selector involvedObject.name=x -o jsonpath='{range .items[*]}{.reason} {end}'"
@@ -31,7 +22,7 @@ static void events_of_one_second_are_shown_as_they_happened(void **state)
         {"rctl get events -o jsonpath='{.items[0].eventTime}' | grep -cE '^[-0-9]+T[:0-9]+\\.[0-9]{6}Z$'", NULL, 0,
          "=1\n"},
     };
-    habits_run(*state, rows, ARRAY_SIZE(rows));
+    RUN(rows);
 }
 
 int main(void)
@@ -39,5 +30,5 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(events_of_one_second_are_shown_as_they_happened),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return KIT_RUN(tests, set_up, habits_tear_down);
 }

@@ -22,14 +22,6 @@ static int set_up(void **state)
     return 0;
 }
 
-static int tear_down(void **state)
-{
-    habits_stop(*state);
-    return 0;
-}
-
-#define RUN(rows) habits_run(*state, rows, ARRAY_SIZE(rows))
-
 static void columns_of_labels_and_kinds(void **state)
 {
     static const struct habit rows[] = {
@@ -205,5 +197,5 @@ int main(void)
         cmocka_unit_test(watches_show_what_was_asked), cmocka_unit_test(raw_paths_answer_as_the_api_would),
         cmocka_unit_test(events_by_object_and_type),
     };
-    return KIT_RUN(tests, set_up, tear_down);
+    return KIT_RUN(tests, set_up, habits_tear_down);
 }

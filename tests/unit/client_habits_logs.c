@@ -91,22 +91,19 @@ static int set_up(void **state)
          "{node: {apiVersion: v1, kind: Node, metadata: {name: n1}, status: {conditions: [{type: Ready, status: "
          "'True'}]}}}");
     habits_must(s->h, "rctl apply -f -", pods);
-    *state = s;
+    *state = s->h;
     return 0;
 }
 
 static int tear_down(void **state)
 {
-    struct state *s = *state;
+    struct state *s = the;
     for (unsigned i = 0; i < s->count; i++) {
         stream_close(s->streams[i]);
     }
-    habits_stop(s->h);
     free(s);
-    return 0;
+    return habits_tear_down(state);
 }
-
-#define RUN(rows) habits_run(((struct state *)*state)->h, rows, ARRAY_SIZE(rows))
 
 static void logs_of_what_was_asked(void **state)
 {

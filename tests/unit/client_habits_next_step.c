@@ -1,21 +1,10 @@
 /* What stands in the way is named, and what to do next is said: limits, finalizers, pods without a node, wrong addresses. */
 #include "tests/unit/kit/habits.h"
 
-#pragma GCC diagnostic ignored "-Wmissing-field-initializers" /* rows that expect nothing of stderr leave it out */
-
 static int set_up(void **state)
 {
-    *state = habits_start(0);
-    return 0;
+    return habits_set_up(state, 0, NULL, NULL);
 }
-
-static int tear_down(void **state)
-{
-    habits_stop(*state);
-    return 0;
-}
-
-#define RUN(rows) habits_run(*state, rows, ARRAY_SIZE(rows))
 
 static void files_that_are_too_large_are_to_be_split(void **state)
 {
@@ -154,5 +143,5 @@ int main(void)
         cmocka_unit_test(up_leaves_alone_what_was_started_by_hand),
         cmocka_unit_test(addresses_of_masters_may_have_commas),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return KIT_RUN(tests, set_up, habits_tear_down);
 }

@@ -1,18 +1,9 @@
 /* kubectl's habits around nodes and running pods: cordon, drain, taint, run and attach, cp's words. Two hollow nodes. */
 #include "tests/unit/kit/habits.h"
 
-#pragma GCC diagnostic ignored "-Wmissing-field-initializers" /* rows that expect nothing of stderr leave it out */
-
-static int setup(void **state)
+static int set_up(void **state)
 {
-    *state = habits_start(2);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    habits_stop(*state);
-    return 0;
+    return habits_set_up(state, 2, NULL, NULL);
 }
 
 static void cordon_and_taint(void **state)
@@ -153,5 +144,5 @@ int main(void)
         cmocka_unit_test(cordon_and_taint), cmocka_unit_test(draining), cmocka_unit_test(deleting_pods_by_field),
         cmocka_unit_test(attaching),        cmocka_unit_test(copying),
     };
-    return KIT_RUN(tests, setup, teardown);
+    return KIT_RUN(tests, set_up, habits_tear_down);
 }

@@ -3,18 +3,10 @@
 
 static int set_up(void **state)
 {
-    struct habits *h = habits_start(2);
-    habits_must(
-        h, "rctl create deployment web --image=web:1 --replicas=2 && rctl wait deploy/web --for=condition=Available",
+    return habits_set_up(
+        state, 2,
+        "rctl create deployment web --image=web:1 --replicas=2 && rctl wait deploy/web --for=condition=Available",
         NULL);
-    *state = h;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    habits_stop(*state);
-    return 0;
 }
 
 static void several_types_at_once(void **state)
@@ -27,7 +19,7 @@ static void several_types_at_once(void **state)
         {"rctl get pods none --ignore-not-found", NULL, 0, "=", "="},
         {"rctl get pods -l app=none", NULL, 0, "=", "=No resources found in default namespace.\n"},
     };
-    habits_run(*state, rows, ARRAY_SIZE(rows));
+    RUN(rows);
 }
 
 static void fields_that_cannot_be_selected_are_refused(void **state)
@@ -44,7 +36,7 @@ static void fields_that_cannot_be_selected_are_refused(void **state)
          "="},
         {"rctl get events --field-selector type=Warning,source=none", NULL, 0, "=", NULL},
     };
-    habits_run(*state, rows, ARRAY_SIZE(rows));
+    RUN(rows);
 }
 
 /* A guess that is wrong costs more than none. */
@@ -69,7 +61,7 @@ static void what_kubernetes_has_and_reeve_has_not_yet_is_named(void **state)
         {"rctl get depl", NULL, 2, "=", "did you mean \"deployments\"?"},
         {"rctl get pods --zap", NULL, 2, "=", "unknown option --zap\n!did you mean"},
     };
-    habits_run(*state, rows, ARRAY_SIZE(rows));
+    RUN(rows);
 }
 
 static void types_and_versions(void **state)
@@ -102,7 +94,7 @@ static void types_and_versions(void **state)
         {"rctl explain deploy.spec.replicas", NULL, 0, "replicas", "="},
         {"rctl explain pod.spec.nosuch", NULL, 5, "=", "nosuch"},
     };
-    habits_run(*state, rows, ARRAY_SIZE(rows));
+    RUN(rows);
 }
 
 static void about_the_cluster_and_oneself(void **state)
@@ -139,7 +131,7 @@ static void about_the_cluster_and_oneself(void **state)
         {"rctl help", NULL, 0, "Commands:", "="},
         {"rctl get --help", NULL, 0, "--label-columns", "="},
     };
-    habits_run(*state, rows, ARRAY_SIZE(rows));
+    RUN(rows);
 }
 
 static void options_of_all_commands(void **state)
@@ -162,7 +154,7 @@ static void options_of_all_commands(void **state)
         {"rctl get ns default --server https://127.0.0.1:1 --request-timeout=2s", NULL, 1, "=", "127.0.0.1:1"},
         {"rctl get ns default --request-timeout=soon", NULL, HABIT_ANY, "=", "--request-timeout is a duration"},
     };
-    habits_run(*state, rows, ARRAY_SIZE(rows));
+    RUN(rows);
 }
 
 /* By the node, which has the log: rctl only says since when. */
@@ -193,7 +185,7 @@ static void logs_are_cut_where_they_lie(void **state)
          "pod)/log?sinceTime=2026-01-02T03:04:00Z&sinceSeconds=5\"",
          NULL, HABIT_ANY, "=", "sinceTime and sinceSeconds exclude each other"},
     };
-    habits_run(*state, rows, ARRAY_SIZE(rows));
+    RUN(rows);
 }
 
 int main(void)
@@ -207,5 +199,5 @@ int main(void)
         cmocka_unit_test(options_of_all_commands),
         cmocka_unit_test(logs_are_cut_where_they_lie),
     };
-    return KIT_RUN(tests, set_up, tear_down);
+    return KIT_RUN(tests, set_up, habits_tear_down);
 }

@@ -1,9 +1,7 @@
 /* What rctl says of fields that are not carried out: warnings on stderr for each way to write, refusals, marks of explain. */
 #include "tests/unit/kit/habits.h"
 
-#pragma GCC diagnostic ignored "-Wmissing-field-initializers" /* rows that expect nothing of stderr leave it out */
-
-static int setup(void **state)
+static int set_up(void **state)
 {
     struct habits *h = habits_start(0);
     habits_file(h, "web.yaml",
@@ -13,12 +11,6 @@ static int setup(void **state)
     habits_must(h, "sed 's/serviceAccountName: robot/runtimeClassName: gvisor/' web.yaml > refused.yaml", NULL);
     habits_must(h, "sed 's/serviceAccountName: robot/priority: 5/' web.yaml > quiet.yaml", NULL);
     *state = h;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    habits_stop(*state);
     return 0;
 }
 
@@ -43,7 +35,7 @@ static void every_way_to_write_warns(void **state)
         {"rctl get events --field-selector reason=NotCarriedOut", NULL, 0, "serviceAccountName: not carried out yet"},
         {"rctl describe deploy web", NULL, 0, "NotCarriedOut"},
     };
-    habits_run(*state, rows, ARRAY_SIZE(rows));
+    RUN(rows);
 }
 
 /* Events are kept for an hour: the pod says it for as long as it lives, also one that a ReplicaSet made. */
@@ -58,7 +50,7 @@ static void pods_have_a_condition_for_what_is_not_carried_out(void **state)
         {"rctl describe pod alone", NULL, 0, "NotCarriedOut"},
         {"rctl run plain --image=x:1 && rctl get pod plain -o yaml", NULL, 0, "!NotCarriedOut"},
     };
-    habits_run(*state, rows, ARRAY_SIZE(rows));
+    RUN(rows);
 }
 
 static void a_broken_promise_is_refused_and_a_kept_one_is_quiet(void **state)
@@ -77,7 +69,7 @@ static void a_broken_promise_is_refused_and_a_kept_one_is_quiet(void **state)
         {"rctl explain pod.spec.runtimeClassName", NULL, 0,
          "Not carried out yet, so it is refused: there are no runtime"},
     };
-    habits_run(*state, rows, ARRAY_SIZE(rows));
+    RUN(rows);
 }
 
 /* Duplicates, fractions of bytes, old labels, a key that does not fit: as Kubernetes warns. */
@@ -128,5 +120,5 @@ int main(void)
         cmocka_unit_test(pods_have_a_condition_for_what_is_not_carried_out),
         cmocka_unit_test(a_broken_promise_is_refused_and_a_kept_one_is_quiet),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return KIT_RUN(tests, set_up, habits_tear_down);
 }

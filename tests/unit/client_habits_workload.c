@@ -3,26 +3,15 @@
 
 static int set_up(void **state)
 {
-    struct habits *h = habits_start(1);
-    habits_must(
-        h,
+    return habits_set_up(
+        state, 1,
         "for n in a b; do rctl create deployment $n --image=x:1 --replicas=1 && rctl label deploy $n team=red || exit "
         "1; done; "
         "rctl rollout status deploy/a deploy/b --timeout=30s && rctl set image deploy/a x=x:2 && "
         "rctl annotate deploy a kubernetes.io/change-cause=second && rctl rollout status deploy/a --timeout=30s && "
         "rctl create configmap c --from-literal=k=v && rctl create configmap c2 --from-literal=k=v",
         NULL);
-    *state = h;
-    return 0;
 }
-
-static int tear_down(void **state)
-{
-    habits_stop(*state);
-    return 0;
-}
-
-#define RUN(rows) habits_run(*state, rows, ARRAY_SIZE(rows))
 
 static void rollouts_of_several(void **state)
 {
@@ -148,5 +137,5 @@ int main(void)
         cmocka_unit_test(several_are_described),
         cmocka_unit_test(a_rollout_that_can_make_no_pods_says_why),
     };
-    return KIT_RUN(tests, set_up, tear_down);
+    return KIT_RUN(tests, set_up, habits_tear_down);
 }

@@ -1,18 +1,9 @@
 /* kubectl's habits of writing: what people type to change things, each line with what must come of it. */
 #include "tests/unit/kit/habits.h"
 
-#pragma GCC diagnostic ignored "-Wmissing-field-initializers" /* rows that expect nothing of stderr leave it out */
-
-static int setup(void **state)
+static int set_up(void **state)
 {
-    *state = habits_start(0);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    habits_stop(*state);
-    return 0;
+    return habits_set_up(state, 0, NULL, NULL);
 }
 
 #define WEB                                                                                                            \
@@ -399,5 +390,5 @@ int main(void)
         cmocka_unit_test(editing),
         cmocka_unit_test(deleting),
     };
-    return KIT_RUN(tests, setup, teardown);
+    return KIT_RUN(tests, set_up, habits_tear_down);
 }

@@ -244,3 +244,19 @@ void habits_stop(struct habits *h)
     kit_free(h->kit);
     free(h);
 }
+
+int habits_set_up(void **state, unsigned nodes, const char *line, const char *input)
+{
+    struct habits *h = habits_start(nodes);
+    *state = h;
+    if (line != NULL) {
+        habits_must(h, line, input);
+    }
+    return 0;
+}
+
+int habits_tear_down(void **state)
+{
+    habits_stop(*state);
+    return 0;
+}

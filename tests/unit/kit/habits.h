@@ -18,6 +18,8 @@
 
 #include "tests/unit/kit/master_kit.h"
 
+#pragma GCC diagnostic ignored "-Wmissing-field-initializers" /* rows that expect nothing of an output leave it out */
+
 #define HABIT_ANY (-1)
 struct habit {
     const char *line;  /* of /bin/sh */
@@ -37,6 +39,11 @@ struct habits {
  * and become Ready. Returns when all are Ready. */
 struct habits *habits_start(unsigned nodes);
 void habits_stop(struct habits *h);
+/* The same for a group of tests, whose state they make: *state is the struct habits. line: what prepares them, typed as by habits_must; NULL: nothing. */
+int habits_set_up(void **state, unsigned nodes, const char *line, const char *input);
+int habits_tear_down(void **state);
+/* In such a test: its rows. */
+#define RUN(rows) habits_run(*state, rows, ARRAY_SIZE(rows))
 
 void habits_run(struct habits *h, const struct habit *rows, unsigned count);
 /* One line outside of a table: its exit code; h->out and h->err have what it printed. */
