@@ -86,6 +86,9 @@ static int set_images(struct rctl *r, struct value *containers, struct error *er
                 struct value *c = value_item(containers, k);
                 if (all || str_is(value_to_str(value_get(c, "name")), name)) {
                     debug_set_text(r, c, "image", image);
+                    if (str_is(value_to_str(value_get(c, "imagePullPolicy")), "Always")) {
+                        value_remove(c, "imagePullPolicy"); /* the default of the former image, not a wish */
+                    }
                     found = true;
                 }
             }
