@@ -1,0 +1,270 @@
+/* Ports of the node that lead into pods: over restarts, crashes, and from one pod to the next. */
+#include "tests/unit/agent_network.h"
+
+static void a_host_port_leads_into_the_pod_and_ends_with_it(void **state)
+{
+    struct fixture *f = *state;
+    NEED_ISOLATION(f);
+    NEED_PLUGINS();
+    make_sandboxes(f);
+    open_network(f, "10.98.7.0/24");
+    assert_int_equal(system("ip addr add 10.96.0.1/32 dev lo && ip addr add 10.96.0.2/32 dev lo"), 0);
+    struct network_port ports[] = {{18080, 8080, "tcp", NULL}, {18081, 8080, "TCP", "10.96.0.2"}};
+    add_pod(f, 0, ports, 2);
+    add_pod(f, 1, NULL, 0);
+    int listener = listen_in(f->sb[0].net, 8080);
+    assert_leads_to(f, NULL, "10.98.7.1", 18080, listener);
+    assert_leads_to(f, NULL, "10.96.0.1", 18080, listener);
+    assert_leads_to(f, NULL, "127.0.0.1", 18080, listener);
+    /* from the other pod, and from the pod itself */
+    assert_leads_to(f, f->sb[1].net, "10.98.7.1", 18080, listener);
+    assert_leads_to(f, f->sb[0].net, "10.98.7.1", 18080, listener);
+    /* one with an address is that address' alone */
+    assert_leads_to(f, NULL, "10.96.0.2", 18081, listener);
+    assert_false(reaches(f, NULL, "10.96.0.1", 18081));
+    del_pod(f, 0);
+    assert_false(reaches(f, NULL, "10.98.7.1", 18080));
+    assert_false(reaches(f, NULL, "10.96.0.2", 18081));
+    assert_int_equal(system("nft list table ip reeve-pods | grep -q 1808"), 256);
+    close(listener);
+    del_pod(f, 1);
+    close_network(f);
+    assert_int_equal(system("ip addr del 10.96.0.1/32 dev lo && ip addr del 10.96.0.2/32 dev lo"), 0);
+}
+
+static void the_next_pod_of_a_host_port_gets_its_traffic(void **state)
+{
+    struct fixture *f = *state;
+    NEED_ISOLATION(f);
+    NEED_PLUGINS();
+    make_sandboxes(f);
+    open_network(f, "10.98.7.0/24");
+    struct network_port port = {18080, 8080, "tcp", NULL};
+    add_pod(f, 0, &port, 1);
+    int first = listen_in(f->sb[0].net, 8080);
+    del_pod(f, 0);
+    add_pod(f, 1, &port, 1);
+    int second = listen_in(f->sb[1].net, 8080);
+    assert_leads_to(f, NULL, "10.98.7.1", 18080, second);
+    /* one that comes too early has it when the former is gone */
+    add_pod(f, 0, &port, 1);
+    close(first);
+    first = listen_in(f->sb[0].net, 8080);
+    assert_leads_to(f, NULL, "10.98.7.1", 18080, second);
+    del_pod(f, 1);
+    assert_leads_to(f, NULL, "10.98.7.1", 18080, first);
+    del_pod(f, 0);
+    close(first);
+    close(second);
+    close_network(f);
+}
+
+static void host_ports_live_as_long_as_their_pods_over_restarts(void **state)
+{
+    struct fixture *f = *state;
+    NEED_ISOLATION(f);
+    NEED_PLUGINS();
+    make_sandboxes(f);
+    open_network(f, "10.98.7.0/24");
+    struct network_port one = {18080, 8080, "tcp", NULL}, two = {18082, 8080, "tcp", NULL};
+    add_pod(f, 0, &one, 1);
+    add_pod(f, 1, &two, 1);
+    int listener = listen_in(f->sb[0].net, 8080), other = listen_in(f->sb[1].net, 8080);
+    close_network(f);
+    /* what the kernel lost meanwhile, and what nobody owns */
+    assert_int_equal(system("nft delete table ip reeve-pods && nft add table ip reeve-pods && "
+                            "nft add chain ip reeve-pods of-nobody"),
+                     0);
+    open_network(f, NULL);
+    char uid[64];
+    unsigned cursor = 0;
+    assert_true(network_next(f->n, &cursor, uid));
+    assert_string_equal(uid, POD_1);
+    assert_true(network_next(f->n, &cursor, uid));
+    assert_string_equal(uid, POD_2);
+    assert_false(network_next(f->n, &cursor, uid));
+    del_pod(f, 1); /* it vanished while no agent was there; this waits for the rules, too */
+    assert_int_equal(system("nft list table ip reeve-pods | grep -q of-nobody"), 256);
+    assert_leads_to(f, NULL, "10.98.7.1", 18080, listener);
+    assert_false(reaches(f, NULL, "10.98.7.1", 18082));
+    del_pod(f, 0);
+    assert_false(reaches(f, NULL, "10.98.7.1", 18080));
+    cursor = 0;
+    assert_false(network_next(f->n, &cursor, uid));
+    close(listener);
+    close(other);
+    close_network(f);
+}
+
+/* The agent was killed between the making and the noting: a lease and an interface of which no note says the address; a lease without any note. */
+static void what_a_crash_left_is_known_and_taken_away(void **state)
+{
+    struct fixture *f = *state;
+    NEED_ISOLATION(f);
+    NEED_PLUGINS();
+    char path[160], uid[64], first[64];
+    make_sandboxes(f);
+    open_network(f, "10.98.7.0/24");
+    add_pod(f, 0, NULL, 0);
+    strcpy(first, f->ip);
+    add_pod(f, 1, NULL, 0);
+    close_network(f);
+    snprintf(path, sizeof path, "%s/net/results/%s", f->dir, POD_1);
+    assert_int_equal(fs_write_file(path, str_of("port tcp 18080 8080 -\n"), 0600, false, NULL), 0);
+    snprintf(path, sizeof path, "%s/net/results/%s", f->dir, POD_2);
+    assert_int_equal(unlink(path), 0);
+
+    open_network(f, NULL);
+    unsigned cursor = 0, count = 0;
+    while (network_next(f->n, &cursor, uid)) {
+        count++;
+    }
+    assert_int_equal(count, 2);
+    /* the one is begun again over its remains, the other belongs to nobody any more and its namespace is gone */
+    struct network_port port = {18080, 8080, "tcp", NULL};
+    add_pod(f, 0, &port, 1);
+    int listener = listen_in(f->sb[0].net, 8080);
+    assert_leads_to(f, NULL, "10.98.7.1", 18080, listener);
+    close(listener);
+    network_del(f->n, POD_2, "", on_done, f);
+    wait_for(f, &f->dones, 1);
+    assert_string_equal(f->message, "");
+    snprintf(path, sizeof path, "test $(ls %s/net/leases/reeve | grep -c '^10') = 1", f->dir);
+    assert_int_equal(system(path), 0);
+    del_pod(f, 0);
+    snprintf(path, sizeof path, "test $(ls %s/net/leases/reeve | grep -c '^10') = 0", f->dir);
+    assert_int_equal(system(path), 0);
+    close_network(f);
+}
+
+static int udp_socket(const char *netns, const char *address, uint16_t port)
+{
+    struct server s = {.netns = netns, .port = port, .fd = -1, .udp = true, .address = address};
+    pthread_t t;
+    assert_int_equal(pthread_create(&t, NULL, listen_thread, &s), 0);
+    pthread_join(t, NULL);
+    assert_true(s.fd >= 0);
+    return s.fd;
+}
+static bool receives(int fd, int timeout_ms)
+{
+    char byte;
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    return poll(&p, 1, timeout_ms) == 1 && recv(fd, &byte, 1, 0) == 1;
+}
+
+static void a_udp_peer_of_a_host_port_follows_to_the_next_pod(void **state)
+{
+    struct fixture *f = *state;
+    NEED_ISOLATION(f);
+    NEED_PLUGINS();
+    make_sandboxes(f);
+    open_network(f, "10.98.7.0/24");
+    struct network_port port = {18053, 53, "udp", NULL};
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(18053)};
+    inet_pton(AF_INET, "10.98.7.1", &to.sin_addr);
+    add_pod(f, 0, &port, 1);
+    int first = udp_socket(f->sb[0].net, "0.0.0.0", 53), client = udp_socket("/proc/self/ns/net", "0.0.0.0", 40053);
+    assert_int_equal(sendto(client, "a", 1, 0, (struct sockaddr *)&to, sizeof to), 1);
+    assert_true(receives(first, 20000));
+    del_pod(f, 0);
+    /* Between the two the client speaks on: the kernel notes that nobody is there. */
+    sendto(client, "b", 1, 0, (struct sockaddr *)&to, sizeof to);
+    add_pod(f, 1, &port, 1);
+    int second = udp_socket(f->sb[1].net, "0.0.0.0", 53), error;
+    socklen_t n = sizeof error;
+    getsockopt(client, SOL_SOCKET, SO_ERROR, &error, &n); /* port unreachable, of the "b" */
+    assert_int_equal(sendto(client, "c", 1, 0, (struct sockaddr *)&to, sizeof to), 1);
+    assert_true(receives(second, 20000));
+    assert_false(receives(first, 0));
+    del_pod(f, 1);
+    close(first);
+    close(second);
+    close(client);
+    close_network(f);
+}
+
+/* The rules as a text: what is in the agent's state, and nothing else. */
+static void the_rules_say_what_the_owners_hold(void **state)
+{
+    (void)state;
+    struct network_owner_port a[] = {{80, 8080, "tcp", ""}, {53, 5353, "udp", "10.0.0.9"}},
+                              b[] = {{80, 9090, "tcp", ""}, {80, 9090, "udp", ""}, {443, 443, "tcp", "10.0.0.9"}};
+    struct network_owner one = {.uid = "a", .ip = "10.1.2.3", .ports = a, .ports_count = 2},
+                         two = {.uid = "b", .ip = "10.1.2.4", .ports = b, .ports_count = 3};
+    struct list owners;
+    CLEANUP_BUF struct buf text = BUF_INIT;
+    struct network_rules rules = {"reeve0", "10.1.2.0/24", "10.1.0.0/16", &owners, NULL, 0};
+    list_init(&owners);
+    list_push_back(&owners, &one.link);
+    list_push_back(&owners, &two.link);
+    network_rules_write(&text, &rules);
+    assert_non_null(strstr(buf_cstr(&text), "elements = {\n   10.0.0.9 . udp . 53 : 10.1.2.3 . 5353,\n"
+                                            "   10.0.0.9 . tcp . 443 : 10.1.2.4 . 443\n  }\n"));
+    /* two want tcp 80: the first has it */
+    assert_non_null(strstr(buf_cstr(&text), "elements = {\n   tcp . 80 : 10.1.2.3 . 8080,\n"
+                                            "   udp . 80 : 10.1.2.4 . 9090\n  }\n"));
+    assert_non_null(strstr(buf_cstr(&text), "ip saddr 10.1.2.0/24 ip daddr != 10.1.0.0/16 masquerade"));
+    /* one that goes, or has no address yet, holds nothing */
+    one.leaving = true;
+    two.ip[0] = '\0';
+    rules.cluster_cidr = NULL;
+    buf_reset(&text);
+    network_rules_write(&text, &rules);
+    assert_null(strstr(buf_cstr(&text), "elements"));
+    assert_null(strstr(buf_cstr(&text), "daddr !="));
+    two.ip[0] = '1';
+    buf_reset(&text);
+    network_rules_write(&text, &rules);
+    assert_non_null(strstr(buf_cstr(&text), "   tcp . 80 : 1"));
+}
+
+/* A pod's words go into the rules: only what was understood does. */
+static void notes_hold_only_what_was_understood(void **state)
+{
+    (void)state;
+    char dir[] = "/tmp/reeve-owners-XXXXXX", path[80];
+    struct network_owners o;
+    assert_non_null(mkdtemp(dir));
+    assert_int_equal(network_owners_open(&o, dir, "reeve", NULL), 0);
+    struct network_port ports[] = {{1, 2, "sctp", "0.0.0.0"},
+                                   {3, 4, "nonsense", "10.0.0.1"},
+                                   {5, 6, "tcp", "1.2.3.4 }; flush ruleset"},
+                                   {7, 8, "tcp", "fd00::1"},
+                                   {0, 8, "tcp", NULL}};
+    struct network_owner *w = network_owners_add(&o, "pod", ports, 5, NULL);
+    assert_non_null(w);
+    snprintf(w->ip, sizeof w->ip, "10.1.1.1");
+    assert_int_equal(network_owners_keep(&o, w, NULL), 0);
+    network_owners_close(&o);
+    snprintf(path, sizeof path, "%s/results/old", dir);
+    assert_int_equal(fs_write_file(path, str_of("0\n{\"cniVersion\": \"1.0.0\"}"), 0600, false, NULL), 0);
+    assert_int_equal(network_owners_open(&o, dir, "reeve", NULL), 0);
+    w = network_owners_find(&o, "pod");
+    assert_non_null(w);
+    assert_string_equal(w->ip, "10.1.1.1");
+    assert_int_equal(w->ports_count, 2);
+    assert_string_equal(w->ports[0].protocol, "sctp");
+    assert_string_equal(w->ports[0].host_ip, "");
+    assert_string_equal(w->ports[1].protocol, "tcp");
+    assert_string_equal(w->ports[1].host_ip, "10.0.0.1");
+    assert_non_null(network_owners_find(&o, "old"));
+    network_owners_forget(w, &o);
+    assert_null(network_owners_find(&o, "pod"));
+    network_owners_close(&o);
+    fs_remove_tree(dir, NULL);
+}
+int main(void)
+{
+    isolated = enter_isolation();
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_rules_say_what_the_owners_hold),
+        cmocka_unit_test(notes_hold_only_what_was_understood),
+        cmocka_unit_test_setup_teardown(a_host_port_leads_into_the_pod_and_ends_with_it, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_next_pod_of_a_host_port_gets_its_traffic, setup, teardown),
+        cmocka_unit_test_setup_teardown(host_ports_live_as_long_as_their_pods_over_restarts, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_a_crash_left_is_known_and_taken_away, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_udp_peer_of_a_host_port_follows_to_the_next_pod, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
