@@ -76,7 +76,10 @@ bool evict_decide(const struct podspec *s, const struct evict_usage *u, char mes
 
 /* ---- Measuring ---- */
 
-#define DEPTH_MAX 256u /* descriptors held open at once */
+/* Directories on the way down that are held open. One further down is closed while those below it are read, and found again by "..": a pod makes its
+ * directories as deep as it likes. If a directory was moved meanwhile, the walk goes on at the deepest one that it holds. */
+#define HELD_MAX   64u
+#define LEVELS_MAX (1u << 20) /* what lies deeper is not counted: memory */
 
 struct seen { /* inodes with several names: open addressing, 0 = free */
     ino_t *slots;
@@ -108,43 +111,117 @@ static bool was_seen(struct seen *s, ino_t ino)
     return false;
 }
 
-static uint64_t measure_dir(int fd, dev_t dev, unsigned depth, struct seen *seen)
+struct walk {
+    DIR *dir;       /* the one that is read */
+    unsigned depth; /* of it; the top has 0 */
+    dev_t dev;
+    DIR *held[HELD_MAX]; /* those above it */
+    struct level {
+        ino_t ino;
+        long at; /* where to go on when it was closed */
+    } * levels;
+    unsigned cap;
+};
+
+static void set_level(struct walk *w, ino_t ino)
 {
-    DIR *d = fdopendir(fd);
-    uint64_t bytes = 0;
-    if (d == NULL) {
-        close(fd);
-        return 0;
+    if (w->depth == w->cap) {
+        w->cap = w->cap == 0 ? 64 : w->cap * 2;
+        w->levels = xrealloc(w->levels, w->cap * sizeof *w->levels);
     }
-    for (struct dirent *e; (e = readdir(d)) != NULL;) {
+    w->levels[w->depth].ino = ino;
+}
+
+static void go_down(struct walk *w, const char *name)
+{
+    struct stat st;
+    if (w->depth + 1 == LEVELS_MAX) {
+        return;
+    }
+    int fd = openat(dirfd(w->dir), name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR *sub = fd < 0 || fstat(fd, &st) != 0 || st.st_dev != w->dev ? NULL : fdopendir(fd);
+    if (sub == NULL) {
+        if (fd >= 0) {
+            close(fd);
+        }
+        return;
+    }
+    if (w->depth < HELD_MAX) {
+        w->held[w->depth] = w->dir;
+    } else {
+        w->levels[w->depth].at = telldir(w->dir);
+        closedir(w->dir);
+    }
+    w->dir = sub;
+    w->depth++;
+    set_level(w, st.st_ino);
+}
+
+/* NULL: it is not above any more. */
+static DIR *find_above(const struct walk *w, const struct level *above)
+{
+    struct stat st;
+    int fd = openat(dirfd(w->dir), "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *d = fd < 0 || fstat(fd, &st) != 0 || st.st_ino != above->ino || st.st_dev != w->dev ? NULL : fdopendir(fd);
+    if (d != NULL) {
+        seekdir(d, above->at);
+    } else if (fd >= 0) {
+        close(fd);
+    }
+    return d;
+}
+
+static void go_up(struct walk *w)
+{
+    DIR *above = w->depth > HELD_MAX ? find_above(w, &w->levels[w->depth - 1]) : NULL;
+    closedir(w->dir);
+    w->depth = above != NULL ? w->depth - 1 : MIN(w->depth, HELD_MAX) - 1;
+    w->dir = above != NULL ? above : w->held[w->depth];
+}
+
+static uint64_t measure_dir(struct walk *w, struct seen *seen)
+{
+    uint64_t bytes = 0;
+    for (;;) {
+        struct dirent *e = readdir(w->dir);
         struct stat st;
+        if (e == NULL && w->depth == 0) {
+            return bytes;
+        }
+        if (e == NULL) {
+            go_up(w);
+            continue;
+        }
         if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 ||
-            fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0 || st.st_dev != dev ||
+            fstatat(dirfd(w->dir), e->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0 || st.st_dev != w->dev ||
             (!S_ISDIR(st.st_mode) && st.st_nlink > 1 && was_seen(seen, st.st_ino))) {
             continue;
         }
         bytes += (uint64_t)st.st_blocks * 512;
-        int sub = S_ISDIR(st.st_mode) && depth < DEPTH_MAX
-                      ? openat(dirfd(d), e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
-                      : -1;
-        bytes += sub < 0 ? 0 : measure_dir(sub, dev, depth + 1, seen);
+        if (S_ISDIR(st.st_mode)) {
+            go_down(w, e->d_name);
+        }
     }
-    closedir(d);
-    return bytes;
 }
 
 uint64_t evict_measure(const char *path)
 {
     struct stat st;
     struct seen seen = {0};
+    struct walk w = {0};
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, &st) != 0) {
+    w.dir = fd < 0 || fstat(fd, &st) != 0 ? NULL : fdopendir(fd);
+    if (w.dir == NULL) {
         if (fd >= 0) {
             close(fd);
         }
         return 0;
     }
-    uint64_t bytes = measure_dir(fd, st.st_dev, 0, &seen);
+    w.dev = st.st_dev;
+    set_level(&w, st.st_ino);
+    uint64_t bytes = measure_dir(&w, &seen);
+    closedir(w.dir);
+    free(w.levels);
     free(seen.slots);
     return bytes;
 }

@@ -223,8 +223,50 @@ int fs_make_parent(const char *path, mode_t mode, struct error *err)
     return fs_make_dirs(dir, mode, err);
 }
 
+/* Descriptors that a deletion holds at once. What lies deeper is moved up to the top of the tree, where it is come to later: a pod makes its
+ * directories as deep as it likes. */
+#define REMOVE_DEPTH_MAX 32u
+
+struct removal {
+    int top;
+    unsigned moved; /* names that were tried */
+    bool again;     /* something was moved up */
+};
+
+static int move_up(struct removal *r, int dir, const char *name)
+{
+    char above[32];
+    int rc;
+    do {
+        snprintf(above, sizeof above, ".deep-%u", r->moved++);
+        rc = renameat2(dir, name, r->top, above, RENAME_NOREPLACE) == 0 ? 0 : -errno;
+    } while (rc == -EEXIST);
+    r->again = r->again || rc == 0;
+    return rc;
+}
+
+static int remove_children(struct removal *r, int fd, unsigned depth);
+
+static int remove_dir(struct removal *r, int dir, const char *name, unsigned depth)
+{
+    if (unlinkat(dir, name, AT_REMOVEDIR) == 0) {
+        return 0;
+    }
+    if (depth == 0) {
+        return move_up(r, dir, name);
+    }
+    /* Not into a mount, also one of the same file system. */
+    struct open_how how = {.flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, .resolve = RESOLVE_NO_XDEV};
+    int sub = (int)syscall(SYS_openat2, dir, name, &how, sizeof how);
+    if (sub < 0) {
+        return errno == EXDEV ? -EBUSY : -errno;
+    }
+    int rc = remove_children(r, sub, depth - 1);
+    return rc == 0 && unlinkat(dir, name, AT_REMOVEDIR) != 0 ? -errno : rc;
+}
+
 /* Empties the directory behind fd (consumed). */
-static int remove_children(int fd, dev_t dev, unsigned depth)
+static int remove_children(struct removal *r, int fd, unsigned depth)
 {
     int first = 0;
     DIR *d = fdopendir(fd);
@@ -241,19 +283,7 @@ static int remove_children(int fd, dev_t dev, unsigned depth)
         }
         int rc = -errno;
         if (rc == -EISDIR || rc == -EPERM) {
-            struct stat st;
-            int sub = openat(dirfd(d), e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-            if (sub < 0) {
-                rc = -errno;
-            } else if (fstat(sub, &st) != 0 || st.st_dev != dev || depth == 0) {
-                rc = -EBUSY;
-                close(sub);
-            } else {
-                rc = remove_children(sub, dev, depth - 1);
-                if (rc == 0 && unlinkat(dirfd(d), e->d_name, AT_REMOVEDIR) != 0) {
-                    rc = -errno;
-                }
-            }
+            rc = remove_dir(r, dirfd(d), e->d_name, depth);
         }
         first = first != 0 ? first : rc;
     }
@@ -261,23 +291,28 @@ static int remove_children(int fd, dev_t dev, unsigned depth)
     return first;
 }
 
-#define REMOVE_DEPTH_MAX 512
+static int empty_top(struct removal *r)
+{
+    int rc;
+    do {
+        int fd = openat(r->top, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        r->again = false;
+        rc = fd < 0 ? -errno : remove_children(r, fd, REMOVE_DEPTH_MAX);
+    } while (rc == 0 && r->again);
+    return rc;
+}
 
 int fs_remove_tree(const char *path, struct error *err)
 {
-    struct stat st;
     if (unlink(path) == 0 || errno == ENOENT) {
         return 0;
     }
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, &st) != 0) {
-        int e = errno;
-        if (fd >= 0) {
-            close(fd);
-        }
-        return error_set_errno(err, e, "cannot delete %s", path);
+    CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0) {
+        return error_set_errno(err, errno, "cannot delete %s", path);
     }
-    int rc = remove_children(fd, st.st_dev, REMOVE_DEPTH_MAX);
+    struct removal r = {.top = fd};
+    int rc = empty_top(&r);
     if (rc == 0 && rmdir(path) != 0) {
         rc = -errno;
     }

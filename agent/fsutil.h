@@ -38,8 +38,8 @@ int fs_make_private_dir(const char *path, struct error *err);
 int fs_make_ram_dir(const char *path, uint64_t size_bytes, struct error *err);
 int fs_make_parent(const char *path, mode_t mode, struct error *err);
 
-/* Deletes a tree. Never follows symbolic links and never leaves the file system it starts on: a mounted directory stays and makes it fail
- * with ERR_BUSY. Nothing there is fine. */
+/* Deletes a tree, however deep. Never follows symbolic links and never goes into a mount: a mounted directory stays and makes it fail
+ * with ERR_BUSY. Nothing there is fine. Holds at most some 40 descriptors. */
 int fs_remove_tree(const char *path, struct error *err);
 
 /* Opens path with every symbolic link and ".." resolved inside root_fd (openat2 RESOLVE_IN_ROOT, no magic links). -1 with errno. */
