@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "agent/agent_int.h"
+#include "agent/serve_stream.h"
 #include "agent/defer.h"
 #include "agent/fsutil.h"
 #include "agent/guard.h"
@@ -360,6 +361,7 @@ int agent_new(const struct agent_config *c, struct agent **out, struct error *er
     a->wake_ms = INT64_MAX;
     a->lock_fd = -1;
     list_init(&a->readers);
+    list_init(&a->streams);
     strmap_init(&a->pods);
     if (c->node_ip != NULL) {
         snprintf(a->node_ip, sizeof a->node_ip, "%s", c->node_ip);
@@ -575,5 +577,6 @@ void agent_stop(struct agent *a, void (*cb)(void *data), void *data)
     uv_timer_stop(&a->wake);
     uv_timer_stop(&a->check);
     uv_timer_stop(&a->measure);
+    serve_streams_close(a);
     session_stop(a->session, on_session_stopped, a);
 }

@@ -61,6 +61,8 @@ struct agent {
     struct volume_store *volumes;
     struct cgroup *cgroup;
     struct list readers; /* log followers (serve.c) */
+    struct list streams; /* that can be resumed (serve_stream.c) */
+    unsigned streams_cut;
     uv_timer_t wake, check;
     uv_timer_t measure; /* runs while a pod has limits for the disk */
     int64_t wake_ms;

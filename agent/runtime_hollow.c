@@ -463,6 +463,8 @@ static void stream_due(void *data)
         x->output_due = false;
         if (x->output.size > 0) {
             stream_schedule(x);
+        } else if (x->events.on_drain != NULL) {
+            x->events.on_drain(x, x->data);
         }
     }
     if (x->ended || !x->cat) {

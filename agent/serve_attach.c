@@ -8,13 +8,14 @@
 #include <unistd.h>
 
 #include "agent/agent_int.h"
+#include "agent/serve_stream.h"
 
 #define PACKET_MAX (64u << 10)
 #define INPUT_MAX  (8u << 10) /* of a packet to the container; a runtime cuts what is longer than it reads at once */
 
 struct attach_stream {
     struct agent *agent;
-    struct rpc_stream *stream;
+    struct serve_stream *stream;
     uv_poll_t poll;
     int fd;
     char id[RUNTIME_ID_MAX];
@@ -57,7 +58,7 @@ static void attach_end(struct attach_stream *x)
     attach_close(x);
     if (!x->ended && x->stream != NULL) {
         x->ended = true;
-        rpc_stream_end(x->stream, NULL);
+        serve_stream_end(x->stream, NULL);
     }
 }
 
@@ -65,7 +66,7 @@ static void attach_end(struct attach_stream *x)
 static bool attach_send(struct attach_stream *x)
 {
     if (x->out.size > 0 && x->stream != NULL && !x->ended) {
-        if (rpc_stream_write(x->stream, buf_str(&x->out)) != 0) {
+        if (serve_stream_write(x->stream, buf_str(&x->out)) != 0) {
             return false;
         }
     }
@@ -109,7 +110,7 @@ static void attach_write(struct attach_stream *x)
         return;
     }
     if (x->unacknowledged > 0 && x->stream != NULL) {
-        rpc_stream_consumed(x->stream, x->unacknowledged);
+        serve_stream_consumed(x->stream, x->unacknowledged);
     }
     x->unacknowledged = 0;
     if (x->input_over) {
@@ -117,13 +118,13 @@ static void attach_write(struct attach_stream *x)
     }
 }
 
-static void attach_on_data(struct rpc_stream *st, struct mp payload, size_t n, void *data)
+static void attach_on_data(struct serve_stream *st, struct mp payload, size_t n, void *data)
 {
     struct attach_stream *x = data;
     struct mp input = mp_get(payload, "stdin");
     struct str bytes;
     if (x->closing || x->input_over) {
-        rpc_stream_consumed(st, n);
+        serve_stream_consumed(st, n);
         return;
     }
     if (x->wants_input && mp_read_bin(&input, &bytes)) {
@@ -138,7 +139,7 @@ static void attach_on_data(struct rpc_stream *st, struct mp payload, size_t n, v
             runtime_attach_resize(x->agent->runtime, x->id, (unsigned)mp_int(mp_get(payload, "rows"), 24),
                                   (unsigned)mp_int(mp_get(payload, "columns"), 80));
         }
-        rpc_stream_consumed(st, n);
+        serve_stream_consumed(st, n);
     }
     attach_poll(x);
 }
@@ -185,7 +186,7 @@ static void attach_on_poll(uv_poll_t *p, int status, int events)
     attach_poll(x);
 }
 
-static void attach_on_writable(struct rpc_stream *st, void *data)
+static void attach_on_writable(struct serve_stream *st, void *data)
 {
     struct attach_stream *x = data;
     (void)st;
@@ -195,20 +196,20 @@ static void attach_on_writable(struct rpc_stream *st, void *data)
     }
 }
 
-static void attach_on_end(struct rpc_stream *st, const struct error *err, void *data)
+static void attach_on_end(struct serve_stream *st, const struct error *err, void *data)
 {
     struct attach_stream *x = data;
     (void)err;
     if (!x->ended) {
         x->ended = true;
-        rpc_stream_end(st, NULL);
+        serve_stream_end(st, NULL);
     }
     x->stream = NULL;
     attach_close(x);
     attach_maybe_free(x);
 }
 
-static const struct rpc_stream_events attach_events = {
+static const struct serve_stream_events attach_events = {
     .on_data = attach_on_data, .on_writable = attach_on_writable, .on_end = attach_on_end};
 
 /* ---- The request ---- */
@@ -217,7 +218,14 @@ void serve_attach(struct agent *a, struct rpc_request *r, struct mp params)
 {
     struct error err = {0};
     int fd = -1;
-    char id[RUNTIME_ID_MAX];
+    char id[RUNTIME_ID_MAX], target[SERVE_TARGET_MAX];
+    if (!serve_target(target, "attach", params, mp_str(mp_get(params, "container")))) {
+        rpc_reply_error(r, (error_set(&err, ERR_USAGE, "attach: a name is too long"), &err));
+        return;
+    }
+    if (serve_stream_resumed(a, r, params, target)) {
+        return;
+    }
     struct agent_pod *ap = serve_find_pod(a, params, &err);
     struct container *c = ap == NULL ? NULL : serve_find_container(ap, params, &err);
     if (c != NULL && !container_is_up(c)) {
@@ -235,23 +243,25 @@ void serve_attach(struct agent *a, struct rpc_request *r, struct mp params)
     x->agent = a;
     x->fd = fd;
     x->wants_input = mp_bool(mp_get(params, "stdin"), false);
+    bool tty = mp_bool(mp_get(params, "tty"), false);
+    unsigned rows = (unsigned)mp_int(mp_get(params, "rows"), 0),
+             columns = (unsigned)mp_int(mp_get(params, "columns"), 80);
     memcpy(x->id, id, sizeof id);
-    x->stream = rpc_stream_accept(r, &attach_events, x);
+    x->stream = serve_stream_accept(a, r, params, target, &attach_events, x);
     if (x->stream == NULL || uv_poll_init(a->loop, &x->poll, fd) != 0) {
         close(fd);
         if (x->stream != NULL) {
             error_set(&err, ERR_SYSTEM, "cannot watch the container's socket");
             x->closing = x->closed = x->ended = true;
-            rpc_stream_end(x->stream, &err);
+            serve_stream_end(x->stream, &err);
             return;
         }
         free(x);
         return;
     }
     x->poll.data = x;
-    if (mp_bool(mp_get(params, "tty"), false) && mp_int(mp_get(params, "rows"), 0) > 0) {
-        runtime_attach_resize(a->runtime, id, (unsigned)mp_int(mp_get(params, "rows"), 24),
-                              (unsigned)mp_int(mp_get(params, "columns"), 80));
+    if (tty && rows > 0) {
+        runtime_attach_resize(a->runtime, id, rows, columns);
     }
     attach_poll(x);
 }

@@ -4,13 +4,14 @@
 #include <stdlib.h>
 
 #include "agent/agent_int.h"
+#include "agent/serve_stream.h"
 
 #define EXEC_INPUT_MAX (256u << 10) /* stdin held for a slow command */
 #define EXEC_ARGS_MAX  256u
 
 struct exec_stream {
     struct agent *agent;
-    struct rpc_stream *stream;
+    struct serve_stream *stream;
     struct runtime_exec *exec;
     bool ended, paused, input_over;
     struct buf held[3];    /* by descriptor: output the stream has not taken */
@@ -39,7 +40,7 @@ static bool exec_send(struct exec_stream *x)
         mp_write_map(&b, 1);
         mp_write_cstr(&b, fd == 1 ? "stdout" : "stderr");
         mp_write_bin(&b, x->held[fd].data, x->held[fd].size);
-        if (rpc_stream_write(x->stream, buf_str(&b)) != 0) {
+        if (serve_stream_write(x->stream, buf_str(&b)) != 0) {
             return false;
         }
         buf_reset(&x->held[fd]);
@@ -57,12 +58,12 @@ static void exec_finish(struct exec_stream *x)
         CLEANUP_BUF struct buf b = BUF_INIT;
         mp_write_map(&b, 1);
         mp_write_key_int(&b, "exit", x->exit_code);
-        if (rpc_stream_write(x->stream, buf_str(&b)) != 0) {
+        if (serve_stream_write(x->stream, buf_str(&b)) != 0) {
             return;
         }
     }
     x->ended = true;
-    rpc_stream_end(x->stream, x->has_exit ? NULL : &x->error);
+    serve_stream_end(x->stream, x->has_exit ? NULL : &x->error);
 }
 
 static void exec_on_output(struct runtime_exec *re, int fd, const uint8_t *p, size_t n, void *data)
@@ -83,7 +84,7 @@ static void exec_on_drain(struct runtime_exec *re, void *data)
     struct exec_stream *x = data;
     (void)re;
     if (x->stream != NULL && x->unacknowledged > 0) {
-        rpc_stream_consumed(x->stream, x->unacknowledged);
+        serve_stream_consumed(x->stream, x->unacknowledged);
     }
     x->unacknowledged = 0;
 }
@@ -105,13 +106,13 @@ static void exec_on_end(struct runtime_exec *re, int exit_code, const struct err
 static const struct runtime_exec_events exec_events = {
     .on_output = exec_on_output, .on_drain = exec_on_drain, .on_end = exec_on_end};
 
-static void exec_on_data(struct rpc_stream *st, struct mp payload, size_t n, void *data)
+static void exec_on_data(struct serve_stream *st, struct mp payload, size_t n, void *data)
 {
     struct exec_stream *x = data;
     struct mp input = mp_get(payload, "stdin");
     struct str bytes;
     if (x->exec == NULL) {
-        rpc_stream_consumed(st, n);
+        serve_stream_consumed(st, n);
         return;
     }
     if (mp_read_bin(&input, &bytes) && !x->input_over) {
@@ -127,10 +128,10 @@ static void exec_on_data(struct rpc_stream *st, struct mp payload, size_t n, voi
         runtime_exec_resize(x->agent->runtime, x->exec, (unsigned)mp_int(mp_get(payload, "rows"), 24),
                             (unsigned)mp_int(mp_get(payload, "columns"), 80));
     }
-    rpc_stream_consumed(st, n);
+    serve_stream_consumed(st, n);
 }
 
-static void exec_on_writable(struct rpc_stream *st, void *data)
+static void exec_on_writable(struct serve_stream *st, void *data)
 {
     struct exec_stream *x = data;
     (void)st;
@@ -145,13 +146,13 @@ static void exec_on_writable(struct rpc_stream *st, void *data)
 }
 
 /* Whoever asked does not want any more, or is gone. (The end of its input alone is {eof: true}.) */
-static void exec_stream_end(struct rpc_stream *st, const struct error *err, void *data)
+static void exec_stream_end(struct serve_stream *st, const struct error *err, void *data)
 {
     struct exec_stream *x = data;
     (void)err;
     if (!x->ended) {
         x->ended = true;
-        rpc_stream_end(st, NULL);
+        serve_stream_end(st, NULL);
     }
     x->stream = NULL;
     if (x->exec != NULL) {
@@ -160,7 +161,7 @@ static void exec_stream_end(struct rpc_stream *st, const struct error *err, void
     exec_maybe_free(x);
 }
 
-static const struct rpc_stream_events exec_stream_events = {
+static const struct serve_stream_events exec_stream_events = {
     .on_data = exec_on_data, .on_writable = exec_on_writable, .on_end = exec_stream_end};
 
 static int exec_command(struct mp params, struct arena *a, const char *const **out, struct error *err)
@@ -197,9 +198,17 @@ static void not_running(const struct container *c, struct error *err)
 void serve_exec(struct agent *a, struct rpc_request *r, struct mp params)
 {
     CLEANUP_ARENA struct arena arena;
-    struct error err;
+    struct error err = {0};
     const char *const *argv = NULL;
+    char target[SERVE_TARGET_MAX];
     arena_init(&arena);
+    if (!serve_target(target, "exec", params, mp_str(mp_get(params, "container")))) {
+        rpc_reply_error(r, (error_set(&err, ERR_USAGE, "exec: a name is too long"), &err));
+        return;
+    }
+    if (serve_stream_resumed(a, r, params, target)) {
+        return;
+    }
     struct agent_pod *ap = serve_find_pod(a, params, &err);
     struct container *c = ap == NULL ? NULL : serve_find_container(ap, params, &err);
     if (c != NULL && !container_is_up(c)) {
@@ -221,7 +230,7 @@ void serve_exec(struct agent *a, struct rpc_request *r, struct mp params)
     runtime_container_id(id, ap->uid, c->spec->name, c->attempt);
     struct exec_stream *x = xcalloc(1, sizeof *x);
     x->agent = a;
-    x->stream = rpc_stream_accept(r, &exec_stream_events, x);
+    x->stream = serve_stream_accept(a, r, params, target, &exec_stream_events, x);
     if (x->stream == NULL) {
         free(x);
         return;

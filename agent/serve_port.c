@@ -1,17 +1,20 @@
 /* port-forward: one TCP connection into a pod's network namespace on a stream. {eof: true} is a half close, in both directions; the stream
  * ends when both halves are closed. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "agent/agent_int.h"
+#include "agent/serve_stream.h"
 
 #define READ_CHUNK (32u << 10)
 
 struct port_stream {
     struct agent *agent;
     struct rpc_request *request; /* until the connection is there */
-    struct rpc_stream *stream;
+    char *target;                /* with it */
+    struct serve_stream *stream;
     uv_tcp_t tcp;
     bool open, closing, closed; /* tcp */
     bool ended;                 /* our side of the stream */
@@ -32,6 +35,7 @@ static void port_maybe_free(struct port_stream *p)
 {
     if (p->stream == NULL && p->closed) {
         buf_close(&p->held);
+        free(p->target);
         free(p);
     }
 }
@@ -55,7 +59,7 @@ static void port_end(struct port_stream *p, const struct error *err)
 {
     if (!p->ended && p->stream != NULL) {
         p->ended = true;
-        rpc_stream_end(p->stream, err);
+        serve_stream_end(p->stream, err);
     }
 }
 
@@ -67,7 +71,7 @@ static bool port_send(struct port_stream *p)
     }
     if (p->held.size > 0) {
         mp_write_bin(&b, p->held.data, p->held.size);
-        if (rpc_stream_write(p->stream, buf_str(&b)) != 0) {
+        if (serve_stream_write(p->stream, buf_str(&b)) != 0) {
             return false;
         }
         buf_reset(&p->held);
@@ -76,7 +80,7 @@ static bool port_send(struct port_stream *p)
         buf_reset(&b);
         mp_write_map(&b, 1);
         mp_write_key_bool(&b, "eof", true);
-        if (rpc_stream_write(p->stream, buf_str(&b)) != 0) {
+        if (serve_stream_write(p->stream, buf_str(&b)) != 0) {
             return false;
         }
         p->eof_told = true;
@@ -116,7 +120,7 @@ static void port_on_written(uv_write_t *req, int rc)
     struct port_write *w = CONTAINER_OF(req, struct port_write, req);
     struct port_stream *p = w->port;
     if (p->stream != NULL) {
-        rpc_stream_consumed(p->stream, w->payload_bytes);
+        serve_stream_consumed(p->stream, w->payload_bytes);
     }
     free(w);
     if (rc != 0 && rc != UV_ECANCELED && !p->closing) {
@@ -132,7 +136,7 @@ static void port_on_shutdown(uv_shutdown_t *req, int rc)
     free(req);
 }
 
-static void port_on_data(struct rpc_stream *st, struct mp payload, size_t n, void *data)
+static void port_on_data(struct serve_stream *st, struct mp payload, size_t n, void *data)
 {
     struct port_stream *p = data;
     struct mp m = payload;
@@ -154,14 +158,14 @@ static void port_on_data(struct rpc_stream *st, struct mp payload, size_t n, voi
         if (uv_shutdown(req, (uv_stream_t *)&p->tcp, port_on_shutdown) != 0) {
             free(req);
         }
-        rpc_stream_consumed(st, n);
+        serve_stream_consumed(st, n);
         port_send(p);
         return;
     }
-    rpc_stream_consumed(st, n);
+    serve_stream_consumed(st, n);
 }
 
-static void port_on_writable(struct rpc_stream *st, void *data)
+static void port_on_writable(struct serve_stream *st, void *data)
 {
     struct port_stream *p = data;
     (void)st;
@@ -170,20 +174,20 @@ static void port_on_writable(struct rpc_stream *st, void *data)
     }
 }
 
-static void port_stream_end(struct rpc_stream *st, const struct error *err, void *data)
+static void port_stream_end(struct serve_stream *st, const struct error *err, void *data)
 {
     struct port_stream *p = data;
     (void)err;
     if (!p->ended) {
         p->ended = true;
-        rpc_stream_end(st, NULL);
+        serve_stream_end(st, NULL);
     }
     p->stream = NULL;
     port_close(p);
     port_maybe_free(p);
 }
 
-static const struct rpc_stream_events port_events = {
+static const struct serve_stream_events port_events = {
     .on_data = port_on_data, .on_writable = port_on_writable, .on_end = port_stream_end};
 
 static void port_on_connected(int fd, const struct error *error, void *data)
@@ -193,6 +197,7 @@ static void port_on_connected(int fd, const struct error *error, void *data)
     p->agent->pending--;
     if (error != NULL) {
         rpc_reply_error(request, error);
+        free(p->target);
         free(p);
         return;
     }
@@ -205,7 +210,7 @@ static void port_on_connected(int fd, const struct error *error, void *data)
         port_close(p);
         return;
     }
-    p->stream = rpc_stream_accept(request, &port_events, p);
+    p->stream = serve_stream_accept(p->agent, request, rpc_request_params(request), p->target, &port_events, p);
     if (p->stream == NULL) {
         port_close(p);
         return;
@@ -215,9 +220,18 @@ static void port_on_connected(int fd, const struct error *error, void *data)
 
 void serve_portforward(struct agent *a, struct rpc_request *r, struct mp params)
 {
-    struct error err;
-    struct agent_pod *ap = serve_find_pod(a, params, &err);
+    struct error err = {0};
+    char target[SERVE_TARGET_MAX], number[24];
     int64_t port = mp_int(mp_get(params, "port"), 0);
+    snprintf(number, sizeof number, "%" PRId64, port);
+    if (!serve_target(target, "port-forward", params, str_of(number))) {
+        rpc_reply_error(r, (error_set(&err, ERR_USAGE, "port-forward: a name is too long"), &err));
+        return;
+    }
+    if (serve_stream_resumed(a, r, params, target)) {
+        return;
+    }
+    struct agent_pod *ap = serve_find_pod(a, params, &err);
     if (ap != NULL && (port < 1 || port > 65535)) {
         error_set_field(&err, ERR_USAGE, "port", "port-forward: port must be between 1 and 65535");
         ap = NULL;
@@ -231,6 +245,7 @@ void serve_portforward(struct agent *a, struct rpc_request *r, struct mp params)
     }
     struct port_stream *p = xcalloc(1, sizeof *p);
     p->agent = a;
+    p->target = xstrdup(target);
     p->request = r;
     a->pending++;
     network_connect(a->loop, ap->sandbox->net, NULL, (uint16_t)port, NETWORK_CONNECT_MS, port_on_connected, p);

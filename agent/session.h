@@ -1,7 +1,7 @@
 /* The agent and its masters: a link to each of them (agent/link.h), one of which is the main one.
  *
  * Every link carries heartbeats, and streams that its master opens to the node (logs, exec, port-forward, image load): so each master knows when it
- * heard of the node, and a stream lives as long as the master that its client asked, whoever leads. The main link, to the leader, carries the
+ * heard of the node, and a stream lives as long as the master that its client asked, whoever leads (or longer: agent/serve_stream.h). The main link, to the leader, carries the
  * registration, reports, events and the three streams of orders besides:
  *
  *   NONE -> REGISTERING -> READY        NONE: hello goes to every link, and links that are down are dialed, with growing pauses

@@ -20,6 +20,7 @@ struct api {
     bool notes, refused, connected_before;
     bool no_timeout_param; /* a master that knows no timeoutMs has been met */
     FILE *tell;            /* what is waited for; NULL = nobody asks */
+    bool told_cut;         /* that streams were cut, since they last were well */
     struct {               /* api_ping.c */
         uv_timer_t timer;
         unsigned users, fixed; /* fixed: of them, those that end with the session */

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/api_channel.h"
 #include "client/api_internal.h"
 
 #define STREAM_REST_MS  200
@@ -10,7 +11,7 @@
 
 struct api_stream {
     struct api *api;
-    struct rpc_stream *stream; /* NULL: both sides are over */
+    struct api_channel *channel;
     struct api_stream_events events;
     void *data;
     bool settled; /* opened or ended */
@@ -18,61 +19,55 @@ struct api_stream {
     struct error error; /* of the end; code 0 = regular */
 };
 
-static void stream_open(struct rpc_stream *st, struct mp result, void *data)
+static void stream_open(struct api_channel *c, void *data)
 {
-    (void)st;
-    (void)result;
+    (void)c;
     struct api_stream *s = data;
     s->opened = true;
     s->settled = true;
 }
 
-static void stream_data(struct rpc_stream *st, struct mp payload, size_t payload_bytes, void *data)
+static void stream_data(struct api_channel *c, struct mp payload, size_t payload_bytes, void *data)
 {
     struct api_stream *s = data;
     s->events.on_data(payload, s->data);
-    rpc_stream_consumed(st, payload_bytes);
+    api_channel_consumed(c, payload_bytes);
 }
 
-static void stream_writable(struct rpc_stream *st, void *data)
+static void stream_writable(struct api_channel *c, void *data)
 {
-    (void)st;
+    (void)c;
     struct api_stream *s = data;
     if (s->events.on_writable != NULL) {
         s->events.on_writable(s->data);
     }
 }
 
-static void stream_end(struct rpc_stream *st, const struct error *err, void *data)
+static void stream_end(struct api_channel *c, const struct error *err, void *data)
 {
+    (void)c;
     struct api_stream *s = data;
     if (err != NULL) {
         s->error = *err;
     }
-    s->stream = NULL;
     s->ended = true;
     s->settled = true;
-    if (!s->finished) {
-        s->finished = true;
-        rpc_stream_end(st, NULL);
-    }
+}
+
+/* Those whose other end is a thing of its own on a node. */
+static bool is_resumable(const char *method)
+{
+    return strcmp(method, "exec") == 0 || strcmp(method, "attach") == 0;
 }
 
 static void open_once(struct api_stream *s, struct api_patience *p, const char *method, struct str params,
                       int64_t deadline_ms)
 {
-    static const struct rpc_stream_events events = {
-        .on_open = stream_open, .on_data = stream_data, .on_writable = stream_writable, .on_end = stream_end};
     s->settled = s->opened = s->ended = s->finished = false;
     s->error = (struct error){0};
     CLEANUP_BUF struct buf b = BUF_INIT;
     api_add_timeout(s->api, &b, params, deadline_ms - api_now());
-    s->stream = rpc_stream_open(api_connect(s->api), method, buf_str(&b), &events, s);
-    if (s->stream == NULL) {
-        s->ended = s->settled = true;
-        error_set(&s->error, ERR_CLOSED, "the connection was closed");
-        return;
-    }
+    api_channel_try(s->channel, buf_str(&b));
     /* The node has to answer as well, so the master alone may be quick. */
     if (api_wait(s->api, p, &s->settled, deadline_ms, API_PROBE_MS, API_SILENT_MS) != API_WAIT_DONE) {
         api_next_server(s->api); /* closing the session ends the stream */
@@ -86,10 +81,13 @@ int api_stream_open(struct api *a, const char *method, const struct value *param
                     const struct api_stream_events *events, void *data, struct api_stream **out, struct error *err)
 {
     assert(events->on_data != NULL);
+    static const struct api_channel_events channel_events = {
+        .on_open = stream_open, .on_data = stream_data, .on_writable = stream_writable, .on_end = stream_end};
     struct api_stream *s = xcalloc(1, sizeof(*s));
     *s = (struct api_stream){.api = a, .events = *events, .data = data};
     CLEANUP_BUF struct buf b = BUF_INIT;
     msgpack_write_value(&b, params);
+    s->channel = api_channel_new(a, method, buf_str(&b), is_resumable(method), &channel_events, s);
     struct api_patience p;
     api_patience_init(&p);
     for (unsigned tries = 1;; tries++) {
@@ -122,25 +120,21 @@ int api_stream_open(struct api *a, const char *method, const struct value *param
         error_set(&s->error, ERR_CLOSED, "%s: the other side ended it at once", method);
     }
     *err = s->error;
+    api_channel_free(s->channel);
     free(s);
     return err->code;
 }
 
 int api_stream_write(struct api_stream *s, struct str payload)
 {
-    if (s->stream == NULL || s->finished) {
-        return ERR_CLOSED;
-    }
-    return rpc_stream_write(s->stream, payload);
+    return s->finished ? ERR_CLOSED : api_channel_write(s->channel, payload);
 }
 
 void api_stream_finish(struct api_stream *s)
 {
     if (!s->finished) {
         s->finished = true;
-        if (s->stream != NULL) {
-            rpc_stream_end(s->stream, NULL);
-        }
+        api_channel_finish(s->channel);
     }
 }
 
@@ -165,6 +159,7 @@ int api_stream_close(struct api_stream *s, struct error *err)
         s->api->refused = rc != ERR_CLOSED && rc != ERR_TIMEOUT && s->api->session != NULL;
         *err = s->error;
     }
+    api_channel_free(s->channel);
     free(s);
     return rc;
 }

@@ -24,10 +24,9 @@ static int exec_in(struct rctl *r, const struct object *pod, bool in, bool tty)
     if (end.exit_code < 0) {
         if (rc == 0) {
             error_set(&err, ERR_CLOSED, "the connection ended before the command did; it may still run");
-        } else if (err.code == ERR_CLOSED || err.code == ERR_TIMEOUT) {
-            error_wrap(&err,
-                       "the connection to the container was cut before the command ended (the node ends a command "
-                       "with its connection; look before you repeat it)");
+        } else if (err.code == ERR_CLOSED || err.code == ERR_TIMEOUT || err.code == ERR_EXPIRED) {
+            error_wrap(&err, "the connection to the container was cut before the command ended and cannot go on (the "
+                             "node ends a command that nobody listens to; look before you repeat it)");
         }
         return rctl_fail(r, &err);
     }

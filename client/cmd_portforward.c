@@ -1,11 +1,13 @@
 /* rctl port-forward: local ports that lead into a pod, one stream per connection.
  *
  * Bytes flow only as fast as the slower side takes them: what finds no credit on the stream stops the reading of the socket, and
- * credit is given back when the socket has taken the bytes. */
+ * credit is given back when the socket has taken the bytes. A connection outlives the master that it leads over (client/api_channel.h); one that is
+ * made while there is none waits. */
 #include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/api_channel.h"
 #include "client/common.h"
 
 #define PORTS_MAX 64u
@@ -32,8 +34,8 @@ struct listener {
 struct conn {
     uv_tcp_t tcp;
     struct listener *l;
-    struct rpc_stream *stream; /* NULL: over */
-    struct buf held;           /* a payload without credit */
+    struct api_channel *stream; /* NULL: over */
+    struct buf held;            /* a payload without credit */
     bool closing, closed, eof_sent, stream_ended;
     char chunk[CHUNK];
 };
@@ -57,15 +59,16 @@ static void end_stream(struct conn *c)
 {
     if (c->stream != NULL && !c->stream_ended) {
         c->stream_ended = true;
-        rpc_stream_end(c->stream, NULL);
+        api_channel_finish(c->stream); /* may be its end at once */
     }
 }
 
 static void conn_close(struct conn *c)
 {
+    bool first = !c->closing;
+    c->closing = true;
     end_stream(c);
-    if (!c->closing) {
-        c->closing = true;
+    if (first) {
         uv_close((uv_handle_t *)&c->tcp, conn_closed);
     }
 }
@@ -82,7 +85,7 @@ static void give_chunk(uv_handle_t *h, size_t suggested, uv_buf_t *buf)
 static bool flush_held(struct conn *c)
 {
     if (c->held.size > 0 && c->stream != NULL && !c->stream_ended) {
-        if (rpc_stream_write(c->stream, buf_str(&c->held)) == ERR_BUSY) {
+        if (api_channel_write(c->stream, buf_str(&c->held)) == ERR_BUSY) {
             return false;
         }
         buf_reset(&c->held);
@@ -113,7 +116,7 @@ static void socket_data(uv_stream_t *s, ssize_t n, const uv_buf_t *buf)
     }
 }
 
-static void stream_writable(struct rpc_stream *st, void *data)
+static void stream_writable(struct api_channel *st, void *data)
 {
     (void)st;
     struct conn *c = data;
@@ -136,7 +139,7 @@ static void socket_written(uv_write_t *req, int status)
     struct write *w = req->data;
     struct conn *c = w->conn;
     if (c->stream != NULL) {
-        rpc_stream_consumed(c->stream, w->payload_bytes);
+        api_channel_consumed(c->stream, w->payload_bytes);
     }
     if (status < 0) {
         conn_close(c);
@@ -164,12 +167,12 @@ static void shut(struct conn *c)
     }
 }
 
-static void stream_data(struct rpc_stream *st, struct mp payload, size_t payload_bytes, void *data)
+static void stream_data(struct api_channel *st, struct mp payload, size_t payload_bytes, void *data)
 {
     struct conn *c = data;
     struct str bytes;
     if (!mp_read_bin(&payload, &bytes) || c->closing) {
-        rpc_stream_consumed(st, payload_bytes);
+        api_channel_consumed(st, payload_bytes);
         if (mp_bool(mp_get(payload, "eof"), false) && !c->closing) {
             shut(c);
         }
@@ -182,40 +185,38 @@ static void stream_data(struct rpc_stream *st, struct mp payload, size_t payload
     uv_buf_t b = uv_buf_init(w->bytes, (unsigned)bytes.n);
     if (uv_write(&w->req, (uv_stream_t *)&c->tcp, &b, 1, socket_written) != 0) {
         free(w);
-        rpc_stream_consumed(st, payload_bytes);
+        api_channel_consumed(st, payload_bytes);
         conn_close(c);
     }
 }
 
-static void stream_over(struct rpc_stream *st, const struct error *err, void *data)
+static void stream_over(struct api_channel *st, const struct error *err, void *data)
 {
     struct conn *c = data;
     struct forward *f = c->l->f;
-    if (!c->stream_ended) {
-        c->stream_ended = true;
-        rpc_stream_end(st, NULL);
-    }
+    bool wanted = c->stream_ended; /* we have ended it: how it ends is of no interest */
+    c->stream_ended = true;
     c->stream = NULL;
-    if (err != NULL) {
-        struct rpc_session *session = rpc_stream_session(st);
-        bool cut = err->code == ERR_CLOSED && (session == NULL || !rpc_session_is_open(session));
+    if (err != NULL && !wanted) {
+        bool cut = err->code == ERR_CLOSED || err->code == ERR_EXPIRED;
         rctl_note(f->r, "error: forwarding %u -> %u: %s%s", c->l->local, c->l->remote,
-                  cut ? "this connection was cut with the one to the master, the next one goes to another master: "
-                      : "",
-                  err->message);
+                  cut ? "this connection was cut and cannot go on, the next one is tried anew: " : "", err->message);
         if (err->code == ERR_NOT_FOUND) {
             f->fatal = *err;
             f->done = true; /* the pod is gone: no later connection can do better */
         }
+    }
+    if (err != NULL) {
         conn_close(c);
     } else if (!c->closing) {
         c->eof_sent = true;
         shut(c); /* what is queued goes out first */
     }
+    api_channel_free(st);
     conn_maybe_free(c);
 }
 
-static const struct rpc_stream_events stream_events = {
+static const struct api_channel_events stream_events = {
     .on_data = stream_data, .on_writable = stream_writable, .on_end = stream_over};
 
 /* ---- Listening ---- */
@@ -242,11 +243,8 @@ static void on_connection(uv_stream_t *server, int status)
     mp_write_key_str(&params, "namespace", str_of(l->f->ns));
     mp_write_key_str(&params, "name", str_of(l->f->name));
     mp_write_key_int(&params, "port", l->remote);
-    c->stream = rpc_stream_open(api_session(r->api), "portforward", buf_str(&params), &stream_events, c);
-    if (c->stream == NULL) {
-        conn_close(c);
-        return;
-    }
+    c->stream = api_channel_new(r->api, "portforward", buf_str(&params), true, &stream_events, c);
+    api_channel_start(c->stream);
     uv_tcp_nodelay(&c->tcp, 1);
     uv_read_start((uv_stream_t *)&c->tcp, give_chunk, socket_data);
 }

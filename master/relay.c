@@ -5,7 +5,10 @@
  * not there, it asks the leader for, over which the stream then goes.
  *
  * What comes in on one stream is written to the other, and acknowledged (credit) only when it was taken there, so that a slow reader slows the
- * writer, end to end, and what is held here is bounded by one stream window a side. */
+ * writer, end to end, and what is held here is bounded by one stream window a side.
+ *
+ * What is in here is lost with this master. exec, attach and port-forward bear that: their ends are the client and the agent, which know what has arrived
+ * (proto/channel.h). Our part is to tell the agent the truth about who is gone: a client, whose command is ended, or a master. */
 #include <assert.h>
 #include <stdlib.h>
 
@@ -133,7 +136,6 @@ static const struct error *name_the_node(const struct relay *r, const struct err
 
 static void on_end(struct rpc_stream *st, const struct error *err, void *data)
 {
-    (void)st;
     struct relay_side *s = data;
     struct relay *r = s->relay;
     struct error named = {0};
@@ -155,6 +157,12 @@ static void on_end(struct rpc_stream *st, const struct error *err, void *data)
             set_unknown(&why); /* else it is what the leader has to say */
         }
         fail_opening(r, &why);
+    }
+    struct error gone = {0};
+    if (s == &r->client && r->origin.forwarded && rpc_stream_session(st) == NULL) {
+        /* Another master that is gone, not the client: that may come another way, and finds its command if the agent knows it. */
+        error_set(&gone, ERR_CANCELED, "the master that the client asked is gone");
+        err = &gone;
     }
     if (err != NULL) {
         s->other->end_error = *err;

@@ -34,6 +34,9 @@
  * attach         {namespace, name, ?container, stdin, stdout, stderr, tty, ?rows, ?columns}
  *                -> stream as exec's, of the container's first process and from now on; ends, without an exit code, when the container does
  * portforward    {namespace, name, port}                -> stream; payload: bin both ways; {eof: true} = half close. One stream a connection
+ *                exec, attach and portforward also take {resume: {token: bin of 16, try: 1.., ?received: bytes}}: the stream is a channel (proto/channel.h)
+ *                that may be opened again, through any master, with the same parameters, the next try and what has been received. ERR_EXPIRED: the
+ *                node does not keep it (any more). Agents that know no channels ignore it
  * imageload      {node, ?name}                          -> stream; to the node: bin chunks, then end; from the node: {loaded: [refs]} then end
  * images         {node}                                 -> {images: [{name, digest, sizeBytes}]}
  * cluster        {}                                     -> {cluster, version, id, leader, term, appliedIndex, commitIndex, revision, stateHash, canLose,
