@@ -221,7 +221,8 @@ struct daemon {
     uv_signal_t term, interrupt;
     uv_timer_t patience;
     struct agent **agents;
-    struct log *logs; /* one per agent */
+    struct log *logs;        /* one per agent */
+    struct log_rates *rates; /* of all of them */
     long count, left;
     bool stopping;
 };
@@ -272,7 +273,8 @@ static int start_one(struct daemon *d, const struct options *o, const char *dir,
     rv = rv != 0 ? rv : config_tls(&config, &tls, err);
     if (rv == 0) {
         struct log *log = &d->logs[index];
-        *log = (struct log){.name = xasprintf("agent-%s", config.name), .level = (enum log_level)o->log_level};
+        *log = (struct log){
+            .name = xasprintf("agent-%s", config.name), .level = (enum log_level)o->log_level, .rates = d->rates};
         struct agent_config c = {
             .loop = &d->loop,
             .env = env_real(),
@@ -318,6 +320,7 @@ static int run(const struct options *o)
     uv_loop_init(&d.loop);
     d.agents = xcalloc((size_t)count, sizeof *d.agents);
     d.logs = xcalloc((size_t)count, sizeof *d.logs);
+    d.rates = log_rates_new();
     for (long i = 0; i < count; i++) {
         CLEANUP_FREE char *dir = o->hollow_nodes > 0 ? xasprintf("%s/%ld", o->dir, i) : xstrdup(o->dir);
         if (start_one(&d, o, dir, i, &err) != 0) {
@@ -338,6 +341,7 @@ static int run(const struct options *o)
     }
     free(d.agents);
     free(d.logs);
+    log_rates_free(d.rates);
     return 0;
 }
 

@@ -1,8 +1,10 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -14,12 +16,101 @@
 
 static const char *const level_names[] = {"DEBUG", "INFO", "WARN", "ERROR", "OFF"};
 
+/* ---- Rates ---- */
+
+/* A place in the code is known by its format and its module, which are literals. */
+struct place {
+    const char *fmt, *module; /* NULL: free */
+    int64_t full_ms;          /* when it may write LOG_BURST lines again (the generic cell rate algorithm) */
+    int64_t last_ms;          /* its last line */
+    unsigned left_out;        /* since then */
+};
+#define PLACES_MAX 512u /* some 150 there are */
+
+struct log_rates {
+    pthread_mutex_t lock;
+    struct place places[PLACES_MAX];
+};
+
+struct log_rates *log_rates_new(void)
+{
+    struct log_rates *r = xcalloc(1, sizeof *r);
+    pthread_mutex_init(&r->lock, NULL);
+    return r;
+}
+
+void log_rates_free(struct log_rates *r)
+{
+    if (r != NULL) {
+        pthread_mutex_destroy(&r->lock);
+        free(r);
+    }
+}
+
+static struct place *place_of(struct log_rates *r, const char *fmt, const char *module)
+{
+    uintptr_t at = ((uintptr_t)fmt * 31 + (uintptr_t)module) * 0x9e3779b1u;
+    for (unsigned i = 0; i < PLACES_MAX; i++) {
+        struct place *p = &r->places[((at >> 7) + i) % PLACES_MAX];
+        if (p->fmt == NULL) {
+            *p = (struct place){.fmt = fmt, .module = module};
+        }
+        if (p->fmt == fmt && p->module == module) {
+            return p;
+        }
+    }
+    return &r->places[0]; /* more places than there can be: they share one */
+}
+
+static int64_t now_of(const struct log *log)
+{
+    if (log->now_ms != NULL) {
+        return log->now_ms(log->wall_data);
+    }
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+/* May this place write a line now? more: what is told of those that it was not allowed, or "". */
+static bool allowed(const struct log *log, const char *fmt, const char *module, char more[80])
+{
+    more[0] = '\0';
+    if (log->rates == NULL) {
+        return true;
+    }
+    int64_t now = now_of(log);
+    pthread_mutex_lock(&log->rates->lock);
+    struct place *p = place_of(log->rates, fmt, module);
+    bool may = p->full_ms - now <= (int64_t)(LOG_BURST - 1) * LOG_EACH_MS;
+    if (!may) {
+        p->left_out++;
+    } else {
+        if (p->left_out > 0) {
+            snprintf(more, 80, " (%u more like this in the last %lld s)", p->left_out,
+                     (long long)(now - p->last_ms + 999) / 1000);
+        }
+        p->full_ms = MAX(p->full_ms, now) + LOG_EACH_MS;
+        p->last_ms = now;
+        p->left_out = 0;
+    }
+    pthread_mutex_unlock(&log->rates->lock);
+    return may;
+}
+
+/* ---- Lines ---- */
+
 void log_line(const struct log *log, enum log_level level, const char *module, const char *fmt, ...)
 {
     if (log == NULL || level < log->level) {
         return;
     }
     int saved_errno = errno;
+    char more[80] = "";
+    if (level > LOG_LEVEL_DEBUG && !allowed(log, fmt, module, more)) {
+        errno = saved_errno;
+        return;
+    }
     int64_t now_ms;
     if (log->wall_ms != NULL) {
         now_ms = log->wall_ms(log->wall_data);
@@ -31,13 +122,17 @@ void log_line(const struct log *log, enum log_level level, const char *module, c
     char line[LINE_MAX_BYTES];
     char when[TIMEFMT_SIZE];
     timefmt_rfc3339_ms(now_ms, when);
-    int n = snprintf(line, sizeof line, "%s %-5s %s %s: ", when, level_names[level], log->name == NULL ? "-" : log->name,
-                     module);
+    int n = snprintf(line, sizeof line, "%s %-5s %s %s: ", when, level_names[level],
+                     log->name == NULL ? "-" : log->name, module);
     va_list ap;
     va_start(ap, fmt);
     int m = vsnprintf(line + n, sizeof line - (size_t)n - 1, fmt, ap);
     va_end(ap);
     size_t size = MIN((size_t)n + (size_t)(m < 0 ? 0 : m), sizeof line - 2);
+    size_t more_size = strlen(more);
+    size = MIN(size, sizeof line - 2 - more_size);
+    memcpy(line + size, more, more_size);
+    size += more_size;
     /* What a peer sent must not forge a second line. */
     for (size_t i = 0; i < size; i++) {
         if ((unsigned char)line[i] < 0x20) {

@@ -1,5 +1,9 @@
 /* Logging: one line per event, `2026-01-02T03:04:05.678Z LEVEL name: text`, to a sink (stderr by default).
  *
+ * A log that has rates is limited by rate, at every place that writes to it: what a peer, a pod or a client can cause must neither fill a disk nor cost
+ * time. A place may write LOG_BURST lines at once and then one every LOG_EACH_MS; what is left out is counted, and told in the next line of that
+ * place: "... (117 more like this in the last 60 s)". Lines of level debug are not limited.
+ *
  * Each daemon, or each simulated member, holds its own `struct log`; nothing is global. Secrets never reach a line:
  * callers print names, sizes and hashes of user data, never its content. */
 #ifndef BASE_LOG_H
@@ -9,6 +13,11 @@
 
 enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARN, LOG_LEVEL_ERROR, LOG_LEVEL_OFF };
 
+#define LOG_BURST   10
+#define LOG_EACH_MS 6000
+
+struct log_rates;
+
 struct log {
     const char *name; /* "master-1", "agent-n1" */
     enum log_level level;
@@ -16,17 +25,24 @@ struct log {
     void *sink_data;
     int64_t (*wall_ms)(void *data); /* NULL = the real clock */
     void *wall_data;
+    struct log_rates *rates;       /* NULL: no limit. Borrowed; several logs may share them */
+    int64_t (*now_ms)(void *data); /* for the rates, with wall_data; NULL = the real monotonic clock */
 };
+
+/* May be used by several threads. */
+struct log_rates *log_rates_new(void);
+void log_rates_free(struct log_rates *r);
 
 /* A NULL log drops the line. */
 void log_line(const struct log *log, enum log_level level, const char *module, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 #define log_debug(log, module, ...)                                                                                    \
     do {                                                                                                               \
-        if ((log) != NULL && (log)->level <= LOG_LEVEL_DEBUG) log_line(log, LOG_LEVEL_DEBUG, module, __VA_ARGS__);     \
+        if ((log) != NULL && (log)->level <= LOG_LEVEL_DEBUG)                                                          \
+            log_line(log, LOG_LEVEL_DEBUG, module, __VA_ARGS__);                                                       \
     } while (0)
-#define log_info(log, module, ...) log_line(log, LOG_LEVEL_INFO, module, __VA_ARGS__)
-#define log_warn(log, module, ...) log_line(log, LOG_LEVEL_WARN, module, __VA_ARGS__)
+#define log_info(log, module, ...)  log_line(log, LOG_LEVEL_INFO, module, __VA_ARGS__)
+#define log_warn(log, module, ...)  log_line(log, LOG_LEVEL_WARN, module, __VA_ARGS__)
 #define log_error(log, module, ...) log_line(log, LOG_LEVEL_ERROR, module, __VA_ARGS__)
 /* "debug", "info", "warn", "error", "off" -> level; -1 if none of them. */
 int log_level_parse(const char *s);

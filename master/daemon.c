@@ -490,6 +490,7 @@ static void free_master(struct master *m)
     pki_free_key(m->ca_key_pem);
     free(m->known_masters);
     explicit_bzero(m->seal_key, sizeof m->seal_key);
+    log_rates_free(m->log.rates);
     free(m);
 }
 
@@ -500,7 +501,7 @@ int master_run(const struct master_config *config, enum master_damage *damage, s
     m->env = env_real();
     char name[64];
     snprintf(name, sizeof name, "master-%" PRIu64, config->id);
-    m->log = (struct log){.name = name, .level = config->log_level};
+    m->log = (struct log){.name = name, .level = config->log_level, .rates = log_rates_new()};
     list_init(&m->sessions);
     list_init(&m->strangers);
     list_init(&m->feeds);

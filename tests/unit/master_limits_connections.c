@@ -109,6 +109,69 @@ static void test_strangers_take_nobodys_place_and_do_not_stay(void **state)
     net_tls_unref(tls);
 }
 
+static unsigned lines_of(struct kit *k)
+{
+    CLEANUP_FREE char *text = kit_log(k, 0);
+    unsigned n = 0;
+    for (const char *at = text; (at = strchr(at, '\n')) != NULL; at++) {
+        n++;
+    }
+    return n;
+}
+
+struct dialed {
+    struct net_conn *conn;
+    bool open;
+};
+
+static void dial_opened(struct net_conn *c, void *data)
+{
+    (void)c;
+    ((struct dialed *)data)->open = true;
+}
+
+static void dial_closed(struct net_conn *c, const struct error *why, void *data)
+{
+    (void)c, (void)why;
+    *(struct dialed *)data = (struct dialed){0};
+}
+
+/* Handshakes without a certificate, on the masters' protocol: each was a line. */
+static void test_handshakes_do_not_fill_the_log(void **state)
+{
+    struct kit *k = *state;
+    static struct dialed dialed[20];
+    static const struct net_conn_events events = {.on_open = dial_opened, .on_close = dial_closed};
+    struct net_tls *tls = anonymous(k);
+    unsigned before = lines_of(k), opened = 0;
+    int64_t cpu_ms = kit_cpu_ms(k, 0);
+    size_t memory_kb = kit_memory_kb(k, 0);
+    for (unsigned done = 0; done < SILENT;) {
+        for (unsigned i = 0; i < ARRAY_SIZE(dialed) && done < SILENT; i++) {
+            if (dialed[i].conn == NULL) {
+                dialed[i].conn = net_connect(&k->loop, tls, k->masters[0].addr, ALPN_RAFT, 5000, &events, &dialed[i]);
+                done++;
+            }
+            opened += dialed[i].open;
+            dialed[i].open = false;
+        }
+        kit_turn(k, 20);
+    }
+    for (unsigned i = 0; i < ARRAY_SIZE(dialed); i++) {
+        for (int64_t until = kit_now() + KIT_WAIT_MS; dialed[i].conn != NULL; kit_turn(k, 20)) {
+            assert_true(kit_now() < until);
+        }
+    }
+    unsigned lines = lines_of(k) - before;
+    print_message(
+        "%u handshakes without a certificate (%u finished): %u lines, %lld ms of the master's processor time, "
+        "%lld kB more memory\n",
+        SILENT, opened, lines, (long long)(kit_cpu_ms(k, 0) - cpu_ms), (long long)(kit_memory_kb(k, 0) - memory_kb));
+    assert_in_range(lines, 1, 100); /* a burst and one in six seconds, at three places */
+    nobody_else_is_harmed(k);
+    net_tls_unref(tls);
+}
+
 static void test_who_has_no_place_is_told_so(void **state)
 {
     struct kit *k = *state;
@@ -182,6 +245,7 @@ int main(void)
     process_raise_descriptors();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_strangers_take_nobodys_place_and_do_not_stay),
+        cmocka_unit_test(test_handshakes_do_not_fill_the_log),
         cmocka_unit_test(test_who_has_no_place_is_told_so),
         cmocka_unit_test(test_silent_connections_stop_neither_writes_nor_new_segments),
     };
