@@ -12,6 +12,7 @@
 #include "agent/agent.h"
 #include "agent/config.h"
 #include "agent/fsutil.h"
+#include "base/hash.h"
 #include "base/process.h"
 #include "proto/api.h"
 #include "proto/kind.h"
@@ -364,6 +365,7 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     process_raise_descriptors();
     process_hide_memory();
+    hash_seed_draw(env_real());
     argv[1] = argv[0]; /* for getopt's messages */
     int rv = parse(argc - 1, argv + 1, &o);
     if (rv != 0) {

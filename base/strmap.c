@@ -5,13 +5,14 @@
 #include <stdlib.h>
 #include <xxhash.h>
 
+#include "base/hash.h"
 #include "base/mem.h"
 
 #define STRMAP_CAP_MIN 16
 
 void strmap_init(struct strmap *m)
 {
-    *m = (struct strmap){NULL, 0, 0};
+    *m = (struct strmap){.seed = hash_seed()};
 }
 
 void strmap_close(struct strmap *m)
@@ -39,7 +40,7 @@ static size_t find_slot(const struct strmap *m, struct str key, uint64_t hash)
 
 static void grow(struct strmap *m)
 {
-    struct strmap bigger = {NULL, m->cap == 0 ? STRMAP_CAP_MIN : m->cap * 2, m->count};
+    struct strmap bigger = {NULL, m->cap == 0 ? STRMAP_CAP_MIN : m->cap * 2, m->count, m->seed};
     bigger.entries = xcalloc(bigger.cap, sizeof *bigger.entries);
     for (size_t i = 0; i < m->cap; i++) {
         struct strmap_entry *e = &m->entries[i];
@@ -51,9 +52,9 @@ static void grow(struct strmap *m)
     *m = bigger;
 }
 
-static uint64_t hash_of(struct str key)
+static uint64_t hash_of(const struct strmap *m, struct str key)
 {
-    return XXH3_64bits(key.n == 0 ? "" : key.p, key.n);
+    return XXH3_64bits_withSeed(key.n == 0 ? "" : key.p, key.n, m->seed);
 }
 
 void *strmap_get(const struct strmap *m, struct str key)
@@ -61,7 +62,7 @@ void *strmap_get(const struct strmap *m, struct str key)
     if (m->count == 0) {
         return NULL;
     }
-    const struct strmap_entry *e = &m->entries[find_slot(m, key, hash_of(key))];
+    const struct strmap_entry *e = &m->entries[find_slot(m, key, hash_of(m, key))];
     return e->key == NULL ? NULL : e->value;
 }
 
@@ -71,7 +72,7 @@ void *strmap_set(struct strmap *m, struct str key, void *value)
     if ((m->count + 1) * 4 > m->cap * 3) {
         grow(m);
     }
-    uint64_t hash = hash_of(key);
+    uint64_t hash = hash_of(m, key);
     struct strmap_entry *e = &m->entries[find_slot(m, key, hash)];
     if (e->key != NULL) {
         void *old = e->value;
@@ -88,7 +89,7 @@ void *strmap_remove(struct strmap *m, struct str key)
     if (m->count == 0) {
         return NULL;
     }
-    size_t i = find_slot(m, key, hash_of(key));
+    size_t i = find_slot(m, key, hash_of(m, key));
     if (m->entries[i].key == NULL) {
         return NULL;
     }

@@ -1,6 +1,7 @@
 #include <signal.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/process.h"
 #include "client/rctl.h"
 #include "client/up.h"
@@ -14,5 +15,6 @@ int main(int argc, char **argv)
     }
     signal(SIGPIPE, SIG_IGN);
     process_hide_memory();
+    hash_seed_draw(env_real());
     return rctl_main(argc, words, stdout, stderr);
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/mem.h"
 #include "base/process.h"
 #include "master/config.h"
@@ -445,6 +446,7 @@ int main(int argc, char **argv)
     }
     const struct command *command = argc < 2 ? NULL : command_find(argv[1]);
     process_hide_memory();
+    hash_seed_draw(env_real());
     if (command == NULL) {
         return argc < 2 ? misused(NULL, "a command is missing", NULL) : misused(NULL, "unknown command", argv[1]);
     }

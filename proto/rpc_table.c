@@ -1,15 +1,17 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "base/hash.h"
 #include "base/mem.h"
 #include "proto/rpc_int.h"
 
 #define SIZE_MIN 16u
 
-/* Ids are mostly consecutive; the factor spreads those a peer chose. */
+/* Multiply and shift, with an odd factor that nobody knows: ids that a peer chose do not fall onto one another. */
 static struct rpc_node **slot_of(const struct rpc_table *t, uint32_t id)
 {
-    return &t->slots[(id * 2654435761u >> 7) & (t->size - 1)];
+    uint64_t factor = hash_seed() ^ 0x9e3779b97f4a7c15u;
+    return &t->slots[(id * (factor | 1)) >> 40 & (t->size - 1)];
 }
 
 struct rpc_node *rpc_table_find(const struct rpc_table *t, uint32_t id)

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "base/hash.h"
 #include "base/mem.h"
 
 /* Beyond `max`: transactions on the tip must not push out what committed still remembers, since the tip may be dropped. */
@@ -32,7 +33,7 @@ static void set_marks(struct txnid *e, const txnid_mark *marks, uint32_t count)
 
 void txnids_init(struct txnids *t, unsigned max)
 {
-    *t = (struct txnids){.max = max, .cap = 1024};
+    *t = (struct txnids){.max = max, .cap = 1024, .seed = hash_seed()};
     while (t->cap < (uint64_t)max + TXNIDS_SLACK) {
         t->cap *= 2;
     }
@@ -68,7 +69,7 @@ void txnids_clear(struct txnids *t)
 
 static uint32_t home_of(const struct txnids *t, const uint8_t id[TXN_ID_SIZE])
 {
-    return (uint32_t)XXH3_64bits(id, TXN_ID_SIZE) & (t->cap * 2 - 1);
+    return (uint32_t)XXH3_64bits_withSeed(id, TXN_ID_SIZE, t->seed) & (t->cap * 2 - 1);
 }
 
 /* The table slot that names this id, or the free one where the search ended. */

@@ -29,6 +29,7 @@ struct txnids {
     uint64_t max;
     uint32_t cap;       /* of the ring; power of two */
     struct txnid *ring; /* by revision modulo cap */
+    uint64_t seed;      /* base/hash.h; of the table */
     uint32_t *table;    /* 2 cap slots: ring index + 1, open addressing */
     /* Marks are let go by what has been committed alone: those of revisions in [kept_from, settled] are kept, `kept` in all. */
     uint64_t kept_from, settled, kept;

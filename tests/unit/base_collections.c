@@ -12,6 +12,7 @@
 #include "base/buf.h"
 #include "base/env.h"
 #include "base/err.h"
+#include "base/hash.h"
 #include "base/list.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -120,8 +121,13 @@ static void times_survive_text_and_back(void **state)
     assert_true(timefmt_parse(STR("2026-01-02T03:04:05+01:00"), &back));
     timefmt_rfc3339(back, text);
     assert_string_equal(text, "2026-01-02T02:04:05Z");
-    static const char *const bad[] = {"", "2026", "2026-13-01T00:00:00Z", "2026-01-01 00:00:00Z", "2026-01-01T00:00:00",
-                                      "2026-01-01T00:00:00+1", "2026-01-01T00:00:00Zx"};
+    static const char *const bad[] = {"",
+                                      "2026",
+                                      "2026-13-01T00:00:00Z",
+                                      "2026-01-01 00:00:00Z",
+                                      "2026-01-01T00:00:00",
+                                      "2026-01-01T00:00:00+1",
+                                      "2026-01-01T00:00:00Zx"};
     for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
         assert_false(timefmt_parse(str_of(bad[i]), &back));
     }
@@ -133,9 +139,9 @@ static void ages_read_as_kubectl_prints_them(void **state)
     static const struct {
         int64_t s;
         const char *text;
-    } cases[] = {{0, "0s"},        {119, "119s"},    {120, "2m"},        {125, "2m5s"},      {600, "10m"},
-                 {10799, "179m"},  {10800, "3h"},    {12000, "3h20m"},   {28800, "8h"},      {172799, "47h"},
-                 {172800, "2d"},   {180000, "2d2h"}, {691200, "8d"},     {-5, "0s"},         {700000000, "8101d"}};
+    } cases[] = {{0, "0s"},       {119, "119s"},    {120, "2m"},      {125, "2m5s"}, {600, "10m"},
+                 {10799, "179m"}, {10800, "3h"},    {12000, "3h20m"}, {28800, "8h"}, {172799, "47h"},
+                 {172800, "2d"},  {180000, "2d2h"}, {691200, "8d"},   {-5, "0s"},    {700000000, "8101d"}};
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
         char out[TIMEFMT_SIZE];
         timefmt_age(cases[i].s * 1000, out);
@@ -223,6 +229,49 @@ static void uuids_are_version_4_and_suffixes_use_the_safe_alphabet(void **state)
     assert_int_equal(strspn(s1, "bcdfghjklmnpqrstvwxz2456789"), 5);
 }
 
+static void fixed_random(void *data, void *bytes, size_t n)
+{
+    memset(bytes, *(int *)data, n);
+}
+
+/* Two processes do not put the same keys into the same places; one that draws nothing always does. */
+static void strmap_with_another_seed_has_another_order(void **state)
+{
+    (void)state;
+    struct strmap plain, seeded, again;
+    int byte = 0x5a, none = 0;
+    struct env env = {.data = &byte, .random = fixed_random};
+    strmap_init(&plain);
+    hash_seed_draw(&env);
+    strmap_init(&seeded);
+    env.data = &none;
+    hash_seed_draw(&env);
+    strmap_init(&again);
+    for (unsigned i = 0; i < 100; i++) {
+        char key[16];
+        snprintf(key, sizeof key, "key%u", i);
+        strmap_set(&plain, str_of(key), &byte);
+        strmap_set(&seeded, str_of(key), &byte);
+        strmap_set(&again, str_of(key), &byte);
+    }
+    unsigned moved = 0;
+    for (size_t i = 0; i < plain.cap; i++) {
+        const char *a = plain.entries[i].key, *b = again.entries[i].key, *c = seeded.entries[i].key;
+        assert_true(a == b || (a != NULL && b != NULL && strcmp(a, b) == 0));
+        moved += (a == NULL) != (c == NULL) || (a != NULL && strcmp(a, c) != 0);
+    }
+    assert_true(moved > 50);
+    for (unsigned i = 0; i < 100; i++) {
+        char key[16];
+        snprintf(key, sizeof key, "key%u", i);
+        assert_ptr_equal(strmap_remove(&seeded, str_of(key)), &byte);
+    }
+    assert_int_equal(seeded.count, 0);
+    strmap_close(&plain);
+    strmap_close(&seeded);
+    strmap_close(&again);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -235,6 +284,7 @@ int main(void)
         cmocka_unit_test(log_lines_cannot_be_forged_by_what_is_logged),
         cmocka_unit_test(lists_keep_order_and_tolerate_removal),
         cmocka_unit_test(uuids_are_version_4_and_suffixes_use_the_safe_alphabet),
+        cmocka_unit_test(strmap_with_another_seed_has_another_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
