@@ -134,6 +134,10 @@ static int run_status(struct rctl *r)
     CLEANUP_BUF struct buf warnings = BUF_INIT;
     masters_collect_warnings(m, &warnings);
     print_members(r, m, &s, &warnings);
+    struct str full = mp_str(mp_path(m, "state.warning"));
+    if (full.n > 0) {
+        fprintf(r->out, "\nWarning:  %.*s\n", STR_ARG(full));
+    }
     if (warnings.size > 0) {
         fprintf(r->out, "\n%sWarning:  \"rctl cert status\" shows all certificates.\n", buf_cstr(&warnings));
     }

@@ -9,6 +9,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "base/machine.h"
 #include "base/mem.h"
 #include "proto/api.h"
 #include "proto/pki.h"
@@ -25,6 +26,12 @@ int64_t master_config_cert_life_s(const struct master_config *c, enum pki_role r
         return c->admin_cert_life_s > 0 ? c->admin_cert_life_s : PKI_ADMIN_CERT_VALID_S;
     }
     return c->cert_life_s > 0 ? c->cert_life_s : PKI_CERT_VALID_S;
+}
+
+void master_config_state(const struct master_config *c, uint64_t *bytes, uint64_t *objects)
+{
+    *bytes = c->state_mbytes > 0 ? (uint64_t)c->state_mbytes << 20 : machine_memory_bytes() / 8;
+    *objects = c->state_objects > 0 ? (uint64_t)c->state_objects : *bytes / 1024;
 }
 
 static void copy(char *out, size_t size, struct str s)
@@ -52,6 +59,8 @@ static int parse(struct value *doc, const char *path, struct master_config *c, s
                                         "agentHeartbeatMs",
                                         "snapshotEntries",
                                         "snapshotMegabytes",
+                                        "stateMegabytes",
+                                        "stateObjects",
                                         "certLifeSeconds",
                                         "adminCertLifeSeconds"};
     if (!value_is_map(doc)) {
@@ -84,6 +93,8 @@ static int parse(struct value *doc, const char *path, struct master_config *c, s
     c->agent_heartbeat_ms = value_path_int(doc, "agentHeartbeatMs", API_HEARTBEAT_MS_DEFAULT);
     c->snapshot_entries = (unsigned)value_path_int(doc, "snapshotEntries", 0);
     c->snapshot_mbytes = value_path_int(doc, "snapshotMegabytes", 0);
+    c->state_mbytes = value_path_int(doc, "stateMegabytes", 0);
+    c->state_objects = value_path_int(doc, "stateObjects", 0);
     c->cert_life_s = value_path_int(doc, "certLifeSeconds", 0);
     c->admin_cert_life_s = value_path_int(doc, "adminCertLifeSeconds", 0);
     const struct value *join = value_get(doc, "join");
@@ -177,6 +188,8 @@ int master_config_save(const struct master_config *c, struct error *err)
         {"agentHeartbeatMs", c->agent_heartbeat_ms},
         {"snapshotEntries", c->snapshot_entries},
         {"snapshotMegabytes", c->snapshot_mbytes},
+        {"stateMegabytes", c->state_mbytes},
+        {"stateObjects", c->state_objects},
         {"certLifeSeconds", c->cert_life_s},
         {"adminCertLifeSeconds", c->admin_cert_life_s},
     };

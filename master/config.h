@@ -50,6 +50,8 @@ struct master_config {
     int64_t agent_heartbeat_ms;
     unsigned snapshot_entries;
     int64_t snapshot_mbytes;
+    int64_t state_mbytes,
+        state_objects;         /* bounds of the whole state; 0 = by this machine's memory (master_config_state) */
     int64_t cert_life_s;       /* of certificates for masters and nodes; 0 = PKI_CERT_VALID_S */
     int64_t admin_cert_life_s; /* 0 = PKI_ADMIN_CERT_VALID_S */
     bool bootstrap;            /* first start of a new cluster */
@@ -70,6 +72,9 @@ int master_config_load(const char *dir, struct master_config *out, struct error 
 int master_config_save(const struct master_config *c, struct error *err);
 /* Seconds that a certificate for somebody of this role lives. */
 int64_t master_config_cert_life_s(const struct master_config *c, enum pki_role role);
+/* The bounds of the state in bytes and objects: as configured, or an eighth of the memory and an object for each 1 KiB of it. */
+#define MASTER_STATE_WARN_PERCENT 80u
+void master_config_state(const struct master_config *c, uint64_t *bytes, uint64_t *objects);
 /* Path of a file in the data directory. */
 void master_config_path(const struct master_config *c, const char *file, char *out, size_t size);
 /* One process at a time works on a data directory: held until *fd is closed. ERR_BUSY: another one does. */

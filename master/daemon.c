@@ -339,6 +339,8 @@ static int make_node(struct master *m, struct error *err)
                                              .node_grace_ms = m->config.node_grace_ms,
                                              .ask_heard = nodes_ask_heard,
                                              .data = m});
+    uint64_t state_bytes, state_objects;
+    master_config_state(&m->config, &state_bytes, &state_objects);
     rv = node_new(
         &(struct node_config){
             .id = m->config.id,
@@ -355,6 +357,8 @@ static int make_node(struct master *m, struct error *err)
             .heartbeat_ms = m->config.heartbeat_ms,
             .snapshot_entries = m->config.snapshot_entries,
             .snapshot_bytes = (size_t)m->config.snapshot_mbytes << 20,
+            .state_bytes_max = state_bytes,
+            .state_objects_max = state_objects,
             .snapshot_dir = raft_dir,
             .run_async = run_async,
             .run_async_data = m,

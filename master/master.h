@@ -450,6 +450,8 @@ const char *members_role(int role);                      /* "voter", "standby", 
 void method_hello(struct call *c);
 void method_cluster(struct call *c);
 void method_announce(struct call *c);
+/* What is said of a state that is nearly full; false: it is not. */
+bool members_state_warning(const struct node_state *s, char *out, size_t size);
 /* Namespaces and the cluster's own objects, at the start of a leadership. */
 void members_bootstrap(struct master *m);
 void members_announce(struct master *m);

@@ -447,6 +447,7 @@ static void write_stats(struct master *m, struct buf *b, const struct node_stats
         {"refusedLate", m->stats.late},
         {"writesHeld", ts.held},
         {"subjects", ts.subjects},
+        {"refusedState", s->state_refused},
         {"listPieces", m->stats.list_pieces},
         {"refusedWatches", m->stats.watches_refused},
         {"connections", net.open},
@@ -483,6 +484,39 @@ static void write_stats(struct master *m, struct buf *b, const struct node_stats
     }
 }
 
+bool members_state_warning(const struct node_state *s, char *out, size_t size)
+{
+    if (s->percent < MASTER_STATE_WARN_PERCENT) {
+        return false;
+    }
+    snprintf(
+        out, size,
+        "the cluster's state is %u %% of what it may be: %" PRIu64 " of %" PRIu64 " %s (%s in the masters' "
+        "master.yaml); at 100 %% nothing new is accepted; delete what is not needed, or raise the bound on all masters",
+        s->percent, s->by_bytes ? s->bytes : s->objects, s->by_bytes ? s->bytes_max : s->objects_max,
+        s->by_bytes ? "bytes" : "objects", s->by_bytes ? "stateMegabytes" : "stateObjects");
+    return true;
+}
+
+/* "state": how large it is and may be. A warning when it is nearly full. */
+static void write_state(struct master *m, struct buf *b)
+{
+    char text[400];
+    struct node_state s;
+    node_state(m->node, &s);
+    bool warn = members_state_warning(&s, text, sizeof text);
+    mp_write_cstr(b, "state");
+    mp_write_map(b, 5u + warn);
+    mp_write_key_int(b, "bytes", (int64_t)s.bytes);
+    mp_write_key_int(b, "bytesMax", (int64_t)s.bytes_max);
+    mp_write_key_int(b, "objects", (int64_t)s.objects);
+    mp_write_key_int(b, "objectsMax", (int64_t)s.objects_max);
+    mp_write_key_int(b, "percent", s.percent);
+    if (warn) {
+        mp_write_key_str(b, "warning", str_of(text));
+    }
+}
+
 void method_cluster(struct call *c)
 {
     struct master *m = c->m;
@@ -495,7 +529,7 @@ void method_cluster(struct call *c)
     struct view_hash hash = view_state_hash(committed);
     char hash_text[33];
     snprintf(hash_text, sizeof hash_text, "%016llx%016llx", (unsigned long long)hash.hi, (unsigned long long)hash.lo);
-    mp_write_map(&b, 17);
+    mp_write_map(&b, 18);
     unsigned up, voters = members_voters(m, &up);
     mp_write_key_bool(&b, "electing", (leader == 0 || !members_up(m, leader)) && up > voters / 2);
     mp_write_key_str(&b, "cluster", str_of(m->config.cluster));
@@ -508,6 +542,7 @@ void method_cluster(struct call *c)
     mp_write_key_int(&b, "revision", (int64_t)view_revision(committed));
     mp_write_key_str(&b, "stateHash", str_of(hash_text));
     write_elections(m, &b, &stats);
+    write_state(m, &b);
     write_members(m, &b, leader, &stats);
     write_nodes(m, &b);
     write_stats(m, &b, &stats);

@@ -233,6 +233,22 @@ static void tell_undone(struct write *w, const struct object *o)
     }
 }
 
+/* Whoever makes the state larger hears that it is nearly full. */
+static void warn_of_state(struct call *c, const struct txn *t)
+{
+    char text[400];
+    struct node_state state;
+    bool makes = false;
+    for (unsigned i = 0; i < t->count && !makes; i++) {
+        makes = t->ops[i].type == TXN_CREATE;
+    }
+    node_state(c->m->node, &state);
+    if (makes && members_state_warning(&state, text, sizeof text)) {
+        c->warnings = c->warnings != NULL ? c->warnings : value_list(&c->arena);
+        value_append(&c->arena, c->warnings, value_cstr(&c->arena, text));
+    }
+}
+
 void write_submit(struct write *w, struct txn *t)
 {
     struct master *m = w->call->m;
@@ -267,6 +283,7 @@ void write_submit(struct write *w, struct txn *t)
                 tell_undone(w, item->object);
             }
         }
+        warn_of_state(w->call, t);
     }
     master_wake(m);
 }

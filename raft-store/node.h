@@ -57,6 +57,8 @@ struct node_config {
     /* Above election_timeout_ms: the timeout adapts to the standstills that masters see (pace.h), between the two, beginning with
      * election_start_ms. 0: it is election_timeout_ms. */
     unsigned election_ceiling_ms, election_start_ms;
+    /* Bounds of the whole state, kept by the leader (node_quota.c); 0: none. */
+    uint64_t state_bytes_max, state_objects_max;
     /* A snapshot is due after so many entries (0 = 8192), or when the log behind the last one is a quarter as large as the state, within
      * limits (node_snapshot.c), and at the latest when it has this size (0 = 256 MiB). */
     unsigned snapshot_entries;
@@ -84,6 +86,15 @@ void node_set_disk(struct node *n, enum node_disk disk);
 /* Where, and how much is free, for the refusal's text. Copied. */
 void node_set_disk_text(struct node *n, const char *text);
 bool node_disk_low(const struct node *n);
+/* How full the state is: the tip's on the leader, what is committed elsewhere. Full (100 %): ERR_LIMIT for what makes something new, and for what users make
+ * larger; deletes, status and the members' own records go on. */
+#define NODE_STATE_OBJECT_BYTES 512u /* what an object takes beside its body, in trees and heads (tests/README.md) */
+struct node_state {
+    uint64_t bytes, bytes_max, objects, objects_max; /* bodies, and NODE_STATE_OBJECT_BYTES for each object */
+    unsigned percent;                                /* of the bound that is nearer, at most 1000 */
+    bool by_bytes;                                   /* which that is */
+};
+void node_state(const struct node *n, struct node_state *out);
 bool node_leading(const struct node *n); /* tip open: writes may be submitted */
 uint64_t node_term(const struct node *n);
 uint64_t node_leader(const struct node *n, const char **address); /* 0 if unknown */
@@ -158,7 +169,7 @@ bool node_turn(struct node *n);
 int64_t node_next_deadline(const struct node *n);
 
 struct node_stats {
-    uint64_t entries, transactions, bytes, snapshots, restores, refused, unknown, reads, read_rounds;
+    uint64_t entries, transactions, bytes, snapshots, restores, refused, unknown, reads, read_rounds, state_refused;
     uint64_t commit_index, last_index, applied_index;
     unsigned inflight, queued;
     unsigned election_timeout_ms; /* as of now */

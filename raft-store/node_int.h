@@ -176,6 +176,9 @@ void node_writes_lose_batch(struct node *n);
 void node_writes_lose_proposals(struct node *n);
 void node_answer_lost(struct node *n, struct waiter *w, bool proposed); /* leadership went before its answer was due */
 
+/* node_quota.c: on the leader. False: the state is full, and the transaction adds to it. */
+bool node_state_takes(const struct node *n, const struct txn *t, bool user, struct error *err);
+
 /* node_io.c */
 void node_io_wrap(struct node *n);
 void node_io_unwrap(struct node *n);

@@ -208,6 +208,10 @@ static int may_submit(struct node *n, const struct txn *t, struct error *err)
                          (unsigned long long)n->config.id, n->disk_text[0] == '\0' ? "" : ": ", n->disk_text,
                          n->disk == NODE_DISK_LAST ? "" : " and status");
     }
+    if (!is_members(t) && !node_state_takes(n, t, is_from(t, "api"), err)) {
+        n->stats.state_refused++;
+        return ERR_LIMIT;
+    }
     return 0;
 }
 
