@@ -115,7 +115,7 @@ static int put_nodes_event(struct call *c, struct txn *t, struct str node, struc
         rv = error_set(err, ERR_USAGE, "it is no map");
     }
     if (rv == 0 && c->who.role == PKI_ROLE_NODE) {
-        rv = restrict_event(&c->arena, store_tip(node_store(m->node)), node, doc, err);
+        rv = restrict_event(&c->arena, store_tip(node_store(m->node)), node, doc, (size_t)(event.end - event.p), err);
     }
     if (rv != 0) {
         return rv;

@@ -490,8 +490,10 @@ static void status_written(const struct txn_result *result, const struct error *
     free(w);
 }
 
-/* The stored pod that an agent's entry {namespace, name, uid} means; NULL with err if it is none of the node's. */
-static const struct object *pod_of(struct call *c, struct mp entry, struct str node, struct error *err)
+/* The stored pod that an agent's entry {namespace, name, uid} means; NULL with err if it is none of the node's, or was named before: for each entry the
+ * whole pod is read and judged, so a report may name it once. */
+static const struct object *pod_of(struct call *c, struct mp entry, struct str node, struct strmap *named,
+                                   struct error *err)
 {
     struct str ns = mp_str(mp_get(entry, "namespace")), name = mp_str(mp_get(entry, "name"));
     struct str uid = mp_str(mp_get(entry, "uid"));
@@ -502,6 +504,10 @@ static const struct object *pod_of(struct call *c, struct mp entry, struct str n
     }
     if (!str_eq(mp_str(mp_path(object_mp(o), "spec.nodeName")), node)) {
         error_set(err, ERR_FORBIDDEN, "pod \"%.*s\" is not bound to node \"%.*s\"", STR_ARG(name), STR_ARG(node));
+        return NULL;
+    }
+    if (strmap_set(named, uid, c) != NULL) {
+        error_set(err, ERR_USAGE, "node.status: this pod stands in the report twice");
         return NULL;
     }
     return o;
@@ -521,16 +527,23 @@ static void keep_conditions(struct arena *a, struct value *status, const struct 
     }
 }
 
-static int put_status(struct call *c, struct txn *t, const struct object *pod, struct mp status_mp, struct error *err)
+static int put_status(struct txn *t, const struct object *pod, struct mp status_mp, struct error *err)
 {
-    struct arena *a = &c->arena;
+    CLEANUP_ARENA struct arena arena; /* one after another, not all at once */
+    struct arena *a = &arena;
     struct value *status;
+    arena_init(a);
     if (mp_type(status_mp) != MP_MAP) {
         return error_set(err, ERR_USAGE, "node.status: status of pod \"%.*s\" is no map", STR_ARG(pod->name));
     }
     int rv = msgpack_read_value(a, status_mp.p, (size_t)(status_mp.end - status_mp.p), &status, err);
     if (rv != 0) {
         return rv;
+    }
+    unsigned conditions = value_count(value_get(status, "conditions"));
+    if (conditions > KIND_LIST_MAX) { /* before each is compared with each */
+        return error_set_field(err, ERR_INVALID, "status.conditions", "Too many: %u: must have at most %u items",
+                               conditions, KIND_LIST_MAX);
     }
     struct value *doc = object_to_value(a, pod);
     keep_conditions(a, status, value_get(doc, "status"));
@@ -541,9 +554,11 @@ static int put_status(struct call *c, struct txn *t, const struct object *pod, s
 
 static void put_gone(struct call *c, struct txn *t, struct mp list, struct str node)
 {
+    struct strmap named;
+    strmap_init(&named);
     for (struct mp_iter it = mp_iter(list); mp_next(&it);) {
         struct error err = {0};
-        const struct object *pod = pod_of(c, it.value, node, &err);
+        const struct object *pod = pod_of(c, it.value, node, &named, &err);
         struct deletion_options now = {.grace_s = 0, .policy = DELETION_BACKGROUND};
         if (pod != NULL && pod->deleting &&
             deletion_request(t, &c->arena, pod, &now, env_wall_ms(c->m->env), &err) != 0) {
@@ -551,6 +566,7 @@ static void put_gone(struct call *c, struct txn *t, struct mp list, struct str n
                      STR_ARG(pod->name), err.message);
         }
     }
+    strmap_close(&named);
 }
 
 static int put_node_status(struct call *c, struct txn *t, struct str node, struct mp status_mp, struct error *err)
@@ -597,12 +613,15 @@ void method_node_status(struct call *c)
     w->count = mp_count(pods);
     w->errors = xcalloc(w->count, sizeof *w->errors);
     unsigned i = 0;
+    struct strmap named;
+    strmap_init(&named);
     for (struct mp_iter it = mp_iter(pods); mp_next(&it); i++) {
-        const struct object *pod = pod_of(c, it.value, node, &w->errors[i]);
+        const struct object *pod = pod_of(c, it.value, node, &named, &w->errors[i]);
         if (pod != NULL) {
-            put_status(c, &t, pod, mp_get(it.value, "status"), &w->errors[i]);
+            put_status(&t, pod, mp_get(it.value, "status"), &w->errors[i]);
         }
     }
+    strmap_close(&named);
     struct error err = {0};
     if (mp_type(node_status) == MP_MAP) {
         put_node_status(c, &t, node, node_status, &err);

@@ -71,8 +71,14 @@ static struct str cut(struct str s, size_t max)
     return s;
 }
 
-int restrict_event(struct arena *a, const struct view *v, struct str node, struct value *doc, struct error *err)
+int restrict_event(struct arena *a, const struct view *v, struct str node, struct value *doc, size_t bytes,
+                   struct error *err)
 {
+    struct str message = value_path_str(doc, "message");
+    if (bytes - message.n > RESTRICT_EVENT_BYTES) {
+        return error_set(err, ERR_LIMIT, "it has %zu bytes beside its message; at most %u are taken", bytes - message.n,
+                         RESTRICT_EVENT_BYTES);
+    }
     const struct value *about = value_get(doc, "involvedObject");
     if (!is_about_own(v, node, about)) {
         struct str kind = value_path_str(about, "kind"), name = value_path_str(about, "name");
@@ -87,7 +93,6 @@ int restrict_event(struct arena *a, const struct view *v, struct str node, struc
     value_set(a, doc, "source", source);
     value_set(a, doc, "reportingComponent", value_cstr(a, COMPONENT));
     value_set(a, doc, "reportingInstance", value_str(a, node));
-    struct str message = value_path_str(doc, "message");
     if (message.n > RESTRICT_EVENT_MESSAGE) {
         struct str head = cut(message, RESTRICT_EVENT_MESSAGE - 3);
         value_set(a, doc, "message", value_strf(a, "%.*s...", STR_ARG(head)));

@@ -13,11 +13,14 @@
 #define RESTRICT_EVENT_BURST   1000
 #define RESTRICT_EVENT_US      200000 /* 5 events/s */
 #define RESTRICT_EVENT_MESSAGE 1024u  /* bytes; a longer message is cut */
+#define RESTRICT_EVENT_BYTES   4096u  /* of all else in an event */
 
 /* The labels of a Node that registers: only those that describe the machine, and kubernetes.io/hostname with the node's name, which is set
  * if it is absent. 0, or ERR_FORBIDDEN that names the label. */
 int restrict_labels(struct arena *a, struct str node, struct value *doc, struct error *err);
-/* An event of this node: about itself or a pod of its own, under its own name; a long message is cut. 0, or ERR_FORBIDDEN. */
-int restrict_event(struct arena *a, const struct view *v, struct str node, struct value *doc, struct error *err);
+/* An event of this node, which had so many bytes when it came: about itself or a pod of its own, under its own name; a long message is cut. 0,
+ * ERR_FORBIDDEN, or ERR_LIMIT if it is large elsewhere. */
+int restrict_event(struct arena *a, const struct view *v, struct str node, struct value *doc, size_t bytes,
+                   struct error *err);
 
 #endif

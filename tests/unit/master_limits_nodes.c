@@ -160,6 +160,105 @@ static void a_node_that_writes_without_end_waits_and_others_do_not(void **state)
     client_close(b);
 }
 
+/* Each entry of a report makes the leader read and judge the whole pod: one that stands there again and again is looked at once. */
+static void a_pod_counts_once_in_a_report(void **state)
+{
+    struct kit *k = *state;
+    struct client *c = client_admin(k, 0), *a = agent_new(k, "n1");
+    CLEANUP_BUF struct buf value = BUF_INIT;
+    CLEANUP_BUF struct buf pods = BUF_INIT;
+    const unsigned times = 4000;
+    for (unsigned i = 0; i < 200000; i++) {
+        buf_puts(&value, "x");
+    }
+    must(c, "create",
+         "{object: {apiVersion: v1, kind: Pod, metadata: {name: fat, annotations: {a: %s}}, spec: {nodeName: n1, "
+         "containers: [{name: c, image: i}]}}}",
+         buf_cstr(&value));
+    const char *uid = arena_strdup(&k->arena, text_at(c, "object.metadata.uid"));
+    for (unsigned i = 0; i < times; i++) {
+        buf_printf(&pods, "%s{namespace: default, name: fat, uid: %s, status: {phase: Running}}", i > 0 ? ", " : "",
+                   uid);
+    }
+    int64_t cpu_ms = kit_cpu_ms(k, 0);
+    size_t before_kb = kit_memory_kb(k, 0);
+    must(a, "node.status", "{name: n1, pods: [%s], gone: [%s]}", buf_cstr(&pods), buf_cstr(&pods));
+    print_message("a pod of 200 kB %u times in a report: %lld ms of the processor, %zu KiB of memory more\n", times,
+                  (long long)(kit_cpu_ms(k, 0) - cpu_ms), kit_memory_kb(k, 0) - before_kb);
+    const struct value *results = value_get(a->result, "results");
+    assert_int_equal(value_count(results), times);
+    assert_true(value_is_null(value_item(results, 0)));
+    for (unsigned i = 1; i < times; i++) {
+        assert_string_equal(value_text(k, value_item(results, i), "message"),
+                            "node.status: this pod stands in the report twice");
+    }
+    must(c, "get", "{kind: Pod, name: fat}");
+    assert_string_equal(text_at(c, "object.status.phase"), "Running");
+    client_close(a);
+    client_close(c);
+}
+
+static void a_report_with_too_many_conditions_is_refused(void **state)
+{
+    struct kit *k = *state;
+    struct client *c = client_admin(k, 0), *a = agent_new(k, "n1");
+    must(c, "create",
+         "{object: {apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {nodeName: n1, containers: [{name: c, image: "
+         "i}]}}}");
+    const char *uid = arena_strdup(&k->arena, text_at(c, "object.metadata.uid"));
+    const unsigned counts[] = {1000, 60000}; /* the second against the first: each with each */
+    for (unsigned i = 0; i < ARRAY_SIZE(counts); i++) {
+        CLEANUP_BUF struct buf list = BUF_INIT;
+        for (unsigned j = 0; j < counts[i]; j++) {
+            buf_printf(&list, "%s{type: t%u-%u, status: 'True'}", j > 0 ? ", " : "", i, j);
+        }
+        int64_t cpu_ms = kit_cpu_ms(k, 0);
+        must(a, "node.status", "{name: n1, pods: [{namespace: default, name: p, uid: %s, status: {conditions: [%s]}}]}",
+             uid, buf_cstr(&list));
+        print_message("%u conditions: %lld ms of the processor\n", counts[i], (long long)(kit_cpu_ms(k, 0) - cpu_ms));
+        const struct value *said = value_item(value_get(a->result, "results"), 0);
+        assert_int_equal(value_is_null(said), i == 0);
+        if (i > 0) {
+            assert_non_null(strstr(value_text(k, said, "message"), "Too many"));
+        }
+    }
+    client_close(a);
+    client_close(c);
+}
+
+/* The message is cut; in any other place there is no reason for more than a few words. */
+static void an_event_that_is_large_elsewhere_than_in_its_message_is_dropped(void **state)
+{
+    struct kit *k = *state;
+    static const char *const where[] = {
+        "reason: R, involvedObject: {kind: Node, name: fat, fieldPath: %s}",
+        "reason: R, involvedObject: {kind: Node, name: fat, uid: %s}",
+        "reason: R, involvedObject: {kind: Node, name: fat, apiVersion: %s}",
+        "reason: R, involvedObject: {kind: Node, name: fat}, type: %s",
+        "reason: R, involvedObject: {kind: Node, name: fat}, related: {kind: Pod, fieldPath: %s}",
+    };
+    struct client *c = client_admin(k, 0), *a = agent_new(k, "fat");
+    CLEANUP_BUF struct buf text = BUF_INIT;
+    for (unsigned i = 0; i < 100000; i++) {
+        buf_puts(&text, "x");
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(where); i++) {
+        CLEANUP_BUF struct buf event = BUF_INIT;
+        char *cut = strstr(where[i], "%s");
+        buf_append(&event, where[i], (size_t)(cut - where[i]));
+        buf_puts(&event, buf_cstr(&text));
+        buf_puts(&event, cut + 2);
+        must(a, "node.events", "{name: fat, events: [{%s, message: m}]}", buf_cstr(&event));
+        assert_int_equal(events_about(c, "fat"), 0);
+    }
+    must(a, "node.events", "{name: fat, events: [%s]}", EVENT("Node", "fat", ""));
+    assert_int_equal(events_about(c, "fat"), 1);
+    must(c, "cluster", "{}");
+    assert_int_equal(int_at(c, "stats.droppedEvents"), ARRAY_SIZE(where));
+    client_close(a);
+    client_close(c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -168,6 +267,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_flood_of_events_is_cut_and_the_others_are_heard, set_up, tear_down),
         cmocka_unit_test_setup_teardown(long_messages_are_cut_at_a_character, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_node_that_writes_without_end_waits_and_others_do_not, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_pod_counts_once_in_a_report, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_report_with_too_many_conditions_is_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_event_that_is_large_elsewhere_than_in_its_message_is_dropped, set_up,
+                                        tear_down),
     };
     return KIT_RUN(tests, NULL, NULL);
 }

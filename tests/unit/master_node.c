@@ -345,15 +345,17 @@ static void test_status_of_own_pods_is_taken_and_of_others_refused(void **state)
 {
     struct client *c = admin_of(state), *a = agent_new(c->kit, "stat");
     const char *mine = make_pod(c, "s1", "stat", ""), *theirs = make_pod(c, "s2", "elsewhere", "");
+    const char *number = make_pod(c, "s3", "stat", ""), *without = make_pod(c, "s4", "stat", "");
+    const char *list = make_pod(c, "s5", "stat", "");
     must(a, "node.status",
          "{name: stat, pods: [{namespace: default, name: s1, uid: %s, status: {phase: Running, podIP: 10.1.0.2,"
          " conditions: [{type: Ready, status: 'True'}]}},"
          " {namespace: default, name: s2, uid: %s, status: {phase: Failed}},"
          " {namespace: default, name: s1, uid: other, status: {phase: Failed}},"
          " {namespace: default, name: none, uid: x, status: {phase: Failed}},"
-         " {namespace: default, name: s1, uid: %s, status: 7}, {namespace: default, name: s1, uid: %s},"
-         " {namespace: default, name: s1, uid: %s, status: {phase: [1]}}, 7]}",
-         mine, theirs, mine, mine, mine);
+         " {namespace: default, name: s3, uid: %s, status: 7}, {namespace: default, name: s4, uid: %s},"
+         " {namespace: default, name: s5, uid: %s, status: {phase: [1]}}, 7]}",
+         mine, theirs, number, without, list);
     const struct value *results = value_get(a->result, "results");
     static const int codes[] = {0,         ERR_FORBIDDEN, ERR_NOT_FOUND, ERR_NOT_FOUND,
                                 ERR_USAGE, ERR_USAGE,     ERR_INVALID,   ERR_NOT_FOUND};
@@ -370,8 +372,11 @@ static void test_status_of_own_pods_is_taken_and_of_others_refused(void **state)
     must(a, "node.status", "{name: stat}");
     refused(a, ERR_USAGE, "unknown parameter", "node.status", "{name: stat, pod: []}");
     client_close(a);
-    remove_pod(c, "s1");
-    remove_pod(c, "s2");
+    for (unsigned i = 1; i <= 5; i++) {
+        char name[8];
+        snprintf(name, sizeof name, "s%u", i);
+        remove_pod(c, name);
+    }
 }
 
 static void test_status_of_the_node(void **state)
