@@ -16,7 +16,6 @@ struct state {
     struct kit *kit;
     struct client *c;
     int half_open[HALF_OPEN]; /* from the start of the program: handshakes that never go on */
-    int64_t opened_at;
 };
 
 static int tcp(struct kit *k)
@@ -39,7 +38,6 @@ static int set_up(void **state)
     struct state *s = xcalloc(1, sizeof *s);
     s->kit = kit_one(NULL);
     s->c = client_admin(s->kit, 0);
-    s->opened_at = kit_now();
     for (int i = 0; i < HALF_OPEN; i++) {
         s->half_open[i] = tcp(s->kit);
         assert_int_equal(write(s->half_open[i], half_hello, i == 0 ? 0 : sizeof half_hello),
@@ -527,7 +525,6 @@ static void test_handshakes_that_stop_half_way_are_cut(void **state)
         assert_true(hung_up(s->half_open[i]));
         close(s->half_open[i]);
     }
-    assert_true(kit_now() - s->opened_at < 2 * NET_HANDSHAKE_MS);
     for (int64_t until = kit_now() + KIT_WAIT_MS; stat_of(s, "connections") > 1;) {
         assert_true(kit_now() < until);
     }
