@@ -30,6 +30,9 @@
 #define MASTER_WATCHES_RESERVE       (MASTER_WATCHES_MAX / 10) /* nodes take none of these */
 
 #define MASTER_STRANGER_MESSAGE_MAX  (64u << 10) /* of a connection without certificate: hello and join */
+#define MASTER_STRANGER_ELEMENTS_MAX 1024u
+#define MASTER_NODE_MESSAGE_MAX      (4u << 20) /* of an agent */
+#define MASTER_NODE_ELEMENTS_MAX     (128u << 10)
 #define MASTER_STRANGER_INFLIGHT_MAX 4u
 #define MASTER_STRANGER_IDLE_MS      10000        /* without a request it is closed */
 #define MASTER_STRANGER_LIFE_MS      300000       /* and between two requests, whatever it does */

@@ -439,6 +439,7 @@ static void write_stats(struct master *m, struct buf *b, const struct node_stats
         {"badMessages", m->rpc_stats.bad_messages},
         {"badRaftMessages", transport_stats(m->transport)->bad + s->absurd},
         {"refusedInflight", m->rpc_stats.refused_limit},
+        {"refusedTooLarge", m->rpc_stats.too_large},
         {"refusedBytes", m->stats.refused_bytes},
         {"requestsWaiting", ts.waiting},
         {"requestsWaited", ts.waited},

@@ -59,7 +59,7 @@ static struct session *session_new(struct master *m, struct net_conn *c)
     net_conn_peer_life(c, &s->cert_from_s, &s->cert_until_s);
     s->subject = subject_get(m->turns, &s->who, net_conn_peer_addr(c));
     lane_init(&s->lane, s->subject);
-    bool stranger = s->who.role == PKI_ROLE_NONE;
+    bool stranger = s->who.role == PKI_ROLE_NONE, node = s->who.role == PKI_ROLE_NODE;
     list_push_back(&m->sessions, &s->link);
     list_init(&s->stranger_link);
     if (stranger) {
@@ -70,6 +70,10 @@ static struct session *session_new(struct master *m, struct net_conn *c)
                                  .handler = {session_request, session_notify, session_closed},
                                  .data = s,
                                  .message_max = stranger ? MASTER_STRANGER_MESSAGE_MAX : 0,
+                                 .in_max = node ? MASTER_NODE_MESSAGE_MAX : 0,
+                                 .elements_max = stranger ? MASTER_STRANGER_ELEMENTS_MAX
+                                                 : node   ? MASTER_NODE_ELEMENTS_MAX
+                                                          : RPC_ELEMENTS_MAX,
                                  .inflight_max = stranger ? MASTER_STRANGER_INFLIGHT_MAX : 0,
                                  .stats = &m->rpc_stats,
                                  .log = &m->log,

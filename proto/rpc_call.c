@@ -358,6 +358,18 @@ static void refuse(struct rpc_session *s, uint32_t id, int code, const char *tex
     reply(s, id, &err, STR_NONE);
 }
 
+void rpc_refuse_unread(struct rpc_session *s, const uint8_t *p, size_t n, const char *text)
+{
+    /* Cursors believe no count beyond the bytes there are, and few may be there of an array's elements: the head of four is one byte. */
+    struct mp m = mp_of(p + 1, n - 1);
+    uint64_t type, id;
+    struct str method;
+    if (n > 1 && p[0] == 0x94 && mp_read_uint(&m, &type) && type == RPC_MESSAGE_REQUEST && mp_read_uint(&m, &id) &&
+        id <= UINT32_MAX && mp_read_str(&m, &method) && rpc_table_find(&s->requests, (uint32_t)id) == NULL) {
+        refuse(s, (uint32_t)id, ERR_TOO_LARGE, text, method);
+    }
+}
+
 void rpc_on_request(struct rpc_session *s, const struct rpc_message *m)
 {
     struct mp params;

@@ -7,8 +7,15 @@
 
 void rpc_scan_init(struct rpc_scan *s)
 {
+    s->elements_max = 0;
+    rpc_scan_again(s);
+}
+
+void rpc_scan_again(struct rpc_scan *s)
+{
     s->at = 0;
     s->owed = 1;
+    s->elements = 0;
     s->depth = 0;
 }
 
@@ -129,6 +136,10 @@ enum rpc_scan_result rpc_scan(struct rpc_scan *s, const uint8_t *p, size_t n, si
             s->at += it.body;
             element_done(s);
             continue;
+        }
+        s->elements += it.body;
+        if (s->elements_max > 0 && s->elements > s->elements_max) {
+            return RPC_SCAN_TOO_MANY;
         }
         if (s->depth == RPC_DEPTH_MAX) {
             return RPC_SCAN_BAD;

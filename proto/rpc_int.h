@@ -95,6 +95,8 @@ void rpc_calls_close(struct rpc_session *s, const struct error *why);
 void rpc_on_response(struct rpc_session *s, const struct rpc_message *m);
 void rpc_on_request(struct rpc_session *s, const struct rpc_message *m);
 void rpc_requests_close(struct rpc_session *s);
+/* The beginning of a message that will not be read: if it is a request whose head is there, it is told why. */
+void rpc_refuse_unread(struct rpc_session *s, const uint8_t *p, size_t n, const char *text);
 /* The head of [1, id, nil, and of the request's answer: for a stream. Consumes r; its session must be there. */
 void rpc_request_free(struct rpc_request *r);
 

@@ -151,17 +151,28 @@ static void dispatch(struct rpc_session *s, const uint8_t *p, size_t n)
     }
 }
 
+/* Refused at the head that tells: it is not even buffered. */
+static void too_large(struct rpc_session *s, const uint8_t *p, size_t n, uint64_t limit, const char *what)
+{
+    char text[160];
+    snprintf(text, sizeof text, "a message of yours may have %llu %s here, and this one has more; send less at a time",
+             (unsigned long long)limit, what);
+    s->stats->too_large++;
+    rpc_refuse_unread(s, p, n, text);
+    rpc_session_fail(s, ERR_TOO_LARGE, "the peer sent a message of more than %llu %s", (unsigned long long)limit, what);
+}
+
 /* Handle the messages that are whole; returns the bytes they had. */
 static size_t consume(struct rpc_session *s, const uint8_t *p, size_t n)
 {
     size_t used = 0;
     while (s->state == RPC_OPEN) {
-        switch (rpc_scan(&s->scan, p + used, n - used, s->config.message_max)) {
+        switch (rpc_scan(&s->scan, p + used, n - used, s->config.in_max)) {
         case RPC_SCAN_MORE:
             return used;
         case RPC_SCAN_DONE: {
             size_t size = s->scan.at;
-            rpc_scan_init(&s->scan);
+            rpc_scan_again(&s->scan);
             dispatch(s, p + used, size);
             used += size;
             break;
@@ -170,7 +181,10 @@ static size_t consume(struct rpc_session *s, const uint8_t *p, size_t n)
             rpc_session_fail(s, ERR_PROTOCOL, "the peer does not speak msgpack-RPC");
             break;
         case RPC_SCAN_TOO_LARGE:
-            rpc_session_fail(s, ERR_TOO_LARGE, "the peer sent a message of more than %zu bytes", s->config.message_max);
+            too_large(s, p + used, n - used, s->config.in_max, "bytes");
+            break;
+        case RPC_SCAN_TOO_MANY:
+            too_large(s, p + used, n - used, s->config.elements_max, "elements");
             break;
         }
     }
@@ -273,11 +287,13 @@ static struct rpc_session *session_new(uv_loop_t *loop, const struct rpc_config 
     s->state = state;
     s->config = *config;
     s->config.message_max = config->message_max == 0 ? RPC_MESSAGE_MAX : config->message_max;
+    s->config.in_max = config->in_max == 0 ? s->config.message_max : config->in_max;
     s->config.send_max = config->send_max == 0 ? RPC_SEND_MAX : MAX(config->send_max, (size_t)SEND_MAX_LEAST);
     s->config.inflight_max = config->inflight_max == 0 ? RPC_INFLIGHT_MAX : config->inflight_max;
     s->config.stuck_ms = config->stuck_ms == 0 ? RPC_STUCK_MS : config->stuck_ms;
     s->stats = config->stats != NULL ? config->stats : &s->own_stats;
     rpc_scan_init(&s->scan);
+    s->scan.elements_max = s->config.elements_max;
     list_init(&s->calls_list);
     list_init(&s->waiting);
     list_init(&s->failing);

@@ -116,6 +116,35 @@ static void scanner_and_validator_agree_on_damaged_bytes(void **state)
     assert_true(done > 1000);
 }
 
+/* Elements are counted at all depths, keys too, and refused at the head that announces them. */
+static void scanner_counts_elements(void **state)
+{
+    (void)state;
+    CLEANUP_BUF struct buf b = BUF_INIT;
+    mp_write_array(&b, 2);
+    mp_write_map(&b, 1);
+    mp_write_cstr(&b, "k");
+    mp_write_array(&b, 1000);
+    size_t told_at = b.size;
+    for (int i = 0; i < 1000; i++) {
+        mp_write_nil(&b);
+    }
+    mp_write_nil(&b);
+    for (uint64_t max = 1003; max < 1006; max++) {
+        struct rpc_scan s;
+        rpc_scan_init(&s);
+        s.elements_max = max;
+        assert_int_equal(rpc_scan(&s, b.data, told_at, 1 << 20), max < 1004 ? RPC_SCAN_TOO_MANY : RPC_SCAN_MORE);
+        if (max >= 1004) {
+            assert_int_equal(rpc_scan(&s, b.data, b.size, 1 << 20), RPC_SCAN_DONE);
+            assert_int_equal(s.elements, 1004);
+            rpc_scan_again(&s);
+            assert_int_equal(s.elements, 0);
+            assert_int_equal(s.elements_max, max);
+        }
+    }
+}
+
 static void scanner_accepts_documents_of_the_greatest_depth(void **state)
 {
     (void)state;
@@ -161,6 +190,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(scanner_finds_the_end_whatever_the_pieces),
         cmocka_unit_test(scanner_and_validator_agree_on_damaged_bytes),
+        cmocka_unit_test(scanner_counts_elements),
         cmocka_unit_test(scanner_accepts_documents_of_the_greatest_depth),
         cmocka_unit_test(errors_of_other_implementations_are_read),
     };
