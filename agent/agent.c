@@ -13,11 +13,11 @@
 #include <unistd.h>
 
 #include "agent/agent_int.h"
-#include "agent/serve_stream.h"
 #include "agent/defer.h"
 #include "agent/fsutil.h"
 #include "agent/guard.h"
 #include "agent/instance.h"
+#include "agent/serve_stream.h"
 
 #define MASTERS_BYTES_MAX (16u << 10)
 
@@ -157,6 +157,7 @@ static void on_check(uv_timer_t *t)
     if (node_check(a)) {
         report_node_dirty(a->report);
     }
+    pods_on_pressure(a);
     pods_admit_waiting(a);
     pods_check_pids(a);
 }

@@ -18,8 +18,8 @@
 
 #define AGENT_PODS_MAX        110
 #define AGENT_HOLLOW_PODS_MAX 250
-#define AGENT_CHECK_MS        30000 /* how often disk and memory pressure are looked at */
-#define AGENT_MEASURE_MS      10000 /* how often pods with limits for the disk are measured */
+#define AGENT_CHECK_MS        10000 /* how often disk and memory pressure are looked at; as the kubelet */
+#define AGENT_MEASURE_MS      10000 /* how often pods with limits for the disk, or all if it is nearly full, are measured */
 #define AGENT_POD_PIDS        1024
 #define AGENT_CLUSTER_CIDR    "10.244.0.0/16"
 

@@ -64,7 +64,9 @@ struct agent {
     struct list streams; /* that can be resumed (serve_stream.c) */
     unsigned streams_cut;
     uv_timer_t wake, check;
-    uv_timer_t measure; /* runs while a pod has limits for the disk */
+    uv_timer_t measure; /* runs while a pod has limits for the disk, or the disk is nearly full */
+    unsigned measuring; /* pods at this moment */
+    int64_t evicted_ms; /* the newest */
     int64_t wake_ms;
     int lock_fd;
     unsigned closing; /* modules that are still closing */
@@ -85,7 +87,10 @@ struct agent_pod {
     bool admitted;           /* it has its room on this node; a pod that was here before has */
     bool asking;             /* for the Node */
     bool measuring;          /* its use of the disk */
-    bool stale_network;      /* it was here before a power cut: its old address may still be taken */
+    bool measure_due;        /* in this round */
+    bool measured;           /* once: disk_bytes */
+    uint64_t disk_bytes;
+    bool stale_network; /* it was here before a power cut: its old address may still be taken */
 };
 
 static inline struct agent_pod *agent_pod_of(const struct pod *p)
@@ -118,6 +123,7 @@ void pods_set_node(struct agent *a, struct mp object);
 
 /* ---- pods_evict.c ---- */
 void pods_watch_disk(struct agent_pod *ap); /* if it has limits for the disk */
+void pods_on_pressure(struct agent *a);     /* the disk may be nearly full */
 void pods_on_measure(uv_timer_t *t);
 
 /* ---- pods_pids.c ---- */

@@ -38,21 +38,31 @@ bool evict_has_limits(const struct podspec *s)
     return any;
 }
 
+uint64_t evict_used(const struct podspec *s, const struct evict_usage *u)
+{
+    uint64_t used = 0;
+    for (unsigned i = 0; i < s->volumes_count; i++) {
+        used += evict_is_disk(&s->volumes[i]) ? u->volumes[i] : 0;
+    }
+    for (unsigned i = 0; i < s->main_count; i++) {
+        used += u->containers[i];
+    }
+    return used;
+}
+
 bool evict_decide(const struct podspec *s, const struct evict_usage *u, char message[EVICT_MESSAGE_MAX])
 {
     struct str text;
     int64_t bytes, limit = 0;
-    uint64_t used = 0;
+    uint64_t used = evict_used(s, u);
     for (unsigned i = 0; i < s->volumes_count; i++) {
         if (size_limit(&s->volumes[i], &text, &bytes) && u->volumes[i] > (uint64_t)bytes) {
             snprintf(message, EVICT_MESSAGE_MAX, "Usage of EmptyDir volume \"%s\" exceeds the limit \"%.*s\". ",
                      s->volumes[i].name, STR_ARG(text));
             return true;
         }
-        used += evict_is_disk(&s->volumes[i]) ? u->volumes[i] : 0;
     }
     for (unsigned i = 0; i < s->main_count; i++) {
-        used += u->containers[i];
         limit += MIN(s->containers[i].limits.ephemeral_bytes, INT64_MAX / (2 * PODSPEC_CONTAINERS_MAX));
     }
     if (limit > 0 && used > (uint64_t)limit) {
@@ -72,6 +82,33 @@ bool evict_decide(const struct podspec *s, const struct evict_usage *u, char mes
         }
     }
     return false;
+}
+
+/* ---- A disk that is nearly full ---- */
+
+static uint64_t beyond(const struct evict_candidate *c)
+{
+    return c->used > c->requested ? c->used - c->requested : 0;
+}
+
+bool evict_helps(const struct evict_candidate *c, uint64_t disk_bytes)
+{
+    return c->priority < EVICT_CRITICAL_PRIORITY && beyond(c) > 0 && beyond(c) >= disk_bytes / 100;
+}
+
+bool evict_goes_first(const struct evict_candidate *a, const struct evict_candidate *b)
+{
+    return a->priority != b->priority ? a->priority < b->priority : beyond(a) > beyond(b);
+}
+
+void evict_pressure_message(const struct evict_candidate *c, char message[EVICT_MESSAGE_MAX])
+{
+    char used[QUANTITY_SIZE], requested[QUANTITY_SIZE];
+    quantity_format_bytes((int64_t)MIN(c->used, (uint64_t)INT64_MAX), used);
+    quantity_format_bytes((int64_t)MIN(c->requested, (uint64_t)INT64_MAX), requested);
+    snprintf(message, EVICT_MESSAGE_MAX,
+             "The node was low on resource: ephemeral-storage. The pod was using %s, it requests %s. ", used,
+             requested);
 }
 
 /* ---- Measuring ---- */

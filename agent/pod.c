@@ -232,7 +232,7 @@ static void act_clean(struct pod *p)
     for (unsigned i = 0; i < p->spec->count; i++) { /* from PENDING and VOLUMES */
         container_stop(p->containers[i], true, 0, stop_why(p));
     }
-    p->clean_all = p->deleting;
+    p->clean_all = p->deleting || p->evicted; /* one that took too much gives all of it back at once */
     p->clean_step = p->clean_tries = 0;
     p->again = true; /* begins when no answer is outstanding: see progress */
 }
@@ -464,6 +464,7 @@ void pod_adopt_finished(struct pod *p)
         p->containers[i]->state = CONTAINER_DONE;
     }
     p->status_frozen = true;
+    p->evicted = p->latest != NULL && str_is(mp_str(mp_path(object_mp(p->latest), "status.reason")), "Evicted");
     if (p->has_sandbox) { /* we had not given everything back */
         p->state = POD_STOPPING;
         handle(p, POD_EV_OK);

@@ -3,6 +3,6 @@
 $(BUILD)/tests/unit/master_members $(BUILD)/tests/unit/master_members_deaths: | $(BUILD)/tests/reeve-master $(BUILD)/reeve-master $(BUILD)/rctl
 
 # A measurement lasts as long as the test likes.
-$(BUILD)/tests/unit/agent_pods_evict: LDFLAGS_ALL += -Wl,--wrap=evict_measure
+$(BUILD)/tests/unit/agent_pods_evict $(BUILD)/tests/unit/agent_limits_disk: LDFLAGS_ALL += -Wl,--wrap=evict_measure
 # Looks at the programs as they were built.
 $(BUILD)/tests/unit/base_limits_programs: | $(BUILD)/reeve-master $(BUILD)/reeve-agent $(BUILD)/rctl
