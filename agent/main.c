@@ -372,5 +372,7 @@ int main(int argc, char **argv)
         return rv;
     }
     struct log log = {.name = "agent", .level = (enum log_level)o.log_level};
-    return strcmp(command, "join") == 0 ? join(&o, &log) : run(&o);
+    rv = strcmp(command, "join") == 0 ? join(&o, &log) : run(&o);
+    mem_wipe(o.token_text, sizeof o.token_text);
+    return rv;
 }

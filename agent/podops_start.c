@@ -26,7 +26,7 @@ static int mount_one(struct agent_pod *ap, const struct podspec_volume *v, char 
 {
     struct volume_store *s = ap->agent->volumes;
     const struct podspec *spec = ap->pod->spec;
-    CLEANUP_ARENA struct arena a;
+    CLEANUP_ARENA_WIPE struct arena a;
     arena_init(&a);
     if (v->kind == PODSPEC_VOLUME_EMPTY_DIR) {
         int64_t limit = 0;
@@ -87,7 +87,7 @@ void podops_volumes_update(struct pod *p)
         struct volume_file *files;
         unsigned count;
         bool secret, changed = false;
-        CLEANUP_ARENA struct arena a;
+        CLEANUP_ARENA_WIPE struct arena a;
         struct error err;
         arena_init(&a);
         if (!podspec_volume_is_files(v) ||

@@ -13,6 +13,12 @@ void buf_close(struct buf *b)
     *b = BUF_INIT;
 }
 
+void buf_wipe(struct buf *b)
+{
+    mem_wipe(b->data, b->cap);
+    buf_close(b);
+}
+
 void buf_reset(struct buf *b)
 {
     b->size = 0;

@@ -66,6 +66,13 @@ char *xasprintf(const char *fmt, ...)
     return or_die(n < 0 ? NULL : s, 0);
 }
 
+void mem_wipe(void *p, size_t size_bytes)
+{
+    if (size_bytes > 0) {
+        explicit_bzero(p, size_bytes);
+    }
+}
+
 void cleanup_free_p(void *pp)
 {
     free(*(void **)pp);
@@ -143,6 +150,14 @@ static void give_block(struct arena_block *b)
     b->next = spare[row].first;
     spare[row].first = b;
     spare[row].count++;
+}
+
+void arena_wipe(struct arena *a)
+{
+    for (struct arena_block *b = a->blocks; b != NULL; b = b->next) {
+        mem_wipe(b->data, b->size_bytes);
+    }
+    arena_close(a);
 }
 
 void arena_close(struct arena *a)

@@ -18,12 +18,16 @@ char *xstrndup(const char *s, size_t n) __attribute__((malloc, returns_nonnull))
 char *xasprintf(const char *fmt, ...) __attribute__((format(printf, 1, 2), returns_nonnull));
 void *xmemdup(const void *p, size_t size_bytes) __attribute__((returns_nonnull));
 
+/* Overwrites a secret (key, passphrase, token, what a Secret holds) for good: the compiler does not leave it out. Whoever holds one in memory of its own
+ * calls it, or something made of it (buf_wipe, pki_free_key), when the secret is of no more use. p may be NULL if the size is 0. */
+void mem_wipe(void *p, size_t size_bytes);
+
 void cleanup_free_p(void *pp);
 void cleanup_close_p(int *fd);
 /* `CLEANUP_FREE char *s = ...;` frees at end of scope; `CLEANUP_CLOSE int fd = -1;` closes if >= 0. */
-#define CLEANUP_FREE __attribute__((cleanup(cleanup_free_p)))
+#define CLEANUP_FREE  __attribute__((cleanup(cleanup_free_p)))
 #define CLEANUP_CLOSE __attribute__((cleanup(cleanup_close_p)))
-#define CLEANUP(fn) __attribute__((cleanup(fn)))
+#define CLEANUP(fn)   __attribute__((cleanup(fn)))
 /* Move a pointer out of a variable that would be cleaned up: yields the value, leaves NULL. */
 #define TAKE_PTR(p)                                                                                                    \
     ({                                                                                                                 \
@@ -40,8 +44,8 @@ void cleanup_close_p(int *fd);
         take_fv_;                                                                                                      \
     })
 
-#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
-#define CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+#define ARRAY_SIZE(a)                   (sizeof(a) / sizeof((a)[0]))
+#define CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
 /* Arena: everything allocated from it lives until arena_close. Not thread-safe. */
 struct arena {
@@ -58,5 +62,8 @@ char *arena_strndup(struct arena *a, const char *s, size_t n); /* adds a NUL */
 char *arena_printf(struct arena *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 char *arena_vprintf(struct arena *a, const char *fmt, va_list ap);
 #define CLEANUP_ARENA __attribute__((cleanup(arena_close)))
+/* The same for one that held secrets. */
+void arena_wipe(struct arena *a);
+#define CLEANUP_ARENA_WIPE __attribute__((cleanup(arena_wipe)))
 
 #endif

@@ -11,14 +11,6 @@
 
 #include "base/mem.h"
 
-void passphrase_wipe(struct buf *b)
-{
-    if (b->data != NULL) {
-        explicit_bzero(b->data, b->cap);
-    }
-    buf_close(b);
-}
-
 /* One line, byte by byte: what follows it is somebody else's. The end of the line is not part of it. waiting: the signals' mask while it waits for
  * input, so that one that came just before ends it, too; NULL: as it is. */
 static int read_line(int fd, const char *what, const sigset_t *waiting, struct buf *out, struct error *err)
@@ -104,7 +96,7 @@ static int from_terminal(const char *option, const char *prompt, bool fresh, str
     }
     int rc = ask(tty, prompt, out, err);
     if (rc == 0 && fresh) {
-        CLEANUP_PASSPHRASE struct buf again = BUF_INIT;
+        CLEANUP_BUF_WIPE struct buf again = BUF_INIT;
         rc = ask(tty, "once more", &again, err);
         if (rc == 0 && (again.size != out->size || memcmp(again.data, out->data, out->size) != 0)) {
             rc = error_set(err, ERR_INVALID, "the passphrases differ; nothing was done");

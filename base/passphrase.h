@@ -11,10 +11,8 @@
 #define PASSPHRASE_MAX 1024u
 
 /* file: its first line ("-": standard input's); NULL: asked for on the terminal, twice if it is a new one. Without a terminal ERR_USAGE says
- * to name a file (option is its option's name). A new one must have min bytes or more (ERR_INVALID). The caller wipes out with passphrase_wipe. */
+ * to name a file (option is its option's name). A new one must have min bytes or more (ERR_INVALID). The caller wipes out with buf_wipe. */
 int passphrase_read(const char *file, const char *option, const char *prompt, bool fresh, unsigned min, struct buf *out,
                     struct error *err);
-void passphrase_wipe(struct buf *b); /* and closes it */
-#define CLEANUP_PASSPHRASE __attribute__((cleanup(passphrase_wipe)))
 
 #endif

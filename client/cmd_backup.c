@@ -230,7 +230,7 @@ static int run_save(struct rctl *r)
         error_set(&s.error, ERR_EXISTS, "%s exists; give another name, or --force to replace it", s.path);
         return rctl_fail(r, &s.error);
     }
-    CLEANUP_PASSPHRASE struct buf passphrase = BUF_INIT;
+    CLEANUP_BUF_WIPE struct buf passphrase = BUF_INIT;
     if (read_passphrase(r, true, &passphrase, &s.error) != 0) {
         return rctl_fail(r, &s.error);
     }
@@ -273,7 +273,7 @@ struct looking {
 static int look(struct rctl *r, struct looking *l)
 {
     struct error err = {0};
-    CLEANUP_PASSPHRASE struct buf passphrase = BUF_INIT;
+    CLEANUP_BUF_WIPE struct buf passphrase = BUF_INIT;
     bool in = strcmp(l->path, "-") == 0;
     CLEANUP_CLOSE int file = in ? -1 : open(l->path, O_RDONLY | O_CLOEXEC);
     if (!in && file < 0) {

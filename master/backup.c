@@ -12,7 +12,6 @@
  * cancel, done, failed. */
 #include <assert.h>
 #include <inttypes.h>
-#include <openssl/crypto.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -69,7 +68,7 @@ static int push(struct making *mk)
     struct backup *b = mk->b;
     struct piece *p = xcalloc(1, sizeof *p);
     mp_write_bin(&p->payload, mk->out.data, mk->out.size);
-    OPENSSL_cleanse(mk->out.data, mk->out.size);
+    mem_wipe(mk->out.data, mk->out.size);
     buf_reset(&mk->out);
     if (failpoint(FAILPOINT_backup_piece)) {
         buf_close(&p->payload);
@@ -138,7 +137,7 @@ static void worker(void *arg)
     master_step_back();
     int rc = make(&mk);
     backup_writer_free(mk.writer);
-    OPENSSL_cleanse(mk.out.data, mk.out.cap);
+    mem_wipe(mk.out.data, mk.out.cap);
     buf_close(&mk.out);
     uv_mutex_lock(&b->lock);
     b->done = true;
@@ -152,7 +151,7 @@ static void worker(void *arg)
 static void free_piece(struct piece *p)
 {
     list_remove(&p->link);
-    OPENSSL_cleanse(p->payload.data, p->payload.size);
+    mem_wipe(p->payload.data, p->payload.size);
     buf_close(&p->payload);
     free(p);
 }

@@ -30,7 +30,7 @@ int candidate_read(const char *dir, const uint8_t *seal_key, struct candidate *o
         seal_key = own;
     }
     int rv = disk_replay(!whole && !is_dir(raft) ? dir : raft, seal_key, &out->log, err);
-    explicit_bzero(own, sizeof own);
+    mem_wipe(own, sizeof own);
     if (rv == 0) {
         const struct view *v = store_committed(out->log.store);
         out->revision = view_revision(v);

@@ -493,7 +493,7 @@ static void free_master(struct master *m)
     free(m->ca_pem);
     pki_free_key(m->ca_key_pem);
     free(m->known_masters);
-    explicit_bzero(m->seal_key, sizeof m->seal_key);
+    mem_wipe(m->seal_key, sizeof m->seal_key);
     log_rates_free(m->log.rates);
     free(m);
 }

@@ -25,7 +25,7 @@ static void files_free(struct files *f)
     pki_free_key(f->ca_key_pem);
     free(f->cert_pem);
     pki_free_key(f->key_pem);
-    explicit_bzero(f, sizeof *f);
+    mem_wipe(f, sizeof *f);
 }
 
 static int read_files(const struct master_config *c, struct files *f, struct error *err)

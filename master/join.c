@@ -3,7 +3,6 @@
  * A joining master also receives the CA's key and the key that seals Secrets: whoever holds a master token is trusted with the whole cluster. */
 #include <assert.h>
 #include <inttypes.h>
-#include <openssl/crypto.h>
 #include <openssl/sha.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,7 +34,7 @@ void join_answer(struct call *c, const char *cert_pem, uint64_t id, uint64_t rep
     }
     m->stats.joins++;
     call_reply(c, &b);
-    OPENSSL_cleanse(b.data, b.size);
+    mem_wipe(b.data, b.size);
     buf_close(&b);
 }
 

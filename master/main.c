@@ -468,5 +468,7 @@ int main(int argc, char **argv)
         help();
         return 0;
     }
-    return rv != 0 ? rv : command->run(&a);
+    rv = rv != 0 ? rv : command->run(&a);
+    mem_wipe(a.token_text, sizeof a.token_text);
+    return rv;
 }

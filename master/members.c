@@ -4,7 +4,6 @@
  * AGENT-ADDRESS"), Secrets bootstrap-token-ID. So they are replicated, backed up and seen with rctl like all else. */
 #include <assert.h>
 #include <inttypes.h>
-#include <openssl/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -78,9 +77,9 @@ static void read_tokens(struct master *m, struct txn *t)
             grant.role = strcmp(role, "master") == 0 ? PKI_ROLE_MASTER : PKI_ROLE_NODE;
             token_store(m, t, &grant, token, TOKEN_TTL_S);
         }
-        OPENSSL_cleanse(token, sizeof token);
+        mem_wipe(token, sizeof token);
     }
-    OPENSSL_cleanse(text, size);
+    mem_wipe(text, size);
     free(text);
 }
 

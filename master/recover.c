@@ -282,7 +282,7 @@ int recover_run(const char *dir, const char *const *peer_dirs, unsigned peers, b
     for (unsigned i = 0; i < count; i++) {
         candidate_close(&all[i]);
     }
-    explicit_bzero(key, sizeof key);
+    mem_wipe(key, sizeof key);
     free(all);
     return rv;
 }

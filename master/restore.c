@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <openssl/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -71,7 +70,7 @@ static int read_file(struct restore *r, struct error *err)
     if (!in && file < 0) {
         return error_set_errno(err, errno, "open %s", r->file);
     }
-    CLEANUP_PASSPHRASE struct buf passphrase = BUF_INIT;
+    CLEANUP_BUF_WIPE struct buf passphrase = BUF_INIT;
     int rc = passphrase_read(r->passphrase_file, "--passphrase-file", "Passphrase of the backup", false, 0, &passphrase,
                              err);
     if (rc != 0) {
@@ -123,7 +122,7 @@ static void close_all(struct restore *r)
     free(r->end);
     free(r->ca);
     pki_free_key(r->ca_key);
-    OPENSSL_cleanse(r->seal_key, sizeof r->seal_key);
+    mem_wipe(r->seal_key, sizeof r->seal_key);
 }
 
 /* ---- A new course of history ---- */
@@ -201,7 +200,7 @@ int restore_run(struct master_config *c, const char *file, const char *passphras
     }
     if (rc == 0) {
         print_next(&r, c, &tokens);
-        OPENSSL_cleanse(&tokens, sizeof tokens);
+        mem_wipe(&tokens, sizeof tokens);
     }
     close_all(&r);
     return rc;

@@ -25,7 +25,7 @@ int setup_init(struct master_config *c, struct error *err)
     }
     env_random(env_real(), seal, sizeof seal);
     rv = setup_write_state(c, &(struct setup_keys){ca, ca_key, seal}, NULL, &tokens, err);
-    explicit_bzero(seal, sizeof seal);
+    mem_wipe(seal, sizeof seal);
     free(ca);
     pki_free_key(ca_key);
     if (rv != 0) {
@@ -45,7 +45,7 @@ int setup_init(struct master_config *c, struct error *err)
            "Your client configuration is %s/admin.config; use it with rctl --config, or copy it to ~/.reeve/config.\n",
            c->cluster, c->dir, c->dir, one ? "A second master" : "More masters", uses, tokens.master, c->advertise,
            one ? "A node" : "Nodes", tokens.node, c->agent_address, c->dir);
-    explicit_bzero(&tokens, sizeof tokens);
+    mem_wipe(&tokens, sizeof tokens);
     return 0;
 }
 
@@ -126,7 +126,7 @@ static int ask(struct joining *j, const char *token, const char *addr, const cha
     }
     buf_close(&b);
     if (result.size > 0) {
-        explicit_bzero(result.data, result.size); /* the CA's key */
+        mem_wipe(result.data, result.size); /* the CA's key */
     }
     buf_close(&result);
     net_tls_unref(tls);

@@ -2,7 +2,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <openssl/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -162,7 +161,7 @@ int setup_write_seal_key(const struct master_config *c, const uint8_t key[32], s
     hex[64] = '\n';
     hex[65] = '\0';
     int rv = setup_write_file(c, "seal.key", hex, 0600, err);
-    explicit_bzero(hex, sizeof hex);
+    mem_wipe(hex, sizeof hex);
     return rv;
 }
 
@@ -171,7 +170,7 @@ static void put_data(struct arena *a, struct value *map, const char *key, const 
     struct buf b = BUF_INIT;
     base64_write(&b, pem, strlen(pem));
     value_set(a, map, key, value_str(a, buf_str(&b)));
-    explicit_bzero(b.data, b.size);
+    mem_wipe(b.data, b.size);
     buf_close(&b);
 }
 
@@ -210,7 +209,7 @@ static int write_admin_config(const struct master_config *c, const char *ca, con
     char path[600];
     master_config_path(c, "admin.config", path, sizeof path);
     rv = pki_write_file(path, text.data, text.size, 0600, err);
-    explicit_bzero(text.data, text.size);
+    mem_wipe(text.data, text.size);
     buf_close(&text);
     arena_close(&a);
     free(cert);
@@ -227,7 +226,7 @@ static int write_tokens(const struct master_config *c, const char *ca, char mast
     token_text(env_real(), ca, node);
     snprintf(text, sizeof text, "master %s %" PRId64 "\nnode %s %" PRId64 "\n", master, uses, node, uses);
     int rv = setup_write_file(c, "tokens", text, 0600, err);
-    explicit_bzero(text, sizeof text);
+    mem_wipe(text, sizeof text);
     return rv;
 }
 

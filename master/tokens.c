@@ -30,7 +30,7 @@ void token_text(const struct env *env, const char *ca_pem, char out[TOKEN_SIZE])
     }
     snprintf(out, TOKEN_SIZE, "%.*s.%.*s@%s", TOKEN_ID_CHARS, part, TOKEN_SECRET_CHARS, part + TOKEN_ID_CHARS,
              fingerprint);
-    OPENSSL_cleanse(part, sizeof part);
+    mem_wipe(part, sizeof part);
 }
 
 /* ---- The Secret ---- */
@@ -236,7 +236,7 @@ static void token_made(const struct txn_result *result, const struct error *erro
         call_reply(tc->call, &b);
         buf_close(&b);
     }
-    OPENSSL_cleanse(tc->token, sizeof tc->token);
+    mem_wipe(tc->token, sizeof tc->token);
     free(tc);
 }
 

@@ -2,7 +2,6 @@
 
 #include <assert.h>
 #include <inttypes.h>
-#include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -59,7 +58,7 @@ void backup_writer_free(struct backup_writer *w)
 {
     if (w != NULL) {
         EVP_MD_CTX_free(w->hash);
-        OPENSSL_cleanse(w->body.data, w->body.cap);
+        mem_wipe(w->body.data, w->body.cap);
         buf_close(&w->body);
         free(w);
     }
@@ -82,7 +81,7 @@ static void put_record(struct backup_writer *w, enum backup_type type, const voi
 static void put_body(struct backup_writer *w, enum backup_type type, struct buf *out)
 {
     put_record(w, type, w->body.data, w->body.size, out);
-    OPENSSL_cleanse(w->body.data, w->body.size);
+    mem_wipe(w->body.data, w->body.size);
     buf_reset(&w->body);
 }
 
@@ -182,7 +181,7 @@ void backup_reader_free(struct backup_reader *r)
 {
     if (r != NULL) {
         EVP_MD_CTX_free(r->hash);
-        OPENSSL_cleanse(r->held.data, r->held.cap);
+        mem_wipe(r->held.data, r->held.cap);
         buf_close(&r->held);
         free(r);
     }
@@ -369,7 +368,7 @@ int backup_reader_feed(struct backup_reader *r, const void *p, size_t n, struct 
             rc = read_record(r, r->held.data, r->held.data + BACKUP_RECORD_HEAD, r->want - BACKUP_RECORD_HEAD, err);
             r->at += r->want;
             r->want = 0;
-            OPENSSL_cleanse(r->held.data, r->held.size);
+            mem_wipe(r->held.data, r->held.size);
             buf_reset(&r->held);
         }
     }

@@ -2,7 +2,6 @@
 
 #include <assert.h>
 #include <inttypes.h>
-#include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/rand.h>
 #include <stdio.h>
@@ -94,9 +93,9 @@ void backup_sealer_free(struct backup_sealer *s)
 {
     if (s != NULL) {
         EVP_CIPHER_CTX_free(s->ctx);
-        OPENSSL_cleanse(s->text.data, s->text.cap);
+        mem_wipe(s->text.data, s->text.cap);
         buf_close(&s->text);
-        OPENSSL_cleanse(s, sizeof *s);
+        mem_wipe(s, sizeof *s);
         free(s);
     }
 }
@@ -174,7 +173,7 @@ struct backup_opener *backup_opener_new_with_key(const uint8_t key[BACKUP_KEY_SI
 
 static void wipe(struct buf *b)
 {
-    OPENSSL_cleanse(b->data, b->cap);
+    mem_wipe(b->data, b->cap);
     buf_close(b);
 }
 
@@ -185,7 +184,7 @@ void backup_opener_free(struct backup_opener *o)
         wipe(&o->passphrase);
         buf_close(&o->header);
         buf_close(&o->held);
-        OPENSSL_cleanse(o, sizeof *o);
+        mem_wipe(o, sizeof *o);
         free(o);
     }
 }
@@ -267,7 +266,7 @@ static int open_chunk(struct backup_opener *o, uint32_t size, bool final, struct
          EVP_CIPHER_CTX_ctrl(o->ctx, EVP_CTRL_AEAD_SET_TAG, BACKUP_TAG_SIZE, (void *)(from + size)) == 1 &&
          EVP_DecryptFinal_ex(o->ctx, to + n, &tail) == 1;
     if (!ok) {
-        OPENSSL_cleanse(to, size); /* unauthenticated text goes nowhere */
+        mem_wipe(to, size); /* unauthenticated text goes nowhere */
         return o->number == 0 ? error_set(err, ERR_CORRUPT, "wrong passphrase or damaged file")
                               : damaged(o, "what lies there was changed, or belongs elsewhere", err);
     }

@@ -1,7 +1,6 @@
 #include "proto/backup_io.h"
 
 #include <errno.h>
-#include <openssl/crypto.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -19,7 +18,7 @@ struct reading {
 static int pass_on(struct reading *r, struct error *err)
 {
     int rc = backup_reader_feed(r->reader, r->text.data, r->text.size, err);
-    OPENSSL_cleanse(r->text.data, r->text.size);
+    mem_wipe(r->text.data, r->text.size);
     buf_reset(&r->text);
     return rc;
 }
@@ -66,7 +65,7 @@ int backup_read_fd(int fd, const char *name, struct str passphrase, const struct
     }
     backup_opener_free(r.opener);
     backup_reader_free(r.reader);
-    OPENSSL_cleanse(r.text.data, r.text.cap);
+    mem_wipe(r.text.data, r.text.cap);
     buf_close(&r.text);
     free(r.bytes);
     return rc;

@@ -147,6 +147,9 @@ void object_unref(struct object *o)
     }
     assert(o->refs > 0);
     if (--o->refs == 0) {
+        if (o->kind->id == KIND_SECRET) {
+            mem_wipe(o->body, o->body_size);
+        }
         free(o);
     }
 }

@@ -387,7 +387,7 @@ int pki_sign_request(const char *ca_cert_pem, const char *ca_key_pem, const char
 void pki_free_key(char *pem)
 {
     if (pem != NULL) {
-        OPENSSL_cleanse(pem, strlen(pem));
+        mem_wipe(pem, strlen(pem));
         free(pem);
     }
 }

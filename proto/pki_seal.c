@@ -1,10 +1,10 @@
 #include <assert.h>
 #include <limits.h>
-#include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/rand.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "proto/pki.h"
 
 #define NONCE_SIZE 12
@@ -59,7 +59,7 @@ int pki_open(const uint8_t key[PKI_SEAL_KEY_SIZE], struct str aad, struct str se
          EVP_DecryptFinal_ex(ctx, p + n, &tail) == 1;
     EVP_CIPHER_CTX_free(ctx);
     if (!ok) {
-        OPENSSL_cleanse(p, size); /* unauthenticated text goes nowhere */
+        mem_wipe(p, size); /* unauthenticated text goes nowhere */
         return ERR_CORRUPT;
     }
     out->size += size;

@@ -262,6 +262,9 @@ static int read_object(struct reader *r, const uint8_t **p, const uint8_t *end, 
     struct object *o = NULL;
     r->newest = MAX(r->newest, revision);
     int rc = object_from_body(k, body.p, body.n, revision, &o, r->err);
+    if (sealed) {
+        mem_wipe(r->opened.data, r->opened.size);
+    }
     if (rc == 0) {
         struct object *twice = view_put(v, o);
         rc = twice == NULL ? 0 : damaged(r, "an object is there twice");
@@ -356,7 +359,7 @@ int snapshot_read(const void *p, size_t n, const uint8_t *seal_key, struct view 
     int rc = read_all(&r, seal_key, v, ids);
     buf_close(&r.raw);
     buf_close(&r.aad);
-    buf_close(&r.opened);
+    buf_wipe(&r.opened);
     buf_close(&r.marks);
     if (rc == 0) {
         txnids_settle(ids, view_revision(v));
@@ -423,7 +426,7 @@ void store_fork_free(struct store_fork *f)
     }
     view_unref(f->view);
     txnids_copy_free(f->ids, f->ids_count);
-    explicit_bzero(f->key, sizeof f->key);
+    mem_wipe(f->key, sizeof f->key);
     free(f);
 }
 

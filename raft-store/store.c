@@ -46,13 +46,13 @@ void store_free(struct store *s)
     changes_clear(&s->changes);
     free(s->changes.items);
     buf_close(&s->batch.payload);
-    buf_close(&s->body);
+    buf_wipe(&s->body);
     buf_close(&s->edits);
     buf_close(&s->sealed);
     buf_close(&s->aad);
     buf_close(&s->payload);
     buf_close(&s->marks);
-    explicit_bzero(s->key, sizeof s->key);
+    mem_wipe(s->key, sizeof s->key);
     free(s);
 }
 
@@ -320,6 +320,9 @@ static int apply_effect(struct store *s, struct view *v, uint64_t revision, cons
     struct object *new = NULL;
     if (rc == 0) {
         rc = object_from_body(k, body.p, body.n, revision, &new, err);
+    }
+    if (e->sealed) {
+        mem_wipe(s->body.data, s->body.size); /* the object has its own */
     }
     if (rc != 0) {
         return rc;

@@ -272,6 +272,32 @@ static void strmap_with_another_seed_has_another_order(void **state)
     strmap_close(&again);
 }
 
+static void what_was_secret_is_overwritten(void **state)
+{
+    (void)state;
+    char text[] = "a passphrase";
+    mem_wipe(text, sizeof text);
+    for (size_t i = 0; i < sizeof text; i++) {
+        assert_int_equal(text[i], 0);
+    }
+    mem_wipe(NULL, 0);
+    struct buf b = BUF_INIT;
+    buf_puts(&b, "another one");
+    buf_wipe(&b);
+    assert_true(b.data == NULL && b.size == 0);
+    buf_wipe(&b);
+    /* The arena's next owner gets the same block, and finds nothing in it. */
+    struct arena a;
+    arena_init(&a);
+    arena_strdup(&a, "and a third");
+    arena_wipe(&a);
+    assert_null(a.blocks);
+    arena_init(&a);
+    const char *again = arena_alloc(&a, 16);
+    assert_int_equal(again[0], 0);
+    arena_close(&a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -285,6 +311,7 @@ int main(void)
         cmocka_unit_test(lists_keep_order_and_tolerate_removal),
         cmocka_unit_test(uuids_are_version_4_and_suffixes_use_the_safe_alphabet),
         cmocka_unit_test(strmap_with_another_seed_has_another_order),
+        cmocka_unit_test(what_was_secret_is_overwritten),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

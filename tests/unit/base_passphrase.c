@@ -41,7 +41,7 @@ static void the_first_line_of_a_file_counts(void **state)
     struct error err;
     static const char *const texts[] = {"correct horse\n", "correct horse", "correct horse\r\nanother line\n"};
     for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
-        CLEANUP_PASSPHRASE struct buf out = BUF_INIT;
+        CLEANUP_BUF_WIPE struct buf out = BUF_INIT;
         assert_int_equal(from_file(texts[i], strlen(texts[i]), true, &out, &err), 0);
         assert_true(str_is(buf_str(&out), "correct horse"));
     }
@@ -51,7 +51,7 @@ static void what_is_none_is_refused(void **state)
 {
     (void)state;
     struct error err;
-    CLEANUP_PASSPHRASE struct buf out = BUF_INIT;
+    CLEANUP_BUF_WIPE struct buf out = BUF_INIT;
     char lots[PASSPHRASE_MAX + 2];
     memset(lots, 'x', sizeof lots);
     assert_int_equal(from_file("\nsecond line\n", 13, false, &out, &err), ERR_INVALID);
@@ -59,14 +59,14 @@ static void what_is_none_is_refused(void **state)
     assert_int_equal(from_file("short\n", 6, true, &out, &err), ERR_INVALID);
     assert_non_null(strstr(err.message, "8 characters or more"));
     assert_null(strstr(err.message, "short\n"));
-    passphrase_wipe(&out);
+    buf_wipe(&out);
     assert_int_equal(from_file("short\n", 6, false, &out, &err), 0); /* an old one is what it is */
-    passphrase_wipe(&out);
+    buf_wipe(&out);
     assert_int_equal(from_file(lots, PASSPHRASE_MAX + 1, false, &out, &err), ERR_TOO_LARGE);
-    passphrase_wipe(&out);
+    buf_wipe(&out);
     assert_int_equal(from_file(lots, PASSPHRASE_MAX, false, &out, &err), 0);
     assert_int_equal(out.size, PASSPHRASE_MAX);
-    passphrase_wipe(&out);
+    buf_wipe(&out);
     assert_int_equal(passphrase_read("/nonexistent/file", "--x", "P", false, 0, &out, &err), ERR_NOT_FOUND);
 }
 
