@@ -9,7 +9,7 @@
 
 struct renew {
     struct renew_config config;
-    char *cert_path, *key_path, *ca_pem;
+    char *ca_path, *cert_path, *key_path, *ca_pem;
     int64_t from_s, until_s;
     int64_t due_ms; /* wall clock */
     unsigned failures;
@@ -41,14 +41,14 @@ static int note_life(struct renew *r, const char *cert_pem, struct error *err)
 int renew_new(const struct renew_config *c, struct renew **out, struct error *err)
 {
     struct renew *r = xcalloc(1, sizeof *r);
-    CLEANUP_FREE char *ca_path = xasprintf("%s/ca.pem", c->dir);
+    r->ca_path = xasprintf("%s/ca.pem", c->dir);
     CLEANUP_FREE char *cert_pem = NULL;
     r->config = *c;
     r->config.name = xstrdup(c->name);
     r->config.dir = NULL;
     r->cert_path = xasprintf("%s/agent.pem", c->dir);
     r->key_path = xasprintf("%s/agent.key", c->dir);
-    int rv = pki_read_file(ca_path, PKI_PEM_MAX, &r->ca_pem, NULL, err);
+    int rv = pki_read_file(r->ca_path, PKI_PEM_MAX, &r->ca_pem, NULL, err);
     rv = rv != 0 ? rv : pki_read_file(r->cert_path, PKI_PEM_MAX, &cert_pem, NULL, err);
     rv = rv != 0 ? rv : note_life(r, cert_pem, err);
     if (rv != 0) {
@@ -73,6 +73,7 @@ void renew_free(struct renew *r)
     }
     assert(r->key_pem == NULL);
     free((char *)r->config.name);
+    free(r->ca_path);
     free(r->cert_path);
     free(r->key_path);
     free(r->ca_pem);
@@ -135,16 +136,34 @@ static int check(const struct renew *r, const char *cert_pem, const char *key_pe
     return 0;
 }
 
-static struct net_tls *take(struct renew *r, const char *cert_pem, const char *key_pem, struct error *err)
+/* The CAs, the certificate and its key, so that after a crash between any two steps what is there fits together: while the pair is being replaced
+ * the former CAs are trusted as well. */
+static int write_all(struct renew *r, const char *ca_pem, const char *cert_pem, const char *key_pem, struct error *err)
 {
+    bool same = strcmp(ca_pem, r->ca_pem) == 0;
+    CLEANUP_FREE char *both = xasprintf("%s%s", ca_pem, r->ca_pem);
+    int rv = same ? 0 : pki_write_file(r->ca_path, both, strlen(both), 0644, err);
+    rv = rv != 0 ? rv : pki_write_pair(r->cert_path, r->key_path, cert_pem, key_pem, err);
+    return rv != 0 || same ? rv : pki_write_file(r->ca_path, ca_pem, strlen(ca_pem), 0644, err);
+}
+
+/* ca_pem: whom the master says to trust from now on; "" from an older one: nothing changes. */
+static struct net_tls *take(struct renew *r, const char *ca_pem, const char *cert_pem, const char *key_pem,
+                            struct error *err)
+{
+    ca_pem = ca_pem[0] == '\0' ? r->ca_pem : ca_pem;
     struct net_tls *tls = NULL;
     struct error unwritten = {0};
     unsigned failures = r->failures;
     char date[TIMEFMT_SIZE];
-    if (check(r, cert_pem, key_pem, err) != 0 || net_tls_new(r->ca_pem, cert_pem, key_pem, NULL, &tls, err) != 0) {
+    if (check(r, cert_pem, key_pem, err) != 0 || net_tls_new(ca_pem, cert_pem, key_pem, NULL, &tls, err) != 0) {
         return NULL;
     }
-    int rv = pki_write_pair(r->cert_path, r->key_path, cert_pem, key_pem, &unwritten);
+    int rv = write_all(r, ca_pem, cert_pem, key_pem, &unwritten);
+    if (rv == 0 && ca_pem != r->ca_pem) { /* else the next renewal writes it */
+        free(r->ca_pem);
+        r->ca_pem = xstrdup(ca_pem);
+    }
     note_life(r, cert_pem, NULL);
     date_of(r->until_s, date);
     log_info(r->config.log, "renew", "certificate renewed, valid until %s", date);
@@ -165,9 +184,10 @@ static void on_answer(const struct rpc_result *result, void *data)
     if (result->error != NULL) {
         err = *result->error;
     } else {
-        struct str cert = mp_str(mp_get(result->result, "certificate"));
+        struct str cert = mp_str(mp_get(result->result, "certificate")), ca = mp_str(mp_get(result->result, "ca"));
+        CLEANUP_FREE char *ca_pem = xstrndup(ca.n == 0 ? "" : ca.p, ca.n);
         CLEANUP_FREE char *cert_pem = xstrndup(cert.n == 0 ? "" : cert.p, cert.n);
-        tls = take(r, cert_pem, key_pem, &err);
+        tls = take(r, ca_pem, cert_pem, key_pem, &err);
     }
     pki_free_key(key_pem);
     if (tls == NULL && err.code != ERR_CLOSED) { /* the next session asks again */

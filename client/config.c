@@ -433,13 +433,13 @@ int config_check_replace(const struct config *c, const struct config_target *tar
     return 0;
 }
 
-int config_replace_cert(const struct config *c, const struct config_target *target, const char *cert_pem,
-                        const char *key_pem, struct error *err)
+int config_replace_cert(const struct config *c, const struct config_target *target, const char *ca_pem,
+                        const char *cert_pem, const char *key_pem, struct error *err)
 {
     CLEANUP_ARENA struct arena a;
     struct config now;
     struct config_target same;
-    struct value *user;
+    struct value *user, *cluster = NULL;
     arena_init(&a);
     int rc = config_check_replace(c, target, err);
     rc = rc != 0 ? rc : config_load(&a, c->path, &now, err);
@@ -457,6 +457,10 @@ int config_replace_cert(const struct config *c, const struct config_target *targ
     }
     value_set(&a, user, "client-certificate-data", base64_value(&a, cert_pem));
     value_set(&a, user, "client-key-data", base64_value(&a, key_pem));
+    if (ca_pem != NULL && find_entry(&now, "clusters", "cluster", str_of(target->cluster), &cluster, NULL) == 0 &&
+        value_get(cluster, "certificate-authority-data") != NULL) {
+        value_set(&a, cluster, "certificate-authority-data", base64_value(&a, ca_pem));
+    }
     CLEANUP_FREE char *real = realpath(c->path, NULL);
     return write_doc(real == NULL ? c->path : real, now.doc, err);
 }

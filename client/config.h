@@ -73,10 +73,11 @@ int config_write(const char *path, const struct config_target *target, const cha
 /* May the certificate of target's user be replaced in the file: does it stand in it (not in a file of its own), is the file ours, and can it be written? 0,
  * or ERR_UNSUPPORTED with the reason. */
 int config_check_replace(const struct config *c, const struct config_target *target, struct error *err);
-/* Puts a new certificate and key in place of target's, which must be there still: the file is read anew, all else in it stays. ERR_CONFLICT:
+/* ca_pem: the CAs to trust from now on, in place of the cluster's; NULL: they stay (also if they are in a file of their own).
+ * Puts a new certificate and key in place of target's, which must be there still: the file is read anew, all else in it stays. ERR_CONFLICT:
  * somebody else has replaced them meanwhile; nothing is written. */
-int config_replace_cert(const struct config *c, const struct config_target *target, const char *cert_pem,
-                        const char *key_pem, struct error *err);
+int config_replace_cert(const struct config *c, const struct config_target *target, const char *ca_pem,
+                        const char *cert_pem, const char *key_pem, struct error *err);
 /* The document without private keys ("REDACTED") and with certificates shortened to "DATA+OMITTED", for people to look at. */
 struct value *config_redacted(struct arena *a, const struct config *c);
 

@@ -22,7 +22,14 @@ static int ask(struct rctl *r, const char *csr, const char *key, int64_t *until_
     if (rc == 0 && (who.role != PKI_ROLE_ADMIN || !pki_pair_fits(cert_pem, key))) {
         rc = error_set(err, ERR_PROTOCOL, "the master certified something else than it was asked for");
     }
-    return rc != 0 ? rc : config_replace_cert(&r->config, &r->target, cert_pem, key, err);
+    struct str ca = mp_str(mp_get(reply.result, "ca")); /* an older master says nothing */
+    const char *ca_pem = ca.n == 0 ? NULL : arena_strndup(&r->arena, ca.p, ca.n);
+    struct net_tls *tls = NULL;
+    if (rc == 0 && ca_pem != NULL) {
+        rc = net_tls_new(ca_pem, cert_pem, key, NULL, &tls, err); /* else the next command could not connect */
+        net_tls_unref(tls);
+    }
+    return rc != 0 ? rc : config_replace_cert(&r->config, &r->target, ca_pem, cert_pem, key, err);
 }
 
 int renew_now(struct rctl *r, int64_t *until_s, struct error *err)

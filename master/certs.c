@@ -51,8 +51,9 @@ static void sign(struct call *c)
     }
     m->stats.certificates++;
     struct buf b = BUF_INIT;
-    mp_write_map(&b, 2);
+    mp_write_map(&b, 3);
     mp_write_key_str(&b, "certificate", str_of(cert));
+    mp_write_key_str(&b, "ca", str_of(m->ca_pem)); /* whom to trust from now on */
     mp_write_key_str(&b, "notAfter", str_of(date));
     call_reply(c, &b);
     buf_close(&b);

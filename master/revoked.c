@@ -327,11 +327,10 @@ static int edit_add(struct edit *e, const struct line *fresh, unsigned count, st
         return 0;
     }
     if (is_full(e, count, bytes)) {
-        return error_set(
-            err, ERR_LIMIT,
-            "the list of revoked certificates is full (%u lines, %u bytes); a new CA ends all certificates "
-            "of the old one: rctl cert rotate-ca",
-            REVOKED_MAX, REVOKED_BYTES_MAX);
+        return error_set(err, ERR_LIMIT,
+                         "the list of revoked certificates is full (%u lines, %u bytes); remove lines that "
+                         "are needed no more: rctl edit cm -n kube-system reeve-revoked",
+                         REVOKED_MAX, REVOKED_BYTES_MAX);
     }
     for (unsigned i = 0; i < count; i++) {
         write_line(&e->text, &fresh[i]);

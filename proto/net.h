@@ -18,16 +18,19 @@
 #include "proto/pki.h"
 
 #define NET_HANDSHAKE_MS 10000
-#define NET_NETWORK_MAX  64
-#define NET_ADDR_MAX     300 /* "host:port" or "[v6]:port" */
-#define ALPN_RAFT        "reeve-raft/1"
-#define ALPN_RPC         "reeve-rpc/1"
-#define ALPN_HTTP        "http/1.1"
+#define NET_CAS_MAX                                                                                                    \
+    8u /* CAs that are trusted at a time: two while a cluster's CA is replaced, and room for lists put together */
+#define NET_NETWORK_MAX 64
+#define NET_ADDR_MAX    300 /* "host:port" or "[v6]:port" */
+#define ALPN_RAFT       "reeve-raft/1"
+#define ALPN_RPC        "reeve-rpc/1"
+#define ALPN_HTTP       "http/1.1"
 
 /* Certificates and keys of this process; shared by all its connections; reference-counted so that they can be replaced while
  * connections live (renewal: new connections take the new one). */
 struct net_tls;
-/* cert/key NULL: client without identity (joining). ca NULL with pin_fingerprint: the server's chain must contain a CA
+/* ca_pem: one CA, or several, one behind the other: a peer of any of them is taken; one that has expired is passed over if another has not. Our own
+ * certificate must be of one of them. cert/key NULL: client without identity (joining). ca NULL with pin_fingerprint: the server's chain must contain a CA
  * certificate with that fingerprint (32 hex digits). ERR_INVALID names what is wrong (expired: says so with the date). */
 int net_tls_new(const char *ca_pem, const char *cert_pem, const char *key_pem, const char *pin_fingerprint,
                 struct net_tls **out, struct error *err);

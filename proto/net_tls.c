@@ -333,34 +333,77 @@ void net_tls_explain(struct net_conn *c)
 
 /* ---- Making one ---- */
 
-static int load_ca(struct net_tls *t, const char *ca_pem, const X509 *own, struct error *err)
+/* What was found among the CAs that are given. */
+struct cas {
+    unsigned usable;
+    bool pinned, issued_own;
+    struct error late; /* of one outside its time */
+};
+
+static int take_ca(struct net_tls *t, X509 *ca, const X509 *own, struct cas *found, struct error *err)
 {
-    X509 *ca = pki_x509_parse(ca_pem, err);
-    if (ca == NULL) {
-        error_wrap(err, "the cluster's CA");
-        return ERR_INVALID;
-    }
-    int rv = 0;
     char who[PKI_WHO_SIZE];
-    struct error why = {0};
     uint8_t print[PKI_FINGERPRINT_SIZE];
-    pki_x509_fingerprint(ca, print);
     if (X509_check_ca(ca) == 0) {
         pki_x509_describe(ca, who);
-        rv = error_set(err, ERR_INVALID, "the certificate of %s is given as the cluster's CA, but is none", who);
-    } else if (net_tls_check_time(ca, &why) != 0) {
-        rv = error_set(err, ERR_INVALID, "%s", why.message);
-    } else if (t->has_pin && CRYPTO_memcmp(print, t->pin, sizeof print) != 0) {
+        return error_set(err, ERR_INVALID, "the certificate of %s is given as the cluster's CA, but is none", who);
+    }
+    if (net_tls_check_time(ca, &found->late) != 0) {
+        return 0; /* another one may be of use */
+    }
+    bool issuer = own != NULL && !found->issued_own && X509_verify((X509 *)own, X509_get0_pubkey(ca)) == 1;
+    if (X509_STORE_add_cert(SSL_CTX_get_cert_store(t->ctx), ca) != 1 || SSL_CTX_add_client_CA(t->ctx, ca) != 1 ||
+        (issuer && SSL_CTX_add1_chain_cert(t->ctx, ca) != 1)) {
+        return error_set(err, ERR_INTERNAL, "the cluster's CA: %s", pki_openssl_text((char[160]){0}));
+    }
+    pki_x509_fingerprint(ca, print);
+    found->usable++;
+    found->issued_own = found->issued_own || issuer;
+    found->pinned = found->pinned || CRYPTO_memcmp(print, t->pin, sizeof print) == 0;
+    return 0;
+}
+
+/* The certificates of the text, one behind the other. */
+static int take_cas(struct net_tls *t, const char *ca_pem, const X509 *own, struct cas *found, struct error *err)
+{
+    static const char begin[] = "-----BEGIN CERTIFICATE-----";
+    unsigned count = 0;
+    for (const char *p = ca_pem; p != NULL; count++) {
+        if (count == NET_CAS_MAX) {
+            return error_set(err, ERR_INVALID, "more than %u CAs are given", NET_CAS_MAX);
+        }
+        X509 *ca = pki_x509_parse(p, err);
+        if (ca == NULL) {
+            error_wrap(err, "the cluster's CA");
+            return ERR_INVALID;
+        }
+        int rv = take_ca(t, ca, own, found, err);
+        X509_free(ca);
+        if (rv != 0) {
+            return rv;
+        }
+        p = strstr(p, begin); /* the one that was read */
+        p = p == NULL ? NULL : strstr(p + 1, begin);
+    }
+    return 0;
+}
+
+static int load_ca(struct net_tls *t, const char *ca_pem, const X509 *own, struct error *err)
+{
+    struct cas found = {0};
+    char who[PKI_WHO_SIZE];
+    int rv = take_cas(t, ca_pem, own, &found, err);
+    if (rv != 0) {
+        /* said */
+    } else if (found.usable == 0) {
+        rv = error_set(err, ERR_INVALID, "%s", found.late.message);
+    } else if (t->has_pin && !found.pinned) {
         rv = error_set(err, ERR_INVALID, "the cluster's CA does not have the fingerprint given");
-    } else if (own != NULL && X509_verify((X509 *)own, X509_get0_pubkey(ca)) != 1) {
+    } else if (own != NULL && !found.issued_own) {
         pki_x509_describe(own, who);
         rv = error_set(err, ERR_INVALID, "certificate of %s is not signed by the CA given with it", who);
-    } else if (X509_STORE_add_cert(SSL_CTX_get_cert_store(t->ctx), ca) != 1 || SSL_CTX_add_client_CA(t->ctx, ca) != 1 ||
-               (own != NULL && SSL_CTX_add1_chain_cert(t->ctx, ca) != 1)) {
-        rv = error_set(err, ERR_INTERNAL, "the cluster's CA: %s", pki_openssl_text((char[160]){0}));
     }
     ERR_clear_error();
-    X509_free(ca);
     return rv;
 }
 

@@ -50,6 +50,7 @@ struct fake_master {
     unsigned hellos, registrations, heartbeats, statuses, events, joins, renewals, gets;
     const char *node_json;    /* what get answers; with single quotes */
     int refuse_renewal;       /* error code for cert.renew; 0 = sign */
+    const char *renewal_ca;   /* told with a renewed certificate; NULL: nothing is */
     const char *renewal_name; /* certify this one instead; NULL = the caller */
     bool calls_expired;       /* hello is answered as to one whose certificate has expired */
     int64_t peer_until_s;     /* end of the certificate of the newest connection */
@@ -288,8 +289,11 @@ static inline void master_renew(struct fake_master *m, struct rpc_request *r, st
         fail_msg("%s", err.message);
     }
     m->calls_expired = false;
-    mp_write_map(&b, 1);
+    mp_write_map(&b, 1 + (m->renewal_ca != NULL));
     mp_write_key_str(&b, "certificate", str_of(certificate));
+    if (m->renewal_ca != NULL) {
+        mp_write_key_str(&b, "ca", str_of(m->renewal_ca));
+    }
     rpc_reply(r, buf_str(&b));
     free(certificate);
 }

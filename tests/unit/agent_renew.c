@@ -211,6 +211,37 @@ static void a_due_certificate_is_renewed_over_the_session_which_stays(void **sta
     assert_in_range(f->master.peer_until_s - env_wall_ms(env_real()) / 1000, 7000, 7200); /* the new one is presented */
 }
 
+/* The cluster's CA is being replaced: masters say with the renewal whom to trust from now on. */
+static void the_cas_that_a_master_tells_are_trusted_from_then_on(void **state)
+{
+    struct fixture *f = *state;
+    char *next, *next_key;
+    assert_int_equal(pki_make_ca("test", &next, &next_key, NULL), 0);
+    CLEANUP_FREE char *both = xasprintf("%s%s", next, f->ca);
+    start(f, 3600);
+    run_until(&f->loop, f->ready == 1);
+    f->master.renewal_ca = both;
+    f->ahead_ms = 2500 * 1000;
+    run_until(&f->loop, strstr(f->log, "certificate renewed, valid until 20") != NULL);
+    f->ahead_ms = 0;
+    expect_new_files(f);
+    char *stored = get(f, "ca.pem");
+    assert_string_equal(stored, both);
+    free(stored);
+    master_hang_up(&f->master);
+    run_until(&f->loop, f->ready == 2); /* with the new list */
+    f->master.renewal_ca = next;        /* does not fit the certificate that comes with it: neither is taken */
+    f->ahead_ms = 5500 * 1000;
+    run_until(&f->loop, strstr(f->log, "is not signed by the CA given with it") != NULL);
+    f->ahead_ms = 0;
+    stored = get(f, "ca.pem");
+    assert_string_equal(stored, both);
+    free(stored);
+    expect_new_files(f);
+    free(next);
+    pki_free_key(next_key);
+}
+
 static void an_expired_certificate_is_renewed_before_anything_else(void **state)
 {
     struct fixture *f = *state;
@@ -308,6 +339,7 @@ int main(void)
 #define WITH(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
         WITH(a_due_certificate_is_renewed_over_the_session_which_stays),
+        WITH(the_cas_that_a_master_tells_are_trusted_from_then_on),
         WITH(an_expired_certificate_is_renewed_before_anything_else),
         WITH(a_certificate_from_the_future_is_renewed_before_anything_else),
         WITH(a_master_whose_clock_is_ahead_may_ask_for_it),

@@ -76,7 +76,7 @@ static void load(struct fixture *f, const char *path)
 
 static int replace(struct fixture *f)
 {
-    return config_replace_cert(&f->config, &f->target, f->cert[1], f->key[1], &f->err);
+    return config_replace_cert(&f->config, &f->target, NULL, f->cert[1], f->key[1], &f->err);
 }
 
 static void expect(struct fixture *f, const char *path, int which)

@@ -485,6 +485,38 @@ static void test_rctl_shows_and_renews(void **state)
     assert_null(strstr(said, "Warning"));
 }
 
+/* Two CAs in ca.crt, the one that signs first: whoever renews hears of both. */
+static void test_clients_are_told_whom_the_masters_trust(void **state)
+{
+    struct kit *k = *state;
+    const char *said;
+    char *next, *next_key, *key;
+    struct error err = {0};
+    assert_int_equal(pki_make_ca("reeve", &next, &next_key, NULL), 0);
+    CLEANUP_FREE char *both = xasprintf("%s%s", k->ca, next);
+    kit_stop(k, 0, SIGTERM);
+    assert_int_equal(pki_write_file(path_of(k, 0, "ca.crt"), both, strlen(both), 0644, &err), 0);
+    kit_start(k, 0);
+    kit_leader(k);
+    struct client *n = client_as(k, 0, PKI_ROLE_NODE, "told");
+    assert_int_equal(renew(n, PKI_ROLE_NODE, "told", &key), 0);
+    assert_string_equal(text_at(n, "ca"), both);
+    pki_free_key(key);
+    client_close(n);
+    struct client *c = client_as(k, 0, PKI_ROLE_NONE, ""); /* it still knows the first one alone */
+    must(c, "hello", "{}");
+    client_close(c);
+    CLEANUP_BUF struct buf wanted = BUF_INIT;
+    base64_write(&wanted, both, strlen(both));
+    assert_int_equal(RCTL(k, &said, "cert", "renew"), 0);
+    char *config = file_of(k, 0, "admin.config");
+    assert_non_null(strstr(config, buf_cstr(&wanted)));
+    pki_free_key(config);
+    assert_int_equal(RCTL(k, &said, "get", "namespaces"), 0); /* with both */
+    free(next);
+    pki_free_key(next_key);
+}
+
 static void test_rctl_renews_by_the_way_and_a_master_helps_who_comes_too_late(void **state)
 {
     static const char *const args[] = {"--admin-cert-life", "12", NULL};
@@ -647,6 +679,7 @@ int main(void)
         cmocka_unit_test(test_after_the_grace_nobody_is_let_in),
         cmocka_unit_test(test_the_leader_tells_the_certificates_of_nodes_it_sees),
         cmocka_unit_test(test_rctl_shows_and_renews),
+        cmocka_unit_test(test_clients_are_told_whom_the_masters_trust),
         cmocka_unit_test(test_rctl_renews_by_the_way_and_a_master_helps_who_comes_too_late),
         cmocka_unit_test(test_a_cluster_lives_on_over_renewals_while_it_is_written_to),
     };

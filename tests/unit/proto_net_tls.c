@@ -50,6 +50,51 @@ static void server_of_another_ca_is_refused(void **state)
     world_free(w);
 }
 
+/* A cluster's CA is replaced by another one of the same name: who trusts both takes both, and shows a certificate of either. */
+static void of_two_cas_both_are_trusted_and_who_trusts_one_takes_one(void **state)
+{
+    (void)state;
+    struct world *w = world_new();
+    struct kit_ca next = kit_ca_new("test");
+    struct kit_leaf old_leaf = kit_leaf_new(&w->ca, PKI_ROLE_ADMIN, "kate", 60);
+    struct kit_leaf new_leaf = kit_leaf_new(&next, PKI_ROLE_ADMIN, "kate", 60);
+    struct kit_leaf new_master = kit_leaf_new(&next, PKI_ROLE_MASTER, "1", 60);
+    struct kit_leaf old_master = kit_leaf_new(&w->ca, PKI_ROLE_MASTER, "1", 60);
+    CLEANUP_FREE char *both = xasprintf("%s\n%s", w->ca.cert, next.cert),
+                      *turned = xasprintf("%s%s", next.cert, w->ca.cert);
+    const struct kit_leaf *const masters[] = {&old_master, &new_master}, *const clients[] = {&old_leaf, &new_leaf};
+    for (unsigned i = 0; i < 4; i++) {
+        struct net_tls *server, *client;
+        const struct kit_leaf *m = masters[i / 2], *c = clients[i % 2];
+        assert_int_equal(net_tls_new(both, m->cert, m->key, NULL, &server, NULL), 0);
+        assert_int_equal(net_tls_new(turned, c->cert, c->key, NULL, &client, NULL), 0);
+        net_listener_set_tls(w->listener, server);
+        world_connect(w, client);
+        KIT_UNTIL(&w->loop, w->accepted_count == i + 1);
+        char print[33];
+        pki_cert_fingerprint(i % 2 == 0 ? w->ca.cert : next.cert, print, NULL);
+        assert_string_equal(net_conn_peer_facts(w->accepted[i].c)->ca, print); /* whose it is, is known */
+        net_conn_close(w->client.c);
+        KIT_UNTIL(&w->loop, w->client.closes == 1 && w->accepted[i].closes == 1);
+        net_tls_unref(server);
+        net_tls_unref(client);
+    }
+    world_connect_refused(w, w->client_tls, ERR_UNAUTHORIZED); /* trusts the old one alone, and meets the new one */
+    CLEANUP_FREE char *nine = xasprintf("%s%s%s%s%s", both, both, both, both, next.cert);
+    struct net_tls *tls;
+    struct error err = {0};
+    assert_int_equal(net_tls_new(nine, new_leaf.cert, new_leaf.key, NULL, &tls, &err), ERR_INVALID);
+    assert_non_null(strstr(err.message, "more than 8 CAs"));
+    CLEANUP_FREE char *leaf_in_it = xasprintf("%s%s", w->ca.cert, new_leaf.cert);
+    assert_int_equal(net_tls_new(leaf_in_it, old_leaf.cert, old_leaf.key, NULL, &tls, &err), ERR_INVALID);
+    kit_leaf_free(&old_leaf);
+    kit_leaf_free(&new_leaf);
+    kit_leaf_free(&old_master);
+    kit_leaf_free(&new_master);
+    kit_ca_free(&next);
+    world_free(w);
+}
+
 static void newcomer_joins_by_the_pinned_fingerprint(void **state)
 {
     (void)state;
@@ -142,6 +187,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(client_of_another_ca_is_refused_and_told),
         cmocka_unit_test(server_of_another_ca_is_refused),
+        cmocka_unit_test(of_two_cas_both_are_trusted_and_who_trusts_one_takes_one),
         cmocka_unit_test(newcomer_joins_by_the_pinned_fingerprint),
         cmocka_unit_test(wrong_fingerprint_is_refused),
         cmocka_unit_test(fingerprint_of_a_leaf_is_no_ca),
