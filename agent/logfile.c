@@ -19,6 +19,7 @@
 #define CHAIN_MAX     100u         /* PATH.N beyond are not looked for */
 #define PENDING_MAX   (256u << 10) /* a record without an end that long is garbage */
 #define READ_BYTES    (32u << 10)
+#define UNWATCHED_MS  1000
 #define ROTATIONS_MAX 16u /* seen while a file is opened */
 
 /* ---- Records ---- */
@@ -124,6 +125,7 @@ struct logfile_reader {
     uv_loop_t *loop;
     uv_timer_t step; /* one step per turn of the loop */
     uv_fs_event_t watch;
+    bool unwatched; /* the kernel has no watch left for us: it is read again and again */
     unsigned handles;
     bool watching, paused, finishing, ending, canceled, begins_with_gap;
     struct logfile_options o;
@@ -497,6 +499,8 @@ static void step(uv_timer_t *t)
         reader_end(r);
     } else if (!idle) {
         schedule(r);
+    } else if (r->unwatched && !r->paused && !r->ending) {
+        uv_timer_start(&r->step, step, UNWATCHED_MS, 0);
     }
 }
 
@@ -532,7 +536,7 @@ struct logfile_reader *logfile_read(uv_loop_t *loop, const char *path, const str
         r->watch.data = r;
         r->watching = true;
         r->handles++;
-        uv_fs_event_start(&r->watch, on_change, dir, 0);
+        r->unwatched = uv_fs_event_start(&r->watch, on_change, dir, 0) != 0;
     }
     schedule(r);
     return r;

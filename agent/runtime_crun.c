@@ -384,6 +384,39 @@ void crun_log_timer(struct crun *rt)
     }
 }
 
+/* ---- Exits ---- */
+
+/* The kernel counts instances and watches of inotify by user: a pod that runs as root can take all that root may have. */
+#define EXITS_UNWATCHED_MS 1000
+
+static void exits_unwatched(uv_timer_t *t);
+
+static void watch_exits(struct crun *rt)
+{
+    CLEANUP_FREE char *exits = xasprintf("%s/exits", rt->dir);
+    int rc = uv_fs_event_start(&rt->exits, crun_on_exit_dir, exits, 0);
+    bool unwatched = uv_is_active((uv_handle_t *)&rt->exits_timer);
+    if (rc == 0) {
+        uv_unref((uv_handle_t *)&rt->exits);
+        uv_timer_stop(&rt->exits_timer);
+    } else if (!unwatched) {
+        log_warn(rt->log, "runtime",
+                 "cannot watch %s: %s; it is looked at every second (fs.inotify.max_user_instances "
+                 "and max_user_watches say how many of them all programs of a user may have, pods included)",
+                 exits, uv_strerror(rc));
+        uv_timer_start(&rt->exits_timer, exits_unwatched, EXITS_UNWATCHED_MS, EXITS_UNWATCHED_MS);
+        uv_unref((uv_handle_t *)&rt->exits_timer);
+    }
+}
+
+static void exits_unwatched(uv_timer_t *t)
+{
+    struct crun *rt = CONTAINER_OF(t, struct crun, exits_timer);
+    watch_exits(rt);
+    /* Watch first, look after: nothing falls between. */
+    crun_on_exit_dir(&rt->exits, NULL, 0, 0);
+}
+
 /* ---- Coming back ---- */
 
 static void adopt(struct crun *rt, const char *id)
@@ -443,6 +476,8 @@ static void close_deferred(void *data)
     crun_exec_kill_all(rt);
     crun_hold(rt);
     uv_close((uv_handle_t *)&rt->exits, handle_closed);
+    crun_hold(rt);
+    uv_close((uv_handle_t *)&rt->exits_timer, handle_closed);
     crun_hold(rt);
     uv_close((uv_handle_t *)&rt->log_timer, handle_closed);
     crun_release(rt);
@@ -574,17 +609,11 @@ int runtime_crun_new(uv_loop_t *loop, const struct runtime_crun_config *config, 
         crun_free(rt);
         return rc;
     }
-    CLEANUP_FREE char *exits = xasprintf("%s/exits", rt->dir);
     uv_fs_event_init(loop, &rt->exits);
+    uv_timer_init(loop, &rt->exits_timer);
     uv_timer_init(loop, &rt->log_timer);
-    rt->exits.data = rt->log_timer.data = rt;
-    /* Watch first, look after: nothing falls between. */
-    rc = uv_fs_event_start(&rt->exits, crun_on_exit_dir, exits, 0);
-    if (rc != 0) {
-        op_close(&rt->base, NULL, NULL);
-        return error_set_errno(err, -rc, "cannot watch %s", exits);
-    }
-    uv_unref((uv_handle_t *)&rt->exits);
+    rt->exits.data = rt->exits_timer.data = rt->log_timer.data = rt;
+    watch_exits(rt); /* first; then what is there is looked at */
     adopt_all(rt);
     *out = &rt->base;
     return 0;

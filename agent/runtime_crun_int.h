@@ -60,6 +60,7 @@ struct crun {
     struct list execs;   /* captured commands */
     struct list streams; /* struct runtime_exec */
     uv_fs_event_t exits;
+    uv_timer_t exits_timer; /* runs while they cannot be watched */
     uv_timer_t log_timer;
     unsigned holders; /* the owner, operations in progress, open handles */
     bool closing, closed_handles;
