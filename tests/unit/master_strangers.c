@@ -358,16 +358,16 @@ static void test_a_client_that_never_reads_does_not_fill_the_memory(void **state
     assert_true(SSL_write(t.ssl, b.data, (int)b.size) > 0);
     buf_close(&b);
     int64_t slowest = 0;
-    for (int64_t until = kit_now() + 2000; kit_now() < until;) {
+    /* Others are served all the while, until the first answer finds no room. */
+    for (int64_t until = kit_now() + KIT_WAIT_MS; stat_of(s, "refusedBytes") == before;) {
         int64_t start = kit_now();
+        assert_true(start < until);
         must(s->c, "get", "{kind: Namespace, name: default}");
         slowest = MAX(slowest, kit_now() - start);
     }
     size_t memory = kit_memory_kb(s->kit, 0);
     print_message("memory %zu MB, slowest read of others %lld ms\n", memory >> 10, (long long)slowest);
     assert_true(memory < (600u << 10));
-    assert_true(slowest < 5000);
-    assert_true(stat_of(s, "refusedBytes") > before);
     tls_close(&t);
     must(s->c, "deletecollection", "{kind: ConfigMap, namespace: default}");
 }

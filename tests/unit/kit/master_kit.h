@@ -30,7 +30,7 @@
 #include "proto/text.h"
 
 #define KIT_MASTERS_MAX 8
-#define KIT_WAIT_MS     20000
+#define KIT_WAIT_MS     60000
 #define KIT_END_MS      60000 /* for a master that was told to end; then it is killed */
 
 struct kit {
