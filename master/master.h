@@ -138,6 +138,7 @@ struct session {
     char node[PKI_NAME_MAX + 1];       /* agents: the link of this node (nodes.c) */
     struct subject *subject;           /* a reference */
     struct lane lane;                  /* its requests that wait for their turn */
+    int64_t beat_ms;                   /* the newest heartbeat that was looked at */
     unsigned watches;
     size_t request_bytes; /* of the requests that have no answer yet */
     struct list stranger_link;
@@ -388,7 +389,8 @@ void method_node_status(struct call *c);
 void method_node_events(struct call *c);
 /* An event about an object of the tip: `reason`, Warning. Best effort: nobody waits for it. False: the same was told less than a minute ago. */
 bool events_warn(struct master *m, const struct object *about, const char *reason, struct str message);
-#define NODES_INSTANCE_MAX 80
+#define NODES_INSTANCE_MAX      80
+#define NODES_HEARTBEAT_LOOK_MS 50 /* denser heartbeats of a connection are counted and not looked at */
 void nodes_on_heartbeat(struct session *s, struct mp params);
 void nodes_on_hello(struct call *c); /* of an agent: is this the link of its node? */
 /* Leading: all agents are called to register here. Not leading: their orders end; their links stay. */

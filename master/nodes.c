@@ -341,6 +341,11 @@ void nodes_on_heartbeat(struct session *s, struct mp params)
         return; /* not the one that the Node names: it registers with the leader first */
     }
     m->stats.heartbeats++;
+    int64_t now_ms = env_now_ms(m->env);
+    if (now_ms - s->beat_ms < NODES_HEARTBEAT_LOOK_MS) {
+        return; /* no agent sends them so densely */
+    }
+    s->beat_ms = now_ms;
     core_heartbeat(m->core, name);
     if (!node_leading(m->node)) {
         return;

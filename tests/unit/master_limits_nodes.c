@@ -1,4 +1,5 @@
 /* A node that says more than it may, or more often: labels that pods are placed by, events about others, floods. */
+#include "master/master.h"
 #include "master/restrict.h"
 #include "tests/unit/kit/master_kit.h"
 
@@ -259,6 +260,46 @@ static void an_event_that_is_large_elsewhere_than_in_its_message_is_dropped(void
     client_close(c);
 }
 
+static void count_refreshes(struct client *c, struct str method, struct mp params)
+{
+    (void)params;
+    *(unsigned *)c->data += str_is(method, "node.refresh");
+}
+
+/* Heartbeats wait for no turn. For each the leader looks at the whole Node, and answers if it had given it up. */
+static void a_flood_of_heartbeats_is_looked_at_now_and_then(void **state)
+{
+    struct kit *k = *state;
+    struct client *c = client_admin(k, 0), *a = agent_new(k, "eager");
+    CLEANUP_BUF struct buf conditions = BUF_INIT;
+    CLEANUP_BUF struct buf beat = BUF_INIT;
+    unsigned refreshes = 0;
+    for (unsigned i = 0; i < 1000; i++) {
+        buf_printf(&conditions, "{type: t%u, status: 'True'}, ", i);
+    }
+    must(a, "node.status", "{name: eager, node: {conditions: [%s{type: Ready, status: Unknown}]}}",
+         buf_cstr(&conditions));
+    a->data = &refreshes;
+    a->on_notify = count_refreshes;
+    msgpack_write_value(&beat, kit_doc(k, "{name: eager}"));
+    must(c, "cluster", "{}");
+    int64_t heard = int_at(c, "stats.heartbeats"), cpu_ms = kit_cpu_ms(k, 0), start = kit_now();
+    const unsigned beats = 20000;
+    for (unsigned i = 0; i < beats; i++) {
+        if (rpc_notify(a->rpc, "node.heartbeat", buf_str(&beat)) != 0) {
+            must(a, "hello", "{}"); /* the way is full */
+        }
+    }
+    must(a, "hello", "{}");
+    print_message("%u heartbeats: %lld ms of the processor, %u answers\n", beats,
+                  (long long)(kit_cpu_ms(k, 0) - cpu_ms), refreshes);
+    assert_in_range(refreshes, 1, (kit_now() - start) / NODES_HEARTBEAT_LOOK_MS + 1);
+    must(c, "cluster", "{}");
+    assert_true(int_at(c, "stats.heartbeats") - heard > beats / 2); /* they are counted all the same */
+    client_close(a);
+    client_close(c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -271,6 +312,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_report_with_too_many_conditions_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_event_that_is_large_elsewhere_than_in_its_message_is_dropped, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(a_flood_of_heartbeats_is_looked_at_now_and_then, set_up, tear_down),
     };
     return KIT_RUN(tests, NULL, NULL);
 }
