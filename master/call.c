@@ -1,5 +1,6 @@
 /* One request from arrival to answer: its arena, its parameters, its deferral until a read is linearizable. */
 #include <assert.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -54,13 +55,15 @@ bool call_count(struct call *c)
 {
     struct session *s = call_session(c);
     size_t n = (size_t)(c->params.end - c->params.p) + CALL_BYTES, here = s == NULL ? 0 : s->request_bytes;
-    if (here + n > MASTER_SESSION_BYTES_MAX || c->m->request_bytes + n > MASTER_REQUEST_BYTES_MAX) {
+    uint64_t all_max = MIN((uint64_t)MASTER_REQUEST_BYTES_MAX, c->m->held.max / 2),
+             here_max = MIN((uint64_t)MASTER_SESSION_BYTES_MAX, all_max);
+    if (here + n > here_max || c->m->request_bytes + n > all_max) {
         c->m->stats.refused_bytes++;
-        call_failf(
-            c, ERR_BUSY,
-            "%.*s: requests that wait for their answers have %zu bytes on this connection (at most %u) and %zu in "
-            "all (at most %u); nothing was done; send again when some are answered",
-            STR_ARG(c->method), here, MASTER_SESSION_BYTES_MAX, c->m->request_bytes, MASTER_REQUEST_BYTES_MAX);
+        call_failf(c, ERR_BUSY,
+                   "%.*s: requests that wait for their answers have %zu bytes on this connection (at most %" PRIu64
+                   ") and %zu in "
+                   "all (at most %" PRIu64 "); nothing was done; send again when some are answered",
+                   STR_ARG(c->method), here, here_max, c->m->request_bytes, all_max);
         return false;
     }
     c->counted_bytes = n;

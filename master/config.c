@@ -34,6 +34,12 @@ void master_config_state(const struct master_config *c, uint64_t *bytes, uint64_
     *objects = c->state_objects > 0 ? (uint64_t)c->state_objects : *bytes / 1024;
 }
 
+uint64_t master_config_queue(const struct master_config *c)
+{
+    uint64_t least = 64u << 20, most = 1u << 30, share = machine_memory_bytes() / 32;
+    return c->queue_mbytes > 0 ? (uint64_t)c->queue_mbytes << 20 : MIN(MAX(share, least), most);
+}
+
 static void copy(char *out, size_t size, struct str s)
 {
     snprintf(out, size, "%.*s", STR_ARG(s));
@@ -59,6 +65,7 @@ static int parse(struct value *doc, const char *path, struct master_config *c, s
                                         "agentHeartbeatMs",
                                         "snapshotEntries",
                                         "snapshotMegabytes",
+                                        "queueMegabytes",
                                         "stateMegabytes",
                                         "stateObjects",
                                         "certLifeSeconds",
@@ -93,6 +100,7 @@ static int parse(struct value *doc, const char *path, struct master_config *c, s
     c->agent_heartbeat_ms = value_path_int(doc, "agentHeartbeatMs", API_HEARTBEAT_MS_DEFAULT);
     c->snapshot_entries = (unsigned)value_path_int(doc, "snapshotEntries", 0);
     c->snapshot_mbytes = value_path_int(doc, "snapshotMegabytes", 0);
+    c->queue_mbytes = value_path_int(doc, "queueMegabytes", 0);
     c->state_mbytes = value_path_int(doc, "stateMegabytes", 0);
     c->state_objects = value_path_int(doc, "stateObjects", 0);
     c->cert_life_s = value_path_int(doc, "certLifeSeconds", 0);
@@ -188,6 +196,7 @@ int master_config_save(const struct master_config *c, struct error *err)
         {"agentHeartbeatMs", c->agent_heartbeat_ms},
         {"snapshotEntries", c->snapshot_entries},
         {"snapshotMegabytes", c->snapshot_mbytes},
+        {"queueMegabytes", c->queue_mbytes},
         {"stateMegabytes", c->state_mbytes},
         {"stateObjects", c->state_objects},
         {"certLifeSeconds", c->cert_life_s},

@@ -50,6 +50,7 @@ struct master_config {
     int64_t agent_heartbeat_ms;
     unsigned snapshot_entries;
     int64_t snapshot_mbytes;
+    int64_t queue_mbytes; /* of what all connections hold (held.c); 0 = by this machine's memory */
     int64_t state_mbytes,
         state_objects;         /* bounds of the whole state; 0 = by this machine's memory (master_config_state) */
     int64_t cert_life_s;       /* of certificates for masters and nodes; 0 = PKI_CERT_VALID_S */
@@ -73,6 +74,8 @@ int master_config_save(const struct master_config *c, struct error *err);
 /* Seconds that a certificate for somebody of this role lives. */
 int64_t master_config_cert_life_s(const struct master_config *c, enum pki_role role);
 /* The bounds of the state in bytes and objects: as configured, or an eighth of the memory and an object for each 1 KiB of it. */
+/* The same for what connections hold: 1/32 of the memory, 64 MiB to 1 GiB. */
+uint64_t master_config_queue(const struct master_config *c);
 #define MASTER_STATE_WARN_PERCENT 80u
 void master_config_state(const struct master_config *c, uint64_t *bytes, uint64_t *objects);
 /* Path of a file in the data directory. */

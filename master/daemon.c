@@ -46,6 +46,7 @@ static void turn(struct master *m)
         return;
     }
     bool waiting = turns_run(m->turns), more = true;
+    held_look(m);
     int64_t end_ms = env_now_ms(m->env) + CORE_BUDGET_MS;
     for (int i = 0; more && i < TURNS_MAX && !m->stopping && (i == 0 || env_now_ms(m->env) < end_ms); i++) {
         more = core_turn(m->core);
@@ -516,6 +517,7 @@ int master_run(const struct master_config *config, enum master_damage *damage, s
     list_init(&m->backups);
     strmap_init(&m->agents);
     m->turns = turns_new(has_room, m);
+    m->held.max = master_config_queue(config);
     m->watches = watch_table_new(m);
     m->pages = list_pages_new();
     m->wrong_tokens = allowance_new(m->env, JOIN_WRONG_BURST, JOIN_WRONG_US);

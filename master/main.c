@@ -46,7 +46,10 @@ static const char options_text[] =
     "--snapshot-entries N, --snapshot-mb N: when a snapshot is due (8192 entries, or a quarter as much log as state, 8 "
     "MB\n"
     "                 at least and 256 MB at most)\n"
-    "--state-mb N, --state-objects N: how large the cluster's state may get (an eighth of the memory, an object for each "
+    "--queue-mb N     how much the connections of clients and agents may hold of memory in all (1/32 of it, 64 MB to 1 "
+    "GB)\n"
+    "--state-mb N, --state-objects N: how large the cluster's state may get (an eighth of the memory, an object for "
+    "each "
     "KiB\n"
     "                 of that); the leader's word counts, so say the same to all masters\n"
     "--cert-life S, --admin-cert-life S: life of certificates, which renew themselves at two thirds of it (90, 365 "
@@ -97,6 +100,7 @@ enum option_id {
     OPT_RAFT_HEARTBEAT,
     OPT_SNAPSHOT_ENTRIES,
     OPT_SNAPSHOT_MB,
+    OPT_QUEUE_MB,
     OPT_STATE_MB,
     OPT_STATE_OBJECTS,
     OPT_TIMEOUT,
@@ -126,6 +130,7 @@ static const struct option options[] = {
     {"raft-heartbeat", required_argument, NULL, OPT_RAFT_HEARTBEAT},
     {"snapshot-entries", required_argument, NULL, OPT_SNAPSHOT_ENTRIES},
     {"snapshot-mb", required_argument, NULL, OPT_SNAPSHOT_MB},
+    {"queue-mb", required_argument, NULL, OPT_QUEUE_MB},
     {"state-mb", required_argument, NULL, OPT_STATE_MB},
     {"state-objects", required_argument, NULL, OPT_STATE_OBJECTS},
     {"timeout", required_argument, NULL, OPT_TIMEOUT},
@@ -257,6 +262,9 @@ static int parse(const struct command *command, int argc, char **argv, struct ar
             break;
         case OPT_SNAPSHOT_MB:
             ok = number(optarg, 1, &a->config.snapshot_mbytes);
+            break;
+        case OPT_QUEUE_MB:
+            ok = number(optarg, 1, &a->config.queue_mbytes);
             break;
         case OPT_STATE_MB:
             ok = number(optarg, 1, &a->config.state_mbytes);

@@ -108,6 +108,9 @@ struct master {
     struct revoked *revoked;
     struct master_stats stats;
     size_t request_bytes; /* of all sessions */
+    struct {
+        uint64_t max, looked_at, bytes, most, shed;
+    } held; /* held.c: as last looked at; the most ever; connections ended for it */
     char *ca_pem, *ca_key_pem;
     uint8_t seal_key[32];
     struct identity identity;
@@ -244,6 +247,9 @@ bool call_repeats(const struct call *c, const struct txn *t);
 void call_find_again(struct call *c);
 /* How long the answer to something asked on its behalf may take: what is left of its own deadline, at most max_ms. */
 int64_t call_left_ms(const struct call *c, int64_t max_ms);
+
+/* ---- held.c: what connections hold of memory ---- */
+void held_look(struct master *m); /* once in a turn; ends connections while it is too much */
 
 /* ---- parked.c: requests that wait for a leader ---- */
 

@@ -68,6 +68,8 @@ size_t net_conn_pending(const struct net_conn *c);    /* bytes accepted and not 
 void net_conn_pause(struct net_conn *c, bool paused); /* stop or go on reading */
 /* What was sent before still goes out, as long as the peer takes some of it every second. No callback but on_close comes after. */
 void net_conn_close(struct net_conn *c);
+/* The same, but what was sent and has not left yet is dropped: for a peer that holds too much. Also after net_conn_close. */
+void net_conn_abort(struct net_conn *c);
 void net_conn_set_events(struct net_conn *c, const struct net_conn_events *events, void *data);
 const struct pki_identity *net_conn_peer(const struct net_conn *c); /* role NONE without certificate */
 /* When the peer's certificate began and ends (seconds since the epoch); false without certificate. */

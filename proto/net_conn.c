@@ -176,6 +176,14 @@ void net_conn_close(struct net_conn *c)
     }
 }
 
+void net_conn_abort(struct net_conn *c)
+{
+    net_conn_close(c);
+    if (c->state == NET_FLUSHING) {
+        enter_closed(c);
+    }
+}
+
 static void on_timer(uv_timer_t *h)
 {
     struct net_conn *c = h->data;

@@ -42,6 +42,7 @@ struct rpc_stream;
 
 struct rpc_stats {
     uint64_t requests_in, requests_out, notifications_in, errors_out, bad_messages, refused_limit;
+    uint64_t bytes;         /* that went into the queues, to be sent or to be put together */
     uint64_t too_large;     /* messages with too many bytes or elements */
     uint64_t late_messages; /* answers and stream messages for what is over already; ignored */
 };
@@ -78,6 +79,9 @@ const struct pki_identity *rpc_session_peer(const struct rpc_session *s);
 const char *rpc_session_peer_addr(const struct rpc_session *s);
 bool rpc_session_refused(const struct rpc_session *s); /* in on_close: as net_conn_refused */
 size_t rpc_session_pending(const struct rpc_session *s);
+size_t rpc_session_held(const struct rpc_session *s); /* that, and what has come in of a message that is not whole */
+/* Ends it because it holds too much memory: what waits to be sent is dropped. Logged as other endings for the peer's sake. */
+void rpc_session_shed(struct rpc_session *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 unsigned
 rpc_session_inflight(const struct rpc_session *s); /* the peer's requests without an answer, and streams they became */
 void *rpc_session_data(const struct rpc_session *s);

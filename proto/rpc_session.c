@@ -195,6 +195,7 @@ static void on_conn_data(struct net_conn *conn, const uint8_t *p, size_t n, void
 {
     (void)conn;
     struct rpc_session *s = data;
+    s->stats->bytes += n;
     if (s->in.size == 0) {
         size_t used = consume(s, p, n);
         buf_append(&s->in, p + used, n - used);
@@ -258,6 +259,7 @@ bool rpc_send_is_full(const struct rpc_session *s)
 void rpc_send(struct rpc_session *s, struct str tail)
 {
     assert(s->state == RPC_OPEN);
+    s->stats->bytes += s->head.size + tail.n;
     net_conn_send(s->conn, s->head.data, s->head.size);
     net_conn_send(s->conn, tail.p, tail.n);
     buf_reset(&s->head);
@@ -348,6 +350,24 @@ size_t rpc_session_pending(const struct rpc_session *s)
 unsigned rpc_session_inflight(const struct rpc_session *s)
 {
     return s->requests.count + s->accepted.count;
+}
+
+size_t rpc_session_held(const struct rpc_session *s)
+{
+    return rpc_session_pending(s) + s->in.cap;
+}
+
+void rpc_session_shed(struct rpc_session *s, const char *fmt, ...)
+{
+    char text[ERROR_MESSAGE_MAX];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    rpc_session_fail(s, ERR_LIMIT, "%s", text);
+    if (s->conn != NULL) {
+        net_conn_abort(s->conn);
+    }
 }
 
 void *rpc_session_data(const struct rpc_session *s)

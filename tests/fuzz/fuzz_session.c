@@ -36,6 +36,10 @@ void net_conn_close(struct net_conn *c)
     CHECK(!c->closing);
     c->closing = true;
 }
+void net_conn_abort(struct net_conn *c)
+{
+    c->closing = true;
+}
 void net_conn_set_events(struct net_conn *c, const struct net_conn_events *events, void *data)
 {
     c->events = *events;

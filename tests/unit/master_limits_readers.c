@@ -1,0 +1,137 @@
+/* Readers that never read, many of them: what they hold is bounded in all, who holds most goes, others are served. READERS=n measures with more. */
+#include "master/master.h"
+#include "tests/unit/kit/master_kit.h"
+
+#define QUEUE_MB 64u
+#define SUBJECTS 4u
+
+static const char *const args[] = {"--queue-mb", "64", NULL};
+
+static int set_up(void **state)
+{
+    *state = kit_one(getenv("PLAIN") != NULL ? NULL : args);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    kit_free(*state);
+    return 0;
+}
+
+/* A connection that asks for much and takes nothing. */
+struct deaf {
+    struct net_conn *conn;
+    bool open, closed;
+};
+
+static void on_open(struct net_conn *c, void *data)
+{
+    struct deaf *d = data;
+    d->open = true;
+    CLEANUP_BUF struct buf b = BUF_INIT;
+    for (unsigned i = 0; i < 16; i++) { /* 4 MiB of answer each */
+        mp_write_array(&b, 4);
+        mp_write_uint(&b, 0);
+        mp_write_uint(&b, i);
+        mp_write_cstr(&b, "list");
+        mp_write_array(&b, 1);
+        mp_write_map(&b, 1);
+        mp_write_key_str(&b, "kind", STR("ConfigMap"));
+    }
+    net_conn_send(c, b.data, b.size);
+    net_conn_pause(c, true);
+}
+
+static void on_data(struct net_conn *c, const uint8_t *p, size_t n, void *data)
+{
+    (void)c;
+    (void)p;
+    (void)n;
+    (void)data;
+}
+
+static void on_close(struct net_conn *c, const struct error *why, void *data)
+{
+    (void)c;
+    (void)why;
+    ((struct deaf *)data)->closed = true;
+}
+
+static const struct net_conn_events events = {.on_open = on_open, .on_data = on_data, .on_close = on_close};
+
+static struct net_tls *tls_of(struct kit *k, unsigned subject)
+{
+    struct pki_identity who = {.role = PKI_ROLE_ADMIN};
+    struct net_tls *tls;
+    char *cert, *key;
+    snprintf(who.name, sizeof who.name, "deaf%u", subject);
+    assert_int_equal(pki_issue(k->ca, k->ca_key, &who, NULL, 3600, &cert, &key, NULL), 0);
+    assert_int_equal(net_tls_new(k->ca, cert, key, NULL, &tls, NULL), 0);
+    free(cert);
+    pki_free_key(key);
+    return tls;
+}
+
+static void readers_that_never_read_are_ended_before_memory_is(void **state)
+{
+    struct kit *k = *state;
+    unsigned count = getenv("READERS") == NULL ? 12 : (unsigned)atoi(getenv("READERS"));
+    struct client *admin = client_admin(k, 0);
+    enum { SIZE = 200000, OBJECTS = 24 };
+    CLEANUP_FREE char *text = xcalloc(1, SIZE + 1);
+    memset(text, 'x', SIZE);
+    for (unsigned i = 0; i < OBJECTS; i++) {
+        must(admin, "create", "{object: {apiVersion: v1, kind: ConfigMap, metadata: {name: b%u}, data: {x: %s}}}", i,
+             text);
+    }
+    size_t before = kit_memory_kb(k, 0), most = before;
+    struct deaf *all = xcalloc(count, sizeof *all);
+    for (unsigned i = 0; i < count; i++) {
+        struct net_tls *tls = tls_of(k, i % SUBJECTS);
+        all[i].conn = net_connect(&k->loop, tls, k->masters[0].addr, ALPN_RPC, 0, &events, &all[i]);
+        net_tls_unref(tls);
+    }
+    int64_t longest = 0;
+    bool plain = getenv("PLAIN") != NULL;
+    for (int64_t until = kit_now() + KIT_WAIT_MS;;) {
+        int64_t start = kit_now();
+        must(admin, "get", "{kind: Namespace, name: default}");
+        longest = MAX(longest, kit_now() - start);
+        most = MAX(most, kit_memory_kb(k, 0));
+        must(admin, "cluster", "{}");
+        if (plain ? kit_now() > until - KIT_WAIT_MS + 10000 : int_at(admin, "stats.connectionsShed") >= count) {
+            break;
+        }
+        assert_true(kit_now() < until);
+    }
+    print_message(
+        "%u readers that never read: memory grows by %zu KiB at most, another user waits %lld ms, %lld were ended\n",
+        count, most - before, (long long)longest, (long long)int_at(admin, "stats.connectionsShed"));
+    if (!plain) {
+        /* What was held when it was seen: the bound, and what had gone in since the look before. */
+        assert_true(int_at(admin, "stats.heldBytes") <= (int64_t)QUEUE_MB << 20);
+        assert_true(int_at(admin, "stats.heldBytesMost") <= ((int64_t)QUEUE_MB << 20) / 4 * 5);
+        CLEANUP_FREE char *log = kit_log(k, 0);
+        assert_non_null(strstr(log, "(queueMegabytes in master.yaml); this one holds most of them"));
+    }
+    for (unsigned i = 0; i < count; i++) {
+        if (!all[i].closed) {
+            net_conn_close(all[i].conn);
+        }
+    }
+    for (unsigned i = 0; i < count; i++) {
+        kit_until(k, &all[i].closed, "the readers are gone");
+    }
+    free(all);
+    client_close(admin);
+}
+
+int main(void)
+{
+    signal(SIGPIPE, SIG_IGN);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(readers_that_never_read_are_ended_before_memory_is, set_up, tear_down),
+    };
+    return KIT_RUN(tests, NULL, NULL);
+}
