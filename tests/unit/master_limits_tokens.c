@@ -152,6 +152,64 @@ static void a_network_is_an_address_or_a_64(void **state)
     }
 }
 
+/* Whoever hears nothing, or that the outcome is unknown, asks again with the same request: at any master, before and after the leader has died. Nobody
+ * beyond the token's uses gets in for that. */
+static void uses_are_never_exceeded_over_changes_of_leader(void **state)
+{
+    struct kit *k = kit_three(NULL);
+    enum { NEWCOMERS = 8, USES = 3, ROUNDS = 4 };
+    struct value *requests[NEWCOMERS];
+    bool in[NEWCOMERS] = {false};
+    *state = k;
+    unsigned leader = kit_leader(k), dead = leader;
+    struct client *c = client_admin(k, leader);
+    const char *token = make_token(c, "{role: node, uses: 3}");
+    client_close(c);
+    for (unsigned i = 0; i < NEWCOMERS; i++) {
+        requests[i] = newcomer(k, arena_printf(&k->arena, "n%u", i), token);
+    }
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        if (round == 1) {
+            kit_stop(k, leader, SIGKILL);
+        } else if (round == 2) {
+            kit_start(k, leader);
+            dead = KIT_MASTERS_MAX;
+            int64_t until = kit_now() + KIT_WAIT_MS;
+            for (bool serves = false; !serves; client_close(c)) {
+                assert_true(kit_now() < until);
+                serves = call(c = client_admin(k, leader), "cluster", "{}") == 0;
+                kit_turn(k, 20);
+            }
+            must(c = client_admin(k, kit_leader(k)), "master.transfer", "{}");
+            client_close(c);
+        }
+        for (unsigned i = 0; i < NEWCOMERS; i++) {
+            unsigned at = (i + round) % 3;
+            at = round < 2 && at == dead && round == 1 ? (at + 1) % 3 : at;
+            struct client *stranger = client_as(k, at, PKI_ROLE_NONE, "");
+            in[i] |= call_value(stranger, "join", requests[i]) == 0;
+            client_close(stranger);
+        }
+    }
+    unsigned count = 0;
+    for (unsigned i = 0; i < NEWCOMERS; i++) {
+        count += in[i];
+    }
+    assert_in_range(count, 1, USES);
+    /* who is in may ask again, nobody else */
+    struct client *stranger = client_as(k, kit_leader(k), PKI_ROLE_NONE, "");
+    for (unsigned i = 0; i < NEWCOMERS; i++) {
+        int rc = call_value(stranger, "join", requests[i]);
+        if (rc == 0 && !in[i]) { /* its outcome was unknown, or nobody had the time to look at it */
+            in[i] = true;
+            count++;
+        }
+        assert_true(rc == 0 || !in[i] || rc == ERR_LIMIT);
+    }
+    assert_int_equal(count, USES);
+    client_close(stranger);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -160,6 +218,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_token_for_a_name_or_pattern_is_good_for_no_other, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_expired_token_is_taken_away, set_up, tear_down),
         cmocka_unit_test_setup_teardown(guesses_from_one_address_are_few, set_up, tear_down),
+        cmocka_unit_test_teardown(uses_are_never_exceeded_over_changes_of_leader, tear_down),
         cmocka_unit_test(a_network_is_an_address_or_a_64),
     };
     return KIT_RUN(tests, NULL, NULL);

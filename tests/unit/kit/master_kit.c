@@ -303,8 +303,9 @@ void kit_init(struct kit *k, const char *const *args)
     CLEANUP_FREE char *said = NULL;
     k->run_args = args;
     unsigned i = new_master(k);
-    if (run_setup(k, i, &said, "init", NULL, NULL) != 0) {
-        fail_msg("init: %s", said);
+    int rc = run_setup(k, i, &said, "init", NULL, NULL);
+    if (rc != 0) {
+        fail_msg("init ended with %d: %s", rc, said);
     }
     k->ca = file_of(k, i, "ca.crt");
     k->ca_key = file_of(k, i, "ca.key");
