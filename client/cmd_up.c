@@ -368,7 +368,8 @@ static int start_node(struct upping *p, unsigned i)
     rc = rc != 0 ? rc : up_node_start(u, &spec, &p->err);
     if (rc == 0) {
         p->started++;
-        say(p, "  node %s: %s, pid %d", name, up_node_ip(a, i), (int)up_alive(u, name));
+        say(p, "  node %s: %s, pid %d (all of the node: its end is a power cut)", name, up_node_ip(a, i),
+            (int)up_alive(u, name));
     }
     return rc;
 }
