@@ -76,7 +76,7 @@ static int64_t now_of(const struct log *log)
 static bool allowed(const struct log *log, const char *fmt, const char *module, char more[80])
 {
     more[0] = '\0';
-    if (log->rates == NULL) {
+    if (log->rates == NULL || log->level <= LOG_LEVEL_DEBUG) {
         return true;
     }
     int64_t now = now_of(log);

@@ -193,7 +193,9 @@ void rctl_write_data(struct rctl *r, const struct buf *b)
         return;
     }
     fflush(r->out);
-    fwrite(b->data, 1, b->size, r->raw_out);
+    if (b->size > 0) {
+        fwrite(b->data, 1, b->size, r->raw_out);
+    }
 }
 
 /* ---- For commands ---- */

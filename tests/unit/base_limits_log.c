@@ -34,6 +34,7 @@ static void paper_open(struct paper *p)
 {
     *p = (struct paper){.now_ms = 1000};
     p->log = (struct log){.name = "test",
+                          .level = LOG_LEVEL_INFO,
                           .sink = sink,
                           .sink_data = p,
                           .wall_ms = clock_ms,
@@ -74,7 +75,7 @@ static void a_place_writes_a_burst_and_then_a_line_now_and_again_with_what_was_l
     log_rates_free(p.log.rates);
 }
 
-static void places_do_not_silence_each_other_and_debug_is_not_limited(void **state)
+static void places_do_not_silence_each_other_and_a_log_of_level_debug_is_not_limited(void **state)
 {
     (void)state;
     struct paper p;
@@ -86,10 +87,13 @@ static void places_do_not_silence_each_other_and_debug_is_not_limited(void **sta
     log_info(&p.log, "raft", "leader is 1");
     log_warn(&p.log, "rpc", "somebody (%u) knocks", 1u); /* the same words of another module */
     assert_int_equal(p.lines, LOG_BURST + 2);
-    for (unsigned i = 0; i < 100; i++) {
+    p.log.level = LOG_LEVEL_DEBUG; /* whoever looks for a fault */
+    for (unsigned i = 0; i < 50; i++) {
         log_debug(&p.log, "net", "looks at %u", i);
+        knock(&p, i);
     }
     assert_int_equal(p.lines, LOG_BURST + 102);
+    p.log.level = LOG_LEVEL_INFO;
     log_rates_free(p.log.rates);
     p.log.rates = NULL; /* tests and tools: every line */
     for (unsigned i = 0; i < 100; i++) {
@@ -119,7 +123,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_place_writes_a_burst_and_then_a_line_now_and_again_with_what_was_left_out),
-        cmocka_unit_test(places_do_not_silence_each_other_and_debug_is_not_limited),
+        cmocka_unit_test(places_do_not_silence_each_other_and_a_log_of_level_debug_is_not_limited),
         cmocka_unit_test(a_line_that_is_too_long_still_says_what_was_left_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -38,6 +38,21 @@ static inline const char *program(const char *name)
     return path;
 }
 
+/* All of them, so that none is left of a test that failed. */
+static pid_t procs_started[256];
+static unsigned procs_count;
+
+static inline void end_procs(void)
+{
+    for (unsigned i = 0; i < procs_count; i++) {
+        if (waitpid(procs_started[i], NULL, WNOHANG) == 0) {
+            kill(procs_started[i], SIGKILL);
+            waitpid(procs_started[i], NULL, 0);
+        }
+    }
+    procs_count = 0;
+}
+
 static inline struct proc start(struct state *s, const char *const *args, bool with_input)
 {
     static unsigned count;
@@ -68,6 +83,8 @@ static inline struct proc start(struct state *s, const char *const *args, bool w
         execv(path, (char *const *)argv);
         _exit(127);
     }
+    assert_true(procs_count < ARRAY_SIZE(procs_started));
+    procs_started[procs_count++] = p.pid;
     if (with_input) {
         close(fds[0]);
         p.input = fds[1];
@@ -168,7 +185,8 @@ static inline int finish(struct state *s, struct proc *p, int sig)
 
 static inline void run_agent(struct state *s)
 {
-    const char *const run[] = {"reeve-agent", "run", "--dir", s->agent_dir, "--runtime", "hollow", NULL};
+    const char *const run[] = {"reeve-agent", "run",         "--dir", s->agent_dir, "--runtime",
+                               "hollow",      "--log-level", "debug", NULL};
     s->agent = start(s, run, false);
 }
 
@@ -244,7 +262,11 @@ static inline int set_up(void **state)
 static inline int tear_down(void **state)
 {
     struct state *s = *state;
+    if (s == NULL) { /* it was not set up */
+        return 0;
+    }
     finish(s, &s->agent, SIGTERM);
+    end_procs();
     s->kit->meanwhile = NULL;
     kit_free(s->kit);
     free(s);
