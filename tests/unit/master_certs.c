@@ -219,7 +219,7 @@ static void test_a_disk_that_refuses_does_not_stop_renewal(void **state)
         const struct value *warnings = value_get(c->result, "certificateWarnings");
         if (value_count(warnings) > 0) {
             const char *text = arena_printf(&k->arena, "%.*s", STR_ARG(value_to_str(value_item(warnings, 0))));
-            assert_non_null(strstr(text, "certificate of master 1 expires on 20"));
+            assert_non_null(strstr(text, "certificate of master 1 expire")); /* or it has, on a machine that stood still */
             assert_non_null(strstr(text, "renewing it failed: the new one is used, but could not be kept"));
             assert_non_null(strstr(text, "master.crt.next"));
             break;
