@@ -250,11 +250,7 @@ void api_add_timeout(const struct api *a, struct buf *out, struct str params, in
         buf_append_str(out, params);
         return;
     }
-    mp_write_map(out, mp_count(m) + 1);
-    for (struct mp_iter it = mp_iter(m); mp_next(&it);) {
-        mp_write_str(out, it.key);
-        buf_append(out, it.value.p, (size_t)(it.value.end - it.value.p));
-    }
+    mp_write_map_and(out, m, 1);
     mp_write_key_int(out, "timeoutMs", MAX(left_ms - MIN(ANSWER_MARGIN_MS, left_ms / 10), 1));
 }
 

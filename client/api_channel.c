@@ -262,11 +262,7 @@ static void write_params(struct api_channel *c, struct buf *out, struct str para
         buf_append_str(out, params);
         return;
     }
-    mp_write_map(out, mp_count(m) + 1);
-    for (struct mp_iter it = mp_iter(m); mp_next(&it);) {
-        mp_write_str(out, it.key);
-        buf_append(out, it.value.p, (size_t)(it.value.end - it.value.p));
-    }
+    mp_write_map_and(out, m, 1);
     mp_write_cstr(out, "resume");
     mp_write_map(out, c->opened ? 3 : 2);
     mp_write_cstr(out, "token");

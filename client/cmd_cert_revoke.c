@@ -84,6 +84,23 @@ static void tell(struct rctl *r, const char *kind, const char *name)
     }
 }
 
+/* Revoking a name that nobody has is right for a node that was deleted, and wrong for one that was misspelt. */
+static void warn_if_unknown(struct rctl *r, const char *name)
+{
+    struct error err = {0};
+    CLEANUP_REPLY struct api_reply reply = {0};
+    struct value *params = value_map(&r->arena);
+    value_set(&r->arena, params, "kind", value_cstr(&r->arena, "Node"));
+    value_set(&r->arena, params, "name", value_cstr(&r->arena, name));
+    if (api_read(r->api, "get", params, &reply, &err) == ERR_NOT_FOUND) {
+        rctl_note(
+            r,
+            "note: the cluster has no node \"%s\" at present; if the name is misspelt, the certificates of the node "
+            "that you mean still count: rctl get nodes",
+            name);
+    }
+}
+
 static int run_revoke(struct rctl *r)
 {
     struct error err = {0};
@@ -98,7 +115,11 @@ static int run_revoke(struct rctl *r)
     if (rctl_connect(r, &err) != 0 || api_read(r->api, "cert.revoke", params, &reply, &err) != 0) {
         return rctl_fail(r, &err);
     }
-    tell(r, text(&r->arena, reply.result, "kind"), text(&r->arena, reply.result, "name"));
+    const char *kind = text(&r->arena, reply.result, "kind"), *name = text(&r->arena, reply.result, "name");
+    tell(r, kind, name);
+    if (strcmp(kind, "node") == 0) {
+        warn_if_unknown(r, name);
+    }
     return EXIT_DONE;
 }
 

@@ -34,6 +34,8 @@ void mp_write_cstr(struct buf *b, const char *s);
 void mp_write_bin(struct buf *b, const void *p, size_t n);
 void mp_write_array(struct buf *b, uint32_t count);
 void mp_write_map(struct buf *b, uint32_t count);
+/* The head of a map that has m's members and so many more, and m's members; the caller writes the others. */
+void mp_write_map_and(struct buf *b, struct mp m, uint32_t more);
 /* Short cuts for maps of scalars: key and value. */
 void mp_write_key_str(struct buf *b, const char *key, struct str s);
 void mp_write_key_int(struct buf *b, const char *key, int64_t v);

@@ -92,6 +92,15 @@ void mp_write_key_str(struct buf *b, const char *key, struct str s)
     mp_write_str(b, s);
 }
 
+void mp_write_map_and(struct buf *b, struct mp m, uint32_t more)
+{
+    mp_write_map(b, mp_count(m) + more);
+    for (struct mp_iter it = mp_iter(m); mp_next(&it);) {
+        mp_write_str(b, it.key);
+        buf_append(b, it.value.p, (size_t)(it.value.end - it.value.p));
+    }
+}
+
 void mp_write_key_int(struct buf *b, const char *key, int64_t v)
 {
     mp_write_cstr(b, key);
