@@ -28,7 +28,7 @@ endif
 CFLAGS_ALL = $(CSTD) $(WARN) $(OPT) $(HARDEN) -fno-omit-frame-pointer -fno-strict-aliasing -fstack-protector-strong -I. $(CFLAGS)
 # libraft is linked statically: the version that was checked at build time is the one that runs.
 LDLIBS_ALL = -l:libraft.a -luv -lmsgpackc -lyaml -larchive -llz4 -lxxhash -lssl -lcrypto -lpthread -lm
-# libraft calls io_destroy on the loop, which waits for the kernel some 30 ms: raft-store/uv_io.c gives it to a thread.
+# libraft calls io_destroy on the loop, which waits for the kernel some 30 ms: raft-store/raft/uv_io.c gives it to a thread.
 # What it opens gets a descriptor that is kept for it: there as well.
 LDFLAGS_ALL = $(LDFLAGS) $(HARDEN_LINK) -Wl,--wrap=io_destroy,--wrap=uv_fs_open,--wrap=uv_fs_scandir,--wrap=eventfd
 ifeq ($(SAN),1)
@@ -59,7 +59,7 @@ all: $(BUILD)/reeve-master $(BUILD)/reeve-agent $(BUILD)/rctl
 
 define module_rules
 $(call lib,$(1)): $(call objs,$(1))
-	$(Q)rm -f $$@ && ar rcs $$@ $$^
+	$(Q)rm -f $$@ && ar qcs $$@ $$^
 .PHONY: lib-$(1) test-$(1)
 lib-$(1): $(call lib,$(1))
 test-$(1): $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/$(1)_*.c))

@@ -13,11 +13,11 @@
 #include <unistd.h>
 
 #include "agent/agent_int.h"
-#include "agent/defer.h"
-#include "agent/fsutil.h"
-#include "agent/guard.h"
-#include "agent/instance.h"
-#include "agent/serve_stream.h"
+#include "agent/network/guard.h"
+#include "agent/serve/stream.h"
+#include "agent/util/defer.h"
+#include "agent/util/fsutil.h"
+#include "agent/util/instance.h"
 
 #define MASTERS_BYTES_MAX (16u << 10)
 

@@ -14,7 +14,7 @@
 
 #include "base/env.h"
 #include "base/mem.h" /* before uv.h: MIN and MAX */
-#include "proto/net.h"
+#include "proto/net/net.h"
 
 #define AGENT_PODS_MAX        110
 #define AGENT_HOLLOW_PODS_MAX 250

@@ -4,17 +4,17 @@
 #define AGENT_AGENT_INT_H
 
 #include "agent/agent.h"
-#include "agent/cgroup.h"
-#include "agent/image.h"
-#include "agent/journal.h"
-#include "agent/logfile.h"
-#include "agent/network.h"
-#include "agent/pod.h"
-#include "agent/report.h"
-#include "agent/runtime.h"
-#include "agent/sandbox.h"
-#include "agent/session.h"
-#include "agent/volume.h"
+#include "agent/image/image.h"
+#include "agent/link/report.h"
+#include "agent/link/session.h"
+#include "agent/network/network.h"
+#include "agent/pod/pod.h"
+#include "agent/runtime/cgroup.h"
+#include "agent/runtime/journal.h"
+#include "agent/runtime/logfile.h"
+#include "agent/runtime/runtime.h"
+#include "agent/runtime/sandbox.h"
+#include "agent/volume/volume.h"
 #include "base/strmap.h"
 
 #define AGENT_PATH_MAX 768 /* FS_BASE_MAX, a directory of ours, any file name */
@@ -61,7 +61,7 @@ struct agent {
     struct volume_store *volumes;
     struct cgroup *cgroup;
     struct list readers; /* log followers (serve.c) */
-    struct list streams; /* that can be resumed (serve_stream.c) */
+    struct list streams; /* that can be resumed (serve/stream.c) */
     unsigned streams_cut;
     uv_timer_t wake, check;
     uv_timer_t measure; /* runs while a pod has limits for the disk, or the disk is nearly full */
@@ -185,10 +185,10 @@ void serve_container_ended(struct agent *a, const char *uid, const char *contain
  * first container. */
 struct agent_pod *serve_find_pod(struct agent *a, struct mp params, struct error *err);
 struct container *serve_find_container(struct agent_pod *ap, struct mp params, struct error *err);
-void serve_exec(struct agent *a, struct rpc_request *r, struct mp params);        /* serve_exec.c */
-void serve_attach(struct agent *a, struct rpc_request *r, struct mp params);      /* serve_attach.c */
-void serve_portforward(struct agent *a, struct rpc_request *r, struct mp params); /* serve_port.c */
-void serve_image_load(struct agent *a, struct rpc_request *r, struct mp params);  /* serve_image.c */
+void serve_exec(struct agent *a, struct rpc_request *r, struct mp params);        /* serve/exec.c */
+void serve_attach(struct agent *a, struct rpc_request *r, struct mp params);      /* serve/attach.c */
+void serve_portforward(struct agent *a, struct rpc_request *r, struct mp params); /* serve/port.c */
+void serve_image_load(struct agent *a, struct rpc_request *r, struct mp params);  /* serve/image.c */
 void serve_image_list(struct agent *a, struct rpc_request *r, struct mp params);
 
 #endif

@@ -6,11 +6,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "agent/fsutil.h"
-#include "proto/api.h"
-#include "proto/msgpack.h"
-#include "proto/rpc.h"
-#include "proto/text.h"
+#include "agent/util/fsutil.h"
+#include "proto/model/msgpack.h"
+#include "proto/rpc/api.h"
+#include "proto/rpc/rpc.h"
+#include "proto/text/text.h"
 
 #define JOIN_MS       15000
 #define FINGERPRINT_N 32

@@ -4,7 +4,7 @@
 
 #include "base/env.h"
 #include "base/mem.h"
-#include "proto/net.h"
+#include "proto/net/net.h"
 
 #define CONFIG_MASTERS_MAX 64u
 
@@ -18,7 +18,7 @@ struct config {
 /* ERR_NOT_FOUND tells how to join; ERR_INVALID names file, line and field. config_close in either case. */
 int config_load(struct config *c, const char *dir, struct error *err);
 void config_close(struct config *c);
-/* TLS with the certificate of the directory, also if it has expired: renewing it is what the agent connects for first (agent/renew.h). */
+/* TLS with the certificate of the directory, also if it has expired: renewing it is what the agent connects for first (agent/link/renew.h). */
 int config_tls(const struct config *c, struct net_tls **out, struct error *err);
 
 struct config_join {

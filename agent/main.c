@@ -11,12 +11,12 @@
 
 #include "agent/agent.h"
 #include "agent/config.h"
-#include "agent/fsutil.h"
+#include "agent/util/fsutil.h"
 #include "base/hash.h"
 #include "base/process.h"
-#include "proto/api.h"
-#include "proto/kind.h"
-#include "proto/quantity.h"
+#include "proto/model/quantity.h"
+#include "proto/rpc/api.h"
+#include "proto/schema/kind.h"
 
 #define EXIT_USAGE 2
 #define STOP_MS    3000 /* then the process ends whatever is still in flight; pods do not depend on it */

@@ -54,13 +54,13 @@ enum err {
 };
 
 #define ERROR_MESSAGE_MAX 1024
-#define ERROR_FIELD_MAX 192
+#define ERROR_FIELD_MAX   192
 
 struct error {
-    int code;                      /* enum err; 0 = no error */
+    int code; /* enum err; 0 = no error */
     char message[ERROR_MESSAGE_MAX];
-    char field[ERROR_FIELD_MAX];   /* path of the field at fault, "" if none */
-    int retry_after_ms;            /* hint; 0 = none */
+    char field[ERROR_FIELD_MAX]; /* path of the field at fault, "" if none */
+    int retry_after_ms;          /* hint; 0 = none */
 };
 
 /* Name of a code ("NotFound") as sent on the wire; text of a code; class of a code. Unknown codes give "Unknown". */

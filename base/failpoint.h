@@ -9,7 +9,7 @@
  *   sleep:MS     the calling thread stands still
  *
  * The state is the process's (a fault in one of several masters of a simulator is simulated otherwise): the one mutable global of Reeve, caches of memory that are a thread's own
- * aside (base/mem.c, raft-store/raft_heap.c). */
+ * aside (base/mem.c, raft-store/raft/raft_heap.c). */
 #ifndef BASE_FAILPOINT_H
 #define BASE_FAILPOINT_H
 

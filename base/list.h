@@ -39,7 +39,7 @@ static inline void list_remove(struct list *n)
     list_init(n);
 }
 #define LIST_ENTRY(node, type, member) CONTAINER_OF(node, type, member)
-#define LIST_FOR(it, head) for (struct list *it = (head)->next; it != (head); it = it->next)
+#define LIST_FOR(it, head)             for (struct list *it = (head)->next; it != (head); it = it->next)
 /* The current node may be removed inside the body. */
 #define LIST_FOR_SAFE(it, head)                                                                                        \
     for (struct list *it = (head)->next, *it##_next_ = it->next; it != (head); it = it##_next_, it##_next_ = it->next)

@@ -3,8 +3,8 @@
 
 #include "base/hash.h"
 #include "base/process.h"
-#include "client/rctl.h"
-#include "client/up.h"
+#include "client/cmd/rctl.h"
+#include "client/up/up.h"
 
 int main(int argc, char **argv)
 {

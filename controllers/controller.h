@@ -8,37 +8,36 @@
 
 #include "base/env.h"
 #include "base/log.h"
-#include "raft-store/txn.h"
-#include "raft-store/view.h"
+#include "raft-store/store/txn.h"
+#include "raft-store/store/view.h"
 
-
-struct change; /* raft-store/store.h: (old, new) */
+struct change; /* raft-store/store/store.h: (old, new) */
 
 /* What is known but not in the log. */
 struct controller_soft {
     void *data;
     /* Milliseconds since this leader last heard of the node; since it began to lead if never. */
     int64_t (*heartbeat_age_ms)(void *data, struct str node);
-    int64_t node_grace_ms;         /* NotReady after this (40 s by default) */
+    int64_t node_grace_ms; /* NotReady after this (40 s by default) */
 };
 struct controller_key {
     const struct kind *kind; /* what the key names; may be an object that is gone */
     struct str ns, name;
 };
 struct reconcile_in {
-    const struct view *view;   /* the tip */
+    const struct view *view; /* the tip */
     struct controller_key key;
     int64_t wall_ms;
     struct rng *rng;
     const struct controller_soft *soft;
 };
 struct reconcile_out {
-    struct txn *txn;           /* empty at the start */
-    int64_t requeue_after_ms;  /* 0 = none */
+    struct txn *txn;          /* empty at the start */
+    int64_t requeue_after_ms; /* 0 = none */
     /* The key is not looked at again before so long, whatever changes, unless it is the spec of the object that it names. 0 = at any time. */
     int64_t rest_ms;
-    struct arena *arena;       /* scratch, lives until the transaction was evaluated */
-    char note[256];            /* one line for traces: what was decided and why */
+    struct arena *arena; /* scratch, lives until the transaction was evaluated */
+    char note[256];      /* one line for traces: what was decided and why */
 };
 struct controller;
 /* Maps a changed object (old and/or new, NULL = absent) to keys. */
@@ -66,7 +65,7 @@ struct controllers_config {
     const struct log *log;
     uint64_t seed;
     struct controller_soft soft;
-    /* Evaluate on the tip at once (node_submit with no callback). */
+    /* Evaluate on the tip at once (replica_submit with no callback). */
     int (*submit)(void *data, const struct txn *t, struct error *err);
     const struct view *(*tip)(void *data);
     /* Is there room for one more transaction? Asked before each reconcile; without it nothing is done. NULL: always. */
@@ -80,7 +79,8 @@ void controllers_observe(struct controllers *c, const struct change *changes, un
 /* Work for at most budget_ms (env clock; at least one key), while there is room. True if keys are left. Keys whose own object's spec has
  * changed come before the others: what a user wants is not kept waiting by what a crowd of pods has to tell. */
 bool controllers_run(struct controllers *c, int64_t budget_ms);
-int64_t controllers_next_deadline(const struct controllers *c); /* env now_ms of the next delayed key; INT64_MAX if none */
+int64_t
+controllers_next_deadline(const struct controllers *c); /* env now_ms of the next delayed key; INT64_MAX if none */
 struct controllers_stats {
     uint64_t reconciles, errors, transactions;
     uint64_t keys_refused; /* longer than any object's name */

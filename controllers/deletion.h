@@ -10,7 +10,7 @@
 #ifndef CONTROLLERS_DELETION_H
 #define CONTROLLERS_DELETION_H
 
-#include "raft-store/txn.h"
+#include "raft-store/store/txn.h"
 
 #define FINALIZER_ORPHAN     "orphan"
 #define FINALIZER_FOREGROUND "foregroundDeletion"

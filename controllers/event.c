@@ -5,8 +5,8 @@
 
 #include "controllers/controller.h"
 #include "controllers/util.h"
-#include "proto/event.h"
-#include "proto/text.h"
+#include "proto/facts/event.h"
+#include "proto/text/text.h"
 
 void template_hash(struct arena *a, const struct value *pod_template, int64_t collision_count, char out[16])
 {

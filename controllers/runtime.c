@@ -21,7 +21,7 @@
 #include "base/list.h"
 #include "base/strmap.h"
 #include "controllers/controller.h"
-#include "raft-store/store.h"
+#include "raft-store/store/store.h"
 
 #define BACKOFF_FIRST_MS 5
 #define BACKOFF_MAX_MS   (1000 * 1000) /* about 16 minutes */

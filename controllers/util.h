@@ -3,7 +3,7 @@
 #define CONTROLLERS_UTIL_H
 
 #include "controllers/controller.h"
-#include "proto/selector.h"
+#include "proto/schema/selector.h"
 
 /* At most this many objects are created or deleted by one transaction of a controller; the rest follows in the next. */
 #define CONTROLLER_BATCH_MAX 500u

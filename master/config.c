@@ -11,9 +11,9 @@
 
 #include "base/machine.h"
 #include "base/mem.h"
-#include "proto/api.h"
-#include "proto/pki.h"
-#include "proto/text.h"
+#include "proto/pki/pki.h"
+#include "proto/rpc/api.h"
+#include "proto/text/text.h"
 
 void master_config_path(const struct master_config *c, const char *file, char *out, size_t size)
 {

@@ -4,8 +4,8 @@
  *   ca.crt ca.key      the cluster's CA; every master holds the key, since any of them may sign a joiner
  *   master.crt .key    this master's identity (O=reeve:masters, CN=id); renewed by itself (identity.c)
  *   seal.key           32 bytes, hex: what belongs to Secrets is encrypted with it on disk
- *   raft/              log, snapshots, term and vote: libraft's files, and ours beside them: reeve-mark (raft-store/disk_mark.h), state-*.rvs
- *                      (raft-store/snapfile.h), reeve-ballast (raft-store/uv_io.c)
+ *   raft/              log, snapshots, term and vote: libraft's files, and ours beside them: reeve-mark (raft-store/disk/mark.h), state-*.rvs
+ *                      (raft-store/disk/snapfile.h), reeve-ballast (raft-store/raft/uv_io.c)
  *   masters            the cluster's masters as last seen here, one a line: id, role, address
  *   recovered/         the new raft/ that `reeve-master recover` has made, until it takes its place
  *   quarantine-TIME/   a former raft/, damaged or replaced by a recovery: evidence, the newest three are kept (repair.h)
@@ -13,7 +13,7 @@
  *   admin.config       client configuration of the first administrator (init, restore, admin)
  *   tokens             those that init or restore has printed, until the first leader has them in the cluster's state
  *   unfinished         only while the directory is being made from a state: without master.yaml it cannot be started
- * master.crt.next is there while the pair is replaced (proto/pki.h). The lock of a running master is on the directory itself (flock).
+ * master.crt.next is there while the pair is replaced (proto/pki/pki.h). The lock of a running master is on the directory itself (flock).
  */
 #ifndef MASTER_CONFIG_H
 #define MASTER_CONFIG_H
@@ -22,13 +22,13 @@
 
 #include "base/err.h"
 #include "base/log.h"
-#include "proto/net.h"
+#include "proto/net/net.h"
 
 #define MASTER_UNFINISHED         "unfinished"
 #define MASTER_JOIN_ADDRESSES_MAX 16
 /* Raft's timings. An election starts when a leader has been silent for the election timeout and up to the least timeout more. 450 ms are several times what
  * a busy disk's flush or a closing segment holds the loop up (about 100 ms), and pre-vote keeps a wrong guess harmless. Masters that see each
- * other stand still raise it up to the greatest, and come back to the least (raft-store/pace.h); they begin with twice the least. A leader
+ * other stand still raise it up to the greatest, and come back to the least (raft-store/raft/pace.h); they begin with twice the least. A leader
  * whose process has ended is replaced at once, whatever the timeout. */
 #define MASTER_ELECTION_MS_DEFAULT       450
 #define MASTER_ELECTION_MAX_MS_DEFAULT   3000

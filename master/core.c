@@ -3,11 +3,11 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#include "proto/api.h"
+#include "proto/rpc/api.h"
 
 struct core {
     struct core_config config;
-    struct node *node;
+    struct replica *replica;
     struct strmap heard;    /* node name -> struct heard */
     int64_t attended_ms;    /* a clock that stands while we do not listen */
     int64_t attended_at_ms; /* env's now_ms when it was set; INT64_MIN = never */
@@ -65,28 +65,28 @@ void core_free(struct core *c)
     free(c);
 }
 
-void core_set_node(struct core *c, struct node *n)
+void core_set_node(struct core *c, struct replica *n)
 {
-    assert(c->node == NULL);
-    c->node = n;
+    assert(c->replica == NULL);
+    c->replica = n;
 }
 
 static int submit(void *data, const struct txn *t, struct error *err)
 {
     struct core *c = data;
-    return node_submit(c->node, t, NULL, NULL, err);
+    return replica_submit(c->replica, t, NULL, NULL, err);
 }
 
 static const struct view *tip(void *data)
 {
     struct core *c = data;
-    return store_tip(node_store(c->node));
+    return store_tip(replica_store(c->replica));
 }
 
 static bool room(void *data)
 {
     struct core *c = data;
-    return node_has_room(c->node);
+    return replica_has_room(c->replica);
 }
 
 static int64_t heartbeat_age_ms(void *data, struct str node)
@@ -96,7 +96,7 @@ static int64_t heartbeat_age_ms(void *data, struct str node)
 
 void core_on_leading(struct core *c, bool leading, uint64_t term)
 {
-    assert(c->node != NULL);
+    assert(c->replica != NULL);
     controllers_free(c->controllers);
     scheduler_free(c->scheduler);
     c->controllers = NULL;
@@ -189,7 +189,7 @@ bool core_next_heard(const struct core *c, size_t *cursor, struct str *node_name
 
 void core_forget_gone(struct core *c)
 {
-    const struct view *v = store_committed(node_store(c->node));
+    const struct view *v = store_committed(replica_store(c->replica));
     const struct strmap_entry *e;
     size_t cursor = 0, count = 0;
     struct str *gone = xcalloc(c->heard.count + 1, sizeof *gone);
@@ -232,7 +232,7 @@ bool core_node_lives(struct core *c, struct str node_name)
 
 static bool schedule(struct core *c)
 {
-    if (!node_has_room(c->node)) {
+    if (!replica_has_room(c->replica)) {
         return false;
     }
     struct txn t;
@@ -240,7 +240,7 @@ static bool schedule(struct core *c)
     bool more = scheduler_run(c->scheduler, tip(c), env_wall_ms(c->config.env), CORE_SCHEDULE_PODS, &t);
     if (t.count > 0) {
         struct error err = {0};
-        if (node_submit(c->node, &t, NULL, NULL, &err) != 0) {
+        if (replica_submit(c->replica, &t, NULL, NULL, &err) != 0) {
             log_warn(c->config.log, "core", "bindings refused, pods queued again: %s", err.message);
             if (c->scheduler != NULL) {
                 scheduler_failed(c->scheduler, &t);
@@ -260,13 +260,13 @@ static void wait_for_room(struct core *c)
     if (now_ms < c->waits.tell_ms) {
         return;
     }
-    struct node_stats stats;
-    node_stats(c->node, &stats);
+    struct replica_stats stats;
+    replica_stats(c->replica, &stats);
     log_info(
         c->config.log, "core",
         "controllers and scheduler wait until what was decided is replicated (%llu times since last told; %zu bytes "
         "and %u answers are due): users and nodes go first",
-        (unsigned long long)(c->waits.count - c->waits.told), store_batch_bytes(node_store(c->node)), stats.queued);
+        (unsigned long long)(c->waits.count - c->waits.told), store_batch_bytes(replica_store(c->replica)), stats.queued);
     c->waits.told = c->waits.count;
     c->waits.tell_ms = now_ms + CORE_TELL_MS;
 }
@@ -276,7 +276,7 @@ static bool decide(struct core *c)
 {
     bool more = false;
     for (unsigned i = 0; i < 2; i++) {
-        if (c->controllers == NULL || store_tip(node_store(c->node)) == NULL) {
+        if (c->controllers == NULL || store_tip(replica_store(c->replica)) == NULL) {
             return false;
         }
         more |= c->scheduler_first == (i == 0) ? schedule(c) : controllers_run(c->controllers, CORE_BUDGET_MS / 2);
@@ -288,15 +288,15 @@ static bool decide(struct core *c)
 bool core_turn(struct core *c)
 {
     bool more = false;
-    if (c->controllers != NULL && store_tip(node_store(c->node)) != NULL) {
-        c->waits.now &= !node_has_room(c->node);
+    if (c->controllers != NULL && store_tip(replica_store(c->replica)) != NULL) {
+        c->waits.now &= !replica_has_room(c->replica);
         more = decide(c);
-        if (c->controllers != NULL && node_leading(c->node) && !node_has_room(c->node)) {
+        if (c->controllers != NULL && replica_leading(c->replica) && !replica_has_room(c->replica)) {
             wait_for_room(c);
             more = false;
         }
     }
-    bool moved = node_turn(c->node);
+    bool moved = replica_turn(c->replica);
     return more || moved;
 }
 
@@ -312,8 +312,8 @@ int64_t core_leading_since_ms(const struct core *c)
 
 int64_t core_next_deadline(const struct core *c)
 {
-    int64_t at = node_next_deadline(c->node);
-    if (c->controllers != NULL && (!node_leading(c->node) || node_has_room(c->node))) { /* or an entry wakes us */
+    int64_t at = replica_next_deadline(c->replica);
+    if (c->controllers != NULL && (!replica_leading(c->replica) || replica_has_room(c->replica))) { /* or an entry wakes us */
         at = MIN(at, controllers_next_deadline(c->controllers));
     }
     return at;

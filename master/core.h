@@ -6,7 +6,7 @@
  * leadership starts from a resync.
  *
  * A crowd of decisions must not keep users and agents out. So deciders have a budget of time a turn, controllers and the scheduler half
- * each, and begin in turns; and they ask for room in the open batch before they decide (node_has_room), and go on when an entry has
+ * each, and begin in turns; and they ask for room in the open batch before they decide (replica_has_room), and go on when an entry has
  * committed. How often they had to wait is told once a minute.
  *
  * When each node was last heard of is known to every master, since agents send their heartbeats to all of them, and outlives changes of leader. A new
@@ -18,13 +18,13 @@
 
 #include "base/strmap.h"
 #include "controllers/controller.h"
-#include "raft-store/node.h"
+#include "raft-store/raft/replica.h"
 #include "scheduler/scheduler.h"
 
 #define CORE_BUDGET_MS     5     /* of all deciders in a turn; what is begun is finished */
 #define CORE_SCHEDULE_PODS 1024u /* decided at most per turn, leaving as one transaction */
 #define CORE_TELL_MS       60000
-#define CORE_ATTEND_MAX_MS 1000  /* above the longest regular pause between two turns of the loop */
+#define CORE_ATTEND_MAX_MS 1000 /* above the longest regular pause between two turns of the loop */
 
 struct core;
 struct core_config {
@@ -40,7 +40,7 @@ struct core_config {
 struct core *core_new(const struct core_config *config);
 void core_free(struct core *c);
 /* The node's events of the same names must be passed on to these. */
-void core_set_node(struct core *c, struct node *n);
+void core_set_node(struct core *c, struct replica *n);
 void core_on_leading(struct core *c, bool leading, uint64_t term);
 void core_on_tip(struct core *c, const struct change *changes, unsigned count);
 /* The sockets have been read, in this turn of the loop. */
@@ -62,7 +62,7 @@ int64_t core_heartbeat_age_ms(struct core *c, struct str node_name);
 bool core_node_lives(struct core *c, struct str node_name);
 /* env now_ms when this master began to lead; means nothing if it does not. */
 int64_t core_leading_since_ms(const struct core *c);
-/* Let controllers and scheduler decide, then node_turn. True if there is more to do at once. */
+/* Let controllers and scheduler decide, then replica_turn. True if there is more to do at once. */
 bool core_turn(struct core *c);
 int64_t core_next_deadline(const struct core *c); /* env now_ms */
 /* How often the deciders had to wait for room. */

@@ -14,13 +14,13 @@
 
 #include "base/failpoint.h"
 #include "base/process.h"
-#include "master/allowance.h"
-#include "master/change.h"
+#include "master/auth/allowance.h"
+#include "master/auth/restrict.h"
+#include "master/auth/revoked.h"
 #include "master/daemon.h"
 #include "master/master.h"
-#include "master/repair.h"
-#include "master/restrict.h"
-#include "master/revoked.h"
+#include "master/members/change.h"
+#include "master/rescue/repair.h"
 
 #define CHORES_MS        500
 #define FORGET_EVERY     120u /* chores */
@@ -42,7 +42,7 @@ static void on_deadline(uv_timer_t *timer)
 
 static void turn(struct master *m)
 {
-    if (m->stopping || m->node == NULL) {
+    if (m->stopping || m->replica == NULL) {
         return;
     }
     bool waiting = turns_run(m->turns), more = true;
@@ -55,10 +55,10 @@ static void turn(struct master *m)
     if (m->stopping) {
         return;
     }
-    if (node_leading(m->node)) {
-        struct node_stats stats;
-        node_stats(m->node, &stats);
-        transport_hint_commit(m->transport, node_term(m->node), stats.commit_index);
+    if (replica_leading(m->replica)) {
+        struct replica_stats stats;
+        replica_stats(m->replica, &stats);
+        transport_hint_commit(m->transport, replica_term(m->replica), stats.commit_index);
     }
     if (more || waiting) {
         uv_idle_start(&m->idle, on_idle);
@@ -77,8 +77,8 @@ static void turn(struct master *m)
 static void on_check(uv_check_t *check)
 {
     struct master *m = check->data;
-    if (m->node != NULL) { /* what had arrived was read just before */
-        node_attend(m->node);
+    if (m->replica != NULL) { /* what had arrived was read just before */
+        replica_attend(m->replica);
         core_attend(m->core);
     }
     turn(m);
@@ -171,8 +171,8 @@ static void on_fatal(void *data, const struct error *err)
 static bool has_room(void *data, enum turn_room room)
 {
     struct master *m = data;
-    return m->node == NULL || !node_leading(m->node) ||
-           node_has_room_for(m->node, room == TURN_ROOM_NODE ? NODE_ROOM_AGENTS : NODE_ROOM_USERS);
+    return m->replica == NULL || !replica_leading(m->replica) ||
+           replica_has_room_for(m->replica, room == TURN_ROOM_NODE ? REPLICA_ROOM_AGENTS : REPLICA_ROOM_USERS);
 }
 
 /* ---- Worker threads ---- */
@@ -342,8 +342,8 @@ static int make_node(struct master *m, struct error *err)
                                              .data = m});
     uint64_t state_bytes, state_objects;
     master_config_state(&m->config, &state_bytes, &state_objects);
-    rv = node_new(
-        &(struct node_config){
+    rv = replica_new(
+        &(struct replica_config){
             .id = m->config.id,
             .address = m->config.advertise,
             .io = uv_io_raft(m->io),
@@ -364,15 +364,15 @@ static int make_node(struct master *m, struct error *err)
             .run_async = run_async,
             .run_async_data = m,
         },
-        &m->node, err);
+        &m->replica, err);
     if (rv != 0) {
         m->damage = rv == ERR_CORRUPT ? MASTER_DAMAGE_LOADED : MASTER_DAMAGE_NONE;
         return rv;
     }
-    core_set_node(m->core, m->node);
-    transport_set_node(m->transport, m->node);
+    core_set_node(m->core, m->replica);
+    transport_set_node(m->transport, m->replica);
     if (m->config.bootstrap) {
-        rv = node_bootstrap(m->node, err);
+        rv = replica_bootstrap(m->replica, err);
         if (rv != 0 && rv != ERR_EXISTS) {
             return rv;
         }
@@ -383,7 +383,7 @@ static int make_node(struct master *m, struct error *err)
             return rv;
         }
     }
-    rv = node_start(m->node, err);
+    rv = replica_start(m->replica, err);
     m->damage = rv == ERR_CORRUPT ? MASTER_DAMAGE_LOADED : MASTER_DAMAGE_NONE;
     return rv;
 }
@@ -422,7 +422,7 @@ void master_stop(struct master *m, int exit_code)
         m->exit_code = MAX(m->exit_code, exit_code);
         return;
     }
-    if (m->node != NULL) {
+    if (m->replica != NULL) {
         known_note(m); /* what the timer has not seen yet */
     }
     m->stopping = true;
@@ -439,8 +439,8 @@ void master_stop(struct master *m, int exit_code)
         rpc_session_close(LIST_ENTRY(it, struct session, link)->rpc);
     }
     changes_close(m);
-    if (m->node != NULL) {
-        node_close(m->node, node_closed, m);
+    if (m->replica != NULL) {
+        replica_close(m->replica, node_closed, m);
     } else if (m->transport != NULL) {
         transport_close(m->transport, transport_closed, m);
     } else {
@@ -477,7 +477,7 @@ static void init_handles(struct master *m)
 
 static void free_master(struct master *m)
 {
-    node_free(m->node);
+    replica_free(m->replica);
     uv_io_free(m->io);
     core_free(m->core);
     turns_free(m->turns);
@@ -485,7 +485,7 @@ static void free_master(struct master *m)
     list_pages_free(m->pages);
     free(m->wrong_tokens);
     free(m->node_kib);
-    free(m->node_events);
+    free(m->replica_events);
     free(m->renewals);
     revoked_free(m->revoked);
     strmap_close(&m->agents);
@@ -522,7 +522,7 @@ int master_run(const struct master_config *config, enum master_damage *damage, s
     m->pages = list_pages_new();
     m->wrong_tokens = allowance_new(m->env, JOIN_WRONG_BURST, JOIN_WRONG_US);
     m->node_kib = allowance_new(m->env, RESTRICT_BURST_KIB, RESTRICT_KIB_US);
-    m->node_events = allowance_new(m->env, RESTRICT_EVENT_BURST, RESTRICT_EVENT_US);
+    m->replica_events = allowance_new(m->env, RESTRICT_EVENT_BURST, RESTRICT_EVENT_US);
     m->renewals = allowance_new(m->env, CERTS_RENEW_BURST, CERTS_RENEW_US);
     m->revoked = revoked_new();
     init_handles(m);

@@ -8,14 +8,14 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/process.h"
+#include "master/auth/setup.h"
+#include "master/auth/tokens.h"
 #include "master/config.h"
 #include "master/daemon.h"
-#include "master/recover.h"
-#include "master/repair.h"
-#include "master/restore.h"
-#include "master/setup.h"
-#include "master/tokens.h"
-#include "proto/api.h"
+#include "master/rescue/recover.h"
+#include "master/rescue/repair.h"
+#include "master/rescue/restore.h"
+#include "proto/rpc/api.h"
 
 #define JOIN_TIMEOUT_MS 60000
 

@@ -14,13 +14,13 @@
 #include "master/config.h"
 #include "master/core.h"
 #include "master/daemon.h"
-#include "master/turns.h"
-#include "proto/api.h"
-#include "proto/net.h"
-#include "proto/rpc.h"
-#include "raft-store/node.h"
-#include "raft-store/transport.h"
-#include "raft-store/uv_io.h"
+#include "master/front/turns.h"
+#include "proto/net/net.h"
+#include "proto/rpc/api.h"
+#include "proto/rpc/rpc.h"
+#include "raft-store/raft/replica.h"
+#include "raft-store/raft/transport.h"
+#include "raft-store/raft/uv_io.h"
 
 #define MASTER_WATCHES_MAX             50000u
 #define MASTER_WATCHES_PER_SESSION_MAX 1000u
@@ -98,13 +98,13 @@ struct master {
     struct strmap agents; /* node name -> struct session: the link of its agent to this master */
     struct uv_io *io;
     struct transport *transport;
-    struct node *node;
+    struct replica *replica;
     struct core *core;
     struct watch_table *watches;
     struct list_pages *pages;
-    struct allowance *wrong_tokens;           /* by network */
-    struct allowance *renewals;               /* by identity: its certificate */
-    struct allowance *node_kib, *node_events; /* by node: bytes that it writes, events that it tells */
+    struct allowance *wrong_tokens;              /* by network */
+    struct allowance *renewals;                  /* by identity: its certificate */
+    struct allowance *node_kib, *replica_events; /* by node: bytes that it writes, events that it tells */
     struct revoked *revoked;
     struct master_stats stats;
     size_t request_bytes; /* of all sessions */
@@ -454,7 +454,7 @@ void certs_write_warnings(struct master *m, struct buf *b);
 
 /* ---- members.c ---- */
 /* The member with this id or, unless it is NULL, this address. */
-bool members_find(struct master *m, uint64_t id, const char *address, struct node_member *out);
+bool members_find(struct master *m, uint64_t id, const char *address, struct replica_member *out);
 bool members_up(struct master *m, uint64_t id);          /* ourselves, or heard of lately */
 unsigned members_voters(struct master *m, unsigned *up); /* how many there are; *up: that are up */
 const char *members_role(int role);                      /* "voter", "standby", "spare" */
@@ -462,7 +462,7 @@ void method_hello(struct call *c);
 void method_cluster(struct call *c);
 void method_announce(struct call *c);
 /* What is said of a state that is nearly full; false: it is not. */
-bool members_state_warning(const struct node_state *s, char *out, size_t size);
+bool members_state_warning(const struct replica_state *s, char *out, size_t size);
 /* Namespaces and the cluster's own objects, at the start of a leadership. */
 void members_bootstrap(struct master *m);
 void members_announce(struct master *m);

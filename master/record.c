@@ -16,7 +16,7 @@ struct mp record_data(const struct view *v)
 
 bool record_open(struct master *m, struct arena *a, struct record *r)
 {
-    const struct view *tip = store_tip(node_store(m->node));
+    const struct view *tip = store_tip(replica_store(m->replica));
     const struct object *o = tip == NULL ? NULL : view_get(tip, kind_by_id(KIND_CONFIGMAP), RECORD_NS, RECORD_NAME);
     if (o == NULL) {
         return false;
@@ -121,8 +121,8 @@ uint64_t record_next_id_in(const struct view *v)
 uint64_t record_next_id(struct master *m, const struct record *r)
 {
     uint64_t id = next_id(record_get(r, "nextMasterId"), record_get(r, "removedMasters"));
-    struct node_member members[64];
-    unsigned n = node_members(m->node, members, ARRAY_SIZE(members));
+    struct replica_member members[64];
+    unsigned n = replica_members(m->replica, members, ARRAY_SIZE(members));
     for (unsigned i = 0; i < n; i++) {
         id = MAX(id, members[i].id + 1);
     }
@@ -138,12 +138,12 @@ uint64_t record_take_id(struct master *m, struct record *r)
 
 static int by_id(const void *a, const void *b)
 {
-    uint64_t x = ((const struct node_member *)a)->id, y = ((const struct node_member *)b)->id;
+    uint64_t x = ((const struct replica_member *)a)->id, y = ((const struct replica_member *)b)->id;
     return (x > y) - (x < y);
 }
 
 /* All ids below `next` but the members', as text. */
-static const char *others(struct arena *a, struct node_member *members, unsigned n, uint64_t next)
+static const char *others(struct arena *a, struct replica_member *members, unsigned n, uint64_t next)
 {
     CLEANUP_BUF struct buf b = BUF_INIT;
     uint64_t from = 1;
@@ -175,7 +175,7 @@ static bool set_text(struct record *r, const char *key, const char *text)
  * replacement when either of the two has gone. */
 static bool row_is_done(struct master *m, struct str key, struct str text)
 {
-    struct node_member there;
+    struct replica_member there;
     uint64_t new = record_key_id(key, "replaces");
     if (record_key_id(key, "successor") != 0) {
         return members_address(m, number(text), false).n > 0;
@@ -185,9 +185,9 @@ static bool row_is_done(struct master *m, struct str key, struct str text)
 
 bool record_settle(struct master *m, struct record *r)
 {
-    assert(node_leading(m->node) && !node_changing(m->node));
-    struct node_member members[64];
-    unsigned n = node_members(m->node, members, ARRAY_SIZE(members));
+    assert(replica_leading(m->replica) && !replica_changing(m->replica));
+    struct replica_member members[64];
+    unsigned n = replica_members(m->replica, members, ARRAY_SIZE(members));
     uint64_t next = record_next_id(m, r);
     bool changed = set_text(r, "nextMasterId", arena_printf(r->arena, "%" PRIu64, next));
     const char *removed = others(r->arena, members, n, next);

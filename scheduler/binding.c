@@ -4,7 +4,7 @@
 #include <xxhash.h>
 
 #include "base/timefmt.h"
-#include "proto/event.h"
+#include "proto/facts/event.h"
 #include "scheduler/core.h"
 
 static struct value *now_value(struct arena *a, int64_t wall_ms)

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <xxhash.h>
 
-#include "proto/quantity.h"
+#include "proto/model/quantity.h"
 
 /* "A container that asks for nothing still counts 0.1 cpu and 200 MB when nodes are compared." */
 #define SCORED_CPU_DEFAULT    100

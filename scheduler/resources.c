@@ -1,7 +1,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#include "proto/quantity.h"
+#include "proto/model/quantity.h"
 #include "scheduler/cache.h"
 
 #define SUM_MAX (1ll << 60) /* of one pod, before it is clamped */

@@ -11,9 +11,9 @@
 
 #include "base/env.h"
 #include "base/log.h"
-#include "raft-store/store.h"
-#include "raft-store/txn.h"
-#include "raft-store/view.h"
+#include "raft-store/store/store.h"
+#include "raft-store/store/txn.h"
+#include "raft-store/store/view.h"
 
 struct scheduler;
 struct scheduler_config {

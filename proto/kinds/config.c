@@ -1,7 +1,7 @@
 /* ConfigMap and Secret: maps of files and settings for pods. */
 #include "proto/kinds/kinds.h"
-#include "proto/object.h"
-#include "proto/text.h"
+#include "proto/schema/object.h"
+#include "proto/text/text.h"
 
 #define CONFIG_SIZE_MAX (1u << 20) /* all values together, as in Kubernetes */
 

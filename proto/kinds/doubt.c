@@ -4,8 +4,8 @@
 
 #include "base/strmap.h"
 #include "proto/kinds/kinds.h"
-#include "proto/pki.h"
-#include "proto/quantity.h"
+#include "proto/model/quantity.h"
+#include "proto/pki/pki.h"
 
 struct doubts {
     struct arena *arena;

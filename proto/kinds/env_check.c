@@ -1,6 +1,6 @@
 /* Rules for the environment of containers, and for references to fields of the pod. */
 #include "proto/kinds/kinds.h"
-#include "proto/quantity.h"
+#include "proto/model/quantity.h"
 
 #define FIELD_PATHS_ENV                                                                                                \
     "metadata.name|metadata.namespace|metadata.uid|spec.nodeName|spec.serviceAccountName|status.hostIP|"               \

@@ -7,8 +7,8 @@
 #define PROTO_KINDS_KINDS_H
 
 #include "base/mem.h"
-#include "proto/kind.h"
-#include "proto/object.h"
+#include "proto/schema/kind.h"
+#include "proto/schema/object.h"
 
 /* ---- Rows ---- */
 
@@ -135,11 +135,11 @@ bool in_choices(struct str s, const char *one_of);
 /* imagePullPolicy of a container that does not say one (pod_fill.c). */
 const char *image_pull_default(struct str image);
 
-/* As kind_equal, of maps (NULL: empty) and of one field's values (kind_equal.c). */
+/* As kind_equal, of maps (NULL: empty) and of one field's values (schema/equal.c). */
 bool schema_equal(const struct schema *s, const struct value *a, const struct value *b);
 bool field_equal(const struct field *f, const struct value *a, const struct value *b);
 
-/* Findings for fields that are FIELD_REFUSED (kind_state.c); what old (may be NULL) has alike was accepted once. */
+/* Findings for fields that are FIELD_REFUSED (schema/state.c); what old (may be NULL) has alike was accepted once. */
 void kind_find_refused(const struct kind *k, const struct value *doc, const struct value *old, struct errlist *l);
 /* Does the field with this value, in this map, ask for what is not carried out? */
 bool field_asks(const struct field *f, const struct value *map, const struct value *v);

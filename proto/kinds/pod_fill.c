@@ -1,6 +1,6 @@
 /* Defaults of pods that depend on more than one field. */
 #include "proto/kinds/kinds.h"
-#include "proto/quantity.h"
+#include "proto/model/quantity.h"
 
 static const char *const CONTAINER_LISTS[] = {"initContainers", "containers", "ephemeralContainers"};
 

@@ -1,7 +1,7 @@
 /* Rules for amounts of resources: which names there are, which amounts make sense, and how requests and limits go together.
  * Source: Kubernetes v1.29, "Resource Management for Pods and Containers", "Manage HugePages", extended resources of nodes. */
 #include "proto/kinds/kinds.h"
-#include "proto/quantity.h"
+#include "proto/model/quantity.h"
 
 static bool has_prefix(struct str name)
 {

@@ -1,7 +1,7 @@
 /* Rules for the volumes of a pod. */
 #include "base/strmap.h"
 #include "proto/kinds/kinds.h"
-#include "proto/quantity.h"
+#include "proto/model/quantity.h"
 
 #define MODE_WHY "must be a number between 0 and 0777 (octal), both inclusive"
 

@@ -3,7 +3,7 @@
 #include <ctype.h>
 
 #include "proto/kinds/kinds.h"
-#include "proto/quantity.h"
+#include "proto/model/quantity.h"
 
 typedef void source_check(const struct value *source, struct str name, const struct fpath *p, struct errlist *l);
 

@@ -1,6 +1,6 @@
 /* ReplicaSet and Deployment: a number of like pods, and how to exchange them for others. */
 #include "proto/kinds/kinds.h"
-#include "proto/selector.h"
+#include "proto/schema/selector.h"
 
 /* clang-format off */
 #define TEMPLATE_ROW OBJECT("template", schema_pod_template, "The pods to be made.", REQUIRED)

@@ -1,6 +1,6 @@
 /* Rules for ReplicaSets and Deployments. Source: Kubernetes v1.29, apps/v1. */
 #include "proto/kinds/kinds.h"
-#include "proto/selector.h"
+#include "proto/schema/selector.h"
 
 static void check_selector(const struct value *spec, const struct fpath *p, struct errlist *l)
 {

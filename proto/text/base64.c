@@ -1,6 +1,6 @@
 #include <assert.h>
 
-#include "proto/text.h"
+#include "proto/text/text.h"
 
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 

@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "proto/text.h"
 #include "proto/text/scalar.h"
+#include "proto/text/text.h"
 
 #define NUMBER_TEXT_MAX 400
 

@@ -2,8 +2,8 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "proto/text.h"
 #include "proto/text/scalar.h"
+#include "proto/text/text.h"
 
 struct writer {
     struct buf *out;

@@ -3,7 +3,7 @@
 #ifndef PROTO_TEXT_SCALAR_H
 #define PROTO_TEXT_SCALAR_H
 
-#include "proto/value.h"
+#include "proto/model/value.h"
 
 /* The type of an unquoted scalar: VALUE_NULL, _BOOL, _INT, _FLOAT or _STR; fills the matching part of *out.
  * `.inf` and `.nan` answer VALUE_FLOAT with an infinite or undefined number. */

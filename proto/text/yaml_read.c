@@ -8,8 +8,8 @@
 #include <yaml.h>
 
 #include "base/strmap.h"
-#include "proto/text.h"
 #include "proto/text/scalar.h"
+#include "proto/text/text.h"
 
 #define ANCHORS_MAX 1024u
 #define TAG_PREFIX  "tag:yaml.org,2002:"

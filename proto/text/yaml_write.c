@@ -5,8 +5,8 @@
 #include <assert.h>
 #include <math.h>
 
-#include "proto/text.h"
 #include "proto/text/scalar.h"
+#include "proto/text/text.h"
 
 /* A reader looks for the colon of a key at most this far (libyaml: 1024 characters on one line). */
 #define SIMPLE_KEY_MAX 900

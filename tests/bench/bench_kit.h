@@ -5,8 +5,8 @@
 
 #include <uv.h>
 
-#include "client/config.h"
-#include "proto/rpc.h"
+#include "client/api/config.h"
+#include "proto/rpc/rpc.h"
 
 #define KIT_SESSIONS 8u
 

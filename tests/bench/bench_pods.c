@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "base/strmap.h"
-#include "proto/object.h"
+#include "proto/schema/object.h"
 
 #define WAIT_MS 60000
 

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "proto/text.h"
+#include "proto/text/text.h"
 #include "scheduler/scheduler.h"
 
 struct bench {

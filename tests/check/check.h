@@ -5,7 +5,7 @@
  *
  *   register.c   read, write, cas      every key is linearizable (Wing and Gong's search with Lowe's memory of states, key by key)
  *   append.c     txn                   (strictly) serializable: dependencies between transactions have no cycle (Adya; Elle)
- *   set.c        add, members          what was acknowledged is seen by every read that begins later, and nothing else is
+ *   cmd/set_common.c        add, members          what was acknowledged is seen by every read that begins later, and nothing else is
  *   bank.c       transfer, balances    the sum is the same in every read
  *   queue.c      enqueue, drain        each acknowledged id is there once
  *   watch.c      resume, list, event, log   in order, once, no gap, whole transactions, all watchers and masters alike */

@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
-#include "proto/text.h"
+#include "proto/text/text.h"
 #include "tests/check/history.h"
 
 /* How the value of a function looks. */

@@ -7,7 +7,7 @@
 
 #include <sys/types.h>
 
-#include "client/api.h"
+#include "client/api/api.h"
 #include "tests/fault/disk.h"
 #include "tests/fault/fabric.h"
 #include "tests/fault/shim.h"

@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "client/up.h"
+#include "client/up/up.h"
 
 void fault_die(const char *what, const struct error *err)
 {

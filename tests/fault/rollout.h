@@ -11,7 +11,7 @@
 #define TESTS_FAULT_ROLLOUT_H
 
 #include "base/buf.h"
-#include "client/api.h"
+#include "client/api/api.h"
 
 #define ROLLOUT_SURGE       1
 #define ROLLOUT_UNAVAILABLE 1

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/api.h"
+#include "client/api/api.h"
 #include "tests/fault/kit.h"
 #include "tests/fault/trial.h"
 

@@ -4,7 +4,7 @@
 
 #include <pthread.h>
 
-#include "client/config.h"
+#include "client/api/config.h"
 #include "tests/check/history.h"
 
 struct watcher {

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "proto/text.h"
+#include "proto/text/text.h"
 #include "tests/fault/agents.h"
 #include "tests/fault/kit.h"
 #include "tests/fault/rollout.h"

@@ -14,7 +14,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/mem.h"
-#include "proto/value.h"
+#include "proto/model/value.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

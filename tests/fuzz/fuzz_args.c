@@ -1,5 +1,5 @@
 /* Command lines. Input: words, each ended by NUL. */
-#include "client/args.h"
+#include "client/cmd/args.h"
 #include "tests/fuzz/fuzz.h"
 
 static const struct option_row own_rows[] = {

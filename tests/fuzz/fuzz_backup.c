@@ -3,8 +3,8 @@
  * What is read does not depend on the pieces, and what was sealed opens to the same. */
 #include <openssl/sha.h>
 
-#include "proto/backup.h"
-#include "proto/backup_file.h"
+#include "proto/backup/backup.h"
+#include "proto/backup/file.h"
 #include "tests/fuzz/fuzz.h"
 
 enum { FILE_RAW, FILE_SEALED, RECORDS, RECORDS_FIX };

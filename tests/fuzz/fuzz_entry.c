@@ -3,7 +3,7 @@
  * An entry is applied whole or not at all; what was applied survives a snapshot; what was decoded encodes to what decodes the same. */
 #include <xxhash.h>
 
-#include "raft-store/entry.h"
+#include "raft-store/store/entry.h"
 #include "tests/fuzz/kit_store.h"
 
 enum { IS_PAYLOAD = 1, FIX = 2, SEALED = 4 };

@@ -1,6 +1,6 @@
 /* Templates of `get -o go-template`. Input: a template, NUL, a document (YAML). */
-#include "client/gotemplate.h"
-#include "proto/text.h"
+#include "client/ui/gotemplate.h"
+#include "proto/text/text.h"
 #include "tests/fuzz/fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -4,8 +4,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "agent/fsutil.h"
-#include "agent/image_int.h"
+#include "agent/image/image_int.h"
+#include "agent/util/fsutil.h"
 #include "tests/fuzz/fuzz.h"
 
 static char dir[64]; /* DIR/layout, DIR/store */

@@ -1,5 +1,5 @@
 /* JSON text: strict reading, and what was read survives every form that Reeve writes. */
-#include "proto/text.h"
+#include "proto/text/text.h"
 #include "tests/fuzz/fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

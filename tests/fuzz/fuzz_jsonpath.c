@@ -1,6 +1,6 @@
 /* JSONPath templates of `get -o jsonpath`. Input: a template, NUL, a document (YAML). */
-#include "client/jsonpath.h"
-#include "proto/text.h"
+#include "client/ui/jsonpath.h"
+#include "proto/text/text.h"
 #include "tests/fuzz/fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -1,6 +1,6 @@
 /* Manifests of every kind, from text to object: checking is idempotent, and what was accepted is stored and read back the same. */
-#include "proto/object.h"
-#include "proto/text.h"
+#include "proto/schema/object.h"
+#include "proto/text/text.h"
 #include "tests/fuzz/fuzz.h"
 
 static void encode(const struct kind *k, const struct value *doc, struct buf *out)

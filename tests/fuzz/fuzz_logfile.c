@@ -3,7 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "agent/logfile.h"
+#include "agent/runtime/logfile.h"
 #include "tests/fuzz/fuzz.h"
 
 static char path[64];

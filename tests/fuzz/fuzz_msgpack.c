@@ -1,6 +1,6 @@
 /* msgpack documents, and reading in place of bytes that nobody has checked. */
-#include "proto/msgpack.h"
-#include "proto/rpc.h"
+#include "proto/model/msgpack.h"
+#include "proto/rpc/rpc.h"
 #include "tests/fuzz/fuzz.h"
 
 /* Each getter on bytes as they come: must stay inside, whatever it answers. */

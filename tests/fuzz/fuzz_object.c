@@ -1,5 +1,5 @@
 /* Objects from the wire and from the log: what gets in is canonical, leaves as it came, and every reader of objects can take it. */
-#include "proto/object.h"
+#include "proto/schema/object.h"
 #include "tests/fuzz/fuzz.h"
 
 static void check_cells(const struct object *o)

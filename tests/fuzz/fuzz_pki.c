@@ -2,8 +2,8 @@
  * text, or as DER that gets a PEM frame; bit 1: of a request, or of a certificate. */
 #include <openssl/err.h>
 
-#include "proto/pki_x509.h"
-#include "proto/text.h"
+#include "proto/pki/x509.h"
+#include "proto/text/text.h"
 #include "tests/fuzz/fuzz.h"
 
 static char *ca_cert, *ca_key;

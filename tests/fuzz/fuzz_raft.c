@@ -1,5 +1,5 @@
 /* Raft's messages between masters: what can be read is written back the same, and its parts are what libraft relies on. */
-#include "raft-store/raft_codec.h"
+#include "raft-store/raft/raft_codec.h"
 #include "tests/fuzz/fuzz.h"
 
 static void check_entries(const struct raft_append_entries *a)

@@ -8,8 +8,8 @@
 #include "controllers/controller.h"
 #include "controllers/deletion.h"
 #include "master/master.h"
-#include "proto/patch.h"
-#include "raft-store/view_edit.h"
+#include "proto/patch/patch.h"
+#include "raft-store/store/view_edit.h"
 #include "scheduler/scheduler.h"
 #include "tests/fuzz/kit_hostile.h"
 #include "tests/fuzz/kit_store.h"
@@ -241,7 +241,7 @@ static int patched(struct fuzz_input *f, const struct object *old, struct arena 
     return rc;
 }
 
-/* As master/write.c, apply.c, delete.c, nodes.c do it. */
+/* As master/api/write.c, apply.c, delete.c, nodes.c do it. */
 static int request(struct world *w, struct fuzz_input *f, struct arena *a, struct txn *t, struct error *err)
 {
     struct admission ad = {.arena = a, .tip = tip(w), .env = &w->env, .same_txn = t, .lenient = fuzz_byte(f) % 4 == 0};

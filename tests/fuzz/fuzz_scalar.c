@@ -1,11 +1,11 @@
 /* Small texts: quantities, times, durations, names, addresses, image references, fingerprints, base64, explain paths. What parses is printed
  * and parses to the same. */
-#include "agent/image_int.h"
+#include "agent/image/image_int.h"
 #include "base/timefmt.h"
-#include "proto/kind.h"
-#include "proto/net_int.h"
-#include "proto/quantity.h"
-#include "proto/text.h"
+#include "proto/model/quantity.h"
+#include "proto/net/net_int.h"
+#include "proto/schema/kind.h"
+#include "proto/text/text.h"
 #include "tests/fuzz/fuzz.h"
 
 static void check_quantity(struct str s)

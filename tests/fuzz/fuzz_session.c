@@ -2,7 +2,7 @@
  * and makes some of its own. Nothing may be left over, called twice or called after its end; the connection is a fake.
  *
  * The first byte: bits 0 to 2 how large the pieces are, bit 3 requests are answered later, bit 4 we call first, bit 5 we end streams. */
-#include "proto/rpc_int.h"
+#include "proto/rpc/rpc_int.h"
 #include "tests/fuzz/fuzz.h"
 
 /* ---- The connection: sends into a counter, is drained between the pieces ---- */

@@ -3,9 +3,9 @@
  * A snapshot replaces everything or nothing, and what it restored is written and read again the same. */
 #include <xxhash.h>
 
-#include "raft-store/entry.h"
-#include "raft-store/snapshot.h"
-#include "raft-store/view_edit.h"
+#include "raft-store/store/entry.h"
+#include "raft-store/store/snapshot.h"
+#include "raft-store/store/view_edit.h"
 #include "tests/fuzz/kit_store.h"
 
 enum { RAW, FIX, RECORDS, SEALED = 4 };

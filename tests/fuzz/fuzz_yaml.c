@@ -1,5 +1,5 @@
 /* YAML manifests: whatever can be read is a sound document, and survives every form that Reeve writes. */
-#include "proto/text.h"
+#include "proto/text/text.h"
 #include "tests/fuzz/fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

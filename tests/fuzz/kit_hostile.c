@@ -1,6 +1,6 @@
 #include "tests/fuzz/kit_hostile.h"
 
-#include "proto/text.h"
+#include "proto/text/text.h"
 
 #define DEPTH_MAX 8u
 

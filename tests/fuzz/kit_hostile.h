@@ -2,7 +2,7 @@
 #ifndef TESTS_FUZZ_KIT_HOSTILE_H
 #define TESTS_FUZZ_KIT_HOSTILE_H
 
-#include "raft-store/store.h"
+#include "raft-store/store/store.h"
 #include "tests/fuzz/fuzz.h"
 
 /* A sound document of the kind, of a few by `choice`. */

@@ -1,8 +1,8 @@
 #include "tests/fuzz/kit_store.h"
 
-#include "proto/text.h"
-#include "raft-store/snapshot.h"
-#include "raft-store/view_edit.h"
+#include "proto/text/text.h"
+#include "raft-store/store/snapshot.h"
+#include "raft-store/store/view_edit.h"
 
 const uint8_t fuzz_seal_key[32] = "0123456789abcdef0123456789abcdef";
 

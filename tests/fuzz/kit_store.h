@@ -2,7 +2,7 @@
 #ifndef TESTS_FUZZ_KIT_STORE_H
 #define TESTS_FUZZ_KIT_STORE_H
 
-#include "raft-store/store.h"
+#include "raft-store/store/store.h"
 #include "tests/fuzz/fuzz.h"
 
 #define FUZZ_BASE_REVISION 6u /* of the store below: one transaction for each object */

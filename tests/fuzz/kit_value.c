@@ -1,8 +1,8 @@
 #include <math.h>
 
-#include "proto/msgpack.h"
-#include "proto/text.h"
+#include "proto/model/msgpack.h"
 #include "proto/text/scalar.h"
+#include "proto/text/text.h"
 #include "tests/fuzz/fuzz.h"
 
 static void check_node(const struct value *v, unsigned depth)

@@ -2,15 +2,15 @@
  * usage: fuzz_seeds DIRECTORY      writes DIRECTORY/TARGET/NAME */
 #include <sys/stat.h>
 
-#include "proto/backup.h"
-#include "proto/backup_file.h"
-#include "proto/pki.h"
-#include "proto/rpc.h"
-#include "proto/rpc_codec.h"
-#include "proto/text.h"
-#include "raft-store/entry.h"
-#include "raft-store/raft_codec.h"
-#include "raft-store/view_edit.h"
+#include "proto/backup/backup.h"
+#include "proto/backup/file.h"
+#include "proto/pki/pki.h"
+#include "proto/rpc/codec.h"
+#include "proto/rpc/rpc.h"
+#include "proto/text/text.h"
+#include "raft-store/raft/raft_codec.h"
+#include "raft-store/store/entry.h"
+#include "raft-store/store/view_edit.h"
 #include "tests/fuzz/kit_store.h"
 
 static const char *root;

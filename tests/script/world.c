@@ -6,9 +6,9 @@
 #include <string.h>
 
 #include "base/timefmt.h"
-#include "proto/patch.h"
-#include "proto/selector.h"
-#include "proto/text.h"
+#include "proto/patch/patch.h"
+#include "proto/schema/selector.h"
+#include "proto/text/text.h"
 
 /* ---- Time and chance ---- */
 

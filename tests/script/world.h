@@ -6,7 +6,7 @@
 #define TESTS_SCRIPT_WORLD_H
 
 #include "base/env.h"
-#include "raft-store/store.h"
+#include "raft-store/store/store.h"
 
 #define WORLD_START_MS 1767225600000ll /* 2026-01-01T00:00:00Z */
 

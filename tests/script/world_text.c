@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "proto/text.h"
+#include "proto/text/text.h"
 #include "tests/script/world.h"
 
 static bool quiet_key(struct str key)

@@ -202,7 +202,7 @@ static struct object *status_object(struct life *life, const struct object *pod,
 
 static void txn_report(struct life *life, struct sheet *s, unsigned i, struct txn *t)
 {
-    const struct view *tip = store_tip(node_store(life->node));
+    const struct view *tip = store_tip(replica_store(life->replica));
     const struct object *pod = view_get(tip, s->pods[i]->kind, s->pods[i]->ns, s->pods[i]->name);
     if (pod == NULL || !str_eq(pod->uid, s->pods[i]->uid) || s->reports[i] == REPORT_NOTHING) {
         return;
@@ -225,9 +225,9 @@ static void sheet_report(struct life *life, void *arg)
 {
     struct sheet *s = arg;
     struct error err = {0};
-    if (node_leading(life->node)) {
+    if (replica_leading(life->replica)) {
         const struct object *node =
-            view_get(store_tip(node_store(life->node)), kind_by_id(KIND_NODE), STR_NONE, str_of(s->agent->name));
+            view_get(store_tip(replica_store(life->replica)), kind_by_id(KIND_NODE), STR_NONE, str_of(s->agent->name));
         struct txn t;
         txn_init(&t, "agent");
         core_heartbeat(life->core, str_of(s->agent->name));
@@ -239,7 +239,7 @@ static void sheet_report(struct life *life, void *arg)
         for (unsigned i = 0; i < s->count; i++) {
             txn_report(life, s, i, &t);
         }
-        if (t.count > 0 && node_submit(life->node, &t, NULL, NULL, &err) != 0) {
+        if (t.count > 0 && replica_submit(life->replica, &t, NULL, NULL, &err) != 0) {
             cluster_trace(life->c, "report of %s refused: %s", s->agent->name, err.message);
         }
         txn_close(&t);
@@ -251,10 +251,10 @@ static void sheet_report(struct life *life, void *arg)
 static void sheet_fill(struct life *life, void *arg)
 {
     struct sheet *s = arg;
-    s->leader = node_leader(life->node, NULL);
+    s->leader = replica_leader(life->replica, NULL);
     s->master = life->id;
-    if (node_leading(life->node)) {
-        const struct view *v = store_committed(node_store(life->node));
+    if (replica_leading(life->replica)) {
+        const struct view *v = store_committed(replica_store(life->replica));
         const struct object *node = view_get(v, kind_by_id(KIND_NODE), STR_NONE, str_of(s->agent->name));
         core_heartbeat(life->core, str_of(s->agent->name));
         s->revision = view_revision(v);

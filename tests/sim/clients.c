@@ -137,7 +137,7 @@ static void reply(struct request *r, enum answer answer)
         promise_answered(r->c, r->op, &r->promise);
     }
     r->answer = answer;
-    r->leader = node_leader(r->life->node, NULL);
+    r->leader = replica_leader(r->life->replica, NULL);
     masters_reply(r->life, DOOR_CLIENTS, answer_arrives, request_free, r);
 }
 
@@ -187,7 +187,7 @@ static void read_done(const struct error *error, void *data)
         reply(r, ANSWER_NOT_DONE);
         return;
     }
-    const struct view *v = store_committed(node_store(r->life->node));
+    const struct view *v = store_committed(replica_store(r->life->replica));
     ledger_read(r->c, r->op, v, &r->reading);
     cluster_trace(r->c, "read %lld at master %llu: revision %llu", (long long)r->op, (unsigned long long)r->life->id,
                   (unsigned long long)r->reading.revision);
@@ -206,7 +206,7 @@ static void near_index_arrives(void *arg)
     }
     r->life = life;
     if (r->index_known) {
-        node_wait_applied(life->node, r->index, NEAR_WAIT_MS, read_done, r);
+        replica_wait_applied(life->replica, r->index, NEAR_WAIT_MS, read_done, r);
     } else {
         reply(r, ANSWER_NOT_DONE);
     }
@@ -233,14 +233,14 @@ static void near_asked(void *arg)
         return;
     }
     r->promise = promise_asked(r->life);
-    node_read_index(r->life->node, near_index, r);
+    replica_read_index(r->life->replica, near_index, r);
 }
 
 static void read_near(struct request *r)
 {
-    uint64_t leader = node_leader(r->life->node, NULL);
+    uint64_t leader = replica_leader(r->life->replica, NULL);
     if (leader == r->life->id) {
-        node_read(r->life->node, read_done, r);
+        replica_read(r->life->replica, read_done, r);
     } else if (leader == 0) {
         reply(r, ANSWER_NOT_DONE);
     } else {
@@ -256,7 +256,7 @@ static void write_arrives(struct request *r)
 {
     struct life *life = r->life;
     struct error err = {0};
-    if (!node_leading(life->node)) {
+    if (!replica_leading(life->replica)) {
         r->c->ops[r->op].maybe--;
         reply(r, ANSWER_NOT_DONE);
         return;
@@ -265,15 +265,15 @@ static void write_arrives(struct request *r)
     txn_init(&t, "api");
     if (op_build(life, r->op, &t, &err) != 0) {
         uint64_t revision;
-        if (store_find_txn(node_store(life->node), r->c->ops[r->op].id, &revision)) {
+        if (store_find_txn(replica_store(life->replica), r->c->ops[r->op].id, &revision)) {
             txn_reset(&t); /* done before: an empty transaction with its id answers as the first time */
             txn_set_id(&t, r->c->ops[r->op].id);
-            node_submit(life->node, &t, write_done, r, &err);
+            replica_submit(life->replica, &t, write_done, r, &err);
         } else {
-            node_refuse(life->node, &err, write_done, r);
+            replica_refuse(life->replica, &err, write_done, r);
         }
     } else {
-        node_submit(life->node, &t, write_done, r, &err);
+        replica_submit(life->replica, &t, write_done, r, &err);
     }
     txn_close(&t);
 }
@@ -285,7 +285,7 @@ static void request_arrives(struct life *life, void *arg)
     r->promise = promise_asked(life);
     switch (r->c->ops[r->op].kind) {
     case OP_READ:
-        node_read(life->node, read_done, r);
+        replica_read(life->replica, read_done, r);
         break;
     case OP_READ_NEAR:
     case OP_READ_LISTS:

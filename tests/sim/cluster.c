@@ -85,7 +85,7 @@ static void first_objects(struct cluster *c)
         list_name(i, name);
         txn_create(&t, list_new(name, STR_NONE, -1));
     }
-    if (node_submit(leader->node, &t, NULL, NULL, &err) != 0) {
+    if (replica_submit(leader->replica, &t, NULL, NULL, &err) != 0) {
         cluster_violate(c, "the first objects were refused: %s", err.message);
     }
     txn_close(&t);

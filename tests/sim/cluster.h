@@ -53,7 +53,7 @@ struct swarm {
     bool flight_spared; /* what was sent before the network split arrives all the same */
     bool uneven;        /* as cluster_uneven */
     unsigned loyal;     /* so many clients repeat what may have been done where they asked for it */
-    bool patient;       /* timeouts adapt (raft-store/pace.h) */
+    bool patient;       /* timeouts adapt (raft-store/raft/pace.h) */
     unsigned lag_ms;    /* between two looks of a laggard; has no effect on anybody else */
 };
 
@@ -63,7 +63,7 @@ struct life {
     uint64_t id;
     unsigned number; /* counts over all masters */
     struct raft_io *io;
-    struct node *node;
+    struct replica *replica;
     struct core *core;
     struct env env;
     struct log log;

@@ -13,7 +13,7 @@
 #include <xxhash.h>
 
 #include "controllers/util.h"
-#include "raft-store/view_edit.h"
+#include "raft-store/store/view_edit.h"
 #include "tests/sim/cluster.h"
 
 #define WATCH_MOVES_IN 2000
@@ -282,7 +282,7 @@ static void page_compare(struct cluster *c, const struct history_txn *t, const c
 static void compare_index(struct cluster *c, struct life *life, uint64_t revision)
 {
     struct ledger *l = &c->ledger;
-    uint64_t index = store_applied_index(node_store(life->node));
+    uint64_t index = store_applied_index(replica_store(life->replica));
     if (index >= l->indices) {
         uint64_t size = 2 * index + 64;
         l->revision_at = xrealloc(l->revision_at, size * sizeof *l->revision_at);
@@ -307,7 +307,7 @@ static bool leaves_trace(enum op_kind kind)
 /* Which transactions a follower remembers is what it will answer repeats by when it leads. */
 static void compare_ids(struct cluster *c, const struct life *life)
 {
-    const struct store *store = node_store(life->node);
+    const struct store *store = replica_store(life->replica);
     uint64_t revision = view_revision(store_committed(store));
     for (unsigned i = 0; i < c->swarm.clients && store_tip(store) == NULL; i++) {
         int64_t at = c->clients[i].c == NULL ? -1 : c->clients[i].op;
@@ -330,7 +330,7 @@ static void compare_ids(struct cluster *c, const struct life *life)
 void ledger_follow(struct life *life)
 {
     struct cluster *c = life->c;
-    struct store *store = node_store(life->node);
+    struct store *store = replica_store(life->replica);
     uint64_t revision = view_revision(store_committed(store));
     const struct history_txn *t;
     uint64_t before = life->seen;
@@ -368,7 +368,8 @@ static void watcher_look(struct cluster *c, unsigned i, struct life *life, unsig
 {
     const struct history_txn *t = NULL;
     int rc = 0;
-    while (max-- > 0 && (rc = store_history_next(node_store(life->node), c->watchers[i].at, &t)) == 0 && t != NULL) {
+    while (max-- > 0 && (rc = store_history_next(replica_store(life->replica), c->watchers[i].at, &t)) == 0 &&
+           t != NULL) {
         if (t->revision != c->watchers[i].at + 1) {
             cluster_violate(c, "watcher %u was told revision %llu behind %llu", i, (unsigned long long)t->revision,
                             (unsigned long long)c->watchers[i].at);
@@ -378,7 +379,7 @@ static void watcher_look(struct cluster *c, unsigned i, struct life *life, unsig
         c->watchers[i].at = t->revision;
     }
     if (rc == ERR_EXPIRED) {
-        uint64_t revision = view_revision(store_committed(node_store(life->node)));
+        uint64_t revision = view_revision(store_committed(replica_store(life->replica)));
         if (revision < c->watchers[i].at) {
             cluster_violate(c, "watcher %u at revision %llu was told that it is too old at revision %llu", i,
                             (unsigned long long)c->watchers[i].at, (unsigned long long)revision);

@@ -107,7 +107,7 @@ static void answer_arrives(void *arg)
     struct question *q = arg;
     struct life *asker = q->c->machines[q->from].life;
     if (asker != NULL && asker->number == q->life) {
-        node_term_confirmed(asker->node, q->round, q->to, q->term);
+        replica_term_confirmed(asker->replica, q->round, q->to, q->term);
     }
     free(q);
 }
@@ -120,7 +120,7 @@ static void question_arrives(void *arg)
         free(q);
         return;
     }
-    q->term = node_current_term(asked->node);
+    q->term = replica_current_term(asked->replica);
     sim_message(&q->c->sim, q->to, q->from, answer_arrives, free, q);
 }
 
@@ -143,7 +143,7 @@ static void ask_term(void *data, uint64_t id, uint64_t round, uint64_t term)
 static void life_free(void *arg)
 {
     struct life *life = arg;
-    node_free(life->node);
+    replica_free(life->replica);
     core_free(life->core);
     sim_io_free(life->io);
     life->c->closing--;
@@ -197,10 +197,10 @@ static void run_async(void *data, void (*work)(void *arg), void (*done)(void *ar
     sim_after(&life->c->sim, 1 + (int64_t)rng_below(&life->c->sim.rng, life->c->swarm.async_ms), work_done, NULL, w);
 }
 
-static struct node_config node_config_of(struct life *life, const char *address)
+static struct replica_config node_config_of(struct life *life, const char *address)
 {
     const struct swarm *s = &life->c->swarm;
-    return (struct node_config){
+    return (struct replica_config){
         .id = life->id,
         .address = address,
         .io = life->io,
@@ -260,8 +260,8 @@ void master_start(struct cluster *c, uint64_t id, bool bootstrap)
     struct error err = {0};
     char address[32];
     snprintf(address, sizeof address, "sim:%llu", (unsigned long long)id);
-    const struct node_config config = node_config_of(life, address);
-    if (node_new(&config, &life->node, &err) != 0) {
+    const struct replica_config config = node_config_of(life, address);
+    if (replica_new(&config, &life->replica, &err) != 0) {
         fprintf(stderr, "seed %llu: master %llu cannot be made: %s\n", (unsigned long long)c->seed,
                 (unsigned long long)id, err.message);
         abort();
@@ -272,16 +272,16 @@ void master_start(struct cluster *c, uint64_t id, bool bootstrap)
                                                 .node_grace_ms = 4000,
                                                 .ask_heard = ask_heard,
                                                 .data = life});
-    core_set_node(life->core, life->node);
+    core_set_node(life->core, life->replica);
     cluster_trace(c, "master %llu starts", (unsigned long long)id);
     m->seat = SEAT_RUN;
-    int rc = bootstrap ? node_bootstrap(life->node, &err) : 0;
-    rc = rc == 0 ? node_start(life->node, &err) : rc;
+    int rc = bootstrap ? replica_bootstrap(life->replica, &err) : 0;
+    rc = rc == 0 ? replica_start(life->replica, &err) : rc;
     judge_start(c, id, rc, &err);
     if (rc != 0) {
         cluster_trace(c, "master %llu does not start: %s", (unsigned long long)id, err.message);
         c->closing++;
-        node_close(life->node, life_closed, life);
+        replica_close(life->replica, life_closed, life);
         if (rc == ERR_IO) { /* started again, as by its supervisor */
             m->restart_ms = c->sim.now_ms + 500;
         } else {
@@ -298,8 +298,8 @@ static void life_end(struct life *life)
 {
     struct cluster *c = life->c;
     struct machine *m = &c->machines[life->id];
-    struct node_stats stats;
-    node_stats(life->node, &stats);
+    struct replica_stats stats;
+    replica_stats(life->replica, &stats);
     c->snapshots += stats.snapshots;
     c->restores += stats.restores;
     m->life = NULL;
@@ -316,7 +316,7 @@ void master_crash(struct cluster *c, uint64_t id)
     life->up = false;
     life_end(life);
     sim_io_crash(&c->sim, id);
-    node_close(life->node, life_closed, life);
+    replica_close(life->replica, life_closed, life);
 }
 
 void master_stop(struct cluster *c, uint64_t id)
@@ -325,7 +325,7 @@ void master_stop(struct cluster *c, uint64_t id)
     assert(life != NULL && life->up);
     cluster_trace(c, "master %llu stops", (unsigned long long)id);
     life_end(life);
-    node_close(life->node, life_closed, life); /* what is due is still answered */
+    replica_close(life->replica, life_closed, life); /* what is due is still answered */
     life->up = false;
 }
 
@@ -357,7 +357,7 @@ static void life_turn(struct life *life)
 {
     struct cluster *c = life->c;
     bool more = true;
-    node_attend(life->node);
+    replica_attend(life->replica);
     core_attend(life->core);
     for (unsigned i = 0; more && i < TURNS_AT_ONCE && !life->fatal; i++) {
         more = core_turn(life->core);
@@ -419,7 +419,7 @@ struct life *masters_leader(struct cluster *c)
 {
     uint64_t term = c->terms == 0 ? 0 : c->terms - 1;
     struct life *life = term == 0 ? NULL : c->machines[c->term_leader[term]].life;
-    return life != NULL && node_leading(life->node) && node_term(life->node) == term ? life : NULL;
+    return life != NULL && replica_leading(life->replica) && replica_term(life->replica) == term ? life : NULL;
 }
 
 /* ---- The door ---- */

@@ -28,11 +28,11 @@ static struct census census_of(struct cluster *c)
 {
     struct census census = {0};
     struct life *leader = masters_leader(c);
-    struct node_member members[SIM_SERVERS_MAX];
-    census.members = leader == NULL ? 0 : node_members(leader->node, members, SIM_SERVERS_MAX);
+    struct replica_member members[SIM_SERVERS_MAX];
+    census.members = leader == NULL ? 0 : replica_members(leader->replica, members, SIM_SERVERS_MAX);
     if (leader != NULL) {
-        struct node_stats stats;
-        node_stats(leader->node, &stats);
+        struct replica_stats stats;
+        replica_stats(leader->replica, &stats);
         census.known = !stats.members_open; /* a change may yet be undone: by the loss of this very disk */
     }
     for (unsigned i = 0; i < census.members; i++) {
@@ -46,8 +46,8 @@ static struct census census_of(struct cluster *c)
 static bool is_voter(struct cluster *c, uint64_t id)
 {
     struct life *leader = masters_leader(c);
-    struct node_member members[SIM_SERVERS_MAX];
-    unsigned count = leader == NULL ? 0 : node_members(leader->node, members, SIM_SERVERS_MAX);
+    struct replica_member members[SIM_SERVERS_MAX];
+    unsigned count = leader == NULL ? 0 : replica_members(leader->replica, members, SIM_SERVERS_MAX);
     for (unsigned i = 0; i < count; i++) {
         if (members[i].id == id) {
             return members[i].role == RAFT_VOTER;
@@ -186,15 +186,15 @@ static void job_ask(struct cluster *c, struct life *leader, const struct job *jo
     if (job->kind == JOB_ADD) {
         snprintf(address, sizeof address, "sim:%llu", (unsigned long long)job->id);
         c->operator.asked = true;
-        node_member_add(leader->node, job->id, address, answered, c);
+        replica_member_add(leader->replica, job->id, address, answered, c);
     } else if (!may_remove(c, job->id)) {
         return;
     } else if (leader->id == job->id) {
         c->operator.asked = true;
-        node_transfer(leader->node, 0, transferred, c);
+        replica_transfer(leader->replica, 0, transferred, c);
     } else {
         c->operator.asked = true;
-        node_member_remove(leader->node, job->id, answered, c);
+        replica_member_remove(leader->replica, job->id, answered, c);
     }
     masters_touch(c, leader->id);
 }
@@ -202,12 +202,12 @@ static void job_ask(struct cluster *c, struct life *leader, const struct job *jo
 /* Who was removed is no member any more for whoever leads from then on. */
 static void judge_members(struct cluster *c, struct life *leader)
 {
-    struct node_member members[SIM_SERVERS_MAX];
-    unsigned count = node_members(leader->node, members, SIM_SERVERS_MAX);
+    struct replica_member members[SIM_SERVERS_MAX];
+    unsigned count = replica_members(leader->replica, members, SIM_SERVERS_MAX);
     for (unsigned i = 0; i < count; i++) {
         if (members[i].id > c->ids || c->machines[members[i].id].removed) {
             cluster_violate(c, "master %llu, which leads in term %llu, has member %llu, which %s",
-                            (unsigned long long)leader->id, (unsigned long long)node_term(leader->node),
+                            (unsigned long long)leader->id, (unsigned long long)replica_term(leader->replica),
                             (unsigned long long)members[i].id,
                             members[i].id > c->ids ? "was never added" : "was removed");
         }
@@ -234,7 +234,7 @@ void members_tick(struct cluster *c)
 bool members_settled(struct cluster *c, char why[256])
 {
     struct life *leader = masters_leader(c);
-    struct node_member members[SIM_SERVERS_MAX];
+    struct replica_member members[SIM_SERVERS_MAX];
     uint64_t ids[SIM_SERVERS_MAX];
     unsigned running = masters_running(c, ids);
     if (c->operator.count> 0) {
@@ -242,7 +242,7 @@ bool members_settled(struct cluster *c, char why[256])
                  c->operator.jobs[0].kind == JOB_ADD ? "added" : "removed");
         return false;
     }
-    unsigned count = leader == NULL ? 0 : node_members(leader->node, members, SIM_SERVERS_MAX), voters = 0;
+    unsigned count = leader == NULL ? 0 : replica_members(leader->replica, members, SIM_SERVERS_MAX), voters = 0;
     for (unsigned i = 0; i < count; i++) {
         voters += members[i].role == RAFT_VOTER && c->machines[members[i].id].seat == SEAT_RUN;
     }

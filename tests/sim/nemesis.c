@@ -209,7 +209,7 @@ static void transfer(struct cluster *c)
         uint64_t to = cluster_chance(c, 2) ? 0 : masters_any(c);
         cluster_trace(c, "leadership from master %llu to %llu", (unsigned long long)leader->id, (unsigned long long)to);
         masters_touch(c, leader->id);
-        node_transfer(leader->node, to, transferred, NULL);
+        replica_transfer(leader->replica, to, transferred, NULL);
     }
 }
 
@@ -241,7 +241,7 @@ static void back(void *arg)
     } else if (replaced && c->back.whole) {
         cluster_trace(c, "leadership is to go back to master %llu", (unsigned long long)c->back.id);
         masters_touch(c, leader->id);
-        node_transfer(leader->node, c->back.id, transferred, NULL);
+        replica_transfer(leader->replica, c->back.id, transferred, NULL);
     }
     if (over || (c->back.whole && !replaced)) {
         partition_heal(c);
@@ -401,7 +401,7 @@ static void machines_tick(struct cluster *c)
             master_start(c, id, false);
         }
         if (m->life != NULL) {
-            node_set_disk(m->life->node, d->full ? NODE_DISK_LOW : NODE_DISK_ENOUGH);
+            replica_set_disk(m->life->replica, d->full ? REPLICA_DISK_LOW : REPLICA_DISK_ENOUGH);
         }
     }
 }

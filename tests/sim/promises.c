@@ -81,8 +81,8 @@ static raft_term term_on_disk(const struct sim_disk *d, raft_index index)
 /* Then what is on its disk is on all disks that count. */
 static bool votes_alone(const struct life *life)
 {
-    struct node_member members[SIM_SERVERS_MAX];
-    unsigned count = node_members(life->node, members, SIM_SERVERS_MAX), voters = 0;
+    struct replica_member members[SIM_SERVERS_MAX];
+    unsigned count = replica_members(life->replica, members, SIM_SERVERS_MAX), voters = 0;
     for (unsigned i = 0; i < count; i++) {
         voters += members[i].role == RAFT_VOTER;
     }
@@ -92,11 +92,11 @@ static bool votes_alone(const struct life *life)
 void promises_turn(struct life *life)
 {
     struct cluster *c = life->c;
-    struct node_stats stats;
-    node_stats(life->node, &stats);
-    uint64_t term = node_current_term(life->node);
+    struct replica_stats stats;
+    replica_stats(life->replica, &stats);
+    uint64_t term = replica_current_term(life->replica);
     raft_term of_entry = term_on_disk(&c->sim.disks[life->id], stats.commit_index);
-    bool leads = term != 0 && node_leader(life->node, NULL) == life->id;
+    bool leads = term != 0 && replica_leader(life->replica, NULL) == life->id;
     if (leads && stats.commit_index > life->commit_index && of_entry != 0 && of_entry != term && !votes_alone(life)) {
         cluster_violate(c, "master %llu, leader of term %llu, takes entry %llu of term %llu for committed",
                         (unsigned long long)life->id, (unsigned long long)term, (unsigned long long)stats.commit_index,
@@ -114,7 +114,7 @@ void promises_turn(struct life *life)
 struct promise promise_asked(const struct life *life)
 {
     const struct cluster *c = life->c;
-    return (struct promise){life->id, node_current_term(life->node), c->terms == 0 ? 0 : c->terms - 1};
+    return (struct promise){life->id, replica_current_term(life->replica), c->terms == 0 ? 0 : c->terms - 1};
 }
 
 void promise_answered(struct cluster *c, int64_t op, const struct promise *p)
@@ -177,15 +177,15 @@ static void probe_all(void *arg)
     }
     for (uint64_t id = 1; id <= c->ids; id++) {
         struct life *life = c->machines[id].life;
-        if (life != NULL && !c->sim.paused[id] && node_leading(life->node)) {
-            if (node_current_term(life->node) + 1 < c->terms && cluster_chance(c, 2) && !hears_old_answers(c)) {
+        if (life != NULL && !c->sim.paused[id] && replica_leading(life->replica)) {
+            if (replica_current_term(life->replica) + 1 < c->terms && cluster_chance(c, 2) && !hears_old_answers(c)) {
                 cluster_trace(c, "master %llu hears the others again before it knows that it was replaced",
                               (unsigned long long)id);
                 partition_heal(c);
             }
             struct probe *p = xmalloc(sizeof *p);
             *p = (struct probe){c, promise_asked(life)};
-            node_read(life->node, probe_answered, p);
+            replica_read(life->replica, probe_answered, p);
             masters_touch(c, id);
         }
     }

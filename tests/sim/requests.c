@@ -5,7 +5,7 @@
 
 #include "controllers/deletion.h"
 #include "controllers/util.h"
-#include "proto/text.h"
+#include "proto/text/text.h"
 #include "tests/sim/cluster.h"
 
 /* ---- Objects ---- */
@@ -128,7 +128,7 @@ static int lists_append(struct life *life, int64_t at, struct txn *t, struct err
         }
         list_name(i, name);
         const struct object *o =
-            view_get(store_tip(node_store(life->node)), kind_by_id(KIND_CONFIGMAP), STR(NAMESPACE), str_of(name));
+            view_get(store_tip(replica_store(life->replica)), kind_by_id(KIND_CONFIGMAP), STR(NAMESPACE), str_of(name));
         if (o == NULL) {
             return error_set(err, ERR_NOT_FOUND, "configmaps \"%s\" not found", name);
         }
@@ -145,7 +145,7 @@ static int deployment_change(struct life *life, int64_t at, struct txn *t, struc
 {
     const struct op *op = &life->c->ops[at];
     const struct kind *k = kind_by_id(KIND_DEPLOYMENT);
-    const struct object *o = view_get(store_tip(node_store(life->node)), k, STR(NAMESPACE), str_of(op->name));
+    const struct object *o = view_get(store_tip(replica_store(life->replica)), k, STR(NAMESPACE), str_of(op->name));
     if (o == NULL) {
         return error_set(err, ERR_NOT_FOUND, "deployments.apps \"%s\" not found", op->name);
     }
@@ -180,7 +180,7 @@ static int pod_kill(struct life *life, int64_t at, struct txn *t, struct error *
     const struct object *pod = NULL;
     struct view_iter it;
     int64_t skip = c->ops[at].number;
-    view_iter(&it, store_tip(node_store(life->node)), kind_by_id(KIND_POD), STR(NAMESPACE));
+    view_iter(&it, store_tip(replica_store(life->replica)), kind_by_id(KIND_POD), STR(NAMESPACE));
     VIEW_FOR(o, &it)
     {
         pod = pod == NULL || skip-- > 0 ? o : pod;

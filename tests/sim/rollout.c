@@ -12,7 +12,7 @@
 #include <stdio.h>
 
 #include "controllers/util.h"
-#include "proto/quantity.h"
+#include "proto/model/quantity.h"
 #include "tests/sim/cluster.h"
 
 /* ---- Binding ---- */

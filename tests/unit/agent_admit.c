@@ -1,7 +1,7 @@
 /* A node's own admission, by table. */
 #include "tests/unit/agent_fakes.h"
 
-#include "agent/admit.h"
+#include "agent/pod/admit.h"
 
 #define C(more) "'containers':[{'name':'c','image':'i'" more "}]"
 #define ASKS(r) ",'resources':{'requests':{" r "}}"

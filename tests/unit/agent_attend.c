@@ -5,7 +5,7 @@
 
 #include <cmocka.h>
 
-#include "agent/attend.h"
+#include "agent/util/attend.h"
 
 /* Until the limit is over, each tick late_ms later than asked for. */
 static int64_t run(int64_t limit_ms, int64_t late_ms)

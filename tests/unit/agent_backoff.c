@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "agent/backoff.h"
+#include "agent/util/backoff.h"
 
 static void the_pause_doubles_up_to_the_maximum(void **state)
 {

@@ -6,8 +6,8 @@
 
 #include <cmocka.h>
 
-#include "agent/cgroup.h"
-#include "agent/fsutil.h"
+#include "agent/runtime/cgroup.h"
+#include "agent/util/fsutil.h"
 #include "base/mem.h"
 
 #include <signal.h>

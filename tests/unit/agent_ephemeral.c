@@ -1,7 +1,7 @@
 /* Ephemeral containers: added to a pod that runs, run once, and nothing of the pod waits for them. */
 #include "tests/unit/agent_fakes.h"
 
-#include "agent/cgroup.h"
+#include "agent/runtime/cgroup.h"
 
 #define ONE        "'containers':[{'name':'web','image':'nginx'}]"
 #define ONCE       "'restartPolicy':'Never'," ONE

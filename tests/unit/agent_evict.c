@@ -5,8 +5,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "agent/evict.h"
-#include "agent/fsutil.h"
+#include "agent/pod/evict.h"
+#include "agent/util/fsutil.h"
 
 #define MI           (1ull << 20)
 #define BOX(n, disk) "{'name':'" n "','image':'i','resources':{'limits':{'ephemeral-storage':'" disk "'}}}"

@@ -13,8 +13,8 @@
 
 #include <cmocka.h>
 
-#include "agent/status.h"
-#include "proto/text.h"
+#include "agent/pod/status.h"
+#include "proto/text/text.h"
 
 struct world {
     struct env env;

@@ -6,9 +6,9 @@
 
 #include <cmocka.h>
 
-#include "agent/fsutil.h"
-#include "agent/image.h"
-#include "agent/image_int.h"
+#include "agent/image/image.h"
+#include "agent/image/image_int.h"
+#include "agent/util/fsutil.h"
 #include "base/mem.h"
 #include "tests/unit/agent_layout.h"
 

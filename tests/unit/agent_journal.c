@@ -8,9 +8,9 @@
 
 #include <cmocka.h>
 
-#include "agent/journal.h"
+#include "agent/runtime/journal.h"
 #include "base/buf.h"
-#include "proto/pki.h"
+#include "proto/pki/pki.h"
 
 struct fixture {
     char dir[64], path[128], old[160];

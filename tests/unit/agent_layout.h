@@ -2,8 +2,8 @@
 #ifndef TESTS_UNIT_AGENT_LAYOUT_H
 #define TESTS_UNIT_AGENT_LAYOUT_H
 
-#include "agent/fsutil.h"
-#include "agent/image_int.h"
+#include "agent/image/image_int.h"
+#include "agent/util/fsutil.h"
 #include "base/mem.h"
 
 #include <archive.h>

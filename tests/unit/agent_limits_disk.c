@@ -6,7 +6,7 @@
 #include <stdatomic.h>
 
 #include "agent/agent_int.h"
-#include "agent/evict.h"
+#include "agent/pod/evict.h"
 
 #define MI         (1u << 20)
 #define DISK_BYTES (100ll << 20) /* so that a pod must use 1 MiB for its going to help */

@@ -6,8 +6,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "agent/evict.h"
-#include "agent/fsutil.h"
+#include "agent/pod/evict.h"
+#include "agent/util/fsutil.h"
 
 #define LEVELS      3000u /* with names that make a path far longer than PATH_MAX */
 #define DESCRIPTORS 100u  /* and far fewer of these than levels */

@@ -2,7 +2,7 @@
  * programs. */
 #include "tests/unit/agent_limits_attack.h"
 
-#include "agent/volume.h"
+#include "agent/volume/volume.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>

@@ -2,7 +2,7 @@
  * configurations. */
 #include "tests/unit/agent_limits_attack.h"
 
-#include "agent/volume.h"
+#include "agent/volume/volume.h"
 
 #include <dirent.h>
 #include <fcntl.h>

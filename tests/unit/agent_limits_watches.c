@@ -3,7 +3,7 @@
  * take them from everybody on this machine. */
 #include "tests/unit/agent_runtime_crun.h"
 
-#include "agent/logfile.h"
+#include "agent/runtime/logfile.h"
 
 static bool taken; /* all instances and watches */
 static unsigned refused;

@@ -6,8 +6,8 @@
 
 #include <cmocka.h>
 
-#include "agent/fsutil.h"
-#include "agent/logfile.h"
+#include "agent/runtime/logfile.h"
+#include "agent/util/fsutil.h"
 #include "base/mem.h"
 
 #include <stdio.h>

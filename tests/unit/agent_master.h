@@ -13,10 +13,10 @@
 
 #include "base/env.h"
 #include "base/mem.h"
-#include "proto/api.h"
-#include "proto/object.h"
-#include "proto/rpc.h"
-#include "proto/text.h"
+#include "proto/rpc/api.h"
+#include "proto/rpc/rpc.h"
+#include "proto/schema/object.h"
+#include "proto/text/text.h"
 
 #define MASTER_PEERS 8
 #define MASTER_TEXTS 512 /* later ones are not kept */

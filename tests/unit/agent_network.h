@@ -11,10 +11,10 @@
 
 #include <cmocka.h>
 
-#include "agent/fsutil.h"
-#include "agent/network.h"
-#include "agent/network_int.h"
-#include "agent/sandbox.h"
+#include "agent/network/network.h"
+#include "agent/network/network_int.h"
+#include "agent/runtime/sandbox.h"
+#include "agent/util/fsutil.h"
 #include "base/mem.h"
 
 #include <arpa/inet.h>

@@ -1,4 +1,4 @@
-#include "agent/status.h"
+#include "agent/pod/status.h"
 #include "tests/unit/agent_fakes.h"
 
 #define ONE  "'containers':[{'name':'web','image':'nginx'}]"

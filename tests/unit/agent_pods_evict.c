@@ -6,7 +6,7 @@
 #include <stdatomic.h>
 
 #include "agent/agent_int.h"
-#include "agent/evict.h"
+#include "agent/pod/evict.h"
 
 #define MI (1u << 20)
 

@@ -1,6 +1,6 @@
 #include "tests/unit/agent_fakes.h"
 
-#include "agent/cgroup.h"
+#include "agent/runtime/cgroup.h"
 
 /* ---- Helpers ---- */
 

@@ -5,7 +5,7 @@
 
 #include <cmocka.h>
 
-#include "agent/probe.h"
+#include "agent/pod/probe.h"
 
 static const struct podspec_probe config = {
     .handler = {.kind = PODSPEC_HANDLER_EXEC},

@@ -5,7 +5,7 @@
 #include <unistd.h>
 #include <uv.h>
 
-#include "agent/prober.h"
+#include "agent/pod/prober.h"
 
 /* ---- Pure ---- */
 

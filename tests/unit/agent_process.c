@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "agent/process.h"
+#include "agent/runtime/process.h"
 #include "base/mem.h"
 
 struct seen {

@@ -2,7 +2,7 @@
 #include <unistd.h>
 
 #include "agent/config.h"
-#include "agent/session.h"
+#include "agent/link/session.h"
 #include "tests/unit/agent_master.h"
 
 struct fixture {

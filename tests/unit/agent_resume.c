@@ -1,5 +1,5 @@
 /* Streams that are taken up again at an agent: with what they are, and what a stranger or a confused client may ask. */
-#include "proto/channel.h"
+#include "proto/rpc/channel.h"
 #include "tests/unit/agent_whole.h"
 
 struct seen {

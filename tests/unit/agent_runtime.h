@@ -10,10 +10,10 @@
 
 #include <cmocka.h>
 
-#include "agent/cgroup.h"
-#include "agent/image.h"
-#include "agent/runtime.h"
-#include "agent/sandbox.h"
+#include "agent/image/image.h"
+#include "agent/runtime/cgroup.h"
+#include "agent/runtime/runtime.h"
+#include "agent/runtime/sandbox.h"
 #include "base/buf.h"
 #include "base/mem.h"
 

@@ -5,7 +5,7 @@
 
 #include "tests/unit/agent_runtime.h"
 
-#include "agent/fsutil.h"
+#include "agent/util/fsutil.h"
 #include "tests/unit/agent_layout.h"
 
 #include <sched.h>

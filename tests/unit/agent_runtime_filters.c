@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "agent/runtime_filters.h"
+#include "agent/runtime/filters.h"
 #include "base/mem.h"
 
 static void a_program_is_found_by_its_profile_alone(void **state)

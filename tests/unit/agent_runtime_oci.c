@@ -6,11 +6,11 @@
 
 #include <cmocka.h>
 
-#include "agent/runtime.h"
-#include "agent/runtime_oci.h"
-#include "agent/runtime_seccomp.h"
+#include "agent/runtime/oci.h"
+#include "agent/runtime/runtime.h"
+#include "agent/runtime/seccomp.h"
 #include "base/mem.h"
-#include "proto/text.h"
+#include "proto/text/text.h"
 
 #include <stdio.h>
 #include <string.h>

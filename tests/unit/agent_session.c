@@ -1,6 +1,6 @@
 #include "tests/unit/agent_master.h"
 
-#include "agent/report.h"
+#include "agent/link/report.h"
 
 struct fixture {
     uv_loop_t loop;

@@ -6,8 +6,8 @@
 
 #include <cmocka.h>
 
-#include "agent/fsutil.h"
-#include "agent/volume.h"
+#include "agent/util/fsutil.h"
+#include "agent/volume/volume.h"
 #include "base/mem.h"
 
 #include <errno.h>

@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "agent/agent.h"
-#include "agent/fsutil.h"
+#include "agent/util/fsutil.h"
 #include "tests/unit/agent_master.h"
 
 struct fixture {

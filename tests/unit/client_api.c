@@ -11,10 +11,10 @@
 #include <cmocka.h>
 
 #include "base/env.h"
-#include "client/api.h"
-#include "client/api_internal.h"
-#include "proto/pki.h"
-#include "proto/text.h"
+#include "client/api/api.h"
+#include "client/api/api_internal.h"
+#include "proto/pki/pki.h"
+#include "proto/text/text.h"
 
 #define SERVERS 2
 

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "client/args.h"
+#include "client/cmd/args.h"
 
 static const struct option_row own[] = {
     {"container", 'c', OPTION_VALUE, NULL, NULL, "NAME", ""}, {"stdin", 'i', OPTION_FLAG, NULL, NULL, NULL, ""},

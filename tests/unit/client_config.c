@@ -11,9 +11,9 @@
 
 #include <cmocka.h>
 
-#include "client/config.h"
-#include "proto/pki.h"
-#include "proto/text.h"
+#include "client/api/config.h"
+#include "proto/pki/pki.h"
+#include "proto/text/text.h"
 
 struct fixture {
     char dir[64], path[96];

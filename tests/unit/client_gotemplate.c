@@ -8,8 +8,8 @@
 
 #include <cmocka.h>
 
-#include "client/gotemplate.h"
-#include "proto/text.h"
+#include "client/ui/gotemplate.h"
+#include "proto/text/text.h"
 
 static const char document[] =
     "{\"kind\":\"List\",\"n\":3,\"big\":1048576000,\"half\":0.5,\"yes\":true,\"no\":false,\"none\":null,\"empty\":[],"

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "client/harmless.h"
+#include "client/ui/harmless.h"
 
 static char *pass(const char *p, size_t n, size_t step)
 {

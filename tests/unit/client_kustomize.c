@@ -13,8 +13,8 @@
 #include <cmocka.h>
 
 #include "base/buf.h"
-#include "client/kustomize.h"
-#include "proto/text.h"
+#include "client/manifest/kustomize.h"
+#include "proto/text/text.h"
 
 struct fixture {
     char dir[64];

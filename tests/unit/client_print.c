@@ -8,10 +8,10 @@
 
 #include <cmocka.h>
 
-#include "client/describe.h"
-#include "client/jsonpath.h"
-#include "client/print.h"
-#include "proto/text.h"
+#include "client/describe/describe.h"
+#include "client/ui/jsonpath.h"
+#include "client/ui/print.h"
+#include "proto/text/text.h"
 
 struct fixture {
     struct arena arena;

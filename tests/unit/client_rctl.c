@@ -11,11 +11,11 @@
 #include <cmocka.h>
 
 #include "base/buf.h"
-#include "client/common.h"
-#include "client/rctl.h"
-#include "client/resource.h"
-#include "proto/pki.h"
-#include "proto/text.h"
+#include "client/cmd/common.h"
+#include "client/cmd/rctl.h"
+#include "client/cmd/resource.h"
+#include "proto/pki/pki.h"
+#include "proto/text/text.h"
 
 struct fixture {
     char dir[64];

@@ -15,7 +15,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
-#include "client/tarball.h"
+#include "client/cmd/tarball.h"
 
 struct fixture {
     char dir[64];

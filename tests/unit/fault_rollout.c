@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "proto/text.h"
+#include "proto/text/text.h"
 #include "tests/fault/rollout.h"
 
 struct fixture {

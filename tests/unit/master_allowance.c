@@ -10,7 +10,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "master/allowance.h"
+#include "master/auth/allowance.h"
 
 static void an_account_fills_again_and_is_one_peers_alone(void **state)
 {

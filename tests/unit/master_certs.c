@@ -6,7 +6,7 @@
 #include <sys/wait.h>
 
 #include "base/timefmt.h"
-#include "proto/pki_x509.h"
+#include "proto/pki/x509.h"
 #include "tests/unit/kit/master_kit.h"
 
 #define DAY_S INT64_C(86400)

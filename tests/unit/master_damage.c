@@ -9,9 +9,9 @@
 
 #include "base/env.h"
 #include "master/config.h"
-#include "raft-store/disk_mark.h"
-#include "raft-store/disk_replay.h"
-#include "raft-store/snapfile.h"
+#include "raft-store/disk/mark.h"
+#include "raft-store/disk/replay.h"
+#include "raft-store/disk/snapfile.h"
 
 #define OPEN_KEPT (64u << 10) /* of a segment that is being written: the rest is zeros that only take time */
 #define FILES_MAX 16u

@@ -1,5 +1,5 @@
 /* More deleted nodes than the list of revoked certificates has lines: it stays small, and the certificates are refused all the same. */
-#include "master/revoked.h"
+#include "master/auth/revoked.h"
 #include "tests/unit/kit/master_kit.h"
 
 #define NODES  (REVOKED_MAX + 400u)

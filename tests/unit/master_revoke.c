@@ -1,5 +1,5 @@
 /* Certificates that count no more: those of deleted nodes, and those that an administrator has revoked. Three masters; each of them refuses. */
-#include "master/revoked.h"
+#include "master/auth/revoked.h"
 #include "tests/unit/kit/master_kit.h"
 
 #define MASTERS 3

@@ -1,7 +1,7 @@
 /* Writing through the API of one master: create, update, patch, apply, delete, txn, and what is refused. */
 #include <xxhash.h>
 
-#include "proto/object.h"
+#include "proto/schema/object.h"
 #include "tests/unit/kit/master_kit.h"
 
 #define POD "{apiVersion: v1, kind: Pod, metadata: {name: %s}, spec: {containers: [{name: c, image: i}]}}"

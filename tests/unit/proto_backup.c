@@ -11,10 +11,10 @@
 
 #include "base/env.h"
 #include "base/mem.h"
-#include "proto/api.h"
-#include "proto/backup.h"
-#include "proto/backup_file.h"
-#include "proto/msgpack.h"
+#include "proto/backup/backup.h"
+#include "proto/backup/file.h"
+#include "proto/model/msgpack.h"
+#include "proto/rpc/api.h"
 
 #define LOG2_N     10u /* quick; real ones take half a second */
 #define PASSPHRASE STR("correct horse")

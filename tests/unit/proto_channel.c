@@ -9,7 +9,7 @@
 
 #include "base/env.h"
 #include "base/mem.h"
-#include "proto/channel.h"
+#include "proto/rpc/channel.h"
 
 #define QUEUE_MAX 64u
 
@@ -151,8 +151,8 @@ static void run(uint64_t seed, uint64_t total, size_t most, unsigned cut_one_in)
     channel_init(&w->node.c, true);
     for (uint64_t steps = 0; !w->client.heard_over || !w->node.heard_over; steps++) {
         if (steps == 100 * (total + 10000)) {
-            fail_msg("seed %d stands still after %u cuts: %d and %d bytes of %d", (int)seed, w->cuts, (int)w->client.got,
-                     (int)w->node.got, (int)total);
+            fail_msg("seed %d stands still after %u cuts: %d and %d bytes of %d", (int)seed, w->cuts,
+                     (int)w->client.got, (int)w->node.got, (int)total);
         }
         w->to_node.room = w->to_client.room = 1 + (unsigned)rng_below(&w->rng, QUEUE_MAX - 1);
         switch (rng_below(&w->rng, 6)) {

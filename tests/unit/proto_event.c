@@ -6,8 +6,8 @@
 #include <cmocka.h>
 #include <string.h>
 
-#include "proto/event.h"
-#include "proto/kind.h"
+#include "proto/facts/event.h"
+#include "proto/schema/kind.h"
 
 static struct value *base(struct arena *a, const char *name)
 {

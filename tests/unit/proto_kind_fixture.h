@@ -12,9 +12,9 @@
 #include <cmocka.h>
 
 #include "base/timefmt.h"
-#include "proto/kind.h"
-#include "proto/object.h"
-#include "proto/text.h"
+#include "proto/schema/kind.h"
+#include "proto/schema/object.h"
+#include "proto/text/text.h"
 
 struct fixture {
     struct arena arena;

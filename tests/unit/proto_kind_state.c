@@ -305,8 +305,8 @@ static void a_field_that_nobody_reads_is_not_called_done(void **state)
         read_folder(&l.words, folders[i]);
     }
     /* of proto/, which knows all words, what decides by them */
-    read_words(&l.words, "proto/node_match.c");
-    read_words(&l.words, "proto/selector.c");
+    read_words(&l.words, "proto/facts/node_match.c");
+    read_words(&l.words, "proto/schema/selector.c");
     walk_all(audit_place, &l);
     strmap_close(&l.words);
     assert_int_equal(l.silent, 0);

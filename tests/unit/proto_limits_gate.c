@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
-#include "proto/net_gate.h"
+#include "proto/net/gate.h"
 
 struct door {
     struct net_gate *gate;

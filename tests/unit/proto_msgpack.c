@@ -9,7 +9,7 @@
 #include <stdlib.h>
 
 #include "base/env.h"
-#include "proto/msgpack.h"
+#include "proto/model/msgpack.h"
 
 #define BYTES(literal) (literal), sizeof(literal) - 1
 

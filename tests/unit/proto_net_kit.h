@@ -15,8 +15,8 @@
 #include <uv.h>
 
 #include "base/mem.h"
-#include "proto/net.h"
-#include "proto/pki.h"
+#include "proto/net/net.h"
+#include "proto/pki/pki.h"
 
 struct kit_ca {
     char *cert, *key;

@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "proto/net_int.h"
+#include "proto/net/net_int.h"
 #include "proto_net_kit.h"
 
 /* ---- One end of a connection ---- */

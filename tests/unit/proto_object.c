@@ -7,8 +7,8 @@
 #include <stdlib.h>
 
 #include "base/env.h"
-#include "proto/object.h"
-#include "proto/text.h"
+#include "proto/schema/object.h"
+#include "proto/text/text.h"
 
 static const char web[] =
     "{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{\"name\":\"web\",\"namespace\":\"default\",\"uid\":\"u-1\","

@@ -7,8 +7,8 @@
 #include <stdio.h>
 
 #include "base/env.h"
-#include "proto/patch.h"
-#include "proto/text.h"
+#include "proto/patch/patch.h"
+#include "proto/text/text.h"
 
 static struct arena arena;
 

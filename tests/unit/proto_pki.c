@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "proto/pki.h"
+#include "proto/pki/pki.h"
 
 struct pair {
     char *cert, *key;

@@ -14,7 +14,7 @@
 
 #include "base/failpoint.h"
 #include "base/mem.h"
-#include "proto/pki.h"
+#include "proto/pki/pki.h"
 
 #define DAY_S INT64_C(86400)
 

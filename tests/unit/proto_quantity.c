@@ -9,7 +9,7 @@
 
 #include "base/env.h"
 #include "base/mem.h"
-#include "proto/quantity.h"
+#include "proto/model/quantity.h"
 
 static void values_in_both_units(void **state)
 {

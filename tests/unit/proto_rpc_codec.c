@@ -10,8 +10,8 @@
 #include "base/buf.h"
 #include "base/env.h"
 #include "base/mem.h"
-#include "proto/rpc.h"
-#include "proto/rpc_codec.h"
+#include "proto/rpc/codec.h"
+#include "proto/rpc/rpc.h"
 
 static enum rpc_scan_result scan_pieces(const uint8_t *p, size_t n, size_t step, size_t limit, size_t *at)
 {

@@ -3,7 +3,7 @@
 #ifndef TESTS_UNIT_PROTO_RPC_SOURCE_H
 #define TESTS_UNIT_PROTO_RPC_SOURCE_H
 
-#include "proto/rpc.h"
+#include "proto/rpc/rpc.h"
 #include "proto_net_kit.h"
 
 /* A payload of n zeros. */

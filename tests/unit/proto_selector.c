@@ -5,8 +5,8 @@
 
 #include <cmocka.h>
 
-#include "proto/selector.h"
-#include "proto/text.h"
+#include "proto/schema/selector.h"
+#include "proto/text/text.h"
 
 static struct value *doc(struct arena *a, const char *json)
 {

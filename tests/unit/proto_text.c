@@ -7,7 +7,7 @@
 #include <stdio.h>
 
 #include "base/env.h"
-#include "proto/text.h"
+#include "proto/text/text.h"
 
 struct fixture {
     struct arena arena;

@@ -5,7 +5,7 @@
 
 #include <cmocka.h>
 
-#include "proto/value.h"
+#include "proto/model/value.h"
 
 static struct value *map_of(struct arena *a, const char *k1, int64_t v1, const char *k2, int64_t v2)
 {

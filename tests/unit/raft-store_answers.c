@@ -1,6 +1,6 @@
 /* Messages that libraft would take badly, late ones above all: what a follower answers to those of a former term, what it does with old ones
- * of this term, and which answers a leader believes (node_io.c, rules 7, 14, 15, 17 to 20). */
-#include "raft-store/node_int.h"
+ * of this term, and which answers a leader believes (raft/replica_io.c, rules 7, 14, 15, 17 to 20). */
+#include "raft-store/raft/replica_int.h"
 #include "tests/unit/raft-store_cluster.h"
 
 struct heard {
@@ -30,7 +30,7 @@ static void hear(struct cluster *c, struct heard *h)
 static uint64_t end_term(struct cluster *c)
 {
     struct member *l = await_leader(c);
-    uint64_t former = node_term(l->node);
+    uint64_t former = replica_term(l->replica);
     member_down(c, l->id, true);
     member_start(c, l->id);
     await_leader(c);
@@ -59,10 +59,10 @@ static void hear_former(struct cluster *c, uint64_t prev, unsigned entries, stru
     uint64_t former = end_term(c);
     struct member *l = await_leader(c);
     struct member *f = next_to(c, l);
-    struct node_stats stats;
-    node_stats(f->node, &stats);
+    struct replica_stats stats;
+    replica_stats(f->replica, &stats);
     *last = stats.last_index;
-    assert_true(node_term(f->node) > former);
+    assert_true(replica_term(f->replica) > former);
     struct raft_message late = {
         .type = RAFT_APPEND_ENTRIES,
         .server_id = l->id,
@@ -131,13 +131,16 @@ static void more_than_a_leader_has_is_not_taken_for_an_acknowledgement(void **st
     sim_isolate(&c.sim, others[1], true);
     submit(l, numbered(2), NULL, &w);
     run_for(&c, 50); /* on the leader's disk, and nowhere else */
-    assert_true(node_leading(l->node) && !w.answered);
+    assert_true(replica_leading(l->replica) && !w.answered);
     struct raft_message absurd = {
         .type = RAFT_APPEND_ENTRIES_RESULT,
         .server_id = others[0],
         .server_address = "sim:x",
-        .append_entries_result =
-            {.version = 2, .term = node_term(l->node), .last_log_index = 94402101175567, .features = 1, .capacity = 1},
+        .append_entries_result = {.version = 2,
+                                  .term = replica_term(l->replica),
+                                  .last_log_index = 94402101175567,
+                                  .features = 1,
+                                  .capacity = 1},
     };
     c.sim.ios[l->id]->recv(l->io, &absurd);
     run_for(&c, 50);
@@ -161,19 +164,19 @@ static void an_old_message_does_not_take_back_the_commit_index(void **state)
     run_for(&c, 200);
     struct member *l = await_leader(&c);
     struct member *f = next_to(&c, l);
-    struct node_stats before, after;
-    node_stats(f->node, &before);
+    struct replica_stats before, after;
+    replica_stats(f->replica, &before);
     struct raft_message probe = {
         .type = RAFT_APPEND_ENTRIES,
         .server_id = l->id,
         .server_address = "sim:x",
-        .append_entries = {.term = node_term(l->node),
+        .append_entries = {.term = replica_term(l->replica),
                            .prev_log_index = 8,
-                           .prev_log_term = node_term(l->node),
+                           .prev_log_term = replica_term(l->replica),
                            .leader_commit = before.commit_index + 5},
     };
     c.sim.ios[f->id]->recv(f->io, &probe);
-    node_stats(f->node, &after);
+    replica_stats(f->replica, &after);
     assert_true(after.commit_index >= before.commit_index);
     cluster_close(&c);
 }
@@ -197,8 +200,8 @@ static void a_late_answer_about_a_pre_vote_moves_no_follower_to_the_next_term(vo
     run_for(&c, 500);
     struct member *l = await_leader(&c);
     struct member *f = next_to(&c, l);
-    uint64_t term = node_term(l->node);
-    put_leader_address_at_round_place(&f->node->raft);
+    uint64_t term = replica_term(l->replica);
+    put_leader_address_at_round_place(&f->replica->raft);
     struct raft_message late = {
         .type = RAFT_REQUEST_VOTE_RESULT,
         .server_id = l->id,
@@ -206,10 +209,10 @@ static void a_late_answer_about_a_pre_vote_moves_no_follower_to_the_next_term(vo
         .request_vote_result = {.version = 2, .term = term + 1, .pre_vote = true, .features = 1, .capacity = 1},
     };
     c.sim.ios[f->id]->recv(f->io, &late);
-    assert_int_equal(node_current_term(f->node), term);
+    assert_int_equal(replica_current_term(f->replica), term);
     run_for(&c, 500);
     assert_ptr_equal(leader(&c), l);
-    assert_int_equal(node_term(l->node), term);
+    assert_int_equal(replica_term(l->replica), term);
     cluster_close(&c);
 }
 
@@ -249,9 +252,9 @@ static void a_rejection_that_reaches_a_leader_while_it_stops_is_dropped(void **s
         .type = RAFT_APPEND_ENTRIES_RESULT,
         .server_id = next_to(&c, l)->id,
         .server_address = "sim:x",
-        .append_entries_result = {2, node_term(l->node), 2287, 2286, 1, 65000},
+        .append_entries_result = {2, replica_term(l->replica), 2287, 2286, 1, 65000},
     };
-    node_close(l->node, mark_closed, l);
+    replica_close(l->replica, mark_closed, l);
     assert_false(l->closed);
     /* libraft has freed what it knew of its followers, and still calls itself the leader */
     io->recv(l->io, &rejection);
@@ -269,7 +272,7 @@ static void a_snapshot_of_a_former_term_is_not_acknowledged(void **state)
     uint64_t former = end_term(&c);
     struct member *l = await_leader(&c);
     struct member *f = next_to(&c, l);
-    assert_true(node_term(f->node) > former && c.sim.disks[l->id].has_snapshot);
+    assert_true(replica_term(f->replica) > former && c.sim.disks[l->id].has_snapshot);
     struct raft_snapshot *s = disk_snapshot(&c.sim.disks[l->id]);
     struct raft_message late = {
         .type = RAFT_INSTALL_SNAPSHOT,
@@ -300,7 +303,7 @@ static void entries_of_a_former_term_from_the_first_on_are_not_acknowledged(void
     uint64_t former = end_term(&c);
     struct member *l = await_leader(&c);
     struct member *f = next_to(&c, l);
-    assert_true(node_term(f->node) > former);
+    assert_true(replica_term(f->replica) > former);
     struct raft_message late = {
         .type = RAFT_APPEND_ENTRIES,
         .server_id = l->id,
@@ -321,12 +324,12 @@ static void the_only_voter_leads_in_a_new_term_when_it_comes_back(void **state)
     cluster_start(&c, 1, 26);
     write_ok(&c, 1);
     struct member *l = await_leader(&c);
-    uint64_t former = node_term(l->node);
+    uint64_t former = replica_term(l->replica);
     member_down(&c, l->id, true);
     member_start(&c, l->id);
     l = await_leader(&c);
-    assert_true(node_term(l->node) > former);
-    assert_int_equal(c.sim.disks[l->id].term, node_term(l->node));
+    assert_true(replica_term(l->replica) > former);
+    assert_int_equal(c.sim.disks[l->id].term, replica_term(l->replica));
     write_ok(&c, 2);
     cluster_close(&c);
 }
@@ -344,9 +347,9 @@ static void what_is_asked_of_a_node_that_closes_is_answered(void **state)
     cluster_start(&c, 3, 27);
     struct member *l = await_leader(&c);
     int code = 0;
-    node_close(l->node, mark_closed, l);
+    replica_close(l->replica, mark_closed, l);
     assert_false(l->closed);
-    node_read_index(l->node, hear_index, &code);
+    replica_read_index(l->replica, hear_index, &code);
     member_await_closed(&c, l);
     assert_int_not_equal(code, 0);
     cluster_close(&c);

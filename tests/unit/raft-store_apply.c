@@ -3,8 +3,8 @@
 
 #include <xxhash.h>
 
-#include "raft-store/entry.h"
-#include "raft-store/snapshot.h"
+#include "raft-store/store/entry.h"
+#include "raft-store/store/snapshot.h"
 
 static const uint8_t seal_key[32] = {1, 2, 3, 4, 5};
 

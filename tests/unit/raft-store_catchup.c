@@ -11,12 +11,12 @@ static void a_lagging_master_gets_a_snapshot(void **state)
         uint64_t lagging = next_to(&c, await_leader(&c))->id;
         member_down(&c, lagging, true);
         write_range(&c, 1, 200);
-        struct node_stats stats;
-        node_stats(leader(&c)->node, &stats);
+        struct replica_stats stats;
+        replica_stats(leader(&c)->replica, &stats);
         assert_true(stats.snapshots >= 3);
         member_start(&c, lagging);
         run_for(&c, 3000);
-        node_stats(c.members[lagging].node, &stats);
+        replica_stats(c.members[lagging].replica, &stats);
         assert_true(stats.restores >= 1);
         assert_true(c.members[lagging].restored >= 1);
         assert_all_equal(&c);
@@ -52,7 +52,7 @@ static void large_transactions_reach_a_lagging_master(void **state)
             snprintf(name, sizeof name, "big-%u-%u", i, k);
             txn_create(&t, config_map("default", name, "k", big));
         }
-        assert_int_equal(node_submit(m->node, &t, on_write, &w, NULL), 0);
+        assert_int_equal(replica_submit(m->replica, &t, on_write, &w, NULL), 0);
         txn_close(&t);
         await_write(&c, &w);
         assert_int_equal(w.code, 0);
@@ -60,14 +60,14 @@ static void large_transactions_reach_a_lagging_master(void **state)
     free(big);
     sim_isolate(&c.sim, lagging, false);
     run_for(&c, 4000);
-    assert_int_equal(view_count(store_committed(node_store(c.members[lagging].node)), NULL), 31);
+    assert_int_equal(view_count(store_committed(replica_store(c.members[lagging].replica)), NULL), 31);
     write_ok(&c, 1);
     run_for(&c, 500);
     assert_all_equal(&c);
     cluster_close(&c);
 }
 
-/* Rule 12 of node_io.c: it is not taken for one that still writes it. */
+/* Rule 12 of raft/replica_io.c: it is not taken for one that still writes it. */
 static void a_master_that_cannot_store_the_leaders_snapshot_stops(void **state)
 {
     (void)state;
@@ -85,7 +85,7 @@ static void a_master_that_cannot_store_the_leaders_snapshot_stops(void **state)
     cluster_close(&c);
 }
 
-/* Rule 13 of node_io.c: it is not sent again and again to one who refuses it. */
+/* Rule 13 of raft/replica_io.c: it is not sent again and again to one who refuses it. */
 static void a_leader_that_finds_its_snapshot_damaged_stops_and_another_sends_its_own(void **state)
 {
     (void)state;
@@ -103,7 +103,7 @@ static void a_leader_that_finds_its_snapshot_damaged_stops_and_another_sends_its
     assert_int_equal(m->fatal_error.code, ERR_CORRUPT);
     assert_non_null(strstr(m->fatal_error.message, "the snapshot on this master's disk is damaged"));
     run_for(&c, 5000);
-    assert_int_equal(view_count(store_committed(node_store(c.members[away].node)), NULL), 59);
+    assert_int_equal(view_count(store_committed(replica_store(c.members[away].replica)), NULL), 59);
     cluster_close(&c);
 }
 

@@ -4,7 +4,7 @@
 
 #include "tests/unit/raft-store_help.h"
 
-#include "raft-store/node.h"
+#include "raft-store/raft/replica.h"
 #include "tests/sim/sim_io.h"
 
 /* not part of a library */
@@ -18,7 +18,7 @@ struct cluster;
 struct member {
     struct cluster *c;
     uint64_t id;
-    struct node *node; /* NULL = down */
+    struct replica *replica; /* NULL = down */
     struct raft_io *io;
     bool leading, closed, fatal;
     uint64_t revision, restored;
@@ -41,8 +41,8 @@ static inline void on_leading(void *data, bool leading, uint64_t term)
     struct member *m = data;
     (void)term;
     m->leading = leading;
-    assert_int_equal(node_leading(m->node), leading);
-    assert_int_equal(store_tip(node_store(m->node)) != NULL, leading);
+    assert_int_equal(replica_leading(m->replica), leading);
+    assert_int_equal(store_tip(replica_store(m->replica)) != NULL, leading);
 }
 static inline void on_tip(void *data, const struct change *changes, unsigned count)
 {
@@ -76,8 +76,8 @@ static inline void answer_arrives(void *arg)
 {
     struct question *q = arg;
     struct member *m = &q->c->members[q->from];
-    if (m->node != NULL) {
-        node_term_confirmed(m->node, q->round, q->to, q->term);
+    if (m->replica != NULL) {
+        replica_term_confirmed(m->replica, q->round, q->to, q->term);
     }
     free(q);
 }
@@ -85,11 +85,11 @@ static inline void question_arrives(void *arg)
 {
     struct question *q = arg;
     struct member *m = &q->c->members[q->to];
-    if (m->node == NULL) {
+    if (m->replica == NULL) {
         free(q);
         return;
     }
-    q->term = node_current_term(m->node);
+    q->term = replica_current_term(m->replica);
     sim_message(&q->c->sim, q->to, q->from, answer_arrives, question_lost, q);
 }
 static inline void ask_term(void *data, uint64_t id, uint64_t round, uint64_t term)
@@ -103,7 +103,7 @@ static inline void ask_term(void *data, uint64_t id, uint64_t round, uint64_t te
 static inline bool reachable(void *data, uint64_t id)
 {
     struct member *m = data;
-    return m->c->members[id].node != NULL && !m->c->deaf[id];
+    return m->c->members[id].replica != NULL && !m->c->deaf[id];
 }
 
 struct job {
@@ -147,11 +147,11 @@ static inline void member_address(uint64_t id, char address[ADDRESS_MAX])
 static inline void member_up(struct cluster *c, uint64_t id)
 {
     struct member *m = &c->members[id];
-    assert_null(m->node);
+    assert_null(m->replica);
     m->io = sim_io_open(&c->sim, id);
     char address[ADDRESS_MAX];
     member_address(id, address);
-    struct node_config config = {
+    struct replica_config config = {
         .id = id,
         .address = address,
         .io = m->io,
@@ -166,7 +166,7 @@ static inline void member_up(struct cluster *c, uint64_t id)
         .run_async_data = m,
     };
     struct error err = {0};
-    must(node_new(&config, &m->node, &err), &err);
+    must(replica_new(&config, &m->replica, &err), &err);
     m->leading = m->closed = m->fatal = false;
     m->revision = 0;
 }
@@ -175,7 +175,7 @@ static inline void member_start(struct cluster *c, uint64_t id)
 {
     struct error err = {0};
     member_up(c, id);
-    must(node_start(c->members[id].node, &err), &err);
+    must(replica_start(c->members[id].replica, &err), &err);
 }
 
 /* All members' disks say: these are the voters. */
@@ -192,7 +192,7 @@ static inline void cluster_boot(struct cluster *c)
         member_up(c, id);
         struct error err = {0};
         assert_int_equal(c->members[id].io->bootstrap(c->members[id].io, &conf), 0);
-        must(node_start(c->members[id].node, &err), &err);
+        must(replica_start(c->members[id].replica, &err), &err);
     }
     raft_configuration_close(&conf);
 }
@@ -218,8 +218,8 @@ static inline void turn_all(struct cluster *c)
     do {
         did = false;
         for (uint64_t id = 1; id <= MEMBERS_MAX; id++) {
-            if (c->members[id].node != NULL && !c->members[id].closed && !c->sim.paused[id]) {
-                did = node_turn(c->members[id].node) || did;
+            if (c->members[id].replica != NULL && !c->members[id].closed && !c->sim.paused[id]) {
+                did = replica_turn(c->members[id].replica) || did;
             }
         }
     } while (did);
@@ -245,8 +245,8 @@ static inline struct member *leader(struct cluster *c)
     struct member *best = NULL;
     for (uint64_t id = 1; id <= MEMBERS_MAX; id++) {
         struct member *m = &c->members[id];
-        if (m->node != NULL && !c->sim.paused[id] && node_leading(m->node) &&
-            (best == NULL || node_term(m->node) > node_term(best->node))) {
+        if (m->replica != NULL && !c->sim.paused[id] && replica_leading(m->replica) &&
+            (best == NULL || replica_term(m->replica) > replica_term(best->replica))) {
             best = m;
         }
     }
@@ -282,15 +282,15 @@ static inline uint64_t isolate_follower(struct cluster *c)
     return id;
 }
 
-/* After node_close with mark_closed. */
+/* After replica_close with mark_closed. */
 static inline void member_await_closed(struct cluster *c, struct member *m)
 {
     while (!m->closed) {
         assert_true(sim_step(&c->sim));
     }
-    node_free(m->node);
+    replica_free(m->replica);
     sim_io_free(m->io);
-    m->node = NULL;
+    m->replica = NULL;
 }
 
 static inline void member_down(struct cluster *c, uint64_t id, bool crash)
@@ -299,14 +299,14 @@ static inline void member_down(struct cluster *c, uint64_t id, bool crash)
     if (crash) {
         sim_io_crash(&c->sim, id);
     }
-    node_close(m->node, mark_closed, m);
+    replica_close(m->replica, mark_closed, m);
     member_await_closed(c, m);
 }
 
 static inline void cluster_close(struct cluster *c)
 {
     for (uint64_t id = 1; id <= MEMBERS_MAX; id++) {
-        if (c->members[id].node != NULL) {
+        if (c->members[id].replica != NULL) {
             member_down(c, id, false);
         }
     }
@@ -344,7 +344,7 @@ static inline int submit(struct member *m, struct object *o, const uint8_t *id, 
         txn_set_id(&t, id);
     }
     txn_create(&t, o);
-    int rc = node_submit(m->node, &t, on_write, w, NULL);
+    int rc = replica_submit(m->replica, &t, on_write, w, NULL);
     assert_false(w->answered);
     txn_close(&t);
     return rc;
@@ -393,7 +393,7 @@ static inline bool has(struct member *m, unsigned i)
 {
     char name[32];
     snprintf(name, sizeof name, "c%05u", i);
-    return find(store_committed(node_store(m->node)), KIND_CONFIGMAP, "default", name) != NULL;
+    return find(store_committed(replica_store(m->replica)), KIND_CONFIGMAP, "default", name) != NULL;
 }
 
 struct read {
@@ -420,8 +420,8 @@ static inline void assert_all_equal(struct cluster *c)
 {
     const struct view *first = NULL;
     for (uint64_t id = 1; id <= MEMBERS_MAX; id++) {
-        if (c->members[id].node != NULL) {
-            const struct view *v = store_committed(node_store(c->members[id].node));
+        if (c->members[id].replica != NULL) {
+            const struct view *v = store_committed(replica_store(c->members[id].replica));
             first = first == NULL ? v : first;
             assert_views_equal(first, v);
         }

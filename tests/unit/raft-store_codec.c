@@ -10,7 +10,7 @@
 
 #include "base/env.h"
 #include "base/mem.h"
-#include "raft-store/raft_codec.h"
+#include "raft-store/raft/raft_codec.h"
 
 static void write_read(const struct raft_message *m, struct raft_message *out)
 {

@@ -11,8 +11,8 @@ static void one_master_keeps_what_it_has_written(void **state)
     for (unsigned i = 0; i < 30; i++) {
         write_ok(&w, i);
     }
-    struct node_stats stats;
-    KIT_UNTIL(&w.loop, (node_stats(w.members[1].node, &stats), stats.snapshots >= 2));
+    struct replica_stats stats;
+    KIT_UNTIL(&w.loop, (replica_stats(w.members[1].replica, &stats), stats.snapshots >= 2));
     member_stop(&w, 1);
     member_start(&w, 1, false);
     KIT_UNTIL(&w.loop, leader(&w) != NULL);
@@ -38,22 +38,22 @@ static void three_masters_replicate_over_tls(void **state)
         KIT_UNTIL(&w.loop, count(&w.members[id]) == 20);
     }
     struct write read = {0};
-    node_read(leader(&w)->node, on_read, &read);
+    replica_read(leader(&w)->replica, on_read, &read);
     KIT_UNTIL(&w.loop, read.answered);
     assert_int_equal(read.code, 0);
     /* The leader stops; the others go on; it comes back to a log that was cut: a snapshot. */
     unsigned away = (unsigned)leader(&w)->id;
     member_stop(&w, away);
-    struct node_stats stats;
+    struct replica_stats stats;
     unsigned written = 20;
     do {
         write_ok(&w, written++);
-        node_stats(leader(&w)->node, &stats);
+        replica_stats(leader(&w)->replica, &stats);
     } while (written < 60 || stats.snapshots < 2);
     member_start(&w, away, false);
     KIT_UNTIL(&w.loop, count(&w.members[away]) == written);
-    assert_views_equal(store_committed(node_store(w.members[away].node)),
-                       store_committed(node_store(leader(&w)->node)));
+    assert_views_equal(store_committed(replica_store(w.members[away].replica)),
+                       store_committed(replica_store(leader(&w)->replica)));
     write_ok(&w, written);
     world_close(&w);
 }

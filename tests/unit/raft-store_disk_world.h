@@ -11,8 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "raft-store/transport.h"
-#include "raft-store/uv_io.h"
+#include "raft-store/raft/transport.h"
+#include "raft-store/raft/uv_io.h"
 
 #define MEMBERS_MAX 3
 
@@ -25,7 +25,7 @@ struct member {
     struct net_listener *listener;
     struct transport *transport;
     struct uv_io *io;
-    struct node *node;
+    struct replica *replica;
     bool up, node_closed, transport_closed, fatal;
     unsigned restored;
 };
@@ -45,7 +45,7 @@ static inline void turn_all(struct world3 *w)
     do {
         did = false;
         for (unsigned id = 1; id <= MEMBERS_MAX; id++) {
-            did = (w->members[id].up && node_turn(w->members[id].node)) || did;
+            did = (w->members[id].up && replica_turn(w->members[id].replica)) || did;
         }
     } while (did);
 }
@@ -154,7 +154,7 @@ static inline void world_open(struct world3 *w)
     }
 }
 
-/* Everything up to node_start, whose result is returned. */
+/* Everything up to replica_start, whose result is returned. */
 static inline int member_open(struct world3 *w, unsigned id, bool bootstrap, struct error *err)
 {
     struct member *m = &w->members[id];
@@ -170,26 +170,26 @@ static inline int member_open(struct world3 *w, unsigned id, bool bootstrap, str
     if (rc != 0) {
         return rc;
     }
-    rc = node_new(&(struct node_config){.id = id,
-                                        .address = m->address,
-                                        .io = uv_io_raft(m->io),
-                                        .env = env_real(),
-                                        .store = {.env = env_real()},
-                                        .events = {.data = m, .on_committed = on_committed, .on_fatal = on_fatal},
-                                        .peers = {m->transport, transport_ask_term},
-                                        .election_timeout_ms = 300,
-                                        .heartbeat_ms = 50,
-                                        .snapshot_entries = w->snapshot_entries,
-                                        .snapshot_dir = m->dir,
-                                        .run_async = run_async,
-                                        .run_async_data = m},
-                  &m->node, err);
+    rc = replica_new(&(struct replica_config){.id = id,
+                                              .address = m->address,
+                                              .io = uv_io_raft(m->io),
+                                              .env = env_real(),
+                                              .store = {.env = env_real()},
+                                              .events = {.data = m, .on_committed = on_committed, .on_fatal = on_fatal},
+                                              .peers = {m->transport, transport_ask_term},
+                                              .election_timeout_ms = 300,
+                                              .heartbeat_ms = 50,
+                                              .snapshot_entries = w->snapshot_entries,
+                                              .snapshot_dir = m->dir,
+                                              .run_async = run_async,
+                                              .run_async_data = m},
+                     &m->replica, err);
     if (rc != 0) {
         return rc;
     }
-    transport_set_node(m->transport, m->node);
-    rc = bootstrap ? node_bootstrap(m->node, err) : 0;
-    return rc != 0 ? rc : node_start(m->node, err);
+    transport_set_node(m->transport, m->replica);
+    rc = bootstrap ? replica_bootstrap(m->replica, err) : 0;
+    return rc != 0 ? rc : replica_start(m->replica, err);
 }
 
 static inline void member_start(struct world3 *w, unsigned id, bool bootstrap)
@@ -208,16 +208,16 @@ static inline void member_stop(struct world3 *w, unsigned id)
 {
     struct member *m = &w->members[id];
     m->up = false;
-    if (m->node != NULL) {
-        node_close(m->node, mark, &m->node_closed);
+    if (m->replica != NULL) {
+        replica_close(m->replica, mark, &m->node_closed);
         KIT_UNTIL(&w->loop, m->node_closed);
     }
     transport_close(m->transport, mark, &m->transport_closed);
     m->transport = NULL;
     KIT_UNTIL(&w->loop, m->transport_closed);
-    node_free(m->node);
+    replica_free(m->replica);
     uv_io_free(m->io);
-    m->node = NULL;
+    m->replica = NULL;
     m->io = NULL;
 }
 
@@ -256,7 +256,7 @@ static inline void world_close(struct world3 *w)
 static inline struct member *leader(struct world3 *w)
 {
     for (unsigned id = 1; id <= MEMBERS_MAX; id++) {
-        if (w->members[id].up && node_leading(w->members[id].node)) {
+        if (w->members[id].up && replica_leading(w->members[id].replica)) {
             return &w->members[id];
         }
     }
@@ -292,7 +292,7 @@ static inline void write_ok(struct world3 *w, unsigned i)
         txn_init(&t, "test");
         txn_set_id(&t, id);
         txn_create(&t, config_map("default", name, "k", "v"));
-        node_submit(leader(w)->node, &t, on_write, &done, NULL);
+        replica_submit(leader(w)->replica, &t, on_write, &done, NULL);
         txn_close(&t);
         KIT_UNTIL(&w->loop, done.answered);
     }
@@ -301,7 +301,7 @@ static inline void write_ok(struct world3 *w, unsigned i)
 
 static inline uint64_t count(struct member *m)
 {
-    return view_count(store_committed(node_store(m->node)), NULL);
+    return view_count(store_committed(replica_store(m->replica)), NULL);
 }
 
 static inline void join(struct world3 *w, unsigned id)
@@ -310,13 +310,13 @@ static inline void join(struct world3 *w, unsigned id)
     member_start(w, id, false);
     do {
         done = (struct write){0};
-        node_member_add(leader(w)->node, id, w->members[id].address, on_read, &done);
+        replica_member_add(leader(w)->replica, id, w->members[id].address, on_read, &done);
         KIT_UNTIL(&w->loop, done.answered);
     } while (done.code == ERR_BUSY);
     assert_int_equal(done.code, 0);
-    struct node_member members[8];
+    struct replica_member members[8];
     KIT_UNTIL(&w->loop, ({
-        unsigned voters = 0, n = node_members(leader(w)->node, members, 8);
+        unsigned voters = 0, n = replica_members(leader(w)->replica, members, 8);
         for (unsigned i = 0; i < n; i++) {
             voters += members[i].role == RAFT_VOTER;
         }

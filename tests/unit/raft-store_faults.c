@@ -43,7 +43,7 @@ static struct member *some_leader(struct run *run)
     struct member *l = leader(&run->c);
     for (uint64_t id = 1; id <= 3; id++) {
         struct member *m = &run->c.members[id];
-        if (m->node != NULL && !run->c.sim.paused[id] && node_leading(m->node) && rng_below(&run->r, 2) == 0) {
+        if (m->replica != NULL && !run->c.sim.paused[id] && replica_leading(m->replica) && rng_below(&run->r, 2) == 0) {
             l = m;
         }
     }
@@ -70,7 +70,7 @@ static void ask(struct run *run)
             run->must_have[run->reads_made] += run->acked[k];
         }
         run->reader[run->reads_made] = l;
-        node_read(l->node, on_read, &run->reads[run->reads_made++]);
+        replica_read(l->replica, on_read, &run->reads[run->reads_made++]);
     }
 }
 
@@ -79,7 +79,7 @@ static void hear(struct run *run)
     for (; run->reads_checked < run->reads_made && run->reads[run->reads_checked].answered; run->reads_checked++) {
         unsigned k = run->reads_checked;
         if (run->reads[k].code == 0 && run->reader[k] != NULL) {
-            uint64_t there = view_count(store_committed(node_store(run->reader[k]->node)), NULL);
+            uint64_t there = view_count(store_committed(replica_store(run->reader[k]->replica)), NULL);
             if (there < run->must_have[k]) {
                 fail_msg("seed %u: a read saw %u of %u acknowledged writes", (unsigned)run->seed, (unsigned)there,
                          run->must_have[k]);
@@ -111,9 +111,9 @@ static void disturb(struct run *run)
     struct cluster *c = &run->c;
     uint64_t victim = 1 + rng_below(&run->r, 3);
     unsigned dice = (unsigned)rng_below(&run->r, 100), down = 0;
-    bool up = c->members[victim].node != NULL;
+    bool up = c->members[victim].replica != NULL;
     for (uint64_t id = 1; id <= 3; id++) {
-        down += c->members[id].node == NULL;
+        down += c->members[id].replica == NULL;
     }
     if (dice == 0 && down == 0) {
         crash(run, victim);
@@ -147,7 +147,7 @@ static void heal_and_check(struct run *run)
     for (uint64_t id = 1; id <= 3; id++) {
         sim_isolate(&c->sim, id, false);
         sim_pause(&c->sim, id, false);
-        if (c->members[id].node == NULL) {
+        if (c->members[id].replica == NULL) {
             member_start(c, id);
         }
     }

@@ -14,10 +14,10 @@
 
 #include "base/env.h"
 #include "base/mem.h"
-#include "proto/object.h"
-#include "proto/text.h"
-#include "raft-store/store.h"
-#include "raft-store/view_edit.h"
+#include "proto/schema/object.h"
+#include "proto/text/text.h"
+#include "raft-store/store/store.h"
+#include "raft-store/store/view_edit.h"
 
 struct world {
     struct env env;

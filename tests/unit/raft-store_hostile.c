@@ -2,8 +2,8 @@
  * nobody. Random ones, from a seed: numbers near what is true and at the ends of their range, entries of every sort. */
 #include "tests/unit/raft-store_cluster.h"
 
-#include "raft-store/entry.h"
-#include "raft-store/raft_codec.h"
+#include "raft-store/raft/raft_codec.h"
+#include "raft-store/store/entry.h"
 
 #define SEEDS    60
 #define MESSAGES 300
@@ -69,7 +69,7 @@ static void draw_entries(struct rng *r, struct raft_append_entries *a)
 }
 
 /* As bytes, the way every message comes. */
-static void draw_message(struct rng *r, const struct node_stats *s, uint64_t term, uint64_t from, struct buf *out)
+static void draw_message(struct rng *r, const struct replica_stats *s, uint64_t term, uint64_t from, struct buf *out)
 {
     struct raft_message m = {.type = (enum raft_message_type)(RAFT_APPEND_ENTRIES + rng_next(r) % 6)};
     uint64_t index = rng_next(r) % 2 != 0 ? s->commit_index : s->last_index;
@@ -151,13 +151,13 @@ static void nothing_that_a_master_says_ends_another_one(void **state)
         for (unsigned i = 0; i < MESSAGES; i++) {
             CLEANUP_BUF struct buf bytes = BUF_INIT;
             uint64_t to = 1 + rng_next(&r) % 3, from = 1 + rng_next(&r) % 4; /* 4: nobody */
-            struct node *n = c.members[to].node;
-            struct node_stats s;
+            struct replica *n = c.members[to].replica;
+            struct replica_stats s;
             if (from == to) {
                 continue;
             }
-            node_stats(n, &s);
-            draw_message(&r, &s, node_current_term(n), from, &bytes);
+            replica_stats(n, &s);
+            draw_message(&r, &s, replica_current_term(n), from, &bytes);
             said += say(&c, from, to, &bytes);
             if (rng_next(&r) % 8 == 0) {
                 run_for(&c, 1 + (int64_t)(rng_next(&r) % 400));
@@ -165,8 +165,8 @@ static void nothing_that_a_master_says_ends_another_one(void **state)
         }
         run_for(&c, 2000);
         for (uint64_t id = 1; id <= 3; id++) {
-            struct node_stats s;
-            node_stats(c.members[id].node, &s);
+            struct replica_stats s;
+            replica_stats(c.members[id].replica, &s);
             absurd += s.absurd;
             if (c.members[id].fatal) {
                 fail_msg("seed %u, master %u: %s", (unsigned)seed, (unsigned)id, c.members[id].fatal_error.message);
@@ -189,18 +189,18 @@ static void entries_behind_another_past_than_the_committed_one_are_not_followed(
     struct member *follower = next_to(&c, await_leader(&c));
     write_range(&c, 0, 5);
     run_for(&c, 500);
-    struct node_stats before, after;
+    struct replica_stats before, after;
     struct buf payload = BUF_INIT, entry = BUF_INIT, bytes = BUF_INIT;
-    node_stats(follower->node, &before);
+    replica_stats(follower->replica, &before);
     entry_write_txn(&payload, &(struct entry_txn){.revision = 1});
     entry_finish(&entry, &payload, (struct view_hash){0, 0});
-    uint64_t term = node_current_term(follower->node) + 5, from = next_to(&c, follower)->id;
+    uint64_t term = replica_current_term(follower->replica) + 5, from = next_to(&c, follower)->id;
     struct raft_entry one = {.term = term, .type = RAFT_COMMAND, .buf = {entry.data, entry.size}};
     struct raft_message m = {.type = RAFT_APPEND_ENTRIES,
                              .append_entries = {1, term, before.commit_index, term - 1, before.commit_index, &one, 1}};
     raft_codec_write(&bytes, &m);
     assert_true(say(&c, from, follower->id, &bytes));
-    node_stats(follower->node, &after);
+    replica_stats(follower->replica, &after);
     assert_int_equal(after.last_index, before.last_index);
     assert_int_equal(after.absurd, before.absurd); /* its numbers are possible; what it says is not true */
     run_for(&c, 3000);

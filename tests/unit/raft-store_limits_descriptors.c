@@ -75,7 +75,7 @@ static void write_large(struct world3 *w, unsigned i)
     snprintf(name, sizeof name, "large%05u", i);
     txn_init(&t, "test");
     txn_create(&t, config_map("default", name, "k", data));
-    node_submit(leader(w)->node, &t, on_write, &done, NULL);
+    replica_submit(leader(w)->replica, &t, on_write, &done, NULL);
     txn_close(&t);
     KIT_UNTIL(&w->loop, done.answered);
     assert_int_equal(done.code, 0);

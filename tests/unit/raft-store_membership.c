@@ -3,8 +3,8 @@
 
 static int role_as_told_by(struct member *m, uint64_t id)
 {
-    struct node_member members[MEMBERS_MAX];
-    unsigned n = node_members(m->node, members, MEMBERS_MAX);
+    struct replica_member members[MEMBERS_MAX];
+    unsigned n = replica_members(m->replica, members, MEMBERS_MAX);
     for (unsigned i = 0; i < n; i++) {
         if (members[i].id == id) {
             return members[i].role;
@@ -23,7 +23,7 @@ static int add_member(struct cluster *c, uint64_t id)
     struct read r = {0};
     char address[ADDRESS_MAX];
     member_address(id, address);
-    node_member_add(await_leader(c)->node, id, address, on_read, &r);
+    replica_member_add(await_leader(c)->replica, id, address, on_read, &r);
     await_read(c, &r);
     return r.code;
 }
@@ -31,7 +31,7 @@ static int add_member(struct cluster *c, uint64_t id)
 static int remove_member(struct cluster *c, uint64_t id)
 {
     struct read r = {0};
-    node_member_remove(await_leader(c)->node, id, on_read, &r);
+    replica_member_remove(await_leader(c)->replica, id, on_read, &r);
     await_read(c, &r);
     return r.code;
 }
@@ -40,8 +40,8 @@ static int transfer(struct cluster *c, uint64_t to)
 {
     struct member *old = await_leader(c);
     struct read r = {0};
-    node_transfer(old->node, to, on_read, &r);
-    assert_false(node_leading(old->node));
+    replica_transfer(old->replica, to, on_read, &r);
+    assert_false(replica_leading(old->replica));
     await_read(c, &r);
     return r.code;
 }
@@ -53,8 +53,8 @@ static void a_cluster_grows_from_one_and_shrinks(void **state)
     cluster_init(&c, 1, 12);
     struct error err = {0};
     member_up(&c, 1);
-    must(node_bootstrap(c.members[1].node, &err), &err);
-    must(node_start(c.members[1].node, &err), &err);
+    must(replica_bootstrap(c.members[1].replica, &err), &err);
+    must(replica_start(c.members[1].replica, &err), &err);
     write_ok(&c, 1);
     for (uint64_t id = 2; id <= 3; id++) {
         member_start(&c, id);
@@ -66,8 +66,8 @@ static void a_cluster_grows_from_one_and_shrinks(void **state)
         assert_int_equal(rc, 0);
     }
     run_for(&c, 3000);
-    struct node_member members[8];
-    assert_int_equal(node_members(await_leader(&c)->node, members, 8), 3);
+    struct replica_member members[8];
+    assert_int_equal(replica_members(await_leader(&c)->replica, members, 8), 3);
     for (unsigned i = 0; i < 3; i++) {
         assert_int_equal(members[i].role, RAFT_VOTER);
     }
@@ -77,7 +77,7 @@ static void a_cluster_grows_from_one_and_shrinks(void **state)
     member_down(&c, 1, true); /* any one may go now */
     write_ok(&c, 3);
     assert_int_equal(remove_member(&c, 1), 0);
-    assert_int_equal(node_members(await_leader(&c)->node, members, 8), 2);
+    assert_int_equal(replica_members(await_leader(&c)->replica, members, 8), 2);
     assert_int_equal(remove_member(&c, await_leader(&c)->id), ERR_USAGE);
     cluster_close(&c);
 }
@@ -149,7 +149,7 @@ static void leadership_is_handed_over(void **state)
     cluster_close(&c);
 }
 
-/* Rule 11 of node_io.c: what it missed has a configuration behind other entries, and comes in one go. */
+/* Rule 11 of raft/replica_io.c: what it missed has a configuration behind other entries, and comes in one go. */
 static void who_was_away_when_members_changed_can_change_them_as_leader(void **state)
 {
     (void)state;
@@ -171,7 +171,7 @@ static void who_was_away_when_members_changed_can_change_them_as_leader(void **s
     cluster_close(&c);
 }
 
-/* Rule 16 of node_io.c: 2 is lost, so 1 needs the vote of 3, who was made voter and has not heard of it. */
+/* Rule 16 of raft/replica_io.c: 2 is lost, so 1 needs the vote of 3, who was made voter and has not heard of it. */
 static void a_voter_that_does_not_know_it_yet_gives_its_vote(void **state)
 {
     (void)state;
@@ -182,15 +182,15 @@ static void a_voter_that_does_not_know_it_yet_gives_its_vote(void **state)
     uint64_t old = m->id, other = 3 - old;
     member_start(&c, 3);
     struct read r = {0};
-    node_member_add(m->node, 3, "sim:3", on_read, &r);
+    replica_member_add(m->replica, 3, "sim:3", on_read, &r);
     int64_t until = c.sim.now_ms + 20000;
     while (role_as_told_by(m, 3) != RAFT_VOTER) {
         assert_true(c.sim.now_ms < until);
         step(&c);
     }
     sim_isolate(&c.sim, 3, true);
-    struct node_stats stats;
-    for (node_stats(m->node, &stats); stats.members_open; node_stats(m->node, &stats)) {
+    struct replica_stats stats;
+    for (replica_stats(m->replica, &stats); stats.members_open; replica_stats(m->replica, &stats)) {
         assert_true(c.sim.now_ms < until);
         step(&c);
     }

@@ -11,10 +11,10 @@ static void three_masters_elect_one_and_agree(void **state)
     unsigned leading = 0;
     for (uint64_t id = 1; id <= 3; id++) {
         leading += c.members[id].leading;
-        assert_int_equal(view_count(store_committed(node_store(c.members[id].node)), NULL), 50);
+        assert_int_equal(view_count(store_committed(replica_store(c.members[id].replica)), NULL), 50);
         assert_int_equal(c.members[id].revision, 50);
         const char *address;
-        assert_int_equal(node_leader(c.members[id].node, &address), leader(&c)->id);
+        assert_int_equal(replica_leader(c.members[id].replica, &address), leader(&c)->id);
     }
     assert_int_equal(leading, 1);
     assert_int_equal(leader(&c)->tips, 50);
@@ -29,8 +29,8 @@ static void many_writes_of_one_turn_are_one_entry(void **state)
     cluster_start(&c, 3, 2);
     struct member *m = await_leader(&c);
     run_for(&c, 200);
-    struct node_stats before, after;
-    node_stats(m->node, &before);
+    struct replica_stats before, after;
+    replica_stats(m->replica, &before);
     static struct write w[500];
     for (unsigned i = 0; i < 500; i++) {
         assert_int_equal(submit(m, numbered(i), NULL, &w[i]), 0);
@@ -40,7 +40,7 @@ static void many_writes_of_one_turn_are_one_entry(void **state)
         assert_int_equal(w[i].code, 0);
         assert_int_equal(w[i].result.revision, i + 1);
     }
-    node_stats(m->node, &after);
+    replica_stats(m->replica, &after);
     assert_int_equal(after.entries - before.entries, 1);
     assert_int_equal(after.transactions - before.transactions, 500);
     assert_int_equal(after.queued, 0);
@@ -54,13 +54,13 @@ static void a_refusal_is_answered_after_what_it_saw_is_committed(void **state)
     cluster_start(&c, 3, 3);
     struct member *m = await_leader(&c);
     struct write first, second, third;
-    struct node_stats before, after;
-    node_stats(m->node, &before);
+    struct replica_stats before, after;
+    replica_stats(m->replica, &before);
     assert_int_equal(submit(m, numbered(0), NULL, &first), 0);
     assert_int_equal(submit(m, numbered(0), NULL, &second), ERR_EXISTS); /* leans on the open batch */
     await_write(&c, &second);
     assert_true(first.answered);
-    node_stats(m->node, &after);
+    replica_stats(m->replica, &after);
     assert_int_equal(after.read_rounds, before.read_rounds);
     assert_int_equal(submit(m, numbered(1), NULL, &first), 0);
     turn_all(&c); /* in flight now */
@@ -72,14 +72,14 @@ static void a_refusal_is_answered_after_what_it_saw_is_committed(void **state)
     assert_true(first.answered);
     assert_int_equal(first.code, 0);
     assert_int_equal(second.code, ERR_EXISTS);
-    node_stats(m->node, &after);
+    replica_stats(m->replica, &after);
     assert_int_equal(after.read_rounds, before.read_rounds + 1);
     /* With nothing in flight: confirmed by a round. */
-    node_stats(m->node, &before);
+    replica_stats(m->replica, &before);
     assert_int_equal(submit(m, numbered(1), NULL, &third), ERR_EXISTS);
     await_write(&c, &third);
     assert_int_equal(third.code, ERR_EXISTS);
-    node_stats(m->node, &after);
+    replica_stats(m->replica, &after);
     assert_int_equal(after.read_rounds, before.read_rounds + 1);
     assert_int_equal(after.entries, before.entries);
     cluster_close(&c);
@@ -97,7 +97,7 @@ static void a_write_to_a_follower_is_refused_later(void **state)
     await_write(&c, &w);
     assert_int_equal(w.code, ERR_NOT_LEADER);
     struct read r = {0};
-    node_read(f->node, on_read, &r);
+    replica_read(f->replica, on_read, &r);
     await_read(&c, &r);
     assert_int_equal(r.code, ERR_NOT_LEADER);
     cluster_close(&c);
@@ -144,12 +144,12 @@ static void a_cut_off_leader_does_not_answer_reads(void **state)
     write_ok(&c, 1);
     struct member *old = await_leader(&c);
     struct read fine = {0}, r = {0};
-    node_read(old->node, on_read, &fine);
+    replica_read(old->replica, on_read, &fine);
     await_read(&c, &fine);
     assert_int_equal(fine.code, 0);
     sim_isolate(&c.sim, old->id, true);
-    assert_true(node_leading(old->node)); /* it does not know yet */
-    node_read(old->node, on_read, &r);
+    assert_true(replica_leading(old->replica)); /* it does not know yet */
+    replica_read(old->replica, on_read, &r);
     await_read(&c, &r);
     assert_true(r.code == ERR_NO_QUORUM || r.code == ERR_NOT_LEADER);
     cluster_close(&c);
@@ -175,16 +175,16 @@ static void a_leader_that_stood_still_tells_nothing_old(void **state)
         struct txn t;
         struct write deleted = {0};
         txn_init(&t, "test");
-        txn_delete(&t, find(store_tip(node_store(new->node)), KIND_CONFIGMAP, "default", "c00001"));
-        assert_int_equal(node_submit(new->node, &t, on_write, &deleted, NULL), 0);
+        txn_delete(&t, find(store_tip(replica_store(new->replica)), KIND_CONFIGMAP, "default", "c00001"));
+        assert_int_equal(replica_submit(new->replica, &t, on_write, &deleted, NULL), 0);
         txn_close(&t);
         await_write(&c, &deleted);
         assert_int_equal(deleted.code, 0);
         sim_pause(&c.sim, old->id, false);
-        assert_true(node_leading(old->node)); /* so it thinks */
+        assert_true(replica_leading(old->replica)); /* so it thinks */
         struct read r = {0};
         struct write refused;
-        node_read(old->node, on_read, &r);
+        replica_read(old->replica, on_read, &r);
         assert_int_equal(submit(old, numbered(1), NULL, &refused), ERR_EXISTS);
         await_read(&c, &r);
         await_write(&c, &refused);
@@ -220,18 +220,18 @@ static void a_follower_reads_at_the_leaders_index(void **state)
         struct member *l = await_leader(&c);
         struct member *f = next_to(&c, l);
         struct index_answer a = {0};
-        node_read_index(l->node, on_index, &a);
+        replica_read_index(l->replica, on_index, &a);
         while (!a.answered) {
             step(&c);
         }
         struct read r = {0};
-        node_wait_applied(f->node, a.index, 1000, on_read, &r);
+        replica_wait_applied(f->replica, a.index, 1000, on_read, &r);
         await_read(&c, &r);
         assert_int_equal(r.code, 0);
         assert_true(has(f, i));
     }
     struct read late = {0};
-    node_wait_applied(c.members[1].node, 1u << 30, 100, on_read, &late);
+    replica_wait_applied(c.members[1].replica, 1u << 30, 100, on_read, &late);
     await_read(&c, &late);
     assert_int_equal(late.code, ERR_TIMEOUT);
     cluster_close(&c);
@@ -282,7 +282,7 @@ static void a_failing_disk_stops_its_master_and_only_that_one(void **state)
     assert_true(old->fatal);
     assert_int_equal(old->fatal_error.code, ERR_IO);
     assert_non_null(strstr(old->fatal_error.message, "simulated disk failure"));
-    assert_false(node_leading(old->node));
+    assert_false(replica_leading(old->replica));
     member_down(&c, old->id, false);
     write_ok(&c, 3);
     member_start(&c, old->id);
@@ -300,8 +300,8 @@ static void a_second_bootstrap_is_refused(void **state)
     member_down(&c, 1, false);
     member_up(&c, 1);
     struct error err = {0};
-    assert_int_equal(node_bootstrap(c.members[1].node, &err), ERR_EXISTS);
-    must(node_start(c.members[1].node, &err), &err);
+    assert_int_equal(replica_bootstrap(c.members[1].replica, &err), ERR_EXISTS);
+    must(replica_start(c.members[1].replica, &err), &err);
     assert_true(has(await_leader(&c), 1));
     cluster_close(&c);
 }
@@ -344,7 +344,7 @@ static int submit_as(struct member *m, const char *origin, struct object *create
     } else {
         txn_delete(&t, remove);
     }
-    int rc = node_submit(m->node, &t, NULL, NULL, &err);
+    int rc = replica_submit(m->replica, &t, NULL, NULL, &err);
     txn_close(&t);
     return rc;
 }
@@ -369,15 +369,15 @@ static void a_full_batch_is_full_for_the_system_first_and_for_removals_last(void
         write_ok(&c, i);
     }
     struct member *m = await_leader(&c);
-    struct store *s = node_store(m->node);
+    struct store *s = replica_store(m->replica);
     sim_isolate(&c.sim, m->id, true);
-    assert_true(node_has_room(m->node));
+    assert_true(replica_has_room(m->replica));
     static const char *const origins[] = {"scheduler", "api", "agent"};
     size_t full_at[3] = {0};
     for (unsigned o = 0; o < 3; o++) {
         for (unsigned i = 0;; i++) {
             assert_true(i < 200);
-            if (o == 0 && !node_has_room(m->node)) {
+            if (o == 0 && !replica_has_room(m->replica)) {
                 break; /* it asks first */
             }
             int rc = submit_as(m, origins[o], big_object(origins[o], i), NULL);
@@ -399,11 +399,11 @@ static void a_full_batch_is_full_for_the_system_first_and_for_removals_last(void
     txn_init(&t, "api");
     txn_delete(&t, find(store_tip(s), KIND_CONFIGMAP, "default", "c00003"));
     txn_create(&t, big_object("late", 3));
-    assert_int_equal(node_submit(m->node, &t, NULL, NULL, &err), ERR_LIMIT);
+    assert_int_equal(replica_submit(m->replica, &t, NULL, NULL, &err), ERR_LIMIT);
     txn_close(&t);
     sim_isolate(&c.sim, m->id, false);
     run_for(&c, 3000);
-    assert_true(node_has_room(await_leader(&c)->node));
+    assert_true(replica_has_room(await_leader(&c)->replica));
     assert_all_equal(&c);
     cluster_close(&c);
 }
@@ -424,7 +424,7 @@ static int try_write(struct member *m, const char *origin, struct object *create
     if (del != NULL) {
         txn_delete(&t, del);
     }
-    int rv = node_submit(m->node, &t, NULL, NULL, &err);
+    int rv = replica_submit(m->replica, &t, NULL, NULL, &err);
     txn_close(&t);
     return rv;
 }
@@ -440,35 +440,35 @@ static void a_nearly_full_disk_takes_status_and_deletes_and_the_last_of_it_delet
     struct member *m = await_leader(&c);
     unsigned next = 10, gone = 1;
 #define VICTIM                                                                                                         \
-    find(store_tip(node_store(m->node)), KIND_CONFIGMAP, "default",                                                    \
+    find(store_tip(replica_store(m->replica)), KIND_CONFIGMAP, "default",                                              \
          (snprintf(name, sizeof name, "c%05u", gone++), name))
     char name[16];
     static const struct {
-        enum node_disk disk;
+        enum replica_disk disk;
         const char *origin;
         bool create, change_spec, change_all, also_deletes;
         int rv;
     } rows[] = {
-        {NODE_DISK_LOW, "api", true, false, false, false, ERR_NO_SPACE},
-        {NODE_DISK_LOW, "api", false, true, false, false, ERR_NO_SPACE},
-        {NODE_DISK_LOW, "api", true, false, false, true, ERR_NO_SPACE}, /* a delete is no key for the rest */
-        {NODE_DISK_LOW, "api", false, false, false, true, 0},
-        {NODE_DISK_LOW, "agent", true, false, false, false, ERR_NO_SPACE},
-        {NODE_DISK_LOW, "agent", false, false, true, false, 0},
-        {NODE_DISK_LOW, "controller/replicaset", true, false, false, false, ERR_NO_SPACE},
-        {NODE_DISK_LOW, "controller/replicaset", true, false, false, true, 0}, /* what it deletes it may tell of */
-        {NODE_DISK_LOW, "scheduler", false, true, false, false, 0},
-        {NODE_DISK_LOW, "token", true, false, false, false, 0},
-        {NODE_DISK_LAST, "agent", false, false, true, false, ERR_NO_SPACE},
-        {NODE_DISK_LAST, "api", false, false, true, false, ERR_NO_SPACE},
-        {NODE_DISK_LAST, "api", false, false, false, true, 0},
-        {NODE_DISK_LAST, "controller/namespace", false, false, true, false, 0},
-        {NODE_DISK_LAST, "controller/namespace", true, false, false, false, ERR_NO_SPACE},
-        {NODE_DISK_LAST, "join", true, false, true, false, 0},
-        {NODE_DISK_ENOUGH, "api", true, true, false, false, 0},
+        {REPLICA_DISK_LOW, "api", true, false, false, false, ERR_NO_SPACE},
+        {REPLICA_DISK_LOW, "api", false, true, false, false, ERR_NO_SPACE},
+        {REPLICA_DISK_LOW, "api", true, false, false, true, ERR_NO_SPACE}, /* a delete is no key for the rest */
+        {REPLICA_DISK_LOW, "api", false, false, false, true, 0},
+        {REPLICA_DISK_LOW, "agent", true, false, false, false, ERR_NO_SPACE},
+        {REPLICA_DISK_LOW, "agent", false, false, true, false, 0},
+        {REPLICA_DISK_LOW, "controller/replicaset", true, false, false, false, ERR_NO_SPACE},
+        {REPLICA_DISK_LOW, "controller/replicaset", true, false, false, true, 0}, /* what it deletes it may tell of */
+        {REPLICA_DISK_LOW, "scheduler", false, true, false, false, 0},
+        {REPLICA_DISK_LOW, "token", true, false, false, false, 0},
+        {REPLICA_DISK_LAST, "agent", false, false, true, false, ERR_NO_SPACE},
+        {REPLICA_DISK_LAST, "api", false, false, true, false, ERR_NO_SPACE},
+        {REPLICA_DISK_LAST, "api", false, false, false, true, 0},
+        {REPLICA_DISK_LAST, "controller/namespace", false, false, true, false, 0},
+        {REPLICA_DISK_LAST, "controller/namespace", true, false, false, false, ERR_NO_SPACE},
+        {REPLICA_DISK_LAST, "join", true, false, true, false, 0},
+        {REPLICA_DISK_ENOUGH, "api", true, true, false, false, 0},
     };
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-        node_set_disk(m->node, rows[i].disk);
+        replica_set_disk(m->replica, rows[i].disk);
         bool change = rows[i].change_spec || rows[i].change_all;
         int rv = try_write(m, rows[i].origin, rows[i].create ? numbered(next++) : NULL, change ? numbered(6) : NULL,
                            rows[i].change_all ? TXN_PART_ALL : TXN_PART_SPEC, rows[i].also_deletes ? VICTIM : NULL);

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "raft-store/pace.h"
+#include "raft-store/raft/pace.h"
 
 static struct pace new_pace(unsigned ceiling_ms, unsigned start_ms)
 {

@@ -10,7 +10,7 @@
 
 #include "base/env.h"
 #include "base/mem.h"
-#include "raft-store/ptree.h"
+#include "raft-store/store/ptree.h"
 
 struct item {
     unsigned refs;

@@ -9,7 +9,7 @@
 #include <raft.h>
 #include <string.h>
 
-#include "raft-store/raft_heap.h"
+#include "raft-store/raft/raft_heap.h"
 
 /* With AddressSanitizer nothing waits. */
 #ifdef __SANITIZE_ADDRESS__

@@ -6,9 +6,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "raft-store/node.h"
-#include "raft-store/seed.h"
-#include "raft-store/uv_io.h"
+#include "raft-store/raft/replica.h"
+#include "raft-store/raft/seed.h"
+#include "raft-store/raft/uv_io.h"
 #include "tests/unit/proto_net_kit.h"
 
 #define REVISION 1000000123u
@@ -23,14 +23,14 @@ struct alone {
     struct store *store; /* what is laid down */
     struct transport *transport;
     struct uv_io *io;
-    struct node *node;
+    struct replica *replica;
     bool closed;
 };
 
 static void on_prepare(uv_prepare_t *h)
 {
     struct alone *a = h->data;
-    while (a->node != NULL && !a->closed && node_turn(a->node)) {
+    while (a->replica != NULL && !a->closed && replica_turn(a->replica)) {
     }
 }
 
@@ -77,19 +77,19 @@ static void mark(void *data)
 static void stop(struct alone *a)
 {
     bool transport_closed = false;
-    node_close(a->node, mark, &a->closed);
+    replica_close(a->replica, mark, &a->closed);
     KIT_UNTIL(&a->loop, a->closed);
     transport_close(a->transport, mark, &transport_closed);
     KIT_UNTIL(&a->loop, transport_closed);
-    node_free(a->node);
+    replica_free(a->replica);
     uv_io_free(a->io);
-    a->node = NULL;
+    a->replica = NULL;
 }
 
 static int tear_down(void **state)
 {
     struct alone *a = *state;
-    if (a->node != NULL) {
+    if (a->replica != NULL) {
         stop(a);
     }
     DIR *d = opendir(a->dir);
@@ -125,20 +125,20 @@ static void start(struct alone *a)
     a->transport = transport_new(
         &(struct transport_config){.loop = &a->loop, .tls = a->tls, .id = 7, .address = "127.0.0.1:1", .data = a});
     must(uv_io_new(&a->loop, a->dir, a->transport, NULL, &a->io, &err), &err);
-    must(node_new(&(struct node_config){.id = 7,
-                                        .address = "127.0.0.1:1",
-                                        .io = uv_io_raft(a->io),
-                                        .env = env_real(),
-                                        .store = {.env = env_real()},
-                                        .peers = {a->transport, transport_ask_term},
-                                        .election_timeout_ms = 300,
-                                        .heartbeat_ms = 50,
-                                        .snapshot_dir = a->dir},
-                  &a->node, &err),
+    must(replica_new(&(struct replica_config){.id = 7,
+                                              .address = "127.0.0.1:1",
+                                              .io = uv_io_raft(a->io),
+                                              .env = env_real(),
+                                              .store = {.env = env_real()},
+                                              .peers = {a->transport, transport_ask_term},
+                                              .election_timeout_ms = 300,
+                                              .heartbeat_ms = 50,
+                                              .snapshot_dir = a->dir},
+                     &a->replica, &err),
          &err);
-    transport_set_node(a->transport, a->node);
-    must(node_start(a->node, &err), &err);
-    KIT_UNTIL(&a->loop, node_leading(a->node));
+    transport_set_node(a->transport, a->replica);
+    must(replica_start(a->replica, &err), &err);
+    KIT_UNTIL(&a->loop, replica_leading(a->replica));
 }
 
 struct answer {
@@ -165,7 +165,7 @@ static struct answer write_one(struct alone *a, const char *name, uint8_t first,
     txn_init(&t, "test");
     txn_set_id(&t, id);
     txn_create(&t, config_map("default", name, "k", "v"));
-    node_submit(a->node, &t, on_write, &answer, NULL);
+    replica_submit(a->replica, &t, on_write, &answer, NULL);
     txn_close(&t);
     KIT_UNTIL(&a->loop, answer.given);
     assert_int_equal(answer.code, 0);
@@ -179,20 +179,20 @@ static void a_seeded_directory_leads_with_the_state_and_goes_on_above_it(void **
     store_rebase(a->store, REVISION);
     must(lay(a, &err), &err);
     start(a);
-    const struct view *v = store_committed(node_store(a->node));
+    const struct view *v = store_committed(replica_store(a->replica));
     assert_views_equal(store_committed(a->store), v);
     assert_int_equal(view_revision(v), REVISION);
     assert_int_equal(find(v, KIND_CONFIGMAP, "default", "c07")->revision, 8); /* objects keep theirs */
-    assert_true(node_term(a->node) >= 9); /* alone, it leads in the term that it finds */
-    assert_true(store_applied_index(node_store(a->node)) >= 1234);
+    assert_true(replica_term(a->replica) >= 9); /* alone, it leads in the term that it finds */
+    assert_true(store_applied_index(replica_store(a->replica)) >= 1234);
     struct answer repeat = write_one(a, "c49", 49, 1);
     assert_true(repeat.result.repeated);
     assert_int_equal(repeat.result.revision, REVISION); /* moved along with the rest */
     assert_int_equal(write_one(a, "fresh", 1, 2).result.revision, REVISION + 1);
     stop(a);
     start(a); /* and once more, with a log behind the snapshot */
-    assert_int_equal(view_count(store_committed(node_store(a->node)), NULL), 51);
-    assert_int_equal(view_revision(store_committed(node_store(a->node))), REVISION + 1);
+    assert_int_equal(view_count(store_committed(replica_store(a->replica)), NULL), 51);
+    assert_int_equal(view_revision(store_committed(replica_store(a->replica))), REVISION + 1);
     stop(a);
 }
 
@@ -204,7 +204,7 @@ static void a_directory_that_holds_a_log_is_left_alone(void **state)
     assert_int_equal(lay(a, &err), ERR_EXISTS);
     assert_non_null(strstr(err.message, a->dir));
     start(a);
-    assert_int_equal(view_count(store_committed(node_store(a->node)), NULL), 50);
+    assert_int_equal(view_count(store_committed(replica_store(a->replica)), NULL), 50);
     stop(a);
 }
 

@@ -14,7 +14,7 @@
 #include <xxhash.h>
 
 #include "base/mem.h"
-#include "raft-store/snapfile.h"
+#include "raft-store/disk/snapfile.h"
 
 struct place {
     char dir[64];

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "proto/quantity.h"
+#include "proto/model/quantity.h"
 #include "scheduler/scheduler.h"
 #include "tests/script/world.c"
 #include "tests/script/world_spell.c"

@@ -24,10 +24,10 @@
 #include "base/env.h"
 #include "base/list.h"
 #include "base/mem.h"
-#include "proto/net.h"
-#include "proto/pki.h"
-#include "proto/rpc.h"
-#include "proto/text.h"
+#include "proto/net/net.h"
+#include "proto/pki/pki.h"
+#include "proto/rpc/rpc.h"
+#include "proto/text/text.h"
 
 #define KIT_MASTERS_MAX 8
 #define KIT_WAIT_MS     60000

@@ -1,0 +1,292 @@
+#include "agent/image/image_int.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/util/defer.h"
+#include "agent/util/fsutil.h"
+
+/* What is in memory mirrors the disk: `present` holds one image per marker file (the store's own reference), `names` one row per ref file.
+ * Jobs (loads and collections) run one after another on a worker thread; only they change blobs and layers. A job's names come into memory
+ * in its after-work callback, on the loop.
+ *
+ * Deleting: image_remove drops the name. An image that has no name left loses its marker and the store's reference, and its blobs and layers go
+ * with the next collection, which keeps whatever a live `struct image` (a container) still stands on. */
+
+/* ---- Open ---- */
+
+int image_store_new(uv_loop_t *loop, const char *dir, const struct log *log, struct image_store **out,
+                    struct error *err)
+{
+    static const char *const parts[] = {"blobs/sha256", "layers", "refs", "images", "tmp"};
+    struct image_store *s = xcalloc(1, sizeof *s);
+    s->loop = loop;
+    s->log = log;
+    s->dir = xstrdup(dir);
+    list_init(&s->live);
+    list_init(&s->jobs);
+    list_init(&s->waits);
+    CLEANUP_FREE char *tmp = xasprintf("%s/tmp", dir);
+    int rc = fs_make_private_dir(dir, err);
+    rc = rc != 0 ? rc : fs_remove_tree(tmp, err);
+    for (unsigned i = 0; rc == 0 && i < ARRAY_SIZE(parts); i++) {
+        CLEANUP_FREE char *path = xasprintf("%s/%s", dir, parts[i]);
+        rc = fs_make_dirs(path, 0700, err);
+    }
+    if (rc != 0) {
+        free(s->dir);
+        free(s);
+        return rc;
+    }
+    image_load_from_disk(s);
+    *out = s;
+    return 0;
+}
+
+struct image_store *image_store_hollow_new(uv_loop_t *loop)
+{
+    struct image_store *s = xcalloc(1, sizeof *s);
+    s->loop = loop;
+    s->hollow = true;
+    s->dir = xstrdup("");
+    list_init(&s->live);
+    list_init(&s->jobs);
+    list_init(&s->waits);
+    return s;
+}
+
+/* ---- Finding ---- */
+
+static struct image *hollow_image(struct image_store *s, const char *ref)
+{
+    static const char *const none[] = {NULL};
+    struct image_live *l = image_live_new(s);
+    image_sha256(ref, strlen(ref), l->config_hex);
+    const char **refs = arena_alloc(&l->arena, 2 * sizeof *refs);
+    refs[0] = arena_strdup(&l->arena, ref);
+    l->pub.id = l->pub.digest = arena_printf(&l->arena, "sha256:%s", l->config_hex);
+    l->pub.refs = refs;
+    l->pub.entrypoint = l->pub.cmd = l->pub.env = l->pub.layers = none;
+    l->pub.cwd = l->pub.user = l->pub.stop_signal = "";
+    return &l->pub;
+}
+
+#define ID_PREFIX_MIN 12
+
+static struct image_live *find_by_id(struct image_store *s, const char *ref)
+{
+    const char *hex = strncmp(ref, "sha256:", 7) == 0 ? ref + 7 : ref;
+    size_t n = strlen(hex);
+    if (n < ID_PREFIX_MIN || n > 64 || strspn(hex, "0123456789abcdef") != n) {
+        return NULL;
+    }
+    for (unsigned i = 0; i < s->present_count; i++) {
+        if (strncmp(s->present[i]->config_hex, hex, n) == 0 || strncmp(s->present[i]->manifest_hex, hex, n) == 0) {
+            return s->present[i];
+        }
+    }
+    return NULL;
+}
+
+static struct image_live *find_by_name(struct image_store *s, const char *ref)
+{
+    char name[IMAGE_REF_MAX], local[IMAGE_REF_MAX + 16];
+    if (image_name_normalise(str_of(ref), name, NULL) != 0) {
+        return NULL;
+    }
+    const char *at = strchr(name, '@');
+    if (at != NULL) {
+        return image_present_find(s, at + 1 + 7);
+    }
+    struct image_named *n = image_named_find(s, name);
+    if (n == NULL && strncmp(name, "docker.io/library/", 18) == 0) {
+        /* what other tools built here is called localhost/NAME */
+        snprintf(local, sizeof local, "localhost/%s", name + 18);
+        n = image_named_find(s, local);
+    }
+    return n == NULL ? NULL : image_present_find(s, n->manifest_hex);
+}
+
+struct image *image_find(struct image_store *s, const char *ref)
+{
+    if (s->hollow) {
+        return hollow_image(s, ref);
+    }
+    struct image_live *l = find_by_name(s, ref);
+    l = l != NULL ? l : find_by_id(s, ref);
+    return l == NULL ? NULL : image_ref(&l->pub);
+}
+
+static int compare_by_name(const void *a, const void *b)
+{
+    const struct image *x = *(struct image *const *)a, *y = *(struct image *const *)b;
+    const char *p = x->refs[0] != NULL ? x->refs[0] : x->id, *q = y->refs[0] != NULL ? y->refs[0] : y->id;
+    return strcmp(p, q);
+}
+
+unsigned image_list(struct image_store *s, struct image ***out)
+{
+    struct image **list = xcalloc(s->present_count + 1, sizeof *list);
+    for (unsigned i = 0; i < s->present_count; i++) {
+        list[i] = image_ref(&s->present[i]->pub);
+    }
+    qsort(list, s->present_count, sizeof *list, compare_by_name);
+    *out = list;
+    return s->present_count;
+}
+
+int image_remove(struct image_store *s, const char *ref, struct error *err)
+{
+    char name[IMAGE_REF_MAX];
+    int rc = image_name_normalise(str_of(ref), name, err);
+    if (rc != 0) {
+        return rc;
+    }
+    struct image_named *n = image_named_find(s, name);
+    if (n == NULL) {
+        return error_set(err, ERR_NOT_FOUND, "there is no image %s on this node", ref);
+    }
+    CLEANUP_FREE char *escaped = image_ref_escape(name);
+    CLEANUP_FREE char *path = xasprintf("%s/refs/%s", s->dir, escaped);
+    if (unlink(path) != 0 && errno != ENOENT) {
+        return error_set_errno(err, errno, "cannot delete %s", path);
+    }
+    free(n->ref);
+    *n = s->names[--s->names_count];
+    s->dirty = true;
+    image_present_refresh(s);
+    image_jobs_start(s);
+    return 0;
+}
+
+/* ---- Ensure ---- */
+
+static void wait_answer(struct image_wait *w)
+{
+    struct image_store *s = w->store;
+    struct error err = {0};
+    struct image_result r = {.reason = "", .error = &err};
+    char name[IMAGE_REF_MAX];
+    if (s->closing) {
+        error_set(&err, ERR_CANCELED, "the image store is closing");
+    } else if (image_name_normalise(str_of(w->ref), name, &err) != 0 && (r.image = image_find(s, w->ref)) == NULL) {
+        r.reason = "InvalidImageName";
+        error_wrap(&err, "Failed to apply default image tag \"%s\"", w->ref);
+    } else if (r.image == NULL && (r.image = image_find(s, w->ref)) == NULL) {
+        if (w->policy == IMAGE_PULL_NEVER) {
+            r.reason = "ErrImageNeverPull";
+            error_set(&err, ERR_NOT_FOUND, "Container image \"%s\" is not present with pull policy of Never", w->ref);
+        } else {
+            r.reason = "ErrImagePull";
+            error_set(&err, ERR_NOT_FOUND,
+                      "failed to pull image \"%s\": no registry is configured; load it with `rctl image load`", w->ref);
+        }
+    }
+    if (r.image != NULL) {
+        r.error = NULL;
+    }
+    list_remove(&w->link);
+    w->cb(&r, w->data);
+    free(w->ref);
+    free(w);
+}
+
+static void wait_deferred(void *data)
+{
+    struct image_wait *w = data;
+    struct image_store *s = w->store;
+    s->waits_deferred--;
+    /* While images are being loaded an absent one may be just about to come. */
+    struct image *im = s->closing ? NULL : image_find(s, w->ref);
+    if (im == NULL && !s->closing && !list_empty(&s->jobs)) {
+        list_push_back(&s->waits, &w->link);
+        return;
+    }
+    image_unref(im);
+    wait_answer(w);
+    image_close_if_idle(s);
+}
+
+void image_ensure(struct image_store *s, const char *ref, enum image_policy policy, image_cb *cb, void *data)
+{
+    assert(!s->closing);
+    struct image_wait *w = xcalloc(1, sizeof *w);
+    w->store = s;
+    w->ref = xstrdup(ref);
+    w->policy = policy;
+    w->cb = cb;
+    w->data = data;
+    list_init(&w->link);
+    s->waits_deferred++;
+    defer_call(s->loop, wait_deferred, w);
+}
+
+void image_answer_waits(struct image_store *s)
+{
+    LIST_FOR_SAFE(it, &s->waits)
+    {
+        wait_answer(LIST_ENTRY(it, struct image_wait, link));
+    }
+}
+
+/* ---- Close ---- */
+
+static void store_free(struct image_store *s)
+{
+    void (*cb)(void *data) = s->close_cb;
+    void *data = s->close_data;
+    for (unsigned i = 0; i < s->present_count; i++) {
+        image_unref(&s->present[i]->pub);
+    }
+    LIST_FOR_SAFE(it, &s->live) /* those that others still hold live on without us */
+    {
+        list_remove(it);
+        LIST_ENTRY(it, struct image_live, link)->store = NULL;
+    }
+    for (unsigned i = 0; i < s->names_count; i++) {
+        free(s->names[i].ref);
+    }
+    free(s->names);
+    free(s->present);
+    free(s->dir);
+    free(s);
+    if (cb != NULL) {
+        cb(data);
+    }
+}
+
+static void close_now(void *data)
+{
+    store_free(data);
+}
+
+void image_close_if_idle(struct image_store *s)
+{
+    if (s->closing && !s->running && list_empty(&s->jobs) && list_empty(&s->waits) && s->waits_deferred == 0) {
+        s->waits_deferred = 1; /* once */
+        defer_call(s->loop, close_now, s);
+    }
+}
+
+static void close_deferred(void *data)
+{
+    struct image_store *s = data;
+    s->waits_deferred--;
+    image_answer_waits(s);
+    image_jobs_cancel(s);
+    image_close_if_idle(s);
+}
+
+void image_store_close(struct image_store *s, void (*cb)(void *data), void *data)
+{
+    assert(!s->closing);
+    s->closing = true;
+    s->close_cb = cb;
+    s->close_data = data;
+    atomic_store(&s->cancel, true);
+    s->waits_deferred++;
+    defer_call(s->loop, close_deferred, s);
+}

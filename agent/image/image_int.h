@@ -1,0 +1,131 @@
+/* Inside of the image store: shared by image.c (what is there), image/live.c (in memory), image/job.c (work on disk), image/load.c (archives and layouts) and image/layer.c (unpacking). */
+#ifndef AGENT_IMAGE_IMAGE_INT_H
+#define AGENT_IMAGE_IMAGE_INT_H
+
+#include "agent/image/image.h"
+#include "base/list.h"
+#include "base/mem.h"
+
+#include <stdatomic.h>
+
+#define IMAGE_HEX_SIZE 65 /* 64 digits and NUL */
+
+/* "sha256:" + 64 lower-case hex digits -> the digits. */
+bool image_digest_hex(struct str digest, char hex[IMAGE_HEX_SIZE]);
+/* Writes the digits of the sha256 of the bytes. */
+void image_sha256(const void *p, size_t n, char hex[IMAGE_HEX_SIZE]);
+/* A reference as a file name: '/' and '%' escaped. */
+char *image_ref_escape(const char *ref);
+char *image_ref_unescape(const char *name);
+
+/* ---- The store ---- */
+
+struct image_live {
+    struct image pub; /* first */
+    struct list link; /* in store->live */
+    struct image_store *store;
+    unsigned refs;
+    char manifest_hex[IMAGE_HEX_SIZE], config_hex[IMAGE_HEX_SIZE];
+    struct arena arena;
+};
+struct image_named {
+    char *ref;
+    char manifest_hex[IMAGE_HEX_SIZE];
+};
+struct image_job {
+    struct list link;
+    struct image_store *store;
+    char *path, *name;
+    bool is_dir_of_images, delete_path;
+    bool collect;
+    char **keep; /* names in blobs/sha256 and layers that stay; NULL-terminated */
+    unsigned keep_count;
+    image_loaded_cb *cb;
+    void *data;
+    struct list found;
+    int rc;
+    struct error error;
+};
+struct image_wait {
+    struct list link;
+    struct image_store *store;
+    char *ref;
+    enum image_policy policy;
+    image_cb *cb;
+    void *data;
+};
+struct image_load {
+    struct image_store *store;
+    char *path, *name;
+    int fd;
+    uint64_t size_bytes;
+};
+struct image_store {
+    uv_loop_t *loop;
+    const struct log *log;
+    char *dir;
+    bool hollow, closing, dirty;
+    struct list live;
+    struct image_live **present;
+    unsigned present_count;
+    struct image_named *names;
+    unsigned names_count;
+    struct list jobs;          /* in order; the first one runs */
+    struct image_job *current; /* for the worker */
+    struct list waits;         /* ensure calls that wait for the jobs to end, or for the next turn */
+    unsigned waits_deferred;
+    unsigned loads;
+    uint64_t load_number;
+    bool running;
+    atomic_bool cancel;
+    uv_work_t work;
+    void (*close_cb)(void *data);
+    void *close_data;
+};
+
+/* image/live.c: images in memory, and what is present under which names. */
+struct image_live *image_live_new(struct image_store *s);
+void image_load_from_disk(struct image_store *s);
+struct image_live *image_present_find(struct image_store *s, const char *manifest_hex);
+void image_present_add(struct image_store *s, const char *manifest_hex);
+void image_present_refresh(struct image_store *s);
+void image_drop_nameless(struct image_store *s);
+struct image_named *image_named_find(struct image_store *s, const char *ref);
+void image_named_set(struct image_store *s, const char *ref, const char *manifest_hex);
+
+/* image/job.c */
+void image_jobs_start(struct image_store *s);
+void image_jobs_cancel(struct image_store *s);
+
+/* image.c */
+void image_answer_waits(struct image_store *s);
+void image_close_if_idle(struct image_store *s);
+
+/* ---- image/layer.c, worker thread ---- */
+
+/* Unpacks the layer blob at path into the new directory dir. Both digests are checked: of the file as it is, and of the tar inside. diff_hex NULL:
+ * not known, its value is written to diff_found. Stops with ERR_CANCELED when *cancel is set. */
+int image_layer_unpack(const char *path, const char *blob_hex, const char *diff_hex, const char *dir,
+                       char diff_found[IMAGE_HEX_SIZE], const atomic_bool *cancel, struct error *err);
+/* Only the digest of the tar inside. */
+int image_layer_diff(const char *path, char diff_found[IMAGE_HEX_SIZE], struct error *err);
+
+/* Path of an archive's entry: leading "./" and "/" and trailing "/" off. False if nothing is left or a component is "..". */
+bool image_clean_path(const char *in, char *out, size_t size);
+/* The directory that holds path below root_fd (O_PATH, made if absent), and the last component. -1 with errno. */
+int image_open_parent(int root_fd, char *path, const char **base);
+
+/* ---- image/load.c, worker thread ---- */
+
+struct image_found {
+    struct list link;
+    char manifest_hex[IMAGE_HEX_SIZE];
+    char **refs; /* NULL-terminated */
+    unsigned refs_count;
+};
+/* Everything in one archive or layout goes into the store at root; appends struct image_found to found. */
+int image_import(const char *root, const char *path, const char *name, const atomic_bool *cancel, struct list *found,
+                 struct error *err);
+void image_found_free(struct list *found);
+
+#endif

@@ -1,0 +1,74 @@
+/* Inside of the pod network: CNI and its queue are network.c, who holds what is network/owner.c, the nftables rules network/rules.c, the kernel's
+ * routing table network/route.c, its memory of connections network/conntrack.c, connections into pods network/connect.c. */
+#ifndef AGENT_NETWORK_NETWORK_INT_H
+#define AGENT_NETWORK_NETWORK_INT_H
+
+#include "agent/network/network.h"
+#include "base/buf.h"
+#include "base/list.h"
+
+#include <netinet/in.h>
+
+struct network_prefix {
+    int family; /* AF_INET, AF_INET6 */
+    uint8_t bytes[16];
+    unsigned bits;
+};
+/* "10.1.0.0/16". Host bits must be zero. False if malformed. */
+bool network_prefix_parse(const char *text, struct network_prefix *out);
+
+/* The kernel's routes that carry our protocol number become exactly these. Blocking, short. Errors: the first one. */
+struct network_via {
+    struct network_prefix prefix;
+    uint8_t gateway[16];
+};
+int network_routes_apply(const struct network_via *routes, unsigned count, struct error *err);
+
+/* ---- Who holds an address or a port of the node ---- */
+
+/* One pod that has, or may have, something in the kernel or among the leases. It is noted in a file before the first of it is made and
+ * forgotten after the last of it is gone: what a crash leaves behind is known at the next start. */
+struct network_owner_port {
+    uint16_t host_port, container_port;
+    const char *protocol;          /* literal: "tcp", "udp", "sctp" */
+    char host_ip[INET_ADDRSTRLEN]; /* "" = all addresses of the node */
+};
+struct network_owner {
+    struct list link;
+    char uid[64];
+    char ip[64];  /* "" = being added, or it is not known how far that came */
+    bool leaving; /* no rule leads to it any more */
+    struct network_owner_port *ports;
+    unsigned ports_count;
+};
+/* Owners in the order in which they came: of two that want one port the first has it. */
+struct network_owners {
+    struct list list;
+    char *dir, *leases; /* DIR/results, DIR/leases/NAME */
+};
+/* Reads what is there: the notes, and leases without a note. */
+int network_owners_open(struct network_owners *o, const char *dir, const char *network, struct error *err);
+void network_owners_close(struct network_owners *o);
+struct network_owner *network_owners_find(const struct network_owners *o, const char *uid); /* NULL if none */
+/* A new owner without an address, noted. NULL with the error. */
+struct network_owner *network_owners_add(struct network_owners *o, const char *uid, const struct network_port *ports,
+                                         unsigned count, struct error *err);
+int network_owners_keep(const struct network_owners *o, const struct network_owner *w, struct error *err);
+void network_owners_forget(struct network_owner *take, const struct network_owners *o);
+
+/* Pure: all of the agent's nftables rules as one transaction that replaces the former ones. Pods keep their address among themselves and leave the
+ * cluster with the node's; host ports lead into pods. */
+struct network_rules {
+    const char *bridge, *pod_cidr;
+    const char *cluster_cidr; /* NULL = no masquerade of what leaves the cluster */
+    const struct list *owners;
+    const struct network_closed *closed; /* network_set_closed */
+    unsigned closed_count;
+};
+void network_rules_write(struct buf *out, const struct network_rules *r);
+
+/* UDP has no end of a connection: the kernel goes on sending a known peer's packets where it sent them before. Makes it forget the peers of these
+ * host ports. Blocking, short. */
+int network_conntrack_forget(const struct network_owner_port *ports, unsigned count, struct error *err);
+
+#endif

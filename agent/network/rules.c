@@ -1,0 +1,117 @@
+#include "agent/network/network_int.h"
+
+#include "base/mem.h"
+
+#include <arpa/inet.h>
+#include <string.h>
+#include <sys/socket.h>
+
+/* One table for all of it, deleted and made anew in one transaction: between two versions no packet sees half of one, and what an earlier agent left
+ * is gone with the first.
+ *
+ *   at, any   host ports: by address, and for all addresses of the node -> the pod's address and port
+ *   in, out   what comes from outside or from a pod, and what the node itself sends, if it is meant for an address of the node
+ *   post      traffic to the node's own loopback address cannot come back from a pod, and pods on one bridge answer each other directly: both leave
+ *             with the node's address. So does what leaves the cluster (not by the bridge plugin: that would hide pods from each other across nodes)
+ *   closed    what pods may not connect to (the masters), here and on other machines: refused at once
+ *   guard     the bridge's route_localnet, needed for 127.0.0.1:PORT, opens the node's loopback addresses to pods: it is closed again here */
+
+static bool same_port(const struct network_owner_port *a, const struct network_owner_port *b)
+{
+    return a->host_port == b->host_port && strcmp(a->protocol, b->protocol) == 0 && strcmp(a->host_ip, b->host_ip) == 0;
+}
+
+static bool leads(const struct network_owner *w)
+{
+    return !w->leaving && w->ip[0] != '\0';
+}
+
+/* Of two owners of one port the first has it. */
+static bool is_first(const struct list *owners, const struct network_owner_port *port)
+{
+    LIST_FOR(it, owners)
+    {
+        const struct network_owner *w = LIST_ENTRY(it, struct network_owner, link);
+        for (unsigned i = 0; leads(w) && i < w->ports_count; i++) {
+            if (same_port(&w->ports[i], port)) {
+                return &w->ports[i] == port;
+            }
+        }
+    }
+    return false;
+}
+
+static void write_map(struct buf *out, const struct list *owners, bool by_address)
+{
+    bool any = false;
+    buf_printf(out, " map %s {\n  type %sinet_proto . inet_service : ipv4_addr . inet_service\n",
+               by_address ? "at" : "any", by_address ? "ipv4_addr . " : "");
+    LIST_FOR(it, owners)
+    {
+        const struct network_owner *w = LIST_ENTRY(it, struct network_owner, link);
+        for (unsigned i = 0; leads(w) && i < w->ports_count; i++) {
+            const struct network_owner_port *p = &w->ports[i];
+            if ((p->host_ip[0] != '\0') != by_address || !is_first(owners, p)) {
+                continue;
+            }
+            buf_puts(out, any ? ",\n   " : "  elements = {\n   ");
+            buf_printf(out, "%s%s%s . %u : %s . %u", p->host_ip, by_address ? " . " : "", p->protocol, p->host_port,
+                       w->ip, p->container_port);
+            any = true;
+        }
+    }
+    buf_puts(out, any ? "\n  }\n }\n" : " }\n");
+}
+
+/* One that can be bound to is an address of this node. */
+static bool is_local(const char *ip)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET};
+    CLEANUP_CLOSE int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    return fd >= 0 && inet_pton(AF_INET, ip, &at.sin_addr) == 1 &&
+           bind(fd, (const struct sockaddr *)(const void *)&at, sizeof at) == 0;
+}
+
+static void write_closed(struct buf *out, const struct network_rules *r, const char *name, bool here)
+{
+    buf_printf(out, " chain %s {\n  type filter hook %s priority -10;\n  iifname \"%s\" ip daddr . tcp dport {", name,
+               here ? "input" : "forward", r->bridge);
+    for (unsigned i = 0; i < r->closed_count; i++) {
+        buf_printf(out, "%s %s . %u", i > 0 ? "," : "", r->closed[i].ip, r->closed[i].port);
+    }
+    buf_puts(out, " } reject with tcp reset\n");
+    for (unsigned i = 0; here && i < r->closed_count; i++) {
+        if (is_local(r->closed[i].ip)) {
+            buf_printf(out, "  iifname \"%s\" tcp dport %u reject with tcp reset\n", r->bridge, r->closed[i].port);
+        }
+    }
+    buf_puts(out, " }\n");
+}
+
+void network_rules_write(struct buf *out, const struct network_rules *r)
+{
+    buf_puts(out, "table ip reeve-pods\ndelete table ip reeve-pods\ntable ip reeve-pods {\n");
+    write_map(out, r->owners, true);
+    write_map(out, r->owners, false);
+    buf_puts(out, " chain lead {\n"
+                  "  dnat ip to ip daddr . meta l4proto . th dport map @at\n"
+                  "  dnat ip to meta l4proto . th dport map @any\n"
+                  " }\n"
+                  " chain in {\n  type nat hook prerouting priority -100;\n  fib daddr type local goto lead\n }\n"
+                  " chain out {\n  type nat hook output priority -100;\n  fib daddr type local goto lead\n }\n"
+                  " chain post {\n  type nat hook postrouting priority 100;\n");
+    buf_printf(out, "  ct status dnat ip saddr 127.0.0.0/8 oifname \"%s\" masquerade\n", r->bridge);
+    buf_printf(out, "  ct status dnat ip saddr %s ip daddr %s masquerade\n", r->pod_cidr, r->pod_cidr);
+    if (r->cluster_cidr != NULL) {
+        buf_printf(out, "  ip saddr %s ip daddr != %s masquerade\n", r->pod_cidr, r->cluster_cidr);
+    }
+    buf_puts(out, " }\n");
+    if (r->closed_count > 0) {
+        write_closed(out, r, "closed", false);
+        write_closed(out, r, "closed-here", true);
+    }
+    buf_printf(out,
+               " chain guard {\n  type filter hook prerouting priority -300;\n"
+               "  iifname \"%s\" ip daddr 127.0.0.0/8 drop\n }\n}\n",
+               r->bridge);
+}

@@ -1,0 +1,296 @@
+/* What a container needs before it runs, and its start: volumes, the image, environment, mounts. Everything but the image and the start
+ * itself is done at once: files of a virtual or local file system, short. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "agent/agent_int.h"
+#include "agent/util/fsutil.h"
+#include "proto/model/quantity.h"
+
+/* ---- Volumes ---- */
+
+/* After a restart of the agent with the masters away: the content is not known, but it is still there from before (layout: volume.h). */
+static bool is_laid_out(const struct agent_pod *ap, const char *name, char path[VOLUME_PATH_MAX])
+{
+    char data[VOLUME_PATH_MAX];
+    fs_path(path, VOLUME_PATH_MAX, "%s/volumes/%s/volumes/%s", ap->agent->dir, ap->uid, name);
+    fs_path(data, sizeof data, "%s/..data", path);
+    return !ap->agent->hollow && fs_exists(data);
+}
+
+static int mount_one(struct agent_pod *ap, const struct podspec_volume *v, char path[VOLUME_PATH_MAX],
+                     struct error *err)
+{
+    struct volume_store *s = ap->agent->volumes;
+    const struct podspec *spec = ap->pod->spec;
+    CLEANUP_ARENA_WIPE struct arena a;
+    arena_init(&a);
+    if (v->kind == PODSPEC_VOLUME_EMPTY_DIR) {
+        int64_t limit = 0;
+        struct str size = mp_str(mp_get(v->source, "sizeLimit"));
+        if (size.p != NULL && !quantity_units(size, &limit)) {
+            limit = 0;
+        }
+        bool memory = str_is(mp_str(mp_get(v->source, "medium")), "Memory");
+        return volume_empty_dir(s, spec->uid, v->name, memory, (uint64_t)limit, spec->fs_group, path, err);
+    }
+    if (v->kind == PODSPEC_VOLUME_HOST_PATH) {
+        struct str host = mp_str(mp_get(v->source, "path")), type = mp_str(mp_get(v->source, "type"));
+        return volume_host_path(s, arena_strndup(&a, host.p, host.n), arena_strndup(&a, type.p, type.n), path, err);
+    }
+    struct volume_file *files;
+    unsigned count;
+    bool secret;
+    struct podspec_facts facts = podops_facts(ap->pod);
+    int rv = podspec_volume_files(spec, v, &facts, &a, &files, &count, &secret, err);
+    if (rv == ERR_BUSY && is_laid_out(ap, v->name, path)) {
+        return 0;
+    }
+    return rv != 0 ? rv : volume_files(s, spec->uid, v->name, secret, files, count, spec->fs_group, path, NULL, err);
+}
+
+/* paths: one per volume of the spec, in the arena; NULL = not wanted. */
+static int mount_all(struct agent_pod *ap, struct arena *a, const char **paths, struct error *err)
+{
+    const struct podspec *spec = ap->pod->spec;
+    for (unsigned i = 0; i < spec->volumes_count; i++) {
+        char path[VOLUME_PATH_MAX];
+        int rv = mount_one(ap, &spec->volumes[i], path, err);
+        if (rv != 0) {
+            if (err != NULL && rv != ERR_UNSUPPORTED && rv != ERR_BUSY) {
+                error_wrap(err, "volume \"%s\"", spec->volumes[i].name);
+            }
+            return rv;
+        }
+        if (paths != NULL) {
+            paths[i] = arena_strdup(a, path);
+        }
+    }
+    return 0;
+}
+
+int podops_volumes_mount(struct pod *p, struct error *err)
+{
+    return mount_all(agent_pod_of(p), NULL, NULL, err);
+}
+
+/* What cannot be updated now (a ConfigMap that has vanished) keeps its old content, as with the kubelet. */
+void podops_volumes_update(struct pod *p)
+{
+    struct agent *agent = podops_agent(p);
+    struct podspec_facts facts = podops_facts(p);
+    for (unsigned i = 0; i < p->spec->volumes_count; i++) {
+        const struct podspec_volume *v = &p->spec->volumes[i];
+        struct volume_file *files;
+        unsigned count;
+        bool secret, changed = false;
+        CLEANUP_ARENA_WIPE struct arena a;
+        struct error err;
+        arena_init(&a);
+        if (!podspec_volume_is_files(v) ||
+            podspec_volume_files(p->spec, v, &facts, &a, &files, &count, &secret, &err) != 0) {
+            continue;
+        }
+        int rv = volume_update(agent->volumes, p->spec->uid, v->name, files, count, p->spec->fs_group, &changed, &err);
+        if (rv != 0 && rv != ERR_NOT_FOUND) {
+            pod_event(p, NULL, true, "FailedMount", "MountVolume.SetUp failed for volume \"%s\": %s", v->name,
+                      err.message);
+        } else if (changed) {
+            log_debug(agent->log, "pod", "%s/%s: volume %s has new content", p->spec->ns, p->spec->name, v->name);
+        }
+    }
+}
+
+/* ---- Images ---- */
+
+static void drop_image(struct container *c)
+{
+    if (c->image != NULL) {
+        image_unref(c->image);
+        c->image = NULL;
+    }
+}
+
+static void on_image(const struct image_result *r, void *data)
+{
+    struct container *c = data;
+    drop_image(c);
+    c->image = r->image;
+    if (r->image == NULL) {
+        container_on_image(c, r->reason[0] != '\0' ? r->reason : "ErrImagePull", r->error);
+        return;
+    }
+    if (c->state == CONTAINER_PULLING) {
+        bool always = str_is(str_of(c->spec->pull_policy), "Always");
+        pod_event(c->pod, c, false, "Pulled", "Container image \"%s\" already present on machine%s", c->spec->image,
+                  always ? "; no registry is asked for a newer one" : "");
+    }
+    container_on_image(c, "", NULL);
+    if (c->state != CONTAINER_STARTING) {
+        drop_image(c);
+    }
+}
+
+void podops_image_ensure(struct container *c)
+{
+    image_ensure(podops_agent(c->pod)->images, c->spec->image,
+                 image_policy_of(str_of(c->spec->pull_policy), c->spec->image), on_image, c);
+}
+
+/* ---- Start ---- */
+
+struct mounts {
+    struct runtime_mount *items;
+    unsigned count;
+};
+
+static int find_volume(const struct podspec *s, const char *name)
+{
+    for (unsigned i = 0; i < s->volumes_count; i++) {
+        if (strcmp(s->volumes[i].name, name) == 0) {
+            return (int)i;
+        }
+    }
+    return -1;
+}
+
+/* mount_setattr(2). */
+static bool can_read_only_below(void)
+{
+#ifdef SYS_mount_setattr
+    return syscall(SYS_mount_setattr, -1, "", 0, NULL, 0) == 0 || errno != ENOSYS;
+#else
+    return false;
+#endif
+}
+
+static int make_mounts(struct container *c, struct arena *a, const char *const *env, struct mounts *out,
+                       struct error *err)
+{
+    struct agent_pod *ap = agent_pod_of(c->pod);
+    const struct podspec *spec = c->pod->spec;
+    const char **paths = arena_alloc(a, (spec->volumes_count + 1) * sizeof *paths);
+    int rv = mount_all(ap, a, paths, err);
+    out->items = arena_alloc(a, (c->spec->mounts_count + 1) * sizeof *out->items);
+    for (unsigned i = 0; rv == 0 && i < c->spec->mounts_count; i++) {
+        const struct podspec_mount *m = &c->spec->mounts[i];
+        int v = find_volume(spec, m->name);
+        if (v < 0) {
+            return error_set(err, ERR_INVALID, "container %s mounts volume \"%s\", which the pod does not have",
+                             c->spec->name, m->name);
+        }
+        bool files = podspec_volume_is_files(&spec->volumes[v]);
+        const char *source = paths[v];
+        if (m->sub_path[0] != '\0') {
+            char key[128], sub[VOLUME_PATH_MAX];
+            const char *below = m->sub_path_is_expr ? podspec_expand(a, m->sub_path, env) : m->sub_path;
+            snprintf(key, sizeof key, "%s-%u", c->spec->name, i);
+            rv = volume_sub_path(ap->agent->volumes, ap->uid, key, source, below, files, sub, err);
+            source = arena_strdup(a, rv == 0 ? sub : "");
+        }
+        struct runtime_mount *rm = &out->items[out->count++];
+        *rm = podspec_runtime_mount(&spec->volumes[v], c->spec, m, source);
+        rm->read_only_below =
+            m->read_only && (strcmp(m->recursive_read_only, "Enabled") == 0 ||
+                             (strcmp(m->recursive_read_only, "IfPossible") == 0 && can_read_only_below()));
+    }
+    return rv;
+}
+
+static void on_started(const struct runtime_started *r, void *data)
+{
+    struct container *c = data;
+    drop_image(c);
+    container_on_started(c, r);
+}
+
+/* The PID namespace of the container whose processes this one is to see. NULL: it sees them anyway, or wants none, or there are none. */
+static const char *target_pid_namespace(struct container *c, struct arena *a)
+{
+    struct agent *agent = podops_agent(c->pod);
+    const struct podspec *spec = c->pod->spec;
+    struct container *target = c->spec->target[0] == '\0' ? NULL : pod_find(c->pod, str_of(c->spec->target));
+    struct runtime_status st;
+    char id[RUNTIME_ID_MAX];
+    if (c->spec->target[0] == '\0' || spec->host_pid || spec->shared_pid) {
+        return NULL;
+    }
+    if (target != NULL && container_is_up(target)) {
+        if (agent->hollow) {
+            return NULL; /* it has no processes */
+        }
+        podops_container_id(target, target->attempt, id);
+        if (runtime_get(agent->runtime, id, &st) && st.state == RUNTIME_RUNNING && st.pid > 0) {
+            return arena_printf(a, "/proc/%d/ns/pid", st.pid);
+        }
+    }
+    pod_event(c->pod, c, true, "TargetNotRunning",
+              "Container %s does not see the processes of %s, which does not run; it is started without", c->spec->name,
+              c->spec->target);
+    return NULL;
+}
+
+int podops_start(struct container *c, struct error *err)
+{
+    struct agent_pod *ap = agent_pod_of(c->pod);
+    struct agent *agent = ap->agent;
+    const struct podspec *spec = c->pod->spec;
+    struct podspec_facts facts = podops_facts(c->pod);
+    struct podspec_resolved resolved;
+    struct mounts mounts = {0};
+    struct runtime_spec rs;
+    char cgroup[CGROUP_PATH_MAX], log_path[LOGFILE_PATH_MAX];
+    struct cgroup_limits limits = podops_limits(c->pod);
+    CLEANUP_ARENA struct arena a;
+    arena_init(&a);
+
+    const char *reason;
+    char why[PODSPEC_WHY_MAX];
+    if (c->spec->is_ephemeral && !podspec_honoured(spec, c->spec, &reason, why)) { /* others: when the pod came */
+        drop_image(c);
+        return error_set(err, ERR_UNSUPPORTED, "%s", why);
+    }
+    bool renewed = false;
+    int rv = ap->sandbox == NULL ? 0 : sandbox_renew(agent->sandboxes, ap->sandbox, &renewed, err);
+    if (renewed) {
+        podops_place_holder(ap);
+    }
+    rv = rv != 0 ? rv : podspec_resolve(spec, c->spec, &facts, &a, &resolved, err);
+    rv = rv != 0 ? rv : make_mounts(c, &a, resolved.env, &mounts, err);
+    rv = rv != 0 ? rv : cgroup_pod_make(agent->cgroup, ap->uid, &limits, cgroup, err);
+    if (rv != 0) {
+        drop_image(c);
+        return rv;
+    }
+    unsigned attempt = container_next_attempt(c);
+    logfile_path(log_path, agent->logs_dir, ap->ns, ap->name, ap->uid, c->spec->name, attempt);
+    runtime_spec_init(&rs);
+    rs.pod_uid = ap->uid;
+    rs.pod_name = ap->name;
+    rs.pod_ns = ap->ns;
+    rs.name = c->spec->name;
+    rs.attempt = attempt;
+    rs.image = c->image;
+    rs.command = resolved.command;
+    rs.args = resolved.args;
+    rs.env = resolved.env;
+    rs.cwd = c->spec->cwd;
+    rs.sandbox = ap->sandbox;
+    rs.host_pid = spec->host_pid;
+    rs.pid_namespace = target_pid_namespace(c, &a);
+    rs.cgroup_parent = cgroup;
+    rs.mounts = mounts.items;
+    rs.mounts_count = mounts.count;
+    podspec_container_resources(spec, c->spec, agent->facts.memory_bytes, &rs.resources);
+    rs.security = c->spec->security;
+    rs.tty = c->spec->tty;
+    rs.stdin_open = c->spec->stdin_open;
+    rs.stdin_once = c->spec->stdin_once;
+    rs.log_path = log_path;
+    rs.termination_message_path = c->spec->termination_message_path;
+    runtime_start(agent->runtime, &rs, on_started, c);
+    return 0;
+}

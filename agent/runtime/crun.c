@@ -1,0 +1,620 @@
+/* The crun runtime: what exists, on disk and in memory; exits; removal.
+ *
+ *   DIR/containers/ID/state.json   written when it is created, started, exited: what an agent needs that comes later
+ *   /rootfs       overlay of the image's layers and the container's own /upper /work  the container's own writes
+ *   /conmon.pid /pid /ctl /persist /termination-log /config.json  while it is created: a link to the next DIR/exits/ID
+ *   the exit code, written by conmon RUN/config-ID.json             OCI configuration, while it is created; it may hold
+ *   secrets, so it lies in memory only RUN/ID/config.json             crun's copy of it, as long as the container
+ *   exists RUN/exec-N.{pid,json}          of a command that runs inside
+ *
+ * conmon is the container's parent, not the agent: it keeps the log and the exit code while the agent is away. The
+ * agent hears of an exit by inotify on DIR/exits, and, should conmon have been killed, by the pidfd of the container's
+ * process.
+ *
+ * Learnt the hard way: conmon writes a file "oom" into the directory it is started in as well, so that is the
+ * container's. crun exec runs as root unless it is told otherwise (see runtime/crun_exec.c). Mounts are made by threads
+ * of libuv's pool: whoever wants the agent in a mount namespace of its own must enter it before the first work is
+ * queued. crun is slow to start beside clone(2), some 20 ms, of which nothing is ours.
+ *
+ * Invariants: 1. a directory without state.json, or in state STARTING, is an interrupted start and is removed when the
+ * agent comes back. 2. on_exit is called when a container goes from RUNNING to EXITED, never while it is being removed.
+ * 3. A process is only signalled through its pidfd, so never one that has inherited its number. 4. Nothing is written
+ * into a container's directory while it is being removed, by a worker: it would not be empty in the end. */
+#include "agent/runtime/crun_int.h"
+
+#include <assert.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "agent/runtime/logfile.h"
+#include "agent/util/defer.h"
+
+#define LOG_CHECK_MS 10000
+#define CRUN_MS      60000
+#define CONMON_MS    1000 /* for conmon to follow its container */
+
+/* ---- Life of the runtime ---- */
+
+void crun_hold(struct crun *rt)
+{
+    rt->holders++;
+}
+
+static void container_free(struct crun_container *c)
+{
+    assert(list_empty(&c->removers) && c->poll == NULL && c->patience == NULL);
+    list_remove(&c->link);
+    image_unref(c->image);
+    free(c->dir);
+    free(c->upper);
+    free(c->pod_uid);
+    free(c->name);
+    free(c->image_ref);
+    free(c->note);
+    free(c->log_path);
+    free(c->cgroup_path);
+    free(c->reason);
+    free(c->message);
+    free(c);
+}
+
+static void crun_free(struct crun *rt)
+{
+    void (*cb)(void *data) = rt->close_cb;
+    void *data = rt->close_data;
+    LIST_FOR_SAFE(it, &rt->containers)
+    {
+        container_free(LIST_ENTRY(it, struct crun_container, link));
+    }
+    filters_free(rt->filters);
+    free(rt->seccomp_dir);
+    free(rt->dir);
+    free(rt->run_dir);
+    free(rt->crun_path);
+    free(rt->conmon_path);
+    free(rt);
+    if (cb != NULL) {
+        cb(data);
+    }
+}
+
+void crun_release(struct crun *rt)
+{
+    assert(rt->holders > 0);
+    if (--rt->holders == 0) {
+        crun_free(rt);
+    }
+}
+
+static void handle_closed(uv_handle_t *h)
+{
+    crun_release(h->data);
+}
+
+/* ---- Containers in memory ---- */
+
+struct crun_container *crun_container_new(struct crun *rt, const char *id)
+{
+    struct crun_container *c = xcalloc(1, sizeof *c);
+    c->rt = rt;
+    snprintf(c->id, sizeof c->id, "%s", id);
+    c->dir = xasprintf("%s/containers/%s", rt->dir, id);
+    c->upper = xasprintf("%s/upper", c->dir);
+    c->pidfd = -1;
+    list_init(&c->removers);
+    list_push_back(&rt->containers, &c->link);
+    return c;
+}
+
+struct crun_container *crun_find(struct crun *rt, const char *id)
+{
+    LIST_FOR(it, &rt->containers)
+    {
+        struct crun_container *c = LIST_ENTRY(it, struct crun_container, link);
+        if (strcmp(c->id, id) == 0) {
+            return c;
+        }
+    }
+    return NULL;
+}
+
+static const char *or_empty(const char *s)
+{
+    return s == NULL ? "" : s;
+}
+
+void crun_fill_status(const struct crun_container *c, struct runtime_status *out)
+{
+    *out = (struct runtime_status){
+        .id = c->id,
+        .pod_uid = or_empty(c->pod_uid),
+        .name = or_empty(c->name),
+        .attempt = c->attempt,
+        .state = c->state,
+        .image_ref = or_empty(c->image_ref),
+        .note = or_empty(c->note),
+        .log_path = or_empty(c->log_path),
+        .writable_path = or_empty(c->upper),
+        .pid = c->state == RUNTIME_RUNNING ? c->pid : 0,
+        .created_ms = c->created_ms,
+        .started_ms = c->started_ms,
+        .finished_ms = c->finished_ms,
+        .exit_code = c->exit_code,
+        .signal = c->signal,
+        .oom_killed = c->oom_killed,
+        .reason = or_empty(c->reason),
+        .message = or_empty(c->message),
+    };
+}
+
+static bool op_get(struct runtime *base, const char *id, struct runtime_status *out)
+{
+    struct crun_container *c = crun_find((struct crun *)base, id);
+    if (c == NULL || c->leftover) {
+        return false;
+    }
+    crun_fill_status(c, out);
+    return true;
+}
+
+static bool op_next(struct runtime *base, unsigned *cursor, struct runtime_status *out)
+{
+    struct crun *rt = (struct crun *)base;
+    unsigned at = 0;
+    LIST_FOR(it, &rt->containers)
+    {
+        struct crun_container *c = LIST_ENTRY(it, struct crun_container, link);
+        if (!c->leftover && at++ == *cursor) {
+            (*cursor)++;
+            crun_fill_status(c, out);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- Signals ---- */
+
+struct deferred_done {
+    struct crun *rt;
+    runtime_done_cb *cb;
+    void *data;
+    int rc;
+    struct error error;
+};
+
+static void done_deferred(void *data)
+{
+    struct deferred_done *d = data;
+    if (d->cb != NULL) {
+        d->cb(d->rc == 0 ? NULL : &d->error, d->data);
+    }
+    crun_release(d->rt);
+    free(d);
+}
+
+static struct deferred_done *done_later(struct crun *rt, runtime_done_cb *cb, void *data)
+{
+    struct deferred_done *d = xcalloc(1, sizeof *d);
+    d->rt = rt;
+    d->cb = cb;
+    d->data = data;
+    crun_hold(rt);
+    defer_call(rt->loop, done_deferred, d);
+    return d;
+}
+
+static void op_kill(struct runtime *base, const char *id, int signal, runtime_done_cb *cb, void *data)
+{
+    struct crun *rt = (struct crun *)base;
+    struct crun_container *c = crun_find(rt, id);
+    struct deferred_done *d = done_later(rt, cb, data);
+    if (c == NULL || c->leftover) {
+        d->rc = error_set(&d->error, ERR_NOT_FOUND, "there is no container %s", id);
+    } else if (c->state == RUNTIME_STARTING) {
+        d->rc = error_set(&d->error, ERR_BUSY, "container %s is being started", id);
+    } else if (c->state == RUNTIME_RUNNING && c->pidfd >= 0 &&
+               syscall(SYS_pidfd_send_signal, c->pidfd, signal, NULL, 0) != 0 && errno != ESRCH) {
+        d->rc = error_set_errno(&d->error, errno, "cannot send signal %d to container %s", signal, id);
+    }
+}
+
+/* ---- Removal ---- */
+
+/* The pid of the container's conmon if it is alive, 0 otherwise. */
+static int conmon_pid(const struct crun_container *c)
+{
+    char path[FS_PATH_MAX], text[64];
+    fs_path(path, sizeof path, "%s/conmon.pid", c->dir);
+    int pid = fs_read_line(path, text, sizeof text) ? atoi(text) : 0;
+    uint64_t started;
+    if (!crun_process_started(pid, &started)) { /* also for one that is dead and not yet reaped */
+        return 0;
+    }
+    fs_path(path, sizeof path, "/proc/%d/comm", pid);
+    return fs_read_line(path, text, sizeof text) && strcmp(text, "conmon") == 0 ? pid : 0;
+}
+
+/* conmon follows its container by itself; its exit file must not come after a new container of the same name. Worker thread. */
+static void wait_for_conmon(const struct crun_container *c)
+{
+    for (unsigned waited_ms = 0; waited_ms < CONMON_MS; waited_ms += 5) {
+        if (conmon_pid(c) == 0) {
+            return;
+        }
+        usleep(5000);
+    }
+    int pid = conmon_pid(c);
+    if (pid > 0) {
+        kill(pid, SIGKILL);
+    }
+}
+
+static void removal_work(uv_work_t *w)
+{
+    struct crun_container *c = CONTAINER_OF(w, struct crun_container, work);
+    struct error err = {0};
+    char path[FS_PATH_MAX];
+    wait_for_conmon(c);
+    fs_unmount_below(c->dir, NULL);
+    if (fs_remove_tree(c->dir, &err) != 0) {
+        log_warn(c->rt->log, "runtime", "container %s: %s", c->id, err.message);
+    }
+    fs_path(path, sizeof path, "%s/exits/%s", c->rt->dir, c->id);
+    unlink(path);
+    crun_config_path(c, path);
+    unlink(path);
+}
+
+static void removal_done(uv_work_t *w, int status)
+{
+    struct crun_container *c = CONTAINER_OF(w, struct crun_container, work);
+    struct crun *rt = c->rt;
+    struct error err = {0};
+    struct list removers;
+    (void)status;
+    int rc = fs_exists(c->dir) ? error_set(&err, ERR_BUSY, "cannot delete %s", c->dir) : 0;
+    list_init(&removers);
+    while (!list_empty(&c->removers)) {
+        struct list *it = c->removers.next;
+        list_remove(it);
+        list_push_back(&removers, it);
+    }
+    container_free(c);
+    while (!list_empty(&removers)) {
+        struct crun_done *d = LIST_ENTRY(removers.next, struct crun_done, link);
+        list_remove(&d->link);
+        if (d->cb != NULL) {
+            d->cb(rc == 0 ? NULL : &err, d->data);
+        }
+        free(d);
+    }
+    crun_release(rt);
+}
+
+static void deleted(struct process *p, const struct process_result *r, void *data)
+{
+    struct crun_container *c = data;
+    char path[FS_PATH_MAX];
+    struct error err = {0};
+    (void)p;
+    fs_path(path, sizeof path, "%s/%s", c->rt->run_dir, c->id);
+    if (process_result_error(r, "crun delete", &err) != 0 && fs_exists(path)) {
+        log_warn(c->rt->log, "runtime", "container %s: %s", c->id, err.message);
+    }
+    int rc = uv_queue_work(c->rt->loop, &c->work, removal_work, removal_done);
+    assert(rc == 0);
+    (void)rc;
+}
+
+void crun_begin_removal(struct crun_container *c)
+{
+    struct crun *rt = c->rt;
+    crun_stop_watching(c);
+    c->removing = true;
+    crun_hold(rt);
+    process_run(rt->loop,
+                &(struct process_spec){.argv = CRUN_ARGV(rt, "delete", "--force", c->id), .timeout_ms = CRUN_MS},
+                deleted, c);
+}
+
+static void op_remove(struct runtime *base, const char *id, runtime_done_cb *cb, void *data)
+{
+    struct crun *rt = (struct crun *)base;
+    struct crun_container *c = crun_find(rt, id);
+    if (c == NULL) {
+        done_later(rt, cb, data);
+        return;
+    }
+    struct crun_done *d = xcalloc(1, sizeof *d);
+    d->cb = cb;
+    d->data = data;
+    list_push_back(&c->removers, &d->link);
+    if (!c->removing && c->state != RUNTIME_STARTING) { /* a start in progress looks for removers at its end */
+        crun_begin_removal(c);
+    }
+}
+
+/* ---- Log rotation ---- */
+
+static void reopen_log(const struct crun_container *c)
+{
+    char path[FS_PATH_MAX];
+    fs_path(path, sizeof path, "%s/ctl", c->dir);
+    CLEANUP_CLOSE int fd = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+    static const char reopen[] = "2 0 0\n"; /* conmon: REOPEN_LOGS_EVENT and two unused numbers */
+    if (fd < 0 || write(fd, reopen, sizeof reopen - 1) < 0) {
+        log_warn(c->rt->log, "runtime", "container %s: cannot tell conmon to reopen the log", c->id);
+    }
+}
+
+static void logs_check(uv_timer_t *t)
+{
+    struct crun *rt = CONTAINER_OF(t, struct crun, log_timer);
+    bool any = false;
+    LIST_FOR(it, &rt->containers)
+    {
+        struct crun_container *c = LIST_ENTRY(it, struct crun_container, link);
+        if (c->state == RUNTIME_RUNNING && !c->removing) {
+            any = true;
+            if (logfile_rotate(c->log_path, rt->log_max_bytes, rt->log_max_files)) {
+                reopen_log(c);
+            }
+        }
+    }
+    if (!any) {
+        uv_timer_stop(t); /* idle costs nothing; the next start turns it on again */
+    }
+}
+
+void crun_log_timer(struct crun *rt)
+{
+    if (!uv_is_active((uv_handle_t *)&rt->log_timer) && !rt->closing) {
+        uv_timer_start(&rt->log_timer, logs_check, LOG_CHECK_MS, LOG_CHECK_MS);
+        uv_unref((uv_handle_t *)&rt->log_timer);
+    }
+}
+
+/* ---- Exits ---- */
+
+/* The kernel counts instances and watches of inotify by user: a pod that runs as root can take all that root may have. */
+#define EXITS_UNWATCHED_MS 1000
+
+static void exits_unwatched(uv_timer_t *t);
+
+static void watch_exits(struct crun *rt)
+{
+    CLEANUP_FREE char *exits = xasprintf("%s/exits", rt->dir);
+    int rc = uv_fs_event_start(&rt->exits, crun_on_exit_dir, exits, 0);
+    bool unwatched = uv_is_active((uv_handle_t *)&rt->exits_timer);
+    if (rc == 0) {
+        uv_unref((uv_handle_t *)&rt->exits);
+        uv_timer_stop(&rt->exits_timer);
+    } else if (!unwatched) {
+        log_warn(rt->log, "runtime",
+                 "cannot watch %s: %s; it is looked at every second (fs.inotify.max_user_instances "
+                 "and max_user_watches say how many of them all programs of a user may have, pods included)",
+                 exits, uv_strerror(rc));
+        uv_timer_start(&rt->exits_timer, exits_unwatched, EXITS_UNWATCHED_MS, EXITS_UNWATCHED_MS);
+        uv_unref((uv_handle_t *)&rt->exits_timer);
+    }
+}
+
+static void exits_unwatched(uv_timer_t *t)
+{
+    struct crun *rt = CONTAINER_OF(t, struct crun, exits_timer);
+    watch_exits(rt);
+    /* Watch first, look after: nothing falls between. */
+    crun_on_exit_dir(&rt->exits, NULL, 0, 0);
+}
+
+/* ---- Coming back ---- */
+
+static void adopt(struct crun *rt, const char *id)
+{
+    struct crun_container *c = crun_container_new(rt, id);
+    uint64_t started;
+    if (!crun_read_state(c)) {
+        log_info(rt->log, "runtime", "container %s was never started; removing it", id);
+        c->leftover = true;
+        crun_begin_removal(c);
+        return;
+    }
+    crun_drop_config(c); /* earlier agents kept one on the disk, with the secrets in it */
+    if (rt->images != NULL && c->image_ref[0] != '\0') {
+        c->image = image_find(rt->images, c->image_ref);
+    }
+    if (c->state == RUNTIME_EXITED || crun_take_exit_file(c)) {
+        return;
+    }
+    bool alive = crun_process_started(c->pid, &started) && started == c->pid_started;
+    if (!alive && conmon_pid(c) == 0) {
+        crun_take_unknown_end(c);
+        return;
+    }
+    crun_watch(c);
+    crun_log_timer(rt);
+}
+
+static void adopt_all(struct crun *rt)
+{
+    CLEANUP_FREE char *path = xasprintf("%s/containers", rt->dir);
+    DIR *d = opendir(path);
+    for (struct dirent *e; d != NULL && (e = readdir(d)) != NULL;) {
+        if (e->d_name[0] != '.' && strlen(e->d_name) < RUNTIME_ID_MAX) {
+            adopt(rt, e->d_name);
+        }
+    }
+    if (d != NULL) {
+        closedir(d);
+    }
+}
+
+/* ---- Open and close ---- */
+
+static const char *op_version(struct runtime *base)
+{
+    return ((struct crun *)base)->version;
+}
+
+static void close_deferred(void *data)
+{
+    struct crun *rt = data;
+    LIST_FOR(it, &rt->containers)
+    {
+        crun_stop_watching(LIST_ENTRY(it, struct crun_container, link));
+    }
+    crun_exec_kill_all(rt);
+    crun_hold(rt);
+    uv_close((uv_handle_t *)&rt->exits, handle_closed);
+    crun_hold(rt);
+    uv_close((uv_handle_t *)&rt->exits_timer, handle_closed);
+    crun_hold(rt);
+    uv_close((uv_handle_t *)&rt->log_timer, handle_closed);
+    crun_release(rt);
+}
+
+static void op_close(struct runtime *base, void (*cb)(void *data), void *data)
+{
+    struct crun *rt = (struct crun *)base;
+    assert(!rt->closing);
+    rt->closing = true;
+    rt->close_cb = cb;
+    rt->close_data = data;
+    defer_call(rt->loop, close_deferred, rt);
+}
+
+static const struct runtime_ops crun_ops = {
+    .name = "crun",
+    .create_start = crun_create_start,
+    .kill = op_kill,
+    .remove = op_remove,
+    .get = op_get,
+    .next = op_next,
+    .exec = crun_exec,
+    .exec_open = crun_exec_open,
+    .exec_write = crun_exec_write,
+    .exec_pending = crun_exec_pending,
+    .exec_end_input = crun_exec_end_input,
+    .exec_resize = crun_exec_resize,
+    .exec_pause = crun_exec_pause,
+    .exec_kill = crun_exec_kill,
+    .attach = crun_attach,
+    .attach_resize = crun_attach_resize,
+    .version = op_version,
+    .close = op_close,
+};
+
+/* "crun version 1.8.1" */
+static int read_version(struct crun *rt, struct error *err)
+{
+    CLEANUP_FREE char *cmd = xasprintf("'%s' --version", rt->crun_path);
+    FILE *f = popen(cmd, "re");
+    char line[128] = "";
+    bool ok = f != NULL && fgets(line, sizeof line, f) != NULL && sscanf(line, "crun version %31s", rt->version) == 1;
+    if (f != NULL) {
+        while (fgetc(f) != EOF) {
+        }
+        pclose(f);
+    }
+    if (!ok) {
+        return error_set(err, ERR_NOT_FOUND, "cannot run %s: is the package crun installed?", rt->crun_path);
+    }
+    if (access(rt->conmon_path, X_OK) != 0) {
+        return error_set(err, ERR_NOT_FOUND, "cannot find %s: is the package conmon installed?", rt->conmon_path);
+    }
+    return 0;
+}
+
+/* Configurations hold what the pods' Secrets put into the environment. crun keeps its copy there as well. */
+static int make_run_dir(struct crun *rt, struct error *err)
+{
+    struct error why = {0};
+    int rc = fs_make_ram_dir(rt->run_dir, CRUN_RUN_MAX, &why);
+    if (rc == ERR_BUSY) { /* an earlier agent's containers have their state there */
+        log_warn(rt->log, "runtime", "%s: the environment of containers, also what comes from Secrets, is kept there",
+                 why.message);
+        return 0;
+    }
+    return rc == 0 ? 0 : error_set(err, rc, "%s", why.message);
+}
+
+/* Files of operations that the agent's end cut off. */
+static void sweep_run_dir(const struct crun *rt)
+{
+    DIR *d = opendir(rt->run_dir);
+    for (struct dirent *e; d != NULL && (e = readdir(d)) != NULL;) {
+        if (strncmp(e->d_name, CRUN_EXEC_PREFIX, strlen(CRUN_EXEC_PREFIX)) == 0 ||
+            strncmp(e->d_name, CRUN_CONFIG_PREFIX, strlen(CRUN_CONFIG_PREFIX)) == 0) {
+            unlinkat(dirfd(d), e->d_name, 0);
+        }
+    }
+    if (d != NULL) {
+        closedir(d);
+    }
+}
+
+static int prepare_dirs(struct crun *rt, struct error *err)
+{
+    static const char *const parts[] = {"containers", "exits"};
+    int rc = fs_make_private_dir(rt->dir, err);
+    rc = rc != 0 ? rc : make_run_dir(rt, err);
+    for (unsigned i = 0; rc == 0 && i < ARRAY_SIZE(parts); i++) {
+        CLEANUP_FREE char *path = xasprintf("%s/%s", rt->dir, parts[i]);
+        rc = fs_make_private_dir(path, err);
+    }
+    return rc;
+}
+
+int runtime_crun_new(uv_loop_t *loop, const struct runtime_crun_config *config, const struct runtime_events *events,
+                     struct runtime **out, struct error *err)
+{
+    struct crun *rt = xcalloc(1, sizeof *rt);
+    struct statfs fs;
+    rt->base.ops = &crun_ops;
+    rt->base.events = *events;
+    rt->loop = loop;
+    rt->log = config->log;
+    rt->dir = xstrdup(config->dir);
+    rt->run_dir = xstrdup(config->run_dir);
+    rt->crun_path = xstrdup(config->crun_path != NULL ? config->crun_path : "/usr/bin/crun");
+    rt->conmon_path = xstrdup(config->conmon_path != NULL ? config->conmon_path : "/usr/bin/conmon");
+    rt->filters = filters_new();
+    rt->seccomp_dir = config->seccomp_dir == NULL ? NULL : xstrdup(config->seccomp_dir);
+    rt->log_max_bytes = config->log_max_bytes != 0 ? config->log_max_bytes : RUNTIME_LOG_MAX;
+    rt->log_max_files = config->log_max_files != 0 ? config->log_max_files : RUNTIME_LOG_FILES;
+    rt->images = config->images;
+    rt->holders = 1;
+    rt->cgroup_v2 = statfs("/sys/fs/cgroup", &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC;
+    list_init(&rt->containers);
+    list_init(&rt->execs);
+    list_init(&rt->streams);
+    assert(rt->dir[0] == '/' && rt->run_dir[0] == '/');
+
+    int rc = read_version(rt, err);
+    rc = rc != 0 ? rc : prepare_dirs(rt, err);
+    if (rc == 0) {
+        sweep_run_dir(rt);
+    }
+    if (rc != 0) {
+        crun_free(rt);
+        return rc;
+    }
+    uv_fs_event_init(loop, &rt->exits);
+    uv_timer_init(loop, &rt->exits_timer);
+    uv_timer_init(loop, &rt->log_timer);
+    rt->exits.data = rt->exits_timer.data = rt->log_timer.data = rt;
+    watch_exits(rt); /* first; then what is there is looked at */
+    adopt_all(rt);
+    *out = &rt->base;
+    return 0;
+}

@@ -1,0 +1,60 @@
+/* Files and mounts, blocking: what image store, volumes, sandboxes and the runtime have in common.
+ *
+ * Functions return 0 or a negative enum err with the path in the message. Paths are absolute. Safe on any thread. */
+#ifndef AGENT_UTIL_FSUTIL_H
+#define AGENT_UTIL_FSUTIL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+
+#define FS_PATH_MAX 4096
+/* Directories that the agent is started with: whatever it makes below them (a pod's log: 360 characters more) fits into its buffers. Checked
+ * where they come in. */
+#define FS_BASE_MAX 255u
+
+/* Joins with '/' and asserts that it fits into size: of parts that were checked when they came in, FS_BASE_MAX and the limits of names. */
+void fs_path(char *out, size_t size, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+bool fs_exists(const char *path); /* of itself: a dangling symlink exists */
+
+/* Whole file into out (appended), a regular one: a FIFO or device is not waited for. ERR_INVALID, ERR_TOO_LARGE above
+ * max_bytes. */
+int fs_read_file(const char *path, size_t max_bytes, struct buf *out, struct error *err);
+/* The same for one short virtual file: text without the final newline; false if it cannot be read. */
+bool fs_read_line(const char *path, char *out, size_t size);
+/* Temporary file beside it, written, synced if asked, renamed over path, the directory synced if asked. */
+int fs_write_file(const char *path, struct str content, mode_t mode, bool sync, struct error *err);
+/* Into an existing (virtual) file with one write(2): cgroups, /proc/sys. */
+int fs_write_value(const char *path, const char *text, struct error *err);
+
+int fs_make_dirs(const char *path, mode_t mode, struct error *err); /* with parents; an existing directory is fine */
+/* The same, and nobody but the owner may enter the last one, also if it was there before. */
+int fs_make_private_dir(const char *path, struct error *err);
+/* The same, and what is in it is never written to a disk: a tmpfs of at most size_bytes is mounted there, unless it
+ * lies on one already. ERR_BUSY if something lies in it that a mount would hide. */
+int fs_make_ram_dir(const char *path, uint64_t size_bytes, struct error *err);
+int fs_make_parent(const char *path, mode_t mode, struct error *err);
+
+/* Deletes a tree, however deep. Never follows symbolic links and never goes into a mount: a mounted directory stays and makes it fail
+ * with ERR_BUSY. Nothing there is fine. Holds at most some 40 descriptors. */
+int fs_remove_tree(const char *path, struct error *err);
+
+/* Opens path with every symbolic link and ".." resolved inside root_fd (openat2 RESOLVE_IN_ROOT, no magic links). -1 with errno. */
+int fs_open_in_root(int root_fd, const char *path, int flags, mode_t mode);
+/* Reads a file inside root_fd, resolved in the same way, that others may have made: only a regular file of at most
+ * max_bytes, and no device, FIFO or socket is even opened for reading. Appended to out. ERR_NOT_FOUND, ERR_INVALID (no
+ * file; a link into the void is "not found"), ERR_TOO_LARGE. */
+int fs_read_in_root(int root_fd, const char *path, size_t max_bytes, struct buf *out, struct error *err);
+/* Makes the directories of path inside root_fd, in the same way, and opens the last one (O_PATH). -1 with errno. */
+int fs_make_dirs_in_root(int root_fd, const char *path, mode_t mode);
+
+int fs_mount(const char *source, const char *target, const char *type, unsigned long flags, const char *options,
+             struct error *err);
+/* Lazily unmounts everything mounted at path or below it, the newest first. */
+int fs_unmount_below(const char *path, struct error *err);
+bool fs_is_mount(const char *path); /* the root of a mount, bind mounts of files too (Linux 5.8) */
+
+#endif

@@ -1,0 +1,70 @@
+/* What the files of the api share; nobody else includes this. */
+#ifndef CLIENT_API_API_INTERNAL_H
+#define CLIENT_API_API_INTERNAL_H
+
+#include <stdio.h>
+
+#include "client/api/api.h"
+
+struct api {
+    uv_loop_t loop;
+    uv_timer_t timer;
+    struct net_tls *tls;
+    struct rpc_session *session; /* to servers[next_server % servers_count], or NULL */
+    unsigned sessions_open;      /* also those that are closing */
+    char *servers[CONFIG_SERVERS_MAX];
+    unsigned servers_count, next_server;
+    char *pinned;
+    char *cluster;
+    int64_t deadline_ms;
+    bool notes, refused, connected_before;
+    bool no_timeout_param; /* a master that knows no timeoutMs has been met */
+    FILE *tell;            /* what is waited for; NULL = nobody asks */
+    bool told_cut;         /* that streams were cut, since they last were well */
+    struct {               /* api/ping.c */
+        uv_timer_t timer;
+        unsigned users, fixed; /* fixed: of them, those that end with the session */
+        unsigned leaderless;
+        bool asked;
+        int64_t period_ms, late_ms; /* API_PING_MS, API_PING_LATE_MS */
+    } ping;
+};
+void api_ping_init(struct api *a);
+
+/* ---- api/wait.c ---- */
+
+/* Of one operation, over all its attempts. */
+struct api_patience {
+    int64_t start_ms;
+    char text[256]; /* what it waits for at the moment; "" = not known yet */
+    char told[256];
+};
+enum api_waited {
+    API_WAIT_DONE,
+    API_WAIT_LATE,   /* the deadline has passed */
+    API_WAIT_SILENT, /* this master does not answer anything */
+    API_WAIT_DEAD,   /* this master says that most of them are dead */
+};
+void api_patience_init(struct api_patience *p);
+void api_waits_for(struct api_patience *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Until *done, which something asked on the present session will set. A `hello` goes out each probe_ms; one that has no answer in silent_ms is
+ * the end. deadline_ms: as of api_now(), INT64_MAX = none. */
+enum api_waited api_wait(struct api *a, struct api_patience *p, const bool *done, int64_t deadline_ms, int64_t probe_ms,
+                         int64_t silent_ms);
+/* A pause, in which it is told what it is for. */
+void api_rest(struct api *a, struct api_patience *p, int64_t ms);
+
+int64_t api_now(void);
+const char *api_server(const struct api *a);      /* the one in use, or the next to be tried */
+void api_turn(struct api *a, int64_t timeout_ms); /* one turn of the loop, at most so long */
+/* The parameters with what is left of our patience added; a map. */
+void api_add_timeout(const struct api *a, struct buf *out, struct str params, int64_t left_ms);
+/* A master knows no timeoutMs: true once, and from then on it is not sent. */
+bool api_old_master(struct api *a, const struct error *e);
+void api_pause(struct api *a, int64_t ms);
+struct rpc_session *api_connect(struct api *a); /* the current session, or a new one that is still connecting */
+void api_next_server(struct api *a);
+bool api_worth_retry(const struct error *e);
+struct value *api_query_params(struct arena *arena, const struct api_list_query *q); /* kind, namespace, selectors */
+
+#endif

@@ -1,0 +1,19 @@
+/* What the subcommands of create share. */
+#ifndef CLIENT_CMD_CREATE_H
+#define CLIENT_CMD_CREATE_H
+
+#include "client/cmd/common.h"
+
+#define OPTION_ROWS_CREATE                                                                                             \
+    OPTION_ROWS_WRITE, {"save-config", 0, OPTION_FLAG, NULL, NULL, NULL, "keep it as what apply will compare with"},   \
+        OPTION_ROW_DRY_RUN, OPTION_ROW_OUTPUT
+
+/* apiVersion, kind, name; the namespace unless it is only printed and -n was not given. */
+struct value *create_document(struct rctl *r, const char *api_version, const char *kind, const char *name,
+                              bool namespaced);
+/* Checks a document made here, then creates or prints it. Returns an exit code. */
+int create_made(struct rctl *r, struct value *doc);
+
+extern const struct command create_configmap, create_secret;
+
+#endif

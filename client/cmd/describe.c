@@ -1,0 +1,183 @@
+/* rctl describe: one object with what belongs to it. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/cmd/common.h"
+#include "client/cmd/show.h"
+#include "client/describe/describe.h"
+
+static const struct option_row describe_options[] = {
+    OPTION_ROW_SELECTOR,
+    {"all-namespaces", 'A', OPTION_FLAG, NULL, NULL, NULL, "of all namespaces"},
+    {"show-events", 0, OPTION_FLAG, "true", NULL, NULL, "events about the object"},
+    {"chunk-size", 0, OPTION_VALUE, NULL, NULL, "N", NULL},
+    OPTION_ROW_FILENAME,
+    OPTION_ROW_RECURSIVE,
+};
+
+struct related {
+    struct api_list events, pods, sets;
+};
+
+static int fetch_events(struct rctl *r, const struct object *o, const char *ns, struct api_list *out, struct error *err)
+{
+    struct api_list_query q = {.kind = kind_by_id(KIND_EVENT), .ns = ns};
+    q.field_selector =
+        o->kind->id == KIND_NODE
+            ? arena_printf(&r->arena, "involvedObject.kind=Node,involvedObject.name=%.*s", STR_ARG(o->name))
+            : arena_printf(&r->arena, "involvedObject.uid=%.*s", STR_ARG(o->uid));
+    int rc = api_list(r->api, &q, out, err);
+    if (rc == 0) {
+        get_sort_events(out->items, out->count);
+    }
+    return rc;
+}
+
+/* Keeps those whose controller the object is. */
+static void keep_owned(struct api_list *l, const struct object *o)
+{
+    unsigned kept = 0;
+    for (unsigned i = 0; i < l->count; i++) {
+        if (str_eq(l->items[i]->owner_uid, o->uid)) {
+            l->items[kept++] = l->items[i];
+        } else {
+            object_unref(l->items[i]);
+        }
+    }
+    l->count = kept;
+}
+
+static int fetch(struct rctl *r, const struct object *o, struct related *rel, struct error *err)
+{
+    const char *ns = o->kind->namespaced ? arena_strndup(&r->arena, o->ns.p, o->ns.n) : NULL;
+    struct api_list_query q = {.ns = ns};
+    int rc = opt_flag(r, "show-events") ? fetch_events(r, o, ns, &rel->events, err) : 0;
+    if (rc != 0) {
+        return rc;
+    }
+    switch (o->kind->id) {
+    case KIND_NODE:
+        q.kind = kind_by_id(KIND_POD);
+        q.field_selector = arena_printf(&r->arena, "spec.nodeName=%.*s", STR_ARG(o->name));
+        return api_list(r->api, &q, &rel->pods, err);
+    case KIND_REPLICASET:
+        q.kind = kind_by_id(KIND_POD);
+        rc = api_list(r->api, &q, &rel->pods, err);
+        keep_owned(&rel->pods, o);
+        return rc;
+    case KIND_DEPLOYMENT:
+        q.kind = kind_by_id(KIND_REPLICASET);
+        rc = api_list(r->api, &q, &rel->sets, err);
+        keep_owned(&rel->sets, o);
+        return rc;
+    default:
+        return 0;
+    }
+}
+
+static int describe_one(struct rctl *r, const struct object *o, bool first)
+{
+    struct error err = {0};
+    struct related rel = {0};
+    int rc = fetch(r, o, &rel, &err);
+    if (rc == 0) {
+        struct describe_context c = {.now_ms = rctl_now_ms(),
+                                     .events = rel.events.items,
+                                     .events_count = rel.events.count,
+                                     .without_events = !opt_flag(r, "show-events"),
+                                     .pods = rel.pods.items,
+                                     .pods_count = rel.pods.count,
+                                     .sets = rel.sets.items,
+                                     .sets_count = rel.sets.count};
+        CLEANUP_BUF struct buf out = BUF_INIT;
+        buf_puts(&out, first ? "" : "\n\n");
+        describe_object(&out, o, &c);
+        rctl_write(r, &out);
+    }
+    api_list_close(&rel.events);
+    api_list_close(&rel.pods);
+    api_list_close(&rel.sets);
+    return rc == 0 ? EXIT_DONE : rctl_fail(r, &err);
+}
+
+/* The object of that name or, as kubectl does it, all whose names begin so. */
+static int fetch_named(struct rctl *r, const struct resource *res, struct api_list *out, struct error *err)
+{
+    struct object *o;
+    struct error first = {0};
+    int rc = api_get(r->api, res->kind, rctl_namespace(r), res->name, false, &o, &first);
+    if (rc == 0) {
+        out->items = xrealloc(out->items, (out->count + 1) * sizeof(o));
+        out->cap = out->count + 1;
+        out->items[out->count++] = o;
+        return 0;
+    }
+    struct api_list all = {0};
+    struct api_list_query q = {.kind = res->kind, .ns = rctl_namespace(r)};
+    if (rc != ERR_NOT_FOUND || api_list(r->api, &q, &all, &first) != 0) {
+        *err = first;
+        return err->code;
+    }
+    unsigned before = out->count;
+    out->items = xrealloc(out->items, (out->count + all.count + 1) * sizeof(o));
+    out->cap = out->count + all.count + 1;
+    for (unsigned i = 0; i < all.count; i++) {
+        if (str_starts(all.items[i]->name, str_of(res->name))) {
+            out->items[out->count++] = object_ref(all.items[i]);
+        }
+    }
+    api_list_close(&all);
+    if (out->count > before) {
+        return 0;
+    }
+    *err = first;
+    return rc;
+}
+
+static int run_describe(struct rctl *r)
+{
+    struct error err = {0};
+    struct resources res = {0};
+    CLEANUP_LIST struct api_list list = {0};
+    bool files = args_given(&r->args, "filename");
+    if (!files && resource_parse(&r->arena, r->args.words, r->args.words_count, &res, &err) != 0) {
+        return rctl_usage(r, "%s", err.message);
+    }
+    if (rctl_connect(r, &err) != 0 || (files && common_select(r, &list, &err) != 0)) {
+        return rctl_fail(r, &err);
+    }
+    int code = EXIT_DONE;
+    for (unsigned i = 0; i < res.count; i++) {
+        struct api_list_query q = {.kind = res.items[i].kind,
+                                   .ns = opt_flag(r, "all-namespaces") ? NULL : rctl_namespace(r),
+                                   .label_selector = opt(r, "selector")};
+        int rc =
+            res.items[i].name == NULL ? api_list(r->api, &q, &list, &err) : fetch_named(r, &res.items[i], &list, &err);
+        if (rc != 0) {
+            int one = rctl_fail(r, &err);
+            code = code == EXIT_DONE ? one : code;
+        }
+    }
+    for (unsigned i = 0; i < list.count; i++) {
+        int one = describe_one(r, list.items[i], i == 0);
+        code = code == EXIT_DONE ? one : code;
+    }
+    if (list.count == 0 && code == EXIT_DONE) {
+        get_note_nothing(r, res.count == 0 ? kind_by_id(KIND_POD) : res.items[0].kind);
+    }
+    return code;
+}
+
+const struct command command_describe = {
+    .name = "describe",
+    .usage = "TYPE [NAME...] | TYPE/NAME...",
+    .summary = "Tell everything about an object, with its events",
+    .examples = "  rctl describe pod hello\n"
+                "  # the beginning of a name is enough if it is the only one\n"
+                "  rctl describe pod hello-5d\n"
+                "  rctl describe deploy/hello\n"
+                "  rctl describe node n1\n",
+    .options = describe_options,
+    .options_count = ARRAY_SIZE(describe_options),
+    .run = run_describe,
+};

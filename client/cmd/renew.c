@@ -1,0 +1,78 @@
+#include "client/cmd/renew.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/timefmt.h"
+#include "proto/pki/pki.h"
+
+static int ask(struct rctl *r, const char *csr, const char *key, int64_t *until_s, struct error *err)
+{
+    CLEANUP_REPLY struct api_reply reply = {0};
+    struct pki_identity who;
+    struct value *params = value_map(&r->arena);
+    value_set(&r->arena, params, "csr", value_cstr(&r->arena, csr));
+    int rc = api_read(r->api, "cert.renew", params, &reply, err);
+    if (rc != 0) {
+        return rc;
+    }
+    struct str cert = mp_str(mp_get(reply.result, "certificate"));
+    const char *cert_pem = arena_strndup(&r->arena, cert.n == 0 ? "" : cert.p, cert.n);
+    rc = pki_cert_info(cert_pem, &who, NULL, until_s, err);
+    if (rc == 0 && (who.role != PKI_ROLE_ADMIN || !pki_pair_fits(cert_pem, key))) {
+        rc = error_set(err, ERR_PROTOCOL, "the master certified something else than it was asked for");
+    }
+    struct str ca = mp_str(mp_get(reply.result, "ca")); /* an older master says nothing */
+    const char *ca_pem = ca.n == 0 ? NULL : arena_strndup(&r->arena, ca.p, ca.n);
+    struct net_tls *tls = NULL;
+    if (rc == 0 && ca_pem != NULL) {
+        rc = net_tls_new(ca_pem, cert_pem, key, NULL, &tls, err); /* else the next command could not connect */
+        net_tls_unref(tls);
+    }
+    return rc != 0 ? rc : config_replace_cert(&r->config, &r->target, ca_pem, cert_pem, key, err);
+}
+
+int renew_now(struct rctl *r, int64_t *until_s, struct error *err)
+{
+    struct pki_identity who;
+    char *csr, *key;
+    int rc = config_check_replace(&r->config, &r->target, err); /* before a master signs in vain */
+    rc = rc != 0 ? rc : pki_cert_info(r->target.cert_pem, &who, NULL, NULL, err);
+    rc = rc != 0 ? rc : pki_make_request(&who, &csr, &key, err);
+    if (rc != 0) {
+        return rc;
+    }
+    rc = ask(r, csr, key, until_s, err);
+    free(csr);
+    pki_free_key(key);
+    return rc;
+}
+
+static void tell_end(struct rctl *r, const struct error *why, int64_t until_s)
+{
+    char date[TIMEFMT_SIZE];
+    timefmt_rfc3339(until_s * 1000, date);
+    rctl_note(r, "warning: your client certificate expires on %s and is not renewed: %s", date, why->message);
+}
+
+void renew_by_the_way(struct rctl *r)
+{
+    int64_t from_s, until_s, now_s = rctl_now_ms() / 1000;
+    struct error err = {0};
+    if (r->api == NULL || !r->config_loaded || pki_cert_info(r->target.cert_pem, NULL, &from_s, &until_s, NULL) != 0) {
+        return;
+    }
+    enum pki_state state = pki_cert_state(false, from_s, until_s, now_s);
+    if (state == PKI_STATE_OK) {
+        return;
+    }
+    int64_t new_until_s;
+    int rc = renew_now(r, &new_until_s, &err);
+    if (rc == 0) {
+        char date[TIMEFMT_SIZE];
+        timefmt_rfc3339(new_until_s * 1000, date);
+        rctl_note(r, "note: renewed the client certificate in %s, valid until %s", r->config.path, date);
+    } else if (rc != ERR_CONFLICT && state != PKI_STATE_RENEWING) { /* another rctl did it; or there is time left */
+        tell_end(r, &err, until_s);
+    }
+}

@@ -1,0 +1,229 @@
+#include "client/cmd/resource.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "client/ui/print.h"
+#include "proto/schema/selector.h"
+
+int resource_kind(const char *word, const struct kind **out, struct error *err)
+{
+    *out = kind_by_any_name(str_of(word));
+    if (*out != NULL) {
+        return 0;
+    }
+    CLEANUP_BUF struct buf why = BUF_INIT;
+    kind_explain_unknown(&why, str_of(word));
+    return error_set(err, ERR_USAGE, "there is no resource type \"%s\": %s", word, buf_cstr(&why));
+}
+
+static void add(struct resources *out, const struct kind *k, const char *name)
+{
+    assert(out->count < RESOURCES_MAX);
+    out->several_kinds = out->several_kinds || (out->count > 0 && out->items[0].kind != k);
+    out->items[out->count++] = (struct resource){.kind = k, .name = name};
+}
+
+/* TYPE[,TYPE]: the kinds of one word. */
+static int add_types(struct arena *a, const char *word, const char *name, struct resources *out, struct error *err)
+{
+    char *copy = arena_strdup(a, word), *save = NULL;
+    for (char *part = strtok_r(copy, ",", &save); part != NULL; part = strtok_r(NULL, ",", &save)) {
+        if (out->count + 3 >= RESOURCES_MAX) {
+            return error_set(err, ERR_USAGE, "more than %u resources", RESOURCES_MAX);
+        }
+        if (strcmp(part, "all") == 0) {
+            add(out, kind_by_id(KIND_POD), name);
+            add(out, kind_by_id(KIND_DEPLOYMENT), name);
+            add(out, kind_by_id(KIND_REPLICASET), name);
+            continue;
+        }
+        const struct kind *k;
+        int rc = resource_kind(part, &k, err);
+        if (rc != 0) {
+            return rc;
+        }
+        add(out, k, name);
+    }
+    return 0;
+}
+
+int resource_parse(struct arena *a, const char *const *words, unsigned count, struct resources *out, struct error *err)
+{
+    *out = (struct resources){.items = arena_alloc(a, RESOURCES_MAX * sizeof(struct resource))};
+    if (count == 0) {
+        return error_set(err, ERR_USAGE,
+                         "which type of resource? For example: pods, deployments, nodes (\"rctl "
+                         "api-resources\" lists them)");
+    }
+    unsigned slashes = 0;
+    for (unsigned i = 0; i < count; i++) {
+        slashes += strchr(words[i], '/') != NULL;
+    }
+    if (slashes != 0 && slashes != count) {
+        return error_set(err, ERR_USAGE,
+                         "either all words are TYPE/NAME, or the first is a type and the others are names");
+    }
+    for (unsigned i = 0; i < count && slashes > 0; i++) {
+        const char *slash = strchr(words[i], '/');
+        const char *type = arena_strndup(a, words[i], (size_t)(slash - words[i]));
+        if (slash[1] == '\0') {
+            return error_set(err, ERR_USAGE, "\"%s\" has no name behind the slash", words[i]);
+        }
+        int rc = add_types(a, type, slash + 1, out, err);
+        if (rc != 0) {
+            return rc;
+        }
+    }
+    if (slashes > 0) {
+        return 0;
+    }
+    if (count == 1) {
+        return add_types(a, words[0], NULL, out, err);
+    }
+    for (unsigned i = 1; i < count; i++) {
+        int rc = add_types(a, words[0], words[i], out, err);
+        if (rc != 0) {
+            return rc;
+        }
+    }
+    return 0;
+}
+
+int resource_parse_pod_owner(struct arena *a, const char *word, struct resource *out, struct error *err)
+{
+    const char *slash = strchr(word, '/');
+    *out = (struct resource){.kind = kind_by_id(KIND_POD), .name = word};
+    if (slash == NULL) {
+        return 0;
+    }
+    int rc = resource_kind(arena_strndup(a, word, (size_t)(slash - word)), &out->kind, err);
+    if (rc != 0) {
+        return rc;
+    }
+    out->name = slash + 1;
+    if (out->kind->id != KIND_POD && out->kind->id != KIND_DEPLOYMENT && out->kind->id != KIND_REPLICASET) {
+        return error_set(err, ERR_USAGE, "%s has no pods; name a pod, deploy/NAME or rs/NAME", word);
+    }
+    return 0;
+}
+
+const char *resource_title(struct arena *a, const struct kind *k, struct str name)
+{
+    CLEANUP_BUF struct buf b = BUF_INIT;
+    print_kind_name(&b, k);
+    buf_printf(&b, "/%.*s", STR_ARG(name));
+    return arena_strndup(a, (const char *)b.data, b.size);
+}
+
+/* The only object whose name begins with the given text. *out NULL: none. ERR_USAGE: several. */
+static int find_prefix(struct rctl *r, const struct resource *res, const char *ns, struct object **out,
+                       struct error *err)
+{
+    *out = NULL;
+    CLEANUP_LIST struct api_list list = {0};
+    struct api_list_query q = {.kind = res->kind, .ns = ns};
+    int rc = api_list(r->api, &q, &list, err);
+    unsigned fits = 0;
+    CLEANUP_BUF struct buf names = BUF_INIT;
+    for (unsigned i = 0; i < list.count && rc == 0; i++) {
+        if (str_starts(list.items[i]->name, str_of(res->name))) {
+            *out = list.items[i];
+            if (++fits <= 4) {
+                buf_printf(&names, "%s%.*s", fits > 1 ? ", " : "", STR_ARG(list.items[i]->name));
+            }
+        }
+    }
+    if (fits > 1) {
+        *out = NULL;
+        return error_set(err, ERR_NOT_FOUND, "%s \"%s\" not found, and %u names begin so: %s%s", res->kind->plural,
+                         res->name, fits, buf_cstr(&names), fits > 4 ? ", ..." : "");
+    }
+    if (fits == 1) {
+        object_ref(*out);
+    }
+    return rc;
+}
+
+int resource_get(struct rctl *r, const struct resource *res, const char *ns, bool prefix, struct object **out,
+                 struct error *err)
+{
+    struct error first = {0};
+    int rc = api_get(r->api, res->kind, ns, res->name, false, out, &first);
+    if (rc == ERR_NOT_FOUND && prefix) {
+        struct error second = {0};
+        int rc2 = find_prefix(r, res, ns, out, &second);
+        if (rc2 != 0) {
+            *err = second;
+            return rc2;
+        }
+        if (*out != NULL) {
+            rctl_note(r, "note: \"%s\" stands for %.*s", res->name, STR_ARG((*out)->name));
+            return 0;
+        }
+    }
+    if (rc != 0) {
+        *err = first;
+    }
+    return rc;
+}
+
+const char *resource_selector(struct arena *a, const struct object *o, struct error *err)
+{
+    struct selector *s;
+    if (selector_from_mp(a, mp_path(object_mp(o), "spec.selector"), &s, err) != 0) {
+        return NULL;
+    }
+    CLEANUP_BUF struct buf b = BUF_INIT;
+    selector_write(&b, s);
+    return arena_strndup(a, b.data == NULL ? "" : (const char *)b.data, b.size);
+}
+
+static int pod_rank(const struct object *o)
+{
+    struct str phase = mp_str(mp_path(object_mp(o), "status.phase"));
+    if (o->deleting) {
+        return 0;
+    }
+    return str_is(phase, "Running") ? 3 : str_is(phase, "Pending") ? 2 : 1;
+}
+
+int resource_get_pod(struct rctl *r, const char *word, struct object **out, struct error *err)
+{
+    struct resource res;
+    int rc = resource_parse_pod_owner(&r->arena, word, &res, err);
+    if (rc != 0) {
+        return rc;
+    }
+    const char *ns = rctl_namespace(r);
+    CLEANUP_OBJECT struct object *owner = NULL;
+    rc = resource_get(r, &res, ns, true, &owner, err);
+    if (rc != 0 || res.kind->id == KIND_POD) {
+        *out = rc == 0 ? TAKE_PTR(owner) : NULL;
+        return rc;
+    }
+    const char *selector = resource_selector(&r->arena, owner, err);
+    if (selector == NULL) {
+        return err->code;
+    }
+    CLEANUP_LIST struct api_list list = {0};
+    struct api_list_query q = {.kind = kind_by_id(KIND_POD), .ns = ns, .label_selector = selector};
+    rc = api_list(r->api, &q, &list, err);
+    if (rc != 0) {
+        return rc;
+    }
+    struct object *best = NULL;
+    for (unsigned i = 0; i < list.count; i++) {
+        if (best == NULL || pod_rank(list.items[i]) > pod_rank(best)) {
+            best = list.items[i];
+        }
+    }
+    if (best == NULL) {
+        return error_set(err, ERR_NOT_FOUND, "%s has no pods (selector %s)", word, selector);
+    }
+    if (list.count > 1) {
+        rctl_note(r, "Found %u pods, using pod/%.*s", list.count, STR_ARG(best->name));
+    }
+    *out = object_ref(best);
+    return 0;
+}

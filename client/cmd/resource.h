@@ -1,0 +1,37 @@
+/* What the words on a command line mean: TYPE, TYPE NAME..., TYPE/NAME..., TYPE,TYPE. */
+#ifndef CLIENT_CMD_RESOURCE_H
+#define CLIENT_CMD_RESOURCE_H
+
+#include "client/cmd/rctl.h"
+#include "proto/schema/kind.h"
+
+#define RESOURCES_MAX 4096u
+
+struct resource {
+    const struct kind *kind;
+    const char *name; /* NULL: all of the kind */
+    const char *ns;   /* NULL: that of the command line or the context */
+};
+struct resources {
+    struct resource *items;
+    unsigned count;
+    bool several_kinds;
+};
+/* ERR_USAGE or ERR_NOT_FOUND with the nearest type. "all" stands for pods, deployments and replicasets. */
+int resource_parse(struct arena *a, const char *const *words, unsigned count, struct resources *out, struct error *err);
+/* One kind by what a person types. */
+int resource_kind(const char *word, const struct kind **out, struct error *err);
+/* "NAME" alone means a pod; "deploy/NAME" a kind that has pods. */
+int resource_parse_pod_owner(struct arena *a, const char *word, struct resource *out, struct error *err);
+
+/* The object by its name or, if there is none and `prefix`, by a prefix that fits exactly one. */
+int resource_get(struct rctl *r, const struct resource *res, const char *ns, bool prefix, struct object **out,
+                 struct error *err);
+/* The pod that a word means: its name, a prefix, or the first running pod of deploy/NAME or rs/NAME. */
+int resource_get_pod(struct rctl *r, const char *word, struct object **out, struct error *err);
+/* selector text of a workload's spec.selector, in the arena. */
+const char *resource_selector(struct arena *a, const struct object *o, struct error *err);
+/* kubectl's "pod/web" or "deployment.apps/web". */
+const char *resource_title(struct arena *a, const struct kind *k, struct str name);
+
+#endif

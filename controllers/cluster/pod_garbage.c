@@ -1,0 +1,178 @@
+/* Pods nobody will finish: bound to a node that does not exist any more, deleted before they were bound, on a node taken out of
+ * service, or finished ones above a threshold. Source: Kubernetes pod garbage collector.
+ *
+ * A node may come back at once under its name, so its pods wait QUARANTINE_MS; the condition DisruptionTarget on the pod remembers since
+ * when. */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "controllers/deletion.h"
+#include "controllers/nodes/taints.h"
+#include "controllers/registry.h"
+
+#define QUARANTINE_MS 40000
+#define FINISHED_MAX  12500u
+/* Above the threshold, one in so many endings makes the collector count all pods. */
+#define FINISHED_SAMPLE 64u
+
+/* ---- Single pods ---- */
+
+static int force_delete(const struct reconcile_in *in, struct reconcile_out *out, const struct object *pod,
+                        const char *why, struct error *err)
+{
+    reconcile_note(out, "%s", why);
+    return pod_delete(out->txn, out->arena, pod, 0, in->wall_ms, err);
+}
+
+static int node_missing(const struct reconcile_in *in, struct reconcile_out *out, const struct object *pod,
+                        struct error *err)
+{
+    struct mp c = condition_mp(pod, "DisruptionTarget");
+    if (str_is(mp_str(mp_get(c, "status")), "True") && str_is(mp_str(mp_get(c, "reason")), "DeletionByPodGC")) {
+        int64_t at_ms = time_of_mp(mp_get(c, "lastTransitionTime")) + QUARANTINE_MS;
+        if (at_ms <= in->wall_ms) {
+            return force_delete(in, out, pod, "its node is gone", err);
+        }
+        requeue_in(out, at_ms - in->wall_ms);
+        return 0;
+    }
+    struct value *doc = object_to_value(out->arena, pod), *status = value_ensure_map(out->arena, doc, "status");
+    condition_set(out->arena, status, "DisruptionTarget", "True", "DeletionByPodGC", "PodGC: node no longer exists",
+                  in->wall_ms, false);
+    requeue_in(out, QUARANTINE_MS);
+    reconcile_note(out, "its node is missing");
+    return txn_update_value(out->txn, pod->kind, doc, TXN_PART_STATUS, pod->revision, err);
+}
+
+/* The node is there (again). */
+static int node_present(const struct reconcile_in *in, struct reconcile_out *out, const struct object *pod,
+                        const struct object *node, struct error *err)
+{
+    if (pod->deleting && node_has_taint(node, TAINT_OUT_OF_SERVICE, NULL) && !node_ready(node)) {
+        return force_delete(in, out, pod, "its node is out of service", err);
+    }
+    struct mp c = condition_mp(pod, "DisruptionTarget");
+    if (!str_is(mp_str(mp_get(c, "status")), "True") || !str_is(mp_str(mp_get(c, "reason")), "DeletionByPodGC")) {
+        return 0;
+    }
+    struct value *doc = object_to_value(out->arena, pod);
+    condition_remove(value_get(doc, "status"), "DisruptionTarget");
+    return txn_update_value(out->txn, pod->kind, doc, TXN_PART_STATUS, pod->revision, err);
+}
+
+static int pod_reconcile(const struct reconcile_in *in, struct reconcile_out *out, struct error *err)
+{
+    const struct object *pod = view_get(in->view, in->key.kind, in->key.ns, in->key.name);
+    if (pod == NULL) {
+        return 0;
+    }
+    if (str_empty(pod_node(pod))) {
+        bool stuck = pod->deleting && mp_count(mp_path(object_mp(pod), "metadata.finalizers")) == 0;
+        return stuck ? force_delete(in, out, pod, "deleted before it was bound", err) : 0;
+    }
+    const struct object *node = view_get(in->view, kind_of(KIND_NODE), STR_NONE, pod_node(pod));
+    return node == NULL ? node_missing(in, out, pod, err) : node_present(in, out, pod, node, err);
+}
+
+/* ---- Finished pods above the threshold: the oldest go ---- */
+
+static int compare_created(const void *pa, const void *pb)
+{
+    const struct object *a = *(const struct object *const *)pa, *b = *(const struct object *const *)pb;
+    int64_t ca = object_created_ms(a), cb = object_created_ms(b);
+    return ca != cb ? (ca > cb ? 1 : -1) : object_key_cmp(a, b);
+}
+
+static int finished_trim(const struct reconcile_in *in, struct reconcile_out *out, struct error *err)
+{
+    if (view_count(in->view, kind_of(KIND_POD)) <= FINISHED_MAX) {
+        return 0;
+    }
+    struct object_list finished = {0};
+    struct view_iter it;
+    view_iter(&it, in->view, kind_of(KIND_POD), STR_NONE);
+    VIEW_FOR(pod, &it)
+    {
+        if (!pod->deleting && pod_finished(pod)) {
+            object_list_add(out->arena, &finished, pod);
+        }
+    }
+    if (finished.count <= FINISHED_MAX) {
+        return 0;
+    }
+    qsort(finished.items, finished.count, sizeof *finished.items, compare_created);
+    unsigned surplus = finished.count - FINISHED_MAX;
+    for (unsigned i = 0; i < MIN(surplus, CONTROLLER_BATCH_MAX); i++) {
+        int rv = pod_delete(out->txn, out->arena, finished.items[i], 0, in->wall_ms, err);
+        if (rv != 0) {
+            return rv;
+        }
+    }
+    reconcile_note(out, "%u finished pods too many", surplus);
+    if (surplus > CONTROLLER_BATCH_MAX) {
+        requeue_in(out, 1);
+    }
+    return 0;
+}
+
+static int garbage_reconcile(const struct reconcile_in *in, struct reconcile_out *out, struct error *err)
+{
+    return str_empty(in->key.name) ? finished_trim(in, out, err) : pod_reconcile(in, out, err);
+}
+
+/* ---- Where to look ---- */
+
+static unsigned sample_of(const struct object *o)
+{
+    return (unsigned)(o->hash % FINISHED_SAMPLE);
+}
+
+static void map_pod(const struct view *tip, const struct object *old, const struct object *new, controller_emit *emit,
+                    void *data)
+{
+    if (new == NULL) {
+        return;
+    }
+    bool turned = old == NULL || old->deleting != new->deleting || !str_eq(pod_node(old), pod_node(new));
+    if (turned && (new->deleting || !str_empty(pod_node(new)))) {
+        const struct object *node = view_get(tip, kind_of(KIND_NODE), STR_NONE, pod_node(new));
+        if (node == NULL || new->deleting) {
+            emit(data, new->kind, new->ns, new->name);
+        }
+    }
+    if (view_count(tip, new->kind) > FINISHED_MAX && pod_finished(new) && sample_of(new) == 0) {
+        emit(data, new->kind, STR_NONE, STR_NONE);
+    }
+}
+
+static void map_node(const struct view *tip, const struct object *old, const struct object *new, controller_emit *emit,
+                     void *data)
+{
+    bool came_or_went = old == NULL || new == NULL;
+    if (!came_or_went && mp_equal(mp_path(object_mp(old), "spec.taints"), mp_path(object_mp(new), "spec.taints"))) {
+        return;
+    }
+    if (!came_or_went && !node_has_taint(new, TAINT_OUT_OF_SERVICE, NULL)) {
+        return;
+    }
+    struct view_iter it;
+    view_iter_node_pods(&it, tip, new != NULL ? new->name : old->name);
+    VIEW_FOR(pod, &it)
+    {
+        emit(data, pod->kind, pod->ns, pod->name);
+    }
+}
+
+static void garbage_resync(const struct view *tip, controller_emit *emit, void *data)
+{
+    struct view_iter it;
+    view_iter(&it, tip, kind_of(KIND_POD), STR_NONE);
+    VIEW_FOR(pod, &it)
+    {
+        map_pod(tip, NULL, pod, emit, data);
+    }
+    emit(data, kind_of(KIND_POD), STR_NONE, STR_NONE);
+}
+
+static const struct controller_watch watches[] = {{KIND_POD, map_pod}, {KIND_NODE, map_node}, {0, NULL}};
+const struct controller controller_pod_garbage = {"pod-garbage", watches, garbage_reconcile, garbage_resync};

@@ -1,0 +1,120 @@
+/* NoExecute taints: pods that do not tolerate them, or only for a while, are deleted. Source: Kubernetes taint-eviction controller.
+ *
+ * When no node at all is Ready, the fault is more likely ours than theirs: nobody is evicted until one is heard of again. */
+#include <assert.h>
+
+#include "controllers/deletion.h"
+#include "controllers/nodes/taints.h"
+#include "controllers/registry.h"
+
+#define COMPONENT         "taint-eviction-controller"
+#define ALL_LOST_RETRY_MS 10000
+
+static bool no_execute(struct mp taint)
+{
+    return str_is(mp_str(mp_get(taint, "effect")), "NoExecute");
+}
+
+static bool any_node_ready(const struct view *v)
+{
+    struct view_iter it;
+    view_iter(&it, v, kind_of(KIND_NODE), STR_NONE);
+    VIEW_FOR(node, &it)
+    {
+        if (node_ready(node)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* When the pod must go: the earliest over all taints; INT64_MAX = it may stay. */
+static int64_t evict_at_ms(const struct object *pod, const struct object *node, int64_t wall_ms)
+{
+    int64_t at_ms = INT64_MAX;
+    for (struct mp_iter it = mp_iter(mp_path(object_mp(node), "spec.taints")); mp_next(&it);) {
+        if (!no_execute(it.value)) {
+            continue;
+        }
+        int64_t seconds = toleration_seconds(pod, it.value);
+        if (seconds == INT64_MAX) {
+            continue;
+        }
+        int64_t since_ms = time_of_mp(mp_get(it.value, "timeAdded"));
+        at_ms = MIN(at_ms, (seconds == 0 || since_ms == 0 ? wall_ms : since_ms) + seconds * 1000);
+    }
+    return at_ms;
+}
+
+static bool by_lost_node(const struct object *node)
+{
+    return node_has_taint(node, TAINT_UNREACHABLE, "NoExecute") || node_has_taint(node, TAINT_NOT_READY, "NoExecute");
+}
+
+static int eviction_reconcile(const struct reconcile_in *in, struct reconcile_out *out, struct error *err)
+{
+    const struct object *pod = view_get(in->view, in->key.kind, in->key.ns, in->key.name);
+    if (pod == NULL || !pod_active(pod) || str_empty(pod_node(pod))) {
+        return 0;
+    }
+    const struct object *node = view_get(in->view, kind_of(KIND_NODE), STR_NONE, pod_node(pod));
+    int64_t at_ms = node == NULL ? INT64_MAX : evict_at_ms(pod, node, in->wall_ms);
+    if (at_ms == INT64_MAX) {
+        return 0;
+    }
+    if (at_ms > in->wall_ms) {
+        requeue_in(out, at_ms - in->wall_ms);
+        return 0;
+    }
+    if (by_lost_node(node) && !any_node_ready(in->view)) {
+        reconcile_note(out, "no node is ready: waits");
+        requeue_in(out, ALL_LOST_RETRY_MS);
+        return 0;
+    }
+    reconcile_note(out, "evicted from %.*s", STR_ARG(node->name));
+    controller_event(out, in, pod, "Normal", "TaintManagerEviction", COMPONENT, "Marking for deletion Pod %.*s/%.*s",
+                     STR_ARG(pod->ns), STR_ARG(pod->name));
+    return pod_delete(out->txn, out->arena, pod, -1, in->wall_ms, err);
+}
+
+static bool has_no_execute(const struct object *node)
+{
+    for (struct mp_iter it = mp_iter(mp_path(object_mp(node), "spec.taints")); mp_next(&it);) {
+        if (no_execute(it.value)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void map_node(const struct view *tip, const struct object *old, const struct object *new, controller_emit *emit,
+                     void *data)
+{
+    if (new == NULL || !has_no_execute(new) ||
+        (old != NULL && mp_equal(mp_path(object_mp(old), "spec.taints"), mp_path(object_mp(new), "spec.taints")))) {
+        return;
+    }
+    struct view_iter it;
+    view_iter_node_pods(&it, tip, new->name);
+    VIEW_FOR(pod, &it)
+    {
+        emit(data, pod->kind, pod->ns, pod->name);
+    }
+}
+
+static void map_pod(const struct view *tip, const struct object *old, const struct object *new, controller_emit *emit,
+                    void *data)
+{
+    if (new == NULL || new->deleting || str_empty(pod_node(new)) ||
+        (old != NULL && str_eq(pod_node(old), pod_node(new)) &&
+         mp_equal(mp_path(object_mp(old), "spec.tolerations"), mp_path(object_mp(new), "spec.tolerations")))) {
+        return;
+    }
+    const struct object *node = view_get(tip, kind_of(KIND_NODE), STR_NONE, pod_node(new));
+    if (node != NULL && has_no_execute(node)) {
+        emit(data, new->kind, new->ns, new->name);
+    }
+}
+
+static const struct controller_watch watches[] = {{KIND_NODE, map_node}, {KIND_POD, map_pod}, {0, NULL}};
+const struct controller controller_taint_eviction = {"taint-eviction", watches, eviction_reconcile, NULL};

@@ -1,0 +1,159 @@
+#include "controllers/workloads/pods.h"
+
+#include <stdlib.h>
+
+#include "controllers/nodes/taints.h"
+
+/* "A pod stays 300 s on a node that is not ready or not reached, unless it says otherwise": what the API's admission gives to pods of users. */
+static void default_tolerations(struct arena *a, struct value *spec)
+{
+    static const char *const keys[] = {TAINT_NOT_READY, TAINT_UNREACHABLE};
+    struct value *list = value_ensure_list(a, spec, "tolerations");
+    for (unsigned i = 0; i < ARRAY_SIZE(keys); i++) {
+        bool present = false;
+        VALUE_FOR(j, list)
+        {
+            struct str key = value_path_str(value_item(list, j), "key");
+            struct str effect = value_path_str(value_item(list, j), "effect");
+            present |= (str_empty(key) || str_is(key, keys[i])) && (str_empty(effect) || str_is(effect, "NoExecute"));
+        }
+        if (!present) {
+            struct value *t = value_map(a);
+            value_set(a, t, "key", value_cstr(a, keys[i]));
+            value_set(a, t, "operator", value_cstr(a, "Exists"));
+            value_set(a, t, "effect", value_cstr(a, "NoExecute"));
+            value_set(a, t, "tolerationSeconds", value_int(a, TOLERATION_DEFAULT_S));
+            value_append(a, list, t);
+        }
+    }
+}
+
+struct value *pod_from_template(struct arena *a, const struct object *owner, const struct value *pod_template)
+{
+    static const char *const copied[] = {"labels", "annotations", "finalizers"};
+    struct value *pod = value_map(a), *metadata = value_map(a), *status = value_map(a);
+    const struct value *template_metadata = value_get(pod_template, "metadata");
+    value_set(a, metadata, "generateName", value_str(a, name_generate_prefix(a, owner->name)));
+    value_set(a, metadata, "namespace", value_str(a, owner->ns));
+    for (unsigned i = 0; i < ARRAY_SIZE(copied); i++) {
+        const struct value *v = value_get(template_metadata, copied[i]);
+        if (v != NULL) {
+            value_set(a, metadata, copied[i], value_copy(a, v));
+        }
+    }
+    value_set(a, pod, "apiVersion", value_cstr(a, "v1"));
+    value_set(a, pod, "kind", value_cstr(a, "Pod"));
+    value_set(a, pod, "metadata", metadata);
+    owner_add(a, pod, owner);
+    struct value *spec = map_copy(a, value_get(pod_template, "spec"));
+    default_tolerations(a, spec);
+    value_set(a, pod, "spec", spec);
+    value_set(a, status, "phase", value_cstr(a, "Pending"));
+    value_set(a, pod, "status", status);
+    kind_of(KIND_POD)->fill(a, pod); /* what pods get beyond their template: requests from limits, priority, qosClass */
+    return pod;
+}
+
+/* ---- Ranking ---- */
+
+struct ranked {
+    const struct object *pod;
+    struct str node;
+    unsigned phase; /* Pending 0, Unknown 1, Running 2 */
+    bool ready, available;
+    int64_t cost;
+    unsigned doubled; /* related pods on its node */
+    int64_t ready_since_ms, restarts, created_ms;
+};
+
+static int node_cmp(const void *a, const void *b)
+{
+    return str_cmp(*(const struct str *)a, *(const struct str *)b);
+}
+
+static unsigned nodes_count(const struct str *nodes, unsigned count, struct str node)
+{
+    unsigned low = 0, high = count;
+    while (low < high) {
+        unsigned mid = (low + high) / 2;
+        if (str_cmp(nodes[mid], node) < 0) {
+            low = mid + 1;
+        } else {
+            high = mid;
+        }
+    }
+    unsigned n = 0;
+    while (low + n < count && str_eq(nodes[low + n], node)) {
+        n++;
+    }
+    return n;
+}
+
+/* Of pods without a node there may be very many, and most of it has no meaning for them. */
+static struct ranked ranked_of(const struct object *pod)
+{
+    struct pod_state state = pod_state_of(pod);
+    struct ranked r = {.pod = pod, .created_ms = object_created_ms(pod), .ready = state.ready};
+    r.ready_since_ms = state.ready_since_ms;
+    str_to_int64(object_annotation(pod, "controller.kubernetes.io/pod-deletion-cost"), &r.cost);
+    if (!state.bound) {
+        return r;
+    }
+    struct str phase = pod_phase(pod);
+    r.node = pod_node(pod);
+    r.phase = str_is(phase, "Running") ? 2 : str_is(phase, "Unknown") ? 1 : 0;
+    for (struct mp_iter it = mp_iter(mp_path(object_mp(pod), "status.containerStatuses")); mp_next(&it);) {
+        r.restarts = MAX(r.restarts, mp_int(mp_get(it.value, "restartCount"), 0));
+    }
+    return r;
+}
+
+/* <0: a goes first. */
+static int compare_i64(int64_t a, int64_t b)
+{
+    return (a > b) - (a < b);
+}
+
+/* "The younger first; unknown counts as youngest." */
+static int compare_youngest(int64_t a, int64_t b)
+{
+    return a == 0 || b == 0 ? (a != 0) - (b != 0) : compare_i64(b, a);
+}
+
+static int ranked_cmp(const void *pa, const void *pb)
+{
+    const struct ranked *a = pa, *b = pb;
+    int c = (int)!str_empty(a->node) - (int)!str_empty(b->node);
+    c = c != 0 ? c : (int)a->phase - (int)b->phase;
+    c = c != 0 ? c : (int)a->ready - (int)b->ready;
+    c = c != 0 ? c : (int)a->available - (int)b->available;
+    c = c != 0 ? c : compare_i64(a->cost, b->cost);
+    c = c != 0 ? c : compare_i64(b->doubled, a->doubled);
+    c = c != 0 || !a->ready ? c : compare_youngest(a->ready_since_ms, b->ready_since_ms);
+    c = c != 0 ? c : compare_i64(b->restarts, a->restarts);
+    c = c != 0 ? c : compare_youngest(a->created_ms, b->created_ms);
+    return c != 0 ? c : str_cmp(a->pod->name, b->pod->name);
+}
+
+void pods_rank_for_deletion(struct arena *a, struct object_list *l, const struct object_list *related,
+                            int64_t min_ready_s, int64_t wall_ms)
+{
+    if (l->count == 0) {
+        return;
+    }
+    struct str *nodes = arena_alloc(a, related->count * sizeof *nodes);
+    for (unsigned i = 0; i < related->count; i++) {
+        nodes[i] = pod_node(related->items[i]);
+    }
+    qsort(nodes, related->count, sizeof *nodes, node_cmp);
+    struct ranked *ranked = arena_alloc(a, l->count * sizeof *ranked);
+    for (unsigned i = 0; i < l->count; i++) {
+        ranked[i] = ranked_of(l->items[i]);
+        ranked[i].available = pod_available(l->items[i], min_ready_s, wall_ms, NULL);
+        ranked[i].doubled = str_empty(ranked[i].node) ? 0 : nodes_count(nodes, related->count, ranked[i].node);
+    }
+    qsort(ranked, l->count, sizeof *ranked, ranked_cmp);
+    for (unsigned i = 0; i < l->count; i++) {
+        l->items[i] = ranked[i].pod;
+    }
+}

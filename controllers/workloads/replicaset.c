@@ -1,0 +1,376 @@
+/* ReplicaSet: as many active pods as spec.replicas. Source: Kubernetes apps/v1 ReplicaSet.
+ *
+ * Pods that finished or are being deleted are no replicas. Creations and deletions go in transactions of CONTROLLER_BATCH_MAX; each
+ * transaction writes the status that holds after it, so status and pods never disagree for long.
+ *
+ * A number that is far beyond what the nodes can take (replicas=2147483647 is a slip of the hand) must not fill the masters: while more than
+ * UNPLACED_FREE pods of a ReplicaSet fit nowhere, the next slice of new ones waits PACE_MS for each 1,000 of them, at most
+ * PACE_MAX_MS. A change of spec does not wait. Pods that fit nowhere are the first to go, and their order among themselves
+ * is not asked for where all of them go.
+ *
+ * Adoption: a ReplicaSet looks at all pods of its namespace only when its spec is new to it (observedGeneration lags); later orphans
+ * come by themselves, as keys of kind Pod. So the usual reconcile costs what it owns, not what the namespace holds. */
+#include <assert.h>
+
+#include "base/strmap.h"
+#include "controllers/deletion.h"
+#include "controllers/registry.h"
+#include "controllers/util.h"
+#include "controllers/workloads/pods.h"
+
+#define COMPONENT     "replicaset-controller"
+#define CREATE_MAX    200u  /* pods made by one reconcile; making one takes far longer than taking one away */
+#define UNBOUND_MAX   2000u /* pods without a node taken away by one reconcile where they had to be ranked */
+#define UNPLACED_FREE 1000
+#define PACE_MS       100
+#define PACE_MAX_MS   10000
+
+struct rs {
+    const struct reconcile_in *in;
+    struct reconcile_out *out;
+    const struct object *obj;
+    struct selector *selector;
+    int64_t replicas, min_ready_s;
+    struct object_list active; /* ours, after adoption and release */
+    struct counts {
+        int64_t labeled, ready, available, unplaced;
+    } counts; /* of active */
+    struct mp template_labels;
+    struct { /* of the pod last looked at: those of one ReplicaSet nearly all have the same labels */
+        struct mp labels;
+        bool known, selected, labeled;
+    } last;
+    unsigned created, adopted;
+};
+
+static bool fully_labeled(struct mp labels, struct mp template_labels)
+{
+    for (struct mp_iter it = mp_iter(template_labels); mp_next(&it);) {
+        if (!str_eq(mp_str(mp_get_str_key(labels, it.key)), mp_str(it.value))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void labels_judge(struct rs *rs, const struct object *pod)
+{
+    struct mp labels = object_labels(pod);
+    if (!rs->last.known || !mp_equal(labels, rs->last.labels)) {
+        rs->last.labels = labels;
+        rs->last.known = true;
+        rs->last.selected = selector_matches_object(rs->selector, pod);
+        rs->last.labeled = fully_labeled(labels, rs->template_labels);
+    }
+}
+
+static bool selected(struct rs *rs, const struct object *pod)
+{
+    labels_judge(rs, pod);
+    return rs->last.selected;
+}
+
+/* Into the list and the counts, if it is active. */
+static void pod_count(struct rs *rs, const struct object *pod)
+{
+    struct pod_state state = pod_state_of(pod);
+    int64_t wait_ms;
+    if (!state.active) {
+        return;
+    }
+    object_list_add(rs->out->arena, &rs->active, pod);
+    labels_judge(rs, pod);
+    rs->counts.labeled += rs->last.labeled;
+    rs->counts.unplaced += state.unplaced;
+    rs->counts.ready += state.ready;
+    rs->counts.available += pod_state_available(&state, rs->min_ready_s, rs->in->wall_ms, &wait_ms);
+    if (wait_ms > 0) {
+        requeue_in(rs->out, wait_ms);
+    }
+}
+
+static int pod_adopt(struct reconcile_out *out, const struct object *pod, const struct object *rs, struct error *err)
+{
+    struct value *doc = object_to_value(out->arena, pod);
+    owner_add(out->arena, doc, rs);
+    reconcile_note(out, "adopts pod %.*s", STR_ARG(pod->name));
+    return txn_update_value(out->txn, pod->kind, doc, TXN_PART_ALL, pod->revision, err);
+}
+
+static int pod_release(struct reconcile_out *out, const struct object *pod, const struct object *rs, struct error *err)
+{
+    struct value *doc = object_to_value(out->arena, pod);
+    owner_remove(doc, rs->uid);
+    reconcile_note(out, "releases pod %.*s", STR_ARG(pod->name));
+    return txn_update_value(out->txn, pod->kind, doc, TXN_PART_ALL, pod->revision, err);
+}
+
+static bool adoptable(const struct object *pod)
+{
+    return str_empty(pod->owner_uid) && pod_active(pod);
+}
+
+/* ---- Keys of kind Pod: an orphan looks for its ReplicaSet ---- */
+
+static int orphan_reconcile(const struct reconcile_in *in, struct reconcile_out *out, struct error *err)
+{
+    const struct object *pod = view_get(in->view, in->key.kind, in->key.ns, in->key.name);
+    if (pod == NULL || !adoptable(pod)) {
+        return 0;
+    }
+    struct view_iter it;
+    view_iter(&it, in->view, kind_of(KIND_REPLICASET), in->key.ns);
+    VIEW_FOR(rs, &it)
+    {
+        struct selector *selector;
+        if (rs->deleting ||
+            selector_from_mp(out->arena, mp_path(object_mp(rs), "spec.selector"), &selector, NULL) != 0 ||
+            selector_empty(selector) || !selector_matches_object(selector, pod)) {
+            continue;
+        }
+        return pod_adopt(out, pod, rs, err);
+    }
+    return 0;
+}
+
+/* ---- Keys of kind ReplicaSet ---- */
+
+static int pods_claim(struct rs *rs, struct error *err)
+{
+    struct view_iter it;
+    int rv = 0;
+    view_iter_owned(&it, rs->in->view, rs->obj->uid, kind_of(KIND_POD));
+    VIEW_FOR(pod, &it)
+    {
+        if (rs->obj->deleting || selected(rs, pod)) {
+            pod_count(rs, pod);
+        } else if (!pod->deleting && (rv = pod_release(rs->out, pod, rs->obj, err)) != 0) {
+            return rv;
+        }
+    }
+    int64_t observed = mp_int(mp_path(object_mp(rs->obj), "status.observedGeneration"), 0);
+    if (rs->obj->deleting || observed == rs->obj->generation) {
+        return 0;
+    }
+    view_iter(&it, rs->in->view, kind_of(KIND_POD), rs->obj->ns);
+    VIEW_FOR(pod, &it)
+    {
+        if (adoptable(pod) && selector_matches_object(rs->selector, pod)) {
+            if ((rv = pod_adopt(rs->out, pod, rs->obj, err)) != 0) {
+                return rv;
+            }
+            pod_count(rs, pod);
+            rs->adopted++;
+        }
+    }
+    return 0;
+}
+
+static int pods_create(struct rs *rs, unsigned wanted, struct error *err)
+{
+    struct arena *a = rs->out->arena;
+    const struct view *view = rs->in->view;
+    if (namespace_closed(view, rs->obj->ns)) {
+        reconcile_note(rs->out, "namespace is closed");
+        return 0;
+    }
+    const struct value *doc = object_to_value(a, rs->obj);
+    struct value *pod = pod_from_template(a, rs->obj, value_path(doc, "spec.template"));
+    kind_add_undone_condition(kind_of(KIND_POD), a, pod, rs->in->wall_ms);
+    struct value *metadata = value_get(pod, "metadata");
+    struct str base = value_path_str(metadata, "generateName"), name = STR_NONE;
+    struct strmap taken;
+    strmap_init(&taken);
+    int rv = 0;
+    for (unsigned i = 0; i < MIN(wanted, CREATE_MAX) && rv == 0; i++) {
+        char suffix[6];
+        do {
+            rng_suffix(rs->in->rng, suffix);
+            name = str_of(arena_printf(a, "%.*s%s", STR_ARG(base), suffix));
+        } while (strmap_get(&taken, name) != NULL || view_get(view, kind_of(KIND_POD), rs->obj->ns, name) != NULL);
+        strmap_set(&taken, name, rs);
+        value_set(a, metadata, "name", value_str(a, name));
+        rv = txn_create_value(rs->out->txn, kind_of(KIND_POD), pod, err);
+        rs->created++;
+        if (rv == 0 && wanted <= 10) {
+            controller_event(rs->out, rs->in, rs->obj, "Normal", "SuccessfulCreate", COMPONENT, "Created pod: %.*s",
+                             STR_ARG(name));
+        }
+    }
+    strmap_close(&taken);
+    if (rv == 0 && wanted > 10) {
+        controller_event(rs->out, rs->in, rs->obj, "Normal", "SuccessfulCreate", COMPONENT,
+                         "Created %u pods, the last of them %.*s", rs->created, STR_ARG(name));
+    }
+    reconcile_note(rs->out, "creates %u pods", rs->created);
+    if (rs->counts.unplaced > UNPLACED_FREE) {
+        rs->out->rest_ms = MIN(rs->counts.unplaced * PACE_MS / 1000, PACE_MAX_MS);
+        requeue_in(rs->out, rs->out->rest_ms);
+    }
+    return rv;
+}
+
+/* Pods of this ReplicaSet and of its siblings under the same owner: what "doubled up on a node" is counted over. */
+static void related_pods(struct rs *rs, struct object_list *related)
+{
+    struct arena *a = rs->out->arena;
+    for (unsigned i = 0; i < rs->active.count; i++) {
+        object_list_add(a, related, rs->active.items[i]);
+    }
+    if (str_empty(rs->obj->owner_uid)) {
+        return;
+    }
+    struct view_iter siblings, pods;
+    view_iter_owned(&siblings, rs->in->view, rs->obj->owner_uid, kind_of(KIND_REPLICASET));
+    VIEW_FOR(sibling, &siblings)
+    {
+        if (sibling == rs->obj) {
+            continue;
+        }
+        view_iter_owned(&pods, rs->in->view, sibling->uid, kind_of(KIND_POD));
+        VIEW_FOR(pod, &pods)
+        {
+            if (pod_active(pod)) {
+                object_list_add(a, related, pod);
+            }
+        }
+    }
+}
+
+/* Those without a node to the front; how many there are. */
+static unsigned unbound_first(struct rs *rs)
+{
+    unsigned front = 0;
+    for (unsigned i = 0; i < rs->active.count; i++) {
+        const struct object *pod = rs->active.items[i];
+        if (!pod_state_of(pod).bound) {
+            rs->active.items[i] = rs->active.items[front];
+            rs->active.items[front++] = pod;
+        }
+    }
+    return front;
+}
+
+/* The pods to delete come in front; how many of them go now. "Not bound before bound": as long as there are enough without a node, no others need
+ * to be looked at; and where all of those go in the end, their order among themselves does not matter. */
+static unsigned pods_rank(struct rs *rs, unsigned surplus)
+{
+    struct object_list unbound = {rs->active.items, unbound_first(rs), rs->active.cap}, related = {0};
+    unsigned count = MIN(surplus, CONTROLLER_BATCH_MAX);
+    if (unbound.count >= count && unbound.count <= surplus) {
+        return count;
+    }
+    if (unbound.count > surplus) {
+        pods_rank_for_deletion(rs->out->arena, &unbound, &related, rs->min_ready_s, rs->in->wall_ms);
+        return MIN(surplus, UNBOUND_MAX);
+    }
+    related_pods(rs, &related);
+    pods_rank_for_deletion(rs->out->arena, &rs->active, &related, rs->min_ready_s, rs->in->wall_ms);
+    return count;
+}
+
+static int pods_delete(struct rs *rs, unsigned surplus, struct error *err)
+{
+    struct arena *a = rs->out->arena;
+    unsigned count = pods_rank(rs, surplus);
+    for (unsigned i = 0; i < count; i++) {
+        const struct object *pod = rs->active.items[i];
+        int rv = pod_delete(rs->out->txn, a, pod, -1, rs->in->wall_ms, err);
+        if (rv != 0) {
+            return rv;
+        }
+        if (surplus <= 10) {
+            controller_event(rs->out, rs->in, rs->obj, "Normal", "SuccessfulDelete", COMPONENT, "Deleted pod: %.*s",
+                             STR_ARG(pod->name));
+        }
+    }
+    if (surplus > 10) {
+        controller_event(rs->out, rs->in, rs->obj, "Normal", "SuccessfulDelete", COMPONENT,
+                         "Deleted %u pods, the last of them %.*s", count, STR_ARG(rs->active.items[count - 1]->name));
+    }
+    struct object_list all = rs->active;
+    rs->active = (struct object_list){0};
+    rs->counts = (struct counts){0};
+    for (unsigned i = count; i < all.count; i++) {
+        pod_count(rs, all.items[i]);
+    }
+    reconcile_note(rs->out, "deletes %u pods", count);
+    return 0;
+}
+
+static int status_update(struct rs *rs, struct error *err)
+{
+    struct arena *a = rs->out->arena;
+    struct value *doc = object_to_value(a, rs->obj), *status = value_ensure_map(a, doc, "status");
+    bool changed = status_set_int(a, status, "replicas", (int64_t)rs->active.count + rs->created, true);
+    changed |= status_set_int(a, status, "fullyLabeledReplicas", rs->counts.labeled + rs->created, false);
+    changed |= status_set_int(a, status, "readyReplicas", rs->counts.ready, false);
+    changed |= status_set_int(a, status, "availableReplicas", rs->counts.available, false);
+    changed |= status_set_int(a, status, "observedGeneration", rs->obj->generation, false);
+    return changed ? txn_update_value(rs->out->txn, rs->obj->kind, doc, TXN_PART_STATUS, rs->obj->revision, err) : 0;
+}
+
+static int replicaset_reconcile(const struct reconcile_in *in, struct reconcile_out *out, struct error *err)
+{
+    if (in->key.kind->id == KIND_POD) {
+        return orphan_reconcile(in, out, err);
+    }
+    struct rs rs = {.in = in, .out = out, .obj = view_get(in->view, in->key.kind, in->key.ns, in->key.name)};
+    if (rs.obj == NULL) {
+        return 0;
+    }
+    int rv = workload_sound(rs.obj, err);
+    if (rv != 0) {
+        return rv;
+    }
+    struct mp spec = mp_get(object_mp(rs.obj), "spec");
+    rs.replicas = count_bound(mp_int(mp_get(spec, "replicas"), 1));
+    rs.min_ready_s = count_bound(mp_int(mp_get(spec, "minReadySeconds"), 0));
+    rs.template_labels = mp_path(spec, "template.metadata.labels");
+    rv = selector_from_mp(out->arena, mp_get(spec, "selector"), &rs.selector, err);
+    if (rv == 0) {
+        rv = pods_claim(&rs, err);
+    }
+    /* After an adoption the pods are counted anew first: no object twice in one transaction. */
+    if (rv == 0 && !rs.obj->deleting && rs.adopted == 0) {
+        int64_t missing = rs.replicas - (int64_t)rs.active.count;
+        if (missing > 0) {
+            rv = pods_create(&rs, (unsigned)MIN(missing, (int64_t)UINT32_MAX), err);
+        } else if (missing < 0) {
+            rv = pods_delete(&rs, (unsigned)-missing, err);
+        }
+    }
+    return rv == 0 ? status_update(&rs, err) : rv;
+}
+
+/* A pod tells its owner; a pod that lost its owner, or never had one, looks for one itself. */
+static void map_pod(const struct view *tip, const struct object *old, const struct object *new, controller_emit *emit,
+                    void *data)
+{
+    map_controller(tip, old, new, emit, data);
+    if (new != NULL && str_empty(new->owner_uid) && !new->deleting &&mp_count(object_labels(new)) > 0 &&
+        (old == NULL || !str_empty(old->owner_uid) || !mp_equal(object_labels(old), object_labels(new)))) {
+        emit(data, new->kind, new->ns, new->name);
+    }
+}
+
+/* With a new leader orphans look again, too: the last one may have died before it came to them. */
+static void replicaset_resync(const struct view *tip, controller_emit *emit, void *data)
+{
+    struct view_iter it;
+    view_iter(&it, tip, kind_of(KIND_REPLICASET), STR_NONE);
+    VIEW_FOR(rs, &it)
+    {
+        emit(data, rs->kind, rs->ns, rs->name);
+    }
+    view_iter(&it, tip, kind_of(KIND_POD), STR_NONE);
+    VIEW_FOR(pod, &it)
+    {
+        if (str_empty(pod->owner_uid)) {
+            map_pod(tip, NULL, pod, emit, data);
+        }
+    }
+}
+
+static const struct controller_watch watches[] = {{KIND_REPLICASET, map_self}, {KIND_POD, map_pod}, {0, NULL}};
+const struct controller controller_replicaset = {"replicaset", watches, replicaset_reconcile, replicaset_resync};

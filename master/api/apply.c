@@ -1,0 +1,195 @@
+/* apply: manifests as the user has them, all or nothing, by the three-way merge of proto/patch/patch.h. */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "master/master.h"
+#include "proto/patch/patch.h"
+#include "proto/text/text.h"
+
+/* What the manifest said the last time, from the annotation; NULL if it was never applied or the annotation is damaged. */
+static struct value *last_applied(struct arena *a, const struct object *o)
+{
+    struct str text = object_annotation(o, APPLY_ANNOTATION);
+    struct value *v = NULL;
+    if (text.n == 0 || json_read(a, text, &v, NULL) != 0 || !value_is_map(v)) {
+        return NULL;
+    }
+    return v;
+}
+
+/* ---- What is remembered of a large manifest ---- */
+
+#define REMEMBERED_MAX      (256u << 10) /* all annotations of an object, as in Kubernetes */
+#define REMEMBERED_SHORTER  (128u << 10) /* above this a server-side apply keeps long texts by their length only */
+#define REMEMBERED_TEXT_MAX 256u
+
+static bool is_long(const struct value *v)
+{
+    return value_is_str(v) && v->str.n > REMEMBERED_TEXT_MAX;
+}
+
+/* Which fields there were is what the next merge needs; what a long text said it does not. */
+static void shorten(struct arena *a, struct value *v)
+{
+    for (unsigned i = 0; value_is_map(v) && i < v->map.count; i++) {
+        struct value *m = v->map.members[i].value;
+        if (is_long(m)) {
+            v->map.members[i].value = value_strf(a, "(%zu bytes)", m->str.n);
+        } else {
+            shorten(a, m);
+        }
+    }
+    for (unsigned i = 0; value_is_list(v) && i < value_count(v); i++) {
+        shorten(a, value_item(v, i));
+    }
+}
+
+/* The annotation of a document that is about to be stored. A client-side apply keeps the whole manifest or is refused, as kubectl's; a server-side
+ * one has no such limit (kubectl writes no annotation then): it keeps what fits. */
+static int fit_annotation(struct arena *a, const struct kind *k, struct value *doc, bool server_side, struct error *err)
+{
+    struct value *annotations = value_path(doc, "metadata.annotations"), *last = NULL;
+    struct str text = value_to_str(value_get(annotations, APPLY_ANNOTATION));
+    if (!server_side && text.n > REMEMBERED_MAX) {
+        return error_set_field(
+            err, ERR_INVALID, "metadata.annotations",
+            "%s \"%.*s\" is invalid: metadata.annotations: Too long: may not be more than %u bytes, and "
+            "apply remembers the manifest there, which has %zu; apply it with --server-side",
+            k->name, STR_ARG(value_path_str(doc, "metadata.name")), REMEMBERED_MAX, text.n);
+    }
+    if (!server_side || text.n <= REMEMBERED_SHORTER) {
+        return 0;
+    }
+    CLEANUP_BUF struct buf b = BUF_INIT;
+    if (json_read(a, text, &last, NULL) == 0) {
+        shorten(a, last);
+        json_write_canonical(&b, last);
+    }
+    if (b.size > 0 && b.size <= REMEMBERED_SHORTER) {
+        value_set(a, annotations, APPLY_ANNOTATION, value_str(a, buf_str(&b)));
+    } else {
+        value_remove(annotations, APPLY_ANNOTATION);
+    }
+    return 0;
+}
+
+static int apply_one(struct call *c, const struct admission *ad, struct write *w, struct txn *t, struct value *doc,
+                     struct error *err)
+{
+    const struct kind *k;
+    struct str ns, name;
+    const struct value *metadata = value_get(doc, "metadata");
+    if (value_to_str(value_get(metadata, "name")).n == 0 && value_to_str(value_get(metadata, "generateName")).n > 0) {
+        return error_set_field(err, ERR_INVALID, "metadata.generateName",
+                               "apply can't know an object by generateName; use create, or give it a name");
+    }
+    int rv = admit_document_kind(ad, doc, &k, &ns, &name, err);
+    if (rv != 0) {
+        return rv;
+    }
+    if (call_repeats(c, t)) {
+        write_add(w, k, ns, name, "configured");
+        return 0;
+    }
+    for (unsigned i = 0; i < t->count; i++) {
+        if (t->ops[i].kind == k && str_eq(t->ops[i].ns, ns) && str_eq(t->ops[i].name, name)) {
+            return error_set(err, ERR_INVALID, "%s \"%.*s\" is named twice in what is applied", k->singular,
+                             STR_ARG(name));
+        }
+    }
+    rv = kind_check_fields(k, ad->arena, doc, ad->lenient ? KIND_CHECK_LENIENT : 0, err);
+    if (rv != 0) {
+        return rv;
+    }
+    uint64_t if_revision;
+    if ((rv = admit_version(doc, k, &if_revision, err)) != 0) {
+        return rv;
+    }
+    value_remove(value_get(doc, "metadata"), "resourceVersion");
+    value_remove(doc, "status");
+    const struct object *old = view_get(ad->tip, k, ns, name);
+    bool server_side = mp_bool(mp_get(c->params, "serverSide"), false);
+    struct object *o = NULL;
+    if (old == NULL) {
+        struct value *fresh = value_copy(ad->arena, patch_first_apply(ad->arena, doc));
+        rv = fit_annotation(ad->arena, k, fresh, server_side, err);
+        rv = rv != 0 ? rv : admit_create(ad, k, fresh, &o, err);
+        if (rv == 0) {
+            txn_create(t, o);
+            write_add(w, k, ns, name, "created");
+        }
+        return rv;
+    }
+    struct value *current = object_to_value(ad->arena, old);
+    struct value *merged = NULL;
+    rv = patch_three_way(k, ad->arena, last_applied(ad->arena, old), doc, current, &merged, err);
+    struct value *next = rv == 0 ? value_copy(ad->arena, merged) : NULL;
+    rv = rv != 0 ? rv : fit_annotation(ad->arena, k, next, server_side, err);
+    if (rv == 0) {
+        rv = admit_update(ad, k, next, old, TXN_PART_SPEC, &o, err);
+    }
+    if (rv == 0) {
+        txn_update(t, o, TXN_PART_SPEC, if_revision);
+        write_add(w, k, ns, name, "configured");
+    }
+    return rv;
+}
+
+/* Namespaces first, so that what lives in them can come in the same transaction; otherwise in the user's order. */
+static int apply_pass(struct call *c, const struct admission *ad, struct write *w, struct txn *t, struct value *objects,
+                      bool namespaces, struct error *err)
+{
+    VALUE_FOR(i, objects)
+    {
+        struct value *doc = value_item(objects, i);
+        bool is_namespace = str_is(value_to_str(value_get(doc, "kind")), "Namespace");
+        if (is_namespace == namespaces) {
+            int rv = apply_one(c, ad, w, t, doc, err);
+            if (rv != 0) {
+                return rv;
+            }
+        }
+    }
+    return 0;
+}
+
+void method_apply(struct call *c)
+{
+    struct mp m = mp_get(c->params, "objects");
+    if (mp_type(m) != MP_ARRAY || mp_count(m) == 0 || mp_count(m) > TXN_OPS_MAX) {
+        call_failf(c, ERR_USAGE, "apply: objects must be a list of 1 to %u objects", TXN_OPS_MAX);
+        return;
+    }
+    struct value *objects;
+    struct error err = {0};
+    if (msgpack_read_value(&c->arena, m.p, (size_t)(m.end - m.p), &objects, &err) != 0) {
+        call_fail(c, &err);
+        return;
+    }
+    struct txn t;
+    txn_init(&t, "api");
+    if (!call_txn_id(c, &t)) {
+        txn_close(&t);
+        return;
+    }
+    struct admission ad = {
+        .arena = &c->arena,
+        .tip = store_tip(replica_store(c->m->replica)),
+        .env = c->m->env,
+        .lenient = str_is(mp_str(mp_get(c->params, "validate")), "ignore"),
+        .same_txn = &t,
+        .warnings = &c->warnings,
+        .many = mp_count(m) > 1,
+    };
+    struct write *w = write_new(c, WRITE_APPLY);
+    int rv = apply_pass(c, &ad, w, &t, objects, true, &err);
+    if (rv == 0) {
+        rv = apply_pass(c, &ad, w, &t, objects, false, &err);
+    }
+    if (rv != 0) {
+        write_refuse(w, &err);
+    } else {
+        write_submit(w, &t);
+    }
+    txn_close(&t);
+}

@@ -1,0 +1,648 @@
+/* Watches: who follows what, and from which revision on.
+ *
+ * A watch is a cursor into the store's history (store_history_next), not a queue: a slow reader costs nothing but its place, and one that falls out of
+ * the window hears Expired and lists again. Each watch hears each transaction once, whole, in order (guarantee G3).
+ *
+ *   LISTING   the pinned view is sent as ADDED events, in chunks as credit allows, closed by a BOOKMARK with its revision
+ *   BEHIND    history after `sent` waits for credit or for its turn
+ *   IDLE      everything up to the table's `seen` has been looked at; woken only by a transaction that touches its kind (or its node's
+ *             pods), so a commit costs nothing to the watches it does not concern
+ *
+ * A piece of LISTING or BEHIND visits TURNS_PIECE_VISITS objects or transactions at most; what is left waits for its turn (turns.h) as other requests do.
+ * So a watch that begins, or one that is far behind, costs others no more than its share.
+ *
+ * Invariants: 1. `sent` never goes back. 2. an IDLE watch has missed nothing up to `seen`. 3. a payload holds events of one revision. */
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "master/master.h"
+#include "proto/schema/selector.h"
+
+#define LIST_CHUNK_BYTES (128u << 10)
+#define EVENTS_BYTES_MAX (RPC_MESSAGE_MAX - 65536u) /* a transaction is told in one message */
+#define BOOKMARK_EVERY   5000u /* revisions: idle watches learn the revision, so that they can resume */
+
+enum watch_state { WATCH_LISTING, WATCH_BEHIND, WATCH_IDLE };
+struct watch {
+    struct list link; /* in by_kind or in a node's list */
+    struct watch_table *table;
+    struct session *session;
+    struct work work; /* while it waits for its turn to go on */
+    struct rpc_stream *stream;
+    enum watch_state state;
+    const struct kind *kind;
+    struct arena arena; /* namespace, selectors */
+    struct str ns;
+    struct selector *labels, *fields;
+    struct str node; /* pods of this node only */
+    uint64_t sent;   /* every transaction up to this revision has been looked at */
+    struct view *view;
+    struct view_iter it;
+    bool listed;         /* LISTING: the iterator is at its end */
+    struct object *held; /* LISTING: fetched from the iterator and refused for want of credit */
+    bool ended;
+};
+
+struct node_watches {
+    struct list watches;
+};
+
+struct watch_table {
+    struct master *m;
+    struct list by_kind[KIND_ID_MAX + 1];
+    struct strmap by_node; /* -> struct node_watches */
+    uint64_t seen;
+    uint64_t bookmark_at;
+    unsigned count, nodes; /* watches; those of nodes among them */
+};
+
+struct watch_table *watch_table_new(struct master *m)
+{
+    struct watch_table *t = xcalloc(1, sizeof *t);
+    t->m = m;
+    for (size_t i = 0; i < ARRAY_SIZE(t->by_kind); i++) {
+        list_init(&t->by_kind[i]);
+    }
+    strmap_init(&t->by_node);
+    return t;
+}
+
+void watch_table_free(struct watch_table *t)
+{
+    if (t == NULL) {
+        return;
+    }
+    assert(t->count == 0);
+    assert(t->by_node.count == 0);
+    strmap_close(&t->by_node);
+    free(t);
+}
+
+unsigned watch_table_count(const struct watch_table *t)
+{
+    return t->count;
+}
+
+static void watch_free(struct watch *w)
+{
+    struct watch_table *t = w->table;
+    list_remove(&w->link);
+    if (w->node.n > 0) {
+        struct node_watches *nw = strmap_get(&t->by_node, w->node);
+        if (nw != NULL && list_empty(&nw->watches)) {
+            free(strmap_remove(&t->by_node, w->node));
+        }
+    }
+    assert(t->count > 0);
+    t->count--;
+    assert(w->session->watches > 0 && w->session->subject->watches > 0);
+    t->nodes -= w->session->who.role == PKI_ROLE_NODE;
+    w->session->watches--;
+    w->session->subject->watches--;
+    turns_forget(t->m->turns, &w->work);
+    object_unref(w->held);
+    view_unref(w->view);
+    arena_close(&w->arena);
+    free(w);
+}
+
+/* Our side ends; memory goes when the stream's on_end has come (it may have already). */
+static void watch_finish(struct watch *w, const struct error *err)
+{
+    if (!w->ended) {
+        w->ended = true;
+        turns_forget(w->table->m->turns, &w->work);
+        list_remove(&w->link);
+        rpc_stream_end(w->stream, err);
+    }
+}
+
+static bool matches(const struct watch *w, const struct object *o)
+{
+    if (o == NULL || o->kind != w->kind || (w->ns.n > 0 && !str_eq(o->ns, w->ns))) {
+        return false;
+    }
+    if (w->node.n > 0 && !str_eq(mp_str(mp_path(object_mp(o), "spec.nodeName")), w->node)) {
+        return false;
+    }
+    return (w->labels == NULL || selector_matches_object(w->labels, o)) &&
+           (w->fields == NULL || field_selector_matches(w->fields, o));
+}
+
+static void payload_head(struct buf *b, uint64_t revision, uint32_t events)
+{
+    mp_write_map(b, 2);
+    mp_write_key_int(b, "revision", (int64_t)revision);
+    mp_write_cstr(b, "events");
+    mp_write_array(b, events);
+}
+
+static void event_head(struct buf *b, const char *type)
+{
+    mp_write_map(b, 2);
+    mp_write_key_str(b, "type", str_of(type));
+    mp_write_cstr(b, "object");
+}
+
+static int send_bookmark(struct watch *w, uint64_t revision)
+{
+    struct buf b = BUF_INIT;
+    payload_head(&b, revision, 1);
+    mp_write_map(&b, 1);
+    mp_write_key_str(&b, "type", STR("BOOKMARK"));
+    int rv = rpc_stream_write(w->stream, buf_str(&b));
+    buf_close(&b);
+    return rv;
+}
+
+/* ---- LISTING ---- */
+
+/* visits: how many more objects the piece may look at. NULL: the end, or none left. */
+static const struct object *next_listed(struct watch *w, unsigned *visits)
+{
+    const struct object *o = NULL;
+    while (*visits > 0) {
+        --*visits;
+        o = view_next(&w->it);
+        if (o == NULL || matches(w, o)) {
+            w->listed = o == NULL;
+            return o;
+        }
+    }
+    return NULL;
+}
+
+/* One chunk, at most what is left of the piece. False: no credit. */
+static bool pump_listing(struct watch *w, unsigned *visits)
+{
+    struct buf events = BUF_INIT;
+    uint32_t count = 0;
+    const struct object *o = w->held != NULL ? w->held : next_listed(w, visits);
+    struct object *first = o == NULL ? NULL : object_ref(o);
+    object_unref(w->held);
+    w->held = NULL;
+    struct view_iter resume = w->it;
+    for (; o != NULL; o = next_listed(w, visits)) {
+        event_head(&events, "ADDED");
+        object_write_wire(&events, o);
+        count++;
+        if (events.size >= LIST_CHUNK_BYTES) {
+            break;
+        }
+    }
+    bool sent = true;
+    if (count > 0) {
+        struct buf b = BUF_INIT;
+        payload_head(&b, 0, count);
+        buf_append(&b, events.data, events.size);
+        if (rpc_stream_write(w->stream, buf_str(&b)) != 0) {
+            sent = false; /* begin again with `first` when credit comes */
+            w->listed = false;
+            w->it = resume;
+            w->held = TAKE_PTR(first);
+        }
+        buf_close(&b);
+    } else if (!w->listed) {
+        assert(*visits == 0); /* nothing matched in this piece */
+    } else if (send_bookmark(w, view_revision(w->view)) != 0) {
+        sent = false;
+    } else {
+        w->sent = view_revision(w->view);
+        view_unref(w->view);
+        w->view = NULL;
+        w->state = WATCH_BEHIND;
+    }
+    object_unref(first);
+    buf_close(&events);
+    return sent;
+}
+
+/* ---- BEHIND ---- */
+
+static const struct buf *wire_of(const struct history_txn *tx, unsigned i)
+{
+    struct buf *wire = store_history_wire(tx, i);
+    if (wire->size == 0) {
+        const struct change *ch = &tx->changes[i];
+        object_write_wire(wire, ch->new != NULL ? ch->new : ch->old);
+    }
+    return wire;
+}
+
+/* Of an object that is gone: which one it was. */
+static void write_identity(struct buf *b, const struct object *o, uint64_t revision)
+{
+    char version[24];
+    snprintf(version, sizeof version, "%llu", (unsigned long long)revision);
+    mp_write_map(b, 3);
+    mp_write_key_str(b, "apiVersion", str_of(o->kind->api_version));
+    mp_write_key_str(b, "kind", str_of(o->kind->name));
+    mp_write_cstr(b, "metadata");
+    mp_write_map(b, 3u + o->kind->namespaced);
+    mp_write_key_str(b, "resourceVersion", str_of(version));
+    mp_write_key_str(b, "name", o->name);
+    if (o->kind->namespaced) {
+        mp_write_key_str(b, "namespace", o->ns);
+    }
+    mp_write_key_str(b, "uid", o->uid);
+}
+
+/* The events of one transaction that concern the watch. brief: of what was deleted only the identity. */
+static uint32_t write_events(struct watch *w, const struct history_txn *tx, struct buf *events, bool brief)
+{
+    uint32_t count = 0;
+    buf_reset(events);
+    for (unsigned i = 0; i < tx->count; i++) {
+        bool before = matches(w, tx->changes[i].old);
+        bool after = matches(w, tx->changes[i].new);
+        if (!before && !after) {
+            continue;
+        }
+        event_head(events, !before ? "ADDED" : !after ? "DELETED" : "MODIFIED");
+        count++;
+        if (brief && tx->changes[i].new == NULL) {
+            write_identity(events, tx->changes[i].old, tx->revision);
+            continue;
+        }
+        const struct buf *wire = wire_of(tx, i);
+        buf_append(events, wire->data, wire->size);
+    }
+    return count;
+}
+
+/* One transaction. False: no credit, at the end, or over. */
+static bool pump_behind(struct watch *w)
+{
+    struct store *store = replica_store(w->table->m->replica);
+    const struct history_txn *tx;
+    if (store_history_next(store, w->sent, &tx) != 0) {
+        struct error err = {0};
+        error_set(&err, ERR_EXPIRED, "revision %llu is too old to watch from (oldest: %llu); list again",
+                  (unsigned long long)w->sent, (unsigned long long)store_history_oldest(store));
+        watch_finish(w, &err);
+        return false;
+    }
+    if (tx == NULL) {
+        w->state = WATCH_IDLE;
+        return false;
+    }
+    struct buf events = BUF_INIT;
+    uint32_t count = write_events(w, tx, &events, false);
+    if (events.size > EVENTS_BYTES_MAX) {
+        /* What a transaction writes is limited, what it deletes is not: much may go at once. */
+        count = write_events(w, tx, &events, true);
+    }
+    bool sent = true;
+    if (count > 0) {
+        struct buf b = BUF_INIT;
+        payload_head(&b, tx->revision, count);
+        buf_append(&b, events.data, events.size);
+        sent = rpc_stream_write(w->stream, buf_str(&b)) == 0;
+        buf_close(&b);
+        w->table->m->stats.watch_events += sent ? count : 0;
+    }
+    if (sent) {
+        w->sent = tx->revision;
+    }
+    buf_close(&events);
+    return sent;
+}
+
+/* One piece. */
+static void pump(struct watch *w)
+{
+    unsigned visits = TURNS_PIECE_VISITS;
+    bool more = !w->ended && w->state != WATCH_IDLE && w->work.lane == NULL;
+    while (more) {
+        if (w->state == WATCH_LISTING) {
+            more = pump_listing(w, &visits);
+        } else {
+            visits--;
+            more = pump_behind(w);
+        }
+        more = more && !w->ended && w->state != WATCH_IDLE;
+        if (more && visits == 0) {
+            turns_go_on(w->table->m->turns, &w->session->lane, &w->work);
+            more = false;
+        }
+    }
+}
+
+static void take_turn(struct work *work)
+{
+    pump(CONTAINER_OF(work, struct watch, work));
+}
+
+/* Streams end before their connection does: then nothing of a watch waits any more. */
+static void drop(struct work *work)
+{
+    (void)work;
+    assert(false);
+}
+
+/* May one more begin? False: the call has been failed. */
+static bool has_place(struct call *c, const struct session *session)
+{
+    struct watch_table *t = c->m->watches;
+    const struct subject *s = session->subject;
+    bool node = session->who.role == PKI_ROLE_NODE;
+    unsigned most = node ? MASTER_WATCHES_NODE_MAX : MASTER_WATCHES_SUBJECT_MAX;
+    unsigned taken = node ? t->nodes : t->count,
+             all = node ? MASTER_WATCHES_MAX - MASTER_WATCHES_RESERVE : MASTER_WATCHES_MAX;
+    struct error err = {0};
+    if (s->watches >= most) {
+        error_set(&err, ERR_LIMIT, "%s has %u watches here, which is the most that one may have; close some", s->name,
+                  s->watches);
+    } else if (session->watches >= MASTER_WATCHES_PER_SESSION_MAX) {
+        error_set(&err, ERR_LIMIT,
+                  "this connection has %u watches, which is the most that one may have; close some, or open another "
+                  "connection",
+                  session->watches);
+    } else if (taken >= all || t->count >= MASTER_WATCHES_MAX) {
+        error_set(&err, ERR_LIMIT, "this master has %u watches%s, which is the most that it takes; ask another master",
+                  t->count, node ? " (some places are kept for administrators)" : "");
+    } else {
+        return true;
+    }
+    c->m->stats.watches_refused++;
+    call_fail(c, &err);
+    return false;
+}
+
+/* ---- Waking ---- */
+
+/* revision: of the transaction that concerns it, or 0 = look from where it stands. */
+static void wake(struct watch *w, uint64_t revision)
+{
+    if (w->state == WATCH_IDLE) {
+        w->sent = MAX(w->sent, revision == 0 ? 0 : revision - 1); /* invariant 2 */
+        w->state = WATCH_BEHIND;
+    }
+}
+
+static struct node_watches *node_watches_of(struct watch_table *t, const struct object *pod)
+{
+    struct str node = pod == NULL ? STR_NONE : mp_str(mp_path(object_mp(pod), "spec.nodeName"));
+    return node.n == 0 ? NULL : strmap_get(&t->by_node, node);
+}
+
+static void wake_node(struct node_watches *nw, uint64_t revision)
+{
+    if (nw != NULL) {
+        LIST_FOR(it, &nw->watches)
+        {
+            wake(LIST_ENTRY(it, struct watch, link), revision);
+        }
+    }
+}
+
+/* A pump may finish its watch and unlink it; others stay. */
+static void pump_list(struct list *head)
+{
+    LIST_FOR_SAFE(it, head)
+    {
+        pump(LIST_ENTRY(it, struct watch, link));
+    }
+}
+
+static void pump_all(struct watch_table *t)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(t->by_kind); i++) {
+        pump_list(&t->by_kind[i]);
+    }
+    size_t cursor = 0;
+    const struct strmap_entry *e;
+    while ((e = strmap_next(&t->by_node, &cursor)) != NULL) {
+        pump_list(&((struct node_watches *)e->value)->watches);
+    }
+}
+
+void watch_table_end_nodes(struct watch_table *t)
+{
+    struct error err = {0};
+    size_t cursor = 0;
+    const struct strmap_entry *e;
+    error_set(&err, ERR_NOT_LEADER, "this master does not lead any more");
+    while ((e = strmap_next(&t->by_node, &cursor)) != NULL) {
+        LIST_FOR_SAFE(it, &((struct node_watches *)e->value)->watches)
+        {
+            watch_finish(LIST_ENTRY(it, struct watch, link), &err);
+        }
+    }
+}
+
+static void wake_all(struct watch_table *t, uint64_t revision)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(t->by_kind); i++) {
+        LIST_FOR(it, &t->by_kind[i])
+        {
+            wake(LIST_ENTRY(it, struct watch, link), revision);
+        }
+    }
+    size_t cursor = 0;
+    const struct strmap_entry *e;
+    while ((e = strmap_next(&t->by_node, &cursor)) != NULL) {
+        wake_node(e->value, revision);
+    }
+}
+
+static void send_bookmarks(struct watch_table *t)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(t->by_kind); i++) {
+        LIST_FOR(it, &t->by_kind[i])
+        {
+            struct watch *w = LIST_ENTRY(it, struct watch, link);
+            if (w->state == WATCH_IDLE && w->sent < t->seen && send_bookmark(w, t->seen) == 0) {
+                w->sent = t->seen;
+            }
+        }
+    }
+}
+
+void watch_table_advance(struct watch_table *t, bool restored)
+{
+    struct store *store = replica_store(t->m->replica);
+    uint64_t revision = view_revision(store_committed(store));
+    if (restored) {
+        /* History restarted with the snapshot: each watch finds out for itself whether its revision is still known. */
+        t->seen = revision;
+        wake_all(t, 0);
+        node_feeds_restored(t->m);
+        pump_all(t);
+        return;
+    }
+    const struct history_txn *tx;
+    uint64_t kinds = 0;
+    for (;;) {
+        if (store_history_next(store, t->seen, &tx) != 0) {
+            wake_all(t, 0); /* more committed at once than the window holds: they will hear Expired */
+            t->seen = revision;
+            kinds = UINT64_MAX;
+            break;
+        }
+        if (tx == NULL) {
+            break;
+        }
+        for (unsigned i = 0; i < tx->count; i++) {
+            const struct change *ch = &tx->changes[i];
+            const struct kind *k = ch->new != NULL ? ch->new->kind : ch->old->kind;
+            if ((kinds & (1ull << k->id)) == 0) {
+                kinds |= 1ull << k->id;
+                LIST_FOR(it, &t->by_kind[k->id])
+                {
+                    wake(LIST_ENTRY(it, struct watch, link), tx->revision);
+                }
+            }
+            if (k->id == KIND_POD && t->by_node.count > 0) {
+                struct node_watches *before = node_watches_of(t, ch->old), *after = node_watches_of(t, ch->new);
+                wake_node(before, tx->revision);
+                if (after != before) {
+                    wake_node(after, tx->revision);
+                }
+            }
+        }
+        node_feeds_advance(t->m, tx);
+        t->seen = tx->revision;
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(t->by_kind); i++) {
+        if (kinds & (1ull << i)) {
+            pump_list(&t->by_kind[i]);
+        }
+    }
+    if (kinds & (1ull << KIND_POD)) {
+        size_t cursor = 0;
+        const struct strmap_entry *e;
+        while ((e = strmap_next(&t->by_node, &cursor)) != NULL) {
+            pump_list(&((struct node_watches *)e->value)->watches);
+        }
+    }
+    if (t->seen >= t->bookmark_at) {
+        t->bookmark_at = t->seen + BOOKMARK_EVERY;
+        send_bookmarks(t);
+    }
+}
+
+/* ---- Starting ---- */
+
+static void on_data(struct rpc_stream *st, struct mp payload, size_t payload_bytes, void *data)
+{
+    (void)payload;
+    (void)data;
+    rpc_stream_consumed(st, payload_bytes); /* a watcher has nothing to say; what it sends is dropped */
+}
+
+static void on_writable(struct rpc_stream *st, void *data)
+{
+    (void)st;
+    pump(data);
+}
+
+static void on_end(struct rpc_stream *st, const struct error *err, void *data)
+{
+    (void)st;
+    (void)err;
+    struct watch *w = data;
+    watch_finish(w, NULL);
+    watch_free(w);
+}
+
+static const struct rpc_stream_events watch_events = {.on_data = on_data, .on_writable = on_writable, .on_end = on_end};
+
+/* Takes over the call. from_revision < 0: list first. */
+static void watch_start(struct call *c, const struct kind *k, struct str ns, struct str node, int64_t from_revision)
+{
+    struct master *m = c->m;
+    struct watch_table *t = m->watches;
+    struct session *session = call_session(c);
+    if (session == NULL) {
+        call_failf(c, ERR_CLOSED, "the connection was closed");
+        return;
+    }
+    if (!has_place(c, session)) {
+        return;
+    }
+    struct watch *w = xcalloc(1, sizeof *w);
+    arena_init(&w->arena);
+    list_init(&w->link);
+    struct error err = {0};
+    struct str labels = mp_str(mp_get(c->params, "labelSelector")), fields = mp_str(mp_get(c->params, "fieldSelector"));
+    if ((labels.n > 0 && selector_parse(&w->arena, labels, &w->labels, &err) != 0) ||
+        (fields.n > 0 && field_selector_parse(&w->arena, k, fields, &w->fields, &err) != 0)) {
+        arena_close(&w->arena);
+        free(w);
+        call_fail(c, &err);
+        return;
+    }
+    w->table = t;
+    w->kind = k;
+    w->ns = (struct str){arena_strndup(&w->arena, ns.p, ns.n), ns.n};
+    w->node = (struct str){arena_strndup(&w->arena, node.p, node.n), node.n};
+    if (from_revision < 0) {
+        w->state = WATCH_LISTING;
+        w->view = view_ref(store_committed(replica_store(m->replica)));
+        if (node.n > 0) {
+            view_iter_node_pods(&w->it, w->view, w->node);
+        } else {
+            view_iter(&w->it, w->view, k, w->ns);
+        }
+    } else {
+        w->state = WATCH_BEHIND;
+        w->sent = (uint64_t)from_revision;
+    }
+    w->session = session;
+    w->stream = rpc_stream_accept(call_take_request(c), &watch_events, w);
+    if (w->stream == NULL) {
+        view_unref(w->view);
+        arena_close(&w->arena);
+        free(w);
+        return;
+    }
+    t->count++;
+    t->nodes += session->who.role == PKI_ROLE_NODE;
+    session->watches++;
+    session->subject->watches++;
+    w->work.run = take_turn;
+    w->work.drop = drop;
+    if (node.n > 0) {
+        struct node_watches *nw = strmap_get(&t->by_node, w->node);
+        if (nw == NULL) {
+            nw = xcalloc(1, sizeof *nw);
+            list_init(&nw->watches);
+            strmap_set(&t->by_node, w->node, nw);
+        }
+        list_push_back(&nw->watches, &w->link);
+    } else {
+        list_push_back(&t->by_kind[k->id], &w->link);
+    }
+    pump(w);
+}
+
+static void watch_read(struct call *c)
+{
+    const struct kind *k;
+    struct str ns;
+    if (call_kind(c, &k, &ns, true)) {
+        watch_start(c, k, ns, STR_NONE, mp_int(mp_get(c->params, "revision"), -1));
+    }
+}
+
+void method_watch(struct call *c)
+{
+    struct mp revision = mp_get(c->params, "revision");
+    enum mp_type type = mp_type(revision);
+    if (type != MP_NONE && type != MP_NIL && mp_int(revision, -1) < 0) {
+        call_failf(c, ERR_USAGE, "watch: revision must be a number, that of a list or an event; or absent");
+        return;
+    }
+    if (mp_int(mp_get(c->params, "revision"), -1) >= 0) {
+        watch_read(c); /* what is not yet here will come in order */
+    } else {
+        call_read(c, watch_read);
+    }
+}
+
+void watch_node_pods(struct call *c, struct str node)
+{
+    watch_start(c, kind_by_id(KIND_POD), STR_NONE, node, mp_int(mp_get(c->params, "revision"), -1));
+}

@@ -1,0 +1,376 @@
+/* One request from arrival to answer: its arena, its parameters, its deferral until a read is linearizable. */
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "master/master.h"
+
+#define CALL_BYTES 512u /* what a request without parameters holds while it waits */
+
+struct call *call_new(struct master *m, struct rpc_request *req, const struct pki_identity *who, struct str method,
+                      struct mp params)
+{
+    struct call *c = xcalloc(1, sizeof *c);
+    c->m = m;
+    c->req = req;
+    c->who = *who;
+    c->method = method;
+    c->params = params;
+    arena_init(&c->arena);
+    return c;
+}
+
+struct session *call_session(const struct call *c)
+{
+    struct rpc_session *rpc = c->forwarded ? NULL : rpc_request_session(c->req);
+    return rpc == NULL ? NULL : rpc_session_data(rpc);
+}
+
+static void call_free(struct call *c)
+{
+    assert(c->req == NULL && c->listing == NULL && c->work.lane == NULL);
+    if (c->subject != NULL) {
+        subject_unref(c->m->turns, c->subject);
+    }
+    arena_close(&c->arena);
+    free(c);
+}
+
+/* Takes the request out of the call, and off the account of those that wait. */
+static struct rpc_request *release(struct call *c)
+{
+    struct session *s = call_session(c);
+    assert(c->m->request_bytes >= c->counted_bytes);
+    c->m->request_bytes -= c->counted_bytes;
+    if (s != NULL) {
+        assert(s->request_bytes >= c->counted_bytes);
+        s->request_bytes -= c->counted_bytes;
+    }
+    c->counted_bytes = 0;
+    return TAKE_PTR(c->req);
+}
+
+bool call_count(struct call *c)
+{
+    struct session *s = call_session(c);
+    size_t n = (size_t)(c->params.end - c->params.p) + CALL_BYTES, here = s == NULL ? 0 : s->request_bytes;
+    uint64_t all_max = MIN((uint64_t)MASTER_REQUEST_BYTES_MAX, c->m->held.max / 2),
+             here_max = MIN((uint64_t)MASTER_SESSION_BYTES_MAX, all_max);
+    if (here + n > here_max || c->m->request_bytes + n > all_max) {
+        c->m->stats.refused_bytes++;
+        call_failf(c, ERR_BUSY,
+                   "%.*s: requests that wait for their answers have %zu bytes on this connection (at most %" PRIu64
+                   ") and %zu in "
+                   "all (at most %" PRIu64 "); nothing was done; send again when some are answered",
+                   STR_ARG(c->method), here, here_max, c->m->request_bytes, all_max);
+        return false;
+    }
+    c->counted_bytes = n;
+    c->m->request_bytes += n;
+    if (s != NULL) {
+        s->request_bytes += n;
+    }
+    return true;
+}
+
+struct rpc_request *call_take_request(struct call *c)
+{
+    struct rpc_request *req = release(c);
+    call_free(c);
+    return req;
+}
+
+void call_origin(const struct call *c, struct call_origin *out)
+{
+    *out = (struct call_origin){.m = c->m,
+                                .who = c->who,
+                                .facts = c->facts,
+                                .row = c->row,
+                                .deadline_ms = c->deadline_ms,
+                                .tries = c->tries,
+                                .forwarded = c->forwarded};
+}
+
+struct call *call_of_request(struct rpc_request *req, const struct call_origin *origin)
+{
+    struct call *c = call_new(origin->m, req, &origin->who, STR_NONE, (struct mp){0});
+    c->facts = origin->facts;
+    c->row = origin->row;
+    c->deadline_ms = origin->deadline_ms;
+    c->tries = origin->tries;
+    c->forwarded = origin->forwarded;
+    call_find_again(c);
+    return c;
+}
+
+void call_reply(struct call *c, const struct buf *result)
+{
+    rpc_reply(release(c), buf_str(result));
+    call_free(c);
+}
+
+void call_fail(struct call *c, const struct error *err)
+{
+    if (!call_park(c, err)) {
+        call_fail_now(c, err);
+    }
+}
+
+void call_fail_now(struct call *c, const struct error *err)
+{
+    assert(err->code != 0);
+    c->m->stats.refused++;
+    join_note_failure(c, err);
+    rpc_reply_error(release(c), err);
+    call_free(c);
+}
+
+void call_failf(struct call *c, int code, const char *fmt, ...)
+{
+    struct error err = {.code = code};
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(err.message, sizeof err.message, fmt, ap);
+    va_end(ap);
+    call_fail(c, &err);
+}
+
+bool call_str(struct call *c, const char *key, struct str *out, bool required)
+{
+    struct mp m = mp_get(c->params, key);
+    *out = mp_str(m);
+    enum mp_type type = mp_type(m);
+    if (type != MP_STR && type != MP_NONE && type != MP_NIL) {
+        call_failf(c, ERR_USAGE, "%.*s: parameter \"%s\" must be a string", STR_ARG(c->method), key);
+        return false;
+    }
+    if (required && out->n == 0) {
+        call_failf(c, ERR_USAGE, "%.*s: parameter \"%s\" is missing", STR_ARG(c->method), key);
+        return false;
+    }
+    return true;
+}
+
+bool call_kind(struct call *c, const struct kind **k, struct str *ns, bool all)
+{
+    struct str name;
+    if (!call_str(c, "kind", &name, true) || !call_str(c, "namespace", ns, false)) {
+        return false;
+    }
+    *k = kind_by_name(name);
+    if (*k == NULL) {
+        CLEANUP_BUF struct buf why = BUF_INIT;
+        kind_explain_unknown(&why, name);
+        call_failf(c, ERR_NOT_FOUND, "unknown kind \"%.*s\": %s", STR_ARG(name), buf_cstr(&why));
+        return false;
+    }
+    if (!(*k)->namespaced) {
+        *ns = STR_NONE;
+    } else if (ns->n == 0 && !all) {
+        *ns = STR("default");
+    }
+    return true;
+}
+
+bool call_txn_id(struct call *c, struct txn *t)
+{
+    struct mp id = mp_get(c->params, "id");
+    struct str bytes;
+    if (mp_type(id) == MP_NONE || mp_type(id) == MP_NIL) {
+        return true;
+    }
+    if (!mp_read_bin(&id, &bytes) || bytes.n != TXN_ID_SIZE) {
+        call_failf(c, ERR_USAGE, "%.*s: parameter \"id\" must be %d bytes", STR_ARG(c->method), TXN_ID_SIZE);
+        return false;
+    }
+    txn_set_id(t, (const uint8_t *)bytes.p);
+    return true;
+}
+
+bool call_repeats(const struct call *c, const struct txn *t)
+{
+    uint64_t revision;
+    return t->has_id && store_find_txn(replica_store(c->m->replica), t->id, &revision);
+}
+
+/* ---- Linearizable reads on any master ---- */
+
+/* Method and params borrow from the message while it is being handled, and from the request's own copy later. */
+void call_find_again(struct call *c)
+{
+    c->method = rpc_request_method(c->req);
+    c->params = rpc_request_params(c->req);
+    if (c->forwarded) {
+        c->method = mp_str(mp_get(c->params, "method"));
+        c->params = mp_get(c->params, "params");
+    }
+}
+
+int64_t call_left_ms(const struct call *c, int64_t max_ms)
+{
+    if (c->deadline_ms == 0) {
+        return max_ms;
+    }
+    int64_t left = c->deadline_ms - env_now_ms(c->m->env);
+    return left < 1 ? 1 : MIN(left, max_ms);
+}
+
+/* ---- Its turn ---- */
+
+struct lane *call_lane(struct call *c)
+{
+    if (rpc_request_session(c->req) == NULL) {
+        return NULL;
+    }
+    if (!c->forwarded) {
+        return &call_session(c)->lane;
+    }
+    if (c->subject == NULL) {
+        c->subject = subject_get(c->m->turns, &c->who, NULL);
+    }
+    return &c->subject->forwarded;
+}
+
+static void read_now(struct call *c);
+
+static void drop(struct work *w)
+{
+    struct call *c = CONTAINER_OF(w, struct call, work);
+    struct error gone = {0};
+    error_set(&gone, ERR_CLOSED, "the connection was closed");
+    list_let_go(c);
+    call_fail_now(c, &gone); /* into the void */
+}
+
+/* Did whoever asks say how long it waits, and has that passed? */
+static bool is_late(const struct call *c)
+{
+    return mp_type(mp_get(c->params, "timeoutMs")) == MP_INT && c->deadline_ms > 0 &&
+           env_now_ms(c->m->env) > c->deadline_ms;
+}
+
+static void run(struct work *w)
+{
+    struct call *c = CONTAINER_OF(w, struct call, work);
+    if (rpc_request_session(c->req) == NULL) {
+        drop(w);
+        return;
+    }
+    call_find_again(c);
+    if (is_late(c)) {
+        c->m->stats.late++;
+        list_let_go(c);
+        struct error late = {0};
+        error_set(
+            &late, ERR_BUSY,
+            "%.*s: its turn did not come in the time it gave: this master has much to do for the same identity, or "
+            "for all; nothing was done; ask for less at a time, or give it more time",
+            STR_ARG(c->method));
+        call_fail_now(c, &late);
+    } else if (c->listing != NULL) {
+        list_go_on(c);
+    } else if (call_revoked(c)) {
+        return; /* meanwhile; a read that has waited knows all that was revoked before it began */
+    } else if (c->may_read) {
+        read_now(c);
+    } else {
+        master_handle(c);
+    }
+}
+
+/* What of the open batch it will need. Deletes are taken in while there is any room at all (node_write.c), so they wait for none. */
+static enum turn_room room_of(const struct call *c)
+{
+    if (c->may_read || c->row->fn == method_delete || c->row->fn == method_deletecollection) {
+        return TURN_ROOM_NONE;
+    }
+    if (c->row->flags & METHOD_WRITE) {
+        return TURN_ROOM_USER;
+    }
+    return (c->row->flags & METHOD_WRITES_NODE) ? TURN_ROOM_NODE : TURN_ROOM_NONE;
+}
+
+void call_take_turn(struct call *c)
+{
+    struct lane *lane = call_lane(c);
+    c->work.run = run;
+    c->work.drop = drop;
+    c->work.room = room_of(c);
+    if (lane == NULL) {
+        drop(&c->work);
+    } else if (!turns_do(c->m->turns, lane, &c->work)) {
+        struct error err = {0};
+        error_set(
+            &err, ERR_LIMIT,
+            "%.*s: %u requests of %s wait for their turn, which is the most that may; nothing was done; send again "
+            "when some are answered",
+            STR_ARG(c->method), lane->subject->waiting, lane->subject->name);
+        err.retry_after_ms = 1000;
+        call_fail_now(c, &err);
+    }
+}
+
+/* Answers to someone who does not read them would pile up here. */
+static void read_now(struct call *c)
+{
+    struct session *s = call_session(c);
+    size_t waiting = s == NULL ? 0 : rpc_session_pending(s->rpc);
+    if (waiting > MASTER_SESSION_BYTES_MAX) {
+        c->m->stats.refused_bytes++;
+        call_failf(c, ERR_BUSY, "%.*s: %zu bytes of answers wait to be read by this connection; read them first",
+                   STR_ARG(c->method), waiting);
+        return;
+    }
+    c->then(c);
+}
+
+static void read_done(const struct error *error, void *data)
+{
+    struct call *c = data;
+    if (error != NULL) {
+        call_fail(c, error);
+        return;
+    }
+    call_find_again(c);
+    c->may_read = true;
+    call_take_turn(c);
+}
+
+static void index_known(const struct rpc_result *result, void *data)
+{
+    struct call *c = data;
+    if (result->error != NULL) {
+        call_failf(c, ERR_NO_QUORUM, "the leader did not confirm the read: %s; try again, or ask for a stale read",
+                   result->error->message);
+        return;
+    }
+    int64_t index = mp_int(mp_get(result->result, "index"), -1);
+    if (index < 0) {
+        call_failf(c, ERR_INTERNAL, "the leader's answer to read.index is malformed");
+        return;
+    }
+    replica_wait_applied(c->m->replica, (uint64_t)index, call_left_ms(c, MASTER_READ_TIMEOUT_MS), read_done, c);
+}
+
+void call_read(struct call *c, call_fn *then)
+{
+    struct master *m = c->m;
+    c->then = then;
+    if (mp_bool(mp_get(c->params, "stale"), false)) {
+        read_now(c);
+        return;
+    }
+    if (replica_leading(m->replica)) {
+        replica_read(m->replica, read_done, c);
+        return;
+    }
+    const char *address;
+    uint64_t leader = replica_leader(m->replica, &address);
+    if (leader == 0 || leader == m->config.id) {
+        call_failf(c, ERR_NO_QUORUM,
+                   "no leader is known, so a current read can't be answered; try again, or ask for a stale read");
+        return;
+    }
+    call_ask_leader(c, leader, "read.index", STR("\x80"), call_left_ms(c, MASTER_READ_TIMEOUT_MS), index_known);
+}

@@ -1,0 +1,149 @@
+/* Connections of clients, nodes, strangers and masters: who comes in is turned into a session or given to the transport, who has no place is told
+ * so, and strangers do not stay. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "master/auth/revoked.h"
+
+static void session_request(struct rpc_session *rpc, struct rpc_request *r, struct str method, struct mp params,
+                            void *data)
+{
+    (void)method;
+    (void)params; /* borrowed for this call only; the request's own copies live until the answer */
+    struct session *s = data;
+    s->heard_ms = env_now_ms(s->m->env);
+    if (s->refusal != NULL) {
+        s->m->stats.refused++;
+        rpc_reply_error(r, s->refusal);
+        rpc_session_close(rpc); /* what was sent still goes out */
+        return;
+    }
+    master_dispatch(s->m, &s->who, &s->facts, r, rpc_request_method(r), rpc_request_params(r), false);
+}
+
+static void session_notify(struct rpc_session *rpc, struct str method, struct mp params, void *data)
+{
+    (void)rpc;
+    struct session *s = data;
+    if (s->refusal == NULL && str_is(method, "node.heartbeat")) {
+        nodes_on_heartbeat(s, params);
+    }
+}
+
+static void session_closed(struct rpc_session *rpc, const struct error *why, void *data)
+{
+    (void)rpc;
+    struct session *s = data;
+    if (why != NULL) {
+        log_debug(&s->m->log, "session", "closed: %s", why->message);
+    }
+    nodes_on_session_closed(s);
+    parked_on_session_closed(s);
+    lane_drop(s->m->turns, &s->lane);
+    subject_unref(s->m->turns, s->subject);
+    list_remove(&s->link);
+    list_remove(&s->stranger_link);
+    free(s->refusal);
+    free(s);
+}
+
+static struct session *session_new(struct master *m, struct net_conn *c)
+{
+    struct session *s = xcalloc(1, sizeof *s);
+    s->m = m;
+    s->who = *net_conn_peer(c);
+    s->facts = *net_conn_peer_facts(c);
+    s->expired = net_conn_peer_expired(c);
+    s->revoked = revoked_has(m, &s->who, &s->facts, NULL); /* its calls will hear so */
+    s->since_ms = s->heard_ms = env_now_ms(m->env);
+    net_conn_peer_life(c, &s->cert_from_s, &s->cert_until_s);
+    s->subject = subject_get(m->turns, &s->who, net_conn_peer_addr(c));
+    lane_init(&s->lane, s->subject);
+    bool stranger = s->who.role == PKI_ROLE_NONE, node = s->who.role == PKI_ROLE_NODE;
+    list_push_back(&m->sessions, &s->link);
+    list_init(&s->stranger_link);
+    if (stranger) {
+        list_push_back(&m->strangers, &s->stranger_link);
+    }
+    s->rpc = rpc_session_new(c, &m->loop,
+                             &(struct rpc_config){
+                                 .handler = {session_request, session_notify, session_closed},
+                                 .data = s,
+                                 .message_max = stranger ? MASTER_STRANGER_MESSAGE_MAX : 0,
+                                 .in_max = node ? MASTER_NODE_MESSAGE_MAX : 0,
+                                 .elements_max = stranger ? MASTER_STRANGER_ELEMENTS_MAX
+                                                 : node   ? MASTER_NODE_ELEMENTS_MAX
+                                                          : RPC_ELEMENTS_MAX,
+                                 .inflight_max = stranger ? MASTER_STRANGER_INFLIGHT_MAX : 0,
+                                 .stats = &m->rpc_stats,
+                                 .log = &m->log,
+                             });
+    rpc_session_set_data(s->rpc, s);
+    return s;
+}
+
+void sessions_on_conn(struct net_conn *c, void *data)
+{
+    struct master *m = data;
+    struct error why = {0};
+    if (m->stopping) {
+        net_conn_close(c);
+    } else if (strcmp(net_conn_alpn(c), ALPN_RAFT) == 0) {
+        uint64_t id = net_conn_peer(c)->role == PKI_ROLE_MASTER ? strtoull(net_conn_peer(c)->name, NULL, 10) : 0;
+        if (id != 0 && members_removed(m, id)) {
+            removed_farewell(m, c, id);
+        } else if (revoked_has(m, net_conn_peer(c), net_conn_peer_facts(c), &why)) {
+            log_warn(&m->log, "session", "connection from %s refused: %s", net_conn_peer_addr(c), why.message);
+            net_conn_close(c);
+        } else if (net_conn_peer(c)->role == PKI_ROLE_MASTER) {
+            transport_accept(m->transport, c);
+        } else {
+            log_warn(&m->log, "session", "%s asks for %s without a master's certificate; refused",
+                     net_conn_peer_addr(c), ALPN_RAFT);
+            net_conn_close(c);
+        }
+    } else {
+        session_new(m, c);
+    }
+}
+
+void sessions_on_refused(struct net_conn *c, const struct error *why, void *data)
+{
+    struct master *m = data;
+    if (m->stopping || strcmp(net_conn_alpn(c), ALPN_RPC) != 0) {
+        net_conn_close(c);
+    } else {
+        session_new(m, c)->refusal = xmemdup(why, sizeof *why);
+    }
+}
+
+void sessions_tick(struct master *m)
+{
+    int64_t now = env_now_ms(m->env);
+    LIST_FOR_SAFE(it, &m->strangers)
+    {
+        struct session *s = LIST_ENTRY(it, struct session, stranger_link);
+        if (rpc_session_inflight(s->rpc) > 0) {
+            s->heard_ms = now;
+        } else if (now - s->heard_ms >= MASTER_STRANGER_IDLE_MS || now - s->since_ms >= MASTER_STRANGER_LIFE_MS) {
+            list_remove(&s->stranger_link);
+            m->stats.strangers_late++;
+            rpc_session_close(s->rpc);
+        }
+    }
+}
+
+void sessions_write_places(struct master *m, struct buf *b)
+{
+    const struct net_gate_config *shares = net_gate_config(m->gate);
+    const struct net_gate_stats *stats = net_gate_stats(m->gate);
+    mp_write_cstr(b, "connections");
+    mp_write_array(b, NET_CLASSES);
+    for (int i = 0; i < NET_CLASSES; i++) {
+        mp_write_map(b, 4);
+        mp_write_key_str(b, "of", str_of(net_class_word((enum net_class)i)));
+        mp_write_key_int(b, "open", stats->open[i]);
+        mp_write_key_int(b, "places", shares->max[i]);
+        mp_write_key_int(b, "refused", (int64_t)stats->refused[i]);
+    }
+}

@@ -1,0 +1,317 @@
+#include "master/front/turns.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uv.h>
+
+#include "base/mem.h"
+#include "proto/net/net.h"
+
+struct turns {
+    bool (*has_room)(void *data, enum turn_room room);
+    void *data;
+    struct strmap subjects;
+    struct list ready[TURN_CLASSES]; /* struct subject.link */
+    struct list held;                /* struct subject.held_link */
+    enum turn_class next;
+    unsigned waiting; /* pieces of all, held ones too */
+    uint64_t used_ns; /* of this turn of the loop */
+    struct turns_stats stats;
+};
+
+struct turns *turns_new(bool (*has_room)(void *data, enum turn_room room), void *data)
+{
+    struct turns *t = xcalloc(1, sizeof *t);
+    t->has_room = has_room;
+    t->data = data;
+    strmap_init(&t->subjects);
+    list_init(&t->held);
+    for (unsigned i = 0; i < TURN_CLASSES; i++) {
+        list_init(&t->ready[i]);
+    }
+    return t;
+}
+
+void turns_free(struct turns *t)
+{
+    if (t == NULL) {
+        return;
+    }
+    size_t cursor = 0;
+    while (t->waiting > 0) {
+        struct subject *s = turns_next(t, &cursor);
+        assert(s != NULL);
+        if (s->waiting > 0) {
+            lane_drop(t, &s->forwarded);
+            cursor = 0; /* the last one dropped takes its subject's row away */
+        }
+    }
+    strmap_close(&t->subjects);
+    free(t);
+}
+
+/* ---- Subjects and lanes ---- */
+
+static const struct {
+    enum turn_class class;
+    const char *word;
+} classes[] = {
+    [PKI_ROLE_NONE] = {TURN_STRANGERS, "stranger"},
+    [PKI_ROLE_MASTER] = {TURN_MASTERS, "master"},
+    [PKI_ROLE_NODE] = {TURN_NODES, "node"},
+    [PKI_ROLE_ADMIN] = {TURN_USERS, "user"},
+};
+
+void lane_init(struct lane *lane, struct subject *s)
+{
+    list_init(&lane->link);
+    list_init(&lane->works);
+    lane->subject = s;
+}
+
+struct subject *subject_get(struct turns *t, const struct pki_identity *who, const char *addr)
+{
+    char network[NET_NETWORK_MAX] = "";
+    char name[PKI_NAME_MAX + NET_NETWORK_MAX + 16];
+    assert((size_t)who->role < ARRAY_SIZE(classes));
+    if (who->role == PKI_ROLE_NONE) {
+        net_addr_network(addr == NULL ? "" : addr, network);
+    }
+    snprintf(name, sizeof name, "%s \"%s\"", classes[who->role].word, who->role == PKI_ROLE_NONE ? network : who->name);
+    struct subject *s = strmap_get(&t->subjects, str_of(name));
+    if (s == NULL) {
+        s = xcalloc(1, sizeof *s);
+        s->class = classes[who->role].class;
+        s->name = xstrdup(name);
+        list_init(&s->link);
+        list_init(&s->held_link);
+        list_init(&s->lanes);
+        list_init(&s->held);
+        lane_init(&s->forwarded, s);
+        strmap_set(&t->subjects, str_of(name), s);
+    }
+    s->refs++;
+    return s;
+}
+
+void subject_unref(struct turns *t, struct subject *s)
+{
+    assert(s->refs > 0);
+    if (--s->refs > 0) {
+        return;
+    }
+    assert(s->waiting == 0 && s->watches == 0 && list_empty(&s->link) && list_empty(&s->held_link));
+    strmap_remove(&t->subjects, str_of(s->name));
+    free(s->name);
+    free(s);
+}
+
+/* ---- In and out of the queues ---- */
+
+/* A lane with work is in its subject's ring, and a subject with such lanes in its class's. */
+static void make_ready(struct turns *t, struct lane *lane)
+{
+    struct subject *s = lane->subject;
+    if (list_empty(&lane->link)) {
+        list_push_back(&s->lanes, &lane->link);
+    }
+    if (list_empty(&s->link) && !list_empty(&s->lanes)) {
+        list_push_back(&t->ready[s->class], &s->link);
+    }
+}
+
+static void enter(struct turns *t, struct lane *lane, struct work *w, bool front)
+{
+    assert(w->lane == NULL);
+    w->lane = lane;
+    (front ? list_push_front : list_push_back)(&lane->works, &w->link);
+    lane->subject->waiting++;
+    lane->subject->refs++;
+    t->waiting++;
+    t->stats.waiting_most = MAX(t->stats.waiting_most, lane->subject->waiting);
+    make_ready(t, lane);
+}
+
+/* The subject stays: its reference goes to the caller. */
+static struct subject *leave(struct turns *t, struct work *w)
+{
+    struct lane *lane = w->lane;
+    struct subject *s = lane->subject;
+    list_remove(&w->link);
+    w->lane = NULL;
+    s->waiting--;
+    t->waiting--;
+    if (list_empty(&lane->works)) {
+        list_remove(&lane->link);
+        if (list_empty(&s->lanes)) {
+            list_remove(&s->link);
+        }
+        if (list_empty(&s->held)) {
+            list_remove(&s->held_link);
+        }
+    }
+    return s;
+}
+
+void turns_forget(struct turns *t, struct work *w)
+{
+    if (w->lane != NULL) {
+        subject_unref(t, leave(t, w));
+    }
+}
+
+void lane_drop(struct turns *t, struct lane *lane)
+{
+    while (!list_empty(&lane->works)) {
+        struct work *w = LIST_ENTRY(lane->works.next, struct work, link);
+        struct subject *s = leave(t, w);
+        t->stats.dropped++;
+        w->drop(w);
+        subject_unref(t, s);
+    }
+}
+
+static bool may_go(struct turns *t, const struct work *w)
+{
+    return w->room == TURN_ROOM_NONE || t->has_room(t->data, w->room);
+}
+
+/* Returns its time, in ns. */
+static int64_t do_work(struct work *w)
+{
+    uint64_t start = uv_hrtime();
+    w->run(w);
+    return (int64_t)(uv_hrtime() - start);
+}
+
+bool turns_do(struct turns *t, struct lane *lane, struct work *w)
+{
+    if (t->waiting == 0 && t->used_ns < TURNS_BUDGET_US * 1000u && may_go(t, w)) {
+        t->used_ns += (uint64_t)do_work(w);
+        return true;
+    }
+    if (lane->subject->waiting >= TURNS_WAITING_MAX) {
+        t->stats.refused++;
+        return false;
+    }
+    t->stats.waited++;
+    enter(t, lane, w, false);
+    return true;
+}
+
+void turns_go_on(struct turns *t, struct lane *lane, struct work *w)
+{
+    enter(t, lane, w, true);
+}
+
+/* ---- The turn ---- */
+
+/* Writes that waited for room are looked at again in each turn: it is a few comparisons each, and the lanes are as many as connections. */
+static void release_held(struct turns *t)
+{
+    LIST_FOR_SAFE(it, &t->held)
+    {
+        struct subject *s = LIST_ENTRY(it, struct subject, held_link);
+        LIST_FOR_SAFE(at, &s->held)
+        {
+            struct lane *lane = LIST_ENTRY(at, struct lane, link);
+            if (may_go(t, LIST_ENTRY(lane->works.next, struct work, link))) {
+                list_remove(&lane->link);
+                make_ready(t, lane);
+            }
+        }
+        if (list_empty(&s->held)) {
+            list_remove(&s->held_link);
+        }
+    }
+}
+
+static void hold(struct turns *t, struct lane *lane)
+{
+    struct subject *s = lane->subject;
+    t->stats.held++;
+    list_remove(&lane->link);
+    list_push_back(&s->held, &lane->link);
+    if (list_empty(&s->held_link)) {
+        list_push_back(&t->held, &s->held_link);
+    }
+    if (list_empty(&s->lanes)) {
+        list_remove(&s->link);
+    }
+}
+
+/* The subject's time: until it has used it up or has nothing left that may go on. */
+static void serve(struct turns *t, struct subject *s)
+{
+    s->refs++;
+    s->deficit_ns += TURNS_QUANTUM_US * 1000;
+    while (s->deficit_ns > 0 && !list_empty(&s->lanes)) {
+        struct lane *lane = LIST_ENTRY(s->lanes.next, struct lane, link);
+        struct work *w = LIST_ENTRY(lane->works.next, struct work, link);
+        if (!may_go(t, w)) {
+            hold(t, lane);
+            continue;
+        }
+        list_remove(&lane->link); /* the next one's turn; a lane that has more work stands behind the others */
+        list_push_back(&s->lanes, &lane->link);
+        subject_unref(t, leave(t, w));
+        s->deficit_ns -= do_work(w);
+    }
+    if (list_empty(&s->lanes)) {
+        s->deficit_ns = MIN(s->deficit_ns, 0);
+    } else {
+        list_remove(&s->link);
+        list_push_back(&t->ready[s->class], &s->link);
+    }
+    subject_unref(t, s);
+}
+
+static struct subject *next_subject(struct turns *t)
+{
+    for (unsigned i = 0; i < TURN_CLASSES; i++) {
+        t->next = (t->next + 1) % TURN_CLASSES;
+        if (!list_empty(&t->ready[t->next])) {
+            return LIST_ENTRY(t->ready[t->next].next, struct subject, link);
+        }
+    }
+    return NULL;
+}
+
+bool turns_run(struct turns *t)
+{
+    if (t->waiting == 0) {
+        t->used_ns = 0;
+        return false;
+    }
+    release_held(t);
+    uint64_t end = uv_hrtime() + TURNS_BUDGET_US * 1000u;
+    struct subject *s;
+    while ((s = next_subject(t)) != NULL) {
+        serve(t, s);
+        if (uv_hrtime() >= end) {
+            break;
+        }
+    }
+    t->used_ns = 0;
+    for (unsigned i = 0; i < TURN_CLASSES; i++) {
+        if (!list_empty(&t->ready[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void turns_stats(const struct turns *t, struct turns_stats *out)
+{
+    *out = t->stats;
+    out->waiting = t->waiting;
+    out->subjects = (unsigned)t->subjects.count;
+}
+
+struct subject *turns_next(const struct turns *t, size_t *cursor)
+{
+    const struct strmap_entry *e = strmap_next(&t->subjects, cursor);
+    return e == NULL ? NULL : e->value;
+}

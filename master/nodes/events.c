@@ -1,0 +1,166 @@
+/* Events of agents, and some of our own: equal ones (object, reason, message, source) have one name, so a repetition counts up instead of adding one. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <xxhash.h>
+
+#include "base/timefmt.h"
+#include "master/auth/allowance.h"
+#include "master/auth/restrict.h"
+#include "master/master.h"
+#include "proto/facts/event.h"
+
+#define EVENTS_PER_CALL_MAX 512u
+#define WARN_PAUSE_MS       60000 /* between two tellings of one warning of ours */
+
+static struct str event_name(struct arena *a, const struct value *doc)
+{
+    struct str name = value_path_str(doc, "involvedObject.name");
+    char *identity = arena_printf(
+        a, "%.*s/%.*s/%.*s/%.*s/%.*s/%.*s", STR_ARG(value_path_str(doc, "involvedObject.uid")), STR_ARG(name),
+        STR_ARG(value_path_str(doc, "involvedObject.kind")), STR_ARG(value_path_str(doc, "reason")),
+        STR_ARG(value_path_str(doc, "source.component")), STR_ARG(value_path_str(doc, "message")));
+    return name_of_event(a, name, XXH64(identity, strlen(identity), 0));
+}
+
+static int put_event(struct master *m, struct arena *a, struct txn *t, struct value *doc, struct error *err)
+{
+    const struct kind *k = kind_by_id(KIND_EVENT);
+    const struct view *tip = store_tip(replica_store(m->replica));
+    struct str ns = value_path_str(doc, "involvedObject.namespace");
+    ns = ns.n == 0 ? STR("default") : ns;
+    const struct object *home = view_get(tip, kind_by_id(KIND_NAMESPACE), STR_NONE, ns);
+    if (home == NULL || home->deleting) {
+        return 0; /* nobody will look there */
+    }
+    struct str name = event_name(a, doc);
+    for (unsigned i = 0; i < t->count; i++) {
+        if (str_eq(t->ops[i].name, name) && str_eq(t->ops[i].ns, ns)) {
+            return 0; /* twice in one report: once is enough */
+        }
+    }
+    const struct object *former = view_get(tip, k, ns, name);
+    if (former != NULL) {
+        struct value *old = object_to_value(a, former);
+        event_set_again(a, old, env_wall_ms(m->env), t->count);
+        return txn_update_value(t, k, old, TXN_PART_ALL, 0, err);
+    }
+    struct value *metadata = value_map(a);
+    value_set(a, metadata, "name", value_str(a, name));
+    value_set(a, metadata, "namespace", value_str(a, ns));
+    value_set(a, doc, "metadata", metadata);
+    value_set(a, doc, "apiVersion", value_cstr(a, "v1"));
+    value_set(a, doc, "kind", value_cstr(a, "Event"));
+    event_set_first(a, doc, env_wall_ms(m->env), t->count, "reeve-master");
+    int rv = kind_check(k, a, doc, NULL, KIND_CHECK_LENIENT, err);
+    return rv != 0 ? rv : txn_create_value(t, k, doc, err);
+}
+
+bool events_warn(struct master *m, const struct object *about, const char *reason, struct str message)
+{
+    CLEANUP_ARENA struct arena a;
+    arena_init(&a);
+    struct value *doc = value_map(&a), *object = value_map(&a), *source = value_map(&a);
+    value_set(&a, object, "kind", value_cstr(&a, about->kind->name));
+    value_set(&a, object, "apiVersion", value_cstr(&a, about->kind->api_version));
+    if (about->kind->namespaced) {
+        value_set(&a, object, "namespace", value_str(&a, about->ns));
+    }
+    value_set(&a, object, "name", value_str(&a, about->name));
+    value_set(&a, object, "uid", value_str(&a, about->uid));
+    value_set(&a, source, "component", value_cstr(&a, "reeve-master"));
+    value_set(&a, doc, "involvedObject", object);
+    value_set(&a, doc, "source", source);
+    value_set(&a, doc, "type", value_cstr(&a, "Warning"));
+    value_set(&a, doc, "reason", value_cstr(&a, reason));
+    value_set(&a, doc, "message", value_str(&a, message));
+    struct str ns = about->kind->namespaced ? about->ns : STR("default");
+    const struct object *former =
+        view_get(store_tip(replica_store(m->replica)), kind_by_id(KIND_EVENT), ns, event_name(&a, doc));
+    int64_t last_ms, now_ms = env_wall_ms(m->env);
+    if (former != NULL && timefmt_parse(mp_str(mp_get(object_mp(former), "lastTimestamp")), &last_ms) &&
+        now_ms >= last_ms && now_ms - last_ms < WARN_PAUSE_MS) {
+        return false;
+    }
+    struct txn t;
+    struct error err = {0};
+    txn_init(&t, "events");
+    if (put_event(m, &a, &t, doc, &err) != 0 ||
+        (t.count > 0 && replica_submit(m->replica, &t, NULL, NULL, &err) != 0)) {
+        log_warn(&m->log, "events", "the event %s about %s %.*s is dropped: %s", reason, about->kind->singular,
+                 STR_ARG(about->name), err.message);
+    }
+    txn_close(&t);
+    return true;
+}
+
+static void written(const struct txn_result *result, const struct error *error, void *data)
+{
+    (void)result;
+    struct call *c = data;
+    if (error != NULL) {
+        call_fail(c, error);
+        return;
+    }
+    struct buf b = BUF_INIT;
+    mp_write_map(&b, 0);
+    call_reply(c, &b);
+    buf_close(&b);
+}
+
+static int put_nodes_event(struct call *c, struct txn *t, struct str node, struct mp event, struct error *err)
+{
+    struct master *m = c->m;
+    struct value *doc;
+    int rv = msgpack_read_value(&c->arena, event.p, (size_t)(event.end - event.p), &doc, err);
+    if (rv == 0 && !value_is_map(doc)) {
+        rv = error_set(err, ERR_USAGE, "it is no map");
+    }
+    if (rv == 0 && c->who.role == PKI_ROLE_NODE) {
+        rv = restrict_event(&c->arena, store_tip(replica_store(m->replica)), node, doc, (size_t)(event.end - event.p),
+                            err);
+    }
+    if (rv != 0) {
+        return rv;
+    }
+    if (replica_disk_low(m->replica)) {
+        return error_set(err, ERR_NO_SPACE, "the disk is nearly full");
+    }
+    if (allowance_take(m->replica_events, node, 1, env_now_ms(m->env)) != 0) {
+        return error_set(err, ERR_LIMIT, "it tells more than %d events a second", 1000000 / RESTRICT_EVENT_US);
+    }
+    return put_event(m, &c->arena, t, doc, err);
+}
+
+void method_node_events(struct call *c)
+{
+    struct mp list = mp_get(c->params, "events");
+    struct str node;
+    if (!call_own_node(c, &node)) {
+        return;
+    }
+    if (mp_count(list) > EVENTS_PER_CALL_MAX) {
+        call_failf(c, ERR_LIMIT, "node.events: more than %u events in one call", EVENTS_PER_CALL_MAX);
+        return;
+    }
+    if (!node_may_write(c, node)) {
+        return;
+    }
+    struct txn t;
+    txn_init(&t, "agent");
+    struct error err = {0}, first = {0};
+    unsigned dropped = 0;
+    for (struct mp_iter it = mp_iter(list); mp_next(&it);) {
+        if (put_nodes_event(c, &t, node, it.value, &err) != 0 && dropped++ == 0) {
+            first = err;
+        }
+    }
+    if (dropped > 0) {
+        /* An agent could do nothing but send them again: what nobody can read or keep must not hold up the others. */
+        c->m->stats.events_dropped += dropped;
+        log_warn(&c->m->log, "events", "%u of %u events of node %.*s are dropped, the first because: %s", dropped,
+                 mp_count(list), STR_ARG(node), first.message);
+    }
+    replica_submit(c->m->replica, &t, written, c, &err);
+    txn_close(&t);
+    master_wake(c->m);
+}

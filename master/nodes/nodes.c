@@ -1,0 +1,653 @@
+/* What agents tell masters: who they are, that they live, how their pods do.
+ *
+ * An agent keeps a link to every master (agent/link/session.h). To the one that leads it registers, asks for orders and reports; to all of them it sends
+ * heartbeats, and over each of its links that master can open streams to the node (relay.c). A link is ours to use (master.agents) when
+ * the agent is the one that the stored Node names: when it has registered here, or when its hello tells the instance that the Node has.
+ * So a change of leader moves nothing but the registration: the new leader calls its links (node.lead), and knows already when it heard of whom.
+ * Heartbeats are soft state (core.h); only what changes goes into the log. An agent may speak of its own node and of pods bound to it,
+ * of nothing else: the name in params must be the name in its certificate.
+ *
+ * Two agents with one name: each tells its instance, ID-START-NONCE: ID is made once for the agent's directory, START counts its starts, NONCE is the
+ * process. The Node keeps the instance that registered last. Another one is taken
+ *   - if it is the same process (NONCE): a new connection;
+ *   - if it has the same ID and a later START: the agent was started again, and one directory serves one process at a time (a lock);
+ *   - if the Node is not alive: not heard within the grace, or given up.
+ * Else it is refused, and the log and an Event of the Node say so. Of two copies of one directory the one started later wins, once; the other is
+ * refused from then on. An agent that tells no instance is taken, and takes the place of any. */
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "controllers/deletion.h"
+#include "master/auth/allowance.h"
+#include "master/auth/restrict.h"
+#include "master/master.h"
+
+#define INSTANCE_KEY "reeve.io/agent-instance" /* annotation of the Node */
+#define ASK_MS       1000                      /* for the other masters' answer whom they have heard */
+
+bool call_own_node(struct call *c, struct str *name)
+{
+    if (!call_str(c, "name", name, true)) {
+        return false;
+    }
+    if (!name_is_key(*name)) {
+        call_failf(c, ERR_USAGE, "%.*s: parameter \"name\" can be no node's name", STR_ARG(c->method));
+        return false;
+    }
+    if (c->who.role == PKI_ROLE_NODE && !str_is(*name, c->who.name)) {
+        call_failf(c, ERR_FORBIDDEN, "node \"%s\" may not speak for node \"%.*s\"", c->who.name, STR_ARG(*name));
+        return false;
+    }
+    return true;
+}
+
+bool node_may_write(struct call *c, struct str node)
+{
+    struct master *m = c->m;
+    int64_t kib = (c->params.end - c->params.p) / 1024 + 1;
+    int64_t wait_ms = allowance_take(m->node_kib, node, kib, env_now_ms(m->env));
+    if (wait_ms == 0 || c->who.role != PKI_ROLE_NODE) {
+        return true;
+    }
+    struct error err = {0};
+    m->stats.node_refused++;
+    error_set(&err, ERR_BUSY, "%.*s: node \"%.*s\" writes more than %d KiB a second; the next is taken in %lld ms",
+              STR_ARG(c->method), STR_ARG(node), 1000000 / RESTRICT_KIB_US, (long long)wait_ms);
+    err.retry_after_ms = (int)wait_ms;
+    call_fail(c, &err);
+    return false;
+}
+
+/* ---- Instances ---- */
+
+struct instance {
+    char id[24], nonce[24];
+    unsigned start;
+};
+
+static bool instance_read(struct str text, struct instance *out)
+{
+    char copy[NODES_INSTANCE_MAX], more;
+    if (text.n >= sizeof copy) {
+        return false;
+    }
+    snprintf(copy, sizeof copy, "%.*s", STR_ARG(text));
+    return sscanf(copy, "%23[0-9a-f]-%u-%23[0-9a-f]%c", out->id, &out->start, out->nonce, &more) == 3;
+}
+
+static struct str instance_of(const struct object *node)
+{
+    return node == NULL ? STR_NONE : object_annotation(node, INSTANCE_KEY);
+}
+
+/* May this instance take the place of the one that the Node names? */
+static bool instance_succeeds(const struct instance *mine, struct str former_text)
+{
+    struct instance former;
+    if (!instance_read(former_text, &former)) {
+        return true;
+    }
+    return strcmp(mine->nonce, former.nonce) == 0 || (strcmp(mine->id, former.id) == 0 && mine->start > former.start);
+}
+
+/* ---- Links ---- */
+
+static void bind_session(struct master *m, struct session *s, struct str name)
+{
+    if (s == NULL) {
+        return;
+    }
+    struct session *old = strmap_get(&m->agents, name);
+    if (old != NULL && old != s) {
+        log_info(&m->log, "nodes", "node %.*s came back on another connection", STR_ARG(name));
+        old->node[0] = '\0';
+        rpc_session_close(old->rpc);
+    }
+    if (s->node[0] != '\0' && !str_is(name, s->node)) {
+        nodes_on_session_closed(s); /* an administrator's connection that spoke for another node before */
+    }
+    snprintf(s->node, sizeof s->node, "%.*s", STR_ARG(name));
+    strmap_set(&m->agents, name, s);
+    core_heartbeat(m->core, name);
+}
+
+void nodes_on_hello(struct call *c)
+{
+    struct session *s = call_session(c);
+    struct mp params = c->params;
+    struct str name = mp_str(mp_get(params, "name")), instance = mp_str(mp_get(params, "instance"));
+    if (s == NULL || c->who.role != PKI_ROLE_NODE || !str_is(name, c->who.name)) {
+        return;
+    }
+    int64_t until_s = mp_int(mp_get(params, "certUntil"), 0);
+    if (until_s >
+        s->cert_until_s) { /* it has renewed its certificate through another master since; told for cert.status alone */
+        s->cert_from_s = mp_int(mp_get(params, "certFrom"), s->cert_from_s);
+        s->cert_until_s = until_s;
+    }
+    const struct object *node =
+        view_get(store_committed(replica_store(c->m->replica)), kind_by_id(KIND_NODE), STR_NONE, name);
+    if (instance.n > 0 && str_eq(instance, instance_of(node))) {
+        bind_session(c->m, s, name);
+    }
+}
+
+/* ---- Registration ---- */
+
+static void refuse_twin(struct call *c, const struct object *node)
+{
+    struct master *m = c->m;
+    struct str name = node->name;
+    struct error err = {0};
+    struct session *s = call_session(c);
+    char address[NET_ADDR_MAX] = "";
+    snprintf(address, sizeof address, "%s", s == NULL ? "another machine" : rpc_session_peer_addr(s->rpc));
+    char *port = strrchr(address, ':');
+    if (port != NULL) {
+        *port = '\0'; /* another one at each attempt */
+    }
+    CLEANUP_FREE char *text = xasprintf("another agent, at %s, wants to be node %.*s and is refused while this one "
+                                        "lives; two agents cannot have one name",
+                                        address, STR_ARG(name));
+    if (events_warn(m, node, "NodeNameConflict", str_of(text))) { /* once a minute */
+        log_warn(&m->log, "nodes", "%s", text);
+    }
+    int64_t grace_ms = m->config.node_grace_ms == 0 ? API_NODE_GRACE_MS_DEFAULT : m->config.node_grace_ms;
+    error_set_field(
+        &err, ERR_EXISTS, "instance",
+        "node \"%.*s\" is served by another agent, which lives; this one is refused. Two agents cannot have "
+        "one name: end the other one, or give this one its own directory and name (reeve-agent join --name). "
+        "A node whose agent is gone for good can be taken %lld s after it was last heard of",
+        STR_ARG(name), (long long)(grace_ms + 999) / 1000);
+    err.retry_after_ms = 5000;
+    call_fail(c, &err);
+}
+
+/* False: the call has been failed. */
+static bool may_register(struct call *c, struct str name, struct str instance)
+{
+    struct instance mine;
+    if (instance.n == 0) {
+        return true;
+    }
+    if (!instance_read(instance, &mine)) {
+        call_failf(c, ERR_USAGE, "node.register: instance must be ID-START-NONCE");
+        return false;
+    }
+    const struct object *node =
+        view_get(store_tip(replica_store(c->m->replica)), kind_by_id(KIND_NODE), STR_NONE, name);
+    if (instance_succeeds(&mine, instance_of(node)) || !core_node_lives(c->m->core, name)) {
+        return true;
+    }
+    refuse_twin(c, node);
+    return false;
+}
+
+bool nodes_taken(struct master *m, struct str name)
+{
+    return core_node_lives(m->core, name);
+}
+
+/* The stored Node keeps spec (podCIDR, taints, cordon) and labels of others; status and the agent's own labels are the agent's. */
+static struct value *merged_node(struct call *c, struct value *doc, const struct object *old, struct str instance)
+{
+    struct arena *a = &c->arena;
+    struct value *node = object_to_value(a, old);
+    struct value *labels = value_ensure_map(a, value_get(node, "metadata"), "labels");
+    const struct value *own = value_path(doc, "metadata.labels");
+    for (unsigned i = 0; i < value_count(own); i++) {
+        value_set_str_key(a, labels, own->map.members[i].key, own->map.members[i].value);
+    }
+    struct value *status = value_get(doc, "status");
+    if (status != NULL) {
+        value_set(a, node, "status", status);
+    }
+    if (instance.n > 0) {
+        value_set(a, value_ensure_map(a, value_get(node, "metadata"), "annotations"), INSTANCE_KEY,
+                  value_str(a, instance));
+    } else if (value_path(node, "metadata.annotations") != NULL) {
+        value_remove(value_path(node, "metadata.annotations"), INSTANCE_KEY);
+    }
+    value_remove(value_get(node, "metadata"), "resourceVersion");
+    return node;
+}
+
+/* Of a new node's document: its name, labels, annotations and status are its own; its spec but for the pods' network, which is given to it. */
+static struct value *new_node(struct call *c, struct value *doc, struct str instance)
+{
+    static const char *const own[] = {"name", "labels", "annotations"};
+    struct arena *a = &c->arena;
+    struct value *metadata = value_map(a), *spec = value_ensure_map(a, doc, "spec");
+    for (size_t i = 0; i < ARRAY_SIZE(own); i++) {
+        struct value *v = value_path(value_get(doc, "metadata"), own[i]);
+        if (v != NULL) {
+            value_set(a, metadata, own[i], v);
+        }
+    }
+    if (instance.n > 0) {
+        value_set(a, value_ensure_map(a, metadata, "annotations"), INSTANCE_KEY, value_str(a, instance));
+    }
+    value_set(a, doc, "metadata", metadata);
+    value_remove(spec, "podCIDR");
+    value_remove(spec, "podCIDRs");
+    return doc;
+}
+
+static int put_node(struct call *c, struct value *doc, struct str name, struct str instance, struct txn *t,
+                    struct error *err)
+{
+    const struct kind *k = kind_by_id(KIND_NODE);
+    const struct object *old = view_get(store_tip(replica_store(c->m->replica)), k, STR_NONE, name);
+    int rv = kind_check_fields(k, &c->arena, doc, KIND_CHECK_LENIENT, err);
+    if (rv != 0) {
+        return rv; /* a wrong type must not be merged with what is stored */
+    }
+    doc = old != NULL ? merged_node(c, doc, old, instance) : new_node(c, doc, instance);
+    rv = kind_check(k, &c->arena, doc, NULL, KIND_CHECK_LENIENT, err);
+    if (rv != 0) {
+        return rv;
+    }
+    return old == NULL ? txn_create_value(t, k, doc, err)
+                       : txn_update_value(t, k, doc, TXN_PART_ALL, old->revision, err);
+}
+
+/* As WRITE_OBJECT, with the heartbeat period. */
+struct registration {
+    struct call *call;
+    struct object *object;
+};
+
+static void registered(const struct txn_result *result, const struct error *error, void *data)
+{
+    (void)result;
+    struct registration *r = data;
+    if (error != NULL) {
+        call_fail(r->call, error);
+    } else {
+        struct buf b = BUF_INIT;
+        mp_write_map(&b, 2);
+        mp_write_key_int(&b, "heartbeatMs", r->call->m->config.agent_heartbeat_ms);
+        mp_write_cstr(&b, "object");
+        object_write_wire(&b, r->object);
+        call_reply(r->call, &b);
+        buf_close(&b);
+    }
+    object_unref(r->object);
+    free(r);
+}
+
+void method_node_register(struct call *c)
+{
+    struct mp body = mp_get(c->params, "node");
+    struct value *doc = NULL;
+    struct error err = {0};
+    if (mp_type(body) == MP_MAP &&
+        msgpack_read_value(&c->arena, body.p, (size_t)(body.end - body.p), &doc, &err) != 0) {
+        call_fail(c, &err);
+        return;
+    }
+    struct str name = value_path_str(doc, "metadata.name");
+    if (!str_is(value_to_str(value_get(doc, "kind")), "Node") || name.n == 0) {
+        call_failf(c, ERR_USAGE, "node.register: params.node must be a Node with a name");
+        return;
+    }
+    if (name.n > PKI_NAME_MAX) { /* no certificate can bear it */
+        call_failf(c, ERR_INVALID, "node.register: the name of a node may have at most %d characters", PKI_NAME_MAX);
+        return;
+    }
+    if (c->who.role == PKI_ROLE_NODE && !str_is(name, c->who.name)) {
+        call_failf(c, ERR_FORBIDDEN, "node \"%s\" may not register as \"%.*s\"", c->who.name, STR_ARG(name));
+        return;
+    }
+    if (body.end - body.p > (ptrdiff_t)RESTRICT_NODE_BYTES) {
+        call_failf(c, ERR_LIMIT, "node.register: the Node has %td bytes; at most %u are taken", body.end - body.p,
+                   RESTRICT_NODE_BYTES);
+        return;
+    }
+    struct master *m = c->m;
+    struct str instance = mp_str(mp_get(c->params, "instance"));
+    if (!may_register(c, name, instance) || !node_may_write(c, name)) {
+        return;
+    }
+    if (c->who.role == PKI_ROLE_NODE && restrict_labels(&c->arena, name, doc, &err) != 0) {
+        call_fail(c, &err);
+        return;
+    }
+    struct txn t;
+    txn_init(&t, "agent");
+    if (put_node(c, doc, name, instance, &t, &err) != 0) {
+        call_fail(c, &err);
+    } else {
+        struct registration *r = xcalloc(1, sizeof *r);
+        r->call = c;
+        bind_session(m, call_session(c), name);
+        if (replica_submit(m->replica, &t, registered, r, &err) == 0) {
+            const struct view *tip = store_tip(replica_store(m->replica));
+            r->object = object_ref(view_get(tip, kind_by_id(KIND_NODE), STR_NONE, name));
+            log_info(&m->log, "nodes", "node %.*s registered", STR_ARG(name));
+        }
+    }
+    txn_close(&t);
+    master_wake(m);
+}
+
+/* ---- Heartbeats ---- */
+
+void nodes_on_heartbeat(struct session *s, struct mp params)
+{
+    struct master *m = s->m;
+    struct str name = mp_str(mp_get(params, "name"));
+    if (s->node[0] == '\0' || !str_is(name, s->node)) {
+        return; /* not the one that the Node names: it registers with the leader first */
+    }
+    m->stats.heartbeats++;
+    int64_t now_ms = env_now_ms(m->env);
+    if (now_ms - s->beat_ms < NODES_HEARTBEAT_LOOK_MS) {
+        return; /* no agent sends them so densely */
+    }
+    s->beat_ms = now_ms;
+    core_heartbeat(m->core, name);
+    if (!replica_leading(m->replica)) {
+        return;
+    }
+    const struct object *o = view_get(store_tip(replica_store(m->replica)), kind_by_id(KIND_NODE), STR_NONE, name);
+    bool refresh = o == NULL;
+    if (o != NULL) {
+        for (struct mp_iter it = mp_iter(mp_path(object_mp(o), "status.conditions")); mp_next(&it);) {
+            refresh |= str_is(mp_str(mp_get(it.value, "type")), "Ready") &&
+                       str_is(mp_str(mp_get(it.value, "status")), "Unknown");
+        }
+    }
+    if (refresh) {
+        /* We had given the node up; it lives. Only the agent knows how it is: ask it to register again. */
+        rpc_notify(s->rpc, "node.refresh", STR("\x80"));
+    }
+}
+
+void nodes_on_session_closed(struct session *s)
+{
+    if (s->node[0] != '\0' && strmap_get(&s->m->agents, str_of(s->node)) == s) {
+        strmap_remove(&s->m->agents, str_of(s->node));
+        log_info(&s->m->log, "nodes", "connection of node %s is gone", s->node);
+    }
+}
+
+/* ---- Changes of leader ---- */
+
+/* What the other masters have heard, asked once at the start of a leadership. */
+struct asking {
+    struct master *m;
+    uint64_t term;
+    unsigned left;
+};
+
+static void heard_answered(const struct rpc_result *r, void *data)
+{
+    struct asking *a = data;
+    struct master *m = a->m;
+    bool still = replica_leading(m->replica) && replica_term(m->replica) == a->term;
+    if (r->error == NULL) {
+        for (struct mp_iter it = mp_iter(mp_get(r->result, "heard")); mp_next(&it);) {
+            core_hear_of(m->core, it.key, mp_int(it.value, -1));
+        }
+    }
+    if (--a->left == 0) {
+        if (still) {
+            core_heard_all(m->core);
+        }
+        free(a);
+        master_wake(m);
+    }
+}
+
+void nodes_ask_heard(void *data)
+{
+    struct master *m = data;
+    struct replica_member members[64];
+    unsigned n = replica_members(m->replica, members, ARRAY_SIZE(members));
+    struct asking *a = xcalloc(1, sizeof *a);
+    *a = (struct asking){.m = m, .term = replica_term(m->replica)};
+    for (unsigned i = 0; i < n; i++) {
+        a->left += members[i].id != m->config.id;
+    }
+    if (a->left == 0) {
+        free(a);
+        core_heard_all(m->core);
+        return;
+    }
+    for (unsigned i = 0; i < n; i++) {
+        if (members[i].id != m->config.id) {
+            transport_call(m->transport, members[i].id, "nodes.heard", STR("\x80"), ASK_MS, heard_answered, a);
+        }
+    }
+}
+
+void nodes_tell_heard(struct master *m, struct rpc_request *req)
+{
+    CLEANUP_BUF struct buf b = BUF_INIT;
+    CLEANUP_BUF struct buf list = BUF_INIT;
+    size_t cursor = 0;
+    uint32_t count = 0;
+    struct str name;
+    int64_t age_ms;
+    while (list.size < RPC_MESSAGE_MAX / 2 && core_next_heard(m->core, &cursor, &name, &age_ms)) {
+        mp_write_str(&list, name);
+        mp_write_int(&list, age_ms);
+        count++;
+    }
+    mp_write_map(&b, 1);
+    mp_write_cstr(&b, "heard");
+    mp_write_map(&b, count);
+    buf_append(&b, list.data, list.size);
+    rpc_reply(req, buf_str(&b));
+}
+
+void nodes_on_leading(struct master *m, bool leading)
+{
+    if (!leading) {
+        /* Links stay, and what streams over them. Orders come from the next leader. */
+        node_feeds_end(m);
+        watch_table_end_nodes(m->watches);
+        return;
+    }
+    CLEANUP_BUF struct buf b = BUF_INIT;
+    mp_write_map(&b, 1);
+    mp_write_key_int(&b, "term", (int64_t)replica_term(m->replica));
+    LIST_FOR(it, &m->sessions)
+    {
+        struct session *s = LIST_ENTRY(it, struct session, link);
+        if (s->who.role == PKI_ROLE_NODE && rpc_session_is_open(s->rpc)) {
+            rpc_notify(s->rpc, "node.lead", buf_str(&b));
+        }
+    }
+}
+
+/* ---- Pods' status ---- */
+
+struct status_write {
+    struct call *call;
+    unsigned count;
+    struct error *errors; /* per pod; code 0 = fine */
+};
+
+static void status_written(const struct txn_result *result, const struct error *error, void *data)
+{
+    struct status_write *w = data;
+    if (error != NULL) {
+        call_fail(w->call, error);
+    } else {
+        struct buf b = BUF_INIT;
+        mp_write_map(&b, 2);
+        mp_write_key_int(&b, "revision", (int64_t)result->revision);
+        mp_write_cstr(&b, "results");
+        mp_write_array(&b, w->count);
+        for (unsigned i = 0; i < w->count; i++) {
+            if (w->errors[i].code == 0) {
+                mp_write_nil(&b);
+            } else {
+                rpc_write_error(&b, &w->errors[i]);
+            }
+        }
+        call_reply(w->call, &b);
+        buf_close(&b);
+    }
+    free(w->errors);
+    free(w);
+}
+
+/* The stored pod that an agent's entry {namespace, name, uid} means; NULL with err if it is none of the node's, or was named before: for each entry the
+ * whole pod is read and judged, so a report may name it once. */
+static const struct object *pod_of(struct call *c, struct mp entry, struct str node, struct strmap *named,
+                                   struct error *err)
+{
+    struct str ns = mp_str(mp_get(entry, "namespace")), name = mp_str(mp_get(entry, "name"));
+    struct str uid = mp_str(mp_get(entry, "uid"));
+    const struct object *o = view_get(store_tip(replica_store(c->m->replica)), kind_by_id(KIND_POD), ns, name);
+    if (o == NULL || !str_eq(o->uid, uid)) {
+        error_set(err, ERR_NOT_FOUND, "pods \"%.*s\" with this uid not found", STR_ARG(name));
+        return NULL;
+    }
+    if (!str_eq(mp_str(mp_path(object_mp(o), "spec.nodeName")), node)) {
+        error_set(err, ERR_FORBIDDEN, "pod \"%.*s\" is not bound to node \"%.*s\"", STR_ARG(name), STR_ARG(node));
+        return NULL;
+    }
+    if (strmap_set(named, uid, c) != NULL) {
+        error_set(err, ERR_USAGE, "node.status: this pod stands in the report twice");
+        return NULL;
+    }
+    return o;
+}
+
+/* Conditions that others own (PodScheduled) stay if the agent does not name them. */
+static void keep_conditions(struct arena *a, struct value *status, const struct value *former)
+{
+    const struct value *old = value_get(former, "conditions");
+    struct value *list = value_ensure_list(a, status, "conditions");
+    VALUE_FOR(i, old)
+    {
+        struct value *cond = value_item(old, i);
+        if (value_is_map(cond) && value_find(list, "type", value_to_str(value_get(cond, "type"))) == NULL) {
+            value_insert(a, list, 0, cond);
+        }
+    }
+}
+
+static int put_status(struct txn *t, const struct object *pod, struct mp status_mp, struct error *err)
+{
+    CLEANUP_ARENA struct arena arena; /* one after another, not all at once */
+    struct arena *a = &arena;
+    struct value *status;
+    arena_init(a);
+    if (mp_type(status_mp) != MP_MAP) {
+        return error_set(err, ERR_USAGE, "node.status: status of pod \"%.*s\" is no map", STR_ARG(pod->name));
+    }
+    int rv = msgpack_read_value(a, status_mp.p, (size_t)(status_mp.end - status_mp.p), &status, err);
+    if (rv != 0) {
+        return rv;
+    }
+    unsigned conditions = value_count(value_get(status, "conditions"));
+    if (conditions > KIND_LIST_MAX) { /* before each is compared with each */
+        return error_set_field(err, ERR_INVALID, "status.conditions", "Too many: %u: must have at most %u items",
+                               conditions, KIND_LIST_MAX);
+    }
+    struct value *doc = object_to_value(a, pod);
+    keep_conditions(a, status, value_get(doc, "status"));
+    value_set(a, doc, "status", status);
+    rv = kind_check_fields(pod->kind, a, doc, KIND_CHECK_LENIENT, err);
+    return rv != 0 ? rv : txn_update_value(t, pod->kind, doc, TXN_PART_STATUS, 0, err);
+}
+
+static void put_gone(struct call *c, struct txn *t, struct mp list, struct str node)
+{
+    struct strmap named;
+    strmap_init(&named);
+    for (struct mp_iter it = mp_iter(list); mp_next(&it);) {
+        struct error err = {0};
+        const struct object *pod = pod_of(c, it.value, node, &named, &err);
+        struct deletion_options now = {.grace_s = 0, .policy = DELETION_BACKGROUND};
+        if (pod != NULL && pod->deleting &&
+            deletion_request(t, &c->arena, pod, &now, env_wall_ms(c->m->env), &err) != 0) {
+            log_warn(&c->m->log, "nodes", "pod %.*s/%.*s is gone but can't be removed: %s", STR_ARG(pod->ns),
+                     STR_ARG(pod->name), err.message);
+        }
+    }
+    strmap_close(&named);
+}
+
+static int put_node_status(struct call *c, struct txn *t, struct str node, struct mp status_mp, struct error *err)
+{
+    const struct kind *k = kind_by_id(KIND_NODE);
+    const struct object *old = view_get(store_tip(replica_store(c->m->replica)), k, STR_NONE, node);
+    if (old == NULL) {
+        return error_set(err, ERR_NOT_FOUND, "nodes \"%.*s\" not found; register again", STR_ARG(node));
+    }
+    if (status_mp.end - status_mp.p > (ptrdiff_t)RESTRICT_NODE_BYTES) {
+        return error_set(err, ERR_LIMIT, "node.status: the Node's status has %td bytes; at most %u are taken",
+                         status_mp.end - status_mp.p, RESTRICT_NODE_BYTES);
+    }
+    struct value *status;
+    int rv = msgpack_read_value(&c->arena, status_mp.p, (size_t)(status_mp.end - status_mp.p), &status, err);
+    if (rv != 0) {
+        return rv;
+    }
+    struct value *doc = object_to_value(&c->arena, old);
+    value_set(&c->arena, doc, "status", status);
+    rv = kind_check_fields(k, &c->arena, doc, KIND_CHECK_LENIENT, err);
+    return rv != 0 ? rv : txn_update_value(t, k, doc, TXN_PART_STATUS, 0, err);
+}
+
+void method_node_status(struct call *c)
+{
+    struct str node;
+    struct mp pods = mp_get(c->params, "pods"), node_status = mp_get(c->params, "node");
+    if (!call_own_node(c, &node)) {
+        return;
+    }
+    if (mp_count(pods) + mp_count(mp_get(c->params, "gone")) >= TXN_OPS_MAX / 2) {
+        call_failf(c, ERR_LIMIT, "node.status: more than %u pods in one report", TXN_OPS_MAX / 2);
+        return;
+    }
+    core_heartbeat(c->m->core, node);
+    if (!node_may_write(c, node)) {
+        return;
+    }
+    struct txn t;
+    txn_init(&t, "agent");
+    struct status_write *w = xcalloc(1, sizeof *w);
+    w->call = c;
+    w->count = mp_count(pods);
+    w->errors = xcalloc(w->count, sizeof *w->errors);
+    unsigned i = 0;
+    struct strmap named;
+    strmap_init(&named);
+    for (struct mp_iter it = mp_iter(pods); mp_next(&it); i++) {
+        const struct object *pod = pod_of(c, it.value, node, &named, &w->errors[i]);
+        if (pod != NULL) {
+            put_status(&t, pod, mp_get(it.value, "status"), &w->errors[i]);
+        }
+    }
+    strmap_close(&named);
+    struct error err = {0};
+    if (mp_type(node_status) == MP_MAP) {
+        put_node_status(c, &t, node, node_status, &err);
+    }
+    put_gone(c, &t, mp_get(c->params, "gone"), node);
+    if (err.code != 0) {
+        replica_refuse(c->m->replica, &err, status_written, w);
+    } else {
+        replica_submit(c->m->replica, &t, status_written, w, &err);
+    }
+    txn_close(&t);
+    master_wake(c->m);
+}
+
+/* ---- Orders ---- */
+
+void method_node_pods(struct call *c)
+{
+    struct str node;
+    if (call_own_node(c, &node)) {
+        watch_node_pods(c, node);
+    }
+}

@@ -1,0 +1,629 @@
+/* One TLS connection: libuv's bytes through OpenSSL and back.
+ *
+ * Writing is put off to the end of the loop's turn: net_conn_send only appends, and an idle handle, which libuv runs
+ * before it waits again, encrypts what has gathered into few large records and hands it to the kernel in one write.
+ * Encryption runs at most NET_CIPHER_HIGH ahead of the kernel, so what waits for a slow peer waits once, in `plain`.
+ * An idle connection holds no buffers.
+ *
+ * Invariants: OpenSSL is entered from the loop only, never from inside a callback of ours; nothing is called after CLOSED
+ * but on_close, once; c is freed there. */
+#include "proto/net/net_int.h"
+
+#include <assert.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <openssl/err.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#define KEEPALIVE_S     15
+#define USER_TIMEOUT_MS 30000
+
+static const struct pki_identity nobody;
+
+struct write_req {
+    uv_write_t req;
+    struct net_conn *c;
+    uint8_t *bytes;
+};
+
+static void on_kick(uv_idle_t *h);
+static void on_timer(uv_timer_t *h);
+
+struct net_conn *net_conn_new(uv_loop_t *loop, struct net_tls *tls, bool server, enum net_state state)
+{
+    struct net_conn *c = xcalloc(1, sizeof *c);
+    int rv = uv_tcp_init(loop, &c->tcp) | uv_timer_init(loop, &c->timer) | uv_idle_init(loop, &c->kick);
+    assert(rv == 0);
+    (void)rv;
+    c->tcp.data = c->timer.data = c->kick.data = c;
+    c->handles = 3;
+    c->server = server;
+    c->state = state;
+    c->tls = net_tls_ref(tls);
+    list_init(&c->link);
+    return c;
+}
+
+static void kick(struct net_conn *c)
+{
+    if (c->state != NET_CLOSED) {
+        uv_idle_start(&c->kick, on_kick);
+    }
+}
+
+/* ---- The end ---- */
+
+void net_conn_blame(struct net_conn *c, int code, const char *fmt, ...)
+{
+    if (c->why != NULL) {
+        return;
+    }
+    char text[ERROR_MESSAGE_MAX];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    c->why = xmalloc(sizeof *c->why);
+    const char *doing = c->server ? "connection from" : c->state <= NET_HANDSHAKE ? "connect to" : "connection to";
+    error_set(c->why, code, "%s %s: %s", doing, c->addr, text);
+}
+
+void net_conn_on_handle_closed(uv_handle_t *h)
+{
+    struct net_conn *c = h->data;
+    assert(c->state == NET_CLOSED && c->handles > 0);
+    if (--c->handles > 0) {
+        return;
+    }
+    assert(!c->writing && c->resolve == NULL);
+    net_gate_leave(&c->place);
+    if (c->listener != NULL) {
+        net_listener_forget(c->listener, c);
+    }
+    if (c->events.on_close != NULL) {
+        c->events.on_close(c, c->failed ? c->why : NULL, c->data);
+    }
+    SSL_free(c->ssl);
+    net_tls_unref(c->tls);
+    buf_close(&c->plain);
+    buf_close(&c->cipher);
+    buf_close(&c->stash);
+    free(c->peer);
+    free(c->peer_facts);
+    free(c->alpn);
+    free(c->addr);
+    free(c->why);
+    free(c);
+}
+
+static void close_handle(uv_handle_t *h)
+{
+    if (!uv_is_closing(h)) { /* a socket may be between two addresses: then its callback goes on for us */
+        uv_close(h, net_conn_on_handle_closed);
+    }
+}
+
+static void enter_closed(struct net_conn *c)
+{
+    if (c->state == NET_CLOSED) {
+        return;
+    }
+    c->state = NET_CLOSED;
+    net_connect_release(c);
+    close_handle((uv_handle_t *)&c->tcp);
+    close_handle((uv_handle_t *)&c->timer);
+    close_handle((uv_handle_t *)&c->kick);
+}
+
+/* The reason is known; whoever waits for the handshake's outcome is told. */
+static void mark_failed(struct net_conn *c)
+{
+    assert(c->why != NULL);
+    if (!c->failed) {
+        c->failed = true;
+        if (c->server && c->state == NET_HANDSHAKE) {
+            net_listener_failed(c->listener, c);
+        }
+    }
+}
+
+void net_conn_fail(struct net_conn *c)
+{
+    if (c->state == NET_CLOSED) {
+        return;
+    }
+    /* After net_conn_close the owner knows why it ends. */
+    if (c->state != NET_FLUSHING) {
+        mark_failed(c);
+    }
+    enter_closed(c);
+}
+
+/* OpenSSL has put an alert into `cipher` that tells the peer why: let it out first. */
+static void fail_with_alert(struct net_conn *c)
+{
+    if (c->state >= NET_FLUSHING) {
+        return;
+    }
+    mark_failed(c);
+    c->await_eof = c->server && c->state == NET_HANDSHAKE;
+    c->notify_sent = true;
+    c->state = NET_FLUSHING;
+    uv_timer_start(&c->timer, on_timer, NET_FLUSH_MS, 0);
+    kick(c);
+}
+
+void net_conn_close(struct net_conn *c)
+{
+    switch (c->state) {
+    case NET_RESOLVING:
+    case NET_CONNECTING:
+    case NET_HANDSHAKE:
+        enter_closed(c);
+        break;
+    case NET_OPEN:
+        c->state = NET_FLUSHING;
+        uv_timer_start(&c->timer, on_timer, NET_FLUSH_MS, 0);
+        kick(c);
+        break;
+    case NET_FLUSHING:
+    case NET_CLOSED:
+        break;
+    }
+}
+
+void net_conn_abort(struct net_conn *c)
+{
+    net_conn_close(c);
+    if (c->state == NET_FLUSHING) {
+        enter_closed(c);
+    }
+}
+
+static void on_timer(uv_timer_t *h)
+{
+    struct net_conn *c = h->data;
+    if (c->state == NET_FLUSHING) {
+        enter_closed(c);
+        return;
+    }
+    if (c->state == NET_OPEN) { /* refused, and told so; it had its time to read it */
+        net_conn_close(c);
+        return;
+    }
+    const char *what = c->state == NET_RESOLVING    ? "the name was not resolved"
+                       : c->state == NET_CONNECTING ? "no answer"
+                                                    : "no TLS handshake";
+    net_conn_blame(c, ERR_TIMEOUT, "%s within %lld ms", what, (long long)c->timeout_ms);
+    net_conn_fail(c);
+}
+
+void net_conn_start_timer(struct net_conn *c)
+{
+    uv_timer_start(&c->timer, on_timer, (uint64_t)c->timeout_ms, 0);
+}
+
+/* ---- Out ---- */
+
+size_t net_conn_pending(const struct net_conn *c)
+{
+    return c->plain.size - c->plain_at + c->cipher.size + c->flying;
+}
+
+void net_conn_send(struct net_conn *c, const void *p, size_t n)
+{
+    if (c->state >= NET_FLUSHING || n == 0) {
+        return;
+    }
+    buf_append(&c->plain, p, n);
+    c->above_low = c->above_low || net_conn_pending(c) >= NET_LOW_WATER;
+    if (c->state == NET_OPEN && !c->writing) {
+        kick(c);
+    }
+}
+
+static void give_back(struct buf *b)
+{
+    if (b->cap > NET_KEEP_BYTES) {
+        buf_close(b);
+    } else {
+        buf_reset(b);
+    }
+}
+
+/* Move bytes from plain to cipher. false if OpenSSL failed. */
+static bool encrypt(struct net_conn *c)
+{
+    while (c->plain_at < c->plain.size && c->cipher.size < NET_CIPHER_HIGH) {
+        size_t n = MIN(c->plain.size - c->plain_at, (size_t)NET_RECORD_BYTES);
+        ERR_clear_error();
+        int rv = SSL_write(c->ssl, c->plain.data + c->plain_at, (int)n);
+        if (rv <= 0) {
+            net_tls_explain(c);
+            return false;
+        }
+        c->plain_at += (size_t)rv;
+    }
+    if (c->plain_at == c->plain.size) {
+        give_back(&c->plain);
+        c->plain_at = 0;
+    } else if (c->plain_at > c->plain.size / 2) {
+        buf_consume(&c->plain, c->plain_at); /* moves less than was sent since the last time */
+        c->plain_at = 0;
+    }
+    return true;
+}
+
+static void pump_out(struct net_conn *c);
+
+static void on_written(uv_write_t *req, int status)
+{
+    struct write_req *w = CONTAINER_OF(req, struct write_req, req);
+    struct net_conn *c = w->c;
+    free(w->bytes);
+    free(w);
+    c->writing = false;
+    c->flying = 0;
+    if (c->state == NET_CLOSED) {
+        return;
+    }
+    if (status < 0) {
+        net_conn_blame(c, err_from_errno(status), "write: %s", uv_strerror(status));
+        net_conn_fail(c);
+        return;
+    }
+    if (c->state == NET_FLUSHING) {
+        uv_timer_start(&c->timer, on_timer, NET_FLUSH_MS, 0); /* the peer takes it, so it may go on */
+    }
+    pump_out(c);
+}
+
+/* Give the kernel what it takes now and the rest to libuv. */
+static bool write_cipher(struct net_conn *c)
+{
+    uv_buf_t b = uv_buf_init((char *)c->cipher.data, (unsigned)c->cipher.size);
+    int rv = uv_try_write((uv_stream_t *)&c->tcp, &b, 1);
+    if (rv < 0 && rv != UV_EAGAIN) {
+        net_conn_blame(c, err_from_errno(rv), "write: %s", uv_strerror(rv));
+        return false;
+    }
+    size_t done = rv < 0 ? 0 : (size_t)rv;
+    if (c->listener != NULL) {
+        c->listener->stats.bytes_out += c->cipher.size;
+    }
+    if (done == c->cipher.size) {
+        give_back(&c->cipher);
+        return true;
+    }
+    struct write_req *w = xcalloc(1, sizeof *w);
+    size_t size;
+    w->c = c;
+    w->bytes = buf_take(&c->cipher, &size);
+    b = uv_buf_init((char *)w->bytes + done, (unsigned)(size - done));
+    rv = uv_write(&w->req, (uv_stream_t *)&c->tcp, &b, 1, on_written);
+    if (rv < 0) {
+        free(w->bytes);
+        free(w);
+        net_conn_blame(c, err_from_errno(rv), "write: %s", uv_strerror(rv));
+        return false;
+    }
+    c->writing = true;
+    c->flying = size - done;
+    return true;
+}
+
+/* Everything is with the kernel and the connection is FLUSHING. */
+static void flushed(struct net_conn *c)
+{
+    if (!c->await_eof) {
+        enter_closed(c);
+        return;
+    }
+    uv_os_fd_t fd;
+    if (uv_fileno((uv_handle_t *)&c->tcp, &fd) == 0) {
+        shutdown(fd, SHUT_WR);
+    }
+}
+
+static void pump_out(struct net_conn *c)
+{
+    bool ok = true;
+    while (ok && !c->writing) {
+        if (c->state == NET_OPEN || (c->state == NET_FLUSHING && !c->failed)) {
+            ok = encrypt(c);
+        }
+        if (ok && c->state == NET_FLUSHING && !c->notify_sent && c->plain.size == 0) {
+            c->notify_sent = true;
+            ERR_clear_error();
+            SSL_shutdown(c->ssl); /* only our half; the answer is not waited for */
+            ERR_clear_error();
+        }
+        if (c->cipher.size == 0) {
+            break;
+        }
+        ok = ok && write_cipher(c);
+    }
+    if (!ok) {
+        net_conn_fail(c);
+    } else if (c->state == NET_FLUSHING && !c->writing) {
+        flushed(c);
+    } else if (c->above_low && net_conn_pending(c) < NET_LOW_WATER) {
+        c->above_low = false;
+        if (c->state == NET_OPEN && c->events.on_drain != NULL) {
+            c->events.on_drain(c, c->data);
+        }
+    }
+}
+
+/* ---- In ---- */
+
+/* The certificate fits its role and the protocol is agreed on. */
+static bool check_peer(struct net_conn *c)
+{
+    X509 *cert = SSL_get0_peer_certificate(c->ssl);
+    if (cert != NULL) {
+        c->peer = xcalloc(1, sizeof *c->peer);
+        pki_x509_identity(cert, c->peer);
+        c->peer_facts = xcalloc(1, sizeof *c->peer_facts);
+        pki_x509_facts(cert, c->peer_facts);
+        net_tls_note_ca(c);
+    }
+    if (!c->server && net_conn_peer(c)->role != PKI_ROLE_MASTER) {
+        net_conn_blame(c, ERR_UNAUTHORIZED, "the server has a certificate of %s %s, not of a master",
+                       pki_role_word(net_conn_peer(c)->role), net_conn_peer(c)->name);
+        return false;
+    }
+    if (c->server && cert != NULL && c->peer->role == PKI_ROLE_NONE) {
+        net_conn_blame(c, ERR_UNAUTHORIZED, "the client's certificate names no role of this cluster");
+        return false;
+    }
+    const uint8_t *alpn = NULL;
+    unsigned n = 0;
+    SSL_get0_alpn_selected(c->ssl, &alpn, &n);
+    if (c->server) {
+        /* Clients of plain HTTP may offer nothing at all (RFC 7301 is optional for them). */
+        bool http = false;
+        for (const char *const *ours = c->listener->config.alpns; n == 0 && *ours != NULL; ours++) {
+            http = http || strcmp(*ours, ALPN_HTTP) == 0;
+        }
+        c->alpn = n > 0 ? xstrndup((const char *)alpn, n) : http ? xstrdup(ALPN_HTTP) : NULL;
+        if (c->alpn == NULL) {
+            net_conn_blame(c, ERR_UNSUPPORTED, "the peer offers no protocol that is spoken here");
+            return false;
+        }
+    } else if (n != strlen(c->alpn) || memcmp(alpn, c->alpn, n) != 0) {
+        net_conn_blame(c, ERR_UNSUPPORTED, "the peer does not speak %s", c->alpn);
+        return false;
+    }
+    return true;
+}
+
+static void handshake(struct net_conn *c)
+{
+    ERR_clear_error();
+    int rv = SSL_do_handshake(c->ssl);
+    if (rv != 1) {
+        if (SSL_get_error(c->ssl, rv) != SSL_ERROR_WANT_READ) {
+            net_tls_explain(c);
+            fail_with_alert(c);
+        }
+        return;
+    }
+    if (!check_peer(c)) {
+        fail_with_alert(c);
+        return;
+    }
+    uv_timer_stop(&c->timer);
+    c->state = NET_OPEN;
+    if (c->server) {
+        net_listener_opened(c->listener, c);
+    } else if (c->events.on_open != NULL) {
+        c->events.on_open(c, c->data);
+    }
+}
+
+static void decrypt(struct net_conn *c)
+{
+    uint8_t record[NET_RECORD_BYTES];
+    while (c->state == NET_OPEN && !c->paused) {
+        ERR_clear_error();
+        int rv = SSL_read(c->ssl, record, sizeof record);
+        if (rv > 0) {
+            if (c->events.on_data != NULL) {
+                c->events.on_data(c, record, (size_t)rv, c->data);
+            }
+            continue;
+        }
+        switch (SSL_get_error(c->ssl, rv)) {
+        case SSL_ERROR_WANT_READ:
+            return;
+        case SSL_ERROR_ZERO_RETURN:
+            net_conn_blame(c, ERR_CLOSED, "closed by the peer");
+            net_conn_fail(c);
+            return;
+        default:
+            net_tls_explain(c);
+            fail_with_alert(c);
+            return;
+        }
+    }
+}
+
+static void read_stop(struct net_conn *c)
+{
+    if (c->reading) {
+        uv_read_stop((uv_stream_t *)&c->tcp);
+        c->reading = false;
+    }
+}
+
+/* Ciphertext p goes through OpenSSL, as far as it may now. */
+static void process(struct net_conn *c, const uint8_t *p, size_t n)
+{
+    assert(!c->in_process && c->in_size == 0);
+    c->in_process = true;
+    c->in = p;
+    c->in_size = n;
+    if (c->state == NET_HANDSHAKE) {
+        handshake(c);
+    }
+    if (c->state == NET_OPEN) {
+        decrypt(c);
+    }
+    if (c->paused && c->state == NET_OPEN) {
+        read_stop(c); /* before more comes: what is kept stays below one read */
+        buf_append(&c->stash, c->in, c->in_size);
+    }
+    c->in = NULL;
+    c->in_size = 0;
+    c->in_process = false;
+    if (c->cipher.size > 0 || c->plain.size > 0) {
+        kick(c);
+    }
+}
+
+static void on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *out)
+{
+    (void)h, (void)suggested;
+    *out = uv_buf_init(xmalloc(NET_READ_BYTES), NET_READ_BYTES);
+}
+
+static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *b)
+{
+    struct net_conn *c = stream->data;
+    if (n > 0 && c->state < NET_FLUSHING) {
+        if (c->listener != NULL) {
+            c->listener->stats.bytes_in += (uint64_t)n;
+        }
+        process(c, (const uint8_t *)b->base, (size_t)n);
+    }
+    free(b->base);
+    if (n >= 0 || c->state == NET_CLOSED) {
+        return;
+    }
+    if (n == UV_EOF && c->state == NET_HANDSHAKE) {
+        net_conn_blame(c, ERR_CLOSED, "closed by the peer during the TLS handshake%s",
+                       c->server ? "" : "; does a master listen there, and has it room for another connection?");
+    } else if (n == UV_EOF) {
+        net_conn_blame(c, ERR_CLOSED, "closed by the peer");
+    } else {
+        net_conn_blame(c, err_from_errno((int)n), "read: %s", uv_strerror((int)n));
+    }
+    net_conn_fail(c);
+}
+
+static void read_go_on(struct net_conn *c)
+{
+    if (!c->reading && c->state >= NET_HANDSHAKE && c->state != NET_CLOSED) {
+        c->reading = uv_read_start((uv_stream_t *)&c->tcp, on_alloc, on_read) == 0;
+    }
+}
+
+void net_conn_pause(struct net_conn *c, bool paused)
+{
+    if (c->state >= NET_FLUSHING || c->paused == paused) {
+        return;
+    }
+    c->paused = paused;
+    if (!paused) {
+        kick(c);
+    } else if (c->state == NET_OPEN) {
+        read_stop(c);
+    }
+}
+
+/* End of the turn: what was kept back while paused, then what is to be sent. */
+static void on_kick(uv_idle_t *h)
+{
+    struct net_conn *c = h->data;
+    uv_idle_stop(h);
+    if (c->state == NET_OPEN && !c->paused && !c->reading) {
+        struct buf kept = c->stash;
+        c->stash = BUF_INIT;
+        process(c, kept.data, kept.size);
+        buf_close(&kept);
+        if (c->state == NET_OPEN && !c->paused) {
+            read_go_on(c);
+        }
+    }
+    if (c->state == NET_FLUSHING) {
+        read_go_on(c); /* to see the peer's end */
+    }
+    if (c->state != NET_CLOSED && c->ssl != NULL) {
+        uv_idle_stop(h);
+        pump_out(c);
+    }
+}
+
+void net_conn_start_tls(struct net_conn *c)
+{
+    uv_os_fd_t fd;
+    uv_tcp_nodelay(&c->tcp, 1);
+    uv_tcp_keepalive(&c->tcp, 1, KEEPALIVE_S);
+    if (uv_fileno((uv_handle_t *)&c->tcp, &fd) == 0) {
+        unsigned ms = USER_TIMEOUT_MS;
+        setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof ms);
+    }
+    c->state = NET_HANDSHAKE;
+    c->ssl = net_tls_ssl(c->tls, c, c->server);
+    if (!c->server) {
+        net_tls_offer(c->ssl, c->alpn);
+    } else {
+        c->timeout_ms = c->listener->config.handshake_ms;
+        net_conn_start_timer(c);
+    }
+    read_go_on(c);
+    process(c, NULL, 0); /* a client speaks first */
+}
+
+/* ---- Small things ---- */
+
+void net_conn_set_events(struct net_conn *c, const struct net_conn_events *events, void *data)
+{
+    assert(events != NULL);
+    c->events = *events;
+    c->data = data;
+}
+
+const struct pki_identity *net_conn_peer(const struct net_conn *c)
+{
+    return c->peer != NULL ? c->peer : &nobody;
+}
+
+bool net_conn_peer_life(const struct net_conn *c, int64_t *not_before_s, int64_t *not_after_s)
+{
+    const struct pki_facts *facts = net_conn_peer_facts(c);
+    *not_before_s = facts->from_s;
+    *not_after_s = facts->until_s;
+    return c->peer != NULL;
+}
+
+const struct pki_facts *net_conn_peer_facts(const struct net_conn *c)
+{
+    static const struct pki_facts none;
+    return c->peer_facts != NULL ? c->peer_facts : &none;
+}
+
+bool net_conn_peer_expired(const struct net_conn *c)
+{
+    return c->peer_expired;
+}
+
+const char *net_conn_alpn(const struct net_conn *c)
+{
+    return c->alpn;
+}
+
+const char *net_conn_peer_addr(const struct net_conn *c)
+{
+    return c->addr;
+}
+
+bool net_conn_refused(const struct net_conn *c)
+{
+    return c->refused;
+}

@@ -1,0 +1,145 @@
+/* Inside of the net files: what net/tls.c, net/conn.c, net/connect.c and net/listener.c share. */
+#ifndef PROTO_NET_NET_INT_H
+#define PROTO_NET_NET_INT_H
+
+#include <openssl/ssl.h>
+
+#include "base/list.h"
+#include "proto/net/net.h"
+#include "proto/pki/x509.h"
+
+/* ---- TLS (net/tls.c) ---- */
+
+struct net_tls {
+    unsigned refs;
+    SSL_CTX *ctx;           /* for both directions */
+    BIO_METHOD *bio_method; /* reads from and writes into a net_conn */
+    X509 *cert;             /* our own, or NULL */
+    int64_t grace_s;        /* net_tls_set_grace */
+    bool has_pin;
+    uint8_t pin[PKI_FINGERPRINT_SIZE];
+};
+
+/* The SSL of a connection: application data = c, BIOs in place. */
+SSL *net_tls_ssl(struct net_tls *t, struct net_conn *c, bool server);
+/* Client: offer this one protocol. */
+void net_tls_offer(SSL *ssl, const char *alpn);
+/* peer_facts->ca: the root of the chain that was verified. */
+void net_tls_note_ca(struct net_conn *c);
+/* Why the TLS layer gave up on c: reads and clears OpenSSL's error queue, sets c->why unless it is known already. */
+void net_tls_explain(struct net_conn *c);
+/* "expired on ..." text for a certificate outside its time, ERR_UNAUTHORIZED; 0 if its time is right. */
+int net_tls_check_time(const X509 *cert, struct error *err);
+
+/* ---- Connections (net/conn.c) ----
+ *
+ *            net_connect                     accept
+ *                |                             |
+ *            RESOLVING -> CONNECTING ----> HANDSHAKE ----> OPEN ----> FLUSHING ----> CLOSED -> on_close, freed
+ *                |            |                |             |        (last bytes)     ^
+ *                +------------+----------------+-------------+-------------------------+
+ *
+ * CLOSED means that uv_close was called on the handles; the close callback comes when all of them are gone.
+ * FLUSHING is left when the last byte was given to the kernel, or after NET_FLUSH_MS without progress. A server that refused a handshake
+ * waits in FLUSHING for the peer's end, so that the alert that says why is not overtaken by a reset. */
+enum net_state { NET_RESOLVING, NET_CONNECTING, NET_HANDSHAKE, NET_OPEN, NET_FLUSHING, NET_CLOSED };
+
+#define NET_FLUSH_MS     1000
+#define NET_READ_BYTES   (64u << 10)
+#define NET_RECORD_BYTES (16u << 10)
+#define NET_CIPHER_HIGH  (256u << 10) /* encrypted ahead of the kernel at most, per connection */
+#define NET_KEEP_BYTES   512u         /* buffers above this are given back when they run empty */
+
+struct net_resolve;
+
+struct net_conn {
+    uv_tcp_t tcp;
+    uv_timer_t timer; /* handshake, then flush */
+    uv_idle_t kick;   /* active while there is something to do at the end of this turn */
+    unsigned handles; /* not yet closed */
+    enum net_state state;
+    bool server;
+    bool paused, reading;
+    bool writing;     /* a uv_write is under way */
+    bool above_low;   /* pending was at or above NET_LOW_WATER: a drain is owed */
+    bool notify_sent; /* close_notify went into the stream */
+    bool await_eof;   /* FLUSHING: until the peer ends */
+    bool in_process;  /* inside process(): OpenSSL is not entered again */
+    struct net_tls *tls;
+    SSL *ssl;
+    struct buf plain; /* accepted, not yet encrypted; from plain_at */
+    size_t plain_at;
+    struct buf cipher; /* encrypted, not yet given to libuv */
+    size_t flying;     /* bytes in the uv_write under way */
+    const uint8_t *in; /* ciphertext the TLS layer may take now */
+    size_t in_size;
+    struct buf stash;  /* ciphertext kept while paused */
+    bool refused;      /* by the host: nobody listens at any of its addresses */
+    bool failed;       /* ended by why, not by net_conn_close */
+    struct error *why; /* may be set before: what certificate checking found */
+    struct net_conn_events events;
+    void *data;
+    struct pki_identity *peer;
+    struct pki_facts *peer_facts; /* of its certificate */
+    bool peer_expired;
+    char *alpn; /* wanted (client), agreed (open) */
+    char *addr; /* the peer's: as asked for (client), numeric (server) */
+    int64_t timeout_ms;
+    /* Client side. */
+    uv_connect_t connect;
+    struct net_resolve *resolve;
+    struct addrinfo *addrs, *addr_next;
+    /* Server side. */
+    struct net_listener *listener;
+    struct list link; /* in listener->conns */
+    struct net_place place;
+};
+
+/* A fresh connection in `state` with its handles set up; refs tls. */
+struct net_conn *net_conn_new(uv_loop_t *loop, struct net_tls *tls, bool server, enum net_state state);
+/* TCP is there: socket options, TLS, read; from RESOLVING/CONNECTING (client) or after uv_accept (server). */
+void net_conn_start_tls(struct net_conn *c);
+void net_conn_start_timer(struct net_conn *c); /* c->timeout_ms for all that comes before OPEN */
+/* Note why c ends; the first reason counts. The text gets the peer's address in front. */
+void net_conn_blame(struct net_conn *c, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* End at once for the reason noted. No callback runs inside. */
+void net_conn_fail(struct net_conn *c);
+/* uv_close callback of any handle of c. */
+void net_conn_on_handle_closed(uv_handle_t *h);
+
+/* ---- Client side (net/connect.c) ---- */
+void net_connect_release(struct net_conn *c); /* drop what connecting holds; called once on the way to CLOSED */
+
+/* ---- Listener (net/listener.c) ---- */
+struct net_listener {
+    uv_poll_t poll;   /* of fd */
+    uv_timer_t pause; /* accepting goes on when it fires */
+    unsigned handles; /* not yet closed */
+    int fd;
+    int waiting; /* accepted, and there is no place for it yet; -1 */
+    int64_t waiting_since_ms;
+    struct sockaddr_storage from; /* of the one accepted last */
+    int spare;                    /* given up to accept and close when there are no descriptors; -1 */
+    struct net_listener_config config;
+    struct net_stats stats;
+    struct net_gate *gate;
+    struct net_tls *tls;
+    unsigned refs; /* the owner, and each connection */
+    bool closing;
+    int port;
+    struct list conns;
+    void (*on_closed)(void *data);
+    void *on_closed_data;
+};
+void net_listener_opened(struct net_listener *l, struct net_conn *c);
+/* A handshake failed: counted and told to the log. */
+void net_listener_failed(struct net_listener *l, struct net_conn *c);
+void net_listener_forget(struct net_listener *l, struct net_conn *c); /* the connection is gone */
+
+/* ---- Addresses (net/addr.c) ---- */
+/* "host:port", "[v6]:port", ":port" (any address) into its parts. false if malformed. */
+bool net_addr_split(const char *addr, char host[256], char port[8]);
+/* Text of a socket address, "1.2.3.4:5" or "[::1]:5". */
+void net_addr_text(const struct sockaddr *sa, char out[NET_ADDR_MAX]);
+
+#endif

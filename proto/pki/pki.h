@@ -1,0 +1,102 @@
+/* Keys and certificates of a cluster: its own CA, and certificates that say who somebody is.
+ *
+ * Every cluster has one CA (ECDSA P-256, self-signed, 20 years). Identity is the subject: CN = name, O = role.
+ *   O=reeve:masters CN=<master id as decimal>     servers; may do all, forward on behalf of others
+ *   O=reeve:nodes   CN=<node name>                agents: their own node and its pods
+ *   O=reeve:admins  CN=<user>                     rctl
+ * A newcomer without a certificate joins with a token: `<id 6>.<secret 16>@<first 16 bytes of SHA-256 of the CA certificate, hex>`; the client
+ * checks the server's CA against the hash, so joining is safe against a man in the middle (kubeadm's idea). */
+#ifndef PROTO_PKI_PKI_H
+#define PROTO_PKI_PKI_H
+
+#include <stdbool.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+
+enum pki_role { PKI_ROLE_NONE, PKI_ROLE_MASTER, PKI_ROLE_NODE, PKI_ROLE_ADMIN };
+#define PKI_NAME_MAX 253
+struct pki_identity {
+    enum pki_role role;
+    char name[PKI_NAME_MAX + 1];
+};
+
+#define PKI_PEM_MAX (64u << 10) /* a PEM text above this is not looked at */
+/* All texts are PEM, NUL-terminated, malloc()ed, the caller frees; keys are wiped by pki_free_key. */
+int pki_make_ca(const char *cluster_name, char **cert_pem, char **key_pem, struct error *err);
+/* A private key and a certificate for it, signed by the CA. sans: comma separated DNS names and IP addresses ("localhost,127.0.0.1,10.0.0.3"),
+ * may be NULL. Valid from 5 minutes ago (a tenth of valid_s, if that is less) until valid_s seconds from now (a negative valid_s makes an
+ * expired one), but not longer than the CA. Masters' certificates may serve, all may be used by clients. */
+int pki_issue(const char *ca_cert_pem, const char *ca_key_pem, const struct pki_identity *who, const char *sans,
+              int64_t valid_s, char **cert_pem, char **key_pem, struct error *err);
+/* The same in two steps, so that a key never leaves its machine: make a key and a request, sign a request. */
+int pki_make_request(const struct pki_identity *who, char **csr_pem, char **key_pem, struct error *err);
+/* issued_ms: when it counts as issued (pki_facts); 0 = now. Whoever revokes what was issued before a moment must be able to issue anew at once. */
+int pki_sign_request(const char *ca_cert_pem, const char *ca_key_pem, const char *csr_pem,
+                     const struct pki_identity *who, const char *sans, int64_t valid_s, int64_t issued_ms,
+                     char **cert_pem, struct error *err);
+void pki_free_key(char *pem); /* wipes, then frees */
+/* Subject, validity (seconds since the epoch) of a certificate. */
+int pki_cert_info(const char *cert_pem, struct pki_identity *who, int64_t *not_before_s, int64_t *not_after_s,
+                  struct error *err);
+/* What tells one certificate from others of its subject. The time of issue stands in the serial number, 0x21 and then six bytes of ms since the
+ * epoch; the ten that follow are random. Certificates of programs before that have a random number of which the first byte is above 0x3f: theirs is worked out
+ * from notBefore. */
+#define PKI_SERIAL_SIZE 41 /* hex digits of 20 bytes at most (RFC 5280 4.1.2.2), and NUL */
+struct pki_facts {
+    char serial[PKI_SERIAL_SIZE]; /* lower case, two digits a byte; "" = no certificate */
+    char ca[33];                  /* fingerprint of the CA that it was verified by; "" where that is not known */
+    int64_t from_s, until_s;      /* validity */
+    int64_t issued_ms;
+};
+int pki_cert_facts(const char *cert_pem, struct pki_facts *out, struct error *err); /* but for ca */
+/* Hex of the first 16 bytes of SHA-256 over the DER form, and NUL. */
+int pki_cert_fingerprint(const char *cert_pem, char out[33], struct error *err);
+
+/* ---- The life of a certificate (pki/life.c) ----
+ *
+ * Masters and nodes live 90 days, administrators a year, the CA 20 years. Everybody renews by himself when two thirds of the life have
+ * passed, so that masters which are away for a month harm nobody; the alarm goes off when less than three tenths of it are left, or 30 days. A node that was
+ * switched off for longer is let in with its expired certificate to renew it, and for nothing else, for PKI_EXPIRED_GRACE_S.
+ * The CA is not replaced by itself: it ends with the cluster's 20th year, and the alarm goes off a year before. */
+#define PKI_CERT_VALID_S       (INT64_C(90) * 24 * 3600)
+#define PKI_ADMIN_CERT_VALID_S (INT64_C(365) * 24 * 3600)
+#define PKI_EXPIRED_GRACE_S    (INT64_C(365) * 24 * 3600)
+
+/* Two thirds of the life, less up to a thirtieth of it by `random`, so that what was made together is not renewed together. */
+int64_t pki_renew_at_s(int64_t not_before_s, int64_t not_after_s, uint32_t random);
+/* Milliseconds until the next attempt after that many failures in a row: from a second (or a thousandth of the life, at most a minute) doubling up
+ * to an hour (or a thirtieth of the life). */
+int64_t pki_renew_pause_ms(int64_t not_before_s, int64_t not_after_s, unsigned failures);
+
+enum pki_state {
+    PKI_STATE_OK,
+    PKI_STATE_RENEWING, /* "renewing soon": it is due now */
+    PKI_STATE_EXPIRING, /* less than three tenths of the life are left, or 30 days if that is less: renewal does not work; CA: less than a year */
+    PKI_STATE_EXPIRED,
+};
+enum pki_state pki_cert_state(bool ca, int64_t not_before_s, int64_t not_after_s, int64_t now_s);
+const char *pki_state_text(enum pki_state state); /* "ok", "renewing soon", "expiring", "expired" */
+
+/* AES-256-GCM for what belongs to Secrets: out = nonce(12) tag(16) ciphertext. Nonces are random.
+ * open: ERR_CORRUPT if the tag does not fit. aad may be empty. */
+#define PKI_SEAL_KEY_SIZE 32
+#define PKI_SEAL_OVERHEAD 28
+int pki_seal(const uint8_t key[PKI_SEAL_KEY_SIZE], struct str aad, struct str plain, struct buf *out);
+int pki_open(const uint8_t key[PKI_SEAL_KEY_SIZE], struct str aad, struct str sealed, struct buf *out);
+
+/* Files: written with mode (0600 for keys), synced, renamed into place, directory synced. Read: at most limit bytes
+ * (ERR_TOO_LARGE), a NUL follows them; size may be NULL; the caller frees (pki_free_key for keys). */
+int pki_write_file(const char *path, const void *p, size_t n, unsigned mode, struct error *err);
+int pki_read_file(const char *path, size_t limit, char **text, size_t *size, struct error *err);
+
+/* A certificate and its key, two files that are replaced as one. The new certificate is written beside the old one (CERT.next), then the key
+ * is replaced, then the certificate: after a crash between any two steps the key belongs to one of the two certificates, and the next
+ * pki_read_pair takes that one and tidies up. Files that do not belong together for another reason are returned as they are: whoever
+ * uses them says what is wrong. Certificates are written with mode 0644, keys with 0600. One writer at a time. */
+int pki_write_pair(const char *cert_path, const char *key_path, const char *cert_pem, const char *key_pem,
+                   struct error *err);
+int pki_read_pair(const char *cert_path, const char *key_path, char **cert_pem, char **key_pem, struct error *err);
+bool pki_pair_fits(const char *cert_pem, const char *key_pem);
+
+#endif

@@ -1,0 +1,42 @@
+/* What pki and net share about certificates as OpenSSL holds them. Internal to proto/. */
+#ifndef PROTO_PKI_X509_H
+#define PROTO_PKI_X509_H
+
+#include <openssl/evp.h>
+#include <openssl/x509.h>
+#include <stdbool.h>
+
+#include "base/err.h"
+#include "proto/pki/pki.h"
+
+#define PKI_FINGERPRINT_SIZE  16
+#define PKI_DATE_SIZE         32
+#define PKI_SERIAL_BYTES      17
+#define PKI_SERIAL_DATED      0x21 /* its first byte */
+#define PKI_SERIAL_TIME_BYTES 6
+#define PKI_WHO_SIZE          (PKI_NAME_MAX + 32)
+
+/* Parse one PEM text; NULL with err filled (ERR_INVALID) if it is none. The caller frees. */
+X509 *pki_x509_parse(const char *pem, struct error *err);
+EVP_PKEY *pki_key_parse(const char *pem, struct error *err);
+
+const char *pki_role_organization(enum pki_role role); /* "reeve:masters"; NULL for PKI_ROLE_NONE */
+const char *pki_role_word(enum pki_role role);         /* "master" */
+/* Role and name by the subject. A subject of no known role gives PKI_ROLE_NONE with the name, if it has one. */
+void pki_x509_identity(const X509 *cert, struct pki_identity *who);
+/* "master 1", "node n1", "admin kate", "CA reeve" for messages. */
+void pki_x509_describe(const X509 *cert, char out[PKI_WHO_SIZE]);
+/* But for ca. */
+void pki_x509_facts(const X509 *cert, struct pki_facts *out);
+void pki_x509_fingerprint(const X509 *cert, uint8_t out[PKI_FINGERPRINT_SIZE]);
+void pki_fingerprint_text(const uint8_t print[PKI_FINGERPRINT_SIZE], char out[33]);
+/* 32 hex digits; false if text is anything else. */
+bool pki_fingerprint_parse(const char *text, uint8_t out[PKI_FINGERPRINT_SIZE]);
+
+int64_t pki_seconds(const ASN1_TIME *t);
+void pki_date(const ASN1_TIME *t, char out[PKI_DATE_SIZE]); /* RFC 3339 */
+
+/* Text of OpenSSL's newest error in this thread; clears the queue. Static text or a pointer into out. */
+const char *pki_openssl_text(char out[160]);
+
+#endif

@@ -1,0 +1,194 @@
+#include "proto/schema/object.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <xxhash.h>
+
+#include "base/timefmt.h"
+
+/* The owner is the reference with controller: true; at most one has it. */
+static void read_owner(struct object *o, struct mp references)
+{
+    bool found = false;
+    for (struct mp_iter it = mp_iter(references); mp_next(&it);) {
+        bool controls = !found && mp_bool(mp_get(it.value, "controller"), false);
+        if (controls) {
+            o->owner_uid = mp_str(mp_get(it.value, "uid"));
+            found = true;
+        }
+        o->owned_otherwise |= !controls;
+    }
+}
+
+static void read_metadata(struct object *o, struct mp metadata)
+{
+    for (struct mp_iter it = mp_iter(metadata); mp_next(&it);) {
+        if (str_is(it.key, "name")) {
+            o->name = mp_str(it.value);
+        } else if (str_is(it.key, "namespace") && o->kind->namespaced) {
+            o->ns = mp_str(it.value);
+        } else if (str_is(it.key, "uid")) {
+            o->uid = mp_str(it.value);
+        } else if (str_is(it.key, "generation")) {
+            o->generation = mp_int(it.value, 0);
+        } else if (str_is(it.key, "deletionTimestamp")) {
+            o->deleting = mp_type(it.value) == MP_STR;
+        } else if (str_is(it.key, "labels")) {
+            o->labels_at = (uint32_t)(it.value.p - o->body);
+            o->labels_size = (uint32_t)(it.value.end - it.value.p);
+        } else if (str_is(it.key, "ownerReferences")) {
+            read_owner(o, it.value);
+        }
+    }
+}
+
+/* Fill the header from the body, which is in place. `code` is what a bad body means to the caller. */
+static int read_header(struct object *o, int code, struct error *err)
+{
+    struct mp body = object_mp(o);
+    if (!mp_valid(body)) {
+        return error_set(err, code, "%s: the body is no well-formed msgpack map", o->kind->name);
+    }
+    struct mp metadata = mp_get(body, "metadata");
+    struct str kind = mp_str(mp_get(body, "kind"));
+    if (!str_is(kind, o->kind->name)) {
+        return error_set_field(err, code, "kind", "kind is \"%.*s\", expected \"%s\"", STR_ARG(kind), o->kind->name);
+    }
+    read_metadata(o, metadata);
+    if (str_empty(o->name)) {
+        return error_set_field(err, code, "metadata.name", "%s has no name: set metadata.name", o->kind->name);
+    }
+    if (mp_type(mp_get(metadata, "resourceVersion")) != MP_NONE) {
+        return error_set_field(err, code, "metadata.resourceVersion", "%s \"%.*s\": the body carries a resourceVersion",
+                               o->kind->name, STR_ARG(o->name));
+    }
+    o->hash = XXH3_64bits(o->body, o->body_size);
+    return 0;
+}
+
+static int new_object(const struct kind *k, const void *body, size_t n, uint64_t revision, int code,
+                      struct object **out, struct error *err)
+{
+    if (n > OBJECT_SIZE_MAX) {
+        struct str name = mp_str(mp_path(mp_of(body, n), "metadata.name"));
+        return error_set(err, ERR_TOO_LARGE, "%s \"%.*s\" has %zu bytes; an object may have at most %u", k->name,
+                         STR_ARG(name), n, OBJECT_SIZE_MAX);
+    }
+    struct object *o = xcalloc(1, sizeof *o + n);
+    o->refs = 1;
+    o->kind = k;
+    o->revision = revision;
+    o->body_size = (uint32_t)n & INT32_MAX; /* OBJECT_SIZE_MAX is far below */
+    if (n > 0) {
+        memcpy(o->body, body, n);
+    }
+    int rc = read_header(o, code, err);
+    if (rc != 0) {
+        free(o);
+        return rc;
+    }
+    *out = o;
+    return 0;
+}
+
+int object_from_value(const struct kind *k, const struct value *doc, uint64_t revision, struct object **out,
+                      struct error *err)
+{
+    assert(out != NULL);
+    if (k == NULL || !value_is_map(doc)) {
+        return error_set_field(err, ERR_INVALID, "kind", "no object: apiVersion, kind and metadata.name are needed");
+    }
+    CLEANUP_BUF struct buf body = BUF_INIT;
+    kind_encode(k, doc, &body);
+    return new_object(k, body.data, body.size, revision, ERR_INVALID, out, err);
+}
+
+int object_from_body(const struct kind *k, const void *body, size_t n, uint64_t revision, struct object **out,
+                     struct error *err)
+{
+    assert(k != NULL && (body != NULL || n == 0) && out != NULL);
+    int rc = new_object(k, body, n, revision, ERR_CORRUPT, out, err);
+    if (rc == ERR_TOO_LARGE && err != NULL) {
+        err->code = ERR_CORRUPT;
+    }
+    return rc == ERR_TOO_LARGE ? ERR_CORRUPT : rc;
+}
+
+static struct str rebase(struct str s, const uint8_t *from, const uint8_t *to)
+{
+    return s.p == NULL ? s : (struct str){(const char *)to + ((const uint8_t *)s.p - from), s.n};
+}
+
+struct object *object_with_revision(const struct object *o, uint64_t revision)
+{
+    struct object *c = xmemdup(o, sizeof *o + o->body_size);
+    c->refs = 1;
+    c->revision = revision;
+    c->ns = rebase(o->ns, o->body, c->body);
+    c->name = rebase(o->name, o->body, c->body);
+    c->uid = rebase(o->uid, o->body, c->body);
+    c->owner_uid = rebase(o->owner_uid, o->body, c->body);
+    return c;
+}
+
+/* Counting is the one thing that changes in an object. */
+struct object *object_ref(const struct object *o)
+{
+    struct object *mine = (struct object *)o;
+    assert(mine->refs > 0 && mine->refs < UINT32_MAX);
+    mine->refs++;
+    return mine;
+}
+
+void object_unref(struct object *o)
+{
+    if (o == NULL) {
+        return;
+    }
+    assert(o->refs > 0);
+    if (--o->refs == 0) {
+        if (o->kind->id == KIND_SECRET) {
+            mem_wipe(o->body, o->body_size);
+        }
+        free(o);
+    }
+}
+
+void object_unref_p(struct object **o)
+{
+    object_unref(*o);
+    *o = NULL;
+}
+
+struct value *object_to_value(struct arena *a, const struct object *o)
+{
+    struct value *doc = msgpack_read_checked(a, object_mp(o));
+    if (o->revision != 0) {
+        value_set(a, value_get(doc, "metadata"), "resourceVersion",
+                  value_strf(a, "%llu", (unsigned long long)o->revision));
+    }
+    return doc;
+}
+
+struct str object_label(const struct object *o, const char *key)
+{
+    return mp_str(mp_get(object_labels(o), key));
+}
+
+struct str object_annotation(const struct object *o, const char *key)
+{
+    return mp_str(mp_get(mp_path(object_mp(o), "metadata.annotations"), key));
+}
+
+int64_t object_created_ms(const struct object *o)
+{
+    int64_t ms;
+    return timefmt_parse(mp_str(mp_path(object_mp(o), "metadata.creationTimestamp")), &ms) ? ms : 0;
+}
+
+int object_key_cmp(const struct object *a, const struct object *b)
+{
+    int c = (a->kind->id > b->kind->id) - (a->kind->id < b->kind->id);
+    c = c != 0 ? c : str_cmp(a->ns, b->ns);
+    return c != 0 ? c : str_cmp(a->name, b->name);
+}

@@ -1,0 +1,77 @@
+/* The object: immutable, reference-counted, one canonical msgpack map.
+ *
+ * Header fields are decoded once and borrow from the body; the body is read in place with proto/model/msgpack.h. To change an object:
+ * object_to_value, change the document, object_from_value, propose. The reference count is not atomic: refs are
+ * taken and dropped on the thread that owns the state; other threads borrow through a fork which that thread holds.
+ *
+ * The body never holds metadata.resourceVersion: the revision stands in the header, and the writers below add it. */
+#ifndef PROTO_SCHEMA_OBJECT_H
+#define PROTO_SCHEMA_OBJECT_H
+
+#include "base/err.h"
+#include "proto/model/msgpack.h"
+#include "proto/schema/kind.h"
+
+/* 1.5 MiB, as etcd's limit of a request: a ConfigMap or Secret may hold 1 MiB of data, and its keys, labels and annotations beside it. */
+#define OBJECT_SIZE_MAX (3u << 19)
+
+struct object {
+    unsigned refs;
+    uint32_t body_size : 31;
+    bool deleting : 1; /* metadata.deletionTimestamp is set */
+    const struct kind *kind;
+    struct str ns; /* empty for cluster-wide kinds */
+    struct str name;
+    struct str uid;    /* may be empty before the store has given one */
+    uint64_t revision; /* of the transaction that wrote it; 0 before */
+    int64_t generation;
+    struct str owner_uid; /* of the ownerReference with controller: true; empty if none */
+    uint64_t hash;        /* XXH3-64 of the body */
+    /* Owner's thread only, whatever the rest of the object is shared with: what was found in the body once by who looks again and again
+     * (controllers/util.c). 0: nothing yet. Of no meaning to anybody else. */
+    int64_t memo_ms;
+    uint32_t memo;
+    uint32_t labels_at, labels_size; /* of metadata.labels in the body; size 0: none */
+    bool owned_otherwise;            /* it has ownerReferences beside the controlling one */
+    uint8_t body[];
+};
+
+/* The document must have passed kind_check (or kind_check_fields). One ref, the caller's. ERR_TOO_LARGE above OBJECT_SIZE_MAX,
+ * ERR_INVALID without kind or name. */
+int object_from_value(const struct kind *k, const struct value *doc, uint64_t revision, struct object **out,
+                      struct error *err);
+/* From canonical bytes (log, snapshot): checks form, kind and name, not the schema. The bytes are copied.
+ * ERR_CORRUPT if malformed. */
+int object_from_body(const struct kind *k, const void *body, size_t n, uint64_t revision, struct object **out,
+                     struct error *err);
+/* A copy under another revision (the store gives it when a transaction is evaluated). */
+struct object *object_with_revision(const struct object *o, uint64_t revision);
+struct object *object_ref(const struct object *o);
+void object_unref(struct object *o); /* NULL is fine */
+void object_unref_p(struct object **o);
+#define CLEANUP_OBJECT __attribute__((cleanup(object_unref_p)))
+
+static inline struct mp object_mp(const struct object *o)
+{
+    return mp_of(o->body, o->body_size);
+}
+/* A mutable document with metadata.resourceVersion = revision as text (if not 0). */
+struct value *object_to_value(struct arena *a, const struct object *o);
+/* Append the wire form to out: the body with resourceVersion put in as the first member of metadata. No decoding. */
+void object_write_wire(struct buf *out, const struct object *o);
+/* From the wire form as sent by a peer we trust to have validated (master to rctl or agent): any key order, resourceVersion
+ * becomes the revision. ERR_PROTOCOL / ERR_INVALID if it is no object of a known kind, ERR_TOO_LARGE. Unknown fields are dropped. */
+int object_from_wire(struct mp m, struct object **out, struct error *err);
+
+/* metadata.labels / annotations lookups in place. */
+static inline struct mp object_labels(const struct object *o)
+{
+    return o->labels_size == 0 ? mp_of(NULL, 0) : mp_of(o->body + o->labels_at, o->labels_size);
+}
+struct str object_label(const struct object *o, const char *key);
+struct str object_annotation(const struct object *o, const char *key);
+int64_t object_created_ms(const struct object *o); /* creationTimestamp; 0 if none */
+/* Canonical order of objects: kind id, namespace, name. */
+int object_key_cmp(const struct object *a, const struct object *b);
+
+#endif

@@ -1,0 +1,281 @@
+/* Snapshots that do not stop the loop. libraft calls fsm->snapshot on the loop and hands the buffers to io->snapshot_put at once. So
+ * fsm->snapshot only forks the state (O(1)) and returns a placeholder; our snapshot_put has a worker serialise the fork into a file
+ * (snapfile.h) and then gives a reference to it to the original snapshot_put. For the library one asynchronous write takes a little longer.
+ *
+ * When: after config.snapshot_entries entries, or when the log since the last one has become a quarter as large as the state (8 MiB at least,
+ * config.snapshot_bytes at most), each raised by a share that differs from member to member, so that not all stand still together. So the log,
+ * which is in memory, stays small beside the state, and the disk writes at most about five times what the log alone would have it write. What
+ * stays in the log behind a snapshot, for those that lag, is counted in bytes as well. libraft only counts entries, so its threshold is held
+ * out of reach and lowered to 1 when it is time, and what stays is told to it in entries of the average size. */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/failpoint.h"
+#include "base/mem.h"
+#include "raft-store/disk/snapfile.h"
+#include "raft-store/raft/replica_int.h"
+#include "raft-store/store/snapshot.h"
+
+#define THRESHOLD_NEVER (1u << 31)
+/* The log may become a quarter as large as the state before the next snapshot, within these and config.snapshot_bytes. */
+#define LOG_BYTES_MIN (8u << 20)
+/* What stays in the log behind a snapshot, for followers that lag a little: an eighth of the state, within these. */
+#define TRAILING_ENTRIES_MAX 1024u
+#define TRAILING_BYTES_MIN   (4u << 20)
+#define TRAILING_BYTES_MAX   (32u << 20)
+#define RETRY_MS             5000
+
+static int fsm_snapshot(struct raft_fsm *fsm, struct raft_buffer *bufs[], unsigned *n_bufs)
+{
+    struct replica *n = fsm->data;
+    raft_set_snapshot_threshold(&n->raft, THRESHOLD_NEVER);
+    /* The library names the snapshot by its commit index and does not check that this is what was applied. */
+    if (n->dead || n->snapshot.fork != NULL || n->snapshot.sweeping ||
+        raft_commit_index(&n->raft) != raft_last_applied(&n->raft) ||
+        store_applied_index(n->store) > raft_last_applied(&n->raft)) {
+        return RAFT_BUSY;
+    }
+    assert(n->snapshot.placeholder == NULL);
+    n->snapshot.placeholder = raft_calloc(1, sizeof *n->snapshot.placeholder);
+    n->snapshot.fork = store_fork_new(n->store);
+    n->snapshot.former_index = n->snapshot.last_index;
+    n->snapshot.former_bytes = n->snapshot.bytes;
+    n->snapshot.last_index = raft_last_applied(&n->raft);
+    n->snapshot.bytes = 0;
+    *bufs = n->snapshot.placeholder;
+    *n_bufs = 1;
+    return 0;
+}
+
+/* The library is done with the snapshot, written or not. */
+static int fsm_snapshot_finalize(struct raft_fsm *fsm, struct raft_buffer *bufs[], unsigned *n_bufs)
+{
+    struct replica *n = fsm->data;
+    raft_free(*bufs);
+    *bufs = NULL;
+    *n_bufs = 0;
+    n->snapshot.placeholder = NULL;
+    store_fork_free(n->snapshot.fork);
+    n->snapshot.fork = NULL;
+    return 0;
+}
+
+void replica_snapshot_init(struct replica *n)
+{
+    n->fsm.snapshot = fsm_snapshot;
+    n->fsm.snapshot_finalize = fsm_snapshot_finalize;
+    raft_set_snapshot_threshold(&n->raft, THRESHOLD_NEVER);
+    raft_set_snapshot_trailing(&n->raft, TRAILING_ENTRIES_MAX);
+}
+
+void replica_snapshot_applied(struct replica *n, size_t bytes)
+{
+    n->snapshot.bytes += bytes;
+}
+
+bool replica_snapshot_is_ours(const struct replica *n, const struct raft_snapshot *s)
+{
+    return n->snapshot.placeholder != NULL && s->bufs == n->snapshot.placeholder;
+}
+
+/* ---- Writing ---- */
+
+static int sink_buffers(void *data, const void *p, size_t size)
+{
+    struct raft_snapshot *s = data;
+    if (s->n_bufs % 64 == 0) {
+        s->bufs = xrealloc(s->bufs, (s->n_bufs + 64) * sizeof *s->bufs);
+    }
+    s->bufs[s->n_bufs++] = (struct raft_buffer){.base = xmemdup(p, size), .len = size};
+    return 0;
+}
+
+/* The fork into a file of its own, and a reference to that into `filled`. */
+static int write_file(struct replica *n, struct error *err)
+{
+    uint8_t ref[SNAPFILE_REF_SIZE];
+    int rv = snapfile_save(n->snapshot_dir, n->snapshot.fork, &n->snapshot.stop, ref, err);
+    return rv == 0 ? sink_buffers(&n->snapshot.filled, ref, sizeof ref) : rv;
+}
+
+static void work(void *arg)
+{
+    struct replica *n = arg;
+    n->snapshot.write_status = n->snapshot_dir != NULL
+                                   ? write_file(n, &n->snapshot.write_error)
+                                   : store_fork_write(n->snapshot.fork, sink_buffers, &n->snapshot.filled);
+}
+
+static void free_filled(struct replica *n)
+{
+    for (unsigned i = 0; i < n->snapshot.filled.n_bufs; i++) {
+        free(n->snapshot.filled.bufs[i].base);
+    }
+    free(n->snapshot.filled.bufs);
+    n->snapshot.filled.bufs = NULL;
+    n->snapshot.filled.n_bufs = 0;
+}
+
+/* A status other than 0 makes the library forget the snapshot; the log stays as long as it is. */
+static void finish(struct replica *n, int status, const char *why)
+{
+    struct raft_io_snapshot_put *req = n->snapshot.req;
+    free_filled(n);
+    n->snapshot.req = NULL;
+    n->stats.snapshots += status == 0;
+    if (status == 0) {
+        replica_snapshot_stored(n);
+    } else if (status != RAFT_CANCELED) {
+        log_error(n->config.log, "node", "snapshot not written, tried again in %d s: %s", RETRY_MS / 1000, why);
+        n->snapshot.last_index = n->snapshot.former_index;
+        n->snapshot.bytes += n->snapshot.former_bytes;
+        n->snapshot.retry_ms = replica_now(n) + RETRY_MS;
+    }
+    req->cb(req, status);
+}
+
+static void put_done(struct raft_io_snapshot_put *put, int status)
+{
+    struct replica *n = CONTAINER_OF(put, struct replica, snapshot.put);
+    finish(n, status, n->config.io->errmsg);
+}
+
+static void work_done(void *arg)
+{
+    struct replica *n = arg;
+    n->snapshot.writing = false;
+    if (n->closing || n->dead) {
+        finish(n, RAFT_CANCELED, NULL);
+        if (n->io.close_cb != NULL && !n->snapshot.sweeping) {
+            replica_io_close(n->config.io, n->io.close_cb);
+        }
+        return;
+    }
+    if (n->snapshot.write_status != 0) {
+        finish(n, RAFT_IOERR, n->snapshot.write_error.message);
+        return;
+    }
+    int rv = failpoint(FAILPOINT_snapshot_before_put)
+                 ? RAFT_IOERR
+                 : n->io.original.snapshot_put(n->config.io, n->snapshot.trailing, &n->snapshot.put,
+                                               &n->snapshot.filled, put_done);
+    if (rv != 0) { /* may still be inside the library's call: its callback comes at close */
+        replica_die(n, ERR_IO, "cannot write a snapshot: %s",
+                    n->config.io->errmsg[0] != '\0' ? n->config.io->errmsg : raft_strerror(rv));
+    }
+}
+
+void replica_snapshot_cancel(struct replica *n)
+{
+    if (n->snapshot.req != NULL && !n->snapshot.writing) {
+        finish(n, RAFT_CANCELED, NULL);
+    }
+}
+
+int replica_snapshot_put(struct replica *n, unsigned trailing, struct raft_io_snapshot_put *req,
+                         const struct raft_snapshot *snapshot, raft_io_snapshot_put_cb cb)
+{
+    assert(n->snapshot.req == NULL && !n->snapshot.writing);
+    req->cb = cb;
+    n->snapshot.req = req;
+    n->snapshot.trailing = trailing;
+    n->snapshot.filled = *snapshot; /* index, term, configuration: the library keeps them until the callback */
+    n->snapshot.filled.bufs = NULL;
+    n->snapshot.filled.n_bufs = 0;
+    n->snapshot.writing = true;
+    n->snapshot.write_error = (struct error){0};
+    if (n->config.run_async != NULL) {
+        n->config.run_async(n->config.run_async_data, work, work_done, n);
+    } else {
+        /* At once. The original calls back later, so nothing comes back into the library from inside this call. */
+        work(n);
+        work_done(n);
+    }
+    return 0;
+}
+
+/* ---- Reading ---- */
+
+int replica_snapshot_check(const struct replica *n, const struct raft_buffer *data, struct error *err)
+{
+    if (n->snapshot.sweeping) {
+        return error_set(err, ERR_BUSY, "files of former snapshots are being removed");
+    }
+    struct snapfile_map state;
+    int rv = snapfile_open(n->snapshot_dir, data->base, data->len, &state, err);
+    if (rv == 0) {
+        rv = snapshot_check(state.p, state.n, err);
+        snapfile_unmap(&state);
+    }
+    return rv;
+}
+
+int replica_snapshot_restore(struct replica *n, const struct raft_buffer *data, struct error *err)
+{
+    struct snapfile_map state;
+    int rv = snapfile_open(n->snapshot_dir, data->base, data->len, &state, err);
+    if (rv == 0) {
+        rv = store_restore(n->store, state.p, state.n, 0, err);
+        snapfile_unmap(&state);
+    }
+    return rv;
+}
+
+/* ---- Sweeping: removing a gigabyte takes a while, too ---- */
+
+static void sweep(void *arg)
+{
+    struct replica *n = arg;
+    snapfile_sweep(n->snapshot_dir, false);
+}
+
+static void sweep_done(void *arg)
+{
+    struct replica *n = arg;
+    n->snapshot.sweeping = false;
+    if (n->io.close_cb != NULL && !n->snapshot.writing) {
+        replica_io_close(n->config.io, n->io.close_cb);
+    }
+}
+
+/* No file may be finished meanwhile whose reference is still to be stored: fsm_snapshot and replica_snapshot_check wait for the end. */
+void replica_snapshot_stored(struct replica *n)
+{
+    if (n->snapshot_dir == NULL || n->snapshot.sweeping || n->io.close_cb != NULL) {
+        return;
+    }
+    n->snapshot.sweeping = true;
+    if (n->config.run_async != NULL) {
+        n->config.run_async(n->config.run_async_data, sweep, sweep_done, n);
+    } else {
+        sweep(n);
+        sweep_done(n);
+    }
+}
+
+/* ---- When ---- */
+
+static unsigned my_position(const struct replica *n)
+{
+    const struct raft_server *me = replica_server(n, n->config.id);
+    return me == NULL ? 0 : (unsigned)(me - n->raft.configuration.servers) % 8;
+}
+
+void replica_snapshot_turn(struct replica *n)
+{
+    uint64_t applied = raft_last_applied(&n->raft);
+    uint64_t entries = applied > n->snapshot.last_index ? applied - n->snapshot.last_index : 0;
+    unsigned eighths = 8 + my_position(n);
+    size_t state = view_bytes(store_committed(n->store));
+    size_t log_max = MIN(MAX(state / 4, (size_t)LOG_BYTES_MIN), n->config.snapshot_bytes);
+    if (n->snapshot.fork != NULL || n->snapshot.sweeping || replica_now(n) < n->snapshot.retry_ms ||
+        (entries < (uint64_t)n->config.snapshot_entries * eighths / 8 && n->snapshot.bytes < log_max / 8 * eighths)) {
+        return;
+    }
+    size_t trailing_bytes = MIN(MAX(state / 8, (size_t)TRAILING_BYTES_MIN), (size_t)TRAILING_BYTES_MAX);
+    size_t average = entries == 0 ? 1 : n->snapshot.bytes / entries + 1;
+    unsigned trailing = (unsigned)MIN(trailing_bytes / average, TRAILING_ENTRIES_MAX);
+    raft_set_snapshot_trailing(&n->raft, MIN(MAX(trailing, 4u), n->config.snapshot_entries));
+    raft_set_snapshot_threshold(&n->raft, 1); /* the library takes it at its next step */
+}

@@ -1,0 +1,176 @@
+/* Committed transactions that watches can still read: a ring ordered by revision, bounded by bytes. Nothing is queued per watcher. */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "raft-store/store/store_int.h"
+
+/* ---- Changes and records ---- */
+
+void changes_push(struct changes *c, struct object *old_taken, const struct object *new)
+{
+    if (c->count == c->cap) {
+        c->cap = c->cap == 0 ? 16 : c->cap * 2;
+        c->items = xrealloc(c->items, c->cap * sizeof *c->items);
+    }
+    c->items[c->count++] = (struct change){old_taken, new == NULL ? NULL : object_ref(new)};
+}
+
+void changes_clear(struct changes *c)
+{
+    for (unsigned i = 0; i < c->count; i++) {
+        object_unref((struct object *)c->items[i].old);
+        object_unref((struct object *)c->items[i].new);
+    }
+    c->count = 0;
+}
+
+struct record *record_new(uint64_t revision, struct changes *c)
+{
+    struct record *r = xmalloc(sizeof *r + c->count * sizeof(struct change));
+    struct change *items = (struct change *)(r + 1);
+    *r = (struct record){.txn = {revision, c->count, items, NULL}};
+    for (unsigned i = 0; i < c->count; i++) {
+        items[i] = c->items[i];
+    }
+    c->count = 0;
+    return r;
+}
+
+/* What keeping it costs. */
+static size_t record_bytes(const struct record *r)
+{
+    size_t bytes = sizeof *r;
+    for (unsigned i = 0; i < r->txn.count; i++) {
+        const struct change *ch = &r->txn.changes[i];
+        /* The new object is shared with the state until it is replaced; its wire form may be kept here. */
+        const struct object *o = ch->new != NULL ? ch->new : ch->old;
+        bytes += sizeof *ch + sizeof(struct buf) + o->body_size + 32;
+        bytes += ch->old != NULL ? sizeof *o + ch->old->body_size : 0;
+    }
+    return bytes;
+}
+
+void record_free(struct record *r)
+{
+    for (unsigned i = 0; i < r->txn.count; i++) {
+        object_unref((struct object *)r->txn.changes[i].old);
+        object_unref((struct object *)r->txn.changes[i].new);
+        if (r->txn.wire != NULL) {
+            buf_close(&r->txn.wire[i]);
+        }
+    }
+    free(r->txn.wire);
+    free(r);
+}
+
+void records_init(struct records *l)
+{
+    l->first = NULL;
+    l->last = &l->first;
+}
+
+void records_push(struct records *l, struct record *r)
+{
+    r->next = NULL;
+    *l->last = r;
+    l->last = &r->next;
+}
+
+void records_free(struct records *l)
+{
+    for (struct record *r = l->first; r != NULL;) {
+        struct record *next = r->next;
+        record_free(r);
+        r = next;
+    }
+    records_init(l);
+}
+
+/* ---- The window ---- */
+
+void history_init(struct history *h, size_t bytes_max)
+{
+    *h = (struct history){.bytes_max = bytes_max};
+}
+
+static void pop_oldest(struct history *h)
+{
+    assert(h->count > 0);
+    struct record *r = h->ring[h->first];
+    h->first = (h->first + 1) & (h->cap - 1);
+    h->count--;
+    h->bytes -= record_bytes(r);
+    h->oldest = r->txn.revision;
+    record_free(r);
+}
+
+void history_close(struct history *h)
+{
+    while (h->count > 0) {
+        pop_oldest(h);
+    }
+    free(h->ring);
+    *h = (struct history){0};
+}
+
+void history_restart(struct history *h, uint64_t revision)
+{
+    while (h->count > 0) {
+        pop_oldest(h);
+    }
+    h->oldest = revision;
+}
+
+void history_push(struct history *h, struct record *r)
+{
+    assert(r->txn.revision == h->oldest + h->count + 1);
+    if (h->count == h->cap) {
+        size_t cap = h->cap == 0 ? 256 : h->cap * 2;
+        struct record **ring = xmalloc(cap * sizeof(struct record *));
+        for (size_t i = 0; i < h->count; i++) {
+            ring[i] = h->ring[(h->first + i) & (h->cap - 1)];
+        }
+        free(h->ring);
+        h->ring = ring;
+        h->cap = cap;
+        h->first = 0;
+    }
+    h->ring[(h->first + h->count) & (h->cap - 1)] = r;
+    h->count++;
+    h->bytes += record_bytes(r);
+    while (h->bytes > h->bytes_max && h->count > 1) {
+        pop_oldest(h);
+    }
+}
+
+uint64_t store_history_oldest(const struct store *s)
+{
+    return s->history.oldest;
+}
+
+int store_history_next(struct store *s, uint64_t after, const struct history_txn **out)
+{
+    const struct history *h = &s->history;
+    *out = NULL;
+    if (after < h->oldest) {
+        return ERR_EXPIRED;
+    }
+    if (after - h->oldest < h->count) {
+        const struct record *r = h->ring[(h->first + (size_t)(after - h->oldest)) & (h->cap - 1)];
+        assert(r->txn.revision == after + 1);
+        *out = &r->txn;
+    }
+    return 0;
+}
+
+struct buf *store_history_wire(const struct history_txn *txn, unsigned change)
+{
+    assert(change < txn->count);
+    struct record *r = CONTAINER_OF(txn, struct record, txn);
+    if (r->txn.wire == NULL) {
+        r->txn.wire = xcalloc(txn->count, sizeof *r->txn.wire);
+    }
+    return &r->txn.wire[change];
+}

@@ -1,0 +1,452 @@
+/* The store's two versions and how they move. committed moves by store_apply alone. The tip runs ahead of it by the flights (closed
+ * batches in Raft's hands, in order) and the open batch:
+ *
+ *   committed --flight 1--> --flight 2--> ... --open batch--> tip
+ *
+ * For a leader, applying its own entry is popping the first flight, whose version becomes committed; everybody else decodes the effects
+ * onto a fork of committed. Both must give the same state: the hash in the next entry tells. */
+#include "raft-store/store/store.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "raft-store/store/store_int.h"
+
+#define HISTORY_BYTES_DEFAULT (64u << 20)
+#define TXN_IDS_DEFAULT       65536u
+
+struct store *store_new(const struct store_config *config)
+{
+    struct store *s = xcalloc(1, sizeof *s);
+    s->env = config->env;
+    s->log = config->log;
+    if (config->seal_key != NULL) {
+        s->has_key = true;
+        memcpy(s->key, config->seal_key, sizeof s->key);
+    }
+    s->committed = view_new();
+    txnids_init(&s->ids, config->txn_ids_max == 0 ? TXN_IDS_DEFAULT : config->txn_ids_max);
+    history_init(&s->history, config->history_bytes_max == 0 ? HISTORY_BYTES_DEFAULT : config->history_bytes_max);
+    records_init(&s->batch.records);
+    list_init(&s->flights);
+    return s;
+}
+
+void store_free(struct store *s)
+{
+    if (s == NULL) {
+        return;
+    }
+    store_tip_drop(s);
+    view_unref(s->committed);
+    history_close(&s->history);
+    txnids_close(&s->ids);
+    changes_clear(&s->changes);
+    free(s->changes.items);
+    buf_close(&s->batch.payload);
+    buf_wipe(&s->body);
+    buf_close(&s->edits);
+    buf_close(&s->sealed);
+    buf_close(&s->aad);
+    buf_close(&s->payload);
+    buf_close(&s->marks);
+    mem_wipe(s->key, sizeof s->key);
+    free(s);
+}
+
+const struct view *store_committed(const struct store *s)
+{
+    return s->committed;
+}
+
+const struct view *store_tip(const struct store *s)
+{
+    return s->tip;
+}
+
+uint64_t store_applied_index(const struct store *s)
+{
+    return s->applied_index;
+}
+
+bool store_find_txn(const struct store *s, const uint8_t id[TXN_ID_SIZE], uint64_t *revision)
+{
+    uint64_t found = txnids_find(&s->ids, id, view_revision(s->tip != NULL ? s->tip : s->committed));
+    if (found != 0 && revision != NULL) {
+        *revision = found;
+    }
+    return found != 0;
+}
+
+/* ---- What a remembered transaction did ---- */
+
+static enum txn_done change_done(const struct change *c)
+{
+    return c->new == NULL ? TXN_DONE_DELETED : c->old == NULL ? TXN_DONE_CREATED : TXN_DONE_CHANGED;
+}
+
+void store_write_marks(struct buf *out, const struct change *changes, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        const struct object *o = changes[i].new != NULL ? changes[i].new : changes[i].old;
+        txnid_mark mark = txnid_mark_of(o->kind, o->ns, o->name, change_done(&changes[i]));
+        buf_append(out, &mark, sizeof mark);
+    }
+}
+
+static const struct history_txn *find_record(const struct records *l, uint64_t revision)
+{
+    for (const struct record *r = l->first; r != NULL; r = r->next) {
+        if (r->txn.revision == revision) {
+            return &r->txn;
+        }
+    }
+    return NULL;
+}
+
+bool store_past(const struct store *s, const uint8_t id[TXN_ID_SIZE], struct txn_past *out)
+{
+    const struct txnid *e = txnids_get(&s->ids, id, view_revision(s->tip != NULL ? s->tip : s->committed));
+    *out = (struct txn_past){0};
+    if (e == NULL) {
+        return false;
+    }
+    *out = (struct txn_past){.revision = e->revision, .id = e};
+    if (e->revision <= view_revision(s->committed)) {
+        store_history_next((struct store *)s, e->revision - 1, &out->txn);
+        return true;
+    }
+    out->txn = find_record(&s->batch.records, e->revision);
+    LIST_FOR(it, &s->flights)
+    {
+        if (out->txn == NULL) {
+            out->txn = find_record(&LIST_ENTRY(it, struct flight, link)->records, e->revision);
+        }
+    }
+    return true;
+}
+
+static enum txn_done did_by_changes(struct txn_past *p, const struct kind *k, struct str ns, struct str name,
+                                    const struct object **object)
+{
+    for (unsigned n = 0; n < p->txn->count; n++) {
+        unsigned i = (p->at + n) % p->txn->count;
+        const struct change *c = &p->txn->changes[i];
+        const struct object *o = c->new != NULL ? c->new : c->old;
+        if (o->kind == k && str_eq(o->name, name) && str_eq(o->ns, ns)) {
+            p->at = i + 1;
+            *object = o;
+            return change_done(c);
+        }
+    }
+    return TXN_DONE_UNCHANGED;
+}
+
+static enum txn_done did_by_marks(struct txn_past *p, const struct kind *k, struct str ns, struct str name)
+{
+    const txnid_mark *marks = txnid_marks(p->id);
+    txnid_mark key = txnid_mark_of(k, ns, name, TXN_DONE_DELETED);
+    for (unsigned n = 0; n < p->id->marks_count; n++) {
+        unsigned i = (p->at + n) % p->id->marks_count;
+        if ((marks[i] | TXN_DONE_DELETED) == key) {
+            p->at = i + 1;
+            return (enum txn_done)(marks[i] & TXN_DONE_DELETED);
+        }
+    }
+    return TXN_DONE_UNCHANGED;
+}
+
+enum txn_done store_past_did(struct txn_past *p, const struct kind *k, struct str ns, struct str name,
+                             const struct object **object)
+{
+    *object = NULL;
+    if (p->txn != NULL) {
+        return did_by_changes(p, k, ns, name, object);
+    }
+    return p->id->marks_count == 0 ? TXN_DONE_UNKNOWN : did_by_marks(p, k, ns, name);
+}
+
+unsigned store_past_count(const struct txn_past *p)
+{
+    return p->txn != NULL ? p->txn->count : p->id->marks_count;
+}
+
+/* ---- Leader ---- */
+
+void store_tip_open(struct store *s, uint64_t term)
+{
+    assert(s->tip == NULL && !s->broken && list_empty(&s->flights));
+    s->tip = view_ref(s->committed);
+    s->term = term;
+}
+
+static void flight_free(struct flight *f)
+{
+    list_remove(&f->link);
+    records_free(&f->records);
+    view_unref(f->after);
+    free(f);
+}
+
+void store_tip_drop(struct store *s)
+{
+    if (s->tip == NULL) {
+        return;
+    }
+    txnids_drop_after(&s->ids, view_revision(s->committed), view_revision(s->tip));
+    LIST_FOR_SAFE(it, &s->flights)
+    {
+        flight_free(LIST_ENTRY(it, struct flight, link));
+    }
+    records_free(&s->batch.records);
+    buf_reset(&s->batch.payload);
+    s->last = NULL;
+    view_unref(s->tip);
+    s->tip = NULL;
+}
+
+bool store_batch_empty(const struct store *s)
+{
+    return s->batch.records.first == NULL;
+}
+
+size_t store_batch_bytes(const struct store *s)
+{
+    return s->batch.payload.size;
+}
+
+void store_batch_take(struct store *s, struct buf *entry)
+{
+    assert(s->tip != NULL && !store_batch_empty(s));
+    size_t start = entry->size;
+    entry_finish(entry, &s->batch.payload, s->batch.before);
+    struct flight *f = xmalloc(sizeof *f);
+    f->after = view_ref(s->tip);
+    f->size = entry->size - start;
+    assert(f->size % 8 == 0 && f->size >= ENTRY_HEAD_SIZE);
+    memcpy(f->head, entry->data + start, ENTRY_HEAD_SIZE);
+    f->before = s->batch.before;
+    f->records = s->batch.records; /* not empty, so its end does not point into the batch */
+    records_init(&s->batch.records);
+    list_push_back(&s->flights, &f->link);
+    buf_reset(&s->batch.payload);
+    if (s->batch.payload.cap > (1u << 20)) {
+        buf_close(&s->batch.payload); /* one huge transaction must not hold its room for ever */
+    }
+    s->last = NULL;
+}
+
+/* ---- Apply ---- */
+
+static int broken(struct store *s, struct error *err)
+{
+    s->broken = true;
+    log_error(s->log, "store", "%s", err != NULL ? err->message : "a log entry could not be applied");
+    return ERR_CORRUPT;
+}
+
+static int check_hash(const struct store *s, uint64_t index, struct view_hash before, struct error *err)
+{
+    struct view_hash mine = view_state_hash(s->committed);
+    if (mine.lo == before.lo && mine.hi == before.hi) {
+        return 0;
+    }
+    return error_set(
+        err, ERR_CORRUPT,
+        "this master's state has diverged: before log entry %llu (revision %llu) its hash is %016llx%016llx, "
+        "the leader's was %016llx%016llx; it must be rebuilt from the other masters",
+        (unsigned long long)index, (unsigned long long)view_revision(s->committed), (unsigned long long)mine.hi,
+        (unsigned long long)mine.lo, (unsigned long long)before.hi, (unsigned long long)before.lo);
+}
+
+static void publish(struct store *s, struct records *records)
+{
+    for (struct record *r = records->first; r != NULL;) {
+        struct record *next = r->next;
+        history_push(&s->history, r);
+        r = next;
+    }
+    records_init(records);
+}
+
+/* The body that an effect leads to: the effect's own bytes, opened bytes, or the spliced former body (in s->body). */
+static int effect_body(struct store *s, const struct effect *e, const struct object *old, struct str *body,
+                       struct error *err)
+{
+    *body = e->bytes;
+    if (e->sealed) {
+        buf_reset(&s->aad);
+        buf_reset(&s->body);
+        entry_write_aad(&s->aad, e->kind_id, e->ns, e->name);
+        if (!s->has_key || pki_open(s->key, buf_str(&s->aad), e->bytes, &s->body) != 0) {
+            return error_set(err, ERR_CORRUPT, "log entry: a sealed object cannot be opened: %s",
+                             s->has_key ? "the cluster's key does not fit" : "this master has no key");
+        }
+        *body = buf_str(&s->body);
+    } else if (e->type == EFFECT_SPLICE) {
+        if (old == NULL || e->at > old->body_size || e->removed > old->body_size - e->at) {
+            return error_set(err, ERR_CORRUPT, "log entry: a splice does not fit what it changes");
+        }
+        buf_reset(&s->body);
+        buf_append(&s->body, old->body, e->at);
+        buf_append_str(&s->body, e->bytes);
+        buf_append(&s->body, old->body + e->at + e->removed, old->body_size - e->at - e->removed);
+        *body = buf_str(&s->body);
+    }
+    return 0;
+}
+
+static int apply_effect(struct store *s, struct view *v, uint64_t revision, const struct effect *e, struct error *err)
+{
+    const struct kind *k = kind_by_id(e->kind_id);
+    if (k == NULL) {
+        return error_set(err, ERR_CORRUPT,
+                         "log entry: kind %u is unknown to this program: was it written by a newer reeve-master?",
+                         e->kind_id);
+    }
+    if (e->type == EFFECT_DELETE) {
+        struct object *old = view_remove(v, k, e->ns, e->name);
+        if (old == NULL) {
+            return error_set(err, ERR_CORRUPT, "log entry: deletes %s \"%.*s\", which is not there", k->name,
+                             STR_ARG(e->name));
+        }
+        changes_push(&s->changes, old, NULL);
+        return 0;
+    }
+    struct str body;
+    int rc = effect_body(s, e, view_get(v, k, e->ns, e->name), &body, err);
+    struct object *new = NULL;
+    if (rc == 0) {
+        rc = object_from_body(k, body.p, body.n, revision, &new, err);
+    }
+    if (e->sealed) {
+        mem_wipe(s->body.data, s->body.size); /* the object has its own */
+    }
+    if (rc != 0) {
+        return rc;
+    }
+    if (!str_eq(new->ns, e->ns) || !str_eq(new->name, e->name)) {
+        object_unref(new);
+        return error_set(err, ERR_CORRUPT, "log entry: a body does not bear the name of its key");
+    }
+    changes_push(&s->changes, view_put(v, new), new);
+    object_unref(new);
+    return 0;
+}
+
+/* Remembered once the whole entry is known to be sound. */
+struct applied_id {
+    uint64_t revision;
+    uint8_t id[TXN_ID_SIZE];
+    const struct history_txn *txn;
+};
+
+static int apply_txns(struct store *s, struct view *v, struct records *records, struct buf *ids, struct error *err)
+{
+    struct entry_reader r = {s->payload.data, s->payload.data + s->payload.size};
+    struct entry_txn t;
+    bool more;
+    int rc;
+    while ((rc = entry_next_txn(&r, &t, &more, err)) == 0 && more) {
+        if (t.revision != view_revision(v) + 1) {
+            return error_set(err, ERR_CORRUPT, "log entry: revision %llu follows %llu", (unsigned long long)t.revision,
+                             (unsigned long long)view_revision(v));
+        }
+        for (uint64_t i = 0; i < t.count; i++) {
+            struct effect e;
+            rc = entry_next_effect(&r, &e, err);
+            if (rc == 0) {
+                rc = apply_effect(s, v, t.revision, &e, err);
+            }
+            if (rc != 0) {
+                return rc;
+            }
+        }
+        view_set_revision(v, t.revision);
+        struct record *record = record_new(t.revision, &s->changes);
+        records_push(records, record);
+        if (t.has_id) {
+            struct applied_id id = {.revision = t.revision, .txn = &record->txn};
+            memcpy(id.id, t.id, TXN_ID_SIZE);
+            buf_append(ids, &id, sizeof id);
+        }
+    }
+    return rc;
+}
+
+static int apply_decoded(struct store *s, uint64_t index, const void *entry, size_t n, struct error *err)
+{
+    struct view_hash before;
+    int rc = entry_open(entry, n, &s->payload, &before, err);
+    if (rc == 0) {
+        rc = check_hash(s, index, before, err);
+    }
+    if (rc != 0) {
+        return rc;
+    }
+    /* On a fork: a damaged entry must leave committed as it was. */
+    struct view *v = view_fork(s->committed);
+    struct records records;
+    CLEANUP_BUF struct buf ids = BUF_INIT;
+    records_init(&records);
+    rc = apply_txns(s, v, &records, &ids, err);
+    if (rc != 0) {
+        changes_clear(&s->changes);
+        records_free(&records);
+        view_unref(v);
+        return rc;
+    }
+    for (size_t at = 0; at < ids.size; at += sizeof(struct applied_id)) {
+        struct applied_id id;
+        memcpy(&id, ids.data + at, sizeof id);
+        buf_reset(&s->marks);
+        store_write_marks(&s->marks, id.txn->changes, id.txn->count);
+        txnids_add(&s->ids, id.id, id.revision, (const txnid_mark *)s->marks.data, id.txn->count);
+    }
+    view_unref(s->committed);
+    s->committed = v;
+    txnids_settle(&s->ids, view_revision(v));
+    publish(s, &records);
+    return 0;
+}
+
+int store_apply(struct store *s, uint64_t index, const void *entry, size_t n, struct error *err)
+{
+    struct error local = {0};
+    err = err != NULL ? err : &local;
+    assert(index > s->applied_index);
+    if (s->broken) {
+        return error_set(err, ERR_CORRUPT, "this master has stopped applying the log");
+    }
+    if (s->tip != NULL) {
+        struct flight *f = list_empty(&s->flights) ? NULL : LIST_ENTRY(s->flights.next, struct flight, link);
+        if (f != NULL && f->size == n && memcmp(f->head, entry, ENTRY_HEAD_SIZE) == 0) {
+            if (check_hash(s, index, f->before, err) != 0) {
+                return broken(s, err);
+            }
+            view_unref(s->committed);
+            s->committed = view_ref(f->after);
+            txnids_settle(&s->ids, view_revision(s->committed));
+            publish(s, &f->records);
+            flight_free(f);
+            s->applied_index = index;
+            return 0;
+        }
+        log_warn(s->log, "store", "log entry %llu is not the one proposed here: giving up the tip of term %llu",
+                 (unsigned long long)index, (unsigned long long)s->term);
+        store_tip_drop(s);
+    }
+    if (apply_decoded(s, index, entry, n, err) != 0) {
+        return broken(s, err);
+    }
+    s->applied_index = index;
+    return 0;
+}
+
+void store_apply_empty(struct store *s, uint64_t index)
+{
+    assert(index >= s->applied_index);
+    s->applied_index = index;
+}

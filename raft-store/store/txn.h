@@ -1,0 +1,63 @@
+/* Transactions: what a caller, an agent, a controller or the scheduler wants changed, all or nothing.
+ *
+ * A transaction is built from final objects, then evaluated on the tip (store_eval). Evaluation checks preconditions and gives what only
+ * the store may give: uid, creationTimestamp, generation, revision; keeps immutable metadata; turns an update that empties the
+ * finalizers of an object being deleted into its deletion. It is done by the leader only; the log holds the results. */
+#ifndef RAFT_STORE_STORE_TXN_H
+#define RAFT_STORE_STORE_TXN_H
+
+#include "base/env.h"
+#include "proto/schema/object.h"
+
+#define TXN_SIZE_MAX (8u << 20)
+#define TXN_OPS_MAX  16384u
+#define TXN_ID_SIZE  16
+
+enum txn_op_type {
+    TXN_CREATE, /* must not exist */
+    TXN_UPDATE, /* must exist */
+    TXN_DELETE, /* must exist; removed at once: grace, finalizers and propagation were decided by the caller */
+    TXN_CHECK,  /* no change: only the preconditions (if_revision UINT64_MAX: must not exist) */
+};
+enum txn_part {
+    TXN_PART_SPEC, /* everything but status is taken from the new object, status from the stored one (kinds with has_status) */
+    TXN_PART_STATUS, /* only status is taken from the new object (metadata: nothing) */
+    TXN_PART_ALL,    /* controllers: the object as given (spec change still counts generation) */
+};
+struct txn_op {
+    enum txn_op_type type;
+    enum txn_part part;
+    const struct kind *kind;
+    struct str ns, name;
+    struct object *object; /* CREATE, UPDATE; a ref of ours */
+    uint64_t if_revision;  /* 0 = any */
+    struct str if_uid;     /* empty = any */
+};
+struct txn {
+    struct arena arena;
+    struct txn_op *ops;
+    unsigned count, cap;
+    size_t size_bytes; /* sum of bodies */
+    bool has_id;
+    uint8_t id[TXN_ID_SIZE]; /* repeats with the same id are answered with the first result */
+    const char *origin;      /* "api", "controller/deployment", "scheduler": for traces */
+};
+
+void txn_init(struct txn *t, const char *origin);
+void txn_close(struct txn *t);
+void txn_reset(struct txn *t);
+void txn_set_id(struct txn *t, const uint8_t id[TXN_ID_SIZE]);
+/* Give the object (its ref goes to the transaction). */
+void txn_create(struct txn *t, struct object *o);
+struct txn_op *txn_update(struct txn *t, struct object *o, enum txn_part part, uint64_t if_revision);
+struct txn_op *txn_delete(struct txn *t, const struct object *o); /* with its uid as precondition; o is borrowed */
+struct txn_op *txn_check(struct txn *t, const struct kind *k, struct str ns, struct str name, uint64_t if_revision);
+/* From documents, for controllers: encode (the document must be complete: run kind_check first where it holds foreign parts).
+ * ERR_TOO_LARGE, or ERR_INVALID if it has no name or is of another kind. */
+int txn_create_value(struct txn *t, const struct kind *k, const struct value *doc, struct error *err);
+int txn_update_value(struct txn *t, const struct kind *k, const struct value *doc, enum txn_part part,
+                     uint64_t if_revision, struct error *err);
+/* Readable text of a transaction, one line an op with a diff of the top fields: for script tests and traces. */
+void txn_write_text(struct buf *out, const struct txn *t);
+
+#endif

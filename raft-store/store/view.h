@@ -1,0 +1,56 @@
+/* A version of the whole state: immutable, shared, O(1) to keep. Everything that decides (API reads, controllers, scheduler,
+ * snapshots, plan) reads a view. Pure: no libuv, no libraft, no clock.
+ *
+ * A view is three persistent trees that share structure with other versions: objects by (kind, namespace, name); object keys by the uid of
+ * their controlling owner; pods by spec.nodeName. Order of iteration is the order of keys: kind id, namespace, name by bytes.
+ * Objects got from a view are borrowed: valid while the view is held (or ref the object).
+ * Reference counts are not atomic: view_ref and view_unref only on the thread that owns the state; a worker may read a view
+ * that the owner holds for it. */
+#ifndef RAFT_STORE_STORE_VIEW_H
+#define RAFT_STORE_STORE_VIEW_H
+
+#include "proto/schema/object.h"
+#include "raft-store/store/ptree.h"
+
+struct view;
+struct view *view_ref(const struct view *v);
+void view_unref(struct view *v); /* NULL is fine */
+
+uint64_t view_revision(const struct view *v); /* of the last transaction in it; 0 = empty store */
+struct view_hash {
+    uint64_t lo, hi;
+};
+struct view_hash
+view_state_hash(const struct view *v); /* incremental set hash over (key, revision, body hash) of all objects */
+uint64_t view_count(const struct view *v, const struct kind *k); /* objects of a kind (NULL = all) */
+uint64_t view_bytes(const struct view *v);                       /* sum of body sizes */
+
+/* NULL if absent. ns is ignored for cluster-wide kinds. */
+const struct object *view_get(const struct view *v, const struct kind *k, struct str ns, struct str name);
+
+/* Iteration. Start, then view_next until NULL. `after` (object names) resumes behind a key: for paging. */
+#define VIEW_PREFIX_MAX 300
+struct view_iter {
+    const struct view *view;
+    struct ptree_iter tree;
+    /* Iteration ends where keys leave what the starter asked for: scope (owner uid, node or namespace), kind. */
+    enum { VIEW_ALL, VIEW_KIND, VIEW_KIND_NS, VIEW_OWNED, VIEW_OWNED_KIND, VIEW_NODE } until;
+    unsigned kind_id;
+    char prefix[VIEW_PREFIX_MAX]; /* copied: callers' strings may go. Longer ones match nothing. */
+    uint16_t prefix_size;
+};
+/* All of a kind (ns empty) or of a kind in one namespace. */
+void view_iter(struct view_iter *it, const struct view *v, const struct kind *k, struct str ns);
+/* The same from behind (ns, name) on. */
+void view_iter_after(struct view_iter *it, const struct view *v, const struct kind *k, struct str ns_filter,
+                     struct str after_ns, struct str after_name);
+/* Everything, in canonical order. */
+void view_iter_all(struct view_iter *it, const struct view *v);
+/* Objects (of kind k, or all if NULL) whose controller ownerReference has this uid. */
+void view_iter_owned(struct view_iter *it, const struct view *v, struct str owner_uid, const struct kind *k);
+/* Pods with spec.nodeName = node (empty node: pods that are not bound). */
+void view_iter_node_pods(struct view_iter *it, const struct view *v, struct str node);
+const struct object *view_next(struct view_iter *it);
+#define VIEW_FOR(o, it) for (const struct object *o = view_next(it); o != NULL; o = view_next(it))
+
+#endif

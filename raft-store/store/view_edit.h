@@ -1,0 +1,21 @@
+/* Changing a view: only the store makes new versions. Internal to raft-store. */
+#ifndef RAFT_STORE_STORE_VIEW_EDIT_H
+#define RAFT_STORE_STORE_VIEW_EDIT_H
+
+#include "raft-store/store/view.h"
+
+struct view *view_new(void);                  /* empty, revision 0, one ref */
+struct view *view_fork(const struct view *v); /* a new version that starts equal; O(1) */
+bool view_is_shared(const struct view *v);    /* somebody else holds it: fork before editing */
+void view_set_revision(struct view *v, uint64_t revision);
+/* Requires a view that is not shared. Put o (a ref is taken) in place of what has its key; the former object, its ref taken by the
+ * caller, or NULL. */
+struct object *view_put(struct view *v, const struct object *o);
+/* The removed object, its ref taken by the caller, or NULL if absent. */
+struct object *view_remove(struct view *v, const struct kind *k, struct str ns, struct str name);
+/* What object o adds to the state hash. */
+struct view_hash view_object_hash(const struct object *o);
+/* Asserts that indices and sums agree with the objects. For tests. */
+void view_check(const struct view *v);
+
+#endif
