@@ -4,7 +4,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "proto/kinds/kinds.h"
+#include "proto/schema/table.h"
 
 /* ---- Which kind ---- */
 

@@ -2,7 +2,7 @@
  * today's, with what the old spelling implied written out. The defaults are today's. */
 #include <assert.h>
 
-#include "proto/kinds/kinds.h"
+#include "proto/schema/table.h"
 
 static void convert_workload(struct arena *a, struct value *doc)
 {

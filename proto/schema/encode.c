@@ -6,7 +6,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#include "proto/kinds/kinds.h"
+#include "proto/schema/table.h"
 
 #define KEYS_ON_STACK 32
 #define FIELDS_MAX    64 /* of one schema; PodSpec has the most */

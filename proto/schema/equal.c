@@ -4,8 +4,8 @@
 #include <stdio.h>
 
 #include "base/timefmt.h"
-#include "proto/kinds/kinds.h"
 #include "proto/model/quantity.h"
+#include "proto/schema/table.h"
 
 static bool times_equal(struct str a, struct str b)
 {

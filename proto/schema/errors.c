@@ -4,7 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "proto/kinds/kinds.h"
+#include "proto/schema/table.h"
 #include "proto/text/text.h"
 
 #define SHOWN_VALUE_MAX 128 /* longer values are cut in messages */

@@ -2,7 +2,7 @@
 #include <assert.h>
 #include <inttypes.h>
 
-#include "proto/kinds/kinds.h"
+#include "proto/schema/table.h"
 
 #define EXPLAIN_WIDTH 80
 

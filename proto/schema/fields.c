@@ -7,8 +7,8 @@
 #include <stdlib.h>
 
 #include "base/timefmt.h"
-#include "proto/kinds/kinds.h"
 #include "proto/model/quantity.h"
+#include "proto/schema/table.h"
 #include "proto/text/text.h"
 
 struct walk {

@@ -4,39 +4,34 @@
 #include <ctype.h>
 #include <string.h>
 
-#include "proto/kinds/kinds.h"
-
-static const struct kind *const KINDS[] = {
-    &kind_namespace, &kind_node,       &kind_pod,        &kind_configmap,
-    &kind_secret,    &kind_replicaset, &kind_deployment, &kind_event,
-};
+#include "proto/schema/table.h"
 
 unsigned kinds_count(void)
 {
-    return ARRAY_SIZE(KINDS);
+    return kinds_list_count;
 }
 
 const struct kind *kinds_at(unsigned i)
 {
-    assert(i < ARRAY_SIZE(KINDS));
-    return KINDS[i];
+    assert(i < kinds_list_count);
+    return kinds_list[i];
 }
 
 const struct kind *kind_by_id(unsigned id)
 {
     /* The list is in order of ids without gaps. */
-    if (id == 0 || id > ARRAY_SIZE(KINDS)) {
+    if (id == 0 || id > kinds_list_count) {
         return NULL;
     }
-    assert(KINDS[id - 1]->id == id);
-    return KINDS[id - 1];
+    assert(kinds_list[id - 1]->id == id);
+    return kinds_list[id - 1];
 }
 
 const struct kind *kind_by_name(struct str name)
 {
-    for (unsigned i = 0; i < ARRAY_SIZE(KINDS); i++) {
-        if (str_is(name, KINDS[i]->name)) {
-            return KINDS[i];
+    for (unsigned i = 0; i < kinds_list_count; i++) {
+        if (str_is(name, kinds_list[i]->name)) {
+            return kinds_list[i];
         }
     }
     return NULL;
@@ -101,9 +96,9 @@ const struct kind *kind_by_any_name(struct str name)
     if (name.n == 0) {
         return NULL;
     }
-    for (unsigned i = 0; i < ARRAY_SIZE(KINDS); i++) {
-        if (kind_each_name(KINDS[i], visit_equal, &name) && (!has_group || group_is(KINDS[i], group))) {
-            return KINDS[i];
+    for (unsigned i = 0; i < kinds_list_count; i++) {
+        if (kind_each_name(kinds_list[i], visit_equal, &name) && (!has_group || group_is(kinds_list[i], group))) {
+            return kinds_list[i];
         }
     }
     return NULL;
@@ -128,12 +123,12 @@ const struct kind *kind_nearest(struct str name)
 {
     const struct kind *best = NULL;
     unsigned best_distance = 4;
-    for (unsigned i = 0; i < ARRAY_SIZE(KINDS); i++) {
+    for (unsigned i = 0; i < kinds_list_count; i++) {
         struct nearest n = {name, 4};
-        kind_each_name(KINDS[i], visit_nearest, &n);
+        kind_each_name(kinds_list[i], visit_nearest, &n);
         if (n.distance < best_distance) {
             best_distance = n.distance;
-            best = KINDS[i];
+            best = kinds_list[i];
         }
     }
     return best;

@@ -1,7 +1,7 @@
 /* Kinds: one table per kind says everything about it: names, fields, defaults, validation, merge keys, columns.
  *
  * Defaulting, validation, explain, patches, printing and canonical encoding are written once and read these tables
- * (proto/kinds/NAME.c holds them; proto/kinds/registry.c lists them). Adding a kind is adding a table and a row.
+ * (proto/kinds/NAME.c holds them; proto/kinds/list.h lists them). Adding a kind is adding a table and a row.
  * Source: Kubernetes API reference v1.33, group "" (Namespace, Pod, Node, ConfigMap, Secret, Event), apps/v1 (ReplicaSet,
  * Deployment); field names, types, defaults and rules as documented there. */
 #ifndef PROTO_SCHEMA_KIND_H

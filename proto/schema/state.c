@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/timefmt.h"
-#include "proto/kinds/kinds.h"
+#include "proto/schema/table.h"
 
 struct state_walk {
     struct arena *arena;

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "proto/kinds/kinds.h"
+#include "proto/schema/table.h"
 
 static void check_named(struct errlist *l, const struct value *parent, const struct value *v, const struct fpath *p,
                         bool (*good)(struct str), const char *why)
