@@ -266,7 +266,8 @@ static void wait_for_room(struct core *c)
         c->config.log, "core",
         "controllers and scheduler wait until what was decided is replicated (%llu times since last told; %zu bytes "
         "and %u answers are due): users and nodes go first",
-        (unsigned long long)(c->waits.count - c->waits.told), store_batch_bytes(replica_store(c->replica)), stats.queued);
+        (unsigned long long)(c->waits.count - c->waits.told), store_batch_bytes(replica_store(c->replica)),
+        stats.queued);
     c->waits.told = c->waits.count;
     c->waits.tell_ms = now_ms + CORE_TELL_MS;
 }
@@ -313,7 +314,8 @@ int64_t core_leading_since_ms(const struct core *c)
 int64_t core_next_deadline(const struct core *c)
 {
     int64_t at = replica_next_deadline(c->replica);
-    if (c->controllers != NULL && (!replica_leading(c->replica) || replica_has_room(c->replica))) { /* or an entry wakes us */
+    if (c->controllers != NULL &&
+        (!replica_leading(c->replica) || replica_has_room(c->replica))) { /* or an entry wakes us */
         at = MIN(at, controllers_next_deadline(c->controllers));
     }
     return at;

@@ -1,4 +1,5 @@
 #include "master/record.h"
+#include "master/members/members.h"
 
 #include <assert.h>
 #include <inttypes.h>

@@ -46,7 +46,7 @@ test-limits: $(LIMITS)
 	@TOTAL_TIMEOUT_S=$(LIMITS_S) tests/run-units $(BUILD)/tests $(LIMITS)
 
 units: $(UNITS)
-	@tests/run-units $(BUILD)/tests $(UNITS)
+	@tests/run-units $(BUILD)/tests tests/check-rooms $(UNITS)
 
 # Every layer runs even if one before it failed; the last line adds them all up.
 test:

@@ -1,4 +1,6 @@
 /* Documents of users on their way in: what the user may not set is taken off, what the system sets is put on, and the whole is checked. */
+#include "master/api/admission.h"
+
 #include <assert.h>
 #include <stdio.h>
 #include <xxhash.h>

@@ -2,6 +2,10 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "master/api/admission.h"
+#include "master/api/verbs.h"
+#include "master/api/write.h"
+#include "master/front/call.h"
 #include "master/master.h"
 #include "proto/patch/patch.h"
 #include "proto/text/text.h"

@@ -2,7 +2,10 @@
 #include <assert.h>
 
 #include "controllers/deletion.h"
+#include "master/api/verbs.h"
+#include "master/api/write.h"
 #include "master/auth/revoked.h"
+#include "master/front/call.h"
 #include "proto/schema/selector.h"
 
 static bool options_of(struct call *c, struct deletion_options *o)

@@ -2,6 +2,8 @@
  *
  * The preconditions are those of the store's evaluation, looked at on the tip; what the store alone gives (uid, creationTimestamp of a new object)
  * is absent from the answer. It is given when the tip's word has been confirmed, as for any read. */
+#include "master/api/admission.h"
+#include "master/api/write.h"
 #include "master/master.h"
 
 static int check_op(const struct view *tip, const struct txn_op *op, struct error *err)

@@ -1,8 +1,13 @@
 /* get and list. Lists are read page by page from one version of the state: the first page pins its view, the continue token names it. */
+#include "master/api/read.h"
+
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "master/api/admission.h"
+#include "master/api/verbs.h"
+#include "master/front/call.h"
 #include "master/master.h"
 #include "proto/schema/selector.h"
 #include "proto/text/text.h"

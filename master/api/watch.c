@@ -12,11 +12,16 @@
  * So a watch that begins, or one that is far behind, costs others no more than its share.
  *
  * Invariants: 1. `sent` never goes back. 2. an IDLE watch has missed nothing up to `seen`. 3. a payload holds events of one revision. */
+#include "master/api/watch.h"
+
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "master/api/verbs.h"
+#include "master/front/call.h"
 #include "master/master.h"
+#include "master/nodes/feeds.h"
 #include "proto/schema/selector.h"
 
 #define LIST_CHUNK_BYTES (128u << 10)

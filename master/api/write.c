@@ -3,11 +3,18 @@
  * The tip's objects are remembered when the transaction is evaluated, so the answer shows exactly what this transaction wrote, whatever
  * others wrote in the same entry. A repetition is answered from what the store remembers of the first time; of an object that the transaction
  * has taken away (the last finalizer of one being deleted), the answer shows what it was last. */
+#include "master/api/write.h"
+
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "master/api/admission.h"
+#include "master/api/verbs.h"
 #include "master/auth/revoked.h"
+#include "master/front/call.h"
+#include "master/members/members.h"
+#include "master/nodes/events.h"
 #include "proto/patch/patch.h"
 
 struct write *write_new(struct call *c, enum write_shape shape)

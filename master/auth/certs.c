@@ -3,6 +3,8 @@
  * Any master signs, for exactly the identity that the connection's certificate proves; what else stands in the request is not looked at. A node
  * that comes with an expired certificate (pki.h: grace) may do this one thing, and only while its Node object is there: a node that
  * was deleted joins anew with a token. What nodes have is soft state: the leader knows it of those that are connected. */
+#include "master/auth/certs.h"
+
 #include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -10,7 +12,9 @@
 
 #include "base/timefmt.h"
 #include "master/auth/allowance.h"
+#include "master/auth/identity.h"
 #include "master/auth/revoked.h"
+#include "master/front/call.h"
 #include "master/master.h"
 
 #define WARNINGS_MAX 8u /* of nodes, by name; the rest is counted */

@@ -3,6 +3,8 @@
  * The certificate is renewed when two thirds of its life have passed (pki.h), by this master itself, since it holds the CA's key. Listeners and
  * transport take the new one for handshakes to come; sessions that are open live on under the old one. If the new pair cannot
  * be written (full disk), it is used all the same and written with a later one: at a restart the old one would be replaced anyway. */
+#include "master/auth/identity.h"
+
 #include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>

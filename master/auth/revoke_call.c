@@ -6,6 +6,7 @@
 
 #include "base/timefmt.h"
 #include "master/auth/revoked.h"
+#include "master/front/call.h"
 
 /* ---- cert.revoke ---- */
 

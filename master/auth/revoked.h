@@ -16,7 +16,7 @@
 #ifndef MASTER_AUTH_REVOKED_H
 #define MASTER_AUTH_REVOKED_H
 
-#include "master/master.h"
+#include "master/front/call.h"
 
 #define REVOKED_MAX       4096u
 #define REVOKED_BYTES_MAX (512u << 10)

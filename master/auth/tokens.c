@@ -8,6 +8,8 @@
 #include <stdlib.h>
 
 #include "base/timefmt.h"
+#include "master/front/call.h"
+#include "master/members/members.h"
 
 #define TOKEN_SECRET_CHARS 16
 #define NAME_PATTERN_MAX   PKI_NAME_MAX

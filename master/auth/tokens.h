@@ -12,7 +12,7 @@
 #ifndef MASTER_AUTH_TOKENS_H
 #define MASTER_AUTH_TOKENS_H
 
-#include "master/master.h"
+#include "master/front/call.h"
 
 #define TOKEN_SIZE       80
 #define TOKEN_ID_CHARS   6

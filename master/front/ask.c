@@ -4,8 +4,11 @@
  * elected another one. So each waiting call is on a list; when this master learns of another leader, those that wait for the former one
  * are told at once: a read to try again, a write that its outcome is unknown (a repetition with the same id is safe). The former
  * leader's answer, if it still comes, is dropped. */
+#include "master/front/ask.h"
+
 #include <stdlib.h>
 
+#include "master/front/call.h"
 #include "master/master.h"
 
 struct asked {

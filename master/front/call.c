@@ -1,10 +1,18 @@
 /* One request from arrival to answer: its arena, its parameters, its deferral until a read is linearizable. */
+#include "master/front/call.h"
+
 #include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "master/api/read.h"
+#include "master/api/verbs.h"
+#include "master/front/ask.h"
+#include "master/front/methods.h"
+#include "master/front/parked.h"
 #include "master/master.h"
+#include "master/members/join.h"
 
 #define CALL_BYTES 512u /* what a request without parameters holds while it waits */
 

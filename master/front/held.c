@@ -4,6 +4,8 @@
  * and a quarter of it for one subject, whatever the number of its connections. It is looked at when a sixteenth of it has gone through the
  * queues since last time; who holds most goes first: of the subject with the most bytes, the connection with the most. What is sent
  * reliably is not lost by that: a watch is resumed, a list begun anew. */
+#include "master/front/held.h"
+
 #include <inttypes.h>
 
 #include "master/master.h"

@@ -1,10 +1,23 @@
 /* The method table, who may call what, and the way to the leader. */
+#include "master/front/methods.h"
+
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "master/api/verbs.h"
+#include "master/auth/certs.h"
 #include "master/auth/revoked.h"
 #include "master/auth/tokens.h"
+#include "master/front/ask.h"
+#include "master/front/call.h"
+#include "master/front/relay.h"
+#include "master/members/join.h"
+#include "master/members/members.h"
+#include "master/members/removed.h"
+#include "master/nodes/events.h"
+#include "master/nodes/nodes.h"
+#include "master/rescue/backup.h"
 
 #define WRITE_PARAMS "id dryRun"
 /* Of every method: how long whoever asks will wait for the answer. So long the request may wait for a leader. */

@@ -12,10 +12,15 @@
  * Only the master that a client is connected to parks its requests: one that another master forwarded fails there and waits here. An
  * agent's request that is the leader's alone (METHOD_LEADER) waits only while no leader is known; then it is done, or told who leads.
  * Bounded by MASTER_PARKED_MAX; their bytes are on the account of their connections (call_count). */
+#include "master/front/parked.h"
+
 #include <assert.h>
 #include <stdlib.h>
 
+#include "master/front/call.h"
+#include "master/front/methods.h"
 #include "master/master.h"
+#include "master/members/join.h"
 
 #define PAUSE_FIRST_MS 25
 #define PAUSE_MAX_MS   800

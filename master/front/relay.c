@@ -9,11 +9,16 @@
  *
  * What is in here is lost with this master. exec, attach and port-forward bear that: their ends are the client and the agent, which know what has arrived
  * (proto/rpc/channel.h). Our part is to tell the agent the truth about who is gone: a client, whose command is ended, or a master. */
+#include "master/front/relay.h"
+
 #include <assert.h>
 #include <stdlib.h>
 
 #include "base/le.h"
 #include "base/timefmt.h"
+#include "master/api/write.h"
+#include "master/front/call.h"
+#include "master/front/methods.h"
 #include "master/master.h"
 
 struct relay;

@@ -1,9 +1,15 @@
 /* Connections of clients, nodes, strangers and masters: who comes in is turned into a session or given to the transport, who has no place is told
  * so, and strangers do not stay. */
+#include "master/front/sessions.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #include "master/auth/revoked.h"
+#include "master/front/methods.h"
+#include "master/front/parked.h"
+#include "master/members/removed.h"
+#include "master/nodes/nodes.h"
 
 static void session_request(struct rpc_session *rpc, struct rpc_request *r, struct str method, struct mp params,
                             void *data)

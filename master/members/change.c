@@ -24,6 +24,10 @@
 
 #include "base/failpoint.h"
 #include "master/auth/tokens.h"
+#include "master/front/call.h"
+#include "master/members/join.h"
+#include "master/members/members.h"
+#include "master/members/removed.h"
 #include "master/record.h"
 
 #define CHANGES_MAX    16u

@@ -2,7 +2,7 @@
 #ifndef MASTER_MEMBERS_CHANGE_H
 #define MASTER_MEMBERS_CHANGE_H
 
-#include "master/master.h"
+#include "master/front/call.h"
 
 enum change_kind_asked { CHANGE_ASK_JOIN, CHANGE_ASK_REMOVE, CHANGE_ASK_TRANSFER };
 struct change_request {

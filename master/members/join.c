@@ -1,6 +1,8 @@
 /* Newcomers: certificates against tokens (tokens.c), and what other requests for changes of the membership are handed to change.c by.
  *
  * A joining master also receives the CA's key and the key that seals Secrets: whoever holds a master token is trusted with the whole cluster. */
+#include "master/members/join.h"
+
 #include <assert.h>
 #include <inttypes.h>
 #include <openssl/sha.h>
@@ -10,7 +12,11 @@
 #include "master/auth/allowance.h"
 #include "master/auth/revoked.h"
 #include "master/auth/tokens.h"
+#include "master/front/call.h"
+#include "master/front/methods.h"
 #include "master/members/change.h"
+#include "master/members/members.h"
+#include "master/nodes/nodes.h"
 #include "master/record.h"
 
 void join_answer(struct call *c, const char *cert_pem, uint64_t id, uint64_t replaced)

@@ -2,13 +2,21 @@
  *
  * They are ordinary objects in namespace kube-system: ConfigMap reeve-cluster (record.h), ConfigMap reeve-masters (id -> "ADVERTISE
  * AGENT-ADDRESS"), Secrets bootstrap-token-ID. So they are replicated, backed up and seen with rctl like all else. */
+#include "master/members/members.h"
+
 #include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "master/api/watch.h"
+#include "master/api/write.h"
+#include "master/auth/certs.h"
 #include "master/auth/revoked.h"
 #include "master/auth/tokens.h"
+#include "master/front/call.h"
+#include "master/front/sessions.h"
+#include "master/nodes/nodes.h"
 
 #define SYSTEM_NS STR("kube-system")
 

@@ -10,11 +10,14 @@
  *
  * The one who hears it writes the file `removed` into its data directory and stops; `reeve-master run` then says the same at once
  * (MASTER_EXIT_REMOVED). Nothing is deleted. */
+#include "master/members/removed.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "master/members/members.h"
 #include "master/record.h"
 
 #define REMOVED_LONELY_MS 3000

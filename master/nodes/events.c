@@ -1,4 +1,6 @@
 /* Events of agents, and some of our own: equal ones (object, reason, message, source) have one name, so a repetition counts up instead of adding one. */
+#include "master/nodes/events.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <xxhash.h>
@@ -6,7 +8,9 @@
 #include "base/timefmt.h"
 #include "master/auth/allowance.h"
 #include "master/auth/restrict.h"
+#include "master/front/call.h"
 #include "master/master.h"
+#include "master/nodes/nodes.h"
 #include "proto/facts/event.h"
 
 #define EVENTS_PER_CALL_MAX 512u

@@ -3,12 +3,16 @@
  * A feed is state-based: it remembers what the agent has been told (object -> revision, or the hash of the routes) and, when something that could
  * matter has changed, sends the difference. So lost credit, reconnects and bursts need no queue: a feed is dirty or it is not.
  * An agent is told of no Secret that none of its pods names. */
+#include "master/nodes/feeds.h"
+
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <xxhash.h>
 
+#include "master/front/call.h"
 #include "master/master.h"
+#include "master/nodes/nodes.h"
 
 struct feed {
     struct list link;

@@ -14,14 +14,20 @@
  *   - if the Node is not alive: not heard within the grace, or given up.
  * Else it is refused, and the log and an Event of the Node say so. Of two copies of one directory the one started later wins, once; the other is
  * refused from then on. An agent that tells no instance is taken, and takes the place of any. */
+#include "master/nodes/nodes.h"
+
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "controllers/deletion.h"
+#include "master/api/watch.h"
 #include "master/auth/allowance.h"
 #include "master/auth/restrict.h"
+#include "master/front/call.h"
 #include "master/master.h"
+#include "master/nodes/events.h"
+#include "master/nodes/feeds.h"
 
 #define INSTANCE_KEY "reeve.io/agent-instance" /* annotation of the Node */
 #define ASK_MS       1000                      /* for the other masters' answer whom they have heard */

@@ -10,12 +10,15 @@
  *
  * The fork belongs to the loop's thread (counts of references); the worker only reads it. Shared between both, under `lock`: queue, bytes,
  * cancel, done, failed. */
+#include "master/rescue/backup.h"
+
 #include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "base/failpoint.h"
+#include "master/front/call.h"
 #include "master/master.h"
 #include "master/record.h"
 #include "proto/backup/backup.h"

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "master/master.h"
+#include "master/members/members.h"
 #include "master/rescue/repair.h"
 
 #define FILE_MAX (64u << 10)

@@ -8,6 +8,7 @@
 #include "controllers/controller.h"
 #include "controllers/deletion.h"
 #include "master/master.h"
+#include "master/api/admission.h"
 #include "proto/patch/patch.h"
 #include "raft-store/store/view_edit.h"
 #include "scheduler/scheduler.h"

@@ -1,6 +1,7 @@
 /* A node that says more than it may, or more often: labels that pods are placed by, events about others, floods. */
 #include "master/auth/restrict.h"
 #include "master/master.h"
+#include "master/nodes/nodes.h"
 #include "tests/unit/kit/master_kit.h"
 
 static int set_up(void **state)

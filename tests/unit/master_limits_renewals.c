@@ -1,5 +1,6 @@
 /* Renewals of one identity: some are signed, the flood behind them is refused and costs next to nothing, and others are served meanwhile. */
 #include "master/master.h"
+#include "master/auth/certs.h"
 #include "tests/unit/kit/master_kit.h"
 
 #define FLOOD    2000u

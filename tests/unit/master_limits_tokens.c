@@ -1,6 +1,7 @@
 /* What a join token is good for, and what it is not: for one newcomer or as many as were asked for, for the names that were asked for, until it has
  * expired; and guessing. */
 #include "master/auth/tokens.h"
+#include "master/members/join.h"
 #include "tests/unit/kit/master_kit.h"
 
 static int set_up(void **state)

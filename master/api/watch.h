@@ -1,0 +1,16 @@
+/* Watches: who follows what, and what they are sent. */
+#ifndef MASTER_API_WATCH_H
+#define MASTER_API_WATCH_H
+
+#include "master/front/call.h"
+
+struct watch_table *watch_table_new(struct master *m);
+void watch_table_free(struct watch_table *t);
+void watch_table_advance(struct watch_table *t, bool restored); /* committed moved */
+unsigned watch_table_count(const struct watch_table *t);
+/* Watches for agents end: we lead no more. */
+void watch_table_end_nodes(struct watch_table *t);
+/* A watch with a fixed filter on the pods of a node (node.pods). */
+void watch_node_pods(struct call *c, struct str node);
+
+#endif

@@ -1,0 +1,16 @@
+/* A master's keys and certificates. */
+#ifndef MASTER_AUTH_IDENTITY_H
+#define MASTER_AUTH_IDENTITY_H
+
+#include "master/master.h"
+
+/* Reads CA, certificate, key and the key that seals Secrets from the data directory and takes them into use: at the start, and again after a
+ * rejoin has written new ones (new handshakes take the new certificate, connections that are open stay; the store keeps the
+ * seal key it was made with). A certificate that has expired, or names another id than the configuration, is replaced by a new one first: the CA's
+ * key is here. On failure nothing has changed. Blocking, short. Loop thread only. */
+int identity_load(struct master *m, struct error *err);
+/* Renews the certificate when it is due, with a fresh key, on a worker thread: called from the timer of chores. */
+void identity_tick(struct master *m);
+enum pki_state identity_state(const struct master *m);
+
+#endif

@@ -1,0 +1,27 @@
+/* What agents ask: registration, heartbeats, status; and which node is linked where. */
+#ifndef MASTER_NODES_NODES_H
+#define MASTER_NODES_NODES_H
+
+#include "master/front/call.h"
+
+/* params.name, which must be the caller's own (masters and admins may act for any, for repair and tests). False: failed. */
+bool call_own_node(struct call *c, struct str *name);
+/* Is there something left of the node's allowance for a call of this size? False: the call has been failed (restrict.h). */
+bool node_may_write(struct call *c, struct str node);
+void method_node_register(struct call *c);
+void method_node_pods(struct call *c);
+void method_node_refs(struct call *c);
+void method_node_routes(struct call *c);
+void method_node_status(struct call *c);
+#define NODES_INSTANCE_MAX      80
+#define NODES_HEARTBEAT_LOOK_MS 50 /* denser heartbeats of a connection are counted and not looked at */
+void nodes_on_heartbeat(struct session *s, struct mp params);
+void nodes_on_hello(struct call *c); /* of an agent: is this the link of its node? */
+/* Leading: all agents are called to register here. Not leading: their orders end; their links stay. */
+void nodes_on_leading(struct master *m, bool leading);
+void nodes_on_session_closed(struct session *s);
+void nodes_ask_heard(void *m); /* core_config.ask_heard */
+void nodes_tell_heard(struct master *m, struct rpc_request *req);
+bool nodes_taken(struct master *m, struct str name); /* leader only: a living agent has this name */
+
+#endif
