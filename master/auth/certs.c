@@ -12,6 +12,7 @@
 
 #include "base/timefmt.h"
 #include "master/auth/allowance.h"
+#include "master/auth/authority.h"
 #include "master/auth/identity.h"
 #include "master/auth/revoked.h"
 #include "master/front/call.h"
@@ -33,9 +34,7 @@ static void sign(struct call *c)
     struct error err = {0};
     char *cert = NULL;
     int64_t from_s = 0, until_s = 0;
-    int rv =
-        pki_sign_request(m->ca_pem, m->ca_key_pem, arena_strndup(&c->arena, csr.p, csr.n), &c->who, NULL,
-                         master_config_cert_life_s(&m->config, c->who.role), revoked_stamp(m, &c->who), &cert, &err);
+    int rv = authority_sign(m, &c->who, arena_strndup(&c->arena, csr.p, csr.n), NULL, &cert, &err);
     if (rv == 0) {
         rv = pki_cert_info(cert, NULL, &from_s, &until_s, &err);
     }

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 
 #include "master/auth/allowance.h"
-#include "master/auth/revoked.h"
+#include "master/auth/authority.h"
 #include "master/auth/tokens.h"
 #include "master/front/call.h"
 #include "master/front/methods.h"
@@ -49,8 +49,7 @@ int join_sign(struct master *m, enum pki_role role, const char *name, const char
 {
     struct pki_identity who = {.role = role};
     snprintf(who.name, sizeof who.name, "%s", name);
-    return pki_sign_request(m->ca_pem, m->ca_key_pem, csr, &who, sans == NULL || sans[0] == '\0' ? NULL : sans,
-                            master_config_cert_life_s(&m->config, role), revoked_stamp(m, &who), cert_pem, err);
+    return authority_sign(m, &who, csr, sans, cert_pem, err);
 }
 
 static const char *param_text(struct call *c, const char *key)

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/failpoint.h"
+#include "master/auth/authority.h"
 #include "master/front/call.h"
 #include "master/master.h"
 #include "master/record.h"
@@ -353,14 +354,22 @@ static void begin(struct call *c)
                    BACKUPS_MAX);
         return;
     }
+    struct error err = {0};
+    char *ca_key = NULL;
+    if (authority_copy_key(m, &ca_key, &err) != 0) {
+        call_fail(c, &err);
+        return;
+    }
     struct backup *b = xcalloc(1, sizeof *b);
     b->m = m;
+    b->ca_key_pem = ca_key;
     list_init(&b->queue);
     bool stale = mp_bool(mp_get(c->params, "stale"), false);
     char who[PKI_NAME_MAX + 1];
     snprintf(who, sizeof who, "%s", c->who.name);
     b->stream = rpc_stream_accept(call_take_request(c), &events, b);
     if (b->stream == NULL) { /* whoever asked has gone */
+        pki_free_key(b->ca_key_pem);
         free(b);
         return;
     }
@@ -370,7 +379,6 @@ static void begin(struct call *c)
     b->fork = store_fork_new(replica_store(m->replica));
     b->moved_ms = env_now_ms(m->env);
     b->ca_pem = xstrdup(m->ca_pem);
-    b->ca_key_pem = xstrdup(m->ca_key_pem);
     b->seal_key = m->seal_key;
     describe(b, stale);
     log_info(&m->log, "backup", "of revision %" PRIu64 " for %s begins", b->meta.revision, who);
