@@ -18,6 +18,7 @@
 #include "agent/util/defer.h"
 #include "agent/util/fsutil.h"
 #include "agent/util/instance.h"
+#include "agent/util/userns.h"
 
 #define MASTERS_BYTES_MAX (16u << 10)
 
@@ -330,6 +331,23 @@ static void set_pod_node(struct agent *a)
 
 static void abandon(struct agent *a);
 
+/* Tried once: what the kernel and the file systems can do stays. */
+static void open_userids(struct agent *a, const struct agent_config *c)
+{
+    CLEANUP_ARENA struct arena ar;
+    struct error err = {0};
+    uint32_t first = c->user_ids_first != 0 ? c->user_ids_first : USERIDS_FIRST;
+    arena_init(&ar);
+    a->userids = userids_new(first, c->user_ids_pods != 0 ? c->user_ids_pods : USERIDS_PODS);
+    if (c->no_user_namespaces) {
+        a->no_user_namespaces = xstrdup("the agent was started with --user-ids none");
+    } else if (!a->hollow && userns_probe(a->dir, arena_printf(&ar, "%s/sandboxes", c->run_dir), first, &err) != 0) {
+        a->no_user_namespaces = xstrdup(err.message);
+        log_info(a->log, "agent", "pods with hostUsers false will be refused: %s", err.message);
+    }
+    podops_keep_userids(a);
+}
+
 /* Three quarters of the processes that the kernel numbers: a crowd of pods that all fork leaves the node some. */
 static int64_t all_pods_pids(void)
 {
@@ -383,6 +401,7 @@ int agent_new(const struct agent_config *c, struct agent **out, struct error *er
     }
     node_read_facts(a, c->reserved_bytes);
     limit_pods(a);
+    open_userids(a, c);
     set_pod_node(a);
     open_session(a, c);
     if (!a->hollow) {
@@ -442,6 +461,8 @@ static void free_agent(struct agent *a)
     journal_close(a->journal);
     renew_free(a->renew);
     refs_free(a->refs);
+    userids_free(a->userids);
+    free(a->no_user_namespaces);
     object_unref(a->node);
     strmap_close(&a->pods);
     if (a->lock_fd >= 0) {

@@ -43,9 +43,12 @@ struct agent_config {
     bool pods_reach_masters;    /* false: their connections to the masters are refused */
     const char *seccomp_dir;    /* profiles for type Localhost; NULL = DIR/seccomp */
     const char
-        *unsafe_sysctls;   /* that pods may set beside the safe ones: "kernel.msg*,net.core.somaxconn"; NULL = none */
-    bool hollow;           /* no processes, no kernel objects, no files but the directory itself */
-    unsigned hollow_index; /* for addresses of hollow pods */
+        *unsafe_sysctls;     /* that pods may set beside the safe ones: "kernel.msg*,net.core.somaxconn"; NULL = none */
+    uint32_t user_ids_first; /* of pods with hostUsers false, see userids.h; 0 = USERIDS_FIRST */
+    unsigned user_ids_pods;  /* for how many; 0 = USERIDS_PODS */
+    bool no_user_namespaces; /* none are made */
+    bool hollow;             /* no processes, no kernel objects, no files but the directory itself */
+    unsigned hollow_index;   /* for addresses of hollow pods */
 };
 struct agent;
 /* Blocking, short: opens everything, adopts what runs. ERR_* with what could not be opened. Strings are copied. */

@@ -9,6 +9,7 @@
 #include "agent/link/session.h"
 #include "agent/network/network.h"
 #include "agent/pod/pod.h"
+#include "agent/pod/userids.h"
 #include "agent/runtime/cgroup.h"
 #include "agent/runtime/journal.h"
 #include "agent/runtime/logfile.h"
@@ -36,8 +37,10 @@ struct agent {
     const struct env *env;
     struct log *log;
     char *name, *dir, *images_dir, *logs_dir;
-    char *unsafe_sysctls; /* or NULL */
-    int64_t pod_pids;     /* processes of one pod; 0 = no limit */
+    char *unsafe_sysctls;     /* or NULL */
+    char *no_user_namespaces; /* why the node makes none; NULL = it does */
+    struct userids *userids;
+    int64_t pod_pids; /* processes of one pod; 0 = no limit */
     char node_ip[64];
     char instance[64]; /* instance.h */
     bool hollow, stopping;
@@ -163,6 +166,7 @@ extern const struct pod_ops podops;
 void podops_on_wake(uv_timer_t *t);
 void podops_on_exit(const struct runtime_status *st, void *data);
 void podops_place_holder(struct agent_pod *ap);
+void podops_keep_userids(struct agent *a);       /* those of sandboxes from before */
 void podops_sandbox_paths(struct agent_pod *ap); /* find what is there */
 
 /* ---- node.c ---- */

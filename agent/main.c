@@ -11,7 +11,9 @@
 
 #include "agent/agent.h"
 #include "agent/config.h"
+#include "agent/pod/userids.h"
 #include "agent/util/fsutil.h"
+#include "agent/util/userns.h"
 #include "base/hash.h"
 #include "base/process.h"
 #include "proto/model/quantity.h"
@@ -41,6 +43,9 @@ static const char usage_text[] =
     "      --cgroup-parent NAME   control group that holds the pods' groups (default: reeve)\n"
     "      --seccomp-dir DIR      profiles for seccompProfile Localhost (default: DIR/seccomp)\n"
     "      --pod-pids N           processes that one pod may have (default: 1024; 0: no limit)\n"
+    "      --user-ids FIRST:PODS  users on this node of pods with hostUsers false, 65536 each (default: "
+    "1879048192:4096),\n"
+    "                             or none\n"
     "      --system-memory SIZE   memory that pods are not given, as 512Mi (default: a twentieth, 256Mi to 2Gi)\n"
     "      --pods-reach-masters   let pods connect to the masters' ports; otherwise they are refused\n"
     "      --allowed-unsafe-sysctls LIST   kernel settings that pods may make beside the safe ones, as "
@@ -56,6 +61,9 @@ struct options {
     const char *dir, *name, *token, *token_file, *images, *node_ip, *run_dir, *cluster_cidr, *cgroup_parent, *runtime,
         *seccomp_dir, *sysctls, *masters;
     long hollow_nodes;
+    uint32_t user_ids_first;
+    unsigned user_ids_pods;
+    bool no_user_namespaces;
     int64_t pod_pids, reserved_bytes; /* as in agent.h */
     bool pods_reach_masters;
     int log_level;
@@ -65,6 +73,26 @@ static int fail_usage(const char *why, const char *what)
 {
     fprintf(stderr, "reeve-agent: %s%s; see reeve-agent --help\n", why, what);
     return EXIT_USAGE;
+}
+
+static bool parse_user_ids(const char *text, struct options *o)
+{
+    CLEANUP_FREE char *copy = xstrdup(text);
+    char *colon = strchr(copy, ':');
+    int64_t first, pods;
+    o->no_user_namespaces = strcmp(text, "none") == 0;
+    if (o->no_user_namespaces || colon == NULL) {
+        return o->no_user_namespaces;
+    }
+    *colon = '\0';
+    if (!str_to_int64(str_of(copy), &first) || !str_to_int64(str_of(colon + 1), &pods) || first <= 0 ||
+        first % USERNS_IDS != 0 || pods < 1 || pods > USERIDS_PODS_MAX ||
+        first > INT32_MAX - pods * (int64_t)USERNS_IDS + 1) {
+        return false;
+    }
+    o->user_ids_first = (uint32_t)first;
+    o->user_ids_pods = (unsigned)pods;
+    return true;
 }
 
 static int parse(int argc, char **argv, struct options *o)
@@ -82,6 +110,7 @@ static int parse(int argc, char **argv, struct options *o)
         {"seccomp-dir", required_argument, NULL, 's'},
         {"allowed-unsafe-sysctls", required_argument, NULL, 'S'},
         {"pod-pids", required_argument, NULL, 'p'},
+        {"user-ids", required_argument, NULL, 'u'},
         {"system-memory", required_argument, NULL, 'm'},
         {"pods-reach-masters", no_argument, NULL, 'M'},
         {"hollow-nodes", required_argument, NULL, 'H'},
@@ -122,6 +151,12 @@ static int parse(int argc, char **argv, struct options *o)
                 return fail_usage("--pod-pids: a number from 1 to 4194304, or 0 for no limit, not ", optarg);
             }
             o->pod_pids = o->pod_pids == 0 ? -1 : o->pod_pids;
+        } else if (k == 'u') {
+            if (!parse_user_ids(optarg, o)) {
+                return fail_usage("--user-ids: FIRST:PODS is needed, FIRST a multiple of 65536, all below 2147483648; "
+                                  "or none; not ",
+                                  optarg);
+            }
         } else if (k == 'm') {
             if (!quantity_units(str_of(optarg), &o->reserved_bytes) || o->reserved_bytes < 0) {
                 return fail_usage("--system-memory: a size as 512Mi is needed, not ", optarg);
@@ -291,6 +326,9 @@ static int start_one(struct daemon *d, const struct options *o, const char *dir,
             .cluster_cidr = o->cluster_cidr,
             .cgroup_parent = o->cgroup_parent,
             .pod_pids = o->pod_pids,
+            .user_ids_first = o->user_ids_first,
+            .user_ids_pods = o->user_ids_pods,
+            .no_user_namespaces = o->no_user_namespaces,
             .reserved_bytes = o->reserved_bytes,
             .pods_reach_masters = o->pods_reach_masters,
             .seccomp_dir = o->seccomp_dir,

@@ -131,6 +131,28 @@ static bool all_honoured(const struct podspec *pod, struct admit_refusal *why)
     return true;
 }
 
+static bool user_namespace_made(const struct podspec *pod, const struct admit_node *node, struct admit_refusal *why)
+{
+    const char *shared = pod->host_network ? "hostNetwork"
+                         : pod->host_pid   ? "hostPID"
+                         : pod->host_ipc   ? "hostIPC"
+                                           : NULL;
+    if (!pod->own_users || (shared == NULL && node->no_user_namespaces == NULL)) {
+        return true;
+    }
+    snprintf(why->reason, sizeof why->reason, "UserNamespaces");
+    if (shared != NULL) {
+        snprintf(why->message, sizeof why->message, "Pod was rejected: hostUsers false cannot be had with %s", shared);
+    } else {
+        snprintf(
+            why->message, sizeof why->message,
+            "Pod was rejected: hostUsers false needs a user namespace of the pod, and this node makes none: %.110s",
+            node->no_user_namespaces);
+    }
+    why->by_node = false;
+    return false;
+}
+
 bool admit_pod(const struct podspec *pod, const struct admit_node *node, const struct podspec *const *others,
                unsigned count, struct admit_refusal *why)
 {
@@ -157,5 +179,6 @@ bool admit_pod(const struct podspec *pod, const struct admit_node *node, const s
     if (node->known && !taints_tolerated(mp_get(spec, "tolerations"), node->taints)) {
         return refuse(why, true, "TaintToleration", "node(s) had taints that the pod didn't tolerate");
     }
-    return sysctls_allowed(pod, node->unsafe_sysctls, why) && all_honoured(pod, why);
+    return sysctls_allowed(pod, node->unsafe_sysctls, why) && user_namespace_made(pod, node, why) &&
+           all_honoured(pod, why);
 }

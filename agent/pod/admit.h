@@ -14,11 +14,12 @@ struct admit_node {
     unsigned pods;
     bool known; /* labels and taints are; if not, nothing is refused on their account */
     struct mp labels, taints;
-    const char *unsafe_sysctls; /* that the node allows: "kernel.msg*,net.core.somaxconn"; NULL = none */
+    const char *no_user_namespaces; /* why the node makes none; NULL = it does */
+    const char *unsafe_sysctls;     /* that the node allows: "kernel.msg*,net.core.somaxconn"; NULL = none */
 };
 struct admit_refusal {
     /* "OutOfcpu", "OutOfmemory", "OutOfephemeral-storage", "OutOfpods", "NodeAffinity", "NodePorts", "TaintToleration",
-     * "SysctlForbidden", and those of podspec_honoured */
+     * "SysctlForbidden", "UserNamespaces", and those of podspec_honoured */
     char reason[40];
     char message[240]; /* as in the pod's status */
     bool by_node;      /* labels or taints: they may have changed since the node was read */

@@ -59,6 +59,43 @@ static void refuse_sandbox(void *data)
     free(r);
 }
 
+/* ---- User ids ---- */
+
+void podops_keep_userids(struct agent *a)
+{
+    char uid[64];
+    for (unsigned cursor = 0; sandbox_next(a->sandboxes, &cursor, uid);) {
+        uint32_t first = sandbox_user_first(a->sandboxes, uid);
+        if (first != 0) {
+            userids_keep(a->userids, uid, first);
+        }
+    }
+}
+
+static bool has_group(struct agent *a, const char *uid)
+{
+    char other[64];
+    for (unsigned cursor = 0; cgroup_pod_next(a->cgroup, &cursor, other);) {
+        if (strcmp(other, uid) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Of those that belonged to no pod any more when the agent came, as soon as nothing of them is left. */
+static uint32_t take_userids(struct agent *a, const char *uid)
+{
+    const char *other;
+    for (unsigned cursor = 0; (other = userids_next(a->userids, &cursor)) != NULL;) {
+        if (strmap_get(&a->pods, str_of(other)) == NULL && sandbox_user_first(a->sandboxes, other) == 0 &&
+            !has_group(a, other)) {
+            userids_give(a->userids, other);
+        }
+    }
+    return userids_take(a->userids, uid);
+}
+
 static void op_sandbox_make(struct pod *p)
 {
     struct agent *a = podops_agent(p);
@@ -68,7 +105,13 @@ static void op_sandbox_make(struct pod *p)
     CLEANUP_ARENA struct arena arena;
     CLEANUP_BUF struct buf node_conf = BUF_INIT;
     arena_init(&arena);
-    if (cgroup_pod_make(a->cgroup, p->spec->uid, &limits, path, &err) != 0) {
+    uint32_t user_first = p->spec->own_users ? take_userids(a, p->spec->uid) : 0;
+    int rc = cgroup_pod_make(a->cgroup, p->spec->uid, &limits, path, &err);
+    if (rc == 0 && p->spec->own_users && user_first == 0) {
+        rc = error_set(&err, ERR_LIMIT,
+                       "all user ids of this node for pods with hostUsers false are taken (--user-ids)");
+    }
+    if (rc != 0) {
         struct refused_sandbox *r = xmalloc(sizeof *r);
         *r = (struct refused_sandbox){p, err};
         defer_call(a->loop, refuse_sandbox, r);
@@ -88,6 +131,7 @@ static void op_sandbox_make(struct pod *p)
         .host_network = p->spec->host_network,
         .host_ipc = p->spec->host_ipc,
         .shared_pid = p->spec->shared_pid,
+        .user_first = user_first,
         .fqdn = p->spec->fqdn_hostname,
         .sysctls = sysctls,
         .sysctls_count = p->spec->sysctls_count,
@@ -365,6 +409,16 @@ static void on_cleaned(const struct error *error, void *data)
     pod_on_clean(data, error);
 }
 
+/* Nobody is left who had them. */
+static void on_group_gone(const struct error *error, void *data)
+{
+    struct pod *p = data;
+    if (error == NULL) {
+        userids_give(podops_agent(p)->userids, p->spec->uid);
+    }
+    pod_on_clean(p, error);
+}
+
 static void nothing_to_clean(void *data)
 {
     pod_on_clean(data, NULL);
@@ -390,7 +444,7 @@ static void op_clean(struct pod *p, enum pod_clean step)
         volume_remove_pod(a->volumes, ap->uid, on_cleaned, p);
         break;
     case POD_CLEAN_CGROUP:
-        cgroup_pod_remove(a->cgroup, ap->uid, on_cleaned, p);
+        cgroup_pod_remove(a->cgroup, ap->uid, on_group_gone, p);
         break;
     default:
         if (!a->hollow) {

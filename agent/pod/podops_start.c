@@ -191,6 +191,16 @@ static int make_mounts(struct container *c, struct arena *a, const char *const *
             rv = volume_sub_path(ap->agent->volumes, ap->uid, key, source, below, files, sub, err);
             source = arena_strdup(a, rv == 0 ? sub : "");
         }
+        if (rv == 0 && ap->sandbox != NULL && ap->sandbox->user[0] != '\0') {
+            char key[128], shifted[VOLUME_PATH_MAX];
+            snprintf(key, sizeof key, "%s-%u", c->spec->name, i);
+            rv = volume_shift(ap->agent->volumes, ap->uid, key, source, ap->sandbox->user,
+                              spec->volumes[v].kind == PODSPEC_VOLUME_HOST_PATH, shifted, err);
+            if (rv != 0 && err != NULL) {
+                error_wrap(err, "volume \"%s\" of a pod with hostUsers false", m->name);
+            }
+            source = arena_strdup(a, rv == 0 ? shifted : "");
+        }
         struct runtime_mount *rm = &out->items[out->count++];
         *rm = podspec_runtime_mount(&spec->volumes[v], c->spec, m, source);
         rm->read_only_below =

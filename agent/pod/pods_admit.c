@@ -47,6 +47,7 @@ static bool check(struct agent_pod *ap, struct admit_refusal *why)
                               .ephemeral_bytes = a->facts.disk_bytes,
                               .pods = a->facts.pods,
                               .known = a->node != NULL,
+                              .no_user_namespaces = a->no_user_namespaces,
                               .unsafe_sysctls = a->unsafe_sysctls};
     if (a->node != NULL) {
         node.labels = mp_path(object_mp(a->node), "metadata.labels");

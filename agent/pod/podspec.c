@@ -400,6 +400,7 @@ int podspec_new(const struct object *pod, struct podspec **out, struct error *er
     s->host_network = mp_bool(mp_get(spec, "hostNetwork"), false);
     s->host_ipc = mp_bool(mp_get(spec, "hostIPC"), false);
     s->host_pid = mp_bool(mp_get(spec, "hostPID"), false);
+    s->own_users = !mp_bool(mp_get(spec, "hostUsers"), true);
     s->shared_pid = mp_bool(mp_get(spec, "shareProcessNamespace"), false) && !s->host_pid;
     s->fs_group = mp_int(mp_path(spec, "securityContext.fsGroup"), -1);
     read_containers(s, spec);

@@ -125,6 +125,7 @@ struct podspec {
     bool deleting;              /* metadata.deletionTimestamp is set */
     int64_t deletion_grace_ms;  /* metadata.deletionGracePeriodSeconds; -1 = not set */
     bool host_network, host_ipc, host_pid;
+    bool own_users;                /* hostUsers false: a user namespace of its own */
     bool shared_pid;               /* one PID namespace for all containers */
     const char *hostname, *domain; /* domain NULL = none */
     bool fqdn_hostname;            /* the kernel's host name is hostname.domain */
@@ -155,8 +156,8 @@ bool podspec_refers(const struct podspec *s, enum kind_id kind, struct str name)
 const char *podspec_resolv_conf(const struct podspec *s, struct str node_conf, struct arena *a);
 /* "net/ipv4/x.y" and "net.ipv4.x/y" -> "net.ipv4.x/y": whichever separator comes first separates; in the arena. */
 const char *podspec_sysctl_name(struct arena *a, struct str name);
-/* Does this container ask for nothing that no node carries out: AppArmor, labels of SELinux, procMount Unmasked, a user
- * namespace? If not, reason is one word ("AppArmor") and message says why and what to do. */
+/* Does this container ask for nothing that no node carries out: AppArmor, labels of SELinux, procMount Unmasked?
+ * If not, reason is one word ("AppArmor") and message says why and what to do. */
 #define PODSPEC_WHY_MAX 200
 bool podspec_honoured(const struct podspec *s, const struct podspec_container *c, const char **reason,
                       char message[PODSPEC_WHY_MAX]);

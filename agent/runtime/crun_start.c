@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/fsuid.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -20,6 +21,7 @@
 #include "agent/runtime/oci.h"
 #include "agent/runtime/seccomp.h"
 #include "agent/util/defer.h"
+#include "agent/util/userns.h"
 #include "base/env.h"
 #include "proto/text/text.h"
 
@@ -66,8 +68,24 @@ bool crun_process_started(int pid, uint64_t *out)
 
 /* ---- Prepare ---- */
 
+/* Of a pod with numbers of its own (userns.h): the layers once more, with the owners that the pod sees. layers receives where. They are needed until the
+ * overlay is mounted, which keeps what it has. */
+static int shift_layers(const struct crun_container *c, const struct image *im, const char *user_namespace,
+                        struct arena *a, const char **layers, struct error *err)
+{
+    CLEANUP_CLOSE int fd = open(user_namespace, O_RDONLY | O_CLOEXEC);
+    int rc = fd >= 0 ? 0 : error_set_errno(err, errno, "cannot open the pod's user namespace %s", user_namespace);
+    for (unsigned i = 0; rc == 0 && i < im->layers_count; i++) {
+        layers[i] = arena_printf(a, "%s/lower/%u", c->dir, i);
+        rc = fs_make_dirs(layers[i], 0700, err);
+        rc = rc != 0 ? rc : userns_mount(fd, im->layers[i], layers[i], false, err);
+    }
+    return rc;
+}
+
 /* Lower layers, uppermost first. Many long paths do not fit into the kernel's page: then each is named by an open descriptor. */
-static int mount_rootfs(const struct crun_container *c, const struct image *im, struct error *err)
+static int mount_overlay(const struct crun_container *c, const struct image *im, const char *const *layers,
+                         struct error *err)
 {
     char rootfs[FS_PATH_MAX];
     CLEANUP_BUF struct buf options = BUF_INIT;
@@ -80,9 +98,9 @@ static int mount_rootfs(const struct crun_container *c, const struct image *im, 
         for (unsigned i = im->layers_count; i-- > 0;) {
             const char *colon = i > 0 ? ":" : "";
             if (pass == 0) {
-                buf_printf(&options, "%s%s", im->layers[i], colon);
+                buf_printf(&options, "%s%s", layers[i], colon);
             } else if (fds_count < IMAGE_LAYERS_MAX) {
-                int fd = open(im->layers[i], O_PATH | O_DIRECTORY | O_CLOEXEC);
+                int fd = open(layers[i], O_PATH | O_DIRECTORY | O_CLOEXEC);
                 fds[fds_count++] = fd;
                 buf_printf(&options, "/proc/self/fd/%d%s", fd, colon);
             }
@@ -112,12 +130,42 @@ static int mount_rootfs(const struct crun_container *c, const struct image *im, 
     return rc == 0 ? 0 : error_set_errno(err, e, "cannot mount the root file system (overlay) of container %s", c->id);
 }
 
+static int mount_rootfs(const struct crun_container *c, const struct runtime_spec *spec, struct error *err)
+{
+    const struct image *im = spec->image;
+    const char *user = spec->sandbox == NULL ? "" : spec->sandbox->user;
+    char lower[FS_PATH_MAX];
+    CLEANUP_ARENA struct arena a;
+    arena_init(&a);
+    if (user[0] == '\0') {
+        return mount_overlay(c, im, (const char *const *)im->layers, err);
+    }
+    const char **layers = arena_alloc(&a, (im->layers_count + 1) * sizeof *layers);
+    int rc = shift_layers(c, im, user, &a, layers, err);
+    rc = rc != 0 ? rc : mount_overlay(c, im, layers, err);
+    fs_path(lower, sizeof lower, "%s/lower", c->dir);
+    int gone = fs_unmount_below(lower, rc == 0 ? err : NULL);
+    return rc != 0 ? rc : gone;
+}
+
 /* What an image has there: nothing (which is fine), a small file, or a reason not to start the container. */
 static int read_of_image(int root_fd, const char *path, struct buf *out, struct error *err)
 {
     struct error why = {0};
     int rc = fs_read_in_root(root_fd, path, PASSWD_MAX, out, &why);
     return rc == 0 || rc == ERR_NOT_FOUND ? 0 : error_set(err, ERR_INVALID, "the image's %s", why.message);
+}
+
+static int check_numbers(const struct oci_user *user, struct error *err)
+{
+    uint32_t most = MAX(user->uid, user->gid);
+    for (unsigned i = 0; i < user->groups_count; i++) {
+        most = MAX(most, user->groups[i]);
+    }
+    return most < USERNS_IDS ? 0
+                             : error_set(err, ERR_INVALID,
+                                         "user or group %u is none of a pod with hostUsers false, which has 0 to %u",
+                                         most, USERNS_IDS - 1);
 }
 
 /* Who runs it; the working directory is made if the image has it not. */
@@ -138,8 +186,14 @@ static int look_into_rootfs(const struct crun_container *c, const struct runtime
         return rc;
     }
     const char *cwd = spec->cwd != NULL && spec->cwd[0] != '\0' ? spec->cwd : spec->image->cwd;
+    uint32_t first = spec->sandbox == NULL ? 0 : spec->sandbox->user_first;
+    /* What is made belongs to the pod's root. This is the calling thread's; the way there is by the descriptor. */
+    int old_gid = setfsgid(first), old_uid = setfsuid(first);
     CLEANUP_CLOSE int dir = cwd[0] == '/' ? fs_make_dirs_in_root(root_fd, cwd, 0755) : -1;
-    return oci_user_resolve(spec->image->user, buf_str(&passwd), buf_str(&group), &spec->security, user, err);
+    setfsuid((uid_t)old_uid);
+    setfsgid((gid_t)old_gid);
+    rc = oci_user_resolve(spec->image->user, buf_str(&passwd), buf_str(&group), &spec->security, user, err);
+    return rc != 0 || first == 0 ? rc : check_numbers(user, err);
 }
 
 void crun_config_path(const struct crun_container *c, char out[FS_PATH_MAX])
@@ -166,7 +220,38 @@ void crun_drop_config(const struct crun_container *c)
     unlink(path);
 }
 
-static int make_files(const struct crun_container *c, struct error *err)
+/* crun goes to the root file system as the pod's root, for whom all directories on the way are opened as far as need be; what lies beside them is
+ * not. */
+static int open_way(const struct crun_container *c, uint32_t first, struct error *err)
+{
+    static const struct {
+        const char *name;
+        mode_t mode;
+    } own[] = {{"upper", 0755}, {"termination-log", 0666}};
+    const char *dirs[] = {c->rt->dir, NULL, NULL};
+    char containers[FS_PATH_MAX], above[FS_PATH_MAX], path[FS_PATH_MAX];
+    fs_path(containers, sizeof containers, "%s/containers", c->rt->dir);
+    fs_path(above, sizeof above, "%.*s", (int)(strrchr(c->rt->dir, '/') - c->rt->dir), c->rt->dir);
+    dirs[1] = containers;
+    dirs[2] = above; /* the agent's own */
+    for (unsigned i = 0; i < ARRAY_SIZE(dirs); i++) {
+        struct stat st;
+        if (stat(dirs[i], &st) != 0 || chmod(dirs[i], (st.st_mode & 07777) | 0111) != 0) {
+            return error_set_errno(err, errno, "cannot open the way through %s", dirs[i]);
+        }
+    }
+    for (unsigned i = 0; i < ARRAY_SIZE(own); i++) {
+        fs_path(path, sizeof path, "%s/%s", c->dir, own[i].name);
+        if (chown(path, first, first) != 0 || chmod(path, own[i].mode) != 0) {
+            return error_set_errno(err, errno, "cannot give %s to the pod's root", path);
+        }
+    }
+    return chown(c->dir, 0, first) == 0 && chmod(c->dir, 0710) == 0
+               ? 0
+               : error_set_errno(err, errno, "cannot open the way through %s", c->dir);
+}
+
+static int make_files(const struct crun_container *c, uint32_t first, struct error *err)
 {
     static const char *const parts[] = {"rootfs", "upper", "work", "persist"};
     char path[FS_PATH_MAX];
@@ -182,6 +267,7 @@ static int make_files(const struct crun_container *c, struct error *err)
     }
     fs_path(path, sizeof path, "%s/exits/%s", c->rt->dir, c->id);
     unlink(path);
+    rc = rc != 0 || first == 0 ? rc : open_way(c, first, err);
     return rc != 0 ? rc : fs_make_parent(c->log_path, 0700, err);
 }
 
@@ -221,9 +307,9 @@ static int prepare(struct crun_start *s, const struct runtime_spec *spec, struct
          : filtered && security->seccomp_localhost != NULL
              ? read_profile(c->rt, security->seccomp_localhost, &own_profile, err)
              : 0;
-    rc = rc != 0 ? rc : make_files(c, err);
+    rc = rc != 0 ? rc : make_files(c, spec->sandbox == NULL ? 0 : spec->sandbox->user_first, err);
     rc = rc != 0 ? rc : crun_write_state(c, err);
-    rc = rc != 0 ? rc : mount_rootfs(c, spec->image, err);
+    rc = rc != 0 ? rc : mount_rootfs(c, spec, err);
     if (rc != 0) {
         return rc;
     }
@@ -330,6 +416,7 @@ static void start_succeeded(struct crun_start *s)
     char id[RUNTIME_ID_MAX];
     close_handles(s);
     learn_filter(s);
+    chmod(c->dir, 0700); /* who runs is through */
     c->state = RUNTIME_RUNNING;
     c->started_ms = env_wall_ms(env_real());
     if (crun_write_state(c, &s->error) != 0) {

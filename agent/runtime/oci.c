@@ -12,6 +12,7 @@
 
 #include "agent/runtime/seccomp.h"
 #include "agent/util/fsutil.h"
+#include "agent/util/userns.h"
 #include "proto/text/text.h"
 
 /* ---- Capabilities ---- */
@@ -517,6 +518,9 @@ static struct value *namespaces(struct oci *o)
     const struct sandbox *sb = s->sandbox;
     struct value *list = value_list(o->a);
     add_namespace(o, list, "mount", NULL);
+    if (sb != NULL && sb->user[0] != '\0') {
+        add_namespace(o, list, "user", sb->user);
+    }
     if (!s->host_pid) {
         add_namespace(o, list, "pid",
                       s->pid_namespace != NULL           ? s->pid_namespace
@@ -599,6 +603,16 @@ static void add_devices(struct oci *o, struct value *list, const char *dir, unsi
     }
 }
 
+static struct value *shifted(struct oci *o)
+{
+    struct value *list = value_list(o->a), *m = value_map(o->a);
+    value_set(o->a, m, "containerID", value_int(o->a, 0));
+    value_set(o->a, m, "hostID", value_int(o->a, o->in->spec->sandbox->user_first));
+    value_set(o->a, m, "size", value_int(o->a, USERNS_IDS));
+    value_append(o->a, list, m);
+    return list;
+}
+
 static struct value *linux_part(struct oci *o, struct error *err)
 {
     static const char *const masked[] = {"/proc/acpi",       "/proc/asound",      "/proc/interrupts",
@@ -611,6 +625,10 @@ static struct value *linux_part(struct oci *o, struct error *err)
     struct value *l = value_map(a);
     set_str(o, l, "cgroupsPath", o->in->cgroups_path);
     value_set(a, l, "namespaces", namespaces(o));
+    if (s->sandbox != NULL && s->sandbox->user[0] != '\0') {
+        value_set(a, l, "uidMappings", shifted(o));
+        value_set(a, l, "gidMappings", shifted(o));
+    }
     value_set(a, l, "resources", resources(o));
     if (s->security.privileged) {
         add_devices(o, value_ensure_list(a, l, "devices"), "/dev", 2);

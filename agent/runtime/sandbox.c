@@ -22,6 +22,7 @@
 #include "agent/runtime/sandbox_pause.h"
 #include "agent/util/defer.h"
 #include "agent/util/fsutil.h"
+#include "agent/util/userns.h"
 
 /* unshare(2) and setns(2) concern the calling thread, so the namespaces are made in a thread that ends right after: no fork of a
  * process with a TLS library and open sockets in it, and no thread of the pool left in a foreign namespace. The bind mount of
@@ -64,6 +65,9 @@ static void fill_paths(const struct sandbox_store *s, const char *uid, struct sa
     if (sb->pause_pid != 0) {
         fs_path(sb->pid, sizeof sb->pid, "%s/%s/pid", s->dir, uid);
     }
+    if (sb->user_first != 0) {
+        fs_path(sb->user, sizeof sb->user, "%s/%s/user", s->dir, uid);
+    }
     if (!sb->host_ipc) {
         fs_path(sb->ipc, sizeof sb->ipc, "%s/%s/ipc", s->dir, uid);
     }
@@ -78,8 +82,10 @@ static int write_info(const struct sandbox_store *s, const struct sandbox *sb, s
     char path[SANDBOX_PATH_MAX];
     CLEANUP_BUF struct buf b = BUF_INIT;
     fs_path(path, sizeof path, "%s/%s/info", s->dir, sb->uid);
-    buf_printf(&b, "%d %d %s %s %s %d %d\n", sb->host_network, sb->host_ipc, sb->hostname,
-               sb->ip[0] != '\0' ? sb->ip : "-", sb->domain[0] != '\0' ? sb->domain : "-", sb->fqdn, sb->pause_pid);
+    /* pause_pid comes last: remove_files. */
+    buf_printf(&b, "%d %d %s %s %s %d %u %d\n", sb->host_network, sb->host_ipc, sb->hostname,
+               sb->ip[0] != '\0' ? sb->ip : "-", sb->domain[0] != '\0' ? sb->domain : "-", sb->fqdn, sb->user_first,
+               sb->pause_pid);
     return fs_write_file(path, buf_str(&b), 0644, false, err);
 }
 
@@ -194,7 +200,7 @@ static int hold_pid(const struct sandbox_store *s, struct sandbox *sb, struct er
     fs_path(target, sizeof target, "%s/%s/pid", s->dir, sb->uid);
     fs_unmount_below(target, NULL); /* of one that was killed */
     int rc = fs_make_dirs(root, 0700, err);
-    rc = rc != 0 ? rc : sandbox_pause_start(root, target, &pid, err);
+    rc = rc != 0 ? rc : sandbox_pause_start(root, target, sb->user, &pid, err);
     if (rc != 0) {
         return rc;
     }
@@ -209,8 +215,12 @@ static void *unshare_thread(void *arg)
     struct sandbox *sb = &a->job->sb;
     char uts[SANDBOX_UTS_MAX];
     int flags = (sb->host_network ? 0 : CLONE_NEWNET | CLONE_NEWUTS) | (sb->host_ipc ? 0 : CLONE_NEWIPC);
-    if (flags != 0 && unshare(flags) != 0) {
+    if (sb->user_first != 0) {
+        a->rc = userns_make(sb->user_first, flags, sb->user, &a->error);
+    } else if (flags != 0 && unshare(flags) != 0) {
         a->rc = error_set_errno(&a->error, errno, "cannot make namespaces for the pod (is the agent run as root?)");
+    }
+    if (a->rc != 0) {
         return NULL;
     }
     if (!sb->host_network) {
@@ -252,7 +262,8 @@ static int make_files(struct sandbox_job *j, struct error *err)
     char options[64];
     int rc = fs_make_dirs(j->sb.shm, 01777, err);
     if (rc == 0) {
-        snprintf(options, sizeof options, "mode=1777,size=%u", SANDBOX_SHM_MAX);
+        snprintf(options, sizeof options, "mode=1777,size=%u,uid=%u,gid=%u", SANDBOX_SHM_MAX, j->sb.user_first,
+                 j->sb.user_first);
         rc = fs_mount("shm", j->sb.shm, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, options, err);
     }
     if (rc != 0) {
@@ -269,7 +280,14 @@ static int make_files(struct sandbox_job *j, struct error *err)
         buf_reset(&b);
     }
     rc = rc != 0 ? rc : write_in_place(j->sb.resolv_conf, buf_str(&b), err);
-    return rc != 0 ? rc : write_hosts(&j->sb, NULL, err);
+    rc = rc != 0 ? rc : write_hosts(&j->sb, NULL, err);
+    const char *const files[] = {j->sb.hosts, j->sb.hostname_file, j->sb.resolv_conf};
+    for (unsigned i = 0; i < ARRAY_SIZE(files) && rc == 0 && j->sb.user_first != 0; i++) {
+        if (chown(files[i], j->sb.user_first, j->sb.user_first) != 0) {
+            rc = error_set_errno(err, errno, "cannot give %s to the pod's root", files[i]);
+        }
+    }
+    return rc;
 }
 
 /* pause_pid: as far as it is known (0: by the info file). */
@@ -398,6 +416,7 @@ void sandbox_make(struct sandbox_store *s, const struct sandbox_spec *spec, sand
     j->data = data;
     j->sb.host_network = spec->host_network;
     j->sb.host_ipc = spec->host_ipc;
+    j->sb.user_first = spec->user_first;
     if (s->hollow) {
         snprintf(j->sb.uid, sizeof j->sb.uid, "%s", spec->uid);
     } else {
@@ -482,18 +501,23 @@ int sandbox_renew(struct sandbox_store *s, struct sandbox *sb, bool *renewed, st
 
 /* ---- What is there ---- */
 
-bool sandbox_find(struct sandbox_store *s, const char *uid, struct sandbox *out)
+static bool read_info(struct sandbox_store *s, const char *uid, struct sandbox *out)
 {
     char path[SANDBOX_PATH_MAX], line[512];
-    int host_network, host_ipc, fqdn = 0; /* fqdn, pause_pid: not there in files of earlier agents */
+    int host_network, host_ipc, fqdn = 0, n = 0; /* fqdn, user_first, pause_pid: not in files of earlier agents */
     struct sandbox sb = {0};
     if (s->hollow || !uid_is_safe(uid)) {
         return false;
     }
     fs_path(path, sizeof path, "%s/%s/info", s->dir, uid);
-    if (!fs_read_line(path, line, sizeof line) || sscanf(line, "%d %d %64s %63s %255s %d %d", &host_network, &host_ipc,
-                                                         sb.hostname, sb.ip, sb.domain, &fqdn, &sb.pause_pid) < 5) {
+    if (!fs_read_line(path, line, sizeof line) ||
+        (n = sscanf(line, "%d %d %64s %63s %255s %d %u %d", &host_network, &host_ipc, sb.hostname, sb.ip, sb.domain,
+                    &fqdn, &sb.user_first, &sb.pause_pid)) < 5) {
         return false;
+    }
+    if (n == 7) { /* before there were user namespaces */
+        sb.pause_pid = (int)sb.user_first;
+        sb.user_first = 0;
     }
     sb.host_network = host_network != 0;
     sb.host_ipc = host_ipc != 0;
@@ -505,8 +529,22 @@ bool sandbox_find(struct sandbox_store *s, const char *uid, struct sandbox *out)
         sb.domain[0] = '\0';
     }
     fill_paths(s, uid, &sb);
-    if (!is_namespace(sb.net) || !is_namespace(sb.ipc) || !is_namespace(sb.uts) || !is_namespace(sb.pid) ||
-        !fs_exists(sb.hosts) || (sb.pid[0] != '\0' && !sandbox_pause_lives(sb.pause_pid, sb.pid))) {
+    *out = sb;
+    return true;
+}
+
+uint32_t sandbox_user_first(struct sandbox_store *s, const char *uid)
+{
+    struct sandbox sb;
+    return read_info(s, uid, &sb) ? sb.user_first : 0;
+}
+
+bool sandbox_find(struct sandbox_store *s, const char *uid, struct sandbox *out)
+{
+    struct sandbox sb;
+    if (!read_info(s, uid, &sb) || !is_namespace(sb.net) || !is_namespace(sb.ipc) || !is_namespace(sb.uts) ||
+        !is_namespace(sb.pid) || !is_namespace(sb.user) || !fs_exists(sb.hosts) ||
+        (sb.pid[0] != '\0' && !sandbox_pause_lives(sb.pause_pid, sb.pid))) {
         return false;
     }
     *out = sb;

@@ -3,6 +3,7 @@
  *
  *   DIR/UID/                a tmpfs of the pod's own, small: containers can write to /etc/hosts
  *   DIR/UID/{net,ipc,uts}   namespace files (bind mounts)
+ *   DIR/UID/user            that of a user namespace of the pod's own, to which the others belong
  *   DIR/UID/pid             that of a PID namespace shared by the containers; a process holds it, which dies with the sandbox (sandbox_pause.h)
  *   DIR/UID/{hosts,hostname,resolv.conf}, DIR/UID/shm/ (tmpfs), DIR/UID/info (network result, for adoption)
  * DIR should lie under /run: namespaces do not outlive the machine and neither must their files. The agent may die and come back: the
@@ -16,6 +17,7 @@
 #include "base/mem.h" /* before uv.h: MIN and MAX */
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <uv.h>
 
 #define SANDBOX_PATH_MAX   512
@@ -40,6 +42,8 @@ struct sandbox {
     char net[SANDBOX_PATH_MAX]; /* namespace files */
     char ipc[SANDBOX_PATH_MAX];
     char uts[SANDBOX_PATH_MAX];
+    char user[SANDBOX_PATH_MAX];  /* "" = the node's */
+    uint32_t user_first;          /* with user: the number on the node of the pod's root (userns.h) */
     char pid[SANDBOX_PATH_MAX];   /* "" = each container makes its own, or uses the node's */
     int pause_pid;                /* with pid: who holds it */
     char hosts[SANDBOX_PATH_MAX]; /* files to mount at /etc/hosts, ... */
@@ -61,6 +65,8 @@ struct sandbox_spec {
     const char *domain;   /* for /etc/hosts, may be NULL */
     bool host_network, host_ipc;
     bool shared_pid;
+    uint32_t
+        user_first; /* a user namespace of the pod's own that begins there (userns.h), which the caller keeps from others; 0 = the node's */
     bool fqdn; /* setHostnameAsFQDN; ERR_INVALID if the name is longer than the kernel's 64 */
     const struct sandbox_sysctl *sysctls; /* written inside the namespaces; what is refused there fails the sandbox */
     unsigned sysctls_count;
@@ -84,6 +90,8 @@ int sandbox_renew(struct sandbox_store *s, struct sandbox *sb, bool *renewed, st
 
 /* After the agent's restart. false if there is none, or it is damaged (then sandbox_remove it and make a new one). */
 bool sandbox_find(struct sandbox_store *s, const char *uid, struct sandbox *out);
+/* Where its user namespace begins, also of one that is damaged; 0: it has none, or is not there. */
+uint32_t sandbox_user_first(struct sandbox_store *s, const char *uid);
 /* uids of all that is there; each call gives one, starting with *cursor = 0; false at the end. */
 bool sandbox_next(struct sandbox_store *s, unsigned *cursor, char uid[64]);
 

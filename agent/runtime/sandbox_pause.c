@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdint.h>
@@ -108,17 +109,51 @@ static int drop_all(int keep_fd)
                : -1;
 }
 
-static void __attribute__((noreturn)) child(const char *root, const struct program *program, int go_fd, int why_fd)
+static void __attribute__((noreturn)) fail(int why_fd)
 {
-    char go, *argv[] = {"pause", NULL}, *env[] = {NULL};
+    int e = errno;
+    _exit(write(why_fd, &e, sizeof e) == (ssize_t)sizeof e ? 1 : 2);
+}
+
+static void await(int go_fd)
+{
+    char go;
     if (read(go_fd, &go, 1) != 1) {
         _exit(3); /* who made us is gone, and nobody else knows of us */
     }
+}
+
+static void __attribute__((noreturn)) child(const char *root, const struct program *program, int go_fd, int why_fd)
+{
+    char *argv[] = {"pause", NULL}, *env[] = {NULL};
+    await(go_fd);
     if (own_root(root, program) == 0 && drop_all(why_fd) == 0) {
         execve("/pause", argv, env);
     }
-    int e = errno;
-    _exit(write(why_fd, &e, sizeof e) == (ssize_t)sizeof e ? 1 : 2);
+    fail(why_fd);
+}
+
+/* With a user namespace: one that enters it, being a process without threads, and makes the PID namespace there. Its child, the agent's by CLONE_PARENT,
+ * becomes the holder. The root is made before: the way to it is root's of the node. */
+static void __attribute__((noreturn))
+in_between(const char *root, const struct program *program, int user_fd, int pid_fd, int go_fd, int why_fd)
+{
+    char *argv[] = {"pause", NULL}, *env[] = {NULL};
+    if (own_root(root, program) != 0 || setns(user_fd, CLONE_NEWUSER) != 0 || unshare(CLONE_NEWPID) != 0) {
+        fail(why_fd);
+    }
+    int pid = (int)syscall(SYS_clone, CLONE_PARENT | SIGCHLD, 0, 0, 0, 0);
+    if (pid > 0) {
+        _exit(write(pid_fd, &pid, sizeof pid) == (ssize_t)sizeof pid ? 0 : 2);
+    }
+    if (pid == 0) {
+        close(pid_fd);
+        await(go_fd);
+        if (drop_all(why_fd) == 0) {
+            execve("/pause", argv, env);
+        }
+    }
+    fail(why_fd);
 }
 
 /* ---- The parent ---- */
@@ -145,7 +180,44 @@ static int let_go(int go_fd, int why_fd, struct error *err)
                             : error_set_errno(err, e, "cannot start the process that holds the pod's PID namespace");
 }
 
-int sandbox_pause_start(const char *root, const char *pid_namespace, int *pid, struct error *err)
+/* The holder's pid, from who made it; -1 with errno, as told by why_fd. */
+static int start_in(const char *user_namespace, const char *root, const struct program *program, const int go[2],
+                    const int why[2])
+{
+    int said[2], holder = -1, e = EIO;
+    CLEANUP_CLOSE int user_fd = open(user_namespace, O_RDONLY | O_CLOEXEC);
+    if (user_fd < 0 || pipe2(said, O_CLOEXEC) != 0) {
+        return -1;
+    }
+    pid_t p = fork();
+    if (p == 0) {
+        close(said[0]);
+        close(go[1]);
+        close(why[0]);
+        in_between(root, program, user_fd, said[1], go[0], why[1]);
+    }
+    e = p < 0 ? errno : e;
+    close(said[1]);
+    if (p > 0) {
+        ssize_t n;
+        do {
+            n = read(said[0], &holder, sizeof holder);
+        } while (n < 0 && errno == EINTR);
+        while (waitpid(p, NULL, 0) < 0 && errno == EINTR) {
+        }
+        if (n != (ssize_t)sizeof holder) {
+            holder = -1;
+            struct pollfd ready = {.fd = why[0], .events = POLLIN}; /* we hold its other end ourselves */
+            e = poll(&ready, 1, 0) == 1 && read(why[0], &e, sizeof e) == (ssize_t)sizeof e ? e : EIO;
+        }
+    }
+    close(said[0]);
+    errno = e;
+    return holder;
+}
+
+int sandbox_pause_start(const char *root, const char *pid_namespace, const char *user_namespace, int *pid,
+                        struct error *err)
 {
     struct program program;
     int go[2] = {-1, -1}, why[2] = {-1, -1};
@@ -154,7 +226,10 @@ int sandbox_pause_start(const char *root, const char *pid_namespace, int *pid, s
     }
     write_program(&program);
     pid_t p = -1;
-    int rc = pipe2(go, O_CLOEXEC) != 0 || pipe2(why, O_CLOEXEC) != 0 || unshare(CLONE_NEWPID) != 0 || (p = fork()) < 0
+    int rc = pipe2(go, O_CLOEXEC) != 0 || pipe2(why, O_CLOEXEC) != 0 ||
+                     (user_namespace[0] != '\0'    ? (p = start_in(user_namespace, root, &program, go, why)) < 0
+                      : unshare(CLONE_NEWPID) != 0 ? true
+                                                   : (p = fork()) < 0)
                  ? error_set_errno(err, errno, "cannot make a PID namespace for the pod")
                  : 0;
     if (p == 0) {

@@ -12,8 +12,9 @@
 
 /* Makes the namespace and the process; pid as this process sees it. root: an empty directory; pid_namespace: the file to which the namespace is bound,
  * before the process goes on: if we are killed before that, it ends; after that, sandbox_pause_end finds it. Blocking, short. For a thread that ends after it (its next
- * children would be in the namespace, too). ERR_UNSUPPORTED on machines for which there is no program. */
-int sandbox_pause_start(const char *root, const char *pid_namespace, int *pid, struct error *err);
+ * children would be in the namespace, too). user_namespace: the file of the one that all is to belong to; "" = the node's. ERR_UNSUPPORTED on machines for which there is no program. */
+int sandbox_pause_start(const char *root, const char *pid_namespace, const char *user_namespace, int *pid,
+                        struct error *err);
 /* Does this process still hold the namespace of that file? */
 bool sandbox_pause_lives(int pid, const char *pid_namespace);
 /* Ends it, and with it everything in the namespace. pid 0, or of one that is gone: whoever is in the namespace is looked for. */

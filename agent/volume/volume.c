@@ -14,6 +14,7 @@
 
 #include "agent/util/defer.h"
 #include "agent/util/fsutil.h"
+#include "agent/util/userns.h"
 
 /* A set of files, as containers see it:
  *
@@ -355,6 +356,15 @@ static bool has_dot_dot(const char *path)
     return false;
 }
 
+/* A former mount is replaced: the container starts anew and what the path leads to may have changed. */
+static int make_place(const char *path, bool directory, struct error *err)
+{
+    int rc = fs_unmount_below(path, err);
+    rc = rc != 0 ? rc : fs_remove_tree(path, err);
+    rc = rc != 0 ? rc : fs_make_parent(path, 0700, err);
+    return rc != 0 ? rc : directory ? fs_make_dirs(path, 0700, err) : fs_write_file(path, STR_NONE, 0600, false, err);
+}
+
 int volume_sub_path(struct volume_store *s, const char *uid, const char *key, const char *volume_path,
                     const char *sub_path, bool read_only_source, char path[VOLUME_PATH_MAX], struct error *err)
 {
@@ -380,21 +390,27 @@ int volume_sub_path(struct volume_store *s, const char *uid, const char *key, co
     if (fstat(fd, &st) != 0) {
         return error_set_errno(err, errno, "cannot look at subPath \"%s\"", sub_path);
     }
-    /* A former binding is replaced: the container starts anew and what the path leads to may have changed. */
-    rc = fs_unmount_below(path, err);
-    rc = rc != 0 ? rc : fs_remove_tree(path, err);
-    rc = rc != 0 ? rc : fs_make_parent(path, 0700, err);
-    if (rc != 0) {
-        return rc;
-    }
-    if (S_ISDIR(st.st_mode)) {
-        rc = fs_make_dirs(path, 0700, err);
-    } else {
-        rc = fs_write_file(path, STR_NONE, 0600, false, err);
-    }
+    rc = make_place(path, S_ISDIR(st.st_mode), err);
     /* Through the descriptor: nothing a container renames now can change what is bound. */
     snprintf(source, sizeof source, "/proc/thread-self/fd/%d", fd);
     return rc != 0 ? rc : fs_mount(source, path, NULL, MS_BIND | MS_REC, NULL, err);
+}
+
+int volume_shift(struct volume_store *s, const char *uid, const char *key, const char *source,
+                 const char *user_namespace, bool recursive, char path[VOLUME_PATH_MAX], struct error *err)
+{
+    struct stat st;
+    assert(name_is_safe(uid) && name_is_safe(key));
+    fs_path(path, VOLUME_PATH_MAX, "%s/%s/shifted/%s", s->hollow ? "/hollow" : s->dir, uid, key);
+    if (s->hollow) {
+        return 0;
+    }
+    CLEANUP_CLOSE int fd = open(user_namespace, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || stat(source, &st) != 0) {
+        return error_set_errno(err, errno, "cannot open %s", fd < 0 ? user_namespace : source);
+    }
+    int rc = make_place(path, S_ISDIR(st.st_mode), err);
+    return rc != 0 ? rc : userns_mount(fd, source, path, recursive, err);
 }
 
 /* ---- The store ---- */

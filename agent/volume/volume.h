@@ -4,6 +4,7 @@
  *   DIR/UID/volumes/NAME/..data -> ..TIMESTAMP   file sets: one symlink swap changes all files at once, and containers that hold the
  *                                    directory see either the old or the new set (Kubernetes' AtomicWriter layout)
  *   DIR/UID/subpaths/N               bind mounts that pin a checked subPath
+ *   DIR/UID/shifted/N                the same for a pod with user ids of its own: what a container of it mounts
  * Secrets and emptyDirs with medium Memory are tmpfs. Everything but removal is blocking and short. Loop thread only. */
 #ifndef AGENT_VOLUME_VOLUME_H
 #define AGENT_VOLUME_VOLUME_H
@@ -58,6 +59,11 @@ int volume_update(struct volume_store *s, const char *uid, const char *name, con
  * key: unique within the pod for this mount, e.g. "CONTAINER-INDEX". path: what to mount. */
 int volume_sub_path(struct volume_store *s, const char *uid, const char *key, const char *volume_path,
                     const char *sub_path, bool read_only_source, char path[VOLUME_PATH_MAX], struct error *err);
+
+/* What lies at source, a volume or what volume_sub_path gave, with its owners shifted as the pod's user namespace (a file, userns.h) has them. recursive: with what
+ * is mounted below. key as above. ERR_UNSUPPORTED: the file system cannot. */
+int volume_shift(struct volume_store *s, const char *uid, const char *key, const char *source,
+                 const char *user_namespace, bool recursive, char path[VOLUME_PATH_MAX], struct error *err);
 
 /* uids that have something here, one per call from *cursor = 0. */
 bool volume_next(struct volume_store *s, unsigned *cursor, char uid[64]);

@@ -108,6 +108,7 @@ static void check(const char *pod, const char *const *specs, const char *json, b
                            .pods = 3,
                            .known = known,
                            .unsafe_sysctls = unsafe,
+                           .no_user_namespaces = known ? NULL : "the kernel is old",
                            .labels = mp_path(object_mp(node), "metadata.labels"),
                            .taints = mp_path(object_mp(node), "spec.taints")};
     struct admit_refusal why = {0};
@@ -199,7 +200,9 @@ static void what_no_node_carries_out_is_refused(void **state)
           false);
     check(SECURE("'procMount':'Unmasked'"), NULL, PLAIN_NODE, true, "ProcMount", NULL, false);
     check(SECURE("'procMount':'Default'"), NULL, PLAIN_NODE, true, FITS, false);
-    check("'hostUsers':false," C(""), NULL, PLAIN_NODE, true, "UserNamespaces", NULL, false);
+    check("'hostUsers':false," C(""), NULL, PLAIN_NODE, true, FITS, false);
+    check("'hostUsers':false,'hostPID':true," C(""), NULL, PLAIN_NODE, true, "UserNamespaces",
+          "Pod was rejected: hostUsers false cannot be had with hostPID", false);
     check("'hostUsers':true," C(""), NULL, PLAIN_NODE, true, FITS, false);
     metadata = ",'annotations':{'container.apparmor.security.beta.kubernetes.io/c':'localhost/x'}";
     check(C(""), NULL, PLAIN_NODE, true, NO_APPARMOR, false);
@@ -208,11 +211,16 @@ static void what_no_node_carries_out_is_refused(void **state)
     metadata = "";
 }
 
+/* Nor does such a node make user namespaces. */
 static void what_is_not_known_of_the_node_refuses_nothing(void **state)
 {
     (void)state;
     check("'nodeSelector':{'disk':'hdd'}," C(""), NULL, node_json, false, FITS, false);
     check(C(ASKS("'cpu':'9'")), NULL, node_json, false, "OutOfcpu", NULL, false);
+    check("'hostUsers':true," C(""), NULL, node_json, false, FITS, false);
+    check("'hostUsers':false," C(""), NULL, node_json, false, "UserNamespaces",
+          REFUSED "hostUsers false needs a user namespace of the pod, and this node makes none: the kernel is old",
+          false);
 }
 
 int main(void)

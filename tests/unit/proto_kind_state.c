@@ -340,7 +340,8 @@ static void promises_that_are_not_kept_are_refused(void **state)
     fixture_bad(f, POD("volumes: [{name: v, nfs: {server: s, path: /p}}],"), "spec.volumes[0].nfs: Forbidden");
     fixture_bad(f, POD("volumes: [{name: v, persistentVolumeClaim: {claimName: c}}],"),
                 "spec.volumes[0].persistentVolumeClaim: Forbidden");
-    fixture_bad(f, POD("hostUsers: false,"), "spec.hostUsers: Forbidden");
+    fixture_good(f, POD("hostUsers: false,"));
+    fixture_bad(f, POD("hostUsers: false, hostPID: true,"), "spec.hostPID: Forbidden: when `hostUsers` is false");
     fixture_bad(f, POD("securityContext: {appArmorProfile: {type: RuntimeDefault}},"),
                 "spec.securityContext.appArmorProfile: Forbidden: not carried out yet: no AppArmor profile is set");
     fixture_bad(f, POD("securityContext: {seLinuxOptions: {level: 's0:c1'}},"),
