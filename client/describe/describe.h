@@ -19,31 +19,19 @@ struct describe_context {
 };
 void describe_object(struct buf *out, const struct object *o, const struct describe_context *c);
 
-/* ---- Parts, shared by the kinds ---- */
-
-#define DESCRIBE_TAB 2 /* columns of one level */
-/* "Label:" padded to `width`, at an indentation of `level`; what follows is the caller's. */
-void describe_label(struct buf *out, unsigned level, unsigned width, const char *label);
-void describe_text(struct buf *out, unsigned level, unsigned width, const char *label, struct str text);
-/* A map as "k=v" lines, the first beside the label; "<none>" if empty. separator: "=" or ": ". */
-void describe_map(struct buf *out, unsigned level, unsigned width, const char *label, struct mp map,
-                  const char *separator);
-void describe_head(struct buf *out, const struct object *o, unsigned width); /* name, namespace, labels, annotations */
-void describe_time(struct buf *out, unsigned level, unsigned width, const char *label, struct str time);
-/* Aligned table of type and status, or of type, status, reason (with_reason). */
-void describe_conditions(struct buf *out, struct mp conditions, bool with_reason);
-void describe_events(struct buf *out, const struct describe_context *c);
-void describe_value(struct buf *out, struct mp v, unsigned level); /* any document, as indented text */
-
-void describe_containers(struct buf *out, unsigned level, const char *label, struct mp containers, struct mp statuses);
-void describe_volumes(struct buf *out, unsigned level, struct mp volumes);
-void describe_pod_template(struct buf *out, struct mp template, unsigned level);
-
 /* ---- Kinds ---- */
 
 void describe_pod(struct buf *out, const struct object *o, const struct describe_context *c);
 void describe_node(struct buf *out, const struct object *o, const struct describe_context *c);
 void describe_deployment(struct buf *out, const struct object *o, const struct describe_context *c);
 void describe_replicaset(struct buf *out, const struct object *o, const struct describe_context *c);
+void describe_namespace(struct buf *out, const struct object *o, const struct describe_context *c);
+void describe_configmap(struct buf *out, const struct object *o, const struct describe_context *c);
+void describe_secret(struct buf *out, const struct object *o, const struct describe_context *c);
+
+/* Of a pod, also of those that a workload makes. */
+void describe_containers(struct buf *out, unsigned level, const char *label, struct mp containers, struct mp statuses);
+void describe_volumes(struct buf *out, unsigned level, struct mp volumes);
+void describe_pod_template(struct buf *out, struct mp template, unsigned level);
 
 #endif

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "client/describe/describe.h"
+#include "client/describe/parts.h"
 #include "client/ui/print.h"
 
 #define POD_WIDTH 18 /* of the labels on the left */

@@ -5,6 +5,7 @@
 
 #include "base/timefmt.h"
 #include "client/describe/describe.h"
+#include "client/describe/parts.h"
 #include "client/ui/print.h"
 #include "proto/model/quantity.h"
 #include "proto/schema/selector.h"
