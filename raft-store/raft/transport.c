@@ -178,13 +178,13 @@ static void on_raft(struct peer *p, struct mp params)
 void transport_deliver(struct peer *p, struct raft_message *m)
 {
     p->heard_ms = env_now_ms(env_real());
-    if (p->t->io == NULL || p->t->closing) {
+    if (p->t->receiver == NULL || p->t->closing) {
         raft_codec_free(m);
         return;
     }
     m->server_id = p->id;
     m->server_address = p->address;
-    uv_io_deliver(p->t->io, m);
+    p->t->receiver->deliver(p->t->receiver->data, m);
 }
 
 static struct peer *peer_of(void *data)
@@ -395,10 +395,10 @@ void transport_close(struct transport *t, void (*closed)(void *data), void *data
     t->closed = closed;
     t->closed_data = data;
     t->replica = NULL;
-    if (t->io != NULL) {
-        uv_io_forget_transport(t->io);
+    if (t->receiver != NULL) {
+        t->receiver->forget(t->receiver->data);
     }
-    t->io = NULL;
+    t->receiver = NULL;
     LIST_FOR_SAFE(it, &t->peers)
     {
         peer_leave(LIST_ENTRY(it, struct peer, list));
@@ -418,9 +418,9 @@ void transport_set_node(struct transport *t, struct replica *n)
     t->replica = n;
 }
 
-void transport_set_io(struct transport *t, struct uv_io *io)
+void transport_set_receiver(struct transport *t, const struct transport_receiver *receiver)
 {
-    t->io = io;
+    t->receiver = receiver;
 }
 
 void transport_accept(struct transport *t, struct net_conn *c)

@@ -1,15 +1,23 @@
-/* Between transport.c (sessions), transport_snapshot.c (big transfers) and uv_io.c (libraft's side). */
+/* Inside the transport: transport.c (sessions) and transport_snapshot.c (big transfers); and what uv_io.c, which stands on it, uses. */
 #ifndef RAFT_STORE_RAFT_TRANSPORT_INT_H
 #define RAFT_STORE_RAFT_TRANSPORT_INT_H
 
 #include "base/list.h"
 #include "raft-store/raft/raft_codec.h"
 #include "raft-store/raft/transport.h"
-#include "raft-store/raft/uv_io.h"
 
 struct peer;
 struct snapshot_out; /* an InstallSnapshot on its way to a peer */
 struct snapshot_in;  /* one that is being put together */
+
+/* Who takes what arrives. */
+struct transport_receiver {
+    /* A decoded message for the local raft. Ownership of its buffers goes along (raft_malloc). */
+    void (*deliver)(void *data, struct raft_message *message);
+    /* The transport closes, before anything was ever started: nothing may be sent from now on. */
+    void (*forget)(void *data);
+    void *data;
+};
 
 /* A session to or from a peer. */
 struct link {
@@ -44,7 +52,7 @@ struct transport {
     struct net_tls *tls;
     char *snapshot_dir;
     struct replica *replica;
-    struct uv_io *io;
+    const struct transport_receiver *receiver; /* NULL: none */
     struct list peers;
     uv_timer_t refresh;
     bool refresh_closed;
@@ -57,10 +65,11 @@ struct transport {
 
 /* Encodes and sends; 0, or RAFT_NOCONNECTION (dropped: Raft sends again). InstallSnapshot goes through transport_send_snapshot. */
 int transport_send(struct transport *t, const struct raft_message *m);
+typedef void transport_send_done(void *data, int status);
 /* The message's data and configuration must stay until done, which comes exactly once, from the loop. */
-void transport_send_snapshot(struct transport *t, const struct raft_message *m, uv_io_send_done *done, void *data);
-void transport_set_io(struct transport *t, struct uv_io *io);
-void uv_io_forget_transport(struct uv_io *io); /* the transport closes before a node was ever made */
+void transport_send_snapshot(struct transport *t, const struct raft_message *m, transport_send_done *done, void *data);
+/* Borrowed until another one, or NULL, is set. */
+void transport_set_receiver(struct transport *t, const struct transport_receiver *receiver);
 
 /* Inside the transport. */
 struct peer *peer_find(const struct transport *t, uint64_t id); /* NULL: none, or it is leaving */

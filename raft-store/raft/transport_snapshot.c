@@ -28,7 +28,7 @@ struct snapshot_out {
     size_t offset; /* next to send */
     unsigned inflight;
     bool failed;
-    uv_io_send_done *done;
+    transport_send_done *done;
     void *data;
 };
 
@@ -40,7 +40,7 @@ static void out_finish(struct snapshot_out *out)
     }
     p->sending = NULL;
     p->t->stats.snapshots_sent += !out->failed;
-    uv_io_send_done *done = out->done;
+    transport_send_done *done = out->done;
     void *data = out->data;
     int status = out->failed ? RAFT_NOCONNECTION : 0;
     snapfile_unmap(&out->map);
@@ -114,7 +114,7 @@ static void out_continue(struct snapshot_out *out)
 
 struct late_failure {
     uv_timer_t timer;
-    uv_io_send_done *done;
+    transport_send_done *done;
     void *data;
 };
 
@@ -151,7 +151,7 @@ static bool find_bytes(struct transport *t, struct snapshot_out *out)
     return true;
 }
 
-void transport_send_snapshot(struct transport *t, const struct raft_message *m, uv_io_send_done *done, void *data)
+void transport_send_snapshot(struct transport *t, const struct raft_message *m, transport_send_done *done, void *data)
 {
     struct peer *p = find_receiver(t, m);
     struct snapshot_out *out = xcalloc(1, sizeof *out);

@@ -35,6 +35,7 @@ struct uv_io {
     struct raft_uv_transport stub;
     struct raft_tracer tracer;
     struct transport *transport;
+    struct transport_receiver receiver;
     const struct log *log;
     raft_io_recv_cb recv;
     struct list sent;     /* send requests whose callback is due */
@@ -128,13 +129,20 @@ static int io_start(struct raft_io *io, unsigned msecs, raft_io_tick_cb tick, ra
     return u->disk.start(io, msecs, tick, recv);
 }
 
-void uv_io_deliver(struct uv_io *u, struct raft_message *message)
+static void deliver(void *data, struct raft_message *message)
 {
+    struct uv_io *u = data;
     if (u->recv == NULL || u->close_cb != NULL) {
         raft_codec_free(message);
         return;
     }
     u->recv(&u->io, message);
+}
+
+static void forget_transport(void *data)
+{
+    struct uv_io *u = data;
+    u->transport = NULL;
 }
 
 /* ---- Descriptors ---- */
@@ -494,7 +502,7 @@ static void io_close(struct raft_io *io, raft_io_close_cb cb)
         mark_log(u, durable_index(u));
     }
     if (u->transport != NULL) {
-        transport_set_io(u->transport, NULL);
+        transport_set_receiver(u->transport, NULL);
     }
     uv_close((uv_handle_t *)&u->idle, on_idle_closed);
     uv_close((uv_handle_t *)&u->watch, on_handle_closed);
@@ -572,14 +580,10 @@ int uv_io_new(uv_loop_t *loop, const char *dir, struct transport *transport, con
     uv_timer_start(&u->watch, on_watch, DISK_WATCH_MS, DISK_WATCH_MS);
     uv_unref((uv_handle_t *)&u->watch);
     on_watch(&u->watch); /* at once: what follows may fail for want of room */
-    transport_set_io(transport, u);
+    u->receiver = (struct transport_receiver){.deliver = deliver, .forget = forget_transport, .data = u};
+    transport_set_receiver(transport, &u->receiver);
     *out = u;
     return 0;
-}
-
-void uv_io_forget_transport(struct uv_io *u)
-{
-    u->transport = NULL;
 }
 
 struct raft_io *uv_io_raft(struct uv_io *u)

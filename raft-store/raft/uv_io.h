@@ -34,9 +34,5 @@ struct raft_io *uv_io_raft(struct uv_io *io);
 void uv_io_on_first_promise(struct uv_io *io, int (*cb)(void *data, struct error *err), void *data);
 /* After replica_close's callback. */
 void uv_io_free(struct uv_io *io);
-/* Called by the transport: a decoded message for the local raft. Ownership of its buffers goes along (raft_malloc). */
-void uv_io_deliver(struct uv_io *io, struct raft_message *message);
-/* Used by the transport; see transport.c. */
-typedef void uv_io_send_done(void *data, int status);
 
 #endif
