@@ -14,6 +14,9 @@
 
 #include "agent/agent_int.h"
 #include "agent/network/guard.h"
+#include "agent/node.h"
+#include "agent/pod/podops.h"
+#include "agent/serve/serve.h"
 #include "agent/serve/stream.h"
 #include "agent/util/defer.h"
 #include "agent/util/fsutil.h"
@@ -369,6 +372,7 @@ int agent_new(const struct agent_config *c, struct agent **out, struct error *er
     a->loop = c->loop;
     a->env = c->env;
     a->log = c->log;
+    a->container_ended = serve_container_ended;
     a->hollow = c->hollow;
     a->name = xstrdup(c->name);
     a->dir = xstrdup(c->dir);

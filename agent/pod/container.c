@@ -540,7 +540,7 @@ void container_on_image(struct container *c, const char *reason, const struct er
         set_waiting(c, reason, xstrdup(message));
         handle(c, CONTAINER_EV_PULL_FAILED);
     }
-    pod_settle(p);
+    p->settle(p);
 }
 
 /* The program could not be run: Kubernetes shows that as an end with code 128. */
@@ -584,7 +584,7 @@ void container_on_started(struct container *c, const struct runtime_started *r)
     }
     if (r->error != NULL) {
         start_failed(c, r);
-        pod_settle(p);
+        p->settle(p);
         return;
     }
     begin_attempt(c);
@@ -601,7 +601,7 @@ void container_on_started(struct container *c, const struct runtime_started *r)
     if (c->stop_final) { /* ordered while the runtime was at it */
         container_stop(c, true, c->stop_by_ms - now_of(c), c->stop_why);
     }
-    pod_settle(p);
+    p->settle(p);
 }
 
 void container_on_exit(struct container *c, const struct runtime_status *st)
@@ -612,7 +612,7 @@ void container_on_exit(struct container *c, const struct runtime_status *st)
     set_end(&c->end, st, env_wall_ms(c->pod->node->env));
     ops_of(c)->journal(c->pod, c, "exit", c->end.reason);
     handle(c, CONTAINER_EV_EXIT);
-    pod_settle(c->pod);
+    c->pod->settle(c->pod);
 }
 
 void container_on_hook(struct container *c, unsigned token, bool ok, const char *message)
@@ -630,7 +630,7 @@ void container_on_hook(struct container *c, unsigned token, bool ok, const char 
         }
         handle(c, ok ? CONTAINER_EV_HOOK_DONE : CONTAINER_EV_HOOK_FAILED);
     }
-    pod_settle(p);
+    p->settle(p);
 }
 
 static void probe_failed(struct container *c, int which)
@@ -652,7 +652,7 @@ void container_on_probe(struct container *c, int which, unsigned token, bool suc
     bool counts = c->state == CONTAINER_RUNNING ||
                   (which == PODSPEC_READINESS && (c->state == CONTAINER_PRE_STOP || c->state == CONTAINER_TERMINATING));
     if (p->node->stopping || token != c->token || !probe_running(probe) || !probe->in_flight || !counts) {
-        pod_settle(p);
+        p->settle(p);
         return;
     }
     if (!success) {
@@ -669,7 +669,7 @@ void container_on_probe(struct container *c, int which, unsigned token, bool suc
         start_checks(c, false);
         p->again = true;
     }
-    pod_settle(p);
+    p->settle(p);
 }
 
 /* ---- After the agent's restart ---- */

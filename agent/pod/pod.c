@@ -6,12 +6,11 @@
 
 #include "base/timefmt.h"
 
-#define NEVER            INT64_MAX
-#define RETRY_BASE_MS    250
-#define RETRY_MAX_MS     120000
-#define CLEAN_RETRY_MS   5000
-#define CLEAN_TRIES      5u   /* of a step; then the next one: a broken plugin must not keep a deleted pod for ever */
-#define REMOVED_GRACE_MS 1000 /* deleted by force: what the kubelet gives at least */
+#define NEVER          INT64_MAX
+#define RETRY_BASE_MS  250
+#define RETRY_MAX_MS   120000
+#define CLEAN_RETRY_MS 5000
+#define CLEAN_TRIES    5u /* of a step; then the next one: a broken plugin must not keep a deleted pod for ever */
 
 static int64_t now_of(const struct pod *p)
 {
@@ -37,6 +36,7 @@ struct pod *pod_new(const struct pod_node *node, struct podspec *give_spec)
     struct pod *p = xcalloc(1, sizeof *p);
     p->node = node;
     p->spec = give_spec;
+    p->settle = pod_settle;
     p->seen_ms = now_of(p);
     p->deadline_ms = p->wake_ms = p->active_until_ms = p->grace_until_ms = NEVER;
     p->containers = xcalloc(give_spec->count, sizeof(struct container *));
@@ -73,30 +73,6 @@ struct container *pod_find(struct pod *p, struct str container)
         }
     }
     return NULL;
-}
-
-void pod_event(struct pod *p, const struct container *c, bool warning, const char *reason, const char *fmt, ...)
-{
-    char message[ERROR_MESSAGE_MAX];
-    va_list ap;
-    va_start(ap, fmt);
-    vsnprintf(message, sizeof message, fmt, ap);
-    va_end(ap);
-    p->node->ops->event(p, c, warning, reason, message);
-}
-
-static int64_t full_grace_ms(const struct pod *p)
-{
-    if (p->evicted) {
-        return REMOVED_GRACE_MS;
-    }
-    int64_t grace = p->deleting && p->spec->deletion_grace_ms >= 0 ? p->spec->deletion_grace_ms : p->spec->grace_ms;
-    return p->deleting ? MAX(grace, REMOVED_GRACE_MS) : grace;
-}
-
-int64_t pod_grace_ms(const struct pod *p)
-{
-    return p->state == POD_STOPPING ? MAX(p->grace_until_ms - now_of(p), 0) : full_grace_ms(p);
 }
 
 /* ---- Actions ---- */
@@ -193,14 +169,14 @@ static void stop_containers(struct pod *p)
 static void act_stop(struct pod *p)
 {
     p->active_until_ms = NEVER;
-    p->grace_until_ms = now_of(p) + full_grace_ms(p);
+    p->grace_until_ms = now_of(p) + pod_full_grace_ms(p);
     stop_containers(p);
 }
 
 /* Deleted while it was already stopping: only ever sooner. */
 static void act_hurry(struct pod *p)
 {
-    p->grace_until_ms = MIN(p->grace_until_ms, now_of(p) + full_grace_ms(p));
+    p->grace_until_ms = MIN(p->grace_until_ms, now_of(p) + pod_full_grace_ms(p));
     for (unsigned i = 0; i < p->spec->count; i++) {
         struct container *c = p->containers[i];
         if (c->stop_final && c->state != CONTAINER_DONE) {

@@ -128,7 +128,8 @@ struct pod {
         uint64_t refused;
         int64_t since_wall_ms;
     } pids;
-    void *data; /* of the owner */
+    void (*settle)(struct pod *p); /* pod_settle, for container.c */
+    void *data;                    /* of the owner */
 };
 
 /* Takes the spec. Begins in PENDING. */
@@ -161,10 +162,11 @@ void pod_on_sandbox(struct pod *p, const struct error *error);
 void pod_on_network(struct pod *p, const char *ip, const struct error *error);
 void pod_on_clean(struct pod *p, const struct error *error);
 
-/* For container.c. */
 void pod_settle(struct pod *p); /* after every outside event: move on, tell status and timer */
+/* ---- pod_tell.c ---- */
 void pod_event(struct pod *p, const struct container *c, bool warning, const char *reason, const char *fmt, ...)
     __attribute__((format(printf, 5, 6)));
+int64_t pod_full_grace_ms(const struct pod *p);                  /* from the beginning of its stop */
 int64_t pod_grace_ms(const struct pod *p);                       /* what a container stopped now is given */
 struct container *pod_find(struct pod *p, struct str container); /* NULL if none */
 const char *pod_state_name(enum pod_state s);

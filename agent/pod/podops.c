@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "agent/agent_int.h"
+#include "agent/pod/podops.h"
 #include "agent/util/defer.h"
 #include "agent/util/fsutil.h"
 
@@ -18,16 +18,6 @@ static void set_ip(struct agent_pod *ap, const char *ip)
 {
     struct error err;
     if (sandbox_set_ip(ap->agent->sandboxes, ap->sandbox, ip, ap->pod->spec->extra_hosts, &err) != 0) {
-        log_warn(ap->agent->log, "pod", "%s/%s: %s", ap->ns, ap->name, err.message);
-    }
-}
-
-/* The agent's own group may be killed with the agent: whoever holds a PID namespace belongs to the pod's. */
-void podops_place_holder(struct agent_pod *ap)
-{
-    struct error err;
-    if (ap->sandbox->pause_pid != 0 &&
-        cgroup_pod_place(ap->agent->cgroup, ap->uid, "pause", ap->sandbox->pause_pid, &err) != 0) {
         log_warn(ap->agent->log, "pod", "%s/%s: %s", ap->ns, ap->name, err.message);
     }
 }
@@ -350,7 +340,7 @@ void podops_on_exit(const struct runtime_status *st, void *data)
 {
     struct agent *a = data;
     struct agent_pod *ap = strmap_get(&a->pods, str_of(st->pod_uid));
-    serve_container_ended(a, st->pod_uid, st->name, st->attempt);
+    a->container_ended(a, st->pod_uid, st->name, st->attempt);
     struct container *c = ap == NULL || ap->pod == NULL ? NULL : pod_find(ap->pod, str_of(st->name));
     if (c != NULL) {
         end_container(c, st);
@@ -542,16 +532,6 @@ static void op_gone(struct pod *p)
     struct agent_pod *ap = agent_pod_of(p);
     ap->gone = true;
     report_gone(ap->agent->report, &ap->report);
-}
-
-void podops_sandbox_paths(struct agent_pod *ap)
-{
-    struct sandbox sb;
-    if (sandbox_find(ap->agent->sandboxes, ap->uid, &sb)) {
-        free(ap->sandbox);
-        ap->sandbox = xmemdup(&sb, sizeof sb);
-        podops_place_holder(ap);
-    }
 }
 
 const struct pod_ops podops = {

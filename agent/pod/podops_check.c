@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "agent/agent_int.h"
+#include "agent/pod/podops.h"
 #include "agent/pod/prober.h"
 #include "agent/util/defer.h"
 

@@ -6,7 +6,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "agent/agent_int.h"
+#include "agent/pod/podops.h"
 #include "agent/util/fsutil.h"
 #include "proto/model/quantity.h"
 

@@ -7,48 +7,10 @@
 #include <unistd.h>
 #include <xxhash.h>
 
-#include "agent/agent_int.h"
+#include "agent/pod/podops.h"
+#include "agent/pod/pods.h"
 #include "agent/pod/status.h"
 #include "agent/util/fsutil.h"
-
-/* ---- Files ---- */
-
-static void file_of(const struct agent *a, const char *uid, char out[AGENT_PATH_MAX])
-{
-    fs_path(out, AGENT_PATH_MAX, "%s/pods/%s.pod", a->dir, uid);
-}
-
-/* Not synced: after a power cut nothing runs, and the leader's list tells all. */
-void pods_keep(struct agent_pod *ap)
-{
-    char path[AGENT_PATH_MAX];
-    struct error err;
-    CLEANUP_BUF struct buf b = BUF_INIT;
-    if (ap->agent->hollow) {
-        return;
-    }
-    object_write_wire(&b, ap->latest);
-    file_of(ap->agent, ap->uid, path);
-    if (fs_write_file(path, buf_str(&b), 0600, false, &err) != 0) {
-        log_error(ap->agent->log, "pods", "%s/%s cannot be kept for a restart of the agent: %s", ap->ns, ap->name,
-                  err.message);
-    }
-}
-
-static struct object *read_file(struct agent *a, const char *path)
-{
-    CLEANUP_BUF struct buf b = BUF_INIT;
-    struct object *o = NULL;
-    struct error err;
-    int rv = fs_read_file(path, OBJECT_SIZE_MAX * 2, &b, &err);
-    rv = rv != 0 ? rv : object_from_wire(mp_of(b.data, b.size), &o, &err);
-    if (rv != 0 || o->kind->id != KIND_POD) {
-        log_error(a->log, "pods", "%s is damaged and ignored: %s", path, rv != 0 ? err.message : "not a pod");
-        object_unref(o);
-        return NULL;
-    }
-    return o;
-}
 
 /* ---- One pod ---- */
 
@@ -117,11 +79,7 @@ static void free_pod(struct agent_pod *ap)
 
 void pods_drop(struct agent_pod *ap)
 {
-    char path[AGENT_PATH_MAX];
-    file_of(ap->agent, ap->uid, path);
-    if (!ap->agent->hollow && unlink(path) != 0 && errno != ENOENT) {
-        log_warn(ap->agent->log, "pods", "remove %s: %s", path, strerror(errno));
-    }
+    pods_forget(ap);
     strmap_remove(&ap->agent->pods, str_of(ap->uid));
     free_pod(ap);
 }
@@ -496,7 +454,7 @@ void pods_adopt(struct agent *a)
             continue;
         }
         fs_path(path, sizeof path, "%s/pods/%s", a->dir, d->d_name);
-        struct object *o = read_file(a, path);
+        struct object *o = pods_read_file(a, path);
         if (o != NULL) {
             adopt(a, o);
             object_unref(o);

@@ -2,8 +2,9 @@
  * of the leader once more before it is refused: both change without our being told, and the order may be newer than what we know. */
 #include <stdlib.h>
 
-#include "agent/agent_int.h"
+#include "agent/node.h"
 #include "agent/pod/admit.h"
+#include "agent/pod/pods.h"
 
 struct ask {
     struct agent *agent;

@@ -6,8 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "agent/agent_int.h"
+#include "agent/node.h"
 #include "agent/pod/evict.h"
+#include "agent/pod/podops.h"
 #include "agent/util/fsutil.h"
 
 #define MEASURE_AT_ONCE 2u    /* of the four threads there are */

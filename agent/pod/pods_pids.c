@@ -2,7 +2,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "agent/agent_int.h"
+#include "agent/pod/pods.h"
 
 void pods_check_pids(struct agent *a)
 {

@@ -7,7 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "agent/agent_int.h"
+#include "agent/serve/serve.h"
 #include "agent/serve/stream.h"
 
 #define PACKET_MAX (64u << 10)

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "agent/agent_int.h"
+#include "agent/serve/serve.h"
 #include "agent/serve/stream.h"
 
 #define EXEC_INPUT_MAX (256u << 10) /* stdin held for a slow command */

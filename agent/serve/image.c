@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "agent/agent_int.h"
+#include "agent/serve/serve.h"
 
 struct load_stream {
     struct agent *agent;

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "agent/agent_int.h"
+#include "agent/serve/serve.h"
 #include "agent/serve/stream.h"
 
 #define READ_CHUNK (32u << 10)

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/agent_int.h"
+#include "agent/serve/serve.h"
 #include "agent/serve/stream.h"
 #include "agent/util/attend.h"
 #include "proto/rpc/channel.h"

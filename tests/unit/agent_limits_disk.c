@@ -5,7 +5,7 @@
 #include <semaphore.h>
 #include <stdatomic.h>
 
-#include "agent/agent_int.h"
+#include "agent/pod/podops.h"
 #include "agent/pod/evict.h"
 
 #define MI         (1u << 20)

@@ -6,7 +6,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#include "agent/agent_int.h"
+#include "agent/node.h"
 #include "agent/util/fsutil.h"
 #include "base/timefmt.h"
 #include "proto/model/quantity.h"

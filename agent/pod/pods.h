@@ -1,0 +1,67 @@
+/* The pods of this node: which are here, whether they may begin, what they take. */
+#ifndef AGENT_POD_PODS_H
+#define AGENT_POD_PODS_H
+
+#include "agent/agent_int.h"
+
+struct agent_pod {
+    struct agent *agent;
+    struct pod *pod;
+    char *ns, *name, *uid;
+    struct object *latest; /* as last received, status included */
+    struct report_item report;
+    struct sandbox *sandbox; /* NULL until made or found */
+    bool seen;               /* in the list that is coming in */
+    bool gone;               /* waits for the leader to know */
+    bool admitted;           /* it has its room on this node; a pod that was here before has */
+    bool asking;             /* for the Node */
+    bool measuring;          /* its use of the disk */
+    bool measure_due;        /* in this round */
+    bool measured;           /* once: disk_bytes */
+    uint64_t disk_bytes;
+    bool stale_network; /* it was here before a power cut: its old address may still be taken */
+};
+
+static inline struct agent_pod *agent_pod_of(const struct pod *p)
+{
+    return p->data;
+}
+
+struct agent_pod *pods_find(struct agent *a, struct str ns,
+                            struct str name); /* the newest of that name; NULL if none */
+void pods_on_object(struct agent *a, enum session_change change, struct object *o);
+void pods_list_begin(struct agent *a);
+void pods_list_end(struct agent *a);
+void pods_refs_changed(struct agent *a, const struct object *ref);
+void pods_images_changed(struct agent *a);
+/* Everything that was here before this start. */
+void pods_adopt(struct agent *a);
+void pods_drop(struct agent_pod *ap);   /* frees; removes the file */
+void pods_close(struct agent *a);       /* frees all, files stay */
+void pods_drop_images(struct agent *a); /* references held for starts that will not come */
+bool pods_write_status(struct report_item *i, struct buf *out, void *data);
+void pods_on_gone_acked(struct report_item *i, void *data);
+
+/* ---- pods_files.c ---- */
+/* Writes its file, so that a restart of the agent finds the pod; and takes it away. */
+void pods_keep(struct agent_pod *ap);
+void pods_forget(const struct agent_pod *ap);
+/* The pod in a file; NULL: damaged, which is logged. The caller's reference. */
+struct object *pods_read_file(struct agent *a, const char *path);
+
+/* ---- pods_admit.c ---- */
+/* Lets the pod begin, or refuses it. Until the leader's list is whole nothing is decided. */
+void pods_admit(struct agent_pod *ap);
+void pods_admit_waiting(struct agent *a); /* all that are not decided yet, the oldest first */
+void pods_set_node(struct agent *a, struct mp object);
+
+/* ---- pods_evict.c ---- */
+void pods_watch_disk(struct agent_pod *ap); /* if it has limits for the disk */
+void pods_on_pressure(struct agent *a);     /* the disk may be nearly full */
+void pods_on_measure(uv_timer_t *t);
+
+/* ---- pods_pids.c ---- */
+/* Tells of pods that want more processes than they may have: a condition and an event. */
+void pods_check_pids(struct agent *a);
+
+#endif
