@@ -35,6 +35,9 @@ static int mount_one(struct agent_pod *ap, const struct podspec_volume *v, char 
             limit = 0;
         }
         bool memory = str_is(mp_str(mp_get(v->source, "medium")), "Memory");
+        uint64_t most = podops_limits(ap->pod)
+                            .memory_bytes; /* nobody can write more there; so a full one is told, not killed for */
+        limit = memory && most > 0 && (limit == 0 || (uint64_t)limit > most) ? (int64_t)most : limit;
         return volume_empty_dir(s, spec->uid, v->name, memory, (uint64_t)limit, spec->fs_group, path, err);
     }
     if (v->kind == PODSPEC_VOLUME_HOST_PATH) {

@@ -2,7 +2,7 @@
  *
  *   DIR/containers/ID/state.json   written when it is created, started, exited: what an agent needs that comes later
  *   /rootfs       overlay of the image's layers and the container's own /upper /work  the container's own writes
- *   /conmon.pid /pid /ctl /persist /termination-log /config.json  while it is created: a link to the next DIR/exits/ID
+ *   /conmon.pid /pid /ctl /persist /message/termination-log /config.json  while it is created: a link to the next DIR/exits/ID
  *   the exit code, written by conmon RUN/config-ID.json             OCI configuration, while it is created; it may hold
  *   secrets, so it lies in memory only RUN/ID/config.json             crun's copy of it, as long as the container
  *   exists RUN/exec-N.{pid,json}          of a command that runs inside

@@ -152,7 +152,10 @@ static char *read_message(const struct crun_container *c)
 {
     char path[FS_PATH_MAX];
     char *text = xcalloc(1, RUNTIME_MESSAGE_MAX + 1);
-    fs_path(path, sizeof path, "%s/termination-log", c->dir);
+    fs_path(path, sizeof path, "%s/" CRUN_MESSAGE, c->dir);
+    if (!fs_exists(path)) { /* as agents before had it */
+        fs_path(path, sizeof path, "%s/termination-log", c->dir);
+    }
     CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (fd >= 0 && read(fd, text, RUNTIME_MESSAGE_MAX) < 0) {
         text[0] = '\0';

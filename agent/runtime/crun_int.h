@@ -11,6 +11,8 @@
 
 #define CRUN_RUN_MAX       (256u << 20) /* bytes of all configurations */
 #define CRUN_CONFIG_PREFIX "config-"    /* no id of a container begins like these: it begins with a pod's uid */
+#define CRUN_MESSAGE       "message/termination-log" /* below the container's directory, on a tmpfs of its own */
+#define CRUN_MESSAGE_MAX   (16u << 10)               /* bytes; RUNTIME_MESSAGE_MAX of them are told */
 #define CRUN_EXEC_PREFIX   "exec-"
 
 struct crun;

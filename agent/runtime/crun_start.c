@@ -227,7 +227,7 @@ static int open_way(const struct crun_container *c, uint32_t first, struct error
     static const struct {
         const char *name;
         mode_t mode;
-    } own[] = {{"upper", 0755}, {"termination-log", 0666}};
+    } own[] = {{"upper", 0755}, {CRUN_MESSAGE, 0666}};
     const char *dirs[] = {c->rt->dir, NULL, NULL};
     char containers[FS_PATH_MAX], above[FS_PATH_MAX], path[FS_PATH_MAX];
     fs_path(containers, sizeof containers, "%s/containers", c->rt->dir);
@@ -251,6 +251,18 @@ static int open_way(const struct crun_container *c, uint32_t first, struct error
                : error_set_errno(err, errno, "cannot open the way through %s", c->dir);
 }
 
+/* A container may write into it without end: in memory that is its own, and little. */
+static int make_message(const struct crun_container *c, struct error *err)
+{
+    char path[FS_PATH_MAX], options[64];
+    fs_path(path, sizeof path, "%s/message", c->dir);
+    snprintf(options, sizeof options, "mode=0711,size=%u,nr_inodes=4", CRUN_MESSAGE_MAX);
+    int rc = fs_make_dirs(path, 0711, err);
+    rc = rc != 0 ? rc : fs_mount("message", path, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, options, err);
+    fs_path(path, sizeof path, "%s/" CRUN_MESSAGE, c->dir);
+    return rc != 0 ? rc : fs_write_file(path, STR_NONE, 0666, false, err);
+}
+
 static int make_files(const struct crun_container *c, uint32_t first, struct error *err)
 {
     static const char *const parts[] = {"rootfs", "upper", "work", "persist"};
@@ -262,8 +274,7 @@ static int make_files(const struct crun_container *c, uint32_t first, struct err
         rc = fs_make_dirs(path, 0755, err);
     }
     if (rc == 0) {
-        fs_path(path, sizeof path, "%s/termination-log", c->dir);
-        rc = fs_write_file(path, STR_NONE, 0666, false, err);
+        rc = make_message(c, err);
     }
     fs_path(path, sizeof path, "%s/exits/%s", c->rt->dir, c->id);
     unlink(path);
@@ -320,7 +331,7 @@ static int prepare(struct crun_start *s, const struct runtime_spec *spec, struct
     }
     fs_path(rootfs, sizeof rootfs, "%s/rootfs", c->dir);
     fs_path(cgroup, sizeof cgroup, "%s", c->cgroup_path);
-    fs_path(termination, sizeof termination, "%s/termination-log", c->dir);
+    fs_path(termination, sizeof termination, "%s/" CRUN_MESSAGE, c->dir);
     struct oci_input in = {.spec = spec,
                            .args = args,
                            .user = &user,

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
@@ -369,6 +370,29 @@ static struct value *environment(struct oci *o)
     return env;
 }
 
+/* What the kernel counts by user: root of all pods without user namespaces is one user, and the node's root as well. Half of what the agent may is
+ * left to that. */
+static struct value *user_limits(struct oci *o)
+{
+    static const struct {
+        const char *name;
+        int resource;
+    } kinds[] = {{"RLIMIT_MSGQUEUE", RLIMIT_MSGQUEUE}, {"RLIMIT_SIGPENDING", RLIMIT_SIGPENDING}};
+    struct value *list = value_list(o->a);
+    for (unsigned i = 0; i < ARRAY_SIZE(kinds); i++) {
+        struct rlimit l;
+        if (getrlimit((__rlimit_resource_t)kinds[i].resource, &l) != 0 || l.rlim_cur == RLIM_INFINITY) {
+            continue;
+        }
+        struct value *v = value_map(o->a);
+        set_str(o, v, "type", kinds[i].name);
+        value_set(o->a, v, "soft", value_int(o->a, (int64_t)(l.rlim_cur / 2)));
+        value_set(o->a, v, "hard", value_int(o->a, (int64_t)(l.rlim_cur / 2)));
+        value_append(o->a, list, v);
+    }
+    return list;
+}
+
 static struct value *process(struct oci *o)
 {
     const struct runtime_spec *s = o->in->spec;
@@ -393,6 +417,9 @@ static struct value *process(struct oci *o)
     value_set(a, caps, "permitted", root ? list : empty);
     value_set(a, p, "capabilities", caps);
     value_set(a, p, "noNewPrivileges", value_bool(a, s->security.no_new_privileges && !s->security.privileged));
+    if (!s->security.privileged) {
+        value_set(a, p, "rlimits", user_limits(o));
+    }
     if (s->resources.oom_score_adj > 0) {
         value_set(a, p, "oomScoreAdj", value_int(a, s->resources.oom_score_adj));
     }

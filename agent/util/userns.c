@@ -2,11 +2,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/securebits.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -18,10 +20,18 @@
 
 /* ---- The child: between fork and its end, so system calls only ---- */
 
-static void __attribute__((noreturn)) child(int flags, int go_fd, int said_fd)
+/* What the kernel counts by user and by namespace (inotify, message queues, pending signals) it counts for the namespace's owner as well, one level up: that
+ * is a user of the node that only this pod has. The capabilities stay until then, for kernels that ask for them. */
+static bool become_owner(uint32_t first)
+{
+    return prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP, 0, 0, 0) == 0 && setresgid(first, first, first) == 0 &&
+           setresuid(first, first, first) == 0;
+}
+
+static void __attribute__((noreturn)) child(uint32_t first, int flags, int go_fd, int said_fd)
 {
     char c = 'x';
-    if (unshare(CLONE_NEWUSER) != 0 || write(said_fd, &c, 1) != 1 || read(go_fd, &c, 1) != 1) {
+    if (!become_owner(first) || unshare(CLONE_NEWUSER) != 0 || write(said_fd, &c, 1) != 1 || read(go_fd, &c, 1) != 1) {
         _exit(1);
     }
     /* The numbers are there now: what is made from here on belongs to root of the namespace. */
@@ -96,7 +106,7 @@ int userns_make(uint32_t first, int flags, const char *file, struct error *err)
     }
     if (pid == 0) {
         close(go[1]);
-        child(flags, go[0], said[1]);
+        child(first, flags, go[0], said[1]);
     }
     close(go[0]);
     close(said[1]);

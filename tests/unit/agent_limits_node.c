@@ -97,7 +97,7 @@ static void a_local_user_reaches_no_file_of_a_pod(void **state)
 
     snprintf(path, sizeof path, "%s/password", secret);
     assert_hidden(path);
-    const char *below_container[] = {"rootfs/rootshell", "upper/rootshell", "termination-log", "state.json"};
+    const char *below_container[] = {"rootfs/rootshell", "upper/rootshell", "message/termination-log", "state.json"};
     for (unsigned i = 0; i < ARRAY_SIZE(below_container); i++) {
         snprintf(path, sizeof path, "%s/rt/containers/%s/%s", f->dir, f->id, below_container[i]);
         assert_hidden(path);
