@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/failpoint.h"
@@ -108,6 +109,9 @@ static void on_prepare(uv_prepare_t *prepare)
     if (!uv_is_active((uv_handle_t *)&m->idle)) {
         turn(m);
     }
+    struct timespec ts;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+    laps_end(&m->laps, (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000 + 1, env_now_ms(m->env));
 }
 
 void master_wake(struct master *m)

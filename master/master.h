@@ -14,6 +14,7 @@
 #include "master/config.h"
 #include "master/core.h"
 #include "master/daemon.h"
+#include "master/front/laps.h"
 #include "master/front/turns.h"
 #include "proto/net/net.h"
 #include "proto/rpc/api.h"
@@ -107,6 +108,7 @@ struct master {
     struct allowance *node_kib, *replica_events; /* by node: bytes that it writes, events that it tells */
     struct revoked *revoked;
     struct master_stats stats;
+    struct laps laps;
     size_t request_bytes; /* of all sessions */
     struct {
         uint64_t max, looked_at, bytes, most, shed;

@@ -485,6 +485,8 @@ static void write_stats(struct master *m, struct buf *b, const struct replica_st
         {"reconcileErrors", cs.errors},
         {"reconcileKeysRefused", cs.keys_refused},
         {"decidersWaited", core_waits(m->core)},
+        {"turnLongestUs", (uint64_t)laps_longest_us(&m->laps, env_now_ms(m->env))},
+        {"turnLongestEverUs", (uint64_t)m->laps.ever_us},
         {"podsBound", ss.bound},
         {"podsParked", ss.parked},
     };

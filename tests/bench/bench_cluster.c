@@ -1,6 +1,6 @@
 /* Figures of a running cluster, as a client sees them.
  *
- * usage: bench_cluster [--config FILE] [--seconds S] [--value BYTES] WHAT N
+ * usage: bench_cluster [--config FILE] [--seconds S] [--value BYTES] [--leader PID --ca DIR] WHAT N
  *   writes N          updates of 256-byte ConfigMaps with N in flight over 8 connections to the leader: 1/s, p50, p99
  *   gets N            linearizable gets of them, N in flight
  *   gets-follower N   the same, asked of a master that does not lead
@@ -13,6 +13,7 @@
  *   catch-up PORT     until that master answers and has applied what was committed
  *   failover PID      kills that process (the leader's) and tells how long until the next acknowledged write
  *   rollout N         apply a Deployment of N replicas: until all pods are bound, until all are Running
+ *   feeds N           N nodes with 30 pods each: what their reports cost the leader (--leader PID, --ca DIR)
  *   restart N         N pods, one after the other, on nodes of this machine: until Running, and from the kill of the container to Running again */
 #include <getopt.h>
 #include <inttypes.h>
@@ -20,6 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "tests/bench/bench_feeds.h"
 #include "tests/bench/bench_load.h"
 #include "tests/bench/bench_pods.h"
 #include "tests/bench/bench_state.h"
@@ -54,27 +56,36 @@ static void bench_failover(struct kit *k, pid_t leader)
 
 static int usage(void)
 {
-    fprintf(stderr, "usage: bench_cluster [--config FILE] [--seconds S] [--value BYTES] writes N | gets N | "
-                    "gets-follower N | gets-stale N | "
-                    "watch N | range N | fill N | stall N | catch-up PORT | failover PID | rollout N | restart N\n");
+    fprintf(stderr,
+            "usage: bench_cluster [--config FILE] [--seconds S] [--value BYTES] [--leader PID --ca DIR] writes N | "
+            "gets N | "
+            "gets-follower N | gets-stale N | "
+            "watch N | range N | fill N | stall N | catch-up PORT | failover PID | rollout N | feeds N | restart N\n");
     return 2;
 }
 
-static int run(struct kit *k, const char *what, unsigned n, unsigned value_bytes, double seconds)
+struct options {
+    unsigned value_bytes;
+    double seconds;
+    pid_t leader;
+    const char *ca_dir;
+};
+
+static int run(struct kit *k, const char *what, unsigned n, const struct options *o)
 {
     const struct load_kind *kind = load_find(what);
     if (kind != NULL) {
-        load_bench(k, kind, n, value_bytes, seconds);
+        load_bench(k, kind, n, o->value_bytes, o->seconds);
         return 0;
     }
     if (strcmp(what, "watch") == 0) {
-        bench_watch(k, n, 200, seconds);
+        bench_watch(k, n, 200, o->seconds);
     } else if (strcmp(what, "range") == 0) {
         bench_range(k, n, n > 10000 ? 5 : 50);
     } else if (strcmp(what, "fill") == 0) {
-        bench_fill(k, n, value_bytes);
+        bench_fill(k, n, o->value_bytes);
     } else if (strcmp(what, "stall") == 0) {
-        bench_stall(k, n, seconds);
+        bench_stall(k, n, o->seconds);
     } else if (strcmp(what, "catch-up") == 0) {
         bench_catch_up(k, n);
     } else if (strcmp(what, "failover") == 0) {
@@ -82,6 +93,8 @@ static int run(struct kit *k, const char *what, unsigned n, unsigned value_bytes
     } else if (strcmp(what, "rollout") == 0) {
         load_namespace(k, "bench");
         bench_rollout(k, n);
+    } else if (strcmp(what, "feeds") == 0 && o->leader > 0 && o->ca_dir != NULL) {
+        bench_feeds(k, n, o->seconds, o->leader, o->ca_dir);
     } else if (strcmp(what, "restart") == 0) {
         load_namespace(k, "bench");
         bench_restart(k, n);
@@ -93,32 +106,35 @@ static int run(struct kit *k, const char *what, unsigned n, unsigned value_bytes
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
-                                            {"seconds", required_argument, NULL, 's'},
-                                            {"value", required_argument, NULL, 'v'},
-                                            {NULL, 0, NULL, 0}};
+    static const struct option options[] = {
+        {"config", required_argument, NULL, 'c'}, {"seconds", required_argument, NULL, 's'},
+        {"value", required_argument, NULL, 'v'},  {"leader", required_argument, NULL, 'l'},
+        {"ca", required_argument, NULL, 'a'},     {NULL, 0, NULL, 0}};
     const char *config = NULL;
-    double seconds = 5;
-    unsigned value_bytes = 0;
+    struct options o = {.seconds = 5};
     int c;
-    while ((c = getopt_long(argc, argv, "c:s:v:", options, NULL)) != -1) {
+    while ((c = getopt_long(argc, argv, "c:s:v:l:a:", options, NULL)) != -1) {
         if (c == 'c') {
             config = optarg;
         } else if (c == 's') {
-            seconds = strtod(optarg, NULL);
+            o.seconds = strtod(optarg, NULL);
         } else if (c == 'v') {
-            value_bytes = (unsigned)strtoul(optarg, NULL, 10);
+            o.value_bytes = (unsigned)strtoul(optarg, NULL, 10);
+        } else if (c == 'l') {
+            o.leader = (pid_t)strtol(optarg, NULL, 10);
+        } else if (c == 'a') {
+            o.ca_dir = optarg;
         } else {
             return usage();
         }
     }
     unsigned n = argc - optind == 2 ? (unsigned)strtoul(argv[optind + 1], NULL, 10) : 0;
-    if (n == 0 || !(seconds > 0)) {
+    if (n == 0 || !(o.seconds > 0)) {
         return usage();
     }
     struct kit k;
     kit_open(&k, config);
-    int rc = run(&k, argv[optind], n, value_bytes, seconds);
+    int rc = run(&k, argv[optind], n, &o);
     kit_close(&k);
     return rc;
 }

@@ -86,11 +86,16 @@ start_master() { # index
     disown "$!"
 }
 
-start_masters() {
-    local i token
+# init_master: the first of a cluster, not started.
+init_master() {
     mapfile -t ports < <(free_ports 3)
     [ ${#ports[@]} = 3 ] || exit 1
     "$BUILD/reeve-master" init --dir "$work/m0" --listen "127.0.0.1:${ports[0]}" >"$work/m0.log" 2>&1 || die "init: $(cat "$work/m0.log")"
+}
+
+start_masters() {
+    local i token
+    init_master
     sed "s/^\( *\)- \"127.0.0.1:${ports[0]}\"/&\n\1- \"127.0.0.1:${ports[1]}\"\n\1- \"127.0.0.1:${ports[2]}\"/" \
         "$work/m0/admin.config" >"$config"
     start_master 0
