@@ -140,11 +140,24 @@ static int save_one(struct rctl *r, struct edit *e, unsigned at, struct value *d
     return rc;
 }
 
+/* Newer masters may have stored what this program does not know; they judge what becomes of it. */
+static bool has_unknown(struct rctl *r, const struct edit *e)
+{
+    for (unsigned i = 0; i < e->list->count; i++) {
+        const struct object *o = e->list->items[i];
+        if (kind_check_fields(o->kind, &r->arena, object_to_value(&r->arena, o), 0, NULL) != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static int save_edited(struct rctl *r, const char *text, const char **again, int *code, void *data, struct error *err)
 {
     struct edit *e = data;
     struct manifest m = {0};
-    struct manifest_options mo = {.ns = common_cstr(r, e->list->items[0]->ns), .lenient = common_lenient(r)};
+    struct manifest_options mo = {.ns = common_cstr(r, e->list->items[0]->ns),
+                                  .lenient = common_lenient(r) || has_unknown(r, e)};
     int rc = manifest_read_text(&r->arena, str_of(text), "edited", &mo, &m, err);
     if (rc != 0) {
         return rc;

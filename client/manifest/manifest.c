@@ -111,7 +111,7 @@ static void add_unknown(struct arena *a, struct manifest *out, const struct erro
     out->unknown = more;
 }
 
-/* Unknown fields are told, then dropped by the check that follows. */
+/* Unknown fields are told. They stay: a master that is newer may know them; one that does not drops them. */
 static void warn_of_fields(struct arena *a, const struct manifest_item *item, const struct manifest_options *o)
 {
     struct errlist l = {.arena = a};
@@ -194,7 +194,7 @@ static int add_document(struct arena *a, struct value *doc, const char *file, co
     if (o->warn != NULL && o->lenient) {
         warn_of_fields(a, &item, o);
     }
-    int rc = kind_check_fields(item.kind, a, doc, o->lenient ? KIND_CHECK_LENIENT : 0, err);
+    int rc = kind_check_fields(item.kind, a, doc, o->lenient ? KIND_CHECK_KEEP : 0, err);
     if (rc != 0) {
         locate(err, file, doc);
         return rc;

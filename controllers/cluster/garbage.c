@@ -62,9 +62,9 @@ static void dependents_of(const struct reconcile_in *in, struct arena *a, const 
     {
         object_list_add(a, list, o);
     }
-    for (unsigned i = 0; i < kinds_count(); i++) {
-        const struct kind *k = kinds_at(i);
-        if (k->id == KIND_EVENT || (owner->kind->namespaced && !k->namespaced)) {
+    for (unsigned id = 1; id <= KIND_ID_MAX; id++) {
+        const struct kind *k = kind_stored(id);
+        if (k->id == KIND_EVENT || view_count(in->view, k) == 0 || (owner->kind->namespaced && !k->namespaced)) {
             continue;
         }
         view_iter(&it, in->view, k, owner->ns);

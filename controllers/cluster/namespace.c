@@ -17,9 +17,10 @@ static int contents_delete(const struct reconcile_in *in, struct reconcile_out *
                            struct remains *remains, struct error *err)
 {
     const struct deletion_options background = {.grace_s = -1, .policy = DELETION_BACKGROUND};
-    for (unsigned i = 0; i < kinds_count(); i++) {
-        const struct kind *k = kinds_at(i);
-        if (!k->namespaced) {
+    for (unsigned id = 1; id <= KIND_ID_MAX; id++) {
+        const struct kind *k =
+            kind_stored(id); /* a newer program's kinds as well: they are deleted by their metadata */
+        if (!k->namespaced || view_count(in->view, k) == 0) {
             continue;
         }
         unsigned count = 0;

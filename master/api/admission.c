@@ -209,7 +209,7 @@ int admit_create(const struct admission *ad, const struct kind *k, struct value 
         value_remove(doc, "status");
     }
     /* Checked before initial_state, so that wrong types are the user's error and not an assertion here. */
-    unsigned flags = ad->lenient ? KIND_CHECK_LENIENT : 0;
+    unsigned flags = (ad->lenient ? KIND_CHECK_LENIENT : 0) | KIND_CHECK_LEVEL(ad->level);
     int rv = kind_check_fields(k, ad->arena, doc, flags, err);
     if (rv != 0) {
         return rv;
@@ -274,7 +274,8 @@ int admit_update(const struct admission *ad, const struct kind *k, struct value 
     keep_finalizers(ad->arena, k, doc, before);
     value_remove(value_get(doc, "metadata"), "resourceVersion");
     value_remove((struct value *)old_metadata, "resourceVersion");
-    int rv = kind_check(k, ad->arena, doc, before, KIND_CHECK_UPDATE | (ad->lenient ? KIND_CHECK_LENIENT : 0), err);
+    unsigned flags = KIND_CHECK_UPDATE | (ad->lenient ? KIND_CHECK_LENIENT : 0) | KIND_CHECK_LEVEL(ad->level);
+    int rv = kind_check(k, ad->arena, doc, before, flags, err);
     if (rv == 0 && part == TXN_PART_SPEC &&
         (spec_changes(value_get(doc, "spec"), value_get(before, "spec")) ||
          spec_changes(value_get(doc, "data"), value_get(before, "data")))) {

@@ -14,6 +14,7 @@ struct admission {
     struct arena *arena;
     const struct view *tip;
     const struct env *env;
+    unsigned level; /* the cluster's feature level */
     bool lenient;
     const struct txn *same_txn;
     const struct txn

@@ -101,7 +101,8 @@ static int apply_one(struct call *c, const struct admission *ad, struct write *w
                              STR_ARG(name));
         }
     }
-    rv = kind_check_fields(k, ad->arena, doc, ad->lenient ? KIND_CHECK_LENIENT : 0, err);
+    unsigned flags = (ad->lenient ? KIND_CHECK_LENIENT : 0) | KIND_CHECK_LEVEL(ad->level);
+    rv = kind_check_fields(k, ad->arena, doc, flags, err);
     if (rv != 0) {
         return rv;
     }
@@ -180,6 +181,7 @@ void method_apply(struct call *c)
         .arena = &c->arena,
         .tip = store_tip(replica_store(c->m->replica)),
         .env = c->m->env,
+        .level = store_level(replica_store(c->m->replica)),
         .lenient = str_is(mp_str(mp_get(c->params, "validate")), "ignore"),
         .same_txn = &t,
         .warnings = &c->warnings,

@@ -241,8 +241,8 @@ static void write_identity(struct buf *b, const struct object *o, uint64_t revis
     char version[24];
     snprintf(version, sizeof version, "%llu", (unsigned long long)revision);
     mp_write_map(b, 3);
-    mp_write_key_str(b, "apiVersion", str_of(o->kind->api_version));
-    mp_write_key_str(b, "kind", str_of(o->kind->name));
+    mp_write_key_str(b, "apiVersion", mp_str(mp_get(object_mp(o), "apiVersion")));
+    mp_write_key_str(b, "kind", object_kind_name(o));
     mp_write_cstr(b, "metadata");
     mp_write_map(b, 3u + o->kind->namespaced);
     mp_write_key_str(b, "resourceVersion", str_of(version));

@@ -308,6 +308,7 @@ static struct admission admission_of(struct call *c)
         .arena = &c->arena,
         .tip = store_tip(replica_store(c->m->replica)),
         .env = c->m->env,
+        .level = store_level(replica_store(c->m->replica)),
         .lenient = lenient(c),
         .warnings = &c->warnings,
     };

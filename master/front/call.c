@@ -160,20 +160,30 @@ bool call_str(struct call *c, const char *key, struct str *out, bool required)
     return true;
 }
 
+/* Of a kind that is unknown here: do its objects lie in namespaces? */
+static bool has_namespaces(const struct view *v, const struct kind *k)
+{
+    struct view_iter it;
+    view_iter(&it, v, k, STR_NONE);
+    const struct object *first = view_next(&it);
+    return first == NULL || first->ns.n > 0;
+}
+
 bool call_kind(struct call *c, const struct kind **k, struct str *ns, bool all)
 {
     struct str name;
     if (!call_str(c, "kind", &name, true) || !call_str(c, "namespace", ns, false)) {
         return false;
     }
-    *k = kind_by_name(name);
+    const struct view *v = store_committed(replica_store(c->m->replica));
+    *k = c->row->flags & METHOD_ANY_KIND ? view_kind_named(v, name) : kind_by_name(name);
     if (*k == NULL) {
         CLEANUP_BUF struct buf why = BUF_INIT;
         kind_explain_unknown(&why, name);
         call_failf(c, ERR_NOT_FOUND, "unknown kind \"%.*s\": %s", STR_ARG(name), buf_cstr(&why));
         return false;
     }
-    if (!(*k)->namespaced) {
+    if (!(*k)->namespaced || (kind_is_unknown(*k) && !has_namespaces(v, *k))) {
         *ns = STR_NONE;
     } else if (ns->n == 0 && !all) {
         *ns = STR("default");

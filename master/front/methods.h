@@ -12,6 +12,7 @@ enum method_flags {
     METHOD_LEADER = 1 << 4,      /* leader only, others answer NotLeader (agents follow the leader) */
     METHOD_LATE = 1 << 5,        /* with an expired certificate too */
     METHOD_AGAIN = 1 << 7,       /* may be done twice: an unknown outcome is no reason not to repeat it */
+    METHOD_ANY_KIND = 1 << 9,    /* also objects of kinds that this program does not know */
     METHOD_WRITES_NODE = 1 << 8, /* writes what nodes have room for (node_write.c) */
     METHOD_RELAY = 1 << 6,       /* of a node: any master that has a link to it serves it */
 };

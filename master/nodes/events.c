@@ -55,7 +55,8 @@ static int put_event(struct master *m, struct arena *a, struct txn *t, struct va
     value_set(a, doc, "apiVersion", value_cstr(a, "v1"));
     value_set(a, doc, "kind", value_cstr(a, "Event"));
     event_set_first(a, doc, env_wall_ms(m->env), t->count, "reeve-master");
-    int rv = kind_check(k, a, doc, NULL, KIND_CHECK_LENIENT, err);
+    unsigned level = KIND_CHECK_LEVEL(store_level(replica_store(m->replica)));
+    int rv = kind_check(k, a, doc, NULL, KIND_CHECK_LENIENT | level, err);
     return rv != 0 ? rv : txn_create_value(t, k, doc, err);
 }
 

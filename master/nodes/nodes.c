@@ -245,12 +245,14 @@ static int put_node(struct call *c, struct value *doc, struct str name, struct s
 {
     const struct kind *k = kind_by_id(KIND_NODE);
     const struct object *old = view_get(store_tip(replica_store(c->m->replica)), k, STR_NONE, name);
-    int rv = kind_check_fields(k, &c->arena, doc, KIND_CHECK_LENIENT, err);
+    unsigned level = KIND_CHECK_LEVEL(store_level(replica_store(c->m->replica)));
+    int rv = kind_check_fields(k, &c->arena, doc, KIND_CHECK_LENIENT | level, err);
     if (rv != 0) {
         return rv; /* a wrong type must not be merged with what is stored */
     }
     doc = old != NULL ? merged_node(c, doc, old, instance) : new_node(c, doc, instance);
-    rv = kind_check(k, &c->arena, doc, NULL, KIND_CHECK_LENIENT, err);
+    rv = kind_check(k, &c->arena, doc, NULL, KIND_CHECK_KEEP,
+                    err); /* what is unknown now was stored by a newer program */
     if (rv != 0) {
         return rv;
     }
@@ -539,7 +541,7 @@ static void keep_conditions(struct arena *a, struct value *status, const struct 
     }
 }
 
-static int put_status(struct txn *t, const struct object *pod, struct mp status_mp, struct error *err)
+static int put_status(struct txn *t, const struct object *pod, struct mp status_mp, unsigned level, struct error *err)
 {
     CLEANUP_ARENA struct arena arena; /* one after another, not all at once */
     struct arena *a = &arena;
@@ -560,7 +562,7 @@ static int put_status(struct txn *t, const struct object *pod, struct mp status_
     struct value *doc = object_to_value(a, pod);
     keep_conditions(a, status, value_get(doc, "status"));
     value_set(a, doc, "status", status);
-    rv = kind_check_fields(pod->kind, a, doc, KIND_CHECK_LENIENT, err);
+    rv = kind_check_fields(pod->kind, a, doc, KIND_CHECK_LENIENT | KIND_CHECK_LEVEL(level), err);
     return rv != 0 ? rv : txn_update_value(t, pod->kind, doc, TXN_PART_STATUS, 0, err);
 }
 
@@ -599,7 +601,8 @@ static int put_node_status(struct call *c, struct txn *t, struct str node, struc
     }
     struct value *doc = object_to_value(&c->arena, old);
     value_set(&c->arena, doc, "status", status);
-    rv = kind_check_fields(k, &c->arena, doc, KIND_CHECK_LENIENT, err);
+    unsigned level = KIND_CHECK_LEVEL(store_level(replica_store(c->m->replica)));
+    rv = kind_check_fields(k, &c->arena, doc, KIND_CHECK_LENIENT | level, err);
     return rv != 0 ? rv : txn_update_value(t, k, doc, TXN_PART_STATUS, 0, err);
 }
 
@@ -630,7 +633,7 @@ void method_node_status(struct call *c)
     for (struct mp_iter it = mp_iter(pods); mp_next(&it); i++) {
         const struct object *pod = pod_of(c, it.value, node, &named, &w->errors[i]);
         if (pod != NULL) {
-            put_status(&t, pod, mp_get(it.value, "status"), &w->errors[i]);
+            put_status(&t, pod, mp_get(it.value, "status"), store_level(replica_store(c->m->replica)), &w->errors[i]);
         }
     }
     strmap_close(&named);

@@ -108,10 +108,11 @@ static void count_all(const struct store_fork *f, struct backup_end *end)
                                .hash_lo = hash.lo,
                                .hash_hi = hash.hi};
     for (unsigned id = 1; id <= KIND_ID_MAX; id++) {
-        const struct kind *k = kind_by_id(id);
-        if (k != NULL && view_count(v, k) > 0) {
+        const struct kind *k = kind_stored(id);
+        if (view_count(v, k) > 0) {
             struct backup_kind *to = &end->kinds[end->kinds_count++];
-            snprintf(to->name, sizeof to->name, "%s", k->name);
+            struct str name = view_kind_name(v, k);
+            snprintf(to->name, sizeof to->name, "%.*s", STR_ARG(name));
             to->count = view_count(v, k);
         }
     }

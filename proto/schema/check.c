@@ -324,7 +324,7 @@ int kind_check(const struct kind *k, struct arena *a, struct value *doc, const s
     assert(k != NULL && a != NULL);
     assert(!(flags & KIND_CHECK_PATCH));
     assert((old != NULL) == ((flags & KIND_CHECK_UPDATE) != 0));
-    int rc = kind_check_fields(k, a, doc, flags, err);
+    int rc = kind_check_fields_of(k, a, doc, old, flags, err);
     if (rc != 0) {
         return rc;
     }

@@ -211,3 +211,16 @@ void bad_unknown_field(struct errlist *l, unsigned line, unsigned column, const 
         nearest == NULL ? arena_printf(l->arena, "unknown field \"%s\"", text)
                         : arena_printf(l->arena, "unknown field \"%s\" (did you mean \"%s\"?)", text, nearest);
 }
+
+void bad_later_field(struct errlist *l, unsigned line, unsigned column, const struct fpath *p, unsigned since,
+                     unsigned level)
+{
+    if (is_full(l)) {
+        return;
+    }
+    const struct value where = {.line = line, .column = column};
+    errlist_add(l, &where, fpath_text(l->arena, p),
+                "not yet: it needs feature level %u, and the cluster is at %u until all masters are upgraded "
+                "(\"rctl cluster status\" shows them)",
+                since, level);
+}

@@ -2,6 +2,7 @@
  * changes the document in place. Nothing here knows a kind by name. */
 #include <assert.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,9 +16,12 @@ struct walk {
     struct arena *arena;
     struct errlist *l;
     unsigned flags;
+    unsigned level; /* fields of later ones are unknown */
 };
 
-static void fields_walk(const struct walk *w, const struct schema *s, struct value *v, const struct fpath *p);
+/* old: what stands at the same place of the stored document, of whatever type; NULL if nothing does. */
+static void fields_walk(const struct walk *w, const struct schema *s, struct value *v, const struct value *old,
+                        const struct fpath *p);
 
 /* Findings about what belongs to Secrets never show the value. */
 static void bad_type(const struct walk *w, const struct field *f, const struct value *v, const struct fpath *p,
@@ -145,13 +149,14 @@ static void any_drop_nulls(const struct walk *w, struct value *v)
     v->map.count = kept;
 }
 
-static void check_one(const struct walk *w, const struct field *f, struct value *v, const struct fpath *p)
+static void check_one(const struct walk *w, const struct field *f, struct value *v, const struct value *old,
+                      const struct fpath *p)
 {
     if (f->type == FIELD_OBJECT) {
         if (v->type != VALUE_MAP) {
             bad_type(w, f, v, p, "must be a map");
         } else {
-            fields_walk(w, f->sub, v, p);
+            fields_walk(w, f->sub, v, old, p);
         }
         return;
     }
@@ -180,7 +185,8 @@ static bool is_too_many(const struct walk *w, const struct value *v, unsigned ma
     return false;
 }
 
-static void check_list(const struct walk *w, const struct field *f, struct value *v, const struct fpath *p)
+static void check_list(const struct walk *w, const struct field *f, struct value *v, const struct value *old,
+                       const struct fpath *p)
 {
     if (v->type != VALUE_LIST) {
         bad_type(w, f, v, p, "must be a list");
@@ -191,11 +197,13 @@ static void check_list(const struct walk *w, const struct field *f, struct value
     }
     VALUE_FOR(i, v)
     {
-        check_one(w, f, value_item(v, i), FPATH_ITEM(p, i));
+        const struct value *was = old == NULL ? NULL : field_old_element(f, old, value_item(v, i), i);
+        check_one(w, f, value_item(v, i), was, FPATH_ITEM(p, i));
     }
 }
 
-static void check_map(const struct walk *w, const struct field *f, struct value *v, const struct fpath *p)
+static void check_map(const struct walk *w, const struct field *f, struct value *v, const struct value *old,
+                      const struct fpath *p)
 {
     if (v->type != VALUE_MAP) {
         bad_type(w, f, v, p, "must be a map");
@@ -212,27 +220,43 @@ static void check_map(const struct walk *w, const struct field *f, struct value 
                 continue;
             }
         } else if (!is_patch_key(w, m.key)) {
-            check_one(w, f, m.value, FPATH_KEY(p, m.key));
+            check_one(w, f, m.value, value_get_str_key(old, m.key), FPATH_KEY(p, m.key));
         }
         v->map.members[kept++] = m;
     }
     v->map.count = kept;
 }
 
+/* A member that the table does not know, or not at this level. True if it stays: it is to be kept, or it stands in the stored document as well. */
+static bool check_unknown(const struct walk *w, const struct schema *s, const struct field *later,
+                          const struct value_member *m, const struct value *was, const struct fpath *p)
+{
+    if ((w->flags & KIND_CHECK_KEEP) || (was != NULL && value_equal(m->value, was))) {
+        return true;
+    }
+    if (w->flags & KIND_CHECK_LENIENT) {
+        return false;
+    }
+    if (later != NULL) {
+        bad_later_field(w->l, m->line, m->column, FPATH_STR(p, m->key), later->since, w->level);
+    } else {
+        const char *near = w->l->count < ERRLIST_MAX ? schema_nearest(s, m->key) : NULL;
+        bad_unknown_field(w->l, m->line, m->column, FPATH_STR(p, m->key), near);
+    }
+    return false;
+}
+
 /* True if the member stays in the document. */
 static bool check_member(const struct walk *w, const struct schema *s, const struct value_member *m,
-                         const struct fpath *p)
+                         const struct value *old, const struct fpath *p)
 {
     if (is_patch_key(w, m->key)) {
         return true;
     }
     const struct field *f = schema_field(s, m->key);
-    if (f == NULL) {
-        if (!(w->flags & KIND_CHECK_LENIENT)) {
-            const char *near = w->l->count < ERRLIST_MAX ? schema_nearest(s, m->key) : NULL;
-            bad_unknown_field(w->l, m->line, m->column, FPATH_STR(p, m->key), near);
-        }
-        return false;
+    const struct value *was = value_get_str_key(old, m->key);
+    if (f == NULL || f->since > w->level) {
+        return check_unknown(w, s, f, m, was, p);
     }
     if (value_is_null(m->value)) {
         return (w->flags & KIND_CHECK_PATCH) != 0;
@@ -240,40 +264,49 @@ static bool check_member(const struct walk *w, const struct schema *s, const str
     const struct fpath *at = FPATH_STR(p, m->key);
     switch (f->shape) {
     case SHAPE_LIST:
-        check_list(w, f, m->value, at);
+        check_list(w, f, m->value, was, at);
         break;
     case SHAPE_MAP:
-        check_map(w, f, m->value, at);
+        check_map(w, f, m->value, was, at);
         break;
     case SHAPE_ONE:
-        check_one(w, f, m->value, at);
+        check_one(w, f, m->value, was, at);
         break;
     }
     return true;
 }
 
-static void fields_walk(const struct walk *w, const struct schema *s, struct value *v, const struct fpath *p)
+static void fields_walk(const struct walk *w, const struct schema *s, struct value *v, const struct value *old,
+                        const struct fpath *p)
 {
     assert(v->type == VALUE_MAP);
     unsigned kept = 0;
     for (unsigned i = 0; i < v->map.count; i++) {
         struct value_member m = v->map.members[i];
-        if (check_member(w, s, &m, p)) {
+        if (check_member(w, s, &m, old, p)) {
             v->map.members[kept++] = m;
         }
     }
     v->map.count = kept;
 }
 
-void kind_find_field_errors(const struct kind *k, struct arena *a, struct value *doc, unsigned flags, struct errlist *l)
+void fields_check(const struct kind *k, struct value *doc, const struct value *old, unsigned flags, struct errlist *l)
 {
-    assert(k != NULL && a != NULL && l != NULL && l->arena != NULL);
-    struct walk w = {a, l, flags};
+    assert(k != NULL && l != NULL && l->arena != NULL);
+    unsigned level = flags >> 16;
+    struct walk w = {l->arena, l, flags & 0xffff, level == 0 ? UINT_MAX : level - 1};
     if (!value_is_map(doc)) {
         errlist_add(l, doc, "", "must be a map with apiVersion, kind and metadata");
         return;
     }
-    fields_walk(&w, k->schema, doc, NULL);
+    fields_walk(&w, k->schema, doc, old, NULL);
+}
+
+void kind_find_field_errors(const struct kind *k, struct arena *a, struct value *doc, unsigned flags, struct errlist *l)
+{
+    assert(l->arena == a);
+    (void)a;
+    fields_check(k, doc, NULL, flags, l);
 }
 
 const char *kind_document_name(const struct kind *k, struct arena *a, const struct value *doc)
@@ -286,11 +319,49 @@ const char *kind_document_name(const struct kind *k, struct arena *a, const stru
     return arena_printf(a, "%s \"%.*s\"", k->name, STR_ARG(name));
 }
 
-int kind_check_fields(const struct kind *k, struct arena *a, struct value *doc, unsigned flags, struct error *err)
+int kind_check_fields_of(const struct kind *k, struct arena *a, struct value *doc, const struct value *old,
+                         unsigned flags, struct error *err)
 {
     struct errlist l = {.arena = a};
-    kind_find_field_errors(k, a, doc, flags, &l);
+    fields_check(k, doc, old, flags, &l);
     return errlist_to_error(&l, kind_document_name(k, a, doc), NULL, err);
+}
+
+int kind_check_fields(const struct kind *k, struct arena *a, struct value *doc, unsigned flags, struct error *err)
+{
+    return kind_check_fields_of(k, a, doc, NULL, flags, err);
+}
+
+/* ---- What came with a later level ---- */
+
+static const char *find_later(struct arena *a, const struct schema *s, struct mp map, unsigned level,
+                              const struct fpath *p)
+{
+    const char *found = NULL;
+    for (struct mp_iter it = mp_iter(map); found == NULL && mp_next(&it);) {
+        const struct field *f = schema_field(s, it.key);
+        const struct fpath *here = FPATH_STR(p, it.key);
+        if (f != NULL && f->since > level) {
+            return fpath_text(a, here);
+        }
+        if (f == NULL || f->type != FIELD_OBJECT) {
+            continue;
+        }
+        if (f->shape == SHAPE_ONE) {
+            found = find_later(a, f->sub, it.value, level, here);
+            continue;
+        }
+        unsigned i = 0;
+        for (struct mp_iter e = mp_iter(it.value); found == NULL && mp_next(&e); i++) {
+            found = find_later(a, f->sub, e.value, level, FPATH_ITEM(here, i));
+        }
+    }
+    return found;
+}
+
+const char *kind_find_later(const struct kind *k, struct arena *a, struct mp body, unsigned level)
+{
+    return find_later(a, k->schema, body, level, NULL);
 }
 
 static void drop_readonly(const struct schema *s, struct value *v)

@@ -69,6 +69,7 @@ struct field {
     const char *beside;                        /* "medium=Memory": this member of the same map has this value */
     bool (*quiet_if)(const struct value *map); /* the map that the field stands in is such that nothing is asked for */
     const char *keys;                          /* SHAPE_MAP: only these keys "A|B" ask for what is not done */
+    unsigned since;                            /* feature level (schema/release.h) from which on it may be written */
 };
 struct schema {
     const char *name;           /* "PodSpec" */
@@ -133,6 +134,7 @@ struct kind {
     /* Fields that field selectors know beside metadata.name and, if namespaced, metadata.namespace, separated by blanks: "spec.nodeName".
      * "source=source.component": a name of its own for a path. NULL = none. */
     const char *selectable;
+    unsigned since; /* feature level (schema/release.h) from which on there may be objects of it */
     const struct schema *schema;
     const struct column *columns;
     unsigned columns_count;
@@ -152,6 +154,10 @@ const struct kind *kind_nearest(struct str name); /* for "did you mean"; NULL if
 const char *kind_not_yet(struct str name);
 /* What to say about a name that is no kind: `Job is not there yet`, `did you mean "pods"?`, or where the kinds are listed. */
 void kind_explain_unknown(struct buf *out, struct str name);
+/* The kind of what a store holds under a number: a known one or, of a newer program's, a stand-in that knows no more than metadata (schema/unknown.c). NULL:
+ * no kind has such a number. Stand-ins are found by number alone, and by no function above. */
+const struct kind *kind_stored(unsigned id);
+bool kind_is_unknown(const struct kind *k); /* it is a stand-in */
 unsigned kinds_count(void);
 const struct kind *kinds_at(unsigned i); /* in kind_id order */
 
@@ -166,7 +172,10 @@ enum kind_check_flags {
     KIND_CHECK_LENIENT = 1 << 0, /* drop unknown fields instead of refusing (--validate=false) */
     KIND_CHECK_UPDATE = 1 << 1,  /* `old` is given: immutable fields are compared */
     KIND_CHECK_PATCH = 1 << 2,   /* the document is a patch: nulls and keys that begin with $ stay */
+    KIND_CHECK_KEEP = 1 << 3,    /* unknown fields stay as they are: from a peer that may be newer, not from a person */
 };
+/* Among the flags: the feature level of the cluster that it is for. Fields of later levels count as unknown. Without it: all that this program knows. */
+#define KIND_CHECK_LEVEL(level) ((MIN(level, 0x7ffeu) + 1u) << 16)
 /* The kind a document names by apiVersion and kind, converting spellings people have in old manifests in place
  * (extensions/v1beta1, apps/v1beta1, apps/v1beta2 -> apps/v1, with a selector from the template's labels).
  * NULL with ERR_INVALID naming the nearest kind, or apiVersion, if unknown. */
@@ -175,11 +184,17 @@ const struct kind *kind_of_document(struct arena *a, struct value *doc, struct e
  * integral floats to ints), nulls removed. Then table defaults, fill(), metadata rules (DNS names, label and annotation
  * syntax and size), validate(), and no field that is FIELD_REFUSED (on update: none that old does not have alike).
  * The document is changed in place; a namespaced one without a namespace goes to "default".
+ * On update, what is unknown and the same in old (at the same place; in lists by merge key) stays: a newer program wrote it.
  * On update both are whole documents: what the caller keeps from old (status, uid, ...) must be in doc already. Returns 0, or ERR_INVALID. */
 int kind_check(const struct kind *k, struct arena *a, struct value *doc, const struct value *old, unsigned flags,
                struct error *err);
 /* Only the first step, no defaults: for manifests on the client side, and patches. */
 int kind_check_fields(const struct kind *k, struct arena *a, struct value *doc, unsigned flags, struct error *err);
+/* The same for a change of what is stored: what is unknown and the same in old stays. */
+int kind_check_fields_of(const struct kind *k, struct arena *a, struct value *doc, const struct value *old,
+                         unsigned flags, struct error *err);
+/* The first field in a canonical body that may not be written at a feature level, as a path in the arena; NULL: none. */
+const char *kind_find_later(const struct kind *k, struct arena *a, struct mp body, unsigned level);
 /* The same for callers that know the file's name: findings go to l (its arena set), for errlist_to_error. */
 void kind_find_field_errors(const struct kind *k, struct arena *a, struct value *doc, unsigned flags,
                             struct errlist *l);

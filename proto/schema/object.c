@@ -51,7 +51,8 @@ static int read_header(struct object *o, int code, struct error *err)
     }
     struct mp metadata = mp_get(body, "metadata");
     struct str kind = mp_str(mp_get(body, "kind"));
-    if (!str_is(kind, o->kind->name)) {
+    bool fits = kind_is_unknown(o->kind) ? !str_empty(kind) : str_is(kind, o->kind->name);
+    if (!fits) {
         return error_set_field(err, code, "kind", "kind is \"%.*s\", expected \"%s\"", STR_ARG(kind), o->kind->name);
     }
     read_metadata(o, metadata);
@@ -147,7 +148,7 @@ void object_unref(struct object *o)
     }
     assert(o->refs > 0);
     if (--o->refs == 0) {
-        if (o->kind->id == KIND_SECRET) {
+        if (o->kind->id == KIND_SECRET || kind_is_unknown(o->kind)) {
             mem_wipe(o->body, o->body_size);
         }
         free(o);
@@ -178,6 +179,11 @@ struct str object_label(const struct object *o, const char *key)
 struct str object_annotation(const struct object *o, const char *key)
 {
     return mp_str(mp_get(mp_path(object_mp(o), "metadata.annotations"), key));
+}
+
+struct str object_kind_name(const struct object *o)
+{
+    return kind_is_unknown(o->kind) ? mp_str(mp_get(object_mp(o), "kind")) : str_of(o->kind->name);
 }
 
 int64_t object_created_ms(const struct object *o)

@@ -40,7 +40,7 @@ struct object {
  * ERR_INVALID without kind or name. */
 int object_from_value(const struct kind *k, const struct value *doc, uint64_t revision, struct object **out,
                       struct error *err);
-/* From canonical bytes (log, snapshot): checks form, kind and name, not the schema. The bytes are copied.
+/* From canonical bytes (log, snapshot): checks form, kind and name, not the schema. The bytes are copied. k may be a stand-in (kind_stored).
  * ERR_CORRUPT if malformed. */
 int object_from_body(const struct kind *k, const void *body, size_t n, uint64_t revision, struct object **out,
                      struct error *err);
@@ -60,7 +60,7 @@ struct value *object_to_value(struct arena *a, const struct object *o);
 /* Append the wire form to out: the body with resourceVersion put in as the first member of metadata. No decoding. */
 void object_write_wire(struct buf *out, const struct object *o);
 /* From the wire form as sent by a peer we trust to have validated (master to rctl or agent): any key order, resourceVersion
- * becomes the revision. ERR_PROTOCOL / ERR_INVALID if it is no object of a known kind, ERR_TOO_LARGE. Unknown fields are dropped. */
+ * becomes the revision. ERR_PROTOCOL / ERR_INVALID if it is no object of a known kind, ERR_TOO_LARGE. Unknown fields are kept. */
 int object_from_wire(struct mp m, struct object **out, struct error *err);
 
 /* metadata.labels / annotations lookups in place. */
@@ -70,6 +70,8 @@ static inline struct mp object_labels(const struct object *o)
 }
 struct str object_label(const struct object *o, const char *key);
 struct str object_annotation(const struct object *o, const char *key);
+/* "Pod"; of a kind that this program does not know, as the object has it. Borrowed. */
+struct str object_kind_name(const struct object *o);
 int64_t object_created_ms(const struct object *o); /* creationTimestamp; 0 if none */
 /* Canonical order of objects: kind id, namespace, name. */
 int object_key_cmp(const struct object *a, const struct object *b);

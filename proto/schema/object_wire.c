@@ -113,7 +113,8 @@ static bool pass_any(struct mp *m)
     }
 }
 
-/* Keys in the order of the schema: so the search for each goes on where the last one was found. */
+/* Keys in the order of the schema: so the search for each goes on where the last one was found. What the schema does not know sends the whole to
+ * be encoded anew. */
 static bool pass_map(const struct schema *s, struct mp *m)
 {
     uint32_t count;
@@ -188,7 +189,7 @@ static int read_revision(struct mp m, uint64_t *revision, struct error *err)
     return 0;
 }
 
-/* Decode, put in normal form, encode. Fields that this version does not know (a newer peer) are dropped. */
+/* Decode, put in normal form, encode. Fields that this version does not know (a newer peer) are kept: who reads an object to change it writes them back. */
 static int encode_anew(const struct kind *k, struct mp wire, struct buf *body, struct error *err)
 {
     CLEANUP_ARENA struct arena a;
@@ -196,7 +197,7 @@ static int encode_anew(const struct kind *k, struct mp wire, struct buf *body, s
     struct value *doc;
     int rc = msgpack_read_value(&a, wire.p, (size_t)(wire.end - wire.p), &doc, err);
     if (rc == 0) {
-        rc = kind_check_fields(k, &a, doc, KIND_CHECK_LENIENT, err);
+        rc = kind_check_fields(k, &a, doc, KIND_CHECK_KEEP, err);
     }
     if (rc == 0) {
         buf_reset(body);
@@ -224,7 +225,9 @@ int object_from_wire(struct mp m, struct object **out, struct error *err)
     struct str kind = mp_str(mp_get(m, "kind"));
     const struct kind *k = kind_by_name(kind);
     if (k == NULL) {
-        return error_set_field(err, ERR_INVALID, "kind", "no object of a known kind: kind is \"%.*s\"", STR_ARG(kind));
+        return error_set_field(err, ERR_INVALID, "kind",
+                               "no object of a known kind: kind is \"%.*s\": was it written by a newer program?",
+                               STR_ARG(kind));
     }
     int rc = read_revision(mp_path(m, "metadata.resourceVersion"), &revision, err);
     CLEANUP_BUF struct buf body = BUF_INIT;

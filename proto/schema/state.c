@@ -54,12 +54,10 @@ bool field_asks(const struct field *f, const struct value *map, const struct val
     }
 }
 
-/* The element of the old list that stands for the same thing: by the merge key, or by its place. */
-static const struct value *old_element(const struct field *f, const struct value *old, const struct value *e,
-                                       unsigned i)
+const struct value *field_old_element(const struct field *f, const struct value *old, const struct value *e, unsigned i)
 {
     if (f->merge_key == NULL) {
-        return value_item(old, i);
+        return i < value_count(old) && value_is_list(old) ? value_item(old, i) : NULL;
     }
     VALUE_FOR(j, old)
     {
@@ -97,7 +95,7 @@ static void walk_map(const struct state_walk *w, const struct schema *s, const s
             {
                 const struct value *e = value_item(m->value, j);
                 if (value_is_map(e)) {
-                    walk_map(w, f->sub, e, old_element(f, was, e, j), FPATH_ITEM(at, j));
+                    walk_map(w, f->sub, e, field_old_element(f, was, e, j), FPATH_ITEM(at, j));
                 }
             }
         }

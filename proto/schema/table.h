@@ -51,6 +51,7 @@ extern const struct schema schema_object_meta;
 #define BESIDE(sibling) .beside = (sibling)
 #define QUIET_IF(fn)    .quiet_if = (fn)
 #define ONLY_KEYS(list) .keys = (list)
+#define SINCE(level)    .since = (level)
 
 /* SCHEMA(var, "Name", "doc", rows...) defines var; SCHEMA_STATIC for those of one file only. */
 #define SCHEMA(var, title, text, ...)                                                                                  \
@@ -99,6 +100,9 @@ void bad_forbidden(struct errlist *l, const struct value *where, const struct fp
 void bad_choice(struct errlist *l, const struct value *v, const struct fpath *p, const char *one_of);
 /* line 0 = unknown; nearest may be NULL. */
 void bad_unknown_field(struct errlist *l, unsigned line, unsigned column, const struct fpath *p, const char *nearest);
+/* It is known, but of a later feature level than the cluster's. */
+void bad_later_field(struct errlist *l, unsigned line, unsigned column, const struct fpath *p, unsigned since,
+                     unsigned level);
 bool in_choices(struct str s, const char *one_of);
 
 /* As kind_equal, of maps (NULL: empty) and of one field's values (schema/equal.c). */
@@ -109,6 +113,11 @@ bool field_equal(const struct field *f, const struct value *a, const struct valu
 void kind_find_refused(const struct kind *k, const struct value *doc, const struct value *old, struct errlist *l);
 /* Does the field with this value, in this map, ask for what is not carried out? */
 bool field_asks(const struct field *f, const struct value *map, const struct value *v);
+/* The element of the old list (may be NULL) that stands for the same thing as its element i, e: by the merge key, or by its place. */
+const struct value *field_old_element(const struct field *f, const struct value *old, const struct value *e,
+                                      unsigned i);
+/* kind_check_fields_of with the findings in l. */
+void fields_check(const struct kind *k, struct value *doc, const struct value *old, unsigned flags, struct errlist *l);
 
 /* Old apiVersions (convert.c): NULL if the document is none of them. */
 const struct kind *convert_old_spelling(struct arena *a, struct value *doc);

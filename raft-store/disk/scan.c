@@ -255,6 +255,7 @@ static int read_data(struct scan *s, const struct snapshot_file *f)
     if (rv == 0 && !quick && s->events->on_snapshot != NULL) {
         rv = s->events->on_snapshot(s->events->data, state.p, state.n, s->err);
     }
+    rv = snapfile_tell_damage(b.data, b.size, &state, rv, s->err);
     snapfile_unmap(&state);
     if (rv == ERR_CORRUPT) {
         damaged(s, "%s: %s", f->name, s->err->message);

@@ -246,6 +246,14 @@ bool snapfile_is_ref(const void *p, size_t n)
     return n >= sizeof magic && memcmp(p, magic, sizeof magic) == 0;
 }
 
+int snapfile_tell_damage(const void *snapshot, size_t n, const struct snapfile_map *m, int rc, struct error *err)
+{
+    if (rc != ERR_UNSUPPORTED || !snapfile_is_ref(snapshot, n) || XXH3_64bits(m->p, m->n) == snapfile_hash(snapshot)) {
+        return rc;
+    }
+    return error_set(err, ERR_CORRUPT, "snapshot: its file does not fit its hash");
+}
+
 uint64_t snapfile_hash(const void *ref)
 {
     return le_load_u64((const uint8_t *)ref + REF_HASH_AT);

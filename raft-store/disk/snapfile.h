@@ -59,6 +59,8 @@ int snapfile_open(const char *dir, const void *snapshot, size_t n, struct snapfi
  * of its own (snapshot.h). */
 int snapfile_map(const char *dir, const void *ref, size_t n, struct snapfile_map *out, struct error *err);
 void snapfile_unmap(struct snapfile_map *m);
+/* What reading a state said (rc, *err): ERR_UNSUPPORTED, a newer program's, becomes ERR_CORRUPT if the content does not fit the hash in the reference. */
+int snapfile_tell_damage(const void *snapshot, size_t n, const struct snapfile_map *m, int rc, struct error *err);
 uint64_t snapfile_hash(const void *ref); /* XXH3-64 of the content; of a reference that snapfile_map has accepted */
 
 /* Removes what no snapshot in dir refers to; parts of unfinished files stay, unless `parts` (at the start, when nobody writes). A file whose

@@ -138,7 +138,7 @@ static int fsm_apply(struct raft_fsm *fsm, const struct raft_buffer *buf, void *
                                                 : store_apply(n->store, index, buf->base, buf->len, &err);
     if (rv != 0) {
         error_wrap(&err, "log entry %llu", (unsigned long long)index);
-        replica_die(n, ERR_CORRUPT, "%s", err.message);
+        replica_die(n, rv == ERR_UNSUPPORTED ? ERR_UNSUPPORTED : ERR_CORRUPT, "%s", err.message);
         return 0;
     }
     n->stats.transactions += view_revision(store_committed(n->store)) - before;

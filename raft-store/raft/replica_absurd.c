@@ -38,9 +38,7 @@ static const char *absurd_entry(const struct raft_entry *e)
     bool sound;
     switch (e->type) {
     case RAFT_COMMAND:
-        return entry_is_sound(e->buf.base, e->buf.len) ? NULL
-                                                       : "an entry whose checksum does not fit, or of a format "
-                                                         "that this program does not know";
+        return entry_is_sound(e->buf.base, e->buf.len) ? NULL : "an entry whose checksum does not fit";
     case RAFT_CHANGE:
         raft_configuration_init(&c);
         sound = raft_configuration_decode(&e->buf, &c) == 0 && has_voters(&c);

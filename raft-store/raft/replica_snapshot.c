@@ -205,7 +205,7 @@ int replica_snapshot_check(const struct replica *n, const struct raft_buffer *da
     struct snapfile_map state;
     int rv = snapfile_open(n->snapshot_dir, data->base, data->len, &state, err);
     if (rv == 0) {
-        rv = snapshot_check(state.p, state.n, err);
+        rv = snapfile_tell_damage(data->base, data->len, &state, snapshot_check(state.p, state.n, err), err);
         snapfile_unmap(&state);
     }
     return rv;
@@ -217,6 +217,7 @@ int replica_snapshot_restore(struct replica *n, const struct raft_buffer *data, 
     int rv = snapfile_open(n->snapshot_dir, data->base, data->len, &state, err);
     if (rv == 0) {
         rv = store_restore(n->store, state.p, state.n, 0, err);
+        rv = snapfile_tell_damage(data->base, data->len, &state, rv, err);
         snapfile_unmap(&state);
     }
     return rv;

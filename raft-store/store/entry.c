@@ -11,6 +11,7 @@ static const uint8_t magic[4] = {'R', 'V', 'E', '1'};
 #define ENTRY_VERSION  1u
 #define ENTRY_FLAG_LZ4 1u
 #define TXN_FLAG_ID    1u
+#define TXN_FLAG_EXTRA 2u
 #define LZ4_RATIO_MAX  255u /* one byte of it stands for at most that many: no room is made for what cannot come */
 #define EFFECT_SEALED  0x80u
 
@@ -71,10 +72,14 @@ bool varint_read_str(const uint8_t **p, const uint8_t *end, struct str *s)
 
 void entry_write_txn(struct buf *payload, const struct entry_txn *t)
 {
-    buf_put_u8(payload, t->has_id ? TXN_FLAG_ID : 0);
+    assert(t->extra.n <= ENTRY_EXTRA_MAX);
+    buf_put_u8(payload, (uint8_t)((t->has_id ? TXN_FLAG_ID : 0) | (t->extra.n > 0 ? TXN_FLAG_EXTRA : 0)));
     varint_write(payload, t->revision);
     if (t->has_id) {
         buf_append(payload, t->id, TXN_ID_SIZE);
+    }
+    if (t->extra.n > 0) {
+        varint_write_str(payload, t->extra);
     }
     varint_write(payload, (uint64_t)t->wall_ms);
     varint_write(payload, t->count);
@@ -101,9 +106,9 @@ static uint64_t checksum(const uint8_t *entry, size_t payload_size)
     return XXH3_64bits_withSeed(entry + 24, 16 + payload_size, seed);
 }
 
-void entry_finish(struct buf *out, const struct buf *payload, struct view_hash before)
+void entry_finish(struct buf *out, const struct buf *payload, struct view_hash before, unsigned optional)
 {
-    assert(payload->size > 0 && payload->size <= ENTRY_PAYLOAD_MAX);
+    assert(payload->size > 0 && payload->size <= ENTRY_PAYLOAD_MAX && (optional & ~ENTRY_FLAGS_OPTIONAL) == 0);
     size_t start = out->size, packed = 0;
     bool compress = payload->size >= ENTRY_COMPRESS_MIN;
     size_t room = compress ? (size_t)LZ4_compressBound((int)payload->size) : payload->size;
@@ -118,7 +123,7 @@ void entry_finish(struct buf *out, const struct buf *payload, struct view_hash b
         memcpy(p + ENTRY_HEAD_SIZE, payload->data, packed);
     }
     memcpy(p, magic, 4);
-    le_store_u32(p + 4, ENTRY_VERSION | (compress ? ENTRY_FLAG_LZ4 : 0) << 16);
+    le_store_u32(p + 4, ENTRY_VERSION | ((compress ? ENTRY_FLAG_LZ4 : 0) | optional) << 16);
     le_store_u32(p + 8, (uint32_t)packed);
     le_store_u32(p + 12, (uint32_t)payload->size);
     le_store_u64(p + 24, before.lo);
@@ -137,6 +142,11 @@ struct head {
     uint32_t packed, size;
     bool lz4;
 };
+static int claims(struct error *err, size_t n, uint32_t packed, uint32_t size)
+{
+    return error_set(err, ERR_CORRUPT, "log entry of %zu bytes claims a payload of %u (%u unpacked)", n, packed, size);
+}
+
 static int read_head(const uint8_t *p, size_t n, struct head *h, struct error *err)
 {
     if (n < ENTRY_HEAD_SIZE || memcmp(p, magic, 4) != 0) {
@@ -144,19 +154,21 @@ static int read_head(const uint8_t *p, size_t n, struct head *h, struct error *e
     }
     uint32_t version_flags = le_load_u32(p + 4), packed = le_load_u32(p + 8), size = le_load_u32(p + 12);
     unsigned version = version_flags & 0xffff, flags = version_flags >> 16;
-    if (version != ENTRY_VERSION || (flags & ~ENTRY_FLAG_LZ4) != 0) {
-        return error_set(err, ERR_CORRUPT,
-                         "log entry has format version %u, flags 0x%x; this program reads version %u: "
-                         "was it written by a newer reeve-master?",
-                         version, flags, ENTRY_VERSION);
-    }
-    if (packed > n - ENTRY_HEAD_SIZE || n - ENTRY_HEAD_SIZE - packed >= 8 || size == 0 || size > ENTRY_PAYLOAD_MAX ||
-        ((flags & ENTRY_FLAG_LZ4) == 0 && packed != size) || size / LZ4_RATIO_MAX > packed) {
-        return error_set(err, ERR_CORRUPT, "log entry of %zu bytes claims a payload of %u (%u unpacked)", n, packed,
-                         size);
+    if (packed > n - ENTRY_HEAD_SIZE || n - ENTRY_HEAD_SIZE - packed >= 8) {
+        return claims(err, n, packed, size);
     }
     if (checksum(p, packed) != le_load_u64(p + 16)) {
         return error_set(err, ERR_CORRUPT, "checksum of a log entry of %zu bytes does not fit", n);
+    }
+    if (version != ENTRY_VERSION || (flags & ~(ENTRY_FLAG_LZ4 | ENTRY_FLAGS_OPTIONAL)) != 0) {
+        return error_set(err, ERR_UNSUPPORTED,
+                         "log entry has format version %u, flags 0x%x, this program reads version %u: it was written "
+                         "by a newer reeve-master; nothing is damaged, but a program of that version is needed here",
+                         version, flags, ENTRY_VERSION);
+    }
+    if (size == 0 || size > ENTRY_PAYLOAD_MAX || ((flags & ENTRY_FLAG_LZ4) == 0 && packed != size) ||
+        size / LZ4_RATIO_MAX > packed) {
+        return claims(err, n, packed, size);
     }
     *h = (struct head){packed, size, (flags & ENTRY_FLAG_LZ4) != 0};
     return 0;
@@ -165,7 +177,8 @@ static int read_head(const uint8_t *p, size_t n, struct head *h, struct error *e
 bool entry_is_sound(const void *p, size_t n)
 {
     struct head h;
-    return read_head(p, n, &h, NULL) == 0;
+    int rc = read_head(p, n, &h, NULL);
+    return rc == 0 || rc == ERR_UNSUPPORTED;
 }
 
 int entry_open(const void *data, size_t n, struct buf *payload, struct view_hash *before, struct error *err)
@@ -194,6 +207,14 @@ static int cut_short(struct error *err, const char *what)
     return error_set(err, ERR_CORRUPT, "log entry: %s is cut short or malformed", what);
 }
 
+static int newer(struct error *err, const char *what)
+{
+    return error_set(err, ERR_UNSUPPORTED,
+                     "log entry: %s that this program does not know: it was written by a newer reeve-master; nothing "
+                     "is damaged, but a program of that version is needed here",
+                     what);
+}
+
 int entry_next_txn(struct entry_reader *r, struct entry_txn *t, bool *more, struct error *err)
 {
     *more = r->p < r->end;
@@ -202,7 +223,10 @@ int entry_next_txn(struct entry_reader *r, struct entry_txn *t, bool *more, stru
     }
     uint8_t flags = *r->p++;
     uint64_t wall;
-    if ((flags & ~TXN_FLAG_ID) != 0 || !varint_read(&r->p, r->end, &t->revision)) {
+    if ((flags & ~(TXN_FLAG_ID | TXN_FLAG_EXTRA)) != 0) {
+        return newer(err, "a transaction has a flag");
+    }
+    if (!varint_read(&r->p, r->end, &t->revision)) {
         return cut_short(err, "a transaction's head");
     }
     t->has_id = (flags & TXN_FLAG_ID) != 0;
@@ -213,6 +237,10 @@ int entry_next_txn(struct entry_reader *r, struct entry_txn *t, bool *more, stru
         }
         t->id = r->p;
         r->p += TXN_ID_SIZE;
+    }
+    t->extra = STR_NONE;
+    if ((flags & TXN_FLAG_EXTRA) != 0 && !varint_read_str(&r->p, r->end, &t->extra)) {
+        return cut_short(err, "what may be passed over of a transaction");
     }
     if (!varint_read(&r->p, r->end, &wall) || !varint_read(&r->p, r->end, &t->count) ||
         t->count > (uint64_t)(r->end - r->p)) { /* an effect has more than one byte */
@@ -232,9 +260,17 @@ int entry_next_effect(struct entry_reader *r, struct effect *e, struct error *er
     unsigned type = head & ~EFFECT_SEALED;
     e->sealed = (head & EFFECT_SEALED) != 0;
     uint64_t kind, at = 0, removed = 0;
-    if (type < EFFECT_PUT || type > EFFECT_DELETE || (e->sealed && type != EFFECT_PUT) ||
-        !varint_read(&r->p, r->end, &kind) || kind > KIND_ID_MAX || !varint_read_str(&r->p, r->end, &e->ns) ||
+    if (type < EFFECT_PUT || type > EFFECT_DELETE || (e->sealed && type != EFFECT_PUT)) {
+        return newer(err, "an effect is of a type");
+    }
+    if (!varint_read(&r->p, r->end, &kind) || !varint_read_str(&r->p, r->end, &e->ns) ||
         !varint_read_str(&r->p, r->end, &e->name)) {
+        return cut_short(err, "an effect's key");
+    }
+    if (kind > KIND_ID_MAX) {
+        return newer(err, "an object's kind has a number");
+    }
+    if (kind == 0) {
         return cut_short(err, "an effect's key");
     }
     if (type == EFFECT_SPLICE && (!varint_read(&r->p, r->end, &at) || !varint_read(&r->p, r->end, &removed) ||

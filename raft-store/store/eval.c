@@ -73,6 +73,32 @@ static int check_key(struct eval *e, const struct txn_op *op)
     return error_set_field(e->err, ERR_INVALID, "metadata.name", "%s %s", op_text(op, name), why);
 }
 
+/* What an older voter would not understand is not written. Looks into bodies only while there is one. */
+static int check_level(struct eval *e, const struct txn_op *op)
+{
+    char name[512];
+    unsigned level = e->s->level;
+    if (op->object == NULL || level >= release.newest) {
+        return 0;
+    }
+    if (op->kind->since > level) {
+        return error_set(e->err, ERR_UNSUPPORTED,
+                         "%s: kind %s needs feature level %u, and the cluster is at %u until all masters are upgraded "
+                         "(\"rctl cluster status\" shows them)",
+                         op_text(op, name), op->kind->name, op->kind->since, level);
+    }
+    CLEANUP_ARENA struct arena a;
+    arena_init(&a);
+    const char *field = kind_find_later(op->kind, &a, object_mp(op->object), level);
+    if (field == NULL) {
+        return 0;
+    }
+    return error_set_field(e->err, ERR_UNSUPPORTED, field,
+                           "%s: %s needs a later feature level than the cluster's, which is %u until all masters are "
+                           "upgraded (\"rctl cluster status\" shows them)",
+                           op_text(op, name), field, level);
+}
+
 /* ---- The new object ---- */
 
 /* Members of metadata to set. Their values are written one behind another into room that is reserved first, so that they stay put. */
@@ -301,6 +327,7 @@ static int eval_op(struct eval *e, const struct txn_op *op)
     if (rc == 0 && op->type == TXN_CREATE) {
         rc = check_key(e, op);
     }
+    rc = rc == 0 ? check_level(e, op) : rc;
     if (rc != 0 || op->type == TXN_CHECK) {
         return rc;
     }
@@ -360,6 +387,9 @@ static void commit_to_batch(struct eval *e, const struct txn *t)
     struct store *s = e->s;
     struct entry_txn head = {
         .revision = e->revision, .has_id = t->has_id, .id = t->id, .wall_ms = e->wall_ms, .count = s->changes.count};
+    if (store_writes_news(s) && release.entry_extra != NULL) {
+        head.extra = str_of(release.entry_extra);
+    }
     entry_write_txn(&s->batch.payload, &head);
     for (unsigned i = 0; i < s->changes.count; i++) {
         write_effect(s, &s->changes.items[i]);

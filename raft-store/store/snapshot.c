@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <lz4.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
@@ -23,7 +24,7 @@ static const uint8_t magic[4] = {'R', 'V', 'S', '1'};
 #define BLOCK_RAW_MAX (SNAPSHOT_BLOCK + 2 * OBJECT_SIZE_MAX + 4096u)
 /* No store gets there; above, counting in revisions would overflow. */
 #define SNAPSHOT_REVISION_MAX (UINT64_MAX / 2)
-enum { RECORD_OBJECT = 1, RECORD_ID = 2, RECORD_ID_MARKS = 3 };
+enum { RECORD_OBJECT = 1, RECORD_ID = 2, RECORD_ID_MARKS = 3, RECORD_OPTIONAL = 128 };
 #define MARK_SIZE 8u
 
 /* ---- Writing ---- */
@@ -73,7 +74,7 @@ static int close_block(struct writer *w)
 
 static void write_object(struct writer *w, const struct object *o, const uint8_t *key)
 {
-    bool seal = key != NULL && o->kind->id == KIND_SECRET;
+    bool seal = key != NULL && (o->kind->id == KIND_SECRET || kind_is_unknown(o->kind));
     struct str body = {(const char *)o->body, o->body_size};
     buf_put_u8(&w->raw, RECORD_OBJECT);
     varint_write(&w->raw, o->kind->id);
@@ -169,15 +170,24 @@ static int damaged(const struct reader *r, const char *what)
     return error_set(r->err, ERR_CORRUPT, "snapshot: %s (block %llu)", what, (unsigned long long)r->block);
 }
 
+static int newer(const struct reader *r, const char *what)
+{
+    return error_set(r->err, ERR_UNSUPPORTED,
+                     "snapshot: %s: it was written by a newer reeve-master; nothing is damaged, but a program of that "
+                     "version is needed here (block %llu)",
+                     what, (unsigned long long)r->block);
+}
+
 static int open_head(struct reader *r)
 {
     if (r->end - r->p < (ptrdiff_t)HEAD_SIZE || memcmp(r->p, magic, 4) != 0) {
         return damaged(r, "does not begin like one of Reeve's");
     }
-    if (le_load_u32(r->p + 4) < SNAPSHOT_VERSION_MIN || le_load_u32(r->p + 4) > SNAPSHOT_VERSION) {
-        return error_set(r->err, ERR_CORRUPT,
-                         "snapshot: format %llu is unknown: was it written by a newer reeve-master?",
-                         (unsigned long long)le_load_u32(r->p + 4));
+    uint32_t version = le_load_u32(r->p + 4);
+    if (version < SNAPSHOT_VERSION_MIN || version > SNAPSHOT_VERSION) {
+        char what[80];
+        snprintf(what, sizeof what, "its head says format %u, flags 0x%x", version & 0xffff, version >> 16);
+        return newer(r, what); /* no checksum covers the head: who has the hash of all looks (snapfile_tell_damage) */
     }
     r->p += HEAD_SIZE;
     return 0;
@@ -245,9 +255,9 @@ static int read_object(struct reader *r, const uint8_t **p, const uint8_t *end, 
         !varint_read_str(p, end, &body)) {
         return damaged(r, "an object is cut short");
     }
-    const struct kind *k = kind > KIND_ID_MAX ? NULL : kind_by_id((unsigned)kind);
+    const struct kind *k = kind > KIND_ID_MAX ? NULL : kind_stored((unsigned)kind);
     if (k == NULL) {
-        return damaged(r, "an object is of a kind that this program does not know");
+        return newer(r, "an object's kind has a number above all that this program can keep");
     }
     if (sealed) {
         buf_reset(&r->aad);
@@ -308,8 +318,13 @@ static int read_records(struct reader *r, const uint8_t *key, struct view *v, st
         } else if ((type == RECORD_ID || type == RECORD_ID_MARKS) && end - p > TXN_ID_SIZE) {
             rc = read_id(r, type == RECORD_ID_MARKS, &p, end, ids);
             (*ids_count)++;
+        } else if (type >= RECORD_OPTIONAL) {
+            struct str passed;
+            rc = varint_read_str(&p, end, &passed) ? 0 : damaged(r, "a record is cut short");
         } else {
-            rc = damaged(r, "a record of an unknown type");
+            rc = type == RECORD_ID || type == RECORD_ID_MARKS
+                     ? damaged(r, "a transaction id is cut short")
+                     : newer(r, "there is a record of a type that is not known");
         }
     }
     return rc;

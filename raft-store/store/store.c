@@ -175,6 +175,16 @@ unsigned store_past_count(const struct txn_past *p)
 
 /* ---- Leader ---- */
 
+void store_set_level(struct store *s, unsigned level)
+{
+    s->level = level;
+}
+
+unsigned store_level(const struct store *s)
+{
+    return s->level;
+}
+
 void store_tip_open(struct store *s, uint64_t term)
 {
     assert(s->tip == NULL && !s->broken && list_empty(&s->flights));
@@ -221,7 +231,7 @@ void store_batch_take(struct store *s, struct buf *entry)
 {
     assert(s->tip != NULL && !store_batch_empty(s));
     size_t start = entry->size;
-    entry_finish(entry, &s->batch.payload, s->batch.before);
+    entry_finish(entry, &s->batch.payload, s->batch.before, store_writes_news(s) ? release.entry_flags : 0);
     struct flight *f = xmalloc(sizeof *f);
     f->after = view_ref(s->tip);
     f->size = entry->size - start;
@@ -243,8 +253,8 @@ void store_batch_take(struct store *s, struct buf *entry)
 static int broken(struct store *s, struct error *err)
 {
     s->broken = true;
-    log_error(s->log, "store", "%s", err != NULL ? err->message : "a log entry could not be applied");
-    return ERR_CORRUPT;
+    log_error(s->log, "store", "%s", err->message);
+    return err->code;
 }
 
 static int check_hash(const struct store *s, uint64_t index, struct view_hash before, struct error *err)
@@ -300,12 +310,8 @@ static int effect_body(struct store *s, const struct effect *e, const struct obj
 
 static int apply_effect(struct store *s, struct view *v, uint64_t revision, const struct effect *e, struct error *err)
 {
-    const struct kind *k = kind_by_id(e->kind_id);
-    if (k == NULL) {
-        return error_set(err, ERR_CORRUPT,
-                         "log entry: kind %u is unknown to this program: was it written by a newer reeve-master?",
-                         e->kind_id);
-    }
+    const struct kind *k = kind_stored(e->kind_id);
+    assert(k != NULL); /* entry_next_effect looks at the number */
     if (e->type == EFFECT_DELETE) {
         struct object *old = view_remove(v, k, e->ns, e->name);
         if (old == NULL) {

@@ -38,6 +38,10 @@ store_tip(const struct store *s); /* NULL: not leading; edited in place: borrowe
 uint64_t store_applied_index(const struct store *s);
 
 /* ---- Leader ---- */
+/* The cluster's feature level (proto/schema/release.h), as its record says that was committed: what is evaluated from now on may hold kinds and fields of
+ * up to this level, and entries are written so. 0 at first. Apply never looks at it. */
+void store_set_level(struct store *s, unsigned level);
+unsigned store_level(const struct store *s);
 void store_tip_open(struct store *s, uint64_t term); /* after the barrier: tip = committed */
 void store_tip_drop(struct store *s); /* leadership lost: the in-flight and the open batch are forgotten */
 
@@ -47,7 +51,7 @@ struct txn_result {
     bool unchanged; /* all updates were equal to what is there: nothing was written, revision is the tip's */
 };
 /* Evaluate on the tip. 0: effects are on the tip and in the open batch. A refusal (NOT_FOUND, EXISTS, CONFLICT, TOO_LARGE, LIMIT) touches
- * nothing; err names the object as "deployments.apps \"web\" already exists" does. Requires an open tip. txn is borrowed. */
+ * nothing; ERR_UNSUPPORTED: a kind or a field of a later feature level; err names the object as "deployments.apps \"web\" already exists" does. Requires an open tip. txn is borrowed. */
 int store_eval(struct store *s, const struct txn *t, struct txn_result *result, struct error *err);
 /* What the last successful store_eval changed, for the controllers' queue: pairs (old, new), NULL = absent. Borrowed until the next call. */
 struct change {

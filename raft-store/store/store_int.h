@@ -5,6 +5,7 @@
 #include "base/buf.h"
 #include "base/list.h"
 #include "proto/pki/pki.h"
+#include "proto/schema/release.h"
 #include "raft-store/store/entry.h"
 #include "raft-store/store/store.h"
 #include "raft-store/store/txnids.h"
@@ -69,6 +70,7 @@ struct store {
     struct history history;
 
     /* Leader */
+    unsigned level;
     struct view *tip; /* NULL = not leading */
     uint64_t term;
     struct {
@@ -86,10 +88,16 @@ struct store {
 /* txnid_mark of each change, appended. */
 void store_write_marks(struct buf *out, const struct change *changes, unsigned count);
 
-/* Whether objects of this kind are sealed where they leave memory. */
+/* Whether entries bear what this program's release added to them. */
+static inline bool store_writes_news(const struct store *s)
+{
+    return s->level >= release.level;
+}
+
+/* Whether objects of this kind are sealed where they leave memory. What is in those of an unknown kind, nobody here can tell. */
 static inline bool store_seals(const struct store *s, unsigned kind_id)
 {
-    return s->has_key && kind_id == KIND_SECRET;
+    return s->has_key && (kind_id == KIND_SECRET || kind_by_id(kind_id) == NULL);
 }
 
 #endif

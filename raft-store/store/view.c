@@ -304,6 +304,26 @@ const struct object *view_get(const struct view *v, const struct kind *k, struct
     return ptree_get(&v->objects, &key);
 }
 
+struct str view_kind_name(const struct view *v, const struct kind *k)
+{
+    struct view_iter it;
+    view_iter(&it, v, k, STR_NONE);
+    const struct object *first = kind_is_unknown(k) ? view_next(&it) : NULL;
+    return first == NULL ? str_of(k->name) : object_kind_name(first);
+}
+
+const struct kind *view_kind_named(const struct view *v, struct str name)
+{
+    const struct kind *known = kind_by_name(name);
+    for (unsigned id = 1; known == NULL && id <= KIND_ID_MAX; id++) {
+        const struct kind *k = kind_stored(id);
+        if (v->counts[id] > 0 && kind_is_unknown(k) && str_eq(view_kind_name(v, k), name)) {
+            return k;
+        }
+    }
+    return known;
+}
+
 static bool iter_set_prefix(struct view_iter *it, struct str prefix)
 {
     if (prefix.n > sizeof it->prefix) {

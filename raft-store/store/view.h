@@ -25,6 +25,11 @@ view_state_hash(const struct view *v); /* incremental set hash over (key, revisi
 uint64_t view_count(const struct view *v, const struct kind *k); /* objects of a kind (NULL = all) */
 uint64_t view_bytes(const struct view *v);                       /* sum of body sizes */
 
+/* The kind of this name: a known one or, if objects of it are in this version, the stand-in that they are kept under; else NULL. */
+const struct kind *view_kind_named(const struct view *v, struct str name);
+/* What the view's objects of a kind call it ("Pod"); of a stand-in without objects, the stand-in's name. Borrowed. */
+struct str view_kind_name(const struct view *v, const struct kind *k);
+
 /* NULL if absent. ns is ignored for cluster-wide kinds. */
 const struct object *view_get(const struct view *v, const struct kind *k, struct str ns, struct str name);
 

@@ -534,6 +534,39 @@ static void a_name_that_goes_on_behind_a_nul_is_another_name(void **state)
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+/* An older master changes what a newer one has stored: what it does not know stays, as long as nobody touches it. */
+static void what_is_unknown_and_was_there_stays_in_an_update(void **state)
+{
+    struct fixture *f = *state;
+    const struct kind *k = kind_by_id(KIND_DEPLOYMENT);
+#define NEWER(replicas, top, image, item)                                                                              \
+    "{apiVersion: apps/v1, kind: Deployment, metadata: {name: web, uid: u}, top: " top ", spec: {replicas: " replicas  \
+    ", selector: {matchLabels: {a: b}}, template: {metadata: {labels: {a: b}}, spec: {containers: [{name: d, image: "  \
+    "i}, {name: c, image: " image ", gadget: " item "}]}}}}"
+    struct value *old = fixture_read(f, NEWER("1", "{x: 1}", "i", "[1]")),
+                 *new = fixture_read(f, NEWER("2", "{x: 1}", "j", "[1]"));
+    struct value *containers = value_path(new, "spec.template.spec.containers");
+    struct value *first = containers->list.items[0]; /* by name, wherever it stands */
+    containers->list.items[0] = containers->list.items[1];
+    containers->list.items[1] = first;
+    assert_int_equal(kind_check(k, &f->arena, new, old, KIND_CHECK_UPDATE, &f->err), 0);
+    assert_int_equal(value_to_int(value_path(new, "top.x"), 0), 1);
+    assert_non_null(value_get(value_item(value_path(new, "spec.template.spec.containers"), 0), "gadget"));
+    static const char *const changed[] = {NEWER("2", "{x: 2}", "i", "[1]"), NEWER("2", "{x: 1}", "i", "[2]")};
+    for (unsigned i = 0; i < ARRAY_SIZE(changed); i++) {
+        f->err = (struct error){0};
+        assert_int_equal(kind_check(k, &f->arena, fixture_read(f, changed[i]), old, KIND_CHECK_UPDATE, &f->err),
+                         ERR_INVALID);
+        assert_non_null(strstr(f->err.message, i == 0 ? "unknown field \"top\"" : "containers[1].gadget"));
+    }
+    struct value *dropped = fixture_read(f, changed[0]);
+    assert_int_equal(kind_check(k, &f->arena, dropped, old, KIND_CHECK_UPDATE | KIND_CHECK_LENIENT, &f->err), 0);
+    assert_null(value_get(dropped, "top"));
+    struct value *kept = fixture_read(f, changed[0]);
+    assert_int_equal(kind_check_fields(k, &f->arena, kept, KIND_CHECK_KEEP, &f->err), 0);
+    assert_non_null(value_get(kept, "top"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -563,6 +596,7 @@ int main(void)
         TEST(a_pod_has_an_end_for_all_containers_together),
         TEST(nonsense_is_refused_and_does_no_harm),
         TEST(a_name_that_goes_on_behind_a_nul_is_another_name),
+        TEST(what_is_unknown_and_was_there_stays_in_an_update),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -253,7 +253,6 @@ static void any_key_order_comes_in_from_the_wire(void **state)
     CLEANUP_OBJECT struct object *o = object(web, 6);
     struct value *v = object_to_value(&a, o);
     reverse(v);
-    value_set(&a, v, "fieldOfTomorrow", value_int(&a, 1));
     CLEANUP_BUF struct buf b = BUF_INIT;
     msgpack_write_value(&b, v);
     CLEANUP_OBJECT struct object *back = NULL;
@@ -262,6 +261,32 @@ static void any_key_order_comes_in_from_the_wire(void **state)
         fail_msg("%s", err.message);
     }
     assert_same(o, back);
+}
+
+/* Whoever reads an object to change it writes back what only a newer program knows. */
+static void fields_of_a_newer_program_are_kept_from_the_wire(void **state)
+{
+    (void)state;
+    CLEANUP_ARENA struct arena a;
+    arena_init(&a);
+    CLEANUP_OBJECT struct object *o = object(web, 6);
+    struct value *v = object_to_value(&a, o);
+    value_set(&a, v, "fieldOfTomorrow", value_int(&a, 1));
+    value_set(&a, value_get(v, "spec"), "another", doc(&a, "{\"b\":[1,{\"x\":null,\"y\":2}],\"a\":{}}"));
+    value_set(&a, value_get(v, "metadata"), "third", value_cstr(&a, "x"));
+    CLEANUP_BUF struct buf b = BUF_INIT;
+    msgpack_write_value(&b, v);
+    CLEANUP_OBJECT struct object *back = NULL;
+    struct error err = {0};
+    assert_int_equal(object_from_wire(mp_of(b.data, b.size), &back, &err), 0);
+    assert_int_equal(mp_int(mp_get(object_mp(back), "fieldOfTomorrow"), 0), 1);
+    assert_int_equal(mp_count(mp_path(object_mp(back), "spec.another")), 2);
+    assert_true(str_is(mp_str(mp_path(object_mp(back), "metadata.third")), "x"));
+    buf_reset(&b);
+    object_write_wire(&b, back); /* and on */
+    CLEANUP_OBJECT struct object *again = NULL;
+    assert_int_equal(object_from_wire(mp_of(b.data, b.size), &again, &err), 0);
+    assert_same(back, again);
 }
 
 static void what_is_no_object_is_refused_from_the_wire(void **state)
@@ -351,6 +376,7 @@ int main(void)
         cmocka_unit_test(the_wire_form_has_the_revision_first),
         cmocka_unit_test(the_wire_form_holds_with_many_metadata_members),
         cmocka_unit_test(any_key_order_comes_in_from_the_wire),
+        cmocka_unit_test(fields_of_a_newer_program_are_kept_from_the_wire),
         cmocka_unit_test(what_is_no_object_is_refused_from_the_wire),
         cmocka_unit_test(damaged_wire_bytes_are_refused_or_make_an_object),
         cmocka_unit_test(objects_are_ordered_by_kind_namespace_name),

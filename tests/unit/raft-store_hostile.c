@@ -193,7 +193,7 @@ static void entries_behind_another_past_than_the_committed_one_are_not_followed(
     struct buf payload = BUF_INIT, entry = BUF_INIT, bytes = BUF_INIT;
     replica_stats(follower->replica, &before);
     entry_write_txn(&payload, &(struct entry_txn){.revision = 1});
-    entry_finish(&entry, &payload, (struct view_hash){0, 0});
+    entry_finish(&entry, &payload, (struct view_hash){0, 0}, 0);
     uint64_t term = replica_current_term(follower->replica) + 5, from = next_to(&c, follower)->id;
     struct raft_entry one = {.term = term, .type = RAFT_COMMAND, .buf = {entry.data, entry.size}};
     struct raft_message m = {.type = RAFT_APPEND_ENTRIES,
