@@ -331,7 +331,8 @@ static bool majority_is_dead(const struct api *a, const struct calling *c)
     return said > 0 && api_now() - c->start >= API_DEAD_MS;
 }
 
-/* Milliseconds to rest before the next attempt: the first round over all masters is quick, later ones wait for an election to end. */
+/* Milliseconds to rest before the next attempt: the first round over all masters is quick, later ones wait for an
+ * election to end. */
 static int64_t pause_after(struct api *a, const struct calling *c, const struct error *e)
 {
     bool stay = e->code == ERR_BUSY || e->code == ERR_LIMIT;

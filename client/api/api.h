@@ -1,10 +1,11 @@
 /* Talking to a cluster from a program that does one thing at a time: calls that block, over a libuv loop of their own.
  *
- * An api knows all masters of a cluster and holds one session to one of them. A master keeps a request that meets an election until there is a leader
- * (timeoutMs tells it how long we wait); a call that meets a dead, silent or deposed master goes on with the next one. So an error
- * is a refusal, or the deadline, or that a majority of the masters is known to be dead. Writes carry a transaction id, so repeating them cannot do
- * them twice; only when the deadline passes with the outcome open is the answer ERR_UNKNOWN_OUTCOME.
- * Not thread-safe; callbacks run inside the blocking call. */
+ * An api knows all masters of a cluster and holds one session to one of them. A master keeps a request that meets an
+ * election until there is a leader (timeoutMs tells it how long we wait); a call that meets a dead, silent or deposed
+ * master goes on with the next one. So an error is a refusal, or the deadline, or that a majority of the masters is
+ * known to be dead. Writes carry a transaction id, so repeating them cannot do them twice; only when the deadline
+ * passes with the outcome open is the answer ERR_UNKNOWN_OUTCOME. Not thread-safe; callbacks run inside the blocking
+ * call. */
 #ifndef CLIENT_API_API_H
 #define CLIENT_API_API_H
 
@@ -24,9 +25,10 @@
     1000 /* a request that has no answer yet: ask beside it how its master is, each time after so long */
 #define API_SILENT_MS                                                                                                  \
     2500 /* a master that does not answer that either is left for the next one (longer in later rounds) */
-#define API_REFUSED_MS  1500 /* no master accepts a connection for so long: give up */
-#define API_DEAD_MS     3000 /* all masters refuse connections, or say that they are no majority, for so long: give up */
-#define API_DEAD_PROBES 2u   /* a master has to say it so often */
+#define API_REFUSED_MS 1500 /* no master accepts a connection for so long: give up */
+/* all masters refuse connections, or say that they are no majority, for so long: give up */
+#define API_DEAD_MS     3000
+#define API_DEAD_PROBES 2u    /* a master has to say it so often */
 #define API_BUSY_MS     15000 /* a stream that is refused because something is not ready: give up after so long */
 #define API_TELL_MS     2000  /* then a person is told what is waited for */
 
@@ -48,7 +50,8 @@ struct api;
 int api_new(const struct config_target *target, int64_t deadline_ms, bool notes, struct api **out, struct error *err);
 void api_free(struct api *a);
 uv_loop_t *api_loop(struct api *a);
-/* Lines about what is waited for ("waiting: the masters are electing a leader") go there when it takes long. NULL: nowhere. */
+/* Lines about what is waited for ("waiting: the masters are electing a leader") go there when it takes long. NULL:
+ * nowhere. */
 void api_tell(struct api *a, FILE *to);
 /* Sends all calls from now on to this address only ("cluster status" asks each member). NULL: back to all. */
 void api_pin(struct api *a, const char *address);
@@ -94,19 +97,21 @@ int api_list(struct api *a, const struct api_list_query *q, struct api_list *out
 enum api_event { API_ADDED, API_MODIFIED, API_DELETED, API_SYNCED };
 /* SYNCED (o NULL) comes once, when everything that was there at the start has been told. False ends the watch. */
 typedef bool api_watch_cb(enum api_event type, const struct object *o, uint64_t revision, void *data);
-/* Tells first what is there (ADDED), then what happens, in order, once each, also across the failure of masters: a broken stream is resumed
- * behind the last revision seen; if that is too old, what is there is compared with what was told. 0 when cb ended it, ERR_TIMEOUT
- * when timeout_ms (0 = none) has passed, or the error that made going on senseless. */
+/* Tells first what is there (ADDED), then what happens, in order, once each, also across the failure of masters: a
+ * broken stream is resumed behind the last revision seen; if that is too old, what is there is compared with what was
+ * told. 0 when cb ended it, ERR_TIMEOUT when timeout_ms (0 = none) has passed, or the error that made going on
+ * senseless. */
 int api_watch(struct api *a, const struct api_list_query *q, int64_t timeout_ms, api_watch_cb *cb, void *data,
               struct error *err);
 
 /* ---- Streams ---- */
 
-/* For programs that open streams by themselves, many at once: the session now in use, or a new one that is still connecting (streams
- * opened on it wait). Streams end by their own on_end when it fails. */
+/* For programs that open streams by themselves, many at once: the session now in use, or a new one that is still
+ * connecting (streams opened on it wait). Streams end by their own on_end when it fails. */
 struct rpc_session *api_session(struct api *a);
 
-/* One stream at a time, opened with the same patience as a call: masters that are down or do not lead are passed over. */
+/* One stream at a time, opened with the same patience as a call: masters that are down or do not lead are passed
+ * over. */
 struct api_stream;
 struct api_stream_events {
     void (*on_data)(struct mp payload, void *data); /* credit is given back when it returns */
@@ -122,9 +127,9 @@ void api_stream_finish(struct api_stream *s);
 const bool *api_stream_ended(const struct api_stream *s);
 /* Ends and frees it. Returns 0, or the code with which the other side ended (err filled). NULL is fine. */
 int api_stream_close(struct api_stream *s, struct error *err);
-/* While something long goes on over the session (counted): the master is asked now and then whether it is there; one that does not answer for
- * API_PING_LATE_MS is hung up on, so that streams end and can be resumed elsewhere. movable: so is one that has known no leader for
- * API_PING_LEADERLESS pings, because what it tells is old. */
+/* While something long goes on over the session (counted): the master is asked now and then whether it is there; one
+ * that does not answer for API_PING_LATE_MS is hung up on, so that streams end and can be resumed elsewhere. movable:
+ * so is one that has known no leader for API_PING_LEADERLESS pings, because what it tells is old. */
 #define API_PING_MS         5000
 #define API_PING_LATE_MS    15000
 #define API_PING_LEADERLESS 3u
@@ -133,8 +138,9 @@ void api_ping_stop(struct api *a, bool movable);
 
 /* ---- Logs ---- */
 
-/* A container's log, whole: a stream that is cut (a master dies, the agent restarts) goes on at the place where it was, with no line lost and none
- * doubled; where lines are gone from the node meanwhile, on_note says it. Several at once share the session. Callbacks come from the loop. */
+/* A container's log, whole: a stream that is cut (a master dies, the agent restarts) goes on at the place where it was,
+ * with no line lost and none doubled; where lines are gone from the node meanwhile, on_note says it. Several at once
+ * share the session. Callbacks come from the loop. */
 struct api_log;
 struct api_log_events {
     void (*on_text)(struct str text, void *data);  /* in pieces, not in lines */

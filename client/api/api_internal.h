@@ -47,8 +47,8 @@ enum api_waited {
 };
 void api_patience_init(struct api_patience *p);
 void api_waits_for(struct api_patience *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* Until *done, which something asked on the present session will set. A `hello` goes out each probe_ms; one that has no answer in silent_ms is
- * the end. deadline_ms: as of api_now(), INT64_MAX = none. */
+/* Until *done, which something asked on the present session will set. A `hello` goes out each probe_ms; one that has no
+ * answer in silent_ms is the end. deadline_ms: as of api_now(), INT64_MAX = none. */
 enum api_waited api_wait(struct api *a, struct api_patience *p, const bool *done, int64_t deadline_ms, int64_t probe_ms,
                          int64_t silent_ms);
 /* A pause, in which it is told what it is for. */

@@ -4,9 +4,10 @@
  *      ^                  |                    |     ends with an error that may pass: WAITING again; else ENDED
  *      \------------------+--------------------/
  *
- * What was sent and what has come is counted by a channel (proto/rpc/channel.h), so that the next stream goes on where the last one was cut. A node
- * that knows no channels does not greet; then a cut is the end, as it always was. Streams that are not resumable (backup, image load) are plain from the
- * start. A wire is one rpc stream; it lives until that has ended, and the channel may have left it before. */
+ * What was sent and what has come is counted by a channel (proto/rpc/channel.h), so that the next stream goes on where
+ * the last one was cut. A node that knows no channels does not greet; then a cut is the end, as it always was. Streams
+ * that are not resumable (backup, image load) are plain from the start. A wire is one rpc stream; it lives until
+ * that has ended, and the channel may have left it before. */
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>

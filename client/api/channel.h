@@ -1,11 +1,12 @@
-/* Streams to nodes that go on over another master when theirs is lost (api/channel.c). Any number at once; they share the api's session. Callbacks come
- * from the loop, or, for on_end, out of api_channel_finish. */
+/* Streams to nodes that go on over another master when theirs is lost (api/channel.c). Any number at once; they share
+ * the api's session. Callbacks come from the loop, or, for on_end, out of api_channel_finish. */
 #ifndef CLIENT_API_CHANNEL_H
 #define CLIENT_API_CHANNEL_H
 
 #include "client/api/api.h"
 
-/* So long it is tried to go on with a stream that was cut. Longer than the node keeps it (SERVE_CUT_MS), whose word is the better one. */
+/* So long it is tried to go on with a stream that was cut. Longer than the node keeps it (SERVE_CUT_MS), whose word
+ * is the better one. */
 #define API_RESUME_MS 45000
 
 struct api_channel;
@@ -13,7 +14,8 @@ struct api_channel_events {
     void (*on_open)(struct api_channel *c, void *data); /* the first time; may be NULL */
     void (*on_data)(struct api_channel *c, struct mp payload, size_t payload_bytes, void *data);
     void (*on_writable)(struct api_channel *c, void *data); /* after a write was refused; may be NULL */
-    /* It is over, err NULL: regularly. Nothing comes after it but, while it was never open, what another api_channel_try brings. */
+    /* It is over, err NULL: regularly. Nothing comes after it but, while it was never open, what another
+     * api_channel_try brings. */
     void (*on_end)(struct api_channel *c, const struct error *err, void *data);
 };
 /* params: a map; copied. Nothing is sent yet. */
@@ -26,7 +28,8 @@ void api_channel_start(struct api_channel *c);
 /* As rpc_stream_write, rpc_stream_consumed. Before it is open a resumable one takes a window's worth. */
 int api_channel_write(struct api_channel *c, struct str payload);
 void api_channel_consumed(struct api_channel *c, size_t payload_bytes);
-/* We are not interested any more: the node ends what it does for us. on_end comes. While it is cut nobody can be told; the node finds out by itself. */
+/* We are not interested any more: the node ends what it does for us. on_end comes. While it is cut nobody can be
+ * told; the node finds out by itself. */
 void api_channel_finish(struct api_channel *c);
 void api_channel_free(struct api_channel *c); /* at any time; no event comes any more. Not from inside on_data */
 

@@ -1,4 +1,5 @@
-/* The client's configuration: which clusters there are and with which certificate to go there. The format is that of a kubeconfig:
+/* The client's configuration: which clusters there are and with which certificate to go there. The format is that of a
+ * kubeconfig:
  *
  *   apiVersion: v1
  *   kind: Config
@@ -55,7 +56,8 @@ const char *config_current(struct arena *a, const struct config *c); /* "" if no
 /* The same as config_load, but where there is no file yet, an empty configuration for the path it would have. */
 int config_load_or_begin(struct arena *a, const char *path, struct config *out, struct error *err);
 int config_save(const struct config *c, struct error *err); /* 0600, atomically */
-/* Entries of "clusters", "users", "contexts" by name; NULL if there is none. ensure: the inner map ("cluster", "user", "context"), made if need be. */
+/* Entries of "clusters", "users", "contexts" by name; NULL if there is none. ensure: the inner map ("cluster",
+ * "user", "context"), made if need be. */
 struct value *config_entry(const struct config *c, const char *list, const char *name);
 struct value *config_ensure_entry(struct arena *a, struct config *c, const char *list, const char *inner,
                                   const char *name);
@@ -65,20 +67,22 @@ int config_flatten(struct arena *a, struct config *c, struct error *err);
 
 /* Change the current context and write the file. ERR_NOT_FOUND lists the contexts there are. */
 int config_use_context(struct arena *a, struct config *c, const char *context, struct error *err);
-/* Writes the file with other addresses for the cluster of a context ("" = the current one). At most CONFIG_SERVERS_MAX are taken. */
+/* Writes the file with other addresses for the cluster of a context ("" = the current one). At most
+ * CONFIG_SERVERS_MAX are taken. */
 int config_set_servers(struct arena *a, struct config *c, const char *context, const char *const *servers,
                        unsigned count, struct error *err);
 /* A configuration of one cluster, one user and one context, all from target (written 0600, atomically). */
 int config_write(const char *path, const struct config_target *target, const char *user, struct error *err);
-/* May the certificate of target's user be replaced in the file: does it stand in it (not in a file of its own), is the file ours, and can it be written? 0,
- * or ERR_UNSUPPORTED with the reason. */
+/* May the certificate of target's user be replaced in the file: does it stand in it (not in a file of its own), is the
+ * file ours, and can it be written? 0, or ERR_UNSUPPORTED with the reason. */
 int config_check_replace(const struct config *c, const struct config_target *target, struct error *err);
-/* ca_pem: the CAs to trust from now on, in place of the cluster's; NULL: they stay (also if they are in a file of their own).
- * Puts a new certificate and key in place of target's, which must be there still: the file is read anew, all else in it stays. ERR_CONFLICT:
- * somebody else has replaced them meanwhile; nothing is written. */
+/* ca_pem: the CAs to trust from now on, in place of the cluster's; NULL: they stay (also if they are in a file of their
+ * own). Puts a new certificate and key in place of target's, which must be there still: the file is read anew, all else
+ * in it stays. ERR_CONFLICT: somebody else has replaced them meanwhile; nothing is written. */
 int config_replace_cert(const struct config *c, const struct config_target *target, const char *ca_pem,
                         const char *cert_pem, const char *key_pem, struct error *err);
-/* The document without private keys ("REDACTED") and with certificates shortened to "DATA+OMITTED", for people to look at. */
+/* The document without private keys ("REDACTED") and with certificates shortened to "DATA+OMITTED", for people to
+ * look at. */
 struct value *config_redacted(struct arena *a, const struct config *c);
 
 #endif

@@ -1,10 +1,12 @@
-/* Logs that survive masters and agents: every piece comes with the place behind it, and a stream that was cut is opened again at that place.
+/* Logs that survive masters and agents: every piece comes with the place behind it, and a stream that was cut is opened
+ * again at that place.
  *
  *   WAITING --timer--> OPENING --accepted--> OPEN
  *      ^                  |                    |     end with an error that may pass: WAITING again; else ENDED
  *      \\------------------+--------------------/
  *
- * A piece and its place arrive in one message or not at all, so what was given to the caller and `place` always agree. */
+ * A piece and its place arrive in one message or not at all, so what was given to the caller and `place` always
+ * agree. */
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>

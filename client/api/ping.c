@@ -1,5 +1,5 @@
-/* Is the master that serves us still there? A process that is killed closes its connections; one that hangs, or whose machine lost its power, keeps
- * them, and what follows it would wait for ever. */
+/* Is the master that serves us still there? A process that is killed closes its connections; one that hangs, or whose
+ * machine lost its power, keeps them, and what follows it would wait for ever. */
 #include <stdlib.h>
 
 #include "client/api/api_internal.h"

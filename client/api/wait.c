@@ -1,5 +1,6 @@
-/* Waiting for an answer, with open eyes: an answer may be long in coming because the masters elect a leader (the request waits for it there), because
- * it takes its time, because this master stands still, or because most masters are dead. A `hello` beside the request tells these apart.
+/* Waiting for an answer, with open eyes: an answer may be long in coming because the masters elect a leader (the
+ * request waits for it there), because it takes its time, because this master stands still, or because most masters are
+ * dead. A `hello` beside the request tells these apart.
  *
  * What is waited for is told to a person after API_TELL_MS, and again when it becomes something else. */
 #include <assert.h>

@@ -1,8 +1,8 @@
 /* Watches that survive masters: no gap and no duplicate for the caller, whatever happens to the stream.
  *
- * What the caller has been told exists is kept (`known`). A broken stream is resumed behind the last revision seen; when that is too old for
- * the masters, or the first listing was cut off, everything is listed again and compared with `known`: only differences are told.
- * Invariant: `known` is what a caller has who applied all events so far. */
+ * What the caller has been told exists is kept (`known`). A broken stream is resumed behind the last revision seen;
+ * when that is too old for the masters, or the first listing was cut off, everything is listed again and compared with
+ * `known`: only differences are told. Invariant: `known` is what a caller has who applied all events so far. */
 #include <stdlib.h>
 
 #include "base/strmap.h"

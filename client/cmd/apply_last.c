@@ -1,4 +1,5 @@
-/* rctl apply view-last-applied, edit-last-applied, set-last-applied: what the manifest said the last time, in the annotation. */
+/* rctl apply view-last-applied, edit-last-applied, set-last-applied: what the manifest said the last time, in the
+ * annotation. */
 #include <string.h>
 
 #include "client/cmd/apply.h"

@@ -1,7 +1,8 @@
 /* Command lines: options by table, words in between, everything after "--" as it stands.
  *
- * Understood: --name value, --name=value, -n value, -nvalue, -n=value, bundled flags (-ti), flags with a value (--wait=false), options
- * whose value may be left out (--dry-run, --dry-run=server). Options and words may be mixed. Pure: prints nothing, reads no environment. */
+ * Understood: --name value, --name=value, -n value, -nvalue, -n=value, bundled flags (-ti), flags with a value
+ * (--wait=false), options whose value may be left out (--dry-run, --dry-run=server). Options and words may be mixed.
+ * Pure: prints nothing, reads no environment. */
 #ifndef CLIENT_CMD_ARGS_H
 #define CLIENT_CMD_ARGS_H
 
@@ -43,8 +44,8 @@ struct args {
     unsigned values_count;
 };
 
-/* Two tables are looked through (a command's own first, then the global one); either may be empty. Strings are borrowed from argv;
- * arrays lie in the arena. ERR_USAGE names the option and the nearest one that exists. */
+/* Two tables are looked through (a command's own first, then the global one); either may be empty. Strings are borrowed
+ * from argv; arrays lie in the arena. ERR_USAGE names the option and the nearest one that exists. */
 struct option_table {
     const struct option_row *rows;
     unsigned count;

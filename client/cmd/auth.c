@@ -1,5 +1,5 @@
-/* rctl auth: who I am for the cluster, and what I may do. There are no roles yet: administrators may do everything, and the certificates of
- * masters and nodes only what their daemons need. */
+/* rctl auth: who I am for the cluster, and what I may do. There are no roles yet: administrators may do everything, and
+ * the certificates of masters and nodes only what their daemons need. */
 #include <string.h>
 
 #include "client/cmd/common.h"

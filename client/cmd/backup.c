@@ -1,7 +1,8 @@
 /* rctl backup save, verify, show.
  *
- * save: a master streams the state and the keys inside TLS (proto/backup/backup.h); here it is checked record by record, encrypted with the
- * passphrase and written to FILE.partial, which becomes FILE only when the last record has come, all hashes fit and the disk has it. */
+ * save: a master streams the state and the keys inside TLS (proto/backup/backup.h); here it is checked record by
+ * record, encrypted with the passphrase and written to FILE.partial, which becomes FILE only when the last record
+ * has come, all hashes fit and the disk has it. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>

@@ -32,7 +32,8 @@ struct standing {
     bool leader_up;
 };
 
-/* Asks each of them. Who leads is known when all have spoken: one that is down leads no more, whatever the others believe for a moment. */
+/* Asks each of them. Who leads is known when all have spoken: one that is down leads no more, whatever the others
+ * believe for a moment. */
 static void print_members(struct rctl *r, struct mp m, struct standing *s, struct buf *warnings)
 {
     struct mp members = mp_get(m, "members");

@@ -130,7 +130,8 @@ static int dump_logs(struct dump *d, const struct object *pod, struct error *err
     return dump_close(d, f, path, err);
 }
 
-/* What is running, with its events and logs; neither Secrets nor ConfigMaps, which may hold what is nobody's business. */
+/* What is running, with its events and logs; neither Secrets nor ConfigMaps, which may hold what is nobody's
+ * business. */
 static int dump_namespace(struct dump *d, const char *ns, struct error *err)
 {
     static const enum kind_id kinds[] = {KIND_EVENT, KIND_REPLICASET, KIND_DEPLOYMENT, KIND_POD};

@@ -47,16 +47,17 @@
         "all", 0, OPTION_FLAG, NULL, NULL, NULL, "all of the type in the namespace"                                    \
     }
 
-/* -o of commands whose answer is no API object: json or yaml. False: it is something else, and *code is what to exit with. To be asked before
- * anything is done. */
+/* -o of commands whose answer is no API object: json or yaml. False: it is something else, and *code is what to exit
+ * with. To be asked before anything is done. */
 bool common_form_valid(struct rctl *r, int *code);
 /* Prints the document as -o says, which is given and valid. */
 void common_print_form(struct rctl *r, const struct value *doc);
 
 /* -f or -k was given. */
 bool common_files_given(const struct rctl *r);
-/* All that -f and -k name and -l selects, with the cause of --record in it. -f takes lists (a,b) and no addresses of the web. Documents of
- * kinds that are not there are told on stderr: an error, or with --skip-unknown the rest is handed out. ERR_USAGE without -f and -k. */
+/* All that -f and -k name and -l selects, with the cause of --record in it. -f takes lists (a,b) and no addresses of
+ * the web. Documents of kinds that are not there are told on stderr: an error, or with --skip-unknown the rest is
+ * handed out. ERR_USAGE without -f and -k. */
 int common_manifests(struct rctl *r, struct manifest *out, struct error *err);
 /* --record: this command line as the document's (or patch's) cause of change. Nothing without --record. Of a Secret
  * only the command is told: its words may hold values. */
@@ -76,19 +77,21 @@ int common_print_object(struct rctl *r, const struct object *o, const char *verb
 bool common_prints_list(struct rctl *r);
 /* Several objects of one command as one List, as -o says. */
 int common_print_list(struct rctl *r, struct object *const *objects, unsigned count);
-/* The document of a manifest as a client dry run prints it: a namespace that neither it nor -n names is not written, so that it can go anywhere. */
+/* The document of a manifest as a client dry run prints it: a namespace that neither it nor -n names is not written,
+ * so that it can go anywhere. */
 struct value *common_item_document(struct rctl *r, const struct manifest_item *item);
 int common_print_item(struct rctl *r, const struct manifest_item *item, const char *verb);
 int common_print_value(struct rctl *r, const struct kind *k, struct value *doc, const char *verb, enum dry_run dry);
 
 /* `Warning: ...` lines for the warnings of a write's answer. */
 void common_warn(struct rctl *r, struct mp result);
-/* An answer's {object, gone}, or one of an apply's results. *o is never NULL on success: where the answer has no object (it is gone, and nobody
- * has it any more) it is one with nothing but kind, namespace and name, and *gone is true. gone may be NULL. ERR_PROTOCOL for what is no answer
- * at all. */
+/* An answer's {object, gone}, or one of an apply's results. *o is never NULL on success: where the answer has no object
+ * (it is gone, and nobody has it any more) it is one with nothing but kind, namespace and name, and *gone is true. gone
+ * may be NULL. ERR_PROTOCOL for what is no answer at all. */
 int common_answer(struct rctl *r, struct mp answer, const struct kind *k, const char *ns, const char *name,
                   struct object **o, bool *gone, struct error *err);
-/* A method that answers {object, ...}: create, update, patch, delete; params name the object or hold it. unchanged and gone may be NULL. */
+/* A method that answers {object, ...}: create, update, patch, delete; params name the object or hold it. unchanged
+ * and gone may be NULL. */
 int common_send(struct rctl *r, const char *method, struct value *params, struct object **o, bool *unchanged,
                 bool *gone, struct error *err);
 /* {kind, namespace, name} */
@@ -117,7 +120,8 @@ int common_wait_gone(struct rctl *r, const struct kind *k, const char *ns, const
 
 /* The objects that words, -l, --all or -f of a command select. ERR_USAGE if none of them is given. */
 int common_select(struct rctl *r, struct api_list *out, struct error *err);
-/* The same, but an object that is missing does not keep the others from being handled: it is told at once, and *code becomes what to exit with. */
+/* The same, but an object that is missing does not keep the others from being handled: it is told at once, and *code
+ * becomes what to exit with. */
 int common_select_there(struct rctl *r, struct api_list *out, int *code, struct error *err);
 /* o: given. */
 void common_add_object(struct api_list *l, struct object *o);

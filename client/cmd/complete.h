@@ -1,5 +1,6 @@
-/* What could stand at the end of a command line, for the completion scripts of shells: `rctl __complete WORD... LAST` prints one candidate a line.
- * No candidates: the shell may offer files. Never fails and never says an error: a cluster that does not answer soon just has no names. */
+/* What could stand at the end of a command line, for the completion scripts of shells: `rctl __complete WORD... LAST`
+ * prints one candidate a line. No candidates: the shell may offer files. Never fails and never says an error: a
+ * cluster that does not answer soon just has no names. */
 #ifndef CLIENT_CMD_COMPLETE_H
 #define CLIENT_CMD_COMPLETE_H
 

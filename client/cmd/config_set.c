@@ -1,5 +1,5 @@
-/* rctl config set-*, rename-context, delete-*, set, unset: the client configuration changed from the command line. Comments and order of the
- * file's lines are not kept; everything else is. */
+/* rctl config set-*, rename-context, delete-*, set, unset: the client configuration changed from the command line.
+ * Comments and order of the file's lines are not kept; everything else is. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -294,8 +294,8 @@ DELETE_COMMAND(user);
 
 /* ---- set, unset ---- */
 
-/* current-context; contexts.NAME.namespace; users.NAME. Names may have dots: the longest that exists counts. *map: what holds the key; *key NULL: the
- * whole entry is meant. */
+/* current-context; contexts.NAME.namespace; users.NAME. Names may have dots: the longest that exists counts. *map: what
+ * holds the key; *key NULL: the whole entry is meant. */
 static int find_property(struct rctl *r, const char *path, const char **list, const char **name, struct value **map,
                          const char **key, struct error *err)
 {

@@ -1,4 +1,5 @@
-/* rctl create configmap, create secret: from files, values, lines of an environment; certificates; access to registries. */
+/* rctl create configmap, create secret: from files, values, lines of an environment; certificates; access to
+ * registries. */
 #include <dirent.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>

@@ -1,7 +1,8 @@
-/* rctl debug: a container beside those of a running pod, a copy of a pod with one more or another program, a pod that sees its node.
+/* rctl debug: a container beside those of a running pod, a copy of a pod with one more or another program, a pod that
+ * sees its node.
  *
- * An ephemeral container cannot be taken back: it ends with its program or with the pod. A copy has neither the labels nor the probes of the pod, so
- * that no owner takes it for its own and nothing ends it while somebody looks.
+ * An ephemeral container cannot be taken back: it ends with its program or with the pod. A copy has neither the labels
+ * nor the probes of the pod, so that no owner takes it for its own and nothing ends it while somebody looks.
  * Source: kubectl debug (v1.33): its options, names, and what its profiles change. */
 #include <stdlib.h>
 #include <string.h>

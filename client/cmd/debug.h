@@ -20,7 +20,8 @@ const char *debug_make_name(struct rctl *r, const char *prefix);
 /* --container, or debugger-xxxxx, which is said. */
 const char *debug_container_name(struct rctl *r);
 struct value *debug_container_new(struct rctl *r, const char *name);
-/* Rights of the profile, image, variables and command of the command line, then --custom, over what the container is. */
+/* Rights of the profile, image, variables and command of the command line, then --custom, over what the container
+ * is. */
 int debug_container_fill(struct rctl *r, struct value *container, bool on_node, struct error *err);
 
 void debug_set_flag(struct rctl *r, struct value *map, const char *key, bool on);

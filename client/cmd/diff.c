@@ -1,4 +1,5 @@
-/* rctl diff: what apply would change, as the cluster itself sees it (its dry run), shown by diff or a program of the user's. */
+/* rctl diff: what apply would change, as the cluster itself sees it (its dry run), shown by diff or a program of the
+ * user's. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,7 @@
-/* `get --raw PATH`: what Kubernetes' API has under a path, as JSON, made from what masters answer. There are /version, /healthz, /livez,
- * /readyz, /api, /apis and below them the lists of types, objects and lists by their paths (with labelSelector, fieldSelector, limit, watch),
- * status, scale and log of an object. Everything else is refused by name. */
+/* `get --raw PATH`: what Kubernetes' API has under a path, as JSON, made from what masters answer. There are /version,
+ * /healthz, /livez, /readyz, /api, /apis and below them the lists of types, objects and lists by their paths (with
+ * labelSelector, fieldSelector, limit, watch), status, scale and log of an object. Everything else is refused by
+ * name. */
 #ifndef CLIENT_CMD_GET_RAW_H
 #define CLIENT_CMD_GET_RAW_H
 

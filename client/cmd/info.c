@@ -1,4 +1,5 @@
-/* rctl api-resources, api-versions, explain, version, options, completion: about the language and the program itself. */
+/* rctl api-resources, api-versions, explain, version, options, completion: about the language and the program
+ * itself. */
 #include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>

@@ -130,7 +130,8 @@ static int add_source(struct rctl *r, struct sources *all, const struct object *
     return 0;
 }
 
-/* The containers asked for: -c, all, or the pod's default one (with a note if there are others, and this is the only pod). */
+/* The containers asked for: -c, all, or the pod's default one (with a note if there are others, and this is the only
+ * pod). */
 static int add_pod(struct rctl *r, struct sources *all, const struct object *pod, bool several, struct error *err)
 {
     static const char *const lists[] = {"spec.initContainers", "spec.containers", "spec.ephemeralContainers"};

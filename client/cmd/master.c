@@ -1,7 +1,7 @@
 /* rctl master: the masters of a cluster come and go.
  *
- * All of it may be repeated: a removal of one who is gone already, a replacement that was begun, are done and said to be. What decides
- * whether a change is safe is the leader (master/members/change.c), not this program. */
+ * All of it may be repeated: a removal of one who is gone already, a replacement that was begun, are done and said to
+ * be. What decides whether a change is safe is the leader (master/members/change.c), not this program. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -552,7 +552,8 @@ static const struct option_row remove_options[] = {
      "even if the cluster can lose no other master then; never below a majority that is up"},
 };
 
-/* The leader can't remove itself: first another one leads. Elections may come in between, so again, until the time is over. */
+/* The leader can't remove itself: first another one leads. Elections may come in between, so again, until the time
+ * is over. */
 static int remove_master(struct rctl *r, int64_t id, struct error *err)
 {
     struct value *params = value_map(&r->arena);

@@ -352,7 +352,8 @@ static int change_taints(struct rctl *r, struct value *list, const struct taint 
 
 #define TAINT_TRIES 10
 
-/* The list is written whole, so only over the version it was read from: the cluster itself sets and removes taints, too. */
+/* The list is written whole, so only over the version it was read from: the cluster itself sets and removes taints,
+ * too. */
 static int taint_once(struct rctl *r, const struct object *node, const struct taint *taints, unsigned count,
                       enum dry_run dry, struct object **after, bool *here, struct error *err)
 {

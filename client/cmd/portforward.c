@@ -1,8 +1,8 @@
 /* rctl port-forward: local ports that lead into a pod, one stream per connection.
  *
- * Bytes flow only as fast as the slower side takes them: what finds no credit on the stream stops the reading of the socket, and
- * credit is given back when the socket has taken the bytes. A connection outlives the master that it leads over (client/api/channel.h); one that is
- * made while there is none waits. */
+ * Bytes flow only as fast as the slower side takes them: what finds no credit on the stream stops the reading of the
+ * socket, and credit is given back when the socket has taken the bytes. A connection outlives the master that it leads
+ * over (client/api/channel.h); one that is made while there is none waits. */
 #include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>

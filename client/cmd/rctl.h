@@ -1,7 +1,8 @@
 /* rctl's frame: the table of commands, what every command is handed, and how it fails.
  *
- * A command is a row (`struct command`), defined in a cmd_*.c and listed in RCTL_COMMANDS below. Its run function returns an exit code. Data goes to
- * out, notes and errors to err_out; colours only when that is a terminal and NO_COLOR is not set. */
+ * A command is a row (`struct command`), defined in a cmd_*.c and listed in RCTL_COMMANDS below. Its run function
+ * returns an exit code. Data goes to out, notes and errors to err_out; colours only when that is a terminal and
+ * NO_COLOR is not set. */
 #ifndef CLIENT_CMD_RCTL_H
 #define CLIENT_CMD_RCTL_H
 
@@ -67,8 +68,9 @@ const char *rctl_config_path(const struct rctl *r); /* --config, by any of its n
 void rctl_print_options(FILE *f);                   /* those of all commands */
 int64_t rctl_now_ms(void);                          /* wall clock */
 
-/* Prints the error (`error: ...`, or `Error from server (Reason): ...` if a master refused) with a hint where there is one, and returns the
- * exit code that belongs to it. EXIT_USAGE is for what rctl itself finds wrong with the command line, not for what a master or a node refuses. */
+/* Prints the error (`error: ...`, or `Error from server (Reason): ...` if a master refused) with a hint where there is
+ * one, and returns the exit code that belongs to it. EXIT_USAGE is for what rctl itself finds wrong with the command
+ * line, not for what a master or a node refuses. */
 int rctl_fail(struct rctl *r, const struct error *err);
 /* The same for what went wrong here, whatever a master said last. */
 int rctl_fail_here(struct rctl *r, const struct error *err);
@@ -80,7 +82,8 @@ void rctl_write(struct rctl *r, const struct buf *b);
 void rctl_write_data(struct rctl *r, const struct buf *b);
 void rctl_print_help(struct rctl *r);
 
-/* The commands, in the order in which help lists them. A command is one file that defines command_NAME, and one row here. */
+/* The commands, in the order in which help lists them. A command is one file that defines command_NAME, and one row
+ * here. */
 #define RCTL_COMMANDS(X)                                                                                               \
     /* Objects */                                                                                                      \
     X(get)                                                                                                             \

@@ -1,6 +1,7 @@
-/* The client's own certificate: renewed at two thirds of its life, as everybody does (proto/pki/pki.h), by the way: at the end of a command that has talked
- * to the cluster. The new one is written into the configuration it came from, if that is a file of ours with the certificate in it; a note on
- * stderr says so. What cannot be renewed is told from 30 days before the end on. */
+/* The client's own certificate: renewed at two thirds of its life, as everybody does (proto/pki/pki.h), by the way: at
+ * the end of a command that has talked to the cluster. The new one is written into the configuration it came from, if
+ * that is a file of ours with the certificate in it; a note on stderr says so. What cannot be renewed is told from
+ * 30 days before the end on. */
 #ifndef CLIENT_CMD_RENEW_H
 #define CLIENT_CMD_RENEW_H
 

@@ -22,8 +22,8 @@ static const char *cstr(struct rctl *r, struct str s)
 
 typedef int rollout_fn(struct rctl *r, const struct object *o);
 
-/* Does it for each Deployment that words, -l, --all or -f select; one that is missing or fails does not keep the others from it. The code of the
- * first failure. */
+/* Does it for each Deployment that words, -l, --all or -f select; one that is missing or fails does not keep the others
+ * from it. The code of the first failure. */
 static int for_each(struct rctl *r, rollout_fn *one)
 {
     struct error err = {0};

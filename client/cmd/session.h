@@ -12,8 +12,8 @@ struct session_end {
     int exit_code; /* what the node told, 128 + the signal that ended us, or -1 if the stream ended without one */
     bool by_signal;
 };
-/* Until the stream or a signal ends it, with the terminal as it was before. Fails only if there is no exit code: the stream could not be opened,
- * or was cut. */
+/* Until the stream or a signal ends it, with the terminal as it was before. Fails only if there is no exit code: the
+ * stream could not be opened, or was cut. */
 int session_run(struct rctl *r, const char *method, const struct value *params, bool in, bool tty,
                 struct session_end *end, struct error *err);
 

@@ -201,7 +201,8 @@ static const struct option_row selector_options[] = {
     {"local", 0, OPTION_FLAG, NULL, NULL, NULL, "change what -f holds and print it; ask no cluster"},
     {"resource-version", 0, OPTION_VALUE, NULL, NULL, "VERSION", "only if the object still has this version"}};
 
-/* Of the kinds that are there none has a selector that may change: a Deployment's and a ReplicaSet's are fixed for their life. */
+/* Of the kinds that are there none has a selector that may change: a Deployment's and a ReplicaSet's are fixed for
+ * their life. */
 static int change_selector(struct rctl *r, struct value *doc, const char *title, void *data, struct error *err)
 {
     (void)r;

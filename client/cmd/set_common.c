@@ -70,7 +70,8 @@ static struct value *difference(struct arena *a, const struct value *before, con
     return patch;
 }
 
-/* Changes one object: *after what came of it; NULL: nothing was to be changed. *here: it failed before anything was sent. */
+/* Changes one object: *after what came of it; NULL: nothing was to be changed. *here: it failed before anything was
+ * sent. */
 static int change_once(struct rctl *r, const struct object *o, enum dry_run dry, set_change *change, void *data,
                        struct object **after, bool *here, struct error *err)
 {

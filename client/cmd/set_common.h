@@ -1,5 +1,6 @@
-/* The ground that `set image|resources|env|selector|serviceaccount` share: objects from the cluster or (--local) from files are changed as
- * documents; what differs is sent as a merge patch that holds only for the version it was made of, and made anew when that has passed. */
+/* The ground that `set image|resources|env|selector|serviceaccount` share: objects from the cluster or (--local) from
+ * files are changed as documents; what differs is sent as a merge patch that holds only for the version it was made
+ * of, and made anew when that has passed. */
 #ifndef CLIENT_CMD_SET_COMMON_H
 #define CLIENT_CMD_SET_COMMON_H
 

@@ -6,8 +6,8 @@
 #include "client/cmd/resource.h"
 #include "client/ui/print.h"
 
-/* By a path into the objects (--sort-by): numbers and quantities by value, texts as people count ("a2" before "a10"), those without the field first.
- * ERR_USAGE if no object has it. */
+/* By a path into the objects (--sort-by): numbers and quantities by value, texts as people count ("a2" before "a10"),
+ * those without the field first. ERR_USAGE if no object has it. */
 int get_sort(struct arena *a, const char *path, struct object **items, unsigned count, struct error *err);
 /* Events, oldest first. */
 void get_sort_events(struct object **items, unsigned count);

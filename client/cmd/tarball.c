@@ -183,7 +183,8 @@ static int in_the_way(struct unpack *u, const char *rest)
     return error_set_errno(u->err, why, "write %s/%s", u->dest, rest);
 }
 
-/* The directory in which the last part of `rest` lies, made if need be; *last that part. Links are not followed below dest. */
+/* The directory in which the last part of `rest` lies, made if need be; *last that part. Links are not followed
+ * below dest. */
 static int open_parent(struct unpack *u, int dir, const char *rest, const char **last, int *out)
 {
     CLEANUP_CLOSE int at = dup(dir);

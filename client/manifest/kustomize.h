@@ -1,10 +1,11 @@
 /* Kustomizations: what `kubectl kustomize DIR` prints, without another program.
  *
- * Done: resources (files and directories, also `bases`), patches, patchesStrategicMerge, patchesJson6902 (files and inline), namePrefix,
- * nameSuffix, namespace, commonLabels, labels, commonAnnotations, images, replicas, configMapGenerator, secretGenerator (hash of the content
- * behind the name, references rewritten), generatorOptions. Every other field is refused by its name, with what to do instead.
- * Source: kustomize's reference of kustomization.yaml (kustomize.config.k8s.io/v1beta1). Pure but for reading files; those of a
- * kustomization lie in its directory or below, only other kustomizations may lie elsewhere. */
+ * Done: resources (files and directories, also `bases`), patches, patchesStrategicMerge, patchesJson6902 (files and
+ * inline), namePrefix, nameSuffix, namespace, commonLabels, labels, commonAnnotations, images, replicas,
+ * configMapGenerator, secretGenerator (hash of the content behind the name, references rewritten), generatorOptions.
+ * Every other field is refused by its name, with what to do instead. Source: kustomize's reference of
+ * kustomization.yaml (kustomize.config.k8s.io/v1beta1). Pure but for reading files; those of a kustomization lie in
+ * its directory or below, only other kustomizations may lie elsewhere. */
 #ifndef CLIENT_MANIFEST_KUSTOMIZE_H
 #define CLIENT_MANIFEST_KUSTOMIZE_H
 

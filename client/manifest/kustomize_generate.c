@@ -1,5 +1,6 @@
-/* configMapGenerator and secretGenerator. The hash behind a name is kustomize's: the first ten hexadecimal digits of SHA-256 over
- * {binaryData?, data, kind, name} (Secrets: {data, kind, name, type}) as Go writes JSON, with 0 1 3 a e as g h k m t. */
+/* configMapGenerator and secretGenerator. The hash behind a name is kustomize's: the first ten hexadecimal digits of
+ * SHA-256 over {binaryData?, data, kind, name} (Secrets: {data, kind, name, type}) as Go writes JSON, with 0 1 3 a e
+ * as g h k m t. */
 #include <openssl/sha.h>
 #include <stdio.h>
 #include <string.h>

@@ -57,7 +57,8 @@ static bool target_fits(struct arena *a, const struct value *t, const struct kre
 
 /* ---- Applying ---- */
 
-/* The table that says how lists of the document merge; NULL: none is known. What has a pod template merges as a Deployment. */
+/* The table that says how lists of the document merge; NULL: none is known. What has a pod template merges as a
+ * Deployment. */
 static const struct kind *merge_kind(const struct kres *r)
 {
     const struct kind *k = kind_by_name(kres_kind(r));

@@ -86,7 +86,8 @@ static int fill_namespace(struct arena *a, struct manifest_item *item, const str
     return 0;
 }
 
-/* FILE:LINE:COLUMN in front, taken from the place that the message names ("line L, column C: "), otherwise the document's beginning. */
+/* FILE:LINE:COLUMN in front, taken from the place that the message names ("line L, column C: "), otherwise the
+ * document's beginning. */
 static void locate(struct error *err, const char *file, const struct value *doc)
 {
     unsigned line = doc->line, column = doc->column;

@@ -22,9 +22,10 @@ struct manifest {
     unsigned unknown_count;
 };
 
-/* Adds what path holds. A directory: its *.yaml, *.yml and *.json in order of name; with recursive also those below. `List` documents and
- * those of one kind (`ConfigMapList`) are taken apart. lenient: unknown fields pass. ns: for objects that name none; ns_given: -n was typed, so another one in the
- * manifest is an error. ERR_INVALID "FILE:LINE:COL: ...", ERR_NOT_FOUND, ERR_USAGE. Everything lives in the arena. */
+/* Adds what path holds. A directory: its *.yaml, *.yml and *.json in order of name; with recursive also those below.
+ * `List` documents and those of one kind (`ConfigMapList`) are taken apart. lenient: unknown fields pass. ns: for
+ * objects that name none; ns_given: -n was typed, so another one in the manifest is an error. ERR_INVALID
+ * "FILE:LINE:COL: ...", ERR_NOT_FOUND, ERR_USAGE. Everything lives in the arena. */
 struct manifest_options {
     const char *ns;
     bool ns_given, lenient, recursive;

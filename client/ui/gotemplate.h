@@ -1,12 +1,13 @@
 /* Templates as `-o go-template` has them: the part of Go's text/template that people use on objects.
  *
- * Understood: {{.a.b}}, {{$x}}, {{$x := PIPELINE}}, {{$x = PIPELINE}}, pipelines (a | f b), parentheses, comments, trim markers {{- and -}},
- * if / else if / else / end, range (also $i, $e :=) with else, break and continue, with / else, define, template, block; strings in "" and ``,
- * characters, numbers, true, false, nil; the functions and or not len index slice eq ne lt le gt ge print printf println html js urlquery,
- * and kubectl's exists and base64decode. Sources: https://pkg.go.dev/text/template and the page of kubectl's output formats.
+ * Understood: {{.a.b}}, {{$x}}, {{$x := PIPELINE}}, {{$x = PIPELINE}}, pipelines (a | f b), parentheses, comments, trim
+ * markers {{- and -}}, if / else if / else / end, range (also $i, $e :=) with else, break and continue, with / else,
+ * define, template, block; strings in "" and ``, characters, numbers, true, false, nil; the functions and or not len
+ * index slice eq ne lt le gt ge print printf println html js urlquery, and kubectl's exists and base64decode. Sources:
+ * https://pkg.go.dev/text/template and the page of kubectl's output formats.
  *
- * Differs on purpose: numbers keep their kind, so that large integers are not printed as floats and `eq .spec.replicas 2` holds; what has
- * no value prints <no value>, as kubectl does by default. Pure. */
+ * Differs on purpose: numbers keep their kind, so that large integers are not printed as floats and `eq .spec.replicas
+ * 2` holds; what has no value prints <no value>, as kubectl does by default. Pure. */
 #ifndef CLIENT_UI_GOTEMPLATE_H
 #define CLIENT_UI_GOTEMPLATE_H
 

@@ -1,4 +1,5 @@
-/* printf of templates: Go's verbs over values. What does not fit is written as Go does, %!d(string=x), instead of failing. */
+/* printf of templates: Go's verbs over values. What does not fit is written as Go does, %!d(string=x), instead of
+ * failing. */
 #include <ctype.h>
 #include <inttypes.h>
 #include <stdio.h>

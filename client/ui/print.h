@@ -1,4 +1,5 @@
-/* Objects as people and scripts read them: tables from the kinds' columns, YAML, JSON, names, jsonpath, custom columns. Pure. */
+/* Objects as people and scripts read them: tables from the kinds' columns, YAML, JSON, names, jsonpath, custom
+ * columns. Pure. */
 #ifndef CLIENT_UI_PRINT_H
 #define CLIENT_UI_PRINT_H
 
@@ -29,9 +30,9 @@ struct print_options {
     bool with_namespace;              /* first column, for -A */
     bool with_kind;                   /* names as kind/name, when several kinds are shown */
 };
-/* A form of -o by its row in print.c: "wide", "yaml", "jsonpath=...", "go-template-file=FILE" and so on; NULL = table. argument: of --template, for
- * a form without "=", NULL = none. Templates are parsed and files are read here, before anything is asked of a master. ERR_USAGE lists the
- * forms. */
+/* A form of -o by its row in print.c: "wide", "yaml", "jsonpath=...", "go-template-file=FILE" and so on; NULL = table.
+ * argument: of --template, for a form without "=", NULL = none. Templates are parsed and files are read here, before
+ * anything is asked of a master. ERR_USAGE lists the forms. */
 int print_parse_form(struct arena *a, const char *text, const char *argument, struct print_options *o,
                      struct error *err);
 

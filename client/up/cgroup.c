@@ -1,4 +1,5 @@
-/* Cgroups of a local cluster: PREFIX/NAME in every hierarchy, of version 1 (one mount per controller) or 2 (one tree). */
+/* Cgroups of a local cluster: PREFIX/NAME in every hierarchy, of version 1 (one mount per controller) or 2 (one
+ * tree). */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -229,8 +230,8 @@ static int mount_v1(const char *controllers, struct error *err)
     return 0;
 }
 
-/* Lines are "ID:CONTROLLERS:PATH"; version 2 is "0::PATH". With any version 1 controller the unified tree is left out: runtimes refuse a
- * mixture in which version 2 has controllers. */
+/* Lines are "ID:CONTROLLERS:PATH"; version 2 is "0::PATH". With any version 1 controller the unified tree is left out:
+ * runtimes refuse a mixture in which version 2 has controllers. */
 int up_cgroup_mount(const char *list, struct error *err)
 {
     bool any_v1 = false;

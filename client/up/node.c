@@ -1,4 +1,5 @@
-/* One node of a local cluster: the parent's half (make namespaces, connect, let go) and pid 1's half (file systems, agent, reaping).
+/* One node of a local cluster: the parent's half (make namespaces, connect, let go) and pid 1's half (file systems,
+ * agent, reaping).
  *
  *   rctl up --fork--> A: enter cgroups, unshare --fork--> B: exec "rctl node-init" (pid 1 of the node)
  *                     A tells B's pid and ends.           B waits for the go on fd 3: one byte when its network stands;
@@ -90,7 +91,8 @@ static int launch(struct launch *l, pid_t *pid, struct error *err)
                : error_set(err, ERR_SYSTEM, "make the namespaces of node %s: see logs/%s.log", l->name, l->name);
 }
 
-/* rctl node-init NAME JOINED-PATH N [N words of the join command] AGENT... : words are counted, so nothing needs quoting. */
+/* rctl node-init NAME JOINED-PATH N [N words of the join command] AGENT... : words are counted, so nothing needs
+ * quoting. */
 static const char **init_argv(struct arena *a, const char *name, const struct up_node_spec *spec)
 {
     char self[UP_PATH_MAX];
@@ -167,7 +169,8 @@ static int mount_at(const char *type, const char *dir, unsigned long flags, cons
     return mount(type, dir, type, flags, data) != 0 ? error_set_errno(err, errno, "mount %s on %s", type, dir) : 0;
 }
 
-/* A node sees the machine's files, but its own processes, devices of the kernel, control groups, /run and shared memory. */
+/* A node sees the machine's files, but its own processes, devices of the kernel, control groups, /run and shared
+ * memory. */
 static int mount_all(struct error *err)
 {
     char list[4096];
@@ -233,7 +236,8 @@ static bool reap(pid_t pid, int *status)
 
 enum wait_end { WAIT_ENDED, WAIT_LATE, WAIT_STOP };
 
-/* Waits for the child's end, for at most seconds (0 = for ever), or until asked to stop. pid 0: only time and signals count. */
+/* Waits for the child's end, for at most seconds (0 = for ever), or until asked to stop. pid 0: only time and
+ * signals count. */
 static enum wait_end wait_child(pid_t pid, const sigset_t *set, int *status, int seconds)
 {
     struct timespec now;

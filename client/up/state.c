@@ -209,7 +209,8 @@ static void boot_id(char out[64])
     }
 }
 
-/* Field 22 of /proc/PID/stat: with the boot it tells one process from all that ever have its number. 0 if there is none, or a zombie. */
+/* Field 22 of /proc/PID/stat: with the boot it tells one process from all that ever have its number. 0 if there is
+ * none, or a zombie. */
 static unsigned long long start_time(pid_t pid)
 {
     char path[64], line[1024];

@@ -1,18 +1,21 @@
-/* `rctl up`: a whole cluster on one machine. Masters are ordinary processes; each agent gets a *node* of its own: mount, pid, network,
- * ipc, uts and cgroup namespaces and its own cgroups, so that its pods, mounts, addresses and limits are as on a machine of its own.
+/* `rctl up`: a whole cluster on one machine. Masters are ordinary processes; each agent gets a *node* of its own:
+ * mount, pid, network, ipc, uts and cgroup namespaces and its own cgroups, so that its pods, mounts, addresses and
+ * limits are as on a machine of its own.
  *
  *     root network namespace         the fabric (PREFIX-fabric)            node n1 (PREFIX-n1)
  *     reeve-master m1  127.0.0.1:P1   br0 10.77.0.1/24 --- veth n1 ------- eth0 10.77.0.11/24
  *            `--- listening socket on 10.77.0.1:P1, handed over as fd 3 (LISTEN_FDS)
- * No address of the fabric exists in the root namespace: masters reach into it only by that socket. Nodes have no way out of the fabric.
+ * No address of the fabric exists in the root namespace: masters reach into it only by that socket. Nodes have no way
+ * out of the fabric.
  *
  * Everything lies under one directory:
  *     DIR/cluster.yaml     what was started: prefix, masters with their ports, nodes
  *     DIR/config           client configuration
  *     DIR/masters/mI, DIR/nodes/nI   data of the daemons        DIR/logs/NAME.log   what they say
  *     DIR/run/NAME.pid     pid, its start time and the boot it belongs to, so that no foreign process is ever signalled
- * and names outside of it begin with PREFIX, a hash of the absolute DIR: network namespaces /run/netns/PREFIX-*, and one cgroup
- * "PREFIX" in each hierarchy with one child per member. So clusters coexist, and `rctl down` finds everything after a crash or a reboot. */
+ * and names outside of it begin with PREFIX, a hash of the absolute DIR: network namespaces /run/netns/PREFIX-*, and
+ * one cgroup "PREFIX" in each hierarchy with one child per member. So clusters coexist, and `rctl down` finds
+ * everything after a crash or a reboot. */
 #ifndef CLIENT_UP_UP_H
 #define CLIENT_UP_UP_H
 
@@ -49,7 +52,8 @@ struct up {
 
 /* ---- State (up/state.c) ---- */
 
-/* dir need not exist. Fills dir and prefix; the rest is 0. ERR_INVALID if it lies where nodes cannot see it (/run, /dev/shm, /proc, /sys). */
+/* dir need not exist. Fills dir and prefix; the rest is 0. ERR_INVALID if it lies where nodes cannot see it (/run,
+ * /dev/shm, /proc, /sys). */
 int up_init(struct up *u, const char *dir, struct error *err);
 void up_close(struct up *u);
 /* ERR_NOT_FOUND if there is no cluster in it. */
@@ -68,7 +72,8 @@ pid_t up_alive(const struct up *u, const char *name);
 /* SIGTERM, after term_ms SIGKILL, until it is gone. */
 void up_stop(const struct up *u, const char *name, int64_t term_ms);
 
-/* ERR_BUSY if a daemon that "rctl up" did not start works in the data directory of one of its masters or nodes (name), or of any (NULL). */
+/* ERR_BUSY if a daemon that "rctl up" did not start works in the data directory of one of its masters or nodes
+ * (name), or of any (NULL). */
 int up_check_strangers(const struct up *u, const char *name, struct error *err);
 /* ERR_INVALID if the directory is no cluster's, but the data directory of one daemon, made by hand. */
 int up_check_kind(const struct up *u, struct error *err);
@@ -81,8 +86,8 @@ int up_commandf(struct error *err, const char *fmt, ...)
     __attribute__((format(printf, 2, 3))); /* words split at blanks */
 /* The same from inside a network namespace file. */
 int up_command_in(const char *netns, struct error *err, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-/* Starts a daemon in a session of its own, in the cgroups of name, output appended to DIR/logs/NAME.log, with listen_fd (or -1) handed over,
- * and records its pid. */
+/* Starts a daemon in a session of its own, in the cgroups of name, output appended to DIR/logs/NAME.log, with listen_fd
+ * (or -1) handed over, and records its pid. */
 int up_start_daemon(const struct up *u, const char *name, const char *const *argv, int listen_fd, struct error *err);
 /* Beside this program, or in PATH. */
 int up_find_program(struct arena *a, const char *name, const char **path, struct error *err);
@@ -110,7 +115,8 @@ int up_cgroup_enter(const struct up *u,
                     const char *name); /* this process; for a child before exec: no messages, 0 or -1 */
 /* Kills what is left in PREFIX/name (NULL: all) and removes it. */
 void up_cgroup_remove(const struct up *u, const char *name);
-/* Inside a node: the cgroup file systems anew, rooted at the node's own groups. list: /proc/self/cgroup as it was before. */
+/* Inside a node: the cgroup file systems anew, rooted at the node's own groups. list: /proc/self/cgroup as it was
+ * before. */
 int up_cgroup_mount(const char *list, struct error *err);
 
 /* ---- Nodes (up/node.c) ---- */

@@ -5,8 +5,8 @@
  * Encryption runs at most NET_CIPHER_HIGH ahead of the kernel, so what waits for a slow peer waits once, in `plain`.
  * An idle connection holds no buffers.
  *
- * Invariants: OpenSSL is entered from the loop only, never from inside a callback of ours; nothing is called after CLOSED
- * but on_close, once; c is freed there. */
+ * Invariants: OpenSSL is entered from the loop only, never from inside a callback of ours; nothing is called after
+ * CLOSED but on_close, once; c is freed there. */
 #include "proto/net/net_int.h"
 
 #include <assert.h>

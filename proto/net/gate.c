@@ -199,7 +199,8 @@ enum net_gate_answer net_gate_enter(struct net_gate *g, const struct sockaddr *f
     bool full = g->stats.open[NET_CLASS_HANDSHAKE] >= g->config.max[NET_CLASS_HANDSHAKE];
     bool refused = g->open >= g->config.total;
     if (full && !refused) {
-        /* Whoever has most of the places must not make others wait for one; but a crowd that comes at once, and whose handshakes go on, may. */
+        /* Whoever has most of the places must not make others wait for one; but a crowd that comes at once, and
+         * whose handshakes go on, may. */
         bool most = network->open[NET_CLASS_HANDSHAKE] >= g->config.each[NET_CLASS_HANDSHAKE];
         refused = most && (waited || now_ms < g->strict_until_ms) && net_gate_victim(g, now_ms) == NULL;
         if (refused && waited) {

@@ -1,12 +1,14 @@
-/* Who may hold how many connections: the places of a server, by class of the peer, so that one class that is full, or one peer that wants all,
- * is in nobody else's way.
+/* Who may hold how many connections: the places of a server, by class of the peer, so that one class that is full, or
+ * one peer that wants all, is in nobody else's way.
  *
- * A connection takes a place as a handshake when it is accepted; the finished handshake says which class it belongs to, and it moves there or is
- * refused. Nobody can take the places of another class: those of masters, of nodes and of administrators are thereby kept for them,
- * and what the descriptors of the process allow beyond all of them is kept for the disk.
+ * A connection takes a place as a handshake when it is accepted; the finished handshake says which class it belongs to,
+ * and it moves there or is refused. Nobody can take the places of another class: those of masters, of nodes and of
+ * administrators are thereby kept for them, and what the descriptors of the process allow beyond all of them is kept
+ * for the disk.
  *
- * Within a class: strangers (no certificate) and unfinished handshakes are counted by network, which is one IPv4 address or the 64 bits of an
- * IPv6 network; who has a certificate by its name. One gate may serve several listeners. Pure: no clock, no socket. Loop thread only. */
+ * Within a class: strangers (no certificate) and unfinished handshakes are counted by network, which is one IPv4
+ * address or the 64 bits of an IPv6 network; who has a certificate by its name. One gate may serve several
+ * listeners. Pure: no clock, no socket. Loop thread only. */
 #ifndef PROTO_NET_GATE_H
 #define PROTO_NET_GATE_H
 
@@ -59,8 +61,8 @@ struct net_place {
     bool refused; /* and only here until it has been told */
 };
 
-/* The shares of a server whose process may have so many descriptors (at least NET_GATE_DESCRIPTORS_LEAST): what is left over is for everything that
- * is no accepted connection. */
+/* The shares of a server whose process may have so many descriptors (at least NET_GATE_DESCRIPTORS_LEAST): what is left
+ * over is for everything that is no accepted connection. */
 void net_gate_share(unsigned descriptors, struct net_gate_config *out);
 /* No distinction between peers: places for `total` connections. */
 void net_gate_plain(unsigned total, struct net_gate_config *out);
@@ -68,15 +70,18 @@ struct net_gate *net_gate_new(const struct net_gate_config *config);
 struct net_gate *net_gate_ref(struct net_gate *g);
 void net_gate_unref(struct net_gate *g);
 
-/* A handshake begins. NET_GATE_FULL: no place now, look at net_gate_victim and try again, or wait; NET_GATE_REFUSED: counted, hang up. waited: for a
- * place, as long as one may wait (NET_GATE_WAIT_MS); whose network has most of the places is then refused. */
+/* A handshake begins. NET_GATE_FULL: no place now, look at net_gate_victim and try again, or wait; NET_GATE_REFUSED:
+ * counted, hang up. waited: for a place, as long as one may wait (NET_GATE_WAIT_MS); whose network has most of the
+ * places is then refused. */
 enum net_gate_answer { NET_GATE_IN, NET_GATE_FULL, NET_GATE_REFUSED };
 enum net_gate_answer net_gate_enter(struct net_gate *g, const struct sockaddr *from, int64_t now_ms, bool waited,
                                     struct net_place *p);
-/* The handshake that goes first when a place is needed: one that was refused, or the oldest of the network that has most of them; NULL if
- * none is older than NET_GATE_PATIENCE_MS. The caller ends it, by which its place becomes free. */
+/* The handshake that goes first when a place is needed: one that was refused, or the oldest of the network that has
+ * most of them; NULL if none is older than NET_GATE_PATIENCE_MS. The caller ends it, by which its place becomes
+ * free. */
 struct net_place *net_gate_victim(struct net_gate *g, int64_t now_ms);
-/* The handshake is over. ERR_LIMIT: no place in its class; counted; p stays what it was until net_gate_leave, so that the peer can be told. */
+/* The handshake is over. ERR_LIMIT: no place in its class; counted; p stays what it was until net_gate_leave, so
+ * that the peer can be told. */
 int net_gate_admit(struct net_place *p, const struct pki_identity *who, struct error *err);
 void net_gate_move(const struct net_place *from,
                    struct net_place *to); /* a handshake's place lies elsewhere from now on */

@@ -1,7 +1,7 @@
 /* Listening: accept, a place at the gate, hand over.
  *
- * Accepting is our own (uv_poll) rather than libuv's, since it must be able to wait: for a place when all handshakes are taken, and for a descriptor
- * when there is none. Neither spins: accepting stops and a timer goes on with it. */
+ * Accepting is our own (uv_poll) rather than libuv's, since it must be able to wait: for a place when all handshakes
+ * are taken, and for a descriptor when there is none. Neither spins: accepting stops and a timer goes on with it. */
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -155,7 +155,8 @@ static int accept_one(struct net_listener *l)
     return fd >= 0 ? fd : -errno;
 }
 
-/* Without a descriptor nobody can be let in. Whoever waits is told so by being closed, as long as there is a descriptor kept to do that with. */
+/* Without a descriptor nobody can be let in. Whoever waits is told so by being closed, as long as there is a
+ * descriptor kept to do that with. */
 static void no_descriptor(struct net_listener *l, int errno_value)
 {
     net_gate_stats(l->gate)->no_descriptor++;

@@ -1,11 +1,12 @@
-/* TLS streams on libuv: listen, connect, send with back-pressure, close. TLS 1.3 only, mutual where the peer has a certificate,
- * ALPN tells guests apart. OpenSSL works on memory; libuv owns the sockets. What is sent during one turn of the loop leaves
- * together at its end.
+/* TLS streams on libuv: listen, connect, send with back-pressure, close. TLS 1.3 only, mutual where the peer has a
+ * certificate, ALPN tells guests apart. OpenSSL works on memory; libuv owns the sockets. What is sent during one turn
+ * of the loop leaves together at its end.
  *
- * Laws (libuv's): a callback never runs inside the call that registered it; after net_conn_close the close callback comes
- * exactly once, later, and is the last one; memory is freed after it. Loop thread only.
- * Limits: handshake NET_HANDSHAKE_MS, then the connection is cut; connections by class of the peer (net/gate.h); net_conn_pending() tells what is
- * queued and the owner must stop above its own limit (rpc does); TCP_NODELAY, keepalive and TCP_USER_TIMEOUT are set. */
+ * Laws (libuv's): a callback never runs inside the call that registered it; after net_conn_close the close callback
+ * comes exactly once, later, and is the last one; memory is freed after it. Loop thread only.
+ * Limits: handshake NET_HANDSHAKE_MS, then the connection is cut; connections by class of the peer (net/gate.h);
+ * net_conn_pending() tells what is queued and the owner must stop above its own limit (rpc does); TCP_NODELAY,
+ * keepalive and TCP_USER_TIMEOUT are set. */
 #ifndef PROTO_NET_NET_H
 #define PROTO_NET_NET_H
 
@@ -26,49 +27,55 @@
 #define ALPN_RPC        "reeve-rpc/1"
 #define ALPN_HTTP       "http/1.1"
 
-/* Certificates and keys of this process; shared by all its connections; reference-counted so that they can be replaced while
- * connections live (renewal: new connections take the new one). */
+/* Certificates and keys of this process; shared by all its connections; reference-counted so that they can be replaced
+ * while connections live (renewal: new connections take the new one). */
 struct net_tls;
-/* ca_pem: one CA, or several, one behind the other: a peer of any of them is taken; one that has expired is passed over if another has not. Our own
- * certificate must be of one of them. cert/key NULL: client without identity (joining). ca NULL with pin_fingerprint: the server's chain must contain a CA
- * certificate with that fingerprint (32 hex digits). ERR_INVALID names what is wrong (expired: says so with the date). */
+/* ca_pem: one CA, or several, one behind the other: a peer of any of them is taken; one that has expired is passed over
+ * if another has not. Our own certificate must be of one of them. cert/key NULL: client without identity (joining). ca
+ * NULL with pin_fingerprint: the server's chain must contain a CA certificate with that fingerprint (32 hex digits).
+ * ERR_INVALID names what is wrong (expired: says so with the date). */
 int net_tls_new(const char *ca_pem, const char *cert_pem, const char *key_pem, const char *pin_fingerprint,
                 struct net_tls **out, struct error *err);
 /* The same, but our own certificate may have expired, or not begun: for those who connect to have it renewed. */
 int net_tls_new_lenient(const char *ca_pem, const char *cert_pem, const char *key_pem, struct net_tls **out,
                         struct error *err);
-/* For listeners: nodes whose certificate expired at most grace_s ago (or begins within it: a clock ran ahead) and is in order otherwise are let in, marked
- * by net_conn_peer_expired; what they may do there is the owner's to restrict. 0, as at first: nobody. */
+/* For listeners: nodes whose certificate expired at most grace_s ago (or begins within it: a clock ran ahead) and is in
+ * order otherwise are let in, marked by net_conn_peer_expired; what they may do there is the owner's to restrict. 0,
+ * as at first: nobody. */
 void net_tls_set_grace(struct net_tls *t, int64_t grace_s);
 struct net_tls *net_tls_ref(struct net_tls *t);
 void net_tls_unref(struct net_tls *t);
 
 struct net_conn;
 struct net_conn_events {
-    /* Handshake done; client side only (server side: the listener's on_conn stands for it). Note that in TLS 1.3 a server that
-     * refuses our certificate says so only after this: on_close brings the reason. */
+    /* Handshake done; client side only (server side: the listener's on_conn stands for it). Note that in TLS 1.3 a
+     * server that refuses our certificate says so only after this: on_close brings the reason. */
     void (*on_open)(struct net_conn *c, void *data);
     /* Bytes arrived; borrowed for the call. */
     void (*on_data)(struct net_conn *c, const uint8_t *p, size_t n, void *data);
     /* net_conn_pending() has fallen below NET_LOW_WATER after having been above. May be NULL. */
     void (*on_drain)(struct net_conn *c, void *data);
-    /* The connection is over by the peer, by an error, or by net_conn_close. why: NULL if closed by us. Last callback. */
+    /* The connection is over by the peer, by an error, or by net_conn_close. why: NULL if closed by us. Last
+     * callback. */
     void (*on_close)(struct net_conn *c, const struct error *why, void *data);
 };
 #define NET_LOW_WATER (256u << 10)
 
-/* addr "host:port"; names are resolved asynchronously. Server certificates are checked against the CA, not against the host name (the
- * cluster's own CA signs members only), and must be of role master. timeout_ms covers name, TCP and TLS together (0:
- * NET_HANDSHAKE_MS). Returns at once; whatever fails, a malformed address included, comes through on_close. */
+/* addr "host:port"; names are resolved asynchronously. Server certificates are checked against the CA, not against the
+ * host name (the cluster's own CA signs members only), and must be of role master. timeout_ms covers name, TCP and TLS
+ * together (0: NET_HANDSHAKE_MS). Returns at once; whatever fails, a malformed address included, comes through
+ * on_close. */
 struct net_conn *net_connect(uv_loop_t *loop, struct net_tls *tls, const char *addr, const char *alpn,
                              int64_t timeout_ms, const struct net_conn_events *events, void *data);
 /* Copies the bytes. No error: failures come through on_close. Ignored when closing. Before on_open they wait for it. */
 void net_conn_send(struct net_conn *c, const void *p, size_t n);
 size_t net_conn_pending(const struct net_conn *c);    /* bytes accepted and not yet given to the kernel */
 void net_conn_pause(struct net_conn *c, bool paused); /* stop or go on reading */
-/* What was sent before still goes out, as long as the peer takes some of it every second. No callback but on_close comes after. */
+/* What was sent before still goes out, as long as the peer takes some of it every second. No callback but on_close
+ * comes after. */
 void net_conn_close(struct net_conn *c);
-/* The same, but what was sent and has not left yet is dropped: for a peer that holds too much. Also after net_conn_close. */
+/* The same, but what was sent and has not left yet is dropped: for a peer that holds too much. Also after
+ * net_conn_close. */
 void net_conn_abort(struct net_conn *c);
 void net_conn_set_events(struct net_conn *c, const struct net_conn_events *events, void *data);
 const struct pki_identity *net_conn_peer(const struct net_conn *c); /* role NONE without certificate */
@@ -80,7 +87,8 @@ bool net_conn_peer_expired(
     const struct net_conn *c); /* when the connection was made it was outside its time: net_tls_set_grace */
 const char *net_conn_alpn(const struct net_conn *c);
 const char *net_conn_peer_addr(const struct net_conn *c);
-/* In on_close: the host we dialled said that nobody listens there. (Silence, a cut or a full queue are no such word.) */
+/* In on_close: the host we dialled said that nobody listens there. (Silence, a cut or a full queue are no such
+ * word.) */
 bool net_conn_refused(const struct net_conn *c);
 
 struct net_listener;
@@ -94,11 +102,11 @@ struct net_listener_config {
     unsigned conns_max;       /* ... so many places for whoever comes; further ones are closed at once and counted */
     int64_t handshake_ms;     /* 0 = NET_HANDSHAKE_MS */
     const struct log *log;
-    /* A connection with a finished handshake. Set its events here and now, or net_conn_close it. The peer may be without certificate
-     * (role NONE): the server asks for one but does not insist, since joiners have none. */
+    /* A connection with a finished handshake. Set its events here and now, or net_conn_close it. The peer may be
+     * without certificate (role NONE): the server asks for one but does not insist, since joiners have none. */
     void (*on_conn)(struct net_conn *c, void *data);
-    /* The same for a peer whose class, or whose share of it, has no place (why: ERR_LIMIT): it may be told so, and is cut after NET_REFUSED_MS.
-     * NULL: it is closed. */
+    /* The same for a peer whose class, or whose share of it, has no place (why: ERR_LIMIT): it may be told so, and is
+     * cut after NET_REFUSED_MS. NULL: it is closed. */
     void (*on_refused)(struct net_conn *c, const struct error *why, void *data);
     void *data;
 };
@@ -113,11 +121,12 @@ void net_listener_set_tls(struct net_listener *l, struct net_tls *tls);
 int net_listener_port(const struct net_listener *l);
 const struct net_stats *net_listener_stats(const struct net_listener *l);
 struct net_gate *net_listener_gate(const struct net_listener *l); /* borrowed */
-/* Stops accepting; open connections live on, unfinished handshakes are cut. on_closed from the loop, then the listener is gone. */
+/* Stops accepting; open connections live on, unfinished handshakes are cut. on_closed from the loop, then the
+ * listener is gone. */
 void net_listener_close(struct net_listener *l, void (*on_closed)(void *data), void *data);
 
-/* What limits by address count as one peer, of "HOST:PORT": an IPv4 address, or the first 64 bits of an IPv6 address ("2001:db8:1:2::/64"). Never empty; what is
- * no address is "?". */
+/* What limits by address count as one peer, of "HOST:PORT": an IPv4 address, or the first 64 bits of an IPv6 address
+ * ("2001:db8:1:2::/64"). Never empty; what is no address is "?". */
 void net_addr_network(const char *addr, char out[NET_NETWORK_MAX]);
 
 #endif

@@ -40,8 +40,9 @@ int net_tls_check_time(const X509 *cert, struct error *err);
  *                +------------+----------------+-------------+-------------------------+
  *
  * CLOSED means that uv_close was called on the handles; the close callback comes when all of them are gone.
- * FLUSHING is left when the last byte was given to the kernel, or after NET_FLUSH_MS without progress. A server that refused a handshake
- * waits in FLUSHING for the peer's end, so that the alert that says why is not overtaken by a reset. */
+ * FLUSHING is left when the last byte was given to the kernel, or after NET_FLUSH_MS without progress. A server that
+ * refused a handshake waits in FLUSHING for the peer's end, so that the alert that says why is not overtaken by a
+ * reset. */
 enum net_state { NET_RESOLVING, NET_CONNECTING, NET_HANDSHAKE, NET_OPEN, NET_FLUSHING, NET_CLOSED };
 
 #define NET_FLUSH_MS     1000

@@ -1,81 +1,105 @@
-/* The API: methods of masters and agents over msgpack-RPC, with their shapes. The words here are the contract between master/, agent/ and client/.
+/* The API: methods of masters and agents over msgpack-RPC, with their shapes. The words here are the contract between
+ * master/, agent/ and client/.
  *
- * Params is always one map. Objects travel as documents with metadata.resourceVersion as text (object_write_wire). Optional members are
- * marked ?. Every failure is an error map (proto/rpc/rpc.h) whose reason is one of err_reason(). Unknown members of params are refused.
+ * Params is always one map. Objects travel as documents with metadata.resourceVersion as text (object_write_wire).
+ * Optional members are marked ?. Every failure is an error map (proto/rpc/rpc.h) whose reason is one of err_reason().
+ * Unknown members of params are refused.
  *
  * ---- Any master, for clients (and agents within their rights) ----
- * hello          {version, ?name, ?instance, ?certFrom, ?certUntil}  -> {version, cluster, id, leader, leaderAddress, role, term, ?masters}
- *                agents tell name, instance (master/nodes/nodes.c) and the life of their certificate (seconds), and hear all masters' addresses
+ * hello          {version, ?name, ?instance, ?certFrom, ?certUntil}  -> {version, cluster, id, leader, leaderAddress,
+ *                role, term, ?masters} agents tell name, instance (master/nodes/nodes.c) and the life of their
+ *                certificate (seconds), and hear all masters' addresses
  * get            {kind, ?namespace, name, ?stale}       -> {object, revision}
  * list           {kind, ?namespace, ?labelSelector, ?fieldSelector, ?limit, ?continue, ?stale}
  *                                                       -> {items, revision, ?continue, ?remaining}
- * watch          {kind, ?namespace, ?labelSelector, ?fieldSelector, ?revision}  -> stream; without revision: first all that match as ADDED,
- *                then BOOKMARK. Payload, one per transaction: {revision, events: [{type: ADDED|MODIFIED|DELETED|BOOKMARK, object}]}
- *                Ends with Expired if the revision is too old: list again.
- * create         {object, ?id, ?dryRun, ?validate}      -> {object, revision}        validate: "strict" (default), "ignore"
- * update         {object, ?part, ?id, ?dryRun, ?validate} -> {object, revision}      part: "" , "status", "scale"; resourceVersion in the object
- *                = precondition
+ * watch          {kind, ?namespace, ?labelSelector, ?fieldSelector, ?revision}  -> stream; without revision: first all
+ *                that match as ADDED, then BOOKMARK. Payload, one per transaction: {revision, events: [{type:
+ *                ADDED|MODIFIED|DELETED|BOOKMARK, object}]} Ends with Expired if the revision is too old: list again.
+ * create         {object, ?id, ?dryRun, ?validate}      -> {object, revision}        validate: "strict" (default),
+ *                "ignore"
+ * update         {object, ?part, ?id, ?dryRun, ?validate} -> {object, revision}      part: "" , "status", "scale";
+ *                resourceVersion in the object = precondition
  * patch          {kind, ?namespace, name, type, patch, ?part, ?id, ?dryRun, ?revision} -> {object, revision, unchanged}
  *                type: "strategic", "merge", "json"
- *                create, update, patch, apply, txn: ?warnings: [texts] beside the others, about fields that are kept and not carried out
- * apply          {objects: [..], ?id, ?dryRun, ?validate, ?serverSide} -> {results: [{object, result: created|configured|unchanged}], revision}
- *                three-way, all or nothing
+ *                create, update, patch, apply, txn: ?warnings: [texts] beside the others, about fields that are kept
+ *                and not carried out
+ * apply          {objects: [..], ?id, ?dryRun, ?validate, ?serverSide} -> {results: [{object, result:
+ *                created|configured|unchanged}], revision} three-way, all or nothing
  * delete         {kind, ?namespace, name, ?gracePeriodSeconds, ?propagationPolicy, ?uid, ?revision, ?id, ?dryRun}
  *                                                       -> {object, revision, gone: bool}
  * deletecollection {kind, ?namespace, ?labelSelector, ...as delete} -> {count, revision}
- * txn            {ops: [{op: create|update|delete|check, ?object, ?kind, ?namespace, ?name, ?part, ?revision, ?uid}], ?id} -> {revision, results: [{object}]}
- * logs           {namespace, name, ?container, ?follow, ?previous, ?tailLines, ?sinceSeconds, ?sinceTime, ?timestamps, ?limitBytes, ?places, ?after}
- *                                                       -> stream; payload: bin. With places: {text: bin, after, ?gap}; `after` names
- *                the place behind text (the first one comes before there is any), from which the same request with {after} goes on, through
- *                any master, without a line lost or doubled; gap: lines in front of text are not there any more (rotated away)
+ * txn            {ops: [{op: create|update|delete|check, ?object, ?kind, ?namespace, ?name, ?part, ?revision, ?uid}],
+ *                ?id} -> {revision, results: [{object}]}
+ * logs           {namespace, name, ?container, ?follow, ?previous, ?tailLines, ?sinceSeconds, ?sinceTime, ?timestamps,
+ *                ?limitBytes, ?places, ?after}
+ *                                                       -> stream; payload: bin. With places: {text: bin, after, ?gap};
+ *                                                       `after` names
+ *                the place behind text (the first one comes before there is any), from which the same request with
+ *                {after} goes on, through any master, without a line lost or doubled; gap: lines in front of text are
+ *                not there any more (rotated away)
  * exec           {namespace, name, ?container, command: [..], stdin, stdout, stderr, tty, ?rows, ?columns}
  *                -> stream; to the node: {stdin: bin} | {eof: true} | {rows, columns};
  *                from the node: {stdout: bin} | {stderr: bin} | {exit: code}, then end
  * attach         {namespace, name, ?container, stdin, stdout, stderr, tty, ?rows, ?columns}
- *                -> stream as exec's, of the container's first process and from now on; ends, without an exit code, when the container does
- * portforward    {namespace, name, port}                -> stream; payload: bin both ways; {eof: true} = half close. One stream a connection
- *                exec, attach and portforward also take {resume: {token: bin of 16, try: 1.., ?received: bytes}}: the stream is a channel (proto/rpc/channel.h)
- *                that may be opened again, through any master, with the same parameters, the next try and what has been received. ERR_EXPIRED: the
- *                node does not keep it (any more). Agents that know no channels ignore it
- * imageload      {node, ?name}                          -> stream; to the node: bin chunks, then end; from the node: {loaded: [refs]} then end
+ *                -> stream as exec's, of the container's first process and from now on; ends, without an exit code,
+ *                when the container does
+ * portforward    {namespace, name, port}                -> stream; payload: bin both ways; {eof: true} = half close.
+ *                One stream a connection exec, attach and portforward also take {resume: {token: bin of 16, try: 1..,
+ *                ?received: bytes}}: the stream is a channel (proto/rpc/channel.h) that may be opened again, through
+ *                any master, with the same parameters, the next try and what has been received. ERR_EXPIRED: the node
+ *                does not keep it (any more). Agents that know no channels ignore it
+ * imageload      {node, ?name}                          -> stream; to the node: bin chunks, then end; from the node:
+ *                {loaded: [refs]} then end
  * images         {node}                                 -> {images: [{name, digest, sizeBytes}]}
- * cluster        {}                                     -> {cluster, version, id, leader, term, appliedIndex, commitIndex, revision, stateHash, canLose,
+ * cluster        {}                                     -> {cluster, version, id, leader, term, appliedIndex,
+ *                commitIndex, revision, stateHash, canLose,
  *                   members: [{id, address, role: voter|standby|spare, leader, reachable, ?diskLow, ?appliedIndex}],
  *                   nodes: [{name, ready, heartbeatAgeMs}], stats: {..}, certificateWarnings: [texts]}
- *                stateHash: hexadecimal; equal on all masters that are at the same revision. canLose: voters, below 0 without a majority.
- *                diskLow: of the master that answers and, if it leads, of all it has heard of; appliedIndex: of the one that answers
- * backup         {?stale}  -> stream; payload: bin, pieces of proto/backup/backup.h's records; a regular end = all of it      admins only
- * token          {role: master|node, ?ttlSeconds, ?uses, ?nodeName, ?replaces, ?evenReachable}  -> {token, address, agentAddress, expires, uses}     admins only
- *                uses: how many newcomers it lets in (1, at most API_TOKEN_USES_MAX); nodeName: the name that a node must have, or a pattern with * and ?;
- *                replaces: id of the master whose place the newcomer takes, also if that one still answers (evenReachable)
- * master.remove  {id, ?force}                           -> {id}          admins only; force: even if no other master can be lost then
- * master.transfer {?id, ?from}                          -> {leader}      admins only; id: to whom (else the best); from: who led when it was asked for,
+ *                stateHash: hexadecimal; equal on all masters that are at the same revision. canLose: voters, below 0
+ *                without a majority. diskLow: of the master that answers and, if it leads, of all it has heard of;
+ *                appliedIndex: of the one that answers
+ * backup         {?stale}  -> stream; payload: bin, pieces of proto/backup/backup.h's records; a regular end = all of
+ *                it      admins only
+ * token          {role: master|node, ?ttlSeconds, ?uses, ?nodeName, ?replaces, ?evenReachable}  -> {token, address,
+ *                agentAddress, expires, uses}     admins only uses: how many newcomers it lets in (1, at most
+ *                API_TOKEN_USES_MAX); nodeName: the name that a node must have, or a pattern with * and ?; replaces: id
+ *                of the master whose place the newcomer takes, also if that one still answers (evenReachable)
+ * master.remove  {id, ?force}                           -> {id}          admins only; force: even if no other master
+ *                can be lost then
+ * master.transfer {?id, ?from}                          -> {leader}      admins only; id: to whom (else the best);
+ * from: who led when it was asked for,
  *                                                          so that a repetition does not give it on
- * cert.renew     {csr}                                  -> {certificate, notAfter}       nodes and admins, for the identity of their connection; a node whose
- *                certificate has expired may call nothing else
- * cert.status    {} -> {id, ca: LIFE, own: LIFE + {renewBy, ?failures, ?error}, members: [{id, address}], ?nodes: [{name, subject, ?LIFE + {renewBy}}]}
- *                LIFE: subject, notBefore, notAfter, state: ok|renewing soon|expiring|expired. own: of the master that answers; nodes: of the leader
+ * cert.renew     {csr}                                  -> {certificate, notAfter}       nodes and admins, for the
+ *                identity of their connection; a node whose certificate has expired may call nothing else
+ * cert.status    {} -> {id, ca: LIFE, own: LIFE + {renewBy, ?failures, ?error}, members: [{id, address}], ?nodes:
+ *                [{name, subject, ?LIFE + {renewBy}}]} LIFE: subject, notBefore, notAfter, state: ok|renewing
+ *                soon|expiring|expired. own: of the master that answers; nodes: of the leader
  *
  * ---- Joining, without a certificate, with a token ----
  * join           {token, role: node|master, name, csr, ?sans, ?address}
- *                                                       -> {certificate, ca, cluster, masters: [addresses], ?id, ?caKey, ?sealKey, ?replaces}
+ *                                                       -> {certificate, ca, cluster, masters: [addresses], ?id,
+ *                                                       ?caKey, ?sealKey, ?replaces}
  *                masters have an address and are given id, caKey, sealKey; replaces: whose place this one takes
  *
  * ---- Masters, over a client's connection ----
- * rejoin         {address, csr, ?agentAddress, ?sans, ?reason}   -> as join: a master that lost its data comes back under a new id, which it asks
- *                for with its old certificate (master/rescue/repair.h)
+ * rejoin         {address, csr, ?agentAddress, ?sans, ?reason}   -> as join: a master that lost its data comes back
+ *                under a new id, which it asks for with its old certificate (master/rescue/repair.h)
  *
  * ---- Agents to each master ----
  * node.heartbeat {name}  (a notification; soft state)
  *
  * ---- Agents to the leader (others answer NotLeader with leaderAddress in the error's field) ----
- * node.register  {node: object (Node), ?instance}       -> {object, heartbeatMs}     AlreadyExists: another living agent has the name
+ * node.register  {node: object (Node), ?instance}       -> {object, heartbeatMs}     AlreadyExists: another living
+ *                agent has the name
  * node.pods      {name} -> stream (watch of pods with spec.nodeName = name, as `watch`)
- * node.refs      {name, ?revision} -> stream: ConfigMaps and Secrets that pods of the node name, as `watch` (DELETED when no longer named or gone)
+ * node.refs      {name, ?revision} -> stream: ConfigMaps and Secrets that pods of the node name, as `watch` (DELETED
+ *                when no longer named or gone)
  * node.routes    {name} -> stream: {routes: [{name, podCIDR, internalIP}]} whole list at every change
- * node.status    {name, pods: [{namespace, name, uid, status}], ?node: status of the Node, ?gone: [{namespace, name, uid}]}
+ * node.status    {name, pods: [{namespace, name, uid, status}], ?node: status of the Node, ?gone: [{namespace, name,
+ *                uid}]}
  *                -> {revision, results: [nil | error]}     gone: finished deletions (grace 0)
- * node.events    {name, events: [Event objects]}        -> {}      (aggregated by the master: same object, reason, message count up)
+ * node.events    {name, events: [Event objects]}        -> {}      (aggregated by the master: same object, reason,
+ *                message count up)
  *
  * ---- Masters to an agent, over the session that the agent opened to each of them ----
  * node.lead      {term}  (a notification) this master leads now: register here
@@ -87,7 +111,8 @@
  * forward        {method, params, identity: {role, name}} -> the method's result
  * read.index     {}                                     -> {index}
  * nodes.heard    {}                                     -> {heard: {node: milliseconds since it was heard}}
- * announce       {advertise, agentAddress}              -> {..}          where the caller is reached by masters and clients, and by agents
+ * announce       {advertise, agentAddress}              -> {..}          where the caller is reached by masters and
+ *                clients, and by agents
  */
 #ifndef PROTO_RPC_API_H
 #define PROTO_RPC_API_H

@@ -1,8 +1,8 @@
 /* Calls we make and requests we answer.
  *
- * A call is in calls (by id) and calls_list (by age) from rpc_call on until its callback; while the session connects also in
- * waiting, with its bytes, so that one that times out there is never sent. A call that fails at once goes to failing and is
- * told from the timer. A request is in requests until it is answered or turned into a stream. */
+ * A call is in calls (by id) and calls_list (by age) from rpc_call on until its callback; while the session connects
+ * also in waiting, with its bytes, so that one that times out there is never sent. A call that fails at once goes to
+ * failing and is told from the timer. A request is in requests until it is answered or turned into a stream. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -360,7 +360,8 @@ static void refuse(struct rpc_session *s, uint32_t id, int code, const char *tex
 
 void rpc_refuse_unread(struct rpc_session *s, const uint8_t *p, size_t n, const char *text)
 {
-    /* Cursors believe no count beyond the bytes there are, and few may be there of an array's elements: the head of four is one byte. */
+    /* Cursors believe no count beyond the bytes there are, and few may be there of an array's elements: the head of
+     * four is one byte. */
     struct mp m = mp_of(p + 1, n - 1);
     uint64_t type, id;
     struct str method;

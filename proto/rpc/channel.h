@@ -1,20 +1,23 @@
-/* A channel: payloads in two directions that go on over a succession of rpc streams, with none lost, doubled or out of order. For exec, attach and
- * port-forward, whose streams lead over a master that may die while the node and the client live.
+/* A channel: payloads in two directions that go on over a succession of rpc streams, with none lost, doubled or out of
+ * order. For exec, attach and port-forward, whose streams lead over a master that may die while the node and the client
+ * live.
  *
- * Positions are bytes of payload since the beginning, of one direction. Each side keeps what it has sent and the other has not dealt with; when the
- * stream is another one, both say how far they have come, and what is missing is sent again from there. The client opens every
- * stream of a channel with the same parameters and `resume` (proto/rpc/api.h): a token that it has chosen, the number of the try, and what it has
- * received. Payloads that are arrays are the channel's own, all others are the user's:
+ * Positions are bytes of payload since the beginning, of one direction. Each side keeps what it has sent and the other
+ * has not dealt with; when the stream is another one, both say how far they have come, and what is missing is sent
+ * again from there. The client opens every stream of a channel with the same parameters and `resume` (proto/rpc/api.h):
+ * a token that it has chosen, the number of the try, and what it has received. Payloads that are arrays are the
+ * channel's own, all others are the user's:
  *
  *   [0, N]        I have dealt with N bytes: you need not keep them, and may send more
  *   [1, error]    this side has nothing more to send, ever; nil = a regular end. Who hears it ends the stream
  *   [2, N]        the node's first payload on a stream: I know channels, and have received N bytes
  *
  * A node that knows no channels never says [2, N]: then channel_set_plain() and all is as it is without.
- * Laws: what channel_write took is delivered once, in order, however often the stream is cut, as long as both sides live; who sends more than the
- * window, acknowledges what was not sent, or asks for what is not kept, is refused. Held at most: CHANNEL_WINDOW and one payload in
- * each direction, for a sender and for a receiver that does not deal with it, whatever the peer does.
- * Pure: no clock, no loop. The owner moves payloads (channel_next, channel_took) and knows which stream is in use. */
+ * Laws: what channel_write took is delivered once, in order, however often the stream is cut, as long as both sides
+ * live; who sends more than the window, acknowledges what was not sent, or asks for what is not kept, is refused. Held
+ * at most: CHANNEL_WINDOW and one payload in each direction, for a sender and for a receiver that does not deal with
+ * it, whatever the peer does. Pure: no clock, no loop. The owner moves payloads (channel_next, channel_took) and
+ * knows which stream is in use. */
 #ifndef PROTO_RPC_CHANNEL_H
 #define PROTO_RPC_CHANNEL_H
 
@@ -55,7 +58,8 @@ void channel_close(struct channel *c);
 
 /* ---- Out ---- */
 
-/* 0, ERR_BUSY (the window is full; channel_room tells when to try again), ERR_CLOSED (channel_end was called), ERR_TOO_LARGE. */
+/* 0, ERR_BUSY (the window is full; channel_room tells when to try again), ERR_CLOSED (channel_end was called),
+ * ERR_TOO_LARGE. */
 int channel_write(struct channel *c, struct str payload);
 void channel_end(struct channel *c, const struct error *why); /* once; goes out behind what was written */
 bool channel_room(struct channel *c);                         /* true once after a refused write, when there is room */
@@ -76,7 +80,8 @@ void channel_consumed(struct channel *c, size_t n);
 
 /* ---- Streams come and go ---- */
 
-/* The stream is gone. What was on its way is sent again when there is another one: the asking side waits for the node's greeting. */
+/* The stream is gone. What was on its way is sent again when there is another one: the asking side waits for the
+ * node's greeting. */
 void channel_cut(struct channel *c);
 uint64_t channel_received(const struct channel *c); /* to be told when the next stream is opened */
 /* The node's side, a new stream: the peer has received so much. 0, or ERR_USAGE with nothing changed. */

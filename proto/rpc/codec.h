@@ -1,10 +1,11 @@
-/* Where a msgpack-RPC message ends, found piece by piece as its bytes arrive, and what is in it. Pure functions over bytes
- * that a stranger chose; no allocation. Internal to proto/ (and to the fuzzer).
+/* Where a msgpack-RPC message ends, found piece by piece as its bytes arrive, and what is in it. Pure functions over
+ * bytes that a stranger chose; no allocation. Internal to proto/ (and to the fuzzer).
  *
- * The scanner looks at each head once, whatever the pieces, and steps over strings without looking, so a message of n bytes
- * costs O(heads), not O(n * pieces). It keeps the sum of bytes that are certainly still to come (a string's length, one byte for
- * each element announced), so a message that claims more than the limit is refused at the head that claims it.
- * Accepted is what proto/model/msgpack.h accepts: an array on top, strings as keys, no ext types, limited depth. */
+ * The scanner looks at each head once, whatever the pieces, and steps over strings without looking, so a message of n
+ * bytes costs O(heads), not O(n * pieces). It keeps the sum of bytes that are certainly still to come (a string's
+ * length, one byte for each element announced), so a message that claims more than the limit is refused at the head
+ * that claims it. Accepted is what proto/model/msgpack.h accepts: an array on top, strings as keys, no ext types,
+ * limited depth. */
 #ifndef PROTO_RPC_CODEC_H
 #define PROTO_RPC_CODEC_H
 
@@ -36,7 +37,8 @@ struct rpc_scan {
 };
 void rpc_scan_init(struct rpc_scan *s);  /* elements_max 0 */
 void rpc_scan_again(struct rpc_scan *s); /* for the next message, with the same bound */
-/* p: the message from its first byte on, n of it here so far; each call gives the same bytes and more. limit below 2^31. */
+/* p: the message from its first byte on, n of it here so far; each call gives the same bytes and more. limit below
+ * 2^31. */
 enum rpc_scan_result rpc_scan(struct rpc_scan *s, const uint8_t *p, size_t n, size_t limit);
 
 enum rpc_message_type { RPC_MESSAGE_REQUEST = 0, RPC_MESSAGE_RESPONSE = 1, RPC_MESSAGE_NOTIFY = 2 };

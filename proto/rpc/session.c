@@ -1,9 +1,10 @@
 /* Sessions: the connection's life, messages cut out of its bytes, the limits.
  *
- * Messages are read where they lie: in the bytes the connection hands over, or, if one came in pieces, in `in`, which never
- * holds more than message_max and one read. Sending appends to the connection, which gathers a turn's messages.
- * A peer that does not read is met in steps: calls and notifications fail with ERR_BUSY above send_max, streams wait, its own
- * requests are no longer read (or their answers would pile up), and after RPC_STUCK_MS the session is closed. */
+ * Messages are read where they lie: in the bytes the connection hands over, or, if one came in pieces, in `in`, which
+ * never holds more than message_max and one read. Sending appends to the connection, which gathers a turn's messages.
+ * A peer that does not read is met in steps: calls and notifications fail with ERR_BUSY above send_max, streams wait,
+ * its own requests are no longer read (or their answers would pile up), and after RPC_STUCK_MS the session is
+ * closed. */
 #include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,10 +1,10 @@
 /* Streams: two directions, each with its own credit and its own end.
  *
- * A stream is in one of its session's tables from the moment it is accepted until both sides have ended. Before, on the opener's
- * side, its call holds it. It is freed when both sides have ended and none of its callbacks runs.
- * Credit: send_credit is what the peer lets us send, recv_credit what we let it send; a payload may pass while any is left and
- * take it below zero, so a peer that sends at or below zero breaks the protocol. What the reader reports as consumed is
- * returned in steps of a quarter of the window. */
+ * A stream is in one of its session's tables from the moment it is accepted until both sides have ended. Before, on the
+ * opener's side, its call holds it. It is freed when both sides have ended and none of its callbacks runs.
+ * Credit: send_credit is what the peer lets us send, recv_credit what we let it send; a payload may pass while any is
+ * left and take it below zero, so a peer that sends at or below zero breaks the protocol. What the reader reports as
+ * consumed is returned in steps of a quarter of the window. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -166,7 +166,8 @@ static void tell_writable(struct rpc_stream *st)
 
 void rpc_streams_drained(struct rpc_session *s)
 {
-    /* A callback may end any stream or session: take turns by a list of its own, from which streams leave as they please. */
+    /* A callback may end any stream or session: take turns by a list of its own, from which streams leave as they
+     * please. */
     struct list todo;
     list_init(&todo);
     while (!list_empty(&s->streams_list)) {

@@ -2,17 +2,20 @@
  *
  * Two things mislead who judges others by a clock alone.
  *
- * 1. Whoever stood still (a busy host, a frozen virtual machine, SIGSTOP) finds its timers due before it has looked at what arrived meanwhile.
- *    So the clock here is that of time attended: between two looks at the sockets (pace_attend) it goes on by one heartbeat at most.
- * 2. Whoever hears nothing of another cannot tell whether that one is dead or stands still. So each master keeps how long it stood still itself,
- *    and for how long its leader was silent and then went on; followers tell their leader, the leader tells everybody the longest, and
- *    the election timeout stays above it:
+ * 1. Whoever stood still (a busy host, a frozen virtual machine, SIGSTOP) finds its timers due before it has looked at
+ *    what arrived meanwhile. So the clock here is that of time attended: between two looks at the sockets (pace_attend)
+ *    it goes on by one heartbeat at most.
+ * 2. Whoever hears nothing of another cannot tell whether that one is dead or stands still. So each master keeps how
+ *    long it stood still itself, and for how long its leader was silent and then went on; followers tell their leader,
+ *    the leader tells everybody the longest, and the election timeout stays above it:
  *
  *        timeout = 3/2 of the longest standstill + 2 heartbeats, at least floor, at most ceiling
  *
- *    A standstill is remembered for one to two windows of PACE_WINDOW_MS. In the first two, in which little is known, it is at least `start`.
+ *    A standstill is remembered for one to two windows of PACE_WINDOW_MS. In the first two, in which little is known,
+ *    it is at least `start`.
  *
- * A process that has ended needs none of this: its sockets are closed, and nobody listens where it did (replica_peers.ended). */
+ * A process that has ended needs none of this: its sockets are closed, and nobody listens where it did
+ * (replica_peers.ended). */
 #ifndef RAFT_STORE_RAFT_PACE_H
 #define RAFT_STORE_RAFT_PACE_H
 
@@ -56,13 +59,15 @@ bool pace_adapts(const struct pace *p);
 int64_t pace_time(const struct pace *p, int64_t now_ms);
 /* What had arrived was read just now. Once per turn of the owner's loop. */
 void pace_attend(struct pace *p, int64_t now_ms);
-/* Somebody was silent for so long, and went on. Longer than twice the ceiling is an absence, not a standstill: not kept. */
+/* Somebody was silent for so long, and went on. Longer than twice the ceiling is an absence, not a standstill: not
+ * kept. */
 void pace_observe(struct pace *p, int64_t silent_ms, int64_t now_ms);
 /* What a follower told us. More than PACE_PEERS_MAX of them: the oldest is forgotten. */
 void pace_heard(struct pace *p, uint64_t id, unsigned units, int64_t now_ms);
 /* What the leader told us. */
 void pace_told(struct pace *p, unsigned units, int64_t now_ms);
-/* The longest standstill known, in ms: our own (what a follower tells), and of all (what a leader tells, and the timeout is made of). */
+/* The longest standstill known, in ms: our own (what a follower tells), and of all (what a leader tells, and the
+ * timeout is made of). */
 unsigned pace_own(const struct pace *p, int64_t now_ms);
 unsigned pace_all(const struct pace *p, int64_t now_ms);
 /* As told: in PACE_UNIT_MS, at most PACE_UNITS_MAX. */

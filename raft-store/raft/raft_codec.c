@@ -111,8 +111,9 @@ static bool read_all(struct mp *m, uint64_t *fields, unsigned n)
     return true;
 }
 
-/* A configuration as libraft writes it into log entries: format 1, count, then per server id, address with its NUL, role; zeros up to a
- * multiple of 8. libraft's decoder believes all of it, and gives up for good on an id or an address that is there twice. */
+/* A configuration as libraft writes it into log entries: format 1, count, then per server id, address with its NUL,
+ * role; zeros up to a multiple of 8. libraft's decoder believes all of it, and gives up for good on an id or an
+ * address that is there twice. */
 static bool configuration_is_sound(struct str s)
 {
     static const uint8_t nobody[8];

@@ -1,9 +1,11 @@
-/* libraft's memory: large blocks are not given back where libraft lets go of them, but a little at each turn of the loop.
+/* libraft's memory: large blocks are not given back where libraft lets go of them, but a little at each turn of the
+ * loop.
  *
- * After a snapshot libraft drops the log before it at once, up to config.snapshot_bytes in blocks of some 256 KiB. Giving 200 MiB back to the
- * kernel took the loop 65 ms in which no write was answered. Blocks from RAFT_HEAP_LARGE on that the loop's thread frees therefore wait in a
- * list (threaded through the blocks themselves) for raft_heap_drain; other threads free at once.
- * libraft has one heap per process; so has this. With AddressSanitizer nothing waits, so that it sees every free where it happens. */
+ * After a snapshot libraft drops the log before it at once, up to config.snapshot_bytes in blocks of some 256 KiB.
+ * Giving 200 MiB back to the kernel took the loop 65 ms in which no write was answered. Blocks from RAFT_HEAP_LARGE on
+ * that the loop's thread frees therefore wait in a list (threaded through the blocks themselves) for raft_heap_drain;
+ * other threads free at once. libraft has one heap per process; so has this. With AddressSanitizer nothing waits, so
+ * that it sees every free where it happens. */
 #ifndef RAFT_STORE_RAFT_RAFT_HEAP_H
 #define RAFT_STORE_RAFT_RAFT_HEAP_H
 

@@ -1,4 +1,5 @@
-/* The node: life, leadership, the turn. Writes: raft/replica_write.c; reads: raft/replica_read.c; membership: raft/replica_member.c.
+/* The node: life, leadership, the turn. Writes: raft/replica_write.c; reads: raft/replica_read.c; membership:
+ * raft/replica_member.c.
  *
  *   FOLLOWING --elected--> BARRIER --own entry applied--> LEADING --replica_transfer--> TRANSFERRING
  *       ^                     |                              |                            |
@@ -176,7 +177,8 @@ static void set_up_raft(struct replica *n)
     raft_set_pre_vote(&n->raft, true);
     raft_set_max_inflight_entries(&n->raft, REPLICA_INFLIGHT_MAX * 4);
     raft_set_max_catch_up_round_duration(&n->raft, c->election_timeout_ms * 5);
-    /* The check refuses barriers too and knows only prepared segments; the owner watches the disk (replica_set_disk). */
+    /* The check refuses barriers too and knows only prepared segments; the owner watches the disk
+     * (replica_set_disk). */
     raft_set_capacity_threshold(&n->raft, 0);
     replica_snapshot_init(n);
 }

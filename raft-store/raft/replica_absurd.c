@@ -1,7 +1,9 @@
-/* What no master can have said that keeps to Raft's rules: of a program that is damaged, of another version, or lying. Who it comes from is
- * authenticated, and still must not end us: libraft believes what it gets, and its own assertions are off.
+/* What no master can have said that keeps to Raft's rules: of a program that is damaged, of another version, or lying.
+ * Who it comes from is authenticated, and still must not end us: libraft believes what it gets, and its own assertions
+ * are off.
  *
- * Only what cannot be, whatever was lost, doubled or late on its way, is refused here; what is merely out of date is raft/replica_io.c's. */
+ * Only what cannot be, whatever was lost, doubled or late on its way, is refused here; what is merely out of date is
+ * raft/replica_io.c's. */
 #include <string.h>
 
 #include "raft-store/raft/replica_int.h"

@@ -1,9 +1,10 @@
-/* Inside the node: what raft/replica.c (life), raft/replica_write.c, raft/replica_read.c, raft/replica_member.c, raft/replica_snapshot.c and raft/replica_io.c (what stands
- * between libraft and the world) share. No file outside raft-store includes this.
+/* Inside the node: what raft/replica.c (life), raft/replica_write.c, raft/replica_read.c, raft/replica_member.c,
+ * raft/replica_snapshot.c and raft/replica_io.c (what stands between libraft and the world) share. No file outside
+ * raft-store includes this.
  *
- * No request of libraft has a callback: completed requests are fired by raft_uv alone, through a symbol that the library does not export,
- * so with another raft_io they would never fire. The node finds out by itself what has been applied (it is the state machine) and what
- * has been lost (state and term, compared each turn). */
+ * No request of libraft has a callback: completed requests are fired by raft_uv alone, through a symbol that the
+ * library does not export, so with another raft_io they would never fire. The node finds out by itself what has been
+ * applied (it is the state machine) and what has been lost (state and term, compared each turn). */
 #ifndef RAFT_STORE_RAFT_REPLICA_INT_H
 #define RAFT_STORE_RAFT_REPLICA_INT_H
 
@@ -18,8 +19,9 @@
 #endif
 #define REPLICA_RAFT_VERSION_MIN 2201
 
-/* Uncommitted bytes in the open batch, above which nothing more is taken in: with the largest transaction on top an entry still fits a
- * segment of 16 MiB. Who asks has a share of it (raft/replica_write.c), so that a crowd of one sort leaves room for the others. */
+/* Uncommitted bytes in the open batch, above which nothing more is taken in: with the largest transaction on top an
+ * entry still fits a segment of 16 MiB. Who asks has a share of it (raft/replica_write.c), so that a crowd of one
+ * sort leaves room for the others. */
 #define REPLICA_BATCH_MAX (4u << 20)
 
 /* Somebody who waits for an answer: by one of the callbacks, or by none. */

@@ -1,59 +1,71 @@
-/* What stands between libraft and the raft_io that the owner gave. libraft 0.22.1 (its layer over raft_step) does not survive some answers of
- * a raft_io and some messages; they never reach it:
+/* What stands between libraft and the raft_io that the owner gave. libraft 0.22.1 (its layer over raft_step) does not
+ * survive some answers of a raft_io and some messages; they never reach it:
  *
- *  1. An error from append, truncate or snapshot_put leads to a second free of what the call was about. From here they always succeed; the
- *     node dies instead, and what was asked is cancelled when the library closes.
- *  2. An error from set_term or set_vote leaves the new value in memory, and later messages speak as if it were on disk. The node dies and
- *     sends nothing more.
- *  3. An error from send makes the rest of the step, the apply of what was committed included, fall under the table. It always succeeds; lost
- *     messages are Raft's daily bread.
- *  4. An InstallSnapshot that arrives while a snapshot is being taken ends in a NULL pointer when that is done. It is dropped: the leader
- *     repeats it. So is one whose checksums do not fit: it must not replace anything.
- *  5. A snapshot read for sending may be newer than the one the message was made for; the library corrects its index but not its term.
- *  6. When a snapshot cannot be read, the library frees a configuration that it never set. It gets an empty snapshot instead, and
- *     the message that it makes of it goes nowhere; the leader tries again when the installation times out.
- *  7. What an AppendEntries says about entries that the follower has committed (a probe, a late message) is handled wrongly: the commit index
- *     goes back to the last entry of the message, and a snapshot taken then holds a later state than its index says; entries that were
- *     compacted away are taken for new ones and written behind the end of the log. But every leader of this or a later term has all
- *     that is committed, so such a message is cut to what lies behind the commit index and says no more than before.
- *  8. A leader that has sent a snapshot sends nothing else to that follower until it hears of a new match index, or until a timeout that has
- *     to allow for the largest snapshot. If the snapshot gets lost, or the follower had all of it already, that is a long stall. We know
- *     when the transfer is over, so the timeout is long while one is on its way and short otherwise.
- *  9. A leader that is probing believes a late rejection of an index that it knows to be matched, counts a negative number of entries in flight and
- *     never sends any again. Such rejections are dropped.
- * 10. fsm->snapshot runs on the loop, and snapshot_async too (it is called right behind it): see raft/replica_snapshot.c.
- * 11. A follower that gets a configuration behind other entries in one message takes it for the first of them: it never learns that the
- *     configuration is committed (as a leader it would call every change of the membership "under way" for ever), and keeps it when the
- *     entry is rolled back, with a wrong majority from then on. So a configuration is the first entry of its message.
- * 12. A write that fails later, through its callback, is taken for one that was cancelled by closing: what it was to write is never heard of
- *     again, and an installation that failed lets no other begin. The node dies.
- * 13. A snapshot that rotted on the leader's disk is refused by whom it is sent to, and sent again for ever: the follower never catches up. So
- *     it is checked before it is sent, and a master that finds its own damaged dies; its owner finds the same at the next start.
- * 14. A leader that is being closed has freed what it knew of its followers and still calls itself the leader: whoever asks it for a match
- *     index, as rule 9 does, reads through a NULL pointer. What arrives while closing is dropped.
- * 15. An InstallSnapshot of a former term is answered with a success and an index that was never set. If who sent it leads again by then, it
- *     takes the follower for having all of its log, and commits entries that nobody else has. Such a message is dropped; who sent it
- *     hears of the term from all others.
- * 16. A member that has been made voter refuses its vote until it has the entry that says so, and if without it there is no majority, it never
- *     gets that entry: nobody is elected any more. Whoever counts votes knows whose count (dissertation, section 4.1: servers answer
- *     requests whatever their own configuration says), so we give ours in any role; and since the library forgets a silent leader only
- *     when it stands for election, which others than voters never do, we do not let that one stand in the way.
- * 17. An AppendEntries of a former term is refused by naming the index before its entries, and 0 there means success: who is sent a log from
- *     its beginning (a newcomer) then acknowledges an index that was never set, with what rule 15 says as the consequence. It is not
- *     dropped, since who sent it may hear of the term from nobody else, but refused as if it began behind entry 1. The index in any
- *     refusal that leaves is set here (to what the library sets otherwise), and an acknowledgement of more than a leader has is dropped.
- * 18. An answer to a question for a pre-vote names the term that would come next. Whether it is one is looked up in what a candidate keeps, also
- *     by a follower, which keeps the leader's address there: if a certain byte of that pointer is 0, one time in sixteen, the follower
- *     goes to the next term, and its leader has to step down. So answers to requests for votes reach candidates alone.
- * 19. A restarted server that is the only voter leads again in the same term. What it had sent to a standby and lost with its memory or disk then
- *     has the index and the term of other entries that it writes now, and the standby, who keeps the former ones, is taken for equal. Logs
- *     may only differ where terms differ, so such a server begins a new term before it starts. (A log that holds nothing but its first
- *     configuration was never sent to anybody: another member is an entry.)
- * 20. A question for a pre-vote is answered with the term that it names, also if ours is higher and that is why it is refused. Who has the longer log
- *     and an older term then never hears of ours, we never win for want of its entries, and nobody is elected any more. Such a refusal
- *     names our term; a candidate goes to it.
- * 21. Its assertions are off, and where one would fail it goes on with memory that is not what it takes it for: entries of another leader in the
- *     term in which we lead, an empty configuration, a term that has no next one. What cannot be meant is dropped (raft/replica_absurd.c). */
+ *  1. An error from append, truncate or snapshot_put leads to a second free of what the call was about. From here they
+ *     always succeed; the node dies instead, and what was asked is cancelled when the library closes.
+ *  2. An error from set_term or set_vote leaves the new value in memory, and later messages speak as if it were on
+ *     disk. The node dies and sends nothing more.
+ *  3. An error from send makes the rest of the step, the apply of what was committed included, fall under the table. It
+ *     always succeeds; lost messages are Raft's daily bread.
+ *  4. An InstallSnapshot that arrives while a snapshot is being taken ends in a NULL pointer when that is done. It is
+ *     dropped: the leader repeats it. So is one whose checksums do not fit: it must not replace anything.
+ *  5. A snapshot read for sending may be newer than the one the message was made for; the library corrects its index
+ *     but not its term.
+ *  6. When a snapshot cannot be read, the library frees a configuration that it never set. It gets an empty snapshot
+ *     instead, and the message that it makes of it goes nowhere; the leader tries again when the installation times
+ *     out.
+ *  7. What an AppendEntries says about entries that the follower has committed (a probe, a late message) is handled
+ *     wrongly: the commit index goes back to the last entry of the message, and a snapshot taken then holds a later
+ *     state than its index says; entries that were compacted away are taken for new ones and written behind the end of
+ *     the log. But every leader of this or a later term has all that is committed, so such a message is cut to what
+ *     lies behind the commit index and says no more than before.
+ *  8. A leader that has sent a snapshot sends nothing else to that follower until it hears of a new match index, or
+ *     until a timeout that has to allow for the largest snapshot. If the snapshot gets lost, or the follower had all of
+ *     it already, that is a long stall. We know when the transfer is over, so the timeout is long while one is on its
+ *     way and short otherwise.
+ *  9. A leader that is probing believes a late rejection of an index that it knows to be matched, counts a negative
+ *     number of entries in flight and never sends any again. Such rejections are dropped.
+ * 10. fsm->snapshot runs on the loop, and snapshot_async too (it is called right behind it): see
+ *     raft/replica_snapshot.c.
+ * 11. A follower that gets a configuration behind other entries in one message takes it for the first of them: it never
+ *     learns that the configuration is committed (as a leader it would call every change of the membership "under way"
+ *     for ever), and keeps it when the entry is rolled back, with a wrong majority from then on. So a configuration is
+ *     the first entry of its message.
+ * 12. A write that fails later, through its callback, is taken for one that was cancelled by closing: what it was to
+ *     write is never heard of again, and an installation that failed lets no other begin. The node dies.
+ * 13. A snapshot that rotted on the leader's disk is refused by whom it is sent to, and sent again for ever: the
+ *     follower never catches up. So it is checked before it is sent, and a master that finds its own damaged dies; its
+ *     owner finds the same at the next start.
+ * 14. A leader that is being closed has freed what it knew of its followers and still calls itself the leader: whoever
+ *     asks it for a match index, as rule 9 does, reads through a NULL pointer. What arrives while closing is dropped.
+ * 15. An InstallSnapshot of a former term is answered with a success and an index that was never set. If who sent it
+ *     leads again by then, it takes the follower for having all of its log, and commits entries that nobody else has.
+ *     Such a message is dropped; who sent it hears of the term from all others.
+ * 16. A member that has been made voter refuses its vote until it has the entry that says so, and if without it there
+ *     is no majority, it never gets that entry: nobody is elected any more. Whoever counts votes knows whose count
+ *     (dissertation, section 4.1: servers answer requests whatever their own configuration says), so we give ours in
+ *     any role; and since the library forgets a silent leader only when it stands for election, which others than
+ *     voters never do, we do not let that one stand in the way.
+ * 17. An AppendEntries of a former term is refused by naming the index before its entries, and 0 there means success:
+ *     who is sent a log from its beginning (a newcomer) then acknowledges an index that was never set, with what rule
+ *     15 says as the consequence. It is not dropped, since who sent it may hear of the term from nobody else, but
+ *     refused as if it began behind entry 1. The index in any refusal that leaves is set here (to what the library sets
+ *     otherwise), and an acknowledgement of more than a leader has is dropped.
+ * 18. An answer to a question for a pre-vote names the term that would come next. Whether it is one is looked up in
+ *     what a candidate keeps, also by a follower, which keeps the leader's address there: if a certain byte of that
+ *     pointer is 0, one time in sixteen, the follower goes to the next term, and its leader has to step down. So
+ *     answers to requests for votes reach candidates alone.
+ * 19. A restarted server that is the only voter leads again in the same term. What it had sent to a standby and lost
+ *     with its memory or disk then has the index and the term of other entries that it writes now, and the standby, who
+ *     keeps the former ones, is taken for equal. Logs may only differ where terms differ, so such a server begins a new
+ *     term before it starts. (A log that holds nothing but its first configuration was never sent to anybody: another
+ *     member is an entry.)
+ * 20. A question for a pre-vote is answered with the term that it names, also if ours is higher and that is why it is
+ *     refused. Who has the longer log and an older term then never hears of ours, we never win for want of its entries,
+ *     and nobody is elected any more. Such a refusal names our term; a candidate goes to it.
+ * 21. Its assertions are off, and where one would fail it goes on with memory that is not what it takes it for: entries
+ *     of another leader in the term in which we lead, an empty configuration, a term that has no next one. What
+ *     cannot be meant is dropped (raft/replica_absurd.c). */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -140,8 +152,9 @@ static bool cut_committed(struct replica *n, struct raft_message *m)
     return true;
 }
 
-/* Rule 16; and a voter, too, lets go of a leader that has been silent for the time that counts, not first when it stands for election itself
- * (dissertation, section 4.2.3: "within the minimum election timeout of hearing from a current leader"). What is pretended holds for this call alone: a request for a vote changes no configuration. */
+/* Rule 16; and a voter, too, lets go of a leader that has been silent for the time that counts, not first when it
+ * stands for election itself (dissertation, section 4.2.3: "within the minimum election timeout of hearing from a
+ * current leader"). What is pretended holds for this call alone: a request for a vote changes no configuration. */
 static void recv_vote_request(struct replica *n, struct raft_io *io, struct raft_message *m)
 {
     struct raft_server *me = replica_server(n, n->config.id);
@@ -190,8 +203,8 @@ static bool absurd_result(struct replica *n, const struct raft_message *m)
     return r->last_log_index > raft_last_index(&n->raft);
 }
 
-/* Answers to a leader carry a capacity, which libraft would refuse writes by; that is off (a threshold of 0), and the field says whether the
- * member's disk is low: 0, or not. */
+/* Answers to a leader carry a capacity, which libraft would refuse writes by; that is off (a threshold of 0), and the
+ * field says whether the member's disk is low: 0, or not. */
 static void note_disk(struct replica *n, uint64_t id, bool low)
 {
     unsigned i = 0;
@@ -313,8 +326,8 @@ static void stick(struct replica *n, struct stuck what)
     list_push_back(&n->io.stuck, &s->link);
 }
 
-/* As many entries as fit into a message that the transport takes, one at least, and a configuration only as the first of them (rule 11). The
- * follower acknowledges what it got, and the rest is sent again from there. */
+/* As many entries as fit into a message that the transport takes, one at least, and a configuration only as the first
+ * of them (rule 11). The follower acknowledges what it got, and the rest is sent again from there. */
 static unsigned entries_that_fit(const struct raft_append_entries *a)
 {
     size_t size = 0;

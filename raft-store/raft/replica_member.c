@@ -1,5 +1,6 @@
-/* Membership: one change at a time, each watched until its configuration is committed. The leader also moves newcomers on: spare to standby (the
- * log is sent to them), standby to voter once it has nearly caught up, as long as they answer.
+/* Membership: one change at a time, each watched until its configuration is committed. The leader also moves newcomers
+ * on: spare to standby (the log is sent to them), standby to voter once it has nearly caught up, as long as they
+ * answer.
  *
  * libraft's own checks are partly assertions, which Debian's build leaves out, so everything is checked here first. */
 #include <assert.h>
@@ -304,7 +305,8 @@ static bool watch_change(struct replica *n)
     return true;
 }
 
-/* Our own duty: newcomers move on. Nobody else is woken for it: the answer of the newcomer to a heartbeat is what starts the turn. */
+/* Our own duty: newcomers move on. Nobody else is woken for it: the answer of the newcomer to a heartbeat is what
+ * starts the turn. */
 static bool move_newcomers(struct replica *n)
 {
     if (n->phase != REPLICA_LEADING || replica_now(n) < n->change.quiet_until_ms || may_change(n, NULL) != 0) {

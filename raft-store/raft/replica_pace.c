@@ -1,14 +1,18 @@
 /* The node's patience: what pace.h keeps, brought to libraft and to the other masters.
  *
- * libraft draws each election timeout from between one and two times what it was set to. The second half serves to part candidates, for
- * which a few hundred ms are enough whatever the first half is; so what it drew is cut to [timeout, timeout + floor].
+ * libraft draws each election timeout from between one and two times what it was set to. The second half serves to part
+ * candidates, for which a few hundred ms are enough whatever the first half is; so what it drew is cut to [timeout,
+ * timeout + floor].
  *
- * What is told travels in fields that libraft 0.22.1 sends and nobody reads, with 0 for "no word" as an earlier Reeve has it:
+ * What is told travels in fields that libraft 0.22.1 sends and nobody reads, with 0 for "no word" as an earlier Reeve
+ * has it:
  *   AppendEntries.version           1 + pace_units(pace_all)    from the leader
- *   AppendEntriesResult.capacity    1 + pace_units(pace_own)    to the leader (0: the disk is low, see raft/replica_io.c)
+ *   AppendEntriesResult.capacity    1 + pace_units(pace_own)    to the leader (0: the disk is low, see
+ *                                   raft/replica_io.c)
  *
- * A leader whose process has ended is not waited for. libraft's own word for that does not exist: its timer is set to the near future, and
- * who is asked for a vote meanwhile lets go of that leader. Candidates are parted by their rank among the members. */
+ * A leader whose process has ended is not waited for. libraft's own word for that does not exist: its timer is set to
+ * the near future, and who is asked for a vote meanwhile lets go of that leader. Candidates are parted by their rank
+ * among the members. */
 #include "raft-store/raft/replica_int.h"
 
 #define RANK_HEARTBEATS 2 /* between the candidacies of two members for a leader that has ended */

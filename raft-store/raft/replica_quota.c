@@ -1,8 +1,9 @@
 /* The bound of the whole state: every object is in the memory of every master, so somebody has to say no.
  *
- * The leader decides, on its tip, before evaluation; what is in the log is applied everywhere, whatever another master's bound is. A transaction may pass
- * the bound by its own size. Full is what a disk is that is low (raft/replica_write.c): nothing new is made, and users make nothing larger; what exists goes on
- * (status, leases, bindings), and what takes away is always taken. What members need to be repaired and replaced is taken as well. */
+ * The leader decides, on its tip, before evaluation; what is in the log is applied everywhere, whatever another
+ * master's bound is. A transaction may pass the bound by its own size. Full is what a disk is that is low
+ * (raft/replica_write.c): nothing new is made, and users make nothing larger; what exists goes on (status, leases,
+ * bindings), and what takes away is always taken. What members need to be repaired and replaced is taken as well. */
 #include <inttypes.h>
 
 #include "raft-store/raft/replica_int.h"

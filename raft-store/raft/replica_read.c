@@ -1,9 +1,11 @@
-/* Linearizable reads without a log entry (Raft dissertation, section 6.4, with the question for the term in place of heartbeats).
+/* Linearizable reads without a log entry (Raft dissertation, section 6.4, with the question for the term in place of
+ * heartbeats).
  *
- * A round: note the commit index, ask every voter "is your current term still T?", wait until a majority (ourselves included) has said
- * yes. Whoever says yes after the round began had not voted for a later leader when it began, so no later leader existed then, and
- * nothing acknowledged before the round can be behind the noted index. That holds only once an entry of our own term has been applied, so
- * rounds start in phase LEADING. Reads that come while a round runs wait for the next one. */
+ * A round: note the commit index, ask every voter "is your current term still T?", wait until a majority (ourselves
+ * included) has said yes. Whoever says yes after the round began had not voted for a later leader when it began, so no
+ * later leader existed then, and nothing acknowledged before the round can be behind the noted index. That holds only
+ * once an entry of our own term has been applied, so rounds start in phase LEADING. Reads that come while a round
+ * runs wait for the next one. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,12 +1,14 @@
-/* Snapshots that do not stop the loop. libraft calls fsm->snapshot on the loop and hands the buffers to io->snapshot_put at once. So
- * fsm->snapshot only forks the state (O(1)) and returns a placeholder; our snapshot_put has a worker serialise the fork into a file
- * (snapfile.h) and then gives a reference to it to the original snapshot_put. For the library one asynchronous write takes a little longer.
+/* Snapshots that do not stop the loop. libraft calls fsm->snapshot on the loop and hands the buffers to
+ * io->snapshot_put at once. So fsm->snapshot only forks the state (O(1)) and returns a placeholder; our snapshot_put
+ * has a worker serialise the fork into a file (snapfile.h) and then gives a reference to it to the original
+ * snapshot_put. For the library one asynchronous write takes a little longer.
  *
- * When: after config.snapshot_entries entries, or when the log since the last one has become a quarter as large as the state (8 MiB at least,
- * config.snapshot_bytes at most), each raised by a share that differs from member to member, so that not all stand still together. So the log,
- * which is in memory, stays small beside the state, and the disk writes at most about five times what the log alone would have it write. What
- * stays in the log behind a snapshot, for those that lag, is counted in bytes as well. libraft only counts entries, so its threshold is held
- * out of reach and lowered to 1 when it is time, and what stays is told to it in entries of the average size. */
+ * When: after config.snapshot_entries entries, or when the log since the last one has become a quarter as large as the
+ * state (8 MiB at least, config.snapshot_bytes at most), each raised by a share that differs from member to member, so
+ * that not all stand still together. So the log, which is in memory, stays small beside the state, and the disk writes
+ * at most about five times what the log alone would have it write. What stays in the log behind a snapshot, for those
+ * that lag, is counted in bytes as well. libraft only counts entries, so its threshold is held out of reach and
+ * lowered to 1 when it is time, and what stays is told to it in entries of the average size. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +20,8 @@
 #include "raft-store/store/snapshot.h"
 
 #define THRESHOLD_NEVER (1u << 31)
-/* The log may become a quarter as large as the state before the next snapshot, within these and config.snapshot_bytes. */
+/* The log may become a quarter as large as the state before the next snapshot, within these and
+ * config.snapshot_bytes. */
 #define LOG_BYTES_MIN (8u << 20)
 /* What stays in the log behind a snapshot, for followers that lag a little: an eighth of the state, within these. */
 #define TRAILING_ENTRIES_MAX 1024u
@@ -240,7 +243,8 @@ static void sweep_done(void *arg)
     }
 }
 
-/* No file may be finished meanwhile whose reference is still to be stored: fsm_snapshot and replica_snapshot_check wait for the end. */
+/* No file may be finished meanwhile whose reference is still to be stored: fsm_snapshot and replica_snapshot_check
+ * wait for the end. */
 void replica_snapshot_stored(struct replica *n)
 {
     if (n->snapshot_dir == NULL || n->snapshot.sweeping || n->io.close_cb != NULL) {

@@ -1,8 +1,9 @@
 /* Writes: from the transaction to its answer.
  *
- * replica_submit evaluates on the tip and puts a waiter into the open batch; the turn's end makes one entry of the batch (a proposal); the state
- * machine marks the proposal applied if we still lead the term it was made in; the turn after that answers. What is in a proposal
- * when leadership goes is unknown; what was still in the open batch never happened. */
+ * replica_submit evaluates on the tip and puts a waiter into the open batch; the turn's end makes one entry of the
+ * batch (a proposal); the state machine marks the proposal applied if we still lead the term it was made in; the turn
+ * after that answers. What is in a proposal when leadership goes is unknown; what was still in the open batch never
+ * happened. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,8 +37,8 @@ bool replica_writes_propose(struct replica *n)
     n->inflight++;
     int rv = raft_apply(&n->raft, &p->req, &buf, 1, NULL);
     if (rv != 0) {
-        /* Nothing was appended. The tip holds what was not proposed: it has to go, and comes back behind a barrier. Not here: the owner
-         * may be in the middle of reading it. */
+        /* Nothing was appended. The tip holds what was not proposed: it has to go, and comes back behind a barrier. Not
+         * here: the owner may be in the middle of reading it. */
         struct error why = {0};
         replica_raft_error(n, rv, &why, "propose a log entry");
         log_warn(n->config.log, "node", "%s", why.message);
@@ -61,10 +62,11 @@ static void add_waiter(struct replica *n, struct list *to, struct waiter *w)
     list_push_back(to, &w->link);
 }
 
-/* The answer reads the tip (a refusal, a repeat, an update that changed nothing). It goes out when all that the tip holds has been committed
- * and it is sure that no other leader had been elected when it was read. The open batch gives both, since it is proposed only now.
- * What is in flight does not give the second: its acknowledgements may have been on their way before the question came, and the next
- * leader elected behind them. So without an open batch the term is confirmed by a round that starts now. */
+/* The answer reads the tip (a refusal, a repeat, an update that changed nothing). It goes out when all that the tip
+ * holds has been committed and it is sure that no other leader had been elected when it was read. The open batch gives
+ * both, since it is proposed only now. What is in flight does not give the second: its acknowledgements may have been
+ * on their way before the question came, and the next leader elected behind them. So without an open batch the term
+ * is confirmed by a round that starts now. */
 static void answer_when_tip_holds(struct replica *n, struct waiter *w)
 {
     n->queued++;
@@ -79,8 +81,9 @@ static void answer_when_tip_holds(struct replica *n, struct waiter *w)
 }
 
 /* ---- Room on the disk ----
- * While the disk is low nobody makes anything new, and users change no specs: what is left is for status, and for taking away. The last of it is for
- * taking away alone, so that a cluster with full disks can always be cleaned. What the members need to be repaired and replaced is always taken. */
+ * While the disk is low nobody makes anything new, and users change no specs: what is left is for status, and for
+ * taking away. The last of it is for taking away alone, so that a cluster with full disks can always be cleaned.
+ * What the members need to be repaired and replaced is always taken. */
 
 static bool removes(const struct txn_op *op)
 {
@@ -141,8 +144,9 @@ static bool has_room(const struct replica *n, const struct txn *t)
 }
 
 /* ---- Shares ----
- * A batch that is full is full for somebody: what the system itself wants leaves room for users, users leave room for nodes (an agent that
- * cannot register or report is a node lost), and all leave room for taking away, without which nothing would get better. */
+ * A batch that is full is full for somebody: what the system itself wants leaves room for users, users leave room for
+ * nodes (an agent that cannot register or report is a node lost), and all leave room for taking away, without which
+ * nothing would get better. */
 
 enum share { SHARE_SYSTEM, SHARE_USER, SHARE_NODE, SHARE_REMOVAL };
 static const struct {
@@ -280,7 +284,8 @@ void replica_writes_applied(struct replica *n, uint64_t index)
     {
         struct proposal *p = LIST_ENTRY(it, struct proposal, link);
         if (!p->applied) {
-            /* Ours only if we led without a break from proposing to applying: another leader may have put its own entry here. */
+            /* Ours only if we led without a break from proposing to applying: another leader may have put its own
+             * entry here. */
             p->applied = p->index == index && replica_is_leader_of(n, p->term);
             return;
         }
@@ -307,7 +312,8 @@ bool replica_writes_finish(struct replica *n)
     return did;
 }
 
-/* What a waiter hears when its entry's fate is not known. Refusals and no-ops did nothing, whatever became of the entry they leant on. */
+/* What a waiter hears when its entry's fate is not known. Refusals and no-ops did nothing, whatever became of the
+ * entry they leant on. */
 void replica_answer_lost(struct replica *n, struct waiter *w, bool proposed)
 {
     if (w->error != NULL || w->result.unchanged) {

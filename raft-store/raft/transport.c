@@ -1,5 +1,6 @@
-/* Sessions between masters. Each dials all members of the raft configuration; what a peer dialled to us serves as well, so that a newcomer who
- * knows nobody yet can answer. A link's certificate is compared with the peer's id before the first message goes over it. */
+/* Sessions between masters. Each dials all members of the raft configuration; what a peer dialled to us serves as well,
+ * so that a newcomer who knows nobody yet can answer. A link's certificate is compared with the peer's id before the
+ * first message goes over it. */
 #include "raft-store/raft/transport.h"
 
 #include <assert.h>
@@ -130,7 +131,8 @@ static void link_closed(struct rpc_session *rpc, const struct error *why, void *
     peer_maybe_free(p);
 }
 
-/* What it says cannot be meant: damaged, or of a version that we do not understand. Its connections are closed, and it may begin again. */
+/* What it says cannot be meant: damaged, or of a version that we do not understand. Its connections are closed, and
+ * it may begin again. */
 static void peer_is_bad(struct peer *p, const char *why)
 {
     int64_t now = env_now_ms(env_real());
@@ -203,7 +205,8 @@ static void on_notify(struct rpc_session *s, struct str method, struct mp params
 {
     struct link_ref *ref = data;
     struct peer *p = ref->peer;
-    /* Whom we dialled may be master OLD's successor at its address: not the one we looked for, but a master, and it knows. */
+    /* Whom we dialled may be master OLD's successor at its address: not the one we looked for, but a master, and it
+     * knows. */
     bool dialled = ref->out && !p->leaving && rpc_session_peer(s)->role == PKI_ROLE_MASTER;
     if (str_is(method, "removed") && (dialled || link_trusted(s, ref))) {
         if (!p->t->closing && p->t->config.on_removed != NULL &&

@@ -1,15 +1,18 @@
-/* Messages between masters, over TLS sessions of proto/rpc (ALPN reeve-raft/1): Raft's own, questions for the term, and calls that a
- * master forwards to another. Sessions are made to every member of the raft configuration, kept alive and reconnected with backoff; one that the
- * peer opened to us is used too, whichever is open. The peer must have role master and a CN equal to the id it speaks for.
+/* Messages between masters, over TLS sessions of proto/rpc (ALPN reeve-raft/1): Raft's own, questions for the term, and
+ * calls that a master forwards to another. Sessions are made to every member of the raft configuration, kept alive and
+ * reconnected with backoff; one that the peer opened to us is used too, whichever is open. The peer must have role
+ * master and a CN equal to the id it speaks for.
  *
- *   notification "raft"      {from, address, data: bin}          one encoded raft message (raft-store/raft/raft_codec.h)
- *   request      "raft.part" {transfer, offset, size, hash, data, ?head} -> {}   a chunk of an InstallSnapshot (transport_snapshot.c)
+ *   notification "raft"      {from, address, data: bin}          one encoded raft message
+ *                            (raft-store/raft/raft_codec.h)
+ *   request      "raft.part" {transfer, offset, size, hash, data, ?head} -> {}   a chunk of an InstallSnapshot
+ *                (transport_snapshot.c)
  *   request      "raft.term" {round, term} -> {term}
  *   notification "removed"   {id}        to a master that is no member any more: see on_removed
  * all other requests go to on_request.
  *
- * Limits: TRANSPORT_QUEUE_MAX bytes queued per peer, above it raft messages are dropped (Raft sends again); one InstallSnapshot per peer at a
- * time. Loop thread only. */
+ * Limits: TRANSPORT_QUEUE_MAX bytes queued per peer, above it raft messages are dropped (Raft sends again); one
+ * InstallSnapshot per peer at a time. Loop thread only. */
 #ifndef RAFT_STORE_RAFT_TRANSPORT_H
 #define RAFT_STORE_RAFT_TRANSPORT_H
 
@@ -31,9 +34,10 @@ struct transport_config {
     uint64_t id;
     const char *address; /* copied */
     const struct log *log;
-    const char *
-        snapshot_dir; /* copied; where the state of snapshots lies (raft-store/disk/snapfile.h); NULL: it stays in memory */
-    /* A request of another master that is not the transport's own ("forward", "read.index", "announce"...). Must be answered. */
+    /* copied; where the state of snapshots lies (raft-store/disk/snapfile.h); NULL: it stays in memory */
+    const char *snapshot_dir;
+    /* A request of another master that is not the transport's own ("forward", "read.index", "announce"...). Must be
+     * answered. */
     void (*on_request)(void *data, uint64_t peer_id, struct rpc_request *r, struct str method, struct mp params);
     void *data;
     /* Another master says that we were removed from the cluster. NULL: ignored. */
@@ -52,21 +56,22 @@ void transport_call(struct transport *t, uint64_t peer_id, const char *method, s
                     rpc_result_cb *cb, void *data);
 /* The open session to a peer, for streams; NULL if none. Borrowed. */
 struct rpc_session *transport_session(struct transport *t, uint64_t peer_id);
-/* Connected, and, if we lead, heard within the last three heartbeats or so. Followers do not hear each other: a leader may trust this
- * only when transport_settled. */
+/* Connected, and, if we lead, heard within the last three heartbeats or so. Followers do not hear each other: a leader
+ * may trust this only when transport_settled. */
 bool transport_reachable(const struct transport *t, uint64_t peer_id);
-/* Everybody with an open session was heard since `since_ms` (env_real's, when our leadership began), or has had the time: from now on
- * transport_reachable tells a leader who answers, not who happened to talk to a follower. */
+/* Everybody with an open session was heard since `since_ms` (env_real's, when our leadership began), or has had the
+ * time: from now on transport_reachable tells a leader who answers, not who happened to talk to a follower. */
 bool transport_settled(const struct transport *t, int64_t since_ms);
-/* Leader of `term`, at the end of a turn: followers that have been sent the entries up to `commit`, but not yet that they are committed, are told now
- * by an AppendEntries without entries, instead of with the next heartbeat (up to its whole period later). Keeps watches on followers
- * and reads through them quick; nothing depends on it. */
+/* Leader of `term`, at the end of a turn: followers that have been sent the entries up to `commit`, but not yet that
+ * they are committed, are told now by an AppendEntries without entries, instead of with the next heartbeat (up to its
+ * whole period later). Keeps watches on followers and reads through them quick; nothing depends on it. */
 void transport_hint_commit(struct transport *t, uint64_t term, uint64_t commit);
 /* For replica_config.peers.ask_term; data = the transport. */
 void transport_ask_term(void *data, uint64_t id, uint64_t round, uint64_t term);
 /* For replica_config.peers.reachable. */
 bool transport_reachable_peer(void *data, uint64_t id);
-/* For replica_config.peers.ended: it has no session with us, and where it listened nobody does. A process that stands still keeps both. */
+/* For replica_config.peers.ended: it has no session with us, and where it listened nobody does. A process that
+ * stands still keeps both. */
 bool transport_ended_peer(void *data, uint64_t id);
 
 struct transport_stats {

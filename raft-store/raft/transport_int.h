@@ -1,4 +1,5 @@
-/* Inside the transport: transport.c (sessions) and transport_snapshot.c (big transfers); and what uv_io.c, which stands on it, uses. */
+/* Inside the transport: transport.c (sessions) and transport_snapshot.c (big transfers); and what uv_io.c, which
+ * stands on it, uses. */
 #ifndef RAFT_STORE_RAFT_TRANSPORT_INT_H
 #define RAFT_STORE_RAFT_TRANSPORT_INT_H
 
@@ -63,7 +64,8 @@ struct transport {
     struct transport_stats stats;
 };
 
-/* Encodes and sends; 0, or RAFT_NOCONNECTION (dropped: Raft sends again). InstallSnapshot goes through transport_send_snapshot. */
+/* Encodes and sends; 0, or RAFT_NOCONNECTION (dropped: Raft sends again). InstallSnapshot goes through
+ * transport_send_snapshot. */
 int transport_send(struct transport *t, const struct raft_message *m);
 typedef void transport_send_done(void *data, int status);
 /* The message's data and configuration must stay until done, which comes exactly once, from the loop. */

@@ -1,12 +1,14 @@
-/* InstallSnapshot in chunks: one request per chunk, a few in flight, so that a gigabyte never stands in a queue and other messages pass between.
+/* InstallSnapshot in chunks: one request per chunk, a few in flight, so that a gigabyte never stands in a queue and
+ * other messages pass between.
  *
  *   raft.part {transfer, offset, size, hash, data, ?head} -> {}      head: the encoded message, with the first chunk
- * What travels is the state itself: the sender reads it from the file that its snapshot refers to, the receiver writes it into a file of
- * its own and hands libraft a reference to that (raft-store/disk/snapfile.h), so neither holds it in memory. A transport without a directory for
- * such files, and a sender whose snapshot has the state inside, use memory instead.
- * The receiver takes chunks of one transfer in order of arrival, each to its offset; it is whole when all bytes are there and their XXH3-64 is
- * `hash`. The chunk that makes it whole is answered when the file is on the disk. A new transfer from the same peer replaces one that is not
- * whole. Any failure ends the transfer: Raft begins again. */
+ * What travels is the state itself: the sender reads it from the file that its snapshot refers to, the receiver writes
+ * it into a file of its own and hands libraft a reference to that (raft-store/disk/snapfile.h), so neither holds it in
+ * memory. A transport without a directory for such files, and a sender whose snapshot has the state inside, use memory
+ * instead. The receiver takes chunks of one transfer in order of arrival, each to its offset; it is whole when all
+ * bytes are there and their XXH3-64 is `hash`. The chunk that makes it whole is answered when the file is on the disk.
+ * A new transfer from the same peer replaces one that is not whole. Any failure ends the transfer: Raft begins
+ * again. */
 #include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>

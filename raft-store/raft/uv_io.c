@@ -147,8 +147,9 @@ static void forget_transport(void *data)
 
 /* ---- Descriptors ---- */
 
-/* raft_uv ends for good when the process has no descriptor for a new segment's events, its term or its directory: these are libraft's own calls (all in
- * one piece, without a loop), and get one of those that are kept. __real_*: absent where nothing is wrapped. */
+/* raft_uv ends for good when the process has no descriptor for a new segment's events, its term or its directory: these
+ * are libraft's own calls (all in one piece, without a loop), and get one of those that are kept. __real_*: absent
+ * where nothing is wrapped. */
 int __wrap_uv_fs_open(uv_loop_t *loop, uv_fs_t *req, const char *path, int flags, int mode, uv_fs_cb cb);
 int __real_uv_fs_open(uv_loop_t *loop, uv_fs_t *req, const char *path, int flags, int mode, uv_fs_cb cb)
     __attribute__((weak));
@@ -192,9 +193,10 @@ static void *destroy_context(void *arg)
     return NULL;
 }
 
-/* raft_uv closes the AIO context of each segment on the loop when nothing is in flight on it any more, and io_destroy(2) waits for an RCU grace
- * period of the kernel all the same: the loop stood still for about 30 ms at each segment and each snapshot. Nobody looks at the
- * result, so a thread of its own may wait. The linker puts this in libraft's place of io_destroy (--wrap in the Makefile). */
+/* raft_uv closes the AIO context of each segment on the loop when nothing is in flight on it any more, and
+ * io_destroy(2) waits for an RCU grace period of the kernel all the same: the loop stood still for about 30 ms at each
+ * segment and each snapshot. Nobody looks at the result, so a thread of its own may wait. The linker puts this in
+ * libraft's place of io_destroy (--wrap in the Makefile). */
 int __wrap_io_destroy(unsigned long context);
 int __wrap_io_destroy(unsigned long context)
 {
@@ -234,8 +236,8 @@ static void tighten(struct raft_entry *entries, size_t count)
     raft_free(old);
 }
 
-/* raft_uv keeps the whole file of a segment for the entries in it, 16 MiB for one that was open at a crash even if it holds a few bytes, and as
- * long as they are in the log. */
+/* raft_uv keeps the whole file of a segment for the entries in it, 16 MiB for one that was open at a crash even if it
+ * holds a few bytes, and as long as they are in the log. */
 static int io_load(struct raft_io *io, raft_term *term, raft_id *voted_for, struct raft_snapshot **snapshot,
                    raft_index *start_index, struct raft_entry *entries[], size_t *n_entries)
 {
@@ -309,7 +311,8 @@ static uint64_t room_of(const struct uv_io *u)
     return statvfs(u->dir, &fs) == 0 ? (uint64_t)fs.f_bavail * fs.f_frsize : UINT64_MAX;
 }
 
-/* A term or a vote needs a block or two; without them the master would have to stop. So some room is held back for them. */
+/* A term or a vote needs a block or two; without them the master would have to stop. So some room is held back for
+ * them. */
 static void keep_ballast(struct uv_io *u)
 {
     CLEANUP_FREE char *path = xasprintf("%s/" BALLAST_FILE, u->dir);
@@ -406,7 +409,8 @@ static void mark_from_time_to_time(struct uv_io *u)
 
 /* ---- Room on the disk ---- */
 
-/* raft_uv waits in silence for room when it cannot prepare a segment: say so before it comes to that, and keep users' writes out. */
+/* raft_uv waits in silence for room when it cannot prepare a segment: say so before it comes to that, and keep
+ * users' writes out. */
 static void on_watch(uv_timer_t *timer)
 {
     struct uv_io *u = timer->data;
@@ -511,9 +515,10 @@ static void io_close(struct raft_io *io, raft_io_close_cb cb)
     u->disk.close(io, on_disk_closed);
 }
 
-/* raft_uv 0.22.1 says in its trace only that a write of a segment has failed. It means to repeat it, but arms the timer of something else, which
- * takes its own data for the segment and crashes. So the write is not repeated: the master stops, in order and saying why, before that
- * timer fires (DISK_RETRY_MS), and goes on from what is on the disk when it is started again. */
+/* raft_uv 0.22.1 says in its trace only that a write of a segment has failed. It means to repeat it, but arms the timer
+ * of something else, which takes its own data for the segment and crashes. So the write is not repeated: the master
+ * stops, in order and saying why, before that timer fires (DISK_RETRY_MS), and goes on from what is on the disk when
+ * it is started again. */
 #define WRITE_FAILED "retry failed write"
 
 static void on_trace(struct raft_tracer *t, int type, const void *info)

@@ -1,15 +1,16 @@
 /* Transactions that append to lists and read them: serializable, and strictly so (in the order of real time).
  *
- * Kingsbury and Alvaro, "Elle: inferring isolation anomalies from experimental observations" (2020). Each element is appended once, so a list
- * that was read tells which appends came before it and in which order; the longest list of a key is the order of its versions. From that
- * follow dependencies (graph.h), and a history is serializable only if they have no cycle. Cycles have Adya's names:
+ * Kingsbury and Alvaro, "Elle: inferring isolation anomalies from experimental observations" (2020). Each element is
+ * appended once, so a list that was read tells which appends came before it and in which order; the longest list of a
+ * key is the order of its versions. From that follow dependencies (graph.h), and a history is serializable only if they
+ * have no cycle. Cycles have Adya's names:
  *
  *     G0        of writes alone                      G1a   read of what was told as not done
  *     G1c       of writes and reads                  G1b   read from the middle of a transaction
  *     G-single  with one read of what was replaced   G2    with several of them
  *
- * "-realtime" behind a name: the cycle needs the order in real time, so the history may be serializable, but not strictly.
- * Sound: what is reported is wrong. Appends of unknown outcome that nobody saw are taken for not done. */
+ * "-realtime" behind a name: the cycle needs the order in real time, so the history may be serializable, but not
+ * strictly. Sound: what is reported is wrong. Appends of unknown outcome that nobody saw are taken for not done. */
 #include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -393,8 +394,9 @@ static int by_end(const void *pa, const void *pb)
     return (a->end_us > b->end_us) - (a->end_us < b->end_us);
 }
 
-/* A chain of moments, one for each end: what ended points to its moment, the last moment before a start points to what began. So the order
- * in real time takes as many edges as there are operations. Moments are the nodes behind the operations. */
+/* A chain of moments, one for each end: what ended points to its moment, the last moment before a start points to what
+ * began. So the order in real time takes as many edges as there are operations. Moments are the nodes behind the
+ * operations. */
 static void add_times(const struct lists *l, struct graph *g)
 {
     CLEANUP_FREE const struct hist_op **ended = xcalloc(l->ops_count + 1u, sizeof *ended);

@@ -1,6 +1,6 @@
-/* Accounts and transfers between them. Every read sees the same sum, the same accounts, and none below 0 unless the history allows it. And
- * between a read before the first transfer and one after the last each account has gained what the transfers say: those of unknown outcome
- * may or may not be in. */
+/* Accounts and transfers between them. Every read sees the same sum, the same accounts, and none below 0 unless the
+ * history allows it. And between a read before the first transfer and one after the last each account has gained what
+ * the transfers say: those of unknown outcome may or may not be in. */
 #include <inttypes.h>
 #include <stdlib.h>
 

@@ -1,14 +1,20 @@
-/* Checkers: whether a history (history.h) is one that a correct store could have given, and if not, which operations prove it.
+/* Checkers: whether a history (history.h) is one that a correct store could have given, and if not, which operations
+ * prove it.
  *
- * Each checker looks at the functions it knows and passes over the others, so one history may hold all workloads. Findings are anomalies
- * with a short fixed name ("lost-write"), a sentence for people, and the operations that prove them.
+ * Each checker looks at the functions it knows and passes over the others, so one history may hold all workloads.
+ * Findings are anomalies with a short fixed name ("lost-write"), a sentence for people, and the operations that prove
+ * them.
  *
- *   register.c   read, write, cas      every key is linearizable (Wing and Gong's search with Lowe's memory of states, key by key)
- *   append.c     txn                   (strictly) serializable: dependencies between transactions have no cycle (Adya; Elle)
- *   cmd/set_common.c        add, members          what was acknowledged is seen by every read that begins later, and nothing else is
+ *   register.c   read, write, cas      every key is linearizable (Wing and Gong's search with Lowe's memory of states,
+ *                key by key)
+ *   append.c     txn                   (strictly) serializable: dependencies between transactions have no cycle (Adya;
+ *                Elle)
+ *   cmd/set_common.c        add, members          what was acknowledged is seen by every read that begins later, and
+ *                           nothing else is
  *   bank.c       transfer, balances    the sum is the same in every read
  *   queue.c      enqueue, drain        each acknowledged id is there once
- *   watch.c      resume, list, event, log   in order, once, no gap, whole transactions, all watchers and masters alike */
+ *   watch.c      resume, list, event, log   in order, once, no gap, whole transactions, all watchers and masters
+ *                alike */
 #ifndef TESTS_CHECK_CHECK_H
 #define TESTS_CHECK_CHECK_H
 

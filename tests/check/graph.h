@@ -32,10 +32,11 @@ void graph_close(struct graph *g);
 void graph_add(struct graph *g, struct edge e); /* not to itself: ignored */
 void graph_ready(struct graph *g);              /* behind the last edge: sorts, drops doubles */
 
-/* Strongly connected components over edges of `kinds` (bits of edge_kind): number by node. Tarjan's algorithm, without recursion. */
+/* Strongly connected components over edges of `kinds` (bits of edge_kind): number by node. Tarjan's algorithm,
+ * without recursion. */
 uint32_t graph_components(const struct graph *g, unsigned kinds, uint32_t *component);
-/* A shortest path from `from` to `to` of at least one edge, over edges of `kinds` inside component `within` (component == NULL:
- * anywhere). path: room for nodes + 1 edges. Returns its length; 0 = none. */
+/* A shortest path from `from` to `to` of at least one edge, over edges of `kinds` inside component `within` (component
+ * == NULL: anywhere). path: room for nodes + 1 edges. Returns its length; 0 = none. */
 size_t graph_path(const struct graph *g, unsigned kinds, const uint32_t *component, uint32_t within, uint32_t from,
                   uint32_t to, const struct edge **path);
 

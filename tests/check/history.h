@@ -1,5 +1,6 @@
-/* Histories: what concurrent clients asked, what they were answered and when. Written by the fault tests and the simulator, judged by the
- * checkers of this folder (check.h) and, after a trivial conversion, by others' (Jepsen's Knossos and Elle, porcupine).
+/* Histories: what concurrent clients asked, what they were answered and when. Written by the fault tests and the
+ * simulator, judged by the checkers of this folder (check.h) and, after a trivial conversion, by others' (Jepsen's
+ * Knossos and Elle, porcupine).
  *
  * Recording, from C (times are microseconds of one clock, monotonic, the same for all processes of a history):
  *
@@ -10,8 +11,8 @@
  *     hist_complete(&h, op, HIST_OK, now_us());                   // after its answer came
  *
  *     op = hist_read(&h, process, "x", now_us());
- *     hist_result(&h, op, 0, value);                              // what step 0 was answered; hist_result_none: it is not there
- *     hist_complete(&h, op, HIST_OK, now_us());
+ *     hist_result(&h, op, 0, value);                              // what step 0 was answered; hist_result_none: it is
+ *     not there hist_complete(&h, op, HIST_OK, now_us());
  *
  *     op = hist_invoke(&h, process, HIST_TXN, now_us());          // several steps in one transaction
  *     hist_step_append(&h, op, "x", 7);
@@ -19,22 +20,25 @@
  *     hist_result_list(&h, op, 1, values, count);
  *     hist_complete(&h, op, HIST_OK, now_us());
  *
- * A history belongs to one thread; each thread records its own and hist_join merges them. A process does one thing at a time.
+ * A history belongs to one thread; each thread records its own and hist_join merges them. A process does one thing at a
+ * time.
  *
- * The three outcomes. HIST_OK: done, and the results are what was answered. HIST_FAIL: certainly not done, never will be (a refused
- * comparison, a request that never left). HIST_INFO: unknown; it may take effect at any time after its start, or never. What is not
- * completed is HIST_INFO. To say FAIL of what may have happened makes checkers report what is not there; when in doubt, INFO. A cas that
- * the store compared and refused is FAIL and may be marked by hist_set_refused: the refusal is judged then as a read of "not what was expected".
+ * The three outcomes. HIST_OK: done, and the results are what was answered. HIST_FAIL: certainly not done, never will
+ * be (a refused comparison, a request that never left). HIST_INFO: unknown; it may take effect at any time after its
+ * start, or never. What is not completed is HIST_INFO. To say FAIL of what may have happened makes checkers report what
+ * is not there; when in doubt, INFO. A cas that the store compared and refused is FAIL and may be marked by
+ * hist_set_refused: the refusal is judged then as a read of "not what was expected".
  *
  * ---- As a file: JSON, one object a line ----
  *
  *     {"process":3,"type":"invoke","f":"cas","value":["x",[3,5]],"time":1200000}
  *     {"process":3,"type":"ok","f":"cas","value":["x",[3,5]],"time":1500000,"revision":17}
  *
- * time: nanoseconds. type: invoke, then ok, fail or info. The completion belongs to the last invocation of its process; f must agree and
- * the completion's value replaces the invocation's. Lines are ordered by time, but only the order within one process is relied upon: what
- * counts is "time", and a came before b if a's completion is earlier than b's invocation. "revision" (optional): the revision that a
- * write was acknowledged at. "refused":true (optional): see above. "error" (optional): text for people. Other members are ignored, and so are lines of the process "nemesis".
+ * time: nanoseconds. type: invoke, then ok, fail or info. The completion belongs to the last invocation of its process;
+ * f must agree and the completion's value replaces the invocation's. Lines are ordered by time, but only the order
+ * within one process is relied upon: what counts is "time", and a came before b if a's completion is earlier than b's
+ * invocation. "revision" (optional): the revision that a write was acknowledged at. "refused":true (optional): see
+ * above. "error" (optional): text for people. Other members are ignored, and so are lines of the process "nemesis".
  * Keys are strings, values are 64-bit integers or null ("not there").
  *
  *     f          value at invoke -> value at ok                                   read by
@@ -51,17 +55,22 @@
  *     balances   null -> {"a":95,"b":105}                                         bank
  *     resume     7                    a watcher goes on behind revision 7         watch
  *     list       {"revision":7,"objects":[["x",5]]}   a watcher starts over       watch
- *     event      {"revision":8,"changes":[["put","x",6],["delete","y"]]}          watch: one transaction that a watcher was told
- *     log        the same                             watch: the transaction as it stands in the log of the master `process`
+ *     event      {"revision":8,"changes":[["put","x",6],["delete","y"]]}          watch: one transaction that a watcher
+ *                was told
+ *     log        the same                             watch: the transaction as it stands in the log of the master
+ *                `process`
  *
- * resume, list, event and log have no invocation: one line of type ok each, in the order in which they were told. A master whose log
- * begins anew behind a snapshot says resume, too.
+ * resume, list, event and log have no invocation: one line of type ok each, in the order in which they were told. A
+ * master whose log begins anew behind a snapshot says resume, too.
  *
  * Settings of a history stand in lines of type "note":
  *
- *     {"type":"note","f":"registers","value":{"initial":0}}                without it a register is not there at first: null
- *     {"type":"note","f":"bank","value":{"total":400,"overdraft":true}}    without it the first balances read counts, and below 0 is wrong
- *     {"type":"note","f":"watch","value":{"complete":true}}                every watcher was waited for until it had been told everything
+ *     {"type":"note","f":"registers","value":{"initial":0}}                without it a register is not there at first:
+ *     null
+ *     {"type":"note","f":"bank","value":{"total":400,"overdraft":true}}    without it the first balances read counts,
+ *     and below 0 is wrong
+ *     {"type":"note","f":"watch","value":{"complete":true}}                every watcher was waited for until it had
+ *     been told everything
  */
 #ifndef TESTS_CHECK_HISTORY_H
 #define TESTS_CHECK_HISTORY_H
@@ -184,7 +193,8 @@ size_t hist_transfer(struct hist *h, int64_t process, const char *from, const ch
 /* Watchers and logs: complete at once; steps (put, delete) follow. */
 size_t hist_told(struct hist *h, int64_t process, enum hist_f f, uint64_t revision, int64_t now_us);
 
-/* Moves all of `from` behind what h has, sorted by start then; `from` is empty afterwards. Settings of h stay, those it lacks come over. */
+/* Moves all of `from` behind what h has, sorted by start then; `from` is empty afterwards. Settings of h stay, those
+ * it lacks come over. */
 void hist_join(struct hist *h, struct hist *from);
 /* By start; operations of one process keep their order. Numbers change. */
 void hist_sort(struct hist *h);

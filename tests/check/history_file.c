@@ -1,4 +1,5 @@
-/* Histories as JSON lines. The format stands in history.h; each function has a shape, and each shape one reader and one writer. */
+/* Histories as JSON lines. The format stands in history.h; each function has a shape, and each shape one reader and
+ * one writer. */
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -548,7 +549,8 @@ struct mark {
     bool completion;
 };
 
-/* At the same time the operation that began first comes first: a process' completion stands before its next invocation. */
+/* At the same time the operation that began first comes first: a process' completion stands before its next
+ * invocation. */
 static int by_time(const void *pa, const void *pb)
 {
     const struct mark *a = pa, *b = pb;

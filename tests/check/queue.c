@@ -1,5 +1,6 @@
-/* Ids that are unique: an id that was acknowledged is there exactly once, however often the client had to repeat; one that was told as not
- * done never is; one of unknown outcome is there at most once. In which order they stand is not judged. */
+/* Ids that are unique: an id that was acknowledged is there exactly once, however often the client had to repeat; one
+ * that was told as not done never is; one of unknown outcome is there at most once. In which order they stand is not
+ * judged. */
 #include <inttypes.h>
 #include <stdlib.h>
 

@@ -1,14 +1,16 @@
 /* Linearizability of registers with read, write and compare-and-swap.
  *
- * Wing and Gong, "Testing and verifying concurrent objects" (1993): try every operation that may come next, that is, each that began before
- * the first one still missing had ended; go back when stuck. With the memory of Lowe, "Testing for linearizability" (2017): the same set of
- * operations done and the same value need not be tried twice. Linearizability is local (Herlihy and Wing 1990): each key is judged alone.
+ * Wing and Gong, "Testing and verifying concurrent objects" (1993): try every operation that may come next, that is,
+ * each that began before the first one still missing had ended; go back when stuck. With the memory of Lowe, "Testing
+ * for linearizability" (2017): the same set of operations done and the same value need not be tried twice.
+ * Linearizability is local (Herlihy and Wing 1990): each key is judged alone.
  *
- * The set is remembered as 128 bits: the exclusive or of a random number for each operation done, and of one for the value. Two that differ
- * are taken for one with a chance below 2^-80 at the limit of states.
+ * The set is remembered as 128 bits: the exclusive or of a random number for each operation done, and of one for the
+ * value. Two that differ are taken for one with a chance below 2^-80 at the limit of states.
  *
- * Operations of unknown outcome may take effect any time after their start, or never: the search needs not place them. A write of unknown
- * outcome whose value no operation has read or expected is left out: without it the same orders remain. */
+ * Operations of unknown outcome may take effect any time after their start, or never: the search needs not place them.
+ * A write of unknown outcome whose value no operation has read or expected is left out: without it the same orders
+ * remain. */
 #include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -19,7 +21,8 @@
 
 #define VALUES_SHOWN 6u
 
-/* A start or an end in a list ordered by time; what is placed is taken out of the list and put back behind its neighbour. */
+/* A start or an end in a list ordered by time; what is placed is taken out of the list and put back behind its
+ * neighbour. */
 struct mark {
     const struct hist_op *op;
     int64_t us;
@@ -86,7 +89,8 @@ static int by_number(const void *pa, const void *pb)
     return (a > b) - (a < b);
 }
 
-/* Numbers that somebody read or expected, sorted. *refusals: some were refused for any value but the one they expected. */
+/* Numbers that somebody read or expected, sorted. *refusals: some were refused for any value but the one they
+ * expected. */
 static int64_t *observed_values(const struct key_ops *k, size_t *count, bool *refusals)
 {
     int64_t *numbers = xmalloc((k->count + 1) * sizeof *numbers);

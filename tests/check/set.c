@@ -1,5 +1,6 @@
-/* Sets that grow. Every element that was acknowledged is in every read that begins later; nothing is in a read that nobody asked for before
- * the read ended; what was told as not done is never there. What a read has shown is there for good: whoever begins later sees it, too. */
+/* Sets that grow. Every element that was acknowledged is in every read that begins later; nothing is in a read that
+ * nobody asked for before the read ended; what was told as not done is never there. What a read has shown is there
+ * for good: whoever begins later sees it, too. */
 #include <inttypes.h>
 #include <stdlib.h>
 

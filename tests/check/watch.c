@@ -1,9 +1,11 @@
-/* Watches. Against the log as the masters have it (or, without log lines, against what all watchers together were told):
+/* Watches. Against the log as the masters have it (or, without log lines, against what all watchers together were
+ * told):
  *
  *  1. All masters' logs say the same at the same revision, each in order.
  *  2. A watcher is told revisions in order, none twice, and none left out that lies between two that it was told.
  *  3. An event is the whole transaction of its revision, and nothing else.
- *  4. A list shows the state at its revision, as far as the log tells it, and does not go back behind what the watcher was told.
+ *  4. A list shows the state at its revision, as far as the log tells it, and does not go back behind what the watcher
+ *     was told.
  *  5. A write that was acknowledged at a revision stands in the log there; revisions follow the order in real time.
  *
  * The log need not hold every revision: it may be what concerns the watchers. */

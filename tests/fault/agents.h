@@ -1,5 +1,5 @@
-/* Nodes for a cell's cluster: one reeve-agent process with hollow nodes (containers are only pretended), on a machine of its own on the
- * fabric. Its journals say what really ran. Main thread only. */
+/* Nodes for a cell's cluster: one reeve-agent process with hollow nodes (containers are only pretended), on a machine
+ * of its own on the fabric. Its journals say what really ran. Main thread only. */
 #ifndef TESTS_FAULT_AGENTS_H
 #define TESTS_FAULT_AGENTS_H
 

@@ -1,7 +1,9 @@
-/* A cluster of real master processes: on a fabric, each in a network namespace of its own, or on loopback; in directories below one.
+/* A cluster of real master processes: on a fabric, each in a network namespace of its own, or on loopback; in
+ * directories below one.
  *
- * The processes end with this one (PR_SET_PDEATHSIG, and as root the end of its pid namespace), whatever becomes of it. Errors of setting up
- * are fatal (fault_die). Members are numbered from 0 and called m1, m2, ... in files and messages. Main thread only, but for `target`. */
+ * The processes end with this one (PR_SET_PDEATHSIG, and as root the end of its pid namespace), whatever becomes of it.
+ * Errors of setting up are fatal (fault_die). Members are numbered from 0 and called m1, m2, ... in files and
+ * messages. Main thread only, but for `target`. */
 #ifndef TESTS_FAULT_CLUSTER_H
 #define TESTS_FAULT_CLUSTER_H
 
@@ -59,7 +61,8 @@ void cluster_freeze(struct cluster *c, unsigned i, bool frozen); /* SIGSTOP, SIG
 int cluster_stop(struct cluster *c, unsigned i, int64_t limit_ms);
 /* A member whose process has ended without being asked to: its number from 1, and how; 0 if none. It is down then. */
 unsigned cluster_lost(struct cluster *c, int *status);
-/* One more member: joins and is started, in place of the one with id `replaces` (0: of nobody). False: it could not join. */
+/* One more member: joins and is started, in place of the one with id `replaces` (0: of nobody). False: it could not
+ * join. */
 bool cluster_add(struct cluster *c, int64_t replaces, unsigned *index);
 
 /* A process with its output in log, in the namespace of a port of the fabric if there is one. env NULL = ours. */

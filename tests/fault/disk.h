@@ -1,5 +1,6 @@
-/* Where a master's data lies: a plain directory, or a file system of its own on a loop device, which can be filled, cut off and damaged.
- * Mounts are made in the mount namespace of the cell, so they and their devices go with its processes. */
+/* Where a master's data lies: a plain directory, or a file system of its own on a loop device, which can be filled, cut
+ * off and damaged. Mounts are made in the mount namespace of the cell, so they and their devices go with its
+ * processes. */
 #ifndef TESTS_FAULT_DISK_H
 #define TESTS_FAULT_DISK_H
 
@@ -15,7 +16,8 @@ struct disk {
 /* Makes dir; DISK_OWN: with an ext4 of 384 MB in it. */
 void disk_open(struct disk *d, enum disk_type type, const char *dir);
 void disk_close(struct disk *d);
-/* DISK_OWN only. The file system stops at once, as when the power goes: what was not synced is lost. Then: kill who uses it, restore. */
+/* DISK_OWN only. The file system stops at once, as when the power goes: what was not synced is lost. Then: kill who
+ * uses it, restore. */
 void disk_cut(struct disk *d);
 void disk_restore(struct disk *d); /* mounted again; the journal is replayed */
 /* Takes all free space but for leave_bytes. */

@@ -6,7 +6,8 @@
  *     nft table "bridge cut": what passes from one port to another is dropped, or lost at random
  *
  * No namespace has a name: all are held by descriptors of this process, so they end with it, however it ends.
- * Needs CAP_NET_ADMIN and CAP_SYS_ADMIN. Main thread only; threads made after fabric_open are in the clients' namespace. */
+ * Needs CAP_NET_ADMIN and CAP_SYS_ADMIN. Main thread only; threads made after fabric_open are in the clients'
+ * namespace. */
 #ifndef TESTS_FAULT_FABRIC_H
 #define TESTS_FAULT_FABRIC_H
 

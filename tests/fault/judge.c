@@ -27,7 +27,8 @@ static void count(struct trial *t)
     }
 }
 
-/* Where nobody ends, every request is answered: with what it asked for, or refused for its own sake (a conflict, not found). */
+/* Where nobody ends, every request is answered: with what it asked for, or refused for its own sake (a conflict, not
+ * found). */
 static void judge_answers(struct trial *t)
 {
     int64_t slowest_us = 0;

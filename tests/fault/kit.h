@@ -13,7 +13,8 @@
 void fault_die(const char *what, const struct error *err) __attribute__((noreturn)); /* err NULL: errno */
 int64_t fault_now_us(void);                                                          /* CLOCK_MONOTONIC */
 void fault_sleep_ms(int64_t ms);
-/* Runs a command in network namespace netns_fd (-1 = ours), words split at blanks. False: it failed; what it said is in err. */
+/* Runs a command in network namespace netns_fd (-1 = ours), words split at blanks. False: it failed; what it said is
+ * in err. */
 bool fault_try(int netns_fd, struct error *err, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 void fault_command(int netns_fd, const char *fmt, ...) __attribute__((format(printf, 2, 3))); /* must succeed */
 void fault_write_file(const char *path, const char *text);

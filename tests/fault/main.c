@@ -1,10 +1,13 @@
-/* fault [--fault NAME] [--workload NAME] [--seconds N] [--masters N] [--seed N] [--short] [--list] [--keep] [--loopback]
+/* fault [--fault NAME] [--workload NAME] [--seconds N] [--masters N] [--seed N] [--short] [--list] [--keep]
+ * [--loopback]
  *
- * Jepsen-style: real masters, each on a machine of its own as far as the network can tell, clients at work, faults; each run's history is
- * judged by tests/check. Without a fault or a workload named: a matrix of cells, with a table at the end. Each cell is a process of its own
- * (as root: with pid, mount and network namespaces of its own, so that nothing of it is left when it ends, however it ends).
+ * Jepsen-style: real masters, each on a machine of its own as far as the network can tell, clients at work, faults;
+ * each run's history is judged by tests/check. Without a fault or a workload named: a matrix of cells, with a table at
+ * the end. Each cell is a process of its own (as root: with pid, mount and network namespaces of its own, so that
+ * nothing of it is left when it ends, however it ends).
  *
- * A cell that fails keeps what it left in BUILD/tests/fault/CELL: data directories, logs, history, what the fault did when. */
+ * A cell that fails keeps what it left in BUILD/tests/fault/CELL: data directories, logs, history, what the fault
+ * did when. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>

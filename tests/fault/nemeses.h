@@ -1,4 +1,5 @@
-/* The rows of the table of faults, by what they hurt: nemesis_process.c, nemesis_network.c, ...; and what they share (nemesis.c). */
+/* The rows of the table of faults, by what they hurt: nemesis_process.c, nemesis_network.c, ...; and what they share
+ * (nemesis.c). */
 #ifndef TESTS_FAULT_NEMESES_H
 #define TESTS_FAULT_NEMESES_H
 

@@ -1,4 +1,5 @@
-/* Faults of the nodes: the agents' process killed, or cut off from all masters. Means nothing to workloads without nodes. */
+/* Faults of the nodes: the agents' process killed, or cut off from all masters. Means nothing to workloads without
+ * nodes. */
 #include "tests/fault/agents.h"
 #include "tests/fault/nemeses.h"
 

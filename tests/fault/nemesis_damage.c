@@ -1,6 +1,6 @@
-/* Damage to what lies on the disks of a minority, while the process is down: bits that turned, files that were cut short or are gone, a whole
- * directory of Raft's that is gone. Claimed: it is noticed, put aside, and the master comes back by itself, as another one who never
- * promised anything. */
+/* Damage to what lies on the disks of a minority, while the process is down: bits that turned, files that were cut
+ * short or are gone, a whole directory of Raft's that is gone. Claimed: it is noticed, put aside, and the master comes
+ * back by itself, as another one who never promised anything. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -23,7 +23,8 @@ static const char *raft_dir(struct trial *t, unsigned i)
 
 /* ---- Files ---- */
 
-/* A file of the directory by chance, of a kind by chance: segments are many, but metadata and snapshots must be hit as well. */
+/* A file of the directory by chance, of a kind by chance: segments are many, but metadata and snapshots must be hit
+ * as well. */
 static const char *pick_file(struct trial *t, const char *dir)
 {
     static const char *const kinds[] = {"open-", "0000", "snapshot-", "state-", "metadata"};

@@ -1,4 +1,5 @@
-/* Faults of disks: full, slow, cut off by a loss of power, syncs and writes that fail. Of a minority, or (power, little room) of all.
+/* Faults of disks: full, slow, cut off by a loss of power, syncs and writes that fail. Of a minority, or (power, little
+ * room) of all.
  *
  * A master whose disk fails may end its process, in order and saying why; it is started again when the disk is well. */
 #include <errno.h>

@@ -1,5 +1,5 @@
-/* Changes of the membership under load, the good and the sudden: a master joins and another leaves, a dead one is replaced, leadership is handed
- * on. The cluster has its size again after each. */
+/* Changes of the membership under load, the good and the sudden: a master joins and another leaves, a dead one is
+ * replaced, leadership is handed on. The cluster has its size again after each. */
 #include <stdio.h>
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* Faults of the network: cuts between groups of members, in both directions or one, and packets lost by chance.
  *
- * Port 0 of the fabric is the clients, port i + 1 is member i. Cuts between members leave the clients connected to all of them, so there is
- * always a client that talks to the wrong side. */
+ * Port 0 of the fabric is the clients, port i + 1 is member i. Cuts between members leave the clients connected to all
+ * of them, so there is always a client that talks to the wrong side. */
 #include <stdio.h>
 
 #include "tests/fault/nemeses.h"
@@ -80,7 +80,8 @@ static void start_one_way(struct trial *t)
     apply(t, deaf ? "deaf" : "mute", one);
 }
 
-/* Everybody sees a majority, no two the same: each only its neighbours. With three that is all, so there each hears its successor only. */
+/* Everybody sees a majority, no two the same: each only its neighbours. With three that is all, so there each hears
+ * its successor only. */
 static void start_ring(struct trial *t)
 {
     unsigned order[CLUSTER_MEMBERS_MAX], n = 0;
@@ -124,7 +125,8 @@ static void start_clients(struct trial *t)
     apply(t, "no client reaches", lost);
 }
 
-/* The leader stands still, is cut off from the others meanwhile, and goes on: clients still reach it, nobody tells it that it is deposed. */
+/* The leader stands still, is cut off from the others meanwhile, and goes on: clients still reach it, nobody tells
+ * it that it is deposed. */
 static void start_stale_leader(struct trial *t)
 {
     unsigned i = nemesis_pick_leader(t), leader = 1u << i;

@@ -33,7 +33,8 @@ struct packet {
     size_t size;
     uint8_t bytes[PACKET_BYTES];
 };
-/* From one end to the other, in the order of `due`: slots are few and most packets come in order, so they are kept sorted. */
+/* From one end to the other, in the order of `due`: slots are few and most packets come in order, so they are kept
+ * sorted. */
 struct lane {
     int from, to;
     struct packet *slots; /* RELAY_QUEUE; touched only as far as they are used */
@@ -104,8 +105,8 @@ static int64_t due_us(struct relay *r)
     return fault_now_us() + (overtakes ? 0 : c->delay_us + (int64_t)rng_below(&r->rng, (uint64_t)c->jitter_us + 1));
 }
 
-/* The kernel has left the checksum to the card: it is made behind us, over what we leave. Packets with one of their own pass as they are, for they
- * would only be dropped. */
+/* The kernel has left the checksum to the card: it is made behind us, over what we leave. Packets with one of their own
+ * pass as they are, for they would only be dropped. */
 static bool spoil(struct relay *r, struct packet *p)
 {
     struct virtio_net_hdr h;

@@ -1,8 +1,9 @@
-/* A cable that delays, reorders, doubles and spoils packets: a process between a member's veth and its port of the bridge.
+/* A cable that delays, reorders, doubles and spoils packets: a process between a member's veth and its port of the
+ * bridge.
  *
  *     member eth0 --- veth pI (fabric) ==AF_PACKET== relay ==TAP== vI, port of br0
- * Each direction is a queue of RELAY_QUEUE packets; more are dropped, as by any cable. Both ends carry virtio-net headers, so checksums that the
- * kernel leaves open and large segments pass as they are. */
+ * Each direction is a queue of RELAY_QUEUE packets; more are dropped, as by any cable. Both ends carry virtio-net
+ * headers, so checksums that the kernel leaves open and large segments pass as they are. */
 #ifndef TESTS_FAULT_RELAY_H
 #define TESTS_FAULT_RELAY_H
 

@@ -49,7 +49,8 @@ static int by_revision(const void *pa, const void *pb)
     return c != 0 ? c : (a->place > b->place) - (a->place < b->place);
 }
 
-/* A list at the beginning, or after a watch has lost its place, comes in the order of names. One object's events stay in order. */
+/* A list at the beginning, or after a watch has lost its place, comes in the order of names. One object's events
+ * stay in order. */
 static void sort(struct rollout_events *l)
 {
     for (size_t i = 0; i < l->count; i++) {

@@ -1,7 +1,8 @@
-/* Preloaded into a master: makes its syncs and writes fail or wait, and its calendar wrong, as the file of REEVE_SHIM says (shim.h).
+/* Preloaded into a master: makes its syncs and writes fail or wait, and its calendar wrong, as the file of REEVE_SHIM
+ * says (shim.h).
  *
- * libraft reaches kernel AIO by syscall(2), libuv and the snapshot writer by libc's fsync, fdatasync and pwrite: all go through libc's
- * dynamic symbols, so they are caught here. Reads are left alone. */
+ * libraft reaches kernel AIO by syscall(2), libuv and the snapshot writer by libc's fsync, fdatasync and pwrite: all go
+ * through libc's dynamic symbols, so they are caught here. Reads are left alone. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>

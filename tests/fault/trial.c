@@ -9,10 +9,11 @@
 #include "tests/fault/judge.h"
 #include "tests/fault/kit.h"
 
-#define WARM_UP_MS   1000
-#define REST_MS      1500
-#define SHORT_MS     2000
-#define CALL_MS      5000 /* of a client's call; every second client gives up early, so that there are unknown outcomes */
+#define WARM_UP_MS 1000
+#define REST_MS    1500
+#define SHORT_MS   2000
+/* of a client's call; every second client gives up early, so that there are unknown outcomes */
+#define CALL_MS      5000
 #define HASTY_MS     700
 #define STEADY_MS    15000 /* of a call where every one must be answered */
 #define PATIENT_MS   30000 /* of a call when all is healed */
@@ -63,7 +64,8 @@ void trial_fail(struct trial *t, const char *fmt, ...)
 
 /* ---- Waiting ---- */
 
-/* A process that has ended by itself is a failure, unless the fault is one that may end it; it is started again, so that the rest is tried. */
+/* A process that has ended by itself is a failure, unless the fault is one that may end it; it is started again, so
+ * that the rest is tried. */
 static void look_after(struct trial *t)
 {
     int status;
@@ -111,7 +113,8 @@ static void run_faults(struct trial *t)
     trial_wait(t, WARM_UP_MS);
     do {
         int64_t left_ms = MAX((end_us - fault_now_us()) / 1000, n->hold_min_ms);
-        /* Every second one is short: what happens in the seconds after a fault happens more often than what happens in a long one. */
+        /* Every second one is short: what happens in the seconds after a fault happens more often than what happens
+         * in a long one. */
         int64_t most_ms = rng_below(&t->rng, 2) == 0 ? n->hold_max_ms : MIN(n->hold_max_ms, n->hold_min_ms + SHORT_MS);
         int64_t hold_ms = n->hold_min_ms + (int64_t)rng_below(&t->rng, (uint64_t)(most_ms - n->hold_min_ms + 1));
         t->result->faults++;

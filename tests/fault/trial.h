@@ -3,7 +3,8 @@
  *   set up --> work --> (fault starts --> holds --> stops --> rest)* --> heal --> work goes on until it recovers
  *     --> clients end --> what is there at the end is read --> all masters equal --> masters end --> judgement
  *
- * Threads: the main thread owns the cluster and the nemesis; each client and watcher is a thread that records its own history. */
+ * Threads: the main thread owns the cluster and the nemesis; each client and watcher is a thread that records its
+ * own history. */
 #ifndef TESTS_FAULT_TRIAL_H
 #define TESTS_FAULT_TRIAL_H
 
@@ -37,11 +38,13 @@ struct nemesis {
     const char *name, *about;
     unsigned needs;
     int64_t hold_min_ms, hold_max_ms; /* from start to stop */
-    /* Main thread. start may find nothing to do (no leader now); stop undoes all that start did, also when called twice. */
+    /* Main thread. start may find nothing to do (no leader now); stop undoes all that start did, also when called
+     * twice. */
     void (*start)(struct trial *t);
     void (*stop)(struct trial *t);
     const char *best; /* the workload that it is hardest for; NULL = any */
-    /* Nobody ends and nothing gets lost: the leader may change once in ten minutes, and every request is answered within its deadline. */
+    /* Nobody ends and nothing gets lost: the leader may change once in ten minutes, and every request is answered
+     * within its deadline. */
     bool steady;
 };
 const struct nemesis *nemesis_find(const char *name);
@@ -56,7 +59,8 @@ struct workload {
     void (*set_up)(struct trial *t); /* main thread, before there are faults; may be NULL */
     void (*turn)(struct client *c);  /* one thing to do, recorded */
     void (*finish)(struct trial *t); /* main thread, all healed: the reads at the end; may be NULL */
-    /* With what a write may be refused; anything else that is the caller's fault is wrong: these requests have none. 0 at the end. */
+    /* With what a write may be refused; anything else that is the caller's fault is wrong: these requests have none.
+     * 0 at the end. */
     int refusals[4];
     check_fn *check; /* of the history; NULL: there is none, finish has said what is wrong */
 };
@@ -137,9 +141,11 @@ int64_t client_unique(struct client *c); /* a number that no other client gives 
 /* A write; reply may be closed by the caller at any outcome. Conflict and the like are HIST_FAIL with *code set. */
 enum hist_outcome client_write(struct client *c, struct arena *a, const char *method, struct value *params,
                                struct api_reply *reply, int *code);
-/* A refusal (c->error) that the workload does not expect is noted: the trial fails by it. client_write does this by itself. */
+/* A refusal (c->error) that the workload does not expect is noted: the trial fails by it. client_write does this by
+ * itself. */
 void client_judge_refusal(struct client *c, int code);
-/* Completes op, with c->error's text if it is not done; after an unknown outcome the client goes on as another process. */
+/* Completes op, with c->error's text if it is not done; after an unknown outcome the client goes on as another
+ * process. */
 void client_done(struct client *c, size_t op, enum hist_outcome outcome);
 /* ConfigMap `name` in "default" with data {v: text} and a label set=`label`; revision 0 = no precondition. */
 struct value *client_object(struct arena *a, const char *name, const char *label, const char *text, uint64_t revision);

@@ -73,7 +73,8 @@ static void tell(struct follower *f, size_t op, struct str type, struct mp objec
     object_unref(o);
 }
 
-/* One payload holds events of one transaction; while listing, objects that are there, and at the end the list's revision as a bookmark. */
+/* One payload holds events of one transaction; while listing, objects that are there, and at the end the list's
+ * revision as a bookmark. */
 static void on_data(struct rpc_stream *st, struct mp payload, size_t bytes, void *data)
 {
     struct follower *f = data;

@@ -1,4 +1,5 @@
-/* A watcher that goes on at another master, behind the last revision it was told, whenever its stream breaks; a thread of its own. */
+/* A watcher that goes on at another master, behind the last revision it was told, whenever its stream breaks; a
+ * thread of its own. */
 #ifndef TESTS_FAULT_WATCHER_H
 #define TESTS_FAULT_WATCHER_H
 

@@ -1,8 +1,9 @@
-/* Lists that grow: a transaction appends to one or two lists and says what it saw of up to three, all or nothing; others read all lists at one
- * revision. Claimed: strict serializability.
+/* Lists that grow: a transaction appends to one or two lists and says what it saw of up to three, all or nothing;
+ * others read all lists at one revision. Claimed: strict serializability.
  *
- * A transaction reads all lists at one revision and then writes under the condition that none of those it names has moved (txn: update
- * with a revision, check), so at its commit it has read what it says. A list that has grown long is left for a new one. */
+ * A transaction reads all lists at one revision and then writes under the condition that none of those it names has
+ * moved (txn: update with a revision, check), so at its commit it has read what it says. A list that has grown long
+ * is left for a new one. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
-/* A bank: transfers between accounts, each one transaction over two objects; others read all accounts at one revision. Claimed: the sum
- * stays, no account falls below zero, every acknowledged transfer counts once. */
+/* A bank: transfers between accounts, each one transaction over two objects; others read all accounts at one revision.
+ * Claimed: the sum stays, no account falls below zero, every acknowledged transfer counts once. */
 #include <stdio.h>
 
 #include "tests/fault/kit.h"

@@ -1,6 +1,6 @@
-/* Deployments that are scaled and rolled on two hollow nodes, while watches tell what becomes of them. Claimed: never more pods than
- * replicas + maxSurge by our own doing, never fewer Ready ones than replicas - maxUnavailable, no pod twice; and when all is healed
- * it comes to what was asked for. Judged by rollout.c. */
+/* Deployments that are scaled and rolled on two hollow nodes, while watches tell what becomes of them. Claimed: never
+ * more pods than replicas + maxSurge by our own doing, never fewer Ready ones than replicas - maxUnavailable, no pod
+ * twice; and when all is healed it comes to what was asked for. Judged by rollout.c. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -13,7 +13,8 @@
 #define NODES       2u
 #define DEPLOYMENTS 2u
 #define CONVERGE_MS 120000
-#define MARKER      "marker" /* names of the last of each kind begin with it: then the watches have been told everything */
+/* names of the last of each kind begin with it: then the watches have been told everything */
+#define MARKER "marker"
 
 static const char manifest[] = "apiVersion: apps/v1\n"
                                "kind: Deployment\n"

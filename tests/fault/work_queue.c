@@ -1,6 +1,7 @@
-/* A queue of unique ids, to try whether a request that is repeated is carried out once: each id is put by a create that lets the master choose the
- * name, so only the transaction id can tell a repeat. The client gives up early, and then asks again and again with the same
- * transaction id until it is told how it went. At the end the queue is drained: each acknowledged id is there once. */
+/* A queue of unique ids, to try whether a request that is repeated is carried out once: each id is put by a create that
+ * lets the master choose the name, so only the transaction id can tell a repeat. The client gives up early, and then
+ * asks again and again with the same transaction id until it is told how it went. At the end the queue is drained:
+ * each acknowledged id is there once. */
 #include <stdlib.h>
 
 #include "tests/fault/kit.h"

@@ -1,7 +1,8 @@
 /* Registers: reads, blind writes, and compare-and-swap by resourceVersion. Claimed: each is linearizable.
  *
- * A swap takes the value read and its revision; that the revision has not moved implies that the value has not, so it is recorded as a
- * swap of values. What is refused for its revision did not happen, and as no value comes twice it says that the value was another. */
+ * A swap takes the value read and its revision; that the revision has not moved implies that the value has not, so it
+ * is recorded as a swap of values. What is refused for its revision did not happen, and as no value comes twice it
+ * says that the value was another. */
 #include <stdio.h>
 
 #include "tests/fault/kit.h"
@@ -60,7 +61,8 @@ static void set_up(struct trial *t)
     }
 }
 
-/* A reader that stays with one master and rests between reads, long enough to ask a leader that has been deposed without knowing it. */
+/* A reader that stays with one master and rests between reads, long enough to ask a leader that has been deposed
+ * without knowing it. */
 static void rest_and_read(struct client *c, const char *name)
 {
     if (c->own == NULL) {

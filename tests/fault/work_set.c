@@ -1,5 +1,6 @@
-/* A set: objects of unique names are created; now and then, and at the end, all are listed. Claimed: what was acknowledged is there, once;
- * what was refused is not; a list shows all that was acknowledged before it was asked for. */
+/* A set: objects of unique names are created; now and then, and at the end, all are listed. Claimed: what was
+ * acknowledged is there, once; what was refused is not; a list shows all that was acknowledged before it was asked
+ * for. */
 #include <stdio.h>
 #include <stdlib.h>
 

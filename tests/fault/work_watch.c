@@ -1,5 +1,6 @@
-/* Watches: objects are created, changed, deleted, and changed two in one transaction; a watcher that began at each master is told all of it,
- * going on elsewhere whenever its stream breaks. Claimed: every transaction once, whole, in order, all watchers alike. */
+/* Watches: objects are created, changed, deleted, and changed two in one transaction; a watcher that began at each
+ * master is told all of it, going on elsewhere whenever its stream breaks. Claimed: every transaction once, whole,
+ * in order, all watchers alike. */
 #include <stdio.h>
 
 #include "tests/fault/kit.h"
