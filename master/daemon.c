@@ -506,6 +506,7 @@ static void free_master(struct master *m)
     free(m->wrong_tokens);
     free(m->node_kib);
     free(m->replica_events);
+    departed_free(m->departed);
     free(m->renewals);
     revoked_free(m->revoked);
     strmap_close(&m->agents);
@@ -543,6 +544,7 @@ int master_run(const struct master_config *config, enum master_damage *damage, s
     m->wrong_tokens = allowance_new(m->env, JOIN_WRONG_BURST, JOIN_WRONG_US);
     m->node_kib = allowance_new(m->env, RESTRICT_BURST_KIB, RESTRICT_KIB_US);
     m->replica_events = allowance_new(m->env, RESTRICT_EVENT_BURST, RESTRICT_EVENT_US);
+    m->departed = departed_new();
     m->renewals = allowance_new(m->env, CERTS_RENEW_BURST, CERTS_RENEW_US);
     m->revoked = revoked_new();
     init_handles(m);

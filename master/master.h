@@ -63,6 +63,7 @@ struct sched_explain;
 struct allowance;
 struct listing;
 struct revoked;
+struct departed;
 
 struct master_stats {
     uint64_t requests, refused, forwarded, watch_events, heartbeats, joins, certificates, bad_params, refused_bytes,
@@ -107,6 +108,7 @@ struct master {
     struct allowance *renewals;                  /* by identity: its certificate */
     struct allowance *node_kib, *replica_events; /* by node: bytes that it writes, events that it tells */
     struct revoked *revoked;
+    struct departed *departed; /* pods that were deleted: events about them are still taken */
     struct master_stats stats;
     struct laps laps;
     size_t request_bytes; /* of all sessions */

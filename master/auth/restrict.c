@@ -44,7 +44,7 @@ int restrict_labels(struct arena *a, struct str node, struct value *doc, struct 
 
 /* ---- Events ---- */
 
-static bool is_about_own(const struct view *v, struct str node, const struct value *about)
+static bool is_about_own(const struct restrict_known *k, struct str node, const struct value *about)
 {
     struct str kind = value_path_str(about, "kind"), name = value_path_str(about, "name");
     struct str ns = value_path_str(about, "namespace");
@@ -54,9 +54,12 @@ static bool is_about_own(const struct view *v, struct str node, const struct val
     if (!str_is(kind, "Pod")) {
         return false;
     }
-    /* A pod of this name that is there is the node's own, or somebody else's. One that is gone is told of by who ran it. */
-    const struct object *pod = view_get(v, kind_by_id(KIND_POD), ns, name);
-    return pod == NULL || str_eq(mp_str(mp_path(object_mp(pod), "spec.nodeName")), node);
+    /* A pod of this name that is there is the node's own, or somebody else's. One that is gone is told of by who ran it, for a while; until its deletion
+     * is committed it is not gone. */
+    const struct object *pod = view_get(store_tip(k->store), kind_by_id(KIND_POD), ns, name);
+    pod = pod != NULL ? pod : view_get(store_committed(k->store), kind_by_id(KIND_POD), ns, name);
+    return pod != NULL ? str_eq(mp_str(mp_path(object_mp(pod), "spec.nodeName")), node)
+                       : departed_was_on(k->departed, node, ns, name, k->now_ms);
 }
 
 /* At most so many bytes, and no piece of a character at the end. */
@@ -71,8 +74,8 @@ static struct str cut(struct str s, size_t max)
     return s;
 }
 
-int restrict_event(struct arena *a, const struct view *v, struct str node, struct value *doc, size_t bytes,
-                   struct error *err)
+int restrict_event(struct arena *a, const struct restrict_known *known, struct str node, struct value *doc,
+                   size_t bytes, struct error *err)
 {
     struct str message = value_path_str(doc, "message");
     if (bytes - message.n > RESTRICT_EVENT_BYTES) {
@@ -80,7 +83,7 @@ int restrict_event(struct arena *a, const struct view *v, struct str node, struc
                          RESTRICT_EVENT_BYTES);
     }
     const struct value *about = value_get(doc, "involvedObject");
-    if (!is_about_own(v, node, about)) {
+    if (!is_about_own(known, node, about)) {
         struct str kind = value_path_str(about, "kind"), name = value_path_str(about, "name");
         return error_set_field(err, ERR_FORBIDDEN, "involvedObject",
                                "node \"%.*s\" may tell events about itself and its own pods, not about %.*s %.*s",

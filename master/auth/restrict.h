@@ -3,8 +3,9 @@
 #ifndef MASTER_AUTH_RESTRICT_H
 #define MASTER_AUTH_RESTRICT_H
 
+#include "master/auth/departed.h"
 #include "proto/model/value.h"
-#include "raft-store/store/view.h"
+#include "raft-store/store/store.h"
 
 /* A node's bytes of registrations, reports and events, in KiB: more than a busy node needs in a burst, and a rate that cannot fill a disk unseen. */
 #define RESTRICT_BURST_KIB     (16 * 1024)
@@ -18,9 +19,14 @@
 /* The labels of a Node that registers: only those that describe the machine, and kubernetes.io/hostname with the node's name, which is set
  * if it is absent. 0, or ERR_FORBIDDEN that names the label. */
 int restrict_labels(struct arena *a, struct str node, struct value *doc, struct error *err);
-/* An event of this node, which had so many bytes when it came: about itself or a pod of its own, under its own name; a long message is cut. 0,
+struct restrict_known {
+    const struct store *store; /* leading */
+    const struct departed *departed;
+    int64_t now_ms; /* as departed_advance is told it */
+};
+/* An event of this node, which had so many bytes when it came: about itself or a pod of its own, which may have been deleted some minutes ago, under its own name; a long message is cut. 0,
  * ERR_FORBIDDEN, or ERR_LIMIT if it is large elsewhere. */
-int restrict_event(struct arena *a, const struct view *v, struct str node, struct value *doc, size_t bytes,
-                   struct error *err);
+int restrict_event(struct arena *a, const struct restrict_known *known, struct str node, struct value *doc,
+                   size_t bytes, struct error *err);
 
 #endif

@@ -121,8 +121,8 @@ static int put_nodes_event(struct call *c, struct txn *t, struct str node, struc
         rv = error_set(err, ERR_USAGE, "it is no map");
     }
     if (rv == 0 && c->who.role == PKI_ROLE_NODE) {
-        rv = restrict_event(&c->arena, store_tip(replica_store(m->replica)), node, doc, (size_t)(event.end - event.p),
-                            err);
+        struct restrict_known known = {replica_store(m->replica), m->departed, env_now_ms(m->env)};
+        rv = restrict_event(&c->arena, &known, node, doc, (size_t)(event.end - event.p), err);
     }
     if (rv != 0) {
         return rv;

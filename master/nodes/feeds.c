@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <xxhash.h>
 
+#include "master/auth/departed.h"
 #include "master/front/call.h"
 #include "master/master.h"
 #include "master/nodes/nodes.h"
@@ -303,6 +304,7 @@ static bool concerns(const struct feed *f, const struct change *ch)
 
 void node_feeds_advance(struct master *m, const struct history_txn *txn)
 {
+    departed_advance(m->departed, txn, env_now_ms(m->env));
     if (list_empty(&m->feeds)) {
         return;
     }

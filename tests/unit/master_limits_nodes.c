@@ -55,6 +55,10 @@ static void a_node_sets_no_label_that_pods_are_placed_by(void **state)
     "{involvedObject: {apiVersion: v1, kind: " kind ", namespace: default, name: " name "}, type: Warning, "           \
     "reason: Forged, message: m" more "}"
 
+#define LATE(name)                                                                                                     \
+    "{involvedObject: {apiVersion: v1, kind: Pod, namespace: default, name: " name "}, type: Normal, reason: Late, "   \
+    "message: m}"
+
 static unsigned events_about(struct client *c, const char *name)
 {
     must(c, "list", "{kind: Event, fieldSelector: 'involvedObject.name=%s'}", name);
@@ -78,7 +82,7 @@ static void a_node_tells_events_of_its_own_only(void **state)
     assert_int_equal(events_about(c, "theirs"), 0);
     assert_int_equal(events_about(c, "n2"), 0);
     assert_int_equal(events_about(c, "web"), 0);
-    assert_int_equal(events_about(c, "past"), 1); /* of a pod that is gone already */
+    assert_int_equal(events_about(c, "past"), 0); /* nobody has ever heard of it */
     assert_int_equal(events_about(c, "mine"), 1);
     assert_int_equal(events_about(c, "n1"), 1);
     const struct value *event = value_item(value_get(c->result, "items"), 0);
@@ -86,7 +90,17 @@ static void a_node_tells_events_of_its_own_only(void **state)
     assert_string_equal(value_text(k, event, "source.host"), "n1");
     assert_string_equal(value_text(k, event, "reportingInstance"), "n1");
     must(c, "cluster", "{}");
-    assert_int_equal(int_at(c, "stats.droppedEvents"), 3);
+    assert_int_equal(int_at(c, "stats.droppedEvents"), 4);
+
+    /* of a pod that is gone: for some minutes, by the node that had it, and by its own name and namespace */
+    must(c, "delete", "{kind: Pod, namespace: default, name: mine, gracePeriodSeconds: 0}");
+    must(c, "delete", "{kind: Pod, namespace: default, name: theirs, gracePeriodSeconds: 0}");
+    unsigned before = events_about(c, "mine");
+    must(a, "node.events", "{name: n1, events: [%s, %s]}", LATE("mine"), LATE("theirs"));
+    assert_int_equal(events_about(c, "mine"), before + 1);
+    assert_int_equal(events_about(c, "theirs"), 0);
+    must(b, "node.events", "{name: n2, events: [%s]}", LATE("theirs"));
+    assert_int_equal(events_about(c, "theirs"), 1);
     client_close(a);
     client_close(b);
     client_close(c);
