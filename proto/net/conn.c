@@ -33,7 +33,8 @@ struct write_req {
 static void on_kick(uv_idle_t *h);
 static void on_timer(uv_timer_t *h);
 
-struct net_conn *net_conn_new(uv_loop_t *loop, struct net_tls *tls, bool server, enum net_state state)
+struct net_conn *net_conn_new(uv_loop_t *loop, struct net_tls *tls, bool server, enum net_state state,
+                              const struct net_conn_side *side)
 {
     struct net_conn *c = xcalloc(1, sizeof *c);
     int rv = uv_tcp_init(loop, &c->tcp) | uv_timer_init(loop, &c->timer) | uv_idle_init(loop, &c->kick);
@@ -41,6 +42,7 @@ struct net_conn *net_conn_new(uv_loop_t *loop, struct net_tls *tls, bool server,
     (void)rv;
     c->tcp.data = c->timer.data = c->kick.data = c;
     c->handles = 3;
+    c->side = side;
     c->server = server;
     c->state = state;
     c->tls = net_tls_ref(tls);
@@ -57,21 +59,6 @@ static void kick(struct net_conn *c)
 
 /* ---- The end ---- */
 
-void net_conn_blame(struct net_conn *c, int code, const char *fmt, ...)
-{
-    if (c->why != NULL) {
-        return;
-    }
-    char text[ERROR_MESSAGE_MAX];
-    va_list ap;
-    va_start(ap, fmt);
-    vsnprintf(text, sizeof text, fmt, ap);
-    va_end(ap);
-    c->why = xmalloc(sizeof *c->why);
-    const char *doing = c->server ? "connection from" : c->state <= NET_HANDSHAKE ? "connect to" : "connection to";
-    error_set(c->why, code, "%s %s: %s", doing, c->addr, text);
-}
-
 void net_conn_on_handle_closed(uv_handle_t *h)
 {
     struct net_conn *c = h->data;
@@ -81,8 +68,8 @@ void net_conn_on_handle_closed(uv_handle_t *h)
     }
     assert(!c->writing && c->resolve == NULL);
     net_gate_leave(&c->place);
-    if (c->listener != NULL) {
-        net_listener_forget(c->listener, c);
+    if (c->side->gone != NULL) {
+        c->side->gone(c);
     }
     if (c->events.on_close != NULL) {
         c->events.on_close(c, c->failed ? c->why : NULL, c->data);
@@ -113,7 +100,9 @@ static void enter_closed(struct net_conn *c)
         return;
     }
     c->state = NET_CLOSED;
-    net_connect_release(c);
+    if (c->side->closes != NULL) {
+        c->side->closes(c);
+    }
     close_handle((uv_handle_t *)&c->tcp);
     close_handle((uv_handle_t *)&c->timer);
     close_handle((uv_handle_t *)&c->kick);
@@ -125,8 +114,8 @@ static void mark_failed(struct net_conn *c)
     assert(c->why != NULL);
     if (!c->failed) {
         c->failed = true;
-        if (c->server && c->state == NET_HANDSHAKE) {
-            net_listener_failed(c->listener, c);
+        if (c->state == NET_HANDSHAKE && c->side->failed != NULL) {
+            c->side->failed(c);
         }
     }
 }
@@ -419,11 +408,7 @@ static void handshake(struct net_conn *c)
     }
     uv_timer_stop(&c->timer);
     c->state = NET_OPEN;
-    if (c->server) {
-        net_listener_opened(c->listener, c);
-    } else if (c->events.on_open != NULL) {
-        c->events.on_open(c, c->data);
-    }
+    c->side->opened(c);
 }
 
 static void decrypt(struct net_conn *c)

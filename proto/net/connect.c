@@ -40,6 +40,20 @@ static void attempt_failed(struct net_conn *c, int status)
     net_conn_fail(c);
 }
 
+/* What connecting holds. */
+static void release(struct net_conn *c)
+{
+    if (c->resolve != NULL) {
+        uv_cancel((uv_req_t *)&c->resolve->req); /* its callback comes all the same */
+        c->resolve->c = NULL;
+        c->resolve = NULL;
+    }
+    if (c->addrs != NULL) {
+        uv_freeaddrinfo(c->addrs);
+        c->addrs = c->addr_next = NULL;
+    }
+}
+
 static void on_connect(uv_connect_t *req, int status)
 {
     struct net_conn *c = req->data;
@@ -47,7 +61,7 @@ static void on_connect(uv_connect_t *req, int status)
         return;
     }
     if (status == 0) {
-        net_connect_release(c);
+        release(c);
         net_conn_start_tls(c);
     } else {
         attempt_failed(c, status);
@@ -92,18 +106,14 @@ static void on_resolved(uv_getaddrinfo_t *req, int status, struct addrinfo *addr
     try_next(c);
 }
 
-void net_connect_release(struct net_conn *c)
+static void opened(struct net_conn *c)
 {
-    if (c->resolve != NULL) {
-        uv_cancel((uv_req_t *)&c->resolve->req); /* its callback comes all the same */
-        c->resolve->c = NULL;
-        c->resolve = NULL;
-    }
-    if (c->addrs != NULL) {
-        uv_freeaddrinfo(c->addrs);
-        c->addrs = c->addr_next = NULL;
+    if (c->events.on_open != NULL) {
+        c->events.on_open(c, c->data);
     }
 }
+
+static const struct net_conn_side client_side = {.opened = opened, .closes = release};
 
 static void resolve(struct net_conn *c, uv_loop_t *loop, const char *host, const char *port)
 {
@@ -124,7 +134,7 @@ struct net_conn *net_connect(uv_loop_t *loop, struct net_tls *tls, const char *a
                              int64_t timeout_ms, const struct net_conn_events *events, void *data)
 {
     assert(loop != NULL && tls != NULL && addr != NULL && alpn != NULL && events != NULL);
-    struct net_conn *c = net_conn_new(loop, tls, false, NET_RESOLVING);
+    struct net_conn *c = net_conn_new(loop, tls, false, NET_RESOLVING, &client_side);
     net_conn_set_events(c, events, data);
     c->alpn = xstrdup(alpn);
     c->addr = xstrndup(addr, strnlen(addr, NET_ADDR_MAX));

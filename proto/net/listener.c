@@ -34,8 +34,9 @@ static void listener_unref(struct net_listener *l)
     }
 }
 
-void net_listener_opened(struct net_listener *l, struct net_conn *c)
+static void opened(struct net_conn *c)
 {
+    struct net_listener *l = c->listener;
     assert(!l->closing);
     struct error why = {0};
     if (net_gate_admit(&c->place, net_conn_peer(c), &why) == 0) {
@@ -53,20 +54,25 @@ void net_listener_opened(struct net_listener *l, struct net_conn *c)
     l->config.on_refused(c, &why, l->config.data);
 }
 
-void net_listener_failed(struct net_listener *l, struct net_conn *c)
+/* A handshake failed: counted and told to the log. */
+static void failed(struct net_conn *c)
 {
+    struct net_listener *l = c->listener;
     l->stats.handshake_failed++;
     log_warn(l->config.log, "net", "%s", c->why->message);
 }
 
-void net_listener_forget(struct net_listener *l, struct net_conn *c)
+static void gone(struct net_conn *c)
 {
+    struct net_listener *l = c->listener;
     list_remove(&c->link);
     assert(l->stats.open > 0);
     l->stats.open--;
     c->listener = NULL;
     listener_unref(l);
 }
+
+static const struct net_conn_side server_side = {.opened = opened, .failed = failed, .gone = gone};
 
 static void note_peer_addr(struct net_conn *c, const struct sockaddr *from)
 {
@@ -90,7 +96,7 @@ static void pause_for(struct net_listener *l, unsigned ms)
 
 static void begin(struct net_listener *l, int fd, const struct sockaddr *from, const struct net_place *place)
 {
-    struct net_conn *c = net_conn_new(l->poll.loop, l->tls, true, NET_CONNECTING);
+    struct net_conn *c = net_conn_new(l->poll.loop, l->tls, true, NET_CONNECTING, &server_side);
     c->listener = l;
     l->refs++;
     l->stats.open++;

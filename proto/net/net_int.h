@@ -31,6 +31,11 @@ void net_tls_explain(struct net_conn *c);
 /* "expired on ..." text for a certificate outside its time, ERR_UNAUTHORIZED; 0 if its time is right. */
 int net_tls_check_time(const X509 *cert, struct error *err);
 
+/* ---- Why a connection ends (net/blame.c) ---- */
+struct net_conn;
+/* The first reason counts. The text gets the peer's address in front. */
+void net_conn_blame(struct net_conn *c, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
 /* ---- Connections (net/conn.c) ----
  *
  *            net_connect                     accept
@@ -53,7 +58,17 @@ enum net_state { NET_RESOLVING, NET_CONNECTING, NET_HANDSHAKE, NET_OPEN, NET_FLU
 
 struct net_resolve;
 
+/* The side that made a connection, listener or client, and hears of its life. */
+struct net_conn_side {
+    void (*opened)(struct net_conn *c);
+    void (*failed)(struct net_conn *c); /* its handshake did: told once, c->why is known. May be NULL */
+    void (*closes)(
+        struct net_conn *c); /* once, on the way to CLOSED: gives back what only the beginning needs. May be NULL */
+    void (*gone)(struct net_conn *c); /* all handles are closed, its memory goes after this. May be NULL */
+};
+
 struct net_conn {
+    const struct net_conn_side *side;
     uv_tcp_t tcp;
     uv_timer_t timer; /* handshake, then flush */
     uv_idle_t kick;   /* active while there is something to do at the end of this turn */
@@ -97,19 +112,15 @@ struct net_conn {
 };
 
 /* A fresh connection in `state` with its handles set up; refs tls. */
-struct net_conn *net_conn_new(uv_loop_t *loop, struct net_tls *tls, bool server, enum net_state state);
+struct net_conn *net_conn_new(uv_loop_t *loop, struct net_tls *tls, bool server, enum net_state state,
+                              const struct net_conn_side *side);
 /* TCP is there: socket options, TLS, read; from RESOLVING/CONNECTING (client) or after uv_accept (server). */
 void net_conn_start_tls(struct net_conn *c);
 void net_conn_start_timer(struct net_conn *c); /* c->timeout_ms for all that comes before OPEN */
-/* Note why c ends; the first reason counts. The text gets the peer's address in front. */
-void net_conn_blame(struct net_conn *c, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 /* End at once for the reason noted. No callback runs inside. */
 void net_conn_fail(struct net_conn *c);
 /* uv_close callback of any handle of c. */
 void net_conn_on_handle_closed(uv_handle_t *h);
-
-/* ---- Client side (net/connect.c) ---- */
-void net_connect_release(struct net_conn *c); /* drop what connecting holds; called once on the way to CLOSED */
 
 /* ---- Listener (net/listener.c) ---- */
 struct net_listener {
@@ -132,10 +143,6 @@ struct net_listener {
     void (*on_closed)(void *data);
     void *on_closed_data;
 };
-void net_listener_opened(struct net_listener *l, struct net_conn *c);
-/* A handshake failed: counted and told to the log. */
-void net_listener_failed(struct net_listener *l, struct net_conn *c);
-void net_listener_forget(struct net_listener *l, struct net_conn *c); /* the connection is gone */
 
 /* ---- Addresses (net/addr.c) ---- */
 /* "host:port", "[v6]:port", ":port" (any address) into its parts. false if malformed. */
