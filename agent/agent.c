@@ -233,6 +233,7 @@ static int open_real(struct agent *a, const struct agent_config *c, const struct
 #define BELOW(base, name) arena_printf(&ar, "%s/%s", (base), (name))
     struct network_config net = {.dir = BELOW(a->dir, "network"),
                                  .cluster_cidr = c->cluster_cidr != NULL ? c->cluster_cidr : AGENT_CLUSTER_CIDR,
+                                 .pod_connections = c->pod_connections,
                                  .log = a->log};
     int rv = image_store_new(a->loop, BELOW(a->dir, "images"), a->log, &a->images, err);
     rv = rv != 0 ? rv

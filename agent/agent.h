@@ -39,6 +39,7 @@ struct agent_config {
     const char *cluster_cidr;   /* NULL = AGENT_CLUSTER_CIDR */
     const char *cgroup_parent;  /* NULL = "reeve" */
     int64_t pod_pids;           /* processes of one pod; 0 = AGENT_POD_PIDS, -1 = no limit */
+    int64_t pod_connections;    /* as in network.h */
     int64_t reserved_bytes;     /* of memory, for what is no pod; -1 = node_reserve_memory's choice */
     bool pods_reach_masters;    /* false: their connections to the masters are refused */
     const char *seccomp_dir;    /* profiles for type Localhost; NULL = DIR/seccomp */

@@ -43,6 +43,8 @@ static const char usage_text[] =
     "      --cgroup-parent NAME   control group that holds the pods' groups (default: reeve)\n"
     "      --seccomp-dir DIR      profiles for seccompProfile Localhost (default: DIR/seccomp)\n"
     "      --pod-pids N           processes that one pod may have (default: 1024; 0: no limit)\n"
+    "      --pod-connections N    connections that one pod may have in the node's table (default: a 32nd; 0: no "
+    "limit)\n"
     "      --user-ids FIRST:PODS  users on this node of pods with hostUsers false, 65536 each (default: "
     "1879048192:4096),\n"
     "                             or none\n"
@@ -64,7 +66,7 @@ struct options {
     uint32_t user_ids_first;
     unsigned user_ids_pods;
     bool no_user_namespaces;
-    int64_t pod_pids, reserved_bytes; /* as in agent.h */
+    int64_t pod_connections, pod_pids, reserved_bytes; /* as in agent.h */
     bool pods_reach_masters;
     int log_level;
 };
@@ -110,6 +112,7 @@ static int parse(int argc, char **argv, struct options *o)
         {"seccomp-dir", required_argument, NULL, 's'},
         {"allowed-unsafe-sysctls", required_argument, NULL, 'S'},
         {"pod-pids", required_argument, NULL, 'p'},
+        {"pod-connections", required_argument, NULL, 'C'},
         {"user-ids", required_argument, NULL, 'u'},
         {"system-memory", required_argument, NULL, 'm'},
         {"pods-reach-masters", no_argument, NULL, 'M'},
@@ -151,6 +154,12 @@ static int parse(int argc, char **argv, struct options *o)
                 return fail_usage("--pod-pids: a number from 1 to 4194304, or 0 for no limit, not ", optarg);
             }
             o->pod_pids = o->pod_pids == 0 ? -1 : o->pod_pids;
+        } else if (k == 'C') {
+            if (!str_to_int64(str_of(optarg), &o->pod_connections) || o->pod_connections < 0 ||
+                o->pod_connections > INT32_MAX) {
+                return fail_usage("--pod-connections: a number, or 0 for no limit, not ", optarg);
+            }
+            o->pod_connections = o->pod_connections == 0 ? -1 : o->pod_connections;
         } else if (k == 'u') {
             if (!parse_user_ids(optarg, o)) {
                 return fail_usage("--user-ids: FIRST:PODS is needed, FIRST a multiple of 65536, all below 2147483648; "
@@ -326,6 +335,7 @@ static int start_one(struct daemon *d, const struct options *o, const char *dir,
             .cluster_cidr = o->cluster_cidr,
             .cgroup_parent = o->cgroup_parent,
             .pod_pids = o->pod_pids,
+            .pod_connections = o->pod_connections,
             .user_ids_first = o->user_ids_first,
             .user_ids_pods = o->user_ids_pods,
             .no_user_namespaces = o->no_user_namespaces,

@@ -382,6 +382,35 @@ static void rules_run(struct network *n)
                 rules_written, n);
 }
 
+/* ---- Connections of one pod ---- */
+
+static void flows_written(struct process *p, const struct process_result *r, void *data)
+{
+    struct network *n = data;
+    struct error err = {0};
+    (void)p;
+    if (process_result_error(r, "nft", &err) != 0) {
+        log_warn(n->log, "network", "nothing keeps one pod from filling the node's table of connections: %s",
+                 err.message);
+    }
+    release(n);
+}
+
+static void limit_flows(struct network *n, int64_t connections)
+{
+    static const char places[] = "/proc/sys/net/netfilter/nf_conntrack_max";
+    CLEANUP_BUF struct buf text = BUF_INIT;
+    const char *argv[] = {"nft", "-f", "-", NULL};
+    char line[32];
+    if (connections == 0) {
+        connections = network_connections_share(fs_read_line(places, line, sizeof line) ? strtoll(line, NULL, 10) : 0);
+    }
+    network_flows_write(&text, n->bridge, connections);
+    n->holders++;
+    process_run(n->loop, &(struct process_spec){.argv = argv, .input = buf_str(&text), .timeout_ms = NETWORK_PLUGIN_MS},
+                flows_written, n);
+}
+
 void network_set_closed(struct network *n, const struct network_closed *closed, unsigned count)
 {
     count = MIN(count, NETWORK_CLOSED_MAX);
@@ -618,6 +647,7 @@ int network_new(uv_loop_t *loop, const struct network_config *c, struct network 
     if (fs_write_value("/proc/sys/net/ipv4/ip_forward", "1", &e) != 0) {
         log_warn(n->log, "network", "%s", e.message);
     }
+    limit_flows(n, c->pod_connections);
     *out = n;
     return 0;
 }

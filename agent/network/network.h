@@ -29,6 +29,8 @@ struct network_config {
     const char *
         cluster_cidr; /* of all pods: traffic from pods that leaves it is masqueraded by the node; NULL = no masquerade */
     unsigned mtu;     /* 0 = the plugin's choice */
+    int64_t
+        pod_connections; /* that one pod may have begun in the node's table of them; 0 = a share of it, -1 = no limit */
     const struct log *log;
 };
 struct network;
@@ -37,6 +39,11 @@ int network_new(uv_loop_t *loop, const struct network_config *c, struct network 
 struct network *network_hollow_new(uv_loop_t *loop, const char *pod_cidr);
 /* Waits for running plugins. Interfaces and routes stay. */
 void network_close(struct network *n, void (*cb)(void *data), void *data);
+
+/* What pod_connections 0 stands for on a machine whose table has so many places: a 32nd, at least NETWORK_CONNECTIONS_MIN. */
+#define NETWORK_CONNECTIONS_SHARE 32
+#define NETWORK_CONNECTIONS_MIN   1024
+int64_t network_connections_share(int64_t places);
 
 /* The master gives the node its range. ERR_CONFLICT if another one is in use by pods. Before it is set network_add waits. */
 int network_set_pod_cidr(struct network *n, const char *pod_cidr, struct error *err);

@@ -66,6 +66,9 @@ struct network_rules {
     unsigned closed_count;
 };
 void network_rules_write(struct buf *out, const struct network_rules *r);
+/* Pure: a table of its own, which is only ever added to, so that it goes on counting: of one pod (by address) so many connections at most are begun;
+ * further ones are dropped before the kernel notes them. connections -1: the table goes. */
+void network_flows_write(struct buf *out, const char *bridge, int64_t connections);
 
 /* UDP has no end of a connection: the kernel goes on sending a known peer's packets where it sent them before. Makes it forget the peers of these
  * host ports. Blocking, short. */

@@ -14,7 +14,9 @@
  *   post      traffic to the node's own loopback address cannot come back from a pod, and pods on one bridge answer each other directly: both leave
  *             with the node's address. So does what leaves the cluster (not by the bridge plugin: that would hide pods from each other across nodes)
  *   closed    what pods may not connect to (the masters), here and on other machines: refused at once
- *   guard     the bridge's route_localnet, needed for 127.0.0.1:PORT, opens the node's loopback addresses to pods: it is closed again here */
+ *   guard     the bridge's route_localnet, needed for 127.0.0.1:PORT, opens the node's loopback addresses to pods: it is closed again here
+ *
+ * Beside it there is a table that stays, with what must not be forgotten: how many connections each pod has (network_flows_write). */
 
 static bool same_port(const struct network_owner_port *a, const struct network_owner_port *b)
 {
@@ -114,4 +116,26 @@ void network_rules_write(struct buf *out, const struct network_rules *r)
                " chain guard {\n  type filter hook prerouting priority -300;\n"
                "  iifname \"%s\" ip daddr 127.0.0.0/8 drop\n }\n}\n",
                r->bridge);
+}
+
+int64_t network_connections_share(int64_t places)
+{
+    return MAX(places / NETWORK_CONNECTIONS_SHARE, (int64_t)NETWORK_CONNECTIONS_MIN);
+}
+
+/* The set's name holds the number: elements keep the one that they were made with. */
+void network_flows_write(struct buf *out, const char *bridge, int64_t connections)
+{
+    buf_puts(out, "add table ip reeve-flows\n");
+    if (connections < 0) {
+        buf_puts(out, "delete table ip reeve-flows\n");
+        return;
+    }
+    buf_printf(out,
+               "add set ip reeve-flows of-%lld { type ipv4_addr; size 65535; flags dynamic; }\n"
+               "add chain ip reeve-flows begin { type filter hook prerouting priority -150; }\n"
+               "flush chain ip reeve-flows begin\n"
+               "add rule ip reeve-flows begin iifname \"%s\" ct state new add @of-%lld { ip saddr ct count over %lld } "
+               "drop\n",
+               (long long)connections, bridge, (long long)connections, (long long)connections);
 }

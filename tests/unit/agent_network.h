@@ -100,12 +100,13 @@ static inline void wait_for(struct fixture *f, const unsigned *counter, unsigned
     assert_int_equal(*counter, n);
 }
 
+static int64_t pod_connections; /* for the next network */
 static inline void open_network(struct fixture *f, const char *cidr)
 {
     char dir[80];
     struct error err = {0};
     snprintf(dir, sizeof dir, "%s/net", f->dir);
-    struct network_config c = {.dir = dir, .pod_cidr = cidr, .bridge = "reeve-t"};
+    struct network_config c = {.dir = dir, .pod_cidr = cidr, .bridge = "reeve-t", .pod_connections = pod_connections};
     if (network_new(&f->loop, &c, &f->n, &err) != 0) {
         fail_msg("%s", err.message);
     }

@@ -416,6 +416,7 @@ static void test_gone_removes_a_deleted_pod_and_no_other(void **state)
 static void test_equal_events_count_up(void **state)
 {
     struct client *c = admin_of(state), *a = agent_new(c->kit, "evt");
+    make_pod(c, "ev", "evt", "");
     static const char event[] =
         "{involvedObject: {apiVersion: v1, kind: Pod, namespace: default, name: ev, uid: u1}, reason: Pulled,"
         " message: image is here, type: Normal, source: {component: reeve-agent, host: evt}}";
