@@ -113,21 +113,57 @@ static int send_objects(struct rctl *r, struct value *objects, enum dry_run dry,
     return api_write(r->api, &r->arena, "apply", params, reply, err);
 }
 
-static int apply_together(struct rctl *r, const struct manifest *m, enum dry_run dry)
+/* What one request takes (MASTER_USER_OBJECTS_MAX); more is sent in parts. */
+#define PART_OBJECTS_MAX 1024u
+
+/* The objects from *at on that go into one request; *at: behind them. */
+static struct value *next_part(struct rctl *r, const struct value *objects, unsigned *at)
+{
+    struct value *part = value_list(&r->arena);
+    while (*at < value_count(objects) && value_count(part) < PART_OBJECTS_MAX) {
+        value_append(&r->arena, part, value_item(objects, (*at)++));
+    }
+    return part;
+}
+
+static int apply_part(struct rctl *r, struct value *part, unsigned before, unsigned all, enum dry_run dry)
 {
     struct error err = {0};
-    struct value *objects = ordered_objects(&r->arena, m);
     CLEANUP_REPLY struct api_reply reply = {0};
-    if (send_objects(r, objects, dry, &reply, &err) != 0) {
+    if (send_objects(r, part, dry, &reply, &err) != 0) {
         int code = rctl_fail(r, &err);
-        if (m->count > 1 && code != EXIT_UNKNOWN) {
-            rctl_note(r, "nothing was changed: the %u objects are applied together or not at all%s", m->count,
+        if (before > 0) {
+            rctl_note(r,
+                      "the first %u of %u objects were applied, the %u from there on are applied together or not at "
+                      "all; apply again when it is mended",
+                      before, all, value_count(part));
+        } else if (all > 1 && code != EXIT_UNKNOWN) {
+            rctl_note(r, "nothing was changed: the %u objects are applied together or not at all%s", value_count(part),
                       err.code == ERR_TOO_LARGE ? "; apply fewer of them at a time" : "");
         }
         return code;
     }
     common_warn(r, reply.result);
-    return print_results(r, objects, mp_get(reply.result, "results"), dry);
+    return print_results(r, part, mp_get(reply.result, "results"), dry);
+}
+
+static int apply_together(struct rctl *r, const struct manifest *m, enum dry_run dry)
+{
+    struct value *objects = ordered_objects(&r->arena, m);
+    unsigned at = 0, before = 0;
+    int code = EXIT_DONE;
+    while (code == EXIT_DONE && at < value_count(objects)) {
+        struct value *part = next_part(r, objects, &at);
+        if (before == 0 && at < value_count(objects)) {
+            rctl_note(r,
+                      "%u objects are more than one request takes: they are applied in parts of %u or less, each all "
+                      "or nothing",
+                      m->count, PART_OBJECTS_MAX);
+        }
+        code = apply_part(r, part, before, m->count, dry);
+        before = at;
+    }
+    return code;
 }
 
 /* Deletes the object and waits for its end, so that it can be made anew. */

@@ -1,6 +1,8 @@
 /* apply: manifests as the user has them, all or nothing, by the three-way merge of proto/patch/patch.h. */
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "master/api/admission.h"
 #include "master/api/verbs.h"
@@ -77,9 +79,47 @@ static int fit_annotation(struct arena *a, const struct kind *k, struct value *d
     return 0;
 }
 
-static int apply_one(struct call *c, const struct admission *ad, struct write *w, struct txn *t, struct value *doc,
-                     struct error *err)
+/* What all documents of one request share. */
+struct applying {
+    const struct admission *ad;
+    struct write *write;
+    struct txn *txn;
+    struct strmap named; /* kind, namespace and name of those that were applied */
+    bool server_side, repeats;
+    int64_t began_ms; /* cpu_ms() */
+};
+
+/* Lists that are merged are compared each with each, so the size of a request does not say what it costs: one that takes more of the loop is refused. */
+#define APPLY_CPU_MS 250
+
+/* Of this thread: time in which it stood still does not count. */
+static int64_t cpu_ms(void)
 {
+    struct timespec ts;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+/* One transaction writes an object once. */
+static bool name_once(struct applying *ap, const struct kind *k, struct str ns, struct str name)
+{
+    char key[64 + 2 * 256];
+    int n = snprintf(key, sizeof key, "%u/%.*s/%.*s", (unsigned)k->id, STR_ARG(ns), STR_ARG(name));
+    if (n >= (int)sizeof key) {
+        return true; /* no valid name is so long, which the check will say */
+    }
+    if (strmap_get(&ap->named, str_of(key)) != NULL) {
+        return false;
+    }
+    strmap_set(&ap->named, str_of(key), ap);
+    return true;
+}
+
+static int apply_one(struct applying *ap, struct value *doc, struct error *err)
+{
+    const struct admission *ad = ap->ad;
+    struct write *w = ap->write;
+    struct txn *t = ap->txn;
     const struct kind *k;
     struct str ns, name;
     const struct value *metadata = value_get(doc, "metadata");
@@ -91,15 +131,12 @@ static int apply_one(struct call *c, const struct admission *ad, struct write *w
     if (rv != 0) {
         return rv;
     }
-    if (call_repeats(c, t)) {
+    if (ap->repeats) {
         write_add(w, k, ns, name, "configured");
         return 0;
     }
-    for (unsigned i = 0; i < t->count; i++) {
-        if (t->ops[i].kind == k && str_eq(t->ops[i].ns, ns) && str_eq(t->ops[i].name, name)) {
-            return error_set(err, ERR_INVALID, "%s \"%.*s\" is named twice in what is applied", k->singular,
-                             STR_ARG(name));
-        }
+    if (!name_once(ap, k, ns, name)) {
+        return error_set(err, ERR_INVALID, "%s \"%.*s\" is named twice in what is applied", k->singular, STR_ARG(name));
     }
     unsigned flags = (ad->lenient ? KIND_CHECK_LENIENT : 0) | KIND_CHECK_LEVEL(ad->level);
     rv = kind_check_fields(k, ad->arena, doc, flags, err);
@@ -113,11 +150,10 @@ static int apply_one(struct call *c, const struct admission *ad, struct write *w
     value_remove(value_get(doc, "metadata"), "resourceVersion");
     value_remove(doc, "status");
     const struct object *old = view_get(ad->tip, k, ns, name);
-    bool server_side = mp_bool(mp_get(c->params, "serverSide"), false);
     struct object *o = NULL;
     if (old == NULL) {
         struct value *fresh = value_copy(ad->arena, patch_first_apply(ad->arena, doc));
-        rv = fit_annotation(ad->arena, k, fresh, server_side, err);
+        rv = fit_annotation(ad->arena, k, fresh, ap->server_side, err);
         rv = rv != 0 ? rv : admit_create(ad, k, fresh, &o, err);
         if (rv == 0) {
             txn_create(t, o);
@@ -129,7 +165,7 @@ static int apply_one(struct call *c, const struct admission *ad, struct write *w
     struct value *merged = NULL;
     rv = patch_three_way(k, ad->arena, last_applied(ad->arena, old), doc, current, &merged, err);
     struct value *next = rv == 0 ? value_copy(ad->arena, merged) : NULL;
-    rv = rv != 0 ? rv : fit_annotation(ad->arena, k, next, server_side, err);
+    rv = rv != 0 ? rv : fit_annotation(ad->arena, k, next, ap->server_side, err);
     if (rv == 0) {
         rv = admit_update(ad, k, next, old, TXN_PART_SPEC, &o, err);
     }
@@ -141,15 +177,20 @@ static int apply_one(struct call *c, const struct admission *ad, struct write *w
 }
 
 /* Namespaces first, so that what lives in them can come in the same transaction; otherwise in the user's order. */
-static int apply_pass(struct call *c, const struct admission *ad, struct write *w, struct txn *t, struct value *objects,
-                      bool namespaces, struct error *err)
+static int apply_pass(struct applying *ap, struct value *objects, bool namespaces, struct error *err)
 {
     VALUE_FOR(i, objects)
     {
         struct value *doc = value_item(objects, i);
+        if (cpu_ms() - ap->began_ms > APPLY_CPU_MS) {
+            return error_set(err, ERR_TOO_LARGE,
+                             "%u of %u objects had taken more than %d ms to compare with what is there; nothing was "
+                             "done; apply fewer at a time",
+                             i, value_count(objects), APPLY_CPU_MS);
+        }
         bool is_namespace = str_is(value_to_str(value_get(doc, "kind")), "Namespace");
         if (is_namespace == namespaces) {
-            int rv = apply_one(c, ad, w, t, doc, err);
+            int rv = apply_one(ap, doc, err);
             if (rv != 0) {
                 return rv;
             }
@@ -160,9 +201,9 @@ static int apply_pass(struct call *c, const struct admission *ad, struct write *
 
 void method_apply(struct call *c)
 {
-    struct mp m = mp_get(c->params, "objects");
-    if (mp_type(m) != MP_ARRAY || mp_count(m) == 0 || mp_count(m) > TXN_OPS_MAX) {
-        call_failf(c, ERR_USAGE, "apply: objects must be a list of 1 to %u objects", TXN_OPS_MAX);
+    struct mp m = call_param(c, "objects");
+    if (mp_type(m) != MP_ARRAY || mp_count(m) == 0 || mp_count(m) > MASTER_USER_OBJECTS_MAX) {
+        call_failf(c, ERR_USAGE, "apply: objects must be a list of 1 to %u objects", MASTER_USER_OBJECTS_MAX);
         return;
     }
     struct value *objects;
@@ -182,16 +223,26 @@ void method_apply(struct call *c)
         .tip = store_tip(replica_store(c->m->replica)),
         .env = c->m->env,
         .level = store_level(replica_store(c->m->replica)),
-        .lenient = str_is(mp_str(mp_get(c->params, "validate")), "ignore"),
+        .lenient = str_is(mp_str(call_param(c, "validate")), "ignore"),
         .same_txn = &t,
         .warnings = &c->warnings,
         .many = mp_count(m) > 1,
     };
     struct write *w = write_new(c, WRITE_APPLY);
-    int rv = apply_pass(c, &ad, w, &t, objects, true, &err);
+    struct applying ap = {
+        .ad = &ad,
+        .write = w,
+        .txn = &t,
+        .server_side = mp_bool(call_param(c, "serverSide"), false),
+        .repeats = call_repeats(c, &t),
+        .began_ms = cpu_ms(),
+    };
+    strmap_init(&ap.named);
+    int rv = apply_pass(&ap, objects, true, &err);
     if (rv == 0) {
-        rv = apply_pass(c, &ad, w, &t, objects, false, &err);
+        rv = apply_pass(&ap, objects, false, &err);
     }
+    strmap_close(&ap.named);
     if (rv != 0) {
         write_refuse(w, &err);
     } else {

@@ -21,10 +21,10 @@ static bool options_of(struct call *c, struct deletion_options *o)
         return false;
     }
     *o = (struct deletion_options){
-        .grace_s = mp_int(mp_get(c->params, "gracePeriodSeconds"), -1),
+        .grace_s = mp_int(call_param(c, "gracePeriodSeconds"), -1),
         .policy = (enum deletion_policy)p,
         .if_uid = uid,
-        .if_revision = (uint64_t)mp_int(mp_get(c->params, "revision"), 0),
+        .if_revision = (uint64_t)mp_int(call_param(c, "revision"), 0),
     };
     if (o->grace_s < -1) {
         call_failf(c, ERR_USAGE, "delete: gracePeriodSeconds must not be negative");

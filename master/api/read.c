@@ -250,7 +250,7 @@ static void list_read(struct call *c)
     if (!call_kind(c, &k, &ns, true) || !selectors(c, k, &labels, &fields) || !call_str(c, "continue", &text, false)) {
         return;
     }
-    int64_t limit = mp_int(mp_get(c->params, "limit"), API_LIST_LIMIT_DEFAULT);
+    int64_t limit = mp_int(call_param(c, "limit"), API_LIST_LIMIT_DEFAULT);
     if (limit <= 0 || limit > 100000) {
         call_failf(c, ERR_USAGE, "list: limit must be between 1 and 100000");
         return;

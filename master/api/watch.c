@@ -571,7 +571,7 @@ static void watch_start(struct call *c, const struct kind *k, struct str ns, str
     arena_init(&w->arena);
     list_init(&w->link);
     struct error err = {0};
-    struct str labels = mp_str(mp_get(c->params, "labelSelector")), fields = mp_str(mp_get(c->params, "fieldSelector"));
+    struct str labels = mp_str(call_param(c, "labelSelector")), fields = mp_str(call_param(c, "fieldSelector"));
     if ((labels.n > 0 && selector_parse(&w->arena, labels, &w->labels, &err) != 0) ||
         (fields.n > 0 && field_selector_parse(&w->arena, k, fields, &w->fields, &err) != 0)) {
         arena_close(&w->arena);
@@ -628,19 +628,19 @@ static void watch_read(struct call *c)
     const struct kind *k;
     struct str ns;
     if (call_kind(c, &k, &ns, true)) {
-        watch_start(c, k, ns, STR_NONE, mp_int(mp_get(c->params, "revision"), -1));
+        watch_start(c, k, ns, STR_NONE, mp_int(call_param(c, "revision"), -1));
     }
 }
 
 void method_watch(struct call *c)
 {
-    struct mp revision = mp_get(c->params, "revision");
+    struct mp revision = call_param(c, "revision");
     enum mp_type type = mp_type(revision);
     if (type != MP_NONE && type != MP_NIL && mp_int(revision, -1) < 0) {
         call_failf(c, ERR_USAGE, "watch: revision must be a number, that of a list or an event; or absent");
         return;
     }
-    if (mp_int(mp_get(c->params, "revision"), -1) >= 0) {
+    if (mp_int(call_param(c, "revision"), -1) >= 0) {
         watch_read(c); /* what is not yet here will come in order */
     } else {
         call_read(c, watch_read);
@@ -649,5 +649,5 @@ void method_watch(struct call *c)
 
 void watch_node_pods(struct call *c, struct str node)
 {
-    watch_start(c, kind_by_id(KIND_POD), STR_NONE, node, mp_int(mp_get(c->params, "revision"), -1));
+    watch_start(c, kind_by_id(KIND_POD), STR_NONE, node, mp_int(call_param(c, "revision"), -1));
 }

@@ -259,7 +259,7 @@ static void warn_of_state(struct call *c, const struct txn *t)
 void write_submit(struct write *w, struct txn *t)
 {
     struct master *m = w->call->m;
-    if (mp_bool(mp_get(w->call->params, "dryRun"), false)) {
+    if (mp_bool(call_param(w->call, "dryRun"), false)) {
         write_dry_run(w, t);
         return;
     }
@@ -297,9 +297,9 @@ void write_submit(struct write *w, struct txn *t)
 
 /* ---- create, update, patch ---- */
 
-static bool lenient(const struct call *c)
+static bool lenient(struct call *c)
 {
-    return str_is(mp_str(mp_get(c->params, "validate")), "ignore");
+    return str_is(mp_str(call_param(c, "validate")), "ignore");
 }
 
 static struct admission admission_of(struct call *c)
@@ -316,7 +316,7 @@ static struct admission admission_of(struct call *c)
 
 static struct value *param_document(struct call *c, const char *key)
 {
-    struct mp m = mp_get(c->params, key);
+    struct mp m = call_param(c, key);
     struct value *doc = NULL;
     struct error err = {0};
     if (mp_type(m) == MP_NONE) {
@@ -507,7 +507,7 @@ static int patch_to(struct call *c, enum patch_type type, struct value *patch, c
                                part->name, part->only, k->singular, STR_ARG(old->name));
     }
     /* A version that the patch has set is a precondition, as in an update. */
-    uint64_t if_revision = (uint64_t)mp_int(mp_get(c->params, "revision"), 0), version;
+    uint64_t if_revision = (uint64_t)mp_int(call_param(c, "revision"), 0), version;
     if ((rv = admit_version(doc, k, &version, err)) != 0) {
         return rv;
     }
@@ -686,9 +686,9 @@ static int add_op(struct call *c, struct admission *ad, struct write *w, struct 
 
 void method_txn(struct call *c)
 {
-    struct mp ops = mp_get(c->params, "ops");
-    if (mp_type(ops) != MP_ARRAY || mp_count(ops) == 0 || mp_count(ops) > TXN_OPS_MAX) {
-        call_failf(c, ERR_USAGE, "txn: ops must be a list of 1 to %u operations", TXN_OPS_MAX);
+    struct mp ops = call_param(c, "ops");
+    if (mp_type(ops) != MP_ARRAY || mp_count(ops) == 0 || mp_count(ops) > MASTER_USER_OBJECTS_MAX) {
+        call_failf(c, ERR_USAGE, "txn: ops must be a list of 1 to %u operations", MASTER_USER_OBJECTS_MAX);
         return;
     }
     struct txn t;

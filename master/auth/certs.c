@@ -30,7 +30,7 @@ static int64_t now_s(const struct master *m)
 static void sign(struct call *c)
 {
     struct master *m = c->m;
-    struct str csr = mp_str(mp_get(c->params, "csr"));
+    struct str csr = mp_str(call_param(c, "csr"));
     struct error err = {0};
     char *cert = NULL;
     int64_t from_s = 0, until_s = 0;

@@ -145,7 +145,7 @@ void method_cert_revoke(struct call *c)
         free(r);
         return;
     }
-    if (own && !mp_bool(mp_get(c->params, "force"), false)) {
+    if (own && !mp_bool(call_param(c, "force"), false)) {
         call_failf(c, ERR_CONFLICT,
                    "this is your own certificate: nothing could be done with it any more, and if you are the only "
                    "administrator, nobody could; if that is meant, use --force (`reeve-master admin --dir DIR` on a "

@@ -245,8 +245,8 @@ static void token_made(const struct txn_result *result, const struct error *erro
 /* params.replaces: the id of a member. False: the call has been failed. */
 static bool read_replaces(struct call *c, struct token_grant *grant)
 {
-    struct mp replaces = mp_get(c->params, "replaces");
-    grant->even_reachable = mp_bool(mp_get(c->params, "evenReachable"), false);
+    struct mp replaces = call_param(c, "replaces");
+    grant->even_reachable = mp_bool(call_param(c, "evenReachable"), false);
     if (mp_type(replaces) == MP_NONE || mp_type(replaces) == MP_NIL) {
         return true;
     }
@@ -284,7 +284,7 @@ static bool read_grant(struct call *c, struct token_grant *grant)
         return false;
     }
     grant->role = str_is(role, "master") ? PKI_ROLE_MASTER : PKI_ROLE_NODE;
-    grant->uses = mp_int(mp_get(c->params, "uses"), 1);
+    grant->uses = mp_int(call_param(c, "uses"), 1);
     if (grant->uses < 1 || grant->uses > API_TOKEN_USES_MAX) {
         call_failf(c, ERR_USAGE, "token: uses must be between 1 and %d", API_TOKEN_USES_MAX);
         return false;
@@ -306,7 +306,7 @@ void method_token(struct call *c)
     if (!read_grant(c, &grant)) {
         return;
     }
-    int64_t ttl_s = mp_int(mp_get(c->params, "ttlSeconds"), TOKEN_TTL_S);
+    int64_t ttl_s = mp_int(call_param(c, "ttlSeconds"), TOKEN_TTL_S);
     int64_t max_s = grant.role == PKI_ROLE_MASTER ? TOKEN_TTL_S : 365ll * 24 * 3600;
     if (ttl_s <= 0 || ttl_s > max_s) {
         call_failf(c, ERR_USAGE, "token: ttlSeconds must be between 1 and %" PRId64 " for role %s", max_s,

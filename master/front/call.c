@@ -144,9 +144,45 @@ void call_failf(struct call *c, int code, const char *fmt, ...)
     call_fail(c, &err);
 }
 
+/* Each look into the map of a large request would walk over all of it, so where each parameter lies is found once. */
+static void find_params(struct call *c)
+{
+    c->index.found = true;
+    for (struct mp_iter it = mp_iter(c->params); mp_next(&it);) {
+        if (c->index.count == CALL_PARAMS_MAX) {
+            c->index.found =
+                false; /* more than there are names of: each look is a walk, and the request will be refused */
+            return;
+        }
+        c->index.at[c->index.count++] = (struct call_param_at){
+            .key = (uint32_t)((const uint8_t *)it.key.p - c->params.p),
+            .key_size = (uint32_t)it.key.n,
+            .begin = (uint32_t)(it.value.p - c->params.p),
+            .end = (uint32_t)(it.value.end - c->params.p),
+        };
+    }
+}
+
+struct mp call_param(struct call *c, const char *key)
+{
+    if (!c->index.found && c->index.count == 0 && mp_type(c->params) == MP_MAP) {
+        find_params(c);
+    }
+    if (!c->index.found) {
+        return mp_get(c->params, key);
+    }
+    for (unsigned i = 0; i < c->index.count; i++) {
+        const struct call_param_at *at = &c->index.at[i];
+        if (str_is((struct str){(const char *)c->params.p + at->key, at->key_size}, key)) {
+            return mp_of(c->params.p + at->begin, at->end - at->begin);
+        }
+    }
+    return mp_get((struct mp){0}, key); /* as of a map that has it not */
+}
+
 bool call_str(struct call *c, const char *key, struct str *out, bool required)
 {
-    struct mp m = mp_get(c->params, key);
+    struct mp m = call_param(c, key);
     *out = mp_str(m);
     enum mp_type type = mp_type(m);
     if (type != MP_STR && type != MP_NONE && type != MP_NIL) {
@@ -193,7 +229,7 @@ bool call_kind(struct call *c, const struct kind **k, struct str *ns, bool all)
 
 bool call_txn_id(struct call *c, struct txn *t)
 {
-    struct mp id = mp_get(c->params, "id");
+    struct mp id = call_param(c, "id");
     struct str bytes;
     if (mp_type(id) == MP_NONE || mp_type(id) == MP_NIL) {
         return true;
@@ -262,9 +298,9 @@ static void drop(struct work *w)
 }
 
 /* Did whoever asks say how long it waits, and has that passed? */
-static bool is_late(const struct call *c)
+static bool is_late(struct call *c)
 {
-    return mp_type(mp_get(c->params, "timeoutMs")) == MP_INT && c->deadline_ms > 0 &&
+    return mp_type(call_param(c, "timeoutMs")) == MP_INT && c->deadline_ms > 0 &&
            env_now_ms(c->m->env) > c->deadline_ms;
 }
 
@@ -375,7 +411,7 @@ void call_read(struct call *c, call_fn *then)
 {
     struct master *m = c->m;
     c->then = then;
-    if (mp_bool(mp_get(c->params, "stale"), false)) {
+    if (mp_bool(call_param(c, "stale"), false)) {
         read_now(c);
         return;
     }

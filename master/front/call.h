@@ -6,6 +6,7 @@
 
 struct call;
 typedef void call_fn(struct call *c);
+#define CALL_PARAMS_MAX 20u /* no method has more */
 struct call {
     struct master *m;
     struct rpc_request *req; /* NULL once answered */
@@ -14,6 +15,13 @@ struct call {
     struct pki_facts facts; /* of the certificate that proved it; serial "": not known */
     struct str method;      /* both borrowed: valid while the request is being handled, and again inside `then` */
     struct mp params;
+    struct {
+        bool found;
+        unsigned count;
+        struct call_param_at {
+            uint32_t key, key_size, begin, end; /* from params.p; they stay when the request moves */
+        } at[CALL_PARAMS_MAX];
+    } index; /* of params, for call_param */
     struct arena arena;
     const struct method *row;
     struct work work;        /* while it waits for its turn (turns.h) */
@@ -59,6 +67,8 @@ void call_take_turn(struct call *c);
 struct lane *call_lane(struct call *c);
 /* Linearizable unless params.stale: runs `then` when committed may be read, and it is its turn. */
 void call_read(struct call *c, call_fn *then);
+/* A parameter, as mp_get has it, without a walk over the others. */
+struct mp call_param(struct call *c, const char *key);
 /* Parameters. Kind and namespace: namespace defaults to "default" for namespaced kinds (all = allow empty for all namespaces).
  * False: the call has been failed. */
 bool call_kind(struct call *c, const struct kind **k, struct str *ns, bool all);

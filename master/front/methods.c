@@ -187,7 +187,7 @@ static void forward(struct call *c)
             relay_start(c, leader, to, "forward", buf_str(&b));
         }
     } else {
-        bool limited = mp_type(mp_get(c->params, TIMEOUT_PARAM)) == MP_INT;
+        bool limited = mp_type(call_param(c, TIMEOUT_PARAM)) == MP_INT;
         int64_t timeout_ms = limited ? call_left_ms(c, MASTER_FORWARD_TIMEOUT_MS) : MASTER_FORWARD_TIMEOUT_MS;
         call_ask_leader(c, leader, "forward", buf_str(&b), timeout_ms, forwarded);
     }
@@ -309,7 +309,7 @@ void master_dispatch(struct master *m, const struct pki_identity *who, const str
     if (!params_known(c) || !call_count(c) || (c->row->fn == method_join && !join_may_try(c))) {
         return;
     }
-    int64_t wait = mp_int(mp_get(c->params, TIMEOUT_PARAM), MASTER_WAIT_MS);
+    int64_t wait = mp_int(call_param(c, TIMEOUT_PARAM), MASTER_WAIT_MS);
     c->deadline_ms = env_now_ms(m->env) + (wait < 0 ? 0 : MIN(wait, MASTER_WAIT_MAX_MS));
     call_take_turn(c);
 }

@@ -47,13 +47,13 @@ static bool leader_there(const struct master *m)
 }
 
 /* May it be handled anew although it may have been done? */
-static bool may_repeat(const struct call *c)
+static bool may_repeat(struct call *c)
 {
-    return (c->row->flags & METHOD_AGAIN) != 0 || mp_type(mp_get(c->params, "id")) == MP_BIN ||
-           mp_type(mp_get(c->params, "from")) == MP_INT;
+    return (c->row->flags & METHOD_AGAIN) != 0 || mp_type(call_param(c, "id")) == MP_BIN ||
+           mp_type(call_param(c, "from")) == MP_INT;
 }
 
-static bool waits_for(const struct call *c, const struct error *why)
+static bool waits_for(struct call *c, const struct error *why)
 {
     int code = why->code;
     if (c->row->flags & METHOD_LEADER) {

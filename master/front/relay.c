@@ -263,7 +263,7 @@ static struct rpc_session *agent_of(struct call *c, struct str node)
 /* The parameters as they came, less `node`. */
 static void copy_params(struct call *c, struct buf *b)
 {
-    bool has_node = mp_type(mp_get(c->params, "node")) != MP_NONE;
+    bool has_node = mp_type(call_param(c, "node")) != MP_NONE;
     mp_write_map(b, mp_count(c->params) - has_node);
     for (struct mp_iter it = mp_iter(c->params); mp_next(&it);) {
         if (!str_is(it.key, "node")) {
@@ -348,9 +348,9 @@ static void images_of(struct call *c, struct rpc_session *agent);
 
 bool relay_here(struct call *c)
 {
-    struct str node = mp_str(mp_get(c->params, "node"));
+    struct str node = mp_str(call_param(c, "node"));
     if (node.n == 0) {
-        struct str ns = mp_str(mp_get(c->params, "namespace")), name = mp_str(mp_get(c->params, "name"));
+        struct str ns = mp_str(call_param(c, "namespace")), name = mp_str(call_param(c, "name"));
         const struct object *pod =
             view_get(store_committed(replica_store(c->m->replica)), kind_by_id(KIND_POD), ns, name);
         node = pod == NULL ? STR_NONE : mp_str(mp_path(object_mp(pod), "spec.nodeName"));

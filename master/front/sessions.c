@@ -79,7 +79,7 @@ static struct session *session_new(struct master *m, struct net_conn *c)
                                  .in_max = node ? MASTER_NODE_MESSAGE_MAX : 0,
                                  .elements_max = stranger ? MASTER_STRANGER_ELEMENTS_MAX
                                                  : node   ? MASTER_NODE_ELEMENTS_MAX
-                                                          : RPC_ELEMENTS_MAX,
+                                                          : MASTER_USER_ELEMENTS_MAX,
                                  .inflight_max = stranger ? MASTER_STRANGER_INFLIGHT_MAX : 0,
                                  .stats = &m->rpc_stats,
                                  .log = &m->log,

@@ -179,17 +179,19 @@ static bool may_go(struct turns *t, const struct work *w)
 }
 
 /* Returns its time, in ns. */
-static int64_t do_work(struct work *w)
+static int64_t do_work(struct turns *t, struct work *w)
 {
     uint64_t start = uv_hrtime();
     w->run(w);
-    return (int64_t)(uv_hrtime() - start);
+    uint64_t took_ns = uv_hrtime() - start;
+    t->stats.longest_us = MAX(t->stats.longest_us, took_ns / 1000);
+    return (int64_t)took_ns;
 }
 
 bool turns_do(struct turns *t, struct lane *lane, struct work *w)
 {
     if (t->waiting == 0 && t->used_ns < TURNS_BUDGET_US * 1000u && may_go(t, w)) {
-        t->used_ns += (uint64_t)do_work(w);
+        t->used_ns += (uint64_t)do_work(t, w);
         return true;
     }
     if (lane->subject->waiting >= TURNS_WAITING_MAX) {
@@ -257,7 +259,7 @@ static void serve(struct turns *t, struct subject *s)
         list_remove(&lane->link); /* the next one's turn; a lane that has more work stands behind the others */
         list_push_back(&s->lanes, &lane->link);
         subject_unref(t, leave(t, w));
-        s->deficit_ns -= do_work(w);
+        s->deficit_ns -= do_work(t, w);
     }
     if (list_empty(&s->lanes)) {
         s->deficit_ns = MIN(s->deficit_ns, 0);

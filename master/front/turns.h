@@ -83,6 +83,7 @@ bool turns_run(struct turns *t);
 
 struct turns_stats {
     uint64_t waited, refused, held, dropped;
+    uint64_t longest_us; /* the longest piece at any time */
     unsigned waiting, subjects, waiting_most; /* now; who had most at any time */
 };
 void turns_stats(const struct turns *t, struct turns_stats *out);

@@ -54,14 +54,14 @@ int join_sign(struct master *m, enum pki_role role, const char *name, const char
 
 static const char *param_text(struct call *c, const char *key)
 {
-    struct str s = mp_str(mp_get(c->params, key));
+    struct str s = mp_str(call_param(c, key));
     return arena_strndup(&c->arena, s.n == 0 ? "" : s.p, s.n);
 }
 
 /* What join and rejoin have in common. False: the call has been failed. A request that cannot be signed fails before anything changes. */
 static bool read_newcomer(struct call *c, struct change_request *r)
 {
-    struct str address = mp_str(mp_get(c->params, "address"));
+    struct str address = mp_str(call_param(c, "address"));
     if (address.n == 0 || address.n >= NET_ADDR_MAX) {
         call_failf(c, ERR_USAGE, "%s: a master needs \"address\", where the others reach it", c->row->name);
         return false;
@@ -261,7 +261,7 @@ void method_rejoin(struct call *c)
     if (!read_newcomer(c, &r)) {
         return;
     }
-    struct str reason = mp_str(mp_get(c->params, "reason"));
+    struct str reason = mp_str(call_param(c, "reason"));
     snprintf(r.reason, sizeof r.reason, "%.*s", STR_ARG(reason));
     changes_start(c->m, c, CHANGE_ASK_JOIN, &r);
 }
@@ -270,19 +270,19 @@ void method_rejoin(struct call *c)
 
 void method_master_remove(struct call *c)
 {
-    int64_t id = mp_int(mp_get(c->params, "id"), -1);
+    int64_t id = mp_int(call_param(c, "id"), -1);
     if (id <= 0) {
         call_failf(c, ERR_USAGE, "master.remove: id must be a master's number");
         return;
     }
-    struct change_request r = {.old_id = (uint64_t)id, .force = mp_bool(mp_get(c->params, "force"), false)};
+    struct change_request r = {.old_id = (uint64_t)id, .force = mp_bool(call_param(c, "force"), false)};
     changes_start(c->m, c, CHANGE_ASK_REMOVE, &r);
 }
 
 void method_master_transfer(struct call *c)
 {
-    int64_t id = mp_int(mp_get(c->params, "id"), 0);
-    int64_t from = mp_int(mp_get(c->params, "from"), 0);
+    int64_t id = mp_int(call_param(c, "id"), 0);
+    int64_t from = mp_int(call_param(c, "from"), 0);
     if (id < 0 || from < 0) {
         call_failf(c, ERR_USAGE, "master.transfer: id and from must be masters' numbers");
         return;

@@ -454,6 +454,7 @@ static void write_stats(struct master *m, struct buf *b, const struct replica_st
         {"requestsWaiting", ts.waiting},
         {"requestsWaited", ts.waited},
         {"requestsWaitingMost", ts.waiting_most},
+        {"longestPieceUs", ts.longest_us},
         {"refusedShare", ts.refused},
         {"refusedLate", m->stats.late},
         {"writesHeld", ts.held},

@@ -138,7 +138,7 @@ static int put_nodes_event(struct call *c, struct txn *t, struct str node, struc
 
 void method_node_events(struct call *c)
 {
-    struct mp list = mp_get(c->params, "events");
+    struct mp list = call_param(c, "events");
     struct str node;
     if (!call_own_node(c, &node)) {
         return;

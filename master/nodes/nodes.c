@@ -287,7 +287,7 @@ static void registered(const struct txn_result *result, const struct error *erro
 
 void method_node_register(struct call *c)
 {
-    struct mp body = mp_get(c->params, "node");
+    struct mp body = call_param(c, "node");
     struct value *doc = NULL;
     struct error err = {0};
     if (mp_type(body) == MP_MAP &&
@@ -314,7 +314,7 @@ void method_node_register(struct call *c)
         return;
     }
     struct master *m = c->m;
-    struct str instance = mp_str(mp_get(c->params, "instance"));
+    struct str instance = mp_str(call_param(c, "instance"));
     if (!may_register(c, name, instance) || !node_may_write(c, name)) {
         return;
     }
@@ -609,11 +609,11 @@ static int put_node_status(struct call *c, struct txn *t, struct str node, struc
 void method_node_status(struct call *c)
 {
     struct str node;
-    struct mp pods = mp_get(c->params, "pods"), node_status = mp_get(c->params, "node");
+    struct mp pods = call_param(c, "pods"), node_status = call_param(c, "node");
     if (!call_own_node(c, &node)) {
         return;
     }
-    if (mp_count(pods) + mp_count(mp_get(c->params, "gone")) >= TXN_OPS_MAX / 2) {
+    if (mp_count(pods) + mp_count(call_param(c, "gone")) >= TXN_OPS_MAX / 2) {
         call_failf(c, ERR_LIMIT, "node.status: more than %u pods in one report", TXN_OPS_MAX / 2);
         return;
     }
@@ -641,7 +641,7 @@ void method_node_status(struct call *c)
     if (mp_type(node_status) == MP_MAP) {
         put_node_status(c, &t, node, node_status, &err);
     }
-    put_gone(c, &t, mp_get(c->params, "gone"), node);
+    put_gone(c, &t, call_param(c, "gone"), node);
     if (err.code != 0) {
         replica_refuse(c->m->replica, &err, status_written, w);
     } else {

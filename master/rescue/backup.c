@@ -365,7 +365,7 @@ static void begin(struct call *c)
     b->m = m;
     b->ca_key_pem = ca_key;
     list_init(&b->queue);
-    bool stale = mp_bool(mp_get(c->params, "stale"), false);
+    bool stale = mp_bool(call_param(c, "stale"), false);
     char who[PKI_NAME_MAX + 1];
     snprintf(who, sizeof who, "%s", c->who.name);
     b->stream = rpc_stream_accept(call_take_request(c), &events, b);

@@ -524,6 +524,10 @@ static int read_map_value(struct reader *r, uint32_t count, struct value **out)
 
 static int read_list_value(struct reader *r, uint32_t count, struct value **out)
 {
+    if (r->strict && count > VALUE_ITEMS_MAX) {
+        return error_set(r->err, ERR_TOO_LARGE, "a list of %u elements; at most %u are allowed", count,
+                         VALUE_ITEMS_MAX);
+    }
     struct value *list = value_list(r->arena);
     for (uint32_t i = 0; i < count; i++) {
         struct value *v;

@@ -16,6 +16,7 @@
 #define VALUE_DEPTH_MAX 64
 /* Members of one map, as far as readers let a stranger choose: lookups are linear, so this bounds what they cost. */
 #define VALUE_MEMBERS_MAX 16384u
+#define VALUE_ITEMS_MAX   16384u /* of one list, likewise */
 
 enum value_type { VALUE_NULL, VALUE_BOOL, VALUE_INT, VALUE_FLOAT, VALUE_STR, VALUE_BIN, VALUE_LIST, VALUE_MAP };
 

@@ -11,12 +11,14 @@
 #include "proto/text/text.h"
 
 #define OPERATIONS_MAX 10000u
+#define LOOKS_MAX      (2u << 20) /* members that all operations together may be compared with: lookups are linear */
 #define COPY_SIZE_MAX  (3u << 20) /* bytes that all `copy` operations together may add, nodes counted as 64 */
 
 struct json_patch {
     struct arena *arena;
     struct value *doc;
     size_t copied;
+    size_t looked;
     unsigned at; /* operation, for errors */
     struct error *err;
 };
@@ -104,6 +106,7 @@ static int step(struct json_patch *p, struct str path, struct str token, struct 
 {
     struct value *in = t->depth == 0 ? p->doc : t->value;
     t->container = in;
+    p->looked += value_count(in) + 1; /* a list's elements are moved */
     t->depth++;
     t->value = NULL;
     if (!unescape(p->arena, token, &t->key)) {
@@ -247,8 +250,12 @@ static int op_replace(struct json_patch *p, const struct operation *o)
 }
 
 /* Equal to what a client sees: bytes are base64 text in JSON. */
-static bool equal_as_json(const struct value *have, const struct value *want)
+static bool equal_as_json(struct json_patch *p, const struct value *have, const struct value *want)
 {
+    p->looked++;
+    if (p->looked > LOOKS_MAX) {
+        return false; /* which is told as such: run_operation */
+    }
     if (have->type == VALUE_BIN && want->type == VALUE_STR) {
         CLEANUP_BUF struct buf b = BUF_INIT;
         base64_write(&b, have->str.p, have->str.n);
@@ -258,13 +265,16 @@ static bool equal_as_json(const struct value *have, const struct value *want)
         return value_equal(have, want);
     }
     for (unsigned i = 0; have->type == VALUE_LIST && i < have->list.count; i++) {
-        if (!equal_as_json(value_item(have, i), value_item(want, i))) {
+        if (!equal_as_json(p, value_item(have, i), value_item(want, i))) {
             return false;
         }
     }
     for (unsigned i = 0; have->type == VALUE_MAP && i < have->map.count; i++) {
-        const struct value *w = value_get_str_key(want, have->map.members[i].key);
-        if (w == NULL || !equal_as_json(have->map.members[i].value, w)) {
+        const struct value_member *m = &have->map.members[i], *same = &want->map.members[i];
+        bool in_order = str_eq(m->key, same->key);
+        const struct value *w = in_order ? same->value : value_get_str_key(want, m->key);
+        p->looked += in_order ? 0 : want->map.count;
+        if (w == NULL || !equal_as_json(p, m->value, w)) {
             return false;
         }
     }
@@ -275,7 +285,7 @@ static int op_test(struct json_patch *p, const struct operation *o)
 {
     struct target t;
     int rc = value_is_null(o->value) ? resolve_member(p, o->path, &t) : resolve_existing(p, o->path, &t);
-    bool same = rc == 0 && (t.value == NULL || equal_as_json(t.value, o->value));
+    bool same = rc == 0 && (t.value == NULL || equal_as_json(p, t.value, o->value));
     return rc == 0 && !same ? FAIL(p, o->path, "test failed: the value is another") : rc;
 }
 
@@ -332,7 +342,10 @@ static int run_operation(struct json_patch *p, const struct value *op)
         if ((operations[i].needs_value && o.value == NULL) || (operations[i].needs_from && !value_is_str(from))) {
             return FAIL(p, o.path, "%s needs \"%s\"", operations[i].name, operations[i].needs_value ? "value" : "from");
         }
-        return operations[i].run(p, &o);
+        int rc = operations[i].run(p, &o);
+        return p->looked <= LOOKS_MAX
+                   ? rc
+                   : FAIL(p, o.path, "the operations have too much to look through; send fewer at a time");
     }
     return FAIL(p, o.path, "op \"%.*s\" is unknown: add, remove, replace, move, copy or test", STR_ARG(name));
 }

@@ -98,13 +98,39 @@ static bool second_key_same(const struct field *f, const struct value *a, const 
     return str_eq(value_is_null(va) ? fallback : value_to_str(va), value_is_null(vb) ? fallback : value_to_str(vb));
 }
 
+/* Lists are compared each with each, so most of the time of a merge is here: names mostly differ in length or at their ends. */
+static bool keys_equal(const struct value *a, const struct value *b)
+{
+    if (value_is_str(a) && value_is_str(b) && a->str.n > 0 &&
+        (a->str.n != b->str.n || a->str.p[a->str.n - 1] != b->str.p[b->str.n - 1])) {
+        return false;
+    }
+    return value_equal(a, b);
+}
+
+static const struct value *key_of(const struct value *e, const char *key)
+{
+    for (unsigned i = 0; value_is_map(e) && i < e->map.count; i++) {
+        const struct value_member *m = &e->map.members[i];
+        if (m->key.n > 0 && m->key.p[0] == key[0] && str_is(m->key, key)) {
+            return m->value;
+        }
+    }
+    return NULL;
+}
+
 static bool first_key_same(const struct field *f, const struct value *a, const struct value *b)
 {
     if (f->type != FIELD_OBJECT) {
-        return value_equal(a, b);
+        return keys_equal(a, b);
     }
-    const struct value *ka = value_get(a, f->merge_key);
-    return !value_is_null(ka) && value_equal(ka, value_get(b, f->merge_key));
+    const struct value *ka = key_of(a, f->merge_key);
+    return !value_is_null(ka) && keys_equal(ka, key_of(b, f->merge_key));
+}
+
+bool element_has_key(const struct field *f, const struct value *a, const struct value *b)
+{
+    return keys_equal(key_of(a, f->merge_key), key_of(b, f->merge_key));
 }
 
 bool element_same(const struct field *f, const struct value *a, const struct value *b)

@@ -5,7 +5,7 @@
 #include "proto/patch/patch.h"
 
 /* Elements of a merged list are compared each with each: this bounds the cost. Longer lists are refused. */
-#define PATCH_LIST_MAX 2048u
+#define PATCH_LIST_MAX 1024u
 
 /* A place in a document: the field that describes it, and whether the value is one element of that field (of its list or map)
  * or the field's whole value. f == NULL: nothing is known, maps merge freely and lists are atomic. */
@@ -33,6 +33,8 @@ int patch_error(struct error *err, const struct crumb *at, const char *fmt, ...)
 /* Do two elements of a keyed or set list stand for the same thing? In sets: equal values. In keyed lists: equal merge keys, and
  * equal second keys (absent counts as the field's default). */
 bool element_same(const struct field *f, const struct value *a, const struct value *b);
+/* Elements of a keyed list: equal merge keys, whatever their second ones; so are two without. */
+bool element_has_key(const struct field *f, const struct value *a, const struct value *b);
 /* As element_same, but a `probe` without the second key stands for any. */
 bool element_answers(const struct field *f, const struct value *probe, const struct value *e);
 struct value *element_find(const struct field *f, const struct value *list, const struct value *like);

@@ -58,12 +58,13 @@ static unsigned find_target(const struct field *f, const struct value *list, con
 {
     unsigned found = list->list.count, answers = 0;
     for (unsigned i = 0; i < list->list.count; i++) {
+        if (!element_has_key(f, value_item(list, i), probe)) {
+            continue;
+        }
         if (element_same(f, value_item(list, i), probe)) {
             return i;
         }
-        if (value_equal(value_get(value_item(list, i), f->merge_key), value_get(probe, f->merge_key))) {
-            found = answers++ == 0 ? i : found;
-        }
+        found = answers++ == 0 ? i : found;
     }
     return answers == 1 || value_is_null(value_get(probe, f->merge_key2 == NULL ? "" : f->merge_key2))
                ? found

@@ -98,7 +98,7 @@ static const char *shown_value(struct arena *a, const struct value *v)
     if (v->type == VALUE_BIN) {
         return "(bytes)";
     }
-    json_write(&b, v, 0);
+    json_write_begin(&b, v, SHOWN_VALUE_MAX + 1);
     if (b.size > SHOWN_VALUE_MAX) {
         b.size = SHOWN_VALUE_MAX;
         while (b.size > 0 && (b.data[b.size] & 0xc0) == 0x80) {

@@ -9,7 +9,23 @@ struct writer {
     struct buf *out;
     unsigned indent; /* spaces per level; 0 = one line without any space */
     bool sorted;
+    size_t most; /* out's size from which on no more elements are written; SIZE_MAX = all are */
 };
+
+static bool has_enough(const struct writer *w)
+{
+    return w->out->size >= w->most;
+}
+
+/* How many bytes from the beginning are written as they are, and are ASCII. */
+static size_t plain_bytes(struct str s)
+{
+    size_t n = 0;
+    while (n < s.n && s.p[n] >= 0x20 && s.p[n] < 0x7f && s.p[n] != '"' && s.p[n] != '\\') {
+        n++;
+    }
+    return n;
+}
 
 /* Bytes that are no UTF-8 become U+FFFD: JSON has no other way to say them. */
 static void write_string(struct buf *out, struct str s)
@@ -17,6 +33,13 @@ static void write_string(struct buf *out, struct str s)
     static const char short_from[] = "\"\\\b\f\n\r\t", short_to[] = "\"\\bfnrt";
     buf_putc(out, '"');
     while (s.n > 0) {
+        size_t plain = plain_bytes(s);
+        buf_append(out, s.p, plain);
+        s.p += plain;
+        s.n -= plain;
+        if (s.n == 0) {
+            break;
+        }
         unsigned n;
         int32_t code = utf8_decode(s, &n);
         const char *at = code > 0 && code < 0x80 ? strchr(short_from, code) : NULL;
@@ -52,7 +75,7 @@ static void write_any(const struct writer *w, const struct value *v, unsigned le
 static void write_list(const struct writer *w, const struct value *v, unsigned level)
 {
     buf_putc(w->out, '[');
-    for (unsigned i = 0; i < v->list.count; i++) {
+    for (unsigned i = 0; i < v->list.count && !has_enough(w); i++) {
         buf_puts(w->out, i > 0 ? "," : "");
         new_line(w, level + 1);
         write_any(w, v->list.items[i], level + 1);
@@ -79,7 +102,7 @@ static void write_map(const struct writer *w, const struct value *v, unsigned le
         qsort(order, count, sizeof *order, cmp_members);
     }
     buf_putc(w->out, '{');
-    for (unsigned i = 0; i < count; i++) {
+    for (unsigned i = 0; i < count && !has_enough(w); i++) {
         buf_puts(w->out, i > 0 ? "," : "");
         new_line(w, level + 1);
         write_string(w->out, order[i]->key);
@@ -133,13 +156,19 @@ static void write_any(const struct writer *w, const struct value *v, unsigned le
 
 void json_write(struct buf *out, const struct value *v, unsigned indent)
 {
-    struct writer w = {.out = out, .indent = indent};
+    struct writer w = {.out = out, .indent = indent, .most = SIZE_MAX};
+    write_any(&w, v, 0);
+}
+
+void json_write_begin(struct buf *out, const struct value *v, size_t most)
+{
+    struct writer w = {.out = out, .most = out->size + most};
     write_any(&w, v, 0);
 }
 
 void json_write_canonical(struct buf *out, const struct value *v)
 {
-    struct writer w = {.out = out, .sorted = true};
+    struct writer w = {.out = out, .sorted = true, .most = SIZE_MAX};
     write_any(&w, v, 0);
 }
 

@@ -34,6 +34,8 @@ struct str text_skip_bom(struct str text);
  * literal blocks, map keys in the order given. JSON: RFC 8259; indent 0 = one line. BIN is written as base64. */
 void yaml_write(struct buf *out, const struct value *v);
 void json_write(struct buf *out, const struct value *v, unsigned indent);
+/* The beginning of it, for people: no element is begun behind `most` bytes, so that a long list costs no more than what is shown. */
+void json_write_begin(struct buf *out, const struct value *v, size_t most);
 /* JSON with sorted keys and no spaces: the form that is hashed and kept in annotations. */
 void json_write_canonical(struct buf *out, const struct value *v);
 /* Sort all map keys by bytes, recursively, as kubectl prints them. */

@@ -107,13 +107,13 @@ static void tiny_elements_of_a_user_are_refused_with_a_reason(void **state)
     struct client *admin = client_admin(k, 0), *user = client_as(k, 0, PKI_ROLE_ADMIN, "mallory");
     struct answer a;
     CLEANUP_BUF struct buf large = BUF_INIT, most = BUF_INIT;
-    write_object(&most, RPC_ELEMENTS_MAX - 64);
+    write_object(&most, MASTER_USER_ELEMENTS_MAX - 64);
     int64_t longest = attack(k, user, "create", buf_str(&most), admin, &a);
     print_message("the most elements that a user may send: %zu bytes, another user waits %lld ms: %s\n", most.size,
                   (long long)longest, a.err.message);
     assert_int_not_equal(a.err.code, 0); /* no such object */
     assert_true(rpc_session_is_open(user->rpc));
-    write_object(&large, RPC_ELEMENTS_MAX + 64);
+    write_object(&large, MASTER_USER_ELEMENTS_MAX + 64);
     attack(k, user, "create", buf_str(&large), admin, &a);
     /* Whoever is still sending when the connection closes may not get to read the reason. */
     assert_true(a.err.code == ERR_TOO_LARGE || a.err.code == ERR_CLOSED);
