@@ -9,6 +9,9 @@
 #include "agent/util/defer.h"
 #include "agent/util/fsutil.h"
 
+static void close_if_idle(struct image_store *s);
+static void job_ended(struct image_store *s);
+
 /* What is in memory mirrors the disk: `present` holds one image per marker file (the store's own reference), `names` one row per ref file.
  * Jobs (loads and collections) run one after another on a worker thread; only they change blobs and layers. A job's names come into memory
  * in its after-work callback, on the loop.
@@ -28,6 +31,8 @@ int image_store_new(uv_loop_t *loop, const char *dir, const struct log *log, str
     s->dir = xstrdup(dir);
     list_init(&s->live);
     list_init(&s->jobs);
+    s->job_ended = job_ended;
+    s->has_rubbish = image_jobs_start;
     list_init(&s->waits);
     CLEANUP_FREE char *tmp = xasprintf("%s/tmp", dir);
     int rc = fs_make_private_dir(dir, err);
@@ -54,6 +59,8 @@ struct image_store *image_store_hollow_new(uv_loop_t *loop)
     s->dir = xstrdup("");
     list_init(&s->live);
     list_init(&s->jobs);
+    s->job_ended = job_ended;
+    s->has_rubbish = image_jobs_start;
     list_init(&s->waits);
     return s;
 }
@@ -207,7 +214,7 @@ static void wait_deferred(void *data)
     }
     image_unref(im);
     wait_answer(w);
-    image_close_if_idle(s);
+    close_if_idle(s);
 }
 
 void image_ensure(struct image_store *s, const char *ref, enum image_policy policy, image_cb *cb, void *data)
@@ -224,7 +231,7 @@ void image_ensure(struct image_store *s, const char *ref, enum image_policy poli
     defer_call(s->loop, wait_deferred, w);
 }
 
-void image_answer_waits(struct image_store *s)
+static void answer_waits(struct image_store *s)
 {
     LIST_FOR_SAFE(it, &s->waits)
     {
@@ -263,7 +270,7 @@ static void close_now(void *data)
     store_free(data);
 }
 
-void image_close_if_idle(struct image_store *s)
+static void close_if_idle(struct image_store *s)
 {
     if (s->closing && !s->running && list_empty(&s->jobs) && list_empty(&s->waits) && s->waits_deferred == 0) {
         s->waits_deferred = 1; /* once */
@@ -271,13 +278,22 @@ void image_close_if_idle(struct image_store *s)
     }
 }
 
+static void job_ended(struct image_store *s)
+{
+    if (list_empty(&s->jobs) || s->closing) {
+        answer_waits(s);
+    }
+    image_jobs_start(s);
+    close_if_idle(s);
+}
+
 static void close_deferred(void *data)
 {
     struct image_store *s = data;
     s->waits_deferred--;
-    image_answer_waits(s);
+    answer_waits(s);
     image_jobs_cancel(s);
-    image_close_if_idle(s);
+    close_if_idle(s);
 }
 
 void image_store_close(struct image_store *s, void (*cb)(void *data), void *data)

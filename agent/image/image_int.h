@@ -79,6 +79,9 @@ struct image_store {
     bool running;
     atomic_bool cancel;
     uv_work_t work;
+    /* Of image.c: a job has ended and is gone; there is something to collect. */
+    void (*job_ended)(struct image_store *s);
+    void (*has_rubbish)(struct image_store *s);
     void (*close_cb)(void *data);
     void *close_data;
 };
@@ -96,10 +99,6 @@ void image_named_set(struct image_store *s, const char *ref, const char *manifes
 /* image/job.c */
 void image_jobs_start(struct image_store *s);
 void image_jobs_cancel(struct image_store *s);
-
-/* image.c */
-void image_answer_waits(struct image_store *s);
-void image_close_if_idle(struct image_store *s);
 
 /* ---- image/layer.c, worker thread ---- */
 

@@ -161,11 +161,7 @@ static void job_done(uv_work_t *w, int status)
     }
     job_answer(j);
     job_free(j);
-    if (list_empty(&s->jobs) || s->closing) {
-        image_answer_waits(s);
-    }
-    image_jobs_start(s);
-    image_close_if_idle(s);
+    s->job_ended(s);
 }
 
 static void keep_hex(struct image_job *j, const char *hex)

@@ -174,7 +174,7 @@ void image_unref(struct image *im)
     }
     if (leftover) {
         s->dirty = true;
-        image_jobs_start(s);
+        s->has_rubbish(s);
     }
 }
 
