@@ -172,7 +172,15 @@ static struct object *last_state(struct write *w, const struct write_item *item,
     return NULL;
 }
 
-static void fill_written(struct write *w, const struct view *tip, const struct txn *t)
+void write_look_before(struct write *w, const struct view *tip)
+{
+    for (unsigned i = 0; i < w->count; i++) {
+        const struct object *old = view_get(tip, w->items[i].kind, w->items[i].ns, w->items[i].name);
+        w->items[i].before = old == NULL ? NULL : object_ref(old);
+    }
+}
+
+void write_fill(struct write *w, const struct view *tip, const struct txn *t)
 {
     for (unsigned i = 0; i < w->count; i++) {
         struct write_item *item = &w->items[i];
@@ -267,11 +275,9 @@ void write_submit(struct write *w, struct txn *t)
     assert(tip != NULL);
     struct txn_past past;
     bool repeat = t->has_id && store_past(replica_store(m->replica), t->id, &past);
-    for (unsigned i = 0; i < w->count && !repeat; i++) {
-        const struct object *old = view_get(tip, w->items[i].kind, w->items[i].ns, w->items[i].name);
-        w->items[i].before = old == NULL ? NULL : object_ref(old);
-    }
-    if (repeat) {
+    if (!repeat) {
+        write_look_before(w, tip);
+    } else {
         fill_repeated(w, &past);
         warn_again(w);
     }
@@ -281,7 +287,7 @@ void write_submit(struct write *w, struct txn *t)
         return;
     }
     if (replica_submit(m->replica, t, write_answered, w, &err) == 0 && !repeat) {
-        fill_written(w, store_tip(replica_store(m->replica)), t);
+        write_fill(w, store_tip(replica_store(m->replica)), t);
         for (unsigned i = 0; w->call->warnings != NULL && i < w->count; i++) {
             const struct write_item *item = &w->items[i];
             bool changed =

@@ -29,7 +29,6 @@ struct store *store_new(const struct store_config *config)
     s->committed = view_new();
     txnids_init(&s->ids, config->txn_ids_max == 0 ? TXN_IDS_DEFAULT : config->txn_ids_max);
     history_init(&s->history, config->history_bytes_max == 0 ? HISTORY_BYTES_DEFAULT : config->history_bytes_max);
-    records_init(&s->batch.records);
     list_init(&s->flights);
     return s;
 }
@@ -47,7 +46,6 @@ void store_free(struct store *s)
     free(s->changes.items);
     buf_close(&s->batch.payload);
     buf_wipe(&s->body);
-    buf_close(&s->edits);
     buf_close(&s->sealed);
     buf_close(&s->aad);
     buf_close(&s->payload);
@@ -63,7 +61,7 @@ const struct view *store_committed(const struct store *s)
 
 const struct view *store_tip(const struct store *s)
 {
-    return s->tip;
+    return s->tip == NULL ? NULL : s->tip->view;
 }
 
 uint64_t store_applied_index(const struct store *s)
@@ -71,9 +69,14 @@ uint64_t store_applied_index(const struct store *s)
     return s->applied_index;
 }
 
+static const struct view *newest(const struct store *s)
+{
+    return s->tip != NULL ? s->tip->view : s->committed;
+}
+
 bool store_find_txn(const struct store *s, const uint8_t id[TXN_ID_SIZE], uint64_t *revision)
 {
-    uint64_t found = txnids_find(&s->ids, id, view_revision(s->tip != NULL ? s->tip : s->committed));
+    uint64_t found = txnids_find(&s->ids, id, view_revision(newest(s)));
     if (found != 0 && revision != NULL) {
         *revision = found;
     }
@@ -108,7 +111,7 @@ static const struct history_txn *find_record(const struct records *l, uint64_t r
 
 bool store_past(const struct store *s, const uint8_t id[TXN_ID_SIZE], struct txn_past *out)
 {
-    const struct txnid *e = txnids_get(&s->ids, id, view_revision(s->tip != NULL ? s->tip : s->committed));
+    const struct txnid *e = txnids_get(&s->ids, id, view_revision(newest(s)));
     *out = (struct txn_past){0};
     if (e == NULL) {
         return false;
@@ -118,7 +121,7 @@ bool store_past(const struct store *s, const uint8_t id[TXN_ID_SIZE], struct txn
         store_history_next((struct store *)s, e->revision - 1, &out->txn);
         return true;
     }
-    out->txn = find_record(&s->batch.records, e->revision);
+    out->txn = find_record(&s->tip->records, e->revision);
     LIST_FOR(it, &s->flights)
     {
         if (out->txn == NULL) {
@@ -178,6 +181,9 @@ unsigned store_past_count(const struct txn_past *p)
 void store_set_level(struct store *s, unsigned level)
 {
     s->level = level;
+    if (s->tip != NULL) {
+        s->tip->level = level;
+    }
 }
 
 unsigned store_level(const struct store *s)
@@ -188,7 +194,7 @@ unsigned store_level(const struct store *s)
 void store_tip_open(struct store *s, uint64_t term)
 {
     assert(s->tip == NULL && !s->broken && list_empty(&s->flights));
-    s->tip = view_ref(s->committed);
+    s->tip = world_new(s->committed, s->env, s->level);
     s->term = term;
 }
 
@@ -205,21 +211,19 @@ void store_tip_drop(struct store *s)
     if (s->tip == NULL) {
         return;
     }
-    txnids_drop_after(&s->ids, view_revision(s->committed), view_revision(s->tip));
+    txnids_drop_after(&s->ids, view_revision(s->committed), view_revision(s->tip->view));
     LIST_FOR_SAFE(it, &s->flights)
     {
         flight_free(LIST_ENTRY(it, struct flight, link));
     }
-    records_free(&s->batch.records);
     buf_reset(&s->batch.payload);
-    s->last = NULL;
-    view_unref(s->tip);
+    world_free(s->tip);
     s->tip = NULL;
 }
 
 bool store_batch_empty(const struct store *s)
 {
-    return s->batch.records.first == NULL;
+    return s->tip == NULL || s->tip->records.first == NULL;
 }
 
 size_t store_batch_bytes(const struct store *s)
@@ -233,19 +237,17 @@ void store_batch_take(struct store *s, struct buf *entry)
     size_t start = entry->size;
     entry_finish(entry, &s->batch.payload, s->batch.before, store_writes_news(s) ? release.entry_flags : 0);
     struct flight *f = xmalloc(sizeof *f);
-    f->after = view_ref(s->tip);
+    f->after = view_ref(s->tip->view);
     f->size = entry->size - start;
     assert(f->size % 8 == 0 && f->size >= ENTRY_HEAD_SIZE);
     memcpy(f->head, entry->data + start, ENTRY_HEAD_SIZE);
     f->before = s->batch.before;
-    f->records = s->batch.records; /* not empty, so its end does not point into the batch */
-    records_init(&s->batch.records);
+    world_take_records(s->tip, &f->records);
     list_push_back(&s->flights, &f->link);
     buf_reset(&s->batch.payload);
     if (s->batch.payload.cap > (1u << 20)) {
         buf_close(&s->batch.payload); /* one huge transaction must not hold its room for ever */
     }
-    s->last = NULL;
 }
 
 /* ---- Apply ---- */

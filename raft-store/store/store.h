@@ -21,7 +21,6 @@
 
 struct store;
 struct txnid;
-struct history_txn;
 struct store_config {
     const struct env *env; /* leader only: uids and timestamps; apply never looks */
     const struct log *log;
@@ -45,18 +44,10 @@ unsigned store_level(const struct store *s);
 void store_tip_open(struct store *s, uint64_t term); /* after the barrier: tip = committed */
 void store_tip_drop(struct store *s); /* leadership lost: the in-flight and the open batch are forgotten */
 
-struct txn_result {
-    uint64_t revision; /* the transaction's; for a repeat: of the first time */
-    bool repeated;
-    bool unchanged; /* all updates were equal to what is there: nothing was written, revision is the tip's */
-};
-/* Evaluate on the tip. 0: effects are on the tip and in the open batch. A refusal (NOT_FOUND, EXISTS, CONFLICT, TOO_LARGE, LIMIT) touches
- * nothing; ERR_UNSUPPORTED: a kind or a field of a later feature level; err names the object as "deployments.apps \"web\" already exists" does. Requires an open tip. txn is borrowed. */
+/* Evaluate on the tip, which is a world (world.h): 0: effects are on the tip and in the open batch. A refusal touches nothing. Requires an open
+ * tip. txn is borrowed. */
 int store_eval(struct store *s, const struct txn *t, struct txn_result *result, struct error *err);
-/* What the last successful store_eval changed, for the controllers' queue: pairs (old, new), NULL = absent. Borrowed until the next call. */
-struct change {
-    const struct object *old, *new;
-};
+/* What the last successful store_eval changed, for the controllers' queue. Borrowed until the next call. */
 const struct change *store_last_changes(const struct store *s, unsigned *count);
 bool store_batch_empty(const struct store *s);
 size_t store_batch_bytes(const struct store *s);
@@ -98,12 +89,6 @@ unsigned store_past_count(const struct txn_past *p);
 /* ---- History: what watches read ---- */
 /* Committed transactions since `oldest` in order. A watcher is a revision: it asks for the next behind the one it has sent. Nothing is
  * queued per watcher; who falls behind the window hears ERR_EXPIRED and lists again. */
-struct history_txn {
-    uint64_t revision;
-    unsigned count;
-    const struct change *changes;
-    struct buf *wire; /* per change; NULL before store_history_wire */
-};
 uint64_t store_history_oldest(const struct store *s); /* the lowest revision a watch may start behind */
 /* The first transaction with revision > after. 0 and *out = NULL if there is none yet; ERR_EXPIRED if after < oldest. Borrowed until the next
  * apply. */

@@ -1,4 +1,4 @@
-/* Inside the store: what eval.c, store.c, history.c and snapshot.c share. No file outside raft-store includes this. */
+/* Inside the store: what eval.c, store.c, history.c and snapshot.c share; world_int.h has the part of worlds. No file outside raft-store includes this. */
 #ifndef RAFT_STORE_STORE_STORE_INT_H
 #define RAFT_STORE_STORE_STORE_INT_H
 
@@ -10,30 +10,7 @@
 #include "raft-store/store/store.h"
 #include "raft-store/store/txnids.h"
 #include "raft-store/store/view_edit.h"
-
-/* What one transaction changed. Made when it is evaluated (leader) or decoded (others); lives in the open batch, then in a flight, then
- * in the history. One allocation: the changes stand behind it. There is one for nearly every object, so it is small. */
-struct record {
-    struct history_txn txn;
-    struct record *next; /* in a batch or a flight */
-};
-struct records {
-    struct record *first, **last;
-};
-void records_init(struct records *l);
-void records_push(struct records *l, struct record *r);
-void records_free(struct records *l);
-
-/* Changes being collected for a record. The list holds a ref on every object in it. */
-struct changes {
-    struct change *items;
-    unsigned count, cap;
-};
-void changes_push(struct changes *c, struct object *old_taken, const struct object *new);
-void changes_clear(struct changes *c);
-/* The record takes the refs; the list is empty then. */
-struct record *record_new(uint64_t revision, struct changes *c);
-void record_free(struct record *r);
+#include "raft-store/store/world_int.h"
 
 /* The window of committed transactions, contiguous by revision. */
 struct history {
@@ -71,18 +48,16 @@ struct store {
 
     /* Leader */
     unsigned level;
-    struct view *tip; /* NULL = not leading */
+    struct world *tip; /* NULL = not leading; its records are those of the open batch */
     uint64_t term;
     struct {
         struct buf payload;
         struct view_hash before;
-        struct records records;
     } batch;
     struct list flights;
-    struct record *last; /* of the last successful evaluation; borrowed from the batch; NULL = it changed nothing */
 
-    struct changes changes;                              /* being collected */
-    struct buf body, edits, sealed, aad, payload, marks; /* scratch */
+    struct changes changes;                       /* being collected by apply */
+    struct buf body, sealed, aad, payload, marks; /* scratch */
 };
 
 /* txnid_mark of each change, appended. */

@@ -60,4 +60,19 @@ int txn_update_value(struct txn *t, const struct kind *k, const struct value *do
 /* Readable text of a transaction, one line an op with a diff of the top fields: for script tests and traces. */
 void txn_write_text(struct buf *out, const struct txn *t);
 
+/* How an evaluation ended well. */
+struct txn_result {
+    uint64_t revision; /* the transaction's; for a repeat: of the first time */
+    bool repeated;
+    bool unchanged; /* all updates were equal to what is there: nothing was written, revision is the tip's */
+};
+/* What a transaction did. */
+struct change;
+struct history_txn {
+    uint64_t revision;
+    unsigned count;
+    const struct change *changes;
+    struct buf *wire; /* per change; NULL before store_history_wire */
+};
+
 #endif

@@ -58,4 +58,9 @@ void view_iter_node_pods(struct view_iter *it, const struct view *v, struct str 
 const struct object *view_next(struct view_iter *it);
 #define VIEW_FOR(o, it) for (const struct object *o = view_next(it); o != NULL; o = view_next(it))
 
+/* From one version to a later one: pairs (old, new), NULL = absent. */
+struct change {
+    const struct object *old, *new;
+};
+
 #endif

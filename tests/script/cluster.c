@@ -1,23 +1,23 @@
-/* The world with all controllers running and a simple scheduler that puts pods on the emptiest ready node. Included by test programs. */
+/* The stage with all controllers running and a simple scheduler that puts pods on the emptiest ready node. Included by test programs. */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "controllers/controller.h"
 #include "controllers/deletion.h"
-#include "tests/script/world.h"
+#include "tests/script/stage.h"
 
 struct cluster {
-    struct world world;
+    struct stage stage;
     struct controllers *controllers;
 };
 
 static __attribute__((unused)) int cluster_submit(void *data, const struct txn *t, struct error *err)
 {
-    return world_submit(&((struct cluster *)data)->world, t, err);
+    return stage_submit(&((struct cluster *)data)->stage, t, err);
 }
 static __attribute__((unused)) const struct view *cluster_tip(void *data)
 {
-    return world_tip(&((struct cluster *)data)->world);
+    return stage_tip(&((struct cluster *)data)->stage);
 }
 static void cluster_observe(void *data, const struct change *changes, unsigned count)
 {
@@ -54,10 +54,10 @@ static struct str emptiest_node(const struct view *v)
 static bool cluster_schedule(struct cluster *c)
 {
     struct view_iter it;
-    view_iter_node_pods(&it, world_tip(&c->world), STR_NONE);
+    view_iter_node_pods(&it, stage_tip(&c->stage), STR_NONE);
     VIEW_FOR(pod, &it)
     {
-        struct str node = emptiest_node(world_tip(&c->world));
+        struct str node = emptiest_node(stage_tip(&c->stage));
         if (pod->deleting || node.n == 0) {
             continue;
         }
@@ -69,7 +69,7 @@ static bool cluster_schedule(struct cluster *c)
         struct value *doc = object_to_value(&a, pod);
         value_set(&a, value_get(doc, "spec"), "nodeName", value_str(&a, node));
         bool ok =
-            txn_update_value(&t, pod->kind, doc, TXN_PART_ALL, 0, &err) == 0 && world_submit(&c->world, &t, &err) == 0;
+            txn_update_value(&t, pod->kind, doc, TXN_PART_ALL, 0, &err) == 0 && stage_submit(&c->stage, &t, &err) == 0;
         txn_close(&t);
         arena_close(&a);
         return ok;
@@ -95,24 +95,24 @@ static __attribute__((unused)) int64_t cluster_deadline(void *data)
 
 static __attribute__((unused)) void cluster_open(struct cluster *c, uint64_t seed)
 {
-    world_open(&c->world, seed);
+    stage_open(&c->stage, seed);
     const struct controllers_config config = {
-        .env = &c->world.env,
+        .env = &c->stage.env,
         .seed = seed,
-        .soft = {.data = &c->world, .heartbeat_age_ms = world_heartbeat_age_ms, .node_grace_ms = 40000},
+        .soft = {.data = &c->stage, .heartbeat_age_ms = stage_heartbeat_age_ms, .node_grace_ms = 40000},
         .submit = cluster_submit,
         .tip = cluster_tip,
         .data = c};
     c->controllers = controllers_new(&config);
-    c->world.hooks = (struct world_hooks){c, cluster_observe, cluster_turn, cluster_deadline};
-    world_apply(&c->world, "namespace default");
+    c->stage.hooks = (struct stage_hooks){c, cluster_observe, cluster_turn, cluster_deadline};
+    stage_apply(&c->stage, "namespace default");
     controllers_resync(c->controllers);
 }
 
 static __attribute__((unused)) void cluster_close(struct cluster *c)
 {
     controllers_free(c->controllers);
-    world_close(&c->world);
+    stage_close(&c->stage);
 }
 
 static __attribute__((unused)) void cluster_delete(struct cluster *c, const struct object *o,
@@ -124,9 +124,9 @@ static __attribute__((unused)) void cluster_delete(struct cluster *c, const stru
     const struct deletion_options options = {.grace_s = grace_s, .policy = policy};
     arena_init(&a);
     txn_init(&t, "api");
-    int rv = deletion_request(&t, &a, o, &options, env_wall_ms(&c->world.env), &err);
+    int rv = deletion_request(&t, &a, o, &options, env_wall_ms(&c->stage.env), &err);
     if (rv == 0 && t.count > 0) {
-        rv = world_submit(&c->world, &t, &err);
+        rv = stage_submit(&c->stage, &t, &err);
     }
     if (rv != 0) {
         fprintf(stderr, "delete: %s\n", err.message);

@@ -11,9 +11,9 @@
 #include <cmocka.h>
 
 #include "tests/script/cluster.c"
-#include "tests/script/world.c"
-#include "tests/script/world_spell.c"
-#include "tests/script/world_text.c"
+#include "tests/script/stage.c"
+#include "tests/script/stage_spell.c"
+#include "tests/script/stage_text.c"
 
 struct trial {
     struct cluster cluster;
@@ -28,7 +28,7 @@ static int count_pods(const struct trial *t, bool serving)
 {
     int n = 0;
     struct view_iter it;
-    view_iter(&it, world_tip(&t->cluster.world), kind_by_id(KIND_POD), STR("default"));
+    view_iter(&it, stage_tip(&t->cluster.stage), kind_by_id(KIND_POD), STR("default"));
     VIEW_FOR(pod, &it)
     {
         n += !pod->deleting && (!serving || ready(pod));
@@ -41,7 +41,7 @@ static int wanted_sum(const struct trial *t)
 {
     int n = 0;
     struct view_iter it;
-    view_iter(&it, world_tip(&t->cluster.world), kind_by_id(KIND_REPLICASET), STR("default"));
+    view_iter(&it, stage_tip(&t->cluster.stage), kind_by_id(KIND_REPLICASET), STR("default"));
     VIEW_FOR(rs, &it)
     {
         n += (int)mp_int(mp_path(object_mp(rs), "spec.replicas"), 0);
@@ -56,10 +56,10 @@ static void must_hold(const struct trial *t, bool ok, const char *what)
         const enum kind_id kinds[] = {KIND_DEPLOYMENT, KIND_REPLICASET, KIND_POD};
         for (unsigned i = 0; i < ARRAY_SIZE(kinds); i++) {
             struct view_iter it;
-            view_iter(&it, world_tip(&t->cluster.world), kind_by_id(kinds[i]), STR("default"));
+            view_iter(&it, stage_tip(&t->cluster.stage), kind_by_id(kinds[i]), STR("default"));
             VIEW_FOR(o, &it)
             {
-                world_write_summary((struct world *)&t->cluster.world, &out, o);
+                stage_write_summary((struct stage *)&t->cluster.stage, &out, o);
             }
         }
         fprintf(stderr, "seed %llu: %s (replicas %d, surge %d, unavailable %d)\n%s", (unsigned long long)t->seed, what,
@@ -77,7 +77,7 @@ static int judged_submit(void *data, const struct txn *t, struct error *err)
     if (trial->faults && !trial->calm && rng_below(&trial->rng, 10) == 0) {
         return error_set(err, ERR_LIMIT, "refused by the test");
     }
-    int rv = world_submit(&trial->cluster.world, t, err);
+    int rv = stage_submit(&trial->cluster.stage, t, err);
     if (rv != 0) {
         return rv;
     }
@@ -95,7 +95,7 @@ static const struct object *random_pod(struct trial *t)
     const struct object *pods[400];
     unsigned count = 0;
     struct view_iter it;
-    view_iter(&it, world_tip(&t->cluster.world), kind_by_id(KIND_POD), STR("default"));
+    view_iter(&it, stage_tip(&t->cluster.stage), kind_by_id(KIND_POD), STR("default"));
     VIEW_FOR(pod, &it)
     {
         if (count < ARRAY_SIZE(pods)) {
@@ -113,11 +113,11 @@ static void agent_event(struct trial *t)
         return;
     }
     if (pod->deleting) {
-        world_remove(&t->cluster.world, pod);
+        stage_remove(&t->cluster.stage, pod);
     } else if (t->faults && rng_below(&t->rng, 8) == 0) {
-        world_status_patch(&t->cluster.world, pod, "status: {conditions: [{type: Ready, status: 'False'}]}");
+        stage_status_patch(&t->cluster.stage, pod, "status: {conditions: [{type: Ready, status: 'False'}]}");
     } else {
-        agent_step(&t->cluster.world, pod);
+        agent_step(&t->cluster.stage, pod);
     }
 }
 
@@ -125,7 +125,7 @@ static void patch_deployment(struct trial *t, const char *fmt, int n)
 {
     char yaml[200];
     snprintf(yaml, sizeof yaml, fmt, n);
-    world_patch(&t->cluster.world, KIND_DEPLOYMENT, "default", "web", yaml);
+    stage_patch(&t->cluster.stage, KIND_DEPLOYMENT, "default", "web", yaml);
 }
 
 static void user_event(struct trial *t)
@@ -161,7 +161,7 @@ static void deciders_turn(struct trial *t)
 static void new_leader(struct trial *t)
 {
     controllers_free(t->cluster.controllers);
-    const struct controllers_config config = {.env = &t->cluster.world.env,
+    const struct controllers_config config = {.env = &t->cluster.stage.env,
                                               .seed = rng_next(&t->rng),
                                               .submit = judged_submit,
                                               .tip = cluster_tip,
@@ -175,10 +175,10 @@ static void trial_open(struct trial *t, uint64_t seed, bool faults, bool recreat
     memset(t, 0, sizeof *t);
     t->seed = seed;
     t->rng.state = seed * 7919 + 1;
-    world_open(&t->cluster.world, seed);
-    t->cluster.world.hooks = (struct world_hooks){&t->cluster, cluster_observe, cluster_turn, cluster_deadline};
+    stage_open(&t->cluster.stage, seed);
+    t->cluster.stage.hooks = (struct stage_hooks){&t->cluster, cluster_observe, cluster_turn, cluster_deadline};
     new_leader(t);
-    world_apply(&t->cluster.world, "namespace default\nnode n1\nnode n2\nnode n3");
+    stage_apply(&t->cluster.stage, "namespace default\nnode n1\nnode n2\nnode n3");
     t->replicas = 1 + (int)rng_below(&t->rng, 10);
     t->surge = (int)rng_below(&t->rng, 4);
     t->unavailable = (int)rng_below(&t->rng, 4);
@@ -188,18 +188,18 @@ static void trial_open(struct trial *t, uint64_t seed, bool faults, bool recreat
     char line[200];
     snprintf(line, sizeof line, "deployment web replicas=%d image=a:0 surge=%d unavailable=%d %s", t->replicas,
              t->surge, t->unavailable, recreate ? "recreate" : "");
-    world_apply(&t->cluster.world, line);
-    world_run(&t->cluster.world, 0);
+    stage_apply(&t->cluster.stage, line);
+    stage_run(&t->cluster.stage, 0);
 }
 
 static void converge(struct trial *t)
 {
     t->calm = true;
     patch_deployment(t, "spec: {paused: false, minReadySeconds: %d}", 0);
-    world_run(&t->cluster.world, 60000); /* backoffs may have to pass */
+    stage_run(&t->cluster.stage, 60000); /* backoffs may have to pass */
     must_hold(t, count_pods(t, true) == t->replicas && count_pods(t, false) == t->replicas, "did not converge");
     struct view_iter it;
-    view_iter(&it, world_tip(&t->cluster.world), kind_by_id(KIND_POD), STR("default"));
+    view_iter(&it, stage_tip(&t->cluster.stage), kind_by_id(KIND_POD), STR("default"));
     char image[20];
     snprintf(image, sizeof image, "a:%d", t->image);
     VIEW_FOR(pod, &it)
@@ -229,7 +229,7 @@ static void trials(uint64_t first, uint64_t count, bool faults, bool recreate)
             } else {
                 deciders_turn(&t);
             }
-            t.cluster.world.now_ms += (int64_t)rng_below(&t.rng, 1500);
+            t.cluster.stage.now_ms += (int64_t)rng_below(&t.rng, 1500);
         }
         converge(&t);
         cluster_close(&t.cluster);

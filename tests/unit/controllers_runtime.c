@@ -8,9 +8,9 @@
 
 #include "controllers/util.h"
 #include "tests/script/cluster.c"
-#include "tests/script/world.c"
-#include "tests/script/world_spell.c"
-#include "tests/script/world_text.c"
+#include "tests/script/stage.c"
+#include "tests/script/stage_spell.c"
+#include "tests/script/stage_text.c"
 
 struct fixture {
     struct cluster cluster;
@@ -28,34 +28,34 @@ static int submit(void *data, const struct txn *t, struct error *err)
         f->refuse--;
         return error_set(err, ERR_CONFLICT, "refused by the test");
     }
-    return world_submit(&f->cluster.world, t, err);
+    return stage_submit(&f->cluster.stage, t, err);
 }
 static const struct view *tip(void *data)
 {
     struct fixture *f = data;
-    return f->led ? world_tip(&f->cluster.world) : NULL;
+    return f->led ? stage_tip(&f->cluster.stage) : NULL;
 }
 static int64_t stepping_now(void *data)
 {
     struct fixture *f = data;
-    f->cluster.world.now_ms += f->clock_step_ms;
-    return f->cluster.world.now_ms;
+    f->cluster.stage.now_ms += f->clock_step_ms;
+    return f->cluster.stage.now_ms;
 }
 static int64_t wall(void *data)
 {
-    return WORLD_START_MS + ((struct fixture *)data)->cluster.world.now_ms;
+    return STAGE_START_MS + ((struct fixture *)data)->cluster.stage.now_ms;
 }
 
 static void open_fixture(struct fixture *f, struct env *env)
 {
     memset(f, 0, sizeof *f);
     f->led = true;
-    world_open(&f->cluster.world, 1);
+    stage_open(&f->cluster.stage, 1);
     *env = (struct env){f, stepping_now, wall, NULL};
     const struct controllers_config config = {.env = env, .seed = 1, .submit = submit, .tip = tip, .data = f};
     f->cluster.controllers = controllers_new(&config);
-    f->cluster.world.hooks = (struct world_hooks){&f->cluster, cluster_observe, NULL, NULL};
-    world_apply(&f->cluster.world, "namespace default");
+    f->cluster.stage.hooks = (struct stage_hooks){&f->cluster, cluster_observe, NULL, NULL};
+    stage_apply(&f->cluster.stage, "namespace default");
     while (controllers_run(f->cluster.controllers, 1)) {
     }
 }
@@ -63,7 +63,7 @@ static void open_fixture(struct fixture *f, struct env *env)
 static void close_fixture(struct fixture *f)
 {
     controllers_free(f->cluster.controllers);
-    world_close(&f->cluster.world);
+    stage_close(&f->cluster.stage);
 }
 
 static struct controllers_stats stats_of(const struct fixture *f)
@@ -79,11 +79,11 @@ static void many_changes_of_one_object_are_one_key(void **state)
     struct fixture f;
     struct env env;
     open_fixture(&f, &env);
-    world_apply(&f.cluster.world, "rs web replicas=0");
+    stage_apply(&f.cluster.stage, "rs web replicas=0");
     unsigned queued = stats_of(&f).queued;
     assert_int_equal(queued, 2); /* itself, and, having no owner, a look for a Deployment */
     for (int i = 0; i < 5; i++) {
-        world_patch(&f.cluster.world, KIND_REPLICASET, "default", "web",
+        stage_patch(&f.cluster.stage, KIND_REPLICASET, "default", "web",
                     i % 2 == 0 ? "metadata: {labels: {a: b}}" : "metadata: {labels: {a: c}}");
     }
     assert_int_equal(stats_of(&f).queued, queued);
@@ -96,22 +96,22 @@ static void errors_back_off_and_success_forgets_them(void **state)
     struct fixture f;
     struct env env;
     open_fixture(&f, &env);
-    world_apply(&f.cluster.world, "rs web replicas=0");
+    stage_apply(&f.cluster.stage, "rs web replicas=0");
     f.refuse = 4;
     for (int64_t wanted_ms = 5; wanted_ms <= 40; wanted_ms *= 2) {
         controllers_run(f.cluster.controllers, 1);
         int64_t due_ms = controllers_next_deadline(f.cluster.controllers);
-        assert_int_equal(due_ms - f.cluster.world.now_ms, wanted_ms);
-        f.cluster.world.now_ms = due_ms;
+        assert_int_equal(due_ms - f.cluster.stage.now_ms, wanted_ms);
+        f.cluster.stage.now_ms = due_ms;
     }
     assert_int_equal(stats_of(&f).errors, 4);
     while (controllers_run(f.cluster.controllers, 1)) {
     }
     assert_int_equal(controllers_next_deadline(f.cluster.controllers), INT64_MAX);
-    world_patch(&f.cluster.world, KIND_REPLICASET, "default", "web", "spec: {minReadySeconds: 1}");
+    stage_patch(&f.cluster.stage, KIND_REPLICASET, "default", "web", "spec: {minReadySeconds: 1}");
     f.refuse = 1;
     controllers_run(f.cluster.controllers, 1);
-    assert_int_equal(controllers_next_deadline(f.cluster.controllers) - f.cluster.world.now_ms, 5);
+    assert_int_equal(controllers_next_deadline(f.cluster.controllers) - f.cluster.stage.now_ms, 5);
     close_fixture(&f);
 }
 
@@ -121,7 +121,7 @@ static void a_turn_ends_with_its_budget_but_does_one_key_at_least(void **state)
     struct fixture f;
     struct env env;
     open_fixture(&f, &env);
-    world_apply(&f.cluster.world, "rs a replicas=0\nrs b replicas=0\nrs c replicas=0");
+    stage_apply(&f.cluster.stage, "rs a replicas=0\nrs b replicas=0\nrs c replicas=0");
     uint64_t before = stats_of(&f).reconciles;
     f.clock_step_ms = 10;
     assert_true(controllers_run(f.cluster.controllers, 5));
@@ -138,7 +138,7 @@ static void without_leadership_nothing_is_reconciled(void **state)
     struct fixture f;
     struct env env;
     open_fixture(&f, &env);
-    world_apply(&f.cluster.world, "rs web replicas=3");
+    stage_apply(&f.cluster.stage, "rs web replicas=3");
     f.led = false;
     unsigned submits = f.submits;
     assert_false(controllers_run(f.cluster.controllers, 5));
@@ -147,7 +147,7 @@ static void without_leadership_nothing_is_reconciled(void **state)
     controllers_resync(f.cluster.controllers);
     while (controllers_run(f.cluster.controllers, 5)) {
     }
-    assert_int_equal(view_count(world_tip(&f.cluster.world), kind_by_id(KIND_POD)), 3);
+    assert_int_equal(view_count(stage_tip(&f.cluster.stage), kind_by_id(KIND_POD)), 3);
     close_fixture(&f);
 }
 
@@ -157,16 +157,16 @@ static void a_large_replicaset_is_filled_in_batches(void **state)
     struct fixture f;
     struct env env;
     open_fixture(&f, &env);
-    world_apply(&f.cluster.world, "rs web replicas=1200");
+    stage_apply(&f.cluster.stage, "rs web replicas=1200");
     while (controllers_run(f.cluster.controllers, 5)) {
     }
-    assert_int_equal(view_count(world_tip(&f.cluster.world), kind_by_id(KIND_POD)), 1200);
-    const struct object *rs = world_get(&f.cluster.world, KIND_REPLICASET, "default", "web");
+    assert_int_equal(view_count(stage_tip(&f.cluster.stage), kind_by_id(KIND_POD)), 1200);
+    const struct object *rs = stage_get(&f.cluster.stage, KIND_REPLICASET, "default", "web");
     assert_int_equal(mp_int(mp_path(object_mp(rs), "status.replicas"), 0), 1200);
-    world_patch(&f.cluster.world, KIND_REPLICASET, "default", "web", "spec: {replicas: 0}");
+    stage_patch(&f.cluster.stage, KIND_REPLICASET, "default", "web", "spec: {replicas: 0}");
     while (controllers_run(f.cluster.controllers, 5)) {
     }
-    assert_int_equal(view_count(world_tip(&f.cluster.world), kind_by_id(KIND_POD)), 0);
+    assert_int_equal(view_count(stage_tip(&f.cluster.stage), kind_by_id(KIND_POD)), 0);
     close_fixture(&f);
 }
 
@@ -179,8 +179,8 @@ static void finished_pods_above_the_threshold_go_oldest_first(void **state)
     struct txn t;
     struct error err = {0};
     open_fixture(&f, &env);
-    world_apply(&f.cluster.world, "pod first phase=Failed age=900s");
-    const struct object *first = world_get(&f.cluster.world, KIND_POD, "default", "first");
+    stage_apply(&f.cluster.stage, "pod first phase=Failed age=900s");
+    const struct object *first = stage_get(&f.cluster.stage, KIND_POD, "default", "first");
     arena_init(&a);
     txn_init(&t, "test");
     struct value *doc = object_to_value(&a, first), *metadata = value_get(doc, "metadata");
@@ -190,7 +190,7 @@ static void finished_pods_above_the_threshold_go_oldest_first(void **state)
         value_set(&a, metadata, "name", value_strf(&a, "p%u", i));
         assert_int_equal(txn_create_value(&t, first->kind, doc, &err), 0);
         if (t.count == 700) {
-            assert_int_equal(world_submit(&f.cluster.world, &t, &err), 0);
+            assert_int_equal(stage_submit(&f.cluster.stage, &t, &err), 0);
             txn_reset(&t);
         }
     }
@@ -199,8 +199,8 @@ static void finished_pods_above_the_threshold_go_oldest_first(void **state)
     controllers_resync(f.cluster.controllers);
     while (controllers_run(f.cluster.controllers, 5)) {
     }
-    assert_int_equal(view_count(world_tip(&f.cluster.world), kind_by_id(KIND_POD)), 12500);
-    assert_null(world_get(&f.cluster.world, KIND_POD, "default", "first"));
+    assert_int_equal(view_count(stage_tip(&f.cluster.stage), kind_by_id(KIND_POD)), 12500);
+    assert_null(stage_get(&f.cluster.stage, KIND_POD, "default", "first"));
     close_fixture(&f);
 }
 
@@ -234,43 +234,43 @@ static void template_hashes_are_stable_and_told_apart(void **state)
 static void a_repeated_event_counts_up(void **state)
 {
     (void)state;
-    struct world w;
-    world_open(&w, 1);
-    world_apply(&w, "namespace default\nnode n1");
+    struct stage w;
+    stage_open(&w, 1);
+    stage_apply(&w, "namespace default\nnode n1");
     for (int i = 0; i < 3; i++) {
         struct arena a;
         struct txn t;
         struct error err = {0};
         arena_init(&a);
         txn_init(&t, "test");
-        const struct reconcile_in in = {.view = world_tip(&w), .wall_ms = env_wall_ms(&w.env), .rng = &w.rng};
+        const struct reconcile_in in = {.view = stage_tip(&w), .wall_ms = env_wall_ms(&w.env), .rng = &w.rng};
         struct reconcile_out out = {.txn = &t, .arena = &a};
-        const struct object *node = world_get(&w, KIND_NODE, "", "n1");
+        const struct object *node = stage_get(&w, KIND_NODE, "", "n1");
         controller_event(&out, &in, node, "Normal", "Tested", "test", "said %s", "again");
         controller_event(&out, &in, node, "Normal", "Tested", "test", "said %s", "again");
-        assert_int_equal(world_submit(&w, &t, &err), 0);
+        assert_int_equal(stage_submit(&w, &t, &err), 0);
         txn_close(&t);
         arena_close(&a);
     }
-    assert_int_equal(view_count(world_tip(&w), kind_by_id(KIND_EVENT)), 1);
+    assert_int_equal(view_count(stage_tip(&w), kind_by_id(KIND_EVENT)), 1);
     struct view_iter it;
-    view_iter(&it, world_tip(&w), kind_by_id(KIND_EVENT), STR_NONE);
+    view_iter(&it, stage_tip(&w), kind_by_id(KIND_EVENT), STR_NONE);
     assert_int_equal(mp_int(mp_path(object_mp(view_next(&it)), "count"), 0), 3);
-    world_close(&w);
+    stage_close(&w);
 }
 
 static void deletion_checks_its_preconditions(void **state)
 {
     (void)state;
-    struct world w;
+    struct stage w;
     struct txn t;
     struct arena a;
     struct error err = {0};
-    world_open(&w, 1);
+    stage_open(&w, 1);
     arena_init(&a);
     txn_init(&t, "test");
-    world_apply(&w, "namespace default\npod a");
-    const struct object *pod = world_get(&w, KIND_POD, "default", "a");
+    stage_apply(&w, "namespace default\npod a");
+    const struct object *pod = stage_get(&w, KIND_POD, "default", "a");
     struct deletion_options options = {.grace_s = -1, .if_uid = STR("another")};
     assert_int_equal(deletion_request(&t, &a, pod, &options, 0, &err), ERR_CONFLICT);
     options = (struct deletion_options){.grace_s = -1, .if_revision = pod->revision + 1};
@@ -283,7 +283,7 @@ static void deletion_checks_its_preconditions(void **state)
     assert_int_equal(deletion_policy_parse(STR("foreground")), -1);
     txn_close(&t);
     arena_close(&a);
-    world_close(&w);
+    stage_close(&w);
 }
 
 /* ---- A crowd ---- */
@@ -311,7 +311,7 @@ static void without_room_nothing_is_decided_and_with_it_all_goes_on(void **state
     struct env env;
     with_room(&f, &env);
     has_room = false;
-    world_apply(&f.cluster.world, "rs web replicas=3");
+    stage_apply(&f.cluster.stage, "rs web replicas=3");
     uint64_t before = stats_of(&f).reconciles;
     for (int i = 0; i < 3; i++) {
         assert_true(controllers_run(f.cluster.controllers, 1)); /* there is something to do */
@@ -321,7 +321,7 @@ static void without_room_nothing_is_decided_and_with_it_all_goes_on(void **state
     has_room = true;
     while (controllers_run(f.cluster.controllers, 1)) {
     }
-    assert_int_equal(view_count(world_tip(&f.cluster.world), kind_by_id(KIND_POD)), 3);
+    assert_int_equal(view_count(stage_tip(&f.cluster.stage), kind_by_id(KIND_POD)), 3);
     close_fixture(&f);
 }
 
@@ -336,7 +336,7 @@ static void run_keys(struct fixture *f, unsigned reconciles)
 
 static int64_t replicas_said(struct fixture *f, const char *name)
 {
-    return mp_int(mp_path(object_mp(world_get(&f->cluster.world, KIND_REPLICASET, "default", name)), "status.replicas"),
+    return mp_int(mp_path(object_mp(stage_get(&f->cluster.stage, KIND_REPLICASET, "default", name)), "status.replicas"),
                   -1);
 }
 
@@ -347,15 +347,15 @@ static void a_changed_spec_goes_before_the_crowd(void **state)
     struct fixture f;
     struct env env;
     open_fixture(&f, &env);
-    world_apply(&f.cluster.world, "rs web replicas=0");
+    stage_apply(&f.cluster.stage, "rs web replicas=0");
     while (controllers_run(f.cluster.controllers, 1)) {
     }
     for (int i = 0; i < 300; i++) {
         char line[40];
         snprintf(line, sizeof line, "rs r%d replicas=1", i);
-        world_apply(&f.cluster.world, line);
+        stage_apply(&f.cluster.stage, line);
     }
-    world_patch(&f.cluster.world, KIND_REPLICASET, "default", "web", "spec: {replicas: 2}");
+    stage_patch(&f.cluster.stage, KIND_REPLICASET, "default", "web", "spec: {replicas: 2}");
     unsigned count;
     controllers_all(&count);
     run_keys(&f, count); /* each controller has had its turn */
@@ -365,7 +365,7 @@ static void a_changed_spec_goes_before_the_crowd(void **state)
     for (int i = 200; i < 300; i++) {
         char name[16];
         snprintf(name, sizeof name, "r%d", i);
-        world_patch(&f.cluster.world, KIND_REPLICASET, "default", name, "spec: {replicas: 0}");
+        stage_patch(&f.cluster.stage, KIND_REPLICASET, "default", name, "spec: {replicas: 0}");
     }
     run_keys(&f, 100);
     assert_int_equal(replicas_said(&f, "r0"), 1);
@@ -381,7 +381,7 @@ static void tell_unplaced(struct fixture *f)
     arena_init(&a);
     txn_init(&t, "scheduler");
     struct view_iter it;
-    view_iter_node_pods(&it, world_tip(&f->cluster.world), STR_NONE);
+    view_iter_node_pods(&it, stage_tip(&f->cluster.stage), STR_NONE);
     VIEW_FOR(pod, &it)
     {
         struct value *doc = object_to_value(&a, pod);
@@ -391,7 +391,7 @@ static void tell_unplaced(struct fixture *f)
         }
     }
     if (t.count > 0) {
-        assert_int_equal(world_submit(&f->cluster.world, &t, &err), 0);
+        assert_int_equal(stage_submit(&f->cluster.stage, &t, &err), 0);
     }
     txn_close(&t);
     arena_close(&a);
@@ -399,7 +399,7 @@ static void tell_unplaced(struct fixture *f)
 
 static unsigned pods_count(struct fixture *f)
 {
-    return (unsigned)view_count(world_tip(&f->cluster.world), kind_by_id(KIND_POD));
+    return (unsigned)view_count(stage_tip(&f->cluster.stage), kind_by_id(KIND_POD));
 }
 
 /* "replicas=2147483647" grows ever more slowly while nothing of it finds a place, and scaling back begins at once. */
@@ -409,27 +409,27 @@ static void what_fits_nowhere_grows_slowly_and_goes_at_once(void **state)
     struct fixture f;
     struct env env;
     open_fixture(&f, &env);
-    world_apply(&f.cluster.world, "rs huge replicas=2147483647");
+    stage_apply(&f.cluster.stage, "rs huge replicas=2147483647");
     unsigned slices = 0, largest = 0;
-    for (int64_t until_ms = f.cluster.world.now_ms + 10000; f.cluster.world.now_ms < until_ms; slices++) {
+    for (int64_t until_ms = f.cluster.stage.now_ms + 10000; f.cluster.stage.now_ms < until_ms; slices++) {
         unsigned before = pods_count(&f);
         run_keys(&f, 20);
         tell_unplaced(&f);
         largest = MAX(largest, pods_count(&f) - before);
-        f.cluster.world.now_ms += 50;
+        f.cluster.stage.now_ms += 50;
     }
     unsigned grown = pods_count(&f);
     assert_true(slices > 20);
     assert_true(grown > 1000 && grown < 12000); /* without its pace it would be as many as there were turns */
     /* It is resting when the user changes his mind. */
-    world_patch(&f.cluster.world, KIND_REPLICASET, "default", "huge", "spec: {replicas: 3}");
+    stage_patch(&f.cluster.stage, KIND_REPLICASET, "default", "huge", "spec: {replicas: 3}");
     unsigned count;
     controllers_all(&count);
     run_keys(&f, count);
     assert_true(pods_count(&f) <= grown - 500);
     for (int i = 0; i < 100000 && pods_count(&f) > 3; i++) {
         run_keys(&f, 1);
-        f.cluster.world.now_ms += 10;
+        f.cluster.stage.now_ms += 10;
     }
     assert_int_equal(pods_count(&f), 3);
     close_fixture(&f);
@@ -446,7 +446,7 @@ static void pods_without_a_node_go_first_whatever_their_number(void **state)
         struct fixture f;
         struct env env;
         open_fixture(&f, &env);
-        world_apply(&f.cluster.world, "node n1\nrs web replicas=700");
+        stage_apply(&f.cluster.stage, "node n1\nrs web replicas=700");
         while (controllers_run(f.cluster.controllers, 1)) {
         }
         for (unsigned i = 0; i < 50; i++) {
@@ -454,12 +454,12 @@ static void pods_without_a_node_go_first_whatever_their_number(void **state)
         }
         char patch[40];
         snprintf(patch, sizeof patch, "spec: {replicas: %u}", rows[r].replicas);
-        world_patch(&f.cluster.world, KIND_REPLICASET, "default", "web", patch);
+        stage_patch(&f.cluster.stage, KIND_REPLICASET, "default", "web", patch);
         while (controllers_run(f.cluster.controllers, 1)) {
         }
         unsigned bound = 0, unbound = 0;
         struct view_iter it;
-        view_iter(&it, world_tip(&f.cluster.world), kind_by_id(KIND_POD), STR_NONE);
+        view_iter(&it, stage_tip(&f.cluster.stage), kind_by_id(KIND_POD), STR_NONE);
         VIEW_FOR(pod, &it)
         {
             bound += !str_empty(pod_node(pod)) && !pod->deleting;
@@ -497,7 +497,7 @@ static void put_pod_with_owner(struct fixture *f, const char *name, size_t owner
     value_append(&a, value_ensure_list(&a, meta, "ownerReferences"), reference);
     value_set(&a, doc, "metadata", meta);
     assert_int_equal(txn_create_value(&t, kind_by_id(KIND_POD), doc, &err), 0);
-    assert_int_equal(world_submit(&f->cluster.world, &t, &err), 0);
+    assert_int_equal(stage_submit(&f->cluster.stage, &t, &err), 0);
     txn_close(&t);
     arena_close(&a);
 }
@@ -518,8 +518,8 @@ static void names_of_any_length_in_what_is_stored_stop_nothing(void **state)
         controllers_resync(f.cluster.controllers);
     }
     assert_int_equal(stats_of(&f).errors, 0);
-    assert_null(world_get(&f.cluster.world, KIND_POD, "default", "a")); /* its owner is gone: garbage */
-    assert_null(world_get(&f.cluster.world, KIND_POD, "default", "b"));
+    assert_null(stage_get(&f.cluster.stage, KIND_POD, "default", "a")); /* its owner is gone: garbage */
+    assert_null(stage_get(&f.cluster.stage, KIND_POD, "default", "b"));
     close_fixture(&f);
 }
 
@@ -530,13 +530,13 @@ static void numbers_of_any_size_in_what_is_stored_stop_nothing(void **state)
     struct fixture f;
     struct env env;
     open_fixture(&f, &env);
-    world_apply(&f.cluster.world, "deployment web replicas=0 image=a");
+    stage_apply(&f.cluster.stage, "deployment web replicas=0 image=a");
     while (controllers_run(f.cluster.controllers, 1)) {
     }
-    world_apply(&f.cluster.world, "deployment web replicas=0 image=b");
+    stage_apply(&f.cluster.stage, "deployment web replicas=0 image=b");
     while (controllers_run(f.cluster.controllers, 1)) {
     }
-    assert_int_equal(view_count(world_tip(&f.cluster.world), kind_by_id(KIND_REPLICASET)), 2);
+    assert_int_equal(view_count(stage_tip(&f.cluster.stage), kind_by_id(KIND_REPLICASET)), 2);
     static const int64_t numbers[] = {-1, -5, INT32_MIN, INT64_MIN, INT64_MAX};
     static const char *const fields[] = {"revisionHistoryLimit", "progressDeadlineSeconds", "minReadySeconds",
                                          "replicas"};
@@ -546,20 +546,20 @@ static void numbers_of_any_size_in_what_is_stored_stop_nothing(void **state)
         struct error err = {0};
         arena_init(&a);
         txn_init(&t, "test");
-        struct value *doc = object_to_value(&a, world_get(&f.cluster.world, KIND_DEPLOYMENT, "default", "web"));
+        struct value *doc = object_to_value(&a, stage_get(&f.cluster.stage, KIND_DEPLOYMENT, "default", "web"));
         int64_t number = numbers[i / ARRAY_SIZE(fields)];
         number = i % ARRAY_SIZE(fields) == 3 ? MIN(number, 0) : number;
         value_set(&a, value_get(doc, "spec"), fields[i % ARRAY_SIZE(fields)], value_int(&a, number));
         value_remove(value_get(doc, "metadata"), "resourceVersion");
         assert_int_equal(txn_update_value(&t, kind_by_id(KIND_DEPLOYMENT), doc, TXN_PART_ALL, 0, &err), 0);
-        assert_int_equal(world_submit(&f.cluster.world, &t, &err), 0);
+        assert_int_equal(stage_submit(&f.cluster.stage, &t, &err), 0);
         txn_close(&t);
         arena_close(&a);
         while (controllers_run(f.cluster.controllers, 1)) {
         }
     }
     assert_int_equal(stats_of(&f).errors, 0);
-    assert_int_equal(view_count(world_tip(&f.cluster.world), kind_by_id(KIND_POD)), 0);
+    assert_int_equal(view_count(stage_tip(&f.cluster.stage), kind_by_id(KIND_POD)), 0);
     close_fixture(&f);
 }
 
@@ -591,22 +591,22 @@ static void keys_that_fail_are_told_once_and_a_crowd_as_a_number(void **state)
     char name[40];
     for (int i = 0; i < 15; i++) {
         snprintf(name, sizeof name, "rs r%d replicas=0", i);
-        world_apply(&f.cluster.world, name);
+        stage_apply(&f.cluster.stage, name);
     }
     f.refuse = INT32_MAX;
-    for (int64_t until_ms = f.cluster.world.now_ms + 50000; f.cluster.world.now_ms < until_ms;) {
+    for (int64_t until_ms = f.cluster.stage.now_ms + 50000; f.cluster.stage.now_ms < until_ms;) {
         while (controllers_run(f.cluster.controllers, 1)) {
         }
-        f.cluster.world.now_ms = controllers_next_deadline(f.cluster.controllers);
+        f.cluster.stage.now_ms = controllers_next_deadline(f.cluster.controllers);
     }
     assert_int_equal(lines.count, 10);
     assert_non_null(strstr(lines.text, "replicaset default/r0: refused by the test (tried 4 times"));
-    f.cluster.world.now_ms += 60000;
-    world_apply(&f.cluster.world, "rs late replicas=0");
-    for (int64_t until_ms = f.cluster.world.now_ms + 1000; f.cluster.world.now_ms < until_ms;) {
+    f.cluster.stage.now_ms += 60000;
+    stage_apply(&f.cluster.stage, "rs late replicas=0");
+    for (int64_t until_ms = f.cluster.stage.now_ms + 1000; f.cluster.stage.now_ms < until_ms;) {
         while (controllers_run(f.cluster.controllers, 1)) {
         }
-        f.cluster.world.now_ms = controllers_next_deadline(f.cluster.controllers);
+        f.cluster.stage.now_ms = controllers_next_deadline(f.cluster.controllers);
     }
     assert_int_equal(lines.count, 12);
     assert_non_null(strstr(lines.text, "5 more keys went on failing"));

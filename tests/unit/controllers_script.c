@@ -1,6 +1,6 @@
 /* Runs tests/script/controllers/NAME.txt. Commands:
  *
- *   apply                     body: objects, as YAML or in short (tests/script/world_spell.c)
+ *   apply                     body: objects, as YAML or in short (tests/script/stage_spell.c)
  *   patch KIND NAME [ns=]     body: a merge patch in YAML
  *   status KIND NAME [ns=]    the same for the status
  *   older KIND NAME [ns=]     the same without checks and defaults: what an older program may have stored
@@ -21,9 +21,9 @@
 /* The harness is not a module with a library: it is built into the test. */
 #include "tests/script/cluster.c"
 #include "tests/script/script.c"
-#include "tests/script/world.c"
-#include "tests/script/world_spell.c"
-#include "tests/script/world_text.c"
+#include "tests/script/stage.c"
+#include "tests/script/stage_spell.c"
+#include "tests/script/stage_text.c"
 
 static const char *step_ns(const struct script_step *step)
 {
@@ -44,7 +44,7 @@ static const struct kind *step_kind(const char *name)
 static const struct object *step_object(struct cluster *c, const struct script_step *step, unsigned at)
 {
     const struct kind *k = step_kind(step->words[at]);
-    const struct object *o = world_get(&c->world, k->id, k->namespaced ? step_ns(step) : "", step->words[at + 1]);
+    const struct object *o = stage_get(&c->stage, k->id, k->namespaced ? step_ns(step) : "", step->words[at + 1]);
     if (o == NULL) {
         fprintf(stderr, "no %s %s\n", step->words[at], step->words[at + 1]);
         abort();
@@ -55,36 +55,36 @@ static const struct object *step_object(struct cluster *c, const struct script_s
 static void do_apply(struct cluster *c, const struct script_step *step, struct buf *out)
 {
     (void)out;
-    world_apply(&c->world, step->body);
+    stage_apply(&c->stage, step->body);
 }
 static void do_patch(struct cluster *c, const struct script_step *step, struct buf *out)
 {
     (void)out;
     const struct object *o = step_object(c, step, 0);
-    patch_part(&c->world, o, step->body, TXN_PART_SPEC);
+    patch_part(&c->stage, o, step->body, TXN_PART_SPEC);
 }
 static void do_status(struct cluster *c, const struct script_step *step, struct buf *out)
 {
     (void)out;
-    world_status_patch(&c->world, step_object(c, step, 0), step->body);
+    stage_status_patch(&c->stage, step_object(c, step, 0), step->body);
 }
 static void do_older(struct cluster *c, const struct script_step *step, struct buf *out)
 {
     (void)out;
-    patch_part(&c->world, step_object(c, step, 0), step->body, TXN_PART_ALL);
+    patch_part(&c->stage, step_object(c, step, 0), step->body, TXN_PART_ALL);
 }
 static void do_delete(struct cluster *c, const struct script_step *step, struct buf *out)
 {
     const char *policy = script_word(step, "policy"), *grace = script_word(step, "grace");
-    size_t from = c->world.trace.size;
+    size_t from = c->stage.trace.size;
     cluster_delete(c, step_object(c, step, 0), (enum deletion_policy)deletion_policy_parse(str_of(policy)),
                    grace == NULL ? -1 : atoi(grace));
-    buf_append(out, c->world.trace.data + from, c->world.trace.size - from);
+    buf_append(out, c->stage.trace.data + from, c->stage.trace.size - from);
 }
 static void do_remove(struct cluster *c, const struct script_step *step, struct buf *out)
 {
     (void)out;
-    world_remove(&c->world, step_object(c, step, 0));
+    stage_remove(&c->stage, step_object(c, step, 0));
 }
 
 static void do_reconcile(struct cluster *c, const struct script_step *step, struct buf *out)
@@ -94,21 +94,21 @@ static void do_reconcile(struct cluster *c, const struct script_step *step, stru
     struct arena a;
     struct txn t;
     struct error err = {0};
-    const struct controller_soft soft = {&c->world, world_heartbeat_age_ms, 40000};
+    const struct controller_soft soft = {&c->stage, stage_heartbeat_age_ms, 40000};
     arena_init(&a);
     txn_init(&t, "script");
-    const struct reconcile_in in = {world_tip(&c->world),
+    const struct reconcile_in in = {stage_tip(&c->stage),
                                     {k, k->namespaced ? str_of(step_ns(step)) : STR_NONE, str_of(step->words[2])},
-                                    env_wall_ms(&c->world.env),
-                                    &c->world.rng,
+                                    env_wall_ms(&c->stage.env),
+                                    &c->stage.rng,
                                     &soft};
     struct reconcile_out result = {.txn = &t, .arena = &a};
-    size_t from = c->world.trace.size;
+    size_t from = c->stage.trace.size;
     assert_int_equal(controller->reconcile(&in, &result, &err), 0);
-    if (t.count > 0 && world_submit(&c->world, &t, &err) != 0) {
+    if (t.count > 0 && stage_submit(&c->stage, &t, &err) != 0) {
         buf_printf(out, "refused: %s\n", err.message);
     }
-    buf_append(out, c->world.trace.data + from, c->world.trace.size - from);
+    buf_append(out, c->stage.trace.data + from, c->stage.trace.size - from);
     if (result.requeue_after_ms > 0) {
         buf_printf(out, "again in %lld ms\n", (long long)result.requeue_after_ms);
     }
@@ -120,12 +120,12 @@ static void do_run(struct cluster *c, const struct script_step *step, struct buf
 {
     const char *limit = script_word(step, "limit");
     const char *trace = script_word(step, "trace");
-    size_t from = c->world.trace.size;
-    c->world.brief = trace == NULL || strcmp(trace, "full") != 0;
-    world_run(&c->world, limit == NULL ? 0 : atoll(limit) * 1000);
-    c->world.brief = false;
+    size_t from = c->stage.trace.size;
+    c->stage.brief = trace == NULL || strcmp(trace, "full") != 0;
+    stage_run(&c->stage, limit == NULL ? 0 : atoll(limit) * 1000);
+    c->stage.brief = false;
     if (trace != NULL) {
-        buf_append(out, c->world.trace.data + from, c->world.trace.size - from);
+        buf_append(out, c->stage.trace.data + from, c->stage.trace.size - from);
     }
 }
 
@@ -141,13 +141,13 @@ static void do_show(struct cluster *c, const struct script_step *step, struct bu
         char *lines[200];
         unsigned count = 0;
         struct view_iter it;
-        view_iter(&it, world_tip(&c->world), k, k->namespaced ? str_of(step_ns(step)) : STR_NONE);
+        view_iter(&it, stage_tip(&c->stage), k, k->namespaced ? str_of(step_ns(step)) : STR_NONE);
         VIEW_FOR(o, &it)
         {
             struct buf line = BUF_INIT;
-            world_write_summary(&c->world, &line, o);
+            stage_write_summary(&c->stage, &line, o);
             assert_true(count < ARRAY_SIZE(lines));
-            lines[count++] = world_show(&c->world, buf_cstr(&line));
+            lines[count++] = stage_show(&c->stage, buf_cstr(&line));
             buf_close(&line);
         }
         qsort(lines, count, sizeof *lines, compare_text);
@@ -161,32 +161,32 @@ static void do_show(struct cluster *c, const struct script_step *step, struct bu
 static void do_silence(struct cluster *c, const struct script_step *step, struct buf *out)
 {
     (void)out;
-    world_silence(&c->world, step->words[0]);
+    stage_silence(&c->stage, step->words[0]);
 }
 static void do_hear(struct cluster *c, const struct script_step *step, struct buf *out)
 {
     (void)out;
-    world_hear(&c->world, step->words[0]);
+    stage_hear(&c->stage, step->words[0]);
 }
 static void do_bad_image(struct cluster *c, const struct script_step *step, struct buf *out)
 {
     (void)out;
-    snprintf(c->world.bad_image, sizeof c->world.bad_image, "%s", step->words[0]);
+    snprintf(c->stage.bad_image, sizeof c->stage.bad_image, "%s", step->words[0]);
 }
 static void do_calendar(struct cluster *c, const struct script_step *step, struct buf *out)
 {
     (void)out;
-    c->world.skew_ms = atoll(step->words[0]) * 1000;
+    c->stage.skew_ms = atoll(step->words[0]) * 1000;
 }
 static void do_agents(struct cluster *c, const struct script_step *step, struct buf *out)
 {
     (void)out;
-    c->world.agents_off = strcmp(step->words[0], "off") == 0;
+    c->stage.agents_off = strcmp(step->words[0], "off") == 0;
 }
 static void do_advance(struct cluster *c, const struct script_step *step, struct buf *out)
 {
     (void)out;
-    c->world.now_ms += atoll(step->words[0]) * 1000;
+    c->stage.now_ms += atoll(step->words[0]) * 1000;
 }
 
 static const struct {
@@ -204,9 +204,9 @@ static void script_step_do(void *data, const struct script_step *step, struct bu
     char *texts[SCRIPT_WORDS_MAX + 1];
     struct buf plain = BUF_INIT;
     for (unsigned i = 0; i < step->words_count; i++) {
-        raw.words[i] = texts[i] = world_unshow(&c->world, step->words[i]);
+        raw.words[i] = texts[i] = stage_unshow(&c->stage, step->words[i]);
     }
-    raw.body = texts[SCRIPT_WORDS_MAX] = world_unshow(&c->world, step->body);
+    raw.body = texts[SCRIPT_WORDS_MAX] = stage_unshow(&c->stage, step->body);
     bool known = false;
     for (unsigned i = 0; i < ARRAY_SIZE(commands); i++) {
         if (strcmp(commands[i].name, step->command) == 0) {
@@ -215,7 +215,7 @@ static void script_step_do(void *data, const struct script_step *step, struct bu
         }
     }
     assert_true(known);
-    char *shown = world_show(&c->world, buf_cstr(&plain));
+    char *shown = stage_show(&c->stage, buf_cstr(&plain));
     buf_puts(out, shown);
     free(shown);
     buf_close(&plain);
@@ -242,15 +242,15 @@ static void pods_of_a_template_get_the_defaults_of_pods(void **state)
     (void)state;
     struct cluster c;
     cluster_open(&c, 1);
-    world_apply(
-        &c.world,
+    stage_apply(
+        &c.stage,
         "apiVersion: apps/v1\nkind: ReplicaSet\nmetadata: {name: web}\nspec: {replicas: 1, selector: {matchLabels: "
         "{a: b}}, template: {metadata: {labels: {a: b}}, spec: {priorityClassName: system-cluster-critical, "
         "containers: [{name: c, image: i, resources: {limits: {cpu: '0.5', memory: 1Gi}}}]}}}\n");
-    world_run(&c.world, 0);
+    stage_run(&c.stage, 0);
     struct view_iter it;
     unsigned pods = 0;
-    view_iter(&it, world_tip(&c.world), kind_by_id(KIND_POD), STR("default"));
+    view_iter(&it, stage_tip(&c.stage), kind_by_id(KIND_POD), STR("default"));
     VIEW_FOR(pod, &it)
     {
         struct arena a;

@@ -141,6 +141,9 @@ static void test_dry_run_writes_nothing_but_checks_everything(void **state)
     struct client *c = client_of(state);
     must(c, "create", "{dryRun: true, object: {apiVersion: v1, kind: ConfigMap, metadata: {name: dry}, data: {a: b}}}");
     assert_string_equal(text_at(c, "object.data.a"), "b");
+    assert_int_equal(strlen(text_at(c, "object.metadata.uid")), 36);
+    assert_non_null(value_path(c->result, "object.metadata.creationTimestamp"));
+    assert_null(value_path(c->result, "object.metadata.resourceVersion"));
     refused(c, ERR_NOT_FOUND, NULL, "get", "{kind: ConfigMap, name: dry}");
     make_configmap(c, "wet", "{a: '1'}");
     refused(c, ERR_EXISTS, "wet", "create",
@@ -150,6 +153,16 @@ static void test_dry_run_writes_nothing_but_checks_everything(void **state)
     must(c, "apply",
          "{dryRun: true, objects: [{apiVersion: v1, kind: ConfigMap, metadata: {name: wet}, data: {a: '2'}}]}");
     assert_string_equal(value_text(c->kit, value_item(value_get(c->result, "results"), 0), "result"), "configured");
+    must(c, "update",
+         "{dryRun: true, object: {apiVersion: v1, kind: ConfigMap, metadata: {name: wet}, data: {a: '2'}}}");
+    assert_false(value_path_bool(c->result, "unchanged", true));
+    char *would = xstrdup(text_at(c, "object.metadata.resourceVersion"));
+    must(c, "update",
+         "{dryRun: true, object: {apiVersion: v1, kind: ConfigMap, metadata: {name: wet}, data: {a: '1'}}}");
+    assert_true(value_path_bool(c->result, "unchanged", false));
+    must(c, "get", "{kind: ConfigMap, name: wet}");
+    assert_string_equal(text_at(c, "object.metadata.resourceVersion"), would);
+    free(would);
     must(c, "delete", "{kind: ConfigMap, name: wet, dryRun: true}");
     assert_true(value_path_bool(c->result, "gone", false));
     assert_string_equal(text_at(c, "object.metadata.name"), "wet");

@@ -9,7 +9,7 @@
 static const uint8_t seal_key[32] = {1, 2, 3, 4, 5};
 
 struct pair {
-    struct world world;
+    struct fake_env fake;
     struct store *leader, *follower;
     uint64_t index;
     struct error err;
@@ -19,8 +19,8 @@ struct pair {
 static int setup(void **state)
 {
     struct pair *p = xcalloc(1, sizeof *p);
-    world_init(&p->world, 7);
-    struct store_config config = {.env = &p->world.env, .seal_key = seal_key};
+    fake_init(&p->fake, 7);
+    struct store_config config = {.env = &p->fake.env, .seal_key = seal_key};
     p->leader = store_new(&config);
     p->follower = store_new(&config);
     store_tip_open(p->leader, 1);
@@ -159,8 +159,8 @@ static void repeats_are_known_to_followers_and_in_snapshots(void **state)
 static void an_id_is_forgotten_by_age(void **state)
 {
     (void)state;
-    struct world w;
-    world_init(&w, 3);
+    struct fake_env w;
+    fake_init(&w, 3);
     struct store_config config = {.env = &w.env, .txn_ids_max = 10};
     struct store *s = store_new(&config);
     store_tip_open(s, 1);
@@ -433,8 +433,8 @@ static void a_wrong_key_is_an_error_not_a_crash(void **state)
     must(store_apply(p->leader, 1, p->entry.data, p->entry.size, &p->err), &p->err);
     CLEANUP_BUF struct buf snapshot = BUF_INIT;
     take_snapshot(p->leader, &snapshot);
-    struct world w;
-    world_init(&w, 1);
+    struct fake_env w;
+    fake_init(&w, 1);
     static const uint8_t other[32] = {42};
     struct store_config config = {.env = &w.env, .seal_key = other};
     struct store *s = store_new(&config);
@@ -500,8 +500,8 @@ static void an_entry_of_somebody_else_ends_the_tip(void **state)
 static void history_is_ordered_bounded_and_says_when_it_has_expired(void **state)
 {
     (void)state;
-    struct world w;
-    world_init(&w, 3);
+    struct fake_env w;
+    fake_init(&w, 3);
     struct store_config config = {.env = &w.env, .history_bytes_max = 20000};
     struct store *s = store_new(&config);
     store_tip_open(s, 1);
@@ -536,7 +536,7 @@ static void updates_travel_as_splices(void **state)
     memset(big, 'a', sizeof big - 1);
     big[sizeof big - 1] = 0;
     for (unsigned i = 0; i < sizeof big - 1; i++) {
-        big[i] = (char)('a' + rng_next(&p->world.rng) % 26);
+        big[i] = (char)('a' + rng_next(&p->fake.rng) % 26);
     }
     must(eval_create(p->leader, config_map("default", "a", "k", big), &p->err), &p->err);
     take(p);
@@ -561,8 +561,8 @@ static void damaged_entries_and_snapshots_are_refused(void **state)
     must(store_apply(p->leader, 1, p->entry.data, p->entry.size, &p->err), &p->err);
     CLEANUP_BUF struct buf snapshot = BUF_INIT, copy = BUF_INIT;
     take_snapshot(p->leader, &snapshot);
-    struct world w;
-    world_init(&w, 1);
+    struct fake_env w;
+    fake_init(&w, 1);
     for (unsigned i = 0; i < 400; i++) {
         const struct buf *from = i % 2 == 0 ? &p->entry : &snapshot;
         buf_reset(&copy);

@@ -4,7 +4,7 @@
 #include "base/timefmt.h"
 
 struct fixture {
-    struct world world;
+    struct fake_env fake;
     struct store *s;
     struct error err;
 };
@@ -12,8 +12,8 @@ struct fixture {
 static int setup(void **state)
 {
     struct fixture *f = xcalloc(1, sizeof *f);
-    world_init(&f->world, 1);
-    f->s = store_plain(&f->world);
+    fake_init(&f->fake, 1);
+    f->s = store_plain(&f->fake);
     store_tip_open(f->s, 1);
     *state = f;
     return 0;

@@ -1,4 +1,4 @@
-/* What the tests of the store share: a deterministic world, objects from short YAML, a transaction in one call. */
+/* What the tests of the store share: a deterministic clock and chance, objects from short YAML, a transaction in one call. */
 #ifndef TESTS_UNIT_RAFT_STORE_HELP_H
 #define TESTS_UNIT_RAFT_STORE_HELP_H
 
@@ -19,29 +19,29 @@
 #include "raft-store/store/store.h"
 #include "raft-store/store/view_edit.h"
 
-struct world {
+struct fake_env {
     struct env env;
     struct rng rng;
     int64_t now_ms;
 };
-static inline int64_t world_now(void *data)
+static inline int64_t fake_now(void *data)
 {
-    return ((struct world *)data)->now_ms;
+    return ((struct fake_env *)data)->now_ms;
 }
-static inline int64_t world_wall(void *data)
+static inline int64_t fake_wall(void *data)
 {
-    return 1767225600000 + ((struct world *)data)->now_ms; /* 2026-01-01T00:00:00Z */
+    return 1767225600000 + ((struct fake_env *)data)->now_ms; /* 2026-01-01T00:00:00Z */
 }
-static inline void world_random(void *data, void *bytes, size_t n)
+static inline void fake_random(void *data, void *bytes, size_t n)
 {
     uint8_t *p = bytes;
     for (size_t i = 0; i < n; i++) {
-        p[i] = (uint8_t)rng_next(&((struct world *)data)->rng);
+        p[i] = (uint8_t)rng_next(&((struct fake_env *)data)->rng);
     }
 }
-static inline void world_init(struct world *w, uint64_t seed)
+static inline void fake_init(struct fake_env *w, uint64_t seed)
 {
-    *w = (struct world){.env = {w, world_now, world_wall, world_random}, .rng = {seed}};
+    *w = (struct fake_env){.env = {w, fake_now, fake_wall, fake_random}, .rng = {seed}};
 }
 
 static inline void must(int rc, const struct error *err)
@@ -106,7 +106,7 @@ static inline const struct object *find(const struct view *v, unsigned kind, con
     return view_get(v, kind_by_id(kind), str_of(ns), str_of(name));
 }
 
-static inline struct store *store_plain(struct world *w)
+static inline struct store *store_plain(struct fake_env *w)
 {
     struct store_config config = {.env = &w->env};
     return store_new(&config);

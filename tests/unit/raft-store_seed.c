@@ -19,7 +19,7 @@ struct alone {
     struct kit_ca ca;
     struct net_tls *tls;
     char dir[40];
-    struct world world;
+    struct fake_env fake;
     struct store *store; /* what is laid down */
     struct transport *transport;
     struct uv_io *io;
@@ -46,8 +46,8 @@ static int set_up(void **state)
     a->tls = kit_tls(&a->ca, PKI_ROLE_MASTER, "7");
     strcpy(a->dir, "/tmp/reeve-test-XXXXXX");
     assert_non_null(mkdtemp(a->dir));
-    world_init(&a->world, 1);
-    a->store = store_plain(&a->world);
+    fake_init(&a->fake, 1);
+    a->store = store_plain(&a->fake);
     store_tip_open(a->store, 1);
     for (unsigned i = 0; i < 50; i++) {
         char name[16];

@@ -9,12 +9,12 @@
 
 #include "proto/model/quantity.h"
 #include "scheduler/scheduler.h"
-#include "tests/script/world.c"
-#include "tests/script/world_spell.c"
-#include "tests/script/world_text.c"
+#include "tests/script/stage.c"
+#include "tests/script/stage_spell.c"
+#include "tests/script/stage_text.c"
 
 struct trial {
-    struct world world;
+    struct stage stage;
     struct scheduler *scheduler;
     struct rng rng;
     uint64_t seed;
@@ -41,11 +41,11 @@ static bool counts(const struct object *pod)
 static void nodes_are_not_over_committed(const struct trial *t)
 {
     struct view_iter nodes, pods;
-    view_iter(&nodes, world_tip(&t->world), kind_by_id(KIND_NODE), STR_NONE);
+    view_iter(&nodes, stage_tip(&t->stage), kind_by_id(KIND_NODE), STR_NONE);
     VIEW_FOR(node, &nodes)
     {
         int64_t used = 0, ports = 0;
-        view_iter_node_pods(&pods, world_tip(&t->world), node->name);
+        view_iter_node_pods(&pods, stage_tip(&t->stage), node->name);
         VIEW_FOR(pod, &pods)
         {
             struct mp_iter c = mp_iter(mp_path(object_mp(pod), "spec.containers"));
@@ -69,11 +69,11 @@ static void schedule(struct trial *t, unsigned max, bool refuse)
     bool more = true;
     while (more) {
         txn_init(&txn, "scheduler");
-        more = scheduler_run(t->scheduler, world_tip(&t->world), env_wall_ms(&t->world.env), max, &txn) && !refuse;
+        more = scheduler_run(t->scheduler, stage_tip(&t->stage), env_wall_ms(&t->stage.env), max, &txn) && !refuse;
         if (refuse) {
             scheduler_failed(t->scheduler, &txn);
         } else if (txn.count > 0) {
-            assert_int_equal(world_submit(&t->world, &txn, &err), 0);
+            assert_int_equal(stage_submit(&t->stage, &txn, &err), 0);
             nodes_are_not_over_committed(t);
         }
         txn_close(&txn);
@@ -82,13 +82,13 @@ static void schedule(struct trial *t, unsigned max, bool refuse)
 
 static const struct object *random_object(struct trial *t, enum kind_id kind)
 {
-    uint64_t count = view_count(world_tip(&t->world), kind_by_id(kind));
+    uint64_t count = view_count(stage_tip(&t->stage), kind_by_id(kind));
     if (count == 0) {
         return NULL;
     }
     uint64_t at = rng_below(&t->rng, count);
     struct view_iter it;
-    view_iter(&it, world_tip(&t->world), kind_by_id(kind), STR_NONE);
+    view_iter(&it, stage_tip(&t->stage), kind_by_id(kind), STR_NONE);
     const struct object *o = view_next(&it);
     while (at-- > 0) {
         o = view_next(&it);
@@ -103,7 +103,7 @@ static void make_pod(struct trial *t)
     char line[200];
     snprintf(line, sizeof line, "pod p%u cpu=%um %s", t->pods++, 100 * (1 + (unsigned)rng_below(&t->rng, 10)),
              extras[rng_below(&t->rng, ARRAY_SIZE(extras))]);
-    world_apply(&t->world, line);
+    stage_apply(&t->stage, line);
 }
 
 static void make_node(struct trial *t)
@@ -111,7 +111,7 @@ static void make_node(struct trial *t)
     char line[200];
     snprintf(line, sizeof line, "node n%u cpu=%u %s", t->nodes++, 1 + (unsigned)rng_below(&t->rng, 4),
              rng_below(&t->rng, 2) == 0 ? "labels=disk=ssd" : "");
-    world_apply(&t->world, line);
+    stage_apply(&t->stage, line);
 }
 
 static void node_event(struct trial *t)
@@ -121,9 +121,9 @@ static void node_event(struct trial *t)
         return;
     }
     if (rng_below(&t->rng, 3) == 0) {
-        patch_part(&t->world, node, "spec: {unschedulable: true}", TXN_PART_SPEC);
+        patch_part(&t->stage, node, "spec: {unschedulable: true}", TXN_PART_SPEC);
     } else {
-        patch_part(&t->world, node, "spec: {unschedulable: false}", TXN_PART_SPEC);
+        patch_part(&t->stage, node, "spec: {unschedulable: false}", TXN_PART_SPEC);
     }
 }
 
@@ -142,18 +142,18 @@ static void random_event(struct trial *t)
     case 4:
         pod = random_object(t, KIND_POD);
         if (pod != NULL) {
-            world_remove(&t->world, pod);
+            stage_remove(&t->stage, pod);
         }
         break;
     case 5:
         pod = random_object(t, KIND_POD);
         if (pod != NULL && counts(pod)) {
-            world_status_patch(&t->world, pod, "status: {phase: Succeeded}");
+            stage_status_patch(&t->stage, pod, "status: {phase: Succeeded}");
         }
         break;
     case 6:
         if (rng_below(&t->rng, 4) == 0) {
-            scheduler_resync(t->scheduler, world_tip(&t->world)); /* a new leader */
+            scheduler_resync(t->scheduler, stage_tip(&t->stage)); /* a new leader */
         }
         schedule(t, 3, true);
         break;
@@ -169,12 +169,12 @@ static void random_event(struct trial *t)
 static void nothing_waits_that_fits(struct trial *t)
 {
     struct view_iter it;
-    view_iter_node_pods(&it, world_tip(&t->world), STR_NONE);
+    view_iter_node_pods(&it, stage_tip(&t->stage), STR_NONE);
     VIEW_FOR(pod, &it)
     {
         struct buf why = BUF_INIT;
         if (counts(pod)) {
-            scheduler_explain(t->scheduler, world_tip(&t->world), pod, &why);
+            scheduler_explain(t->scheduler, stage_tip(&t->stage), pod, &why);
             if (why.size == 0) {
                 fail_msg("seed %llu: %.*s waits and fits", (unsigned long long)t->seed, STR_ARG(pod->name));
             }
@@ -188,11 +188,11 @@ static void random_clusters_are_never_over_committed(void **state)
     (void)state;
     for (uint64_t seed = 1; seed <= 60; seed++) {
         struct trial t = {.seed = seed, .rng = {seed * 31 + 7}};
-        world_open(&t.world, seed);
-        const struct scheduler_config config = {.env = &t.world.env, .seed = seed};
+        stage_open(&t.stage, seed);
+        const struct scheduler_config config = {.env = &t.stage.env, .seed = seed};
         t.scheduler = scheduler_new(&config);
-        t.world.hooks = (struct world_hooks){.data = &t, .observe = observe};
-        world_apply(&t.world, "namespace default\nrs web replicas=0\nrs db replicas=0");
+        t.stage.hooks = (struct stage_hooks){.data = &t, .observe = observe};
+        stage_apply(&t.stage, "namespace default\nrs web replicas=0\nrs db replicas=0");
         for (unsigned i = 0; i < 250; i++) {
             random_event(&t);
         }
@@ -200,7 +200,7 @@ static void random_clusters_are_never_over_committed(void **state)
         nothing_waits_that_fits(&t);
         struct scheduler_stats before, after;
         scheduler_stats(t.scheduler, &before);
-        scheduler_resync(t.scheduler, world_tip(&t.world));
+        scheduler_resync(t.scheduler, stage_tip(&t.stage));
         scheduler_stats(t.scheduler, &after);
         assert_int_equal(before.active, 0);
         assert_int_equal(after.active, before.parked);
@@ -208,7 +208,7 @@ static void random_clusters_are_never_over_committed(void **state)
         assert_int_equal(after.classes, before.classes);
         nothing_waits_that_fits(&t);
         scheduler_free(t.scheduler);
-        world_close(&t.world);
+        stage_close(&t.stage);
     }
 }
 
@@ -218,18 +218,18 @@ static void the_same_seed_places_the_same(void **state)
     uint64_t hashes[2];
     for (unsigned run = 0; run < 2; run++) {
         struct trial t = {.seed = 5, .rng = {5}};
-        world_open(&t.world, 5);
-        const struct scheduler_config config = {.env = &t.world.env, .seed = 5};
+        stage_open(&t.stage, 5);
+        const struct scheduler_config config = {.env = &t.stage.env, .seed = 5};
         t.scheduler = scheduler_new(&config);
-        t.world.hooks = (struct world_hooks){.data = &t, .observe = observe};
-        world_apply(&t.world, "namespace default\nrs web replicas=0\nrs db replicas=0");
+        t.stage.hooks = (struct stage_hooks){.data = &t, .observe = observe};
+        stage_apply(&t.stage, "namespace default\nrs web replicas=0\nrs db replicas=0");
         for (unsigned i = 0; i < 200; i++) {
             random_event(&t);
         }
         schedule(&t, 1024, false);
-        hashes[run] = view_state_hash(world_tip(&t.world)).lo;
+        hashes[run] = view_state_hash(stage_tip(&t.stage)).lo;
         scheduler_free(t.scheduler);
-        world_close(&t.world);
+        stage_close(&t.stage);
     }
     assert_true(hashes[0] == hashes[1]);
 }
@@ -241,10 +241,10 @@ static unsigned decide_once(struct trial *t, struct scheduler_stats *after)
     struct txn txn;
     struct error err = {0};
     txn_init(&txn, "scheduler");
-    scheduler_run(t->scheduler, world_tip(&t->world), env_wall_ms(&t->world.env), 1024, &txn);
+    scheduler_run(t->scheduler, stage_tip(&t->stage), env_wall_ms(&t->stage.env), 1024, &txn);
     unsigned ops = txn.count;
     if (ops > 0) {
-        assert_int_equal(world_submit(&t->world, &txn, &err), 0);
+        assert_int_equal(stage_submit(&t->stage, &txn, &err), 0);
     }
     txn_close(&txn);
     scheduler_stats(t->scheduler, after);
@@ -254,15 +254,15 @@ static unsigned decide_once(struct trial *t, struct scheduler_stats *after)
 static void open_crowd(struct trial *t, const struct scheduler_config *config, unsigned pods)
 {
     memset(t, 0, sizeof *t);
-    world_open(&t->world, 1);
+    stage_open(&t->stage, 1);
     t->scheduler = scheduler_new(config);
-    t->world.hooks = (struct world_hooks){.data = t, .observe = observe};
-    world_apply(&t->world, "namespace default\nnode n1 cpu=1\nrs web replicas=0");
+    t->stage.hooks = (struct stage_hooks){.data = t, .observe = observe};
+    stage_apply(&t->stage, "namespace default\nnode n1 cpu=1\nrs web replicas=0");
     CLEANUP_BUF struct buf text = BUF_INIT;
     for (unsigned i = 0; i < pods; i++) {
         buf_printf(&text, "pod p%05u cpu=1000m owner=rs/web\n", i);
     }
-    world_apply(&t->world, buf_cstr(&text));
+    stage_apply(&t->stage, buf_cstr(&text));
 }
 
 /* 3,000 pods wait for room; when there is room for one, as many as WAKE_MAX are looked at, not all, and the oldest gets it. */
@@ -279,11 +279,11 @@ static void room_for_one_does_not_stir_the_crowd(void **state)
     assert_int_equal(after.bound, 1);
     assert_int_equal(after.parked, 2999);
     /* A crowd has its conditions, the first of it events as well. */
-    assert_true(view_count(world_tip(&t.world), kind_by_id(KIND_EVENT)) < 1100);
+    assert_true(view_count(stage_tip(&t.stage), kind_by_id(KIND_EVENT)) < 1100);
     for (unsigned i = 0; i < 3; i++) {
         char name[16];
         snprintf(name, sizeof name, "p%05u", i);
-        world_remove(&t.world, world_get(&t.world, KIND_POD, "default", name));
+        stage_remove(&t.stage, stage_get(&t.stage, KIND_POD, "default", name));
         before = after;
         unsigned ops = 0;
         do {
@@ -293,18 +293,18 @@ static void room_for_one_does_not_stir_the_crowd(void **state)
         assert_true(after.unschedulable - before.unschedulable < 100);
         assert_true(ops <= 2); /* the binding and its event */
         snprintf(name, sizeof name, "p%05u", i + 1);
-        const struct object *next = world_get(&t.world, KIND_POD, "default", name);
+        const struct object *next = stage_get(&t.stage, KIND_POD, "default", name);
         assert_true(str_is(mp_str(mp_path(object_mp(next), "spec.nodeName")), "n1"));
     }
     /* Room for many: group after group finds its place, until none is left. */
-    world_apply(&t.world, "node n2 cpu=4000 pods=5000");
+    stage_apply(&t.stage, "node n2 cpu=4000 pods=5000");
     do {
         decide_once(&t, &after);
     } while (after.active > 0);
     assert_int_equal(after.parked, 0);
     nodes_are_not_over_committed(&t);
     scheduler_free(t.scheduler);
-    world_close(&t.world);
+    stage_close(&t.stage);
 }
 
 static int64_t clock_ms;
@@ -332,7 +332,7 @@ static void a_run_ends_with_its_budget(void **state)
     assert_true(runs > 5);
     assert_int_equal(stats.parked, 499);
     scheduler_free(t.scheduler);
-    world_close(&t.world);
+    stage_close(&t.stage);
 }
 
 int main(void)

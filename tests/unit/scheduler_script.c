@@ -1,6 +1,6 @@
 /* Runs tests/script/scheduler/NAME.txt. Commands:
  *
- *   apply                     body: objects, as YAML or in short (tests/script/world_spell.c)
+ *   apply                     body: objects, as YAML or in short (tests/script/stage_spell.c)
  *   patch KIND NAME           body: a merge patch in YAML
  *   status KIND NAME          the same for the status
  *   remove KIND NAME
@@ -22,12 +22,12 @@
 
 /* The harness is not a module with a library: it is built into the test. */
 #include "tests/script/script.c"
-#include "tests/script/world.c"
-#include "tests/script/world_spell.c"
-#include "tests/script/world_text.c"
+#include "tests/script/stage.c"
+#include "tests/script/stage_spell.c"
+#include "tests/script/stage_text.c"
 
 struct fixture {
-    struct world world;
+    struct stage stage;
     struct scheduler *scheduler;
 };
 
@@ -41,11 +41,11 @@ static bool schedule_once(struct fixture *f, unsigned max, bool refuse)
     struct txn t;
     struct error err = {0};
     txn_init(&t, "scheduler");
-    bool more = scheduler_run(f->scheduler, world_tip(&f->world), env_wall_ms(&f->world.env), max, &t);
+    bool more = scheduler_run(f->scheduler, stage_tip(&f->stage), env_wall_ms(&f->stage.env), max, &t);
     if (refuse) {
         scheduler_failed(f->scheduler, &t);
     } else if (t.count > 0) {
-        assert_int_equal(world_submit(&f->world, &t, &err), 0);
+        assert_int_equal(stage_submit(&f->stage, &t, &err), 0);
     }
     txn_close(&t);
     return more;
@@ -54,7 +54,7 @@ static bool schedule_once(struct fixture *f, unsigned max, bool refuse)
 static const struct object *step_object(struct fixture *f, const struct script_step *step)
 {
     const struct kind *k = kind_by_any_name(str_of(step->words[0]));
-    const struct object *o = world_get(&f->world, k->id, k->namespaced ? "default" : "", step->words[1]);
+    const struct object *o = stage_get(&f->stage, k->id, k->namespaced ? "default" : "", step->words[1]);
     assert_non_null(o);
     return o;
 }
@@ -62,22 +62,22 @@ static const struct object *step_object(struct fixture *f, const struct script_s
 static void do_apply(struct fixture *f, const struct script_step *step, struct buf *out)
 {
     (void)out;
-    world_apply(&f->world, step->body);
+    stage_apply(&f->stage, step->body);
 }
 static void do_patch(struct fixture *f, const struct script_step *step, struct buf *out)
 {
     (void)out;
-    patch_part(&f->world, step_object(f, step), step->body, TXN_PART_SPEC);
+    patch_part(&f->stage, step_object(f, step), step->body, TXN_PART_SPEC);
 }
 static void do_status(struct fixture *f, const struct script_step *step, struct buf *out)
 {
     (void)out;
-    world_status_patch(&f->world, step_object(f, step), step->body);
+    stage_status_patch(&f->stage, step_object(f, step), step->body);
 }
 static void do_remove(struct fixture *f, const struct script_step *step, struct buf *out)
 {
     (void)out;
-    world_remove(&f->world, step_object(f, step));
+    stage_remove(&f->stage, step_object(f, step));
 }
 
 static unsigned step_max(const struct script_step *step)
@@ -88,11 +88,11 @@ static unsigned step_max(const struct script_step *step)
 
 static void do_schedule(struct fixture *f, const struct script_step *step, struct buf *out)
 {
-    size_t from = f->world.trace.size;
+    size_t from = f->stage.trace.size;
     while (schedule_once(f, step_max(step), false)) {
     }
     if (script_word(step, "quiet") == NULL) {
-        buf_append(out, f->world.trace.data + from, f->world.trace.size - from);
+        buf_append(out, f->stage.trace.data + from, f->stage.trace.size - from);
     }
 }
 static void do_refused(struct fixture *f, const struct script_step *step, struct buf *out)
@@ -105,11 +105,11 @@ static void do_nodes(struct fixture *f, const struct script_step *step, struct b
 {
     (void)step;
     struct view_iter nodes, pods;
-    view_iter(&nodes, world_tip(&f->world), kind_by_id(KIND_NODE), STR_NONE);
+    view_iter(&nodes, stage_tip(&f->stage), kind_by_id(KIND_NODE), STR_NONE);
     VIEW_FOR(node, &nodes)
     {
         unsigned count = 0;
-        view_iter_node_pods(&pods, world_tip(&f->world), node->name);
+        view_iter_node_pods(&pods, stage_tip(&f->stage), node->name);
         buf_printf(out, "%.*s:", STR_ARG(node->name));
         VIEW_FOR(pod, &pods)
         {
@@ -125,7 +125,7 @@ static void do_pods(struct fixture *f, const struct script_step *step, struct bu
 {
     (void)step;
     struct view_iter it;
-    view_iter(&it, world_tip(&f->world), kind_by_id(KIND_POD), STR("default"));
+    view_iter(&it, stage_tip(&f->stage), kind_by_id(KIND_POD), STR("default"));
     VIEW_FOR(pod, &it)
     {
         struct str node = mp_str(mp_path(object_mp(pod), "spec.nodeName")), message = STR_NONE;
@@ -141,17 +141,17 @@ static void do_pods(struct fixture *f, const struct script_step *step, struct bu
 
 static void do_explain(struct fixture *f, const struct script_step *step, struct buf *out)
 {
-    const struct object *pod = world_get(&f->world, KIND_POD, "default", step->words[0]);
+    const struct object *pod = stage_get(&f->stage, KIND_POD, "default", step->words[0]);
     assert_non_null(pod);
     size_t before = out->size;
-    scheduler_explain(f->scheduler, world_tip(&f->world), pod, out);
+    scheduler_explain(f->scheduler, stage_tip(&f->stage), pod, out);
     buf_puts(out, out->size > before ? "\n" : "it fits\n");
 }
 static void do_resync(struct fixture *f, const struct script_step *step, struct buf *out)
 {
     (void)step;
     (void)out;
-    scheduler_resync(f->scheduler, world_tip(&f->world));
+    scheduler_resync(f->scheduler, stage_tip(&f->stage));
 }
 static void do_stats(struct fixture *f, const struct script_step *step, struct buf *out)
 {
@@ -185,15 +185,15 @@ static void script(void **state)
     char path[200];
     struct fixture f;
     snprintf(path, sizeof path, "tests/script/scheduler/%s.txt", name);
-    world_open(&f.world, 1);
-    const struct scheduler_config config = {.env = &f.world.env, .seed = 1};
+    stage_open(&f.stage, 1);
+    const struct scheduler_config config = {.env = &f.stage.env, .seed = 1};
     f.scheduler = scheduler_new(&config);
-    f.world.hooks = (struct world_hooks){.data = &f, .observe = observe};
-    world_apply(&f.world, "namespace default");
-    scheduler_resync(f.scheduler, world_tip(&f.world));
+    f.stage.hooks = (struct stage_hooks){.data = &f, .observe = observe};
+    stage_apply(&f.stage, "namespace default");
+    scheduler_resync(f.scheduler, stage_tip(&f.stage));
     assert_true(script_run(path, script_step_do, &f));
     scheduler_free(f.scheduler);
-    world_close(&f.world);
+    stage_close(&f.stage);
 }
 
 #define SCRIPT(name)                                                                                                   \

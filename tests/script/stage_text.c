@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "proto/text/text.h"
-#include "tests/script/world.h"
+#include "tests/script/stage.h"
 
 static bool quiet_key(struct str key)
 {
@@ -170,7 +170,7 @@ static void brief(struct value *doc)
     value_remove(value_get(doc, "metadata"), "deletionGracePeriodSeconds");
 }
 
-void world_write_change(struct world *w, struct buf *out, const struct object *old, const struct object *new)
+void stage_write_change(struct stage *w, struct buf *out, const struct object *old, const struct object *new)
 {
     if (old == NULL) {
         write_created(out, new);
@@ -229,7 +229,7 @@ static void write_taints(struct buf *out, const struct object *o)
     }
 }
 
-void world_write_summary(struct world *w, struct buf *out, const struct object *o)
+void stage_write_summary(struct stage *w, struct buf *out, const struct object *o)
 {
     (void)w;
     struct mp root = object_mp(o), status = mp_get(root, "status");

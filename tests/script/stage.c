@@ -1,4 +1,4 @@
-#include "tests/script/world.h"
+#include "tests/script/stage.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -7,6 +7,7 @@
 
 #include "base/timefmt.h"
 #include "proto/patch/patch.h"
+#include "proto/schema/release.h"
 #include "proto/schema/selector.h"
 #include "proto/text/text.h"
 
@@ -14,51 +15,49 @@
 
 static int64_t env_now(void *data)
 {
-    return ((struct world *)data)->now_ms;
+    return ((struct stage *)data)->now_ms;
 }
 static int64_t env_wall(void *data)
 {
-    const struct world *w = data;
-    return WORLD_START_MS + w->now_ms + w->skew_ms;
+    const struct stage *w = data;
+    return STAGE_START_MS + w->now_ms + w->skew_ms;
 }
 static void env_bytes(void *data, void *bytes, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        ((uint8_t *)bytes)[i] = (uint8_t)rng_next(&((struct world *)data)->rng);
+        ((uint8_t *)bytes)[i] = (uint8_t)rng_next(&((struct stage *)data)->rng);
     }
 }
 
-void world_open(struct world *w, uint64_t seed)
+void stage_open(struct stage *w, uint64_t seed)
 {
     memset(w, 0, sizeof *w);
     w->env = (struct env){w, env_now, env_wall, env_bytes};
     w->now_ms = 1000;
     w->rng.state = seed;
-    const struct store_config config = {.env = &w->env};
-    w->store = store_new(&config);
-    store_tip_open(w->store, 1);
+    w->world = world_new(NULL, &w->env, release.level);
 }
 
-void world_close(struct world *w)
+void stage_close(struct stage *w)
 {
-    store_free(w->store);
+    world_free(w->world);
     free(w->aliases);
     buf_close(&w->trace);
 }
 
-const struct view *world_tip(const struct world *w)
+const struct view *stage_tip(const struct stage *w)
 {
-    return store_tip(w->store);
+    return world_view(w->world);
 }
 
-const struct object *world_get(const struct world *w, enum kind_id kind, const char *ns, const char *name)
+const struct object *stage_get(const struct stage *w, enum kind_id kind, const char *ns, const char *name)
 {
-    return view_get(world_tip(w), kind_by_id(kind), str_of(ns), str_of(name));
+    return view_get(stage_tip(w), kind_by_id(kind), str_of(ns), str_of(name));
 }
 
 /* ---- Aliases ---- */
 
-static void alias_add(struct world *w, struct str raw, const char *prefix, unsigned number)
+static void alias_add(struct stage *w, struct str raw, const char *prefix, unsigned number)
 {
     if (raw.n == 0 || raw.n >= sizeof w->aliases->raw) {
         return;
@@ -74,7 +73,7 @@ static void alias_add(struct world *w, struct str raw, const char *prefix, unsig
     snprintf(a->shown, sizeof a->shown, "%s%u", prefix, number);
 }
 
-static void alias_learn(struct world *w, const struct object *o)
+static void alias_learn(struct stage *w, const struct object *o)
 {
     if (o->kind->id == KIND_REPLICASET) {
         struct str hash = object_label(o, "pod-template-hash");
@@ -110,7 +109,7 @@ static void replace_all(struct buf *text, const char *from, const char *to)
     *text = out;
 }
 
-static char *replaced(const struct world *w, const char *text, bool show)
+static char *replaced(const struct stage *w, const char *text, bool show)
 {
     struct buf b = BUF_INIT;
     buf_puts(&b, text);
@@ -122,50 +121,36 @@ static char *replaced(const struct world *w, const char *text, bool show)
     return s;
 }
 
-char *world_show(const struct world *w, const char *text)
+char *stage_show(const struct stage *w, const char *text)
 {
     return replaced(w, text, true);
 }
-char *world_unshow(const struct world *w, const char *text)
+char *stage_unshow(const struct stage *w, const char *text)
 {
     return replaced(w, text, false);
 }
 
 /* ---- Transactions ---- */
 
-static void batch_apply(struct world *w)
-{
-    struct buf entry = BUF_INIT;
-    struct error err = {0};
-    store_batch_take(w->store, &entry);
-    if (store_apply(w->store, ++w->index, entry.data, entry.size, &err) != 0) {
-        fprintf(stderr, "apply: %s\n", err.message);
-        abort();
-    }
-    buf_close(&entry);
-}
-
-int world_submit(struct world *w, const struct txn *t, struct error *err)
+int stage_submit(struct stage *w, const struct txn *t, struct error *err)
 {
     struct txn_result result;
-    int rv = store_eval(w->store, t, &result, err);
+    int rv = world_eval(w->world, t, &result, err);
     if (rv != 0) {
         return rv;
     }
     unsigned count;
-    const struct change *changes = store_last_changes(w->store, &count);
+    const struct change *changes = world_last_changes(w->world, &count);
     for (unsigned i = 0; i < count; i++) {
         if (changes[i].new != NULL) {
             alias_learn(w, changes[i].new);
         }
-        world_write_change(w, &w->trace, changes[i].old, changes[i].new);
+        stage_write_change(w, &w->trace, changes[i].old, changes[i].new);
     }
     if (w->hooks.observe != NULL && count > 0) {
         w->hooks.observe(w->hooks.data, changes, count);
     }
-    if (!store_batch_empty(w->store)) {
-        batch_apply(w);
-    }
+    world_forget(w->world);
     return 0;
 }
 
@@ -194,7 +179,7 @@ static void keep_system_fields(struct arena *a, struct value *doc, const struct 
     }
 }
 
-static int apply_document(struct world *w, struct arena *a, struct value *doc, struct error *err)
+static int apply_document(struct stage *w, struct arena *a, struct value *doc, struct error *err)
 {
     const struct kind *k = kind_of_document(a, doc, err);
     if (k == NULL) {
@@ -206,7 +191,7 @@ static int apply_document(struct world *w, struct arena *a, struct value *doc, s
         value_set(a, metadata, "namespace", value_cstr(a, "default"));
     }
     const struct object *old =
-        view_get(world_tip(w), k, k->namespaced ? value_path_str(metadata, "namespace") : STR_NONE,
+        view_get(stage_tip(w), k, k->namespaced ? value_path_str(metadata, "namespace") : STR_NONE,
                  value_path_str(metadata, "name"));
     value_remove(doc, "status");
     int rv =
@@ -220,13 +205,13 @@ static int apply_document(struct world *w, struct arena *a, struct value *doc, s
     rv = old == NULL ? txn_create_value(&t, k, doc, err)
                      : txn_update_value(&t, k, doc, value_get(given, "status") ? TXN_PART_ALL : TXN_PART_SPEC, 0, err);
     if (rv == 0) {
-        rv = world_submit(w, &t, err);
+        rv = stage_submit(w, &t, err);
     }
     txn_close(&t);
     return rv;
 }
 
-int world_apply_yaml(struct world *w, const char *yaml, struct error *err)
+int stage_apply_yaml(struct stage *w, const char *yaml, struct error *err)
 {
     struct arena a;
     struct value **docs;
@@ -240,7 +225,7 @@ int world_apply_yaml(struct world *w, const char *yaml, struct error *err)
     return rv;
 }
 
-static void patch_part(struct world *w, const struct object *o, const char *yaml, enum txn_part part)
+static void patch_part(struct stage *w, const struct object *o, const char *yaml, enum txn_part part)
 {
     struct arena a;
     struct error err = {0};
@@ -257,14 +242,14 @@ static void patch_part(struct world *w, const struct object *o, const char *yaml
     struct txn t;
     txn_init(&t, "test");
     must(txn_update_value(&t, o->kind, doc, part, 0, &err), &err, yaml);
-    must(world_submit(w, &t, &err), &err, yaml);
+    must(stage_submit(w, &t, &err), &err, yaml);
     txn_close(&t);
     arena_close(&a);
 }
 
-void world_patch(struct world *w, enum kind_id kind, const char *ns, const char *name, const char *yaml)
+void stage_patch(struct stage *w, enum kind_id kind, const char *ns, const char *name, const char *yaml)
 {
-    const struct object *o = world_get(w, kind, ns, name);
+    const struct object *o = stage_get(w, kind, ns, name);
     if (o == NULL) {
         fprintf(stderr, "no %s %s/%s\n", kind_by_id(kind)->name, ns, name);
         abort();
@@ -272,24 +257,24 @@ void world_patch(struct world *w, enum kind_id kind, const char *ns, const char 
     patch_part(w, o, yaml, TXN_PART_SPEC);
 }
 
-void world_status_patch(struct world *w, const struct object *o, const char *yaml)
+void stage_status_patch(struct stage *w, const struct object *o, const char *yaml)
 {
     patch_part(w, o, yaml, TXN_PART_STATUS);
 }
 
-void world_remove(struct world *w, const struct object *o)
+void stage_remove(struct stage *w, const struct object *o)
 {
     struct txn t;
     struct error err = {0};
     txn_init(&t, "test");
     txn_delete(&t, o);
-    must(world_submit(w, &t, &err), &err, "remove");
+    must(stage_submit(w, &t, &err), &err, "remove");
     txn_close(&t);
 }
 
 /* ---- Agents ---- */
 
-static int silent_find(const struct world *w, struct str node)
+static int silent_find(const struct stage *w, struct str node)
 {
     for (unsigned i = 0; i < w->silent_count; i++) {
         if (str_is(node, w->silent[i].name)) {
@@ -299,28 +284,28 @@ static int silent_find(const struct world *w, struct str node)
     return -1;
 }
 
-int64_t world_heartbeat_age_ms(void *data, struct str node)
+int64_t stage_heartbeat_age_ms(void *data, struct str node)
 {
-    const struct world *w = data;
+    const struct stage *w = data;
     int at = silent_find(w, node);
     return at < 0 ? 0 : w->now_ms - w->silent[at].since_ms;
 }
 
-void world_silence(struct world *w, const char *node)
+void stage_silence(struct stage *w, const char *node)
 {
     assert(w->silent_count < ARRAY_SIZE(w->silent));
     snprintf(w->silent[w->silent_count].name, sizeof w->silent[0].name, "%s", node);
     w->silent[w->silent_count++].since_ms = w->now_ms;
 }
 
-static const char *time_text(const struct world *w)
+static const char *time_text(const struct stage *w)
 {
     static char text[TIMEFMT_SIZE];
     timefmt_rfc3339(env_wall_ms(&w->env), text);
     return text;
 }
 
-void world_hear(struct world *w, const char *node)
+void stage_hear(struct stage *w, const char *node)
 {
     int at = silent_find(w, str_of(node));
     if (at >= 0) {
@@ -330,7 +315,7 @@ void world_hear(struct world *w, const char *node)
     snprintf(yaml, sizeof yaml,
              "status: {conditions: [{type: Ready, status: 'True', reason: AgentReady, lastTransitionTime: '%s'}]}",
              time_text(w));
-    world_status_patch(w, world_get(w, KIND_NODE, "", node), yaml);
+    stage_status_patch(w, stage_get(w, KIND_NODE, "", node), yaml);
 }
 
 static bool ready(const struct object *pod)
@@ -343,7 +328,7 @@ static bool ready(const struct object *pod)
     return false;
 }
 
-static bool image_bad(const struct world *w, const struct object *pod)
+static bool image_bad(const struct stage *w, const struct object *pod)
 {
     if (w->bad_image[0] == '\0') {
         return false;
@@ -353,11 +338,11 @@ static bool image_bad(const struct world *w, const struct object *pod)
 }
 
 /* The pod's containers have ended: it goes, or, held by a finalizer, its grace is over. */
-static bool agent_finish(struct world *w, const struct object *pod)
+static bool agent_finish(struct stage *w, const struct object *pod)
 {
     struct mp metadata = mp_path(object_mp(pod), "metadata");
     if (mp_count(mp_get(metadata, "finalizers")) == 0) {
-        world_remove(w, pod);
+        stage_remove(w, pod);
         return true;
     }
     if (mp_int(mp_get(metadata, "deletionGracePeriodSeconds"), 0) == 0) {
@@ -368,12 +353,12 @@ static bool agent_finish(struct world *w, const struct object *pod)
 }
 
 /* What one agent does for one pod in one step. */
-static bool agent_step(struct world *w, const struct object *pod)
+static bool agent_step(struct stage *w, const struct object *pod)
 {
     struct str node = mp_str(mp_path(object_mp(pod), "spec.nodeName"));
     struct str phase = mp_str(mp_path(object_mp(pod), "status.phase"));
     if (node.n == 0 || silent_find(w, node) >= 0 ||
-        view_get(world_tip(w), kind_by_id(KIND_NODE), STR_NONE, node) == NULL) {
+        view_get(stage_tip(w), kind_by_id(KIND_NODE), STR_NONE, node) == NULL) {
         return false;
     }
     if (pod->deleting) {
@@ -387,11 +372,11 @@ static bool agent_step(struct world *w, const struct object *pod)
              "status: {phase: Running, conditions: [{type: PodScheduled, status: 'True'}, {type: Ready, status: "
              "'True', lastTransitionTime: '%s'}]}",
              time_text(w));
-    world_status_patch(w, pod, yaml);
+    stage_status_patch(w, pod, yaml);
     return true;
 }
 
-bool world_agents_step(struct world *w)
+bool stage_agents_step(struct stage *w)
 {
     struct object **pods = NULL;
     size_t count = 0;
@@ -399,7 +384,7 @@ bool world_agents_step(struct world *w)
         return false;
     }
     struct view_iter it;
-    view_iter(&it, world_tip(w), kind_by_id(KIND_POD), STR_NONE);
+    view_iter(&it, stage_tip(w), kind_by_id(KIND_POD), STR_NONE);
     VIEW_FOR(o, &it)
     {
         pods = xrealloc(pods, (count + 1) * sizeof *pods);
@@ -414,7 +399,7 @@ bool world_agents_step(struct world *w)
     return any;
 }
 
-void world_run(struct world *w, int64_t limit_ms)
+void stage_run(struct stage *w, int64_t limit_ms)
 {
     int64_t end_ms = w->now_ms + limit_ms;
     for (unsigned turns = 0;; turns++) {
@@ -424,7 +409,7 @@ void world_run(struct world *w, int64_t limit_ms)
             assert(turns++ < 100000);
             any = true;
         }
-        any |= world_agents_step(w);
+        any |= stage_agents_step(w);
         if (any) {
             w->now_ms += 1000;
             continue;

@@ -14,7 +14,7 @@
 #include <stdlib.h>
 
 #include "base/timefmt.h"
-#include "tests/script/world.h"
+#include "tests/script/stage.h"
 
 struct words {
     char *w[40];
@@ -53,7 +53,7 @@ static int64_t seconds(const char *s)
     return strchr(s, 'm') != NULL ? n * 60 : strchr(s, 'h') != NULL ? n * 3600 : n;
 }
 
-static const char *ago(struct world *w, struct arena *a, const char *span)
+static const char *ago(struct stage *w, struct arena *a, const char *span)
 {
     char text[TIMEFMT_SIZE];
     timefmt_rfc3339(env_wall_ms(&w->env) - seconds(span) * 1000, text);
@@ -77,7 +77,7 @@ static const char *map_text(struct arena *a, const char *pairs)
     return s;
 }
 
-static void write_owner(struct world *w, struct buf *b, const struct words *ws)
+static void write_owner(struct stage *w, struct buf *b, const struct words *ws)
 {
     const char *owner = word(ws, "owner", NULL);
     if (owner == NULL) {
@@ -85,7 +85,7 @@ static void write_owner(struct world *w, struct buf *b, const struct words *ws)
     }
     const char *slash = strchr(owner, '/');
     const struct kind *k = kind_by_any_name((struct str){owner, (size_t)(slash - owner)});
-    const struct object *o = view_get(world_tip(w), k, str_of(word(ws, "ns", "default")), str_of(slash + 1));
+    const struct object *o = view_get(stage_tip(w), k, str_of(word(ws, "ns", "default")), str_of(slash + 1));
     if (o == NULL) {
         fprintf(stderr, "no owner %s\n", owner);
         abort();
@@ -96,7 +96,7 @@ static void write_owner(struct world *w, struct buf *b, const struct words *ws)
                k->api_version, k->name, STR_ARG(o->name), STR_ARG(o->uid), flag(ws, "plainowner") ? "false" : "true");
 }
 
-static void write_metadata(struct world *w, struct arena *a, struct buf *b, const struct words *ws, const char *labels)
+static void write_metadata(struct stage *w, struct arena *a, struct buf *b, const struct words *ws, const char *labels)
 {
     buf_printf(b, "metadata: {name: %s", ws->w[1]);
     if (strcmp(ws->w[0], "node") != 0 && strcmp(ws->w[0], "namespace") != 0) {
@@ -168,7 +168,7 @@ static void write_pod_spec(struct arena *a, struct buf *b, const struct words *w
     buf_puts(b, "}");
 }
 
-static void spell_pod(struct world *w, struct arena *a, struct buf *b, const struct words *ws)
+static void spell_pod(struct stage *w, struct arena *a, struct buf *b, const struct words *ws)
 {
     bool is_ready = flag(ws, "ready") || flag(ws, "readyfor");
     buf_puts(b, "apiVersion: v1\nkind: Pod\n");
@@ -186,7 +186,7 @@ static void spell_pod(struct world *w, struct arena *a, struct buf *b, const str
     }
 }
 
-static void spell_node(struct world *w, struct arena *a, struct buf *b, const struct words *ws)
+static void spell_node(struct stage *w, struct arena *a, struct buf *b, const struct words *ws)
 {
     const char *taint = word(ws, "taint", NULL);
     buf_puts(b, "apiVersion: v1\nkind: Node\n");
@@ -217,7 +217,7 @@ static void write_template(struct arena *a, struct buf *b, const struct words *w
     buf_puts(b, "}}\n");
 }
 
-static void spell_rs(struct world *w, struct arena *a, struct buf *b, const struct words *ws)
+static void spell_rs(struct stage *w, struct arena *a, struct buf *b, const struct words *ws)
 {
     buf_puts(b, "apiVersion: apps/v1\nkind: ReplicaSet\n");
     write_metadata(w, a, b, ws, "app=web");
@@ -225,7 +225,7 @@ static void spell_rs(struct world *w, struct arena *a, struct buf *b, const stru
     write_template(a, b, ws);
 }
 
-static void spell_deployment(struct world *w, struct arena *a, struct buf *b, const struct words *ws)
+static void spell_deployment(struct stage *w, struct arena *a, struct buf *b, const struct words *ws)
 {
     buf_puts(b, "apiVersion: apps/v1\nkind: Deployment\n");
     write_metadata(w, a, b, ws, "app=web");
@@ -243,7 +243,7 @@ static void spell_deployment(struct world *w, struct arena *a, struct buf *b, co
     write_template(a, b, ws);
 }
 
-static void spell_plain(struct world *w, struct arena *a, struct buf *b, const struct words *ws)
+static void spell_plain(struct stage *w, struct arena *a, struct buf *b, const struct words *ws)
 {
     bool ns = strcmp(ws->w[0], "namespace") == 0;
     buf_printf(b, "apiVersion: v1\nkind: %s\n", ns ? "Namespace" : "ConfigMap");
@@ -255,12 +255,12 @@ static void spell_plain(struct world *w, struct arena *a, struct buf *b, const s
 
 static const struct {
     const char *word;
-    void (*spell)(struct world *w, struct arena *a, struct buf *b, const struct words *ws);
+    void (*spell)(struct stage *w, struct arena *a, struct buf *b, const struct words *ws);
 } spellings[] = {{"pod", spell_pod},         {"node", spell_node},
                  {"rs", spell_rs},           {"deployment", spell_deployment},
                  {"namespace", spell_plain}, {"configmap", spell_plain}};
 
-static bool spell_line(struct world *w, const char *line, struct error *err)
+static bool spell_line(struct stage *w, const char *line, struct error *err)
 {
     struct words ws = words_of(line);
     bool found = false;
@@ -271,7 +271,7 @@ static bool spell_line(struct world *w, const char *line, struct error *err)
             arena_init(&a);
             spellings[i].spell(w, &a, &yaml, &ws);
             found = true;
-            if (world_apply_yaml(w, buf_cstr(&yaml), err) != 0) {
+            if (stage_apply_yaml(w, buf_cstr(&yaml), err) != 0) {
                 fprintf(stderr, "%s\n%s%s\n", line, buf_cstr(&yaml), err->message);
                 abort();
             }
@@ -283,11 +283,11 @@ static bool spell_line(struct world *w, const char *line, struct error *err)
     return found;
 }
 
-void world_apply(struct world *w, const char *text)
+void stage_apply(struct stage *w, const char *text)
 {
     struct error err = {0};
     if (strncmp(text, "apiVersion:", 11) == 0 || strncmp(text, "kind:", 5) == 0) {
-        if (world_apply_yaml(w, text, &err) != 0) {
+        if (stage_apply_yaml(w, text, &err) != 0) {
             fprintf(stderr, "%s\n%s\n", text, err.message);
             abort();
         }

@@ -1,0 +1,485 @@
+/* Evaluation of transactions: the only place where the store decides. Everything here may look at the clock and at randomness (through env);
+ * what comes out are changes of objects, which need neither. */
+#include "raft-store/store/world.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/timefmt.h"
+#include "proto/schema/release.h"
+#include "raft-store/store/body.h"
+#include "raft-store/store/world_int.h"
+
+struct eval {
+    struct world *w;
+    uint64_t revision; /* of this transaction, should it change anything */
+    int64_t wall_ms;
+    unsigned deleted; /* operations so far that took something away */
+    struct error *err;
+};
+
+/* ---- Refusals ---- */
+
+/* `deployments.apps "web"` as people know it; in the buffer given. */
+static const char *op_text(const struct txn_op *op, char out[512])
+{
+    const char *slash = strchr(op->kind->api_version, '/');
+    int group = slash == NULL ? 0 : (int)(slash - op->kind->api_version);
+    snprintf(out, 512, "%s%s%.*s \"%.*s\"", op->kind->plural, group > 0 ? "." : "", group, op->kind->api_version,
+             STR_ARG(op->name));
+    return out;
+}
+
+static int check_preconditions(struct eval *e, const struct txn_op *op, const struct object *old)
+{
+    char name[512];
+    if (op->type == TXN_CREATE || (op->type == TXN_CHECK && op->if_revision == UINT64_MAX)) {
+        return old == NULL ? 0 : error_set(e->err, ERR_EXISTS, "%s already exists", op_text(op, name));
+    }
+    if (old == NULL) {
+        return error_set(e->err, ERR_NOT_FOUND, "%s not found", op_text(op, name));
+    }
+    if (op->if_revision != 0 && op->if_revision != old->revision) {
+        return error_set(e->err, ERR_CONFLICT,
+                         "%s has been changed: its resourceVersion is %llu, the request was made for %llu; "
+                         "read it again and repeat the change on what it is now",
+                         op_text(op, name), (unsigned long long)old->revision, (unsigned long long)op->if_revision);
+    }
+    struct str uid = op->if_uid;
+    if (str_empty(uid) && op->object != NULL) {
+        uid = op->object->uid;
+    }
+    if (!str_empty(uid) && !str_eq(uid, old->uid)) {
+        return error_set(e->err, ERR_CONFLICT, "%s is another object than the one meant: its uid is %.*s, not %.*s",
+                         op_text(op, name), STR_ARG(old->uid), STR_ARG(uid));
+    }
+    return 0;
+}
+
+/* The last gate before a name becomes a key: the API has checked what it let in, but names are also made of other names. */
+static int check_key(struct eval *e, const struct txn_op *op)
+{
+    char name[512];
+    struct str ns = op->kind->namespaced ? op->ns : STR_NONE;
+    if (name_is_key(op->name) && (str_empty(ns) || (name_is_key(ns) && ns.n <= NAMESPACE_KEY_MAX))) {
+        return 0;
+    }
+    const char *why = op->name.n > NAME_KEY_MAX || ns.n > NAMESPACE_KEY_MAX
+                          ? "has a name that is too long: at most 253 characters are allowed, 63 in a namespace's"
+                          : "has a name that can't be one: it must be printable, without blanks, '/' and '%'";
+    return error_set_field(e->err, ERR_INVALID, "metadata.name", "%s %s", op_text(op, name), why);
+}
+
+/* What an older voter would not understand is not written. Looks into bodies only while there is one. */
+static int check_level(struct eval *e, const struct txn_op *op)
+{
+    char name[512];
+    unsigned level = e->w->level;
+    if (op->object == NULL || level >= release.newest) {
+        return 0;
+    }
+    if (op->kind->since > level) {
+        return error_set(e->err, ERR_UNSUPPORTED,
+                         "%s: kind %s needs feature level %u, and the cluster is at %u until all masters are upgraded "
+                         "(\"rctl cluster status\" shows them)",
+                         op_text(op, name), op->kind->name, op->kind->since, level);
+    }
+    CLEANUP_ARENA struct arena a;
+    arena_init(&a);
+    const char *field = kind_find_later(op->kind, &a, object_mp(op->object), level);
+    if (field == NULL) {
+        return 0;
+    }
+    return error_set_field(e->err, ERR_UNSUPPORTED, field,
+                           "%s: %s needs a later feature level than the cluster's, which is %u until all masters are "
+                           "upgraded (\"rctl cluster status\" shows them)",
+                           op_text(op, name), field, level);
+}
+
+/* ---- The new object ---- */
+
+/* Members of metadata to set. Their values are written one behind another into room that is reserved first, so that they stay put. */
+#define EDITS_MAX       5
+#define EDITS_BYTES_MAX 256u
+struct edits {
+    struct body_edit items[EDITS_MAX];
+    unsigned count;
+    struct buf *bytes;
+};
+
+static void edits_init(struct edits *l, struct world *w)
+{
+    l->count = 0;
+    l->bytes = &w->edits;
+    buf_reset(l->bytes);
+    buf_reserve(l->bytes, EDITS_BYTES_MAX);
+}
+
+static void edit_raw(struct edits *l, const char *key, struct mp value)
+{
+    assert(l->count < EDITS_MAX);
+    l->items[l->count++] = (struct body_edit){key, value};
+}
+
+static void edit_written(struct edits *l, const char *key, size_t from)
+{
+    assert(l->bytes->size <= EDITS_BYTES_MAX);
+    edit_raw(l, key, mp_of(l->bytes->data + from, l->bytes->size - from));
+}
+
+static void edit_str(struct edits *l, const char *key, struct str s)
+{
+    size_t from = l->bytes->size;
+    assert(from + s.n + 5 <= EDITS_BYTES_MAX);
+    mp_write_str(l->bytes, s);
+    edit_written(l, key, from);
+}
+
+static void edit_int(struct edits *l, const char *key, int64_t v)
+{
+    size_t from = l->bytes->size;
+    mp_write_int(l->bytes, v);
+    edit_written(l, key, from);
+}
+
+static void edit_remove(struct edits *l, const char *key)
+{
+    edit_raw(l, key, (struct mp){NULL, NULL});
+}
+
+/* Body (in s->body) to object, unless it is too large. */
+static int take_body(struct eval *e, const struct txn_op *op, struct object **out)
+{
+    char name[512];
+    struct buf *body = &e->w->body;
+    if (body->size > OBJECT_SIZE_MAX) {
+        return error_set(e->err, ERR_TOO_LARGE, "%s would have %zu bytes; the limit is %u", op_text(op, name),
+                         body->size, OBJECT_SIZE_MAX);
+    }
+    return object_from_body(op->kind, body->data, body->size, e->revision, out, e->err);
+}
+
+static int make_created(struct eval *e, const struct txn_op *op, struct object **out)
+{
+    const struct object *o = op->object;
+    struct edits edits;
+    char uuid[ENV_UUID_SIZE], created[TIMEFMT_SIZE];
+    edits_init(&edits, e->w);
+    if (str_empty(o->uid)) {
+        env_uuid(e->w->env, uuid);
+        edit_str(&edits, "uid", str_of(uuid));
+    }
+    if (object_created_ms(o) == 0) {
+        timefmt_rfc3339(e->wall_ms, created);
+        edit_str(&edits, "creationTimestamp", str_of(created));
+    }
+    if (op->kind->has_generation) {
+        edit_int(&edits, "generation", o->generation > 0 ? o->generation : 1);
+    } else {
+        edit_remove(&edits, "generation");
+    }
+    buf_reset(&e->w->body);
+    body_merge(&e->w->body, o, o, edits.items, edits.count);
+    return take_body(e, op, out);
+}
+
+/* Other bytes may say the same: what an older program stored in another spelling, 1Mi and 1048576. */
+static bool same_meaning(const struct object *old, const struct object *new)
+{
+    CLEANUP_ARENA struct arena a;
+    arena_init(&a);
+    struct value *docs[2] = {object_to_value(&a, old), object_to_value(&a, new)};
+    for (unsigned i = 0; i < 2; i++) {
+        value_remove(docs[i], "metadata");
+        value_remove(docs[i], "status");
+    }
+    return kind_equal(old->kind, "", docs[0], docs[1]);
+}
+
+static int64_t next_generation(const struct object *old, const struct object *new)
+{
+    bool changed = (new->deleting && !old->deleting) || (!body_spec_equal(old, new) && !same_meaning(old, new));
+    return MAX(old->generation, 1) + (changed ? 1 : 0);
+}
+
+/* Immutable metadata comes from the stored object, whatever the new one says. A deletion that has begun may be moved, never taken back. */
+static void merge_updated(struct eval *e, const struct txn_op *op, const struct object *old)
+{
+    const struct object *new = op->object;
+    struct mp old_meta = mp_get(object_mp(old), "metadata");
+    struct edits edits;
+    edits_init(&edits, e->w);
+    edit_raw(&edits, "uid", mp_get(old_meta, "uid"));
+    edit_raw(&edits, "creationTimestamp", mp_get(old_meta, "creationTimestamp"));
+    if (op->kind->has_generation) {
+        edit_int(&edits, "generation", next_generation(old, new));
+    } else {
+        edit_remove(&edits, "generation");
+    }
+    if (old->deleting && !new->deleting) {
+        edit_raw(&edits, "deletionTimestamp", mp_get(old_meta, "deletionTimestamp"));
+        edit_raw(&edits, "deletionGracePeriodSeconds", mp_get(old_meta, "deletionGracePeriodSeconds"));
+    }
+    bool own_status = op->part == TXN_PART_ALL || !op->kind->has_status;
+    body_merge(&e->w->body, new, own_status ? new : old, edits.items, edits.count);
+}
+
+/* *out is NULL if nothing would change. */
+static int make_updated(struct eval *e, const struct txn_op *op, const struct object *old, struct object **out)
+{
+    char name[512];
+    struct buf *body = &e->w->body;
+    buf_reset(body);
+    *out = NULL;
+    if (op->part != TXN_PART_STATUS) {
+        merge_updated(e, op, old);
+    } else if (op->kind->has_status) {
+        body_merge(body, old, op->object, NULL, 0);
+    } else {
+        return error_set(e->err, ERR_USAGE, "%s has no status", op_text(op, name));
+    }
+    if (body->size == old->body_size && memcmp(body->data, old->body, body->size) == 0) {
+        return 0;
+    }
+    return take_body(e, op, out);
+}
+
+/* "An update that empties the finalizers of an object being deleted is its deletion", but not while its grace period runs: a pod
+ * stays until its agent deletes it. */
+static bool is_released(const struct object *old, const struct object *new)
+{
+    struct mp meta = mp_get(object_mp(new), "metadata");
+    return new->deleting &&mp_count(mp_path(object_mp(old), "metadata.finalizers")) > 0 &&
+           mp_count(mp_get(meta, "finalizers")) == 0 && mp_int(mp_get(meta, "deletionGracePeriodSeconds"), 0) == 0;
+}
+
+/* ---- Changes ---- */
+
+static bool same_key(const struct object *a, const struct object *b)
+{
+    return a->kind == b->kind && str_eq(a->name, b->name) && str_eq(a->ns, b->ns);
+}
+
+/* old (taken) was replaced by new. Several operations on one key make one change. */
+static void note_change(struct eval *e, struct object *old, const struct object *new)
+{
+    struct changes *c = &e->w->changes;
+    e->deleted += new == NULL;
+    if (old != NULL && old->revision == e->revision) { /* written by this very transaction */
+        for (unsigned i = c->count; i-- > 0;) {
+            if (c->items[i].new == old) {
+                object_unref((struct object *)c->items[i].new);
+                c->items[i].new = new == NULL ? NULL : object_ref(new);
+                object_unref(old);
+                return;
+            }
+        }
+        assert(false);
+    }
+    for (unsigned i = 0; old == NULL && e->deleted > 0 && i < c->count; i++) { /* created again behind a delete */
+        if (c->items[i].new == NULL && c->items[i].old != NULL &&same_key(c->items[i].old, new)) {
+            c->items[i].new = object_ref(new);
+            return;
+        }
+    }
+    changes_push(c, old, new);
+}
+
+/* Put the view back where it was; newest first. */
+static void undo(struct eval *e)
+{
+    struct changes *c = &e->w->changes;
+    for (unsigned i = c->count; i-- > 0;) {
+        struct object *gone;
+        if (c->items[i].old != NULL) {
+            gone = view_put(e->w->view, c->items[i].old);
+        } else if (c->items[i].new != NULL) {
+            const struct object *n = c->items[i].new;
+            gone = view_remove(e->w->view, n->kind, n->ns, n->name);
+        } else {
+            continue;
+        }
+        object_unref(gone);
+    }
+    changes_clear(c);
+}
+
+/* Changes that came to nothing (created and deleted in one transaction) leave no trace. */
+static void drop_empty_changes(struct changes *c)
+{
+    unsigned kept = 0;
+    for (unsigned i = 0; i < c->count; i++) {
+        if (c->items[i].old != NULL || c->items[i].new != NULL) {
+            c->items[kept++] = c->items[i];
+        }
+    }
+    c->count = kept;
+}
+
+static int eval_op(struct eval *e, const struct txn_op *op)
+{
+    struct view *v = e->w->view;
+    const struct object *old = view_get(v, op->kind, op->ns, op->name);
+    int rc = check_preconditions(e, op, old);
+    if (rc == 0 && op->type == TXN_CREATE) {
+        rc = check_key(e, op);
+    }
+    rc = rc == 0 ? check_level(e, op) : rc;
+    if (rc != 0 || op->type == TXN_CHECK) {
+        return rc;
+    }
+    if (op->type == TXN_DELETE) {
+        note_change(e, view_remove(v, op->kind, op->ns, op->name), NULL);
+        return 0;
+    }
+    struct object *new = NULL;
+    rc = op->type == TXN_CREATE ? make_created(e, op, &new) : make_updated(e, op, old, &new);
+    if (rc != 0 || new == NULL) {
+        return rc;
+    }
+    if (op->type == TXN_UPDATE && is_released(old, new)) {
+        note_change(e, view_remove(v, op->kind, op->ns, op->name), NULL);
+    } else {
+        note_change(e, view_put(v, new), new);
+    }
+    object_unref(new);
+    return 0;
+}
+
+/* ---- The world ---- */
+
+struct world *world_new(const struct view *v, const struct env *env, unsigned level)
+{
+    struct world *w = xcalloc(1, sizeof *w);
+    w->view = v == NULL ? view_new() : view_ref(v);
+    w->env = env;
+    w->level = level;
+    records_init(&w->records);
+    return w;
+}
+
+void world_free(struct world *w)
+{
+    if (w == NULL) {
+        return;
+    }
+    records_free(&w->records);
+    view_unref(w->view);
+    changes_clear(&w->changes);
+    free(w->changes.items);
+    buf_wipe(&w->body);
+    buf_close(&w->edits);
+    free(w);
+}
+
+const struct view *world_view(const struct world *w)
+{
+    return w->view;
+}
+
+/* The version to change is nobody else's. */
+static void own_view(struct world *w)
+{
+    if (view_is_shared(w->view)) {
+        struct view *mine = view_fork(w->view);
+        view_unref(w->view);
+        w->view = mine;
+    }
+}
+
+static int eval_ops(struct eval *e, const struct txn *t)
+{
+    for (unsigned i = 0; i < t->count; i++) {
+        int rc = eval_op(e, &t->ops[i]);
+        if (rc != 0) {
+            undo(e);
+            return rc;
+        }
+    }
+    drop_empty_changes(&e->w->changes);
+    return 0;
+}
+
+int world_eval(struct world *w, const struct txn *t, struct txn_result *result, struct error *err)
+{
+    assert(w->changes.count == 0);
+    *result = (struct txn_result){.revision = view_revision(w->view)};
+    w->last = NULL;
+    if (t->count > TXN_OPS_MAX || t->size_bytes > TXN_SIZE_MAX) {
+        return error_set(err, ERR_TOO_LARGE,
+                         "the transaction has %u operations and %zu bytes; the limits are %u and %u", t->count,
+                         t->size_bytes, TXN_OPS_MAX, TXN_SIZE_MAX);
+    }
+    own_view(w);
+    struct eval e = {.w = w, .revision = result->revision + 1, .wall_ms = env_wall_ms(w->env), .err = err};
+    int rc = eval_ops(&e, t);
+    if (rc != 0) {
+        return rc;
+    }
+    if (w->changes.count == 0) {
+        result->unchanged = true;
+        return 0;
+    }
+    view_set_revision(w->view, e.revision);
+    w->wall_ms = e.wall_ms;
+    w->last = record_new(e.revision, &w->changes);
+    records_push(&w->records, w->last);
+    result->revision = e.revision;
+    for (unsigned i = 0; i < w->deciders_count; i++) {
+        if (w->deciders[i].observe != NULL) {
+            w->deciders[i].observe(w->deciders[i].data, w->last->txn.changes, w->last->txn.count);
+        }
+    }
+    return 0;
+}
+
+const struct change *world_last_changes(const struct world *w, unsigned *count)
+{
+    *count = w->last == NULL ? 0 : w->last->txn.count;
+    return w->last == NULL ? NULL : w->last->txn.changes;
+}
+
+const struct history_txn *world_next_txn(const struct world *w, const struct history_txn *after)
+{
+    const struct record *r = after == NULL ? w->records.first : CONTAINER_OF(after, struct record, txn)->next;
+    return r == NULL ? NULL : &r->txn;
+}
+
+void world_forget(struct world *w)
+{
+    records_free(&w->records);
+    w->last = NULL;
+}
+
+void world_take_records(struct world *w, struct records *out)
+{
+    *out = w->records; /* its end points into the world if it is empty */
+    if (out->first == NULL) {
+        records_init(out);
+    }
+    records_init(&w->records);
+    w->last = NULL;
+}
+
+void world_add_decider(struct world *w, const struct world_decider *d)
+{
+    assert(w->deciders_count < WORLD_DECIDERS_MAX);
+    w->deciders[w->deciders_count++] = *d;
+}
+
+bool world_settle(struct world *w, unsigned turns_max)
+{
+    for (unsigned i = 0; i < turns_max; i++) {
+        bool any = false;
+        for (unsigned d = 0; d < w->deciders_count; d++) {
+            any |= w->deciders[d].turn != NULL && w->deciders[d].turn(w->deciders[d].data, w);
+        }
+        if (!any) {
+            return true;
+        }
+    }
+    return false;
+}
