@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "agent/agent_int.h"
@@ -404,6 +405,8 @@ int agent_new(const struct agent_config *c, struct agent **out, struct error *er
         abandon(a);
         return rv;
     }
+    struct stat st;
+    a->disk = stat(a->dir, &st) == 0 ? st.st_dev : 0;
     node_read_facts(a, c->reserved_bytes);
     limit_pods(a);
     open_userids(a, c);

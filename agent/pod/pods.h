@@ -19,6 +19,7 @@ struct agent_pod {
     bool measure_due;        /* in this round */
     bool measured;           /* once: disk_bytes */
     uint64_t disk_bytes;
+    unsigned measurements;
     bool stale_network; /* it was here before a power cut: its old address may still be taken */
 };
 

@@ -8,6 +8,7 @@
 
 #include "agent/node.h"
 #include "agent/pod/evict.h"
+#include "agent/pod/evict_open.h"
 #include "agent/pod/podops.h"
 #include "agent/util/fsutil.h"
 
@@ -20,6 +21,10 @@ struct measure {
     char uid[64];
     unsigned volumes_count, containers_count;
     char **volumes, **layers, **logs; /* paths; NULL = not measured */
+    char **procs;                     /* files with the processes of the containers; NULL = none */
+    struct podspec *spec;             /* of its own: what is mounted where */
+    unsigned turn;
+    dev_t disk;
     uint64_t *volume_bytes, *container_bytes;
 };
 
@@ -31,13 +36,64 @@ static void measure_free(struct measure *m)
     for (unsigned i = 0; i < m->containers_count; i++) {
         free(m->layers[i]);
         free(m->logs[i]);
+        free(m->procs[i]);
     }
+    free(m->procs);
+    podspec_free(m->spec);
     free(m->volumes);
     free(m->layers);
     free(m->logs);
     free(m->volume_bytes);
     free(m->container_bytes);
     free(m);
+}
+
+struct hidden {
+    struct measure *m;
+    unsigned container;
+};
+
+static bool is_below(const char *path, const char *dir)
+{
+    size_t n = strlen(dir);
+    while (n > 1 && dir[n - 1] == '/') {
+        n--;
+    }
+    return strncmp(path, dir, n) == 0 && (n == 1 || path[n] == '/' || path[n] == '\0');
+}
+
+/* A file that is deleted and open counts where it was: for the volume that is mounted there, else for the container. What is deleted of a hostPath is nobody's. */
+static void count_hidden(const char *path, uint64_t bytes, void *data)
+{
+    const struct hidden *h = data;
+    const struct podspec *s = h->m->spec;
+    const struct podspec_container *c = &s->containers[h->container];
+    const struct podspec_mount *at = NULL;
+    for (unsigned i = 0; i < c->mounts_count; i++) {
+        if (is_below(path, c->mounts[i].path) && (at == NULL || strlen(c->mounts[i].path) > strlen(at->path))) {
+            at = &c->mounts[i];
+        }
+    }
+    if (at == NULL) {
+        h->m->container_bytes[h->container] += bytes;
+    }
+    for (unsigned i = 0; at != NULL && i < s->volumes_count; i++) {
+        if (strcmp(s->volumes[i].name, at->name) == 0 && evict_is_disk(&s->volumes[i])) {
+            h->m->volume_bytes[i] += bytes;
+        }
+    }
+}
+
+static void measure_hidden(struct measure *m)
+{
+    struct hidden h = {.m = m};
+    struct evict_open o = {.disk = m->disk, .left = EVICT_OPEN_MAX, .turn = m->turn, .found = count_hidden, .data = &h};
+    for (; h.container < m->containers_count; h.container++) {
+        if (m->procs[h.container] != NULL) {
+            evict_open_measure(&o, m->procs[h.container]);
+        }
+    }
+    evict_open_close(&o);
 }
 
 static void measure_work(uv_work_t *w)
@@ -50,6 +106,7 @@ static void measure_work(uv_work_t *w)
         m->container_bytes[i] = m->layers[i] == NULL ? 0 : evict_measure(m->layers[i]);
         m->container_bytes[i] += m->logs[i] == NULL ? 0 : evict_measure(m->logs[i]);
     }
+    measure_hidden(m);
 }
 
 static bool has_pressure(const struct agent *a)
@@ -147,7 +204,9 @@ static void measure(struct agent_pod *ap)
 {
     struct agent *a = ap->agent;
     const struct podspec *s = ap->pod->spec;
+    char pod_group[CGROUP_PATH_MAX];
     struct measure *m = xcalloc(1, sizeof *m);
+    cgroup_pod_path(a->cgroup, ap->uid, pod_group);
     m->agent = a;
     snprintf(m->uid, sizeof m->uid, "%s", ap->uid);
     m->volumes_count = s->volumes_count;
@@ -155,6 +214,12 @@ static void measure(struct agent_pod *ap)
     m->volumes = xcalloc(s->volumes_count + 1, sizeof *m->volumes);
     m->layers = xcalloc(s->main_count + 1, sizeof *m->layers);
     m->logs = xcalloc(s->main_count + 1, sizeof *m->logs);
+    m->procs = xcalloc(s->main_count + 1, sizeof *m->procs);
+    m->turn = ap->measurements++;
+    m->disk = a->disk;
+    if (podspec_new(s->object, &m->spec, NULL) != 0) {
+        m->spec = NULL;
+    }
     m->volume_bytes = xcalloc(s->volumes_count + 1, sizeof *m->volume_bytes);
     m->container_bytes = xcalloc(s->main_count + 1, sizeof *m->container_bytes);
     for (unsigned i = 0; i < s->volumes_count; i++) {
@@ -174,6 +239,12 @@ static void measure(struct agent_pod *ap)
         podops_container_id(c, c->attempt, id);
         if (runtime_get(a->runtime, id, &st) && st.writable_path[0] != '\0') {
             m->layers[i] = xstrdup(st.writable_path);
+        }
+        if (m->spec != NULL && container_is_up(c) && a->cgroup != NULL) {
+            char group[CGROUP_PATH_MAX], procs[CGROUP_PATH_MAX * 2];
+            fs_path(group, sizeof group, "%s/%s", pod_group, id);
+            cgroup_procs_file(a->cgroup, group, procs);
+            m->procs[i] = procs[0] == '\0' ? NULL : xstrdup(procs);
         }
         logfile_path(log, a->logs_dir, ap->ns, ap->name, ap->uid, c->spec->name, c->attempt);
         char *slash = strrchr(log, '/');

@@ -364,11 +364,16 @@ int cgroup_limit_all(struct cgroup *c, uint64_t memory_bytes, int64_t pids_max, 
     return rc;
 }
 
-int cgroup_pod_make(struct cgroup *c, const char *uid, const struct cgroup_limits *limits, char path[CGROUP_PATH_MAX],
-                    struct error *err)
+void cgroup_pod_path(const struct cgroup *c, const char *uid, char path[CGROUP_PATH_MAX])
 {
     assert(strchr(uid, '/') == NULL && strlen(uid) < 64);
     fs_path(path, CGROUP_PATH_MAX, "%s/pod%s", c->parent, uid);
+}
+
+int cgroup_pod_make(struct cgroup *c, const char *uid, const struct cgroup_limits *limits, char path[CGROUP_PATH_MAX],
+                    struct error *err)
+{
+    cgroup_pod_path(c, uid, path);
     if (c->version == 0) {
         return 0;
     }
@@ -397,6 +402,15 @@ int cgroup_pod_place(struct cgroup *c, const char *uid, const char *leaf, int pi
         rc = fs_write_value(file, text, err);
     }
     return rc;
+}
+
+void cgroup_procs_file(const struct cgroup *c, const char *path, char out[CGROUP_PATH_MAX * 2])
+{
+    const char *root = c->version == 1 && c->pids[0] != '\0' ? c->pids : c->roots[0];
+    out[0] = '\0';
+    if (c->version != 0) {
+        fs_path(out, CGROUP_PATH_MAX * 2, "%s%s/cgroup.procs", root, path);
+    }
 }
 
 /* ---- Usage ---- */

@@ -41,8 +41,13 @@ int cgroup_limit_all(struct cgroup *c, uint64_t memory_bytes, int64_t pids_max, 
 int cgroup_pod_make(struct cgroup *c, const char *uid, const struct cgroup_limits *limits, char path[CGROUP_PATH_MAX],
                     struct error *err);
 
+/* The path alone, as cgroup_pod_make has it. */
+void cgroup_pod_path(const struct cgroup *c, const char *uid, char path[CGROUP_PATH_MAX]);
+
 /* Moves a process into a leaf group of its own in the pod's, which exists. Idempotent. */
 int cgroup_pod_place(struct cgroup *c, const char *uid, const char *leaf, int pid, struct error *err);
+/* The file that lists the processes of the group at path (as given by cgroup_pod_make, or that + "/ID"); "" = there is none. */
+void cgroup_procs_file(const struct cgroup *c, const char *path, char out[CGROUP_PATH_MAX * 2]);
 /* Kills what is in the group of a container (path: pod's + "/ID") that has ended and left processes behind. */
 void cgroup_kill(const char *path);
 

@@ -2,11 +2,14 @@
  * keep the agent's threads from the others. A whole agent; volumes and logs lie on a disk, everything else is hollow. */
 #include "tests/unit/agent_whole.h"
 
+#include <fcntl.h>
 #include <semaphore.h>
 #include <stdatomic.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
-#include "agent/pod/podops.h"
 #include "agent/pod/evict.h"
+#include "agent/pod/podops.h"
 
 #define MI         (1u << 20)
 #define DISK_BYTES (100ll << 20) /* so that a pod must use 1 MiB for its going to help */
@@ -209,6 +212,65 @@ static void an_evicted_pod_keeps_nothing_on_the_disk(void **state)
     assert_non_null(strstr(f->master.last_status, "\"reason\":\"Evicted\""));
 }
 
+static void on_group_gone(const struct error *error, void *data)
+{
+    assert_null(error);
+    *(bool *)data = true;
+}
+
+/* Deleted, and open in a process of the container. */
+static void bytes_that_are_hidden_count_as_well(void **state)
+{
+    struct fixture *f = *state;
+    struct error err = {0};
+    char parent[64], path[CGROUP_PATH_MAX], group[CGROUP_PATH_MAX + RUNTIME_ID_MAX], procs[CGROUP_PATH_MAX * 2],
+        id[RUNTIME_ID_MAX];
+    snprintf(parent, sizeof parent, "reeve-test-%d", (int)getpid());
+    struct cgroup *real = NULL, *hollow = f->agent->cgroup;
+    if (geteuid() != 0 || cgroup_new(&f->loop, NULL, parent, NULL, &real, &err) != 0) {
+        skip();
+    }
+    run_pod(f, POD("job", LIMITED), "job");
+    podops_container_id(pod_named(f, "job")->pod->containers[0], 0, id);
+    assert_int_equal(cgroup_pod_make(real, "uid-job", NULL, path, &err), 0);
+    int ready[2];
+    assert_int_equal(pipe(ready), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        static char bytes[2 * MI];
+        char file[256];
+        memset(bytes, 7, sizeof bytes);
+        snprintf(file, sizeof file, "%s/hidden", f->dir);
+        int fd = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+        bool ok = write(fd, bytes, sizeof bytes) == sizeof bytes && fsync(fd) == 0 && unlink(file) == 0;
+        (void)!write(ready[1], ok ? "y" : "n", 1);
+        pause();
+        _exit(0);
+    }
+    char ok = 'n';
+    assert_int_equal(cgroup_pod_place(real, "uid-job", id, pid, &err), 0);
+    assert_int_equal(read(ready[0], &ok, 1), 1);
+    assert_int_equal(ok, 'y');
+    snprintf(group, sizeof group, "%s/%s", path, id);
+    cgroup_procs_file(real, group, procs);
+    assert_true(fs_exists(procs));
+    f->agent->cgroup = real;
+    look(f);
+    f->agent->cgroup = hollow;
+    assert_true(has_failed(f, "job"));
+    run_until(&f->loop, pod_named(f, "job")->pod->state == POD_FINISHED);
+    bool gone = false;
+    close(ready[0]);
+    close(ready[1]);
+    cgroup_pod_remove(real, "uid-job", on_group_gone, &gone);
+    run_until(&f->loop, gone);
+    waitpid(pid, NULL, 0);
+    cgroup_close(real, NULL, NULL);
+    char cmd[256];
+    snprintf(cmd, sizeof cmd, "rmdir /sys/fs/cgroup/%s /sys/fs/cgroup/*/%s 2>/dev/null", parent, parent);
+    (void)!system(cmd);
+}
+
 static void pods_that_take_long_to_measure_leave_threads_to_others(void **state)
 {
     struct fixture *f = *state;
@@ -241,6 +303,7 @@ int main(void)
         WITH(nobody_else_goes_before_the_first_has_given_back),
         WITH(priority_counts_before_size_and_the_system_stays),
         WITH(an_evicted_pod_keeps_nothing_on_the_disk),
+        WITH(bytes_that_are_hidden_count_as_well),
         WITH(pods_that_take_long_to_measure_leave_threads_to_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
