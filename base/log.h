@@ -13,8 +13,11 @@
 
 enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARN, LOG_LEVEL_ERROR, LOG_LEVEL_OFF };
 
-#define LOG_BURST   10
-#define LOG_EACH_MS 6000
+#define LOG_BURST      10
+#define LOG_EACH_MS    6000
+
+#define LOG_PEER_BURST 5 /* of one peer at one place */
+#define LOG_PEERS      8 /* a place writes for so many peers at once as much as one may */
 
 struct log_rates;
 
@@ -44,6 +47,12 @@ void log_line(const struct log *log, enum log_level level, const char *module, c
 #define log_info(log, module, ...)  log_line(log, LOG_LEVEL_INFO, module, __VA_ARGS__)
 #define log_warn(log, module, ...)  log_line(log, LOG_LEVEL_WARN, module, __VA_ARGS__)
 #define log_error(log, module, ...) log_line(log, LOG_LEVEL_ERROR, module, __VA_ARGS__)
+/* A line that `peer` has caused: its network, or its name. A peer writes LOG_PEER_BURST lines at a place and then one every LOG_EACH_MS, whatever the others do
+ * there; all peers of a place together write LOG_PEERS times as much. So it takes several at once to hide another one's line. */
+void log_line_of(const struct log *log, enum log_level level, const char *module, const char *peer, const char *fmt,
+                 ...) __attribute__((format(printf, 5, 6)));
+#define log_info_of(log, module, peer, ...) log_line_of(log, LOG_LEVEL_INFO, module, peer, __VA_ARGS__)
+#define log_warn_of(log, module, peer, ...) log_line_of(log, LOG_LEVEL_WARN, module, peer, __VA_ARGS__)
 /* "debug", "info", "warn", "error", "off" -> level; -1 if none of them. */
 int log_level_parse(const char *s);
 

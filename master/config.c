@@ -66,6 +66,8 @@ static int parse(struct value *doc, const char *path, struct master_config *c, s
                                         "snapshotEntries",
                                         "snapshotMegabytes",
                                         "queueMegabytes",
+                                        "nodeRequestsPerSecond",
+                                        "userRequestsPerSecond",
                                         "stateMegabytes",
                                         "stateObjects",
                                         "certLifeSeconds",
@@ -101,6 +103,8 @@ static int parse(struct value *doc, const char *path, struct master_config *c, s
     c->snapshot_entries = (unsigned)value_path_int(doc, "snapshotEntries", 0);
     c->snapshot_mbytes = value_path_int(doc, "snapshotMegabytes", 0);
     c->queue_mbytes = value_path_int(doc, "queueMegabytes", 0);
+    c->node_requests_s = value_path_int(doc, "nodeRequestsPerSecond", 0);
+    c->user_requests_s = value_path_int(doc, "userRequestsPerSecond", 0);
     c->state_mbytes = value_path_int(doc, "stateMegabytes", 0);
     c->state_objects = value_path_int(doc, "stateObjects", 0);
     c->cert_life_s = value_path_int(doc, "certLifeSeconds", 0);
@@ -111,6 +115,13 @@ static int parse(struct value *doc, const char *path, struct master_config *c, s
     }
     if (c->id == 0 || c->listen[0] == '\0' || c->advertise[0] == '\0') {
         return error_set(err, ERR_INVALID, "%s: id, listen and advertise are required", path);
+    }
+    if (c->node_requests_s < 0 || c->node_requests_s > MASTER_RATE_MAX || c->user_requests_s < 0 ||
+        c->user_requests_s > MASTER_RATE_MAX) {
+        return error_set(
+            err, ERR_INVALID,
+            "%s: nodeRequestsPerSecond and userRequestsPerSecond must be 0 (nodes: %d, users: no limit) to %d", path,
+            MASTER_NODE_RATE_DEFAULT, MASTER_RATE_MAX);
     }
     if (c->node_grace_ms <= c->agent_heartbeat_ms) {
         return error_set(err, ERR_INVALID, "%s: nodeGraceMs (%" PRId64 ") must be above agentHeartbeatMs (%" PRId64 ")",
@@ -197,6 +208,8 @@ int master_config_save(const struct master_config *c, struct error *err)
         {"snapshotEntries", c->snapshot_entries},
         {"snapshotMegabytes", c->snapshot_mbytes},
         {"queueMegabytes", c->queue_mbytes},
+        {"nodeRequestsPerSecond", c->node_requests_s},
+        {"userRequestsPerSecond", c->user_requests_s},
         {"stateMegabytes", c->state_mbytes},
         {"stateObjects", c->state_objects},
         {"certLifeSeconds", c->cert_life_s},

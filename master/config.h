@@ -26,6 +26,8 @@
 
 #define MASTER_UNFINISHED         "unfinished"
 #define MASTER_JOIN_ADDRESSES_MAX 16
+#define MASTER_NODE_RATE_DEFAULT  200 /* requests a second of one node: an agent makes a few */
+#define MASTER_RATE_MAX           1000000
 /* Raft's timings. An election starts when a leader has been silent for the election timeout and up to the least timeout more. 450 ms are several times what
  * a busy disk's flush or a closing segment holds the loop up (about 100 ms), and pre-vote keeps a wrong guess harmless. Masters that see each
  * other stand still raise it up to the greatest, and come back to the least (raft-store/raft/pace.h); they begin with twice the least. A leader
@@ -50,7 +52,9 @@ struct master_config {
     int64_t agent_heartbeat_ms;
     unsigned snapshot_entries;
     int64_t snapshot_mbytes;
-    int64_t queue_mbytes; /* of what all connections hold (held.c); 0 = by this machine's memory */
+    int64_t node_requests_s; /* of one node, by and large (rate.h); 0 = MASTER_NODE_RATE_DEFAULT */
+    int64_t user_requests_s; /* of one user; 0 = no limit */
+    int64_t queue_mbytes;    /* of what all connections hold (held.c); 0 = by this machine's memory */
     int64_t state_mbytes,
         state_objects;         /* bounds of the whole state; 0 = by this machine's memory (master_config_state) */
     int64_t cert_life_s;       /* of certificates for masters and nodes; 0 = PKI_CERT_VALID_S */

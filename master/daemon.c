@@ -17,6 +17,7 @@
 #include "base/process.h"
 #include "master/api/read.h"
 #include "master/api/watch.h"
+#include "master/auth/rate.h"
 #include "master/auth/allowance.h"
 #include "master/auth/certs.h"
 #include "master/auth/identity.h"
@@ -505,6 +506,8 @@ static void free_master(struct master *m)
     list_pages_free(m->pages);
     free(m->wrong_tokens);
     free(m->node_kib);
+    free(m->node_rate);
+    free(m->user_rate);
     free(m->replica_events);
     departed_free(m->departed);
     free(m->renewals);
@@ -544,6 +547,7 @@ int master_run(const struct master_config *config, enum master_damage *damage, s
     m->wrong_tokens = allowance_new(m->env, JOIN_WRONG_BURST, JOIN_WRONG_US);
     m->node_kib = allowance_new(m->env, RESTRICT_BURST_KIB, RESTRICT_KIB_US);
     m->replica_events = allowance_new(m->env, RESTRICT_EVENT_BURST, RESTRICT_EVENT_US);
+    rates_init(m);
     m->departed = departed_new();
     m->renewals = allowance_new(m->env, CERTS_RENEW_BURST, CERTS_RENEW_US);
     m->revoked = revoked_new();

@@ -41,6 +41,7 @@
 #define MASTER_STRANGER_LIFE_MS      300000       /* and between two requests, whatever it does */
 #define MASTER_REQUEST_BYTES_MAX     (512u << 20) /* of requests that have no answer yet */
 #define MASTER_SESSION_BYTES_MAX     (64u << 20) /* of one connection: its requests, and the answers it does not read */
+#define MASTER_FORWARDING_MAX        (TRANSPORT_INFLIGHT_MAX / 4) /* of one identity, at the leader over this master */
 #define MASTER_FORWARD_TIMEOUT_MS    30000
 #define MASTER_WAIT_MS               10000  /* a request that says no timeoutMs waits for a leader so long */
 #define MASTER_WAIT_MAX_MS           600000 /* and no request longer, whatever it says */
@@ -69,7 +70,7 @@ struct departed;
 
 struct master_stats {
     uint64_t requests, refused, forwarded, watch_events, heartbeats, joins, certificates, bad_params, refused_bytes,
-        backups, parked, park_refused, wrong_tokens, renewals_refused, node_refused, events_dropped, strangers_late,
+        backups, parked, park_refused, wrong_tokens, renewals_refused, node_refused, over_rate, events_dropped, strangers_late,
         late, watches_refused, list_pieces, revoked_calls, revoked_sessions;
 };
 
@@ -108,6 +109,7 @@ struct master {
     struct list_pages *pages;
     struct allowance *wrong_tokens;              /* by network */
     struct allowance *renewals;                  /* by identity: its certificate */
+    struct allowance *node_rate, *user_rate;     /* by identity: its requests; NULL: any number (rate.h) */
     struct allowance *node_kib, *replica_events; /* by node: bytes that it writes, events that it tells */
     struct revoked *revoked;
     struct departed *departed; /* pods that were deleted: events about them are still taken */

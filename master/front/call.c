@@ -54,6 +54,9 @@ static struct rpc_request *release(struct call *c)
     if (s != NULL) {
         assert(s->request_bytes >= c->counted_bytes);
         s->request_bytes -= c->counted_bytes;
+    } else if (c->forwarded && c->subject != NULL) {
+        assert(c->subject->forwarded_bytes >= c->counted_bytes);
+        c->subject->forwarded_bytes -= c->counted_bytes;
     }
     c->counted_bytes = 0;
     return TAKE_PTR(c->req);
@@ -62,7 +65,11 @@ static struct rpc_request *release(struct call *c)
 bool call_count(struct call *c)
 {
     struct session *s = call_session(c);
-    size_t n = (size_t)(c->params.end - c->params.p) + CALL_BYTES, here = s == NULL ? 0 : s->request_bytes;
+    size_t *account = s != NULL ? &s->request_bytes : NULL;
+    if (c->forwarded && call_lane(c) != NULL) { /* not the other master's: whom it speaks for */
+        account = &c->subject->forwarded_bytes;
+    }
+    size_t n = (size_t)(c->params.end - c->params.p) + CALL_BYTES, here = account == NULL ? 0 : *account;
     uint64_t all_max = MIN((uint64_t)MASTER_REQUEST_BYTES_MAX, c->m->held.max / 2),
              here_max = MIN((uint64_t)MASTER_SESSION_BYTES_MAX, all_max);
     if (here + n > here_max || c->m->request_bytes + n > all_max) {
@@ -76,8 +83,8 @@ bool call_count(struct call *c)
     }
     c->counted_bytes = n;
     c->m->request_bytes += n;
-    if (s != NULL) {
-        s->request_bytes += n;
+    if (account != NULL) {
+        *account += n;
     }
     return true;
 }

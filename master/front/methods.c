@@ -7,6 +7,7 @@
 
 #include "master/api/verbs.h"
 #include "master/auth/certs.h"
+#include "master/auth/rate.h"
 #include "master/auth/revoked.h"
 #include "master/auth/tokens.h"
 #include "master/front/ask.h"
@@ -140,6 +141,8 @@ static void build_forward(struct call *c, struct buf *b)
 static void forwarded(const struct rpc_result *result, void *data)
 {
     struct call *c = data;
+    assert(c->subject->forwarding > 0);
+    c->subject->forwarding--;
     if (result->error != NULL) {
         struct error err = *result->error;
         if (result->sent && (err.code == ERR_CLOSED || err.code == ERR_TIMEOUT)) {
@@ -176,6 +179,20 @@ static void forward(struct call *c)
         call_fail(c, &err);
         return;
     }
+    if (c->subject == NULL) {
+        c->subject = subject_get(m->turns, &c->who, NULL);
+    }
+    if (c->subject->forwarding >= MASTER_FORWARDING_MAX) {
+        struct error err = {0};
+        error_set(&err, ERR_BUSY,
+                  "%.*s: %u requests of %s are at the leader already, which is the most that one may have there over "
+                  "this master; nothing was done; send again when some are answered",
+                  STR_ARG(c->method), c->subject->forwarding, c->subject->name);
+        err.retry_after_ms = 200;
+        m->stats.over_rate++;
+        call_fail(c, &err);
+        return;
+    }
     m->stats.forwarded++;
     struct buf b = BUF_INIT;
     build_forward(c, &b);
@@ -189,6 +206,7 @@ static void forward(struct call *c)
     } else {
         bool limited = mp_type(call_param(c, TIMEOUT_PARAM)) == MP_INT;
         int64_t timeout_ms = limited ? call_left_ms(c, MASTER_FORWARD_TIMEOUT_MS) : MASTER_FORWARD_TIMEOUT_MS;
+        c->subject->forwarding++;
         call_ask_leader(c, leader, "forward", buf_str(&b), timeout_ms, forwarded);
     }
     buf_close(&b);
@@ -306,7 +324,7 @@ void master_dispatch(struct master *m, const struct pki_identity *who, const str
                    (unsigned long long)master_id);
         return;
     }
-    if (!params_known(c) || !call_count(c) || (c->row->fn == method_join && !join_may_try(c))) {
+    if (!params_known(c) || !rate_takes(c) || !call_count(c) || (c->row->fn == method_join && !join_may_try(c))) {
         return;
     }
     int64_t wait = mp_int(call_param(c, TIMEOUT_PARAM), MASTER_WAIT_MS);

@@ -92,6 +92,8 @@ void sessions_on_conn(struct net_conn *c, void *data)
 {
     struct master *m = data;
     struct error why = {0};
+    char peer[NET_PEER_MAX];
+    net_peer_word(net_conn_peer(c), net_conn_peer_addr(c), peer);
     if (m->stopping) {
         net_conn_close(c);
     } else if (strcmp(net_conn_alpn(c), ALPN_RAFT) == 0) {
@@ -99,13 +101,13 @@ void sessions_on_conn(struct net_conn *c, void *data)
         if (id != 0 && members_removed(m, id)) {
             removed_farewell(m, c, id);
         } else if (revoked_has(m, net_conn_peer(c), net_conn_peer_facts(c), &why)) {
-            log_warn(&m->log, "session", "connection from %s refused: %s", net_conn_peer_addr(c), why.message);
+            log_warn_of(&m->log, "session", peer, "connection from %s refused: %s", net_conn_peer_addr(c), why.message);
             net_conn_close(c);
         } else if (net_conn_peer(c)->role == PKI_ROLE_MASTER) {
             transport_accept(m->transport, c);
         } else {
-            log_warn(&m->log, "session", "%s asks for %s without a master's certificate; refused",
-                     net_conn_peer_addr(c), ALPN_RAFT);
+            log_warn_of(&m->log, "session", peer, "%s asks for %s without a master's certificate; refused",
+                        net_conn_peer_addr(c), ALPN_RAFT);
             net_conn_close(c);
         }
     } else {

@@ -49,8 +49,10 @@ struct subject {
     enum turn_class class;
     char *name; /* as it is told: node "a" */
     unsigned refs, waiting, watches;
+    unsigned forwarding; /* requests of it that are at another master */
     int64_t deficit_ns;
-    size_t bytes; /* shares.c: as last counted */
+    size_t forwarded_bytes; /* of requests that other masters sent on its behalf and that have no answer yet */
+    size_t bytes;           /* held.c: as last counted */
 };
 
 /* Something that waits for its turn, inside of something larger. Zero before its first use. */
@@ -83,7 +85,7 @@ bool turns_run(struct turns *t);
 
 struct turns_stats {
     uint64_t waited, refused, held, dropped;
-    uint64_t longest_us; /* the longest piece at any time */
+    uint64_t longest_us;                      /* the longest piece at any time */
     unsigned waiting, subjects, waiting_most; /* now; who had most at any time */
 };
 void turns_stats(const struct turns *t, struct turns_stats *out);

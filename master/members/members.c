@@ -473,6 +473,7 @@ static void write_stats(struct master *m, struct buf *b, const struct replica_st
         {"joins", m->stats.joins},
         {"wrongTokens", m->stats.wrong_tokens},
         {"nodesOverRate", m->stats.node_refused},
+        {"requestsOverRate", m->stats.over_rate},
         {"droppedEvents", m->stats.events_dropped},
         {"certificatesRenewed", m->stats.certificates},
         {"renewalsRefused", m->stats.renewals_refused},

@@ -106,7 +106,7 @@ static void bind_session(struct master *m, struct session *s, struct str name)
     }
     struct session *old = strmap_get(&m->agents, name);
     if (old != NULL && old != s) {
-        log_info(&m->log, "nodes", "node %.*s came back on another connection", STR_ARG(name));
+        log_info_of(&m->log, "nodes", s->who.name, "node %.*s came back on another connection", STR_ARG(name));
         old->node[0] = '\0';
         rpc_session_close(old->rpc);
     }
@@ -333,7 +333,7 @@ void method_node_register(struct call *c)
         if (replica_submit(m->replica, &t, registered, r, &err) == 0) {
             const struct view *tip = store_tip(replica_store(m->replica));
             r->object = object_ref(view_get(tip, kind_by_id(KIND_NODE), STR_NONE, name));
-            log_info(&m->log, "nodes", "node %.*s registered", STR_ARG(name));
+            log_info_of(&m->log, "nodes", c->who.name, "node %.*s registered", STR_ARG(name));
         }
     }
     txn_close(&t);
@@ -377,7 +377,7 @@ void nodes_on_session_closed(struct session *s)
 {
     if (s->node[0] != '\0' && strmap_get(&s->m->agents, str_of(s->node)) == s) {
         strmap_remove(&s->m->agents, str_of(s->node));
-        log_info(&s->m->log, "nodes", "connection of node %s is gone", s->node);
+        log_info_of(&s->m->log, "nodes", s->who.name, "connection of node %s is gone", s->node);
     }
 }
 
@@ -576,7 +576,7 @@ static void put_gone(struct call *c, struct txn *t, struct mp list, struct str n
         struct deletion_options now = {.grace_s = 0, .policy = DELETION_BACKGROUND};
         if (pod != NULL && pod->deleting &&
             deletion_request(t, &c->arena, pod, &now, env_wall_ms(c->m->env), &err) != 0) {
-            log_warn(&c->m->log, "nodes", "pod %.*s/%.*s is gone but can't be removed: %s", STR_ARG(pod->ns),
+            log_warn_of(&c->m->log, "nodes", c->who.name, "pod %.*s/%.*s is gone but can't be removed: %s", STR_ARG(pod->ns),
                      STR_ARG(pod->name), err.message);
         }
     }

@@ -72,3 +72,15 @@ void net_addr_network(const char *addr, char out[NET_NETWORK_MAX])
         snprintf(out, NET_NETWORK_MAX, "%s/64", text);
     }
 }
+
+const char *net_peer_word(const struct pki_identity *who, const char *addr, char out[NET_PEER_MAX])
+{
+    if (who != NULL && who->role != PKI_ROLE_NONE) {
+        snprintf(out, NET_PEER_MAX, "%d/%s", (int)who->role, who->name);
+    } else {
+        char network[NET_NETWORK_MAX] = "";
+        net_addr_network(addr, network);
+        snprintf(out, NET_PEER_MAX, "%s", network);
+    }
+    return out;
+}

@@ -44,7 +44,9 @@ static void opened(struct net_conn *c)
         assert(c->state != NET_OPEN || c->events.on_data != NULL); /* or the first bytes would be lost */
         return;
     }
-    log_warn(l->config.log, "net", "connection from %s refused: %s", c->addr, why.message);
+    char peer[NET_PEER_MAX];
+    log_warn_of(l->config.log, "net", net_peer_word(net_conn_peer(c), c->addr, peer), "connection from %s refused: %s",
+                c->addr, why.message);
     if (l->config.on_refused == NULL) {
         net_conn_close(c);
         return;

@@ -128,5 +128,8 @@ void net_listener_close(struct net_listener *l, void (*on_closed)(void *data), v
 /* What limits by address count as one peer, of "HOST:PORT": an IPv4 address, or the first 64 bits of an IPv6 address
  * ("2001:db8:1:2::/64"). Never empty; what is no address is "?". */
 void net_addr_network(const char *addr, char out[NET_NETWORK_MAX]);
+/* Whom a line of the log is about, for log_line_of: the certificate's name, or the network of one without. */
+#define NET_PEER_MAX (PKI_NAME_MAX + 16)
+const char *net_peer_word(const struct pki_identity *who, const char *addr, char out[NET_PEER_MAX]);
 
 #endif

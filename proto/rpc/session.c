@@ -50,7 +50,9 @@ void rpc_session_fail(struct rpc_session *s, int code, const char *fmt, ...)
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
     s->stats->bad_messages += code == ERR_PROTOCOL || code == ERR_TOO_LARGE;
-    log_warn(s->config.log, "rpc", "session with %s closed: %s", rpc_session_peer_addr(s), text);
+    char peer[NET_PEER_MAX];
+    net_peer_word(rpc_session_peer(s), rpc_session_peer_addr(s), peer);
+    log_warn_of(s->config.log, "rpc", peer, "session with %s closed: %s", rpc_session_peer_addr(s), text);
     s->why = xmalloc(sizeof *s->why);
     error_set(s->why, code, "session with %s closed: %s", rpc_session_peer_addr(s), text);
     rpc_session_close(s);

@@ -119,11 +119,54 @@ static void a_line_that_is_too_long_still_says_what_was_left_out(void **state)
     log_rates_free(p.log.rates);
 }
 
+static void greet(struct paper *p, const char *peer)
+{
+    log_warn_of(&p->log, "net", peer, "%s knocks", peer);
+}
+
+static void a_peer_that_floods_a_place_hides_no_other_peers_line_there(void **state)
+{
+    (void)state;
+    struct paper p;
+    paper_open(&p);
+    for (unsigned i = 0; i < 600; i++) {
+        greet(&p, "10.0.0.1");
+    }
+    assert_int_equal(p.lines, LOG_PEER_BURST);
+    greet(&p, "10.0.0.2");
+    assert_int_equal(p.lines, LOG_PEER_BURST + 1);
+    assert_non_null(strstr(p.last, "10.0.0.2 knocks\n"));
+    p.now_ms += LOG_EACH_MS;
+    greet(&p, "10.0.0.1");
+    assert_int_equal(p.lines, LOG_PEER_BURST + 2);
+    assert_non_null(strstr(p.last, "10.0.0.1 knocks (595 more like this in the last 6 s)\n"));
+    log_rates_free(p.log.rates);
+}
+
+static void many_peers_of_a_place_write_a_bounded_number_of_lines(void **state)
+{
+    (void)state;
+    struct paper p;
+    paper_open(&p);
+    for (unsigned i = 0; i < 100000; i++) {
+        char peer[32];
+        snprintf(peer, sizeof peer, "10.%u.%u.1", i / 256, i % 256);
+        greet(&p, peer);
+    }
+    assert_int_equal(p.lines, LOG_PEER_BURST * LOG_PEERS);
+    p.now_ms += LOG_EACH_MS;
+    greet(&p, "10.0.0.1");
+    assert_non_null(strstr(p.last, " more like this in the last 6 s)\n"));
+    log_rates_free(p.log.rates);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_place_writes_a_burst_and_then_a_line_now_and_again_with_what_was_left_out),
         cmocka_unit_test(places_do_not_silence_each_other_and_a_log_of_level_debug_is_not_limited),
+        cmocka_unit_test(a_peer_that_floods_a_place_hides_no_other_peers_line_there),
+        cmocka_unit_test(many_peers_of_a_place_write_a_bounded_number_of_lines),
         cmocka_unit_test(a_line_that_is_too_long_still_says_what_was_left_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

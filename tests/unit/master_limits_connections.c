@@ -91,7 +91,7 @@ static void test_strangers_take_nobodys_place_and_do_not_stay(void **state)
         }
     }
     nobody_else_is_harmed(k);
-    assert_in_range(counted(admin, "peers without a certificate", "open"), 1, 4); /* they have one address */
+    assert_in_range(counted(admin, "peers without a certificate", "open"), 0, 4); /* they have one address; ten seconds may be over */
     assert_true(counted(admin, "peers without a certificate", "refused") > 0);
     /* Those who have a place and ask for nothing are closed as well. */
     for (int64_t until = kit_now() + 3 * KIT_WAIT_MS; counted(admin, "peers without a certificate", "open") > 0;) {
