@@ -41,9 +41,10 @@ struct reconcile_out {
 };
 struct controller;
 /* Maps a changed object (old and/or new, NULL = absent) to keys. */
+#define WATCH_ANY_KIND ((enum kind_id)KIND_ID_MAX) /* every kind that there is or will be */
 typedef void controller_emit(void *data, const struct kind *k, struct str ns, struct str name);
 struct controller_watch {
-    enum kind_id kind;
+    enum kind_id kind; /* or WATCH_ANY_KIND */
     void (*map)(const struct view *tip, const struct object *old, const struct object *new, controller_emit *emit,
                 void *data);
 };

@@ -151,17 +151,18 @@ static void delay(struct controllers *c, struct item *it, int64_t after_ms)
 static struct item *item_get(struct controllers *c, unsigned controller, const struct kind *k, struct str ns,
                              struct str name)
 {
-    char id[3 + 2 * KEY_NAME_MAX];
+    char id[4 + 2 * KEY_NAME_MAX];
     if (ns.n > KEY_NAME_MAX || name.n > KEY_NAME_MAX) {
         c->stats.keys_refused++;
         return NULL;
     }
     id[0] = (char)controller;
-    id[1] = (char)k->id;
-    memcpy(id + 2, ns.n > 0 ? ns.p : "", ns.n);
-    id[2 + ns.n] = '\0';
-    memcpy(id + 3 + ns.n, name.n > 0 ? name.p : "", name.n);
-    struct str key = {id, 3 + ns.n + name.n};
+    id[1] = (char)(k->id & 0xff);
+    id[2] = (char)(k->id >> 8);
+    memcpy(id + 3, ns.n > 0 ? ns.p : "", ns.n);
+    id[3 + ns.n] = '\0';
+    memcpy(id + 4 + ns.n, name.n > 0 ? name.p : "", name.n);
+    struct str key = {id, 4 + ns.n + name.n};
     struct item *it = strmap_get(&c->items, key);
     if (it != NULL) {
         return it;
@@ -171,7 +172,7 @@ static struct item *item_get(struct controllers *c, unsigned controller, const s
     it->id_size = (unsigned)key.n;
     it->controller = controller;
     it->heap_at = HEAP_NONE;
-    it->key = (struct controller_key){k, {it->id + 2, ns.n}, {it->id + 3 + ns.n, name.n}};
+    it->key = (struct controller_key){k, {it->id + 3, ns.n}, {it->id + 4 + ns.n, name.n}};
     list_init(&it->link);
     strmap_set(&c->items, (struct str){it->id, it->id_size}, it);
     return it;
@@ -318,7 +319,7 @@ void controllers_observe(struct controllers *c, const struct change *changes, un
         for (unsigned i = 0; i < c->queues_count; i++) {
             struct emit_data e = {c, i, spec ? o : NULL};
             for (const struct controller_watch *w = c->queues[i].controller->watches; w->kind != 0; w++) {
-                if (w->kind == o->kind->id) {
+                if (w->kind == o->kind->id || w->kind == WATCH_ANY_KIND) {
                     w->map(tip, changes[n].old, changes[n].new, emit_key, &e);
                 }
             }

@@ -151,8 +151,7 @@ bool namespace_closed(const struct view *v, struct str ns)
 
 const struct kind *owner_kind(struct mp reference)
 {
-    const struct kind *k = kind_by_name(mp_str(mp_get(reference, "kind")));
-    return k != NULL && str_is(mp_str(mp_get(reference, "apiVersion")), k->api_version) ? k : NULL;
+    return kind_of_reference(mp_str(mp_get(reference, "apiVersion")), mp_str(mp_get(reference, "kind")));
 }
 
 const struct object *owner_get(const struct view *v, struct str ns, struct mp reference)

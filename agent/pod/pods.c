@@ -318,8 +318,7 @@ void pods_refs_changed(struct agent *a, const struct object *ref)
     const struct strmap_entry *e;
     for (size_t i = 0; (e = strmap_next(&a->pods, &i)) != NULL;) {
         struct agent_pod *ap = e->value;
-        if (!ap->gone &&
-            (ref == NULL || (str_is(ref->ns, ap->ns) && podspec_refers(ap->pod->spec, ref->kind->id, ref->name)))) {
+        if (!ap->gone && (ref == NULL || podspec_refers(ap->pod->spec, ref))) {
             pod_refs_changed(ap->pod);
         }
     }

@@ -439,51 +439,23 @@ const char *podspec_qos_name(enum podspec_qos q)
 
 /* ---- References ---- */
 
-static bool env_refers(struct mp container, const char *from, const char *key, struct str name)
+struct refers {
+    const struct object *to;
+    bool found;
+};
+
+static void refers_to(void *data, const struct kind_reference *r)
 {
-    for (struct mp_iter it = mp_iter(mp_get(container, "envFrom")); mp_next(&it);) {
-        if (str_eq(mp_str(mp_get(mp_get(it.value, from), "name")), name)) {
-            return true;
-        }
-    }
-    for (struct mp_iter it = mp_iter(mp_get(container, "env")); mp_next(&it);) {
-        if (str_eq(mp_str(mp_get(mp_get(mp_get(it.value, "valueFrom"), key), "name")), name)) {
-            return true;
-        }
-    }
-    return false;
+    struct refers *f = data;
+    f->found |= r->use == REFERENCE_CONTENT && r->kind == f->to->kind && str_eq(r->name, f->to->name) &&
+                str_eq(r->ns, f->to->ns);
 }
 
-static bool volume_refers(const struct podspec_volume *v, bool secret, struct str name)
+bool podspec_refers(const struct podspec *s, const struct object *to)
 {
-    if (v->kind == (secret ? PODSPEC_VOLUME_SECRET : PODSPEC_VOLUME_CONFIG_MAP)) {
-        return str_eq(mp_str(mp_get(v->source, secret ? "secretName" : "name")), name);
-    }
-    if (v->kind == PODSPEC_VOLUME_PROJECTED) {
-        for (struct mp_iter it = mp_iter(mp_get(v->source, "sources")); mp_next(&it);) {
-            if (str_eq(mp_str(mp_get(mp_get(it.value, secret ? "secret" : "configMap"), "name")), name)) {
-                return true;
-            }
-        }
-    }
-    return false;
-}
-
-bool podspec_refers(const struct podspec *s, enum kind_id kind, struct str name)
-{
-    bool secret = kind == KIND_SECRET;
-    for (unsigned i = 0; i < s->count; i++) {
-        if (env_refers(s->containers[i].raw, secret ? "secretRef" : "configMapRef",
-                       secret ? "secretKeyRef" : "configMapKeyRef", name)) {
-            return true;
-        }
-    }
-    for (unsigned i = 0; i < s->volumes_count; i++) {
-        if (volume_refers(&s->volumes[i], secret, name)) {
-            return true;
-        }
-    }
-    return false;
+    struct refers f = {.to = to};
+    kind_references(s->object, refers_to, &f);
+    return f.found;
 }
 
 /* ---- Amounts ---- */

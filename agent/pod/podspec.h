@@ -149,8 +149,8 @@ struct podspec {
 int podspec_new(const struct object *pod, struct podspec **out, struct error *err);
 void podspec_free(struct podspec *s);
 const struct podspec_container *podspec_find(const struct podspec *s, struct str container); /* NULL if none */
-/* Does the pod name this ConfigMap or Secret anywhere? */
-bool podspec_refers(const struct podspec *s, enum kind_id kind, struct str name);
+/* Does the pod need the content of this object (ConfigMap, Secret) anywhere? */
+bool podspec_refers(const struct podspec *s, const struct object *to);
 /* resolv.conf of the pod, from the node's: dnsConfig is added to it, or stands alone with dnsPolicy None. Names are not given twice, options of the
  * pod win, and the resolver's limits are kept (3 name servers, 32 domains). In the arena; NULL = as the node's. */
 const char *podspec_resolv_conf(const struct podspec *s, struct str node_conf, struct arena *a);

@@ -59,7 +59,7 @@ static unsigned lower_bound(const struct refs *r, enum kind_id kind, struct str 
 
 bool refs_put(struct refs *r, const struct object *o)
 {
-    if (o->kind->id != KIND_CONFIGMAP && o->kind->id != KIND_SECRET) {
+    if (!o->kind->is_content) {
         return false;
     }
     bool found;

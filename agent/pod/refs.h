@@ -1,4 +1,4 @@
-/* ConfigMaps and Secrets that pods of this node name: a cache fed by the leader's stream. In memory only: Secrets never touch the disk.
+/* Objects whose content pods of this node name (ConfigMaps, Secrets): a cache fed by the leader's stream. In memory only: Secrets never touch the disk.
  *
  * Until the first whole list has come, absence means nothing (refs_synced). A new list replaces the old one: begin, put..., end. */
 #ifndef AGENT_POD_REFS_H
@@ -10,7 +10,7 @@ struct refs;
 struct refs *refs_new(void);
 void refs_free(struct refs *r);
 
-/* True if that changed anything. Takes a reference of its own. Other kinds than ConfigMap and Secret are ignored. */
+/* True if that changed anything. Takes a reference of its own. Kinds that are no content are ignored. */
 bool refs_put(struct refs *r, const struct object *o);
 bool refs_delete(struct refs *r, enum kind_id kind, struct str ns, struct str name);
 const struct object *refs_get(const struct refs *r, enum kind_id kind, struct str ns,

@@ -256,13 +256,13 @@ int common_patch(struct rctl *r, const struct kind *k, const char *ns, const cha
 {
     bool record = part[0] == '\0' && opt_flag(r, "record");
     if (record && value_is_map(patch)) {
-        common_record(r, patch, k->id == KIND_SECRET);
+        common_record(r, patch, k->secret);
     }
     int rc = send_patch(r, k, ns, name, type, patch, part, dry, o, unchanged, err);
     if (rc == 0 && record && !value_is_map(patch) &&
         dry == DRY_RUN_NONE) { /* a list of operations: the cause on its own */
         struct value *cause = value_map(&r->arena);
-        common_record(r, cause, k->id == KIND_SECRET);
+        common_record(r, cause, k->secret);
         object_unref(*o);
         rc = send_patch(r, k, ns, name, "merge", cause, "", dry, o, NULL, err);
     }

@@ -181,7 +181,7 @@ static int compare_item(struct rctl *r, const struct manifest_item *item, struct
         return 0;
     }
     *differs = true;
-    if (item->kind->id == KIND_SECRET) {
+    if (item->kind->secret) {
         mask(r, a, b);
     }
     rc = a == NULL ? 0 : write_side(r, s->live, file_name(r, item), a, err);

@@ -62,9 +62,8 @@ static void dependents_of(const struct reconcile_in *in, struct arena *a, const 
     {
         object_list_add(a, list, o);
     }
-    for (unsigned id = 1; id <= KIND_ID_MAX; id++) {
-        const struct kind *k = kind_stored(id);
-        if (k->id == KIND_EVENT || view_count(in->view, k) == 0 || (owner->kind->namespaced && !k->namespaced)) {
+    for (const struct kind *k = NULL; (k = view_kind_next(in->view, k)) != NULL;) {
+        if (k->unowned || (owner->kind->namespaced && !k->namespaced)) {
             continue;
         }
         view_iter(&it, in->view, k, owner->ns);
@@ -275,6 +274,9 @@ static void map_gone(const struct view *tip, const struct object *old, controlle
 static void map_any(const struct view *tip, const struct object *old, const struct object *new, controller_emit *emit,
                     void *data)
 {
+    if ((new != NULL ? new : old)->kind->unowned) {
+        return;
+    }
     if (new == NULL) {
         map_gone(tip, old, emit, data);
         return;
@@ -296,13 +298,11 @@ static void garbage_resync(const struct view *tip, controller_emit *emit, void *
     view_iter_all(&it, tip);
     VIEW_FOR(o, &it)
     {
-        if (o->kind->id != KIND_EVENT) {
+        if (!o->kind->unowned) {
             map_any(tip, NULL, o, emit, data);
         }
     }
 }
 
-static const struct controller_watch watches[] = {
-    {KIND_DEPLOYMENT, map_any}, {KIND_REPLICASET, map_any}, {KIND_POD, map_any},    {KIND_NAMESPACE, map_any},
-    {KIND_NODE, map_any},       {KIND_CONFIGMAP, map_any},  {KIND_SECRET, map_any}, {0, NULL}};
+static const struct controller_watch watches[] = {{WATCH_ANY_KIND, map_any}, {0, NULL}};
 const struct controller controller_garbage = {"garbage-collector", watches, garbage_reconcile, garbage_resync};

@@ -17,10 +17,8 @@ static int contents_delete(const struct reconcile_in *in, struct reconcile_out *
                            struct remains *remains, struct error *err)
 {
     const struct deletion_options background = {.grace_s = -1, .policy = DELETION_BACKGROUND};
-    for (unsigned id = 1; id <= KIND_ID_MAX; id++) {
-        const struct kind *k =
-            kind_stored(id); /* a newer program's kinds as well: they are deleted by their metadata */
-        if (!k->namespaced || view_count(in->view, k) == 0) {
+    for (const struct kind *k = NULL; (k = view_kind_next(in->view, k)) != NULL;) {
+        if (!k->namespaced) {
             continue;
         }
         unsigned count = 0;
@@ -106,14 +104,14 @@ static void map_content(const struct view *tip, const struct object *old, const 
         return;
     }
     struct str ns = new != NULL ? new->ns : old->ns;
+    if (str_empty(ns)) {
+        return;
+    }
     const struct object *o = view_get(tip, kind_of(KIND_NAMESPACE), STR_NONE, ns);
     if (o != NULL && o->deleting) {
         emit(data, o->kind, STR_NONE, ns);
     }
 }
 
-static const struct controller_watch watches[] = {{KIND_NAMESPACE, map_self},     {KIND_POD, map_content},
-                                                  {KIND_CONFIGMAP, map_content},  {KIND_SECRET, map_content},
-                                                  {KIND_REPLICASET, map_content}, {KIND_DEPLOYMENT, map_content},
-                                                  {KIND_EVENT, map_content},      {0, NULL}};
+static const struct controller_watch watches[] = {{KIND_NAMESPACE, map_self}, {WATCH_ANY_KIND, map_content}, {0, NULL}};
 const struct controller controller_namespace = {"namespace", watches, namespace_reconcile, NULL};

@@ -106,10 +106,10 @@ static const struct taint_row {
     const char *key, *effect;
     bool (*wanted)(const struct node *n);
 } taint_rows[] = {
-    {TAINT_NOT_READY, "NoSchedule", want_not_ready},
-    {TAINT_NOT_READY, "NoExecute", want_not_ready_execute},
-    {TAINT_UNREACHABLE, "NoSchedule", want_unreachable},
-    {TAINT_UNREACHABLE, "NoExecute", want_unreachable},
+    {TAINT_NODE_NOT_READY, "NoSchedule", want_not_ready},
+    {TAINT_NODE_NOT_READY, "NoExecute", want_not_ready_execute},
+    {TAINT_NODE_UNREACHABLE, "NoSchedule", want_unreachable},
+    {TAINT_NODE_UNREACHABLE, "NoExecute", want_unreachable},
     {TAINT_UNSCHEDULABLE, "NoSchedule", want_unschedulable},
     {"node.kubernetes.io/memory-pressure", "NoSchedule", want_memory},
     {"node.kubernetes.io/disk-pressure", "NoSchedule", want_disk},

@@ -48,7 +48,8 @@ static int64_t evict_at_ms(const struct object *pod, const struct object *node, 
 
 static bool by_lost_node(const struct object *node)
 {
-    return node_has_taint(node, TAINT_UNREACHABLE, "NoExecute") || node_has_taint(node, TAINT_NOT_READY, "NoExecute");
+    return node_has_taint(node, TAINT_NODE_UNREACHABLE, "NoExecute") ||
+           node_has_taint(node, TAINT_NODE_NOT_READY, "NoExecute");
 }
 
 static int eviction_reconcile(const struct reconcile_in *in, struct reconcile_out *out, struct error *err)

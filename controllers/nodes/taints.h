@@ -3,16 +3,12 @@
 #define CONTROLLERS_NODES_TAINTS_H
 
 #include "controllers/util.h"
+#include "proto/facts/toleration.h"
 
 #define TOLERATION_FOR_EVER_S (100ll * 366 * 86400) /* longer than this is for ever */
-#define TOLERATION_DEFAULT_S  300
-#define TAINT_NOT_READY       "node.kubernetes.io/not-ready"
-#define TAINT_UNREACHABLE     "node.kubernetes.io/unreachable"
 #define TAINT_UNSCHEDULABLE   "node.kubernetes.io/unschedulable"
 #define TAINT_OUT_OF_SERVICE  "node.kubernetes.io/out-of-service"
 
-/* Does one toleration tolerate one taint? Empty key with Exists: every key; empty effect: every effect. */
-bool toleration_matches(struct mp toleration, struct mp taint);
 /* How long the pod tolerates a NoExecute taint: 0 = not at all, INT64_MAX = for ever. The least of the tolerationSeconds that match;
  * 300 s for not-ready and unreachable where the pod says nothing. */
 int64_t toleration_seconds(const struct object *pod, struct mp taint);

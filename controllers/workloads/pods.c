@@ -2,31 +2,7 @@
 
 #include <stdlib.h>
 
-#include "controllers/nodes/taints.h"
-
-/* "A pod stays 300 s on a node that is not ready or not reached, unless it says otherwise": what the API's admission gives to pods of users. */
-static void default_tolerations(struct arena *a, struct value *spec)
-{
-    static const char *const keys[] = {TAINT_NOT_READY, TAINT_UNREACHABLE};
-    struct value *list = value_ensure_list(a, spec, "tolerations");
-    for (unsigned i = 0; i < ARRAY_SIZE(keys); i++) {
-        bool present = false;
-        VALUE_FOR(j, list)
-        {
-            struct str key = value_path_str(value_item(list, j), "key");
-            struct str effect = value_path_str(value_item(list, j), "effect");
-            present |= (str_empty(key) || str_is(key, keys[i])) && (str_empty(effect) || str_is(effect, "NoExecute"));
-        }
-        if (!present) {
-            struct value *t = value_map(a);
-            value_set(a, t, "key", value_cstr(a, keys[i]));
-            value_set(a, t, "operator", value_cstr(a, "Exists"));
-            value_set(a, t, "effect", value_cstr(a, "NoExecute"));
-            value_set(a, t, "tolerationSeconds", value_int(a, TOLERATION_DEFAULT_S));
-            value_append(a, list, t);
-        }
-    }
-}
+#include "proto/facts/toleration.h"
 
 struct value *pod_from_template(struct arena *a, const struct object *owner, const struct value *pod_template)
 {
@@ -46,7 +22,7 @@ struct value *pod_from_template(struct arena *a, const struct object *owner, con
     value_set(a, pod, "metadata", metadata);
     owner_add(a, pod, owner);
     struct value *spec = map_copy(a, value_get(pod_template, "spec"));
-    default_tolerations(a, spec);
+    toleration_add_defaults(a, spec);
     value_set(a, pod, "spec", spec);
     value_set(a, status, "phase", value_cstr(a, "Pending"));
     value_set(a, pod, "status", status);

@@ -128,44 +128,6 @@ static int check_namespace(const struct admission *ad, const struct kind *k, str
                      STR_ARG(ns));
 }
 
-/* Kubernetes' DefaultTolerationSeconds admission: a pod stays 300 s on a node that went away, unless it says otherwise. */
-static void default_tolerations(struct arena *a, struct value *spec)
-{
-    static const char *const keys[] = {"node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"};
-    struct value *list = value_ensure_list(a, spec, "tolerations");
-    for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
-        bool present = false;
-        VALUE_FOR(j, list)
-        {
-            const struct value *t = value_item(list, j);
-            struct str key = value_to_str(value_get(t, "key")), effect = value_to_str(value_get(t, "effect"));
-            present |= (key.n == 0 || str_is(key, keys[i])) && (effect.n == 0 || str_is(effect, "NoExecute"));
-        }
-        if (!present) {
-            struct value *t = value_map(a);
-            value_set(a, t, "key", value_cstr(a, keys[i]));
-            value_set(a, t, "operator", value_cstr(a, "Exists"));
-            value_set(a, t, "effect", value_cstr(a, "NoExecute"));
-            value_set(a, t, "tolerationSeconds", value_int(a, 300));
-            value_append(a, list, t);
-        }
-    }
-}
-
-static void initial_state(struct arena *a, const struct kind *k, struct value *doc)
-{
-    if (k->id == KIND_POD) {
-        value_set(a, value_ensure_map(a, doc, "status"), "phase", value_cstr(a, "Pending"));
-        default_tolerations(a, value_ensure_map(a, doc, "spec"));
-    } else if (k->id == KIND_NAMESPACE) {
-        struct value *finalizers = value_ensure_list(a, value_ensure_map(a, doc, "spec"), "finalizers");
-        if (value_count(finalizers) == 0) {
-            value_append(a, finalizers, value_cstr(a, "kubernetes"));
-        }
-        value_set(a, value_ensure_map(a, doc, "status"), "phase", value_cstr(a, "Active"));
-    }
-}
-
 /* What is kept but not carried out, and what is hardly meant. */
 void admit_warnings(const struct admission *ad, const struct kind *k, const struct value *doc)
 {
@@ -208,34 +170,25 @@ int admit_create(const struct admission *ad, const struct kind *k, struct value 
     if (k->has_status) {
         value_remove(doc, "status");
     }
-    /* Checked before initial_state, so that wrong types are the user's error and not an assertion here. */
+    /* Checked before the first state is filled in, so that wrong types are the user's error and not an assertion here. */
     unsigned flags = (ad->lenient ? KIND_CHECK_LENIENT : 0) | KIND_CHECK_LEVEL(ad->level);
     int rv = kind_check_fields(k, ad->arena, doc, flags, err);
     if (rv != 0) {
         return rv;
     }
-    initial_state(ad->arena, k, doc);
+    if (k->begin != NULL) {
+        k->begin(ad->arena, doc);
+    }
     rv = kind_check(k, ad->arena, doc, NULL, flags, err);
     if (rv != 0) {
         return rv;
     }
     admit_warnings(ad, k, doc);
-    if (k->id == KIND_POD) { /* its spec hardly changes, so what is said here stays true */
+    if (k->tells_undone) {
         kind_add_undone_condition(k, ad->arena, doc, env_wall_ms(ad->env));
     }
     rv = check_namespace(ad, k, value_to_str(value_get(metadata, "namespace")), err);
     return rv != 0 ? rv : object_from_value(k, doc, 0, out, err);
-}
-
-/* A manifest of a namespace does not speak of the finalizers in its spec: replacing the namespace by it leaves them alone. An empty list takes
- * them away (Kubernetes has a way of its own for that, and ignores them in updates). */
-static void keep_finalizers(struct arena *a, const struct kind *k, struct value *doc, const struct value *before)
-{
-    struct value *kept = value_path(before, "spec.finalizers"), *spec = value_get(doc, "spec");
-    if (k->id == KIND_NAMESPACE && kept != NULL && (value_is_null(spec) || value_is_map(spec)) &&
-        value_get(spec, "finalizers") == NULL) {
-        value_set(a, value_ensure_map(a, doc, "spec"), "finalizers", value_copy(a, kept));
-    }
 }
 
 int admit_update(const struct admission *ad, const struct kind *k, struct value *doc, const struct object *old,
@@ -271,7 +224,9 @@ int admit_update(const struct admission *ad, const struct kind *k, struct value 
             value_set(ad->arena, doc, "status", status);
         }
     }
-    keep_finalizers(ad->arena, k, doc, before);
+    if (k->keep != NULL) {
+        k->keep(ad->arena, doc, before);
+    }
     value_remove(value_get(doc, "metadata"), "resourceVersion");
     value_remove((struct value *)old_metadata, "resourceVersion");
     unsigned flags = KIND_CHECK_UPDATE | (ad->lenient ? KIND_CHECK_LENIENT : 0) | KIND_CHECK_LEVEL(ad->level);

@@ -53,9 +53,15 @@ struct node_watches {
     struct list watches;
 };
 
+struct kind_watches {
+    struct list watches;
+    bool changed; /* while watch_table_advance runs */
+};
+
 struct watch_table {
     struct master *m;
-    struct list by_kind[KIND_ID_MAX + 1];
+    struct kind_watches **by_kind; /* by kind id; NULL until somebody watches it */
+    unsigned by_kind_end;
     struct strmap by_node; /* -> struct node_watches */
     uint64_t seen;
     uint64_t bookmark_at;
@@ -66,9 +72,6 @@ struct watch_table *watch_table_new(struct master *m)
 {
     struct watch_table *t = xcalloc(1, sizeof *t);
     t->m = m;
-    for (size_t i = 0; i < ARRAY_SIZE(t->by_kind); i++) {
-        list_init(&t->by_kind[i]);
-    }
     strmap_init(&t->by_node);
     return t;
 }
@@ -81,8 +84,37 @@ void watch_table_free(struct watch_table *t)
     assert(t->count == 0);
     assert(t->by_node.count == 0);
     strmap_close(&t->by_node);
+    for (unsigned i = 0; i < t->by_kind_end; i++) {
+        free(t->by_kind[i]);
+    }
+    free(t->by_kind);
     free(t);
 }
+
+/* Of a kind that nobody has watched yet: NULL. */
+static struct kind_watches *kind_watches_of(const struct watch_table *t, const struct kind *k)
+{
+    return (unsigned)k->id < t->by_kind_end ? t->by_kind[k->id] : NULL;
+}
+
+static struct kind_watches *kind_watches_make(struct watch_table *t, const struct kind *k)
+{
+    unsigned id = k->id;
+    if (id >= t->by_kind_end) {
+        t->by_kind = xrealloc(t->by_kind, (id + 1) * sizeof *t->by_kind);
+        memset(t->by_kind + t->by_kind_end, 0, (id + 1 - t->by_kind_end) * sizeof *t->by_kind);
+        t->by_kind_end = id + 1;
+    }
+    if (t->by_kind[id] == NULL) {
+        t->by_kind[id] = xcalloc(1, sizeof **t->by_kind);
+        list_init(&t->by_kind[id]->watches);
+    }
+    return t->by_kind[id];
+}
+
+#define KIND_WATCHES_FOR(kw, t)                                                                                        \
+    for (unsigned kw##_i = 0; kw##_i < (t)->by_kind_end; kw##_i++)                                                     \
+        for (struct kind_watches *kw = (t)->by_kind[kw##_i]; kw != NULL; kw = NULL)
 
 unsigned watch_table_count(const struct watch_table *t)
 {
@@ -413,8 +445,9 @@ static void pump_list(struct list *head)
 
 static void pump_all(struct watch_table *t)
 {
-    for (size_t i = 0; i < ARRAY_SIZE(t->by_kind); i++) {
-        pump_list(&t->by_kind[i]);
+    KIND_WATCHES_FOR(kw, t)
+    {
+        pump_list(&kw->watches);
     }
     size_t cursor = 0;
     const struct strmap_entry *e;
@@ -439,8 +472,10 @@ void watch_table_end_nodes(struct watch_table *t)
 
 static void wake_all(struct watch_table *t, uint64_t revision)
 {
-    for (size_t i = 0; i < ARRAY_SIZE(t->by_kind); i++) {
-        LIST_FOR(it, &t->by_kind[i])
+    KIND_WATCHES_FOR(kw, t)
+    {
+        kw->changed = true;
+        LIST_FOR(it, &kw->watches)
         {
             wake(LIST_ENTRY(it, struct watch, link), revision);
         }
@@ -454,8 +489,9 @@ static void wake_all(struct watch_table *t, uint64_t revision)
 
 static void send_bookmarks(struct watch_table *t)
 {
-    for (size_t i = 0; i < ARRAY_SIZE(t->by_kind); i++) {
-        LIST_FOR(it, &t->by_kind[i])
+    KIND_WATCHES_FOR(kw, t)
+    {
+        LIST_FOR(it, &kw->watches)
         {
             struct watch *w = LIST_ENTRY(it, struct watch, link);
             if (w->state == WATCH_IDLE && w->sent < t->seen && send_bookmark(w, t->seen) == 0) {
@@ -478,12 +514,16 @@ void watch_table_advance(struct watch_table *t, bool restored)
         return;
     }
     const struct history_txn *tx;
-    uint64_t kinds = 0;
+    bool pods = false;
+    KIND_WATCHES_FOR(kw, t)
+    {
+        kw->changed = false;
+    }
     for (;;) {
         if (store_history_next(store, t->seen, &tx) != 0) {
             wake_all(t, 0); /* more committed at once than the window holds: they will hear Expired */
             t->seen = revision;
-            kinds = UINT64_MAX;
+            pods = true;
             break;
         }
         if (tx == NULL) {
@@ -492,13 +532,15 @@ void watch_table_advance(struct watch_table *t, bool restored)
         for (unsigned i = 0; i < tx->count; i++) {
             const struct change *ch = &tx->changes[i];
             const struct kind *k = ch->new != NULL ? ch->new->kind : ch->old->kind;
-            if ((kinds & (1ull << k->id)) == 0) {
-                kinds |= 1ull << k->id;
-                LIST_FOR(it, &t->by_kind[k->id])
+            struct kind_watches *kw = kind_watches_of(t, k);
+            if (kw != NULL && !kw->changed) {
+                kw->changed = true;
+                LIST_FOR(it, &kw->watches)
                 {
                     wake(LIST_ENTRY(it, struct watch, link), tx->revision);
                 }
             }
+            pods |= k->id == KIND_POD;
             if (k->id == KIND_POD && t->by_node.count > 0) {
                 struct node_watches *before = node_watches_of(t, ch->old), *after = node_watches_of(t, ch->new);
                 wake_node(before, tx->revision);
@@ -510,12 +552,13 @@ void watch_table_advance(struct watch_table *t, bool restored)
         node_feeds_advance(t->m, tx);
         t->seen = tx->revision;
     }
-    for (size_t i = 0; i < ARRAY_SIZE(t->by_kind); i++) {
-        if (kinds & (1ull << i)) {
-            pump_list(&t->by_kind[i]);
+    KIND_WATCHES_FOR(kw, t)
+    {
+        if (kw->changed) {
+            pump_list(&kw->watches);
         }
     }
-    if (kinds & (1ull << KIND_POD)) {
+    if (pods) {
         size_t cursor = 0;
         const struct strmap_entry *e;
         while ((e = strmap_next(&t->by_node, &cursor)) != NULL) {
@@ -618,7 +661,7 @@ static void watch_start(struct call *c, const struct kind *k, struct str ns, str
         }
         list_push_back(&nw->watches, &w->link);
     } else {
-        list_push_back(&t->by_kind[k->id], &w->link);
+        list_push_back(&kind_watches_make(t, k)->watches, &w->link);
     }
     pump(w);
 }

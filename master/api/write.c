@@ -411,7 +411,7 @@ static bool kind_has_part(struct call *c, const struct kind *k, const struct par
     bool has = part->part == TXN_PART_STATUS            ? k->has_status
                : part->only == NULL                     ? true
                : str_is(str_of(part->only), "replicas") ? k->has_scale
-                                                        : k->id == KIND_POD;
+                                                        : k->has_ephemeral;
     if (!has) {
         call_failf(c, ERR_NOT_FOUND, "%s have no part \"%s\"; leave it out to change the object itself", k->plural,
                    part->name);
@@ -653,7 +653,7 @@ static int add_change(const struct admission *ad, struct txn *t, const struct op
         int rv = admit_version(to->doc, k, &version, err);
         return rv != 0 ? rv : update_to(ad, t, k, to->doc, old, part, if_revision != 0 ? if_revision : version, err);
     }
-    if (k->id == KIND_POD || k->id == KIND_NAMESPACE || mp_count(mp_path(object_mp(old), "metadata.finalizers"))) {
+    if (k->in_steps || mp_count(mp_path(object_mp(old), "metadata.finalizers"))) {
         return error_set(err, ERR_UNSUPPORTED, "txn: %s \"%.*s\" is deleted in steps; use delete", k->singular,
                          STR_ARG(to->name));
     }

@@ -1,8 +1,8 @@
-/* What an agent follows beside its pods: the ConfigMaps and Secrets that its pods name (node.refs) and the routes to other nodes (node.routes).
+/* What an agent follows beside its pods: the objects whose content its pods name, ConfigMaps and Secrets (node.refs), and the routes to other nodes (node.routes).
  *
  * A feed is state-based: it remembers what the agent has been told (object -> revision, or the hash of the routes) and, when something that could
  * matter has changed, sends the difference. So lost credit, reconnects and bursts need no queue: a feed is dirty or it is not.
- * An agent is told of no Secret that none of its pods names. */
+ * An agent is told of no Secret that none of its pods names. What a pod names is told by its kind (kind_references). */
 #include "master/nodes/feeds.h"
 
 #include <assert.h>
@@ -40,66 +40,28 @@ struct told {
 struct refs_walk {
     struct feed *f;
     uint64_t mark;
-    struct str ns;
 };
 
-static void add_ref(struct refs_walk *w, enum kind_id id, struct str name)
+static void add_ref(void *data, const struct kind_reference *r)
 {
-    if (name.n == 0 || name.n > 253) {
+    struct refs_walk *w = data;
+    if (r->use != REFERENCE_CONTENT || r->name.n == 0 || r->name.n > NAME_KEY_MAX) {
         return;
     }
     char key[600];
-    int n = snprintf(key, sizeof key, "%d/%.*s/%.*s", id, STR_ARG(w->ns), STR_ARG(name));
+    int n = snprintf(key, sizeof key, "%d/%.*s/%.*s", r->kind->id, STR_ARG(r->ns), STR_ARG(r->name));
     struct str k = {key, (size_t)n};
     struct told *t = strmap_get(&w->f->told, k);
     if (t == NULL) {
         t = xcalloc(1, sizeof *t + k.n);
-        t->kind = kind_by_id(id);
+        t->kind = r->kind;
         t->text_size = k.n;
         memcpy(t->text, key, k.n);
-        t->name = (struct str){t->text + k.n - name.n, name.n};
-        t->ns = (struct str){t->name.p - 1 - w->ns.n, w->ns.n};
+        t->name = (struct str){t->text + k.n - r->name.n, r->name.n};
+        t->ns = (struct str){t->name.p - 1 - r->ns.n, r->ns.n};
         strmap_set(&w->f->told, k, t);
     }
     t->mark = w->mark;
-}
-
-static void walk_containers(struct refs_walk *w, struct mp containers)
-{
-    for (struct mp_iter it = mp_iter(containers); mp_next(&it);) {
-        for (struct mp_iter env = mp_iter(mp_get(it.value, "env")); mp_next(&env);) {
-            add_ref(w, KIND_CONFIGMAP, mp_str(mp_path(env.value, "valueFrom.configMapKeyRef.name")));
-            add_ref(w, KIND_SECRET, mp_str(mp_path(env.value, "valueFrom.secretKeyRef.name")));
-        }
-        for (struct mp_iter env = mp_iter(mp_get(it.value, "envFrom")); mp_next(&env);) {
-            add_ref(w, KIND_CONFIGMAP, mp_str(mp_path(env.value, "configMapRef.name")));
-            add_ref(w, KIND_SECRET, mp_str(mp_path(env.value, "secretRef.name")));
-        }
-    }
-}
-
-static void walk_volumes(struct refs_walk *w, struct mp volumes)
-{
-    for (struct mp_iter it = mp_iter(volumes); mp_next(&it);) {
-        add_ref(w, KIND_CONFIGMAP, mp_str(mp_path(it.value, "configMap.name")));
-        add_ref(w, KIND_SECRET, mp_str(mp_path(it.value, "secret.secretName")));
-        for (struct mp_iter s = mp_iter(mp_path(it.value, "projected.sources")); mp_next(&s);) {
-            add_ref(w, KIND_CONFIGMAP, mp_str(mp_path(s.value, "configMap.name")));
-            add_ref(w, KIND_SECRET, mp_str(mp_path(s.value, "secret.name")));
-        }
-    }
-}
-
-static void walk_pod(struct refs_walk *w, const struct object *pod)
-{
-    struct mp spec = mp_get(object_mp(pod), "spec");
-    w->ns = pod->ns;
-    walk_volumes(w, mp_get(spec, "volumes"));
-    walk_containers(w, mp_get(spec, "initContainers"));
-    walk_containers(w, mp_get(spec, "containers"));
-    for (struct mp_iter it = mp_iter(mp_get(spec, "imagePullSecrets")); mp_next(&it);) {
-        add_ref(w, KIND_SECRET, mp_str(mp_get(it.value, "name")));
-    }
 }
 
 /* ---- Sending ---- */
@@ -209,7 +171,7 @@ static int send_refs(struct feed *f, const struct view *v)
     view_iter_node_pods(&it, v, str_of(f->node));
     VIEW_FOR(pod, &it)
     {
-        walk_pod(&w, pod);
+        kind_references(pod, add_ref, &w);
     }
     struct refs_chunk k = {.events = BUF_INIT};
     int rv = send_difference(f, v, w.mark, &k);
@@ -288,17 +250,14 @@ static bool concerns(const struct feed *f, const struct change *ch)
         return !f->routes &&
                ((ch->old != NULL && str_is(mp_str(mp_path(object_mp(ch->old), "spec.nodeName")), f->node)) ||
                 (ch->new != NULL &&str_is(mp_str(mp_path(object_mp(ch->new), "spec.nodeName")), f->node)));
-    case KIND_CONFIGMAP:
-    case KIND_SECRET: {
-        if (f->routes || f->told.count == 0) {
+    default: {
+        if (!any->kind->is_content || f->routes || f->told.count == 0) {
             return false;
         }
         char key[600];
         int n = snprintf(key, sizeof key, "%d/%.*s/%.*s", any->kind->id, STR_ARG(any->ns), STR_ARG(any->name));
         return strmap_get(&f->told, (struct str){key, (size_t)n}) != NULL;
     }
-    default:
-        return false;
     }
 }
 
@@ -309,8 +268,8 @@ void node_feeds_advance(struct master *m, const struct history_txn *txn)
         return;
     }
     for (unsigned i = 0; i < txn->count; i++) {
-        enum kind_id id = (txn->changes[i].new != NULL ? txn->changes[i].new : txn->changes[i].old)->kind->id;
-        if (id != KIND_NODE && id != KIND_POD && id != KIND_CONFIGMAP && id != KIND_SECRET) {
+        const struct kind *k = (txn->changes[i].new != NULL ? txn->changes[i].new : txn->changes[i].old)->kind;
+        if (k->id != KIND_NODE && k->id != KIND_POD && !k->is_content) {
             continue;
         }
         LIST_FOR(it, &m->feeds)

@@ -107,14 +107,12 @@ static void count_all(const struct store_fork *f, struct backup_end *end)
                                .object_bytes = view_bytes(v),
                                .hash_lo = hash.lo,
                                .hash_hi = hash.hi};
-    for (unsigned id = 1; id <= KIND_ID_MAX; id++) {
-        const struct kind *k = kind_stored(id);
-        if (view_count(v, k) > 0) {
-            struct backup_kind *to = &end->kinds[end->kinds_count++];
-            struct str name = view_kind_name(v, k);
-            snprintf(to->name, sizeof to->name, "%.*s", STR_ARG(name));
-            to->count = view_count(v, k);
-        }
+    for (const struct kind *k = NULL;
+         (k = view_kind_next(v, k)) != NULL && end->kinds_count < ARRAY_SIZE(end->kinds);) {
+        struct backup_kind *to = &end->kinds[end->kinds_count++];
+        struct str name = view_kind_name(v, k);
+        snprintf(to->name, sizeof to->name, "%.*s", STR_ARG(name));
+        to->count = view_count(v, k);
     }
 }
 

@@ -120,29 +120,30 @@ static void doubt_pod(const struct doubts *d, const struct value *spec, const st
     doubt_labels(d, value_get(spec, "nodeSelector"), FPATH_AT(p, "nodeSelector"));
 }
 
-static void doubt_secret(const struct doubts *d, const struct value *obj)
+void secret_doubt(const struct value *obj, struct arena *a, struct kind_warnings *out)
 {
+    struct doubts d = {a, out};
     const struct value *data = value_get(obj, "data"), *cert = value_get(data, "tls.crt"),
                        *key = value_get(data, "tls.key");
     if (!str_is(value_to_str(value_get(obj, "type")), "kubernetes.io/tls") || cert == NULL || key == NULL) {
         return;
     }
-    const char *cert_pem = arena_printf(d->arena, "%.*s", STR_ARG(cert->str));
-    const char *key_pem = arena_printf(d->arena, "%.*s", STR_ARG(key->str));
+    const char *cert_pem = arena_printf(a, "%.*s", STR_ARG(cert->str));
+    const char *key_pem = arena_printf(a, "%.*s", STR_ARG(key->str));
     if (!pki_pair_fits(cert_pem, key_pem)) {
-        doubt(d, FPATH("data"), "tls.crt and tls.key are no certificate and the key that belongs to it");
+        doubt(&d, FPATH("data"), "tls.crt and tls.key are no certificate and the key that belongs to it");
     }
 }
 
-void kind_find_doubts(const struct kind *k, struct arena *a, const struct value *doc, struct kind_warnings *out)
+void pod_doubt(const struct value *obj, struct arena *a, struct kind_warnings *out)
 {
     struct doubts d = {a, out};
-    if (k->id == KIND_SECRET) {
-        doubt_secret(&d, doc);
-    } else if (k->id == KIND_POD) {
-        doubt_pod(&d, value_get(doc, "spec"), FPATH("spec"));
-    } else if (k->id == KIND_REPLICASET || k->id == KIND_DEPLOYMENT) {
-        doubt_pod(&d, value_at(doc, "spec", "template", "spec", NULL),
-                  FPATH_AT(FPATH_AT(FPATH("spec"), "template"), "spec"));
-    }
+    doubt_pod(&d, value_get(obj, "spec"), FPATH("spec"));
+}
+
+void workload_doubt(const struct value *obj, struct arena *a, struct kind_warnings *out)
+{
+    struct doubts d = {a, out};
+    doubt_pod(&d, value_at(obj, "spec", "template", "spec", NULL),
+              FPATH_AT(FPATH_AT(FPATH("spec"), "template"), "spec"));
 }

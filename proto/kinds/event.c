@@ -174,6 +174,21 @@ static const struct column columns[] = {
     {.title = "NAME", .wide = true, .cell = cell_name},
 };
 
+static void event_references(const struct object *o, kind_reference_cb *cb, void *data)
+{
+    struct mp about = mp_get(object_mp(o), "involvedObject");
+    const struct kind *k = kind_of_reference(mp_str(mp_get(about, "apiVersion")), mp_str(mp_get(about, "kind")));
+    if (k != NULL) {
+        const struct kind_reference r = {.kind = k,
+                                         .ns = k->namespaced ? mp_str(mp_get(about, "namespace")) : STR_NONE,
+                                         .name = mp_str(mp_get(about, "name")),
+                                         .uid = mp_str(mp_get(about, "uid")),
+                                         .use = REFERENCE_TARGET,
+                                         .optional = true};
+        cb(data, &r);
+    }
+}
+
 const struct kind kind_event = {
     .id = KIND_EVENT,
     .name = "Event",
@@ -182,6 +197,8 @@ const struct kind kind_event = {
     .singular = "event",
     .short_names = "ev",
     .namespaced = true,
+    .names = NAMES_KEY,
+    .unowned = true,
     .schema = &event,
     .selectable = "involvedObject.kind involvedObject.namespace involvedObject.name involvedObject.uid "
                   "involvedObject.apiVersion involvedObject.resourceVersion involvedObject.fieldPath reason "
@@ -189,4 +206,5 @@ const struct kind kind_event = {
     .columns = columns,
     .columns_count = ARRAY_SIZE(columns),
     .validate = event_validate,
+    .references = event_references,
 };

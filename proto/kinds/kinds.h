@@ -37,8 +37,8 @@ extern const struct schema schema_pod_spec;            /* pod_spec.c */
 extern const struct schema schema_pod_template;        /* pod_spec.c */
 extern const struct schema schema_pod_status;          /* pod_status.c */
 
-#define DECLARE(name) extern const struct kind kind_##name;
-KINDS(DECLARE)
+#define DECLARE(name, NAME, number) extern const struct kind kind_##name;
+KIND_LIST(DECLARE)
 #undef DECLARE
 
 /* imagePullPolicy of a container that does not say one (pod_fill.c). */
@@ -95,6 +95,15 @@ void pod_fill(struct arena *a, struct value *obj);
 void workload_check(const struct value *obj, const struct value *old, struct errlist *l);
 void replicaset_validate(const struct value *obj, const struct value *old, struct errlist *l);
 void deployment_validate(const struct value *obj, const struct value *old, struct errlist *l);
+
+void pod_references(const struct object *o, kind_reference_cb *cb, void *data);
+/* What a pod's spec names, for pods and for templates (pod_refs.c). ns: the namespace it is or will be in. */
+void pod_spec_references(struct mp spec, struct str ns, kind_reference_cb *cb, void *data);
+void workload_references(const struct object *o, kind_reference_cb *cb, void *data);
+void pod_begin(struct arena *a, struct value *obj);
+void pod_doubt(const struct value *obj, struct arena *a, struct kind_warnings *out);
+void workload_doubt(const struct value *obj, struct arena *a, struct kind_warnings *out);
+void secret_doubt(const struct value *obj, struct arena *a, struct kind_warnings *out);
 
 /* ---- Cells ---- */
 

@@ -1,15 +1,17 @@
-/* The list of kinds, in the order of their ids (enum kind_id) without gaps: X(NAME) stands for `kind_NAME`, which the kind's file defines. */
+/* The list of kinds: X(NAME, NUMBER) stands for `kind_NAME`, which the kind's file defines, and KIND_NAME, its number.
+ *
+ * In the order of numbers. They go into the log and the keys of the store: never reuse one, never renumber. */
 #ifndef PROTO_KINDS_LIST_H
 #define PROTO_KINDS_LIST_H
 
-#define KINDS(X)                                                                                                       \
-    X(namespace)                                                                                                       \
-    X(node)                                                                                                            \
-    X(pod)                                                                                                             \
-    X(configmap)                                                                                                       \
-    X(secret)                                                                                                          \
-    X(replicaset)                                                                                                      \
-    X(deployment)                                                                                                      \
-    X(event)
+#define KIND_LIST(X)                                                                                                   \
+    X(namespace, NAMESPACE, 1)                                                                                         \
+    X(node, NODE, 2)                                                                                                   \
+    X(pod, POD, 3)                                                                                                     \
+    X(configmap, CONFIGMAP, 4)                                                                                         \
+    X(secret, SECRET, 5)                                                                                               \
+    X(replicaset, REPLICASET, 6)                                                                                       \
+    X(deployment, DEPLOYMENT, 7)                                                                                       \
+    X(event, EVENT, 8)
 
 #endif

@@ -72,6 +72,25 @@ static const struct column columns[] = {
     {.title = "AGE"},
 };
 
+static void namespace_begin(struct arena *a, struct value *obj)
+{
+    struct value *finalizers = value_ensure_list(a, value_ensure_map(a, obj, "spec"), "finalizers");
+    if (value_count(finalizers) == 0) {
+        value_append(a, finalizers, value_cstr(a, "kubernetes"));
+    }
+    value_set(a, value_ensure_map(a, obj, "status"), "phase", value_cstr(a, "Active"));
+}
+
+/* A manifest of a namespace does not speak of the finalizers in its spec: replacing the namespace by it leaves them alone. An empty list takes
+ * them away (Kubernetes has a way of its own for that, and ignores them in updates). */
+static void namespace_keep(struct arena *a, struct value *obj, const struct value *old)
+{
+    struct value *kept = value_path(old, "spec.finalizers"), *spec = value_get(obj, "spec");
+    if (kept != NULL && (value_is_null(spec) || value_is_map(spec)) && value_get(spec, "finalizers") == NULL) {
+        value_set(a, value_ensure_map(a, obj, "spec"), "finalizers", value_copy(a, kept));
+    }
+}
+
 const struct kind kind_namespace = {
     .id = KIND_NAMESPACE,
     .name = "Namespace",
@@ -80,10 +99,14 @@ const struct kind kind_namespace = {
     .singular = "namespace",
     .short_names = "ns",
     .has_status = true,
+    .names = NAMES_DNS_LABEL,
+    .in_steps = true,
     .selectable = "status.phase",
     .schema = &namespace,
     .columns = columns,
     .columns_count = ARRAY_SIZE(columns),
     .validate = namespace_validate,
     .fill = namespace_fill,
+    .begin = namespace_begin,
+    .keep = namespace_keep,
 };

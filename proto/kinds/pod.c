@@ -1,3 +1,4 @@
+#include "proto/facts/toleration.h"
 #include "proto/kinds/kinds.h"
 
 /* clang-format off */
@@ -19,6 +20,12 @@ static const struct column columns[] = {
     {.title = "READINESS GATES", .wide = true, .cell = pod_cell_gates},
 };
 
+void pod_begin(struct arena *a, struct value *obj)
+{
+    value_set(a, value_ensure_map(a, obj, "status"), "phase", value_cstr(a, "Pending"));
+    toleration_add_defaults(a, value_ensure_map(a, obj, "spec"));
+}
+
 const struct kind kind_pod = {
     .id = KIND_POD,
     .name = "Pod",
@@ -29,6 +36,9 @@ const struct kind kind_pod = {
     .namespaced = true,
     .has_status = true,
     .has_generation = false,
+    .has_ephemeral = true,
+    .in_steps = true,
+    .tells_undone = true, /* its spec hardly changes, so what is said at the start stays true */
     .schema = &pod,
     .selectable = "spec.nodeName spec.restartPolicy spec.schedulerName spec.serviceAccountName spec.hostNetwork "
                   "status.phase status.podIP status.nominatedNodeName",
@@ -36,4 +46,7 @@ const struct kind kind_pod = {
     .columns_count = ARRAY_SIZE(columns),
     .validate = pod_validate,
     .fill = pod_fill,
+    .begin = pod_begin,
+    .doubt = pod_doubt,
+    .references = pod_references,
 };

@@ -193,6 +193,40 @@ static const struct column deployment_columns[] = {
     WIDE_COLUMNS,
 };
 
+/* What manifests of old groups and versions implied, written out. The defaults are today's. */
+static void old_workload_up(struct arena *a, struct value *doc)
+{
+    struct value *spec = value_get(doc, "spec");
+    if (!value_is_map(spec)) {
+        return;
+    }
+    value_remove(spec, "rollbackTo"); /* an order, not a state; rollout undo took its place */
+    struct value *labels = value_at(spec, "template", "metadata", "labels", NULL);
+    if (value_is_null(value_get(spec, "selector")) && value_count(labels) > 0) {
+        struct value *selector = value_map(a);
+        value_set(a, selector, "matchLabels", value_copy(a, labels));
+        value_set(a, spec, "selector", selector);
+    }
+}
+
+static const struct kind_version replicaset_versions[] = {
+    {"extensions/v1beta1", old_workload_up, NULL, .read_only = true},
+    {"apps/v1beta2", old_workload_up, NULL, .read_only = true},
+    {0},
+};
+
+static const struct kind_version deployment_versions[] = {
+    {"extensions/v1beta1", old_workload_up, NULL, .read_only = true},
+    {"apps/v1beta1", old_workload_up, NULL, .read_only = true},
+    {"apps/v1beta2", old_workload_up, NULL, .read_only = true},
+    {0},
+};
+
+void workload_references(const struct object *o, kind_reference_cb *cb, void *data)
+{
+    pod_spec_references(mp_path(object_mp(o), "spec.template.spec"), o->ns, cb, data);
+}
+
 const struct kind kind_replicaset = {
     .id = KIND_REPLICASET,
     .name = "ReplicaSet",
@@ -200,6 +234,7 @@ const struct kind kind_replicaset = {
     .plural = "replicasets",
     .singular = "replicaset",
     .short_names = "rs",
+    .versions = replicaset_versions,
     .namespaced = true,
     .has_status = true,
     .has_scale = true,
@@ -210,6 +245,8 @@ const struct kind kind_replicaset = {
     .columns_count = ARRAY_SIZE(replicaset_columns),
     .validate = replicaset_validate,
     .fill = replicaset_fill,
+    .doubt = workload_doubt,
+    .references = workload_references,
 };
 
 const struct kind kind_deployment = {
@@ -219,6 +256,7 @@ const struct kind kind_deployment = {
     .plural = "deployments",
     .singular = "deployment",
     .short_names = "deploy",
+    .versions = deployment_versions,
     .namespaced = true,
     .has_status = true,
     .has_scale = true,
@@ -228,4 +266,6 @@ const struct kind kind_deployment = {
     .columns_count = ARRAY_SIZE(deployment_columns),
     .validate = deployment_validate,
     .fill = deployment_fill,
+    .doubt = workload_doubt,
+    .references = workload_references,
 };

@@ -58,11 +58,7 @@ const struct kind *kind_of_document(struct arena *a, struct value *doc, struct e
         bad_kind(doc, err, "apiVersion", text);
         return NULL;
     }
-    const struct kind *k = kind_by_name(name);
-    if (k != NULL && str_is(api, k->api_version)) {
-        return k;
-    }
-    k = convert_old_spelling(a, doc);
+    const struct kind *k = convert_up(a, doc);
     return k != NULL ? k : unknown_kind(a, doc, api, name, err);
 }
 
@@ -163,14 +159,15 @@ static void check_required(struct errlist *l, const struct schema *s, const stru
 /* Namespaces are labels of the domain name system; events, which others name, any segment of a path; all others subdomains. NULL, or why not. */
 static const char *name_fault(const struct kind *k, struct str s)
 {
-    switch (k->id) {
-    case KIND_NAMESPACE:
+    switch (k->names) {
+    case NAMES_DNS_LABEL:
         return name_is_dns_label(s) ? NULL : NAME_LABEL_WHY;
-    case KIND_EVENT:
+    case NAMES_KEY:
         return name_is_key(s) ? NULL : NAME_KEY_WHY;
-    default:
-        return name_is_dns_subdomain(s) ? NULL : NAME_SUBDOMAIN_WHY;
+    case NAMES_DNS_SUBDOMAIN:
+        break;
     }
+    return name_is_dns_subdomain(s) ? NULL : NAME_SUBDOMAIN_WHY;
 }
 
 static void check_name(const struct kind *k, const struct value *meta, const struct fpath *p, struct errlist *l)

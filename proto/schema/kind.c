@@ -19,19 +19,40 @@ const struct kind *kinds_at(unsigned i)
 
 const struct kind *kind_by_id(unsigned id)
 {
-    /* The list is in order of ids without gaps. */
-    if (id == 0 || id > kinds_list_count) {
-        return NULL;
+    /* The list is in order of ids: mostly without gaps, so the place is known; else it is searched for. */
+    if (id > 0 && id <= kinds_list_count && kinds_list[id - 1]->id == id) {
+        return kinds_list[id - 1];
     }
-    assert(kinds_list[id - 1]->id == id);
-    return kinds_list[id - 1];
+    unsigned lo = 0, hi = kinds_list_count;
+    while (lo < hi) {
+        unsigned mid = lo + (hi - lo) / 2;
+        if ((unsigned)kinds_list[mid]->id < id) {
+            lo = mid + 1;
+        } else {
+            hi = mid;
+        }
+    }
+    return lo < kinds_list_count && kinds_list[lo]->id == id ? kinds_list[lo] : NULL;
+}
+
+struct str kind_group(const struct kind *k)
+{
+    const char *slash = strchr(k->api_version, '/');
+    return slash == NULL ? STR_NONE : (struct str){k->api_version, (size_t)(slash - k->api_version)};
 }
 
 const struct kind *kind_by_name(struct str name)
 {
+    const char *dot = name.n == 0 ? NULL : memchr(name.p, '.', name.n);
+    struct str group = STR_NONE;
+    if (dot != NULL) {
+        group = (struct str){dot + 1, name.n - (size_t)(dot - name.p) - 1};
+        name.n = (size_t)(dot - name.p);
+    }
     for (unsigned i = 0; i < kinds_list_count; i++) {
-        if (str_is(name, kinds_list[i]->name)) {
-            return kinds_list[i];
+        const struct kind *k = kinds_list[i];
+        if (str_is(name, k->name) && (dot == NULL || str_eq(group, kind_group(k)))) {
+            return k;
         }
     }
     return NULL;
@@ -78,9 +99,7 @@ static bool split_group(struct str *name, struct str *group)
 
 static bool group_is(const struct kind *k, struct str group)
 {
-    const char *slash = strchr(k->api_version, '/');
-    struct str own = slash == NULL ? STR_NONE : (struct str){k->api_version, (size_t)(slash - k->api_version)};
-    struct str version = str_of(slash == NULL ? k->api_version : slash + 1);
+    struct str own = kind_group(k), version = str_of(k->api_version + (own.n == 0 ? 0 : own.n + 1));
     if (group.n > version.n && str_starts(group, version) && group.p[version.n] == '.') {
         group = (struct str){group.p + version.n + 1, group.n - version.n - 1};
     } else if (str_eq(group, version)) {

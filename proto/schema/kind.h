@@ -1,7 +1,8 @@
 /* Kinds: one table per kind says everything about it: names, fields, defaults, validation, merge keys, columns.
  *
  * Defaulting, validation, explain, patches, printing and canonical encoding are written once and read these tables
- * (proto/kinds/NAME.c holds them; proto/kinds/list.h lists them). Adding a kind is adding a table and a row.
+ * (proto/kinds/NAME.c holds them; proto/kinds/list.h lists them). What others do for "every kind" (garbage collection, deletion of a namespace,
+ * watches, admission, sealing of secrets, what agents are told of) reads them as well. Adding a kind is adding a table and a row.
  * Source: Kubernetes API reference v1.33, group "" (Namespace, Pod, Node, ConfigMap, Secret, Event), apps/v1 (ReplicaSet,
  * Deployment); field names, types, defaults and rules as documented there. */
 #ifndef PROTO_SCHEMA_KIND_H
@@ -12,6 +13,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "proto/kinds/list.h"
 #include "proto/model/msgpack.h"
 #include "proto/model/value.h"
 
@@ -81,17 +83,12 @@ const struct field *schema_field(const struct schema *s, struct str name); /* NU
 
 /* ---- Kinds ---- */
 
-/* Numbers go into the log and the keys of the store: never reuse, never renumber. */
+/* KIND_POD and so on, from proto/kinds/list.h. */
 enum kind_id {
-    KIND_NAMESPACE = 1,
-    KIND_NODE = 2,
-    KIND_POD = 3,
-    KIND_CONFIGMAP = 4,
-    KIND_SECRET = 5,
-    KIND_REPLICASET = 6,
-    KIND_DEPLOYMENT = 7,
-    KIND_EVENT = 8,
-    KIND_ID_MAX = 63,
+#define KIND_NUMBER(name, NAME, number) KIND_##NAME = (number),
+    KIND_LIST(KIND_NUMBER)
+#undef KIND_NUMBER
+        KIND_ID_MAX = 65535, /* what a log or a snapshot may say; nothing is as large as this */
 };
 
 /* Collects what is wrong, up to ERRLIST_MAX findings; the first ones are what the user sees. */
@@ -114,12 +111,41 @@ void errlist_add(struct errlist *l, const struct value *where, const char *field
 int errlist_to_error(const struct errlist *l, const char *what, const char *file, struct error *err);
 
 struct object;
+struct kind_warnings;
 struct column {
     const char *title; /* "NAME", "READY" */
     bool wide;         /* only with -o wide */
     /* Cell text into out; now_ms is wall time for ages. NULL = the generic NAME or AGE column by title. */
     void (*cell)(struct buf *out, const struct object *o, int64_t now_ms);
 };
+
+/* Other versions that documents of a kind may be written in; the one that is stored, kept and answered with is the kind's api_version. */
+struct kind_version {
+    const char *api_version; /* "apps/v1beta2"; may be of another group */
+    /* In place, to the stored one and from it, with what the spelling implied written out; NULL = the words are the same. apiVersion is set by the
+     * caller. Up is called on documents that nobody has checked. */
+    void (*up)(struct arena *a, struct value *doc);
+    void (*down)(struct arena *a, struct value *doc);
+    bool read_only; /* taken, but nobody is answered in it: what old manifests say */
+};
+
+/* What the names of a kind's objects must be, beside name_is_key. */
+enum kind_names { NAMES_DNS_SUBDOMAIN, NAMES_DNS_LABEL, NAMES_KEY };
+
+/* Another object that an object names: see kind_references. */
+struct kind_reference {
+    const struct kind *kind;
+    struct str ns, name; /* borrowed from the object; ns is empty for cluster-wide kinds */
+    struct str uid;      /* of owners; empty where the reference is by name alone */
+    enum reference_use {
+        REFERENCE_OWNER,   /* metadata.ownerReferences */
+        REFERENCE_CONTENT, /* its content is needed where the pods run: agents are told of it */
+        REFERENCE_PLACE,   /* the node that it is bound to */
+        REFERENCE_TARGET,  /* named, no more */
+    } use;
+    bool optional; /* what names it does without */
+};
+typedef void kind_reference_cb(void *data, const struct kind_reference *r);
 
 struct kind {
     enum kind_id id;
@@ -135,6 +161,14 @@ struct kind {
      * "source=source.component": a name of its own for a path. NULL = none. */
     const char *selectable;
     unsigned since; /* feature level (schema/release.h) from which on there may be objects of it */
+    enum kind_names names;
+    bool secret;                         /* what is in it is sealed on disk, wiped from memory, and in no message */
+    bool unowned;                        /* a record about others (an event): garbage collection leaves it alone */
+    bool in_steps;                       /* deleted step by step (grace, contents), never by a transaction at once */
+    bool is_content;                     /* agents get those that their pods name (REFERENCE_CONTENT) */
+    bool has_ephemeral;                  /* the part "ephemeralcontainers" */
+    bool tells_undone;                   /* what of its spec is not carried out stands in a condition */
+    const struct kind_version *versions; /* ended by an api_version of NULL; NULL = none but api_version */
     const struct schema *schema;
     const struct column *columns;
     unsigned columns_count;
@@ -143,10 +177,27 @@ struct kind {
     /* Defaults beyond the table (labels of a Deployment's selector from the template for old spellings, resources' requests from
      * limits, ...). May be NULL. Called after the table's defaults. */
     void (*fill)(struct arena *a, struct value *obj);
+    /* Admission of a create by a user, between the checks of types and kind_check: the first state (phase, finalizers), defaults that are
+     * the cluster's and not the kind's. May be NULL. */
+    void (*begin)(struct arena *a, struct value *obj);
+    /* Admission of an update: what a manifest that does not speak of it leaves alone. May be NULL. */
+    void (*keep)(struct arena *a, struct value *obj, const struct value *old);
+    /* What is allowed, and yet hardly meant (kind_find_doubts). May be NULL. */
+    void (*doubt)(const struct value *obj, struct arena *a, struct kind_warnings *out);
+    /* What it refers to beside its owners: every reference, in the order of the fields. May be NULL. Ask kind_references. */
+    void (*references)(const struct object *o, kind_reference_cb *cb, void *data);
 };
 
 const struct kind *kind_by_id(unsigned id);       /* NULL if unknown */
-const struct kind *kind_by_name(struct str name); /* "Pod", exact */
+const struct kind *kind_by_name(struct str name); /* "Pod", or with its group "Deployment.apps"; exact */
+struct str kind_group(const struct kind *k);      /* "apps"; empty for the first group */
+/* The kind of a group and name, as references have them: apiVersion in any version of the kind's group, or one of its versions. NULL if none. */
+const struct kind *kind_of_reference(struct str api_version, struct str name);
+/* A document of the kind in its stored version becomes one of another version; ERR_UNSUPPORTED if the kind is not served in it. */
+int kind_write_version(const struct kind *k, struct arena *a, struct value *doc, struct str api_version,
+                       struct error *err);
+/* Every other object that o names: its owners of known kinds, then what its kind tells. Borrowed from o. The same object may come more than once. */
+void kind_references(const struct object *o, kind_reference_cb *cb, void *data);
 /* What a person types: kind, plural, singular or short name, any case ("deploy", "Pods", "deployments.apps"). NULL if none. */
 const struct kind *kind_by_any_name(struct str name);
 const struct kind *kind_nearest(struct str name); /* for "did you mean"; NULL if nothing is near */

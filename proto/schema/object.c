@@ -148,7 +148,7 @@ void object_unref(struct object *o)
     }
     assert(o->refs > 0);
     if (--o->refs == 0) {
-        if (o->kind->id == KIND_SECRET || kind_is_unknown(o->kind)) {
+        if (o->kind->secret) {
             mem_wipe(o->body, o->body_size);
         }
         free(o);

@@ -143,6 +143,13 @@ void kind_find_warnings(const struct kind *k, struct arena *a, const struct valu
     walk_map(&w, k->schema, doc, NULL, NULL);
 }
 
+void kind_find_doubts(const struct kind *k, struct arena *a, const struct value *doc, struct kind_warnings *out)
+{
+    if (k->doubt != NULL) {
+        k->doubt(doc, a, out);
+    }
+}
+
 #define CONDITION_TEXT_MAX 1024u
 
 void kind_add_undone_condition(const struct kind *k, struct arena *a, struct value *doc, int64_t wall_ms)

@@ -9,7 +9,7 @@
 #include "base/mem.h"
 #include "proto/schema/kind.h"
 
-/* All kinds, in the order of their ids without gaps, and the rows of metadata that all of them share: proto/kinds. */
+/* All kinds, in the order of their ids, and the rows of metadata that all of them share: proto/kinds. */
 extern const struct kind *const kinds_list[];
 extern const unsigned kinds_list_count;
 extern const struct schema schema_object_meta;
@@ -119,8 +119,8 @@ const struct value *field_old_element(const struct field *f, const struct value 
 /* kind_check_fields_of with the findings in l. */
 void fields_check(const struct kind *k, struct value *doc, const struct value *old, unsigned flags, struct errlist *l);
 
-/* Old apiVersions (convert.c): NULL if the document is none of them. */
-const struct kind *convert_old_spelling(struct arena *a, struct value *doc);
+/* The kind that a document names by apiVersion and kind; one of another version becomes one of the stored (convert.c). NULL if there is none. */
+const struct kind *convert_up(struct arena *a, struct value *doc);
 
 /* The field whose name is nearest to an unknown one; NULL if none is near. */
 const char *schema_nearest(const struct schema *s, struct str name);

@@ -74,7 +74,7 @@ static int close_block(struct writer *w)
 
 static void write_object(struct writer *w, const struct object *o, const uint8_t *key)
 {
-    bool seal = key != NULL && (o->kind->id == KIND_SECRET || kind_is_unknown(o->kind));
+    bool seal = key != NULL && o->kind->secret;
     struct str body = {(const char *)o->body, o->body_size};
     buf_put_u8(&w->raw, RECORD_OBJECT);
     varint_write(&w->raw, o->kind->id);

@@ -72,7 +72,7 @@ static inline bool store_writes_news(const struct store *s)
 /* Whether objects of this kind are sealed where they leave memory. What is in those of an unknown kind, nobody here can tell. */
 static inline bool store_seals(const struct store *s, unsigned kind_id)
 {
-    return s->has_key && (kind_id == KIND_SECRET || kind_by_id(kind_id) == NULL);
+    return s->has_key && kind_stored(kind_id)->secret;
 }
 
 #endif

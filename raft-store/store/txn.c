@@ -172,7 +172,7 @@ static void write_object(struct buf *out, const struct txn_op *op)
         for (unsigned i = 0; i < ARRAY_SIZE(meta); i++) {
             write_field(out, doc, meta[i]);
         }
-        for (unsigned i = 0; i < doc->map.count && op->kind->id != KIND_SECRET; i++) {
+        for (unsigned i = 0; i < doc->map.count && !op->kind->secret; i++) {
             struct str key = doc->map.members[i].key;
             if (!str_is(key, "apiVersion") && !str_is(key, "kind") && !str_is(key, "metadata") &&
                 !str_is(key, "status")) {

@@ -17,7 +17,8 @@ struct view {
     uint64_t revision, bytes;
     struct view_hash hash;
     struct ptree objects, owned, on_node;
-    uint32_t counts[KIND_ID_MAX + 1];
+    unsigned counts_end; /* one above the highest kind that there ever was */
+    uint32_t *counts;    /* objects, by kind id */
 };
 
 struct node_item {
@@ -121,6 +122,7 @@ struct view *view_fork(const struct view *from)
 {
     struct view *v = xmemdup(from, sizeof *v);
     v->refs = 1;
+    v->counts = from->counts_end == 0 ? NULL : xmemdup(from->counts, from->counts_end * sizeof *v->counts);
     ptree_fork(&from->objects, &v->objects);
     ptree_fork(&from->owned, &v->owned);
     ptree_fork(&from->on_node, &v->on_node);
@@ -142,6 +144,7 @@ void view_unref(struct view *v)
     ptree_close(&v->objects);
     ptree_close(&v->owned);
     ptree_close(&v->on_node);
+    free(v->counts);
     free(v);
 }
 
@@ -168,7 +171,17 @@ struct view_hash view_state_hash(const struct view *v)
 
 uint64_t view_count(const struct view *v, const struct kind *k)
 {
-    return k == NULL ? v->objects.count : v->counts[k->id];
+    return k == NULL ? v->objects.count : (unsigned)k->id < v->counts_end ? v->counts[k->id] : 0;
+}
+
+const struct kind *view_kind_next(const struct view *v, const struct kind *after)
+{
+    for (unsigned id = after == NULL ? 1 : (unsigned)after->id + 1; id < v->counts_end; id++) {
+        if (v->counts[id] > 0) {
+            return kind_stored(id);
+        }
+    }
+    return NULL;
 }
 
 uint64_t view_bytes(const struct view *v)
@@ -210,7 +223,13 @@ static void sums_add(struct view *v, const struct object *o)
 {
     hash_add(&v->hash, view_object_hash(o));
     v->bytes += o->body_size;
-    v->counts[o->kind->id]++;
+    unsigned id = o->kind->id;
+    if (id >= v->counts_end) {
+        v->counts = xrealloc(v->counts, (id + 1) * sizeof *v->counts);
+        memset(v->counts + v->counts_end, 0, (id + 1 - v->counts_end) * sizeof *v->counts);
+        v->counts_end = id + 1;
+    }
+    v->counts[id]++;
 }
 
 static void sums_subtract(struct view *v, const struct object *o)
@@ -315,9 +334,8 @@ struct str view_kind_name(const struct view *v, const struct kind *k)
 const struct kind *view_kind_named(const struct view *v, struct str name)
 {
     const struct kind *known = kind_by_name(name);
-    for (unsigned id = 1; known == NULL && id <= KIND_ID_MAX; id++) {
-        const struct kind *k = kind_stored(id);
-        if (v->counts[id] > 0 && kind_is_unknown(k) && str_eq(view_kind_name(v, k), name)) {
+    for (const struct kind *k = NULL; known == NULL && (k = view_kind_next(v, k)) != NULL;) {
+        if (kind_is_unknown(k) && str_eq(view_kind_name(v, k), name)) {
             return k;
         }
     }

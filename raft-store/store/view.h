@@ -23,7 +23,10 @@ struct view_hash {
 struct view_hash
 view_state_hash(const struct view *v); /* incremental set hash over (key, revision, body hash) of all objects */
 uint64_t view_count(const struct view *v, const struct kind *k); /* objects of a kind (NULL = all) */
-uint64_t view_bytes(const struct view *v);                       /* sum of body sizes */
+/* The kinds that have objects here, in the order of their ids: the first after one (NULL: of all), or NULL. Whoever means "every kind" of a state
+ * asks this, and forgets none. */
+const struct kind *view_kind_next(const struct view *v, const struct kind *after);
+uint64_t view_bytes(const struct view *v); /* sum of body sizes */
 
 /* The kind of this name: a known one or, if objects of it are in this version, the stand-in that they are kept under; else NULL. */
 const struct kind *view_kind_named(const struct view *v, struct str name);

@@ -245,7 +245,7 @@ static void free_values(struct strmap *m)
 
 unsigned rollout_judge(struct rollout_events *told, unsigned count, struct buf *out)
 {
-    static void (*const takers[KIND_ID_MAX + 1])(struct state *, const struct rollout_event *) = {
+    static void (*const takers[KIND_DEPLOYMENT + 1])(struct state *, const struct rollout_event *) = {
         [KIND_DEPLOYMENT] = take_deployment,
         [KIND_REPLICASET] = take_set,
         [KIND_POD] = take_pod,

@@ -239,10 +239,18 @@ static void references_are_found_wherever_they_stand(void **state)
                  "'containers':[{'name':'web','image':'nginx','env':[{'name':'C','valueFrom':{'configMapKeyRef':"
                  "{'name':'one','key':'a'}}}],'envFrom':[{'secretRef':{'name':'two'}}]}],'volumes':["
                  "{'name':'a','projected':{'sources':[{'secret':{'name':'three'}}]}}]");
-    assert_true(podspec_refers(f.s, KIND_CONFIGMAP, STR("one")));
-    assert_true(podspec_refers(f.s, KIND_SECRET, STR("two")));
-    assert_true(podspec_refers(f.s, KIND_SECRET, STR("three")));
-    assert_false(podspec_refers(f.s, KIND_SECRET, STR("one")));
+    static const struct {
+        const char *kind, *name;
+        bool named;
+    } rows[] = {
+        {"ConfigMap", "one", true}, {"Secret", "two", true}, {"Secret", "three", true}, {"Secret", "one", false}};
+    for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+        CLEANUP_FREE char *json =
+            xasprintf("{'apiVersion':'v1','kind':'%s','metadata':{'name':'%s','namespace':'default'}}", rows[i].kind,
+                      rows[i].name);
+        CLEANUP_OBJECT struct object *o = object_of(json);
+        assert_int_equal(podspec_refers(f.s, o), rows[i].named);
+    }
     fixture_close(&f);
 }
 

@@ -241,10 +241,13 @@ static void what_must_be_understood_is_news_and_not_damage(void **state)
     finish(p, &payload, 0);
     apply_is(p, ERR_UNSUPPORTED, "newer reeve-master");
     *effect = EFFECT_PUT;
-    effect[1] = KIND_ID_MAX + 1; /* a number */
+    size_t at = (size_t)(effect - payload.data) + 1;
+    buf_append(&payload, "\0\0", 2);
+    memmove(payload.data + at + 3, payload.data + at + 1, payload.size - at - 3);
+    memcpy(payload.data + at, (const uint8_t[]){0x80, 0x80, 0x04}, 3); /* a number: KIND_ID_MAX + 1 */
     finish(p, &payload, 0);
     apply_is(p, ERR_UNSUPPORTED, "newer reeve-master");
-    effect[1] = 0;
+    memcpy(payload.data + at, (const uint8_t[]){0x80, 0x80, 0}, 3);
     finish(p, &payload, 0);
     apply_is(p, ERR_CORRUPT, "malformed");
 }

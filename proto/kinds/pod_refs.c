@@ -1,0 +1,123 @@
+/* What pods and pod templates refer to, as rows: a volume source, a part of an environment, a field of the spec. A kind that does not exist here yet
+ * is no reference until it does; its row stands here already.
+ * Source: Kubernetes core/v1 Volume, EnvVarSource, EnvFromSource, PodSpec. */
+#include "proto/kinds/kinds.h"
+
+struct ref_row {
+    const char *
+        at; /* of a volume: its source; of anything else the member that the reference stands in; NULL = the map itself */
+    const char *within; /* a path below that; NULL = none */
+    const char *name;   /* the member with the name */
+    const char *kind;
+    enum reference_use use;
+    bool optional; /* in any case; else the member "optional" beside the name says so */
+};
+
+/* Sources that no node mounts yet are refused for new pods: agents are told of nothing for them. */
+static const struct ref_row volume_rows[] = {
+    {"configMap", NULL, "name", "ConfigMap", REFERENCE_CONTENT, false},
+    {"secret", NULL, "secretName", "Secret", REFERENCE_CONTENT, false},
+    {"persistentVolumeClaim", NULL, "claimName", "PersistentVolumeClaim", REFERENCE_CONTENT, false},
+    {"iscsi", "secretRef", "name", "Secret", REFERENCE_TARGET, false},
+    {"glusterfs", NULL, "endpoints", "Endpoints", REFERENCE_TARGET, false},
+    {"rbd", "secretRef", "name", "Secret", REFERENCE_TARGET, false},
+    {"flexVolume", "secretRef", "name", "Secret", REFERENCE_TARGET, false},
+    {"cinder", "secretRef", "name", "Secret", REFERENCE_TARGET, false},
+    {"cephfs", "secretRef", "name", "Secret", REFERENCE_TARGET, false},
+    {"azureFile", NULL, "secretName", "Secret", REFERENCE_TARGET, false},
+    {"scaleIO", "secretRef", "name", "Secret", REFERENCE_TARGET, false},
+    {"storageos", "secretRef", "name", "Secret", REFERENCE_TARGET, false},
+    {"csi", "nodePublishSecretRef", "name", "Secret", REFERENCE_TARGET, false},
+};
+
+static const struct ref_row projection_rows[] = {
+    {"configMap", NULL, "name", "ConfigMap", REFERENCE_CONTENT, false},
+    {"secret", NULL, "name", "Secret", REFERENCE_CONTENT, false},
+    {"clusterTrustBundle", NULL, "name", "ClusterTrustBundle", REFERENCE_TARGET, false},
+};
+
+static const struct ref_row env_rows[] = {
+    {"valueFrom", "configMapKeyRef", "name", "ConfigMap", REFERENCE_CONTENT, false},
+    {"valueFrom", "secretKeyRef", "name", "Secret", REFERENCE_CONTENT, false},
+};
+
+static const struct ref_row env_from_rows[] = {
+    {"configMapRef", NULL, "name", "ConfigMap", REFERENCE_CONTENT, false},
+    {"secretRef", NULL, "name", "Secret", REFERENCE_CONTENT, false},
+};
+
+static const struct ref_row pull_secret_rows[] = {{NULL, NULL, "name", "Secret", REFERENCE_CONTENT, true}};
+
+static const struct ref_row claim_rows[] = {
+    {NULL, NULL, "resourceClaimName", "ResourceClaim", REFERENCE_TARGET, false},
+    {NULL, NULL, "resourceClaimTemplateName", "ResourceClaimTemplate", REFERENCE_TARGET, false},
+};
+
+static const struct ref_row spec_rows[] = {
+    {NULL, NULL, "nodeName", "Node", REFERENCE_PLACE, false},
+    {NULL, NULL, "serviceAccountName", "ServiceAccount", REFERENCE_TARGET, false},
+    {NULL, NULL, "priorityClassName", "PriorityClass", REFERENCE_TARGET, false},
+    {NULL, NULL, "runtimeClassName", "RuntimeClass", REFERENCE_TARGET, false},
+};
+
+struct refs_walk {
+    struct str ns;
+    kind_reference_cb *cb;
+    void *data;
+};
+
+static void tell(const struct refs_walk *w, const struct ref_row *row, struct mp map)
+{
+    struct str name = mp_str(mp_get(map, row->name));
+    const struct kind *k = name_is_key(name) ? kind_by_name(str_of(row->kind)) : NULL;
+    if (k != NULL) {
+        const struct kind_reference r = {.kind = k,
+                                         .ns = k->namespaced ? w->ns : STR_NONE,
+                                         .name = name,
+                                         .use = row->use,
+                                         .optional = row->optional || mp_bool(mp_get(map, "optional"), false)};
+        w->cb(w->data, &r);
+    }
+}
+
+static void walk_map(const struct refs_walk *w, const struct ref_row *rows, unsigned count, struct mp map)
+{
+    for (struct mp_iter it = mp_iter(map); mp_next(&it);) {
+        for (unsigned i = 0; i < count; i++) {
+            const struct ref_row *r = &rows[i];
+            if (str_is(it.key, r->at == NULL ? r->name : r->at)) {
+                tell(w, r, r->at == NULL ? map : r->within == NULL ? it.value : mp_get(it.value, r->within));
+            }
+        }
+    }
+}
+
+#define WALK(w, rows, map) walk_map(w, rows, ARRAY_SIZE(rows), map)
+#define WALK_LIST(w, rows, list)                                                                                       \
+    for (struct mp_iter rows##_it = mp_iter(list); mp_next(&rows##_it);) {                                             \
+        WALK(w, rows, rows##_it.value);                                                                                \
+    }
+
+void pod_spec_references(struct mp spec, struct str ns, kind_reference_cb *cb, void *data)
+{
+    static const char *const lists[] = {"initContainers", "containers", "ephemeralContainers"};
+    const struct refs_walk walk = {ns, cb, data}, *w = &walk;
+    for (struct mp_iter it = mp_iter(mp_get(spec, "volumes")); mp_next(&it);) {
+        WALK(w, volume_rows, it.value);
+        WALK_LIST(w, projection_rows, mp_path(it.value, "projected.sources"));
+    }
+    for (unsigned i = 0; i < ARRAY_SIZE(lists); i++) {
+        for (struct mp_iter it = mp_iter(mp_get(spec, lists[i])); mp_next(&it);) {
+            WALK_LIST(w, env_rows, mp_get(it.value, "env"));
+            WALK_LIST(w, env_from_rows, mp_get(it.value, "envFrom"));
+        }
+    }
+    WALK_LIST(w, pull_secret_rows, mp_get(spec, "imagePullSecrets"));
+    WALK_LIST(w, claim_rows, mp_get(spec, "resourceClaims"));
+    WALK(w, spec_rows, spec);
+}
+
+void pod_references(const struct object *o, kind_reference_cb *cb, void *data)
+{
+    pod_spec_references(mp_get(object_mp(o), "spec"), o->ns, cb, data);
+}
