@@ -44,6 +44,10 @@
     X(rejoin_before_config)                                                                                            \
     X(rejoin_before_identity)                                                                                          \
     X(repair_before_marker)                                                                                            \
+    X(rotate_after_step)                                                                                               \
+    X(rotate_before_cas)                                                                                               \
+    X(rotate_before_key)                                                                                               \
+    X(rotate_before_step)                                                                                              \
     X(setup_before_config)                                                                                             \
     X(setup_before_state)                                                                                              \
     X(snapshot_before_put)

@@ -23,6 +23,7 @@
 #include "master/auth/identity.h"
 #include "master/auth/restrict.h"
 #include "master/auth/revoked.h"
+#include "master/auth/rotate.h"
 #include "master/daemon.h"
 #include "master/front/ask.h"
 #include "master/front/held.h"
@@ -126,6 +127,7 @@ static void on_chores(uv_timer_t *timer)
 {
     struct master *m = timer->data;
     members_announce(m);
+    rotate_tick(m);
     identity_tick(m);
     changes_settle(m);
     removed_check(m);
@@ -163,6 +165,7 @@ static void on_committed(void *data, uint64_t revision, bool restored)
 {
     struct master *m = data;
     (void)revision;
+    rotate_advance(m);
     revoked_advance(m);
     watch_table_advance(m->watches, restored);
     node_feeds_flush(m);
@@ -512,11 +515,14 @@ static void free_master(struct master *m)
     departed_free(m->departed);
     free(m->renewals);
     revoked_free(m->revoked);
+    rotate_free(m->rotate);
     strmap_close(&m->agents);
     net_tls_unref(m->tls);
     net_gate_unref(m->gate);
     free(m->ca_pem);
     pki_free_key(m->ca_key_pem);
+    free(m->identity.cert_pem);
+    pki_free_key(m->identity.key_pem);
     free(m->known_masters);
     mem_wipe(m->seal_key, sizeof m->seal_key);
     log_rates_free(m->log.rates);
@@ -551,6 +557,7 @@ int master_run(const struct master_config *config, enum master_damage *damage, s
     m->departed = departed_new();
     m->renewals = allowance_new(m->env, CERTS_RENEW_BURST, CERTS_RENEW_US);
     m->revoked = revoked_new();
+    m->rotate = rotate_new();
     init_handles(m);
     int rv = make_gate(m, err);
     if (rv == 0) {

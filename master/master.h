@@ -57,6 +57,8 @@ struct identity {
     unsigned failures;   /* in a row */
     unsigned generation; /* counts identity_load: a renewal that began before one is of no use */
     bool renewing;
+    char ca[33]; /* fingerprint of the CA that signed it */
+    char *cert_pem, *key_pem;
     char error[256]; /* of the last failure; "" = none */
 };
 
@@ -67,6 +69,7 @@ struct allowance;
 struct listing;
 struct revoked;
 struct departed;
+struct rotate;
 
 struct master_stats {
     uint64_t requests, refused, forwarded, watch_events, heartbeats, joins, certificates, bad_params, refused_bytes,
@@ -113,13 +116,15 @@ struct master {
     struct allowance *node_kib, *replica_events; /* by node: bytes that it writes, events that it tells */
     struct revoked *revoked;
     struct departed *departed; /* pods that were deleted: events about them are still taken */
+    struct rotate *rotate;
     struct master_stats stats;
     struct laps laps;
     size_t request_bytes; /* of all sessions */
     struct {
         uint64_t max, looked_at, bytes, most, shed;
-    } held; /* held.c: as last looked at; the most ever; connections ended for it */
-    char *ca_pem, *ca_key_pem;
+    } held;           /* held.c: as last looked at; the most ever; connections ended for it */
+    char *ca_pem;     /* whom we trust: one CA, or several; the first one is that of our certificate (auth/rotate.h) */
+    char *ca_key_pem; /* of that one; NULL: we have not got it */
     uint8_t seal_key[32];
     struct identity identity;
     unsigned chores_done; /* timer ticks */
@@ -143,6 +148,7 @@ struct session {
     struct pki_identity who;
     struct pki_facts facts;            /* of its certificate */
     int64_t cert_from_s, cert_until_s; /* life of its certificate, or of the one it was given since */
+    char cert_ca[33];                  /* fingerprint of the CA of that one; "" = not known */
     bool expired;                      /* let in to renew it, and for nothing else */
     bool revoked;                      /* its certificate: calls are refused, and it is closed */
     bool answer_owed;                  /* of a cert.revoke that ends it: closed a little later */

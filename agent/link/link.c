@@ -26,7 +26,7 @@ struct link {
     bool hello_pending, doubted; /* doubted: the last hello had no answer in time */
     int64_t hello_ms;            /* its patience */
     int64_t master, term;
-    bool leads;
+    bool leads, tells_standing;
     char complaint[ERROR_MESSAGE_MAX]; /* last reason logged */
     unsigned complaints;               /* logged since complained_ms */
     int64_t complained_ms;
@@ -124,6 +124,7 @@ static void on_hello(const struct rpc_result *r, void *data)
         return;
     }
     l->doubted = false;
+    l->tells_standing = mp_str(mp_get(r->result, "standing")).n > 0; /* an older master refuses what it does not know */
     l->master = mp_int(mp_get(r->result, "id"), 0);
     l->leads = str_is(mp_str(mp_get(r->result, "role")), "leader") ||
                (l->master != 0 && l->master == mp_int(mp_get(r->result, "leader"), 0));
@@ -154,7 +155,11 @@ void link_hello(struct link *l, int64_t timeout_ms)
     if (c->renew != NULL) {
         renew_life(c->renew, &from_s, &until_s);
     }
-    mp_write_map(&params, 2 + (c->instance != NULL) + 2 * (c->renew != NULL));
+    bool standing = c->renew != NULL && renew_standing(c->renew)[0] != '\0' && l->tells_standing;
+    mp_write_map(&params, 2 + (c->instance != NULL) + 2 * (c->renew != NULL) + standing);
+    if (standing) {
+        mp_write_key_str(&params, "standing", str_of(renew_standing(c->renew)));
+    }
     mp_write_key_str(&params, "version", STR(REEVE_VERSION));
     mp_write_key_str(&params, "name", str_of(c->name));
     if (c->instance != NULL) {

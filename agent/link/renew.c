@@ -7,11 +7,16 @@
 
 #include "base/timefmt.h"
 
+#define OTHER_AGAIN_MS 60000
+
 struct renew {
     struct renew_config config;
     char *ca_path, *cert_path, *key_path, *ca_pem;
     int64_t from_s, until_s;
-    int64_t due_ms; /* wall clock */
+    int64_t due_ms;                                              /* wall clock */
+    char standing[PKI_STANDING_SIZE], wanted[PKI_STANDING_SIZE]; /* ours; the one that the masters give now */
+    char tried[PKI_STANDING_SIZE];                               /* asked for, and when again at the earliest */
+    int64_t again_ms;
     unsigned failures;
     char error[ERROR_MESSAGE_MAX]; /* the last one that was told */
     char *key_pem;                 /* of the request under way; NULL: none is */
@@ -28,6 +33,9 @@ static void date_of(int64_t s, char out[TIMEFMT_SIZE])
 static int note_life(struct renew *r, const char *cert_pem, struct error *err)
 {
     uint32_t random;
+    if (pki_standing(r->ca_pem, cert_pem, r->standing, NULL) != 0) {
+        r->standing[0] = '\0'; /* whoever makes TLS of it says what is wrong */
+    }
     int rv = pki_cert_info(cert_pem, NULL, &r->from_s, &r->until_s, err);
     if (rv == 0) {
         env_random(r->config.env, &random, sizeof random);
@@ -80,10 +88,29 @@ void renew_free(struct renew *r)
     free(r);
 }
 
+/* Another try for the same standing waits a while: a master may not be able to give it. */
+static bool is_other(const struct renew *r)
+{
+    return r->wanted[0] != '\0' && r->standing[0] != '\0' && strcmp(r->wanted, r->standing) != 0 &&
+           (strcmp(r->wanted, r->tried) != 0 || env_now_ms(r->config.env) >= r->again_ms);
+}
+
 bool renew_due(const struct renew *r)
 {
     int64_t now_ms = env_wall_ms(r->config.env);
-    return r->key_pem == NULL && (now_ms >= r->due_ms || now_ms < r->from_s * 1000);
+    return r->key_pem == NULL && (now_ms >= r->due_ms || now_ms < r->from_s * 1000 || is_other(r));
+}
+
+void renew_told(struct renew *r, struct str standing)
+{
+    if (standing.n < sizeof r->wanted) {
+        snprintf(r->wanted, sizeof r->wanted, "%.*s", STR_ARG(standing));
+    }
+}
+
+const char *renew_standing(const struct renew *r)
+{
+    return r->standing;
 }
 
 bool renew_expired(const struct renew *r)
@@ -210,6 +237,8 @@ void renew_send(struct renew *r, struct rpc_session *rpc, int64_t timeout_ms, re
     }
     r->done = done;
     r->data = data;
+    snprintf(r->tried, sizeof r->tried, "%s", r->wanted);
+    r->again_ms = env_now_ms(r->config.env) + OTHER_AGAIN_MS;
     mp_write_map(&params, 1);
     mp_write_key_str(&params, "csr", str_of(csr));
     rpc_call(rpc, "cert.renew", buf_str(&params), timeout_ms, on_answer, r);

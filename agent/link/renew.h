@@ -30,6 +30,11 @@ bool renew_due(const struct renew *r);
 bool renew_expired(const struct renew *r);
 /* An answer is awaited: renew_send must not be called. */
 bool renew_asking(const struct renew *r);
+/* The masters say which standing (pki.h) a certificate has that they sign now; "": they do not know. If ours has another one, the cluster's CA is being
+ * replaced: it is time to ask. */
+void renew_told(struct renew *r, struct str standing);
+/* Of the certificate in use; "" if it is not known. */
+const char *renew_standing(const struct renew *r);
 /* Of the certificate in use, in seconds since 1970. */
 void renew_life(const struct renew *r, int64_t *from_s, int64_t *until_s);
 /* Ask over an open session, or one that is being opened. done comes once, later: with the TLS to use from now on (a reference that the

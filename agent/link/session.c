@@ -390,6 +390,12 @@ static void on_hello(struct link *l, struct mp hello, void *data)
     if (link_leads(l)) {
         learn(s, mp_get(hello, "masters"));
         consider(s, l);
+        if (s->config.renew != NULL && s->main == l) {
+            renew_told(s->config.renew, mp_str(mp_get(hello, "standing")));
+            if (renew_due(s->config.renew)) {
+                link_renew(l);
+            }
+        }
         if (s->state == SESSION_READY) {
             spread(s); /* those that were just learnt */
         }

@@ -7,6 +7,7 @@
 
 #include "base/env.h"
 #include "client/api/api_internal.h"
+#include "proto/rpc/api.h"
 
 #define API_CLOSE_MS 500 /* a session that does not close within it is left to the end of the process */
 
@@ -100,6 +101,29 @@ static void link_closed(struct rpc_session *s, const struct error *why, void *da
     free(l);
 }
 
+/* Asked beside the first request, and waited for by nobody. */
+static void greeted(const struct rpc_result *r, void *data)
+{
+    struct link *l = data;
+    struct str standing = r->error != NULL ? STR_NONE : mp_str(mp_get(r->result, "standing"));
+    if (standing.n > 0 && standing.n < sizeof l->api->standing) {
+        snprintf(l->api->standing, sizeof l->api->standing, "%.*s", STR_ARG(standing));
+    }
+}
+
+static void greet(struct link *l, struct rpc_session *s)
+{
+    CLEANUP_BUF struct buf params = BUF_INIT;
+    mp_write_map(&params, 1);
+    mp_write_key_str(&params, "version", STR(REEVE_VERSION));
+    rpc_call(s, "hello", buf_str(&params), API_CONNECT_MS, greeted, l);
+}
+
+const char *api_standing(const struct api *a)
+{
+    return a->standing;
+}
+
 struct rpc_session *api_connect(struct api *a)
 {
     if (a->session != NULL) {
@@ -115,6 +139,7 @@ struct rpc_session *api_connect(struct api *a)
     a->sessions_open++;
     a->connected_before = true;
     a->session = rpc_session_connect(&a->loop, a->tls, server, ALPN_RPC, API_CONNECT_MS, &config);
+    greet(l, a->session);
     return a->session;
 }
 

@@ -68,6 +68,9 @@ int api_read(struct api *a, const char *method, const struct value *params, stru
 /* The same with a transaction id added to params (in place, memory from arena). */
 int api_write(struct api *a, struct arena *arena, const char *method, struct value *params, struct api_reply *out,
               struct error *err);
+/* The standing (proto/pki/pki.h) of a certificate that the masters sign now, as the one in use told when the connection was made; "" if it has not, or not
+ * yet. */
+const char *api_standing(const struct api *a);
 /* The last error came from a master's answer (and not from the network or from here). */
 bool api_refused(const struct api *a);
 

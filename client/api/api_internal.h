@@ -20,8 +20,9 @@ struct api {
     bool notes, refused, connected_before;
     bool no_timeout_param; /* a master that knows no timeoutMs has been met */
     FILE *tell;            /* what is waited for; NULL = nobody asks */
-    bool told_cut;         /* that streams were cut, since they last were well */
-    struct {               /* api/ping.c */
+    char standing[PKI_STANDING_SIZE];
+    bool told_cut; /* that streams were cut, since they last were well */
+    struct {       /* api/ping.c */
         uv_timer_t timer;
         unsigned users, fixed; /* fixed: of them, those that end with the session */
         unsigned leaderless;

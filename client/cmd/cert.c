@@ -14,8 +14,9 @@
 /* ---- cert status: what was found out ---- */
 
 struct cert {
-    const char *who, *subject, *state, *error, *serial;
-    bool ca, known; /* its life is */
+    const char *who, *subject, *state, *error, *serial, *issuer; /* issuer: fingerprint of its CA; "" = not known */
+    bool ca, known;                                              /* its life is */
+    bool old;                                                    /* of a CA that is being replaced */
     int64_t from_s, until_s;
 };
 struct certs {
@@ -23,6 +24,9 @@ struct certs {
     struct cert *items;
     unsigned count, cap;
     bool nodes_known;
+    const char *phase, *since; /* of a rotation of the CA; NULL: none is under way */
+    const char **waiting;      /* whom it waits for, as the leader says */
+    unsigned waiting_count;
 };
 
 static struct cert *add(struct certs *all, const char *who, const char *subject)
@@ -32,7 +36,7 @@ static struct cert *add(struct certs *all, const char *who, const char *subject)
         all->items = xrealloc(all->items, all->cap * sizeof *all->items);
     }
     struct cert *c = &all->items[all->count++];
-    *c = (struct cert){.who = who, .subject = subject, .state = "unknown", .error = "", .serial = ""};
+    *c = (struct cert){.who = who, .subject = subject, .state = "unknown", .error = "", .serial = "", .issuer = ""};
     return c;
 }
 
@@ -83,6 +87,27 @@ static void add_answered(struct certs *all, const char *who, struct mp m)
     }
     c->error = text(a, m, "error");
     c->serial = text(a, m, "serial");
+    c->issuer = text(a, m, "ca");
+    c->old = mp_bool(mp_get(m, "oldCa"), false);
+}
+
+static void take_rotation(struct certs *all, struct mp answer)
+{
+    struct arena *a = &all->r->arena;
+    struct mp rotation = mp_get(answer, "rotation"), waiting = mp_get(rotation, "waiting");
+    if (mp_type(rotation) != MP_MAP) {
+        return;
+    }
+    all->phase = text(a, rotation, "phase");
+    all->since = text(a, rotation, "since");
+    if (mp_type(waiting) == MP_ARRAY) {
+        all->waiting = arena_alloc(a, (mp_count(waiting) + 1) * sizeof *all->waiting);
+        all->waiting_count = 0;
+        for (struct mp_iter it = mp_iter(waiting); mp_next(&it);) {
+            struct str s = mp_str(it.value);
+            all->waiting[all->waiting_count++] = arena_strndup(a, s.n == 0 ? "" : s.p, s.n);
+        }
+    }
 }
 
 static void add_nodes(struct certs *all, struct mp answer)
@@ -118,6 +143,7 @@ static void ask_member(struct certs *all, int64_t id, const char *address, struc
         return;
     }
     add_answered(all, who, mp_get(reply.result, "own"));
+    take_rotation(all, reply.result);
     if (mp_type(mp_get(reply.result, "nodes")) == MP_ARRAY) {
         api_reply_close(nodes);
         *nodes = reply;
@@ -135,6 +161,7 @@ static int ask_masters(struct certs *all, struct error *err)
         return rc;
     }
     int64_t asked = mp_int(mp_get(reply.result, "id"), 0);
+    take_rotation(all, reply.result);
     for (struct mp_iter it = mp_iter(mp_get(reply.result, "members")); mp_next(&it);) {
         int64_t id = mp_int(mp_get(it.value, "id"), 0);
         if (id == asked) {
@@ -189,7 +216,7 @@ static void print_certs(const struct certs *all)
                                     c->known ? date(a, c->until_s) : "-",
                                     c->known ? in_words(a, c->until_s - rctl_now_ms() / 1000) : "-",
                                     renews(a, c),
-                                    c->state};
+                                    c->old ? arena_printf(a, "%s, old CA", c->state) : c->state};
         memcpy(cells + COLUMNS * ((size_t)i + 1), row, sizeof(row));
     }
     CLEANUP_BUF struct buf out = BUF_INIT;
@@ -218,8 +245,23 @@ static void write_certs(const struct certs *all)
         if (c->serial[0] != '\0') {
             value_set(a, v, "serial", value_cstr(a, c->serial));
         }
+        if (c->issuer[0] != '\0') {
+            value_set(a, v, "ca", value_cstr(a, c->issuer));
+        }
+        if (c->old) {
+            value_set(a, v, "oldCa", value_bool(a, true));
+        }
         if (c->error[0] != '\0') {
             value_set(a, v, "error", value_cstr(a, c->error));
+        }
+    }
+    if (all->phase != NULL) {
+        struct value *v = value_ensure_map(a, doc, "rotation");
+        value_set(a, v, "phase", value_cstr(a, all->phase));
+        value_set(a, v, "since", value_cstr(a, all->since));
+        struct value *w = value_ensure_list(a, v, "waiting");
+        for (unsigned i = 0; i < all->waiting_count; i++) {
+            value_append(a, w, value_cstr(a, all->waiting[i]));
         }
     }
     common_print_form(all->r, doc);
@@ -236,6 +278,13 @@ static bool tell(const struct certs *all)
         trouble = trouble || late;
         if (c->error[0] != '\0') {
             rctl_note(all->r, "%s: %s", c->who, c->error);
+        }
+    }
+    if (all->phase != NULL) {
+        rctl_note(all->r, "note: the cluster's CA is being replaced, phase \"%s\" since %s%s", all->phase, all->since,
+                  all->waiting_count > 0 ? "; waiting for:" : "");
+        for (unsigned i = 0; i < all->waiting_count; i++) {
+            rctl_note(all->r, "  %s", all->waiting[i]);
         }
     }
     return trouble;
@@ -316,13 +365,15 @@ static const struct command cert_renew = {
                 "  rctl cert renew --config other/config\n",
     .run = run_renew,
 };
-static const struct command *const cert_subs[] = {&cert_status, &cert_renew, &cert_revoke, &cert_revoked, NULL};
+static const struct command *const cert_subs[] = {&cert_status,  &cert_renew,     &cert_revoke,
+                                                  &cert_revoked, &cert_rotate_ca, NULL};
 const struct command command_cert = {
     .name = "cert",
-    .usage = "status|renew|revoke|revoked",
+    .usage = "status|renew|revoke|revoked|rotate-ca",
     .summary = "Certificates: who has which, until when, and whose count no more",
     .examples = "  rctl cert status\n"
                 "  rctl cert renew\n"
-                "  rctl cert revoke user/kate\n",
+                "  rctl cert revoke user/kate\n"
+                "  rctl cert rotate-ca\n",
     .subs = cert_subs,
 };

@@ -55,6 +55,33 @@ static void tell_end(struct rctl *r, const struct error *why, int64_t until_s)
     rctl_note(r, "warning: your client certificate expires on %s and is not renewed: %s", date, why->message);
 }
 
+bool renew_is_other(const struct rctl *r)
+{
+    char own[PKI_STANDING_SIZE];
+    const char *given = r->api == NULL ? "" : api_standing(r->api);
+    return given[0] != '\0' && pki_standing(r->target.ca_pem, r->target.cert_pem, own, NULL) == 0 &&
+           strcmp(own, given) != 0;
+}
+
+/* The cluster's CA is being replaced, or was. What fails is told only if the certificate will count no more; else the next command tries again. */
+static void renew_other(struct rctl *r)
+{
+    struct error err = {0};
+    int64_t until_s;
+    char issuer[33] = "";
+    pki_issuer(r->target.ca_pem, r->target.cert_pem, issuer, NULL);
+    bool same_ca = strncmp(issuer, api_standing(r->api), 32) == 0;
+    int rc = renew_now(r, &until_s, &err);
+    if (rc == 0 && !same_ca) {
+        rctl_note(r, "note: the cluster's CA is being replaced: renewed the client certificate in %s", r->config.path);
+    } else if (rc != 0 && rc != ERR_CONFLICT && !same_ca) {
+        rctl_note(r,
+                  "warning: the cluster's CA is being replaced, and your client certificate is not renewed, so it "
+                  "will count no more: %s",
+                  err.message);
+    }
+}
+
 void renew_by_the_way(struct rctl *r)
 {
     int64_t from_s, until_s, now_s = rctl_now_ms() / 1000;
@@ -63,6 +90,10 @@ void renew_by_the_way(struct rctl *r)
         return;
     }
     enum pki_state state = pki_cert_state(false, from_s, until_s, now_s);
+    if (renew_is_other(r)) {
+        renew_other(r);
+        return;
+    }
     if (state == PKI_STATE_OK) {
         return;
     }

@@ -5,6 +5,7 @@
 #include "master/api/verbs.h"
 #include "master/api/write.h"
 #include "master/auth/revoked.h"
+#include "master/auth/rotate.h"
 #include "master/front/call.h"
 #include "proto/schema/selector.h"
 
@@ -33,11 +34,11 @@ static bool options_of(struct call *c, struct deletion_options *o)
     return true;
 }
 
-/* Namespaces that the cluster itself lives in, and its list of revoked certificates. */
+/* Namespaces that the cluster itself lives in, its list of revoked certificates and the record of its CA. */
 static bool is_protected(const struct object *o)
 {
     return (o->kind->id == KIND_NAMESPACE && (str_is(o->name, "default") || str_is(o->name, "kube-system"))) ||
-           revoked_is_list(o);
+           revoked_is_list(o) || rotate_is_record(o);
 }
 
 void method_delete(struct call *c)

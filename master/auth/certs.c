@@ -15,6 +15,7 @@
 #include "master/auth/authority.h"
 #include "master/auth/identity.h"
 #include "master/auth/revoked.h"
+#include "master/auth/rotate.h"
 #include "master/front/call.h"
 #include "master/master.h"
 
@@ -51,12 +52,13 @@ static void sign(struct call *c)
     if (s != NULL) {
         s->cert_from_s = from_s;
         s->cert_until_s = until_s;
+        pki_issuer(m->ca_pem, cert, s->cert_ca, NULL);
     }
     m->stats.certificates++;
     struct buf b = BUF_INIT;
     mp_write_map(&b, 3);
     mp_write_key_str(&b, "certificate", str_of(cert));
-    mp_write_key_str(&b, "ca", str_of(m->ca_pem)); /* whom to trust from now on */
+    mp_write_key_str(&b, "ca", str_of(rotate_trust(m))); /* whom to trust from now on */
     mp_write_key_str(&b, "notAfter", str_of(date));
     call_reply(c, &b);
     buf_close(&b);
@@ -138,12 +140,14 @@ static void write_own(struct master *m, struct buf *b)
 {
     const struct identity *id = &m->identity;
     mp_write_cstr(b, "own");
-    mp_write_map(b, 6 + 2 * (id->failures > 0));
+    mp_write_map(b, 8 + 2 * (id->failures > 0));
     mp_write_cstr(b, "subject");
     CLEANUP_FREE char *subject = xasprintf("O=reeve:masters CN=%" PRIu64, m->config.id);
     mp_write_cstr(b, subject);
     write_life(b, id->from_s, id->until_s, identity_state(m));
     mp_write_key_str(b, "serial", str_of(id->serial));
+    mp_write_key_str(b, "ca", str_of(id->ca));
+    mp_write_key_bool(b, "oldCa", rotate_is_old(m, id->ca));
     if (id->failures > 0) {
         mp_write_key_int(b, "failures", id->failures);
         mp_write_key_str(b, "error", str_of(id->error));
@@ -154,7 +158,7 @@ static void write_node(struct master *m, struct buf *b, struct str name)
 {
     const struct session *s = strmap_get(&m->agents, name);
     bool known = s != NULL && s->who.role == PKI_ROLE_NODE;
-    mp_write_map(b, known ? 7 : 2);
+    mp_write_map(b, known ? 9 : 2);
     mp_write_key_str(b, "name", name);
     mp_write_cstr(b, "subject");
     CLEANUP_FREE char *subject = xasprintf("O=reeve:nodes CN=%.*s", STR_ARG(name));
@@ -163,6 +167,8 @@ static void write_node(struct master *m, struct buf *b, struct str name)
         write_life(b, s->cert_from_s, s->cert_until_s,
                    pki_cert_state(false, s->cert_from_s, s->cert_until_s, now_s(m)));
         mp_write_key_str(b, "serial", str_of(s->facts.serial)); /* of its connection here */
+        mp_write_key_str(b, "ca", str_of(s->cert_ca));
+        mp_write_key_bool(b, "oldCa", rotate_is_old(m, s->cert_ca));
     }
 }
 
@@ -189,8 +195,9 @@ void method_cert_status(struct call *c)
     struct replica_member members[64];
     unsigned n = replica_members(m->replica, members, ARRAY_SIZE(members));
     struct buf b = BUF_INIT;
-    mp_write_map(&b, 4 + leading);
+    mp_write_map(&b, 4 + leading + rotate_under_way(m));
     mp_write_key_int(&b, "id", (int64_t)m->config.id);
+    rotate_write(m, &b);
     mp_write_cstr(&b, "ca");
     mp_write_map(&b, 4);
     CLEANUP_FREE char *subject = xasprintf("O=reeve:ca CN=%s", m->config.cluster);

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/timefmt.h"
+#include "master/auth/rotate.h"
 #include "master/auth/setup.h"
 #include "master/master.h"
 
@@ -107,11 +108,8 @@ static int make_tls(const char *ca_pem, const char *cert_pem, const char *key_pe
     return rv;
 }
 
-/* Takes tls; its certificate is cert_pem. */
-static void use(struct master *m, struct net_tls *tls, const char *cert_pem)
+static void use_tls(struct master *m, struct net_tls *tls)
 {
-    struct identity *id = &m->identity;
-    uint32_t random;
     net_tls_unref(m->tls);
     m->tls = tls;
     for (unsigned i = 0; i < m->listeners_count; i++) {
@@ -120,8 +118,24 @@ static void use(struct master *m, struct net_tls *tls, const char *cert_pem)
     if (m->transport != NULL) {
         transport_set_tls(m->transport, tls);
     }
+}
+
+/* Takes tls; its certificate and key are these. */
+static void use(struct master *m, struct net_tls *tls, const char *cert_pem, const char *key_pem)
+{
+    struct identity *id = &m->identity;
+    uint32_t random;
+    char *cert = xstrdup(cert_pem), *key = xstrdup(key_pem);
+    use_tls(m, tls);
+    free(id->cert_pem);
+    pki_free_key(id->key_pem);
+    id->cert_pem = cert;
+    id->key_pem = key;
+    if (pki_issuer(m->ca_pem, cert, id->ca, NULL) != 0) {
+        id->ca[0] = '\0';
+    }
     struct pki_facts facts;
-    int rv = pki_cert_facts(cert_pem, &facts, NULL);
+    int rv = pki_cert_facts(cert, &facts, NULL);
     assert(rv == 0);
     id->from_s = facts.from_s;
     id->until_s = facts.until_s;
@@ -170,10 +184,27 @@ int identity_load(struct master *m, struct error *err)
         m->ca_key_pem = TAKE_PTR(f.ca_key_pem);
         memcpy(m->seal_key, f.seal_key, sizeof m->seal_key);
         m->identity.generation++;
-        use(m, TAKE_PTR(tls), f.cert_pem);
+        use(m, TAKE_PTR(tls), f.cert_pem, f.key_pem);
+        rotate_restart(m);
     }
     net_tls_unref(tls);
     files_free(&f);
+    return rv;
+}
+
+int identity_set_trust(struct master *m, const char *cas_pem, struct error *err)
+{
+    struct identity *id = &m->identity;
+    struct net_tls *tls = NULL;
+    int rv = make_tls(cas_pem, id->cert_pem, id->key_pem, &tls, err);
+    if (rv != 0) {
+        return rv;
+    }
+    free(m->ca_pem);
+    m->ca_pem = xstrdup(cas_pem);
+    use_tls(m, tls);
+    rv = pki_cert_info(m->ca_pem, NULL, &id->ca_from_s, &id->ca_until_s, NULL);
+    assert(rv == 0); /* make_tls has read it */
     return rv;
 }
 
@@ -192,7 +223,9 @@ struct renewal {
 static void renew(uv_work_t *req)
 {
     struct renewal *r = req->data;
-    if (setup_issue(&r->config, r->ca_pem, r->ca_key_pem, &r->cert_pem, &r->key_pem, &r->error) == 0) {
+    if (r->ca_key_pem == NULL) {
+        error_set(&r->error, ERR_UNSUPPORTED, "this master has not got the key of the cluster's CA");
+    } else if (setup_issue(&r->config, r->ca_pem, r->ca_key_pem, &r->cert_pem, &r->key_pem, &r->error) == 0) {
         write_files(&r->config, r->cert_pem, r->key_pem, &r->error);
     }
 }
@@ -229,7 +262,7 @@ static void finish(struct master *m, struct renewal *r)
         note_failure(m, &err, failures);
     } else {
         char date[TIMEFMT_SIZE];
-        use(m, tls, r->cert_pem);
+        use(m, tls, r->cert_pem, r->key_pem);
         timefmt_rfc3339(m->identity.until_s * 1000, date);
         log_info(&m->log, "identity", "certificate renewed, valid until %s", date);
         if (r->error.code != 0) {
@@ -261,14 +294,15 @@ void identity_tick(struct master *m)
     int64_t now_ms = env_wall_ms(m->env);
     /* One from the future was made while the clock ran ahead: nobody would take it. After a failure the pause counts all the same. */
     bool early = now_ms < id->from_s * 1000 && id->failures == 0;
-    if (id->renewing || m->stopping || (now_ms < id->due_ms && !early)) {
+    bool other_ca = rotate_wants_own(m) && (id->failures == 0 || now_ms >= id->due_ms);
+    if (id->renewing || m->stopping || (now_ms < id->due_ms && !early && !other_ca)) {
         return;
     }
     struct renewal *r = xcalloc(1, sizeof *r);
     *r = (struct renewal){.m = m,
                           .config = m->config,
                           .ca_pem = xstrdup(m->ca_pem),
-                          .ca_key_pem = xstrdup(m->ca_key_pem),
+                          .ca_key_pem = m->ca_key_pem == NULL ? NULL : xstrdup(m->ca_key_pem),
                           .generation = id->generation};
     r->req.data = r;
     id->renewing = true;

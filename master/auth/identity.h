@@ -12,5 +12,7 @@ int identity_load(struct master *m, struct error *err);
 /* Renews the certificate when it is due, with a fresh key, on a worker thread: called from the timer of chores. */
 void identity_tick(struct master *m);
 enum pki_state identity_state(const struct master *m);
+/* These CAs are trusted from now on, in place of m->ca_pem: by new connections. ERR_INVALID: our own certificate is of none of them; nothing has changed. */
+int identity_set_trust(struct master *m, const char *cas_pem, struct error *err);
 
 #endif

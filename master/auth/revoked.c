@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/timefmt.h"
+#include "master/auth/rotate.h"
 
 #define LIST_NS   STR("kube-system")
 #define LIST_NAME STR("reeve-revoked")
@@ -203,6 +204,17 @@ bool revoked_has(const struct master *m, const struct pki_identity *who, const s
     const struct revoked *r = m->revoked;
     if (facts->serial[0] == '\0' || who->role == PKI_ROLE_NONE || m->replica == NULL) {
         return false;
+    }
+    if (rotate_distrusts(m, facts)) {
+        if (err != NULL) {
+            error_set_field(err, ERR_UNAUTHORIZED, "certificate",
+                            "the certificate of %s \"%s\" is of a CA that was replaced, and counts no more; %s",
+                            who->role == PKI_ROLE_NODE    ? "node"
+                            : who->role == PKI_ROLE_ADMIN ? "user"
+                                                          : "master",
+                            who->name, advice(who->role));
+        }
+        return true;
     }
     struct line_at l = look_up(m, "serial", facts->serial);
     if (l.at_ms != 0) {
@@ -458,7 +470,7 @@ void revoked_bootstrap(struct master *m, struct txn *t)
 
 /* ---- Sessions ---- */
 
-static void close_sessions(struct master *m)
+void revoked_close_sessions(struct master *m)
 {
     LIST_FOR_SAFE(it, &m->sessions)
     {
@@ -480,7 +492,7 @@ void revoked_advance(struct master *m)
     const struct object *o = list_in(store_committed(replica_store(m->replica)));
     if ((o == NULL ? 0 : o->revision) != m->revoked->revision) {
         take_in(m->revoked, o);
-        close_sessions(m);
+        revoked_close_sessions(m);
     }
 }
 

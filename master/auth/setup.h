@@ -62,7 +62,7 @@ int setup_remove_raft_dir(const struct master_config *c, const char *name, struc
 /* The same anew, with a log that begins behind the state. */
 int setup_write_raft_dir(const struct master_config *c, const char *name, const struct setup_state *state,
                          struct error *err);
-/* ca.crt and ca.key. Whatever comes of it, the caller frees both (pki_free_key for the key). */
+/* ca.crt and ca.key; of several CAs in ca.crt the one that the key belongs to comes first. Whatever comes of it, the caller frees both (pki_free_key for the key). */
 int setup_read_ca(const struct master_config *c, char **ca, char **ca_key, struct error *err);
 /* A certificate signed with the key is trusted by the CA's certificate; otherwise nobody could be taken in. */
 int setup_check_ca(const char *ca, const char *ca_key, struct error *err);

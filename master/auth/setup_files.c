@@ -240,6 +240,11 @@ int setup_read_ca(const struct master_config *c, char **ca, char **ca_key, struc
         master_config_path(c, "ca.key", path, sizeof path);
         rv = pki_read_file(path, PKI_PEM_MAX, ca_key, NULL, err);
     }
+    char *sorted = rv == 0 ? pki_issuer_first(*ca, *ca_key) : NULL;
+    if (sorted != NULL) { /* else whoever uses them says what is wrong */
+        free(*ca);
+        *ca = sorted;
+    }
     return rv;
 }
 

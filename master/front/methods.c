@@ -9,6 +9,7 @@
 #include "master/auth/certs.h"
 #include "master/auth/rate.h"
 #include "master/auth/revoked.h"
+#include "master/auth/rotate.h"
 #include "master/auth/tokens.h"
 #include "master/front/ask.h"
 #include "master/front/call.h"
@@ -25,7 +26,7 @@
 #define TIMEOUT_PARAM "timeoutMs"
 
 static const struct method methods[] = {
-    {"hello", method_hello, METHOD_ANON | METHOD_NODE, "version name instance certFrom certUntil"},
+    {"hello", method_hello, METHOD_ANON | METHOD_NODE, "version name instance certFrom certUntil standing"},
     {"join", method_join, METHOD_ANON | METHOD_WRITE | METHOD_AGAIN, "token role name csr sans address agentAddress"},
     {"rejoin", method_rejoin, METHOD_WRITE | METHOD_AGAIN, "address agentAddress csr sans reason"},
     {"get", method_get, METHOD_NODE | METHOD_ANY_KIND, "kind namespace name stale"},
@@ -54,6 +55,8 @@ static const struct method methods[] = {
     {"cert.status", method_cert_status, 0, ""},
     {"cert.revoke", method_cert_revoke, METHOD_WRITE | METHOD_AGAIN, "name role serial force"},
     {"cert.revoked", method_cert_revoked, 0, "stale"},
+    {"cert.rotate", method_cert_rotate, METHOD_WRITE | METHOD_AGAIN, "replaces hold finish"},
+    {"cert.rotation", method_cert_rotation, METHOD_WRITE | METHOD_AGAIN, ""},
     {"token", method_token, METHOD_WRITE | METHOD_AGAIN, "role ttlSeconds uses nodeName replaces evenReachable"},
     {"master.remove", method_master_remove, METHOD_WRITE | METHOD_AGAIN, "id force"},
     {"master.transfer", method_master_transfer, METHOD_WRITE, "id from"},
@@ -380,6 +383,8 @@ void master_on_peer_request(void *data, uint64_t peer_id, struct rpc_request *re
     method = rpc_request_method(req);
     if (str_is(method, "read.index")) {
         replica_read_index(m->replica, index_answered, req);
+    } else if (str_is(method, "ca.state")) {
+        rotate_tell(m, req);
     } else if (str_is(method, "nodes.heard")) {
         nodes_tell_heard(m, req);
     } else if (str_is(method, "forward")) {

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "master/auth/revoked.h"
+#include "master/auth/rotate.h"
 #include "master/front/methods.h"
 #include "master/front/parked.h"
 #include "master/members/removed.h"
@@ -44,6 +45,7 @@ static void session_closed(struct rpc_session *rpc, const struct error *why, voi
         log_debug(&s->m->log, "session", "closed: %s", why->message);
     }
     nodes_on_session_closed(s);
+    rotate_on_session_closed(s);
     parked_on_session_closed(s);
     lane_drop(s->m->turns, &s->lane);
     subject_unref(s->m->turns, s->subject);
@@ -59,6 +61,7 @@ static struct session *session_new(struct master *m, struct net_conn *c)
     s->m = m;
     s->who = *net_conn_peer(c);
     s->facts = *net_conn_peer_facts(c);
+    memcpy(s->cert_ca, s->facts.ca, sizeof s->cert_ca);
     s->expired = net_conn_peer_expired(c);
     s->revoked = revoked_has(m, &s->who, &s->facts, NULL); /* its calls will hear so */
     s->since_ms = s->heard_ms = env_now_ms(m->env);

@@ -11,6 +11,7 @@
 
 #include "master/auth/allowance.h"
 #include "master/auth/authority.h"
+#include "master/auth/rotate.h"
 #include "master/auth/tokens.h"
 #include "master/front/call.h"
 #include "master/front/methods.h"
@@ -26,7 +27,7 @@ void join_answer(struct call *c, const char *cert_pem, uint64_t id, uint64_t rep
     struct buf b = BUF_INIT;
     mp_write_map(&b, (master ? 7 : 4) + (replaced != 0));
     mp_write_key_str(&b, "certificate", str_of(cert_pem));
-    mp_write_key_str(&b, "ca", str_of(m->ca_pem));
+    mp_write_key_str(&b, "ca", str_of(master ? m->ca_pem : rotate_trust(m)));
     mp_write_key_str(&b, "cluster", str_of(m->config.cluster));
     members_write_addresses(m, &b, !master);
     if (replaced != 0) {
@@ -34,7 +35,7 @@ void join_answer(struct call *c, const char *cert_pem, uint64_t id, uint64_t rep
     }
     if (master) {
         mp_write_key_int(&b, "id", (int64_t)id);
-        mp_write_key_str(&b, "caKey", str_of(m->ca_key_pem));
+        mp_write_key_str(&b, "caKey", str_of(m->ca_key_pem == NULL ? "" : m->ca_key_pem));
         mp_write_cstr(&b, "sealKey");
         mp_write_bin(&b, m->seal_key, sizeof m->seal_key);
     }

@@ -13,6 +13,7 @@
 #include "master/api/write.h"
 #include "master/auth/certs.h"
 #include "master/auth/revoked.h"
+#include "master/auth/rotate.h"
 #include "master/auth/tokens.h"
 #include "master/front/call.h"
 #include "master/front/sessions.h"
@@ -328,7 +329,11 @@ void method_hello(struct call *c)
     struct buf b = BUF_INIT;
     unsigned up, voters = members_voters(m, &up);
     nodes_on_hello(c);
-    mp_write_map(&b, 9 + agent);
+    bool certified = agent || c->who.role == PKI_ROLE_ADMIN;
+    mp_write_map(&b, 9 + agent + certified);
+    if (certified) { /* whoever has another one renews it */
+        mp_write_key_str(&b, "standing", str_of(rotate_standing(m)));
+    }
     mp_write_key_int(&b, "voters", voters);
     mp_write_key_int(&b, "votersUp", up);
     mp_write_key_str(&b, "version", STR(REEVE_VERSION));

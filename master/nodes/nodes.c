@@ -132,6 +132,10 @@ void nodes_on_hello(struct call *c)
         s->cert_from_s = mp_int(mp_get(params, "certFrom"), s->cert_from_s);
         s->cert_until_s = until_s;
     }
+    struct str standing = mp_str(mp_get(params, "standing"));
+    if (standing.n > 32 && standing.p[32] == '-') { /* likewise */
+        snprintf(s->cert_ca, sizeof s->cert_ca, "%.32s", standing.p);
+    }
     const struct object *node =
         view_get(store_committed(replica_store(c->m->replica)), kind_by_id(KIND_NODE), STR_NONE, name);
     if (instance.n > 0 && str_eq(instance, instance_of(node))) {

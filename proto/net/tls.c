@@ -172,7 +172,9 @@ static void blame_certificate(struct net_conn *c, const X509 *cert, int reason)
     case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
     case X509_V_ERR_CERT_SIGNATURE_FAILURE:
         net_conn_blame(c, ERR_UNAUTHORIZED,
-                       "certificate of %s is not signed by this cluster's CA; is it another cluster's?", who);
+                       "certificate of %s is not signed by this cluster's CA; is it another cluster's, or of a CA that "
+                       "was replaced?",
+                       who);
         break;
     case X509_V_ERR_INVALID_PURPOSE:
         net_conn_blame(c, ERR_UNAUTHORIZED, "certificate of %s may not be used %s", who,
@@ -239,10 +241,10 @@ static int verify_chain(X509_STORE_CTX *store, void *arg)
     if (t->has_pin) {
         X509 *ca = find_pinned(t, store);
         if (ca == NULL) {
-            net_conn_blame(
-                c, ERR_UNAUTHORIZED,
-                "the CA of the server does not have the fingerprint that the token names; wrong address, wrong "
-                "token, or somebody in between");
+            net_conn_blame(c, ERR_UNAUTHORIZED,
+                           "the CA of the server does not have the fingerprint that the token names; wrong address, a "
+                           "token from before "
+                           "the CA was replaced, or somebody in between");
             X509_STORE_CTX_set_error(store, X509_V_ERR_CERT_UNTRUSTED);
             return 0;
         }
@@ -292,7 +294,9 @@ void net_tls_explain(struct net_conn *c)
     char text[160];
     switch (ERR_GET_REASON(ERR_peek_error())) {
     case SSL_R_TLSV1_ALERT_UNKNOWN_CA:
-        blame_own(c, "it is not signed by the CA it knows; is it another cluster's?");
+        blame_own(c, "it is not signed by the CA it knows; is it another cluster's? If the cluster's CA was replaced "
+                     "while we were "
+                     "away: join anew with a token");
         break;
     case SSL_R_SSLV3_ALERT_CERTIFICATE_EXPIRED:
         blame_own(c, "expired by its clock");

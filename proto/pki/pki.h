@@ -53,6 +53,30 @@ int pki_cert_facts(const char *cert_pem, struct pki_facts *out, struct error *er
 /* Hex of the first 16 bytes of SHA-256 over the DER form, and NUL. */
 int pki_cert_fingerprint(const char *cert_pem, char out[33], struct error *err);
 
+/* ---- Several CAs at a time (pki/trust.c) ----
+ *
+ * While a cluster's CA is replaced (master/auth/rotate.h), two are trusted: one text, one certificate behind the other. Malformed parts are passed over
+ * here; net_tls_new says what is wrong. */
+
+/* The next certificate of the text, a text of its own that the caller frees; *at moves behind it. NULL: there is no more. */
+char *pki_next_cert(const char **at);
+/* The CA with this fingerprint, for the caller to free; NULL: it is not among them. */
+char *pki_find_ca(const char *cas_pem, const char *fingerprint);
+/* The same CAs, the one that the key belongs to first; NULL: it belongs to none. The caller frees. */
+char *pki_issuer_first(const char *cas_pem, const char *key_pem);
+/* Fingerprint of the CA that has signed the certificate. ERR_NOT_FOUND: none of them. */
+int pki_issuer(const char *cas_pem, const char *cert_pem, char out[33], struct error *err);
+/* Whether a certificate, and what its owner trusts, are the newest is told by comparing standings: "ISSUER-DIGEST", the fingerprint of the CA that has
+ * signed it, and a digest of the CAs that are trusted, whatever their order. */
+#define PKI_STANDING_SIZE 66
+int pki_standing(const char *cas_pem, const char *cert_pem, char out[PKI_STANDING_SIZE], struct error *err);
+void pki_standing_text(const char *issuer, const char *cas_pem, char out[PKI_STANDING_SIZE]);
+
+/* Masters that count no more although a trusted CA has signed them, as words: "3", "5-9" (ids; never given twice), "#21019a.." (a serial number). */
+#define PKI_REFUSED_MAX 4096u /* bytes; a longer list is not valid */
+bool pki_refused_valid(struct str refused);
+bool pki_refused_has(struct str refused, const struct pki_identity *who, const char *serial);
+
 /* ---- The life of a certificate (pki/life.c) ----
  *
  * Masters and nodes live 90 days, administrators a year, the CA 20 years. Everybody renews by himself when two thirds of the life have

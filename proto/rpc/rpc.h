@@ -79,6 +79,7 @@ struct rpc_session *rpc_session_connect(uv_loop_t *loop, struct net_tls *tls, co
 void rpc_session_close(struct rpc_session *s);         /* asynchronous */
 bool rpc_session_is_open(const struct rpc_session *s); /* connected and not closing */
 const struct pki_identity *rpc_session_peer(const struct rpc_session *s);
+const struct pki_facts *rpc_session_peer_facts(const struct rpc_session *s); /* open: of its certificate; else empty */
 const char *rpc_session_peer_addr(const struct rpc_session *s);
 bool rpc_session_refused(const struct rpc_session *s); /* in on_close: as net_conn_refused */
 size_t rpc_session_pending(const struct rpc_session *s);

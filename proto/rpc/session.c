@@ -335,6 +335,12 @@ const struct pki_identity *rpc_session_peer(const struct rpc_session *s)
     return s->conn != NULL ? net_conn_peer(s->conn) : s->peer_was != NULL ? s->peer_was : &nobody;
 }
 
+const struct pki_facts *rpc_session_peer_facts(const struct rpc_session *s)
+{
+    static const struct pki_facts none;
+    return s->conn != NULL ? net_conn_peer_facts(s->conn) : &none;
+}
+
 const char *rpc_session_peer_addr(const struct rpc_session *s)
 {
     return s->conn != NULL ? net_conn_peer_addr(s->conn) : s->addr_was;

@@ -416,6 +416,21 @@ void transport_set_tls(struct transport *t, struct net_tls *tls)
     net_tls_unref(old);
 }
 
+void transport_end_sessions(struct transport *t,
+                            bool (*unwanted)(void *data, uint64_t id, const struct pki_facts *facts), void *data)
+{
+    LIST_FOR_SAFE(it, &t->peers)
+    {
+        struct peer *p = LIST_ENTRY(it, struct peer, list);
+        struct link *const links[] = {&p->out, &p->in};
+        for (unsigned i = 0; i < ARRAY_SIZE(links); i++) {
+            if (links[i]->rpc != NULL && unwanted(data, p->id, rpc_session_peer_facts(links[i]->rpc))) {
+                link_close(links[i]);
+            }
+        }
+    }
+}
+
 void transport_set_node(struct transport *t, struct replica *n)
 {
     t->replica = n;

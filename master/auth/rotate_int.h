@@ -1,0 +1,66 @@
+/* What the files of the rotation share; nobody else includes this. */
+#ifndef MASTER_AUTH_ROTATE_INT_H
+#define MASTER_AUTH_ROTATE_INT_H
+
+#include "master/auth/rotate.h"
+
+#define ROTATE_MEMBERS_MAX 64u
+#define ROTATE_USERS_MAX   16u /* of one master, by name */
+#define ROTATE_WAITING_MAX 32u /* that are named; the rest is counted */
+#define ROTATE_RECENT_MS                                                                                               \
+    600000 /* a user who was here with an old certificate so lately, and since then not with a new one, is waited for */
+#define ROTATE_REPORT_OLD_MS 5000
+
+enum rotate_phase { ROTATE_NONE, ROTATE_TRUST, ROTATE_SIGN, ROTATE_SWITCH };
+
+/* A user who was seen since the rotation began: when last with an old certificate, and with a new one. INT64_MIN: never. */
+struct rotate_user {
+    char name[64]; /* "": free */
+    int64_t old_ms, new_ms;
+};
+/* What a master has told of itself. */
+struct rotate_report {
+    uint64_t id;   /* 0: free */
+    int64_t at_ms; /* 0: nothing yet in this phase */
+    bool asked;
+    char next[33]; /* it trusts this one, and has written so; "": not yet */
+    char presents[33];
+    bool kept;   /* ca.key is that of the CA that it presents */
+    bool unable; /* of a version that knows no rotation */
+    struct rotate_user users[ROTATE_USERS_MAX];
+};
+
+struct rotate {
+    uint64_t revision; /* of the record that is taken in; 0: none */
+    enum rotate_phase phase;
+    char *ca_pem, *next_pem, *next_key; /* NULL: not there */
+    char next[33], first[33];           /* fingerprints: of B; of the first of m->ca_pem */
+    char since[32];
+    bool hold, finish;
+    bool done; /* what the record wants has been done here, files included */
+    bool complained;
+    char standing[PKI_STANDING_SIZE];
+    /* For the leader. */
+    unsigned epoch; /* counts phases: answers to older questions do not count */
+    bool writing;
+    struct rotate_report reports[ROTATE_MEMBERS_MAX];
+    char *waiting[ROTATE_WAITING_MAX];
+    unsigned waiting_count;                    /* all, also those that are not named */
+    struct rotate_user seen[ROTATE_USERS_MAX]; /* here */
+};
+
+extern const char *const rotate_phases[];                    /* words of the record */
+const struct object *rotate_record_in(const struct view *v); /* NULL: there is none */
+const struct object *rotate_key_in(const struct view *v);    /* the Secret with B's key */
+/* The record's next version goes into a transaction: to this phase, with what else changes. B's key is put away (next_key, at the start) or dropped (at the
+ * end) in the same one. */
+struct rotate_step {
+    enum rotate_phase to;
+    const char *ca_pem, *next_pem, *next_key; /* next_*: at the start */
+    bool hold, finish;
+};
+int rotate_write_step(struct master *m, struct txn *t, const struct rotate_step *step, struct error *err);
+void rotate_lead(struct master *m); /* once in a chore, on the leader */
+void rotate_forget_reports(struct rotate *r);
+
+#endif
