@@ -182,6 +182,7 @@ static void on_renewed(struct net_tls *tls, const struct error *err, void *data)
     if (tls != NULL) {
         net_tls_unref(l->shared->tls);
         l->shared->tls = tls;
+        net_tls_set_refused(tls, str_of(renew_refused(l->shared->renew)));
     }
     if (l->state != LINK_DIALING) {
         return; /* over a link in use, which goes on */

@@ -12,6 +12,7 @@
 struct renew {
     struct renew_config config;
     char *ca_path, *cert_path, *key_path, *ca_pem;
+    char *refused_path, *refused;
     int64_t from_s, until_s;
     int64_t due_ms;                                              /* wall clock */
     char standing[PKI_STANDING_SIZE], wanted[PKI_STANDING_SIZE]; /* ours; the one that the masters give now */
@@ -56,6 +57,12 @@ int renew_new(const struct renew_config *c, struct renew **out, struct error *er
     r->config.dir = NULL;
     r->cert_path = xasprintf("%s/agent.pem", c->dir);
     r->key_path = xasprintf("%s/agent.key", c->dir);
+    r->refused_path = xasprintf("%s/masters.refused", c->dir);
+    if (pki_read_file(r->refused_path, PKI_REFUSED_MAX, &r->refused, NULL, NULL) != 0 ||
+        !pki_refused_valid(str_of(r->refused))) {
+        free(r->refused);
+        r->refused = xstrdup("");
+    }
     int rv = pki_read_file(r->ca_path, PKI_PEM_MAX, &r->ca_pem, NULL, err);
     rv = rv != 0 ? rv : pki_read_file(r->cert_path, PKI_PEM_MAX, &cert_pem, NULL, err);
     rv = rv != 0 ? rv : note_life(r, cert_pem, err);
@@ -85,6 +92,8 @@ void renew_free(struct renew *r)
     free(r->cert_path);
     free(r->key_path);
     free(r->ca_pem);
+    free(r->refused_path);
+    free(r->refused);
     free(r);
 }
 
@@ -106,6 +115,26 @@ void renew_told(struct renew *r, struct str standing)
     if (standing.n < sizeof r->wanted) {
         snprintf(r->wanted, sizeof r->wanted, "%.*s", STR_ARG(standing));
     }
+}
+
+bool renew_refuse(struct renew *r, struct str refused)
+{
+    struct error err = {0};
+    if (!pki_refused_valid(refused) || str_is(refused, r->refused)) {
+        return false;
+    }
+    free(r->refused);
+    r->refused = refused.n == 0 ? xstrdup("") : xstrndup(refused.p, refused.n);
+    log_info(r->config.log, "renew", "masters that count no more: %s", r->refused);
+    if (pki_write_file(r->refused_path, r->refused, strlen(r->refused), 0644, &err) != 0) {
+        log_warn(r->config.log, "renew", "the list of masters that count no more could not be kept: %s", err.message);
+    }
+    return true;
+}
+
+const char *renew_refused(const struct renew *r)
+{
+    return r->refused;
 }
 
 const char *renew_standing(const struct renew *r)

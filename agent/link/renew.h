@@ -33,6 +33,10 @@ bool renew_asking(const struct renew *r);
 /* The masters say which standing (pki.h) a certificate has that they sign now; "": they do not know. If ours has another one, the cluster's CA is being
  * replaced: it is time to ask. */
 void renew_told(struct renew *r, struct str standing);
+/* Masters that count no more, as the leader says (pki.h), kept in DIR/masters.refused; what is not valid is passed over. True: it is another list than
+ * before. */
+bool renew_refuse(struct renew *r, struct str refused);
+const char *renew_refused(const struct renew *r); /* "": none */
 /* Of the certificate in use; "" if it is not known. */
 const char *renew_standing(const struct renew *r);
 /* Of the certificate in use, in seconds since 1970. */

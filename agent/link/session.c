@@ -392,6 +392,9 @@ static void on_hello(struct link *l, struct mp hello, void *data)
         consider(s, l);
         if (s->config.renew != NULL && s->main == l) {
             renew_told(s->config.renew, mp_str(mp_get(hello, "standing")));
+            if (renew_refuse(s->config.renew, mp_str(mp_get(hello, "refused")))) {
+                net_tls_set_refused(s->shared.tls, str_of(renew_refused(s->config.renew)));
+            }
             if (renew_due(s->config.renew)) {
                 link_renew(l);
             }
@@ -495,6 +498,9 @@ struct session *session_new(const struct session_config *c)
     s->config.name = xstrdup(c->name);
     s->config.masters = NULL;
     net_tls_ref(c->tls);
+    if (c->renew != NULL) {
+        net_tls_set_refused(c->tls, str_of(renew_refused(c->renew)));
+    }
     s->shared = (struct link_config){
         .loop = c->loop,
         .tls = c->tls,

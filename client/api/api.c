@@ -109,6 +109,12 @@ static void greeted(const struct rpc_result *r, void *data)
     if (standing.n > 0 && standing.n < sizeof l->api->standing) {
         snprintf(l->api->standing, sizeof l->api->standing, "%.*s", STR_ARG(standing));
     }
+    struct mp refused = r->error != NULL ? (struct mp){NULL, NULL} : mp_get(r->result, "refused");
+    if (mp_type(refused) == MP_STR && str_is(mp_str(mp_get(r->result, "role")), "leader") &&
+        pki_refused_valid(mp_str(refused))) {
+        free(l->api->refused_masters);
+        l->api->refused_masters = xasprintf("%.*s", STR_ARG(mp_str(refused)));
+    }
 }
 
 static void greet(struct link *l, struct rpc_session *s)
@@ -117,6 +123,11 @@ static void greet(struct link *l, struct rpc_session *s)
     mp_write_map(&params, 1);
     mp_write_key_str(&params, "version", STR(REEVE_VERSION));
     rpc_call(s, "hello", buf_str(&params), API_CONNECT_MS, greeted, l);
+}
+
+const char *api_refused_masters(const struct api *a)
+{
+    return a->refused_masters;
 }
 
 const char *api_standing(const struct api *a)
@@ -161,6 +172,7 @@ int api_new(const struct config_target *target, int64_t deadline_ms, bool notes,
     if (rc != 0) {
         return error_wrap(err, "certificates of context \"%s\"", target->context);
     }
+    net_tls_set_refused(tls, str_of(target->refused == NULL ? "" : target->refused));
     struct api *a = xcalloc(1, sizeof(*a));
     uv_loop_init(&a->loop);
     uv_timer_init(&a->loop, &a->timer);
@@ -213,6 +225,7 @@ void api_free(struct api *a)
     }
     free(a->cluster);
     free(a->pinned);
+    free(a->refused_masters);
     if (a->sessions_open == 0) {
         free(a);
     }

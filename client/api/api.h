@@ -71,6 +71,8 @@ int api_write(struct api *a, struct arena *arena, const char *method, struct val
 /* The standing (proto/pki/pki.h) of a certificate that the masters sign now, as the one in use told when the connection was made; "" if it has not, or not
  * yet. */
 const char *api_standing(const struct api *a);
+/* Masters that count no more, as the leader told beside; NULL: it has not. */
+const char *api_refused_masters(const struct api *a);
 /* The last error came from a master's answer (and not from the network or from here). */
 bool api_refused(const struct api *a);
 

@@ -21,6 +21,7 @@ struct api {
     bool no_timeout_param; /* a master that knows no timeoutMs has been met */
     FILE *tell;            /* what is waited for; NULL = nobody asks */
     char standing[PKI_STANDING_SIZE];
+    char *refused_masters;
     bool told_cut; /* that streams were cut, since they last were well */
     struct {       /* api/ping.c */
         uv_timer_t timer;

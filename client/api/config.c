@@ -210,6 +210,8 @@ int config_resolve_choice(struct arena *a, const struct config *c, const struct 
         rc = read_pem(a, c, cluster, "certificate-authority", &out->ca_pem, err);
     }
     if (rc == 0) {
+        struct str refused = value_to_str(value_get(cluster, "refused-masters"));
+        out->refused = refused.n == 0 ? "" : arena_strndup(a, refused.p, refused.n);
         rc = read_pem(a, c, user, "client-certificate", &out->cert_pem, err);
     }
     if (rc == 0) {
@@ -461,6 +463,24 @@ int config_replace_cert(const struct config *c, const struct config_target *targ
         value_get(cluster, "certificate-authority-data") != NULL) {
         value_set(&a, cluster, "certificate-authority-data", base64_value(&a, ca_pem));
     }
+    CLEANUP_FREE char *real = realpath(c->path, NULL);
+    return write_doc(real == NULL ? c->path : real, now.doc, err);
+}
+
+int config_set_refused(const struct config *c, const struct config_target *target, const char *refused,
+                       struct error *err)
+{
+    CLEANUP_ARENA struct arena a;
+    struct config now;
+    struct value *cluster = NULL;
+    arena_init(&a);
+    int rc = config_check_replace(c, target, err);
+    rc = rc != 0 ? rc : config_load(&a, c->path, &now, err);
+    rc = rc != 0 ? rc : find_entry(&now, "clusters", "cluster", str_of(target->cluster), &cluster, err);
+    if (rc != 0) {
+        return rc;
+    }
+    value_set(&a, cluster, "refused-masters", value_cstr(&a, refused));
     CLEANUP_FREE char *real = realpath(c->path, NULL);
     return write_doc(real == NULL ? c->path : real, now.doc, err);
 }

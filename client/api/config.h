@@ -37,6 +37,7 @@ struct config_target {
     const char *servers[CONFIG_SERVERS_MAX];
     unsigned servers_count;
     const char *ca_pem, *cert_pem, *key_pem;
+    const char *refused; /* masters that count no more (proto/pki/pki.h); "" = none. refused-masters of the cluster */
 };
 
 /* path NULL = look for it. ERR_NOT_FOUND tells where was looked; ERR_INVALID has file, line and column. */
@@ -81,6 +82,9 @@ int config_check_replace(const struct config *c, const struct config_target *tar
  * in it stays. ERR_CONFLICT: somebody else has replaced them meanwhile; nothing is written. */
 int config_replace_cert(const struct config *c, const struct config_target *target, const char *ca_pem,
                         const char *cert_pem, const char *key_pem, struct error *err);
+/* Notes in the file which masters of target's cluster count no more. */
+int config_set_refused(const struct config *c, const struct config_target *target, const char *refused,
+                       struct error *err);
 /* The document without private keys ("REDACTED") and with certificates shortened to "DATA+OMITTED", for people to
  * look at. */
 struct value *config_redacted(struct arena *a, const struct config *c);

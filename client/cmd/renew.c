@@ -90,6 +90,10 @@ void renew_by_the_way(struct rctl *r)
         return;
     }
     enum pki_state state = pki_cert_state(false, from_s, until_s, now_s);
+    const char *refused = api_refused_masters(r->api), *had = r->target.refused == NULL ? "" : r->target.refused;
+    if (refused != NULL && strcmp(refused, had) != 0) {
+        config_set_refused(&r->config, &r->target, refused, NULL); /* if not, the next command tries again */
+    }
     if (renew_is_other(r)) {
         renew_other(r);
         return;

@@ -7,6 +7,7 @@
 
 #include "base/timefmt.h"
 #include "master/auth/rotate.h"
+#include "master/record.h"
 
 #define LIST_NS   STR("kube-system")
 #define LIST_NAME STR("reeve-revoked")
@@ -470,8 +471,37 @@ void revoked_bootstrap(struct master *m, struct txn *t)
 
 /* ---- Sessions ---- */
 
+static void write_serial(struct str kind, struct str name, int64_t at_ms, int64_t until_s, void *data)
+{
+    struct buf *out = data;
+    (void)at_ms;
+    (void)until_s;
+    if (str_is(kind, "serial") && out->size + name.n + 2 < PKI_REFUSED_MAX) {
+        buf_printf(out, "%s#%.*s", out->size > 0 ? " " : "", STR_ARG(name));
+    }
+}
+
+void revoked_write_masters(const struct master *m, struct buf *out)
+{
+    struct str ids = mp_str(mp_get(record_data(store_committed(replica_store(m->replica))), "removedMasters"));
+    if (ids.n < PKI_REFUSED_MAX) {
+        buf_append_str(out, ids);
+    }
+    revoked_each(m, write_serial, out);
+}
+
+static bool peer_is_revoked(void *data, uint64_t id, const struct pki_facts *facts)
+{
+    struct pki_identity who = {.role = PKI_ROLE_MASTER};
+    snprintf(who.name, sizeof who.name, "%" PRIu64, id);
+    return revoked_has(data, &who, facts, NULL);
+}
+
 void revoked_close_sessions(struct master *m)
 {
+    if (m->transport != NULL) {
+        transport_end_sessions(m->transport, peer_is_revoked, m);
+    }
     LIST_FOR_SAFE(it, &m->sessions)
     {
         struct session *s = LIST_ENTRY(it, struct session, link);

@@ -42,6 +42,8 @@ int revoked_add_serial(struct master *m, struct txn *t, struct str serial, int64
 typedef void revoked_each_cb(struct str kind, struct str name, int64_t at_ms, int64_t until_s, void *data);
 unsigned revoked_each(const struct master *m, revoked_each_cb *each, void *data);
 int64_t revoked_floor_ms(const struct master *m);
+/* Masters that agents and clients shall refuse (pki.h): those that were removed, and revoked serial numbers, the newest that fit. */
+void revoked_write_masters(const struct master *m, struct buf *out);
 void revoked_close_sessions(struct master *m); /* those that came with a certificate that counts no more */
 /* Chores: closes sessions that came with a revoked certificate; the leader takes away lines that are over. */
 void revoked_tick(struct master *m);

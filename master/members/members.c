@@ -330,8 +330,11 @@ void method_hello(struct call *c)
     unsigned up, voters = members_voters(m, &up);
     nodes_on_hello(c);
     bool certified = agent || c->who.role == PKI_ROLE_ADMIN;
-    mp_write_map(&b, 9 + agent + certified);
+    CLEANUP_BUF struct buf refused = BUF_INIT;
+    revoked_write_masters(m, &refused);
+    mp_write_map(&b, 9 + agent + 2 * certified);
     if (certified) { /* whoever has another one renews it */
+        mp_write_key_str(&b, "refused", buf_str(&refused));
         mp_write_key_str(&b, "standing", str_of(rotate_standing(m)));
     }
     mp_write_key_int(&b, "voters", voters);

@@ -232,6 +232,26 @@ static int forgive_late_node(int ok, X509_STORE_CTX *store)
     return 1;
 }
 
+/* A master that was removed from the cluster, or whose certificate was revoked, as we were told. */
+static bool is_refused(struct net_conn *c, const X509 *cert)
+{
+    struct pki_identity who;
+    struct pki_facts facts;
+    if (c->server || c->tls->refused == NULL || cert == NULL) {
+        return false;
+    }
+    pki_x509_identity(cert, &who);
+    pki_x509_facts(cert, &facts);
+    if (!pki_refused_has(str_of(c->tls->refused), &who, facts.serial)) {
+        return false;
+    }
+    net_conn_blame(c, ERR_UNAUTHORIZED,
+                   "master %s was removed from the cluster, or its certificate revoked; whoever answers there is not "
+                   "one of its masters",
+                   who.name);
+    return true;
+}
+
 /* Called by OpenSSL for the peer's chain. With a pin, the CA it names becomes the one that is trusted. */
 static int verify_chain(X509_STORE_CTX *store, void *arg)
 {
@@ -259,7 +279,7 @@ static int verify_chain(X509_STORE_CTX *store, void *arg)
         blame_certificate(c, cert != NULL ? cert : X509_STORE_CTX_get0_cert(store), X509_STORE_CTX_get_error(store));
     }
     sk_X509_free(trusted);
-    return ok == 1;
+    return ok == 1 && !is_refused(c, X509_STORE_CTX_get0_cert(store));
 }
 
 void net_tls_note_ca(struct net_conn *c)
@@ -504,6 +524,12 @@ int net_tls_new_lenient(const char *ca_pem, const char *cert_pem, const char *ke
     return make(ca_pem, cert_pem, key_pem, NULL, true, out, err);
 }
 
+void net_tls_set_refused(struct net_tls *t, struct str refused)
+{
+    free(t->refused);
+    t->refused = refused.n == 0 || !pki_refused_valid(refused) ? NULL : xstrndup(refused.p, refused.n);
+}
+
 void net_tls_set_grace(struct net_tls *t, int64_t grace_s)
 {
     assert(grace_s >= 0);
@@ -527,6 +553,7 @@ void net_tls_unref(struct net_tls *t)
         SSL_CTX_free(t->ctx);
         BIO_meth_free(t->bio_method);
         X509_free(t->cert);
+        free(t->refused);
         free(t);
     }
 }

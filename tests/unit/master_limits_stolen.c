@@ -1,0 +1,73 @@
+/* A removed master's disk in the hands of a thief: what its identity and the CA's key on it are still good for. */
+#include "tests/unit/master_rotate.h"
+
+static int set_up(void **state)
+{
+    *state = kit_three(NULL);
+    RCTL(*state, 0, "knows 3 masters now", "config", "set-servers");
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    kit_thaw_all(*state);
+    kit_free(*state);
+    return 0;
+}
+
+/* What the leader says reaches a client when it happens to ask the leader, and a node with the next hello. */
+static void wait_for_word(struct kit *k, const char *path, const char *word)
+{
+    for (int64_t until = kit_now() + KIT_WAIT_MS;; kit_turn(k, 50)) {
+        const char *args[] = {"get", "namespaces", NULL};
+        char *text = NULL;
+        kit_rctl(k, NULL, args);
+        bool there = pki_read_file(path, 1 << 20, &text, NULL, NULL) == 0 && strstr(text, word) != NULL;
+        free(text);
+        if (there) {
+            return;
+        }
+        if (kit_now() > until) {
+            fail_msg("%s does not say \"%s\"", path, word);
+        }
+    }
+}
+
+static void a_removed_masters_disk_poses_as_a_master_to_nobody_who_was_told(void **state)
+{
+    struct kit *k = *state;
+    struct agent_process n1;
+    assert_int_equal(agent_join(k, &n1, "n1", token_by_rctl(k, "node"), 0), 0);
+    agent_run(k, &n1);
+    kit_stop(k, 2, SIGTERM); /* from here on its directory is the thief's: it has not heard of the removal */
+    RCTL(k, 0, NULL, "master", "remove", "3", "--force");
+    wait_for_word(k, in_kit(k, "m0/admin.config"), "refused-masters: \"3\"");
+    wait_for_word(k, in_kit(k, "n1/masters.refused"), "3");
+    agent_stop(k, &n1);
+    kit_freeze(k, 0);
+    kit_freeze(k, 1);
+    kit_start(k, 2);
+    struct client *unaware = NULL; /* somebody who was never told takes it for a master: it answers */
+    for (int64_t until = kit_now() + KIT_WAIT_MS;; kit_turn(k, 50)) {
+        unaware = client_as(k, 2, PKI_ROLE_ADMIN, "unaware");
+        if (call(unaware, "hello", "{}") == 0) {
+            break;
+        }
+        client_close(unaware);
+        assert_true(kit_now() < until);
+    }
+    client_close(unaware);
+    const char *said = RCTL(k, 1, "was removed from the cluster", "get", "namespaces", "--server", k->masters[2].addr);
+    assert_non_null(strstr(said, "master 3"));
+    kit_thaw(k, 0);
+    kit_thaw(k, 1);
+    kit_wait_end(k, 2); /* the others tell it */
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_removed_masters_disk_poses_as_a_master_to_nobody_who_was_told),
+    };
+    return KIT_RUN(tests, set_up, tear_down);
+}
