@@ -88,9 +88,12 @@ static void on_list_end(enum session_stream which, void *data)
 }
 
 /* The list holds our own range too: it is how we learn it if it was given after we registered. */
-static void on_routes(struct mp routes, void *data)
+static void on_routes(struct str pod_subnet, struct mp routes, void *data)
 {
     struct agent *a = data;
+    if (!a->own_cluster_cidr && !str_empty(pod_subnet)) {
+        network_set_cluster_cidr(a->network, pod_subnet);
+    }
     CLEANUP_ARENA struct arena arena;
     struct error err;
     unsigned count = 0;
@@ -232,6 +235,7 @@ static int open_real(struct agent *a, const struct agent_config *c, const struct
     CLEANUP_ARENA struct arena ar;
     arena_init(&ar);
 #define BELOW(base, name) arena_printf(&ar, "%s/%s", (base), (name))
+    a->own_cluster_cidr = c->cluster_cidr != NULL;
     struct network_config net = {.dir = BELOW(a->dir, "network"),
                                  .cluster_cidr = c->cluster_cidr != NULL ? c->cluster_cidr : AGENT_CLUSTER_CIDR,
                                  .pod_connections = c->pod_connections,

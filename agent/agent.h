@@ -36,7 +36,7 @@ struct agent_config {
     const char *const *masters; /* NULL-terminated */
     const char *node_ip;        /* NULL: that of the default route's interface, else 127.0.0.1 */
     const char *images_dir;     /* loaded at start, or NULL */
-    const char *cluster_cidr;   /* NULL = AGENT_CLUSTER_CIDR */
+    const char *cluster_cidr;   /* NULL = what masters say, and AGENT_CLUSTER_CIDR until they do */
     const char *cgroup_parent;  /* NULL = "reeve" */
     int64_t pod_pids;           /* processes of one pod; 0 = AGENT_POD_PIDS, -1 = no limit */
     int64_t pod_connections;    /* as in network.h */

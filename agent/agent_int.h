@@ -49,6 +49,7 @@ struct agent {
     char instance[64]; /* instance.h */
     bool hollow, stopping;
     struct pod_node pod_node;
+    bool own_cluster_cidr; /* given at the start: what masters say is passed over */
     struct node_facts facts;
     struct node_condition conditions[NODE_CONDITIONS];
     struct refs *refs;

@@ -39,7 +39,7 @@ static const char usage_text[] =
     "      --images DIR           load the OCI layouts and image archives in DIR first\n"
     "      --node-ip IP           address of this node (default: of the interface with the default route)\n"
     "      --run-dir DIR          sandboxes and runtime state, below /run (default: /run/reeve-agent)\n"
-    "      --cluster-cidr CIDR    addresses of all pods (default: " AGENT_CLUSTER_CIDR ")\n"
+    "      --cluster-cidr CIDR    addresses of all pods (default: as the masters say)\n"
     "      --cgroup-parent NAME   control group that holds the pods' groups (default: reeve)\n"
     "      --seccomp-dir DIR      profiles for seccompProfile Localhost (default: DIR/seccomp)\n"
     "      --pod-pids N           processes that one pod may have (default: 1024; 0: no limit)\n"

@@ -143,6 +143,13 @@ bool list_remove_str(struct value *list, const char *s)
     return false;
 }
 
+struct cluster_config cluster_config_of(const struct view *v)
+{
+    struct cluster_config config;
+    cluster_config_read(view_get(v, kind_of(KIND_CLUSTERCONFIGURATION), STR_NONE, STR(CLUSTER_CONFIG_NAME)), &config);
+    return config;
+}
+
 bool namespace_closed(const struct view *v, struct str ns)
 {
     const struct object *o = view_get(v, kind_of(KIND_NAMESPACE), STR_NONE, ns);

@@ -3,6 +3,7 @@
 #define CONTROLLERS_UTIL_H
 
 #include "controllers/controller.h"
+#include "proto/facts/cluster.h"
 #include "proto/schema/selector.h"
 
 /* At most this many objects are created or deleted by one transaction of a controller; the rest follows in the next. */
@@ -42,6 +43,8 @@ static inline int64_t count_bound(int64_t n)
 {
     return n < 0 ? 0 : n > INT32_MAX ? INT32_MAX : n;
 }
+/* What holds for the whole cluster, in this state. */
+struct cluster_config cluster_config_of(const struct view *v);
 /* The namespace is being deleted or does not exist: nothing new may be made in it. */
 bool namespace_closed(const struct view *v, struct str ns);
 /* The object that ownerReference (one element of metadata.ownerReferences) names, with the same uid; NULL if it is gone. */

@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "proto/facts/cluster.h"
 #include "proto/rpc/api.h"
 
 struct core {
@@ -205,6 +206,15 @@ void core_forget_gone(struct core *c)
     free(gone);
 }
 
+/* As the cluster's configuration says, or what this master was started with. Leading only. */
+static int64_t node_grace_ms(const struct core *c)
+{
+    struct cluster_config config;
+    cluster_config_read(
+        view_get(tip((void *)c), kind_by_id(KIND_CLUSTERCONFIGURATION), STR_NONE, STR(CLUSTER_CONFIG_NAME)), &config);
+    return config.node_grace_ms == 0 ? c->config.node_grace_ms : config.node_grace_ms;
+}
+
 int64_t core_heartbeat_age_ms(struct core *c, struct str node_name)
 {
     if (c->controllers == NULL) {
@@ -212,14 +222,14 @@ int64_t core_heartbeat_age_ms(struct core *c, struct str node_name)
     }
     const struct heard *h = strmap_get(&c->heard, node_name);
     int64_t age = c->attended_ms - (h == NULL ? c->leading_attended_ms : h->at_ms);
-    return c->asking ? MIN(age, c->config.node_grace_ms - ASKING_MS) : age;
+    return c->asking ? MIN(age, node_grace_ms(c) - ASKING_MS) : age;
 }
 
 bool core_node_lives(struct core *c, struct str node_name)
 {
     const struct view *v = c->controllers == NULL ? NULL : tip(c);
     const struct object *o = v == NULL ? NULL : view_get(v, kind_by_id(KIND_NODE), STR_NONE, node_name);
-    if (o == NULL || core_heartbeat_age_ms(c, node_name) > c->config.node_grace_ms) {
+    if (o == NULL || core_heartbeat_age_ms(c, node_name) > node_grace_ms(c)) {
         return false;
     }
     for (struct mp_iter it = mp_iter(mp_path(object_mp(o), "status.conditions")); mp_next(&it);) {

@@ -106,6 +106,7 @@ enum option_id {
     OPT_TIMEOUT,
     OPT_CERT_LIFE,
     OPT_ADMIN_CERT_LIFE,
+    OPT_SET,
 };
 
 static const struct option options[] = {
@@ -136,6 +137,7 @@ static const struct option options[] = {
     {"timeout", required_argument, NULL, OPT_TIMEOUT},
     {"cert-life", required_argument, NULL, OPT_CERT_LIFE},
     {"admin-cert-life", required_argument, NULL, OPT_ADMIN_CERT_LIFE},
+    {"set", required_argument, NULL, OPT_SET},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
 };
@@ -278,6 +280,12 @@ static int parse(const struct command *command, int argc, char **argv, struct ar
         case OPT_ADMIN_CERT_LIFE:
             ok = number(optarg, 1, &a->config.admin_cert_life_s);
             break;
+        case OPT_SET:
+            ok = a->config.settings_count < MASTER_SETTINGS_MAX;
+            if (ok) {
+                a->config.settings[a->config.settings_count++] = optarg;
+            }
+            break;
         case 'h':
             a->help = true;
             break;
@@ -408,7 +416,9 @@ static int restore(const struct arguments *a)
 }
 
 static const struct command commands[] = {
-    {"init", "--dir DIR [--cluster NAME] [--listen HOST:PORT] [--advertise HOST:PORT] [--agent-address HOST:PORT]",
+    {"init",
+     "--dir DIR [--cluster NAME] [--listen HOST:PORT] [--advertise HOST:PORT] [--agent-address HOST:PORT]\n"
+     "[--set KEY=VALUE...], of the cluster's configuration: podSubnet, nodeCIDRMaskSize, serviceSubnet, dnsDomain ...",
      "make the data directory of a new cluster's first master, and print how others join", init},
     {"join",
      "--dir DIR --token TOKEN | --token-file FILE [--listen HOST:PORT] [--advertise HOST:PORT] [--agent-address "

@@ -245,7 +245,7 @@ static void on_stream_data(struct rpc_stream *st, struct mp payload, size_t payl
     struct order_stream *os = data;
     struct session *s = os->session;
     if (s->streams[os->which] == os && os->which == SESSION_ROUTES) {
-        s->config.events.on_routes(mp_get(payload, "routes"), s->config.data);
+        s->config.events.on_routes(mp_str(mp_get(payload, "podSubnet")), mp_get(payload, "routes"), s->config.data);
     } else if (s->streams[os->which] == os) {
         for (struct mp_iter it = mp_iter(mp_get(payload, "events")); mp_next(&it);) {
             feed_event(os, it.value);

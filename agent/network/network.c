@@ -12,6 +12,7 @@
 #include "agent/util/defer.h"
 #include "agent/util/fsutil.h"
 #include "base/list.h"
+#include "proto/facts/cidr.h"
 #include "proto/text/text.h"
 
 /* One job per ADD or DEL: a chain of steps. The owner is noted before the first and forgotten after the last (network/owner.c).
@@ -409,6 +410,20 @@ static void limit_flows(struct network *n, int64_t connections)
     n->holders++;
     process_run(n->loop, &(struct process_spec){.argv = argv, .input = buf_str(&text), .timeout_ms = NETWORK_PLUGIN_MS},
                 flows_written, n);
+}
+
+void network_set_cluster_cidr(struct network *n, struct str cidr)
+{
+    struct cidr range;
+    if (!cidr_parse(cidr, &range) || (n->cluster_cidr != NULL && str_is(cidr, n->cluster_cidr))) {
+        return;
+    }
+    free(n->cluster_cidr);
+    n->cluster_cidr = xasprintf("%.*s", STR_ARG(cidr));
+    if (n->pod_cidr[0] != '\0' && !n->hollow && !n->closing) {
+        n->rules_dirty = true;
+        rules_run(n);
+    }
 }
 
 void network_set_closed(struct network *n, const struct network_closed *closed, unsigned count)

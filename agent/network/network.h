@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/mem.h" /* before uv.h: MIN and MAX */
+#include "base/str.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -69,6 +70,8 @@ void network_del(struct network *n, const char *uid, const char *netns, network_
 /* uids of all that hold something here, also from before a restart; each call gives one, starting with *cursor = 0; false at the end. */
 bool network_next(struct network *n, unsigned *cursor, char uid[64]);
 
+/* Addresses of all pods of the cluster, in place of cluster_cidr; the rules follow. What is no range of IPv4 is passed over. */
+void network_set_cluster_cidr(struct network *n, struct str cidr);
 /* All other nodes' ranges (host-gw). Missing routes are added, changed ones replaced, those we added before and that are not in the list any
  * more are removed. The list is copied. Errors are logged and retried with the next call. ERR_INVALID for a malformed entry (the rest is done). */
 struct network_route {

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/timefmt.h"
+#include "client/cmd/cluster_config.h"
 #include "client/cmd/common.h"
 #include "client/cmd/masters.h"
 #include "proto/rpc/api.h"
@@ -159,12 +160,13 @@ static const struct command cluster_status = {
     .options_count = ARRAY_SIZE(status_options),
     .run = run_status,
 };
-static const struct command *const cluster_subs[] = {&cluster_status, NULL};
+static const struct command *const cluster_subs[] = {&cluster_status, &cluster_show, &cluster_set, NULL};
 const struct command command_cluster = {
     .name = "cluster",
-    .usage = "status",
-    .summary = "The masters: who leads, who is missing",
-    .examples = "  rctl cluster status\n",
+    .usage = "status|show|set",
+    .summary = "The masters: who leads, who is missing; what holds for the whole cluster",
+    .examples = "  rctl cluster status\n"
+                "  rctl cluster show\n",
     .subs = cluster_subs,
 };
 

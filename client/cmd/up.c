@@ -21,6 +21,8 @@ static const struct option_row up_options[] = {
     {"images", 0, OPTION_VALUE, NULL, NULL, "DIR", "image archives and layouts that every node loads at start"},
     {"heartbeat", 0, OPTION_VALUE, NULL, NULL, "DURATION", "how often nodes report (10s)"},
     {"node-grace", 0, OPTION_VALUE, NULL, NULL, "DURATION", "how long a node may be silent until it is NotReady (40s)"},
+    {"set", 0, OPTION_REPEAT, NULL, NULL, "KEY=VALUE",
+     "of a new cluster's configuration, such as podSubnet=10.128.0.0/9 (\"rctl cluster show\" has all keys)"},
     {"master-arg", 0, OPTION_REPEAT, NULL, NULL, "ARG", "one more word for reeve-master init, join and run"},
     {"agent-arg", 0, OPTION_REPEAT, NULL, NULL, "ARG", "one more word for \"reeve-agent run\""},
     {"timeout", 0, OPTION_VALUE, "5m", NULL, "DURATION", "how long to wait until all is ready"},
@@ -234,6 +236,18 @@ static const char *const *with_words(struct upping *p, const char *const *argv, 
     return all;
 }
 
+/* Words for reeve-master init. */
+static const char *const *settings(struct upping *p)
+{
+    unsigned n = args_count(&p->r->args, "set");
+    const char **words = arena_alloc(&p->r->arena, ((size_t)n + 1) * sizeof(*words));
+    for (unsigned i = 0; i < n; i++) {
+        words[i] = format(p, "--set=%s", args_at(&p->r->args, "set", i));
+    }
+    words[n] = NULL;
+    return words;
+}
+
 static int start_master(struct upping *p, unsigned i)
 {
     struct up *u = &p->u;
@@ -282,7 +296,7 @@ static int prepare_master(struct upping *p, unsigned i)
                           "--listen",     address, "--agent-address", agents,
                           "--token-file", token,   "--timeout",       format(p, "%lld", (long long)left_s),
                           buf_cstr(&all), NULL};
-    const char *const *words = with_words(p, i == 0 ? first : next, u->master_args);
+    const char *const *words = with_words(p, i == 0 ? with_words(p, first, settings(p)) : next, u->master_args);
     while (rc == 0 && (rc = up_command(words, &p->err)) != 0 && i > 0 &&
            strstr(p->err.message, "type the same again") && now_ms() < p->deadline_ms) {
         rc = 0; /* what hindered it passes, as it says itself: the masters did not even take connections for a while */
@@ -541,6 +555,12 @@ static int prepare(struct upping *p)
     rc = rc != 0 ? rc : take_words(p, "master-arg", p->u.masters, p->u.master_args);
     rc = rc != 0 ? rc : take_words(p, "agent-arg", p->u.nodes, p->u.agent_args);
     rc = rc != 0 ? rc : take_times(p);
+    if (rc == 0 && args_count(&r->args, "set") > 0 && p->u.masters > 0) {
+        rc = error_set(&p->err, ERR_USAGE,
+                       "--set can only be given when the cluster is made, and there is one in %s; \"rctl cluster set\" "
+                       "changes what can change",
+                       p->u.dir);
+    }
     if (rc == 0 && opt(r, "images") != NULL) {
         char *real = realpath(opt(r, "images"), NULL);
         if (real == NULL) {

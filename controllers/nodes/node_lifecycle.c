@@ -46,12 +46,14 @@ static void heartbeat_judge(struct node *n)
         return;
     }
     int64_t age_ms = soft->heartbeat_age_ms(soft->data, n->obj->name);
-    if (age_ms <= soft->node_grace_ms) {
-        requeue_in(n->out, soft->node_grace_ms - age_ms + 1);
+    int64_t grace_ms = cluster_config_of(n->in->view).node_grace_ms;
+    grace_ms = grace_ms == 0 ? soft->node_grace_ms : grace_ms;
+    if (age_ms <= grace_ms) {
+        requeue_in(n->out, grace_ms - age_ms + 1);
         return;
     }
     if (str_is(ready_status(n), "Unknown")) {
-        requeue_in(n->out, soft->node_grace_ms); /* for taint_date: nothing else tells that the calendar was set back */
+        requeue_in(n->out, grace_ms); /* for taint_date: nothing else tells that the calendar was set back */
         return;
     }
     conditions_unknown(n);

@@ -159,6 +159,25 @@ static bool spec_changes(const struct value *now, const struct value *before)
     return value_count(now) != value_count(before);
 }
 
+/* Rules that need more than the object and what it was: the state. Adding one is one row. */
+static const struct {
+    enum kind_id kind;
+    int (*fn)(const struct admission *ad, const struct object *old, const struct object *now, struct error *err);
+} RULES[] = {{KIND_CLUSTERCONFIGURATION, admit_cluster_config}};
+
+/* old: NULL for a create. Takes the object back if it may not be. */
+static int admit_by_state(const struct admission *ad, const struct object *old, struct object **out, struct error *err)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(RULES); i++) {
+        int rv = (*out)->kind->id == RULES[i].kind ? RULES[i].fn(ad, old, *out, err) : 0;
+        if (rv != 0) {
+            object_unref_p(out);
+            return rv;
+        }
+    }
+    return 0;
+}
+
 int admit_create(const struct admission *ad, const struct kind *k, struct value *doc, struct object **out,
                  struct error *err)
 {
@@ -188,7 +207,8 @@ int admit_create(const struct admission *ad, const struct kind *k, struct value 
         kind_add_undone_condition(k, ad->arena, doc, env_wall_ms(ad->env));
     }
     rv = check_namespace(ad, k, value_to_str(value_get(metadata, "namespace")), err);
-    return rv != 0 ? rv : object_from_value(k, doc, 0, out, err);
+    rv = rv != 0 ? rv : object_from_value(k, doc, 0, out, err);
+    return rv != 0 ? rv : admit_by_state(ad, NULL, out, err);
 }
 
 int admit_update(const struct admission *ad, const struct kind *k, struct value *doc, const struct object *old,
@@ -236,5 +256,6 @@ int admit_update(const struct admission *ad, const struct kind *k, struct value 
          spec_changes(value_get(doc, "data"), value_get(before, "data")))) {
         admit_warnings(ad, k, doc);
     }
-    return rv != 0 ? rv : object_from_value(k, doc, 0, out, err);
+    rv = rv != 0 ? rv : object_from_value(k, doc, 0, out, err);
+    return rv != 0 ? rv : admit_by_state(ad, old, out, err);
 }

@@ -38,4 +38,10 @@ int admit_update(const struct admission *ad, const struct kind *k, struct value 
                  enum txn_part part, struct object **out, struct error *err);
 void kind_resource_name(const struct kind *k, char *out, size_t size); /* "deployments.apps" */
 
+/* The cluster's configuration (cluster.c): ERR_FORBIDDEN for what cannot change while nodes hold ranges of pods' addresses. */
+int admit_cluster_config(const struct admission *ad, const struct object *old, const struct object *now,
+                         struct error *err);
+/* May it be deleted? With the same error. */
+int admit_cluster_config_delete(const struct view *tip, const struct object *o, struct error *err);
+
 #endif

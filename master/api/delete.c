@@ -2,6 +2,7 @@
 #include <assert.h>
 
 #include "controllers/deletion.h"
+#include "master/api/admission.h"
 #include "master/api/verbs.h"
 #include "master/api/write.h"
 #include "master/auth/revoked.h"
@@ -61,7 +62,8 @@ void method_delete(struct call *c)
     if (!repeat && o != NULL && is_protected(o)) {
         error_set(&err, ERR_FORBIDDEN, "%s \"%.*s\" can't be deleted: the cluster needs it", k->singular,
                   STR_ARG(name));
-    } else if (!repeat && o != NULL) {
+    } else if (!repeat && o != NULL &&
+               admit_cluster_config_delete(store_tip(replica_store(c->m->replica)), o, &err) == 0) {
         deletion_request(&t, &c->arena, o, &options, env_wall_ms(c->m->env), &err);
     }
     if (!repeat && o == NULL) {
@@ -107,7 +109,8 @@ void method_deletecollection(struct call *c)
         if (repeat) {
             break;
         }
-        if (is_protected(o) || (labels != NULL && !selector_matches_object(labels, o)) ||
+        if (is_protected(o) || admit_cluster_config_delete(it.view, o, NULL) != 0 ||
+            (labels != NULL && !selector_matches_object(labels, o)) ||
             (fields != NULL && !field_selector_matches(fields, o))) {
             continue;
         }

@@ -7,9 +7,28 @@
 
 #include "base/env.h"
 #include "master/master.h"
+#include "proto/facts/cluster.h"
 #include "proto/text/text.h"
 
 /* ---- init ---- */
+
+/* The cluster's configuration, as it will be made when the first master leads. */
+static int make_cluster(const struct master_config *c, struct buf *out, struct error *err)
+{
+    CLEANUP_ARENA struct arena a;
+    arena_init(&a);
+    const struct kind *k = kind_by_id(KIND_CLUSTERCONFIGURATION);
+    struct value *doc = cluster_config_new(&a, c->cluster);
+    int rv = 0;
+    for (unsigned i = 0; i < c->settings_count && rv == 0; i++) {
+        rv = cluster_setting_apply(&a, doc, c->settings[i], err);
+    }
+    rv = rv != 0 ? rv : kind_check(k, &a, doc, NULL, 0, err);
+    if (rv == 0) {
+        yaml_write(out, doc);
+    }
+    return rv;
+}
 
 int setup_init(struct master_config *c, struct error *err)
 {
@@ -19,7 +38,10 @@ int setup_init(struct master_config *c, struct error *err)
     setup_fill_defaults(c);
     c->id = 1;
     c->bootstrap = true;
-    int rv = setup_make_dir(c, err);
+    CLEANUP_BUF struct buf cluster = BUF_INIT;
+    int rv = make_cluster(c, &cluster, err);
+    rv = rv != 0 ? rv : setup_make_dir(c, err);
+    rv = rv != 0 ? rv : setup_write_file(c, MASTER_CLUSTER_FILE, buf_cstr(&cluster), 0644, err);
     if (rv != 0 || (rv = pki_make_ca(c->cluster, &ca, &ca_key, err)) != 0) {
         return rv;
     }

@@ -62,8 +62,9 @@ int setup_make_dir(const struct master_config *c, struct error *err)
 /* Names of what a data directory may hold when it was left unfinished: what setup_write_state writes, and pki_write_file's own on the way there. */
 static bool is_ours(const char *name)
 {
-    static const char *const files[] = {"ca.crt",       "ca.key", "seal.key",    "master.crt",     "master.key",
-                                        "admin.config", "tokens", "master.yaml", MASTER_UNFINISHED};
+    static const char *const files[] = {"ca.crt",      "ca.key",         "seal.key", "master.crt",
+                                        "master.key",  "admin.config",   "tokens",   MASTER_CLUSTER_FILE,
+                                        "master.yaml", MASTER_UNFINISHED};
     for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
         size_t n = strlen(files[i]);
         if (strncmp(name, files[i], n) == 0 && (name[n] == '\0' || (name[n] == '.' && strlen(name + n) == 7))) {

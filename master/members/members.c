@@ -18,8 +18,11 @@
 #include "master/front/call.h"
 #include "master/front/sessions.h"
 #include "master/nodes/nodes.h"
+#include "proto/facts/cluster.h"
+#include "proto/text/text.h"
 
-#define SYSTEM_NS STR("kube-system")
+#define SYSTEM_NS        STR("kube-system")
+#define CLUSTER_FILE_MAX 65536u
 
 static const struct view *tip_of(struct master *m)
 {
@@ -65,6 +68,8 @@ static void tokens_stored(const struct txn_result *result, const struct error *e
         char path[600];
         master_config_path(&m->config, "tokens", path, sizeof path);
         remove(path);
+        master_config_path(&m->config, MASTER_CLUSTER_FILE, path, sizeof path);
+        remove(path);
     }
 }
 
@@ -92,6 +97,33 @@ static void read_tokens(struct master *m, struct txn *t)
     free(text);
 }
 
+/* The cluster's configuration, from what `reeve-master init` has left. A cluster that was made before there was one has no such file. */
+static void create_cluster_config(struct master *m, struct arena *a, struct txn *t)
+{
+    const struct kind *k = kind_by_id(KIND_CLUSTERCONFIGURATION);
+    char path[600];
+    CLEANUP_FREE char *text = NULL;
+    size_t size;
+    struct value **docs;
+    unsigned count;
+    struct error err = {0};
+    master_config_path(&m->config, MASTER_CLUSTER_FILE, path, sizeof path);
+    if (view_get(tip_of(m), k, STR_NONE, STR(CLUSTER_CONFIG_NAME)) != NULL ||
+        pki_read_file(path, CLUSTER_FILE_MAX, &text, &size, NULL) != 0) {
+        return;
+    }
+    int rv = yaml_read(a, (struct str){text, size}, NULL, &docs, &count, &err);
+    if (rv == 0 && count != 1) {
+        rv = error_set(&err, ERR_INVALID, "%u documents, one is expected", count);
+    }
+    rv = rv != 0 ? rv : kind_check(k, a, docs[0], NULL, 0, &err);
+    rv = rv != 0 ? rv : txn_create_value(t, k, docs[0], &err);
+    if (rv != 0) {
+        log_error(&m->log, "members", "%s: the cluster gets no configuration of its own, all is as by default: %s",
+                  path, err.message);
+    }
+}
+
 void members_bootstrap(struct master *m)
 {
     CLEANUP_ARENA struct arena a;
@@ -110,6 +142,7 @@ void members_bootstrap(struct master *m)
         value_set(&a, data, "nextMasterId", value_strf(&a, "%" PRIu64, m->config.id + 1));
         txn_create_value(&t, k, doc, &err);
     }
+    create_cluster_config(m, &a, &t);
     revoked_bootstrap(m, &t);
     read_tokens(m, &t);
     if (t.count > 0 && replica_submit(m->replica, &t, tokens_stored, m, &err) != 0) {

@@ -14,6 +14,7 @@
 #include "master/front/call.h"
 #include "master/master.h"
 #include "master/nodes/nodes.h"
+#include "proto/facts/cluster.h"
 
 struct feed {
     struct list link;
@@ -211,14 +212,21 @@ static int send_routes(struct feed *f, const struct view *v)
         mp_write_key_str(&list, "internalIP", ip);
         count++;
     }
+    struct cluster_config config;
+    char pods[CIDR_TEXT_SIZE];
+    cluster_config_read(view_get(v, kind_by_id(KIND_CLUSTERCONFIGURATION), STR_NONE, STR(CLUSTER_CONFIG_NAME)),
+                        &config);
+    cidr_text(config.pods, pods);
+    buf_append_str(&list, str_of(pods)); /* behind the routes, only to be part of the hash */
     uint64_t hash = XXH3_64bits(list.size == 0 ? (const uint8_t *)"" : list.data, list.size) | 1;
     int rv = 0;
     if (hash != f->routes_hash) {
         struct buf b = BUF_INIT;
-        mp_write_map(&b, 1);
+        mp_write_map(&b, 2);
+        mp_write_key_str(&b, "podSubnet", str_of(pods));
         mp_write_cstr(&b, "routes");
         mp_write_array(&b, count);
-        buf_append(&b, list.data, list.size);
+        buf_append(&b, list.data, list.size - strlen(pods));
         rv = rpc_stream_write(f->stream, buf_str(&b));
         buf_close(&b);
     }
@@ -245,6 +253,7 @@ static bool concerns(const struct feed *f, const struct change *ch)
     const struct object *any = ch->new != NULL ? ch->new : ch->old;
     switch (any->kind->id) {
     case KIND_NODE:
+    case KIND_CLUSTERCONFIGURATION:
         return f->routes;
     case KIND_POD:
         return !f->routes &&
@@ -269,7 +278,7 @@ void node_feeds_advance(struct master *m, const struct history_txn *txn)
     }
     for (unsigned i = 0; i < txn->count; i++) {
         const struct kind *k = (txn->changes[i].new != NULL ? txn->changes[i].new : txn->changes[i].old)->kind;
-        if (k->id != KIND_NODE && k->id != KIND_POD && !k->is_content) {
+        if (k->id != KIND_NODE && k->id != KIND_CLUSTERCONFIGURATION && k->id != KIND_POD && !k->is_content) {
             continue;
         }
         LIST_FOR(it, &m->feeds)

@@ -199,6 +199,21 @@ bool nodes_taken(struct master *m, struct str name)
     return core_node_lives(m->core, name);
 }
 
+/* An agent's report of its node takes the place of the status, but for what masters say there (controllers/nodes/node_ipam.c). */
+static void keep_masters_conditions(struct arena *a, struct value *status, const struct object *old)
+{
+    static const char *const own[] = {"NetworkUnavailable"};
+    for (size_t i = 0; i < ARRAY_SIZE(own); i++) {
+        struct mp list = mp_path(object_mp(old), "status.conditions");
+        for (struct mp_iter it = mp_iter(list); mp_next(&it);) {
+            if (str_is(mp_str(mp_get(it.value, "type")), own[i]) && value_is_map(status) &&
+                value_find(value_get(status, "conditions"), "type", str_of(own[i])) == NULL) {
+                value_append(a, value_ensure_list(a, status, "conditions"), msgpack_read_checked(a, it.value));
+            }
+        }
+    }
+}
+
 /* The stored Node keeps spec (podCIDR, taints, cordon) and labels of others; status and the agent's own labels are the agent's. */
 static struct value *merged_node(struct call *c, struct value *doc, const struct object *old, struct str instance)
 {
@@ -211,6 +226,7 @@ static struct value *merged_node(struct call *c, struct value *doc, const struct
     }
     struct value *status = value_get(doc, "status");
     if (status != NULL) {
+        keep_masters_conditions(a, status, old);
         value_set(a, node, "status", status);
     }
     if (instance.n > 0) {
@@ -607,6 +623,7 @@ static int put_node_status(struct call *c, struct txn *t, struct str node, struc
     value_set(&c->arena, doc, "status", status);
     unsigned level = KIND_CHECK_LEVEL(store_level(replica_store(c->m->replica)));
     rv = kind_check_fields(k, &c->arena, doc, KIND_CHECK_LENIENT | level, err);
+    keep_masters_conditions(&c->arena, rv != 0 ? NULL : value_get(doc, "status"), old);
     return rv != 0 ? rv : txn_update_value(t, k, doc, TXN_PART_STATUS, 0, err);
 }
 

@@ -12,6 +12,7 @@
     X(secret, SECRET, 5)                                                                                               \
     X(replicaset, REPLICASET, 6)                                                                                       \
     X(deployment, DEPLOYMENT, 7)                                                                                       \
-    X(event, EVENT, 8)
+    X(event, EVENT, 8)                                                                                                 \
+    X(clusterconfiguration, CLUSTERCONFIGURATION, 9)
 
 #endif

@@ -68,22 +68,25 @@ static void types_and_versions(void **state)
 {
     static const struct habit rows[] = {
         {"rctl api-resources", NULL, 0,
-         "NAME          SHORTNAMES   APIVERSION   NAMESPACED   KIND\npods          po           v1           true      "
+         "NAME                    SHORTNAMES   APIVERSION    NAMESPACED   KIND\npods                    po           "
+         "v1            true      "
          "   Pod\n",
          "="},
         {"rctl api-resources -o wide", NULL, 0,
          "VERBS\nCATEGORIES\ncreate,delete,deletecollection,get,list,patch,update,watch   all\n", "="},
         {"rctl api-resources -o name", NULL, 0, "pods\ndeployments.apps\nreplicasets.apps\n", "="},
-        {"rctl api-resources --namespaced=false -o name", NULL, 0, "=namespaces\nnodes\n", "="},
+        {"rctl api-resources --namespaced=false -o name", NULL, 0,
+         "=clusterconfigurations.reeve.io\nnamespaces\nnodes\n", "="},
         {"rctl api-resources --namespaced --no-headers", NULL, 0, "configmaps \n!NAME\n!namespaces", "="},
         {"rctl api-resources --verbs=list,get -o name --api-group=apps", NULL, 0,
          "=deployments.apps\nreplicasets.apps\n", "="},
         {"rctl api-resources --verbs=list,impersonate -o name", NULL, 0, "=", "="},
         {"rctl api-resources --api-group= --categories=all -o name --cached", NULL, 0, "=pods\n", "="},
-        {"rctl api-resources --sort-by=kind -o name | head -2", NULL, 0, "=configmaps\ndeployments.apps\n", "="},
+        {"rctl api-resources --sort-by=kind -o name | head -2", NULL, 0,
+         "=clusterconfigurations.reeve.io\nconfigmaps\n", "="},
         {"rctl api-resources --sort-by=age", NULL, 2, "=", "--sort-by is name or kind"},
         {"rctl api-resources -o xml", NULL, 2, "=", "--output is wide or name"},
-        {"rctl api-versions", NULL, 0, "=apps/v1\nv1\n", "="},
+        {"rctl api-versions", NULL, 0, "=apps/v1\nreeve.io/v1\nv1\n", "="},
         {"rctl version", NULL, 0, "Client Version: 0.\nServer Version: 0.", "="},
         {"rctl version --client -o yaml", NULL, 0, "clientVersion:\n  gitVersion: v0.\n  minor: \"\n!serverVersion",
          "="},

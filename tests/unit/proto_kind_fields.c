@@ -163,6 +163,9 @@ static void the_fields_are_those_of_kubernetes(void **state)
     struct list *l = xcalloc(1, sizeof *l);
     read_list(l, &f->arena, "tests/script/fields/kubernetes-1.33.txt");
     for (unsigned i = 0; i < kinds_count(); i++) {
+        if (str_is(kind_group(kinds_at(i)), "reeve.io")) {
+            continue; /* our own */
+        }
         struct type *t = find_type(l, str_of(kinds_at(i)->name));
         assert_non_null(t);
         compare(l, &f->arena, t, kinds_at(i)->schema);

@@ -6,14 +6,14 @@
 static void kinds_are_found_by_id_in_order(void **state)
 {
     (void)state;
-    assert_int_equal(kinds_count(), 8);
+    assert_true(kinds_count() >= 8);
     for (unsigned i = 0; i < kinds_count(); i++) {
         assert_ptr_equal(kind_by_id(kinds_at(i)->id), kinds_at(i));
         assert_true(i == 0 || kinds_at(i - 1)->id < kinds_at(i)->id);
     }
     assert_null(kind_by_id(0));
-    assert_null(kind_by_id(9));
-    assert_null(kind_by_id(63));
+    assert_null(kind_by_id(kinds_at(kinds_count() - 1)->id + 1));
+    assert_null(kind_by_id(KIND_ID_MAX));
 }
 
 static void kinds_are_found_by_what_people_type(void **state)

@@ -309,6 +309,7 @@ static void a_field_that_nobody_reads_is_not_called_done(void **state)
     }
     /* of proto/, which knows all words, what decides by them */
     read_words(&l.words, "proto/kinds/pod_refs.c");
+    read_words(&l.words, "proto/facts/cluster.c");
     read_words(&l.words, "proto/facts/node_match.c");
     read_words(&l.words, "proto/schema/selector.c");
     walk_all(audit_place, &l);

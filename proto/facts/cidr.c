@@ -1,0 +1,43 @@
+#include "proto/facts/cidr.h"
+
+#include <assert.h>
+#include <stdio.h>
+
+/* One decimal number of at most max, and what stands behind it. */
+static bool number(const char **p, const char *end, unsigned max, unsigned *out)
+{
+    const char *start = *p;
+    *out = 0;
+    while (*p < end && **p >= '0' && **p <= '9' && *p - start < 3) {
+        *out = *out * 10 + (unsigned)(*(*p)++ - '0');
+    }
+    return *p > start && *out <= max && (*start != '0' || *p - start == 1);
+}
+
+bool cidr_parse(struct str s, struct cidr *out)
+{
+    const char *p = s.p, *end = s.p + s.n;
+    uint32_t address = 0;
+    unsigned n;
+    if (s.n == 0) {
+        return false;
+    }
+    for (unsigned i = 0; i < 4; i++) {
+        if (!number(&p, end, 255, &n) || p == end || *p++ != (i < 3 ? '.' : '/')) {
+            return false;
+        }
+        address = address << 8 | n;
+    }
+    if (!number(&p, end, 32, &n) || p != end || (n < 32 && (address & (UINT32_MAX >> n)) != 0)) {
+        return false;
+    }
+    *out = (struct cidr){address, n};
+    return true;
+}
+
+void cidr_text(struct cidr c, char out[CIDR_TEXT_SIZE])
+{
+    assert(c.bits <= 32);
+    snprintf(out, CIDR_TEXT_SIZE, "%u.%u.%u.%u/%u", c.first >> 24, c.first >> 16 & 255, c.first >> 8 & 255,
+             c.first & 255, c.bits);
+}

@@ -1,0 +1,118 @@
+#include "proto/facts/cluster.h"
+
+#include <assert.h>
+#include <string.h>
+
+const struct cluster_setting cluster_settings[] = {
+    {"clusterName", "spec.clusterName", NULL, false, false, "what the cluster is called"},
+    {"podSubnet", "spec.networking.podSubnet", CLUSTER_POD_SUBNET, false, true, "addresses of all pods"},
+    {"nodeCIDRMaskSize", "spec.networking.nodeCIDRMaskSize", CLUSTER_NODE_CIDR_MASK, true, true,
+     "bits of the mask of a node's part of them"},
+    {"serviceSubnet", "spec.networking.serviceSubnet", CLUSTER_SERVICE_SUBNET, false, true, "addresses of services"},
+    {"serviceNodePortRange", "spec.networking.serviceNodePortRange", CLUSTER_SERVICE_NODE_PORTS, false, false,
+     "ports of nodes that services may have"},
+    {"dnsDomain", "spec.networking.dnsDomain", CLUSTER_DNS_DOMAIN, false, false, "domain of the names of services"},
+    {"nodeMonitorGracePeriodSeconds", "spec.nodeMonitorGracePeriodSeconds", NULL, true, false,
+     "a node is NotReady after so long a silence; unset: what masters were started with"},
+    {0},
+};
+
+static struct cidr cidr_or(struct mp v, const char *standard)
+{
+    struct cidr c;
+    if (!cidr_parse(mp_str(v), &c)) {
+        bool ok = cidr_parse(str_of(standard), &c);
+        assert(ok);
+        (void)ok;
+    }
+    return c;
+}
+
+static void read_ports(struct str s, struct cluster_config *out)
+{
+    const char *dash = s.n == 0 ? NULL : memchr(s.p, '-', s.n);
+    int64_t first, last;
+    if (dash != NULL && str_to_int64((struct str){s.p, (size_t)(dash - s.p)}, &first) &&
+        str_to_int64((struct str){dash + 1, s.n - (size_t)(dash - s.p) - 1}, &last) && first >= 1 && first <= last &&
+        last <= 65535) {
+        out->node_port_first = (unsigned)first;
+        out->node_port_last = (unsigned)last;
+    }
+}
+
+void cluster_config_read(const struct object *o, struct cluster_config *out)
+{
+    struct mp spec = o == NULL ? mp_of(NULL, 0) : mp_get(object_mp(o), "spec"), net = mp_get(spec, "networking");
+    int64_t mask = mp_int(mp_get(net, "nodeCIDRMaskSize"), 24), grace_s;
+    *out = (struct cluster_config){.pods = cidr_or(mp_get(net, "podSubnet"), CLUSTER_POD_SUBNET),
+                                   .services = cidr_or(mp_get(net, "serviceSubnet"), CLUSTER_SERVICE_SUBNET)};
+    out->node_mask =
+        (unsigned)MIN(MAX(mask, (int64_t)out->pods.bits), (int64_t)MAX(CLUSTER_NODE_CIDR_MASK_MAX, out->pods.bits));
+    read_ports(STR(CLUSTER_SERVICE_NODE_PORTS), out);
+    read_ports(mp_str(mp_get(net, "serviceNodePortRange")), out);
+    out->dns_domain = mp_str(mp_get(net, "dnsDomain"));
+    if (str_empty(out->dns_domain)) {
+        out->dns_domain = STR(CLUSTER_DNS_DOMAIN);
+    }
+    grace_s = mp_int(mp_get(spec, "nodeMonitorGracePeriodSeconds"), 0);
+    out->node_grace_ms = grace_s < CLUSTER_NODE_GRACE_MIN_S || grace_s > CLUSTER_NODE_GRACE_MAX_S ? 0 : grace_s * 1000;
+}
+
+const struct cluster_setting *cluster_setting_find(struct str key)
+{
+    for (const struct cluster_setting *s = cluster_settings; s->key != NULL; s++) {
+        if (str_is(key, s->key)) {
+            return s;
+        }
+    }
+    return NULL;
+}
+
+static int unknown_setting(struct str key, struct error *err)
+{
+    CLEANUP_BUF struct buf keys = BUF_INIT;
+    for (const struct cluster_setting *s = cluster_settings; s->key != NULL; s++) {
+        buf_printf(&keys, "%s%s", keys.size == 0 ? "" : ", ", s->key);
+    }
+    return error_set(err, ERR_USAGE, "unknown setting \"%.*s\"; write KEY=VALUE with one of %s", STR_ARG(key),
+                     buf_cstr(&keys));
+}
+
+int cluster_setting_apply(struct arena *a, struct value *doc, const char *assignment, struct error *err)
+{
+    struct str key = {assignment, strcspn(assignment, "=")};
+    const struct cluster_setting *s = cluster_setting_find(key);
+    if (s == NULL || assignment[key.n] == '\0') {
+        return unknown_setting(key, err);
+    }
+    const char *text = assignment + key.n + 1;
+    struct value *at = doc;
+    const char *p = s->path;
+    for (size_t n; p[n = strcspn(p, ".")] == '.'; p += n + 1) {
+        at = value_ensure_map(a, at, arena_strndup(a, p, n));
+    }
+    int64_t number = 0;
+    if (text[0] == '\0' && s->standard == NULL) {
+        value_remove(at, p);
+        return 0;
+    }
+    text = text[0] == '\0' ? s->standard : text;
+    if (s->number && !str_to_int64(str_of(text), &number)) {
+        return error_set_field(err, ERR_INVALID, s->path, "%s: \"%s\" is no number", s->key, text);
+    }
+    value_set(a, at, p, s->number ? value_int(a, number) : value_cstr(a, text));
+    return 0;
+}
+
+struct value *cluster_config_new(struct arena *a, const char *cluster)
+{
+    const struct kind *k = kind_by_id(KIND_CLUSTERCONFIGURATION);
+    struct value *doc = value_map(a), *metadata = value_map(a);
+    value_set(a, doc, "apiVersion", value_cstr(a, k->api_version));
+    value_set(a, doc, "kind", value_cstr(a, k->name));
+    value_set(a, metadata, "name", value_cstr(a, CLUSTER_CONFIG_NAME));
+    value_set(a, doc, "metadata", metadata);
+    value_set(a, value_ensure_map(a, doc, "spec"), "clusterName", value_cstr(a, cluster));
+    kind_fill_defaults(k, a, doc);
+    return doc;
+}

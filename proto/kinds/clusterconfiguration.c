@@ -1,0 +1,119 @@
+/* What holds for the whole cluster: one object, "cluster". See proto/facts/cluster.h. */
+#include "proto/facts/cluster.h"
+#include "proto/kinds/kinds.h"
+
+/* clang-format off */
+SCHEMA_STATIC(networking, "ClusterNetworking", "Addresses, ports and names.",
+    STRING("podSubnet", "Addresses of all pods, a range of IPv4; each node gets a part of it. Cannot change while nodes hold parts.",
+           DEFAULT(CLUSTER_POD_SUBNET)),
+    INT32("nodeCIDRMaskSize", "Bits of the mask of a node's part: 24 gives a node 254 addresses. Cannot change while nodes hold parts.",
+          DEFAULT(CLUSTER_NODE_CIDR_MASK)),
+    STRING("serviceSubnet", "Addresses of services. Kept for them: there are no services yet.", DEFAULT(CLUSTER_SERVICE_SUBNET)),
+    STRING("serviceNodePortRange", "Ports of nodes that services may have, FIRST-LAST. Kept for them: there are no services yet.",
+           DEFAULT(CLUSTER_SERVICE_NODE_PORTS)),
+    STRING("dnsDomain", "Domain of the names of services. Kept for them: there are no services yet.", DEFAULT(CLUSTER_DNS_DOMAIN)));
+
+SCHEMA_STATIC(spec, "ClusterConfigurationSpec", "What the cluster is to be.",
+    STRING("clusterName", "What the cluster is called."),
+    OBJECT("networking", networking, "Addresses, ports and names.", DEFAULT("{}")),
+    INT64("nodeMonitorGracePeriodSeconds",
+          "A node that was silent for so long is not ready. Unset: what the masters were started with (40)."));
+
+SCHEMA_STATIC(status, "ClusterConfigurationStatus", "What the masters know of it.",
+    INT64("featureLevel", "What all masters can do, and may therefore be written; it only grows."));
+
+SCHEMA_STATIC(clusterconfiguration, "ClusterConfiguration", "What holds for the whole cluster; there is one, named cluster.",
+    TYPE_META,
+    OBJECT("spec", spec, "What the cluster is to be.", DEFAULT("{}")),
+    OBJECT("status", status, "What the masters know of it.", .flags = FIELD_STATUS));
+/* clang-format on */
+
+static void check_net(const struct value *v, const struct fpath *p, struct errlist *l, struct cidr *out)
+{
+    if (!cidr_parse(value_to_str(v), out)) {
+        bad_value(l, v, p, "must be a range of IPv4 addresses with nothing behind its mask (such as 10.244.0.0/16)");
+        *out = (struct cidr){0, 32};
+    } else if (out->bits < 8 || out->bits > CLUSTER_NODE_CIDR_MASK_MAX) {
+        bad_value(l, v, p, "must have a mask of 8 to 30 bits");
+    }
+}
+
+static void check_ports(const struct value *v, const struct fpath *p, struct errlist *l)
+{
+    struct str s = value_to_str(v);
+    const char *dash = s.n == 0 ? NULL : memchr(s.p, '-', s.n);
+    int64_t first = 0, last = 0;
+    if (dash == NULL || !str_to_int64((struct str){s.p, (size_t)(dash - s.p)}, &first) ||
+        !str_to_int64((struct str){dash + 1, s.n - (size_t)(dash - s.p) - 1}, &last) || first < 1 || last < first ||
+        last > 65535) {
+        bad_value(l, v, p, "must be FIRST-LAST with ports of 1 to 65535 (such as 30000-32767)");
+    }
+}
+
+static void validate(const struct value *obj, const struct value *old, struct errlist *l)
+{
+    (void)old;
+    const struct fpath *p = FPATH_AT(FPATH("spec"), "networking");
+    const struct value *name = value_path(obj, "metadata.name"), *s = value_get(obj, "spec"),
+                       *net = value_get(s, "networking");
+    struct cidr pods, services;
+    if (!str_is(value_to_str(name), CLUSTER_CONFIG_NAME)) {
+        bad_value(l, name, FPATH_AT(FPATH("metadata"), "name"),
+                  "must be 'cluster': there is one for the whole cluster");
+    }
+    check_net(value_get(net, "podSubnet"), FPATH_AT(p, "podSubnet"), l, &pods);
+    check_net(value_get(net, "serviceSubnet"), FPATH_AT(p, "serviceSubnet"), l, &services);
+    check_range(l, value_get(net, "nodeCIDRMaskSize"), FPATH_AT(p, "nodeCIDRMaskSize"), pods.bits,
+                CLUSTER_NODE_CIDR_MASK_MAX);
+    if (cidr_overlap(pods, services)) {
+        bad_value(l, value_get(net, "serviceSubnet"), FPATH_AT(p, "serviceSubnet"), "must not overlap podSubnet");
+    }
+    check_ports(value_get(net, "serviceNodePortRange"), FPATH_AT(p, "serviceNodePortRange"), l);
+    check_dns_subdomain(l, net, value_get(net, "dnsDomain"), FPATH_AT(p, "dnsDomain"));
+    check_range(l, value_get(s, "nodeMonitorGracePeriodSeconds"),
+                FPATH_AT(FPATH("spec"), "nodeMonitorGracePeriodSeconds"), CLUSTER_NODE_GRACE_MIN_S,
+                CLUSTER_NODE_GRACE_MAX_S);
+}
+
+static void cell_member(struct buf *out, const struct object *o, const char *path)
+{
+    cell_str(out, mp_path(object_mp(o), path));
+}
+static void cell_pods(struct buf *out, const struct object *o, int64_t now_ms)
+{
+    (void)now_ms;
+    cell_member(out, o, "spec.networking.podSubnet");
+}
+static void cell_services(struct buf *out, const struct object *o, int64_t now_ms)
+{
+    (void)now_ms;
+    cell_member(out, o, "spec.networking.serviceSubnet");
+}
+static void cell_domain(struct buf *out, const struct object *o, int64_t now_ms)
+{
+    (void)now_ms;
+    cell_member(out, o, "spec.networking.dnsDomain");
+}
+
+static const struct column columns[] = {
+    {.title = "NAME"},
+    {.title = "POD-SUBNET", .cell = cell_pods},
+    {.title = "SERVICE-SUBNET", .cell = cell_services},
+    {.title = "DNS-DOMAIN", .cell = cell_domain},
+    {.title = "AGE"},
+};
+
+const struct kind kind_clusterconfiguration = {
+    .id = KIND_CLUSTERCONFIGURATION,
+    .name = "ClusterConfiguration",
+    .api_version = "reeve.io/v1",
+    .plural = "clusterconfigurations",
+    .singular = "clusterconfiguration",
+    .short_names = "",
+    .has_status = true,
+    .has_generation = true,
+    .schema = &clusterconfiguration,
+    .columns = columns,
+    .columns_count = ARRAY_SIZE(columns),
+    .validate = validate,
+};
