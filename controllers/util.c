@@ -23,41 +23,57 @@ struct str pod_phase(const struct object *pod)
 /* A ReplicaSet of 100,000 pods asks each of them at every step: what the body says is read once and kept beside it. */
 enum { MEMO_READ = 1, MEMO_FINISHED = 2, MEMO_READY = 4, MEMO_BOUND = 8, MEMO_UNPLACED = 16 };
 
-static void memo_condition(struct object *pod, struct mp c)
+struct memo {
+    uint32_t bits;
+    int64_t ready_ms;
+};
+
+static void memo_condition(struct memo *m, struct mp c)
 {
     struct str type = mp_str(mp_get(c, "type")), status = mp_str(mp_get(c, "status"));
     if (str_is(type, "Ready")) {
-        pod->memo = str_is(status, "True") ? pod->memo | MEMO_READY : pod->memo & ~(uint32_t)MEMO_READY;
-        pod->memo_ms = time_of_mp(mp_get(c, "lastTransitionTime"));
+        m->bits = str_is(status, "True") ? m->bits | MEMO_READY : m->bits & ~(uint32_t)MEMO_READY;
+        m->ready_ms = time_of_mp(mp_get(c, "lastTransitionTime"));
     } else if (str_is(type, "PodScheduled") && str_is(status, "False")) {
-        pod->memo |= MEMO_UNPLACED;
+        m->bits |= MEMO_UNPLACED;
     }
 }
 
-static uint32_t memo_of(const struct object *pod)
+static struct memo memo_read(const struct object *pod)
 {
-    if (pod->memo != 0) {
-        return pod->memo;
-    }
-    struct object *o = (struct object *)pod; /* the note is no part of what is immutable */
-    o->memo = MEMO_READ | (str_empty(pod_node(pod)) ? 0 : MEMO_BOUND);
+    struct memo m = {.bits = MEMO_READ | (str_empty(pod_node(pod)) ? 0u : MEMO_BOUND)};
     struct mp status = mp_get(object_mp(pod), "status");
     for (struct mp_iter it = mp_iter(status); mp_next(&it);) {
         if (str_is(it.key, "phase")) {
             struct str phase = mp_str(it.value);
-            o->memo |= str_is(phase, "Succeeded") || str_is(phase, "Failed") ? MEMO_FINISHED : 0;
+            m.bits |= str_is(phase, "Succeeded") || str_is(phase, "Failed") ? MEMO_FINISHED : 0;
         } else if (str_is(it.key, "conditions")) {
             for (struct mp_iter c = mp_iter(it.value); mp_next(&c);) {
-                memo_condition(o, c.value);
+                memo_condition(&m, c.value);
             }
         }
     }
-    return o->memo;
+    return m;
+}
+
+/* Two threads that read the same pod for the first time write the same. */
+static struct memo memo_of(const struct object *pod)
+{
+    struct memo m = {.bits = __atomic_load_n(&pod->memo, __ATOMIC_ACQUIRE)};
+    if (m.bits != 0) {
+        m.ready_ms = __atomic_load_n(&pod->memo_ms, __ATOMIC_RELAXED);
+        return m;
+    }
+    struct object *o = (struct object *)pod; /* the note is no part of what is immutable */
+    m = memo_read(pod);
+    __atomic_store_n(&o->memo_ms, m.ready_ms, __ATOMIC_RELAXED);
+    __atomic_store_n(&o->memo, m.bits, __ATOMIC_RELEASE);
+    return m;
 }
 
 bool pod_finished(const struct object *pod)
 {
-    return memo_of(pod) & MEMO_FINISHED;
+    return memo_of(pod).bits & MEMO_FINISHED;
 }
 
 bool pod_active(const struct object *pod)
@@ -67,13 +83,13 @@ bool pod_active(const struct object *pod)
 
 struct pod_state pod_state_of(const struct object *pod)
 {
-    uint32_t memo = memo_of(pod);
+    struct memo m = memo_of(pod);
     return (struct pod_state){
-        .active = !pod->deleting && !(memo & MEMO_FINISHED),
-        .ready = memo & MEMO_READY,
-        .bound = memo & MEMO_BOUND,
-        .unplaced = (memo & MEMO_UNPLACED) && !(memo & MEMO_BOUND),
-        .ready_since_ms = pod->memo_ms,
+        .active = !pod->deleting && !(m.bits & MEMO_FINISHED),
+        .ready = m.bits & MEMO_READY,
+        .bound = m.bits & MEMO_BOUND,
+        .unplaced = (m.bits & MEMO_UNPLACED) && !(m.bits & MEMO_BOUND),
+        .ready_since_ms = m.ready_ms,
     };
 }
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <xxhash.h>
 
+#include "base/refs.h"
 #include "base/timefmt.h"
 
 /* The owner is the reference with controller: true; at most one has it. */
@@ -136,8 +137,7 @@ struct object *object_with_revision(const struct object *o, uint64_t revision)
 struct object *object_ref(const struct object *o)
 {
     struct object *mine = (struct object *)o;
-    assert(mine->refs > 0 && mine->refs < UINT32_MAX);
-    mine->refs++;
+    refs_take(&mine->refs);
     return mine;
 }
 
@@ -146,8 +146,7 @@ void object_unref(struct object *o)
     if (o == NULL) {
         return;
     }
-    assert(o->refs > 0);
-    if (--o->refs == 0) {
+    if (refs_drop(&o->refs)) {
         if (o->kind->secret) {
             mem_wipe(o->body, o->body_size);
         }

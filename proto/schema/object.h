@@ -1,8 +1,8 @@
 /* The object: immutable, reference-counted, one canonical msgpack map.
  *
  * Header fields are decoded once and borrow from the body; the body is read in place with proto/model/msgpack.h. To change an object:
- * object_to_value, change the document, object_from_value, propose. The reference count is not atomic: refs are
- * taken and dropped on the thread that owns the state; other threads borrow through a fork which that thread holds.
+ * object_to_value, change the document, object_from_value, propose. The reference count is atomic: any thread that may
+ * read an object may take a ref on it and drop that wherever it likes.
  *
  * The body never holds metadata.resourceVersion: the revision stands in the header, and the writers below add it. */
 #ifndef PROTO_SCHEMA_OBJECT_H
@@ -16,7 +16,7 @@
 #define OBJECT_SIZE_MAX (3u << 19)
 
 struct object {
-    unsigned refs;
+    uint32_t refs;
     uint32_t body_size : 31;
     bool deleting : 1; /* metadata.deletionTimestamp is set */
     const struct kind *kind;
@@ -27,8 +27,8 @@ struct object {
     int64_t generation;
     struct str owner_uid; /* of the ownerReference with controller: true; empty if none */
     uint64_t hash;        /* XXH3-64 of the body */
-    /* Owner's thread only, whatever the rest of the object is shared with: what was found in the body once by who looks again and again
-     * (controllers/util.c). 0: nothing yet. Of no meaning to anybody else. */
+    /* What was found in the body once by who looks again and again (controllers/util.c): memo is read and written atomically, and memo_ms, too,
+     * before it. 0: nothing yet. Of no meaning to anybody else. */
     int64_t memo_ms;
     uint32_t memo;
     uint32_t labels_at, labels_size; /* of metadata.labels in the body; size 0: none */

@@ -4,7 +4,8 @@
  *  1. all leaves have the same depth; a node other than the root has PTREE_MIN to PTREE_FANOUT entries.
  *  2. items[i] of an inner node is the lowest item below child i. It is borrowed: the leaf below holds the ref, and whoever changes
  *     a leaf's first item owns the whole path and renews the borrowed pointers on the way back.
- *  3. a node with refs == 1 that was reached through nodes with refs == 1 belongs to one version alone and may be edited. */
+ *  3. a node with refs == 1 that was reached through nodes with refs == 1 belongs to one version alone and may be edited: another thread
+ *     can only take a ref on a node through a node above it, and nobody else has those. */
 #include "raft-store/store/ptree.h"
 
 #include <assert.h>
@@ -12,6 +13,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/refs.h"
 
 #define PTREE_MIN 6u
 
@@ -35,8 +37,7 @@ static struct ptree_node *node_new(uint16_t height)
 
 static void node_unref(const struct ptree_ops *ops, struct ptree_node *n)
 {
-    assert(n->refs > 0);
-    if (--n->refs > 0) {
+    if (!refs_drop(&n->refs)) {
         return;
     }
     for (unsigned i = 0; i < n->count; i++) {
@@ -52,7 +53,7 @@ static void node_unref(const struct ptree_ops *ops, struct ptree_node *n)
 /* The node itself if only this version has it, a copy otherwise (the ref of the caller moves to the copy). */
 static struct ptree_node *node_own(const struct ptree_ops *ops, struct ptree_node *n)
 {
-    if (n->refs == 1) {
+    if (refs_is_only(&n->refs)) {
         return n;
     }
     struct ptree_node *copy = node_new(n->height);
@@ -65,10 +66,10 @@ static struct ptree_node *node_own(const struct ptree_ops *ops, struct ptree_nod
     } else {
         memcpy(copy->children, n->children, n->count * sizeof(n->children[0]));
         for (unsigned i = 0; i < n->count; i++) {
-            n->children[i]->refs++;
+            refs_take(&n->children[i]->refs);
         }
     }
-    n->refs--;
+    node_unref(ops, n); /* another thread may have let go of it meanwhile */
     return copy;
 }
 
@@ -90,8 +91,7 @@ void ptree_fork(const struct ptree *from, struct ptree *to)
 {
     *to = *from;
     if (to->root != NULL) {
-        to->root->refs++;
-        assert(to->root->refs != 0);
+        refs_take(&to->root->refs);
     }
 }
 

@@ -4,8 +4,8 @@
  * O(1). A change copies the nodes on the way from the root that are shared with another version, and edits in place those that
  * are not, so a batch of changes on one version is cheap.
  *
- * Nodes' reference counts are not atomic: fork, change and close on the thread that owns the state. Another thread may read a
- * version that the owner holds for it. Source of the structure: B+tree with copy-on-write paths (Rodeh, "B-trees, shadowing and clones"). */
+ * Threads: nodes are shared by versions on different threads (their reference counts are atomic, and ops' ref and unref must be). One version
+ * is used by one thread at a time; a fork may be given to another thread, which reads, changes and closes it as it likes. Source of the structure: B+tree with copy-on-write paths (Rodeh, "B-trees, shadowing and clones"). */
 #ifndef RAFT_STORE_STORE_PTREE_H
 #define RAFT_STORE_STORE_PTREE_H
 

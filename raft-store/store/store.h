@@ -104,7 +104,7 @@ void store_fork_free(struct store_fork *f); /* owner's thread */
 /* Worker thread. Chunks of at most 1 MiB go to the sink; format: magic "RVS1", version, lz4 blocks each with length and checksum,
  * a trailer with counts and the state hash. */
 int store_fork_write(const struct store_fork *f, int (*sink)(void *data, const void *p, size_t n), void *data);
-/* What is in it. Borrowed; any thread may read, none may ref. */
+/* What is in it. Borrowed; any thread may read and ref. */
 const struct view *store_fork_view(const struct store_fork *f);
 uint32_t store_fork_ids(const struct store_fork *f); /* remembered transaction ids */
 /* Replace everything by a snapshot. On error (ERR_CORRUPT) the store is unchanged. History restarts: watchers hear ERR_EXPIRED

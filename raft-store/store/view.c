@@ -5,15 +5,17 @@
 #include "raft-store/store/view.h"
 
 #include <assert.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
 
 #include "base/mem.h"
+#include "base/refs.h"
 #include "raft-store/store/view_edit.h"
 
 struct view {
-    unsigned refs;
+    uint32_t refs;
     uint64_t revision, bytes;
     struct view_hash hash;
     struct ptree objects, owned, on_node;
@@ -21,8 +23,10 @@ struct view {
     uint32_t *counts;    /* objects, by kind id */
 };
 
+#define VIEW_STATE_AT offsetof(struct view, revision)
+
 struct node_item {
-    unsigned refs;
+    uint32_t refs;
     uint32_t node_at; /* where the name stands in the body; size 0: not bound */
     uint32_t node_size;
     struct object *object;
@@ -81,12 +85,12 @@ static void object_item_unref(void *item)
 }
 static void node_item_ref(void *item)
 {
-    ((struct node_item *)item)->refs++;
+    refs_take(&((struct node_item *)item)->refs);
 }
 static void node_item_unref(void *item)
 {
     struct node_item *i = item;
-    if (--i->refs == 0) {
+    if (refs_drop(&i->refs)) {
         object_unref(i->object);
         free(i);
     }
@@ -120,8 +124,9 @@ struct view *view_new(void)
 
 struct view *view_fork(const struct view *from)
 {
-    struct view *v = xmemdup(from, sizeof *v);
-    v->refs = 1;
+    struct view *v = xmalloc(sizeof *v);
+    v->refs = 1; /* all but the count is copied: others may move that one meanwhile */
+    memcpy((uint8_t *)v + VIEW_STATE_AT, (const uint8_t *)from + VIEW_STATE_AT, sizeof *v - VIEW_STATE_AT);
     v->counts = from->counts_end == 0 ? NULL : xmemdup(from->counts, from->counts_end * sizeof *v->counts);
     ptree_fork(&from->objects, &v->objects);
     ptree_fork(&from->owned, &v->owned);
@@ -131,14 +136,14 @@ struct view *view_fork(const struct view *from)
 
 struct view *view_ref(const struct view *v)
 {
-    struct view *mine = (struct view *)v; /* the count is ours to change on the owner's thread; the state is not */
-    mine->refs++;
+    struct view *mine = (struct view *)v; /* the count is ours to change; the state is not */
+    refs_take(&mine->refs);
     return mine;
 }
 
 void view_unref(struct view *v)
 {
-    if (v == NULL || --v->refs > 0) {
+    if (v == NULL || !refs_drop(&v->refs)) {
         return;
     }
     ptree_close(&v->objects);
@@ -150,7 +155,7 @@ void view_unref(struct view *v)
 
 bool view_is_shared(const struct view *v)
 {
-    return v->refs > 1;
+    return !refs_is_only(&v->refs);
 }
 
 uint64_t view_revision(const struct view *v)

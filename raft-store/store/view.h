@@ -4,8 +4,8 @@
  * A view is three persistent trees that share structure with other versions: objects by (kind, namespace, name); object keys by the uid of
  * their controlling owner; pods by spec.nodeName. Order of iteration is the order of keys: kind id, namespace, name by bytes.
  * Objects got from a view are borrowed: valid while the view is held (or ref the object).
- * Reference counts are not atomic: view_ref and view_unref only on the thread that owns the state; a worker may read a view
- * that the owner holds for it. */
+ * Threads: a version that is held changes no more, and any number of threads may read it, take and drop refs on it and on its objects, and fork it
+ * (view_edit.h, world.h) while the owner of the state goes on: the counts of versions, tree nodes and objects are atomic. */
 #ifndef RAFT_STORE_STORE_VIEW_H
 #define RAFT_STORE_STORE_VIEW_H
 

@@ -8,7 +8,11 @@
  *  1. the same transactions, evaluated in the same order on equal views with equal clocks and randomness, lead to the same state: the
  *     state hash is equal whether the world is a tip or a fork.
  *  2. a refused transaction leaves the world as it was.
- *  3. a world holds what it needs: the view it was opened on, and the store it came from, may go meanwhile. */
+ *  3. a world holds what it needs: the view it was opened on, and the store it came from, may go meanwhile.
+ *
+ * Threads: a world is used by one thread at a time, which may be another than the one that owns the state; that one goes on meanwhile. It needs a
+ * view that is held for it (view_ref on the owner's thread, before it is handed over), and an env of its own. What it made, objects and
+ * versions, may be given to any thread. */
 #ifndef RAFT_STORE_STORE_WORLD_H
 #define RAFT_STORE_STORE_WORLD_H
 

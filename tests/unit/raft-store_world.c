@@ -2,6 +2,8 @@
 #include "raft-store/store/world.h"
 
 #include "proto/schema/release.h"
+#include <pthread.h>
+
 #include "tests/unit/raft-store_help.h"
 
 static const char *const NAMES[] = {"a", "b", "c", "d", "e", "f", "g", "h"};
@@ -181,6 +183,80 @@ static void a_fork_comes_to_the_same_state_as_the_tip_and_leaves_it_alone(void *
     free(c);
 }
 
+/* ---- On another thread ---- */
+
+struct worker {
+    pthread_t thread;
+    struct fake_env fake;
+    uint64_t seed;
+    struct world *world; /* opened, evaluated and, for every second, closed by the thread */
+    struct view *base;   /* a ref is given to the thread */
+    struct course course;
+    struct view *result; /* a ref is given back */
+};
+
+static void *work(void *data)
+{
+    struct worker *k = data;
+    struct rng rng = {k->seed};
+    struct world *w = world_new(k->base, &k->fake.env, release.level);
+    view_unref(k->base);
+    course_run(&k->course, w, &rng);
+    k->result = view_ref(world_view(w));
+    view_check(k->result);
+    if (k->seed % 2 == 0) {
+        world_free(w);
+        w = NULL;
+    }
+    k->world = w;
+    return NULL;
+}
+
+#define WORKERS 2u
+
+/* Rounds of workers on forks of the tip, while the loop evaluates, closes batches and applies what is left of it. */
+static void workers_evaluate_on_forks_while_the_loop_writes(void **state)
+{
+    (void)state;
+    struct worker *workers = xcalloc(WORKERS, sizeof *workers);
+    struct course *own = xmalloc(sizeof *own);
+    struct fake_env fake;
+    struct rng rng = {1};
+    fake_init(&fake, 1);
+    struct store *s = store_plain(&fake);
+    store_tip_open(s, 1);
+    for (uint64_t round = 0; round < 25; round++) {
+        for (unsigned i = 0; i < WORKERS; i++) {
+            struct worker *k = &workers[i];
+            k->seed = 1 + round * WORKERS + i;
+            fake_init(&k->fake, k->seed);
+            k->base = view_ref(store_tip(s));
+            assert_int_equal(pthread_create(&k->thread, NULL, work, k), 0);
+        }
+        struct fake_env twin = fake; /* what the loop will write, made up beforehand on a fork of its own */
+        twin.env.data = &twin;
+        struct world *w = world_new(store_tip(s), &twin.env, release.level);
+        course_run(own, w, &rng);
+        course_repeat(own, s, &rng);
+        assert_views_equal(world_view(w), store_tip(s));
+        course_close(own);
+        world_free(w);
+        for (unsigned i = 0; i < WORKERS; i++) {
+            struct worker *k = &workers[i];
+            assert_int_equal(pthread_join(k->thread, NULL), 0);
+            view_check(k->result);
+            assert_true(view_revision(k->result) > 0);
+            course_close(&k->course);
+            world_free(k->world); /* on this thread what the other made */
+            view_unref(k->result);
+        }
+        view_check(store_tip(s));
+    }
+    store_free(s);
+    free(own);
+    free(workers);
+}
+
 static int eval_made(struct world *w, struct object *o, struct error *err)
 {
     struct txn t;
@@ -282,6 +358,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_fork_comes_to_the_same_state_as_the_tip_and_leaves_it_alone),
+        cmocka_unit_test(workers_evaluate_on_forks_while_the_loop_writes),
         cmocka_unit_test(worlds_on_worlds_do_not_see_each_other),
         cmocka_unit_test(a_world_tells_what_was_done_on_it),
         cmocka_unit_test(deciders_take_turns_until_all_is_quiet),
