@@ -11,7 +11,8 @@
  * A piece of LISTING or BEHIND visits TURNS_PIECE_VISITS objects or transactions at most; what is left waits for its turn (turns.h) as other requests do.
  * So a watch that begins, or one that is far behind, costs others no more than its share.
  *
- * Invariants: 1. `sent` never goes back. 2. an IDLE watch has missed nothing up to `seen`. 3. a payload holds events of one revision. */
+ * Invariants: 1. `sent` never goes back. 2. an IDLE watch has missed nothing up to `seen`. 3. a payload holds events of one transaction, all of
+ * it or, behind a cut between two of its objects, the rest. */
 #include "master/api/watch.h"
 
 #include <assert.h>
@@ -262,7 +263,10 @@ static const struct buf *wire_of(const struct history_txn *tx, unsigned i)
     struct buf *wire = store_history_wire(tx, i);
     if (wire->size == 0) {
         const struct change *ch = &tx->changes[i];
-        object_write_wire(wire, ch->new != NULL ? ch->new : ch->old);
+        /* What is gone bears the revision at which it went: whoever remembers that goes on behind it. */
+        CLEANUP_OBJECT struct object *gone =
+            ch->new != NULL ? NULL : object_with_revision(ch->old, txn_change_revision(tx, i));
+        object_write_wire(wire, ch->new != NULL ? ch->new : gone);
     }
     return wire;
 }
@@ -291,6 +295,9 @@ static uint32_t write_events(struct watch *w, const struct history_txn *tx, stru
     uint32_t count = 0;
     buf_reset(events);
     for (unsigned i = 0; i < tx->count; i++) {
+        if (txn_change_revision(tx, i) <= w->sent) {
+            continue; /* told before it was cut */
+        }
         bool before = matches(w, tx->changes[i].old);
         bool after = matches(w, tx->changes[i].new);
         if (!before && !after) {
@@ -299,7 +306,7 @@ static uint32_t write_events(struct watch *w, const struct history_txn *tx, stru
         event_head(events, !before ? "ADDED" : !after ? "DELETED" : "MODIFIED");
         count++;
         if (brief && tx->changes[i].new == NULL) {
-            write_identity(events, tx->changes[i].old, tx->revision);
+            write_identity(events, tx->changes[i].old, txn_change_revision(tx, i));
             continue;
         }
         const struct buf *wire = wire_of(tx, i);
@@ -409,7 +416,7 @@ static bool has_place(struct call *c, const struct session *session)
 
 /* ---- Waking ---- */
 
-/* revision: of the transaction that concerns it, or 0 = look from where it stands. */
+/* revision: the first of the transaction that concerns it, or 0 = look from where it stands. */
 static void wake(struct watch *w, uint64_t revision)
 {
     if (w->state == WATCH_IDLE) {
@@ -537,15 +544,15 @@ void watch_table_advance(struct watch_table *t, bool restored)
                 kw->changed = true;
                 LIST_FOR(it, &kw->watches)
                 {
-                    wake(LIST_ENTRY(it, struct watch, link), tx->revision);
+                    wake(LIST_ENTRY(it, struct watch, link), txn_first_revision(tx));
                 }
             }
             pods |= k->id == KIND_POD;
             if (k->id == KIND_POD && t->by_node.count > 0) {
                 struct node_watches *before = node_watches_of(t, ch->old), *after = node_watches_of(t, ch->new);
-                wake_node(before, tx->revision);
+                wake_node(before, txn_first_revision(tx));
                 if (after != before) {
-                    wake_node(after, tx->revision);
+                    wake_node(after, txn_first_revision(tx));
                 }
             }
         }

@@ -209,13 +209,14 @@ static void fill_repeated(struct write *w, struct txn_past *past)
         const struct object *then, *now = view_get(tip, item->kind, item->ns, item->name);
         enum txn_done done = store_past_did(past, item->kind, item->ns, item->name, &then);
         bool was_there = done != TXN_DONE_UNKNOWN || now != NULL;
+        bool older = now != NULL && now->revision + TXN_OPS_MAX <= past->revision; /* than any object of it can be */
         const struct object *o = then != NULL ? then : now;
         item->object = o == NULL ? NULL : object_ref(o);
         item->gone = done == TXN_DONE_DELETED || !was_there;
-        item->result = done == TXN_DONE_CREATED                                                ? "created"
-                       : done == TXN_DONE_UNCHANGED                                            ? "unchanged"
-                       : done == TXN_DONE_UNKNOWN && o != NULL && o->revision < past->revision ? "unchanged"
-                                                                                               : "configured";
+        item->result = done == TXN_DONE_CREATED            ? "created"
+                       : done == TXN_DONE_UNCHANGED        ? "unchanged"
+                       : done == TXN_DONE_UNKNOWN && older ? "unchanged"
+                                                           : "configured";
     }
 }
 

@@ -23,7 +23,7 @@ struct object {
     struct str ns; /* empty for cluster-wide kinds */
     struct str name;
     struct str uid;    /* may be empty before the store has given one */
-    uint64_t revision; /* of the transaction that wrote it; 0 before */
+    uint64_t revision; /* at which it was written; 0 before */
     int64_t generation;
     struct str owner_uid; /* of the ownerReference with controller: true; empty if none */
     uint64_t hash;        /* XXH3-64 of the body */

@@ -4,9 +4,13 @@
  * understand bears the level that it came with (struct kind, struct field: since; the flags below) and is not written before the cluster has reached
  * it. The level never falls: what was written stays. Levels so far:
  *   0  programs that know of no levels, and stop at what they do not know
- *   1  carries through what it does not know: kinds, fields, flags of log entries that may be passed over */
+ *   1  carries through what it does not know: kinds, fields, flags of log entries that may be passed over; each object of a transaction has a revision
+ *      of its own */
 #ifndef PROTO_SCHEMA_RELEASE_H
 #define PROTO_SCHEMA_RELEASE_H
+
+/* From this level on a transaction counts one revision for each object that it changes. */
+#define RELEASE_LEVEL_NUMBERS 1u
 
 struct release {
     unsigned level;

@@ -134,7 +134,7 @@ static int fsm_apply(struct raft_fsm *fsm, const struct raft_buffer *buf, void *
     }
     uint64_t index = raft_last_applied(&n->raft) + 1;
     struct error err = {0};
-    uint64_t before = view_revision(store_committed(n->store));
+    uint64_t before = store_transactions(n->store);
     int rv = failpoint(FAILPOINT_apply_damaged) ? error_set(&err, ERR_CORRUPT, "failed by a failpoint")
                                                 : store_apply(n->store, index, buf->base, buf->len, &err);
     if (rv != 0) {
@@ -142,7 +142,7 @@ static int fsm_apply(struct raft_fsm *fsm, const struct raft_buffer *buf, void *
         replica_die(n, rv == ERR_UNSUPPORTED ? ERR_UNSUPPORTED : ERR_CORRUPT, "%s", err.message);
         return 0;
     }
-    n->stats.transactions += view_revision(store_committed(n->store)) - before;
+    n->stats.transactions += store_transactions(n->store) - before;
     n->stats.entries++;
     n->stats.bytes += buf->len;
     replica_snapshot_applied(n, buf->len);

@@ -8,12 +8,13 @@
 #include "base/le.h"
 
 static const uint8_t magic[4] = {'R', 'V', 'E', '1'};
-#define ENTRY_VERSION  1u
-#define ENTRY_FLAG_LZ4 1u
-#define TXN_FLAG_ID    1u
-#define TXN_FLAG_EXTRA 2u
-#define LZ4_RATIO_MAX  255u /* one byte of it stands for at most that many: no room is made for what cannot come */
-#define EFFECT_SEALED  0x80u
+#define ENTRY_VERSION     1u
+#define ENTRY_FLAG_LZ4    1u
+#define TXN_FLAG_ID       1u
+#define TXN_FLAG_EXTRA    2u
+#define TXN_FLAG_NUMBERED 4u
+#define LZ4_RATIO_MAX     255u /* one byte of it stands for at most that many: no room is made for what cannot come */
+#define EFFECT_SEALED     0x80u
 
 /* ---- Numbers ---- */
 
@@ -73,7 +74,8 @@ bool varint_read_str(const uint8_t **p, const uint8_t *end, struct str *s)
 void entry_write_txn(struct buf *payload, const struct entry_txn *t)
 {
     assert(t->extra.n <= ENTRY_EXTRA_MAX);
-    buf_put_u8(payload, (uint8_t)((t->has_id ? TXN_FLAG_ID : 0) | (t->extra.n > 0 ? TXN_FLAG_EXTRA : 0)));
+    buf_put_u8(payload, (uint8_t)((t->has_id ? TXN_FLAG_ID : 0) | (t->extra.n > 0 ? TXN_FLAG_EXTRA : 0) |
+                                  (t->numbered ? TXN_FLAG_NUMBERED : 0)));
     varint_write(payload, t->revision);
     if (t->has_id) {
         buf_append(payload, t->id, TXN_ID_SIZE);
@@ -223,7 +225,7 @@ int entry_next_txn(struct entry_reader *r, struct entry_txn *t, bool *more, stru
     }
     uint8_t flags = *r->p++;
     uint64_t wall;
-    if ((flags & ~(TXN_FLAG_ID | TXN_FLAG_EXTRA)) != 0) {
+    if ((flags & ~(TXN_FLAG_ID | TXN_FLAG_EXTRA | TXN_FLAG_NUMBERED)) != 0) {
         return newer(err, "a transaction has a flag");
     }
     if (!varint_read(&r->p, r->end, &t->revision)) {
@@ -245,6 +247,10 @@ int entry_next_txn(struct entry_reader *r, struct entry_txn *t, bool *more, stru
     if (!varint_read(&r->p, r->end, &wall) || !varint_read(&r->p, r->end, &t->count) ||
         t->count > (uint64_t)(r->end - r->p)) { /* an effect has more than one byte */
         return cut_short(err, "a transaction's head");
+    }
+    t->numbered = (flags & TXN_FLAG_NUMBERED) != 0;
+    if (t->numbered && (t->count < 2 || t->revision < t->count)) {
+        return cut_short(err, "the numbering of a transaction");
     }
     t->wall_ms = (int64_t)wall;
     return 0;
@@ -300,7 +306,7 @@ bool entry_read_span(const void *p, size_t n, struct entry_span *out)
     }
     struct entry_reader r = {payload.data, payload.data + payload.size};
     while ((rv = entry_next_txn(&r, &t, &more, NULL)) == 0 && more) {
-        out->first = out->first == 0 ? t.revision : out->first;
+        out->first = out->first == 0 ? entry_first_revision(&t) : out->first;
         out->last = t.revision;
         out->wall_ms = t.wall_ms;
         for (uint64_t i = 0; i < t.count; i++) {

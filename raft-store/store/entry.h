@@ -3,7 +3,7 @@
  *
  * Layout (integers little-endian): "RVE1", u16 version, u16 flags, u32 payload size, u32 payload size uncompressed, u64 XXH3-64 of the first
  * 16 bytes and of all behind this field up to the payload's end, 16 bytes state hash before, payload, zeros up to a multiple of 8.
- * Payload: transactions, each: flags (1 = has id, 2 = has extra), revision, [id], [extra], wall time ms, count of effects; effect: type | sealed
+ * Payload: transactions, each: flags (1 = has id, 2 = has extra, 4 = numbered), revision, [id], [extra], wall time ms, count of effects; effect: type | sealed
  * bit, kind, namespace, name, then put: bytes; splice: at, removed, bytes; delete: nothing. Numbers are LEB128, strings a
  * number and bytes. Entry version 1. Internal to raft-store.
  *
@@ -32,13 +32,20 @@ struct effect {
     struct str bytes;   /* ... is replaced by these; put: the body */
 };
 struct entry_txn {
-    uint64_t revision;
+    uint64_t revision; /* its own, and of its last effect */
+    bool
+        numbered; /* effects have consecutive revisions; else all have the transaction's. Of one effect, or none, never set */
     bool has_id;
     const uint8_t *id; /* borrowed from the payload */
     int64_t wall_ms;
     uint64_t count;   /* effects that follow */
     struct str extra; /* what may be passed over; empty = none */
 };
+
+static inline uint64_t entry_first_revision(const struct entry_txn *t)
+{
+    return t->numbered ? t->revision - t->count + 1 : t->revision;
+}
 
 /* Writing: a head for each transaction, then its effects; then the whole as an entry, compressed if that pays. */
 void entry_write_txn(struct buf *payload, const struct entry_txn *t);

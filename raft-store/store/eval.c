@@ -44,8 +44,12 @@ static void write_effect(struct store *s, const struct change *c)
 static void commit_to_batch(struct store *s, const struct txn *t)
 {
     const struct history_txn *done = &s->tip->last->txn;
-    struct entry_txn head = {
-        .revision = done->revision, .has_id = t->has_id, .id = t->id, .wall_ms = s->tip->wall_ms, .count = done->count};
+    struct entry_txn head = {.revision = done->revision,
+                             .numbered = done->numbered,
+                             .has_id = t->has_id,
+                             .id = t->id,
+                             .wall_ms = s->tip->wall_ms,
+                             .count = done->count};
     if (store_writes_news(s) && release.entry_extra != NULL) {
         head.extra = str_of(release.entry_extra);
     }

@@ -26,11 +26,11 @@ void changes_clear(struct changes *c)
     c->count = 0;
 }
 
-struct record *record_new(uint64_t revision, struct changes *c)
+struct record *record_new(uint64_t revision, bool numbered, struct changes *c)
 {
     struct record *r = xmalloc(sizeof *r + c->count * sizeof(struct change));
     struct change *items = (struct change *)(r + 1);
-    *r = (struct record){.txn = {revision, c->count, items, NULL}};
+    *r = (struct record){.txn = {revision, c->count, numbered && c->count > 1, items, NULL}};
     for (unsigned i = 0; i < c->count; i++) {
         items[i] = c->items[i];
     }
@@ -123,9 +123,19 @@ void history_restart(struct history *h, uint64_t revision)
     h->oldest = revision;
 }
 
+static const struct history_txn *txn_at(const struct history *h, size_t i)
+{
+    return &h->ring[(h->first + i) & (h->cap - 1)]->txn;
+}
+
+static uint64_t newest_in(const struct history *h)
+{
+    return h->count == 0 ? h->oldest : txn_at(h, h->count - 1)->revision;
+}
+
 void history_push(struct history *h, struct record *r)
 {
-    assert(r->txn.revision == h->oldest + h->count + 1);
+    assert(txn_first_revision(&r->txn) == newest_in(h) + 1);
     if (h->count == h->cap) {
         size_t cap = h->cap == 0 ? 256 : h->cap * 2;
         struct record **ring = xmalloc(cap * sizeof(struct record *));
@@ -150,6 +160,23 @@ uint64_t store_history_oldest(const struct store *s)
     return s->history.oldest;
 }
 
+/* The first with a revision > after, which is below newest. A transaction counts one revision at least, so where it stands is known nearly, and exactly
+ * where all have changed one object. */
+static const struct history_txn *txn_behind(const struct history *h, uint64_t after, uint64_t newest)
+{
+    size_t low = newest - after < h->count ? h->count - (size_t)(newest - after) : 0;
+    size_t high = after - h->oldest < h->count ? (size_t)(after - h->oldest) : h->count - 1;
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        if (txn_at(h, mid)->revision > after) {
+            high = mid;
+        } else {
+            low = mid + 1;
+        }
+    }
+    return txn_at(h, low);
+}
+
 int store_history_next(struct store *s, uint64_t after, const struct history_txn **out)
 {
     const struct history *h = &s->history;
@@ -157,10 +184,10 @@ int store_history_next(struct store *s, uint64_t after, const struct history_txn
     if (after < h->oldest) {
         return ERR_EXPIRED;
     }
-    if (after - h->oldest < h->count) {
-        const struct record *r = h->ring[(h->first + (size_t)(after - h->oldest)) & (h->cap - 1)];
-        assert(r->txn.revision == after + 1);
-        *out = &r->txn;
+    uint64_t newest = newest_in(h);
+    if (after < newest) {
+        *out = txn_behind(h, after, newest);
+        assert(txn_first_revision(*out) <= after + 1 && (*out)->revision > after);
     }
     return 0;
 }

@@ -294,6 +294,9 @@ static int read_id(struct reader *r, bool with_marks, const uint8_t **p, const u
         count > (size_t)(end - *p) / MARK_SIZE || (with_marks && (count == 0 || count > TXN_OPS_MAX))) {
         return damaged(r, "a transaction id is cut short");
     }
+    if (revision <= txnids_newest(ids)) {
+        return damaged(r, "transaction ids are not in order");
+    }
     buf_reset(&r->marks);
     for (uint64_t i = 0; i < count; i++, *p += MARK_SIZE) {
         txnid_mark mark = le_load_u64(*p);

@@ -74,6 +74,11 @@ static const struct view *newest(const struct store *s)
     return s->tip != NULL ? s->tip->view : s->committed;
 }
 
+uint64_t store_transactions(const struct store *s)
+{
+    return s->transactions;
+}
+
 bool store_find_txn(const struct store *s, const uint8_t id[TXN_ID_SIZE], uint64_t *revision)
 {
     uint64_t found = txnids_find(&s->ids, id, view_revision(newest(s)));
@@ -211,7 +216,7 @@ void store_tip_drop(struct store *s)
     if (s->tip == NULL) {
         return;
     }
-    txnids_drop_after(&s->ids, view_revision(s->committed), view_revision(s->tip->view));
+    txnids_drop_after(&s->ids, view_revision(s->committed));
     LIST_FOR_SAFE(it, &s->flights)
     {
         flight_free(LIST_ENTRY(it, struct flight, link));
@@ -278,6 +283,7 @@ static void publish(struct store *s, struct records *records)
     for (struct record *r = records->first; r != NULL;) {
         struct record *next = r->next;
         history_push(&s->history, r);
+        s->transactions++;
         r = next;
     }
     records_init(records);
@@ -358,22 +364,22 @@ static int apply_txns(struct store *s, struct view *v, struct records *records, 
     bool more;
     int rc;
     while ((rc = entry_next_txn(&r, &t, &more, err)) == 0 && more) {
-        if (t.revision != view_revision(v) + 1) {
-            return error_set(err, ERR_CORRUPT, "log entry: revision %llu follows %llu", (unsigned long long)t.revision,
-                             (unsigned long long)view_revision(v));
+        if (entry_first_revision(&t) != view_revision(v) + 1) {
+            return error_set(err, ERR_CORRUPT, "log entry: revision %llu follows %llu",
+                             (unsigned long long)entry_first_revision(&t), (unsigned long long)view_revision(v));
         }
         for (uint64_t i = 0; i < t.count; i++) {
             struct effect e;
             rc = entry_next_effect(&r, &e, err);
             if (rc == 0) {
-                rc = apply_effect(s, v, t.revision, &e, err);
+                rc = apply_effect(s, v, t.numbered ? entry_first_revision(&t) + i : t.revision, &e, err);
             }
             if (rc != 0) {
                 return rc;
             }
         }
         view_set_revision(v, t.revision);
-        struct record *record = record_new(t.revision, &s->changes);
+        struct record *record = record_new(t.revision, t.numbered, &s->changes);
         records_push(records, record);
         if (t.has_id) {
             struct applied_id id = {.revision = t.revision, .txn = &record->txn};

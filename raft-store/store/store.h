@@ -4,7 +4,8 @@
  * Invariants (checked):
  *  1. committed is what the entries applied so far say, and depends on nothing else.
  *  2. tip exists only on a leader that has passed its barrier; tip = committed + in-flight entries + the open batch.
- *  3. revision(tip) - revision(committed) = number of transactions evaluated and not yet applied.
+ *  3. revision(tip) - revision(committed) = number of objects changed by transactions evaluated and not yet applied (below feature level 1: number of these
+ *     transactions).
  *  4. an entry's state hash is that of the version it was decided on; apply compares it: a difference is divergence.
  *  5. nothing that was read from the tip leaves before what it saw has been committed (raft/replica.h keeps that for callers).
  *
@@ -26,7 +27,7 @@ struct store_config {
     const struct log *log;
     const uint8_t *seal_key;  /* 32 bytes, copied; NULL = Secrets are not sealed (tests only) */
     size_t history_bytes_max; /* 0 = 64 MiB: what watches can resume from */
-    unsigned txn_ids_max;     /* 0 = 65536: remembered transaction ids, by age in revisions */
+    unsigned txn_ids_max;     /* 0 = 65536: remembered transaction ids */
 };
 struct store *store_new(const struct store_config *config);
 void store_free(struct store *s);
@@ -35,6 +36,7 @@ const struct view *store_committed(const struct store *s); /* borrowed until the
 const struct view *
 store_tip(const struct store *s); /* NULL: not leading; edited in place: borrowed until the next store_eval */
 uint64_t store_applied_index(const struct store *s);
+uint64_t store_transactions(const struct store *s); /* applied since the store was made */
 
 /* ---- Leader ---- */
 /* The cluster's feature level (proto/schema/release.h), as its record says that was committed: what is evaluated from now on may hold kinds and fields of
@@ -90,7 +92,8 @@ unsigned store_past_count(const struct txn_past *p);
 /* Committed transactions since `oldest` in order. A watcher is a revision: it asks for the next behind the one it has sent. Nothing is
  * queued per watcher; who falls behind the window hears ERR_EXPIRED and lists again. */
 uint64_t store_history_oldest(const struct store *s); /* the lowest revision a watch may start behind */
-/* The first transaction with revision > after. 0 and *out = NULL if there is none yet; ERR_EXPIRED if after < oldest. Borrowed until the next
+/* The first transaction with revision > after. If `after` lies between two of its objects, those up to `after` are known to who asks: the rest is meant
+ * (txn_change_revision). 0 and *out = NULL if there is none yet; ERR_EXPIRED if after < oldest. Borrowed until the next
  * apply. */
 int store_history_next(struct store *s, uint64_t after, const struct history_txn **out);
 /* Room for the wire form of one change: empty at first, filled by who needs it first, shared by all watchers, freed with the transaction. */

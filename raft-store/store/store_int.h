@@ -12,7 +12,7 @@
 #include "raft-store/store/view_edit.h"
 #include "raft-store/store/world_int.h"
 
-/* The window of committed transactions, contiguous by revision. */
+/* The window of committed transactions, in order; none is left out between two. */
 struct history {
     struct record **ring;
     size_t cap, first, count; /* cap: power of two or 0 */
@@ -41,7 +41,7 @@ struct store {
     uint8_t key[PKI_SEAL_KEY_SIZE];
 
     struct view *committed;
-    uint64_t applied_index;
+    uint64_t applied_index, transactions;
     bool broken; /* diverged or met a damaged entry: applies nothing more */
     struct txnids ids;
     struct history history;

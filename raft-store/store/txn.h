@@ -69,10 +69,22 @@ struct txn_result {
 /* What a transaction did. */
 struct change;
 struct history_txn {
-    uint64_t revision;
+    uint64_t revision; /* of its last object, and its own */
     unsigned count;
+    bool numbered; /* its objects have consecutive revisions; else all have its own (below RELEASE_LEVEL_NUMBERS) */
     const struct change *changes;
     struct buf *wire; /* per change; NULL before store_history_wire */
 };
+
+/* The revision of its change i, which is that of the object it left there. */
+static inline uint64_t txn_change_revision(const struct history_txn *t, unsigned i)
+{
+    return t->numbered ? t->revision - (t->count - 1 - i) : t->revision;
+}
+/* The one before it is the last of the transaction before. */
+static inline uint64_t txn_first_revision(const struct history_txn *t)
+{
+    return txn_change_revision(t, 0);
+}
 
 #endif

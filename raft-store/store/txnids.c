@@ -41,6 +41,26 @@ void txnids_init(struct txnids *t, unsigned max)
     t->table = xcalloc((size_t)t->cap * 2, sizeof *t->table);
 }
 
+static struct txnid *at_place(const struct txnids *t, uint64_t place)
+{
+    return &t->ring[place & (t->cap - 1)];
+}
+
+/* The first place with a revision above, or the end. */
+static uint64_t place_behind(const struct txnids *t, uint64_t revision)
+{
+    uint64_t low = t->first, high = t->end;
+    while (low < high) {
+        uint64_t mid = low + (high - low) / 2;
+        if (at_place(t, mid)->revision > revision) {
+            high = mid;
+        } else {
+            low = mid + 1;
+        }
+    }
+    return low;
+}
+
 /* Most rings are hardly used, and looking at all of one is to fetch megabytes. */
 static void free_all_marks(struct txnids *t)
 {
@@ -62,7 +82,7 @@ void txnids_close(struct txnids *t)
 void txnids_clear(struct txnids *t)
 {
     free_all_marks(t);
-    t->kept_from = t->settled = t->kept = 0;
+    t->first = t->end = t->kept_from = t->settled = t->kept = 0;
     memset(t->ring, 0, t->cap * sizeof *t->ring);
     memset(t->table, 0, (size_t)t->cap * 2 * sizeof *t->table);
 }
@@ -105,14 +125,10 @@ txnid_mark txnid_mark_of(const struct kind *k, struct str ns, struct str name, e
     return (h & ~(uint64_t)3) | (uint64_t)done;
 }
 
-static bool has_settled(const struct txnids *t, uint64_t revision)
+static void drop_marks(struct txnids *t, uint64_t place)
 {
-    return revision >= t->kept_from && revision <= t->settled;
-}
-
-static void drop_marks(struct txnids *t, struct txnid *e)
-{
-    if (has_settled(t, e->revision)) {
+    struct txnid *e = at_place(t, place);
+    if (place >= t->kept_from && place < t->settled) {
         assert(t->kept >= e->marks_count);
         t->kept -= e->marks_count;
     }
@@ -120,57 +136,66 @@ static void drop_marks(struct txnids *t, struct txnid *e)
     free_marks(e);
 }
 
-static void ring_remove(struct txnids *t, uint32_t index)
+/* Nobody finds it any more. It keeps its place, and its revision for the order's sake. */
+static void forget(struct txnids *t, uint64_t place)
 {
-    if (t->ring[index].revision == 0) {
-        return;
+    struct txnid *e = at_place(t, place);
+    if (!e->gone) {
+        uint32_t slot = slot_of(t, e->id);
+        assert(at_place(t, place) == &t->ring[t->table[slot] - 1]);
+        table_remove(t, slot);
+        drop_marks(t, place);
+        e->gone = true;
     }
-    uint32_t slot = slot_of(t, t->ring[index].id);
-    assert(t->table[slot] == index + 1);
-    table_remove(t, slot);
-    drop_marks(t, &t->ring[index]);
-    t->ring[index].revision = 0;
+}
+
+static void remove_first(struct txnids *t)
+{
+    forget(t, t->first);
+    t->first++;
+    t->kept_from = MAX(t->kept_from, t->first);
+    t->settled = MAX(t->settled, t->first);
+}
+
+/* The place of a ring index that is in use. */
+static uint64_t place_of(const struct txnids *t, uint32_t index)
+{
+    return t->first + ((index - (uint32_t)t->first) & (t->cap - 1));
 }
 
 void txnids_add(struct txnids *t, const uint8_t id[TXN_ID_SIZE], uint64_t revision, const txnid_mark *marks,
                 uint32_t marks_count)
 {
-    assert(revision > 0);
-    uint32_t index = (uint32_t)(revision & (t->cap - 1));
-    ring_remove(t, index);
+    assert(revision > txnids_newest(t));
+    if (t->end - t->first == t->cap) {
+        remove_first(t);
+    }
     uint32_t slot = slot_of(t, id);
     if (t->table[slot] != 0) { /* the id was used before and has been forgotten by age */
-        ring_remove(t, t->table[slot] - 1);
+        forget(t, place_of(t, t->table[slot] - 1));
         slot = slot_of(t, id);
     }
-    t->ring[index].revision = revision;
-    memcpy(t->ring[index].id, id, TXN_ID_SIZE);
-    set_marks(&t->ring[index], marks, marks_count > TXN_OPS_MAX ? 0 : marks_count);
-    t->owners += t->ring[index].marks_count > 1;
-    t->table[slot] = index + 1;
-    if (has_settled(t, revision)) { /* read from a snapshot, or written anew behind one */
-        t->kept += t->ring[index].marks_count;
-    }
+    struct txnid *e = at_place(t, t->end);
+    *e = (struct txnid){.revision = revision};
+    memcpy(e->id, id, TXN_ID_SIZE);
+    set_marks(e, marks, marks_count > TXN_OPS_MAX ? 0 : marks_count);
+    t->owners += e->marks_count > 1;
+    t->table[slot] = (uint32_t)(t->end & (t->cap - 1)) + 1;
+    t->end++;
+}
+
+uint64_t txnids_newest(const struct txnids *t)
+{
+    return t->end == t->first ? 0 : at_place(t, t->end - 1)->revision;
 }
 
 void txnids_settle(struct txnids *t, uint64_t revision)
 {
-    if (revision > t->settled + t->cap) { /* nothing older than the ring is there */
-        t->settled = revision - t->cap;
+    while (t->settled < t->end && at_place(t, t->settled)->revision <= revision) {
+        t->kept += at_place(t, t->settled++)->marks_count;
     }
-    while (t->settled < revision) {
-        uint64_t r = ++t->settled;
-        const struct txnid *e = &t->ring[r & (t->cap - 1)];
-        t->kept += e->revision == r && r >= t->kept_from ? e->marks_count : 0;
-    }
-    if (t->kept_from + t->cap < revision) {
-        t->kept_from = revision - t->cap;
-    }
-    while (t->kept_from <= t->settled && (t->kept_from + t->max <= t->settled || t->kept > TXNIDS_MARKS_MAX)) {
-        struct txnid *e = &t->ring[t->kept_from & (t->cap - 1)];
-        if (e->revision == t->kept_from) {
-            drop_marks(t, e);
-        }
+    while (t->kept_from < t->settled && (t->settled - t->kept_from > t->max || t->kept > TXNIDS_MARKS_MAX)) {
+        drop_marks(t, t->kept_from);
         t->kept_from++;
     }
 }
@@ -181,8 +206,8 @@ const struct txnid *txnids_get(const struct txnids *t, const uint8_t id[TXN_ID_S
     if (at == 0) {
         return NULL;
     }
-    uint64_t revision = t->ring[at - 1].revision;
-    return revision <= now && revision + t->max > now ? &t->ring[at - 1] : NULL;
+    const struct txnid *e = &t->ring[at - 1];
+    return e->revision <= now && place_of(t, at - 1) + t->max >= t->end ? e : NULL;
 }
 
 uint64_t txnids_find(const struct txnids *t, const uint8_t id[TXN_ID_SIZE], uint64_t now)
@@ -191,28 +216,23 @@ uint64_t txnids_find(const struct txnids *t, const uint8_t id[TXN_ID_SIZE], uint
     return e == NULL ? 0 : e->revision;
 }
 
-void txnids_drop_after(struct txnids *t, uint64_t revision, uint64_t last)
+void txnids_drop_after(struct txnids *t, uint64_t revision)
 {
-    for (uint64_t r = revision + 1; r <= last; r++) {
-        uint32_t index = (uint32_t)(r & (t->cap - 1));
-        if (t->ring[index].revision == r) {
-            ring_remove(t, index);
-        }
+    while (t->end > t->first && at_place(t, t->end - 1)->revision > revision) {
+        assert(t->end > t->settled);
+        forget(t, t->end - 1);
+        t->end--;
     }
 }
 
 struct txnid *txnids_copy(const struct txnids *t, uint64_t now, uint32_t *count)
 {
+    uint64_t end = place_behind(t, now), first = end - t->first > t->max ? end - t->max : t->first;
+    struct txnid *copy = xmalloc(MAX(end - first, 1u) * sizeof *copy);
     uint32_t n = 0;
-    uint64_t first = now >= t->max ? now - t->max + 1 : 1;
-    for (uint64_t r = first; r <= now; r++) {
-        n += t->ring[r & (t->cap - 1)].revision == r;
-    }
-    struct txnid *copy = xmalloc(MAX(n, 1u) * sizeof *copy);
-    n = 0;
-    for (uint64_t r = first; r <= now; r++) {
-        const struct txnid *id = &t->ring[r & (t->cap - 1)];
-        if (id->revision == r) {
+    for (uint64_t place = first; place < end; place++) {
+        const struct txnid *id = at_place(t, place);
+        if (!id->gone) {
             copy[n] = *id;
             set_marks(&copy[n++], txnid_marks(id), id->marks_count);
         }

@@ -16,7 +16,7 @@ struct view;
 struct view *view_ref(const struct view *v);
 void view_unref(struct view *v); /* NULL is fine */
 
-uint64_t view_revision(const struct view *v); /* of the last transaction in it; 0 = empty store */
+uint64_t view_revision(const struct view *v); /* of the last transaction in it, and of that one's last object; 0 = empty store */
 struct view_hash {
     uint64_t lo, hi;
 };

@@ -15,11 +15,23 @@
 
 struct eval {
     struct world *w;
-    uint64_t revision; /* of this transaction, should it change anything */
+    uint64_t base; /* revision of the state that it is evaluated on */
+    unsigned at;   /* which of its changes the present operation makes */
     int64_t wall_ms;
     unsigned deleted; /* operations so far that took something away */
     struct error *err;
 };
+
+static bool numbers(const struct eval *e)
+{
+    return e->w->level >= RELEASE_LEVEL_NUMBERS;
+}
+
+/* The revision that its change `at` leads to. */
+static uint64_t revision_of(const struct eval *e, unsigned at)
+{
+    return e->base + 1 + (numbers(e) ? at : 0);
+}
 
 /* ---- Refusals ---- */
 
@@ -159,7 +171,7 @@ static int take_body(struct eval *e, const struct txn_op *op, struct object **ou
         return error_set(e->err, ERR_TOO_LARGE, "%s would have %zu bytes; the limit is %u", op_text(op, name),
                          body->size, OBJECT_SIZE_MAX);
     }
-    return object_from_body(op->kind, body->data, body->size, e->revision, out, e->err);
+    return object_from_body(op->kind, body->data, body->size, revision_of(e, e->at), out, e->err);
 }
 
 static int make_created(struct eval *e, const struct txn_op *op, struct object **out)
@@ -258,34 +270,45 @@ static bool is_released(const struct object *old, const struct object *new)
 
 /* ---- Changes ---- */
 
-static bool same_key(const struct object *a, const struct object *b)
+static bool is_of(const struct object *o, const struct txn_op *op)
 {
-    return a->kind == b->kind && str_eq(a->name, b->name) && str_eq(a->ns, b->ns);
+    return o->kind == op->kind && str_eq(o->name, op->name) && (!op->kind->namespaced || str_eq(o->ns, op->ns));
 }
 
-/* old (taken) was replaced by new. Several operations on one key make one change. */
-static void note_change(struct eval *e, struct object *old, const struct object *new)
+/* Several operations on one key make one change: its place in the list, or the list's end. old: what has the key now. */
+static unsigned change_of(const struct eval *e, const struct txn_op *op, const struct object *old)
 {
-    struct changes *c = &e->w->changes;
-    e->deleted += new == NULL;
-    if (old != NULL && old->revision == e->revision) { /* written by this very transaction */
-        for (unsigned i = c->count; i-- > 0;) {
+    const struct changes *c = &e->w->changes;
+    if (old != NULL && old->revision > e->base) { /* written by this very transaction */
+        unsigned i = numbers(e) ? (unsigned)(old->revision - e->base) : c->count;
+        while (i-- > 0) {
             if (c->items[i].new == old) {
-                object_unref((struct object *)c->items[i].new);
-                c->items[i].new = new == NULL ? NULL : object_ref(new);
-                object_unref(old);
-                return;
+                return i;
             }
         }
         assert(false);
     }
     for (unsigned i = 0; old == NULL && e->deleted > 0 && i < c->count; i++) { /* created again behind a delete */
-        if (c->items[i].new == NULL && c->items[i].old != NULL &&same_key(c->items[i].old, new)) {
-            c->items[i].new = object_ref(new);
-            return;
+        if (c->items[i].new == NULL && c->items[i].old != NULL &&is_of(c->items[i].old, op)) {
+            return i;
         }
     }
-    changes_push(c, old, new);
+    return c->count;
+}
+
+/* old (taken) was replaced by new. */
+static void note_change(struct eval *e, struct object *old, const struct object *new)
+{
+    struct changes *c = &e->w->changes;
+    e->deleted += new == NULL;
+    if (e->at == c->count) {
+        changes_push(c, old, new);
+        return;
+    }
+    assert(c->items[e->at].new == old);
+    object_unref((struct object *)c->items[e->at].new);
+    c->items[e->at].new = new == NULL ? NULL : object_ref(new);
+    object_unref(old);
 }
 
 /* Put the view back where it was; newest first. */
@@ -307,13 +330,27 @@ static void undo(struct eval *e)
     changes_clear(c);
 }
 
-/* Changes that came to nothing (created and deleted in one transaction) leave no trace. */
-static void drop_empty_changes(struct changes *c)
+/* What change `at` left gets the revision that it has there. */
+static void renumber(struct eval *e, unsigned at)
 {
+    struct change *c = &e->w->changes.items[at];
+    if (c->new != NULL && c->new->revision != revision_of(e, at)) {
+        struct object *o = object_with_revision(c->new, revision_of(e, at));
+        object_unref(view_put(e->w->view, o));
+        object_unref((struct object *)c->new);
+        c->new = o;
+    }
+}
+
+/* Changes that came to nothing (created and deleted in one transaction) leave no trace, and no gap in the revisions. */
+static void drop_empty_changes(struct eval *e)
+{
+    struct changes *c = &e->w->changes;
     unsigned kept = 0;
     for (unsigned i = 0; i < c->count; i++) {
         if (c->items[i].old != NULL || c->items[i].new != NULL) {
-            c->items[kept++] = c->items[i];
+            c->items[kept] = c->items[i];
+            renumber(e, kept++);
         }
     }
     c->count = kept;
@@ -331,6 +368,7 @@ static int eval_op(struct eval *e, const struct txn_op *op)
     if (rc != 0 || op->type == TXN_CHECK) {
         return rc;
     }
+    e->at = change_of(e, op, old);
     if (op->type == TXN_DELETE) {
         note_change(e, view_remove(v, op->kind, op->ns, op->name), NULL);
         return 0;
@@ -399,7 +437,7 @@ static int eval_ops(struct eval *e, const struct txn *t)
             return rc;
         }
     }
-    drop_empty_changes(&e->w->changes);
+    drop_empty_changes(e);
     return 0;
 }
 
@@ -414,7 +452,7 @@ int world_eval(struct world *w, const struct txn *t, struct txn_result *result, 
                          t->size_bytes, TXN_OPS_MAX, TXN_SIZE_MAX);
     }
     own_view(w);
-    struct eval e = {.w = w, .revision = result->revision + 1, .wall_ms = env_wall_ms(w->env), .err = err};
+    struct eval e = {.w = w, .base = result->revision, .wall_ms = env_wall_ms(w->env), .err = err};
     int rc = eval_ops(&e, t);
     if (rc != 0) {
         return rc;
@@ -423,11 +461,11 @@ int world_eval(struct world *w, const struct txn *t, struct txn_result *result, 
         result->unchanged = true;
         return 0;
     }
-    view_set_revision(w->view, e.revision);
+    result->revision = revision_of(&e, w->changes.count - 1);
+    view_set_revision(w->view, result->revision);
     w->wall_ms = e.wall_ms;
-    w->last = record_new(e.revision, &w->changes);
+    w->last = record_new(result->revision, numbers(&e), &w->changes);
     records_push(&w->records, w->last);
-    result->revision = e.revision;
     for (unsigned i = 0; i < w->deciders_count; i++) {
         if (w->deciders[i].observe != NULL) {
             w->deciders[i].observe(w->deciders[i].data, w->last->txn.changes, w->last->txn.count);

@@ -27,7 +27,7 @@ struct changes {
 void changes_push(struct changes *c, struct object *old_taken, const struct object *new);
 void changes_clear(struct changes *c);
 /* The record takes the refs; the list is empty then. */
-struct record *record_new(uint64_t revision, struct changes *c);
+struct record *record_new(uint64_t revision, bool numbered, struct changes *c);
 void record_free(struct record *r);
 
 struct world {

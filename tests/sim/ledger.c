@@ -138,7 +138,7 @@ static void cell_write(struct cluster *c, unsigned cell, const struct object *o)
     c->ledger.cells[cell].count++;
 }
 
-static void op_write(struct cluster *c, const struct change *change)
+static void op_write(struct cluster *c, const struct history_txn *t, const struct change *change)
 {
     const struct object *o = change->new;
     int64_t at = op_of(o);
@@ -149,22 +149,22 @@ static void op_write(struct cluster *c, const struct change *change)
         return; /* its controller wrote, and kept the annotation */
     }
     struct op *op = &c->ops[at];
-    if (op->applied == o->revision) {
+    if (op->applied == t->revision) {
         return; /* the other half of a transfer */
     }
     if (op->applied != 0) {
         cluster_violate(c, "operation %lld happened twice, at revisions %llu and %llu", (long long)at,
-                        (unsigned long long)op->applied, (unsigned long long)o->revision);
+                        (unsigned long long)op->applied, (unsigned long long)t->revision);
     }
     if (op->maybe == 0) {
         cluster_violate(c, "operation %lld was answered as not done, but happened at revision %llu", (long long)at,
-                        (unsigned long long)o->revision);
+                        (unsigned long long)t->revision);
     }
     if (op->outcome == OP_DONE) {
         cluster_violate(c, "operation %lld was acknowledged before it was committed, at revision %llu", (long long)at,
-                        (unsigned long long)o->revision);
+                        (unsigned long long)t->revision);
     }
-    op->applied = o->revision;
+    op->applied = t->revision;
 }
 
 /* A list has what it had and one element more, and all lists of the operation have it at once. */
@@ -229,8 +229,8 @@ static void ledger_append(struct cluster *c, const struct history_txn *t)
 {
     struct ledger *l = &c->ledger;
     l->count = t->revision;
-    if (l->count >= l->cap) {
-        l->cap = l->cap * 2;
+    if (l->count >= l->cap) { /* by more than one page: the revisions of a transaction's objects before the last have none */
+        l->cap = MAX(l->cap * 2, l->count + 1);
         l->pages = xrealloc(l->pages, l->cap * sizeof *l->pages);
     }
     struct view *before = l->model;
@@ -247,7 +247,7 @@ static void ledger_append(struct cluster *c, const struct history_txn *t)
         if (cell < CELLS) {
             cell_write(c, cell, o);
         }
-        op_write(c, &t->changes[i]);
+        op_write(c, t, &t->changes[i]);
         if (is_list(o)) {
             list_write(c, t, &t->changes[i]);
         }
@@ -266,7 +266,7 @@ static void ledger_append(struct cluster *c, const struct history_txn *t)
 
 static void page_compare(struct cluster *c, const struct history_txn *t, const char *who, uint64_t id)
 {
-    if (t->revision == c->ledger.count + 1) {
+    if (txn_first_revision(t) == c->ledger.count + 1) {
         ledger_append(c, t);
         cluster_trace(c, "revision %llu: %u changes, %016llx", (unsigned long long)t->revision, t->count,
                       (unsigned long long)c->ledger.pages[t->revision].digest);
@@ -337,7 +337,7 @@ void ledger_follow(struct life *life)
     /* Restored from a snapshot, or more was applied at once than the window holds: what is left of it is compared. */
     life->seen = MAX(life->seen, store_history_oldest(store));
     while (store_history_next(store, life->seen, &t) == 0 && t != NULL && c->violation[0] == '\0') {
-        if (t->revision != life->seen + 1) {
+        if (txn_first_revision(t) != life->seen + 1) {
             cluster_violate(c, "master %llu tells revision %llu behind %llu", (unsigned long long)life->id,
                             (unsigned long long)t->revision, (unsigned long long)life->seen);
         }
@@ -370,7 +370,7 @@ static void watcher_look(struct cluster *c, unsigned i, struct life *life, unsig
     int rc = 0;
     while (max-- > 0 && (rc = store_history_next(replica_store(life->replica), c->watchers[i].at, &t)) == 0 &&
            t != NULL) {
-        if (t->revision != c->watchers[i].at + 1) {
+        if (txn_first_revision(t) != c->watchers[i].at + 1) {
             cluster_violate(c, "watcher %u was told revision %llu behind %llu", i, (unsigned long long)t->revision,
                             (unsigned long long)c->watchers[i].at);
             return;

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "proto/schema/release.h"
 #include "tests/sim/cluster.h"
 
 #define TURNS_AT_ONCE 8
@@ -273,6 +274,8 @@ void master_start(struct cluster *c, uint64_t id, bool bootstrap)
                                                 .ask_heard = ask_heard,
                                                 .data = life});
     core_set_node(life->core, life->replica);
+    /* Leaders that number objects follow leaders that do not: entries say it, and nobody else. */
+    store_set_level(replica_store(life->replica), (c->seed + life->number) % 4 == 0 ? 0 : release.level);
     cluster_trace(c, "master %llu starts", (unsigned long long)id);
     m->seat = SEAT_RUN;
     int rc = bootstrap ? replica_bootstrap(life->replica, &err) : 0;

@@ -136,7 +136,7 @@ static void course_close(struct course *c)
 }
 
 /* The same on the leader's tip, which is closed into log entries now and then. */
-static void course_repeat(const struct course *c, struct store *s, struct rng *rng)
+static void course_repeat(const struct course *c, struct store *s, struct store *follower, struct rng *rng)
 {
     for (unsigned i = 0; i < STEPS; i++) {
         struct txn_result result;
@@ -147,9 +147,31 @@ static void course_repeat(const struct course *c, struct store *s, struct rng *r
         if (!store_batch_empty(s) && rng_below(rng, 3) == 0) {
             CLEANUP_BUF struct buf entry = BUF_INIT;
             store_batch_take(s, &entry);
-            must(store_apply(s, store_applied_index(s) + 1, entry.data, entry.size, &err), &err);
+            uint64_t index = store_applied_index(s) + 1;
+            must(store_apply(s, index, entry.data, entry.size, &err), &err);
+            must(store_apply(follower, index, entry.data, entry.size, &err), &err);
+            assert_views_equal(store_committed(s), store_committed(follower));
         }
     }
+}
+
+/* Whoever was cut anywhere, between two objects of a transaction as well, is told the transaction that he has not seen the end of. */
+static void check_history(struct store *s)
+{
+    uint64_t newest = view_revision(store_committed(s));
+    const struct history_txn *t;
+    for (uint64_t after = store_history_oldest(s); after < newest; after++) {
+        assert_int_equal(store_history_next(s, after, &t), 0);
+        assert_non_null(t);
+        assert_true(txn_first_revision(t) <= after + 1 && t->revision > after);
+        unsigned rest = 0;
+        for (unsigned i = 0; i < t->count; i++) {
+            rest += txn_change_revision(t, i) > after;
+        }
+        assert_int_equal(rest, t->numbered ? t->revision - after : t->count);
+    }
+    assert_int_equal(store_history_next(s, newest, &t), 0);
+    assert_null(t);
 }
 
 static void a_fork_comes_to_the_same_state_as_the_tip_and_leaves_it_alone(void **state)
@@ -160,25 +182,58 @@ static void a_fork_comes_to_the_same_state_as_the_tip_and_leaves_it_alone(void *
         struct rng rng = {seed};
         struct fake_env fake, forked;
         fake_init(&fake, seed);
-        struct store *s = store_plain(&fake);
+        struct store *s = store_plain(&fake), *follower = store_plain(&fake);
         store_tip_open(s, 1);
         for (unsigned round = 0; round < 4; round++) {
             forked = fake; /* the same clock, and the same chance */
             forked.env.data = &forked;
             struct view *before = view_ref(store_tip(s));
             struct view_hash hash = view_state_hash(before);
-            struct world *w = world_new(store_tip(s), &forked.env, release.level);
+            unsigned level = rng_below(&rng, 4) == 0 ? 0 : release.level;
+            store_set_level(s, level);
+            struct world *w = world_new(store_tip(s), &forked.env, level);
             course_run(c, w, &rng);
             assert_ptr_equal(store_tip(s), before);
             view_check(before);
             assert_true(hash_equal(view_state_hash(before), hash));
             view_unref(before);
-            course_repeat(c, s, &rng);
+            course_repeat(c, s, follower, &rng);
             assert_views_equal(world_view(w), store_tip(s));
             course_close(c);
             world_free(w);
         }
+        check_history(s);
+        check_history(follower);
         store_free(s);
+        store_free(follower);
+    }
+    free(c);
+}
+
+/* Every object of a transaction has the next revision, and its change stands there: whatever came to nothing on the way. */
+static void revisions_are_counted_by_object(void **state)
+{
+    (void)state;
+    struct course *c = xmalloc(sizeof *c);
+    for (uint64_t seed = 1; seed <= 40; seed++) {
+        struct rng rng = {seed};
+        struct fake_env fake;
+        fake_init(&fake, seed);
+        struct world *w = world_new(NULL, &fake.env, RELEASE_LEVEL_NUMBERS);
+        course_run(c, w, &rng);
+        uint64_t revision = 0;
+        for (const struct history_txn *t = NULL; (t = world_next_txn(w, t)) != NULL;) {
+            assert_int_equal(txn_first_revision(t), revision + 1);
+            for (unsigned i = 0; i < t->count; i++) {
+                assert_int_equal(txn_change_revision(t, i), ++revision);
+                assert_true(t->changes[i].new == NULL || t->changes[i].new->revision == revision);
+            }
+            assert_int_equal(t->revision, revision);
+        }
+        assert_int_equal(view_revision(world_view(w)), revision);
+        view_check(world_view(w));
+        course_close(c);
+        world_free(w);
     }
     free(c);
 }
@@ -223,7 +278,8 @@ static void workers_evaluate_on_forks_while_the_loop_writes(void **state)
     struct fake_env fake;
     struct rng rng = {1};
     fake_init(&fake, 1);
-    struct store *s = store_plain(&fake);
+    struct store *s = store_plain(&fake), *follower = store_plain(&fake);
+    store_set_level(s, release.level);
     store_tip_open(s, 1);
     for (uint64_t round = 0; round < 25; round++) {
         for (unsigned i = 0; i < WORKERS; i++) {
@@ -237,7 +293,7 @@ static void workers_evaluate_on_forks_while_the_loop_writes(void **state)
         twin.env.data = &twin;
         struct world *w = world_new(store_tip(s), &twin.env, release.level);
         course_run(own, w, &rng);
-        course_repeat(own, s, &rng);
+        course_repeat(own, s, follower, &rng);
         assert_views_equal(world_view(w), store_tip(s));
         course_close(own);
         world_free(w);
@@ -253,6 +309,7 @@ static void workers_evaluate_on_forks_while_the_loop_writes(void **state)
         view_check(store_tip(s));
     }
     store_free(s);
+    store_free(follower);
     free(own);
     free(workers);
 }
@@ -274,12 +331,13 @@ static void worlds_on_worlds_do_not_see_each_other(void **state)
     struct fake_env fake;
     struct error err = {0};
     fake_init(&fake, 1);
-    struct world *ground = world_new(NULL, &fake.env, release.level);
+    unsigned level = release.level;
+    struct world *ground = world_new(NULL, &fake.env, level);
     must(eval_made(ground, config_map("default", "both", "k", "v"), &err), &err);
-    struct world *left = world_new(world_view(ground), &fake.env, release.level),
-                 *right = world_new(world_view(ground), &fake.env, release.level);
+    struct world *left = world_new(world_view(ground), &fake.env, level),
+                 *right = world_new(world_view(ground), &fake.env, level);
     must(eval_made(left, config_map("default", "left", "k", "v"), &err), &err);
-    struct world *below = world_new(world_view(left), &fake.env, release.level);
+    struct world *below = world_new(world_view(left), &fake.env, level);
     world_free(ground); /* nobody needs it any more */
     must(eval_made(right, config_map("default", "right", "k", "v"), &err), &err);
     must(eval_made(below, config_map("default", "below", "k", "v"), &err), &err);
@@ -358,6 +416,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_fork_comes_to_the_same_state_as_the_tip_and_leaves_it_alone),
+        cmocka_unit_test(revisions_are_counted_by_object),
         cmocka_unit_test(workers_evaluate_on_forks_while_the_loop_writes),
         cmocka_unit_test(worlds_on_worlds_do_not_see_each_other),
         cmocka_unit_test(a_world_tells_what_was_done_on_it),
