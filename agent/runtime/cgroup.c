@@ -29,6 +29,7 @@
 #define HIERARCHIES_MAX 16u
 #define REMOVE_FIRST_MS 5
 #define REMOVE_LAST_MS  200
+#define DISK_WEIGHT     "50" /* 100 is everybody's */
 
 struct cgroup {
     uv_loop_t *loop;
@@ -190,6 +191,23 @@ static int make_level(struct cgroup *c, const char *path, struct error *err)
     return 0;
 }
 
+/* Where the kernel shares a disk out by weight (io.cost or BFQ), all pods together have half of what each of the system's groups has, and each pod the same
+ * among them. Elsewhere there is no such file, or nothing that goes by it. */
+static void weigh_disk(const struct cgroup *c)
+{
+    static const char *const files[] = {"io.weight", "io.bfq.weight", "blkio.bfq.weight", "blkio.weight"};
+    for (unsigned i = 0; c->parent[0] != '\0' && i < c->roots_count; i++) {
+        for (unsigned k = 0; k < ARRAY_SIZE(files); k++) {
+            char path[FS_PATH_MAX];
+            struct error err = {0};
+            fs_path(path, sizeof path, "%s%s/%s", c->roots[i], c->parent, files[k]);
+            if (fs_exists(path) && fs_write_value(path, DISK_WEIGHT, &err) != 0) {
+                log_warn(c->log, "cgroup", "pods have no lesser share of the disk: %s", err.message);
+            }
+        }
+    }
+}
+
 static int make_parents(struct cgroup *c, struct error *err)
 {
     char path[CGROUP_PATH_MAX];
@@ -202,6 +220,9 @@ static int make_parents(struct cgroup *c, struct error *err)
             fs_path(path, sizeof path, "%.*s", (int)n, c->parent);
             rc = make_level(c, path, err);
         }
+    }
+    if (rc == 0) {
+        weigh_disk(c);
     }
     return rc;
 }

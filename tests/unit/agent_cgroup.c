@@ -291,9 +291,24 @@ static void the_hollow_one_measures_nothing(void **state)
     assert_int_equal(uv_loop_close(&loop), 0);
 }
 
+static void all_pods_have_half_of_the_weight_for_the_disk(void **state)
+{
+    struct fixture *f = *state;
+    if (f->c == NULL || cgroup_version(f->c) != 1) {
+        skip();
+    }
+    char path[FS_PATH_MAX], text[64];
+    snprintf(path, sizeof path, "/sys/fs/cgroup/blkio/%s/blkio.bfq.weight", f->parent);
+    if (!fs_read_line(path, text, sizeof text)) {
+        skip(); /* a kernel without BFQ */
+    }
+    assert_string_equal(text, "50");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(all_pods_have_half_of_the_weight_for_the_disk, setup, teardown),
         cmocka_unit_test_setup_teardown(a_pods_group_has_its_limits, setup, teardown),
         cmocka_unit_test_setup_teardown(a_fork_bomb_is_held_in_its_pod_and_seen, setup, teardown),
         cmocka_unit_test_setup_teardown(all_pods_together_leave_the_machine_some, setup, teardown),
