@@ -232,6 +232,7 @@ static void read_words(struct strmap *words, const char *path)
     fclose(f);
 }
 
+/* With the rooms below it, but for those that only say what there is. */
 static void read_folder(struct strmap *words, const char *folder)
 {
     DIR *d = opendir(folder);
@@ -239,8 +240,11 @@ static void read_folder(struct strmap *words, const char *folder)
     for (struct dirent *e; (e = readdir(d)) != NULL;) {
         size_t n = strlen(e->d_name);
         char path[512];
-        if (n > 2 && strcmp(e->d_name + n - 2, ".c") == 0) {
-            snprintf(path, sizeof path, "%s/%s", folder, e->d_name);
+        snprintf(path, sizeof path, "%s/%s", folder, e->d_name);
+        if (e->d_type == DT_DIR && e->d_name[0] != '.' && strcmp(path, "proto/kinds") != 0 &&
+            strcmp(path, "proto/schema") != 0 && strcmp(path, "proto/facts") != 0) {
+            read_folder(words, path);
+        } else if (n > 2 && strcmp(e->d_name + n - 2, ".c") == 0) {
             read_words(words, path);
         } else if (strchr(e->d_name, '.') == NULL) {
             snprintf(path, sizeof path, "%s/%s", folder, e->d_name);
