@@ -1,11 +1,16 @@
 /* The crun runtime: what exists, on disk and in memory; exits; removal.
  *
- *   DIR/containers/ID/state.json   written when it is created, started, exited: what an agent needs that comes later
- *   /rootfs       overlay of the image's layers and the container's own /upper /work  the container's own writes
- *   /conmon.pid /pid /ctl /persist /message/termination-log /config.json  while it is created: a link to the next DIR/exits/ID
- *   the exit code, written by conmon RUN/config-ID.json             OCI configuration, while it is created; it may hold
- *   secrets, so it lies in memory only RUN/ID/config.json             crun's copy of it, as long as the container
- *   exists RUN/exec-N.{pid,json}          of a command that runs inside
+ *   DIR/containers/ID/
+ *       state.json               written when it is created, started, exited: what an agent needs that comes later
+ *       rootfs/                  overlay of the image's layers and upper/
+ *       upper/, work/            the container's own writes
+ *       conmon.pid, pid, ctl     of conmon
+ *       message/termination-log  on a tmpfs of its own
+ *       config.json              while it is created: a link to RUN/config-ID.json
+ *   DIR/exits/ID                 the exit code, written by conmon
+ *   RUN/config-ID.json           OCI configuration while it is created; it may hold secrets, so it lies in memory only
+ *   RUN/ID/config.json           crun's copy of it, as long as the container exists
+ *   RUN/exec-N.{pid,json}        of a command that runs inside
  *
  * conmon is the container's parent, not the agent: it keeps the log and the exit code while the agent is away. The
  * agent hears of an exit by inotify on DIR/exits, and, should conmon have been killed, by the pidfd of the container's
@@ -38,122 +43,9 @@
 #include "agent/runtime/logfile.h"
 #include "agent/util/defer.h"
 
-#define LOG_CHECK_MS 10000
-#define CRUN_MS      60000
-#define CONMON_MS    1000 /* for conmon to follow its container */
-
-/* ---- Life of the runtime ---- */
-
-void crun_hold(struct crun *rt)
-{
-    rt->holders++;
-}
-
-static void container_free(struct crun_container *c)
-{
-    assert(list_empty(&c->removers) && c->poll == NULL && c->patience == NULL);
-    list_remove(&c->link);
-    image_unref(c->image);
-    free(c->dir);
-    free(c->upper);
-    free(c->pod_uid);
-    free(c->name);
-    free(c->image_ref);
-    free(c->note);
-    free(c->log_path);
-    free(c->cgroup_path);
-    free(c->reason);
-    free(c->message);
-    free(c);
-}
-
-static void crun_free(struct crun *rt)
-{
-    void (*cb)(void *data) = rt->close_cb;
-    void *data = rt->close_data;
-    LIST_FOR_SAFE(it, &rt->containers)
-    {
-        container_free(LIST_ENTRY(it, struct crun_container, link));
-    }
-    filters_free(rt->filters);
-    free(rt->seccomp_dir);
-    free(rt->dir);
-    free(rt->run_dir);
-    free(rt->crun_path);
-    free(rt->conmon_path);
-    free(rt);
-    if (cb != NULL) {
-        cb(data);
-    }
-}
-
-void crun_release(struct crun *rt)
-{
-    assert(rt->holders > 0);
-    if (--rt->holders == 0) {
-        crun_free(rt);
-    }
-}
-
 static void handle_closed(uv_handle_t *h)
 {
     crun_release(h->data);
-}
-
-/* ---- Containers in memory ---- */
-
-struct crun_container *crun_container_new(struct crun *rt, const char *id)
-{
-    struct crun_container *c = xcalloc(1, sizeof *c);
-    c->rt = rt;
-    snprintf(c->id, sizeof c->id, "%s", id);
-    c->dir = xasprintf("%s/containers/%s", rt->dir, id);
-    c->upper = xasprintf("%s/upper", c->dir);
-    c->pidfd = -1;
-    list_init(&c->removers);
-    list_push_back(&rt->containers, &c->link);
-    return c;
-}
-
-struct crun_container *crun_find(struct crun *rt, const char *id)
-{
-    LIST_FOR(it, &rt->containers)
-    {
-        struct crun_container *c = LIST_ENTRY(it, struct crun_container, link);
-        if (strcmp(c->id, id) == 0) {
-            return c;
-        }
-    }
-    return NULL;
-}
-
-static const char *or_empty(const char *s)
-{
-    return s == NULL ? "" : s;
-}
-
-void crun_fill_status(const struct crun_container *c, struct runtime_status *out)
-{
-    *out = (struct runtime_status){
-        .id = c->id,
-        .pod_uid = or_empty(c->pod_uid),
-        .name = or_empty(c->name),
-        .attempt = c->attempt,
-        .state = c->state,
-        .image_ref = or_empty(c->image_ref),
-        .note = or_empty(c->note),
-        .log_path = or_empty(c->log_path),
-        .writable_path = or_empty(c->upper),
-        .pid = c->state == RUNTIME_RUNNING ? c->pid : 0,
-        .created_ms = c->created_ms,
-        .started_ms = c->started_ms,
-        .finished_ms = c->finished_ms,
-        .exit_code = c->exit_code,
-        .signal = c->signal,
-        .oom_killed = c->oom_killed,
-        .reason = or_empty(c->reason),
-        .message = or_empty(c->message),
-    };
 }
 
 static bool op_get(struct runtime *base, const char *id, struct runtime_status *out)
@@ -228,105 +120,6 @@ static void op_kill(struct runtime *base, const char *id, int signal, runtime_do
     }
 }
 
-/* ---- Removal ---- */
-
-/* The pid of the container's conmon if it is alive, 0 otherwise. */
-static int conmon_pid(const struct crun_container *c)
-{
-    char path[FS_PATH_MAX], text[64];
-    fs_path(path, sizeof path, "%s/conmon.pid", c->dir);
-    int pid = fs_read_line(path, text, sizeof text) ? atoi(text) : 0;
-    uint64_t started;
-    if (!crun_process_started(pid, &started)) { /* also for one that is dead and not yet reaped */
-        return 0;
-    }
-    fs_path(path, sizeof path, "/proc/%d/comm", pid);
-    return fs_read_line(path, text, sizeof text) && strcmp(text, "conmon") == 0 ? pid : 0;
-}
-
-/* conmon follows its container by itself; its exit file must not come after a new container of the same name. Worker thread. */
-static void wait_for_conmon(const struct crun_container *c)
-{
-    for (unsigned waited_ms = 0; waited_ms < CONMON_MS; waited_ms += 5) {
-        if (conmon_pid(c) == 0) {
-            return;
-        }
-        usleep(5000);
-    }
-    int pid = conmon_pid(c);
-    if (pid > 0) {
-        kill(pid, SIGKILL);
-    }
-}
-
-static void removal_work(uv_work_t *w)
-{
-    struct crun_container *c = CONTAINER_OF(w, struct crun_container, work);
-    struct error err = {0};
-    char path[FS_PATH_MAX];
-    wait_for_conmon(c);
-    fs_unmount_below(c->dir, NULL);
-    if (fs_remove_tree(c->dir, &err) != 0) {
-        log_warn(c->rt->log, "runtime", "container %s: %s", c->id, err.message);
-    }
-    fs_path(path, sizeof path, "%s/exits/%s", c->rt->dir, c->id);
-    unlink(path);
-    crun_config_path(c, path);
-    unlink(path);
-}
-
-static void removal_done(uv_work_t *w, int status)
-{
-    struct crun_container *c = CONTAINER_OF(w, struct crun_container, work);
-    struct crun *rt = c->rt;
-    struct error err = {0};
-    struct list removers;
-    (void)status;
-    int rc = fs_exists(c->dir) ? error_set(&err, ERR_BUSY, "cannot delete %s", c->dir) : 0;
-    list_init(&removers);
-    while (!list_empty(&c->removers)) {
-        struct list *it = c->removers.next;
-        list_remove(it);
-        list_push_back(&removers, it);
-    }
-    container_free(c);
-    while (!list_empty(&removers)) {
-        struct crun_done *d = LIST_ENTRY(removers.next, struct crun_done, link);
-        list_remove(&d->link);
-        if (d->cb != NULL) {
-            d->cb(rc == 0 ? NULL : &err, d->data);
-        }
-        free(d);
-    }
-    crun_release(rt);
-}
-
-static void deleted(struct process *p, const struct process_result *r, void *data)
-{
-    struct crun_container *c = data;
-    char path[FS_PATH_MAX];
-    struct error err = {0};
-    (void)p;
-    fs_path(path, sizeof path, "%s/%s", c->rt->run_dir, c->id);
-    if (process_result_error(r, "crun delete", &err) != 0 && fs_exists(path)) {
-        log_warn(c->rt->log, "runtime", "container %s: %s", c->id, err.message);
-    }
-    int rc = uv_queue_work(c->rt->loop, &c->work, removal_work, removal_done);
-    assert(rc == 0);
-    (void)rc;
-}
-
-void crun_begin_removal(struct crun_container *c)
-{
-    struct crun *rt = c->rt;
-    crun_stop_watching(c);
-    c->removing = true;
-    crun_hold(rt);
-    process_run(rt->loop,
-                &(struct process_spec){.argv = CRUN_ARGV(rt, "delete", "--force", c->id), .timeout_ms = CRUN_MS},
-                deleted, c);
-}
-
 static void op_remove(struct runtime *base, const char *id, runtime_done_cb *cb, void *data)
 {
     struct crun *rt = (struct crun *)base;
@@ -341,46 +134,6 @@ static void op_remove(struct runtime *base, const char *id, runtime_done_cb *cb,
     list_push_back(&c->removers, &d->link);
     if (!c->removing && c->state != RUNTIME_STARTING) { /* a start in progress looks for removers at its end */
         crun_begin_removal(c);
-    }
-}
-
-/* ---- Log rotation ---- */
-
-static void reopen_log(const struct crun_container *c)
-{
-    char path[FS_PATH_MAX];
-    fs_path(path, sizeof path, "%s/ctl", c->dir);
-    CLEANUP_CLOSE int fd = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
-    static const char reopen[] = "2 0 0\n"; /* conmon: REOPEN_LOGS_EVENT and two unused numbers */
-    if (fd < 0 || write(fd, reopen, sizeof reopen - 1) < 0) {
-        log_warn(c->rt->log, "runtime", "container %s: cannot tell conmon to reopen the log", c->id);
-    }
-}
-
-static void logs_check(uv_timer_t *t)
-{
-    struct crun *rt = CONTAINER_OF(t, struct crun, log_timer);
-    bool any = false;
-    LIST_FOR(it, &rt->containers)
-    {
-        struct crun_container *c = LIST_ENTRY(it, struct crun_container, link);
-        if (c->state == RUNTIME_RUNNING && !c->removing) {
-            any = true;
-            if (logfile_rotate(c->log_path, rt->log_max_bytes, rt->log_max_files)) {
-                reopen_log(c);
-            }
-        }
-    }
-    if (!any) {
-        uv_timer_stop(t); /* idle costs nothing; the next start turns it on again */
-    }
-}
-
-void crun_log_timer(struct crun *rt)
-{
-    if (!uv_is_active((uv_handle_t *)&rt->log_timer) && !rt->closing) {
-        uv_timer_start(&rt->log_timer, logs_check, LOG_CHECK_MS, LOG_CHECK_MS);
-        uv_unref((uv_handle_t *)&rt->log_timer);
     }
 }
 
@@ -436,8 +189,8 @@ static void adopt(struct crun *rt, const char *id)
     if (c->state == RUNTIME_EXITED || crun_take_exit_file(c)) {
         return;
     }
-    bool alive = crun_process_started(c->pid, &started) && started == c->pid_started;
-    if (!alive && conmon_pid(c) == 0) {
+    bool alive = process_started(c->pid, &started) && started == c->pid_started;
+    if (!alive && crun_conmon_pid(c) == 0) {
         crun_take_unknown_end(c);
         return;
     }
@@ -606,7 +359,7 @@ int runtime_crun_new(uv_loop_t *loop, const struct runtime_crun_config *config, 
         sweep_run_dir(rt);
     }
     if (rc != 0) {
-        crun_free(rt);
+        crun_free_all(rt);
         return rc;
     }
     uv_fs_event_init(loop, &rt->exits);

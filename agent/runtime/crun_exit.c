@@ -268,7 +268,7 @@ void crun_watch(struct crun_container *c)
     uint64_t started;
     c->pidfd = c->pid > 0 ? (int)syscall(SYS_pidfd_open, c->pid, 0) : -1;
     /* Opened first, compared after: now the number cannot be given to another process. */
-    if (c->pidfd < 0 || !crun_process_started(c->pid, &started) || started != c->pid_started) {
+    if (c->pidfd < 0 || !process_started(c->pid, &started) || started != c->pid_started) {
         if (c->pidfd >= 0) {
             close(c->pidfd);
             c->pidfd = -1;

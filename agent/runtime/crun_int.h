@@ -1,4 +1,5 @@
-/* Inside of the crun runtime: runtime/crun.c (table, removal, adoption), runtime/crun_exit.c (exits, state on disk), runtime/crun_start.c (the way up), runtime/crun_exec.c. */
+/* Inside of the crun runtime, from the bottom up: crun_table.c (containers in memory), crun_exit.c (exits, state on disk), crun_logs.c,
+ * crun_remove.c, crun_start.c (the way up), crun_exec.c, crun_attach.c, crun.c (the operations, coming back). */
 #ifndef AGENT_RUNTIME_CRUN_INT_H
 #define AGENT_RUNTIME_CRUN_INT_H
 
@@ -89,6 +90,11 @@ void crun_log_timer(struct crun *rt);
 /* crun, mounts, files, memory; tells the removers. */
 void crun_begin_removal(struct crun_container *c);
 struct crun_container *crun_container_new(struct crun *rt, const char *id);
+void crun_container_free(struct crun_container *c); /* nobody watches it, nobody waits */
+
+/* Memory of the runtime and all its containers; then close_cb. crun_release does it; else only for a runtime that never began. */
+void crun_free_all(struct crun *rt);
+int crun_conmon_pid(const struct crun_container *c); /* of its living conmon; 0 = none */
 
 /* argv for crun: path, --root, run_dir, then the rest. */
 #define CRUN_ARGV(rt, ...)                                                                                             \
@@ -101,7 +107,6 @@ struct crun_container *crun_container_new(struct crun *rt, const char *id);
 void crun_config_path(const struct crun_container *c, char out[FS_PATH_MAX]); /* while it is created */
 void crun_drop_config(const struct crun_container *c);                        /* ours; crun's copy stays */
 void crun_create_start(struct runtime *rt, const struct runtime_spec *spec, runtime_start_cb *cb, void *data);
-bool crun_process_started(int pid, uint64_t *out);
 
 /* runtime/crun_exec.c */
 void crun_exec(struct runtime *rt, const char *id, const char *const *argv, int64_t timeout_ms, runtime_exec_cb *cb,

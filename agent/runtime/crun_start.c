@@ -47,25 +47,6 @@ struct crun_start {
     void *data;
 };
 
-bool crun_process_started(int pid, uint64_t *out)
-{
-    char path[64], text[1024];
-    snprintf(path, sizeof path, "/proc/%d/stat", pid);
-    if (pid <= 0 || !fs_read_line(path, text, sizeof text)) {
-        return false;
-    }
-    /* The name in parentheses may hold anything; fields are counted after it, the state being number 3. */
-    const char *s = strrchr(text, ')');
-    char state = 0;
-    for (unsigned field = 2; s != NULL && field < 22; field++) {
-        s = strchr(s + 1, ' ');
-        if (field == 2 && s != NULL) {
-            state = s[1];
-        }
-    }
-    return s != NULL && state != 'Z' && sscanf(s, "%" SCNu64, out) == 1;
-}
-
 /* ---- Prepare ---- */
 
 /* Of a pod with numbers of its own (userns.h): the layers once more, with the owners that the pod sees. layers receives where. They are needed until the
@@ -196,11 +177,6 @@ static int look_into_rootfs(const struct crun_container *c, const struct runtime
     return rc != 0 || first == 0 ? rc : check_numbers(user, err);
 }
 
-void crun_config_path(const struct crun_container *c, char out[FS_PATH_MAX])
-{
-    fs_path(out, FS_PATH_MAX, "%s/" CRUN_CONFIG_PREFIX "%s.json", c->rt->run_dir, c->id);
-}
-
 /* The bundle is on a disk, the configuration must not be. */
 static int write_config(const struct crun_container *c, struct str config, struct error *err)
 {
@@ -209,15 +185,6 @@ static int write_config(const struct crun_container *c, struct str config, struc
     fs_path(link, sizeof link, "%s/config.json", c->dir);
     int rc = fs_write_file(path, config, 0600, false, err);
     return rc != 0 || symlink(path, link) == 0 ? rc : error_set_errno(err, errno, "cannot make the link %s", link);
-}
-
-void crun_drop_config(const struct crun_container *c)
-{
-    char path[FS_PATH_MAX];
-    crun_config_path(c, path);
-    unlink(path);
-    fs_path(path, sizeof path, "%s/config.json", c->dir);
-    unlink(path);
 }
 
 /* crun goes to the root file system as the pod's root, for whom all directories on the way are opened as far as need be; what lies beside them is
@@ -499,7 +466,7 @@ static void creation_known(struct crun_start *s)
             }
             c->pid = 0;
             s->rc = error_set(&s->error, ERR_SYSTEM, "failed to create the container: %.*s", STR_ARG(message));
-        } else if (!crun_process_started(c->pid, &c->pid_started)) {
+        } else if (!process_started(c->pid, &c->pid_started)) {
             s->rc = error_set(&s->error, ERR_SYSTEM, "failed to create the container: its process ended at once");
         }
     }

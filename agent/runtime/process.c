@@ -2,11 +2,14 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/util/fsutil.h"
 #include "base/mem.h"
 
 /* States: RUNNING -> (exit seen) DRAINING -> (pipes at their end, or timer) CLOSING -> freed. A start that failed goes to CLOSING directly. */
@@ -284,4 +287,23 @@ int process_result_error(const struct process_result *r, const char *what, struc
         return error_set(err, ERR_SYSTEM, "%s: killed by signal %d", what, r->signal);
     }
     return error_set(err, ERR_SYSTEM, "%s: exit code %d", what, r->exit_code);
+}
+
+bool process_started(int pid, uint64_t *ticks)
+{
+    char path[64], text[1024];
+    snprintf(path, sizeof path, "/proc/%d/stat", pid);
+    if (pid <= 0 || !fs_read_line(path, text, sizeof text)) {
+        return false;
+    }
+    /* The name in parentheses may hold anything; fields are counted after it, the state being number 3. */
+    const char *s = strrchr(text, ')');
+    char state = 0;
+    for (unsigned field = 2; s != NULL && field < 22; field++) {
+        s = strchr(s + 1, ' ');
+        if (field == 2 && s != NULL) {
+            state = s[1];
+        }
+    }
+    return s != NULL && state != 'Z' && sscanf(s, "%" SCNu64, ticks) == 1;
 }

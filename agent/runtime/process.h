@@ -53,4 +53,8 @@ int process_pid(const struct process *p); /* 0 if it did not start or is gone */
  * start's error), 0 and err untouched if the command exited with 0. */
 int process_result_error(const struct process_result *r, const char *what, struct error *err);
 
+/* When any process of the machine began (field 22 of /proc/PID/stat, clock ticks since boot): with its pid it names it for good. False: it is not there,
+ * or dead and not yet reaped. */
+bool process_started(int pid, uint64_t *ticks);
+
 #endif

@@ -9,8 +9,8 @@
  *                key by key)
  *   append.c     txn                   (strictly) serializable: dependencies between transactions have no cycle (Adya;
  *                Elle)
- *   cmd/set_common.c        add, members          what was acknowledged is seen by every read that begins later, and
- *                           nothing else is
+ *   set.c        add, members          what was acknowledged is seen by every read that begins later, and
+ *                nothing else is
  *   bank.c       transfer, balances    the sum is the same in every read
  *   queue.c      enqueue, drain        each acknowledged id is there once
  *   watch.c      resume, list, event, log   in order, once, no gap, whole transactions, all watchers and masters

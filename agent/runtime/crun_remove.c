@@ -1,0 +1,108 @@
+/* Removal: crun, mounts, files, memory; whoever waits is told. */
+#include <assert.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/runtime/crun_int.h"
+
+#define CRUN_MS   60000
+#define CONMON_MS 1000 /* for conmon to follow its container */
+
+/* The pid of the container's conmon if it is alive, 0 otherwise. */
+int crun_conmon_pid(const struct crun_container *c)
+{
+    char path[FS_PATH_MAX], text[64];
+    fs_path(path, sizeof path, "%s/conmon.pid", c->dir);
+    int pid = fs_read_line(path, text, sizeof text) ? atoi(text) : 0;
+    uint64_t started;
+    if (!process_started(pid, &started)) { /* also for one that is dead and not yet reaped */
+        return 0;
+    }
+    fs_path(path, sizeof path, "/proc/%d/comm", pid);
+    return fs_read_line(path, text, sizeof text) && strcmp(text, "conmon") == 0 ? pid : 0;
+}
+
+/* conmon follows its container by itself; its exit file must not come after a new container of the same name. Worker thread. */
+static void wait_for_conmon(const struct crun_container *c)
+{
+    for (unsigned waited_ms = 0; waited_ms < CONMON_MS; waited_ms += 5) {
+        if (crun_conmon_pid(c) == 0) {
+            return;
+        }
+        usleep(5000);
+    }
+    int pid = crun_conmon_pid(c);
+    if (pid > 0) {
+        kill(pid, SIGKILL);
+    }
+}
+
+static void removal_work(uv_work_t *w)
+{
+    struct crun_container *c = CONTAINER_OF(w, struct crun_container, work);
+    struct error err = {0};
+    char path[FS_PATH_MAX];
+    wait_for_conmon(c);
+    fs_unmount_below(c->dir, NULL);
+    if (fs_remove_tree(c->dir, &err) != 0) {
+        log_warn(c->rt->log, "runtime", "container %s: %s", c->id, err.message);
+    }
+    fs_path(path, sizeof path, "%s/exits/%s", c->rt->dir, c->id);
+    unlink(path);
+    crun_config_path(c, path);
+    unlink(path);
+}
+
+static void removal_done(uv_work_t *w, int status)
+{
+    struct crun_container *c = CONTAINER_OF(w, struct crun_container, work);
+    struct crun *rt = c->rt;
+    struct error err = {0};
+    struct list removers;
+    (void)status;
+    int rc = fs_exists(c->dir) ? error_set(&err, ERR_BUSY, "cannot delete %s", c->dir) : 0;
+    list_init(&removers);
+    while (!list_empty(&c->removers)) {
+        struct list *it = c->removers.next;
+        list_remove(it);
+        list_push_back(&removers, it);
+    }
+    crun_container_free(c);
+    while (!list_empty(&removers)) {
+        struct crun_done *d = LIST_ENTRY(removers.next, struct crun_done, link);
+        list_remove(&d->link);
+        if (d->cb != NULL) {
+            d->cb(rc == 0 ? NULL : &err, d->data);
+        }
+        free(d);
+    }
+    crun_release(rt);
+}
+
+static void deleted(struct process *p, const struct process_result *r, void *data)
+{
+    struct crun_container *c = data;
+    char path[FS_PATH_MAX];
+    struct error err = {0};
+    (void)p;
+    fs_path(path, sizeof path, "%s/%s", c->rt->run_dir, c->id);
+    if (process_result_error(r, "crun delete", &err) != 0 && fs_exists(path)) {
+        log_warn(c->rt->log, "runtime", "container %s: %s", c->id, err.message);
+    }
+    int rc = uv_queue_work(c->rt->loop, &c->work, removal_work, removal_done);
+    assert(rc == 0);
+    (void)rc;
+}
+
+void crun_begin_removal(struct crun_container *c)
+{
+    struct crun *rt = c->rt;
+    crun_stop_watching(c);
+    c->removing = true;
+    crun_hold(rt);
+    process_run(rt->loop,
+                &(struct process_spec){.argv = CRUN_ARGV(rt, "delete", "--force", c->id), .timeout_ms = CRUN_MS},
+                deleted, c);
+}
