@@ -2,11 +2,9 @@
 
 #include <string.h>
 
-static const struct controller *const all[] = {
-    &controller_deployment,     &controller_replicaset,     &controller_garbage,   &controller_namespace,
-    &controller_node_lifecycle, &controller_taint_eviction, &controller_node_ipam, &controller_pod_garbage,
-    &controller_event_ttl,      &controller_tokens,
-};
+#define CONTROLLER_ADDRESS(name) &controller_##name,
+
+static const struct controller *const all[] = {CONTROLLERS(CONTROLLER_ADDRESS)};
 
 const struct controller *const *controllers_all(unsigned *count)
 {

@@ -13,6 +13,7 @@
 #include "base/strmap.h"
 #include "master/config.h"
 #include "master/core.h"
+#include "master/counters.h"
 #include "master/daemon.h"
 #include "master/front/laps.h"
 #include "master/front/turns.h"
@@ -70,12 +71,6 @@ struct listing;
 struct revoked;
 struct departed;
 struct rotate;
-
-struct master_stats {
-    uint64_t requests, refused, forwarded, watch_events, heartbeats, joins, certificates, bad_params, refused_bytes,
-        backups, parked, park_refused, wrong_tokens, renewals_refused, node_refused, over_rate, events_dropped, strangers_late,
-        late, watches_refused, list_pieces, revoked_calls, revoked_sessions;
-};
 
 struct master {
     struct master_config config;

@@ -15,6 +15,7 @@
 #include "master/auth/revoked.h"
 #include "master/auth/rotate.h"
 #include "master/auth/tokens.h"
+#include "master/counters.h"
 #include "master/front/call.h"
 #include "master/front/sessions.h"
 #include "master/nodes/nodes.h"
@@ -448,96 +449,14 @@ static void write_nodes(struct master *m, struct buf *b)
 
 static void write_stats(struct master *m, struct buf *b, const struct replica_stats *s)
 {
-    struct controllers_stats cs;
-    struct scheduler_stats ss;
-    core_stats(m->core, &cs, &ss);
-    struct turns_stats ts;
-    turns_stats(m->turns, &ts);
-    struct net_stats net = {0};
-    for (unsigned i = 0; i < m->listeners_count; i++) {
-        const struct net_stats *l = net_listener_stats(m->listeners[i]);
-        net.accepted += l->accepted;
-        net.handshake_failed += l->handshake_failed;
-        net.open += l->open;
-    }
-    const struct net_gate_stats *gate = net_gate_stats(m->gate);
-    uint64_t gate_refused = 0;
-    for (int i = 0; i < NET_CLASSES; i++) {
-        gate_refused += gate->refused[i];
-    }
-    const struct {
-        const char *name;
-        uint64_t value;
-    } rows[] = {
-        {"entries", s->entries},
-        {"transactions", s->transactions},
-        {"logBytes", s->bytes},
-        {"snapshots", s->snapshots},
-        {"restores", s->restores},
-        {"reads", s->reads},
-        {"readRounds", s->read_rounds},
-        {"unknownOutcomes", s->unknown},
-        {"requests", m->stats.requests},
-        {"refused", m->stats.refused},
-        {"forwarded", m->stats.forwarded},
-        {"waitingForLeader", m->parked_count},
-        {"waitedForLeader", m->stats.parked},
-        {"refusedWaiting", m->stats.park_refused},
-        {"badParams", m->stats.bad_params},
-        {"badMessages", m->rpc_stats.bad_messages},
-        {"badRaftMessages", transport_stats(m->transport)->bad + s->absurd},
-        {"refusedInflight", m->rpc_stats.refused_limit},
-        {"refusedTooLarge", m->rpc_stats.too_large},
-        {"refusedBytes", m->stats.refused_bytes},
-        {"heldBytes", m->held.bytes},
-        {"heldBytesMost", m->held.most},
-        {"connectionsShed", m->held.shed},
-        {"requestsWaiting", ts.waiting},
-        {"requestsWaited", ts.waited},
-        {"requestsWaitingMost", ts.waiting_most},
-        {"longestPieceUs", ts.longest_us},
-        {"refusedShare", ts.refused},
-        {"refusedLate", m->stats.late},
-        {"writesHeld", ts.held},
-        {"subjects", ts.subjects},
-        {"refusedState", s->state_refused},
-        {"listPieces", m->stats.list_pieces},
-        {"refusedWatches", m->stats.watches_refused},
-        {"connections", net.open},
-        {"connectionsAccepted", net.accepted},
-        {"connectionsRefused", gate_refused},
-        {"connectionsWithoutDescriptor", gate->no_descriptor},
-        {"strangersLate", m->stats.strangers_late},
-        {"handshakesCut", gate->cut},
-        {"handshakesFailed", net.handshake_failed},
-        {"heartbeats", m->stats.heartbeats},
-        {"joins", m->stats.joins},
-        {"wrongTokens", m->stats.wrong_tokens},
-        {"nodesOverRate", m->stats.node_refused},
-        {"requestsOverRate", m->stats.over_rate},
-        {"droppedEvents", m->stats.events_dropped},
-        {"certificatesRenewed", m->stats.certificates},
-        {"renewalsRefused", m->stats.renewals_refused},
-        {"revoked", revoked_count(m)},
-        {"revokedCallsRefused", m->stats.revoked_calls},
-        {"revokedSessionsClosed", m->stats.revoked_sessions},
-        {"backups", m->stats.backups},
-        {"watches", watch_table_count(m->watches)},
-        {"watchEvents", m->stats.watch_events},
-        {"reconciles", cs.reconciles},
-        {"reconcileErrors", cs.errors},
-        {"reconcileKeysRefused", cs.keys_refused},
-        {"decidersWaited", core_waits(m->core)},
-        {"turnLongestUs", (uint64_t)laps_longest_us(&m->laps, env_now_ms(m->env))},
-        {"turnLongestEverUs", (uint64_t)m->laps.ever_us},
-        {"podsBound", ss.bound},
-        {"podsParked", ss.parked},
-    };
+    struct counters *rows = xcalloc(1, sizeof *rows);
+    master_counters(m, s, rows);
     mp_write_cstr(b, "stats");
-    mp_write_map(b, ARRAY_SIZE(rows));
-    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-        mp_write_key_int(b, rows[i].name, (int64_t)rows[i].value);
+    mp_write_map(b, rows->count);
+    for (unsigned i = 0; i < rows->count; i++) {
+        mp_write_key_int(b, rows->items[i].name, (int64_t)rows->items[i].value);
     }
+    free(rows);
 }
 
 bool members_state_warning(const struct replica_state *s, char *out, size_t size)

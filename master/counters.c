@@ -1,0 +1,78 @@
+/* All that a master counts, as rows: its own from their list, and what its parts have counted. */
+#include "master/counters.h"
+
+#include "master/api/watch.h"
+#include "master/auth/revoked.h"
+#include "master/core.h"
+#include "master/front/turns.h"
+#include "master/master.h"
+#include "raft-store/raft/transport.h"
+
+void master_counters(struct master *m, const struct replica_stats *s, struct counters *out)
+{
+    struct controllers_stats cs;
+    struct scheduler_stats ss;
+    core_stats(m->core, &cs, &ss);
+    struct turns_stats ts;
+    turns_stats(m->turns, &ts);
+    struct net_stats net = {0};
+    for (unsigned i = 0; i < m->listeners_count; i++) {
+        const struct net_stats *l = net_listener_stats(m->listeners[i]);
+        net.accepted += l->accepted;
+        net.handshake_failed += l->handshake_failed;
+        net.open += l->open;
+    }
+    const struct net_gate_stats *gate = net_gate_stats(m->gate);
+    uint64_t gate_refused = 0;
+    for (int i = 0; i < NET_CLASSES; i++) {
+        gate_refused += gate->refused[i];
+    }
+#define COUNTER_ADD(field, name, help) counters_add(out, name, help, m->stats.field);
+    MASTER_COUNTERS(COUNTER_ADD)
+#undef COUNTER_ADD
+    counters_add(out, "entries", "entries of the log that were written", s->entries);
+    counters_add(out, "transactions", "transactions that were written", s->transactions);
+    counters_add(out, "logBytes", "bytes of them", s->bytes);
+    counters_add(out, "snapshots", "snapshots taken", s->snapshots);
+    counters_add(out, "restores", "snapshots taken over from another master", s->restores);
+    counters_add(out, "reads", "linearizable reads", s->reads);
+    counters_add(out, "readRounds", "questions to the other masters for them", s->read_rounds);
+    counters_add(out, "unknownOutcomes", "writes whose outcome was unknown when the leadership was lost", s->unknown);
+    counters_add_level(out, "waitingForLeader", "calls that wait for a leader", m->parked_count);
+    counters_add(out, "badMessages", "messages of the RPC protocol that were malformed", m->rpc_stats.bad_messages);
+    counters_add(out, "badRaftMessages", "messages of other masters that were malformed or absurd",
+                 transport_stats(m->transport)->bad + s->absurd);
+    counters_add(out, "refusedInflight", "calls refused because too many of the connection were in flight",
+                 m->rpc_stats.refused_limit);
+    counters_add(out, "refusedTooLarge", "messages refused for their size", m->rpc_stats.too_large);
+    counters_add_level(out, "heldBytes", "bytes that connections hold", m->held.bytes);
+    counters_add_level(out, "heldBytesMost", "the most that they ever held", m->held.most);
+    counters_add(out, "connectionsShed", "connections ended because what they held was too much", m->held.shed);
+    counters_add_level(out, "requestsWaiting", "calls that wait for their turn", ts.waiting);
+    counters_add(out, "requestsWaited", "calls that waited for their turn", ts.waited);
+    counters_add_level(out, "requestsWaitingMost", "the most that ever waited of one identity", ts.waiting_most);
+    counters_add_level(out, "longestPieceUs", "microseconds of the longest piece of work of a call", ts.longest_us);
+    counters_add(out, "refusedShare", "calls refused because their identity had too many waiting", ts.refused);
+    counters_add(out, "writesHeld", "writes that waited for room in the log", ts.held);
+    counters_add_level(out, "subjects", "identities that are connected", ts.subjects);
+    counters_add(out, "refusedState", "writes refused because the state is at its bound", s->state_refused);
+    counters_add_level(out, "connections", "connections that are open", net.open);
+    counters_add(out, "connectionsAccepted", "connections that were taken", net.accepted);
+    counters_add(out, "connectionsRefused", "connections for which there was no place", gate_refused);
+    counters_add(out, "connectionsWithoutDescriptor", "connections for which there was no descriptor",
+                 gate->no_descriptor);
+    counters_add(out, "handshakesCut", "handshakes ended to make room for others", gate->cut);
+    counters_add(out, "handshakesFailed", "handshakes that failed", net.handshake_failed);
+    counters_add_level(out, "revoked", "certificates that are revoked", revoked_count(m));
+    counters_add_level(out, "watches", "watches that are open", watch_table_count(m->watches));
+    counters_add(out, "reconciles", "looks of controllers at an object", cs.reconciles);
+    counters_add(out, "reconcileErrors", "of them, those that failed", cs.errors);
+    counters_add(out, "reconcileKeysRefused", "keys of controllers longer than any name", cs.keys_refused);
+    counters_add(out, "decidersWaited", "times that controllers and scheduler waited for room in the log",
+                 core_waits(m->core));
+    counters_add_level(out, "turnLongestUs", "microseconds of the longest turn of the loop lately",
+                       (uint64_t)laps_longest_us(&m->laps, env_now_ms(m->env)));
+    counters_add_level(out, "turnLongestEverUs", "the same since the start", (uint64_t)m->laps.ever_us);
+    counters_add(out, "podsBound", "pods that the scheduler has given a node", ss.bound);
+    counters_add_level(out, "podsParked", "pods that fit nowhere at the moment", ss.parked);
+}

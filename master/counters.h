@@ -1,0 +1,42 @@
+/* What a master counts. A counter of its own is one line here; who counts writes m->stats.FIELD++. */
+#ifndef MASTER_COUNTERS_H
+#define MASTER_COUNTERS_H
+
+#include "base/counters.h"
+
+/* X(FIELD of struct master_stats, NAME in answers, HELP) */
+#define MASTER_COUNTERS(X)                                                                                             \
+    X(requests, "requests", "calls that came in, from clients, nodes and other masters")                               \
+    X(refused, "refused", "calls that were answered with an error")                                                    \
+    X(forwarded, "forwarded", "calls that were handed to the leader")                                                  \
+    X(watch_events, "watchEvents", "events that watches were sent")                                                    \
+    X(heartbeats, "heartbeats", "heartbeats of nodes")                                                                 \
+    X(joins, "joins", "machines that joined")                                                                          \
+    X(certificates, "certificatesRenewed", "certificates that were signed anew")                                       \
+    X(bad_params, "badParams", "calls with parameters that the method does not have")                                  \
+    X(refused_bytes, "refusedBytes", "calls refused for the bytes that their connection held already")                 \
+    X(backups, "backups", "backups that were made")                                                                    \
+    X(parked, "waitedForLeader", "calls that waited until there was a leader")                                         \
+    X(park_refused, "refusedWaiting", "calls for which there was no room to wait for a leader")                        \
+    X(wrong_tokens, "wrongTokens", "tries to join with a token that was none")                                         \
+    X(renewals_refused, "renewalsRefused", "renewals of certificates that came too often")                             \
+    X(node_refused, "nodesOverRate", "writes of nodes beyond their rate")                                              \
+    X(over_rate, "requestsOverRate", "calls beyond the rate of their identity")                                        \
+    X(events_dropped, "droppedEvents", "events of nodes that were not kept")                                           \
+    X(strangers_late, "strangersLate", "connections without a certificate that were closed for staying too long")      \
+    X(late, "refusedLate", "calls whose time was over before their turn came")                                         \
+    X(watches_refused, "refusedWatches", "watches for which there was no place")                                       \
+    X(list_pieces, "listPieces", "turns of the loop that lists took")                                                  \
+    X(revoked_calls, "revokedCallsRefused", "calls with a revoked certificate")                                        \
+    X(revoked_sessions, "revokedSessionsClosed", "connections closed because their certificate was revoked")
+
+struct master_stats {
+    MASTER_COUNTERS(COUNTER_FIELD)
+};
+
+struct master;
+struct replica_stats;
+/* Every row, the parts' as well: what `cluster status -o yaml` shows. out must be empty. Loop thread only. */
+void master_counters(struct master *m, const struct replica_stats *s, struct counters *out);
+
+#endif
