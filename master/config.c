@@ -58,6 +58,7 @@ static int parse(struct value *doc, const char *path, struct master_config *c, s
                                         "started",
                                         "rejoin",
                                         "recovered",
+                                        "featureLevel",
                                         "electionTimeoutMs",
                                         "electionTimeoutMaxMs",
                                         "heartbeatMs",
@@ -95,6 +96,7 @@ static int parse(struct value *doc, const char *path, struct master_config *c, s
     c->started = value_path_bool(doc, "started", false);
     c->recovered = value_path_bool(doc, "recovered", false);
     copy(c->rejoin, sizeof c->rejoin, value_path_str(doc, "rejoin"));
+    c->feature_level = (unsigned)value_path_int(doc, "featureLevel", 0);
     c->election_timeout_ms = (unsigned)value_path_int(doc, "electionTimeoutMs", MASTER_ELECTION_MS_DEFAULT);
     c->election_max_ms = (unsigned)value_path_int(doc, "electionTimeoutMaxMs", MASTER_ELECTION_MAX_MS_DEFAULT);
     c->heartbeat_ms = (unsigned)value_path_int(doc, "heartbeatMs", MASTER_RAFT_HEARTBEAT_MS_DEFAULT);
@@ -200,6 +202,7 @@ int master_config_save(const struct master_config *c, struct error *err)
         const char *key;
         int64_t value;
     } numbers[] = {
+        {"featureLevel", c->feature_level},
         {"electionTimeoutMs", c->election_timeout_ms},
         {"electionTimeoutMaxMs", c->election_max_ms},
         {"heartbeatMs", c->heartbeat_ms},

@@ -65,6 +65,7 @@ struct master_config {
     bool started; /* this master has voted or acknowledged something: an empty raft/ means that it was lost */
     /* Not "": what was in raft/ is lost for this reason, and the master must not start before it has come back under a new id (repair.h). */
     char rejoin[256];
+    unsigned feature_level; /* the cluster's, as last seen, from 2 on (members/level.h): an older program must not start */
     bool recovered; /* `reeve-master recover` has decided, and recovered/ is to take the place of raft/ (recover.h) */
     enum log_level log_level;
     const char *settings

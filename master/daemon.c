@@ -34,6 +34,7 @@
 #include "master/master.h"
 #include "master/members/change.h"
 #include "master/members/join.h"
+#include "master/members/level.h"
 #include "master/members/members.h"
 #include "master/members/removed.h"
 #include "master/nodes/feeds.h"
@@ -128,6 +129,7 @@ static void on_chores(uv_timer_t *timer)
     struct master *m = timer->data;
     members_announce(m);
     rotate_tick(m);
+    level_tick(m);
     identity_tick(m);
     changes_settle(m);
     removed_check(m);
@@ -147,6 +149,7 @@ static void on_chores(uv_timer_t *timer)
 static void on_leading(void *data, bool leading, uint64_t term)
 {
     struct master *m = data;
+    level_on_committed(m);
     core_on_leading(m->core, leading, term);
     nodes_on_leading(m, leading);
     changes_on_leading(m, leading);
@@ -166,6 +169,7 @@ static void on_committed(void *data, uint64_t revision, bool restored)
     struct master *m = data;
     (void)revision;
     rotate_advance(m);
+    level_on_committed(m);
     revoked_advance(m);
     watch_table_advance(m->watches, restored);
     node_feeds_flush(m);
@@ -409,7 +413,7 @@ static int make_node(struct master *m, struct error *err)
     }
     rv = replica_start(m->replica, err);
     m->damage = rv == ERR_CORRUPT ? MASTER_DAMAGE_LOADED : MASTER_DAMAGE_NONE;
-    return rv;
+    return rv != 0 ? rv : level_check_start(m, err);
 }
 
 /* ---- Stop ---- */
@@ -516,6 +520,7 @@ static void free_master(struct master *m)
     free(m->renewals);
     revoked_free(m->revoked);
     rotate_free(m->rotate);
+    levels_free(m->levels);
     strmap_close(&m->agents);
     net_tls_unref(m->tls);
     net_gate_unref(m->gate);
@@ -558,6 +563,7 @@ int master_run(const struct master_config *config, enum master_damage *damage, s
     m->renewals = allowance_new(m->env, CERTS_RENEW_BURST, CERTS_RENEW_US);
     m->revoked = revoked_new();
     m->rotate = rotate_new();
+    m->levels = levels_new();
     init_handles(m);
     int rv = make_gate(m, err);
     if (rv == 0) {

@@ -12,6 +12,7 @@
 #include "master/auth/tokens.h"
 #include "master/config.h"
 #include "master/daemon.h"
+#include "master/members/level.h"
 #include "master/rescue/recover.h"
 #include "master/rescue/repair.h"
 #include "master/rescue/restore.h"
@@ -328,6 +329,9 @@ static int run(const struct arguments *a)
         struct master_config config;
         struct log log = {.name = "master"};
         if (load(a, &config, &err) != 0) {
+            return fail(&err);
+        }
+        if (level_check(config.feature_level, config.dir, &err) != 0) {
             return fail(&err);
         }
         if (removed_marker(&config, &err) != 0) {

@@ -112,6 +112,7 @@ struct master {
     struct revoked *revoked;
     struct departed *departed; /* pods that were deleted: events about them are still taken */
     struct rotate *rotate;
+    struct levels *levels;
     struct master_stats stats;
     struct laps laps;
     size_t request_bytes; /* of all sessions */

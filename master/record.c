@@ -9,9 +9,14 @@
 #define RECORD_NS   STR("kube-system")
 #define RECORD_NAME STR("reeve-cluster")
 
+const struct object *record_object(const struct view *v)
+{
+    return view_get(v, kind_by_id(KIND_CONFIGMAP), RECORD_NS, RECORD_NAME);
+}
+
 struct mp record_data(const struct view *v)
 {
-    const struct object *o = view_get(v, kind_by_id(KIND_CONFIGMAP), RECORD_NS, RECORD_NAME);
+    const struct object *o = record_object(v);
     return o == NULL ? (struct mp){NULL, NULL} : mp_get(object_mp(o), "data");
 }
 
@@ -44,6 +49,11 @@ static uint64_t number(struct str s)
         n = n * 10 + (uint64_t)(s.p[i] - '0');
     }
     return n;
+}
+
+unsigned record_level(const struct view *v)
+{
+    return (unsigned)MIN(number(mp_str(mp_get(record_data(v), RECORD_LEVEL))), (uint64_t)INT32_MAX);
 }
 
 uint64_t record_get_id(const struct record *r, const char *key)

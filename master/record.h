@@ -6,6 +6,7 @@
  *   successor.OLD    "NEW ADDRESS": master OLD asked to come back as a new one and got id NEW; goes once NEW has been seen. With it the same
  *                    question may be asked again by one who lost the answer, although OLD counts for nothing by now
  *   replaces.NEW     OLD: when NEW votes, OLD is to be removed
+ *   featureLevel     what all voters can, once they could (members/level.h); absent = 0
  *
  * Ids are never given twice: not if the record is edited or lost (members and removed ones are looked at too), and not to a cluster restored
  * from a backup, as long as the restored master takes an id that is above all that were given after the backup was made. */
@@ -21,6 +22,9 @@ struct record {
 };
 /* Its data in a state, borrowed; nothing can be found in it if there is none yet. */
 struct mp record_data(const struct view *v);
+#define RECORD_LEVEL "featureLevel"
+const struct object *record_object(const struct view *v); /* NULL: there is none yet. Borrowed */
+unsigned record_level(const struct view *v);
 /* The record on the tip, as a copy to be changed. Leader only. False: there is none yet. */
 bool record_open(struct master *m, struct arena *a, struct record *r);
 /* Puts the changed copy into the transaction. */

@@ -88,6 +88,37 @@ static void print_elections(struct rctl *r, struct mp e)
             (double)timeout_ms / 1000, (double)standstill_ms / 1000, changes, changes == 1 ? "" : "s");
 }
 
+/* "2, all masters can 2", or who can how much. */
+static void print_level(struct rctl *r, struct mp m)
+{
+    struct mp level = mp_get(m, "featureLevel");
+    if (mp_type(level) == MP_NONE) {
+        return; /* an older master */
+    }
+    CLEANUP_BUF struct buf who = BUF_INIT;
+    int64_t least = INT64_MAX, most = -1;
+    for (struct mp_iter it = mp_iter(mp_get(m, "members")); mp_next(&it);) {
+        struct str version = mp_str(mp_get(it.value, "version"));
+        int64_t can = mp_int(mp_get(it.value, "programLevel"), -1);
+        least = MIN(least, can);
+        most = MAX(most, can);
+        buf_printf(&who, "%s%" PRId64 ": ", who.size > 0 ? "; " : "", mp_int(mp_get(it.value, "id"), 0));
+        if (can < 0) {
+            buf_printf(&who, "not known");
+        } else if (version.n == 0) {
+            buf_printf(&who, "%" PRId64 ", an old version", can);
+        } else {
+            buf_printf(&who, "%" PRId64 ", version %.*s", can, STR_ARG(version));
+        }
+    }
+    fprintf(r->out, "Level:    %" PRId64, mp_int(level, 0));
+    if (least == most) {
+        fprintf(r->out, "; all masters' programs know %" PRId64 "\n", most);
+    } else {
+        fprintf(r->out, "; the masters' programs know: %s\n", buf_cstr(&who));
+    }
+}
+
 static void print_nodes(struct rctl *r, struct mp nodes)
 {
     unsigned ready = 0, total = 0;
@@ -131,6 +162,7 @@ static int run_status(struct rctl *r)
             STR_ARG(name), mp_int(mp_get(m, "term"), 0), mp_int(mp_get(m, "appliedIndex"), 0),
             mp_int(mp_get(m, "revision"), 0));
     print_elections(r, mp_get(m, "elections"));
+    print_level(r, m);
     print_nodes(r, mp_get(m, "nodes"));
     fputc('\n', r->out);
     CLEANUP_BUF struct buf warnings = BUF_INIT;

@@ -263,6 +263,12 @@ static int run_version(struct rctl *r)
         if (!document) {
             fprintf(r->out, "Server Version: %.*s\n", STR_ARG(v));
         }
+        struct mp level = mp_get(reply.result, "featureLevel"); /* an older master has none */
+        if (mp_type(level) == MP_INT && document) {
+            value_set(a, doc, "featureLevel", value_int(a, mp_int(level, 0)));
+        } else if (mp_type(level) == MP_INT) {
+            fprintf(r->out, "Feature Level: %" PRId64 "\n", mp_int(level, 0));
+        }
     }
     if (document) {
         common_print_form(r, doc);

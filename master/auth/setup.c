@@ -8,6 +8,7 @@
 #include "base/env.h"
 #include "master/master.h"
 #include "proto/facts/cluster.h"
+#include "proto/schema/release.h"
 #include "proto/text/text.h"
 
 /* ---- init ---- */
@@ -123,6 +124,24 @@ static int save_joined(struct joining *j, struct mp result)
     return rv != 0 ? rv : master_config_save(c, j->err);
 }
 
+/* A program that is too old for the cluster must not become a member first. Whatever else goes wrong here the join itself will say. */
+static int look_at_level(struct joining *j, struct net_tls *tls, const char *addr, int64_t timeout_ms)
+{
+    CLEANUP_BUF struct buf result = BUF_INIT;
+    struct error err = {0};
+    if (setup_call(tls, addr, "hello", STR("\x80"), timeout_ms, &result, NULL, &err) != 0) {
+        return 0;
+    }
+    int64_t level = mp_int(mp_get(mp_of(result.data, result.size), "featureLevel"), 0);
+    if (level <= release.level) {
+        return 0;
+    }
+    return error_set(j->err, ERR_UNSUPPORTED,
+                     "the cluster is at feature level %" PRId64 ", and this reeve-master (version " REEVE_VERSION
+                     ") knows levels up to %u: install the version that the other masters run, and join with that",
+                     level, release.level);
+}
+
 static int ask(struct joining *j, const char *token, const char *addr, const char *csr, const char *fingerprint,
                int64_t timeout_ms)
 {
@@ -131,6 +150,10 @@ static int ask(struct joining *j, const char *token, const char *addr, const cha
     struct master_config *c = j->c;
     int rv = net_tls_new(NULL, NULL, NULL, fingerprint, &tls, j->err);
     if (rv != 0) {
+        return rv;
+    }
+    if ((rv = look_at_level(j, tls, addr, timeout_ms)) != 0) {
+        net_tls_unref(tls);
         return rv;
     }
     setup_sans(c, sans, sizeof sans);

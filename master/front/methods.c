@@ -15,6 +15,7 @@
 #include "master/front/call.h"
 #include "master/front/relay.h"
 #include "master/members/join.h"
+#include "master/members/level.h"
 #include "master/members/members.h"
 #include "master/members/removed.h"
 #include "master/nodes/events.h"
@@ -385,6 +386,8 @@ void master_on_peer_request(void *data, uint64_t peer_id, struct rpc_request *re
         replica_read_index(m->replica, index_answered, req);
     } else if (str_is(method, "ca.state")) {
         rotate_tell(m, req);
+    } else if (str_is(method, "about")) {
+        level_tell(req);
     } else if (str_is(method, "nodes.heard")) {
         nodes_tell_heard(m, req);
     } else if (str_is(method, "forward")) {

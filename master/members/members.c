@@ -18,9 +18,12 @@
 #include "master/counters.h"
 #include "master/front/call.h"
 #include "master/front/sessions.h"
+#include "master/members/level.h"
 #include "master/nodes/nodes.h"
 #include "proto/facts/cluster.h"
 #include "proto/text/text.h"
+#include "master/record.h"
+#include "proto/schema/release.h"
 
 #define SYSTEM_NS        STR("kube-system")
 #define CLUSTER_FILE_MAX 65536u
@@ -366,7 +369,8 @@ void method_hello(struct call *c)
     bool certified = agent || c->who.role == PKI_ROLE_ADMIN;
     CLEANUP_BUF struct buf refused = BUF_INIT;
     revoked_write_masters(m, &refused);
-    mp_write_map(&b, 9 + agent + 2 * certified);
+    mp_write_map(&b, 10 + agent + 2 * certified);
+    mp_write_key_int(&b, RECORD_LEVEL, level_cluster(m));
     if (certified) { /* whoever has another one renews it */
         mp_write_key_str(&b, "refused", buf_str(&refused));
         mp_write_key_str(&b, "standing", str_of(rotate_standing(m)));
@@ -395,12 +399,19 @@ static void write_members(struct master *m, struct buf *b, uint64_t leader, cons
     mp_write_array(b, n);
     for (unsigned i = 0; i < n; i++) {
         bool self = members[i].id == m->config.id;
-        mp_write_map(b, 5 + self + members[i].disk_known);
+        const char *version;
+        unsigned level;
+        bool known = level_of(m, members[i].id, &level, &version);
+        mp_write_map(b, 5u + self + members[i].disk_known + 2u * known);
         mp_write_key_int(b, "id", (int64_t)members[i].id);
         mp_write_key_str(b, "address", str_of(members[i].address));
         mp_write_key_str(b, "role", str_of(members_role(members[i].role)));
         mp_write_key_bool(b, "leader", members[i].id == leader);
         mp_write_key_bool(b, "reachable", members_up(m, members[i].id));
+        if (known) {
+            mp_write_key_int(b, "programLevel", level);
+            mp_write_key_str(b, "version", str_of(version));
+        }
         if (members[i].disk_known) {
             mp_write_key_bool(b, "diskLow", members[i].disk_low);
         }
@@ -504,8 +515,10 @@ void method_cluster(struct call *c)
     struct view_hash hash = view_state_hash(committed);
     char hash_text[33];
     snprintf(hash_text, sizeof hash_text, "%016llx%016llx", (unsigned long long)hash.hi, (unsigned long long)hash.lo);
-    mp_write_map(&b, 18);
+    mp_write_map(&b, 20);
     unsigned up, voters = members_voters(m, &up);
+    mp_write_key_int(&b, RECORD_LEVEL, level_cluster(m));
+    mp_write_key_int(&b, "programLevel", release.level);
     mp_write_key_bool(&b, "electing", (leader == 0 || !members_up(m, leader)) && up > voters / 2);
     mp_write_key_str(&b, "cluster", str_of(m->config.cluster));
     mp_write_key_str(&b, "version", STR(REEVE_VERSION));

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "master/members/level.h"
 #include "master/record.h"
 
 static const struct object *system_map(const struct store *s, const char *name)
@@ -40,10 +41,15 @@ int anew_begin(struct store *s, uint64_t id, uint64_t term, uint64_t revision, s
 {
     struct txn t;
     struct txn_result result;
+    int rc = level_check(record_level(store_committed(s)), "this state", err);
+    if (rc != 0) {
+        return rc;
+    }
+    store_set_level(s, record_level(store_committed(s)));
     store_rebase(s, revision);
     store_tip_open(s, term);
     txn_init(&t, "restore");
-    int rc = fill_txn(s, id, &t, err);
+    rc = fill_txn(s, id, &t, err);
     if (rc == 0) {
         rc = store_eval(s, &t, &result, err);
     }

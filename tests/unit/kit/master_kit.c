@@ -141,13 +141,28 @@ int kit_run(struct kit *k, char **said, const char *const *args)
     return run_program(k, kit_program(), said, args);
 }
 
-int kit_rctl(struct kit *k, char **said, const char *const *args)
+static int run_rctl(struct kit *k, const char *program, char **said, const char *const *args)
 {
     const char *argv[32] = {"--config", arena_printf(&k->arena, "%s/admin.config", k->masters[0].dir)};
     for (unsigned n = 2; (argv[n] = args[n - 2]) != NULL; n++) {
         assert_true(n < ARRAY_SIZE(argv) - 1);
     }
-    return run_program(k, sibling_program("rctl"), said, argv);
+    return run_program(k, sibling_program(program), said, argv);
+}
+
+int kit_rctl(struct kit *k, char **said, const char *const *args)
+{
+    return run_rctl(k, "rctl", said, args);
+}
+
+int kit_rctl_newer(struct kit *k, char **said, const char *const *args)
+{
+    return run_rctl(k, "tests/rctl-next", said, args);
+}
+
+void kit_set_newer(struct kit *k, unsigned i, bool newer)
+{
+    k->masters[i].newer = newer;
 }
 
 char *kit_log(struct kit *k, unsigned i)
@@ -338,7 +353,9 @@ void kit_start_armed(struct kit *k, unsigned i, const char *failpoints)
 {
     const char *args[] = {"run", "--dir", k->masters[i].dir, NULL};
     assert_int_equal(k->masters[i].pid, 0);
-    const char *program = failpoints == NULL ? kit_program() : sibling_program("tests/reeve-master");
+    const char *program = k->masters[i].newer  ? sibling_program("tests/reeve-master-next")
+                          : failpoints == NULL ? kit_program()
+                                               : sibling_program("tests/reeve-master");
     k->masters[i].pid = spawn(k, program, args, k->masters[i].log, 0, failpoints);
 }
 

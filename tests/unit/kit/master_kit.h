@@ -37,7 +37,8 @@ struct kit {
     char dir[128];
     struct kit_master {
         char dir[160], log[200], addr[64];
-        pid_t pid; /* 0: not running */
+        pid_t pid;  /* 0: not running */
+        bool newer; /* runs tests/reeve-master-next */
     } masters[KIT_MASTERS_MAX];
     unsigned masters_count;
     uv_loop_t loop;
@@ -64,6 +65,10 @@ int kit_join_with(struct kit *k, unsigned by, const char *token, char **said);
 /* And with addresses to ask, comma separated. The newcomer's own address is a fresh one, unless the test has filled in masters[].addr. */
 int kit_join_at(struct kit *k, const char *by, const char *token, char **said);
 void kit_start(struct kit *k, unsigned i);
+/* From the next start on, and for join: the program of the next release (tests/next), or this one. */
+void kit_set_newer(struct kit *k, unsigned i, bool newer);
+/* As kit_rctl, by tests/rctl-next. */
+int kit_rctl_newer(struct kit *k, char **said, const char *const *args);
 /* The same with failpoints armed (base/failpoint.h); such a master may end by itself. */
 void kit_start_armed(struct kit *k, unsigned i, const char *failpoints);
 /* Waits until it has ended by itself; its exit code (128 + signal). */

@@ -1,0 +1,247 @@
+#include "master/members/level.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "master/record.h"
+#include "proto/schema/release.h"
+
+#define MEMBERS_MAX 64u
+#define ASK_EVERY   10u  /* chores; every time while the level may rise */
+#define ASK_MS      2000 /* so long an answer is waited for */
+#define FRESH_MS                                                                                                       \
+    5000 /* an answer counts so long: who comes back with another program has another connection, and is asked again before that */
+#define VERSION_MAX 32u
+
+struct told {
+    uint64_t id;
+    int64_t at_ms; /* env now_ms */
+    unsigned level;
+    char version[VERSION_MAX];
+};
+struct levels {
+    struct told rows[MEMBERS_MAX];
+    unsigned count, ticks;
+    bool raising;
+    uint64_t seen; /* revision of the record that was last looked at */
+};
+
+struct levels *levels_new(void)
+{
+    return xcalloc(1, sizeof(struct levels));
+}
+
+void levels_free(struct levels *l)
+{
+    free(l);
+}
+
+/* ---- Who can what ---- */
+
+static void forget(struct levels *l, uint64_t id)
+{
+    for (unsigned i = 0; i < l->count; i++) {
+        if (l->rows[i].id == id) {
+            l->rows[i] = l->rows[--l->count];
+            return;
+        }
+    }
+}
+
+static const struct told *find(const struct levels *l, uint64_t id)
+{
+    for (unsigned i = 0; i < l->count; i++) {
+        if (l->rows[i].id == id) {
+            return &l->rows[i];
+        }
+    }
+    return NULL;
+}
+
+struct question {
+    struct master *m;
+    uint64_t id;
+};
+
+static void answered(const struct rpc_result *r, void *data)
+{
+    struct question *q = data;
+    struct levels *l = q->m->levels;
+    forget(l, q->id);
+    /* A program that knows the question not knows of no levels: its level is 0. */
+    if ((r->error == NULL || r->error->code == ERR_UNSUPPORTED) && l->count < MEMBERS_MAX) {
+        struct told *t = &l->rows[l->count++];
+        *t = (struct told){.id = q->id, .at_ms = env_now_ms(q->m->env)};
+        if (r->error == NULL) {
+            int64_t level = mp_int(mp_get(r->result, "featureLevel"), 0);
+            struct str version = mp_str(mp_get(r->result, "version"));
+            t->level = level < 0 || level > INT32_MAX ? 0 : (unsigned)level;
+            snprintf(t->version, sizeof t->version, "%.*s", (int)MIN(version.n, VERSION_MAX - 1),
+                     version.n ? version.p : "");
+        }
+    }
+    free(q);
+}
+
+static void ask_all(struct master *m, const struct replica_member *members, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        if (members[i].id != m->config.id && transport_session(m->transport, members[i].id) != NULL) {
+            struct question *q = xmalloc(sizeof *q);
+            *q = (struct question){m, members[i].id};
+            transport_call(m->transport, members[i].id, "about", STR("\x80"), ASK_MS, answered, q);
+        } else {
+            forget(m->levels, members[i].id);
+        }
+    }
+}
+
+void level_tell(struct rpc_request *req)
+{
+    struct buf b = BUF_INIT;
+    mp_write_map(&b, 2);
+    mp_write_key_str(&b, "version", STR(REEVE_VERSION));
+    mp_write_key_int(&b, "featureLevel", release.level);
+    rpc_reply(req, buf_str(&b));
+    buf_close(&b);
+}
+
+bool level_of(const struct master *m, uint64_t id, unsigned *level, const char **version)
+{
+    const struct told *t = find(m->levels, id);
+    if (id == m->config.id) {
+        *level = release.level;
+        *version = REEVE_VERSION;
+        return true;
+    }
+    if (t == NULL) {
+        return false;
+    }
+    *level = t->level;
+    *version = t->version;
+    return true;
+}
+
+/* ---- The cluster's ---- */
+
+unsigned level_cluster(const struct master *m)
+{
+    return m->replica == NULL ? 0 : store_level(replica_store(m->replica));
+}
+
+/* What all voters can; false if one has not said so lately. */
+static bool lowest(const struct master *m, const struct replica_member *members, unsigned n, unsigned *level)
+{
+    *level = release.level;
+    for (unsigned i = 0; i < n; i++) {
+        if (members[i].role != RAFT_VOTER || members[i].id == m->config.id) {
+            continue;
+        }
+        const struct told *t = find(m->levels, members[i].id);
+        if (t == NULL || env_now_ms(m->env) - t->at_ms > FRESH_MS) {
+            return false;
+        }
+        *level = MIN(*level, t->level);
+    }
+    return true;
+}
+
+static void raised(const struct txn_result *result, const struct error *error, void *data)
+{
+    (void)result;
+    struct master *m = data;
+    m->levels->raising = false;
+    if (error != NULL) {
+        log_info(&m->log, "level", "the feature level was not raised: %s", error->message);
+    }
+}
+
+static void raise_to(struct master *m, unsigned level)
+{
+    CLEANUP_ARENA struct arena a;
+    struct record r;
+    struct txn t;
+    struct error err = {0};
+    arena_init(&a);
+    if (!record_open(m, &a, &r)) {
+        return;
+    }
+    value_set(&a, r.data, RECORD_LEVEL, value_strf(&a, "%u", level));
+    txn_init(&t, "level");
+    if (record_put(&r, &t, &err) == 0) {
+        m->levels->raising = true;
+        replica_submit(m->replica, &t, raised, m, &err);
+        master_wake(m);
+    }
+    txn_close(&t);
+}
+
+void level_tick(struct master *m)
+{
+    struct levels *l = m->levels;
+    struct replica_member members[MEMBERS_MAX];
+    unsigned n = replica_members(m->replica, members, ARRAY_SIZE(members)), level;
+    level_on_committed(m); /* what was loaded */
+    bool may_rise = replica_leading(m->replica) && level_cluster(m) < release.level;
+    if (may_rise && !l->raising && !replica_changing(m->replica) && lowest(m, members, n, &level) &&
+        level > level_cluster(m)) {
+        raise_to(m, level);
+    }
+    if (may_rise || l->ticks++ % ASK_EVERY == 0) {
+        ask_all(m, members, n);
+    }
+}
+
+int level_check(unsigned level, const char *what, struct error *err)
+{
+    if (level <= release.level) {
+        return 0;
+    }
+    return error_set(err, ERR_UNSUPPORTED,
+                     "%s belongs to a cluster at feature level %u, and this reeve-master (version " REEVE_VERSION
+                     ") knows levels up to %u: it is older than what the cluster holds by now. Nothing was changed. "
+                     "Install the newer reeve-master again and start it; a cluster's level is never lowered",
+                     what, level, release.level);
+}
+
+int level_check_start(struct master *m, struct error *err)
+{
+    CLEANUP_FREE char *what = xasprintf("the data directory %s", m->config.dir);
+    return level_check(record_level(store_committed(replica_store(m->replica))), what, err);
+}
+
+/* So that an older program is told at its start, before it looks at anything else. Level 1 is not noted: programs before it knew no such setting, and would
+ * be able to take over. */
+static void note(struct master *m, unsigned level)
+{
+    struct error err = {0};
+    if (level <= 1 || m->config.feature_level == level) {
+        return;
+    }
+    m->config.feature_level = level;
+    if (master_config_save(&m->config, &err) != 0) {
+        log_warn(&m->log, "level", "the feature level is not noted: %s", err.message);
+    }
+}
+
+void level_on_committed(struct master *m)
+{
+    struct store *s = replica_store(m->replica);
+    const struct object *o = record_object(store_committed(s));
+    struct error err = {0};
+    if (m->stopping || o == NULL || o->revision == m->levels->seen) {
+        return;
+    }
+    m->levels->seen = o->revision;
+    unsigned level = record_level(store_committed(s));
+    if (level_check_start(m, &err) != 0) {
+        log_error(&m->log, "level", "%s", err.message);
+        master_stop(m, 1);
+    } else if (level != store_level(s)) {
+        log_info(&m->log, "level", "the cluster's feature level is %u", level);
+        store_set_level(s, level);
+        note(m, level);
+    }
+}
