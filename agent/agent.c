@@ -87,25 +87,26 @@ static void on_list_end(enum session_stream which, void *data)
     }
 }
 
-/* The list holds our own range too: it is how we learn it if it was given after we registered. */
-static void on_routes(struct str pod_subnet, struct mp routes, void *data)
+/* Our own range is told too: it is how we learn it if it was given after we registered. */
+static void on_routes(struct mp message, void *data)
 {
     struct agent *a = data;
+    struct str pod_subnet = mp_str(mp_get(message, "podSubnet")); /* empty from an older master */
     if (!a->own_cluster_cidr && !str_empty(pod_subnet)) {
         network_set_cluster_cidr(a->network, pod_subnet);
     }
     CLEANUP_ARENA struct arena arena;
     struct error err;
     unsigned count = 0;
+    neighbours_told(&a->neighbours, message);
     arena_init(&arena);
-    struct network_route *list = arena_alloc(&arena, (mp_count(routes) + 1) * sizeof *list);
-    for (struct mp_iter it = mp_iter(routes); mp_next(&it);) {
-        struct str name = mp_str(mp_get(it.value, "name")), cidr = mp_str(mp_get(it.value, "podCIDR"));
-        struct str ip = mp_str(mp_get(it.value, "internalIP"));
-        const char *text = arena_strndup(&arena, cidr.p, cidr.n);
-        if (!str_is(name, a->name)) {
-            list[count++] = (struct network_route){text, arena_strndup(&arena, ip.p, ip.n)};
-        } else if (network_set_pod_cidr(a->network, text, &err) != 0) {
+    struct network_route *list = arena_alloc(&arena, (a->neighbours.by_name.count + 1) * sizeof *list);
+    const struct strmap_entry *e;
+    for (size_t i = 0; (e = strmap_next(&a->neighbours.by_name, &i)) != NULL;) {
+        const struct neighbour *n = e->value;
+        if (strcmp(e->key, a->name) != 0) {
+            list[count++] = (struct network_route){n->pod_cidr, n->node_ip};
+        } else if (network_set_pod_cidr(a->network, n->pod_cidr, &err) != 0) {
             log_error(a->log, "agent", "%s", err.message);
         }
     }
@@ -387,6 +388,7 @@ int agent_new(const struct agent_config *c, struct agent **out, struct error *er
     a->unsafe_sysctls = c->unsafe_sysctls == NULL ? NULL : xstrdup(c->unsafe_sysctls);
     a->pod_pids = c->pod_pids == 0 ? AGENT_POD_PIDS : MAX(c->pod_pids, 0);
     a->refs = refs_new();
+    neighbours_init(&a->neighbours);
     a->wake_ms = INT64_MAX;
     a->lock_fd = -1;
     list_init(&a->readers);
@@ -473,6 +475,7 @@ static void free_agent(struct agent *a)
     journal_close(a->journal);
     renew_free(a->renew);
     refs_free(a->refs);
+    neighbours_close(&a->neighbours);
     userids_free(a->userids);
     free(a->no_user_namespaces);
     object_unref(a->node);

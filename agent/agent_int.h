@@ -6,6 +6,7 @@
 #include "agent/image/image.h"
 #include "agent/link/report.h"
 #include "agent/link/session.h"
+#include "agent/network/neighbours.h"
 #include "agent/network/network.h"
 #include "agent/pod/pod.h"
 #include "agent/pod/userids.h"
@@ -65,6 +66,7 @@ struct agent {
     struct image_store *images;
     struct sandbox_store *sandboxes;
     struct network *network;
+    struct neighbours neighbours;
     struct guard *guard; /* keeps pods from the masters; NULL: does not */
     struct volume_store *volumes;
     struct cgroup *cgroup;

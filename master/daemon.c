@@ -66,6 +66,8 @@ static void turn(struct master *m)
         return;
     }
     bool waiting = turns_run(m->turns), more = true;
+    waiting |= watch_table_turn(m->watches);
+    waiting |= node_feeds_turn(m->feeds);
     held_look(m);
     int64_t end_ms = env_now_ms(m->env) + CORE_BUDGET_MS;
     for (int i = 0; more && i < TURNS_MAX && !m->stopping && (i == 0 || env_now_ms(m->env) < end_ms); i++) {
@@ -172,7 +174,6 @@ static void on_committed(void *data, uint64_t revision, bool restored)
     level_on_committed(m);
     revoked_advance(m);
     watch_table_advance(m->watches, restored);
-    node_feeds_flush(m);
 }
 
 static void on_leader_known(void *data, uint64_t leader_id, const char *leader_address)
@@ -510,6 +511,7 @@ static void free_master(struct master *m)
     core_free(m->core);
     turns_free(m->turns);
     watch_table_free(m->watches);
+    node_feeds_free(m->feeds);
     list_pages_free(m->pages);
     free(m->wrong_tokens);
     free(m->node_kib);
@@ -544,7 +546,6 @@ int master_run(const struct master_config *config, enum master_damage *damage, s
     m->log = (struct log){.name = name, .level = config->log_level, .rates = log_rates_new()};
     list_init(&m->sessions);
     list_init(&m->strangers);
-    list_init(&m->feeds);
     list_init(&m->asked);
     list_init(&m->parked);
     list_init(&m->relays);
@@ -554,6 +555,7 @@ int master_run(const struct master_config *config, enum master_damage *damage, s
     m->turns = turns_new(has_room, m);
     m->held.max = master_config_queue(config);
     m->watches = watch_table_new(m);
+    m->feeds = node_feeds_new(m);
     m->pages = list_pages_new();
     m->wrong_tokens = allowance_new(m->env, JOIN_WRONG_BURST, JOIN_WRONG_US);
     m->node_kib = allowance_new(m->env, RESTRICT_BURST_KIB, RESTRICT_KIB_US);

@@ -64,6 +64,7 @@ struct identity {
 };
 
 struct watch_table;
+struct node_feeds;
 struct list_pages;
 struct sched_explain;
 struct allowance;
@@ -90,7 +91,6 @@ struct master {
     struct turns *turns;
     struct list sessions;  /* struct session.link */
     struct list strangers; /* struct session.stranger_link */
-    struct list feeds;     /* feeds.c */
     struct list asked;     /* ask.c */
     struct list parked;    /* parked.c */
     struct list relays;    /* relay.c: streams that wait for the leader to open them */
@@ -104,6 +104,7 @@ struct master {
     struct replica *replica;
     struct core *core;
     struct watch_table *watches;
+    struct node_feeds *feeds;
     struct list_pages *pages;
     struct allowance *wrong_tokens;              /* by network */
     struct allowance *renewals;                  /* by identity: its certificate */

@@ -43,6 +43,7 @@ struct session {
     uv_timer_t search, heartbeat;
     unsigned handles;
     int64_t heartbeat_ms;
+    bool route_changes; /* the leader tells of routes what has changed, if it is asked to */
     void (*stop_cb)(void *data);
     void *stop_data;
 };
@@ -245,7 +246,7 @@ static void on_stream_data(struct rpc_stream *st, struct mp payload, size_t payl
     struct order_stream *os = data;
     struct session *s = os->session;
     if (s->streams[os->which] == os && os->which == SESSION_ROUTES) {
-        s->config.events.on_routes(mp_str(mp_get(payload, "podSubnet")), mp_get(payload, "routes"), s->config.data);
+        s->config.events.on_routes(payload, s->config.data);
     } else if (s->streams[os->which] == os) {
         for (struct mp_iter it = mp_iter(mp_get(payload, "events")); mp_next(&it);) {
             feed_event(os, it.value);
@@ -294,7 +295,13 @@ static void open_stream(struct session *s, enum session_stream which)
     if (os->listing) {
         s->config.events.on_list_begin(which, s->config.data);
     }
-    write_name(s, &params);
+    bool changes = which == SESSION_ROUTES && s->route_changes;
+    mp_write_map(&params, 1 + changes);
+    mp_write_key_str(&params, "name", str_of(s->config.name));
+    if (changes) {
+        mp_write_cstr(&params, "changes");
+        mp_write_bool(&params, true);
+    }
     os->stream = rpc_stream_open(link_rpc(s->main), methods[which], buf_str(&params), &stream_events, os);
     s->streams[which] = os;
 }
@@ -337,6 +344,7 @@ static void on_registered(const struct rpc_result *r, void *data)
         s->heartbeat_ms = period;
         uv_timer_start(&s->heartbeat, on_heartbeat, (uint64_t)MIN(period, HEARTBEAT_SOON), (uint64_t)period);
     }
+    s->route_changes = mp_bool(mp_get(r->result, "routeChanges"), false);
     if (s->state == SESSION_READY) {
         return;
     }

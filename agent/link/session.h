@@ -44,8 +44,7 @@ struct session_events {
     void (*on_list_begin)(enum session_stream which, void *data); /* PODS, REFS */
     void (*on_object)(enum session_stream which, enum session_change change, struct object *o, void *data);
     void (*on_list_end)(enum session_stream which, void *data);
-    /* pod_subnet: addresses of all pods; empty from an older master. */
-    void (*on_routes)(struct str pod_subnet, struct mp routes, void *data); /* list of {name, podCIDR, internalIP} */
+    void (*on_routes)(struct mp message, void *data); /* as neighbours_told reads it, and podSubnet */
     /* The leader's list of masters' addresses is another one than before. May be NULL. */
     void (*on_masters)(struct mp masters, void *data);
     /* A call from a master; answer with rpc_reply, rpc_reply_error or rpc_stream_accept. */

@@ -1,18 +1,24 @@
 /* Watches: who follows what, and from which revision on.
  *
- * A watch is a cursor into the store's history (store_history_next), not a queue: a slow reader costs nothing but its place, and one that falls out of
- * the window hears Expired and lists again. Each watch hears each transaction once, whole, in order (guarantee G3).
+ * A watch is a cursor into the store's history (store_history_next), not a queue: a slow reader costs nothing but its
+ * place, and one that falls out of the window hears Expired and lists again. Each watch hears each transaction once,
+ * whole, in order (guarantee G3).
  *
- *   LISTING   the pinned view is sent as ADDED events, in chunks as credit allows, closed by a BOOKMARK with its revision
- *   BEHIND    history after `sent` waits for credit or for its turn
- *   IDLE      everything up to the table's `seen` has been looked at; woken only by a transaction that touches its kind (or its node's
+ *   LISTING   the pinned view is sent as ADDED events, in chunks as credit allows, closed by a BOOKMARK with its
+ *   revision
+ *   BEHIND    history after `sent` waits for credit or for its turn; until it is looked at it stands in the list
+ *   `woken`
+ *   IDLE      everything up to the table's `seen` has been looked at; woken only by a transaction that touches its kind
+ *   (or its node's
  *             pods), so a commit costs nothing to the watches it does not concern
  *
- * A piece of LISTING or BEHIND visits TURNS_PIECE_VISITS objects or transactions at most; what is left waits for its turn (turns.h) as other requests do.
- * So a watch that begins, or one that is far behind, costs others no more than its share.
+ * A piece of LISTING or BEHIND visits TURNS_PIECE_VISITS objects or transactions at most; what is left waits for its
+ * turn (turns.h) as other requests do. So a watch that begins, or one that is far behind, costs others no more than its
+ * share. Those that a commit has woken, and no others, are visited one after the other for WOKEN_US of a turn; the rest
+ * goes on in the next, after what has come in meanwhile.
  *
- * Invariants: 1. `sent` never goes back. 2. an IDLE watch has missed nothing up to `seen`. 3. a payload holds events of one transaction, all of
- * it or, behind a cut between two of its objects, the rest. */
+ * Invariants: 1. `sent` never goes back. 2. an IDLE watch has missed nothing up to `seen`. 3. a payload holds events of
+ * one transaction, all of it or, behind a cut between two of its objects, the rest. */
 #include "master/api/watch.h"
 
 #include <assert.h>
@@ -27,11 +33,18 @@
 
 #define LIST_CHUNK_BYTES (128u << 10)
 #define EVENTS_BYTES_MAX (RPC_MESSAGE_MAX - 65536u) /* a transaction is told in one message */
+#define WOKEN_US         4000
+#define DUE_MAX          256u
 #define BOOKMARK_EVERY   5000u /* revisions: idle watches learn the revision, so that they can resume */
 
+struct due {
+    uint64_t revision; /* the transaction's first */
+    uint32_t change;   /* which of its changes */
+};
 enum watch_state { WATCH_LISTING, WATCH_BEHIND, WATCH_IDLE };
 struct watch {
-    struct list link; /* in by_kind or in a node's list */
+    struct list link;       /* in by_kind or in a node's list */
+    struct list woken_link; /* BEHIND, and not looked at since */
     struct watch_table *table;
     struct session *session;
     struct work work; /* while it waits for its turn to go on */
@@ -43,6 +56,10 @@ struct watch {
     struct selector *labels, *fields;
     struct str node; /* pods of this node only */
     uint64_t sent;   /* every transaction up to this revision has been looked at */
+    /* BEHIND and exact: the changes that concern it, in their order; no others need to be looked at. */
+    struct due *due;
+    unsigned due_first, due_count, due_cap;
+    bool exact;
     struct view *view;
     struct view_iter it;
     bool listed;         /* LISTING: the iterator is at its end */
@@ -64,6 +81,7 @@ struct watch_table {
     struct kind_watches **by_kind; /* by kind id; NULL until somebody watches it */
     unsigned by_kind_end;
     struct strmap by_node; /* -> struct node_watches */
+    struct list woken;
     uint64_t seen;
     uint64_t bookmark_at;
     unsigned count, nodes; /* watches; those of nodes among them */
@@ -74,6 +92,7 @@ struct watch_table *watch_table_new(struct master *m)
     struct watch_table *t = xcalloc(1, sizeof *t);
     t->m = m;
     strmap_init(&t->by_node);
+    list_init(&t->woken);
     return t;
 }
 
@@ -126,6 +145,7 @@ static void watch_free(struct watch *w)
 {
     struct watch_table *t = w->table;
     list_remove(&w->link);
+    list_remove(&w->woken_link);
     if (w->node.n > 0) {
         struct node_watches *nw = strmap_get(&t->by_node, w->node);
         if (nw != NULL && list_empty(&nw->watches)) {
@@ -142,6 +162,7 @@ static void watch_free(struct watch *w)
     object_unref(w->held);
     view_unref(w->view);
     arena_close(&w->arena);
+    free(w->due);
     free(w);
 }
 
@@ -152,6 +173,7 @@ static void watch_finish(struct watch *w, const struct error *err)
         w->ended = true;
         turns_forget(w->table->m->turns, &w->work);
         list_remove(&w->link);
+        list_remove(&w->woken_link);
         rpc_stream_end(w->stream, err);
     }
 }
@@ -289,35 +311,62 @@ static void write_identity(struct buf *b, const struct object *o, uint64_t revis
     mp_write_key_str(b, "uid", o->uid);
 }
 
-/* The events of one transaction that concern the watch. brief: of what was deleted only the identity. */
+/* One change as an event, if it concerns the watch. brief: of what was deleted only the identity. */
+static bool write_event(const struct watch *w, const struct history_txn *tx, unsigned i, struct buf *events, bool brief)
+{
+    if (txn_change_revision(tx, i) <= w->sent) {
+        return false; /* told before it was cut */
+    }
+    bool before = matches(w, tx->changes[i].old);
+    bool after = matches(w, tx->changes[i].new);
+    if (!before && !after) {
+        return false;
+    }
+    event_head(events, !before ? "ADDED" : !after ? "DELETED" : "MODIFIED");
+    if (brief && tx->changes[i].new == NULL) {
+        write_identity(events, tx->changes[i].old, txn_change_revision(tx, i));
+        return true;
+    }
+    const struct buf *wire = wire_of(tx, i);
+    buf_append(events, wire->data, wire->size);
+    return true;
+}
+
+/* The events of one transaction that concern the watch. */
 static uint32_t write_events(struct watch *w, const struct history_txn *tx, struct buf *events, bool brief)
 {
     uint32_t count = 0;
     buf_reset(events);
+    if (w->exact) {
+        for (unsigned i = w->due_first; i < w->due_count && w->due[i].revision == txn_first_revision(tx); i++) {
+            count += write_event(w, tx, w->due[i].change, events, brief);
+        }
+        return count;
+    }
     for (unsigned i = 0; i < tx->count; i++) {
-        if (txn_change_revision(tx, i) <= w->sent) {
-            continue; /* told before it was cut */
-        }
-        bool before = matches(w, tx->changes[i].old);
-        bool after = matches(w, tx->changes[i].new);
-        if (!before && !after) {
-            continue;
-        }
-        event_head(events, !before ? "ADDED" : !after ? "DELETED" : "MODIFIED");
-        count++;
-        if (brief && tx->changes[i].new == NULL) {
-            write_identity(events, tx->changes[i].old, txn_change_revision(tx, i));
-            continue;
-        }
-        const struct buf *wire = wire_of(tx, i);
-        buf_append(events, wire->data, wire->size);
+        count += write_event(w, tx, i, events, brief);
     }
     return count;
+}
+
+/* To right before the next transaction that concerns it. False: there is none. */
+static bool skip_to_due(struct watch *w)
+{
+    while (w->due_first < w->due_count && w->due[w->due_first].revision <= w->sent) {
+        w->due_first++;
+    }
+    bool more = w->due_first < w->due_count;
+    w->sent = more ? w->due[w->due_first].revision - 1 : w->sent;
+    return more;
 }
 
 /* One transaction. False: no credit, at the end, or over. */
 static bool pump_behind(struct watch *w)
 {
+    if (w->exact && !skip_to_due(w)) {
+        w->state = WATCH_IDLE;
+        return false;
+    }
     struct store *store = replica_store(w->table->m->replica);
     const struct history_txn *tx;
     if (store_history_next(store, w->sent, &tx) != 0) {
@@ -416,13 +465,26 @@ static bool has_place(struct call *c, const struct session *session)
 
 /* ---- Waking ---- */
 
-/* revision: the first of the transaction that concerns it, or 0 = look from where it stands. */
-static void wake(struct watch *w, uint64_t revision)
+/* revision: the first of the transaction that concerns it, or 0 = look from where it stands. exact: it is woken by each change that
+ * does. */
+static void wake(struct watch *w, uint64_t revision, unsigned change, bool exact)
 {
     if (w->state == WATCH_IDLE) {
         w->sent = MAX(w->sent, revision == 0 ? 0 : revision - 1); /* invariant 2 */
         w->state = WATCH_BEHIND;
+        w->exact = exact;
+        w->due_first = w->due_count = 0;
+        list_push_back(&w->table->woken, &w->woken_link);
     }
+    w->exact = w->exact && exact && w->due_count < DUE_MAX; /* too many to be kept: it looks at all that follow */
+    if (!w->exact) {
+        return;
+    }
+    if (w->due_count == w->due_cap) {
+        w->due_cap = w->due_cap == 0 ? 8 : w->due_cap * 2;
+        w->due = xrealloc(w->due, w->due_cap * sizeof *w->due);
+    }
+    w->due[w->due_count++] = (struct due){revision, change};
 }
 
 static struct node_watches *node_watches_of(struct watch_table *t, const struct object *pod)
@@ -431,36 +493,30 @@ static struct node_watches *node_watches_of(struct watch_table *t, const struct 
     return node.n == 0 ? NULL : strmap_get(&t->by_node, node);
 }
 
-static void wake_node(struct node_watches *nw, uint64_t revision)
+static void wake_node(struct node_watches *nw, uint64_t revision, unsigned change)
 {
     if (nw != NULL) {
         LIST_FOR(it, &nw->watches)
         {
-            wake(LIST_ENTRY(it, struct watch, link), revision);
+            wake(LIST_ENTRY(it, struct watch, link), revision, change, revision > 0);
         }
     }
 }
 
-/* A pump may finish its watch and unlink it; others stay. */
-static void pump_list(struct list *head)
+/* A pump may finish its watch. Who has no credit goes on when it comes, who has more than a piece when it is its turn.
+ * */
+bool watch_table_turn(struct watch_table *t)
 {
-    LIST_FOR_SAFE(it, head)
-    {
-        pump(LIST_ENTRY(it, struct watch, link));
+    uint64_t end = uv_hrtime() + WOKEN_US * 1000u;
+    while (!list_empty(&t->woken)) {
+        struct watch *w = LIST_ENTRY(t->woken.next, struct watch, woken_link);
+        list_remove(&w->woken_link);
+        pump(w);
+        if (uv_hrtime() >= end) {
+            break;
+        }
     }
-}
-
-static void pump_all(struct watch_table *t)
-{
-    KIND_WATCHES_FOR(kw, t)
-    {
-        pump_list(&kw->watches);
-    }
-    size_t cursor = 0;
-    const struct strmap_entry *e;
-    while ((e = strmap_next(&t->by_node, &cursor)) != NULL) {
-        pump_list(&((struct node_watches *)e->value)->watches);
-    }
+    return !list_empty(&t->woken);
 }
 
 void watch_table_end_nodes(struct watch_table *t)
@@ -484,13 +540,13 @@ static void wake_all(struct watch_table *t, uint64_t revision)
         kw->changed = true;
         LIST_FOR(it, &kw->watches)
         {
-            wake(LIST_ENTRY(it, struct watch, link), revision);
+            wake(LIST_ENTRY(it, struct watch, link), revision, 0, false);
         }
     }
     size_t cursor = 0;
     const struct strmap_entry *e;
     while ((e = strmap_next(&t->by_node, &cursor)) != NULL) {
-        wake_node(e->value, revision);
+        wake_node(e->value, revision, 0);
     }
 }
 
@@ -517,11 +573,10 @@ void watch_table_advance(struct watch_table *t, bool restored)
         t->seen = revision;
         wake_all(t, 0);
         node_feeds_restored(t->m);
-        pump_all(t);
+        master_wake(t->m);
         return;
     }
     const struct history_txn *tx;
-    bool pods = false;
     KIND_WATCHES_FOR(kw, t)
     {
         kw->changed = false;
@@ -530,7 +585,7 @@ void watch_table_advance(struct watch_table *t, bool restored)
         if (store_history_next(store, t->seen, &tx) != 0) {
             wake_all(t, 0); /* more committed at once than the window holds: they will hear Expired */
             t->seen = revision;
-            pods = true;
+            node_feeds_restored(t->m);
             break;
         }
         if (tx == NULL) {
@@ -544,33 +599,22 @@ void watch_table_advance(struct watch_table *t, bool restored)
                 kw->changed = true;
                 LIST_FOR(it, &kw->watches)
                 {
-                    wake(LIST_ENTRY(it, struct watch, link), txn_first_revision(tx));
+                    wake(LIST_ENTRY(it, struct watch, link), txn_first_revision(tx), 0, false);
                 }
             }
-            pods |= k->id == KIND_POD;
             if (k->id == KIND_POD && t->by_node.count > 0) {
                 struct node_watches *before = node_watches_of(t, ch->old), *after = node_watches_of(t, ch->new);
-                wake_node(before, txn_first_revision(tx));
+                wake_node(before, txn_first_revision(tx), i);
                 if (after != before) {
-                    wake_node(after, txn_first_revision(tx));
+                    wake_node(after, txn_first_revision(tx), i);
                 }
             }
         }
         node_feeds_advance(t->m, tx);
         t->seen = tx->revision;
     }
-    KIND_WATCHES_FOR(kw, t)
-    {
-        if (kw->changed) {
-            pump_list(&kw->watches);
-        }
-    }
-    if (pods) {
-        size_t cursor = 0;
-        const struct strmap_entry *e;
-        while ((e = strmap_next(&t->by_node, &cursor)) != NULL) {
-            pump_list(&((struct node_watches *)e->value)->watches);
-        }
+    if (!list_empty(&t->woken)) {
+        master_wake(t->m);
     }
     if (t->seen >= t->bookmark_at) {
         t->bookmark_at = t->seen + BOOKMARK_EVERY;
@@ -620,6 +664,7 @@ static void watch_start(struct call *c, const struct kind *k, struct str ns, str
     struct watch *w = xcalloc(1, sizeof *w);
     arena_init(&w->arena);
     list_init(&w->link);
+    list_init(&w->woken_link);
     struct error err = {0};
     struct str labels = mp_str(call_param(c, "labelSelector")), fields = mp_str(call_param(c, "fieldSelector"));
     if ((labels.n > 0 && selector_parse(&w->arena, labels, &w->labels, &err) != 0) ||

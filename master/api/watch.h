@@ -6,7 +6,9 @@
 
 struct watch_table *watch_table_new(struct master *m);
 void watch_table_free(struct watch_table *t);
-void watch_table_advance(struct watch_table *t, bool restored); /* committed moved */
+void watch_table_advance(struct watch_table *t, bool restored); /* committed moved: wakes whom it concerns */
+bool watch_table_turn(
+    struct watch_table *t); /* once in a turn of the loop, for a while. True: there is more to do at once */
 unsigned watch_table_count(const struct watch_table *t);
 /* Watches for agents end: we lead no more. */
 void watch_table_end_nodes(struct watch_table *t);

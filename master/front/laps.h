@@ -1,7 +1,8 @@
 /* How long turns of the loop take: what others wait at most while it is busy with one.
  *
- * A turn is told in time of the thread on a core, so neither waiting for work nor a machine that gives the core to others counts. Two numbers: the
- * longest of all, and the longest of the last LAPS_WINDOW_MS to twice that. Pure: clocks come in. */
+ * A turn is told in time of the thread on a core, so neither waiting for work nor a machine that gives the core to
+ * others counts. Two numbers: the longest of all, and the longest of the last LAPS_WINDOW_MS to twice that. Pure:
+ * clocks come in. */
 #ifndef MASTER_FRONT_LAPS_H
 #define MASTER_FRONT_LAPS_H
 

@@ -66,7 +66,7 @@ static const struct method methods[] = {
      "node instance"},
     {"node.pods", method_node_pods, METHOD_NODE | METHOD_LEADER, "name revision"},
     {"node.refs", method_node_refs, METHOD_NODE | METHOD_LEADER, "name revision"},
-    {"node.routes", method_node_routes, METHOD_NODE | METHOD_LEADER, "name"},
+    {"node.routes", method_node_routes, METHOD_NODE | METHOD_LEADER, "name changes"},
     {"node.status", method_node_status, METHOD_NODE | METHOD_LEADER | METHOD_WRITES_NODE, "name pods node gone"},
     {"node.events", method_node_events, METHOD_NODE | METHOD_LEADER | METHOD_WRITES_NODE, "name events"},
 };

@@ -162,8 +162,9 @@ void method_node_events(struct call *c)
     if (dropped > 0) {
         /* An agent could do nothing but send them again: what nobody can read or keep must not hold up the others. */
         c->m->stats.events_dropped += dropped;
-        log_warn_of(&c->m->log, "events", c->who.name, "%u of %u events of node %.*s are dropped, the first because: %s", dropped,
-                 mp_count(list), STR_ARG(node), first.message);
+        log_warn_of(&c->m->log, "events", c->who.name,
+                    "%u of %u events of node %.*s are dropped, the first because: %s", dropped, mp_count(list),
+                    STR_ARG(node), first.message);
     }
     replica_submit(c->m->replica, &t, written, c, &err);
     txn_close(&t);

@@ -1,68 +1,135 @@
-/* What an agent follows beside its pods: the objects whose content its pods name, ConfigMaps and Secrets (node.refs), and the routes to other nodes (node.routes).
+/* What an agent follows beside its pods: the objects whose content its pods name, ConfigMaps and Secrets (node.refs),
+ * and the routes to other nodes (node.routes).
  *
- * A feed is state-based: it remembers what the agent has been told (object -> revision, or the hash of the routes) and, when something that could
- * matter has changed, sends the difference. So lost credit, reconnects and bursts need no queue: a feed is dirty or it is not.
- * An agent is told of no Secret that none of its pods names. What a pod names is told by its kind (kind_references). */
+ * A feed is state-based: it remembers what the agent has been told (object -> revision, or the number of the newest
+ * route) and, when something that could matter has changed, sends the difference. So lost credit, reconnects and bursts
+ * need no queue: a feed is dirty or it is not. An agent is told of no Secret that none of its pods names.
+ * What a pod names is told by its kind (kind_references).
+ *
+ * A change visits the feeds that it concerns and no others: feeds are found by their node (a pod has come, gone or
+ * changed its spec) and by the objects that they follow; routes are one table for all (routes.h). Feeds that are dirty
+ * stand in a list and send for SEND_US of a turn; the others go on in the next. */
 #include "master/nodes/feeds.h"
 
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <xxhash.h>
 
 #include "master/auth/departed.h"
 #include "master/front/call.h"
 #include "master/master.h"
 #include "master/nodes/nodes.h"
+#include "master/nodes/routes.h"
 #include "proto/facts/cluster.h"
 
+#define SEND_US 2000
+
+struct node_feeds {
+    struct master *m;
+    struct list all, dirty;
+    struct list routers;     /* feeds of routes */
+    struct strmap by_node;   /* feeds of refs: node -> struct group of feeds */
+    struct strmap by_object; /* "kind/ns/name" -> struct group of tolds */
+    struct routes *routes;
+    bool routes_known; /* since somebody follows them */
+};
+struct group {
+    struct list members;
+    size_t key_size;
+    char key[];
+};
 struct feed {
     struct list link;
+    struct list group_link; /* in its node's group, or among the routers */
+    struct list dirty_link; /* while it is dirty and was not refused */
+    struct node_feeds *feeds;
     struct master *m;
     struct session *session; /* whose stream it is; to be compared only */
     struct rpc_stream *stream;
     char node[PKI_NAME_MAX + 1];
     bool routes; /* else refs */
     bool dirty, ended, introduced;
-    struct strmap told; /* refs: "kind/ns/name" -> struct told */
-    uint64_t routes_hash;
+    bool walk;           /* refs: what the pods name may have changed, not only what they named before */
+    uint64_t mark;       /* of the last walk */
+    struct strmap told;  /* refs: "kind/ns/name" -> struct told */
+    struct list changed; /* refs: struct told, of objects that have changed */
+    bool route_changes;  /* the agent understands them */
+    uint64_t routes_sent;
 };
 struct told {
+    struct list group_link, changed_link;
+    struct feed *feed;
+    struct group *group; /* of those who follow the same object; its key is ours */
     const struct kind *kind;
-    struct str ns, name; /* inside of text */
+    struct str ns, name; /* inside of the key */
     uint64_t revision;   /* 0 = absent, and the agent knows */
-    uint64_t mark;       /* pass in which a pod named it */
-    size_t text_size;
-    char text[]; /* the key */
+    uint64_t mark;       /* walk in which a pod named it */
 };
+
+/* ---- Who follows what ---- */
+
+static struct group *group_get(struct strmap *groups, struct str key)
+{
+    struct group *g = strmap_get(groups, key);
+    if (g == NULL) {
+        g = xcalloc(1, sizeof *g + key.n);
+        memcpy(g->key, key.p, key.n);
+        g->key_size = key.n;
+        list_init(&g->members);
+        strmap_set(groups, (struct str){g->key, g->key_size}, g);
+    }
+    return g;
+}
+
+static void group_leave(struct strmap *groups, struct group *g, struct list *member)
+{
+    list_remove(member);
+    if (list_empty(&g->members)) {
+        strmap_remove(groups, (struct str){g->key, g->key_size});
+        free(g);
+    }
+}
+
+static void mark_dirty(struct feed *f)
+{
+    if (!f->dirty && !f->ended) {
+        f->dirty = true;
+        list_push_back(&f->feeds->dirty, &f->dirty_link);
+        master_wake(f->m);
+    }
+}
+
+static void told_free(struct told *t)
+{
+    list_remove(&t->changed_link);
+    group_leave(&t->feed->feeds->by_object, t->group, &t->group_link);
+    free(t);
+}
 
 /* ---- Which objects the pods of a node name ---- */
 
-struct refs_walk {
-    struct feed *f;
-    uint64_t mark;
-};
-
 static void add_ref(void *data, const struct kind_reference *r)
 {
-    struct refs_walk *w = data;
+    struct feed *f = data;
     if (r->use != REFERENCE_CONTENT || r->name.n == 0 || r->name.n > NAME_KEY_MAX) {
         return;
     }
     char key[600];
     int n = snprintf(key, sizeof key, "%d/%.*s/%.*s", r->kind->id, STR_ARG(r->ns), STR_ARG(r->name));
     struct str k = {key, (size_t)n};
-    struct told *t = strmap_get(&w->f->told, k);
+    struct told *t = strmap_get(&f->told, k);
     if (t == NULL) {
-        t = xcalloc(1, sizeof *t + k.n);
+        t = xcalloc(1, sizeof *t);
+        t->feed = f;
         t->kind = r->kind;
-        t->text_size = k.n;
-        memcpy(t->text, key, k.n);
-        t->name = (struct str){t->text + k.n - r->name.n, r->name.n};
+        t->group = group_get(&f->feeds->by_object, k);
+        t->name = (struct str){t->group->key + k.n - r->name.n, r->name.n};
         t->ns = (struct str){t->name.p - 1 - r->ns.n, r->ns.n};
-        strmap_set(&w->f->told, k, t);
+        list_init(&t->changed_link);
+        list_push_back(&t->group->members, &t->group_link);
+        strmap_set(&f->told, (struct str){t->group->key, t->group->key_size}, t);
     }
-    t->mark = w->mark;
+    t->mark = f->mark;
 }
 
 /* ---- Sending ---- */
@@ -120,24 +187,33 @@ static int send_chunk(struct feed *f, const struct view *v, struct refs_chunk *k
     return rv;
 }
 
-/* Sends what differs between what the agent was told and the committed state. */
-static int send_difference(struct feed *f, const struct view *v, uint64_t mark, struct refs_chunk *k)
+/* Into the chunk, if it differs from what the agent was told; a full chunk is sent. */
+static int tell(struct feed *f, const struct view *v, struct told *t, struct refs_chunk *k)
+{
+    const struct object *o = t->mark == f->mark ? view_get(v, t->kind, t->ns, t->name) : NULL;
+    uint64_t revision = o == NULL ? 0 : o->revision;
+    if (revision == t->revision) {
+        return 0;
+    }
+    write_event(&k->events, o == NULL ? "DELETED" : t->revision == 0 ? "ADDED" : "MODIFIED", t, o);
+    k->items[k->count].told = t;
+    k->items[k->count++].revision = revision;
+    return k->count == REFS_CHUNK_EVENTS || k->events.size >= REFS_CHUNK_BYTES ? send_chunk(f, v, k, false) : 0;
+}
+
+/* Sends what differs between what the agent was told and the committed state: of all, or of what is known to have
+ * changed. */
+static int send_difference(struct feed *f, const struct view *v, struct refs_chunk *k)
 {
     size_t cursor = 0;
     const struct strmap_entry *e;
     int rv = 0;
-    while (rv == 0 && (e = strmap_next(&f->told, &cursor)) != NULL) {
-        struct told *t = e->value;
-        const struct object *o = t->mark == mark ? view_get(v, t->kind, t->ns, t->name) : NULL;
-        uint64_t revision = o == NULL ? 0 : o->revision;
-        if (revision == t->revision) {
-            continue;
-        }
-        write_event(&k->events, o == NULL ? "DELETED" : t->revision == 0 ? "ADDED" : "MODIFIED", t, o);
-        k->items[k->count].told = t;
-        k->items[k->count++].revision = revision;
-        if (k->count == REFS_CHUNK_EVENTS || k->events.size >= REFS_CHUNK_BYTES) {
-            rv = send_chunk(f, v, k, false);
+    while (f->walk && rv == 0 && (e = strmap_next(&f->told, &cursor)) != NULL) {
+        rv = tell(f, v, e->value, k);
+    }
+    if (!f->walk) {
+        for (struct list *it = f->changed.next; rv == 0 && it != &f->changed; it = it->next) {
+            rv = tell(f, v, LIST_ENTRY(it, struct told, changed_link), k);
         }
     }
     if (rv == 0 && (k->count > 0 || !f->introduced)) {
@@ -147,161 +223,199 @@ static int send_difference(struct feed *f, const struct view *v, uint64_t mark, 
 }
 
 /* What no pod names any more, and the agent knows: a map must not be changed while it is walked. */
-static void forget_unnamed(struct feed *f, uint64_t mark)
+static void forget_unnamed(struct feed *f)
 {
     struct told **gone = xcalloc(f->told.count + 1, sizeof *gone);
     size_t cursor = 0, count = 0;
     const struct strmap_entry *e;
     while ((e = strmap_next(&f->told, &cursor)) != NULL) {
         struct told *t = e->value;
-        if (t->mark != mark && t->revision == 0) {
+        if (t->mark != f->mark && t->revision == 0) {
             gone[count++] = t;
         }
     }
     for (size_t i = 0; i < count; i++) {
-        strmap_remove(&f->told, (struct str){gone[i]->text, gone[i]->text_size});
-        free(gone[i]);
+        strmap_remove(&f->told, (struct str){gone[i]->group->key, gone[i]->group->key_size});
+        told_free(gone[i]);
     }
     free(gone);
 }
 
-static int send_refs(struct feed *f, const struct view *v)
+static void walk_pods(struct feed *f, const struct view *v)
 {
-    struct refs_walk w = {.f = f, .mark = view_revision(v) + 1};
     struct view_iter it;
+    f->mark++;
     view_iter_node_pods(&it, v, str_of(f->node));
     VIEW_FOR(pod, &it)
     {
-        kind_references(pod, add_ref, &w);
+        kind_references(pod, add_ref, f);
+    }
+}
+
+static int send_refs(struct feed *f, const struct view *v)
+{
+    if (f->walk) {
+        walk_pods(f, v);
     }
     struct refs_chunk k = {.events = BUF_INIT};
-    int rv = send_difference(f, v, w.mark, &k);
+    int rv = send_difference(f, v, &k);
     buf_close(&k.events);
-    if (rv == 0) {
-        f->introduced = true;
-        forget_unnamed(f, w.mark);
+    if (rv != 0) {
+        return rv;
     }
-    return rv;
+    f->introduced = true;
+    while (!list_empty(&f->changed)) {
+        list_remove(f->changed.next);
+    }
+    if (f->walk) {
+        forget_unnamed(f);
+    }
+    f->walk = false;
+    return 0;
 }
 
-static struct str internal_ip(const struct object *node)
+static int send_routes(struct feed *f)
 {
-    for (struct mp_iter it = mp_iter(mp_path(object_mp(node), "status.addresses")); mp_next(&it);) {
-        if (str_is(mp_str(mp_get(it.value, "type")), "InternalIP")) {
-            return mp_str(mp_get(it.value, "address"));
-        }
+    struct routes *r = f->feeds->routes;
+    if (f->routes_sent == routes_version(r)) {
+        return 0;
     }
-    return STR_NONE;
-}
-
-static int send_routes(struct feed *f, const struct view *v)
-{
-    struct buf list = BUF_INIT;
-    uint32_t count = 0;
-    struct view_iter it;
-    view_iter(&it, v, kind_by_id(KIND_NODE), STR_NONE);
-    VIEW_FOR(node, &it)
-    {
-        struct str cidr = mp_str(mp_path(object_mp(node), "spec.podCIDR")), ip = internal_ip(node);
-        if (cidr.n == 0 || ip.n == 0) {
-            continue;
-        }
-        mp_write_map(&list, 3);
-        mp_write_key_str(&list, "name", node->name);
-        mp_write_key_str(&list, "podCIDR", cidr);
-        mp_write_key_str(&list, "internalIP", ip);
-        count++;
-    }
-    struct cluster_config config;
-    char pods[CIDR_TEXT_SIZE];
-    cluster_config_read(view_get(v, kind_by_id(KIND_CLUSTERCONFIGURATION), STR_NONE, STR(CLUSTER_CONFIG_NAME)),
-                        &config);
-    cidr_text(config.pods, pods);
-    buf_append_str(&list, str_of(pods)); /* behind the routes, only to be part of the hash */
-    uint64_t hash = XXH3_64bits(list.size == 0 ? (const uint8_t *)"" : list.data, list.size) | 1;
-    int rv = 0;
-    if (hash != f->routes_hash) {
-        struct buf b = BUF_INIT;
-        mp_write_map(&b, 2);
-        mp_write_key_str(&b, "podSubnet", str_of(pods));
-        mp_write_cstr(&b, "routes");
-        mp_write_array(&b, count);
-        buf_append(&b, list.data, list.size - strlen(pods));
-        rv = rpc_stream_write(f->stream, buf_str(&b));
-        buf_close(&b);
-    }
-    buf_close(&list);
+    int rv = rpc_stream_write(f->stream, routes_message(r, f->routes_sent, f->route_changes));
     if (rv == 0) {
-        f->routes_hash = hash;
+        f->routes_sent = routes_version(r);
     }
     return rv;
 }
 
 static void flush(struct feed *f)
 {
+    list_remove(&f->dirty_link);
     if (f->ended || !f->dirty) {
         return;
     }
     const struct view *v = store_committed(replica_store(f->m->replica));
-    f->dirty = (f->routes ? send_routes(f, v) : send_refs(f, v)) != 0; /* still dirty: no credit, on_writable goes on */
+    f->dirty = (f->routes ? send_routes(f) : send_refs(f, v)) != 0; /* still dirty: no credit, on_writable goes on */
+}
+
+bool node_feeds_turn(struct node_feeds *f)
+{
+    uint64_t end = uv_hrtime() + SEND_US * 1000u;
+    while (!list_empty(&f->dirty)) {
+        flush(LIST_ENTRY(f->dirty.next, struct feed, dirty_link));
+        if (uv_hrtime() >= end) {
+            break;
+        }
+    }
+    return !list_empty(&f->dirty);
 }
 
 /* ---- Noticing ---- */
 
-static bool concerns(const struct feed *f, const struct change *ch)
+static void note_pods_of(struct node_feeds *feeds, const struct object *pod)
 {
-    const struct object *any = ch->new != NULL ? ch->new : ch->old;
-    switch (any->kind->id) {
-    case KIND_NODE:
-    case KIND_CLUSTERCONFIGURATION:
-        return f->routes;
-    case KIND_POD:
-        return !f->routes &&
-               ((ch->old != NULL && str_is(mp_str(mp_path(object_mp(ch->old), "spec.nodeName")), f->node)) ||
-                (ch->new != NULL &&str_is(mp_str(mp_path(object_mp(ch->new), "spec.nodeName")), f->node)));
-    default: {
-        if (!any->kind->is_content || f->routes || f->told.count == 0) {
-            return false;
+    struct group *g =
+        pod == NULL ? NULL : strmap_get(&feeds->by_node, mp_str(mp_path(object_mp(pod), "spec.nodeName")));
+    if (g != NULL) {
+        LIST_FOR(it, &g->members)
+        {
+            struct feed *f = LIST_ENTRY(it, struct feed, group_link);
+            f->walk = true;
+            mark_dirty(f);
         }
-        char key[600];
-        int n = snprintf(key, sizeof key, "%d/%.*s/%.*s", any->kind->id, STR_ARG(any->ns), STR_ARG(any->name));
-        return strmap_get(&f->told, (struct str){key, (size_t)n}) != NULL;
     }
+}
+
+/* A pod's status names nothing. */
+static void note_pod(struct node_feeds *feeds, const struct change *ch)
+{
+    if (ch->old != NULL && ch->new != NULL) {
+        struct mp before = mp_get(object_mp(ch->old), "spec"), after = mp_get(object_mp(ch->new), "spec");
+        size_t n = (size_t)(after.end - after.p);
+        if ((size_t)(before.end - before.p) == n && (n == 0 || memcmp(before.p, after.p, n) == 0)) {
+            return;
+        }
+    }
+    note_pods_of(feeds, ch->old);
+    note_pods_of(feeds, ch->new);
+}
+
+static void note_object(struct node_feeds *feeds, const struct object *o)
+{
+    char key[600];
+    int n = snprintf(key, sizeof key, "%d/%.*s/%.*s", o->kind->id, STR_ARG(o->ns), STR_ARG(o->name));
+    struct group *g = strmap_get(&feeds->by_object, (struct str){key, (size_t)n});
+    if (g != NULL) {
+        LIST_FOR(it, &g->members)
+        {
+            struct told *t = LIST_ENTRY(it, struct told, group_link);
+            if (list_empty(&t->changed_link)) {
+                list_push_back(&t->feed->changed, &t->changed_link);
+            }
+            mark_dirty(t->feed);
+        }
+    }
+}
+
+/* True: it is another one than before. */
+static bool read_subnet(struct node_feeds *feeds)
+{
+    const struct view *v = store_committed(replica_store(feeds->m->replica));
+    struct cluster_config config;
+    char pods[CIDR_TEXT_SIZE];
+    cluster_config_read(view_get(v, kind_by_id(KIND_CLUSTERCONFIGURATION), STR_NONE, STR(CLUSTER_CONFIG_NAME)),
+                        &config);
+    cidr_text(config.pods, pods);
+    return routes_set_subnet(feeds->routes, pods);
+}
+
+static void read_routes(struct node_feeds *feeds)
+{
+    routes_sync(feeds->routes, store_committed(replica_store(feeds->m->replica)));
+    read_subnet(feeds);
+}
+
+static void note_routes(struct node_feeds *feeds)
+{
+    LIST_FOR(it, &feeds->routers)
+    {
+        mark_dirty(LIST_ENTRY(it, struct feed, group_link));
     }
 }
 
 void node_feeds_advance(struct master *m, const struct history_txn *txn)
 {
+    struct node_feeds *feeds = m->feeds;
+    bool routes = false;
     departed_advance(m->departed, txn, env_now_ms(m->env));
-    if (list_empty(&m->feeds)) {
-        return;
-    }
-    for (unsigned i = 0; i < txn->count; i++) {
-        const struct kind *k = (txn->changes[i].new != NULL ? txn->changes[i].new : txn->changes[i].old)->kind;
-        if (k->id != KIND_NODE && k->id != KIND_CLUSTERCONFIGURATION && k->id != KIND_POD && !k->is_content) {
-            continue;
+    for (unsigned i = 0; i < txn->count && !list_empty(&feeds->all); i++) {
+        const struct change *ch = &txn->changes[i];
+        const struct object *any = ch->new != NULL ? ch->new : ch->old;
+        if (any->kind->id == KIND_NODE) {
+            routes |= feeds->routes_known && routes_change(feeds->routes, ch->old, ch->new);
+        } else if (any->kind->id == KIND_CLUSTERCONFIGURATION) {
+            routes |= feeds->routes_known && read_subnet(feeds);
+        } else if (any->kind->id == KIND_POD) {
+            note_pod(feeds, ch);
+        } else if (any->kind->is_content) {
+            note_object(feeds, any);
         }
-        LIST_FOR(it, &m->feeds)
-        {
-            struct feed *f = LIST_ENTRY(it, struct feed, link);
-            f->dirty = f->dirty || concerns(f, &txn->changes[i]);
-        }
     }
-}
-
-void node_feeds_flush(struct master *m)
-{
-    LIST_FOR_SAFE(it, &m->feeds)
-    {
-        flush(LIST_ENTRY(it, struct feed, link));
+    if (routes) {
+        note_routes(feeds);
     }
 }
 
 void node_feeds_restored(struct master *m)
 {
-    LIST_FOR(it, &m->feeds)
+    struct node_feeds *feeds = m->feeds;
+    if (feeds->routes_known) {
+        read_routes(feeds);
+    }
+    LIST_FOR(it, &feeds->all)
     {
-        LIST_ENTRY(it, struct feed, link)->dirty = true;
+        struct feed *f = LIST_ENTRY(it, struct feed, link);
+        f->walk = true;
+        mark_dirty(f);
     }
 }
 
@@ -327,11 +441,19 @@ static void on_end(struct rpc_stream *st, const struct error *err, void *data)
     if (!f->ended) {
         rpc_stream_end(st, NULL);
     }
+    struct node_feeds *feeds = f->feeds;
     list_remove(&f->link);
+    list_remove(&f->dirty_link);
+    if (f->routes) {
+        list_remove(&f->group_link);
+        feeds->routes_known = feeds->routes_known && !list_empty(&feeds->routers);
+    } else {
+        group_leave(&feeds->by_node, strmap_get(&feeds->by_node, str_of(f->node)), &f->group_link);
+    }
     size_t cursor = 0;
     const struct strmap_entry *e;
     while ((e = strmap_next(&f->told, &cursor)) != NULL) {
-        free(e->value);
+        told_free(e->value);
     }
     strmap_close(&f->told);
     free(f);
@@ -340,12 +462,12 @@ static void on_end(struct rpc_stream *st, const struct error *err, void *data)
 static const struct rpc_stream_events feed_events = {.on_data = on_data, .on_writable = on_writable, .on_end = on_end};
 
 /* One feed of a sort for a node and connection is enough: an older one ends. */
-static void end_former(struct master *m, const struct session *session, struct str node, bool routes)
+static void end_former(const struct list *feeds, const struct feed *newest)
 {
-    LIST_FOR(it, &m->feeds)
+    LIST_FOR(it, feeds)
     {
-        struct feed *f = LIST_ENTRY(it, struct feed, link);
-        if (f->session == session && f->routes == routes && str_is(node, f->node) && !f->ended) {
+        struct feed *f = LIST_ENTRY(it, struct feed, group_link);
+        if (f != newest && f->session == newest->session && strcmp(f->node, newest->node) == 0 && !f->ended) {
             struct error err = {0};
             error_set(&err, ERR_CANCELED, "the connection follows the same a second time; this is the former stream");
             f->ended = true;
@@ -358,7 +480,7 @@ void node_feeds_end(struct master *m)
 {
     struct error err = {0};
     error_set(&err, ERR_NOT_LEADER, "this master does not lead any more");
-    LIST_FOR(it, &m->feeds)
+    LIST_FOR(it, &m->feeds->all)
     {
         struct feed *f = LIST_ENTRY(it, struct feed, link);
         if (!f->ended) {
@@ -374,22 +496,36 @@ static void feed_start(struct call *c, bool routes)
     if (!call_own_node(c, &node)) {
         return;
     }
-    end_former(c->m, call_session(c), node, routes);
+    struct node_feeds *feeds = c->m->feeds;
     struct feed *f = xcalloc(1, sizeof *f);
+    f->feeds = feeds;
     f->m = c->m;
     f->session = call_session(c);
     f->routes = routes;
-    f->dirty = true;
+    f->route_changes = mp_bool(mp_get(c->params, "changes"), false);
+    f->walk = true;
     snprintf(f->node, sizeof f->node, "%.*s", STR_ARG(node));
     strmap_init(&f->told);
+    list_init(&f->changed);
     list_init(&f->link);
+    list_init(&f->group_link);
+    list_init(&f->dirty_link);
     f->stream = rpc_stream_accept(call_take_request(c), &feed_events, f);
     if (f->stream == NULL) {
+        strmap_close(&f->told);
         free(f);
         return;
     }
-    list_push_back(&f->m->feeds, &f->link);
-    flush(f);
+    struct list *peers = routes ? &feeds->routers : &group_get(&feeds->by_node, str_of(f->node))->members;
+    list_push_back(peers, &f->group_link);
+    end_former(peers, f);
+    list_push_back(&feeds->all, &f->link);
+    if (routes && !feeds->routes_known) {
+        feeds->routes_known = true;
+        read_routes(feeds);
+        note_routes(feeds);
+    }
+    mark_dirty(f);
 }
 
 void method_node_refs(struct call *c)
@@ -400,4 +536,31 @@ void method_node_refs(struct call *c)
 void method_node_routes(struct call *c)
 {
     feed_start(c, true);
+}
+
+/* ---- Life ---- */
+
+struct node_feeds *node_feeds_new(struct master *m)
+{
+    struct node_feeds *f = xcalloc(1, sizeof *f);
+    f->m = m;
+    list_init(&f->all);
+    list_init(&f->dirty);
+    list_init(&f->routers);
+    strmap_init(&f->by_node);
+    strmap_init(&f->by_object);
+    f->routes = routes_new();
+    return f;
+}
+
+void node_feeds_free(struct node_feeds *f)
+{
+    if (f == NULL) {
+        return;
+    }
+    assert(list_empty(&f->all) && f->by_node.count == 0 && f->by_object.count == 0);
+    strmap_close(&f->by_node);
+    strmap_close(&f->by_object);
+    routes_free(f->routes);
+    free(f);
 }

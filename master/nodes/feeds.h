@@ -1,13 +1,16 @@
-/* Agents' feeds: what a committed transaction concerns of a node's pods and what they refer to. */
+/* Agents' feeds: the ConfigMaps and Secrets that a node's pods name (node.refs), and the routes to other nodes (node.routes). */
 #ifndef MASTER_NODES_FEEDS_H
 #define MASTER_NODES_FEEDS_H
 
 #include "master/master.h"
 
-void node_feeds_end(struct master *m); /* we lead no more */
-/* feeds.c: note what a committed transaction concerns; send; look at everything again after a restored snapshot. */
+struct node_feeds *node_feeds_new(struct master *m);
+void node_feeds_free(struct node_feeds *f); /* no stream is left */
+void node_feeds_end(struct master *m);      /* we lead no more */
+/* Note what a committed transaction concerns; look at everything again after a restored snapshot. */
 void node_feeds_advance(struct master *m, const struct history_txn *txn);
-void node_feeds_flush(struct master *m);
 void node_feeds_restored(struct master *m);
+/* Once in a turn of the loop: sends for a while. True: there is more to do at once. */
+bool node_feeds_turn(struct node_feeds *f);
 
 #endif

@@ -294,8 +294,10 @@ static void registered(const struct txn_result *result, const struct error *erro
         call_fail(r->call, error);
     } else {
         struct buf b = BUF_INIT;
-        mp_write_map(&b, 2);
+        mp_write_map(&b, 3);
         mp_write_key_int(&b, "heartbeatMs", r->call->m->config.agent_heartbeat_ms);
+        mp_write_cstr(&b, "routeChanges"); /* node.routes takes `changes` */
+        mp_write_bool(&b, true);
         mp_write_cstr(&b, "object");
         object_write_wire(&b, r->object);
         call_reply(r->call, &b);
@@ -596,8 +598,8 @@ static void put_gone(struct call *c, struct txn *t, struct mp list, struct str n
         struct deletion_options now = {.grace_s = 0, .policy = DELETION_BACKGROUND};
         if (pod != NULL && pod->deleting &&
             deletion_request(t, &c->arena, pod, &now, env_wall_ms(c->m->env), &err) != 0) {
-            log_warn_of(&c->m->log, "nodes", c->who.name, "pod %.*s/%.*s is gone but can't be removed: %s", STR_ARG(pod->ns),
-                     STR_ARG(pod->name), err.message);
+            log_warn_of(&c->m->log, "nodes", c->who.name, "pod %.*s/%.*s is gone but can't be removed: %s",
+                        STR_ARG(pod->ns), STR_ARG(pod->name), err.message);
         }
     }
     strmap_close(&named);

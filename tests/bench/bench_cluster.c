@@ -5,7 +5,8 @@
  *   gets N            linearizable gets of them, N in flight
  *   gets-follower N   the same, asked of a master that does not lead
  *   gets-stale N      gets at the leader that need not be current
- *   watch N           N watchers of one namespace, spread over all masters: from the sending of a write to each watcher's event; then how many
+ *   watch N           N watchers of one namespace, spread over all masters: from the sending of a write to each
+ *   watcher's event; then how many
  *                     events a second reach them while 16 writes are in flight
  *   range N           lists of a namespace with N objects
  *   fill N            N objects in a namespace of their own
@@ -14,7 +15,8 @@
  *   failover PID      kills that process (the leader's) and tells how long until the next acknowledged write
  *   rollout N         apply a Deployment of N replicas: until all pods are bound, until all are Running
  *   feeds N           N nodes with 30 pods each: what their reports cost the leader (--leader PID, --ca DIR)
- *   restart N         N pods, one after the other, on nodes of this machine: until Running, and from the kill of the container to Running again */
+ *   restart N         N pods, one after the other, on nodes of this machine: until Running, and from the kill of the
+ *   container to Running again */
 #include <getopt.h>
 #include <inttypes.h>
 #include <signal.h>

@@ -27,6 +27,7 @@ struct fake {
     char name[16];
     unsigned count, next, told; /* pods; the next to report; how many have been reported once */
     bool ready, busy;
+    bool changes; /* the master tells what has changed of routes */
     struct fake_pod pods[PODS_MAX];
 };
 struct feeds {
@@ -144,6 +145,13 @@ static void open_streams(struct fake *n)
     mp_write_key_str(&b, "name", str_of(n->name));
     rpc_stream_open(n->rpc, "node.pods", buf_str(&b), &orders_events, n);
     rpc_stream_open(n->rpc, "node.refs", buf_str(&b), &refs_events, n);
+    buf_reset(&b);
+    mp_write_map(&b, 1 + n->changes);
+    mp_write_key_str(&b, "name", str_of(n->name));
+    if (n->changes) {
+        mp_write_cstr(&b, "changes");
+        mp_write_bool(&b, true);
+    }
     rpc_stream_open(n->rpc, "node.routes", buf_str(&b), &routes_events, n);
 }
 
@@ -398,6 +406,7 @@ static void on_registered(const struct rpc_result *r, void *data)
 {
     struct fake *n = data;
     must(r, "node.register");
+    n->changes = mp_bool(mp_get(r->result, "routeChanges"), false);
     n->feeds->ready++;
     n->feeds->inflight--;
     join_next(n->feeds);

@@ -55,10 +55,9 @@ static void on_object(enum session_stream which, enum session_change change, str
     snprintf(f->seen + n, sizeof f->seen - n, "%d %s %.*s;", which, words[change], STR_ARG(o->name));
 }
 
-static void on_routes(struct str pod_subnet, struct mp routes, void *data)
+static void on_routes(struct mp message, void *data)
 {
-    (void)pod_subnet;
-    ((struct fixture *)data)->routes += mp_count(routes);
+    ((struct fixture *)data)->routes += mp_count(mp_get(message, "routes"));
 }
 
 static void on_masters(struct mp masters, void *data)

@@ -332,11 +332,28 @@ static void test_routes_follow_the_nodes(void **state)
     }
     must(c, "patch", "{kind: Node, name: route1, type: merge, patch: {metadata: {labels: {x: z}}}}");
     assert_true(stream_quiet(s, 50)); /* nothing that concerns routes */
+    struct client *b = agent_new(c->kit, "route2");
+    struct stream *changes = stream_open(b, "node.routes", "{name: route2, changes: true}");
+    assert_non_null(value_find(value_get(stream_next(changes), "routes"), "name", STR("route1")));
+    struct stream *plain = stream_open(c, "node.routes", "{name: route2}");
     must(c, "delete", "{kind: Node, name: route1}");
-    const struct value *payload = stream_next(s);
-    assert_null(value_find(value_get(payload, "routes"), "name", STR("route1")));
+    bool gone = false;
+    for (int64_t until = kit_now() + KIT_WAIT_MS; !gone && kit_now() < until;) {
+        const struct value *payload = stream_next(changes);
+        assert_null(value_get(payload, "routes")); /* only what has changed */
+        gone = str_is(value_to_str(value_item(value_get(payload, "gone"), 0)), "route1");
+    }
+    assert_true(gone);
+    const struct value *routes = NULL;
+    do {
+        routes = value_get(stream_next(plain), "routes");
+        assert_non_null(routes);
+    } while (value_find(routes, "name", STR("route1")) != NULL);
+    stream_close(plain);
     stream_close(s);
+    stream_close(changes);
     client_close(a);
+    client_close(b);
 }
 
 /* ---- Status ---- */

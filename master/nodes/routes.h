@@ -1,0 +1,29 @@
+/* The routes between nodes: for each node the network of its pods and the address behind which it is. One table, which
+ * all agents' feeds share.
+ *
+ * Each change of a route has a number. Whoever was told everything up to a number is told what has changed since; what
+ * is written for one is kept for the others that stand where it stood. Nodes that are gone stay known as gone,
+ * ROUTES_GONE_MAX of them; who was last told before that gets the whole table. Loop thread only. */
+#ifndef MASTER_NODES_ROUTES_H
+#define MASTER_NODES_ROUTES_H
+
+#include "base/buf.h"
+#include "raft-store/store/view.h"
+
+#define ROUTES_GONE_MAX 1024u
+
+struct routes;
+struct routes *routes_new(void);
+void routes_free(struct routes *r);
+/* All nodes of a version of the state: what is not in it is gone. */
+void routes_sync(struct routes *r, const struct view *v);
+/* A node has changed; old and new may be NULL. True: its route has as well. */
+bool routes_change(struct routes *r, const struct object *old, const struct object *new);
+/* Addresses of all pods, which every message tells. True: they have changed. */
+bool routes_set_subnet(struct routes *r, const char *pods);
+uint64_t routes_version(const struct routes *r); /* of the newest change; above 0 after the first routes_sync */
+/* The message for who was told everything up to `since` (0: nothing): {"podSubnet", "routes": [...]}, or {"podSubnet", "changed": [...], "gone":
+ * [names]} if changes are understood and all are known. Borrowed until the next call. */
+struct str routes_message(struct routes *r, uint64_t since, bool changes);
+
+#endif

@@ -1,0 +1,60 @@
+/* What the leader tells of the nodes' networks (agent/network/neighbours.h). */
+/* clang-format off */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <cmocka.h>
+/* clang-format on */
+#include <stdint.h>
+
+#include "agent/network/neighbours.h"
+#include "base/mem.h"
+#include "proto/text/text.h"
+
+static void tell(struct neighbours *n, const char *yaml)
+{
+    CLEANUP_ARENA struct arena a;
+    CLEANUP_BUF struct buf b = BUF_INIT;
+    struct value **docs;
+    unsigned count;
+    arena_init(&a);
+    assert_int_equal(yaml_read(&a, str_of(yaml), NULL, &docs, &count, NULL), 0);
+    msgpack_write_value(&b, docs[0]);
+    neighbours_told(n, mp_of(b.data, b.size));
+}
+
+static const char *cidr_of(const struct neighbours *n, const char *name)
+{
+    const struct neighbour *b = strmap_get(&n->by_name, str_of(name));
+    return b == NULL ? "none" : b->pod_cidr;
+}
+
+static void all_at_once_replaces_and_changes_add(void **state)
+{
+    struct neighbours n;
+    neighbours_init(&n);
+    tell(&n, "{routes: [{name: a, podCIDR: 10.1.0.0/24, internalIP: 10.0.0.1}, {name: b, podCIDR: 10.2.0.0/24, "
+             "internalIP: 10.0.0.2}]}");
+    assert_int_equal(n.by_name.count, 2);
+    tell(&n, "{changed: [{name: b, podCIDR: 10.9.0.0/24, internalIP: 10.0.0.2}, {name: c, podCIDR: 10.3.0.0/24, "
+             "internalIP: 10.0.0.3}], gone: [a, z]}");
+    assert_int_equal(n.by_name.count, 2);
+    assert_string_equal(cidr_of(&n, "a"), "none");
+    assert_string_equal(cidr_of(&n, "b"), "10.9.0.0/24");
+    assert_string_equal(cidr_of(&n, "c"), "10.3.0.0/24");
+    tell(&n, "{routes: [{name: a, podCIDR: 10.1.0.0/24, internalIP: 10.0.0.1}]}");
+    assert_int_equal(n.by_name.count, 1);
+    tell(&n, "{routes: []}");
+    assert_int_equal(n.by_name.count, 0);
+    tell(&n, "{routes: 7, changed: {}, gone: x}");
+    tell(&n, "{changed: [{podCIDR: 10.1.0.0/24}, 3], gone: [1, {}]}");
+    assert_int_equal(n.by_name.count, 0);
+    neighbours_close(&n);
+    (void)state;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(all_at_once_replaces_and_changes_add)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
