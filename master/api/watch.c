@@ -681,8 +681,11 @@ static void watch_start(struct call *c, const struct kind *k, struct str ns, str
     if (from_revision < 0) {
         w->state = WATCH_LISTING;
         w->view = view_ref(store_committed(replica_store(m->replica)));
-        if (node.n > 0) {
-            view_iter_node_pods(&w->it, w->view, w->node);
+        struct str on = k->id != KIND_POD ? STR_NONE
+                        : node.n > 0      ? w->node
+                                          : field_selector_value(w->fields, "spec.nodeName");
+        if (on.n > 0) {
+            view_iter_node_pods(&w->it, w->view, on);
         } else {
             view_iter(&w->it, w->view, k, w->ns);
         }

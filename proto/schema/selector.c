@@ -575,6 +575,16 @@ static struct str field_text(const struct object *o, const struct requirement *r
     }
 }
 
+struct str field_selector_value(const struct selector *s, const char *key)
+{
+    for (const struct requirement *r = s == NULL ? NULL : s->first; r != NULL; r = r->next) {
+        if (r->op == OP_EQUAL && r->count == 1 && str_is(r->key, key)) {
+            return r->values[0];
+        }
+    }
+    return STR_NONE;
+}
+
 bool field_selector_matches(const struct selector *s, const struct object *o)
 {
     for (const struct requirement *r = s->first; r != NULL; r = r->next) {

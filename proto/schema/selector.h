@@ -26,5 +26,8 @@ void selector_write(struct buf *out, const struct selector *s);
 int field_selector_parse(struct arena *a, const struct kind *k, struct str text, struct selector **out,
                          struct error *err);
 bool field_selector_matches(const struct selector *s, const struct object *o);
+/* The value that it asks of a field ("spec.nodeName"), so that an index can be used; empty if it asks for none, or for
+ * the empty one. NULL asks for nothing. Borrowed. */
+struct str field_selector_value(const struct selector *s, const char *key);
 
 #endif

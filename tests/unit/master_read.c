@@ -225,6 +225,69 @@ static void test_watch_tells_first_what_is_there(void **state)
     stream_close(f.stream);
 }
 
+/* 600 pods elsewhere and seven on the node, of two namespaces. */
+static void make_pods(struct client *c, unsigned from, unsigned count, const char *ns, const char *node)
+{
+    struct buf text = BUF_INIT;
+    buf_printf(&text, "{objects: [");
+    for (unsigned i = from; i < from + count; i++) {
+        buf_printf(&text,
+                   "%s{apiVersion: v1, kind: Pod, metadata: {name: q%03u, namespace: %s}, spec: {nodeName: %s, "
+                   "containers: [{name: c, image: busybox}]}}",
+                   i == from ? "" : ",", i, ns, node);
+    }
+    buf_printf(&text, "]}");
+    must(c, "apply", "%s", buf_cstr(&text));
+    buf_close(&text);
+}
+
+static int64_t pieces(struct client *c)
+{
+    must(c, "cluster", "{}");
+    return int_at(c, "stats.listPieces");
+}
+
+static void test_pods_of_a_node_are_found_without_looking_at_others(void **state)
+{
+    struct client *c = client_of(state);
+    static const char *const expected[] = {"q300", "q301", "q302", "q303", "q304", "q100", "q101"};
+    make_namespace(c, "onnode");
+    make_namespace(c, "ponnode");
+    make_pods(c, 300, 5, "onnode", "here");
+    make_pods(c, 305, 600, "onnode", "elsewhere");
+    make_pods(c, 100, 2, "ponnode", "here");
+    int64_t before = pieces(c);
+    must(c, "list", "{kind: Pod, fieldSelector: 'spec.nodeName=here,metadata.name!=none'}");
+    assert_int_equal(items(c), 7);
+    assert_int_equal(pieces(c) - before, 1);
+    must(c, "list", "{kind: Pod, namespace: ponnode, fieldSelector: 'spec.nodeName=here'}");
+    assert_int_equal(items(c), 2);
+    must(c, "list", "{kind: Pod, fieldSelector: 'spec.nodeName=here', limit: 3}");
+    unsigned seen = 0;
+    for (;;) {
+        const struct value *list = value_get(c->result, "items");
+        VALUE_FOR(i, list)
+        {
+            assert_true(seen < ARRAY_SIZE(expected));
+            assert_string_equal(value_text(c->kit, value_item(list, i), "metadata.name"), expected[seen++]);
+        }
+        const char *token = text_at(c, "continue");
+        if (token[0] == '\0') {
+            break;
+        }
+        must(c, "list", "{kind: Pod, fieldSelector: 'spec.nodeName=here', limit: 3, continue: '%s'}", token);
+    }
+    assert_int_equal(seen, ARRAY_SIZE(expected));
+    struct follow f = {.stream = stream_open(c, "watch", "{kind: Pod, fieldSelector: 'spec.nodeName=here'}")};
+    for (unsigned i = 0; i < ARRAY_SIZE(expected); i++) {
+        expect(&f, "ADDED", expected[i]);
+    }
+    expect(&f, "BOOKMARK", "");
+    make_pods(c, 905, 1, "onnode", "here");
+    expect(&f, "ADDED", "q905");
+    stream_close(f.stream);
+}
+
 static void test_watch_by_selector_sees_transitions(void **state)
 {
     struct client *c = client_of(state);
@@ -508,6 +571,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_get),
         cmocka_unit_test(test_list_by_namespace_and_selectors),
+        cmocka_unit_test(test_pods_of_a_node_are_found_without_looking_at_others),
         cmocka_unit_test(test_pages_come_from_one_version_while_writes_go_on),
         cmocka_unit_test(test_an_old_continue_token_expires),
         cmocka_unit_test(test_a_page_ends_by_bytes_too),
