@@ -35,6 +35,7 @@
     X(promise_before_note)                                                                                             \
     X(quarantine_after_rename)                                                                                         \
     X(quarantine_before_rename)                                                                                        \
+    X(reconcile_violation)                                                                                             \
     X(recover_before_config)                                                                                           \
     X(recover_before_end)                                                                                              \
     X(recover_before_identity)                                                                                         \

@@ -38,7 +38,14 @@ struct reconcile_out {
     int64_t rest_ms;
     struct arena *arena; /* scratch, lives until the transaction was evaluated */
     char note[256];      /* one line for traces: what was decided and why */
+    char violated[160];  /* not "": an assumption did not hold (CONTROLLER_CHECK): the transaction is thrown away */
 };
+/* For what must hold whatever is stored, in a reconcile, instead of assert: that would end the process, and then that of the next leader, which reads the same
+ * state. False if it does not hold: the caller goes on or returns as it likes, nothing of this reconcile is written, and the key fails loudly: a line
+ * in the log, an event on the object, a counter (violations), and it is tried again ever more rarely. assert stays for what no stored object can
+ * bring about. */
+#define CONTROLLER_CHECK(out, cond) reconcile_holds((out), (cond), __FILE__, __LINE__, #cond)
+bool reconcile_holds(struct reconcile_out *out, bool holds, const char *file, int line, const char *cond);
 struct controller;
 /* Maps a changed object (old and/or new, NULL = absent) to keys. */
 #define WATCH_ANY_KIND ((enum kind_id)KIND_ID_MAX) /* every kind that there is or will be */
@@ -85,6 +92,7 @@ controllers_next_deadline(const struct controllers *c); /* env now_ms of the nex
 struct controllers_stats {
     uint64_t reconciles, errors, transactions;
     uint64_t keys_refused; /* longer than any object's name */
+    uint64_t violations;   /* reconciles in which CONTROLLER_CHECK did not hold */
     unsigned queued, delayed;
 };
 void controllers_stats(const struct controllers *c, struct controllers_stats *out);

@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/failpoint.h"
 #include "base/list.h"
 #include "base/strmap.h"
 #include "controllers/controller.h"
@@ -25,6 +26,7 @@
 
 #define BACKOFF_FIRST_MS 5
 #define BACKOFF_MAX_MS   (1000 * 1000) /* about 16 minutes */
+#define VIOLATED_SKIPS   8u /* an assumption that does not hold will not hold in a moment: a second at first */
 #define HEAP_NONE        UINT32_MAX
 #define KEY_NAME_MAX     512u /* above the longest name that was ever let in */
 /* A key whose reconcile took SLOW_MS or more for little rests SLOW_REST times as long before its next turn, at most SLOW_REST_MAX_MS: a ReplicaSet of
@@ -48,6 +50,7 @@ struct item {
     int64_t rest_until_ms; /* 0 = does not rest */
     uint64_t seq;          /* order among equal due times */
     bool queued, running, urgent;
+    bool violated;             /* the last reconcile was */
     struct controller_key key; /* points behind */
     unsigned id_size;
     char id[]; /* controller, kind, namespace, NUL, name: the map's key */
@@ -365,6 +368,37 @@ static int64_t backoff_ms(unsigned failures)
     return failures > 18 ? BACKOFF_MAX_MS : MIN((int64_t)BACKOFF_FIRST_MS << (failures - 1), BACKOFF_MAX_MS);
 }
 
+bool reconcile_holds(struct reconcile_out *out, bool holds, const char *file, int line, const char *cond)
+{
+    if (!holds && out->violated[0] == '\0') {
+        snprintf(out->violated, sizeof out->violated, "%s:%d: %s", file, line, cond);
+    }
+    return holds;
+}
+
+/* On the object, for people. Best effort. */
+static void violation_event(struct controllers *c, const struct item *it, const struct reconcile_in *in,
+                            const struct error *err)
+{
+    const struct object *o = view_get(in->view, it->key.kind, it->key.ns, it->key.name);
+    if (o == NULL) {
+        return;
+    }
+    struct arena arena;
+    struct txn txn;
+    struct error ignored = {0};
+    arena_init(&arena);
+    txn_init(&txn, "controller/violation");
+    struct reconcile_out out = {.txn = &txn, .arena = &arena};
+    controller_event(&out, in, o, "Warning", "ReconcileFailed", c->queues[it->controller].controller->name, "%s",
+                     err->message);
+    if (txn.count > 0) {
+        c->config.submit(c->config.data, &txn, &ignored);
+    }
+    txn_close(&txn);
+    arena_close(&arena);
+}
+
 static int item_reconcile(struct controllers *c, struct item *it, int64_t *requeue_after_ms, int64_t *idle_ms,
                           int64_t *rest_ms, struct error *err)
 {
@@ -384,7 +418,16 @@ static int item_reconcile(struct controllers *c, struct item *it, int64_t *reque
     int64_t start_ms = env_now_ms(c->config.env);
     int rv = controller->reconcile(&in, &out, err);
     *idle_ms = txn.count < SLOW_OPS ? env_now_ms(c->config.env) - start_ms : 0;
-    if (rv == 0 && txn.count > 0) {
+    CONTROLLER_CHECK(&out, !failpoint(FAILPOINT_reconcile_violation));
+    if (out.violated[0] != '\0') {
+        c->stats.violations++;
+        it->violated = true;
+        rv = error_set(err, ERR_INTERNAL,
+                       "an assumption of this program does not hold for what is stored (%s); nothing was changed. "
+                       "Please report it; deleting the object, or applying it again, may help",
+                       out.violated);
+        violation_event(c, it, &in, err);
+    } else if (rv == 0 && txn.count > 0) {
         c->stats.transactions++;
         rv = c->config.submit(c->config.data, &txn, err);
     }
@@ -402,7 +445,7 @@ static int item_reconcile(struct controllers *c, struct item *it, int64_t *reque
 static void failure_tell(struct controllers *c, const struct item *it, const struct error *err, int64_t after_ms)
 {
     int64_t now_ms = env_now_ms(c->config.env);
-    bool tell = it->failures == TELL_AT;
+    bool tell = it->failures == (it->violated ? 1 : TELL_AT);
     if (tell && now_ms >= c->telling.until_ms) {
         if (c->telling.left_out > 0) {
             log_warn(c->config.log, "controllers", "%u more keys went on failing in that minute", c->telling.left_out);
@@ -415,10 +458,13 @@ static void failure_tell(struct controllers *c, const struct item *it, const str
         tell = false;
     }
     c->telling.told += tell;
-    log_line(c->config.log, tell ? LOG_LEVEL_WARN : LOG_LEVEL_DEBUG, "controllers",
-             "%s %.*s/%.*s: %s (tried %u times, again in %lld ms%s)", c->queues[it->controller].controller->name,
-             STR_ARG(it->key.ns), STR_ARG(it->key.name), err->message, it->failures, (long long)after_ms,
-             tell ? ", then ever more rarely; this is not told again" : "");
+    log_line(c->config.log,
+             !tell          ? LOG_LEVEL_DEBUG
+             : it->violated ? LOG_LEVEL_ERROR
+                            : LOG_LEVEL_WARN,
+             "controllers", "%s %.*s/%.*s: %s (tried %u times, again in %lld ms%s)",
+             c->queues[it->controller].controller->name, STR_ARG(it->key.ns), STR_ARG(it->key.name), err->message,
+             it->failures, (long long)after_ms, tell ? ", then ever more rarely; this is not told again" : "");
 }
 
 static void item_run(struct controllers *c, struct item *it)
@@ -427,6 +473,7 @@ static void item_run(struct controllers *c, struct item *it)
     struct error err = {0};
     delay_cancel(c, it);
     it->running = true;
+    it->violated = false;
     c->stats.reconciles++;
     int rv = item_reconcile(c, it, &after_ms, &took_ms, &rest_ms, &err);
     it->running = false;
@@ -445,7 +492,7 @@ static void item_run(struct controllers *c, struct item *it)
     if (rv != 0) {
         c->stats.errors++;
         it->failures++;
-        after_ms = backoff_ms(it->failures);
+        after_ms = backoff_ms(it->failures + (it->violated ? VIOLATED_SKIPS : 0));
         failure_tell(c, it, &err, after_ms);
     } else {
         it->failures = 0;

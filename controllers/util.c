@@ -255,6 +255,15 @@ int workload_sound(const struct object *o, struct error *err)
                              : 0;
 }
 
+int workload_selects_own(const struct object *o, bool selects, struct error *err)
+{
+    return selects ? 0
+                   : error_set_field(err, ERR_INVALID, "spec.selector",
+                                     "%s \"%.*s\": spec.selector does not select what spec.template makes: nothing is "
+                                     "made of it; delete it, or apply it again",
+                                     o->kind->name, STR_ARG(o->name));
+}
+
 /* ---- Conditions ---- */
 
 struct value *condition_get(const struct value *status, const char *type)

@@ -63,6 +63,8 @@ struct value *map_copy(struct arena *a, const struct value *v);
 /* Does a ReplicaSet or Deployment have what its kind requires (selector, template)? What the API lets in has; the log may hold what another
  * program wrote, of which nothing can be made: ERR_INVALID. */
 int workload_sound(const struct object *o, struct error *err);
+/* And does its selector select what its template makes? Otherwise it would make more for ever: ERR_INVALID. */
+int workload_selects_own(const struct object *o, bool selects, struct error *err);
 
 /* ---- Conditions ---- */
 struct value *condition_get(const struct value *status, const char *type); /* NULL if absent */

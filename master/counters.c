@@ -68,6 +68,8 @@ void master_counters(struct master *m, const struct replica_stats *s, struct cou
     counters_add(out, "reconciles", "looks of controllers at an object", cs.reconciles);
     counters_add(out, "reconcileErrors", "of them, those that failed", cs.errors);
     counters_add(out, "reconcileKeysRefused", "keys of controllers longer than any name", cs.keys_refused);
+    counters_add(out, "reconcileViolations", "decisions given up as an assumption did not hold",
+                 cs.violations + ss.violations);
     counters_add(out, "decidersWaited", "times that controllers and scheduler waited for room in the log",
                  core_waits(m->core));
     counters_add_level(out, "turnLongestUs", "microseconds of the longest turn of the loop lately",

@@ -210,7 +210,7 @@ static void pod_enter_node(struct scheduler *s, struct sched_pod *p, struct sche
 
 void pod_assume(struct scheduler *s, struct sched_pod *p, struct sched_node *n)
 {
-    assert(p->state == POD_ACTIVE && sched_node_fits(p->class, n, NULL));
+    assert(p->state == POD_ACTIVE);
     queue_remove(s, p);
     p->state = POD_ASSUMED;
     pod_enter_node(s, p, n);

@@ -41,7 +41,11 @@ static void class_park(struct round *r, struct sched_class *c)
     if (c->reasons == NULL || c->reasons_seq != r->s->changes) {
         struct buf text = BUF_INIT;
         reasons_write(r->s, c, &text);
-        assert(text.size > 0); /* the table and the reasons come from the same filters */
+        if (text.size ==
+            0) { /* the table and the reasons come from the same filters; should they disagree, the pod waits all the same */
+            buf_printf(&text, "no node takes the pod, for no reason that is known");
+            r->s->stats.violations++;
+        }
         free(c->reasons);
         c->reasons = xstrndup((const char *)text.data, text.size);
         c->reasons_seq = r->s->changes;
@@ -56,6 +60,14 @@ static void pod_bind(struct round *r, struct sched_pod *p, struct sched_node *n)
 {
     struct arena a;
     struct error err = {0};
+    if (!sched_node_fits(p->class, n, NULL)) { /* the table says so */
+        log_error(r->s->config.log, "scheduler", "pod %s does not fit on node %s, which was chosen for it: it waits",
+                  p->key, n->name);
+        r->s->stats.violations++;
+        queue_park(r->s, p);
+        r->left--;
+        return;
+    }
     arena_init(&a);
     if (binding_write(r->t, &a, p->obj, n->name, r->wall_ms, &err) == 0) {
         pod_assume(r->s, p, n);

@@ -38,6 +38,7 @@ void scheduler_failed(struct scheduler *s, const struct txn *t);
 void scheduler_explain(struct scheduler *s, const struct view *tip, const struct object *pod, struct buf *out);
 struct scheduler_stats {
     uint64_t bound, unschedulable, evaluations;
+    uint64_t violations; /* what should never be, and was told in the log: the pod waits */
     unsigned active, parked, nodes, classes;
 };
 void scheduler_stats(const struct scheduler *s, struct scheduler_stats *out);

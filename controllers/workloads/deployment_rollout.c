@@ -233,7 +233,7 @@ static void old_scale_down(struct deployment *d)
         return;
     }
     old_drop_unhealthy(d, max_down);
-    assert(available_sum(d) == serving);
+    CONTROLLER_CHECK(d->out, available_sum(d) == serving);
     int64_t spare = serving - min_available;
     for (unsigned i = 0; i < d->count && spare > 0; i++) {
         struct deployment_rs *rs = d->all[i];
@@ -245,7 +245,7 @@ static void old_scale_down(struct deployment *d)
         deployment_scale_to(d, rs, rs->replicas - down);
         spare -= down;
     }
-    assert(available_sum(d) >= MIN(serving, min_available));
+    CONTROLLER_CHECK(d->out, available_sum(d) >= MIN(serving, min_available));
 }
 
 static void roll_update(struct deployment *d)

@@ -122,6 +122,10 @@ int deployment_sets_read(struct deployment *d, struct error *err)
 {
     struct selector *selector;
     int rv = selector_from_value(d->a, value_path(d->doc, "spec.selector"), &selector, err);
+    if (rv == 0 && !d->obj->deleting) {
+        struct mp labels = mp_path(object_mp(d->obj), "spec.template.metadata.labels");
+        rv = workload_selects_own(d->obj, selector_matches(selector, labels), err);
+    }
     if (rv != 0) {
         return rv;
     }
@@ -191,8 +195,7 @@ static bool annotation_copied(struct str key)
 static void latest_annotate(struct deployment *d, struct deployment_rs *rs, int64_t revision)
 {
     const struct value *annotations = value_path(d->doc, "metadata.annotations");
-    VALUE_FOR(i, annotations)
-    {
+    for (unsigned i = 0; value_is_map(annotations) && i < annotations->map.count; i++) {
         const struct value_member *m = &annotations->map.members[i];
         if (annotation_copied(m->key)) {
             rs->dirty |= annotation_set(d->a, rs->doc, arena_strndup(d->a, m->key.p, m->key.n), value_to_str(m->value));
@@ -338,7 +341,9 @@ void deployment_latest_ensure(struct deployment *d, bool create)
 
 void deployment_scale_to(struct deployment *d, struct deployment_rs *rs, int64_t replicas)
 {
-    assert(replicas >= 0);
+    if (!CONTROLLER_CHECK(d->out, replicas >= 0)) {
+        return;
+    }
     rs->dirty |= sizes_annotate(d, rs);
     if (rs->replicas == replicas) {
         return;

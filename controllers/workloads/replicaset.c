@@ -328,6 +328,9 @@ static int replicaset_reconcile(const struct reconcile_in *in, struct reconcile_
     rs.min_ready_s = count_bound(mp_int(mp_get(spec, "minReadySeconds"), 0));
     rs.template_labels = mp_path(spec, "template.metadata.labels");
     rv = selector_from_mp(out->arena, mp_get(spec, "selector"), &rs.selector, err);
+    if (rv == 0 && !rs.obj->deleting) {
+        rv = workload_selects_own(rs.obj, selector_matches(rs.selector, rs.template_labels), err);
+    }
     if (rv == 0) {
         rv = pods_claim(&rs, err);
     }

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "base/failpoint.h"
 #include "controllers/util.h"
 #include "tests/script/cluster.c"
 #include "tests/script/stage.c"
@@ -614,6 +615,45 @@ static void keys_that_fail_are_told_once_and_a_crowd_as_a_number(void **state)
     close_fixture(&f);
 }
 
+/* "An assumption that does not hold fails the key, not the process." */
+static void a_reconcile_whose_assumption_fails_is_told_and_changes_nothing(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct env env;
+    struct lines lines = {.count = 0};
+    struct log log = {.name = "test", .level = LOG_LEVEL_INFO, .sink = keep_line, .sink_data = &lines};
+    open_fixture(&f, &env);
+    controllers_free(f.cluster.controllers);
+    const struct controllers_config config = {
+        .env = &env, .log = &log, .seed = 1, .submit = submit, .tip = tip, .data = &f};
+    f.cluster.controllers = controllers_new(&config);
+    assert_true(failpoint_arm("reconcile_violation=error@1+", NULL));
+    stage_apply(&f.cluster.stage, "rs r0 replicas=1");
+    while (controllers_run(f.cluster.controllers, 1)) {
+    }
+    assert_int_equal(view_count(stage_tip(&f.cluster.stage), kind_by_id(KIND_POD)), 0);
+    assert_true(stats_of(&f).violations > 0);
+    assert_int_equal(stats_of(&f).errors, stats_of(&f).violations);
+    assert_non_null(strstr(lines.text, "replicaset default/r0: an assumption of this program does not hold"));
+    struct view_iter it;
+    unsigned told = 0;
+    view_iter(&it, stage_tip(&f.cluster.stage), kind_by_id(KIND_EVENT), STR_NONE);
+    VIEW_FOR(o, &it)
+    {
+        told += str_is(mp_str(mp_get(object_mp(o), "reason")), "ReconcileFailed") &&
+                str_is(mp_str(mp_path(object_mp(o), "involvedObject.name")), "r0");
+    }
+    assert_true(told > 0);
+    assert_true(controllers_next_deadline(f.cluster.controllers) - f.cluster.stage.now_ms > 1000); /* not at once */
+    failpoint_disarm_all();
+    f.cluster.stage.now_ms += 60000;
+    while (controllers_run(f.cluster.controllers, 1)) {
+    }
+    assert_int_equal(view_count(stage_tip(&f.cluster.stage), kind_by_id(KIND_POD)), 1);
+    close_fixture(&f);
+}
+
 static void percentages_round_as_rollouts_need(void **state)
 {
     (void)state;
@@ -637,6 +677,7 @@ int main(void)
         cmocka_unit_test(finished_pods_above_the_threshold_go_oldest_first),
         cmocka_unit_test(template_hashes_are_stable_and_told_apart),
         cmocka_unit_test(a_repeated_event_counts_up),
+        cmocka_unit_test(a_reconcile_whose_assumption_fails_is_told_and_changes_nothing),
         cmocka_unit_test(deletion_checks_its_preconditions),
         cmocka_unit_test(without_room_nothing_is_decided_and_with_it_all_goes_on),
         cmocka_unit_test(a_changed_spec_goes_before_the_crowd),
