@@ -29,7 +29,7 @@
 #define MASTER_NODE_RATE_DEFAULT  200 /* requests a second of one node: an agent makes a few */
 #define MASTER_RATE_MAX           1000000
 #define MASTER_SETTINGS_MAX       32u
-#define MASTER_CLUSTER_FILE       "cluster.yaml" /* of init, until the first leader has made the object */
+#define MASTER_CLUSTER_FILE       "configuration.yaml" /* of init, until the first leader has made the object */
 /* Raft's timings. An election starts when a leader has been silent for the election timeout and up to the least timeout more. 450 ms are several times what
  * a busy disk's flush or a closing segment holds the loop up (about 100 ms), and pre-vote keeps a wrong guess harmless. Masters that see each
  * other stand still raise it up to the greatest, and come back to the least (raft-store/raft/pace.h); they begin with twice the least. A leader

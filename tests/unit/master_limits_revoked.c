@@ -3,7 +3,7 @@
 #include "tests/unit/kit/master_kit.h"
 
 #define NODES  (REVOKED_MAX + 400u)
-#define A_CALL 1500u /* made with one call */
+#define A_CALL 1024u /* objects of one apply, at most */
 
 static int set_up(void **state)
 {
