@@ -1,14 +1,15 @@
 /* One node's agent: it joins the pods' machines (pod.h) with the runtime, the network, the volumes and the masters.
  *
  * What it keeps in its directory:
- *   pods/UID.pod      the last object of each pod that is here (msgpack): after a restart, with or without masters, pods are adopted from them
+ *   pods/UID.pod      the last object of each pod that is here (msgpack): after a restart, with or without masters,
+ *                     pods are adopted from them
  *   journal.jsonl     what was started and stopped (journal.h)
  *   masters           addresses that the leader has told
  *   instance          which agent this is, and how often it was started (instance.h)
  *   containers/, images/, volumes/, logs/, network/: of the modules below
- * Guarantees: G11, a healthy pod is never stopped because masters are away; after a restart nothing new is started before the leader has
- * confirmed the list of pods, but what runs goes on, and is restarted by its policy; what runs and is not in the list is stopped.
- * Several agents can live in one process (hollow nodes). Loop thread only. */
+ * Guarantees: G11, a healthy pod is never stopped because masters are away; after a restart nothing new is started
+ * before the leader has confirmed the list of pods, but what runs goes on, and is restarted by its policy; what runs
+ * and is not in the list is stopped. Several agents can live in one process (hollow nodes). Loop thread only. */
 #ifndef AGENT_AGENT_H
 #define AGENT_AGENT_H
 
@@ -19,9 +20,10 @@
 #define AGENT_PODS_MAX        110
 #define AGENT_HOLLOW_PODS_MAX 250
 #define AGENT_CHECK_MS        10000 /* how often disk and memory pressure are looked at; as the kubelet */
-#define AGENT_MEASURE_MS      10000 /* how often pods with limits for the disk, or all if it is nearly full, are measured */
-#define AGENT_POD_PIDS        1024
-#define AGENT_CLUSTER_CIDR    "10.244.0.0/16"
+/* how often pods with limits for the disk, or all if it is nearly full, are measured */
+#define AGENT_MEASURE_MS   10000
+#define AGENT_POD_PIDS     1024
+#define AGENT_CLUSTER_CIDR "10.244.0.0/16"
 
 struct agent_config {
     uv_loop_t *loop;

@@ -6,8 +6,8 @@
 
 /* reserved_bytes: as in agent.h */
 void node_read_facts(struct agent *a, int64_t reserved_bytes);
-/* Of a machine with so much memory, what pods are not given unless somebody says otherwise: a twentieth, at least 256 MiB and at most 2 GiB, but never
- * more than a quarter. */
+/* Of a machine with so much memory, what pods are not given unless somebody says otherwise: a twentieth, at least 256
+ * MiB and at most 2 GiB, but never more than a quarter. */
 int64_t node_reserve_memory(int64_t memory_bytes);
 int64_t node_memory_for_pods(const struct agent *a);
 void node_write(struct buf *out, void *data);

@@ -18,7 +18,8 @@ struct buf {
 #define CLEANUP_BUF __attribute__((cleanup(buf_close)))
 
 void buf_close(struct buf *b); /* frees; leaves it empty and usable */
-/* The same for one that held a secret: all of its memory is overwritten first. Reserve enough at once: one that grows leaves its former memory as it was. */
+/* The same for one that held a secret: all of its memory is overwritten first. Reserve enough at once: one that
+ * grows leaves its former memory as it was. */
 void buf_wipe(struct buf *b);
 #define CLEANUP_BUF_WIPE __attribute__((cleanup(buf_wipe)))
 void buf_reset(struct buf *b);                 /* size 0, memory kept */

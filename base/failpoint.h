@@ -1,15 +1,18 @@
-/* Failpoints: named places where a test makes something go wrong in a real process, to the instruction: die here, fail here, be slow here.
+/* Failpoints: named places where a test makes something go wrong in a real process, to the instruction: die here, fail
+ * here, be slow here.
  *
  * Every build has them (a branch on one byte that is never set); only test programs can arm them: they are linked with
- * tests/kit/failpoint_env.c, which reads REEVE_FAILPOINTS before main. Shipped programs are not, so nobody outside can reach them.
+ * tests/kit/failpoint_env.c, which reads REEVE_FAILPOINTS before main. Shipped programs are not, so nobody outside can
+ * reach them.
  *
- * REEVE_FAILPOINTS="NAME=ACTION[@N][,NAME=ACTION...]": at the N-th hit (default 1; @N+ = at every hit from the N-th on). Actions:
+ * REEVE_FAILPOINTS="NAME=ACTION[@N][,NAME=ACTION...]": at the N-th hit (default 1; @N+ = at every hit from the N-th
+ * on). Actions:
  *   crash        the process dies of SIGKILL, as by a pulled plug
  *   error        failpoint() returns true: the caller goes the way it goes when that step fails
  *   sleep:MS     the calling thread stands still
  *
- * The state is the process's (a fault in one of several masters of a simulator is simulated otherwise): the one mutable global of Reeve, caches of memory that are a thread's own
- * aside (base/mem.c, raft-store/raft/raft_heap.c). */
+ * The state is the process's (a fault in one of several masters of a simulator is simulated otherwise): the one mutable
+ * global of Reeve, caches of memory that are a thread's own aside (base/mem.c, raft-store/raft/raft_heap.c). */
 #ifndef BASE_FAILPOINT_H
 #define BASE_FAILPOINT_H
 
@@ -69,8 +72,8 @@ static inline bool failpoint(enum failpoint f)
     return __builtin_expect(failpoint_armed[f], 0) && failpoint_hit(f);
 }
 
-/* Arms as the text says, on top of what is armed. False: the text is malformed (nothing of the bad part is armed); *bad points at it.
- * Not while other threads hit failpoints. */
+/* Arms as the text says, on top of what is armed. False: the text is malformed (nothing of the bad part is armed); *bad
+ * points at it. Not while other threads hit failpoints. */
 bool failpoint_arm(const char *text, const char **bad);
 void failpoint_disarm_all(void);
 const char *failpoint_name(enum failpoint f);

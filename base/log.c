@@ -29,7 +29,8 @@ struct place {
 };
 #define PLACES_MAX 512u /* some 150 there are */
 
-/* A peer at a place. They are kept in sets chosen by a seeded hash; in a full set the one that has been quiet for the longest makes room. */
+/* A peer at a place. They are kept in sets chosen by a seeded hash; in a full set the one that has been quiet for
+ * the longest makes room. */
 struct peer {
     uint64_t who;    /* hash of place and peer; 0: free */
     int64_t full_ms; /* as of a place */

@@ -1,8 +1,9 @@
 /* Logging: one line per event, `2026-01-02T03:04:05.678Z LEVEL name: text`, to a sink (stderr by default).
  *
- * A log that has rates is limited by rate, at every place that writes to it: what a peer, a pod or a client can cause must neither fill a disk nor cost
- * time. A place may write LOG_BURST lines at once and then one every LOG_EACH_MS; what is left out is counted, and told in the next line of that
- * place: "... (117 more like this in the last 60 s)". A log of level debug has no limit: whoever looks for a fault wants all of it.
+ * A log that has rates is limited by rate, at every place that writes to it: what a peer, a pod or a client can cause
+ * must neither fill a disk nor cost time. A place may write LOG_BURST lines at once and then one every LOG_EACH_MS;
+ * what is left out is counted, and told in the next line of that place: "... (117 more like this in the last 60 s)". A
+ * log of level debug has no limit: whoever looks for a fault wants all of it.
  *
  * Each daemon, or each simulated member, holds its own `struct log`; nothing is global. Secrets never reach a line:
  * callers print names, sizes and hashes of user data, never its content. */
@@ -47,8 +48,9 @@ void log_line(const struct log *log, enum log_level level, const char *module, c
 #define log_info(log, module, ...)  log_line(log, LOG_LEVEL_INFO, module, __VA_ARGS__)
 #define log_warn(log, module, ...)  log_line(log, LOG_LEVEL_WARN, module, __VA_ARGS__)
 #define log_error(log, module, ...) log_line(log, LOG_LEVEL_ERROR, module, __VA_ARGS__)
-/* A line that `peer` has caused: its network, or its name. A peer writes LOG_PEER_BURST lines at a place and then one every LOG_EACH_MS, whatever the others do
- * there; all peers of a place together write LOG_PEERS times as much. So it takes several at once to hide another one's line. */
+/* A line that `peer` has caused: its network, or its name. A peer writes LOG_PEER_BURST lines at a place and then one
+ * every LOG_EACH_MS, whatever the others do there; all peers of a place together write LOG_PEERS times as much. So
+ * it takes several at once to hide another one's line. */
 void log_line_of(const struct log *log, enum log_level level, const char *module, const char *peer, const char *fmt,
                  ...) __attribute__((format(printf, 5, 6)));
 #define log_info_of(log, module, peer, ...) log_line_of(log, LOG_LEVEL_INFO, module, peer, __VA_ARGS__)

@@ -4,7 +4,8 @@
 
 #include <stdint.h>
 
-/* Bytes of memory: what is built in, or the lowest memory.max of the control groups (version 2) that this process is in. Never 0. */
+/* Bytes of memory: what is built in, or the lowest memory.max of the control groups (version 2) that this process is
+ * in. Never 0. */
 uint64_t machine_memory_bytes(void);
 
 #endif

@@ -99,11 +99,12 @@ void arena_init(struct arena *a)
     memset(a, 0, sizeof *a);
 }
 
-/* Blocks of the usual sizes that are not in use. Every request has an arena and needs two or three blocks until it is answered; given back to the
- * heap, they come to lie between objects that stay for ever, and the heap spends its time cutting and joining them (a fifth of the
- * leader's time under many small writes). Worse, an object of 600 bytes that takes a block of 1 KiB leaves a hole that nothing fits: with 64 spare
- * blocks a size and some hundred writes in flight a leader's heap became a sixth larger than what was in it. So there are spare ones for a thousand
- * requests. A cache without meaning, so it may be the thread's own; sanitizers see every block come and go. */
+/* Blocks of the usual sizes that are not in use. Every request has an arena and needs two or three blocks until it is
+ * answered; given back to the heap, they come to lie between objects that stay for ever, and the heap spends its time
+ * cutting and joining them (a fifth of the leader's time under many small writes). Worse, an object of 600 bytes that
+ * takes a block of 1 KiB leaves a hole that nothing fits: with 64 spare blocks a size and some hundred writes in flight
+ * a leader's heap became a sixth larger than what was in it. So there are spare ones for a thousand requests. A
+ * cache without meaning, so it may be the thread's own; sanitizers see every block come and go. */
 #define SPARE_SIZES     5u         /* 1 to 16 KiB */
 #define SPARE_BYTES_MAX (1u << 20) /* of each size */
 #ifdef __SANITIZE_ADDRESS__

@@ -1,7 +1,8 @@
 /* Memory: allocation that aborts when there is none, scope clean-up, ownership transfer, and arenas.
  *
  * malloc failure aborts, except for sizes that a peer chose: check those against a named limit first.
- * Ownership reads off the name: get = borrow, take = ownership comes to the caller, give = ownership goes to the callee. */
+ * Ownership reads off the name: get = borrow, take = ownership comes to the caller, give = ownership goes to the
+ * callee. */
 #ifndef BASE_MEM_H
 #define BASE_MEM_H
 
@@ -18,8 +19,9 @@ char *xstrndup(const char *s, size_t n) __attribute__((malloc, returns_nonnull))
 char *xasprintf(const char *fmt, ...) __attribute__((format(printf, 1, 2), returns_nonnull));
 void *xmemdup(const void *p, size_t size_bytes) __attribute__((returns_nonnull));
 
-/* Overwrites a secret (key, passphrase, token, what a Secret holds) for good: the compiler does not leave it out. Whoever holds one in memory of its own
- * calls it, or something made of it (buf_wipe, pki_free_key), when the secret is of no more use. p may be NULL if the size is 0. */
+/* Overwrites a secret (key, passphrase, token, what a Secret holds) for good: the compiler does not leave it out.
+ * Whoever holds one in memory of its own calls it, or something made of it (buf_wipe, pki_free_key), when the secret
+ * is of no more use. p may be NULL if the size is 0. */
 void mem_wipe(void *p, size_t size_bytes);
 
 void cleanup_free_p(void *pp);

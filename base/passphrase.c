@@ -11,8 +11,8 @@
 
 #include "base/mem.h"
 
-/* One line, byte by byte: what follows it is somebody else's. The end of the line is not part of it. waiting: the signals' mask while it waits for
- * input, so that one that came just before ends it, too; NULL: as it is. */
+/* One line, byte by byte: what follows it is somebody else's. The end of the line is not part of it. waiting: the
+ * signals' mask while it waits for input, so that one that came just before ends it, too; NULL: as it is. */
 static int read_line(int fd, const char *what, const sigset_t *waiting, struct buf *out, struct error *err)
 {
     buf_reserve(out, PASSPHRASE_MAX + 1); /* at once: no copies are left behind in memory */

@@ -1,7 +1,8 @@
 /* Reference counts that any thread may move.
  *
- * Taking a ref needs one that is held meanwhile (by whoever it was borrowed from), so the count is at least one and no order is needed. What a
- * thread did to the object happens before the last ref goes, and before somebody finds that he is the only one left. */
+ * Taking a ref needs one that is held meanwhile (by whoever it was borrowed from), so the count is at least one and no
+ * order is needed. What a thread did to the object happens before the last ref goes, and before somebody finds that
+ * he is the only one left. */
 #ifndef BASE_REFS_H
 #define BASE_REFS_H
 

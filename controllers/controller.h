@@ -1,8 +1,8 @@
 /* Controllers: pure functions from a view of the state to a transaction, and the runtime that feeds them.
  *
- * A controller is a row of a table (controllers/registry.c). reconcile is level-triggered: the key only says where to look; it must
- * reach the right state from any state, and produce an empty transaction when there is nothing to do. It reads no clock, does no I/O, holds
- * no globals; iteration is ordered; random suffixes come from in->rng. */
+ * A controller is a row of a table (controllers/registry.c). reconcile is level-triggered: the key only says where to
+ * look; it must reach the right state from any state, and produce an empty transaction when there is nothing to do. It
+ * reads no clock, does no I/O, holds no globals; iteration is ordered; random suffixes come from in->rng. */
 #ifndef CONTROLLERS_CONTROLLER_H
 #define CONTROLLERS_CONTROLLER_H
 
@@ -34,16 +34,17 @@ struct reconcile_in {
 struct reconcile_out {
     struct txn *txn;          /* empty at the start */
     int64_t requeue_after_ms; /* 0 = none */
-    /* The key is not looked at again before so long, whatever changes, unless it is the spec of the object that it names. 0 = at any time. */
+    /* The key is not looked at again before so long, whatever changes, unless it is the spec of the object that it
+     * names. 0 = at any time. */
     int64_t rest_ms;
     struct arena *arena; /* scratch, lives until the transaction was evaluated */
     char note[256];      /* one line for traces: what was decided and why */
     char violated[160];  /* not "": an assumption did not hold (CONTROLLER_CHECK): the transaction is thrown away */
 };
-/* For what must hold whatever is stored, in a reconcile, instead of assert: that would end the process, and then that of the next leader, which reads the same
- * state. False if it does not hold: the caller goes on or returns as it likes, nothing of this reconcile is written, and the key fails loudly: a line
- * in the log, an event on the object, a counter (violations), and it is tried again ever more rarely. assert stays for what no stored object can
- * bring about. */
+/* For what must hold whatever is stored, in a reconcile, instead of assert: that would end the process, and then that
+ * of the next leader, which reads the same state. False if it does not hold: the caller goes on or returns as it likes,
+ * nothing of this reconcile is written, and the key fails loudly: a line in the log, an event on the object, a counter
+ * (violations), and it is tried again ever more rarely. assert stays for what no stored object can bring about. */
 #define CONTROLLER_CHECK(out, cond) reconcile_holds((out), (cond), __FILE__, __LINE__, #cond)
 bool reconcile_holds(struct reconcile_out *out, bool holds, const char *file, int line, const char *cond);
 struct controller;
@@ -84,8 +85,9 @@ struct controllers *controllers_new(const struct controllers_config *config);
 void controllers_free(struct controllers *c);
 void controllers_resync(struct controllers *c); /* leadership began */
 void controllers_observe(struct controllers *c, const struct change *changes, unsigned count);
-/* Work for at most budget_ms (env clock; at least one key), while there is room. True if keys are left. Keys whose own object's spec has
- * changed come before the others: what a user wants is not kept waiting by what a crowd of pods has to tell. */
+/* Work for at most budget_ms (env clock; at least one key), while there is room. True if keys are left. Keys whose own
+ * object's spec has changed come before the others: what a user wants is not kept waiting by what a crowd of pods
+ * has to tell. */
 bool controllers_run(struct controllers *c, int64_t budget_ms);
 int64_t
 controllers_next_deadline(const struct controllers *c); /* env now_ms of the next delayed key; INT64_MAX if none */
@@ -98,7 +100,8 @@ struct controllers_stats {
 void controllers_stats(const struct controllers *c, struct controllers_stats *out);
 
 /* ---- For controllers: common pieces (controllers/util.c) ---- */
-/* Five-character-or-longer hash of a pod template as a label value (safe alphabet), stable for ever; collision count mixed in. */
+/* Five-character-or-longer hash of a pod template as a label value (safe alphabet), stable for ever; collision count
+ * mixed in. */
 void template_hash(struct arena *a, const struct value *pod_template, int64_t collision_count, char out[16]);
 /* An Event about an object, added to the transaction; same (object, reason, message, source) counts up instead. */
 void controller_event(struct reconcile_out *out, const struct reconcile_in *in, const struct object *about,

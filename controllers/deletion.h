@@ -1,9 +1,11 @@
 /* What deleting an object means: grace, finalizers and propagation. Used by the API's delete and by all controllers.
  *
- * Rules (source: Kubernetes API conventions "Object deletion", garbage collection "Cascading deletion", pod termination):
- *  - A pod that is bound to a node and not finished gets deletionTimestamp = now + grace and stays until its agent confirms. Every other
- *    pod, and grace 0, is removed at once.
- *  - propagation ORPHAN puts the finalizer "orphan", FOREGROUND "foregroundDeletion" on the object; the garbage collector takes them off.
+ * Rules (source: Kubernetes API conventions "Object deletion", garbage collection "Cascading deletion", pod
+ * termination):
+ *  - A pod that is bound to a node and not finished gets deletionTimestamp = now + grace and stays until its agent
+ *    confirms. Every other pod, and grace 0, is removed at once.
+ *  - propagation ORPHAN puts the finalizer "orphan", FOREGROUND "foregroundDeletion" on the object; the garbage
+ *    collector takes them off.
  *  - An object with finalizers only gets its deletionTimestamp; it goes when the last finalizer goes.
  *  - A namespace becomes Terminating; the namespace controller empties and removes it.
  *  - Deleting again can shorten a pod's grace, never lengthen it, and can change the propagation. */
@@ -26,8 +28,9 @@ struct deletion_options {
 };
 /* "Background", "Foreground", "Orphan", "" -> policy; -1 if none of them. */
 int deletion_policy_parse(struct str s);
-/* Adds at most one op to the transaction: TXN_DELETE (the object goes at once), TXN_UPDATE (it is marked), or none (it is marked already
- * and nothing changes). ERR_CONFLICT if the preconditions do not hold for o; ERR_TOO_LARGE. o is borrowed; a is scratch. */
+/* Adds at most one op to the transaction: TXN_DELETE (the object goes at once), TXN_UPDATE (it is marked), or none (it
+ * is marked already and nothing changes). ERR_CONFLICT if the preconditions do not hold for o; ERR_TOO_LARGE. o is
+ * borrowed; a is scratch. */
 int deletion_request(struct txn *t, struct arena *a, const struct object *o, const struct deletion_options *options,
                      int64_t wall_ms, struct error *err);
 /* Background deletion of a pod with its own grace (grace_s -1) or with the one given. */

@@ -1,4 +1,5 @@
-/* Events and the hash of pod templates. Source: core/v1 Event, the client recorder's correlation by (object, reason, message, source). */
+/* Events and the hash of pod templates. Source: core/v1 Event, the client recorder's correlation by (object, reason,
+ * message, source). */
 #include <assert.h>
 #include <stdio.h>
 #include <xxhash.h>

@@ -1,4 +1,5 @@
-/* The controllers, one per file. X(NAME) stands for `controller_NAME`, which the controller's file defines. Adding one is a file and a line here. */
+/* The controllers, one per file. X(NAME) stands for `controller_NAME`, which the controller's file defines. Adding
+ * one is a file and a line here. */
 #ifndef CONTROLLERS_REGISTRY_H
 #define CONTROLLERS_REGISTRY_H
 

@@ -1,7 +1,8 @@
 /* The runtime: which key is reconciled when. Source: Kubernetes' rate-limited work queue, as one loop.
  *
- * An item is one key of one controller. It is in one place, or two: in its controller's queue (at most once), in the heap of delayed
- * items (at most once, with its earliest wish), or in neither while it is being reconciled or keeps only its count of failures.
+ * An item is one key of one controller. It is in one place, or two: in its controller's queue (at most once), in the
+ * heap of delayed items (at most once, with its earliest wish), or in neither while it is being reconciled or keeps
+ * only its count of failures.
  *
  *      observe, resync           due
  *   --------------> queued <------------- delayed <--- requeue_after, or backoff after an error
@@ -9,11 +10,12 @@
  *                     v                      |
  *                  running ------------------+---> forgotten (success, nothing wished)
  *
- * A queue has a fast lane: keys whose own object's spec has changed. Of LANE_RATIO keys served, one at least is of the other lane.
+ * A queue has a fast lane: keys whose own object's spec has changed. Of LANE_RATIO keys served, one at least is of the
+ * other lane.
  *
- * Guarantees: a key is never reconciled while it is being reconciled (there is one thread; a change seen meanwhile queues it again); queues
- * are served in turn, so one busy controller does not starve the others; the order depends on nothing but the calls made.
- * A reconcile replaces its key's former wish to be called again. */
+ * Guarantees: a key is never reconciled while it is being reconciled (there is one thread; a change seen meanwhile
+ * queues it again); queues are served in turn, so one busy controller does not starve the others; the order depends on
+ * nothing but the calls made. A reconcile replaces its key's former wish to be called again. */
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,8 +31,9 @@
 #define VIOLATED_SKIPS   8u /* an assumption that does not hold will not hold in a moment: a second at first */
 #define HEAP_NONE        UINT32_MAX
 #define KEY_NAME_MAX     512u /* above the longest name that was ever let in */
-/* A key whose reconcile took SLOW_MS or more for little rests SLOW_REST times as long before its next turn, at most SLOW_REST_MAX_MS: a ReplicaSet of
- * 100,000 pods whose statuses stream in must not keep the loop from everybody else. */
+/* A key whose reconcile took SLOW_MS or more for little rests SLOW_REST times as long before its next turn, at most
+ * SLOW_REST_MAX_MS: a ReplicaSet of 100,000 pods whose statuses stream in must not keep the loop from everybody
+ * else. */
 #define SLOW_MS          5
 #define SLOW_OPS         64 /* a transaction of this size was worth the time */
 #define SLOW_REST        4
@@ -149,8 +152,8 @@ static void delay(struct controllers *c, struct item *it, int64_t after_ms)
 
 /* ---- Items ---- */
 
-/* NULL: no object can have such a name. Keys are also made of names that objects of others mention (owners), and the log may hold some that
- * an earlier version let in. */
+/* NULL: no object can have such a name. Keys are also made of names that objects of others mention (owners), and the
+ * log may hold some that an earlier version let in. */
 static struct item *item_get(struct controllers *c, unsigned controller, const struct kind *k, struct str ns,
                              struct str name)
 {

@@ -14,7 +14,8 @@ struct str pod_node(const struct object *pod);  /* spec.nodeName; empty = not bo
 struct str pod_phase(const struct object *pod); /* "" before any status */
 bool pod_finished(const struct object *pod);    /* Succeeded or Failed */
 bool pod_active(const struct object *pod);      /* neither finished nor being deleted: what counts as a replica */
-/* What a ReplicaSet asks of every pod; the body is walked over once in the object's life. Owner's thread only, as all that asks for it. */
+/* What a ReplicaSet asks of every pod; the body is walked over once in the object's life. Owner's thread only, as
+ * all that asks for it. */
 struct pod_state {
     bool active, ready, bound;
     bool unplaced;          /* not bound, and the scheduler has said that it fits nowhere */
@@ -47,7 +48,8 @@ static inline int64_t count_bound(int64_t n)
 struct cluster_config cluster_config_of(const struct view *v);
 /* The namespace is being deleted or does not exist: nothing new may be made in it. */
 bool namespace_closed(const struct view *v, struct str ns);
-/* The object that ownerReference (one element of metadata.ownerReferences) names, with the same uid; NULL if it is gone. */
+/* The object that ownerReference (one element of metadata.ownerReferences) names, with the same uid; NULL if it is
+ * gone. */
 const struct object *owner_get(const struct view *v, struct str ns, struct mp reference);
 /* The kind named by a reference's kind and apiVersion; NULL if unknown here. */
 const struct kind *owner_kind(struct mp reference);
@@ -60,8 +62,8 @@ bool owner_remove(struct value *doc, struct str uid); /* true if there was one *
 
 /* A copy of a map; an empty one if it is none. */
 struct value *map_copy(struct arena *a, const struct value *v);
-/* Does a ReplicaSet or Deployment have what its kind requires (selector, template)? What the API lets in has; the log may hold what another
- * program wrote, of which nothing can be made: ERR_INVALID. */
+/* Does a ReplicaSet or Deployment have what its kind requires (selector, template)? What the API lets in has; the log
+ * may hold what another program wrote, of which nothing can be made: ERR_INVALID. */
 int workload_sound(const struct object *o, struct error *err);
 /* And does its selector select what its template makes? Otherwise it would make more for ever: ERR_INVALID. */
 int workload_selects_own(const struct object *o, bool selects, struct error *err);

@@ -4,16 +4,19 @@
  *   ca.crt ca.key      the cluster's CA; every master holds the key, since any of them may sign a joiner
  *   master.crt .key    this master's identity (O=reeve:masters, CN=id); renewed by itself (identity.c)
  *   seal.key           32 bytes, hex: what belongs to Secrets is encrypted with it on disk
- *   raft/              log, snapshots, term and vote: libraft's files, and ours beside them: reeve-mark (raft-store/disk/mark.h), state-*.rvs
- *                      (raft-store/disk/snapfile.h), reeve-ballast (raft-store/raft/uv_io.c)
+ *   raft/              log, snapshots, term and vote: libraft's files, and ours beside them: reeve-mark
+ *                      (raft-store/disk/mark.h), state-*.rvs (raft-store/disk/snapfile.h), reeve-ballast
+ *                      (raft-store/raft/uv_io.c)
  *   masters            the cluster's masters as last seen here, one a line: id, role, address
  *   recovered/         the new raft/ that `reeve-master recover` has made, until it takes its place
- *   quarantine-TIME/   a former raft/, damaged or replaced by a recovery: evidence, the newest three are kept (repair.h)
+ *   quarantine-TIME/   a former raft/, damaged or replaced by a recovery: evidence, the newest three are kept
+ *                      (repair.h)
  *   removed            this master was removed from the cluster: why it does not start any more (a line of text)
  *   admin.config       client configuration of the first administrator (init, restore, admin)
  *   tokens             those that init or restore has printed, until the first leader has them in the cluster's state
  *   unfinished         only while the directory is being made from a state: without master.yaml it cannot be started
- * master.crt.next is there while the pair is replaced (proto/pki/pki.h). The lock of a running master is on the directory itself (flock).
+ * master.crt.next is there while the pair is replaced (proto/pki/pki.h). The lock of a running master is on the
+ * directory itself (flock).
  */
 #ifndef MASTER_CONFIG_H
 #define MASTER_CONFIG_H
@@ -30,10 +33,11 @@
 #define MASTER_RATE_MAX           1000000
 #define MASTER_SETTINGS_MAX       32u
 #define MASTER_CLUSTER_FILE       "configuration.yaml" /* of init, until the first leader has made the object */
-/* Raft's timings. An election starts when a leader has been silent for the election timeout and up to the least timeout more. 450 ms are several times what
- * a busy disk's flush or a closing segment holds the loop up (about 100 ms), and pre-vote keeps a wrong guess harmless. Masters that see each
- * other stand still raise it up to the greatest, and come back to the least (raft-store/raft/pace.h); they begin with twice the least. A leader
- * whose process has ended is replaced at once, whatever the timeout. */
+/* Raft's timings. An election starts when a leader has been silent for the election timeout and up to the least timeout
+ * more. 450 ms are several times what a busy disk's flush or a closing segment holds the loop up (about 100 ms), and
+ * pre-vote keeps a wrong guess harmless. Masters that see each other stand still raise it up to the greatest, and come
+ * back to the least (raft-store/raft/pace.h); they begin with twice the least. A leader whose process has ended is
+ * replaced at once, whatever the timeout. */
 #define MASTER_ELECTION_MS_DEFAULT       450
 #define MASTER_ELECTION_MAX_MS_DEFAULT   3000
 #define MASTER_RAFT_HEARTBEAT_MS_DEFAULT 100
@@ -63,9 +67,11 @@ struct master_config {
     int64_t admin_cert_life_s; /* 0 = PKI_ADMIN_CERT_VALID_S */
     bool bootstrap;            /* first start of a new cluster */
     bool started; /* this master has voted or acknowledged something: an empty raft/ means that it was lost */
-    /* Not "": what was in raft/ is lost for this reason, and the master must not start before it has come back under a new id (repair.h). */
+    /* Not "": what was in raft/ is lost for this reason, and the master must not start before it has come back under
+     * a new id (repair.h). */
     char rejoin[256];
-    unsigned feature_level; /* the cluster's, as last seen, from 2 on (members/level.h): an older program must not start */
+    /* the cluster's, as last seen, from 2 on (members/level.h): an older program must not start */
+    unsigned feature_level;
     bool recovered; /* `reeve-master recover` has decided, and recovered/ is to take the place of raft/ (recover.h) */
     enum log_level log_level;
     const char *settings
@@ -83,7 +89,8 @@ int master_config_load(const char *dir, struct master_config *out, struct error 
 int master_config_save(const struct master_config *c, struct error *err);
 /* Seconds that a certificate for somebody of this role lives. */
 int64_t master_config_cert_life_s(const struct master_config *c, enum pki_role role);
-/* The bounds of the state in bytes and objects: as configured, or an eighth of the memory and an object for each 1 KiB of it. */
+/* The bounds of the state in bytes and objects: as configured, or an eighth of the memory and an object for each 1
+ * KiB of it. */
 /* The same for what connections hold: 1/32 of the memory, 64 MiB to 1 GiB. */
 uint64_t master_config_queue(const struct master_config *c);
 #define MASTER_STATE_WARN_PERCENT 80u

@@ -1,18 +1,19 @@
-/* The part of a master that decides: joins the raft node, the controllers and the scheduler. Free of libuv, so that a simulator can hold
- * several in one process; the daemon (master/master.h) drives it.
+/* The part of a master that decides: joins the raft node, the controllers and the scheduler. Free of libuv, so that a
+ * simulator can hold several in one process; the daemon (master/master.h) drives it.
  *
- * While this master leads, every change of the tip feeds the controllers' queues and the scheduler's caches; core_turn lets them decide
- * within a time budget and puts their transactions onto the tip. When leadership ends, their state is thrown away: a new
- * leadership starts from a resync.
+ * While this master leads, every change of the tip feeds the controllers' queues and the scheduler's caches; core_turn
+ * lets them decide within a time budget and puts their transactions onto the tip. When leadership ends, their state is
+ * thrown away: a new leadership starts from a resync.
  *
- * A crowd of decisions must not keep users and agents out. So deciders have a budget of time a turn, controllers and the scheduler half
- * each, and begin in turns; and they ask for room in the open batch before they decide (replica_has_room), and go on when an entry has
- * committed. How often they had to wait is told once a minute.
+ * A crowd of decisions must not keep users and agents out. So deciders have a budget of time a turn, controllers and
+ * the scheduler half each, and begin in turns; and they ask for room in the open batch before they decide
+ * (replica_has_room), and go on when an entry has committed. How often they had to wait is told once a minute.
  *
- * When each node was last heard of is known to every master, since agents send their heartbeats to all of them, and outlives changes of leader. A new
- * leader asks the others what they know, and then judges: a node that no master has heard for longer than the grace is lost, however
- * often leaders change. Silence is counted in time attended: core_attend is called when the sockets have been read and goes on by at most
- * CORE_ATTEND_MAX_MS, so a master that did not run, or had no turn, did not listen and does not count that time as the nodes' silence. */
+ * When each node was last heard of is known to every master, since agents send their heartbeats to all of them, and
+ * outlives changes of leader. A new leader asks the others what they know, and then judges: a node that no master has
+ * heard for longer than the grace is lost, however often leaders change. Silence is counted in time attended:
+ * core_attend is called when the sockets have been read and goes on by at most CORE_ATTEND_MAX_MS, so a master that
+ * did not run, or had no turn, did not listen and does not count that time as the nodes' silence. */
 #ifndef MASTER_CORE_H
 #define MASTER_CORE_H
 
@@ -32,8 +33,8 @@ struct core_config {
     const struct log *log;
     uint64_t seed;
     int64_t node_grace_ms; /* 0 = API_NODE_GRACE_MS_DEFAULT */
-    /* We begin to lead: ask the other masters what they have heard (core_hear_of), then call core_heard_all; until then no node is lost. NULL:
-     * there is nobody to ask. */
+    /* We begin to lead: ask the other masters what they have heard (core_hear_of), then call core_heard_all; until then
+     * no node is lost. NULL: there is nobody to ask. */
     void (*ask_heard)(void *data);
     void *data;
 };
@@ -55,8 +56,8 @@ void core_heard_all(struct core *c);
 bool core_next_heard(const struct core *c, size_t *cursor, struct str *node_name, int64_t *age_ms);
 /* Forgets nodes that are not in the store any more. */
 void core_forget_gone(struct core *c);
-/* Milliseconds attended since the agent was heard by this master or one that it asked; of a node that none of them ever heard: since this master
- * began to lead. -1 if not leading. */
+/* Milliseconds attended since the agent was heard by this master or one that it asked; of a node that none of them ever
+ * heard: since this master began to lead. -1 if not leading. */
 int64_t core_heartbeat_age_ms(struct core *c, struct str node_name);
 /* Leader only: heard within the grace, and not given up. */
 bool core_node_lives(struct core *c, struct str node_name);

@@ -1,6 +1,7 @@
 /* The daemon: builds the parts, turns the loop, takes them down in order.
  *
- * Shutdown order: listeners and sessions (no new work, all calls answered "unknown outcome" by the node's closing), node, transport, disk. */
+ * Shutdown order: listeners and sessions (no new work, all calls answered "unknown outcome" by the node's closing),
+ * node, transport, disk. */
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -17,10 +18,10 @@
 #include "base/process.h"
 #include "master/api/read.h"
 #include "master/api/watch.h"
-#include "master/auth/rate.h"
 #include "master/auth/allowance.h"
 #include "master/auth/certs.h"
 #include "master/auth/identity.h"
+#include "master/auth/rate.h"
 #include "master/auth/restrict.h"
 #include "master/auth/revoked.h"
 #include "master/auth/rotate.h"
@@ -106,8 +107,8 @@ static void on_check(uv_check_t *check)
     turn(m);
 }
 
-/* What timers have left to do. While deciders have work the loop does not sleep, and the turn behind the sockets does it all: so sockets are
- * looked at after every turn. */
+/* What timers have left to do. While deciders have work the loop does not sleep, and the turn behind the sockets does
+ * it all: so sockets are looked at after every turn. */
 static void on_prepare(uv_prepare_t *prepare)
 {
     struct master *m = prepare->data;
@@ -206,7 +207,8 @@ static bool has_room(void *data, enum turn_room room)
 
 /* ---- Worker threads ---- */
 
-/* Snapshots: long, seldom, and never urgent. So each has a thread of its own that steps back behind the loop where both want the same core. */
+/* Snapshots: long, seldom, and never urgent. So each has a thread of its own that steps back behind the loop where
+ * both want the same core. */
 struct thread_work {
     uv_thread_t thread;
     uv_async_t ended;

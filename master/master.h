@@ -1,9 +1,9 @@
 /* Inside reeve-master: the daemon's state, which all of its rooms work on. Nobody outside master/ includes this.
  *
- * One libuv loop owns everything. Requests come in on rpc sessions (clients and agents: ALPN reeve-rpc/1, masters: reeve-raft/1), are
- * checked against the method table (methods.c), and are answered at commit. Any master serves reads, after the leader has confirmed an
- * index; writes go to the leader. Agents keep a connection to each master: every one of them hears their heartbeats and reaches their nodes, whoever leads
- * (nodes.c, relay.c). */
+ * One libuv loop owns everything. Requests come in on rpc sessions (clients and agents: ALPN reeve-rpc/1, masters:
+ * reeve-raft/1), are checked against the method table (methods.c), and are answered at commit. Any master serves reads,
+ * after the leader has confirmed an index; writes go to the leader. Agents keep a connection to each master: every one
+ * of them hears their heartbeats and reaches their nodes, whoever leads (nodes.c, relay.c). */
 #ifndef MASTER_MASTER_H
 #define MASTER_MASTER_H
 
@@ -26,7 +26,8 @@
 
 #define MASTER_WATCHES_MAX             50000u
 #define MASTER_WATCHES_PER_SESSION_MAX 1000u
-/* Of the places for watches: a node follows its own pods alone, users leave some for each other, and all leave some for administrators. */
+/* Of the places for watches: a node follows its own pods alone, users leave some for each other, and all leave some
+ * for administrators. */
 #define MASTER_WATCHES_NODE_MAX      16u                       /* of one node */
 #define MASTER_WATCHES_SUBJECT_MAX   (MASTER_WATCHES_MAX / 4)  /* of one user */
 #define MASTER_WATCHES_RESERVE       (MASTER_WATCHES_MAX / 10) /* nodes take none of these */

@@ -182,8 +182,8 @@ static bool set_text(struct record *r, const char *key, const char *text)
     return true;
 }
 
-/* A successor is done when it has been seen (not when it is no member: it may never have been added, and its former self asks again); a
- * replacement when either of the two has gone. */
+/* A successor is done when it has been seen (not when it is no member: it may never have been added, and its former
+ * self asks again); a replacement when either of the two has gone. */
 static bool row_is_done(struct master *m, struct str key, struct str text)
 {
     struct replica_member there;

@@ -1,4 +1,5 @@
-/* What the scheduler writes: bindings, the condition PodScheduled, events. Source: Kubernetes core/v1 Binding, PodCondition, Event. */
+/* What the scheduler writes: bindings, the condition PodScheduled, events. Source: Kubernetes core/v1 Binding,
+ * PodCondition, Event. */
 #include <assert.h>
 #include <stdio.h>
 #include <xxhash.h>

@@ -1,4 +1,5 @@
-/* The scheduler's picture of the cluster: nodes with what is asked of them, classes of pods, and owners' groups for spreading.
+/* The scheduler's picture of the cluster: nodes with what is asked of them, classes of pods, and owners' groups for
+ * spreading.
  *
  * Everything here follows the tip's changes; nothing is read twice. Inside the scheduler only. */
 #ifndef SCHEDULER_CACHE_H
@@ -27,8 +28,9 @@ void resources_close(struct resources *r);
 int64_t resources_ext(const struct resources *r, const char *name); /* 0 if absent */
 /* Of amounts that are not negative: a sum that would be too great stops. */
 void resources_add(struct resources *to, const struct resources *r);
-/* On a node (sign 1) or off it (-1): exact both ways. More pods than fit any node may be bound to one by hand until the sum is too great for 64
- * bits: it wraps then, shows as a negative amount, with which nothing fits, and is right again when they are gone. */
+/* On a node (sign 1) or off it (-1): exact both ways. More pods than fit any node may be bound to one by hand until the
+ * sum is too great for 64 bits: it wraps then, shows as a negative amount, with which nothing fits, and is right
+ * again when they are gone. */
 void resources_account(struct resources *to, const struct resources *r, int sign);
 void resources_max(struct resources *to, const struct resources *r);
 /* Adds a map of quantities ("cpu": "100m"); what is no resource of a node ("pods") is left out. */

@@ -1,5 +1,5 @@
-/* The scheduler's state, shared by its own files: core.c (what is where), queue.c (who is next), evaluate.c (tables), decide.c
- * (bindings and reasons). */
+/* The scheduler's state, shared by its own files: core.c (what is where), queue.c (who is next), evaluate.c (tables),
+ * decide.c (bindings and reasons). */
 #ifndef SCHEDULER_CORE_H
 #define SCHEDULER_CORE_H
 
@@ -10,7 +10,8 @@
 #define RETELL_NODES  64u  /* in clusters up to this size, waiting pods hear anew when a node comes, goes or changes, */
 #define RETELL_PODS   256u /* if there are not more of them than this */
 #define CLASS_RUN_MAX 256u /* pods of one class in a row */
-#define WAKE_MAX      64u /* parked pods of a class that a change wakes at a time: the next when these have found a place */
+/* parked pods of a class that a change wakes at a time: the next when these have found a place */
+#define WAKE_MAX      64u
 #define EVENTS_MAX    1000u /* waiting pods of a class; those above have a condition, but no event of their own */
 #define LOOK_EVERY    16u   /* decisions between two looks at the clock */
 #define TXN_BYTES_MAX (1u << 20)

@@ -42,7 +42,8 @@ static void class_park(struct round *r, struct sched_class *c)
         struct buf text = BUF_INIT;
         reasons_write(r->s, c, &text);
         if (text.size ==
-            0) { /* the table and the reasons come from the same filters; should they disagree, the pod waits all the same */
+            /* the table and the reasons come from the same filters; should they disagree, the pod waits all the same */
+            0) {
             buf_printf(&text, "no node takes the pod, for no reason that is known");
             r->s->stats.violations++;
         }

@@ -1,4 +1,5 @@
-/* Who is next: classes by priority and age of their first pod, pods of a class by age. Unschedulable pods are parked under their class. */
+/* Who is next: classes by priority and age of their first pod, pods of a class by age. Unschedulable pods are parked
+ * under their class. */
 #include <assert.h>
 #include <stdlib.h>
 
@@ -124,7 +125,8 @@ void queue_remove(struct scheduler *s, struct sched_pod *p)
     }
 }
 
-/* The link before which a pod of this age is parked: nearly always the last, or, of those that were woken in vain, one of the first. */
+/* The link before which a pod of this age is parked: nearly always the last, or, of those that were woken in vain,
+ * one of the first. */
 static struct list *parking_place(struct sched_class *c, uint64_t seq)
 {
     if (list_empty(&c->parked) || LIST_ENTRY(c->parked.prev, struct sched_pod, link)->seq < seq) {
@@ -155,7 +157,8 @@ void queue_park(struct scheduler *s, struct sched_pod *p)
 
 /* ---- Waking ---- */
 
-/* The oldest `max`. 100,000 pods that wait for room cost nothing when room for one of them comes: the others are not touched. */
+/* The oldest `max`. 100,000 pods that wait for room cost nothing when room for one of them comes: the others are not
+ * touched. */
 static void class_wake(struct scheduler *s, struct sched_class *c, unsigned max)
 {
     unsigned count = 0;

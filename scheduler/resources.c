@@ -86,7 +86,8 @@ void resources_max(struct resources *to, const struct resources *r)
     }
 }
 
-/* What strangers write is kept below AMOUNT_MAX, so that sums cannot overflow; no node has as much, so it never fits. */
+/* What strangers write is kept below AMOUNT_MAX, so that sums cannot overflow; no node has as much, so it never
+ * fits. */
 static int64_t amount_of(int64_t v)
 {
     return MAX(0, MIN(v, AMOUNT_MAX));
@@ -126,7 +127,8 @@ void resources_add_mp(struct resources *to, struct mp quantities)
     }
 }
 
-/* "Init containers run one after the other beside the sidecars started before them; then all containers run beside all sidecars." */
+/* "Init containers run one after the other beside the sidecars started before them; then all containers run beside
+ * all sidecars." */
 void resources_of_pod(struct resources *to, struct mp spec)
 {
     struct resources sidecars = {0}, peak = {0};

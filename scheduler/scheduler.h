@@ -1,11 +1,11 @@
-/* The scheduler: which node for which pod. Pure: a view, its own caches built from changes, a time and a seed in; bindings and reasons out.
- * Source: Kubernetes scheduler framework plugin names and semantics.
+/* The scheduler: which node for which pod. Pure: a view, its own caches built from changes, a time and a seed in;
+ * bindings and reasons out. Source: Kubernetes scheduler framework plugin names and semantics.
  *
- * Pods that are alike but for name and uid form one class (hash of all that filters and scores read). Filters and scores are computed once per
- * class and node and then updated only for nodes whose generation changed, so the cost per pod does not grow with the number of nodes.
- * Invariants: 1. a node's requested resources = sum over pods bound to it on the tip. 2. a pod is in exactly one of: bound, active queue,
- * parked (unschedulable, under its class). 3. no binding exceeds allocatable (guarantee G7); the same feasibility function serves binding,
- * explain and plan. */
+ * Pods that are alike but for name and uid form one class (hash of all that filters and scores read). Filters and
+ * scores are computed once per class and node and then updated only for nodes whose generation changed, so the cost per
+ * pod does not grow with the number of nodes. Invariants: 1. a node's requested resources = sum over pods bound to it
+ * on the tip. 2. a pod is in exactly one of: bound, active queue, parked (unschedulable, under its class). 3. no
+ * binding exceeds allocatable (guarantee G7); the same feasibility function serves binding, explain and plan. */
 #ifndef SCHEDULER_SCHEDULER_H
 #define SCHEDULER_SCHEDULER_H
 
@@ -28,10 +28,11 @@ void scheduler_free(struct scheduler *s);
 void scheduler_resync(struct scheduler *s, const struct view *tip);
 /* The tip changed (also by our own bindings, which come back this way). */
 void scheduler_observe(struct scheduler *s, const struct change *changes, unsigned count);
-/* Decide for at most pods_max queued pods, within the budget (what is begun is finished): bindings (spec.nodeName set, condition PodScheduled True, event Scheduled) and reasons (condition PodScheduled
- * False/Unschedulable, event FailedScheduling "0/3 nodes are available: 1 Insufficient cpu, ...") into t, which the caller submits; then the
- * caller reports success with scheduler_observe or, if the submit failed, calls scheduler_failed to queue them again.
- * True if pods are left in the active queue. */
+/* Decide for at most pods_max queued pods, within the budget (what is begun is finished): bindings (spec.nodeName set,
+ * condition PodScheduled True, event Scheduled) and reasons (condition PodScheduled False/Unschedulable, event
+ * FailedScheduling "0/3 nodes are available: 1 Insufficient cpu, ...") into t, which the caller submits; then the
+ * caller reports success with scheduler_observe or, if the submit failed, calls scheduler_failed to queue them
+ * again. True if pods are left in the active queue. */
 bool scheduler_run(struct scheduler *s, const struct view *tip, int64_t wall_ms, unsigned pods_max, struct txn *t);
 void scheduler_failed(struct scheduler *s, const struct txn *t);
 /* Why a pod can't be placed: text like the event's, or "" if it fits somewhere. */

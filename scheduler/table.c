@@ -1,5 +1,5 @@
-/* A class over all nodes: what fits, as a heap with the best in front. Equal scores are ordered by a random part drawn at every change, so ties
- * break evenly and yet the same from the same seed. */
+/* A class over all nodes: what fits, as a heap with the best in front. Equal scores are ordered by a random part drawn
+ * at every change, so ties break evenly and yet the same from the same seed. */
 #include <assert.h>
 #include <stdlib.h>
 

@@ -12,12 +12,13 @@
 static void close_if_idle(struct image_store *s);
 static void job_ended(struct image_store *s);
 
-/* What is in memory mirrors the disk: `present` holds one image per marker file (the store's own reference), `names` one row per ref file.
- * Jobs (loads and collections) run one after another on a worker thread; only they change blobs and layers. A job's names come into memory
- * in its after-work callback, on the loop.
+/* What is in memory mirrors the disk: `present` holds one image per marker file (the store's own reference), `names`
+ * one row per ref file. Jobs (loads and collections) run one after another on a worker thread; only they change blobs
+ * and layers. A job's names come into memory in its after-work callback, on the loop.
  *
- * Deleting: image_remove drops the name. An image that has no name left loses its marker and the store's reference, and its blobs and layers go
- * with the next collection, which keeps whatever a live `struct image` (a container) still stands on. */
+ * Deleting: image_remove drops the name. An image that has no name left loses its marker and the store's reference, and
+ * its blobs and layers go with the next collection, which keeps whatever a live `struct image` (a container) still
+ * stands on. */
 
 /* ---- Open ---- */
 

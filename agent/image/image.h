@@ -1,14 +1,16 @@
 /* The image store of a node: OCI images in a directory, unpacked once per layer, shared by all containers.
  *
  *   DIR/blobs/sha256/HEX    manifests and configs (verified by their digest)
- *   DIR/layers/HEX/         unpacked layer, HEX = the diff id (sha256 of the uncompressed tar), ready as an overlay lowerdir:
- *                           whiteouts are 0:0 character devices, opaque directories have trusted.overlay.opaque=y
+ *   DIR/layers/HEX/         unpacked layer, HEX = the diff id (sha256 of the uncompressed tar), ready as an overlay
+ *                           lowerdir: whiteouts are 0:0 character devices, opaque directories have
+ *                           trusted.overlay.opaque=y
  *   DIR/refs/ESCAPED        one file per name: the digest of the manifest it points to
  *   DIR/tmp/                work in progress, emptied at start
- * Guarantees: a layer or blob is there whole or not at all (unpacked in tmp, synced, renamed); every byte was checked against its
- * sha256 digest; a name moves atomically. Unpacking runs on libuv's worker threads; all functions are for the loop thread and
- * callbacks never run inside the call that registered them. Nothing is pulled from a registry yet: image_ensure says so.
- * Sources: OCI image-spec 1.0 (layout, manifest, config, layer), `docker save` archives (manifest.json). */
+ * Guarantees: a layer or blob is there whole or not at all (unpacked in tmp, synced, renamed); every byte was checked
+ * against its sha256 digest; a name moves atomically. Unpacking runs on libuv's worker threads; all functions are for
+ * the loop thread and callbacks never run inside the call that registered them. Nothing is pulled from a registry yet:
+ * image_ensure says so. Sources: OCI image-spec 1.0 (layout, manifest, config, layer), `docker save` archives
+ * (manifest.json). */
 #ifndef AGENT_IMAGE_IMAGE_H
 #define AGENT_IMAGE_IMAGE_H
 
@@ -54,29 +56,33 @@ int image_store_new(uv_loop_t *loop, const char *dir, const struct log *log, str
                     struct error *err);
 /* For scale tests: every name is present, nothing is on disk. */
 struct image_store *image_store_hollow_new(uv_loop_t *loop);
-/* Cancels what has not begun, waits for what runs, then frees. Callbacks still pending get ERR_CANCELED before cb. cb may be NULL. */
+/* Cancels what has not begun, waits for what runs, then frees. Callbacks still pending get ERR_CANCELED before cb.
+ * cb may be NULL. */
 void image_store_close(struct image_store *s, void (*cb)(void *data), void *data);
 
 /* ---- Names ---- */
 
-/* "nginx" -> "docker.io/library/nginx:latest"; "a/b:1" -> "docker.io/a/b:1"; "host:5000/x", "localhost/x" keep their host;
- * "x@sha256:..." keeps the digest. ERR_INVALID: "Failed to apply default image tag ...: couldn't parse image reference". */
+/* "nginx" -> "docker.io/library/nginx:latest"; "a/b:1" -> "docker.io/a/b:1"; "host:5000/x", "localhost/x" keep their
+ * host; "x@sha256:..." keeps the digest. ERR_INVALID: "Failed to apply default image tag ...: couldn't parse image
+ * reference". */
 int image_name_normalise(struct str ref, char out[IMAGE_REF_MAX], struct error *err);
 
 /* ---- What is there ---- */
 
-/* By any spelling of its name, by "sha256:..." or by the hex prefix (12 or more) of its id. NULL if absent. A reference is handed out. */
+/* By any spelling of its name, by "sha256:..." or by the hex prefix (12 or more) of its id. NULL if absent. A
+ * reference is handed out. */
 struct image *image_find(struct image_store *s, const char *ref);
 /* All images, by name. The array is the caller's to free() after image_unref of each. */
 unsigned image_list(struct image_store *s, struct image ***out);
-/* Drop a name; an image without names and its unshared layers are deleted when the last container's reference is gone. */
+/* Drop a name; an image without names and its unshared layers are deleted when the last container's reference is
+ * gone. */
 int image_remove(struct image_store *s, const char *ref, struct error *err);
 
 /* ---- Ensure ---- */
 
 enum image_policy { IMAGE_PULL_IF_NOT_PRESENT, IMAGE_PULL_ALWAYS, IMAGE_PULL_NEVER };
-/* "Always", "Never", "IfNotPresent", "" (then by tag: latest or none means Always). With no registry configured Always is
- * satisfied by a present image. */
+/* "Always", "Never", "IfNotPresent", "" (then by tag: latest or none means Always). With no registry configured Always
+ * is satisfied by a present image. */
 enum image_policy image_policy_of(struct str policy, const char *ref);
 
 struct image_result {
@@ -97,17 +103,18 @@ struct image_loaded {
 };
 typedef void image_loaded_cb(const struct image_loaded *r, void *data);
 
-/* An OCI layout directory, or an OCI or docker archive file (tar; gzip or zstd as libarchive reads it). name: the name to give if the
- * archive has none or has one image (may be NULL). */
+/* An OCI layout directory, or an OCI or docker archive file (tar; gzip or zstd as libarchive reads it). name: the name
+ * to give if the archive has none or has one image (may be NULL). */
 void image_load_path(struct image_store *s, const char *path, const char *name, image_loaded_cb *cb, void *data);
-/* Every layout and archive (*.tar, *.tar.gz, *.tgz, *.oci) directly in dir, one after another. What is present already (same
- * digest) costs no unpacking. A broken one is logged and skipped; error is the first such. */
+/* Every layout and archive (*.tar, *.tar.gz, *.tgz, *.oci) directly in dir, one after another. What is present already
+ * (same digest) costs no unpacking. A broken one is logged and skipped; error is the first such. */
 void image_load_dir(struct image_store *s, const char *dir, image_loaded_cb *cb, void *data);
 
 /* An archive in chunks, as it comes over rpc: begin, write..., finish or abort. */
 struct image_load;
 int image_load_begin(struct image_store *s, const char *name, struct image_load **out, struct error *err);
-/* ERR_TOO_LARGE above IMAGE_ARCHIVE_MAX, ERR_NO_SPACE, ERR_IO: then only abort is left. Blocking on the page cache only. */
+/* ERR_TOO_LARGE above IMAGE_ARCHIVE_MAX, ERR_NO_SPACE, ERR_IO: then only abort is left. Blocking on the page cache
+ * only. */
 int image_load_write(struct image_load *l, const void *p, size_t n, struct error *err);
 void image_load_finish(struct image_load *l, image_loaded_cb *cb, void *data); /* consumes l */
 void image_load_abort(struct image_load *l);                                   /* consumes l */

@@ -1,4 +1,5 @@
-/* Inside of the image store: shared by image.c (what is there), image/live.c (in memory), image/job.c (work on disk), image/load.c (archives and layouts) and image/layer.c (unpacking). */
+/* Inside of the image store: shared by image.c (what is there), image/live.c (in memory), image/job.c (work on
+ * disk), image/load.c (archives and layouts) and image/layer.c (unpacking). */
 #ifndef AGENT_IMAGE_IMAGE_INT_H
 #define AGENT_IMAGE_IMAGE_INT_H
 
@@ -102,14 +103,16 @@ void image_jobs_cancel(struct image_store *s);
 
 /* ---- image/layer.c, worker thread ---- */
 
-/* Unpacks the layer blob at path into the new directory dir. Both digests are checked: of the file as it is, and of the tar inside. diff_hex NULL:
- * not known, its value is written to diff_found. Stops with ERR_CANCELED when *cancel is set. */
+/* Unpacks the layer blob at path into the new directory dir. Both digests are checked: of the file as it is, and of the
+ * tar inside. diff_hex NULL: not known, its value is written to diff_found. Stops with ERR_CANCELED when *cancel is
+ * set. */
 int image_layer_unpack(const char *path, const char *blob_hex, const char *diff_hex, const char *dir,
                        char diff_found[IMAGE_HEX_SIZE], const atomic_bool *cancel, struct error *err);
 /* Only the digest of the tar inside. */
 int image_layer_diff(const char *path, char diff_found[IMAGE_HEX_SIZE], struct error *err);
 
-/* Path of an archive's entry: leading "./" and "/" and trailing "/" off. False if nothing is left or a component is "..". */
+/* Path of an archive's entry: leading "./" and "/" and trailing "/" off. False if nothing is left or a component is
+ * "..". */
 bool image_clean_path(const char *in, char *out, size_t size);
 /* The directory that holds path below root_fd (O_PATH, made if absent), and the last component. -1 with errno. */
 int image_open_parent(int root_fd, char *path, const char **base);

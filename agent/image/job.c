@@ -10,7 +10,8 @@
 
 #include "agent/util/fsutil.h"
 
-/* Work on the disk, one job after another on a worker thread: loading archives, and collecting what nobody stands on. */
+/* Work on the disk, one job after another on a worker thread: loading archives, and collecting what nobody stands
+ * on. */
 
 /* ---- Jobs ---- */
 

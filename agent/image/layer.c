@@ -14,11 +14,11 @@
 
 #include "agent/util/fsutil.h"
 
-/* Two archives in a row: `outer` reads the blob and undoes its compression (raw format), `inner` reads the tar that comes out. Both
- * streams run through a digest, and both are drained to their end before the digests are believed.
+/* Two archives in a row: `outer` reads the blob and undoes its compression (raw format), `inner` reads the tar that
+ * comes out. Both streams run through a digest, and both are drained to their end before the digests are believed.
  *
- * Files are placed by our own code, not by libarchive's disk writer: every path is resolved inside the layer's directory by the kernel
- * (openat2 RESOLVE_IN_ROOT), so no link in a hostile layer leads out of it. */
+ * Files are placed by our own code, not by libarchive's disk writer: every path is resolved inside the layer's
+ * directory by the kernel (openat2 RESOLVE_IN_ROOT), so no link in a hostile layer leads out of it. */
 
 #define CHUNK_BYTES (256u << 10)
 

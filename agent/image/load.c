@@ -14,9 +14,10 @@
 #include "base/fs.h"
 #include "proto/text/text.h"
 
-/* Everything becomes a layout directory first: an archive is extracted into the store's tmp. Then manifests are followed: blobs that are small
- * (manifest, config) are copied after their digest was checked, layers are unpacked unless they are there, and last of all the
- * marker images/HEX and the names are written. A crash in between leaves only blobs that nobody names. */
+/* Everything becomes a layout directory first: an archive is extracted into the store's tmp. Then manifests are
+ * followed: blobs that are small (manifest, config) are copied after their digest was checked, layers are unpacked
+ * unless they are there, and last of all the marker images/HEX and the names are written. A crash in between leaves
+ * only blobs that nobody names. */
 
 #define INDEX_DEPTH_MAX 3
 #define FILES_MAX       100000u
@@ -356,7 +357,8 @@ static int import_entry(struct import *im, const struct value *entry, const stru
     return finish_image(im, f, err);
 }
 
-/* outer: the entry that named this index (a list of platforms: one is chosen), NULL for index.json itself (all are taken). */
+/* outer: the entry that named this index (a list of platforms: one is chosen), NULL for index.json itself (all are
+ * taken). */
 static int import_index(struct import *im, const struct value *index, const struct value *outer, unsigned depth,
                         struct error *err)
 {
@@ -406,7 +408,8 @@ static int docker_layers(struct import *im, const struct value *names, const str
     return 0;
 }
 
-/* Docker archives carry no manifest with digests: one is written, in a fixed form, so that the same image gets the same digest. */
+/* Docker archives carry no manifest with digests: one is written, in a fixed form, so that the same image gets the
+ * same digest. */
 static int docker_manifest(struct import *im, const char *config_hex, const struct value *diffs,
                            char hex[IMAGE_HEX_SIZE], struct error *err)
 {

@@ -112,7 +112,8 @@ static void on_hello(const struct rpc_result *r, void *data)
     }
     bool late = r->error != NULL && r->error->code == ERR_TIMEOUT;
     if (late && l->state == LINK_UP && !l->doubted) {
-        /* We may have stood still, and the answer waits to be read; or the master did, which is no reason to cut what streams over the link. */
+        /* We may have stood still, and the answer waits to be read; or the master did, which is no reason to cut
+         * what streams over the link. */
         l->doubted = true;
         link_hello(l, l->hello_ms);
         return;

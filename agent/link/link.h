@@ -1,12 +1,14 @@
-/* One of an agent's connections: to one master, kept for as long as the agent runs. Of agent/link/session.c, which decides what goes over which link.
+/* One of an agent's connections: to one master, kept for as long as the agent runs. Of agent/link/session.c, which
+ * decides what goes over which link.
  *
  *   WAITING -> DIALING -> UP
- *      ^          |        |      closed by anybody, or no answer to a hello: WAITING again, with a jittered pause of 100 ms to 5 s
+ *      ^          |        |      closed by anybody, or no answer to a hello: WAITING again, with a jittered pause of
+ *                 100 ms to 5 s
  *      \----------+--------/
  *
- * UP: the master has answered a hello, so it knows who we are, and we know who it is, whether it leads and in which term. If our certificate has
- * expired it is renewed first (agent/link/renew.h). Two addresses may lead to one master: of two links the second waits as a spare.
- * Loop thread only. Callbacks never run inside the call that caused them. */
+ * UP: the master has answered a hello, so it knows who we are, and we know who it is, whether it leads and in which
+ * term. If our certificate has expired it is renewed first (agent/link/renew.h). Two addresses may lead to one master:
+ * of two links the second waits as a spare. Loop thread only. Callbacks never run inside the call that caused them. */
 #ifndef AGENT_LINK_LINK_H
 #define AGENT_LINK_LINK_H
 
@@ -50,7 +52,8 @@ void link_stop(struct link *l); /* for good */
 void link_free(struct link *l); /* only after on_closed */
 /* Hangs up; it will be dialed again. */
 void link_leave(struct link *l, const char *what, const struct error *why);
-/* Asks the master anew; if it is UP and twice does not answer in timeout_ms we hang up. One at a time: nothing happens while one is under way. */
+/* Asks the master anew; if it is UP and twice does not answer in timeout_ms we hang up. One at a time: nothing
+ * happens while one is under way. */
 void link_hello(struct link *l, int64_t timeout_ms);
 /* Ask for the certificate over this link, unless it is asked for already. */
 void link_renew(struct link *l);

@@ -161,7 +161,8 @@ void renew_life(const struct renew *r, int64_t *from_s, int64_t *until_s)
 
 /* ---- The answer ---- */
 
-/* With an expired certificate each connection is such an attempt, every few seconds: the same reason is told ever more rarely. */
+/* With an expired certificate each connection is such an attempt, every few seconds: the same reason is told ever
+ * more rarely. */
 static void note_failure(struct renew *r, const struct error *why)
 {
     int64_t pause_ms = pki_renew_pause_ms(r->from_s, r->until_s, r->failures++);
@@ -192,8 +193,8 @@ static int check(const struct renew *r, const char *cert_pem, const char *key_pe
     return 0;
 }
 
-/* The CAs, the certificate and its key, so that after a crash between any two steps what is there fits together: while the pair is being replaced
- * the former CAs are trusted as well. */
+/* The CAs, the certificate and its key, so that after a crash between any two steps what is there fits together: while
+ * the pair is being replaced the former CAs are trusted as well. */
 static int write_all(struct renew *r, const char *ca_pem, const char *cert_pem, const char *key_pem, struct error *err)
 {
     bool same = strcmp(ca_pem, r->ca_pem) == 0;

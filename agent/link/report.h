@@ -1,10 +1,11 @@
 /* Status, finished deletions and events on their way to the leader: coalesced, and repeated until acknowledged.
  *
- * A pod's entry is "dirty" or not; what is sent is written at the moment of sending, so only the last state of a pod ever travels, and
- * a status equal to the last acknowledged one does not travel at all. One node.status call is in flight at a time; what gets dirty
- * meanwhile goes with the next one. Without a leader everything waits (it costs nothing but a flag), events up to REPORT_EVENTS_MAX.
- * Answers: done or not found (the pod is no more, or another one has its name) settle the entry; anything else leaves it dirty, and it is
- * sent again after a pause. Loop thread only. */
+ * A pod's entry is "dirty" or not; what is sent is written at the moment of sending, so only the last state of a pod
+ * ever travels, and a status equal to the last acknowledged one does not travel at all. One node.status call is in
+ * flight at a time; what gets dirty meanwhile goes with the next one. Without a leader everything waits (it costs
+ * nothing but a flag), events up to REPORT_EVENTS_MAX. Answers: done or not found (the pod is no more, or another one
+ * has its name) settle the entry; anything else leaves it dirty, and it is sent again after a pause. Loop thread
+ * only. */
 #ifndef AGENT_LINK_REPORT_H
 #define AGENT_LINK_REPORT_H
 

@@ -1,23 +1,26 @@
 /* The agent and its masters: a link to each of them (agent/link/link.h), one of which is the main one.
  *
- * Every link carries heartbeats, and streams that its master opens to the node (logs, exec, port-forward, image load): so each master knows when it
- * heard of the node, and a stream lives as long as the master that its client asked, whoever leads (or longer: agent/serve/stream.h). The main link, to the leader, carries the
- * registration, reports, events and the three streams of orders besides:
+ * Every link carries heartbeats, and streams that its master opens to the node (logs, exec, port-forward, image load):
+ * so each master knows when it heard of the node, and a stream lives as long as the master that its client asked,
+ * whoever leads (or longer: agent/serve/stream.h). The main link, to the leader, carries the registration, reports,
+ * events and the three streams of orders besides:
  *
- *   NONE -> REGISTERING -> READY        NONE: hello goes to every link, and links that are down are dialed, with growing pauses
+ *   NONE -> REGISTERING -> READY        NONE: hello goes to every link, and links that are down are dialed, with
+ *                                       growing pauses
  *     ^          |           |
  *     \----------+-----------/           the link is lost, its master leads no more, or another leads in a later term
  *
- * A master that begins to lead says so over all its links (node.lead {term}); its answer to a hello tells it as well, and a NotLeader error names
- * the leader's address. The main role then moves to the link that is there already, without a handshake. A lost connection changes nothing on
- * the node: pods go on, reports wait (agent/link/report.h).
- * Each time READY is reached the three streams start anew with a full list (on_list_begin, objects, on_list_end), which is also how what
- * happened meanwhile is learnt. A heartbeat goes out over every link each heartbeatMs together with a `hello`, so that a master that is not there
- * any more is noticed within three periods.
- * Masters are those of the configuration, and those that the leader has told (on_masters: to be kept for the next start), at most SESSION_LINKS_MAX.
- * The certificate is renewed over the main link when it is due (agent/link/renew.h), looked at with each heartbeat; if it has expired, over whichever
- * link comes first.
- * Loop thread only. Callbacks never run inside the call that caused them, except that of session_stop's closing of streams. */
+ * A master that begins to lead says so over all its links (node.lead {term}); its answer to a hello tells it as well,
+ * and a NotLeader error names the leader's address. The main role then moves to the link that is there already, without
+ * a handshake. A lost connection changes nothing on the node: pods go on, reports wait (agent/link/report.h).
+ * Each time READY is reached the three streams start anew with a full list (on_list_begin, objects, on_list_end), which
+ * is also how what happened meanwhile is learnt. A heartbeat goes out over every link each heartbeatMs together with a
+ * `hello`, so that a master that is not there any more is noticed within three periods.
+ * Masters are those of the configuration, and those that the leader has told (on_masters: to be kept for the next
+ * start), at most SESSION_LINKS_MAX. The certificate is renewed over the main link when it is due (agent/link/renew.h),
+ * looked at with each heartbeat; if it has expired, over whichever link comes first.
+ * Loop thread only. Callbacks never run inside the call that caused them, except that of session_stop's closing of
+ * streams. */
 #ifndef AGENT_LINK_SESSION_H
 #define AGENT_LINK_SESSION_H
 

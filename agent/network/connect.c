@@ -12,8 +12,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* A socket belongs to the network namespace in which it was made, whichever thread uses it later. So a thread enters the namespace, makes the
- * socket and ends (some 50 microseconds, waited for); connecting goes on the loop as for any other socket. */
+/* A socket belongs to the network namespace in which it was made, whichever thread uses it later. So a thread enters
+ * the namespace, makes the socket and ends (some 50 microseconds, waited for); connecting goes on the loop as for
+ * any other socket. */
 
 struct connect {
     uv_poll_t poll;

@@ -10,8 +10,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* All entries are listed and those to one of the ports are deleted by their first tuple, given back as the kernel wrote it. Source: the kernel's
- * linux/netfilter/nfnetlink_conntrack.h. */
+/* All entries are listed and those to one of the ports are deleted by their first tuple, given back as the kernel wrote
+ * it. Source: the kernel's linux/netfilter/nfnetlink_conntrack.h. */
 
 #define REPLY_BYTES   (64u << 10)
 #define FORGOTTEN_MAX 65536u

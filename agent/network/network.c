@@ -15,13 +15,15 @@
 #include "proto/facts/cidr.h"
 #include "proto/text/text.h"
 
-/* One job per ADD or DEL: a chain of steps. The owner is noted before the first and forgotten after the last (network/owner.c).
+/* One job per ADD or DEL: a chain of steps. The owner is noted before the first and forgotten after the last
+ * (network/owner.c).
  *
  *   ADD: [rules, bridge DEL, if something may be there of an attempt that was cut off]
  *        ->  bridge ADD (with host-local)  ->  rules, if there are host ports
  *   DEL: rules without it, if there were host ports  ->  bridge DEL
- * An address is given back only after no rule leads to it any more. A failed ADD is undone by a DEL before its callback, so that no lease leaks.
- * The rules are one text, made from all owners: changes that come while nft runs are written together by its next run. */
+ * An address is given back only after no rule leads to it any more. A failed ADD is undone by a DEL before its
+ * callback, so that no lease leaks. The rules are one text, made from all owners: changes that come while nft runs
+ * are written together by its next run. */
 
 #define NETWORK_NAME   "reeve"
 #define CNI_VERSION    "1.0.0"

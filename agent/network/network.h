@@ -1,10 +1,11 @@
-/* The pod network of a node: a CNI plugin for the pods, nftables rules for host ports and for what leaves the cluster, routes to the other nodes' pods,
- * connections into pods.
+/* The pod network of a node: a CNI plugin for the pods, nftables rules for host ports and for what leaves the cluster,
+ * routes to the other nodes' pods, connections into pods.
  *
- * The agent writes the configuration (bridge + host-local for the node's pod CIDR) and execs the plugin itself; spec 1.0.0:
- * https://www.cni.dev/docs/spec/. host-local keeps the leases in a directory. The rules are one nftables table, always written as a whole.
- * Guarantee: who holds an address or a port is noted before anything is made and until the last of it is gone; network_next tells all of
- * them after a restart, however the former agent ended. Loop thread only; callbacks never run inside the call that registered them. */
+ * The agent writes the configuration (bridge + host-local for the node's pod CIDR) and execs the plugin itself; spec
+ * 1.0.0: https://www.cni.dev/docs/spec/. host-local keeps the leases in a directory. The rules are one nftables table,
+ * always written as a whole. Guarantee: who holds an address or a port is noted before anything is made and until the
+ * last of it is gone; network_next tells all of them after a restart, however the former agent ended. Loop thread
+ * only; callbacks never run inside the call that registered them. */
 #ifndef AGENT_NETWORK_NETWORK_H
 #define AGENT_NETWORK_NETWORK_H
 
@@ -27,9 +28,9 @@ struct network_config {
     const char *bridge;     /* NULL = "reeve0" */
     const char
         *pod_cidr; /* "10.244.3.0/24"; NULL or "": the one of last time, or not known yet; see network_set_pod_cidr */
-    const char *
-        cluster_cidr; /* of all pods: traffic from pods that leaves it is masqueraded by the node; NULL = no masquerade */
-    unsigned mtu;     /* 0 = the plugin's choice */
+    /* of all pods: traffic from pods that leaves it is masqueraded by the node; NULL = no masquerade */
+    const char *cluster_cidr;
+    unsigned mtu; /* 0 = the plugin's choice */
     int64_t
         pod_connections; /* that one pod may have begun in the node's table of them; 0 = a share of it, -1 = no limit */
     const struct log *log;
@@ -41,12 +42,14 @@ struct network *network_hollow_new(uv_loop_t *loop, const char *pod_cidr);
 /* Waits for running plugins. Interfaces and routes stay. */
 void network_close(struct network *n, void (*cb)(void *data), void *data);
 
-/* What pod_connections 0 stands for on a machine whose table has so many places: a 32nd, at least NETWORK_CONNECTIONS_MIN. */
+/* What pod_connections 0 stands for on a machine whose table has so many places: a 32nd, at least
+ * NETWORK_CONNECTIONS_MIN. */
 #define NETWORK_CONNECTIONS_SHARE 32
 #define NETWORK_CONNECTIONS_MIN   1024
 int64_t network_connections_share(int64_t places);
 
-/* The master gives the node its range. ERR_CONFLICT if another one is in use by pods. Before it is set network_add waits. */
+/* The master gives the node its range. ERR_CONFLICT if another one is in use by pods. Before it is set network_add
+ * waits. */
 int network_set_pod_cidr(struct network *n, const char *pod_cidr, struct error *err);
 const char *network_pod_cidr(const struct network *n); /* "" if not set */
 
@@ -67,21 +70,25 @@ void network_add(struct network *n, const struct network_pod *pod, network_add_c
 /* For pods that were added, or half added, or never. Only uid and netns are needed. */
 typedef void network_done_cb(const struct error *error, void *data);
 void network_del(struct network *n, const char *uid, const char *netns, network_done_cb *cb, void *data);
-/* uids of all that hold something here, also from before a restart; each call gives one, starting with *cursor = 0; false at the end. */
+/* uids of all that hold something here, also from before a restart; each call gives one, starting with *cursor = 0;
+ * false at the end. */
 bool network_next(struct network *n, unsigned *cursor, char uid[64]);
 
-/* Addresses of all pods of the cluster, in place of cluster_cidr; the rules follow. What is no range of IPv4 is passed over. */
+/* Addresses of all pods of the cluster, in place of cluster_cidr; the rules follow. What is no range of IPv4 is
+ * passed over. */
 void network_set_cluster_cidr(struct network *n, struct str cidr);
-/* All other nodes' ranges (host-gw). Missing routes are added, changed ones replaced, those we added before and that are not in the list any
- * more are removed. The list is copied. Errors are logged and retried with the next call. ERR_INVALID for a malformed entry (the rest is done). */
+/* All other nodes' ranges (host-gw). Missing routes are added, changed ones replaced, those we added before and that
+ * are not in the list any more are removed. The list is copied. Errors are logged and retried with the next call.
+ * ERR_INVALID for a malformed entry (the rest is done). */
 struct network_route {
     const char *pod_cidr;
     const char *node_ip;
 };
 int network_set_routes(struct network *n, const struct network_route *routes, unsigned count, struct error *err);
 
-/* Addresses that pods may not connect to: the masters'. Connections of the node itself, and of pods on its network, are not touched. If one of them is
- * an address of this node, its port is closed on all the node's addresses. Copied; written to the kernel once the pod CIDR is known. */
+/* Addresses that pods may not connect to: the masters'. Connections of the node itself, and of pods on its network, are
+ * not touched. If one of them is an address of this node, its port is closed on all the node's addresses. Copied;
+ * written to the kernel once the pod CIDR is known. */
 #define NETWORK_CLOSED_MAX 64u
 struct network_closed {
     char ip[16]; /* IPv4 */
@@ -90,7 +97,8 @@ struct network_closed {
 void network_set_closed(struct network *n, const struct network_closed *closed, unsigned count);
 
 /* TCP connection to address:port from inside a namespace (netns "" or NULL = the node's own; address NULL = 127.0.0.1).
- * The socket is non-blocking and goes to the callee; -1 with the error (ERR_TIMEOUT, ERR_SYSTEM "connection refused"). */
+ * The socket is non-blocking and goes to the callee; -1 with the error (ERR_TIMEOUT, ERR_SYSTEM "connection
+ * refused"). */
 typedef void network_connect_cb(int fd, const struct error *error, void *data);
 void network_connect(uv_loop_t *loop, const char *netns, const char *address, uint16_t port, int64_t timeout_ms,
                      network_connect_cb *cb, void *data);

@@ -1,5 +1,6 @@
-/* Inside of the pod network: CNI and its queue are network.c, who holds what is network/owner.c, the nftables rules network/rules.c, the kernel's
- * routing table network/route.c, its memory of connections network/conntrack.c, connections into pods network/connect.c. */
+/* Inside of the pod network: CNI and its queue are network.c, who holds what is network/owner.c, the nftables rules
+ * network/rules.c, the kernel's routing table network/route.c, its memory of connections network/conntrack.c,
+ * connections into pods network/connect.c. */
 #ifndef AGENT_NETWORK_NETWORK_INT_H
 #define AGENT_NETWORK_NETWORK_INT_H
 
@@ -26,8 +27,8 @@ int network_routes_apply(const struct network_via *routes, unsigned count, struc
 
 /* ---- Who holds an address or a port of the node ---- */
 
-/* One pod that has, or may have, something in the kernel or among the leases. It is noted in a file before the first of it is made and
- * forgotten after the last of it is gone: what a crash leaves behind is known at the next start. */
+/* One pod that has, or may have, something in the kernel or among the leases. It is noted in a file before the first of
+ * it is made and forgotten after the last of it is gone: what a crash leaves behind is known at the next start. */
 struct network_owner_port {
     uint16_t host_port, container_port;
     const char *protocol;          /* literal: "tcp", "udp", "sctp" */
@@ -56,8 +57,8 @@ struct network_owner *network_owners_add(struct network_owners *o, const char *u
 int network_owners_keep(const struct network_owners *o, const struct network_owner *w, struct error *err);
 void network_owners_forget(struct network_owner *take, const struct network_owners *o);
 
-/* Pure: all of the agent's nftables rules as one transaction that replaces the former ones. Pods keep their address among themselves and leave the
- * cluster with the node's; host ports lead into pods. */
+/* Pure: all of the agent's nftables rules as one transaction that replaces the former ones. Pods keep their address
+ * among themselves and leave the cluster with the node's; host ports lead into pods. */
 struct network_rules {
     const char *bridge, *pod_cidr;
     const char *cluster_cidr; /* NULL = no masquerade of what leaves the cluster */
@@ -66,12 +67,13 @@ struct network_rules {
     unsigned closed_count;
 };
 void network_rules_write(struct buf *out, const struct network_rules *r);
-/* Pure: a table of its own, which is only ever added to, so that it goes on counting: of one pod (by address) so many connections at most are begun;
- * further ones are dropped before the kernel notes them. connections -1: the table goes. */
+/* Pure: a table of its own, which is only ever added to, so that it goes on counting: of one pod (by address) so many
+ * connections at most are begun; further ones are dropped before the kernel notes them. connections -1: the table
+ * goes. */
 void network_flows_write(struct buf *out, const char *bridge, int64_t connections);
 
-/* UDP has no end of a connection: the kernel goes on sending a known peer's packets where it sent them before. Makes it forget the peers of these
- * host ports. Blocking, short. */
+/* UDP has no end of a connection: the kernel goes on sending a known peer's packets where it sent them before. Makes it
+ * forget the peers of these host ports. Blocking, short. */
 int network_conntrack_forget(const struct network_owner_port *ports, unsigned count, struct error *err);
 
 #endif

@@ -9,8 +9,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* Routes we make carry a protocol number of our own (rtnetlink(7), rtm_protocol): whatever carries it and is not wanted is an old one of ours, also
- * from before a restart; nobody else's route is touched. */
+/* Routes we make carry a protocol number of our own (rtnetlink(7), rtm_protocol): whatever carries it and is not wanted
+ * is an old one of ours, also from before a restart; nobody else's route is touched. */
 #define ROUTE_PROTOCOL 82
 #define REPLY_BYTES    (64u << 10)
 

@@ -6,17 +6,21 @@
 #include <string.h>
 #include <sys/socket.h>
 
-/* One table for all of it, deleted and made anew in one transaction: between two versions no packet sees half of one, and what an earlier agent left
- * is gone with the first.
+/* One table for all of it, deleted and made anew in one transaction: between two versions no packet sees half of one,
+ * and what an earlier agent left is gone with the first.
  *
  *   at, any   host ports: by address, and for all addresses of the node -> the pod's address and port
- *   in, out   what comes from outside or from a pod, and what the node itself sends, if it is meant for an address of the node
- *   post      traffic to the node's own loopback address cannot come back from a pod, and pods on one bridge answer each other directly: both leave
- *             with the node's address. So does what leaves the cluster (not by the bridge plugin: that would hide pods from each other across nodes)
+ *   in, out   what comes from outside or from a pod, and what the node itself sends, if it is meant for an address of
+ *             the node
+ *   post      traffic to the node's own loopback address cannot come back from a pod, and pods on one bridge answer
+ *             each other directly: both leave with the node's address. So does what leaves the cluster (not by the
+ *             bridge plugin: that would hide pods from each other across nodes)
  *   closed    what pods may not connect to (the masters), here and on other machines: refused at once
- *   guard     the bridge's route_localnet, needed for 127.0.0.1:PORT, opens the node's loopback addresses to pods: it is closed again here
+ *   guard     the bridge's route_localnet, needed for 127.0.0.1:PORT, opens the node's loopback addresses to pods: it
+ *             is closed again here
  *
- * Beside it there is a table that stays, with what must not be forgotten: how many connections each pod has (network_flows_write). */
+ * Beside it there is a table that stays, with what must not be forgotten: how many connections each pod has
+ * (network_flows_write). */
 
 static bool same_port(const struct network_owner_port *a, const struct network_owner_port *b)
 {

@@ -1,8 +1,9 @@
-/* A node's own look at a pod that was bound to it: has it the room, the labels and the ports? Whoever wrote spec.nodeName (a person, another
- * scheduler, ours by a mistake) has not asked the node. Pure.
+/* A node's own look at a pod that was bound to it: has it the room, the labels and the ports? Whoever wrote
+ * spec.nodeName (a person, another scheduler, ours by a mistake) has not asked the node. Pure.
  *
- * Source: the kubelet's admission (general predicates and NoExecute taints), its reasons and messages. Quirk kept from there: an amount is compared
- * only if the pod asks for it. Resources that a node does not have at all are not looked at. */
+ * Source: the kubelet's admission (general predicates and NoExecute taints), its reasons and messages. Quirk kept from
+ * there: an amount is compared only if the pod asks for it. Resources that a node does not have at all are not
+ * looked at. */
 #ifndef AGENT_POD_ADMIT_H
 #define AGENT_POD_ADMIT_H
 

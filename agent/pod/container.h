@@ -1,4 +1,5 @@
-/* One container of a pod: from its image to its end and back. Pure but for what it asks of struct pod_ops (agent/pod/pod.h).
+/* One container of a pod: from its image to its end and back. Pure but for what it asks of struct pod_ops
+ * (agent/pod/pod.h).
  *
  *   IDLE -> PULLING -> STARTING -> POST_START -> RUNNING -> PRE_STOP -> TERMINATING -> KILLING -> (exit)
  *             |  ^        |  ^                      |          each of the last four may end by itself
@@ -6,15 +7,18 @@
  *       PULL_ERROR -> PULL_BACKOFF               decide: DONE, or again from PULLING at once, or CRASH_BACKOFF first
  *                    CONFIG_WAIT, START_BACKOFF
  *
- * The table in container.c is the whole machine: state x event -> next state and action. What is not in it does not happen.
+ * The table in container.c is the whole machine: state x event -> next state and action. What is not in it does not
+ * happen.
  *
  * Invariants
  *  1. At most one attempt runs. The next one is started only after the end of the former was seen.
- *  2. `attempt` counts starts (also failed ones of the program), never goes back, and is the restartCount of the status.
+ *  2. `attempt` counts starts (also failed ones of the program), never goes back, and is the restartCount of the
+ *     status.
  *  3. After a final stop the container is never started again.
  *  4. Answers to probes and hooks of a former attempt (other `token`) change nothing.
  *
- * Source: Kubernetes' container states and reasons, restart policy, lifecycle hooks; CrashLoopBackOff as the kubelet's. */
+ * Source: Kubernetes' container states and reasons, restart policy, lifecycle hooks; CrashLoopBackOff as the
+ * kubelet's. */
 #ifndef AGENT_POD_CONTAINER_H
 #define AGENT_POD_CONTAINER_H
 
@@ -110,14 +114,15 @@ void container_close(struct container *c);
 
 /* ---- What the pod does ---- */
 void container_go(struct container *c);
-/* why: literal text for the journal. final: never again. grace_ms <= 0: SIGKILL at once. May be repeated with less grace. */
+/* why: literal text for the journal. final: never again. grace_ms <= 0: SIGKILL at once. May be repeated with less
+ * grace. */
 void container_stop(struct container *c, bool final, int64_t grace_ms, const char *why);
 void container_refs_changed(struct container *c);
 void container_images_changed(struct container *c); /* no need to wait out a pause */
 void container_tick(struct container *c, int64_t now_ms);
 int64_t container_deadline(const struct container *c);
-/* From before the agent's restart. alive: its sandbox is there too; otherwise the attempt is only history. was_ready, was_started: by
- * the last status sent. */
+/* From before the agent's restart. alive: its sandbox is there too; otherwise the attempt is only history. was_ready,
+ * was_started: by the last status sent. */
 void container_adopt(struct container *c, const struct runtime_status *st, bool alive, bool was_started,
                      bool was_ready);
 void container_adopt_last(struct container *c, const struct runtime_status *st);
@@ -140,7 +145,8 @@ static inline bool container_is_up(const struct container *c) /* it has started 
 bool container_succeeded(const struct container *c); /* DONE with exit code 0 */
 unsigned container_next_attempt(const struct container *c);
 const char *container_state_name(enum container_state s);
-/* Is it started again after an end with this exit code? Sidecars always are, other init containers only after failures, ephemeral ones never. */
+/* Is it started again after an end with this exit code? Sidecars always are, other init containers only after
+ * failures, ephemeral ones never. */
 bool container_restarts(enum podspec_restart policy, const struct podspec_container *spec, int exit_code,
                         bool failed_by_us);
 

@@ -113,8 +113,9 @@ void evict_pressure_message(const struct evict_candidate *c, char message[EVICT_
 
 /* ---- Measuring ---- */
 
-/* Directories on the way down that are held open. One further down is closed while those below it are read, and found again by "..": a pod makes its
- * directories as deep as it likes. If a directory was moved meanwhile, the walk goes on at the deepest one that it holds. */
+/* Directories on the way down that are held open. One further down is closed while those below it are read, and found
+ * again by "..": a pod makes its directories as deep as it likes. If a directory was moved meanwhile, the walk goes
+ * on at the deepest one that it holds. */
 #define HELD_MAX   64u
 #define LEVELS_MAX (1u << 20) /* what lies deeper is not counted: memory */
 

@@ -1,11 +1,12 @@
 /* Has a pod used more of the node's disk than it may? Pure, by what was measured.
  *
- * Source: the kubelet's local storage eviction, its order (emptyDirs, the pod as a whole, single containers) and its words. The pod as a whole may use
- * what its containers together may; an emptyDir in memory counts as memory, not here.
+ * Source: the kubelet's local storage eviction, its order (emptyDirs, the pod as a whole, single containers) and its
+ * words. The pod as a whole may use what its containers together may; an emptyDir in memory counts as memory, not here.
  *
- * When the disk is nearly full (DiskPressure), a pod goes that has no limit, too: one at a time, by the kubelet's order, those of lower priority first, then
- * those that use most beyond what they requested. Unlike the kubelet, it must use more than it requested and a hundredth of the disk, so that its going
- * helps: else all pods of a node would go one after another for what something else has written. */
+ * When the disk is nearly full (DiskPressure), a pod goes that has no limit, too: one at a time, by the kubelet's
+ * order, those of lower priority first, then those that use most beyond what they requested. Unlike the kubelet, it
+ * must use more than it requested and a hundredth of the disk, so that its going helps: else all pods of a node
+ * would go one after another for what something else has written. */
 #ifndef AGENT_POD_EVICT_H
 #define AGENT_POD_EVICT_H
 
@@ -40,8 +41,8 @@ bool evict_helps(const struct evict_candidate *c, uint64_t disk_bytes);
 bool evict_goes_first(const struct evict_candidate *a, const struct evict_candidate *b);
 void evict_pressure_message(const struct evict_candidate *c, char message[EVICT_MESSAGE_MAX]);
 
-/* Bytes on disk of a tree, on this file system alone; a file with several names counts once. Blocking, may be long: for worker threads. What vanishes
- * meanwhile is left out; nothing there is 0. */
+/* Bytes on disk of a tree, on this file system alone; a file with several names counts once. Blocking, may be long: for
+ * worker threads. What vanishes meanwhile is left out; nothing there is 0. */
 uint64_t evict_measure(const char *path);
 
 #endif

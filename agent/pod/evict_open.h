@@ -1,16 +1,17 @@
-/* Bytes on the node's disk that no directory holds any more: files that were deleted, and that a process of a container still has open or mapped. Found by
- * walking /proc/PID/fd and /proc/PID/maps of its processes; blocking, for worker threads.
+/* Bytes on the node's disk that no directory holds any more: files that were deleted, and that a process of a container
+ * still has open or mapped. Found by walking /proc/PID/fd and /proc/PID/maps of its processes; blocking, for worker
+ * threads.
  *
- * Not found: files that only lie in a socket's queue (SCM_RIGHTS). Of an image's file that is deleted while it is open the bytes count as well, though
- * they are not the pod's. */
+ * Not found: files that only lie in a socket's queue (SCM_RIGHTS). Of an image's file that is deleted while it is open
+ * the bytes count as well, though they are not the pod's. */
 #ifndef AGENT_POD_EVICT_OPEN_H
 #define AGENT_POD_EVICT_OPEN_H
 
 #include <stdint.h>
 #include <sys/types.h>
 
-#define EVICT_OPEN_MAX                                                                                                 \
-    262144u /* descriptors and mappings that are looked at for one pod in a round; the next begins with another process */
+/* Descriptors and mappings that are looked at for one pod in a round; the next round begins with another process. */
+#define EVICT_OPEN_MAX 262144u
 
 struct evict_open {
     dev_t disk;    /* files on this one count, and those on any overlay */

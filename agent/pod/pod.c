@@ -248,7 +248,8 @@ static const struct cell machine[POD_STATES][POD_EVENTS] = {
             [POD_EV_TIMER] = GOTO(VOLUMES, act_volumes),
             [POD_EV_DELETE] = GOTO(CLEANING, act_clean),
         },
-    /* In SANDBOX and NETWORK deletion waits for the answer, or for the end of the pause: CLEANING begins only when nothing is in flight. */
+    /* In SANDBOX and NETWORK deletion waits for the answer, or for the end of the pause: CLEANING begins only when
+     * nothing is in flight. */
     [POD_SANDBOX] =
         {
             [POD_EV_OK] = GOTO(NETWORK, act_network),
@@ -516,8 +517,8 @@ static struct container *find_ephemeral(const struct pod *p, const char *name)
     return NULL;
 }
 
-/* The containers of a newer spec, in its order: those that are there already, found by name, and new ones. NULL if it lacks one that is there: only
- * ephemeral ones may be added, nothing is ever taken away. */
+/* The containers of a newer spec, in its order: those that are there already, found by name, and new ones. NULL if it
+ * lacks one that is there: only ephemeral ones may be added, nothing is ever taken away. */
 static struct container **containers_of(struct pod *p, const struct podspec *fresh)
 {
     if (fresh->init_count != p->spec->init_count || fresh->main_count != p->spec->main_count) {

@@ -1,4 +1,5 @@
-/* A pod on its node: from the order to run it to the report that it is gone. Pure but for what it asks of struct pod_ops.
+/* A pod on its node: from the order to run it to the report that it is gone. Pure but for what it asks of struct
+ * pod_ops.
  *
  *   PENDING -> VOLUMES -> SANDBOX -> NETWORK -> INIT -> RUNNING -> STOPPING -> CLEANING -> FINISHED -> CLEANING -> GONE
  *                 each may fail and is tried again            \________ deletion leads here from everywhere
@@ -13,9 +14,9 @@
  *  GONE      nothing is left; the owner frees it
  * The table in pod.c is the whole machine.
  *
- * Guarantees: only deletion, the end of its containers, or its active deadline stops a pod; that masters are away never does.
- * GONE is reached only after every container's end was seen and everything was given back. The pod is not freed while answers
- * are outstanding (`pending`).
+ * Guarantees: only deletion, the end of its containers, or its active deadline stops a pod; that masters are away never
+ * does. GONE is reached only after every container's end was seen and everything was given back. The pod is not freed
+ * while answers are outstanding (`pending`).
  * Source: Kubernetes pod lifecycle; reasons and messages as the kubelet's. */
 #ifndef AGENT_POD_POD_H
 #define AGENT_POD_POD_H
@@ -143,7 +144,8 @@ void pod_delete(struct pod *p, bool removed);              /* removed: the objec
 /* It has taken what it may not: it fails, and its containers get hardly any time. In INIT and RUNNING. */
 void pod_evict(struct pod *p, const char *message);
 void pod_reject(struct pod *p, const char *reason, const char *message); /* in PENDING: it fails, nothing of it runs */
-/* The kernel has refused it so many processes by now, because it had as many as it may. True if that is more than before: its status changes. */
+/* The kernel has refused it so many processes by now, because it had as many as it may. True if that is more than
+ * before: its status changes. */
 bool pod_forks_refused(struct pod *p, uint64_t refused, int64_t wall_ms);
 void pod_refs_changed(struct pod *p);
 void pod_images_changed(struct pod *p);

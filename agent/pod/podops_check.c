@@ -1,4 +1,5 @@
-/* Hooks and probes: one run each, by command, HTTP or TCP. Every run answers exactly once, with the token of the attempt it belongs to. */
+/* Hooks and probes: one run each, by command, HTTP or TCP. Every run answers exactly once, with the token of the
+ * attempt it belongs to. */
 #include <stdio.h>
 #include <stdlib.h>
 

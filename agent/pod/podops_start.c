@@ -1,5 +1,5 @@
-/* What a container needs before it runs, and its start: volumes, the image, environment, mounts. Everything but the image and the start
- * itself is done at once: files of a virtual or local file system, short. */
+/* What a container needs before it runs, and its start: volumes, the image, environment, mounts. Everything but the
+ * image and the start itself is done at once: files of a virtual or local file system, short. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +12,8 @@
 
 /* ---- Volumes ---- */
 
-/* After a restart of the agent with the masters away: the content is not known, but it is still there from before (layout: volume.h). */
+/* After a restart of the agent with the masters away: the content is not known, but it is still there from before
+ * (layout: volume.h). */
 static bool is_laid_out(const struct agent_pod *ap, const char *name, char path[VOLUME_PATH_MAX])
 {
     char data[VOLUME_PATH_MAX];
@@ -220,7 +221,8 @@ static void on_started(const struct runtime_started *r, void *data)
     container_on_started(c, r);
 }
 
-/* The PID namespace of the container whose processes this one is to see. NULL: it sees them anyway, or wants none, or there are none. */
+/* The PID namespace of the container whose processes this one is to see. NULL: it sees them anyway, or wants none,
+ * or there are none. */
 static const char *target_pid_namespace(struct container *c, struct arena *a)
 {
     struct agent *agent = podops_agent(c->pod);

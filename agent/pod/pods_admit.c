@@ -1,5 +1,6 @@
-/* Admission of pods that are ordered anew (admit.h). A pod that was here before has been admitted. What the node's labels or taints forbid is asked
- * of the leader once more before it is refused: both change without our being told, and the order may be newer than what we know. */
+/* Admission of pods that are ordered anew (admit.h). A pod that was here before has been admitted. What the node's
+ * labels or taints forbid is asked of the leader once more before it is refused: both change without our being told,
+ * and the order may be newer than what we know. */
 #include <stdlib.h>
 
 #include "agent/node.h"

@@ -1,7 +1,8 @@
-/* Pods that use more of the disk than they may (evict.h), or more than others while it is nearly full. Measured in rounds by worker threads, only if a pod has
- * such a limit or the disk is nearly full, and few pods at a time: a pod with millions of files keeps a thread busy for as long as it takes, and the
- * others are needed for images, sandboxes and deletions. When all have been measured and the disk is still nearly full, one pod goes; the next one not before
- * it has given everything back. */
+/* Pods that use more of the disk than they may (evict.h), or more than others while it is nearly full. Measured in
+ * rounds by worker threads, only if a pod has such a limit or the disk is nearly full, and few pods at a time: a pod
+ * with millions of files keeps a thread busy for as long as it takes, and the others are needed for images, sandboxes
+ * and deletions. When all have been measured and the disk is still nearly full, one pod goes; the next one not
+ * before it has given everything back. */
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -62,7 +63,8 @@ static bool is_below(const char *path, const char *dir)
     return strncmp(path, dir, n) == 0 && (n == 1 || path[n] == '/' || path[n] == '\0');
 }
 
-/* A file that is deleted and open counts where it was: for the volume that is mounted there, else for the container. What is deleted of a hostPath is nobody's. */
+/* A file that is deleted and open counts where it was: for the volume that is mounted there, else for the container.
+ * What is deleted of a hostPath is nobody's. */
 static void count_hidden(const char *path, uint64_t bytes, void *data)
 {
     const struct hidden *h = data;

@@ -1,4 +1,5 @@
-/* Pods that are forked out: the kernel refuses them processes, which only what runs in them sees. Their status and an event say so, too. */
+/* Pods that are forked out: the kernel refuses them processes, which only what runs in them sees. Their status and
+ * an event say so, too. */
 #include <inttypes.h>
 #include <stdio.h>
 

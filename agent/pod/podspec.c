@@ -312,7 +312,8 @@ static void read_sysctls(struct arena *a, struct mp list, struct podspec *s)
     s->sysctls = out;
 }
 
-/* Guaranteed: every container has limits for cpu and memory, and requests equal to them. BestEffort: nobody asks for anything. */
+/* Guaranteed: every container has limits for cpu and memory, and requests equal to them. BestEffort: nobody asks for
+ * anything. */
 static enum podspec_qos qos_of(const struct podspec *s)
 {
     bool guaranteed = true, best_effort = true;
@@ -476,7 +477,8 @@ static int64_t quota_of(int64_t milli)
     return milli <= 0 ? 0 : MAX(milli * CPU_PERIOD_US / 1000, CPU_QUOTA_MIN_US);
 }
 
-/* The less of what it asked for a container uses of the node's memory, the later it is chosen by the kernel's OOM killer. */
+/* The less of what it asked for a container uses of the node's memory, the later it is chosen by the kernel's OOM
+ * killer. */
 static int oom_score(const struct podspec *s, const struct podspec_container *c, int64_t node_memory_bytes)
 {
     if (s->qos == PODSPEC_GUARANTEED) {
@@ -502,8 +504,8 @@ void podspec_container_resources(const struct podspec *s, const struct podspec_c
     };
 }
 
-/* Containers run together with sidecars, init containers one at a time: the larger of both counts. A limit holds for the pod only
- * if every container has one. */
+/* Containers run together with sidecars, init containers one at a time: the larger of both counts. A limit holds for
+ * the pod only if every container has one. */
 void podspec_pod_limits(const struct podspec *s, struct cgroup_limits *out)
 {
     int64_t cpu = 0, quota = 0, memory = 0, init_cpu = 0, init_quota = 0, init_memory = 0;

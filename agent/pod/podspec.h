@@ -1,9 +1,10 @@
-/* The specification of a pod, as the node needs it: the object's fields read once into plain structs, and what can only be
- * known on the node resolved: environment, command line, files of volumes. Pure: no clock, no disk, no libuv call.
+/* The specification of a pod, as the node needs it: the object's fields read once into plain structs, and what can only
+ * be known on the node resolved: environment, command line, files of volumes. Pure: no clock, no disk, no libuv call.
  *
- * Source: Kubernetes API v1 PodSpec, Container, Probe, SecurityContext, EnvVarSource, Volume; $(VAR) expansion as documented for
- * Container.command; QoS classes and OOM scores as the kubelet computes them.
- * Secrets: values that come from Secrets are only in what podspec_resolve and podspec_volume_files hand out, never in an error. */
+ * Source: Kubernetes API v1 PodSpec, Container, Probe, SecurityContext, EnvVarSource, Volume; $(VAR) expansion as
+ * documented for Container.command; QoS classes and OOM scores as the kubelet computes them.
+ * Secrets: values that come from Secrets are only in what podspec_resolve and podspec_volume_files hand out, never
+ * in an error. */
 #ifndef AGENT_POD_PODSPEC_H
 #define AGENT_POD_PODSPEC_H
 
@@ -145,14 +146,16 @@ struct podspec {
     unsigned volumes_count;
 };
 
-/* The object must be a Pod (validated by the master). Takes a reference of its own. ERR_INVALID if it lacks what no pod can lack. */
+/* The object must be a Pod (validated by the master). Takes a reference of its own. ERR_INVALID if it lacks what no
+ * pod can lack. */
 int podspec_new(const struct object *pod, struct podspec **out, struct error *err);
 void podspec_free(struct podspec *s);
 const struct podspec_container *podspec_find(const struct podspec *s, struct str container); /* NULL if none */
 /* Does the pod need the content of this object (ConfigMap, Secret) anywhere? */
 bool podspec_refers(const struct podspec *s, const struct object *to);
-/* resolv.conf of the pod, from the node's: dnsConfig is added to it, or stands alone with dnsPolicy None. Names are not given twice, options of the
- * pod win, and the resolver's limits are kept (3 name servers, 32 domains). In the arena; NULL = as the node's. */
+/* resolv.conf of the pod, from the node's: dnsConfig is added to it, or stands alone with dnsPolicy None. Names are not
+ * given twice, options of the pod win, and the resolver's limits are kept (3 name servers, 32 domains). In the
+ * arena; NULL = as the node's. */
 const char *podspec_resolv_conf(const struct podspec *s, struct str node_conf, struct arena *a);
 /* "net/ipv4/x.y" and "net.ipv4.x/y" -> "net.ipv4.x/y": whichever separator comes first separates; in the arena. */
 const char *podspec_sysctl_name(struct arena *a, struct str name);
@@ -183,14 +186,15 @@ struct podspec_resolved {
     const char *const *command, *const *args; /* expanded; NULL = not given */
     const char *const *env;                   /* "K=V", NULL-terminated */
 };
-/* In the arena. ERR_BUSY: ConfigMaps and Secrets are not known yet (wait, nothing is wrong). ERR_NOT_FOUND: `configmap "x" not found`,
- * `couldn't find key k in Secret ns/x`. ERR_INVALID: a field that is not supported. */
+/* In the arena. ERR_BUSY: ConfigMaps and Secrets are not known yet (wait, nothing is wrong). ERR_NOT_FOUND: `configmap
+ * "x" not found`, `couldn't find key k in Secret ns/x`. ERR_INVALID: a field that is not supported. */
 int podspec_resolve(const struct podspec *s, const struct podspec_container *c, const struct podspec_facts *f,
                     struct arena *a, struct podspec_resolved *out, struct error *err);
 /* $(VAR) in text by a NULL-terminated "K=V" list: the last one counts; unknown names stay as they are, $$ is one $. */
 const char *podspec_expand(struct arena *a, const char *text, const char *const *env);
 
-/* The files of a volume of a kind for which podspec_volume_is_files holds. secret: belongs on tmpfs. Errors as podspec_resolve. */
+/* The files of a volume of a kind for which podspec_volume_is_files holds. secret: belongs on tmpfs. Errors as
+ * podspec_resolve. */
 int podspec_volume_files(const struct podspec *s, const struct podspec_volume *v, const struct podspec_facts *f,
                          struct arena *a, struct volume_file **files, unsigned *count, bool *secret, struct error *err);
 

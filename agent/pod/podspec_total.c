@@ -40,7 +40,8 @@ static struct podspec_total read_amounts(struct mp quantities)
     return podspec_total_sum(a, (struct podspec_total){0});
 }
 
-/* "Init containers run one after the other beside the sidecars started before them; then all containers run beside all sidecars." */
+/* "Init containers run one after the other beside the sidecars started before them; then all containers run beside
+ * all sidecars." */
 void podspec_sum_requests(struct podspec *s)
 {
     struct podspec_total sidecars = {0}, peak = {0}, apps = {0};

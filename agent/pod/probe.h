@@ -1,8 +1,9 @@
 /* When a probe is due and what its results mean. Pure: time and results come in.
  *
- * The first run comes right after the container's start or its initial delay, then one each period, counted from the begin of the run before: after
- * a standstill one run is made, not those that were missed. A result counts once it has come success_threshold (or failure_threshold) times in a row. Liveness starts as success, readiness
- * and startup as failure. Source: Kubernetes' prober worker; Probe in the API. */
+ * The first run comes right after the container's start or its initial delay, then one each period, counted from the
+ * begin of the run before: after a standstill one run is made, not those that were missed. A result counts once it has
+ * come success_threshold (or failure_threshold) times in a row. Liveness starts as success, readiness and startup as
+ * failure. Source: Kubernetes' prober worker; Probe in the API. */
 #ifndef AGENT_POD_PROBE_H
 #define AGENT_POD_PROBE_H
 

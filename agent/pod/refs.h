@@ -1,6 +1,8 @@
-/* Objects whose content pods of this node name (ConfigMaps, Secrets): a cache fed by the leader's stream. In memory only: Secrets never touch the disk.
+/* Objects whose content pods of this node name (ConfigMaps, Secrets): a cache fed by the leader's stream. In memory
+ * only: Secrets never touch the disk.
  *
- * Until the first whole list has come, absence means nothing (refs_synced). A new list replaces the old one: begin, put..., end. */
+ * Until the first whole list has come, absence means nothing (refs_synced). A new list replaces the old one: begin,
+ * put..., end. */
 #ifndef AGENT_POD_REFS_H
 #define AGENT_POD_REFS_H
 
@@ -17,7 +19,8 @@ const struct object *refs_get(const struct refs *r, enum kind_id kind, struct st
                               struct str name); /* NULL if none */
 
 void refs_list_begin(struct refs *r);
-/* What was not put since begin is dropped, each one told to cb (may be NULL) while it is still readable. From now on synced. */
+/* What was not put since begin is dropped, each one told to cb (may be NULL) while it is still readable. From now on
+ * synced. */
 typedef void refs_dropped_cb(const struct object *o, void *data);
 void refs_list_end(struct refs *r, refs_dropped_cb *cb, void *data);
 bool refs_synced(const struct refs *r);

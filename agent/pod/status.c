@@ -75,7 +75,8 @@ static bool is_over(const char *phase)
     return strcmp(phase, "Succeeded") == 0 || strcmp(phase, "Failed") == 0;
 }
 
-/* A phase that is the last one is told only when nothing of the pod runs any more, sidecars included: others rely on it. */
+/* A phase that is the last one is told only when nothing of the pod runs any more, sidecars included: others rely on
+ * it. */
 const char *status_phase(const struct pod *p)
 {
     const char *phase = p->failed ? "Failed" : phase_of_containers(p);

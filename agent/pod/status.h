@@ -1,7 +1,7 @@
 /* The status of a pod as Kubernetes' clients know it: phase, conditions, addresses, one entry per container. Pure.
  *
- * Source: Kubernetes API v1 PodStatus; phase rules and reasons as the kubelet's. Conditions of others (PodScheduled, readiness gates)
- * are kept from the object. */
+ * Source: Kubernetes API v1 PodStatus; phase rules and reasons as the kubelet's. Conditions of others (PodScheduled,
+ * readiness gates) are kept from the object. */
 #ifndef AGENT_POD_STATUS_H
 #define AGENT_POD_STATUS_H
 

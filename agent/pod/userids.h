@@ -1,5 +1,6 @@
-/* Which pod of this node has which user ids: blocks of USERNS_IDS, one for each pod with a user namespace of its own (hostUsers: false). No two
- * pods have the same block, and one that was given back is the last to be given out again. In memory: after a restart the sandboxes tell. */
+/* Which pod of this node has which user ids: blocks of USERNS_IDS, one for each pod with a user namespace of its own
+ * (hostUsers: false). No two pods have the same block, and one that was given back is the last to be given out
+ * again. In memory: after a restart the sandboxes tell. */
 #ifndef AGENT_POD_USERIDS_H
 #define AGENT_POD_USERIDS_H
 
@@ -20,7 +21,8 @@ uint32_t userids_take(struct userids *u, const char *uid);
 /* It has this one, from before the restart; one of another range of old is no matter. */
 void userids_keep(struct userids *u, const char *uid, uint32_t first);
 void userids_give(struct userids *u, const char *uid); /* none is fine */
-/* Pods that hold one, one per call from *cursor = 0; NULL at the end. One that is given back meanwhile disturbs nothing. */
+/* Pods that hold one, one per call from *cursor = 0; NULL at the end. One that is given back meanwhile disturbs
+ * nothing. */
 const char *userids_next(const struct userids *u, unsigned *cursor);
 
 #endif

@@ -19,9 +19,10 @@
 
 /* What was learnt on machines of both kinds:
  *
- * - crun refuses a "hybrid" tree (version 1 controllers and a cgroup2 at /sys/fs/cgroup/unified that still has one). A node in namespaces of its own
- *   gets a fresh tmpfs on /sys/fs/cgroup with each version 1 controller and `none,name=systemd` mounted and no unified; on a
- *   real machine the agent unmounts unified in its own mount namespace.
+ * - crun refuses a "hybrid" tree (version 1 controllers and a cgroup2 at /sys/fs/cgroup/unified that still has one). A
+ *   node in namespaces of its own gets a fresh tmpfs on /sys/fs/cgroup with each version 1 controller and
+ *   `none,name=systemd` mounted and no unified; on a real machine the agent unmounts unified in its own mount
+ *   namespace.
  * - A version 1 cpuset must be filled (cpuset.cpus, cpuset.mems from the parent) before a process can enter it.
  * - On version 2 a group with processes cannot hand controllers down ("no internal processes"), hence the leaf "agent".
  * - rmdir gives EBUSY until the killed processes are reaped and their memory is uncharged: removal tries again. */
@@ -191,8 +192,9 @@ static int make_level(struct cgroup *c, const char *path, struct error *err)
     return 0;
 }
 
-/* Where the kernel shares a disk out by weight (io.cost or BFQ), all pods together have half of what each of the system's groups has, and each pod the same
- * among them. Elsewhere there is no such file, or nothing that goes by it. */
+/* Where the kernel shares a disk out by weight (io.cost or BFQ), all pods together have half of what each of the
+ * system's groups has, and each pod the same among them. Elsewhere there is no such file, or nothing that goes by
+ * it. */
 static void weigh_disk(const struct cgroup *c)
 {
     static const char *const files[] = {"io.weight", "io.bfq.weight", "blkio.bfq.weight", "blkio.weight"};

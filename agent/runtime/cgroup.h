@@ -1,9 +1,10 @@
-/* Control groups of pods: one directory per pod, containers below it (made by the runtime), on hierarchies of version 1 or 2.
+/* Control groups of pods: one directory per pod, containers below it (made by the runtime), on hierarchies of version 1
+ * or 2.
  *
  *   v1: /sys/fs/cgroup/{memory,cpu,cpuacct,pids,...}/PARENT/podUID/ID
  *   v2: /sys/fs/cgroup/PARENT/podUID/ID
- * The version is found at run time: cgroup2 mounted at the root itself means 2, otherwise 1 with whichever controllers are mounted.
- * All but removal is blocking and short (files of a virtual file system). */
+ * The version is found at run time: cgroup2 mounted at the root itself means 2, otherwise 1 with whichever controllers
+ * are mounted. All but removal is blocking and short (files of a virtual file system). */
 #ifndef AGENT_RUNTIME_CGROUP_H
 #define AGENT_RUNTIME_CGROUP_H
 
@@ -19,8 +20,8 @@
 
 struct cgroup; /* the node's cgroup tree */
 
-/* root NULL = "/sys/fs/cgroup"; parent: below it, e.g. "reeve" ("" = pods lie in the root). Makes the parent and, on version 2, enables the
- * controllers on the way down (processes in the way are moved to a leaf "agent"). */
+/* root NULL = "/sys/fs/cgroup"; parent: below it, e.g. "reeve" ("" = pods lie in the root). Makes the parent and, on
+ * version 2, enables the controllers on the way down (processes in the way are moved to a leaf "agent"). */
 int cgroup_new(uv_loop_t *loop, const char *root, const char *parent, const struct log *log, struct cgroup **out,
                struct error *err);
 struct cgroup *cgroup_hollow_new(uv_loop_t *loop); /* nothing is measured or made */
@@ -34,10 +35,12 @@ struct cgroup_limits {
     int64_t cpu_quota_us, cpu_period_us;
     int64_t pids_max;
 };
-/* What all pods together may have, so that the machine keeps the rest for itself: on the parent. 0 = no limit. It is not set, with an error, where memory
- * in use is above it already. Without a parent of their own the pods share the root, which has no limits: ERR_UNSUPPORTED. */
+/* What all pods together may have, so that the machine keeps the rest for itself: on the parent. 0 = no limit. It is
+ * not set, with an error, where memory in use is above it already. Without a parent of their own the pods share the
+ * root, which has no limits: ERR_UNSUPPORTED. */
 int cgroup_limit_all(struct cgroup *c, uint64_t memory_bytes, int64_t pids_max, struct error *err);
-/* The pod's group. path receives what the runtime is given as parent ("/reeve/podUID"). Idempotent; limits are set anew. */
+/* The pod's group. path receives what the runtime is given as parent ("/reeve/podUID"). Idempotent; limits are set
+ * anew. */
 int cgroup_pod_make(struct cgroup *c, const char *uid, const struct cgroup_limits *limits, char path[CGROUP_PATH_MAX],
                     struct error *err);
 
@@ -46,7 +49,8 @@ void cgroup_pod_path(const struct cgroup *c, const char *uid, char path[CGROUP_P
 
 /* Moves a process into a leaf group of its own in the pod's, which exists. Idempotent. */
 int cgroup_pod_place(struct cgroup *c, const char *uid, const char *leaf, int pid, struct error *err);
-/* The file that lists the processes of the group at path (as given by cgroup_pod_make, or that + "/ID"); "" = there is none. */
+/* The file that lists the processes of the group at path (as given by cgroup_pod_make, or that + "/ID"); "" = there
+ * is none. */
 void cgroup_procs_file(const struct cgroup *c, const char *path, char out[CGROUP_PATH_MAX * 2]);
 /* Kills what is in the group of a container (path: pod's + "/ID") that has ended and left processes behind. */
 void cgroup_kill(const char *path);
@@ -63,8 +67,8 @@ int cgroup_usage(struct cgroup *c, const char *path, struct cgroup_usage *out, s
 /* The whole tree of pods. */
 int cgroup_usage_all(struct cgroup *c, struct cgroup_usage *out, struct error *err);
 
-/* How often the kernel has refused a process to this pod because it had as many as it may, as far as groups that are still there know it; 0 if it is
- * not known. */
+/* How often the kernel has refused a process to this pod because it had as many as it may, as far as groups that are
+ * still there know it; 0 if it is not known. */
 uint64_t cgroup_pod_forks_refused(struct cgroup *c, const char *uid);
 
 /* uids of pods that have a group, one per call from *cursor = 0. */

@@ -139,7 +139,8 @@ static void op_remove(struct runtime *base, const char *id, runtime_done_cb *cb,
 
 /* ---- Exits ---- */
 
-/* The kernel counts instances and watches of inotify by user: a pod that runs as root can take all that root may have. */
+/* The kernel counts instances and watches of inotify by user: a pod that runs as root can take all that root may
+ * have. */
 #define EXITS_UNWATCHED_MS 1000
 
 static void exits_unwatched(uv_timer_t *t);

@@ -1,5 +1,6 @@
-/* The container's own input and output: conmon keeps a socket "attach" in the bundle for them (packets; from the container: a byte 2 or 3 for
- * stdout or stderr, then bytes; a half close of ours ends its input) and takes the terminal's size through the fifo "ctl". */
+/* The container's own input and output: conmon keeps a socket "attach" in the bundle for them (packets; from the
+ * container: a byte 2 or 3 for stdout or stderr, then bytes; a half close of ours ends its input) and takes the
+ * terminal's size through the fifo "ctl". */
 #include "agent/runtime/crun_int.h"
 
 #include <errno.h>

@@ -1,14 +1,14 @@
 /* Commands in running containers, through `crun exec`.
  *
- * Left to itself crun exec runs as root whatever the container runs as, so it is given the process of the container's own configuration
- * (user, groups, environment, capabilities) with other arguments. Killing crun does not kill
- * what it started, so it writes the command's pid to a file and that process is killed too (as its group, if it leads one).
- * A terminal is made by crun inside the container, and its master comes to us over a Unix socket (--console-socket): size and
- * input are ours to set from then on. crun itself stays and brings the exit code.
+ * Left to itself crun exec runs as root whatever the container runs as, so it is given the process of the container's
+ * own configuration (user, groups, environment, capabilities) with other arguments. Killing crun does not kill
+ * what it started, so it writes the command's pid to a file and that process is killed too (as its group, if it leads
+ * one). A terminal is made by crun inside the container, and its master comes to us over a Unix socket
+ * (--console-socket): size and input are ours to set from then on. crun itself stays and brings the exit code.
  *
- * What is not guaranteed: that the command sees its terminal's size from its first moment. crun lets it go and then sets the size, so a
- * command that asks at once may hear 0 by 0; SIGWINCH tells it better. No size that we set is lost, since crun does not touch it any more
- * once it has given us the master. */
+ * What is not guaranteed: that the command sees its terminal's size from its first moment. crun lets it go and then
+ * sets the size, so a command that asks at once may hear 0 by 0; SIGWINCH tells it better. No size that we set is lost,
+ * since crun does not touch it any more once it has given us the master. */
 #include "agent/runtime/crun_int.h"
 
 #include <assert.h>
@@ -65,8 +65,8 @@ static bool has_begun(const char *base)
     return fs_exists(path);
 }
 
-/* The exit code for a client. That of crun itself, if it could not begin the command, becomes what a shell would say: 127 for a command
- * that is not there, 126 for one that cannot be run. said: what crun wrote. */
+/* The exit code for a client. That of crun itself, if it could not begin the command, becomes what a shell would say:
+ * 127 for a command that is not there, 126 for one that cannot be run. said: what crun wrote. */
 static int told_exit_code(const char *base, int exit_code, const char *said)
 {
     if (exit_code != CRUN_FAILED || has_begun(base)) {
@@ -434,8 +434,8 @@ static void exec_read(uv_stream_t *s, ssize_t n, const uv_buf_t *b)
         }
         return;
     }
-    /* libuv takes a short read beside a hang-up for the end. Of a terminal that is not true: the kernel hands over what was written bit by bit,
-     * and only EIO says that there is no more. */
+    /* libuv takes a short read beside a hang-up for the end. Of a terminal that is not true: the kernel hands over what
+     * was written bit by bit, and only EIO says that there is no more. */
     if (n == UV_EOF && x->tty && !is_err && x->out_came) {
         x->out_came = false;
         uv_read_start(s, exec_alloc, exec_read);
@@ -582,7 +582,8 @@ static void console_connection(uv_poll_t *p, int status, int events)
     if (fd < 0) {
         return;
     }
-    /* The handle of the listening socket is closed and one for the connection opened in its place, in the close callback. */
+    /* The handle of the listening socket is closed and one for the connection opened in its place, in the close
+     * callback. */
     uv_poll_stop(p);
     close(x->console_fd);
     x->console_fd = fd;

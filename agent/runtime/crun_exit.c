@@ -1,5 +1,5 @@
-/* How a container's end becomes known: conmon's exit file (inotify), the pidfd of its process, and patience between the two; and the
- * container's state on disk, which is written at each step. The rules are in runtime/crun.c. */
+/* How a container's end becomes known: conmon's exit file (inotify), the pidfd of its process, and patience between the
+ * two; and the container's state on disk, which is written at each step. The rules are in runtime/crun.c. */
 #include "agent/runtime/cgroup.h"
 #include "agent/runtime/crun_int.h"
 
@@ -255,7 +255,8 @@ static void process_ended(uv_poll_t *p, int status, int events)
     (void)events;
     uv_poll_stop(p);
     if (c->cgroup_path != NULL) {
-        /* Without a PID namespace of its own a container's first process leaves its children behind, and conmon waits for their output. */
+        /* Without a PID namespace of its own a container's first process leaves its children behind, and conmon
+         * waits for their output. */
         cgroup_kill(c->cgroup_path);
     }
     start_patience(c);

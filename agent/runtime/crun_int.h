@@ -1,5 +1,6 @@
-/* Inside of the crun runtime, from the bottom up: crun_table.c (containers in memory), crun_exit.c (exits, state on disk), crun_logs.c,
- * crun_remove.c, crun_start.c (the way up), crun_exec.c, crun_attach.c, crun.c (the operations, coming back). */
+/* Inside of the crun runtime, from the bottom up: crun_table.c (containers in memory), crun_exit.c (exits, state on
+ * disk), crun_logs.c, crun_remove.c, crun_start.c (the way up), crun_exec.c, crun_attach.c, crun.c (the operations,
+ * coming back). */
 #ifndef AGENT_RUNTIME_CRUN_INT_H
 #define AGENT_RUNTIME_CRUN_INT_H
 
@@ -92,7 +93,8 @@ void crun_begin_removal(struct crun_container *c);
 struct crun_container *crun_container_new(struct crun *rt, const char *id);
 void crun_container_free(struct crun_container *c); /* nobody watches it, nobody waits */
 
-/* Memory of the runtime and all its containers; then close_cb. crun_release does it; else only for a runtime that never began. */
+/* Memory of the runtime and all its containers; then close_cb. crun_release does it; else only for a runtime that
+ * never began. */
 void crun_free_all(struct crun *rt);
 int crun_conmon_pid(const struct crun_container *c); /* of its living conmon; 0 = none */
 

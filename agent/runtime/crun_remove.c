@@ -24,7 +24,8 @@ int crun_conmon_pid(const struct crun_container *c)
     return fs_read_line(path, text, sizeof text) && strcmp(text, "conmon") == 0 ? pid : 0;
 }
 
-/* conmon follows its container by itself; its exit file must not come after a new container of the same name. Worker thread. */
+/* conmon follows its container by itself; its exit file must not come after a new container of the same name. Worker
+ * thread. */
 static void wait_for_conmon(const struct crun_container *c)
 {
     for (unsigned waited_ms = 0; waited_ms < CONMON_MS; waited_ms += 5) {

@@ -1,8 +1,11 @@
-/* The way up: directory, overlay, config.json; conmon, which runs `crun create` and says over a pipe how that went; `crun start`.
+/* The way up: directory, overlay, config.json; conmon, which runs `crun create` and says over a pipe how that went;
+ * `crun start`.
  *
- *   prepare (blocking, a few ms) -> CREATING: conmon daemonises, its pipe says {"data": PID} or {"data": -1, "message": ...}
+ *   prepare (blocking, a few ms) -> CREATING: conmon daemonises, its pipe says {"data": PID} or {"data": -1, "message":
+ *   ...}
  *           -> STARTING: crun start -> RUNNING
- * Any failure, also a removal asked for meanwhile, ends in crun_begin_removal; the caller is told when nothing is left. */
+ * Any failure, also a removal asked for meanwhile, ends in crun_begin_removal; the caller is told when nothing is
+ * left. */
 #include "agent/runtime/crun_int.h"
 
 #include <assert.h>
@@ -49,8 +52,8 @@ struct crun_start {
 
 /* ---- Prepare ---- */
 
-/* Of a pod with numbers of its own (userns.h): the layers once more, with the owners that the pod sees. layers receives where. They are needed until the
- * overlay is mounted, which keeps what it has. */
+/* Of a pod with numbers of its own (userns.h): the layers once more, with the owners that the pod sees. layers receives
+ * where. They are needed until the overlay is mounted, which keeps what it has. */
 static int shift_layers(const struct crun_container *c, const struct image *im, const char *user_namespace,
                         struct arena *a, const char **layers, struct error *err)
 {
@@ -64,7 +67,8 @@ static int shift_layers(const struct crun_container *c, const struct image *im, 
     return rc;
 }
 
-/* Lower layers, uppermost first. Many long paths do not fit into the kernel's page: then each is named by an open descriptor. */
+/* Lower layers, uppermost first. Many long paths do not fit into the kernel's page: then each is named by an open
+ * descriptor. */
 static int mount_overlay(const struct crun_container *c, const struct image *im, const char *const *layers,
                          struct error *err)
 {
@@ -187,8 +191,8 @@ static int write_config(const struct crun_container *c, struct str config, struc
     return rc != 0 || symlink(path, link) == 0 ? rc : error_set_errno(err, errno, "cannot make the link %s", link);
 }
 
-/* crun goes to the root file system as the pod's root, for whom all directories on the way are opened as far as need be; what lies beside them is
- * not. */
+/* crun goes to the root file system as the pod's root, for whom all directories on the way are opened as far as need
+ * be; what lies beside them is not. */
 static int open_way(const struct crun_container *c, uint32_t first, struct error *err)
 {
     static const struct {

@@ -1,7 +1,8 @@
-/* Filters of system calls, translated once. crun translates a profile into a program of the kernel's for each container anew, which takes longer than
- * all the rest of a start; a few profiles serve all containers of a node. So the program that crun has made for the first container is kept
- * and given to crun with the next one (its annotation run.oci.seccomp_bpf_data). The profile stays in the configuration: a crun that does not know
- * the annotation translates it as before. Profiles are compared as texts. Loop thread only. */
+/* Filters of system calls, translated once. crun translates a profile into a program of the kernel's for each container
+ * anew, which takes longer than all the rest of a start; a few profiles serve all containers of a node. So the program
+ * that crun has made for the first container is kept and given to crun with the next one (its annotation
+ * run.oci.seccomp_bpf_data). The profile stays in the configuration: a crun that does not know the annotation
+ * translates it as before. Profiles are compared as texts. Loop thread only. */
 #ifndef AGENT_RUNTIME_FILTERS_H
 #define AGENT_RUNTIME_FILTERS_H
 

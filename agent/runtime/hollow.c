@@ -1,5 +1,6 @@
-/* The hollow runtime: containers that are only rows in a table and timers. For clusters of thousands of nodes on one machine, and for
- * tests of everything above the runtime. The laws are those of the real one: callbacks later, on_exit once, ids unique. */
+/* The hollow runtime: containers that are only rows in a table and timers. For clusters of thousands of nodes on one
+ * machine, and for tests of everything above the runtime. The laws are those of the real one: callbacks later,
+ * on_exit once, ids unique. */
 #include "agent/runtime/runtime.h"
 
 #include <assert.h>

@@ -58,7 +58,8 @@ bool logfile_parse(struct str record, struct logfile_line *out)
 
 /* ---- Places ---- */
 
-/* A name of 253 characters with its namespace and uid is longer than a file's name may be: the uid tells pods apart, so the name is cut. */
+/* A name of 253 characters with its namespace and uid is longer than a file's name may be: the uid tells pods apart,
+ * so the name is cut. */
 static const char *pod_dir(char out[NAME_MAX + 1], const char *ns, const char *pod, const char *uid)
 {
     size_t fixed = strlen(ns) + strlen(uid) + 2;
@@ -274,7 +275,8 @@ static bool find_place(struct logfile_reader *r)
     return true;
 }
 
-/* We begin at the first byte of file `index`, of which nothing can be said yet: that is behind the last byte of the one before it. */
+/* We begin at the first byte of file `index`, of which nothing can be said yet: that is behind the last byte of the
+ * one before it. */
 static void note_end_of(struct logfile_reader *r, unsigned index)
 {
     char name[FS_PATH_MAX];
@@ -405,7 +407,8 @@ static void schedule(struct logfile_reader *r)
     }
 }
 
-/* Opens the file that follows the one in hand, which is not the newest any more. Rotation may go on meanwhile: names move, inodes do not. */
+/* Opens the file that follows the one in hand, which is not the newest any more. Rotation may go on meanwhile: names
+ * move, inodes do not. */
 static bool open_successor(struct logfile_reader *r)
 {
     for (unsigned tries = 0; tries < ROTATIONS_MAX; tries++) {

@@ -1,7 +1,8 @@
 /* Container logs in the CRI format: reading (tail, since, follow, limit, going on from a place), and rotation.
  *
- * A line: `2026-01-02T03:04:05.678901234Z stdout F text`; tag P means that the line goes on in the next record. A log is a chain of files: PATH.N
- * ... PATH.1, PATH (newest). Source: Kubernetes' CRI logging format (kubelet logs package). Loop thread only. */
+ * A line: `2026-01-02T03:04:05.678901234Z stdout F text`; tag P means that the line goes on in the next record. A log
+ * is a chain of files: PATH.N ... PATH.1, PATH (newest). Source: Kubernetes' CRI logging format (kubelet logs
+ * package). Loop thread only. */
 #ifndef AGENT_RUNTIME_LOGFILE_H
 #define AGENT_RUNTIME_LOGFILE_H
 
@@ -31,7 +32,8 @@ bool logfile_parse(struct str record, struct logfile_line *out);
 /* ---- Where ---- */
 
 #define LOGFILE_PATH_MAX 768 /* FS_BASE_MAX, a name of 255, a container of 63, numbers */
-/* ROOT/NAMESPACE_POD_UID/CONTAINER/ATTEMPT.log, as kubelet lays them out; of POD only as much as a directory's name holds. */
+/* ROOT/NAMESPACE_POD_UID/CONTAINER/ATTEMPT.log, as kubelet lays them out; of POD only as much as a directory's name
+ * holds. */
 void logfile_path(char out[LOGFILE_PATH_MAX], const char *root, const char *ns, const char *pod, const char *uid,
                   const char *container, unsigned attempt);
 /* The pod's directory with all its logs; for removal after the pod is gone. Blocking, short. */
@@ -42,9 +44,9 @@ void logfile_remove_old(const char *root, const char *ns, const char *pod, const
 
 /* ---- Reading ---- */
 
-/* How far a reader has come, so that another one, also after a restart of the agent, goes on there: no line lost, none told twice. A file is known by
- * its first bytes (a record begins with its time to the nanosecond), wherever rotation has put it; of a file that was rotated away
- * nothing is left, which is a gap and is said. */
+/* How far a reader has come, so that another one, also after a restart of the agent, goes on there: no line lost, none
+ * told twice. A file is known by its first bytes (a record begins with its time to the nanosecond), wherever rotation
+ * has put it; of a file that was rotated away nothing is left, which is a gap and is said. */
 #define LOGFILE_HEAD_BYTES 128u
 struct logfile_position {
     uint64_t offset; /* behind the last record given; 0: none was given yet, everything is to come */
@@ -68,7 +70,8 @@ struct logfile_events {
     void (*on_gap)(struct logfile_reader *r, void *data);
     /* Output text, as `logs` prints it; borrowed. */
     void (*on_data)(struct logfile_reader *r, const uint8_t *p, size_t n, void *data);
-    /* Last callback; r is freed after it. error NULL = regular end: end of the file without follow, limit, or logfile_finish. */
+    /* Last callback; r is freed after it. error NULL = regular end: end of the file without follow, limit, or
+     * logfile_finish. */
     void (*on_end)(struct logfile_reader *r, const struct error *error, void *data);
 };
 /* Never NULL; ERR_NOT_FOUND comes through on_end. */
@@ -84,8 +87,9 @@ void logfile_cancel(struct logfile_reader *r);
 
 /* ---- Rotation ---- */
 
-/* If PATH is larger than max_bytes: PATH.i -> PATH.i+1 (at most max_files in all, the oldest is deleted), PATH -> PATH.1. Returns true if it was
- * renamed: the writer must then be told to reopen. Blocking, short. The runtime does this by itself for running containers, every ten seconds. */
+/* If PATH is larger than max_bytes: PATH.i -> PATH.i+1 (at most max_files in all, the oldest is deleted), PATH ->
+ * PATH.1. Returns true if it was renamed: the writer must then be told to reopen. Blocking, short. The runtime does
+ * this by itself for running containers, every ten seconds. */
 bool logfile_rotate(const char *path, uint64_t max_bytes, unsigned max_files);
 
 #endif

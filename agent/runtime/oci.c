@@ -370,8 +370,8 @@ static struct value *environment(struct oci *o)
     return env;
 }
 
-/* What the kernel counts by user: root of all pods without user namespaces is one user, and the node's root as well. Half of what the agent may is
- * left to that. */
+/* What the kernel counts by user: root of all pods without user namespaces is one user, and the node's root as well.
+ * Half of what the agent may is left to that. */
 static struct value *user_limits(struct oci *o)
 {
     static const struct {
@@ -686,7 +686,8 @@ static struct value *linux_part(struct oci *o, struct error *err)
     return l;
 }
 
-/* The program that is known already for this profile, or the profile's text, for whoever wants to know the program later. */
+/* The program that is known already for this profile, or the profile's text, for whoever wants to know the program
+ * later. */
 static void use_filter(struct oci *o, struct value *doc)
 {
     CLEANUP_BUF struct buf text = BUF_INIT;

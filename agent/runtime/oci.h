@@ -1,5 +1,6 @@
-/* OCI runtime configuration (config.json) out of a runtime_spec: pure but for reading the agent's own capabilities and, for privileged
- * containers, the node's devices. Sources: OCI runtime-spec 1.0; defaults (capabilities, masked paths, mounts) as Docker and containerd have them. */
+/* OCI runtime configuration (config.json) out of a runtime_spec: pure but for reading the agent's own capabilities and,
+ * for privileged containers, the node's devices. Sources: OCI runtime-spec 1.0; defaults (capabilities, masked
+ * paths, mounts) as Docker and containerd have them. */
 #ifndef AGENT_RUNTIME_OCI_H
 #define AGENT_RUNTIME_OCI_H
 
@@ -17,13 +18,14 @@ struct oci_user {
     unsigned groups_count;
     char home[256];
 };
-/* user: "", "1000", "www-data", "1000:33", "www-data:adm". passwd and group: content of the files ("" if absent). run_as_* and supplemental
- * groups of the security context win. ERR_INVALID names an unknown user; ERR_FORBIDDEN for uid 0 with runAsNonRoot. */
+/* user: "", "1000", "www-data", "1000:33", "www-data:adm". passwd and group: content of the files ("" if absent).
+ * run_as_* and supplemental groups of the security context win. ERR_INVALID names an unknown user; ERR_FORBIDDEN for
+ * uid 0 with runAsNonRoot. */
 int oci_user_resolve(const char *user, struct str passwd, struct str group, const struct runtime_security *security,
                      struct oci_user *out, struct error *err);
 
-/* Kubernetes' table of command and args over ENTRYPOINT and CMD. NULL-terminated list of borrowed strings, to be freed with free().
- * Empty (first is NULL): nothing to run. */
+/* Kubernetes' table of command and args over ENTRYPOINT and CMD. NULL-terminated list of borrowed strings, to be freed
+ * with free(). Empty (first is NULL): nothing to run. */
 const char **oci_args(const struct runtime_spec *spec);
 
 struct oci_input {
@@ -44,6 +46,7 @@ int oci_config_write(const struct oci_input *in, struct buf *out, struct error *
 /* ERR_INVALID: a name under add or drop that is no capability; ERR_FORBIDDEN: one is to be added by name that the agent
  * itself may not have. Either way the container would have other rights than it says. */
 int oci_check_capabilities(const struct runtime_security *s, struct error *err);
-/* The list of capabilities after add and drop, sorted by number, as names; borrowed static strings. Exposed for tests. */
+/* The list of capabilities after add and drop, sorted by number, as names; borrowed static strings. Exposed for
+ * tests. */
 unsigned oci_capabilities(const struct runtime_security *s, const char *out[64]);
 #endif

@@ -12,7 +12,8 @@
 #include "agent/util/fsutil.h"
 #include "base/mem.h"
 
-/* States: RUNNING -> (exit seen) DRAINING -> (pipes at their end, or timer) CLOSING -> freed. A start that failed goes to CLOSING directly. */
+/* States: RUNNING -> (exit seen) DRAINING -> (pipes at their end, or timer) CLOSING -> freed. A start that failed
+ * goes to CLOSING directly. */
 struct process {
     uv_process_t proc;
     uv_pipe_t in, out, err;

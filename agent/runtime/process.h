@@ -1,9 +1,10 @@
 /* Commands run beside the loop: spawn, feed, capture, time out, kill the group, tell the end once.
  *
- * A process is started in a session (and so a process group) of its own; killing it means the group. The three standard streams are
- * real pipes (not sockets), so that a child may reopen /dev/stdout. Loop thread only.
- * Laws: on_exit comes exactly once, never inside process_run, after both the process is gone and its captured pipes are closed
- * (or PROCESS_DRAIN_MS after its exit, when a grandchild keeps them open). The handle is freed by us after on_exit returns. */
+ * A process is started in a session (and so a process group) of its own; killing it means the group. The three standard
+ * streams are real pipes (not sockets), so that a child may reopen /dev/stdout. Loop thread only.
+ * Laws: on_exit comes exactly once, never inside process_run, after both the process is gone and its captured pipes are
+ * closed (or PROCESS_DRAIN_MS after its exit, when a grandchild keeps them open). The handle is freed by us after
+ * on_exit returns. */
 #ifndef AGENT_RUNTIME_PROCESS_H
 #define AGENT_RUNTIME_PROCESS_H
 
@@ -49,12 +50,12 @@ void process_kill(struct process *p, int signal);
 void process_cancel(struct process *p);
 int process_pid(const struct process *p); /* 0 if it did not start or is gone */
 
-/* One line for people out of a result: what failed and the last line of its stderr. Returns err->code (ERR_SYSTEM, ERR_TIMEOUT, or the
- * start's error), 0 and err untouched if the command exited with 0. */
+/* One line for people out of a result: what failed and the last line of its stderr. Returns err->code (ERR_SYSTEM,
+ * ERR_TIMEOUT, or the start's error), 0 and err untouched if the command exited with 0. */
 int process_result_error(const struct process_result *r, const char *what, struct error *err);
 
-/* When any process of the machine began (field 22 of /proc/PID/stat, clock ticks since boot): with its pid it names it for good. False: it is not there,
- * or dead and not yet reaped. */
+/* When any process of the machine began (field 22 of /proc/PID/stat, clock ticks since boot): with its pid it names it
+ * for good. False: it is not there, or dead and not yet reaped. */
 bool process_started(int pid, uint64_t *ticks);
 
 #endif

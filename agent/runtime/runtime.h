@@ -1,15 +1,17 @@
-/* Container runtimes behind one table of operations: `crun` (OCI containers watched by conmon) and `hollow` (no processes, for scale tests).
+/* Container runtimes behind one table of operations: `crun` (OCI containers watched by conmon) and `hollow` (no
+ * processes, for scale tests).
  *
- * A container is identified by runtime_container_id(): POD-UID_NAME_ATTEMPT. The runtime keeps a directory per container that outlives
- * the agent; after a restart runtime_list tells what exists and exits are reported for what still ran. Life of a container:
+ * A container is identified by runtime_container_id(): POD-UID_NAME_ATTEMPT. The runtime keeps a directory per
+ * container that outlives the agent; after a restart runtime_list tells what exists and exits are reported for what
+ * still ran. Life of a container:
  *
  *     (none) --create_start--> STARTING --> RUNNING --> EXITED --delete--> (none)
  *                                 \--error--> (none): everything half made was cleaned up before the callback
  *
- * Laws: loop thread only; every callback comes exactly once and never inside the call that registered it; on_exit comes exactly once per
- * container that was RUNNING in this process's eyes (also for short-lived ones, after the create_start callback). Strings in specs
- * are copied or used before the call returns; those in results are borrowed for the callback.
- * Two operations on one container may be in flight at once only for exec and kill. */
+ * Laws: loop thread only; every callback comes exactly once and never inside the call that registered it; on_exit comes
+ * exactly once per container that was RUNNING in this process's eyes (also for short-lived ones, after the create_start
+ * callback). Strings in specs are copied or used before the call returns; those in results are borrowed for the
+ * callback. Two operations on one container may be in flight at once only for exec and kill. */
 #ifndef AGENT_RUNTIME_RUNTIME_H
 #define AGENT_RUNTIME_RUNTIME_H
 
@@ -75,7 +77,8 @@ struct runtime_spec {
     const char *name;
     unsigned attempt;    /* restart count */
     struct image *image; /* a reference is taken while the container exists */
-    /* Kubernetes' rules: command replaces ENTRYPOINT and drops CMD; args replaces CMD. NULL = not given. NULL-terminated. */
+    /* Kubernetes' rules: command replaces ENTRYPOINT and drops CMD; args replaces CMD. NULL = not given.
+     * NULL-terminated. */
     const char *const *command;
     const char *const *args;
     const char *const *env;        /* "K=V", NULL-terminated; goes over the image's */
@@ -125,8 +128,9 @@ struct runtime_events {
 
 /* ---- Operations ---- */
 
-/* error NULL: it runs, pid and started_ms are set. Otherwise reason is for the status: "CreateContainerConfigError" (the spec),
- * "CreateContainerError" (node), "RunContainerError" (the program could not be started; shown as terminated with exit code 128 by Kubernetes). */
+/* error NULL: it runs, pid and started_ms are set. Otherwise reason is for the status: "CreateContainerConfigError"
+ * (the spec), "CreateContainerError" (node), "RunContainerError" (the program could not be started; shown as
+ * terminated with exit code 128 by Kubernetes). */
 struct runtime_started {
     const struct error *error;
     const char *reason;
@@ -151,8 +155,8 @@ struct runtime_exec_spec {
 struct runtime_exec_events {
     void (*on_output)(struct runtime_exec *x, int fd, const uint8_t *p, size_t n, void *data); /* fd 1 or 2 */
     void (*on_drain)(struct runtime_exec *x, void *data); /* stdin queue is empty again; may be NULL */
-    /* Last callback; x is freed after it. error: could not be run (ERR_USAGE: the container is not running). A command that is not there
-     * ends with 127, one that cannot be executed with 126, both with a word on stderr. */
+    /* Last callback; x is freed after it. error: could not be run (ERR_USAGE: the container is not running). A command
+     * that is not there ends with 127, one that cannot be executed with 126, both with a word on stderr. */
     void (*on_end)(struct runtime_exec *x, int exit_code, const struct error *error, void *data);
 };
 
@@ -192,35 +196,39 @@ struct runtime_crun_config {
     struct image_store *images;            /* to take references of images of adopted containers; may be NULL */
     const struct log *log;
 };
-/* Blocking, short: reads the state of all containers and checks which still live. Containers whose start was interrupted are removed. */
+/* Blocking, short: reads the state of all containers and checks which still live. Containers whose start was
+ * interrupted are removed. */
 int runtime_crun_new(uv_loop_t *loop, const struct runtime_crun_config *c, const struct runtime_events *events,
                      struct runtime **out, struct error *err);
 
-/* The hollow runtime. A container runs until it is killed (SIGTERM ends it at once with 143; SIGKILL with 137), unless told otherwise by its command
- * or environment:
- *   command ["exit", "3"]           exits with 3 at once        ["sleep", "2.5"]   exits with 0 after 2.5 s of the loop's time
+/* The hollow runtime. A container runs until it is killed (SIGTERM ends it at once with 143; SIGKILL with 137), unless
+ * told otherwise by its command or environment:
+ *   command ["exit", "3"]           exits with 3 at once        ["sleep", "2.5"]   exits with 0 after 2.5 s of the
+ *                                   loop's time
  *   command ["fail"]                cannot be started           ["ignore-term"]    SIGTERM has no effect
  *   HOLLOW_START_MS=N               takes that long to start    HOLLOW_EXIT_MS=N, HOLLOW_EXIT_CODE=C   exits by itself
  *   HOLLOW_OOM=1                    the exit says OOMKilled
  *   command ["cat"]                 returns to who is attached what it is sent; the end of input ends it with 0
- * exec: ["exit", "N"] answers N; ["echo", ...] prints; ["cat"] (streaming) returns its input; everything else answers 0. Nothing outlives the process. */
+ * exec: ["exit", "N"] answers N; ["echo", ...] prints; ["cat"] (streaming) returns its input; everything else
+ * answers 0. Nothing outlives the process. */
 struct runtime *runtime_hollow_new(uv_loop_t *loop, const struct runtime_events *events);
 
 /* ---- Calls ---- */
 
-/* Makes and starts the container. The container must not exist (ERR_EXISTS; ERR_BUSY while the former one of that id is being deleted). */
+/* Makes and starts the container. The container must not exist (ERR_EXISTS; ERR_BUSY while the former one of that id
+ * is being deleted). */
 static inline void runtime_start(struct runtime *rt, const struct runtime_spec *spec, runtime_start_cb *cb, void *data)
 {
     rt->ops->create_start(rt, spec, cb, data);
 }
-/* Signal to the first process. ERR_NOT_FOUND if there is no such container, ERR_BUSY while it is STARTING; signalling one that has exited is
- * done. */
+/* Signal to the first process. ERR_NOT_FOUND if there is no such container, ERR_BUSY while it is STARTING; signalling
+ * one that has exited is done. */
 static inline void runtime_kill(struct runtime *rt, const char *id, int signal, runtime_done_cb *cb, void *data)
 {
     rt->ops->kill(rt, id, signal, cb, data);
 }
-/* Deletes an EXITED container (a running one is killed first, without on_exit; a starting one is waited for and its start answered with
- * ERR_CANCELED): bundle, upper layer, state; not the log. Gone is fine. */
+/* Deletes an EXITED container (a running one is killed first, without on_exit; a starting one is waited for and its
+ * start answered with ERR_CANCELED): bundle, upper layer, state; not the log. Gone is fine. */
 static inline void runtime_remove(struct runtime *rt, const char *id, runtime_done_cb *cb, void *data)
 {
     rt->ops->remove(rt, id, cb, data);
@@ -235,7 +243,8 @@ static inline bool runtime_next(struct runtime *rt, unsigned *cursor, struct run
 {
     return rt->ops->next(rt, cursor, out);
 }
-/* Runs a command in the container and captures its output: probes and hooks. timeout_ms 0 = none; at the timeout the command is killed. */
+/* Runs a command in the container and captures its output: probes and hooks. timeout_ms 0 = none; at the timeout the
+ * command is killed. */
 static inline void runtime_exec(struct runtime *rt, const char *id, const char *const *argv, int64_t timeout_ms,
                                 runtime_exec_cb *cb, void *data)
 {
@@ -274,9 +283,10 @@ static inline void runtime_exec_kill(struct runtime *rt, struct runtime_exec *x)
 {
     rt->ops->exec_kill(x);
 }
-/* A non-blocking SOCK_SEQPACKET socket to the container's own input and output, the caller's. Packets from it: a byte, 2 for stdout or 3 for
- * stderr, then what was printed from now on. Packets to it (of at most 8 KiB) are input, a half close ends that; what a container without
- * `stdin` is sent goes nowhere. It ends with the container. ERR_NOT_FOUND, ERR_USAGE (it does not run), ERR_SYSTEM. */
+/* A non-blocking SOCK_SEQPACKET socket to the container's own input and output, the caller's. Packets from it: a byte,
+ * 2 for stdout or 3 for stderr, then what was printed from now on. Packets to it (of at most 8 KiB) are input, a half
+ * close ends that; what a container without `stdin` is sent goes nowhere. It ends with the container. ERR_NOT_FOUND,
+ * ERR_USAGE (it does not run), ERR_SYSTEM. */
 static inline int runtime_attach(struct runtime *rt, const char *id, int *fd, struct error *err)
 {
     return rt->ops->attach(rt, id, fd, err);
@@ -290,8 +300,8 @@ static inline const char *runtime_version(struct runtime *rt)
 {
     return rt->ops->version(rt); /* "1.8.1" */
 }
-/* Stops watching and frees; containers go on. Starts and removals in progress are waited for (they have time limits), execs are killed; their
- * callbacks all come before cb. on_exit comes no more. */
+/* Stops watching and frees; containers go on. Starts and removals in progress are waited for (they have time limits),
+ * execs are killed; their callbacks all come before cb. on_exit comes no more. */
 static inline void runtime_close(struct runtime *rt, void (*cb)(void *data), void *data)
 {
     rt->ops->close(rt, cb, data);

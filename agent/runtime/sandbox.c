@@ -24,9 +24,9 @@
 #include "agent/util/fsutil.h"
 #include "agent/util/userns.h"
 
-/* unshare(2) and setns(2) concern the calling thread, so the namespaces are made in a thread that ends right after: no fork of a
- * process with a TLS library and open sockets in it, and no thread of the pool left in a foreign namespace. The bind mount of
- * /proc/thread-self/ns/X onto a file then keeps the namespace alive. */
+/* unshare(2) and setns(2) concern the calling thread, so the namespaces are made in a thread that ends right after: no
+ * fork of a process with a TLS library and open sockets in it, and no thread of the pool left in a foreign namespace.
+ * The bind mount of /proc/thread-self/ns/X onto a file then keeps the namespace alive. */
 
 struct sandbox_store {
     uv_loop_t *loop;
@@ -89,7 +89,8 @@ static int write_info(const struct sandbox_store *s, const struct sandbox *sb, s
     return fs_write_file(path, buf_str(&b), 0644, false, err);
 }
 
-/* What exists is written in place: containers hold bind mounts of the file itself, a rename would leave them with the old one. */
+/* What exists is written in place: containers hold bind mounts of the file itself, a rename would leave them with
+ * the old one. */
 void sandbox_uts_name(const struct sandbox *sb, char out[SANDBOX_UTS_MAX])
 {
     bool full = sb->fqdn && sb->domain[0] != '\0';

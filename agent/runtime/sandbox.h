@@ -1,14 +1,15 @@
-/* Pod sandboxes: network, IPC and UTS namespaces that live without any process, bound to files, and the files every container
- * of the pod sees (/etc/hosts, /etc/hostname, /etc/resolv.conf, /dev/shm).
+/* Pod sandboxes: network, IPC and UTS namespaces that live without any process, bound to files, and the files every
+ * container of the pod sees (/etc/hosts, /etc/hostname, /etc/resolv.conf, /dev/shm).
  *
  *   DIR/UID/                a tmpfs of the pod's own, small: containers can write to /etc/hosts
  *   DIR/UID/{net,ipc,uts}   namespace files (bind mounts)
  *   DIR/UID/user            that of a user namespace of the pod's own, to which the others belong
- *   DIR/UID/pid             that of a PID namespace shared by the containers; a process holds it, which dies with the sandbox (sandbox_pause.h)
+ *   DIR/UID/pid             that of a PID namespace shared by the containers; a process holds it, which dies with the
+ *                           sandbox (sandbox_pause.h)
  *   DIR/UID/{hosts,hostname,resolv.conf}, DIR/UID/shm/ (tmpfs), DIR/UID/info (network result, for adoption)
- * DIR should lie under /run: namespaces do not outlive the machine and neither must their files. The agent may die and come back: the
- * namespaces stay, sandbox_find adopts them. Work runs in a thread of its own (unshare(2) concerns the calling thread only).
- * Loop thread only; callbacks never run inside the call that registered them. */
+ * DIR should lie under /run: namespaces do not outlive the machine and neither must their files. The agent may die and
+ * come back: the namespaces stay, sandbox_find adopts them. Work runs in a thread of its own (unshare(2) concerns the
+ * calling thread only). Loop thread only; callbacks never run inside the call that registered them. */
 #ifndef AGENT_RUNTIME_SANDBOX_H
 #define AGENT_RUNTIME_SANDBOX_H
 
@@ -65,8 +66,9 @@ struct sandbox_spec {
     const char *domain;   /* for /etc/hosts, may be NULL */
     bool host_network, host_ipc;
     bool shared_pid;
-    uint32_t
-        user_first; /* a user namespace of the pod's own that begins there (userns.h), which the caller keeps from others; 0 = the node's */
+    /* a user namespace of the pod's own that begins there (userns.h), which the caller keeps from others; 0 =
+     * the node's */
+    uint32_t user_first;
     bool fqdn; /* setHostnameAsFQDN; ERR_INVALID if the name is longer than the kernel's 64 */
     const struct sandbox_sysctl *sysctls; /* written inside the namespaces; what is refused there fails the sandbox */
     unsigned sysctls_count;
@@ -79,13 +81,13 @@ void sandbox_uts_name(const struct sandbox *sb, char out[SANDBOX_UTS_MAX]);
 typedef void sandbox_cb(const struct sandbox *sb, const struct error *error, void *data);
 void sandbox_make(struct sandbox_store *s, const struct sandbox_spec *spec, sandbox_cb *cb, void *data);
 
-/* After the network is there: writes /etc/hosts (localhost, IP and names, extra lines "IP name name\n" or NULL) and records the IP.
- * Blocking, short. */
+/* After the network is there: writes /etc/hosts (localhost, IP and names, extra lines "IP name name\n" or NULL) and
+ * records the IP. Blocking, short. */
 int sandbox_set_ip(struct sandbox_store *s, struct sandbox *sb, const char *ip, const char *extra_hosts,
                    struct error *err);
 
-/* Before a container is started: a shared PID namespace whose holder was killed (and everything in it with it) is made anew. Blocking, short. *renewed:
- * that was so, and pause_pid is another one. */
+/* Before a container is started: a shared PID namespace whose holder was killed (and everything in it with it) is made
+ * anew. Blocking, short. *renewed: that was so, and pause_pid is another one. */
 int sandbox_renew(struct sandbox_store *s, struct sandbox *sb, bool *renewed, struct error *err);
 
 /* After the agent's restart. false if there is none, or it is damaged (then sandbox_remove it and make a new one). */
@@ -95,7 +97,8 @@ uint32_t sandbox_user_first(struct sandbox_store *s, const char *uid);
 /* uids of all that is there; each call gives one, starting with *cursor = 0; false at the end. */
 bool sandbox_next(struct sandbox_store *s, unsigned *cursor, char uid[64]);
 
-/* Unmounts and removes; the kernel takes the namespaces down when the last process in them is gone. Removing what is not there is fine. */
+/* Unmounts and removes; the kernel takes the namespaces down when the last process in them is gone. Removing what is
+ * not there is fine. */
 typedef void sandbox_done_cb(const struct error *error, void *data);
 void sandbox_remove(struct sandbox_store *s, const char *uid, sandbox_done_cb *cb, void *data);
 

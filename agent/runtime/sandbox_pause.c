@@ -133,8 +133,9 @@ static void __attribute__((noreturn)) child(const char *root, const struct progr
     fail(why_fd);
 }
 
-/* With a user namespace: one that enters it, being a process without threads, and makes the PID namespace there. Its child, the agent's by CLONE_PARENT,
- * becomes the holder. The root is made before: the way to it is root's of the node. */
+/* With a user namespace: one that enters it, being a process without threads, and makes the PID namespace there. Its
+ * child, the agent's by CLONE_PARENT, becomes the holder. The root is made before: the way to it is root's of the
+ * node. */
 static void __attribute__((noreturn))
 in_between(const char *root, const struct program *program, int user_fd, int pid_fd, int go_fd, int why_fd)
 {

@@ -1,6 +1,7 @@
-/* attach: the input and output of a container's first process on a stream, over the socket that its runtime keeps for that (packets; those from
- * the container begin with the number of the descriptor + 1: 2 stdout, 3 stderr). What the client has not taken stops the reading; input that the
- * socket has not taken is not acknowledged. The container goes on when the stream ends, and the stream ends when the container does. */
+/* attach: the input and output of a container's first process on a stream, over the socket that its runtime keeps for
+ * that (packets; those from the container begin with the number of the descriptor + 1: 2 stdout, 3 stderr). What the
+ * client has not taken stops the reading; input that the socket has not taken is not acknowledged. The container
+ * goes on when the stream ends, and the stream ends when the container does. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

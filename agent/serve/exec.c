@@ -1,5 +1,5 @@
-/* exec: a command in a running container, with its input and output on a stream. Input that a slow command has not taken is not acknowledged;
- * output that the client has not taken pauses the command. */
+/* exec: a command in a running container, with its input and output on a stream. Input that a slow command has not
+ * taken is not acknowledged; output that the client has not taken pauses the command. */
 #include <stdio.h>
 #include <stdlib.h>
 

@@ -25,7 +25,8 @@ struct log_stream {
     int64_t since_wall_ms;
 };
 
-/* ---- Places, as clients carry them: UID/ATTEMPT/OFFSET/HEAD/IN-LINE/SINCE. Opaque to all but the agent of that node. ---- */
+/* ---- Places, as clients carry them: UID/ATTEMPT/OFFSET/HEAD/IN-LINE/SINCE. Opaque to all but the agent of that
+ * node. ---- */
 
 static void place_write(const struct log_stream *l, char out[LOG_PLACE_MAX])
 {

@@ -1,5 +1,5 @@
-/* port-forward: one TCP connection into a pod's network namespace on a stream. {eof: true} is a half close, in both directions; the stream
- * ends when both halves are closed. */
+/* port-forward: one TCP connection into a pod's network namespace on a stream. {eof: true} is a half close, in both
+ * directions; the stream ends when both halves are closed. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,9 +1,9 @@
 /* Calls from masters, relayed from clients. Shapes: proto/rpc/api.h. Here: the table of
  * methods; each has a file of its own.
  *
- * Every stream has a struct of its own with two ends: the rpc stream, and what it is tied to (log reader, exec, socket, image load). Flow
- * is by credit both ways: what the peer cannot take pauses the source; what the target has not taken yet is not acknowledged.
- * An end is freed only when both are over. */
+ * Every stream has a struct of its own with two ends: the rpc stream, and what it is tied to (log reader, exec, socket,
+ * image load). Flow is by credit both ways: what the peer cannot take pauses the source; what the target has not taken
+ * yet is not acknowledged. An end is freed only when both are over. */
 #include "agent/serve/serve.h"
 
 void serve_request(struct rpc_request *r, struct str method, struct mp params, void *data)

@@ -8,8 +8,8 @@ void serve_request(struct rpc_request *r, struct str method, struct mp params, v
 void serve_logs(struct agent *a, struct rpc_request *r, struct mp params); /* serve/logs.c */
 /* A container's end: its log followers finish. */
 void serve_container_ended(struct agent *a, const char *uid, const char *container, unsigned attempt);
-/* The pod and container (serve/find.c) that a call's parameters mean; NULL with the error for the caller. Without a name: the pod's default, or its
- * first container. */
+/* The pod and container (serve/find.c) that a call's parameters mean; NULL with the error for the caller. Without a
+ * name: the pod's default, or its first container. */
 struct agent_pod *serve_find_pod(struct agent *a, struct mp params, struct error *err);
 struct container *serve_find_container(struct agent_pod *ap, struct mp params, struct error *err);
 void serve_exec(struct agent *a, struct rpc_request *r, struct mp params);        /* serve/exec.c */

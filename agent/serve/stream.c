@@ -221,8 +221,9 @@ static void begin_cut(struct serve_stream *x)
     uv_timer_start(&x->timer, on_cut_tick, (uint64_t)wait_ms, 0);
 }
 
-/* "The master is gone" and "the client is gone" are told apart here. Without a session it is the master that we have lost; a master that serves a
- * client of another one says ERR_CANCELED when it has lost that one (master/front/relay.c). All else is the client's own will, or its death. */
+/* "The master is gone" and "the client is gone" are told apart here. Without a session it is the master that we have
+ * lost; a master that serves a client of another one says ERR_CANCELED when it has lost that one
+ * (master/front/relay.c). All else is the client's own will, or its death. */
 static void on_wire_end(struct rpc_stream *st, const struct error *err, void *data)
 {
     struct wire *w = data;

@@ -1,10 +1,13 @@
-/* A stream of exec, attach or port-forward as its owner sees it: an rpc stream, or a channel (proto/rpc/channel.h) over several of them when the client
- * asked for that with `resume`. Same contract as rpc_stream_*, so the owner need not know which.
+/* A stream of exec, attach or port-forward as its owner sees it: an rpc stream, or a channel (proto/rpc/channel.h) over
+ * several of them when the client asked for that with `resume`. Same contract as rpc_stream_*, so the owner need not
+ * know which.
  *
- *   WIRED --the session to the master is lost, or the master says that another one was--> CUT --the client comes over another master--> WIRED
+ *   WIRED --the session to the master is lost, or the master says that another one was--> CUT --the client comes over
+ *   another master--> WIRED
  *     |                                                                                    |
- *     | the client has ended it, or is gone                                                | nobody came for SERVE_CUT_MS of attended time
- *     \-------------------------------> over: on_end <------------------------------------/
+ *     | the client has ended it, or is gone                                                | nobody came for
+ *     SERVE_CUT_MS of attended time \-------------------------------> over: on_end
+ *     <------------------------------------/
  *
  * While it is CUT the command runs on: what it prints is kept up to the channel's window, then it waits. */
 #ifndef AGENT_SERVE_STREAM_H
@@ -12,8 +15,9 @@
 
 #include "proto/rpc/rpc.h"
 
-#define SERVE_CUT_MS     30000 /* attended time (agent/util/attend.h): then a stream that nobody took up again is over */
-#define SERVE_CUT_MAX    256u  /* streams of an agent that are CUT; what is cut beyond is over at once */
+/* attended time (agent/util/attend.h): then a stream that nobody took up again is over */
+#define SERVE_CUT_MS     30000
+#define SERVE_CUT_MAX    256u /* streams of an agent that are CUT; what is cut beyond is over at once */
 #define SERVE_TARGET_MAX 640u
 
 struct agent;
@@ -25,8 +29,8 @@ struct serve_stream_events {
     void (*on_end)(struct serve_stream *st, const struct error *err, void *data);
 };
 
-/* A request with `resume` that goes on with a stream that is here, or cannot: answered, true. False: it begins anew (or has no `resume`). target:
- * what the stream leads to, as the request names it; a token is good for that alone. */
+/* A request with `resume` that goes on with a stream that is here, or cannot: answered, true. False: it begins anew (or
+ * has no `resume`). target: what the stream leads to, as the request names it; a token is good for that alone. */
 bool serve_stream_resumed(struct agent *a, struct rpc_request *r, struct mp params, const char *target);
 /* Answers the request. NULL: whoever asked is gone, and no event comes. */
 struct serve_stream *serve_stream_accept(struct agent *a, struct rpc_request *r, struct mp params, const char *target,

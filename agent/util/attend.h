@@ -1,8 +1,9 @@
-/* A time limit for something outside that counts only time in which this process ran: what another failed to do while we stood still (a stopped
- * machine, a starved core) is not held against it.
+/* A time limit for something outside that counts only time in which this process ran: what another failed to do while
+ * we stood still (a stopped machine, a starved core) is not held against it.
  *
- * The limit is cut into ticks. A tick that comes far too late counts nothing: nobody was there to take an answer. Pure: the caller owns the timer.
- * A process that never gets its time still comes to an end: ATTEND_EXTRA_MS after the limit every tick counts. */
+ * The limit is cut into ticks. A tick that comes far too late counts nothing: nobody was there to take an answer. Pure:
+ * the caller owns the timer. A process that never gets its time still comes to an end: ATTEND_EXTRA_MS after the
+ * limit every tick counts. */
 #ifndef AGENT_UTIL_ATTEND_H
 #define AGENT_UTIL_ATTEND_H
 

@@ -1,8 +1,8 @@
 /* Growing pauses between attempts. Pure: time comes in.
  *
  * Containers and image pulls: 10 s, doubled each time up to 300 s, forgotten after twice the maximum without a failure
- * (Kubernetes: client-go util/flowcontrol Backoff as the kubelet uses it). The first failure costs no pause; what follows does.
- * Connections: the same with small numbers and jitter, so that nodes do not come back all at once. */
+ * (Kubernetes: client-go util/flowcontrol Backoff as the kubelet uses it). The first failure costs no pause; what
+ * follows does. Connections: the same with small numbers and jitter, so that nodes do not come back all at once. */
 #ifndef AGENT_UTIL_BACKOFF_H
 #define AGENT_UTIL_BACKOFF_H
 

@@ -1,4 +1,5 @@
-/* "Later on this loop": runs a function once, from the loop, not from inside the caller. For callbacks whose answer is known at once. */
+/* "Later on this loop": runs a function once, from the loop, not from inside the caller. For callbacks whose answer
+ * is known at once. */
 #ifndef AGENT_UTIL_DEFER_H
 #define AGENT_UTIL_DEFER_H
 

@@ -223,8 +223,8 @@ int fs_make_parent(const char *path, mode_t mode, struct error *err)
     return fs_make_dirs(dir, mode, err);
 }
 
-/* Descriptors that a deletion holds at once. What lies deeper is moved up to the top of the tree, where it is come to later: a pod makes its
- * directories as deep as it likes. */
+/* Descriptors that a deletion holds at once. What lies deeper is moved up to the top of the tree, where it is come to
+ * later: a pod makes its directories as deep as it likes. */
 #define REMOVE_DEPTH_MAX 32u
 
 struct removal {

@@ -12,11 +12,12 @@
 #include "base/err.h"
 
 #define FS_PATH_MAX 4096
-/* Directories that the agent is started with: whatever it makes below them (a pod's log: 360 characters more) fits into its buffers. Checked
- * where they come in. */
+/* Directories that the agent is started with: whatever it makes below them (a pod's log: 360 characters more) fits into
+ * its buffers. Checked where they come in. */
 #define FS_BASE_MAX 255u
 
-/* Joins with '/' and asserts that it fits into size: of parts that were checked when they came in, FS_BASE_MAX and the limits of names. */
+/* Joins with '/' and asserts that it fits into size: of parts that were checked when they came in, FS_BASE_MAX and
+ * the limits of names. */
 void fs_path(char *out, size_t size, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 bool fs_exists(const char *path); /* of itself: a dangling symlink exists */
 
@@ -38,11 +39,12 @@ int fs_make_private_dir(const char *path, struct error *err);
 int fs_make_ram_dir(const char *path, uint64_t size_bytes, struct error *err);
 int fs_make_parent(const char *path, mode_t mode, struct error *err);
 
-/* Deletes a tree, however deep. Never follows symbolic links and never goes into a mount: a mounted directory stays and makes it fail
- * with ERR_BUSY. Nothing there is fine. Holds at most some 40 descriptors. */
+/* Deletes a tree, however deep. Never follows symbolic links and never goes into a mount: a mounted directory stays and
+ * makes it fail with ERR_BUSY. Nothing there is fine. Holds at most some 40 descriptors. */
 int fs_remove_tree(const char *path, struct error *err);
 
-/* Opens path with every symbolic link and ".." resolved inside root_fd (openat2 RESOLVE_IN_ROOT, no magic links). -1 with errno. */
+/* Opens path with every symbolic link and ".." resolved inside root_fd (openat2 RESOLVE_IN_ROOT, no magic links). -1
+ * with errno. */
 int fs_open_in_root(int root_fd, const char *path, int flags, mode_t mode);
 /* Reads a file inside root_fd, resolved in the same way, that others may have made: only a regular file of at most
  * max_bytes, and no device, FIFO or socket is even opened for reading. Appended to out. ERR_NOT_FOUND, ERR_INVALID (no

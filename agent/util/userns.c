@@ -16,12 +16,14 @@
 #include "agent/util/fsutil.h"
 #include "base/mem.h"
 
-/* A process with threads cannot enter a user namespace, so a child makes it, and what belongs to it, and waits until both are held elsewhere. */
+/* A process with threads cannot enter a user namespace, so a child makes it, and what belongs to it, and waits until
+ * both are held elsewhere. */
 
 /* ---- The child: between fork and its end, so system calls only ---- */
 
-/* What the kernel counts by user and by namespace (inotify, message queues, pending signals) it counts for the namespace's owner as well, one level up: that
- * is a user of the node that only this pod has. The capabilities stay until then, for kernels that ask for them. */
+/* What the kernel counts by user and by namespace (inotify, message queues, pending signals) it counts for the
+ * namespace's owner as well, one level up: that is a user of the node that only this pod has. The capabilities stay
+ * until then, for kernels that ask for them. */
 static bool become_owner(uint32_t first)
 {
     return prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP, 0, 0, 0) == 0 && setresgid(first, first, first) == 0 &&

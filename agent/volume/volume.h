@@ -1,11 +1,13 @@
 /* Volumes of pods on the node's disk: emptyDir, hostPath, and sets of files (ConfigMap, Secret, downward API).
  *
  *   DIR/UID/volumes/NAME/            what is mounted
- *   DIR/UID/volumes/NAME/..data -> ..TIMESTAMP   file sets: one symlink swap changes all files at once, and containers that hold the
+ *   DIR/UID/volumes/NAME/..data -> ..TIMESTAMP   file sets: one symlink swap changes all files at once, and containers
+ *   that hold the
  *                                    directory see either the old or the new set (Kubernetes' AtomicWriter layout)
  *   DIR/UID/subpaths/N               bind mounts that pin a checked subPath
  *   DIR/UID/shifted/N                the same for a pod with user ids of its own: what a container of it mounts
- * Secrets and emptyDirs with medium Memory are tmpfs. Everything but removal is blocking and short. Loop thread only. */
+ * Secrets and emptyDirs with medium Memory are tmpfs. Everything but removal is blocking and short. Loop thread
+ * only. */
 #ifndef AGENT_VOLUME_VOLUME_H
 #define AGENT_VOLUME_VOLUME_H
 
@@ -28,10 +30,11 @@ int volume_store_new(uv_loop_t *loop, const char *dir, const struct log *log, st
 struct volume_store *volume_store_hollow_new(uv_loop_t *loop); /* paths only, no disk */
 void volume_store_close(struct volume_store *s, void (*cb)(void *data), void *data);
 
-/* path receives the directory (or file, for hostPath) to mount. All are idempotent: what exists from before the agent's restart is used. */
+/* path receives the directory (or file, for hostPath) to mount. All are idempotent: what exists from before the
+ * agent's restart is used. */
 
-/* memory: tmpfs of size_limit bytes (0 = half of the node's memory). On disk the limit is not enforced here. gid: fsGroup, -1 = none (then
- * the directory is 0777; with a group it is 02777 and of that group). */
+/* memory: tmpfs of size_limit bytes (0 = half of the node's memory). On disk the limit is not enforced here. gid:
+ * fsGroup, -1 = none (then the directory is 0777; with a group it is 02777 and of that group). */
 int volume_empty_dir(struct volume_store *s, const char *uid, const char *name, bool memory, uint64_t size_limit,
                      int64_t gid, char path[VOLUME_PATH_MAX], struct error *err);
 
@@ -54,14 +57,16 @@ int volume_files(struct volume_store *s, const char *uid, const char *name, bool
 int volume_update(struct volume_store *s, const char *uid, const char *name, const struct volume_file *files,
                   unsigned count, int64_t gid, bool *changed, struct error *err);
 
-/* A path below a volume for volumeMounts.subPath: made (as a directory) if absent unless read_only_source; symbolic links cannot lead out of the
- * volume, also not while containers write in it (resolved by openat2 RESOLVE_IN_ROOT, then bound to a path of our own through its descriptor).
- * key: unique within the pod for this mount, e.g. "CONTAINER-INDEX". path: what to mount. */
+/* A path below a volume for volumeMounts.subPath: made (as a directory) if absent unless read_only_source; symbolic
+ * links cannot lead out of the volume, also not while containers write in it (resolved by openat2 RESOLVE_IN_ROOT, then
+ * bound to a path of our own through its descriptor). key: unique within the pod for this mount, e.g.
+ * "CONTAINER-INDEX". path: what to mount. */
 int volume_sub_path(struct volume_store *s, const char *uid, const char *key, const char *volume_path,
                     const char *sub_path, bool read_only_source, char path[VOLUME_PATH_MAX], struct error *err);
 
-/* What lies at source, a volume or what volume_sub_path gave, with its owners shifted as the pod's user namespace (a file, userns.h) has them. recursive: with what
- * is mounted below. key as above. ERR_UNSUPPORTED: the file system cannot. */
+/* What lies at source, a volume or what volume_sub_path gave, with its owners shifted as the pod's user namespace (a
+ * file, userns.h) has them. recursive: with what is mounted below. key as above. ERR_UNSUPPORTED: the file system
+ * cannot. */
 int volume_shift(struct volume_store *s, const char *uid, const char *key, const char *source,
                  const char *user_namespace, bool recursive, char path[VOLUME_PATH_MAX], struct error *err);
 

@@ -68,8 +68,8 @@ int api_read(struct api *a, const char *method, const struct value *params, stru
 /* The same with a transaction id added to params (in place, memory from arena). */
 int api_write(struct api *a, struct arena *arena, const char *method, struct value *params, struct api_reply *out,
               struct error *err);
-/* The standing (proto/pki/pki.h) of a certificate that the masters sign now, as the one in use told when the connection was made; "" if it has not, or not
- * yet. */
+/* The standing (proto/pki/pki.h) of a certificate that the masters sign now, as the one in use told when the connection
+ * was made; "" if it has not, or not yet. */
 const char *api_standing(const struct api *a);
 /* Masters that count no more, as the leader told beside; NULL: it has not. */
 const char *api_refused_masters(const struct api *a);

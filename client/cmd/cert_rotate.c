@@ -1,4 +1,5 @@
-/* rctl cert rotate-ca: another CA for the cluster (master/auth/rotate.h). The masters do it; here it is begun, looked at, and ended. */
+/* rctl cert rotate-ca: another CA for the cluster (master/auth/rotate.h). The masters do it; here it is begun,
+ * looked at, and ended. */
 #include <string.h>
 
 #include "client/cmd/cert.h"

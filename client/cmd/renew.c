@@ -63,7 +63,8 @@ bool renew_is_other(const struct rctl *r)
            strcmp(own, given) != 0;
 }
 
-/* The cluster's CA is being replaced, or was. What fails is told only if the certificate will count no more; else the next command tries again. */
+/* The cluster's CA is being replaced, or was. What fails is told only if the certificate will count no more; else
+ * the next command tries again. */
 static void renew_other(struct rctl *r)
 {
     struct error err = {0};

@@ -11,8 +11,8 @@
 void renew_by_the_way(struct rctl *r);
 /* Now, whatever its age; requires rctl_connect. until_s: when the new one ends. */
 int renew_now(struct rctl *r, int64_t *until_s, struct error *err);
-/* The masters sign otherwise than the certificate in use was signed, or trust others than it does: the cluster's CA is being replaced. False also while that
- * is not known. */
+/* The masters sign otherwise than the certificate in use was signed, or trust others than it does: the cluster's CA is
+ * being replaced. False also while that is not known. */
 bool renew_is_other(const struct rctl *r);
 
 #endif

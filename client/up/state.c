@@ -174,7 +174,8 @@ int up_make_dirs(const struct up *u, struct error *err)
     int rc = 0;
     for (unsigned i = 0; i < ARRAY_SIZE(parts) && rc == 0; i++) {
         snprintf(path, sizeof(path), "%s%s", u->dir, parts[i]);
-        /* Root of a pod with user ids of its own passes through nodes/ (agent/util/userns.h), and cannot look into it. */
+        /* Root of a pod with user ids of its own passes through nodes/ (agent/util/userns.h), and cannot look into
+         * it. */
         bool passed = strcmp(parts[i], "/nodes") == 0;
         rc = make_dir(path, i == 0 ? 0755 : passed ? 0711 : 0700, err);
     }

@@ -1,4 +1,5 @@
-/* Events are forgotten an hour after they were last seen. Source: the API server's --event-ttl. One key, looked at once a minute. */
+/* Events are forgotten an hour after they were last seen. Source: the API server's --event-ttl. One key, looked at
+ * once a minute. */
 #include "controllers/registry.h"
 #include "controllers/util.h"
 

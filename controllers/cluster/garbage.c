@@ -2,12 +2,13 @@
  *
  * An object's key means: look at what it is owned by, and, if it is being deleted, at what it owns.
  *  - All its owners are gone: it is deleted (background). Some are gone: their references are taken off.
- *  - It is being deleted with the finalizer "orphan": references to it are taken off its dependents, then the finalizer.
- *  - It is being deleted with "foregroundDeletion": its dependents are deleted first; when none with blockOwnerDeletion is left, the
- *    finalizer goes. Objects that own each other in a circle do not wait for each other.
+ *  - It is being deleted with the finalizer "orphan": references to it are taken off its dependents, then the
+ *    finalizer.
+ *  - It is being deleted with "foregroundDeletion": its dependents are deleted first; when none with blockOwnerDeletion
+ *    is left, the finalizer goes. Objects that own each other in a circle do not wait for each other.
  * Owners are found by kind, name and uid; references to kinds that are unknown here are never judged.
- * Dependents are found through the view's index of controlling owners; the few others by a scan of the namespace (foreground and orphan) or
- * by looking again now and then (background). */
+ * Dependents are found through the view's index of controlling owners; the few others by a scan of the namespace
+ * (foreground and orphan) or by looking again now and then (background). */
 #include <assert.h>
 
 #include "controllers/deletion.h"
@@ -159,7 +160,8 @@ static bool descends_from(const struct view *v, const struct object *o, struct s
     return false;
 }
 
-/* A dependent that waits for o in its turn, being an owner of it, however far up, or o itself: whoever waited for the other would wait for ever. */
+/* A dependent that waits for o in its turn, being an owner of it, however far up, or o itself: whoever waited for
+ * the other would wait for ever. */
 static bool waits_for(const struct view *v, const struct object *dependent, const struct object *o)
 {
     unsigned looks = OWNERS_LOOKS;

@@ -1,6 +1,8 @@
-/* Namespace deletion: everything in it goes, then the namespace. Source: Kubernetes core/v1 Namespace, spec.finalizers "kubernetes".
+/* Namespace deletion: everything in it goes, then the namespace. Source: Kubernetes core/v1 Namespace, spec.finalizers
+ * "kubernetes".
  *
- * While it lasts, the condition NamespaceContentRemaining names what is left, so that a stuck deletion explains itself. */
+ * While it lasts, the condition NamespaceContentRemaining names what is left, so that a stuck deletion explains
+ * itself. */
 #include <assert.h>
 #include <stdio.h>
 

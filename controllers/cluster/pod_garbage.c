@@ -1,8 +1,8 @@
-/* Pods nobody will finish: bound to a node that does not exist any more, deleted before they were bound, on a node taken out of
- * service, or finished ones above a threshold. Source: Kubernetes pod garbage collector.
+/* Pods nobody will finish: bound to a node that does not exist any more, deleted before they were bound, on a node
+ * taken out of service, or finished ones above a threshold. Source: Kubernetes pod garbage collector.
  *
- * A node may come back at once under its name, so its pods wait QUARANTINE_MS; the condition DisruptionTarget on the pod remembers since
- * when. */
+ * A node may come back at once under its name, so its pods wait QUARANTINE_MS; the condition DisruptionTarget on the
+ * pod remembers since when. */
 #include <assert.h>
 #include <stdlib.h>
 

@@ -1,9 +1,10 @@
-/* Pod address ranges: every node gets the lowest free part of the cluster's pod addresses, by default a /24 of 10.244.0.0/16 (proto/facts/cluster.h).
- * Source: Kubernetes node IPAM (range allocator).
+/* Pod address ranges: every node gets the lowest free part of the cluster's pod addresses, by default a /24 of
+ * 10.244.0.0/16 (proto/facts/cluster.h). Source: Kubernetes node IPAM (range allocator).
  *
- * One key for all nodes: one pass reads what is taken and serves whoever has none, as far as one transaction goes. What is taken is what stands in the
- * nodes, of whatever size: so ranges never overlap, and that of a node that is gone is free. A node for which nothing is left is told by an
- * event and its condition NetworkUnavailable, until there is a range for it. */
+ * One key for all nodes: one pass reads what is taken and serves whoever has none, as far as one transaction goes. What
+ * is taken is what stands in the nodes, of whatever size: so ranges never overlap, and that of a node that is gone is
+ * free. A node for which nothing is left is told by an event and its condition NetworkUnavailable, until there is a
+ * range for it. */
 #include <assert.h>
 #include <stdlib.h>
 

@@ -1,9 +1,11 @@
-/* Node lifecycle: silence becomes Ready Unknown, conditions become taints. Source: Kubernetes node lifecycle controller.
+/* Node lifecycle: silence becomes Ready Unknown, conditions become taints. Source: Kubernetes node lifecycle
+ * controller.
  *
- * Heartbeats are soft state that every master keeps (master/core.h): the age of the last one does not begin anew with a change of leader, and is
- * counted in time that masters listened. Only the change of the condition is written. Together with it, in one transaction, the node's pods lose their
- * Ready condition. When the agent is heard again it reports its node's status, which makes Ready True, and the taints go. Evicting the
- * pods is the work of controllers/nodes/taint_eviction.c. */
+ * Heartbeats are soft state that every master keeps (master/core.h): the age of the last one does not begin anew with a
+ * change of leader, and is counted in time that masters listened. Only the change of the condition is written. Together
+ * with it, in one transaction, the node's pods lose their Ready condition. When the agent is heard again it reports its
+ * node's status, which makes Ready True, and the taints go. Evicting the pods is the work of
+ * controllers/nodes/taint_eviction.c. */
 #include <assert.h>
 
 #include "controllers/nodes/taints.h"
@@ -132,8 +134,8 @@ static bool taint_find(const struct value *taints, const struct taint_row *row, 
     return false;
 }
 
-/* A taint dated in the future was set by a master whose calendar was ahead, perhaps by hours, and pods that tolerate it for a while would
- * stay for as much longer. Since when it has been there is not known any more: from now on. */
+/* A taint dated in the future was set by a master whose calendar was ahead, perhaps by hours, and pods that tolerate it
+ * for a while would stay for as much longer. Since when it has been there is not known any more: from now on. */
 static void taint_date(struct node *n, struct value *taint)
 {
     if (time_of(value_get(taint, "timeAdded")) > n->in->wall_ms) {
@@ -176,7 +178,8 @@ static void taints_keep(struct node *n)
 
 /* ---- Pods ---- */
 
-/* "Pods of a node that is not heard of are not Ready": they leave the services. The agent says it anew when it is back. */
+/* "Pods of a node that is not heard of are not Ready": they leave the services. The agent says it anew when it is
+ * back. */
 static int pods_unready(struct node *n, struct error *err)
 {
     struct view_iter it;

@@ -1,6 +1,8 @@
-/* NoExecute taints: pods that do not tolerate them, or only for a while, are deleted. Source: Kubernetes taint-eviction controller.
+/* NoExecute taints: pods that do not tolerate them, or only for a while, are deleted. Source: Kubernetes taint-eviction
+ * controller.
  *
- * When no node at all is Ready, the fault is more likely ours than theirs: nobody is evicted until one is heard of again. */
+ * When no node at all is Ready, the fault is more likely ours than theirs: nobody is evicted until one is heard of
+ * again. */
 #include <assert.h>
 
 #include "controllers/deletion.h"

@@ -9,8 +9,8 @@
 #define TAINT_UNSCHEDULABLE   "node.kubernetes.io/unschedulable"
 #define TAINT_OUT_OF_SERVICE  "node.kubernetes.io/out-of-service"
 
-/* How long the pod tolerates a NoExecute taint: 0 = not at all, INT64_MAX = for ever. The least of the tolerationSeconds that match;
- * 300 s for not-ready and unreachable where the pod says nothing. */
+/* How long the pod tolerates a NoExecute taint: 0 = not at all, INT64_MAX = for ever. The least of the
+ * tolerationSeconds that match; 300 s for not-ready and unreachable where the pod says nothing. */
 int64_t toleration_seconds(const struct object *pod, struct mp taint);
 bool node_has_taint(const struct object *node, const char *key, const char *effect);
 bool node_ready(const struct object *node);

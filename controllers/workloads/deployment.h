@@ -1,10 +1,11 @@
 /* Deployment, inside: the working state of one reconcile and its steps. Source: Kubernetes apps/v1 Deployment.
  *
- * A reconcile reads all ReplicaSets into documents, edits the documents, and writes each that changed once at the end, together with the
- * Deployment itself: one transaction, so a rollout's step is seen whole or not at all.
+ * A reconcile reads all ReplicaSets into documents, edits the documents, and writes each that changed once at the end,
+ * together with the Deployment itself: one transaction, so a rollout's step is seen whole or not at all.
  *
- * What keeps maxUnavailable (G9): before anything is scaled down, available pods are counted on the tip itself, not taken from statuses,
- * and each ReplicaSet counts with at most its spec.replicas, since pods above that are on their way out. */
+ * What keeps maxUnavailable (G9): before anything is scaled down, available pods are counted on the tip itself, not
+ * taken from statuses, and each ReplicaSet counts with at most its spec.replicas, since pods above that are on their
+ * way out. */
 #ifndef CONTROLLERS_WORKLOADS_DEPLOYMENT_H
 #define CONTROLLERS_WORKLOADS_DEPLOYMENT_H
 
@@ -47,7 +48,8 @@ struct deployment {
 
 /* ---- deployment_sets.c: ReplicaSets of a Deployment ---- */
 int deployment_sets_read(struct deployment *d, struct error *err); /* adopts, releases, finds the latest */
-/* Make the present template's ReplicaSet if it is missing (create), keep its revision and annotations, and the Deployment's. */
+/* Make the present template's ReplicaSet if it is missing (create), keep its revision and annotations, and the
+ * Deployment's. */
 void deployment_latest_ensure(struct deployment *d, bool create);
 void deployment_scale_to(struct deployment *d, struct deployment_rs *rs, int64_t replicas);
 void deployment_history_trim(struct deployment *d); /* revisionHistoryLimit */

@@ -240,7 +240,8 @@ static void old_scale_down(struct deployment *d)
         if (rs == d->latest || rs->replicas == 0) {
             continue;
         }
-        /* A ReplicaSet deletes what does not serve before what does, but what starts to serve meanwhile may be hit: count all as serving. */
+        /* A ReplicaSet deletes what does not serve before what does, but what starts to serve meanwhile may be hit:
+         * count all as serving. */
         int64_t down = MIN(spare, rs->replicas);
         deployment_scale_to(d, rs, rs->replicas - down);
         spare -= down;

@@ -97,8 +97,8 @@ static bool has_template(struct deployment *d, const struct value *rs, const str
                       template_without_hash(d->a, value_path(rs, "spec.template")));
 }
 
-/* By what the templates mean, never by the hash in a name: an older program hashed what it had, spelled as it had it. A second look fills in
- * what that program did not know to fill in, so that a newer one rolls nothing out by itself. */
+/* By what the templates mean, never by the hash in a name: an older program hashed what it had, spelled as it had it. A
+ * second look fills in what that program did not know to fill in, so that a newer one rolls nothing out by itself. */
 static void latest_find(struct deployment *d)
 {
     const struct value *wanted = template_without_hash(d->a, value_path(d->doc, "spec.template"));
@@ -177,7 +177,8 @@ static int64_t revision_next(const struct deployment *d)
     return max + 1;
 }
 
-/* Annotations of the Deployment are shown on the ReplicaSet that it makes, but for those that speak of one of them alone. */
+/* Annotations of the Deployment are shown on the ReplicaSet that it makes, but for those that speak of one of them
+ * alone. */
 static bool annotation_copied(struct str key)
 {
     static const char *const own[] = {
@@ -214,7 +215,8 @@ static void latest_annotate(struct deployment *d, struct deployment_rs *rs, int6
     }
 }
 
-/* Desired and maximal size at the time of the last scaling: what a later change of spec.replicas is measured against. */
+/* Desired and maximal size at the time of the last scaling: what a later change of spec.replicas is measured
+ * against. */
 static bool sizes_annotate(struct deployment *d, struct deployment_rs *rs)
 {
     bool changed = annotation_set_int(d->a, rs->doc, DEPLOYMENT_DESIRED, d->replicas);

@@ -4,14 +4,16 @@
 
 #include "controllers/util.h"
 
-/* The document of a pod that `owner` makes from a template (a PodTemplateSpec that was checked with its owner): labels, annotations and
- * finalizers of the template, the controlling ownerReference, generateName "OWNER-", phase Pending. metadata.name is left to the caller. */
+/* The document of a pod that `owner` makes from a template (a PodTemplateSpec that was checked with its owner): labels,
+ * annotations and finalizers of the template, the controlling ownerReference, generateName "OWNER-", phase Pending.
+ * metadata.name is left to the caller. */
 struct value *pod_from_template(struct arena *a, const struct object *owner, const struct value *pod_template);
 
-/* The first `wanted` of pods to delete when there are too many (sorts l in place). Order, source: Kubernetes' ActivePodsWithRanks:
- * not bound before bound; Pending, Unknown, Running; not ready before ready; (ours: not available before available, so that what
- * a rollout counts on is what stays); lower pod-deletion-cost; more pods of `related` on the same
- * node; ready for a shorter time; more restarts; younger; by name. related: the pods of all siblings, the candidates included. */
+/* The first `wanted` of pods to delete when there are too many (sorts l in place). Order, source: Kubernetes'
+ * ActivePodsWithRanks: not bound before bound; Pending, Unknown, Running; not ready before ready; (ours: not available
+ * before available, so that what a rollout counts on is what stays); lower pod-deletion-cost; more pods of `related` on
+ * the same node; ready for a shorter time; more restarts; younger; by name. related: the pods of all siblings, the
+ * candidates included. */
 void pods_rank_for_deletion(struct arena *a, struct object_list *l, const struct object_list *related,
                             int64_t min_ready_s, int64_t wall_ms);
 

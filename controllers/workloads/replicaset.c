@@ -1,15 +1,17 @@
 /* ReplicaSet: as many active pods as spec.replicas. Source: Kubernetes apps/v1 ReplicaSet.
  *
- * Pods that finished or are being deleted are no replicas. Creations and deletions go in transactions of CONTROLLER_BATCH_MAX; each
- * transaction writes the status that holds after it, so status and pods never disagree for long.
+ * Pods that finished or are being deleted are no replicas. Creations and deletions go in transactions of
+ * CONTROLLER_BATCH_MAX; each transaction writes the status that holds after it, so status and pods never disagree for
+ * long.
  *
- * A number that is far beyond what the nodes can take (replicas=2147483647 is a slip of the hand) must not fill the masters: while more than
- * UNPLACED_FREE pods of a ReplicaSet fit nowhere, the next slice of new ones waits PACE_MS for each 1,000 of them, at most
- * PACE_MAX_MS. A change of spec does not wait. Pods that fit nowhere are the first to go, and their order among themselves
- * is not asked for where all of them go.
+ * A number that is far beyond what the nodes can take (replicas=2147483647 is a slip of the hand) must not fill the
+ * masters: while more than UNPLACED_FREE pods of a ReplicaSet fit nowhere, the next slice of new ones waits PACE_MS for
+ * each 1,000 of them, at most PACE_MAX_MS. A change of spec does not wait. Pods that fit nowhere are the first to go,
+ * and their order among themselves is not asked for where all of them go.
  *
- * Adoption: a ReplicaSet looks at all pods of its namespace only when its spec is new to it (observedGeneration lags); later orphans
- * come by themselves, as keys of kind Pod. So the usual reconcile costs what it owns, not what the namespace holds. */
+ * Adoption: a ReplicaSet looks at all pods of its namespace only when its spec is new to it (observedGeneration lags);
+ * later orphans come by themselves, as keys of kind Pod. So the usual reconcile costs what it owns, not what the
+ * namespace holds. */
 #include <assert.h>
 
 #include "base/strmap.h"
@@ -251,8 +253,9 @@ static unsigned unbound_first(struct rs *rs)
     return front;
 }
 
-/* The pods to delete come in front; how many of them go now. "Not bound before bound": as long as there are enough without a node, no others need
- * to be looked at; and where all of those go in the end, their order among themselves does not matter. */
+/* The pods to delete come in front; how many of them go now. "Not bound before bound": as long as there are enough
+ * without a node, no others need to be looked at; and where all of those go in the end, their order among themselves
+ * does not matter. */
 static unsigned pods_rank(struct rs *rs, unsigned surplus)
 {
     struct object_list unbound = {rs->active.items, unbound_first(rs), rs->active.cap}, related = {0};

@@ -1,4 +1,5 @@
-/* Documents of users on their way in: what the user may not set is taken off, what the system sets is put on, and the whole is checked. */
+/* Documents of users on their way in: what the user may not set is taken off, what the system sets is put on, and
+ * the whole is checked. */
 #include "master/api/admission.h"
 
 #include <assert.h>
@@ -23,8 +24,8 @@ static const char *const system_metadata[] = {
     "selfLink", "managedFields",
 };
 
-/* Five letters are taken by another of some thousand objects now and then; whoever let the name be chosen must not be refused for it. Ten are
- * never: so a repetition, which finds both names taken, finds its own by the long one. */
+/* Five letters are taken by another of some thousand objects now and then; whoever let the name be chosen must not be
+ * refused for it. Ten are never: so a repetition, which finds both names taken, finds its own by the long one. */
 static int make_name(const struct admission *ad, struct value *metadata, const struct kind *k, struct str ns,
                      struct error *err)
 {
@@ -189,7 +190,8 @@ int admit_create(const struct admission *ad, const struct kind *k, struct value 
     if (k->has_status) {
         value_remove(doc, "status");
     }
-    /* Checked before the first state is filled in, so that wrong types are the user's error and not an assertion here. */
+    /* Checked before the first state is filled in, so that wrong types are the user's error and not an assertion
+     * here. */
     unsigned flags = (ad->lenient ? KIND_CHECK_LENIENT : 0) | KIND_CHECK_LEVEL(ad->level);
     int rv = kind_check_fields(k, ad->arena, doc, flags, err);
     if (rv != 0) {

@@ -8,8 +8,8 @@
 #include "raft-store/store/view.h"
 
 #define WRITE_WARNINGS_MAX 64u /* of one request */
-/* A document of a user on its way in as a new object: kind, namespace, system fields, defaults, checks, namespace's state. `fresh_ns`: namespaces made by the
- * same transaction (may be NULL). */
+/* A document of a user on its way in as a new object: kind, namespace, system fields, defaults, checks, namespace's
+ * state. `fresh_ns`: namespaces made by the same transaction (may be NULL). */
 struct admission {
     struct arena *arena;
     const struct view *tip;
@@ -38,7 +38,8 @@ int admit_update(const struct admission *ad, const struct kind *k, struct value 
                  enum txn_part part, struct object **out, struct error *err);
 void kind_resource_name(const struct kind *k, char *out, size_t size); /* "deployments.apps" */
 
-/* The cluster's configuration (cluster.c): ERR_FORBIDDEN for what cannot change while nodes hold ranges of pods' addresses. */
+/* The cluster's configuration (cluster.c): ERR_FORBIDDEN for what cannot change while nodes hold ranges of pods'
+ * addresses. */
 int admit_cluster_config(const struct admission *ad, const struct object *old, const struct object *now,
                          struct error *err);
 /* May it be deleted? With the same error. */

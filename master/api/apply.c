@@ -12,7 +12,8 @@
 #include "proto/patch/patch.h"
 #include "proto/text/text.h"
 
-/* What the manifest said the last time, from the annotation; NULL if it was never applied or the annotation is damaged. */
+/* What the manifest said the last time, from the annotation; NULL if it was never applied or the annotation is
+ * damaged. */
 static struct value *last_applied(struct arena *a, const struct object *o)
 {
     struct str text = object_annotation(o, APPLY_ANNOTATION);
@@ -50,8 +51,8 @@ static void shorten(struct arena *a, struct value *v)
     }
 }
 
-/* The annotation of a document that is about to be stored. A client-side apply keeps the whole manifest or is refused, as kubectl's; a server-side
- * one has no such limit (kubectl writes no annotation then): it keeps what fits. */
+/* The annotation of a document that is about to be stored. A client-side apply keeps the whole manifest or is refused,
+ * as kubectl's; a server-side one has no such limit (kubectl writes no annotation then): it keeps what fits. */
 static int fit_annotation(struct arena *a, const struct kind *k, struct value *doc, bool server_side, struct error *err)
 {
     struct value *annotations = value_path(doc, "metadata.annotations"), *last = NULL;
@@ -89,7 +90,8 @@ struct applying {
     int64_t began_ms; /* cpu_ms() */
 };
 
-/* Lists that are merged are compared each with each, so the size of a request does not say what it costs: one that takes more of the loop is refused. */
+/* Lists that are merged are compared each with each, so the size of a request does not say what it costs: one that
+ * takes more of the loop is refused. */
 #define APPLY_CPU_MS 250
 
 /* Of this thread: time in which it stood still does not count. */

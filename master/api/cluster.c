@@ -1,5 +1,5 @@
-/* The cluster's configuration: what of it may change, and when. A cluster without one is as the defaults say, so making and deleting it are changes
- * from and to those. */
+/* The cluster's configuration: what of it may change, and when. A cluster without one is as the defaults say, so making
+ * and deleting it are changes from and to those. */
 #include "proto/facts/cluster.h"
 #include <stdio.h>
 

@@ -1,9 +1,9 @@
-/* params.dryRun: the transaction is evaluated on a world on the tip, which is dropped again: everything is checked, nothing is written, and the
- * answer shows what would be.
+/* params.dryRun: the transaction is evaluated on a world on the tip, which is dropped again: everything is checked,
+ * nothing is written, and the answer shows what would be.
  *
- * As in Kubernetes an object that would be created has its uid and creationTimestamp (others than the real write will give) and no
- * resourceVersion; one that would be changed keeps the resourceVersion it has. It is given when the tip's word has been confirmed, as for any
- * read. */
+ * As in Kubernetes an object that would be created has its uid and creationTimestamp (others than the real write will
+ * give) and no resourceVersion; one that would be changed keeps the resourceVersion it has. It is given when the tip's
+ * word has been confirmed, as for any read. */
 #include "master/api/write.h"
 #include "master/master.h"
 #include "raft-store/store/world.h"

@@ -1,4 +1,5 @@
-/* get and list. Lists are read page by page from one version of the state: the first page pins its view, the continue token names it. */
+/* get and list. Lists are read page by page from one version of the state: the first page pins its view, the
+ * continue token names it. */
 #include "master/api/read.h"
 
 #include <assert.h>
@@ -163,7 +164,8 @@ static bool selectors(struct call *c, const struct kind *k, struct selector **la
     return true;
 }
 
-/* A list on its way: what has been visited of its version, and what of that matches. In the call's arena; the view is held. */
+/* A list on its way: what has been visited of its version, and what of that matches. In the call's arena; the view
+ * is held. */
 struct listing {
     struct view *view;
     struct view_iter it;

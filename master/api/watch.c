@@ -465,8 +465,8 @@ static bool has_place(struct call *c, const struct session *session)
 
 /* ---- Waking ---- */
 
-/* revision: the first of the transaction that concerns it, or 0 = look from where it stands. exact: it is woken by each change that
- * does. */
+/* revision: the first of the transaction that concerns it, or 0 = look from where it stands. exact: it is woken by each
+ * change that does. */
 static void wake(struct watch *w, uint64_t revision, unsigned change, bool exact)
 {
     if (w->state == WATCH_IDLE) {

@@ -1,8 +1,9 @@
 /* create, update, patch, txn, and what all writes share: evaluate on the tip, answer at commit.
  *
- * The tip's objects are remembered when the transaction is evaluated, so the answer shows exactly what this transaction wrote, whatever
- * others wrote in the same entry. A repetition is answered from what the store remembers of the first time; of an object that the transaction
- * has taken away (the last finalizer of one being deleted), the answer shows what it was last. */
+ * The tip's objects are remembered when the transaction is evaluated, so the answer shows exactly what this transaction
+ * wrote, whatever others wrote in the same entry. A repetition is answered from what the store remembers of the first
+ * time; of an object that the transaction has taken away (the last finalizer of one being deleted), the answer shows
+ * what it was last. */
 #include "master/api/write.h"
 
 #include <assert.h>
@@ -142,8 +143,9 @@ void call_refuse_not_found(struct call *c, const struct kind *k, struct str name
     call_refuse(c, &err);
 }
 
-/* What the transaction made of the object before that took it away: an update that empties the finalizers of an object being deleted is its
- * deletion, and is answered with the object as it was last. NULL: it was deleted without an update. */
+/* What the transaction made of the object before that took it away: an update that empties the finalizers of an object
+ * being deleted is its deletion, and is answered with the object as it was last. NULL: it was deleted without an
+ * update. */
 static struct object *last_state(struct write *w, const struct write_item *item, const struct txn *t)
 {
     static const char *const kept[] = {"uid", "creationTimestamp", "generation", "deletionTimestamp",
@@ -198,8 +200,8 @@ void write_fill(struct write *w, const struct view *tip, const struct txn *t)
     }
 }
 
-/* The answer of the first time, as far as it is remembered: what was done always, the object as it was then while the store's history has
- * it, later as it is now. */
+/* The answer of the first time, as far as it is remembered: what was done always, the object as it was then while the
+ * store's history has it, later as it is now. */
 static void fill_repeated(struct write *w, struct txn_past *past)
 {
     const struct view *tip = store_tip(replica_store(w->call->m->replica));

@@ -23,11 +23,12 @@ struct write {
 };
 struct write *write_new(struct call *c, enum write_shape shape);
 void write_add(struct write *w, const struct kind *k, struct str ns, struct str name, const char *result);
-/* Submit, remember the tip's objects of the items, answer at commit. With params.dryRun: check, and answer what would be. */
+/* Submit, remember the tip's objects of the items, answer at commit. With params.dryRun: check, and answer what
+ * would be. */
 void write_submit(struct write *w, struct txn *t);
 void write_dry_run(struct write *w, const struct txn *t);
-/* Around the evaluation of t: the items' objects as they are before it, and as it leaves them (results, too). v: of the tip, or of a dry
- * run's world. */
+/* Around the evaluation of t: the items' objects as they are before it, and as it leaves them (results, too). v: of the
+ * tip, or of a dry run's world. */
 void write_look_before(struct write *w, const struct view *v);
 void write_fill(struct write *w, const struct view *v, const struct txn *t);
 /* Gives w's answer (error NULL) or failure, and frees it. */

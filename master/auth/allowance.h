@@ -1,9 +1,11 @@
-/* How much of something each of many peers may have: a burst, and so much back per time. For what costs this master work and what a peer may ask for
- * again and again: wrong tokens by network, renewals by identity, what a node writes and tells.
+/* How much of something each of many peers may have: a burst, and so much back per time. For what costs this master
+ * work and what a peer may ask for again and again: wrong tokens by network, renewals by identity, what a node writes
+ * and tells.
  *
- * Each peer has an account of `burst` units, full at first; a unit comes back every every_us microseconds. Accounts are kept in sets of ALLOWANCE_SET,
- * chosen by a seeded hash of the peer's name; in a full set the one that has been quiet for the longest makes room. Nobody can choose a name that
- * shares another one's account, or its set. Soft state of one master. Source: the generic cell rate algorithm (ITU-T I.371), which needs one number a peer. */
+ * Each peer has an account of `burst` units, full at first; a unit comes back every every_us microseconds. Accounts are
+ * kept in sets of ALLOWANCE_SET, chosen by a seeded hash of the peer's name; in a full set the one that has been quiet
+ * for the longest makes room. Nobody can choose a name that shares another one's account, or its set. Soft state of
+ * one master. Source: the generic cell rate algorithm (ITU-T I.371), which needs one number a peer. */
 #ifndef MASTER_AUTH_ALLOWANCE_H
 #define MASTER_AUTH_ALLOWANCE_H
 

@@ -4,8 +4,8 @@
 
 #include "master/front/call.h"
 
-/* How often an identity may have its certificate renewed: signing costs milliseconds of the loop. Far more than a healthy agent or client needs, also with
- * certificates that live for seconds. */
+/* How often an identity may have its certificate renewed: signing costs milliseconds of the loop. Far more than a
+ * healthy agent or client needs, also with certificates that live for seconds. */
 #define CERTS_RENEW_BURST 10
 #define CERTS_RENEW_US    10000000
 void method_cert_renew(struct call *c);

@@ -1,6 +1,7 @@
-/* Which pods were on which node in the last minutes, and are deleted: what a node may still tell events about. A bounded table, of this master's own memory: filled as
- * transactions are committed, so a master that becomes the leader knows what the former one knew, and one that was just started does not. When very many pods
- * are deleted at once the oldest are forgotten first. */
+/* Which pods were on which node in the last minutes, and are deleted: what a node may still tell events about. A
+ * bounded table, of this master's own memory: filled as transactions are committed, so a master that becomes the leader
+ * knows what the former one knew, and one that was just started does not. When very many pods are deleted at once
+ * the oldest are forgotten first. */
 #ifndef MASTER_AUTH_DEPARTED_H
 #define MASTER_AUTH_DEPARTED_H
 

@@ -1,8 +1,9 @@
 /* Who this master is: the CA, its own key and certificate, the key that seals Secrets; from files into use.
  *
- * The certificate is renewed when two thirds of its life have passed (pki.h), by this master itself, since it holds the CA's key. Listeners and
- * transport take the new one for handshakes to come; sessions that are open live on under the old one. If the new pair cannot
- * be written (full disk), it is used all the same and written with a later one: at a restart the old one would be replaced anyway. */
+ * The certificate is renewed when two thirds of its life have passed (pki.h), by this master itself, since it holds the
+ * CA's key. Listeners and transport take the new one for handshakes to come; sessions that are open live on under the
+ * old one. If the new pair cannot be written (full disk), it is used all the same and written with a later one: at a
+ * restart the old one would be replaced anyway. */
 #include "master/auth/identity.h"
 
 #include <assert.h>
@@ -59,7 +60,8 @@ static int write_files(const struct master_config *c, const char *cert_pem, cons
     return pki_write_pair(path, key_path, cert_pem, key_pem, err);
 }
 
-/* Before the start or after a rejoin: is the pair of files of use at all? One that is damaged or another CA's is not touched: a person shall see it. */
+/* Before the start or after a rejoin: is the pair of files of use at all? One that is damaged or another CA's is not
+ * touched: a person shall see it. */
 static int replace_if_useless(struct master *m, struct files *f, struct error *err)
 {
     struct pki_identity who, we;
@@ -171,7 +173,8 @@ int identity_load(struct master *m, struct error *err)
         }
     }
     if (rv == 0) {
-        /* Newcomers' certificates are signed with it: find out now, not when the first one joins, that it is of no use. */
+        /* Newcomers' certificates are signed with it: find out now, not when the first one joins, that it is of no
+         * use. */
         rv = setup_check_ca(f.ca_pem, f.ca_key_pem, err);
         if (rv != 0) {
             error_wrap(err, "ca.key does not belong to ca.crt in %s", m->config.dir);
@@ -292,7 +295,8 @@ void identity_tick(struct master *m)
 {
     struct identity *id = &m->identity;
     int64_t now_ms = env_wall_ms(m->env);
-    /* One from the future was made while the clock ran ahead: nobody would take it. After a failure the pause counts all the same. */
+    /* One from the future was made while the clock ran ahead: nobody would take it. After a failure the pause counts
+     * all the same. */
     bool early = now_ms < id->from_s * 1000 && id->failures == 0;
     bool other_ca = rotate_wants_own(m) && (id->failures == 0 || now_ms >= id->due_ms);
     if (id->renewing || m->stopping || (now_ms < id->due_ms && !early && !other_ca)) {

@@ -6,7 +6,8 @@
 #define HOSTNAME_LABEL "kubernetes.io/hostname"
 #define COMPONENT      "reeve-agent"
 
-/* They tell what the machine is. Everything else that pods are placed or kept apart by is the administrators' to say (rctl label node). */
+/* They tell what the machine is. Everything else that pods are placed or kept apart by is the administrators' to say
+ * (rctl label node). */
 static const char *const own_labels[] = {
     "kubernetes.io/arch", "kubernetes.io/os", "beta.kubernetes.io/arch", "beta.kubernetes.io/os", HOSTNAME_LABEL,
 };
@@ -54,8 +55,8 @@ static bool is_about_own(const struct restrict_known *k, struct str node, const 
     if (!str_is(kind, "Pod")) {
         return false;
     }
-    /* A pod of this name that is there is the node's own, or somebody else's. One that is gone is told of by who ran it, for a while; until its deletion
-     * is committed it is not gone. */
+    /* A pod of this name that is there is the node's own, or somebody else's. One that is gone is told of by who ran
+     * it, for a while; until its deletion is committed it is not gone. */
     const struct object *pod = view_get(store_tip(k->store), kind_by_id(KIND_POD), ns, name);
     pod = pod != NULL ? pod : view_get(store_committed(k->store), kind_by_id(KIND_POD), ns, name);
     return pod != NULL ? str_eq(mp_str(mp_path(object_mp(pod), "spec.nodeName")), node)

@@ -151,8 +151,8 @@ unsigned revoked_count(const struct master *m)
     return (unsigned)m->revoked->lines.count;
 }
 
-/* The list on a leader's tip, if it knows more than the index does: what is about to be committed. Looked for only when we have just changed it, since
- * every call asks. */
+/* The list on a leader's tip, if it knows more than the index does: what is about to be committed. Looked for only when
+ * we have just changed it, since every call asks. */
 static const struct object *ahead(const struct master *m)
 {
     const struct view *tip =
@@ -300,8 +300,8 @@ static bool is_full(const struct edit *e, unsigned count, size_t bytes)
     return e->lines + count > REVOKED_MAX || e->text.size + bytes > REVOKED_BYTES_MAX;
 }
 
-/* The lines of nodes go; the floor stands for them: those nodes are no more, or would be the ones that joined anew with a certificate that is
- * newer. What is lost: the old certificate of a node that joined anew counts again. */
+/* The lines of nodes go; the floor stands for them: those nodes are no more, or would be the ones that joined anew with
+ * a certificate that is newer. What is lost: the old certificate of a node that joined anew counts again. */
 static void raise_floor(struct edit *e)
 {
     struct buf kept = BUF_INIT;

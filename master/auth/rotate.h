@@ -1,15 +1,17 @@
 /* The cluster's CA is replaced by another while all goes on: from A to B.
  *
- *   NONE --cert.rotate--> TRUST --all masters trust A and B--> SIGN --nobody is left on A--> SWITCH --masters are on B as well--> NONE
+ *   NONE --cert.rotate--> TRUST --all masters trust A and B--> SIGN --nobody is left on A--> SWITCH --masters are on B
+ *   as well--> NONE
  *
  *   NONE     one CA. Masters present certificates of it, and sign with it
  *   TRUST    masters trust A and B. They tell nobody yet
- *   SIGN     nodes and users who renew, and nodes that join, are given certificates of B, and are told to trust both. Masters still present A, since there
- *            are clients that know it alone; masters that join get one of A too
+ *   SIGN     nodes and users who renew, and nodes that join, are given certificates of B, and are told to trust both.
+ *            Masters still present A, since there are clients that know it alone; masters that join get one of A too
  *   SWITCH   masters renew their own certificates: B signs all
  *   NONE     A counts no more: connections that were opened with its certificates are closed
  *
- * The record is ConfigMap kube-system/reeve-ca, an object like any other, so replicated, in snapshots, backed up. Its data:
+ * The record is ConfigMap kube-system/reeve-ca, an object like any other, so replicated, in snapshots, backed up. Its
+ * data:
  *   ca       PEM: what all trust; A while it is being replaced
  *   next     PEM of B; with it, phase: "trust", "sign" or "switch"
  *   since    RFC 3339: of the phase
@@ -17,12 +19,14 @@
  *   finish   "true": whoever is missing is waited for no more
  * B's key is in Secret kube-system/reeve-ca-next until the end, and since SWITCH in ca.key.
  *
- * Each step is one transaction of whoever leads, judged by what the masters tell when they are asked ("ca.state"), so a new leader goes on where the last
- * one was. Each master carries out what the committed record says, whenever it sees it: when it starts too. Files are written one after the other,
- * each whole: ca.crt before ca.key, and which of the CAs the key belongs to is found out by looking, so a crash in between is mended by the next look.
- * Nothing of it needs the key of A: trust in B is spread over connections that have been authenticated.
+ * Each step is one transaction of whoever leads, judged by what the masters tell when they are asked ("ca.state"), so a
+ * new leader goes on where the last one was. Each master carries out what the committed record says, whenever it sees
+ * it: when it starts too. Files are written one after the other, each whole: ca.crt before ca.key, and which of the CAs
+ * the key belongs to is found out by looking, so a crash in between is mended by the next look. Nothing of it needs the
+ * key of A: trust in B is spread over connections that have been authenticated.
  *
- * A master that was away while A was dropped cannot connect any more: it has to join anew (rctl master remove, rctl master add). Loop thread only. */
+ * A master that was away while A was dropped cannot connect any more: it has to join anew (rctl master remove, rctl
+ * master add). Loop thread only. */
 #ifndef MASTER_AUTH_ROTATE_H
 #define MASTER_AUTH_ROTATE_H
 
@@ -39,7 +43,8 @@ void rotate_advance(struct master *m);
 void rotate_tick(struct master *m);
 bool rotate_is_record(const struct object *o); /* the object itself, which cannot be deleted */
 
-/* While a CA is being replaced: the CA and key (borrowed) that sign for this role, if it is the new one already. False: nothing is set. */
+/* While a CA is being replaced: the CA and key (borrowed) that sign for this role, if it is the new one already.
+ * False: nothing is set. */
 bool rotate_signer(const struct master *m, enum pki_role role, const char **ca_pem, const char **key_pem);
 /* Whom clients and nodes are told to trust; borrowed. */
 const char *rotate_trust(const struct master *m);

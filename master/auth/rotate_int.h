@@ -13,7 +13,8 @@
 
 enum rotate_phase { ROTATE_NONE, ROTATE_TRUST, ROTATE_SIGN, ROTATE_SWITCH };
 
-/* A user who was seen since the rotation began: when last with an old certificate, and with a new one. INT64_MIN: never. */
+/* A user who was seen since the rotation began: when last with an old certificate, and with a new one. INT64_MIN:
+ * never. */
 struct rotate_user {
     char name[64]; /* "": free */
     int64_t old_ms, new_ms;
@@ -52,8 +53,8 @@ struct rotate {
 extern const char *const rotate_phases[];                    /* words of the record */
 const struct object *rotate_record_in(const struct view *v); /* NULL: there is none */
 const struct object *rotate_key_in(const struct view *v);    /* the Secret with B's key */
-/* The record's next version goes into a transaction: to this phase, with what else changes. B's key is put away (next_key, at the start) or dropped (at the
- * end) in the same one. */
+/* The record's next version goes into a transaction: to this phase, with what else changes. B's key is put away
+ * (next_key, at the start) or dropped (at the end) in the same one. */
 struct rotate_step {
     enum rotate_phase to;
     const char *ca_pem, *next_pem, *next_key; /* next_*: at the start */

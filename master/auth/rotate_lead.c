@@ -1,4 +1,5 @@
-/* The leader's part of a rotation: it asks the masters how far they are, looks who still has old certificates, and takes the next step. */
+/* The leader's part of a rotation: it asks the masters how far they are, looks who still has old certificates, and
+ * takes the next step. */
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>

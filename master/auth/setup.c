@@ -124,7 +124,8 @@ static int save_joined(struct joining *j, struct mp result)
     return rv != 0 ? rv : master_config_save(c, j->err);
 }
 
-/* A program that is too old for the cluster must not become a member first. Whatever else goes wrong here the join itself will say. */
+/* A program that is too old for the cluster must not become a member first. Whatever else goes wrong here the join
+ * itself will say. */
 static int look_at_level(struct joining *j, struct net_tls *tls, const char *addr, int64_t timeout_ms)
 {
     CLEANUP_BUF struct buf result = BUF_INIT;
@@ -206,9 +207,9 @@ int setup_join(struct master_config *c, const char *token, const char *addresses
     rv = ERR_USAGE;
     int64_t start = env_now_ms(env_real());
     error_set(err, ERR_USAGE, "no master's address given");
-    /* A cluster that has just lost or not yet found its leader, or is changing otherwise, says "try again": until the time is over; and
-     * who joins twice from one address joins once, so an open outcome is no hindrance. If nobody listens at all, the address is likely
-     * wrong: only as long as a master needs to start. */
+    /* A cluster that has just lost or not yet found its leader, or is changing otherwise, says "try again": until the
+     * time is over; and who joins twice from one address joins once, so an open outcome is no hindrance. If nobody
+     * listens at all, the address is likely wrong: only as long as a master needs to start. */
     do {
         char *copy = xstrdup(list);
         for (char *addr = strtok_r(copy, ",", &save); addr != NULL && rv != 0; addr = strtok_r(NULL, ",", &save)) {

@@ -1,5 +1,6 @@
-/* Making a master's data directory: `reeve-master init` (a new cluster), `reeve-master join` (one more master), and what starts a cluster from a
- * state that is there already (a restored backup, the recovery after the loss of a majority). All only prepare; `reeve-master run` serves. */
+/* Making a master's data directory: `reeve-master init` (a new cluster), `reeve-master join` (one more master), and
+ * what starts a cluster from a state that is there already (a restored backup, the recovery after the loss of a
+ * majority). All only prepare; `reeve-master run` serves. */
 #ifndef MASTER_AUTH_SETUP_H
 #define MASTER_AUTH_SETUP_H
 
@@ -11,20 +12,23 @@
 
 #define SETUP_REFUSED_MS 5000
 
-/* c: dir, name, cluster, listen, advertise, agent_address (empty = defaults filled in) and timings. Prints the join lines to stdout.
- * ERR_EXISTS if the directory holds a master already. */
+/* c: dir, name, cluster, listen, advertise, agent_address (empty = defaults filled in) and timings. Prints the join
+ * lines to stdout. ERR_EXISTS if the directory holds a master already. */
 int setup_init(struct master_config *c, struct error *err);
-/* Writes admin.config anew, with a fresh certificate, into the directory of a master: for an administrator whose certificate has expired, or is lost. */
+/* Writes admin.config anew, with a fresh certificate, into the directory of a master: for an administrator whose
+ * certificate has expired, or is lost. */
 int setup_admin(const struct master_config *c, struct error *err);
 /* Names and addresses for a master's certificate: those of listen, advertise and agent_address, and localhost. */
 #define SETUP_SANS_MAX 1024
 void setup_sans(const struct master_config *c, char *out, size_t size);
-/* token `id.secret@fingerprint`; addresses: masters to ask, comma separated. Takes as long as timeout_ms for all of them. */
+/* token `id.secret@fingerprint`; addresses: masters to ask, comma separated. Takes as long as timeout_ms for all of
+ * them. */
 int setup_join(struct master_config *c, const char *token, const char *addresses, int64_t timeout_ms,
                struct error *err);
 
-/* Blocks until one master has answered one call, or timeout_ms are over. 0 and the result's msgpack in *result (a buffer of the caller's), or the
- * error; *reached (may be NULL) becomes true if somebody has answered, be it with a refusal. */
+/* Blocks until one master has answered one call, or timeout_ms are over. 0 and the result's msgpack in *result (a
+ * buffer of the caller's), or the error; *reached (may be NULL) becomes true if somebody has answered, be it with a
+ * refusal. */
 int setup_call(struct net_tls *tls, const char *addr, const char *method, struct str params, int64_t timeout_ms,
                struct buf *result, bool *reached, struct error *err);
 
@@ -44,9 +48,10 @@ struct setup_state {
 struct setup_tokens {
     char master[SETUP_TOKEN_SIZE], node[SETUP_TOKEN_SIZE]; /* good for a day from the first start on */
 };
-/* The directory of a cluster's first master: CA and keys, its own identity as c->id, admin.config, tokens and, unless state is NULL, a Raft
- * log of this one voter that begins behind the state. master.yaml comes last and says that the directory is whole. With a state the
- * directory must be new, empty, or left unfinished by a former run, which is done again. ERR_EXISTS otherwise. */
+/* The directory of a cluster's first master: CA and keys, its own identity as c->id, admin.config, tokens and, unless
+ * state is NULL, a Raft log of this one voter that begins behind the state. master.yaml comes last and says that the
+ * directory is whole. With a state the directory must be new, empty, or left unfinished by a former run, which is
+ * done again. ERR_EXISTS otherwise. */
 int setup_write_state(const struct master_config *c, const struct setup_keys *keys, const struct setup_state *state,
                       struct setup_tokens *tokens, struct error *err);
 /* May a state be written there? 0 or ERR_EXISTS; changes nothing. */
@@ -62,7 +67,8 @@ int setup_remove_raft_dir(const struct master_config *c, const char *name, struc
 /* The same anew, with a log that begins behind the state. */
 int setup_write_raft_dir(const struct master_config *c, const char *name, const struct setup_state *state,
                          struct error *err);
-/* ca.crt and ca.key; of several CAs in ca.crt the one that the key belongs to comes first. Whatever comes of it, the caller frees both (pki_free_key for the key). */
+/* ca.crt and ca.key; of several CAs in ca.crt the one that the key belongs to comes first. Whatever comes of it, the
+ * caller frees both (pki_free_key for the key). */
 int setup_read_ca(const struct master_config *c, char **ca, char **ca_key, struct error *err);
 /* A certificate signed with the key is trusted by the CA's certificate; otherwise nobody could be taken in. */
 int setup_check_ca(const char *ca, const char *ca_key, struct error *err);

@@ -30,7 +30,8 @@ static void answered(const struct rpc_result *result, void *data)
     rpc_session_close(c->rpc);
 }
 
-/* A caller that has blocked SIGTERM and SIGINT, to take them when it likes, does not like to wait for this call then. */
+/* A caller that has blocked SIGTERM and SIGINT, to take them when it likes, does not like to wait for this call
+ * then. */
 static void look_for_stop(uv_timer_t *timer)
 {
     struct calling *c = timer->data;
@@ -41,7 +42,8 @@ static void look_for_stop(uv_timer_t *timer)
     }
 }
 
-/* A call that the end of the connection cut hears only that it was closed; why (a certificate that is not trusted, say) comes here. */
+/* A call that the end of the connection cut hears only that it was closed; why (a certificate that is not trusted,
+ * say) comes here. */
 static void closed(struct rpc_session *rpc, const struct error *why, void *data)
 {
     (void)rpc;

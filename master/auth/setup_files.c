@@ -59,7 +59,8 @@ int setup_make_dir(const struct master_config *c, struct error *err)
     return rv;
 }
 
-/* Names of what a data directory may hold when it was left unfinished: what setup_write_state writes, and pki_write_file's own on the way there. */
+/* Names of what a data directory may hold when it was left unfinished: what setup_write_state writes, and
+ * pki_write_file's own on the way there. */
 static bool is_ours(const char *name)
 {
     static const char *const files[] = {"ca.crt",      "ca.key",         "seal.key", "master.crt",

@@ -1,9 +1,9 @@
 /* Calls that wait for another master's answer, the leader's.
  *
- * A leader that hangs (stopped, cut off) keeps its connections, and what waits for it would wait for its timeout although the others have long
- * elected another one. So each waiting call is on a list; when this master learns of another leader, those that wait for the former one
- * are told at once: a read to try again, a write that its outcome is unknown (a repetition with the same id is safe). The former
- * leader's answer, if it still comes, is dropped. */
+ * A leader that hangs (stopped, cut off) keeps its connections, and what waits for it would wait for its timeout
+ * although the others have long elected another one. So each waiting call is on a list; when this master learns of
+ * another leader, those that wait for the former one are told at once: a read to try again, a write that its outcome is
+ * unknown (a repetition with the same id is safe). The former leader's answer, if it still comes, is dropped. */
 #include "master/front/ask.h"
 
 #include <stdlib.h>

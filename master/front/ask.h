@@ -4,7 +4,8 @@
 
 #include "master/front/call.h"
 
-/* A call to another master on behalf of c; done gets c as data, exactly once, also when another leader is known before the answer. */
+/* A call to another master on behalf of c; done gets c as data, exactly once, also when another leader is known
+ * before the answer. */
 void call_ask_leader(struct call *c, uint64_t leader, const char *method, struct str params, int64_t timeout_ms,
                      rpc_result_cb *done);
 void calls_on_leader_known(struct master *m, uint64_t leader);

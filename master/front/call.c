@@ -340,7 +340,8 @@ static void run(struct work *w)
     }
 }
 
-/* What of the open batch it will need. Deletes are taken in while there is any room at all (node_write.c), so they wait for none. */
+/* What of the open batch it will need. Deletes are taken in while there is any room at all (node_write.c), so they
+ * wait for none. */
 static enum turn_room room_of(const struct call *c)
 {
     if (c->may_read || c->row->fn == method_delete || c->row->fn == method_deletecollection) {

@@ -37,12 +37,14 @@ struct call {
 };
 struct call *call_new(struct master *m, struct rpc_request *req, const struct pki_identity *who, struct str method,
                       struct mp params);
-/* The bytes that the call holds while it waits go onto the account of its connection and of this master. False: too many, the call has been
- * failed. */
+/* The bytes that the call holds while it waits go onto the account of its connection and of this master. False: too
+ * many, the call has been failed. */
 bool call_count(struct call *c);
-/* Whose connection it came on; NULL if it was forwarded, or the connection is gone. Ask anew after anything asynchronous. */
+/* Whose connection it came on; NULL if it was forwarded, or the connection is gone. Ask anew after anything
+ * asynchronous. */
 struct session *call_session(const struct call *c);
-/* Answer and free. An error that only means that nobody leads at the moment parks the call instead (parked.c): it will be handled anew. */
+/* Answer and free. An error that only means that nobody leads at the moment parks the call instead (parked.c): it
+ * will be handled anew. */
 void call_reply(struct call *c, const struct buf *result);
 void call_fail(struct call *c, const struct error *err);
 void call_fail_now(struct call *c, const struct error *err); /* never parks */
@@ -63,20 +65,21 @@ void call_origin(const struct call *c, struct call_origin *out);
 struct call *call_of_request(struct rpc_request *req, const struct call_origin *origin);
 /* Handles it when it is its turn, anew if it was handled before. */
 void call_take_turn(struct call *c);
-/* Where its work waits: its connection's lane, or that of whom another master speaks for. NULL: nobody waits for the answer any more. */
+/* Where its work waits: its connection's lane, or that of whom another master speaks for. NULL: nobody waits for the
+ * answer any more. */
 struct lane *call_lane(struct call *c);
 /* Linearizable unless params.stale: runs `then` when committed may be read, and it is its turn. */
 void call_read(struct call *c, call_fn *then);
 /* A parameter, as mp_get has it, without a walk over the others. */
 struct mp call_param(struct call *c, const char *key);
-/* Parameters. Kind and namespace: namespace defaults to "default" for namespaced kinds (all = allow empty for all namespaces).
- * False: the call has been failed. */
+/* Parameters. Kind and namespace: namespace defaults to "default" for namespaced kinds (all = allow empty for all
+ * namespaces). False: the call has been failed. */
 bool call_kind(struct call *c, const struct kind **k, struct str *ns, bool all);
 bool call_str(struct call *c, const char *key, struct str *out, bool required);
 /* params.id (bin of 16) into the transaction; false: failed. */
 bool call_txn_id(struct call *c, struct txn *t);
-/* A transaction with this id was done before: the request must not be judged again (what it asks for may not be possible any more), an empty
- * transaction with the id is answered with the first result. */
+/* A transaction with this id was done before: the request must not be judged again (what it asks for may not be
+ * possible any more), an empty transaction with the id is answered with the first result. */
 bool call_repeats(const struct call *c, const struct txn *t);
 
 /* Method and params as they lie now: they move when the request has been left waiting. */

@@ -1,9 +1,11 @@
-/* What connections hold of this master's memory in all: answers and events that are not read, messages that have come in half, requests that wait.
+/* What connections hold of this master's memory in all: answers and events that are not read, messages that have come
+ * in half, requests that wait.
  *
- * A connection has bounds of its own (rpc.h, MASTER_SESSION_BYTES_MAX), which many connections can reach at once. So there is one for all of them,
- * and a quarter of it for one subject, whatever the number of its connections. It is looked at when a sixteenth of it has gone through the
- * queues since last time; who holds most goes first: of the subject with the most bytes, the connection with the most. What is sent
- * reliably is not lost by that: a watch is resumed, a list begun anew. */
+ * A connection has bounds of its own (rpc.h, MASTER_SESSION_BYTES_MAX), which many connections can reach at once. So
+ * there is one for all of them, and a quarter of it for one subject, whatever the number of its connections. It is
+ * looked at when a sixteenth of it has gone through the queues since last time; who holds most goes first: of the
+ * subject with the most bytes, the connection with the most. What is sent reliably is not lost by that: a watch is
+ * resumed, a list begun anew. */
 #include "master/front/held.h"
 
 #include <inttypes.h>

@@ -1,17 +1,20 @@
 /* Requests that meet an election: they wait here for its end, inside their own deadline.
  *
- * A request comes here instead of failing when what it failed of is that nobody leads at the moment: no leader is known, the leader could not be
- * reached or had just ceased to lead (nothing was done), a read was not confirmed by a majority; or when the outcome of a write is
- * unknown that may be repeated safely. As soon as a leader is known all of them are handled anew, in their order, as if they had just come
- * in; where one was known already and it went wrong all the same, each after a pause of its own that grows.
+ * A request comes here instead of failing when what it failed of is that nobody leads at the moment: no leader is
+ * known, the leader could not be reached or had just ceased to lead (nothing was done), a read was not confirmed by a
+ * majority; or when the outcome of a write is unknown that may be repeated safely. As soon as a leader is known all of
+ * them are handled anew, in their order, as if they had just come in; where one was known already and it went wrong all
+ * the same, each after a pause of its own that grows.
  *
  *   handled -> fails of the election -> PARKED -> leader known, or pause over -> handled anew -> ...
- *                                         |-> deadline: the last error; ERR_UNKNOWN_OUTCOME if any attempt may have been done
+ *                                         |-> deadline: the last error; ERR_UNKNOWN_OUTCOME if any attempt may have
+ *                                         been done
  *                                         |-> whoever asked has hung up: dropped
  *
- * Only the master that a client is connected to parks its requests: one that another master forwarded fails there and waits here. An
- * agent's request that is the leader's alone (METHOD_LEADER) waits only while no leader is known; then it is done, or told who leads.
- * Bounded by MASTER_PARKED_MAX; their bytes are on the account of their connections (call_count). */
+ * Only the master that a client is connected to parks its requests: one that another master forwarded fails there and
+ * waits here. An agent's request that is the leader's alone (METHOD_LEADER) waits only while no leader is known; then
+ * it is done, or told who leads. Bounded by MASTER_PARKED_MAX; their bytes are on the account of their connections
+ * (call_count). */
 #include "master/front/parked.h"
 
 #include <assert.h>

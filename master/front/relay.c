@@ -1,14 +1,15 @@
 /* logs, exec, port-forward and image loading: two streams tied together, one to whoever asked, one to the agent.
  *
- * Each master has a link to each node (nodes.c), so the one that was asked serves the stream itself, whoever leads: a change of leader does not touch
- * it. A follower looks the pod up in its own state, which may be behind: what it does not know, has no link for, or the agent says is
- * not there, it asks the leader for, over which the stream then goes.
+ * Each master has a link to each node (nodes.c), so the one that was asked serves the stream itself, whoever leads: a
+ * change of leader does not touch it. A follower looks the pod up in its own state, which may be behind: what it does
+ * not know, has no link for, or the agent says is not there, it asks the leader for, over which the stream then goes.
  *
- * What comes in on one stream is written to the other, and acknowledged (credit) only when it was taken there, so that a slow reader slows the
- * writer, end to end, and what is held here is bounded by one stream window a side.
+ * What comes in on one stream is written to the other, and acknowledged (credit) only when it was taken there, so that
+ * a slow reader slows the writer, end to end, and what is held here is bounded by one stream window a side.
  *
- * What is in here is lost with this master. exec, attach and port-forward bear that: their ends are the client and the agent, which know what has arrived
- * (proto/rpc/channel.h). Our part is to tell the agent the truth about who is gone: a client, whose command is ended, or a master. */
+ * What is in here is lost with this master. exec, attach and port-forward bear that: their ends are the client and the
+ * agent, which know what has arrived (proto/rpc/channel.h). Our part is to tell the agent the truth about who is
+ * gone: a client, whose command is ended, or a master. */
 #include "master/front/relay.h"
 
 #include <assert.h>
@@ -165,7 +166,8 @@ static void on_end(struct rpc_stream *st, const struct error *err, void *data)
     }
     struct error gone = {0};
     if (s == &r->client && r->origin.forwarded && rpc_stream_session(st) == NULL) {
-        /* Another master that is gone, not the client: that may come another way, and finds its command if the agent knows it. */
+        /* Another master that is gone, not the client: that may come another way, and finds its command if the agent
+         * knows it. */
         error_set(&gone, ERR_CANCELED, "the master that the client asked is gone");
         err = &gone;
     }
@@ -275,7 +277,8 @@ static void copy_params(struct call *c, struct buf *b)
 
 #define PLACING_MS 5000
 
-/* New, and the scheduler has not looked at it: asking again is worth it. Where it has found no place nobody knows how long it takes. */
+/* New, and the scheduler has not looked at it: asking again is worth it. Where it has found no place nobody knows
+ * how long it takes. */
 static bool placing_soon(const struct call *c, const struct object *pod)
 {
     int64_t created_ms, now_ms = env_wall_ms(c->m->env);

@@ -1,5 +1,5 @@
-/* Connections of clients, nodes, strangers and masters: who comes in is turned into a session or given to the transport, who has no place is told
- * so, and strangers do not stay. */
+/* Connections of clients, nodes, strangers and masters: who comes in is turned into a session or given to the
+ * transport, who has no place is told so, and strangers do not stay. */
 #include "master/front/sessions.h"
 
 #include <stdlib.h>

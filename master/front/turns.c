@@ -210,7 +210,8 @@ void turns_go_on(struct turns *t, struct lane *lane, struct work *w)
 
 /* ---- The turn ---- */
 
-/* Writes that waited for room are looked at again in each turn: it is a few comparisons each, and the lanes are as many as connections. */
+/* Writes that waited for room are looked at again in each turn: it is a few comparisons each, and the lanes are as
+ * many as connections. */
 static void release_held(struct turns *t)
 {
     LIST_FOR_SAFE(it, &t->held)

@@ -1,16 +1,19 @@
-/* Whose work the loop does next: requests, and what goes on of them in later turns, are taken in turns between identities.
+/* Whose work the loop does next: requests, and what goes on of them in later turns, are taken in turns between
+ * identities.
  *
  * One loop does everything, so what a peer asks for is paid by all others. Three rules keep that fair:
- *  1. A turn of the loop works for others for TURNS_BUDGET_US at most, plus the piece that was begun. What is long (lists, watches that begin or are far
- *     behind) is cut into pieces by whoever does it: a piece visits at most TURNS_PIECE_VISITS objects, whether they match or not.
- *  2. Whoever has work waiting gets the same time: first each class of peers (masters, nodes, users, strangers), then each subject (an identity, whatever
- *     the number of its connections; of strangers the network) in its class, TURNS_QUANTUM_US at a time, and in a subject each connection (a lane) one piece
- *     at a time. A piece that took longer is paid back from the subject's next turns (deficit round robin, Shreedhar and Varghese 1995).
+ *  1. A turn of the loop works for others for TURNS_BUDGET_US at most, plus the piece that was begun. What is long
+ *     (lists, watches that begin or are far behind) is cut into pieces by whoever does it: a piece visits at most
+ *     TURNS_PIECE_VISITS objects, whether they match or not.
+ *  2. Whoever has work waiting gets the same time: first each class of peers (masters, nodes, users, strangers), then
+ *     each subject (an identity, whatever the number of its connections; of strangers the network) in its class,
+ *     TURNS_QUANTUM_US at a time, and in a subject each connection (a lane) one piece at a time. A piece that took
+ *     longer is paid back from the subject's next turns (deficit round robin, Shreedhar and Varghese 1995).
  *  3. A write waits here while the open batch has no room for its sort, instead of being refused; deletes do not.
  * While nobody waits and the turn has time left, work is done at once: then this costs two looks at a clock.
  *
- * A subject may have TURNS_WAITING_MAX pieces waiting, and hold a share of the watches (watch.c) and of the bytes (shares.c). Its row lives as long as a connection
- * of it, or work of it. Loop thread only. */
+ * A subject may have TURNS_WAITING_MAX pieces waiting, and hold a share of the watches (watch.c) and of the bytes
+ * (shares.c). Its row lives as long as a connection of it, or work of it. Loop thread only. */
 #ifndef MASTER_FRONT_TURNS_H
 #define MASTER_FRONT_TURNS_H
 

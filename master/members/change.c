@@ -1,20 +1,23 @@
 /* Changes of the membership that somebody asked for: join, rejoin, replace, remove, transfer.
  *
- * Each is a list of steps, of which most end in a log entry. One change runs at a time, the others wait in a queue of CHANGES_MAX; a step is taken
- * only while the node is free (it moves newcomers on by itself, one at a time as well). If the leader dies between two steps, nothing is
- * left half: whoever asked asks again, at the new leader, and every step that was done already is passed over. A new leader begins when it has
- * heard those who are there (transport_settled): all the steps ask who answers.
+ * Each is a list of steps, of which most end in a log entry. One change runs at a time, the others wait in a queue of
+ * CHANGES_MAX; a step is taken only while the node is free (it moves newcomers on by itself, one at a time as well). If
+ * the leader dies between two steps, nothing is left half: whoever asked asks again, at the new leader, and every step
+ * that was done already is passed over. A new leader begins when it has heard those who are there (transport_settled):
+ * all the steps ask who answers.
  *
- *   join     former (a member at this address that never voted: the same newcomer, who lost the answer) removed, id taken,
- *            the replaced one removed if it does not answer, newcomer added as spare, answered. Roles: replica_member.c
+ *   join     former (a member at this address that never voted: the same newcomer, who lost the answer) removed, id
+ *            taken, the replaced one removed if it does not answer, newcomer added as spare, answered. Roles:
+ *            replica_member.c
  *   rejoin   the same, with the former self of the one who asks removed for certain
- *   remove   removed from the configuration, noted in the record (changes_settle does it if we die in between), told, answered
+ *   remove   removed from the configuration, noted in the record (changes_settle does it if we die in between), told,
+ *            answered
  *   transfer to the one that was named, or to the voter whose log is longest
  *
  * An id that was taken and given to nobody is lost: ids are many, and none may ever be given twice.
  *
- * A newcomer that replaces a master that still answers is added first; the other one goes when the newcomer votes, so that the cluster
- * never has fewer voters than before (record.h: replaces.NEW). */
+ * A newcomer that replaces a master that still answers is added first; the other one goes when the newcomer votes, so
+ * that the cluster never has fewer voters than before (record.h: replaces.NEW). */
 #include "master/members/change.h"
 
 #include <assert.h>

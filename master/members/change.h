@@ -17,12 +17,14 @@ struct change_request {
     char reason[160];           /* rejoin: for the log */
     const char *csr, *sans;     /* JOIN: PEM; names for the certificate (NULL: none). Copied */
 };
-/* Takes the call over (NULL: nobody asks) and answers it at the end: JOIN as join does, REMOVE {id}, TRANSFER {leader}. */
+/* Takes the call over (NULL: nobody asks) and answers it at the end: JOIN as join does, REMOVE {id}, TRANSFER
+ * {leader}. */
 void changes_start(struct master *m, struct call *call, enum change_kind_asked kind,
                    const struct change_request *request);
 /* At the end of a turn: the next step, if the node is free. */
 void changes_turn(struct master *m);
-/* Now and then: what an earlier leader left undone (record.h), replacements whose newcomer votes, changes that waited too long. */
+/* Now and then: what an earlier leader left undone (record.h), replacements whose newcomer votes, changes that
+ * waited too long. */
 void changes_settle(struct master *m);
 void changes_on_leading(struct master *m, bool leading);
 void changes_close(struct master *m); /* before the node closes */

@@ -1,6 +1,8 @@
-/* Newcomers: certificates against tokens (tokens.c), and what other requests for changes of the membership are handed to change.c by.
+/* Newcomers: certificates against tokens (tokens.c), and what other requests for changes of the membership are handed
+ * to change.c by.
  *
- * A joining master also receives the CA's key and the key that seals Secrets: whoever holds a master token is trusted with the whole cluster. */
+ * A joining master also receives the CA's key and the key that seals Secrets: whoever holds a master token is
+ * trusted with the whole cluster. */
 #include "master/members/join.h"
 
 #include <assert.h>
@@ -59,7 +61,8 @@ static const char *param_text(struct call *c, const char *key)
     return arena_strndup(&c->arena, s.n == 0 ? "" : s.p, s.n);
 }
 
-/* What join and rejoin have in common. False: the call has been failed. A request that cannot be signed fails before anything changes. */
+/* What join and rejoin have in common. False: the call has been failed. A request that cannot be signed fails before
+ * anything changes. */
 static bool read_newcomer(struct call *c, struct change_request *r)
 {
     struct str address = mp_str(call_param(c, "address"));

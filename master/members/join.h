@@ -5,10 +5,12 @@
 #include "master/front/call.h"
 
 void method_join(struct call *c);
-/* Wrong tokens of one network: a few are mistakes, many are guesses. Who has none left waits before a token is looked at, a right one too. */
+/* Wrong tokens of one network: a few are mistakes, many are guesses. Who has none left waits before a token is
+ * looked at, a right one too. */
 #define JOIN_WRONG_BURST 10
 #define JOIN_WRONG_US    6000000
-/* Before a join of a connection to this master is looked at. False: its network guesses too much, the call has been failed. */
+/* Before a join of a connection to this master is looked at. False: its network guesses too much, the call has been
+ * failed. */
 bool join_may_try(struct call *c);
 /* Any call fails: if it showed a wrong token, its network is told so (allowance.h). */
 void join_note_failure(struct call *c, const struct error *err);

@@ -11,8 +11,8 @@
 #define MEMBERS_MAX 64u
 #define ASK_EVERY   10u  /* chores; every time while the level may rise */
 #define ASK_MS      2000 /* so long an answer is waited for */
-#define FRESH_MS                                                                                                       \
-    5000 /* an answer counts so long: who comes back with another program has another connection, and is asked again before that */
+/* An answer counts so long: who comes back with another program has another connection, and is asked again before. */
+#define FRESH_MS    5000
 #define VERSION_MAX 32u
 
 struct told {
@@ -212,8 +212,8 @@ int level_check_start(struct master *m, struct error *err)
     return level_check(record_level(store_committed(replica_store(m->replica))), what, err);
 }
 
-/* So that an older program is told at its start, before it looks at anything else. Level 1 is not noted: programs before it knew no such setting, and would
- * be able to take over. */
+/* So that an older program is told at its start, before it looks at anything else. Level 1 is not noted: programs
+ * before it knew no such setting, and would be able to take over. */
 static void note(struct master *m, unsigned level)
 {
     struct error err = {0};

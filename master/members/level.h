@@ -1,8 +1,10 @@
-/* The cluster's feature level (proto/schema/release.h): the lowest of all voters', in the cluster's record (record.h: featureLevel), and never lowered.
+/* The cluster's feature level (proto/schema/release.h): the lowest of all voters', in the cluster's record (record.h:
+ * featureLevel), and never lowered.
  *
- * Masters ask each other what they can. A leader that has heard of all voters within the last seconds that they can more raises the level; what is evaluated
- * from the next commit on may use it. A master whose program is older than the level ends, at the start or when it sees the level rise, and says which
- * program it wants: the others go on without it, and its data stays as it is. */
+ * Masters ask each other what they can. A leader that has heard of all voters within the last seconds that they can
+ * more raises the level; what is evaluated from the next commit on may use it. A master whose program is older than the
+ * level ends, at the start or when it sees the level rise, and says which program it wants: the others go on without
+ * it, and its data stays as it is. */
 #ifndef MASTER_MEMBERS_LEVEL_H
 #define MASTER_MEMBERS_LEVEL_H
 

@@ -1,7 +1,9 @@
-/* The cluster's own objects: its namespaces, the masters' addresses, the counter of master ids; hello and cluster status.
+/* The cluster's own objects: its namespaces, the masters' addresses, the counter of master ids; hello and cluster
+ * status.
  *
- * They are ordinary objects in namespace kube-system: ConfigMap reeve-cluster (record.h), ConfigMap reeve-masters (id -> "ADVERTISE
- * AGENT-ADDRESS"), Secrets bootstrap-token-ID. So they are replicated, backed up and seen with rctl like all else. */
+ * They are ordinary objects in namespace kube-system: ConfigMap reeve-cluster (record.h), ConfigMap reeve-masters (id
+ * -> "ADVERTISE AGENT-ADDRESS"), Secrets bootstrap-token-ID. So they are replicated, backed up and seen with rctl
+ * like all else. */
 #include "master/members/members.h"
 
 #include <assert.h>
@@ -20,10 +22,10 @@
 #include "master/front/sessions.h"
 #include "master/members/level.h"
 #include "master/nodes/nodes.h"
-#include "proto/facts/cluster.h"
-#include "proto/text/text.h"
 #include "master/record.h"
+#include "proto/facts/cluster.h"
 #include "proto/schema/release.h"
+#include "proto/text/text.h"
 
 #define SYSTEM_NS        STR("kube-system")
 #define CLUSTER_FILE_MAX 65536u
@@ -63,7 +65,8 @@ static void create_namespace(struct master *m, struct arena *a, struct txn *t, c
     }
 }
 
-/* Tokens that `reeve-master init` printed, before there was a store to hold them. The file goes once they are committed. */
+/* Tokens that `reeve-master init` printed, before there was a store to hold them. The file goes once they are
+ * committed. */
 static void tokens_stored(const struct txn_result *result, const struct error *error, void *data)
 {
     (void)result;
@@ -101,7 +104,8 @@ static void read_tokens(struct master *m, struct txn *t)
     free(text);
 }
 
-/* The cluster's configuration, from what `reeve-master init` has left. A cluster that was made before there was one has no such file. */
+/* The cluster's configuration, from what `reeve-master init` has left. A cluster that was made before there was one
+ * has no such file. */
 static void create_cluster_config(struct master *m, struct arena *a, struct txn *t)
 {
     const struct kind *k = kind_by_id(KIND_CLUSTERCONFIGURATION);
@@ -242,7 +246,8 @@ static void announced_here(const struct txn_result *result, const struct error *
     m->announced = error == NULL;
 }
 
-/* Tell the leader (or, leading, write down) where we are reached. Called when a leader becomes known and, until it worked, from the timer. */
+/* Tell the leader (or, leading, write down) where we are reached. Called when a leader becomes known and, until it
+ * worked, from the timer. */
 void members_announce(struct master *m)
 {
     const char *address;

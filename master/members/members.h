@@ -17,7 +17,8 @@ bool members_state_warning(const struct replica_state *s, char *out, size_t size
 /* Namespaces and the cluster's own objects, at the start of a leadership. */
 void members_bootstrap(struct master *m);
 void members_announce(struct master *m);
-/* A leader whose disk is nearly full gives the leadership to a voter that answers and has room; if there is none it stays. */
+/* A leader whose disk is nearly full gives the leadership to a voter that answers and has room; if there is none it
+ * stays. */
 void members_leave_low_disk(struct master *m);
 /* Into the transaction: addresses of masters that are no members any more go from the list. False: there are none. */
 bool members_forget(struct master *m, struct txn *t);

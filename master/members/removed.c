@@ -1,15 +1,16 @@
 /* A master that was removed from the cluster: how it gets to know, and what it does then.
  *
- * Whoever holds the record (record.h: removedMasters) tells it: the leader at the removal, later any member at every attempt to
- * connect. The other's certificate is still valid, but a session of a removed master is good for nothing but this one message. What is not
- * known is not held against anybody: a newcomer that our configuration does not have yet, or our own past while the log is being loaded.
+ * Whoever holds the record (record.h: removedMasters) tells it: the leader at the removal, later any member at every
+ * attempt to connect. The other's certificate is still valid, but a session of a removed master is good for nothing but
+ * this one message. What is not known is not held against anybody: a newcomer that our configuration does not have yet,
+ * or our own past while the log is being loaded.
  *
- * It is believed when the leader says so that we follow, or when we have known no leader for REMOVED_LONELY_MS: a member that still has a
- * leader is none that was removed. So a master that somebody has recovered by mistake (and that takes all the others for removed) stops nobody
- * of a cluster that works.
+ * It is believed when the leader says so that we follow, or when we have known no leader for REMOVED_LONELY_MS: a
+ * member that still has a leader is none that was removed. So a master that somebody has recovered by mistake (and that
+ * takes all the others for removed) stops nobody of a cluster that works.
  *
- * The one who hears it writes the file `removed` into its data directory and stops; `reeve-master run` then says the same at once
- * (MASTER_EXIT_REMOVED). Nothing is deleted. */
+ * The one who hears it writes the file `removed` into its data directory and stops; `reeve-master run` then says the
+ * same at once (MASTER_EXIT_REMOVED). Nothing is deleted. */
 #include "master/members/removed.h"
 
 #include <inttypes.h>

@@ -4,7 +4,8 @@
 
 #include "master/master.h"
 
-/* The record says that this id is no member's any more, and no configuration that we know has it. False while that is not known. */
+/* The record says that this id is no member's any more, and no configuration that we know has it. False while that
+ * is not known. */
 bool members_removed(struct master *m, uint64_t id);
 /* A removed master has connected: tell it, and hang up. */
 void removed_farewell(struct master *m, struct net_conn *c, uint64_t id);

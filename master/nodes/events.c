@@ -1,4 +1,5 @@
-/* Events of agents, and some of our own: equal ones (object, reason, message, source) have one name, so a repetition counts up instead of adding one. */
+/* Events of agents, and some of our own: equal ones (object, reason, message, source) have one name, so a repetition
+ * counts up instead of adding one. */
 #include "master/nodes/events.h"
 
 #include <stdio.h>

@@ -1,4 +1,5 @@
-/* Agents' feeds: the ConfigMaps and Secrets that a node's pods name (node.refs), and the routes to other nodes (node.routes). */
+/* Agents' feeds: the ConfigMaps and Secrets that a node's pods name (node.refs), and the routes to other nodes
+ * (node.routes). */
 #ifndef MASTER_NODES_FEEDS_H
 #define MASTER_NODES_FEEDS_H
 

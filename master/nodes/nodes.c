@@ -1,19 +1,22 @@
 /* What agents tell masters: who they are, that they live, how their pods do.
  *
- * An agent keeps a link to every master (agent/link/session.h). To the one that leads it registers, asks for orders and reports; to all of them it sends
- * heartbeats, and over each of its links that master can open streams to the node (relay.c). A link is ours to use (master.agents) when
- * the agent is the one that the stored Node names: when it has registered here, or when its hello tells the instance that the Node has.
- * So a change of leader moves nothing but the registration: the new leader calls its links (node.lead), and knows already when it heard of whom.
- * Heartbeats are soft state (core.h); only what changes goes into the log. An agent may speak of its own node and of pods bound to it,
+ * An agent keeps a link to every master (agent/link/session.h). To the one that leads it registers, asks for orders and
+ * reports; to all of them it sends heartbeats, and over each of its links that master can open streams to the node
+ * (relay.c). A link is ours to use (master.agents) when the agent is the one that the stored Node names: when it has
+ * registered here, or when its hello tells the instance that the Node has. So a change of leader moves nothing but the
+ * registration: the new leader calls its links (node.lead), and knows already when it heard of whom. Heartbeats are
+ * soft state (core.h); only what changes goes into the log. An agent may speak of its own node and of pods bound to it,
  * of nothing else: the name in params must be the name in its certificate.
  *
- * Two agents with one name: each tells its instance, ID-START-NONCE: ID is made once for the agent's directory, START counts its starts, NONCE is the
- * process. The Node keeps the instance that registered last. Another one is taken
+ * Two agents with one name: each tells its instance, ID-START-NONCE: ID is made once for the agent's directory, START
+ * counts its starts, NONCE is the process. The Node keeps the instance that registered last. Another one is taken
  *   - if it is the same process (NONCE): a new connection;
- *   - if it has the same ID and a later START: the agent was started again, and one directory serves one process at a time (a lock);
+ *   - if it has the same ID and a later START: the agent was started again, and one directory serves one process at a
+ *     time (a lock);
  *   - if the Node is not alive: not heard within the grace, or given up.
- * Else it is refused, and the log and an Event of the Node say so. Of two copies of one directory the one started later wins, once; the other is
- * refused from then on. An agent that tells no instance is taken, and takes the place of any. */
+ * Else it is refused, and the log and an Event of the Node say so. Of two copies of one directory the one started later
+ * wins, once; the other is refused from then on. An agent that tells no instance is taken, and takes the place of
+ * any. */
 #include "master/nodes/nodes.h"
 
 #include <assert.h>
@@ -199,7 +202,8 @@ bool nodes_taken(struct master *m, struct str name)
     return core_node_lives(m->core, name);
 }
 
-/* An agent's report of its node takes the place of the status, but for what masters say there (controllers/nodes/node_ipam.c). */
+/* An agent's report of its node takes the place of the status, but for what masters say there
+ * (controllers/nodes/node_ipam.c). */
 static void keep_masters_conditions(struct arena *a, struct value *status, const struct object *old)
 {
     static const char *const own[] = {"NetworkUnavailable"};
@@ -214,7 +218,8 @@ static void keep_masters_conditions(struct arena *a, struct value *status, const
     }
 }
 
-/* The stored Node keeps spec (podCIDR, taints, cordon) and labels of others; status and the agent's own labels are the agent's. */
+/* The stored Node keeps spec (podCIDR, taints, cordon) and labels of others; status and the agent's own labels are
+ * the agent's. */
 static struct value *merged_node(struct call *c, struct value *doc, const struct object *old, struct str instance)
 {
     struct arena *a = &c->arena;
@@ -239,7 +244,8 @@ static struct value *merged_node(struct call *c, struct value *doc, const struct
     return node;
 }
 
-/* Of a new node's document: its name, labels, annotations and status are its own; its spec but for the pods' network, which is given to it. */
+/* Of a new node's document: its name, labels, annotations and status are its own; its spec but for the pods'
+ * network, which is given to it. */
 static struct value *new_node(struct call *c, struct value *doc, struct str instance)
 {
     static const char *const own[] = {"name", "labels", "annotations"};
@@ -526,8 +532,8 @@ static void status_written(const struct txn_result *result, const struct error *
     free(w);
 }
 
-/* The stored pod that an agent's entry {namespace, name, uid} means; NULL with err if it is none of the node's, or was named before: for each entry the
- * whole pod is read and judged, so a report may name it once. */
+/* The stored pod that an agent's entry {namespace, name, uid} means; NULL with err if it is none of the node's, or was
+ * named before: for each entry the whole pod is read and judged, so a report may name it once. */
 static const struct object *pod_of(struct call *c, struct mp entry, struct str node, struct strmap *named,
                                    struct error *err)
 {

@@ -4,9 +4,11 @@
 
 #include "master/front/call.h"
 
-/* params.name, which must be the caller's own (masters and admins may act for any, for repair and tests). False: failed. */
+/* params.name, which must be the caller's own (masters and admins may act for any, for repair and tests). False:
+ * failed. */
 bool call_own_node(struct call *c, struct str *name);
-/* Is there something left of the node's allowance for a call of this size? False: the call has been failed (restrict.h). */
+/* Is there something left of the node's allowance for a call of this size? False: the call has been failed
+ * (restrict.h). */
 bool node_may_write(struct call *c, struct str node);
 void method_node_register(struct call *c);
 void method_node_pods(struct call *c);

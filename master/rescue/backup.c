@@ -1,15 +1,17 @@
-/* backup: the whole state at one revision, and the cluster's keys, as a stream (proto/backup/backup.h) to an administrator, while traffic flows.
+/* backup: the whole state at one revision, and the cluster's keys, as a stream (proto/backup/backup.h) to an
+ * administrator, while traffic flows.
  *
- * After a linearizable read (or at once, with params.stale) the committed state is forked, O(1). A thread of its own serialises the fork, at low
- * priority; not one of libuv's pool, since it waits for the reader and the log's disk must never wait with it. What it has made
- * lies in a queue of at most QUEUE_BYTES_MAX until the loop has written it to the stream, which follows the reader's credit. So a backup
- * holds one fork and a few MiB, whatever the state's size, and a reader that stands still for STALL_MS loses it.
+ * After a linearizable read (or at once, with params.stale) the committed state is forked, O(1). A thread of its own
+ * serialises the fork, at low priority; not one of libuv's pool, since it waits for the reader and the log's disk must
+ * never wait with it. What it has made lies in a queue of at most QUEUE_BYTES_MAX until the loop has written it to the
+ * stream, which follows the reader's credit. So a backup holds one fork and a few MiB, whatever the state's size, and a
+ * reader that stands still for STALL_MS loses it.
  *
  *   RUNNING --thread done--> DRAINING --queue empty--> ENDED --reader's end--> freed
  *      any of them --stream over, stalled--> CUT: the thread is told, and freed when it has ended
  *
- * The fork belongs to the loop's thread (counts of references); the worker only reads it. Shared between both, under `lock`: queue, bytes,
- * cancel, done, failed. */
+ * The fork belongs to the loop's thread (counts of references); the worker only reads it. Shared between both, under
+ * `lock`: queue, bytes, cancel, done, failed. */
 #include "master/rescue/backup.h"
 
 #include <assert.h>

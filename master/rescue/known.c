@@ -1,5 +1,5 @@
-/* A line per master: "ID ROLE ADDRESS". Only who comes back from damage reads it, to know whom to ask and whether there is anybody; so it may be a
- * little old, and a failure to write it harms nobody now. */
+/* A line per master: "ID ROLE ADDRESS". Only who comes back from damage reads it, to know whom to ask and whether there
+ * is anybody; so it may be a little old, and a failure to write it harms nobody now. */
 #include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,13 +1,16 @@
-/* `reeve-master recover`: a cluster whose majority is lost for good goes on from what one master still has. Offline, by a person's decision.
+/* `reeve-master recover`: a cluster whose majority is lost for good goes on from what one master still has. Offline, by
+ * a person's decision.
  *
- * What a minority has may lack acknowledged writes: those that only the lost ones had. So the candidates (this master's directory, and copies of
- * others') are compared as Raft compares logs, and what this one lacks is shown; a shorter log is taken only with --force. Then the
- * state becomes a cluster of this master alone, under a new id, with a new log; the CA and all certificates of agents and clients go on, and the
- * other masters join anew. Entries are taken whether committed or not, since nobody is left who knows.
+ * What a minority has may lack acknowledged writes: those that only the lost ones had. So the candidates (this master's
+ * directory, and copies of others') are compared as Raft compares logs, and what this one lacks is shown; a shorter log
+ * is taken only with --force. Then the state becomes a cluster of this master alone, under a new id, with a new log;
+ * the CA and all certificates of agents and clients go on, and the other masters join anew. Entries are taken whether
+ * committed or not, since nobody is left who knows.
  *
- * Order of steps, each durable: the new log is written to recovered/; master.yaml gets the new id and `recovered` (from here on it is decided,
- * before it nothing has changed); raft/ is moved to quarantine-TIME/; recovered/ becomes raft/; the certificate is made; the list of
- * known masters goes; `recovered` goes. `reeve-master run` or recover go on where a crash interrupted. */
+ * Order of steps, each durable: the new log is written to recovered/; master.yaml gets the new id and `recovered` (from
+ * here on it is decided, before it nothing has changed); raft/ is moved to quarantine-TIME/; recovered/ becomes raft/;
+ * the certificate is made; the list of known masters goes; `recovered` goes. `reeve-master run` or recover go on
+ * where a crash interrupted. */
 #ifndef MASTER_RESCUE_RECOVER_H
 #define MASTER_RESCUE_RECOVER_H
 

@@ -14,7 +14,8 @@
 
 /* ---- Alone? ---- */
 
-/* Voters beside this master, as far as anything tells: what it last knew, else what its log says, else whom it joined. */
+/* Voters beside this master, as far as anything tells: what it last knew, else what its log says, else whom it
+ * joined. */
 static unsigned other_voters(const struct master_config *c, const struct disk_report *r)
 {
     struct known_master known[64];

@@ -1,24 +1,27 @@
 /* A master whose Raft directory is damaged or lost, and what becomes of it without a person.
  *
- * A voter that forgets what it has acknowledged breaks Raft, so such a directory is never started under the id that it belonged to, not even
- * emptied. It is moved aside as evidence, and the master comes back as another one, who never promised anything:
+ * A voter that forgets what it has acknowledged breaks Raft, so such a directory is never started under the id that it
+ * belonged to, not even emptied. It is moved aside as evidence, and the master comes back as another one, who never
+ * promised anything:
  *
- *   SERVING --damage found--> MARKED --raft/ renamed to quarantine-TIME/--> ASKING --the leader gives a new id--> RENAMED --> SERVING, as spare
+ *   SERVING --damage found--> MARKED --raft/ renamed to quarantine-TIME/--> ASKING --the leader gives a new id-->
+ *   RENAMED --> SERVING, as spare
  *
  *   MARKED   master.yaml has `rejoin: REASON`: whatever happens now, raft/ is not started
- *   ASKING   the masters are asked in turn, until one that leads answers ("rejoin", with the old certificate; asked again after a lost answer it
- *            answers the same id); every REPAIR_SAY_MS the log says what it waits for
- *   RENAMED  key and certificate are the new ones, master.yaml has still the old id and the mark; the next step gives it the new id and
- *            takes the mark away
+ *   ASKING   the masters are asked in turn, until one that leads answers ("rejoin", with the old certificate; asked
+ *            again after a lost answer it answers the same id); every REPAIR_SAY_MS the log says what it waits for
+ *   RENAMED  key and certificate are the new ones, master.yaml has still the old id and the mark; the next step gives
+ *            it the new id and takes the mark away
  *
  * Each arrow is one durable step, and a start looks where it was interrupted, so a crash between any two goes on there.
  *
- * Damage is found at start (raft-store/disk/scan.h reads the directory before libraft does; what libraft and the store refuse when they load
- * it), and while serving (an entry that cannot be applied, a state that differs from the leader's). A directory that is empty although
- * the master has voted (master.yaml: started) is damage too. A full disk, an unreadable file or a wrong owner is not: the operator is
- * told, and nothing is moved.
+ * Damage is found at start (raft-store/disk/scan.h reads the directory before libraft does; what libraft and the store
+ * refuse when they load it), and while serving (an entry that cannot be applied, a state that differs from the
+ * leader's). A directory that is empty although the master has voted (master.yaml: started) is damage too. A full disk,
+ * an unreadable file or a wrong owner is not: the operator is told, and nothing is moved.
  *
- * A master that is the only voter has nobody to get its state from. It refuses to start and says what `reeve-master recover` would lose. */
+ * A master that is the only voter has nobody to get its state from. It refuses to start and says what `reeve-master
+ * recover` would lose. */
 #ifndef MASTER_RESCUE_REPAIR_H
 #define MASTER_RESCUE_REPAIR_H
 
@@ -27,12 +30,13 @@
 
 #define REPAIR_QUARANTINES_MAX 3
 #define REPAIR_SAY_MS          30000
-/* Damage that is met while serving within this time after a repair is none of the disk's: what the others sent cannot be applied
- * here. */
+/* Damage that is met while serving within this time after a repair is none of the disk's: what the others sent cannot
+ * be applied here. */
 #define REPAIR_AGAIN_MS (10 * 60 * 1000)
 
-/* Before each start: goes on where a repair was interrupted, then looks at the directory and repairs it if need be. 0: the master may start, *c is
- * what it is now. ERR_CANCELED: SIGTERM or SIGINT came while it waited. Blocks, for as long as no leader answers. */
+/* Before each start: goes on where a repair was interrupted, then looks at the directory and repairs it if need be. 0:
+ * the master may start, *c is what it is now. ERR_CANCELED: SIGTERM or SIGINT came while it waited. Blocks, for as
+ * long as no leader answers. */
 int repair_before_start(struct master_config *c, const struct log *log, struct error *err);
 /* After a master has ended because of damage: the same, for what it met. */
 int repair_after_damage(struct master_config *c, const struct log *log, enum master_damage damage, const char *what,
@@ -60,8 +64,8 @@ void known_note(struct master *m);
 
 /* ---- quarantine.c ---- */
 
-/* raft/ to quarantine-TIME/, durably; the oldest of more than REPAIR_QUARANTINES_MAX are removed. *to (may be NULL): its new name, "" if there
- * was none (or an empty one, which is removed). */
+/* raft/ to quarantine-TIME/, durably; the oldest of more than REPAIR_QUARANTINES_MAX are removed. *to (may be NULL):
+ * its new name, "" if there was none (or an empty one, which is removed). */
 int quarantine_move(const struct master_config *c, const struct log *log, char *to, size_t size, struct error *err);
 /* Wall clock of the newest one; 0: there is none. */
 int64_t quarantine_newest_ms(const struct master_config *c);

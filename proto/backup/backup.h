@@ -1,5 +1,5 @@
-/* What a backup says: a stream of records, as a master sends it (API method `backup`) and as it lies, encrypted (proto/backup/file.h), in a file.
- * Pure: no I/O, no clock; memory bounded by one record.
+/* What a backup says: a stream of records, as a master sends it (API method `backup`) and as it lies, encrypted
+ * (proto/backup/file.h), in a file. Pure: no I/O, no clock; memory bounded by one record.
  *
  *   record   u8 type, u8 flags, u16 0, u32 size, body        integers little-endian; body at most BACKUP_RECORD_MAX
  *   META     first: what this is a backup of (msgpack map)
@@ -10,8 +10,8 @@
  * Rules by which versions live together:
  *   - unknown members of the maps are passed over, and unknown records too, unless BACKUP_MUST is set in their flags;
  *   - unknown flags make a record that must be understood;
- *   - what would make an older reader restore something wrong raises BACKUP_FORMAT, which META and the file's header bear; a reader reads
- *     every format up to its own, and names the version that made what it cannot read;
+ *   - what would make an older reader restore something wrong raises BACKUP_FORMAT, which META and the file's header
+ *     bear; a reader reads every format up to its own, and names the version that made what it cannot read;
  *   - backups made by each format are kept in tests/unit/data and read by every version after it. */
 #ifndef PROTO_BACKUP_BACKUP_H
 #define PROTO_BACKUP_BACKUP_H
@@ -83,7 +83,8 @@ struct backup_events {
 struct backup_reader;
 struct backup_reader *backup_reader_new(const struct backup_events *events);
 void backup_reader_free(struct backup_reader *r); /* NULL is fine */
-/* Any number of arbitrary bytes. 0; ERR_CORRUPT names the byte; ERR_UNSUPPORTED: made by a newer Reeve. After an error: only free. */
+/* Any number of arbitrary bytes. 0; ERR_CORRUPT names the byte; ERR_UNSUPPORTED: made by a newer Reeve. After an
+ * error: only free. */
 int backup_reader_feed(struct backup_reader *r, const void *p, size_t n, struct error *err);
 /* Nothing follows. ERR_CORRUPT if END has not come. */
 int backup_reader_finish(struct backup_reader *r, struct error *err);

@@ -1,10 +1,11 @@
-/* What holds for the whole cluster: the object ClusterConfiguration "cluster" (reeve.io/v1), read and written in one way by masters, rctl and
- * `reeve-master init`.
+/* What holds for the whole cluster: the object ClusterConfiguration "cluster" (reeve.io/v1), read and written in one
+ * way by masters, rctl and `reeve-master init`.
  *
- * The kind's name and its fields are those of kubeadm's ClusterConfiguration (clusterName, networking) and of the controller manager's flags
- * (node-cidr-mask-size, node-monitor-grace-period), so that people find what they look for. It is an object and no file of a master because all masters
- * must have the same, a backup must hold it, and it can be watched. A cluster that was made before there was the object has none; all is then
- * as the defaults say, which are what was fixed in former programs. Pure. */
+ * The kind's name and its fields are those of kubeadm's ClusterConfiguration (clusterName, networking) and of the
+ * controller manager's flags (node-cidr-mask-size, node-monitor-grace-period), so that people find what they look for.
+ * It is an object and no file of a master because all masters must have the same, a backup must hold it, and it can be
+ * watched. A cluster that was made before there was the object has none; all is then as the defaults say, which are
+ * what was fixed in former programs. Pure. */
 #ifndef PROTO_FACTS_CLUSTER_H
 #define PROTO_FACTS_CLUSTER_H
 
@@ -29,8 +30,8 @@ struct cluster_config {
     struct str dns_domain; /* borrowed from the object */
     int64_t node_grace_ms; /* a node is not ready after so long a silence; 0 = what the master was started with */
 };
-/* o: the object, or NULL. What is absent or makes no sense is as the default: what is checked on its way in, and what somebody else wrote, may be
- * read alike. */
+/* o: the object, or NULL. What is absent or makes no sense is as the default: what is checked on its way in, and what
+ * somebody else wrote, may be read alike. */
 void cluster_config_read(const struct object *o, struct cluster_config *out);
 
 /* ---- Settings, one row each: what rctl cluster show and set, and init --set know ---- */
@@ -45,8 +46,8 @@ struct cluster_setting {
 };
 extern const struct cluster_setting cluster_settings[];             /* ended by a key of NULL */
 const struct cluster_setting *cluster_setting_find(struct str key); /* NULL if none */
-/* "KEY=VALUE" into the document; without VALUE the default takes its place. ERR_USAGE says which keys there are. What the value must be is
- * checked by kind_check. */
+/* "KEY=VALUE" into the document; without VALUE the default takes its place. ERR_USAGE says which keys there are. What
+ * the value must be is checked by kind_check. */
 int cluster_setting_apply(struct arena *a, struct value *doc, const char *assignment, struct error *err);
 /* A new document with all defaults and this name of the cluster. */
 struct value *cluster_config_new(struct arena *a, const char *cluster);

@@ -1,5 +1,5 @@
-/* Taints against tolerations, and node selectors against a node, read in place: what the scheduler asks of every node, and a node of itself.
- * Source: Kubernetes core/v1 Toleration, NodeSelector, NodeSelectorTerm. */
+/* Taints against tolerations, and node selectors against a node, read in place: what the scheduler asks of every node,
+ * and a node of itself. Source: Kubernetes core/v1 Toleration, NodeSelector, NodeSelectorTerm. */
 #ifndef PROTO_FACTS_NODE_MATCH_H
 #define PROTO_FACTS_NODE_MATCH_H
 

@@ -9,7 +9,8 @@
 #define TAINT_NODE_UNREACHABLE "node.kubernetes.io/unreachable"
 #define TOLERATION_DEFAULT_S   300
 
-/* Adds to spec.tolerations what is not tolerated yet with effect NoExecute. spec.tolerations must be a list or absent. */
+/* Adds to spec.tolerations what is not tolerated yet with effect NoExecute. spec.tolerations must be a list or
+ * absent. */
 void toleration_add_defaults(struct arena *a, struct value *spec);
 
 #endif

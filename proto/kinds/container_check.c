@@ -16,7 +16,8 @@ static bool same_host_port(const struct value *a, const struct value *b)
            str_eq(value_to_str(value_get(a, "hostIP")), value_to_str(value_get(b, "hostIP")));
 }
 
-/* A port of the node is asked for twice: here, or in a container before this one; init containers run one by one, each of them alone. */
+/* A port of the node is asked for twice: here, or in a container before this one; init containers run one by one,
+ * each of them alone. */
 static bool host_port_is_taken(const struct value *list, unsigned container, bool alone, const struct value *port)
 {
     if (value_to_int(value_get(port, "hostPort"), 0) == 0) {
@@ -269,8 +270,8 @@ static void check_container(const struct value *spec, const struct value *list, 
     container_security_check(value_get(c, "securityContext"), FPATH_AT(p, "securityContext"), l);
 }
 
-/* Ports of all containers are compared with each other; mounts, devices and claims are looked up among others: so that a pod of a megabyte is
- * checked in no time, there is an end to all of them together. */
+/* Ports of all containers are compared with each other; mounts, devices and claims are looked up among others: so that
+ * a pod of a megabyte is checked in no time, there is an end to all of them together. */
 static bool has_too_many(const struct value *list, const struct fpath *p, struct errlist *l)
 {
     static const char *const names[] = {"ports", "volumeMounts", "volumeDevices", "resources.claims"};

@@ -1,4 +1,5 @@
-/* What is allowed, and yet hardly meant: the client is warned of it. Source: the warnings of Kubernetes' pods, pod templates and secrets. */
+/* What is allowed, and yet hardly meant: the client is warned of it. Source: the warnings of Kubernetes' pods, pod
+ * templates and secrets. */
 #include <stdarg.h>
 #include <stdio.h>
 

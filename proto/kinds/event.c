@@ -54,8 +54,8 @@ static void check_new_style(const struct value *obj, struct errlist *l)
     }
 }
 
-/* An event lives beside its object; those of cluster-wide objects live in "default". With eventTime an object's own namespace may be another one,
- * and "kube-system" does for cluster-wide ones as well. */
+/* An event lives beside its object; those of cluster-wide objects live in "default". With eventTime an object's own
+ * namespace may be another one, and "kube-system" does for cluster-wide ones as well. */
 static void event_validate(const struct value *obj, const struct value *old, struct errlist *l)
 {
     (void)old; /* a changed event is judged as a new one */

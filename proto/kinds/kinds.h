@@ -1,4 +1,5 @@
-/* Inside the kind tables: the schemas that several kinds share, and the rules that belong to them. For proto/kinds alone. */
+/* Inside the kind tables: the schemas that several kinds share, and the rules that belong to them. For proto/kinds
+ * alone. */
 #ifndef PROTO_KINDS_KINDS_H
 #define PROTO_KINDS_KINDS_H
 
@@ -46,7 +47,8 @@ const char *image_pull_default(struct str image);
 
 /* ---- Resources ---- */
 
-/* Quantities by resource name: names are label keys, amounts are not negative, and whole where only whole ones make sense (devices). */
+/* Quantities by resource name: names are label keys, amounts are not negative, and whole where only whole ones make
+ * sense (devices). */
 void check_resource_list(struct errlist *l, const struct value *list, const struct fpath *p);
 /* The same for what containers and pods have: cpu, memory, ephemeral-storage, huge pages, and what has a prefix. */
 void check_container_resources(struct errlist *l, const struct value *list, const struct fpath *p);
@@ -84,7 +86,8 @@ void check_resource_ref(struct errlist *l, const struct value *ref, const struct
 /* A path below some root: relative, without "..". Absent is fine. */
 void check_descending_path(struct errlist *l, const struct value *v, const struct fpath *p);
 void check_no_dot_dot(const struct value *v, const struct fpath *p, struct errlist *l);
-/* As check_descending_path, for a file in a volume that the agent writes, which may not hide what keeps the volume current: no name that begins with "..". */
+/* As check_descending_path, for a file in a volume that the agent writes, which may not hide what keeps the volume
+ * current: no name that begins with "..". */
 void check_relative_path(struct errlist *l, const struct value *v, const struct fpath *p);
 void pod_no_ephemeral_check(const struct value *spec, const struct fpath *p, const char *why, struct errlist *l);
 void pod_update_check(const struct value *obj, const struct value *old, struct errlist *l);

@@ -81,8 +81,8 @@ static void namespace_begin(struct arena *a, struct value *obj)
     value_set(a, value_ensure_map(a, obj, "status"), "phase", value_cstr(a, "Active"));
 }
 
-/* A manifest of a namespace does not speak of the finalizers in its spec: replacing the namespace by it leaves them alone. An empty list takes
- * them away (Kubernetes has a way of its own for that, and ignores them in updates). */
+/* A manifest of a namespace does not speak of the finalizers in its spec: replacing the namespace by it leaves them
+ * alone. An empty list takes them away (Kubernetes has a way of its own for that, and ignores them in updates). */
 static void namespace_keep(struct arena *a, struct value *obj, const struct value *old)
 {
     struct value *kept = value_path(old, "spec.finalizers"), *spec = value_get(obj, "spec");

@@ -1,5 +1,5 @@
-/* Kinds that Kubernetes has and Reeve has not yet: a row leaves this table when the kind comes. So that whoever names one is told so and not
- * led to another kind whose name looks like it. Source: Kubernetes API reference v1.29. */
+/* Kinds that Kubernetes has and Reeve has not yet: a row leaves this table when the kind comes. So that whoever names
+ * one is told so and not led to another kind whose name looks like it. Source: Kubernetes API reference v1.29. */
 #include <string.h>
 
 #include "proto/kinds/kinds.h"

@@ -36,7 +36,8 @@ static void probe_fill(struct arena *a, struct value *probe)
     }
 }
 
-/* What is filled in here may come from the store, written by a newer program: maps are looked at before they are changed. */
+/* What is filled in here may come from the store, written by a newer program: maps are looked at before they are
+ * changed. */
 static void container_fill(struct arena *a, struct value *c)
 {
     if (!value_is_map(c)) {

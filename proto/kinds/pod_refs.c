@@ -1,11 +1,11 @@
-/* What pods and pod templates refer to, as rows: a volume source, a part of an environment, a field of the spec. A kind that does not exist here yet
- * is no reference until it does; its row stands here already.
+/* What pods and pod templates refer to, as rows: a volume source, a part of an environment, a field of the spec. A kind
+ * that does not exist here yet is no reference until it does; its row stands here already.
  * Source: Kubernetes core/v1 Volume, EnvVarSource, EnvFromSource, PodSpec. */
 #include "proto/kinds/kinds.h"
 
 struct ref_row {
-    const char *
-        at; /* of a volume: its source; of anything else the member that the reference stands in; NULL = the map itself */
+    /* of a volume: its source; of anything else the member that the reference stands in; NULL = the map itself */
+    const char *at;
     const char *within; /* a path below that; NULL = none */
     const char *name;   /* the member with the name */
     const char *kind;

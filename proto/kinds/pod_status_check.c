@@ -1,5 +1,5 @@
-/* Rules for what somebody writes into the status of a pod. The node's own reports take another way (their addresses and states are facts).
- * Source: Kubernetes v1.29, PodStatus. */
+/* Rules for what somebody writes into the status of a pod. The node's own reports take another way (their addresses and
+ * states are facts). Source: Kubernetes v1.29, PodStatus. */
 #include "proto/kinds/kinds.h"
 
 static const char *const STATUS_LISTS[] = {"containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses"};

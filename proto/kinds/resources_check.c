@@ -1,5 +1,6 @@
-/* Rules for amounts of resources: which names there are, which amounts make sense, and how requests and limits go together.
- * Source: Kubernetes v1.29, "Resource Management for Pods and Containers", "Manage HugePages", extended resources of nodes. */
+/* Rules for amounts of resources: which names there are, which amounts make sense, and how requests and limits go
+ * together. Source: Kubernetes v1.29, "Resource Management for Pods and Containers", "Manage HugePages", extended
+ * resources of nodes. */
 #include "proto/kinds/kinds.h"
 #include "proto/model/quantity.h"
 
@@ -202,7 +203,8 @@ void container_resources_check(const struct value *pod, const struct value *cont
 
 #define POD_RESOURCES_MAX 64u /* cpu, memory, and more sizes of huge pages than any machine has */
 
-/* What the containers ask for of one resource: those beside each other, sidecars among them, or one init container with the sidecars before it. */
+/* What the containers ask for of one resource: those beside each other, sidecars among them, or one init container
+ * with the sidecars before it. */
 static bool sum_requests(const struct value *spec, struct str name, int64_t *milli)
 {
     const struct value *main = value_get(spec, "containers"), *init = value_get(spec, "initContainers");

@@ -1,5 +1,5 @@
-/* Rules for the privileges of pods and containers: ids, capabilities, system calls, kernel settings, and what belongs to which operating
- * system. Source: Kubernetes v1.29, PodSecurityContext and SecurityContext. */
+/* Rules for the privileges of pods and containers: ids, capabilities, system calls, kernel settings, and what belongs
+ * to which operating system. Source: Kubernetes v1.29, PodSecurityContext and SecurityContext. */
 #include <ctype.h>
 
 #include "proto/kinds/kinds.h"
@@ -202,7 +202,8 @@ static void check_os(const struct value *spec, const struct fpath *p, struct err
 
 /* ---- Kernel settings ---- */
 
-/* Parts of lower case letters, digits, '-' and '_', beginning and ending with a letter or digit, joined by '.' or '/'. */
+/* Parts of lower case letters, digits, '-' and '_', beginning and ending with a letter or digit, joined by '.' or
+ * '/'. */
 static bool is_sysctl_name(struct str s)
 {
     for (size_t i = 0; i < s.n; i++) {

@@ -168,7 +168,8 @@ struct source_rule {
     void (*check)(const struct value *source, const struct fpath *p, struct errlist *l);
 };
 
-/* Exactly one member of v (beside "name") is a source, or none if none is required; its rule, if there is one, is applied. */
+/* Exactly one member of v (beside "name") is a source, or none if none is required; its rule, if there is one, is
+ * applied. */
 static void check_one_source(const struct value *v, const struct source_rule *rules, unsigned count, bool required,
                              const struct fpath *p, const char *what, struct errlist *l)
 {

@@ -1,7 +1,7 @@
 /* msgpack: documents to bytes and back, writers for single items, and reading in place.
  *
- * Writing is always in the shortest encoding, so the bytes are canonical once the order of map keys is fixed (objects: schema
- * order, see proto/schema/kind.h; documents: as they stand). Specification: github.com/msgpack/msgpack/spec.md.
+ * Writing is always in the shortest encoding, so the bytes are canonical once the order of map keys is fixed (objects:
+ * schema order, see proto/schema/kind.h; documents: as they stand). Specification: github.com/msgpack/msgpack/spec.md.
  * Reading takes bytes that a stranger chose: lengths are checked against what is there before anything is allocated or
  * touched; depth is limited by VALUE_DEPTH_MAX; ext types and non-string keys are refused (ERR_PROTOCOL). */
 #ifndef PROTO_MODEL_MSGPACK_H
@@ -19,8 +19,9 @@ struct mp {
 /* Documents. Decode: exactly one document must fill the bytes; strings are copied into the arena. */
 void msgpack_write_value(struct buf *out, const struct value *v);
 int msgpack_read_value(struct arena *a, const void *p, size_t n, struct value **out, struct error *err);
-/* Bytes that have passed mp_valid, from a source of our own (store, canonical bodies): never fails. Limits on members are not
- * applied, of double keys both are kept (value_get answers the first), integers above INT64_MAX become floats. */
+/* Bytes that have passed mp_valid, from a source of our own (store, canonical bodies): never fails. Limits on members
+ * are not applied, of double keys both are kept (value_get answers the first), integers above INT64_MAX become
+ * floats. */
 struct value *msgpack_read_checked(struct arena *a, struct mp m);
 
 /* Items, for writing messages by hand. */
@@ -50,10 +51,11 @@ static inline struct mp mp_of(const void *p, size_t n)
     return (struct mp){(const uint8_t *)p, (const uint8_t *)p + n};
 }
 enum mp_type mp_type(struct mp m);
-/* Check that exactly one well-formed document (strings as keys, no ext, limited depth) fills the bytes. The getters below may
- * be used on unchecked bytes too (they never read outside), but then answer "none" where damage begins. */
+/* Check that exactly one well-formed document (strings as keys, no ext, limited depth) fills the bytes. The getters
+ * below may be used on unchecked bytes too (they never read outside), but then answer "none" where damage begins. */
 bool mp_valid(struct mp m);
-/* Is every head of this valid document in its shortest form, as mp_write_* write it? (The order of keys is not looked at.) */
+/* Is every head of this valid document in its shortest form, as mp_write_* write it? (The order of keys is not
+ * looked at.) */
 bool mp_shortest(struct mp m);
 /* Read a head and advance; false (cursor unchanged) if the item is of another type or cut short. */
 bool mp_read_array(struct mp *m, uint32_t *count);

@@ -1,11 +1,11 @@
 /* Reading in place, and whole documents.
  *
- * Everything stands on read_head(), the one function that looks at bytes: it decodes the head of an item and answers only if the
- * head, the payload of a string, and at least one byte per element of a container are inside the bounds. So a claimed count or
- * length is never believed beyond what is there.
+ * Everything stands on read_head(), the one function that looks at bytes: it decodes the head of an item and answers
+ * only if the head, the payload of a string, and at least one byte per element of a container are inside the bounds. So
+ * a claimed count or length is never believed beyond what is there.
  *
- * Whole documents are read with the same cursor rather than with msgpack-c's unpacker: that one nests 32 levels at most (an array
- * in its parser), accepts ext types and any type as a key, and copies twice. */
+ * Whole documents are read with the same cursor rather than with msgpack-c's unpacker: that one nests 32 levels at most
+ * (an array in its parser), accepts ext types and any type as a key, and copies twice. */
 #include <assert.h>
 #include <string.h>
 
@@ -93,7 +93,8 @@ static const uint8_t widths[32] = {
     4,
 };
 
-/* Items with a first byte of 0xc0 .. 0xdf; p = what follows it, n = width of the number there, already known to be inside. */
+/* Items with a first byte of 0xc0 .. 0xdf; p = what follows it, n = width of the number there, already known to be
+ * inside. */
 static void read_wide(struct head *h, uint8_t first, const uint8_t *p, unsigned n)
 {
     switch (first) {

@@ -1,5 +1,5 @@
-/* Writing is msgpack-c's packer with a struct buf behind it. The packer picks the shortest form of every integer, string and
- * container head; floats are always 64 bits, so that equal numbers have equal bytes. */
+/* Writing is msgpack-c's packer with a struct buf behind it. The packer picks the shortest form of every integer,
+ * string and container head; floats are always 64 bits, so that equal numbers have equal bytes. */
 #include <assert.h>
 #include <msgpack/pack.h>
 

@@ -1,9 +1,10 @@
 /* A document as a mutable tree: what YAML, JSON and msgpack are read into, and what patches, defaulting and controllers
  * work on. All nodes and strings of a document live in one arena and die with it; nothing is freed singly.
  *
- * Maps keep insertion order and have unique keys (a later value_set replaces). Nodes that came from text know their line and
- * column (1-based; 0 = unknown) for error messages. Depth is limited by VALUE_DEPTH_MAX wherever a document is read.
- * Sharing a node between two documents of the same arena is allowed only if neither is changed afterwards: value_copy. */
+ * Maps keep insertion order and have unique keys (a later value_set replaces). Nodes that came from text know their
+ * line and column (1-based; 0 = unknown) for error messages. Depth is limited by VALUE_DEPTH_MAX wherever a document is
+ * read. Sharing a node between two documents of the same arena is allowed only if neither is changed afterwards:
+ * value_copy. */
 #ifndef PROTO_MODEL_VALUE_H
 #define PROTO_MODEL_VALUE_H
 
@@ -63,12 +64,14 @@ struct value *value_get(const struct value *map, const char *key);
 struct value *value_get_str_key(const struct value *map, struct str key);
 void value_set(struct arena *a, struct value *map, const char *key, struct value *v);
 void value_set_str_key(struct arena *a, struct value *map, struct str key, struct value *v);
-/* Append without looking for the key: for readers, which find duplicates in one go afterwards. Returns the new member. */
+/* Append without looking for the key: for readers, which find duplicates in one go afterwards. Returns the new
+ * member. */
 struct value_member *value_push(struct arena *a, struct value *map, struct str key, struct value *v);
 /* The first pair of members with equal keys (first < second); false if all keys are unique. O(n log n). */
 bool value_find_duplicate(const struct value *map, unsigned *first, unsigned *second);
-/* Which member has a key, quickly, for who asks many times of a map that may be large (value_get looks at one after the other). Positions
- * stay right while members get other values or new ones are pushed behind; not found: new keys, and VALUE_NOT_FOUND. */
+/* Which member has a key, quickly, for who asks many times of a map that may be large (value_get looks at one after the
+ * other). Positions stay right while members get other values or new ones are pushed behind; not found: new keys,
+ * and VALUE_NOT_FOUND. */
 #define VALUE_NOT_FOUND UINT32_MAX
 struct value_index {
     const struct value *map;
@@ -87,7 +90,8 @@ bool value_remove_str_key(struct value *map, struct str key);
 struct value *value_ensure_map(struct arena *a, struct value *map, const char *key);
 struct value *value_ensure_list(struct arena *a, struct value *map, const char *key);
 
-/* Walk down maps by a NULL-terminated list of keys: value_at(v, "spec", "template", NULL). NULL if any step is missing. */
+/* Walk down maps by a NULL-terminated list of keys: value_at(v, "spec", "template", NULL). NULL if any step is
+ * missing. */
 struct value *value_at(const struct value *v, ...) __attribute__((sentinel));
 /* The same by a dotted path, "spec.template.spec" (keys with dots cannot be named this way). */
 struct value *value_path(const struct value *v, const char *path);
@@ -100,7 +104,8 @@ static inline unsigned value_count(const struct value *v)
 {
     return v == NULL ? 0 : v->type == VALUE_LIST ? v->list.count : v->type == VALUE_MAP ? v->map.count : 0;
 }
-/* NULL if it is no list, or has fewer: documents of others may have a map where a list is expected, and value_count counts both. */
+/* NULL if it is no list, or has fewer: documents of others may have a map where a list is expected, and value_count
+ * counts both. */
 static inline struct value *value_item(const struct value *list, unsigned i)
 {
     return list != NULL && list->type == VALUE_LIST && i < list->list.count ? list->list.items[i] : NULL;

@@ -43,8 +43,8 @@ int net_tls_new_lenient(const char *ca_pem, const char *cert_pem, const char *ke
  * order otherwise are let in, marked by net_conn_peer_expired; what they may do there is the owner's to restrict. 0,
  * as at first: nobody. */
 void net_tls_set_grace(struct net_tls *t, int64_t grace_s);
-/* Servers that are refused although a CA we trust has signed them (pki_refused_has): for connections that are made from now on. Copied; a list that is not
- * valid is as none. */
+/* Servers that are refused although a CA we trust has signed them (pki_refused_has): for connections that are made from
+ * now on. Copied; a list that is not valid is as none. */
 void net_tls_set_refused(struct net_tls *t, struct str refused);
 struct net_tls *net_tls_ref(struct net_tls *t);
 void net_tls_unref(struct net_tls *t);

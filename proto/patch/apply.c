@@ -1,5 +1,5 @@
-/* The three-way merge of apply, done directly on the three documents: what kubectl computes as a patch and the server then
- * carries out is one walk here.
+/* The three-way merge of apply, done directly on the three documents: what kubectl computes as a patch and the server
+ * then carries out is one walk here.
  *
  * For each member, with L = last applied, M = manifest, C = current:
  *   in M              what M says, merged into C
@@ -88,7 +88,8 @@ static bool says_something(const struct value *map)
 static void remove_members(struct place p, const struct value_index *in_last, const struct value *manifest,
                            struct value *result)
 {
-    /* A union (a volume's source, a strategy's parameters): nothing stays beside what the manifest says; "{}" says nothing. */
+    /* A union (a volume's source, a strategy's parameters): nothing stays beside what the manifest says; "{}" says
+     * nothing. */
     bool retain = p.f != NULL && (p.f->flags & FIELD_RETAIN_KEYS) && p.schema != NULL && says_something(manifest);
     CLEANUP_VALUE_INDEX struct value_index in_manifest = value_index_new(manifest);
     for (unsigned i = 0; i < result->map.count; i++) {

@@ -1,7 +1,7 @@
 /* JSON patch (RFC 6902) with JSON pointers (RFC 6901): a list of operations, all or none.
  *
- * Beside the RFC, as Kubernetes has it: "replace" also makes a member that is not there, "test" for null also holds where there is
- * none, and "-1" is the last element of a list ("add" puts behind it).
+ * Beside the RFC, as Kubernetes has it: "replace" also makes a member that is not there, "test" for null also holds
+ * where there is none, and "-1" is the last element of a list ("add" puts behind it).
  *
  * The operations change a copy of the document. `copy` could double it each time, so what is copied is counted. */
 #include <assert.h>

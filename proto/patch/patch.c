@@ -98,7 +98,8 @@ static bool second_key_same(const struct field *f, const struct value *a, const 
     return str_eq(value_is_null(va) ? fallback : value_to_str(va), value_is_null(vb) ? fallback : value_to_str(vb));
 }
 
-/* Lists are compared each with each, so most of the time of a merge is here: names mostly differ in length or at their ends. */
+/* Lists are compared each with each, so most of the time of a merge is here: names mostly differ in length or at
+ * their ends. */
 static bool keys_equal(const struct value *a, const struct value *b)
 {
     if (value_is_str(a) && value_is_str(b) && a->str.n > 0 &&

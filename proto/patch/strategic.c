@@ -2,10 +2,12 @@
  *
  *   $patch: replace | delete | merge     in a map, or in an element of a keyed list
  *   $retainKeys: [k, ...]                members of the map that stay; all others go
- *   $setElementOrder/FIELD: [...]        order of a merged list; without it the elements of the patch stand in the patch's order
+ *   $setElementOrder/FIELD: [...]        order of a merged list; without it the elements of the patch stand in the
+ *   patch's order
  *   $deleteFromPrimitiveList/FIELD: []   elements to take out of a list of scalars
  *
- * Source: Kubernetes, "Strategic Merge Patch" (community/contributors/devel/sig-api-machinery/strategic-merge-patch.md). */
+ * Source: Kubernetes, "Strategic Merge Patch"
+ * (community/contributors/devel/sig-api-machinery/strategic-merge-patch.md). */
 #include <assert.h>
 
 #include "proto/patch/patch_int.h"
@@ -52,8 +54,8 @@ static int merge_value(const struct strategic *s, struct place p, const struct v
 
 /* ---- Keyed lists ---- */
 
-/* The element a patch element means: the same key and second key; or, as Kubernetes knows the first key only, the one element
- * that has this key. */
+/* The element a patch element means: the same key and second key; or, as Kubernetes knows the first key only, the one
+ * element that has this key. */
 static unsigned find_target(const struct field *f, const struct value *list, const struct value *probe)
 {
     unsigned found = list->list.count, answers = 0;
@@ -283,8 +285,9 @@ static int retain_keys(const struct strategic *s, struct value *result, const st
     return 0;
 }
 
-/* One member of the patch (v), or (v NULL) a directive about a member that the patch does not name otherwise. `there` knows what
- * result had before; each key comes once, but for two directives about one list, which must be there already. */
+/* One member of the patch (v), or (v NULL) a directive about a member that the patch does not name otherwise. `there`
+ * knows what result had before; each key comes once, but for two directives about one list, which must be there
+ * already. */
 static int merge_member(const struct strategic *s, struct place p, struct value *result,
                         const struct value_index *there, struct str key, const struct value *v,
                         const struct value *patch, const struct crumb *at)

@@ -4,8 +4,9 @@
  *   O=reeve:masters CN=<master id as decimal>     servers; may do all, forward on behalf of others
  *   O=reeve:nodes   CN=<node name>                agents: their own node and its pods
  *   O=reeve:admins  CN=<user>                     rctl
- * A newcomer without a certificate joins with a token: `<id 6>.<secret 16>@<first 16 bytes of SHA-256 of the CA certificate, hex>`; the client
- * checks the server's CA against the hash, so joining is safe against a man in the middle (kubeadm's idea). */
+ * A newcomer without a certificate joins with a token: `<id 6>.<secret 16>@<first 16 bytes of SHA-256 of the CA
+ * certificate, hex>`; the client checks the server's CA against the hash, so joining is safe against a man in the
+ * middle (kubeadm's idea). */
 #ifndef PROTO_PKI_PKI_H
 #define PROTO_PKI_PKI_H
 
@@ -24,14 +25,16 @@ struct pki_identity {
 #define PKI_PEM_MAX (64u << 10) /* a PEM text above this is not looked at */
 /* All texts are PEM, NUL-terminated, malloc()ed, the caller frees; keys are wiped by pki_free_key. */
 int pki_make_ca(const char *cluster_name, char **cert_pem, char **key_pem, struct error *err);
-/* A private key and a certificate for it, signed by the CA. sans: comma separated DNS names and IP addresses ("localhost,127.0.0.1,10.0.0.3"),
- * may be NULL. Valid from 5 minutes ago (a tenth of valid_s, if that is less) until valid_s seconds from now (a negative valid_s makes an
- * expired one), but not longer than the CA. Masters' certificates may serve, all may be used by clients. */
+/* A private key and a certificate for it, signed by the CA. sans: comma separated DNS names and IP addresses
+ * ("localhost,127.0.0.1,10.0.0.3"), may be NULL. Valid from 5 minutes ago (a tenth of valid_s, if that is less) until
+ * valid_s seconds from now (a negative valid_s makes an expired one), but not longer than the CA. Masters'
+ * certificates may serve, all may be used by clients. */
 int pki_issue(const char *ca_cert_pem, const char *ca_key_pem, const struct pki_identity *who, const char *sans,
               int64_t valid_s, char **cert_pem, char **key_pem, struct error *err);
 /* The same in two steps, so that a key never leaves its machine: make a key and a request, sign a request. */
 int pki_make_request(const struct pki_identity *who, char **csr_pem, char **key_pem, struct error *err);
-/* issued_ms: when it counts as issued (pki_facts); 0 = now. Whoever revokes what was issued before a moment must be able to issue anew at once. */
+/* issued_ms: when it counts as issued (pki_facts); 0 = now. Whoever revokes what was issued before a moment must be
+ * able to issue anew at once. */
 int pki_sign_request(const char *ca_cert_pem, const char *ca_key_pem, const char *csr_pem,
                      const struct pki_identity *who, const char *sans, int64_t valid_s, int64_t issued_ms,
                      char **cert_pem, struct error *err);
@@ -39,9 +42,9 @@ void pki_free_key(char *pem); /* wipes, then frees */
 /* Subject, validity (seconds since the epoch) of a certificate. */
 int pki_cert_info(const char *cert_pem, struct pki_identity *who, int64_t *not_before_s, int64_t *not_after_s,
                   struct error *err);
-/* What tells one certificate from others of its subject. The time of issue stands in the serial number, 0x21 and then six bytes of ms since the
- * epoch; the ten that follow are random. Certificates of programs before that have a random number of which the first byte is above 0x3f: theirs is worked out
- * from notBefore. */
+/* What tells one certificate from others of its subject. The time of issue stands in the serial number, 0x21 and then
+ * six bytes of ms since the epoch; the ten that follow are random. Certificates of programs before that have a random
+ * number of which the first byte is above 0x3f: theirs is worked out from notBefore. */
 #define PKI_SERIAL_SIZE 41 /* hex digits of 20 bytes at most (RFC 5280 4.1.2.2), and NUL */
 struct pki_facts {
     char serial[PKI_SERIAL_SIZE]; /* lower case, two digits a byte; "" = no certificate */
@@ -55,10 +58,11 @@ int pki_cert_fingerprint(const char *cert_pem, char out[33], struct error *err);
 
 /* ---- Several CAs at a time (pki/trust.c) ----
  *
- * While a cluster's CA is replaced (master/auth/rotate.h), two are trusted: one text, one certificate behind the other. Malformed parts are passed over
- * here; net_tls_new says what is wrong. */
+ * While a cluster's CA is replaced (master/auth/rotate.h), two are trusted: one text, one certificate behind the other.
+ * Malformed parts are passed over here; net_tls_new says what is wrong. */
 
-/* The next certificate of the text, a text of its own that the caller frees; *at moves behind it. NULL: there is no more. */
+/* The next certificate of the text, a text of its own that the caller frees; *at moves behind it. NULL: there is no
+ * more. */
 char *pki_next_cert(const char **at);
 /* The CA with this fingerprint, for the caller to free; NULL: it is not among them. */
 char *pki_find_ca(const char *cas_pem, const char *fingerprint);
@@ -66,37 +70,42 @@ char *pki_find_ca(const char *cas_pem, const char *fingerprint);
 char *pki_issuer_first(const char *cas_pem, const char *key_pem);
 /* Fingerprint of the CA that has signed the certificate. ERR_NOT_FOUND: none of them. */
 int pki_issuer(const char *cas_pem, const char *cert_pem, char out[33], struct error *err);
-/* Whether a certificate, and what its owner trusts, are the newest is told by comparing standings: "ISSUER-DIGEST", the fingerprint of the CA that has
- * signed it, and a digest of the CAs that are trusted, whatever their order. */
+/* Whether a certificate, and what its owner trusts, are the newest is told by comparing standings: "ISSUER-DIGEST", the
+ * fingerprint of the CA that has signed it, and a digest of the CAs that are trusted, whatever their order. */
 #define PKI_STANDING_SIZE 66
 int pki_standing(const char *cas_pem, const char *cert_pem, char out[PKI_STANDING_SIZE], struct error *err);
 void pki_standing_text(const char *issuer, const char *cas_pem, char out[PKI_STANDING_SIZE]);
 
-/* Masters that count no more although a trusted CA has signed them, as words: "3", "5-9" (ids; never given twice), "#21019a.." (a serial number). */
+/* Masters that count no more although a trusted CA has signed them, as words: "3", "5-9" (ids; never given twice),
+ * "#21019a.." (a serial number). */
 #define PKI_REFUSED_MAX 4096u /* bytes; a longer list is not valid */
 bool pki_refused_valid(struct str refused);
 bool pki_refused_has(struct str refused, const struct pki_identity *who, const char *serial);
 
 /* ---- The life of a certificate (pki/life.c) ----
  *
- * Masters and nodes live 90 days, administrators a year, the CA 20 years. Everybody renews by himself when two thirds of the life have
- * passed, so that masters which are away for a month harm nobody; the alarm goes off when less than three tenths of it are left, or 30 days. A node that was
- * switched off for longer is let in with its expired certificate to renew it, and for nothing else, for PKI_EXPIRED_GRACE_S.
- * The CA is not replaced by itself: it ends with the cluster's 20th year, and the alarm goes off a year before. */
+ * Masters and nodes live 90 days, administrators a year, the CA 20 years. Everybody renews by himself when two thirds
+ * of the life have passed, so that masters which are away for a month harm nobody; the alarm goes off when less than
+ * three tenths of it are left, or 30 days. A node that was switched off for longer is let in with its expired
+ * certificate to renew it, and for nothing else, for PKI_EXPIRED_GRACE_S. The CA is not replaced by itself: it ends
+ * with the cluster's 20th year, and the alarm goes off a year before. */
 #define PKI_CERT_VALID_S       (INT64_C(90) * 24 * 3600)
 #define PKI_ADMIN_CERT_VALID_S (INT64_C(365) * 24 * 3600)
 #define PKI_EXPIRED_GRACE_S    (INT64_C(365) * 24 * 3600)
 
-/* Two thirds of the life, less up to a thirtieth of it by `random`, so that what was made together is not renewed together. */
+/* Two thirds of the life, less up to a thirtieth of it by `random`, so that what was made together is not renewed
+ * together. */
 int64_t pki_renew_at_s(int64_t not_before_s, int64_t not_after_s, uint32_t random);
-/* Milliseconds until the next attempt after that many failures in a row: from a second (or a thousandth of the life, at most a minute) doubling up
- * to an hour (or a thirtieth of the life). */
+/* Milliseconds until the next attempt after that many failures in a row: from a second (or a thousandth of the life, at
+ * most a minute) doubling up to an hour (or a thirtieth of the life). */
 int64_t pki_renew_pause_ms(int64_t not_before_s, int64_t not_after_s, unsigned failures);
 
 enum pki_state {
     PKI_STATE_OK,
     PKI_STATE_RENEWING, /* "renewing soon": it is due now */
-    PKI_STATE_EXPIRING, /* less than three tenths of the life are left, or 30 days if that is less: renewal does not work; CA: less than a year */
+    /* less than three tenths of the life are left, or 30 days if that is less: renewal does not work; CA: less than
+     * a year */
+    PKI_STATE_EXPIRING,
     PKI_STATE_EXPIRED,
 };
 enum pki_state pki_cert_state(bool ca, int64_t not_before_s, int64_t not_after_s, int64_t now_s);
@@ -114,10 +123,11 @@ int pki_open(const uint8_t key[PKI_SEAL_KEY_SIZE], struct str aad, struct str se
 int pki_write_file(const char *path, const void *p, size_t n, unsigned mode, struct error *err);
 int pki_read_file(const char *path, size_t limit, char **text, size_t *size, struct error *err);
 
-/* A certificate and its key, two files that are replaced as one. The new certificate is written beside the old one (CERT.next), then the key
- * is replaced, then the certificate: after a crash between any two steps the key belongs to one of the two certificates, and the next
- * pki_read_pair takes that one and tidies up. Files that do not belong together for another reason are returned as they are: whoever
- * uses them says what is wrong. Certificates are written with mode 0644, keys with 0600. One writer at a time. */
+/* A certificate and its key, two files that are replaced as one. The new certificate is written beside the old one
+ * (CERT.next), then the key is replaced, then the certificate: after a crash between any two steps the key belongs to
+ * one of the two certificates, and the next pki_read_pair takes that one and tidies up. Files that do not belong
+ * together for another reason are returned as they are: whoever uses them says what is wrong. Certificates are
+ * written with mode 0644, keys with 0600. One writer at a time. */
 int pki_write_pair(const char *cert_path, const char *key_path, const char *cert_pem, const char *key_pem,
                    struct error *err);
 int pki_read_pair(const char *cert_path, const char *key_path, char **cert_pem, char **key_pem, struct error *err);

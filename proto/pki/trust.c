@@ -1,4 +1,5 @@
-/* Several CAs that are trusted at a time, as one text; and masters that are not trusted although a CA has signed them. */
+/* Several CAs that are trusted at a time, as one text; and masters that are not trusted although a CA has signed
+ * them. */
 #include <assert.h>
 #include <openssl/err.h>
 #include <openssl/sha.h>
@@ -69,7 +70,8 @@ static int by_text(const void *a, const void *b)
     return strcmp(a, b);
 }
 
-/* Fingerprints of the CAs, sorted, and a digest over them. More than TRUST_MAX are not looked at: nobody takes so many (net.h). */
+/* Fingerprints of the CAs, sorted, and a digest over them. More than TRUST_MAX are not looked at: nobody takes so
+ * many (net.h). */
 #define TRUST_MAX 16u
 static void digest_of(const char *cas_pem, char out[33])
 {

@@ -150,7 +150,8 @@ void pki_x509_describe(const X509 *cert, char out[PKI_WHO_SIZE])
     snprintf(out, PKI_WHO_SIZE, "%s %s", word, who.name[0] == '\0' ? "without name" : who.name);
 }
 
-/* How long before its issue a certificate's validity begins (pki/cert.c): five minutes, or a tenth of what was asked for. */
+/* How long before its issue a certificate's validity begins (pki/cert.c): five minutes, or a tenth of what was asked
+ * for. */
 static int64_t backdated_s(int64_t from_s, int64_t until_s)
 {
     return MIN(INT64_C(300), MAX(until_s - from_s, 0) / 11);

@@ -6,11 +6,11 @@
  * Unknown members of params are refused.
  *
  * ---- Any master, for clients (and agents within their rights) ----
- * hello          {version, ?name, ?instance, ?certFrom, ?certUntil, ?standing}  -> {version, cluster, id, leader, leaderAddress,
- *                role, term, ?masters} agents tell name, instance (master/nodes/nodes.c) and the life of their
- *                certificate (seconds), and hear all masters' addresses
- *                nodes and users also hear ?standing (pki.h: of what is signed now; who has another one renews) and ?refused (masters that count no more; the
- *                leader's word counts); agents tell the standing of theirs
+ * hello          {version, ?name, ?instance, ?certFrom, ?certUntil, ?standing}  -> {version, cluster, id, leader,
+ *                leaderAddress, role, term, ?masters} agents tell name, instance (master/nodes/nodes.c) and the life of
+ *                their certificate (seconds), and hear all masters' addresses
+ *                nodes and users also hear ?standing (pki.h: of what is signed now; who has another one renews) and
+ *                ?refused (masters that count no more; the leader's word counts); agents tell the standing of theirs
  * get            {kind, ?namespace, name, ?stale}       -> {object, revision}
  * list           {kind, ?namespace, ?labelSelector, ?fieldSelector, ?limit, ?continue, ?stale}
  *                                                       -> {items, revision, ?continue, ?remaining}
@@ -77,9 +77,11 @@
  *                [{name, subject, ?LIFE + {renewBy}}]} LIFE: subject, notBefore, notAfter, state: ok|renewing
  *                soon|expiring|expired. own: of the master that answers; nodes: of the leader
  *
- * cert.rotate    {?replaces, ?hold, ?finish} -> {ca, begun, ?rotation}     admins only: another CA for the cluster (master/auth/rotate.h); replaces: the fingerprint
- *                of the one that is meant, so that a repetition replaces no other
- * cert.rotation  {} -> {ca, begun: false, ?rotation: {phase: trust|sign|switch, since, next, waiting: [texts], waitingMore}}     also in cert.status
+ * cert.rotate    {?replaces, ?hold, ?finish} -> {ca, begun, ?rotation}     admins only: another CA for the cluster
+ *                (master/auth/rotate.h); replaces: the fingerprint of the one that is meant, so that a repetition
+ *                replaces no other
+ * cert.rotation  {} -> {ca, begun: false, ?rotation: {phase: trust|sign|switch, since, next, waiting: [texts],
+ *                waitingMore}}     also in cert.status
  *
  * ---- Joining, without a certificate, with a token ----
  * join           {token, role: node|master, name, csr, ?sans, ?address}
@@ -116,7 +118,8 @@
  * raft, raft.part, raft.term, removed: raft-store/raft/transport.h
  * forward        {method, params, identity: {role, name}} -> the method's result
  * read.index     {}                                     -> {index}
- * ca.state       {}                                     -> {next, presents, kept, users: [{name, ?oldMsAgo, ?newMsAgo}]}   how far a rotation is there
+ * ca.state       {}                                     -> {next, presents, kept, users: [{name, ?oldMsAgo,
+ *                ?newMsAgo}]}   how far a rotation is there
  * nodes.heard    {}                                     -> {heard: {node: milliseconds since it was heard}}
  * announce       {advertise, agentAddress}              -> {..}          where the caller is reached by masters and
  *                clients, and by agents

@@ -1,5 +1,6 @@
 /* The way of a document to a checked one: which kind it is, its fields, the table's defaults, the kind's own defaults,
- * what the table requires, the rules of metadata, the kind's own rules. In this order: each step may rely on those before. */
+ * what the table requires, the rules of metadata, the kind's own rules. In this order: each step may rely on those
+ * before. */
 #include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -156,7 +157,8 @@ static void check_required(struct errlist *l, const struct schema *s, const stru
 
 /* ---- Metadata ---- */
 
-/* Namespaces are labels of the domain name system; events, which others name, any segment of a path; all others subdomains. NULL, or why not. */
+/* Namespaces are labels of the domain name system; events, which others name, any segment of a path; all others
+ * subdomains. NULL, or why not. */
 static const char *name_fault(const struct kind *k, struct str s)
 {
     switch (k->names) {
@@ -282,7 +284,8 @@ static void check_meta(const struct kind *k, const struct value *doc, const stru
 
 /* ---- All of it ---- */
 
-/* A list without elements and a free map without keys are as absent, and are kept as that: the same object, the same bytes. */
+/* A list without elements and a free map without keys are as absent, and are kept as that: the same object, the same
+ * bytes. */
 static void drop_empty(const struct schema *s, struct value *v)
 {
     unsigned kept = 0;

@@ -1,5 +1,5 @@
-/* The versions of a kind: documents of any of them become the stored one on their way in (up), and one that is asked for on their way out (down).
- * The rows are the kind's (struct kind_version). */
+/* The versions of a kind: documents of any of them become the stored one on their way in (up), and one that is asked
+ * for on their way out (down). The rows are the kind's (struct kind_version). */
 #include <assert.h>
 
 #include "proto/schema/object.h"

@@ -1,8 +1,9 @@
 /* Canonical bytes of a document: see kind.h.
  *
- * A document that was checked holds what its table knows, and nothing of another type. One that was read from the log or from a snapshot may
- * hold more: members that a newer program knows stand behind the others, in order of their keys, and what is of another type than
- * the table says is written as it is. So encoding never fails, and what is not understood is kept. */
+ * A document that was checked holds what its table knows, and nothing of another type. One that was read from the log
+ * or from a snapshot may hold more: members that a newer program knows stand behind the others, in order of their keys,
+ * and what is of another type than the table says is written as it is. So encoding never fails, and what is not
+ * understood is kept. */
 #include <assert.h>
 #include <stdlib.h>
 

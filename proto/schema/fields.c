@@ -227,7 +227,8 @@ static void check_map(const struct walk *w, const struct field *f, struct value 
     v->map.count = kept;
 }
 
-/* A member that the table does not know, or not at this level. True if it stays: it is to be kept, or it stands in the stored document as well. */
+/* A member that the table does not know, or not at this level. True if it stays: it is to be kept, or it stands in
+ * the stored document as well. */
 static bool check_unknown(const struct walk *w, const struct schema *s, const struct field *later,
                           const struct value_member *m, const struct value *was, const struct fpath *p)
 {

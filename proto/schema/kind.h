@@ -1,10 +1,11 @@
 /* Kinds: one table per kind says everything about it: names, fields, defaults, validation, merge keys, columns.
  *
  * Defaulting, validation, explain, patches, printing and canonical encoding are written once and read these tables
- * (proto/kinds/NAME.c holds them; proto/kinds/list.h lists them). What others do for "every kind" (garbage collection, deletion of a namespace,
- * watches, admission, sealing of secrets, what agents are told of) reads them as well. Adding a kind is adding a table and a row.
- * Source: Kubernetes API reference v1.33, group "" (Namespace, Pod, Node, ConfigMap, Secret, Event), apps/v1 (ReplicaSet,
- * Deployment); field names, types, defaults and rules as documented there. */
+ * (proto/kinds/NAME.c holds them; proto/kinds/list.h lists them). What others do for "every kind" (garbage collection,
+ * deletion of a namespace, watches, admission, sealing of secrets, what agents are told of) reads them as well. Adding
+ * a kind is adding a table and a row. Source: Kubernetes API reference v1.33, group "" (Namespace, Pod, Node,
+ * ConfigMap, Secret, Event), apps/v1 (ReplicaSet, Deployment); field names, types, defaults and rules as documented
+ * there. */
 #ifndef PROTO_SCHEMA_KIND_H
 #define PROTO_SCHEMA_KIND_H
 
@@ -45,8 +46,9 @@ enum field_flags {
     FIELD_KEY = 1 << 8,  /* names another object: if not empty it must be a name that may be a key (name_is_key) */
 };
 
-/* What a field does today. A row is done unless it says otherwise; who adds a row looks at who reads it. kind_check refuses,
- * kind_find_warnings warns and explain marks by this one column, so a field that begins to work is one word changed in its row. */
+/* What a field does today. A row is done unless it says otherwise; who adds a row looks at who reads it. kind_check
+ * refuses, kind_find_warnings warns and explain marks by this one column, so a field that begins to work is one word
+ * changed in its row. */
 enum field_state {
     FIELD_DONE,    /* carried out; or of a kind that only records it (labels, events, status) */
     FIELD_WARNED,  /* kept and not carried out, but the object is still what it says it is: the client is warned */
@@ -66,7 +68,8 @@ struct field {
     const char *doc;      /* one or two sentences of our own for explain */
     enum field_state state;
     const char *undone; /* WARNED, REFUSED: what does not happen, for people: "containers do not see each other" */
-    /* When a field that is not done asks for nothing, so that there is nothing to refuse or warn of (beside false, "", {}, []): */
+    /* When a field that is not done asks for nothing, so that there is nothing to refuse or warn of (beside false,
+     * "", {}, []): */
     const char *quiet; /* its value is one of "A|B" ("true" for a switch that is on by itself; "type=None" for a map) */
     const char *beside;                        /* "medium=Memory": this member of the same map has this value */
     bool (*quiet_if)(const struct value *map); /* the map that the field stands in is such that nothing is asked for */
@@ -104,10 +107,10 @@ struct errlist {
 };
 void errlist_add(struct errlist *l, const struct value *where, const char *field, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
-/* Turn the findings into one ERR_INVALID error: `Pod "web" is invalid: spec.containers[0].image: Required value ...`; several
- * findings stand on lines of their own ("\n* ..."). A finding whose line is known begins with `FILE:LINE:COLUMN: `, or, if file
- * is NULL, `line LINE, column COLUMN: `; a single one with a file leaves `what` out. err->field is that of the first finding.
- * Returns 0 and leaves err alone if there are none. */
+/* Turn the findings into one ERR_INVALID error: `Pod "web" is invalid: spec.containers[0].image: Required value ...`;
+ * several findings stand on lines of their own ("\n* ..."). A finding whose line is known begins with
+ * `FILE:LINE:COLUMN: `, or, if file is NULL, `line LINE, column COLUMN: `; a single one with a file leaves `what` out.
+ * err->field is that of the first finding. Returns 0 and leaves err alone if there are none. */
 int errlist_to_error(const struct errlist *l, const char *what, const char *file, struct error *err);
 
 struct object;
@@ -119,11 +122,12 @@ struct column {
     void (*cell)(struct buf *out, const struct object *o, int64_t now_ms);
 };
 
-/* Other versions that documents of a kind may be written in; the one that is stored, kept and answered with is the kind's api_version. */
+/* Other versions that documents of a kind may be written in; the one that is stored, kept and answered with is the
+ * kind's api_version. */
 struct kind_version {
     const char *api_version; /* "apps/v1beta2"; may be of another group */
-    /* In place, to the stored one and from it, with what the spelling implied written out; NULL = the words are the same. apiVersion is set by the
-     * caller. Up is called on documents that nobody has checked. */
+    /* In place, to the stored one and from it, with what the spelling implied written out; NULL = the words are the
+     * same. apiVersion is set by the caller. Up is called on documents that nobody has checked. */
     void (*up)(struct arena *a, struct value *doc);
     void (*down)(struct arena *a, struct value *doc);
     bool read_only; /* taken, but nobody is answered in it: what old manifests say */
@@ -157,8 +161,8 @@ struct kind {
     bool has_status;     /* status is a part of its own: update ignores it, update of the status ignores the rest */
     bool has_scale;      /* spec.replicas */
     bool has_generation; /* metadata.generation counts changes of spec */
-    /* Fields that field selectors know beside metadata.name and, if namespaced, metadata.namespace, separated by blanks: "spec.nodeName".
-     * "source=source.component": a name of its own for a path. NULL = none. */
+    /* Fields that field selectors know beside metadata.name and, if namespaced, metadata.namespace, separated by
+     * blanks: "spec.nodeName". "source=source.component": a name of its own for a path. NULL = none. */
     const char *selectable;
     unsigned since; /* feature level (schema/release.h) from which on there may be objects of it */
     enum kind_names names;
@@ -174,39 +178,46 @@ struct kind {
     unsigned columns_count;
     /* Rules beyond the table. `old` is NULL on create. May be NULL. Called after schema checks and defaulting. */
     void (*validate)(const struct value *obj, const struct value *old, struct errlist *l);
-    /* Defaults beyond the table (labels of a Deployment's selector from the template for old spellings, resources' requests from
-     * limits, ...). May be NULL. Called after the table's defaults. */
+    /* Defaults beyond the table (labels of a Deployment's selector from the template for old spellings, resources'
+     * requests from limits, ...). May be NULL. Called after the table's defaults. */
     void (*fill)(struct arena *a, struct value *obj);
-    /* Admission of a create by a user, between the checks of types and kind_check: the first state (phase, finalizers), defaults that are
-     * the cluster's and not the kind's. May be NULL. */
+    /* Admission of a create by a user, between the checks of types and kind_check: the first state (phase, finalizers),
+     * defaults that are the cluster's and not the kind's. May be NULL. */
     void (*begin)(struct arena *a, struct value *obj);
     /* Admission of an update: what a manifest that does not speak of it leaves alone. May be NULL. */
     void (*keep)(struct arena *a, struct value *obj, const struct value *old);
     /* What is allowed, and yet hardly meant (kind_find_doubts). May be NULL. */
     void (*doubt)(const struct value *obj, struct arena *a, struct kind_warnings *out);
-    /* What it refers to beside its owners: every reference, in the order of the fields. May be NULL. Ask kind_references. */
+    /* What it refers to beside its owners: every reference, in the order of the fields. May be NULL. Ask
+     * kind_references. */
     void (*references)(const struct object *o, kind_reference_cb *cb, void *data);
 };
 
 const struct kind *kind_by_id(unsigned id);       /* NULL if unknown */
 const struct kind *kind_by_name(struct str name); /* "Pod", or with its group "Deployment.apps"; exact */
 struct str kind_group(const struct kind *k);      /* "apps"; empty for the first group */
-/* The kind of a group and name, as references have them: apiVersion in any version of the kind's group, or one of its versions. NULL if none. */
+/* The kind of a group and name, as references have them: apiVersion in any version of the kind's group, or one of
+ * its versions. NULL if none. */
 const struct kind *kind_of_reference(struct str api_version, struct str name);
-/* A document of the kind in its stored version becomes one of another version; ERR_UNSUPPORTED if the kind is not served in it. */
+/* A document of the kind in its stored version becomes one of another version; ERR_UNSUPPORTED if the kind is not
+ * served in it. */
 int kind_write_version(const struct kind *k, struct arena *a, struct value *doc, struct str api_version,
                        struct error *err);
-/* Every other object that o names: its owners of known kinds, then what its kind tells. Borrowed from o. The same object may come more than once. */
+/* Every other object that o names: its owners of known kinds, then what its kind tells. Borrowed from o. The same
+ * object may come more than once. */
 void kind_references(const struct object *o, kind_reference_cb *cb, void *data);
-/* What a person types: kind, plural, singular or short name, any case ("deploy", "Pods", "deployments.apps"). NULL if none. */
+/* What a person types: kind, plural, singular or short name, any case ("deploy", "Pods", "deployments.apps"). NULL
+ * if none. */
 const struct kind *kind_by_any_name(struct str name);
 const struct kind *kind_nearest(struct str name); /* for "did you mean"; NULL if nothing is near */
 /* What Kubernetes has and Reeve has not yet ("Job"), by any of its names as above; NULL if it is none of these. */
 const char *kind_not_yet(struct str name);
-/* What to say about a name that is no kind: `Job is not there yet`, `did you mean "pods"?`, or where the kinds are listed. */
+/* What to say about a name that is no kind: `Job is not there yet`, `did you mean "pods"?`, or where the kinds are
+ * listed. */
 void kind_explain_unknown(struct buf *out, struct str name);
-/* The kind of what a store holds under a number: a known one or, of a newer program's, a stand-in that knows no more than metadata (schema/unknown.c). NULL:
- * no kind has such a number. Stand-ins are found by number alone, and by no function above. */
+/* The kind of what a store holds under a number: a known one or, of a newer program's, a stand-in that knows no more
+ * than metadata (schema/unknown.c). NULL: no kind has such a number. Stand-ins are found by number alone, and by no
+ * function above. */
 const struct kind *kind_stored(unsigned id);
 bool kind_is_unknown(const struct kind *k); /* it is a stand-in */
 unsigned kinds_count(void);
@@ -214,8 +225,8 @@ const struct kind *kinds_at(unsigned i); /* in kind_id order */
 
 /* ---- The way in: from a document to a checked one ---- */
 
-/* Limits of a document beside its size, so that checking it stays quick: entries of one list of objects (or list merged as a
- * set), keys of one free map. Above them: ERR_INVALID, `Too many: ...`. */
+/* Limits of a document beside its size, so that checking it stays quick: entries of one list of objects (or list merged
+ * as a set), keys of one free map. Above them: ERR_INVALID, `Too many: ...`. */
 #define KIND_LIST_MAX 1024u
 #define KIND_MAP_MAX  4096u
 
@@ -225,18 +236,20 @@ enum kind_check_flags {
     KIND_CHECK_PATCH = 1 << 2,   /* the document is a patch: nulls and keys that begin with $ stay */
     KIND_CHECK_KEEP = 1 << 3,    /* unknown fields stay as they are: from a peer that may be newer, not from a person */
 };
-/* Among the flags: the feature level of the cluster that it is for. Fields of later levels count as unknown. Without it: all that this program knows. */
+/* Among the flags: the feature level of the cluster that it is for. Fields of later levels count as unknown. Without
+ * it: all that this program knows. */
 #define KIND_CHECK_LEVEL(level) ((MIN(level, 0x7ffeu) + 1u) << 16)
 /* The kind a document names by apiVersion and kind, converting spellings people have in old manifests in place
  * (extensions/v1beta1, apps/v1beta1, apps/v1beta2 -> apps/v1, with a selector from the template's labels).
  * NULL with ERR_INVALID naming the nearest kind, or apiVersion, if unknown. */
 const struct kind *kind_of_document(struct arena *a, struct value *doc, struct error *err);
-/* Types and unknown fields (with line, column and nearest known name), normal forms (quantity numbers to text, base64 to BIN,
- * integral floats to ints), nulls removed. Then table defaults, fill(), metadata rules (DNS names, label and annotation
- * syntax and size), validate(), and no field that is FIELD_REFUSED (on update: none that old does not have alike).
- * The document is changed in place; a namespaced one without a namespace goes to "default".
- * On update, what is unknown and the same in old (at the same place; in lists by merge key) stays: a newer program wrote it.
- * On update both are whole documents: what the caller keeps from old (status, uid, ...) must be in doc already. Returns 0, or ERR_INVALID. */
+/* Types and unknown fields (with line, column and nearest known name), normal forms (quantity numbers to text, base64
+ * to BIN, integral floats to ints), nulls removed. Then table defaults, fill(), metadata rules (DNS names, label and
+ * annotation syntax and size), validate(), and no field that is FIELD_REFUSED (on update: none that old does not have
+ * alike). The document is changed in place; a namespaced one without a namespace goes to "default".
+ * On update, what is unknown and the same in old (at the same place; in lists by merge key) stays: a newer program
+ * wrote it. On update both are whole documents: what the caller keeps from old (status, uid, ...) must be in doc
+ * already. Returns 0, or ERR_INVALID. */
 int kind_check(const struct kind *k, struct arena *a, struct value *doc, const struct value *old, unsigned flags,
                struct error *err);
 /* Only the first step, no defaults: for manifests on the client side, and patches. */
@@ -244,60 +257,67 @@ int kind_check_fields(const struct kind *k, struct arena *a, struct value *doc, 
 /* The same for a change of what is stored: what is unknown and the same in old stays. */
 int kind_check_fields_of(const struct kind *k, struct arena *a, struct value *doc, const struct value *old,
                          unsigned flags, struct error *err);
-/* The first field in a canonical body that may not be written at a feature level, as a path in the arena; NULL: none. */
+/* The first field in a canonical body that may not be written at a feature level, as a path in the arena; NULL:
+ * none. */
 const char *kind_find_later(const struct kind *k, struct arena *a, struct mp body, unsigned level);
 /* The same for callers that know the file's name: findings go to l (its arena set), for errlist_to_error. */
 void kind_find_field_errors(const struct kind *k, struct arena *a, struct value *doc, unsigned flags,
                             struct errlist *l);
-/* Do two documents, or what stands at a path of fields in them ("spec.template"; "" is all), mean the same? Quantities and times count by value,
- * null, "", [], a free map without keys and the table's default are as absent, 80 is "80" where both are allowed, and order counts in lists only.
- * Documents are kept in canonical form since kind_check makes it; what an older program stored may not be, so whatever decides whether
- * something has changed (a template, a spec) asks here. Source: Kubernetes' equality.Semantic. */
+/* Do two documents, or what stands at a path of fields in them ("spec.template"; "" is all), mean the same? Quantities
+ * and times count by value, null, "", [], a free map without keys and the table's default are as absent, 80 is "80"
+ * where both are allowed, and order counts in lists only. Documents are kept in canonical form since kind_check makes
+ * it; what an older program stored may not be, so whatever decides whether something has changed (a template, a
+ * spec) asks here. Source: Kubernetes' equality.Semantic. */
 bool kind_equal(const struct kind *k, const char *path, const struct value *a, const struct value *b);
 /* Defaults of the table and the kind's own. The fields must have been checked. */
 void kind_fill_defaults(const struct kind *k, struct arena *a, struct value *doc);
-/* The fields of a whole document that are kept and not carried out, as `PATH: not carried out yet: WHY`, without what only the system writes:
- * those to be warned of, and those that would be refused but are there (an older program took them, or nobody has checked yet).
- * The first KIND_WARNINGS_MAX. */
+/* The fields of a whole document that are kept and not carried out, as `PATH: not carried out yet: WHY`, without what
+ * only the system writes: those to be warned of, and those that would be refused but are there (an older program took
+ * them, or nobody has checked yet). The first KIND_WARNINGS_MAX. */
 #define KIND_WARNINGS_MAX 16u
 struct kind_warnings {
     unsigned count;
     const char *items[KIND_WARNINGS_MAX]; /* arena */
 };
 void kind_find_warnings(const struct kind *k, struct arena *a, const struct value *doc, struct kind_warnings *out);
-/* The same as a condition of a new object, so that it can be seen for as long as the object lives: NotCarriedOut=True in status.conditions.
- * Nothing if there is nothing to say. Of kinds whose conditions are kept by whoever writes their status. */
+/* The same as a condition of a new object, so that it can be seen for as long as the object lives: NotCarriedOut=True
+ * in status.conditions. Nothing if there is nothing to say. Of kinds whose conditions are kept by whoever writes
+ * their status. */
 #define CONDITION_NOT_CARRIED_OUT "NotCarriedOut"
 void kind_add_undone_condition(const struct kind *k, struct arena *a, struct value *doc, int64_t wall_ms);
-/* Adds to them what is allowed in a checked document and yet hardly meant, as `PATH: WHY`: a variable twice, a memory of less than a byte, a
- * certificate and a foreign key. */
+/* Adds to them what is allowed in a checked document and yet hardly meant, as `PATH: WHY`: a variable twice, a memory
+ * of less than a byte, a certificate and a foreign key. */
 void kind_find_doubts(const struct kind *k, struct arena *a, const struct value *doc, struct kind_warnings *out);
 /* What a document is called in errors: `Pod "web"`. Arena memory. */
 const char *kind_document_name(const struct kind *k, struct arena *a, const struct value *doc);
-/* Take out what only the system writes (FIELD_READONLY, at any depth; and the status of kinds that have one): for a create, before
- * kind_check, which fills in a first status where the kind has one (Pod: phase Pending; Namespace: phase Active). */
+/* Take out what only the system writes (FIELD_READONLY, at any depth; and the status of kinds that have one): for a
+ * create, before kind_check, which fills in a first status where the kind has one (Pod: phase Pending; Namespace:
+ * phase Active). */
 void kind_drop_readonly(const struct kind *k, struct value *doc);
 
-/* Canonical bytes: keys in schema order, null and absent fields left out, maps with free keys sorted by key. metadata.resourceVersion is never
- * part of the bytes. Never fails: what the table does not know (of a newer program) is carried through, behind what it knows. */
+/* Canonical bytes: keys in schema order, null and absent fields left out, maps with free keys sorted by key.
+ * metadata.resourceVersion is never part of the bytes. Never fails: what the table does not know (of a newer
+ * program) is carried through, behind what it knows. */
 void kind_encode(const struct kind *k, const struct value *doc, struct buf *out);
 
 /* ---- Helpers that share the tables ---- */
 /* `rctl explain pods.spec.containers`: text for people. ERR_NOT_FOUND names the nearest field. */
 int kind_explain(struct buf *out, struct str path, bool recursive, struct error *err);
-/* May it be a key, of the store, an index, a queue? 1 to NAME_KEY_MAX printable ASCII characters, none of them a blank, '/' or '%', and not "."
- * or "..": what Kubernetes allows as a segment of a path. Every name that is looked up anywhere passes this one check on its way in. */
+/* May it be a key, of the store, an index, a queue? 1 to NAME_KEY_MAX printable ASCII characters, none of them a blank,
+ * '/' or '%', and not "." or "..": what Kubernetes allows as a segment of a path. Every name that is looked up
+ * anywhere passes this one check on its way in. */
 #define NAME_KEY_MAX      253u
 #define NAMESPACE_KEY_MAX 63u
 bool name_is_key(struct str s);
-/* Names that are made up, always valid if what they are made of is. What stands in front of the random letters: `base` (a generateName) cut to
- * `max`, without a separator that could not stand where the cut has left it ("a.-" would not be a name with "x" behind it).
- * Source: Kubernetes' names.SimpleNameGenerator: 63 less five letters. */
+/* Names that are made up, always valid if what they are made of is. What stands in front of the random letters: `base`
+ * (a generateName) cut to `max`, without a separator that could not stand where the cut has left it ("a.-" would not be
+ * a name with "x" behind it). Source: Kubernetes' names.SimpleNameGenerator: 63 less five letters. */
 #define NAME_GENERATE_MAX 58u
 struct str name_generate_base(struct str base, size_t max);
 /* generateName of what an object with this name makes: "NAME-", cut. */
 struct str name_generate_prefix(struct arena *a, struct str owner);
-/* Of an event about an object: "NAME.HASH", where NAME is cut and ends in a letter or digit ("object" for one that has no good name). */
+/* Of an event about an object: "NAME.HASH", where NAME is cut and ends in a letter or digit ("object" for one that
+ * has no good name). */
 struct str name_of_event(struct arena *a, struct str about, uint64_t hash);
 bool name_is_dns_label(struct str s);     /* RFC 1123 label, at most 63 */
 bool name_is_dns_subdomain(struct str s); /* at most 253 */
@@ -307,8 +327,8 @@ bool name_is_config_key(struct str s);    /* key of a ConfigMap or Secret */
 bool name_is_env(struct str s);           /* environment variable */
 /* Edit distance with an upper bound of 3, for "did you mean": smaller is nearer; 4 = far. */
 unsigned name_distance(struct str a, struct str b);
-/* The same, but 1 where three or more letters begin the name, and 4 as well where the names are so short that the distance says nothing: of up to four letters one may be wrong, of up to seven
- * two. A guess that is far misleads. */
+/* The same, but 1 where three or more letters begin the name, and 4 as well where the names are so short that the
+ * distance says nothing: of up to four letters one may be wrong, of up to seven two. A guess that is far misleads. */
 unsigned name_nearness(struct str typed, struct str name);
 
 #endif

@@ -1,8 +1,8 @@
 /* The object: immutable, reference-counted, one canonical msgpack map.
  *
- * Header fields are decoded once and borrow from the body; the body is read in place with proto/model/msgpack.h. To change an object:
- * object_to_value, change the document, object_from_value, propose. The reference count is atomic: any thread that may
- * read an object may take a ref on it and drop that wherever it likes.
+ * Header fields are decoded once and borrow from the body; the body is read in place with proto/model/msgpack.h. To
+ * change an object: object_to_value, change the document, object_from_value, propose. The reference count is atomic:
+ * any thread that may read an object may take a ref on it and drop that wherever it likes.
  *
  * The body never holds metadata.resourceVersion: the revision stands in the header, and the writers below add it. */
 #ifndef PROTO_SCHEMA_OBJECT_H
@@ -12,7 +12,8 @@
 #include "proto/model/msgpack.h"
 #include "proto/schema/kind.h"
 
-/* 1.5 MiB, as etcd's limit of a request: a ConfigMap or Secret may hold 1 MiB of data, and its keys, labels and annotations beside it. */
+/* 1.5 MiB, as etcd's limit of a request: a ConfigMap or Secret may hold 1 MiB of data, and its keys, labels and
+ * annotations beside it. */
 #define OBJECT_SIZE_MAX (3u << 19)
 
 struct object {
@@ -27,8 +28,8 @@ struct object {
     int64_t generation;
     struct str owner_uid; /* of the ownerReference with controller: true; empty if none */
     uint64_t hash;        /* XXH3-64 of the body */
-    /* What was found in the body once by who looks again and again (controllers/util.c): memo is read and written atomically, and memo_ms, too,
-     * before it. 0: nothing yet. Of no meaning to anybody else. */
+    /* What was found in the body once by who looks again and again (controllers/util.c): memo is read and written
+     * atomically, and memo_ms, too, before it. 0: nothing yet. Of no meaning to anybody else. */
     int64_t memo_ms;
     uint32_t memo;
     uint32_t labels_at, labels_size; /* of metadata.labels in the body; size 0: none */
@@ -36,12 +37,12 @@ struct object {
     uint8_t body[];
 };
 
-/* The document must have passed kind_check (or kind_check_fields). One ref, the caller's. ERR_TOO_LARGE above OBJECT_SIZE_MAX,
- * ERR_INVALID without kind or name. */
+/* The document must have passed kind_check (or kind_check_fields). One ref, the caller's. ERR_TOO_LARGE above
+ * OBJECT_SIZE_MAX, ERR_INVALID without kind or name. */
 int object_from_value(const struct kind *k, const struct value *doc, uint64_t revision, struct object **out,
                       struct error *err);
-/* From canonical bytes (log, snapshot): checks form, kind and name, not the schema. The bytes are copied. k may be a stand-in (kind_stored).
- * ERR_CORRUPT if malformed. */
+/* From canonical bytes (log, snapshot): checks form, kind and name, not the schema. The bytes are copied. k may be a
+ * stand-in (kind_stored). ERR_CORRUPT if malformed. */
 int object_from_body(const struct kind *k, const void *body, size_t n, uint64_t revision, struct object **out,
                      struct error *err);
 /* A copy under another revision (the store gives it when a transaction is evaluated). */
@@ -59,8 +60,9 @@ static inline struct mp object_mp(const struct object *o)
 struct value *object_to_value(struct arena *a, const struct object *o);
 /* Append the wire form to out: the body with resourceVersion put in as the first member of metadata. No decoding. */
 void object_write_wire(struct buf *out, const struct object *o);
-/* From the wire form as sent by a peer we trust to have validated (master to rctl or agent): any key order, resourceVersion
- * becomes the revision. ERR_PROTOCOL / ERR_INVALID if it is no object of a known kind, ERR_TOO_LARGE. Unknown fields are kept. */
+/* From the wire form as sent by a peer we trust to have validated (master to rctl or agent): any key order,
+ * resourceVersion becomes the revision. ERR_PROTOCOL / ERR_INVALID if it is no object of a known kind,
+ * ERR_TOO_LARGE. Unknown fields are kept. */
 int object_from_wire(struct mp m, struct object **out, struct error *err);
 
 /* metadata.labels / annotations lookups in place. */

@@ -1,7 +1,8 @@
 /* Objects on the wire: the body with the revision spliced in, and back.
  *
- * On the way in, bytes that a Reeve process wrote are canonical already but for the revision. So they are walked once beside the
- * kind's schema, without allocation, and only what is not in canonical order is decoded, checked and encoded anew. */
+ * On the way in, bytes that a Reeve process wrote are canonical already but for the revision. So they are walked once
+ * beside the kind's schema, without allocation, and only what is not in canonical order is decoded, checked and
+ * encoded anew. */
 #include <assert.h>
 #include <stdio.h>
 
@@ -26,7 +27,8 @@ void object_write_wire(struct buf *out, const struct object *o)
 }
 
 /* ---- In canonical order already? ----
- * Each function looks at one item, and moves the cursor behind it if it is canonical. The bytes have passed mp_valid. */
+ * Each function looks at one item, and moves the cursor behind it if it is canonical. The bytes have passed
+ * mp_valid. */
 
 static bool pass_any(struct mp *m);
 static bool pass_map(const struct schema *s, struct mp *m);
@@ -113,8 +115,8 @@ static bool pass_any(struct mp *m)
     }
 }
 
-/* Keys in the order of the schema: so the search for each goes on where the last one was found. What the schema does not know sends the whole to
- * be encoded anew. */
+/* Keys in the order of the schema: so the search for each goes on where the last one was found. What the schema does
+ * not know sends the whole to be encoded anew. */
 static bool pass_map(const struct schema *s, struct mp *m)
 {
     uint32_t count;
@@ -189,7 +191,8 @@ static int read_revision(struct mp m, uint64_t *revision, struct error *err)
     return 0;
 }
 
-/* Decode, put in normal form, encode. Fields that this version does not know (a newer peer) are kept: who reads an object to change it writes them back. */
+/* Decode, put in normal form, encode. Fields that this version does not know (a newer peer) are kept: who reads an
+ * object to change it writes them back. */
 static int encode_anew(const struct kind *k, struct mp wire, struct buf *body, struct error *err)
 {
     CLEANUP_ARENA struct arena a;

@@ -1,11 +1,12 @@
 /* What this program can do that former ones could not, as one number.
  *
- * A cluster's feature level is the lowest of all its voters', and stands in its record (master/record.h). Whatever an older program would not
- * understand bears the level that it came with (struct kind, struct field: since; the flags below) and is not written before the cluster has reached
- * it. The level never falls: what was written stays. Levels so far:
+ * A cluster's feature level is the lowest of all its voters', and stands in its record (master/record.h). Whatever an
+ * older program would not understand bears the level that it came with (struct kind, struct field: since; the flags
+ * below) and is not written before the cluster has reached it. The level never falls: what was written stays. Levels so
+ * far:
  *   0  programs that know of no levels, and stop at what they do not know
- *   1  carries through what it does not know: kinds, fields, flags of log entries that may be passed over; each object of a transaction has a revision
- *      of its own */
+ *   1  carries through what it does not know: kinds, fields, flags of log entries that may be passed over; each object
+ *      of a transaction has a revision of its own */
 #ifndef PROTO_SCHEMA_RELEASE_H
 #define PROTO_SCHEMA_RELEASE_H
 

@@ -1,5 +1,5 @@
-/* A selector is a list of requirements, all of which must hold. Source of the grammar and of what absent labels mean: Kubernetes
- * "Labels and Selectors" and "Field Selectors". */
+/* A selector is a list of requirements, all of which must hold. Source of the grammar and of what absent labels mean:
+ * Kubernetes "Labels and Selectors" and "Field Selectors". */
 #include "proto/schema/selector.h"
 
 #include <assert.h>

@@ -1,6 +1,6 @@
-/* Label selectors, in the two spellings of the API: the text of `-l` ("app=web,tier in (a,b),!old,env!=prod") and the document
- * of spec.selector (matchLabels, matchExpressions; for ReplicationController-style maps, a plain map). Field selectors
- * ("metadata.name=x,spec.nodeName!=n1") use the text form with = == != only. */
+/* Label selectors, in the two spellings of the API: the text of `-l` ("app=web,tier in (a,b),!old,env!=prod") and the
+ * document of spec.selector (matchLabels, matchExpressions; for ReplicationController-style maps, a plain map). Field
+ * selectors ("metadata.name=x,spec.nodeName!=n1") use the text form with = == != only. */
 #ifndef PROTO_SCHEMA_SELECTOR_H
 #define PROTO_SCHEMA_SELECTOR_H
 
@@ -21,8 +21,8 @@ bool selector_matches_object(const struct selector *s, const struct object *o); 
 /* Text of a parsed selector, as `get -o wide` and describe print it; "<none>" without requirements. */
 void selector_write(struct buf *out, const struct selector *s);
 
-/* Field selectors of a kind: keys are metadata.name, metadata.namespace and what the kind lists as selectable; another one is ERR_USAGE with
- * the list. A field that is absent counts as "false", "0" or empty text, by its type. */
+/* Field selectors of a kind: keys are metadata.name, metadata.namespace and what the kind lists as selectable; another
+ * one is ERR_USAGE with the list. A field that is absent counts as "false", "0" or empty text, by its type. */
 int field_selector_parse(struct arena *a, const struct kind *k, struct str text, struct selector **out,
                          struct error *err);
 bool field_selector_matches(const struct selector *s, const struct object *o);

@@ -1,8 +1,8 @@
-/* Fields that are known but not carried out: what is refused, what the client is warned of. Reads the state column of the tables; nothing
- * here knows a kind by name.
+/* Fields that are known but not carried out: what is refused, what the client is warned of. Reads the state column of
+ * the tables; nothing here knows a kind by name.
  *
- * Refusing looks at what a write adds: what an object has already was accepted by an older program, and neither a change of its labels nor
- * of its status may be held up by that. */
+ * Refusing looks at what a write adds: what an object has already was accepted by an older program, and neither a
+ * change of its labels nor of its status may be held up by that. */
 #include <assert.h>
 #include <string.h>
 

@@ -1,5 +1,5 @@
-/* What kind tables and their rules are written with: row macros, paths, findings and small rules, and where the list of kinds comes from.
- * For proto/kinds and proto/schema alone.
+/* What kind tables and their rules are written with: row macros, paths, findings and small rules, and where the list of
+ * kinds comes from. For proto/kinds and proto/schema alone.
  *
  * A schema is a list of rows in canonical order. The order decides the canonical bytes of objects, so rows may be added
  * anywhere only while no store exists that holds the old order; later, append. */
@@ -113,13 +113,15 @@ bool field_equal(const struct field *f, const struct value *a, const struct valu
 void kind_find_refused(const struct kind *k, const struct value *doc, const struct value *old, struct errlist *l);
 /* Does the field with this value, in this map, ask for what is not carried out? */
 bool field_asks(const struct field *f, const struct value *map, const struct value *v);
-/* The element of the old list (may be NULL) that stands for the same thing as its element i, e: by the merge key, or by its place. */
+/* The element of the old list (may be NULL) that stands for the same thing as its element i, e: by the merge key, or
+ * by its place. */
 const struct value *field_old_element(const struct field *f, const struct value *old, const struct value *e,
                                       unsigned i);
 /* kind_check_fields_of with the findings in l. */
 void fields_check(const struct kind *k, struct value *doc, const struct value *old, unsigned flags, struct errlist *l);
 
-/* The kind that a document names by apiVersion and kind; one of another version becomes one of the stored (convert.c). NULL if there is none. */
+/* The kind that a document names by apiVersion and kind; one of another version becomes one of the stored
+ * (convert.c). NULL if there is none. */
 const struct kind *convert_up(struct arena *a, struct value *doc);
 
 /* The field whose name is nearest to an unknown one; NULL if none is near. */

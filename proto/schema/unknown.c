@@ -1,8 +1,10 @@
-/* Kinds that this program does not know: stand-ins by number, so that a store can hold, hash, save and pass on what a newer program has written.
+/* Kinds that this program does not know: stand-ins by number, so that a store can hold, hash, save and pass on what a
+ * newer program has written.
  *
- * A stand-in knows of its objects what all objects have, their metadata. The name of the kind stands in each object (object_kind_name); the
- * name here is only what to call it where no object is at hand. All of them count as namespaced: an object of a cluster-wide kind has no
- * metadata.namespace (the store sees to that), so its namespace is empty all the same. */
+ * A stand-in knows of its objects what all objects have, their metadata. The name of the kind stands in each object
+ * (object_kind_name); the name here is only what to call it where no object is at hand. All of them count as
+ * namespaced: an object of a cluster-wide kind has no metadata.namespace (the store sees to that), so its namespace
+ * is empty all the same. */
 #include <assert.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -16,7 +18,8 @@ SCHEMA_STATIC(unknown, "Unknown", "Of a kind that this program does not know.",
 
 /* clang-format on */
 
-/* Each is made when it is first asked for, is always the same, and stays: as good as a constant, without the room for all that there could be. */
+/* Each is made when it is first asked for, is always the same, and stays: as good as a constant, without the room
+ * for all that there could be. */
 static _Atomic(const struct kind *) stand_ins[KIND_ID_MAX + 1];
 
 static const struct kind *stand_in_new(unsigned id)

@@ -51,7 +51,8 @@ static bool parse_digits(const char *p, int base, uint64_t *out, bool *overflow)
     return !*overflow;
 }
 
-/* Sign, then 0x, 0o, 0b, a leading 0 (octal), or decimal digits. An integer beyond int64_t becomes a float if it is decimal. */
+/* Sign, then 0x, 0o, 0b, a leading 0 (octal), or decimal digits. An integer beyond int64_t becomes a float if it is
+ * decimal. */
 static bool parse_int(const char *p, struct value *out)
 {
     bool negative = *p == '-';

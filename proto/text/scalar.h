@@ -12,13 +12,15 @@ enum value_type scalar_resolve(struct str s, struct value *out);
  * sexagesimal numbers, dates, the merge key.) */
 bool scalar_needs_quotes(struct str s);
 
-/* Decode the code point at s.p (s.n > 0); *n = bytes it takes. -1 with *n = 1 if malformed (overlong, surrogate, cut). */
+/* Decode the code point at s.p (s.n > 0); *n = bytes it takes. -1 with *n = 1 if malformed (overlong, surrogate,
+ * cut). */
 int32_t utf8_decode(struct str s, unsigned *n);
 /* Encode a code point up to 0x10ffff; returns the number of bytes, 1 to 4. */
 unsigned utf8_encode(uint32_t code, char out[4]);
 bool utf8_valid(struct str s);
 
-/* Text that reads back as the same (finite) double, with as few digits as that takes; integral numbers without a point. */
+/* Text that reads back as the same (finite) double, with as few digits as that takes; integral numbers without a
+ * point. */
 #define SCALAR_FLOAT_SIZE 40
 void scalar_format_float(double d, char out[SCALAR_FLOAT_SIZE]);
 

@@ -1,10 +1,11 @@
 /* YAML and JSON text: manifests in, documents out.
  *
- * Reading goes through libyaml; text that begins with { and is JSON is read as JSON, also several objects one after the other, as
- * `-o json` writes them. A byte order mark in front is no part of the text. Scalars are typed by the YAML 1.1 core as
- * kubectl does (yaml.v2 to JSON): null ~, true/false (yes/no/on/off/y/n too, also as keys), integers (also 0x, 0o, 0b, and 0644
- * is octal), floats; quoted scalars are strings. Anchors, aliases and merge keys (<<) work; what they expand to is limited
- * (TEXT_NODES_MAX), so a "billion laughs" is an error. Duplicate keys are an error that names both lines. */
+ * Reading goes through libyaml; text that begins with { and is JSON is read as JSON, also several objects one after the
+ * other, as `-o json` writes them. A byte order mark in front is no part of the text. Scalars are typed by the YAML 1.1
+ * core as kubectl does (yaml.v2 to JSON): null ~, true/false (yes/no/on/off/y/n too, also as keys), integers (also 0x,
+ * 0o, 0b, and 0644 is octal), floats; quoted scalars are strings. Anchors, aliases and merge keys (<<) work; what they
+ * expand to is limited (TEXT_NODES_MAX), so a "billion laughs" is an error. Duplicate keys are an error that names
+ * both lines. */
 #ifndef PROTO_TEXT_TEXT_H
 #define PROTO_TEXT_TEXT_H
 
@@ -23,18 +24,20 @@ int yaml_read(struct arena *a, struct str text, const char *file, struct value *
               struct error *err);
 /* One JSON document, strictly (RFC 8259): for --type=json patches and for text that programs wrote. */
 int json_read(struct arena *a, struct str text, struct value **out, struct error *err);
-/* Objects one after the other with nothing but white space between, appended to the list docs. On an error, docs has those before it and rest
- * begins with what could not be read. */
+/* Objects one after the other with nothing but white space between, appended to the list docs. On an error, docs has
+ * those before it and rest begins with what could not be read. */
 int json_read_objects(struct arena *a, struct str text, const char *file, struct value *docs, struct str *rest,
                       struct error *err);
 /* Without the byte order mark that some editors put in front of UTF-8. */
 struct str text_skip_bom(struct str text);
 
-/* Writers. YAML: block style, two spaces, strings quoted where a YAML 1.1 reader would see another type, multi-line text as
- * literal blocks, map keys in the order given. JSON: RFC 8259; indent 0 = one line. BIN is written as base64. */
+/* Writers. YAML: block style, two spaces, strings quoted where a YAML 1.1 reader would see another type, multi-line
+ * text as literal blocks, map keys in the order given. JSON: RFC 8259; indent 0 = one line. BIN is written as
+ * base64. */
 void yaml_write(struct buf *out, const struct value *v);
 void json_write(struct buf *out, const struct value *v, unsigned indent);
-/* The beginning of it, for people: no element is begun behind `most` bytes, so that a long list costs no more than what is shown. */
+/* The beginning of it, for people: no element is begun behind `most` bytes, so that a long list costs no more than
+ * what is shown. */
 void json_write_begin(struct buf *out, const struct value *v, size_t most);
 /* JSON with sorted keys and no spaces: the form that is hashed and kept in annotations. */
 void json_write_canonical(struct buf *out, const struct value *v);

@@ -1,7 +1,8 @@
 /* YAML in: libyaml's events become values.
  *
- * The parser is libyaml's; what is ours is typing of scalars, anchors, merge keys, and the limits. Nodes are counted as they are
- * made, copies by aliases included, so that no text of a few bytes unfolds into gigabytes; depth is counted on the way down. */
+ * The parser is libyaml's; what is ours is typing of scalars, anchors, merge keys, and the limits. Nodes are counted as
+ * they are made, copies by aliases included, so that no text of a few bytes unfolds into gigabytes; depth is counted
+ * on the way down. */
 #include <assert.h>
 #include <math.h>
 #include <stdio.h>
@@ -445,9 +446,9 @@ struct str text_skip_bom(struct str text)
     return str_starts(text, bom) ? (struct str){text.p + bom.n, text.n - bom.n} : text;
 }
 
-/* JSON is tried as JSON first, as kubectl does: libyaml refuses tabs, surrogate pairs and objects one after the other that JSON allows. If it
- * is no JSON after all (`{a: b}`), libyaml finds out, and its error is the one to tell; unless a first object was JSON and another one
- * begins behind it, which is no YAML. */
+/* JSON is tried as JSON first, as kubectl does: libyaml refuses tabs, surrogate pairs and objects one after the other
+ * that JSON allows. If it is no JSON after all (`{a: b}`), libyaml finds out, and its error is the one to tell; unless
+ * a first object was JSON and another one begins behind it, which is no YAML. */
 static bool read_as_json(struct arena *a, struct str text, const char *file, struct value *docs, int *rc,
                          struct error *err)
 {

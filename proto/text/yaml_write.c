@@ -107,7 +107,8 @@ static void write_flow_string(struct buf *out, struct str s)
     }
 }
 
-/* `|` keeps one final line break, `|-` none, `|+` all; a digit tells the indentation if the text itself begins with blanks. */
+/* `|` keeps one final line break, `|-` none, `|+` all; a digit tells the indentation if the text itself begins with
+ * blanks. */
 static void write_literal(struct buf *out, struct str s, unsigned level)
 {
     bool ends = s.p[s.n - 1] == '\n';

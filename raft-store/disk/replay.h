@@ -1,4 +1,5 @@
-/* What a Raft directory would bring back: its readable part replayed through a store, in memory. Nothing on disk is touched. */
+/* What a Raft directory would bring back: its readable part replayed through a store, in memory. Nothing on disk is
+ * touched. */
 #ifndef RAFT_STORE_DISK_REPLAY_H
 #define RAFT_STORE_DISK_REPLAY_H
 
@@ -11,8 +12,9 @@ struct disk_replay {
     int64_t last_wall_ms; /* when the last transaction was made; 0: no entry is there that tells */
 };
 
-/* All of it is looked at, also what libraft would pass over. Entries are replayed whether committed or not: a directory by itself does not tell.
- * seal_key: NULL = the state ends before the first Secret. 0 also if the directory is damaged: see the report. */
+/* All of it is looked at, also what libraft would pass over. Entries are replayed whether committed or not: a directory
+ * by itself does not tell. seal_key: NULL = the state ends before the first Secret. 0 also if the directory is
+ * damaged: see the report. */
 int disk_replay(const char *dir, const uint8_t *seal_key, struct disk_replay *out, struct error *err);
 void disk_replay_close(struct disk_replay *r);
 

@@ -47,8 +47,8 @@ struct scan {
     struct segment_file *segments;
     unsigned snapshots_count, segments_count;
     uint64_t next; /* index of the next entry; entries up to the snapshot's are passed over */
-    bool
-        open_empty; /* an open segment without entries has been seen: they are filled in order, so none with entries may follow */
+    /* an open segment without entries has been seen: they are filled in order, so none with entries may follow */
+    bool open_empty;
     char refused[DISK_DAMAGE_MAX]; /* what on_entry said */
 };
 
@@ -235,8 +235,8 @@ static int read_meta(struct scan *s, const struct snapshot_file *f)
     return 0;
 }
 
-/* The state itself, or a reference to the file that holds it (snapfile.h). Without events only that it is there: the store looks at all of it when
- * it is loaded. */
+/* The state itself, or a reference to the file that holds it (snapfile.h). Without events only that it is there: the
+ * store looks at all of it when it is loaded. */
 static int read_data(struct scan *s, const struct snapshot_file *f)
 {
     CLEANUP_BUF struct buf b = BUF_INIT;
@@ -269,7 +269,8 @@ static int choose_snapshot(struct scan *s)
         const struct snapshot_file *f = &s->snapshots[i];
         int rv = 0;
         if (f->meta && !f->data) {
-            continue; /* a crash between the two files: the log still holds all of it, or the reading of segments fails */
+            /* a crash between the two files: the log still holds all of it, or the reading of segments fails */
+            continue;
         }
         if (f->data && !f->meta) {
             damaged(s, "%s.meta is missing", f->name);
@@ -436,7 +437,8 @@ static int read_segments(struct scan *s)
         }
     }
     if (s->next <= r->snapshot_index && s->next > 1) {
-        /* Closed segments that end before the snapshot are left over from its installation; libraft cannot load such a directory. */
+        /* Closed segments that end before the snapshot are left over from its installation; libraft cannot load such
+         * a directory. */
         bool any = s->segments_count > 0 && !s->segments[0].open && s->next > s->segments[0].first;
         if (any && s->segments[s->segments_count - 1].open) {
             damaged(s, "the entries end at %" PRIu64 ", before the snapshot at %" PRIu64, s->next - 1,

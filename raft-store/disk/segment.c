@@ -1,5 +1,6 @@
-/* One segment file of libraft's: u64 format (1), then batches: u32 CRC of the head, u32 CRC of the data; head: u64 count n, n times u64 term, u8
- * type, 3 unused, u32 size; then the data of the n entries, each a multiple of 8. A segment that is being written is followed by zeros. */
+/* One segment file of libraft's: u64 format (1), then batches: u32 CRC of the head, u32 CRC of the data; head: u64
+ * count n, n times u64 term, u8 type, 3 unused, u32 size; then the data of the n entries, each a multiple of 8. A
+ * segment that is being written is followed by zeros. */
 #include <assert.h>
 #include <string.h>
 
@@ -46,7 +47,8 @@ static bool zeros(struct str s, size_t from, size_t to)
     return from >= to || (s.p[from] == 0 && memcmp(s.p + from, s.p + from + 1, to - from - 1) == 0);
 }
 
-/* Is a sector of [from, to) untouched? Of the first one only what lies behind `from` is looked at: what stands before it was there already. */
+/* Is a sector of [from, to) untouched? Of the first one only what lies behind `from` is looked at: what stands
+ * before it was there already. */
 static bool has_zero_sector(struct str s, size_t from, size_t to)
 {
     while (from < to) {
@@ -59,8 +61,8 @@ static bool has_zero_sector(struct str s, size_t from, size_t to)
     return false;
 }
 
-/* Would the head fit its checksum if one bit of the count were another? Then the count was altered, and says nothing about how far the head
- * reaches. */
+/* Would the head fit its checksum if one bit of the count were another? Then the count was altered, and says nothing
+ * about how far the head reaches. */
 static bool count_was_altered(const struct disk_segment *s, const uint8_t *p, uint64_t n)
 {
     size_t left = s->bytes.n - s->at;
@@ -78,8 +80,8 @@ static bool count_was_altered(const struct disk_segment *s, const uint8_t *p, ui
     return false;
 }
 
-/* What stands at s->at is no batch. Cut short, or damaged? The checks run from what is read first to what is read last: each trusts what the
- * ones before it have found whole. */
+/* What stands at s->at is no batch. Cut short, or damaged? The checks run from what is read first to what is read last:
+ * each trusts what the ones before it have found whole. */
 static enum disk_segment_end judge(struct disk_segment *s, size_t head, size_t size)
 {
     const uint8_t *p = (const uint8_t *)s->bytes.p + s->at;

@@ -83,8 +83,8 @@ static void rest(int64_t worked_ns)
     nanosleep(&(struct timespec){.tv_nsec = ns}, NULL);
 }
 
-/* Has the disk begin with what is written and waits for what it was given before, so that the flush at the end is small and nobody else's flush
- * waits behind it. */
+/* Has the disk begin with what is written and waits for what it was given before, so that the flush at the end is small
+ * and nobody else's flush waits behind it. */
 static void flush_a_little(struct snapfile_writer *w)
 {
     if (w->size - w->flushing < SNAPFILE_FLUSH_SIZE) {

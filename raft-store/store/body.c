@@ -6,8 +6,8 @@
 /* More members than any schema's top level or metadata has. */
 #define SLOTS_MAX 64
 
-/* A map's members sorted into the places its schema gives them: merging keeps canonical order by construction. Members that the schema does
- * not know (a newer program's) come behind, as they stand. */
+/* A map's members sorted into the places its schema gives them: merging keeps canonical order by construction. Members
+ * that the schema does not know (a newer program's) come behind, as they stand. */
 struct slots {
     const struct schema *schema;
     struct mp value[SLOTS_MAX]; /* empty: absent */

@@ -1,4 +1,5 @@
-/* Canonical bodies put together from parts of others, byte by byte, without decoding documents. Internal to raft-store. */
+/* Canonical bodies put together from parts of others, byte by byte, without decoding documents. Internal to
+ * raft-store. */
 #ifndef RAFT_STORE_STORE_BODY_H
 #define RAFT_STORE_STORE_BODY_H
 
@@ -9,8 +10,8 @@ struct body_edit {
     const char *key;
     struct mp value;
 };
-/* Write to out the body of `base` with the metadata edited and, if status_of is another object, with that one's status in place of its
- * own. Both are of one kind. The result is canonical if the parts are. */
+/* Write to out the body of `base` with the metadata edited and, if status_of is another object, with that one's status
+ * in place of its own. Both are of one kind. The result is canonical if the parts are. */
 void body_merge(struct buf *out, const struct object *base, const struct object *status_of,
                 const struct body_edit *edits, unsigned count);
 /* Everything but apiVersion, kind, metadata and status is the same. */

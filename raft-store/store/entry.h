@@ -1,15 +1,17 @@
-/* Log entries: bytes to effects and back. Pure. What is read was checked by libraft's CRC and by our own checksum, and is read as if a
- * stranger had written it all the same: every length is checked, damage is ERR_CORRUPT.
+/* Log entries: bytes to effects and back. Pure. What is read was checked by libraft's CRC and by our own checksum, and
+ * is read as if a stranger had written it all the same: every length is checked, damage is ERR_CORRUPT.
  *
- * Layout (integers little-endian): "RVE1", u16 version, u16 flags, u32 payload size, u32 payload size uncompressed, u64 XXH3-64 of the first
- * 16 bytes and of all behind this field up to the payload's end, 16 bytes state hash before, payload, zeros up to a multiple of 8.
- * Payload: transactions, each: flags (1 = has id, 2 = has extra, 4 = numbered), revision, [id], [extra], wall time ms, count of effects; effect: type | sealed
- * bit, kind, namespace, name, then put: bytes; splice: at, removed, bytes; delete: nothing. Numbers are LEB128, strings a
- * number and bytes. Entry version 1. Internal to raft-store.
+ * Layout (integers little-endian): "RVE1", u16 version, u16 flags, u32 payload size, u32 payload size uncompressed, u64
+ * XXH3-64 of the first 16 bytes and of all behind this field up to the payload's end, 16 bytes state hash before,
+ * payload, zeros up to a multiple of 8. Payload: transactions, each: flags (1 = has id, 2 = has extra, 4 = numbered),
+ * revision, [id], [extra], wall time ms, count of effects; effect: type | sealed bit, kind, namespace, name, then put:
+ * bytes; splice: at, removed, bytes; delete: nothing. Numbers are LEB128, strings a number and bytes. Entry version 1.
+ * Internal to raft-store.
  *
- * What a newer program may write: the head stays as it is, whatever the version, so that damage can be told from news (its checksum). Flags of
- * the high byte, and `extra`, may be passed over; another version, other flags and other types of effects must be understood: they are
- * ERR_UNSUPPORTED, "written by a newer program", never damage. None is written before the cluster's feature level allows it (store_set_level). */
+ * What a newer program may write: the head stays as it is, whatever the version, so that damage can be told from news
+ * (its checksum). Flags of the high byte, and `extra`, may be passed over; another version, other flags and other types
+ * of effects must be understood: they are ERR_UNSUPPORTED, "written by a newer program", never damage. None is
+ * written before the cluster's feature level allows it (store_set_level). */
 #ifndef RAFT_STORE_STORE_ENTRY_H
 #define RAFT_STORE_STORE_ENTRY_H
 
@@ -33,8 +35,8 @@ struct effect {
 };
 struct entry_txn {
     uint64_t revision; /* its own, and of its last effect */
-    bool
-        numbered; /* effects have consecutive revisions; else all have the transaction's. Of one effect, or none, never set */
+    /* effects have consecutive revisions; else all have the transaction's. Of one effect, or none, never set */
+    bool numbered;
     bool has_id;
     const uint8_t *id; /* borrowed from the payload */
     int64_t wall_ms;

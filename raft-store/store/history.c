@@ -1,4 +1,5 @@
-/* Committed transactions that watches can still read: a ring ordered by revision, bounded by bytes. Nothing is queued per watcher. */
+/* Committed transactions that watches can still read: a ring ordered by revision, bounded by bytes. Nothing is
+ * queued per watcher. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -160,8 +161,8 @@ uint64_t store_history_oldest(const struct store *s)
     return s->history.oldest;
 }
 
-/* The first with a revision > after, which is below newest. A transaction counts one revision at least, so where it stands is known nearly, and exactly
- * where all have changed one object. */
+/* The first with a revision > after, which is below newest. A transaction counts one revision at least, so where it
+ * stands is known nearly, and exactly where all have changed one object. */
 static const struct history_txn *txn_behind(const struct history *h, uint64_t after, uint64_t newest)
 {
     size_t low = newest - after < h->count ? h->count - (size_t)(newest - after) : 0;

@@ -1,11 +1,13 @@
 /* Persistent B+tree: every version stays readable while it is held, versions share all nodes that did not change.
  *
- * Items are pointers that the tree counts through `ops`; keys are not stored: `compare` reads them through the item. A fork is
- * O(1). A change copies the nodes on the way from the root that are shared with another version, and edits in place those that
- * are not, so a batch of changes on one version is cheap.
+ * Items are pointers that the tree counts through `ops`; keys are not stored: `compare` reads them through the item. A
+ * fork is O(1). A change copies the nodes on the way from the root that are shared with another version, and edits in
+ * place those that are not, so a batch of changes on one version is cheap.
  *
- * Threads: nodes are shared by versions on different threads (their reference counts are atomic, and ops' ref and unref must be). One version
- * is used by one thread at a time; a fork may be given to another thread, which reads, changes and closes it as it likes. Source of the structure: B+tree with copy-on-write paths (Rodeh, "B-trees, shadowing and clones"). */
+ * Threads: nodes are shared by versions on different threads (their reference counts are atomic, and ops' ref and unref
+ * must be). One version is used by one thread at a time; a fork may be given to another thread, which reads, changes
+ * and closes it as it likes. Source of the structure: B+tree with copy-on-write paths (Rodeh, "B-trees, shadowing
+ * and clones"). */
 #ifndef RAFT_STORE_STORE_PTREE_H
 #define RAFT_STORE_STORE_PTREE_H
 
@@ -33,7 +35,8 @@ void ptree_close(struct ptree *t);
 void ptree_fork(const struct ptree *from, struct ptree *to); /* to is initialised by it */
 
 void *ptree_get(const struct ptree *t, const void *key); /* borrowed; NULL if absent */
-/* Insert or replace. The item's ref is given to the tree; returns what was there, its ref taken by the caller, or NULL. */
+/* Insert or replace. The item's ref is given to the tree; returns what was there, its ref taken by the caller, or
+ * NULL. */
 void *ptree_put(struct ptree *t, const void *key, void *item);
 /* Returns the removed item, its ref taken by the caller, or NULL if absent. */
 void *ptree_remove(struct ptree *t, const void *key);

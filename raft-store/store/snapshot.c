@@ -20,7 +20,8 @@ static const uint8_t magic[4] = {'R', 'V', 'S', '1'};
 #define HEAD_SIZE            8u
 #define BLOCK_HEAD_SIZE      16u
 #define TRAILER_SIZE         40u
-/* Raw size of a block: one record may be as large as an object, sealed, with its key beside it (which the body holds as well). */
+/* Raw size of a block: one record may be as large as an object, sealed, with its key beside it (which the body holds
+ * as well). */
 #define BLOCK_RAW_MAX (SNAPSHOT_BLOCK + 2 * OBJECT_SIZE_MAX + 4096u)
 /* No store gets there; above, counting in revisions would overflow. */
 #define SNAPSHOT_REVISION_MAX (UINT64_MAX / 2)

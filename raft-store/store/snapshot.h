@@ -1,15 +1,17 @@
 /* Snapshots: a whole version as bytes and back. Pure.
  *
- * Layout (integers little-endian): "RVS1", u16 version, u16 flags (0); blocks: u32 size packed (lz4; equal to the raw size: stored), u32 raw
- * size, u64 XXH3-64 of the packed bytes seeded with the block's number, bytes; trailer: a block head with both sizes 0 and, as its checksum,
- * the hash of what follows: u64 revision, u64 objects, u64 ids, 16 bytes state hash.
- * Raw content: records that do not cross blocks: 1 = object (kind, sealed 0/1, revision, [namespace, name if sealed], body),
- * 2 = transaction id (16 bytes, revision), 3 = the same with what the transaction did (count, u64 marks of txnids.h). Numbers are LEB128,
- * strings a number and bytes. Version 1 has no records of type 3; it is read, too. Internal to raft-store.
+ * Layout (integers little-endian): "RVS1", u16 version, u16 flags (0); blocks: u32 size packed (lz4; equal to the raw
+ * size: stored), u32 raw size, u64 XXH3-64 of the packed bytes seeded with the block's number, bytes; trailer: a block
+ * head with both sizes 0 and, as its checksum, the hash of what follows: u64 revision, u64 objects, u64 ids, 16 bytes
+ * state hash. Raw content: records that do not cross blocks: 1 = object (kind, sealed 0/1, revision, [namespace, name
+ * if sealed], body), 2 = transaction id (16 bytes, revision), 3 = the same with what the transaction did (count, u64
+ * marks of txnids.h). Numbers are LEB128, strings a number and bytes. Version 1 has no records of type 3; it is read,
+ * too. Internal to raft-store.
  *
- * What a newer program may write: records from type 128 on are a string and may be passed over (and are lost then); another version, other
- * flags and other records must be understood: ERR_UNSUPPORTED, "written by a newer program", never damage. Objects of unknown kinds are
- * read, and written again sealed. None of this is written before the cluster's feature level allows it. */
+ * What a newer program may write: records from type 128 on are a string and may be passed over (and are lost then);
+ * another version, other flags and other records must be understood: ERR_UNSUPPORTED, "written by a newer program",
+ * never damage. Objects of unknown kinds are read, and written again sealed. None of this is written before the
+ * cluster's feature level allows it. */
 #ifndef RAFT_STORE_STORE_SNAPSHOT_H
 #define RAFT_STORE_STORE_SNAPSHOT_H
 
@@ -27,13 +29,14 @@ struct snapshot_source {
 };
 /* 0, or what the sink returned. */
 int snapshot_write(const struct snapshot_source *from, int (*sink)(void *data, const void *p, size_t n), void *data);
-/* A new view (one ref) and the ids (added to `ids`, which must be empty). ERR_CORRUPT, ERR_UNSUPPORTED; then *out is NULL and ids are undefined. */
+/* A new view (one ref) and the ids (added to `ids`, which must be empty). ERR_CORRUPT, ERR_UNSUPPORTED; then *out is
+ * NULL and ids are undefined. */
 int snapshot_read(const void *p, size_t n, const uint8_t *seal_key, struct view **out, struct txnids *ids,
                   struct error *err);
 /* Form and checksums only: before a snapshot from elsewhere is allowed to replace anything. */
 int snapshot_check(const void *p, size_t n, struct error *err);
-/* What the trailer says of the state, from the last SNAPSHOT_END_SIZE bytes alone, which may be all there is at p. Its checksum is not looked at,
- * as that needs the blocks before it. False: no trailer stands there. */
+/* What the trailer says of the state, from the last SNAPSHOT_END_SIZE bytes alone, which may be all there is at p. Its
+ * checksum is not looked at, as that needs the blocks before it. False: no trailer stands there. */
 #define SNAPSHOT_END_SIZE 56u
 bool snapshot_end(const void *p, size_t n, uint64_t *revision, struct view_hash *hash);
 

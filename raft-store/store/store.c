@@ -1,10 +1,10 @@
-/* The store's two versions and how they move. committed moves by store_apply alone. The tip runs ahead of it by the flights (closed
- * batches in Raft's hands, in order) and the open batch:
+/* The store's two versions and how they move. committed moves by store_apply alone. The tip runs ahead of it by the
+ * flights (closed batches in Raft's hands, in order) and the open batch:
  *
  *   committed --flight 1--> --flight 2--> ... --open batch--> tip
  *
- * For a leader, applying its own entry is popping the first flight, whose version becomes committed; everybody else decodes the effects
- * onto a fork of committed. Both must give the same state: the hash in the next entry tells. */
+ * For a leader, applying its own entry is popping the first flight, whose version becomes committed; everybody else
+ * decodes the effects onto a fork of committed. Both must give the same state: the hash in the next entry tells. */
 #include "raft-store/store/store.h"
 
 #include <assert.h>

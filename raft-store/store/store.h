@@ -1,17 +1,19 @@
-/* The replicated state machine: committed and tip versions, evaluation, log entries, apply, history, snapshots. Pure: no libuv, no
- * libraft; the raft shell is raft-store/raft/replica.h.
+/* The replicated state machine: committed and tip versions, evaluation, log entries, apply, history, snapshots. Pure:
+ * no libuv, no libraft; the raft shell is raft-store/raft/replica.h.
  *
  * Invariants (checked):
  *  1. committed is what the entries applied so far say, and depends on nothing else.
  *  2. tip exists only on a leader that has passed its barrier; tip = committed + in-flight entries + the open batch.
- *  3. revision(tip) - revision(committed) = number of objects changed by transactions evaluated and not yet applied (below feature level 1: number of these
- *     transactions).
+ *  3. revision(tip) - revision(committed) = number of objects changed by transactions evaluated and not yet applied
+ *     (below feature level 1: number of these transactions).
  *  4. an entry's state hash is that of the version it was decided on; apply compares it: a difference is divergence.
- *  5. nothing that was read from the tip leaves before what it saw has been committed (raft/replica.h keeps that for callers).
+ *  5. nothing that was read from the tip leaves before what it saw has been committed (raft/replica.h keeps that for
+ *     callers).
  *
- * Log entry: magic "RVE1", format version u16, flags u16 (1 = lz4), u32 payload size, u32 size uncompressed, XXH3-64 of what follows the
- * head, state hash before (128 bit), then transactions: revision, id, wall time, effects (put, splice, delete). Padded to 8 bytes.
- * Bodies of Secrets are sealed (AES-256-GCM, aad = the object's key) when the store has a key; so are they in snapshots. */
+ * Log entry: magic "RVE1", format version u16, flags u16 (1 = lz4), u32 payload size, u32 size uncompressed, XXH3-64 of
+ * what follows the head, state hash before (128 bit), then transactions: revision, id, wall time, effects (put, splice,
+ * delete). Padded to 8 bytes. Bodies of Secrets are sealed (AES-256-GCM, aad = the object's key) when the store has
+ * a key; so are they in snapshots. */
 #ifndef RAFT_STORE_STORE_STORE_H
 #define RAFT_STORE_STORE_STORE_H
 
@@ -39,26 +41,28 @@ uint64_t store_applied_index(const struct store *s);
 uint64_t store_transactions(const struct store *s); /* applied since the store was made */
 
 /* ---- Leader ---- */
-/* The cluster's feature level (proto/schema/release.h), as its record says that was committed: what is evaluated from now on may hold kinds and fields of
- * up to this level, and entries are written so. 0 at first. Apply never looks at it. */
+/* The cluster's feature level (proto/schema/release.h), as its record says that was committed: what is evaluated from
+ * now on may hold kinds and fields of up to this level, and entries are written so. 0 at first. Apply never looks at
+ * it. */
 void store_set_level(struct store *s, unsigned level);
 unsigned store_level(const struct store *s);
 void store_tip_open(struct store *s, uint64_t term); /* after the barrier: tip = committed */
 void store_tip_drop(struct store *s); /* leadership lost: the in-flight and the open batch are forgotten */
 
-/* Evaluate on the tip, which is a world (world.h): 0: effects are on the tip and in the open batch. A refusal touches nothing. Requires an open
- * tip. txn is borrowed. */
+/* Evaluate on the tip, which is a world (world.h): 0: effects are on the tip and in the open batch. A refusal touches
+ * nothing. Requires an open tip. txn is borrowed. */
 int store_eval(struct store *s, const struct txn *t, struct txn_result *result, struct error *err);
 /* What the last successful store_eval changed, for the controllers' queue. Borrowed until the next call. */
 const struct change *store_last_changes(const struct store *s, unsigned *count);
 bool store_batch_empty(const struct store *s);
 size_t store_batch_bytes(const struct store *s);
-/* Close the open batch into one log entry (appended to out, length a multiple of 8). The tip's version is kept until it is applied. */
+/* Close the open batch into one log entry (appended to out, length a multiple of 8). The tip's version is kept until
+ * it is applied. */
 void store_batch_take(struct store *s, struct buf *entry);
 
 /* ---- Every master ---- */
-/* Apply one committed entry. ERR_CORRUPT: it cannot be decoded, or the state hash differs (divergence); then nothing was applied
- * and the store serves no more. Called in index order. */
+/* Apply one committed entry. ERR_CORRUPT: it cannot be decoded, or the state hash differs (divergence); then nothing
+ * was applied and the store serves no more. Called in index order. */
 int store_apply(struct store *s, uint64_t index, const void *entry, size_t n, struct error *err);
 /* Entries that are not ours (barriers, configuration) also move the index. */
 void store_apply_empty(struct store *s, uint64_t index);
@@ -72,7 +76,8 @@ enum txn_done {
     TXN_DONE_CREATED,
     TXN_DONE_CHANGED,
     TXN_DONE_DELETED,
-    TXN_DONE_UNKNOWN, /* it changed something; what is not remembered any more (too many changes since, or an old snapshot) */
+    /* it changed something; what is not remembered any more (too many changes since, or an old snapshot) */
+    TXN_DONE_UNKNOWN,
 };
 struct txn_past {
     uint64_t revision;
@@ -82,21 +87,23 @@ struct txn_past {
 };
 /* False: not remembered. Borrowed until the next evaluation or apply. */
 bool store_past(const struct store *s, const uint8_t id[TXN_ID_SIZE], struct txn_past *out);
-/* *object: as the transaction left it, or as it was before its deletion; NULL where unchanged or no longer in memory. Borrowed. */
+/* *object: as the transaction left it, or as it was before its deletion; NULL where unchanged or no longer in
+ * memory. Borrowed. */
 enum txn_done store_past_did(struct txn_past *p, const struct kind *k, struct str ns, struct str name,
                              const struct object **object);
 /* How many objects it created, changed or deleted; 0 = no longer known. */
 unsigned store_past_count(const struct txn_past *p);
 
 /* ---- History: what watches read ---- */
-/* Committed transactions since `oldest` in order. A watcher is a revision: it asks for the next behind the one it has sent. Nothing is
- * queued per watcher; who falls behind the window hears ERR_EXPIRED and lists again. */
+/* Committed transactions since `oldest` in order. A watcher is a revision: it asks for the next behind the one it has
+ * sent. Nothing is queued per watcher; who falls behind the window hears ERR_EXPIRED and lists again. */
 uint64_t store_history_oldest(const struct store *s); /* the lowest revision a watch may start behind */
-/* The first transaction with revision > after. If `after` lies between two of its objects, those up to `after` are known to who asks: the rest is meant
- * (txn_change_revision). 0 and *out = NULL if there is none yet; ERR_EXPIRED if after < oldest. Borrowed until the next
- * apply. */
+/* The first transaction with revision > after. If `after` lies between two of its objects, those up to `after` are
+ * known to who asks: the rest is meant (txn_change_revision). 0 and *out = NULL if there is none yet; ERR_EXPIRED if
+ * after < oldest. Borrowed until the next apply. */
 int store_history_next(struct store *s, uint64_t after, const struct history_txn **out);
-/* Room for the wire form of one change: empty at first, filled by who needs it first, shared by all watchers, freed with the transaction. */
+/* Room for the wire form of one change: empty at first, filled by who needs it first, shared by all watchers, freed
+ * with the transaction. */
 struct buf *store_history_wire(const struct history_txn *txn, unsigned change);
 
 /* ---- Snapshots ---- */
@@ -104,18 +111,19 @@ struct buf *store_history_wire(const struct history_txn *txn, unsigned change);
 struct store_fork;
 struct store_fork *store_fork_new(struct store *s);
 void store_fork_free(struct store_fork *f); /* owner's thread */
-/* Worker thread. Chunks of at most 1 MiB go to the sink; format: magic "RVS1", version, lz4 blocks each with length and checksum,
- * a trailer with counts and the state hash. */
+/* Worker thread. Chunks of at most 1 MiB go to the sink; format: magic "RVS1", version, lz4 blocks each with length and
+ * checksum, a trailer with counts and the state hash. */
 int store_fork_write(const struct store_fork *f, int (*sink)(void *data, const void *p, size_t n), void *data);
 /* What is in it. Borrowed; any thread may read and ref. */
 const struct view *store_fork_view(const struct store_fork *f);
 uint32_t store_fork_ids(const struct store_fork *f); /* remembered transaction ids */
-/* Replace everything by a snapshot. On error (ERR_CORRUPT) the store is unchanged. History restarts: watchers hear ERR_EXPIRED
- * unless their revision is the snapshot's. */
+/* Replace everything by a snapshot. On error (ERR_CORRUPT) the store is unchanged. History restarts: watchers hear
+ * ERR_EXPIRED unless their revision is the snapshot's. */
 int store_restore(struct store *s, const void *p, size_t n, uint64_t index, struct error *err);
-/* Numbers the next transaction revision + 1, though fewer have been: for a state that goes on in another course of history (a restored backup),
- * whose revisions must not be mistaken for those that came after it in the first. Objects keep their revisions; remembered transactions are
- * moved along. Not while a tip is open; revision must not be below the present one. */
+/* Numbers the next transaction revision + 1, though fewer have been: for a state that goes on in another course of
+ * history (a restored backup), whose revisions must not be mistaken for those that came after it in the first. Objects
+ * keep their revisions; remembered transactions are moved along. Not while a tip is open; revision must not be below
+ * the present one. */
 void store_rebase(struct store *s, uint64_t revision);
 
 #endif

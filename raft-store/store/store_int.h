@@ -1,4 +1,5 @@
-/* Inside the store: what eval.c, store.c, history.c and snapshot.c share; world_int.h has the part of worlds. No file outside raft-store includes this. */
+/* Inside the store: what eval.c, store.c, history.c and snapshot.c share; world_int.h has the part of worlds. No
+ * file outside raft-store includes this. */
 #ifndef RAFT_STORE_STORE_STORE_INT_H
 #define RAFT_STORE_STORE_STORE_INT_H
 
@@ -69,7 +70,8 @@ static inline bool store_writes_news(const struct store *s)
     return s->level >= release.level;
 }
 
-/* Whether objects of this kind are sealed where they leave memory. What is in those of an unknown kind, nobody here can tell. */
+/* Whether objects of this kind are sealed where they leave memory. What is in those of an unknown kind, nobody here
+ * can tell. */
 static inline bool store_seals(const struct store *s, unsigned kind_id)
 {
     return s->has_key && kind_stored(kind_id)->secret;

@@ -106,7 +106,8 @@ struct txn_op *txn_check(struct txn *t, const struct kind *k, struct str ns, str
     return op;
 }
 
-/* What controllers make is made of what users wrote: a document that is no object is an error of this transaction, never of the process. */
+/* What controllers make is made of what users wrote: a document that is no object is an error of this transaction,
+ * never of the process. */
 static int encode(const struct kind *k, const struct value *doc, struct object **out, struct error *err)
 {
     struct error why = {0};

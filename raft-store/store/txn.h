@@ -1,8 +1,9 @@
 /* Transactions: what a caller, an agent, a controller or the scheduler wants changed, all or nothing.
  *
- * A transaction is built from final objects, then evaluated on the tip (store_eval). Evaluation checks preconditions and gives what only
- * the store may give: uid, creationTimestamp, generation, revision; keeps immutable metadata; turns an update that empties the
- * finalizers of an object being deleted into its deletion. It is done by the leader only; the log holds the results. */
+ * A transaction is built from final objects, then evaluated on the tip (store_eval). Evaluation checks preconditions
+ * and gives what only the store may give: uid, creationTimestamp, generation, revision; keeps immutable metadata; turns
+ * an update that empties the finalizers of an object being deleted into its deletion. It is done by the leader only;
+ * the log holds the results. */
 #ifndef RAFT_STORE_STORE_TXN_H
 #define RAFT_STORE_STORE_TXN_H
 
@@ -20,7 +21,8 @@ enum txn_op_type {
     TXN_CHECK,  /* no change: only the preconditions (if_revision UINT64_MAX: must not exist) */
 };
 enum txn_part {
-    TXN_PART_SPEC, /* everything but status is taken from the new object, status from the stored one (kinds with has_status) */
+    /* everything but status is taken from the new object, status from the stored one (kinds with has_status) */
+    TXN_PART_SPEC,
     TXN_PART_STATUS, /* only status is taken from the new object (metadata: nothing) */
     TXN_PART_ALL,    /* controllers: the object as given (spec change still counts generation) */
 };
@@ -52,8 +54,8 @@ void txn_create(struct txn *t, struct object *o);
 struct txn_op *txn_update(struct txn *t, struct object *o, enum txn_part part, uint64_t if_revision);
 struct txn_op *txn_delete(struct txn *t, const struct object *o); /* with its uid as precondition; o is borrowed */
 struct txn_op *txn_check(struct txn *t, const struct kind *k, struct str ns, struct str name, uint64_t if_revision);
-/* From documents, for controllers: encode (the document must be complete: run kind_check first where it holds foreign parts).
- * ERR_TOO_LARGE, or ERR_INVALID if it has no name or is of another kind. */
+/* From documents, for controllers: encode (the document must be complete: run kind_check first where it holds foreign
+ * parts). ERR_TOO_LARGE, or ERR_INVALID if it has no name or is of another kind. */
 int txn_create_value(struct txn *t, const struct kind *k, const struct value *doc, struct error *err);
 int txn_update_value(struct txn *t, const struct kind *k, const struct value *doc, enum txn_part part,
                      uint64_t if_revision, struct error *err);

@@ -8,7 +8,8 @@
 #include "base/hash.h"
 #include "base/mem.h"
 
-/* Beyond `max`: transactions on the tip must not push out what committed still remembers, since the tip may be dropped. */
+/* Beyond `max`: transactions on the tip must not push out what committed still remembers, since the tip may be
+ * dropped. */
 #ifndef TXNIDS_SLACK /* fuzz targets make stores by the thousand */
 #define TXNIDS_SLACK 65536u
 #endif

@@ -1,6 +1,7 @@
-/* Recent transaction ids, the revisions they led to, and what each did to which object: what answers repeats. Bounded by age: an
- * id is known as long as fewer than `max` others have come after it; what was done is known as long as, besides, no more than
- * TXNIDS_MARKS_MAX objects have been changed since. Same transactions, same memory, on every master. Internal to raft-store. */
+/* Recent transaction ids, the revisions they led to, and what each did to which object: what answers repeats. Bounded
+ * by age: an id is known as long as fewer than `max` others have come after it; what was done is known as long as,
+ * besides, no more than TXNIDS_MARKS_MAX objects have been changed since. Same transactions, same memory, on every
+ * master. Internal to raft-store. */
 #ifndef RAFT_STORE_STORE_TXNIDS_H
 #define RAFT_STORE_STORE_TXNIDS_H
 
@@ -8,7 +9,8 @@
 
 #define TXNIDS_MARKS_MAX (1u << 20)
 
-/* What was done to one object: enum txn_done in the lowest two bits (CREATED to DELETED), the rest is a hash of kind, namespace and name. */
+/* What was done to one object: enum txn_done in the lowest two bits (CREATED to DELETED), the rest is a hash of
+ * kind, namespace and name. */
 typedef uint64_t txnid_mark;
 txnid_mark txnid_mark_of(const struct kind *k, struct str ns, struct str name, enum txn_done done);
 
@@ -34,7 +36,8 @@ struct txnids {
     uint64_t first, end;
     uint64_t seed;   /* base/hash.h; of the table */
     uint32_t *table; /* 2 cap slots: ring index + 1, open addressing */
-    /* Marks are let go by what has been committed alone: those of places in [kept_from, settled) are kept, `kept` in all. */
+    /* Marks are let go by what has been committed alone: those of places in [kept_from, settled) are kept, `kept` in
+     * all. */
     uint64_t kept_from, settled, kept;
     uint32_t owners; /* entries whose marks lie in memory of their own */
 };
@@ -53,7 +56,8 @@ const struct txnid *txnids_get(const struct txnids *t, const uint8_t id[TXN_ID_S
 /* Forget what came after `revision`: the tip was dropped. */
 void txnids_drop_after(struct txnids *t, uint64_t revision);
 uint64_t txnids_newest(const struct txnids *t); /* the highest revision in it; 0 = empty */
-/* For snapshots: a copy of what is known at revision `now`, in order of revisions, to be freed with txnids_copy_free. */
+/* For snapshots: a copy of what is known at revision `now`, in order of revisions, to be freed with
+ * txnids_copy_free. */
 struct txnid *txnids_copy(const struct txnids *t, uint64_t now, uint32_t *count);
 void txnids_copy_free(struct txnid *copy, uint32_t count);
 

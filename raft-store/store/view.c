@@ -1,7 +1,8 @@
 /* A view is the three trees and the sums over them (counts, bytes, state hash), which every change keeps up to date.
  *
- * The pod index needs spec.nodeName, which stands in the body and not in the object's head: an index item remembers where, so that
- * comparing reads no msgpack. Ownership is in the head, so the owner index holds the objects themselves. */
+ * The pod index needs spec.nodeName, which stands in the body and not in the object's head: an index item remembers
+ * where, so that comparing reads no msgpack. Ownership is in the head, so the owner index holds the objects
+ * themselves. */
 #include "raft-store/store/view.h"
 
 #include <assert.h>
@@ -210,7 +211,8 @@ static void hash_subtract(struct view_hash *sum, struct view_hash h)
 
 struct view_hash view_object_hash(const struct object *o)
 {
-    /* The body holds kind, namespace and name, so its hash stands for the key as well; the sizes keep key parts apart all the same. */
+    /* The body holds kind, namespace and name, so its hash stands for the key as well; the sizes keep key parts
+     * apart all the same. */
     uint8_t buf[24 + 2 * 256];
     uint64_t head[3] = {o->revision, o->hash, (uint64_t)o->kind->id << 32 | o->ns.n};
     size_t n = sizeof head;

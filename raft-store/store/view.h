@@ -1,11 +1,12 @@
-/* A version of the whole state: immutable, shared, O(1) to keep. Everything that decides (API reads, controllers, scheduler,
- * snapshots, plan) reads a view. Pure: no libuv, no libraft, no clock.
+/* A version of the whole state: immutable, shared, O(1) to keep. Everything that decides (API reads, controllers,
+ * scheduler, snapshots, plan) reads a view. Pure: no libuv, no libraft, no clock.
  *
- * A view is three persistent trees that share structure with other versions: objects by (kind, namespace, name); object keys by the uid of
- * their controlling owner; pods by spec.nodeName. Order of iteration is the order of keys: kind id, namespace, name by bytes.
- * Objects got from a view are borrowed: valid while the view is held (or ref the object).
- * Threads: a version that is held changes no more, and any number of threads may read it, take and drop refs on it and on its objects, and fork it
- * (view_edit.h, world.h) while the owner of the state goes on: the counts of versions, tree nodes and objects are atomic. */
+ * A view is three persistent trees that share structure with other versions: objects by (kind, namespace, name); object
+ * keys by the uid of their controlling owner; pods by spec.nodeName. Order of iteration is the order of keys: kind id,
+ * namespace, name by bytes. Objects got from a view are borrowed: valid while the view is held (or ref the object).
+ * Threads: a version that is held changes no more, and any number of threads may read it, take and drop refs on it and
+ * on its objects, and fork it (view_edit.h, world.h) while the owner of the state goes on: the counts of versions,
+ * tree nodes and objects are atomic. */
 #ifndef RAFT_STORE_STORE_VIEW_H
 #define RAFT_STORE_STORE_VIEW_H
 
@@ -16,19 +17,21 @@ struct view;
 struct view *view_ref(const struct view *v);
 void view_unref(struct view *v); /* NULL is fine */
 
-uint64_t view_revision(const struct view *v); /* of the last transaction in it, and of that one's last object; 0 = empty store */
+/* of the last transaction in it, and of that one's last object; 0 = empty store */
+uint64_t view_revision(const struct view *v);
 struct view_hash {
     uint64_t lo, hi;
 };
 struct view_hash
 view_state_hash(const struct view *v); /* incremental set hash over (key, revision, body hash) of all objects */
 uint64_t view_count(const struct view *v, const struct kind *k); /* objects of a kind (NULL = all) */
-/* The kinds that have objects here, in the order of their ids: the first after one (NULL: of all), or NULL. Whoever means "every kind" of a state
- * asks this, and forgets none. */
+/* The kinds that have objects here, in the order of their ids: the first after one (NULL: of all), or NULL. Whoever
+ * means "every kind" of a state asks this, and forgets none. */
 const struct kind *view_kind_next(const struct view *v, const struct kind *after);
 uint64_t view_bytes(const struct view *v); /* sum of body sizes */
 
-/* The kind of this name: a known one or, if objects of it are in this version, the stand-in that they are kept under; else NULL. */
+/* The kind of this name: a known one or, if objects of it are in this version, the stand-in that they are kept
+ * under; else NULL. */
 const struct kind *view_kind_named(const struct view *v, struct str name);
 /* What the view's objects of a kind call it ("Pod"); of a stand-in without objects, the stand-in's name. Borrowed. */
 struct str view_kind_name(const struct view *v, const struct kind *k);

@@ -8,8 +8,8 @@ struct view *view_new(void);                  /* empty, revision 0, one ref */
 struct view *view_fork(const struct view *v); /* a new version that starts equal; O(1) */
 bool view_is_shared(const struct view *v);    /* somebody else holds it: fork before editing */
 void view_set_revision(struct view *v, uint64_t revision);
-/* Requires a view that is not shared. Put o (a ref is taken) in place of what has its key; the former object, its ref taken by the
- * caller, or NULL. */
+/* Requires a view that is not shared. Put o (a ref is taken) in place of what has its key; the former object, its ref
+ * taken by the caller, or NULL. */
 struct object *view_put(struct view *v, const struct object *o);
 /* The removed object, its ref taken by the caller, or NULL if absent. */
 struct object *view_remove(struct view *v, const struct kind *k, struct str ns, struct str name);

@@ -1,5 +1,5 @@
-/* Evaluation of transactions: the only place where the store decides. Everything here may look at the clock and at randomness (through env);
- * what comes out are changes of objects, which need neither. */
+/* Evaluation of transactions: the only place where the store decides. Everything here may look at the clock and at
+ * randomness (through env); what comes out are changes of objects, which need neither. */
 #include "raft-store/store/world.h"
 
 #include <assert.h>
@@ -71,7 +71,8 @@ static int check_preconditions(struct eval *e, const struct txn_op *op, const st
     return 0;
 }
 
-/* The last gate before a name becomes a key: the API has checked what it let in, but names are also made of other names. */
+/* The last gate before a name becomes a key: the API has checked what it let in, but names are also made of other
+ * names. */
 static int check_key(struct eval *e, const struct txn_op *op)
 {
     char name[512];
@@ -113,7 +114,8 @@ static int check_level(struct eval *e, const struct txn_op *op)
 
 /* ---- The new object ---- */
 
-/* Members of metadata to set. Their values are written one behind another into room that is reserved first, so that they stay put. */
+/* Members of metadata to set. Their values are written one behind another into room that is reserved first, so that
+ * they stay put. */
 #define EDITS_MAX       5
 #define EDITS_BYTES_MAX 256u
 struct edits {
@@ -217,7 +219,8 @@ static int64_t next_generation(const struct object *old, const struct object *ne
     return MAX(old->generation, 1) + (changed ? 1 : 0);
 }
 
-/* Immutable metadata comes from the stored object, whatever the new one says. A deletion that has begun may be moved, never taken back. */
+/* Immutable metadata comes from the stored object, whatever the new one says. A deletion that has begun may be
+ * moved, never taken back. */
 static void merge_updated(struct eval *e, const struct txn_op *op, const struct object *old)
 {
     const struct object *new = op->object;
@@ -259,8 +262,8 @@ static int make_updated(struct eval *e, const struct txn_op *op, const struct ob
     return take_body(e, op, out);
 }
 
-/* "An update that empties the finalizers of an object being deleted is its deletion", but not while its grace period runs: a pod
- * stays until its agent deletes it. */
+/* "An update that empties the finalizers of an object being deleted is its deletion", but not while its grace period
+ * runs: a pod stays until its agent deletes it. */
 static bool is_released(const struct object *old, const struct object *new)
 {
     struct mp meta = mp_get(object_mp(new), "metadata");
@@ -275,7 +278,8 @@ static bool is_of(const struct object *o, const struct txn_op *op)
     return o->kind == op->kind && str_eq(o->name, op->name) && (!op->kind->namespaced || str_eq(o->ns, op->ns));
 }
 
-/* Several operations on one key make one change: its place in the list, or the list's end. old: what has the key now. */
+/* Several operations on one key make one change: its place in the list, or the list's end. old: what has the key
+ * now. */
 static unsigned change_of(const struct eval *e, const struct txn_op *op, const struct object *old)
 {
     const struct changes *c = &e->w->changes;

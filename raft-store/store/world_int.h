@@ -6,8 +6,9 @@
 #include "raft-store/store/view_edit.h"
 #include "raft-store/store/world.h"
 
-/* What one transaction changed. Made when it is evaluated (leader) or decoded (others); lives in the open batch, then in a flight, then
- * in the history. One allocation: the changes stand behind it. There is one for nearly every object, so it is small. */
+/* What one transaction changed. Made when it is evaluated (leader) or decoded (others); lives in the open batch, then
+ * in a flight, then in the history. One allocation: the changes stand behind it. There is one for nearly every
+ * object, so it is small. */
 struct record {
     struct history_txn txn;
     struct record *next; /* in a batch or a flight */

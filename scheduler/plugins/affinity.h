@@ -1,4 +1,5 @@
-/* Taints against tolerations, and node selectors against nodes, read in place. Source: Kubernetes core/v1 Toleration, NodeSelector. */
+/* Taints against tolerations, and node selectors against nodes, read in place. Source: Kubernetes core/v1
+ * Toleration, NodeSelector. */
 #ifndef SCHEDULER_PLUGINS_AFFINITY_H
 #define SCHEDULER_PLUGINS_AFFINITY_H
 

@@ -1,4 +1,5 @@
-/* Filters: can this node take a pod of this class? Names and texts are those of the Kubernetes scheduler framework's plugins. */
+/* Filters: can this node take a pod of this class? Names and texts are those of the Kubernetes scheduler framework's
+ * plugins. */
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,6 @@
-/* Scores: which of the nodes that fit is best. Integers from 0 to 100, weighed. Unlike Kubernetes' they do not depend on the other nodes, so a
- * change of one node changes one score; the weights make the first replicas of an owner land on different nodes whatever is used there. */
+/* Scores: which of the nodes that fit is best. Integers from 0 to 100, weighed. Unlike Kubernetes' they do not depend
+ * on the other nodes, so a change of one node changes one score; the weights make the first replicas of an owner
+ * land on different nodes whatever is used there. */
 #include <assert.h>
 #include <stdlib.h>
 

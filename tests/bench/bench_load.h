@@ -1,5 +1,5 @@
-/* Closed loops: N requests are in flight over the sessions of the kit, each answer makes room for the next. What they write are ConfigMaps with
- * one random value. */
+/* Closed loops: N requests are in flight over the sessions of the kit, each answer makes room for the next. What they
+ * write are ConfigMaps with one random value. */
 #ifndef TESTS_BENCH_LOAD_H
 #define TESTS_BENCH_LOAD_H
 

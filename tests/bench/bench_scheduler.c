@@ -1,4 +1,5 @@
-/* Bench: pods the scheduler places per second, its transactions evaluated on a store's tip and batched, on NODES nodes. One process, no disk.
+/* Bench: pods the scheduler places per second, its transactions evaluated on a store's tip and batched, on NODES nodes.
+ * One process, no disk.
  *
  * usage: bench_scheduler [nodes] [pods] [owners]
  * prints: bench scheduler_pods_per_s V 1/s   (the scheduler's own part)

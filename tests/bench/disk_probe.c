@@ -1,7 +1,8 @@
 /* How long the disk takes to make 4 KiB durable: the floor of every durable write.
  *
  * usage: disk_probe DIR [COUNT]
- * prints: bench disk_flush_p50 V ms, bench disk_flush_p99 V ms (write of 4 KiB in a preallocated file, then fdatasync) */
+ * prints: bench disk_flush_p50 V ms, bench disk_flush_p99 V ms (write of 4 KiB in a preallocated file, then
+ * fdatasync) */
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>

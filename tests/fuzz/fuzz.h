@@ -1,6 +1,6 @@
-/* What the fuzz targets share. A target is one file fuzz_NAME.c with LLVMFuzzerTestOneInput: it turns the bytes into calls of one
- * reader of the product and checks what must hold for whatever comes out. Built by clang with libFuzzer it is fuzzed, built with
- * replay.c by any compiler it runs its corpus (tests/fuzz/fuzz.mk). */
+/* What the fuzz targets share. A target is one file fuzz_NAME.c with LLVMFuzzerTestOneInput: it turns the bytes into
+ * calls of one reader of the product and checks what must hold for whatever comes out. Built by clang with libFuzzer it
+ * is fuzzed, built with replay.c by any compiler it runs its corpus (tests/fuzz/fuzz.mk). */
 #ifndef TESTS_FUZZ_FUZZ_H
 #define TESTS_FUZZ_FUZZ_H
 

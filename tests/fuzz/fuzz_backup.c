@@ -1,6 +1,6 @@
-/* Backup files. The first byte says what the rest is, the second how large the pieces are: 0 a file as it came; 1 the text of a file:
- * it is sealed under the key, and opened again; 2 the records themselves; 3 records whose final SHA-256 is put right.
- * What is read does not depend on the pieces, and what was sealed opens to the same. */
+/* Backup files. The first byte says what the rest is, the second how large the pieces are: 0 a file as it came; 1 the
+ * text of a file: it is sealed under the key, and opened again; 2 the records themselves; 3 records whose final SHA-256
+ * is put right. What is read does not depend on the pieces, and what was sealed opens to the same. */
 #include <openssl/sha.h>
 
 #include "proto/backup/backup.h"
@@ -110,7 +110,8 @@ static int open_file(struct backup_opener *o, struct str bytes, size_t piece, st
 
 #define PASSPHRASE STR("correct horse")
 
-/* The salt is random, and thereby the key: so the opener gets the passphrase, and the derivation is the cheapest there is. */
+/* The salt is random, and thereby the key: so the opener gets the passphrase, and the derivation is the cheapest
+ * there is. */
 static void check_sealed(struct str text, size_t piece)
 {
     CLEANUP_BUF struct buf file = BUF_INIT;

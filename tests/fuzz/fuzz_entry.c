@@ -1,6 +1,7 @@
-/* Log entries. The first byte says what the rest is: bit 0: a payload (it is made an entry with the right checksum and state hash) or a
- * whole entry; bit 1, for an entry: the checksum and the state hash are put right; bit 2: the store seals Secrets.
- * An entry is applied whole or not at all; what was applied survives a snapshot; what was decoded encodes to what decodes the same. */
+/* Log entries. The first byte says what the rest is: bit 0: a payload (it is made an entry with the right checksum and
+ * state hash) or a whole entry; bit 1, for an entry: the checksum and the state hash are put right; bit 2: the store
+ * seals Secrets. An entry is applied whole or not at all; what was applied survives a snapshot; what was decoded
+ * encodes to what decodes the same. */
 #include <xxhash.h>
 
 #include "raft-store/store/entry.h"

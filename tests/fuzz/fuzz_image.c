@@ -1,6 +1,7 @@
-/* Images: an OCI layout or a docker archive's files, as a user loads them. Input: index.json (or, if the first byte is odd, manifest.json of
- * docker), NUL, a manifest, NUL, a config. "@M" and "@C" stand for the digests of the last two, so that blobs can name each other. What was imported
- * is read back by a new store. Layers are not unpacked here: that writes whatever the archive says. */
+/* Images: an OCI layout or a docker archive's files, as a user loads them. Input: index.json (or, if the first byte is
+ * odd, manifest.json of docker), NUL, a manifest, NUL, a config. "@M" and "@C" stand for the digests of the last two,
+ * so that blobs can name each other. What was imported is read back by a new store. Layers are not unpacked here:
+ * that writes whatever the archive says. */
 #include <sys/stat.h>
 #include <unistd.h>
 

@@ -1,4 +1,5 @@
-/* Manifests of every kind, from text to object: checking is idempotent, and what was accepted is stored and read back the same. */
+/* Manifests of every kind, from text to object: checking is idempotent, and what was accepted is stored and read
+ * back the same. */
 #include "proto/schema/object.h"
 #include "proto/text/text.h"
 #include "tests/fuzz/fuzz.h"

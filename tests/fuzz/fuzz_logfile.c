@@ -1,5 +1,5 @@
-/* Container logs. Input: a byte of options, one for the tail, one for the limit, then the file. Each record alone, and the reader over
- * a real file: what it gives is no more than asked for, and it ends. */
+/* Container logs. Input: a byte of options, one for the tail, one for the limit, then the file. Each record alone, and
+ * the reader over a real file: what it gives is no more than asked for, and it ends. */
 #include <fcntl.h>
 #include <unistd.h>
 

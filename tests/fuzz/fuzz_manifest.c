@@ -1,5 +1,5 @@
-/* Manifests as `rctl apply -f` reads them: streams, Lists in Lists, namespaces filled in, errors with their place. The first byte: bit 0
- * a namespace was given, bit 1 unknown fields pass. */
+/* Manifests as `rctl apply -f` reads them: streams, Lists in Lists, namespaces filled in, errors with their place. The
+ * first byte: bit 0 a namespace was given, bit 1 unknown fields pass. */
 #include "client/manifest/manifest.h"
 #include "tests/fuzz/fuzz.h"
 

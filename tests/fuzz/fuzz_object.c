@@ -1,4 +1,5 @@
-/* Objects from the wire and from the log: what gets in is canonical, leaves as it came, and every reader of objects can take it. */
+/* Objects from the wire and from the log: what gets in is canonical, leaves as it came, and every reader of objects
+ * can take it. */
 #include "proto/schema/object.h"
 #include "tests/fuzz/fuzz.h"
 

@@ -1,5 +1,6 @@
 /* Patches. Input: a byte (type, kind), then a YAML stream: the object, the patch, and for apply what was last applied.
- * What comes out is a sound document, the inputs are untouched, and patching twice with a merge changes nothing more. */
+ * What comes out is a sound document, the inputs are untouched, and patching twice with a merge changes nothing
+ * more. */
 #include "proto/patch/patch.h"
 #include "proto/text/text.h"
 #include "tests/fuzz/fuzz.h"

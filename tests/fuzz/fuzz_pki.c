@@ -1,5 +1,5 @@
-/* PEM texts: certificates, keys and requests, as a joining master or node sends them. The first byte says how the rest is used: bit 0: as
- * text, or as DER that gets a PEM frame; bit 1: of a request, or of a certificate. */
+/* PEM texts: certificates, keys and requests, as a joining master or node sends them. The first byte says how the rest
+ * is used: bit 0: as text, or as DER that gets a PEM frame; bit 1: of a request, or of a certificate. */
 #include <openssl/err.h>
 
 #include "proto/pki/x509.h"

@@ -1,4 +1,5 @@
-/* Raft's messages between masters: what can be read is written back the same, and its parts are what libraft relies on. */
+/* Raft's messages between masters: what can be read is written back the same, and its parts are what libraft relies
+ * on. */
 #include "raft-store/raft/raft_codec.h"
 #include "tests/fuzz/fuzz.h"
 

@@ -1,14 +1,15 @@
-/* Whole requests through evaluation, controllers and scheduler, until all is quiet. Input: a byte of options, then requests one after the other;
- * each is made from a sound document of a kind and some edits, which put hostile values (kit_hostile.h) at places that the
- * kind's table has, and at some that it has not. Users' requests pass admission, nodes' reports the check of fields; and what is stored without
- * any check stands for a log or a snapshot that another program wrote.
+/* Whole requests through evaluation, controllers and scheduler, until all is quiet. Input: a byte of options, then
+ * requests one after the other; each is made from a sound document of a kind and some edits, which put hostile values
+ * (kit_hostile.h) at places that the kind's table has, and at some that it has not. Users' requests pass admission,
+ * nodes' reports the check of fields; and what is stored without any check stands for a log or a snapshot that another
+ * program wrote.
  *
- * Whatever comes in, nobody stops and nothing is busy for ever: deciders come to rest at every instant, the state is sound, and a follower
- * that applies the same entries has the same. */
+ * Whatever comes in, nobody stops and nothing is busy for ever: deciders come to rest at every instant, the state is
+ * sound, and a follower that applies the same entries has the same. */
 #include "controllers/controller.h"
 #include "controllers/deletion.h"
-#include "master/master.h"
 #include "master/api/admission.h"
+#include "master/master.h"
 #include "proto/patch/patch.h"
 #include "raft-store/store/view_edit.h"
 #include "scheduler/scheduler.h"
@@ -145,8 +146,8 @@ static void schedule(struct world *w)
     }
 }
 
-/* Until nothing is left to do, and then on to the next deadline, some times. At one instant deciders come to rest: what they write leads
- * nobody round in a circle. */
+/* Until nothing is left to do, and then on to the next deadline, some times. At one instant deciders come to rest: what
+ * they write leads nobody round in a circle. */
 static void world_settle(struct world *w)
 {
     for (unsigned i = 0; i < INSTANTS_MAX; i++) {

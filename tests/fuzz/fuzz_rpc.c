@@ -1,4 +1,5 @@
-/* msgpack-RPC messages: the end of one is found at the same place whatever the pieces it comes in, and agrees with mp_valid. */
+/* msgpack-RPC messages: the end of one is found at the same place whatever the pieces it comes in, and agrees with
+ * mp_valid. */
 #include "proto/rpc/codec.h"
 #include "tests/fuzz/fuzz.h"
 

@@ -1,5 +1,5 @@
-/* Small texts: quantities, times, durations, names, addresses, image references, fingerprints, base64, explain paths. What parses is printed
- * and parses to the same. */
+/* Small texts: quantities, times, durations, names, addresses, image references, fingerprints, base64, explain paths.
+ * What parses is printed and parses to the same. */
 #include "agent/image/image_int.h"
 #include "base/timefmt.h"
 #include "proto/model/quantity.h"

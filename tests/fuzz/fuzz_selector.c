@@ -1,5 +1,5 @@
-/* Selectors. Input: text of a selector, NUL, a label selector document (YAML), NUL, labels (YAML). The text of a parsed selector
- * parses to one that says the same of the labels. */
+/* Selectors. Input: text of a selector, NUL, a label selector document (YAML), NUL, labels (YAML). The text of a parsed
+ * selector parses to one that says the same of the labels. */
 #include "proto/schema/selector.h"
 #include "proto/text/text.h"
 #include "tests/fuzz/fuzz.h"

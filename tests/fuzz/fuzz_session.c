@@ -1,7 +1,9 @@
-/* A msgpack-RPC session in memory: the bytes are what the peer sends, in pieces, to a session that answers calls and streams
- * and makes some of its own. Nothing may be left over, called twice or called after its end; the connection is a fake.
+/* A msgpack-RPC session in memory: the bytes are what the peer sends, in pieces, to a session that answers calls and
+ * streams and makes some of its own. Nothing may be left over, called twice or called after its end; the connection is
+ * a fake.
  *
- * The first byte: bits 0 to 2 how large the pieces are, bit 3 requests are answered later, bit 4 we call first, bit 5 we end streams. */
+ * The first byte: bits 0 to 2 how large the pieces are, bit 3 requests are answered later, bit 4 we call first, bit
+ * 5 we end streams. */
 #include "proto/rpc/rpc_int.h"
 #include "tests/fuzz/fuzz.h"
 

@@ -1,5 +1,5 @@
-/* Snapshots. The first byte says what the rest is: 0 a snapshot as it came, 1 one whose checksums are put right, 2 records (they are
- * made blocks and get the trailer that they need); bit 2: the store seals Secrets.
+/* Snapshots. The first byte says what the rest is: 0 a snapshot as it came, 1 one whose checksums are put right, 2
+ * records (they are made blocks and get the trailer that they need); bit 2: the store seals Secrets.
  * A snapshot replaces everything or nothing, and what it restored is written and read again the same. */
 #include <xxhash.h>
 

@@ -7,8 +7,8 @@
 
 /* A sound document of the kind, of a few by `choice`. */
 struct value *hostile_base(struct arena *a, const struct kind *k, unsigned choice);
-/* One edit: a way down the schema, chosen by the input, and a value there. Names and uids of what is stored are among the values, so that
- * objects come to own each other, and themselves. */
+/* One edit: a way down the schema, chosen by the input, and a value there. Names and uids of what is stored are among
+ * the values, so that objects come to own each other, and themselves. */
 void hostile_edit(struct fuzz_input *f, struct arena *a, const struct schema *s, struct value *doc,
                   const struct view *v);
 /* A namespace and two nodes, by transactions of their own. */

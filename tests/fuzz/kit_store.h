@@ -1,4 +1,5 @@
-/* A store to apply things to: deterministic, with one object of most kinds. For the targets of log entries and snapshots. */
+/* A store to apply things to: deterministic, with one object of most kinds. For the targets of log entries and
+ * snapshots. */
 #ifndef TESTS_FUZZ_KIT_STORE_H
 #define TESTS_FUZZ_KIT_STORE_H
 

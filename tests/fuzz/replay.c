@@ -1,5 +1,6 @@
 /* Runs a target over files instead of a fuzzer: corpora in CI, and single inputs under a debugger.
- * usage: replay_NAME FILE|DIRECTORY...    One line at the end: `NAME inputs ms slowest-ms slowest-file`. A crash shows the input's name first. */
+ * usage: replay_NAME FILE|DIRECTORY...    One line at the end: `NAME inputs ms slowest-ms slowest-file`. A crash
+ * shows the input's name first. */
 #include <dirent.h>
 #include <signal.h>
 #include <sys/stat.h>

@@ -1,4 +1,5 @@
-/* Makes the first inputs of the targets that read binary forms, from real objects: tests/fuzz/merge keeps the best of them.
+/* Makes the first inputs of the targets that read binary forms, from real objects: tests/fuzz/merge keeps the best of
+ * them.
  * usage: fuzz_seeds DIRECTORY      writes DIRECTORY/TARGET/NAME */
 #include <sys/stat.h>
 

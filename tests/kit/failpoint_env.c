@@ -1,4 +1,5 @@
-/* Linked into programs that tests start, and only there: arms the failpoints that REEVE_FAILPOINTS names, before main. */
+/* Linked into programs that tests start, and only there: arms the failpoints that REEVE_FAILPOINTS names, before
+ * main. */
 #include <stdio.h>
 #include <stdlib.h>
 

@@ -1,4 +1,5 @@
-/* The stage with all controllers running and a simple scheduler that puts pods on the emptiest ready node. Included by test programs. */
+/* The stage with all controllers running and a simple scheduler that puts pods on the emptiest ready node. Included
+ * by test programs. */
 #include <stdio.h>
 #include <stdlib.h>
 

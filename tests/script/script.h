@@ -7,8 +7,8 @@
  *   expected output
  *   (blank line)
  *
- * With REGEN=1 in the environment the expectations are written anew instead of compared. The format follows the data-driven tests of
- * etcd's raft. */
+ * With REGEN=1 in the environment the expectations are written anew instead of compared. The format follows the
+ * data-driven tests of etcd's raft. */
 #ifndef TESTS_SCRIPT_SCRIPT_H
 #define TESTS_SCRIPT_SCRIPT_H
 

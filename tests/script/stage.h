@@ -1,7 +1,9 @@
-/* A cluster in a test: a world (raft-store/store/world.h), virtual time, simulated agents, and whatever decides (set by the test program as hooks).
+/* A cluster in a test: a world (raft-store/store/world.h), virtual time, simulated agents, and whatever decides (set by
+ * the test program as hooks).
  *
- * Generated names are random or depend on hashes of schema tables; in texts they are shown as aliases in order of appearance: hashes of
- * pod templates as H1, H2, ..., random suffixes of pods as p1, p2, ... Scripts name objects by these aliases, too. */
+ * Generated names are random or depend on hashes of schema tables; in texts they are shown as aliases in order of
+ * appearance: hashes of pod templates as H1, H2, ..., random suffixes of pods as p1, p2, ... Scripts name objects by
+ * these aliases, too. */
 #ifndef TESTS_SCRIPT_STAGE_H
 #define TESTS_SCRIPT_STAGE_H
 
@@ -45,7 +47,8 @@ int stage_submit(struct stage *w, const struct txn *t, struct error *err); /* ev
 const struct view *stage_tip(const struct stage *w);
 const struct object *stage_get(const struct stage *w, enum kind_id kind, const char *ns, const char *name);
 
-/* Objects from text: YAML documents, or spelled in short, one a line (see stage_spell.c). Fails the test on errors; create or update. */
+/* Objects from text: YAML documents, or spelled in short, one a line (see stage_spell.c). Fails the test on errors;
+ * create or update. */
 void stage_apply(struct stage *w, const char *text);
 int stage_apply_yaml(struct stage *w, const char *yaml, struct error *err);
 /* Merge patch in YAML on an object (spec part). */
@@ -61,7 +64,8 @@ int64_t stage_heartbeat_age_ms(void *data, struct str node);
 /* Everything until nothing is left to do, letting time pass up to limit_ms to meet deadlines. */
 void stage_run(struct stage *w, int64_t limit_ms);
 
-/* Texts. change: "+ Pod default/x ...", "- ...", "~ ... path old -> new"; summary: one line on the state of an object. */
+/* Texts. change: "+ Pod default/x ...", "- ...", "~ ... path old -> new"; summary: one line on the state of an
+ * object. */
 void stage_write_change(struct stage *w, struct buf *out, const struct object *old, const struct object *new);
 void stage_write_summary(struct stage *w, struct buf *out, const struct object *o);
 char *stage_show(const struct stage *w, const char *text);   /* raw names to aliases; malloced */

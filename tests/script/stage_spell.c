@@ -2,11 +2,12 @@
  *
  *   namespace NAME
  *   node NAME [cpu=4] [memory=8Gi] [pods=110] [labels=a=b,c=d] [taint=key=value:Effect] [cordoned] [notready]
- *   deployment NAME [replicas=3] [image=a] [surge=25%] [unavailable=25%] [recreate] [paused] [minready=0] [deadline=600] [history=10]
- *   rs NAME [replicas=3] [image=a] [owner=KIND/NAME] [minready=0]
- *   pod NAME [image=a] [cpu=100m] [memory=64Mi] [node=N] [ready] [phase=Running] [owner=KIND/NAME] [labels=app=web] [age=30s]
- *       [priority=0] [port=8080] [selector=k=v] [tolerate=key:Effect[:seconds]] [finalizer=x] [restarts=0] [cost=0] [readyfor=30s]
- *       [grace=30] [init-cpu=1]
+ *   deployment NAME [replicas=3] [image=a] [surge=25%] [unavailable=25%] [recreate] [paused] [minready=0]
+ *   [deadline=600] [history=10] rs NAME [replicas=3] [image=a] [owner=KIND/NAME] [minready=0]
+ *   pod NAME [image=a] [cpu=100m] [memory=64Mi] [node=N] [ready] [phase=Running] [owner=KIND/NAME] [labels=app=web]
+ *   [age=30s]
+ *       [priority=0] [port=8080] [selector=k=v] [tolerate=key:Effect[:seconds]] [finalizer=x] [restarts=0] [cost=0]
+ *       [readyfor=30s] [grace=30] [init-cpu=1]
  *   configmap NAME [owner=KIND/NAME]
  * all with [ns=default]. */
 #include <assert.h>

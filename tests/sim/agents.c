@@ -1,11 +1,13 @@
-/* Simulated agents. Each asks the master that it takes for the leader for its pods (which is its heartbeat, too), compares them with what it runs,
- * and reports back. Everything is level-triggered: what gets lost is said again the next time.
+/* Simulated agents. Each asks the master that it takes for the leader for its pods (which is its heartbeat, too),
+ * compares them with what it runs, and reports back. Everything is level-triggered: what gets lost is said again the
+ * next time.
  *
  *      ordered            started            ready
- *   ----------> STARTING --------> RUNNING <------> (flaps)     pods that are deleted stop within their grace, then are reported gone
+ *   ----------> STARTING --------> RUNNING <------> (flaps)     pods that are deleted stop within their grace, then are
+ *   reported gone
  *
- * An agent that hears nothing keeps its pods running. Its journal is kept (c->ran): no pod may ever run on two agents, or be started twice by
- * one, and none may be stopped that nobody deleted. */
+ * An agent that hears nothing keeps its pods running. Its journal is kept (c->ran): no pod may ever run on two agents,
+ * or be started twice by one, and none may be stopped that nobody deleted. */
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -63,7 +63,8 @@ static void again(void *arg)
     }
 }
 
-/* A loyal one repeats a write where it may have been done, and nowhere else: maybe after others have led for a while. */
+/* A loyal one repeats a write where it may have been done, and nowhere else: maybe after others have led for a
+ * while. */
 static bool client_waits(const struct client *client)
 {
     const struct cluster *c = client->c;

@@ -1,4 +1,5 @@
-/* A seed's course: boot (one master, the others join), load with faults, calm, and then everything must come to rest in bounded time. */
+/* A seed's course: boot (one master, the others join), load with faults, calm, and then everything must come to rest
+ * in bounded time. */
 #include "tests/sim/cluster.h"
 
 #include <assert.h>

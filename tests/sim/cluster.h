@@ -1,14 +1,16 @@
-/* A whole cluster from one seed: one to seven masters' cores over simulated Raft, disks and network (sim_io.h), agents, clients, faults, and those who
- * watch that the guarantees hold. One thread, virtual time; the same seed gives the same course of events to the last bit.
+/* A whole cluster from one seed: one to seven masters' cores over simulated Raft, disks and network (sim_io.h), agents,
+ * clients, faults, and those who watch that the guarantees hold. One thread, virtual time; the same seed gives the same
+ * course of events to the last bit.
  *
- *   nemesis.c, partition.c --crash, cut, fail--> masters.c --committed history--> ledger.c (data) --> rollout.c (workloads)
- *   members.c ----------------add, remove, replace--^ ^ ^---heartbeats, status--- agents.c
+ *   nemesis.c, partition.c --crash, cut, fail--> masters.c --committed history--> ledger.c (data) --> rollout.c
+ *   (workloads) members.c ----------------add, remove, replace--^ ^ ^---heartbeats, status--- agents.c
  *   clients.c, requests.c ------------writes, reads---+
  *
  * And witness.c keeps what clients saw, without any of that, for the checkers of tests/check.
  *
- * How it judges: revisions order all transactions. The ledger is the history as the first master to commit each revision told it; every
- * master must tell the same, for ever. An answer to a client is then a claim about the ledger that can be checked when it is given. */
+ * How it judges: revisions order all transactions. The ledger is the history as the first master to commit each
+ * revision told it; every master must tell the same, for ever. An answer to a client is then a claim about the
+ * ledger that can be checked when it is given. */
 #ifndef TESTS_SIM_CLUSTER_H
 #define TESTS_SIM_CLUSTER_H
 
@@ -31,7 +33,8 @@
 #define SETTLE_ROUNDS 2u
 #define BALANCE_START 100
 #define NAMESPACE     "default"
-/* Seeds from here on are of long courses in which masters stand still, some or all, and nothing else happens: hardly anybody may be elected. */
+/* Seeds from here on are of long courses in which masters stand still, some or all, and nothing else happens: hardly
+ * anybody may be elected. */
 #define STEADY_FIRST     UINT64_C(1000000000)
 #define STEADY_CHANGE_MS (10 * 60 * 1000) /* one leader more in so long */
 
@@ -49,7 +52,8 @@ struct swarm {
     bool flaps;        /* of pods */
     bool workloads;    /* Deployments, or data alone */
     bool dead;         /* the first agent is gone for good when calm comes */
-    /* From a stream of their own (c->more): a seed that draws none of them has the course that it had before there were any. */
+    /* From a stream of their own (c->more): a seed that draws none of them has the course that it had before there
+     * were any. */
     bool flight_spared; /* what was sent before the network split arrives all the same */
     bool uneven;        /* as cluster_uneven */
     unsigned loyal;     /* so many clients repeat what may have been done where they asked for it */

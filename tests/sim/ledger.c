@@ -1,10 +1,13 @@
 /* The ledger: what has been committed, as first told, and what every master, watcher and answer claims about it.
  *
- *  1. A master's history has no gap and no double: revisions one by one, and each transaction the same on all masters for ever (G3, G5).
+ *  1. A master's history has no gap and no double: revisions one by one, and each transaction the same on all masters
+ *     for ever (G3, G5).
  *  2. At equal revision equal state hash; at equal log index equal revision (G5).
- *  3. An acknowledged write stands in the ledger at the revision that was answered, once; a refused one never; one of unknown outcome at
- *     most once (G1, G4). Its revision is behind everything answered before it was asked. A follower remembers its id with that revision.
- *  4. A read shows the ledger's value at its revision, which is not before anything answered before the read was asked (G2).
+ *  3. An acknowledged write stands in the ledger at the revision that was answered, once; a refused one never; one of
+ *     unknown outcome at most once (G1, G4). Its revision is behind everything answered before it was asked. A follower
+ *     remembers its id with that revision.
+ *  4. A read shows the ledger's value at its revision, which is not before anything answered before the read was asked
+ *     (G2).
  *  5. Counters move by one, transfers keep the sum: conditional and multi-object writes are atomic (G1, G8). */
 #include <assert.h>
 #include <limits.h>
@@ -229,7 +232,8 @@ static void ledger_append(struct cluster *c, const struct history_txn *t)
 {
     struct ledger *l = &c->ledger;
     l->count = t->revision;
-    if (l->count >= l->cap) { /* by more than one page: the revisions of a transaction's objects before the last have none */
+    /* by more than one page: the revisions of a transaction's objects before the last have none */
+    if (l->count >= l->cap) {
         l->cap = MAX(l->cap * 2, l->count + 1);
         l->pages = xrealloc(l->pages, l->cap * sizeof *l->pages);
     }
@@ -362,8 +366,8 @@ void ledger_follow(struct life *life)
     }
 }
 
-/* Takes up to max events; EXPIRED makes it list again, which shows nothing that is older than what it has seen: such a master is asked again
- * later. */
+/* Takes up to max events; EXPIRED makes it list again, which shows nothing that is older than what it has seen: such a
+ * master is asked again later. */
 static void watcher_look(struct cluster *c, unsigned i, struct life *life, unsigned max)
 {
     const struct history_txn *t = NULL;
@@ -403,8 +407,8 @@ static void watcher_step(struct cluster *c, unsigned i)
     watcher_look(c, i, life, UINT_MAX);
 }
 
-/* A slow one looks now and then, each time at any master, and takes few events. So it comes to the edge of what masters remember, which begins
- * at another revision with each that restarted from a snapshot, step by step. */
+/* A slow one looks now and then, each time at any master, and takes few events. So it comes to the edge of what masters
+ * remember, which begins at another revision with each that restarted from a snapshot, step by step. */
 static void laggard_step(struct cluster *c, unsigned i)
 {
     uint64_t ids[SIM_SERVERS_MAX];

@@ -1,10 +1,10 @@
-/* sim [--seeds N] [--first N] [--jobs N] [--logs DIR] [--verbose] | --seed N [--trace]: whole clusters in virtual time, one a seed. See
- * tests/sim/cluster.h.
+/* sim [--seeds N] [--first N] [--jobs N] [--logs DIR] [--verbose] | --seed N [--trace]: whole clusters in virtual time,
+ * one a seed. See tests/sim/cluster.h.
  *
- * Seeds are run by worker processes (pool.c), so that one that crashes or hangs is a failure like others. Each is run once; one in
- * REPEAT_EVERY twice, and both must take the same course to the last bit. Seeds of tests/sim/seeds.txt (they found something once) come
- * first, whatever range was asked for. A failing one is run again with its trace written to DIR/sim-SEED.trace and what
- * its clients saw to DIR/sim-SEED.jsonl (for build/tests/check/check). */
+ * Seeds are run by worker processes (pool.c), so that one that crashes or hangs is a failure like others. Each is run
+ * once; one in REPEAT_EVERY twice, and both must take the same course to the last bit. Seeds of tests/sim/seeds.txt
+ * (they found something once) come first, whatever range was asked for. A failing one is run again with its trace
+ * written to DIR/sim-SEED.trace and what its clients saw to DIR/sim-SEED.jsonl (for build/tests/check/check). */
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>

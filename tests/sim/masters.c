@@ -1,5 +1,5 @@
-/* Masters: their lives, what reaches them from outside, and the glue that the daemon has around a core (terms asked of one another, members
- * added, turns of the loop). */
+/* Masters: their lives, what reaches them from outside, and the glue that the daemon has around a core (terms asked of
+ * one another, members added, turns of the loop). */
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>

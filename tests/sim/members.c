@@ -1,8 +1,9 @@
-/* The operator, who adds, removes and replaces masters while all goes on, one job after another, as with `rctl master`. A job is asked for until
- * it is answered as done.
+/* The operator, who adds, removes and replaces masters while all goes on, one job after another, as with `rctl master`.
+ * A job is asked for until it is answered as done.
  *
- * A disk that was wiped or damaged is out for good: who ran on it never runs again under its id, since a voter that forgets what it
- * acknowledged breaks Raft. Its id is removed, and a new one joins on an empty disk; which of the two first is drawn. */
+ * A disk that was wiped or damaged is out for good: who ran on it never runs again under its id, since a voter that
+ * forgets what it acknowledged breaks Raft. Its id is removed, and a new one joins on an empty disk; which of the
+ * two first is drawn. */
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>

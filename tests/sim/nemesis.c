@@ -1,5 +1,6 @@
-/* What goes wrong: drawn per seed which kinds of faults there are, then one after another at random times until the calm. A kind is a row of
- * `faults`; how the network splits is partition.c's, what becomes of a master without a disk members.c's. */
+/* What goes wrong: drawn per seed which kinds of faults there are, then one after another at random times until the
+ * calm. A kind is a row of `faults`; how the network splits is partition.c's, what becomes of a master without a
+ * disk members.c's. */
 #include <assert.h>
 #include <stdlib.h>
 
@@ -166,7 +167,8 @@ static void relay_ends(void *arg)
     cluster_trace(c, "the relay is over");
 }
 
-/* All lose power, and of those who come back others are cut off than before: whoever leads next must have it from one disk. */
+/* All lose power, and of those who come back others are cut off than before: whoever leads next must have it from
+ * one disk. */
 static void relay_turns(void *arg)
 {
     struct cluster *c = arg;
@@ -229,7 +231,8 @@ static void change_members(struct cluster *c)
     }
 }
 
-/* Others lead and write for a while, then the network is whole, and they are asked to pass leadership back until they have. */
+/* Others lead and write for a while, then the network is whole, and they are asked to pass leadership back until
+ * they have. */
 static void back(void *arg)
 {
     struct cluster *c = arg;
@@ -251,7 +254,8 @@ static void back(void *arg)
     sim_after(&c->sim, 50 + (int64_t)rng_below(&c->more, 400), back, let_go, c);
 }
 
-/* A leader is replaced and leads again before long, in the same life: what it remembers of its former term must not be taken for true. */
+/* A leader is replaced and leads again before long, in the same life: what it remembers of its former term must not
+ * be taken for true. */
 static void there_and_back(struct cluster *c)
 {
     struct life *leader = masters_leader(c);
@@ -377,7 +381,8 @@ void swarm_draw(struct cluster *c)
     if (s->flight_spared) {
         unsigned permille = 20 + (unsigned)rng_below(&c->more, 180);
         s->uneven = rng_below(&c->more, 2) == 0;
-        /* While a leader is cut off, its late heartbeats keep others from electing: not where it is to be replaced while it still reads. */
+        /* While a leader is cut off, its late heartbeats keep others from electing: not where it is to be replaced
+         * while it still reads. */
         *(s->uneven ? &c->sim.beside_late_permille : &c->sim.late_permille) = permille;
         c->sim.late_ms = 5000;
     }

@@ -1,4 +1,5 @@
-/* How the network splits. Each way is a row; the former split ends when the next begins, and now and then all is whole. */
+/* How the network splits. Each way is a row; the former split ends when the next begins, and now and then all is
+ * whole. */
 #include <stdio.h>
 #include <stdlib.h>
 

@@ -1,5 +1,5 @@
-/* Worker processes that run seeds and report. A worker that dies (a crash, an assertion, a sanitizer, a hang) is a failure of the seed
- * it was at; another goes on behind it. */
+/* Worker processes that run seeds and report. A worker that dies (a crash, an assertion, a sanitizer, a hang) is a
+ * failure of the seed it was at; another goes on behind it. */
 #ifndef TESTS_SIM_POOL_H
 #define TESTS_SIM_POOL_H
 

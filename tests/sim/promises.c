@@ -1,15 +1,18 @@
-/* What masters promise one another and their clients, looked at where it is given: a broken promise is noticed even if nothing comes of it
- * this time. (What would come of it takes a crash or an election at just the wrong moment.)
+/* What masters promise one another and their clients, looked at where it is given: a broken promise is noticed even if
+ * nothing comes of it this time. (What would come of it takes a crash or an election at just the wrong moment.)
  *
- *  1. A vote that is granted is on the voter's disk; entries that are acknowledged are on the follower's (Raft, figure 2: "updated on stable
- *     storage before responding").
+ *  1. A vote that is granted is on the voter's disk; entries that are acknowledged are on the follower's (Raft, figure
+ *     2: "updated on stable storage before responding").
  *  2. A leader moves its commit index to entries of its own term only (Raft 5.4.2), unless it is the only voter.
- *  3. Who takes part has what it promised in former lives, too: it votes for one in a term, and its disk does not end before an entry that it
- *     knew to be committed and had. (A disk that lost something is out, and its id with it: members.c.)
- *  4. A leader that answers had no successor when it was asked (Raft dissertation 6.4: reads, and all that is not written but answered).
+ *  3. Who takes part has what it promised in former lives, too: it votes for one in a term, and its disk does not end
+ *     before an entry that it knew to be committed and had. (A disk that lost something is out, and its id with it:
+ *     members.c.)
+ *  4. A leader that answers had no successor when it was asked (Raft dissertation 6.4: reads, and all that is not
+ *     written but answered).
  *
- * So that a leader that was replaced is asked while it still believes in itself, every leader is asked now and then; and, since then it
- * would rightly get no answer from the others, the network is healed in just that moment, half of the time. */
+ * So that a leader that was replaced is asked while it still believes in itself, every leader is asked now and then;
+ * and, since then it would rightly get no answer from the others, the network is healed in just that moment, half of
+ * the time. */
 #include <stdlib.h>
 
 #include "tests/sim/cluster.h"

@@ -1,10 +1,11 @@
-/* Judges workloads, transaction by transaction. The log's order is the order in which the leader decided, so the state before a transaction is
- * exactly what its decider saw, and rules can be exact, whatever fails meanwhile:
+/* Judges workloads, transaction by transaction. The log's order is the order in which the leader decided, so the state
+ * before a transaction is exactly what its decider saw, and rules can be exact, whatever fails meanwhile:
  *
  *  1. A pod is bound once, and never to a node whose capacity does not take it (G7).
  *  2. A Deployment's step never raises what its ReplicaSets want above replicas + maxSurge.
- *  3. It never lowers them so far that fewer than replicas - maxUnavailable serving pods stay (G9). "Stay": a ReplicaSet keeps at most its
- *     spec.replicas. Steps that spread a change of spec.replicas in proportion are free in this.
+ *  3. It never lowers them so far that fewer than replicas - maxUnavailable serving pods stay (G9). "Stay": a
+ *     ReplicaSet keeps at most its spec.replicas. Steps that spread a change of spec.replicas in proportion are free in
+ *     this.
  *  4. A ReplicaSet deletes pods only above its spec.replicas, and serving ones last.
  *
  * And at rest: as many pods serve as are wanted, and nobody's owner is gone. */
@@ -261,7 +262,8 @@ uint64_t rollout_pods(struct cluster *c)
     return n;
 }
 
-/* Pods that a dead agent will never finish outlive their owners, and so do ReplicaSets whose deletion waits for such pods. */
+/* Pods that a dead agent will never finish outlive their owners, and so do ReplicaSets whose deletion waits for such
+ * pods. */
 static bool owners_there(const struct cluster *c, enum kind_id kind, char why[256])
 {
     const struct view *v = c->ledger.model;

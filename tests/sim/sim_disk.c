@@ -2,7 +2,8 @@
  *
  *   append, truncate, snapshot_put --> ops, in order --disk_event--> sim_disk (durable) --> callback
  *                                        |
- *                                        +--crash--> a prefix of them reaches the disk, the next may be torn, the rest is lost */
+ *                                        +--crash--> a prefix of them reaches the disk, the next may be torn, the
+ *                                        rest is lost */
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,11 +1,13 @@
-/* A simulated world for nodes: virtual time, a network that delays, drops, doubles, reorders and splits, disks that lose what was not synced,
- * fail, fill up and rot. One seed, one course of events. Each server's `struct raft_io` is one of these.
+/* A simulated world for nodes: virtual time, a network that delays, drops, doubles, reorders and splits, disks that
+ * lose what was not synced, fail, fill up and rot. One seed, one course of events. Each server's `struct raft_io` is
+ * one of these.
  *
  *   sim_io.c time, events, network, life    sim_disk.c the disk under a raft_io    sim_int.h what the two share
  *
- * Time stands still inside a callback and moves from event to event in sim_step. Disk operations of a server complete in order; at a
- * crash those not completed are lost, save a random prefix that happened to reach the disk; an append that was being written may be torn: a
- * prefix of its entries is there (raft_uv cuts a torn batch off as a whole, so this is the harder disk). */
+ * Time stands still inside a callback and moves from event to event in sim_step. Disk operations of a server complete
+ * in order; at a crash those not completed are lost, save a random prefix that happened to reach the disk; an append
+ * that was being written may be torn: a prefix of its entries is there (raft_uv cuts a torn batch off as a whole, so
+ * this is the harder disk). */
 #ifndef TESTS_SIM_SIM_IO_H
 #define TESTS_SIM_SIM_IO_H
 
@@ -56,7 +58,8 @@ struct sim_disk {
     struct raft_buffer snapshot_conf, snapshot_data; /* malloc()ed */
     const char *damage;                              /* loading fails with this; NULL = it is readable */
     bool rotten;                                     /* the snapshot is damaged, and only who reads it can tell */
-    /* EIO: the next so many of these fail, appends at once or when they should be done, snapshots then, the others at once. */
+    /* EIO: the next so many of these fail, appends at once or when they should be done, snapshots then, the others
+     * at once. */
     unsigned fail_appends, fail_metadata, fail_snapshots, fail_reads;
     bool full; /* ENOSPC: what is to be written waits, as it does in raft_uv, until this is false again */
 };
@@ -104,16 +107,18 @@ void sim_init(struct sim *s, uint64_t seed);
 void sim_close(struct sim *s); /* all servers must be closed */
 /* An event later. cancel may be NULL. */
 void sim_after(struct sim *s, int64_t delay_ms, void (*run)(void *arg), void (*cancel)(void *arg), void *arg);
-/* A message from one server to another: run at the receiver's, or cancel if it is lost (cut, dropped, receiver down). */
+/* A message from one server to another: run at the receiver's, or cancel if it is lost (cut, dropped, receiver
+ * down). */
 void sim_message(struct sim *s, uint64_t from, uint64_t to, void (*run)(void *arg), void (*cancel)(void *arg),
                  void *arg);
-/* Should the message that was just sent be sent twice? The sender makes the copy: only it knows what there is to be copied. */
+/* Should the message that was just sent be sent twice? The sender makes the copy: only it knows what there is to be
+ * copied. */
 bool sim_doubles(struct sim *s);
 void sim_cut(struct sim *s, uint64_t from, uint64_t to, bool cut); /* one direction */
 void sim_isolate(struct sim *s, uint64_t id, bool cut);            /* from everybody, both directions */
 void sim_whole(struct sim *s);                                     /* nothing is cut or slow any more */
-/* A process that stands still (SIGSTOP, swapping): what arrives waits, in order, and its timers are late. The owner must
- * not turn its node meanwhile. */
+/* A process that stands still (SIGSTOP, swapping): what arrives waits, in order, and its timers are late. The owner
+ * must not turn its node meanwhile. */
 void sim_pause(struct sim *s, uint64_t id, bool paused);
 bool sim_step(struct sim *s); /* next event; false if there is none */
 

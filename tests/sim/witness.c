@@ -1,7 +1,8 @@
-/* What clients saw, and nothing else: each operation from when it was asked to when its answer came, as a history of tests/check. At the end the
- * checkers there judge it without knowing the log, revisions, or which master did what: registers and counters must be
- * linearizable key by key, lists strictly serializable over several objects, the accounts' sum the same in every read, and each
- * acknowledged name there in the end. What a client gave up on may happen at any time after it was asked. */
+/* What clients saw, and nothing else: each operation from when it was asked to when its answer came, as a history of
+ * tests/check. At the end the checkers there judge it without knowing the log, revisions, or which master did what:
+ * registers and counters must be linearizable key by key, lists strictly serializable over several objects, the
+ * accounts' sum the same in every read, and each acknowledged name there in the end. What a client gave up on may
+ * happen at any time after it was asked. */
 #include <stdio.h>
 #include <stdlib.h>
 

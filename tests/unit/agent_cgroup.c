@@ -15,8 +15,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* The machine's own hierarchies, and, where they are of version 1, the cgroup2 beside them (which has no controllers then: making,
- * killing and removing can be tried, limits cannot). */
+/* The machine's own hierarchies, and, where they are of version 1, the cgroup2 beside them (which has no controllers
+ * then: making, killing and removing can be tried, limits cannot). */
 
 #define UID_1 "aaaaaaaa-1"
 

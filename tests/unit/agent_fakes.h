@@ -1,6 +1,6 @@
-/* A node made of paper for tests of the pod machines: virtual time, and every order to the outside is a word in a log. Answers are given
- * by the test. Orders read "sandbox", "network", "mount", "pull web", "start web/0", "term web", "kill web", "hook web", "probe web liveness",
- * "clean containers"..., events "Created web: Created container web". */
+/* A node made of paper for tests of the pod machines: virtual time, and every order to the outside is a word in a log.
+ * Answers are given by the test. Orders read "sandbox", "network", "mount", "pull web", "start web/0", "term web",
+ * "kill web", "hook web", "probe web liveness", "clean containers"..., events "Created web: Created container web". */
 #ifndef TESTS_UNIT_AGENT_FAKES_H
 #define TESTS_UNIT_AGENT_FAKES_H
 

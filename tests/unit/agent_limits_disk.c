@@ -1,5 +1,6 @@
-/* A node whose disk the pods fill: who has to go when it is nearly full, that what they took comes back, and that one pod's millions of files do not
- * keep the agent's threads from the others. A whole agent; volumes and logs lie on a disk, everything else is hollow. */
+/* A node whose disk the pods fill: who has to go when it is nearly full, that what they took comes back, and that one
+ * pod's millions of files do not keep the agent's threads from the others. A whole agent; volumes and logs lie on a
+ * disk, everything else is hollow. */
 #include "tests/unit/agent_whole.h"
 
 #include <fcntl.h>
@@ -194,7 +195,8 @@ static void priority_counts_before_size_and_the_system_stays(void **state)
     assert_false(has_failed(f, "system"));
 }
 
-/* A controller makes a new pod for each that was evicted, and the old one's object stays: what they wrote must not add up. */
+/* A controller makes a new pod for each that was evicted, and the old one's object stays: what they wrote must not
+ * add up. */
 static void an_evicted_pod_keeps_nothing_on_the_disk(void **state)
 {
     struct fixture *f = *state;

@@ -1,4 +1,5 @@
-/* Trees of files that a pod leaves behind to be hard to measure or to delete: deeper than descriptors and stacks go, and than a path can name. */
+/* Trees of files that a pod leaves behind to be hard to measure or to delete: deeper than descriptors and stacks go,
+ * and than a path can name. */
 #include "tests/unit/agent_fakes.h"
 
 #include <fcntl.h>
@@ -46,7 +47,8 @@ static void write_at(int dir, const char *name, size_t n)
     assert_int_equal(fsync(fd), 0);
 }
 
-/* A chain of directories below `path`, with a file of 1 MiB in the deepest. On the way each has a small directory beside the chain. */
+/* A chain of directories below `path`, with a file of 1 MiB in the deepest. On the way each has a small directory
+ * beside the chain. */
 static void make_deep(const char *path, unsigned levels)
 {
     int at = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -1,5 +1,5 @@
-/* A pod that opens connections without end: the node's table of them keeps room for its neighbours, and goes on counting when the rules are written
- * anew. */
+/* A pod that opens connections without end: the node's table of them keeps room for its neighbours, and goes on
+ * counting when the rules are written anew. */
 #include "tests/unit/agent_network.h"
 
 #include "base/env.h"

@@ -1,5 +1,5 @@
-/* A container hides bytes on the node's disk: files that it deletes and keeps open, in its own file system and in an emptyDir, or that it has only
- * mapped. */
+/* A container hides bytes on the node's disk: files that it deletes and keeps open, in its own file system and in an
+ * emptyDir, or that it has only mapped. */
 #include "tests/unit/agent_limits_attack.h"
 
 #include "agent/pod/evict.h"

@@ -1,5 +1,5 @@
-/* A pod with a user namespace of its own (hostUsers: false): its root is nobody on the node, and what is the node's or another pod's stays out of its
- * reach, while everything that a pod is used to works. */
+/* A pod with a user namespace of its own (hostUsers: false): its root is nobody on the node, and what is the node's or
+ * another pod's stays out of its reach, while everything that a pod is used to works. */
 #include "tests/unit/agent_limits_attack.h"
 
 #include "agent/util/userns.h"

@@ -1,5 +1,6 @@
-/* What the kernel counts by user, and memory that is written as files: a container takes all it can of message queues, pending signals, inotify, an
- * emptyDir in memory and its termination log, and the node, its neighbours and a pod with a user namespace go on. */
+/* What the kernel counts by user, and memory that is written as files: a container takes all it can of message queues,
+ * pending signals, inotify, an emptyDir in memory and its termination log, and the node, its neighbours and a pod
+ * with a user namespace go on. */
 #include "tests/unit/agent_limits_attack.h"
 
 #include "agent/util/userns.h"

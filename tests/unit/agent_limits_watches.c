@@ -1,6 +1,6 @@
-/* A node without inotify: instances and watches are counted by user, and a pod that runs as root shares root's with the agent. When a pod has taken all of
- * them, the agent starts, learns of ends, and follows logs all the same. uv_fs_event_start is wrapped by the linker: really taking them all would
- * take them from everybody on this machine. */
+/* A node without inotify: instances and watches are counted by user, and a pod that runs as root shares root's with the
+ * agent. When a pod has taken all of them, the agent starts, learns of ends, and follows logs all the same.
+ * uv_fs_event_start is wrapped by the linker: really taking them all would take them from everybody on this machine. */
 #include "tests/unit/agent_runtime_crun.h"
 
 #include "agent/runtime/logfile.h"

@@ -1,4 +1,5 @@
-/* Logs as an agent serves them: where they begin, what is left out of them, and going on from a place, over restarts as well. */
+/* Logs as an agent serves them: where they begin, what is left out of them, and going on from a place, over restarts
+ * as well. */
 #include "tests/unit/agent_whole.h"
 
 #include "base/timefmt.h"

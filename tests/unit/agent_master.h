@@ -1,4 +1,5 @@
-/* A master made of paper: listens on loopback with certificates of its own CA, answers agents, and remembers what they say. */
+/* A master made of paper: listens on loopback with certificates of its own CA, answers agents, and remembers what
+ * they say. */
 #ifndef TESTS_UNIT_AGENT_MASTER_H
 #define TESTS_UNIT_AGENT_MASTER_H
 

@@ -1,5 +1,5 @@
-/* Sandboxes and their network for real, in a network and mount namespace of the test's own. Without root there is no fixture, and the tests are
- * skipped. */
+/* Sandboxes and their network for real, in a network and mount namespace of the test's own. Without root there is no
+ * fixture, and the tests are skipped. */
 #ifndef TESTS_UNIT_AGENT_NETWORK_H
 #define TESTS_UNIT_AGENT_NETWORK_H
 

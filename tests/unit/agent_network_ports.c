@@ -96,7 +96,8 @@ static void host_ports_live_as_long_as_their_pods_over_restarts(void **state)
     close_network(f);
 }
 
-/* The agent was killed between the making and the noting: a lease and an interface of which no note says the address; a lease without any note. */
+/* The agent was killed between the making and the noting: a lease and an interface of which no note says the
+ * address; a lease without any note. */
 static void what_a_crash_left_is_known_and_taken_away(void **state)
 {
     struct fixture *f = *state;

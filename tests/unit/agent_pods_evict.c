@@ -1,12 +1,13 @@
-/* Pods that outgrow their limits for the disk, in a whole agent: what is measured, by which thread, and what comes of it. The volumes lie on a
- * disk, everything else is hollow; a measurement lasts as long as the test likes (evict_measure is wrapped by the linker). */
+/* Pods that outgrow their limits for the disk, in a whole agent: what is measured, by which thread, and what comes of
+ * it. The volumes lie on a disk, everything else is hollow; a measurement lasts as long as the test likes
+ * (evict_measure is wrapped by the linker). */
 #include "tests/unit/agent_whole.h"
 
 #include <semaphore.h>
 #include <stdatomic.h>
 
-#include "agent/pod/pods.h"
 #include "agent/pod/evict.h"
+#include "agent/pod/pods.h"
 
 #define MI (1u << 20)
 

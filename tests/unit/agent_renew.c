@@ -1,4 +1,5 @@
-/* The node's certificate: renewed over the session, before the session when it has expired, and what happens when a master refuses. */
+/* The node's certificate: renewed over the session, before the session when it has expired, and what happens when a
+ * master refuses. */
 #include <unistd.h>
 
 #include "agent/config.h"

@@ -1,4 +1,5 @@
-/* Attaching to containers of crun: conmon's socket gives what is printed from now on, takes input, and ends with the container. */
+/* Attaching to containers of crun: conmon's socket gives what is printed from now on, takes input, and ends with the
+ * container. */
 #include "tests/unit/agent_runtime_crun.h"
 
 #include <poll.h>

@@ -1,5 +1,5 @@
-/* crun and conmon, with an image, a sandbox and a cgroup for one pod. Without root, crun or conmon there is no fixture, and the tests are
- * skipped. */
+/* crun and conmon, with an image, a sandbox and a cgroup for one pod. Without root, crun or conmon there is no fixture,
+ * and the tests are skipped. */
 #ifndef TESTS_UNIT_AGENT_RUNTIME_CRUN_H
 #define TESTS_UNIT_AGENT_RUNTIME_CRUN_H
 
@@ -12,8 +12,8 @@
 #include <sys/mount.h>
 #include <unistd.h>
 
-/* crun wants no cgroup2 with controllers beside version 1 ones: in a mount namespace of its own it is taken away. Once per process and
- * before the pool has threads: they stay where they were made. */
+/* crun wants no cgroup2 with controllers beside version 1 ones: in a mount namespace of its own it is taken away. Once
+ * per process and before the pool has threads: they stay where they were made. */
 static inline bool enter_private_mounts(void)
 {
     if (geteuid() != 0 || access("/usr/bin/crun", X_OK) != 0 || access("/usr/bin/conmon", X_OK) != 0 ||

@@ -1,4 +1,5 @@
-/* The programs as they were built: loaded anywhere in memory, no stack that runs code, no table of addresses that can be written, checked calls. */
+/* The programs as they were built: loaded anywhere in memory, no stack that runs code, no table of addresses that
+ * can be written, checked calls. */
 #include <elf.h>
 #include <fcntl.h>
 #include <limits.h>

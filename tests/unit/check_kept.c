@@ -1,5 +1,5 @@
-/* The histories that are kept: every good one passes all checkers, every bad one is caught by the checker and for the reason in its name,
- * CHECKER-ANOMALY[.NUMBER-WORDS].jsonl. */
+/* The histories that are kept: every good one passes all checkers, every bad one is caught by the checker and for the
+ * reason in its name, CHECKER-ANOMALY[.NUMBER-WORDS].jsonl. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,4 +1,5 @@
-/* The checkers of registers and of lists against one that simply tries all orders, on small random histories, right and wrong. */
+/* The checkers of registers and of lists against one that simply tries all orders, on small random histories, right
+ * and wrong. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

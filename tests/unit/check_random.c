@@ -1,5 +1,5 @@
-/* Large histories of a correct store under concurrent clients, some of whose answers get lost: all checkers must pass them. The same with
- * one lie in it, put where it can be proved to be one, must be caught, every time. */
+/* Large histories of a correct store under concurrent clients, some of whose answers get lost: all checkers must pass
+ * them. The same with one lie in it, put where it can be proved to be one, must be caught, every time. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -295,7 +295,8 @@ static bool lie_unwritten(struct hist *h, struct rng *rng)
     return true;
 }
 
-/* A read or comparison sees a value that another had replaced before: both writes done one after the other, and before it began. */
+/* A read or comparison sees a value that another had replaced before: both writes done one after the other, and
+ * before it began. */
 static bool lie_stale(struct hist *h, struct rng *rng, enum hist_f f)
 {
     for (unsigned tries = 0; tries < 1000; tries++) {
@@ -434,7 +435,8 @@ static bool lie_end_left_out(struct hist *h, struct rng *rng)
     return false;
 }
 
-/* One of two lists that a transaction read lacks what another transaction appended to both, while the other has it: a torn read. */
+/* One of two lists that a transaction read lacks what another transaction appended to both, while the other has it:
+ * a torn read. */
 static bool lie_torn(struct hist *h, struct rng *rng)
 {
     for (unsigned tries = 0; tries < 4000; tries++) {

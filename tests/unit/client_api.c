@@ -1,5 +1,5 @@
-/* The api against masters that misbehave: calls go on with the next one under the same id, watches are resumed without gap or
- * duplicate. The masters are a script on a thread of its own, behind real TLS. */
+/* The api against masters that misbehave: calls go on with the next one under the same id, watches are resumed without
+ * gap or duplicate. The masters are a script on a thread of its own, behind real TLS. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,4 +1,5 @@
-/* What the completion of shells offers: rctl __complete, and the scripts that call it, run by the shells that are installed. */
+/* What the completion of shells offers: rctl __complete, and the scripts that call it, run by the shells that are
+ * installed. */
 #include "tests/unit/kit/habits.h"
 
 static int set_up(void **state)

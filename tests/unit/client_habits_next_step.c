@@ -1,4 +1,5 @@
-/* What stands in the way is named, and what to do next is said: limits, finalizers, pods without a node, wrong addresses. */
+/* What stands in the way is named, and what to do next is said: limits, finalizers, pods without a node, wrong
+ * addresses. */
 #include "tests/unit/kit/habits.h"
 
 static int set_up(void **state)

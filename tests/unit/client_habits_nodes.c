@@ -1,4 +1,5 @@
-/* kubectl's habits around nodes and running pods: cordon, drain, taint, run and attach, cp's words. Two hollow nodes. */
+/* kubectl's habits around nodes and running pods: cordon, drain, taint, run and attach, cp's words. Two hollow
+ * nodes. */
 #include "tests/unit/kit/habits.h"
 
 static int set_up(void **state)

@@ -1,4 +1,5 @@
-/* What rctl says of fields that are not carried out: warnings on stderr for each way to write, refusals, marks of explain. */
+/* What rctl says of fields that are not carried out: warnings on stderr for each way to write, refusals, marks of
+ * explain. */
 #include "tests/unit/kit/habits.h"
 
 static int set_up(void **state)

@@ -1,5 +1,5 @@
-/* Kustomizations against what kustomize prints for them: the hashes are those of Kubernetes' own documentation (whose second Secret was
- * made with "secert"). */
+/* Kustomizations against what kustomize prints for them: the hashes are those of Kubernetes' own documentation (whose
+ * second Secret was made with "secert"). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

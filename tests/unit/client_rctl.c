@@ -1,4 +1,5 @@
-/* The program as a whole, as far as it goes without a cluster: dispatch, help, usage errors, manifests, dry runs, configuration. */
+/* The program as a whole, as far as it goes without a cluster: dispatch, help, usage errors, manifests, dry runs,
+ * configuration. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -445,7 +446,8 @@ static void up_refuses_options_that_differ_from_the_cluster_that_is_there(void *
     }
 }
 
-/* Answers as masters may give them about an object that is gone; none of them may be taken for one that is no answer, or end the program. */
+/* Answers as masters may give them about an object that is gone; none of them may be taken for one that is no
+ * answer, or end the program. */
 static void an_answer_without_an_object_is_read_as_what_it_is(void **state)
 {
     (void)state;

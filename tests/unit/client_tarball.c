@@ -1,5 +1,5 @@
-/* Archives on their way to and from containers: what comes back is what was packed, and an archive that wants out of its directory gets
- * nowhere. */
+/* Archives on their way to and from containers: what comes back is what was packed, and an archive that wants out of
+ * its directory gets nowhere. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,8 +1,9 @@
-/* Random operations on a Deployment, from many seeds: whatever happens, the system itself never takes more pods away than maxUnavailable
- * allows (G9), never makes more than maxSurge allows, and when faults stop it converges (G10).
+/* Random operations on a Deployment, from many seeds: whatever happens, the system itself never takes more pods away
+ * than maxUnavailable allows (G9), never makes more than maxSurge allows, and when faults stop it converges (G10).
  *
- * The rules are checked at every single transaction: a controller's transaction may not lower the number of serving pods below
- * replicas - maxUnavailable, nor take any away when it is below already, unless replicas were lowered or the pods are too many. */
+ * The rules are checked at every single transaction: a controller's transaction may not lower the number of serving
+ * pods below replicas - maxUnavailable, nor take any away when it is below already, unless replicas were lowered or
+ * the pods are too many. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

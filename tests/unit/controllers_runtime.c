@@ -1,4 +1,5 @@
-/* The runtime's queue: one key once, backoff after errors, delays, the time budget; and the common pieces of controllers. */
+/* The runtime's queue: one key once, backoff after errors, delays, the time budget; and the common pieces of
+ * controllers. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -7,7 +7,8 @@
  *   delete KIND NAME [policy=Background|Foreground|Orphan] [grace=S] [ns=]
  *   remove KIND NAME [ns=]    at once, no questions
  *   reconcile CONTROLLER KIND NAME [ns=]   one reconcile; shows what the transaction changed
- *   run [limit=S] [trace[=full]]   controllers, a simple scheduler and agents, until nothing is left to do (letting time pass up to the limit)
+ *   run [limit=S] [trace[=full]]   controllers, a simple scheduler and agents, until nothing is left to do (letting
+ *                                  time pass up to the limit)
  *   show KIND... [ns=]        one line an object
  *   silence NODE, hear NODE, bad-image IMAGE, agents on|off, advance S
  *   calendar S                the calendar is off by that many seconds; time itself goes on */

@@ -1,4 +1,5 @@
-/* Backups as a user makes them: under load, by slow, dying and too many readers, from masters that fail, without a quorum. */
+/* Backups as a user makes them: under load, by slow, dying and too many readers, from masters that fail, without a
+ * quorum. */
 #include "tests/unit/kit/backup_kit.h"
 
 static int set_up_one(void **state)

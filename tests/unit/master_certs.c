@@ -432,7 +432,8 @@ static pid_t spawn_beside(struct kit *k, const char *program, const char *log, c
     return pid;
 }
 
-/* Runs rctl with the first master's admin.config (words: NULL-terminated); its exit code, what it said in *said (valid as long as the kit). */
+/* Runs rctl with the first master's admin.config (words: NULL-terminated); its exit code, what it said in *said
+ * (valid as long as the kit). */
 static int rctl(struct kit *k, const char **said, const char *const *words)
 {
     const char *args[12] = {"--config", path_of(k, 0, "admin.config")};

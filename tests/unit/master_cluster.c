@@ -1,4 +1,5 @@
-/* Three masters: joining, forwarding, reading anywhere, losing and regaining a leader, catching up, keeping everything; and what lies on disk. */
+/* Three masters: joining, forwarding, reading anywhere, losing and regaining a leader, catching up, keeping
+ * everything; and what lies on disk. */
 #include <dirent.h>
 #include <sys/stat.h>
 
@@ -255,7 +256,8 @@ static void test_agents_are_sent_to_the_leader(void **state)
 
 /* ---- Losing masters ---- */
 
-/* Writers that each create numbered objects, one after another, at a master of their own; what was acknowledged is counted. */
+/* Writers that each create numbered objects, one after another, at a master of their own; what was acknowledged is
+ * counted. */
 struct writer {
     struct client *c;
     unsigned id, next, acknowledged, busy;
@@ -365,7 +367,9 @@ static void test_a_deposed_leader_answers_no_current_read_from_the_past(void **s
     kit_freeze(k, old);
     int64_t stopped = kit_now();
     int rc;
-    do { /* the first attempt goes to the leader that sleeps: it must not wait for longer than the others need to elect one */
+    /* the first attempt goes to the leader that sleeps: it must not wait for longer than the others need to elect
+     * one */
+    do {
         rc = call(c, "patch", "{kind: ConfigMap, name: era, type: merge, patch: {data: {v: new}}}");
         assert_true(rc == 0 || rc == ERR_UNKNOWN_OUTCOME || rc == ERR_NO_QUORUM || rc == ERR_NOT_LEADER);
         kit_turn(k, 20);

@@ -1,4 +1,5 @@
-/* Far more pods than the nodes can take: whoever asks meanwhile is answered, users and nodes alike, and scaling back begins at once. */
+/* Far more pods than the nodes can take: whoever asks meanwhile is answered, users and nodes alike, and scaling back
+ * begins at once. */
 #include "tests/unit/kit/master_kit.h"
 
 static int set_up(void **state)

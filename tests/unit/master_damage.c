@@ -1,5 +1,5 @@
-/* Raft directories as a real master leaves them, with every kind of damage: whoever looks at them must see it, or see all that was acknowledged. In
- * this process, so that it can be done at thousands of places. */
+/* Raft directories as a real master leaves them, with every kind of damage: whoever looks at them must see it, or see
+ * all that was acknowledged. In this process, so that it can be done at thousands of places. */
 #include "tests/unit/kit/master_kit.h"
 
 #include <dirent.h>
@@ -210,8 +210,8 @@ static bool seen_or_harmless(const struct world *w, const struct image *im, cons
     const struct view *v = store_committed(r.store);
     struct view_hash hash = view_state_hash(v);
     bool same = view_revision(v) == im->revision && hash.lo == im->hash.lo && hash.hi == im->hash.hi;
-    /* Whole closed segments and snapshots are checked when libraft and the store load them, not by the quick look: there the replay counts, which
-     * checks what they check. */
+    /* Whole closed segments and snapshots are checked when libraft and the store load them, not by the quick look:
+     * there the replay counts, which checks what they check. */
     if (!damaged && r.report.state != DISK_DAMAGED && !same) {
         fail_msg("%s of %s at %zu is not seen, and what is read is revision %llu instead of %llu", what, name, at,
                  (unsigned long long)view_revision(v), (unsigned long long)im->revision);
@@ -255,7 +255,8 @@ static void what_is_cut_off_a_file_is_seen_or_harmless(void **state)
 {
     struct world *w = *state;
     struct image *im =
-        &w->before; /* all of it is under the mark: a cut at the very end of an entry looks like a segment's regular end */
+        /* all of it is under the mark: a cut at the very end of an entry looks like a segment's regular end */
+        &w->before;
     for (unsigned i = 0; i < im->count; i++) {
         struct file *f = &im->files[i];
         lay_down(w, im);
@@ -289,7 +290,8 @@ static void a_file_that_is_gone_or_zeroed_is_seen_or_harmless(void **state)
 
 /* ---- Closed segments before the open ones ---- */
 
-/* A batch's head (u32 CRC, u32 CRC, u64 count, count times: u64 term, u8 type, 3 unused, u32 size): where it ends, and whether it holds a command. */
+/* A batch's head (u32 CRC, u32 CRC, u64 count, count times: u64 term, u8 type, 3 unused, u32 size): where it ends,
+ * and whether it holds a command. */
 static size_t batch_end(const struct buf *b, size_t at, uint64_t *entries, bool *command)
 {
     size_t end;
@@ -362,7 +364,8 @@ static uint64_t place_of(const struct file *f)
                                                                          : 0;
 }
 
-/* All entries of an image from `from` on (a batch begins there; otherwise false), as one segment that was never closed. */
+/* All entries of an image from `from` on (a batch begins there; otherwise false), as one segment that was never
+ * closed. */
 static bool gather(const struct image *im, uint64_t from, struct buf *out)
 {
     static const uint8_t head[8] = {1}, zeros[4096];
@@ -421,8 +424,8 @@ static void close_segment(const struct world *w, char name[80], uint64_t first, 
     write_bytes(w, name, segment.data, segment.size);
 }
 
-/* A log without a snapshot is divided at each of its batches, as libraft would have: closed segments, which are lost, and an open one, whose entries
- * libraft would number anew. With `kept` a closed one before them stays. */
+/* A log without a snapshot is divided at each of its batches, as libraft would have: closed segments, which are lost,
+ * and an open one, whose entries libraft would number anew. With `kept` a closed one before them stays. */
 static unsigned lose_segments(const struct world *w, const struct buf *b, bool kept)
 {
     uint64_t next = 1, first = 1, entries;
@@ -484,7 +487,8 @@ static void closed_segments_lost_before_the_open_ones_are_seen(void **state)
     }
 }
 
-/* Behind the snapshot stands what does not follow it. Where batches do not begin where they are needed, there is nothing to be tried. */
+/* Behind the snapshot stands what does not follow it. Where batches do not begin where they are needed, there is
+ * nothing to be tried. */
 static void an_open_segment_that_does_not_follow_the_snapshot_is_seen(void **state)
 {
     struct world *w = *state;

@@ -1,4 +1,5 @@
-/* Masters whose disk fills up, on a small file system of their own. Needs the right to mount; without it the tests are skipped. */
+/* Masters whose disk fills up, on a small file system of their own. Needs the right to mount; without it the tests
+ * are skipped. */
 #include "tests/unit/kit/master_kit.h"
 
 #include <errno.h>

@@ -168,7 +168,8 @@ static void say_badly(struct kit *k, struct client *admin, unsigned to, unsigned
     assert_int_equal(bad_messages(admin), before + 1);
 }
 
-/* It is authenticated, but damaged, or of another version: its connection ends, and not the master that it speaks to. */
+/* It is authenticated, but damaged, or of another version: its connection ends, and not the master that it speaks
+ * to. */
 static void test_nonsense_of_another_master_closes_its_connection(void **state)
 {
     struct kit *k = *state;

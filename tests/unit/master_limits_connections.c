@@ -1,5 +1,5 @@
-/* Strangers who take all connections that there are: a real master with few descriptors serves its nodes and its administrators meanwhile, writes
- * to new segments of its log, and says who was refused. */
+/* Strangers who take all connections that there are: a real master with few descriptors serves its nodes and its
+ * administrators meanwhile, writes to new segments of its log, and says who was refused. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -49,8 +49,8 @@ static int64_t counted(struct client *admin, const char *of, const char *what)
     return value_path_int(row, what, -1);
 }
 
-/* A connection that is let in. The attackers have our own address, so we may be sent away for a second while none of their handshakes is old; whoever
- * comes again, as rctl and agents do, is let in. */
+/* A connection that is let in. The attackers have our own address, so we may be sent away for a second while none of
+ * their handshakes is old; whoever comes again, as rctl and agents do, is let in. */
 static struct client *patient(struct kit *k, enum pki_role role, const char *name)
 {
     for (int64_t until = kit_now() + 3 * KIT_WAIT_MS;; kit_turn(k, 50)) {
@@ -91,7 +91,8 @@ static void test_strangers_take_nobodys_place_and_do_not_stay(void **state)
         }
     }
     nobody_else_is_harmed(k);
-    assert_in_range(counted(admin, "peers without a certificate", "open"), 0, 4); /* they have one address; ten seconds may be over */
+    /* they have one address; ten seconds may be over */
+    assert_in_range(counted(admin, "peers without a certificate", "open"), 0, 4);
     assert_true(counted(admin, "peers without a certificate", "refused") > 0);
     /* Those who have a place and ask for nothing are closed as well. */
     for (int64_t until = kit_now() + 3 * KIT_WAIT_MS; counted(admin, "peers without a certificate", "open") > 0;) {

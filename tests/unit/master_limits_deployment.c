@@ -1,4 +1,5 @@
-/* A Deployment of a million replicas and no node for them: whoever else asks is served all the while, and it can be taken back. PODS=n waits for more pods. */
+/* A Deployment of a million replicas and no node for them: whoever else asks is served all the while, and it can be
+ * taken back. PODS=n waits for more pods. */
 #include "master/master.h"
 #include "tests/unit/kit/master_kit.h"
 

@@ -1,4 +1,5 @@
-/* Messages that are small on the wire and large once read: refused before they are read, told so, counted; what is taken in is measured. */
+/* Messages that are small on the wire and large once read: refused before they are read, told so, counted; what is
+ * taken in is measured. */
 #include "master/master.h"
 #include "tests/unit/kit/master_kit.h"
 

@@ -176,7 +176,8 @@ static void a_node_that_writes_without_end_waits_and_others_do_not(void **state)
     client_close(b);
 }
 
-/* Each entry of a report makes the leader read and judge the whole pod: one that stands there again and again is looked at once. */
+/* Each entry of a report makes the leader read and judge the whole pod: one that stands there again and again is
+ * looked at once. */
 static void a_pod_counts_once_in_a_report(void **state)
 {
     struct kit *k = *state;

@@ -1,4 +1,5 @@
-/* Requests that are small, quick and many: a node has so many a second, at each master and at the leader over all of them. */
+/* Requests that are small, quick and many: a node has so many a second, at each master and at the leader over all of
+ * them. */
 #include "master/auth/rate.h"
 #include "master/master.h"
 #include "tests/unit/kit/master_kit.h"

@@ -1,4 +1,5 @@
-/* Readers that never read, many of them: what they hold is bounded in all, who holds most goes, others are served. READERS=n measures with more. */
+/* Readers that never read, many of them: what they hold is bounded in all, who holds most goes, others are served.
+ * READERS=n measures with more. */
 #include "master/master.h"
 #include "tests/unit/kit/master_kit.h"
 

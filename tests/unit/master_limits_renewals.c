@@ -1,6 +1,7 @@
-/* Renewals of one identity: some are signed, the flood behind them is refused and costs next to nothing, and others are served meanwhile. */
-#include "master/master.h"
+/* Renewals of one identity: some are signed, the flood behind them is refused and costs next to nothing, and others
+ * are served meanwhile. */
 #include "master/auth/certs.h"
+#include "master/master.h"
 #include "tests/unit/kit/master_kit.h"
 
 #define FLOOD    2000u

@@ -1,4 +1,5 @@
-/* More deleted nodes than the list of revoked certificates has lines: it stays small, and the certificates are refused all the same. */
+/* More deleted nodes than the list of revoked certificates has lines: it stays small, and the certificates are
+ * refused all the same. */
 #include "master/auth/revoked.h"
 #include "tests/unit/kit/master_kit.h"
 

@@ -1,4 +1,5 @@
-/* A state that fills up: a warning from 80 %, refusal at the bound, and a way back; every master holds the same, whatever its own bound is. */
+/* A state that fills up: a warning from 80 %, refusal at the bound, and a way back; every master holds the same,
+ * whatever its own bound is. */
 #include "master/master.h"
 #include "tests/unit/kit/master_kit.h"
 

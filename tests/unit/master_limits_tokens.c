@@ -1,5 +1,5 @@
-/* What a join token is good for, and what it is not: for one newcomer or as many as were asked for, for the names that were asked for, until it has
- * expired; and guessing. */
+/* What a join token is good for, and what it is not: for one newcomer or as many as were asked for, for the names that
+ * were asked for, until it has expired; and guessing. */
 #include "master/auth/tokens.h"
 #include "master/members/join.h"
 #include "tests/unit/kit/master_kit.h"
@@ -153,8 +153,8 @@ static void a_network_is_an_address_or_a_64(void **state)
     }
 }
 
-/* Whoever hears nothing, or that the outcome is unknown, asks again with the same request: at any master, before and after the leader has died. Nobody
- * beyond the token's uses gets in for that. */
+/* Whoever hears nothing, or that the outcome is unknown, asks again with the same request: at any master, before and
+ * after the leader has died. Nobody beyond the token's uses gets in for that. */
 static void uses_are_never_exceeded_over_changes_of_leader(void **state)
 {
     struct kit *k = kit_three(NULL);

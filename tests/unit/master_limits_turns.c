@@ -1,4 +1,5 @@
-/* One identity with thousands of requests: others are answered before its backlog is, whatever the requests are. OBJECTS=n measures with more. */
+/* One identity with thousands of requests: others are answered before its backlog is, whatever the requests are.
+ * OBJECTS=n measures with more. */
 #include "master/master.h"
 #include "tests/unit/kit/master_kit.h"
 
@@ -186,7 +187,8 @@ static void watches_that_begin_are_paid_by_whoever_asks_for_them(void **state)
     client_close(alice);
 }
 
-/* More than the open batch has room for: they wait, nobody is refused, and whoever writes little does not stand behind them. */
+/* More than the open batch has room for: they wait, nobody is refused, and whoever writes little does not stand
+ * behind them. */
 static void writes_wait_for_room_and_others_go_before_them(void **state)
 {
     enum { WRITES = 3000, BYTES = 20000 };

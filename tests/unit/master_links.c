@@ -1,4 +1,5 @@
-/* Links of an agent to every master: streams and heartbeats over them while leaders change, and two agents with one name. */
+/* Links of an agent to every master: streams and heartbeats over them while leaders change, and two agents with one
+ * name. */
 #include "tests/unit/kit/master_kit.h"
 
 #define MASTERS  3

@@ -1,4 +1,5 @@
-/* Membership as its users see it: masters that join, come back, are replaced and removed, on a cluster that goes on working. */
+/* Membership as its users see it: masters that join, come back, are replaced and removed, on a cluster that goes on
+ * working. */
 #include "tests/unit/master_members.h"
 
 /* ---- Coming back without one's data ---- */
@@ -427,8 +428,8 @@ static void test_a_replaced_master_that_answers_again_is_not_removed_behind_ones
 
 /* ---- At the command line ---- */
 
-/* `master transfer ID` to a master that leads, or does not, as `leads` says. An election may come in between, on a machine that stands still: then once
- * more. */
+/* `master transfer ID` to a master that leads, or does not, as `leads` says. An election may come in between, on a
+ * machine that stands still: then once more. */
 static void transfer_until(struct kit *k, bool leads)
 {
     for (int64_t until = kit_now() + KIT_WAIT_MS;; assert_true(kit_now() < until)) {

@@ -1,4 +1,5 @@
-/* The leader dies in the middle of a change of the membership: whoever asks again gets what was asked for, and nothing is left half. */
+/* The leader dies in the middle of a change of the membership: whoever asks again gets what was asked for, and
+ * nothing is left half. */
 #include "tests/unit/master_members.h"
 
 /* Who ended by itself is started again, without failpoints: what a supervisor does. */
@@ -32,8 +33,9 @@ static unsigned arm_leader(struct kit *k, unsigned count, const char *failpoint)
     return armed;
 }
 
-/* Started at first, armed, and once more after the crash. An election may have come before the failpoint, on a machine that stood still: then another
- * leader has done what was asked for, and this one, which runs and does not lead, is started again without the failpoint. */
+/* Started at first, armed, and once more after the crash. An election may have come before the failpoint, on a machine
+ * that stood still: then another leader has done what was asked for, and this one, which runs and does not lead, is
+ * started again without the failpoint. */
 static void expect_crashed(struct kit *k, unsigned i)
 {
     for (int64_t until = kit_now() + KIT_WAIT_MS;; kit_turn(k, 50)) {

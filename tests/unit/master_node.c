@@ -1,4 +1,5 @@
-/* What agents ask of a master: registration, heartbeats, pods, references, routes, status, events; and what they may not. */
+/* What agents ask of a master: registration, heartbeats, pods, references, routes, status, events; and what they may
+ * not. */
 #include "tests/unit/kit/master_kit.h"
 
 struct state {

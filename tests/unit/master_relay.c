@@ -1,4 +1,5 @@
-/* logs, exec, port-forward and images: streams between a client and an agent, through the leader and through a follower. */
+/* logs, exec, port-forward and images: streams between a client and an agent, through the leader and through a
+ * follower. */
 #include "tests/unit/kit/master_kit.h"
 
 struct state {

@@ -1,5 +1,5 @@
-/* Masters whose data is damaged or lost, as real processes: they come back by themselves, whatever was damaged and wherever the way back was
- * interrupted, and with all of the state. */
+/* Masters whose data is damaged or lost, as real processes: they come back by themselves, whatever was damaged and
+ * wherever the way back was interrupted, and with all of the state. */
 #include "tests/unit/kit/master_kit.h"
 
 #include <dirent.h>

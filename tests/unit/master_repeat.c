@@ -1,5 +1,6 @@
-/* Requests sent again with the same id, because their first answer was lost: they are answered as the first would have been, on any master,
- * also behind a snapshot and a restart. And answers about objects that the request itself has taken away. */
+/* Requests sent again with the same id, because their first answer was lost: they are answered as the first would have
+ * been, on any master, also behind a snapshot and a restart. And answers about objects that the request itself has
+ * taken away. */
 #include <sys/stat.h>
 
 #include "tests/unit/kit/master_kit.h"

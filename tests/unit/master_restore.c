@@ -1,4 +1,5 @@
-/* Backups as a user restores them: after the loss of all masters, cut at every step, from files that are none, from earlier formats. */
+/* Backups as a user restores them: after the loss of all masters, cut at every step, from files that are none, from
+ * earlier formats. */
 #include <sys/stat.h>
 
 #include "tests/unit/kit/backup_kit.h"

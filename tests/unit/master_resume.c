@@ -1,4 +1,5 @@
-/* rctl exec and port-forward while the master that they lead over is killed, again and again: every byte once, in order, both ways. */
+/* rctl exec and port-forward while the master that they lead over is killed, again and again: every byte once, in
+ * order, both ways. */
 #include "tests/unit/master_streams.h"
 
 #define EXEC_BYTES 6000000u

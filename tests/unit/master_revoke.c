@@ -1,4 +1,5 @@
-/* Certificates that count no more: those of deleted nodes, and those that an administrator has revoked. Three masters; each of them refuses. */
+/* Certificates that count no more: those of deleted nodes, and those that an administrator has revoked. Three
+ * masters; each of them refuses. */
 #include "master/auth/revoked.h"
 #include "tests/unit/kit/master_kit.h"
 

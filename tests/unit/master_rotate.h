@@ -124,7 +124,8 @@ static inline const char *token_by_rctl(struct kit *k, const char *role)
     return arena_strndup(&k->arena, begin, (size_t)(end - begin));
 }
 
-/* A client with a certificate that is made here with a CA and its key, as somebody has who stole them. It trusts `trust`. */
+/* A client with a certificate that is made here with a CA and its key, as somebody has who stole them. It trusts
+ * `trust`. */
 static inline struct client *client_of(struct kit *k, unsigned master, const char *ca, const char *ca_key,
                                        const char *trust, enum pki_role role, const char *name)
 {

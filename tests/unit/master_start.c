@@ -1,4 +1,5 @@
-/* What init, join and run say when they cannot do their work: exactly what is wrong, on stderr, with exit code 1 (2: the command line). */
+/* What init, join and run say when they cannot do their work: exactly what is wrong, on stderr, with exit code 1 (2:
+ * the command line). */
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <netinet/in.h>

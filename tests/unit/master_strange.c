@@ -1,5 +1,6 @@
-/* Objects as no API lets them in, with every value in every place replaced by one of another type or size: as a newer or a damaged program may have stored them. No
- * controller and no scheduler ends the process for them. Each kind's cases run in a process of their own, so that all that fail are told. */
+/* Objects as no API lets them in, with every value in every place replaced by one of another type or size: as a newer
+ * or a damaged program may have stored them. No controller and no scheduler ends the process for them. Each kind's
+ * cases run in a process of their own, so that all that fail are told. */
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>

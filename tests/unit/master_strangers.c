@@ -1,4 +1,5 @@
-/* Bad input from strangers, and from friends who behave badly: they are closed or refused and counted, others are served, memory stays bounded. */
+/* Bad input from strangers, and from friends who behave badly: they are closed or refused and counted, others are
+ * served, memory stays bounded. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>

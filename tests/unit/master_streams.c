@@ -1,5 +1,6 @@
-/* rctl logs -f, exec, port-forward and image load, with real masters, a real agent (hollow: no processes) and real rctl, while the leadership
- * is given on, the leader is killed and the agent is started anew. What comes through is counted line by line. */
+/* rctl logs -f, exec, port-forward and image load, with real masters, a real agent (hollow: no processes) and real
+ * rctl, while the leadership is given on, the leader is killed and the agent is started anew. What comes through is
+ * counted line by line. */
 #include "tests/unit/master_streams.h"
 
 /* ---- Tests ---- */

@@ -1,4 +1,5 @@
-/* Masters are replaced by those of the next release (tests/next) one at a time, and back: what may be written when, what survives, who is refused. */
+/* Masters are replaced by those of the next release (tests/next) one at a time, and back: what may be written when,
+ * what survives, who is refused. */
 #include "tests/unit/master_streams.h"
 
 #define WRITES_MAX 4096u

@@ -1,5 +1,6 @@
-/* Requests that meet an election wait for its end: whatever is asked while the leader is frozen, killed or gives the leadership away is answered,
- * and not with an error. What waits is bounded in number and in time, and goes when whoever asked has gone. */
+/* Requests that meet an election wait for its end: whatever is asked while the leader is frozen, killed or gives the
+ * leadership away is answered, and not with an error. What waits is bounded in number and in time, and goes when
+ * whoever asked has gone. */
 #include "tests/unit/kit/master_kit.h"
 
 /* As in master/master.h. */
@@ -379,7 +380,8 @@ static void assert_has(const char *text, const char *part, bool has)
     }
 }
 
-/* Two of three are up, and do not know yet that the third, which led, is dead; or know it, and have not elected another one. */
+/* Two of three are up, and do not know yet that the third, which led, is dead; or know it, and have not elected
+ * another one. */
 static void test_status_during_an_election_says_that_one_is_under_way(void **state)
 {
     struct kit *k = *state;

@@ -177,7 +177,8 @@ static void content_that_was_changed_anywhere_is_damaged(void **state)
             int rc = read_content(b.data, b.size, &err);
             b.data[i] ^= (uint8_t)(1u << bit);
             if (rc != ERR_CORRUPT && rc != ERR_UNSUPPORTED) {
-                /* Names of kinds and counts in END are under no hash of this layer; the file's encryption covers them. */
+                /* Names of kinds and counts in END are under no hash of this layer; the file's encryption covers
+                 * them. */
                 assert_true(rc == 0 && i > b.size - 250);
             } else {
                 assert_true(err.message[0] != '\0');
@@ -414,7 +415,8 @@ static void a_file_that_is_cut_short_or_rearranged_is_refused(void **state)
         assert_non_null(strstr(err.message, "ends before its last chunk"));
     }
     assert_int_equal(open_file(file.data, file.size - 1, PASSPHRASE, &out, &err), ERR_CORRUPT);
-    /* The second chunk twice; the second and third exchanged; the first one's place taken by the second; something behind the end. */
+    /* The second chunk twice; the second and third exchanged; the first one's place taken by the second; something
+     * behind the end. */
     const uint8_t *head = file.data, *c0 = head + BACKUP_HEADER_SIZE, *c1 = c0 + chunk, *c2 = c1 + chunk,
                   *c3 = c2 + chunk;
     size_t last = file.size - (size_t)(c3 - head);

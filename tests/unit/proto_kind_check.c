@@ -258,7 +258,8 @@ static void owners_are_judged_member_by_member(void **state)
     }
 }
 
-/* Wherever an object names another: 253 characters are a name, 254 are none, and what no path could hold is none either. */
+/* Wherever an object names another: 253 characters are a name, 254 are none, and what no path could hold is none
+ * either. */
 static void names_that_are_looked_up_may_be_keys(void **state)
 {
     struct fixture *f = *state;

@@ -1,5 +1,6 @@
-/* The tables of proto/kinds/ beside the list of fields of Kubernetes' API (tests/script/fields): the same fields of the same types, merged the
- * same way by a strategic merge patch, neither more nor less. What a later version of the API adds is a new list. */
+/* The tables of proto/kinds/ beside the list of fields of Kubernetes' API (tests/script/fields): the same fields of the
+ * same types, merged the same way by a strategic merge patch, neither more nor less. What a later version of the API
+ * adds is a new list. */
 #include <stdlib.h>
 
 #include "tests/unit/proto_kind_fixture.h"

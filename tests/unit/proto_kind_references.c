@@ -1,5 +1,6 @@
-/* What objects refer to: each field of a pod's spec that names another object is in one table here, with the kind of the object; a field that is
- * in the schema and not in the table fails the test, so whoever adds a source of volumes or environments says what it refers to. */
+/* What objects refer to: each field of a pod's spec that names another object is in one table here, with the kind of
+ * the object; a field that is in the schema and not in the table fails the test, so whoever adds a source of volumes
+ * or environments says what it refers to. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -218,7 +219,8 @@ static void owners_come_first_in_any_version_of_their_group(void **state)
                          "{apiVersion: apps/v9, kind: Deployment, name: e, uid: u3}, "
                          "{apiVersion: other.io/v1, kind: Deployment, name: x, uid: u4}, "
                          "{apiVersion: v1, kind: Node, name: m, uid: u5}]}, spec: {nodeName: m}}"),
-        "owner ReplicaSet ns/r u1\nowner Deployment ns/d u2\nowner Deployment ns/e u3\nowner Node /m u5\nplace Node /m\n");
+        "owner ReplicaSet ns/r u1\nowner Deployment ns/d u2\nowner Deployment ns/e u3\nowner Node /m u5\nplace Node "
+        "/m\n");
 }
 
 static void an_event_refers_to_what_it_is_about(void **state)

@@ -3,14 +3,16 @@
  *   # comment
  *   frame YAML       the document that the rows below are set into, at its @
  *   ok SNIPPET       the document is accepted
- *   bad SNIPPET      the document is refused; the indented lines below are all its findings, each from its beginning; "..." stands for any
+ *   bad SNIPPET      the document is refused; the indented lines below are all its findings, each from its beginning;
+ *                    "..." stands for any
  *     PATH: KIND...  text, and what is behind the last piece may be anything
- *   from SNIPPET     the rows below are changes of the document with this snippet; `from` alone ends that. A document without a status keeps
- *                    that of the former one, as in a change of the spec
+ *   from SNIPPET     the rows below are changes of the document with this snippet; `from` alone ends that. A document
+ *                    without a status keeps that of the former one, as in a change of the spec
  *   gives SNIPPET    the document is accepted, and has these values afterwards:
  *     PATH = JSON    ("none": not there)
  *
- * %c*N% in a snippet or a finding stands for N times the character c. SNIPPET and frame are YAML in flow style, so a row is one line. */
+ * %c*N% in a snippet or a finding stands for N times the character c. SNIPPET and frame are YAML in flow style, so a
+ * row is one line. */
 #include <ctype.h>
 #include <glob.h>
 #include <stdlib.h>
@@ -74,8 +76,8 @@ static struct value *document(struct table *t, const char *snippet)
     return docs[0];
 }
 
-/* Every finding on a line of its own, without its place in the text. That a field is not carried out yet is no rule of validation
- * (proto_kind_state.c tests it). */
+/* Every finding on a line of its own, without its place in the text. That a field is not carried out yet is no rule of
+ * validation (proto_kind_state.c tests it). */
 static void list_findings(struct table *t, const char *message)
 {
     const char *p = strstr(message, " is invalid:");

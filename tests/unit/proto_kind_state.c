@@ -1,7 +1,7 @@
 /* Every field of every kind is done, refused or warned of, and does what its row says: no field is silently nothing.
  *
- * A document is made for each place in each table that sets this field alone. Of fields that count as done, somebody must speak the name:
- * a field that no program reads is not done. */
+ * A document is made for each place in each table that sets this field alone. Of fields that count as done, somebody
+ * must speak the name: a field that no program reads is not done. */
 #include <ctype.h>
 #include <dirent.h>
 #include <stdlib.h>

@@ -84,7 +84,8 @@ static void on_tick(uv_timer_t *t)
     (void)t; /* the loop's clock goes on */
 }
 
-/* Many who never begin their handshake; the gate has places for fewer. Whoever comes behind them is let in all the same. */
+/* Many who never begin their handshake; the gate has places for fewer. Whoever comes behind them is let in all the
+ * same. */
 static void silent_peers_do_not_keep_others_out(void **state)
 {
     (void)state;

@@ -1,4 +1,5 @@
-/* The gate: whoever wants all places gets the share of its class, of its address or of its name, and everybody else is let in. */
+/* The gate: whoever wants all places gets the share of its class, of its address or of its name, and everybody else
+ * is let in. */
 #include <arpa/inet.h>
 #include <setjmp.h>
 #include <stdarg.h>

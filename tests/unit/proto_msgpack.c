@@ -1,5 +1,5 @@
-/* msgpack: shortest encodings, round trips, and hostile bytes. The bytes to read are copied to the exact size on the heap, so
- * that a sanitizer sees every step outside. */
+/* msgpack: shortest encodings, round trips, and hostile bytes. The bytes to read are copied to the exact size on the
+ * heap, so that a sanitizer sees every step outside. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

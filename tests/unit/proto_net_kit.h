@@ -1,4 +1,5 @@
-/* What the tests of net and rpc share: a cluster's CA, identities, and a loop that is driven until something is true. */
+/* What the tests of net and rpc share: a cluster's CA, identities, and a loop that is driven until something is
+ * true. */
 #ifndef TESTS_PROTO_NET_KIT_H
 #define TESTS_PROTO_NET_KIT_H
 

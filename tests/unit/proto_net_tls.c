@@ -50,7 +50,8 @@ static void server_of_another_ca_is_refused(void **state)
     world_free(w);
 }
 
-/* A cluster's CA is replaced by another one of the same name: who trusts both takes both, and shows a certificate of either. */
+/* A cluster's CA is replaced by another one of the same name: who trusts both takes both, and shows a certificate of
+ * either. */
 static void of_two_cas_both_are_trusted_and_who_trusts_one_takes_one(void **state)
 {
     (void)state;

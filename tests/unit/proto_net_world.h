@@ -1,6 +1,8 @@
-/* The world of the tests of net: a server on a loop, the ends it accepted and one client; each end remembers what happened to it.
+/* The world of the tests of net: a server on a loop, the ends it accepted and one client; each end remembers what
+ * happened to it.
  *
- * Most tests are about one connection: world_connected() has it open, world_free() ends it and checks that each end was told once. */
+ * Most tests are about one connection: world_connected() has it open, world_free() ends it and checks that each end
+ * was told once. */
 #ifndef TESTS_UNIT_PROTO_NET_WORLD_H
 #define TESTS_UNIT_PROTO_NET_WORLD_H
 

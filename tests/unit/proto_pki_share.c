@@ -69,7 +69,8 @@ static void a_threshold_of_one_is_the_key_in_each_part(void **state)
     }
 }
 
-/* With one part fewer than are needed, for every key that could be there is a part that fits: whatever the missing one is, the rest has said nothing. */
+/* With one part fewer than are needed, for every key that could be there is a part that fits: whatever the missing
+ * one is, the rest has said nothing. */
 static void fewer_than_the_threshold_fit_every_key(void **state)
 {
     (void)state;

@@ -1,5 +1,5 @@
-/* A stream's end for the tests of rpc, the same on both sides: it writes what it has as fast as credit lets it, counts what it reads,
- * and ends as it was told. */
+/* A stream's end for the tests of rpc, the same on both sides: it writes what it has as fast as credit lets it, counts
+ * what it reads, and ends as it was told. */
 #ifndef TESTS_UNIT_PROTO_RPC_SOURCE_H
 #define TESTS_UNIT_PROTO_RPC_SOURCE_H
 

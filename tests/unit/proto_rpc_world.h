@@ -1,7 +1,8 @@
-/* The world of the tests of rpc: one loop, one server that accepts a session, and a client, either of rpc or of raw bytes.
+/* The world of the tests of rpc: one loop, one server that accepts a session, and a client, either of rpc or of raw
+ * bytes.
  *
- * The certificates are made once a program: make_certificates and drop_certificates are its group's fixtures, and a test hands its state
- * to world_new, world_connected or world_raw. */
+ * The certificates are made once a program: make_certificates and drop_certificates are its group's fixtures, and a
+ * test hands its state to world_new, world_connected or world_raw. */
 #ifndef TESTS_UNIT_PROTO_RPC_WORLD_H
 #define TESTS_UNIT_PROTO_RPC_WORLD_H
 

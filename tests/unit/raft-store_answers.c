@@ -1,5 +1,6 @@
-/* Messages that libraft would take badly, late ones above all: what a follower answers to those of a former term, what it does with old ones
- * of this term, and which answers a leader believes (raft/replica_io.c, rules 7, 14, 15, 17 to 20). */
+/* Messages that libraft would take badly, late ones above all: what a follower answers to those of a former term, what
+ * it does with old ones of this term, and which answers a leader believes (raft/replica_io.c, rules 7, 14, 15, 17 to
+ * 20). */
 #include "raft-store/raft/replica_int.h"
 #include "tests/unit/raft-store_cluster.h"
 
@@ -216,7 +217,8 @@ static void a_late_answer_about_a_pre_vote_moves_no_follower_to_the_next_term(vo
     cluster_close(&c);
 }
 
-/* One has the entries that the other lacks, the other has asked for votes in vain and is terms ahead, the third is dead. */
+/* One has the entries that the other lacks, the other has asked for votes in vain and is terms ahead, the third is
+ * dead. */
 static void who_has_the_longer_log_and_an_older_term_is_elected(void **state)
 {
     (void)state;

@@ -1,4 +1,5 @@
-/* Leader and followers arrive at the same state, entries and snapshots say all of it, damage is found, secrets are sealed. */
+/* Leader and followers arrive at the same state, entries and snapshots say all of it, damage is found, secrets are
+ * sealed. */
 #include "tests/unit/raft-store_help.h"
 
 #include <xxhash.h>

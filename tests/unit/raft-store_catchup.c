@@ -1,4 +1,5 @@
-/* A master that was away catches up, by a snapshot or by the log; snapshots that cannot be stored, are damaged, or are just being written. */
+/* A master that was away catches up, by a snapshot or by the log; snapshots that cannot be stored, are damaged, or
+ * are just being written. */
 #include "tests/unit/raft-store_cluster.h"
 
 static void a_lagging_master_gets_a_snapshot(void **state)
@@ -107,7 +108,8 @@ static void a_leader_that_finds_its_snapshot_damaged_stops_and_another_sends_its
     cluster_close(&c);
 }
 
-/* A worker with a snapshot holds up the end; what a follower that lags says meanwhile comes to a library that has taken itself apart. */
+/* A worker with a snapshot holds up the end; what a follower that lags says meanwhile comes to a library that has
+ * taken itself apart. */
 static void a_leader_that_stops_while_a_snapshot_is_written_bears_late_answers(void **state)
 {
     (void)state;

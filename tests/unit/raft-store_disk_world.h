@@ -1,4 +1,5 @@
-/* Masters as the daemon has them: libraft's disk in real directories, messages over TLS on loopback, one loop for all. */
+/* Masters as the daemon has them: libraft's disk in real directories, messages over TLS on loopback, one loop for
+ * all. */
 #ifndef TESTS_RAFT_STORE_DISK_WORLD_H
 #define TESTS_RAFT_STORE_DISK_WORLD_H
 

@@ -1,4 +1,5 @@
-/* What evaluation on the tip decides: preconditions, what the store gives and keeps, parts, deletion, all or nothing, repeats. */
+/* What evaluation on the tip decides: preconditions, what the store gives and keeps, parts, deletion, all or
+ * nothing, repeats. */
 #include "tests/unit/raft-store_help.h"
 
 #include "base/timefmt.h"

@@ -1,6 +1,7 @@
-/* Random faults under load, from seeds: crashes with a part of the unsynced writes, splits, lost and overtaking messages, processes that stand
- * still. Every write has an id; one that is unknown is repeated until it is known. Reads are linearizable: none misses a write that
- * was acknowledged before it was asked for. In the end all acknowledged writes are there, once, and all masters are equal.
+/* Random faults under load, from seeds: crashes with a part of the unsynced writes, splits, lost and overtaking
+ * messages, processes that stand still. Every write has an id; one that is unknown is repeated until it is known. Reads
+ * are linearizable: none misses a write that was acknowledged before it was asked for. In the end all acknowledged
+ * writes are there, once, and all masters are equal.
  *
  * SEEDS=n runs seeds 1 to n, FIRST=n begins with n: a failing seed is printed. */
 #include "tests/unit/raft-store_cluster.h"

@@ -1,4 +1,5 @@
-/* What the tests of the store share: a deterministic clock and chance, objects from short YAML, a transaction in one call. */
+/* What the tests of the store share: a deterministic clock and chance, objects from short YAML, a transaction in one
+ * call. */
 #ifndef TESTS_UNIT_RAFT_STORE_HELP_H
 #define TESTS_UNIT_RAFT_STORE_HELP_H
 

@@ -1,5 +1,6 @@
-/* Messages of masters that are damaged, or of another version, or lie: whatever can be written as one, in whatever state it finds a master, ends
- * nobody. Random ones, from a seed: numbers near what is true and at the ends of their range, entries of every sort. */
+/* Messages of masters that are damaged, or of another version, or lie: whatever can be written as one, in whatever
+ * state it finds a master, ends nobody. Random ones, from a seed: numbers near what is true and at the ends of their
+ * range, entries of every sort. */
 #include "tests/unit/raft-store_cluster.h"
 
 #include "raft-store/raft/raft_codec.h"
@@ -180,7 +181,8 @@ static void nothing_that_a_master_says_ends_another_one(void **state)
     assert_int_equal(alive, 3 * SEEDS);
 }
 
-/* A leader whose log has another entry where ours is committed: libraft gives up in a way that frees the message twice. */
+/* A leader whose log has another entry where ours is committed: libraft gives up in a way that frees the message
+ * twice. */
 static void entries_behind_another_past_than_the_committed_one_are_not_followed(void **state)
 {
     (void)state;

@@ -1,5 +1,5 @@
-/* What a newer program writes, read by this one: kinds and fields that are unknown here are kept, hashed, saved and changed; formats that must be understood
- * are news, never damage. */
+/* What a newer program writes, read by this one: kinds and fields that are unknown here are kept, hashed, saved and
+ * changed; formats that must be understood are news, never damage. */
 #include "tests/unit/raft-store_help.h"
 
 #include <xxhash.h>

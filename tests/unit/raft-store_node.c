@@ -155,8 +155,8 @@ static void a_cut_off_leader_does_not_answer_reads(void **state)
     cluster_close(&c);
 }
 
-/* The hardest case: a leader whose process stood still does not know that it has been replaced, and what it gets first on waking are
- * a question and acknowledgements of its last entry, all from before. */
+/* The hardest case: a leader whose process stood still does not know that it has been replaced, and what it gets first
+ * on waking are a question and acknowledgements of its last entry, all from before. */
 static void a_leader_that_stood_still_tells_nothing_old(void **state)
 {
     (void)state;
@@ -359,7 +359,8 @@ static struct object *big_object(const char *prefix, unsigned i)
     return config_map("default", name, "k", big);
 }
 
-/* "What the system wants leaves room for users, users for nodes, and all for removals." Nothing commits here: the leader is alone. */
+/* "What the system wants leaves room for users, users for nodes, and all for removals." Nothing commits here: the
+ * leader is alone. */
 static void a_full_batch_is_full_for_the_system_first_and_for_removals_last(void **state)
 {
     (void)state;

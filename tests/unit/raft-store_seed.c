@@ -1,4 +1,5 @@
-/* A Raft directory that begins behind a state leads with it, goes on above its revisions, and is made in empty directories only. */
+/* A Raft directory that begins behind a state leads with it, goes on above its revisions, and is made in empty
+ * directories only. */
 #include "tests/unit/raft-store_help.h"
 
 #include <dirent.h>

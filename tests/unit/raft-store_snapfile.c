@@ -1,4 +1,5 @@
-/* The state of a snapshot as a file of its own: whole or not there, found by its reference alone, swept when nobody refers to it. */
+/* The state of a snapshot as a file of its own: whole or not there, found by its reference alone, swept when nobody
+ * refers to it. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

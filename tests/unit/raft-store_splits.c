@@ -1,5 +1,5 @@
-/* Networks that stay split: as long as some master is heard by a majority that it hears, writes go on, however odd the rest is. Each split is a
- * row; `leads` led when it began. Masters 1 to 5, votes all. */
+/* Networks that stay split: as long as some master is heard by a majority that it hears, writes go on, however odd the
+ * rest is. Each split is a row; `leads` led when it began. Masters 1 to 5, votes all. */
 #include "tests/unit/raft-store_cluster.h"
 
 #define COUNT   5u
@@ -96,7 +96,8 @@ static const struct {
     {"bridge", bridge},
 };
 
-/* A client that asks whoever leads as far as it can tell, one write after another; how many were acknowledged within ms. */
+/* A client that asks whoever leads as far as it can tell, one write after another; how many were acknowledged within
+ * ms. */
 static unsigned writes_within(struct cluster *c, int64_t ms, unsigned *next)
 {
     unsigned done = 0;

@@ -155,7 +155,8 @@ static void course_repeat(const struct course *c, struct store *s, struct store 
     }
 }
 
-/* Whoever was cut anywhere, between two objects of a transaction as well, is told the transaction that he has not seen the end of. */
+/* Whoever was cut anywhere, between two objects of a transaction as well, is told the transaction that he has not
+ * seen the end of. */
 static void check_history(struct store *s)
 {
     uint64_t newest = view_revision(store_committed(s));
@@ -210,7 +211,8 @@ static void a_fork_comes_to_the_same_state_as_the_tip_and_leaves_it_alone(void *
     free(c);
 }
 
-/* Every object of a transaction has the next revision, and its change stands there: whatever came to nothing on the way. */
+/* Every object of a transaction has the next revision, and its change stands there: whatever came to nothing on the
+ * way. */
 static void revisions_are_counted_by_object(void **state)
 {
     (void)state;

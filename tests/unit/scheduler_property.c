@@ -1,5 +1,5 @@
-/* Random pods, nodes and changes from many seeds: no node is ever over-committed (G7), no host port is taken twice, what the scheduler holds
- * equals what a resync builds, and nothing waits that would fit. */
+/* Random pods, nodes and changes from many seeds: no node is ever over-committed (G7), no host port is taken twice,
+ * what the scheduler holds equals what a resync builds, and nothing waits that would fit. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -265,7 +265,8 @@ static void open_crowd(struct trial *t, const struct scheduler_config *config, u
     stage_apply(&t->stage, buf_cstr(&text));
 }
 
-/* 3,000 pods wait for room; when there is room for one, as many as WAKE_MAX are looked at, not all, and the oldest gets it. */
+/* 3,000 pods wait for room; when there is room for one, as many as WAKE_MAX are looked at, not all, and the oldest
+ * gets it. */
 static void room_for_one_does_not_stir_the_crowd(void **state)
 {
     (void)state;
@@ -314,7 +315,8 @@ static int64_t running_clock(void *data)
     return clock_ms++;
 }
 
-/* Each look at the clock takes a millisecond here: a run ends soon after its budget, and the rest goes on in the next. */
+/* Each look at the clock takes a millisecond here: a run ends soon after its budget, and the rest goes on in the
+ * next. */
 static void a_run_ends_with_its_budget(void **state)
 {
     (void)state;

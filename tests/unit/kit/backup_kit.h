@@ -6,7 +6,8 @@
 
 #define PASSPHRASE "correct horse battery"
 
-/* PROGRAM of the build ("rctl", "tests/reeve-master") without a terminal; both outputs are added to the file `out`. failpoints: may be NULL. */
+/* PROGRAM of the build ("rctl", "tests/reeve-master") without a terminal; both outputs are added to the file `out`.
+ * failpoints: may be NULL. */
 pid_t start_program(const char *program, const char *failpoints, const char *out, const char *const *args);
 bool is_over(pid_t pid, int *rc); /* rc: exit code, or 128 + signal */
 /* Until it ends, while the loop turns: its exit code; what it said lives as long as the kit. */

@@ -6,13 +6,13 @@
  *   };
  *   habits_run(h, rows, ARRAY_SIZE(rows));
  *
- * A line is given to /bin/sh in a directory of its own (HOME as well) with rctl in PATH and REEVE_CONFIG naming a configuration of the first
- * administrator in it ("config" there). What does not end by itself is typed as `first 2 rctl get pods -w`: its first two lines, then it is ended.
- * Rows run in order and share the cluster and the directory; all of them run, what is wrong is printed
- * row by row, and any wrong one fails the test.
+ * A line is given to /bin/sh in a directory of its own (HOME as well) with rctl in PATH and REEVE_CONFIG naming a
+ * configuration of the first administrator in it ("config" there). What does not end by itself is typed as `first 2
+ * rctl get pods -w`: its first two lines, then it is ended. Rows run in order and share the cluster and the directory;
+ * all of them run, what is wrong is printed row by row, and any wrong one fails the test.
  *
- * Expectations of stdout and stderr: NULL: anything. "=text": exactly this. Otherwise each line of the text must be found somewhere in what
- * was printed, and a line that begins with '!' must not be found. */
+ * Expectations of stdout and stderr: NULL: anything. "=text": exactly this. Otherwise each line of the text must be
+ * found somewhere in what was printed, and a line that begins with '!' must not be found. */
 #ifndef TESTS_HABITS_H
 #define TESTS_HABITS_H
 
@@ -35,11 +35,12 @@ struct habits {
     char *out, *err; /* of the last line; freed by the next */
 };
 
-/* One master; with `nodes` > 0 so many hollow nodes, hollow-0 and so on, in one real agent: pods are bound, started in pretence
- * and become Ready. Returns when all are Ready. */
+/* One master; with `nodes` > 0 so many hollow nodes, hollow-0 and so on, in one real agent: pods are bound, started in
+ * pretence and become Ready. Returns when all are Ready. */
 struct habits *habits_start(unsigned nodes);
 void habits_stop(struct habits *h);
-/* The same for a group of tests, whose state they make: *state is the struct habits. line: what prepares them, typed as by habits_must; NULL: nothing. */
+/* The same for a group of tests, whose state they make: *state is the struct habits. line: what prepares them, typed
+ * as by habits_must; NULL: nothing. */
 int habits_set_up(void **state, unsigned nodes, const char *line, const char *input);
 int habits_tear_down(void **state);
 /* In such a test: its rows. */

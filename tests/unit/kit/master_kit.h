@@ -1,8 +1,9 @@
-/* What the tests of the master share: real masters as child processes on loopback, in a directory of their own, and clients, agents and
- * strangers that talk to them from one loop.
+/* What the tests of the master share: real masters as child processes on loopback, in a directory of their own, and
+ * clients, agents and strangers that talk to them from one loop.
  *
- * Parameters are written as YAML in flow style; answers are documents that live as long as the kit. Whatever a test waits for has a deadline
- * (KIT_WAIT_MS), and missing it fails the test. A master that ends otherwise than it was told to fails the test that stops it. */
+ * Parameters are written as YAML in flow style; answers are documents that live as long as the kit. Whatever a test
+ * waits for has a deadline (KIT_WAIT_MS), and missing it fails the test. A master that ends otherwise than it was
+ * told to fails the test that stops it. */
 #ifndef TESTS_MASTER_KIT_H
 #define TESTS_MASTER_KIT_H
 
@@ -62,7 +63,8 @@ void kit_init(struct kit *k, const char *const *args);
 unsigned kit_join(struct kit *k, unsigned by);
 /* The same with a token of the test's; exit code, and what it said in *said (malloc). */
 int kit_join_with(struct kit *k, unsigned by, const char *token, char **said);
-/* And with addresses to ask, comma separated. The newcomer's own address is a fresh one, unless the test has filled in masters[].addr. */
+/* And with addresses to ask, comma separated. The newcomer's own address is a fresh one, unless the test has filled
+ * in masters[].addr. */
 int kit_join_at(struct kit *k, const char *by, const char *token, char **said);
 void kit_start(struct kit *k, unsigned i);
 /* From the next start on, and for join: the program of the next release (tests/next), or this one. */
@@ -75,8 +77,8 @@ void kit_start_armed(struct kit *k, unsigned i, const char *failpoints);
 int kit_wait_end(struct kit *k, unsigned i);
 /* The signal, and waits for the end. SIGTERM: must exit with 0. A frozen one goes on first. */
 void kit_stop(struct kit *k, unsigned i, int sig);
-/* SIGSTOP and SIGCONT to a master that runs. A test that freezes one has a tear-down of its own that calls kit_thaw_all: if the test fails, the next
- * one does not meet a frozen master. */
+/* SIGSTOP and SIGCONT to a master that runs. A test that freezes one has a tear-down of its own that calls
+ * kit_thaw_all: if the test fails, the next one does not meet a frozen master. */
 void kit_freeze(struct kit *k, unsigned i);
 void kit_thaw(struct kit *k, unsigned i);
 void kit_thaw_all(struct kit *k);
@@ -86,13 +88,15 @@ struct kit *kit_one(const char *const *args);
 void kit_wait_voters(struct kit *k, unsigned by, unsigned wanted);
 /* Three running masters, all voters. */
 struct kit *kit_three(const char *const *args);
-/* Runs the program with arguments until it ends: exit code; stdout and stderr together in *said (malloc; may be NULL). */
+/* Runs the program with arguments until it ends: exit code; stdout and stderr together in *said (malloc; may be
+ * NULL). */
 int kit_run(struct kit *k, char **said, const char *const *args);
-/* The same with rctl and the first administrator's configuration, which must know a master that runs (`config set-servers`). */
+/* The same with rctl and the first administrator's configuration, which must know a master that runs (`config
+ * set-servers`). */
 int kit_rctl(struct kit *k, char **said, const char *const *args);
 const char *kit_program(void);
-/* Environment for whoever looks for a fault: TEST=pattern runs some of the tests, KEEP=1 leaves the directory behind, SEED=n is another
- * course of what is random. */
+/* Environment for whoever looks for a fault: TEST=pattern runs some of the tests, KEEP=1 leaves the directory behind,
+ * SEED=n is another course of what is random. */
 #define KIT_RUN(tests, set_up, tear_down)                                                                              \
     (cmocka_set_test_filter(getenv("TEST")), cmocka_run_group_tests(tests, set_up, tear_down))
 unsigned kit_free_port(void);
