@@ -1,26 +1,17 @@
-/* The stage with all controllers running and a simple scheduler that puts pods on the emptiest ready node. Included
- * by test programs. */
+#include "tests/script/cluster.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "controllers/controller.h"
-#include "controllers/deletion.h"
-#include "tests/script/stage.h"
-
-struct cluster {
-    struct stage stage;
-    struct controllers *controllers;
-};
-
-static __attribute__((unused)) int cluster_submit(void *data, const struct txn *t, struct error *err)
+int cluster_submit(void *data, const struct txn *t, struct error *err)
 {
     return stage_submit(&((struct cluster *)data)->stage, t, err);
 }
-static __attribute__((unused)) const struct view *cluster_tip(void *data)
+const struct view *cluster_tip(void *data)
 {
     return stage_tip(&((struct cluster *)data)->stage);
 }
-static void cluster_observe(void *data, const struct change *changes, unsigned count)
+void cluster_observe(void *data, const struct change *changes, unsigned count)
 {
     controllers_observe(((struct cluster *)data)->controllers, changes, count);
 }
@@ -52,7 +43,7 @@ static struct str emptiest_node(const struct view *v)
 }
 
 /* Binds one pod. */
-static bool cluster_schedule(struct cluster *c)
+bool cluster_schedule(struct cluster *c)
 {
     struct view_iter it;
     view_iter_node_pods(&it, stage_tip(&c->stage), STR_NONE);
@@ -78,7 +69,7 @@ static bool cluster_schedule(struct cluster *c)
     return false;
 }
 
-static __attribute__((unused)) bool cluster_turn(void *data)
+bool cluster_turn(void *data)
 {
     struct cluster *c = data;
     struct controllers_stats before, after;
@@ -89,12 +80,12 @@ static __attribute__((unused)) bool cluster_turn(void *data)
     return cluster_schedule(c) || after.transactions != before.transactions;
 }
 
-static __attribute__((unused)) int64_t cluster_deadline(void *data)
+int64_t cluster_deadline(void *data)
 {
     return controllers_next_deadline(((struct cluster *)data)->controllers);
 }
 
-static __attribute__((unused)) void cluster_open(struct cluster *c, uint64_t seed)
+void cluster_open(struct cluster *c, uint64_t seed)
 {
     stage_open(&c->stage, seed);
     const struct controllers_config config = {
@@ -110,14 +101,13 @@ static __attribute__((unused)) void cluster_open(struct cluster *c, uint64_t see
     controllers_resync(c->controllers);
 }
 
-static __attribute__((unused)) void cluster_close(struct cluster *c)
+void cluster_close(struct cluster *c)
 {
     controllers_free(c->controllers);
     stage_close(&c->stage);
 }
 
-static __attribute__((unused)) void cluster_delete(struct cluster *c, const struct object *o,
-                                                   enum deletion_policy policy, int64_t grace_s)
+void cluster_delete(struct cluster *c, const struct object *o, enum deletion_policy policy, int64_t grace_s)
 {
     struct arena a;
     struct txn t;

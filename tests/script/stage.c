@@ -225,7 +225,7 @@ int stage_apply_yaml(struct stage *w, const char *yaml, struct error *err)
     return rv;
 }
 
-static void patch_part(struct stage *w, const struct object *o, const char *yaml, enum txn_part part)
+void stage_patch_part(struct stage *w, const struct object *o, const char *yaml, enum txn_part part)
 {
     struct arena a;
     struct error err = {0};
@@ -254,12 +254,12 @@ void stage_patch(struct stage *w, enum kind_id kind, const char *ns, const char 
         fprintf(stderr, "no %s %s/%s\n", kind_by_id(kind)->name, ns, name);
         abort();
     }
-    patch_part(w, o, yaml, TXN_PART_SPEC);
+    stage_patch_part(w, o, yaml, TXN_PART_SPEC);
 }
 
 void stage_status_patch(struct stage *w, const struct object *o, const char *yaml)
 {
-    patch_part(w, o, yaml, TXN_PART_STATUS);
+    stage_patch_part(w, o, yaml, TXN_PART_STATUS);
 }
 
 void stage_remove(struct stage *w, const struct object *o)
@@ -318,7 +318,7 @@ void stage_hear(struct stage *w, const char *node)
     stage_status_patch(w, stage_get(w, KIND_NODE, "", node), yaml);
 }
 
-static bool ready(const struct object *pod)
+bool stage_pod_is_ready(const struct object *pod)
 {
     for (struct mp_iter it = mp_iter(mp_path(object_mp(pod), "status.conditions")); mp_next(&it);) {
         if (str_is(mp_str(mp_get(it.value, "type")), "Ready")) {
@@ -348,12 +348,12 @@ static bool agent_finish(struct stage *w, const struct object *pod)
     if (mp_int(mp_get(metadata, "deletionGracePeriodSeconds"), 0) == 0) {
         return false;
     }
-    patch_part(w, pod, "metadata: {deletionGracePeriodSeconds: 0}", TXN_PART_ALL);
+    stage_patch_part(w, pod, "metadata: {deletionGracePeriodSeconds: 0}", TXN_PART_ALL);
     return true;
 }
 
 /* What one agent does for one pod in one step. */
-static bool agent_step(struct stage *w, const struct object *pod)
+bool stage_agent_step(struct stage *w, const struct object *pod)
 {
     struct str node = mp_str(mp_path(object_mp(pod), "spec.nodeName"));
     struct str phase = mp_str(mp_path(object_mp(pod), "status.phase"));
@@ -364,7 +364,7 @@ static bool agent_step(struct stage *w, const struct object *pod)
     if (pod->deleting) {
         return agent_finish(w, pod);
     }
-    if (ready(pod) || image_bad(w, pod) || str_is(phase, "Failed") || str_is(phase, "Succeeded")) {
+    if (stage_pod_is_ready(pod) || image_bad(w, pod) || str_is(phase, "Failed") || str_is(phase, "Succeeded")) {
         return false;
     }
     char yaml[300];
@@ -392,7 +392,7 @@ bool stage_agents_step(struct stage *w)
     }
     bool any = false;
     for (size_t i = 0; i < count; i++) {
-        any |= agent_step(w, pods[i]);
+        any |= stage_agent_step(w, pods[i]);
         object_unref(pods[i]);
     }
     free(pods);

@@ -53,9 +53,15 @@ void stage_apply(struct stage *w, const char *text);
 int stage_apply_yaml(struct stage *w, const char *yaml, struct error *err);
 /* Merge patch in YAML on an object (spec part). */
 void stage_patch(struct stage *w, enum kind_id kind, const char *ns, const char *name, const char *yaml);
+/* The same of any part of an object. */
+void stage_patch_part(struct stage *w, const struct object *o, const char *yaml, enum txn_part part);
 void stage_status_patch(struct stage *w, const struct object *o, const char *yaml);
 void stage_remove(struct stage *w, const struct object *o); /* at once */
 
+/* The condition Ready. */
+bool stage_pod_is_ready(const struct object *pod);
+/* What its agent does next with the pod. True if anything was done. */
+bool stage_agent_step(struct stage *w, const struct object *pod);
 /* Agents: pods bound get ready, pods being deleted go, unless their node is silent. True if anything was done. */
 bool stage_agents_step(struct stage *w);
 void stage_silence(struct stage *w, const char *node);

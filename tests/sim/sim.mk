@@ -7,6 +7,13 @@ $(BUILD)/tests/sim/sim: $(SIM_OBJS) $(BUILD)/tests/libcheck.a $(call libs_of,mas
 	@echo "  LINK  tests/sim/$(@F)"
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $(SIM_OBJS) $(BUILD)/tests/libcheck.a $(call libs_of,master) $(LDLIBS_ALL)
 
+# Tests of the store that run clusters of their own on the simulated network and disk.
+SIM_UNITS := $(patsubst %,$(BUILD)/tests/unit/raft-store_%,answers catchup faults hostile membership node splits)
+$(SIM_UNITS): %: %.o $(BUILD)/tests/sim/sim_disk.o $(BUILD)/tests/sim/sim_io.o $(call libs_of,raft-store)
+	@mkdir -p $(@D)
+	@echo "  LINK  $(@F)"
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ -lcmocka $(LDLIBS_ALL)
+
 JOBS ?= 1
 
 # A failing seed leaves its trace in $(BUILD)/tests/logs.

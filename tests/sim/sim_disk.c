@@ -211,7 +211,7 @@ static int sim_io_snapshot_put(struct raft_io *io, unsigned trailing, struct raf
     return 0;
 }
 
-static struct raft_snapshot *disk_snapshot(const struct sim_disk *d)
+struct raft_snapshot *sim_disk_snapshot(const struct sim_disk *d)
 {
     struct raft_snapshot *s = raft_calloc(1, sizeof *s);
     s->index = d->snapshot_index;
@@ -242,7 +242,7 @@ static void get_done(void *arg)
         g->req->cb(g->req, NULL, RAFT_IOERR);
     } else {
         g->io->saw_rot |= g->io->disk->rotten;
-        g->req->cb(g->req, disk_snapshot(g->io->disk), 0);
+        g->req->cb(g->req, sim_disk_snapshot(g->io->disk), 0);
     }
     sim_io_unref(g->io);
     free(g);
@@ -290,7 +290,7 @@ static int sim_io_load(struct raft_io *io, raft_term *term, raft_id *vote, struc
     }
     *term = d->term;
     *vote = d->vote;
-    *snapshot = d->has_snapshot ? disk_snapshot(d) : NULL;
+    *snapshot = d->has_snapshot ? sim_disk_snapshot(d) : NULL;
     *start = d->start;
     *n = d->count;
     *entries = NULL;

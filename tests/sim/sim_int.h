@@ -18,5 +18,7 @@ void sim_disk_methods(struct raft_io *io);
 void sim_disk_cancel(struct sim_io *me); /* at close: what was not done */
 void sim_disk_crash(struct sim_io *me);
 void sim_disk_free(struct sim_disk *d);
+/* What the disk holds as its newest snapshot, as raft_io gives it. Owned by the caller. */
+struct raft_snapshot *sim_disk_snapshot(const struct sim_disk *d);
 
 #endif

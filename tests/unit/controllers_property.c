@@ -7,14 +7,14 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
-#include "tests/script/cluster.c"
-#include "tests/script/stage.c"
-#include "tests/script/stage_spell.c"
-#include "tests/script/stage_text.c"
+#include "tests/script/cluster.h"
+#include "tests/script/stage.h"
 
 struct trial {
     struct cluster cluster;
@@ -32,7 +32,7 @@ static int count_pods(const struct trial *t, bool serving)
     view_iter(&it, stage_tip(&t->cluster.stage), kind_by_id(KIND_POD), STR("default"));
     VIEW_FOR(pod, &it)
     {
-        n += !pod->deleting && (!serving || ready(pod));
+        n += !pod->deleting && (!serving || stage_pod_is_ready(pod));
     }
     return n;
 }
@@ -118,7 +118,7 @@ static void agent_event(struct trial *t)
     } else if (t->faults && rng_below(&t->rng, 8) == 0) {
         stage_status_patch(&t->cluster.stage, pod, "status: {conditions: [{type: Ready, status: 'False'}]}");
     } else {
-        agent_step(&t->cluster.stage, pod);
+        stage_agent_step(&t->cluster.stage, pod);
     }
 }
 

@@ -3,16 +3,16 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
 #include "base/failpoint.h"
 #include "controllers/util.h"
-#include "tests/script/cluster.c"
-#include "tests/script/stage.c"
-#include "tests/script/stage_spell.c"
-#include "tests/script/stage_text.c"
+#include "tests/script/cluster.h"
+#include "tests/script/stage.h"
 
 struct fixture {
     struct cluster cluster;

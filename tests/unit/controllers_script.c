@@ -15,16 +15,15 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
-/* The harness is not a module with a library: it is built into the test. */
-#include "tests/script/cluster.c"
-#include "tests/script/script.c"
-#include "tests/script/stage.c"
-#include "tests/script/stage_spell.c"
-#include "tests/script/stage_text.c"
+#include "tests/script/cluster.h"
+#include "tests/script/script.h"
+#include "tests/script/stage.h"
 
 static const char *step_ns(const struct script_step *step)
 {
@@ -62,7 +61,7 @@ static void do_patch(struct cluster *c, const struct script_step *step, struct b
 {
     (void)out;
     const struct object *o = step_object(c, step, 0);
-    patch_part(&c->stage, o, step->body, TXN_PART_SPEC);
+    stage_patch_part(&c->stage, o, step->body, TXN_PART_SPEC);
 }
 static void do_status(struct cluster *c, const struct script_step *step, struct buf *out)
 {
@@ -72,7 +71,7 @@ static void do_status(struct cluster *c, const struct script_step *step, struct 
 static void do_older(struct cluster *c, const struct script_step *step, struct buf *out)
 {
     (void)out;
-    patch_part(&c->stage, step_object(c, step, 0), step->body, TXN_PART_ALL);
+    stage_patch_part(&c->stage, step_object(c, step, 0), step->body, TXN_PART_ALL);
 }
 static void do_delete(struct cluster *c, const struct script_step *step, struct buf *out)
 {

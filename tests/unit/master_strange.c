@@ -5,6 +5,8 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -15,9 +17,7 @@
 #include "controllers/controller.h"
 #include "proto/text/text.h"
 #include "scheduler/scheduler.h"
-#include "tests/script/stage.c"
-#include "tests/script/stage_spell.c"
-#include "tests/script/stage_text.c"
+#include "tests/script/stage.h"
 
 struct fixture {
     struct stage stage;

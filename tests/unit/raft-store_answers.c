@@ -2,6 +2,7 @@
  * it does with old ones of this term, and which answers a leader believes (raft/replica_io.c, rules 7, 14, 15, 17 to
  * 20). */
 #include "raft-store/raft/replica_int.h"
+#include "tests/sim/sim_int.h"
 #include "tests/unit/raft-store_cluster.h"
 
 struct heard {
@@ -275,7 +276,7 @@ static void a_snapshot_of_a_former_term_is_not_acknowledged(void **state)
     struct member *l = await_leader(&c);
     struct member *f = next_to(&c, l);
     assert_true(replica_term(f->replica) > former && c.sim.disks[l->id].has_snapshot);
-    struct raft_snapshot *s = disk_snapshot(&c.sim.disks[l->id]);
+    struct raft_snapshot *s = sim_disk_snapshot(&c.sim.disks[l->id]);
     struct raft_message late = {
         .type = RAFT_INSTALL_SNAPSHOT,
         .server_id = l->id,

@@ -7,10 +7,6 @@
 #include "raft-store/raft/replica.h"
 #include "tests/sim/sim_io.h"
 
-/* not part of a library */
-#include "tests/sim/sim_disk.c"
-#include "tests/sim/sim_io.c"
-
 #define MEMBERS_MAX 5
 #define ADDRESS_MAX 32
 

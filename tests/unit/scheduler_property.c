@@ -3,15 +3,15 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
 #include "proto/model/quantity.h"
 #include "scheduler/scheduler.h"
-#include "tests/script/stage.c"
-#include "tests/script/stage_spell.c"
-#include "tests/script/stage_text.c"
+#include "tests/script/stage.h"
 
 struct trial {
     struct stage stage;
@@ -121,9 +121,9 @@ static void node_event(struct trial *t)
         return;
     }
     if (rng_below(&t->rng, 3) == 0) {
-        patch_part(&t->stage, node, "spec: {unschedulable: true}", TXN_PART_SPEC);
+        stage_patch_part(&t->stage, node, "spec: {unschedulable: true}", TXN_PART_SPEC);
     } else {
-        patch_part(&t->stage, node, "spec: {unschedulable: false}", TXN_PART_SPEC);
+        stage_patch_part(&t->stage, node, "spec: {unschedulable: false}", TXN_PART_SPEC);
     }
 }
 

@@ -14,17 +14,16 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
 #include "scheduler/scheduler.h"
 
-/* The harness is not a module with a library: it is built into the test. */
-#include "tests/script/script.c"
-#include "tests/script/stage.c"
-#include "tests/script/stage_spell.c"
-#include "tests/script/stage_text.c"
+#include "tests/script/script.h"
+#include "tests/script/stage.h"
 
 struct fixture {
     struct stage stage;
@@ -67,7 +66,7 @@ static void do_apply(struct fixture *f, const struct script_step *step, struct b
 static void do_patch(struct fixture *f, const struct script_step *step, struct buf *out)
 {
     (void)out;
-    patch_part(&f->stage, step_object(f, step), step->body, TXN_PART_SPEC);
+    stage_patch_part(&f->stage, step_object(f, step), step->body, TXN_PART_SPEC);
 }
 static void do_status(struct fixture *f, const struct script_step *step, struct buf *out)
 {

@@ -1,0 +1,14 @@
+# The stage of script and property tests: tests/script/*.c as a library. Included by tests/tests.mk.
+
+STAGE_LIB := $(BUILD)/tests/libstage.a
+$(STAGE_LIB): $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/script/*.c))
+	@mkdir -p $(@D)
+	$(Q)rm -f $@ && ar qcs $@ $^
+
+STAGE_UNITS = $(BUILD)/tests/unit/$(1)_script $(BUILD)/tests/unit/$(1)_property
+$(call STAGE_UNITS,controllers) $(BUILD)/tests/unit/controllers_runtime: %: %.o $(STAGE_LIB) $(call libs_of,controllers)
+$(call STAGE_UNITS,scheduler): %: %.o $(STAGE_LIB) $(call libs_of,scheduler)
+$(call STAGE_UNITS,controllers) $(call STAGE_UNITS,scheduler) $(BUILD)/tests/unit/controllers_runtime:
+	@mkdir -p $(@D)
+	@echo "  LINK  $(@F)"
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ -lcmocka $(LDLIBS_ALL)
