@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "tests/fault/kit.h"
+#include "tests/kit/free_port.h"
 
 /* Often, so that masters that come back are sent one. */
 #define SNAPSHOTS "--snapshot-entries", "300"
@@ -214,18 +215,6 @@ int cluster_leader(struct cluster *c)
 }
 
 /* ---- Bringing it up ---- */
-
-/* A port that is free now. Somebody may be quicker; then the master says so in its log. */
-static uint16_t free_port(void)
-{
-    struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t size = sizeof in;
-    CLEANUP_CLOSE int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0 || bind(fd, (struct sockaddr *)&in, size) != 0 || getsockname(fd, (struct sockaddr *)&in, &size) != 0) {
-        fault_die("find a free port", NULL);
-    }
-    return ntohs(in.sin_port);
-}
 
 static const char *shim_path(struct cluster *c, unsigned i)
 {
