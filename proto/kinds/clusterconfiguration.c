@@ -28,14 +28,18 @@ SCHEMA_STATIC(clusterconfiguration, "ClusterConfiguration", "What holds for the 
     OBJECT("status", status, "What the masters know of it.", .flags = FIELD_STATUS));
 /* clang-format on */
 
-static void check_net(const struct value *v, const struct fpath *p, struct errlist *l, struct cidr *out)
+/* True: it is right, *out is it. */
+static bool check_net(const struct value *v, const struct fpath *p, struct errlist *l, struct cidr *out)
 {
     if (!cidr_parse(value_to_str(v), out)) {
         bad_value(l, v, p, "must be a range of IPv4 addresses with nothing behind its mask (such as 10.244.0.0/16)");
-        *out = (struct cidr){0, 32};
-    } else if (out->bits < 8 || out->bits > CLUSTER_NODE_CIDR_MASK_MAX) {
-        bad_value(l, v, p, "must have a mask of 8 to 30 bits");
+        return false;
     }
+    if (out->bits < 8 || out->bits > CLUSTER_NODE_CIDR_MASK_MAX) {
+        bad_value(l, v, p, "must have a mask of 8 to 30 bits");
+        return false;
+    }
+    return true;
 }
 
 static void check_ports(const struct value *v, const struct fpath *p, struct errlist *l)
@@ -61,11 +65,11 @@ static void validate(const struct value *obj, const struct value *old, struct er
         bad_value(l, name, FPATH_AT(FPATH("metadata"), "name"),
                   "must be 'cluster': there is one for the whole cluster");
     }
-    check_net(value_get(net, "podSubnet"), FPATH_AT(p, "podSubnet"), l, &pods);
-    check_net(value_get(net, "serviceSubnet"), FPATH_AT(p, "serviceSubnet"), l, &services);
-    check_range(l, value_get(net, "nodeCIDRMaskSize"), FPATH_AT(p, "nodeCIDRMaskSize"), pods.bits,
+    bool pods_right = check_net(value_get(net, "podSubnet"), FPATH_AT(p, "podSubnet"), l, &pods);
+    bool services_right = check_net(value_get(net, "serviceSubnet"), FPATH_AT(p, "serviceSubnet"), l, &services);
+    check_range(l, value_get(net, "nodeCIDRMaskSize"), FPATH_AT(p, "nodeCIDRMaskSize"), pods_right ? pods.bits : 8,
                 CLUSTER_NODE_CIDR_MASK_MAX);
-    if (cidr_overlap(pods, services)) {
+    if (pods_right && services_right && cidr_overlap(pods, services)) {
         bad_value(l, value_get(net, "serviceSubnet"), FPATH_AT(p, "serviceSubnet"), "must not overlap podSubnet");
     }
     check_ports(value_get(net, "serviceNodePortRange"), FPATH_AT(p, "serviceNodePortRange"), l);
