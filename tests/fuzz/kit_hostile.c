@@ -44,6 +44,9 @@ static const struct {
     {KIND_EVENT,
      {"{apiVersion: v1, kind: Event, metadata: {name: e}, involvedObject: {kind: Pod, namespace: default, name: p}, "
       "reason: R, message: M}"}},
+    {KIND_CLUSTERCONFIGURATION,
+     {"{apiVersion: reeve.io/v1, kind: ClusterConfiguration, metadata: {name: cluster}, spec: {networking: "
+      "{podSubnet: 10.8.0.0/14, nodeCIDRMaskSize: 26}, nodeMonitorGracePeriodSeconds: 9}}"}},
 };
 
 struct value *hostile_base(struct arena *a, const struct kind *k, unsigned choice)
