@@ -316,7 +316,8 @@ int config_flatten(struct arena *a, struct config *c, struct error *err)
 static struct value *find_context(struct config *c, const char *context, struct error *err)
 {
     const struct value *contexts = value_get(c->doc, "contexts");
-    struct value *entry = value_find(contexts, "name", str_of(context));
+    struct str wanted = context[0] != '\0' ? str_of(context) : value_path_str(c->doc, "current-context");
+    struct value *entry = value_find(contexts, "name", wanted);
     if (entry == NULL) {
         CLEANUP_BUF struct buf names = BUF_INIT;
         VALUE_FOR(i, contexts)

@@ -68,22 +68,32 @@ static const char *format(struct upping *p, const char *fmt, ...)
 
 /* ---- Talking to it ---- */
 
+/* The masters' addresses into DIR/config. What is there stays, above all its certificates: rctl renews them, and the first administrator's of
+ * masters/m1 may count no more. */
 static int write_config(struct upping *p)
 {
     struct up *u = &p->u;
     struct arena *a = &p->r->arena;
     struct config c;
     struct config_target t;
+    const char *path = up_path(a, u, "config"), *servers[CONFIG_SERVERS_MAX];
+    unsigned count = 0;
+    while (count < u->masters && count < CONFIG_SERVERS_MAX) {
+        servers[count] = format(p, "127.0.0.1:%u", u->ports[count]);
+        count++;
+    }
+    if (access(path, F_OK) == 0) {
+        int rc = config_load(a, path, &c, &p->err);
+        return rc != 0 ? rc : config_set_servers(a, &c, "", servers, count, &p->err);
+    }
     int rc = config_load(a, up_path(a, u, "masters/m1/admin.config"), &c, &p->err);
     rc = rc != 0 ? rc : config_resolve(a, &c, NULL, &t, &p->err);
     if (rc != 0) {
         return rc;
     }
-    t.servers_count = 0;
-    for (unsigned i = 0; i < u->masters; i++) {
-        t.servers[t.servers_count++] = format(p, "127.0.0.1:%u", u->ports[i]);
-    }
-    return config_write(up_path(a, u, "config"), &t, "admin", &p->err);
+    memcpy(t.servers, servers, count * sizeof *servers);
+    t.servers_count = count;
+    return config_write(path, &t, "admin", &p->err);
 }
 
 static int open_api(struct upping *p)
