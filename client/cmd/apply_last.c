@@ -45,16 +45,27 @@ static const struct option_row view_options[] = {OPTION_ROWS_FILES,
                                                  OPTION_ROW_ALL,
                                                  {"output", 'o', OPTION_VALUE, "yaml", NULL, "FORM", "yaml or json"}};
 
+/* The objects that are meant, as they are in the cluster. False: it has been said why not, *code is the exit code. */
+static bool select_there(struct rctl *r, struct api_list *list, int *code)
+{
+    struct error err = {0};
+    if (!common_form_valid(r, code)) {
+        return false;
+    }
+    if (rctl_connect(r, &err) != 0 || common_select_there(r, list, code, &err) != 0) {
+        *code = common_fail(r, &err);
+        return false;
+    }
+    return true;
+}
+
 static int run_view(struct rctl *r)
 {
     struct error err = {0};
     int code = EXIT_DONE;
     CLEANUP_LIST struct api_list list = {0};
-    if (!common_form_valid(r, &code)) {
+    if (!select_there(r, &list, &code)) {
         return code;
-    }
-    if (rctl_connect(r, &err) != 0 || common_select_there(r, &list, &code, &err) != 0) {
-        return common_fail(r, &err);
     }
     for (unsigned i = 0; i < list.count; i++) {
         const struct object *o = list.items[i];
@@ -168,11 +179,8 @@ static int run_edit(struct rctl *r)
     struct error err = {0};
     int code = EXIT_DONE;
     CLEANUP_LIST struct api_list list = {0};
-    if (!common_form_valid(r, &code)) {
+    if (!select_there(r, &list, &code)) {
         return code;
-    }
-    if (rctl_connect(r, &err) != 0 || common_select_there(r, &list, &code, &err) != 0) {
-        return common_fail(r, &err);
     }
     for (unsigned i = 0; i < list.count; i++) {
         struct object *o = list.items[i];

@@ -8,6 +8,7 @@
 #include "base/timefmt.h"
 #include "master/auth/rotate.h"
 #include "master/record.h"
+#include "proto/facts/configdata.h"
 
 #define LIST_NS   STR("kube-system")
 #define LIST_NAME STR("reeve-revoked")
@@ -71,15 +72,10 @@ static const struct object *list_in(const struct view *v)
     return view_get(v, kind_by_id(KIND_CONFIGMAP), LIST_NS, LIST_NAME);
 }
 
-static struct str data_of(const struct object *o, const char *key)
-{
-    return o == NULL ? STR_NONE : mp_str(mp_get(mp_get(object_mp(o), "data"), key));
-}
-
 static int64_t floor_of(const struct object *o)
 {
     int64_t ms = 0;
-    return str_to_int64(data_of(o, "floor"), &ms) ? ms : 0;
+    return str_to_int64(configdata_text(o, "floor"), &ms) ? ms : 0;
 }
 
 bool revoked_is_list(const struct object *o)
@@ -119,7 +115,7 @@ void revoked_free(struct revoked *r)
 
 static void take_in(struct revoked *r, const struct object *o)
 {
-    struct str text = data_of(o, "list");
+    struct str text = configdata_text(o, "list");
     struct line l;
     clear(r);
     r->revision = o == NULL ? 0 : o->revision;
@@ -167,7 +163,7 @@ static struct line_at look_up(const struct master *m, const char *kind, const ch
     const struct line_at *known = kind == NULL ? NULL : find(m, kind, name);
     struct line_at out = known == NULL ? (struct line_at){0} : *known;
     const struct object *o = kind == NULL ? NULL : ahead(m);
-    struct str text = data_of(o, "list");
+    struct str text = configdata_text(o, "list");
     struct line l;
     while (o != NULL && next_line(&text, &l)) {
         if (str_is(l.kind, kind) && str_is(l.name, name)) {
@@ -283,7 +279,7 @@ static void edit_open(struct edit *e, struct master *m, const struct line *fresh
     arena_init(&e->arena);
     e->old = list_in(store_tip(replica_store(m->replica)));
     e->floor_ms = floor_of(e->old);
-    struct str text = data_of(e->old, "list");
+    struct str text = configdata_text(e->old, "list");
     struct line l;
     while (next_line(&text, &l)) {
         if (l.until_s <= now_s || replaced(&l, fresh, count)) {
@@ -443,7 +439,7 @@ int revoked_add_serial(struct master *m, struct txn *t, struct str serial, int64
 
 unsigned revoked_each(const struct master *m, revoked_each_cb *each, void *data)
 {
-    struct str text = data_of(list_in(store_committed(replica_store(m->replica))), "list");
+    struct str text = configdata_text(list_in(store_committed(replica_store(m->replica))), "list");
     struct line l;
     unsigned count = 0;
     while (next_line(&text, &l)) {

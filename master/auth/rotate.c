@@ -9,6 +9,7 @@
 #include "base/timefmt.h"
 #include "master/auth/identity.h"
 #include "master/auth/revoked.h"
+#include "proto/facts/configdata.h"
 
 #define RECORD_NS   STR("kube-system")
 #define RECORD_NAME STR("reeve-ca")
@@ -60,14 +61,9 @@ bool rotate_is_record(const struct object *o)
                                         (o->kind->id == KIND_SECRET && str_eq(o->name, KEY_NAME)));
 }
 
-static struct str data_of(const struct object *o, const char *key)
-{
-    return mp_str(mp_get(mp_get(object_mp(o), "data"), key));
-}
-
 static char *text_of(const struct object *o, const char *key)
 {
-    struct str s = data_of(o, key);
+    struct str s = configdata_text(o, key);
     return s.n == 0 || s.n > PKI_PEM_MAX ? NULL : xstrndup(s.p, s.n);
 }
 
@@ -104,10 +100,10 @@ static void take_in(struct master *m, const struct view *v, const struct object 
     }
     r->ca_pem = text_of(o, "ca");
     r->next_pem = text_of(o, "next");
-    r->phase = r->next_pem == NULL ? ROTATE_NONE : phase_of(data_of(o, "phase"));
-    snprintf(r->since, sizeof r->since, "%.*s", STR_ARG(data_of(o, "since")));
-    r->hold = str_is(data_of(o, "hold"), "true");
-    r->finish = str_is(data_of(o, "finish"), "true");
+    r->phase = r->next_pem == NULL ? ROTATE_NONE : phase_of(configdata_text(o, "phase"));
+    snprintf(r->since, sizeof r->since, "%.*s", STR_ARG(configdata_text(o, "since")));
+    r->hold = str_is(configdata_text(o, "hold"), "true");
+    r->finish = str_is(configdata_text(o, "finish"), "true");
     bool sound = r->ca_pem != NULL && pki_cert_fingerprint(r->ca_pem, print, NULL) == 0 &&
                  (r->phase == ROTATE_NONE || pki_cert_fingerprint(r->next_pem, r->next, NULL) == 0);
     if (!sound) {
@@ -177,7 +173,7 @@ int rotate_write_step(struct master *m, struct txn *t, const struct rotate_step 
     const struct object *old = rotate_record_in(tip), *secret = rotate_key_in(tip);
     struct value *doc = old == NULL ? document(&a, "ConfigMap", RECORD_NAME) : object_to_value(&a, old);
     struct value *data = value_ensure_map(&a, doc, "data");
-    bool same = old != NULL && str_is(data_of(old, "phase"), rotate_phases[step->to]);
+    bool same = old != NULL && str_is(configdata_text(old, "phase"), rotate_phases[step->to]);
     char date[TIMEFMT_SIZE];
     int rv = 0;
     timefmt_rfc3339(env_wall_ms(m->env), date);

@@ -24,6 +24,7 @@
 #include "master/nodes/nodes.h"
 #include "master/record.h"
 #include "proto/facts/cluster.h"
+#include "proto/facts/configdata.h"
 #include "proto/schema/release.h"
 #include "proto/text/text.h"
 
@@ -222,7 +223,7 @@ struct str members_address(struct master *m, uint64_t id, bool agent_facing)
     }
     char key[32];
     snprintf(key, sizeof key, "%" PRIu64, id);
-    struct str both = mp_str(mp_get(mp_get(object_mp(o), "data"), key));
+    struct str both = configdata_text(o, key);
     const char *space = both.n == 0 ? NULL : memchr(both.p, ' ', both.n);
     if (space == NULL) {
         return both;
