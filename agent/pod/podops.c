@@ -1,8 +1,7 @@
 /* What pods ask of their node, done by the modules of this one: the only place where the machines of pod.h and
  * container.h meet processes, namespaces and files. Here: sandboxes, ends, giving back, telling. Volumes, images and
- * starts are in podops_start.c, hooks and probes in podops_check.c, where a sandbox lies in podops_paths.c. Contexts hold
- * pointers to pods and containers: a
- * pod lives until every answer it waits for has come. */
+ * starts are in podops_start.c, hooks and probes in podops_check.c; where a sandbox lies is in podops_paths.c. Contexts
+ * hold pointers to pods and containers: a pod lives until every answer it waits for has come. */
 #include <assert.h>
 #include <signal.h>
 #include <stdio.h>
