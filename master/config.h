@@ -3,6 +3,8 @@
  *   master.yaml        id, name, cluster, listen, advertise, agentAddress, join (addresses), timings
  *   ca.crt ca.key      the cluster's CA; every master holds the key, since any of them may sign a joiner
  *   master.crt .key    this master's identity (O=reeve:masters, CN=id); renewed by itself (identity.c)
+ *   joining.key .csr   key and request of a master that is just joining: kept until it has its answer, so that a
+ *                      repetition is known as the same newcomer
  *   seal.key           32 bytes, hex: what belongs to Secrets is encrypted with it on disk
  *   raft/              log, snapshots, term and vote: libraft's files, and ours beside them: reeve-mark
  *                      (raft-store/disk/mark.h), state-*.rvs (raft-store/disk/snapfile.h), reeve-ballast

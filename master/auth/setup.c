@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 #include <uv.h>
 
 #include "base/env.h"
@@ -73,6 +74,39 @@ int setup_init(struct master_config *c, struct error *err)
 }
 
 /* ---- join ---- */
+
+#define JOINING_KEY "joining.key"
+#define JOINING_CSR "joining.csr"
+
+/* Key and request of an earlier attempt, or new ones, which are on the disk before anybody hears of them: a token counts
+ * for the key, so who lost the answer shows the same one again. */
+static int joining_key(const struct master_config *c, char **csr, char **key, struct error *err)
+{
+    char key_path[600], csr_path[600];
+    struct pki_identity who = {.role = PKI_ROLE_MASTER, .name = "joining"};
+    master_config_path(c, JOINING_KEY, key_path, sizeof key_path);
+    master_config_path(c, JOINING_CSR, csr_path, sizeof csr_path);
+    if (pki_read_file(key_path, PKI_PEM_MAX, key, NULL, NULL) == 0 &&
+        pki_read_file(csr_path, PKI_PEM_MAX, csr, NULL, NULL) == 0 && pki_request_fits(*csr, *key)) {
+        return 0;
+    }
+    free(TAKE_PTR(*csr));
+    pki_free_key(TAKE_PTR(*key));
+    int rv = pki_make_request(&who, csr, key, err);
+    rv = rv != 0 ? rv : setup_write_file(c, JOINING_CSR, *csr, 0600, err);
+    rv = rv != 0 ? rv : setup_write_file(c, JOINING_KEY, *key, 0600, err);
+    return rv;
+}
+
+static void forget_joining_key(const struct master_config *c)
+{
+    static const char *const files[] = {JOINING_KEY, JOINING_CSR};
+    char path[600];
+    for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+        master_config_path(c, files[i], path, sizeof path);
+        unlink(path);
+    }
+}
 
 #define ATTEMPT_MS 25000 /* a join waits for its turn, and for the leader's disk */
 
@@ -197,9 +231,10 @@ int setup_join(struct master_config *c, const char *token, const char *addresses
         return rv;
     }
     char *csr = NULL, *key = NULL;
-    struct pki_identity who = {.role = PKI_ROLE_MASTER, .name = "joining"};
-    rv = pki_make_request(&who, &csr, &key, err);
+    rv = joining_key(c, &csr, &key, err);
     if (rv != 0) {
+        free(csr);
+        pki_free_key(key);
         return rv;
     }
     struct joining j = {.c = c, .key_pem = key, .err = err};
@@ -208,7 +243,7 @@ int setup_join(struct master_config *c, const char *token, const char *addresses
     int64_t start = env_now_ms(env_real());
     error_set(err, ERR_USAGE, "no master's address given");
     /* A cluster that has just lost or not yet found its leader, or is changing otherwise, says "try again": until the
-     * time is over; and who joins twice from one address joins once, so an open outcome is no hindrance. If nobody
+     * time is over; and who joins twice with one key joins once, so an open outcome is no hindrance. If nobody
      * listens at all, the address is likely wrong: only as long as a master needs to start. */
     do {
         char *copy = xstrdup(list);
@@ -225,6 +260,7 @@ int setup_join(struct master_config *c, const char *token, const char *addresses
     free(csr);
     pki_free_key(key);
     if (rv == 0) {
+        forget_joining_key(c);
         printf("Master %" PRIu64 " of cluster %s is prepared in %s.", c->id, c->cluster, c->dir);
         if (j.replaces != 0) {
             printf(" It takes the place of master %" PRId64 ".", j.replaces);

@@ -38,7 +38,7 @@ int token_store(struct master *m, struct txn *t, const struct token_grant *grant
 /* The token's Secret, borrowed from the tip: right secret, right role, not expired. Else NULL, and err says the same
  * for every reason (a guesser learns nothing): ERR_UNAUTHORIZED. */
 const struct object *token_find(struct master *m, struct str token, struct str role, struct error *err);
-/* May `who` (a node: its name and what tells its key; a master: its address) join with it under this name?
+/* May `who` (a node: its name and what tells its key; a master: what tells its key) join with it under this name?
  * ERR_UNAUTHORIZED: it is used up, or was given for another name. */
 int token_admits(const struct object *secret, struct str name, const char *who, struct error *err);
 /* Notes in the transaction that `who` has joined with it. Not counted twice. id: the first TOKEN_ID_CHARS of the

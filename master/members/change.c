@@ -201,7 +201,7 @@ static enum outcome take_id(struct asked_change *c, struct error *err)
     txn_init(&t, "join");
     enum outcome o = STEP_FAIL;
     if (record_put(&r, &t, err) == 0 &&
-        (c->request.token_id[0] == '\0' || token_use(m, &t, c->request.token_id, c->request.address, err) == 0)) {
+        (c->request.token_id[0] == '\0' || token_use(m, &t, c->request.token_id, c->request.who, err) == 0)) {
         o = wait_for_node(c);
         replica_submit(m->replica, &t, on_written, c, NULL); /* a refusal comes by the callback as well */
     }

@@ -13,7 +13,8 @@ struct change_request {
     bool even_reachable;        /* JOIN: old_id may still answer */
     bool force;                 /* REMOVE: even if the cluster can lose no other master then */
     char address[NET_ADDR_MAX]; /* JOIN */
-    char token_id[16];          /* JOIN: to be noted as used by this address; "" if no token was shown */
+    char token_id[16];          /* JOIN: to be noted as used by `who`; "" if no token was shown */
+    char who[48];               /* JOIN with a token: what tells this newcomer from others (its key) */
     char reason[160];           /* rejoin: for the log */
     const char *csr, *sans;     /* JOIN: PEM; names for the certificate (NULL: none). Copied */
 };

@@ -90,7 +90,13 @@ static void join_master(struct call *c, struct str token, const struct object *s
     if (!read_newcomer(c, &r)) {
         return;
     }
-    if (token_admits(secret, STR_NONE, r.address, &err) != 0) {
+    char print[33];
+    if (pki_request_fingerprint(r.csr, print, &err) != 0) {
+        call_fail(c, &err);
+        return;
+    }
+    snprintf(r.who, sizeof r.who, "key %s", print);
+    if (token_admits(secret, STR_NONE, r.who, &err) != 0) {
         call_fail(c, &err);
         return;
     }

@@ -154,8 +154,8 @@ static int take_identity(struct rejoining *r, struct error *err)
     char cert_path[600], key_path[600];
     struct mp result = {r->result.data, r->result.data + r->result.size};
     uint64_t id = (uint64_t)mp_int(mp_get(result, "id"), 0);
-    struct str cert = mp_str(mp_get(result, "certificate"));
-    if (id == 0 || id == r->c->id || cert.n == 0) {
+    struct str cert = mp_str(mp_get(result, "certificate")), ca = mp_str(mp_get(result, "ca"));
+    if (id == 0 || id == r->c->id || cert.n == 0 || ca.n == 0) {
         return error_set(err, ERR_PROTOCOL, "the leader's answer to rejoin lacks what a master needs");
     }
     CLEANUP_FREE char *cert_pem = xasprintf("%.*s", STR_ARG(cert));
@@ -165,9 +165,18 @@ static int take_identity(struct rejoining *r, struct error *err)
     if (!pki_pair_fits(cert_pem, r->key)) {
         return error_set(err, ERR_PROTOCOL, "the certificate in the leader's answer to rejoin is not for our key");
     }
+    /* While the CA is replaced the others trust more than we knew. The old certificate's CA is among these still, so
+     * this comes first. */
+    CLEANUP_FREE char *ca_pem = xasprintf("%.*s", STR_ARG(ca));
+    char issuer[33];
+    int rv = pki_issuer(ca_pem, cert_pem, issuer, err);
+    if (rv != 0) {
+        return error_wrap(err, "the certificate in the leader's answer to rejoin");
+    }
+    rv = setup_write_file(r->c, "ca.crt", ca_pem, 0644, err);
     master_config_path(r->c, "master.crt", cert_path, sizeof cert_path);
     master_config_path(r->c, "master.key", key_path, sizeof key_path);
-    return pki_write_pair(cert_path, key_path, cert_pem, r->key, err);
+    return rv != 0 ? rv : pki_write_pair(cert_path, key_path, cert_pem, r->key, err);
 }
 
 int rejoin_finish(struct master_config *c, const struct log *log, bool *finished, struct error *err)

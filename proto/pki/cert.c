@@ -384,6 +384,37 @@ int pki_sign_request(const char *ca_cert_pem, const char *ca_key_pem, const char
     return rv;
 }
 
+int pki_request_fingerprint(const char *csr_pem, char out[33], struct error *err)
+{
+    uint8_t digest[EVP_MAX_MD_SIZE];
+    unsigned char *der = NULL;
+    unsigned n = 0;
+    out[0] = '\0';
+    X509_REQ *req = parse_request(csr_pem, err);
+    if (req == NULL) {
+        return ERR_INVALID;
+    }
+    int size = i2d_PUBKEY(X509_REQ_get0_pubkey(req), &der);
+    bool ok = size > 0 && EVP_Digest(der, (size_t)size, digest, &n, EVP_sha256(), NULL) == 1;
+    if (ok) {
+        pki_fingerprint_text(digest, out);
+    }
+    OPENSSL_free(der);
+    X509_REQ_free(req);
+    return ok ? 0 : openssl_error(err, "the public key of a certificate request");
+}
+
+bool pki_request_fits(const char *csr_pem, const char *key_pem)
+{
+    X509_REQ *req = parse_request(csr_pem, NULL);
+    EVP_PKEY *key = req == NULL ? NULL : pki_key_parse(key_pem, NULL);
+    bool fits = key != NULL && X509_REQ_check_private_key(req, key) == 1;
+    ERR_clear_error();
+    EVP_PKEY_free(key);
+    X509_REQ_free(req);
+    return fits;
+}
+
 void pki_free_key(char *pem)
 {
     if (pem != NULL) {

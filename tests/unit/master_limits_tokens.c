@@ -211,6 +211,57 @@ static void uses_are_never_exceeded_over_changes_of_leader(void **state)
     client_close(stranger);
 }
 
+/* A master is told apart by its key: who only names the same address is another one. */
+static void a_used_masters_token_is_good_for_the_same_key_alone(void **state)
+{
+    struct kit *k = *state;
+    struct client *c = client_admin(k, 0), *stranger = client_as(k, 0, PKI_ROLE_NONE, "");
+    const char *token = make_token(c, "{role: master}");
+    unsigned port = kit_free_port();
+    struct value *asked[2];
+    for (unsigned i = 0; i < 2; i++) {
+        asked[i] = newcomer(k, "m", token);
+        value_set(&k->arena, asked[i], "role", value_cstr(&k->arena, "master"));
+        value_set(&k->arena, asked[i], "address", value_strf(&k->arena, "127.0.0.1:%u", port));
+    }
+    must_value(stranger, "join", asked[0]);
+    int64_t first = int_at(stranger, "id");
+    expect_refused(stranger, asked[1], "was used up");
+    must_value(stranger, "join", asked[0]);
+    assert_true(int_at(stranger, "id") > first); /* it never came, so it gets another number */
+    must(c, "master.remove", "{id: %lld}", (long long)int_at(stranger, "id"));
+    client_close(stranger);
+    client_close(c);
+}
+
+/* What was typed twice is one newcomer: the directory keeps the key. */
+static void a_join_that_is_typed_again_shows_the_same_key(void **state)
+{
+    struct kit *k = *state;
+    struct client *c = client_admin(k, 0);
+    const char *token = make_token(c, "{role: master}");
+    CLEANUP_FREE char *said = NULL;
+    char key_path[300], *key = NULL, *now = NULL;
+    snprintf(key_path, sizeof key_path, "%s/m1/joining.key", k->dir);
+    const char *timeout[] = {"--timeout", "1", NULL};
+    k->run_args = timeout;
+    assert_int_equal(kit_join_at(k, "127.0.0.1:1", token, &said), 1);
+    assert_int_equal(pki_read_file(key_path, PKI_PEM_MAX, &key, NULL, NULL), 0);
+    free(TAKE_PTR(said));
+    k->run_args = NULL;
+    k->masters_count = 1; /* the same again */
+    if (kit_join_with(k, 0, token, &said) != 0) {
+        fail_msg("join: %s", said);
+    }
+    assert_int_not_equal(access(key_path, F_OK), 0);
+    snprintf(key_path, sizeof key_path, "%s/m1/master.key", k->dir);
+    assert_int_equal(pki_read_file(key_path, PKI_PEM_MAX, &now, NULL, NULL), 0);
+    assert_string_equal(key, now);
+    pki_free_key(key);
+    pki_free_key(now);
+    client_close(c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -220,6 +271,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_expired_token_is_taken_away, set_up, tear_down),
         cmocka_unit_test_setup_teardown(guesses_from_one_address_are_few, set_up, tear_down),
         cmocka_unit_test_teardown(uses_are_never_exceeded_over_changes_of_leader, tear_down),
+        cmocka_unit_test_setup_teardown(a_used_masters_token_is_good_for_the_same_key_alone, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_join_that_is_typed_again_shows_the_same_key, set_up, tear_down),
         cmocka_unit_test(a_network_is_an_address_or_a_64),
     };
     return KIT_RUN(tests, NULL, NULL);
