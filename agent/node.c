@@ -9,6 +9,7 @@
 #include "agent/node.h"
 #include "agent/util/fsutil.h"
 #include "base/timefmt.h"
+#include "proto/facts/condition.h"
 #include "proto/model/quantity.h"
 #include "proto/rpc/api.h"
 
@@ -149,16 +150,10 @@ static void add_condition(struct agent *a, struct arena *ar, struct value *list,
                         "the agent is not ready"},
     };
     bool value = a->conditions[which].value;
-    char stamp[TIMEFMT_SIZE];
-    struct value *v = value_map(ar);
-    value_set(ar, v, "type", value_cstr(ar, words[which].type));
-    value_set(ar, v, "status", value_cstr(ar, value ? "True" : "False"));
-    timefmt_rfc3339(env_wall_ms(a->env), stamp);
-    value_set(ar, v, "lastHeartbeatTime", value_cstr(ar, stamp));
-    timefmt_rfc3339(a->conditions[which].since_wall_ms, stamp);
-    value_set(ar, v, "lastTransitionTime", value_cstr(ar, stamp));
-    value_set(ar, v, "reason", value_cstr(ar, value ? words[which].yes : words[which].no));
-    value_set(ar, v, "message", value_cstr(ar, value ? words[which].yes_message : words[which].no_message));
+    struct value *v = condition_new(ar, words[which].type, value ? "True" : "False", a->conditions[which].since_wall_ms,
+                                    value ? words[which].yes : words[which].no,
+                                    value ? words[which].yes_message : words[which].no_message);
+    value_set(ar, v, "lastHeartbeatTime", value_time(ar, env_wall_ms(a->env)));
     value_append(ar, list, v);
 }
 

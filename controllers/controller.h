@@ -107,8 +107,5 @@ void template_hash(struct arena *a, const struct value *pod_template, int64_t co
 void controller_event(struct reconcile_out *out, const struct reconcile_in *in, const struct object *about,
                       const char *type, const char *reason, const char *component, const char *fmt, ...)
     __attribute__((format(printf, 7, 8)));
-/* Set a condition in a list by type; lastTransitionTime changes only with status. True if anything changed. */
-bool condition_set(struct arena *a, struct value *status, const char *type, const char *condition_status,
-                   const char *reason, const char *message, int64_t wall_ms, bool with_update_time);
 
 #endif

@@ -4,6 +4,7 @@
 
 #include "base/timefmt.h"
 #include "controllers/util.h"
+#include "proto/facts/precondition.h"
 
 int deletion_policy_parse(struct str s)
 {
@@ -14,22 +15,6 @@ int deletion_policy_parse(struct str s)
         }
     }
     return -1;
-}
-
-static int preconditions_check(const struct object *o, const struct deletion_options *options, struct error *err)
-{
-    if (!str_empty(options->if_uid) && !str_eq(options->if_uid, o->uid)) {
-        return error_set_field(err, ERR_CONFLICT, "metadata.uid",
-                               "%s \"%.*s\" has uid %.*s, not the required %.*s: it was deleted and made again",
-                               o->kind->name, STR_ARG(o->name), STR_ARG(o->uid), STR_ARG(options->if_uid));
-    }
-    if (options->if_revision != 0 && options->if_revision != o->revision) {
-        return error_set_field(err, ERR_CONFLICT, "metadata.resourceVersion",
-                               "%s \"%.*s\" was changed meanwhile (revision %llu, required %llu): get it again",
-                               o->kind->name, STR_ARG(o->name), (unsigned long long)o->revision,
-                               (unsigned long long)options->if_revision);
-    }
-    return 0;
 }
 
 /* 0 = at once. "-1" asks for the pod's own grace. */
@@ -101,7 +86,7 @@ int deletion_request(struct txn *t, struct arena *a, const struct object *o, con
                      int64_t wall_ms, struct error *err)
 {
     assert(t != NULL && o != NULL && options != NULL);
-    int rv = preconditions_check(o, options, err);
+    int rv = precondition_check(o, options->if_uid, options->if_revision, err);
     if (rv != 0) {
         return rv;
     }

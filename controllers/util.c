@@ -264,66 +264,7 @@ int workload_selects_own(const struct object *o, bool selects, struct error *err
                                      o->kind->name, STR_ARG(o->name));
 }
 
-/* ---- Conditions ---- */
-
-struct value *condition_get(const struct value *status, const char *type)
-{
-    return value_find(value_get(status, "conditions"), "type", str_of(type));
-}
-
-struct mp condition_mp(const struct object *o, const char *type)
-{
-    for (struct mp_iter it = mp_iter(mp_path(object_mp(o), "status.conditions")); mp_next(&it);) {
-        if (str_is(mp_str(mp_get(it.value, "type")), type)) {
-            return it.value;
-        }
-    }
-    return mp_of(NULL, 0);
-}
-
-bool condition_remove(struct value *status, const char *type)
-{
-    struct value *list = value_get(status, "conditions");
-    VALUE_FOR(i, list)
-    {
-        if (str_is(value_path_str(value_item(list, i), "type"), type)) {
-            value_remove_at(list, i);
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool member_set_text(struct arena *a, struct value *map, const char *key, const char *text)
-{
-    if (text == NULL || str_is(value_to_str(value_get(map, key)), text)) {
-        return false;
-    }
-    value_set(a, map, key, value_cstr(a, text));
-    return true;
-}
-
-bool condition_set(struct arena *a, struct value *status, const char *type, const char *condition_status,
-                   const char *reason, const char *message, int64_t wall_ms, bool with_update_time)
-{
-    struct value *c = condition_get(status, type);
-    if (c == NULL) {
-        c = value_map(a);
-        value_set(a, c, "type", value_cstr(a, type));
-        value_append(a, value_ensure_list(a, status, "conditions"), c);
-    }
-    bool moved = member_set_text(a, c, "status", condition_status);
-    bool changed = moved;
-    changed |= member_set_text(a, c, "reason", reason);
-    changed |= member_set_text(a, c, "message", message);
-    if (moved) {
-        value_set(a, c, "lastTransitionTime", time_value(a, wall_ms));
-    }
-    if (changed && with_update_time) {
-        value_set(a, c, "lastUpdateTime", time_value(a, wall_ms));
-    }
-    return changed;
-}
+/* ---- Times ---- */
 
 int64_t time_of(const struct value *v)
 {
@@ -336,13 +277,6 @@ int64_t time_of_mp(struct mp m)
     int64_t ms = 0;
     struct str s = mp_str(m);
     return !str_empty(s) && timefmt_parse(s, &ms) ? ms : 0;
-}
-
-struct value *time_value(struct arena *a, int64_t wall_ms)
-{
-    char text[TIMEFMT_SIZE];
-    timefmt_rfc3339(wall_ms, text);
-    return value_cstr(a, text);
 }
 
 bool status_set_int(struct arena *a, struct value *status, const char *key, int64_t v, bool keep_zero)

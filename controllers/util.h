@@ -4,6 +4,7 @@
 
 #include "controllers/controller.h"
 #include "proto/facts/cluster.h"
+#include "proto/facts/condition.h"
 #include "proto/schema/selector.h"
 
 /* At most this many objects are created or deleted by one transaction of a controller; the rest follows in the next. */
@@ -28,7 +29,6 @@ bool pod_state_available(const struct pod_state *s, int64_t min_ready_s, int64_t
 bool pod_ready(const struct object *pod, int64_t *since_ms);
 /* Ready for at least min_ready_s. Otherwise *wait_ms = when it will be (0 = not by waiting). wait_ms may be NULL. */
 bool pod_available(const struct object *pod, int64_t min_ready_s, int64_t wall_ms, int64_t *wait_ms);
-/* status.qosClass of a pod's spec: "Guaranteed", "Burstable", "BestEffort". */
 
 /* ---- Objects ---- */
 static inline const struct kind *kind_of(enum kind_id id)
@@ -68,13 +68,9 @@ int workload_sound(const struct object *o, struct error *err);
 /* And does its selector select what its template makes? Otherwise it would make more for ever: ERR_INVALID. */
 int workload_selects_own(const struct object *o, bool selects, struct error *err);
 
-/* ---- Conditions ---- */
-struct value *condition_get(const struct value *status, const char *type); /* NULL if absent */
-struct mp condition_mp(const struct object *o, const char *type);          /* of status.conditions, in place */
-bool condition_remove(struct value *status, const char *type);
+/* ---- Times ---- */
 int64_t time_of(const struct value *v); /* RFC 3339 text to ms; 0 if none */
 int64_t time_of_mp(struct mp m);
-struct value *time_value(struct arena *a, int64_t wall_ms);
 
 /* Set an integer of a status; 0 is left out unless keep_zero. True if it changed. */
 bool status_set_int(struct arena *a, struct value *status, const char *key, int64_t v, bool keep_zero);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "proto/facts/cluster.h"
+#include "proto/facts/condition.h"
 #include "proto/rpc/api.h"
 
 struct core {
@@ -232,12 +233,8 @@ bool core_node_lives(struct core *c, struct str node_name)
     if (o == NULL || core_heartbeat_age_ms(c, node_name) > node_grace_ms(c)) {
         return false;
     }
-    for (struct mp_iter it = mp_iter(mp_path(object_mp(o), "status.conditions")); mp_next(&it);) {
-        if (str_is(mp_str(mp_get(it.value, "type")), "Ready")) {
-            return !str_is(mp_str(mp_get(it.value, "status")), "Unknown");
-        }
-    }
-    return false; /* never told how it is */
+    struct mp ready = condition_mp(o, "Ready");
+    return mp_type(ready) == MP_MAP && !condition_is(ready, "Unknown"); /* one that never told how it is does not */
 }
 
 static bool schedule(struct core *c)

@@ -78,8 +78,8 @@ void table_drop(struct scheduler *s, struct sched_class *c);
 void reasons_write(struct scheduler *s, const struct sched_class *c, struct buf *out);
 
 /* ---- binding.c ---- */
-int binding_write(struct txn *t, struct arena *a, const struct object *pod, const char *node, int64_t wall_ms,
-                  struct error *err);
+int binding_write(struct txn *t, struct arena *a, const struct view *tip, const struct object *pod, const char *node,
+                  int64_t wall_ms, struct error *err);
 /* True if anything had to be written. */
 bool unschedulable_write(struct txn *t, struct arena *a, const struct view *tip, const struct object *pod,
                          const char *message, bool event, int64_t wall_ms);

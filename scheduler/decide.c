@@ -70,7 +70,7 @@ static void pod_bind(struct round *r, struct sched_pod *p, struct sched_node *n)
         return;
     }
     arena_init(&a);
-    if (binding_write(r->t, &a, p->obj, n->name, r->wall_ms, &err) == 0) {
+    if (binding_write(r->t, &a, r->tip, p->obj, n->name, r->wall_ms, &err) == 0) {
         pod_assume(r->s, p, n);
         r->s->stats.bound++;
     } else {

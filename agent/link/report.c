@@ -6,7 +6,7 @@
 #include <xxhash.h>
 
 #include "agent/util/backoff.h"
-#include "base/timefmt.h"
+#include "proto/facts/event.h"
 
 struct waiting_event {
     struct list link;
@@ -308,38 +308,25 @@ static void drop_oldest(struct report *r)
     r->events_count--;
 }
 
-static struct value *event_document(struct report *r, const struct report_event *e, struct arena *a)
+static struct value *document_of(struct report *r, const struct report_event *e, struct arena *a)
 {
-    struct value *doc = value_map(a), *meta = value_map(a), *about = value_map(a), *source = value_map(a);
-    char stamp[TIMEFMT_SIZE];
+    struct event_words w = {
+        .kind = kind_by_id(KIND_POD),
+        .ns = str_of(e->ns),
+        .name = str_of(e->pod),
+        .uid = str_of(e->uid),
+        .field_path = e->field_path,
+        .warning = e->warning,
+        .reason = e->reason,
+        .component = "reeve-agent",
+        .host = r->name,
+        .message = str_of(e->message),
+    };
     uint64_t salt = 0;
-    timefmt_rfc3339(env_wall_ms(r->env), stamp);
     env_random(r->env, &salt, sizeof salt);
-    value_set(a, doc, "apiVersion", value_cstr(a, "v1"));
-    value_set(a, doc, "kind", value_cstr(a, "Event"));
-    value_set(a, meta, "name", value_str(a, name_of_event(a, str_of(e->pod), salt + r->events_seq++)));
-    value_set(a, meta, "namespace", value_cstr(a, e->ns));
-    value_set(a, doc, "metadata", meta);
-    value_set(a, about, "apiVersion", value_cstr(a, "v1"));
-    value_set(a, about, "kind", value_cstr(a, "Pod"));
-    value_set(a, about, "namespace", value_cstr(a, e->ns));
-    value_set(a, about, "name", value_cstr(a, e->pod));
-    value_set(a, about, "uid", value_cstr(a, e->uid));
-    if (e->field_path != NULL) {
-        value_set(a, about, "fieldPath", value_cstr(a, e->field_path));
-    }
-    value_set(a, doc, "involvedObject", about);
-    value_set(a, doc, "reason", value_cstr(a, e->reason));
-    value_set(a, doc, "message", value_cstr(a, e->message));
-    value_set(a, source, "component", value_cstr(a, "reeve-agent"));
-    value_set(a, source, "host", value_cstr(a, r->name));
-    value_set(a, doc, "source", source);
-    value_set(a, doc, "firstTimestamp", value_cstr(a, stamp));
-    value_set(a, doc, "lastTimestamp", value_cstr(a, stamp));
-    value_set(a, doc, "count", value_int(a, 1));
-    value_set(a, doc, "type", value_cstr(a, e->warning ? "Warning" : "Normal"));
-    value_set(a, doc, "reportingComponent", value_cstr(a, "reeve-agent"));
-    value_set(a, doc, "reportingInstance", value_cstr(a, r->name));
+    struct value *doc = event_document(a, &w);
+    event_set_name(a, doc, w.ns, name_of_event(a, w.name, salt + r->events_seq++));
+    event_set_first(a, doc, env_wall_ms(r->env), 0, r->name);
     return doc;
 }
 
@@ -355,7 +342,7 @@ void report_event(struct report *r, const struct report_event *e)
         r->events_dropped++;
         return;
     }
-    msgpack_write_value(&b, event_document(r, e, &a));
+    msgpack_write_value(&b, document_of(r, e, &a));
     struct waiting_event *w = xmalloc(sizeof *w + b.size);
     w->size = b.size;
     memcpy(w->bytes, b.data, b.size);

@@ -312,18 +312,26 @@ static void read_sysctls(struct arena *a, struct mp list, struct podspec *s)
     s->sysctls = out;
 }
 
-/* Guaranteed: every container has limits for cpu and memory, and requests equal to them. BestEffort: nobody asks for
- * anything. */
-static enum podspec_qos qos_of(const struct podspec *s)
+/* What is limited and not requested is requested up to the limit. */
+static void count_amount(struct qos_sum *sum, bool limited, int64_t limit, bool requested, int64_t request)
 {
-    bool guaranteed = true, best_effort = true;
+    qos_count(sum, limited, requested || limited, !requested || request == limit);
+}
+
+/* The master has told the class when it let the pod in, and it stays; a pod without a status is looked at. */
+static enum qos_class read_qos(const struct podspec *s)
+{
+    struct qos_sum sum = {0};
+    enum qos_class told;
+    if (qos_parse(mp_str(mp_path(object_mp(s->object), "status.qosClass")), &told)) {
+        return told;
+    }
     for (unsigned i = 0; i < s->main_count; i++) {
         const struct podspec_amounts *r = &s->containers[i].requests, *l = &s->containers[i].limits;
-        best_effort = best_effort && !r->has_cpu && !r->has_memory && !l->has_cpu && !l->has_memory;
-        guaranteed = guaranteed && l->has_cpu && l->has_memory && (!r->has_cpu || r->cpu_milli == l->cpu_milli) &&
-                     (!r->has_memory || r->memory_bytes == l->memory_bytes);
+        count_amount(&sum, l->has_cpu, l->cpu_milli, r->has_cpu, r->cpu_milli);
+        count_amount(&sum, l->has_memory, l->memory_bytes, r->has_memory, r->memory_bytes);
     }
-    return best_effort ? PODSPEC_BEST_EFFORT : guaranteed ? PODSPEC_GUARANTEED : PODSPEC_BURSTABLE;
+    return qos_of(&sum);
 }
 
 /* ---- The whole ---- */
@@ -406,7 +414,7 @@ int podspec_new(const struct object *pod, struct podspec **out, struct error *er
     s->fs_group = mp_int(mp_path(spec, "securityContext.fsGroup"), -1);
     read_containers(s, spec);
     read_names(s, spec);
-    s->qos = qos_of(s);
+    s->qos = read_qos(s);
     podspec_sum_requests(s);
     *out = s;
     return 0;
@@ -430,12 +438,6 @@ const struct podspec_container *podspec_find(const struct podspec *s, struct str
         }
     }
     return NULL;
-}
-
-const char *podspec_qos_name(enum podspec_qos q)
-{
-    static const char *const names[] = {"BestEffort", "Burstable", "Guaranteed"};
-    return names[q];
 }
 
 /* ---- References ---- */
@@ -481,10 +483,10 @@ static int64_t quota_of(int64_t milli)
  * killer. */
 static int oom_score(const struct podspec *s, const struct podspec_container *c, int64_t node_memory_bytes)
 {
-    if (s->qos == PODSPEC_GUARANTEED) {
+    if (s->qos == QOS_GUARANTEED) {
         return -997;
     }
-    if (s->qos == PODSPEC_BEST_EFFORT || node_memory_bytes <= 0) {
+    if (s->qos == QOS_BEST_EFFORT || node_memory_bytes <= 0) {
         return 1000;
     }
     int64_t score = 1000 - 1000 * (c->requests.memory_bytes / 1024) / MAX(node_memory_bytes / 1024, 1);

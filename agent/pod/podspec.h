@@ -11,13 +11,13 @@
 #include "agent/pod/refs.h"
 #include "agent/runtime/runtime.h"
 #include "agent/volume/volume.h"
+#include "proto/facts/qos.h"
 #include "proto/schema/object.h"
 
 #define PODSPEC_CONTAINERS_MAX  64u
 #define PODSPEC_GRACE_DEFAULT_S 30
 
 enum podspec_restart { PODSPEC_ALWAYS, PODSPEC_ON_FAILURE, PODSPEC_NEVER };
-enum podspec_qos { PODSPEC_BEST_EFFORT, PODSPEC_BURSTABLE, PODSPEC_GUARANTEED };
 
 enum podspec_handler_kind {
     PODSPEC_HANDLER_NONE,
@@ -120,7 +120,7 @@ struct podspec {
     struct object *object; /* a reference; everything borrows from it or from the arena */
     const char *ns, *name, *uid;
     enum podspec_restart restart;
-    enum podspec_qos qos;
+    enum qos_class qos;
     int64_t grace_ms;           /* spec.terminationGracePeriodSeconds */
     int64_t active_deadline_ms; /* 0 = none */
     bool deleting;              /* metadata.deletionTimestamp is set */
@@ -167,7 +167,6 @@ bool podspec_honoured(const struct podspec *s, const struct podspec_container *c
 /* For podspec_new: fills in s->total. Each amount is bounded, so that a sum over all pods of a node cannot overflow. */
 void podspec_sum_requests(struct podspec *s);
 struct podspec_total podspec_total_sum(struct podspec_total a, struct podspec_total b);
-const char *podspec_qos_name(enum podspec_qos q); /* "BestEffort" */
 
 /* What the runtime is told about amounts. */
 void podspec_container_resources(const struct podspec *s, const struct podspec_container *c, int64_t node_memory_bytes,

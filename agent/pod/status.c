@@ -4,13 +4,7 @@
 #include <stdio.h>
 
 #include "base/timefmt.h"
-
-static struct value *time_value(struct arena *a, int64_t wall_ms)
-{
-    char text[TIMEFMT_SIZE];
-    timefmt_rfc3339(wall_ms, text);
-    return value_cstr(a, text);
-}
+#include "proto/facts/condition.h"
 
 static void set_text(struct arena *a, struct value *map, const char *key, const char *text)
 {
@@ -95,9 +89,9 @@ static struct value *ended_state(const struct container *c, const struct contain
     set_text(a, v, "reason", e->reason);
     set_text(a, v, "message", e->message);
     if (e->started_ms > 0) {
-        value_set(a, v, "startedAt", time_value(a, e->started_ms));
+        value_set(a, v, "startedAt", value_time(a, e->started_ms));
     }
-    value_set(a, v, "finishedAt", time_value(a, e->finished_ms));
+    value_set(a, v, "finishedAt", value_time(a, e->finished_ms));
     value_set(a, v, "containerID", value_cstr(a, status_container_id(c, e->attempt, a)));
     value_set(a, state, "terminated", v);
     return state;
@@ -125,7 +119,7 @@ static struct value *container_status(const struct container *c, struct arena *a
     struct value *v = value_map(a), *state, *last = NULL;
     if (runs(c)) {
         struct value *running = value_map(a);
-        value_set(a, running, "startedAt", time_value(a, c->started_wall_ms));
+        value_set(a, running, "startedAt", value_time(a, c->started_wall_ms));
         state = value_map(a);
         value_set(a, state, "running", running);
         last = c->last.set ? ended_state(c, &c->last, a) : NULL;
@@ -193,15 +187,8 @@ static struct value *condition(struct pod *p, int which, const char *type, bool 
         p->conditions[which].value = value;
         p->conditions[which].since_wall_ms = wall_ms;
     }
-    struct value *v = value_map(a);
-    value_set(a, v, "type", value_cstr(a, type));
-    value_set(a, v, "status", value_cstr(a, value ? "True" : "False"));
-    value_set(a, v, "lastTransitionTime", time_value(a, p->conditions[which].since_wall_ms));
-    if (!value) {
-        set_text(a, v, "reason", reason);
-        set_text(a, v, "message", message);
-    }
-    return v;
+    return condition_new(a, type, value ? "True" : "False", p->conditions[which].since_wall_ms, value ? NULL : reason,
+                         value ? NULL : message);
 }
 
 static struct mp status_of(const struct pod *p)
@@ -215,12 +202,8 @@ static const char *closed_gate(const struct pod *p, struct arena *a)
     struct mp object = object_mp(p->spec->object);
     for (struct mp_iter g = mp_iter(mp_path(object, "spec.readinessGates")); mp_next(&g);) {
         struct str type = mp_str(mp_get(g.value, "conditionType"));
-        bool open = false;
-        for (struct mp_iter c = mp_iter(mp_get(status_of(p), "conditions")); mp_next(&c);) {
-            open = open ||
-                   (str_eq(mp_str(mp_get(c.value, "type")), type) && str_is(mp_str(mp_get(c.value, "status")), "True"));
-        }
-        if (!open) {
+        struct mp c = condition_in(mp_get(status_of(p), "conditions"), type);
+        if (!condition_is(c, "True")) {
             return arena_printf(a,
                                 "corresponding condition of pod readiness gate \"%.*s\" does not exist or is not True.",
                                 STR_ARG(type));
@@ -283,14 +266,9 @@ static struct value *conditions(struct pod *p, const char *phase, int64_t wall_m
         }
     }
     if (p->pids.refused > 0) {
-        struct value *v = value_map(a);
-        value_set(a, v, "type", value_cstr(a, PIDS_LIMIT));
-        value_set(a, v, "status", value_cstr(a, "True"));
-        value_set(a, v, "lastTransitionTime", time_value(a, p->pids.since_wall_ms));
-        value_set(a, v, "reason", value_cstr(a, "ForksRefused"));
-        value_set(a, v, "message",
-                  value_cstr(a, "the pod had as many processes as it may, and was refused more of them"));
-        value_append(a, list, v);
+        value_append(a, list,
+                     condition_new(a, PIDS_LIMIT, "True", p->pids.since_wall_ms, "ForksRefused",
+                                   "the pod had as many processes as it may, and was refused more of them"));
     }
     return list;
 }
@@ -327,7 +305,7 @@ struct value *status_document(struct pod *p, int64_t wall_ms, struct arena *a)
     }
     set_addresses(p, status, a);
     if (p->start_wall_ms > 0) {
-        value_set(a, status, "startTime", time_value(a, p->start_wall_ms));
+        value_set(a, status, "startTime", value_time(a, p->start_wall_ms));
     }
     for (unsigned i = 0; i < p->spec->count && !p->rejected; i++) {
         struct value *list = i < p->spec->init_count ? inits : i < p->spec->main_count ? apps : others;
@@ -342,6 +320,6 @@ struct value *status_document(struct pod *p, int64_t wall_ms, struct arena *a)
     if (p->spec->count > p->spec->main_count && !p->rejected) {
         value_set(a, status, "ephemeralContainerStatuses", others);
     }
-    value_set(a, status, "qosClass", value_cstr(a, podspec_qos_name(p->spec->qos)));
+    value_set(a, status, "qosClass", value_cstr(a, qos_name(p->spec->qos)));
     return status;
 }

@@ -144,7 +144,7 @@ void get_note_nothing(struct rctl *r, const struct kind *k)
 
 /* ---- Watches ---- */
 
-static const char *event_name(enum api_event type)
+static const char *watch_event_name(enum api_event type)
 {
     return type == API_DELETED ? "DELETED" : type == API_MODIFIED ? "MODIFIED" : "ADDED";
 }
@@ -155,7 +155,7 @@ static void print_event(struct get_watch *w, struct arena *a, struct buf *out, e
 {
     struct value *doc = value_map(a);
     value_set(a, doc, "object", print_document(a, o));
-    value_set(a, doc, "type", value_cstr(a, event_name(type)));
+    value_set(a, doc, "type", value_cstr(a, watch_event_name(type)));
     if (w->o->form == PRINT_YAML) {
         yaml_write(out, doc);
     } else {
@@ -171,7 +171,7 @@ static void watch_print(struct get_watch *w, enum api_event type, struct object 
     arena_init(&a);
     bool table = w->o->form == PRINT_TABLE || w->o->form == PRINT_WIDE;
     bool document = w->o->form == PRINT_YAML || w->o->form == PRINT_JSON;
-    w->o->event = w->events ? event_name(type) : NULL;
+    w->o->event = w->events ? watch_event_name(type) : NULL;
     if (table) {
         print_table(&out, w->o, w->kind, objects, count, rctl_now_ms(), &w->widths);
     }

@@ -7,6 +7,7 @@
 #include "base/env.h"
 #include "client/cmd/rctl.h"
 #include "client/up/up.h"
+#include "proto/facts/condition.h"
 #include "proto/pki/pki.h"
 
 #define WAIT_STEP_MS 100
@@ -174,12 +175,7 @@ static bool masters_ready(struct upping *p)
 
 static bool node_is_ready(const struct object *o)
 {
-    for (struct mp_iter it = mp_iter(mp_path(object_mp(o), "status.conditions")); mp_next(&it);) {
-        if (str_is(mp_str(mp_get(it.value, "type")), "Ready")) {
-            return str_is(mp_str(mp_get(it.value, "status")), "True");
-        }
-    }
-    return false;
+    return condition_is(condition_mp(o, "Ready"), "True");
 }
 
 static bool nodes_ready(struct upping *p)

@@ -28,7 +28,7 @@ static int node_missing(const struct reconcile_in *in, struct reconcile_out *out
                         struct error *err)
 {
     struct mp c = condition_mp(pod, "DisruptionTarget");
-    if (str_is(mp_str(mp_get(c, "status")), "True") && str_is(mp_str(mp_get(c, "reason")), "DeletionByPodGC")) {
+    if (condition_is(c, "True") && str_is(mp_str(mp_get(c, "reason")), "DeletionByPodGC")) {
         int64_t at_ms = time_of_mp(mp_get(c, "lastTransitionTime")) + QUARANTINE_MS;
         if (at_ms <= in->wall_ms) {
             return force_delete(in, out, pod, "its node is gone", err);
@@ -52,7 +52,7 @@ static int node_present(const struct reconcile_in *in, struct reconcile_out *out
         return force_delete(in, out, pod, "its node is out of service", err);
     }
     struct mp c = condition_mp(pod, "DisruptionTarget");
-    if (!str_is(mp_str(mp_get(c, "status")), "True") || !str_is(mp_str(mp_get(c, "reason")), "DeletionByPodGC")) {
+    if (!condition_is(c, "True") || !str_is(mp_str(mp_get(c, "reason")), "DeletionByPodGC")) {
         return 0;
     }
     struct value *doc = object_to_value(out->arena, pod);

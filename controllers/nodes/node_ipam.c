@@ -23,7 +23,7 @@ static struct str cidr_of(const struct object *node)
 static bool is_full(const struct object *node)
 {
     struct mp c = condition_mp(node, CONDITION_NETWORK);
-    return str_is(mp_str(mp_get(c, "status")), "True") && str_is(mp_str(mp_get(c, "reason")), REASON_FULL);
+    return condition_is(c, "True") && str_is(mp_str(mp_get(c, "reason")), REASON_FULL);
 }
 
 static int compare(const void *a, const void *b)

@@ -66,7 +66,7 @@ static void heartbeat_judge(struct node *n)
 
 /* ---- Taints ---- */
 
-static bool condition_is(const struct node *n, const char *type, const char *status)
+static bool condition_has(const struct node *n, const char *type, const char *status)
 {
     return str_is(value_path_str(condition_get(value_get(n->doc, "status"), type), "status"), status);
 }
@@ -78,11 +78,11 @@ static bool want_not_ready(const struct node *n)
 }
 static bool want_not_ready_execute(const struct node *n)
 {
-    return condition_is(n, "Ready", "False");
+    return condition_has(n, "Ready", "False");
 }
 static bool want_unreachable(const struct node *n)
 {
-    return condition_is(n, "Ready", "Unknown");
+    return condition_has(n, "Ready", "Unknown");
 }
 static bool want_unschedulable(const struct node *n)
 {
@@ -90,19 +90,19 @@ static bool want_unschedulable(const struct node *n)
 }
 static bool want_memory(const struct node *n)
 {
-    return condition_is(n, "MemoryPressure", "True");
+    return condition_has(n, "MemoryPressure", "True");
 }
 static bool want_disk(const struct node *n)
 {
-    return condition_is(n, "DiskPressure", "True");
+    return condition_has(n, "DiskPressure", "True");
 }
 static bool want_pid(const struct node *n)
 {
-    return condition_is(n, "PIDPressure", "True");
+    return condition_has(n, "PIDPressure", "True");
 }
 static bool want_network(const struct node *n)
 {
-    return condition_is(n, "NetworkUnavailable", "True");
+    return condition_has(n, "NetworkUnavailable", "True");
 }
 
 /* The taints that this controller owns: present exactly when wanted. */
@@ -139,7 +139,7 @@ static bool taint_find(const struct value *taints, const struct taint_row *row, 
 static void taint_date(struct node *n, struct value *taint)
 {
     if (time_of(value_get(taint, "timeAdded")) > n->in->wall_ms) {
-        value_set(n->out->arena, taint, "timeAdded", time_value(n->out->arena, n->in->wall_ms));
+        value_set(n->out->arena, taint, "timeAdded", value_time(n->out->arena, n->in->wall_ms));
         reconcile_note(n->out, "a taint dated in the future is dated anew");
         n->dirty = true;
     }
@@ -165,7 +165,7 @@ static void taints_keep(struct node *n)
             struct value *t = value_map(a);
             value_set(a, t, "key", value_cstr(a, row->key));
             value_set(a, t, "effect", value_cstr(a, row->effect));
-            value_set(a, t, "timeAdded", time_value(a, n->in->wall_ms));
+            value_set(a, t, "timeAdded", value_time(a, n->in->wall_ms));
             value_append(a, value_ensure_list(a, spec, "taints"), t);
         }
         reconcile_note(n->out, "%s %s:%s", present ? "untaints" : "taints", row->key, row->effect);

@@ -32,5 +32,5 @@ bool node_has_taint(const struct object *node, const char *key, const char *effe
 
 bool node_ready(const struct object *node)
 {
-    return str_is(mp_str(mp_get(condition_mp(node, "Ready"), "status")), "True");
+    return condition_is(condition_mp(node, "Ready"), "True");
 }

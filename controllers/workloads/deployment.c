@@ -2,6 +2,7 @@
 
 #include <assert.h>
 
+#include "controllers/claim.h"
 #include "controllers/registry.h"
 
 static void deployment_read(struct deployment *d)
@@ -43,37 +44,12 @@ static void deployment_step(struct deployment *d)
     deployment_status_progress(d);
 }
 
-/* ---- Keys of kind ReplicaSet: an orphan looks for its Deployment ---- */
-
-static int orphan_reconcile(const struct reconcile_in *in, struct reconcile_out *out, struct error *err)
-{
-    const struct object *rs = view_get(in->view, in->key.kind, in->key.ns, in->key.name);
-    if (rs == NULL || rs->deleting || !str_empty(rs->owner_uid)) {
-        return 0;
-    }
-    struct view_iter it;
-    view_iter(&it, in->view, kind_of(KIND_DEPLOYMENT), in->key.ns);
-    VIEW_FOR(d, &it)
-    {
-        struct selector *selector;
-        if (d->deleting || selector_from_mp(out->arena, mp_path(object_mp(d), "spec.selector"), &selector, NULL) != 0 ||
-            selector_empty(selector) || !selector_matches_object(selector, rs)) {
-            continue;
-        }
-        struct value *doc = object_to_value(out->arena, rs);
-        owner_add(out->arena, doc, d);
-        reconcile_note(out, "adopted by deployment %.*s", STR_ARG(d->name));
-        return txn_update_value(out->txn, rs->kind, doc, TXN_PART_ALL, rs->revision, err);
-    }
-    return 0;
-}
-
 /* ---- Keys of kind Deployment ---- */
 
 static int deployment_reconcile(const struct reconcile_in *in, struct reconcile_out *out, struct error *err)
 {
     if (in->key.kind->id == KIND_REPLICASET) {
-        return orphan_reconcile(in, out, err);
+        return claim_orphan(in, out, kind_of(KIND_DEPLOYMENT), NULL, err);
     }
     struct deployment d = {.in = in, .out = out, .a = out->arena};
     d.obj = view_get(in->view, in->key.kind, in->key.ns, in->key.name);

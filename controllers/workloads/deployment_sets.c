@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "controllers/claim.h"
 #include "controllers/deletion.h"
 #include "controllers/workloads/deployment.h"
 #include "proto/patch/patch.h"
@@ -118,44 +119,53 @@ static void latest_find(struct deployment *d)
     }
 }
 
+/* ---- Whose ReplicaSets ---- */
+
+struct claiming {
+    struct deployment *d;
+    struct selector *selector;
+};
+
+static bool selects(void *data, const struct object *o)
+{
+    return selector_matches_object(((const struct claiming *)data)->selector, o);
+}
+
+static void keep(void *data, const struct object *o)
+{
+    set_read(((const struct claiming *)data)->d, o);
+}
+
+/* Written with what else becomes of it. */
+static int adopt(void *data, const struct object *o, struct error *err)
+{
+    (void)err;
+    struct deployment *d = ((const struct claiming *)data)->d;
+    struct deployment_rs *rs = set_read(d, o);
+    owner_add(d->a, rs->doc, d->obj);
+    rs->dirty = true;
+    reconcile_note(d->out, "adopts replicaset %.*s", STR_ARG(o->name));
+    return 0;
+}
+
 int deployment_sets_read(struct deployment *d, struct error *err)
 {
-    struct selector *selector;
-    int rv = selector_from_value(d->a, value_path(d->doc, "spec.selector"), &selector, err);
+    struct claiming data = {.d = d};
+    int rv = selector_from_value(d->a, value_path(d->doc, "spec.selector"), &data.selector, err);
     if (rv == 0 && !d->obj->deleting) {
         struct mp labels = mp_path(object_mp(d->obj), "spec.template.metadata.labels");
-        rv = workload_selects_own(d->obj, selector_matches(selector, labels), err);
+        rv = workload_selects_own(d->obj, selector_matches(data.selector, labels), err);
     }
-    if (rv != 0) {
+    const struct claim c = {.in = d->in,
+                            .out = d->out,
+                            .owner = d->obj,
+                            .kind = kind_of(KIND_REPLICASET),
+                            .selects = selects,
+                            .keep = keep,
+                            .adopt = adopt,
+                            .data = &data};
+    if (rv != 0 || (rv = claim_all(&c, err)) != 0) {
         return rv;
-    }
-    struct view_iter it;
-    view_iter_owned(&it, d->in->view, d->obj->uid, kind_of(KIND_REPLICASET));
-    VIEW_FOR(o, &it)
-    {
-        if (d->obj->deleting || selector_matches_object(selector, o)) {
-            set_read(d, o);
-        } else if (!o->deleting) {
-            struct value *doc = object_to_value(d->a, o);
-            owner_remove(doc, d->obj->uid);
-            reconcile_note(d->out, "releases replicaset %.*s", STR_ARG(o->name));
-            if ((rv = txn_update_value(d->out->txn, o->kind, doc, TXN_PART_ALL, o->revision, err)) != 0) {
-                return rv;
-            }
-        }
-    }
-    /* Orphans are looked for when the spec is new to us; later ones come as keys of their own. */
-    if (!d->obj->deleting && value_path_int(d->status, "observedGeneration", 0) != d->obj->generation) {
-        view_iter(&it, d->in->view, kind_of(KIND_REPLICASET), d->obj->ns);
-        VIEW_FOR(o, &it)
-        {
-            if (str_empty(o->owner_uid) && !o->deleting && selector_matches_object(selector, o)) {
-                struct deployment_rs *rs = set_read(d, o);
-                owner_add(d->a, rs->doc, d->obj);
-                rs->dirty = true;
-                reconcile_note(d->out, "adopts replicaset %.*s", STR_ARG(o->name));
-            }
-        }
     }
     if (d->count > 0) {
         qsort(d->all, d->count, sizeof *d->all, compare_age);

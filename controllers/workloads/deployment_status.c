@@ -22,7 +22,7 @@ static void condition_write(struct deployment *d, const char *type, const char *
 {
     condition_set(d->a, d->status, type, status, reason, message, d->in->wall_ms, true);
     /* Said again it is an update: the progress deadline counts from here. */
-    value_set(d->a, condition_get(d->status, type), "lastUpdateTime", time_value(d->a, d->in->wall_ms));
+    value_set(d->a, condition_get(d->status, type), "lastUpdateTime", value_time(d->a, d->in->wall_ms));
     d->dirty = true;
 }
 

@@ -7,14 +7,11 @@
  * A number that is far beyond what the nodes can take (replicas=2147483647 is a slip of the hand) must not fill the
  * masters: while more than UNPLACED_FREE pods of a ReplicaSet fit nowhere, the next slice of new ones waits PACE_MS for
  * each 1,000 of them, at most PACE_MAX_MS. A change of spec does not wait. Pods that fit nowhere are the first to go,
- * and their order among themselves is not asked for where all of them go.
- *
- * Adoption: a ReplicaSet looks at all pods of its namespace only when its spec is new to it (observedGeneration lags);
- * later orphans come by themselves, as keys of kind Pod. So the usual reconcile costs what it owns, not what the
- * namespace holds. */
+ * and their order among themselves is not asked for where all of them go. */
 #include <assert.h>
 
 #include "base/strmap.h"
+#include "controllers/claim.h"
 #include "controllers/deletion.h"
 #include "controllers/registry.h"
 #include "controllers/util.h"
@@ -91,82 +88,42 @@ static void pod_count(struct rs *rs, const struct object *pod)
     }
 }
 
-static int pod_adopt(struct reconcile_out *out, const struct object *pod, const struct object *rs, struct error *err)
+/* ---- Whose pods ---- */
+
+static bool selects(void *data, const struct object *pod)
 {
-    struct value *doc = object_to_value(out->arena, pod);
-    owner_add(out->arena, doc, rs);
-    reconcile_note(out, "adopts pod %.*s", STR_ARG(pod->name));
-    return txn_update_value(out->txn, pod->kind, doc, TXN_PART_ALL, pod->revision, err);
+    return selected(data, pod);
 }
 
-static int pod_release(struct reconcile_out *out, const struct object *pod, const struct object *rs, struct error *err)
+static void keep(void *data, const struct object *pod)
 {
-    struct value *doc = object_to_value(out->arena, pod);
-    owner_remove(doc, rs->uid);
-    reconcile_note(out, "releases pod %.*s", STR_ARG(pod->name));
-    return txn_update_value(out->txn, pod->kind, doc, TXN_PART_ALL, pod->revision, err);
+    pod_count(data, pod);
 }
 
-static bool adoptable(const struct object *pod)
+static int adopt(void *data, const struct object *pod, struct error *err)
 {
-    return str_empty(pod->owner_uid) && pod_active(pod);
+    struct rs *rs = data;
+    int rv = claim_adopt(rs->out, pod, rs->obj, err);
+    pod_count(rs, pod);
+    rs->adopted += rv == 0;
+    return rv;
 }
-
-/* ---- Keys of kind Pod: an orphan looks for its ReplicaSet ---- */
-
-static int orphan_reconcile(const struct reconcile_in *in, struct reconcile_out *out, struct error *err)
-{
-    const struct object *pod = view_get(in->view, in->key.kind, in->key.ns, in->key.name);
-    if (pod == NULL || !adoptable(pod)) {
-        return 0;
-    }
-    struct view_iter it;
-    view_iter(&it, in->view, kind_of(KIND_REPLICASET), in->key.ns);
-    VIEW_FOR(rs, &it)
-    {
-        struct selector *selector;
-        if (rs->deleting ||
-            selector_from_mp(out->arena, mp_path(object_mp(rs), "spec.selector"), &selector, NULL) != 0 ||
-            selector_empty(selector) || !selector_matches_object(selector, pod)) {
-            continue;
-        }
-        return pod_adopt(out, pod, rs, err);
-    }
-    return 0;
-}
-
-/* ---- Keys of kind ReplicaSet ---- */
 
 static int pods_claim(struct rs *rs, struct error *err)
 {
-    struct view_iter it;
-    int rv = 0;
-    view_iter_owned(&it, rs->in->view, rs->obj->uid, kind_of(KIND_POD));
-    VIEW_FOR(pod, &it)
-    {
-        if (rs->obj->deleting || selected(rs, pod)) {
-            pod_count(rs, pod);
-        } else if (!pod->deleting && (rv = pod_release(rs->out, pod, rs->obj, err)) != 0) {
-            return rv;
-        }
-    }
-    int64_t observed = mp_int(mp_path(object_mp(rs->obj), "status.observedGeneration"), 0);
-    if (rs->obj->deleting || observed == rs->obj->generation) {
-        return 0;
-    }
-    view_iter(&it, rs->in->view, kind_of(KIND_POD), rs->obj->ns);
-    VIEW_FOR(pod, &it)
-    {
-        if (adoptable(pod) && selector_matches_object(rs->selector, pod)) {
-            if ((rv = pod_adopt(rs->out, pod, rs->obj, err)) != 0) {
-                return rv;
-            }
-            pod_count(rs, pod);
-            rs->adopted++;
-        }
-    }
-    return 0;
+    const struct claim c = {.in = rs->in,
+                            .out = rs->out,
+                            .owner = rs->obj,
+                            .kind = kind_of(KIND_POD),
+                            .may_adopt = pod_active,
+                            .selects = selects,
+                            .keep = keep,
+                            .adopt = adopt,
+                            .data = rs};
+    return claim_all(&c, err);
 }
+
+/* ---- Making and taking away ---- */
 
 static int pods_create(struct rs *rs, unsigned wanted, struct error *err)
 {
@@ -316,7 +273,7 @@ static int status_update(struct rs *rs, struct error *err)
 static int replicaset_reconcile(const struct reconcile_in *in, struct reconcile_out *out, struct error *err)
 {
     if (in->key.kind->id == KIND_POD) {
-        return orphan_reconcile(in, out, err);
+        return claim_orphan(in, out, kind_of(KIND_REPLICASET), pod_active, err);
     }
     struct rs rs = {.in = in, .out = out, .obj = view_get(in->view, in->key.kind, in->key.ns, in->key.name)};
     if (rs.obj == NULL) {

@@ -8,6 +8,7 @@
 #include "base/failpoint.h"
 #include "master/auth/rotate_int.h"
 #include "master/members/members.h"
+#include "proto/facts/condition.h"
 
 #define ASK_MS 3000
 
@@ -237,16 +238,6 @@ static void wait_for_member(struct master *m, const struct replica_member *membe
     }
 }
 
-static bool is_ready(const struct object *node)
-{
-    for (struct mp_iter c = mp_iter(mp_path(object_mp(node), "status.conditions")); mp_next(&c);) {
-        if (str_is(mp_str(mp_get(c.value, "type")), "Ready")) {
-            return str_is(mp_str(mp_get(c.value, "status")), "True");
-        }
-    }
-    return false;
-}
-
 static void wait_for_nodes(struct master *m)
 {
     struct rotate *r = m->rotate;
@@ -255,7 +246,7 @@ static void wait_for_nodes(struct master *m)
     VIEW_FOR(node, &it)
     {
         const struct session *s = strmap_get(&m->agents, node->name);
-        if (s == NULL && is_ready(node)) {
+        if (s == NULL && condition_is(condition_mp(node, "Ready"), "True")) {
             wait_for(r, "node %.*s is not connected to the leader at present", STR_ARG(node->name));
         } else if (s != NULL && s->who.role == PKI_ROLE_NODE && rotate_is_old(m, s->cert_ca)) {
             wait_for(r, "node %.*s has its old certificate", STR_ARG(node->name));

@@ -21,6 +21,7 @@
 #include "master/front/call.h"
 #include "master/front/methods.h"
 #include "master/master.h"
+#include "proto/facts/condition.h"
 
 struct relay;
 struct relay_side {
@@ -282,10 +283,8 @@ static void copy_params(struct call *c, struct buf *b)
 static bool placing_soon(const struct call *c, const struct object *pod)
 {
     int64_t created_ms, now_ms = env_wall_ms(c->m->env);
-    for (struct mp_iter it = mp_iter(mp_path(object_mp(pod), "status.conditions")); mp_next(&it);) {
-        if (str_is(mp_str(mp_get(it.value, "type")), "PodScheduled")) {
-            return false;
-        }
+    if (mp_type(condition_mp(pod, "PodScheduled")) != MP_NONE) {
+        return false;
     }
     return timefmt_parse(mp_str(mp_path(object_mp(pod), "metadata.creationTimestamp")), &created_ms) &&
            now_ms < created_ms + PLACING_MS;

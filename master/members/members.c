@@ -24,6 +24,7 @@
 #include "master/nodes/nodes.h"
 #include "master/record.h"
 #include "proto/facts/cluster.h"
+#include "proto/facts/condition.h"
 #include "proto/facts/configdata.h"
 #include "proto/schema/release.h"
 #include "proto/text/text.h"
@@ -451,15 +452,10 @@ static void write_nodes(struct master *m, struct buf *b)
     view_iter(&it, v, k, STR_NONE);
     VIEW_FOR(o, &it)
     {
-        struct str ready = STR("Unknown");
-        for (struct mp_iter c = mp_iter(mp_path(object_mp(o), "status.conditions")); mp_next(&c);) {
-            if (str_is(mp_str(mp_get(c.value, "type")), "Ready")) {
-                ready = mp_str(mp_get(c.value, "status"));
-            }
-        }
+        struct str ready = mp_str(mp_get(condition_mp(o, "Ready"), "status"));
         mp_write_map(b, 3);
         mp_write_key_str(b, "name", o->name);
-        mp_write_key_str(b, "ready", ready);
+        mp_write_key_str(b, "ready", ready.n > 0 ? ready : STR("Unknown"));
         mp_write_key_int(b, "heartbeatAgeMs", core_heartbeat_age_ms(m->core, o->name));
     }
 }

@@ -4,7 +4,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <xxhash.h>
 
 #include "base/timefmt.h"
 #include "master/auth/allowance.h"
@@ -12,76 +11,31 @@
 #include "master/front/call.h"
 #include "master/master.h"
 #include "master/nodes/nodes.h"
-#include "proto/facts/event.h"
+#include "raft-store/store/event.h"
 
 #define EVENTS_PER_CALL_MAX 512u
 #define WARN_PAUSE_MS       60000 /* between two tellings of one warning of ours */
 
-static struct str event_name(struct arena *a, const struct value *doc)
-{
-    struct str name = value_path_str(doc, "involvedObject.name");
-    char *identity = arena_printf(
-        a, "%.*s/%.*s/%.*s/%.*s/%.*s/%.*s", STR_ARG(value_path_str(doc, "involvedObject.uid")), STR_ARG(name),
-        STR_ARG(value_path_str(doc, "involvedObject.kind")), STR_ARG(value_path_str(doc, "reason")),
-        STR_ARG(value_path_str(doc, "source.component")), STR_ARG(value_path_str(doc, "message")));
-    return name_of_event(a, name, XXH64(identity, strlen(identity), 0));
-}
-
+/* What an agent says is checked: it is a stranger's word. Twice in one report: once is enough. */
 static int put_event(struct master *m, struct arena *a, struct txn *t, struct value *doc, struct error *err)
 {
-    const struct kind *k = kind_by_id(KIND_EVENT);
-    const struct view *tip = store_tip(replica_store(m->replica));
-    struct str ns = value_path_str(doc, "involvedObject.namespace");
-    ns = ns.n == 0 ? STR("default") : ns;
-    const struct object *home = view_get(tip, kind_by_id(KIND_NAMESPACE), STR_NONE, ns);
-    if (home == NULL || home->deleting) {
-        return 0; /* nobody will look there */
-    }
-    struct str name = event_name(a, doc);
-    for (unsigned i = 0; i < t->count; i++) {
-        if (str_eq(t->ops[i].name, name) && str_eq(t->ops[i].ns, ns)) {
-            return 0; /* twice in one report: once is enough */
-        }
-    }
-    const struct object *former = view_get(tip, k, ns, name);
-    if (former != NULL) {
-        struct value *old = object_to_value(a, former);
-        event_set_again(a, old, env_wall_ms(m->env), t->count);
-        return txn_update_value(t, k, old, TXN_PART_ALL, 0, err);
-    }
-    struct value *metadata = value_map(a);
-    value_set(a, metadata, "name", value_str(a, name));
-    value_set(a, metadata, "namespace", value_str(a, ns));
-    value_set(a, doc, "metadata", metadata);
-    value_set(a, doc, "apiVersion", value_cstr(a, "v1"));
-    value_set(a, doc, "kind", value_cstr(a, "Event"));
-    event_set_first(a, doc, env_wall_ms(m->env), t->count, "reeve-master");
-    unsigned level = KIND_CHECK_LEVEL(store_level(replica_store(m->replica)));
-    int rv = kind_check(k, a, doc, NULL, KIND_CHECK_LENIENT | level, err);
-    return rv != 0 ? rv : txn_create_value(t, k, doc, err);
+    const struct store *store = replica_store(m->replica);
+    unsigned check = KIND_CHECK_LENIENT | KIND_CHECK_LEVEL(store_level(store));
+    return event_in_txn(t, a, doc) ? 0 : event_put(t, a, store_tip(store), doc, env_wall_ms(m->env), check, err);
 }
 
 bool events_warn(struct master *m, const struct object *about, const char *reason, struct str message)
 {
     CLEANUP_ARENA struct arena a;
     arena_init(&a);
-    struct value *doc = value_map(&a), *object = value_map(&a), *source = value_map(&a);
-    value_set(&a, object, "kind", value_cstr(&a, about->kind->name));
-    value_set(&a, object, "apiVersion", value_cstr(&a, about->kind->api_version));
-    if (about->kind->namespaced) {
-        value_set(&a, object, "namespace", value_str(&a, about->ns));
-    }
-    value_set(&a, object, "name", value_str(&a, about->name));
-    value_set(&a, object, "uid", value_str(&a, about->uid));
-    value_set(&a, source, "component", value_cstr(&a, "reeve-master"));
-    value_set(&a, doc, "involvedObject", object);
-    value_set(&a, doc, "source", source);
-    value_set(&a, doc, "type", value_cstr(&a, "Warning"));
-    value_set(&a, doc, "reason", value_cstr(&a, reason));
-    value_set(&a, doc, "message", value_str(&a, message));
-    struct str ns = about->kind->namespaced ? about->ns : STR("default");
-    const struct object *former =
-        view_get(store_tip(replica_store(m->replica)), kind_by_id(KIND_EVENT), ns, event_name(&a, doc));
+    struct event_words w = event_about(about);
+    w.warning = true;
+    w.reason = reason;
+    w.component = "reeve-master";
+    w.message = message;
+    struct value *doc = event_document(&a, &w);
+    const struct object *former = view_get(store_tip(replica_store(m->replica)), kind_by_id(KIND_EVENT),
+                                           event_namespace(doc), event_name(&a, doc));
     int64_t last_ms, now_ms = env_wall_ms(m->env);
     if (former != NULL && timefmt_parse(mp_str(mp_get(object_mp(former), "lastTimestamp")), &last_ms) &&
         now_ms >= last_ms && now_ms - last_ms < WARN_PAUSE_MS) {

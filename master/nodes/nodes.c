@@ -31,6 +31,7 @@
 #include "master/master.h"
 #include "master/nodes/events.h"
 #include "master/nodes/feeds.h"
+#include "proto/facts/condition.h"
 
 #define INSTANCE_KEY "reeve.io/agent-instance" /* annotation of the Node */
 #define ASK_MS       1000                      /* for the other masters' answer whom they have heard */
@@ -208,12 +209,9 @@ static void keep_masters_conditions(struct arena *a, struct value *status, const
 {
     static const char *const own[] = {"NetworkUnavailable"};
     for (size_t i = 0; i < ARRAY_SIZE(own); i++) {
-        struct mp list = mp_path(object_mp(old), "status.conditions");
-        for (struct mp_iter it = mp_iter(list); mp_next(&it);) {
-            if (str_is(mp_str(mp_get(it.value, "type")), own[i]) && value_is_map(status) &&
-                value_find(value_get(status, "conditions"), "type", str_of(own[i])) == NULL) {
-                value_append(a, value_ensure_list(a, status, "conditions"), msgpack_read_checked(a, it.value));
-            }
+        struct mp c = condition_mp(old, own[i]);
+        if (mp_type(c) == MP_MAP && value_is_map(status) && condition_get(status, own[i]) == NULL) {
+            value_append(a, value_ensure_list(a, status, "conditions"), msgpack_read_checked(a, c));
         }
     }
 }
@@ -388,14 +386,7 @@ void nodes_on_heartbeat(struct session *s, struct mp params)
         return;
     }
     const struct object *o = view_get(store_tip(replica_store(m->replica)), kind_by_id(KIND_NODE), STR_NONE, name);
-    bool refresh = o == NULL;
-    if (o != NULL) {
-        for (struct mp_iter it = mp_iter(mp_path(object_mp(o), "status.conditions")); mp_next(&it);) {
-            refresh |= str_is(mp_str(mp_get(it.value, "type")), "Ready") &&
-                       str_is(mp_str(mp_get(it.value, "status")), "Unknown");
-        }
-    }
-    if (refresh) {
+    if (o == NULL || condition_is(condition_mp(o, "Ready"), "Unknown")) {
         /* We had given the node up; it lives. Only the agent knows how it is: ask it to register again. */
         rpc_notify(s->rpc, "node.refresh", STR("\x80"));
     }

@@ -1,4 +1,8 @@
-/* When an event happened, for whoever writes one and whoever puts several in order.
+/* Events: how one is written, what makes two the same, and when they happened. For all who write them (controllers,
+ * scheduler, masters, agents) and who put several in order.
+ *
+ * Equal events (of one object, reason, message and source) have one name: one that happens again is found by it and
+ * counted up, as Kubernetes' correlator does it.
  *
  * firstTimestamp and lastTimestamp have whole seconds, and all that one transaction writes has one revision: neither
  * tells what came first within a second. So an event has eventTime with microseconds: the milliseconds of the clock,
@@ -13,6 +17,26 @@
 /* "The note has a maximum of 1 kB": longer messages are cut at a character. */
 #define EVENT_MESSAGE_MAX 1024u
 
+/* What an event says. Borrowed. */
+struct event_words {
+    const struct kind *kind; /* of the object that it is about */
+    struct str ns, name, uid;
+    const char *field_path; /* part of the object: "spec.containers{web}"; NULL = all of it */
+    bool warning;
+    const char *reason, *component;
+    const char *host; /* NULL = none: no node */
+    struct str message;
+};
+/* The words about an object, with what else is the caller's to fill in. */
+struct event_words event_about(const struct object *o);
+/* An Event without a name and without times. */
+struct value *event_document(struct arena *a, const struct event_words *w);
+/* Where an event that has involvedObject lives: the object's namespace, or "default". */
+struct str event_namespace(const struct value *doc);
+/* The name of an event that has involvedObject, reason, source.component and message. */
+struct str event_name(struct arena *a, const struct value *doc);
+/* Gives the document its name and namespace. */
+void event_set_name(struct arena *a, struct value *doc, struct str ns, struct str name);
 /* Times, count and reporter of a new event that has reason, message and source.component. place: how many were written
  * before it in the same transaction. */
 void event_set_first(struct arena *a, struct value *doc, int64_t wall_ms, unsigned place, const char *reporter);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "base/timefmt.h"
+#include "proto/facts/condition.h"
 #include "proto/kinds/kinds.h"
 
 void cell_str(struct buf *out, struct mp v)
@@ -52,16 +53,6 @@ static bool is_sidecar(struct mp containers, struct str name)
     for (struct mp_iter it = mp_iter(containers); mp_next(&it);) {
         if (str_eq(mp_str(mp_get(it.value, "name")), name)) {
             return str_is(mp_str(mp_get(it.value, "restartPolicy")), "Always");
-        }
-    }
-    return false;
-}
-
-static bool condition_is_true(struct mp conditions, const char *type)
-{
-    for (struct mp_iter it = mp_iter(conditions); mp_next(&it);) {
-        if (str_is(mp_str(mp_get(it.value, "type")), type)) {
-            return str_is(mp_str(mp_get(it.value, "status")), "True");
         }
     }
     return false;
@@ -159,18 +150,15 @@ static void summarize_containers(struct pod_summary *s, struct mp status)
     }
     /* One has done its work and another goes on: the pod runs. */
     if (running && str_is(s->reason, "Completed")) {
-        s->reason = condition_is_true(mp_get(status, "conditions"), "Ready") ? STR("Running") : STR("NotReady");
+        s->reason = condition_is(condition_in(mp_get(status, "conditions"), STR("Ready")), "True") ? STR("Running")
+                                                                                                   : STR("NotReady");
     }
 }
 
 static bool is_gated(struct mp status)
 {
-    for (struct mp_iter it = mp_iter(mp_get(status, "conditions")); mp_next(&it);) {
-        if (str_is(mp_str(mp_get(it.value, "type")), "PodScheduled")) {
-            return str_is(mp_str(mp_get(it.value, "reason")), "SchedulingGated");
-        }
-    }
-    return false;
+    struct mp c = condition_in(mp_get(status, "conditions"), STR("PodScheduled"));
+    return str_is(mp_str(mp_get(c, "reason")), "SchedulingGated");
 }
 
 static void pod_summarize(struct pod_summary *s, const struct object *o)
@@ -185,7 +173,7 @@ static void pod_summarize(struct pod_summary *s, const struct object *o)
         s->reason = STR("SchedulingGated");
     }
     summarize_inits(s, spec, status);
-    if (!s->initializing || condition_is_true(mp_get(status, "conditions"), "Initialized")) {
+    if (!s->initializing || condition_is(condition_in(mp_get(status, "conditions"), STR("Initialized")), "True")) {
         keep_sidecar_restarts(s, spec, status);
         summarize_containers(s, status);
     }
@@ -248,10 +236,8 @@ void pod_cell_gates(struct buf *out, const struct object *o, int64_t now_ms)
     struct mp gates = mp_path(object_mp(o), "spec.readinessGates");
     unsigned fulfilled = 0;
     for (struct mp_iter it = mp_iter(gates); mp_next(&it);) {
-        CLEANUP_FREE char *type = NULL;
-        struct str s = mp_str(mp_get(it.value, "conditionType"));
-        type = xstrndup(s.p == NULL ? "" : s.p, s.n);
-        fulfilled += condition_is_true(mp_path(object_mp(o), "status.conditions"), type);
+        struct str type = mp_str(mp_get(it.value, "conditionType"));
+        fulfilled += condition_is(condition_in(mp_path(object_mp(o), "status.conditions"), type), "True");
     }
     if (mp_count(gates) == 0) {
         buf_puts(out, "<none>");

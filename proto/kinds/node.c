@@ -1,3 +1,4 @@
+#include "proto/facts/condition.h"
 #include "proto/kinds/kinds.h"
 
 /* clang-format off */
@@ -227,13 +228,8 @@ static void node_validate(const struct value *obj, const struct value *old, stru
 static void cell_status(struct buf *out, const struct object *o, int64_t now_ms)
 {
     (void)now_ms;
-    const char *text = "Unknown";
-    for (struct mp_iter it = mp_iter(mp_path(object_mp(o), "status.conditions")); mp_next(&it);) {
-        if (str_is(mp_str(mp_get(it.value, "type")), "Ready")) {
-            text = str_is(mp_str(mp_get(it.value, "status")), "True") ? "Ready" : "NotReady";
-        }
-    }
-    buf_puts(out, text);
+    struct mp c = condition_mp(o, "Ready");
+    buf_puts(out, mp_type(c) == MP_NONE ? "Unknown" : condition_is(c, "True") ? "Ready" : "NotReady");
     if (mp_bool(mp_path(object_mp(o), "spec.unschedulable"), false)) {
         buf_puts(out, ",SchedulingDisabled");
     }

@@ -1,4 +1,5 @@
 /* Defaults of pods that depend on more than one field. */
+#include "proto/facts/qos.h"
 #include "proto/kinds/kinds.h"
 #include "proto/model/quantity.h"
 
@@ -115,12 +116,10 @@ static bool amount(const struct value *resources, const char *which, const char 
     return out->n > 0 && quantity_cmp(*out, STR("0")) != 0;
 }
 
-/* Guaranteed: cpu and memory of all containers are limited, and requested to the limit. BestEffort: none of them is
- * limited or requested. Burstable: all others. */
 static const char *qos_class(const struct value *spec)
 {
-    bool any = false, guaranteed = true;
     static const char *const names[] = {"cpu", "memory"};
+    struct qos_sum sum = {0};
     for (unsigned i = 0; i < 2; i++) {
         const struct value *list = value_get(spec, CONTAINER_LISTS[i]);
         VALUE_FOR(j, list)
@@ -128,14 +127,13 @@ static const char *qos_class(const struct value *spec)
             const struct value *resources = value_get(value_item(list, j), "resources");
             for (unsigned n = 0; n < ARRAY_SIZE(names); n++) {
                 struct str limit, request;
-                bool has_limit = amount(resources, "limits", names[n], &limit);
-                bool has_request = amount(resources, "requests", names[n], &request);
-                any = any || has_limit || has_request;
-                guaranteed = guaranteed && has_limit && has_request && quantity_cmp(limit, request) == 0;
+                bool limited = amount(resources, "limits", names[n], &limit);
+                bool requested = amount(resources, "requests", names[n], &request);
+                qos_count(&sum, limited, requested, limited && requested && quantity_cmp(limit, request) == 0);
             }
         }
     }
-    return !any ? "BestEffort" : guaranteed ? "Guaranteed" : "Burstable";
+    return qos_name(qos_of(&sum));
 }
 
 /* The two classes that are always there. Source: Kubernetes' built-in system priority classes. */

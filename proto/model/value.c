@@ -4,6 +4,8 @@
 #include <stdarg.h>
 #include <stdlib.h>
 
+#include "base/timefmt.h"
+
 static struct value *new_value(struct arena *a, enum value_type type)
 {
     assert(a != NULL);
@@ -53,6 +55,13 @@ struct value *value_str(struct arena *a, struct str s)
 struct value *value_cstr(struct arena *a, const char *s)
 {
     return value_str(a, str_of(s));
+}
+
+struct value *value_time(struct arena *a, int64_t wall_ms)
+{
+    char text[TIMEFMT_SIZE];
+    timefmt_rfc3339(wall_ms, text);
+    return value_cstr(a, text);
 }
 
 struct value *value_strf(struct arena *a, const char *fmt, ...)

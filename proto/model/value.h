@@ -50,8 +50,9 @@ struct value *value_null(struct arena *a);
 struct value *value_bool(struct arena *a, bool b);
 struct value *value_int(struct arena *a, int64_t i);
 struct value *value_float(struct arena *a, double d);
-struct value *value_str(struct arena *a, struct str s);   /* copies the bytes */
-struct value *value_cstr(struct arena *a, const char *s); /* copies */
+struct value *value_str(struct arena *a, struct str s);     /* copies the bytes */
+struct value *value_cstr(struct arena *a, const char *s);   /* copies */
+struct value *value_time(struct arena *a, int64_t wall_ms); /* "2026-01-02T03:04:05Z", as metav1.Time has it */
 struct value *value_strf(struct arena *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 struct value *value_bin(struct arena *a, const void *p, size_t n); /* copies */
 struct value *value_list(struct arena *a);

@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "base/timefmt.h"
+#include "proto/facts/precondition.h"
 #include "proto/schema/release.h"
 #include "raft-store/store/body.h"
 #include "raft-store/store/world_int.h"
@@ -36,46 +37,29 @@ static uint64_t revision_of(const struct eval *e, unsigned at)
 /* ---- Refusals ---- */
 
 /* `deployments.apps "web"` as people know it; in the buffer given. */
-static const char *op_text(const struct txn_op *op, char out[512])
+static const char *op_text(const struct txn_op *op, char out[PRECONDITION_NAME_SIZE])
 {
-    const char *slash = strchr(op->kind->api_version, '/');
-    int group = slash == NULL ? 0 : (int)(slash - op->kind->api_version);
-    snprintf(out, 512, "%s%s%.*s \"%.*s\"", op->kind->plural, group > 0 ? "." : "", group, op->kind->api_version,
-             STR_ARG(op->name));
-    return out;
+    return precondition_name(op->kind, op->name, out);
 }
 
 static int check_preconditions(struct eval *e, const struct txn_op *op, const struct object *old)
 {
-    char name[512];
+    char name[PRECONDITION_NAME_SIZE];
     if (op->type == TXN_CREATE || (op->type == TXN_CHECK && op->if_revision == UINT64_MAX)) {
         return old == NULL ? 0 : error_set(e->err, ERR_EXISTS, "%s already exists", op_text(op, name));
     }
     if (old == NULL) {
         return error_set(e->err, ERR_NOT_FOUND, "%s not found", op_text(op, name));
     }
-    if (op->if_revision != 0 && op->if_revision != old->revision) {
-        return error_set(e->err, ERR_CONFLICT,
-                         "%s has been changed: its resourceVersion is %llu, the request was made for %llu; "
-                         "read it again and repeat the change on what it is now",
-                         op_text(op, name), (unsigned long long)old->revision, (unsigned long long)op->if_revision);
-    }
-    struct str uid = op->if_uid;
-    if (str_empty(uid) && op->object != NULL) {
-        uid = op->object->uid;
-    }
-    if (!str_empty(uid) && !str_eq(uid, old->uid)) {
-        return error_set(e->err, ERR_CONFLICT, "%s is another object than the one meant: its uid is %.*s, not %.*s",
-                         op_text(op, name), STR_ARG(old->uid), STR_ARG(uid));
-    }
-    return 0;
+    struct str uid = str_empty(op->if_uid) && op->object != NULL ? op->object->uid : op->if_uid;
+    return precondition_check(old, uid, op->if_revision, e->err);
 }
 
 /* The last gate before a name becomes a key: the API has checked what it let in, but names are also made of other
  * names. */
 static int check_key(struct eval *e, const struct txn_op *op)
 {
-    char name[512];
+    char name[PRECONDITION_NAME_SIZE];
     struct str ns = op->kind->namespaced ? op->ns : STR_NONE;
     if (name_is_key(op->name) && (str_empty(ns) || (name_is_key(ns) && ns.n <= NAMESPACE_KEY_MAX))) {
         return 0;
@@ -89,7 +73,7 @@ static int check_key(struct eval *e, const struct txn_op *op)
 /* What an older voter would not understand is not written. Looks into bodies only while there is one. */
 static int check_level(struct eval *e, const struct txn_op *op)
 {
-    char name[512];
+    char name[PRECONDITION_NAME_SIZE];
     unsigned level = e->w->level;
     if (op->object == NULL || level >= release.newest) {
         return 0;
@@ -167,7 +151,7 @@ static void edit_remove(struct edits *l, const char *key)
 /* Body (in s->body) to object, unless it is too large. */
 static int take_body(struct eval *e, const struct txn_op *op, struct object **out)
 {
-    char name[512];
+    char name[PRECONDITION_NAME_SIZE];
     struct buf *body = &e->w->body;
     if (body->size > OBJECT_SIZE_MAX) {
         return error_set(e->err, ERR_TOO_LARGE, "%s would have %zu bytes; the limit is %u", op_text(op, name),
@@ -245,7 +229,7 @@ static void merge_updated(struct eval *e, const struct txn_op *op, const struct 
 /* *out is NULL if nothing would change. */
 static int make_updated(struct eval *e, const struct txn_op *op, const struct object *old, struct object **out)
 {
-    char name[512];
+    char name[PRECONDITION_NAME_SIZE];
     struct buf *body = &e->w->body;
     buf_reset(body);
     *out = NULL;

@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "proto/facts/node_match.h"
 #include "scheduler/cache.h"
-#include "scheduler/plugins/affinity.h"
 
 void reasons_add(struct reasons *r, const char *fmt, ...)
 {
@@ -21,23 +21,13 @@ void reasons_add(struct reasons *r, const char *fmt, ...)
     strmap_set(&r->counts, str_of(text), (void *)(count + 1));
 }
 
-static bool tolerated(struct mp tolerations, struct mp taint)
-{
-    for (struct mp_iter it = mp_iter(tolerations); mp_next(&it);) {
-        if (toleration_tolerates(it.value, taint)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* A cordoned node takes pods that tolerate the taint which stands for it. */
 static bool node_unschedulable(const struct sched_class *c, const struct sched_node *n, struct reasons *why)
 {
     /* {key: ..., effect: NoSchedule}, as msgpack. */
     static const char taint[] = "\x82\xa3key\xd9\x20node.kubernetes.io/unschedulable\xa6"
                                 "effect\xaaNoSchedule";
-    if (!n->unschedulable || tolerated(c->tolerations, mp_of(taint, sizeof taint - 1))) {
+    if (!n->unschedulable || node_match_tolerated(c->tolerations, mp_of(taint, sizeof taint - 1))) {
         return true;
     }
     reasons_add(why, "node(s) were unschedulable");
@@ -57,7 +47,7 @@ static bool taint_toleration(const struct sched_class *c, const struct sched_nod
 {
     for (struct mp_iter it = mp_iter(n->taints); mp_next(&it);) {
         struct str effect = mp_str(mp_get(it.value, "effect"));
-        if (str_is(effect, "PreferNoSchedule") || tolerated(c->tolerations, it.value)) {
+        if (str_is(effect, "PreferNoSchedule") || node_match_tolerated(c->tolerations, it.value)) {
             continue;
         }
         reasons_add(why, "node(s) had untolerated taint {%.*s: %.*s}", STR_ARG(mp_str(mp_get(it.value, "key"))),
@@ -75,7 +65,7 @@ static bool node_affinity(const struct sched_class *c, const struct sched_node *
         struct mp label = mp_get_str_key(n->labels, it.key);
         fits = label.p != label.end && str_eq(mp_str(label), mp_str(it.value));
     }
-    if (fits && (mp_count(required) == 0 || node_selector_matches(required, n))) {
+    if (fits && (mp_count(required) == 0 || node_match_selector(required, n->labels, str_of(n->name)))) {
         return true;
     }
     reasons_add(why, "node(s) didn't match Pod's node affinity/selector");

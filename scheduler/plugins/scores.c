@@ -4,8 +4,8 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "proto/facts/node_match.h"
 #include "scheduler/cache.h"
-#include "scheduler/plugins/affinity.h"
 
 #define SCORE_MAX  100
 #define WEIGHT_MAX 100
@@ -38,11 +38,8 @@ static int taints_preferred(const struct sched_class *c, const struct sched_node
 {
     int untolerated = 0;
     for (struct mp_iter it = mp_iter(n->taints); mp_next(&it);) {
-        bool ok = !str_is(mp_str(mp_get(it.value, "effect")), "PreferNoSchedule");
-        for (struct mp_iter t = mp_iter(c->tolerations); !ok && mp_next(&t);) {
-            ok = toleration_tolerates(t.value, it.value);
-        }
-        untolerated += !ok;
+        untolerated += str_is(mp_str(mp_get(it.value, "effect")), "PreferNoSchedule") &&
+                       !node_match_tolerated(c->tolerations, it.value);
     }
     return SCORE_MAX / (1 + untolerated);
 }
@@ -54,7 +51,7 @@ static int affinity_preferred(const struct sched_class *c, const struct sched_no
     for (struct mp_iter it = mp_iter(terms); mp_next(&it);) {
         int64_t weight = MAX(0, MIN(mp_int(mp_get(it.value, "weight"), 0), WEIGHT_MAX));
         total += weight;
-        matched += node_term_matches(mp_get(it.value, "preference"), n) ? weight : 0;
+        matched += node_match_term(mp_get(it.value, "preference"), n->labels, str_of(n->name)) ? weight : 0;
     }
     return total <= 0 ? 0 : (int)(matched * SCORE_MAX / total);
 }

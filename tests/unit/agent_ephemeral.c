@@ -280,7 +280,7 @@ static void they_stand_behind_the_others_and_count_for_nothing(void **state)
 
     s = spec_of(
         "'containers':[{'name':'web','image':'n','resources':{'limits':{'cpu':'1','memory':'64Mi'}}}]" WITH(LOOK("a")));
-    assert_int_equal(s->qos, PODSPEC_GUARANTEED); /* the class of a pod does not change */
+    assert_int_equal(s->qos, QOS_GUARANTEED); /* the class of a pod does not change */
     podspec_pod_limits(s, &limits);
     assert_int_equal(limits.memory_bytes, 64 << 20);
     assert_int_equal(limits.cpu_quota_us, 100000);

@@ -261,12 +261,12 @@ static void quality_of_service_follows_requests_and_limits(void **state)
     (void)state;
     static const struct {
         const char *spec;
-        enum podspec_qos qos;
+        enum qos_class qos;
     } rows[] = {
-        {WEB("'tty':false"), PODSPEC_BEST_EFFORT},
-        {WEB("'resources':{'requests':{'cpu':'1'}}"), PODSPEC_BURSTABLE},
-        {WEB("'resources':{'limits':{'cpu':'1','memory':'1Gi'}}"), PODSPEC_GUARANTEED},
-        {WEB("'resources':{'limits':{'cpu':'1','memory':'1Gi'},'requests':{'cpu':'500m'}}"), PODSPEC_BURSTABLE},
+        {WEB("'tty':false"), QOS_BEST_EFFORT},
+        {WEB("'resources':{'requests':{'cpu':'1'}}"), QOS_BURSTABLE},
+        {WEB("'resources':{'limits':{'cpu':'1','memory':'1Gi'}}"), QOS_GUARANTEED},
+        {WEB("'resources':{'limits':{'cpu':'1','memory':'1Gi'},'requests':{'cpu':'500m'}}"), QOS_BURSTABLE},
     };
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         struct podspec *s = spec_of(rows[i].spec);

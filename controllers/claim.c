@@ -1,0 +1,74 @@
+#include "controllers/claim.h"
+
+#include <assert.h>
+
+static bool adoptable(const struct object *o, bool (*may_adopt)(const struct object *o))
+{
+    return str_empty(o->owner_uid) && !o->deleting && (may_adopt == NULL || may_adopt(o));
+}
+
+int claim_adopt(struct reconcile_out *out, const struct object *o, const struct object *owner, struct error *err)
+{
+    assert(str_empty(o->owner_uid) && !o->deleting);
+    struct value *doc = object_to_value(out->arena, o);
+    owner_add(out->arena, doc, owner);
+    reconcile_note(out, "adopts %s %.*s", o->kind->singular, STR_ARG(o->name));
+    return txn_update_value(out->txn, o->kind, doc, TXN_PART_ALL, o->revision, err);
+}
+
+static int release(struct reconcile_out *out, const struct object *o, const struct object *owner, struct error *err)
+{
+    assert(str_eq(o->owner_uid, owner->uid));
+    struct value *doc = object_to_value(out->arena, o);
+    owner_remove(doc, owner->uid);
+    reconcile_note(out, "releases %s %.*s", o->kind->singular, STR_ARG(o->name));
+    return txn_update_value(out->txn, o->kind, doc, TXN_PART_ALL, o->revision, err);
+}
+
+int claim_all(const struct claim *c, struct error *err)
+{
+    struct view_iter it;
+    int rv = 0;
+    view_iter_owned(&it, c->in->view, c->owner->uid, c->kind);
+    VIEW_FOR(o, &it)
+    {
+        if (c->owner->deleting || c->selects(c->data, o)) {
+            c->keep(c->data, o);
+        } else if (!o->deleting && (rv = release(c->out, o, c->owner, err)) != 0) {
+            return rv;
+        }
+    }
+    int64_t observed = mp_int(mp_path(object_mp(c->owner), "status.observedGeneration"), 0);
+    if (c->owner->deleting || observed == c->owner->generation) {
+        return 0;
+    }
+    view_iter(&it, c->in->view, c->kind, c->owner->ns);
+    VIEW_FOR(o, &it)
+    {
+        if (adoptable(o, c->may_adopt) && c->selects(c->data, o) && (rv = c->adopt(c->data, o, err)) != 0) {
+            return rv;
+        }
+    }
+    return 0;
+}
+
+int claim_orphan(const struct reconcile_in *in, struct reconcile_out *out, const struct kind *owner_kind,
+                 bool (*may_adopt)(const struct object *o), struct error *err)
+{
+    const struct object *o = view_get(in->view, in->key.kind, in->key.ns, in->key.name);
+    if (o == NULL || !adoptable(o, may_adopt)) {
+        return 0;
+    }
+    struct view_iter it;
+    view_iter(&it, in->view, owner_kind, in->key.ns);
+    VIEW_FOR(owner, &it)
+    {
+        struct selector *selector;
+        if (!owner->deleting &&
+            selector_from_mp(out->arena, mp_path(object_mp(owner), "spec.selector"), &selector, NULL) == 0 &&
+            !selector_empty(selector) && selector_matches_object(selector, o)) {
+            return claim_adopt(out, o, owner, err);
+        }
+    }
+    return 0;
+}
