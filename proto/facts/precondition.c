@@ -19,11 +19,11 @@ int precondition_check(const struct object *o, struct str uid, uint64_t revision
                                precondition_name(o->kind, o->name, name), STR_ARG(o->uid), STR_ARG(uid));
     }
     if (revision != 0 && revision != o->revision) {
-        return error_set_field(err, ERR_CONFLICT, "metadata.resourceVersion",
-                               "%s has been changed: its resourceVersion is %llu, the request was made for %llu; "
-                               "read it again and repeat the change on what it is now",
-                               precondition_name(o->kind, o->name, name), (unsigned long long)o->revision,
-                               (unsigned long long)revision);
+        return error_set_field(
+            err, ERR_CONFLICT, "metadata.resourceVersion",
+            "%s has been changed: its resourceVersion is %llu, the request was made for revision %llu; "
+            "read it again and repeat the change on what it is now",
+            precondition_name(o->kind, o->name, name), (unsigned long long)o->revision, (unsigned long long)revision);
     }
     return 0;
 }
