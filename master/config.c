@@ -1,5 +1,7 @@
 #include "master/config.h"
 
+#include <assert.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -14,6 +16,8 @@
 #include "proto/pki/pki.h"
 #include "proto/rpc/api.h"
 #include "proto/text/text.h"
+
+#define SEAL_FILE "seal.key"
 
 void master_config_path(const struct master_config *c, const char *file, char *out, size_t size)
 {
@@ -230,25 +234,46 @@ int master_config_save(const struct master_config *c, struct error *err)
     return pki_write_file(path, text.data, text.size, 0644, err);
 }
 
-int master_config_seal_key(const struct master_config *c, uint8_t key[32], struct error *err)
+int master_config_seal_keys(const struct master_config *c, struct pki_ring *out, struct error *err)
 {
     char path[600];
-    char *hex = NULL;
+    char *text = NULL;
     size_t size;
-    master_config_path(c, "seal.key", path, sizeof path);
-    int rv = pki_read_file(path, 256, &hex, &size, err);
-    if (rv != 0) {
-        return rv;
+    *out = (struct pki_ring){0};
+    master_config_path(c, SEAL_FILE, path, sizeof path);
+    int rv = pki_read_file(path, PKI_RING_TEXT_MAX, &text, &size, err);
+    if (rv == 0 && pki_ring_read((struct str){text, size}, out) != 0) {
+        rv = error_set(err, ERR_CORRUPT,
+                       "%s is damaged: expected 64 hexadecimal digits, or a line for each of several keys", path);
     }
-    size_t digits = strspn(hex, "0123456789abcdefABCDEF");
-    if (digits != 64 || digits + strspn(hex + digits, "\r\n") != size) {
-        rv = error_set(err, ERR_CORRUPT, "%s is damaged: expected 64 hexadecimal digits", path);
-    }
-    for (size_t i = 0; i < 32 && rv == 0; i++) {
-        sscanf(hex + 2 * i, "%2hhx", &key[i]);
-    }
-    pki_free_key(hex);
+    pki_free_key(text);
     return rv;
+}
+
+/* pki_write_file's own, from before a crash: they hold keys, too. */
+static void remove_leftovers(const struct master_config *c)
+{
+    DIR *d = opendir(c->dir);
+    size_t n = strlen(SEAL_FILE);
+    for (struct dirent *e; d != NULL && (e = readdir(d)) != NULL;) {
+        if (strncmp(e->d_name, SEAL_FILE ".", n + 1) == 0 && strlen(e->d_name) == n + 7) {
+            unlinkat(dirfd(d), e->d_name, 0);
+        }
+    }
+    if (d != NULL) {
+        closedir(d);
+    }
+}
+
+int master_config_save_seal_keys(const struct master_config *c, const struct pki_ring *keys, struct error *err)
+{
+    char path[600];
+    CLEANUP_BUF_WIPE struct buf text = BUF_INIT;
+    master_config_path(c, SEAL_FILE, path, sizeof path);
+    pki_ring_write(keys, &text);
+    assert(text.size <= PKI_RING_TEXT_MAX);
+    remove_leftovers(c);
+    return pki_write_file(path, text.data, text.size, 0600, err);
 }
 
 int master_config_lock(const char *dir, int *fd, struct error *err)

@@ -5,7 +5,8 @@
  *   master.crt .key    this master's identity (O=reeve:masters, CN=id); renewed by itself (identity.c)
  *   joining.key .csr   key and request of a master that is just joining: kept until it has its answer, so that a
  *                      repetition is known as the same newcomer
- *   seal.key           32 bytes, hex: what belongs to Secrets is encrypted with it on disk
+ *   seal.key           what belongs to Secrets is encrypted with it on disk: a key of 32 bytes in hex, or several
+ *                      (proto/pki/ring.h)
  *   raft/              log, snapshots, term and vote: libraft's files, and ours beside them: reeve-mark
  *                      (raft-store/disk/mark.h), state-*.rvs (raft-store/disk/snapfile.h), reeve-ballast
  *                      (raft-store/raft/uv_io.c)
@@ -28,6 +29,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "proto/net/net.h"
+#include "proto/pki/ring.h"
 
 #define MASTER_UNFINISHED         "unfinished"
 #define MASTER_JOIN_ADDRESSES_MAX 16
@@ -101,7 +103,9 @@ void master_config_state(const struct master_config *c, uint64_t *bytes, uint64_
 void master_config_path(const struct master_config *c, const char *file, char *out, size_t size);
 /* One process at a time works on a data directory: held until *fd is closed. ERR_BUSY: another one does. */
 int master_config_lock(const char *dir, int *fd, struct error *err);
-/* seal.key; the caller wipes it. ERR_CORRUPT: it is not 64 hexadecimal digits. */
-int master_config_seal_key(const struct master_config *c, uint8_t key[32], struct error *err);
+/* The keys in seal.key; the caller wipes them. ERR_CORRUPT: they are no such keys. */
+int master_config_seal_keys(const struct master_config *c, struct pki_ring *out, struct error *err);
+/* Replaces the file, durably, and removes what a crash has left of former attempts. */
+int master_config_save_seal_keys(const struct master_config *c, const struct pki_ring *keys, struct error *err);
 
 #endif

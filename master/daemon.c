@@ -380,7 +380,7 @@ static int make_node(struct master *m, struct error *err)
             .io = uv_io_raft(m->io),
             .env = m->env,
             .log = &m->log,
-            .store = {.env = m->env, .log = &m->log, .seal_key = m->seal_key},
+            .store = {.env = m->env, .log = &m->log, .seal_keys = &m->seal_keys},
             .events = {m, on_leading, on_tip, on_committed, on_leader_known, on_fatal},
             .peers = {m->transport, transport_ask_term, transport_reachable_peer, transport_ended_peer},
             .election_timeout_ms = m->config.election_timeout_ms,
@@ -533,7 +533,7 @@ static void free_master(struct master *m)
     free(m->identity.cert_pem);
     pki_free_key(m->identity.key_pem);
     free(m->known_masters);
-    mem_wipe(m->seal_key, sizeof m->seal_key);
+    pki_ring_wipe(&m->seal_keys);
     log_rates_free(m->log.rates);
     free(m);
 }

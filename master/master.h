@@ -123,7 +123,7 @@ struct master {
     } held;           /* held.c: as last looked at; the most ever; connections ended for it */
     char *ca_pem;     /* whom we trust: one CA, or several; the first one is that of our certificate (auth/rotate.h) */
     char *ca_key_pem; /* of that one; NULL: we have not got it */
-    uint8_t seal_key[32];
+    struct pki_ring seal_keys; /* seal.key */
     struct identity identity;
     unsigned chores_done; /* timer ticks */
     int exit_code;

@@ -1,4 +1,4 @@
-/* Who this master is: the CA, its own key and certificate, the key that seals Secrets; from files into use.
+/* Who this master is: the CA, its own key and certificate, the keys that seal Secrets; from files into use.
  *
  * The certificate is renewed when two thirds of its life have passed (pki.h), by this master itself, since it holds the
  * CA's key. Listeners and transport take the new one for handshakes to come; sessions that are open live on under the
@@ -20,7 +20,7 @@
 /* What the data directory holds. */
 struct files {
     char *ca_pem, *ca_key_pem, *cert_pem, *key_pem;
-    uint8_t seal_key[32];
+    struct pki_ring seal_keys;
 };
 
 static void files_free(struct files *f)
@@ -41,7 +41,7 @@ static int read_files(const struct master_config *c, struct files *f, struct err
         master_config_path(c, "master.key", key_path, sizeof key_path);
         rv = pki_read_pair(path, key_path, &f->cert_pem, &f->key_pem, err);
     }
-    return rv != 0 ? rv : master_config_seal_key(c, f->seal_key, err);
+    return rv != 0 ? rv : master_config_seal_keys(c, &f->seal_keys, err);
 }
 
 /* ---- Making a new one ---- */
@@ -185,7 +185,7 @@ int identity_load(struct master *m, struct error *err)
         pki_free_key(m->ca_key_pem);
         m->ca_pem = TAKE_PTR(f.ca_pem);
         m->ca_key_pem = TAKE_PTR(f.ca_key_pem);
-        memcpy(m->seal_key, f.seal_key, sizeof m->seal_key);
+        m->seal_keys = f.seal_keys;
         m->identity.generation++;
         use(m, TAKE_PTR(tls), f.cert_pem, f.key_pem);
         rotate_restart(m);

@@ -4,7 +4,7 @@
 
 #include "master/master.h"
 
-/* Reads CA, certificate, key and the key that seals Secrets from the data directory and takes them into use: at the
+/* Reads CA, certificate, key and the keys that seal Secrets from the data directory and takes them into use: at the
  * start, and again after a rejoin has written new ones (new handshakes take the new certificate, connections that are
  * open stay; the store keeps the seal key it was made with). A certificate that has expired, or names another id than
  * the configuration, is replaced by a new one first: the CA's key is here. On failure nothing has changed. Blocking,

@@ -35,7 +35,7 @@ static int make_cluster(const struct master_config *c, struct buf *out, struct e
 int setup_init(struct master_config *c, struct error *err)
 {
     char *ca = NULL, *ca_key = NULL;
-    uint8_t seal[32];
+    struct pki_ring seal = {.count = 1};
     struct setup_tokens tokens;
     setup_fill_defaults(c);
     c->id = 1;
@@ -47,9 +47,9 @@ int setup_init(struct master_config *c, struct error *err)
     if (rv != 0 || (rv = pki_make_ca(c->cluster, &ca, &ca_key, err)) != 0) {
         return rv;
     }
-    env_random(env_real(), seal, sizeof seal);
-    rv = setup_write_state(c, &(struct setup_keys){ca, ca_key, seal}, NULL, &tokens, err);
-    mem_wipe(seal, sizeof seal);
+    env_random(env_real(), seal.keys[0], sizeof seal.keys[0]);
+    rv = setup_write_state(c, &(struct setup_keys){ca, ca_key, &seal}, NULL, &tokens, err);
+    pki_ring_wipe(&seal);
     free(ca);
     pki_free_key(ca_key);
     if (rv != 0) {
@@ -121,14 +121,12 @@ struct joining {
 static int save_joined(struct joining *j, struct mp result)
 {
     struct master_config *c = j->c;
-    struct str seal = STR_NONE;
-    struct mp seal_mp = mp_get(result, "sealKey");
+    struct pki_ring seal;
     struct str cert = mp_str(mp_get(result, "certificate")), ca = mp_str(mp_get(result, "ca"));
     struct str ca_key = mp_str(mp_get(result, "caKey")), cluster = mp_str(mp_get(result, "cluster"));
     c->id = (uint64_t)mp_int(mp_get(result, "id"), 0);
     j->replaces = mp_int(mp_get(result, "replaces"), 0);
-    mp_read_bin(&seal_mp, &seal);
-    if (c->id == 0 || cert.n == 0 || ca.n == 0 || ca_key.n == 0 || seal.n != 32) {
+    if (c->id == 0 || cert.n == 0 || ca.n == 0 || ca_key.n == 0 || !setup_get_seal_keys(result, &seal)) {
         return error_set(j->err, ERR_PROTOCOL, "the master's answer to join lacks what a master needs");
     }
     snprintf(c->cluster, sizeof c->cluster, "%.*s", STR_ARG(cluster));
@@ -147,8 +145,9 @@ static int save_joined(struct joining *j, struct mp result)
     }
     int rv = setup_write_file(c, "master.key", j->key_pem, 0600, j->err);
     if (rv == 0) {
-        rv = setup_write_seal_key(c, (const uint8_t *)seal.p, j->err);
+        rv = master_config_save_seal_keys(c, &seal, j->err);
     }
+    pki_ring_wipe(&seal);
     for (struct mp_iter it = mp_iter(mp_get(result, "masters")); mp_next(&it);) {
         struct str addr = mp_str(it.value);
         if (c->join_count < MASTER_JOIN_ADDRESSES_MAX && !str_is(addr, c->advertise)) {

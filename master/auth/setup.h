@@ -38,7 +38,7 @@ int setup_call(struct net_tls *tls, const char *addr, const char *method, struct
 /* What all masters of a cluster hold. */
 struct setup_keys {
     const char *ca, *ca_key; /* PEM */
-    const uint8_t *seal_key; /* 32 bytes */
+    const struct pki_ring *seal_keys;
 };
 /* What a cluster goes on from, and its place in the log: at least 1 each. */
 struct setup_state {
@@ -61,7 +61,11 @@ void setup_fill_defaults(struct master_config *c);
 int setup_make_dir(const struct master_config *c, struct error *err); /* ERR_EXISTS if it holds a master */
 int setup_write_file(const struct master_config *c, const char *file, const char *text, unsigned mode,
                      struct error *err);
-int setup_write_seal_key(const struct master_config *c, const uint8_t key[32], struct error *err);
+/* "sealKey" and "sealKeys" of an answer to join, as map entries: the key that seals, for programs that know one alone,
+ * and all of them, the first one seals. */
+void setup_put_seal_keys(struct buf *b, const struct pki_ring *keys);
+/* From such an answer; the caller wipes them. False: there are none. */
+bool setup_get_seal_keys(struct mp answer, struct pki_ring *out);
 /* raft/, or what else it is called, and all in it; 0 also if there is none. */
 int setup_remove_raft_dir(const struct master_config *c, const char *name, struct error *err);
 /* The same anew, with a log that begins behind the state. */

@@ -154,17 +154,36 @@ void setup_sans(const struct master_config *c, char *out, size_t size)
     }
 }
 
-int setup_write_seal_key(const struct master_config *c, const uint8_t key[32], struct error *err)
+void setup_put_seal_keys(struct buf *b, const struct pki_ring *keys)
 {
-    char hex[66];
-    for (int i = 0; i < 32; i++) {
-        snprintf(hex + 2 * i, 3, "%02x", key[i]);
+    mp_write_cstr(b, "sealKey");
+    mp_write_bin(b, pki_ring_sealing(keys), PKI_SEAL_KEY_SIZE);
+    mp_write_cstr(b, "sealKeys");
+    mp_write_array(b, keys->count);
+    for (unsigned i = 0; i < keys->count; i++) {
+        mp_write_bin(b, keys->keys[i], PKI_SEAL_KEY_SIZE);
     }
-    hex[64] = '\n';
-    hex[65] = '\0';
-    int rv = setup_write_file(c, "seal.key", hex, 0600, err);
-    mem_wipe(hex, sizeof hex);
-    return rv;
+}
+
+static bool add_key(struct mp from, struct pki_ring *out)
+{
+    struct str key = STR_NONE;
+    return mp_read_bin(&from, &key) && key.n == PKI_SEAL_KEY_SIZE && pki_ring_add(out, (const uint8_t *)key.p) == 0;
+}
+
+/* Masters before there were several give the one alone. */
+bool setup_get_seal_keys(struct mp answer, struct pki_ring *out)
+{
+    struct mp all = mp_get(answer, "sealKeys");
+    *out = (struct pki_ring){0};
+    bool ok = mp_count(all) > 0 || add_key(mp_get(answer, "sealKey"), out);
+    for (struct mp_iter it = mp_iter(all); ok && mp_next(&it);) {
+        ok = add_key(it.value, out);
+    }
+    if (!ok) {
+        pki_ring_wipe(out);
+    }
+    return ok;
 }
 
 static void put_data(struct arena *a, struct value *map, const char *key, const char *pem)
@@ -334,7 +353,7 @@ int setup_write_state(const struct master_config *c, const struct setup_keys *ke
     }
     if (rv != 0 || (rv = setup_write_file(c, "ca.crt", keys->ca, 0644, err)) != 0 ||
         (rv = setup_write_file(c, "ca.key", keys->ca_key, 0600, err)) != 0 ||
-        (rv = setup_write_seal_key(c, keys->seal_key, err)) != 0 ||
+        (rv = master_config_save_seal_keys(c, keys->seal_keys, err)) != 0 ||
         (rv = setup_write_identity(c, keys->ca, keys->ca_key, err)) != 0 ||
         (rv = write_admin_config(c, keys->ca, keys->ca_key, err)) != 0 ||
         (rv = write_tokens(c, keys->ca, tokens->master, tokens->node, err)) != 0) {

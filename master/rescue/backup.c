@@ -50,7 +50,6 @@ struct backup {
 
     struct store_fork *fork;
     struct backup_meta meta;
-    const uint8_t *seal_key; /* of the master, which outlives us */
     char *ca_pem, *ca_key_pem;
 
     uv_mutex_t lock;
@@ -121,7 +120,7 @@ static void count_all(const struct store_fork *f, struct backup_end *end)
 static int make(struct making *mk)
 {
     struct backup *b = mk->b;
-    struct backup_keys keys = {str_of(b->ca_pem), str_of(b->ca_key_pem), b->seal_key};
+    struct backup_keys keys = {str_of(b->ca_pem), str_of(b->ca_key_pem), store_fork_key(b->fork)};
     backup_write_meta(mk->writer, &b->meta, &mk->out);
     backup_write_keys(mk->writer, &keys, &mk->out);
     int rc = store_fork_write(b->fork, on_state, mk);
@@ -380,7 +379,6 @@ static void begin(struct call *c)
     b->fork = store_fork_new(replica_store(m->replica));
     b->moved_ms = env_now_ms(m->env);
     b->ca_pem = xstrdup(m->ca_pem);
-    b->seal_key = m->seal_key;
     describe(b, stale);
     log_info(&m->log, "backup", "of revision %" PRIu64 " for %s begins", b->meta.revision, who);
     start_thread(b);

@@ -14,9 +14,9 @@ static bool is_dir(const char *path)
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
-int candidate_read(const char *dir, const uint8_t *seal_key, struct candidate *out, struct error *err)
+int candidate_read(const char *dir, const struct pki_ring *seal_keys, struct candidate *out, struct error *err)
 {
-    uint8_t own[32];
+    struct pki_ring own = {0};
     struct master_config config;
     CLEANUP_FREE char *raft = xasprintf("%s/raft", dir);
     memset(out, 0, sizeof *out);
@@ -26,11 +26,11 @@ int candidate_read(const char *dir, const uint8_t *seal_key, struct candidate *o
     }
     bool whole = master_config_load(dir, &config, NULL) == 0;
     out->id = whole ? config.id : 0;
-    if (seal_key == NULL && master_config_seal_key(&config, own, NULL) == 0) {
-        seal_key = own;
+    if (seal_keys == NULL && master_config_seal_keys(&config, &own, NULL) == 0) {
+        seal_keys = &own;
     }
-    int rv = disk_replay(!whole && !is_dir(raft) ? dir : raft, seal_key, &out->log, err);
-    mem_wipe(own, sizeof own);
+    int rv = disk_replay(!whole && !is_dir(raft) ? dir : raft, seal_keys, &out->log, err);
+    pki_ring_wipe(&own);
     if (rv == 0) {
         const struct view *v = store_committed(out->log.store);
         out->revision = view_revision(v);

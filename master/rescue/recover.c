@@ -256,7 +256,7 @@ int recover_run(const char *dir, const char *const *peer_dirs, unsigned peers, b
     struct master_config c;
     const struct log log = {.name = "recover"};
     struct candidate *all = xcalloc(1 + peers, sizeof *all);
-    uint8_t key[32];
+    struct pki_ring keys = {0};
     unsigned count = 0;
     CLEANUP_CLOSE int lock = -1;
     int rv = master_config_load(dir, &c, err);
@@ -266,9 +266,9 @@ int recover_run(const char *dir, const char *const *peer_dirs, unsigned peers, b
         printf("%s: going on with a recovery that was interrupted\n", dir);
         rv = recover_finish(&c, &log, err);
     }
-    rv = rv == 0 && !going_on ? master_config_seal_key(&c, key, err) : rv;
+    rv = rv == 0 && !going_on ? master_config_seal_keys(&c, &keys, err) : rv;
     for (unsigned i = 0; rv == 0 && !going_on && i <= peers; i++) {
-        rv = candidate_read(i == 0 ? dir : peer_dirs[i - 1], key, &all[i], err);
+        rv = candidate_read(i == 0 ? dir : peer_dirs[i - 1], &keys, &all[i], err);
         count += rv == 0;
     }
     if (rv == 0 && !going_on) {
@@ -282,7 +282,7 @@ int recover_run(const char *dir, const char *const *peer_dirs, unsigned peers, b
     for (unsigned i = 0; i < count; i++) {
         candidate_close(&all[i]);
     }
-    mem_wipe(key, sizeof key);
+    pki_ring_wipe(&keys);
     free(all);
     return rv;
 }

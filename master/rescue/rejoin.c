@@ -149,6 +149,18 @@ static int ask_until_answered(struct rejoining *r, struct error *err)
 
 /* ---- The new identity ---- */
 
+/* They may have been replaced while this master was away; what the others send is sealed with theirs. */
+static int take_seal_keys(struct rejoining *r, struct mp result, struct error *err)
+{
+    struct pki_ring keys;
+    if (!setup_get_seal_keys(result, &keys)) {
+        return error_set(err, ERR_PROTOCOL, "the leader's answer to rejoin lacks the keys that seal Secrets");
+    }
+    int rv = master_config_save_seal_keys(r->c, &keys, err);
+    pki_ring_wipe(&keys);
+    return rv;
+}
+
 static int take_identity(struct rejoining *r, struct error *err)
 {
     char cert_path[600], key_path[600];
@@ -174,6 +186,7 @@ static int take_identity(struct rejoining *r, struct error *err)
         return error_wrap(err, "the certificate in the leader's answer to rejoin");
     }
     rv = setup_write_file(r->c, "ca.crt", ca_pem, 0644, err);
+    rv = rv == 0 ? take_seal_keys(r, result, err) : rv;
     master_config_path(r->c, "master.crt", cert_path, sizeof cert_path);
     master_config_path(r->c, "master.key", key_path, sizeof key_path);
     return rv != 0 ? rv : pki_write_pair(cert_path, key_path, cert_pem, r->key, err);

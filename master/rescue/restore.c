@@ -21,7 +21,7 @@ struct restore {
     struct backup_meta meta;
     struct backup_end *end;
     char *ca, *ca_key;
-    uint8_t seal_key[PKI_SEAL_KEY_SIZE];
+    struct pki_ring seal_keys;
     struct buf state; /* as it lies in the file; let go when it has been loaded */
     struct store *store;
 };
@@ -41,7 +41,8 @@ static int on_keys(void *data, const struct backup_keys *keys, struct error *err
     struct restore *r = data;
     r->ca = xstrndup(keys->ca.p, keys->ca.n);
     r->ca_key = xstrndup(keys->ca_key.p, keys->ca_key.n);
-    memcpy(r->seal_key, keys->seal_key, sizeof r->seal_key);
+    pki_ring_wipe(&r->seal_keys);
+    pki_ring_add(&r->seal_keys, keys->seal_key);
     return 0;
 }
 
@@ -84,7 +85,7 @@ static int read_file(struct restore *r, struct error *err)
 /* The state in memory is the one that was saved: revision, counts and hash. */
 static int load_state(struct restore *r, struct error *err)
 {
-    r->store = store_new(&(struct store_config){.env = env_real(), .seal_key = r->seal_key});
+    r->store = store_new(&(struct store_config){.env = env_real(), .seal_keys = &r->seal_keys});
     int rc = store_restore(r->store, r->state.data, r->state.size, MAX(r->meta.index, 1u), err);
     buf_close(&r->state);
     if (rc != 0) {
@@ -122,7 +123,7 @@ static void close_all(struct restore *r)
     free(r->end);
     free(r->ca);
     pki_free_key(r->ca_key);
-    mem_wipe(r->seal_key, sizeof r->seal_key);
+    pki_ring_wipe(&r->seal_keys);
 }
 
 /* ---- A new course of history ---- */
@@ -194,7 +195,7 @@ int restore_run(struct master_config *c, const char *file, const char *passphras
     if (rc == 0) {
         struct store_fork *fork = store_fork_new(r.store);
         rc =
-            setup_write_state(c, &(struct setup_keys){r.ca, r.ca_key, r.seal_key},
+            setup_write_state(c, &(struct setup_keys){r.ca, r.ca_key, &r.seal_keys},
                               &(struct setup_state){fork, r.meta.term + 1, store_applied_index(r.store)}, &tokens, err);
         store_fork_free(fork);
     }

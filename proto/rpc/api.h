@@ -86,8 +86,9 @@
  * ---- Joining, without a certificate, with a token ----
  * join           {token, role: node|master, name, csr, ?sans, ?address}
  *                                                       -> {certificate, ca, cluster, masters: [addresses], ?id,
- *                                                       ?caKey, ?sealKey, ?replaces}
- *                masters have an address and are given id, caKey, sealKey; replaces: whose place this one takes
+ *                                                       ?caKey, ?sealKey, ?sealKeys, ?replaces}
+ *                masters have an address and are given id, caKey, sealKey, and sealKeys: all of them, the first one
+ *                seals; replaces: whose place this one takes
  *
  * ---- Masters, over a client's connection ----
  * rejoin         {address, csr, ?agentAddress, ?sans, ?reason}   -> as join: a master that lost its data comes back

@@ -36,11 +36,11 @@ static int on_entry(void *data, const struct disk_entry *e, struct error *err)
     return rv;
 }
 
-int disk_replay(const char *dir, const uint8_t *seal_key, struct disk_replay *out, struct error *err)
+int disk_replay(const char *dir, const struct pki_ring *seal_keys, struct disk_replay *out, struct error *err)
 {
     *out = (struct disk_replay){
         .store = store_new(&(struct store_config){
-            .env = env_real(), .log = &silent, .seal_key = seal_key, .history_bytes_max = 1u << 20})};
+            .env = env_real(), .log = &silent, .seal_keys = seal_keys, .history_bytes_max = 1u << 20})};
     int rv = disk_scan(dir, 0, &(struct disk_events){out, on_snapshot, on_entry, note_time}, &out->report, err);
     if (rv != 0) {
         store_free(TAKE_PTR(out->store));

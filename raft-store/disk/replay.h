@@ -13,9 +13,9 @@ struct disk_replay {
 };
 
 /* All of it is looked at, also what libraft would pass over. Entries are replayed whether committed or not: a directory
- * by itself does not tell. seal_key: NULL = the state ends before the first Secret. 0 also if the directory is
+ * by itself does not tell. seal_keys: NULL = the state ends before the first Secret. 0 also if the directory is
  * damaged: see the report. */
-int disk_replay(const char *dir, const uint8_t *seal_key, struct disk_replay *out, struct error *err);
+int disk_replay(const char *dir, const struct pki_ring *seal_keys, struct disk_replay *out, struct error *err);
 void disk_replay_close(struct disk_replay *r);
 
 #endif

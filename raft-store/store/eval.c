@@ -22,7 +22,7 @@ static void write_effect(struct store *s, const struct change *c)
             buf_reset(&s->aad);
             buf_reset(&s->sealed);
             entry_write_aad(&s->aad, key->kind->id, key->ns, key->name);
-            int rc = pki_seal(s->key, buf_str(&s->aad), body, &s->sealed);
+            int rc = pki_seal(pki_ring_sealing(&s->keys), buf_str(&s->aad), body, &s->sealed);
             assert(rc == 0);
             (void)rc;
             effect.sealed = true;

@@ -243,7 +243,8 @@ static int next_block(struct reader *r, bool *last, struct trailer *t, const uin
     return 0;
 }
 
-static int read_object(struct reader *r, const uint8_t **p, const uint8_t *end, const uint8_t *key, struct view *v)
+static int read_object(struct reader *r, const uint8_t **p, const uint8_t *end, const struct pki_ring *keys,
+                       struct view *v)
 {
     uint64_t kind, revision;
     struct str ns, name, body;
@@ -264,9 +265,9 @@ static int read_object(struct reader *r, const uint8_t **p, const uint8_t *end, 
         buf_reset(&r->aad);
         buf_reset(&r->opened);
         entry_write_aad(&r->aad, (unsigned)kind, ns, name);
-        if (key == NULL || pki_open(key, buf_str(&r->aad), body, &r->opened) != 0) {
-            return damaged(r, key == NULL ? "a sealed object, but this master has no key"
-                                          : "a sealed object cannot be opened: the cluster's key does not fit");
+        if (keys == NULL || pki_ring_open(keys, buf_str(&r->aad), body, &r->opened) != 0) {
+            CLEANUP_FREE char *what = xasprintf("a sealed object cannot be opened: %s", store_no_key_fits(keys));
+            return damaged(r, what);
         }
         body = buf_str(&r->opened);
     }
@@ -311,14 +312,15 @@ static int read_id(struct reader *r, bool with_marks, const uint8_t **p, const u
     return 0;
 }
 
-static int read_records(struct reader *r, const uint8_t *key, struct view *v, struct txnids *ids, uint64_t *ids_count)
+static int read_records(struct reader *r, const struct pki_ring *keys, struct view *v, struct txnids *ids,
+                        uint64_t *ids_count)
 {
     const uint8_t *p = r->raw.data, *end = p + r->raw.size;
     int rc = 0;
     while (rc == 0 && p < end) {
         uint8_t type = *p++;
         if (type == RECORD_OBJECT) {
-            rc = read_object(r, &p, end, key, v);
+            rc = read_object(r, &p, end, keys, v);
         } else if ((type == RECORD_ID || type == RECORD_ID_MARKS) && end - p > TXN_ID_SIZE) {
             rc = read_id(r, type == RECORD_ID_MARKS, &p, end, ids);
             (*ids_count)++;
@@ -334,7 +336,7 @@ static int read_records(struct reader *r, const uint8_t *key, struct view *v, st
     return rc;
 }
 
-static int read_all(struct reader *r, const uint8_t *key, struct view *v, struct txnids *ids)
+static int read_all(struct reader *r, const struct pki_ring *keys, struct view *v, struct txnids *ids)
 {
     uint64_t ids_count = 0;
     int rc = open_head(r);
@@ -365,17 +367,17 @@ static int read_all(struct reader *r, const uint8_t *key, struct view *v, struct
             return damaged(r, "a block cannot be unpacked");
         }
         r->raw.size = raw_size;
-        rc = read_records(r, key, v, ids, &ids_count);
+        rc = read_records(r, keys, v, ids, &ids_count);
     }
     return rc;
 }
 
-int snapshot_read(const void *p, size_t n, const uint8_t *seal_key, struct view **out, struct txnids *ids,
+int snapshot_read(const void *p, size_t n, const struct pki_ring *seal_keys, struct view **out, struct txnids *ids,
                   struct error *err)
 {
     struct reader r = {.p = p, .end = (const uint8_t *)p + n, .err = err};
     struct view *v = view_new();
-    int rc = read_all(&r, seal_key, v, ids);
+    int rc = read_all(&r, seal_keys, v, ids);
     buf_close(&r.raw);
     buf_close(&r.aad);
     buf_wipe(&r.opened);
@@ -433,8 +435,10 @@ struct store_fork *store_fork_new(struct store *s)
     struct store_fork *f = xcalloc(1, sizeof *f);
     f->view = view_ref(s->committed);
     f->ids = txnids_copy(&s->ids, view_revision(f->view), &f->ids_count);
-    f->has_key = s->has_key;
-    memcpy(f->key, s->key, sizeof f->key);
+    f->has_key = s->keys.count > 0;
+    if (f->has_key) {
+        memcpy(f->key, pki_ring_sealing(&s->keys), sizeof f->key);
+    }
     return f;
 }
 
@@ -451,8 +455,13 @@ void store_fork_free(struct store_fork *f)
 
 int store_fork_write(const struct store_fork *f, int (*sink)(void *data, const void *p, size_t n), void *data)
 {
-    struct snapshot_source from = {f->view, f->ids, f->ids_count, f->has_key ? f->key : NULL};
+    struct snapshot_source from = {f->view, f->ids, f->ids_count, store_fork_key(f)};
     return snapshot_write(&from, sink, data);
+}
+
+const uint8_t *store_fork_key(const struct store_fork *f)
+{
+    return f->has_key ? f->key : NULL;
 }
 
 const struct view *store_fork_view(const struct store_fork *f)
@@ -489,7 +498,7 @@ int store_restore(struct store *s, const void *p, size_t n, uint64_t index, stru
     struct txnids ids;
     struct view *v;
     txnids_init(&ids, (unsigned)s->ids.max);
-    int rc = snapshot_read(p, n, s->has_key ? s->key : NULL, &v, &ids, err);
+    int rc = snapshot_read(p, n, &s->keys, &v, &ids, err);
     if (rc != 0) {
         txnids_close(&ids);
         return rc;

@@ -15,6 +15,7 @@
 #ifndef RAFT_STORE_STORE_SNAPSHOT_H
 #define RAFT_STORE_STORE_SNAPSHOT_H
 
+#include "proto/pki/ring.h"
 #include "raft-store/store/txnids.h"
 #include "raft-store/store/view.h"
 
@@ -29,9 +30,9 @@ struct snapshot_source {
 };
 /* 0, or what the sink returned. */
 int snapshot_write(const struct snapshot_source *from, int (*sink)(void *data, const void *p, size_t n), void *data);
-/* A new view (one ref) and the ids (added to `ids`, which must be empty). ERR_CORRUPT, ERR_UNSUPPORTED; then *out is
+/* seal_keys: NULL = none, what is sealed is ERR_CORRUPT. A new view (one ref) and the ids (added to `ids`, which must be empty). ERR_CORRUPT, ERR_UNSUPPORTED; then *out is
  * NULL and ids are undefined. */
-int snapshot_read(const void *p, size_t n, const uint8_t *seal_key, struct view **out, struct txnids *ids,
+int snapshot_read(const void *p, size_t n, const struct pki_ring *seal_keys, struct view **out, struct txnids *ids,
                   struct error *err);
 /* Form and checksums only: before a snapshot from elsewhere is allowed to replace anything. */
 int snapshot_check(const void *p, size_t n, struct error *err);

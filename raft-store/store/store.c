@@ -22,9 +22,8 @@ struct store *store_new(const struct store_config *config)
     struct store *s = xcalloc(1, sizeof *s);
     s->env = config->env;
     s->log = config->log;
-    if (config->seal_key != NULL) {
-        s->has_key = true;
-        memcpy(s->key, config->seal_key, sizeof s->key);
+    if (config->seal_keys != NULL) {
+        s->keys = *config->seal_keys;
     }
     s->committed = view_new();
     txnids_init(&s->ids, config->txn_ids_max == 0 ? TXN_IDS_DEFAULT : config->txn_ids_max);
@@ -50,8 +49,22 @@ void store_free(struct store *s)
     buf_close(&s->aad);
     buf_close(&s->payload);
     buf_close(&s->marks);
-    mem_wipe(s->key, sizeof s->key);
+    pki_ring_wipe(&s->keys);
     free(s);
+}
+
+void store_set_seal_keys(struct store *s, const struct pki_ring *keys)
+{
+    assert(keys->count > 0);
+    s->keys = *keys;
+}
+
+const char *store_no_key_fits(const struct pki_ring *keys)
+{
+    return keys == NULL || keys->count == 0
+               ? "this master has no key"
+               : "none of the keys in seal.key fits: either it is damaged, or the key was replaced (rctl cert "
+                 "rotate-seal) while this master was away";
 }
 
 const struct view *store_committed(const struct store *s)
@@ -298,9 +311,9 @@ static int effect_body(struct store *s, const struct effect *e, const struct obj
         buf_reset(&s->aad);
         buf_reset(&s->body);
         entry_write_aad(&s->aad, e->kind_id, e->ns, e->name);
-        if (!s->has_key || pki_open(s->key, buf_str(&s->aad), e->bytes, &s->body) != 0) {
+        if (pki_ring_open(&s->keys, buf_str(&s->aad), e->bytes, &s->body) != 0) {
             return error_set(err, ERR_CORRUPT, "log entry: a sealed object cannot be opened: %s",
-                             s->has_key ? "the cluster's key does not fit" : "this master has no key");
+                             store_no_key_fits(&s->keys));
         }
         *body = buf_str(&s->body);
     } else if (e->type == EFFECT_SPLICE) {

@@ -13,12 +13,13 @@
  * Log entry: magic "RVE1", format version u16, flags u16 (1 = lz4), u32 payload size, u32 size uncompressed, XXH3-64 of
  * what follows the head, state hash before (128 bit), then transactions: revision, id, wall time, effects (put, splice,
  * delete). Padded to 8 bytes. Bodies of Secrets are sealed (AES-256-GCM, aad = the object's key) when the store has
- * a key; so are they in snapshots. */
+ * keys, with the first of them; so are they in snapshots. Any of the keys opens them (proto/pki/ring.h). */
 #ifndef RAFT_STORE_STORE_STORE_H
 #define RAFT_STORE_STORE_STORE_H
 
 #include "base/env.h"
 #include "base/log.h"
+#include "proto/pki/ring.h"
 #include "raft-store/store/txn.h"
 #include "raft-store/store/view.h"
 
@@ -27,12 +28,15 @@ struct txnid;
 struct store_config {
     const struct env *env; /* leader only: uids and timestamps; apply never looks */
     const struct log *log;
-    const uint8_t *seal_key;  /* 32 bytes, copied; NULL = Secrets are not sealed (tests only) */
-    size_t history_bytes_max; /* 0 = 64 MiB: what watches can resume from */
-    unsigned txn_ids_max;     /* 0 = 65536: remembered transaction ids */
+    const struct pki_ring *seal_keys; /* copied; NULL or empty = Secrets are not sealed (tests only) */
+    size_t history_bytes_max;         /* 0 = 64 MiB: what watches can resume from */
+    unsigned txn_ids_max;             /* 0 = 65536: remembered transaction ids */
 };
 struct store *store_new(const struct store_config *config);
 void store_free(struct store *s);
+/* Other keys for Secrets; copied, not empty. What is evaluated, and what is forked, from now on is sealed with the first
+ * one. The keys of what is still in the log, or on its way there, must be among them. */
+void store_set_seal_keys(struct store *s, const struct pki_ring *keys);
 
 const struct view *store_committed(const struct store *s); /* borrowed until the next apply: view_ref to keep */
 const struct view *
@@ -116,7 +120,8 @@ void store_fork_free(struct store_fork *f); /* owner's thread */
 int store_fork_write(const struct store_fork *f, int (*sink)(void *data, const void *p, size_t n), void *data);
 /* What is in it. Borrowed; any thread may read and ref. */
 const struct view *store_fork_view(const struct store_fork *f);
-uint32_t store_fork_ids(const struct store_fork *f); /* remembered transaction ids */
+uint32_t store_fork_ids(const struct store_fork *f);       /* remembered transaction ids */
+const uint8_t *store_fork_key(const struct store_fork *f); /* by which it is sealed; NULL: by none. Borrowed */
 /* Replace everything by a snapshot. On error (ERR_CORRUPT) the store is unchanged. History restarts: watchers hear
  * ERR_EXPIRED unless their revision is the snapshot's. */
 int store_restore(struct store *s, const void *p, size_t n, uint64_t index, struct error *err);

@@ -5,7 +5,7 @@
 
 #include "base/buf.h"
 #include "base/list.h"
-#include "proto/pki/pki.h"
+#include "proto/pki/ring.h"
 #include "proto/schema/release.h"
 #include "raft-store/store/entry.h"
 #include "raft-store/store/store.h"
@@ -38,8 +38,7 @@ struct flight {
 struct store {
     const struct env *env;
     const struct log *log;
-    bool has_key;
-    uint8_t key[PKI_SEAL_KEY_SIZE];
+    struct pki_ring keys;
 
     struct view *committed;
     uint64_t applied_index, transactions;
@@ -61,6 +60,7 @@ struct store {
     struct buf body, sealed, aad, payload, marks; /* scratch */
 };
 
+const char *store_no_key_fits(const struct pki_ring *keys); /* why something sealed cannot be opened */
 /* txnid_mark of each change, appended. */
 void store_write_marks(struct buf *out, const struct change *changes, unsigned count);
 
@@ -74,7 +74,7 @@ static inline bool store_writes_news(const struct store *s)
  * can tell. */
 static inline bool store_seals(const struct store *s, unsigned kind_id)
 {
-    return s->has_key && kind_stored(kind_id)->secret;
+    return s->keys.count > 0 && kind_stored(kind_id)->secret;
 }
 
 #endif

@@ -102,7 +102,7 @@ static void world_open(struct world *w, unsigned options)
     *w = (struct world){.rng = {7}, .index = 1};
     w->env = (struct env){w, world_now, world_wall, world_random};
     const struct store_config config = {.env = &w->env,
-                                        .seal_key = (options & OPTION_SEALED) ? fuzz_seal_key : NULL,
+                                        .seal_keys = (options & OPTION_SEALED) ? &fuzz_seal_keys : NULL,
                                         .history_bytes_max = 4096,
                                         .txn_ids_max = 64};
     w->store = store_new(&config);

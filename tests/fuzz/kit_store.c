@@ -4,7 +4,8 @@
 #include "raft-store/store/snapshot.h"
 #include "raft-store/store/view_edit.h"
 
-const uint8_t fuzz_seal_key[32] = "0123456789abcdef0123456789abcdef";
+/* Two, as while the key is replaced: what is damaged is tried with both. */
+const struct pki_ring fuzz_seal_keys = {2, {"0123456789abcdef0123456789abcdef", "another key of thirty-two bytes!"}};
 
 static const char *const base_objects[] = {
     "{apiVersion: v1, kind: Namespace, metadata: {name: default}}",
@@ -36,7 +37,7 @@ static const struct env fixed_env = {NULL, fixed_now, fixed_wall, fixed_random};
 struct store *fuzz_store_empty(bool sealed)
 {
     struct store_config config = {
-        .env = &fixed_env, .seal_key = sealed ? fuzz_seal_key : NULL, .history_bytes_max = 4096, .txn_ids_max = 64};
+        .env = &fixed_env, .seal_keys = sealed ? &fuzz_seal_keys : NULL, .history_bytes_max = 4096, .txn_ids_max = 64};
     return store_new(&config);
 }
 

@@ -8,7 +8,7 @@
 
 #define FUZZ_BASE_REVISION 6u /* of the store below: one transaction for each object */
 
-extern const uint8_t fuzz_seal_key[32];
+extern const struct pki_ring fuzz_seal_keys;
 /* `sealed`: with that key. The caller frees. */
 struct store *fuzz_store_new(bool sealed);
 /* An empty one. */

@@ -198,6 +198,8 @@ static void run_async(void *data, void (*work)(void *arg), void (*done)(void *ar
     sim_after(&life->c->sim, 1 + (int64_t)rng_below(&life->c->sim.rng, life->c->swarm.async_ms), work_done, NULL, w);
 }
 
+static const struct pki_ring seal_keys = {1, {"one key of thirty-two bytes here"}};
+
 static struct replica_config node_config_of(struct life *life, const char *address)
 {
     const struct swarm *s = &life->c->swarm;
@@ -209,7 +211,7 @@ static struct replica_config node_config_of(struct life *life, const char *addre
         .log = &life->log,
         .store = {.env = &life->env,
                   .log = &life->log,
-                  .seal_key = s->sealed ? (const uint8_t *)"one key of thirty-two bytes, no more" : NULL,
+                  .seal_keys = s->sealed ? &seal_keys : NULL,
                   .history_bytes_max = s->history_bytes,
                   .txn_ids_max = 4096},
         .events = {.data = life, .on_leading = on_leading, .on_tip = on_tip, .on_fatal = on_fatal},

@@ -29,7 +29,7 @@ struct image {
 };
 struct world {
     char dir[64];
-    uint8_t key[32];
+    struct pki_ring keys;
     struct image before, after; /* the last write */
 };
 
@@ -98,7 +98,7 @@ static struct file *find(struct image *im, const char *prefix)
 static void replay(const struct world *w, struct disk_replay *r)
 {
     struct error err = {0};
-    if (disk_replay(w->dir, w->key, r, &err) != 0) {
+    if (disk_replay(w->dir, &w->keys, r, &err) != 0) {
         fail_msg("%s", err.message);
     }
 }
@@ -157,7 +157,7 @@ static int set_up(void **state)
     CLEANUP_FREE char *raft = xasprintf("%s/raft", k->masters[0].dir);
     struct master_config config;
     assert_int_equal(master_config_load(k->masters[0].dir, &config, NULL), 0);
-    assert_int_equal(master_config_seal_key(&config, w->key, NULL), 0);
+    assert_int_equal(master_config_seal_keys(&config, &w->keys, NULL), 0);
     snprintf(w->dir, sizeof w->dir, "/tmp/reeve-test-XXXXXX");
     assert_non_null(mkdtemp(w->dir));
     for (unsigned i = 0; i < 28; i++) {

@@ -181,6 +181,9 @@ static void test_damaged_settings_are_named(void **state)
     serves(k);
 }
 
+#define HEX_KEY      "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+#define TWO_KEYS(id) HEX_KEY " " id " seals\n" HEX_KEY " " id "\n"
+
 static void test_damaged_keys_are_named(void **state)
 {
     struct kit *k = *state;
@@ -188,6 +191,7 @@ static void test_damaged_keys_are_named(void **state)
     expect_with(k, "seal.key", "", "seal.key is damaged", NULL);
     expect_with(k, "seal.key", "+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1\n",
                 "seal.key is damaged", NULL);
+    expect_with(k, "seal.key", TWO_KEYS("0123456789abcdef"), "seal.key is damaged", NULL); /* no id of theirs */
     expect_with(k, "master.crt", "garbage", "master.crt", NULL);
     expect_with(k, "master.key", "garbage", "master.key", NULL);
     expect_with(k, "ca.crt", "garbage", "ca.crt", NULL);
@@ -220,8 +224,7 @@ static void test_a_certificate_of_another_cluster_is_named(void **state)
 static void test_another_seal_key_is_found_out(void **state)
 {
     struct kit *k = *state;
-    expect_with(k, "seal.key", "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\n", "seal",
-                "log entry");
+    expect_with(k, "seal.key", HEX_KEY "\n", "seal", "log entry");
     serves(k);
 }
 

@@ -7,7 +7,7 @@
 #include "raft-store/store/entry.h"
 #include "raft-store/store/snapshot.h"
 
-static const uint8_t seal_key[32] = {1, 2, 3, 4, 5};
+static const struct pki_ring seal_keys = {1, {{1, 2, 3, 4, 5}}};
 
 struct pair {
     struct fake_env fake;
@@ -21,7 +21,7 @@ static int setup(void **state)
 {
     struct pair *p = xcalloc(1, sizeof *p);
     fake_init(&p->fake, 7);
-    struct store_config config = {.env = &p->fake.env, .seal_key = seal_key};
+    struct store_config config = {.env = &p->fake.env, .seal_keys = &seal_keys};
     p->leader = store_new(&config);
     p->follower = store_new(&config);
     store_tip_open(p->leader, 1);
@@ -436,12 +436,55 @@ static void a_wrong_key_is_an_error_not_a_crash(void **state)
     take_snapshot(p->leader, &snapshot);
     struct fake_env w;
     fake_init(&w, 1);
-    static const uint8_t other[32] = {42};
-    struct store_config config = {.env = &w.env, .seal_key = other};
+    static const struct pki_ring other = {1, {{42}}};
+    struct store_config config = {.env = &w.env, .seal_keys = &other};
     struct store *s = store_new(&config);
     assert_int_equal(store_restore(s, snapshot.data, snapshot.size, 1, &p->err), ERR_CORRUPT);
-    assert_non_null(strstr(p->err.message, "key does not fit"));
+    assert_non_null(strstr(p->err.message, "none of the keys in seal.key fits"));
     assert_int_equal(store_apply(s, 1, p->entry.data, p->entry.size, &p->err), ERR_CORRUPT);
+    store_free(s);
+}
+
+static void make_secret(struct pair *p, const char *name)
+{
+    const char *text = "{apiVersion: v1, kind: Secret, metadata: {name: %s, namespace: default}, stringData: {k: v}}";
+    CLEANUP_FREE char *yaml = xasprintf(text, name);
+    must(eval_create(p->leader, yaml_object(yaml), &p->err), &p->err);
+    take(p);
+    must(store_apply(p->leader, ++p->index, p->entry.data, p->entry.size, &p->err), &p->err);
+}
+
+/* A follower that knows both keys applies what either has sealed; one that knows one alone gets as far as that. */
+static void while_the_key_is_replaced_both_open_and_one_seals(void **state)
+{
+    struct pair *p = *state;
+    static const struct pki_ring both = {2, {{42}, {1, 2, 3, 4, 5}}}, fresh = {1, {{42}}};
+    struct store_config config = {.env = &p->fake.env, .seal_keys = &fresh};
+    CLEANUP_BUF struct buf before = BUF_INIT, after = BUF_INIT, again = BUF_INIT;
+    make_secret(p, "first");
+    must(store_apply(p->follower, 1, p->entry.data, p->entry.size, &p->err), &p->err);
+    take_snapshot(p->leader, &before);
+    struct store_fork *fork = store_fork_new(p->leader);
+    store_set_seal_keys(p->leader, &both);
+    store_set_seal_keys(p->follower, &both);
+    assert_memory_equal(store_fork_key(fork), seal_keys.keys[0], PKI_SEAL_KEY_SIZE); /* it was made before */
+    store_fork_free(fork);
+    make_secret(p, "second");
+    must(store_apply(p->follower, 2, p->entry.data, p->entry.size, &p->err), &p->err);
+    take_snapshot(p->leader, &after);
+    take_snapshot(p->follower, &again);
+    struct store *s = store_new(&config);
+    assert_int_equal(store_restore(s, before.data, before.size, 1, &p->err), ERR_CORRUPT);
+    must(store_restore(s, after.data, after.size, 2, &p->err), &p->err);
+    must(store_restore(s, again.data, again.size, 2, &p->err), &p->err);
+    struct view_hash a = view_state_hash(store_committed(s)), b = view_state_hash(store_committed(p->leader));
+    assert_true(a.lo == b.lo && a.hi == b.hi);
+    store_free(s);
+    config.seal_keys = &seal_keys; /* the old one alone opens neither the newer entry nor the newer snapshot */
+    s = store_new(&config);
+    must(store_restore(s, before.data, before.size, 1, &p->err), &p->err);
+    assert_int_equal(store_apply(s, 2, p->entry.data, p->entry.size, &p->err), ERR_CORRUPT);
+    assert_int_equal(store_restore(s, after.data, after.size, 2, &p->err), ERR_CORRUPT);
     store_free(s);
 }
 
@@ -571,7 +614,7 @@ static void damaged_entries_and_snapshots_are_refused(void **state)
         size_t n = rng_below(&r, 3) == 0 ? (size_t)rng_below(&r, copy.size) : copy.size;
         /* The padding of an entry is not covered by our checksum, nor does it mean anything. */
         copy.data[rng_below(&r, copy.size - 8)] ^= (uint8_t)(1 + rng_below(&r, 255));
-        struct store_config config = {.env = &w.env, .seal_key = seal_key};
+        struct store_config config = {.env = &w.env, .seal_keys = &seal_keys};
         struct store *s = store_new(&config);
         int rc = i % 2 == 0 ? store_apply(s, 1, copy.data, n, &p->err) : store_restore(s, copy.data, n, 1, &p->err);
         assert_int_equal(rc, ERR_CORRUPT);
@@ -621,6 +664,7 @@ int main(void)
         TEST(what_a_dropped_tip_did_is_forgotten),
         cmocka_unit_test(what_was_done_is_bounded_in_objects),
         TEST(secrets_are_in_no_entry_and_no_snapshot_in_clear),
+        TEST(while_the_key_is_replaced_both_open_and_one_seals),
         TEST(a_wrong_key_is_an_error_not_a_crash),
         TEST(a_diverged_follower_stops),
         TEST(losing_leadership_drops_the_tip_and_committed_stays),

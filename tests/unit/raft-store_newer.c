@@ -11,7 +11,7 @@
 
 #define WIDGET 60u /* a number that no kind has here */
 
-static const uint8_t seal_key[32] = {9, 8, 7};
+static const struct pki_ring seal_keys = {1, {{9, 8, 7}}};
 
 struct pair {
     struct fake_env fake;
@@ -25,7 +25,7 @@ static int setup(void **state)
 {
     struct pair *p = xcalloc(1, sizeof *p);
     fake_init(&p->fake, 11);
-    struct store_config config = {.env = &p->fake.env, .seal_key = seal_key};
+    struct store_config config = {.env = &p->fake.env, .seal_keys = &seal_keys};
     p->leader = store_new(&config);
     p->follower = store_new(&config);
     store_tip_open(p->leader, 1);
@@ -148,7 +148,7 @@ static void objects_of_unknown_kinds_are_sealed_in_entries_and_snapshots(void **
     assert_int_equal(store_fork_write(f, append_sink, &saved), 0);
     store_fork_free(f);
     assert_false(contains(&saved, "hushhushhush"));
-    struct store_config config = {.env = &p->fake.env, .seal_key = seal_key};
+    struct store_config config = {.env = &p->fake.env, .seal_keys = &seal_keys};
     struct store *other = store_new(&config);
     must(store_restore(other, saved.data, saved.size, p->index, &p->err), &p->err);
     struct view_hash a = view_state_hash(store_committed(p->leader)), b = view_state_hash(store_committed(other));
@@ -200,7 +200,7 @@ static void what_may_be_passed_over_is_passed_over(void **state)
 
 static void apply_is(struct pair *p, int code, const char *text)
 {
-    struct store_config config = {.env = &p->fake.env, .log = NULL, .seal_key = seal_key};
+    struct store_config config = {.env = &p->fake.env, .log = NULL, .seal_keys = &seal_keys};
     struct log silent = {.name = "test", .level = LOG_LEVEL_OFF};
     config.log = &silent;
     struct store *s = store_new(&config);
