@@ -98,23 +98,65 @@ static void walk_map(const struct refs_walk *w, const struct ref_row *rows, unsi
         WALK(w, rows, rows##_it.value);                                                                                \
     }
 
-void pod_spec_references(struct mp spec, struct str ns, kind_reference_cb *cb, void *data)
+static void walk_volumes(const struct refs_walk *w, struct mp volumes)
 {
-    static const char *const lists[] = {"initContainers", "containers", "ephemeralContainers"};
-    const struct refs_walk walk = {ns, cb, data}, *w = &walk;
-    for (struct mp_iter it = mp_iter(mp_get(spec, "volumes")); mp_next(&it);) {
+    for (struct mp_iter it = mp_iter(volumes); mp_next(&it);) {
         WALK(w, volume_rows, it.value);
         WALK_LIST(w, projection_rows, mp_path(it.value, "projected.sources"));
     }
-    for (unsigned i = 0; i < ARRAY_SIZE(lists); i++) {
-        for (struct mp_iter it = mp_iter(mp_get(spec, lists[i])); mp_next(&it);) {
-            WALK_LIST(w, env_rows, mp_get(it.value, "env"));
-            WALK_LIST(w, env_from_rows, mp_get(it.value, "envFrom"));
+}
+
+static void walk_containers(const struct refs_walk *w, struct mp containers)
+{
+    for (struct mp_iter it = mp_iter(containers); mp_next(&it);) {
+        for (struct mp_iter c = mp_iter(it.value); mp_next(&c);) {
+            if (str_is(c.key, "env")) {
+                WALK_LIST(w, env_rows, c.value);
+            } else if (str_is(c.key, "envFrom")) {
+                WALK_LIST(w, env_from_rows, c.value);
+            }
         }
     }
-    WALK_LIST(w, pull_secret_rows, mp_get(spec, "imagePullSecrets"));
-    WALK_LIST(w, claim_rows, mp_get(spec, "resourceClaims"));
-    WALK(w, spec_rows, spec);
+}
+
+static void walk_pull_secrets(const struct refs_walk *w, struct mp list)
+{
+    WALK_LIST(w, pull_secret_rows, list);
+}
+
+static void walk_claims(const struct refs_walk *w, struct mp list)
+{
+    WALK_LIST(w, claim_rows, list);
+}
+
+static const struct {
+    const char *member;
+    void (*walk)(const struct refs_walk *w, struct mp value);
+} spec_walks[] = {
+    {"volumes", walk_volumes},
+    {"initContainers", walk_containers},
+    {"containers", walk_containers},
+    {"ephemeralContainers", walk_containers},
+    {"imagePullSecrets", walk_pull_secrets},
+    {"resourceClaims", walk_claims},
+};
+
+/* Once through the bytes: it is done for each pod that is written. */
+void pod_spec_references(struct mp spec, struct str ns, kind_reference_cb *cb, void *data)
+{
+    const struct refs_walk w = {ns, cb, data};
+    for (struct mp_iter it = mp_iter(spec); mp_next(&it);) {
+        for (unsigned i = 0; i < ARRAY_SIZE(spec_walks); i++) {
+            if (str_is(it.key, spec_walks[i].member)) {
+                spec_walks[i].walk(&w, it.value);
+            }
+        }
+        for (unsigned i = 0; i < ARRAY_SIZE(spec_rows); i++) {
+            if (str_is(it.key, spec_rows[i].name)) {
+                tell(&w, &spec_rows[i], spec);
+            }
+        }
+    }
 }
 
 void pod_references(const struct object *o, kind_reference_cb *cb, void *data)

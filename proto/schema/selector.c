@@ -575,6 +575,18 @@ static struct str field_text(const struct object *o, const struct requirement *r
     }
 }
 
+bool selector_pair(const struct selector *s, unsigned nth, struct str *key, struct str *value)
+{
+    for (const struct requirement *r = s == NULL ? NULL : s->first; r != NULL; r = r->next) {
+        if ((r->op == OP_EQUAL || r->op == OP_IN) && r->count == 1 && nth-- == 0) {
+            *key = r->key;
+            *value = r->values[0];
+            return true;
+        }
+    }
+    return false;
+}
+
 struct str field_selector_value(const struct selector *s, const char *key)
 {
     for (const struct requirement *r = s == NULL ? NULL : s->first; r != NULL; r = r->next) {

@@ -18,6 +18,9 @@ bool selector_empty(const struct selector *s);
 bool selector_matches(const struct selector *s, struct mp labels); /* labels: a map, or nothing */
 bool selector_matches_value(const struct selector *s, const struct value *labels);
 bool selector_matches_object(const struct selector *s, const struct object *o); /* metadata.labels */
+/* The nth (from 0) requirement that a label has one certain value, so that an index can be used; false: there are no
+ * more. NULL asks for nothing. Borrowed. */
+bool selector_pair(const struct selector *s, unsigned nth, struct str *key, struct str *value);
 /* Text of a parsed selector, as `get -o wide` and describe print it; "<none>" without requirements. */
 void selector_write(struct buf *out, const struct selector *s);
 

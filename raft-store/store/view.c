@@ -1,8 +1,5 @@
-/* A view is the three trees and the sums over them (counts, bytes, state hash), which every change keeps up to date.
- *
- * The pod index needs spec.nodeName, which stands in the body and not in the object's head: an index item remembers
- * where, so that comparing reads no msgpack. Ownership is in the head, so the owner index holds the objects
- * themselves. */
+/* A view is the tree of objects, the trees of its indexes and the sums over them (counts, bytes, state hash), which
+ * every change keeps up to date. */
 #include "raft-store/store/view.h"
 
 #include <assert.h>
@@ -13,30 +10,24 @@
 
 #include "base/mem.h"
 #include "base/refs.h"
+#include "raft-store/store/index_tree.h"
 #include "raft-store/store/view_edit.h"
 
 struct view {
     uint32_t refs;
     uint64_t revision, bytes;
     struct view_hash hash;
-    struct ptree objects, owned, on_node;
+    struct ptree objects;
+    struct indexes indexes;
     unsigned counts_end; /* one above the highest kind that there ever was */
     uint32_t *counts;    /* objects, by kind id */
 };
 
 #define VIEW_STATE_AT offsetof(struct view, revision)
 
-struct node_item {
-    uint32_t refs;
-    uint32_t node_at; /* where the name stands in the body; size 0: not bound */
-    uint32_t node_size;
-    struct object *object;
-};
-
 /* ---- Keys ---- */
 
 struct view_key {
-    struct str scope; /* owner uid or node; not used by the objects' tree */
     unsigned kind_id;
     struct str ns, name;
 };
@@ -55,27 +46,6 @@ static int objects_compare(const void *key, const void *item)
     return key_compare_object(key, item);
 }
 
-static int owned_compare(const void *key, const void *item)
-{
-    const struct view_key *k = key;
-    const struct object *o = item;
-    int c = str_cmp(k->scope, o->owner_uid);
-    return c != 0 ? c : key_compare_object(k, o);
-}
-
-static struct str node_item_node(const struct node_item *i)
-{
-    return (struct str){(const char *)i->object->body + i->node_at, i->node_size};
-}
-
-static int on_node_compare(const void *key, const void *item)
-{
-    const struct view_key *k = key;
-    const struct node_item *i = item;
-    int c = str_cmp(k->scope, node_item_node(i));
-    return c != 0 ? c : key_compare_object(k, i->object);
-}
-
 static void object_item_ref(void *item)
 {
     object_ref(item);
@@ -84,31 +54,11 @@ static void object_item_unref(void *item)
 {
     object_unref(item);
 }
-static void node_item_ref(void *item)
-{
-    refs_take(&((struct node_item *)item)->refs);
-}
-static void node_item_unref(void *item)
-{
-    struct node_item *i = item;
-    if (refs_drop(&i->refs)) {
-        object_unref(i->object);
-        free(i);
-    }
-}
-
 static const struct ptree_ops objects_ops = {objects_compare, object_item_ref, object_item_unref};
-static const struct ptree_ops owned_ops = {owned_compare, object_item_ref, object_item_unref};
-static const struct ptree_ops on_node_ops = {on_node_compare, node_item_ref, node_item_unref};
 
 static struct view_key key_of(const struct object *o)
 {
     return (struct view_key){.kind_id = o->kind->id, .ns = o->ns, .name = o->name};
-}
-
-static struct str pod_node(const struct object *o)
-{
-    return mp_str(mp_path(object_mp(o), "spec.nodeName"));
 }
 
 /* ---- Life ---- */
@@ -118,8 +68,7 @@ struct view *view_new(void)
     struct view *v = xcalloc(1, sizeof *v);
     v->refs = 1;
     ptree_init(&v->objects, &objects_ops);
-    ptree_init(&v->owned, &owned_ops);
-    ptree_init(&v->on_node, &on_node_ops);
+    indexes_init(&v->indexes);
     return v;
 }
 
@@ -130,8 +79,7 @@ struct view *view_fork(const struct view *from)
     memcpy((uint8_t *)v + VIEW_STATE_AT, (const uint8_t *)from + VIEW_STATE_AT, sizeof *v - VIEW_STATE_AT);
     v->counts = from->counts_end == 0 ? NULL : xmemdup(from->counts, from->counts_end * sizeof *v->counts);
     ptree_fork(&from->objects, &v->objects);
-    ptree_fork(&from->owned, &v->owned);
-    ptree_fork(&from->on_node, &v->on_node);
+    indexes_fork(&from->indexes, &v->indexes);
     return v;
 }
 
@@ -148,8 +96,7 @@ void view_unref(struct view *v)
         return;
     }
     ptree_close(&v->objects);
-    ptree_close(&v->owned);
-    ptree_close(&v->on_node);
+    indexes_close(&v->indexes);
     free(v->counts);
     free(v);
 }
@@ -249,60 +196,13 @@ static void sums_subtract(struct view *v, const struct object *o)
 
 /* ---- Change ---- */
 
-static void index_put(struct view *v, const struct object *o, const struct object *old)
-{
-    struct view_key key = key_of(o);
-    if (old != NULL && !str_empty(old->owner_uid) && !str_eq(old->owner_uid, o->owner_uid)) {
-        key.scope = old->owner_uid;
-        object_unref(ptree_remove(&v->owned, &key));
-    }
-    if (!str_empty(o->owner_uid)) {
-        key.scope = o->owner_uid;
-        object_unref(ptree_put(&v->owned, &key, object_ref(o)));
-    }
-    if (o->kind->id != KIND_POD) {
-        return;
-    }
-    struct str node = pod_node(o);
-    if (old != NULL) {
-        struct str old_node = pod_node(old);
-        if (!str_eq(old_node, node)) {
-            key.scope = old_node;
-            node_item_unref(ptree_remove(&v->on_node, &key));
-        }
-    }
-    struct node_item *item = xmalloc(sizeof *item);
-    *item = (struct node_item){.refs = 1,
-                               .node_at = str_empty(node) ? 0 : (uint32_t)(node.p - (const char *)o->body),
-                               .node_size = (uint32_t)node.n,
-                               .object = object_ref(o)};
-    key.scope = node;
-    struct node_item *old_item = ptree_put(&v->on_node, &key, item);
-    if (old_item != NULL) {
-        node_item_unref(old_item);
-    }
-}
-
-static void index_remove(struct view *v, const struct object *o)
-{
-    struct view_key key = key_of(o);
-    if (!str_empty(o->owner_uid)) {
-        key.scope = o->owner_uid;
-        object_unref(ptree_remove(&v->owned, &key));
-    }
-    if (o->kind->id == KIND_POD) {
-        key.scope = pod_node(o);
-        node_item_unref(ptree_remove(&v->on_node, &key));
-    }
-}
-
 struct object *view_put(struct view *v, const struct object *o)
 {
     assert(!view_is_shared(v));
     assert(o->kind->id > 0 && o->kind->id <= KIND_ID_MAX);
     struct view_key key = key_of(o);
     struct object *old = ptree_put(&v->objects, &key, object_ref(o));
-    index_put(v, o, old);
+    indexes_put(&v->indexes, o, old);
     sums_add(v, o);
     if (old != NULL) {
         sums_subtract(v, old);
@@ -316,7 +216,7 @@ struct object *view_remove(struct view *v, const struct kind *k, struct str ns, 
     struct view_key key = {.kind_id = k->id, .ns = k->namespaced ? ns : STR_NONE, .name = name};
     struct object *old = ptree_remove(&v->objects, &key);
     if (old != NULL) {
-        index_remove(v, old);
+        indexes_remove(&v->indexes, old);
         sums_subtract(v, old);
     }
     return old;
@@ -349,26 +249,32 @@ const struct kind *view_kind_named(const struct view *v, struct str name)
     return known;
 }
 
-static bool iter_set_prefix(struct view_iter *it, struct str prefix)
-{
-    if (prefix.n > sizeof it->prefix) {
-        it->tree.depth = 0; /* nothing has such a long name */
-        return false;
-    }
-    if (prefix.n > 0) {
-        memcpy(it->prefix, prefix.p, prefix.n);
-    }
-    it->prefix_size = (uint16_t)prefix.n;
-    return true;
-}
-
 static void iter_init(struct view_iter *it, const struct view *v)
 {
     it->view = v;
     it->until = VIEW_ALL;
     it->kind_id = 0;
-    it->prefix_size = 0;
+    it->controller = false;
+    it->scope_size = it->ns_size = 0;
     it->tree.depth = 0;
+}
+
+/* False: nothing has such long keys. */
+static bool iter_set_scope(struct view_iter *it, struct str scope, struct str ns)
+{
+    if (scope.n + ns.n > sizeof it->scope) {
+        return false;
+    }
+    memcpy(it->scope, scope.n > 0 ? scope.p : "", scope.n);
+    memcpy(it->scope + scope.n, ns.n > 0 ? ns.p : "", ns.n);
+    it->scope_size = (uint16_t)scope.n;
+    it->ns_size = (uint16_t)ns.n;
+    return true;
+}
+
+static struct str iter_ns(const struct view_iter *it)
+{
+    return (struct str){it->scope + it->scope_size, it->ns_size};
 }
 
 void view_iter_all(struct view_iter *it, const struct view *v)
@@ -383,7 +289,7 @@ void view_iter(struct view_iter *it, const struct view *v, const struct kind *k,
     bool all = str_empty(ns) || !k->namespaced;
     it->until = all ? VIEW_KIND : VIEW_KIND_NS;
     it->kind_id = k->id;
-    if (iter_set_prefix(it, all ? STR_NONE : ns)) {
+    if (iter_set_scope(it, STR_NONE, all ? STR_NONE : ns)) {
         struct view_key key = {.kind_id = k->id, .ns = all ? STR_NONE : ns};
         ptree_iter_seek(&it->tree, &v->objects, &key);
     }
@@ -405,114 +311,164 @@ void view_iter_after(struct view_iter *it, const struct view *v, const struct ki
     }
 }
 
-void view_iter_owned(struct view_iter *it, const struct view *v, struct str owner_uid, const struct kind *k)
+void view_iter_index(struct view_iter *it, const struct view *v, enum view_index index, struct str key,
+                     const struct kind *k, struct str ns)
 {
     iter_init(it, v);
-    it->until = k == NULL ? VIEW_OWNED : VIEW_OWNED_KIND;
-    it->kind_id = k == NULL ? 0 : k->id;
-    if (!str_empty(owner_uid) && iter_set_prefix(it, owner_uid)) {
-        struct view_key key = {.scope = owner_uid, .kind_id = it->kind_id};
-        ptree_iter_seek(&it->tree, &v->owned, &key);
+    it->until = VIEW_INDEXED;
+    it->index = index;
+    it->kind_id = k == NULL ? 0 : (unsigned)k->id;
+    assert(str_empty(ns) || k != NULL);
+    if (iter_set_scope(it, key, k != NULL && k->namespaced ? ns : STR_NONE)) {
+        const struct index_found from = {.kind_id = it->kind_id, .key = key, .ns = iter_ns(it)};
+        indexes_seek(&v->indexes, &it->tree, index, &from);
+    }
+}
+
+void view_iter_index_after(struct view_iter *it, const struct view *v, enum view_index index, struct str key,
+                           const struct kind *k, struct str ns, struct str after_ns, struct str after_name)
+{
+    view_iter_index(it, v, index, key, k, ns);
+    const struct index_found from = {
+        .kind_id = it->kind_id, .key = key, .ns = k->namespaced ? after_ns : STR_NONE, .name = after_name};
+    if (it->tree.depth == 0 || str_cmp(from.ns, iter_ns(it)) < 0) {
+        return; /* stands before all that is asked for */
+    }
+    indexes_seek(&v->indexes, &it->tree, index, &from);
+    struct ptree_iter peek = it->tree;
+    struct index_found f;
+    if (indexes_next(&peek, &f) && str_eq(f.key, key) && f.kind_id == it->kind_id && str_eq(f.ns, from.ns) &&
+        str_eq(f.name, after_name)) {
+        it->tree = peek; /* behind it, not from it on */
+    }
+}
+
+void view_iter_owned(struct view_iter *it, const struct view *v, struct str owner_uid, const struct kind *k)
+{
+    view_iter_index(it, v, VIEW_BY_OWNER, owner_uid, k, STR_NONE);
+    it->controller = true;
+    if (str_empty(owner_uid)) {
+        it->tree.depth = 0;
     }
 }
 
 void view_iter_node_pods(struct view_iter *it, const struct view *v, struct str node)
 {
-    iter_init(it, v);
-    it->until = VIEW_NODE;
-    if (iter_set_prefix(it, node)) {
-        struct view_key key = {.scope = node};
-        ptree_iter_seek(&it->tree, &v->on_node, &key);
+    view_iter_index(it, v, VIEW_BY_NODE, node, kind_by_id(KIND_POD), STR_NONE);
+}
+
+void view_iter_referring(struct view_iter *it, const struct view *v, const struct object *o, const struct kind *k)
+{
+    CLEANUP_BUF struct buf key = BUF_INIT;
+    index_reference_key(&key, o->kind, o->ns, o->name);
+    view_iter_index(it, v, VIEW_BY_REFERENCE, buf_str(&key), k, STR_NONE);
+}
+
+static const struct object *iter_end(struct view_iter *it)
+{
+    it->tree.depth = 0;
+    return NULL;
+}
+
+static const struct object *index_next(struct view_iter *it)
+{
+    struct index_found f;
+    while (indexes_next(&it->tree, &f)) {
+        if (!str_eq(f.key, (struct str){it->scope, it->scope_size}) || (it->kind_id != 0 && f.kind_id != it->kind_id) ||
+            (it->ns_size > 0 && !str_eq(f.ns, iter_ns(it)))) {
+            break;
+        }
+        const struct view_key key = {.kind_id = f.kind_id, .ns = f.ns, .name = f.name};
+        const struct object *o = ptree_get(&it->view->objects, &key);
+        assert(o != NULL);
+        if (!it->controller || str_eq(o->owner_uid, f.key)) {
+            return o;
+        }
     }
+    return iter_end(it);
 }
 
 const struct object *view_next(struct view_iter *it)
 {
-    const void *item = ptree_iter_next(&it->tree);
-    if (item == NULL) {
-        return NULL;
+    if (it->until == VIEW_INDEXED) {
+        return index_next(it);
     }
-    struct str prefix = {it->prefix, it->prefix_size};
-    const struct object *o = it->until == VIEW_NODE ? ((const struct node_item *)item)->object : item;
-    bool inside = true;
-    switch (it->until) {
-    case VIEW_ALL:
-        break;
-    case VIEW_KIND_NS:
-        inside = (unsigned)o->kind->id == it->kind_id && str_eq(o->ns, prefix);
-        break;
-    case VIEW_KIND:
-        inside = (unsigned)o->kind->id == it->kind_id;
-        break;
-    case VIEW_OWNED:
-        inside = str_eq(o->owner_uid, prefix);
-        break;
-    case VIEW_OWNED_KIND:
-        inside = str_eq(o->owner_uid, prefix) && (unsigned)o->kind->id == it->kind_id;
-        break;
-    case VIEW_NODE:
-        inside = str_eq(node_item_node(item), prefix);
-        break;
+    const struct object *o = ptree_iter_next(&it->tree);
+    bool inside = o != NULL && (it->until == VIEW_ALL || ((unsigned)o->kind->id == it->kind_id &&
+                                                          (it->until == VIEW_KIND || str_eq(o->ns, iter_ns(it)))));
+    return inside ? o : iter_end(it);
+}
+
+#define CHOICES_MAX   8u
+#define CHOICE_VISITS 256u
+
+static unsigned index_size(const struct view *v, enum view_index index, struct str key, const struct kind *k,
+                           struct str ns)
+{
+    struct view_iter it;
+    struct index_found f;
+    unsigned count = 0;
+    view_iter_index(&it, v, index, key, k, ns);
+    while (count < CHOICE_VISITS && indexes_next(&it.tree, &f) && str_eq(f.key, key) && f.kind_id == it.kind_id &&
+           (it.ns_size == 0 || str_eq(f.ns, iter_ns(&it)))) {
+        count++;
     }
-    if (!inside) {
-        it->tree.depth = 0;
-        return NULL;
+    return count;
+}
+
+bool view_choose_index(const struct view *v, const struct kind *k, struct str ns, const struct selector *labels,
+                       const struct selector *fields, enum view_index *index, struct buf *key)
+{
+    CLEANUP_BUF struct buf asked = BUF_INIT;
+    unsigned least = UINT32_MAX;
+    for (unsigned i = 0; i < VIEW_INDEX_COUNT; i++) {
+        const struct index_row *row = &index_rows[i];
+        for (unsigned nth = 0; row->asks != NULL && row->kind == (unsigned)k->id && nth < CHOICES_MAX; nth++) {
+            buf_reset(&asked);
+            if (!row->asks(ns, labels, fields, nth, &asked)) {
+                break;
+            }
+            unsigned count = index_size(v, i, buf_str(&asked), k, ns);
+            if (count < least) {
+                least = count;
+                *index = i;
+                buf_reset(key);
+                buf_append_str(key, buf_str(&asked));
+            }
+        }
     }
-    return o;
+    return least != UINT32_MAX;
 }
 
 /* ---- Checks ---- */
-
-static int node_items_compare(const void *a, const void *b)
-{
-    const struct node_item *ia = a;
-    struct view_key key = key_of(ia->object);
-    key.scope = node_item_node(ia);
-    return on_node_compare(&key, b);
-}
-
-static int owned_items_compare(const void *a, const void *b)
-{
-    struct view_key key = key_of(a);
-    key.scope = ((const struct object *)a)->owner_uid;
-    return owned_compare(&key, b);
-}
 
 static int objects_items_compare(const void *a, const void *b)
 {
     return object_key_cmp(a, b);
 }
 
+uint64_t view_index_bytes(const struct view *v)
+{
+    return indexes_bytes(&v->indexes);
+}
+
 void view_check(const struct view *v)
 {
     ptree_check(&v->objects, objects_items_compare);
-    ptree_check(&v->owned, owned_items_compare);
-    ptree_check(&v->on_node, node_items_compare);
+    indexes_check(&v->indexes);
     struct view_hash hash = {0, 0};
-    uint64_t bytes = 0, owned = 0, pods = 0;
+    uint64_t bytes = 0, keys = 0;
     struct view_iter it;
     view_iter_all(&it, v);
     VIEW_FOR(o, &it)
     {
         hash_add(&hash, view_object_hash(o));
         bytes += o->body_size;
-        struct view_key key = key_of(o);
-        if (!str_empty(o->owner_uid)) {
-            key.scope = o->owner_uid;
-            assert(ptree_get(&v->owned, &key) == o);
-            owned++;
-        }
-        if (o->kind->id == KIND_POD) {
-            key.scope = pod_node(o);
-            const struct node_item *item = ptree_get(&v->on_node, &key);
-            assert(item != NULL && item->object == o);
-            pods++;
-        }
+        keys += indexes_check_object(&v->indexes, o);
     }
     assert(hash.lo == v->hash.lo && hash.hi == v->hash.hi && bytes == v->bytes);
-    assert(owned == v->owned.count && pods == v->on_node.count);
+    assert(keys == indexes_items(&v->indexes));
     (void)hash;
     (void)bytes;
-    (void)owned;
-    (void)pods;
+    (void)keys;
 }

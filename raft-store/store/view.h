@@ -1,9 +1,8 @@
 /* A version of the whole state: immutable, shared, O(1) to keep. Everything that decides (API reads, controllers,
  * scheduler, snapshots, plan) reads a view. Pure: no libuv, no libraft, no clock.
  *
- * A view is three persistent trees that share structure with other versions: objects by (kind, namespace, name); object
- * keys by the uid of their controlling owner; pods by spec.nodeName. Order of iteration is the order of keys: kind id,
- * namespace, name by bytes. Objects got from a view are borrowed: valid while the view is held (or ref the object).
+ * A view is persistent trees that share structure with other versions: objects by (kind, namespace, name), and one for
+ * each index (index.h). Order of iteration is the order of keys: kind id, namespace, name by bytes. Objects got from a view are borrowed: valid while the view is held (or ref the object).
  * Threads: a version that is held changes no more, and any number of threads may read it, take and drop refs on it and
  * on its objects, and fork it (view_edit.h, world.h) while the owner of the state goes on: the counts of versions,
  * tree nodes and objects are atomic. */
@@ -11,6 +10,7 @@
 #define RAFT_STORE_STORE_VIEW_H
 
 #include "proto/schema/object.h"
+#include "raft-store/store/index.h"
 #include "raft-store/store/ptree.h"
 
 struct view;
@@ -40,15 +40,18 @@ struct str view_kind_name(const struct view *v, const struct kind *k);
 const struct object *view_get(const struct view *v, const struct kind *k, struct str ns, struct str name);
 
 /* Iteration. Start, then view_next until NULL. `after` (object names) resumes behind a key: for paging. */
-#define VIEW_PREFIX_MAX 300
+#define VIEW_SCOPE_MAX 640 /* above the longest key of an index that has well-formed names, and a namespace */
 struct view_iter {
     const struct view *view;
     struct ptree_iter tree;
-    /* Iteration ends where keys leave what the starter asked for: scope (owner uid, node or namespace), kind. */
-    enum { VIEW_ALL, VIEW_KIND, VIEW_KIND_NS, VIEW_OWNED, VIEW_OWNED_KIND, VIEW_NODE } until;
-    unsigned kind_id;
-    char prefix[VIEW_PREFIX_MAX]; /* copied: callers' strings may go. Longer ones match nothing. */
-    uint16_t prefix_size;
+    /* Iteration ends where keys leave what the starter asked for. */
+    enum { VIEW_ALL, VIEW_KIND, VIEW_KIND_NS, VIEW_INDEXED } until;
+    enum view_index index;
+    unsigned kind_id;           /* 0: any */
+    bool controller;            /* only those whose controlling owner it is */
+    char scope[VIEW_SCOPE_MAX]; /* the index's key and the namespace, copied: callers' strings may go. Longer ones
+                                   match nothing. */
+    uint16_t scope_size, ns_size;
 };
 /* All of a kind (ns empty) or of a kind in one namespace. */
 void view_iter(struct view_iter *it, const struct view *v, const struct kind *k, struct str ns);
@@ -57,10 +60,23 @@ void view_iter_after(struct view_iter *it, const struct view *v, const struct ki
                      struct str after_ns, struct str after_name);
 /* Everything, in canonical order. */
 void view_iter_all(struct view_iter *it, const struct view *v);
+/* What an index has under a key: of kind k (NULL: of all, and ns is empty) and of one namespace (empty: of all). */
+void view_iter_index(struct view_iter *it, const struct view *v, enum view_index index, struct str key,
+                     const struct kind *k, struct str ns);
+/* The same from behind (ns, name) on; k is not NULL. */
+void view_iter_index_after(struct view_iter *it, const struct view *v, enum view_index index, struct str key,
+                           const struct kind *k, struct str ns, struct str after_ns, struct str after_name);
+/* The index that has the fewest objects of kind k under what the selectors (NULL: none) ask for, and the key, put into
+ * the buffer; what it has must still be compared with the selectors. False: none is of use. Counts 256 objects of each
+ * at most. */
+bool view_choose_index(const struct view *v, const struct kind *k, struct str ns, const struct selector *labels,
+                       const struct selector *fields, enum view_index *index, struct buf *key);
 /* Objects (of kind k, or all if NULL) whose controller ownerReference has this uid. */
 void view_iter_owned(struct view_iter *it, const struct view *v, struct str owner_uid, const struct kind *k);
 /* Pods with spec.nodeName = node (empty node: pods that are not bound). */
 void view_iter_node_pods(struct view_iter *it, const struct view *v, struct str node);
+/* Objects (of kind k, or all if NULL) that name o, but for those that it owns (kind_references). */
+void view_iter_referring(struct view_iter *it, const struct view *v, const struct object *o, const struct kind *k);
 const struct object *view_next(struct view_iter *it);
 #define VIEW_FOR(o, it) for (const struct object *o = view_next(it); o != NULL; o = view_next(it))
 

@@ -15,6 +15,8 @@ struct object *view_put(struct view *v, const struct object *o);
 struct object *view_remove(struct view *v, const struct kind *k, struct str ns, struct str name);
 /* What object o adds to the state hash. */
 struct view_hash view_object_hash(const struct object *o);
+/* Bytes of all indexes, about, as they were asked of the heap. For tests and figures. */
+uint64_t view_index_bytes(const struct view *v);
 /* Asserts that indices and sums agree with the objects. For tests. */
 void view_check(const struct view *v);
 

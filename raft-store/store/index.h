@@ -1,0 +1,55 @@
+/* Indexes of a view: by what else than its name an object is found.
+ *
+ * An index is a line of VIEW_INDEXES and a function that tells the keys of an object: none, one or many. Each version
+ * of the state has its own indexes, as it has its own tree of objects, and they are never behind: a view's indexes
+ * answer exactly what a scan of all its objects would. Ask with view_iter_index (view.h).
+ *
+ * Cost: the keys of an object that came at once share 16 bytes, its namespace and its name; each has 12 and its own
+ * bytes, and about 12 in its tree. A new version that differs in the status alone costs a comparison; of another one
+ * the keys are told again, and those that are new or gone are put in or taken out. */
+#ifndef RAFT_STORE_STORE_INDEX_H
+#define RAFT_STORE_STORE_INDEX_H
+
+#include "proto/schema/object.h"
+#include "proto/schema/selector.h"
+
+/* NAME, the kind whose objects are in it (0: every kind), the function that tells an object's keys, and the one that
+ * tells what selectors ask of it (NULL: they cannot). */
+#define VIEW_INDEXES(X)                                                                                                \
+    X(OWNER, 0, index_by_owner, NULL)         /* uid of an owner */                                                    \
+    X(REFERENCE, 0, index_by_reference, NULL) /* index_reference_key of what it names, neither owner nor node */       \
+    X(NODE, KIND_POD, index_by_node, index_asks_node)               /* spec.nodeName; empty: not bound */              \
+    X(LABEL, KIND_POD, index_by_label, index_asks_label)            /* "namespace/key=value" */                        \
+    X(INVOLVED, KIND_EVENT, index_by_involved, index_asks_involved) /* "name=NAME" and "uid=UID" of involvedObject */
+
+#define VIEW_INDEX_ENUM(name, kind, keys, asks) VIEW_BY_##name,
+enum view_index { VIEW_INDEXES(VIEW_INDEX_ENUM) VIEW_INDEX_COUNT };
+
+struct index_keys; /* of one object, being told */
+/* One key, copied. The same one may be told more than once. */
+void index_key(struct index_keys *k, struct str key);
+
+/* A function of the object without its status, and of nothing else. */
+typedef void index_keys_fn(const struct object *o, struct index_keys *out);
+/* The keys that hold all objects that namespace (empty: all) and selectors (NULL: none) ask for: the one of so many,
+ * counted from 0; false: there are no more. */
+typedef bool index_asks_fn(struct str ns, const struct selector *labels, const struct selector *fields, unsigned nth,
+                           struct buf *key);
+
+struct index_row {
+    const char *name; /* "OWNER" */
+    unsigned kind;    /* id; 0: every kind */
+    index_keys_fn *keys;
+    index_asks_fn *asks;
+};
+extern const struct index_row index_rows[VIEW_INDEX_COUNT];
+
+#define VIEW_INDEX_DECLARE(name, kind, keys, asks) index_keys_fn keys;
+VIEW_INDEXES(VIEW_INDEX_DECLARE)
+index_asks_fn index_asks_node, index_asks_label, index_asks_involved;
+
+/* Keys, appended. */
+void index_reference_key(struct buf *out, const struct kind *k, struct str ns, struct str name);
+void index_label_key(struct buf *out, struct str ns, struct str key, struct str value);
+
+#endif

@@ -1,0 +1,142 @@
+/* What each index has for keys, and what selectors ask of it. A new index is a line in VIEW_INDEXES (index.h) and a
+ * function here. */
+#include "raft-store/store/index.h"
+
+#define INDEX_ROW(name, kind, keys, asks) {#name, kind, keys, asks},
+const struct index_row index_rows[VIEW_INDEX_COUNT] = {VIEW_INDEXES(INDEX_ROW)};
+
+/* ---- By owner ---- */
+
+void index_by_owner(const struct object *o, struct index_keys *out)
+{
+    if (!o->owned_otherwise) {
+        if (!str_empty(o->owner_uid)) {
+            index_key(out, o->owner_uid);
+        }
+        return;
+    }
+    for (struct mp_iter it = mp_iter(mp_path(object_mp(o), "metadata.ownerReferences")); mp_next(&it);) {
+        struct str uid = mp_str(mp_get(it.value, "uid"));
+        if (!str_empty(uid)) {
+            index_key(out, uid);
+        }
+    }
+}
+
+/* ---- By what it names ---- */
+
+void index_reference_key(struct buf *out, const struct kind *k, struct str ns, struct str name)
+{
+    buf_printf(out, "%u/", (unsigned)k->id);
+    buf_append_str(out, k->namespaced ? ns : STR_NONE);
+    buf_putc(out, '/');
+    buf_append_str(out, name);
+}
+
+static void tell_reference(void *data, const struct kind_reference *r)
+{
+    if (r->use != REFERENCE_OWNER && r->use != REFERENCE_PLACE && !str_empty(r->name)) {
+        CLEANUP_BUF struct buf key = BUF_INIT;
+        index_reference_key(&key, r->kind, r->ns, r->name);
+        index_key(data, buf_str(&key));
+    }
+}
+
+/* Records about others (events) hold nobody. */
+void index_by_reference(const struct object *o, struct index_keys *out)
+{
+    if (!o->kind->unowned && o->kind->references != NULL) {
+        o->kind->references(o, tell_reference, out);
+    }
+}
+
+/* ---- Pods by their node ---- */
+
+void index_by_node(const struct object *pod, struct index_keys *out)
+{
+    index_key(out, mp_str(mp_path(object_mp(pod), "spec.nodeName")));
+}
+
+bool index_asks_node(struct str ns, const struct selector *labels, const struct selector *fields, unsigned nth,
+                     struct buf *key)
+{
+    (void)ns;
+    (void)labels;
+    struct str node = field_selector_value(fields, "spec.nodeName");
+    buf_append_str(key, node);
+    return nth == 0 && !str_empty(node);
+}
+
+/* ---- Pods by their labels ---- */
+
+void index_label_key(struct buf *out, struct str ns, struct str key, struct str value)
+{
+    buf_append_str(out, ns);
+    buf_putc(out, '/');
+    buf_append_str(out, key);
+    buf_putc(out, '=');
+    buf_append_str(out, value);
+}
+
+void index_by_label(const struct object *pod, struct index_keys *out)
+{
+    CLEANUP_BUF struct buf key = BUF_INIT;
+    for (struct mp_iter it = mp_iter(object_labels(pod)); mp_next(&it);) {
+        buf_reset(&key);
+        index_label_key(&key, pod->ns, it.key, mp_str(it.value));
+        index_key(out, buf_str(&key));
+    }
+}
+
+bool index_asks_label(struct str ns, const struct selector *labels, const struct selector *fields, unsigned nth,
+                      struct buf *key)
+{
+    (void)fields;
+    struct str label, value;
+    if (str_empty(ns) || !selector_pair(labels, nth, &label, &value)) {
+        return false;
+    }
+    index_label_key(key, ns, label, value);
+    return true;
+}
+
+/* ---- Events by what they are about ---- */
+
+static const char *const involved[] = {"uid", "name"};
+
+static void involved_key(struct buf *out, unsigned i, struct str value)
+{
+    buf_puts(out, involved[i]);
+    buf_putc(out, '=');
+    buf_append_str(out, value);
+}
+
+void index_by_involved(const struct object *event, struct index_keys *out)
+{
+    CLEANUP_BUF struct buf key = BUF_INIT;
+    struct mp about = mp_get(object_mp(event), "involvedObject");
+    for (unsigned i = 0; i < ARRAY_SIZE(involved); i++) {
+        struct str value = mp_str(mp_get(about, involved[i]));
+        if (!str_empty(value)) {
+            buf_reset(&key);
+            involved_key(&key, i, value);
+            index_key(out, buf_str(&key));
+        }
+    }
+}
+
+bool index_asks_involved(struct str ns, const struct selector *labels, const struct selector *fields, unsigned nth,
+                         struct buf *key)
+{
+    static const char *const paths[] = {"involvedObject.uid", "involvedObject.name"};
+    (void)ns;
+    (void)labels;
+    for (unsigned i = 0; i < ARRAY_SIZE(paths); i++) {
+        struct str value = field_selector_value(fields, paths[i]);
+        if (!str_empty(value) && nth-- == 0) {
+            involved_key(key, i, value);
+            return true;
+        }
+    }
+    return false;
+}
