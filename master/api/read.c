@@ -175,9 +175,6 @@ struct listing {
     uint32_t count;
     struct object *last; /* a ref */
     bool more;
-    /* The iterator goes over one node's pods: of this namespace (empty: all), behind this one of a former page. */
-    bool on_node;
-    struct str ns, after_ns, after_name;
 };
 
 void list_let_go(struct call *c)
@@ -210,14 +207,6 @@ static void list_answer(struct call *c)
     buf_close(&b);
 }
 
-/* Of a node's pods, which the iterator gives in the order of all pods. */
-static bool is_asked_for(const struct listing *l, const struct object *o)
-{
-    int c = str_cmp(o->ns, l->after_ns);
-    return (l->ns.n == 0 || str_eq(o->ns, l->ns)) &&
-           (l->after_name.n == 0 || c > 0 || (c == 0 && str_cmp(o->name, l->after_name) > 0));
-}
-
 /* One piece. Its size is by what is visited: a list without a match costs as much as one of all. */
 void list_go_on(struct call *c)
 {
@@ -225,12 +214,14 @@ void list_go_on(struct call *c)
     size_t end = l->items.size + TURNS_PIECE_BYTES;
     const struct object *last = NULL, *o = NULL;
     c->m->stats.list_pieces++;
-    for (unsigned visits = 0; visits < TURNS_PIECE_VISITS && l->items.size < end; visits++) {
+    unsigned visits = 0;
+    while (visits < TURNS_PIECE_VISITS && l->items.size < end) {
         o = view_next(&l->it);
+        visits++;
         if (o == NULL) {
             break;
         }
-        if ((l->on_node && !is_asked_for(l, o)) || (l->labels != NULL && !selector_matches_object(l->labels, o)) ||
+        if ((l->labels != NULL && !selector_matches_object(l->labels, o)) ||
             (l->fields != NULL && !field_selector_matches(l->fields, o))) {
             continue;
         }
@@ -242,6 +233,7 @@ void list_go_on(struct call *c)
         last = o;
         l->count++;
     }
+    c->m->stats.visits_most = MAX(c->m->stats.visits_most, visits);
     if (last != NULL) {
         object_unref(l->last);
         l->last = object_ref(last);
@@ -283,13 +275,13 @@ static void list_read(struct call *c)
     }
     struct listing *l = arena_alloc(&c->arena, sizeof *l);
     *l = (struct listing){.view = view_ref(v), .labels = labels, .fields = fields, .limit = limit, .items = BUF_INIT};
-    struct str node = k->id == KIND_POD ? field_selector_value(fields, "spec.nodeName") : STR_NONE;
-    if (node.n > 0) {
-        l->on_node = true;
-        l->ns = (struct str){arena_strndup(&c->arena, ns.p, ns.n), ns.n};
-        l->after_ns = text.n > 0 ? t.ns : STR_NONE;
-        l->after_name = text.n > 0 ? t.name : STR_NONE;
-        view_iter_node_pods(&l->it, v, node);
+    CLEANUP_BUF struct buf key = BUF_INIT;
+    enum view_index index;
+    bool indexed = view_choose_index(v, k, ns, labels, fields, &index, &key);
+    if (indexed && text.n > 0) {
+        view_iter_index_after(&l->it, v, index, buf_str(&key), k, ns, t.ns, t.name);
+    } else if (indexed) {
+        view_iter_index(&l->it, v, index, buf_str(&key), k, ns);
     } else if (text.n > 0) {
         view_iter_after(&l->it, v, k, ns, t.ns, t.name);
     } else {

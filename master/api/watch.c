@@ -406,6 +406,7 @@ static bool pump_behind(struct watch *w)
 static void pump(struct watch *w)
 {
     unsigned visits = TURNS_PIECE_VISITS;
+    struct master_stats *stats = &w->table->m->stats;
     bool more = !w->ended && w->state != WATCH_IDLE && w->work.lane == NULL;
     while (more) {
         if (w->state == WATCH_LISTING) {
@@ -414,6 +415,7 @@ static void pump(struct watch *w)
             visits--;
             more = pump_behind(w);
         }
+        stats->visits_most = MAX(stats->visits_most, TURNS_PIECE_VISITS - visits);
         more = more && !w->ended && w->state != WATCH_IDLE;
         if (more && visits == 0) {
             turns_go_on(w->table->m->turns, &w->session->lane, &w->work);
@@ -681,11 +683,12 @@ static void watch_start(struct call *c, const struct kind *k, struct str ns, str
     if (from_revision < 0) {
         w->state = WATCH_LISTING;
         w->view = view_ref(store_committed(replica_store(m->replica)));
-        struct str on = k->id != KIND_POD ? STR_NONE
-                        : node.n > 0      ? w->node
-                                          : field_selector_value(w->fields, "spec.nodeName");
-        if (on.n > 0) {
-            view_iter_node_pods(&w->it, w->view, on);
+        CLEANUP_BUF struct buf key = BUF_INIT;
+        enum view_index index;
+        if (node.n > 0) {
+            view_iter_node_pods(&w->it, w->view, w->node);
+        } else if (view_choose_index(w->view, k, w->ns, w->labels, w->fields, &index, &key)) {
+            view_iter_index(&w->it, w->view, index, buf_str(&key), k, w->ns);
         } else {
             view_iter(&w->it, w->view, k, w->ns);
         }

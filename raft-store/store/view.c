@@ -399,8 +399,8 @@ const struct object *view_next(struct view_iter *it)
     return inside ? o : iter_end(it);
 }
 
-#define CHOICES_MAX   8u
-#define CHOICE_VISITS 256u
+#define CHOICES_MAX   4u
+#define CHOICE_VISITS 64u
 
 static unsigned index_size(const struct view *v, enum view_index index, struct str key, const struct kind *k,
                            struct str ns)

@@ -67,8 +67,8 @@ void view_iter_index(struct view_iter *it, const struct view *v, enum view_index
 void view_iter_index_after(struct view_iter *it, const struct view *v, enum view_index index, struct str key,
                            const struct kind *k, struct str ns, struct str after_ns, struct str after_name);
 /* The index that has the fewest objects of kind k under what the selectors (NULL: none) ask for, and the key, put into
- * the buffer; what it has must still be compared with the selectors. False: none is of use. Counts 256 objects of each
- * at most. */
+ * the buffer; what it has must still be compared with the selectors. False: none is of use. Counts 64 keys of each of
+ * four choices of an index at most. */
 bool view_choose_index(const struct view *v, const struct kind *k, struct str ns, const struct selector *labels,
                        const struct selector *fields, enum view_index *index, struct buf *key);
 /* Objects (of kind k, or all if NULL) whose controller ownerReference has this uid. */

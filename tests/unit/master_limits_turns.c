@@ -274,6 +274,48 @@ static void a_node_has_few_places_for_watches(void **state)
     client_close(admin);
 }
 
+/* A selective list or watch over many pods goes on from turn to turn, and one that an index answers does not visit
+ * them at all. */
+static void no_piece_visits_more_than_the_bound(void **state)
+{
+    enum { PODS = 150000 };
+    static const char *const without_match[] = {"{kind: Pod, labelSelector: none=such}",
+                                                "{kind: Pod, namespace: default, labelSelector: '!app'}",
+                                                "{kind: Pod, fieldSelector: 'spec.nodeName!='}"};
+    struct kit *k = *state;
+    struct client *admin = client_admin(k, 0);
+    for (unsigned i = 0; i < PODS;) {
+        struct buf text = BUF_INIT;
+        for (unsigned n = 0; n < 1000; n++, i++) {
+            buf_printf(&text,
+                       "%s{apiVersion: v1, kind: Pod, metadata: {name: p%u, labels: {app: web}}, spec: {containers: "
+                       "[{name: c, image: i}]}}",
+                       n == 0 ? "" : ",", i);
+        }
+        must(admin, "apply", "{objects: [%s]}", buf_cstr(&text));
+        buf_close(&text);
+    }
+    must(admin, "cluster", "{}");
+    int64_t before = int_at(admin, "stats.listPieces");
+    for (unsigned i = 0; i < ARRAY_SIZE(without_match); i++) {
+        must(admin, "list", "%s", without_match[i]);
+        assert_int_equal(value_count(value_get(admin->result, "items")), 0);
+        struct stream *s = stream_open(admin, "watch", without_match[i]);
+        assert_non_null(stream_next(s)); /* the bookmark */
+        stream_close(s);
+    }
+    must(admin, "cluster", "{}");
+    assert_true(int_at(admin, "stats.listPieces") - before >=
+                (int64_t)ARRAY_SIZE(without_match) * PODS / TURNS_PIECE_VISITS);
+    assert_int_equal(int_at(admin, "stats.pieceVisitsMost"), TURNS_PIECE_VISITS);
+    before = int_at(admin, "stats.listPieces");
+    must(admin, "list", "{kind: Pod, namespace: default, labelSelector: 'none=such,app=web'}");
+    must(admin, "list", "{kind: Pod, fieldSelector: spec.nodeName=none}");
+    must(admin, "cluster", "{}");
+    assert_int_equal(int_at(admin, "stats.listPieces") - before, 2);
+    client_close(admin);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -283,6 +325,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(writes_wait_for_room_and_others_go_before_them, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_connection_that_goes_takes_its_backlog_with_it, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_node_has_few_places_for_watches, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(no_piece_visits_more_than_the_bound, set_up, tear_down),
     };
     return KIT_RUN(tests, NULL, NULL);
 }

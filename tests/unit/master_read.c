@@ -247,6 +247,54 @@ static int64_t pieces(struct client *c)
     return int_at(c, "stats.listPieces");
 }
 
+static void test_a_selector_that_an_index_answers_visits_what_it_selects(void **state)
+{
+    static const struct {
+        const char *request;
+        int count;
+    } rows[] = {
+        {"{kind: Pod, namespace: marked, labelSelector: 'app=few'}", 3},
+        {"{kind: Pod, namespace: marked, labelSelector: 'app=few,app!=web'}", 3},
+        {"{kind: Pod, namespace: marked, labelSelector: 'app in (few)', fieldSelector: 'metadata.name!=m0'}", 2},
+        {"{kind: Pod, namespace: marked, labelSelector: 'app=nothing'}", 0},
+        {"{kind: Event, fieldSelector: 'involvedObject.kind=Pod,involvedObject.name=m1,reason=R1'}", 1},
+        {"{kind: Event, namespace: marked, fieldSelector: 'involvedObject.name=m1,reason=R2'}", 0},
+        {"{kind: Event, namespace: default, fieldSelector: 'involvedObject.name=m1'}", 0},
+        {"{kind: Event, fieldSelector: 'involvedObject.uid=u1'}", 1},
+    };
+    struct client *c = client_of(state);
+    struct buf pods = BUF_INIT, events = BUF_INIT;
+    make_namespace(c, "marked");
+    for (unsigned i = 0; i < 600; i++) {
+        buf_printf(&pods,
+                   "%s{apiVersion: v1, kind: Pod, metadata: {name: m%u, namespace: marked, labels: {app: %s}}, "
+                   "spec: {containers: [{name: c, image: busybox}]}}",
+                   i == 0 ? "" : ",", i, i < 3 ? "few" : "many");
+        buf_printf(&events,
+                   "%s{apiVersion: v1, kind: Event, metadata: {name: e%u, namespace: marked}, involvedObject: "
+                   "{apiVersion: v1, kind: Pod, namespace: marked, name: m%u, uid: u%u}, reason: R%u, message: M, "
+                   "source: {component: c}}",
+                   i == 0 ? "" : ",", i, i, i, i);
+    }
+    must(c, "apply", "{objects: [%s]}", buf_cstr(&pods));
+    must(c, "apply", "{objects: [%s]}", buf_cstr(&events));
+    for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+        int64_t before = pieces(c);
+        must(c, "list", "%s", rows[i].request);
+        assert_int_equal(items(c), rows[i].count);
+        assert_int_equal(pieces(c) - before, 1);
+        struct follow f = {.stream = stream_open(c, "watch", rows[i].request)};
+        for (int n = 0; n <= rows[i].count; n++) {
+            const struct value *e = next_event(&f);
+            assert_non_null(e);
+            assert_string_equal(value_text(c->kit, e, "type"), n < rows[i].count ? "ADDED" : "BOOKMARK");
+        }
+        stream_close(f.stream);
+    }
+    buf_close(&pods);
+    buf_close(&events);
+}
+
 static void test_pods_of_a_node_are_found_without_looking_at_others(void **state)
 {
     struct client *c = client_of(state);
@@ -573,6 +621,7 @@ int main(void)
         cmocka_unit_test(test_get),
         cmocka_unit_test(test_list_by_namespace_and_selectors),
         cmocka_unit_test(test_pods_of_a_node_are_found_without_looking_at_others),
+        cmocka_unit_test(test_a_selector_that_an_index_answers_visits_what_it_selects),
         cmocka_unit_test(test_pages_come_from_one_version_while_writes_go_on),
         cmocka_unit_test(test_an_old_continue_token_expires),
         cmocka_unit_test(test_a_page_ends_by_bytes_too),
