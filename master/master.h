@@ -154,8 +154,7 @@ struct session {
     struct subject *subject;           /* a reference */
     struct lane lane;                  /* its requests that wait for their turn */
     int64_t beat_ms;                   /* the newest heartbeat that was looked at */
-    unsigned watches;
-    size_t request_bytes; /* of the requests that have no answer yet */
+    size_t request_bytes;              /* of the requests that have no answer yet */
     struct list stranger_link;
     int64_t since_ms, heard_ms; /* strangers: connected; last busy */
     struct error *refusal;      /* it has no place: what every request hears */

@@ -213,10 +213,11 @@ int admit_create(const struct admission *ad, const struct kind *k, struct value 
     return rv != 0 ? rv : admit_by_state(ad, NULL, out, err);
 }
 
-int admit_update(const struct admission *ad, const struct kind *k, struct value *doc, const struct object *old,
+int admit_update(const struct admission *ad, struct value *doc, const struct object *old, struct value *before,
                  enum txn_part part, struct object **out, struct error *err)
 {
-    struct value *before = object_to_value(ad->arena, old);
+    const struct kind *k = old->kind;
+    before = before != NULL ? before : object_to_value(ad->arena, old);
     struct value *metadata = value_ensure_map(ad->arena, doc, "metadata");
     struct str uid = value_to_str(value_get(metadata, "uid"));
     if (uid.n > 0 && !str_eq(uid, old->uid)) {

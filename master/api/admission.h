@@ -33,8 +33,9 @@ int admit_create(const struct admission *ad, const struct kind *k, struct value 
                  struct error *err);
 /* What is kept but not carried out in a document goes to ad->warnings; both functions here do it. */
 void admit_warnings(const struct admission *ad, const struct kind *k, const struct value *doc);
-/* doc becomes the new version of old; status is kept for kinds with a status part. */
-int admit_update(const struct admission *ad, const struct kind *k, struct value *doc, const struct object *old,
+/* doc becomes the new version of old; status is kept for kinds with a status part. before: old as a document, which is
+ * changed; NULL: it is made here. They may share nothing. */
+int admit_update(const struct admission *ad, struct value *doc, const struct object *old, struct value *before,
                  enum txn_part part, struct object **out, struct error *err);
 void kind_resource_name(const struct kind *k, char *out, size_t size); /* "deployments.apps" */
 

@@ -4,10 +4,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "master/api/admission.h"
-#include "master/api/verbs.h"
 #include "master/api/write.h"
-#include "master/front/call.h"
 #include "master/master.h"
 #include "proto/patch/patch.h"
 #include "proto/text/text.h"
@@ -134,7 +131,7 @@ static int apply_one(struct applying *ap, struct value *doc, struct error *err)
         return rv;
     }
     if (ap->repeats) {
-        write_add(w, k, ns, name, "configured");
+        write_add(w, k, ns, name, NULL);
         return 0;
     }
     if (!name_once(ap, k, ns, name)) {
@@ -159,7 +156,7 @@ static int apply_one(struct applying *ap, struct value *doc, struct error *err)
         rv = rv != 0 ? rv : admit_create(ad, k, fresh, &o, err);
         if (rv == 0) {
             txn_create(t, o);
-            write_add(w, k, ns, name, "created");
+            write_add(w, k, ns, name, NULL);
         }
         return rv;
     }
@@ -169,11 +166,10 @@ static int apply_one(struct applying *ap, struct value *doc, struct error *err)
     struct value *next = rv == 0 ? value_copy(ad->arena, merged) : NULL;
     rv = rv != 0 ? rv : fit_annotation(ad->arena, k, next, ap->server_side, err);
     if (rv == 0) {
-        rv = admit_update(ad, k, next, old, TXN_PART_SPEC, &o, err);
+        rv = update_to(ad, t, next, old, current, TXN_PART_SPEC, if_revision, err);
     }
     if (rv == 0) {
-        txn_update(t, o, TXN_PART_SPEC, if_revision);
-        write_add(w, k, ns, name, "configured");
+        write_add(w, k, ns, name, old);
     }
     return rv;
 }
@@ -201,54 +197,38 @@ static int apply_pass(struct applying *ap, struct value *objects, bool namespace
     return 0;
 }
 
-void method_apply(struct call *c)
+void verb_apply(struct api_call *c, const struct api_apply *q)
 {
-    struct mp m = call_param(c, "objects");
-    if (mp_type(m) != MP_ARRAY || mp_count(m) == 0 || mp_count(m) > MASTER_USER_OBJECTS_MAX) {
-        call_failf(c, ERR_USAGE, "apply: objects must be a list of 1 to %u objects", MASTER_USER_OBJECTS_MAX);
+    unsigned count = value_count(q->objects);
+    if (!value_is_list(q->objects) || count == 0 || count > MASTER_USER_OBJECTS_MAX) {
+        api_fail(c, ERR_USAGE, "apply: objects must be a list of 1 to %u objects", MASTER_USER_OBJECTS_MAX);
         return;
     }
-    struct value *objects;
     struct error err = {0};
-    if (msgpack_read_value(&c->arena, m.p, (size_t)(m.end - m.p), &objects, &err) != 0) {
-        call_fail(c, &err);
-        return;
-    }
     struct txn t;
-    txn_init(&t, "api");
-    if (!call_txn_id(c, &t)) {
-        txn_close(&t);
-        return;
-    }
-    struct admission ad = {
-        .arena = &c->arena,
-        .tip = store_tip(replica_store(c->m->replica)),
-        .env = c->m->env,
-        .level = store_level(replica_store(c->m->replica)),
-        .lenient = str_is(mp_str(call_param(c, "validate")), "ignore"),
-        .same_txn = &t,
-        .warnings = &c->warnings,
-        .many = mp_count(m) > 1,
-    };
-    struct write *w = write_new(c, WRITE_APPLY);
+    api_txn_init(&t, &q->how);
+    struct admission ad = api_admission(c, &q->how);
+    ad.same_txn = &t;
+    ad.many = count > 1;
+    struct write *w = write_new(c, API_APPLY);
     struct applying ap = {
         .ad = &ad,
         .write = w,
         .txn = &t,
-        .server_side = mp_bool(call_param(c, "serverSide"), false),
-        .repeats = call_repeats(c, &t),
+        .server_side = q->server_side,
+        .repeats = api_repeats(c, &t),
         .began_ms = cpu_ms(),
     };
     strmap_init(&ap.named);
-    int rv = apply_pass(&ap, objects, true, &err);
+    int rv = apply_pass(&ap, q->objects, true, &err);
     if (rv == 0) {
-        rv = apply_pass(&ap, objects, false, &err);
+        rv = apply_pass(&ap, q->objects, false, &err);
     }
     strmap_close(&ap.named);
     if (rv != 0) {
         write_refuse(w, &err);
     } else {
-        write_submit(w, &t);
+        write_submit(w, &q->how, &t);
     }
     txn_close(&t);
 }

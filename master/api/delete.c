@@ -1,39 +1,9 @@
 /* delete and deletecollection: the rules of grace, finalizers and propagation are controllers/deletion.h's. */
-#include <assert.h>
-
-#include "controllers/deletion.h"
-#include "master/api/admission.h"
-#include "master/api/verbs.h"
 #include "master/api/write.h"
 #include "master/auth/revoked.h"
 #include "master/auth/rotate.h"
-#include "master/front/call.h"
+#include "master/master.h"
 #include "proto/schema/selector.h"
-
-static bool options_of(struct call *c, struct deletion_options *o)
-{
-    struct str policy, uid;
-    if (!call_str(c, "propagationPolicy", &policy, false) || !call_str(c, "uid", &uid, false)) {
-        return false;
-    }
-    int p = deletion_policy_parse(policy);
-    if (p < 0) {
-        call_failf(c, ERR_USAGE, "delete: unknown propagationPolicy \"%.*s\"; known are Background, Foreground, Orphan",
-                   STR_ARG(policy));
-        return false;
-    }
-    *o = (struct deletion_options){
-        .grace_s = mp_int(call_param(c, "gracePeriodSeconds"), -1),
-        .policy = (enum deletion_policy)p,
-        .if_uid = uid,
-        .if_revision = (uint64_t)mp_int(call_param(c, "revision"), 0),
-    };
-    if (o->grace_s < -1) {
-        call_failf(c, ERR_USAGE, "delete: gracePeriodSeconds must not be negative");
-        return false;
-    }
-    return true;
-}
 
 /* Namespaces that the cluster itself lives in, its list of revoked certificates and the record of its CA. */
 static bool is_protected(const struct object *o)
@@ -42,68 +12,52 @@ static bool is_protected(const struct object *o)
            revoked_is_list(o) || rotate_is_record(o);
 }
 
-void method_delete(struct call *c)
+static int request_deletion(struct api_call *c, struct txn *t, const struct object *o,
+                            const struct deletion_options *options, struct error *err)
 {
-    const struct kind *k;
-    struct str ns, name;
-    struct deletion_options options;
-    if (!call_kind(c, &k, &ns, false) || !call_str(c, "name", &name, true) || !options_of(c, &options)) {
-        return;
-    }
+    return deletion_request(t, c->arena, o, options, env_wall_ms(c->m->env), err);
+}
+
+void verb_delete(struct api_call *c, const struct api_delete *q)
+{
+    const struct api_target *of = &q->of;
     struct txn t;
-    txn_init(&t, "api");
-    if (!call_txn_id(c, &t)) {
-        txn_close(&t);
-        return;
-    }
     struct error err = {0};
-    const struct object *o = view_get(store_tip(replica_store(c->m->replica)), k, ns, name);
-    bool repeat = call_repeats(c, &t);
-    if (!repeat && o != NULL && is_protected(o)) {
-        error_set(&err, ERR_FORBIDDEN, "%s \"%.*s\" can't be deleted: the cluster needs it", k->singular,
-                  STR_ARG(name));
-    } else if (!repeat && o != NULL &&
-               admit_cluster_config_delete(store_tip(replica_store(c->m->replica)), o, &err) == 0) {
-        deletion_request(&t, &c->arena, o, &options, env_wall_ms(c->m->env), &err);
-    }
+    api_txn_init(&t, &q->how);
+    bool repeat = api_repeats(c, &t);
+    const struct object *o = repeat ? NULL : view_get(api_tip(c), of->kind, of->ns, of->name);
     if (!repeat && o == NULL) {
-        call_refuse_not_found(c, k, name);
-    } else if (err.code != 0) {
-        call_refuse(c, &err);
+        error_not_found(&err, of->kind, of->name);
+    } else if (!repeat && is_protected(o)) {
+        error_set(&err, ERR_FORBIDDEN, "%s \"%.*s\" can't be deleted: the cluster needs it", of->kind->singular,
+                  STR_ARG(of->name));
+    } else if (!repeat && admit_cluster_config_delete(api_tip(c), o, &err) == 0) {
+        request_deletion(c, &t, o, &q->options, &err);
+    }
+    if (err.code != 0) {
+        api_refuse(c, &err);
     } else {
-        struct write *w = write_new(c, WRITE_DELETE);
-        write_add(w, k, ns, name, NULL);
-        write_submit(w, &t);
+        struct write *w = write_new(c, API_DELETE);
+        write_add(w, of->kind, of->ns, of->name, o);
+        write_submit(w, &q->how, &t);
     }
     txn_close(&t);
 }
 
-void method_deletecollection(struct call *c)
+void verb_deletecollection(struct api_call *c, const struct api_deletecollection *q)
 {
-    const struct kind *k;
-    struct str ns, labels_text, fields_text;
-    struct deletion_options options;
-    struct error err = {0};
     struct selector *labels = NULL, *fields = NULL;
-    if (!call_kind(c, &k, &ns, true) || !options_of(c, &options) ||
-        !call_str(c, "labelSelector", &labels_text, false) || !call_str(c, "fieldSelector", &fields_text, false)) {
-        return;
-    }
-    if ((labels_text.n > 0 && selector_parse(&c->arena, labels_text, &labels, &err) != 0) ||
-        (fields_text.n > 0 && field_selector_parse(&c->arena, k, fields_text, &fields, &err) != 0)) {
-        call_fail(c, &err);
+    struct error err = {0};
+    if (api_selectors(c->arena, &q->of, &labels, &fields, &err) != 0) {
+        c->front->fail(c, &err);
         return;
     }
     struct txn t;
-    txn_init(&t, "api");
-    if (!call_txn_id(c, &t)) {
-        txn_close(&t);
-        return;
-    }
-    struct write *w = write_new(c, WRITE_COUNT);
+    api_txn_init(&t, &q->how);
+    struct write *w = write_new(c, API_DELETECOLLECTION);
     struct view_iter it;
-    view_iter(&it, store_tip(replica_store(c->m->replica)), k, ns);
-    bool repeat = call_repeats(c, &t);
+    view_iter(&it, api_tip(c), q->of.kind, q->of.ns);
+    bool repeat = api_repeats(c, &t);
     VIEW_FOR(o, &it)
     {
         if (repeat) {
@@ -118,15 +72,15 @@ void method_deletecollection(struct call *c)
             error_set(&err, ERR_TOO_LARGE, "more than %u objects match; delete them in parts (-l)", TXN_OPS_MAX);
             break;
         }
-        if (deletion_request(&t, &c->arena, o, &options, env_wall_ms(c->m->env), &err) != 0) {
+        if (request_deletion(c, &t, o, &q->options, &err) != 0) {
             break;
         }
-        write_add(w, k, o->ns, o->name, NULL);
+        write_add(w, q->of.kind, o->ns, o->name, o);
     }
     if (err.code != 0) {
         write_refuse(w, &err);
     } else {
-        write_submit(w, &t);
+        write_submit(w, &q->how, &t);
     }
     txn_close(&t);
 }

@@ -35,12 +35,13 @@ void write_dry_run(struct write *w, const struct txn *t)
     struct world *world = world_new(tip, m->env, store_level(replica_store(m->replica)));
     struct txn_result result;
     struct error err = {0};
-    write_look_before(w, tip);
     if (world_eval(world, t, &result, &err) != 0) {
         write_refuse(w, &err);
     } else {
         w->unchanged = result.unchanged;
-        write_fill(w, world_view(world), t);
+        unsigned count;
+        const struct change *changes = world_last_changes(world, &count);
+        write_decided(changes, count, w);
         for (unsigned i = 0; i < w->count; i++) {
             show_as_stored(&w->items[i]);
         }

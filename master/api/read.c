@@ -6,46 +6,31 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "master/api/admission.h"
-#include "master/api/verbs.h"
-#include "master/front/call.h"
+#include "master/api/write.h"
 #include "master/master.h"
+#include "proto/rpc/api.h"
 #include "proto/schema/selector.h"
 #include "proto/text/text.h"
 
 /* ---- get ---- */
 
-static void get_read(struct call *c)
+void verb_get(struct api_call *c, const struct api_target *of)
 {
-    const struct kind *k;
-    struct str ns, name;
-    if (!call_kind(c, &k, &ns, false) || !call_str(c, "name", &name, true)) {
-        return;
-    }
-    if (c->who.role == PKI_ROLE_NODE && !(k->id == KIND_NODE && str_is(name, c->who.name))) {
-        call_failf(c, ERR_FORBIDDEN, "node \"%s\" may read its own Node only", c->who.name);
+    if (c->who->role == PKI_ROLE_NODE && !(of->kind->id == KIND_NODE && str_is(of->name, c->who->name))) {
+        api_fail(c, ERR_FORBIDDEN, "node \"%s\" may read its own Node only", c->who->name);
         return;
     }
     const struct view *v = store_committed(replica_store(c->m->replica));
-    const struct object *o = view_get(v, k, ns, name);
+    const struct object *o = view_get(v, of->kind, of->ns, of->name);
     if (o == NULL) {
-        char resource[128];
-        kind_resource_name(k, resource, sizeof resource);
-        call_failf(c, ERR_NOT_FOUND, "%s \"%.*s\" not found", resource, STR_ARG(name));
+        struct error err = {0};
+        error_not_found(&err, of->kind, of->name);
+        c->front->fail(c, &err);
         return;
     }
-    struct buf b = BUF_INIT;
-    mp_write_map(&b, 2);
-    mp_write_key_int(&b, "revision", (int64_t)view_revision(v));
-    mp_write_cstr(&b, "object");
-    object_write_wire(&b, o);
-    call_reply(c, &b);
-    buf_close(&b);
-}
-
-void method_get(struct call *c)
-{
-    call_read(c, get_read);
+    struct api_item item = {.object = o};
+    c->front->answer(c,
+                     &(struct api_answer){.verb = API_GET, .revision = view_revision(v), .items = &item, .count = 1});
 }
 
 /* ---- Pinned versions for paging: few, the oldest goes first ---- */
@@ -109,18 +94,13 @@ static void pages_pin(struct list_pages *p, const struct view *v, int64_t now_ms
 /* Token: base64 of msgpack [master id, revision, namespace, name]. */
 static void token_write(struct buf *out, uint64_t master, uint64_t revision, const struct object *last)
 {
-    struct buf b = BUF_INIT;
+    CLEANUP_BUF struct buf b = BUF_INIT;
     mp_write_array(&b, 4);
     mp_write_uint(&b, master);
     mp_write_uint(&b, revision);
     mp_write_str(&b, last->ns);
     mp_write_str(&b, last->name);
-    struct buf text = BUF_INIT;
-    base64_write(&text, b.data, b.size);
-    mp_write_cstr(out, "continue");
-    mp_write_str(out, buf_str(&text));
-    buf_close(&text);
-    buf_close(&b);
+    base64_write(out, b.data, b.size);
 }
 
 struct list_token {
@@ -142,26 +122,12 @@ static bool token_read(struct arena *a, struct str text, struct list_token *t)
 
 /* ---- list ---- */
 
-static bool selectors(struct call *c, const struct kind *k, struct selector **labels, struct selector **fields)
+int api_selectors(struct arena *a, const struct api_selection *of, struct selector **labels, struct selector **fields,
+                  struct error *err)
 {
-    struct error err = {0};
-    struct str text;
     *labels = *fields = NULL;
-    if (!call_str(c, "labelSelector", &text, false)) {
-        return false;
-    }
-    if (text.n > 0 && selector_parse(&c->arena, text, labels, &err) != 0) {
-        call_fail(c, &err);
-        return false;
-    }
-    if (!call_str(c, "fieldSelector", &text, false)) {
-        return false;
-    }
-    if (text.n > 0 && field_selector_parse(&c->arena, k, text, fields, &err) != 0) {
-        call_fail(c, &err);
-        return false;
-    }
-    return true;
+    int rv = of->labels.n == 0 ? 0 : selector_parse(a, of->labels, labels, err);
+    return rv != 0 || of->fields.n == 0 ? rv : field_selector_parse(a, of->kind, of->fields, fields, err);
 }
 
 /* A list on its way: what has been visited of its version, and what of that matches. In the call's arena; the view
@@ -171,51 +137,46 @@ struct listing {
     struct view_iter it;
     struct selector *labels, *fields;
     int64_t limit;
-    struct buf items;
+    size_t bytes; /* of the page, as the front has written it */
     uint32_t count;
     struct object *last; /* a ref */
     bool more;
 };
 
-void list_let_go(struct call *c)
+void list_let_go(struct api_call *c)
 {
     struct listing *l = c->listing;
     if (l != NULL) {
         object_unref(l->last);
         view_unref(l->view);
-        buf_close(&l->items);
         c->listing = NULL;
     }
 }
 
-static void list_answer(struct call *c)
+static void list_answer(struct api_call *c)
 {
     struct listing *l = c->listing;
     struct master *m = c->m;
-    struct buf b = BUF_INIT;
-    mp_write_map(&b, l->more ? 3 : 2);
-    mp_write_key_int(&b, "revision", (int64_t)view_revision(l->view));
+    CLEANUP_BUF struct buf token = BUF_INIT;
+    struct api_listed listed = {.revision = view_revision(l->view), .more = l->more};
     if (l->more) {
         pages_pin(m->pages, l->view, env_now_ms(m->env));
-        token_write(&b, m->config.id, view_revision(l->view), l->last);
+        token_write(&token, m->config.id, listed.revision, l->last);
+        listed.token = buf_str(&token);
     }
-    mp_write_cstr(&b, "items");
-    mp_write_array(&b, l->count);
-    buf_append(&b, l->items.data, l->items.size);
     list_let_go(c);
-    call_reply(c, &b);
-    buf_close(&b);
+    c->front->listed(c, &listed);
 }
 
 /* One piece. Its size is by what is visited: a list without a match costs as much as one of all. */
-void list_go_on(struct call *c)
+void list_go_on(struct api_call *c)
 {
     struct listing *l = c->listing;
-    size_t end = l->items.size + TURNS_PIECE_BYTES;
+    size_t end = l->bytes + TURNS_PIECE_BYTES;
     const struct object *last = NULL, *o = NULL;
     c->m->stats.list_pieces++;
     unsigned visits = 0;
-    while (visits < TURNS_PIECE_VISITS && l->items.size < end) {
+    while (visits < TURNS_PIECE_VISITS && l->bytes < end) {
         o = view_next(&l->it);
         visits++;
         if (o == NULL) {
@@ -225,11 +186,11 @@ void list_go_on(struct call *c)
             (l->fields != NULL && !field_selector_matches(l->fields, o))) {
             continue;
         }
-        if (l->count == l->limit || l->items.size >= API_LIST_BYTES_MAX) {
+        if (l->count == l->limit || l->bytes >= API_LIST_BYTES_MAX) {
             l->more = true;
             break;
         }
-        object_write_wire(&l->items, o);
+        l->bytes = c->front->item(c, o);
         last = o;
         l->count++;
     }
@@ -242,56 +203,51 @@ void list_go_on(struct call *c)
         list_answer(c);
         return;
     }
-    struct lane *lane = call_lane(c);
-    assert(lane != NULL); /* nothing closes connections in a turn */
-    turns_go_on(c->m->turns, lane, &c->work);
+    c->front->go_on(c);
 }
 
-static void list_read(struct call *c)
+void verb_list(struct api_call *c, const struct api_list *q)
 {
-    const struct kind *k;
-    struct str ns, text;
+    const struct kind *k = q->of.kind;
     struct selector *labels, *fields;
-    if (!call_kind(c, &k, &ns, true) || !selectors(c, k, &labels, &fields) || !call_str(c, "continue", &text, false)) {
+    struct error err = {0};
+    if (q->limit <= 0 || q->limit > API_LIST_LIMIT_MAX) {
+        api_fail(c, ERR_USAGE, "list: limit must be between 1 and %d", API_LIST_LIMIT_MAX);
         return;
     }
-    int64_t limit = mp_int(call_param(c, "limit"), API_LIST_LIMIT_DEFAULT);
-    if (limit <= 0 || limit > 100000) {
-        call_failf(c, ERR_USAGE, "list: limit must be between 1 and 100000");
+    if (api_selectors(c->arena, &q->of, &labels, &fields, &err) != 0) {
+        c->front->fail(c, &err);
         return;
     }
     const struct view *v = store_committed(replica_store(c->m->replica));
-    struct list_token t;
-    if (text.n > 0) {
-        if (!token_read(&c->arena, text, &t)) {
-            call_failf(c, ERR_USAGE, "list: malformed continue token");
+    struct list_token t = {0};
+    bool first = q->token.n == 0;
+    if (!first) {
+        if (!token_read(c->arena, q->token, &t)) {
+            api_fail(c, ERR_USAGE, "list: malformed continue token");
             return;
         }
         v = t.master == c->m->config.id ? pages_find(c->m->pages, t.revision, env_now_ms(c->m->env)) : NULL;
         if (v == NULL) {
-            call_failf(c, ERR_EXPIRED, "list: the version this list was begun on is gone; begin it anew");
+            api_fail(c, ERR_EXPIRED, "list: the version this list was begun on is gone; begin it anew");
             return;
         }
     }
-    struct listing *l = arena_alloc(&c->arena, sizeof *l);
-    *l = (struct listing){.view = view_ref(v), .labels = labels, .fields = fields, .limit = limit, .items = BUF_INIT};
+    struct listing *l = arena_alloc(c->arena, sizeof *l);
+    *l = (struct listing){.view = view_ref(v), .labels = labels, .fields = fields, .limit = q->limit};
+    struct str ns = q->of.ns;
     CLEANUP_BUF struct buf key = BUF_INIT;
     enum view_index index;
     bool indexed = view_choose_index(v, k, ns, labels, fields, &index, &key);
-    if (indexed && text.n > 0) {
+    if (indexed && !first) {
         view_iter_index_after(&l->it, v, index, buf_str(&key), k, ns, t.ns, t.name);
     } else if (indexed) {
         view_iter_index(&l->it, v, index, buf_str(&key), k, ns);
-    } else if (text.n > 0) {
+    } else if (!first) {
         view_iter_after(&l->it, v, k, ns, t.ns, t.name);
     } else {
         view_iter(&l->it, v, k, ns);
     }
     c->listing = l;
     list_go_on(c);
-}
-
-void method_list(struct call *c)
-{
-    call_read(c, list_read);
 }

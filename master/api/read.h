@@ -1,11 +1,9 @@
-/* Lists that go on in later turns, and the versions that their pages are read from. */
+/* The versions that the pages of lists are read from. */
 #ifndef MASTER_API_READ_H
 #define MASTER_API_READ_H
 
-#include "master/front/call.h"
+#include <stdint.h>
 
-void list_go_on(struct call *c);  /* the next piece of a list */
-void list_let_go(struct call *c); /* nobody waits for it any more */
 struct list_pages *list_pages_new(void);
 void list_pages_free(struct list_pages *p);
 void list_pages_expire(struct list_pages *p, int64_t now_ms); /* versions that nobody has read on for long are let go */

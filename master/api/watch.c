@@ -25,14 +25,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "master/api/verbs.h"
-#include "master/front/call.h"
+#include "master/api/api.h"
 #include "master/master.h"
 #include "master/nodes/feeds.h"
 #include "proto/schema/selector.h"
 
 #define LIST_CHUNK_BYTES (128u << 10)
-#define EVENTS_BYTES_MAX (RPC_MESSAGE_MAX - 65536u) /* a transaction is told in one message */
 #define WOKEN_US         4000
 #define DUE_MAX          256u
 #define BOOKMARK_EVERY   5000u /* revisions: idle watches learn the revision, so that they can resume */
@@ -46,9 +44,9 @@ struct watch {
     struct list link;       /* in by_kind or in a node's list */
     struct list woken_link; /* BEHIND, and not looked at since */
     struct watch_table *table;
-    struct session *session;
-    struct work work; /* while it waits for its turn to go on */
-    struct rpc_stream *stream;
+    struct lane *lane;         /* of its connection, which outlives it */
+    struct work work;          /* while it waits for its turn to go on */
+    struct api_stream *stream; /* gone once it was told to end and has ended */
     enum watch_state state;
     const struct kind *kind;
     struct arena arena; /* namespace, selectors */
@@ -154,10 +152,10 @@ static void watch_free(struct watch *w)
     }
     assert(t->count > 0);
     t->count--;
-    assert(w->session->watches > 0 && w->session->subject->watches > 0);
-    t->nodes -= w->session->who.role == PKI_ROLE_NODE;
-    w->session->watches--;
-    w->session->subject->watches--;
+    assert(w->lane->watches > 0 && w->lane->subject->watches > 0);
+    t->nodes -= w->lane->subject->class == TURN_NODES;
+    w->lane->watches--;
+    w->lane->subject->watches--;
     turns_forget(t->m->turns, &w->work);
     object_unref(w->held);
     view_unref(w->view);
@@ -166,7 +164,7 @@ static void watch_free(struct watch *w)
     free(w);
 }
 
-/* Our side ends; memory goes when the stream's on_end has come (it may have already). */
+/* Our side ends; memory goes when the stream is over (it may be already). */
 static void watch_finish(struct watch *w, const struct error *err)
 {
     if (!w->ended) {
@@ -174,7 +172,7 @@ static void watch_finish(struct watch *w, const struct error *err)
         turns_forget(w->table->m->turns, &w->work);
         list_remove(&w->link);
         list_remove(&w->woken_link);
-        rpc_stream_end(w->stream, err);
+        w->stream->front->end(w->stream, err);
     }
 }
 
@@ -190,30 +188,10 @@ static bool matches(const struct watch *w, const struct object *o)
            (w->fields == NULL || field_selector_matches(w->fields, o));
 }
 
-static void payload_head(struct buf *b, uint64_t revision, uint32_t events)
-{
-    mp_write_map(b, 2);
-    mp_write_key_int(b, "revision", (int64_t)revision);
-    mp_write_cstr(b, "events");
-    mp_write_array(b, events);
-}
-
-static void event_head(struct buf *b, const char *type)
-{
-    mp_write_map(b, 2);
-    mp_write_key_str(b, "type", str_of(type));
-    mp_write_cstr(b, "object");
-}
-
 static int send_bookmark(struct watch *w, uint64_t revision)
 {
-    struct buf b = BUF_INIT;
-    payload_head(&b, revision, 1);
-    mp_write_map(&b, 1);
-    mp_write_key_str(&b, "type", STR("BOOKMARK"));
-    int rv = rpc_stream_write(w->stream, buf_str(&b));
-    buf_close(&b);
-    return rv;
+    w->stream->front->event(w->stream, &(struct api_event){.type = API_BOOKMARK, .revision = revision});
+    return w->stream->front->send(w->stream, revision);
 }
 
 /* ---- LISTING ---- */
@@ -236,7 +214,6 @@ static const struct object *next_listed(struct watch *w, unsigned *visits)
 /* One chunk, at most what is left of the piece. False: no credit. */
 static bool pump_listing(struct watch *w, unsigned *visits)
 {
-    struct buf events = BUF_INIT;
     uint32_t count = 0;
     const struct object *o = w->held != NULL ? w->held : next_listed(w, visits);
     struct object *first = o == NULL ? NULL : object_ref(o);
@@ -244,25 +221,20 @@ static bool pump_listing(struct watch *w, unsigned *visits)
     w->held = NULL;
     struct view_iter resume = w->it;
     for (; o != NULL; o = next_listed(w, visits)) {
-        event_head(&events, "ADDED");
-        object_write_wire(&events, o);
+        struct api_event e = {.type = API_ADDED, .object = o, .revision = o->revision};
         count++;
-        if (events.size >= LIST_CHUNK_BYTES) {
+        if (w->stream->front->event(w->stream, &e) >= LIST_CHUNK_BYTES) {
             break;
         }
     }
     bool sent = true;
     if (count > 0) {
-        struct buf b = BUF_INIT;
-        payload_head(&b, 0, count);
-        buf_append(&b, events.data, events.size);
-        if (rpc_stream_write(w->stream, buf_str(&b)) != 0) {
+        if (w->stream->front->send(w->stream, 0) != 0) {
             sent = false; /* begin again with `first` when credit comes */
             w->listed = false;
             w->it = resume;
             w->held = TAKE_PTR(first);
         }
-        buf_close(&b);
     } else if (!w->listed) {
         assert(*visits == 0); /* nothing matched in this piece */
     } else if (send_bookmark(w, view_revision(w->view)) != 0) {
@@ -274,77 +246,50 @@ static bool pump_listing(struct watch *w, unsigned *visits)
         w->state = WATCH_BEHIND;
     }
     object_unref(first);
-    buf_close(&events);
     return sent;
 }
 
 /* ---- BEHIND ---- */
 
-static const struct buf *wire_of(const struct history_txn *tx, unsigned i)
+/* One change as an event, if it concerns the watch. Its bytes are added to *bytes. */
+static bool tell(struct watch *w, const struct history_txn *tx, unsigned i, bool brief, size_t *bytes)
 {
-    struct buf *wire = store_history_wire(tx, i);
-    if (wire->size == 0) {
-        const struct change *ch = &tx->changes[i];
-        /* What is gone bears the revision at which it went: whoever remembers that goes on behind it. */
-        CLEANUP_OBJECT struct object *gone =
-            ch->new != NULL ? NULL : object_with_revision(ch->old, txn_change_revision(tx, i));
-        object_write_wire(wire, ch->new != NULL ? ch->new : gone);
-    }
-    return wire;
-}
-
-/* Of an object that is gone: which one it was. */
-static void write_identity(struct buf *b, const struct object *o, uint64_t revision)
-{
-    char version[24];
-    snprintf(version, sizeof version, "%llu", (unsigned long long)revision);
-    mp_write_map(b, 3);
-    mp_write_key_str(b, "apiVersion", mp_str(mp_get(object_mp(o), "apiVersion")));
-    mp_write_key_str(b, "kind", object_kind_name(o));
-    mp_write_cstr(b, "metadata");
-    mp_write_map(b, 3u + o->kind->namespaced);
-    mp_write_key_str(b, "resourceVersion", str_of(version));
-    mp_write_key_str(b, "name", o->name);
-    if (o->kind->namespaced) {
-        mp_write_key_str(b, "namespace", o->ns);
-    }
-    mp_write_key_str(b, "uid", o->uid);
-}
-
-/* One change as an event, if it concerns the watch. brief: of what was deleted only the identity. */
-static bool write_event(const struct watch *w, const struct history_txn *tx, unsigned i, struct buf *events, bool brief)
-{
-    if (txn_change_revision(tx, i) <= w->sent) {
+    uint64_t revision = txn_change_revision(tx, i);
+    if (revision <= w->sent) {
         return false; /* told before it was cut */
     }
-    bool before = matches(w, tx->changes[i].old);
-    bool after = matches(w, tx->changes[i].new);
+    const struct object *old = tx->changes[i].old, *now = tx->changes[i].new;
+    bool before = matches(w, old), after = matches(w, now);
     if (!before && !after) {
         return false;
     }
-    event_head(events, !before ? "ADDED" : !after ? "DELETED" : "MODIFIED");
-    if (brief && tx->changes[i].new == NULL) {
-        write_identity(events, tx->changes[i].old, txn_change_revision(tx, i));
-        return true;
-    }
-    const struct buf *wire = wire_of(tx, i);
-    buf_append(events, wire->data, wire->size);
+    struct api_event e = {
+        .type = !before  ? API_ADDED
+                : !after ? API_DELETED
+                         : API_MODIFIED,
+        .object = now != NULL ? now : old,
+        .revision = revision,
+        .brief = brief && now == NULL,
+        .txn = tx,
+        .change = i,
+    };
+    *bytes = w->stream->front->event(w->stream, &e);
     return true;
 }
 
-/* The events of one transaction that concern the watch. */
-static uint32_t write_events(struct watch *w, const struct history_txn *tx, struct buf *events, bool brief)
+/* The events of one transaction that concern the watch, as a batch of its stream. */
+static uint32_t gather(struct watch *w, const struct history_txn *tx, bool brief, size_t *bytes)
 {
     uint32_t count = 0;
-    buf_reset(events);
+    *bytes = 0;
     if (w->exact) {
         for (unsigned i = w->due_first; i < w->due_count && w->due[i].revision == txn_first_revision(tx); i++) {
-            count += write_event(w, tx, w->due[i].change, events, brief);
+            count += tell(w, tx, w->due[i].change, brief, bytes);
         }
         return count;
     }
     for (unsigned i = 0; i < tx->count; i++) {
-        count += write_event(w, tx, i, events, brief);
+        count += tell(w, tx, i, brief, bytes);
     }
     return count;
 }
@@ -380,25 +325,18 @@ static bool pump_behind(struct watch *w)
         w->state = WATCH_IDLE;
         return false;
     }
-    struct buf events = BUF_INIT;
-    uint32_t count = write_events(w, tx, &events, false);
-    if (events.size > EVENTS_BYTES_MAX) {
+    size_t bytes;
+    uint32_t count = gather(w, tx, false, &bytes);
+    if (bytes > w->stream->front->batch_max) {
         /* What a transaction writes is limited, what it deletes is not: much may go at once. */
-        count = write_events(w, tx, &events, true);
+        w->stream->front->drop(w->stream);
+        count = gather(w, tx, true, &bytes);
     }
-    bool sent = true;
-    if (count > 0) {
-        struct buf b = BUF_INIT;
-        payload_head(&b, tx->revision, count);
-        buf_append(&b, events.data, events.size);
-        sent = rpc_stream_write(w->stream, buf_str(&b)) == 0;
-        buf_close(&b);
-        w->table->m->stats.watch_events += sent ? count : 0;
-    }
+    bool sent = count == 0 || w->stream->front->send(w->stream, tx->revision) == 0;
+    w->table->m->stats.watch_events += sent ? count : 0;
     if (sent) {
         w->sent = tx->revision;
     }
-    buf_close(&events);
     return sent;
 }
 
@@ -418,7 +356,7 @@ static void pump(struct watch *w)
         stats->visits_most = MAX(stats->visits_most, TURNS_PIECE_VISITS - visits);
         more = more && !w->ended && w->state != WATCH_IDLE;
         if (more && visits == 0) {
-            turns_go_on(w->table->m->turns, &w->session->lane, &w->work);
+            turns_go_on(w->table->m->turns, w->lane, &w->work);
             more = false;
         }
     }
@@ -437,11 +375,11 @@ static void drop(struct work *work)
 }
 
 /* May one more begin? False: the call has been failed. */
-static bool has_place(struct call *c, const struct session *session)
+static bool has_place(struct api_call *c, const struct lane *lane)
 {
     struct watch_table *t = c->m->watches;
-    const struct subject *s = session->subject;
-    bool node = session->who.role == PKI_ROLE_NODE;
+    const struct subject *s = lane->subject;
+    bool node = s->class == TURN_NODES;
     unsigned most = node ? MASTER_WATCHES_NODE_MAX : MASTER_WATCHES_SUBJECT_MAX;
     unsigned taken = node ? t->nodes : t->count,
              all = node ? MASTER_WATCHES_MAX - MASTER_WATCHES_RESERVE : MASTER_WATCHES_MAX;
@@ -449,11 +387,11 @@ static bool has_place(struct call *c, const struct session *session)
     if (s->watches >= most) {
         error_set(&err, ERR_LIMIT, "%s has %u watches here, which is the most that one may have; close some", s->name,
                   s->watches);
-    } else if (session->watches >= MASTER_WATCHES_PER_SESSION_MAX) {
+    } else if (lane->watches >= MASTER_WATCHES_PER_SESSION_MAX) {
         error_set(&err, ERR_LIMIT,
                   "this connection has %u watches, which is the most that one may have; close some, or open another "
                   "connection",
-                  session->watches);
+                  lane->watches);
     } else if (taken >= all || t->count >= MASTER_WATCHES_MAX) {
         error_set(&err, ERR_LIMIT, "this master has %u watches%s, which is the most that it takes; ask another master",
                   t->count, node ? " (some places are kept for administrators)" : "");
@@ -461,7 +399,7 @@ static bool has_place(struct call *c, const struct session *session)
         return true;
     }
     c->m->stats.watches_refused++;
-    call_fail(c, &err);
+    c->front->fail(c, &err);
     return false;
 }
 
@@ -626,129 +564,93 @@ void watch_table_advance(struct watch_table *t, bool restored)
 
 /* ---- Starting ---- */
 
-static void on_data(struct rpc_stream *st, struct mp payload, size_t payload_bytes, void *data)
+void watch_writable(struct watch *w)
 {
-    (void)payload;
-    (void)data;
-    rpc_stream_consumed(st, payload_bytes); /* a watcher has nothing to say; what it sends is dropped */
+    pump(w);
 }
 
-static void on_writable(struct rpc_stream *st, void *data)
+void watch_over(struct watch *w)
 {
-    (void)st;
-    pump(data);
-}
-
-static void on_end(struct rpc_stream *st, const struct error *err, void *data)
-{
-    (void)st;
-    (void)err;
-    struct watch *w = data;
     watch_finish(w, NULL);
     watch_free(w);
 }
 
-static const struct rpc_stream_events watch_events = {.on_data = on_data, .on_writable = on_writable, .on_end = on_end};
-
-/* Takes over the call. from_revision < 0: list first. */
-static void watch_start(struct call *c, const struct kind *k, struct str ns, struct str node, int64_t from_revision)
+/* Where it begins: with the list, or behind a revision. */
+static void place(struct watch *w, const struct api_watch *q)
 {
-    struct master *m = c->m;
-    struct watch_table *t = m->watches;
-    struct session *session = call_session(c);
-    if (session == NULL) {
-        call_failf(c, ERR_CLOSED, "the connection was closed");
+    if (q->revision >= 0) {
+        w->state = WATCH_BEHIND;
+        w->sent = (uint64_t)q->revision;
         return;
     }
-    if (!has_place(c, session)) {
+    w->state = WATCH_LISTING;
+    w->view = view_ref(store_committed(replica_store(w->table->m->replica)));
+    CLEANUP_BUF struct buf key = BUF_INIT;
+    enum view_index index;
+    if (w->node.n > 0) {
+        view_iter_node_pods(&w->it, w->view, w->node);
+    } else if (view_choose_index(w->view, w->kind, w->ns, w->labels, w->fields, &index, &key)) {
+        view_iter_index(&w->it, w->view, index, buf_str(&key), w->kind, w->ns);
+    } else {
+        view_iter(&w->it, w->view, w->kind, w->ns);
+    }
+}
+
+static void join_table(struct watch *w)
+{
+    struct watch_table *t = w->table;
+    t->count++;
+    t->nodes += w->lane->subject->class == TURN_NODES;
+    w->lane->watches++;
+    w->lane->subject->watches++;
+    if (w->node.n == 0) {
+        list_push_back(&kind_watches_make(t, w->kind)->watches, &w->link);
+        return;
+    }
+    struct node_watches *nw = strmap_get(&t->by_node, w->node);
+    if (nw == NULL) {
+        nw = xcalloc(1, sizeof *nw);
+        list_init(&nw->watches);
+        strmap_set(&t->by_node, w->node, nw);
+    }
+    list_push_back(&nw->watches, &w->link);
+}
+
+void verb_watch(struct api_call *c, const struct api_watch *q)
+{
+    struct lane *lane = c->front->lane(c);
+    struct error err = {0};
+    if (lane == NULL) {
+        api_fail(c, ERR_CLOSED, "the connection was closed");
+        return;
+    }
+    if (!has_place(c, lane)) {
         return;
     }
     struct watch *w = xcalloc(1, sizeof *w);
+    w->table = c->m->watches;
+    w->lane = lane;
+    w->kind = q->of.kind;
+    w->work.run = take_turn;
+    w->work.drop = drop;
     arena_init(&w->arena);
     list_init(&w->link);
     list_init(&w->woken_link);
-    struct error err = {0};
-    struct str labels = mp_str(call_param(c, "labelSelector")), fields = mp_str(call_param(c, "fieldSelector"));
-    if ((labels.n > 0 && selector_parse(&w->arena, labels, &w->labels, &err) != 0) ||
-        (fields.n > 0 && field_selector_parse(&w->arena, k, fields, &w->fields, &err) != 0)) {
-        arena_close(&w->arena);
-        free(w);
-        call_fail(c, &err);
-        return;
-    }
-    w->table = t;
-    w->kind = k;
-    w->ns = (struct str){arena_strndup(&w->arena, ns.p, ns.n), ns.n};
-    w->node = (struct str){arena_strndup(&w->arena, node.p, node.n), node.n};
-    if (from_revision < 0) {
-        w->state = WATCH_LISTING;
-        w->view = view_ref(store_committed(replica_store(m->replica)));
-        CLEANUP_BUF struct buf key = BUF_INIT;
-        enum view_index index;
-        if (node.n > 0) {
-            view_iter_node_pods(&w->it, w->view, w->node);
-        } else if (view_choose_index(w->view, k, w->ns, w->labels, w->fields, &index, &key)) {
-            view_iter_index(&w->it, w->view, index, buf_str(&key), k, w->ns);
-        } else {
-            view_iter(&w->it, w->view, k, w->ns);
-        }
+    w->ns = (struct str){arena_strndup(&w->arena, q->of.ns.p, q->of.ns.n), q->of.ns.n};
+    w->node = (struct str){arena_strndup(&w->arena, q->node.p, q->node.n), q->node.n};
+    int rv = api_selectors(&w->arena, &q->of, &w->labels, &w->fields, &err);
+    if (rv == 0) {
+        place(w, q);
+        w->stream = c->front->open(c, w);
     } else {
-        w->state = WATCH_BEHIND;
-        w->sent = (uint64_t)from_revision;
+        c->front->fail(c, &err);
     }
-    w->session = session;
-    w->stream = rpc_stream_accept(call_take_request(c), &watch_events, w);
     if (w->stream == NULL) {
         view_unref(w->view);
         arena_close(&w->arena);
         free(w);
         return;
     }
-    t->count++;
-    t->nodes += session->who.role == PKI_ROLE_NODE;
-    session->watches++;
-    session->subject->watches++;
-    w->work.run = take_turn;
-    w->work.drop = drop;
-    if (node.n > 0) {
-        struct node_watches *nw = strmap_get(&t->by_node, w->node);
-        if (nw == NULL) {
-            nw = xcalloc(1, sizeof *nw);
-            list_init(&nw->watches);
-            strmap_set(&t->by_node, w->node, nw);
-        }
-        list_push_back(&nw->watches, &w->link);
-    } else {
-        list_push_back(&kind_watches_make(t, k)->watches, &w->link);
-    }
+    join_table(w);
     pump(w);
-}
-
-static void watch_read(struct call *c)
-{
-    const struct kind *k;
-    struct str ns;
-    if (call_kind(c, &k, &ns, true)) {
-        watch_start(c, k, ns, STR_NONE, mp_int(call_param(c, "revision"), -1));
-    }
-}
-
-void method_watch(struct call *c)
-{
-    struct mp revision = call_param(c, "revision");
-    enum mp_type type = mp_type(revision);
-    if (type != MP_NONE && type != MP_NIL && mp_int(revision, -1) < 0) {
-        call_failf(c, ERR_USAGE, "watch: revision must be a number, that of a list or an event; or absent");
-        return;
-    }
-    if (mp_int(call_param(c, "revision"), -1) >= 0) {
-        watch_read(c); /* what is not yet here will come in order */
-    } else {
-        call_read(c, watch_read);
-    }
-}
-
-void watch_node_pods(struct call *c, struct str node)
-{
-    watch_start(c, kind_by_id(KIND_POD), STR_NONE, node, mp_int(call_param(c, "revision"), -1));
 }

@@ -2,7 +2,9 @@
 #ifndef MASTER_API_WATCH_H
 #define MASTER_API_WATCH_H
 
-#include "master/front/call.h"
+#include <stdbool.h>
+
+struct master;
 
 struct watch_table *watch_table_new(struct master *m);
 void watch_table_free(struct watch_table *t);
@@ -12,7 +14,5 @@ bool watch_table_turn(
 unsigned watch_table_count(const struct watch_table *t);
 /* Watches for agents end: we lead no more. */
 void watch_table_end_nodes(struct watch_table *t);
-/* A watch with a fixed filter on the pods of a node (node.pods). */
-void watch_node_pods(struct call *c, struct str node);
 
 #endif

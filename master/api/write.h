@@ -1,41 +1,61 @@
-/* Writes: submitted to the tip, answered at commit. */
+/* Writes: submitted to the tip, answered at commit. Inside of master/api. */
 #ifndef MASTER_API_WRITE_H
 #define MASTER_API_WRITE_H
 
-#include "master/front/call.h"
+#include "master/api/admission.h"
+#include "master/api/api.h"
+#include "raft-store/store/store.h"
 
-/* Who answers what at commit: takes over the call. `objects` (refs given) are those to report. */
-enum write_shape { WRITE_OBJECT, WRITE_APPLY, WRITE_DELETE, WRITE_COUNT, WRITE_TXN };
+/* A write on its way: its call, and the objects that its answer tells. */
 struct write {
-    struct call *call;
-    enum write_shape shape;
+    struct api_call *call;
+    enum api_verb verb;
     unsigned count, cap;
     struct write_item {
-        struct object *object; /* may be NULL */
-        struct object *before; /* the transaction */
-        bool gone;             /* the transaction took it away; object: what it was last */
-        const char *result;    /* "created", ... */
+        struct object *before; /* the transaction; a ref, NULL: it was not there */
+        struct object *object; /* as it leaves it, or as it was last; a ref, NULL: never seen */
+        bool gone;             /* the transaction took it away, or it was never there */
+        enum api_done done;
         const struct kind *kind;
         struct str ns, name;
     } * items;
-    unsigned repeat_count; /* WRITE_COUNT: of the first time */
+    const struct txn *txn; /* while it is evaluated */
+    unsigned repeat_count; /* API_DELETECOLLECTION: of the first time */
     bool unchanged;        /* a dry run's: nothing would be written */
+    bool dry_run;
 };
-struct write *write_new(struct call *c, enum write_shape shape);
-void write_add(struct write *w, const struct kind *k, struct str ns, struct str name, const char *result);
-/* Submit, remember the tip's objects of the items, answer at commit. With params.dryRun: check, and answer what
- * would be. */
-void write_submit(struct write *w, struct txn *t);
+struct write *write_new(struct api_call *c, enum api_verb verb);
+/* One more object of the answer. old: what is there before the transaction (a ref is taken), NULL: nothing, or it is
+ * not known (a repetition). */
+void write_add(struct write *w, const struct kind *k, struct str ns, struct str name, const struct object *old);
+/* Evaluates t on the tip, and answers at commit; a dry run checks, and answers what would be. Consumes w; t is
+ * borrowed. */
+void write_submit(struct write *w, const struct api_write *how, struct txn *t);
 void write_dry_run(struct write *w, const struct txn *t);
-/* Around the evaluation of t: the items' objects as they are before it, and as it leaves them (results, too). v: of the
- * tip, or of a dry run's world. */
-void write_look_before(struct write *w, const struct view *v);
-void write_fill(struct write *w, const struct view *v, const struct txn *t);
+/* What the evaluation changed, in the order of the objects' first operations: so the items know what became of theirs.
+ * Objects that are not among the changes are as they were. */
+void write_decided(const struct change *changes, unsigned count, void *w);
 /* Gives w's answer (error NULL) or failure, and frees it. */
 void write_answered(const struct txn_result *result, const struct error *error, void *w);
-/* A refusal found on the tip; answered when what it saw is committed. Consumes. */
+/* A refusal found on the tip; answered when what it saw is committed. Consumes w. */
 void write_refuse(struct write *w, const struct error *err);
-void call_refuse(struct call *c, const struct error *err);
-void call_refuse_not_found(struct call *c, const struct kind *k, struct str name);
+/* The same for a write that has not begun. */
+void api_refuse(struct api_call *c, const struct error *err);
+void api_refuse_not_found(struct api_call *c, const struct kind *k, struct str name);
+int error_not_found(struct error *err, const struct kind *k, struct str name); /* `pods "x" not found` */
+
+/* A transaction of a request: origin "api", with its id. */
+void api_txn_init(struct txn *t, const struct api_write *how);
+/* A transaction with this id was done before: the request must not be judged again (what it asks for may not be
+ * possible any more), an empty transaction with the id is answered with the first result. */
+bool api_repeats(const struct api_call *c, const struct txn *t);
+/* The tip, and how documents of the request are let in. */
+const struct view *api_tip(const struct api_call *c);
+struct admission api_admission(struct api_call *c, const struct api_write *how);
+
+/* The new version `doc` of `old` becomes the transaction's update. before: old as a document, which is changed; NULL: it
+ * is made here. */
+int update_to(const struct admission *ad, struct txn *t, struct value *doc, const struct object *old,
+              struct value *before, enum txn_part part, uint64_t if_revision, struct error *err);
 
 #endif

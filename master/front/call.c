@@ -6,11 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "master/api/read.h"
-#include "master/api/verbs.h"
 #include "master/front/ask.h"
 #include "master/front/methods.h"
 #include "master/front/parked.h"
+#include "master/front/verbs.h"
 #include "master/master.h"
 #include "master/members/join.h"
 
@@ -26,6 +25,7 @@ struct call *call_new(struct master *m, struct rpc_request *req, const struct pk
     c->method = method;
     c->params = params;
     arena_init(&c->arena);
+    c->api = (struct api_call){.m = m, .front = &rpc_front, .who = &c->who, .arena = &c->arena};
     return c;
 }
 
@@ -37,10 +37,11 @@ struct session *call_session(const struct call *c)
 
 static void call_free(struct call *c)
 {
-    assert(c->req == NULL && c->listing == NULL && c->work.lane == NULL);
+    assert(c->req == NULL && c->api.listing == NULL && c->work.lane == NULL);
     if (c->subject != NULL) {
         subject_unref(c->m->turns, c->subject);
     }
+    buf_close(&c->page);
     arena_close(&c->arena);
     free(c);
 }
@@ -203,58 +204,6 @@ bool call_str(struct call *c, const char *key, struct str *out, bool required)
     return true;
 }
 
-/* Of a kind that is unknown here: do its objects lie in namespaces? */
-static bool has_namespaces(const struct view *v, const struct kind *k)
-{
-    struct view_iter it;
-    view_iter(&it, v, k, STR_NONE);
-    const struct object *first = view_next(&it);
-    return first == NULL || first->ns.n > 0;
-}
-
-bool call_kind(struct call *c, const struct kind **k, struct str *ns, bool all)
-{
-    struct str name;
-    if (!call_str(c, "kind", &name, true) || !call_str(c, "namespace", ns, false)) {
-        return false;
-    }
-    const struct view *v = store_committed(replica_store(c->m->replica));
-    *k = c->row->flags & METHOD_ANY_KIND ? view_kind_named(v, name) : kind_by_name(name);
-    if (*k == NULL) {
-        CLEANUP_BUF struct buf why = BUF_INIT;
-        kind_explain_unknown(&why, name);
-        call_failf(c, ERR_NOT_FOUND, "unknown kind \"%.*s\": %s", STR_ARG(name), buf_cstr(&why));
-        return false;
-    }
-    if (!(*k)->namespaced || (kind_is_unknown(*k) && !has_namespaces(v, *k))) {
-        *ns = STR_NONE;
-    } else if (ns->n == 0 && !all) {
-        *ns = STR("default");
-    }
-    return true;
-}
-
-bool call_txn_id(struct call *c, struct txn *t)
-{
-    struct mp id = call_param(c, "id");
-    struct str bytes;
-    if (mp_type(id) == MP_NONE || mp_type(id) == MP_NIL) {
-        return true;
-    }
-    if (!mp_read_bin(&id, &bytes) || bytes.n != TXN_ID_SIZE) {
-        call_failf(c, ERR_USAGE, "%.*s: parameter \"id\" must be %d bytes", STR_ARG(c->method), TXN_ID_SIZE);
-        return false;
-    }
-    txn_set_id(t, (const uint8_t *)bytes.p);
-    return true;
-}
-
-bool call_repeats(const struct call *c, const struct txn *t)
-{
-    uint64_t revision;
-    return t->has_id && store_find_txn(replica_store(c->m->replica), t->id, &revision);
-}
-
 /* ---- Linearizable reads on any master ---- */
 
 /* Method and params borrow from the message while it is being handled, and from the request's own copy later. */
@@ -300,7 +249,7 @@ static void drop(struct work *w)
     struct call *c = CONTAINER_OF(w, struct call, work);
     struct error gone = {0};
     error_set(&gone, ERR_CLOSED, "the connection was closed");
-    list_let_go(c);
+    list_let_go(&c->api);
     call_fail_now(c, &gone); /* into the void */
 }
 
@@ -321,7 +270,7 @@ static void run(struct work *w)
     call_find_again(c);
     if (is_late(c)) {
         c->m->stats.late++;
-        list_let_go(c);
+        list_let_go(&c->api);
         struct error late = {0};
         error_set(
             &late, ERR_BUSY,
@@ -329,8 +278,8 @@ static void run(struct work *w)
             "for all; nothing was done; ask for less at a time, or give it more time",
             STR_ARG(c->method));
         call_fail_now(c, &late);
-    } else if (c->listing != NULL) {
-        list_go_on(c);
+    } else if (c->api.listing != NULL) {
+        list_go_on(&c->api);
     } else if (call_revoked(c)) {
         return; /* meanwhile; a read that has waited knows all that was revoked before it began */
     } else if (c->may_read) {

@@ -2,10 +2,29 @@
 #ifndef MASTER_FRONT_CALL_H
 #define MASTER_FRONT_CALL_H
 
+#include "master/api/api.h"
 #include "master/master.h"
 
 struct call;
 typedef void call_fn(struct call *c);
+enum method_flags {
+    METHOD_ANON = 1 << 0,        /* without certificate */
+    METHOD_NODE = 1 << 1,        /* agents too */
+    METHOD_WRITE = 1 << 2,       /* needs the leader: forwarded by the others */
+    METHOD_STREAM = 1 << 3,      /* answered by a stream: relayed instead of forwarded */
+    METHOD_LEADER = 1 << 4,      /* leader only, others answer NotLeader (agents follow the leader) */
+    METHOD_LATE = 1 << 5,        /* with an expired certificate too */
+    METHOD_AGAIN = 1 << 7,       /* may be done twice: an unknown outcome is no reason not to repeat it */
+    METHOD_ANY_KIND = 1 << 9,    /* also objects of kinds that this program does not know */
+    METHOD_WRITES_NODE = 1 << 8, /* writes what nodes have room for (node_write.c) */
+    METHOD_RELAY = 1 << 6,       /* of a node: any master that has a link to it serves it */
+};
+struct method {
+    const char *name;
+    call_fn *fn;
+    unsigned flags;
+    const char *params; /* known members, space separated */
+};
 #define CALL_PARAMS_MAX 20u /* no method has more */
 struct call {
     struct master *m;
@@ -24,16 +43,17 @@ struct call {
     } index; /* of params, for call_param */
     struct arena arena;
     const struct method *row;
+    struct api_call api;     /* the same for verbs of the API, which know nothing of the others (verbs.c) */
+    struct buf page;         /* verbs.c: of a list, what has been written of its answer */
+    uint32_t page_items;     /* in it */
     struct work work;        /* while it waits for its turn (turns.h) */
     struct subject *subject; /* a reference, of one that was forwarded and waits */
     call_fn *then;           /* after call_read */
     bool may_read;           /* its turn is that of `then` */
-    struct listing *listing; /* read.c: a list that goes on in later turns */
     int64_t deadline_ms;     /* env now_ms: so long it may wait for a leader; 0 = it does not */
     unsigned tries;          /* parked.c: how often it failed of an election */
     bool maybe_done;         /* an attempt had an unknown outcome */
     size_t counted_bytes;    /* by call_count */
-    struct value *warnings;  /* texts for the answer of a write; NULL if there are none. In the arena */
 };
 struct call *call_new(struct master *m, struct rpc_request *req, const struct pki_identity *who, struct str method,
                       struct mp params);
@@ -72,15 +92,8 @@ struct lane *call_lane(struct call *c);
 void call_read(struct call *c, call_fn *then);
 /* A parameter, as mp_get has it, without a walk over the others. */
 struct mp call_param(struct call *c, const char *key);
-/* Parameters. Kind and namespace: namespace defaults to "default" for namespaced kinds (all = allow empty for all
- * namespaces). False: the call has been failed. */
-bool call_kind(struct call *c, const struct kind **k, struct str *ns, bool all);
+/* A parameter that is a text; absent: empty. False: the call has been failed. */
 bool call_str(struct call *c, const char *key, struct str *out, bool required);
-/* params.id (bin of 16) into the transaction; false: failed. */
-bool call_txn_id(struct call *c, struct txn *t);
-/* A transaction with this id was done before: the request must not be judged again (what it asks for may not be
- * possible any more), an empty transaction with the id is answered with the first result. */
-bool call_repeats(const struct call *c, const struct txn *t);
 
 /* Method and params as they lie now: they move when the request has been left waiting. */
 void call_find_again(struct call *c);

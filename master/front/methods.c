@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "master/api/verbs.h"
 #include "master/auth/certs.h"
 #include "master/auth/rate.h"
 #include "master/auth/revoked.h"
@@ -14,6 +13,7 @@
 #include "master/front/ask.h"
 #include "master/front/call.h"
 #include "master/front/relay.h"
+#include "master/front/verbs.h"
 #include "master/members/join.h"
 #include "master/members/level.h"
 #include "master/members/members.h"
@@ -340,6 +340,7 @@ void master_handle_again(struct call *c)
 {
     arena_close(&c->arena);
     arena_init(&c->arena);
+    c->api.warnings = NULL;
     c->may_read = false;
     call_find_again(c);
     call_take_turn(c);

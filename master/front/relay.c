@@ -301,7 +301,7 @@ static bool node_of_call(struct call *c, struct str *node)
     }
     const struct object *pod = view_get(store_tip(replica_store(c->m->replica)), kind_by_id(KIND_POD), ns, name);
     if (pod == NULL) {
-        call_refuse_not_found(c, kind_by_id(KIND_POD), name);
+        api_refuse_not_found(&c->api, kind_by_id(KIND_POD), name);
         return false;
     }
     *node = mp_str(mp_path(object_mp(pod), "spec.nodeName"));

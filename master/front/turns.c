@@ -69,6 +69,7 @@ void lane_init(struct lane *lane, struct subject *s)
     list_init(&lane->link);
     list_init(&lane->works);
     lane->subject = s;
+    lane->watches = 0;
 }
 
 struct subject *subject_get(struct turns *t, const struct pki_identity *who, const char *addr)

@@ -37,11 +37,12 @@ enum turn_room { TURN_ROOM_NONE, TURN_ROOM_USER, TURN_ROOM_NODE }; /* what of th
 struct turns;
 struct subject;
 
-/* What waits of one connection, in its order. */
+/* One connection: what waits of it, in its order. */
 struct lane {
     struct list link; /* in its subject's, while work waits */
     struct list works;
     struct subject *subject;
+    unsigned watches; /* watch.c */
 };
 
 struct subject {

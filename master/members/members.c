@@ -12,7 +12,6 @@
 #include <stdlib.h>
 
 #include "master/api/watch.h"
-#include "master/api/write.h"
 #include "master/auth/certs.h"
 #include "master/auth/revoked.h"
 #include "master/auth/rotate.h"
@@ -277,6 +276,19 @@ void members_announce(struct master *m)
     }
 }
 
+static void announced_for(const struct txn_result *result, const struct error *error, void *data)
+{
+    struct call *c = data;
+    CLEANUP_BUF struct buf b = BUF_INIT;
+    if (error != NULL) {
+        call_fail(c, error);
+        return;
+    }
+    mp_write_map(&b, 1);
+    mp_write_key_int(&b, "revision", (int64_t)result->revision);
+    call_reply(c, &b);
+}
+
 void method_announce(struct call *c)
 {
     struct str advertise, agent;
@@ -289,7 +301,8 @@ void method_announce(struct call *c)
     if (put_address(c->m, &t, strtoull(c->who.name, NULL, 10), advertise, agent, &err) != 0) {
         call_fail(c, &err);
     } else {
-        write_submit(write_new(c, WRITE_COUNT), &t);
+        replica_submit(c->m->replica, &t, announced_for, c, &err);
+        master_wake(c->m);
     }
     txn_close(&t);
 }

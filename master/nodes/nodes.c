@@ -24,6 +24,7 @@
 #include <stdlib.h>
 
 #include "controllers/deletion.h"
+#include "master/api/api.h"
 #include "master/api/watch.h"
 #include "master/auth/allowance.h"
 #include "master/auth/restrict.h"
@@ -677,6 +678,11 @@ void method_node_pods(struct call *c)
 {
     struct str node;
     if (call_own_node(c, &node)) {
-        watch_node_pods(c, node);
+        struct api_watch q = {
+            .of = {.kind = kind_by_id(KIND_POD)},
+            .node = node,
+            .revision = mp_int(call_param(c, "revision"), -1),
+        };
+        verb_watch(&c->api, &q);
     }
 }

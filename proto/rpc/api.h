@@ -130,6 +130,7 @@
 
 #define API_PORT_DEFAULT          7400
 #define API_LIST_LIMIT_DEFAULT    500
+#define API_LIST_LIMIT_MAX        100000
 #define API_LIST_BYTES_MAX        (4u << 20) /* a page ends here even below its limit */
 #define API_HEARTBEAT_MS_DEFAULT  10000
 #define API_NODE_GRACE_MS_DEFAULT 40000

@@ -116,6 +116,12 @@ typedef void replica_write_cb(const struct txn_result *result, const struct erro
  * at once through the return value (0 or the refusal's code), for callers inside this process such as controllers
  * that need no durable answer: cb may be NULL. */
 int replica_submit(struct replica *n, const struct txn *t, replica_write_cb *cb, void *data, struct error *err);
+/* The same, with what the evaluation changed: `decided` is called from inside, once, before anything else is evaluated,
+ * if it was evaluated for the first time and not refused (count 0: it changed nothing). The changes are borrowed for
+ * the call. */
+typedef void replica_decided_cb(const struct change *changes, unsigned count, void *data);
+int replica_submit_seen(struct replica *n, const struct txn *t, replica_decided_cb *decided, replica_write_cb *cb,
+                        void *data, struct error *err);
 /* A refusal found by the caller itself while reading the tip (validation against stored state, not found): answered by
  * cb when what the tip said is committed, or the term is confirmed. */
 void replica_refuse(struct replica *n, const struct error *refusal, replica_write_cb *cb, void *data);

@@ -221,6 +221,12 @@ static int may_submit(struct replica *n, const struct txn *t, struct error *err)
 
 int replica_submit(struct replica *n, const struct txn *t, replica_write_cb *cb, void *data, struct error *err)
 {
+    return replica_submit_seen(n, t, NULL, cb, data, err);
+}
+
+int replica_submit_seen(struct replica *n, const struct txn *t, replica_decided_cb *decided, replica_write_cb *cb,
+                        void *data, struct error *err)
+{
     struct error local = {0};
     struct waiter *w = NULL;
     if (cb != NULL) {
@@ -239,13 +245,17 @@ int replica_submit(struct replica *n, const struct txn *t, replica_write_cb *cb,
     struct txn_result result;
     rc = store_eval(n->store, t, &result, err);
     n->stats.refused += rc != 0;
+    unsigned count = 0;
+    const struct change *changes = rc != 0 ? NULL : store_last_changes(n->store, &count);
+    if (rc == 0 && decided != NULL && !result.repeated) {
+        decided(changes, count, data);
+    }
     if (rc == 0 && !result.unchanged && !result.repeated) {
+        assert(count > 0);
         if (w != NULL) {
             w->result = result;
             add_waiter(n, &n->batch, w);
         }
-        unsigned count;
-        const struct change *changes = store_last_changes(n->store, &count);
         if (n->config.events.on_tip != NULL) {
             n->config.events.on_tip(n->config.events.data, changes, count);
         }

@@ -202,13 +202,13 @@ static int put_created(const struct admission *ad, struct txn *t, const struct k
     return rc;
 }
 
-static int put_updated(const struct admission *ad, struct txn *t, const struct object *old, struct value *doc,
-                       enum txn_part part, struct error *err)
+static int put_updated(const struct admission *ad, struct txn *t, const struct object *old, struct value *before,
+                       struct value *doc, enum txn_part part, struct error *err)
 {
     struct object *o = NULL;
     uint64_t revision = 0;
     int rc = admit_version(doc, old->kind, &revision, err);
-    rc = rc != 0 ? rc : admit_update(ad, old->kind, doc, old, part, &o, err);
+    rc = rc != 0 ? rc : admit_update(ad, doc, old, before, part, &o, err);
     if (rc == 0) {
         txn_update(t, o, part, 0);
     }
@@ -228,11 +228,11 @@ enum what {
     WHATS = STORE + 3
 }; /* STORE more often */
 
-static int patched(struct fuzz_input *f, const struct object *old, struct arena *a, struct value *patch,
-                   struct value **out, struct error *err)
+static int patched(struct fuzz_input *f, const struct object *old, struct value *current, struct arena *a,
+                   struct value *patch, struct value **out, struct error *err)
 {
     enum patch_type type = fuzz_byte(f) % 2 == 0 ? PATCH_STRATEGIC : PATCH_MERGE;
-    int rc = patch_apply(type, old->kind, a, object_to_value(a, old), patch, out, err);
+    int rc = patch_apply(type, old->kind, a, current, patch, out, err);
     if (rc == 0) {
         *out = value_copy(a, *out);
         struct str name = value_path_str(*out, "metadata.name"), ns = value_path_str(*out, "metadata.namespace");
@@ -243,7 +243,7 @@ static int patched(struct fuzz_input *f, const struct object *old, struct arena 
     return rc;
 }
 
-/* As master/api/write.c, apply.c, delete.c, nodes.c do it. */
+/* As master/api/object.c, apply.c, delete.c, nodes.c do it. */
 static int request(struct world *w, struct fuzz_input *f, struct arena *a, struct txn *t, struct error *err)
 {
     struct admission ad = {.arena = a, .tip = tip(w), .env = &w->env, .same_txn = t, .lenient = fuzz_byte(f) % 4 == 0};
@@ -253,7 +253,7 @@ static int request(struct world *w, struct fuzz_input *f, struct arena *a, struc
         w->now_ms += 1000 * (int64_t)fuzz_byte(f) * fuzz_byte(f);
         return 0;
     }
-    struct value *doc = document(w, f, a, &k), *out = NULL;
+    struct value *doc = document(w, f, a, &k), *out = NULL, *current;
     if (what >= STORE) {
         return txn_create_value(t, k, doc, err);
     }
@@ -281,16 +281,16 @@ static int request(struct world *w, struct fuzz_input *f, struct arena *a, struc
     int rc = 0;
     switch (what) {
     case REPLACE:
-        return put_updated(&ad, t, old, doc, TXN_PART_SPEC, err);
+        return put_updated(&ad, t, old, NULL, doc, TXN_PART_SPEC, err);
     case STATUS:
-        return put_updated(&ad, t, old, doc, TXN_PART_STATUS, err);
+        return put_updated(&ad, t, old, NULL, doc, TXN_PART_STATUS, err);
     case PATCH:
-        rc = patched(f, old, a, doc, &out, err);
-        return rc != 0 ? rc : put_updated(&ad, t, old, out, TXN_PART_SPEC, err);
+        rc = patched(f, old, current = object_to_value(a, old), a, doc, &out, err);
+        return rc != 0 ? rc : put_updated(&ad, t, old, current, out, TXN_PART_SPEC, err);
     case APPLY:
         rc = kind_check_fields(named, a, doc, 0, err);
-        rc = rc != 0 ? rc : patch_three_way(named, a, NULL, doc, object_to_value(a, old), &out, err);
-        return rc != 0 ? rc : put_updated(&ad, t, old, value_copy(a, out), TXN_PART_SPEC, err);
+        rc = rc != 0 ? rc : patch_three_way(named, a, NULL, doc, current = object_to_value(a, old), &out, err);
+        return rc != 0 ? rc : put_updated(&ad, t, old, current, value_copy(a, out), TXN_PART_SPEC, err);
     case REPORT: /* of a node: fields are checked, no more */
         out = object_to_value(a, old);
         value_set(a, out, "status", value_get(doc, "status"));

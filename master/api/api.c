@@ -1,0 +1,44 @@
+/* What verbs and fronts share: which kind is meant, and failing. */
+#include "master/api/api.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "master/master.h"
+
+static const struct view *committed(const struct master *m)
+{
+    return store_committed(replica_store(m->replica));
+}
+
+const struct kind *api_kind_named(const struct master *m, struct str name, bool any, struct error *err)
+{
+    const struct kind *k = any ? view_kind_named(committed(m), name) : kind_by_name(name);
+    if (k == NULL) {
+        CLEANUP_BUF struct buf why = BUF_INIT;
+        kind_explain_unknown(&why, name);
+        error_set(err, ERR_NOT_FOUND, "unknown kind \"%.*s\": %s", STR_ARG(name), buf_cstr(&why));
+    }
+    return k;
+}
+
+bool api_kind_has_namespaces(const struct master *m, const struct kind *k)
+{
+    if (!k->namespaced || !kind_is_unknown(k)) {
+        return k->namespaced;
+    }
+    struct view_iter it;
+    view_iter(&it, committed(m), k, STR_NONE);
+    const struct object *first = view_next(&it);
+    return first == NULL || first->ns.n > 0;
+}
+
+void api_fail(struct api_call *c, int code, const char *fmt, ...)
+{
+    struct error err = {.code = code};
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(err.message, sizeof err.message, fmt, ap);
+    va_end(ap);
+    c->front->fail(c, &err);
+}

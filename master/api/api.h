@@ -1,0 +1,239 @@
+/* The verbs of the API as they are asked for and answered, in no language.
+ *
+ * A front turns what arrives into one of the requests here, calls its verb, and writes the answer in its own words:
+ * front/verbs.c speaks msgpack-RPC; another language is another front. Verbs know objects, revisions and errors; they
+ * know no connection, no encoding, and no way back but the front's functions.
+ *
+ *   front reads -> struct api_X -> verb_X(call, &request) -> decided on the tip, committed -> front writes the answer
+ *
+ * Laws
+ *  1. A verb ends in exactly one of: front->answer, front->listed, front->fail, or a stream that front->open gave. It
+ *     may come from inside the verb's call or later. The call belongs to the front again then.
+ *  2. A request is borrowed for the verb's call: what it points to is copied into the call's arena if it is needed
+ *     longer.
+ *  3. Reads look at what is committed here. Whoever wants the newest has its read confirmed first (call_read).
+ *  4. Writes are for a leader with an open tip; the front has sent them to it (METHOD_WRITE).
+ *
+ * Loop thread only. */
+#ifndef MASTER_API_API_H
+#define MASTER_API_API_H
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "controllers/deletion.h"
+#include "proto/patch/patch.h"
+#include "proto/pki/pki.h"
+#include "proto/schema/object.h"
+#include "raft-store/store/txn.h"
+
+struct master;
+struct lane;
+struct watch;
+struct api_front;
+
+/* One request on its way, as verbs see it. Inside of the front's own. */
+struct api_call {
+    struct master *m;
+    const struct api_front *front;
+    const struct pki_identity *who;
+    struct arena *arena;     /* the request's: as long as the call */
+    struct value *warnings;  /* texts for the answer of a write; NULL if there are none. In the arena */
+    struct listing *listing; /* read.c: a list that goes on in later turns */
+};
+
+/* ---- Requests ---- */
+
+/* An object. ns: STR_NONE for kinds of the whole cluster. */
+struct api_target {
+    const struct kind *kind;
+    struct str ns, name;
+};
+/* Objects of a kind. ns empty: of all namespaces. Selectors as text; empty: all. */
+struct api_selection {
+    const struct kind *kind;
+    struct str ns, labels, fields;
+};
+
+struct api_list {
+    struct api_selection of;
+    int64_t limit;    /* objects of a page, 1 to API_LIST_LIMIT_MAX; otherwise ERR_USAGE */
+    struct str token; /* that the page before ended with (api_listed); empty: the first page */
+};
+struct api_watch {
+    struct api_selection of;
+    struct str node;  /* not empty: pods of this node, whatever `of` says beside the kind (an agent's feed) */
+    int64_t revision; /* what came behind it; < 0: first all that match as ADDED, then a BOOKMARK */
+};
+
+/* Of every write. */
+struct api_write {
+    const uint8_t *id; /* TXN_ID_SIZE bytes: a repetition is answered as the first time; NULL: none */
+    bool dry_run;      /* check, and answer what would be */
+    bool lenient;      /* unknown fields are dropped instead of refused */
+};
+struct api_create {
+    struct api_write how;
+    struct value *object; /* the document; changed in place */
+};
+/* What can be written on its own: the object itself (""), "status", "scale", "ephemeralcontainers". */
+struct api_part;
+const struct api_part *api_part_named(struct str name); /* NULL: there is none */
+struct api_update {
+    struct api_write how;
+    const struct api_part *part;
+    struct value *object; /* its resourceVersion, if any, is a precondition; changed in place */
+};
+struct api_patch {
+    struct api_write how;
+    struct api_target of;
+    const struct api_part *part;
+    enum patch_type type;
+    struct value *patch;
+    uint64_t if_revision; /* 0 = any */
+};
+struct api_apply {
+    struct api_write how;
+    struct value *objects; /* a list of documents, at most MASTER_USER_OBJECTS_MAX */
+    bool server_side;
+};
+struct api_delete {
+    struct api_write how;
+    struct api_target of;
+    struct deletion_options options;
+};
+struct api_deletecollection {
+    struct api_write how;
+    struct api_selection of;
+    struct deletion_options options;
+};
+/* Several operations, all or nothing. */
+enum api_op_type { API_OP_CREATE, API_OP_UPDATE, API_OP_DELETE, API_OP_CHECK };
+struct api_op {
+    enum api_op_type type;
+    struct value *object; /* create, update */
+    struct api_target of; /* delete, check */
+    enum txn_part part;   /* update */
+    uint64_t if_revision; /* 0 = any */
+    struct str if_uid;    /* empty = any */
+    bool absent;          /* check: it must not be there */
+};
+struct api_txn {
+    struct api_write how;
+    const struct api_op *ops;
+    unsigned count; /* at most MASTER_USER_OBJECTS_MAX */
+};
+
+/* ---- Answers ---- */
+
+enum api_verb {
+    API_GET,
+    API_CREATE,
+    API_UPDATE,
+    API_PATCH,
+    API_APPLY,
+    API_DELETE,
+    API_DELETECOLLECTION,
+    API_TXN,
+};
+enum api_done { API_DONE_UNCHANGED, API_DONE_CREATED, API_DONE_CONFIGURED, API_DONE_DELETED };
+/* One object of an answer. */
+struct api_item {
+    const struct object *object; /* as the request left it, or as it was last; NULL: it is not known any more */
+    enum api_done done;          /* not of a get */
+    bool gone;                   /* it is there no more */
+};
+/* Borrowed for the call of front->answer. */
+struct api_answer {
+    enum api_verb verb;
+    uint64_t revision; /* of the transaction; get: of the state that was read */
+    const struct api_item *items;
+    unsigned count;               /* one, but for apply and txn; deletecollection tells no items, only their number */
+    bool unchanged;               /* a write that changed nothing */
+    const struct value *warnings; /* a list of texts; NULL: none */
+};
+/* The end of a page. */
+struct api_listed {
+    uint64_t revision; /* of the state that all pages are read from */
+    bool more;
+    struct str token; /* more: with which the next page is asked for */
+};
+
+enum api_event_type { API_ADDED, API_MODIFIED, API_DELETED, API_BOOKMARK };
+struct history_txn;
+struct api_event {
+    enum api_event_type type;
+    const struct object *object; /* BOOKMARK: NULL. DELETED: as it was last, or as it is since it left the selection */
+    uint64_t revision;           /* the object's; if it is gone: that of its deletion */
+    bool brief;                  /* gone with very many others: its identity will do */
+    /* The change that the event tells, which may keep its encoded form for all that watch (store_history_wire). NULL:
+     * an object of the list at the start. */
+    const struct history_txn *txn;
+    unsigned change;
+};
+
+/* A stream of events that a front writes. Events are gathered and then sent as one batch, all of a transaction. */
+struct api_stream {
+    const struct api_stream_front *front;
+};
+struct api_stream_front {
+    size_t batch_max; /* bytes that one batch may have; larger ones are told briefly */
+    /* One more event of the batch; its bytes so far. */
+    size_t (*event)(struct api_stream *s, const struct api_event *e);
+    void (*drop)(struct api_stream *s); /* the batch */
+    /* The batch, which is empty then. revision: of the transaction; 0: of the list at the start. 0, or ERR_BUSY: not
+     * sent, watch_writable will be called when it is worth trying again; ERR_CLOSED. */
+    int (*send)(struct api_stream *s, uint64_t revision);
+    /* Once; NULL = a regular end. watch_over follows, unless it was called before. */
+    void (*end)(struct api_stream *s, const struct error *err);
+};
+
+struct api_front {
+    void (*answer)(struct api_call *c, const struct api_answer *a);
+    /* err->code is not 0. What only means that nobody leads at the moment may be tried again by the front. */
+    void (*fail)(struct api_call *c, const struct error *err);
+    /* One more object of the page; the page's bytes so far. */
+    size_t (*item)(struct api_call *c, const struct object *o);
+    void (*listed)(struct api_call *c, const struct api_listed *l);
+    /* From inside of list_go_on: it is called again when it is the call's turn. */
+    void (*go_on)(struct api_call *c);
+    /* Whose connection: its turns and its watches. NULL: it is gone, or there is none. */
+    struct lane *(*lane)(const struct api_call *c);
+    /* The call becomes a stream that ends with watch_over(w); it is used up. NULL: the connection is gone. */
+    struct api_stream *(*open)(struct api_call *c, struct watch *w);
+};
+
+/* ---- Verbs ---- */
+
+void verb_get(struct api_call *c, const struct api_target *of);
+void verb_list(struct api_call *c, const struct api_list *q);
+void verb_watch(struct api_call *c, const struct api_watch *q);
+void verb_create(struct api_call *c, const struct api_create *q);
+void verb_update(struct api_call *c, const struct api_update *q);
+void verb_patch(struct api_call *c, const struct api_patch *q);
+void verb_apply(struct api_call *c, const struct api_apply *q);
+void verb_delete(struct api_call *c, const struct api_delete *q);
+void verb_deletecollection(struct api_call *c, const struct api_deletecollection *q);
+void verb_txn(struct api_call *c, const struct api_txn *q);
+
+void list_go_on(struct api_call *c);  /* the next piece of a list */
+void list_let_go(struct api_call *c); /* nobody waits for it any more */
+void watch_writable(struct watch *w); /* a batch was refused: there is room again */
+/* The stream has ended: by the other side, with the connection, or after its front's `end`. */
+void watch_over(struct watch *w);
+
+/* ---- For fronts ---- */
+
+/* The kind of this name, "Pod" or "Deployment.apps"; any: also one that objects in the store have and this program does
+ * not know. ERR_NOT_FOUND. */
+const struct kind *api_kind_named(const struct master *m, struct str name, bool any, struct error *err);
+/* Do objects of the kind lie in namespaces? Of a kind that is not known here, those in the store tell. */
+bool api_kind_has_namespaces(const struct master *m, const struct kind *k);
+
+struct selector;
+/* The selectors of a selection, in the arena; NULL: it has none. ERR_USAGE, ERR_INVALID. */
+int api_selectors(struct arena *a, const struct api_selection *of, struct selector **labels, struct selector **fields,
+                  struct error *err);
+
+void api_fail(struct api_call *c, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+#endif

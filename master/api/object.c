@@ -1,0 +1,200 @@
+/* create, update, patch: one object by one transaction. */
+#include "master/api/write.h"
+#include "master/master.h"
+
+struct admission api_admission(struct api_call *c, const struct api_write *how)
+{
+    return (struct admission){
+        .arena = c->arena,
+        .tip = api_tip(c),
+        .env = c->m->env,
+        .level = store_level(replica_store(c->m->replica)),
+        .lenient = how->lenient,
+        .warnings = &c->warnings,
+    };
+}
+
+/* Submits, answers, and closes the transaction. old: what is there; NULL: nothing, or it is a repetition. */
+static void submit_one(struct api_call *c, enum api_verb verb, const struct api_write *how, struct txn *t,
+                       const struct api_target *of, const struct object *old)
+{
+    struct write *w = write_new(c, verb);
+    write_add(w, of->kind, of->ns, of->name, old);
+    write_submit(w, how, t);
+    txn_close(t);
+}
+
+void verb_create(struct api_call *c, const struct api_create *q)
+{
+    struct admission ad = api_admission(c, &q->how);
+    struct api_target of;
+    struct error err = {0};
+    struct object *o = NULL;
+    struct txn t;
+    api_txn_init(&t, &q->how);
+    ad.names_from = &t;
+    bool repeat = ad.repeats = api_repeats(c, &t);
+    if (admit_document_kind(&ad, q->object, &of.kind, &of.ns, &of.name, &err) != 0 ||
+        (!repeat && admit_create(&ad, of.kind, q->object, &o, &err) != 0)) {
+        api_refuse(c, &err);
+        txn_close(&t);
+        return;
+    }
+    if (!repeat) {
+        txn_create(&t, o);
+    }
+    submit_one(c, API_CREATE, &q->how, &t, &of, NULL);
+}
+
+/* ---- Parts ---- */
+
+struct api_part {
+    const char *name;
+    enum txn_part part;
+    const char *only; /* the member of spec that a patch of the part may change; NULL: all of the part */
+};
+static const struct api_part PARTS[] = {
+    {"", TXN_PART_SPEC, NULL},
+    {"status", TXN_PART_STATUS, NULL},
+    {"scale", TXN_PART_SPEC, "replicas"},
+    {"ephemeralcontainers", TXN_PART_SPEC, "ephemeralContainers"},
+};
+
+const struct api_part *api_part_named(struct str name)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(PARTS); i++) {
+        if (str_is(name, PARTS[i].name) || (name.n == 0 && i == 0)) {
+            return &PARTS[i];
+        }
+    }
+    return NULL;
+}
+
+/* False, and answered, if the kind has no such part: a write of it would change nothing in silence. */
+static bool kind_has_part(struct api_call *c, const struct kind *k, const struct api_part *part)
+{
+    bool has = part->part == TXN_PART_STATUS            ? k->has_status
+               : part->only == NULL                     ? true
+               : str_is(str_of(part->only), "replicas") ? k->has_scale
+                                                        : k->has_ephemeral;
+    if (!has) {
+        api_fail(c, ERR_NOT_FOUND, "%s have no part \"%s\"; leave it out to change the object itself", k->plural,
+                 part->name);
+    }
+    return has;
+}
+
+/* ---- update, patch ---- */
+
+int update_to(const struct admission *ad, struct txn *t, struct value *doc, const struct object *old,
+              struct value *before, enum txn_part part, uint64_t if_revision, struct error *err)
+{
+    struct object *o = NULL;
+    int rv = admit_update(ad, doc, old, before, part, &o, err);
+    if (rv == 0) {
+        txn_update(t, o, part, if_revision);
+    }
+    return rv;
+}
+
+void verb_update(struct api_call *c, const struct api_update *q)
+{
+    struct admission ad = api_admission(c, &q->how);
+    struct api_target of;
+    struct error err = {0};
+    if (admit_document_kind(&ad, q->object, &of.kind, &of.ns, &of.name, &err) != 0) {
+        api_refuse(c, &err);
+        return;
+    }
+    if (!kind_has_part(c, of.kind, q->part)) {
+        return;
+    }
+    const struct object *old = NULL;
+    struct txn t;
+    api_txn_init(&t, &q->how);
+    if (!api_repeats(c, &t)) {
+        uint64_t if_revision;
+        old = view_get(ad.tip, of.kind, of.ns, of.name);
+        int rv = old == NULL ? error_not_found(&err, of.kind, of.name)
+                             : admit_version(q->object, of.kind, &if_revision, &err);
+        rv = rv != 0 ? rv : update_to(&ad, &t, q->object, old, NULL, q->part->part, if_revision, &err);
+        if (rv != 0) {
+            api_refuse(c, &err);
+            txn_close(&t);
+            return;
+        }
+    }
+    submit_one(c, API_UPDATE, &q->how, &t, &of, old);
+}
+
+/* Does the patch change more than the one member of the spec? */
+static bool changes_more(struct arena *a, const char *only, const struct value *doc, const struct value *old)
+{
+    struct value *now = value_copy(a, doc), *before = value_copy(a, old);
+    value_remove(value_get(now, "spec"), only);
+    value_remove(value_get(before, "spec"), only);
+    value_remove(value_get(now, "metadata"), "resourceVersion");
+    value_remove(value_get(before, "metadata"), "resourceVersion");
+    return !value_equal(now, before);
+}
+
+/* What the patch makes of the object as it is now. */
+static int patch_to(struct api_call *c, const struct api_patch *q, const struct object *old, struct txn *t,
+                    struct error *err)
+{
+    struct admission ad = api_admission(c, &q->how);
+    const struct api_part *part = q->part;
+    const struct kind *k = old->kind;
+    struct value *result = NULL, *current = object_to_value(c->arena, old);
+    int rv = patch_apply(q->type, k, c->arena, current, q->patch, &result, err);
+    if (rv != 0) {
+        return rv;
+    }
+    struct value *doc = value_copy(c->arena, result);
+    struct str name = value_path_str(doc, "metadata.name"), ns = value_path_str(doc, "metadata.namespace");
+    if (!value_is_map(doc) || !str_eq(name, old->name) || !str_eq(ns, old->ns)) {
+        return error_set_field(err, ERR_INVALID, "metadata.name",
+                               "a patch can't change name or namespace of %s \"%.*s\"", k->singular,
+                               STR_ARG(old->name));
+    }
+    if (!str_is(value_path_str(doc, "kind"), k->name) || !str_is(value_path_str(doc, "apiVersion"), k->api_version)) {
+        return error_set_field(err, ERR_INVALID, "kind", "a patch can't change kind or apiVersion of %s \"%.*s\"",
+                               k->singular, STR_ARG(old->name));
+    }
+    if (part->only != NULL && changes_more(c->arena, part->only, doc, current)) {
+        return error_set_field(err, ERR_INVALID, "spec",
+                               "a patch of the part \"%s\" can change spec.%s alone; leave "
+                               "the part out to change more of %s \"%.*s\"",
+                               part->name, part->only, k->singular, STR_ARG(old->name));
+    }
+    /* A version that the patch has set is a precondition, as in an update. */
+    uint64_t if_revision = q->if_revision, version;
+    if ((rv = admit_version(doc, k, &version, err)) != 0) {
+        return rv;
+    }
+    if (version != 0 && version != old->revision) {
+        if_revision = version;
+    }
+    return update_to(&ad, t, doc, old, current, part->part, if_revision, err);
+}
+
+void verb_patch(struct api_call *c, const struct api_patch *q)
+{
+    const struct object *old = NULL;
+    struct error err = {0};
+    struct txn t;
+    if (!kind_has_part(c, q->of.kind, q->part)) {
+        return;
+    }
+    api_txn_init(&t, &q->how);
+    if (!api_repeats(c, &t)) {
+        old = view_get(api_tip(c), q->of.kind, q->of.ns, q->of.name);
+        int rv = old == NULL ? error_not_found(&err, q->of.kind, q->of.name) : patch_to(c, q, old, &t, &err);
+        if (rv != 0) {
+            api_refuse(c, &err);
+            txn_close(&t);
+            return;
+        }
+    }
+    submit_one(c, API_PATCH, &q->how, &t, &q->of, old);
+}
