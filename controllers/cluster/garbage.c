@@ -7,17 +7,15 @@
  *  - It is being deleted with "foregroundDeletion": its dependents are deleted first; when none with blockOwnerDeletion
  *    is left, the finalizer goes. Objects that own each other in a circle do not wait for each other.
  * Owners are found by kind, name and uid; references to kinds that are unknown here are never judged.
- * Dependents are found through the view's index of controlling owners; the few others by a scan of the namespace
- * (foreground and orphan) or by looking again now and then (background). */
+ * Dependents are found through the view's index of owners, whether they are controlled or not. */
 #include <assert.h>
 
 #include "controllers/deletion.h"
 #include "controllers/registry.h"
 #include "controllers/util.h"
 
-#define LOOK_AGAIN_MS 30000
-#define OWNERS_DEPTH  8u  /* of a circle of owners that is noticed, */
-#define OWNERS_LOOKS  64u /* and how many references are followed to find it */
+#define OWNERS_DEPTH 8u  /* of a circle of owners that is noticed, */
+#define OWNERS_LOOKS 64u /* and how many references are followed to find it */
 
 enum owner_state { OWNER_SOLID, OWNER_WAITING, OWNER_GONE };
 
@@ -54,34 +52,26 @@ static struct mp reference_to(const struct object *o, struct str uid)
     return mp_of(NULL, 0);
 }
 
-static void dependents_of(const struct reconcile_in *in, struct arena *a, const struct object *owner,
-                          struct object_list *list)
+/* NULL at the end. What stands in another namespace than its owner is none of its dependents. */
+static const struct object *dependent_next(struct view_iter *it, const struct object *owner)
 {
-    struct view_iter it;
-    view_iter_owned(&it, in->view, owner->uid, NULL);
-    VIEW_FOR(o, &it)
-    {
-        object_list_add(a, list, o);
-    }
-    for (const struct kind *k = NULL; (k = view_kind_next(in->view, k)) != NULL;) {
-        if (k->unowned || (owner->kind->namespaced && !k->namespaced)) {
-            continue;
-        }
-        view_iter(&it, in->view, k, owner->ns);
-        VIEW_FOR(o, &it)
-        {
-            if (o->owned_otherwise && !str_eq(o->owner_uid, owner->uid) && mp_count(reference_to(o, owner->uid)) > 0) {
-                object_list_add(a, list, o);
-            }
-        }
-    }
+    const struct object *o;
+    do {
+        o = view_next(it);
+    } while (o != NULL && owner->kind->namespaced && !str_eq(o->ns, owner->ns));
+    return o;
+}
+
+static void dependents_iter(struct view_iter *it, const struct view *v, const struct object *owner)
+{
+    view_iter_index(it, v, VIEW_BY_OWNER, owner->uid, NULL, STR_NONE);
 }
 
 static bool has_dependents(const struct view *v, const struct object *o)
 {
     struct view_iter it;
-    view_iter_owned(&it, v, o->uid, NULL);
-    return view_next(&it) != NULL;
+    dependents_iter(&it, v, o);
+    return dependent_next(&it, o) != NULL;
 }
 
 static int reference_drop(struct reconcile_out *out, const struct object *o, struct str uid, struct error *err)
@@ -107,19 +97,20 @@ static int finalizer_drop(struct reconcile_out *out, const struct object *o, con
 static int orphan_dependents(const struct reconcile_in *in, struct reconcile_out *out, const struct object *o,
                              struct error *err)
 {
-    struct object_list list = {0};
-    dependents_of(in, out->arena, o, &list);
-    for (unsigned i = 0; i < list.count; i++) {
-        if (i == CONTROLLER_BATCH_MAX) {
+    struct view_iter it;
+    unsigned count = 0;
+    dependents_iter(&it, in->view, o);
+    for (const struct object *dependent; (dependent = dependent_next(&it, o)) != NULL; count++) {
+        if (count == CONTROLLER_BATCH_MAX) {
             requeue_in(out, 1);
             return 0;
         }
-        int rv = reference_drop(out, list.items[i], o->uid, err);
+        int rv = reference_drop(out, dependent, o->uid, err);
         if (rv != 0) {
             return rv;
         }
     }
-    reconcile_note(out, "orphans %u", list.count);
+    reconcile_note(out, "orphans %u", count);
     return finalizer_drop(out, o, FINALIZER_ORPHAN, err);
 }
 
@@ -172,11 +163,10 @@ static bool waits_for(const struct view *v, const struct object *dependent, cons
 static int foreground_step(const struct reconcile_in *in, struct reconcile_out *out, const struct object *o,
                            struct error *err)
 {
-    struct object_list list = {0};
-    dependents_of(in, out->arena, o, &list);
+    struct view_iter it;
     unsigned blocking = 0, deleted = 0;
-    for (unsigned i = 0; i < list.count; i++) {
-        const struct object *dependent = list.items[i];
+    dependents_iter(&it, in->view, o);
+    for (const struct object *dependent; (dependent = dependent_next(&it, o)) != NULL;) {
         blocking += mp_bool(mp_get(reference_to(dependent, o->uid), "blockOwnerDeletion"), false) &&
                     !waits_for(in->view, dependent, o);
         if (dependent->deleting) {
@@ -201,10 +191,8 @@ static int owners_check(const struct reconcile_in *in, struct reconcile_out *out
                         struct error *err)
 {
     unsigned states[3] = {0};
-    bool uncontrolled = false;
     for (struct mp_iter it = mp_iter(references_of(o)); mp_next(&it);) {
         states[owner_judge(in->view, o->ns, it.value)]++;
-        uncontrolled |= !mp_bool(mp_get(it.value, "controller"), false);
     }
     if (states[OWNER_SOLID] == 0 && states[OWNER_GONE] + states[OWNER_WAITING] > 0) {
         const struct deletion_options options = {.grace_s = -1,
@@ -223,9 +211,6 @@ static int owners_check(const struct reconcile_in *in, struct reconcile_out *out
         }
         reconcile_note(out, "drops references to owners that are gone");
         return txn_update_value(out->txn, o->kind, doc, TXN_PART_ALL, o->revision, err);
-    }
-    if (uncontrolled) {
-        requeue_in(out, LOOK_AGAIN_MS); /* no index tells when such an owner goes */
     }
     return 0;
 }
@@ -250,7 +235,7 @@ static int garbage_reconcile(const struct reconcile_in *in, struct reconcile_out
 static bool owners_need_a_look(const struct view *tip, const struct object *o)
 {
     for (struct mp_iter it = mp_iter(references_of(o)); mp_next(&it);) {
-        if (!mp_bool(mp_get(it.value, "controller"), false) || owner_judge(tip, o->ns, it.value) != OWNER_SOLID) {
+        if (owner_judge(tip, o->ns, it.value) != OWNER_SOLID) {
             return true;
         }
     }
@@ -260,7 +245,7 @@ static bool owners_need_a_look(const struct view *tip, const struct object *o)
 static void map_gone(const struct view *tip, const struct object *old, controller_emit *emit, void *data)
 {
     struct view_iter it;
-    view_iter_owned(&it, tip, old->uid, NULL);
+    dependents_iter(&it, tip, old);
     VIEW_FOR(o, &it)
     {
         emit(data, o->kind, o->ns, o->name);
