@@ -22,6 +22,7 @@
 #define FAILPOINT_LIST(X)                                                                                              \
     X(apply_damaged)                                                                                                   \
     X(backup_piece)                                                                                                    \
+    X(clean_before_prune)                                                                                              \
     X(install_after_put)                                                                                               \
     X(install_before_put)                                                                                              \
     X(mark_write)                                                                                                      \

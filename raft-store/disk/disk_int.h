@@ -18,6 +18,29 @@ struct disk_crc {
 void disk_crc_init(struct disk_crc *c);
 uint32_t disk_crc(const struct disk_crc *c, const uint8_t *p, size_t n, uint32_t crc);
 
+/* ---- disk/files.c: what files there are, by their names ---- */
+
+struct disk_snapshot_file {
+    uint64_t term, index, time;
+    char name[80]; /* of the data; the head has ".meta" behind it */
+    bool meta, data;
+    uint64_t size; /* of the data */
+};
+struct disk_segment_file {
+    bool open;
+    uint64_t first, last; /* closed: indexes; open: `first` is the counter */
+    char name[80];
+};
+struct disk_files {
+    struct disk_snapshot_file *snapshots; /* oldest first */
+    struct disk_segment_file *segments;   /* in order, the open ones behind the closed ones */
+    unsigned snapshots_count, segments_count;
+    uint64_t bytes; /* of all files */
+};
+/* No directory: no files. Close it whatever is returned. */
+int disk_files_list(const char *dir, struct disk_files *out, struct error *err);
+void disk_files_close(struct disk_files *f);
+
 /* ---- disk/segment.c ---- */
 
 enum disk_segment_end {

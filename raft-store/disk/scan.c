@@ -1,7 +1,6 @@
 #include "raft-store/disk/scan.h"
 
 #include <assert.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -24,18 +23,6 @@
 #define META_LIMIT (2u << 20)
 #define META_HEAD  32u
 
-struct snapshot_file {
-    uint64_t term, index, time;
-    char name[80]; /* of the data; the head has ".meta" behind it */
-    bool meta, data;
-    uint64_t size; /* of the data */
-};
-struct segment_file {
-    bool open;
-    uint64_t first, last; /* closed: indexes; open: `first` is the counter */
-    char name[80];
-};
-
 struct scan {
     const char *dir;
     const struct disk_events *events;
@@ -43,9 +30,7 @@ struct scan {
     struct error *err;
     struct disk_crc crc;
     struct disk_sequence sequence;
-    struct snapshot_file *snapshots;
-    struct segment_file *segments;
-    unsigned snapshots_count, segments_count;
+    struct disk_files files;
     uint64_t next; /* index of the next entry; entries up to the snapshot's are passed over */
     /* an open segment without entries has been seen: they are filled in order, so none with entries may follow */
     bool open_empty;
@@ -108,97 +93,6 @@ static void damaged(struct scan *s, const char *fmt, ...)
     }
 }
 
-static struct snapshot_file *snapshot_of(struct scan *s, uint64_t term, uint64_t index, uint64_t time)
-{
-    for (unsigned i = 0; i < s->snapshots_count; i++) {
-        struct snapshot_file *f = &s->snapshots[i];
-        if (f->term == term && f->index == index && f->time == time) {
-            return f;
-        }
-    }
-    s->snapshots = xrealloc(s->snapshots, (s->snapshots_count + 1) * sizeof *s->snapshots);
-    struct snapshot_file *f = &s->snapshots[s->snapshots_count++];
-    *f = (struct snapshot_file){.term = term, .index = index, .time = time};
-    snprintf(f->name, sizeof f->name, "snapshot-%" PRIu64 "-%" PRIu64 "-%" PRIu64, term, index, time);
-    return f;
-}
-
-static void note_file(struct scan *s, const char *name, uint64_t size)
-{
-    uint64_t a, b, c;
-    int used = 0;
-    size_t n = strlen(name);
-    s->report->bytes += size;
-    if (n >= sizeof s->segments->name) {
-        return;
-    }
-    struct segment_file seg = {0};
-    memcpy(seg.name, name, n + 1); /* it fits: see above */
-    if (sscanf(name, "snapshot-%" SCNu64 "-%" SCNu64 "-%" SCNu64 "%n", &a, &b, &c, &used) == 3) {
-        if ((size_t)used == n) {
-            struct snapshot_file *f = snapshot_of(s, a, b, c);
-            f->data = true;
-            f->size = size;
-        } else if (strcmp(name + used, ".meta") == 0) {
-            snapshot_of(s, a, b, c)->meta = true;
-        }
-        return;
-    }
-    if (sscanf(name, "%16" SCNu64 "-%16" SCNu64 "%n", &seg.first, &seg.last, &used) != 2 || (size_t)used != n) {
-        seg.open = sscanf(name, "open-%" SCNu64 "%n", &seg.first, &used) == 1 && (size_t)used == n;
-        if (!seg.open) {
-            return;
-        }
-    }
-    s->segments = xrealloc(s->segments, (s->segments_count + 1) * sizeof *s->segments);
-    s->segments[s->segments_count++] = seg;
-}
-
-static int by_age(const void *a, const void *b)
-{
-    const struct snapshot_file *x = a, *y = b;
-    return x->term != y->term     ? (x->term > y->term) - (x->term < y->term)
-           : x->index != y->index ? (x->index > y->index) - (x->index < y->index)
-                                  : (x->time > y->time) - (x->time < y->time);
-}
-
-static int by_place(const void *a, const void *b)
-{
-    const struct segment_file *x = a, *y = b;
-    return x->open != y->open ? (x->open ? 1 : -1) : (x->first > y->first) - (x->first < y->first);
-}
-
-static int list_files(struct scan *s)
-{
-    DIR *d = spare_opendir(s->dir);
-    if (d == NULL) {
-        return errno == ENOENT ? 0 : error_set_errno(s->err, -errno, "read directory %s", s->dir);
-    }
-    int rv = 0;
-    struct dirent *e;
-    while ((errno = 0, e = readdir(d)) != NULL) {
-        struct stat st;
-        if (fstatat(dirfd(d), e->d_name, &st, 0) != 0) {
-            rv = error_set_errno(s->err, -errno, "read %s/%s", s->dir, e->d_name);
-            break;
-        }
-        if (S_ISREG(st.st_mode)) {
-            note_file(s, e->d_name, (uint64_t)st.st_size);
-        }
-    }
-    if (rv == 0 && errno != 0) {
-        rv = error_set_errno(s->err, -errno, "read directory %s", s->dir);
-    }
-    closedir(d);
-    if (s->snapshots_count > 0) {
-        qsort(s->snapshots, s->snapshots_count, sizeof *s->snapshots, by_age);
-    }
-    if (s->segments_count > 0) {
-        qsort(s->segments, s->segments_count, sizeof *s->segments, by_place);
-    }
-    return rv;
-}
-
 static void take_configuration(struct scan *s, uint64_t index, struct str bytes)
 {
     struct raft_configuration c;
@@ -212,7 +106,7 @@ static void take_configuration(struct scan *s, uint64_t index, struct str bytes)
 /* ---- Snapshots ---- */
 
 /* u64 format (1), u64 CRC of what follows, u64 index of the configuration, u64 its size, the configuration. */
-static int read_meta(struct scan *s, const struct snapshot_file *f)
+static int read_meta(struct scan *s, const struct disk_snapshot_file *f)
 {
     CLEANUP_BUF struct buf b = BUF_INIT;
     CLEANUP_FREE char *name = xasprintf("%s.meta", f->name);
@@ -237,7 +131,7 @@ static int read_meta(struct scan *s, const struct snapshot_file *f)
 
 /* The state itself, or a reference to the file that holds it (snapfile.h). Without events only that it is there: the
  * store looks at all of it when it is loaded. */
-static int read_data(struct scan *s, const struct snapshot_file *f)
+static int read_data(struct scan *s, const struct disk_snapshot_file *f)
 {
     CLEANUP_BUF struct buf b = BUF_INIT;
     struct snapfile_map state = {0};
@@ -265,8 +159,8 @@ static int read_data(struct scan *s, const struct snapshot_file *f)
 
 static int choose_snapshot(struct scan *s)
 {
-    for (unsigned i = s->snapshots_count; i-- > 0;) {
-        const struct snapshot_file *f = &s->snapshots[i];
+    for (unsigned i = s->files.snapshots_count; i-- > 0;) {
+        const struct disk_snapshot_file *f = &s->files.snapshots[i];
         int rv = 0;
         if (f->meta && !f->data) {
             /* a crash between the two files: the log still holds all of it, or the reading of segments fails */
@@ -337,7 +231,7 @@ static int take_entry(void *data, struct disk_entry *e)
 }
 
 /* 0: go on with the next one; 1: the readable part of the log ends here. */
-static int read_segment(struct scan *s, const struct segment_file *f)
+static int read_segment(struct scan *s, const struct disk_segment_file *f)
 {
     CLEANUP_BUF struct buf b = BUF_INIT;
     int rv = disk_read_file(s->dir, f->name, DISK_SEGMENT_MAX, &b, s->err);
@@ -388,7 +282,7 @@ static int read_segment(struct scan *s, const struct segment_file *f)
     } else if (f->open) {
         s->open_empty = true;
         if (b.size == 0 &&
-            f != &s->segments[s->segments_count - 1]) { /* each is made at its full size before the next */
+            f != &s->files.segments[s->files.segments_count - 1]) { /* each is made at its full size before the next */
             damaged(s, "%s is empty", f->name);
         }
     }
@@ -399,10 +293,10 @@ static int read_segment(struct scan *s, const struct segment_file *f)
 static unsigned first_segment(const struct scan *s)
 {
     unsigned closed = 0, i;
-    while (closed < s->segments_count && !s->segments[closed].open) {
+    while (closed < s->files.segments_count && !s->files.segments[closed].open) {
         closed++;
     }
-    for (i = closed; i > 1 && s->segments[i - 2].last + 1 == s->segments[i - 1].first; i--) {
+    for (i = closed; i > 1 && s->files.segments[i - 2].last + 1 == s->files.segments[i - 1].first; i--) {
     }
     return closed == 0 ? 0 : i - 1;
 }
@@ -412,26 +306,27 @@ static int read_segments(struct scan *s)
     struct disk_report *r = s->report;
     unsigned i = first_segment(s);
     s->next = r->snapshot_index + 1;
-    if (i < s->segments_count && !s->segments[i].open) {
-        bool behind = i == 0 || s->segments[i].first <= r->snapshot_index + 1;
-        if (s->segments[i].first > r->snapshot_index + 1 || !behind) {
-            damaged(s, "%s: the entries from %" PRIu64 " on are missing before it", s->segments[i].name,
+    if (i < s->files.segments_count && !s->files.segments[i].open) {
+        bool behind = i == 0 || s->files.segments[i].first <= r->snapshot_index + 1;
+        if (s->files.segments[i].first > r->snapshot_index + 1 || !behind) {
+            damaged(s, "%s: the entries from %" PRIu64 " on are missing before it", s->files.segments[i].name,
                     r->snapshot_index + 1);
             i = 0; /* what can still be read are the older ones */
-            while (i < s->segments_count && !s->segments[i].open && s->segments[i].last <= r->snapshot_index) {
+            while (i < s->files.segments_count && !s->files.segments[i].open &&
+                   s->files.segments[i].last <= r->snapshot_index) {
                 i++;
             }
         }
-        if (i < s->segments_count && !s->segments[i].open) {
-            s->next = s->segments[i].first;
+        if (i < s->files.segments_count && !s->files.segments[i].open) {
+            s->next = s->files.segments[i].first;
         }
     }
-    for (; i < s->segments_count; i++) {
-        if (!s->segments[i].open && s->segments[i].first != s->next) {
-            damaged(s, "%s: it should begin with entry %" PRIu64, s->segments[i].name, s->next);
+    for (; i < s->files.segments_count; i++) {
+        if (!s->files.segments[i].open && s->files.segments[i].first != s->next) {
+            damaged(s, "%s: it should begin with entry %" PRIu64, s->files.segments[i].name, s->next);
             return 0;
         }
-        int rv = read_segment(s, &s->segments[i]);
+        int rv = read_segment(s, &s->files.segments[i]);
         if (rv != 0) {
             return rv == 1 ? 0 : rv;
         }
@@ -439,8 +334,8 @@ static int read_segments(struct scan *s)
     if (s->next <= r->snapshot_index && s->next > 1) {
         /* Closed segments that end before the snapshot are left over from its installation; libraft cannot load such
          * a directory. */
-        bool any = s->segments_count > 0 && !s->segments[0].open && s->next > s->segments[0].first;
-        if (any && s->segments[s->segments_count - 1].open) {
+        bool any = s->files.segments_count > 0 && !s->files.segments[0].open && s->next > s->files.segments[0].first;
+        if (any && s->files.segments[s->files.segments_count - 1].open) {
             damaged(s, "the entries end at %" PRIu64 ", before the snapshot at %" PRIu64, s->next - 1,
                     r->snapshot_index);
         }
@@ -480,7 +375,8 @@ static int scan_all(struct scan *s, uint64_t id)
 {
     struct disk_report *r = s->report;
     struct disk_metadata m = {0};
-    int rv = list_files(s);
+    int rv = disk_files_list(s->dir, &s->files, s->err);
+    r->bytes = s->files.bytes;
     if (rv != 0) {
         return rv;
     }
@@ -523,8 +419,7 @@ int disk_scan(const char *dir, uint64_t id, const struct disk_events *events, st
     s->err = &local;
     disk_crc_init(&s->crc);
     int rv = scan_all(s, id);
-    free(s->snapshots);
-    free(s->segments);
+    disk_files_close(&s->files);
     free(s);
     if (rv != 0) {
         disk_report_close(report);

@@ -35,6 +35,9 @@ struct replica_events {
     void (*on_leader_known)(void *data, uint64_t leader_id, const char *leader_address);
     /* Cannot go on (disk error, divergence, corrupt entry): the owner must stop the process. */
     void (*on_fatal)(void *data, const struct error *err);
+    /* A snapshot is about to be forked from store_committed: the last moment to say by which key it is sealed. From inside
+     * libraft's call: of this header only replica_store may be called. NULL: nobody wants to know. */
+    void (*on_fork)(void *data);
 };
 /* How the node asks other masters whether its term is still theirs. The owner sends `term` to voter `id` and calls
  * replica_term_confirmed(n, round, id, their_term) with the answer; no answer is no confirmation. */
@@ -185,6 +188,13 @@ void replica_attend(struct replica *n);
 bool replica_turn(struct replica *n);
 /* When replica_turn must be called at the latest for timeouts (env now_ms), or INT64_MAX. */
 int64_t replica_next_deadline(const struct replica *n);
+
+/* Nothing that was written before now is to be on this disk any more: neither snapshots nor entries up to the one that
+ * was applied last. A snapshot is taken for it as soon as there is something new since the last one, and another one
+ * if entries came while it was written; what they cover is removed, and failures are tried again. That is for this
+ * run alone: whoever starts asks again. Without a snapshot_dir there is nothing to do. */
+void replica_clean(struct replica *n);
+bool replica_is_clean(const struct replica *n); /* all that was asked for is done */
 
 struct replica_stats {
     uint64_t entries, transactions, bytes, snapshots, restores, refused, unknown, reads, read_rounds, state_refused;

@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 
 #include "base/list.h"
+#include "raft-store/disk/prune.h"
 #include "raft-store/raft/pace.h"
 #include "raft-store/raft/replica.h"
 
@@ -146,7 +147,13 @@ struct replica {
         struct error write_error;
         uint64_t former_index; /* what last_index and bytes were, for a snapshot that fails */
         size_t former_bytes;
-        int64_t retry_ms; /* after one that failed */
+        int64_t retry_ms;                  /* after one that failed */
+        uint64_t clean_wanted, clean_done; /* replica_clean: nothing up to this entry is to be on the disk; is */
+        bool pruning;                      /* the sweep removes what the newest snapshot covers, too */
+        bool pruned;                       /* since the last snapshot */
+        int prune_status;
+        struct error prune_error;
+        struct disk_pruned prune;
     } snapshot;
 
     struct pace pace;

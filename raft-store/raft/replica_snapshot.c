@@ -15,6 +15,7 @@
 
 #include "base/failpoint.h"
 #include "base/mem.h"
+#include "raft-store/disk/prune.h"
 #include "raft-store/disk/snapfile.h"
 #include "raft-store/raft/replica_int.h"
 #include "raft-store/store/snapshot.h"
@@ -40,6 +41,9 @@ static int fsm_snapshot(struct raft_fsm *fsm, struct raft_buffer *bufs[], unsign
         return RAFT_BUSY;
     }
     assert(n->snapshot.placeholder == NULL);
+    if (n->config.events.on_fork != NULL) {
+        n->config.events.on_fork(n->config.events.data);
+    }
     n->snapshot.placeholder = raft_calloc(1, sizeof *n->snapshot.placeholder);
     n->snapshot.fork = store_fork_new(n->store);
     n->snapshot.former_index = n->snapshot.last_index;
@@ -231,13 +235,42 @@ int replica_snapshot_restore(struct replica *n, const struct raft_buffer *data, 
 static void sweep(void *arg)
 {
     struct replica *n = arg;
+    struct error *err = &n->snapshot.prune_error;
+    if (n->snapshot.pruning) {
+        n->snapshot.prune_status = failpoint(FAILPOINT_clean_before_prune)
+                                       ? error_set(err, ERR_IO, "failed by a failpoint")
+                                       : disk_prune(n->snapshot_dir, &n->snapshot.prune, err);
+    }
     snapfile_sweep(n->snapshot_dir, false);
+}
+
+/* Closed segments that are left may hold entries of before, if more were written to them while the snapshot was: the
+ * next one covers them. */
+static void prune_done(struct replica *n)
+{
+    const struct disk_pruned *p = &n->snapshot.prune;
+    n->snapshot.pruning = false;
+    n->snapshot.pruned = n->snapshot.prune_status == 0;
+    if (n->snapshot.prune_status != 0) {
+        log_error(n->config.log, "node", "former snapshots and entries are not removed, tried again in %d s: %s",
+                  RETRY_MS / 1000, n->snapshot.prune_error.message);
+        n->snapshot.retry_ms = replica_now(n) + RETRY_MS;
+        return;
+    }
+    n->snapshot.last_index = p->snapshot_index;
+    if (p->snapshot_index >= n->snapshot.clean_wanted &&
+        (p->first_entry == 0 || p->first_entry > n->snapshot.clean_wanted)) {
+        n->snapshot.clean_done = n->snapshot.clean_wanted;
+    }
 }
 
 static void sweep_done(void *arg)
 {
     struct replica *n = arg;
     n->snapshot.sweeping = false;
+    if (n->snapshot.pruning) {
+        prune_done(n);
+    }
     if (n->io.close_cb != NULL && !n->snapshot.writing) {
         replica_io_close(n->config.io, n->io.close_cb);
     }
@@ -248,9 +281,11 @@ static void sweep_done(void *arg)
 void replica_snapshot_stored(struct replica *n)
 {
     if (n->snapshot_dir == NULL || n->snapshot.sweeping || n->io.close_cb != NULL) {
+        n->snapshot.pruned = false; /* of what has just been stored nothing is known yet */
         return;
     }
     n->snapshot.sweeping = true;
+    n->snapshot.pruning = n->snapshot.clean_done < n->snapshot.clean_wanted;
     if (n->config.run_async != NULL) {
         n->config.run_async(n->config.run_async_data, sweep, sweep_done, n);
     } else {
@@ -267,6 +302,35 @@ static unsigned my_position(const struct replica *n)
     return me == NULL ? 0 : (unsigned)(me - n->raft.configuration.servers) % 8;
 }
 
+void replica_clean(struct replica *n)
+{
+    if (n->snapshot_dir != NULL) {
+        n->snapshot.clean_wanted = MAX(n->snapshot.clean_wanted, raft_last_applied(&n->raft));
+        n->snapshot.pruned = false;
+    }
+}
+
+bool replica_is_clean(const struct replica *n)
+{
+    return n->snapshot.clean_done >= n->snapshot.clean_wanted;
+}
+
+/* What there is may be enough; otherwise another snapshot is. Entries of before are not kept for those that lag either:
+ * to whom they are sent they would come anew. */
+static void clean_turn(struct replica *n, uint64_t applied)
+{
+    if (n->raft.legacy.snapshot_install) {
+        return; /* libraft itself removes files meanwhile */
+    }
+    if (!n->snapshot.pruned) {
+        replica_snapshot_stored(n);
+    } else if (applied > n->snapshot.last_index) {
+        raft_set_snapshot_trailing(&n->raft,
+                                   (unsigned)MIN(MAX(applied - n->snapshot.clean_wanted, 1u), TRAILING_ENTRIES_MAX));
+        raft_set_snapshot_threshold(&n->raft, 1);
+    }
+}
+
 void replica_snapshot_turn(struct replica *n)
 {
     uint64_t applied = raft_last_applied(&n->raft);
@@ -274,8 +338,14 @@ void replica_snapshot_turn(struct replica *n)
     unsigned eighths = 8 + my_position(n);
     size_t state = view_bytes(store_committed(n->store));
     size_t log_max = MIN(MAX(state / 4, (size_t)LOG_BYTES_MIN), n->config.snapshot_bytes);
-    if (n->snapshot.fork != NULL || n->snapshot.sweeping || replica_now(n) < n->snapshot.retry_ms ||
-        (entries < (uint64_t)n->config.snapshot_entries * eighths / 8 && n->snapshot.bytes < log_max / 8 * eighths)) {
+    if (n->snapshot.fork != NULL || n->snapshot.sweeping || replica_now(n) < n->snapshot.retry_ms) {
+        return;
+    }
+    if (!replica_is_clean(n)) {
+        clean_turn(n, applied);
+        return;
+    }
+    if ((entries < (uint64_t)n->config.snapshot_entries * eighths / 8 && n->snapshot.bytes < log_max / 8 * eighths)) {
         return;
     }
     size_t trailing_bytes = MIN(MAX(state / 8, (size_t)TRAILING_BYTES_MIN), (size_t)TRAILING_BYTES_MAX);

@@ -38,6 +38,7 @@ struct world3 {
     struct member members[MEMBERS_MAX + 1];
     char base[40];
     unsigned snapshot_entries;
+    const struct pki_ring *seal_keys; /* then Secrets are written, too */
 };
 
 static inline void turn_all(struct world3 *w)
@@ -175,7 +176,7 @@ static inline int member_open(struct world3 *w, unsigned id, bool bootstrap, str
                                               .address = m->address,
                                               .io = uv_io_raft(m->io),
                                               .env = env_real(),
-                                              .store = {.env = env_real()},
+                                              .store = {.env = env_real(), .seal_keys = w->seal_keys},
                                               .events = {.data = m, .on_committed = on_committed, .on_fatal = on_fatal},
                                               .peers = {m->transport, transport_ask_term},
                                               .election_timeout_ms = 300,
@@ -292,7 +293,11 @@ static inline void write_ok(struct world3 *w, unsigned i)
         snprintf(name, sizeof name, "c%05u", i);
         txn_init(&t, "test");
         txn_set_id(&t, id);
-        txn_create(&t, config_map("default", name, "k", "v"));
+        txn_create(&t, w->seal_keys == NULL || i % 2 != 0
+                           ? config_map("default", name, "k", "v")
+                           : yaml_object("{apiVersion: v1, kind: Secret, metadata: {name: %s, namespace: default}, "
+                                         "data: {k: aGFsbG8=}}",
+                                         name));
         replica_submit(leader(w)->replica, &t, on_write, &done, NULL);
         txn_close(&t);
         KIT_UNTIL(&w->loop, done.answered);
