@@ -1,0 +1,490 @@
+#include "agent/service/table.h"
+
+#include "base/list.h"
+#include "base/strmap.h"
+
+#include <assert.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+#include "agent/service/elements.h"
+#include "base/hash.h"
+
+#define GONE_MAX 65536u /* UDP ports that were removed since connections were last looked at */
+
+struct entry;
+/* One element, wanted or there or both. */
+struct cell {
+    struct cell *next;   /* of its bucket */
+    struct list queue;   /* in one of table.queues if it is not in the kernel as it is wanted */
+    struct entry *owner; /* of a port */
+    uint32_t wanted;     /* by so many entries */
+    uint8_t set;
+    bool there;
+    uint32_t pass; /* that saw it last */
+    uint8_t key[SERVICE_KEY_BYTES], want[SERVICE_DATA_BYTES], have[SERVICE_DATA_BYTES];
+};
+struct entry {
+    struct service_port *port;
+    uint32_t id;
+    struct cell **cells;
+    unsigned count;
+    bool lacks; /* an address that another port has */
+};
+
+/* Each is empty before the next begins. */
+enum { QUEUE_NEEDED, QUEUE_PORTS, QUEUE_NEEDED_NO_MORE, QUEUES };
+
+struct service_table {
+    struct strmap entries, ids; /* key -> entry; four bytes of an id -> entry */
+    struct cell **buckets;
+    size_t cap, cells;
+    size_t wanted;
+    uint32_t pass;
+    struct list queues[QUEUES];
+    uint32_t addresses[SERVICE_NODE_ADDRESSES_MAX];
+    unsigned addresses_count;
+    struct elements scratch;
+    struct strmap gone; /* keys of UDP ports */
+    bool flows_changed;
+    unsigned udp, lacking;
+};
+
+#define X(id, name, key, data) {name, key, data},
+const struct service_set_kind service_sets[SERVICE_SETS_COUNT] = {SERVICE_SETS(X)};
+#undef X
+
+/* ---- Cells ---- */
+
+static size_t bucket_of(const struct service_table *t, enum service_set set, const uint8_t *key)
+{
+    return XXH3_64bits_withSeed(key, SERVICE_KEY_BYTES, hash_seed() + set) & (t->cap - 1);
+}
+
+static struct cell *find_cell(const struct service_table *t, enum service_set set, const uint8_t *key)
+{
+    struct cell *c = t->buckets[bucket_of(t, set, key)];
+    while (c != NULL && (c->set != set || memcmp(c->key, key, SERVICE_KEY_BYTES) != 0)) {
+        c = c->next;
+    }
+    return c;
+}
+
+static void grow(struct service_table *t)
+{
+    struct cell **old = t->buckets;
+    size_t old_cap = t->cap;
+    t->cap *= 2;
+    t->buckets = xcalloc(t->cap, sizeof(struct cell *));
+    for (size_t i = 0; i < old_cap; i++) {
+        for (struct cell *c = old[i], *next; c != NULL; c = next) {
+            size_t at = bucket_of(t, c->set, c->key);
+            next = c->next;
+            c->next = t->buckets[at];
+            t->buckets[at] = c;
+        }
+    }
+    free(old);
+}
+
+static struct cell *get_cell(struct service_table *t, enum service_set set, const uint8_t *key)
+{
+    struct cell *c = find_cell(t, set, key);
+    if (c != NULL) {
+        return c;
+    }
+    if (t->cells >= t->cap) {
+        grow(t);
+    }
+    c = xcalloc(1, sizeof *c);
+    c->set = (uint8_t)set;
+    memcpy(c->key, key, SERVICE_KEY_BYTES);
+    list_init(&c->queue);
+    size_t at = bucket_of(t, set, key);
+    c->next = t->buckets[at];
+    t->buckets[at] = c;
+    t->cells++;
+    return c;
+}
+
+static void free_cell(struct service_table *t, struct cell *c)
+{
+    struct cell **at = &t->buckets[bucket_of(t, c->set, c->key)];
+    while (*at != c) {
+        at = &(*at)->next;
+    }
+    *at = c->next;
+    t->cells--;
+    list_remove(&c->queue);
+    free(c);
+}
+
+static bool is_right(const struct cell *c)
+{
+    return c->wanted > 0 ? c->there && memcmp(c->want, c->have, SERVICE_DATA_BYTES) == 0 : !c->there;
+}
+
+static void settle(struct service_table *t, struct cell *c)
+{
+    list_remove(&c->queue);
+    if (!is_right(c)) {
+        unsigned which = c->set == SERVICE_SET_PORTS ? QUEUE_PORTS
+                         : c->wanted > 0             ? QUEUE_NEEDED
+                                                     : QUEUE_NEEDED_NO_MORE;
+        list_push_back(&t->queues[which], &c->queue);
+    } else if (c->wanted == 0) {
+        free_cell(t, c);
+    }
+}
+
+/* ---- What an entry wants ---- */
+
+/* An id that nobody has; nearly always the first. */
+static uint32_t choose_id(const struct service_table *t, const char *key)
+{
+    uint64_t seed = 0;
+    for (;;) {
+        uint32_t id = (uint32_t)XXH3_64bits_withSeed(key, strlen(key), seed++) & ~1u;
+        if (strmap_get(&t->ids, (struct str){(const char *)&id, sizeof id}) == NULL) {
+            return id;
+        }
+    }
+}
+
+static void want(struct service_table *t, struct cell *c, struct entry *e, const uint8_t *data)
+{
+    t->wanted += c->wanted == 0;
+    c->wanted++;
+    c->pass = t->pass;
+    memcpy(c->want, data, SERVICE_DATA_BYTES);
+    c->owner = c->set == SERVICE_SET_PORTS ? e : NULL;
+}
+
+/* The cell stays in the kernel until the queue comes to it. */
+static void unwant(struct service_table *t, struct cell *c)
+{
+    assert(c->wanted > 0);
+    c->wanted--;
+    t->wanted -= c->wanted == 0;
+    c->owner = c->wanted > 0 ? c->owner : NULL;
+}
+
+static void set_lacks(struct service_table *t, struct entry *e, bool lacks)
+{
+    t->lacking += (unsigned)lacks - (unsigned)e->lacks;
+    e->lacks = lacks;
+}
+
+/* e takes a port from its owner, whose key is larger. */
+static void take_from_owner(struct service_table *t, struct cell *c)
+{
+    struct entry *o = c->owner;
+    for (unsigned i = 0; i < o->count; i++) {
+        if (o->cells[i] == c) {
+            memmove(&o->cells[i], &o->cells[i + 1], (o->count - i - 1) * sizeof(struct cell *));
+            o->count--;
+            break;
+        }
+    }
+    set_lacks(t, o, true);
+    unwant(t, c);
+}
+
+static void remember_gone(struct service_table *t, const struct cell *c)
+{
+    if (c->set == SERVICE_SET_PORTS && c->key[4] == IPPROTO_UDP && c->wanted == 0 && t->gone.count < GONE_MAX) {
+        strmap_set(&t->gone, (struct str){(const char *)c->key, SERVICE_KEY_BYTES}, t);
+        t->flows_changed = true;
+    }
+}
+
+/* Makes e's cells those of the list: first its own are let go, then those of the list are wanted, then what changed
+ * is queued. */
+static void apply(struct service_table *t, struct entry *e, const struct elements *list)
+{
+    struct cell **old = e->cells;
+    unsigned old_count = e->count;
+    bool lacks = false;
+    t->pass++;
+    for (unsigned i = 0; i < old_count; i++) {
+        unwant(t, old[i]);
+    }
+    e->cells = xcalloc(list->count + 1, sizeof(struct cell *));
+    e->count = 0;
+    for (unsigned i = 0; i < list->count; i++) {
+        const struct element *w = &list->list[i];
+        struct cell *c = get_cell(t, w->set, w->key);
+        if (c->wanted > 0 && c->pass == t->pass) {
+            continue; /* twice in the list */
+        }
+        if (c->owner != NULL && c->owner != e) {
+            if (strcmp(c->owner->port->key, e->port->key) < 0) {
+                lacks = true;
+                continue;
+            }
+            take_from_owner(t, c);
+        }
+        want(t, c, e, w->data);
+        e->cells[e->count++] = c;
+    }
+    set_lacks(t, e, lacks);
+    for (unsigned i = 0; i < e->count; i++) {
+        settle(t, e->cells[i]);
+    }
+    for (unsigned i = old_count; i-- > 0;) {
+        if (old[i]->pass != t->pass || old[i]->wanted == 0) {
+            remember_gone(t, old[i]);
+            settle(t, old[i]);
+        }
+    }
+    free(old);
+}
+
+static void recompute(struct service_table *t, struct entry *e)
+{
+    elements_of(&t->scratch, e->port, e->id, t->addresses, t->addresses_count);
+    apply(t, e, &t->scratch);
+    t->flows_changed = t->flows_changed || e->port->protocol == IPPROTO_UDP;
+}
+
+static int by_key(const void *a, const void *b)
+{
+    const struct entry *const *x = a, *const *y = b;
+    return strcmp((*x)->port->key, (*y)->port->key);
+}
+
+/* In the order of the keys: what is told to the kernel does not depend on addresses in memory. */
+static void recompute_all(struct service_table *t, bool lacking_only)
+{
+    struct entry **list = xcalloc(t->entries.count + 1, sizeof(struct entry *));
+    const struct strmap_entry *m;
+    unsigned n = 0;
+    for (size_t i = 0; (m = strmap_next(&t->entries, &i)) != NULL;) {
+        struct entry *e = m->value;
+        if (!lacking_only || e->lacks) {
+            list[n++] = e;
+        }
+    }
+    qsort(list, n, sizeof *list, by_key);
+    for (unsigned i = 0; i < n; i++) {
+        recompute(t, list[i]);
+    }
+    free(list);
+}
+
+/* ---- Public ---- */
+
+struct service_table *service_table_new(void)
+{
+    struct service_table *t = xcalloc(1, sizeof *t);
+    strmap_init(&t->entries);
+    strmap_init(&t->ids);
+    strmap_init(&t->gone);
+    for (unsigned i = 0; i < QUEUES; i++) {
+        list_init(&t->queues[i]);
+    }
+    t->cap = 64;
+    t->buckets = xcalloc(t->cap, sizeof(struct cell *));
+    return t;
+}
+
+static void free_entry(struct entry *e)
+{
+    free(e->port);
+    free(e->cells);
+    free(e);
+}
+
+void service_table_free(struct service_table *t)
+{
+    const struct strmap_entry *m;
+    for (size_t i = 0; t != NULL && (m = strmap_next(&t->entries, &i)) != NULL;) {
+        free_entry(m->value);
+    }
+    for (size_t i = 0; t != NULL && i < t->cap; i++) {
+        for (struct cell *c = t->buckets[i], *next; c != NULL; c = next) {
+            next = c->next;
+            free(c);
+        }
+    }
+    if (t != NULL) {
+        strmap_close(&t->entries);
+        strmap_close(&t->ids);
+        strmap_close(&t->gone);
+        elements_close(&t->scratch);
+        free(t->buckets);
+        free(t);
+    }
+}
+
+void service_table_set_addresses(struct service_table *t, const uint32_t *ips, unsigned count)
+{
+    count = MIN(count, SERVICE_NODE_ADDRESSES_MAX);
+    if (count == t->addresses_count && (count == 0 || memcmp(ips, t->addresses, count * sizeof *ips) == 0)) {
+        return;
+    }
+    memset(t->addresses, 0, sizeof t->addresses);
+    for (unsigned i = 0; i < count; i++) {
+        t->addresses[i] = ips[i];
+    }
+    t->addresses_count = count;
+    recompute_all(t, false);
+}
+
+void service_table_put(struct service_table *t, const struct service_port *p)
+{
+    struct str key = str_of(p->key);
+    struct entry *e = strmap_get(&t->entries, key);
+    if (e != NULL && service_port_equal(e->port, p)) {
+        return;
+    }
+    if (e == NULL) {
+        e = xcalloc(1, sizeof *e);
+        e->id = choose_id(t, p->key);
+        strmap_set(&t->entries, key, e);
+        strmap_set(&t->ids, (struct str){(const char *)&e->id, sizeof e->id}, e);
+    } else {
+        t->udp -= e->port->protocol == IPPROTO_UDP;
+    }
+    free(e->port);
+    e->port = service_port_copy(p);
+    t->udp += p->protocol == IPPROTO_UDP;
+    recompute(t, e);
+    if (t->lacking > 0) {
+        recompute_all(t, true);
+    }
+}
+
+void service_table_remove(struct service_table *t, const char *key)
+{
+    static const struct elements nothing;
+    struct entry *e = strmap_remove(&t->entries, str_of(key));
+    if (e == NULL) {
+        return;
+    }
+    apply(t, e, &nothing);
+    t->udp -= e->port->protocol == IPPROTO_UDP;
+    strmap_remove(&t->ids, (struct str){(const char *)&e->id, sizeof e->id});
+    free_entry(e);
+    if (t->lacking > 0) {
+        recompute_all(t, true);
+    }
+}
+
+size_t service_table_count(const struct service_table *t)
+{
+    return t->entries.count;
+}
+
+size_t service_table_elements(const struct service_table *t)
+{
+    return t->wanted;
+}
+
+unsigned service_table_next(const struct service_table *t, struct service_change *out, unsigned max)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < QUEUES; i++) {
+        for (struct list *it = t->queues[i].next; it != &t->queues[i] && n < max; it = it->next) {
+            const struct cell *c = LIST_ENTRY(it, struct cell, queue);
+            bool add = c->wanted > 0;
+            out[n++] = (struct service_change){c->set, add, add && c->there, c->key, c->want};
+        }
+    }
+    return n;
+}
+
+void service_table_done(struct service_table *t, unsigned count)
+{
+    for (unsigned i = 0; count > 0; count--) {
+        while (list_empty(&t->queues[i])) {
+            i++;
+            assert(i < QUEUES);
+        }
+        struct cell *c = LIST_ENTRY(t->queues[i].next, struct cell, queue);
+        c->there = c->wanted > 0;
+        memcpy(c->have, c->want, SERVICE_DATA_BYTES);
+        settle(t, c);
+    }
+}
+
+void service_table_forget(struct service_table *t)
+{
+    for (size_t i = 0; i < t->cap; i++) {
+        for (struct cell *c = t->buckets[i], *next; c != NULL; c = next) {
+            next = c->next;
+            c->there = false;
+            list_remove(&c->queue);
+            if (c->wanted == 0) {
+                free_cell(t, c);
+            }
+        }
+    }
+    /* In the order of the keys, as in recompute_all. */
+    struct entry **list = xcalloc(t->entries.count + 1, sizeof(struct entry *));
+    const struct strmap_entry *m;
+    unsigned n = 0;
+    for (size_t i = 0; (m = strmap_next(&t->entries, &i)) != NULL;) {
+        list[n++] = m->value;
+    }
+    qsort(list, n, sizeof *list, by_key);
+    for (unsigned i = 0; i < n; i++) {
+        for (unsigned k = 0; k < list[i]->count; k++) {
+            settle(t, list[i]->cells[k]);
+        }
+    }
+    free(list);
+}
+
+void service_table_found(struct service_table *t, enum service_set set, const uint8_t *key, const uint8_t *data)
+{
+    struct cell *c = get_cell(t, set, key);
+    c->there = true;
+    memcpy(c->have, data, SERVICE_DATA_BYTES);
+    if (c->wanted == 0) {
+        memcpy(c->want, data, SERVICE_DATA_BYTES);
+        remember_gone(t, c);
+    }
+    settle(t, c);
+}
+
+/* ---- Connections of UDP ---- */
+
+bool service_table_flow_is_stale(const struct service_table *t, uint32_t ip, uint16_t port, uint32_t reply_ip,
+                                 uint16_t reply_port)
+{
+    uint8_t key[SERVICE_KEY_BYTES];
+    element_port_key(key, ip, IPPROTO_UDP, port);
+    const struct cell *c = find_cell(t, SERVICE_SET_PORTS, key);
+    if (c == NULL || c->owner == NULL) {
+        bool was_led = reply_ip != ip || reply_port != port;
+        return was_led && strmap_get(&t->gone, (struct str){(const char *)key, sizeof key}) != NULL;
+    }
+    const struct service_port *p = c->owner->port;
+    for (unsigned i = 0; i < p->endpoints_count; i++) {
+        const struct service_endpoint *e = &p->endpoints[i];
+        if (e->ip == reply_ip && e->port == reply_port && (e->ready || e->serving)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool service_table_flows_changed(const struct service_table *t)
+{
+    return t->flows_changed;
+}
+
+bool service_table_has_flows(const struct service_table *t)
+{
+    return t->udp > 0 || t->gone.count > 0;
+}
+
+void service_table_flows_swept(struct service_table *t)
+{
+    t->flows_changed = false;
+    strmap_close(&t->gone);
+    strmap_init(&t->gone);
+}

@@ -1,0 +1,111 @@
+/* What the kernel's table of services should hold and what it holds: elements of a fixed number of sets. Pure.
+ *
+ * Chains, rules and sets (skeleton.h) are the same whatever services there are; a service is elements:
+ *
+ *   ports      address . protocol . port -> id, info, id, info     where connections arrive: cluster IPs, node ports at
+ *              each of the node's addresses, external IPs, balancers' addresses. The first pair is for who is inside
+ *              (pods, the node itself), the second for everybody else
+ *   endpoints  id . place -> address . port                        places 0 to count-1; the rules draw one
+ *   members    id . address . port                                 of ports with affinity: who is still among them
+ *   hairpin    address . address                                   an endpoint here that has chosen itself
+ *   addresses  address                                             cluster IPs: other ports of them are refused
+ *   sources    id . first . last                                   who may use balancers' addresses
+ *
+ * An id is made of the port's key, so that a restarted agent makes the same ones; the lowest bit says whether it means
+ * the endpoints of this node only. info is what is to be done: enum service_info.
+ *
+ * Changes leave as a queue: first what ports need, then ports, then what they need no more. Invariant: after each
+ * prefix of it, for every count in `ports` so many places are in `endpoints`. So it may be cut into transactions
+ * anywhere.
+ * Two ports that want one address: the one with the smaller key has it, the other gets it when that is gone. */
+#ifndef AGENT_SERVICE_TABLE_H
+#define AGENT_SERVICE_TABLE_H
+
+#include "agent/service/port.h"
+
+#include <stddef.h>
+
+#define SERVICE_SETS(X)                                                                                                \
+    /* name, key bytes, data bytes */                                                                                  \
+    X(PORTS, "ports", 12, 16)                                                                                          \
+    X(ENDPOINTS, "endpoints", 8, 8)                                                                                    \
+    X(MEMBERS, "members", 12, 0)                                                                                       \
+    X(HAIRPIN, "hairpin", 8, 0)                                                                                        \
+    X(ADDRESSES, "addresses", 4, 0)                                                                                    \
+    X(SOURCES, "sources", 12, 0)
+enum service_set {
+#define X(id, name, key, data) SERVICE_SET_##id,
+    SERVICE_SETS(X)
+#undef X
+        SERVICE_SETS_COUNT
+};
+#define SERVICE_KEY_BYTES  12
+#define SERVICE_DATA_BYTES 16
+struct service_set_kind {
+    const char *name;
+    unsigned key_bytes, data_bytes;
+};
+extern const struct service_set_kind service_sets[SERVICE_SETS_COUNT];
+
+/* info: byte 0 flags, byte 1 the step of affinity (SERVICE_AFFINITY_STEPS), bytes 2 and 3 the places, big-endian. */
+enum service_info {
+    SERVICE_REFUSE = 1,  /* nobody is there: the client hears so at once */
+    SERVICE_DROP = 2,    /* somebody is there, but not here, and only those here count */
+    SERVICE_MASK = 0x10, /* leaves with the node's address */
+    SERVICE_LIMIT = 0x20 /* `sources` says who may */
+};
+/* Places are drawn from so many: one each up to SERVICE_PLACES_EXACT endpoints; for more of them, the smallest of
+ * service_places that has eight for each at least, dealt in turn: then some are drawn an eighth more often. */
+#define SERVICE_PLACES_EXACT 64u
+#define SERVICE_PLACES_LARGE                                                                                           \
+    {                                                                                                                  \
+        1024, 8192, 32768                                                                                              \
+    }
+unsigned service_places(unsigned endpoints);
+/* Seconds that affinity can last; what lies between lasts until the next. */
+#define SERVICE_AFFINITY_STEPS                                                                                         \
+    {                                                                                                                  \
+        1, 2, 3, 5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300, 450, 600, 900, 1200, 1800, 2700, 3600, 5400, 7200,      \
+            10800, 14400, 21600, 28800, 43200, 64800, 86400                                                            \
+    }
+#define SERVICE_AFFINITY_STEPS_COUNT 30u
+
+struct service_table;
+struct service_table *service_table_new(void);
+void service_table_free(struct service_table *t);
+
+/* Where node ports are: addresses of this node (not 127.0.0.0/8). All ports follow. */
+#define SERVICE_NODE_ADDRESSES_MAX 4u
+void service_table_set_addresses(struct service_table *t, const uint32_t *ips, unsigned count);
+void service_table_put(struct service_table *t,
+                       const struct service_port *p);                /* copied; new, or instead of the former */
+void service_table_remove(struct service_table *t, const char *key); /* may be unknown */
+size_t service_table_count(const struct service_table *t);
+size_t service_table_elements(const struct service_table *t); /* wanted ones */
+
+/* Keys and data as the kernel has them (unused bytes at the end are 0). replaces: an element with this key and other
+ * data is there. Borrowed until the next call of another function. */
+struct service_change {
+    enum service_set set;
+    bool add, replaces;
+    const uint8_t *key, *data;
+};
+/* The next changes, at most max; 0 = all is as it should be. Asked again before service_table_done it tells the same. */
+unsigned service_table_next(const struct service_table *t, struct service_change *out, unsigned max);
+void service_table_done(struct service_table *t, unsigned count); /* so many of them are in the kernel now */
+
+/* The kernel has nothing: all that is wanted must be added. */
+void service_table_forget(struct service_table *t);
+/* After service_table_forget: this is there. What is not wanted will be removed, by service_table_next. */
+void service_table_found(struct service_table *t, enum service_set set, const uint8_t *key, const uint8_t *data);
+
+/* UDP has no end of a connection. True if the kernel's memory of one leads to nobody who serves: packets to
+ * ip:port are answered from reply_ip:reply_port. Ports that are gone are known until service_table_flows_swept. */
+bool service_table_flow_is_stale(const struct service_table *t, uint32_t ip, uint16_t port, uint32_t reply_ip,
+                                 uint16_t reply_port);
+/* Something of UDP has changed since the last service_table_flows_swept; there is UDP at all. */
+bool service_table_flows_changed(const struct service_table *t);
+bool service_table_has_flows(const struct service_table *t);
+void service_table_flows_swept(struct service_table *t);
+
+#endif
