@@ -7,25 +7,7 @@
 
 /* ---- prune ---- */
 
-/* Kubernetes' default list, as far as the kinds are there; "core" stands for the group without a name. */
-static const char *const prunable[] = {"Namespace",
-                                       "PersistentVolume",
-                                       "ConfigMap",
-                                       "Endpoints",
-                                       "PersistentVolumeClaim",
-                                       "Pod",
-                                       "Secret",
-                                       "ReplicationController",
-                                       "Service",
-                                       "Job",
-                                       "CronJob",
-                                       "Ingress",
-                                       "DaemonSet",
-                                       "Deployment",
-                                       "ReplicaSet",
-                                       "StatefulSet"};
-
-/* GROUP/VERSION/KIND: *k NULL if the kind is not there yet. */
+/* GROUP/VERSION/KIND: *k NULL if the kind is not there yet. "core" stands for the group without a name. */
 static int allowed_kind(const char *text, const struct kind **k, struct error *err)
 {
     const char *slash = strrchr(text, '/');
@@ -82,12 +64,7 @@ static bool is_prunable(struct rctl *r, const struct kind *k)
             }
         }
     }
-    for (unsigned i = 0; i < ARRAY_SIZE(prunable) && !given; i++) {
-        if (strcmp(prunable[i], k->name) == 0) {
-            return true;
-        }
-    }
-    return false;
+    return !given && k->is_pruned;
 }
 
 static bool in_manifest(const struct manifest *m, const struct object *o)

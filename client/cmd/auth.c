@@ -57,7 +57,7 @@ static int run_whoami(struct rctl *r)
     const char *const cells[] = {"ATTRIBUTE", "VALUE",  "Username",
                                  who.name,    "Groups", arena_printf(a, "[%s]", role_name(who.role))};
     CLEANUP_BUF struct buf out = BUF_INIT;
-    print_grid(&out, cells, 2, 3);
+    grid_print(&out, cells, 2, 3);
     rctl_write(r, &out);
     return EXIT_DONE;
 }
@@ -88,7 +88,7 @@ static int print_rights(struct rctl *r, bool admin)
         "Resources", "Non-Resource URLs", "Resource Names", "Verbs", "*.*", "[]", "[]", "[*]", "", "[*]", "[]", "[*]"};
     CLEANUP_BUF struct buf out = BUF_INIT;
     bool bare = opt_flag(r, "no-headers");
-    print_grid(&out, bare ? cells + 4 : cells, 4, (admin ? 3 : 1) - bare);
+    grid_print(&out, bare ? cells + 4 : cells, 4, (admin ? 3 : 1) - bare);
     rctl_write(r, &out);
     return EXIT_DONE;
 }

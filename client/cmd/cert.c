@@ -220,7 +220,7 @@ static void print_certs(const struct certs *all)
         memcpy(cells + COLUMNS * ((size_t)i + 1), row, sizeof(row));
     }
     CLEANUP_BUF struct buf out = BUF_INIT;
-    print_grid(&out, cells, COLUMNS, all->count + 1);
+    grid_print(&out, cells, COLUMNS, all->count + 1);
     rctl_write(all->r, &out);
 }
 

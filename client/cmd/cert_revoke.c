@@ -160,7 +160,7 @@ static void print_revoked(struct rctl *r, struct mp list, uint32_t count)
         cells[COLUMNS * row + 3] = text(a, it.value, "until");
     }
     CLEANUP_BUF struct buf out = BUF_INIT;
-    print_grid(&out, cells, COLUMNS, row);
+    grid_print(&out, cells, COLUMNS, row);
     rctl_write(r, &out);
 }
 

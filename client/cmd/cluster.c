@@ -71,7 +71,7 @@ static void print_members(struct rctl *r, struct mp m, struct standing *s, struc
         memcpy(cells + 5 * (size_t)(i + 1), row, sizeof(row));
     }
     CLEANUP_BUF struct buf out = BUF_INIT;
-    print_grid(&out, cells, 5, count + 1);
+    grid_print(&out, cells, 5, count + 1);
     rctl_write(r, &out);
 }
 

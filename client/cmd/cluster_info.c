@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "client/cmd/common.h"
+#include "client/cmd/resource.h"
 
 static int run_cluster_info(struct rctl *r)
 {
@@ -134,12 +135,12 @@ static int dump_logs(struct dump *d, const struct object *pod, struct error *err
  * business. */
 static int dump_namespace(struct dump *d, const char *ns, struct error *err)
 {
-    static const enum kind_id kinds[] = {KIND_EVENT, KIND_REPLICASET, KIND_DEPLOYMENT, KIND_POD};
-    CLEANUP_LIST struct api_list pods = {0};
-    int rc = 0;
-    for (unsigned i = 0; i < ARRAY_SIZE(kinds) && rc == 0; i++) {
+    const struct kind *all[RESOURCE_ALL_MAX];
+    CLEANUP_LIST struct api_list events = {0}, pods = {0};
+    int rc = dump_list(d, kind_by_id(KIND_EVENT), ns, &events, err);
+    for (unsigned i = resource_all(all); i-- > 0 && rc == 0;) {
         CLEANUP_LIST struct api_list others = {0};
-        rc = dump_list(d, kind_by_id(kinds[i]), ns, kinds[i] == KIND_POD ? &pods : &others, err);
+        rc = dump_list(d, all[i], ns, all[i]->id == KIND_POD ? &pods : &others, err);
     }
     for (unsigned i = 0; i < pods.count && rc == 0; i++) {
         rc = dump_logs(d, pods.items[i], err);

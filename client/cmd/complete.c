@@ -128,7 +128,17 @@ static void complete_pods(struct completion *c)
         return;
     }
     offer_names(c, kind_by_id(KIND_POD), "");
-    offer_all(c, "pod/ deploy/ rs/ deployment/ replicaset/");
+    for (unsigned i = 0; i < kinds_count(); i++) {
+        const struct kind *k = kinds_at(i);
+        char *save = NULL, *names = arena_strdup(&c->r->arena, k->short_names);
+        if (k->pods == NULL) {
+            continue;
+        }
+        offer(c, arena_printf(&c->r->arena, "%s/", k->singular));
+        for (char *p = strtok_r(names, ",", &save); p != NULL; p = strtok_r(NULL, ",", &save)) {
+            offer(c, arena_printf(&c->r->arena, "%s/", p));
+        }
+    }
 }
 
 static void complete_deployments(struct completion *c)

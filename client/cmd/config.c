@@ -69,7 +69,7 @@ static int run_get_contexts(struct rctl *r)
     }
     CLEANUP_BUF struct buf out = BUF_INIT;
     if (form == NULL) {
-        print_grid(&out, cells, 5, rows);
+        grid_print(&out, cells, 5, rows);
     }
     rctl_write(r, &out);
     return EXIT_DONE;

@@ -1,10 +1,11 @@
 /* rctl describe: one object with what belongs to it. */
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "client/cmd/common.h"
 #include "client/cmd/show.h"
-#include "client/describe/describe.h"
+#include "proto/describe/describe.h"
 
 static const struct option_row describe_options[] = {
     OPTION_ROW_SELECTOR,
@@ -16,16 +17,16 @@ static const struct option_row describe_options[] = {
 };
 
 struct related {
-    struct api_list events, pods, sets;
+    struct api_list events, lists[KIND_RELATED_MAX];
 };
 
+/* What has no namespace is known by its name: a node's events are written without its uid as well. */
 static int fetch_events(struct rctl *r, const struct object *o, const char *ns, struct api_list *out, struct error *err)
 {
     struct api_list_query q = {.kind = kind_by_id(KIND_EVENT), .ns = ns};
-    q.field_selector =
-        o->kind->id == KIND_NODE
-            ? arena_printf(&r->arena, "involvedObject.kind=Node,involvedObject.name=%.*s", STR_ARG(o->name))
-            : arena_printf(&r->arena, "involvedObject.uid=%.*s", STR_ARG(o->uid));
+    q.field_selector = !o->kind->namespaced ? arena_printf(&r->arena, "involvedObject.kind=%s,involvedObject.name=%.*s",
+                                                           o->kind->name, STR_ARG(o->name))
+                                            : arena_printf(&r->arena, "involvedObject.uid=%.*s", STR_ARG(o->uid));
     int rc = api_list(r->api, &q, out, err);
     if (rc == 0) {
         get_sort_events(out->items, out->count);
@@ -50,29 +51,20 @@ static void keep_owned(struct api_list *l, const struct object *o)
 static int fetch(struct rctl *r, const struct object *o, struct related *rel, struct error *err)
 {
     const char *ns = o->kind->namespaced ? arena_strndup(&r->arena, o->ns.p, o->ns.n) : NULL;
-    struct api_list_query q = {.ns = ns};
     int rc = opt_flag(r, "show-events") ? fetch_events(r, o, ns, &rel->events, err) : 0;
-    if (rc != 0) {
-        return rc;
+    const struct kind_related *row = o->kind->related;
+    for (unsigned i = 0; rc == 0 && row != NULL && row[i].kind != 0; i++) {
+        assert(i < KIND_RELATED_MAX);
+        struct api_list_query q = {.kind = kind_by_id(row[i].kind), .ns = ns};
+        if (row[i].field != NULL) {
+            q.field_selector = arena_printf(&r->arena, "%s=%.*s", row[i].field, STR_ARG(o->name));
+        }
+        rc = api_list(r->api, &q, &rel->lists[i], err);
+        if (row[i].field == NULL) {
+            keep_owned(&rel->lists[i], o);
+        }
     }
-    switch (o->kind->id) {
-    case KIND_NODE:
-        q.kind = kind_by_id(KIND_POD);
-        q.field_selector = arena_printf(&r->arena, "spec.nodeName=%.*s", STR_ARG(o->name));
-        return api_list(r->api, &q, &rel->pods, err);
-    case KIND_REPLICASET:
-        q.kind = kind_by_id(KIND_POD);
-        rc = api_list(r->api, &q, &rel->pods, err);
-        keep_owned(&rel->pods, o);
-        return rc;
-    case KIND_DEPLOYMENT:
-        q.kind = kind_by_id(KIND_REPLICASET);
-        rc = api_list(r->api, &q, &rel->sets, err);
-        keep_owned(&rel->sets, o);
-        return rc;
-    default:
-        return 0;
-    }
+    return rc;
 }
 
 static int describe_one(struct rctl *r, const struct object *o, bool first)
@@ -82,21 +74,20 @@ static int describe_one(struct rctl *r, const struct object *o, bool first)
     int rc = fetch(r, o, &rel, &err);
     if (rc == 0) {
         struct describe_context c = {.now_ms = rctl_now_ms(),
-                                     .events = rel.events.items,
-                                     .events_count = rel.events.count,
-                                     .without_events = !opt_flag(r, "show-events"),
-                                     .pods = rel.pods.items,
-                                     .pods_count = rel.pods.count,
-                                     .sets = rel.sets.items,
-                                     .sets_count = rel.sets.count};
+                                     .events = {rel.events.items, rel.events.count},
+                                     .without_events = !opt_flag(r, "show-events")};
+        for (unsigned i = 0; i < KIND_RELATED_MAX; i++) {
+            c.related[i] = (struct describe_list){rel.lists[i].items, rel.lists[i].count};
+        }
         CLEANUP_BUF struct buf out = BUF_INIT;
         buf_puts(&out, first ? "" : "\n\n");
         describe_object(&out, o, &c);
         rctl_write(r, &out);
     }
     api_list_close(&rel.events);
-    api_list_close(&rel.pods);
-    api_list_close(&rel.sets);
+    for (unsigned i = 0; i < KIND_RELATED_MAX; i++) {
+        api_list_close(&rel.lists[i]);
+    }
     return rc == 0 ? EXIT_DONE : rctl_fail(r, &err);
 }
 

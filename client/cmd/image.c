@@ -271,7 +271,7 @@ static int run_list(struct rctl *r)
         code = code == EXIT_DONE ? one : code;
     }
     CLEANUP_BUF struct buf out = BUF_INIT;
-    print_grid(&out, cells, 4, rows);
+    grid_print(&out, cells, 4, rows);
     free(cells);
     rctl_write(r, &out);
     return code;

@@ -49,17 +49,12 @@ static bool has_verbs(const char *list)
     return true;
 }
 
-static bool in_all(const struct kind *k)
-{
-    return k->id == KIND_POD || k->id == KIND_DEPLOYMENT || k->id == KIND_REPLICASET;
-}
-
 static bool is_listed(struct rctl *r, const struct kind *k)
 {
     const char *namespaced = opt(r, "namespaced"), *group = opt(r, "api-group"), *category = opt(r, "categories");
     return (namespaced == NULL || (strcmp(namespaced, "true") == 0) == k->namespaced) && has_verbs(opt(r, "verbs")) &&
            (group == NULL || str_is(get_raw_group(k), group)) &&
-           (category == NULL || (strcmp(category, "all") == 0 && in_all(k)));
+           (category == NULL || (strcmp(category, "all") == 0 && k->in_all));
 }
 
 static int compare_plurals(const void *x, const void *y)
@@ -96,10 +91,10 @@ static void print_resources(struct rctl *r, const struct kind *const *kinds, uns
         const struct kind *k = kinds[i];
         const char *row[RESOURCE_COLUMNS] = {
             k->plural, k->short_names,   k->api_version,        k->namespaced ? "true" : "false",
-            k->name,   buf_cstr(&verbs), in_all(k) ? "all" : ""};
+            k->name,   buf_cstr(&verbs), k->in_all ? "all" : ""};
         memcpy(cells + columns * (size_t)rows++, row, columns * sizeof(*cells));
     }
-    print_grid(&out, cells, columns, rows);
+    grid_print(&out, cells, columns, rows);
     rctl_write(r, &out);
 }
 

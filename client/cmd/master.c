@@ -263,7 +263,7 @@ static int run_list(struct rctl *r)
             memcpy(cells + ARRAY_SIZE(head) * (i + 1), line, sizeof(line));
         }
         CLEANUP_BUF struct buf out = BUF_INIT;
-        print_grid(&out, cells, ARRAY_SIZE(head), m.count + 1);
+        grid_print(&out, cells, ARRAY_SIZE(head), m.count + 1);
         buf_printf(&out, "\n%s.\n", reserve_text(r, &m));
         rctl_write(r, &out);
         fflush(r->out);

@@ -1,6 +1,7 @@
 #include "client/cmd/resource.h"
 
 #include <assert.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "client/ui/print.h"
@@ -24,18 +25,40 @@ static void add(struct resources *out, const struct kind *k, const char *name)
     out->items[out->count++] = (struct resource){.kind = k, .name = name};
 }
 
+static int compare_groups(const void *x, const void *y)
+{
+    const struct kind *a = *(const struct kind *const *)x, *b = *(const struct kind *const *)y;
+    int c = str_cmp(kind_group(a), kind_group(b));
+    return c != 0 ? c : strcmp(a->plural, b->plural);
+}
+
+unsigned resource_all(const struct kind *out[RESOURCE_ALL_MAX])
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < kinds_count(); i++) {
+        if (kinds_at(i)->in_all) {
+            assert(count < RESOURCE_ALL_MAX);
+            out[count++] = kinds_at(i);
+        }
+    }
+    qsort(out, count, sizeof *out, compare_groups);
+    return count;
+}
+
 /* TYPE[,TYPE]: the kinds of one word. */
 static int add_types(struct arena *a, const char *word, const char *name, struct resources *out, struct error *err)
 {
     char *copy = arena_strdup(a, word), *save = NULL;
     for (char *part = strtok_r(copy, ",", &save); part != NULL; part = strtok_r(NULL, ",", &save)) {
-        if (out->count + 3 >= RESOURCES_MAX) {
+        if (out->count + RESOURCE_ALL_MAX >= RESOURCES_MAX) {
             return error_set(err, ERR_USAGE, "more than %u resources", RESOURCES_MAX);
         }
         if (strcmp(part, "all") == 0) {
-            add(out, kind_by_id(KIND_POD), name);
-            add(out, kind_by_id(KIND_DEPLOYMENT), name);
-            add(out, kind_by_id(KIND_REPLICASET), name);
+            const struct kind *all[RESOURCE_ALL_MAX];
+            unsigned count = resource_all(all);
+            for (unsigned i = 0; i < count; i++) {
+                add(out, all[i], name);
+            }
             continue;
         }
         const struct kind *k;
@@ -102,7 +125,7 @@ int resource_parse_pod_owner(struct arena *a, const char *word, struct resource 
         return rc;
     }
     out->name = slash + 1;
-    if (out->kind->id != KIND_POD && out->kind->id != KIND_DEPLOYMENT && out->kind->id != KIND_REPLICASET) {
+    if (out->kind->pods == NULL) {
         return error_set(err, ERR_USAGE, "%s has no pods; name a pod, deploy/NAME or rs/NAME", word);
     }
     return 0;

@@ -5,7 +5,8 @@
 #include "client/cmd/rctl.h"
 #include "proto/schema/kind.h"
 
-#define RESOURCES_MAX 4096u
+#define RESOURCES_MAX    4096u
+#define RESOURCE_ALL_MAX 32u /* kinds of the category "all" */
 
 struct resource {
     const struct kind *kind;
@@ -17,8 +18,10 @@ struct resources {
     unsigned count;
     bool several_kinds;
 };
-/* ERR_USAGE or ERR_NOT_FOUND with the nearest type. "all" stands for pods, deployments and replicasets. */
+/* ERR_USAGE or ERR_NOT_FOUND with the nearest type. "all" stands for resource_all. */
 int resource_parse(struct arena *a, const char *const *words, unsigned count, struct resources *out, struct error *err);
+/* The kinds of the category "all", by group and plural, as kubectl has them. Returns how many. */
+unsigned resource_all(const struct kind *out[RESOURCE_ALL_MAX]);
 /* One kind by what a person types. */
 int resource_kind(const char *word, const struct kind **out, struct error *err);
 /* "NAME" alone means a pod; "deploy/NAME" a kind that has pods. */

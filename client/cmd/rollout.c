@@ -5,7 +5,7 @@
 
 #include "base/timefmt.h"
 #include "client/cmd/common.h"
-#include "client/describe/describe.h"
+#include "proto/describe/describe.h"
 
 #define REVISION_ANNOTATION "deployment.kubernetes.io/revision"
 #define CAUSE_ANNOTATION    "kubernetes.io/change-cause"
@@ -302,7 +302,7 @@ static void write_history(struct rctl *r, const struct object *o, const struct a
         cells[2 * i + 3] = cause.n == 0 ? "<none>" : cstr(r, cause);
     }
     buf_printf(out, "%s\n", resource_title(&r->arena, o->kind, o->name));
-    print_grid(out, cells, 2, list->count + 1);
+    grid_print(out, cells, 2, list->count + 1);
 }
 
 static int history_of(struct rctl *r, const struct object *o)

@@ -9,8 +9,9 @@
 
 struct value *set_pod_spec(struct value *doc, const char *title, struct error *err)
 {
-    bool pod = str_is(value_to_str(value_get(doc, "kind")), "Pod");
-    struct value *spec = value_path(doc, pod ? "spec" : "spec.template.spec");
+    const struct kind *k =
+        kind_of_reference(value_to_str(value_get(doc, "apiVersion")), value_to_str(value_get(doc, "kind")));
+    struct value *spec = k == NULL || k->pods == NULL ? NULL : value_path(doc, k->pods);
     if (!value_is_map(spec)) {
         error_set(err, ERR_INVALID, "%s has no containers", title);
         return NULL;

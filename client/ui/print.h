@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "proto/model/value.h"
 #include "proto/schema/object.h"
+#include "proto/text/grid.h"
 
 enum print_form {
     PRINT_TABLE,
@@ -40,7 +41,7 @@ int print_parse_form(struct arena *a, const char *text, const char *argument, st
 void print_kind_name(struct buf *out, const struct kind *k);
 
 /* Column widths are kept between calls, so that rows of a watch line up with those before. */
-#define PRINT_COLUMNS_MAX 32u
+#define PRINT_COLUMNS_MAX GRID_COLUMNS_MAX
 struct print_widths {
     const struct kind *kind;
     unsigned count;
@@ -59,7 +60,5 @@ int print_objects(struct arena *a, struct buf *out, const struct print_options *
 /* A document that is no object of the API, by any form but tables, names and columns (ERR_USAGE). */
 int print_any_document(struct arena *a, struct buf *out, const struct print_options *o, const struct value *doc,
                        struct error *err);
-/* A plain table: cells row by row, `columns` of them each, three blanks between, nothing behind the last. */
-void print_grid(struct buf *out, const char *const *cells, unsigned columns, unsigned rows);
 
 #endif

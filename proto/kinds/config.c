@@ -1,4 +1,5 @@
 /* ConfigMap and Secret: maps of files and settings for pods. */
+#include "proto/describe/parts.h"
 #include "proto/kinds/kinds.h"
 #include "proto/schema/object.h"
 #include "proto/text/text.h"
@@ -182,6 +183,43 @@ static const struct column secret_columns[] = {
     {.title = "AGE"},
 };
 
+static void describe_configmap(struct buf *out, const struct object *o, const struct describe_context *c)
+{
+    describe_head(out, o, 14);
+    buf_puts(out, "\nData\n====\n");
+    for (struct mp_iter it = mp_iter(mp_get(object_mp(o), "data")); mp_next(&it);) {
+        struct str v = mp_str(it.value);
+        buf_printf(out, "%.*s:\n----\n%.*s\n\n", STR_ARG(it.key), STR_ARG(v));
+    }
+    buf_puts(out, "BinaryData\n====\n");
+    for (struct mp_iter it = mp_iter(mp_get(object_mp(o), "binaryData")); mp_next(&it);) {
+        struct str v;
+        struct mp m = it.value;
+        buf_printf(out, "%.*s: %zu bytes\n", STR_ARG(it.key), mp_read_bin(&m, &v) ? v.n : 0);
+    }
+    buf_putc(out, '\n');
+    describe_events(out, c);
+}
+
+/* Sizes only: what is in a Secret is nobody's business who looks over a shoulder. */
+static void describe_secret(struct buf *out, const struct object *o, const struct describe_context *c)
+{
+    describe_head(out, o, 14);
+    buf_putc(out, '\n');
+    describe_text(out, 0, 6, "Type:", mp_str(mp_get(object_mp(o), "type")));
+    buf_puts(out, "\nData\n====\n");
+    for (struct mp_iter it = mp_iter(mp_get(object_mp(o), "data")); mp_next(&it);) {
+        struct str v;
+        struct mp m = it.value;
+        size_t n = mp_read_bin(&m, &v) ? v.n : mp_str(it.value).n;
+        buf_printf(out, "%.*s:  %zu bytes\n", STR_ARG(it.key), n);
+    }
+    if (c->events.count > 0) {
+        buf_putc(out, '\n');
+        describe_events(out, c);
+    }
+}
+
 const struct kind kind_configmap = {
     .id = KIND_CONFIGMAP,
     .name = "ConfigMap",
@@ -195,6 +233,8 @@ const struct kind kind_configmap = {
     .columns = configmap_columns,
     .columns_count = ARRAY_SIZE(configmap_columns),
     .validate = configmap_validate,
+    .describe = describe_configmap,
+    .is_pruned = true,
 };
 
 const struct kind kind_secret = {
@@ -214,4 +254,6 @@ const struct kind kind_secret = {
     .validate = secret_validate,
     .fill = secret_fill,
     .doubt = secret_doubt,
+    .describe = describe_secret,
+    .is_pruned = true,
 };

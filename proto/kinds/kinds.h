@@ -42,6 +42,13 @@ extern const struct schema schema_pod_status;          /* pod_status.c */
 KIND_LIST(DECLARE)
 #undef DECLARE
 
+/* How they are described. */
+struct describe_context;
+void pod_describe(struct buf *out, const struct object *o, const struct describe_context *c);
+void node_describe(struct buf *out, const struct object *o, const struct describe_context *c);
+void deployment_describe(struct buf *out, const struct object *o, const struct describe_context *c);
+void replicaset_describe(struct buf *out, const struct object *o, const struct describe_context *c);
+
 /* imagePullPolicy of a container that does not say one (pod_fill.c). */
 const char *image_pull_default(struct str image);
 

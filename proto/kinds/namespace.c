@@ -1,3 +1,4 @@
+#include "proto/describe/parts.h"
 #include "proto/kinds/kinds.h"
 
 /* clang-format off */
@@ -91,6 +92,14 @@ static void namespace_keep(struct arena *a, struct value *obj, const struct valu
     }
 }
 
+static void describe_namespace(struct buf *out, const struct object *o, const struct describe_context *c)
+{
+    describe_head(out, o, 14);
+    describe_text(out, 0, 14, "Status:", mp_str(mp_path(object_mp(o), "status.phase")));
+    describe_conditions(out, mp_path(object_mp(o), "status.conditions"), true);
+    describe_events(out, c);
+}
+
 const struct kind kind_namespace = {
     .id = KIND_NAMESPACE,
     .name = "Namespace",
@@ -109,4 +118,6 @@ const struct kind kind_namespace = {
     .fill = namespace_fill,
     .begin = namespace_begin,
     .keep = namespace_keep,
+    .describe = describe_namespace,
+    .is_pruned = true,
 };

@@ -324,6 +324,8 @@ static const struct column columns[] = {
     {.title = "CONTAINER-RUNTIME", .wide = true, .cell = cell_runtime},
 };
 
+static const struct kind_related related[] = {{KIND_POD, "spec.nodeName"}, {0}};
+
 const struct kind kind_node = {
     .id = KIND_NODE,
     .name = "Node",
@@ -338,4 +340,6 @@ const struct kind kind_node = {
     .columns_count = ARRAY_SIZE(columns),
     .validate = node_validate,
     .fill = node_fill,
+    .describe = node_describe,
+    .related = related,
 };

@@ -49,4 +49,8 @@ const struct kind kind_pod = {
     .begin = pod_begin,
     .doubt = pod_doubt,
     .references = pod_references,
+    .in_all = true,
+    .is_pruned = true,
+    .pods = "spec",
+    .describe = pod_describe,
 };

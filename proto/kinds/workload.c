@@ -227,6 +227,9 @@ void workload_references(const struct object *o, kind_reference_cb *cb, void *da
     pod_spec_references(mp_path(object_mp(o), "spec.template.spec"), o->ns, cb, data);
 }
 
+static const struct kind_related replicaset_related[] = {{KIND_POD, NULL}, {0}};
+static const struct kind_related deployment_related[] = {{KIND_REPLICASET, NULL}, {0}};
+
 const struct kind kind_replicaset = {
     .id = KIND_REPLICASET,
     .name = "ReplicaSet",
@@ -247,6 +250,11 @@ const struct kind kind_replicaset = {
     .fill = replicaset_fill,
     .doubt = workload_doubt,
     .references = workload_references,
+    .in_all = true,
+    .is_pruned = true,
+    .pods = "spec.template.spec",
+    .describe = replicaset_describe,
+    .related = replicaset_related,
 };
 
 const struct kind kind_deployment = {
@@ -268,4 +276,9 @@ const struct kind kind_deployment = {
     .fill = deployment_fill,
     .doubt = workload_doubt,
     .references = workload_references,
+    .in_all = true,
+    .is_pruned = true,
+    .pods = "spec.template.spec",
+    .describe = deployment_describe,
+    .related = deployment_related,
 };

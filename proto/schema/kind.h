@@ -151,6 +151,14 @@ struct kind_reference {
 };
 typedef void kind_reference_cb(void *data, const struct kind_reference *r);
 
+/* Other objects that a description of one shows: see proto/describe/describe.h. */
+#define KIND_RELATED_MAX 4u
+struct kind_related {
+    enum kind_id kind;
+    const char *field; /* the field of them that has its name: "spec.nodeName"; NULL = it is their controller */
+};
+struct describe_context;
+
 struct kind {
     enum kind_id id;
     const char *name;        /* "Deployment" */
@@ -174,6 +182,9 @@ struct kind {
     bool tells_undone;                   /* what of its spec is not carried out stands in a condition */
     const struct kind_version *versions; /* ended by an api_version of NULL; NULL = none but api_version */
     const struct schema *schema;
+    bool in_all;      /* `get all`: the category "all" */
+    bool is_pruned;   /* `apply --prune` without a list of kinds deletes it: Kubernetes' default list */
+    const char *pods; /* path of a pod's spec in it: "spec" of a pod, "spec.template.spec" of what makes pods; NULL */
     const struct column *columns;
     unsigned columns_count;
     /* Rules beyond the table. `old` is NULL on create. May be NULL. Called after schema checks and defaulting. */
@@ -191,6 +202,9 @@ struct kind {
     /* What it refers to beside its owners: every reference, in the order of the fields. May be NULL. Ask
      * kind_references. */
     void (*references)(const struct object *o, kind_reference_cb *cb, void *data);
+    /* `rctl describe`, all of it (proto/describe/describe.h); NULL = the document as it is. */
+    void (*describe)(struct buf *out, const struct object *o, const struct describe_context *c);
+    const struct kind_related *related; /* what describe wants to see beside it, ended by a kind of 0; NULL = nothing */
 };
 
 const struct kind *kind_by_id(unsigned id);       /* NULL if unknown */

@@ -1,4 +1,5 @@
 /* A kind of one file and one line: proto/kinds/widget.c. */
+#include "proto/describe/parts.h"
 #include "proto/kinds/kinds.h"
 
 /* clang-format off */
@@ -46,6 +47,15 @@ static void down(struct arena *a, struct value *doc)
 static const struct kind_version versions[] = {{"example.io/v1beta1", up, down, .read_only = false}, {0}};
 static const struct column columns[] = {{.title = "NAME"}, {.title = "AGE"}};
 
+static void describe(struct buf *out, const struct object *o, const struct describe_context *c)
+{
+    describe_head(out, o, 12);
+    describe_text(out, 0, 12, "Text:", mp_str(mp_path(object_mp(o), "spec.text")));
+    buf_printf(out, "Pods:       %u\n", c->related[0].count);
+}
+
+static const struct kind_related related[] = {{KIND_POD, NULL}, {0}};
+
 const struct kind kind_widget = {
     .id = KIND_WIDGET,
     .name = "Widget",
@@ -61,4 +71,7 @@ const struct kind kind_widget = {
     .columns = columns,
     .columns_count = ARRAY_SIZE(columns),
     .references = references,
+    .describe = describe,
+    .related = related,
+    .in_all = true,
 };

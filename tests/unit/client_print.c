@@ -8,9 +8,9 @@
 
 #include <cmocka.h>
 
-#include "client/describe/describe.h"
 #include "client/ui/jsonpath.h"
 #include "client/ui/print.h"
+#include "proto/describe/describe.h"
 #include "proto/text/text.h"
 
 struct fixture {
@@ -205,7 +205,7 @@ static void describe_tells_a_pods_story(void **state)
                                  "firstTimestamp: \"2026-01-01T00:00:00Z\"\n"
                                  "lastTimestamp: \"2026-01-01T00:05:00Z\"\n"
                                  "source: {component: reeve-agent}\n");
-    struct describe_context c = {.now_ms = 1767226260000 /* 00:11 */, .events = &e, .events_count = 1};
+    struct describe_context c = {.now_ms = 1767226260000 /* 00:11 */, .events = {&e, 1}};
     describe_object(&f->out, o, &c);
     static const char *const lines[] = {
         "Name:             hello\n",

@@ -1,4 +1,4 @@
-#include "client/describe/parts.h"
+#include "proto/describe/parts.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -6,7 +6,7 @@
 #include <time.h>
 
 #include "base/timefmt.h"
-#include "client/ui/print.h"
+#include "proto/text/grid.h"
 #include "proto/text/text.h"
 
 static void blanks(struct buf *out, unsigned n)
@@ -132,21 +132,32 @@ static const char *event_age(struct arena *a, struct mp e, int64_t now_ms)
     return arena_printf(a, "%s (x%" PRId64 " over %s)", last_text, count, first_text);
 }
 
+void describe_indented(struct buf *out, const char *text)
+{
+    while (*text != '\0') {
+        const char *end = strchr(text, '\n');
+        size_t n = end == NULL ? strlen(text) : (size_t)(end - text) + 1;
+        buf_puts(out, "  ");
+        buf_append(out, text, n);
+        text += n;
+    }
+}
+
 void describe_events(struct buf *out, const struct describe_context *c)
 {
-    if (c->events_count == 0) {
+    if (c->events.count == 0) {
         buf_puts(out, c->without_events ? "" : "Events:  <none>\n");
         return;
     }
     CLEANUP_ARENA struct arena a;
     arena_init(&a);
     CLEANUP_BUF struct buf table = BUF_INIT;
-    const char **cells = arena_alloc(&a, 5 * ((size_t)c->events_count + 2) * sizeof(*cells));
+    const char **cells = arena_alloc(&a, 5 * ((size_t)c->events.count + 2) * sizeof(*cells));
     static const char *const head[] = {"Type", "Reason", "Age",  "From", "Message",
                                        "----", "------", "----", "----", "-------"};
     memcpy(cells, head, sizeof(head));
-    for (unsigned i = 0; i < c->events_count; i++) {
-        struct mp e = object_mp(c->events[i]);
+    for (unsigned i = 0; i < c->events.count; i++) {
+        struct mp e = object_mp(c->events.items[i]);
         struct str from = mp_str(mp_path(e, "source.component"));
         from = from.n > 0 ? from : mp_str(mp_get(e, "reportingComponent"));
         struct str parts[] = {mp_str(mp_get(e, "type")), mp_str(mp_get(e, "reason")), STR_NONE, from,
@@ -156,15 +167,9 @@ void describe_events(struct buf *out, const struct describe_context *c)
                 k == 2 ? event_age(&a, e, c->now_ms) : arena_strndup(&a, parts[k].n ? parts[k].p : "", parts[k].n);
         }
     }
-    print_grid(&table, cells, 5, c->events_count + 2);
+    grid_print(&table, cells, 5, c->events.count + 2);
     buf_puts(out, "Events:\n");
-    const char *text = buf_cstr(&table);
-    while (*text != '\0') {
-        size_t n = strcspn(text, "\n") + 1;
-        buf_puts(out, "  ");
-        buf_append(out, text, n);
-        text += n;
-    }
+    describe_indented(out, buf_cstr(&table));
 }
 
 void describe_title(struct buf *out, struct str name)

@@ -1,8 +1,8 @@
 /* What all descriptions are written with: labels, texts, maps, times, conditions, events, any document. */
-#ifndef CLIENT_DESCRIBE_PARTS_H
-#define CLIENT_DESCRIBE_PARTS_H
+#ifndef PROTO_DESCRIBE_PARTS_H
+#define PROTO_DESCRIBE_PARTS_H
 
-#include "client/describe/describe.h"
+#include "proto/describe/describe.h"
 
 #define DESCRIBE_TAB 2 /* columns of one level */
 /* "Label:" padded to `width`, at an indentation of `level`; what follows is the caller's. */
@@ -15,6 +15,7 @@ void describe_head(struct buf *out, const struct object *o, unsigned width); /* 
 void describe_time(struct buf *out, unsigned level, unsigned width, const char *label, struct str time);
 /* Aligned table of type and status, or of type, status, reason (with_reason). */
 void describe_conditions(struct buf *out, struct mp conditions, bool with_reason);
+void describe_indented(struct buf *out, const char *text); /* every line by one level */
 void describe_events(struct buf *out, const struct describe_context *c);
 void describe_value(struct buf *out, struct mp v, unsigned level); /* any document, as indented text */
 /* "lastTransitionTime" -> "Last Transition Time" */

@@ -3,9 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "client/describe/describe.h"
-#include "client/describe/parts.h"
-#include "client/ui/print.h"
+#include "proto/describe/parts.h"
+#include "proto/kinds/kinds.h"
 
 #define POD_WIDTH 18 /* of the labels on the left */
 
@@ -425,7 +424,7 @@ static void pod_status(struct buf *out, const struct object *o)
     buf_puts(out, n == 0 ? "  <none>\n" : "\n");
 }
 
-void describe_pod(struct buf *out, const struct object *o, const struct describe_context *c)
+void pod_describe(struct buf *out, const struct object *o, const struct describe_context *c)
 {
     struct mp m = object_mp(o);
     pod_head(out, o);

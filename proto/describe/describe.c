@@ -1,6 +1,6 @@
-#include "client/describe/describe.h"
+#include "proto/describe/describe.h"
 
-#include "client/describe/parts.h"
+#include "proto/describe/parts.h"
 
 static void describe_generic(struct buf *out, const struct object *o, const struct describe_context *c)
 {
@@ -27,23 +27,5 @@ static void describe_generic(struct buf *out, const struct object *o, const stru
 
 void describe_object(struct buf *out, const struct object *o, const struct describe_context *c)
 {
-    static const struct {
-        unsigned kind;
-        void (*describe)(struct buf *out, const struct object *o, const struct describe_context *c);
-    } rows[] = {
-        {KIND_POD, describe_pod},
-        {KIND_NODE, describe_node},
-        {KIND_DEPLOYMENT, describe_deployment},
-        {KIND_REPLICASET, describe_replicaset},
-        {KIND_CONFIGMAP, describe_configmap},
-        {KIND_SECRET, describe_secret},
-        {KIND_NAMESPACE, describe_namespace},
-    };
-    for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
-        if (rows[i].kind == o->kind->id) {
-            rows[i].describe(out, o, c);
-            return;
-        }
-    }
-    describe_generic(out, o, c);
+    (o->kind->describe != NULL ? o->kind->describe : describe_generic)(out, o, c);
 }

@@ -1,0 +1,165 @@
+/* describe: nodes, with the pods that run there. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/timefmt.h"
+#include "proto/describe/parts.h"
+#include "proto/kinds/kinds.h"
+#include "proto/model/quantity.h"
+#include "proto/text/grid.h"
+
+static struct str path(struct mp m, const char *p)
+{
+    return mp_str(mp_path(m, p));
+}
+
+static void resource_block(struct buf *out, const char *label, struct mp map)
+{
+    if (mp_count(map) == 0) {
+        return;
+    }
+    size_t width = 0;
+    for (struct mp_iter it = mp_iter(map); mp_next(&it);) {
+        width = MAX(width, it.key.n);
+    }
+    buf_printf(out, "%s\n", label);
+    for (struct mp_iter it = mp_iter(map); mp_next(&it);) {
+        struct str v = mp_str(it.value);
+        buf_printf(out, "  %.*s:%*s%.*s\n", STR_ARG(it.key), (int)(width - it.key.n) + 2, "", STR_ARG(v));
+    }
+}
+
+static bool is_over(const struct object *pod)
+{
+    struct str phase = path(object_mp(pod), "status.phase");
+    return str_is(phase, "Succeeded") || str_is(phase, "Failed");
+}
+
+/* Sum over the pod's containers; cpu in thousandths, memory in bytes. */
+static int64_t pod_sum(const struct object *pod, const char *list, const char *what)
+{
+    int64_t sum = 0;
+    bool cpu = strcmp(what, "cpu") == 0;
+    for (struct mp_iter it = mp_iter(mp_path(object_mp(pod), "spec.containers")); mp_next(&it);) {
+        int64_t v = 0;
+        struct str q = mp_str(mp_get(mp_path(it.value, list), what));
+        if (cpu ? quantity_milli(q, &v) : quantity_units(q, &v)) {
+            sum += v;
+        }
+    }
+    return sum;
+}
+
+static const char *quantity_text(struct arena *a, bool cpu, int64_t v, int64_t of)
+{
+    char text[QUANTITY_SIZE];
+    if (cpu) {
+        quantity_format_milli(v, text);
+    } else {
+        quantity_format_bytes(v, text);
+    }
+    return arena_printf(a, "%s (%" PRId64 "%%)", v == 0 ? "0" : text, of > 0 ? v * 100 / of : 0);
+}
+
+struct capacity {
+    int64_t cpu, memory;
+};
+
+static struct capacity allocatable(struct mp m)
+{
+    struct capacity c = {0};
+    quantity_milli(path(m, "status.allocatable.cpu"), &c.cpu);
+    quantity_units(path(m, "status.allocatable.memory"), &c.memory);
+    return c;
+}
+
+static void node_pods(struct buf *out, struct mp m, const struct describe_context *c)
+{
+    static const char *const columns[][2] = {{"resources.requests", "cpu"},
+                                             {"resources.limits", "cpu"},
+                                             {"resources.requests", "memory"},
+                                             {"resources.limits", "memory"}};
+    static const char *const head[] = {"Namespace",       "Name",          "CPU Requests", "CPU Limits",
+                                       "Memory Requests", "Memory Limits", "Age"};
+    CLEANUP_ARENA struct arena a;
+    arena_init(&a);
+    CLEANUP_BUF struct buf table = BUF_INIT;
+    struct capacity cap = allocatable(m);
+    int64_t totals[4] = {0};
+    unsigned rows = 1;
+    const char **cells = arena_alloc(&a, 7 * ((size_t)c->related[0].count + 1) * sizeof(*cells));
+    memcpy(cells, head, sizeof(head));
+    for (unsigned i = 0; i < c->related[0].count; i++) {
+        const struct object *p = c->related[0].items[i];
+        if (is_over(p)) {
+            continue;
+        }
+        const char **row = cells + 7 * (size_t)rows++;
+        char age[TIMEFMT_SIZE];
+        timefmt_age(MAX(c->now_ms - object_created_ms(p), 0), age);
+        row[0] = arena_strndup(&a, p->ns.p, p->ns.n);
+        row[1] = arena_strndup(&a, p->name.p, p->name.n);
+        for (unsigned k = 0; k < 4; k++) {
+            int64_t v = pod_sum(p, columns[k][0], columns[k][1]);
+            totals[k] += v;
+            row[2 + k] = quantity_text(&a, k < 2, v, k < 2 ? cap.cpu : cap.memory);
+        }
+        row[6] = arena_strdup(&a, age);
+    }
+    buf_printf(out, "Non-terminated Pods:  (%u in total)\n", rows - 1);
+    grid_print(&table, cells, 7, rows);
+    describe_indented(out, buf_cstr(&table));
+    buf_reset(&table);
+    const char *sums[] = {"Resource",
+                          "Requests",
+                          "Limits",
+                          "cpu",
+                          quantity_text(&a, true, totals[0], cap.cpu),
+                          quantity_text(&a, true, totals[1], cap.cpu),
+                          "memory",
+                          quantity_text(&a, false, totals[2], cap.memory),
+                          quantity_text(&a, false, totals[3], cap.memory)};
+    buf_puts(out, "Allocated resources:\n");
+    grid_print(&table, sums, 3, 3);
+    describe_indented(out, buf_cstr(&table));
+}
+
+static void taints(struct buf *out, struct mp list)
+{
+    unsigned n = 0;
+    describe_label(out, 0, 20, "Taints:");
+    for (struct mp_iter it = mp_iter(list); mp_next(&it); n++) {
+        struct str key = path(it.value, "key"), value = path(it.value, "value"), effect = path(it.value, "effect");
+        if (n > 0) {
+            describe_label(out, 0, 20, "");
+        }
+        buf_printf(out, "%.*s%s%.*s:%.*s\n", STR_ARG(key), value.n > 0 ? "=" : "", STR_ARG(value), STR_ARG(effect));
+    }
+    buf_puts(out, n == 0 ? "<none>\n" : "");
+}
+
+void node_describe(struct buf *out, const struct object *o, const struct describe_context *c)
+{
+    struct mp m = object_mp(o);
+    describe_head(out, o, 20);
+    describe_time(out, 0, 20, "CreationTimestamp:", path(m, "metadata.creationTimestamp"));
+    taints(out, mp_path(m, "spec.taints"));
+    describe_text(out, 0, 20,
+                  "Unschedulable:", mp_bool(mp_path(m, "spec.unschedulable"), false) ? STR("true") : STR("false"));
+    describe_conditions(out, mp_path(m, "status.conditions"), true);
+    buf_puts(out, "Addresses:\n");
+    for (struct mp_iter it = mp_iter(mp_path(m, "status.addresses")); mp_next(&it);) {
+        struct str type = path(it.value, "type"), address = path(it.value, "address");
+        buf_printf(out, "  %.*s:  %.*s\n", STR_ARG(type), STR_ARG(address));
+    }
+    resource_block(out, "Capacity:", mp_path(m, "status.capacity"));
+    resource_block(out, "Allocatable:", mp_path(m, "status.allocatable"));
+    if (mp_count(mp_path(m, "status.nodeInfo")) > 0) {
+        buf_puts(out, "System Info:\n");
+        describe_value(out, mp_path(m, "status.nodeInfo"), 1);
+    }
+    describe_text(out, 0, 20, "PodCIDR:", path(m, "spec.podCIDR"));
+    node_pods(out, m, c);
+    describe_events(out, c);
+}
