@@ -28,6 +28,7 @@
     X(watches_refused, "refusedWatches", "watches for which there was no place")                                       \
     X(list_pieces, "listPieces", "turns of the loop that lists took")                                                  \
     X(visits_most, "pieceVisitsMost", "the most objects or transactions that a piece of a list or watch looked at")    \
+    X(deletion_pieces, "deletionPieces", "turns of the loop that deletions of many objects took")                      \
     X(revoked_calls, "revokedCallsRefused", "calls with a revoked certificate")                                        \
     X(revoked_sessions, "revokedSessionsClosed", "connections closed because their certificate was revoked")
 

@@ -4,6 +4,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "master/api/delete.h"
+#include "master/api/read.h"
 #include "master/master.h"
 
 static const struct view *committed(const struct master *m)
@@ -31,6 +33,26 @@ bool api_kind_has_namespaces(const struct master *m, const struct kind *k)
     view_iter(&it, committed(m), k, STR_NONE);
     const struct object *first = view_next(&it);
     return first == NULL || first->ns.n > 0;
+}
+
+bool api_goes_on(const struct api_call *c)
+{
+    return c->listing != NULL || c->clearing != NULL;
+}
+
+void api_go_on(struct api_call *c)
+{
+    if (c->listing != NULL) {
+        list_go_on(c);
+    } else {
+        clear_go_on(c);
+    }
+}
+
+void api_let_go(struct api_call *c)
+{
+    list_let_go(c);
+    clear_let_go(c);
 }
 
 void api_fail(struct api_call *c, int code, const char *fmt, ...)

@@ -36,9 +36,11 @@ struct api_call {
     struct master *m;
     const struct api_front *front;
     const struct pki_identity *who;
-    struct arena *arena;     /* the request's: as long as the call */
-    struct value *warnings;  /* texts for the answer of a write; NULL if there are none. In the arena */
-    struct listing *listing; /* read.c: a list that goes on in later turns */
+    struct arena *arena;    /* the request's: as long as the call */
+    struct value *warnings; /* texts for the answer of a write; NULL if there are none. In the arena */
+    /* What goes on in later turns: a list (read.c), or a deletion of many objects (delete.c). */
+    struct listing *listing;
+    struct clearing *clearing;
 };
 
 /* ---- Requests ---- */
@@ -147,7 +149,8 @@ struct api_answer {
     enum api_verb verb;
     uint64_t revision; /* of the transaction; get: of the state that was read */
     const struct api_item *items;
-    unsigned count;               /* one, but for apply and txn; deletecollection tells no items, only their number */
+    unsigned count;               /* one, but for apply and txn; deletecollection tells no items, only their number:
+                                     what this request deleted; of one that was done before, what its last piece did */
     bool unchanged;               /* a write that changed nothing */
     const struct value *warnings; /* a list of texts; NULL: none */
 };
@@ -194,8 +197,10 @@ struct api_front {
     /* One more object of the page; the page's bytes so far. */
     size_t (*item)(struct api_call *c, const struct object *o);
     void (*listed)(struct api_call *c, const struct api_listed *l);
-    /* From inside of list_go_on: it is called again when it is the call's turn. */
+    /* From inside of a verb or of api_go_on: it is called when it is the call's turn again. */
     void (*go_on)(struct api_call *c);
+    /* The same from outside: what it waited for has come. */
+    void (*wake)(struct api_call *c);
     /* Whose connection: its turns and its watches. NULL: it is gone, or there is none. */
     struct lane *(*lane)(const struct api_call *c);
     /* The call becomes a stream that ends with watch_over(w); it is used up. NULL: the connection is gone. */
@@ -215,9 +220,11 @@ void verb_delete(struct api_call *c, const struct api_delete *q);
 void verb_deletecollection(struct api_call *c, const struct api_deletecollection *q);
 void verb_txn(struct api_call *c, const struct api_txn *q);
 
-void list_go_on(struct api_call *c);  /* the next piece of a list */
-void list_let_go(struct api_call *c); /* nobody waits for it any more */
-void watch_writable(struct watch *w); /* a batch was refused: there is room again */
+bool api_goes_on(const struct api_call *c);     /* it was begun, and api_go_on does the next piece of it */
+void api_go_on(struct api_call *c);             /* the next piece of a list, or of a deletion of many objects */
+void api_let_go(struct api_call *c);            /* nobody waits for it any more, or it is begun anew */
+unsigned api_deleted(const struct api_call *c); /* by the pieces so far */
+void watch_writable(struct watch *w);           /* a batch was refused: there is room again */
 /* The stream has ended: by the other side, with the connection, or after its front's `end`. */
 void watch_over(struct watch *w);
 

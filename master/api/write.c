@@ -58,6 +58,13 @@ void write_answered(const struct txn_result *result, const struct error *error, 
         write_free(w);
         return;
     }
+    if (w->then != NULL) {
+        void (*then)(struct api_call *) = w->then;
+        write_free(w);
+        then(c);
+        return;
+    }
+    unsigned count = w->verb == API_DELETECOLLECTION ? w->counted : w->count;
     struct api_item *items = w->count == 0 ? NULL : arena_alloc(c->arena, w->count * sizeof *items);
     for (unsigned i = 0; i < w->count; i++) {
         const struct write_item *from = &w->items[i];
@@ -66,7 +73,7 @@ void write_answered(const struct txn_result *result, const struct error *error, 
     c->front->answer(c, &(struct api_answer){.verb = w->verb,
                                              .revision = result->revision,
                                              .items = items,
-                                             .count = w->repeat_count > 0 ? w->repeat_count : w->count,
+                                             .count = w->repeat_count > 0 ? w->repeat_count : count,
                                              .unchanged = result->unchanged,
                                              .warnings = c->warnings});
     write_free(w);

@@ -19,9 +19,11 @@ struct write {
         const struct kind *kind;
         struct str ns, name;
     } * items;
-    const struct txn *txn; /* while it is evaluated */
-    unsigned repeat_count; /* API_DELETECOLLECTION: of the first time */
-    bool unchanged;        /* a dry run's: nothing would be written */
+    const struct txn *txn;            /* while it is evaluated */
+    unsigned counted;                 /* API_DELETECOLLECTION: of all pieces so far */
+    unsigned repeat_count;            /* the same, of the first time */
+    void (*then)(struct api_call *c); /* instead of an answer; not if it fails. NULL: it is answered */
+    bool unchanged;                   /* a dry run's: nothing would be written */
     bool dry_run;
 };
 struct write *write_new(struct api_call *c, enum api_verb verb);

@@ -37,7 +37,7 @@ struct session *call_session(const struct call *c)
 
 static void call_free(struct call *c)
 {
-    assert(c->req == NULL && c->api.listing == NULL && c->work.lane == NULL);
+    assert(c->req == NULL && !api_goes_on(&c->api) && c->work.lane == NULL);
     if (c->subject != NULL) {
         subject_unref(c->m->turns, c->subject);
     }
@@ -128,6 +128,7 @@ void call_reply(struct call *c, const struct buf *result)
 
 void call_fail(struct call *c, const struct error *err)
 {
+    api_let_go(&c->api); /* handled anew, it begins anew */
     if (!call_park(c, err)) {
         call_fail_now(c, err);
     }
@@ -136,6 +137,7 @@ void call_fail(struct call *c, const struct error *err)
 void call_fail_now(struct call *c, const struct error *err)
 {
     assert(err->code != 0);
+    api_let_go(&c->api);
     c->m->stats.refused++;
     join_note_failure(c, err);
     rpc_reply_error(release(c), err);
@@ -249,7 +251,6 @@ static void drop(struct work *w)
     struct call *c = CONTAINER_OF(w, struct call, work);
     struct error gone = {0};
     error_set(&gone, ERR_CLOSED, "the connection was closed");
-    list_let_go(&c->api);
     call_fail_now(c, &gone); /* into the void */
 }
 
@@ -258,6 +259,26 @@ static bool is_late(struct call *c)
 {
     return mp_type(call_param(c, "timeoutMs")) == MP_INT && c->deadline_ms > 0 &&
            env_now_ms(c->m->env) > c->deadline_ms;
+}
+
+static void fail_late(struct call *c)
+{
+    struct error late = {0};
+    unsigned deleted = api_deleted(&c->api);
+    c->m->stats.late++;
+    if (deleted > 0) {
+        error_set(&late, ERR_BUSY,
+                  "%.*s: the time it gave is over; %u objects were deleted; ask again for the others, or give it more "
+                  "time",
+                  STR_ARG(c->method), deleted);
+    } else {
+        error_set(
+            &late, ERR_BUSY,
+            "%.*s: its turn did not come in the time it gave: this master has much to do for the same identity, or "
+            "for all; nothing was done; ask for less at a time, or give it more time",
+            STR_ARG(c->method));
+    }
+    call_fail_now(c, &late);
 }
 
 static void run(struct work *w)
@@ -269,19 +290,13 @@ static void run(struct work *w)
     }
     call_find_again(c);
     if (is_late(c)) {
-        c->m->stats.late++;
-        list_let_go(&c->api);
-        struct error late = {0};
-        error_set(
-            &late, ERR_BUSY,
-            "%.*s: its turn did not come in the time it gave: this master has much to do for the same identity, or "
-            "for all; nothing was done; ask for less at a time, or give it more time",
-            STR_ARG(c->method));
-        call_fail_now(c, &late);
+        fail_late(c);
     } else if (c->api.listing != NULL) {
-        list_go_on(&c->api);
+        api_go_on(&c->api);
     } else if (call_revoked(c)) {
         return; /* meanwhile; a read that has waited knows all that was revoked before it began */
+    } else if (c->api.clearing != NULL) {
+        api_go_on(&c->api);
     } else if (c->may_read) {
         read_now(c);
     } else {

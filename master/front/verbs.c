@@ -446,6 +446,11 @@ static void go_on(struct api_call *api)
     turns_go_on(c->m->turns, lane, &c->work);
 }
 
+static void wake(struct api_call *api)
+{
+    call_take_turn(call_of(api));
+}
+
 /* ---- Streams of events ---- */
 
 struct event_stream {
@@ -603,6 +608,7 @@ const struct api_front rpc_front = {
     .item = item,
     .listed = listed,
     .go_on = go_on,
+    .wake = wake,
     .lane = lane_of,
     .open = open_stream,
 };

@@ -31,14 +31,19 @@ static int apply_list(const struct apply *w, struct place p, const struct value 
     int rc = elements_check(f, manifest, at, w->err);
     rc = rc == 0 ? elements_check_size(current, at, w->err) : rc;
     rc = rc == 0 ? elements_check_size(last, at, w->err) : rc;
+    if (rc != 0) {
+        return rc;
+    }
     struct value *mine = value_list(w->arena), *others = value_list(w->arena);
+    struct elements in_last = elements_of(w->arena, f, last, 0), in_current = elements_of(w->arena, f, current, 0),
+                    in_manifest = elements_of(w->arena, f, manifest, 0);
     for (unsigned i = 0; rc == 0 && i < value_count(manifest); i++) {
         const struct value *e = value_item(manifest, i);
         struct value *merged = (struct value *)e;
         struct crumb here = {.up = at, .index = i};
         if (f->type == FIELD_OBJECT) {
-            rc = apply_map(w, place_element(p), element_find(f, last, e), e, element_find(f, current, e), &here,
-                           &merged);
+            rc = apply_map(w, place_element(p), elements_at(&in_last, elements_find(&in_last, e)), e,
+                           elements_at(&in_current, elements_find(&in_current, e)), &here, &merged);
         }
         if (rc == 0) {
             value_append(w->arena, mine, merged);
@@ -46,7 +51,7 @@ static int apply_list(const struct apply *w, struct place p, const struct value 
     }
     for (unsigned i = 0; rc == 0 && i < value_count(current); i++) {
         struct value *e = value_item(current, i);
-        if (element_find(f, manifest, e) == NULL && element_find(f, last, e) == NULL) {
+        if (elements_find(&in_manifest, e) == ELEMENTS_NONE && elements_find(&in_last, e) == ELEMENTS_NONE) {
             value_append(w->arena, others, e);
         }
     }

@@ -12,7 +12,7 @@ enum patch_type { PATCH_STRATEGIC, PATCH_MERGE, PATCH_JSON };
 /* "strategic", "merge", "json" -> type; -1 otherwise. */
 int patch_type_parse(struct str s);
 
-/* Limits: merged lists of 2048 elements; 10000 operations of a JSON patch, whose copies add 3 MiB at most.
+/* Limits: merged lists of 1024 elements; 10000 operations of a JSON patch, whose copies add 3 MiB at most.
  * The elements of a list with a second key (container ports: containerPort and protocol) are told apart by both; in a
  * strategic patch the first key alone will do where one element has it.
  * ERR_INVALID (bad patch, failed "test"), with field path. kind gives the merge keys for PATCH_STRATEGIC. */

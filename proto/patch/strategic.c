@@ -54,27 +54,8 @@ static int merge_value(const struct strategic *s, struct place p, const struct v
 
 /* ---- Keyed lists ---- */
 
-/* The element a patch element means: the same key and second key; or, as Kubernetes knows the first key only, the one
- * element that has this key. */
-static unsigned find_target(const struct field *f, const struct value *list, const struct value *probe)
-{
-    unsigned found = list->list.count, answers = 0;
-    for (unsigned i = 0; i < list->list.count; i++) {
-        if (!element_has_key(f, value_item(list, i), probe)) {
-            continue;
-        }
-        if (element_same(f, value_item(list, i), probe)) {
-            return i;
-        }
-        found = answers++ == 0 ? i : found;
-    }
-    return answers == 1 || value_is_null(value_get(probe, f->merge_key2 == NULL ? "" : f->merge_key2))
-               ? found
-               : list->list.count;
-}
-
 /* $patch: delete takes elements out, $patch: replace drops all there were. */
-static int apply_list_directives(const struct strategic *s, const struct field *f, struct value *result,
+static int apply_list_directives(const struct strategic *s, const struct field *f, struct elements *result,
                                  const struct value *patch, const struct crumb *at)
 {
     for (unsigned i = 0; i < value_count(patch); i++) {
@@ -85,16 +66,12 @@ static int apply_list_directives(const struct strategic *s, const struct field *
         }
         struct str what = value_to_str(directive);
         if (str_is(what, "replace")) {
-            result->list.count = 0;
+            elements_clear(result);
         } else if (str_is(what, "delete")) {
             if (value_is_null(value_get(e, f->merge_key))) {
                 return patch_error(s->err, &here, "$patch: delete needs %s to know the element", f->merge_key);
             }
-            for (unsigned k = value_count(result); k > 0; k--) {
-                if (element_answers(f, e, value_item(result, k - 1))) {
-                    value_remove_at(result, k - 1);
-                }
-            }
+            elements_take(s->arena, result, e, NULL);
         } else if (!str_is(what, "merge") || value_is_null(value_get(e, f->merge_key))) {
             return patch_error(s->err, &here, "$patch must be merge, replace or delete, with %s", f->merge_key);
         }
@@ -112,16 +89,13 @@ static bool only_directs(const struct value *e)
 static int merge_keyed(const struct strategic *s, struct place p, const struct value *current,
                        const struct value *patch, const struct crumb *at, struct value **out)
 {
-    struct value *result = value_list(s->arena);
     int rc = elements_check(p.f, patch, at, s->err);
     rc = rc == 0 ? elements_check_size(current, at, s->err) : rc;
     if (rc != 0) {
         return rc;
     }
-    for (unsigned i = 0; i < value_count(current); i++) {
-        value_append(s->arena, result, value_item(current, i));
-    }
-    rc = apply_list_directives(s, p.f, result, patch, at);
+    struct elements result = elements_of(s->arena, p.f, current, value_count(patch));
+    rc = apply_list_directives(s, p.f, &result, patch, at);
     for (unsigned i = 0; rc == 0 && i < value_count(patch); i++) {
         const struct value *e = value_item(patch, i);
         struct crumb here = {.up = at, .index = i};
@@ -129,16 +103,16 @@ static int merge_keyed(const struct strategic *s, struct place p, const struct v
         if (only_directs(e)) {
             continue;
         }
-        unsigned target = find_target(p.f, result, e);
-        bool there = target < value_count(result);
-        rc = merge_map(s, place_element(p), there ? value_item(result, target) : NULL, e, &here, &merged);
+        unsigned target = elements_target(&result, e);
+        bool there = target != ELEMENTS_NONE;
+        rc = merge_map(s, place_element(p), there ? elements_at(&result, target) : NULL, e, &here, &merged);
         if (rc == 0 && there) {
-            result->list.items[target] = merged;
+            elements_set(&result, target, merged);
         } else if (rc == 0) {
-            value_append(s->arena, result, merged);
+            elements_append(&result, merged);
         }
     }
-    *out = result;
+    *out = elements_list(s->arena, &result);
     return rc;
 }
 
@@ -147,24 +121,22 @@ static int merge_keyed(const struct strategic *s, struct place p, const struct v
 static int merge_set(const struct strategic *s, struct place p, const struct value *current, const struct value *add,
                      const struct value *remove, const struct crumb *at, struct value **out)
 {
-    struct value *result = value_list(s->arena);
     int rc = elements_check(p.f, add, at, s->err);
     rc = rc == 0 ? elements_check(p.f, remove, at, s->err) : rc;
     rc = rc == 0 ? elements_check_size(current, at, s->err) : rc;
     if (rc != 0) {
         return rc;
     }
-    for (unsigned i = 0; i < value_count(current); i++) {
-        if (element_find(p.f, remove, value_item(current, i)) == NULL) {
-            value_append(s->arena, result, value_item(current, i));
-        }
+    struct elements result = elements_of(s->arena, p.f, current, value_count(add));
+    for (unsigned i = 0; i < value_count(remove); i++) {
+        elements_take(s->arena, &result, value_item(remove, i), NULL);
     }
     for (unsigned i = 0; i < value_count(add); i++) {
-        if (element_find(p.f, result, value_item(add, i)) == NULL) {
-            value_append(s->arena, result, value_copy(s->arena, value_item(add, i)));
+        if (elements_find(&result, value_item(add, i)) == ELEMENTS_NONE) {
+            elements_append(&result, value_copy(s->arena, value_item(add, i)));
         }
     }
-    *out = result;
+    *out = elements_list(s->arena, &result);
     return 0;
 }
 
@@ -174,18 +146,14 @@ static int merge_set(const struct strategic *s, struct place p, const struct val
 static void put_in_order(const struct strategic *s, struct place p, const struct value *order,
                          const struct value *before, struct value **list)
 {
-    struct value *mine = value_list(s->arena), *others = copy_without_nulls(s->arena, *list);
+    struct value *mine = value_list(s->arena);
+    struct elements others = elements_of(s->arena, p.f, copy_without_nulls(s->arena, *list), 0);
     for (unsigned k = 0; k < value_count(order); k++) {
-        for (unsigned i = 0; i < value_count(others) && !only_directs(value_item(order, k));) {
-            if (element_answers(p.f, value_item(order, k), value_item(others, i))) {
-                value_append(s->arena, mine, value_item(others, i));
-                value_remove_at(others, i);
-            } else {
-                i++;
-            }
+        if (!only_directs(value_item(order, k))) {
+            elements_take(s->arena, &others, value_item(order, k), mine);
         }
     }
-    *list = elements_weave(s->arena, p.f, mine, others, before);
+    *list = elements_weave(s->arena, p.f, mine, elements_list(s->arena, &others), before);
 }
 
 static int apply_order(const struct strategic *s, struct place p, const struct value *order, const struct value *patch,
@@ -195,13 +163,17 @@ static int apply_order(const struct strategic *s, struct place p, const struct v
     if (rc != 0 || !value_is_list(*list)) {
         return rc;
     }
+    struct value *whole_key = value_list(s->arena), *first_key = value_list(s->arena);
+    for (unsigned i = 0; i < value_count(order); i++) {
+        struct value *e = value_item(order, i);
+        value_append(s->arena, element_has_second_key(p.f, e) ? whole_key : first_key, e);
+    }
+    struct elements by_both = elements_of(s->arena, p.f, whole_key, 0);
+    struct elements by_first = elements_of(s->arena, p.f, first_key, 0);
     for (unsigned i = 0; i < value_count(patch); i++) {
         const struct value *e = value_item(patch, i);
-        bool named = only_directs(e);
-        for (unsigned k = 0; !named && k < value_count(order); k++) {
-            named = element_answers(p.f, value_item(order, k), e);
-        }
-        if (!named) {
+        if (!only_directs(e) && elements_find(&by_both, e) == ELEMENTS_NONE &&
+            elements_find_first_key(&by_first, e) == ELEMENTS_NONE) {
             struct crumb here = {.up = at, .index = i};
             return patch_error(s->err, &here, "the element is not named in $setElementOrder");
         }

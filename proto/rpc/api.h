@@ -29,7 +29,9 @@
  *                created|configured|unchanged}], revision} three-way, all or nothing
  * delete         {kind, ?namespace, name, ?gracePeriodSeconds, ?propagationPolicy, ?uid, ?revision, ?id, ?dryRun}
  *                                                       -> {object, revision, gone: bool}
- * deletecollection {kind, ?namespace, ?labelSelector, ...as delete} -> {count, revision}
+ * deletecollection {kind, ?namespace, ?labelSelector, ?fieldSelector, ...as delete} -> {count, revision}
+ *                what there is when it begins, piece by piece, not all or nothing: if it fails on the way, asking again
+ *                goes on with the others. count: of this request; of one whose id was done before, of its last piece
  * txn            {ops: [{op: create|update|delete|check, ?object, ?kind, ?namespace, ?name, ?part, ?revision, ?uid}],
  *                ?id} -> {revision, results: [{object}]}
  * logs           {namespace, name, ?container, ?follow, ?previous, ?tailLines, ?sinceSeconds, ?sinceTime, ?timestamps,

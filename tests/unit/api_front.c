@@ -157,6 +157,7 @@ static const struct api_front text_front = {
     .item = text_item,
     .listed = text_listed,
     .go_on = text_go_on,
+    .wake = text_go_on,
     .lane = text_lane,
     .open = text_open,
 };
@@ -229,7 +230,7 @@ static void await(struct asked *q)
     while (!q->over) {
         if (q->later) {
             q->later = false;
-            list_go_on(&q->api);
+            api_go_on(&q->api);
         } else {
             step(&q->teller->c);
         }
