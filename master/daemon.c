@@ -174,6 +174,7 @@ static void on_committed(void *data, uint64_t revision, bool restored)
     rotate_advance(m);
     level_on_committed(m);
     revoked_advance(m);
+    removed_advance(m);
     watch_table_advance(m->watches, restored);
 }
 

@@ -134,6 +134,7 @@ struct master {
     struct error damage_error;
     char *known_masters;        /* the file `masters` as written (known.c) */
     int64_t leader_seen_ms;     /* removed.c: a leader was known then */
+    uint64_t record_revision;   /* removed.c: of the record that was last looked at */
     uint64_t disbelieved;       /* removed.c: the master whose word was last not taken */
     bool announced, announcing; /* our addresses are in the cluster's list; are on their way */
 };

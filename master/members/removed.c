@@ -55,6 +55,31 @@ void removed_tell(struct master *m, uint64_t id)
     }
 }
 
+static bool is_removed(void *data, uint64_t id, const struct pki_facts *facts)
+{
+    struct master *m = data;
+    (void)facts;
+    if (!members_removed(m, id)) {
+        return false;
+    }
+    if (replica_leading(m->replica)) { /* a follower would not be believed */
+        removed_tell(m, id);
+    }
+    return true;
+}
+
+void removed_advance(struct master *m)
+{
+    const struct object *record = record_object(store_committed(replica_store(m->replica)));
+    uint64_t revision = record == NULL ? 0 : record->revision;
+    if (revision == m->record_revision || m->transport == NULL) {
+        return;
+    }
+    m->record_revision = revision;
+    transport_end_sessions(m->transport, is_removed, m); /* what is queued goes out first */
+    transport_follow_members(m->transport);
+}
+
 void removed_farewell(struct master *m, struct net_conn *c, uint64_t id)
 {
     struct rpc_session *s = rpc_session_new(c, &m->loop, &(struct rpc_config){.inflight_max = 1, .log = &m->log});

@@ -329,9 +329,8 @@ static void peer_leave(struct peer *p)
 }
 
 /* Follow the raft configuration: dial new members, let go of those that left. */
-static void on_refresh(uv_timer_t *timer)
+void transport_follow_members(struct transport *t)
 {
-    struct transport *t = timer->data;
     struct replica_member members[RAFT_CODEC_MEMBERS_MAX];
     if (t->replica == NULL) {
         return;
@@ -363,8 +362,16 @@ static void on_refresh(uv_timer_t *timer)
         }
         if (!member && p->sending == NULL) {
             peer_leave(p);
+        } else if (!member) {
+            link_close(&p->out); /* that ends what is being sent */
+            link_close(&p->in);
         }
     }
+}
+
+static void on_refresh(uv_timer_t *timer)
+{
+    transport_follow_members(timer->data);
 }
 
 /* ---- Public ---- */

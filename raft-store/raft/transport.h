@@ -47,6 +47,8 @@ struct transport *transport_new(const struct transport_config *config);
 /* Asynchronous: sessions are closed, then `closed`, then it is freed. */
 void transport_close(struct transport *t, void (*closed)(void *data), void *data);
 void transport_set_tls(struct transport *t, struct net_tls *tls);
+/* Follows the raft configuration now instead of within a second: connections with whoever is no member end. */
+void transport_follow_members(struct transport *t);
 /* Ends the connections with masters whose certificate is unwanted: id, and facts of the certificate on this
  * connection. New ones are made where members are. */
 void transport_end_sessions(struct transport *t,

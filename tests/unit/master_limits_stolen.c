@@ -33,6 +33,16 @@ static void wait_for_word(struct kit *k, const char *path, const char *word)
     }
 }
 
+/* In what it wrote from `from` on. */
+static void wait_for_log(struct kit *k, const struct agent_process *a, size_t from, const char *text)
+{
+    for (int64_t until = kit_now() + KIT_WAIT_MS; strstr(text_of(k, a->log) + from, text) == NULL; kit_turn(k, 50)) {
+        if (kit_now() > until) {
+            fail_msg("the agent does not say \"%s\"", text);
+        }
+    }
+}
+
 static void a_removed_masters_disk_poses_as_a_master_to_nobody_who_was_told(void **state)
 {
     struct kit *k = *state;
@@ -59,15 +69,48 @@ static void a_removed_masters_disk_poses_as_a_master_to_nobody_who_was_told(void
     client_close(unaware);
     const char *said = RCTL(k, 1, "was removed from the cluster", "get", "namespaces", "--server", k->masters[2].addr);
     assert_non_null(strstr(said, "master 3"));
+    size_t said_before = strlen(text_of(k, n1.log));
+    agent_run(k, &n1); /* all that answers is the thief */
+    wait_for_log(k, &n1, said_before, "was removed from the cluster");
+    agent_stop(k, &n1);
     kit_thaw(k, 0);
     kit_thaw(k, 1);
     kit_wait_end(k, 2); /* the others tell it */
 }
 
+/* Somebody has its key and talks to the others as it does, while they remove it. */
+static void a_removed_masters_connections_end_with_it(void **state)
+{
+    struct kit *k = *state;
+    unsigned leader = kit_leader(k), gone = (leader + 1) % 3;
+    struct client *admin = client_admin(k, leader);
+    kit_stop(k, gone, SIGTERM);
+    struct client *thieves[2];
+    for (unsigned i = 0; i < 2; i++) {
+        thieves[i] = client_as_raft(k, (gone + 1 + i) % 3, gone + 1);
+        assert_int_equal(call(thieves[i], "raft.term", "{round: 1, term: 1}"), 0);
+    }
+    must(admin, "master.remove", "{id: %u, force: true}", gone + 1);
+    int64_t removed = kit_now();
+    for (unsigned i = 0; i < 2; i++) {
+        for (int64_t until = kit_now() + KIT_WAIT_MS; thieves[i]->rpc != NULL; kit_turn(k, 5)) {
+            assert_true(kit_now() < until);
+        }
+        print_message("closed %lld ms after the answer\n", (long long)(kit_now() - removed));
+        client_close(thieves[i]);
+        struct client *again = client_as_raft(k, (gone + 1 + i) % 3, gone + 1);
+        assert_int_not_equal(call(again, "raft.term", "{round: 1, term: 1}"), 0);
+        client_close(again);
+    }
+    client_close(admin);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_removed_masters_disk_poses_as_a_master_to_nobody_who_was_told),
+        cmocka_unit_test_setup_teardown(a_removed_masters_disk_poses_as_a_master_to_nobody_who_was_told, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_removed_masters_connections_end_with_it, set_up, tear_down),
     };
-    return KIT_RUN(tests, set_up, tear_down);
+    return KIT_RUN(tests, NULL, NULL);
 }

@@ -188,6 +188,41 @@ int64_t kit_cpu_ms(struct kit *k, unsigned i)
     return (int64_t)(user + kernel) * 1000 / sysconf(_SC_CLK_TCK);
 }
 
+static struct kit *costly; /* of COST=1: the kit that lives */
+
+static void tell_cost(const struct kit_master *m)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/status", (int)m->pid);
+    CLEANUP_FREE char *text = read_all(path);
+    const char *peak = strstr(text, "VmHWM:"), *now = strstr(text, "VmRSS:");
+    unsigned i = (unsigned)(m - costly->masters);
+    if (peak != NULL && now != NULL) {
+        print_message("cost of master %u: %.2f s of CPU, %.1f MiB now, %.1f MiB at most\n", i,
+                      (double)kit_cpu_ms(costly, i) / 1000, (double)strtoul(now + 6, NULL, 10) / 1024,
+                      (double)strtoul(peak + 6, NULL, 10) / 1024);
+    }
+}
+
+/* Also of masters that a test leaves behind that fails. */
+static void tell_costs_at_end(void)
+{
+    for (unsigned i = 0; costly != NULL && i < costly->masters_count; i++) {
+        if (costly->masters[i].pid > 0) {
+            tell_cost(&costly->masters[i]);
+        }
+    }
+}
+
+static void watch_costs(struct kit *k)
+{
+    static bool told;
+    if (getenv("COST") != NULL) {
+        costly = k;
+        told = told || atexit(tell_costs_at_end) == 0;
+    }
+}
+
 /* ---- The kit ---- */
 
 int64_t kit_now(void)
@@ -198,6 +233,7 @@ int64_t kit_now(void)
 struct kit *kit_new(void)
 {
     struct kit *k = xcalloc(1, sizeof *k);
+    watch_costs(k);
     signal(SIGPIPE, SIG_IGN);
     snprintf(k->dir, sizeof k->dir, "/tmp/reeve-test-XXXXXX");
     assert_non_null(mkdtemp(k->dir));
@@ -247,6 +283,7 @@ void kit_free(struct kit *k)
     for (unsigned i = 0; i < k->masters_count; i++) {
         kit_stop(k, i, SIGTERM);
     }
+    costly = NULL;
     uv_close((uv_handle_t *)&k->timer, NULL);
     uv_run(&k->loop, UV_RUN_DEFAULT);
     assert_int_equal(uv_loop_close(&k->loop), 0);
@@ -399,6 +436,9 @@ void kit_stop(struct kit *k, unsigned i, int sig)
     struct kit_master *m = &k->masters[i];
     if (m->pid == 0) {
         return;
+    }
+    if (costly == k) {
+        tell_cost(m);
     }
     kill(m->pid, sig);
     kill(m->pid, SIGCONT); /* a frozen one would never hear of it */

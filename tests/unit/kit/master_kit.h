@@ -96,7 +96,7 @@ int kit_run(struct kit *k, char **said, const char *const *args);
 int kit_rctl(struct kit *k, char **said, const char *const *args);
 const char *kit_program(void);
 /* Environment for whoever looks for a fault: TEST=pattern runs some of the tests, KEEP=1 leaves the directory behind,
- * SEED=n is another course of what is random. */
+ * SEED=n is another course of what is random, COST=1 tells what each master has cost when it is stopped. */
 #define KIT_RUN(tests, set_up, tear_down)                                                                              \
     (cmocka_set_test_filter(getenv("TEST")), cmocka_run_group_tests(tests, set_up, tear_down))
 unsigned kit_free_port(void);
