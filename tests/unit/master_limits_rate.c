@@ -114,12 +114,117 @@ static void who_writes_through_a_follower_leaves_room_for_others_there(void **st
     kit_free(k);
 }
 
+#define USER_RATE 20u
+#define NAMES     (USER_RATE * RATE_BURST_S + 40) /* more than a user has at once */
+
+static void set_user_rate(struct kit *k)
+{
+    char path[220];
+    snprintf(path, sizeof path, "%s/master.yaml", k->masters[0].dir);
+    FILE *f = fopen(path, "a");
+    assert_non_null(f);
+    fprintf(f, "userRequestsPerSecond: %u\n", USER_RATE);
+    assert_int_equal(fclose(f), 0);
+}
+
+/* Of ConfigMaps that say which manifest they are of. */
+static const char *manifest_of(struct kit *k, unsigned count, unsigned number)
+{
+    char *path = arena_printf(&k->arena, "%s/many-%u.yaml", k->dir, number);
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    for (unsigned i = 0; i < count; i++) {
+        fprintf(f, "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: p%05u}\ndata: {v: \"%u\"}\n", i, number);
+    }
+    assert_int_equal(fclose(f), 0);
+    return path;
+}
+
+/* An answer that says "busy" is no failure of a command that makes many requests. */
+static void users_have_a_rate_where_it_is_set_and_rctl_waits_for_it(void **state)
+{
+    (void)state;
+    struct kit *k = kit_new();
+    kit_init(k, NULL);
+    set_user_rate(k);
+    kit_start(k, 0);
+    kit_leader(k);
+    CLEANUP_FREE char *said = NULL;
+    const char *args[] = {"delete", "--ignore-not-found", "-f", manifest_of(k, NAMES, 0), NULL};
+    struct client *mallory = client_as(k, 0, PKI_ROLE_ADMIN, "mallory"), *other = client_as(k, 0, PKI_ROLE_ADMIN, "o");
+    CLEANUP_BUF struct buf b = BUF_INIT;
+    msgpack_write_value(&b, kit_doc(k, "{kind: Namespace, name: default}"));
+    struct answers a = {0};
+    for (unsigned i = 0; i < 2 * NAMES; i++) {
+        rpc_call(mallory->rpc, "get", buf_str(&b), KIT_WAIT_MS, answered, &a);
+    }
+    for (int64_t until = kit_now() + KIT_WAIT_MS; a.all < 2 * NAMES; assert_true(kit_now() < until)) {
+        kit_turn(k, 20);
+    }
+    must(other, "get", "{kind: Namespace, name: default}");
+    assert_true(a.refused > 0 && a.done >= USER_RATE * RATE_BURST_S - 1);
+    assert_int_equal(a.last.code, ERR_BUSY);
+    assert_true(a.last.retry_after_ms > 0);
+    assert_non_null(strstr(a.last.message, "userRequestsPerSecond"));
+    must(other, "cluster", "{}");
+    int64_t before = int_at(other, "stats.requestsOverRate");
+    assert_int_equal(before, (int64_t)a.refused);
+    if (kit_rctl(k, &said, args) != 0) {
+        fail_msg("%s", said);
+    }
+    must(other, "cluster", "{}");
+    assert_true(int_at(other, "stats.requestsOverRate") > before); /* it was told to wait, and did */
+    client_close(mallory);
+    client_close(other);
+    kit_free(k);
+}
+
+static unsigned maps_with(struct client *c, const char *v)
+{
+    unsigned found = 0;
+    must(c, "list", "{kind: ConfigMap, namespace: default, limit: 100000}");
+    const struct value *items = value_get(c->result, "items");
+    VALUE_FOR(i, items)
+    {
+        found += strcmp(value_text(c->kit, value_item(items, i), "data.v"), v) == 0;
+    }
+    return found;
+}
+
+static void more_objects_than_one_request_takes_are_applied_in_parts(void **state)
+{
+    (void)state;
+    struct kit *k = kit_one(NULL);
+    unsigned all = 2 * MASTER_USER_OBJECTS_MAX + 52;
+    CLEANUP_FREE char *said = NULL;
+    struct client *c = client_admin(k, 0);
+    const char *good[] = {"apply", "-f", manifest_of(k, all, 1), NULL};
+    if (kit_rctl(k, &said, good) != 0) {
+        fail_msg("%s", said);
+    }
+    assert_non_null(strstr(said, "2100 objects are more than one request takes"));
+    assert_int_equal(maps_with(c, "1"), all);
+    free(TAKE_PTR(said));
+    /* One is refused: what stands in parts before it was applied, its own part and what follows was not. */
+    must(c, "patch", "{kind: ConfigMap, name: p%05u, type: merge, patch: {immutable: true}}",
+         MASTER_USER_OBJECTS_MAX + 7);
+    const char *mixed[] = {"apply", "-f", manifest_of(k, all, 2), NULL};
+    assert_int_not_equal(kit_rctl(k, &said, mixed), 0);
+    assert_non_null(strstr(said, "the first 1024 of 2100 objects were applied"));
+    assert_int_equal(maps_with(c, "2"), MASTER_USER_OBJECTS_MAX);
+    assert_int_equal(maps_with(c, "1"), all - MASTER_USER_OBJECTS_MAX);
+    client_close(c);
+    kit_free(k);
+}
+
 int main(void)
 {
     signal(SIGPIPE, SIG_IGN);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_node_asks_so_often_and_hears_when_to_come_again),
         cmocka_unit_test(who_writes_through_a_follower_leaves_room_for_others_there),
+        cmocka_unit_test(users_have_a_rate_where_it_is_set_and_rctl_waits_for_it),
+        cmocka_unit_test(more_objects_than_one_request_takes_are_applied_in_parts),
     };
     return KIT_RUN(tests, NULL, NULL);
 }
