@@ -5,7 +5,6 @@
 #include "master/api/write.h"
 #include "master/auth/revoked.h"
 #include "master/auth/rotate.h"
-#include "master/front/turns.h"
 #include "master/master.h"
 #include "proto/schema/selector.h"
 
