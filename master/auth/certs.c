@@ -103,7 +103,7 @@ static bool may_renew(struct call *c)
     return false;
 }
 
-void method_cert_renew(struct call *c)
+static void method_cert_renew(struct call *c)
 {
     struct str csr;
     if (!call_str(c, "csr", &csr, true)) {
@@ -118,6 +118,8 @@ void method_cert_renew(struct call *c)
         call_read(c, s != NULL && s->expired ? sign_late : sign); /* as committed: this master may lag behind */
     }
 }
+
+const struct method request_cert_renew = {"cert.renew", method_cert_renew, METHOD_NODE | METHOD_LATE, "csr"};
 
 /* ---- cert.status ---- */
 
@@ -188,7 +190,7 @@ static void write_nodes(struct master *m, struct buf *b)
 }
 
 /* Answered by every master for itself, with or without a leader: expired certificates may be why there is none. */
-void method_cert_status(struct call *c)
+static void method_cert_status(struct call *c)
 {
     struct master *m = c->m;
     const struct identity *id = &m->identity;
@@ -221,6 +223,8 @@ void method_cert_status(struct call *c)
     call_reply(c, &b);
     buf_close(&b);
 }
+
+const struct method request_cert_status = {"cert.status", method_cert_status, 0, ""};
 
 /* ---- Warnings ---- */
 

@@ -8,8 +8,6 @@
  * healthy agent or client needs, also with certificates that live for seconds. */
 #define CERTS_RENEW_BURST 10
 #define CERTS_RENEW_US    10000000
-void method_cert_renew(struct call *c);
-void method_cert_status(struct call *c);
 /* Array of texts: what expires soon or could not be renewed, as far as this master knows (nodes: the leader). */
 void certs_write_warnings(struct master *m, struct buf *b);
 

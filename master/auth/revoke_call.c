@@ -135,7 +135,7 @@ static bool read_target(struct call *c, struct revocation *r, bool *own)
     return true;
 }
 
-void method_cert_revoke(struct call *c)
+static void method_cert_revoke(struct call *c)
 {
     struct revocation *r = xcalloc(1, sizeof *r);
     struct master *m = c->m;
@@ -172,6 +172,9 @@ void method_cert_revoke(struct call *c)
     txn_close(&t);
 }
 
+const struct method request_cert_revoke = {"cert.revoke", method_cert_revoke, METHOD_WRITE | METHOD_AGAIN,
+                                           "name role serial force"};
+
 /* ---- cert.revoked ---- */
 
 static void write_row(struct str kind, struct str name, int64_t at_ms, int64_t until_s, void *data)
@@ -201,7 +204,9 @@ static void list_read(struct call *c)
     buf_close(&b);
 }
 
-void method_cert_revoked(struct call *c)
+static void method_cert_revoked(struct call *c)
 {
     call_read(c, list_read);
 }
+
+const struct method request_cert_revoked = {"cert.revoked", method_cert_revoked, 0, "stale"};

@@ -59,7 +59,4 @@ bool revoked_is_list(const struct object *o); /* the object itself, which cannot
 /* An empty list, unless there is one: at the start of a leadership. */
 void revoked_bootstrap(struct master *m, struct txn *t);
 
-void method_cert_revoke(struct call *c);
-void method_cert_revoked(struct call *c);
-
 #endif

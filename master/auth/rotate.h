@@ -63,7 +63,5 @@ bool rotate_under_way(const struct master *m);
 
 /* What another master asks: {} -> {next, presents, kept, users} (rotate_lead.c). */
 void rotate_tell(struct master *m, struct rpc_request *req);
-void method_cert_rotate(struct call *c);
-void method_cert_rotation(struct call *c);
 
 #endif

@@ -25,10 +25,12 @@ static void answer(struct call *c, bool begun)
     call_reply(c, &b);
 }
 
-void method_cert_rotation(struct call *c)
+static void method_cert_rotation(struct call *c)
 {
     answer(c, false);
 }
+
+const struct method request_cert_rotation = {"cert.rotation", method_cert_rotation, METHOD_WRITE | METHOD_AGAIN, ""};
 
 static void noted(const struct txn_result *result, const struct error *error, void *data)
 {
@@ -80,7 +82,7 @@ static int plan(struct call *c, struct txn *t, struct error *err)
 }
 
 /* With `replaces` a repetition does not replace the CA that the first request has brought. */
-void method_cert_rotate(struct call *c)
+static void method_cert_rotate(struct call *c)
 {
     struct master *m = c->m;
     struct rotate *r = m->rotate;
@@ -117,3 +119,6 @@ void method_cert_rotate(struct call *c)
     }
     txn_close(&t);
 }
+
+const struct method request_cert_rotate = {"cert.rotate", method_cert_rotate, METHOD_WRITE | METHOD_AGAIN,
+                                           "replaces hold finish"};

@@ -300,7 +300,7 @@ static bool read_grant(struct call *c, struct token_grant *grant)
     return read_replaces(c, grant);
 }
 
-void method_token(struct call *c)
+static void method_token(struct call *c)
 {
     struct token_grant grant = {0};
     if (!read_grant(c, &grant)) {
@@ -327,3 +327,6 @@ void method_token(struct call *c)
     txn_close(&t);
     master_wake(m);
 }
+
+const struct method request_token = {"token", method_token, METHOD_WRITE | METHOD_AGAIN,
+                                     "role ttlSeconds uses nodeName replaces evenReachable"};

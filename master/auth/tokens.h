@@ -29,7 +29,6 @@ struct token_grant {
     bool even_reachable;   /* ... also if that one still answers */
 };
 
-void method_token(struct call *c);
 /* A fresh token's text. Wipe it after use. */
 void token_text(const struct env *env, const char *ca_pem, char out[TOKEN_SIZE]);
 /* Its Secret in a transaction, good for ttl_s from now. */

@@ -308,7 +308,7 @@ static void run(struct work *w)
  * wait for none. */
 static enum turn_room room_of(const struct call *c)
 {
-    if (c->may_read || c->row->fn == method_delete || c->row->fn == method_deletecollection) {
+    if (c->may_read || c->row == &request_delete || c->row == &request_deletecollection) {
         return TURN_ROOM_NONE;
     }
     if (c->row->flags & METHOD_WRITE) {

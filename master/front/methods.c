@@ -5,11 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "master/auth/certs.h"
 #include "master/auth/rate.h"
 #include "master/auth/revoked.h"
 #include "master/auth/rotate.h"
-#include "master/auth/tokens.h"
 #include "master/front/ask.h"
 #include "master/front/call.h"
 #include "master/front/relay.h"
@@ -18,64 +16,22 @@
 #include "master/members/level.h"
 #include "master/members/members.h"
 #include "master/members/removed.h"
-#include "master/nodes/events.h"
 #include "master/nodes/nodes.h"
-#include "master/rescue/backup.h"
 
-#define WRITE_PARAMS "id dryRun"
 /* Of every method: how long whoever asks will wait for the answer. So long the request may wait for a leader. */
 #define TIMEOUT_PARAM "timeoutMs"
 
-static const struct method methods[] = {
-    {"hello", method_hello, METHOD_ANON | METHOD_NODE, "version name instance certFrom certUntil standing"},
-    {"join", method_join, METHOD_ANON | METHOD_WRITE | METHOD_AGAIN, "token role name csr sans address agentAddress"},
-    {"rejoin", method_rejoin, METHOD_WRITE | METHOD_AGAIN, "address agentAddress csr sans reason"},
-    {"get", method_get, METHOD_NODE | METHOD_ANY_KIND, "kind namespace name stale"},
-    {"list", method_list, METHOD_ANY_KIND, "kind namespace labelSelector fieldSelector limit continue stale"},
-    {"watch", method_watch, METHOD_ANY_KIND, "kind namespace labelSelector fieldSelector revision"},
-    {"create", method_create, METHOD_WRITE, "object validate " WRITE_PARAMS},
-    {"update", method_update, METHOD_WRITE, "object part validate " WRITE_PARAMS},
-    {"patch", method_patch, METHOD_WRITE, "kind namespace name type patch part revision validate " WRITE_PARAMS},
-    {"apply", method_apply, METHOD_WRITE, "objects validate serverSide " WRITE_PARAMS},
-    {"delete", method_delete, METHOD_WRITE | METHOD_ANY_KIND,
-     "kind namespace name gracePeriodSeconds propagationPolicy uid revision " WRITE_PARAMS},
-    {"deletecollection", method_deletecollection, METHOD_WRITE | METHOD_ANY_KIND,
-     "kind namespace labelSelector fieldSelector gracePeriodSeconds propagationPolicy " WRITE_PARAMS},
-    {"txn", method_txn, METHOD_WRITE, "ops " WRITE_PARAMS},
-    {"logs", method_relay_to_node, METHOD_STREAM | METHOD_RELAY | METHOD_AGAIN,
-     "namespace name container follow previous tailLines sinceSeconds sinceTime timestamps limitBytes places after"},
-    {"exec", method_relay_to_node, METHOD_STREAM | METHOD_RELAY,
-     "namespace name container command stdin stdout stderr tty rows columns resume"},
-    {"attach", method_relay_to_node, METHOD_STREAM | METHOD_RELAY,
-     "namespace name container stdin stdout stderr tty rows columns resume"},
-    {"portforward", method_relay_to_node, METHOD_STREAM | METHOD_RELAY | METHOD_AGAIN, "namespace name port resume"},
-    {"imageload", method_relay_to_node, METHOD_STREAM | METHOD_RELAY | METHOD_AGAIN, "node name"},
-    {"images", method_images, METHOD_WRITE | METHOD_AGAIN | METHOD_RELAY, "node"},
-    {"cluster", method_cluster, 0, ""},
-    {"cert.renew", method_cert_renew, METHOD_NODE | METHOD_LATE, "csr"},
-    {"cert.status", method_cert_status, 0, ""},
-    {"cert.revoke", method_cert_revoke, METHOD_WRITE | METHOD_AGAIN, "name role serial force"},
-    {"cert.revoked", method_cert_revoked, 0, "stale"},
-    {"cert.rotate", method_cert_rotate, METHOD_WRITE | METHOD_AGAIN, "replaces hold finish"},
-    {"cert.rotation", method_cert_rotation, METHOD_WRITE | METHOD_AGAIN, ""},
-    {"token", method_token, METHOD_WRITE | METHOD_AGAIN, "role ttlSeconds uses nodeName replaces evenReachable"},
-    {"master.remove", method_master_remove, METHOD_WRITE | METHOD_AGAIN, "id force"},
-    {"master.transfer", method_master_transfer, METHOD_WRITE, "id from"},
-    {"backup", method_backup, 0, "stale"},
-    {"node.register", method_node_register, METHOD_NODE | METHOD_LEADER | METHOD_WRITES_NODE | METHOD_AGAIN,
-     "node instance"},
-    {"node.pods", method_node_pods, METHOD_NODE | METHOD_LEADER, "name revision"},
-    {"node.refs", method_node_refs, METHOD_NODE | METHOD_LEADER, "name revision"},
-    {"node.routes", method_node_routes, METHOD_NODE | METHOD_LEADER, "name changes"},
-    {"node.status", method_node_status, METHOD_NODE | METHOD_LEADER | METHOD_WRITES_NODE, "name pods node gone"},
-    {"node.events", method_node_events, METHOD_NODE | METHOD_LEADER | METHOD_WRITES_NODE, "name events"},
+static const struct method *const methods[] = {
+#define X(name) &request_##name,
+    METHODS(X)
+#undef X
 };
 
 static const struct method *find(struct str name)
 {
     for (size_t i = 0; i < ARRAY_SIZE(methods); i++) {
-        if (str_is(name, methods[i].name)) {
-            return &methods[i];
+        if (str_is(name, methods[i]->name)) {
+            return methods[i];
         }
     }
     return NULL;
@@ -247,9 +203,9 @@ static const char *nearest(struct str name)
     const char *best = NULL;
     unsigned best_distance = 3;
     for (size_t i = 0; i < ARRAY_SIZE(methods); i++) {
-        unsigned d = name_distance(name, str_of(methods[i].name));
+        unsigned d = name_distance(name, str_of(methods[i]->name));
         if (d < best_distance) {
-            best = methods[i].name;
+            best = methods[i]->name;
             best_distance = d;
         }
     }
@@ -323,12 +279,12 @@ void master_dispatch(struct master *m, const struct pki_identity *who, const str
         return;
     }
     uint64_t master_id = who->role == PKI_ROLE_MASTER ? strtoull(who->name, NULL, 10) : 0;
-    if (master_id != 0 && c->row->fn != method_rejoin && members_removed(m, master_id)) {
+    if (master_id != 0 && c->row != &request_rejoin && members_removed(m, master_id)) {
         call_failf(c, ERR_FORBIDDEN, "master %llu was removed from the cluster; its certificate is good for nothing",
                    (unsigned long long)master_id);
         return;
     }
-    if (!params_known(c) || !rate_takes(c) || !call_count(c) || (c->row->fn == method_join && !join_may_try(c))) {
+    if (!params_known(c) || !rate_takes(c) || !call_count(c) || (c->row == &request_join && !join_may_try(c))) {
         return;
     }
     int64_t wait = mp_int(call_param(c, TIMEOUT_PARAM), MASTER_WAIT_MS);

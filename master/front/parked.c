@@ -65,7 +65,7 @@ static bool waits_for(struct call *c, const struct error *why)
         return (code == ERR_NOT_LEADER && (!leader_there(c->m) || unnamed)) ||
                (code == ERR_UNKNOWN_OUTCOME && may_repeat(c));
     }
-    if (c->row->fn == method_master_transfer && !may_repeat(c)) {
+    if (c->row == &request_master_transfer && !may_repeat(c)) {
         return false; /* the leadership has moved, which may be all that was wanted */
     }
     return code == ERR_NOT_LEADER || code == ERR_NO_QUORUM || (code == ERR_UNKNOWN_OUTCOME && may_repeat(c));

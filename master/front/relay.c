@@ -337,7 +337,7 @@ static struct relay *relay_to(struct call *c, struct rpc_session *agent, struct 
     return r;
 }
 
-void method_relay_to_node(struct call *c)
+static void method_relay_to_node(struct call *c)
 {
     struct str node;
     struct rpc_session *agent = node_of_call(c, &node) ? agent_of(c, node) : NULL;
@@ -345,6 +345,18 @@ void method_relay_to_node(struct call *c)
         relay_to(c, agent, node);
     }
 }
+
+const struct method request_logs = {
+    "logs", method_relay_to_node, METHOD_STREAM | METHOD_RELAY | METHOD_AGAIN,
+    "namespace name container follow previous tailLines sinceSeconds sinceTime timestamps limitBytes places after"};
+const struct method request_exec = {"exec", method_relay_to_node, METHOD_STREAM | METHOD_RELAY,
+                                    "namespace name container command stdin stdout stderr tty rows columns resume"};
+const struct method request_attach = {"attach", method_relay_to_node, METHOD_STREAM | METHOD_RELAY,
+                                      "namespace name container stdin stdout stderr tty rows columns resume"};
+const struct method request_portforward = {"portforward", method_relay_to_node,
+                                           METHOD_STREAM | METHOD_RELAY | METHOD_AGAIN, "namespace name port resume"};
+const struct method request_imageload = {"imageload", method_relay_to_node, METHOD_STREAM | METHOD_RELAY | METHOD_AGAIN,
+                                         "node name"};
 
 static void images_of(struct call *c, struct rpc_session *agent);
 
@@ -387,7 +399,7 @@ static void images_of(struct call *c, struct rpc_session *agent)
     rpc_call(agent, "image.list", STR("\x80"), MASTER_FORWARD_TIMEOUT_MS, images_listed, c);
 }
 
-void method_images(struct call *c)
+static void method_images(struct call *c)
 {
     struct str node;
     struct rpc_session *agent = node_of_call(c, &node) ? agent_of(c, node) : NULL;
@@ -395,3 +407,5 @@ void method_images(struct call *c)
         images_of(c, agent);
     }
 }
+
+const struct method request_images = {"images", method_images, METHOD_WRITE | METHOD_AGAIN | METHOD_RELAY, "node"};

@@ -4,8 +4,6 @@
 
 #include "master/front/call.h"
 
-void method_relay_to_node(struct call *c);
-void method_images(struct call *c);
 /* On a follower: serves the call over our own link, if the node is known and linked. False: nothing was done. */
 bool relay_here(struct call *c);
 /* Two streams tied together: the one to be accepted on the call's request, and one opened on `to`, the session to the

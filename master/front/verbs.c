@@ -127,10 +127,12 @@ static void get_read(struct call *c)
     }
 }
 
-void method_get(struct call *c)
+static void method_get(struct call *c)
 {
     call_read(c, get_read);
 }
+
+const struct method request_get = {"get", method_get, METHOD_NODE | METHOD_ANY_KIND, "kind namespace name stale"};
 
 static void list_read(struct call *c)
 {
@@ -141,10 +143,13 @@ static void list_read(struct call *c)
     }
 }
 
-void method_list(struct call *c)
+static void method_list(struct call *c)
 {
     call_read(c, list_read);
 }
+
+const struct method request_list = {"list", method_list, METHOD_ANY_KIND,
+                                    "kind namespace labelSelector fieldSelector limit continue stale"};
 
 static void watch_read(struct call *c)
 {
@@ -154,7 +159,7 @@ static void watch_read(struct call *c)
     }
 }
 
-void method_watch(struct call *c)
+static void method_watch(struct call *c)
 {
     struct mp revision = call_param(c, "revision");
     enum mp_type type = mp_type(revision);
@@ -169,9 +174,12 @@ void method_watch(struct call *c)
     }
 }
 
+const struct method request_watch = {"watch", method_watch, METHOD_ANY_KIND,
+                                     "kind namespace labelSelector fieldSelector revision"};
+
 /* ---- Writes ---- */
 
-void method_create(struct call *c)
+static void method_create(struct call *c)
 {
     struct api_create q;
     if (document_of(c, "object", &q.object) && write_of(c, &q.how)) {
@@ -179,7 +187,9 @@ void method_create(struct call *c)
     }
 }
 
-void method_update(struct call *c)
+const struct method request_create = {"create", method_create, METHOD_WRITE, "object validate id dryRun"};
+
+static void method_update(struct call *c)
 {
     struct api_update q;
     if (document_of(c, "object", &q.object) && part_of(c, &q.part) && write_of(c, &q.how)) {
@@ -187,7 +197,9 @@ void method_update(struct call *c)
     }
 }
 
-void method_patch(struct call *c)
+const struct method request_update = {"update", method_update, METHOD_WRITE, "object part validate id dryRun"};
+
+static void method_patch(struct call *c)
 {
     struct api_patch q;
     struct str type;
@@ -206,6 +218,9 @@ void method_patch(struct call *c)
     }
 }
 
+const struct method request_patch = {"patch", method_patch, METHOD_WRITE,
+                                     "kind namespace name type patch part revision validate id dryRun"};
+
 /* Is it a list that is worth being read? What is wrong with its length the verb says. */
 static bool list_fits(struct call *c, const char *key, const char *what)
 {
@@ -218,7 +233,7 @@ static bool list_fits(struct call *c, const char *key, const char *what)
     return true;
 }
 
-void method_apply(struct call *c)
+static void method_apply(struct call *c)
 {
     struct api_apply q = {.server_side = mp_bool(call_param(c, "serverSide"), false)};
     if (list_fits(c, "objects", "objects") && document_of(c, "objects", &q.objects) && write_of(c, &q.how)) {
@@ -226,7 +241,9 @@ void method_apply(struct call *c)
     }
 }
 
-void method_delete(struct call *c)
+const struct method request_apply = {"apply", method_apply, METHOD_WRITE, "objects validate serverSide id dryRun"};
+
+static void method_delete(struct call *c)
 {
     struct api_delete q;
     if (target_of(c, &q.of) && deletion_of(c, &q.options) && write_of(c, &q.how)) {
@@ -234,13 +251,21 @@ void method_delete(struct call *c)
     }
 }
 
-void method_deletecollection(struct call *c)
+const struct method request_delete = {
+    "delete", method_delete, METHOD_WRITE | METHOD_ANY_KIND,
+    "kind namespace name gracePeriodSeconds propagationPolicy uid revision id dryRun"};
+
+static void method_deletecollection(struct call *c)
 {
     struct api_deletecollection q;
     if (selection_of(c, &q.of) && deletion_of(c, &q.options) && write_of(c, &q.how)) {
         verb_deletecollection(&c->api, &q);
     }
 }
+
+const struct method request_deletecollection = {
+    "deletecollection", method_deletecollection, METHOD_WRITE | METHOD_ANY_KIND,
+    "kind namespace labelSelector fieldSelector gracePeriodSeconds propagationPolicy id dryRun"};
 
 /* Members of an operation; unknown ones are refused, as in all parameters. */
 static int check_op(struct mp op, struct error *err)
@@ -311,7 +336,7 @@ static int read_op(struct arena *a, struct mp m, struct api_op *op, struct error
     return 0;
 }
 
-void method_txn(struct call *c)
+static void method_txn(struct call *c)
 {
     struct api_txn q = {0};
     if (!list_fits(c, "ops", "operations") || !write_of(c, &q.how)) {
@@ -329,6 +354,8 @@ void method_txn(struct call *c)
     q.ops = ops;
     verb_txn(&c->api, &q);
 }
+
+const struct method request_txn = {"txn", method_txn, METHOD_WRITE, "ops id dryRun"};
 
 /* ---- Answers ---- */
 

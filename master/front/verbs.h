@@ -5,17 +5,6 @@
 
 #include "master/front/call.h"
 
-void method_get(struct call *c);
-void method_list(struct call *c);
-void method_watch(struct call *c);
-void method_create(struct call *c);
-void method_update(struct call *c);
-void method_patch(struct call *c);
-void method_apply(struct call *c);
-void method_delete(struct call *c);
-void method_deletecollection(struct call *c);
-void method_txn(struct call *c);
-
 /* How verbs answer a struct call, whose `api` is theirs. */
 extern const struct api_front rpc_front;
 

@@ -218,14 +218,14 @@ void join_note_failure(struct call *c, const struct error *err)
 {
     char network[NET_NETWORK_MAX];
     struct session *s = call_session(c);
-    if (c->row != NULL && c->row->fn == method_join && err->code == ERR_UNAUTHORIZED && s != NULL) {
+    if (c->row == &request_join && err->code == ERR_UNAUTHORIZED && s != NULL) {
         network_of(s, network);
         c->m->stats.wrong_tokens++;
         allowance_take(c->m->wrong_tokens, str_of(network), 1, env_now_ms(c->m->env));
     }
 }
 
-void method_join(struct call *c)
+static void method_join(struct call *c)
 {
     struct str token, role, name;
     struct error err = {0};
@@ -242,9 +242,12 @@ void method_join(struct call *c)
     }
 }
 
+const struct method request_join = {"join", method_join, METHOD_ANON | METHOD_WRITE | METHOD_AGAIN,
+                                    "token role name csr sans address agentAddress"};
+
 /* ---- rejoin: a master that lost its data comes back as a new one ---- */
 
-void method_rejoin(struct call *c)
+static void method_rejoin(struct call *c)
 {
     struct change_request r = {.rejoin = true};
     CLEANUP_ARENA struct arena a;
@@ -276,9 +279,12 @@ void method_rejoin(struct call *c)
     changes_start(c->m, c, CHANGE_ASK_JOIN, &r);
 }
 
+const struct method request_rejoin = {"rejoin", method_rejoin, METHOD_WRITE | METHOD_AGAIN,
+                                      "address agentAddress csr sans reason"};
+
 /* ---- remove, transfer ---- */
 
-void method_master_remove(struct call *c)
+static void method_master_remove(struct call *c)
 {
     int64_t id = mp_int(call_param(c, "id"), -1);
     if (id <= 0) {
@@ -289,7 +295,10 @@ void method_master_remove(struct call *c)
     changes_start(c->m, c, CHANGE_ASK_REMOVE, &r);
 }
 
-void method_master_transfer(struct call *c)
+const struct method request_master_remove = {"master.remove", method_master_remove, METHOD_WRITE | METHOD_AGAIN,
+                                             "id force"};
+
+static void method_master_transfer(struct call *c)
 {
     int64_t id = mp_int(call_param(c, "id"), 0);
     int64_t from = mp_int(call_param(c, "from"), 0);
@@ -300,3 +309,5 @@ void method_master_transfer(struct call *c)
     struct change_request r = {.new_id = (uint64_t)id, .old_id = (uint64_t)from};
     changes_start(c->m, c, CHANGE_ASK_TRANSFER, &r);
 }
+
+const struct method request_master_transfer = {"master.transfer", method_master_transfer, METHOD_WRITE, "id from"};

@@ -4,7 +4,6 @@
 
 #include "master/front/call.h"
 
-void method_join(struct call *c);
 /* Wrong tokens of one network: a few are mistakes, many are guesses. Who has none left waits before a token is
  * looked at, a right one too. */
 #define JOIN_WRONG_BURST 10
@@ -14,9 +13,6 @@ void method_join(struct call *c);
 bool join_may_try(struct call *c);
 /* Any call fails: if it showed a wrong token, its network is told so (allowance.h). */
 void join_note_failure(struct call *c, const struct error *err);
-void method_rejoin(struct call *c);
-void method_master_remove(struct call *c);
-void method_master_transfer(struct call *c);
 /* For change.c: the certificate; the answer (id 0: a node's; replaced 0: nobody). */
 int join_sign(struct master *m, enum pki_role role, const char *name, const char *csr, const char *sans,
               char **cert_pem, struct error *err);

@@ -376,7 +376,7 @@ void members_write_addresses(struct master *m, struct buf *b, bool agent_facing)
     }
 }
 
-void method_hello(struct call *c)
+static void method_hello(struct call *c)
 {
     struct master *m = c->m;
     const char *address = "";
@@ -410,6 +410,9 @@ void method_hello(struct call *c)
     call_reply(c, &b);
     buf_close(&b);
 }
+
+const struct method request_hello = {"hello", method_hello, METHOD_ANON | METHOD_NODE,
+                                     "version name instance certFrom certUntil standing"};
 
 static void write_members(struct master *m, struct buf *b, uint64_t leader, const struct replica_stats *stats)
 {
@@ -518,7 +521,7 @@ static void write_state(struct master *m, struct buf *b)
     }
 }
 
-void method_cluster(struct call *c)
+static void method_cluster(struct call *c)
 {
     struct master *m = c->m;
     struct replica_stats stats;
@@ -555,3 +558,5 @@ void method_cluster(struct call *c)
     call_reply(c, &b);
     buf_close(&b);
 }
+
+const struct method request_cluster = {"cluster", method_cluster, 0, ""};

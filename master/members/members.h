@@ -9,8 +9,6 @@ bool members_find(struct master *m, uint64_t id, const char *address, struct rep
 bool members_up(struct master *m, uint64_t id);          /* ourselves, or heard of lately */
 unsigned members_voters(struct master *m, unsigned *up); /* how many there are; *up: that are up */
 const char *members_role(int role);                      /* "voter", "standby", "spare" */
-void method_hello(struct call *c);
-void method_cluster(struct call *c);
 void method_announce(struct call *c);
 /* What is said of a state that is nearly full; false: it is not. */
 bool members_state_warning(const struct replica_state *s, char *out, size_t size);

@@ -91,7 +91,7 @@ static int put_nodes_event(struct call *c, struct txn *t, struct str node, struc
     return put_event(m, &c->arena, t, doc, err);
 }
 
-void method_node_events(struct call *c)
+static void method_node_events(struct call *c)
 {
     struct mp list = call_param(c, "events");
     struct str node;
@@ -125,3 +125,6 @@ void method_node_events(struct call *c)
     txn_close(&t);
     master_wake(c->m);
 }
+
+const struct method request_node_events = {"node.events", method_node_events,
+                                           METHOD_NODE | METHOD_LEADER | METHOD_WRITES_NODE, "name events"};

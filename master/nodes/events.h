@@ -4,7 +4,6 @@
 
 #include "master/front/call.h"
 
-void method_node_events(struct call *c);
 /* An event about an object of the tip: `reason`, Warning. Best effort: nobody waits for it. False: the same was told
  * less than a minute ago. */
 bool events_warn(struct master *m, const struct object *about, const char *reason, struct str message);

@@ -528,15 +528,20 @@ static void feed_start(struct call *c, bool routes)
     mark_dirty(f);
 }
 
-void method_node_refs(struct call *c)
+static void method_node_refs(struct call *c)
 {
     feed_start(c, false);
 }
 
-void method_node_routes(struct call *c)
+const struct method request_node_refs = {"node.refs", method_node_refs, METHOD_NODE | METHOD_LEADER, "name revision"};
+
+static void method_node_routes(struct call *c)
 {
     feed_start(c, true);
 }
+
+const struct method request_node_routes = {"node.routes", method_node_routes, METHOD_NODE | METHOD_LEADER,
+                                           "name changes"};
 
 /* ---- Life ---- */
 

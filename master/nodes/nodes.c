@@ -312,7 +312,7 @@ static void registered(const struct txn_result *result, const struct error *erro
     free(r);
 }
 
-void method_node_register(struct call *c)
+static void method_node_register(struct call *c)
 {
     struct mp body = call_param(c, "node");
     struct value *doc = NULL;
@@ -366,6 +366,10 @@ void method_node_register(struct call *c)
     txn_close(&t);
     master_wake(m);
 }
+
+const struct method request_node_register = {"node.register", method_node_register,
+                                             METHOD_NODE | METHOD_LEADER | METHOD_WRITES_NODE | METHOD_AGAIN,
+                                             "node instance"};
 
 /* ---- Heartbeats ---- */
 
@@ -627,7 +631,7 @@ static int put_node_status(struct call *c, struct txn *t, struct str node, struc
     return rv != 0 ? rv : txn_update_value(t, k, doc, TXN_PART_STATUS, 0, err);
 }
 
-void method_node_status(struct call *c)
+static void method_node_status(struct call *c)
 {
     struct str node;
     struct mp pods = call_param(c, "pods"), node_status = call_param(c, "node");
@@ -672,9 +676,12 @@ void method_node_status(struct call *c)
     master_wake(c->m);
 }
 
+const struct method request_node_status = {"node.status", method_node_status,
+                                           METHOD_NODE | METHOD_LEADER | METHOD_WRITES_NODE, "name pods node gone"};
+
 /* ---- Orders ---- */
 
-void method_node_pods(struct call *c)
+static void method_node_pods(struct call *c)
 {
     struct str node;
     if (call_own_node(c, &node)) {
@@ -686,3 +693,5 @@ void method_node_pods(struct call *c)
         verb_watch(&c->api, &q);
     }
 }
+
+const struct method request_node_pods = {"node.pods", method_node_pods, METHOD_NODE | METHOD_LEADER, "name revision"};

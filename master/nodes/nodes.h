@@ -10,11 +10,6 @@ bool call_own_node(struct call *c, struct str *name);
 /* Is there something left of the node's allowance for a call of this size? False: the call has been failed
  * (restrict.h). */
 bool node_may_write(struct call *c, struct str node);
-void method_node_register(struct call *c);
-void method_node_pods(struct call *c);
-void method_node_refs(struct call *c);
-void method_node_routes(struct call *c);
-void method_node_status(struct call *c);
 #define NODES_INSTANCE_MAX      80
 #define NODES_HEARTBEAT_LOOK_MS 50 /* denser heartbeats of a connection are counted and not looked at */
 void nodes_on_heartbeat(struct session *s, struct mp params);

@@ -384,7 +384,9 @@ static void begin(struct call *c)
     start_thread(b);
 }
 
-void method_backup(struct call *c)
+static void method_backup(struct call *c)
 {
     call_read(c, begin);
 }
+
+const struct method request_backup = {"backup", method_backup, 0, "stale"};

@@ -4,7 +4,6 @@
 
 #include "master/front/call.h"
 
-void method_backup(struct call *c);
 void backups_expire(struct master *m, int64_t now_ms); /* those whose readers stand still */
 
 #endif
