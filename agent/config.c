@@ -8,6 +8,7 @@
 
 #include "agent/util/fsutil.h"
 #include "proto/model/msgpack.h"
+#include "proto/net/loop.h"
 #include "proto/rpc/api.h"
 #include "proto/rpc/rpc.h"
 #include "proto/text/text.h"
@@ -269,18 +270,18 @@ int config_join(const struct config_join *join, struct error *err)
     snprintf(who.name, sizeof who.name, "%s", join->name);
     int rv = pki_make_request(&who, &j.csr, &j.key, err);
     rv = rv != 0 ? rv : net_tls_new(NULL, NULL, NULL, j.fingerprint, &tls, err);
+    rv = rv != 0 ? rv : net_loop_init(&j.loop, err);
     if (rv == 0) {
-        uv_loop_init(&j.loop);
         for (unsigned i = 0; join->masters[i] != NULL && !j.done; i++) {
             try_master(&j, tls, join->masters[i]);
         }
         uv_loop_close(&j.loop);
-        net_tls_unref(tls);
         rv = j.rv;
         if (rv != 0 && err != NULL) {
             *err = j.error;
         }
     }
+    net_tls_unref(tls);
     free(j.csr);
     pki_free_key(j.key);
     return rv;

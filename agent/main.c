@@ -17,6 +17,7 @@
 #include "base/hash.h"
 #include "base/process.h"
 #include "proto/model/quantity.h"
+#include "proto/net/loop.h"
 #include "proto/rpc/api.h"
 #include "proto/schema/kind.h"
 
@@ -366,7 +367,10 @@ static int run(const struct options *o)
     if (strcmp(o->runtime, "crun") != 0 && strcmp(o->runtime, "hollow") != 0) {
         return fail_usage("--runtime is crun or hollow, not ", o->runtime);
     }
-    uv_loop_init(&d.loop);
+    if (net_loop_init(&d.loop, &err) != 0) {
+        fprintf(stderr, "reeve-agent: %s\n", err.message);
+        return 1;
+    }
     d.agents = xcalloc((size_t)count, sizeof *d.agents);
     d.logs = xcalloc((size_t)count, sizeof *d.logs);
     d.rates = log_rates_new();

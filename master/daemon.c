@@ -38,6 +38,7 @@
 #include "master/members/level.h"
 #include "master/members/members.h"
 #include "master/members/removed.h"
+#include "proto/net/loop.h"
 #include "master/nodes/feeds.h"
 #include "master/nodes/nodes.h"
 #include "master/rescue/backup.h"
@@ -489,7 +490,8 @@ static void on_signal(uv_signal_t *sig, int signum)
 
 static void init_handles(struct master *m)
 {
-    uv_loop_init(&m->loop);
+    int rv = uv_loop_init(&m->loop);
+    assert(rv == 0); /* there was room for it a moment ago */
     uv_check_init(&m->loop, &m->check);
     uv_prepare_init(&m->loop, &m->prepare);
     uv_idle_init(&m->loop, &m->idle);
@@ -541,6 +543,10 @@ static void free_master(struct master *m)
 
 int master_run(const struct master_config *config, enum master_damage *damage, struct error *err)
 {
+    int rv = net_loop_room(err);
+    if (rv != 0) {
+        return rv;
+    }
     struct master *m = xcalloc(1, sizeof *m);
     m->config = *config;
     m->env = env_real();
@@ -570,7 +576,7 @@ int master_run(const struct master_config *config, enum master_damage *damage, s
     m->rotate = rotate_new();
     m->levels = levels_new();
     init_handles(m);
-    int rv = make_gate(m, err);
+    rv = make_gate(m, err);
     if (rv == 0) {
         rv = identity_load(m, err);
     }

@@ -7,6 +7,7 @@
 
 #include "base/env.h"
 #include "client/api/api_internal.h"
+#include "proto/net/loop.h"
 #include "proto/rpc/api.h"
 
 #define API_CLOSE_MS 500 /* a session that does not close within it is left to the end of the process */
@@ -174,7 +175,12 @@ int api_new(const struct config_target *target, int64_t deadline_ms, bool notes,
     }
     net_tls_set_refused(tls, str_of(target->refused == NULL ? "" : target->refused));
     struct api *a = xcalloc(1, sizeof(*a));
-    uv_loop_init(&a->loop);
+    rc = net_loop_init(&a->loop, err);
+    if (rc != 0) {
+        net_tls_unref(tls);
+        free(a);
+        return rc;
+    }
     uv_timer_init(&a->loop, &a->timer);
     api_ping_init(a);
     a->tls = tls;

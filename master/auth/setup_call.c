@@ -3,6 +3,7 @@
 #include <uv.h>
 
 #include "master/auth/setup.h"
+#include "proto/net/loop.h"
 #include "proto/rpc/rpc.h"
 
 #define STOP_LOOK_MS 200
@@ -61,8 +62,10 @@ int setup_call(struct net_tls *tls, const char *addr, const char *method, struct
     uv_loop_t loop;
     struct error local = {0};
     struct calling c = {.result = result, .rv = ERR_CLOSED, .err = &local};
-    uv_loop_init(&loop);
     buf_reset(result);
+    if (net_loop_init(&loop, err) != 0) {
+        return ERR_LIMIT;
+    }
     c.rpc = rpc_session_connect(&loop, tls, addr, ALPN_RPC, timeout_ms,
                                 &(struct rpc_config){.handler.on_close = closed, .data = &c});
     uv_timer_init(&loop, &c.stop);

@@ -11,6 +11,7 @@
 
 #include "base/fs.h"
 #include "base/mem.h"
+#include "proto/net/loop.h"
 #include "raft-store/disk/snapfile.h"
 #include "raft-store/raft/uv_stub.h"
 
@@ -131,7 +132,9 @@ int seed_write(const char *dir, const struct seed *seed, struct error *err)
 {
     assert(seed->id != 0 && seed->term > 0 && seed->index > 0 && seed->state != NULL);
     struct seeding s = {.transport = uv_stub_transport()};
-    uv_loop_init(&s.loop);
+    if (net_loop_init(&s.loop, err) != 0) {
+        return ERR_LIMIT;
+    }
     int rv = raft_uv_init(&s.io, &s.loop, dir, &s.transport), rc;
     if (rv != 0) {
         rc = failed(&s, rv, dir, "open", err);
