@@ -5,9 +5,15 @@
 
 #include "client/cmd/create.h"
 #include "client/cmd/editor.h"
+#include "client/cmd/service.h"
 #include "proto/text/text.h"
 
 int create_made(struct rctl *r, struct value *doc)
+{
+    return create_made_as(r, doc, "created");
+}
+
+int create_made_as(struct rctl *r, struct value *doc, const char *verb)
 {
     struct error err = {0};
     enum dry_run dry;
@@ -21,7 +27,7 @@ int create_made(struct rctl *r, struct value *doc)
     common_record(r, doc, false);
     doc = opt_flag(r, "save-config") ? common_save_config(r, doc) : doc;
     if (dry == DRY_RUN_CLIENT) {
-        return common_print_value(r, k, doc, "created", dry);
+        return common_print_value(r, k, doc, verb, dry);
     }
     if (rctl_connect(r, &err) != 0) {
         return rctl_fail(r, &err);
@@ -30,7 +36,7 @@ int create_made(struct rctl *r, struct value *doc)
     if (common_create(r, doc, dry, &o, &err) != 0) {
         return rctl_fail(r, &err);
     }
-    return common_print_object(r, o, "created", dry);
+    return common_print_object(r, o, verb, dry);
 }
 
 struct value *create_document(struct rctl *r, const char *api_version, const char *kind, const char *name,
@@ -56,7 +62,7 @@ struct value *create_document(struct rctl *r, const char *api_version, const cha
 static int unknown_word(struct rctl *r, const char *word)
 {
     return rctl_usage(r,
-                      "create from the command line knows configmap, secret, namespace and deployment, not "
+                      "create from the command line knows configmap, secret, namespace, deployment and service, not "
                       "\"%s\"; everything else comes from a manifest: -f FILE",
                       word);
 }
@@ -284,8 +290,9 @@ static const struct command create_deployment = {
 /* ---- What Kubernetes makes and Reeve has not yet ---- */
 
 #define LATER                                                                                                          \
-    "job,cronjob,cj,role,rolebinding,clusterrole,clusterrolebinding,service,svc,serviceaccount,sa,ingress,ing,quota,"  \
-    "resourcequota,poddisruptionbudget,pdb,priorityclass,pc,token"
+    "job,cronjob,cj,role,rolebinding,clusterrole,clusterrolebinding,serviceaccount,sa,ingress,ing,quota,"              \
+    "resourcequota,"                                                                                                   \
+    "poddisruptionbudget,pdb,priorityclass,pc,token"
 
 static int run_later(struct rctl *r)
 {
@@ -301,8 +308,8 @@ static int run_later(struct rctl *r)
     }
     struct error err = {0};
     error_set(&err, ERR_UNSUPPORTED,
-              "%s is not there yet; create makes configmap, secret, namespace and deployment, and Pods and ReplicaSets "
-              "from manifests: -f FILE",
+              "%s is not there yet; create makes configmap, secret, namespace, deployment and service, and Pods and "
+              "ReplicaSets from manifests: -f FILE",
               name);
     return rctl_fail_here(r, &err);
 }
@@ -311,7 +318,7 @@ static const struct command create_later = {
     .name = "later",
     .alias = LATER,
     .usage = "...",
-    .summary = "job, cronjob, role, service, serviceaccount, ingress, quota, ...: not there yet",
+    .summary = "job, cronjob, role, serviceaccount, ingress, quota, ...: not there yet",
     .examples = "  rctl create job hello --image=hello:1.0\n",
     .run = run_later,
     .raw = true,
@@ -323,12 +330,12 @@ static const struct option_row create_options[] = {
     {"edit", 0, OPTION_FLAG, NULL, NULL, NULL, "edit the objects before they are created"},
     OPTION_ROWS_CREATE,
 };
-static const struct command *const create_subs[] = {&create_configmap,  &create_secret, &create_namespace,
-                                                    &create_deployment, &create_later,  NULL};
+static const struct command *const create_subs[] = {
+    &create_configmap, &create_secret, &create_namespace, &create_deployment, &create_service, &create_later, NULL};
 const struct command command_create = {
     .name = "create",
     .usage = "-f FILE... | configmap NAME ... | secret generic|tls|docker-registry NAME ... | namespace NAME | "
-             "deployment NAME ...",
+             "deployment NAME ... | service TYPE NAME ...",
     .summary = "Create objects from manifests or from the command line",
     .examples = "  rctl create -f pod.yaml\n"
                 "  # all manifests of a directory, checked by the cluster but not stored\n"

@@ -13,6 +13,8 @@ struct value *create_document(struct rctl *r, const char *api_version, const cha
                               bool namespaced);
 /* Checks a document made here, then creates or prints it. Returns an exit code. */
 int create_made(struct rctl *r, struct value *doc);
+/* The same, told as `service/web exposed`. */
+int create_made_as(struct rctl *r, struct value *doc, const char *verb);
 
 extern const struct command create_configmap, create_secret;
 

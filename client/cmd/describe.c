@@ -59,8 +59,11 @@ static int fetch(struct rctl *r, const struct object *o, struct related *rel, st
         if (row[i].field != NULL) {
             q.field_selector = arena_printf(&r->arena, "%s=%.*s", row[i].field, STR_ARG(o->name));
         }
+        if (row[i].label != NULL) {
+            q.label_selector = arena_printf(&r->arena, "%s=%.*s", row[i].label, STR_ARG(o->name));
+        }
         rc = api_list(r->api, &q, &rel->lists[i], err);
-        if (row[i].field == NULL) {
+        if (row[i].field == NULL && row[i].label == NULL) {
             keep_owned(&rel->lists[i], o);
         }
     }

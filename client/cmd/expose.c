@@ -1,67 +1,243 @@
-/* rctl expose, autoscale: what people type and Reeve has not yet, told by its name, with what to do instead. */
-#include "client/cmd/common.h"
+/* rctl expose: a Service for what a Deployment, ReplicaSet, pod or another Service selects. Source: kubectl expose. */
+#include <stdlib.h>
+#include <string.h>
 
-/* Every option that kubectl knows there: the answer is the same, and it must not be "unknown option". */
-#define TAKEN(name, letter)                                                                                            \
-    {                                                                                                                  \
-        name, letter, OPTION_VALUE, NULL, NULL, "VALUE", "taken; see above"                                            \
-    }
+#include "client/cmd/create.h"
+#include "client/cmd/service.h"
+#include "proto/patch/patch.h"
+#include "proto/text/text.h"
 
-static int not_yet(struct rctl *r, const char *kind, const char *instead)
+static const struct option_row expose_options[] = {
+    {"port", 0, OPTION_VALUE, NULL, NULL, "PORT", "port of the service; otherwise those that the containers say"},
+    {"target-port", 0, OPTION_VALUE, NULL, NULL, "PORT", "port of the pods, number or name; otherwise the same"},
+    {"protocol", 0, OPTION_VALUE, NULL, NULL, "PROTOCOL", "TCP, UDP or SCTP"},
+    {"name", 0, OPTION_VALUE, NULL, NULL, "NAME", "of the service; otherwise that of what is exposed"},
+    {"type", 0, OPTION_VALUE, NULL, NULL, "TYPE", "ClusterIP, NodePort, LoadBalancer or ExternalName"},
+    {"selector", 0, OPTION_VALUE, NULL, NULL, "KEY=VALUE,...", "labels of the pods; otherwise what the object selects"},
+    {"labels", 'l', OPTION_VALUE, NULL, NULL, "KEY=VALUE,...", "labels of the service; otherwise the object's"},
+    {"cluster-ip", 0, OPTION_VALUE, NULL, NULL, "IP", "its address, or None for none"},
+    {"external-ip", 0, OPTION_VALUE, NULL, NULL, "IP", "a further address whose traffic reaches the nodes"},
+    {"load-balancer-ip", 0, OPTION_VALUE, NULL, NULL, "IP", "the address that a LoadBalancer should get"},
+    {"session-affinity", 0, OPTION_VALUE, NULL, NULL, "AFFINITY", "None or ClientIP"},
+    {"overrides", 0, OPTION_VALUE, NULL, NULL, "JSON", "merged into the service before it is made"},
+    {"override-type", 0, OPTION_VALUE, "merge", NULL, "TYPE", "of --overrides: merge, strategic or json"},
+    OPTION_ROWS_FILES,
+    OPTION_ROWS_CREATE,
+};
+
+/* ---- Of what is exposed ---- */
+
+static struct mp pod_spec_of(const struct object *o)
 {
-    struct error err = {0};
-    error_set(&err, ERR_UNSUPPORTED, "%s is not there yet; %s", kind, instead);
-    return rctl_fail_here(r, &err);
+    return mp_path(object_mp(o), o->kind->id == KIND_POD ? "spec" : "spec.template.spec");
 }
 
-static const struct option_row expose_options[] = {OPTION_ROWS_FILES,
-                                                   OPTION_ROWS_WRITE,
-                                                   OPTION_ROW_DRY_RUN,
-                                                   OPTION_ROW_OUTPUT,
-                                                   OPTION_ROW_SELECTOR,
-                                                   TAKEN("port", 0),
-                                                   TAKEN("target-port", 0),
-                                                   TAKEN("name", 0),
-                                                   TAKEN("type", 0),
-                                                   TAKEN("protocol", 0),
-                                                   TAKEN("cluster-ip", 0),
-                                                   TAKEN("external-ip", 0),
-                                                   TAKEN("labels", 0),
-                                                   TAKEN("session-affinity", 0),
-                                                   TAKEN("load-balancer-ip", 0),
-                                                   TAKEN("overrides", 0)};
+static int copy_map(struct rctl *r, struct mp from, struct value *to)
+{
+    int n = 0;
+    for (struct mp_iter it = mp_iter(from); mp_next(&it); n++) {
+        value_set_str_key(&r->arena, to, it.key, value_str(&r->arena, mp_str(it.value)));
+    }
+    return n;
+}
+
+static int put_selector(struct rctl *r, const struct object *o, struct value *spec, struct error *err)
+{
+    struct value *selector = value_ensure_map(&r->arena, spec, "selector");
+    if (opt(r, "selector") != NULL) {
+        return service_put_pairs(r, "selector", opt(r, "selector"), selector, err);
+    }
+    const char *title = resource_title(&r->arena, o->kind, o->name);
+    struct mp from = o->kind->id == KIND_POD       ? object_labels(o)
+                     : o->kind->id == KIND_SERVICE ? mp_path(object_mp(o), "spec.selector")
+                                                   : mp_path(object_mp(o), "spec.selector.matchLabels");
+    if (o->kind->id != KIND_POD && o->kind->id != KIND_SERVICE &&
+        mp_count(mp_path(object_mp(o), "spec.selector.matchExpressions")) > 0) {
+        return error_set(err, ERR_UNSUPPORTED,
+                         "%s selects by expressions, which a Service can't; give the labels: --selector=KEY=VALUE,...",
+                         title);
+    }
+    if (copy_map(r, from, selector) == 0) {
+        return error_set(err, ERR_INVALID, "%s %s and cannot be exposed", title,
+                         o->kind->id == KIND_POD ? "has no labels" : "selects nothing");
+    }
+    return 0;
+}
+
+static unsigned count_container_ports(const struct object *o)
+{
+    unsigned n = 0;
+    for (struct mp_iter c = mp_iter(mp_get(pod_spec_of(o), "containers")); mp_next(&c);) {
+        n += mp_count(mp_get(c.value, "ports"));
+    }
+    return n;
+}
+
+/* One port of the object; several need names. */
+static void add_port_of(struct rctl *r, struct value *doc, struct mp port, const char *number, unsigned at, bool many)
+{
+    struct str protocol = mp_str(mp_get(port, "protocol"));
+    service_add_port(r, doc, many ? arena_printf(&r->arena, "port-%u", at) : NULL, mp_int(mp_get(port, number), 0),
+                     opt(r, "target-port"),
+                     opt(r, "protocol") != NULL ? opt(r, "protocol")
+                     : protocol.n > 0           ? common_cstr(r, protocol)
+                                                : "TCP");
+}
+
+static int put_ports(struct rctl *r, const struct object *o, struct value *doc, struct error *err)
+{
+    int64_t port;
+    if (opt(r, "port") != NULL) {
+        int rc = args_int("port", opt(r, "port"), 1, 65535, &port, err);
+        if (rc == 0) {
+            service_add_port(r, doc, NULL, port, opt(r, "target-port"),
+                             opt(r, "protocol") != NULL ? opt(r, "protocol") : "TCP");
+        }
+        return rc;
+    }
+    unsigned at = 0, count = count_container_ports(o);
+    if (o->kind->id == KIND_SERVICE) {
+        struct mp ports = mp_path(object_mp(o), "spec.ports");
+        for (struct mp_iter it = mp_iter(ports); mp_next(&it);) {
+            add_port_of(r, doc, it.value, "port", ++at, mp_count(ports) > 1);
+        }
+    }
+    for (struct mp_iter c = mp_iter(mp_get(pod_spec_of(o), "containers")); mp_next(&c);) {
+        for (struct mp_iter it = mp_iter(mp_get(c.value, "ports")); mp_next(&it);) {
+            add_port_of(r, doc, it.value, "containerPort", ++at, count > 1);
+        }
+    }
+    bool headless = opt(r, "cluster-ip") != NULL && strcmp(opt(r, "cluster-ip"), "None") == 0;
+    return at > 0 || headless ? 0
+                              : error_set(err, ERR_USAGE, "%s says no port; give one: --port=PORT",
+                                          resource_title(&r->arena, o->kind, o->name));
+}
+
+/* ---- The Service ---- */
+
+static void put_text(struct rctl *r, struct value *spec, const char *key, const char *option)
+{
+    if (opt(r, option) != NULL) {
+        value_set(&r->arena, spec, key, value_cstr(&r->arena, opt(r, option)));
+    }
+}
+
+static int override(struct rctl *r, struct value **doc, struct error *err)
+{
+    struct value **docs, *out;
+    unsigned count = 0;
+    if (opt(r, "overrides") == NULL) {
+        return 0;
+    }
+    int type = patch_type_parse(str_of(opt(r, "override-type")));
+    if (type < 0) {
+        return error_set(err, ERR_USAGE, "--override-type is merge, strategic or json, not \"%s\"",
+                         opt(r, "override-type"));
+    }
+    int rc = yaml_read(&r->arena, str_of(opt(r, "overrides")), "--overrides", &docs, &count, err);
+    if (rc == 0 && count != 1) {
+        return error_set(err, ERR_USAGE, "--overrides is one document");
+    }
+    rc = rc != 0 ? rc
+                 : patch_apply((enum patch_type)type, kind_by_id(KIND_SERVICE), &r->arena, *doc, docs[0], &out, err);
+    *doc = rc == 0 ? value_copy(&r->arena, out) : *doc;
+    return rc;
+}
+
+static int make(struct rctl *r, const struct object *o, struct value **out, struct error *err)
+{
+    struct arena *a = &r->arena;
+    struct str own = {o->name.p, MIN(o->name.n, 63u)};
+    struct value *doc = *out = service_document(r, opt(r, "name") != NULL ? opt(r, "name") : common_cstr(r, own));
+    struct value *meta = value_get(doc, "metadata"), *spec = value_get(doc, "spec"), *labels = value_map(a);
+    value_set(a, meta, "namespace", value_str(a, o->ns));
+    int rc = opt(r, "labels") != NULL ? service_put_pairs(r, "labels", opt(r, "labels"), labels, err) : 0;
+    if (opt(r, "labels") == NULL) {
+        copy_map(r, object_labels(o), labels);
+    }
+    if (value_count(labels) > 0) {
+        value_set(a, meta, "labels", labels);
+    }
+    rc = rc != 0 ? rc : put_ports(r, o, doc, err);
+    rc = rc != 0 ? rc : put_selector(r, o, spec, err);
+    put_text(r, spec, "type", "type");
+    put_text(r, spec, "clusterIP", "cluster-ip");
+    put_text(r, spec, "loadBalancerIP", "load-balancer-ip");
+    put_text(r, spec, "sessionAffinity", "session-affinity");
+    if (opt(r, "external-ip") != NULL) {
+        value_append(a, value_ensure_list(a, spec, "externalIPs"), value_cstr(a, opt(r, "external-ip")));
+    }
+    return rc != 0 ? rc : override(r, out, err);
+}
+
+/* ---- The command ---- */
+
+static bool can_be_exposed(const struct kind *k)
+{
+    return k->id == KIND_POD || k->id == KIND_SERVICE || k->id == KIND_REPLICASET || k->id == KIND_DEPLOYMENT;
+}
+
+/* The selector is the Service's, so it can't choose among the objects: each is named. */
+static int find(struct rctl *r, struct api_list *out, struct error *err)
+{
+    struct resources res = {0};
+    struct manifest m = {0};
+    bool files = common_files_given(r);
+    int rc =
+        files ? common_manifests(r, &m, err) : resource_parse(&r->arena, r->args.words, r->args.words_count, &res, err);
+    rc = rc != 0 ? rc : rctl_connect(r, err);
+    for (unsigned i = 0; i < (files ? m.count : res.count) && rc == 0; i++) {
+        struct resource one = {.kind = files ? m.items[i].kind : res.items[i].kind,
+                               .name = files ? m.items[i].name : res.items[i].name,
+                               .ns = files ? m.items[i].ns : res.items[i].ns};
+        if (one.name == NULL) {
+            rc = error_set(err, ERR_USAGE, "which %s? expose %s/NAME --port=PORT", one.kind->singular,
+                           one.kind->singular);
+        } else if (!can_be_exposed(one.kind)) {
+            rc = error_set(err, ERR_USAGE, "cannot expose a %s; a pod, Service, ReplicaSet or Deployment can",
+                           one.kind->name);
+        } else {
+            struct object *o;
+            rc = resource_get(r, &one, one.ns != NULL ? one.ns : rctl_namespace(r), false, &o, err);
+            if (rc == 0) {
+                common_add_object(out, o);
+            }
+        }
+    }
+    return rc;
+}
 
 static int run_expose(struct rctl *r)
 {
-    return not_yet(r, "Service",
-                   "\"rctl port-forward TYPE/NAME LOCAL:PORT\" reaches a pod, hostPort opens a node's port");
+    struct error err = {0};
+    CLEANUP_LIST struct api_list list = {0};
+    if (!common_files_given(r) && r->args.words_count == 0) {
+        return rctl_usage(r, "what? expose TYPE/NAME --port=PORT");
+    }
+    if (common_files_given(r) && opt(r, "selector") != NULL) {
+        return rctl_usage(r, "--selector is the Service's, and would choose among the objects of -f; give TYPE/NAME");
+    }
+    if (find(r, &list, &err) != 0) {
+        return common_fail(r, &err);
+    }
+    int code = EXIT_DONE;
+    for (unsigned i = 0; i < list.count && code == EXIT_DONE; i++) {
+        struct value *doc;
+        code = make(r, list.items[i], &doc, &err) != 0 ? common_fail(r, &err) : create_made_as(r, doc, "exposed");
+    }
+    return code;
 }
 
 const struct command command_expose = {
     .name = "expose",
-    .usage = "TYPE/NAME --port=PORT",
-    .summary = "Make a Service (not there yet)",
-    .examples = "  rctl expose deploy/hello --port=80\n",
+    .usage = "TYPE/NAME --port=PORT [--target-port=PORT] [--name=NAME] [--type=TYPE]",
+    .summary = "Make a Service for what a Deployment, ReplicaSet, pod or Service selects",
+    .examples = "  rctl expose deploy/hello --port=80 --target-port=8000\n"
+                "  # a port on every node\n"
+                "  rctl expose deploy/hello --name=hello-outside --port=80 --type=NodePort\n"
+                "  # a manifest to begin with\n"
+                "  rctl expose pod hello --port=80 --dry-run=client -o yaml > service.yaml\n",
     .options = expose_options,
     .options_count = ARRAY_SIZE(expose_options),
     .run = run_expose,
-};
-
-static const struct option_row autoscale_options[] = {OPTION_ROWS_FILES,       OPTION_ROWS_WRITE, OPTION_ROW_DRY_RUN,
-                                                      OPTION_ROW_OUTPUT,       TAKEN("min", 0),   TAKEN("max", 0),
-                                                      TAKEN("cpu-percent", 0), TAKEN("name", 0)};
-
-static int run_autoscale(struct rctl *r)
-{
-    return not_yet(r, "HorizontalPodAutoscaler", "\"rctl scale TYPE/NAME --replicas=N\" sets the number of pods");
-}
-
-const struct command command_autoscale = {
-    .name = "autoscale",
-    .usage = "TYPE/NAME --max=N",
-    .summary = "Scale by load (not there yet)",
-    .examples = "  rctl autoscale deploy/hello --min=1 --max=3\n",
-    .options = autoscale_options,
-    .options_count = ARRAY_SIZE(autoscale_options),
-    .run = run_autoscale,
 };

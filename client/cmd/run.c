@@ -4,6 +4,7 @@
 
 #include "client/cmd/attach.h"
 #include "client/cmd/create.h"
+#include "client/cmd/service.h"
 #include "client/cmd/session.h"
 #include "proto/patch/patch.h"
 #include "proto/text/text.h"
@@ -27,7 +28,7 @@ static const struct option_row run_options[] = {
     {"rm", 0, OPTION_FLAG, NULL, NULL, NULL, "delete the pod at the end"},
     {"quiet", 'q', OPTION_FLAG, NULL, NULL, NULL, "only what the container prints"},
     {"pod-running-timeout", 0, OPTION_VALUE, "1m", NULL, "DURATION", "how long to wait until the pod runs"},
-    {"expose", 0, OPTION_FLAG, NULL, NULL, NULL, "a Service for it (not there yet)"},
+    {"expose", 0, OPTION_FLAG, NULL, NULL, NULL, "a Service for it, with the port of --port"},
     OPTION_ROWS_CREATE,
 };
 
@@ -154,8 +155,8 @@ static int check_options(struct rctl *r, bool *attach, struct error *err)
     if (!known) {
         return error_set(err, ERR_USAGE, "--restart is Always, OnFailure or Never, not \"%s\"", opt(r, "restart"));
     }
-    if (opt_flag(r, "expose")) {
-        return error_set(err, ERR_USAGE, "--expose makes a Service, and Service is not there yet");
+    if (opt_flag(r, "expose") && opt(r, "port") == NULL) {
+        return error_set(err, ERR_USAGE, "--expose makes a Service: which port? --port=PORT");
     }
     if (opt_flag(r, "tty") && !in) {
         return error_set(err, ERR_USAGE, "-t needs -i: a terminal without input is of no use");
@@ -362,6 +363,23 @@ static int remove_pod(struct rctl *r, const struct object *pod)
     return EXIT_DONE;
 }
 
+/* The Service of --expose, for the pod that was made. */
+static int expose(struct rctl *r, const struct value *pod)
+{
+    struct error err = {0};
+    int64_t port;
+    struct value *doc = service_document(r, r->args.words[0]), *labels = value_path(pod, "metadata.labels");
+    if (args_int("port", opt(r, "port"), 1, 65535, &port, &err) != 0) {
+        return rctl_usage(r, "%s", err.message);
+    }
+    service_add_port(r, doc, NULL, port, NULL, "TCP");
+    value_set(&r->arena, value_get(doc, "spec"), "selector", value_copy(&r->arena, labels));
+    if (opt(r, "output") != NULL && strcmp(opt(r, "output"), "yaml") == 0) {
+        fputs("---\n", r->out);
+    }
+    return create_made(r, doc);
+}
+
 static int run_run(struct rctl *r)
 {
     struct error err = {0};
@@ -371,7 +389,8 @@ static int run_run(struct rctl *r)
         return common_fail(r, &err);
     }
     if (!attach) {
-        return create_made(r, doc);
+        int made = create_made(r, doc);
+        return made == EXIT_DONE && opt_flag(r, "expose") ? expose(r, doc) : made;
     }
     bool in = opt_flag(r, "stdin"), tty = session_wants_tty(r);
     CLEANUP_OBJECT struct object *pod = NULL;
@@ -382,7 +401,8 @@ static int run_run(struct rctl *r)
     if (rctl_connect(r, &err) != 0 || common_create(r, doc, DRY_RUN_NONE, &pod, &err) != 0) {
         return rctl_fail(r, &err);
     }
-    int code = attach_to(r, pod, NULL, in, tty, true);
+    int code = opt_flag(r, "expose") ? expose(r, doc) : EXIT_DONE;
+    code = code != EXIT_DONE ? code : attach_to(r, pod, NULL, in, tty, true);
     if (code == EXIT_DONE && strcmp(opt(r, "restart"), "Always") != 0) {
         int ended = exit_code_of_container(r, pod, NULL);
         code = ended > 0 ? ended : code;
@@ -399,6 +419,8 @@ const struct command command_run = {
                 "  # arguments of the image's command; another command\n"
                 "  rctl run once --image=busybox:1.35 --restart=Never -- echo hello\n"
                 "  rctl run once --image=busybox:1.35 --restart=Never --command -- sh -c 'echo hello'\n"
+                "  # with a Service of the same name\n"
+                "  rctl run web --image=nginx:1.22 --port=80 --expose\n"
                 "  # a shell that is gone afterwards\n"
                 "  rctl run sh --image=busybox:1.35 -ti --rm --restart=Never -- sh\n"
                 "  # a manifest to begin with\n"

@@ -13,6 +13,9 @@
     X(replicaset, REPLICASET, 6)                                                                                       \
     X(deployment, DEPLOYMENT, 7)                                                                                       \
     X(event, EVENT, 8)                                                                                                 \
-    X(clusterconfiguration, CLUSTERCONFIGURATION, 9)
+    X(clusterconfiguration, CLUSTERCONFIGURATION, 9)                                                                   \
+    X(service, SERVICE, 10)                                                                                            \
+    X(endpoints, ENDPOINTS, 11)                                                                                        \
+    X(endpointslice, ENDPOINTSLICE, 12)
 
 #endif

@@ -324,7 +324,7 @@ static const struct column columns[] = {
     {.title = "CONTAINER-RUNTIME", .wide = true, .cell = cell_runtime},
 };
 
-static const struct kind_related related[] = {{KIND_POD, "spec.nodeName"}, {0}};
+static const struct kind_related related[] = {{.kind = KIND_POD, .field = "spec.nodeName"}, {0}};
 
 const struct kind kind_node = {
     .id = KIND_NODE,

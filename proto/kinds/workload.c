@@ -227,8 +227,8 @@ void workload_references(const struct object *o, kind_reference_cb *cb, void *da
     pod_spec_references(mp_path(object_mp(o), "spec.template.spec"), o->ns, cb, data);
 }
 
-static const struct kind_related replicaset_related[] = {{KIND_POD, NULL}, {0}};
-static const struct kind_related deployment_related[] = {{KIND_REPLICASET, NULL}, {0}};
+static const struct kind_related replicaset_related[] = {{.kind = KIND_POD}, {0}};
+static const struct kind_related deployment_related[] = {{.kind = KIND_REPLICASET}, {0}};
 
 const struct kind kind_replicaset = {
     .id = KIND_REPLICASET,

@@ -3,9 +3,9 @@
  * Defaulting, validation, explain, patches, printing and canonical encoding are written once and read these tables
  * (proto/kinds/NAME.c holds them; proto/kinds/list.h lists them). What others do for "every kind" (garbage collection,
  * deletion of a namespace, watches, admission, sealing of secrets, what agents are told of) reads them as well. Adding
- * a kind is adding a table and a row. Source: Kubernetes API reference v1.33, group "" (Namespace, Pod, Node,
- * ConfigMap, Secret, Event), apps/v1 (ReplicaSet, Deployment); field names, types, defaults and rules as documented
- * there. */
+ * a kind is adding a table and a row. Source: Kubernetes API reference v1.33, group "" (Namespace, Pod, Node, Service,
+ * Endpoints, ConfigMap, Secret, Event), apps/v1 (ReplicaSet, Deployment), discovery.k8s.io/v1 (EndpointSlice); field
+ * names, types, defaults and rules as documented there. */
 #ifndef PROTO_SCHEMA_KIND_H
 #define PROTO_SCHEMA_KIND_H
 
@@ -155,7 +155,9 @@ typedef void kind_reference_cb(void *data, const struct kind_reference *r);
 #define KIND_RELATED_MAX 4u
 struct kind_related {
     enum kind_id kind;
-    const char *field; /* the field of them that has its name: "spec.nodeName"; NULL = it is their controller */
+    const char
+        *field; /* the field of them that has its name: "spec.nodeName"; NULL, as label: it is their controller */
+    const char *label; /* the label of them that has its name */
 };
 struct describe_context;
 

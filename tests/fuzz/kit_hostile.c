@@ -47,6 +47,20 @@ static const struct {
     {KIND_CLUSTERCONFIGURATION,
      {"{apiVersion: reeve.io/v1, kind: ClusterConfiguration, metadata: {name: cluster}, spec: {networking: "
       "{podSubnet: 10.8.0.0/14, nodeCIDRMaskSize: 26}, nodeMonitorGracePeriodSeconds: 9}}"}},
+    {KIND_SERVICE,
+     {"{apiVersion: v1, kind: Service, metadata: {name: v}, spec: {selector: {app: x}, ports: [{port: 80, targetPort: "
+      "http}]}}",
+      "{apiVersion: v1, kind: Service, metadata: {name: v}, spec: {type: LoadBalancer, externalTrafficPolicy: Local, "
+      "sessionAffinity: ClientIP, selector: {app: x}, ports: [{name: a, port: 80}, {name: b, port: 53, protocol: UDP, "
+      "nodePort: 30053}]}}",
+      "{apiVersion: v1, kind: Service, metadata: {name: h}, spec: {clusterIP: None, selector: {app: x}}}"}},
+    {KIND_ENDPOINTS,
+     {"{apiVersion: v1, kind: Endpoints, metadata: {name: v}, subsets: [{addresses: [{ip: 10.244.0.2, nodeName: n1, "
+      "targetRef: {kind: Pod, name: p}}], ports: [{port: 80}]}]}"}},
+    {KIND_ENDPOINTSLICE,
+     {"{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: v-1, labels: "
+      "{kubernetes.io/service-name: v}}, addressType: IPv4, endpoints: [{addresses: [10.244.0.2], conditions: {ready: "
+      "true}, nodeName: n1}], ports: [{port: 80}]}"}},
 };
 
 struct value *hostile_base(struct arena *a, const struct kind *k, unsigned choice)

@@ -41,9 +41,8 @@ static void creating(void **state)
          "CronJob is not there yet\n!unknown option"},
         {"rctl create role r --verb=get --resource=pods", NULL, 1, "=", "Role is not there yet"},
         {"rctl create sa x", NULL, 1, "=", "ServiceAccount is not there yet"},
-        {"rctl create service clusterip x --tcp=80", NULL, 1, "=", "Service is not there yet"},
         {"rctl create quota x", NULL, 1, "=", "ResourceQuota is not there yet"},
-        {"rctl create nonsense x", NULL, 2, "=", "configmap, secret, namespace and deployment"},
+        {"rctl create nonsense x", NULL, 2, "=", "configmap, secret, namespace, deployment and service"},
         {"EDITOR='sed -i s/old/new/' rctl create -f cm.yaml --edit", NULL, 0, "=configmap/ed created\n"},
         {"rctl get cm ed -o jsonpath={.data.k}", NULL, 0, "=new"},
         {"rctl delete cm ed && EDITOR=true rctl create -f cm.yaml --edit --save-config", NULL, 0,
@@ -58,7 +57,6 @@ static void creating(void **state)
          "{a: %s}\\n' "
          "$i $(head -c 240000 /dev/zero | tr '\\0' y); done > fat.yaml; rctl apply -f fat.yaml",
          NULL, 1, "=", "the 20 objects are applied together or not at all; apply fewer of them at a time"},
-        {"rctl expose deploy/web --port=80 --target-port=8000", NULL, 1, "=", "error: Service is not there yet"},
         {"rctl autoscale deploy web --min=1 --max=3 --cpu-percent=80", NULL, 1, "=",
          "HorizontalPodAutoscaler is not there yet"},
     };
@@ -90,7 +88,7 @@ static void run_makes_a_pod(void **state)
         {"rctl run web --image=x --rm", NULL, 2, "=", "--rm"},
         {"rctl run web --image=x -i --dry-run", NULL, 2, "=", "--dry-run makes no pod"},
         {"rctl run web --image=x --restart=Perhaps", NULL, 2, "=", "Always, OnFailure or Never"},
-        {"rctl run web --image=x --expose --port=80", NULL, 2, "=", "Service is not there yet"},
+        {"rctl run web --image=x --expose", NULL, 2, "=", "which port? --port=PORT"},
         {"rctl run web --image=x --env=A", NULL, 2, "=", "--env is KEY=VALUE"},
         {"rctl delete pod web web2 --now", NULL, 0, "deleted"},
     };

@@ -90,9 +90,9 @@ static void a_wrong_command_names_the_right_one(void **state)
     assert_non_null(strstr(f->err, "did you mean \"pods\"?"));
     assert_int_equal(RCTL(f, "get", "pods", "--outptu", "yaml"), EXIT_USAGE);
     assert_non_null(strstr(f->err, "did you mean --output?"));
-    assert_int_equal(RCTL(f, "expose", "deploy/web", "--port=80"), EXIT_FAILED);
-    assert_non_null(strstr(f->err, "Service is not there yet"));
-    assert_non_null(strstr(f->err, "rctl port-forward"));
+    assert_int_equal(RCTL(f, "autoscale", "deploy/web", "--max=3"), EXIT_FAILED);
+    assert_non_null(strstr(f->err, "HorizontalPodAutoscaler is not there yet"));
+    assert_non_null(strstr(f->err, "rctl scale"));
 }
 
 static void set_context_changes_the_namespace_and_nothing_else(void **state)

@@ -70,7 +70,6 @@ static void kinds_that_are_not_there_yet_are_known(void **state)
         {"cj", "CronJob"},
         {"STS", "StatefulSet"},
         {"ds", "DaemonSet"},
-        {"svc", "Service"},
         {"pvc", "PersistentVolumeClaim"},
         {"pv", "PersistentVolume"},
         {"sa", "ServiceAccount"},

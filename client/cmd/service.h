@@ -1,0 +1,17 @@
+/* Services made from the command line: what create service, expose and run --expose share. */
+#ifndef CLIENT_CMD_SERVICE_H
+#define CLIENT_CMD_SERVICE_H
+
+#include "client/cmd/common.h"
+
+/* A Service of a name, without ports and selector. */
+struct value *service_document(struct rctl *r, const char *name);
+/* Another port. name, protocol: NULL = none; target: a number or a name, NULL = the same as the port. */
+struct value *service_add_port(struct rctl *r, struct value *doc, const char *name, int64_t port, const char *target,
+                               const char *protocol);
+/* A=B,C=D into a map; ERR_USAGE names the option. */
+int service_put_pairs(struct rctl *r, const char *option, const char *text, struct value *map, struct error *err);
+
+extern const struct command create_service;
+
+#endif

@@ -1,0 +1,111 @@
+/* kubectl's habits with services: what people type to make and to look at them, each line with what must come of it. */
+#include "tests/unit/kit/habits.h"
+
+static int set_up(void **state)
+{
+    return habits_set_up(
+        state, 0, "rctl create deployment web --image=nginx:1 --port=8080 && rctl run solo --image=x --port=90", NULL);
+}
+
+static void services_are_made_by_their_type(void **state)
+{
+    static const struct habit rows[] = {
+        {"rctl create service clusterip c --tcp=80:8080 --tcp=443", NULL, 0, "=service/c created\n"},
+        {"rctl get svc c -o jsonpath='{.spec.type} {.spec.selector.app} {.spec.ports[*].name} "
+         "{.spec.ports[*].targetPort}'",
+         NULL, 0, "=ClusterIP c 80-8080 443 8080 443"},
+        {"rctl create svc clusterip h --clusterip=None", NULL, 0, "=service/h created\n"},
+        {"rctl get service h -o wide | tr -s ' '", NULL, 0, "NAME TYPE CLUSTER-IP EXTERNAL-IP PORT(S) AGE SELECTOR"},
+        {"rctl get service h | tr -s ' '", NULL, 0, "h ClusterIP None <none> <none>"},
+        {"rctl create service nodeport n --tcp=80:http --node-port=30080 -o jsonpath='{.spec.ports[0]}'", NULL, 0,
+         "\"nodePort\":30080\n\"targetPort\":\"http\""},
+        {"rctl create service loadbalancer l --tcp=80 --dry-run=client -o yaml", NULL, 0, "type: LoadBalancer\napp: l"},
+        {"rctl create service externalname e --external-name=db.example.com", NULL, 0, "=service/e created\n"},
+        {"rctl get svc e | tr -s ' '", NULL, 0, "e ExternalName <none> db.example.com <none>"},
+        {"rctl create service clusterip x", NULL, 2, "=", "at least one port must be given: --tcp=PORT[:TARGET]"},
+        {"rctl create service clusterip x --tcp=80:", NULL, 2, "=", "--tcp is PORT or PORT:TARGET, not \"80:\""},
+        {"rctl create service clusterip x --tcp=0", NULL, 2, "=", "--tcp is PORT or PORT:TARGET, not \"0\""},
+        {"rctl create service clusterip x --tcp=80 --node-port=30000", NULL, 2, "=",
+         "--node-port goes with \"create service nodeport\""},
+        {"rctl create service externalname x", NULL, 2, "=", "which host? --external-name=HOST"},
+        {"rctl create service odd x --tcp=80", NULL, 2, "=", "clusterip|nodeport|loadbalancer|externalname NAME"},
+        {"rctl create service clusterip c --tcp=80", NULL, 3, "=", "services \"c\" already exists"},
+        {"rctl delete svc c h n e", NULL, 0, "service \"c\" deleted\nservice \"e\" deleted"},
+    };
+    RUN(rows);
+}
+
+static void what_runs_is_exposed(void **state)
+{
+    static const struct habit rows[] = {
+        {"rctl expose deploy/web", NULL, 0, "=service/web exposed\n"},
+        {"rctl get svc web -o jsonpath='{.spec.selector.app} {.spec.ports[0].port} {.spec.ports[0].targetPort} "
+         "{.metadata.labels.app}'",
+         NULL, 0, "=web 8080 8080 web"},
+        {"rctl expose deploy web --port=80 --target-port=http --name=two --type=NodePort --labels=a=b,c=d "
+         "--session-affinity=ClientIP -o jsonpath='{.spec.type} {.spec.ports[0]} {.metadata.labels} "
+         "{.spec.sessionAffinityConfig.clientIP.timeoutSeconds}'",
+         NULL, 0, "NodePort\n\"targetPort\":\"http\"\n{\"a\":\"b\",\"c\":\"d\"} 10800"},
+        {"rctl expose pod solo --protocol=UDP --cluster-ip=None -o jsonpath='{.spec.clusterIP} {.spec.selector.run} "
+         "{.spec.ports[0].protocol}'",
+         NULL, 0, "=None solo UDP"},
+        {"rctl expose svc two --name=three -o jsonpath='{.spec.selector.app} {.spec.ports[0].port}'", NULL, 0,
+         "=web 80"},
+        {"rctl expose rs --selector=app=x --port=80", NULL, 2, "=", "which replicaset?"},
+        {"rctl expose deploy/web --port=80 --selector=app=x,tier=back --name=four --dry-run=client -o yaml", NULL, 0,
+         "app: x\ntier: back"},
+        {"rctl expose deploy/web --name=five --port=80 --overrides='{spec: {publishNotReadyAddresses: true}}' -o "
+         "jsonpath={.spec.publishNotReadyAddresses}",
+         NULL, 0, "=true"},
+        {"rctl expose deploy/web --port=80", NULL, 3, "=", "services \"web\" already exists"},
+        {"rctl expose deploy/none --port=80", NULL, 5, "=", "\"none\" not found"},
+        {"rctl expose cm/x --port=80", NULL, 2, "=", "cannot expose a ConfigMap"},
+        {"rctl expose", NULL, 2, "=", "expose TYPE/NAME --port=PORT"},
+        {"rctl create deployment mute --image=x && rctl expose deploy/mute", NULL, 2, NULL,
+         "deployment.apps/mute says no port; give one: --port=PORT"},
+        {"rctl run web2 --image=x --port=80 --expose", NULL, 0, "=pod/web2 created\nservice/web2 created\n"},
+        {"rctl get svc web2 -o jsonpath='{.spec.selector.run} {.spec.ports[0].port}'", NULL, 0, "=web2 80"},
+        {"rctl run web3 --image=x --port=80 --expose --dry-run=client -o yaml", NULL, 0,
+         "kind: Pod\n---\nkind: "
+         "Service"},
+    };
+    RUN(rows);
+}
+
+static void a_service_is_described(void **state)
+{
+    static const char slice[] = "{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: d-1, labels: "
+                                "{kubernetes.io/service-name: d}}, addressType: IPv4, endpoints: [{addresses: "
+                                "[10.0.0.1]}, {addresses: [10.0.0.2], conditions: {ready: false}}], ports: [{port: "
+                                "8080}]}";
+    static const char service[] = "{apiVersion: v1, kind: Service, metadata: {name: d}, spec: {clusterIP: None, ports: "
+                                  "[{port: 80, targetPort: 8080}]}}";
+    static const char ep[] = "{apiVersion: v1, kind: Endpoints, metadata: {name: d}, subsets: [{addresses: [{ip: "
+                             "10.0.0.1}], ports: [{port: 8080}]}]}";
+    static const struct habit rows[] = {
+        {"rctl apply -f -", service, 0, "service/d created"},
+        {"rctl apply -f -", slice, 0, "endpointslice.discovery.k8s.io/d-1 created"},
+        {"rctl apply -f -", ep, 0, "endpoints/d "},
+        {"rctl describe svc d", NULL, 0,
+         "IP:                       None\nPort:                     <unset>  80/TCP\n"
+         "TargetPort:               8080/TCP\nEndpoints:                10.0.0.1:8080\n!10.0.0.2\n"
+         "Session Affinity:         None\nInternal Traffic Policy:  Cluster"},
+        {"rctl get ep,endpointslices | tr -s ' '", NULL, 0,
+         "endpoints/d 10.0.0.1:8080\nd-1 IPv4 8080 10.0.0.1,10.0.0.2"},
+        {"rctl describe ep d", NULL, 0, "Addresses:         10.0.0.1\nNotReadyAddresses: <none>\n<unset>  8080  TCP"},
+        {"rctl explain svc.spec.clusterIP", NULL, 0, "None for a service without one"},
+        {"rctl get svc --field-selector spec.clusterIP=None -o name", NULL, 0, "service/d"},
+    };
+    RUN(rows);
+}
+
+#define TEST(name) cmocka_unit_test(name)
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(services_are_made_by_their_type),
+        TEST(what_runs_is_exposed),
+        TEST(a_service_is_described),
+    };
+    return cmocka_run_group_tests(tests, set_up, habits_tear_down);
+}
