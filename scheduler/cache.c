@@ -67,7 +67,7 @@ void class_identify(const struct object *pod, uint8_t id[16])
 {
     static const char *const read[] = {"nodeSelector", "affinity", "tolerations",   "priority",
                                        "containers",   "overhead", "initContainers"};
-    XXH128_hash_t parts[ARRAY_SIZE(read) + 2] = {0};
+    XXH128_hash_t parts[ARRAY_SIZE(read) + 3] = {0};
     struct mp spec = mp_get(object_mp(pod), "spec");
     for (struct mp_iter it = mp_iter(spec); mp_next(&it);) {
         for (unsigned i = 0; i < ARRAY_SIZE(read); i++) {
@@ -78,6 +78,7 @@ void class_identify(const struct object *pod, uint8_t id[16])
     }
     parts[ARRAY_SIZE(read)] = XXH3_128bits(pod->ns.n > 0 ? pod->ns.p : "", pod->ns.n);
     parts[ARRAY_SIZE(read) + 1] = XXH3_128bits(pod->owner_uid.n > 0 ? pod->owner_uid.p : "", pod->owner_uid.n);
+    parts[ARRAY_SIZE(read) + 2].low64 = plugins_identify(spec);
     XXH128_hash_t whole = XXH3_128bits(parts, sizeof parts);
     memcpy(id, &whole, 16);
 }

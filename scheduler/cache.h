@@ -108,24 +108,13 @@ void sched_node_set_object(struct sched_node *n, const struct object *o); /* NUL
 void sched_node_account(struct sched_node *n, const struct sched_class *c, int sign);
 void sched_node_close(struct sched_node *n);
 
-/* ---- Plugins (filters.c, scores.c) ---- */
+/* ---- What the plugins say of a node (plugins/plugins.c) ---- */
 struct reasons {
     struct strmap counts; /* text -> count as pointer */
 };
 void reasons_add(struct reasons *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-struct filter {
-    const char *name;
-    bool fixed; /* reads nothing that binding a pod changes */
-    bool (*fits)(const struct sched_class *c, const struct sched_node *n, struct reasons *why); /* why may be NULL */
-};
-const struct filter *filters_all(unsigned *count);
-struct scorer {
-    const char *name;
-    bool fixed;
-    int weight;
-    int (*score)(const struct sched_class *c, const struct sched_node *n); /* 0..100 */
-};
-const struct scorer *scorers_all(unsigned *count);
+/* A hash of what plugins read of a pod's spec beside what struct sched_class has; 0 if that is nothing. */
+uint64_t plugins_identify(struct mp spec);
 /* The one feasibility function (G7): binding, explain and plan all come here. */
 bool sched_node_fits(const struct sched_class *c, const struct sched_node *n, struct reasons *why);
 /* The same in two halves for tables. fixed: -1 if it never fits, else the score of the fixed part. */
