@@ -18,6 +18,7 @@
 #include "base/process.h"
 #include "proto/model/quantity.h"
 #include "proto/net/loop.h"
+#include "proto/pki/pki.h"
 #include "proto/rpc/api.h"
 #include "proto/schema/kind.h"
 
@@ -417,6 +418,7 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     process_raise_descriptors();
     process_hide_memory();
+    pki_wipe_what_is_freed();
     hash_seed_draw(env_real());
     argv[1] = argv[0]; /* for getopt's messages */
     int rv = parse(argc - 1, argv + 1, &o);

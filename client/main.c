@@ -5,6 +5,7 @@
 #include "base/process.h"
 #include "client/cmd/rctl.h"
 #include "client/up/up.h"
+#include "proto/pki/pki.h"
 
 int main(int argc, char **argv)
 {
@@ -15,6 +16,7 @@ int main(int argc, char **argv)
     }
     signal(SIGPIPE, SIG_IGN);
     process_hide_memory();
+    pki_wipe_what_is_freed();
     hash_seed_draw(env_real());
     return rctl_main(argc, words, stdout, stderr);
 }

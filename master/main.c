@@ -481,6 +481,7 @@ int main(int argc, char **argv)
     }
     const struct command *command = argc < 2 ? NULL : command_find(argv[1]);
     process_hide_memory();
+    pki_wipe_what_is_freed();
     hash_seed_draw(env_real());
     if (command == NULL) {
         return argc < 2 ? misused(NULL, "a command is missing", NULL) : misused(NULL, "unknown command", argv[1]);

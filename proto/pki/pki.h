@@ -42,7 +42,10 @@ int pki_sign_request(const char *ca_cert_pem, const char *ca_key_pem, const char
  * tells two who ask apart, however often they ask. ERR_INVALID: it is no request, or not signed by its own key. */
 int pki_request_fingerprint(const char *csr_pem, char out[33], struct error *err);
 bool pki_request_fits(const char *csr_pem, const char *key_pem); /* the request is of this key */
-void pki_free_key(char *pem);                                    /* wipes, then frees */
+/* Once, in main, before anything else of OpenSSL's is used: from then on it overwrites all memory that it gives back.
+ * False: too late, nothing was changed. */
+bool pki_wipe_what_is_freed(void);
+void pki_free_key(char *pem); /* wipes, then frees */
 /* Subject, validity (seconds since the epoch) of a certificate. */
 int pki_cert_info(const char *cert_pem, struct pki_identity *who, int64_t *not_before_s, int64_t *not_after_s,
                   struct error *err);
