@@ -25,31 +25,60 @@ static int release(struct reconcile_out *out, const struct object *o, const stru
     return txn_update_value(out->txn, o->kind, doc, TXN_PART_ALL, o->revision, err);
 }
 
-int claim_all(const struct claim *c, struct error *err)
+int claim_owned(const struct claim *c, struct error *err)
 {
     struct view_iter it;
-    int rv = 0;
     view_iter_owned(&it, c->in->view, c->owner->uid, c->kind);
     VIEW_FOR(o, &it)
     {
         if (c->owner->deleting || c->selects(c->data, o)) {
             c->keep(c->data, o);
-        } else if (!o->deleting && (rv = release(c->out, o, c->owner, err)) != 0) {
-            return rv;
+        } else if (!o->deleting) {
+            int rv = release(c->out, o, c->owner, err);
+            if (rv != 0) {
+                return rv;
+            }
         }
     }
+    return 0;
+}
+
+static void candidates_iter(const struct claim *c, struct view_iter *it)
+{
+    CLEANUP_BUF struct buf key = BUF_INIT;
+    const struct view *v = c->in->view;
+    enum view_index index;
+    if (view_choose_index(v, c->kind, c->owner->ns, c->selector, NULL, &index, &key)) {
+        view_iter_index(it, v, index, buf_str(&key), c->kind, c->owner->ns);
+    } else {
+        view_iter(it, v, c->kind, c->owner->ns);
+    }
+}
+
+int claim_orphans(const struct claim *c, struct error *err)
+{
     int64_t observed = mp_int(mp_path(object_mp(c->owner), "status.observedGeneration"), 0);
     if (c->owner->deleting || observed == c->owner->generation) {
         return 0;
     }
-    view_iter(&it, c->in->view, c->kind, c->owner->ns);
+    struct view_iter it;
+    candidates_iter(c, &it);
     VIEW_FOR(o, &it)
     {
-        if (adoptable(o, c->may_adopt) && c->selects(c->data, o) && (rv = c->adopt(c->data, o, err)) != 0) {
-            return rv;
+        if (adoptable(o, c->may_adopt) && c->selects(c->data, o)) {
+            int rv = c->adopt(c->data, o, err);
+            if (rv != 0) {
+                return rv;
+            }
         }
     }
     return 0;
+}
+
+int claim_all(const struct claim *c, struct error *err)
+{
+    int rv = claim_owned(c, err);
+    return rv != 0 ? rv : claim_orphans(c, err);
 }
 
 int claim_orphan(const struct reconcile_in *in, struct reconcile_out *out, const struct kind *owner_kind,

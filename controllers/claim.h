@@ -2,7 +2,7 @@
  *
  * What a controller owns and its selector chooses is its own; what it owns and no longer chooses is released; an orphan
  * that it chooses is adopted. Nobody takes what another owns, and nothing that is being deleted changes hands.
- * An owner looks at its whole namespace only when its spec is new to it (status.observedGeneration lags); later orphans
+ * An owner looks for orphans (with the index of labels, or through its whole namespace) only when its spec is new to it (status.observedGeneration lags); later orphans
  * come as keys of their own kind (claim_orphan). So the usual reconcile costs what it owns.
  * Source: Kubernetes' ControllerRefManager. Pure. */
 #ifndef CONTROLLERS_CLAIM_H
@@ -18,12 +18,16 @@ struct claim {
     bool (*may_adopt)(const struct object *o); /* of orphans that are not being deleted; NULL = any */
     bool (*selects)(void *data, const struct object *o);
     void (*keep)(void *data, const struct object *o); /* the owner's; all that it owns if it is being deleted */
+    const struct selector *selector;                  /* what `selects` asks, for an index; NULL = none is asked */
     /* Adopts: claim_adopt, or writes the reference itself. */
     int (*adopt)(void *data, const struct object *o, struct error *err);
     void *data;
 };
 /* Walks what the owner has and, when its spec is new, the orphans of its namespace, both in the order of the view. */
 int claim_all(const struct claim *c, struct error *err);
+/* The two parts of it. */
+int claim_owned(const struct claim *c, struct error *err);
+int claim_orphans(const struct claim *c, struct error *err);
 /* Writes the reference of the owner. */
 int claim_adopt(struct reconcile_out *out, const struct object *o, const struct object *owner, struct error *err);
 /* The key in->key is of an object that may be an orphan: the first owner of the kind whose spec.selector chooses it adopts

@@ -26,6 +26,10 @@ void deployment_count_available(struct deployment *d)
         if (rs->obj == NULL || (rs->replicas == 0 && rs->status_replicas == 0)) {
             continue;
         }
+        if (d->min_ready_s == 0) { /* the time plays no part */
+            rs->available = view_sum(d->in->view, VIEW_SUM_OWNED_PODS, rs->obj->uid, NULL).fields[OWNED_READY];
+            continue;
+        }
         struct view_iter it;
         view_iter_owned(&it, d->in->view, rs->obj->uid, kind_of(KIND_POD));
         VIEW_FOR(pod, &it)
@@ -267,13 +271,8 @@ static bool old_pods_present(const struct deployment *d)
         if (rs == d->latest || rs->obj == NULL) {
             continue;
         }
-        struct view_iter it;
-        view_iter_owned(&it, d->in->view, rs->obj->uid, kind_of(KIND_POD));
-        VIEW_FOR(pod, &it)
-        {
-            if (!pod_finished(pod)) {
-                return true;
-            }
+        if (view_sum(d->in->view, VIEW_SUM_OWNED_PODS, rs->obj->uid, NULL).fields[OWNED_UNFINISHED] > 0) {
+            return true;
         }
     }
     return false;

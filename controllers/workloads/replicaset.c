@@ -30,12 +30,12 @@ struct rs {
     const struct object *obj;
     struct selector *selector;
     int64_t replicas, min_ready_s;
-    struct object_list active; /* ours, after adoption and release */
     struct counts {
-        int64_t labeled, ready, available, unplaced;
-    } counts; /* of active */
+        int64_t active, labeled, ready, available, unplaced;
+    } counts;                  /* of ours, after adoption and release */
+    struct object_list active; /* they themselves, where they are looked at one by one */
     struct mp template_labels;
-    struct { /* of the pod last looked at: those of one ReplicaSet nearly all have the same labels */
+    struct { /* of the labels last looked at: pods of one ReplicaSet nearly all have the same */
         struct mp labels;
         bool known, selected, labeled;
     } last;
@@ -52,33 +52,32 @@ static bool fully_labeled(struct mp labels, struct mp template_labels)
     return true;
 }
 
-static void labels_judge(struct rs *rs, const struct object *pod)
+static void labels_judge(struct rs *rs, struct mp labels)
 {
-    struct mp labels = object_labels(pod);
     if (!rs->last.known || !mp_equal(labels, rs->last.labels)) {
         rs->last.labels = labels;
         rs->last.known = true;
-        rs->last.selected = selector_matches_object(rs->selector, pod);
+        rs->last.selected = selector_matches(rs->selector, labels);
         rs->last.labeled = fully_labeled(labels, rs->template_labels);
     }
 }
 
-static bool selected(struct rs *rs, const struct object *pod)
+static bool selected(struct rs *rs, struct mp labels)
 {
-    labels_judge(rs, pod);
+    labels_judge(rs, labels);
     return rs->last.selected;
 }
 
-/* Into the list and the counts, if it is active. */
-static void pod_count(struct rs *rs, const struct object *pod)
+/* Into the counts, if it is active: true. */
+static bool pod_count(struct rs *rs, const struct object *pod)
 {
     struct pod_state state = pod_state_of(pod);
     int64_t wait_ms;
     if (!state.active) {
-        return;
+        return false;
     }
-    object_list_add(rs->out->arena, &rs->active, pod);
-    labels_judge(rs, pod);
+    labels_judge(rs, object_labels(pod));
+    rs->counts.active++;
     rs->counts.labeled += rs->last.labeled;
     rs->counts.unplaced += state.unplaced;
     rs->counts.ready += state.ready;
@@ -86,18 +85,22 @@ static void pod_count(struct rs *rs, const struct object *pod)
     if (wait_ms > 0) {
         requeue_in(rs->out, wait_ms);
     }
+    return true;
 }
 
 /* ---- Whose pods ---- */
 
 static bool selects(void *data, const struct object *pod)
 {
-    return selected(data, pod);
+    return selected(data, object_labels(pod));
 }
 
 static void keep(void *data, const struct object *pod)
 {
-    pod_count(data, pod);
+    struct rs *rs = data;
+    if (pod_count(rs, pod)) {
+        object_list_add(rs->out->arena, &rs->active, pod);
+    }
 }
 
 static int adopt(void *data, const struct object *pod, struct error *err)
@@ -109,18 +112,57 @@ static int adopt(void *data, const struct object *pod, struct error *err)
     return rv;
 }
 
+static struct claim claim_of(struct rs *rs)
+{
+    return (struct claim){.in = rs->in,
+                          .out = rs->out,
+                          .owner = rs->obj,
+                          .kind = kind_of(KIND_POD),
+                          .may_adopt = pod_active,
+                          .selects = selects,
+                          .keep = keep,
+                          .adopt = adopt,
+                          .selector = rs->selector,
+                          .data = rs};
+}
+
+/* The counts, from the view's sums: what the pods' changes cost does not grow with their number. True: some have labels
+ * that are not selected any more. */
+static bool pods_sum(struct rs *rs)
+{
+    struct sum_iter it;
+    struct sum sum;
+    bool strangers = false;
+    view_sum_iter(&it, rs->in->view, VIEW_SUM_OWNED_PODS, rs->obj->uid);
+    while (sums_next(&it, &sum)) {
+        if (!selected(rs, mp_of(sum.group.labels.p, sum.group.labels.n)) && !rs->obj->deleting) {
+            strangers = true;
+            continue;
+        }
+        rs->counts.active += sum.fields[OWNED_ACTIVE];
+        rs->counts.labeled += rs->last.labeled ? sum.fields[OWNED_ACTIVE] : 0;
+        rs->counts.unplaced += sum.fields[OWNED_UNPLACED];
+        rs->counts.ready += sum.fields[OWNED_READY];
+        rs->counts.available += sum.fields[OWNED_READY];
+    }
+    return strangers;
+}
+
+/* One by one, into the list and the counts; strangers are released. */
+static int pods_walk(struct rs *rs, struct error *err)
+{
+    const struct claim c = claim_of(rs);
+    rs->counts = (struct counts){0};
+    rs->active = (struct object_list){0};
+    return claim_owned(&c, err);
+}
+
+/* What is available after minReadySeconds depends on the time: no sum has it. */
 static int pods_claim(struct rs *rs, struct error *err)
 {
-    const struct claim c = {.in = rs->in,
-                            .out = rs->out,
-                            .owner = rs->obj,
-                            .kind = kind_of(KIND_POD),
-                            .may_adopt = pod_active,
-                            .selects = selects,
-                            .keep = keep,
-                            .adopt = adopt,
-                            .data = rs};
-    return claim_all(&c, err);
+    const struct claim c = claim_of(rs);
+    int rv = pods_sum(rs) || rs->min_ready_s > 0 ? pods_walk(rs, err) : 0;
+    return rv != 0 ? rv : claim_orphans(&c, err);
 }
 
 /* ---- Making and taking away ---- */
@@ -232,6 +274,13 @@ static unsigned pods_rank(struct rs *rs, unsigned surplus)
 static int pods_delete(struct rs *rs, unsigned surplus, struct error *err)
 {
     struct arena *a = rs->out->arena;
+    if (rs->active.count == 0) {
+        struct counts summed = rs->counts;
+        int rv = pods_walk(rs, err);
+        if (!CONTROLLER_CHECK(rs->out, memcmp(&summed, &rs->counts, sizeof summed) == 0) || rv != 0) {
+            return rv;
+        }
+    }
     unsigned count = pods_rank(rs, surplus);
     for (unsigned i = 0; i < count; i++) {
         const struct object *pod = rs->active.items[i];
@@ -248,11 +297,9 @@ static int pods_delete(struct rs *rs, unsigned surplus, struct error *err)
         controller_event(rs->out, rs->in, rs->obj, "Normal", "SuccessfulDelete", COMPONENT,
                          "Deleted %u pods, the last of them %.*s", count, STR_ARG(rs->active.items[count - 1]->name));
     }
-    struct object_list all = rs->active;
-    rs->active = (struct object_list){0};
     rs->counts = (struct counts){0};
-    for (unsigned i = count; i < all.count; i++) {
-        pod_count(rs, all.items[i]);
+    for (unsigned i = count; i < rs->active.count; i++) {
+        pod_count(rs, rs->active.items[i]);
     }
     reconcile_note(rs->out, "deletes %u pods", count);
     return 0;
@@ -262,7 +309,7 @@ static int status_update(struct rs *rs, struct error *err)
 {
     struct arena *a = rs->out->arena;
     struct value *doc = object_to_value(a, rs->obj), *status = value_ensure_map(a, doc, "status");
-    bool changed = status_set_int(a, status, "replicas", (int64_t)rs->active.count + rs->created, true);
+    bool changed = status_set_int(a, status, "replicas", rs->counts.active + rs->created, true);
     changed |= status_set_int(a, status, "fullyLabeledReplicas", rs->counts.labeled + rs->created, false);
     changed |= status_set_int(a, status, "readyReplicas", rs->counts.ready, false);
     changed |= status_set_int(a, status, "availableReplicas", rs->counts.available, false);
@@ -296,7 +343,7 @@ static int replicaset_reconcile(const struct reconcile_in *in, struct reconcile_
     }
     /* After an adoption the pods are counted anew first: no object twice in one transaction. */
     if (rv == 0 && !rs.obj->deleting && rs.adopted == 0) {
-        int64_t missing = rs.replicas - (int64_t)rs.active.count;
+        int64_t missing = rs.replicas - rs.counts.active;
         if (missing > 0) {
             rv = pods_create(&rs, (unsigned)MIN(missing, (int64_t)UINT32_MAX), err);
         } else if (missing < 0) {

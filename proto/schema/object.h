@@ -28,7 +28,7 @@ struct object {
     int64_t generation;
     struct str owner_uid; /* of the ownerReference with controller: true; empty if none */
     uint64_t hash;        /* XXH3-64 of the body */
-    /* What was found in the body once by who looks again and again (controllers/util.c): memo is read and written
+    /* What was found in the body once by who looks again and again (proto/facts/pod_state.c): memo is read and written
      * atomically, and memo_ms, too, before it. 0: nothing yet. Of no meaning to anybody else. */
     int64_t memo_ms;
     uint32_t memo;

@@ -1,5 +1,5 @@
-/* A view is the tree of objects, the trees of its indexes and the sums over them (counts, bytes, state hash), which
- * every change keeps up to date. */
+/* A view is the tree of objects, the trees of its indexes and sums, and totals (counts, bytes, state hash), which every
+ * change keeps up to date. */
 #include "raft-store/store/view.h"
 
 #include <assert.h>
@@ -19,6 +19,7 @@ struct view {
     struct view_hash hash;
     struct ptree objects;
     struct indexes indexes;
+    struct view_sums sums;
     unsigned counts_end; /* one above the highest kind that there ever was */
     uint32_t *counts;    /* objects, by kind id */
 };
@@ -69,6 +70,7 @@ struct view *view_new(void)
     v->refs = 1;
     ptree_init(&v->objects, &objects_ops);
     indexes_init(&v->indexes);
+    sums_init(&v->sums);
     return v;
 }
 
@@ -80,6 +82,7 @@ struct view *view_fork(const struct view *from)
     v->counts = from->counts_end == 0 ? NULL : xmemdup(from->counts, from->counts_end * sizeof *v->counts);
     ptree_fork(&from->objects, &v->objects);
     indexes_fork(&from->indexes, &v->indexes);
+    sums_fork(&from->sums, &v->sums);
     return v;
 }
 
@@ -97,6 +100,7 @@ void view_unref(struct view *v)
     }
     ptree_close(&v->objects);
     indexes_close(&v->indexes);
+    sums_close(&v->sums);
     free(v->counts);
     free(v);
 }
@@ -142,7 +146,7 @@ uint64_t view_bytes(const struct view *v)
     return v->bytes;
 }
 
-/* ---- Sums ---- */
+/* ---- Totals ---- */
 
 static void hash_add(struct view_hash *sum, struct view_hash h)
 {
@@ -173,7 +177,7 @@ struct view_hash view_object_hash(const struct object *o)
     return (struct view_hash){h.low64, h.high64};
 }
 
-static void sums_add(struct view *v, const struct object *o)
+static void totals_add(struct view *v, const struct object *o)
 {
     hash_add(&v->hash, view_object_hash(o));
     v->bytes += o->body_size;
@@ -186,7 +190,7 @@ static void sums_add(struct view *v, const struct object *o)
     v->counts[id]++;
 }
 
-static void sums_subtract(struct view *v, const struct object *o)
+static void totals_subtract(struct view *v, const struct object *o)
 {
     hash_subtract(&v->hash, view_object_hash(o));
     assert(v->bytes >= o->body_size && v->counts[o->kind->id] > 0);
@@ -203,9 +207,10 @@ struct object *view_put(struct view *v, const struct object *o)
     struct view_key key = key_of(o);
     struct object *old = ptree_put(&v->objects, &key, object_ref(o));
     indexes_put(&v->indexes, o, old);
-    sums_add(v, o);
+    sums_put(&v->sums, o, old);
+    totals_add(v, o);
     if (old != NULL) {
-        sums_subtract(v, old);
+        totals_subtract(v, old);
     }
     return old;
 }
@@ -217,7 +222,8 @@ struct object *view_remove(struct view *v, const struct kind *k, struct str ns, 
     struct object *old = ptree_remove(&v->objects, &key);
     if (old != NULL) {
         indexes_remove(&v->indexes, old);
-        sums_subtract(v, old);
+        sums_put(&v->sums, NULL, old);
+        totals_subtract(v, old);
     }
     return old;
 }
@@ -440,6 +446,29 @@ bool view_choose_index(const struct view *v, const struct kind *k, struct str ns
     return least != UINT32_MAX;
 }
 
+/* ---- Sums ---- */
+
+void view_sum_iter(struct sum_iter *it, const struct view *v, enum view_sum which, struct str of)
+{
+    sums_iter(it, &v->sums, which, of);
+}
+
+struct sum view_sum(const struct view *v, enum view_sum which, struct str of, const struct kind *k)
+{
+    struct sum total = {.group = {.of = of}}, part;
+    struct sum_iter it;
+    view_sum_iter(&it, v, which, of);
+    while (sums_next(&it, &part)) {
+        if (k == NULL || part.group.kind_id == (unsigned)k->id) {
+            total.count += part.count;
+            for (unsigned i = 0; i < SUM_FIELDS; i++) {
+                total.fields[i] += part.fields[i];
+            }
+        }
+    }
+    return total;
+}
+
 /* ---- Checks ---- */
 
 static int objects_items_compare(const void *a, const void *b)
@@ -450,6 +479,21 @@ static int objects_items_compare(const void *a, const void *b)
 uint64_t view_index_bytes(const struct view *v)
 {
     return indexes_bytes(&v->indexes);
+}
+
+bool view_sums_hold(const struct view *v)
+{
+    struct view_sums counted;
+    struct view_iter it;
+    sums_init(&counted);
+    view_iter_all(&it, v);
+    VIEW_FOR(o, &it)
+    {
+        sums_put(&counted, o, NULL);
+    }
+    bool hold = sums_equal(&counted, &v->sums);
+    sums_close(&counted);
+    return hold;
 }
 
 void view_check(const struct view *v)
@@ -467,7 +511,7 @@ void view_check(const struct view *v)
         keys += indexes_check_object(&v->indexes, o);
     }
     assert(hash.lo == v->hash.lo && hash.hi == v->hash.hi && bytes == v->bytes);
-    assert(keys == indexes_items(&v->indexes));
+    assert(keys == indexes_items(&v->indexes) && view_sums_hold(v));
     (void)hash;
     (void)bytes;
     (void)keys;

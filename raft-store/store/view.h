@@ -2,7 +2,8 @@
  * scheduler, snapshots, plan) reads a view. Pure: no libuv, no libraft, no clock.
  *
  * A view is persistent trees that share structure with other versions: objects by (kind, namespace, name), and one for
- * each index (index.h). Order of iteration is the order of keys: kind id, namespace, name by bytes. Objects got from a view are borrowed: valid while the view is held (or ref the object).
+ * each index (index.h) and each sum (sums.h). Order of iteration is the order of keys: kind id, namespace, name by
+ * bytes. Objects got from a view are borrowed: valid while the view is held (or ref the object).
  * Threads: a version that is held changes no more, and any number of threads may read it, take and drop refs on it and
  * on its objects, and fork it (view_edit.h, world.h) while the owner of the state goes on: the counts of versions,
  * tree nodes and objects are atomic. */
@@ -12,6 +13,7 @@
 #include "proto/schema/object.h"
 #include "raft-store/store/index.h"
 #include "raft-store/store/ptree.h"
+#include "raft-store/store/sums.h"
 
 struct view;
 struct view *view_ref(const struct view *v);
@@ -79,6 +81,10 @@ void view_iter_node_pods(struct view_iter *it, const struct view *v, struct str 
 void view_iter_referring(struct view_iter *it, const struct view *v, const struct object *o, const struct kind *k);
 const struct object *view_next(struct view_iter *it);
 #define VIEW_FOR(o, it) for (const struct object *o = view_next(it); o != NULL; o = view_next(it))
+
+/* The sums of one owner or namespace: group by group with sums_next, or added up, of one kind (NULL: all). */
+void view_sum_iter(struct sum_iter *it, const struct view *v, enum view_sum which, struct str of);
+struct sum view_sum(const struct view *v, enum view_sum which, struct str of, const struct kind *k);
 
 /* From one version to a later one: pairs (old, new), NULL = absent. */
 struct change {

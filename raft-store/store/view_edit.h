@@ -17,7 +17,9 @@ struct object *view_remove(struct view *v, const struct kind *k, struct str ns, 
 struct view_hash view_object_hash(const struct object *o);
 /* Bytes of all indexes, about, as they were asked of the heap. For tests and figures. */
 uint64_t view_index_bytes(const struct view *v);
-/* Asserts that indices and sums agree with the objects. For tests. */
+/* The sums are what is counted anew. For tests and the simulator. */
+bool view_sums_hold(const struct view *v);
+/* Asserts that indexes, sums and totals agree with the objects. For tests. */
 void view_check(const struct view *v);
 
 #endif

@@ -331,6 +331,19 @@ static void compare_ids(struct cluster *c, const struct life *life)
     }
 }
 
+#define RECOUNT_EVERY 32u /* revisions: it looks at every object */
+
+/* What controllers count by: the sums of the committed state and of the leader's tip, against all objects. */
+static void recount(struct cluster *c, struct life *life)
+{
+    const struct store *store = replica_store(life->replica);
+    const struct view *tip = store_tip(store);
+    if (!view_sums_hold(store_committed(store)) || (tip != NULL && !view_sums_hold(tip))) {
+        cluster_violate(c, "master %llu has other sums than its objects at revision %llu", (unsigned long long)life->id,
+                        (unsigned long long)view_revision(store_committed(store)));
+    }
+}
+
 void ledger_follow(struct life *life)
 {
     struct cluster *c = life->c;
@@ -363,6 +376,9 @@ void ledger_follow(struct life *life)
     compare_index(c, life, revision);
     if (revision != before) {
         compare_ids(c, life);
+    }
+    if (revision / RECOUNT_EVERY != before / RECOUNT_EVERY) {
+        recount(c, life);
     }
 }
 

@@ -1,5 +1,6 @@
-/* The indexes of a view answer what a scan of all its objects would: on the tip, on the committed version, on forks,
+/* The indexes and sums of a view answer what a scan of all its objects would: on the tip, on the committed version, on forks,
  * after transactions at random. */
+#include "proto/facts/condition.h"
 #include "raft-store/store/world.h"
 
 #include "tests/unit/raft-store_help.h"
@@ -90,7 +91,14 @@ static struct object *changed(struct rng *rng, const struct object *o)
         value_set(&a, value_get(doc, "spec"), "nodeName", value_cstr(&a, PICK(rng, NAMES)));
     }
     if (o->kind->id == KIND_POD && rng_below(rng, 2) == 0) {
-        value_set(&a, value_ensure_map(&a, doc, "status"), "phase", value_cstr(&a, "Running"));
+        static const char *const phases[] = {"Pending", "Running", "Failed"}, *const types[] = {"Ready",
+                                                                                                "PodScheduled"};
+        struct value *status = value_ensure_map(&a, doc, "status");
+        value_set(&a, status, "phase", value_cstr(&a, PICK(rng, phases)));
+        condition_set(&a, status, PICK(rng, types), rng_below(rng, 2) ? "True" : "False", "R", "", 0, false);
+    }
+    if (o->kind->id == KIND_POD && rng_below(rng, 12) == 0) {
+        value_set(&a, value_get(doc, "metadata"), "deletionTimestamp", value_cstr(&a, "2026-01-01T00:00:00Z"));
     }
     if (o->kind->id == KIND_EVENT) {
         value_set(&a, value_get(doc, "involvedObject"), "name", value_cstr(&a, PICK(rng, NAMES)));
@@ -321,6 +329,54 @@ static void an_index_answers_as_a_scan_does_on_tip_committed_and_forks(void **st
     assert_true(found > 10000);
 }
 
+static struct object *pod_of(const char *name, const char *owner, const char *phase, bool ready)
+{
+    return yaml_object(
+        "{apiVersion: v1, kind: Pod, metadata: {name: %s, namespace: default, labels: {app: %c}, "
+        "ownerReferences: [{apiVersion: apps/v1, kind: ReplicaSet, name: r, uid: %s, controller: true}]}, "
+        "spec: {containers: [{name: c, image: i}]}, status: {phase: %s, conditions: [{type: Ready, status: "
+        "'%s'}]}}",
+        name, name[0], owner, phase, ready ? "True" : "False");
+}
+
+static void sums_tell_what_an_owner_has(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *phase;
+        unsigned owner;
+        bool ready;
+    } rows[] = {{"a1", "Running", 0, true},  {"a2", "Running", 0, false}, {"a3", "Failed", 0, true},
+                {"b1", "Running", 0, true},  {"b2", "Running", 1, true},  {"a2", "Running", 0, true},
+                {"a1", "Succeeded", 0, true}};
+    struct view *v = view_new();
+    for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+        struct object *p = pod_of(rows[i].name, UIDS[rows[i].owner], rows[i].phase, rows[i].ready);
+        object_unref(view_put(v, p));
+        object_unref(p);
+        view_check(v);
+    }
+    struct sum s = view_sum(v, VIEW_SUM_OWNED_PODS, str_of(UIDS[0]), NULL);
+    assert_int_equal(s.count, 4);
+    assert_int_equal(s.fields[OWNED_ACTIVE], 2); /* a2, b1 */
+    assert_int_equal(s.fields[OWNED_READY], 2);
+    assert_int_equal(s.fields[OWNED_UNFINISHED], 2);
+    struct sum_iter it;
+    unsigned groups = 0;
+    view_sum_iter(&it, v, VIEW_SUM_OWNED_PODS, str_of(UIDS[0]));
+    while (sums_next(&it, &s)) {
+        struct mp labels = mp_of(s.group.labels.p, s.group.labels.n);
+        assert_int_equal(s.count, str_is(mp_str(mp_get(labels, "app")), "a") ? 3 : 1);
+        groups++;
+    }
+    assert_int_equal(groups, 2);
+    assert_int_equal(view_sum(v, VIEW_SUM_OWNED_PODS, str_of(UIDS[2]), NULL).count, 0);
+    assert_int_equal(view_sum(v, VIEW_SUM_PODS, STR_NONE, NULL).fields[PODS_FINISHED], 2);
+    assert_int_equal(view_sum(v, VIEW_SUM_CONTENTS, STR("default"), kind_by_id(KIND_POD)).count, 5);
+    assert_int_equal(view_sum(v, VIEW_SUM_CONTENTS, STR("default"), kind_by_id(KIND_SECRET)).count, 0);
+    view_unref(v);
+}
+
 static void a_status_leaves_the_indexes_where_they_are(void **state)
 {
     (void)state;
@@ -402,6 +458,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_index_answers_as_a_scan_does_on_tip_committed_and_forks),
+        cmocka_unit_test(sums_tell_what_an_owner_has),
         cmocka_unit_test(a_status_leaves_the_indexes_where_they_are),
         cmocka_unit_test(the_index_with_the_fewest_objects_is_chosen),
     };

@@ -1,0 +1,57 @@
+/* Sums of a view: how many objects there are of what sort, without looking at each.
+ *
+ * A row of VIEW_SUMS is a function that tells of an object the group it counts in and what counts of it. Each version
+ * of the state has its own sums, as it has its own objects (persistent trees, O(1) to fork), and they are never
+ * behind. Only what changes a count costs anything: a status that leaves a pod as ready as it was touches no sum. */
+#ifndef RAFT_STORE_STORE_SUMS_H
+#define RAFT_STORE_STORE_SUMS_H
+
+#include "proto/schema/object.h"
+#include "raft-store/store/ptree.h"
+
+/* NAME, the kind that is counted (0: every kind), its function. */
+#define VIEW_SUMS(X)                                                                                                   \
+    X(OWNED_PODS, KIND_POD, sum_owned_pods) /* by controlling owner, and among its pods by their labels */             \
+    X(PODS, KIND_POD, sum_pods)             /* all */                                                                  \
+    X(NODES, KIND_NODE, sum_nodes)          /* all */                                                                  \
+    X(CONTENTS, 0, sum_contents)            /* of a namespace, by kind */
+
+#define VIEW_SUM_ENUM(name, kind, tell) VIEW_SUM_##name,
+enum view_sum { VIEW_SUMS(VIEW_SUM_ENUM) VIEW_SUM_COUNT };
+
+/* What is counted beside the objects themselves. */
+#define SUM_FIELDS 4u
+enum { OWNED_ACTIVE, OWNED_READY /* active and ready */, OWNED_UNPLACED /* active */, OWNED_UNFINISHED };
+enum { PODS_FINISHED /* and not being deleted */ };
+enum { NODES_READY };
+enum { CONTENTS_DELETING };
+
+struct sum_group {
+    struct str of; /* owner uid, namespace; empty: all */
+    unsigned kind_id;
+    struct str labels; /* msgpack, as the objects have them */
+};
+struct sum {
+    struct sum_group group;
+    int64_t count, fields[SUM_FIELDS];
+};
+
+struct view_sums {
+    struct ptree by[VIEW_SUM_COUNT];
+};
+void sums_init(struct view_sums *s);
+void sums_close(struct view_sums *s);
+void sums_fork(const struct view_sums *from, struct view_sums *to); /* to is initialised by it; O(1) */
+/* o took the place of old; NULL: there is, or was, none. Not both. */
+void sums_put(struct view_sums *s, const struct object *o, const struct object *old);
+bool sums_equal(const struct view_sums *a, const struct view_sums *b);
+
+/* The groups of one owner or namespace (`of`, which must stay until the end). Borrowed from the version. */
+struct sum_iter {
+    struct ptree_iter tree;
+    struct str of;
+};
+void sums_iter(struct sum_iter *it, const struct view_sums *s, enum view_sum which, struct str of);
+bool sums_next(struct sum_iter *it, struct sum *out);
+
+#endif
