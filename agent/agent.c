@@ -160,6 +160,8 @@ static const char *const *read_masters(struct agent *a, struct arena *ar)
 
 /* ---- Timers ---- */
 
+#define FLOWS_EVERY 3u /* checks: it takes a program */
+
 static void on_check(uv_timer_t *t)
 {
     struct agent *a = t->data;
@@ -169,6 +171,9 @@ static void on_check(uv_timer_t *t)
     pods_on_pressure(a);
     pods_admit_waiting(a);
     pods_check_pids(a);
+    if (++a->checks % FLOWS_EVERY == 0) {
+        pods_check_flows(a);
+    }
 }
 
 /* ---- Opening ---- */

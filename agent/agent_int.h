@@ -45,7 +45,7 @@ struct agent {
     char *no_user_namespaces; /* why the node makes none; NULL = it does */
     struct userids *userids;
     int64_t pod_pids; /* processes of one pod; 0 = no limit */
-    dev_t disk; /* where the directory lies */
+    dev_t disk;       /* where the directory lies */
     char node_ip[64];
     char instance[64]; /* instance.h */
     bool hollow, stopping;
@@ -66,6 +66,7 @@ struct agent {
     struct image_store *images;
     struct sandbox_store *sandboxes;
     struct network *network;
+    unsigned checks; /* on_check's */
     struct neighbours neighbours;
     struct guard *guard; /* keeps pods from the masters; NULL: does not */
     struct volume_store *volumes;

@@ -43,6 +43,9 @@ struct network {
     unsigned closed_count;
     struct list rules_waiting, rules_batch; /* jobs whose change is not in the kernel yet; ... is being written */
     bool rules_dirty, rules_running;
+    int64_t connections;      /* of one pod; -1: no bound */
+    network_full_cb *full_cb; /* NULL: the kernel is not being asked */
+    void *full_data;
     unsigned holders;
     void (*close_cb)(void *data);
     void *close_data;
@@ -387,6 +390,8 @@ static void rules_run(struct network *n)
 
 /* ---- Connections of one pod ---- */
 
+#define FLOWS_OUTPUT_MAX (1u << 20) /* of some 10,000 addresses that are refused some */
+
 static void flows_written(struct process *p, const struct process_result *r, void *data)
 {
     struct network *n = data;
@@ -408,10 +413,60 @@ static void limit_flows(struct network *n, int64_t connections)
     if (connections == 0) {
         connections = network_connections_share(fs_read_line(places, line, sizeof line) ? strtoll(line, NULL, 10) : 0);
     }
+    n->connections = connections;
     network_flows_write(&text, n->bridge, connections);
     n->holders++;
     process_run(n->loop, &(struct process_spec){.argv = argv, .input = buf_str(&text), .timeout_ms = NETWORK_PLUGIN_MS},
                 flows_written, n);
+}
+
+static void tell_full(struct network *n, const char *ip, uint64_t packets)
+{
+    LIST_FOR(it, &n->owners.list)
+    {
+        struct network_owner *w = LIST_ENTRY(it, struct network_owner, link);
+        if (strcmp(w->ip, ip) == 0) {
+            bool more = packets > w->dropped;
+            w->dropped = packets; /* less, if it was quiet meanwhile */
+            if (more) {
+                n->full_cb(w->uid, packets, n->connections, n->full_data);
+            }
+            return;
+        }
+    }
+}
+
+static void flows_listed(struct process *p, const struct process_result *r, void *data)
+{
+    struct network *n = data;
+    struct str text = r->out;
+    char ip[INET_ADDRSTRLEN];
+    uint64_t packets;
+    (void)p;
+    while (!n->closing && network_flows_next(&text, ip, &packets)) {
+        tell_full(n, ip, packets);
+    }
+    n->full_cb = NULL;
+    release(n);
+}
+
+void network_check_flows(struct network *n, network_full_cb *cb, void *data)
+{
+    const char *argv[] = NETWORK_FLOWS_ARGV;
+    if (n->hollow || n->closing || n->connections < 0 || n->full_cb != NULL || list_empty(&n->owners.list)) {
+        return;
+    }
+    n->full_cb = cb;
+    n->full_data = data;
+    n->holders++;
+    process_run(n->loop,
+                &(struct process_spec){.argv = argv, .timeout_ms = NETWORK_PLUGIN_MS, .output_max = FLOWS_OUTPUT_MAX},
+                flows_listed, n);
+}
+
+bool network_is_asking(const struct network *n)
+{
+    return n->full_cb != NULL;
 }
 
 void network_set_cluster_cidr(struct network *n, struct str cidr)

@@ -47,6 +47,11 @@ void network_close(struct network *n, void (*cb)(void *data), void *data);
 #define NETWORK_CONNECTIONS_SHARE 32
 #define NETWORK_CONNECTIONS_MIN   1024
 int64_t network_connections_share(int64_t places);
+/* Asks the kernel which pods have begun as many as they may and were refused more since this was asked last; cb for
+ * each, later: the packets dropped since it was last quiet for some minutes, and the bound. Nothing where there is no
+ * bound, no pod, or the former question is still under way. */
+typedef void network_full_cb(const char *uid, uint64_t dropped, int64_t most, void *data);
+void network_check_flows(struct network *n, network_full_cb *cb, void *data);
 
 /* The master gives the node its range. ERR_CONFLICT if another one is in use by pods. Before it is set network_add
  * waits. */

@@ -1,5 +1,5 @@
 /* Inside of the pod network: CNI and its queue are network.c, who holds what is network/owner.c, the nftables rules
- * network/rules.c, the kernel's routing table network/route.c, its memory of connections network/conntrack.c,
+ * network/rules.c, the bound of a pod's connections network/flows.c, the kernel's routing table network/route.c, its memory of connections network/conntrack.c,
  * connections into pods network/connect.c. */
 #ifndef AGENT_NETWORK_NETWORK_INT_H
 #define AGENT_NETWORK_NETWORK_INT_H
@@ -37,8 +37,9 @@ struct network_owner_port {
 struct network_owner {
     struct list link;
     char uid[64];
-    char ip[64];  /* "" = being added, or it is not known how far that came */
-    bool leaving; /* no rule leads to it any more */
+    char ip[64];      /* "" = being added, or it is not known how far that came */
+    bool leaving;     /* no rule leads to it any more */
+    uint64_t dropped; /* of its connections, as last told */
     struct network_owner_port *ports;
     unsigned ports_count;
 };
@@ -68,9 +69,18 @@ struct network_rules {
 };
 void network_rules_write(struct buf *out, const struct network_rules *r);
 /* Pure: a table of its own, which is only ever added to, so that it goes on counting: of one pod (by address) so many
- * connections at most are begun; further ones are dropped before the kernel notes them. connections -1: the table
- * goes. */
+ * connections at most are begun; further ones are dropped before the kernel notes them, and counted by address in the
+ * set `full`. connections -1: the table goes. */
 void network_flows_write(struct buf *out, const char *bridge, int64_t connections);
+#define NETWORK_FLOWS_ARGV                                                                                             \
+    {                                                                                                                  \
+        "nft", "-n", "list", "set", "ip", "reeve-flows", "full", NULL                                                  \
+    }
+/* Pure: the next address of what nft says of that set, and its packets that were dropped; *text goes on behind it. False
+ * at the end. */
+bool network_flows_next(struct str *text, char ip[INET_ADDRSTRLEN], uint64_t *packets);
+
+bool network_is_asking(const struct network *n); /* network_check_flows has no answer yet */
 
 /* UDP has no end of a connection: the kernel goes on sending a known peer's packets where it sent them before. Makes it
  * forget the peers of these host ports. Blocking, short. */

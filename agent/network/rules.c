@@ -121,25 +121,3 @@ void network_rules_write(struct buf *out, const struct network_rules *r)
                "  iifname \"%s\" ip daddr 127.0.0.0/8 drop\n }\n}\n",
                r->bridge);
 }
-
-int64_t network_connections_share(int64_t places)
-{
-    return MAX(places / NETWORK_CONNECTIONS_SHARE, (int64_t)NETWORK_CONNECTIONS_MIN);
-}
-
-/* The set's name holds the number: elements keep the one that they were made with. */
-void network_flows_write(struct buf *out, const char *bridge, int64_t connections)
-{
-    buf_puts(out, "add table ip reeve-flows\n");
-    if (connections < 0) {
-        buf_puts(out, "delete table ip reeve-flows\n");
-        return;
-    }
-    buf_printf(out,
-               "add set ip reeve-flows of-%lld { type ipv4_addr; size 65535; flags dynamic; }\n"
-               "add chain ip reeve-flows begin { type filter hook prerouting priority -150; }\n"
-               "flush chain ip reeve-flows begin\n"
-               "add rule ip reeve-flows begin iifname \"%s\" ct state new add @of-%lld { ip saddr ct count over %lld } "
-               "drop\n",
-               (long long)connections, bridge, (long long)connections, (long long)connections);
-}

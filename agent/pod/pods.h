@@ -61,8 +61,10 @@ void pods_watch_disk(struct agent_pod *ap); /* if it has limits for the disk */
 void pods_on_pressure(struct agent *a);     /* the disk may be nearly full */
 void pods_on_measure(uv_timer_t *t);
 
-/* ---- pods_pids.c ---- */
+/* ---- pods_full.c ---- */
 /* Tells of pods that want more processes than they may have: a condition and an event. */
 void pods_check_pids(struct agent *a);
+/* Of those that want more connections: an event. */
+void pods_check_flows(struct agent *a);
 
 #endif
