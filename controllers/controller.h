@@ -24,19 +24,31 @@ struct controller_key {
     const struct kind *kind; /* what the key names; may be an object that is gone */
     struct str ns, name;
 };
+/* Where a walk over many objects was left: behind this one, which may be gone by now. */
+struct reconcile_place {
+    const struct kind *kind;
+    struct str ns, name;
+};
 struct reconcile_in {
     const struct view *view; /* the tip */
     struct controller_key key;
+    const struct reconcile_place *from; /* where the last step was left (out->left_at); NULL = from the beginning */
     int64_t wall_ms;
     struct rng *rng;
     const struct controller_soft *soft;
 };
+#define RECONCILE_VISITS_MAX 2000u
 struct reconcile_out {
     struct txn *txn;          /* empty at the start */
     int64_t requeue_after_ms; /* 0 = none */
     /* The key is not looked at again before so long, whatever changes, unless it is the spec of the object that it
      * names. 0 = at any time. */
     int64_t rest_ms;
+    /* The walk was left behind this object of the view: the key is queued again, behind the others, and goes on there.
+     * A step looks at RECONCILE_VISITS_MAX objects at most, so that no turn of the loop grows with the state. What
+     * changes behind its back meanwhile is the controller's matter. NULL = it came to the end. Soft state: the next
+     * leader begins anew. */
+    const struct object *left_at;
     struct arena *arena; /* scratch, lives until the transaction was evaluated */
     char note[256];      /* one line for traces: what was decided and why */
     char violated[160];  /* not "": an assumption did not hold (CONTROLLER_CHECK): the transaction is thrown away */

@@ -44,6 +44,10 @@
 #define TELL_MAX     10
 #define TELL_SPAN_MS 60000
 
+struct place {
+    struct reconcile_place at; /* points behind */
+    char text[];
+};
 struct item {
     struct list link; /* in queue; empty otherwise */
     unsigned controller;
@@ -54,6 +58,7 @@ struct item {
     uint64_t seq;          /* order among equal due times */
     bool queued, running, urgent;
     bool violated;             /* the last reconcile was */
+    struct place *from;        /* NULL: from the beginning */
     struct controller_key key; /* points behind */
     unsigned id_size;
     char id[]; /* controller, kind, namespace, NUL, name: the map's key */
@@ -189,6 +194,7 @@ static void item_forget(struct controllers *c, struct item *it)
     if (it->queued || it->running || it->heap_at != HEAP_NONE || it->failures > 0 || it->rest_until_ms > 0) {
         return;
     }
+    assert(it->from == NULL);
     strmap_remove(&c->items, (struct str){it->id, it->id_size});
     free(it);
 }
@@ -267,6 +273,7 @@ static void items_drop(struct controllers *c)
 {
     const struct strmap_entry *e;
     for (size_t at = 0; (e = strmap_next(&c->items, &at)) != NULL;) {
+        free(((struct item *)e->value)->from);
         free(e->value);
     }
     strmap_close(&c->items);
@@ -402,6 +409,19 @@ static void violation_event(struct controllers *c, const struct item *it, const 
     arena_close(&arena);
 }
 
+static void item_leave_at(struct item *it, const struct object *o)
+{
+    free(it->from);
+    it->from = NULL;
+    if (o != NULL) {
+        struct place *p = xmalloc(sizeof *p + o->ns.n + o->name.n);
+        memcpy(p->text, o->ns.n > 0 ? o->ns.p : "", o->ns.n);
+        memcpy(p->text + o->ns.n, o->name.p, o->name.n);
+        p->at = (struct reconcile_place){o->kind, {p->text, o->ns.n}, {p->text + o->ns.n, o->name.n}};
+        it->from = p;
+    }
+}
+
 static int item_reconcile(struct controllers *c, struct item *it, int64_t *requeue_after_ms, int64_t *idle_ms,
                           int64_t *rest_ms, struct error *err)
 {
@@ -414,6 +434,7 @@ static int item_reconcile(struct controllers *c, struct item *it, int64_t *reque
     txn_init(&txn, origin);
     const struct reconcile_in in = {.view = c->config.tip(c->config.data),
                                     .key = it->key,
+                                    .from = it->from == NULL ? NULL : &it->from->at,
                                     .wall_ms = env_wall_ms(c->config.env),
                                     .rng = &c->rng,
                                     .soft = &c->config.soft};
@@ -430,9 +451,13 @@ static int item_reconcile(struct controllers *c, struct item *it, int64_t *reque
                        "Please report it; deleting the object, or applying it again, may help",
                        out.violated);
         violation_event(c, it, &in, err);
-    } else if (rv == 0 && txn.count > 0) {
-        c->stats.transactions++;
-        rv = c->config.submit(c->config.data, &txn, err);
+    } else if (rv == 0) {
+        CLEANUP_OBJECT struct object *left_at = out.left_at == NULL ? NULL : object_ref(out.left_at);
+        if (txn.count > 0) {
+            c->stats.transactions++;
+            rv = c->config.submit(c->config.data, &txn, err);
+        }
+        item_leave_at(it, rv == 0 ? left_at : NULL);
     }
     if (out.note[0] != '\0') {
         log_debug(c->config.log, origin, "%.*s/%.*s: %s", STR_ARG(it->key.ns), STR_ARG(it->key.name), out.note);
@@ -497,10 +522,13 @@ static void item_run(struct controllers *c, struct item *it)
         it->failures++;
         after_ms = backoff_ms(it->failures + (it->violated ? VIOLATED_SKIPS : 0));
         failure_tell(c, it, &err, after_ms);
+        item_leave_at(it, NULL);
     } else {
         it->failures = 0;
     }
-    if (after_ms > 0) {
+    if (it->from != NULL) {
+        item_queue(c, it, false);
+    } else if (after_ms > 0) {
         delay(c, it, after_ms);
     }
     item_forget(c, it);

@@ -1,5 +1,5 @@
 /* Events are forgotten an hour after they were last seen. Source: the API server's --event-ttl. One key, looked at
- * once a minute. */
+ * once a minute, a step of RECONCILE_VISITS_MAX events after another. */
 #include "controllers/registry.h"
 #include "controllers/util.h"
 
@@ -15,20 +15,25 @@ static int64_t last_seen_ms(const struct object *event)
 static int ttl_reconcile(const struct reconcile_in *in, struct reconcile_out *out, struct error *err)
 {
     (void)err;
+    const struct kind *k = kind_of(KIND_EVENT);
     struct view_iter it;
-    view_iter(&it, in->view, kind_of(KIND_EVENT), STR_NONE);
-    requeue_in(out, LOOK_MS);
+    unsigned visits = 0;
+    if (in->from == NULL) {
+        view_iter(&it, in->view, k, STR_NONE);
+    } else {
+        view_iter_after(&it, in->view, k, STR_NONE, in->from->ns, in->from->name);
+    }
     VIEW_FOR(event, &it)
     {
-        if (last_seen_ms(event) + EVENT_TTL_MS > in->wall_ms) {
-            continue;
+        if (last_seen_ms(event) + EVENT_TTL_MS <= in->wall_ms) {
+            txn_delete(out->txn, event);
         }
-        if (out->txn->count == CONTROLLER_BATCH_MAX) {
-            requeue_in(out, 1);
-            break;
+        if (++visits == RECONCILE_VISITS_MAX || out->txn->count == CONTROLLER_BATCH_MAX) {
+            out->left_at = event;
+            return 0;
         }
-        txn_delete(out->txn, event);
     }
+    requeue_in(out, LOOK_MS);
     return 0;
 }
 

@@ -1,7 +1,8 @@
 /* Namespace deletion: everything in it goes, then the namespace. Source: Kubernetes core/v1 Namespace, spec.finalizers
  * "kubernetes".
  *
- * While it lasts, the condition NamespaceContentRemaining names what is left, so that a stuck deletion explains
+ * What is there is told by the view's sums; a step looks at RECONCILE_VISITS_MAX objects at most, and the next one goes
+ * on behind them. While it lasts, the condition NamespaceContentRemaining names what is left, so that a stuck deletion explains
  * itself. */
 #include <assert.h>
 #include <stdio.h>
@@ -10,41 +11,73 @@
 #include "controllers/registry.h"
 #include "controllers/util.h"
 
+#define LOOK_AGAIN_MS 1000
+
 struct remains {
-    unsigned total, asked; /* still there; of them now deleted by this transaction */
-    struct buf text;       /* "pods. has 2 resource instances" */
+    unsigned total;     /* still there, */
+    unsigned untouched; /* of them not being deleted, */
+    unsigned asked;     /* of those deleted by this transaction */
+    unsigned visits;
+    struct buf text; /* "pods. has 2 resource instances" */
 };
 
-static int contents_delete(const struct reconcile_in *in, struct reconcile_out *out, struct str ns,
-                           struct remains *remains, struct error *err)
+static void remains_count(const struct view *v, struct str ns, struct remains *remains)
+{
+    struct sum_iter it;
+    struct sum sum;
+    view_sum_iter(&it, v, VIEW_SUM_CONTENTS, ns);
+    while (sums_next(&it, &sum)) {
+        buf_printf(&remains->text, "%s%s. has %lld resource instances", remains->total == 0 ? "" : ", ",
+                   kind_stored(sum.group.kind_id)->plural, (long long)sum.count);
+        remains->total += (unsigned)sum.count;
+        remains->untouched += (unsigned)(sum.count - sum.fields[CONTENTS_DELETING]);
+    }
+}
+
+/* Of one kind. Full: out->left_at is set. */
+static int kind_delete(const struct reconcile_in *in, struct reconcile_out *out, struct view_iter *it,
+                       struct remains *remains, struct error *err)
 {
     const struct deletion_options background = {.grace_s = -1, .policy = DELETION_BACKGROUND};
-    for (const struct kind *k = NULL; (k = view_kind_next(in->view, k)) != NULL;) {
-        if (!k->namespaced) {
-            continue;
-        }
-        unsigned count = 0;
-        struct view_iter it;
-        view_iter(&it, in->view, k, ns);
-        VIEW_FOR(o, &it)
-        {
-            count++;
-            if (o->deleting || remains->asked == CONTROLLER_BATCH_MAX) {
-                continue;
-            }
+    VIEW_FOR(o, it)
+    {
+        if (!o->deleting) {
             int rv = deletion_request(out->txn, out->arena, o, &background, in->wall_ms, err);
             if (rv != 0) {
                 return rv;
             }
             remains->asked++;
         }
-        if (count > 0) {
-            buf_printf(&remains->text, "%s%s. has %u resource instances", remains->total == 0 ? "" : ", ", k->plural,
-                       count);
-            remains->total += count;
+        if (++remains->visits == RECONCILE_VISITS_MAX || remains->asked == CONTROLLER_BATCH_MAX) {
+            out->left_at = o;
+            return 0;
         }
     }
     return 0;
+}
+
+static int contents_delete(const struct reconcile_in *in, struct reconcile_out *out, struct str ns,
+                           struct remains *remains, struct error *err)
+{
+    struct sum_iter kinds;
+    struct sum sum;
+    int rv = 0;
+    view_sum_iter(&kinds, in->view, VIEW_SUM_CONTENTS, ns);
+    while (rv == 0 && out->left_at == NULL && sums_next(&kinds, &sum)) {
+        const struct kind *k = kind_stored(sum.group.kind_id);
+        unsigned from = in->from == NULL ? 0 : (unsigned)in->from->kind->id;
+        struct view_iter it;
+        if (sum.group.kind_id < from || sum.count == sum.fields[CONTENTS_DELETING]) {
+            continue;
+        }
+        if (sum.group.kind_id == from) {
+            view_iter_after(&it, in->view, k, ns, in->from->ns, in->from->name);
+        } else {
+            view_iter(&it, in->view, k, ns);
+        }
+        rv = kind_delete(in, out, &it, remains, err);
+    }
+    return rv;
 }
 
 static int remains_tell(const struct reconcile_in *in, struct reconcile_out *out, const struct object *o,
@@ -84,6 +117,7 @@ static int namespace_reconcile(const struct reconcile_in *in, struct reconcile_o
         return 0;
     }
     struct remains remains = {.text = BUF_INIT};
+    remains_count(in->view, o->name, &remains);
     int rv = contents_delete(in, out, o->name, &remains, err);
     if (rv == 0) {
         reconcile_note(out, "%u left, %u deleted now", remains.total, remains.asked);
@@ -92,8 +126,10 @@ static int namespace_reconcile(const struct reconcile_in *in, struct reconcile_o
              : remains.total > remains.asked ? remains_tell(in, out, o, &remains, err)
                                              : 0;
     }
-    if (remains.asked > 0) {
+    if (out->left_at == NULL && remains.asked > 0) {
         requeue_in(out, 1);
+    } else if (out->left_at == NULL && remains.untouched > 0) {
+        requeue_in(out, LOOK_AGAIN_MS); /* it came where the walk had been */
     }
     buf_close(&remains.text);
     return rv;

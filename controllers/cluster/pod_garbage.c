@@ -85,7 +85,7 @@ static int compare_created(const void *pa, const void *pb)
 
 static int finished_trim(const struct reconcile_in *in, struct reconcile_out *out, struct error *err)
 {
-    if (view_count(in->view, kind_of(KIND_POD)) <= FINISHED_MAX) {
+    if (view_sum(in->view, VIEW_SUM_PODS, STR_NONE, NULL).fields[PODS_FINISHED] <= FINISHED_MAX) {
         return 0;
     }
     struct object_list finished = {0};
@@ -97,7 +97,7 @@ static int finished_trim(const struct reconcile_in *in, struct reconcile_out *ou
             object_list_add(out->arena, &finished, pod);
         }
     }
-    if (finished.count <= FINISHED_MAX) {
+    if (!CONTROLLER_CHECK(out, finished.count > FINISHED_MAX)) {
         return 0;
     }
     qsort(finished.items, finished.count, sizeof *finished.items, compare_created);

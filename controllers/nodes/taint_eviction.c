@@ -19,15 +19,7 @@ static bool no_execute(struct mp taint)
 
 static bool any_node_ready(const struct view *v)
 {
-    struct view_iter it;
-    view_iter(&it, v, kind_of(KIND_NODE), STR_NONE);
-    VIEW_FOR(node, &it)
-    {
-        if (node_ready(node)) {
-            return true;
-        }
-    }
-    return false;
+    return view_sum(v, VIEW_SUM_NODES, STR_NONE, NULL).fields[NODES_READY] > 0;
 }
 
 /* When the pod must go: the earliest over all taints; INT64_MAX = it may stay. */

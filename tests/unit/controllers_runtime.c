@@ -11,6 +11,7 @@
 
 #include "base/failpoint.h"
 #include "controllers/util.h"
+#include "proto/text/text.h"
 #include "tests/script/cluster.h"
 #include "tests/script/stage.h"
 
@@ -473,6 +474,111 @@ static void pods_without_a_node_go_first_whatever_their_number(void **state)
     }
 }
 
+/* ---- Steps ---- */
+
+/* Named PREFIX0, PREFIX1, ...; every nth is given `extra` in its metadata. */
+static void put_many(struct fixture *f, const char *yaml, const char *prefix, unsigned count, unsigned nth,
+                     void (*extra)(struct arena *a, struct value *doc))
+{
+    CLEANUP_ARENA struct arena a;
+    struct txn t;
+    struct error err = {0};
+    struct value **docs;
+    unsigned docs_count;
+    arena_init(&a);
+    assert_int_equal(yaml_read(&a, str_of(yaml), NULL, &docs, &docs_count, &err), 0);
+    const struct kind *k = kind_of_document(&a, docs[0], &err);
+    txn_init(&t, "test");
+    for (unsigned i = 0; i < count; i++) {
+        struct value *doc = value_copy(&a, docs[0]);
+        value_set(&a, value_get(doc, "metadata"), "name", value_strf(&a, "%s%05u", prefix, i));
+        if (i % nth == 0) {
+            extra(&a, doc);
+        }
+        assert_int_equal(txn_create_value(&t, k, doc, &err), 0);
+        if (t.count == 1000 || i + 1 == count) {
+            assert_int_equal(stage_submit(&f->cluster.stage, &t, &err), 0);
+            txn_reset(&t);
+        }
+    }
+    txn_close(&t);
+}
+
+static void held_by_a_finalizer(struct arena *a, struct value *doc)
+{
+    value_append(a, value_ensure_list(a, value_get(doc, "metadata"), "finalizers"), value_cstr(a, "example.com/hold"));
+}
+
+static void seen_lately(struct arena *a, struct value *doc)
+{
+    value_set(a, doc, "lastTimestamp", value_cstr(a, "2099-01-01T00:00:00Z"));
+}
+
+/* As many keys as the queue has, at most `limit`; each is one step. */
+static unsigned run_all(struct fixture *f, unsigned limit)
+{
+    uint64_t before = stats_of(f).reconciles;
+    while (stats_of(f).reconciles - before < limit && controllers_run(f->cluster.controllers, 1)) {
+        f->cluster.stage.now_ms += 2;
+    }
+    return (unsigned)(stats_of(f).reconciles - before);
+}
+
+static void a_large_namespace_is_emptied_step_by_step(void **state)
+{
+    (void)state;
+    enum { COUNT = 6000, HELD = 4 };
+    struct fixture f;
+    struct env env;
+    open_fixture(&f, &env);
+    stage_apply(&f.cluster.stage, "namespace big");
+    put_many(&f, "{apiVersion: v1, kind: ConfigMap, metadata: {name: x, namespace: big}}", "c", COUNT, HELD,
+             held_by_a_finalizer);
+    run_all(&f, UINT32_MAX);
+    unsigned submits = f.submits;
+    stage_patch(&f.cluster.stage, KIND_NAMESPACE, "", "big", "metadata: {deletionTimestamp: '2026-01-01T00:00:00Z'}");
+    const struct kind *k = kind_by_id(KIND_CONFIGMAP);
+    for (unsigned i = 0; i < 10000 && view_count(stage_tip(&f.cluster.stage), k) > COUNT / HELD; i++) {
+        uint64_t before = view_count(stage_tip(&f.cluster.stage), k);
+        run_keys(&f, 1);
+        f.cluster.stage.now_ms += 2;
+        assert_true(before - view_count(stage_tip(&f.cluster.stage), k) <= CONTROLLER_BATCH_MAX);
+    }
+    run_all(&f, 1000);
+    const struct view *tip = stage_tip(&f.cluster.stage);
+    struct sum left = view_sum(tip, VIEW_SUM_CONTENTS, STR("big"), NULL);
+    assert_int_equal(left.count, COUNT / HELD);
+    assert_int_equal(left.fields[CONTENTS_DELETING], COUNT / HELD);
+    assert_true(f.submits - submits >= COUNT / CONTROLLER_BATCH_MAX);
+    const struct object *ns = view_get(tip, kind_by_id(KIND_NAMESPACE), STR_NONE, STR("big"));
+    struct str told = mp_str(mp_get(condition_mp(ns, "NamespaceContentRemaining"), "message"));
+    assert_non_null(memmem(told.p, told.n, "configmaps. has", strlen("configmaps. has")));
+    /* Nothing is left to be asked: it waits, and goes with the last of them. */
+    assert_int_equal(run_all(&f, 100), 0);
+    close_fixture(&f);
+}
+
+static void events_expire_step_by_step(void **state)
+{
+    (void)state;
+    enum { COUNT = 5000, FRESH = 5 };
+    struct fixture f;
+    struct env env;
+    open_fixture(&f, &env);
+    put_many(
+        &f,
+        "{apiVersion: v1, kind: Event, metadata: {name: x, namespace: default}, involvedObject: {kind: Pod, name: p}, "
+        "reason: R, message: M, lastTimestamp: '2020-01-01T00:00:00Z'}",
+        "e", COUNT, FRESH, seen_lately);
+    controllers_resync(f.cluster.controllers);
+    unsigned submits = f.submits;
+    run_all(&f, UINT32_MAX);
+    assert_int_equal(view_count(stage_tip(&f.cluster.stage), kind_by_id(KIND_EVENT)), COUNT / FRESH);
+    assert_true(f.submits - submits >= (COUNT - COUNT / FRESH) / CONTROLLER_BATCH_MAX);
+    assert_int_equal(stats_of(&f).errors, 0);
+    close_fixture(&f);
+}
+
 /* ---- Hostile names ---- */
 
 /* A pod as no API lets it in, but an earlier version may have: its owner's name is too long. */
@@ -684,6 +790,8 @@ int main(void)
         cmocka_unit_test(a_changed_spec_goes_before_the_crowd),
         cmocka_unit_test(what_fits_nowhere_grows_slowly_and_goes_at_once),
         cmocka_unit_test(pods_without_a_node_go_first_whatever_their_number),
+        cmocka_unit_test(a_large_namespace_is_emptied_step_by_step),
+        cmocka_unit_test(events_expire_step_by_step),
         cmocka_unit_test(names_of_any_length_in_what_is_stored_stop_nothing),
         cmocka_unit_test(numbers_of_any_size_in_what_is_stored_stop_nothing),
         cmocka_unit_test(keys_that_fail_are_told_once_and_a_crowd_as_a_number),

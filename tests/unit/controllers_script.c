@@ -97,11 +97,12 @@ static void do_reconcile(struct cluster *c, const struct script_step *step, stru
     const struct controller_soft soft = {&c->stage, stage_heartbeat_age_ms, 40000};
     arena_init(&a);
     txn_init(&t, "script");
-    const struct reconcile_in in = {stage_tip(&c->stage),
-                                    {k, k->namespaced ? str_of(step_ns(step)) : STR_NONE, str_of(step->words[2])},
-                                    env_wall_ms(&c->stage.env),
-                                    &c->stage.rng,
-                                    &soft};
+    const struct reconcile_in in = {
+        .view = stage_tip(&c->stage),
+        .key = {k, k->namespaced ? str_of(step_ns(step)) : STR_NONE, str_of(step->words[2])},
+        .wall_ms = env_wall_ms(&c->stage.env),
+        .rng = &c->stage.rng,
+        .soft = &soft};
     struct reconcile_out result = {.txn = &t, .arena = &a};
     size_t from = c->stage.trace.size;
     assert_int_equal(controller->reconcile(&in, &result, &err), 0);
