@@ -11,6 +11,9 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
+
+#include "base/str.h"
 
 enum err_class {
     ERR_CLASS_RETRY,   /* nothing happened; the same request may succeed later */
@@ -53,14 +56,44 @@ enum err {
 #undef X
 };
 
+/* Of one cause among several: name, the word that programs know (Kubernetes' metav1.CauseType). */
+#define ERROR_CAUSE_LIST(X)                                                                                            \
+    X(INVALID, "FieldValueInvalid")                                                                                    \
+    X(REQUIRED, "FieldValueRequired")                                                                                  \
+    X(NOT_SUPPORTED, "FieldValueNotSupported")                                                                         \
+    X(DUPLICATE, "FieldValueDuplicate")                                                                                \
+    X(FORBIDDEN, "FieldValueForbidden")                                                                                \
+    X(NOT_FOUND, "FieldValueNotFound")                                                                                 \
+    X(TOO_LONG, "FieldValueTooLong")                                                                                   \
+    X(TOO_MANY, "FieldValueTooMany")                                                                                   \
+    X(NAMESPACE_TERMINATING, "NamespaceTerminating")
+
+enum error_cause {
+#define X(name, word) ERROR_CAUSE_##name,
+    ERROR_CAUSE_LIST(X)
+#undef X
+        ERROR_CAUSES
+};
+
 #define ERROR_MESSAGE_MAX 1024
 #define ERROR_FIELD_MAX   192
+#define ERROR_ABOUT_MAX   384 /* group, kind and name together */
+#define ERROR_CAUSES_MAX  10  /* kept; all are counted */
 
+/* Plain data: copied by assignment, kept as long as anybody likes. What programs want to know of an error (causes, what
+ * it is about) is read by the functions below. */
 struct error {
     int code; /* enum err; 0 = no error */
     char message[ERROR_MESSAGE_MAX];
     char field[ERROR_FIELD_MAX]; /* path of the field at fault, "" if none */
     int retry_after_ms;          /* hint; 0 = none */
+    char about[ERROR_ABOUT_MAX]; /* group, kind, name, each with its NUL; kind "": nothing is known */
+    unsigned causes_all;         /* that were found; the first `causes_kept` of them are here */
+    unsigned causes_kept;
+    /* Their words stand in the message, once for people and programs. */
+    struct error_span {
+        uint16_t reason, field_at, field_size, text_at, text_size;
+    } causes[ERROR_CAUSES_MAX];
 };
 
 /* Name of a code ("NotFound") as sent on the wire; text of a code; class of a code. Unknown codes give "Unknown". */
@@ -76,6 +109,21 @@ int error_set_field(struct error *err, int code, const char *field, const char *
     __attribute__((format(printf, 4, 5)));
 /* As error_set with ": strerror(errno_value)" appended; the code comes from err_from_errno. */
 int error_set_errno(struct error *err, int errno_value, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* One more cause. Its words must stand in the message (the field may be empty); otherwise it is counted and not kept, as
+ * those are that are more than ERROR_CAUSES_MAX. err may be NULL. */
+void error_add_cause(struct error *err, enum error_cause reason, struct str field, struct str text);
+/* A cause that is kept. False: there is no i-th. Borrowed from err. An error with a field and no causes has one: itself
+ * (reason by its code). */
+struct error_cause_text {
+    enum error_cause reason;
+    struct str field, text;
+};
+bool error_cause(const struct error *err, unsigned i, struct error_cause_text *out);
+const char *error_cause_word(enum error_cause reason); /* "FieldValueRequired" */
+/* The object it is about, for programs: group ("" for the first), kind (the plural; the kind's name for what is not
+ * valid), name. Left out if it is longer than ERROR_ABOUT_MAX. err may be NULL. */
+void error_set_about(struct error *err, struct str group, struct str kind, struct str name);
+bool error_about(const struct error *err, struct str *group, struct str *kind, struct str *name); /* false: not known */
 /* Put "prefix: " in front of the message. Returns err->code. */
 int error_wrap(struct error *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 

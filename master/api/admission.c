@@ -113,8 +113,10 @@ static int check_namespace(const struct admission *ad, const struct kind *k, str
     const struct kind *nk = kind_by_id(KIND_NAMESPACE);
     const struct object *o = view_get(ad->tip, nk, STR_NONE, ns);
     if (o != NULL && o->deleting) {
-        return error_set(err, ERR_FORBIDDEN,
-                         "nothing can be created in namespace \"%.*s\", because it is being terminated", STR_ARG(ns));
+        error_set(err, ERR_FORBIDDEN, "nothing can be created in namespace \"%.*s\", because it is being terminated",
+                  STR_ARG(ns));
+        error_add_cause(err, ERROR_CAUSE_NAMESPACE_TERMINATING, STR("namespace"), STR("it is being terminated"));
+        return ERR_FORBIDDEN;
     }
     if (o != NULL) {
         return 0;

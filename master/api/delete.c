@@ -38,7 +38,7 @@ void verb_delete(struct api_call *c, const struct api_delete *q)
         request_deletion(c, &t, o, &q->options, &err);
     }
     if (err.code != 0) {
-        api_refuse(c, &err);
+        api_refuse_of(c, of, &err);
     } else {
         struct write *w = write_new(c, API_DELETE);
         write_add(w, of->kind, of->ns, of->name, o);

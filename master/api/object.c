@@ -27,7 +27,7 @@ static void submit_one(struct api_call *c, enum api_verb verb, const struct api_
 void verb_create(struct api_call *c, const struct api_create *q)
 {
     struct admission ad = api_admission(c, &q->how);
-    struct api_target of;
+    struct api_target of = {0};
     struct error err = {0};
     struct object *o = NULL;
     struct txn t;
@@ -36,7 +36,7 @@ void verb_create(struct api_call *c, const struct api_create *q)
     bool repeat = ad.repeats = api_repeats(c, &t);
     if (admit_document_kind(&ad, q->object, &of.kind, &of.ns, &of.name, &err) != 0 ||
         (!repeat && admit_create(&ad, of.kind, q->object, &o, &err) != 0)) {
-        api_refuse(c, &err);
+        api_refuse_of(c, &of, &err);
         txn_close(&t);
         return;
     }
@@ -100,10 +100,10 @@ int update_to(const struct admission *ad, struct txn *t, struct value *doc, cons
 void verb_update(struct api_call *c, const struct api_update *q)
 {
     struct admission ad = api_admission(c, &q->how);
-    struct api_target of;
+    struct api_target of = {0};
     struct error err = {0};
     if (admit_document_kind(&ad, q->object, &of.kind, &of.ns, &of.name, &err) != 0) {
-        api_refuse(c, &err);
+        api_refuse_of(c, &of, &err);
         return;
     }
     if (!kind_has_part(c, of.kind, q->part)) {
@@ -119,7 +119,7 @@ void verb_update(struct api_call *c, const struct api_update *q)
                              : admit_version(q->object, of.kind, &if_revision, &err);
         rv = rv != 0 ? rv : update_to(&ad, &t, q->object, old, NULL, q->part->part, if_revision, &err);
         if (rv != 0) {
-            api_refuse(c, &err);
+            api_refuse_of(c, &of, &err);
             txn_close(&t);
             return;
         }
@@ -191,7 +191,7 @@ void verb_patch(struct api_call *c, const struct api_patch *q)
         old = view_get(api_tip(c), q->of.kind, q->of.ns, q->of.name);
         int rv = old == NULL ? error_not_found(&err, q->of.kind, q->of.name) : patch_to(c, q, old, &t, &err);
         if (rv != 0) {
-            api_refuse(c, &err);
+            api_refuse_of(c, &q->of, &err);
             txn_close(&t);
             return;
         }

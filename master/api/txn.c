@@ -53,7 +53,9 @@ static int add_op(struct admission *ad, struct write *w, struct txn *t, const st
     } else {
         rv = old == NULL ? error_not_found(err, of.kind, of.name) : add_change(ad, t, op, old, err);
     }
-    if (rv == 0 && op->if_uid.n > 0) {
+    if (rv != 0) {
+        kind_error_about(err, of.kind, of.name);
+    } else if (op->if_uid.n > 0) {
         t->ops[t->count - 1].if_uid = (struct str){arena_strndup(&t->arena, op->if_uid.p, op->if_uid.n), op->if_uid.n};
     }
     return rv;

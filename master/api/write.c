@@ -93,7 +93,17 @@ int error_not_found(struct error *err, const struct kind *k, struct str name)
 {
     char resource[128];
     kind_resource_name(k, resource, sizeof resource);
-    return error_set(err, ERR_NOT_FOUND, "%s \"%.*s\" not found", resource, STR_ARG(name));
+    error_set(err, ERR_NOT_FOUND, "%s \"%.*s\" not found", resource, STR_ARG(name));
+    kind_error_about(err, k, name);
+    return ERR_NOT_FOUND;
+}
+
+void api_refuse_of(struct api_call *c, const struct api_target *of, struct error *err)
+{
+    if (of->kind != NULL) {
+        kind_error_about(err, of->kind, of->name);
+    }
+    api_refuse(c, err);
 }
 
 void api_refuse_not_found(struct api_call *c, const struct kind *k, struct str name)

@@ -43,6 +43,8 @@ void write_answered(const struct txn_result *result, const struct error *error, 
 void write_refuse(struct write *w, const struct error *err);
 /* The same for a write that has not begun. */
 void api_refuse(struct api_call *c, const struct error *err);
+/* The same, about this object (kind NULL: it is not known yet which). */
+void api_refuse_of(struct api_call *c, const struct api_target *of, struct error *err);
 void api_refuse_not_found(struct api_call *c, const struct kind *k, struct str name);
 int error_not_found(struct error *err, const struct kind *k, struct str name); /* `pods "x" not found` */
 

@@ -24,14 +24,15 @@ static void check_expression(const struct value *e, const struct fpath *p, struc
     struct str op = value_to_str(value_get(e, "operator"));
     check_label_key(l, e, value_get(e, "key"), FPATH_AT(p, "key"));
     if (in_choices(op, "In|NotIn") && value_count(values) == 0) {
-        errlist_add(l, e, fpath_text(l->arena, FPATH_AT(p, "values")),
+        errlist_add(l, ERROR_CAUSE_REQUIRED, e, fpath_text(l->arena, FPATH_AT(p, "values")),
                     "Required value: must be specified when `operator` is 'In' or 'NotIn'");
     } else if (in_choices(op, "Exists|DoesNotExist") && value_count(values) > 0) {
         bad_forbidden(l, values, FPATH_AT(p, "values"),
                       "may not be specified when `operator` is 'Exists' or 'DoesNotExist'");
     } else if (in_choices(op, "Gt|Lt")) {
         if (value_count(values) != 1 || !is_integer(value_to_str(value_item(values, 0)))) {
-            errlist_add(l, values != NULL ? values : e, fpath_text(l->arena, FPATH_AT(p, "values")),
+            errlist_add(l, ERROR_CAUSE_REQUIRED, values != NULL ? values : e,
+                        fpath_text(l->arena, FPATH_AT(p, "values")),
                         "Required value: must be a single whole number when `operator` is 'Lt' or 'Gt'");
         }
     }
@@ -46,7 +47,8 @@ static void check_match_field(const struct value *e, const struct fpath *p, stru
     if (!in_choices(value_to_str(op), "In|NotIn")) {
         bad_choice(l, op, FPATH_AT(p, "operator"), "In|NotIn");
     } else if (value_count(value_get(e, "values")) != 1) {
-        errlist_add(l, e, fpath_text(l->arena, FPATH_AT(p, "values")), "Required value: must have one element");
+        errlist_add(l, ERROR_CAUSE_REQUIRED, e, fpath_text(l->arena, FPATH_AT(p, "values")),
+                    "Required value: must have one element");
     } else {
         check_dns_subdomain(l, e, value_item(value_get(e, "values"), 0), FPATH_ITEM(FPATH_AT(p, "values"), 0));
     }
@@ -92,8 +94,8 @@ static bool selector_names(const struct value *selector, struct str key)
 static bool has_too_many_keys(struct errlist *l, const struct value *keys, const struct fpath *p)
 {
     if (value_count(keys) > KIND_LIST_MAX) {
-        errlist_add(l, keys, fpath_text(l->arena, p), "Too many: %u: must have at most %u items", value_count(keys),
-                    KIND_LIST_MAX);
+        errlist_add(l, ERROR_CAUSE_TOO_MANY, keys, fpath_text(l->arena, p), "Too many: %u: must have at most %u items",
+                    value_count(keys), KIND_LIST_MAX);
     }
     return value_count(keys) > KIND_LIST_MAX;
 }

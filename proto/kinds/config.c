@@ -45,7 +45,7 @@ static size_t check_entries(const struct value *obj, const char *member, struct 
         size += m->value->str.n;
         if (!name_is_config_key(m->key)) {
             /* The entry itself may be secret: only its key is shown. */
-            errlist_add(l, m->value, fpath_text(l->arena, FPATH_KEY(FPATH(member), m->key)),
+            errlist_add(l, ERROR_CAUSE_INVALID, m->value, fpath_text(l->arena, FPATH_KEY(FPATH(member), m->key)),
                         "Invalid value: \"%.*s\": a key " NAME_CONFIG_KEY_WHY, STR_ARG(m->key));
         }
     }
@@ -55,8 +55,8 @@ static size_t check_entries(const struct value *obj, const char *member, struct 
 static void check_size(size_t size, const struct value *obj, struct errlist *l)
 {
     if (size > CONFIG_SIZE_MAX) {
-        errlist_add(l, value_get(obj, "data"), "data", "Too long: may not be more than %u bytes, has %zu",
-                    CONFIG_SIZE_MAX, size);
+        errlist_add(l, ERROR_CAUSE_TOO_LONG, value_get(obj, "data"), "data",
+                    "Too long: may not be more than %u bytes, has %zu", CONFIG_SIZE_MAX, size);
     }
 }
 
@@ -128,7 +128,8 @@ static void check_secret_type(const struct value *obj, struct errlist *l)
             if (entry == NULL || (SECRET_TYPES[i].filled && entry->str.n == 0)) {
                 bad_required(l, data, at);
             } else if (SECRET_TYPES[i].json && !is_json_object(l->arena, entry->str)) {
-                errlist_add(l, entry, fpath_text(l->arena, at), "Invalid value: (secret): must be a JSON object");
+                errlist_add(l, ERROR_CAUSE_INVALID, entry, fpath_text(l->arena, at),
+                            "Invalid value: (secret): must be a JSON object");
             }
         }
         const char *const *any = SECRET_TYPES[i].any;

@@ -279,8 +279,8 @@ static bool has_too_many(const struct value *list, const struct fpath *p, struct
         unsigned count = 0;
         VALUE_FOR(i, list) count += value_count(value_path(value_item(list, i), names[k]));
         if (count > KIND_LIST_MAX) {
-            errlist_add(l, list, fpath_text(l->arena, p), "Too many: %u %s: must have at most %u in all", count,
-                        names[k], KIND_LIST_MAX);
+            errlist_add(l, ERROR_CAUSE_TOO_MANY, list, fpath_text(l->arena, p),
+                        "Too many: %u %s: must have at most %u in all", count, names[k], KIND_LIST_MAX);
             return true;
         }
     }

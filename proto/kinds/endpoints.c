@@ -137,7 +137,7 @@ static void check_places(const struct value *e, struct str type, const struct fp
     if (value_count(addresses) == 0) {
         bad_missing(l, e, FPATH_AT(p, "addresses"), "must contain at least 1 address");
     } else if (value_count(addresses) > ADDRESSES_MAX) {
-        errlist_add(l, addresses, fpath_text(l->arena, FPATH_AT(p, "addresses")),
+        errlist_add(l, ERROR_CAUSE_TOO_MANY, addresses, fpath_text(l->arena, FPATH_AT(p, "addresses")),
                     "Too many: %u: must have at most %u items", value_count(addresses), ADDRESSES_MAX);
         return;
     }
@@ -169,7 +169,8 @@ static void slice_validate(const struct value *obj, const struct value *old, str
         check_immutable(l, type, value_get(old, "addressType"), FPATH("addressType"));
     }
     if (value_count(list) > ENDPOINTS_MAX) {
-        errlist_add(l, list, "endpoints", "Too many: %u: must have at most %u items", value_count(list), ENDPOINTS_MAX);
+        errlist_add(l, ERROR_CAUSE_TOO_MANY, list, "endpoints", "Too many: %u: must have at most %u items",
+                    value_count(list), ENDPOINTS_MAX);
         return;
     }
     VALUE_FOR(i, list)

@@ -98,7 +98,7 @@ static void check_value_from(struct errlist *l, const struct value *env, const s
     const struct value *from = value_get(env, "valueFrom");
     const struct fpath *at = FPATH_AT(p, "valueFrom");
     if (value_count(from) == 0) {
-        errlist_add(l, from, fpath_text(l->arena, at),
+        errlist_add(l, ERROR_CAUSE_INVALID, from, fpath_text(l->arena, at),
                     "Invalid value: \"\": must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef` or "
                     "`secretKeyRef`");
         return;

@@ -262,8 +262,8 @@ void pod_resources_check(const struct value *spec, const struct fpath *p, struct
                       "claims cannot be set for the pod as a whole");
     }
     if (value_count(limits) > POD_RESOURCES_MAX || value_count(requests) > POD_RESOURCES_MAX) {
-        errlist_add(l, resources, fpath_text(l->arena, p), "Too many: must have at most %u requests and limits",
-                    POD_RESOURCES_MAX);
+        errlist_add(l, ERROR_CAUSE_TOO_MANY, resources, fpath_text(l->arena, p),
+                    "Too many: must have at most %u requests and limits", POD_RESOURCES_MAX);
         return;
     }
     check_pod_names(l, limits, FPATH_AT(p, "limits"));

@@ -1,6 +1,7 @@
 #include "proto/rpc/codec.h"
 
 #include <assert.h>
+#include <limits.h>
 #include <string.h>
 
 #include "proto/rpc/rpc.h"
@@ -207,14 +208,33 @@ bool rpc_stream_params(struct mp params, uint32_t *id, unsigned *side, struct mp
 
 /* ---- Errors on the wire ---- */
 
+static void write_causes(struct buf *out, const struct error *err)
+{
+    struct error_cause_text c;
+    mp_write_cstr(out, "causes");
+    mp_write_array(out, err->causes_kept);
+    for (unsigned i = 0; i < err->causes_kept; i++) {
+        bool there = error_cause(err, i, &c);
+        assert(there);
+        (void)there;
+        mp_write_map(out, 3);
+        mp_write_key_str(out, "reason", str_of(error_cause_word(c.reason)));
+        mp_write_key_str(out, "field", c.field);
+        mp_write_key_str(out, "message", c.text);
+    }
+    mp_write_key_int(out, "causesAll", err->causes_all);
+}
+
 void rpc_write_error(struct buf *out, const struct error *err)
 {
     if (err == NULL) {
         mp_write_nil(out);
         return;
     }
-    bool field = err->field[0] != '\0', retry = err->retry_after_ms != 0;
-    mp_write_map(out, 3u + field + retry);
+    struct str group, kind, name;
+    bool field = err->field[0] != '\0', retry = err->retry_after_ms != 0, causes = err->causes_all > 0;
+    bool about = error_about(err, &group, &kind, &name);
+    mp_write_map(out, 3u + field + retry + 2 * causes + about);
     mp_write_key_int(out, "code", err->code);
     mp_write_key_str(out, "reason", str_of(err_reason(err->code)));
     mp_write_key_str(out, "message", str_of(err->message));
@@ -223,6 +243,16 @@ void rpc_write_error(struct buf *out, const struct error *err)
     }
     if (retry) {
         mp_write_key_int(out, "retryAfterMs", err->retry_after_ms);
+    }
+    if (about) {
+        mp_write_cstr(out, "about");
+        mp_write_map(out, 3);
+        mp_write_key_str(out, "group", group);
+        mp_write_key_str(out, "kind", kind);
+        mp_write_key_str(out, "name", name);
+    }
+    if (causes) {
+        write_causes(out, err);
     }
 }
 
@@ -236,6 +266,25 @@ static void copy_text(char *to, size_t size, struct str s)
         to[i] = s.p[i] == '\0' ? ' ' : s.p[i];
     }
     to[n] = '\0';
+}
+
+static enum error_cause cause_of(struct str word)
+{
+    for (unsigned i = 0; i < ERROR_CAUSES; i++) {
+        if (str_is(word, error_cause_word((enum error_cause)i))) {
+            return (enum error_cause)i;
+        }
+    }
+    return ERROR_CAUSE_INVALID; /* of a later release */
+}
+
+static void read_causes(struct mp list, int64_t all, struct error *err)
+{
+    for (struct mp_iter it = mp_iter(list); mp_next(&it) && err->causes_all < ERROR_CAUSES_MAX;) {
+        error_add_cause(err, cause_of(mp_str(mp_get(it.value, "reason"))), mp_str(mp_get(it.value, "field")),
+                        mp_str(mp_get(it.value, "message")));
+    }
+    err->causes_all = all > err->causes_all && all <= UINT_MAX ? (unsigned)all : err->causes_all;
 }
 
 /* Other implementations put anything there, often a string. */
@@ -255,4 +304,7 @@ void rpc_read_error(struct mp m, struct error *err)
     copy_text(err->field, sizeof err->field, mp_str(mp_get(m, "field")));
     int64_t retry = mp_int(mp_get(m, "retryAfterMs"), 0);
     err->retry_after_ms = retry > 0 && retry < 3600000 ? (int)retry : 0;
+    struct mp about = mp_get(m, "about");
+    error_set_about(err, mp_str(mp_get(about, "group")), mp_str(mp_get(about, "kind")), mp_str(mp_get(about, "name")));
+    read_causes(mp_get(m, "causes"), mp_int(mp_get(m, "causesAll"), 0), err);
 }

@@ -1,7 +1,9 @@
 /* msgpack-RPC sessions over a net_conn (or any byte pipe), symmetric: both sides may call, answer and open streams.
  *
  *   request       [0, id, method, [params]]        params: exactly one map
- *   response      [1, id, error, result]           error: nil or {code, reason, message, field?, retryAfterMs?}
+ *   response      [1, id, error, result]           error: nil or {code, reason, message, field?, retryAfterMs?,
+ *                                                  about?: {group, kind, name},
+ *                                                  causes?: [{reason, field, message}], causesAll?}
  *   notification  [2, method, [params]]
  * Streams (watch, logs, exec, port-forward): a request whose result is {"stream": N}, N = the request's id; then
  *   [2, "stream.data",   [N, side, payload]]       payload: one msgpack document

@@ -338,5 +338,5 @@ int kind_check(const struct kind *k, struct arena *a, struct value *doc, const s
         k->validate(doc, old, &l);
     }
     kind_find_refused(k, doc, old, &l);
-    return errlist_to_error(&l, kind_document_name(k, a, doc), NULL, err);
+    return kind_findings(k, doc, &l, err);
 }

@@ -23,24 +23,30 @@ const char *fpath_text(struct arena *a, const struct fpath *p)
     return arena_printf(a, "%s%s%.*s", fpath_text(a, p->up), p->up == NULL ? "" : ".", STR_ARG(p->name));
 }
 
-static bool errlist_slot(struct errlist *l, const struct value *where, const char *field)
+/* Asked before the text is made: a document may be wrong in a hundred thousand places. */
+static bool is_full(struct errlist *l)
 {
-    assert(l != NULL && field != NULL);
-    if (l->count >= ERRLIST_MAX) {
-        return false;
-    }
+    l->more += l->count >= ERRLIST_MAX;
+    return l->count >= ERRLIST_MAX;
+}
+
+static void fill_slot(struct errlist *l, enum error_cause reason, const struct value *where, const char *field)
+{
+    assert(l != NULL && field != NULL && l->count < ERRLIST_MAX);
+    l->items[l->count].reason = reason;
     l->items[l->count].field = arena_strdup(l->arena, field);
     l->items[l->count].line = where == NULL ? 0 : where->line;
     l->items[l->count].column = where == NULL ? 0 : where->column;
     l->items[l->count].whole = false;
-    return true;
 }
 
-void errlist_add(struct errlist *l, const struct value *where, const char *field, const char *fmt, ...)
+void errlist_add(struct errlist *l, enum error_cause reason, const struct value *where, const char *field,
+                 const char *fmt, ...)
 {
-    if (!errlist_slot(l, where, field)) {
+    if (is_full(l)) {
         return;
     }
+    fill_slot(l, reason, where, field);
     va_list ap;
     va_start(ap, fmt);
     l->items[l->count++].message = arena_vprintf(l->arena, fmt, ap);
@@ -74,20 +80,22 @@ int errlist_to_error(const struct errlist *l, const char *what, const char *file
         item_write(&text, l, i, file);
     }
     /* A position in a file says enough; otherwise the object is named. */
+    const char *field = l->items[0].field;
     if (l->count == 1 && file != NULL && l->items[0].line > 0) {
-        return error_set_field(err, ERR_INVALID, l->items[0].field, "%s", buf_cstr(&text));
+        error_set_field(err, ERR_INVALID, field, "%s", buf_cstr(&text));
+    } else {
+        error_set_field(err, ERR_INVALID, field, "%s is invalid:%s%s", what, l->count > 1 ? "" : " ", buf_cstr(&text));
     }
-    return error_set_field(err, ERR_INVALID, l->items[0].field, "%s is invalid:%s%s", what, l->count > 1 ? "" : " ",
-                           buf_cstr(&text));
+    for (unsigned i = 0; i < l->count; i++) {
+        error_add_cause(err, l->items[i].reason, str_of(l->items[i].field), str_of(l->items[i].message));
+    }
+    if (err != NULL) {
+        err->causes_all += l->more;
+    }
+    return ERR_INVALID;
 }
 
 /* ---- The sorts of findings ---- */
-
-/* Asked before the text is made: a document may be wrong in a hundred thousand places. */
-static bool is_full(const struct errlist *l)
-{
-    return l->count >= ERRLIST_MAX;
-}
 
 static const char *shown_value(struct arena *a, const struct value *v)
 {
@@ -114,7 +122,7 @@ void bad_required(struct errlist *l, const struct value *where, const struct fpa
     if (is_full(l)) {
         return;
     }
-    errlist_add(l, where, fpath_text(l->arena, p), "Required value");
+    errlist_add(l, ERROR_CAUSE_REQUIRED, where, fpath_text(l->arena, p), "Required value");
 }
 
 void bad_value(struct errlist *l, const struct value *v, const struct fpath *p, const char *why)
@@ -122,7 +130,8 @@ void bad_value(struct errlist *l, const struct value *v, const struct fpath *p, 
     if (is_full(l)) {
         return;
     }
-    errlist_add(l, v, fpath_text(l->arena, p), "Invalid value: %s: %s", shown_value(l->arena, v), why);
+    errlist_add(l, ERROR_CAUSE_INVALID, v, fpath_text(l->arena, p), "Invalid value: %s: %s", shown_value(l->arena, v),
+                why);
 }
 
 void bad_duplicate(struct errlist *l, const struct value *v, const struct fpath *p)
@@ -130,7 +139,7 @@ void bad_duplicate(struct errlist *l, const struct value *v, const struct fpath 
     if (is_full(l)) {
         return;
     }
-    errlist_add(l, v, fpath_text(l->arena, p), "Duplicate value: %s", shown_value(l->arena, v));
+    errlist_add(l, ERROR_CAUSE_DUPLICATE, v, fpath_text(l->arena, p), "Duplicate value: %s", shown_value(l->arena, v));
 }
 
 void bad_not_found(struct errlist *l, const struct value *v, const struct fpath *p)
@@ -138,7 +147,7 @@ void bad_not_found(struct errlist *l, const struct value *v, const struct fpath 
     if (is_full(l)) {
         return;
     }
-    errlist_add(l, v, fpath_text(l->arena, p), "Not found: %s", shown_value(l->arena, v));
+    errlist_add(l, ERROR_CAUSE_NOT_FOUND, v, fpath_text(l->arena, p), "Not found: %s", shown_value(l->arena, v));
 }
 
 void bad_forbidden(struct errlist *l, const struct value *where, const struct fpath *p, const char *why)
@@ -146,7 +155,7 @@ void bad_forbidden(struct errlist *l, const struct value *where, const struct fp
     if (is_full(l)) {
         return;
     }
-    errlist_add(l, where, fpath_text(l->arena, p), "Forbidden: %s", why);
+    errlist_add(l, ERROR_CAUSE_FORBIDDEN, where, fpath_text(l->arena, p), "Forbidden: %s", why);
 }
 
 void bad_too_long(struct errlist *l, const struct value *where, const struct fpath *p, size_t max)
@@ -154,7 +163,7 @@ void bad_too_long(struct errlist *l, const struct value *where, const struct fpa
     if (is_full(l)) {
         return;
     }
-    errlist_add(l, where, fpath_text(l->arena, p), "Too long: must have at most %zu bytes", max);
+    errlist_add(l, ERROR_CAUSE_TOO_LONG, where, fpath_text(l->arena, p), "Too long: must have at most %zu bytes", max);
 }
 
 void bad_missing(struct errlist *l, const struct value *where, const struct fpath *p, const char *why)
@@ -162,7 +171,7 @@ void bad_missing(struct errlist *l, const struct value *where, const struct fpat
     if (is_full(l)) {
         return;
     }
-    errlist_add(l, where, fpath_text(l->arena, p), "Required value: %s", why);
+    errlist_add(l, ERROR_CAUSE_REQUIRED, where, fpath_text(l->arena, p), "Required value: %s", why);
 }
 
 bool in_choices(struct str s, const char *one_of)
@@ -192,8 +201,8 @@ void bad_choice(struct errlist *l, const struct value *v, const struct fpath *p,
         }
         c += n + (c[n] == '|');
     }
-    errlist_add(l, v, fpath_text(l->arena, p), "Unsupported value: %s: supported values: %s", shown_value(l->arena, v),
-                buf_cstr(&b));
+    errlist_add(l, ERROR_CAUSE_NOT_SUPPORTED, v, fpath_text(l->arena, p), "Unsupported value: %s: supported values: %s",
+                shown_value(l->arena, v), buf_cstr(&b));
 }
 
 void bad_unknown_field(struct errlist *l, unsigned line, unsigned column, const struct fpath *p, const char *nearest)
@@ -203,9 +212,7 @@ void bad_unknown_field(struct errlist *l, unsigned line, unsigned column, const 
     }
     const char *text = fpath_text(l->arena, p);
     const struct value where = {.line = line, .column = column};
-    if (!errlist_slot(l, &where, text)) {
-        return;
-    }
+    fill_slot(l, ERROR_CAUSE_INVALID, &where, text);
     l->items[l->count].whole = true;
     l->items[l->count++].message =
         nearest == NULL ? arena_printf(l->arena, "unknown field \"%s\"", text)
@@ -219,7 +226,7 @@ void bad_later_field(struct errlist *l, unsigned line, unsigned column, const st
         return;
     }
     const struct value where = {.line = line, .column = column};
-    errlist_add(l, &where, fpath_text(l->arena, p),
+    errlist_add(l, ERROR_CAUSE_FORBIDDEN, &where, fpath_text(l->arena, p),
                 "not yet: it needs feature level %u, and the cluster is at %u until all masters are upgraded "
                 "(\"rctl cluster status\" shows them)",
                 since, level);

@@ -31,7 +31,7 @@ static void bad_type(const struct walk *w, const struct field *f, const struct v
         return;
     }
     if (f->flags & FIELD_SECRET) {
-        errlist_add(w->l, v, fpath_text(w->arena, p), "Invalid value: (secret): %s", why);
+        errlist_add(w->l, ERROR_CAUSE_INVALID, v, fpath_text(w->arena, p), "Invalid value: (secret): %s", why);
     } else {
         bad_value(w->l, v, p, why);
     }
@@ -179,7 +179,8 @@ static bool is_patch_key(const struct walk *w, struct str key)
 static bool is_too_many(const struct walk *w, const struct value *v, unsigned max, const struct fpath *p)
 {
     if (value_count(v) > max) {
-        errlist_add(w->l, v, fpath_text(w->arena, p), "Too many: %u: must have at most %u items", value_count(v), max);
+        errlist_add(w->l, ERROR_CAUSE_TOO_MANY, v, fpath_text(w->arena, p), "Too many: %u: must have at most %u items",
+                    value_count(v), max);
         return true;
     }
     return false;
@@ -297,7 +298,7 @@ void fields_check(const struct kind *k, struct value *doc, const struct value *o
     unsigned level = flags >> 16;
     struct walk w = {l->arena, l, flags & 0xffff, level == 0 ? UINT_MAX : level - 1};
     if (!value_is_map(doc)) {
-        errlist_add(l, doc, "", "must be a map with apiVersion, kind and metadata");
+        errlist_add(l, ERROR_CAUSE_INVALID, doc, "", "must be a map with apiVersion, kind and metadata");
         return;
     }
     fields_walk(&w, k->schema, doc, old, NULL);
@@ -325,7 +326,16 @@ int kind_check_fields_of(const struct kind *k, struct arena *a, struct value *do
 {
     struct errlist l = {.arena = a};
     fields_check(k, doc, old, flags, &l);
-    return errlist_to_error(&l, kind_document_name(k, a, doc), NULL, err);
+    return kind_findings(k, doc, &l, err);
+}
+
+int kind_findings(const struct kind *k, const struct value *doc, const struct errlist *l, struct error *err)
+{
+    int rc = errlist_to_error(l, kind_document_name(k, l->arena, doc), NULL, err);
+    if (rc != 0) {
+        kind_error_about(err, k, value_to_str(value_at(doc, "metadata", "name", NULL)));
+    }
+    return rc;
 }
 
 int kind_check_fields(const struct kind *k, struct arena *a, struct value *doc, unsigned flags, struct error *err)

@@ -41,6 +41,13 @@ struct str kind_group(const struct kind *k)
     return slash == NULL ? STR_NONE : (struct str){k->api_version, (size_t)(slash - k->api_version)};
 }
 
+void kind_error_about(struct error *err, const struct kind *k, struct str name)
+{
+    if (err != NULL && err->about[0] == '\0' && err->about[1] == '\0') { /* neither group nor kind */
+        error_set_about(err, kind_group(k), str_of(err->code == ERR_INVALID ? k->name : k->plural), name);
+    }
+}
+
 const struct kind *kind_by_name(struct str name)
 {
     const char *dot = name.n == 0 ? NULL : memchr(name.p, '.', name.n);

@@ -94,23 +94,25 @@ enum kind_id {
         KIND_ID_MAX = 65535, /* what a log or a snapshot may say; nothing is as large as this */
 };
 
-/* Collects what is wrong, up to ERRLIST_MAX findings; the first ones are what the user sees. */
+/* Collects what is wrong, up to ERRLIST_MAX findings; the first ones are what the user sees. All are counted. */
 #define ERRLIST_MAX 16
 struct errlist {
     struct arena *arena;
     unsigned count;
+    unsigned more; /* that were found when it was full */
     struct {
+        enum error_cause reason;
         const char *field, *message;
         unsigned line, column;
         bool whole; /* the message names the field itself */
     } items[ERRLIST_MAX];
 };
-void errlist_add(struct errlist *l, const struct value *where, const char *field, const char *fmt, ...)
-    __attribute__((format(printf, 4, 5)));
+void errlist_add(struct errlist *l, enum error_cause reason, const struct value *where, const char *field,
+                 const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 /* Turn the findings into one ERR_INVALID error: `Pod "web" is invalid: spec.containers[0].image: Required value ...`;
  * several findings stand on lines of their own ("\n* ..."). A finding whose line is known begins with
  * `FILE:LINE:COLUMN: `, or, if file is NULL, `line LINE, column COLUMN: `; a single one with a file leaves `what` out.
- * err->field is that of the first finding. Returns 0 and leaves err alone if there are none. */
+ * err->field is that of the first finding, and each finding is a cause of the error. Returns 0 and leaves err alone if there are none. */
 int errlist_to_error(const struct errlist *l, const char *what, const char *file, struct error *err);
 
 struct object;
@@ -212,6 +214,9 @@ struct kind {
 const struct kind *kind_by_id(unsigned id);       /* NULL if unknown */
 const struct kind *kind_by_name(struct str name); /* "Pod", or with its group "Deployment.apps"; exact */
 struct str kind_group(const struct kind *k);      /* "apps"; empty for the first group */
+/* Says of which object an error is (error_about), unless it is said already: by its plural, in ERR_INVALID by the
+ * kind's name, as Kubernetes does. err may be NULL. */
+void kind_error_about(struct error *err, const struct kind *k, struct str name);
 /* The kind of a group and name, as references have them: apiVersion in any version of the kind's group, or one of
  * its versions. NULL if none. */
 const struct kind *kind_of_reference(struct str api_version, struct str name);

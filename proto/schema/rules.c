@@ -80,8 +80,8 @@ void check_annotations(struct errlist *l, const struct value *annotations, const
         }
     }
     if (size > ANNOTATIONS_SIZE_MAX) {
-        errlist_add(l, annotations, fpath_text(l->arena, p), "Too long: may not be more than %u bytes, has %zu",
-                    ANNOTATIONS_SIZE_MAX, size);
+        errlist_add(l, ERROR_CAUSE_TOO_LONG, annotations, fpath_text(l->arena, p),
+                    "Too long: may not be more than %u bytes, has %zu", ANNOTATIONS_SIZE_MAX, size);
     }
 }
 
@@ -107,7 +107,7 @@ void check_label_selector(struct errlist *l, const struct value *sel, const stru
         struct str op = value_to_str(value_get(e, "operator"));
         check_label_key(l, e, value_get(e, "key"), FPATH_AT(at, "key"));
         if (in_choices(op, "In|NotIn") && value_count(values) == 0) {
-            errlist_add(l, e, fpath_text(l->arena, FPATH_AT(at, "values")),
+            errlist_add(l, ERROR_CAUSE_REQUIRED, e, fpath_text(l->arena, FPATH_AT(at, "values")),
                         "Required value: must be specified when `operator` is 'In' or 'NotIn'");
         } else if (in_choices(op, "Exists|DoesNotExist") && value_count(values) > 0) {
             bad_forbidden(l, values, FPATH_AT(at, "values"),

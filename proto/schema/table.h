@@ -104,6 +104,8 @@ void bad_unknown_field(struct errlist *l, unsigned line, unsigned column, const 
 void bad_later_field(struct errlist *l, unsigned line, unsigned column, const struct fpath *p, unsigned since,
                      unsigned level);
 bool in_choices(struct str s, const char *one_of);
+/* The error made of the findings about a document; 0 if there are none. */
+int kind_findings(const struct kind *k, const struct value *doc, const struct errlist *l, struct error *err);
 
 /* As kind_equal, of maps (NULL: empty) and of one field's values (schema/equal.c). */
 bool schema_equal(const struct schema *s, const struct value *a, const struct value *b);

@@ -421,6 +421,7 @@ static int eval_ops(struct eval *e, const struct txn *t)
     for (unsigned i = 0; i < t->count; i++) {
         int rc = eval_op(e, &t->ops[i]);
         if (rc != 0) {
+            kind_error_about(e->err, t->ops[i].kind, t->ops[i].name);
             undo(e);
             return rc;
         }

@@ -535,6 +535,42 @@ static void test_a_transaction_is_one_batch_of_a_watch_that_could_not_be_sent_to
     done(q);
 }
 
+static void assert_about(const struct error *err, const char *group, const char *kind, const char *name)
+{
+    struct str g, k, n;
+    assert_true(error_about(err, &g, &k, &n));
+    assert_true(str_is(g, group) && str_is(k, kind) && str_is(n, name));
+}
+
+/* What an HTTP front puts into a Status. */
+static void test_errors_tell_their_object_and_their_causes_as_data(void **state)
+{
+    struct teller *t = *state;
+    begin(t);
+    make(t, "a");
+    struct asked *q = get(t, "b");
+    await(q);
+    assert_about(&q->error, "", "configmaps", "b");
+    done(q);
+    q = create(t, CONFIG("a"), (struct api_write){0});
+    await(q);
+    assert_int_equal(q->error.code, ERR_EXISTS);
+    assert_about(&q->error, "", "configmaps", "a");
+    done(q);
+    q = create(t,
+               "{\"apiVersion\":\"apps/v1\",\"kind\":\"ReplicaSet\",\"metadata\":{\"name\":\"r\"},\"spec\":{"
+               "\"replicas\":-1}}",
+               (struct api_write){0});
+    await(q);
+    struct error_cause_text c;
+    assert_about(&q->error, "apps", "ReplicaSet", "r");
+    assert_true(q->error.causes_all > 1);
+    assert_true(error_cause(&q->error, 0, &c));
+    assert_int_equal(c.reason, ERROR_CAUSE_REQUIRED);
+    assert_true(str_is(c.field, "spec.selector"));
+    done(q);
+}
+
 static void test_a_node_reads_no_more_than_its_own_node(void **state)
 {
     struct teller *t = *state;
@@ -562,6 +598,7 @@ int main(int argc, char **argv)
         TEST(test_a_transaction_is_done_whole_or_not_at_all),
         TEST(test_a_watch_lists_and_then_follows),
         TEST(test_a_transaction_is_one_batch_of_a_watch_that_could_not_be_sent_to_for_a_while),
+        TEST(test_errors_tell_their_object_and_their_causes_as_data),
         TEST(test_a_node_reads_no_more_than_its_own_node),
     };
     if (argc > 1) {

@@ -52,6 +52,60 @@ static void several_findings_are_listed(void **state)
     assert_contains(f->err.message, "spec.containers[0].bar");
 }
 
+static void assert_cause(const struct error *err, unsigned i, const char *reason, const char *field, const char *text)
+{
+    struct error_cause_text c;
+    assert_true(error_cause(err, i, &c));
+    assert_string_equal(error_cause_word(c.reason), reason);
+    assert_true(str_is(c.field, field));
+    if (!str_is(c.text, text)) {
+        fail_msg("%.*s", STR_ARG(c.text));
+    }
+}
+
+static void each_finding_is_a_cause(void **state)
+{
+    struct fixture *f = *state;
+    fixture_bad(f,
+                "{apiVersion: apps/v1, kind: Deployment, metadata: {name: web, namespace: X}, spec: {replicas: -1, "
+                "selector: {matchLabels: {a: b}}, strategy: {type: Sometimes}, template: {metadata: {labels: {a: b}}, "
+                "spec: {containers: [{name: c, image: i}, {name: c, image: i}]}}}}",
+                "Deployment \"web\" is invalid:\n* ");
+    assert_int_equal(f->err.causes_all, 4);
+    assert_cause(&f->err, 0, "FieldValueInvalid", "metadata.namespace",
+                 "Invalid value: \"X\": must be at most 63 lower case letters, digits and '-', begin and end with a "
+                 "letter or digit (such as 'my-name')");
+    assert_cause(&f->err, 1, "FieldValueNotSupported", "spec.strategy.type",
+                 "Unsupported value: \"Sometimes\": supported values: \"RollingUpdate\", \"Recreate\"");
+    struct str group, kind, name;
+    assert_true(error_about(&f->err, &group, &kind, &name));
+    assert_true(str_is(group, "apps") && str_is(kind, "Deployment") && str_is(name, "web"));
+}
+
+static void one_finding_is_one_cause_and_its_text_is_as_ever(void **state)
+{
+    struct fixture *f = *state;
+    fixture_bad(f, "{apiVersion: v1, kind: Secret, metadata: {name: s}, type: Opaque, dato: {}}", "unknown field");
+    assert_cause(&f->err, 0, "FieldValueInvalid", "dato", "unknown field \"dato\" (did you mean \"data\"?)");
+    assert_int_equal(f->err.causes_all, 1);
+    fixture_bad(f, POD "  hostNetwork: sure\n", "Pod \"web\" is invalid: line");
+    assert_cause(&f->err, 0, "FieldValueInvalid", "spec.hostNetwork", "Invalid value: \"sure\": must be true or false");
+}
+
+static void findings_beyond_those_that_are_shown_are_counted(void **state)
+{
+    struct fixture *f = *state;
+    CLEANUP_BUF struct buf b = BUF_INIT;
+    buf_puts(&b, "{apiVersion: v1, kind: ConfigMap, metadata: {name: c}");
+    for (unsigned i = 0; i < ERRLIST_MAX + 4; i++) {
+        buf_printf(&b, ", x%u: 1", i);
+    }
+    buf_puts(&b, "}");
+    fixture_bad(f, buf_cstr(&b), "unknown field \"x0\"");
+    assert_int_equal(f->err.causes_all, ERRLIST_MAX + 4);
+    assert_int_equal(f->err.causes_kept, ERROR_CAUSES_MAX);
+}
+
 static void wrong_types_are_refused(void **state)
 {
     struct fixture *f = *state;
@@ -353,7 +407,7 @@ static void the_list_of_findings_has_an_end(void **state)
     struct fixture *f = *state;
     struct errlist l = {.arena = &f->arena};
     for (unsigned i = 0; i < 3 * ERRLIST_MAX; i++) {
-        errlist_add(&l, NULL, "spec", "finding %u", i);
+        errlist_add(&l, ERROR_CAUSE_INVALID, NULL, "spec", "finding %u", i);
     }
     assert_int_equal(l.count, ERRLIST_MAX);
     assert_string_equal(l.items[0].message, "finding 0");
@@ -575,6 +629,9 @@ int main(void)
         TEST(an_unknown_field_is_named_with_the_file_if_the_caller_knows_it),
         TEST(lenient_checks_drop_unknown_fields),
         TEST(several_findings_are_listed),
+        TEST(each_finding_is_a_cause),
+        TEST(one_finding_is_one_cause_and_its_text_is_as_ever),
+        TEST(findings_beyond_those_that_are_shown_are_counted),
         TEST(wrong_types_are_refused),
         TEST(normal_forms_are_made),
         TEST(a_fraction_in_a_quantity_keeps_its_value),

@@ -185,6 +185,51 @@ static void errors_of_other_implementations_are_read(void **state)
     assert_memory_equal(&in, &err, sizeof err);
 }
 
+static void errors_carry_their_causes_and_what_they_are_about(void **state)
+{
+    (void)state;
+    struct error in = {0}, out;
+    CLEANUP_BUF struct buf b = BUF_INIT;
+    error_set_field(&in, ERR_INVALID, "spec.a", "it is wrong:\n* spec.a: Required value\n* spec.b: Too many: 7");
+    error_set_about(&in, STR("apps"), STR("Deployment"), STR("web"));
+    error_add_cause(&in, ERROR_CAUSE_REQUIRED, STR("spec.a"), STR("Required value"));
+    error_add_cause(&in, ERROR_CAUSE_TOO_MANY, STR("spec.b"), STR("Too many: 7"));
+    in.causes_all = 40;
+    rpc_write_error(&b, &in);
+    rpc_read_error(mp_of(b.data, b.size), &out);
+    assert_memory_equal(&in, &out, sizeof out);
+}
+
+/* What a later release, or a hostile peer, may send. */
+static void causes_that_are_not_understood_do_no_harm(void **state)
+{
+    (void)state;
+    struct error err;
+    struct error_cause_text c;
+    CLEANUP_BUF struct buf b = BUF_INIT;
+    mp_write_map(&b, 5);
+    mp_write_key_int(&b, "code", ERR_INVALID);
+    mp_write_key_str(&b, "message", STR("a: wrong"));
+    mp_write_key_str(&b, "about", STR("no map"));
+    mp_write_key_int(&b, "causesAll", -1);
+    mp_write_cstr(&b, "causes");
+    mp_write_array(&b, 3);
+    mp_write_map(&b, 3);
+    mp_write_key_str(&b, "reason", STR("LaterReason"));
+    mp_write_key_str(&b, "field", STR("a"));
+    mp_write_key_str(&b, "message", STR("wrong"));
+    mp_write_map(&b, 2);
+    mp_write_key_int(&b, "field", 7);
+    mp_write_key_str(&b, "message", STR("said nowhere"));
+    mp_write_int(&b, 7);
+    rpc_read_error(mp_of(b.data, b.size), &err);
+    assert_int_equal(err.causes_kept, 1);
+    assert_int_equal(err.causes_all, 3);
+    assert_true(error_cause(&err, 0, &c));
+    assert_int_equal(c.reason, ERROR_CAUSE_INVALID);
+    assert_true(str_is(c.field, "a") && str_is(c.text, "wrong"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -193,6 +238,8 @@ int main(void)
         cmocka_unit_test(scanner_counts_elements),
         cmocka_unit_test(scanner_accepts_documents_of_the_greatest_depth),
         cmocka_unit_test(errors_of_other_implementations_are_read),
+        cmocka_unit_test(errors_carry_their_causes_and_what_they_are_about),
+        cmocka_unit_test(causes_that_are_not_understood_do_no_harm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
