@@ -13,9 +13,9 @@ struct elements { /* zeroed is empty */
     unsigned count, cap;
 };
 void elements_close(struct elements *l);
-/* In place of what was in the list. id is even; addresses are where node ports are. */
-void elements_of(struct elements *l, const struct service_port *p, uint32_t id, const uint32_t *addresses,
-                 unsigned addresses_count);
-void element_port_key(uint8_t key[SERVICE_KEY_BYTES], uint32_t ip, uint8_t protocol, uint16_t port);
+/* In place of what was in the list; addresses are where node ports are. */
+void elements_of(struct elements *l, const struct service_port *p, const uint32_t *addresses, unsigned addresses_count);
+#define ELEMENT_PROTOCOL_AT 4 /* in a front */
+void element_front(uint8_t key[SERVICE_KEY_BYTES], uint32_t ip, uint8_t protocol, uint16_t port);
 
 #endif

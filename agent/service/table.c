@@ -19,7 +19,7 @@ struct entry;
 struct cell {
     struct cell *next;   /* of its bucket */
     struct list queue;   /* in one of table.queues if it is not in the kernel as it is wanted */
-    struct entry *owner; /* of a port */
+    struct entry *owner; /* of a front */
     uint32_t wanted;     /* by so many entries */
     uint8_t set;
     bool there;
@@ -28,17 +28,16 @@ struct cell {
 };
 struct entry {
     struct service_port *port;
-    uint32_t id;
     struct cell **cells;
     unsigned count;
-    bool lacks; /* an address that another port has */
+    bool lacks; /* a front that another port has */
 };
 
 /* Each is empty before the next begins. */
 enum { QUEUE_NEEDED, QUEUE_PORTS, QUEUE_NEEDED_NO_MORE, QUEUES };
 
 struct service_table {
-    struct strmap entries, ids; /* key -> entry; four bytes of an id -> entry */
+    struct strmap entries; /* key -> entry */
     struct cell **buckets;
     size_t cap, cells;
     size_t wanted;
@@ -126,13 +125,22 @@ static bool is_right(const struct cell *c)
     return c->wanted > 0 ? c->there && memcmp(c->want, c->have, SERVICE_DATA_BYTES) == 0 : !c->there;
 }
 
+static bool is_port(enum service_set set)
+{
+    return set == SERVICE_SET_PORTS || set == SERVICE_SET_OUTSIDE;
+}
+
+/* The key begins with a front: it is the front's owner's alone. */
+static bool is_of_front(enum service_set set)
+{
+    return is_port(set) || set == SERVICE_SET_ENDPOINTS || set == SERVICE_SET_SOURCES;
+}
+
 static void settle(struct service_table *t, struct cell *c)
 {
     list_remove(&c->queue);
     if (!is_right(c)) {
-        unsigned which = c->set == SERVICE_SET_PORTS ? QUEUE_PORTS
-                         : c->wanted > 0             ? QUEUE_NEEDED
-                                                     : QUEUE_NEEDED_NO_MORE;
+        unsigned which = is_port(c->set) ? QUEUE_PORTS : c->wanted > 0 ? QUEUE_NEEDED : QUEUE_NEEDED_NO_MORE;
         list_push_back(&t->queues[which], &c->queue);
     } else if (c->wanted == 0) {
         free_cell(t, c);
@@ -140,18 +148,6 @@ static void settle(struct service_table *t, struct cell *c)
 }
 
 /* ---- What an entry wants ---- */
-
-/* An id that nobody has; nearly always the first. */
-static uint32_t choose_id(const struct service_table *t, const char *key)
-{
-    uint64_t seed = 0;
-    for (;;) {
-        uint32_t id = (uint32_t)XXH3_64bits_withSeed(key, strlen(key), seed++) & ~1u;
-        if (strmap_get(&t->ids, (struct str){(const char *)&id, sizeof id}) == NULL) {
-            return id;
-        }
-    }
-}
 
 static void want(struct service_table *t, struct cell *c, struct entry *e, const uint8_t *data)
 {
@@ -177,27 +173,45 @@ static void set_lacks(struct service_table *t, struct entry *e, bool lacks)
     e->lacks = lacks;
 }
 
-/* e takes a port from its owner, whose key is larger. */
-static void take_from_owner(struct service_table *t, struct cell *c)
-{
-    struct entry *o = c->owner;
-    for (unsigned i = 0; i < o->count; i++) {
-        if (o->cells[i] == c) {
-            memmove(&o->cells[i], &o->cells[i + 1], (o->count - i - 1) * sizeof(struct cell *));
-            o->count--;
-            break;
-        }
-    }
-    set_lacks(t, o, true);
-    unwant(t, c);
-}
-
 static void remember_gone(struct service_table *t, const struct cell *c)
 {
-    if (c->set == SERVICE_SET_PORTS && c->key[4] == IPPROTO_UDP && c->wanted == 0 && t->gone.count < GONE_MAX) {
-        strmap_set(&t->gone, (struct str){(const char *)c->key, SERVICE_KEY_BYTES}, t);
+    if (c->set == SERVICE_SET_PORTS && c->key[ELEMENT_PROTOCOL_AT] == IPPROTO_UDP && c->wanted == 0 &&
+        t->gone.count < GONE_MAX) {
+        strmap_set(&t->gone, (struct str){(const char *)c->key, SERVICE_FRONT_BYTES}, t);
         t->flows_changed = true;
     }
+}
+
+/* The front goes to somebody whose key is smaller. */
+static void take_front(struct service_table *t, struct entry *o, const uint8_t *front)
+{
+    unsigned kept = 0;
+    for (unsigned i = 0; i < o->count; i++) {
+        struct cell *c = o->cells[i];
+        if (is_of_front(c->set) && memcmp(c->key, front, SERVICE_FRONT_BYTES) == 0) {
+            unwant(t, c);
+            settle(t, c);
+        } else {
+            o->cells[kept++] = c;
+        }
+    }
+    o->count = kept;
+    set_lacks(t, o, true);
+}
+
+/* Whose front it is, or becomes: false if somebody with a smaller key has it. */
+static bool claim(struct service_table *t, struct entry *e, const struct element *w)
+{
+    uint8_t front[SERVICE_KEY_BYTES] = {0};
+    memcpy(front, w->key, SERVICE_FRONT_BYTES);
+    const struct cell *c = find_cell(t, SERVICE_SET_PORTS, front);
+    if (c != NULL && c->owner != NULL && c->owner != e) {
+        if (strcmp(c->owner->port->key, e->port->key) < 0) {
+            return false;
+        }
+        take_front(t, c->owner, front);
+    }
+    return true;
 }
 
 /* Makes e's cells those of the list: first its own are let go, then those of the list are wanted, then what changed
@@ -215,16 +229,13 @@ static void apply(struct service_table *t, struct entry *e, const struct element
     e->count = 0;
     for (unsigned i = 0; i < list->count; i++) {
         const struct element *w = &list->list[i];
+        if (is_of_front(w->set) && !claim(t, e, w)) {
+            lacks = true;
+            continue;
+        }
         struct cell *c = get_cell(t, w->set, w->key);
         if (c->wanted > 0 && c->pass == t->pass) {
             continue; /* twice in the list */
-        }
-        if (c->owner != NULL && c->owner != e) {
-            if (strcmp(c->owner->port->key, e->port->key) < 0) {
-                lacks = true;
-                continue;
-            }
-            take_from_owner(t, c);
         }
         want(t, c, e, w->data);
         e->cells[e->count++] = c;
@@ -234,7 +245,7 @@ static void apply(struct service_table *t, struct entry *e, const struct element
         settle(t, e->cells[i]);
     }
     for (unsigned i = old_count; i-- > 0;) {
-        if (old[i]->pass != t->pass || old[i]->wanted == 0) {
+        if (old[i]->pass != t->pass) {
             remember_gone(t, old[i]);
             settle(t, old[i]);
         }
@@ -244,7 +255,7 @@ static void apply(struct service_table *t, struct entry *e, const struct element
 
 static void recompute(struct service_table *t, struct entry *e)
 {
-    elements_of(&t->scratch, e->port, e->id, t->addresses, t->addresses_count);
+    elements_of(&t->scratch, e->port, t->addresses, t->addresses_count);
     apply(t, e, &t->scratch);
     t->flows_changed = t->flows_changed || e->port->protocol == IPPROTO_UDP;
 }
@@ -280,7 +291,6 @@ struct service_table *service_table_new(void)
 {
     struct service_table *t = xcalloc(1, sizeof *t);
     strmap_init(&t->entries);
-    strmap_init(&t->ids);
     strmap_init(&t->gone);
     for (unsigned i = 0; i < QUEUES; i++) {
         list_init(&t->queues[i]);
@@ -311,7 +321,6 @@ void service_table_free(struct service_table *t)
     }
     if (t != NULL) {
         strmap_close(&t->entries);
-        strmap_close(&t->ids);
         strmap_close(&t->gone);
         elements_close(&t->scratch);
         free(t->buckets);
@@ -342,9 +351,7 @@ void service_table_put(struct service_table *t, const struct service_port *p)
     }
     if (e == NULL) {
         e = xcalloc(1, sizeof *e);
-        e->id = choose_id(t, p->key);
         strmap_set(&t->entries, key, e);
-        strmap_set(&t->ids, (struct str){(const char *)&e->id, sizeof e->id}, e);
     } else {
         t->udp -= e->port->protocol == IPPROTO_UDP;
     }
@@ -366,7 +373,6 @@ void service_table_remove(struct service_table *t, const char *key)
     }
     apply(t, e, &nothing);
     t->udp -= e->port->protocol == IPPROTO_UDP;
-    strmap_remove(&t->ids, (struct str){(const char *)&e->id, sizeof e->id});
     free_entry(e);
     if (t->lacking > 0) {
         recompute_all(t, true);
@@ -456,11 +462,11 @@ bool service_table_flow_is_stale(const struct service_table *t, uint32_t ip, uin
                                  uint16_t reply_port)
 {
     uint8_t key[SERVICE_KEY_BYTES];
-    element_port_key(key, ip, IPPROTO_UDP, port);
+    element_front(key, ip, IPPROTO_UDP, port);
     const struct cell *c = find_cell(t, SERVICE_SET_PORTS, key);
     if (c == NULL || c->owner == NULL) {
         bool was_led = reply_ip != ip || reply_port != port;
-        return was_led && strmap_get(&t->gone, (struct str){(const char *)key, sizeof key}) != NULL;
+        return was_led && strmap_get(&t->gone, (struct str){(const char *)key, SERVICE_FRONT_BYTES}) != NULL;
     }
     const struct service_port *p = c->owner->port;
     for (unsigned i = 0; i < p->endpoints_count; i++) {

@@ -1,23 +1,21 @@
 /* What the kernel's table of services should hold and what it holds: elements of a fixed number of sets. Pure.
  *
- * Chains, rules and sets (skeleton.h) are the same whatever services there are; a service is elements:
+ * Chains, rules and sets (skeleton.h) are the same whatever services there are; a service is elements. A front is where
+ * connections arrive: address . protocol . port of a cluster IP, of a node port at each of the node's addresses, of an
+ * external IP or of a balancer's address.
  *
- *   ports      address . protocol . port -> id, info, id, info     where connections arrive: cluster IPs, node ports at
- *              each of the node's addresses, external IPs, balancers' addresses. The first pair is for who is inside
- *              (pods, the node itself), the second for everybody else
- *   endpoints  id . place -> address . port                        places 0 to count-1; the rules draw one
- *   members    id . address . port                                 of ports with affinity: who is still among them
- *   hairpin    address . address                                   an endpoint here that has chosen itself
- *   addresses  address                                             cluster IPs: other ports of them are refused
- *   sources    id . first . last                                   who may use balancers' addresses
- *
- * An id is made of the port's key, so that a restarted agent makes the same ones; the lowest bit says whether it means
- * the endpoints of this node only. info is what is to be done: enum service_info.
+ *   ports      front -> info                     what is done there (enum service_info)
+ *   outside    front -> info                     the same for who is no pod and not the node, where that is another thing
+ *   endpoints  front . place -> address . port   places are drawn; or it is the number of an endpoint that a client
+ *                                                is to come back to
+ *   members    address . port -> number          of endpoints that clients come back to
+ *   sources    front . first, last               who may use a balancer's address
+ *   hairpin    address . address                 an endpoint here that has come to itself
+ *   addresses  address                           cluster IPs: other ports of them are refused
  *
  * Changes leave as a queue: first what ports need, then ports, then what they need no more. Invariant: after each
- * prefix of it, for every count in `ports` so many places are in `endpoints`. So it may be cut into transactions
- * anywhere.
- * Two ports that want one address: the one with the smaller key has it, the other gets it when that is gone. */
+ * prefix of it, for every number of places in an info so many are in `endpoints`. So it may be cut into transactions
+ * anywhere. Two ports that want one front: the one with the smaller key has it, the other gets it when that is gone. */
 #ifndef AGENT_SERVICE_TABLE_H
 #define AGENT_SERVICE_TABLE_H
 
@@ -27,33 +25,41 @@
 
 #define SERVICE_SETS(X)                                                                                                \
     /* name, key bytes, data bytes */                                                                                  \
-    X(PORTS, "ports", 12, 16)                                                                                          \
-    X(ENDPOINTS, "endpoints", 8, 8)                                                                                    \
-    X(MEMBERS, "members", 12, 0)                                                                                       \
+    X(PORTS, "ports", 12, 4)                                                                                           \
+    X(OUTSIDE, "outside", 12, 4)                                                                                       \
+    X(ENDPOINTS, "endpoints", 16, 8)                                                                                   \
+    X(MEMBERS, "members", 8, 4)                                                                                        \
+    X(SOURCES, "sources", 20, 0) /* 16 for the first, and the last address */                                          \
     X(HAIRPIN, "hairpin", 8, 0)                                                                                        \
-    X(ADDRESSES, "addresses", 4, 0)                                                                                    \
-    X(SOURCES, "sources", 12, 0)
+    X(ADDRESSES, "addresses", 4, 0)
 enum service_set {
 #define X(id, name, key, data) SERVICE_SET_##id,
     SERVICE_SETS(X)
 #undef X
         SERVICE_SETS_COUNT
 };
-#define SERVICE_KEY_BYTES  12
-#define SERVICE_DATA_BYTES 16
+#define SERVICE_FRONT_BYTES 12
+#define SERVICE_KEY_BYTES   20
+#define SERVICE_DATA_BYTES  8
 struct service_set_kind {
     const char *name;
     unsigned key_bytes, data_bytes;
 };
 extern const struct service_set_kind service_sets[SERVICE_SETS_COUNT];
 
-/* info: byte 0 flags, byte 1 the step of affinity (SERVICE_AFFINITY_STEPS), bytes 2 and 3 the places, big-endian. */
+/* A number in the machine's byte order. */
 enum service_info {
-    SERVICE_REFUSE = 1,  /* nobody is there: the client hears so at once */
-    SERVICE_DROP = 2,    /* somebody is there, but not here, and only those here count */
-    SERVICE_MASK = 0x10, /* leaves with the node's address */
-    SERVICE_LIMIT = 0x20 /* `sources` says who may */
+    SERVICE_PLACES = 0xffff,
+    SERVICE_LOCAL = 1 << 16,  /* the places of endpoints on this node */
+    SERVICE_REFUSE = 1 << 20, /* nobody is there: the client hears so at once */
+    SERVICE_DROP = 1 << 21,   /* somebody is there, but not here, and only those here count */
+    SERVICE_MASK = 1 << 22,   /* leaves with the node's address */
+    SERVICE_LIMIT = 1 << 23,  /* `sources` says who may */
+    SERVICE_STEP = 0x1f << 24 /* of affinity: SERVICE_AFFINITY_STEPS, from 1; 0 = none */
 };
+#define SERVICE_STEP_SHIFT  24
+#define SERVICE_LOCAL_PLACE 0x40000000u /* the first place of the endpoints on this node */
+#define SERVICE_MEMBER      0x80000000u /* in numbers of endpoints that clients come back to */
 /* Places are drawn from so many: one each up to SERVICE_PLACES_EXACT endpoints; for more of them, the smallest of
  * service_places that has eight for each at least, dealt in turn: then some are drawn an eighth more often. */
 #define SERVICE_PLACES_EXACT 64u

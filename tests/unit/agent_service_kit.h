@@ -73,50 +73,49 @@ static inline unsigned port_text(const uint8_t *bytes)
     return (unsigned)bytes[0] << 8 | bytes[1];
 }
 
-static inline void write_choice(struct buf *out, const uint8_t *d)
+static inline uint32_t number_of(const uint8_t *bytes)
 {
-    buf_printf(out, "%s%u", (d[0] & 1) != 0 ? "local " : "", port_text(d + 6));
-    buf_puts(out, (d[4] & SERVICE_REFUSE) != 0 ? " refuse" : (d[4] & SERVICE_DROP) != 0 ? " drop" : "");
-    buf_puts(out, (d[4] & SERVICE_MASK) != 0 ? " mask" : "");
-    buf_puts(out, (d[4] & SERVICE_LIMIT) != 0 ? " limit" : "");
-    if (d[5] != 0) {
+    uint32_t number;
+    memcpy(&number, bytes, sizeof number);
+    return number;
+}
+
+static inline void write_info(struct buf *out, uint32_t info)
+{
+    buf_printf(out, "%s%u", (info & SERVICE_LOCAL) != 0 ? "local " : "", info & SERVICE_PLACES);
+    buf_puts(out, (info & SERVICE_REFUSE) != 0 ? " refuse" : (info & SERVICE_DROP) != 0 ? " drop" : "");
+    buf_puts(out, (info & SERVICE_MASK) != 0 ? " mask" : "");
+    buf_puts(out, (info & SERVICE_LIMIT) != 0 ? " limit" : "");
+    if ((info & SERVICE_STEP) != 0) {
         static const unsigned steps[] = SERVICE_AFFINITY_STEPS;
-        buf_printf(out, " sticks %us", steps[d[5] - 1]);
+        buf_printf(out, " sticks %us", steps[(info >> SERVICE_STEP_SHIFT) - 1]);
     }
 }
 
 static inline void write_change(struct buf *out, const struct service_change *c)
 {
     const uint8_t *k = c->key;
-    uint32_t place;
-    buf_printf(out, "%s %s", !c->add ? "-" : c->replaces ? "~" : "+", service_sets[c->set].name);
-    switch (c->set) {
-    case SERVICE_SET_PORTS:
-        buf_printf(out, " %s %s %u", address_text(k), k[4] == IPPROTO_UDP ? "udp" : "tcp", port_text(k + 8));
-        if (c->add) {
-            buf_puts(out, ": ");
-            write_choice(out, c->data);
-            if (memcmp(c->data, c->data + 8, 8) != 0) {
-                buf_puts(out, "; outside ");
-                write_choice(out, c->data + 8);
-            }
+    buf_printf(out, "%s %s %s", !c->add ? "-" : c->replaces ? "~" : "+", service_sets[c->set].name, address_text(k));
+    if (c->set == SERVICE_SET_MEMBERS) {
+        buf_printf(out, " %u", port_text(k + 4));
+    } else if (c->set != SERVICE_SET_HAIRPIN && c->set != SERVICE_SET_ADDRESSES) {
+        buf_printf(out, " %s %u", k[4] == IPPROTO_UDP ? "udp" : "tcp", port_text(k + 8));
+    }
+    if (c->set == SERVICE_SET_ENDPOINTS) {
+        uint32_t place = number_of(k + 12);
+        if ((place & SERVICE_MEMBER) != 0) {
+            buf_puts(out, " member");
+        } else {
+            buf_printf(out, " %s%u", (place & SERVICE_LOCAL_PLACE) != 0 ? "local " : "", place & SERVICE_PLACES);
         }
-        break;
-    case SERVICE_SET_ENDPOINTS:
-        memcpy(&place, k + 4, sizeof place);
-        buf_printf(out, " %s%u", (k[0] & 1) != 0 ? "local " : "", place);
         if (c->add) {
             buf_printf(out, ": %s %u", address_text(c->data), port_text(c->data + 4));
         }
-        break;
-    case SERVICE_SET_MEMBERS:
-        buf_printf(out, " %s%s %u", (k[0] & 1) != 0 ? "local " : "", address_text(k + 4), port_text(k + 8));
-        break;
-    case SERVICE_SET_SOURCES:
-        buf_printf(out, " %s-%s", address_text(k + 4), address_text(k + 8));
-        break;
-    default:
-        buf_printf(out, " %s", address_text(k));
+    } else if (c->set == SERVICE_SET_SOURCES) {
+        buf_printf(out, " from %s-%s", address_text(k + 12), address_text(k + 16));
+    } else if (c->add && (c->set == SERVICE_SET_PORTS || c->set == SERVICE_SET_OUTSIDE)) {
+        buf_puts(out, ": ");
+        write_info(out, number_of(c->data));
     }
     buf_putc(out, '\n');
 }

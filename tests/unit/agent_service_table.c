@@ -30,17 +30,17 @@ static void put(struct service_table *t, struct service_port p, const char *endp
 static void a_port_comes_after_its_endpoints_and_goes_before_them(void **state)
 {
     put(*state, (struct service_port){0}, "10.1.2.1 ready,10.1.1.1 ready here");
-    expect_changes(*state, "+ endpoints 0: 10.1.1.1 8080\n"
-                           "+ endpoints 1: 10.1.2.1 8080\n"
+    expect_changes(*state, "+ addresses 10.96.0.7\n"
                            "+ hairpin 10.1.1.1\n"
-                           "+ addresses 10.96.0.7\n"
+                           "+ endpoints 10.96.0.7 tcp 80 0: 10.1.1.1 8080\n"
+                           "+ endpoints 10.96.0.7 tcp 80 1: 10.1.2.1 8080\n"
                            "+ ports 10.96.0.7 tcp 80: 2\n");
     service_table_remove(*state, "default/web:http");
     expect_changes(*state, "- ports 10.96.0.7 tcp 80\n"
-                           "- addresses 10.96.0.7\n"
+                           "- endpoints 10.96.0.7 tcp 80 1\n"
+                           "- endpoints 10.96.0.7 tcp 80 0\n"
                            "- hairpin 10.1.1.1\n"
-                           "- endpoints 1\n"
-                           "- endpoints 0\n");
+                           "- addresses 10.96.0.7\n");
     assert_int_equal(service_table_elements(*state), 0);
 }
 
@@ -49,9 +49,9 @@ static void one_endpoint_less_is_a_few_elements(void **state)
     put(*state, (struct service_port){0}, "10.1.2.1 ready,10.1.2.2 ready,10.1.2.3 ready");
     take_all(*state);
     put(*state, (struct service_port){0}, "10.1.2.1 ready,10.1.2.3 ready");
-    expect_changes(*state, "~ endpoints 1: 10.1.2.3 8080\n"
+    expect_changes(*state, "~ endpoints 10.96.0.7 tcp 80 1: 10.1.2.3 8080\n"
                            "~ ports 10.96.0.7 tcp 80: 2\n"
-                           "- endpoints 2\n");
+                           "- endpoints 10.96.0.7 tcp 80 2\n");
     put(*state, (struct service_port){0}, "10.1.2.1 ready,10.1.2.3 ready");
     expect_changes(*state, "");
 }
@@ -59,59 +59,63 @@ static void one_endpoint_less_is_a_few_elements(void **state)
 static void ready_ones_count_then_those_that_drain_then_the_client_is_refused(void **state)
 {
     put(*state, (struct service_port){0}, "10.1.2.1 ready,10.1.2.2,10.1.2.3 serving terminating");
-    expect_changes(*state, "+ endpoints 0: 10.1.2.1 8080\n"
-                           "+ addresses 10.96.0.7\n"
+    expect_changes(*state, "+ addresses 10.96.0.7\n"
+                           "+ endpoints 10.96.0.7 tcp 80 0: 10.1.2.1 8080\n"
                            "+ ports 10.96.0.7 tcp 80: 1\n");
     put(*state, (struct service_port){0}, "10.1.2.2,10.1.2.3 serving terminating,10.1.2.4 terminating");
-    expect_changes(*state, "~ endpoints 0: 10.1.2.3 8080\n");
+    expect_changes(*state, "~ endpoints 10.96.0.7 tcp 80 0: 10.1.2.3 8080\n");
     put(*state, (struct service_port){0}, "10.1.2.2,10.1.2.4 terminating");
     expect_changes(*state, "~ ports 10.96.0.7 tcp 80: 0 refuse\n"
-                           "- endpoints 0\n");
+                           "- endpoints 10.96.0.7 tcp 80 0\n");
 }
 
 static void internal_policy_local_drops_what_only_others_have(void **state)
 {
     put(*state, (struct service_port){.internal_local = true}, "10.1.1.1 ready here,10.1.2.1 ready");
-    expect_changes(*state, "+ endpoints 0: 10.1.1.1 8080\n"
-                           "+ endpoints 1: 10.1.2.1 8080\n"
+    expect_changes(*state, "+ addresses 10.96.0.7\n"
                            "+ hairpin 10.1.1.1\n"
-                           "+ endpoints local 0: 10.1.1.1 8080\n"
-                           "+ addresses 10.96.0.7\n"
+                           "+ endpoints 10.96.0.7 tcp 80 local 0: 10.1.1.1 8080\n"
                            "+ ports 10.96.0.7 tcp 80: local 1\n");
     put(*state, (struct service_port){.internal_local = true}, "10.1.1.1 here serving terminating,10.1.2.1 ready");
-    expect_changes(*state, "~ endpoints 0: 10.1.2.1 8080\n" /* here, the one that drains is all there is */
-                           "- endpoints 1\n");
+    expect_changes(*state, "");
     put(*state, (struct service_port){.internal_local = true}, "10.1.2.1 ready");
     expect_changes(*state, "~ ports 10.96.0.7 tcp 80: local 0 drop\n"
-                           "- hairpin 10.1.1.1\n"
-                           "- endpoints local 0\n");
+                           "- endpoints 10.96.0.7 tcp 80 local 0\n"
+                           "- hairpin 10.1.1.1\n");
     put(*state, (struct service_port){.internal_local = true}, "");
-    expect_changes(*state, "~ ports 10.96.0.7 tcp 80: local 0 refuse\n"
-                           "- endpoints 0\n");
+    expect_changes(*state, "~ ports 10.96.0.7 tcp 80: local 0 refuse\n");
 }
 
 static void external_policy_local_is_for_those_outside(void **state)
 {
     struct service_port p = {.node_port = 30080, .external_local = true};
     put(*state, p, "10.1.1.1 ready here,10.1.2.1 ready");
-    expect_changes(*state, "+ endpoints 0: 10.1.1.1 8080\n"
-                           "+ endpoints 1: 10.1.2.1 8080\n"
+    expect_changes(*state, "+ addresses 10.96.0.7\n"
                            "+ hairpin 10.1.1.1\n"
-                           "+ endpoints local 0: 10.1.1.1 8080\n"
-                           "+ addresses 10.96.0.7\n"
-                           "+ ports 192.168.1.10 tcp 30080: 2 mask; outside local 1\n"
+                           "+ endpoints 192.168.1.10 tcp 30080 0: 10.1.1.1 8080\n"
+                           "+ endpoints 192.168.1.10 tcp 30080 1: 10.1.2.1 8080\n"
+                           "+ endpoints 192.168.1.10 tcp 30080 local 0: 10.1.1.1 8080\n"
+                           "+ endpoints 10.96.0.7 tcp 80 0: 10.1.1.1 8080\n"
+                           "+ endpoints 10.96.0.7 tcp 80 1: 10.1.2.1 8080\n"
+                           "+ ports 192.168.1.10 tcp 30080: 2 mask\n"
+                           "+ outside 192.168.1.10 tcp 30080: local 1\n"
                            "+ ports 10.96.0.7 tcp 80: 2\n");
     put(*state, p, "10.1.2.1 ready");
-    expect_changes(*state, "~ endpoints 0: 10.1.2.1 8080\n"
-                           "~ ports 192.168.1.10 tcp 30080: 1 mask; outside local 0 drop\n"
+    expect_changes(*state, "~ endpoints 192.168.1.10 tcp 30080 0: 10.1.2.1 8080\n"
+                           "~ endpoints 10.96.0.7 tcp 80 0: 10.1.2.1 8080\n"
+                           "~ ports 192.168.1.10 tcp 30080: 1 mask\n"
+                           "~ outside 192.168.1.10 tcp 30080: local 0 drop\n"
                            "~ ports 10.96.0.7 tcp 80: 1\n"
-                           "- endpoints local 0\n"
-                           "- hairpin 10.1.1.1\n"
-                           "- endpoints 1\n");
+                           "- endpoints 10.96.0.7 tcp 80 1\n"
+                           "- endpoints 192.168.1.10 tcp 30080 local 0\n"
+                           "- endpoints 192.168.1.10 tcp 30080 1\n"
+                           "- hairpin 10.1.1.1\n");
     put(*state, p, "");
-    expect_changes(*state, "~ ports 192.168.1.10 tcp 30080: 0 refuse mask; outside local 0 refuse\n"
+    expect_changes(*state, "~ ports 192.168.1.10 tcp 30080: 0 refuse mask\n"
+                           "~ outside 192.168.1.10 tcp 30080: local 0 refuse\n"
                            "~ ports 10.96.0.7 tcp 80: 0 refuse\n"
-                           "- endpoints 0\n");
+                           "- endpoints 10.96.0.7 tcp 80 0\n"
+                           "- endpoints 192.168.1.10 tcp 30080 0\n");
 }
 
 static void from_outside_the_way_back_is_this_node(void **state)
@@ -127,11 +131,16 @@ static void from_outside_the_way_back_is_this_node(void **state)
                               .sources_count = 3,
                               .affinity_s = 10000},
         "10.1.2.1 ready");
-    expect_changes(*state, "+ endpoints 0: 10.1.2.1 8080\n"
+    expect_changes(*state, "+ addresses 10.96.0.7\n"
                            "+ members 10.1.2.1 8080\n"
-                           "+ addresses 10.96.0.7\n"
-                           "+ sources 198.51.100.0-198.51.100.255\n"
-                           "+ sources 192.0.2.1-192.0.2.1\n"
+                           "+ endpoints 203.0.113.9 tcp 80 0: 10.1.2.1 8080\n"
+                           "+ endpoints 203.0.113.9 tcp 80 member: 10.1.2.1 8080\n"
+                           "+ endpoints 203.0.113.10 tcp 80 0: 10.1.2.1 8080\n"
+                           "+ endpoints 203.0.113.10 tcp 80 member: 10.1.2.1 8080\n"
+                           "+ sources 203.0.113.10 tcp 80 from 198.51.100.0-198.51.100.255\n"
+                           "+ sources 203.0.113.10 tcp 80 from 192.0.2.1-192.0.2.1\n"
+                           "+ endpoints 10.96.0.7 tcp 80 0: 10.1.2.1 8080\n"
+                           "+ endpoints 10.96.0.7 tcp 80 member: 10.1.2.1 8080\n"
                            "+ ports 203.0.113.9 tcp 80: 1 mask sticks 10800s\n"
                            "+ ports 203.0.113.10 tcp 80: 1 mask limit sticks 10800s\n"
                            "+ ports 10.96.0.7 tcp 80: 1 sticks 10800s\n");
@@ -142,8 +151,10 @@ static void a_node_port_follows_the_nodes_address(void **state)
     put(*state, (struct service_port){.node_port = 30080}, "10.1.2.1 ready");
     take_all(*state);
     service_table_set_addresses(*state, (uint32_t[]){ip_of("192.168.1.11")}, 1);
-    expect_changes(*state, "+ ports 192.168.1.11 tcp 30080: 1 mask\n"
-                           "- ports 192.168.1.10 tcp 30080\n");
+    expect_changes(*state, "+ endpoints 192.168.1.11 tcp 30080 0: 10.1.2.1 8080\n"
+                           "+ ports 192.168.1.11 tcp 30080: 1 mask\n"
+                           "- ports 192.168.1.10 tcp 30080\n"
+                           "- endpoints 192.168.1.10 tcp 30080 0\n");
 }
 
 static void what_has_no_cluster_ip_is_not_balanced(void **state)
@@ -164,14 +175,16 @@ static void of_two_ports_that_want_one_address_the_smaller_key_has_it(void **sta
     put(*state, p, "");
     expect_changes(*state, "+ addresses 10.96.0.8\n"
                            "~ ports 203.0.113.9 tcp 80: 0 refuse mask\n"
-                           "+ ports 10.96.0.8 tcp 80: 0 refuse\n");
+                           "+ ports 10.96.0.8 tcp 80: 0 refuse\n"
+                           "- endpoints 203.0.113.9 tcp 80 0\n");
     p.key = "c/c:x";
     p.cluster_ip = ip_of("10.96.0.9");
     put(*state, p, "");
     expect_changes(*state, "+ addresses 10.96.0.9\n"
                            "+ ports 10.96.0.9 tcp 80: 0 refuse\n");
     service_table_remove(*state, "a/a:x");
-    expect_changes(*state, "- ports 10.96.0.8 tcp 80\n"
+    expect_changes(*state, "+ endpoints 203.0.113.9 tcp 80 0: 10.1.2.2 8080\n"
+                           "- ports 10.96.0.8 tcp 80\n"
                            "~ ports 203.0.113.9 tcp 80: 1 mask\n"
                            "- addresses 10.96.0.8\n");
     service_table_remove(*state, "b/b:x");
@@ -187,7 +200,7 @@ static void two_ports_of_a_service_share_its_address(void **state)
     take_all(*state);
     service_table_remove(*state, "default/web:http");
     expect_changes(*state, "- ports 10.96.0.7 tcp 80\n"
-                           "- endpoints 0\n");
+                           "- endpoints 10.96.0.7 tcp 80 0\n");
 }
 
 static void the_places_of_many_endpoints_are_dealt_evenly(void **state)
@@ -208,8 +221,8 @@ static void what_the_kernel_lost_is_told_again_in_order(void **state)
     service_table_remove(*state, "default/web:http");
     put(*state, (struct service_port){.key = "default/other:x", .cluster_ip = ip_of("10.96.0.8")}, "10.1.2.1 ready");
     service_table_forget(*state);
-    expect_changes(*state, "+ endpoints 0: 10.1.2.1 8080\n"
-                           "+ addresses 10.96.0.8\n"
+    expect_changes(*state, "+ addresses 10.96.0.8\n"
+                           "+ endpoints 10.96.0.8 tcp 80 0: 10.1.2.1 8080\n"
                            "+ ports 10.96.0.8 tcp 80: 1\n");
 }
 
@@ -232,8 +245,8 @@ static void a_restarted_agent_changes_only_what_has_changed(void **state)
     }
     expect_changes(after, "~ ports 10.96.0.7 tcp 80: 1\n"
                           "- ports 10.96.0.8 tcp 80\n"
-                          "- endpoints 1\n"
-                          "- endpoints 0\n"
+                          "- endpoints 10.96.0.7 tcp 80 1\n"
+                          "- endpoints 10.96.0.8 tcp 80 0\n"
                           "- addresses 10.96.0.8\n");
     service_table_free(after);
 }
@@ -275,14 +288,15 @@ static void assert_every_place_is_there(struct kernel *k)
 {
     for (unsigned i = 0; i < ARRAY_SIZE(k->cells); i++) {
         struct element_there *s = &k->cells[i];
-        for (unsigned half = 0; half < 16 && s->used && s->set == SERVICE_SET_PORTS; half += 8) {
-            for (uint32_t place = 0; place < port_text(s->data + half + 6); place++) {
-                uint8_t key[SERVICE_KEY_BYTES] = {0};
-                memcpy(key, s->data + half, 4);
-                memcpy(key + 4, &place, 4);
-                struct service_change c = {.set = SERVICE_SET_ENDPOINTS, .key = key};
-                assert_true(slot(k, &c)->used);
-            }
+        bool port = s->set == SERVICE_SET_PORTS || s->set == SERVICE_SET_OUTSIDE;
+        uint32_t info = number_of(s->data), first = (info & SERVICE_LOCAL) != 0 ? SERVICE_LOCAL_PLACE : 0;
+        for (uint32_t place = 0; s->used && port && place < (info & SERVICE_PLACES); place++) {
+            uint8_t key[SERVICE_KEY_BYTES] = {0};
+            uint32_t number = first + place;
+            memcpy(key, s->key, SERVICE_FRONT_BYTES);
+            memcpy(key + SERVICE_FRONT_BYTES, &number, sizeof number);
+            struct service_change c = {.set = SERVICE_SET_ENDPOINTS, .key = key};
+            assert_true(slot(k, &c)->used);
         }
     }
 }

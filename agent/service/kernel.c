@@ -1,0 +1,508 @@
+#include "agent/service/kernel.h"
+
+#include "base/mem.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "agent/service/kernel_int.h"
+
+/* The kernel does a transaction inside of send(2): when that returns, all of its errors wait to be read, and if there
+ * are none, it has been done. */
+
+#define REPLY_BYTES      (64u << 10)
+#define SEND_BYTES       (8 << 20) /* of one transaction; a full one of elements has some 300 kB */
+#define WATCH_BYTES      (4 << 20)
+#define MESSAGE_ELEMENTS 400u /* an attribute has 64 kB at most */
+
+struct service_kernel {
+    int fd, watch_fd;
+    uint32_t port, watch_port; /* the sockets' addresses */
+    struct nft batch;
+    uint8_t *reply;
+};
+
+static int open_socket(uint32_t groups, uint32_t *port)
+{
+    struct sockaddr_nl at = {.nl_family = AF_NETLINK, .nl_groups = groups};
+    socklen_t size = sizeof at;
+    int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
+    int bytes = groups == 0 ? SEND_BYTES : WATCH_BYTES;
+    if (fd < 0) {
+        return -1;
+    }
+    if (bind(fd, (struct sockaddr *)&at, sizeof at) != 0 || getsockname(fd, (struct sockaddr *)&at, &size) != 0) {
+        int e = errno;
+        close(fd);
+        errno = e;
+        return -1;
+    }
+    *port = at.nl_pid;
+    setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof bytes);
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof bytes);
+    return fd;
+}
+
+/* 0 or the first error, as -errno. */
+static int read_errors(struct service_kernel *k)
+{
+    int rc = 0;
+    for (;;) {
+        ssize_t got = recv(k->fd, k->reply, REPLY_BYTES, MSG_DONTWAIT);
+        if (got < 0 && errno == EINTR) {
+            continue;
+        }
+        if (got < 0) {
+            return rc != 0 || errno == EAGAIN ? rc : -errno;
+        }
+        size_t left = (size_t)got;
+        for (struct nlmsghdr *h = (void *)k->reply; NLMSG_OK(h, left); h = NLMSG_NEXT(h, left)) {
+            if (h->nlmsg_type == NLMSG_ERROR && rc == 0) {
+                rc = ((struct nlmsgerr *)NLMSG_DATA(h))->error;
+            }
+        }
+    }
+}
+
+static int send_all(struct service_kernel *k, const struct nft *n)
+{
+    (void)read_errors(k); /* nothing of an earlier one is left */
+    ssize_t sent;
+    do {
+        sent = send(k->fd, n->buf.data, n->buf.size, 0);
+    } while (sent < 0 && errno == EINTR);
+    return sent < 0 ? -errno : read_errors(k);
+}
+
+static int commit(struct service_kernel *k, const char *what, struct error *err)
+{
+    nft_end(&k->batch);
+    int rc = send_all(k, &k->batch);
+    return rc == 0 ? 0 : error_set_errno(err, -rc, "cannot change the kernel's table of services: %s", what);
+}
+
+int service_kernel_try(struct service_kernel *k, const struct nft *n)
+{
+    return send_all(k, n);
+}
+
+/* ---- Lists ---- */
+
+typedef void each_message(const struct nlmsghdr *h, void *data);
+
+/* All messages of an answer. ENOENT: what was asked for is not there. */
+static int list(struct service_kernel *k, const struct nft *request, each_message *each, void *data)
+{
+    int rc = 0;
+    bool changed = false;
+    (void)read_errors(k);
+    if (send(k->fd, request->buf.data, request->buf.size, 0) < 0) {
+        return -errno;
+    }
+    for (bool more = true; more;) {
+        ssize_t got = recv(k->fd, k->reply, REPLY_BYTES, 0);
+        if (got < 0 && errno == EINTR) {
+            continue;
+        }
+        if (got < 0) {
+            return -errno;
+        }
+        size_t left = (size_t)got;
+        for (struct nlmsghdr *h = (void *)k->reply; NLMSG_OK(h, left); h = NLMSG_NEXT(h, left)) {
+            changed = changed || (h->nlmsg_flags & NLM_F_DUMP_INTR) != 0;
+            if (h->nlmsg_type == NLMSG_DONE || h->nlmsg_type == NLMSG_ERROR) {
+                rc = h->nlmsg_type == NLMSG_ERROR ? ((struct nlmsgerr *)NLMSG_DATA(h))->error : 0;
+                more = false;
+                break;
+            }
+            each(h, data);
+        }
+    }
+    return rc != 0 ? rc : changed ? -EAGAIN : 0;
+}
+
+static const struct nlattr *find(const void *p, size_t n, unsigned type)
+{
+    for (const uint8_t *at = p; n >= NLA_HDRLEN;) {
+        const struct nlattr *a = (const void *)at;
+        size_t step = NLA_ALIGN(a->nla_len);
+        if (a->nla_len < NLA_HDRLEN || a->nla_len > n) {
+            return NULL;
+        }
+        if ((a->nla_type & NLA_TYPE_MASK) == type) {
+            return a;
+        }
+        step = step < n ? step : n;
+        at += step;
+        n -= step;
+    }
+    return NULL;
+}
+
+static const void *inside(const struct nlattr *a)
+{
+    return (const uint8_t *)a + NLA_HDRLEN;
+}
+
+static size_t inside_size(const struct nlattr *a)
+{
+    return a == NULL ? 0 : a->nla_len - NLA_HDRLEN;
+}
+
+static const struct nlattr *find_in(const struct nlattr *outer, unsigned type)
+{
+    return outer == NULL ? NULL : find(inside(outer), inside_size(outer), type);
+}
+
+static const struct nlattr *find_top(const struct nlmsghdr *h, unsigned type)
+{
+    size_t head = NLMSG_ALIGN(sizeof(struct nfgenmsg));
+    return h->nlmsg_len < NLMSG_HDRLEN + head
+               ? NULL
+               : find((const uint8_t *)NLMSG_DATA(h) + head, h->nlmsg_len - NLMSG_HDRLEN - head, type);
+}
+
+/* The table's name is attribute 1 of all messages about anything in one. */
+static bool is_about(const struct nlmsghdr *h, const char *table, size_t size)
+{
+    const struct nlattr *a = find_top(h, NFTA_TABLE_NAME);
+    return inside_size(a) >= size && memcmp(inside(a), table, size) == 0;
+}
+
+/* One request in a buffer of its own. */
+static void ask(struct nft *n, unsigned type, unsigned flags)
+{
+    *n = (struct nft){.table = SKELETON_TABLE};
+    nft_message(n, type, flags);
+}
+
+/* ---- Features ---- */
+
+int service_kernel_open(struct service_kernel **out, struct error *err)
+{
+    struct service_kernel *k = xcalloc(1, sizeof *k);
+    k->watch_fd = -1;
+    k->fd = open_socket(0, &k->port);
+    k->reply = xmalloc(REPLY_BYTES);
+    int rc = k->fd < 0 ? error_set_errno(err, errno, "cannot open a netlink socket") : service_kernel_probe(k, err);
+    if (rc == 0) {
+        k->watch_fd = open_socket(1u << (NFNLGRP_NFTABLES - 1), &k->watch_port);
+        rc = k->watch_fd < 0 ? error_set_errno(err, errno, "cannot watch the kernel's packet filter") : 0;
+    }
+    if (rc != 0) {
+        service_kernel_close(k);
+        return rc;
+    }
+    fcntl(k->watch_fd, F_SETFL, O_NONBLOCK);
+    *out = k;
+    return 0;
+}
+
+void service_kernel_close(struct service_kernel *k)
+{
+    for (int i = 0; k != NULL && i < 2; i++) {
+        int fd = i == 0 ? k->fd : k->watch_fd;
+        if (fd >= 0) {
+            close(fd);
+        }
+    }
+    if (k != NULL) {
+        nft_close(&k->batch);
+        free(k->reply);
+        free(k);
+    }
+}
+
+/* ---- The table ---- */
+
+struct counts {
+    unsigned rules, chains;
+};
+
+static void count_rule(const struct nlmsghdr *h, void *data)
+{
+    struct counts *c = data;
+    c->rules += is_about(h, SKELETON_TABLE, sizeof SKELETON_TABLE);
+}
+
+static void count_chain(const struct nlmsghdr *h, void *data)
+{
+    struct counts *c = data;
+    c->chains += is_about(h, SKELETON_TABLE, sizeof SKELETON_TABLE);
+}
+
+static struct counts count_skeleton(const struct skeleton_ranges *r)
+{
+    struct counts c = {0};
+    struct nft n = {0};
+    nft_begin(&n, SKELETON_TABLE);
+    skeleton_write(&n, r);
+    size_t left = n.buf.size;
+    for (struct nlmsghdr *h = (void *)n.buf.data; NLMSG_OK(h, left); h = NLMSG_NEXT(h, left)) {
+        c.rules += h->nlmsg_type == (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWRULE);
+        c.chains += h->nlmsg_type == (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWCHAIN);
+    }
+    nft_close(&n);
+    return c;
+}
+
+bool service_kernel_is_whole(struct service_kernel *k, const struct skeleton_ranges *r)
+{
+    struct counts wanted = count_skeleton(r), got = {0};
+    struct nft n;
+    ask(&n, NFT_MSG_GETRULE, NLM_F_DUMP);
+    nft_put_text(&n, NFTA_RULE_TABLE, SKELETON_TABLE);
+    nft_message_end(&n);
+    int rc = list(k, &n, count_rule, &got);
+    nft_close(&n);
+    if (rc == 0) {
+        ask(&n, NFT_MSG_GETCHAIN, NLM_F_DUMP);
+        nft_message_end(&n);
+        rc = list(k, &n, count_chain, &got);
+        nft_close(&n);
+    }
+    return rc == 0 && wanted.rules == got.rules && wanted.chains == got.chains;
+}
+
+struct names {
+    char list[16][64];
+    unsigned count;
+};
+
+static void note_table(const struct nlmsghdr *h, void *data)
+{
+    struct names *names = data;
+    const struct nlattr *a = find_top(h, NFTA_TABLE_NAME);
+    if (is_about(h, SKELETON_TABLE_PREFIX, sizeof SKELETON_TABLE_PREFIX - 1) && names->count < 16) {
+        snprintf(names->list[names->count++], sizeof names->list[0], "%s", (const char *)inside(a));
+    }
+}
+
+static int own_tables(struct service_kernel *k, struct names *names)
+{
+    struct nft n;
+    *names = (struct names){0};
+    ask(&n, NFT_MSG_GETTABLE, NLM_F_DUMP);
+    nft_message_end(&n);
+    int rc = list(k, &n, note_table, names);
+    nft_close(&n);
+    return rc;
+}
+
+/* The list of tables may be old when the transaction comes: then once more. */
+static int replace(struct service_kernel *k, const struct skeleton_ranges *r, const char *what, struct error *err)
+{
+    struct error e = {0};
+    int rc = 0;
+    for (unsigned i = 0; i < 3; i++) {
+        struct names names;
+        rc = own_tables(k, &names);
+        if (rc != 0) {
+            rc = error_set_errno(&e, -rc, "cannot list the kernel's tables");
+            continue;
+        }
+        if (names.count == 0 && r == NULL) {
+            return 0;
+        }
+        nft_begin(&k->batch, SKELETON_TABLE);
+        for (unsigned t = 0; t < names.count; t++) {
+            nft_delete_table(&k->batch, names.list[t]);
+        }
+        if (r != NULL) {
+            skeleton_write(&k->batch, r);
+        }
+        rc = commit(k, what, &e);
+        if (rc == 0) {
+            return 0;
+        }
+    }
+    return error_set(err, rc, "%s", e.message);
+}
+
+int service_kernel_rebuild(struct service_kernel *k, const struct skeleton_ranges *r, struct error *err)
+{
+    return replace(k, r, "its chains and rules", err);
+}
+
+int service_kernel_remove(struct service_kernel *k, struct error *err)
+{
+    return replace(k, NULL, "it cannot be removed", err);
+}
+
+int service_kernel_set_ranges(struct service_kernel *k, const struct skeleton_ranges *r, struct error *err)
+{
+    nft_begin(&k->batch, SKELETON_TABLE);
+    skeleton_write_ranges(&k->batch, r);
+    return commit(k, "its ranges of addresses", err);
+}
+
+/* ---- Elements ---- */
+
+/* Two keys, the first and the last, for a range: they differ in the address at the end. */
+static void put_element(struct nft *n, const struct service_change *c, bool add)
+{
+    const struct service_set_kind *kind = &service_sets[c->set];
+    size_t one = nft_nest(n, NFTA_LIST_ELEM);
+    if (c->set == SERVICE_SET_SOURCES) {
+        uint8_t last[SKELETON_RANGE_KEY];
+        memcpy(last, c->key, SERVICE_FRONT_BYTES);
+        memcpy(last + SERVICE_FRONT_BYTES, c->key + SKELETON_RANGE_KEY, 4);
+        nft_put_value(n, NFTA_SET_ELEM_KEY, c->key, SKELETON_RANGE_KEY);
+        nft_put_value(n, NFTA_SET_ELEM_KEY_END, last, sizeof last);
+    } else {
+        nft_put_value(n, NFTA_SET_ELEM_KEY, c->key, kind->key_bytes);
+    }
+    if (add && kind->data_bytes > 0) {
+        nft_put_value(n, NFTA_SET_ELEM_DATA, c->data, kind->data_bytes);
+    }
+    nft_nest_end(n, one);
+}
+
+static void begin_elements(struct nft *n, unsigned type, enum service_set set, size_t *nest)
+{
+    nft_message(n, type, type == NFT_MSG_NEWSETELEM ? NLM_F_CREATE : 0);
+    nft_put_text(n, NFTA_SET_ELEM_LIST_TABLE, n->table);
+    nft_put_text(n, NFTA_SET_ELEM_LIST_SET, service_sets[set].name);
+    *nest = nft_nest(n, NFTA_SET_ELEM_LIST_ELEMENTS);
+}
+
+/* Those of one set that are added, or deleted, in as few messages as they fit into. */
+static void put_elements(struct nft *n, const struct service_change *list, unsigned count, enum service_set set,
+                         bool add)
+{
+    unsigned open = 0;
+    size_t nest = 0;
+    for (unsigned i = 0; i < count; i++) {
+        const struct service_change *c = &list[i];
+        if (c->set != set || (add ? !c->add : c->add && !c->replaces)) {
+            continue;
+        }
+        if (open == MESSAGE_ELEMENTS) {
+            nft_nest_end(n, nest);
+            nft_message_end(n);
+            open = 0;
+        }
+        if (open++ == 0) {
+            begin_elements(n, add ? NFT_MSG_NEWSETELEM : NFT_MSG_DELSETELEM, set, &nest);
+        }
+        put_element(n, c, add);
+    }
+    if (open > 0) {
+        nft_nest_end(n, nest);
+        nft_message_end(n);
+    }
+}
+
+int service_kernel_apply(struct service_kernel *k, const struct service_change *list, unsigned count, struct error *err)
+{
+    assert(count <= SERVICE_CHANGES_MAX);
+    nft_begin(&k->batch, SKELETON_TABLE);
+    for (enum service_set set = 0; set < SERVICE_SETS_COUNT; set++) {
+        put_elements(&k->batch, list, count, set, false); /* an element cannot be changed: out, and in again */
+        put_elements(&k->batch, list, count, set, true);
+    }
+    return commit(k, "elements", err);
+}
+
+struct reading {
+    struct service_table *table;
+    enum service_set set;
+};
+
+static const void *value_of(const struct nlattr *element, unsigned attribute, size_t size)
+{
+    const struct nlattr *v = find_in(find_in(element, attribute), NFTA_DATA_VALUE);
+    return inside_size(v) == size ? inside(v) : NULL;
+}
+
+static void read_elements(const struct nlmsghdr *h, void *data)
+{
+    struct reading *r = data;
+    const struct service_set_kind *kind = &service_sets[r->set];
+    const struct nlattr *outer = find_top(h, NFTA_SET_ELEM_LIST_ELEMENTS);
+    size_t left = inside_size(outer), step = 0;
+    for (const uint8_t *at = outer == NULL ? NULL : inside(outer); left >= NLA_HDRLEN; at += step, left -= step) {
+        const struct nlattr *e = (const void *)at;
+        uint8_t key[SERVICE_KEY_BYTES] = {0}, value[SERVICE_DATA_BYTES] = {0};
+        if (e->nla_len < NLA_HDRLEN || e->nla_len > left) {
+            return;
+        }
+        step = MIN(NLA_ALIGN(e->nla_len), left);
+        bool range = r->set == SERVICE_SET_SOURCES;
+        size_t key_bytes = range ? SKELETON_RANGE_KEY : kind->key_bytes;
+        const uint8_t *first = value_of(e, NFTA_SET_ELEM_KEY, key_bytes);
+        const uint8_t *last = value_of(e, NFTA_SET_ELEM_KEY_END, key_bytes);
+        const uint8_t *content = value_of(e, NFTA_SET_ELEM_DATA, kind->data_bytes);
+        if (first == NULL || (range && last == NULL) || (kind->data_bytes > 0 && content == NULL)) {
+            continue;
+        }
+        memcpy(key, first, key_bytes);
+        if (range) {
+            memcpy(key + SKELETON_RANGE_KEY, last + SERVICE_FRONT_BYTES, 4);
+        }
+        if (content != NULL && kind->data_bytes > 0) {
+            memcpy(value, content, kind->data_bytes);
+        }
+        service_table_found(r->table, r->set, key, value);
+    }
+}
+
+int service_kernel_read(struct service_kernel *k, struct service_table *t, struct error *err)
+{
+    for (enum service_set set = 0; set < SERVICE_SETS_COUNT; set++) {
+        struct reading r = {t, set};
+        struct nft n;
+        ask(&n, NFT_MSG_GETSETELEM, NLM_F_DUMP);
+        nft_put_text(&n, NFTA_SET_ELEM_LIST_TABLE, SKELETON_TABLE);
+        nft_put_text(&n, NFTA_SET_ELEM_LIST_SET, service_sets[set].name);
+        nft_message_end(&n);
+        int rc = list(k, &n, read_elements, &r);
+        nft_close(&n);
+        if (rc != 0) {
+            return error_set_errno(err, -rc, "cannot read the kernel's table of services");
+        }
+    }
+    return 0;
+}
+
+/* ---- Who else changes it ---- */
+
+int service_kernel_watch(struct service_kernel *k)
+{
+    return k->watch_fd;
+}
+
+enum service_touched service_kernel_touched(struct service_kernel *k)
+{
+    enum service_touched worst = SERVICE_UNTOUCHED;
+    for (;;) {
+        ssize_t got = recv(k->watch_fd, k->reply, REPLY_BYTES, 0);
+        if (got < 0 && errno == EINTR) {
+            continue;
+        }
+        if (got < 0 && errno == ENOBUFS) { /* more than we could take: it has to be looked at */
+            worst = MAX(worst, SERVICE_ELEMENTS_TOUCHED);
+            continue;
+        }
+        if (got < 0) {
+            return worst;
+        }
+        size_t left = (size_t)got;
+        for (struct nlmsghdr *h = (void *)k->reply; NLMSG_OK(h, left); h = NLMSG_NEXT(h, left)) {
+            unsigned type = h->nlmsg_type & 0xff;
+            if (h->nlmsg_pid == k->port || type == NFT_MSG_NEWGEN ||
+                !is_about(h, SKELETON_TABLE, sizeof SKELETON_TABLE)) {
+                continue;
+            }
+            bool element = type == NFT_MSG_NEWSETELEM || type == NFT_MSG_DELSETELEM;
+            worst = MAX(worst, element ? SERVICE_ELEMENTS_TOUCHED : SERVICE_TABLE_TOUCHED);
+        }
+    }
+}

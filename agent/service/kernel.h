@@ -1,0 +1,40 @@
+/* The kernel's side of the table of services: transactions, what is there, who else changes it. One network namespace:
+ * that in which it was opened. Calls block for as long as the kernel needs; no loop here. */
+#ifndef AGENT_SERVICE_KERNEL_H
+#define AGENT_SERVICE_KERNEL_H
+
+#include "agent/service/skeleton.h"
+#include "base/err.h"
+
+struct service_kernel;
+/* ERR_UNSUPPORTED names what this kernel lacks. */
+int service_kernel_open(struct service_kernel **out, struct error *err);
+void service_kernel_close(struct service_kernel *k);
+
+/* True if the table is there with all of its chains and rules. */
+bool service_kernel_is_whole(struct service_kernel *k, const struct skeleton_ranges *r);
+/* The table anew, without elements, in one transaction; what was there, also of other versions, is gone. */
+int service_kernel_rebuild(struct service_kernel *k, const struct skeleton_ranges *r, struct error *err);
+int service_kernel_set_ranges(struct service_kernel *k, const struct skeleton_ranges *r, struct error *err);
+/* One transaction: all of them or none. */
+#define SERVICE_CHANGES_MAX 2048u /* of one transaction */
+int service_kernel_apply(struct service_kernel *k, const struct service_change *list, unsigned count,
+                         struct error *err);
+/* Tells the table what elements there are; what that lacks is to be added (service_table_forget first). */
+int service_kernel_read(struct service_kernel *k, struct service_table *t, struct error *err);
+/* All tables of ours go, of every version. */
+int service_kernel_remove(struct service_kernel *k, struct error *err);
+
+/* ---- Who else changes it ---- */
+
+/* Readable when somebody has changed nf_tables. */
+int service_kernel_watch(struct service_kernel *k);
+enum service_touched {
+    SERVICE_UNTOUCHED,
+    SERVICE_ELEMENTS_TOUCHED, /* by somebody else, or it is not known whether */
+    SERVICE_TABLE_TOUCHED
+};
+/* Reads what has been told since; does not block. */
+enum service_touched service_kernel_touched(struct service_kernel *k);
+
+#endif
