@@ -1,3 +1,5 @@
+#include "agent/network/conntrack.h"
+
 #include "agent/network/network_int.h"
 
 #include <arpa/inet.h>
@@ -10,16 +12,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* All entries are listed and those to one of the ports are deleted by their first tuple, given back as the kernel wrote
- * it. Source: the kernel's linux/netfilter/nfnetlink_conntrack.h. */
+/* All entries are listed, and those that are to be forgotten are deleted by their first tuple, given back as the kernel
+ * wrote it. Source: the kernel's linux/netfilter/nfnetlink_conntrack.h. */
 
-#define REPLY_BYTES   (64u << 10)
-#define FORGOTTEN_MAX 65536u
-
-struct tuple {
-    uint8_t bytes[120];
-    size_t size;
-};
+#define REPLY_BYTES (64u << 10)
 
 static const struct nlattr *find(const void *p, size_t n, unsigned type)
 {
@@ -45,26 +41,58 @@ static const struct nlattr *find_in(const struct nlattr *outer, unsigned type)
     return outer == NULL ? NULL : find((const uint8_t *)outer + NLA_HDRLEN, outer->nla_len - NLA_HDRLEN, type);
 }
 
-static bool is_wanted(const struct nlattr *tuple, const struct network_owner_port *ports, unsigned count)
+static bool copy(void *to, const struct nlattr *a, size_t n)
 {
-    const struct nlattr *proto = find_in(tuple, CTA_TUPLE_PROTO);
-    const struct nlattr *number = find_in(proto, CTA_PROTO_NUM), *port = find_in(proto, CTA_PROTO_DST_PORT);
-    uint16_t to;
-    if (number == NULL || port == NULL || number->nla_len < NLA_HDRLEN + 1 || port->nla_len < NLA_HDRLEN + sizeof to ||
-        *((const uint8_t *)number + NLA_HDRLEN) != IPPROTO_UDP) {
+    if (a == NULL || a->nla_len < NLA_HDRLEN + n) {
         return false;
     }
-    memcpy(&to, (const uint8_t *)port + NLA_HDRLEN, sizeof to);
-    for (unsigned i = 0; i < count; i++) {
-        if (strcmp(ports[i].protocol, "udp") == 0 && ports[i].host_port == ntohs(to)) {
-            return true;
-        }
-    }
-    return false;
+    memcpy(to, (const uint8_t *)a + NLA_HDRLEN, n);
+    return true;
 }
 
-static int list_entries(int fd, const struct network_owner_port *ports, unsigned count, struct tuple **out,
-                        unsigned *out_count)
+/* Address and port at one end of a tuple of UDP. */
+static bool read_end(const struct nlattr *tuple, unsigned address, unsigned port, uint32_t *ip_out, uint16_t *port_out)
+{
+    const struct nlattr *proto = find_in(tuple, CTA_TUPLE_PROTO);
+    uint8_t number;
+    bool ok = copy(&number, find_in(proto, CTA_PROTO_NUM), sizeof number) && number == IPPROTO_UDP &&
+              copy(port_out, find_in(proto, port), sizeof *port_out) &&
+              copy(ip_out, find_in(find_in(tuple, CTA_TUPLE_IP), address), sizeof *ip_out);
+    *ip_out = ok ? ntohl(*ip_out) : 0;
+    *port_out = ok ? ntohs(*port_out) : 0;
+    return ok;
+}
+
+static bool read_flow(const struct nlmsghdr *h, struct conntrack_flow *f)
+{
+    size_t head = NLMSG_ALIGN(sizeof(struct nfgenmsg));
+    if (h->nlmsg_len < NLMSG_LENGTH(head)) {
+        return false;
+    }
+    const uint8_t *at = (const uint8_t *)NLMSG_DATA(h) + head;
+    size_t size = h->nlmsg_len - NLMSG_LENGTH(head);
+    const struct nlattr *first = find(at, size, CTA_TUPLE_ORIG), *reply = find(at, size, CTA_TUPLE_REPLY);
+    if (!read_end(first, CTA_IP_V4_DST, CTA_PROTO_DST_PORT, &f->to_ip, &f->to_port) ||
+        !read_end(reply, CTA_IP_V4_SRC, CTA_PROTO_SRC_PORT, &f->reply_ip, &f->reply_port) ||
+        first->nla_len > sizeof f->tuple) {
+        return false;
+    }
+    f->size = first->nla_len;
+    memcpy(f->tuple, first, f->size);
+    return true;
+}
+
+static void keep(const struct nlmsghdr *h, conntrack_wanted *wanted, void *data, struct conntrack_flow **list,
+                 unsigned *count)
+{
+    struct conntrack_flow f;
+    if (*count < CONNTRACK_LIST_MAX && read_flow(h, &f) && wanted(&f, data)) {
+        *list = xrealloc(*list, (*count + 1) * sizeof f);
+        (*list)[(*count)++] = f;
+    }
+}
+
+static int list_entries(int fd, conntrack_wanted *wanted, void *data, struct conntrack_flow **list, unsigned *count)
 {
     struct {
         struct nlmsghdr head;
@@ -91,35 +119,34 @@ static int list_entries(int fd, const struct network_owner_port *ports, unsigned
                 more = false;
                 break;
             }
-            if (h->nlmsg_len < NLMSG_LENGTH(sizeof r.gen)) {
-                continue;
-            }
-            const struct nlattr *t = find((uint8_t *)NLMSG_DATA(h) + NLMSG_ALIGN(sizeof r.gen),
-                                          h->nlmsg_len - NLMSG_LENGTH(sizeof r.gen), CTA_TUPLE_ORIG);
-            if (t != NULL && t->nla_len <= sizeof(*out)->bytes && *out_count < FORGOTTEN_MAX &&
-                is_wanted(t, ports, count)) {
-                *out = xrealloc(*out, (*out_count + 1) * sizeof **out);
-                struct tuple *kept = &(*out)[(*out_count)++];
-                kept->size = t->nla_len;
-                memcpy(kept->bytes, t, t->nla_len);
-            }
+            keep(h, wanted, data, list, count);
         }
     }
     free(reply);
     return rc;
 }
 
-static int delete_entry(int fd, const struct tuple *t)
+int conntrack_list(conntrack_wanted *wanted, void *data, struct conntrack_flow **list, unsigned *count,
+                   struct error *err)
+{
+    CLEANUP_CLOSE int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
+    *list = NULL;
+    *count = 0;
+    int rc = fd < 0 ? -errno : list_entries(fd, wanted, data, list, count);
+    return rc == 0 ? 0 : error_set_errno(err, -rc, "cannot list the kernel's connections");
+}
+
+static int delete_entry(int fd, const struct conntrack_flow *t)
 {
     struct {
         struct nlmsghdr head;
         struct nfgenmsg gen;
-        uint8_t attributes[sizeof t->bytes];
+        uint8_t attributes[sizeof t->tuple];
     } r = {.head = {.nlmsg_type = NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_DELETE,
                     .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK},
            .gen = {.nfgen_family = AF_INET, .version = NFNETLINK_V0}};
     uint8_t reply[1024] __attribute__((aligned(8)));
-    memcpy(r.attributes, t->bytes, t->size);
+    memcpy(r.attributes, t->tuple, t->size);
     r.head.nlmsg_len = (uint32_t)(NLMSG_LENGTH(sizeof r.gen) + NLA_ALIGN(t->size));
     if (send(fd, &r, r.head.nlmsg_len, 0) < 0) {
         return -errno;
@@ -136,8 +163,40 @@ static int delete_entry(int fd, const struct tuple *t)
     return rc == -ENOENT ? 0 : rc;
 }
 
+int conntrack_forget(const struct conntrack_flow *list, unsigned count, struct error *err)
+{
+    CLEANUP_CLOSE int fd = count == 0 ? -1 : socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
+    int rc = count > 0 && fd < 0 ? -errno : 0;
+    for (unsigned i = 0; fd >= 0 && i < count; i++) {
+        int one = delete_entry(fd, &list[i]);
+        rc = rc != 0 ? rc : one;
+    }
+    return rc == 0 ? 0 : error_set_errno(err, -rc, "cannot end former UDP peers' way");
+}
+
+/* ---- Host ports ---- */
+
+struct host_ports {
+    const struct network_owner_port *list;
+    unsigned count;
+};
+
+static bool is_for_host_port(const struct conntrack_flow *flow, void *data)
+{
+    const struct host_ports *ports = data;
+    for (unsigned i = 0; i < ports->count; i++) {
+        if (strcmp(ports->list[i].protocol, "udp") == 0 && ports->list[i].host_port == flow->to_port) {
+            return true;
+        }
+    }
+    return false;
+}
+
 int network_conntrack_forget(const struct network_owner_port *ports, unsigned count, struct error *err)
 {
+    struct host_ports wanted = {ports, count};
+    struct conntrack_flow *list = NULL;
+    unsigned found = 0;
     bool udp = false;
     for (unsigned i = 0; i < count; i++) {
         udp = udp || strcmp(ports[i].protocol, "udp") == 0;
@@ -145,14 +204,8 @@ int network_conntrack_forget(const struct network_owner_port *ports, unsigned co
     if (!udp) {
         return 0;
     }
-    CLEANUP_CLOSE int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
-    struct tuple *tuples = NULL;
-    unsigned tuples_count = 0;
-    int rc = fd < 0 ? -errno : list_entries(fd, ports, count, &tuples, &tuples_count);
-    for (unsigned i = 0; i < tuples_count; i++) {
-        int one = delete_entry(fd, &tuples[i]);
-        rc = rc != 0 ? rc : one;
-    }
-    free(tuples);
-    return rc == 0 ? 0 : error_set_errno(err, -rc, "cannot end former UDP peers' way to a host port");
+    int rc = conntrack_list(is_for_host_port, &wanted, &list, &found, err);
+    rc = rc != 0 ? rc : conntrack_forget(list, found, err);
+    free(list);
+    return rc == 0 ? 0 : error_wrap(err, "host ports");
 }

@@ -400,14 +400,26 @@ void nft_lookup_verdict(struct nft *n, const char *map, unsigned key)
     end(n);
 }
 
+static void change(struct nft *n, const char *map, unsigned op, unsigned key, unsigned data)
+{
+    nft_put_text(n, NFTA_DYNSET_SET_NAME, map);
+    nft_put_u32(n, NFTA_DYNSET_OP, op);
+    put_register(n, NFTA_DYNSET_SREG_KEY, key);
+    put_register(n, NFTA_DYNSET_SREG_DATA, data);
+}
+
 void nft_update(struct nft *n, const char *map, unsigned key, unsigned data, uint64_t timeout_ms)
 {
     begin(n, "dynset");
-    nft_put_text(n, NFTA_DYNSET_SET_NAME, map);
-    nft_put_u32(n, NFTA_DYNSET_OP, NFT_DYNSET_OP_UPDATE);
-    put_register(n, NFTA_DYNSET_SREG_KEY, key);
-    put_register(n, NFTA_DYNSET_SREG_DATA, data);
+    change(n, map, NFT_DYNSET_OP_UPDATE, key, data);
     nft_put_u64(n, NFTA_DYNSET_TIMEOUT, timeout_ms);
+    end(n);
+}
+
+void nft_forget(struct nft *n, const char *map, unsigned key, unsigned data)
+{
+    begin(n, "dynset");
+    change(n, map, NFT_DYNSET_OP_DELETE, key, data);
     end(n);
 }
 

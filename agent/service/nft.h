@@ -94,8 +94,10 @@ void nft_compare(struct nft *n, unsigned reg, bool equal, const void *p, size_t 
 void nft_lookup(struct nft *n, const char *set, unsigned key, int data);
 void nft_lookup_not(struct nft *n, const char *set, unsigned key);
 void nft_lookup_verdict(struct nft *n, const char *map, unsigned key);
-/* Writes key -> data into a map; goes on only if there was room. */
+/* Writes key -> data into a map, or if the key is there makes it stay so much longer, with the data that it has; goes
+ * on only if there was room. And takes it out; the data are only there to be there. */
 void nft_update(struct nft *n, const char *map, unsigned key, unsigned data, uint64_t timeout_ms);
+void nft_forget(struct nft *n, const char *map, unsigned key, unsigned data);
 
 void nft_verdict(struct nft *n, int verdict, const char *chain); /* NF_DROP, NF_ACCEPT, NFT_GOTO, NFT_JUMP */
 void nft_translate(struct nft *n, unsigned address, unsigned port);

@@ -86,6 +86,7 @@ static void probe_memory(struct nft *n)
     nft_load_source(n, 0);
     nft_load_destination(n, 1);
     nft_update(n, "m", 0, 1, 1000);
+    nft_forget(n, "m", 0, 1);
     nft_rule_end(n);
 }
 

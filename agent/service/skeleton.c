@@ -213,6 +213,12 @@ static void write_stick(struct nft *n, enum side side)
     nft_translate(n, REG_DATA, REG_DATA + 1);
     nft_rule_end(n);
     nft_rule(n, to.text);
+    nft_load_source(n, 0);
+    load_front(n, 1);
+    nft_load_note(n, REG_DATA);
+    nft_forget(n, "clients", 0, REG_DATA);
+    nft_rule_end(n);
+    nft_rule(n, to.text);
     load_front(n, 0);
     note_info(n, "ports");
     nft_rule_end(n);

@@ -5,7 +5,7 @@
  *   lead-X          the packet is for a front: its info becomes the note -> known-X
  *   known-X         not among a balancer's sources: drop. A port with affinity -> stick-X. Else -> places
  *   stick-X         a client that is remembered: the endpoint's number becomes the note -> stuck-X. Else -> places
- *   stuck-X         to that endpoint, if it is still one. Else the info once more -> places
+ *   stuck-X         to that endpoint, if it is still one. Else it is forgotten; the info once more -> places
  *   places          by the number of places -> draw-N, which draws one and translates
  *   pre-after, out-after  (filter, behind those) only what begins a connection -> after-X
  *   after-X         translated -> remember. A front without a place: refused or dropped, as its info says. Another port

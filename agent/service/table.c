@@ -46,7 +46,7 @@ struct service_table {
     uint32_t addresses[SERVICE_NODE_ADDRESSES_MAX];
     unsigned addresses_count;
     struct elements scratch;
-    struct strmap gone; /* keys of UDP ports */
+    struct strmap gone, gone_before; /* fronts of UDP: since the last sweep, and before that */
     bool flows_changed;
     unsigned udp, lacking;
 };
@@ -292,6 +292,7 @@ struct service_table *service_table_new(void)
     struct service_table *t = xcalloc(1, sizeof *t);
     strmap_init(&t->entries);
     strmap_init(&t->gone);
+    strmap_init(&t->gone_before);
     for (unsigned i = 0; i < QUEUES; i++) {
         list_init(&t->queues[i]);
     }
@@ -322,6 +323,7 @@ void service_table_free(struct service_table *t)
     if (t != NULL) {
         strmap_close(&t->entries);
         strmap_close(&t->gone);
+        strmap_close(&t->gone_before);
         elements_close(&t->scratch);
         free(t->buckets);
         free(t);
@@ -466,7 +468,8 @@ bool service_table_flow_is_stale(const struct service_table *t, uint32_t ip, uin
     const struct cell *c = find_cell(t, SERVICE_SET_PORTS, key);
     if (c == NULL || c->owner == NULL) {
         bool was_led = reply_ip != ip || reply_port != port;
-        return was_led && strmap_get(&t->gone, (struct str){(const char *)key, SERVICE_FRONT_BYTES}) != NULL;
+        struct str front = {(const char *)key, SERVICE_FRONT_BYTES};
+        return was_led && (strmap_get(&t->gone, front) != NULL || strmap_get(&t->gone_before, front) != NULL);
     }
     const struct service_port *p = c->owner->port;
     for (unsigned i = 0; i < p->endpoints_count; i++) {
@@ -488,9 +491,42 @@ bool service_table_has_flows(const struct service_table *t)
     return t->udp > 0 || t->gone.count > 0;
 }
 
+static void add_front(struct service_front **list, size_t *count, size_t *cap, const uint8_t *key)
+{
+    uint32_t ip;
+    uint16_t port;
+    if (*count == *cap) {
+        *cap = MAX((size_t)64, *cap * 2);
+        *list = xrealloc(*list, *cap * sizeof **list);
+    }
+    memcpy(&ip, key, sizeof ip);
+    memcpy(&port, key + 8, sizeof port);
+    (*list)[(*count)++] = (struct service_front){ntohl(ip), ntohs(port)};
+}
+
+size_t service_table_flow_fronts(const struct service_table *t, struct service_front **out)
+{
+    const struct strmap_entry *m;
+    size_t count = 0, cap = 0;
+    *out = NULL;
+    for (size_t i = 0; (m = strmap_next(&t->entries, &i)) != NULL;) {
+        const struct entry *e = m->value;
+        for (unsigned k = 0; e->port->protocol == IPPROTO_UDP && k < e->count; k++) {
+            if (e->cells[k]->set == SERVICE_SET_PORTS) {
+                add_front(out, &count, &cap, e->cells[k]->key);
+            }
+        }
+    }
+    for (size_t i = 0; (m = strmap_next(&t->gone, &i)) != NULL;) {
+        add_front(out, &count, &cap, (const uint8_t *)m->key);
+    }
+    return count;
+}
+
 void service_table_flows_swept(struct service_table *t)
 {
     t->flows_changed = false;
-    strmap_close(&t->gone);
+    strmap_close(&t->gone_before);
+    t->gone_before = t->gone;
     strmap_init(&t->gone);
 }

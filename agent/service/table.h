@@ -106,12 +106,19 @@ void service_table_forget(struct service_table *t);
 void service_table_found(struct service_table *t, enum service_set set, const uint8_t *key, const uint8_t *data);
 
 /* UDP has no end of a connection. True if the kernel's memory of one leads to nobody who serves: packets to
- * ip:port are answered from reply_ip:reply_port. Ports that are gone are known until service_table_flows_swept. */
+ * ip:port are answered from reply_ip:reply_port. Ports that are gone are known until the next service_table_flows_swept but one: what was
+ * told of before one of them can be judged after it. */
 bool service_table_flow_is_stale(const struct service_table *t, uint32_t ip, uint16_t port, uint32_t reply_ip,
                                  uint16_t reply_port);
 /* Something of UDP has changed since the last service_table_flows_swept; there is UDP at all. */
 bool service_table_flows_changed(const struct service_table *t);
 bool service_table_has_flows(const struct service_table *t);
+/* Where connections of UDP arrive, or did since then, in no order; malloc()ed. Returns how many. */
+struct service_front {
+    uint32_t ip;
+    uint16_t port;
+};
+size_t service_table_flow_fronts(const struct service_table *t, struct service_front **out);
 void service_table_flows_swept(struct service_table *t);
 
 #endif

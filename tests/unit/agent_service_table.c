@@ -409,7 +409,12 @@ static void a_flow_is_stale_when_nobody_serves_at_its_other_end(void **state)
     assert_true(service_table_flows_changed(t) && service_table_has_flows(t));
     assert_true(stale(t, "192.168.1.10", 30053, "10.1.2.1", 8080));
     assert_false(stale(t, "192.168.1.10", 30053, "192.168.1.10", 30053));
+    struct service_front *fronts = NULL;
+    assert_int_equal(service_table_flow_fronts(t, &fronts), 2); /* begins a sweep, */
+    free(fronts);
     service_table_flows_swept(t);
+    assert_true(stale(t, "192.168.1.10", 30053, "10.1.2.1", 8080)); /* ends it, */
+    service_table_flows_swept(t);                                   /* and the next */
     assert_false(stale(t, "192.168.1.10", 30053, "10.1.2.1", 8080));
     assert_false(service_table_has_flows(t));
 }

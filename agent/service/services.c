@@ -1,0 +1,354 @@
+#include "agent/service/services.h"
+
+#include "agent/network/conntrack.h"
+#include "agent/service/kernel.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What is to be done is a flag each; `work` runs when one is set, at the loop's next turn, or a second later after an
+ * error. In this order: the skeleton, or what a former agent left is read; its ranges; elements; connections. */
+
+struct services {
+    uv_loop_t *loop;
+    const struct log *log;
+    struct service_table *table;
+    struct service_kernel *kernel;  /* NULL: hollow */
+    struct service_change *changes; /* room for a transaction */
+    struct skeleton_ranges ranges;
+    bool begun, ready; /* told all; the kernel's table is ours and its elements are known */
+    bool broken;       /* somebody touched it: not taken over, made anew */
+    bool ranges_changed;
+    bool sweeping, closing, remove;
+    unsigned mends_at_once;
+    uv_timer_t work, sweep, calm;
+    uv_poll_t watch;
+    unsigned handles;
+    struct services_stats stats;
+    void (*close_cb)(void *data);
+    void *close_data;
+};
+
+/* ---- Connections of UDP ---- */
+
+/* On a thread of its own: it sees copies only. */
+struct sweep {
+    uv_work_t work;
+    struct services *services;
+    struct service_front *fronts;
+    size_t fronts_count;
+    struct conntrack_flow *flows;
+    unsigned flows_count;
+    int rc;
+    struct error error;
+};
+
+static int compare_fronts(const void *a, const void *b)
+{
+    const struct service_front *x = a, *y = b;
+    return x->ip != y->ip ? (x->ip > y->ip) - (x->ip < y->ip) : (x->port > y->port) - (x->port < y->port);
+}
+
+static bool is_to_front(const struct conntrack_flow *flow, void *data)
+{
+    const struct sweep *w = data;
+    struct service_front f = {flow->to_ip, flow->to_port};
+    return bsearch(&f, w->fronts, w->fronts_count, sizeof f, compare_fronts) != NULL;
+}
+
+static void sweep_on_thread(uv_work_t *req)
+{
+    struct sweep *w = CONTAINER_OF(req, struct sweep, work);
+    qsort(w->fronts, w->fronts_count, sizeof *w->fronts, compare_fronts);
+    w->rc = conntrack_list(is_to_front, w, &w->flows, &w->flows_count, &w->error);
+}
+
+static void schedule(struct services *s, uint64_t wait_ms);
+static void maybe_closed(struct services *s);
+
+static void swept(uv_work_t *req, int status)
+{
+    struct sweep *w = CONTAINER_OF(req, struct sweep, work);
+    struct services *s = w->services;
+    unsigned stale = 0;
+    (void)status;
+    for (unsigned i = 0; w->rc == 0 && i < w->flows_count; i++) {
+        const struct conntrack_flow *f = &w->flows[i];
+        if (service_table_flow_is_stale(s->table, f->to_ip, f->to_port, f->reply_ip, f->reply_port)) {
+            w->flows[stale++] = *f;
+        }
+    }
+    if (w->rc == 0) {
+        w->rc = conntrack_forget(w->flows, stale, &w->error);
+        s->stats.flows_ended += stale;
+    }
+    if (w->rc != 0) {
+        log_warn(s->log, "services", "UDP peers of endpoints that are gone stay with them: %s", w->error.message);
+    }
+    s->sweeping = false;
+    free(w->fronts);
+    free(w->flows);
+    free(w);
+    if (s->closing) {
+        maybe_closed(s);
+    } else if (service_table_flows_changed(s->table)) {
+        schedule(s, 0);
+    }
+}
+
+/* The rules are in the kernel by now: what is ended does not begin anew with the former endpoint. What changes while
+ * the thread looks is swept again. */
+static void begin_sweep(struct services *s)
+{
+    if (s->sweeping || !s->ready || !service_table_has_flows(s->table)) {
+        return;
+    }
+    struct sweep *w = xcalloc(1, sizeof *w);
+    w->services = s;
+    w->fronts_count = service_table_flow_fronts(s->table, &w->fronts);
+    service_table_flows_swept(s->table);
+    s->sweeping = true;
+    uv_queue_work(s->loop, &w->work, sweep_on_thread, swept);
+}
+
+static void on_sweep(uv_timer_t *t)
+{
+    begin_sweep(t->data);
+}
+
+/* ---- The kernel's table ---- */
+
+static int take_over_or_make(struct services *s, struct error *err)
+{
+    int rc = 0;
+    service_table_forget(s->table);
+    bool there = !s->broken && service_kernel_is_whole(s->kernel, &s->ranges);
+    if (there) {
+        /* The ranges may be others than those of before, in the same number. */
+        rc = service_kernel_set_ranges(s->kernel, &s->ranges, err);
+        rc = rc != 0 ? rc : service_kernel_read(s->kernel, s->table, err);
+    }
+    if (!there || rc != 0) {
+        service_table_forget(s->table);
+        rc = service_kernel_rebuild(s->kernel, &s->ranges, err);
+    }
+    s->ready = rc == 0;
+    s->broken = rc != 0;
+    s->ranges_changed = false;
+    return rc;
+}
+
+static int write_changes(struct services *s, struct error *err)
+{
+    struct service_change *list = s->changes;
+    unsigned n = service_table_next(s->table, list, SERVICE_CHANGES_MAX);
+    if (n == 0) {
+        return 0;
+    }
+    uint64_t before = uv_hrtime();
+    int rc = service_kernel_apply(s->kernel, list, n, err);
+    uint64_t took_us = (uv_hrtime() - before) / 1000;
+    if (rc == 0) {
+        service_table_done(s->table, n);
+        s->stats.transactions++;
+        s->stats.longest_us = MAX(s->stats.longest_us, took_us);
+    }
+    return rc;
+}
+
+static bool has_changes(const struct services *s)
+{
+    struct service_change one;
+    return service_table_next(s->table, &one, 1) > 0;
+}
+
+static void on_work(uv_timer_t *t)
+{
+    struct services *s = t->data;
+    struct error err = {0};
+    int rc = 0;
+    if (!s->begun || s->kernel == NULL) {
+        return;
+    }
+    if (!s->ready) {
+        rc = take_over_or_make(s, &err);
+    } else if (s->ranges_changed) {
+        rc = service_kernel_set_ranges(s->kernel, &s->ranges, &err);
+        s->ranges_changed = rc != 0;
+    }
+    rc = rc != 0 ? rc : write_changes(s, &err);
+    if (rc != 0) {
+        log_warn(s->log, "services", "services are not balanced as they should be: %s", err.message);
+        s->ready = false; /* what is there is read again; if that is not enough it is made anew */
+        schedule(s, SERVICES_RETRY_MS);
+    } else if (has_changes(s)) {
+        schedule(s, 0);
+    } else if (service_table_flows_changed(s->table)) {
+        begin_sweep(s);
+    }
+}
+
+/* A wait that is on its way after an error is not cut short by further changes. */
+static void schedule(struct services *s, uint64_t wait_ms)
+{
+    if (!s->closing && s->begun && s->kernel != NULL && (!uv_is_active((uv_handle_t *)&s->work) || wait_ms == 0)) {
+        uv_timer_start(&s->work, on_work, wait_ms, 0);
+    }
+}
+
+static void changed(struct services *s)
+{
+    if (!uv_is_active((uv_handle_t *)&s->work)) {
+        schedule(s, 0);
+    }
+}
+
+static void on_calm(uv_timer_t *t)
+{
+    struct services *s = t->data;
+    s->mends_at_once = 0;
+}
+
+/* Somebody else has changed nf_tables. Whoever does so all the time is mended less often. */
+static void on_touched(uv_poll_t *p, int status, int events)
+{
+    struct services *s = p->data;
+    (void)status;
+    (void)events;
+    enum service_touched how = service_kernel_touched(s->kernel);
+    if (how == SERVICE_UNTOUCHED || !s->ready) {
+        return;
+    }
+    s->ready = false;
+    s->broken = how == SERVICE_TABLE_TOUCHED;
+    s->stats.mends++;
+    log_warn(s->log, "services", "another program has changed the table of services (%s); it is mended",
+             s->broken ? "its rules are gone or others" : "its elements");
+    uv_timer_start(&s->calm, on_calm, 60000, 0);
+    schedule(s, ++s->mends_at_once > SERVICES_MENDS_AT_ONCE ? SERVICES_RETRY_MS : 0);
+}
+
+/* ---- Public ---- */
+
+static struct services *make(uv_loop_t *loop, const struct log *log)
+{
+    struct services *s = xcalloc(1, sizeof *s);
+    s->loop = loop;
+    s->log = log;
+    s->table = service_table_new();
+    s->changes = xcalloc(SERVICE_CHANGES_MAX, sizeof *s->changes);
+    uv_timer_init(loop, &s->work);
+    uv_timer_init(loop, &s->sweep);
+    uv_timer_init(loop, &s->calm);
+    s->work.data = s->sweep.data = s->calm.data = s;
+    s->handles = 3;
+    return s;
+}
+
+struct services *services_hollow_new(uv_loop_t *loop)
+{
+    return make(loop, NULL);
+}
+
+int services_new(uv_loop_t *loop, const struct log *log, struct services **out, struct error *err)
+{
+    struct service_kernel *k = NULL;
+    int rc = service_kernel_open(&k, err);
+    if (rc != 0) {
+        return rc;
+    }
+    struct services *s = make(loop, log);
+    s->kernel = k;
+    uv_timer_start(&s->sweep, on_sweep, SERVICES_SWEEP_MS, SERVICES_SWEEP_MS);
+    uv_poll_init(loop, &s->watch, service_kernel_watch(k));
+    s->watch.data = s;
+    s->handles++;
+    uv_poll_start(&s->watch, UV_READABLE, on_touched);
+    *out = s;
+    return 0;
+}
+
+void services_set_ranges(struct services *s, const struct skeleton_ranges *ranges)
+{
+    s->ranges = *ranges;
+    s->ranges_changed = true;
+    changed(s);
+}
+
+void services_set_addresses(struct services *s, const uint32_t *ips, unsigned count)
+{
+    service_table_set_addresses(s->table, ips, count);
+    changed(s);
+}
+
+void services_put(struct services *s, const struct service_port *p)
+{
+    service_table_put(s->table, p);
+    changed(s);
+}
+
+void services_remove(struct services *s, const char *key)
+{
+    service_table_remove(s->table, key);
+    changed(s);
+}
+
+void services_begin(struct services *s)
+{
+    s->begun = true;
+    changed(s);
+}
+
+void services_get_stats(const struct services *s, struct services_stats *out)
+{
+    *out = s->stats;
+    out->ports = service_table_count(s->table);
+    out->elements = service_table_elements(s->table);
+    out->settled = s->begun && s->ready && !s->ranges_changed && !has_changes(s);
+    out->waiting = service_table_next(s->table, s->changes, SERVICE_CHANGES_MAX);
+}
+
+/* ---- The end ---- */
+
+static void maybe_closed(struct services *s)
+{
+    if (s->handles > 0 || s->sweeping) {
+        return;
+    }
+    struct error err = {0};
+    if (s->kernel != NULL && s->remove && service_kernel_remove(s->kernel, &err) != 0) {
+        log_warn(s->log, "services", "%s", err.message);
+    }
+    void (*cb)(void *data) = s->close_cb;
+    void *data = s->close_data;
+    service_kernel_close(s->kernel);
+    service_table_free(s->table);
+    free(s->changes);
+    free(s);
+    if (cb != NULL) {
+        cb(data);
+    }
+}
+
+static void on_closed(uv_handle_t *h)
+{
+    struct services *s = h->data;
+    s->handles--;
+    maybe_closed(s);
+}
+
+void services_close(struct services *s, bool remove, void (*cb)(void *data), void *data)
+{
+    assert(!s->closing);
+    s->closing = true;
+    s->remove = remove;
+    s->close_cb = cb;
+    s->close_data = data;
+    uv_close((uv_handle_t *)&s->work, on_closed);
+    uv_close((uv_handle_t *)&s->sweep, on_closed);
+    uv_close((uv_handle_t *)&s->calm, on_closed);
+    if (s->kernel != NULL) {
+        uv_close((uv_handle_t *)&s->watch, on_closed);
+    }
+}

@@ -1,0 +1,50 @@
+/* The node's dataplane: keeps the kernel's table of services as it is told. Loop thread only.
+ *
+ * Changes of one turn of the loop leave together in its next, in transactions of at most SERVICE_CHANGES_MAX elements,
+ * one a turn: the loop and the kernel's other users go on in between. What is in the kernel is remembered, not asked
+ * for; somebody else's flush or reload is heard of and mended at once (after SERVICES_MENDS_AT_ONCE of them, once a
+ * second).
+ *
+ * Guarantee: until services_begin the kernel's table stays as a former agent has left it, so that connections go on
+ * while nobody has told what services there are. At the end it stays as well, unless it is to be removed. UDP's
+ * connections to endpoints that do not serve any more are ended after each change, and every SERVICES_SWEEP_MS. */
+#ifndef AGENT_SERVICE_SERVICES_H
+#define AGENT_SERVICE_SERVICES_H
+
+#include "agent/service/port.h"
+#include "agent/service/skeleton.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "base/mem.h" /* before uv.h: MIN and MAX */
+
+#include <uv.h>
+
+#define SERVICES_SWEEP_MS      60000
+#define SERVICES_RETRY_MS      1000
+#define SERVICES_MENDS_AT_ONCE 20u
+
+struct services;
+/* ERR_UNSUPPORTED names what the kernel lacks. log is borrowed. */
+int services_new(uv_loop_t *loop, const struct log *log, struct services **out, struct error *err);
+/* The pure part only: no kernel. */
+struct services *services_hollow_new(uv_loop_t *loop);
+/* cb from the loop, then it is freed. remove: the kernel's table goes. */
+void services_close(struct services *s, bool remove, void (*cb)(void *data), void *data);
+
+void services_set_ranges(struct services *s, const struct skeleton_ranges *ranges);
+void services_set_addresses(struct services *s, const uint32_t *ips, unsigned count); /* as in table.h */
+void services_put(struct services *s, const struct service_port *p);
+void services_remove(struct services *s, const char *key);
+/* All that there is has been told: from now on the kernel follows. Again: nothing. */
+void services_begin(struct services *s);
+
+struct services_stats {
+    size_t ports, elements;
+    unsigned long transactions, mends, flows_ended;
+    unsigned waiting;    /* changes that are not in the kernel yet; up to SERVICE_CHANGES_MAX are counted */
+    uint64_t longest_us; /* of a transaction */
+    bool settled;        /* the kernel has all of it; never before services_begin */
+};
+void services_get_stats(const struct services *s, struct services_stats *out);
+
+#endif
