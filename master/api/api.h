@@ -21,8 +21,8 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "controllers/deletion.h"
+#include "master/auth/principal.h"
 #include "proto/patch/patch.h"
-#include "proto/pki/pki.h"
 #include "proto/schema/object.h"
 #include "raft-store/store/txn.h"
 
@@ -35,7 +35,7 @@ struct api_front;
 struct api_call {
     struct master *m;
     const struct api_front *front;
-    const struct pki_identity *who;
+    const struct principal *who;
     struct arena *arena;    /* the request's: as long as the call */
     struct value *warnings; /* texts for the answer of a write; NULL if there are none. In the arena */
     /* What goes on in later turns: a list (read.c), or a deletion of many objects (delete.c). */

@@ -36,7 +36,8 @@ static void sign(struct call *c)
     struct error err = {0};
     char *cert = NULL;
     int64_t from_s = 0, until_s = 0;
-    int rv = authority_sign(m, &c->who, arena_strndup(&c->arena, csr.p, csr.n), NULL, &cert, &err);
+    struct pki_identity who = principal_identity(&c->who);
+    int rv = authority_sign(m, &who, arena_strndup(&c->arena, csr.p, csr.n), NULL, &cert, &err);
     if (rv == 0) {
         rv = pki_cert_info(cert, NULL, &from_s, &until_s, &err);
     }

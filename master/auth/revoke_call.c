@@ -131,7 +131,7 @@ static bool read_target(struct call *c, struct revocation *r, bool *own)
         return false;
     }
     snprintf(r->name, sizeof r->name, "%.*s", STR_ARG(name.n > 0 ? name : serial));
-    *own = name.n > 0 ? c->who.role == r->role && str_is(name, c->who.name) : str_is(serial, c->facts.serial);
+    *own = name.n > 0 ? c->who.role == r->role && str_is(name, c->who.name) : str_is(serial, c->who.facts.serial);
     return true;
 }
 

@@ -15,7 +15,7 @@
 
 #define CALL_BYTES 512u /* what a request without parameters holds while it waits */
 
-struct call *call_new(struct master *m, struct rpc_request *req, const struct pki_identity *who, struct str method,
+struct call *call_new(struct master *m, struct rpc_request *req, const struct principal *who, struct str method,
                       struct mp params)
 {
     struct call *c = xcalloc(1, sizeof *c);
@@ -101,7 +101,6 @@ void call_origin(const struct call *c, struct call_origin *out)
 {
     *out = (struct call_origin){.m = c->m,
                                 .who = c->who,
-                                .facts = c->facts,
                                 .row = c->row,
                                 .deadline_ms = c->deadline_ms,
                                 .tries = c->tries,
@@ -111,7 +110,6 @@ void call_origin(const struct call *c, struct call_origin *out)
 struct call *call_of_request(struct rpc_request *req, const struct call_origin *origin)
 {
     struct call *c = call_new(origin->m, req, &origin->who, STR_NONE, (struct mp){0});
-    c->facts = origin->facts;
     c->row = origin->row;
     c->deadline_ms = origin->deadline_ms;
     c->tries = origin->tries;
@@ -239,7 +237,8 @@ struct lane *call_lane(struct call *c)
         return &call_session(c)->lane;
     }
     if (c->subject == NULL) {
-        c->subject = subject_get(c->m->turns, &c->who, NULL);
+        struct pki_identity who = principal_identity(&c->who);
+        c->subject = subject_get(c->m->turns, &who, NULL);
     }
     return &c->subject->forwarded;
 }

@@ -3,6 +3,7 @@
 #define MASTER_FRONT_CALL_H
 
 #include "master/api/api.h"
+#include "master/auth/principal.h"
 #include "master/front/requests.h"
 #include "master/master.h"
 
@@ -11,9 +12,8 @@ struct call {
     struct master *m;
     struct rpc_request *req; /* NULL once answered */
     bool forwarded;          /* by another master, which vouches for `who` */
-    struct pki_identity who;
-    struct pki_facts facts; /* of the certificate that proved it; serial "": not known */
-    struct str method;      /* both borrowed: valid while the request is being handled, and again inside `then` */
+    struct principal who;
+    struct str method; /* both borrowed: valid while the request is being handled, and again inside `then` */
     struct mp params;
     struct {
         bool found;
@@ -36,7 +36,7 @@ struct call {
     bool maybe_done;         /* an attempt had an unknown outcome */
     size_t counted_bytes;    /* by call_count */
 };
-struct call *call_new(struct master *m, struct rpc_request *req, const struct pki_identity *who, struct str method,
+struct call *call_new(struct master *m, struct rpc_request *req, const struct principal *who, struct str method,
                       struct mp params);
 /* The bytes that the call holds while it waits go onto the account of its connection and of this master. False: too
  * many, the call has been failed. */
@@ -55,8 +55,7 @@ struct rpc_request *call_take_request(struct call *c);
 /* What is not in the request itself, to make a call of it again after all (a stream that was not accepted). */
 struct call_origin {
     struct master *m;
-    struct pki_identity who;
-    struct pki_facts facts;
+    struct principal who;
     const struct method *row;
     int64_t deadline_ms;
     unsigned tries;

@@ -67,35 +67,14 @@ void call_not_leader(struct call *c)
 
 /* ---- To the leader ---- */
 
-static void write_identity(struct buf *b, const struct pki_identity *who, const struct pki_facts *facts)
-{
-    mp_write_cstr(b, "identity");
-    mp_write_map(b, 5);
-    mp_write_key_int(b, "role", who->role);
-    mp_write_key_str(b, "name", str_of(who->name));
-    mp_write_key_str(b, "serial", str_of(facts->serial));
-    mp_write_key_str(b, "ca", str_of(facts->ca));
-    mp_write_key_int(b, "issuedMs", facts->issued_ms);
-}
-
-/* An older master tells no more than role and name. */
-static void read_facts(struct mp identity, struct pki_facts *out)
-{
-    struct str serial = mp_str(mp_get(identity, "serial")), ca = mp_str(mp_get(identity, "ca"));
-    *out = (struct pki_facts){.issued_ms = mp_int(mp_get(identity, "issuedMs"), 0)};
-    if (serial.n < sizeof out->serial && ca.n < sizeof out->ca) {
-        snprintf(out->serial, sizeof out->serial, "%.*s", STR_ARG(serial));
-        snprintf(out->ca, sizeof out->ca, "%.*s", STR_ARG(ca));
-    }
-}
-
 static void build_forward(struct call *c, struct buf *b)
 {
     mp_write_map(b, 3);
     mp_write_key_str(b, "method", c->method);
     mp_write_cstr(b, "params");
     buf_append(b, c->params.p, (size_t)(c->params.end - c->params.p));
-    write_identity(b, &c->who, &c->facts);
+    mp_write_cstr(b, "identity");
+    principal_write(b, &c->who);
 }
 
 static void forwarded(const struct rpc_result *result, void *data)
@@ -140,7 +119,8 @@ static void forward(struct call *c)
         return;
     }
     if (c->subject == NULL) {
-        c->subject = subject_get(m->turns, &c->who, NULL);
+        struct pki_identity who = principal_identity(&c->who);
+        c->subject = subject_get(m->turns, &who, NULL);
     }
     if (c->subject->forwarding >= MASTER_FORWARDING_MAX) {
         struct error err = {0};
@@ -183,7 +163,7 @@ void call_to_leader(struct call *c)
 
 /* ---- Dispatch ---- */
 
-static bool allowed(const struct method *row, const struct pki_identity *who)
+static bool allowed(const struct method *row, const struct principal *who)
 {
     switch (who->role) {
     case PKI_ROLE_MASTER:
@@ -233,7 +213,8 @@ static bool params_known(struct call *c)
 bool call_revoked(struct call *c)
 {
     struct error err = {0};
-    if (!revoked_has(c->m, &c->who, &c->facts, &err)) {
+    struct pki_identity who = principal_identity(&c->who);
+    if (!revoked_has(c->m, &who, &c->who.facts, &err)) {
         return false;
     }
     struct session *s = call_session(c);
@@ -245,13 +226,12 @@ bool call_revoked(struct call *c)
     return true;
 }
 
-void master_dispatch(struct master *m, const struct pki_identity *who, const struct pki_facts *facts,
-                     struct rpc_request *req, struct str method, struct mp params, bool was_forwarded)
+void master_dispatch(struct master *m, const struct principal *who, struct rpc_request *req, struct str method,
+                     struct mp params)
 {
     m->stats.requests++;
     struct call *c = call_new(m, req, who, method, params);
-    c->facts = *facts;
-    c->forwarded = was_forwarded;
+    c->forwarded = who->forwarded_by != 0;
     if (call_revoked(c)) {
         return;
     }
@@ -348,24 +328,18 @@ void master_on_peer_request(void *data, uint64_t peer_id, struct rpc_request *re
     } else if (str_is(method, "nodes.heard")) {
         nodes_tell_heard(m, req);
     } else if (str_is(method, "forward")) {
-        struct mp identity = mp_get(params, "identity");
-        struct pki_identity who = {.role = PKI_ROLE_NONE};
-        int64_t role = mp_int(mp_get(identity, "role"), -1);
-        struct str name = mp_str(mp_get(identity, "name"));
-        if (role < PKI_ROLE_NONE || role > PKI_ROLE_ADMIN || name.n > PKI_NAME_MAX) {
-            struct error err = {0};
-            error_set(&err, ERR_PROTOCOL, "forward from master %llu: malformed identity", (unsigned long long)peer_id);
+        struct principal who;
+        struct error err = {0};
+        if (principal_read(mp_get(params, "identity"), peer_id, &who, &err) != 0) {
             rpc_reply_error(req, &err);
             return;
         }
-        who.role = (enum pki_role)role;
-        snprintf(who.name, sizeof who.name, "%.*s", STR_ARG(name));
-        struct pki_facts facts;
-        read_facts(identity, &facts);
-        master_dispatch(m, &who, &facts, req, mp_str(mp_get(params, "method")), mp_get(params, "params"), true);
+        master_dispatch(m, &who, req, mp_str(mp_get(params, "method")), mp_get(params, "params"));
     } else if (str_is(method, "announce")) {
-        struct pki_identity who = {.role = PKI_ROLE_MASTER};
-        snprintf(who.name, sizeof who.name, "%llu", (unsigned long long)peer_id);
+        struct pki_identity peer = {.role = PKI_ROLE_MASTER};
+        struct principal who;
+        snprintf(peer.name, sizeof peer.name, "%llu", (unsigned long long)peer_id);
+        principal_of_certificate(&who, &peer, NULL);
         struct call *c = call_new(m, req, &who, method, params);
         c->forwarded = true; /* not on a session of ours */
         if (!replica_leading(m->replica)) {

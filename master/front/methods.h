@@ -4,8 +4,8 @@
 
 #include "master/front/call.h"
 
-void master_dispatch(struct master *m, const struct pki_identity *who, const struct pki_facts *facts,
-                     struct rpc_request *req, struct str method, struct mp params, bool was_forwarded);
+void master_dispatch(struct master *m, const struct principal *who, struct rpc_request *req, struct str method,
+                     struct mp params);
 /* What the method does, here or at the leader: its turn has come. */
 void master_handle(struct call *c);
 /* Its certificate counts no more (revoked.h). True: the call has been failed. */

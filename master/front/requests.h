@@ -45,6 +45,7 @@ struct method {
     X(imageload)                                                                                                       \
     X(images)                                                                                                          \
     X(cluster)                                                                                                         \
+    X(whoami)                                                                                                          \
     X(cert_renew)                                                                                                      \
     X(cert_status)                                                                                                     \
     X(cert_revoke)                                                                                                     \

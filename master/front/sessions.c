@@ -25,7 +25,9 @@ static void session_request(struct rpc_session *rpc, struct rpc_request *r, stru
         rpc_session_close(rpc); /* what was sent still goes out */
         return;
     }
-    master_dispatch(s->m, &s->who, &s->facts, r, rpc_request_method(r), rpc_request_params(r), false);
+    struct principal who;
+    principal_of_certificate(&who, &s->who, &s->facts);
+    master_dispatch(s->m, &who, r, rpc_request_method(r), rpc_request_params(r));
 }
 
 static void session_notify(struct rpc_session *rpc, struct str method, struct mp params, void *data)

@@ -73,6 +73,8 @@
  * master.transfer {?id, ?from}                          -> {leader}      admins only; id: to whom (else the best);
  * from: who led when it was asked for,
  *                                                          so that a repetition does not give it on
+ * whoami         {} -> {user, groups: [texts], ?certificate: {serial, ca, issuedMs}, ?forwardedBy}     the caller as
+ *                the leader sees it; forwardedBy: id of the master that was asked
  * cert.renew     {csr}                                  -> {certificate, notAfter}       nodes and admins, for the
  *                identity of their connection; a node whose certificate has expired may call nothing else
  * cert.status    {} -> {id, ca: LIFE, own: LIFE + {renewBy, ?failures, ?error}, members: [{id, address}], ?nodes:
@@ -119,7 +121,8 @@
  *
  * ---- Between masters (ALPN reeve-raft/1) ----
  * raft, raft.part, raft.term, removed: raft-store/raft/transport.h
- * forward        {method, params, identity: {role, name}} -> the method's result
+ * forward        {method, params, identity: {role, name, ?serial, ?ca, ?issuedMs, ?proof, ?groups: [texts]}}
+ *                                                       -> the method's result   (master/auth/principal.h)
  * read.index     {}                                     -> {index}
  * ca.state       {}                                     -> {next, presents, kept, users: [{name, ?oldMsAgo,
  *                ?newMsAgo}]}   how far a rotation is there

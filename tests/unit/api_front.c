@@ -23,7 +23,7 @@ struct teller {
 struct asked {
     struct teller *teller;
     struct api_call api;
-    struct pki_identity who;
+    struct principal who;
     struct arena arena;
     struct buf text;
     bool over, later;
@@ -218,7 +218,7 @@ static struct asked *ask(struct teller *t)
 {
     struct asked *q = xcalloc(1, sizeof *q);
     q->teller = t;
-    q->who = (struct pki_identity){PKI_ROLE_ADMIN, "ann"};
+    principal_of_certificate(&q->who, &(struct pki_identity){PKI_ROLE_ADMIN, "ann"}, NULL);
     arena_init(&q->arena);
     q->api = (struct api_call){.m = t->m, .front = &text_front, .who = &q->who, .arena = &q->arena};
     return q;
@@ -578,7 +578,7 @@ static void test_a_node_reads_no_more_than_its_own_node(void **state)
     make(t, "a");
     struct asked *q = ask(t);
     struct api_target of = config("a");
-    q->who = (struct pki_identity){PKI_ROLE_NODE, "n1"};
+    principal_of_certificate(&q->who, &(struct pki_identity){PKI_ROLE_NODE, "n1"}, NULL);
     verb_get(&q->api, &of);
     assert_failed(q, ERR_FORBIDDEN, "its own Node only");
 }

@@ -1,0 +1,148 @@
+#include "master/auth/principal.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+static const char *const proof_words[] = {"", "certificate", "later"};
+
+/* The organisation in its certificates (pki.h). */
+static const char *group_of(enum pki_role role)
+{
+    switch (role) {
+    case PKI_ROLE_MASTER:
+        return "reeve:masters";
+    case PKI_ROLE_NODE:
+        return "reeve:nodes";
+    case PKI_ROLE_ADMIN:
+        return "reeve:admins";
+    case PKI_ROLE_NONE:
+        break;
+    }
+    return NULL;
+}
+
+static size_t groups_size(const struct principal *p)
+{
+    size_t n = 0;
+    for (unsigned i = 0; i < p->groups_count; i++) {
+        n += strlen(p->groups + n) + 1;
+    }
+    return n;
+}
+
+int principal_add_group(struct principal *p, struct str group, struct error *err)
+{
+    size_t used = groups_size(p);
+    if (group.n == 0 || memchr(group.p, '\0', group.n) != NULL) {
+        return error_set(err, ERR_INVALID, "the name of a group must be a text that is not empty");
+    }
+    if (p->groups_count == PRINCIPAL_GROUPS_MAX || used + group.n + 1 > sizeof p->groups) {
+        return error_set(err, ERR_LIMIT, "\"%s\" is in too many groups: at most %u with %u bytes are taken", p->name,
+                         PRINCIPAL_GROUPS_MAX, PRINCIPAL_GROUPS_BYTES);
+    }
+    memcpy(p->groups + used, group.p, group.n);
+    p->groups[used + group.n] = '\0';
+    p->groups_count++;
+    return 0;
+}
+
+static void add_groups_of_certificate(struct principal *p)
+{
+    const char *group = group_of(p->role);
+    int rv = group == NULL ? 0 : principal_add_group(p, str_of(group), NULL);
+    rv = rv != 0 ? rv
+                 : principal_add_group(p, group == NULL ? STR("system:unauthenticated") : STR("system:authenticated"),
+                                       NULL);
+    assert(rv == 0);
+    (void)rv;
+}
+
+void principal_of_certificate(struct principal *p, const struct pki_identity *who, const struct pki_facts *facts)
+{
+    *p = (struct principal){.role = who->role};
+    memcpy(p->name, who->name, sizeof p->name);
+    if (who->role != PKI_ROLE_NONE) {
+        p->proof = PROOF_CERTIFICATE;
+        p->facts = facts == NULL ? p->facts : *facts;
+    }
+    add_groups_of_certificate(p);
+}
+
+struct pki_identity principal_identity(const struct principal *p)
+{
+    struct pki_identity who = {.role = p->role};
+    memcpy(who.name, p->name, sizeof who.name);
+    return who;
+}
+
+bool principal_next_group(const struct principal *p, struct str *group)
+{
+    const char *next = group->p == NULL ? p->groups : group->p + group->n + 1;
+    if (p->groups_count == 0 || next == p->groups + groups_size(p)) {
+        return false;
+    }
+    *group = str_of(next);
+    return true;
+}
+
+/* ---- Between masters ---- */
+
+void principal_write(struct buf *b, const struct principal *p)
+{
+    mp_write_map(b, 7);
+    mp_write_key_int(b, "role", p->role);
+    mp_write_key_str(b, "name", str_of(p->name));
+    mp_write_key_str(b, "serial", str_of(p->facts.serial));
+    mp_write_key_str(b, "ca", str_of(p->facts.ca));
+    mp_write_key_int(b, "issuedMs", p->facts.issued_ms);
+    mp_write_key_str(b, "proof", str_of(proof_words[p->proof]));
+    mp_write_cstr(b, "groups");
+    mp_write_array(b, p->groups_count);
+    for (struct str g = STR_NONE; principal_next_group(p, &g);) {
+        mp_write_str(b, g);
+    }
+}
+
+static bool take_text(char *to, size_t size, struct str s)
+{
+    if (s.n >= size || (s.n > 0 && memchr(s.p, '\0', s.n) != NULL)) {
+        return false;
+    }
+    snprintf(to, size, "%.*s", STR_ARG(s));
+    return true;
+}
+
+static enum proof proof_of(struct str word)
+{
+    return str_is(word, proof_words[PROOF_NONE])          ? PROOF_NONE
+           : str_is(word, proof_words[PROOF_CERTIFICATE]) ? PROOF_CERTIFICATE
+                                                          : PROOF_LATER;
+}
+
+int principal_read(struct mp m, uint64_t forwarded_by, struct principal *p, struct error *err)
+{
+    int64_t role = mp_int(mp_get(m, "role"), -1);
+    struct mp groups = mp_get(m, "groups"), proof = mp_get(m, "proof");
+    *p = (struct principal){.forwarded_by = forwarded_by, .facts.issued_ms = mp_int(mp_get(m, "issuedMs"), 0)};
+    bool good = role >= PKI_ROLE_NONE && role <= PKI_ROLE_ADMIN &&
+                take_text(p->name, sizeof p->name, mp_str(mp_get(m, "name"))) &&
+                take_text(p->facts.serial, sizeof p->facts.serial, mp_str(mp_get(m, "serial"))) &&
+                take_text(p->facts.ca, sizeof p->facts.ca, mp_str(mp_get(m, "ca")));
+    p->role = good ? (enum pki_role)role : PKI_ROLE_NONE;
+    p->proof = mp_type(proof) == MP_STR   ? proof_of(mp_str(proof))
+               : p->role != PKI_ROLE_NONE ? PROOF_CERTIFICATE
+                                          : PROOF_NONE;
+    if (good && mp_type(groups) == MP_ARRAY) {
+        for (struct mp_iter it = mp_iter(groups); good && mp_next(&it);) {
+            good = mp_type(it.value) == MP_STR && principal_add_group(p, mp_str(it.value), NULL) == 0;
+        }
+    } else if (good) {
+        add_groups_of_certificate(p);
+    }
+    return good ? 0
+                : error_set(err, ERR_PROTOCOL, "forward from master %llu: malformed identity",
+                            (unsigned long long)forwarded_by);
+}

@@ -1,0 +1,47 @@
+/* Who asks: a user with groups, and how it was proven. Rights are decided by it, today by the role, with roles of the
+ * API by user and groups; the audit names it. A master that forwards a request carries it whole and vouches for it; the
+ * leader believes other masters, as it believes their certificates.
+ *
+ * Groups of a certificate are its organisation and system:authenticated; whoever has proven nothing is in
+ * system:unauthenticated. Source: Kubernetes' user.Info. */
+#ifndef MASTER_AUTH_PRINCIPAL_H
+#define MASTER_AUTH_PRINCIPAL_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "proto/model/msgpack.h"
+#include "proto/pki/pki.h"
+
+enum proof {
+    PROOF_NONE,
+    PROOF_CERTIFICATE, /* `facts` says which */
+    PROOF_LATER,       /* a way that this release does not know, and a newer master that forwards vouches for */
+};
+#define PRINCIPAL_GROUPS_MAX   32u
+#define PRINCIPAL_GROUPS_BYTES 512u /* all names, each with its NUL */
+struct principal {
+    enum pki_role role; /* what certificates of Reeve say; of who has none: PKI_ROLE_NONE */
+    char name[PKI_NAME_MAX + 1];
+    enum proof proof;
+    struct pki_facts facts; /* of the certificate; serial "": not known */
+    uint64_t forwarded_by;  /* the master that vouches; 0: it asks here itself */
+    unsigned groups_count;
+    char groups[PRINCIPAL_GROUPS_BYTES]; /* one behind the other */
+};
+
+/* Of a connection with this certificate, or without one (PKI_ROLE_NONE; facts may be NULL). */
+void principal_of_certificate(struct principal *p, const struct pki_identity *who, const struct pki_facts *facts);
+/* Role and name alone, for whom certificates are made and revoked. */
+struct pki_identity principal_identity(const struct principal *p);
+/* ERR_LIMIT: no room for it. */
+int principal_add_group(struct principal *p, struct str group, struct error *err);
+/* for (struct str g = STR_NONE; principal_next_group(p, &g);) its groups, in their order. */
+bool principal_next_group(const struct principal *p, struct str *group);
+
+/* The map `identity` of a forwarded request. Masters of releases before this one wrote role, name, serial, ca and
+ * issuedMs (those before them no more than role and name) and pass over the rest: they are read as if they had added the
+ * groups of a certificate. ERR_PROTOCOL: malformed. */
+void principal_write(struct buf *b, const struct principal *p);
+int principal_read(struct mp m, uint64_t forwarded_by, struct principal *p, struct error *err);
+
+#endif

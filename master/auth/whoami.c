@@ -1,0 +1,31 @@
+/* whoami: the caller as the leader sees it, wherever it was asked. Kubernetes' SelfSubjectReview. */
+#include "master/auth/principal.h"
+#include "master/front/call.h"
+
+static void method_whoami(struct call *c)
+{
+    const struct principal *who = &c->who;
+    struct buf b = BUF_INIT;
+    bool certificate = who->proof == PROOF_CERTIFICATE;
+    mp_write_map(&b, 2u + (certificate ? 1 : 0) + (who->forwarded_by != 0 ? 1 : 0));
+    mp_write_key_str(&b, "user", str_of(who->name));
+    mp_write_cstr(&b, "groups");
+    mp_write_array(&b, who->groups_count);
+    for (struct str g = STR_NONE; principal_next_group(who, &g);) {
+        mp_write_str(&b, g);
+    }
+    if (certificate) {
+        mp_write_cstr(&b, "certificate");
+        mp_write_map(&b, 3);
+        mp_write_key_str(&b, "serial", str_of(who->facts.serial));
+        mp_write_key_str(&b, "ca", str_of(who->facts.ca));
+        mp_write_key_int(&b, "issuedMs", who->facts.issued_ms);
+    }
+    if (who->forwarded_by != 0) {
+        mp_write_key_int(&b, "forwardedBy", (int64_t)who->forwarded_by);
+    }
+    call_reply(c, &b);
+    buf_close(&b);
+}
+
+const struct method request_whoami = {"whoami", method_whoami, METHOD_NODE | METHOD_WRITE | METHOD_AGAIN, ""};

@@ -1,0 +1,225 @@
+/* Who asks, with groups and proof: as masters tell it each other, whatever their release, and as the leader sees it
+ * through any of them. */
+#include "tests/unit/kit/master_kit.h"
+
+#include "master/auth/principal.h"
+
+static void groups_of(const struct principal *p, char *out, size_t size)
+{
+    size_t n = 0;
+    out[0] = '\0';
+    for (struct str g = STR_NONE; principal_next_group(p, &g);) {
+        n += (size_t)snprintf(out + n, size - n, "%s%.*s", n == 0 ? "" : " ", STR_ARG(g));
+        assert_true(n < size);
+    }
+}
+
+static void assert_groups(const struct principal *p, const char *want)
+{
+    char text[PRINCIPAL_GROUPS_BYTES];
+    groups_of(p, text, sizeof text);
+    assert_string_equal(text, want);
+}
+
+static struct principal admin_of(const char *name)
+{
+    struct pki_identity who = {.role = PKI_ROLE_ADMIN};
+    struct pki_facts facts = {.serial = "21aa", .ca = "c0ffee", .issued_ms = 7};
+    struct principal p;
+    snprintf(who.name, sizeof who.name, "%s", name);
+    principal_of_certificate(&p, &who, &facts);
+    return p;
+}
+
+static void test_a_certificate_proves_a_user_and_its_group(void **state)
+{
+    (void)state;
+    struct principal p = admin_of("ann");
+    struct pki_identity nobody = {.role = PKI_ROLE_NONE}, node = {PKI_ROLE_NODE, "n1"};
+    assert_int_equal(p.proof, PROOF_CERTIFICATE);
+    assert_groups(&p, "reeve:admins system:authenticated");
+    principal_of_certificate(&p, &node, NULL);
+    assert_groups(&p, "reeve:nodes system:authenticated");
+    principal_of_certificate(&p, &nobody, NULL);
+    assert_int_equal(p.proof, PROOF_NONE);
+    assert_groups(&p, "system:unauthenticated");
+}
+
+static void test_all_of_it_is_carried_from_master_to_master(void **state)
+{
+    (void)state;
+    struct principal p = admin_of("ann"), q;
+    struct error err = {0};
+    CLEANUP_BUF struct buf b = BUF_INIT;
+    assert_int_equal(principal_add_group(&p, STR("ops"), &err), 0);
+    principal_write(&b, &p);
+    assert_int_equal(principal_read(mp_of(b.data, b.size), 3, &q, &err), 0);
+    assert_int_equal(q.role, PKI_ROLE_ADMIN);
+    assert_string_equal(q.name, "ann");
+    assert_int_equal(q.proof, PROOF_CERTIFICATE);
+    assert_string_equal(q.facts.serial, "21aa");
+    assert_string_equal(q.facts.ca, "c0ffee");
+    assert_int_equal(q.facts.issued_ms, 7);
+    assert_int_equal(q.forwarded_by, 3);
+    assert_groups(&q, "reeve:admins system:authenticated ops");
+}
+
+/* Their maps, word for word. */
+static void test_what_older_masters_tell_is_understood(void **state)
+{
+    (void)state;
+    struct principal p;
+    struct error err = {0};
+    CLEANUP_BUF struct buf b = BUF_INIT;
+    mp_write_map(&b, 2);
+    mp_write_key_int(&b, "role", PKI_ROLE_ADMIN);
+    mp_write_key_str(&b, "name", STR("ann"));
+    assert_int_equal(principal_read(mp_of(b.data, b.size), 2, &p, &err), 0);
+    assert_string_equal(p.name, "ann");
+    assert_string_equal(p.facts.serial, "");
+    assert_int_equal(p.proof, PROOF_CERTIFICATE);
+    assert_groups(&p, "reeve:admins system:authenticated");
+    buf_reset(&b);
+    mp_write_map(&b, 5);
+    mp_write_key_int(&b, "role", PKI_ROLE_NONE);
+    mp_write_key_str(&b, "name", STR(""));
+    mp_write_key_str(&b, "serial", STR(""));
+    mp_write_key_str(&b, "ca", STR(""));
+    mp_write_key_int(&b, "issuedMs", 0);
+    assert_int_equal(principal_read(mp_of(b.data, b.size), 2, &p, &err), 0);
+    assert_int_equal(p.proof, PROOF_NONE);
+    assert_groups(&p, "system:unauthenticated");
+}
+
+/* They read what they know by its name, and pass over the rest. */
+static void test_what_older_masters_read_is_there(void **state)
+{
+    (void)state;
+    struct principal p = admin_of("ann");
+    CLEANUP_BUF struct buf b = BUF_INIT;
+    principal_write(&b, &p);
+    struct mp m = mp_of(b.data, b.size);
+    assert_int_equal(mp_int(mp_get(m, "role"), -1), PKI_ROLE_ADMIN);
+    assert_true(str_is(mp_str(mp_get(m, "name")), "ann"));
+    assert_true(str_is(mp_str(mp_get(m, "serial")), "21aa"));
+    assert_true(str_is(mp_str(mp_get(m, "ca")), "c0ffee"));
+    assert_int_equal(mp_int(mp_get(m, "issuedMs"), 0), 7);
+}
+
+static void test_a_proof_of_a_later_release_is_the_other_masters_word(void **state)
+{
+    (void)state;
+    struct principal p;
+    struct error err = {0};
+    CLEANUP_BUF struct buf b = BUF_INIT;
+    mp_write_map(&b, 4);
+    mp_write_key_int(&b, "role", PKI_ROLE_NONE);
+    mp_write_key_str(&b, "name", STR("ann"));
+    mp_write_key_str(&b, "proof", STR("token"));
+    mp_write_cstr(&b, "groups");
+    mp_write_array(&b, 1);
+    mp_write_cstr(&b, "ops");
+    assert_int_equal(principal_read(mp_of(b.data, b.size), 2, &p, &err), 0);
+    assert_int_equal(p.proof, PROOF_LATER);
+    assert_int_equal(p.role, PKI_ROLE_NONE); /* which may do what strangers may */
+    assert_groups(&p, "ops");
+}
+
+static void refuse(const struct buf *b)
+{
+    struct principal p;
+    struct error err = {0};
+    assert_int_equal(principal_read(mp_of(b->data, b->size), 2, &p, &err), ERR_PROTOCOL);
+    assert_non_null(strstr(err.message, "malformed identity"));
+}
+
+static void test_malformed_identities_are_refused(void **state)
+{
+    (void)state;
+    char long_name[PKI_NAME_MAX + 2];
+    memset(long_name, 'a', sizeof long_name - 1);
+    long_name[sizeof long_name - 1] = '\0';
+    CLEANUP_BUF struct buf b = BUF_INIT;
+    mp_write_nil(&b);
+    refuse(&b);
+    buf_reset(&b);
+    mp_write_map(&b, 1);
+    mp_write_key_int(&b, "role", PKI_ROLE_ADMIN + 1);
+    refuse(&b);
+    buf_reset(&b);
+    mp_write_map(&b, 2);
+    mp_write_key_int(&b, "role", PKI_ROLE_ADMIN);
+    mp_write_key_str(&b, "name", str_of(long_name));
+    refuse(&b);
+    buf_reset(&b);
+    mp_write_map(&b, 2);
+    mp_write_key_int(&b, "role", PKI_ROLE_ADMIN);
+    mp_write_cstr(&b, "groups");
+    mp_write_array(&b, PRINCIPAL_GROUPS_MAX + 1);
+    for (unsigned i = 0; i <= PRINCIPAL_GROUPS_MAX; i++) {
+        mp_write_cstr(&b, "g");
+    }
+    refuse(&b);
+    buf_reset(&b);
+    mp_write_map(&b, 2);
+    mp_write_key_int(&b, "role", PKI_ROLE_ADMIN);
+    mp_write_cstr(&b, "groups");
+    mp_write_array(&b, 1);
+    mp_write_int(&b, 1);
+    refuse(&b);
+}
+
+/* With one certificate, so that it is the same caller. */
+static struct net_tls *certificate(struct kit *k, char serial[PKI_SERIAL_SIZE])
+{
+    const struct pki_identity who = {PKI_ROLE_ADMIN, "ann"};
+    char *cert, *key;
+    struct pki_facts facts;
+    struct net_tls *tls;
+    struct error err = {0};
+    assert_int_equal(pki_issue(k->ca, k->ca_key, &who, NULL, 3600, &cert, &key, &err), 0);
+    assert_int_equal(pki_cert_facts(cert, &facts, &err), 0);
+    assert_int_equal(net_tls_new(k->ca, cert, key, NULL, &tls, &err), 0);
+    snprintf(serial, PKI_SERIAL_SIZE, "%s", facts.serial);
+    free(cert);
+    pki_free_key(key);
+    return tls;
+}
+
+static void test_the_leader_sees_the_same_caller_through_every_master(void **state)
+{
+    (void)state;
+    struct kit *k = kit_three(NULL);
+    unsigned forwarded = 0;
+    char serial[PKI_SERIAL_SIZE];
+    struct net_tls *tls = certificate(k, serial);
+    for (unsigned i = 0; i < 3; i++) {
+        struct client *c = client_with(k, i, tls);
+        must(c, "whoami", "{}");
+        const struct value *groups = value_get(c->result, "groups");
+        assert_string_equal(text_at(c, "user"), "ann");
+        assert_int_equal(value_count(groups), 2);
+        assert_true(str_is(value_to_str(value_item(groups, 0)), "reeve:admins"));
+        assert_true(str_is(value_to_str(value_item(groups, 1)), "system:authenticated"));
+        assert_string_equal(text_at(c, "certificate.serial"), serial);
+        assert_int_equal(strlen(text_at(c, "certificate.ca")), 32);
+        forwarded += value_get(c->result, "forwardedBy") != NULL;
+    }
+    assert_int_equal(forwarded, 2);
+    net_tls_unref(tls);
+    kit_free(k);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_certificate_proves_a_user_and_its_group),
+        cmocka_unit_test(test_all_of_it_is_carried_from_master_to_master),
+        cmocka_unit_test(test_what_older_masters_tell_is_understood),
+        cmocka_unit_test(test_what_older_masters_read_is_there),
+        cmocka_unit_test(test_a_proof_of_a_later_release_is_the_other_masters_word),
+        cmocka_unit_test(test_malformed_identities_are_refused),
+        cmocka_unit_test(test_the_leader_sees_the_same_caller_through_every_master),
+    };
+    return KIT_RUN(tests, NULL, NULL);
+}
