@@ -8,13 +8,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent/pod/source.h"
 #include "proto/model/quantity.h"
 
 /* ---- The decision ---- */
 
 bool evict_is_disk(const struct podspec_volume *v)
 {
-    return v->kind == PODSPEC_VOLUME_EMPTY_DIR && !str_is(mp_str(mp_get(v->source, "medium")), "Memory");
+    return v->how != NULL && v->how->on_disk != NULL && v->how->on_disk(v->source);
 }
 
 /* Text and bytes; false if there is none. */

@@ -7,8 +7,8 @@
 #include <unistd.h>
 
 #include "agent/pod/podops.h"
+#include "agent/pod/source.h"
 #include "agent/util/fsutil.h"
-#include "proto/model/quantity.h"
 
 /* ---- Volumes ---- */
 
@@ -27,24 +27,12 @@ static int mount_one(struct agent_pod *ap, const struct podspec_volume *v, char 
 {
     struct volume_store *s = ap->agent->volumes;
     const struct podspec *spec = ap->pod->spec;
+    if (v->how != NULL && v->how->mount != NULL) {
+        const struct source_mount m = {s, spec, v, podops_limits(ap->pod).memory_bytes};
+        return v->how->mount(&m, path, err);
+    }
     CLEANUP_ARENA_WIPE struct arena a;
     arena_init(&a);
-    if (v->kind == PODSPEC_VOLUME_EMPTY_DIR) {
-        int64_t limit = 0;
-        struct str size = mp_str(mp_get(v->source, "sizeLimit"));
-        if (size.p != NULL && !quantity_units(size, &limit)) {
-            limit = 0;
-        }
-        bool memory = str_is(mp_str(mp_get(v->source, "medium")), "Memory");
-        uint64_t most = podops_limits(ap->pod)
-                            .memory_bytes; /* nobody can write more there; so a full one is told, not killed for */
-        limit = memory && most > 0 && (limit == 0 || (uint64_t)limit > most) ? (int64_t)most : limit;
-        return volume_empty_dir(s, spec->uid, v->name, memory, (uint64_t)limit, spec->fs_group, path, err);
-    }
-    if (v->kind == PODSPEC_VOLUME_HOST_PATH) {
-        struct str host = mp_str(mp_get(v->source, "path")), type = mp_str(mp_get(v->source, "type"));
-        return volume_host_path(s, arena_strndup(&a, host.p, host.n), arena_strndup(&a, type.p, type.n), path, err);
-    }
     struct volume_file *files;
     unsigned count;
     bool secret;
@@ -94,8 +82,7 @@ void podops_volumes_update(struct pod *p)
         CLEANUP_ARENA_WIPE struct arena a;
         struct error err;
         arena_init(&a);
-        if (!podspec_volume_is_files(v) ||
-            podspec_volume_files(p->spec, v, &facts, &a, &files, &count, &secret, &err) != 0) {
+        if (!source_is_files(v) || podspec_volume_files(p->spec, v, &facts, &a, &files, &count, &secret, &err) != 0) {
             continue;
         }
         int rv = volume_update(agent->volumes, p->spec->uid, v->name, files, count, p->spec->fs_group, &changed, &err);
@@ -186,7 +173,7 @@ static int make_mounts(struct container *c, struct arena *a, const char *const *
             return error_set(err, ERR_INVALID, "container %s mounts volume \"%s\", which the pod does not have",
                              c->spec->name, m->name);
         }
-        bool files = podspec_volume_is_files(&spec->volumes[v]);
+        bool files = source_is_files(&spec->volumes[v]);
         const char *source = paths[v];
         if (m->sub_path[0] != '\0') {
             char key[128], sub[VOLUME_PATH_MAX];
@@ -199,7 +186,7 @@ static int make_mounts(struct container *c, struct arena *a, const char *const *
             char key[128], shifted[VOLUME_PATH_MAX];
             snprintf(key, sizeof key, "%s-%u", c->spec->name, i);
             rv = volume_shift(ap->agent->volumes, ap->uid, key, source, ap->sandbox->user,
-                              spec->volumes[v].kind == PODSPEC_VOLUME_HOST_PATH, shifted, err);
+                              spec->volumes[v].how->foreign, shifted, err);
             if (rv != 0 && err != NULL) {
                 error_wrap(err, "volume \"%s\" of a pod with hostUsers false", m->name);
             }

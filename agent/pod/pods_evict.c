@@ -11,6 +11,7 @@
 #include "agent/pod/evict.h"
 #include "agent/pod/evict_open.h"
 #include "agent/pod/podops.h"
+#include "agent/pod/source.h"
 #include "agent/util/fsutil.h"
 
 #define MEASURE_AT_ONCE 2u    /* of the four threads there are */
@@ -226,8 +227,8 @@ static void measure(struct agent_pod *ap)
     m->container_bytes = xcalloc(s->main_count + 1, sizeof *m->container_bytes);
     for (unsigned i = 0; i < s->volumes_count; i++) {
         char path[VOLUME_PATH_MAX];
-        if (evict_is_disk(&s->volumes[i]) &&
-            volume_empty_dir(a->volumes, ap->uid, s->volumes[i].name, false, 0, s->fs_group, path, NULL) == 0) {
+        const struct source_mount where = {a->volumes, s, &s->volumes[i], 0};
+        if (evict_is_disk(&s->volumes[i]) && s->volumes[i].how->mount(&where, path, NULL) == 0) {
             m->volumes[i] = xstrdup(path);
         }
     }

@@ -1,4 +1,4 @@
-#include "agent/pod/podspec.h"
+#include "agent/pod/source.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -245,16 +245,7 @@ static void read_container(struct arena *a, struct mp pod_security, struct mp m,
 
 static void read_volume(struct arena *a, struct mp m, struct podspec_volume *v)
 {
-    static const struct {
-        const char *name;
-        enum podspec_volume_kind kind;
-    } kinds[] = {
-        {"emptyDir", PODSPEC_VOLUME_EMPTY_DIR},   {"hostPath", PODSPEC_VOLUME_HOST_PATH},
-        {"configMap", PODSPEC_VOLUME_CONFIG_MAP}, {"secret", PODSPEC_VOLUME_SECRET},
-        {"downwardAPI", PODSPEC_VOLUME_DOWNWARD}, {"projected", PODSPEC_VOLUME_PROJECTED},
-    };
     v->name = text(a, mp_get(m, "name"));
-    v->kind = PODSPEC_VOLUME_OTHER;
     v->source_name = "none";
     for (struct mp_iter it = mp_iter(m); mp_next(&it);) {
         if (str_is(it.key, "name") || !is_there(it.value)) {
@@ -262,15 +253,11 @@ static void read_volume(struct arena *a, struct mp m, struct podspec_volume *v)
         }
         v->source_name = arena_strndup(a, it.key.p, it.key.n);
         v->source = it.value;
-        for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
-            if (str_is(it.key, kinds[i].name)) {
-                v->kind = kinds[i].kind;
-            }
-        }
+        v->how = source_find(it.key);
         return;
     }
-    v->kind = PODSPEC_VOLUME_EMPTY_DIR; /* no source at all means emptyDir */
-    v->source_name = "emptyDir";
+    v->how = &source_empty_dir; /* no source at all means emptyDir */
+    v->source_name = v->how->name;
 }
 
 static const char *read_host_aliases(struct arena *a, struct mp list)

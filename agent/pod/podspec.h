@@ -88,25 +88,13 @@ struct podspec_container {
     bool message_from_log; /* terminationMessagePolicy FallbackToLogsOnError */
 };
 
-enum podspec_volume_kind {
-    PODSPEC_VOLUME_OTHER, /* not supported */
-    PODSPEC_VOLUME_EMPTY_DIR,
-    PODSPEC_VOLUME_HOST_PATH,
-    PODSPEC_VOLUME_CONFIG_MAP,
-    PODSPEC_VOLUME_SECRET,
-    PODSPEC_VOLUME_DOWNWARD,
-    PODSPEC_VOLUME_PROJECTED,
-};
+struct source; /* source.h */
 struct podspec_volume {
     const char *name;
-    enum podspec_volume_kind kind;
-    const char *source_name; /* the member that says what it is: "nfs" */
-    struct mp source;        /* its value */
+    const struct source *how; /* NULL = not supported */
+    const char *source_name;  /* the member that says what it is: "nfs" */
+    struct mp source;         /* its value */
 };
-static inline bool podspec_volume_is_files(const struct podspec_volume *v)
-{
-    return v->kind >= PODSPEC_VOLUME_CONFIG_MAP;
-}
 
 struct podspec_total {
     int64_t cpu_milli, memory_bytes, ephemeral_bytes;
@@ -192,8 +180,8 @@ int podspec_resolve(const struct podspec *s, const struct podspec_container *c, 
 /* $(VAR) in text by a NULL-terminated "K=V" list: the last one counts; unknown names stay as they are, $$ is one $. */
 const char *podspec_expand(struct arena *a, const char *text, const char *const *env);
 
-/* The files of a volume of a kind for which podspec_volume_is_files holds. secret: belongs on tmpfs. Errors as
- * podspec_resolve. */
+/* The files of a volume for which source_is_files holds. secret: belongs on tmpfs. Errors as podspec_resolve;
+ * ERR_UNSUPPORTED for any other volume. */
 int podspec_volume_files(const struct podspec *s, const struct podspec_volume *v, const struct podspec_facts *f,
                          struct arena *a, struct volume_file **files, unsigned *count, bool *secret, struct error *err);
 

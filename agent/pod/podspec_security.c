@@ -2,7 +2,7 @@
  * mounted. Going on without what was asked would break what the pod was promised, so nodes refuse it. The masters do so
  * before, where it is new (FIELD_REFUSED): here it is for objects that were stored before, and for what stands in
  * annotations. */
-#include "agent/pod/podspec.h"
+#include "agent/pod/source.h"
 
 #include <stdio.h>
 
@@ -54,13 +54,13 @@ bool podspec_honoured(const struct podspec *s, const struct podspec_container *c
 struct runtime_mount podspec_runtime_mount(const struct podspec_volume *v, const struct podspec_container *c,
                                            const struct podspec_mount *m, const char *source)
 {
-    bool data = podspec_volume_is_files(v);
+    bool data = source_is_files(v);
     return (struct runtime_mount){
         .source = source,
         .target = m->path,
         .data = data,
         /* A privileged container has device nodes where it likes. A hostPath is as the node has it. */
-        .no_device = v->kind == PODSPEC_VOLUME_EMPTY_DIR && !c->security.privileged,
+        .no_device = v->how->scratch && !c->security.privileged,
         .read_only = m->read_only || data,
         .propagation = m->propagation};
 }
