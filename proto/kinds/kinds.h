@@ -72,11 +72,6 @@ void pod_spec_check(const struct value *spec, const struct fpath *p, bool is_tem
 void pod_volumes_check(const struct value *volumes, struct str pod_name, const struct fpath *p, struct errlist *l);
 /* spec.resources, at p; containers are beside it. */
 void pod_resources_check(const struct value *spec, const struct fpath *p, struct errlist *l);
-/* Sources of storage that is not the node's own (volume_foreign_check.c). `name` is the volume's. */
-void foreign_volume_check(struct str source_name, const struct value *source, struct str name, const struct fpath *p,
-                          struct errlist *l);
-/* The claim of an ephemeral volume. */
-void claim_template_check(const struct value *template, const struct fpath *p, struct errlist *l);
 void pod_security_check(const struct value *spec, const struct fpath *p, struct errlist *l);
 void container_security_check(const struct value *sc, const struct fpath *p, struct errlist *l);
 /* Annotations that mean something for a pod; spec gives the containers. */
@@ -114,6 +109,18 @@ void pod_begin(struct arena *a, struct value *obj);
 void pod_doubt(const struct value *obj, struct arena *a, struct kind_warnings *out);
 void workload_doubt(const struct value *obj, struct arena *a, struct kind_warnings *out);
 void secret_doubt(const struct value *obj, struct arena *a, struct kind_warnings *out);
+
+/* A place that names another object, for tables of references (pod_refs.c, volumes.h). A kind that does not exist here yet
+ * is no reference until it does; its row stands here already. */
+struct ref_row {
+    /* The member that the reference stands in; NULL = the map itself. */
+    const char *at;
+    const char *within; /* a path below that; NULL = none */
+    const char *name;   /* the member with the name */
+    const char *kind;
+    enum reference_use use;
+    bool optional; /* in any case; else the member "optional" beside the name says so */
+};
 
 /* ---- Cells ---- */
 

@@ -1,6 +1,6 @@
 /* Defaults of pods that depend on more than one field. */
 #include "proto/facts/qos.h"
-#include "proto/kinds/kinds.h"
+#include "proto/kinds/volumes.h"
 #include "proto/model/quantity.h"
 
 static const char *const CONTAINER_LISTS[] = {"initContainers", "containers", "ephemeralContainers"};
@@ -81,10 +81,12 @@ void pod_spec_fill(struct arena *a, struct value *spec)
         if (value_is_map(v) && value_count(v) == (value_get(v, "name") != NULL)) {
             value_set(a, v, "emptyDir", value_map(a));
         }
-        struct value *image = value_get(v, "image");
-        if (value_is_map(image) && value_to_str(value_get(image, "pullPolicy")).n == 0) {
-            value_set(a, image, "pullPolicy",
-                      value_cstr(a, image_pull_default(value_to_str(value_get(image, "reference")))));
+        for (unsigned k = 0; value_is_map(v) && k < value_count(v); k++) {
+            struct value_member *m = &v->map.members[k];
+            const struct volume_source *source = value_is_map(m->value) ? volume_source_find(m->key) : NULL;
+            if (source != NULL && source->fill != NULL) {
+                source->fill(a, m->value);
+            }
         }
     }
     struct value *account = value_get(spec, "serviceAccount");

@@ -1,40 +1,7 @@
-/* What pods and pod templates refer to, as rows: a volume source, a part of an environment, a field of the spec. A kind
- * that does not exist here yet is no reference until it does; its row stands here already.
+/* What pods and pod templates refer to, as rows: a part of an environment, a field of the spec; volumes tell it of their
+ * sources (volumes.h).
  * Source: Kubernetes core/v1 Volume, EnvVarSource, EnvFromSource, PodSpec. */
-#include "proto/kinds/kinds.h"
-
-struct ref_row {
-    /* of a volume: its source; of anything else the member that the reference stands in; NULL = the map itself */
-    const char *at;
-    const char *within; /* a path below that; NULL = none */
-    const char *name;   /* the member with the name */
-    const char *kind;
-    enum reference_use use;
-    bool optional; /* in any case; else the member "optional" beside the name says so */
-};
-
-/* Sources that no node mounts yet are refused for new pods: agents are told of nothing for them. */
-static const struct ref_row volume_rows[] = {
-    {"configMap", NULL, "name", "ConfigMap", REFERENCE_CONTENT, false},
-    {"secret", NULL, "secretName", "Secret", REFERENCE_CONTENT, false},
-    {"persistentVolumeClaim", NULL, "claimName", "PersistentVolumeClaim", REFERENCE_CONTENT, false},
-    {"iscsi", "secretRef", "name", "Secret", REFERENCE_TARGET, false},
-    {"glusterfs", NULL, "endpoints", "Endpoints", REFERENCE_TARGET, false},
-    {"rbd", "secretRef", "name", "Secret", REFERENCE_TARGET, false},
-    {"flexVolume", "secretRef", "name", "Secret", REFERENCE_TARGET, false},
-    {"cinder", "secretRef", "name", "Secret", REFERENCE_TARGET, false},
-    {"cephfs", "secretRef", "name", "Secret", REFERENCE_TARGET, false},
-    {"azureFile", NULL, "secretName", "Secret", REFERENCE_TARGET, false},
-    {"scaleIO", "secretRef", "name", "Secret", REFERENCE_TARGET, false},
-    {"storageos", "secretRef", "name", "Secret", REFERENCE_TARGET, false},
-    {"csi", "nodePublishSecretRef", "name", "Secret", REFERENCE_TARGET, false},
-};
-
-static const struct ref_row projection_rows[] = {
-    {"configMap", NULL, "name", "ConfigMap", REFERENCE_CONTENT, false},
-    {"secret", NULL, "name", "Secret", REFERENCE_CONTENT, false},
-    {"clusterTrustBundle", NULL, "name", "ClusterTrustBundle", REFERENCE_TARGET, false},
-};
+#include "proto/kinds/volumes.h"
 
 static const struct ref_row env_rows[] = {
     {"valueFrom", "configMapKeyRef", "name", "ConfigMap", REFERENCE_CONTENT, false},
@@ -98,11 +65,29 @@ static void walk_map(const struct refs_walk *w, const struct ref_row *rows, unsi
         WALK(w, rows, rows##_it.value);                                                                                \
     }
 
+/* Sources that no node mounts yet are refused for new pods: agents are told of nothing for them (REFERENCE_TARGET). */
+static void walk_volume(const struct refs_walk *w, struct mp volume)
+{
+    for (struct mp_iter it = mp_iter(volume); mp_next(&it);) {
+        const struct volume_source *s = volume_source_find(it.key);
+        if (s == NULL || s->refs == NULL) {
+            continue;
+        }
+        for (unsigned i = 0; s->parts == NULL && i < s->refs_count; i++) {
+            const struct ref_row *r = &s->refs[i];
+            tell(w, r, r->within == NULL ? it.value : mp_get(it.value, r->within));
+        }
+        for (struct mp_iter part = mp_iter(s->parts == NULL ? mp_of(NULL, 0) : mp_get(it.value, s->parts));
+             mp_next(&part);) {
+            walk_map(w, s->refs, s->refs_count, part.value);
+        }
+    }
+}
+
 static void walk_volumes(const struct refs_walk *w, struct mp volumes)
 {
     for (struct mp_iter it = mp_iter(volumes); mp_next(&it);) {
-        WALK(w, volume_rows, it.value);
-        WALK_LIST(w, projection_rows, mp_path(it.value, "projected.sources"));
+        walk_volume(w, it.value);
     }
 }
 

@@ -157,9 +157,9 @@ typedef void kind_reference_cb(void *data, const struct kind_reference *r);
 #define KIND_RELATED_MAX 4u
 struct kind_related {
     enum kind_id kind;
-    const char
-        *field; /* the field of them that has its name: "spec.nodeName"; NULL, as label: it is their controller */
-    const char *label; /* the label of them that has its name */
+    /* What of them has its name; neither: it is their controller. */
+    const char *field; /* "spec.nodeName" */
+    const char *label;
 };
 struct describe_context;
 

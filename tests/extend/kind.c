@@ -54,7 +54,7 @@ static void describe(struct buf *out, const struct object *o, const struct descr
     buf_printf(out, "Pods:       %u\n", c->related[0].count);
 }
 
-static const struct kind_related related[] = {{KIND_POD, NULL}, {0}};
+static const struct kind_related related[] = {{.kind = KIND_POD}, {0}};
 
 const struct kind kind_widget = {
     .id = KIND_WIDGET,
