@@ -7,8 +7,10 @@
 
 /* In the order in which they are served when several have work. */
 #define CONTROLLERS(X)                                                                                                 \
+    X(endpointslice)                                                                                                   \
     X(deployment)                                                                                                      \
     X(replicaset)                                                                                                      \
+    X(service_repair)                                                                                                  \
     X(garbage)                                                                                                         \
     X(namespace)                                                                                                       \
     X(node_lifecycle)                                                                                                  \

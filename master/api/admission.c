@@ -168,6 +168,22 @@ static const struct {
     int (*fn)(const struct admission *ad, const struct object *old, const struct object *now, struct error *err);
 } RULES[] = {{KIND_CLUSTERCONFIGURATION, admit_cluster_config}};
 
+/* What the state gives. Adding one is one row. */
+static const struct {
+    enum kind_id kind;
+    int (*fn)(const struct admission *ad, const struct value *before, struct value *doc, struct error *err);
+} GIFTS[] = {{KIND_SERVICE, admit_service}};
+
+static int admit_gifts(const struct admission *ad, const struct kind *k, const struct value *before, struct value *doc,
+                       struct error *err)
+{
+    int rv = 0;
+    for (size_t i = 0; i < ARRAY_SIZE(GIFTS) && rv == 0; i++) {
+        rv = k->id == GIFTS[i].kind ? GIFTS[i].fn(ad, before, doc, err) : 0;
+    }
+    return rv;
+}
+
 /* old: NULL for a create. Takes the object back if it may not be. */
 static int admit_by_state(const struct admission *ad, const struct object *old, struct object **out, struct error *err)
 {
@@ -211,6 +227,7 @@ int admit_create(const struct admission *ad, const struct kind *k, struct value 
         kind_add_undone_condition(k, ad->arena, doc, env_wall_ms(ad->env));
     }
     rv = check_namespace(ad, k, value_to_str(value_get(metadata, "namespace")), err);
+    rv = rv != 0 ? rv : admit_gifts(ad, k, NULL, doc, err);
     rv = rv != 0 ? rv : object_from_value(k, doc, 0, out, err);
     return rv != 0 ? rv : admit_by_state(ad, NULL, out, err);
 }
@@ -261,6 +278,7 @@ int admit_update(const struct admission *ad, struct value *doc, const struct obj
          spec_changes(value_get(doc, "data"), value_get(before, "data")))) {
         admit_warnings(ad, k, doc);
     }
+    rv = rv != 0 || part == TXN_PART_STATUS ? rv : admit_gifts(ad, k, before, doc, err);
     rv = rv != 0 ? rv : object_from_value(k, doc, 0, out, err);
     return rv != 0 ? rv : admit_by_state(ad, old, out, err);
 }

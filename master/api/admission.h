@@ -3,6 +3,7 @@
 #define MASTER_API_ADMISSION_H
 
 #include "base/env.h"
+#include "controllers/services/allocate.h"
 #include "proto/schema/kind.h"
 #include "raft-store/store/txn.h"
 #include "raft-store/store/view.h"
@@ -24,6 +25,7 @@ struct admission {
     struct value *
         *warnings; /* a list that what is kept but not carried out is added to, made if needed; NULL: nobody asks */
     bool many;     /* objects in the request: warnings name theirs */
+    struct claims *claims; /* of same_txn; NULL: the request writes one object */
 };
 int admit_document_kind(const struct admission *ad, struct value *doc, const struct kind **k, struct str *ns,
                         struct str *name, struct error *err);
@@ -38,6 +40,10 @@ void admit_warnings(const struct admission *ad, const struct kind *k, const stru
 int admit_update(const struct admission *ad, struct value *doc, const struct object *old, struct value *before,
                  enum txn_part part, struct object **out, struct error *err);
 void kind_resource_name(const struct kind *k, char *out, size_t size); /* "deployments.apps" */
+
+/* What the state gives a new version of an object, before it is one: a Service its address and ports (service.c).
+ * before: what it was; NULL: it is new. */
+int admit_service(const struct admission *ad, const struct value *before, struct value *doc, struct error *err);
 
 /* The cluster's configuration (cluster.c): ERR_FORBIDDEN for what cannot change while nodes hold ranges of pods'
  * addresses. */

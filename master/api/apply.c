@@ -208,7 +208,10 @@ void verb_apply(struct api_call *c, const struct api_apply *q)
     struct txn t;
     api_txn_init(&t, &q->how);
     struct admission ad = api_admission(c, &q->how);
+    struct claims claims;
+    claims_init(&claims, &t);
     ad.same_txn = &t;
+    ad.claims = &claims;
     ad.many = count > 1;
     struct write *w = write_new(c, API_APPLY);
     struct applying ap = {
@@ -225,6 +228,7 @@ void verb_apply(struct api_call *c, const struct api_apply *q)
         rv = apply_pass(&ap, q->objects, false, &err);
     }
     strmap_close(&ap.named);
+    claims_close(&claims);
     if (rv != 0) {
         write_refuse(w, &err);
     } else {

@@ -70,7 +70,10 @@ void verb_txn(struct api_call *c, const struct api_txn *q)
     struct txn t;
     api_txn_init(&t, &q->how);
     struct admission ad = api_admission(c, &q->how);
+    struct claims claims;
+    claims_init(&claims, &t);
     ad.same_txn = ad.names_from = &t;
+    ad.claims = &claims;
     ad.repeats = api_repeats(c, &t);
     struct write *w = write_new(c, API_TXN);
     struct error err = {0};
@@ -83,5 +86,6 @@ void verb_txn(struct api_call *c, const struct api_txn *q)
     } else {
         write_submit(w, &q->how, &t);
     }
+    claims_close(&claims);
     txn_close(&t);
 }

@@ -8,8 +8,8 @@ SCHEMA_STATIC(networking, "ClusterNetworking", "Addresses, ports and names.",
            DEFAULT(CLUSTER_POD_SUBNET)),
     INT32("nodeCIDRMaskSize", "Bits of the mask of a node's part: 24 gives a node 254 addresses. Cannot change while nodes hold parts.",
           DEFAULT(CLUSTER_NODE_CIDR_MASK)),
-    STRING("serviceSubnet", "Addresses of services. Kept for them: there are no services yet.", DEFAULT(CLUSTER_SERVICE_SUBNET)),
-    STRING("serviceNodePortRange", "Ports of nodes that services may have, FIRST-LAST. Kept for them: there are no services yet.",
+    STRING("serviceSubnet", "Addresses of services, a range of IPv4.", DEFAULT(CLUSTER_SERVICE_SUBNET)),
+    STRING("serviceNodePortRange", "Ports of nodes that services may have, FIRST-LAST.",
            DEFAULT(CLUSTER_SERVICE_NODE_PORTS)),
     STRING("dnsDomain", "Domain of the names of services. Kept for them: there are no services yet.", DEFAULT(CLUSTER_DNS_DOMAIN)));
 

@@ -3,6 +3,8 @@
  * Addresses are IPv4 and one for each Service; what asks for another family is refused (service_check.c). clusterIP and
  * the node ports that a Service does not say are given by the masters when it is written (master/api/services.c). */
 #include "proto/kinds/service.h"
+#include "proto/facts/cidr.h"
+#include "proto/facts/claim.h"
 #include "proto/kinds/kinds.h"
 
 #define UNCARRIED_WHY "no node carries the traffic of services yet"
@@ -382,6 +384,32 @@ static const struct column columns[] = {
     {.title = "SELECTOR", .wide = true, .cell = cell_selector},
 };
 
+/* ---- Claims ---- */
+
+/* Its address, and the ports of the nodes that it has. */
+static void service_claims(const struct object *o, kind_claim_cb *cb, void *data)
+{
+    CLEANUP_BUF struct buf key = BUF_INIT;
+    struct str ip = mp_str(spec_of(o, "clusterIP"));
+    int64_t health = mp_int(spec_of(o, "healthCheckNodePort"), 0);
+    if (ip.n > 0 && ip.n < CIDR_TEXT_SIZE && !str_is(ip, "None")) {
+        claim_address(&key, ip);
+        cb(data, buf_str(&key));
+    }
+    for (struct mp_iter it = mp_iter(spec_of(o, "ports")); mp_next(&it);) {
+        int64_t number = mp_int(mp_get(it.value, "nodePort"), 0);
+        struct str protocol = mp_str(mp_get(it.value, "protocol"));
+        if (number > 0 && protocol.n < 8) {
+            claim_port(&key, protocol, number);
+            cb(data, buf_str(&key));
+        }
+    }
+    if (health > 0) {
+        claim_port(&key, STR("TCP"), health);
+        cb(data, buf_str(&key));
+    }
+}
+
 static const struct kind_related related[] = {{.kind = KIND_ENDPOINTSLICE, .label = LABEL_SERVICE_NAME}, {0}};
 
 const struct kind kind_service = {
@@ -401,6 +429,7 @@ const struct kind kind_service = {
     .validate = service_validate,
     .fill = service_fill,
     .keep = service_keep,
+    .claims = service_claims,
     .describe = service_describe,
     .related = related,
     .in_all = true,

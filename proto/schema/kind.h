@@ -152,6 +152,7 @@ struct kind_reference {
     bool optional; /* what names it does without */
 };
 typedef void kind_reference_cb(void *data, const struct kind_reference *r);
+typedef void kind_claim_cb(void *data, struct str key);
 
 /* Other objects that a description of one shows: see proto/describe/describe.h. */
 #define KIND_RELATED_MAX 4u
@@ -206,6 +207,8 @@ struct kind {
     /* What it refers to beside its owners: every reference, in the order of the fields. May be NULL. Ask
      * kind_references. */
     void (*references)(const struct object *o, kind_reference_cb *cb, void *data);
+    /* What it has for itself alone: no two objects may claim the same key at once (proto/facts/claim.h). May be NULL. */
+    void (*claims)(const struct object *o, kind_claim_cb *cb, void *data);
     /* `rctl describe`, all of it (proto/describe/describe.h); NULL = the document as it is. */
     void (*describe)(struct buf *out, const struct object *o, const struct describe_context *c);
     const struct kind_related *related; /* what describe wants to see beside it, ended by a kind of 0; NULL = nothing */

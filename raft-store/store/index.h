@@ -18,8 +18,10 @@
 #define VIEW_INDEXES(X)                                                                                                \
     X(OWNER, 0, index_by_owner, NULL)         /* uid of an owner */                                                    \
     X(REFERENCE, 0, index_by_reference, NULL) /* index_reference_key of what it names, neither owner nor node */       \
-    X(NODE, KIND_POD, index_by_node, index_asks_node)               /* spec.nodeName; empty: not bound */              \
-    X(LABEL, KIND_POD, index_by_label, index_asks_label)            /* "namespace/key=value" */                        \
+    X(CLAIM, 0, index_by_claim, NULL)         /* what it has for itself alone (proto/facts/claim.h) */                 \
+    X(NODE, KIND_POD, index_by_node, index_asks_node)    /* spec.nodeName; empty: not bound */                         \
+    X(LABEL, KIND_POD, index_by_label, index_asks_label) /* "namespace/key=value" */                                   \
+    X(SELECTOR, KIND_SERVICE, index_by_selector, NULL)   /* "namespace/key=value" of the first that it selects by */   \
     X(INVOLVED, KIND_EVENT, index_by_involved, index_asks_involved) /* "name=NAME" and "uid=UID" of involvedObject */
 
 #define VIEW_INDEX_ENUM(name, kind, keys, asks) VIEW_BY_##name,

@@ -50,6 +50,20 @@ void index_by_reference(const struct object *o, struct index_keys *out)
     }
 }
 
+/* ---- By what it claims ---- */
+
+static void tell_claim(void *data, struct str key)
+{
+    index_key(data, key);
+}
+
+void index_by_claim(const struct object *o, struct index_keys *out)
+{
+    if (o->kind->claims != NULL) {
+        o->kind->claims(o, tell_claim, out);
+    }
+}
+
 /* ---- Pods by their node ---- */
 
 void index_by_node(const struct object *pod, struct index_keys *out)
@@ -98,6 +112,19 @@ bool index_asks_label(struct str ns, const struct selector *labels, const struct
     }
     index_label_key(key, ns, label, value);
     return true;
+}
+
+/* ---- Services by what they select ---- */
+
+/* One label is enough: whoever looks for the Services of a pod asks for each label that it has. */
+void index_by_selector(const struct object *service, struct index_keys *out)
+{
+    CLEANUP_BUF struct buf key = BUF_INIT;
+    struct mp_iter it = mp_iter(mp_path(object_mp(service), "spec.selector"));
+    if (mp_next(&it)) {
+        index_label_key(&key, service->ns, it.key, mp_str(it.value));
+        index_key(out, buf_str(&key));
+    }
 }
 
 /* ---- Events by what they are about ---- */

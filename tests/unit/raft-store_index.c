@@ -56,6 +56,15 @@ static struct object *dressed(struct rng *rng, struct object *o)
     return out;
 }
 
+/* One of few addresses and node ports, and one or two labels to select by. */
+static struct object *service(struct rng *rng, const char *ns, const char *name)
+{
+    return yaml_object("{apiVersion: v1, kind: Service, metadata: {name: %s, namespace: %s}, spec: {type: NodePort, "
+                       "clusterIP: 10.96.0.%u, selector: {%s: %s}, ports: [{port: 80, nodePort: 3000%u}]}}",
+                       name, ns, 1 + (unsigned)rng_below(rng, 6), PICK(rng, NAMES), PICK(rng, NAMES),
+                       (unsigned)rng_below(rng, 6));
+}
+
 static struct object *made(struct rng *rng, unsigned kind, const char *ns, const char *name)
 {
     if (kind == KIND_CONFIGMAP) {
@@ -66,6 +75,9 @@ static struct object *made(struct rng *rng, unsigned kind, const char *ns, const
             "{apiVersion: v1, kind: Event, metadata: {name: %s, namespace: %s}, involvedObject: {kind: Pod, "
             "apiVersion: v1, namespace: %s, name: %s, uid: %s}, reason: R, message: M, source: {component: c}}",
             name, ns, ns, PICK(rng, NAMES), PICK(rng, UIDS));
+    }
+    if (kind == KIND_SERVICE) {
+        return dressed(rng, service(rng, ns, name));
     }
     const char *secret = PICK(rng, NAMES);
     return dressed(
@@ -100,6 +112,11 @@ static struct object *changed(struct rng *rng, const struct object *o)
     if (o->kind->id == KIND_POD && rng_below(rng, 12) == 0) {
         value_set(&a, value_get(doc, "metadata"), "deletionTimestamp", value_cstr(&a, "2026-01-01T00:00:00Z"));
     }
+    if (o->kind->id == KIND_SERVICE) {
+        struct object *other = service(rng, "default", "x");
+        value_set(&a, doc, "spec", value_get(object_to_value(&a, other), "spec"));
+        object_unref(other);
+    }
     if (o->kind->id == KIND_EVENT) {
         value_set(&a, value_get(doc, "involvedObject"), "name", value_cstr(&a, PICK(rng, NAMES)));
     }
@@ -107,7 +124,7 @@ static struct object *changed(struct rng *rng, const struct object *o)
     return out;
 }
 
-static const unsigned KINDS[] = {KIND_POD, KIND_CONFIGMAP, KIND_EVENT};
+static const unsigned KINDS[] = {KIND_POD, KIND_CONFIGMAP, KIND_EVENT, KIND_SERVICE};
 
 static void random_txn(struct txn *t, struct rng *rng, const struct view *v)
 {
@@ -185,7 +202,31 @@ static bool about(const struct object *o, struct str key)
     return false;
 }
 
-_Static_assert(VIEW_INDEX_COUNT == 5, "a new index is compared with a scan here, too");
+static bool claims(const struct object *o, struct str key)
+{
+    char texts[2][100];
+    struct mp_iter port = mp_iter(mp_path(object_mp(o), "spec.ports"));
+    if (o->kind->id != KIND_SERVICE || !mp_next(&port)) {
+        return false;
+    }
+    struct str ip = mp_str(mp_path(object_mp(o), "spec.clusterIP"));
+    snprintf(texts[0], sizeof texts[0], "address/%.*s", STR_ARG(ip));
+    snprintf(texts[1], sizeof texts[1], "port/TCP/%d", (int)mp_int(mp_get(port.value, "nodePort"), 0));
+    return str_is(key, texts[0]) || str_is(key, texts[1]);
+}
+
+static bool selects(const struct object *o, struct str key)
+{
+    char text[400];
+    struct mp_iter it = mp_iter(mp_path(object_mp(o), "spec.selector"));
+    if (o->kind->id != KIND_SERVICE || !mp_next(&it)) {
+        return false;
+    }
+    snprintf(text, sizeof text, "%.*s/%.*s=%.*s", STR_ARG(o->ns), STR_ARG(it.key), STR_ARG(mp_str(it.value)));
+    return str_is(key, text);
+}
+
+_Static_assert(VIEW_INDEX_COUNT == 7, "a new index is compared with a scan here, too");
 
 static bool belongs(enum view_index index, const struct object *o, struct str key)
 {
@@ -200,6 +241,10 @@ static bool belongs(enum view_index index, const struct object *o, struct str ke
         return labelled(o, key);
     case VIEW_BY_INVOLVED:
         return about(o, key);
+    case VIEW_BY_CLAIM:
+        return claims(o, key);
+    case VIEW_BY_SELECTOR:
+        return selects(o, key);
     case VIEW_INDEX_COUNT:
         break;
     }
@@ -270,11 +315,16 @@ static unsigned check_indexes(const struct view *v)
         found += compare_all(v, VIEW_BY_NODE, NAMES[i]);
         snprintf(text, sizeof text, "name=%s", NAMES[i]);
         found += compare_all(v, VIEW_BY_INVOLVED, text);
+        snprintf(text, sizeof text, "address/10.96.0.%u", 1 + i);
+        found += compare_all(v, VIEW_BY_CLAIM, text);
+        snprintf(text, sizeof text, "port/TCP/3000%u", i);
+        found += compare_all(v, VIEW_BY_CLAIM, text);
         for (unsigned n = 0; n < ARRAY_SIZE(NAMESPACES); n++) {
             snprintf(text, sizeof text, "%u/%s/%s", n == 0 ? KIND_SECRET : KIND_CONFIGMAP, NAMESPACES[n], NAMES[i]);
             found += compare_all(v, VIEW_BY_REFERENCE, text);
             snprintf(text, sizeof text, "%s/%s=%s", NAMESPACES[n], NAMES[i], NAMES[(i + n) % ARRAY_SIZE(NAMES)]);
             found += compare_all(v, VIEW_BY_LABEL, text);
+            found += compare_all(v, VIEW_BY_SELECTOR, text);
         }
     }
     return found;

@@ -1,0 +1,337 @@
+/* EndpointSlices of the Services that select pods: at most SLICE_MAX places each, those with the same ports.
+ * Source: Kubernetes' endpointslice controller.
+ *
+ * A place stays in the slice that it is in. What is new goes into a slice that must be written anyway, then into one
+ * with room for all of it, then into a new one: so one pod's change writes one slice, however many the Service has. A
+ * slice that has become empty goes, but for the last.
+ *
+ * First in the registry: a pod that is no longer ready leaves in the turn that says so. */
+#include "base/strmap.h"
+#include "controllers/registry.h"
+#include "controllers/services/places.h"
+
+#define SLICE_MAX  100u
+#define WRITES_MAX 100u /* slices of one transaction; the rest follows in the next */
+#define MANAGED_BY "endpointslice.kubernetes.io/managed-by"
+#define MANAGER    "endpointslice-controller.k8s.io"
+
+struct slice {
+    const struct object *o; /* NULL: it is to be made */
+    unsigned group;
+    bool changed;
+    struct place *items[SLICE_MAX];
+    unsigned count;
+};
+
+struct slices {
+    const struct reconcile_in *in;
+    struct reconcile_out *out;
+    const struct object *service;
+    struct places places;
+    struct value *labels; /* that a slice is to have */
+    struct slice **items;
+    unsigned count, cap;
+};
+
+static struct slice *slice_add(struct slices *l, const struct object *o, unsigned group)
+{
+    struct arena *a = l->out->arena;
+    if (l->count == l->cap) {
+        unsigned cap = MAX(16u, 2 * l->cap);
+        struct slice **grown = arena_alloc(a, cap * sizeof *grown);
+        if (l->count > 0) {
+            memcpy(grown, l->items, l->count * sizeof *grown);
+        }
+        l->items = grown;
+        l->cap = cap;
+    }
+    struct slice *s = arena_alloc(a, sizeof *s);
+    *s = (struct slice){.o = o, .group = group, .changed = o == NULL};
+    return l->items[l->count++] = s;
+}
+
+static struct value *labels_for(struct arena *a, const struct object *service, bool headless)
+{
+    struct value *labels = value_map(a);
+    for (struct mp_iter it = mp_iter(object_labels(service)); mp_next(&it);) {
+        value_set_str_key(a, labels, it.key, value_str(a, mp_str(it.value)));
+    }
+    value_remove(labels, LABEL_HEADLESS);
+    value_set(a, labels, MANAGED_BY, value_cstr(a, MANAGER));
+    value_set(a, labels, LABEL_SERVICE_NAME, value_str(a, service->name));
+    if (headless) {
+        value_set(a, labels, LABEL_HEADLESS, value_cstr(a, ""));
+    }
+    return labels;
+}
+
+/* ---- What is there ---- */
+
+static bool same_labels(struct mp there, const struct value *wanted)
+{
+    if (mp_count(there) != value_count(wanted)) {
+        return false;
+    }
+    for (struct mp_iter it = mp_iter(there); mp_next(&it);) {
+        const struct value *v = value_get_str_key(wanted, it.key);
+        if (v == NULL || !str_eq(value_to_str(v), mp_str(it.value))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool same_ports(struct mp there, const struct value *wanted)
+{
+    static const char *const texts[] = {"name", "protocol", "appProtocol"};
+    unsigned at = 0;
+    if (mp_count(there) != value_count(wanted)) {
+        return false;
+    }
+    for (struct mp_iter it = mp_iter(there); mp_next(&it); at++) {
+        const struct value *port = value_item(wanted, at);
+        for (unsigned i = 0; i < ARRAY_SIZE(texts); i++) {
+            if (!str_eq(mp_str(mp_get(it.value, texts[i])), value_to_str(value_get(port, texts[i])))) {
+                return false;
+            }
+        }
+        if (mp_int(mp_get(it.value, "port"), 0) != value_to_int(value_get(port, "port"), 0)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool same_endpoint(struct mp there, const struct place *p)
+{
+    struct mp conditions = mp_get(there, "conditions");
+    struct mp_iter address = mp_iter(mp_get(there, "addresses"));
+    return mp_next(&address) && str_eq(mp_str(address.value), p->ip) &&
+           mp_bool(mp_get(conditions, "ready"), true) == p->ready &&
+           mp_bool(mp_get(conditions, "serving"), true) == p->serving &&
+           mp_bool(mp_get(conditions, "terminating"), false) == p->terminating &&
+           str_eq(mp_str(mp_get(there, "hostname")), p->hostname) &&
+           str_eq(mp_str(mp_get(there, "nodeName")), p->node) && str_eq(mp_str(mp_get(there, "zone")), p->zone);
+}
+
+static unsigned group_find(const struct slices *l, struct mp ports)
+{
+    unsigned i = 0;
+    while (i < l->places.groups_count && !same_ports(ports, l->places.groups[i].ports)) {
+        i++;
+    }
+    return i;
+}
+
+/* The places that stay where they are. */
+static void slice_read(struct slices *l, const struct object *o, const struct strmap *by_uid)
+{
+    struct mp m = object_mp(o);
+    struct slice *s = slice_add(l, o, group_find(l, mp_get(m, "ports")));
+    s->changed = !same_labels(object_labels(o), l->labels);
+    for (struct mp_iter it = mp_iter(mp_get(m, "endpoints")); mp_next(&it);) {
+        struct place *p = strmap_get(by_uid, mp_str(mp_path(it.value, "targetRef.uid")));
+        if (p == NULL || p->taken || p->group != s->group || s->count == SLICE_MAX) {
+            s->changed = true;
+            continue;
+        }
+        p->taken = true;
+        s->items[s->count++] = p;
+        s->changed = s->changed || !same_endpoint(it.value, p);
+    }
+}
+
+static void slices_read(struct slices *l)
+{
+    struct strmap by_uid;
+    strmap_init(&by_uid);
+    for (unsigned i = 0; i < l->places.count; i++) {
+        strmap_set(&by_uid, l->places.items[i].pod->uid, &l->places.items[i]);
+    }
+    struct view_iter it;
+    view_iter_owned(&it, l->in->view, l->service->uid, kind_of(KIND_ENDPOINTSLICE));
+    VIEW_FOR(o, &it)
+    {
+        if (!o->deleting && str_is(mp_str(mp_get(object_labels(o), MANAGED_BY)), MANAGER)) {
+            slice_read(l, o, &by_uid);
+        }
+    }
+    strmap_close(&by_uid);
+}
+
+/* ---- What is new ---- */
+
+/* A slice of the group for so many more. One that has lost all its places may be of any group from now on. */
+static struct slice *slice_choose(struct slices *l, unsigned group, unsigned more)
+{
+    struct slice *fits = NULL;
+    for (unsigned i = 0; i < l->count; i++) {
+        struct slice *s = l->items[i];
+        if (s->count == 0 && s->group == l->places.groups_count) {
+            s->group = group;
+            return s;
+        }
+        if (s->group != group || s->count == SLICE_MAX) {
+            continue;
+        }
+        if (s->changed) {
+            return s;
+        }
+        if (SLICE_MAX - s->count >= more && (fits == NULL || s->count > fits->count)) {
+            fits = s;
+        }
+    }
+    return fits != NULL ? fits : slice_add(l, NULL, group);
+}
+
+static void slices_fill(struct slices *l, unsigned group)
+{
+    struct slice *s = NULL;
+    unsigned more = 0;
+    for (unsigned i = 0; i < l->places.count; i++) {
+        more += l->places.items[i].group == group && !l->places.items[i].taken;
+    }
+    for (unsigned i = 0; i < l->places.count && more > 0; i++) {
+        struct place *p = &l->places.items[i];
+        if (p->group != group || p->taken) {
+            continue;
+        }
+        if (s == NULL || s->count == SLICE_MAX) {
+            s = slice_choose(l, group, more);
+            s->changed = true;
+        }
+        p->taken = true;
+        s->items[s->count++] = p;
+        more--;
+    }
+}
+
+/* ---- Writing ---- */
+
+static struct value *endpoint_of(struct arena *a, const struct place *p)
+{
+    struct value *e = value_map(a), *addresses = value_list(a), *conditions = value_map(a);
+    value_append(a, addresses, value_str(a, p->ip));
+    value_set(a, e, "addresses", addresses);
+    value_set(a, conditions, "ready", value_bool(a, p->ready));
+    value_set(a, conditions, "serving", value_bool(a, p->serving));
+    value_set(a, conditions, "terminating", value_bool(a, p->terminating));
+    value_set(a, e, "conditions", conditions);
+    value_set(a, e, "targetRef", place_target(a, p));
+    if (!str_empty(p->hostname)) {
+        value_set(a, e, "hostname", value_str(a, p->hostname));
+    }
+    if (!str_empty(p->node)) {
+        value_set(a, e, "nodeName", value_str(a, p->node));
+    }
+    if (!str_empty(p->zone)) {
+        value_set(a, e, "zone", value_str(a, p->zone));
+    }
+    return e;
+}
+
+static struct value *document_of(struct slices *l, const struct slice *s)
+{
+    struct arena *a = l->out->arena;
+    if (s->o != NULL) {
+        return object_to_value(a, s->o);
+    }
+    const struct kind *k = kind_of(KIND_ENDPOINTSLICE);
+    struct value *doc = value_map(a), *meta = value_ensure_map(a, doc, "metadata");
+    struct str base = name_generate_prefix(a, l->service->name), name;
+    char suffix[6];
+    do {
+        rng_suffix(l->in->rng, suffix);
+        name = str_of(arena_printf(a, "%.*s%s", STR_ARG(base), suffix));
+    } while (view_get(l->in->view, k, l->service->ns, name) != NULL);
+    value_set(a, doc, "apiVersion", value_cstr(a, k->api_version));
+    value_set(a, doc, "kind", value_cstr(a, k->name));
+    value_set(a, meta, "name", value_str(a, name));
+    value_set(a, meta, "generateName", value_str(a, base));
+    value_set(a, meta, "namespace", value_str(a, l->service->ns));
+    owner_add(a, doc, l->service);
+    value_set(a, doc, "addressType", value_cstr(a, "IPv4"));
+    return doc;
+}
+
+static int slice_write(struct slices *l, const struct slice *s, struct error *err)
+{
+    struct arena *a = l->out->arena;
+    struct value *doc = document_of(l, s), *list = value_list(a);
+    for (unsigned i = 0; i < s->count; i++) {
+        value_append(a, list, endpoint_of(a, s->items[i]));
+    }
+    value_set(a, value_get(doc, "metadata"), "labels", value_copy(a, l->labels));
+    value_set(a, doc, "endpoints", list);
+    value_remove(doc, "ports");
+    if (s->group < l->places.groups_count) {
+        value_set(a, doc, "ports", l->places.groups[s->group].ports);
+    }
+    return s->o == NULL ? txn_create_value(l->out->txn, kind_of(KIND_ENDPOINTSLICE), doc, err)
+                        : txn_update_value(l->out->txn, s->o->kind, doc, TXN_PART_ALL, s->o->revision, err);
+}
+
+/* Those that lose places before those that get some: a place is never in two. */
+static int slices_write(struct slices *l, struct error *err)
+{
+    unsigned left = 0;
+    int rv = 0;
+    for (unsigned i = 0; i < l->count; i++) {
+        left += l->items[i]->count > 0;
+    }
+    for (unsigned i = 0; i < l->count && rv == 0; i++) {
+        struct slice *s = l->items[i];
+        bool last = left == 0;
+        if (l->out->txn->count >= WRITES_MAX) {
+            requeue_in(l->out, 1);
+            break;
+        }
+        if (s->count == 0 && s->o != NULL && !last) {
+            txn_delete(l->out->txn, s->o);
+            continue;
+        }
+        left += last; /* this one stays, empty */
+        s->changed = s->changed || (last && mp_count(mp_get(object_mp(s->o), "ports")) > 0);
+        rv = s->changed ? slice_write(l, s, err) : 0;
+    }
+    return rv;
+}
+
+static int slices_reconcile(const struct reconcile_in *in, struct reconcile_out *out, struct error *err)
+{
+    const struct object *service = view_get(in->view, in->key.kind, in->key.ns, in->key.name);
+    if (service == NULL || service->deleting || !service_selects(service) || namespace_closed(in->view, service->ns)) {
+        return 0; /* those of one that is gone go with it: it owns them */
+    }
+    struct slices l = {.in = in, .out = out, .service = service};
+    places_find(out->arena, in->view, service, &l.places);
+    l.labels = labels_for(out->arena, service, l.places.headless);
+    slices_read(&l);
+    for (unsigned i = 0; i < l.places.groups_count; i++) {
+        slices_fill(&l, i);
+    }
+    if (l.count == 0) {
+        slice_add(&l, NULL, 0); /* empty: it says that there is nothing */
+    }
+    reconcile_note(out, "%u places in %u slices", l.places.count, l.count);
+    return slices_write(&l, err);
+}
+
+/* Somebody has changed or removed what is ours. */
+static void map_slice(const struct view *tip, const struct object *old, const struct object *new, controller_emit *emit,
+                      void *data)
+{
+    (void)tip;
+    const struct object *o = old != NULL ? old : new;
+    struct mp labels = object_labels(o);
+    if (old != NULL && str_is(mp_str(mp_get(labels, MANAGED_BY)), MANAGER)) {
+        emit(data, kind_of(KIND_SERVICE), o->ns, mp_str(mp_get(labels, LABEL_SERVICE_NAME)));
+    }
+}
+
+static const struct controller_watch watches[] = {{KIND_SERVICE, map_self},
+                                                  {KIND_POD, map_pod_services},
+                                                  {KIND_NODE, map_node_services},
+                                                  {KIND_ENDPOINTSLICE, map_slice},
+                                                  {0, NULL}};
+const struct controller controller_endpointslice = {"endpointslice", watches, slices_reconcile, NULL};

@@ -1,0 +1,49 @@
+/* Where a Service leads: the pods that it selects, with the ports that its own ports mean there. What the controllers
+ * of EndpointSlices and of Endpoints are made of. Pure. Source: Kubernetes' endpointslice and endpoint controllers. */
+#ifndef CONTROLLERS_SERVICES_PLACES_H
+#define CONTROLLERS_SERVICES_PLACES_H
+
+#include "controllers/util.h"
+
+#define LABEL_SERVICE_NAME "kubernetes.io/service-name"
+#define LABEL_HEADLESS     "service.kubernetes.io/headless"
+#define LABEL_ZONE         "topology.kubernetes.io/zone"
+
+/* A pod that has an address and has not ended. */
+struct place {
+    const struct object *pod;
+    struct str ip, node, zone, hostname; /* hostname: "" unless the pod has asked for this Service as its subdomain */
+    bool ready;                          /* serving and not about to end, or the Service publishes what is not ready */
+    bool serving;                        /* the pod is Ready */
+    bool terminating;                    /* its deletion was asked for */
+    unsigned group;                      /* of places.groups */
+    bool taken;                          /* for the caller */
+};
+/* Ports as they are for some of the pods: a named targetPort may be another number in each. */
+struct place_group {
+    struct value *ports; /* a list of EndpointPort, in the order of the Service's ports; those not found are left out */
+    unsigned count;      /* places that have them */
+};
+struct places {
+    struct place *items; /* in the order of the pods' names */
+    unsigned count, cap;
+    struct place_group *groups;
+    unsigned groups_count, groups_cap;
+    bool headless;
+};
+/* Does it have a selector, and a type that leads to pods? */
+bool service_selects(const struct object *service);
+/* All of them, in the arena; strings are borrowed from the view. Costs what the pods do that have the first label of
+ * the selector. */
+void places_find(struct arena *a, const struct view *v, const struct object *service, struct places *out);
+/* {kind: Pod, namespace, name, uid} */
+struct value *place_target(struct arena *a, const struct place *p);
+/* The Services that select the pod as it was or is become keys (a map function; a pod's change that none of them sees
+ * makes none). */
+void map_pod_services(const struct view *tip, const struct object *old, const struct object *new, controller_emit *emit,
+                      void *data);
+/* Those of all pods on a node, if its zone changes. */
+void map_node_services(const struct view *tip, const struct object *old, const struct object *new,
+                       controller_emit *emit, void *data);
+
+#endif
