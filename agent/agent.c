@@ -391,6 +391,7 @@ int agent_new(const struct agent_config *c, struct agent **out, struct error *er
     a->logs_dir = xasprintf("%s/logs", c->dir);
     a->images_dir = c->images_dir == NULL ? NULL : xstrdup(c->images_dir);
     a->unsafe_sysctls = c->unsafe_sysctls == NULL ? NULL : xstrdup(c->unsafe_sysctls);
+    a->cut_ms = c->cut_ms == 0 ? AGENT_CUT_MS : c->cut_ms;
     a->pod_pids = c->pod_pids == 0 ? AGENT_POD_PIDS : MAX(c->pod_pids, 0);
     a->refs = refs_new();
     neighbours_init(&a->neighbours);

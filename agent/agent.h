@@ -19,6 +19,7 @@
 
 #define AGENT_PODS_MAX        110
 #define AGENT_HOLLOW_PODS_MAX 250
+#define AGENT_CUT_MS          30000 /* of time in which the agent ran (agent/util/attend.h) */
 #define AGENT_CHECK_MS        10000 /* how often disk and memory pressure are looked at; as the kubelet */
 /* how often pods with limits for the disk, or all if it is nearly full, are measured */
 #define AGENT_MEASURE_MS   10000
@@ -50,6 +51,7 @@ struct agent_config {
     uint32_t user_ids_first; /* of pods with hostUsers false, see userids.h; 0 = USERIDS_FIRST */
     unsigned user_ids_pods;  /* for how many; 0 = USERIDS_PODS */
     bool no_user_namespaces; /* none are made */
+    int64_t cut_ms;          /* so long a stream is kept whose client is cut off; 0 = AGENT_CUT_MS */
     bool hollow;             /* no processes, no kernel objects, no files but the directory itself */
     unsigned hollow_index;   /* for addresses of hollow pods */
 };

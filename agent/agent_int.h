@@ -44,6 +44,7 @@ struct agent {
     char *unsafe_sysctls;     /* or NULL */
     char *no_user_namespaces; /* why the node makes none; NULL = it does */
     struct userids *userids;
+    int64_t cut_ms;   /* see agent_config */
     int64_t pod_pids; /* processes of one pod; 0 = no limit */
     dev_t disk;       /* where the directory lies */
     char node_ip[64];

@@ -209,13 +209,13 @@ static void on_cut_tick(uv_timer_t *t)
         return;
     }
     struct error err = {0};
-    error_set(&err, ERR_TIMEOUT, "its client did not come back in %d s", SERVE_CUT_MS / 1000);
+    error_set(&err, ERR_TIMEOUT, "its client did not come back in %d s", (int)(x->agent->cut_ms / 1000));
     over(x, &err);
 }
 
 static void begin_cut(struct serve_stream *x)
 {
-    int64_t wait_ms = attend_start(&x->limit, SERVE_CUT_MS, (int64_t)uv_now(x->agent->loop));
+    int64_t wait_ms = attend_start(&x->limit, x->agent->cut_ms, (int64_t)uv_now(x->agent->loop));
     set_cut(x, true);
     channel_cut(&x->channel);
     uv_timer_start(&x->timer, on_cut_tick, (uint64_t)wait_ms, 0);
@@ -329,7 +329,7 @@ bool serve_stream_resumed(struct agent *a, struct rpc_request *r, struct mp para
     if (x == NULL || strcmp(x->target, target) != 0) {
         error_set(&err, ERR_EXPIRED,
                   "node %s does not keep this stream: its agent was started again, or nobody came for it in %d s",
-                  a->name, SERVE_CUT_MS / 1000);
+                  a->name, (int)(a->cut_ms / 1000));
     }
     if (err.code != 0 || take_up(x, &w, &err) != 0) {
         rpc_reply_error(r, &err);

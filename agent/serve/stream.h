@@ -4,10 +4,9 @@
  *
  *   WIRED --the session to the master is lost, or the master says that another one was--> CUT --the client comes over
  *   another master--> WIRED
- *     |                                                                                    |
- *     | the client has ended it, or is gone                                                | nobody came for
- *     SERVE_CUT_MS of attended time \-------------------------------> over: on_end
- *     <------------------------------------/
+ *     |                                                              |
+ *     | the client has ended it, or is gone                          | nobody came in agent_config.cut_ms
+ *     \------------------------> over: on_end <---------------------/
  *
  * While it is CUT the command runs on: what it prints is kept up to the channel's window, then it waits. */
 #ifndef AGENT_SERVE_STREAM_H
@@ -15,8 +14,6 @@
 
 #include "proto/rpc/rpc.h"
 
-/* attended time (agent/util/attend.h): then a stream that nobody took up again is over */
-#define SERVE_CUT_MS     30000
 #define SERVE_CUT_MAX    256u /* streams of an agent that are CUT; what is cut beyond is over at once */
 #define SERVE_TARGET_MAX 640u
 

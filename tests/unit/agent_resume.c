@@ -1,4 +1,5 @@
 /* Streams that are taken up again at an agent: with what they are, and what a stranger or a confused client may ask. */
+#include "agent/serve/stream.h"
 #include "proto/rpc/channel.h"
 #include "tests/unit/agent_whole.h"
 
@@ -49,13 +50,16 @@ static void finish(struct seen *x, const struct error *err)
     rpc_stream_end(x->st, err);
 }
 
-static void open_exec(struct fixture *f, struct seen *x, const char *command, char token, int64_t try_,
-                      int64_t received)
+/* number: tells streams with the same letter apart. */
+static void open_exec_of(struct fixture *f, struct seen *x, const char *command, char token, unsigned number,
+                         int64_t try_, int64_t received)
 {
     static const struct rpc_stream_events events = {.on_data = on_data, .on_end = on_end};
     CLEANUP_BUF struct buf b = BUF_INIT;
     char bytes[CHANNEL_TOKEN];
     memset(bytes, token, sizeof bytes);
+    bytes[0] = (char)(bytes[0] + (char)(number >> 8));
+    bytes[1] = (char)(bytes[1] + (char)number);
     *x = (struct seen){.exit_code = -1};
     mp_write_map(&b, 5);
     mp_write_key_str(&b, "namespace", STR("default"));
@@ -73,6 +77,12 @@ static void open_exec(struct fixture *f, struct seen *x, const char *command, ch
         mp_write_key_int(&b, "received", received);
     }
     x->st = rpc_stream_open(f->master.agent, "pod.exec", buf_str(&b), &events, x);
+}
+
+static void open_exec(struct fixture *f, struct seen *x, const char *command, char token, int64_t try_,
+                      int64_t received)
+{
+    open_exec_of(f, x, command, token, 0, try_, received);
 }
 
 static size_t type(struct fixture *f, struct seen *x, const char *text)
@@ -218,6 +228,63 @@ static void agent_stops_with_streams_that_wait_for_their_clients(void **state)
     }
 }
 
+static void cut(struct fixture *f, struct seen *x)
+{
+    struct error gone = {0};
+    error_set(&gone, ERR_CANCELED, "the master is gone");
+    finish(x, &gone);
+    run_until(&f->loop, x->ended);
+}
+
+static void a_stream_that_nobody_comes_for_is_over(void **state)
+{
+    struct fixture *f = *state;
+    struct seen x, late;
+    stop_agent(f);
+    run_until(&f->loop, f->master.pods == NULL);
+    f->cut_ms = 300;
+    open_agent(f);
+    run_until(&f->loop, f->master.pods != NULL && f->master.refs != NULL && f->master.routes != NULL);
+    master_order(f->master.pods, NULL, NULL);
+    pod_runs(f);
+    open_exec(f, &x, "cat", 't', 1, -1);
+    type(f, &x, "one");
+    run_until(&f->loop, strcmp(x.out, "one") == 0);
+    cut(f, &x);
+    /* Whoever asks before the time is over is served, so what is asked with is nonsense until it is not known. */
+    do {
+        open_exec(f, &late, "cat", 't', 1, 0);
+        run_until(&f->loop, late.ended);
+    } while (late.error.code == ERR_CONFLICT);
+    assert_int_equal(late.error.code, ERR_EXPIRED);
+    assert_non_null(strstr(late.error.message, "nobody came for it"));
+}
+
+static void so_many_are_kept_and_no_more(void **state)
+{
+    struct fixture *f = *state;
+    struct seen *x = xcalloc(SERVE_CUT_MAX + 1, sizeof *x), again;
+    pod_runs(f);
+    for (unsigned i = 0; i <= SERVE_CUT_MAX; i++) {
+        open_exec_of(f, &x[i], "cat", 'm', i, 1, -1);
+        type(f, &x[i], "one");
+        run_until(&f->loop, strcmp(x[i].out, "one") == 0);
+    }
+    for (unsigned i = 0; i <= SERVE_CUT_MAX; i++) {
+        cut(f, &x[i]);
+    }
+    open_exec_of(f, &again, "cat", 'm', SERVE_CUT_MAX, 2, 0); /* one too many when it was cut */
+    run_until(&f->loop, again.ended);
+    assert_int_equal(again.error.code, ERR_EXPIRED);
+    for (unsigned i = 0; i < SERVE_CUT_MAX; i++) {
+        open_exec_of(f, &again, "cat", 'm', i, 2, 0);
+        run_until(&f->loop, strcmp(again.out, "one") == 0);
+        finish(&again, NULL);
+        run_until(&f->loop, again.ended);
+    }
+    free(x);
+}
+
 #define WITH(test) cmocka_unit_test_setup_teardown(test, whole_setup, whole_teardown)
 
 int main(void)
@@ -228,6 +295,8 @@ int main(void)
         WITH(what_cannot_be_taken_up_is_refused_and_disturbs_nothing),
         WITH(client_that_breaks_the_rules_loses_its_stream_and_no_other),
         WITH(agent_stops_with_streams_that_wait_for_their_clients),
+        WITH(a_stream_that_nobody_comes_for_is_over),
+        WITH(so_many_are_kept_and_no_more),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -17,6 +17,7 @@ struct fixture {
     struct net_tls *tls;
     struct agent *agent;
     bool stopped;
+    int64_t cut_ms; /* of the next agent */
 };
 
 static inline void open_agent(struct fixture *f)
@@ -32,6 +33,7 @@ static inline void open_agent(struct fixture *f)
                              .run_dir = f->dir,
                              .masters = masters,
                              .node_ip = "192.0.2.1",
+                             .cut_ms = f->cut_ms,
                              .hollow = true};
     if (agent_new(&c, &f->agent, &err) != 0) {
         fail_msg("%s", err.message);
