@@ -12,7 +12,7 @@ int claim_adopt(struct reconcile_out *out, const struct object *o, const struct 
     assert(str_empty(o->owner_uid) && !o->deleting);
     struct value *doc = object_to_value(out->arena, o);
     owner_add(out->arena, doc, owner);
-    reconcile_note(out, "adopts %s %.*s", o->kind->singular, STR_ARG(o->name));
+    DECIDED(out, REASON_ADOPTS, .what = str_of(o->kind->singular), .more = o->name);
     return txn_update_value(out->txn, o->kind, doc, TXN_PART_ALL, o->revision, err);
 }
 
@@ -21,7 +21,7 @@ static int release(struct reconcile_out *out, const struct object *o, const stru
     assert(str_eq(o->owner_uid, owner->uid));
     struct value *doc = object_to_value(out->arena, o);
     owner_remove(doc, owner->uid);
-    reconcile_note(out, "releases %s %.*s", o->kind->singular, STR_ARG(o->name));
+    DECIDED(out, REASON_RELEASES, .what = str_of(o->kind->singular), .more = o->name);
     return txn_update_value(out->txn, o->kind, doc, TXN_PART_ALL, o->revision, err);
 }
 

@@ -8,6 +8,7 @@
 
 #include "base/env.h"
 #include "base/log.h"
+#include "controllers/reason.h"
 #include "raft-store/store/txn.h"
 #include "raft-store/store/view.h"
 
@@ -49,9 +50,9 @@ struct reconcile_out {
      * changes behind its back meanwhile is the controller's matter. NULL = it came to the end. Soft state: the next
      * leader begins anew. */
     const struct object *left_at;
-    struct arena *arena; /* scratch, lives until the transaction was evaluated */
-    char note[256];      /* one line for traces: what was decided and why */
-    char violated[160];  /* not "": an assumption did not hold (CONTROLLER_CHECK): the transaction is thrown away */
+    struct arena *arena;        /* scratch, lives until the transaction was evaluated */
+    struct decisions decisions; /* what was decided and why (reconcile_decided) */
+    char violated[160]; /* not "": an assumption did not hold (CONTROLLER_CHECK): the transaction is thrown away */
 };
 /* For what must hold whatever is stored, in a reconcile, instead of assert: that would end the process, and then that
  * of the next leader, which reads the same state. False if it does not hold: the caller goes on or returns as it likes,

@@ -459,8 +459,10 @@ static int item_reconcile(struct controllers *c, struct item *it, int64_t *reque
         }
         item_leave_at(it, rv == 0 ? left_at : NULL);
     }
-    if (out.note[0] != '\0') {
-        log_debug(c->config.log, origin, "%.*s/%.*s: %s", STR_ARG(it->key.ns), STR_ARG(it->key.name), out.note);
+    if (out.decisions.count > 0 && c->config.log != NULL && c->config.log->level <= LOG_LEVEL_DEBUG) {
+        CLEANUP_BUF struct buf why = BUF_INIT;
+        decisions_write(&why, &out.decisions);
+        log_debug(c->config.log, origin, "%.*s/%.*s: %s", STR_ARG(it->key.ns), STR_ARG(it->key.name), buf_cstr(&why));
     }
     *requeue_after_ms = out.requeue_after_ms;
     *rest_ms = out.rest_ms;

@@ -210,17 +210,12 @@ void requeue_in(struct reconcile_out *out, int64_t after_ms)
     }
 }
 
-void reconcile_note(struct reconcile_out *out, const char *fmt, ...)
+void reconcile_decided(struct reconcile_out *out, const struct decision *d)
 {
-    size_t used = strlen(out->note);
-    if (used > 0 && used + 3 < sizeof out->note) {
-        memcpy(out->note + used, "; ", 3);
-        used += 2;
-    }
-    va_list ap;
-    va_start(ap, fmt);
-    vsnprintf(out->note + used, sizeof out->note - used, fmt, ap);
-    va_end(ap);
+    struct decision mine = *d;
+    mine.what.p = d->what.n == 0 ? NULL : arena_strndup(out->arena, d->what.p, d->what.n);
+    mine.more.p = d->more.n == 0 ? NULL : arena_strndup(out->arena, d->more.p, d->more.n);
+    decisions_add(&out->decisions, &mine);
 }
 
 int64_t int_or_percent(const struct value *v, int64_t total, bool round_up, const char *fallback)

@@ -66,7 +66,9 @@ void object_list_add(struct arena *a, struct object_list *l, const struct object
 /* ---- Results ---- */
 /* Ask to be called again; the earliest wish stands. */
 void requeue_in(struct reconcile_out *out, int64_t after_ms);
-void reconcile_note(struct reconcile_out *out, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* What was decided and why. Its words are copied into out->arena. */
+void reconcile_decided(struct reconcile_out *out, const struct decision *d);
+#define DECIDED(out, ...) reconcile_decided((out), &(struct decision){.reason = __VA_ARGS__})
 /* "25%" of total, or a number; rounded up or down. fallback when v is NULL. */
 int64_t int_or_percent(const struct value *v, int64_t total, bool round_up, const char *fallback);
 /* A map function: the object itself is the key. */

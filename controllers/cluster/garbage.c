@@ -88,7 +88,7 @@ static int finalizer_drop(struct reconcile_out *out, const struct object *o, con
     if (value_count(value_get(metadata, "finalizers")) == 0) {
         value_remove(metadata, "finalizers");
     }
-    reconcile_note(out, "takes off finalizer %s", name);
+    DECIDED(out, REASON_TAKES_OFF_FINALIZER, .what = str_of(name));
     return txn_update_value(out->txn, o->kind, doc, TXN_PART_ALL, o->revision, err);
 }
 
@@ -110,7 +110,7 @@ static int orphan_dependents(const struct reconcile_in *in, struct reconcile_out
             return rv;
         }
     }
-    reconcile_note(out, "orphans %u", count);
+    DECIDED(out, REASON_ORPHANS, .count = count);
     return finalizer_drop(out, o, FINALIZER_ORPHAN, err);
 }
 
@@ -181,7 +181,7 @@ static int foreground_step(const struct reconcile_in *in, struct reconcile_out *
             return rv;
         }
     }
-    reconcile_note(out, "waits for %u dependents, deletes %u", blocking, deleted);
+    DECIDED(out, REASON_WAITS_FOR_DEPENDENTS, .count = blocking, .other = deleted);
     return blocking == 0 ? finalizer_drop(out, o, FINALIZER_FOREGROUND, err) : 0;
 }
 
@@ -199,7 +199,7 @@ static int owners_check(const struct reconcile_in *in, struct reconcile_out *out
                                                  .policy = states[OWNER_WAITING] > 0 && has_dependents(in->view, o)
                                                                ? DELETION_FOREGROUND
                                                                : DELETION_DEFAULT};
-        reconcile_note(out, "no owner is left");
+        DECIDED(out, REASON_NO_OWNER_LEFT);
         return o->deleting ? 0 : deletion_request(out->txn, out->arena, o, &options, in->wall_ms, err);
     }
     if (states[OWNER_GONE] + states[OWNER_WAITING] > 0) {
@@ -209,7 +209,7 @@ static int owners_check(const struct reconcile_in *in, struct reconcile_out *out
                 owner_remove(doc, mp_str(mp_get(it.value, "uid")));
             }
         }
-        reconcile_note(out, "drops references to owners that are gone");
+        DECIDED(out, REASON_DROPS_OWNERS);
         return txn_update_value(out->txn, o->kind, doc, TXN_PART_ALL, o->revision, err);
     }
     return 0;

@@ -96,7 +96,7 @@ static int remains_tell(const struct reconcile_in *in, struct reconcile_out *out
 
 static int namespace_finish(struct reconcile_out *out, const struct object *o, struct error *err)
 {
-    reconcile_note(out, "is empty");
+    DECIDED(out, REASON_IS_EMPTY);
     if (mp_count(mp_path(object_mp(o), "metadata.finalizers")) == 0) {
         txn_delete(out->txn, o);
         return 0;
@@ -120,7 +120,7 @@ static int namespace_reconcile(const struct reconcile_in *in, struct reconcile_o
     remains_count(in->view, o->name, &remains);
     int rv = contents_delete(in, out, o->name, &remains, err);
     if (rv == 0) {
-        reconcile_note(out, "%u left, %u deleted now", remains.total, remains.asked);
+        DECIDED(out, REASON_STILL_FULL, .count = remains.total, .other = remains.asked);
         /* What went at once with this transaction calls again; only what lingers is worth telling. */
         rv = remains.total == 0              ? namespace_finish(out, o, err)
              : remains.total > remains.asked ? remains_tell(in, out, o, &remains, err)

@@ -18,9 +18,9 @@
 /* ---- Single pods ---- */
 
 static int force_delete(const struct reconcile_in *in, struct reconcile_out *out, const struct object *pod,
-                        const char *why, struct error *err)
+                        enum reason why, struct error *err)
 {
-    reconcile_note(out, "%s", why);
+    DECIDED(out, why);
     return pod_delete(out->txn, out->arena, pod, 0, in->wall_ms, err);
 }
 
@@ -31,7 +31,7 @@ static int node_missing(const struct reconcile_in *in, struct reconcile_out *out
     if (condition_is(c, "True") && str_is(mp_str(mp_get(c, "reason")), "DeletionByPodGC")) {
         int64_t at_ms = time_of_mp(mp_get(c, "lastTransitionTime")) + QUARANTINE_MS;
         if (at_ms <= in->wall_ms) {
-            return force_delete(in, out, pod, "its node is gone", err);
+            return force_delete(in, out, pod, REASON_NODE_GONE, err);
         }
         requeue_in(out, at_ms - in->wall_ms);
         return 0;
@@ -40,7 +40,7 @@ static int node_missing(const struct reconcile_in *in, struct reconcile_out *out
     condition_set(out->arena, status, "DisruptionTarget", "True", "DeletionByPodGC", "PodGC: node no longer exists",
                   in->wall_ms, false);
     requeue_in(out, QUARANTINE_MS);
-    reconcile_note(out, "its node is missing");
+    DECIDED(out, REASON_NODE_MISSING);
     return txn_update_value(out->txn, pod->kind, doc, TXN_PART_STATUS, pod->revision, err);
 }
 
@@ -49,7 +49,7 @@ static int node_present(const struct reconcile_in *in, struct reconcile_out *out
                         const struct object *node, struct error *err)
 {
     if (pod->deleting && node_has_taint(node, TAINT_OUT_OF_SERVICE, NULL) && !node_ready(node)) {
-        return force_delete(in, out, pod, "its node is out of service", err);
+        return force_delete(in, out, pod, REASON_NODE_OUT_OF_SERVICE, err);
     }
     struct mp c = condition_mp(pod, "DisruptionTarget");
     if (!condition_is(c, "True") || !str_is(mp_str(mp_get(c, "reason")), "DeletionByPodGC")) {
@@ -68,7 +68,7 @@ static int pod_reconcile(const struct reconcile_in *in, struct reconcile_out *ou
     }
     if (str_empty(pod_node(pod))) {
         bool stuck = pod->deleting && mp_count(mp_path(object_mp(pod), "metadata.finalizers")) == 0;
-        return stuck ? force_delete(in, out, pod, "deleted before it was bound", err) : 0;
+        return stuck ? force_delete(in, out, pod, REASON_NEVER_BOUND, err) : 0;
     }
     const struct object *node = view_get(in->view, kind_of(KIND_NODE), STR_NONE, pod_node(pod));
     return node == NULL ? node_missing(in, out, pod, err) : node_present(in, out, pod, node, err);
@@ -108,7 +108,7 @@ static int finished_trim(const struct reconcile_in *in, struct reconcile_out *ou
             return rv;
         }
     }
-    reconcile_note(out, "%u finished pods too many", surplus);
+    DECIDED(out, REASON_TOO_MANY_FINISHED, .count = surplus);
     if (surplus > CONTROLLER_BATCH_MAX) {
         requeue_in(out, 1);
     }

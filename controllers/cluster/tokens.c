@@ -27,7 +27,7 @@ static int tokens_reconcile(const struct reconcile_in *in, struct reconcile_out 
     if (until_ms > in->wall_ms) {
         requeue_in(out, until_ms - in->wall_ms);
     } else if (until_ms != 0) {
-        reconcile_note(out, "it has expired");
+        DECIDED(out, REASON_EXPIRED);
         txn_delete(out->txn, o);
     }
     return 0;

@@ -133,7 +133,7 @@ static int ipam_reconcile(const struct reconcile_in *in, struct reconcile_out *o
         }
     }
     if (denied > 0) {
-        reconcile_note(out, "no range is free for %u nodes", denied);
+        DECIDED(out, REASON_NO_RANGE_FREE, .count = denied);
     }
     return rv;
 }

@@ -59,7 +59,7 @@ static void heartbeat_judge(struct node *n)
         return;
     }
     conditions_unknown(n);
-    reconcile_note(n->out, "silent for %lld ms", (long long)age_ms);
+    DECIDED(n->out, REASON_NODE_SILENT, .count = age_ms);
     controller_event(n->out, n->in, n->obj, "Normal", "NodeNotReady", COMPONENT,
                      "Node %.*s status is now: NodeNotReady", STR_ARG(n->obj->name));
 }
@@ -140,7 +140,7 @@ static void taint_date(struct node *n, struct value *taint)
 {
     if (time_of(value_get(taint, "timeAdded")) > n->in->wall_ms) {
         value_set(n->out->arena, taint, "timeAdded", value_time(n->out->arena, n->in->wall_ms));
-        reconcile_note(n->out, "a taint dated in the future is dated anew");
+        DECIDED(n->out, REASON_TAINT_REDATED);
         n->dirty = true;
     }
 }
@@ -168,7 +168,8 @@ static void taints_keep(struct node *n)
             value_set(a, t, "timeAdded", value_time(a, n->in->wall_ms));
             value_append(a, value_ensure_list(a, spec, "taints"), t);
         }
-        reconcile_note(n->out, "%s %s:%s", present ? "untaints" : "taints", row->key, row->effect);
+        DECIDED(n->out, present ? REASON_UNTAINTS : REASON_TAINTS, .what = str_of(row->key),
+                .more = str_of(row->effect));
         n->dirty = true;
     }
     if (value_get(spec, "taints") != NULL && value_count(value_get(spec, "taints")) == 0) {

@@ -62,11 +62,11 @@ static int eviction_reconcile(const struct reconcile_in *in, struct reconcile_ou
         return 0;
     }
     if (by_lost_node(node) && !any_node_ready(in->view)) {
-        reconcile_note(out, "no node is ready: waits");
+        DECIDED(out, REASON_NO_NODE_READY);
         requeue_in(out, ALL_LOST_RETRY_MS);
         return 0;
     }
-    reconcile_note(out, "evicted from %.*s", STR_ARG(node->name));
+    DECIDED(out, REASON_EVICTED, .what = node->name);
     controller_event(out, in, pod, "Normal", "TaintManagerEviction", COMPONENT, "Marking for deletion Pod %.*s/%.*s",
                      STR_ARG(pod->ns), STR_ARG(pod->name));
     return pod_delete(out->txn, out->arena, pod, -1, in->wall_ms, err);

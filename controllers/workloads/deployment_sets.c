@@ -144,7 +144,7 @@ static int adopt(void *data, const struct object *o, struct error *err)
     struct deployment_rs *rs = set_read(d, o);
     owner_add(d->a, rs->doc, d->obj);
     rs->dirty = true;
-    reconcile_note(d->out, "adopts replicaset %.*s", STR_ARG(o->name));
+    DECIDED(d->out, REASON_ADOPTS, .what = str_of(o->kind->singular), .more = o->name);
     return 0;
 }
 
@@ -292,7 +292,7 @@ static void latest_impossible(struct deployment *d, struct str name)
     if (deployment_has_deadline(d) && !str_is(reason, DEPLOYMENT_DEADLINE_EXCEEDED)) {
         deployment_condition(d, "Progressing", "False", DEPLOYMENT_CREATE_ERROR, "%s", message);
     }
-    reconcile_note(d->out, "the name of its replica set would be too long");
+    DECIDED(d->out, REASON_SET_NAME_TOO_LONG);
 }
 
 static void latest_create(struct deployment *d)
@@ -311,7 +311,7 @@ static void latest_create(struct deployment *d)
     if (view_get(d->in->view, kind_of(KIND_REPLICASET), d->obj->ns, name) != NULL) {
         /* Somebody else's, or another template with the same hash: the next reconcile takes another name. */
         d->dirty |= status_set_int(d->a, d->status, "collisionCount", collisions + 1, false);
-        reconcile_note(d->out, "name %.*s is taken", STR_ARG(name));
+        DECIDED(d->out, REASON_SET_NAME_TAKEN, .what = name);
         return;
     }
     struct deployment_rs *rs = arena_alloc(d->a, sizeof *rs);
@@ -326,7 +326,7 @@ static void latest_create(struct deployment *d)
     latest_annotate(d, rs, revision);
     sizes_annotate(d, rs);
     rs->dirty = true;
-    reconcile_note(d->out, "makes %.*s with %lld", STR_ARG(name), (long long)rs->replicas);
+    DECIDED(d->out, REASON_MAKES_SET, .what = name, .count = rs->replicas);
     if (rs->replicas > 0) {
         controller_event(d->out, d->in, d->obj, "Normal", "ScalingReplicaSet", DEPLOYMENT_COMPONENT,
                          "Scaled up replica set %.*s to %lld", STR_ARG(name), (long long)rs->replicas);
@@ -363,7 +363,7 @@ void deployment_scale_to(struct deployment *d, struct deployment_rs *rs, int64_t
     controller_event(d->out, d->in, d->obj, "Normal", "ScalingReplicaSet", DEPLOYMENT_COMPONENT,
                      "Scaled %s replica set %.*s to %lld from %lld", replicas > rs->replicas ? "up" : "down",
                      STR_ARG(rs->name), (long long)replicas, (long long)rs->replicas);
-    reconcile_note(d->out, "%.*s %lld -> %lld", STR_ARG(rs->name), (long long)rs->replicas, (long long)replicas);
+    DECIDED(d->out, REASON_SCALES_SET, .what = rs->name, .count = rs->replicas, .other = replicas);
     value_set(d->a, value_ensure_map(d->a, rs->doc, "spec"), "replicas", value_int(d->a, replicas));
     rs->replicas = replicas;
     rs->dirty = true;
@@ -394,7 +394,7 @@ void deployment_history_trim(struct deployment *d)
         if (rs->replicas == 0 && rs->status_replicas == 0 && !rs->dirty &&
             value_path_int(rs->doc, "status.observedGeneration", 0) >= rs->obj->generation) {
             rs->drop = true;
-            reconcile_note(d->out, "forgets %.*s", STR_ARG(rs->name));
+            DECIDED(d->out, REASON_FORGETS_SET, .what = rs->name);
         }
     }
 }

@@ -163,7 +163,7 @@ static void progress_write(struct deployment *d, const struct counts *before)
     } else if (at_ms > 0 && at_ms <= d->in->wall_ms) {
         deployment_condition(d, "Progressing", "False", DEPLOYMENT_DEADLINE_EXCEEDED, "%s has timed out progressing.",
                              subject(d));
-        reconcile_note(d->out, "progress deadline exceeded");
+        DECIDED(d->out, REASON_DEADLINE_EXCEEDED);
     }
 }
 

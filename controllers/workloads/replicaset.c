@@ -172,7 +172,7 @@ static int pods_create(struct rs *rs, unsigned wanted, struct error *err)
     struct arena *a = rs->out->arena;
     const struct view *view = rs->in->view;
     if (namespace_closed(view, rs->obj->ns)) {
-        reconcile_note(rs->out, "namespace is closed");
+        DECIDED(rs->out, REASON_NAMESPACE_CLOSED);
         return 0;
     }
     const struct value *doc = object_to_value(a, rs->obj);
@@ -203,7 +203,7 @@ static int pods_create(struct rs *rs, unsigned wanted, struct error *err)
         controller_event(rs->out, rs->in, rs->obj, "Normal", "SuccessfulCreate", COMPONENT,
                          "Created %u pods, the last of them %.*s", rs->created, STR_ARG(name));
     }
-    reconcile_note(rs->out, "creates %u pods", rs->created);
+    DECIDED(rs->out, REASON_CREATES_PODS, .count = rs->created);
     if (rs->counts.unplaced > UNPLACED_FREE) {
         rs->out->rest_ms = MIN(rs->counts.unplaced * PACE_MS / 1000, PACE_MAX_MS);
         requeue_in(rs->out, rs->out->rest_ms);
@@ -301,7 +301,7 @@ static int pods_delete(struct rs *rs, unsigned surplus, struct error *err)
     for (unsigned i = count; i < rs->active.count; i++) {
         pod_count(rs, rs->active.items[i]);
     }
-    reconcile_note(rs->out, "deletes %u pods", count);
+    DECIDED(rs->out, REASON_DELETES_PODS, .count = count);
     return 0;
 }
 
