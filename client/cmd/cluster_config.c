@@ -55,7 +55,7 @@ static int run_show(struct rctl *r)
         fprintf(r->out, "%-31s%-18s%s\n", arena_printf(&r->arena, "%s:", s->key), setting_text(r, s, o), s->doc);
     }
     struct mp level = o == NULL ? mp_of(NULL, 0) : mp_path(object_mp(o), "status.featureLevel");
-    if (mp_type(level) == MP_INT) {
+    if (mp_type(level) != MP_NONE) {
         fprintf(r->out, "%-31s%-18lld%s\n", "featureLevel:", (long long)mp_int(level, 0), "what all masters can do");
     }
     if (o == NULL) {

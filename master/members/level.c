@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "master/record.h"
+#include "proto/facts/cluster.h"
 #include "proto/schema/release.h"
 
 #define MEMBERS_MAX 64u
@@ -158,6 +159,22 @@ static void raised(const struct txn_result *result, const struct error *error, v
     }
 }
 
+/* The level for people to see: ClusterConfiguration's status. What counts is the record. Returns 1 if there was something
+ * to write, 0 if not. */
+static int show(struct master *m, struct arena *a, struct txn *t, unsigned level, struct error *err)
+{
+    const struct kind *k = kind_by_id(KIND_CLUSTERCONFIGURATION);
+    const struct object *o = view_get(store_tip(replica_store(m->replica)), k, STR_NONE, STR(CLUSTER_CONFIG_NAME));
+    if (o == NULL || level == 0 || mp_int(mp_path(object_mp(o), "status.featureLevel"), 0) == (int64_t)level) {
+        return 0; /* a cluster that was made before there was one has none */
+    }
+    struct value *doc = object_to_value(a, o);
+    value_set(a, value_ensure_map(a, doc, "status"), "featureLevel", value_int(a, level));
+    int rv = txn_update_value(t, k, doc, TXN_PART_STATUS, o->revision, err);
+    return rv != 0 ? rv : 1;
+}
+
+/* level: higher than the cluster's, or the same, which is shown where it is not yet. */
 static void raise_to(struct master *m, unsigned level)
 {
     CLEANUP_ARENA struct arena a;
@@ -165,12 +182,18 @@ static void raise_to(struct master *m, unsigned level)
     struct txn t;
     struct error err = {0};
     arena_init(&a);
-    if (!record_open(m, &a, &r)) {
+    bool higher = level > level_cluster(m);
+    if (higher && !record_open(m, &a, &r)) {
         return;
     }
-    value_set(&a, r.data, RECORD_LEVEL, value_strf(&a, "%u", level));
     txn_init(&t, "level");
-    if (record_put(&r, &t, &err) == 0) {
+    int shown = show(m, &a, &t, level, &err);
+    int rv = shown < 0 ? shown : 0;
+    if (higher && rv == 0) {
+        value_set(&a, r.data, RECORD_LEVEL, value_strf(&a, "%u", level));
+        rv = record_put(&r, &t, &err);
+    }
+    if (rv == 0 && (higher || shown > 0)) {
         m->levels->raising = true;
         replica_submit(m->replica, &t, raised, m, &err);
         master_wake(m);
@@ -188,6 +211,8 @@ void level_tick(struct master *m)
     if (may_rise && !l->raising && !replica_changing(m->replica) && lowest(m, members, n, &level) &&
         level > level_cluster(m)) {
         raise_to(m, level);
+    } else if (replica_leading(m->replica) && !l->raising) {
+        raise_to(m, level_cluster(m));
     }
     if (may_rise || l->ticks++ % ASK_EVERY == 0) {
         ask_all(m, members, n);

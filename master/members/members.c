@@ -133,6 +133,16 @@ static void create_cluster_config(struct master *m, struct arena *a, struct txn 
     }
 }
 
+/* A new cluster has one voter, this program: it begins with all that it can, and its first objects may be of any kind. */
+static void begin_level(struct master *m, struct value *record, struct arena *a)
+{
+    struct replica_member members[2];
+    if (replica_members(m->replica, members, ARRAY_SIZE(members)) == 1) {
+        value_set(a, record, RECORD_LEVEL, value_strf(a, "%u", release.level));
+        store_set_level(replica_store(m->replica), release.level);
+    }
+}
+
 void members_bootstrap(struct master *m)
 {
     CLEANUP_ARENA struct arena a;
@@ -149,6 +159,7 @@ void members_bootstrap(struct master *m)
         struct value *data = value_ensure_map(&a, doc, "data");
         value_set(&a, data, "name", value_cstr(&a, m->config.cluster));
         value_set(&a, data, "nextMasterId", value_strf(&a, "%" PRIu64, m->config.id + 1));
+        begin_level(m, data, &a);
         txn_create_value(&t, k, doc, &err);
     }
     create_cluster_config(m, &a, &t);

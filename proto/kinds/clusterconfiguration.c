@@ -1,6 +1,7 @@
 /* What holds for the whole cluster: one object, "cluster". See proto/facts/cluster.h. */
 #include "proto/facts/cluster.h"
 #include "proto/kinds/kinds.h"
+#include "proto/schema/release.h"
 
 /* clang-format off */
 SCHEMA_STATIC(networking, "ClusterNetworking", "Addresses, ports and names.",
@@ -20,7 +21,7 @@ SCHEMA_STATIC(spec, "ClusterConfigurationSpec", "What the cluster is to be.",
           "A node that was silent for so long is not ready. Unset: what the masters were started with (40)."));
 
 SCHEMA_STATIC(status, "ClusterConfigurationStatus", "What the masters know of it.",
-    INT64("featureLevel", "What all masters can do, and may therefore be written; it only grows."));
+    INT64("featureLevel", "What all masters can do, and may therefore be written; it only grows. Written by the leader."));
 
 SCHEMA_STATIC(clusterconfiguration, "ClusterConfiguration", "What holds for the whole cluster; there is one, named cluster.",
     TYPE_META,
@@ -114,6 +115,7 @@ const struct kind kind_clusterconfiguration = {
     .plural = "clusterconfigurations",
     .singular = "clusterconfiguration",
     .short_names = "",
+    .since = RELEASE_LEVEL_CARRIED,
     .has_status = true,
     .has_generation = true,
     .schema = &clusterconfiguration,

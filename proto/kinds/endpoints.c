@@ -6,6 +6,7 @@
 #include "base/strmap.h"
 #include "proto/kinds/kinds.h"
 #include "proto/kinds/service.h"
+#include "proto/schema/release.h"
 
 #define ENDPOINTS_MAX 1000u /* of one EndpointSlice */
 #define ADDRESSES_MAX 100u  /* of one of them */
@@ -275,6 +276,7 @@ static const struct column slice_columns[] = {
 
 const struct kind kind_endpoints = {
     .id = KIND_ENDPOINTS,
+    .since = RELEASE_LEVEL_CARRIED,
     .name = "Endpoints",
     .api_version = "v1",
     .plural = "endpoints",
@@ -291,6 +293,7 @@ const struct kind kind_endpoints = {
 
 const struct kind kind_endpointslice = {
     .id = KIND_ENDPOINTSLICE,
+    .since = RELEASE_LEVEL_CARRIED,
     .name = "EndpointSlice",
     .api_version = "discovery.k8s.io/v1",
     .plural = "endpointslices",

@@ -6,6 +6,7 @@
 #include "proto/facts/cidr.h"
 #include "proto/facts/claim.h"
 #include "proto/kinds/kinds.h"
+#include "proto/schema/release.h"
 
 #define UNCARRIED_WHY "no node carries the traffic of services yet"
 
@@ -414,6 +415,7 @@ static const struct kind_related related[] = {{.kind = KIND_ENDPOINTSLICE, .labe
 
 const struct kind kind_service = {
     .id = KIND_SERVICE,
+    .since = RELEASE_LEVEL_CARRIED,
     .name = "Service",
     .api_version = "v1",
     .plural = "services",

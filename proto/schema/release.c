@@ -2,4 +2,4 @@
 
 #include <stddef.h>
 
-const struct release release = {.level = 1, .newest = 0, .entry_flags = 0, .entry_extra = NULL};
+const struct release release = {.level = 1, .newest = 1, .entry_flags = 0, .entry_extra = NULL};

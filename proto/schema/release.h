@@ -10,6 +10,8 @@
 #ifndef PROTO_SCHEMA_RELEASE_H
 #define PROTO_SCHEMA_RELEASE_H
 
+/* Kinds that came with the level 1. */
+#define RELEASE_LEVEL_CARRIED 1u
 /* From this level on a transaction counts one revision for each object that it changes. */
 #define RELEASE_LEVEL_NUMBERS 1u
 

@@ -10,6 +10,7 @@ static void what_holds_for_the_cluster_is_shown_and_set(void **state)
 {
     struct habits *h = *state;
     habits_until(h, "test $(rctl get nodes -o jsonpath='{.items[*].spec.podCIDR}' | wc -w) = 2");
+    habits_until(h, "rctl cluster show | grep -q '^featureLevel:  *1  *what all masters can do'");
     static const struct habit rows[] = {
         {"rctl cluster show", NULL, 0,
          "clusterName:\npodSubnet:                     10.244.0.0/16\nnodeCIDRMaskSize:\n24"},

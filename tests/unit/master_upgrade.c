@@ -59,9 +59,15 @@ static int64_t ask(struct upgrade *u, unsigned at, const char *what)
     return n;
 }
 
+/* The level, and that the object which people look at says so. */
 static void wait_level(struct upgrade *u, unsigned at, int64_t level)
 {
+    struct client *c = client_admin(u->s.kit, at);
     wait_for(&u->s, "the feature level", ask(u, at, "featureLevel") == level);
+    wait_for(&u->s, "the feature level in the cluster's configuration",
+             call(c, "get", "{kind: ClusterConfiguration, name: cluster}") == 0 &&
+                 int_at(c, "object.status.featureLevel") == level);
+    client_close(c);
 }
 
 /* Stops master i, starts it with the other program, and writes through `by` until it has caught up. */
