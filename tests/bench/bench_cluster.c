@@ -2,6 +2,7 @@
  *
  * usage: bench_cluster [--config FILE] [--seconds S] [--value BYTES] [--leader PID --ca DIR] WHAT N
  *   writes N          updates of 256-byte ConfigMaps with N in flight over 8 connections to the leader: 1/s, p50, p99
+ *   patches N         merge patches of their value, likewise
  *   gets N            linearizable gets of them, N in flight
  *   gets-follower N   the same, asked of a master that does not lead
  *   gets-stale N      gets at the leader that need not be current
@@ -60,7 +61,7 @@ static int usage(void)
 {
     fprintf(stderr,
             "usage: bench_cluster [--config FILE] [--seconds S] [--value BYTES] [--leader PID --ca DIR] writes N | "
-            "gets N | "
+            "patches N | gets N | "
             "gets-follower N | gets-stale N | "
             "watch N | range N | fill N | stall N | catch-up PORT | failover PID | rollout N | feeds N | restart N\n");
     return 2;
@@ -77,7 +78,7 @@ static int run(struct kit *k, const char *what, unsigned n, const struct options
 {
     const struct load_kind *kind = load_find(what);
     if (kind != NULL) {
-        load_bench(k, kind, n, o->value_bytes, o->seconds);
+        load_bench(k, kind, n, o->value_bytes, o->seconds, o->leader);
         return 0;
     }
     if (strcmp(what, "watch") == 0) {

@@ -1,6 +1,5 @@
 #include "tests/bench/bench_feeds.h"
 
-#include <dirent.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -303,26 +302,6 @@ static void send_configmap(struct feeds *f)
 
 /* ---- Measuring ---- */
 
-static uint64_t cpu_us(pid_t pid)
-{
-    char path[300];
-    uint64_t sum = 0, ns;
-    snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
-    DIR *dir = opendir(path);
-    for (struct dirent *e; dir != NULL && (e = readdir(dir)) != NULL;) {
-        snprintf(path, sizeof path, "/proc/%d/task/%.200s/schedstat", (int)pid, e->d_name);
-        FILE *file = e->d_name[0] == '.' ? NULL : fopen(path, "re");
-        if (file != NULL) {
-            sum += fscanf(file, "%" SCNu64, &ns) == 1 ? ns / 1000 : 0;
-            fclose(file);
-        }
-    }
-    if (dir != NULL) {
-        closedir(dir);
-    }
-    return sum;
-}
-
 static int64_t longest_turn_us(struct kit *k)
 {
     CLEANUP_BUF struct buf out = BUF_INIT;
@@ -350,7 +329,7 @@ static void measure(struct feeds *f, const char *what, void (*send)(struct feeds
 {
     char name[80];
     loop(f, send, inflight, SETTLE_S);
-    uint64_t cpu = cpu_us(leader), start = kit_now_us();
+    uint64_t cpu = kit_cpu_us(leader), start = kit_now_us();
     f->measuring = true;
     f->watched = f->events = f->refs = 0;
     loop(f, send, inflight, seconds);
@@ -360,7 +339,7 @@ static void measure(struct feeds *f, const char *what, void (*send)(struct feeds
     snprintf(name, sizeof name, "feeds_%u_%s", f->count, what);
     kit_line(name, n / took_s, "1/s");
     snprintf(name, sizeof name, "feeds_%u_%s_cpu", f->count, what);
-    kit_line(name, (double)(cpu_us(leader) - cpu) / n, "us");
+    kit_line(name, (double)(kit_cpu_us(leader) - cpu) / n, "us");
     snprintf(name, sizeof name, "feeds_%u_%s_turn", f->count, what);
     kit_line(name, (double)longest_turn_us(f->kit) / 1000, "ms");
     snprintf(name, sizeof name, "feeds_%u_%s_told", f->count, what); /* events to agents for each */

@@ -1,5 +1,7 @@
 #include "tests/bench/bench_kit.h"
 
+#include <dirent.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -193,4 +195,24 @@ void kit_line(const char *name, double value, const char *unit)
 {
     printf(value >= 1000 ? "bench %s %.0f %s\n" : "bench %s %.3g %s\n", name, value, unit);
     fflush(stdout);
+}
+
+uint64_t kit_cpu_us(pid_t pid)
+{
+    char path[300];
+    uint64_t sum = 0, ns;
+    snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
+    DIR *dir = opendir(path);
+    for (struct dirent *e; dir != NULL && (e = readdir(dir)) != NULL;) {
+        snprintf(path, sizeof path, "/proc/%d/task/%.200s/schedstat", (int)pid, e->d_name);
+        FILE *file = e->d_name[0] == '.' ? NULL : fopen(path, "re");
+        if (file != NULL) {
+            sum += fscanf(file, "%" SCNu64, &ns) == 1 ? ns / 1000 : 0;
+            fclose(file);
+        }
+    }
+    if (dir != NULL) {
+        closedir(dir);
+    }
+    return sum;
 }

@@ -22,6 +22,8 @@ struct kit {
 /* Exits with a message if the configuration is missing or wrong. */
 void kit_open(struct kit *k, const char *config_path);
 void kit_close(struct kit *k);
+/* What all threads of a process have been on a core; 0 if there is none (any more). */
+uint64_t kit_cpu_us(pid_t pid);
 /* KIT_SESSIONS connections to the leader (follows hello); exits if there is none within 10 s. */
 void kit_connect_leader(struct kit *k);
 void kit_connect_follower(struct kit *k);

@@ -8,6 +8,7 @@
 
 static const struct load_kind kinds[] = {
     {"writes", "writes", LOAD_UPDATE, false, false},
+    {"patches", "patches", LOAD_PATCH, false, false},
     {"gets", "gets", LOAD_GET, false, false},
     {"gets-follower", "follower_gets", LOAD_GET, true, false},
     {"gets-stale", "stale_gets", LOAD_GET, false, true},
@@ -29,7 +30,8 @@ void load_key_name(char out[32], unsigned i)
     snprintf(out, 32, "bench-%06u", i);
 }
 
-void load_object_params(struct buf *b, const char *ns, const char *name, unsigned value_bytes, uint64_t salt)
+/* {v: a value that no other salt gives} */
+static void write_data(struct buf *b, unsigned value_bytes, uint64_t salt)
 {
     char *value = xmalloc(value_bytes);
     struct rng rng = {salt};
@@ -40,6 +42,13 @@ void load_object_params(struct buf *b, const char *ns, const char *name, unsigne
         }
     }
     mp_write_map(b, 1);
+    mp_write_key_str(b, "v", (struct str){value, value_bytes});
+    free(value);
+}
+
+void load_object_params(struct buf *b, const char *ns, const char *name, unsigned value_bytes, uint64_t salt)
+{
+    mp_write_map(b, 1);
     mp_write_cstr(b, "object");
     mp_write_map(b, 4);
     mp_write_key_str(b, "apiVersion", STR("v1"));
@@ -49,9 +58,20 @@ void load_object_params(struct buf *b, const char *ns, const char *name, unsigne
     mp_write_key_str(b, "name", str_of(name));
     mp_write_key_str(b, "namespace", str_of(ns));
     mp_write_cstr(b, "data");
+    write_data(b, value_bytes, salt);
+}
+
+static void patch_params(struct buf *b, const char *ns, const char *name, unsigned value_bytes, uint64_t salt)
+{
+    mp_write_map(b, 5);
+    mp_write_key_str(b, "kind", STR("ConfigMap"));
+    mp_write_key_str(b, "namespace", str_of(ns));
+    mp_write_key_str(b, "name", str_of(name));
+    mp_write_key_str(b, "type", STR("merge"));
+    mp_write_cstr(b, "patch");
     mp_write_map(b, 1);
-    mp_write_key_str(b, "v", (struct str){value, value_bytes});
-    free(value);
+    mp_write_cstr(b, "data");
+    write_data(b, value_bytes, salt);
 }
 
 /* ---- The loop ---- */
@@ -85,7 +105,7 @@ static void on_answer(const struct rpc_result *result, void *data)
 
 static void issue(struct slot *s)
 {
-    static const char *const methods[] = {"create", "update", "get"};
+    static const char *const methods[] = {"create", "update", "patch", "get"};
     struct load *l = s->load;
     char name[32];
     struct buf b = BUF_INIT;
@@ -98,6 +118,8 @@ static void issue(struct slot *s)
         if (l->kind->stale) {
             mp_write_key_bool(&b, "stale", true);
         }
+    } else if (l->kind->type == LOAD_PATCH) {
+        patch_params(&b, l->ns, name, l->value_bytes, ++l->salt);
     } else {
         load_object_params(&b, l->ns, name, l->value_bytes, ++l->salt);
     }
@@ -170,7 +192,8 @@ void load_prepare(struct kit *k, const char *ns, unsigned keys, unsigned value_b
     samples_close(&create.samples);
 }
 
-void load_bench(struct kit *k, const struct load_kind *kind, unsigned inflight, unsigned value_bytes, double seconds)
+void load_bench(struct kit *k, const struct load_kind *kind, unsigned inflight, unsigned value_bytes, double seconds,
+                pid_t leader)
 {
     char suffix[32] = "";
     if (value_bytes != 0 && value_bytes != LOAD_VALUE) {
@@ -185,8 +208,13 @@ void load_bench(struct kit *k, const struct load_kind *kind, unsigned inflight, 
     load_run(&warm, inflight, seconds / 5);
     samples_close(&warm.samples);
     struct load l = {.kit = k, .kind = kind, .value_bytes = value_bytes};
-    uint64_t start = kit_now_us();
+    uint64_t start = kit_now_us(), cpu = kit_cpu_us(leader);
     load_run(&l, inflight, seconds);
     load_print(&l, suffix, inflight, (double)(kit_now_us() - start) / 1e6);
+    if (leader > 0) {
+        char line[64];
+        snprintf(line, sizeof line, "%s%s_%u_cpu", kind->line, suffix, inflight);
+        kit_line(line, (double)(kit_cpu_us(leader) - cpu) / (double)l.samples.count, "us");
+    }
     samples_close(&l.samples);
 }

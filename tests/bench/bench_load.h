@@ -8,7 +8,7 @@
 #define LOAD_KEYS  2000u /* what writes and gets go round */
 #define LOAD_VALUE 256u
 
-enum load_type { LOAD_CREATE, LOAD_UPDATE, LOAD_GET };
+enum load_type { LOAD_CREATE, LOAD_UPDATE, LOAD_PATCH, LOAD_GET };
 struct load_kind {
     const char *what, *line;
     enum load_type type;
@@ -36,7 +36,9 @@ void load_print(const struct load *l, const char *suffix, unsigned inflight, dou
 void load_namespace(struct kit *k, const char *ns);
 /* The same, and then the keys 0 .. keys-1 with values of value_bytes. */
 void load_prepare(struct kit *k, const char *ns, unsigned keys, unsigned value_bytes);
-void load_bench(struct kit *k, const struct load_kind *kind, unsigned inflight, unsigned value_bytes, double seconds);
+/* leader: whose CPU for each request is told; 0: not. */
+void load_bench(struct kit *k, const struct load_kind *kind, unsigned inflight, unsigned value_bytes, double seconds,
+                pid_t leader);
 
 void load_key_name(char out[32], unsigned i);
 /* {object: ConfigMap} */
