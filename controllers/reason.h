@@ -38,7 +38,8 @@
     X(ORPHANS, "orphans %n")                                                                                           \
     X(WAITS_FOR_DEPENDENTS, "waits for %n dependents, deletes %m")                                                     \
     X(NO_OWNER_LEFT, "no owner is left")                                                                               \
-    X(DROPS_OWNERS, "drops references to owners that are gone")
+    X(DROPS_OWNERS, "drops references to owners that are gone")                                                        \
+    X(SPREADS_PLACES, "%n places in %m slices")
 
 enum reason {
 #define X(name, text) REASON_##name,

@@ -313,7 +313,7 @@ static int slices_reconcile(const struct reconcile_in *in, struct reconcile_out 
     if (l.count == 0) {
         slice_add(&l, NULL, 0); /* empty: it says that there is nothing */
     }
-    reconcile_note(out, "%u places in %u slices", l.places.count, l.count);
+    DECIDED(out, REASON_SPREADS_PLACES, .count = l.places.count, .other = l.count);
     return slices_write(&l, err);
 }
 
