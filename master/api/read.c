@@ -91,21 +91,23 @@ static void pages_pin(struct list_pages *p, const struct view *v, int64_t now_ms
     p->next = (p->next + 1) % PAGES_MAX;
 }
 
-/* Token: base64 of msgpack [master id, revision, namespace, name]. */
-static void token_write(struct buf *out, uint64_t master, uint64_t revision, const struct object *last)
+/* Token: base64 of msgpack [master id, revision, namespace, name, objects of the pages so far]. */
+static void token_write(struct buf *out, uint64_t master, uint64_t revision, const struct object *last, uint64_t told)
 {
     CLEANUP_BUF struct buf b = BUF_INIT;
-    mp_write_array(&b, 4);
+    mp_write_array(&b, 5);
     mp_write_uint(&b, master);
     mp_write_uint(&b, revision);
     mp_write_str(&b, last->ns);
     mp_write_str(&b, last->name);
+    mp_write_uint(&b, told);
     base64_write(out, b.data, b.size);
 }
 
 struct list_token {
     uint64_t master, revision;
     struct str ns, name;
+    uint64_t told;
 };
 
 static bool token_read(struct arena *a, struct str text, struct list_token *t)
@@ -116,8 +118,8 @@ static bool token_read(struct arena *a, struct str text, struct list_token *t)
     }
     struct mp m = mp_of(arena_memdup(a, raw.data, raw.size), raw.size);
     uint32_t count;
-    return mp_read_array(&m, &count) && count == 4 && mp_read_uint(&m, &t->master) && mp_read_uint(&m, &t->revision) &&
-           mp_read_str(&m, &t->ns) && mp_read_str(&m, &t->name);
+    return mp_read_array(&m, &count) && count == 5 && mp_read_uint(&m, &t->master) && mp_read_uint(&m, &t->revision) &&
+           mp_read_str(&m, &t->ns) && mp_read_str(&m, &t->name) && mp_read_uint(&m, &t->told);
 }
 
 /* ---- list ---- */
@@ -141,6 +143,8 @@ struct listing {
     uint32_t count;
     struct object *last; /* a ref */
     bool more;
+    const struct kind *whole; /* all objects of this kind are listed; NULL: not all */
+    uint64_t told;            /* on the pages before */
 };
 
 void list_let_go(struct api_call *c)
@@ -153,15 +157,23 @@ void list_let_go(struct api_call *c)
     }
 }
 
+/* Counting what a selector or a namespace leaves would be as much as listing it. */
+static int64_t remaining(const struct listing *l)
+{
+    uint64_t all = l->whole == NULL ? 0 : view_count(l->view, l->whole);
+    return l->whole == NULL || l->told + l->count > all ? -1 : (int64_t)(all - l->told - l->count);
+}
+
 static void list_answer(struct api_call *c)
 {
     struct listing *l = c->listing;
     struct master *m = c->m;
     CLEANUP_BUF struct buf token = BUF_INIT;
-    struct api_listed listed = {.revision = view_revision(l->view), .more = l->more};
+    struct api_listed listed = {
+        .revision = view_revision(l->view), .more = l->more, .remaining = l->more ? remaining(l) : 0};
     if (l->more) {
         pages_pin(m->pages, l->view, env_now_ms(m->env));
-        token_write(&token, m->config.id, listed.revision, l->last);
+        token_write(&token, m->config.id, listed.revision, l->last, l->told + l->count);
         listed.token = buf_str(&token);
     }
     list_let_go(c);
@@ -236,6 +248,8 @@ void verb_list(struct api_call *c, const struct api_list *q)
     struct listing *l = arena_alloc(c->arena, sizeof *l);
     *l = (struct listing){.view = view_ref(v), .labels = labels, .fields = fields, .limit = q->limit};
     struct str ns = q->of.ns;
+    l->whole = labels == NULL && fields == NULL && ns.n == 0 ? k : NULL;
+    l->told = t.told > UINT32_MAX ? UINT32_MAX : t.told; /* the token went through other hands */
     CLEANUP_BUF struct buf key = BUF_INIT;
     enum view_index index;
     bool indexed = view_choose_index(v, k, ns, labels, fields, &index, &key);

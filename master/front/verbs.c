@@ -453,10 +453,14 @@ static void listed(struct api_call *api, const struct api_listed *l)
 {
     struct call *c = call_of(api);
     struct buf b = BUF_INIT;
-    mp_write_map(&b, l->more ? 3 : 2);
+    bool counted = l->more && l->remaining >= 0;
+    mp_write_map(&b, 2u + l->more + counted);
     mp_write_key_int(&b, "revision", (int64_t)l->revision);
     if (l->more) {
         mp_write_key_str(&b, "continue", l->token);
+    }
+    if (counted) {
+        mp_write_key_int(&b, "remaining", l->remaining);
     }
     mp_write_cstr(&b, "items");
     mp_write_array(&b, c->page_items);

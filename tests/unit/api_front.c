@@ -29,6 +29,7 @@ struct asked {
     bool over, later;
     struct error error; /* code 0: none */
     char token[256];    /* of the next page; "": none */
+    int64_t remaining;  /* behind this page */
     struct api_stream stream;
     struct watch *watch;
     struct buf batch;
@@ -89,6 +90,7 @@ static void text_listed(struct api_call *c, const struct api_listed *l)
     q->over = true;
     assert_int_equal(l->more, l->token.n > 0);
     assert_true(l->token.n < sizeof q->token);
+    q->remaining = l->remaining;
     snprintf(q->token, sizeof q->token, "%.*s", STR_ARG(l->token));
 }
 
@@ -423,6 +425,39 @@ static void test_a_list_goes_on_where_its_page_ended(void **state)
     done(first);
 }
 
+static struct asked *page(struct teller *t, const struct asked *before)
+{
+    struct asked *q = ask(t);
+    struct api_list list = {.of = {.kind = kind_by_id(KIND_CONFIGMAP)}, .limit = 2};
+    list.token = before == NULL ? STR_NONE : str_of(before->token);
+    verb_list(&q->api, &list);
+    await(q);
+    assert_int_equal(q->error.code, 0);
+    return q;
+}
+
+static void test_a_page_of_all_objects_says_how_many_are_behind_it(void **state)
+{
+    struct teller *t = *state;
+    begin(t);
+    for (const char *name = "abcde"; *name != '\0'; name++) {
+        make(t, (char[]){*name, '\0'});
+    }
+    struct asked *first = page(t, NULL), *second = page(t, first), *third = page(t, second);
+    assert_int_equal(first->remaining, 3);
+    assert_int_equal(second->remaining, 1);
+    assert_int_equal(third->remaining, 0);
+    assert_told(third, "ConfigMap/e\n");
+    done(first);
+    done(second);
+    done(third);
+    first = ask(t);
+    verb_list(&first->api, &(struct api_list){.of = configs(), .limit = 2});
+    await(first);
+    assert_int_equal(first->remaining, -1); /* of one namespace it is not counted */
+    done(first);
+}
+
 static void test_a_list_visits_a_piece_at_a_time(void **state)
 {
     struct teller *t = *state;
@@ -593,6 +628,7 @@ int main(int argc, char **argv)
         TEST(test_patches_tell_whether_they_changed_anything),
         TEST(test_apply_tells_what_became_of_each_object),
         TEST(test_a_list_goes_on_where_its_page_ended),
+        TEST(test_a_page_of_all_objects_says_how_many_are_behind_it),
         TEST(test_a_list_visits_a_piece_at_a_time),
         TEST(test_deletes_tell_what_is_gone),
         TEST(test_a_transaction_is_done_whole_or_not_at_all),
