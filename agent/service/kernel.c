@@ -412,8 +412,9 @@ int service_kernel_apply(struct service_kernel *k, const struct service_change *
 }
 
 struct reading {
-    struct service_table *table;
     enum service_set set;
+    struct service_element *list;
+    size_t count, cap;
 };
 
 static const void *value_of(const struct nlattr *element, unsigned attribute, size_t size)
@@ -430,7 +431,7 @@ static void read_elements(const struct nlmsghdr *h, void *data)
     size_t left = inside_size(outer), step = 0;
     for (const uint8_t *at = outer == NULL ? NULL : inside(outer); left >= NLA_HDRLEN; at += step, left -= step) {
         const struct nlattr *e = (const void *)at;
-        uint8_t key[SERVICE_KEY_BYTES] = {0}, value[SERVICE_DATA_BYTES] = {0};
+        struct service_element out = {.set = r->set};
         if (e->nla_len < NLA_HDRLEN || e->nla_len > left) {
             return;
         }
@@ -443,33 +444,44 @@ static void read_elements(const struct nlmsghdr *h, void *data)
         if (first == NULL || (range && last == NULL) || (kind->data_bytes > 0 && content == NULL)) {
             continue;
         }
-        memcpy(key, first, key_bytes);
+        memcpy(out.key, first, key_bytes);
         if (range) {
-            memcpy(key + SKELETON_RANGE_KEY, last + SERVICE_FRONT_BYTES, 4);
+            memcpy(out.key + SKELETON_RANGE_KEY, last + SERVICE_FRONT_BYTES, 4);
         }
         if (content != NULL && kind->data_bytes > 0) {
-            memcpy(value, content, kind->data_bytes);
+            memcpy(out.data, content, kind->data_bytes);
         }
-        service_table_found(r->table, r->set, key, value);
+        if (r->count == r->cap) {
+            r->cap = MAX((size_t)1024, r->cap * 2);
+            r->list = xrealloc(r->list, r->cap * sizeof *r->list);
+        }
+        r->list[r->count++] = out;
     }
 }
 
-int service_kernel_read(struct service_kernel *k, struct service_table *t, struct error *err)
+int service_kernel_read(struct service_element **out, size_t *count, struct error *err)
 {
-    for (enum service_set set = 0; set < SERVICE_SETS_COUNT; set++) {
-        struct reading r = {t, set};
+    struct service_kernel k = {.fd = -1, .watch_fd = -1};
+    struct reading r = {0};
+    k.fd = open_socket(0, &k.port);
+    int rc = k.fd < 0 ? -errno : 0;
+    k.reply = xmalloc(REPLY_BYTES);
+    for (r.set = 0; rc == 0 && r.set < SERVICE_SETS_COUNT; r.set++) {
         struct nft n;
         ask(&n, NFT_MSG_GETSETELEM, NLM_F_DUMP);
         nft_put_text(&n, NFTA_SET_ELEM_LIST_TABLE, SKELETON_TABLE);
-        nft_put_text(&n, NFTA_SET_ELEM_LIST_SET, service_sets[set].name);
+        nft_put_text(&n, NFTA_SET_ELEM_LIST_SET, service_sets[r.set].name);
         nft_message_end(&n);
-        int rc = list(k, &n, read_elements, &r);
+        rc = list(&k, &n, read_elements, &r);
         nft_close(&n);
-        if (rc != 0) {
-            return error_set_errno(err, -rc, "cannot read the kernel's table of services");
-        }
     }
-    return 0;
+    if (k.fd >= 0) {
+        close(k.fd);
+    }
+    free(k.reply);
+    *out = r.list;
+    *count = r.count;
+    return rc == 0 ? 0 : error_set_errno(err, -rc, "cannot read the kernel's table of services");
 }
 
 /* ---- Who else changes it ---- */

@@ -20,8 +20,13 @@ int service_kernel_set_ranges(struct service_kernel *k, const struct skeleton_ra
 #define SERVICE_CHANGES_MAX 2048u /* of one transaction */
 int service_kernel_apply(struct service_kernel *k, const struct service_change *list, unsigned count,
                          struct error *err);
-/* Tells the table what elements there are; what that lacks is to be added (service_table_forget first). */
-int service_kernel_read(struct service_kernel *k, struct service_table *t, struct error *err);
+/* What elements there are, in the order of the sets; malloc()ed, freed also after an error. The kernel walks from the
+ * beginning for each 32 kB that it tells: 250,000 elements take it seconds. On a socket of its own, from any thread. */
+struct service_element {
+    enum service_set set;
+    uint8_t key[SERVICE_KEY_BYTES], data[SERVICE_DATA_BYTES];
+};
+int service_kernel_read(struct service_element **list, size_t *count, struct error *err);
 /* All tables of ours go, of every version. */
 int service_kernel_remove(struct service_kernel *k, struct error *err);
 

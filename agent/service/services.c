@@ -6,6 +6,7 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 /* What is to be done is a flag each; `work` runs when one is set, at the loop's next turn, or a second later after an
  * error. In this order: the skeleton, or what a former agent left is read; its ranges; elements; connections. */
@@ -19,8 +20,9 @@ struct services {
     struct skeleton_ranges ranges;
     bool begun, ready; /* told all; the kernel's table is ours and its elements are known */
     bool broken;       /* somebody touched it: not taken over, made anew */
+    bool touched;      /* while it was being read */
     bool ranges_changed;
-    bool sweeping, closing, remove;
+    bool looking, sweeping, closing, remove;
     unsigned mends_at_once;
     uv_timer_t work, sweep, calm;
     uv_poll_t watch;
@@ -29,6 +31,9 @@ struct services {
     void (*close_cb)(void *data);
     void *close_data;
 };
+
+static void schedule(struct services *s, uint64_t wait_ms);
+static void maybe_closed(struct services *s);
 
 /* ---- Connections of UDP ---- */
 
@@ -63,9 +68,6 @@ static void sweep_on_thread(uv_work_t *req)
     qsort(w->fronts, w->fronts_count, sizeof *w->fronts, compare_fronts);
     w->rc = conntrack_list(is_to_front, w, &w->flows, &w->flows_count, &w->error);
 }
-
-static void schedule(struct services *s, uint64_t wait_ms);
-static void maybe_closed(struct services *s);
 
 static void swept(uv_work_t *req, int status)
 {
@@ -119,24 +121,76 @@ static void on_sweep(uv_timer_t *t)
 
 /* ---- The kernel's table ---- */
 
-static int take_over_or_make(struct services *s, struct error *err)
+/* What is there is read on a thread of its own. What somebody changes meanwhile is heard of: then once more. */
+struct look {
+    uv_work_t work;
+    struct services *services;
+    struct service_element *list;
+    size_t count;
+    int rc;
+    struct error error;
+};
+
+static void look_on_thread(uv_work_t *req)
 {
-    int rc = 0;
+    struct look *l = CONTAINER_OF(req, struct look, work);
+    l->rc = service_kernel_read(&l->list, &l->count, &l->error);
+}
+
+static int make_anew(struct services *s, struct error *err)
+{
     service_table_forget(s->table);
-    bool there = !s->broken && service_kernel_is_whole(s->kernel, &s->ranges);
-    if (there) {
-        /* The ranges may be others than those of before, in the same number. */
-        rc = service_kernel_set_ranges(s->kernel, &s->ranges, err);
-        rc = rc != 0 ? rc : service_kernel_read(s->kernel, s->table, err);
-    }
-    if (!there || rc != 0) {
-        service_table_forget(s->table);
-        rc = service_kernel_rebuild(s->kernel, &s->ranges, err);
-    }
+    int rc = service_kernel_rebuild(s->kernel, &s->ranges, err);
     s->ready = rc == 0;
     s->broken = rc != 0;
-    s->ranges_changed = false;
+    s->ranges_changed = s->ranges_changed && rc != 0;
     return rc;
+}
+
+static void looked(uv_work_t *req, int status)
+{
+    struct look *l = CONTAINER_OF(req, struct look, work);
+    struct services *s = l->services;
+    (void)status;
+    s->looking = false;
+    s->broken = s->broken || l->rc != 0;
+    if (!s->broken && !s->touched) {
+        service_table_forget(s->table);
+        for (size_t i = 0; i < l->count; i++) {
+            service_table_found(s->table, l->list[i].set, l->list[i].key, l->list[i].data);
+        }
+        s->ready = true;
+    }
+    free(l->list);
+    free(l);
+    if (s->closing) {
+        maybe_closed(s);
+    } else {
+        schedule(s, 0);
+    }
+}
+
+/* What a former agent left is taken over if it is whole; otherwise the table is made anew. The ranges may be others
+ * than those of before, in the same number. */
+static int take_over_or_make(struct services *s, struct error *err)
+{
+    if (s->broken || !service_kernel_is_whole(s->kernel, &s->ranges) ||
+        service_kernel_set_ranges(s->kernel, &s->ranges, NULL) != 0) {
+        return make_anew(s, err);
+    }
+    struct look *l = xcalloc(1, sizeof *l);
+    l->services = s;
+    s->ranges_changed = s->touched = false;
+    s->looking = true;
+    uv_queue_work(s->loop, &l->work, look_on_thread, looked);
+    return 0;
+}
+
+static uint64_t core_us(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
 }
 
 static int write_changes(struct services *s, struct error *err)
@@ -146,9 +200,9 @@ static int write_changes(struct services *s, struct error *err)
     if (n == 0) {
         return 0;
     }
-    uint64_t before = uv_hrtime();
+    uint64_t before_us = core_us();
     int rc = service_kernel_apply(s->kernel, list, n, err);
-    uint64_t took_us = (uv_hrtime() - before) / 1000;
+    uint64_t took_us = core_us() - before_us;
     if (rc == 0) {
         service_table_done(s->table, n);
         s->stats.transactions++;
@@ -157,18 +211,12 @@ static int write_changes(struct services *s, struct error *err)
     return rc;
 }
 
-static bool has_changes(const struct services *s)
-{
-    struct service_change one;
-    return service_table_next(s->table, &one, 1) > 0;
-}
-
 static void on_work(uv_timer_t *t)
 {
     struct services *s = t->data;
     struct error err = {0};
     int rc = 0;
-    if (!s->begun || s->kernel == NULL) {
+    if (!s->begun || s->kernel == NULL || s->looking) {
         return;
     }
     if (!s->ready) {
@@ -177,12 +225,14 @@ static void on_work(uv_timer_t *t)
         rc = service_kernel_set_ranges(s->kernel, &s->ranges, &err);
         s->ranges_changed = rc != 0;
     }
-    rc = rc != 0 ? rc : write_changes(s, &err);
+    rc = rc != 0 || !s->ready ? rc : write_changes(s, &err);
     if (rc != 0) {
         log_warn(s->log, "services", "services are not balanced as they should be: %s", err.message);
         s->ready = false; /* what is there is read again; if that is not enough it is made anew */
         schedule(s, SERVICES_RETRY_MS);
-    } else if (has_changes(s)) {
+    } else if (!s->ready) {
+        return; /* looked() goes on */
+    } else if (service_table_waiting(s->table) > 0) {
         schedule(s, 0);
     } else if (service_table_flows_changed(s->table)) {
         begin_sweep(s);
@@ -217,11 +267,12 @@ static void on_touched(uv_poll_t *p, int status, int events)
     (void)status;
     (void)events;
     enum service_touched how = service_kernel_touched(s->kernel);
-    if (how == SERVICE_UNTOUCHED || !s->ready) {
+    if (how == SERVICE_UNTOUCHED || (!s->ready && !s->looking)) {
         return;
     }
     s->ready = false;
-    s->broken = how == SERVICE_TABLE_TOUCHED;
+    s->touched = true;
+    s->broken = s->broken || how == SERVICE_TABLE_TOUCHED;
     s->stats.mends++;
     log_warn(s->log, "services", "another program has changed the table of services (%s); it is mended",
              s->broken ? "its rules are gone or others" : "its elements");
@@ -305,15 +356,15 @@ void services_get_stats(const struct services *s, struct services_stats *out)
     *out = s->stats;
     out->ports = service_table_count(s->table);
     out->elements = service_table_elements(s->table);
-    out->settled = s->begun && s->ready && !s->ranges_changed && !has_changes(s);
-    out->waiting = service_table_next(s->table, s->changes, SERVICE_CHANGES_MAX);
+    out->waiting = service_table_waiting(s->table);
+    out->settled = s->begun && s->ready && !s->ranges_changed && out->waiting == 0;
 }
 
 /* ---- The end ---- */
 
 static void maybe_closed(struct services *s)
 {
-    if (s->handles > 0 || s->sweeping) {
+    if (s->handles > 0 || s->sweeping || s->looking) {
         return;
     }
     struct error err = {0};

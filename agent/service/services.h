@@ -41,8 +41,8 @@ void services_begin(struct services *s);
 struct services_stats {
     size_t ports, elements;
     unsigned long transactions, mends, flows_ended;
-    unsigned waiting;    /* changes that are not in the kernel yet; up to SERVICE_CHANGES_MAX are counted */
-    uint64_t longest_us; /* of a transaction */
+    size_t waiting;      /* changes that are not in the kernel yet */
+    uint64_t longest_us; /* of a transaction, in time on a core */
     bool settled;        /* the kernel has all of it; never before services_begin */
 };
 void services_get_stats(const struct services *s, struct services_stats *out);

@@ -43,6 +43,7 @@ struct service_table {
     size_t wanted;
     uint32_t pass;
     struct list queues[QUEUES];
+    size_t waiting; /* in them */
     uint32_t addresses[SERVICE_NODE_ADDRESSES_MAX];
     unsigned addresses_count;
     struct elements scratch;
@@ -108,6 +109,12 @@ static struct cell *get_cell(struct service_table *t, enum service_set set, cons
     return c;
 }
 
+static void unqueue(struct service_table *t, struct cell *c)
+{
+    t->waiting -= !list_empty(&c->queue);
+    list_remove(&c->queue);
+}
+
 static void free_cell(struct service_table *t, struct cell *c)
 {
     struct cell **at = &t->buckets[bucket_of(t, c->set, c->key)];
@@ -116,7 +123,7 @@ static void free_cell(struct service_table *t, struct cell *c)
     }
     *at = c->next;
     t->cells--;
-    list_remove(&c->queue);
+    unqueue(t, c);
     free(c);
 }
 
@@ -138,10 +145,11 @@ static bool is_of_front(enum service_set set)
 
 static void settle(struct service_table *t, struct cell *c)
 {
-    list_remove(&c->queue);
+    unqueue(t, c);
     if (!is_right(c)) {
         unsigned which = is_port(c->set) ? QUEUE_PORTS : c->wanted > 0 ? QUEUE_NEEDED : QUEUE_NEEDED_NO_MORE;
         list_push_back(&t->queues[which], &c->queue);
+        t->waiting++;
     } else if (c->wanted == 0) {
         free_cell(t, c);
     }
@@ -391,6 +399,11 @@ size_t service_table_elements(const struct service_table *t)
     return t->wanted;
 }
 
+size_t service_table_waiting(const struct service_table *t)
+{
+    return t->waiting;
+}
+
 unsigned service_table_next(const struct service_table *t, struct service_change *out, unsigned max)
 {
     unsigned n = 0;
@@ -424,7 +437,7 @@ void service_table_forget(struct service_table *t)
         for (struct cell *c = t->buckets[i], *next; c != NULL; c = next) {
             next = c->next;
             c->there = false;
-            list_remove(&c->queue);
+            unqueue(t, c);
             if (c->wanted == 0) {
                 free_cell(t, c);
             }

@@ -88,6 +88,7 @@ void service_table_put(struct service_table *t,
 void service_table_remove(struct service_table *t, const char *key); /* may be unknown */
 size_t service_table_count(const struct service_table *t);
 size_t service_table_elements(const struct service_table *t); /* wanted ones */
+size_t service_table_waiting(const struct service_table *t);  /* changes that service_table_next would tell */
 
 /* Keys and data as the kernel has them (unused bytes at the end are 0). replaces: an element with this key and other
  * data is there. Borrowed until the next call of another function. */

@@ -344,7 +344,8 @@ static void no_prefix_of_the_changes_leads_to_a_place_that_is_not_there(void **s
         } else {
             service_table_put(t, &p);
         }
-        struct service_change some[8];
+        struct service_change some[8], all[512];
+        assert_int_equal(service_table_waiting(t), service_table_next(t, all, ARRAY_SIZE(all)));
         unsigned n = service_table_next(t, some, (unsigned)(next_random(&random) % 9));
         for (unsigned i = 0; i < n; i++) {
             kernel_take(&k, &some[i]);
