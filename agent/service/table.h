@@ -5,7 +5,7 @@
  * external IP or of a balancer's address.
  *
  *   ports      front -> info                     what is done there (enum service_info)
- *   outside    front -> info                     the same for who is no pod and not the node, where that is another thing
+ *   outside    front -> info                     the same for those who are no pod and not the node, where that differs
  *   endpoints  front . place -> address . port   places are drawn; or it is the number of an endpoint that a client
  *                                                is to come back to
  *   members    address . port -> number          of endpoints that clients come back to
@@ -97,7 +97,8 @@ struct service_change {
     bool add, replaces;
     const uint8_t *key, *data;
 };
-/* The next changes, at most max; 0 = all is as it should be. Asked again before service_table_done it tells the same. */
+/* The next changes, at most max; 0 = all is as it should be. Asked again before service_table_done it tells the
+ * same. */
 unsigned service_table_next(const struct service_table *t, struct service_change *out, unsigned max);
 void service_table_done(struct service_table *t, unsigned count); /* so many of them are in the kernel now */
 
@@ -106,9 +107,9 @@ void service_table_forget(struct service_table *t);
 /* After service_table_forget: this is there. What is not wanted will be removed, by service_table_next. */
 void service_table_found(struct service_table *t, enum service_set set, const uint8_t *key, const uint8_t *data);
 
-/* UDP has no end of a connection. True if the kernel's memory of one leads to nobody who serves: packets to
- * ip:port are answered from reply_ip:reply_port. Ports that are gone are known until the next service_table_flows_swept but one: what was
- * told of before one of them can be judged after it. */
+/* UDP has no end of a connection. True if the kernel's memory of one leads to nobody who serves: packets to ip:port are
+ * answered from reply_ip:reply_port. Ports that are gone are known until the next service_table_flows_swept but one:
+ * what was listed before one of them can be judged after it. */
 bool service_table_flow_is_stale(const struct service_table *t, uint32_t ip, uint16_t port, uint32_t reply_ip,
                                  uint16_t reply_port);
 /* Something of UDP has changed since the last service_table_flows_swept; there is UDP at all. */

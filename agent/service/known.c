@@ -1,0 +1,321 @@
+#include "agent/service/known.h"
+
+#include "base/list.h"
+#include "base/mem.h"
+#include "base/strmap.h"
+#include "proto/kinds/kinds.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define LABEL_SERVICE "kubernetes.io/service-name"
+#define KEY_SIZE      512
+
+struct known_one {
+    char *name;             /* its key */
+    struct object *service; /* NULL: only slices of it are there */
+    struct list slices, changed;
+    char **keys; /* of its ports as they were told */
+    unsigned keys_count;
+    bool seen;
+};
+struct known_slice {
+    struct list link; /* of its Service, or alone */
+    struct known_one *of;
+    struct object *object;
+    bool seen;
+};
+struct known {
+    struct strmap services, slices; /* "NAMESPACE/NAME" -> the above */
+    struct list changed;
+    struct known_ops ops;
+    char *node;
+    bool hearing_whole;
+};
+
+struct known *known_new(const char *node, const struct known_ops *ops)
+{
+    struct known *k = xcalloc(1, sizeof *k);
+    strmap_init(&k->services);
+    strmap_init(&k->slices);
+    list_init(&k->changed);
+    k->ops = *ops;
+    k->node = xstrdup(node);
+    return k;
+}
+
+static void free_keys(struct known_one *one)
+{
+    for (unsigned i = 0; i < one->keys_count; i++) {
+        free(one->keys[i]);
+    }
+    free(one->keys);
+    one->keys = NULL;
+    one->keys_count = 0;
+}
+
+static void free_one(struct known_one *one)
+{
+    object_unref(one->service);
+    free_keys(one);
+    free(one->name);
+    free(one);
+}
+
+void known_free(struct known *k)
+{
+    const struct strmap_entry *e;
+    for (size_t i = 0; k != NULL && (e = strmap_next(&k->services, &i)) != NULL;) {
+        free_one(e->value);
+    }
+    for (size_t i = 0; k != NULL && (e = strmap_next(&k->slices, &i)) != NULL;) {
+        struct known_slice *s = e->value;
+        object_unref(s->object);
+        free(s);
+    }
+    if (k != NULL) {
+        strmap_close(&k->services);
+        strmap_close(&k->slices);
+        free(k->node);
+        free(k);
+    }
+}
+
+static struct str key_of(char out[KEY_SIZE], struct str ns, struct str name)
+{
+    int n = snprintf(out, KEY_SIZE, "%.*s/%.*s", STR_ARG(ns), STR_ARG(name));
+    return (struct str){out, (size_t)MIN(n, KEY_SIZE - 1)};
+}
+
+static struct known_one *get_one(struct known *k, struct str ns, struct str name)
+{
+    char text[KEY_SIZE];
+    struct str key = key_of(text, ns, name);
+    struct known_one *one = strmap_get(&k->services, key);
+    if (one == NULL) {
+        one = xcalloc(1, sizeof *one);
+        list_init(&one->slices);
+        list_init(&one->changed);
+        one->name = xstrndup(key.p, key.n);
+        strmap_set(&k->services, key, one);
+    }
+    return one;
+}
+
+static void note(struct known *k, struct known_one *one)
+{
+    if (one != NULL && list_empty(&one->changed)) {
+        list_push_back(&k->changed, &one->changed);
+    }
+}
+
+/* ---- What is told ---- */
+
+static void put_service(struct known *k, struct object *take)
+{
+    struct known_one *one = get_one(k, take->ns, take->name);
+    object_unref(one->service);
+    one->service = take;
+    one->seen = true;
+    note(k, one);
+}
+
+static void put_slice(struct known *k, struct object *take)
+{
+    char text[KEY_SIZE];
+    struct str key = key_of(text, take->ns, take->name), owner = object_label(take, LABEL_SERVICE);
+    struct known_slice *s = strmap_get(&k->slices, key);
+    if (s == NULL) {
+        s = xcalloc(1, sizeof *s);
+        list_init(&s->link);
+        strmap_set(&k->slices, key, s);
+    }
+    note(k, s->of); /* of another Service before, perhaps */
+    list_remove(&s->link);
+    object_unref(s->object);
+    s->object = take;
+    s->seen = true;
+    s->of = owner.n > 0 ? get_one(k, take->ns, owner) : NULL;
+    if (s->of != NULL) {
+        list_push_back(&s->of->slices, &s->link);
+        note(k, s->of);
+    }
+}
+
+static void put(struct known *k, struct mp m)
+{
+    struct object *o = NULL;
+    if (object_from_wire(m, &o, NULL) != 0) {
+        return;
+    }
+    if (o->kind->id == KIND_SERVICE) {
+        put_service(k, o);
+    } else if (o->kind->id == KIND_ENDPOINTSLICE) {
+        put_slice(k, o);
+    } else {
+        object_unref(o);
+    }
+}
+
+static void drop_service(struct known *k, struct known_one *one)
+{
+    object_unref(one->service);
+    one->service = NULL;
+    note(k, one);
+}
+
+static void drop_slice(struct known *k, struct known_slice *s)
+{
+    note(k, s->of);
+    list_remove(&s->link);
+    object_unref(s->object);
+    free(s);
+}
+
+static void drop(struct known *k, struct mp m)
+{
+    char text[KEY_SIZE];
+    struct str key = key_of(text, mp_str(mp_get(m, "namespace")), mp_str(mp_get(m, "name")));
+    struct str kind = mp_str(mp_get(m, "kind"));
+    if (str_is(kind, "Service")) {
+        struct known_one *one = strmap_get(&k->services, key);
+        if (one != NULL) {
+            drop_service(k, one);
+        }
+    } else if (str_is(kind, "EndpointSlice")) {
+        struct known_slice *s = strmap_remove(&k->slices, key);
+        if (s != NULL) {
+            drop_slice(k, s);
+        }
+    }
+}
+
+static void begin_whole(struct known *k)
+{
+    const struct strmap_entry *e;
+    for (size_t i = 0; (e = strmap_next(&k->services, &i)) != NULL;) {
+        ((struct known_one *)e->value)->seen = false;
+    }
+    for (size_t i = 0; (e = strmap_next(&k->slices, &i)) != NULL;) {
+        ((struct known_slice *)e->value)->seen = false;
+    }
+    k->hearing_whole = true;
+}
+
+/* What was not among all there is, is gone. */
+static void end_whole(struct known *k)
+{
+    const struct strmap_entry *e;
+    struct strmap kept;
+    strmap_init(&kept);
+    for (size_t i = 0; (e = strmap_next(&k->slices, &i)) != NULL;) {
+        struct known_slice *s = e->value;
+        if (s->seen) {
+            strmap_set(&kept, (struct str){e->key, e->key_size}, s);
+        } else {
+            drop_slice(k, s);
+        }
+    }
+    strmap_close(&k->slices);
+    k->slices = kept;
+    for (size_t i = 0; (e = strmap_next(&k->services, &i)) != NULL;) {
+        struct known_one *one = e->value;
+        if (!one->seen && one->service != NULL) {
+            drop_service(k, one);
+        }
+    }
+    k->hearing_whole = false;
+}
+
+/* ---- What comes of it ---- */
+
+struct telling {
+    struct known *k;
+    struct known_one *one;
+};
+
+static void tell_port(const struct service_port *p, void *data)
+{
+    struct telling *t = data;
+    t->one->keys = xrealloc(t->one->keys, (t->one->keys_count + 1) * sizeof(char *));
+    t->one->keys[t->one->keys_count++] = xstrdup(p->key);
+    t->k->ops.put(p, t->k->ops.data);
+}
+
+static bool has_key(const struct known_one *one, const char *key)
+{
+    for (unsigned i = 0; i < one->keys_count; i++) {
+        if (strcmp(one->keys[i], key) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void tell(struct known *k, struct known_one *one)
+{
+    struct known_one before = {.keys = one->keys, .keys_count = one->keys_count};
+    struct telling t = {k, one};
+    const struct object **slices = NULL;
+    unsigned count = 0;
+    one->keys = NULL;
+    one->keys_count = 0;
+    LIST_FOR(it, &one->slices)
+    {
+        slices = xrealloc(slices, (count + 1) * sizeof *slices);
+        slices[count++] = LIST_ENTRY(it, struct known_slice, link)->object;
+    }
+    if (one->service != NULL) {
+        known_translate(one->service, slices, count, k->node, tell_port, &t);
+    }
+    for (unsigned i = 0; i < before.keys_count; i++) {
+        if (!has_key(one, before.keys[i])) {
+            k->ops.remove(before.keys[i], k->ops.data);
+        }
+    }
+    free_keys(&before);
+    free(slices);
+}
+
+static void tell_changed(struct known *k)
+{
+    while (!list_empty(&k->changed)) {
+        struct known_one *one = LIST_ENTRY(k->changed.next, struct known_one, changed);
+        list_remove(&one->changed);
+        tell(k, one);
+        if (one->service == NULL && list_empty(&one->slices)) {
+            strmap_remove(&k->services, str_of(one->name));
+            free_one(one);
+        }
+    }
+}
+
+void known_told(struct known *k, struct mp message)
+{
+    if (mp_bool(mp_get(message, "whole"), false)) {
+        begin_whole(k);
+    }
+    for (struct mp_iter it = mp_iter(mp_get(message, "gone")); mp_next(&it);) {
+        drop(k, it.value);
+    }
+    for (struct mp_iter it = mp_iter(mp_get(message, "changed")); mp_next(&it);) {
+        put(k, it.value);
+    }
+    bool complete = mp_bool(mp_get(message, "complete"), false);
+    if (complete && k->hearing_whole) {
+        end_whole(k);
+    }
+    if (!k->hearing_whole) {
+        tell_changed(k);
+    }
+    if (complete && k->ops.complete != NULL) {
+        k->ops.complete(k->ops.data);
+    }
+}
+
+const struct object *known_service(const struct known *k, struct str ns, struct str name)
+{
+    char text[KEY_SIZE];
+    const struct known_one *one = strmap_get(&k->services, key_of(text, ns, name));
+    return one == NULL ? NULL : one->service;
+}

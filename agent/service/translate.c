@@ -1,0 +1,163 @@
+#include "agent/service/known.h"
+
+#include "base/mem.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+
+#define AFFINITY_S_DEFAULT 10800
+
+static uint32_t ip_of(struct str text)
+{
+    char copy[INET_ADDRSTRLEN];
+    struct in_addr a;
+    if (text.n == 0 || text.n >= sizeof copy) {
+        return 0;
+    }
+    memcpy(copy, text.p, text.n);
+    copy[text.n] = '\0';
+    return inet_pton(AF_INET, copy, &a) == 1 ? ntohl(a.s_addr) : 0;
+}
+
+static uint8_t protocol_of(struct str text)
+{
+    return str_is(text, "UDP") ? IPPROTO_UDP : str_is(text, "SCTP") ? IPPROTO_SCTP : IPPROTO_TCP;
+}
+
+static uint16_t port_of(struct mp m)
+{
+    int64_t port = mp_int(m, 0);
+    return port > 0 && port <= UINT16_MAX ? (uint16_t)port : 0;
+}
+
+/* What all ports of a Service have in common. */
+struct common {
+    uint32_t external_ips[SERVICE_ADDRESSES_MAX], balancers[SERVICE_ADDRESSES_MAX];
+    struct cidr sources[SERVICE_ADDRESSES_MAX];
+    struct service_port port;
+    bool has_node_ports;
+};
+
+static void read_addresses(struct common *c, struct mp spec, struct mp status)
+{
+    struct service_port *p = &c->port;
+    for (struct mp_iter it = mp_iter(mp_get(spec, "externalIPs")); mp_next(&it);) {
+        uint32_t ip = ip_of(mp_str(it.value));
+        if (ip != 0 && p->external_ips_count < SERVICE_ADDRESSES_MAX) {
+            c->external_ips[p->external_ips_count++] = ip;
+        }
+    }
+    /* Through a proxy it arrives at a node port. */
+    for (struct mp_iter it = mp_iter(mp_path(status, "loadBalancer.ingress")); mp_next(&it);) {
+        uint32_t ip = str_is(mp_str(mp_get(it.value, "ipMode")), "Proxy") ? 0 : ip_of(mp_str(mp_get(it.value, "ip")));
+        if (ip != 0 && p->balancers_count < SERVICE_ADDRESSES_MAX) {
+            c->balancers[p->balancers_count++] = ip;
+        }
+    }
+    for (struct mp_iter it = mp_iter(mp_get(spec, "loadBalancerSourceRanges")); mp_next(&it);) {
+        struct cidr range;
+        if (p->sources_count == SERVICE_ADDRESSES_MAX) {
+            break;
+        }
+        /* A range that cannot be read lets nobody in; it does not open the address. */
+        c->sources[p->sources_count++] =
+            cidr_parse(mp_str(it.value), &range) ? range : (struct cidr){.first = 0, .bits = 32};
+    }
+    p->external_ips = c->external_ips;
+    p->balancers = c->balancers;
+    p->sources = c->sources;
+}
+
+/* False if connections to it are not led anywhere: headless, or a name for something elsewhere. */
+static bool read_common(struct common *c, const struct object *service)
+{
+    struct mp all = object_mp(service), spec = mp_get(all, "spec"), status = mp_get(all, "status");
+    struct str type = mp_str(mp_get(spec, "type"));
+    *c = (struct common){0};
+    c->port.cluster_ip = ip_of(mp_str(mp_get(spec, "clusterIP")));
+    if (c->port.cluster_ip == 0 || str_is(type, "ExternalName")) {
+        return false;
+    }
+    c->has_node_ports = str_is(type, "NodePort") || str_is(type, "LoadBalancer");
+    if (str_is(mp_str(mp_get(spec, "sessionAffinity")), "ClientIP")) {
+        int64_t s = mp_int(mp_path(spec, "sessionAffinityConfig.clientIP.timeoutSeconds"), AFFINITY_S_DEFAULT);
+        c->port.affinity_s = s > 0 && s <= SERVICE_AFFINITY_MAX_S ? (uint32_t)s : AFFINITY_S_DEFAULT;
+    }
+    c->port.internal_local = str_is(mp_str(mp_get(spec, "internalTrafficPolicy")), "Local");
+    c->port.external_local = str_is(mp_str(mp_get(spec, "externalTrafficPolicy")), "Local");
+    read_addresses(c, spec, status);
+    return true;
+}
+
+struct places {
+    struct service_endpoint *list;
+    unsigned count, cap;
+};
+
+static void add_places(struct places *out, struct mp endpoints, uint16_t port, const char *node)
+{
+    for (struct mp_iter it = mp_iter(endpoints); mp_next(&it);) {
+        struct mp conditions = mp_get(it.value, "conditions");
+        struct mp_iter addresses = mp_iter(mp_get(it.value, "addresses"));
+        bool ready = mp_bool(mp_get(conditions, "ready"), true);
+        struct service_endpoint e = {.ip = mp_next(&addresses) ? ip_of(mp_str(addresses.value)) : 0, .port = port};
+        e.ready = ready; /* unset: it is; what else is unset follows from it */
+        e.serving = mp_bool(mp_get(conditions, "serving"), ready);
+        e.terminating = mp_bool(mp_get(conditions, "terminating"), false);
+        e.local = str_is(mp_str(mp_get(it.value, "nodeName")), node);
+        if (e.ip == 0 || out->count == SERVICE_ENDPOINTS_MAX) {
+            continue;
+        }
+        if (out->count == out->cap) {
+            out->cap = MAX(16u, out->cap * 2);
+            out->list = xrealloc(out->list, out->cap * sizeof e);
+        }
+        out->list[out->count++] = e;
+    }
+}
+
+/* The port of this name and protocol is another number from slice to slice if the pods name it. */
+static void gather(struct places *out, const struct object *const *slices, unsigned count, struct str name,
+                   uint8_t protocol, const char *node)
+{
+    out->count = 0;
+    for (unsigned i = 0; i < count; i++) {
+        struct mp slice = object_mp(slices[i]);
+        if (!str_is(mp_str(mp_get(slice, "addressType")), "IPv4")) {
+            continue;
+        }
+        for (struct mp_iter it = mp_iter(mp_get(slice, "ports")); mp_next(&it);) {
+            uint16_t port = port_of(mp_get(it.value, "port"));
+            if (port != 0 && str_eq(mp_str(mp_get(it.value, "name")), name) &&
+                protocol_of(mp_str(mp_get(it.value, "protocol"))) == protocol) {
+                add_places(out, mp_get(slice, "endpoints"), port, node);
+            }
+        }
+    }
+}
+
+void known_translate(const struct object *service, const struct object *const *slices, unsigned count, const char *node,
+                     void (*put)(const struct service_port *p, void *data), void *data)
+{
+    struct common c;
+    struct places places = {0};
+    if (!read_common(&c, service)) {
+        return;
+    }
+    for (struct mp_iter it = mp_iter(mp_path(object_mp(service), "spec.ports")); mp_next(&it);) {
+        struct service_port p = c.port;
+        struct str name = mp_str(mp_get(it.value, "name"));
+        CLEANUP_FREE char *key =
+            xasprintf("%.*s/%.*s:%.*s", STR_ARG(service->ns), STR_ARG(service->name), STR_ARG(name));
+        p.key = key;
+        p.protocol = protocol_of(mp_str(mp_get(it.value, "protocol")));
+        p.port = port_of(mp_get(it.value, "port"));
+        p.node_port = c.has_node_ports ? port_of(mp_get(it.value, "nodePort")) : 0;
+        gather(&places, slices, count, name, p.protocol, node);
+        p.endpoints = places.list;
+        p.endpoints_count = places.count;
+        put(&p, data);
+    }
+    free(places.list);
+}

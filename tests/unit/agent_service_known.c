@@ -1,0 +1,211 @@
+/* Messages of node.services, and the ports that come of them. */
+#include "tests/unit/agent_service_kit.h"
+
+#include "agent/service/known.h"
+#include "proto/kinds/kinds.h"
+#include "proto/text/text.h"
+
+struct fixture {
+    struct known *known;
+    struct buf told;
+};
+
+static void write_ip(struct buf *out, const char *what, uint32_t ip)
+{
+    uint32_t be = htonl(ip);
+    buf_printf(out, " %s%s", what, address_text((const uint8_t *)&be));
+}
+
+/* The port as a line. */
+static void on_put(const struct service_port *p, void *data)
+{
+    struct buf *out = &((struct fixture *)data)->told;
+    buf_printf(out, "%s %s", p->key, p->protocol == IPPROTO_UDP ? "udp" : "tcp");
+    write_ip(out, "", p->cluster_ip);
+    buf_printf(out, ":%u", p->port);
+    if (p->node_port != 0) {
+        buf_printf(out, " node %u", p->node_port);
+    }
+    for (unsigned i = 0; i < p->external_ips_count; i++) {
+        write_ip(out, "external ", p->external_ips[i]);
+    }
+    for (unsigned i = 0; i < p->balancers_count; i++) {
+        write_ip(out, "balancer ", p->balancers[i]);
+    }
+    for (unsigned i = 0; i < p->sources_count; i++) {
+        char text[CIDR_TEXT_SIZE];
+        cidr_text(p->sources[i], text);
+        buf_printf(out, " from %s", text);
+    }
+    if (p->affinity_s > 0) {
+        buf_printf(out, " sticks %us", p->affinity_s);
+    }
+    buf_puts(out, p->internal_local ? " internal-local" : "");
+    buf_puts(out, p->external_local ? " external-local" : "");
+    for (unsigned i = 0; i < p->endpoints_count; i++) {
+        const struct service_endpoint *e = &p->endpoints[i];
+        write_ip(out, "-> ", e->ip);
+        buf_printf(out, ":%u%s%s%s%s", e->port, e->ready ? " ready" : "", e->serving && !e->ready ? " serving" : "",
+                   e->terminating ? " terminating" : "", e->local ? " here" : "");
+    }
+    buf_putc(out, '\n');
+}
+
+static void on_remove(const char *key, void *data)
+{
+    buf_printf(&((struct fixture *)data)->told, "remove %s\n", key);
+}
+
+static void on_complete(void *data)
+{
+    buf_puts(&((struct fixture *)data)->told, "complete\n");
+}
+
+static int setup(void **state)
+{
+    struct fixture *f = xcalloc(1, sizeof *f);
+    f->known = known_new("n1", &(struct known_ops){on_put, on_remove, on_complete, f});
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+    known_free(f->known);
+    buf_close(&f->told);
+    free(f);
+    return 0;
+}
+
+/* The message, written with ' for ". */
+static void expect_told(struct fixture *f, const char *message, const char *wanted)
+{
+    CLEANUP_FREE char *json = xstrdup(message);
+    CLEANUP_ARENA struct arena a;
+    CLEANUP_BUF struct buf wire = BUF_INIT;
+    struct value *v;
+    struct error err = {0};
+    arena_init(&a);
+    for (char *c = json; *c != '\0'; c++) {
+        *c = *c == '\'' ? '"' : *c;
+    }
+    if (json_read(&a, str_of(json), &v, &err) != 0) {
+        fail_msg("%s", err.message);
+    }
+    msgpack_write_value(&wire, v);
+    buf_reset(&f->told);
+    known_told(f->known, mp_of(wire.data, wire.size));
+    assert_string_equal(buf_cstr(&f->told), wanted);
+}
+
+#define WEB(more)                                                                                                      \
+    "{'apiVersion':'v1','kind':'Service','metadata':{'name':'web','namespace':'default'},"                             \
+    "'spec':{'clusterIP':'10.96.0.7','type':'ClusterIP'" more "}}"
+#define PORTS ",'ports':[{'name':'http','protocol':'TCP','port':80,'targetPort':'web'}]"
+#define SLICE(name, port, endpoints)                                                                                   \
+    "{'apiVersion':'discovery.k8s.io/v1','kind':'EndpointSlice','metadata':{'name':'" name                             \
+    "','namespace':'default','labels':{'kubernetes.io/service-name':'web'}},'addressType':'IPv4',"                     \
+    "'ports':[{'name':'http','protocol':'TCP','port':" port "}],'endpoints':[" endpoints "]}"
+#define PLACE(ip, node, conditions) "{'addresses':['" ip "'],'nodeName':'" node "','conditions':{" conditions "}}"
+#define READY                       "'ready':true,'serving':true,'terminating':false"
+#define DRAINS                      "'ready':false,'serving':true,'terminating':true"
+
+static void a_port_has_the_places_of_all_its_slices(void **state)
+{
+    expect_told(
+        *state,
+        "{'whole':true,'complete':true,'changed':[" SLICE("web-1", "8080", PLACE("10.1.1.1", "n1", READY)) "," WEB(
+            PORTS) "," SLICE("web-2", "8081", PLACE("10.1.2.1", "n2", DRAINS) "," PLACE("10.1.2.2", "n2", "")) "]}",
+        "default/web:http tcp 10.96.0.7:80 -> 10.1.1.1:8080 ready here "
+        "-> 10.1.2.1:8081 serving terminating -> 10.1.2.2:8081 ready\n"
+        "complete\n");
+}
+
+static void nothing_is_told_until_all_is_known(void **state)
+{
+    expect_told(*state, "{'whole':true,'changed':[" WEB(PORTS) "]}", "");
+    expect_told(*state, "{'complete':true,'changed':[" SLICE("web-1", "8080", PLACE("10.1.1.1", "n1", READY)) "]}",
+                "default/web:http tcp 10.96.0.7:80 -> 10.1.1.1:8080 ready here\ncomplete\n");
+}
+
+static void what_a_new_whole_lacks_is_gone(void **state)
+{
+    expect_told(*state, "{'whole':true,'complete':true,'changed':[" WEB(PORTS) "]}",
+                "default/web:http tcp 10.96.0.7:80\ncomplete\n");
+    expect_told(*state, "{'whole':true,'changed':[]}", ""); /* stays while it is told again */
+    assert_non_null(known_service(((struct fixture *)*state)->known, STR("default"), STR("web")));
+    expect_told(*state, "{'complete':true}", "remove default/web:http\ncomplete\n");
+    assert_null(known_service(((struct fixture *)*state)->known, STR("default"), STR("web")));
+}
+
+static void what_goes_is_removed(void **state)
+{
+    expect_told(*state,
+                "{'whole':true,'complete':true,'changed':[" WEB(PORTS) "," SLICE("web-1", "8080",
+                                                                                 PLACE("10.1.1.1", "n1", READY)) "]}",
+                "default/web:http tcp 10.96.0.7:80 -> 10.1.1.1:8080 ready here\ncomplete\n");
+    expect_told(*state, "{'gone':[{'kind':'EndpointSlice','namespace':'default','name':'web-1'}]}",
+                "default/web:http tcp 10.96.0.7:80\n");
+    expect_told(*state, "{'changed':[" WEB(",'ports':[{'protocol':'UDP','port':53}]") "]}",
+                "default/web: udp 10.96.0.7:53\nremove default/web:http\n");
+    expect_told(*state,
+                "{'gone':[{'kind':'Service','namespace':'default','name':'web'},"
+                "{'kind':'Service','namespace':'default','name':'nobody'}]}",
+                "remove default/web:\n");
+}
+
+static void a_slice_without_its_service_waits(void **state)
+{
+    expect_told(*state, "{'whole':true,'complete':true}", "complete\n");
+    expect_told(*state, "{'changed':[" SLICE("web-1", "8080", PLACE("10.1.1.1", "n1", READY)) "]}", "");
+    expect_told(*state, "{'changed':[" WEB(PORTS) "]}",
+                "default/web:http tcp 10.96.0.7:80 -> 10.1.1.1:8080 ready here\n");
+}
+
+static void fields_become_numbers(void **state)
+{
+    expect_told(
+        *state,
+        "{'whole':true,'complete':true,'changed':["
+        "{'apiVersion':'v1','kind':'Service','metadata':{'name':'web','namespace':'default'},'spec':{"
+        "'clusterIP':'10.96.0.7','type':'LoadBalancer','externalIPs':['203.0.113.5','x'],"
+        "'sessionAffinity':'ClientIP','sessionAffinityConfig':{'clientIP':{'timeoutSeconds':90}},"
+        "'internalTrafficPolicy':'Local','externalTrafficPolicy':'Local',"
+        "'loadBalancerSourceRanges':['192.0.2.0/24','nonsense'],"
+        "'ports':[{'name':'a','protocol':'TCP','port':80,'nodePort':30080},"
+        "{'name':'b','protocol':'UDP','port':81}]},"
+        "'status':{'loadBalancer':{'ingress':[{'ip':'203.0.113.9'},{'ip':'203.0.113.10','ipMode':'Proxy'}]}}}]}",
+        "default/web:a tcp 10.96.0.7:80 node 30080 external 203.0.113.5 balancer 203.0.113.9 "
+        "from 192.0.2.0/24 from 0.0.0.0/32 sticks 90s internal-local external-local\n"
+        "default/web:b udp 10.96.0.7:81 external 203.0.113.5 balancer 203.0.113.9 "
+        "from 192.0.2.0/24 from 0.0.0.0/32 sticks 90s internal-local external-local\n"
+        "complete\n");
+}
+
+static void what_has_no_address_of_its_own_is_no_port(void **state)
+{
+    expect_told(*state,
+                "{'whole':true,'complete':true,'changed':["
+                "{'apiVersion':'v1','kind':'Service','metadata':{'name':'h','namespace':'default'},'spec':{"
+                "'clusterIP':'None','type':'ClusterIP'" PORTS "}},"
+                "{'apiVersion':'v1','kind':'Service','metadata':{'name':'e','namespace':'default'},'spec':{"
+                "'type':'ExternalName','externalName':'example.org'" PORTS "}},"
+                "{'kind':'Nonsense'},7]}",
+                "complete\n");
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(a_port_has_the_places_of_all_its_slices),
+        T(nothing_is_told_until_all_is_known),
+        T(what_a_new_whole_lacks_is_gone),
+        T(what_goes_is_removed),
+        T(a_slice_without_its_service_waits),
+        T(fields_become_numbers),
+        T(what_has_no_address_of_its_own_is_no_port),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
