@@ -60,6 +60,7 @@ struct method {
     X(node_pods)                                                                                                       \
     X(node_refs)                                                                                                       \
     X(node_routes)                                                                                                     \
+    X(node_services)                                                                                                   \
     X(node_status)                                                                                                     \
     X(node_events)
 

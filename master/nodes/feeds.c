@@ -1,5 +1,5 @@
 /* What an agent follows beside its pods: the objects whose content its pods name, ConfigMaps and Secrets (node.refs),
- * and the routes to other nodes (node.routes).
+ * the routes to other nodes (node.routes), and all Services with where they lead (node.services).
  *
  * A feed is state-based: it remembers what the agent has been told (object -> revision, or the number of the newest
  * route) and, when something that could matter has changed, sends the difference. So lost credit, reconnects and bursts
@@ -7,8 +7,8 @@
  * What a pod names is told by its kind (kind_references).
  *
  * A change visits the feeds that it concerns and no others: feeds are found by their node (a pod has come, gone or
- * changed its spec) and by the objects that they follow; routes are one table for all (routes.h). Feeds that are dirty
- * stand in a list and send for SEND_US of a turn; the others go on in the next. */
+ * changed its spec) and by the objects that they follow; routes and services are one table each for all (routes.h,
+ * serving.h). Feeds that are dirty stand in a list and send for SEND_US of a turn; the others go on in the next. */
 #include "master/nodes/feeds.h"
 
 #include <assert.h>
@@ -20,6 +20,7 @@
 #include "master/master.h"
 #include "master/nodes/nodes.h"
 #include "master/nodes/routes.h"
+#include "master/nodes/serving.h"
 #include "proto/facts/cluster.h"
 
 #define SEND_US 2000
@@ -28,11 +29,14 @@ struct node_feeds {
     struct master *m;
     struct list all, dirty;
     struct list routers;     /* feeds of routes */
+    struct list servers;     /* feeds of services */
     struct strmap by_node;   /* feeds of refs: node -> struct group of feeds */
     struct strmap by_object; /* "kind/ns/name" -> struct group of tolds */
     struct routes *routes;
-    bool routes_known; /* since somebody follows them */
+    bool routes_known;       /* since somebody follows them */
+    struct serving *serving; /* NULL while nobody follows it */
 };
+enum feed_sort { FEED_REFS, FEED_ROUTES, FEED_SERVICES };
 struct group {
     struct list members;
     size_t key_size;
@@ -40,14 +44,14 @@ struct group {
 };
 struct feed {
     struct list link;
-    struct list group_link; /* in its node's group, or among the routers */
+    struct list group_link; /* in its node's group, or among the routers or the servers */
     struct list dirty_link; /* while it is dirty and was not refused */
     struct node_feeds *feeds;
     struct master *m;
     struct session *session; /* whose stream it is; to be compared only */
     struct rpc_stream *stream;
     char node[PKI_NAME_MAX + 1];
-    bool routes; /* else refs */
+    enum feed_sort sort;
     bool dirty, ended, introduced;
     bool walk;           /* refs: what the pods name may have changed, not only what they named before */
     uint64_t mark;       /* of the last walk */
@@ -55,6 +59,7 @@ struct feed {
     struct list changed; /* refs: struct told, of objects that have changed */
     bool route_changes;  /* the agent understands them */
     uint64_t routes_sent;
+    struct serving_place served; /* services */
 };
 struct told {
     struct list group_link, changed_link;
@@ -287,6 +292,19 @@ static int send_routes(struct feed *f)
     return rv;
 }
 
+static int send_services(struct feed *f)
+{
+    struct serving_place next;
+    if (!serving_is_behind(f->feeds->serving, &f->served)) {
+        return 0;
+    }
+    int rv = rpc_stream_write(f->stream, serving_message(f->feeds->serving, &f->served, &next));
+    if (rv == 0) {
+        f->served = next;
+    }
+    return rv;
+}
+
 static void flush(struct feed *f)
 {
     list_remove(&f->dirty_link);
@@ -294,7 +312,11 @@ static void flush(struct feed *f)
         return;
     }
     const struct view *v = store_committed(replica_store(f->m->replica));
-    f->dirty = (f->routes ? send_routes(f) : send_refs(f, v)) != 0; /* still dirty: no credit, on_writable goes on */
+    int rv = f->sort == FEED_ROUTES ? send_routes(f) : f->sort == FEED_SERVICES ? send_services(f) : send_refs(f, v);
+    f->dirty = rv != 0; /* still dirty: no credit, on_writable goes on */
+    if (rv == 0 && f->sort == FEED_SERVICES && serving_is_behind(f->feeds->serving, &f->served)) {
+        mark_dirty(f); /* the next part, behind the others */
+    }
 }
 
 bool node_feeds_turn(struct node_feeds *f)
@@ -374,9 +396,9 @@ static void read_routes(struct node_feeds *feeds)
     read_subnet(feeds);
 }
 
-static void note_routes(struct node_feeds *feeds)
+static void note_all(struct list *feeds)
 {
-    LIST_FOR(it, &feeds->routers)
+    LIST_FOR(it, feeds)
     {
         mark_dirty(LIST_ENTRY(it, struct feed, group_link));
     }
@@ -385,7 +407,7 @@ static void note_routes(struct node_feeds *feeds)
 void node_feeds_advance(struct master *m, const struct history_txn *txn)
 {
     struct node_feeds *feeds = m->feeds;
-    bool routes = false;
+    bool routes = false, services = false;
     departed_advance(m->departed, txn, env_now_ms(m->env));
     for (unsigned i = 0; i < txn->count && !list_empty(&feeds->all); i++) {
         const struct change *ch = &txn->changes[i];
@@ -394,6 +416,11 @@ void node_feeds_advance(struct master *m, const struct history_txn *txn)
             routes |= feeds->routes_known && routes_change(feeds->routes, ch->old, ch->new);
         } else if (any->kind->id == KIND_CLUSTERCONFIGURATION) {
             routes |= feeds->routes_known && read_subnet(feeds);
+        } else if (serving_is_of(any)) {
+            services = feeds->serving != NULL;
+            if (services) {
+                serving_change(feeds->serving, ch->old, ch->new);
+            }
         } else if (any->kind->id == KIND_POD) {
             note_pod(feeds, ch);
         } else if (any->kind->is_content) {
@@ -401,7 +428,10 @@ void node_feeds_advance(struct master *m, const struct history_txn *txn)
         }
     }
     if (routes) {
-        note_routes(feeds);
+        note_all(&feeds->routers);
+    }
+    if (services) {
+        note_all(&feeds->servers);
     }
 }
 
@@ -410,6 +440,9 @@ void node_feeds_restored(struct master *m)
     struct node_feeds *feeds = m->feeds;
     if (feeds->routes_known) {
         read_routes(feeds);
+    }
+    if (feeds->serving != NULL) {
+        serving_sync(feeds->serving, store_committed(replica_store(m->replica)));
     }
     LIST_FOR(it, &feeds->all)
     {
@@ -444,9 +477,13 @@ static void on_end(struct rpc_stream *st, const struct error *err, void *data)
     struct node_feeds *feeds = f->feeds;
     list_remove(&f->link);
     list_remove(&f->dirty_link);
-    if (f->routes) {
+    if (f->sort != FEED_REFS) {
         list_remove(&f->group_link);
         feeds->routes_known = feeds->routes_known && !list_empty(&feeds->routers);
+        if (list_empty(&feeds->servers)) {
+            serving_free(feeds->serving);
+            feeds->serving = NULL;
+        }
     } else {
         group_leave(&feeds->by_node, strmap_get(&feeds->by_node, str_of(f->node)), &f->group_link);
     }
@@ -490,7 +527,7 @@ void node_feeds_end(struct master *m)
     }
 }
 
-static void feed_start(struct call *c, bool routes)
+static void feed_start(struct call *c, enum feed_sort sort)
 {
     struct str node;
     if (!call_own_node(c, &node)) {
@@ -501,7 +538,7 @@ static void feed_start(struct call *c, bool routes)
     f->feeds = feeds;
     f->m = c->m;
     f->session = call_session(c);
-    f->routes = routes;
+    f->sort = sort;
     f->route_changes = mp_bool(mp_get(c->params, "changes"), false);
     f->walk = true;
     snprintf(f->node, sizeof f->node, "%.*s", STR_ARG(node));
@@ -516,32 +553,46 @@ static void feed_start(struct call *c, bool routes)
         free(f);
         return;
     }
-    struct list *peers = routes ? &feeds->routers : &group_get(&feeds->by_node, str_of(f->node))->members;
+    struct list *peers = sort == FEED_ROUTES     ? &feeds->routers
+                         : sort == FEED_SERVICES ? &feeds->servers
+                                                 : &group_get(&feeds->by_node, str_of(f->node))->members;
     list_push_back(peers, &f->group_link);
     end_former(peers, f);
     list_push_back(&feeds->all, &f->link);
-    if (routes && !feeds->routes_known) {
+    if (sort == FEED_SERVICES && feeds->serving == NULL) {
+        feeds->serving = serving_new();
+        serving_sync(feeds->serving, store_committed(replica_store(f->m->replica)));
+    }
+    if (sort == FEED_ROUTES && !feeds->routes_known) {
         feeds->routes_known = true;
         read_routes(feeds);
-        note_routes(feeds);
+        note_all(&feeds->routers);
     }
     mark_dirty(f);
 }
 
 static void method_node_refs(struct call *c)
 {
-    feed_start(c, false);
+    feed_start(c, FEED_REFS);
 }
 
 const struct method request_node_refs = {"node.refs", method_node_refs, METHOD_NODE | METHOD_LEADER, "name revision"};
 
 static void method_node_routes(struct call *c)
 {
-    feed_start(c, true);
+    feed_start(c, FEED_ROUTES);
 }
 
 const struct method request_node_routes = {"node.routes", method_node_routes, METHOD_NODE | METHOD_LEADER,
                                            "name changes"};
+
+static void method_node_services(struct call *c)
+{
+    feed_start(c, FEED_SERVICES);
+}
+
+const struct method request_node_services = {"node.services", method_node_services, METHOD_NODE | METHOD_LEADER,
+                                             "name"};
 
 /* ---- Life ---- */
 
@@ -552,6 +603,7 @@ struct node_feeds *node_feeds_new(struct master *m)
     list_init(&f->all);
     list_init(&f->dirty);
     list_init(&f->routers);
+    list_init(&f->servers);
     strmap_init(&f->by_node);
     strmap_init(&f->by_object);
     f->routes = routes_new();
@@ -567,5 +619,6 @@ void node_feeds_free(struct node_feeds *f)
     strmap_close(&f->by_node);
     strmap_close(&f->by_object);
     routes_free(f->routes);
+    serving_free(f->serving);
     free(f);
 }

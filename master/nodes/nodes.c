@@ -299,10 +299,11 @@ static void registered(const struct txn_result *result, const struct error *erro
         call_fail(r->call, error);
     } else {
         struct buf b = BUF_INIT;
-        mp_write_map(&b, 3);
+        mp_write_map(&b, 4);
         mp_write_key_int(&b, "heartbeatMs", r->call->m->config.agent_heartbeat_ms);
         mp_write_cstr(&b, "routeChanges"); /* node.routes takes `changes` */
         mp_write_bool(&b, true);
+        mp_write_key_bool(&b, "services", true); /* there is node.services */
         mp_write_cstr(&b, "object");
         object_write_wire(&b, r->object);
         call_reply(r->call, &b);

@@ -94,6 +94,7 @@ static void test_a_node_speaks_for_itself_only(void **state)
     refused(a, ERR_FORBIDDEN, "may not speak for", "node.pods", "{name: other}");
     refused(a, ERR_FORBIDDEN, NULL, "node.refs", "{name: other}");
     refused(a, ERR_FORBIDDEN, NULL, "node.routes", "{name: other}");
+    refused(a, ERR_FORBIDDEN, NULL, "node.services", "{name: other}");
     refused(a, ERR_FORBIDDEN, NULL, "node.status", "{name: other, pods: []}");
     refused(a, ERR_FORBIDDEN, NULL, "node.events", "{name: other, events: []}");
     refused(a, ERR_FORBIDDEN, NULL, "get", "{kind: Secret, namespace: kube-system, name: x}");
@@ -357,6 +358,58 @@ static void test_routes_follow_the_nodes(void **state)
     client_close(b);
 }
 
+/* The object of that name among what has changed; NULL: there is none. */
+static const struct value *changed_object(const struct value *payload, const char *kind, const char *name)
+{
+    const struct value *list = value_get(payload, "changed");
+    VALUE_FOR(i, list)
+    {
+        const struct value *o = value_item(list, i);
+        if (str_is(value_path_str(o, "kind"), kind) &&
+            (name == NULL || str_is(value_path_str(o, "metadata.name"), name))) {
+            return o;
+        }
+    }
+    return NULL;
+}
+
+static void test_services_and_where_they_lead_are_told_to_every_node(void **state)
+{
+    struct client *c = admin_of(state), *a = agent_new(c->kit, "serve1");
+    must(c, "create",
+         "{object: {apiVersion: v1, kind: Service, metadata: {name: told}, spec: {selector: {app: told}, ports: "
+         "[{port: 80}]}}}");
+    struct stream *s = stream_open(a, "node.services", "{name: serve1}");
+    bool service = false, slice = false, first = true;
+    for (int64_t until = kit_now() + KIT_WAIT_MS; !(service && slice) && kit_now() < until; first = false) {
+        const struct value *payload = stream_next(s);
+        assert_non_null(payload);
+        assert_int_equal(value_path_bool(payload, "whole", false), first);
+        service = service || changed_object(payload, "Service", "told") != NULL;
+        slice = slice || changed_object(payload, "EndpointSlice", NULL) != NULL;
+    }
+    assert_true(service && slice);
+    while (!stream_quiet(s, 50)) {
+        assert_non_null(stream_next(s));
+    }
+    must(c, "create", "{object: {apiVersion: v1, kind: ConfigMap, metadata: {name: nothing-served}}}");
+    assert_true(stream_quiet(s, 50));
+    must(c, "delete", "{kind: Service, name: told}");
+    bool gone = false;
+    for (int64_t until = kit_now() + KIT_WAIT_MS; !gone && kit_now() < until;) {
+        const struct value *list = value_get(stream_next(s), "gone");
+        VALUE_FOR(i, list)
+        {
+            const struct value *e = value_item(list, i);
+            gone = gone || (str_is(value_path_str(e, "kind"), "Service") && str_is(value_path_str(e, "name"), "told"));
+        }
+    }
+    assert_true(gone);
+    must(c, "delete", "{kind: ConfigMap, name: nothing-served}");
+    stream_close(s);
+    client_close(a);
+}
+
 /* ---- Status ---- */
 
 static void test_status_of_own_pods_is_taken_and_of_others_refused(void **state)
@@ -471,6 +524,7 @@ int main(void)
         cmocka_unit_test(test_references_of_environment),
         cmocka_unit_test(test_references_larger_than_a_message_come_in_pieces),
         cmocka_unit_test(test_routes_follow_the_nodes),
+        cmocka_unit_test(test_services_and_where_they_lead_are_told_to_every_node),
         cmocka_unit_test(test_status_of_own_pods_is_taken_and_of_others_refused),
         cmocka_unit_test(test_status_of_the_node),
         cmocka_unit_test(test_gone_removes_a_deleted_pod_and_no_other),

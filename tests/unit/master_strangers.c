@@ -459,6 +459,7 @@ static void test_random_parameters_do_no_harm(void **state)
         {"node.pods", "name revision"},
         {"node.refs", "name revision"},
         {"node.routes", "name"},
+        {"node.services", "name"},
         {"node.status", "name pods node gone"},
         {"node.events", "name events"},
     };
