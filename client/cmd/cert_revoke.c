@@ -3,6 +3,7 @@
 
 #include "base/timefmt.h"
 #include "client/cmd/cert.h"
+#include "client/cmd/cert_follow.h"
 #include "client/cmd/common.h"
 #include "proto/pki/pki.h"
 
@@ -57,12 +58,6 @@ static struct value *target_of(struct rctl *r, const char *word)
     return params;
 }
 
-static const char *text(struct arena *a, struct mp map, const char *key)
-{
-    struct str s = mp_str(mp_get(map, key));
-    return arena_strndup(a, s.n == 0 ? "" : s.p, s.n);
-}
-
 static void tell(struct rctl *r, const char *kind, const char *name)
 {
     if (strcmp(kind, "serial") == 0) {
@@ -115,7 +110,7 @@ static int run_revoke(struct rctl *r)
     if (rctl_connect(r, &err) != 0 || api_read(r->api, "cert.revoke", params, &reply, &err) != 0) {
         return rctl_fail(r, &err);
     }
-    const char *kind = text(&r->arena, reply.result, "kind"), *name = text(&r->arena, reply.result, "name");
+    const char *kind = cert_text(&r->arena, reply.result, "kind"), *name = cert_text(&r->arena, reply.result, "name");
     tell(r, kind, name);
     if (strcmp(kind, "node") == 0) {
         warn_if_unknown(r, name);
@@ -153,11 +148,11 @@ static void print_revoked(struct rctl *r, struct mp list, uint32_t count)
     unsigned row = 1;
     memcpy(cells, head, sizeof(head));
     for (struct mp_iter it = mp_iter(list); mp_next(&it); row++) {
-        const char *kind = text(a, it.value, "kind");
+        const char *kind = cert_text(a, it.value, "kind");
         cells[COLUMNS * row] = strcmp(kind, "admin") == 0 ? "user" : kind;
-        cells[COLUMNS * row + 1] = text(a, it.value, "name");
-        cells[COLUMNS * row + 2] = strcmp(kind, "serial") == 0 ? "-" : text(a, it.value, "since");
-        cells[COLUMNS * row + 3] = text(a, it.value, "until");
+        cells[COLUMNS * row + 1] = cert_text(a, it.value, "name");
+        cells[COLUMNS * row + 2] = strcmp(kind, "serial") == 0 ? "-" : cert_text(a, it.value, "since");
+        cells[COLUMNS * row + 3] = cert_text(a, it.value, "until");
     }
     CLEANUP_BUF struct buf out = BUF_INIT;
     grid_print(&out, cells, COLUMNS, row);
@@ -176,7 +171,7 @@ static int run_revoked(struct rctl *r)
         return rctl_fail(r, &err);
     }
     struct mp list = mp_get(reply.result, "revoked");
-    const char *floor = text(&r->arena, reply.result, "nodesWithoutObjectBefore");
+    const char *floor = cert_text(&r->arena, reply.result, "nodesWithoutObjectBefore");
     if (opt(r, "output") != NULL) {
         struct value *doc;
         if (msgpack_read_value(&r->arena, reply.result.p, (size_t)(reply.result.end - reply.result.p), &doc, &err) !=
