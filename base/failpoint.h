@@ -49,6 +49,12 @@
     X(rejoin_before_config)                                                                                            \
     X(rejoin_before_identity)                                                                                          \
     X(repair_before_marker)                                                                                            \
+    X(reseal_after_key)                                                                                                \
+    X(reseal_after_step)                                                                                               \
+    X(reseal_before_drop)                                                                                              \
+    X(reseal_before_key)                                                                                               \
+    X(reseal_before_step)                                                                                              \
+    X(reseal_before_store)                                                                                             \
     X(rotate_after_step)                                                                                               \
     X(rotate_before_cas)                                                                                               \
     X(rotate_before_key)                                                                                               \

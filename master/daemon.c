@@ -22,6 +22,7 @@
 #include "master/auth/certs.h"
 #include "master/auth/identity.h"
 #include "master/auth/rate.h"
+#include "master/auth/reseal.h"
 #include "master/auth/restrict.h"
 #include "master/auth/revoked.h"
 #include "master/auth/rotate.h"
@@ -38,11 +39,11 @@
 #include "master/members/level.h"
 #include "master/members/members.h"
 #include "master/members/removed.h"
-#include "proto/net/loop.h"
 #include "master/nodes/feeds.h"
 #include "master/nodes/nodes.h"
 #include "master/rescue/backup.h"
 #include "master/rescue/repair.h"
+#include "proto/net/loop.h"
 
 #define CHORES_MS        500
 #define FORGET_EVERY     120u /* chores */
@@ -133,6 +134,7 @@ static void on_chores(uv_timer_t *timer)
     struct master *m = timer->data;
     members_announce(m);
     rotate_tick(m);
+    reseal_tick(m);
     level_tick(m);
     identity_tick(m);
     changes_settle(m);
@@ -153,6 +155,7 @@ static void on_chores(uv_timer_t *timer)
 static void on_leading(void *data, bool leading, uint64_t term)
 {
     struct master *m = data;
+    reseal_advance(m);
     level_on_committed(m);
     core_on_leading(m->core, leading, term);
     nodes_on_leading(m, leading);
@@ -172,6 +175,7 @@ static void on_committed(void *data, uint64_t revision, bool restored)
 {
     struct master *m = data;
     (void)revision;
+    reseal_advance(m);
     rotate_advance(m);
     level_on_committed(m);
     revoked_advance(m);
@@ -197,6 +201,11 @@ static void on_fatal(void *data, const struct error *err)
     m->damage = err->code == ERR_CORRUPT ? MASTER_DAMAGE_APPLIED : MASTER_DAMAGE_NONE;
     m->damage_error = *err;
     master_stop(m, 1);
+}
+
+static bool on_fork(void *data)
+{
+    return reseal_on_fork(data);
 }
 
 /* For turns.h. Who does not lead hands writes on to the leader, which knows what room it has. */
@@ -383,7 +392,7 @@ static int make_node(struct master *m, struct error *err)
             .env = m->env,
             .log = &m->log,
             .store = {.env = m->env, .log = &m->log, .seal_keys = &m->seal_keys},
-            .events = {m, on_leading, on_tip, on_committed, on_leader_known, on_fatal},
+            .events = {m, on_leading, on_tip, on_committed, on_leader_known, on_fatal, on_fork},
             .peers = {m->transport, transport_ask_term, transport_reachable_peer, transport_ended_peer},
             .election_timeout_ms = m->config.election_timeout_ms,
             .election_ceiling_ms = m->config.election_max_ms,
@@ -527,6 +536,7 @@ static void free_master(struct master *m)
     free(m->renewals);
     revoked_free(m->revoked);
     rotate_free(m->rotate);
+    reseal_free(m->reseal);
     levels_free(m->levels);
     strmap_close(&m->agents);
     net_tls_unref(m->tls);
@@ -574,6 +584,7 @@ int master_run(const struct master_config *config, enum master_damage *damage, s
     m->renewals = allowance_new(m->env, CERTS_RENEW_BURST, CERTS_RENEW_US);
     m->revoked = revoked_new();
     m->rotate = rotate_new();
+    m->reseal = reseal_new();
     m->levels = levels_new();
     init_handles(m);
     rv = make_gate(m, err);

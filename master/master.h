@@ -72,6 +72,7 @@ struct allowance;
 struct listing;
 struct revoked;
 struct departed;
+struct reseal;
 struct rotate;
 
 struct master {
@@ -114,6 +115,7 @@ struct master {
     struct revoked *revoked;
     struct departed *departed; /* pods that were deleted: events about them are still taken */
     struct rotate *rotate;
+    struct reseal *reseal;
     struct levels *levels;
     struct master_stats stats;
     struct laps laps;

@@ -5,6 +5,7 @@
 
 #include "base/timefmt.h"
 #include "client/cmd/cert.h"
+#include "client/cmd/cert_follow.h"
 #include "client/cmd/common.h"
 #include "client/cmd/masters.h"
 #include "client/cmd/renew.h"
@@ -24,9 +25,11 @@ struct certs {
     struct cert *items;
     unsigned count, cap;
     bool nodes_known;
-    const char *phase, *since; /* of a rotation of the CA; NULL: none is under way */
-    const char **waiting;      /* whom it waits for, as the leader says */
-    unsigned waiting_count;
+    struct replacing {
+        const char *phase, *since; /* NULL: nothing is under way */
+        const char **waiting;      /* whom it waits for, as the leader says */
+        unsigned waiting_count;
+    } ca, seal; /* the CA; the key that seals */
 };
 
 static struct cert *add(struct certs *all, const char *who, const char *subject)
@@ -67,47 +70,46 @@ static void add_local(struct certs *all, const char *who, const char *pem, bool 
     }
 }
 
-static const char *text(struct arena *a, struct mp map, const char *key)
-{
-    struct str s = mp_str(mp_get(map, key));
-    return arena_strndup(a, s.n == 0 ? "" : s.p, s.n);
-}
-
 static void add_answered(struct certs *all, const char *who, struct mp m)
 {
     struct arena *a = &all->r->arena;
-    struct cert *c = add(all, who, text(a, m, "subject"));
+    struct cert *c = add(all, who, cert_text(a, m, "subject"));
     int64_t from_ms, until_ms;
     if (timefmt_parse(mp_str(mp_get(m, "notBefore")), &from_ms) &&
         timefmt_parse(mp_str(mp_get(m, "notAfter")), &until_ms)) {
         set_life(c, from_ms / 1000, until_ms / 1000);
-        c->state = text(a, m, "state"); /* by the clock of who told it */
+        c->state = cert_text(a, m, "state"); /* by the clock of who told it */
     } else {
         c->state = "unknown (not connected)";
     }
-    c->error = text(a, m, "error");
-    c->serial = text(a, m, "serial");
-    c->issuer = text(a, m, "ca");
+    c->error = cert_text(a, m, "error");
+    c->serial = cert_text(a, m, "serial");
+    c->issuer = cert_text(a, m, "ca");
     c->old = mp_bool(mp_get(m, "oldCa"), false);
+}
+
+static void take_replacing(struct arena *a, struct mp told, struct replacing *out)
+{
+    struct mp waiting = mp_get(told, "waiting");
+    if (mp_type(told) != MP_MAP) {
+        return;
+    }
+    out->phase = cert_text(a, told, "phase");
+    out->since = cert_text(a, told, "since");
+    if (mp_type(waiting) == MP_ARRAY) {
+        out->waiting = arena_alloc(a, (mp_count(waiting) + 1) * sizeof *out->waiting);
+        out->waiting_count = 0;
+        for (struct mp_iter it = mp_iter(waiting); mp_next(&it);) {
+            struct str s = mp_str(it.value);
+            out->waiting[out->waiting_count++] = arena_strndup(a, s.n == 0 ? "" : s.p, s.n);
+        }
+    }
 }
 
 static void take_rotation(struct certs *all, struct mp answer)
 {
-    struct arena *a = &all->r->arena;
-    struct mp rotation = mp_get(answer, "rotation"), waiting = mp_get(rotation, "waiting");
-    if (mp_type(rotation) != MP_MAP) {
-        return;
-    }
-    all->phase = text(a, rotation, "phase");
-    all->since = text(a, rotation, "since");
-    if (mp_type(waiting) == MP_ARRAY) {
-        all->waiting = arena_alloc(a, (mp_count(waiting) + 1) * sizeof *all->waiting);
-        all->waiting_count = 0;
-        for (struct mp_iter it = mp_iter(waiting); mp_next(&it);) {
-            struct str s = mp_str(it.value);
-            all->waiting[all->waiting_count++] = arena_strndup(a, s.n == 0 ? "" : s.p, s.n);
-        }
-    }
+    take_replacing(&all->r->arena, mp_get(answer, "rotation"), &all->ca);
+    take_replacing(&all->r->arena, mp_get(answer, "resealing"), &all->seal);
 }
 
 static void add_nodes(struct certs *all, struct mp answer)
@@ -118,7 +120,8 @@ static void add_nodes(struct certs *all, struct mp answer)
     }
     all->nodes_known = true;
     for (struct mp_iter it = mp_iter(nodes); mp_next(&it);) {
-        add_answered(all, arena_printf(&all->r->arena, "node %s", text(&all->r->arena, it.value, "name")), it.value);
+        add_answered(all, arena_printf(&all->r->arena, "node %s", cert_text(&all->r->arena, it.value, "name")),
+                     it.value);
     }
 }
 
@@ -167,7 +170,7 @@ static int ask_masters(struct certs *all, struct error *err)
         if (id == asked) {
             add_answered(all, arena_printf(&r->arena, "master %" PRId64, id), mp_get(reply.result, "own"));
         } else {
-            ask_member(all, id, text(&r->arena, it.value, "address"), &nodes);
+            ask_member(all, id, cert_text(&r->arena, it.value, "address"), &nodes);
         }
     }
     add_nodes(all, reply.result);
@@ -224,6 +227,19 @@ static void print_certs(const struct certs *all)
     rctl_write(all->r, &out);
 }
 
+static void write_replacing(struct arena *a, struct value *doc, const char *key, const struct replacing *what)
+{
+    if (what->phase != NULL) {
+        struct value *v = value_ensure_map(a, doc, key);
+        value_set(a, v, "phase", value_cstr(a, what->phase));
+        value_set(a, v, "since", value_cstr(a, what->since));
+        struct value *w = value_ensure_list(a, v, "waiting");
+        for (unsigned i = 0; i < what->waiting_count; i++) {
+            value_append(a, w, value_cstr(a, what->waiting[i]));
+        }
+    }
+}
+
 static void write_certs(const struct certs *all)
 {
     struct arena *a = &all->r->arena;
@@ -255,16 +271,20 @@ static void write_certs(const struct certs *all)
             value_set(a, v, "error", value_cstr(a, c->error));
         }
     }
-    if (all->phase != NULL) {
-        struct value *v = value_ensure_map(a, doc, "rotation");
-        value_set(a, v, "phase", value_cstr(a, all->phase));
-        value_set(a, v, "since", value_cstr(a, all->since));
-        struct value *w = value_ensure_list(a, v, "waiting");
-        for (unsigned i = 0; i < all->waiting_count; i++) {
-            value_append(a, w, value_cstr(a, all->waiting[i]));
+    write_replacing(a, doc, "rotation", &all->ca);
+    write_replacing(a, doc, "resealing", &all->seal);
+    common_print_form(all->r, doc);
+}
+
+static void tell_replacing(struct rctl *r, const char *what, const struct replacing *it)
+{
+    if (it->phase != NULL) {
+        rctl_note(r, "note: %s is being replaced, phase \"%s\" since %s%s", what, it->phase, it->since,
+                  it->waiting_count > 0 ? "; waiting for:" : "");
+        for (unsigned i = 0; i < it->waiting_count; i++) {
+            rctl_note(r, "  %s", it->waiting[i]);
         }
     }
-    common_print_form(all->r, doc);
 }
 
 /* Notes about what is wrong; true if something needs somebody. */
@@ -280,13 +300,8 @@ static bool tell(const struct certs *all)
             rctl_note(all->r, "%s: %s", c->who, c->error);
         }
     }
-    if (all->phase != NULL) {
-        rctl_note(all->r, "note: the cluster's CA is being replaced, phase \"%s\" since %s%s", all->phase, all->since,
-                  all->waiting_count > 0 ? "; waiting for:" : "");
-        for (unsigned i = 0; i < all->waiting_count; i++) {
-            rctl_note(all->r, "  %s", all->waiting[i]);
-        }
-    }
+    tell_replacing(all->r, "the cluster's CA", &all->ca);
+    tell_replacing(all->r, "the key that seals Secrets", &all->seal);
     return trouble;
 }
 
@@ -365,15 +380,16 @@ static const struct command cert_renew = {
                 "  rctl cert renew --config other/config\n",
     .run = run_renew,
 };
-static const struct command *const cert_subs[] = {&cert_status,  &cert_renew,     &cert_revoke,
-                                                  &cert_revoked, &cert_rotate_ca, NULL};
+static const struct command *const cert_subs[] = {&cert_status,    &cert_renew,       &cert_revoke, &cert_revoked,
+                                                  &cert_rotate_ca, &cert_rotate_seal, NULL};
 const struct command command_cert = {
     .name = "cert",
-    .usage = "status|renew|revoke|revoked|rotate-ca",
+    .usage = "status|renew|revoke|revoked|rotate-ca|rotate-seal",
     .summary = "Certificates: who has which, until when, and whose count no more",
     .examples = "  rctl cert status\n"
                 "  rctl cert renew\n"
                 "  rctl cert revoke user/kate\n"
-                "  rctl cert rotate-ca\n",
+                "  rctl cert rotate-ca\n"
+                "  rctl cert rotate-seal\n",
     .subs = cert_subs,
 };

@@ -15,6 +15,7 @@
 #include "master/auth/allowance.h"
 #include "master/auth/authority.h"
 #include "master/auth/identity.h"
+#include "master/auth/reseal.h"
 #include "master/auth/revoked.h"
 #include "master/auth/rotate.h"
 #include "master/front/call.h"
@@ -199,9 +200,10 @@ static void method_cert_status(struct call *c)
     struct replica_member members[64];
     unsigned n = replica_members(m->replica, members, ARRAY_SIZE(members));
     struct buf b = BUF_INIT;
-    mp_write_map(&b, 4 + leading + rotate_under_way(m));
+    mp_write_map(&b, 4 + leading + rotate_under_way(m) + reseal_under_way(m));
     mp_write_key_int(&b, "id", (int64_t)m->config.id);
     rotate_write(m, &b);
+    reseal_write(m, &b);
     mp_write_cstr(&b, "ca");
     mp_write_map(&b, 4);
     CLEANUP_FREE char *subject = xasprintf("O=reeve:ca CN=%s", m->config.cluster);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "master/auth/rate.h"
+#include "master/auth/reseal.h"
 #include "master/auth/revoked.h"
 #include "master/auth/rotate.h"
 #include "master/front/ask.h"
@@ -323,6 +324,10 @@ void master_on_peer_request(void *data, uint64_t peer_id, struct rpc_request *re
         replica_read_index(m->replica, index_answered, req);
     } else if (str_is(method, "ca.state")) {
         rotate_tell(m, req);
+    } else if (str_is(method, "seal.state")) {
+        reseal_tell(m, req);
+    } else if (str_is(method, "seal.key")) {
+        reseal_give(m, req, params);
     } else if (str_is(method, "about")) {
         level_tell(req);
     } else if (str_is(method, "nodes.heard")) {

@@ -48,6 +48,8 @@ struct method {
     X(whoami)                                                                                                          \
     X(cert_renew)                                                                                                      \
     X(cert_status)                                                                                                     \
+    X(cert_reseal)                                                                                                     \
+    X(cert_resealing)                                                                                                  \
     X(cert_revoke)                                                                                                     \
     X(cert_revoked)                                                                                                    \
     X(cert_rotate)                                                                                                     \

@@ -11,7 +11,9 @@
 #include "base/failpoint.h"
 #include "base/fs.h"
 #include "base/mem.h"
+#include "master/auth/reseal.h"
 #include "master/auth/setup.h"
+#include "master/quarantine.h"
 #include "master/record.h"
 #include "master/rescue/anew.h"
 #include "master/rescue/candidate.h"
@@ -140,13 +142,16 @@ static void print_warning(const struct candidate *mine, unsigned count, uint64_t
 
 /* ---- Doing ---- */
 
-static int write_state(struct master_config *c, struct candidate *mine, uint64_t term, struct error *err)
+static int write_state(struct master_config *c, struct candidate *mine, uint64_t term, struct pki_ring *keys,
+                       struct error *err)
 {
     struct store *s = mine->log.store;
     int rv = anew_begin(s, c->id, term, mine->revision + RECOVER_REVISIONS_SPARED, err);
     if (rv != 0) {
         return rv;
     }
+    reseal_order(store_committed(s), keys);
+    store_set_seal_keys(s, keys);
     struct store_fork *fork = store_fork_new(s);
     rv = setup_write_raft_dir(c, "recovered", &(struct setup_state){fork, term, mine->log.report.last_index + 1}, err);
     store_fork_free(fork);
@@ -223,8 +228,8 @@ static int commit(struct master_config *c, const struct log *log, struct error *
     return rv == 0 ? recover_finish(c, log, err) : rv;
 }
 
-static int recover_with(struct master_config *c, const struct log *log, struct candidate *all, unsigned count, bool yes,
-                        bool force, struct error *err)
+static int recover_with(struct master_config *c, const struct log *log, struct candidate *all, unsigned count,
+                        struct pki_ring *keys, bool yes, bool force, struct error *err)
 {
     uint64_t id = 0, term = 0;
     for (unsigned i = 0; i < count; i++) {
@@ -247,7 +252,7 @@ static int recover_with(struct master_config *c, const struct log *log, struct c
         return error_set(err, ERR_USAGE, "not confirmed: nothing was changed (--yes confirms without a terminal)");
     }
     c->id = id;
-    rv = write_state(c, &all[0], term, err);
+    rv = write_state(c, &all[0], term, keys, err);
     return rv == 0 ? commit(c, log, err) : rv;
 }
 
@@ -272,7 +277,7 @@ int recover_run(const char *dir, const char *const *peer_dirs, unsigned peers, b
         count += rv == 0;
     }
     if (rv == 0 && !going_on) {
-        rv = recover_with(&c, &log, all, count, yes, force, err);
+        rv = recover_with(&c, &log, all, count, &keys, yes, force, err);
     }
     if (rv == 0) {
         printf("\nRecovered. Start it, then let the others join with a token of `rctl token create --role master`:\n\n"

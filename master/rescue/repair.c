@@ -1,4 +1,5 @@
 #include "master/rescue/repair.h"
+#include "master/quarantine.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

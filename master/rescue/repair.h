@@ -28,8 +28,7 @@
 #include "master/config.h"
 #include "master/daemon.h"
 
-#define REPAIR_QUARANTINES_MAX 3
-#define REPAIR_SAY_MS          30000
+#define REPAIR_SAY_MS 30000
 /* Damage that is met while serving within this time after a repair is none of the disk's: what the others sent cannot
  * be applied here. */
 #define REPAIR_AGAIN_MS (10 * 60 * 1000)
@@ -61,13 +60,5 @@ unsigned known_read(const struct master_config *c, struct known_master *out, uns
 /* The file `masters`, if it says something else. Loop thread. */
 struct master;
 void known_note(struct master *m);
-
-/* ---- quarantine.c ---- */
-
-/* raft/ to quarantine-TIME/, durably; the oldest of more than REPAIR_QUARANTINES_MAX are removed. *to (may be NULL):
- * its new name, "" if there was none (or an empty one, which is removed). */
-int quarantine_move(const struct master_config *c, const struct log *log, char *to, size_t size, struct error *err);
-/* Wall clock of the newest one; 0: there is none. */
-int64_t quarantine_newest_ms(const struct master_config *c);
 
 #endif

@@ -88,6 +88,12 @@
  * cert.rotation  {} -> {ca, begun: false, ?rotation: {phase: trust|sign|switch, since, next, waiting: [texts],
  *                waitingMore}}     also in cert.status
  *
+ * cert.reseal    {?replaces, ?finish} -> {key, begun, ?resealing}         admins only: another key for Secrets on disk
+ *                (master/auth/reseal.h); replaces: the id of the one that is meant, so that a repetition replaces no
+ *                other
+ * cert.resealing {} -> {key, begun: false, ?resealing: {phase: spread|use|clean|drop, since, waiting: [texts],
+ *                waitingMore}}     also in cert.status
+ *
  * ---- Joining, without a certificate, with a token ----
  * join           {token, role: node|master, name, csr, ?sans, ?address}
  *                                                       -> {certificate, ca, cluster, masters: [addresses], ?id,
@@ -130,6 +136,10 @@
  * read.index     {}                                     -> {index}
  * ca.state       {}                                     -> {next, presents, kept, users: [{name, ?oldMsAgo,
  *                ?newMsAgo}]}   how far a rotation is there
+ * seal.state     {}                                     -> {revision, done, keys: [ids]}   has the caller's record of
+ *                that revision been carried out there?
+ * seal.key       {id}                                   -> {key: bin}    a key that seals Secrets, if the record names
+ *                it
  * nodes.heard    {}                                     -> {heard: {node: milliseconds since it was heard}}
  * announce       {advertise, agentAddress}              -> {..}          where the caller is reached by masters and
  *                clients, and by agents

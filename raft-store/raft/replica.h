@@ -35,9 +35,10 @@ struct replica_events {
     void (*on_leader_known)(void *data, uint64_t leader_id, const char *leader_address);
     /* Cannot go on (disk error, divergence, corrupt entry): the owner must stop the process. */
     void (*on_fatal)(void *data, const struct error *err);
-    /* A snapshot is about to be forked from store_committed: the last moment to say by which key it is sealed. From inside
-     * libraft's call: of this header only replica_store may be called. NULL: nobody wants to know. */
-    void (*on_fork)(void *data);
+    /* A snapshot is about to be forked from store_committed: the last moment to say by which key it is sealed. From
+     * inside libraft's call: of this header only replica_store may be called. False: not now. NULL: nobody wants to
+     * know. */
+    bool (*on_fork)(void *data);
 };
 /* How the node asks other masters whether its term is still theirs. The owner sends `term` to voter `id` and calls
  * replica_term_confirmed(n, round, id, their_term) with the answer; no answer is no confirmation. */

@@ -41,8 +41,8 @@ static int fsm_snapshot(struct raft_fsm *fsm, struct raft_buffer *bufs[], unsign
         return RAFT_BUSY;
     }
     assert(n->snapshot.placeholder == NULL);
-    if (n->config.events.on_fork != NULL) {
-        n->config.events.on_fork(n->config.events.data);
+    if (n->config.events.on_fork != NULL && !n->config.events.on_fork(n->config.events.data)) {
+        return RAFT_BUSY;
     }
     n->snapshot.placeholder = raft_calloc(1, sizeof *n->snapshot.placeholder);
     n->snapshot.fork = store_fork_new(n->store);

@@ -4,10 +4,14 @@
 static void certificates_are_revoked_by_name_and_number(void **state)
 {
     static const struct habit rows[] = {
-        {"rctl cert", NULL, HABIT_ANY, "revoke\nrevoked\nrotate-ca", "="},
+        {"rctl cert", NULL, HABIT_ANY, "revoke\nrevoked\nrotate-ca\nrotate-seal", "="},
         {"rctl cert rotate-ca --finish", NULL, 1, "=", "no rotation of the CA is under way\nbegins one"},
         {"rctl cert rotate-ca --hold --finish", NULL, 2, "=", "are contrary"},
         {"rctl cert rotate-ca n1", NULL, 2, "=", "takes no names"},
+        {"rctl cert rotate-seal --finish", NULL, 1, "=", "is not being replaced\nbegins it"},
+        {"rctl cert rotate-seal n1", NULL, 2, "=", "takes no names"},
+        {"rctl cert rotate-seal", NULL, 0, "the key that seals Secrets is now ", "former one has sealed"},
+        {"rctl delete cm -n kube-system reeve-seal", NULL, 6, "=", "can't be deleted: the cluster needs it"},
         {"rctl cert revoked", NULL, 0, "=", "No certificates are revoked."},
         {"rctl cert status -o yaml", NULL, 0, "who: master 1\nserial: ", NULL},
         {"rctl cert revoke node/nix", NULL, 0, "=certificates of node \"nix\" revoked\n",

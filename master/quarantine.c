@@ -1,4 +1,5 @@
-/* Directories that hold what was damaged, for whoever wants to know why. */
+#include "master/quarantine.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -14,7 +15,6 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "master/auth/setup.h"
-#include "master/rescue/repair.h"
 
 #define PREFIX    "quarantine-"
 #define NAMES_MAX 64u
@@ -51,10 +51,10 @@ static void prune(const struct master_config *c, const struct log *log)
 {
     struct names names;
     list(c, &names);
-    for (unsigned i = 0; i + REPAIR_QUARANTINES_MAX < names.count; i++) {
+    for (unsigned i = 0; i + QUARANTINES_MAX < names.count; i++) {
         struct error err = {0};
         log_info(log, "repair", "removing %s/%s: only the newest %u quarantined directories are kept", c->dir,
-                 names.name[i], REPAIR_QUARANTINES_MAX);
+                 names.name[i], QUARANTINES_MAX);
         if (setup_remove_raft_dir(c, names.name[i], &err) != 0) {
             log_warn(log, "repair", "%s; tried again with the next one", err.message);
         }
@@ -91,7 +91,7 @@ int quarantine_move(const struct master_config *c, const struct log *log, char *
             return error_set_errno(err, errno, "move %s to %s", raft, fresh);
         }
         log_warn(log, "repair", "%s is kept as %s (at most %u such are; remove it when nobody needs it)", raft, fresh,
-                 REPAIR_QUARANTINES_MAX);
+                 QUARANTINES_MAX);
         if (to != NULL) {
             snprintf(to, size, "%s", fresh);
         }
@@ -116,4 +116,19 @@ int64_t quarantine_newest_ms(const struct master_config *c)
         return 0;
     }
     return (int64_t)timegm(&tm) * 1000;
+}
+
+int quarantine_remove_all(const struct master_config *c, const struct log *log, struct error *err)
+{
+    struct names names;
+    int rv = 0;
+    list(c, &names);
+    for (unsigned i = 0; i < names.count && rv == 0; i++) {
+        rv = setup_remove_raft_dir(c, names.name[i], err);
+        if (rv == 0) {
+            log_warn(log, "repair", "removed %s/%s: the key that Secrets in it were sealed with is dropped", c->dir,
+                     names.name[i]);
+        }
+    }
+    return rv;
 }

@@ -1,0 +1,444 @@
+/* The key that seals Secrets is replaced while all goes on. */
+#include "tests/unit/master_reseal.h"
+
+static struct writer writer;
+
+static int tear_down(void **state)
+{
+    if (*state != NULL) {
+        ((struct kit *)*state)->meanwhile = NULL;
+        kit_thaw_all(*state);
+        kit_free(*state);
+        *state = NULL;
+    }
+    return 0;
+}
+
+static void make_first(struct kit *k)
+{
+    struct client *c = client_admin(k, 0);
+    must(c, "create",
+         "{object: {apiVersion: v1, kind: Secret, metadata: {name: first, namespace: default}, stringData: {k: v}}}");
+    client_close(c);
+}
+
+static struct kit *three(void **state)
+{
+    struct kit *k = kit_three(NULL);
+    *state = k;
+    RCTL(k, 0, "knows 3 masters now", "config", "set-servers");
+    make_first(k);
+    writer = (struct writer){.k = k};
+    return k;
+}
+
+/* Those that have died are started anew, and not armed; how many they were. */
+static unsigned start_the_dead(struct kit *k)
+{
+    unsigned died = 0;
+    for (unsigned i = 0; i < k->masters_count; i++) {
+        int status;
+        if (k->masters[i].pid != 0 && waitpid(k->masters[i].pid, &status, WNOHANG) > 0) {
+            assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+            k->masters[i].pid = 0;
+            kit_start(k, i);
+            died++;
+        }
+    }
+    return died;
+}
+
+static void wait_for_another(struct kit *k, const struct pki_ring *former, unsigned masters)
+{
+    for (int64_t until = kit_now() + KIT_WAIT_MS; !all_have_another(k, former, masters); kit_turn(k, 20)) {
+        if (kit_now() > until) {
+            const char *args[] = {"cert", "status", NULL};
+            CLEANUP_FREE char *said = NULL;
+            kit_rctl(k, &said, args);
+            fail_msg("the key is not replaced: %s", said);
+        }
+    }
+}
+
+static const char *wait_for_status(struct kit *k, const char *text)
+{
+    for (int64_t until = kit_now() + KIT_WAIT_MS;; kit_turn(k, 50)) {
+        const char *args[] = {"cert", "status", NULL};
+        CLEANUP_FREE char *said = NULL;
+        kit_rctl(k, &said, args);
+        if (strstr(said, text) != NULL) {
+            return arena_strdup(&k->arena, said);
+        }
+        if (kit_now() > until) {
+            fail_msg("expected \"%s\" in: %s", text, said);
+        }
+    }
+}
+
+/* The record's phase is over: with this no master takes a step any more. Until then armed ones may die. */
+static void wait_for_end(struct kit *k)
+{
+    bool over = false;
+    for (int64_t until = kit_now() + KIT_WAIT_MS; !over; kit_turn(k, 50)) {
+        start_the_dead(k);
+        struct client *c = client_admin(k, kit_leader(k));
+        over = call(c, "cert.resealing", "{}") == 0 && value_path(c->result, "resealing") == NULL;
+        client_close(c);
+        assert_true(kit_now() < until);
+    }
+}
+
+/* One that has just been started must not be told to end before it can hear it. */
+static void wait_for_service(struct kit *k, unsigned i)
+{
+    bool answered = false;
+    for (int64_t until = kit_now() + KIT_WAIT_MS; !answered; kit_turn(k, 20)) {
+        struct client *c = client_admin(k, i);
+        answered = call(c, "hello", "{}") == 0;
+        client_close(c);
+        assert_true(kit_now() < until);
+    }
+}
+
+static void start_all(struct kit *k, unsigned masters)
+{
+    for (unsigned i = 0; i < masters; i++) {
+        kit_start(k, i);
+    }
+    for (unsigned i = 0; i < masters; i++) {
+        wait_for_service(k, i);
+    }
+}
+
+static void stop_all(struct kit *k, int sig)
+{
+    for (unsigned i = 0; i < k->masters_count; i++) {
+        if (k->masters[i].pid != 0) {
+            kit_stop(k, i, sig);
+        }
+    }
+}
+
+/* Nothing is left of the former key, and all of the Secrets. Masters run before and after. */
+static void check_all(struct kit *k, const struct pki_ring *former, unsigned masters)
+{
+    wait_for_another(k, former, masters);
+    wait_for_end(k);
+    if (writer.next > 0) {
+        read_back(&writer);
+    }
+    stop_all(k, SIGTERM);
+    for (unsigned i = 0; i < masters; i++) {
+        look_at_disk(k, i, former);
+    }
+    start_all(k, masters);
+    if (writer.next > 0) {
+        read_back(&writer);
+    }
+}
+
+static void write_meanwhile(struct kit *k)
+{
+    (void)k;
+    write_one(&writer);
+}
+
+static void another_key_seals_and_nothing_is_left_of_the_former_one(void **state)
+{
+    struct kit *k = three(state);
+    struct pki_ring former = keys_of(k, 0);
+    while (writer.acknowledged < 50) {
+        write_one(&writer);
+    }
+    k->meanwhile = write_meanwhile;
+    const char *said = RCTL(k, 0, "the key that seals Secrets is now", "cert", "rotate-seal");
+    k->meanwhile = NULL;
+    assert_non_null(strstr(said, "masters get the new key"));
+    for (unsigned enough = writer.acknowledged + 20; writer.acknowledged < enough;) {
+        write_one(&writer);
+    }
+    assert_null(strstr(wait_for_status(k, "master 3"), "being replaced"));
+    check_all(k, &former, 3);
+    struct pki_ring second = keys_of(k, 0); /* and once more */
+    RCTL(k, 0, "the key that seals Secrets is now", "cert", "rotate-seal");
+    check_all(k, &second, 3);
+    RCTL(k, 1, "not being replaced", "cert", "rotate-seal", "--finish");
+}
+
+static unsigned died;
+
+static void revive_meanwhile(struct kit *k)
+{
+    died += start_the_dead(k);
+    write_one(&writer);
+}
+
+static void replace_with(struct kit *k, const char *failpoints)
+{
+    struct pki_ring former = keys_of(k, 0);
+    stop_all(k, SIGTERM);
+    for (unsigned i = 0; i < 3; i++) {
+        kit_start_armed(k, i, failpoints);
+    }
+    died = 0;
+    k->meanwhile = revive_meanwhile;
+    const char *begin[] = {"cert", "rotate-seal", "--no-wait", NULL};
+    kit_rctl(k, NULL, begin); /* its answer may die with the masters, and what it has begun with it */
+    for (int64_t until = kit_now() + KIT_WAIT_MS; died == 0 || !all_have_another(k, &former, 3);) {
+        died += start_the_dead(k);
+        write_one(&writer);
+        if (all_have_another(k, &former, 3)) {
+            kit_turn(k, 20); /* the last one dies behind the last step */
+        } else {
+            kit_rctl(k, NULL, begin);
+        }
+        if (kit_now() > until) {
+            fail_msg("%s: %u died, and it does not end: %s", failpoints, died, wait_for_status(k, ""));
+        }
+    }
+    k->meanwhile = NULL;
+    wait_for_end(k);
+    stop_all(k, SIGKILL); /* one may be dying just now, behind the last step */
+    start_all(k, 3);
+    check_all(k, &former, 3);
+}
+
+/* The leader, where it makes the key and before and after each step; all masters, where they store the key, remove what
+ * the former one has sealed, and drop it. */
+static void whoever_is_killed_wherever_it_ends(void **state)
+{
+    static const char *const points[] = {
+        "reseal_before_key=crash@1",   "reseal_after_key=crash@1",   "reseal_before_step=crash@1",
+        "reseal_before_step=crash@2",  "reseal_before_step=crash@3", "reseal_before_step=crash@4",
+        "reseal_after_step=crash@1",   "reseal_after_step=crash@2",  "reseal_after_step=crash@3",
+        "reseal_before_store=crash@1", "clean_before_prune=crash@1", "reseal_before_drop=crash@1",
+    };
+    struct kit *k = three(state);
+    for (size_t p = 0; p < ARRAY_SIZE(points); p++) {
+        replace_with(k, points[p]);
+    }
+}
+
+/* No step is taken beyond that phase. */
+static void hold_in(struct kit *k, const char *phase)
+{
+    static const char *const phases[] = {"spread", "use", "clean", "drop"};
+    unsigned at = 0;
+    while (strcmp(phases[at], phase) != 0) {
+        at++;
+    }
+    const char *failpoints = arena_printf(&k->arena, "reseal_before_step=error@%u+", at + 1);
+    stop_all(k, SIGTERM);
+    for (unsigned i = 0; i < k->masters_count; i++) {
+        kit_start_armed(k, i, failpoints);
+    }
+    RCTL(k, 0, "is being replaced", "cert", "rotate-seal", "--no-wait");
+    wait_for_status(k, arena_printf(&k->arena, "phase \"%s\"", phase));
+}
+
+static void all_masters_are_killed_in_each_phase(void **state)
+{
+    static const char *const phases[] = {"spread", "use", "clean", "drop"};
+    struct kit *k = three(state);
+    for (size_t p = 0; p < ARRAY_SIZE(phases); p++) {
+        struct pki_ring former = keys_of(k, 0);
+        hold_in(k, phases[p]);
+        for (unsigned i = 0; i < 10; i++) {
+            write_one(&writer);
+        }
+        stop_all(k, SIGKILL);
+        start_all(k, 3);
+        check_all(k, &former, 3);
+    }
+}
+
+static void a_master_that_is_down_is_waited_for_and_catches_up(void **state)
+{
+    struct kit *k = three(state);
+    struct pki_ring former = keys_of(k, 0);
+    kit_stop(k, 2, SIGKILL);
+    RCTL(k, 0, NULL, "cert", "rotate-seal", "--no-wait");
+    wait_for_status(k, "does not answer");
+    write_one(&writer);
+    kit_start(k, 2);
+    wait_for_another(k, &former, 3);
+    char *log = kit_log(k, 2);
+    assert_null(strstr(log, "comes back"));
+    free(log);
+    check_all(k, &former, 3);
+}
+
+/* It gets the key in time, or is sent what it cannot open and comes back as a new master: it serves in any case. */
+static void a_master_that_missed_it_all_gets_the_key_or_comes_back_as_another(void **state)
+{
+    struct kit *k = three(state);
+    struct pki_ring former = keys_of(k, 0);
+    kit_stop(k, 2, SIGTERM);
+    RCTL(k, 0, NULL, "cert", "rotate-seal", "--no-wait");
+    wait_for_status(k, "does not answer");
+    RCTL(k, 0, "is now", "cert", "rotate-seal", "--finish");
+    wait_for_another(k, &former, 2);
+    for (unsigned i = 0; i < 20; i++) {
+        write_one(&writer);
+    }
+    assert_true(writer.acknowledged > 0);
+    struct pki_ring missed = keys_of(k, 2);
+    assert_true(pki_ring_equal(&missed, &former));
+    kit_start(k, 2);
+    wait_for_another(k, &former, 3);
+    kit_wait_voters(k, kit_leader(k), 3);
+    check_all(k, &former, 3);
+}
+
+static void whoever_joins_meanwhile_has_all_keys(void **state)
+{
+    static const char *const phases[] = {"spread", "clean"};
+    struct kit *k = three(state);
+    for (size_t p = 0; p < ARRAY_SIZE(phases); p++) {
+        struct pki_ring former = keys_of(k, 0);
+        CLEANUP_FREE char *join = NULL;
+        hold_in(k, phases[p]);
+        unsigned late = k->masters_count;
+        assert_int_equal(kit_join_with(k, 0, token_by_rctl(k, "master"), &join), 0);
+        struct pki_ring keys = keys_of(k, late);
+        assert_int_equal(keys.count, 2);
+        kit_start(k, late);
+        write_one(&writer);
+        wait_for_service(k, late);
+        for (unsigned i = 0; i < late; i++) { /* not held any more */
+            kit_stop(k, i, SIGTERM);
+            kit_start(k, i);
+            wait_for_service(k, i);
+        }
+        check_all(k, &former, late + 1);
+    }
+}
+
+/* The leader that has made the key, and all that have it, are gone: another one is made. */
+static void a_key_that_is_lost_with_its_maker_is_made_anew(void **state)
+{
+    struct kit *k = three(state);
+    struct pki_ring former = keys_of(k, 0);
+    stop_all(k, SIGTERM);
+    for (unsigned i = 0; i < 3; i++) {
+        kit_start_armed(k, i, "reseal_before_store=error@1+");
+    }
+    unsigned maker = kit_leader(k);
+    struct client *c = client_admin(k, maker);
+    must(c, "cert.reseal", "{}");
+    client_close(c);
+    if (keys_of(k, maker).count != 2) {
+        maker = kit_leader(k); /* another one led by then */
+    }
+    struct pki_ring lost = keys_of(k, maker);
+    assert_int_equal(lost.count, 2);
+    kit_stop(k, maker, SIGKILL);
+    for (unsigned i = 0; i < 3; i++) {
+        if (i != maker) {
+            kit_stop(k, i, SIGTERM);
+            kit_start(k, i);
+        }
+    }
+    wait_for_status(k, "does not answer"); /* the maker, now */
+    for (int64_t until = kit_now() + KIT_WAIT_MS;
+         keys_of(k, (maker + 1) % 3).count != 2 || keys_of(k, (maker + 2) % 3).count != 2; kit_turn(k, 50)) {
+        assert_true(kit_now() < until);
+    }
+    kit_start(k, maker);
+    wait_for_another(k, &former, 3);
+    struct pki_ring now = keys_of(k, 0);
+    assert_memory_not_equal(now.keys[0], lost.keys[1], PKI_SEAL_KEY_SIZE);
+    check_all(k, &former, 3);
+}
+
+/* All but one are lost in the middle; that one goes on alone, and ends it. */
+static void a_recovered_master_goes_on_with_it(void **state)
+{
+    static const char *const phases[] = {"spread", "clean"};
+    for (size_t p = 0; p < ARRAY_SIZE(phases); p++) {
+        struct kit *k = three(state);
+        struct pki_ring former = keys_of(k, 0);
+        hold_in(k, phases[p]);
+        stop_all(k, SIGKILL);
+        const char *recover[] = {"recover", "--dir", k->masters[0].dir, "--yes", NULL};
+        assert_int_equal(kit_run(k, NULL, recover), 0);
+        k->masters_count = 1;
+        start_all(k, 1);
+        check_all(k, &former, 1);
+        struct client *c = client_admin(k, kit_leader(k));
+        must(c, "get", "{kind: Secret, namespace: default, name: first}");
+        client_close(c);
+        tear_down(state);
+    }
+}
+
+/* A master's newest snapshot is of the end of the last replacement, and what it sees next is the end of this one. */
+static void the_end_of_one_is_not_taken_for_that_of_the_next(void **state)
+{
+    struct kit *k = three(state);
+    RCTL(k, 0, "the key that seals Secrets is now", "cert", "rotate-seal");
+    struct pki_ring former = keys_of(k, 0);
+    for (unsigned i = 0; i < 10; i++) {
+        write_one(&writer);
+    }
+    hold_in(k, "spread");
+    unsigned late = (kit_leader(k) + 1) % 3;
+    for (int64_t until = kit_now() + KIT_WAIT_MS; keys_of(k, late).count != 2; kit_turn(k, 20)) {
+        assert_true(kit_now() < until);
+    }
+    kit_stop(k, late, SIGKILL);
+    for (unsigned i = 0; i < 3; i++) { /* not held any more */
+        if (i != late) {
+            kit_stop(k, i, SIGTERM);
+            kit_start(k, i);
+            wait_for_service(k, i);
+        }
+    }
+    RCTL(k, 0, "is now", "cert", "rotate-seal", "--finish");
+    kit_start(k, late);
+    wait_for_service(k, late);
+    check_all(k, &former, 3);
+}
+
+static void it_is_begun_once_and_by_administrators(void **state)
+{
+    struct kit *k = three(state);
+    struct client *c = client_admin(k, 0), *n = client_as(k, 0, PKI_ROLE_NODE, "n1");
+    refused(n, ERR_FORBIDDEN, NULL, "cert.reseal", "{}");
+    client_close(n);
+    must(c, "cert.resealing", "{}");
+    const char *first = text_at(c, "key");
+    struct pki_ring former = keys_of(k, 0);
+    must(c, "cert.reseal", "{replaces: %s}", first);
+    assert_true(value_path_bool(c->result, "begun", false));
+    refused(c, ERR_FORBIDDEN, "the cluster needs it", "delete",
+            "{kind: ConfigMap, namespace: kube-system, name: reeve-seal}");
+    wait_for_another(k, &former, 3);
+    wait_for_end(k);
+    must(c, "cert.reseal", "{replaces: %s}", first); /* the repetition of an answered request */
+    assert_false(value_path_bool(c->result, "begun", true));
+    assert_string_not_equal(text_at(c, "key"), first);
+    assert_null(value_path(c->result, "resealing"));
+    struct pki_ring keys = keys_of(k, 1);
+    char id[PKI_RING_ID_SIZE];
+    pki_ring_id(keys.keys[0], id);
+    assert_string_equal(text_at(c, "key"), id);
+    client_close(c);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(another_key_seals_and_nothing_is_left_of_the_former_one, tear_down),
+        cmocka_unit_test_teardown(whoever_is_killed_wherever_it_ends, tear_down),
+        cmocka_unit_test_teardown(all_masters_are_killed_in_each_phase, tear_down),
+        cmocka_unit_test_teardown(a_master_that_is_down_is_waited_for_and_catches_up, tear_down),
+        cmocka_unit_test_teardown(a_master_that_missed_it_all_gets_the_key_or_comes_back_as_another, tear_down),
+        cmocka_unit_test_teardown(whoever_joins_meanwhile_has_all_keys, tear_down),
+        cmocka_unit_test_teardown(a_key_that_is_lost_with_its_maker_is_made_anew, tear_down),
+        cmocka_unit_test_teardown(a_recovered_master_goes_on_with_it, tear_down),
+        cmocka_unit_test_teardown(the_end_of_one_is_not_taken_for_that_of_the_next, tear_down),
+        cmocka_unit_test_teardown(it_is_begun_once_and_by_administrators, tear_down),
+    };
+    return KIT_RUN(tests, NULL, NULL);
+}
