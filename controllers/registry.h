@@ -10,6 +10,7 @@
     X(endpointslice)                                                                                                   \
     X(deployment)                                                                                                      \
     X(replicaset)                                                                                                      \
+    X(endpoints)                                                                                                       \
     X(service_repair)                                                                                                  \
     X(garbage)                                                                                                         \
     X(namespace)                                                                                                       \
