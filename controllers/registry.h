@@ -11,6 +11,8 @@
     X(deployment)                                                                                                      \
     X(replicaset)                                                                                                      \
     X(endpoints)                                                                                                       \
+    X(endpoints_mirror)                                                                                                \
+    X(load_balancer)                                                                                                   \
     X(service_repair)                                                                                                  \
     X(garbage)                                                                                                         \
     X(namespace)                                                                                                       \

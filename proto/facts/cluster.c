@@ -11,6 +11,8 @@ const struct cluster_setting cluster_settings[] = {
     {"serviceSubnet", "spec.networking.serviceSubnet", CLUSTER_SERVICE_SUBNET, false, true, "addresses of services"},
     {"serviceNodePortRange", "spec.networking.serviceNodePortRange", CLUSTER_SERVICE_NODE_PORTS, false, false,
      "ports of nodes that services may have"},
+    {"loadBalancerPool", "spec.networking.loadBalancerPool", NULL, false, false,
+     "addresses that Services of type LoadBalancer get, as ranges A-B or A/BITS with commas; unset: none"},
     {"dnsDomain", "spec.networking.dnsDomain", CLUSTER_DNS_DOMAIN, false, false, "domain of the names of services"},
     {"nodeMonitorGracePeriodSeconds", "spec.nodeMonitorGracePeriodSeconds", NULL, true, false,
      "a node is NotReady after so long a silence; unset: what masters were started with"},
@@ -40,6 +42,49 @@ static void read_ports(struct str s, struct cluster_config *out)
     }
 }
 
+static bool address_read(struct str s, uint32_t *out)
+{
+    struct cidr c;
+    char text[CIDR_TEXT_SIZE];
+    if (s.n == 0 || s.n > 15) {
+        return false;
+    }
+    memcpy(text, s.p, s.n);
+    memcpy(text + s.n, "/32", 4);
+    bool ok = cidr_parse(str_of(text), &c);
+    *out = ok ? c.first : 0;
+    return ok;
+}
+
+bool cluster_pool_next(struct str *rest, uint32_t *first, uint32_t *last)
+{
+    if (rest->n == 0) {
+        return false;
+    }
+    const char *comma = memchr(rest->p, ',', rest->n);
+    struct str item = {rest->p, comma == NULL ? rest->n : (size_t)(comma - rest->p)};
+    const char *dash = item.n == 0 ? NULL : memchr(item.p, '-', item.n);
+    struct cidr c;
+    bool ok;
+    if (dash != NULL) {
+        size_t n = (size_t)(dash - item.p);
+        ok = address_read((struct str){item.p, n}, first) &&
+             address_read((struct str){dash + 1, item.n - n - 1}, last) && *first <= *last;
+    } else if (cidr_parse(item, &c)) {
+        *first = c.first;
+        *last = (uint32_t)(cidr_end(c) - 1);
+        ok = true;
+    } else {
+        ok = address_read(item, first);
+        *last = *first;
+    }
+    if (ok) {
+        rest->p += item.n + (comma != NULL);
+        rest->n -= item.n + (comma != NULL);
+    }
+    return ok;
+}
+
 void cluster_config_read(const struct object *o, struct cluster_config *out)
 {
     struct mp spec = o == NULL ? mp_of(NULL, 0) : mp_get(object_mp(o), "spec"), net = mp_get(spec, "networking");
@@ -54,6 +99,7 @@ void cluster_config_read(const struct object *o, struct cluster_config *out)
     if (str_empty(out->dns_domain)) {
         out->dns_domain = STR(CLUSTER_DNS_DOMAIN);
     }
+    out->balancer_pool = mp_str(mp_get(net, "loadBalancerPool"));
     grace_s = mp_int(mp_get(spec, "nodeMonitorGracePeriodSeconds"), 0);
     out->node_grace_ms = grace_s < CLUSTER_NODE_GRACE_MIN_S || grace_s > CLUSTER_NODE_GRACE_MAX_S ? 0 : grace_s * 1000;
 }

@@ -27,12 +27,18 @@ struct cluster_config {
     unsigned node_mask;   /* bits of the range that a node gets from it; not fewer than those of pods */
     struct cidr services; /* addresses of services */
     unsigned node_port_first, node_port_last;
-    struct str dns_domain; /* borrowed from the object */
-    int64_t node_grace_ms; /* a node is not ready after so long a silence; 0 = what the master was started with */
+    struct str dns_domain;    /* borrowed from the object */
+    struct str balancer_pool; /* addresses of LoadBalancers, for cluster_pool_next; borrowed; "" = none */
+    int64_t node_grace_ms;    /* a node is not ready after so long a silence; 0 = what the master was started with */
 };
 /* o: the object, or NULL. What is absent or makes no sense is as the default: what is checked on its way in, and what
  * somebody else wrote, may be read alike. */
 void cluster_config_read(const struct object *o, struct cluster_config *out);
+
+/* The next range of a pool, such as "192.0.2.0/28,198.51.100.7-198.51.100.9,203.0.113.1", both ends included; *rest
+ * goes on behind it. False: there are no more, or what follows is no range (rest->n > 0). */
+#define CLUSTER_POOL_RANGES_MAX 64u
+bool cluster_pool_next(struct str *rest, uint32_t *first, uint32_t *last);
 
 /* ---- Settings, one row each: what rctl cluster show and set, and init --set know ---- */
 

@@ -12,7 +12,9 @@ SCHEMA_STATIC(networking, "ClusterNetworking", "Addresses, ports and names.",
     STRING("serviceSubnet", "Addresses of services, a range of IPv4.", DEFAULT(CLUSTER_SERVICE_SUBNET)),
     STRING("serviceNodePortRange", "Ports of nodes that services may have, FIRST-LAST.",
            DEFAULT(CLUSTER_SERVICE_NODE_PORTS)),
-    STRING("dnsDomain", "Domain of the names of services. Kept for them: there are no services yet.", DEFAULT(CLUSTER_DNS_DOMAIN)));
+    STRING("dnsDomain", "Domain of the names of services.", DEFAULT(CLUSTER_DNS_DOMAIN)),
+    STRING("loadBalancerPool", "Addresses that Services of type LoadBalancer get, as ranges with commas: "
+           "192.0.2.0/28,198.51.100.7-198.51.100.9. Unset: they get none."));
 
 SCHEMA_STATIC(spec, "ClusterConfigurationSpec", "What the cluster is to be.",
     STRING("clusterName", "What the cluster is called."),
@@ -55,6 +57,26 @@ static void check_ports(const struct value *v, const struct fpath *p, struct err
     }
 }
 
+#define POOL_ADDRESSES_MAX 65536u
+
+static void check_pool(const struct value *v, const struct fpath *p, struct errlist *l)
+{
+    struct str rest = value_to_str(v);
+    uint32_t first, last;
+    uint64_t ranges = 0, addresses = 0;
+    while (cluster_pool_next(&rest, &first, &last)) {
+        ranges++;
+        addresses += (uint64_t)last - first + 1;
+    }
+    if (rest.n > 0) {
+        bad_value(l, v, p,
+                  "must be ranges of IPv4 addresses with commas between them (such as "
+                  "192.0.2.0/28,198.51.100.7-198.51.100.9)");
+    } else if (ranges > CLUSTER_POOL_RANGES_MAX || addresses > POOL_ADDRESSES_MAX) {
+        bad_value(l, v, p, "must be no more than 64 ranges and 65536 addresses");
+    }
+}
+
 static void validate(const struct value *obj, const struct value *old, struct errlist *l)
 {
     (void)old;
@@ -75,6 +97,7 @@ static void validate(const struct value *obj, const struct value *old, struct er
     }
     check_ports(value_get(net, "serviceNodePortRange"), FPATH_AT(p, "serviceNodePortRange"), l);
     check_dns_subdomain(l, net, value_get(net, "dnsDomain"), FPATH_AT(p, "dnsDomain"));
+    check_pool(value_get(net, "loadBalancerPool"), FPATH_AT(p, "loadBalancerPool"), l);
     check_range(l, value_get(s, "nodeMonitorGracePeriodSeconds"),
                 FPATH_AT(FPATH("spec"), "nodeMonitorGracePeriodSeconds"), CLUSTER_NODE_GRACE_MIN_S,
                 CLUSTER_NODE_GRACE_MAX_S);

@@ -71,6 +71,7 @@ static void settings_are_applied_and_checked(void **state)
         {{"serviceSubnet=10.244.128.0/20"}, "serviceSubnet"},
         {{"serviceNodePortRange=5-4"}, "serviceNodePortRange"},
         {{"serviceNodePortRange=80"}, "serviceNodePortRange"},
+        {{"loadBalancerPool=192.0.2.9-192.0.2.1"}, "loadBalancerPool"},
         {{"dnsDomain=my.zone"}, NULL},
         {{"dnsDomain=-"}, "dnsDomain"},
         {{"nodeMonitorGracePeriodSeconds=90"}, NULL},

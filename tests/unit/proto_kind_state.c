@@ -268,8 +268,6 @@ static const struct {
     {"ServiceSpec", "clusterIPs", "the kind's own rules keep it at clusterIP"},
     {"ServiceSpec", "ipFamilies", "the kind's own rules allow one alone"},
     {"ServiceSpec", "ipFamilyPolicy", "the kind's own rules allow one family alone"},
-    {"ServiceSpec", "loadBalancerIP", "kept and shown"},
-    {"ServiceSpec", "loadBalancerClass", "kept and shown"},
     {"Endpoint", "deprecatedTopology", "kept and shown"},
     {"Endpoint", "hints", "kept and shown; nobody sets them here"},
     {"EndpointHints", NULL, "kept and shown; nobody sets them here"},

@@ -1,0 +1,183 @@
+/* Addresses of Services of type LoadBalancer, from the pool of the cluster's configuration (loadBalancerPool): the
+ * lowest that is free, or the one that spec.loadBalancerIP asks for. Who brings the traffic of these addresses to the
+ * nodes is not our matter. With a loadBalancerClass somebody else serves the Service, and it is left alone.
+ *
+ * One key for all Services: one pass reads what is taken and serves whoever has none. An address that has left the pool
+ * is taken back, and so is that of a Service which is no LoadBalancer any more. */
+#include "base/strmap.h"
+#include "controllers/registry.h"
+#include "controllers/util.h"
+
+#define COMPONENT "load-balancer-pool"
+
+static bool is_balanced(const struct object *service)
+{
+    return str_is(mp_str(mp_path(object_mp(service), "spec.type")), "LoadBalancer");
+}
+
+static bool is_foreign(const struct object *service)
+{
+    return is_balanced(service) && !str_empty(mp_str(mp_path(object_mp(service), "spec.loadBalancerClass")));
+}
+
+/* The address that it has; "" if none. */
+static struct str address_of(const struct object *service)
+{
+    struct mp_iter it = mp_iter(mp_path(object_mp(service), "status.loadBalancer.ingress"));
+    return mp_next(&it) ? mp_str(mp_get(it.value, "ip")) : STR_NONE;
+}
+
+static bool number_of(struct str ip, uint32_t *out)
+{
+    struct cidr c;
+    char text[CIDR_TEXT_SIZE];
+    if (ip.n == 0 || ip.n > 15) {
+        return false;
+    }
+    memcpy(text, ip.p, ip.n);
+    memcpy(text + ip.n, "/32", 4);
+    bool ok = cidr_parse(str_of(text), &c);
+    *out = ok ? c.first : 0;
+    return ok;
+}
+
+static const char *text_of(struct arena *a, uint32_t n)
+{
+    char text[CIDR_TEXT_SIZE];
+    cidr_text((struct cidr){n, 32}, text);
+    *strchr(text, '/') = '\0';
+    return arena_strdup(a, text);
+}
+
+static bool in_pool(struct str pool, uint32_t n)
+{
+    uint32_t first, last;
+    while (cluster_pool_next(&pool, &first, &last)) {
+        if (n >= first && n <= last) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The lowest that nobody has; NULL: there is none. */
+static const char *choose(struct arena *a, struct str pool, const struct strmap *taken)
+{
+    uint32_t first, last;
+    while (cluster_pool_next(&pool, &first, &last)) {
+        for (uint64_t n = first; n <= last; n++) {
+            const char *text = text_of(a, (uint32_t)n);
+            if (strmap_get(taken, str_of(text)) == NULL) {
+                return text;
+            }
+        }
+    }
+    return NULL;
+}
+
+/* ip: NULL = it has none. */
+static int write_address(struct reconcile_out *out, const struct object *service, const char *ip, struct error *err)
+{
+    struct arena *a = out->arena;
+    struct value *doc = object_to_value(a, service), *status = value_ensure_map(a, doc, "status");
+    value_remove(status, "loadBalancer");
+    if (ip != NULL) {
+        struct value *entry = value_map(a);
+        value_set(a, entry, "ip", value_cstr(a, ip));
+        value_set(a, entry, "ipMode", value_cstr(a, "VIP"));
+        value_append(a, value_ensure_list(a, value_ensure_map(a, status, "loadBalancer"), "ingress"), entry);
+    }
+    return txn_update_value(out->txn, service->kind, doc, TXN_PART_STATUS, service->revision, err);
+}
+
+static int serve(const struct reconcile_in *in, struct reconcile_out *out, const struct object *service,
+                 struct str pool, struct strmap *taken, struct error *err)
+{
+    struct arena *a = out->arena;
+    struct str wish = mp_str(mp_path(object_mp(service), "spec.loadBalancerIP"));
+    const char *ip = NULL;
+    uint32_t n;
+    if (str_empty(wish)) {
+        ip = choose(a, pool, taken);
+    } else if (number_of(wish, &n) && in_pool(pool, n) && strmap_get(taken, wish) == NULL) {
+        ip = text_of(a, n);
+    }
+    if (ip == NULL) {
+        controller_event(out, in, service, "Warning", "AllocationFailed", COMPONENT,
+                         str_empty(wish) ? "all addresses of loadBalancerPool are taken"
+                                         : "the address of spec.loadBalancerIP is taken or not in loadBalancerPool");
+        return str_empty(address_of(service)) ? 0 : write_address(out, service, NULL, err);
+    }
+    strmap_set(taken, str_of(ip), (void *)service);
+    controller_event(out, in, service, "Normal", "IPAllocated", COMPONENT, "Assigned IP \"%s\"", ip);
+    return write_address(out, service, ip, err);
+}
+
+static int balancer_reconcile(const struct reconcile_in *in, struct reconcile_out *out, struct error *err)
+{
+    struct cluster_config config = cluster_config_of(in->view);
+    struct object_list without = {0}, back = {0};
+    struct strmap taken;
+    struct view_iter it;
+    int rv = 0;
+    strmap_init(&taken);
+    view_iter(&it, in->view, kind_of(KIND_SERVICE), STR_NONE);
+    VIEW_FOR(o, &it)
+    {
+        struct str ip = address_of(o), wish = mp_str(mp_path(object_mp(o), "spec.loadBalancerIP"));
+        uint32_t n;
+        if (is_foreign(o) || (!is_balanced(o) && str_empty(ip))) {
+            continue;
+        }
+        bool keeps = is_balanced(o) && number_of(ip, &n) && in_pool(config.balancer_pool, n) &&
+                     (str_empty(wish) || str_eq(wish, ip)) && strmap_get(&taken, ip) == NULL;
+        if (keeps) {
+            strmap_set(&taken, ip, (void *)o);
+        } else if (is_balanced(o) && !o->deleting && !str_empty(config.balancer_pool)) {
+            object_list_add(out->arena, &without, o);
+        } else if (!str_empty(ip)) {
+            object_list_add(out->arena, &back, o);
+        }
+    }
+    for (unsigned i = 0; i < back.count && rv == 0; i++) {
+        rv = write_address(out, back.items[i], NULL, err);
+    }
+    for (unsigned i = 0; i < without.count && rv == 0; i++) {
+        if (out->txn->count >= CONTROLLER_BATCH_MAX) {
+            requeue_in(out, 1);
+            break;
+        }
+        rv = serve(in, out, without.items[i], config.balancer_pool, &taken, err);
+    }
+    strmap_close(&taken);
+    return rv;
+}
+
+static void map_service(const struct view *tip, const struct object *old, const struct object *new,
+                        controller_emit *emit, void *data)
+{
+    (void)tip;
+    bool before = old != NULL && is_balanced(old), after = new != NULL &&is_balanced(new);
+    if (!before && !after) {
+        return;
+    }
+    /* Its own status, and what else does not matter here, is no news. */
+    if (before && after && old->deleting == new->deleting &&str_eq(address_of(old), address_of(new)) &&
+        mp_equal(mp_get(object_mp(old), "spec"), mp_get(object_mp(new), "spec"))) {
+        return;
+    }
+    emit(data, kind_of(KIND_SERVICE), STR_NONE, STR_NONE);
+}
+
+static void map_config(const struct view *tip, const struct object *old, const struct object *new,
+                       controller_emit *emit, void *data)
+{
+    (void)tip;
+    if (old == NULL || new == NULL || old->generation != new->generation) {
+        emit(data, kind_of(KIND_SERVICE), STR_NONE, STR_NONE);
+    }
+}
+
+static const struct controller_watch watches[] = {
+    {KIND_SERVICE, map_service}, {KIND_CLUSTERCONFIGURATION, map_config}, {0, NULL}};
+const struct controller controller_load_balancer = {"load-balancer", watches, balancer_reconcile, NULL};
