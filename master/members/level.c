@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "master/members/level_rule.h"
 #include "master/record.h"
 #include "proto/facts/cluster.h"
 #include "proto/schema/release.h"
@@ -12,8 +13,6 @@
 #define MEMBERS_MAX 64u
 #define ASK_EVERY   10u  /* chores; every time while the level may rise */
 #define ASK_MS      2000 /* so long an answer is waited for */
-/* An answer counts so long: who comes back with another program has another connection, and is asked again before. */
-#define FRESH_MS    5000
 #define VERSION_MAX 32u
 
 struct told {
@@ -132,21 +131,18 @@ unsigned level_cluster(const struct master *m)
     return m->replica == NULL ? 0 : store_level(replica_store(m->replica));
 }
 
-/* What all voters can; false if one has not said so lately. */
 static bool lowest(const struct master *m, const struct replica_member *members, unsigned n, unsigned *level)
 {
-    *level = release.level;
+    struct level_voter others[MEMBERS_MAX];
+    unsigned count = 0;
     for (unsigned i = 0; i < n; i++) {
-        if (members[i].role != RAFT_VOTER || members[i].id == m->config.id) {
-            continue;
+        if (members[i].role == RAFT_VOTER && members[i].id != m->config.id) {
+            const struct told *t = find(m->levels, members[i].id);
+            others[count++] = t == NULL ? (struct level_voter){0}
+                                        : (struct level_voter){true, env_now_ms(m->env) - t->at_ms, t->level};
         }
-        const struct told *t = find(m->levels, members[i].id);
-        if (t == NULL || env_now_ms(m->env) - t->at_ms > FRESH_MS) {
-            return false;
-        }
-        *level = MIN(*level, t->level);
     }
-    return true;
+    return level_lowest(release.level, others, count, level);
 }
 
 static void raised(const struct txn_result *result, const struct error *error, void *data)

@@ -50,8 +50,8 @@ static void commit_to_batch(struct store *s, const struct txn *t)
                              .id = t->id,
                              .wall_ms = s->tip->wall_ms,
                              .count = done->count};
-    if (store_writes_news(s) && release.entry_extra != NULL) {
-        head.extra = str_of(release.entry_extra);
+    if (store_writes_news(s) && s->release->entry_extra != NULL) {
+        head.extra = str_of(s->release->entry_extra);
     }
     entry_write_txn(&s->batch.payload, &head);
     for (unsigned i = 0; i < done->count; i++) {

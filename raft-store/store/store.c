@@ -22,6 +22,7 @@ struct store *store_new(const struct store_config *config)
     struct store *s = xcalloc(1, sizeof *s);
     s->env = config->env;
     s->log = config->log;
+    s->release = config->release != NULL ? config->release : &release;
     if (config->seal_keys != NULL) {
         s->keys = *config->seal_keys;
     }
@@ -253,7 +254,7 @@ void store_batch_take(struct store *s, struct buf *entry)
 {
     assert(s->tip != NULL && !store_batch_empty(s));
     size_t start = entry->size;
-    entry_finish(entry, &s->batch.payload, s->batch.before, store_writes_news(s) ? release.entry_flags : 0);
+    entry_finish(entry, &s->batch.payload, s->batch.before, store_writes_news(s) ? s->release->entry_flags : 0);
     struct flight *f = xmalloc(sizeof *f);
     f->after = view_ref(s->tip->view);
     f->size = entry->size - start;

@@ -31,6 +31,7 @@ struct store_config {
     const struct pki_ring *seal_keys; /* copied; NULL or empty = Secrets are not sealed (tests only) */
     size_t history_bytes_max;         /* 0 = 64 MiB: what watches can resume from */
     unsigned txn_ids_max;             /* 0 = 65536: remembered transaction ids */
+    const struct release *release;    /* what entries are written as; NULL = this program's (others: tests only) */
 };
 struct store *store_new(const struct store_config *config);
 void store_free(struct store *s);

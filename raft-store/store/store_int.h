@@ -47,6 +47,7 @@ struct store {
     struct history history;
 
     /* Leader */
+    const struct release *release;
     unsigned level;
     struct world *tip; /* NULL = not leading; its records are those of the open batch */
     uint64_t term;
@@ -67,7 +68,7 @@ void store_write_marks(struct buf *out, const struct change *changes, unsigned c
 /* Whether entries bear what this program's release added to them. */
 static inline bool store_writes_news(const struct store *s)
 {
-    return s->level >= release.level;
+    return s->level >= s->release->level;
 }
 
 /* Whether objects of this kind are sealed where they leave memory. What is in those of an unknown kind, nobody here

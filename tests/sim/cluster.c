@@ -161,6 +161,9 @@ static bool at_rest(struct cluster *c, char why[256])
     if (!rollout_settled(c, why) || !agents_settled(c, why)) {
         return false;
     }
+    if (!upgrade_settled(c, why)) {
+        return false;
+    }
     snprintf(why, 256, "something is written for ever");
     return c->sim.now_ms - c->ledger.changed_ms >= QUIET_MS;
 }

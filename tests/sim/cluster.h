@@ -58,6 +58,7 @@ struct swarm {
     bool uneven;        /* as cluster_uneven */
     unsigned loyal;     /* so many clients repeat what may have been done where they asked for it */
     bool patient;       /* timeouts adapt (raft-store/raft/pace.h) */
+    bool upgrades;      /* masters of two releases (upgrade.c) */
     unsigned lag_ms;    /* between two looks of a laggard; has no effect on anybody else */
 };
 
@@ -77,6 +78,15 @@ struct life {
     int64_t deadline_ms;   /* it wants a turn then, at the latest */
     uint64_t seen;         /* its history was compared up to this revision */
     uint64_t commit_index; /* as of its last turn */
+    int64_t born_ms;
+    const struct release *release; /* what its program can */
+    struct {
+        bool known;
+        int64_t at_ms;
+        unsigned level;
+    } told[SIM_SERVERS_MAX]; /* upgrade.c: what the others said of theirs */
+    int64_t asked_ms;
+    bool raising;
 };
 
 /* Where a master of this id runs, if one does.
@@ -90,6 +100,7 @@ struct machine {
     struct life *life; /* NULL = down */
     int64_t skew_ms;   /* of its calendar */
     int64_t restart_ms, thaw_ms, room_ms, end_ms;
+    bool newer;   /* the program of the next release is installed */
     bool removed; /* the operator was told so: it is no member ever again */
 };
 
@@ -247,7 +258,8 @@ struct cluster {
     struct op *ops;
     int64_t ops_count, ops_cap;
     struct client clients[CLIENTS_MAX];
-    unsigned settling; /* Deployments that were told to settle, counted over SETTLE_ROUNDS */
+    unsigned level, novelties; /* upgrade.c: of the cluster; objects of the newer kind */
+    unsigned settling;         /* Deployments that were told to settle, counted over SETTLE_ROUNDS */
     struct agent agents[AGENTS_MAX];
     struct strmap ran;        /* pod uid -> the agent that ran it */
     struct strmap killed;     /* uids of pods that users deleted */
@@ -369,5 +381,12 @@ static inline bool cluster_steady(const struct cluster *c)
     return c->seed >= STEADY_FIRST;
 }
 bool nemesis_has(const struct cluster *c, const char *fault); /* this seed's faults are of such kinds */
+
+/* ---- upgrade.c: only where swarm.upgrades ---- */
+const struct release *upgrade_release(const struct cluster *c, uint64_t id);
+bool upgrade_turn(struct life *life); /* false: it is too old for the cluster and ends */
+void upgrade_start(struct cluster *c);
+void upgrade_heal(struct cluster *c); /* all get the newer program, also who is yet to come */
+bool upgrade_settled(struct cluster *c, char why[256]);
 
 #endif

@@ -213,7 +213,8 @@ static struct replica_config node_config_of(struct life *life, const char *addre
                   .log = &life->log,
                   .seal_keys = s->sealed ? &seal_keys : NULL,
                   .history_bytes_max = s->history_bytes,
-                  .txn_ids_max = 4096},
+                  .txn_ids_max = 4096,
+                  .release = life->release},
         .events = {.data = life, .on_leading = on_leading, .on_tip = on_tip, .on_fatal = on_fatal},
         .peers = {.data = life, .ask_term = ask_term, .reachable = reachable, .ended = s->patient ? ended : NULL},
         .election_timeout_ms = s->election_ms * (cluster_uneven(life->c) && life->id == 1 ? 4 : 1),
@@ -243,6 +244,8 @@ static struct life *life_new(struct cluster *c, uint64_t id)
     struct life *life = xcalloc(1, sizeof *life);
     life->c = c;
     life->id = id;
+    life->born_ms = c->sim.now_ms;
+    life->release = upgrade_release(c, id);
     life->number = ++c->lives_count;
     life->env = (struct env){life, life_now, life_wall, life_random};
     snprintf(life->name, sizeof life->name, "master-%llu", (unsigned long long)id);
@@ -277,7 +280,8 @@ void master_start(struct cluster *c, uint64_t id, bool bootstrap)
                                                 .data = life});
     core_set_node(life->core, life->replica);
     /* Leaders that number objects follow leaders that do not: entries say it, and nobody else. */
-    store_set_level(replica_store(life->replica), (c->seed + life->number) % 4 == 0 ? 0 : release.level);
+    bool oldest = (c->seed + life->number) % 4 == 0 && !c->swarm.upgrades;
+    store_set_level(replica_store(life->replica), oldest ? 0 : release.level);
     cluster_trace(c, "master %llu starts", (unsigned long long)id);
     m->seat = SEAT_RUN;
     int rc = bootstrap ? replica_bootstrap(life->replica, &err) : 0;
@@ -369,6 +373,10 @@ static void life_turn(struct life *life)
     }
     promises_turn(life);
     ledger_follow(life);
+    if (c->swarm.upgrades && !life->fatal && !upgrade_turn(life)) {
+        master_crash(c, life->id);
+        return;
+    }
     if (life->fatal) {
         bool corrupt = life->code == ERR_CORRUPT;
         uint64_t id = life->id;

@@ -389,6 +389,9 @@ void swarm_draw(struct cluster *c)
     s->loyal = rng_below(&c->more, 3) == 0 ? 1 + (unsigned)rng_below(&c->more, s->clients) : 0;
     s->lag_ms = lag_ms[rng_below(&c->more, 3)];
     s->patient = rng_below(&c->more, 2) == 0;
+    struct rng later = {.state = c->seed ^ 0x75706772u}; /* seeds without it keep their course */
+    rng_next(&later);
+    s->upgrades = rng_below(&later, 4) == 0;
     if (cluster_steady(c)) {
         draw_steady(c);
     }
@@ -427,6 +430,7 @@ static void tick(void *arg)
 
 void nemesis_start(struct cluster *c)
 {
+    upgrade_start(c);
     sim_after(&c->sim, TICK_MS, tick, let_go, c);
 }
 
@@ -435,6 +439,7 @@ void nemesis_heal(struct cluster *c)
     struct sim *s = &c->sim;
     cluster_trace(c, "calm");
     partition_heal(c);
+    upgrade_heal(c);
     for (uint64_t id = 1; id <= c->ids; id++) {
         struct machine *m = &c->machines[id];
         struct sim_disk *d = &s->disks[id];
