@@ -21,7 +21,10 @@ const char *const rotate_phases[] = {"", "trust", "sign", "switch"};
 
 struct rotate *rotate_new(void)
 {
-    return xcalloc(1, sizeof(struct rotate));
+    struct rotate *r = xcalloc(1, sizeof *r);
+    r->poll.method = "ca.state";
+    r->poll.answered = rotate_answered;
+    return r;
 }
 
 static void forget_record(struct rotate *r)
@@ -38,7 +41,7 @@ void rotate_free(struct rotate *r)
 {
     if (r != NULL) {
         forget_record(r);
-        rotate_forget_reports(r);
+        poll_wait_for_nobody(&r->poll);
         free(r);
     }
 }
@@ -119,8 +122,8 @@ static void take_in(struct master *m, const struct view *v, const struct object 
         pki_free_key(TAKE_PTR(r->next_key));
     }
     if (before != r->phase) {
-        r->epoch++;
-        rotate_forget_reports(r);
+        poll_restart(&r->poll);
+        memset(r->reports, 0, sizeof r->reports);
         if (r->phase == ROTATE_NONE || before == ROTATE_NONE) {
             memset(r->seen, 0, sizeof r->seen);
         }

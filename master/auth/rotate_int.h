@@ -2,14 +2,12 @@
 #ifndef MASTER_AUTH_ROTATE_INT_H
 #define MASTER_AUTH_ROTATE_INT_H
 
+#include "master/auth/poll.h"
 #include "master/auth/rotate.h"
 
-#define ROTATE_MEMBERS_MAX 64u
-#define ROTATE_USERS_MAX   16u /* of one master, by name */
-#define ROTATE_WAITING_MAX 32u /* that are named; the rest is counted */
+#define ROTATE_USERS_MAX 16u /* of one master, by name */
 #define ROTATE_RECENT_MS                                                                                               \
     600000 /* a user who was here with an old certificate so lately, and since then not with a new one, is waited for */
-#define ROTATE_REPORT_OLD_MS 5000
 
 enum rotate_phase { ROTATE_NONE, ROTATE_TRUST, ROTATE_SIGN, ROTATE_SWITCH };
 
@@ -21,13 +19,9 @@ struct rotate_user {
 };
 /* What a master has told of itself. */
 struct rotate_report {
-    uint64_t id;   /* 0: free */
-    int64_t at_ms; /* 0: nothing yet in this phase */
-    bool asked;
     char next[33]; /* it trusts this one, and has written so; "": not yet */
     char presents[33];
-    bool kept;   /* ca.key is that of the CA that it presents */
-    bool unable; /* of a version that knows no rotation */
+    bool kept; /* ca.key is that of the CA that it presents */
     struct rotate_user users[ROTATE_USERS_MAX];
 };
 
@@ -42,11 +36,9 @@ struct rotate {
     bool complained;
     char standing[PKI_STANDING_SIZE];
     /* For the leader. */
-    unsigned epoch; /* counts phases: answers to older questions do not count */
     bool writing;
-    struct rotate_report reports[ROTATE_MEMBERS_MAX];
-    char *waiting[ROTATE_WAITING_MAX];
-    unsigned waiting_count;                    /* all, also those that are not named */
+    struct poll poll;
+    struct rotate_report reports[POLL_MEMBERS_MAX];
     struct rotate_user seen[ROTATE_USERS_MAX]; /* here */
 };
 
@@ -61,7 +53,7 @@ struct rotate_step {
     bool hold, finish;
 };
 int rotate_write_step(struct master *m, struct txn *t, const struct rotate_step *step, struct error *err);
-void rotate_lead(struct master *m); /* once in a chore, on the leader */
-void rotate_forget_reports(struct rotate *r);
+void rotate_lead(struct master *m);                                     /* once in a chore, on the leader */
+void rotate_answered(struct master *m, unsigned row, struct mp result); /* for the poll */
 
 #endif

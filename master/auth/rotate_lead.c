@@ -1,7 +1,6 @@
 /* The leader's part of a rotation: it asks the masters how far they are, looks who still has old certificates, and
  * takes the next step. */
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -9,8 +8,6 @@
 #include "master/auth/rotate_int.h"
 #include "master/members/members.h"
 #include "proto/facts/condition.h"
-
-#define ASK_MS 3000
 
 /* ---- Users with old certificates ---- */
 
@@ -71,7 +68,7 @@ static void own_users(struct master *m, struct rotate_user *out)
 static void own_report(struct master *m, struct rotate_report *out)
 {
     const struct rotate *r = m->rotate;
-    *out = (struct rotate_report){.id = m->config.id, .at_ms = now_ms(m)};
+    *out = (struct rotate_report){0};
     if (r->done && r->phase != ROTATE_NONE) {
         snprintf(out->next, sizeof out->next, "%s", r->next);
     }
@@ -109,36 +106,6 @@ void rotate_tell(struct master *m, struct rpc_request *req)
     rpc_reply(req, buf_str(&b));
 }
 
-void rotate_forget_reports(struct rotate *r)
-{
-    memset(r->reports, 0, sizeof r->reports);
-    for (unsigned i = 0; i < ROTATE_WAITING_MAX; i++) {
-        free(TAKE_PTR(r->waiting[i]));
-    }
-    r->waiting_count = 0;
-}
-
-struct asking {
-    struct master *m;
-    unsigned epoch;
-    uint64_t id;
-};
-
-static struct rotate_report *report_of(struct rotate *r, uint64_t id, bool make)
-{
-    struct rotate_report *room = NULL;
-    for (unsigned i = 0; i < ROTATE_MEMBERS_MAX; i++) {
-        if (r->reports[i].id == id) {
-            return &r->reports[i];
-        }
-        room = room == NULL && r->reports[i].id == 0 ? &r->reports[i] : room;
-    }
-    if (make && room != NULL) {
-        *room = (struct rotate_report){.id = id};
-    }
-    return make ? room : NULL;
-}
-
 static void copy(char *out, size_t size, struct mp from)
 {
     struct str s = mp_str(from);
@@ -151,72 +118,36 @@ static int64_t seen_at(const struct master *m, struct mp ago)
     return ms < 0 || ms > ROTATE_RECENT_MS ? INT64_MIN : now_ms(m) - ms;
 }
 
-static void told(const struct rpc_result *result, void *data)
+void rotate_answered(struct master *m, unsigned row, struct mp result)
 {
-    struct asking *ask = data;
-    struct rotate *r = ask->m->rotate;
-    struct rotate_report *to = ask->epoch == r->epoch ? report_of(r, ask->id, false) : NULL;
-    if (to != NULL) {
-        to->asked = false;
-    }
-    if (to != NULL && result->error != NULL) {
-        to->unable = result->error->code == ERR_UNSUPPORTED;
-    } else if (to != NULL) {
-        to->at_ms = now_ms(ask->m);
-        to->unable = false;
-        copy(to->next, sizeof to->next, mp_get(result->result, "next"));
-        copy(to->presents, sizeof to->presents, mp_get(result->result, "presents"));
-        to->kept = mp_bool(mp_get(result->result, "kept"), false);
-        memset(to->users, 0, sizeof to->users);
-        for (struct mp_iter it = mp_iter(mp_get(result->result, "users")); mp_next(&it);) {
-            char name[64];
-            copy(name, sizeof name, mp_get(it.value, "name"));
-            if (name[0] != '\0') {
-                see(to->users, name, seen_at(ask->m, mp_get(it.value, "oldMsAgo")),
-                    seen_at(ask->m, mp_get(it.value, "newMsAgo")));
-            }
+    struct rotate_report *to = &m->rotate->reports[row];
+    *to = (struct rotate_report){.kept = mp_bool(mp_get(result, "kept"), false)};
+    copy(to->next, sizeof to->next, mp_get(result, "next"));
+    copy(to->presents, sizeof to->presents, mp_get(result, "presents"));
+    for (struct mp_iter it = mp_iter(mp_get(result, "users")); mp_next(&it);) {
+        char name[64];
+        copy(name, sizeof name, mp_get(it.value, "name"));
+        if (name[0] != '\0') {
+            see(to->users, name, seen_at(m, mp_get(it.value, "oldMsAgo")), seen_at(m, mp_get(it.value, "newMsAgo")));
         }
     }
-    free(ask);
-}
-
-static void ask(struct master *m, struct rotate_report *of)
-{
-    CLEANUP_BUF struct buf b = BUF_INIT;
-    struct asking *a = xmalloc(sizeof *a);
-    *a = (struct asking){m, m->rotate->epoch, of->id};
-    of->asked = true;
-    mp_write_map(&b, 0);
-    transport_call(m->transport, of->id, "ca.state", buf_str(&b), ASK_MS, told, a);
 }
 
 /* ---- Who is waited for ---- */
-
-static void wait_for(struct rotate *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-static void wait_for(struct rotate *r, const char *fmt, ...)
-{
-    char text[400];
-    va_list ap;
-    va_start(ap, fmt);
-    vsnprintf(text, sizeof text, fmt, ap);
-    va_end(ap);
-    if (r->waiting_count++ < ROTATE_WAITING_MAX) {
-        r->waiting[r->waiting_count - 1] = xstrdup(text);
-    }
-}
 
 /* Masters that answer are always waited for: with a finish those are not that do not. */
 static void wait_for_member(struct master *m, const struct replica_member *member, struct rotate_user *users)
 {
     struct rotate *r = m->rotate;
-    struct rotate_report own, *told_us = member->id == m->config.id ? &own : report_of(r, member->id, true);
-    if (told_us == NULL) {
-        return; /* more members than a cluster may have */
-    }
-    if (told_us == &own) {
+    struct rotate_report own, *told_us = &own;
+    unsigned row = 0;
+    bool self = member->id == m->config.id;
+    if (self) {
         own_report(m, &own);
-    } else if (!told_us->asked) {
-        ask(m, told_us);
+    } else if ((row = poll_ask(m, &r->poll, member->id)) < POLL_MEMBERS_MAX) {
+        told_us = &r->reports[row];
+    } else {
+        return; /* more members than a cluster may have */
     }
     for (unsigned i = 0; i < ROTATE_USERS_MAX; i++) {
         const struct rotate_user *u = &told_us->users[i];
@@ -224,17 +155,13 @@ static void wait_for_member(struct master *m, const struct replica_member *membe
             see(users, u->name, u->old_ms, u->new_ms);
         }
     }
-    bool silent = told_us->at_ms == 0 || now_ms(m) - told_us->at_ms > ROTATE_REPORT_OLD_MS;
-    if (told_us->unable) {
-        wait_for(r, "master %" PRIu64 " is of a version that cannot replace the CA: upgrade it", member->id);
-    } else if (silent && r->finish && !members_up(m, member->id)) {
+    if (!self && poll_heard(m, &r->poll, row, member, r->finish, "replace the CA") != POLL_ANSWERS) {
         return;
-    } else if (silent) {
-        wait_for(r, "master %" PRIu64 " at %s does not answer", member->id, member->address);
-    } else if (r->phase == ROTATE_TRUST && strcmp(told_us->next, r->next) != 0) {
-        wait_for(r, "master %" PRIu64 " does not trust the new CA yet", member->id);
+    }
+    if (r->phase == ROTATE_TRUST && strcmp(told_us->next, r->next) != 0) {
+        poll_wait_for(&r->poll, "master %" PRIu64 " does not trust the new CA yet", member->id);
     } else if (r->phase == ROTATE_SWITCH && (strcmp(told_us->presents, r->next) != 0 || !told_us->kept)) {
-        wait_for(r, "master %" PRIu64 " has its old certificate", member->id);
+        poll_wait_for(&r->poll, "master %" PRIu64 " has its old certificate", member->id);
     }
 }
 
@@ -247,9 +174,9 @@ static void wait_for_nodes(struct master *m)
     {
         const struct session *s = strmap_get(&m->agents, node->name);
         if (s == NULL && condition_is(condition_mp(node, "Ready"), "True")) {
-            wait_for(r, "node %.*s is not connected to the leader at present", STR_ARG(node->name));
+            poll_wait_for(&r->poll, "node %.*s is not connected to the leader at present", STR_ARG(node->name));
         } else if (s != NULL && s->who.role == PKI_ROLE_NODE && rotate_is_old(m, s->cert_ca)) {
-            wait_for(r, "node %.*s has its old certificate", STR_ARG(node->name));
+            poll_wait_for(&r->poll, "node %.*s has its old certificate", STR_ARG(node->name));
         }
     }
 }
@@ -257,15 +184,12 @@ static void wait_for_nodes(struct master *m)
 static void look(struct master *m)
 {
     struct rotate *r = m->rotate;
-    struct replica_member members[ROTATE_MEMBERS_MAX];
+    struct replica_member members[POLL_MEMBERS_MAX];
     struct rotate_user users[ROTATE_USERS_MAX] = {0};
     unsigned n = replica_members(m->replica, members, ARRAY_SIZE(members));
-    for (unsigned i = 0; i < ROTATE_WAITING_MAX; i++) {
-        free(TAKE_PTR(r->waiting[i]));
-    }
-    r->waiting_count = 0;
+    poll_wait_for_nobody(&r->poll);
     if (!r->done) {
-        wait_for(r, "master %" PRIu64 ", which leads, cannot do its part; its log says why", m->config.id);
+        poll_wait_for(&r->poll, "master %" PRIu64 ", which leads, cannot do its part; its log says why", m->config.id);
     }
     for (unsigned i = 0; i < n; i++) {
         wait_for_member(m, &members[i], users);
@@ -277,11 +201,11 @@ static void look(struct master *m)
     for (unsigned i = 0; i < ROTATE_USERS_MAX; i++) {
         const struct rotate_user *u = &users[i];
         if (u->name[0] != '\0' && u->old_ms > u->new_ms && now_ms(m) - u->old_ms < ROTATE_RECENT_MS) {
-            wait_for(r, "user %s uses an old certificate: any command of rctl renews it", u->name);
+            poll_wait_for(&r->poll, "user %s uses an old certificate: any command of rctl renews it", u->name);
         }
     }
     if (r->phase == ROTATE_SIGN && r->hold) {
-        wait_for(r, "you: rctl cert rotate-ca --finish ends the time in which users renew (--hold)");
+        poll_wait_for(&r->poll, "you: rctl cert rotate-ca --finish ends the time in which users renew (--hold)");
     }
 }
 
@@ -306,7 +230,7 @@ void rotate_lead(struct master *m)
         return;
     }
     look(m);
-    if (r->waiting_count > 0 || !transport_settled(m->transport, core_leading_since_ms(m->core))) {
+    if (r->poll.waiting_count > 0 || !transport_settled(m->transport, core_leading_since_ms(m->core))) {
         return;
     }
     const struct view *tip = store_tip(replica_store(m->replica));
@@ -336,19 +260,13 @@ bool rotate_write(struct master *m, struct buf *b)
         return false;
     }
     bool leading = replica_leading(m->replica);
-    unsigned named = MIN(r->waiting_count, ROTATE_WAITING_MAX);
     mp_write_cstr(b, "rotation");
     mp_write_map(b, leading ? 5 : 3);
     mp_write_key_str(b, "phase", str_of(rotate_phases[r->phase]));
     mp_write_key_str(b, "since", str_of(r->since));
     mp_write_key_str(b, "next", str_of(r->next));
     if (leading) {
-        mp_write_cstr(b, "waiting");
-        mp_write_array(b, named);
-        for (unsigned i = 0; i < named; i++) {
-            mp_write_cstr(b, r->waiting[i]);
-        }
-        mp_write_key_int(b, "waitingMore", r->waiting_count - named);
+        poll_write_waiting(&r->poll, b);
     }
     return true;
 }
