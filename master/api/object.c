@@ -90,9 +90,15 @@ int update_to(const struct admission *ad, struct txn *t, struct value *doc, cons
               struct value *before, enum txn_part part, uint64_t if_revision, struct error *err)
 {
     struct object *o = NULL;
+    before = before != NULL ? before : object_to_value(ad->arena, old);
     int rv = admit_update(ad, doc, old, before, part, &o, err);
     if (rv == 0) {
-        txn_update(t, o, part, if_revision);
+        struct txn_op *op = txn_update(t, o, part, if_revision);
+        if (part != TXN_PART_STATUS) { /* of which the object is made of the old one */
+            op->doc = doc;
+            op->was = before;
+            op->was_at = old->revision;
+        }
     }
     return rv;
 }

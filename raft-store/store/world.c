@@ -184,22 +184,34 @@ static int make_created(struct eval *e, const struct txn_op *op, struct object *
     return take_body(e, op, out);
 }
 
+/* The document but for metadata and status. */
+static struct value *rest_of(struct arena *a, const struct value *doc)
+{
+    struct value *rest = value_map(a);
+    for (unsigned i = 0; i < value_count(doc); i++) {
+        const struct value_member *m = &doc->map.members[i];
+        if (!str_is(m->key, "metadata") && !str_is(m->key, "status")) {
+            value_set_str_key(a, rest, m->key, m->value);
+        }
+    }
+    return rest;
+}
+
 /* Other bytes may say the same: what an older program stored in another spelling, 1Mi and 1048576. */
-static bool same_meaning(const struct object *old, const struct object *new)
+static bool same_meaning(const struct txn_op *op, const struct object *old)
 {
     CLEANUP_ARENA struct arena a;
     arena_init(&a);
-    struct value *docs[2] = {object_to_value(&a, old), object_to_value(&a, new)};
-    for (unsigned i = 0; i < 2; i++) {
-        value_remove(docs[i], "metadata");
-        value_remove(docs[i], "status");
-    }
-    return kind_equal(old->kind, "", docs[0], docs[1]);
+    bool decoded = op->doc != NULL && op->was_at == old->revision;
+    const struct value *now = decoded ? op->doc : object_to_value(&a, op->object);
+    const struct value *was = decoded ? op->was : object_to_value(&a, old);
+    return kind_equal(old->kind, "", rest_of(&a, was), rest_of(&a, now));
 }
 
-static int64_t next_generation(const struct object *old, const struct object *new)
+static int64_t next_generation(const struct txn_op *op, const struct object *old)
 {
-    bool changed = (new->deleting && !old->deleting) || (!body_spec_equal(old, new) && !same_meaning(old, new));
+    const struct object *new = op->object;
+    bool changed = (new->deleting && !old->deleting) || (!body_spec_equal(old, new) && !same_meaning(op, old));
     return MAX(old->generation, 1) + (changed ? 1 : 0);
 }
 
@@ -214,7 +226,7 @@ static void merge_updated(struct eval *e, const struct txn_op *op, const struct 
     edit_raw(&edits, "uid", mp_get(old_meta, "uid"));
     edit_raw(&edits, "creationTimestamp", mp_get(old_meta, "creationTimestamp"));
     if (op->kind->has_generation) {
-        edit_int(&edits, "generation", next_generation(old, new));
+        edit_int(&edits, "generation", next_generation(op, old));
     } else {
         edit_remove(&edits, "generation");
     }

@@ -108,6 +108,39 @@ static void generation_counts_changes_of_the_spec_only(void **state)
     assert_int_equal(o->revision, 4);
 }
 
+/* The spec changes in its bytes; the documents, which the caller claims to be those of both versions, are equal. */
+static int64_t generation_with_documents(struct fixture *f, uint64_t was_at)
+{
+    CLEANUP_ARENA struct arena a;
+    arena_init(&a);
+    const struct object *old = tip_find(f, KIND_DEPLOYMENT, "default", "web");
+    struct txn t;
+    struct txn_result result;
+    txn_init(&t, "test");
+    struct txn_op *op = txn_update(&t, edited(old, set_replicas), TXN_PART_SPEC, 0);
+    op->doc = op->was = object_to_value(&a, old);
+    op->was_at = was_at;
+    must(store_eval(f->s, &t, &result, &f->err), &f->err);
+    txn_close(&t);
+    return tip_find(f, KIND_DEPLOYMENT, "default", "web")->generation;
+}
+
+static void documents_that_the_caller_has_decoded_are_not_decoded_again(void **state)
+{
+    struct fixture *f = *state;
+    must(eval_create(f->s, yaml_object(DEPLOYMENT), &f->err), &f->err);
+    const struct object *o = tip_find(f, KIND_DEPLOYMENT, "default", "web");
+    assert_int_equal(generation_with_documents(f, o->revision), 1);
+}
+
+static void documents_of_another_version_are_not_believed(void **state)
+{
+    struct fixture *f = *state;
+    must(eval_create(f->s, yaml_object(DEPLOYMENT), &f->err), &f->err);
+    const struct object *o = tip_find(f, KIND_DEPLOYMENT, "default", "web");
+    assert_int_equal(generation_with_documents(f, o->revision + 1), 2);
+}
+
 static void parts_keep_what_is_not_theirs(void **state)
 {
     struct fixture *f = *state;
@@ -454,6 +487,8 @@ int main(void)
         TEST(a_create_of_what_exists_is_refused_by_name),
         TEST(an_update_or_delete_of_what_is_not_there_is_not_found),
         TEST(generation_counts_changes_of_the_spec_only),
+        TEST(documents_that_the_caller_has_decoded_are_not_decoded_again),
+        TEST(documents_of_another_version_are_not_believed),
         TEST(parts_keep_what_is_not_theirs),
         TEST(immutable_metadata_stays),
         TEST(an_update_that_changes_nothing_writes_nothing),
