@@ -186,6 +186,22 @@ static struct net_tls *certificate(struct kit *k, char serial[PKI_SERIAL_SIZE])
     return tls;
 }
 
+/* What the leader says of a request comes whole through whoever forwarded it. */
+static void refuse_with_causes(struct client *c)
+{
+    struct str group, kind, name;
+    struct error_cause_text cause;
+    refused(c, ERR_INVALID, "ReplicaSet \"r\" is invalid:\n* spec.selector: Required value", "create",
+            "{object: {apiVersion: apps/v1, kind: ReplicaSet, metadata: {name: r}, spec: {replicas: 1}}}");
+    assert_true(error_about(&c->err, &group, &kind, &name));
+    assert_true(str_is(group, "apps") && str_is(kind, "ReplicaSet") && str_is(name, "r"));
+    assert_true(c->err.causes_all > 1);
+    assert_int_equal(c->err.causes_kept, c->err.causes_all);
+    assert_true(error_cause(&c->err, 0, &cause));
+    assert_int_equal(cause.reason, ERROR_CAUSE_REQUIRED);
+    assert_true(str_is(cause.field, "spec.selector") && str_is(cause.text, "Required value"));
+}
+
 static void test_the_leader_sees_the_same_caller_through_every_master(void **state)
 {
     (void)state;
@@ -204,6 +220,7 @@ static void test_the_leader_sees_the_same_caller_through_every_master(void **sta
         assert_string_equal(text_at(c, "certificate.serial"), serial);
         assert_int_equal(strlen(text_at(c, "certificate.ca")), 32);
         forwarded += value_get(c->result, "forwardedBy") != NULL;
+        refuse_with_causes(c);
     }
     assert_int_equal(forwarded, 2);
     net_tls_unref(tls);
