@@ -76,13 +76,33 @@ static int repair_reconcile(const struct reconcile_in *in, struct reconcile_out 
     return txn_update_value(out->txn, service->kind, doc, TXN_PART_ALL, service->revision, err);
 }
 
+struct claimants {
+    const struct view *tip;
+    const struct kind *kind;
+    controller_emit *emit;
+    void *data;
+};
+
+static void emit_claimants(void *data, struct str key)
+{
+    const struct claimants *c = data;
+    struct view_iter it;
+    view_iter_index(&it, c->tip, VIEW_BY_CLAIM, key, c->kind, STR_NONE);
+    VIEW_FOR(o, &it)
+    {
+        c->emit(c->data, o->kind, o->ns, o->name);
+    }
+}
+
+/* It, and those that have what it has: the younger one must look, whichever has changed. */
 static void map_service(const struct view *tip, const struct object *old, const struct object *new,
                         controller_emit *emit, void *data)
 {
-    (void)tip;
     (void)old;
     if (new != NULL) {
+        struct claimants c = {tip, new->kind, emit, data};
         emit(data, new->kind, new->ns, new->name);
+        new->kind->claims(new, emit_claimants, &c);
     }
 }
 

@@ -6,9 +6,9 @@ $(STAGE_LIB): $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/script/*.c))
 	$(Q)rm -f $@ && ar qcs $@ $^
 
 STAGE_UNITS = $(BUILD)/tests/unit/$(1)_script $(BUILD)/tests/unit/$(1)_property
-$(call STAGE_UNITS,controllers) $(BUILD)/tests/unit/controllers_runtime: %: %.o $(STAGE_LIB) $(call libs_of,controllers)
+$(call STAGE_UNITS,controllers) $(BUILD)/tests/unit/controllers_runtime $(BUILD)/tests/unit/controllers_services_property: %: %.o $(STAGE_LIB) $(call libs_of,controllers)
 $(call STAGE_UNITS,scheduler): %: %.o $(STAGE_LIB) $(call libs_of,scheduler)
-$(call STAGE_UNITS,controllers) $(call STAGE_UNITS,scheduler) $(BUILD)/tests/unit/controllers_runtime:
+$(call STAGE_UNITS,controllers) $(call STAGE_UNITS,scheduler) $(BUILD)/tests/unit/controllers_runtime $(BUILD)/tests/unit/controllers_services_property:
 	@mkdir -p $(@D)
 	@echo "  LINK  $(@F)"
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ -lcmocka $(LDLIBS_ALL)
