@@ -165,7 +165,7 @@ int reseal_use_keys(struct master *m, const struct pki_ring *keys, struct error 
     return rv;
 }
 
-/* In memory at once: what seals must not depend on a disk. seal.key follows, and names another of its keys until then. */
+/* In memory at once: what seals must not depend on a disk. seal.key follows, and names another one until then. */
 static void seal_with_what_is_told(struct master *m)
 {
     int place = pki_ring_find(&m->seal_keys, m->reseal->record.seals);

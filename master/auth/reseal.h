@@ -25,7 +25,7 @@
  * before; what a master removes in CLEAN reaches at least as far as that.
  *
  * Each step is one transaction of whoever leads, judged by what the masters tell when they are asked ("seal.state"), so
- * a new leader goes on where the last one was. If the one that made B is gone with it, another key is made in its place.
+ * a new leader goes on where the last one was. If the one that made B is gone with it, another key is made instead.
  * Each master does what the committed record says whenever it sees it, when it starts too. It drops a key only if the
  * record names it and its own disk is clean of it: so whoever was away finds out by itself what it has to do, and an
  * old record, which a master sees when it starts, cannot make it drop a key that is newer.

@@ -1,6 +1,8 @@
 /* The key that seals Secrets is replaced while all goes on. */
 #include "tests/unit/master_reseal.h"
 
+#include "tests/unit/kit/backup_kit.h"
+
 static struct writer writer;
 
 static int tear_down(void **state)
@@ -372,6 +374,32 @@ static void a_recovered_master_goes_on_with_it(void **state)
     }
 }
 
+/* A backup holds the key that its state is sealed with. What was under way goes on: in SPREAD with another key, since the
+ * one that was made is not in the backup. */
+static void a_restored_cluster_goes_on_with_it(void **state)
+{
+    static const char *const phases[] = {"spread", "use", "clean"};
+    for (size_t p = 0; p < ARRAY_SIZE(phases); p++) {
+        struct kit *k = three(state);
+        struct pki_ring former = keys_of(k, 0);
+        hold_in(k, phases[p]);
+        const char *file = saved(k, kit_leader(k));
+        kill_all(k);
+        unsigned r = restored(k, file);
+        kit_start(k, r);
+        wait_for_end(k);
+        struct pki_ring keys = keys_of(k, r);
+        assert_int_equal(keys.count, 1);
+        assert_false(pki_ring_equal(&keys, &former));
+        struct client *c = client_admin(k, r);
+        must(c, "get", "{kind: Secret, namespace: default, name: first}");
+        client_close(c);
+        kit_stop(k, r, SIGTERM);
+        look_at_disk(k, r, &former);
+        tear_down(state);
+    }
+}
+
 /* A master's newest snapshot is of the end of the last replacement, and what it sees next is the end of this one. */
 static void the_end_of_one_is_not_taken_for_that_of_the_next(void **state)
 {
@@ -437,6 +465,7 @@ int main(void)
         cmocka_unit_test_teardown(whoever_joins_meanwhile_has_all_keys, tear_down),
         cmocka_unit_test_teardown(a_key_that_is_lost_with_its_maker_is_made_anew, tear_down),
         cmocka_unit_test_teardown(a_recovered_master_goes_on_with_it, tear_down),
+        cmocka_unit_test_teardown(a_restored_cluster_goes_on_with_it, tear_down),
         cmocka_unit_test_teardown(the_end_of_one_is_not_taken_for_that_of_the_next, tear_down),
         cmocka_unit_test_teardown(it_is_begun_once_and_by_administrators, tear_down),
     };
