@@ -299,7 +299,8 @@ static void open_session(struct agent *a, const struct agent_config *c)
     if (!a->hollow && !c->pods_reach_masters) {
         open_guard(a, c->masters, learnt);
     }
-    struct report_events report_events = {pods_write_status, node_write_status, pods_on_gone_acked};
+    struct report_events report_events = {pods_write_status, node_write_status, pods_on_status_acked,
+                                          pods_on_gone_acked};
     struct session_config session = {
         .loop = a->loop,
         .tls = c->tls,

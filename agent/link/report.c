@@ -212,7 +212,7 @@ static void collect(struct report *r, struct buf *pods, unsigned *pods_count, st
     }
 }
 
-static void settle_item(struct report *r, struct report_item *i, const struct error *error)
+static void settle_item(struct report *r, struct report_item *i, const struct error *error, uint64_t revision)
 {
     list_remove(&i->link);
     i->sending = false;
@@ -233,6 +233,9 @@ static void settle_item(struct report *r, struct report_item *i, const struct er
     if (i->again) {
         list_push_back(&r->dirty, &i->link);
     }
+    if (error == NULL && !i->is_gone) {
+        r->events.on_status_acked(i, revision, r->data);
+    }
 }
 
 static void on_status_sent(const struct rpc_result *result, void *data)
@@ -241,6 +244,7 @@ static void on_status_sent(const struct rpc_result *result, void *data)
     r->in_flight = false;
     struct mp_iter results = mp_iter(result->error != NULL ? mp_of(NULL, 0) : mp_get(result->result, "results"));
     bool trouble = result->error != NULL;
+    uint64_t revision = trouble ? 0 : (uint64_t)mp_int(mp_get(result->result, "revision"), 0);
     unsigned at = 0;
     while (!list_empty(&r->sending)) {
         struct report_item *i = LIST_ENTRY(r->sending.next, struct report_item, link);
@@ -251,7 +255,7 @@ static void on_status_sent(const struct rpc_result *result, void *data)
             error = &err;
             trouble = trouble || err_class(err.code) != ERR_CLASS_CALLER;
         }
-        settle_item(r, i, error);
+        settle_item(r, i, error, revision);
     }
     r->node_dirty = r->node_dirty || (r->node_sending && result->error != NULL);
     r->node_sending = false;

@@ -32,6 +32,8 @@ struct report_events {
     /* The status as one msgpack document; false = nothing to say. Not called for gone items. */
     bool (*write_status)(struct report_item *i, struct buf *out, void *data);
     bool (*write_node_status)(struct buf *out, void *data);
+    /* The leader has what write_status wrote last, in the state of this revision or one before. */
+    void (*on_status_acked)(struct report_item *i, uint64_t revision, void *data);
     /* The leader knows that it is gone: the owner may free it (the item is not used any more). */
     void (*on_gone_acked)(struct report_item *i, void *data);
 };

@@ -43,6 +43,7 @@ struct session {
     uv_timer_t search, heartbeat;
     unsigned handles;
     int64_t heartbeat_ms;
+    bool own_status;    /* the leader keeps our own reports from our orders, if it is asked to */
     bool route_changes; /* the leader tells of routes what has changed, if it is asked to */
     void (*stop_cb)(void *data);
     void *stop_data;
@@ -295,9 +296,12 @@ static void open_stream(struct session *s, enum session_stream which)
     if (os->listing) {
         s->config.events.on_list_begin(which, s->config.data);
     }
-    bool changes = which == SESSION_ROUTES && s->route_changes;
-    mp_write_map(&params, 1 + changes);
+    bool changes = which == SESSION_ROUTES && s->route_changes, quiet = which == SESSION_PODS && s->own_status;
+    mp_write_map(&params, 1 + changes + quiet);
     mp_write_key_str(&params, "name", str_of(s->config.name));
+    if (quiet) {
+        mp_write_key_bool(&params, "ownStatus", false);
+    }
     if (changes) {
         mp_write_cstr(&params, "changes");
         mp_write_bool(&params, true);
@@ -345,6 +349,7 @@ static void on_registered(const struct rpc_result *r, void *data)
         uv_timer_start(&s->heartbeat, on_heartbeat, (uint64_t)MIN(period, HEARTBEAT_SOON), (uint64_t)period);
     }
     s->route_changes = mp_bool(mp_get(r->result, "routeChanges"), false);
+    s->own_status = mp_bool(mp_get(r->result, "ownStatus"), false);
     if (s->state == SESSION_READY) {
         return;
     }

@@ -11,6 +11,7 @@
 #include "agent/pod/pods.h"
 #include "agent/pod/status.h"
 #include "agent/util/fsutil.h"
+#include "proto/facts/condition.h"
 
 /* ---- One pod ---- */
 
@@ -70,6 +71,8 @@ static void free_pod(struct agent_pod *ap)
     drop_images(ap);
     pod_free(ap->pod);
     object_unref(ap->latest);
+    buf_close(&ap->saying);
+    buf_close(&ap->said);
     free(ap->sandbox);
     free(ap->ns);
     free(ap->name);
@@ -168,6 +171,31 @@ static void update(struct agent_pod *ap, struct object *o)
     }
 }
 
+/* The leader does not tell us what we said ourselves, and what it tells of a pod may be older than what it has
+ * acknowledged meanwhile: o (one ref, taken) with our status, as the store has it. */
+static struct object *with_own_status(const struct agent_pod *ap, struct object *o)
+{
+    CLEANUP_ARENA struct arena arena;
+    struct value *status;
+    struct object *ours;
+    struct error err;
+    arena_init(&arena);
+    if (o->revision >= ap->said_revision ||
+        msgpack_read_value(&arena, ap->said.data, ap->said.size, &status, NULL) != 0) {
+        return o;
+    }
+    struct value *doc = object_to_value(&arena, o);
+    condition_keep(&arena, status, value_get(doc, "status"));
+    value_set(&arena, doc, "status", status);
+    if (object_from_value(o->kind, doc, o->revision, &ours, &err) != 0) {
+        log_error(ap->agent->log, "pods", "pod %s/%s: its own status cannot be kept: %s", ap->ns, ap->name,
+                  err.message);
+        return o;
+    }
+    object_unref(o);
+    return ours;
+}
+
 static void order_new(struct agent *a, struct object *o)
 {
     struct agent_pod *ap = add(a, o);
@@ -209,7 +237,9 @@ void pods_on_object(struct agent *a, enum session_change change, struct object *
         order_new(a, o);
     } else if (!ap->gone) {
         ap->seen = true;
-        update(ap, o);
+        ap->said_revision = a->in_list ? 0 : ap->said_revision; /* what a list says is what there is */
+        CLEANUP_OBJECT struct object *whole = with_own_status(ap, object_ref(o));
+        update(ap, whole);
         if (change == SESSION_ADDED && status_differs(ap)) { /* from a whole list */
             report_force(a->report, &ap->report);
         }
@@ -474,7 +504,23 @@ bool pods_write_status(struct report_item *i, struct buf *out, void *data)
         return false;
     }
     msgpack_write_value(out, status_document(ap->pod, env_wall_ms(a->env), &arena));
+    buf_reset(&ap->saying);
+    buf_append(&ap->saying, out->data, out->size);
     return true;
+}
+
+void pods_on_status_acked(struct report_item *i, uint64_t revision, void *data)
+{
+    struct agent_pod *ap = CONTAINER_OF(i, struct agent_pod, report);
+    (void)data;
+    struct buf former = ap->said;
+    ap->said = ap->saying;
+    ap->saying = former;
+    ap->said_revision = revision;
+    if (ap->latest->revision < revision && !ap->gone) {
+        CLEANUP_OBJECT struct object *whole = with_own_status(ap, object_ref(ap->latest));
+        update(ap, whole);
+    }
 }
 
 void pods_on_gone_acked(struct report_item *i, void *data)

@@ -8,7 +8,9 @@ struct agent_pod {
     struct agent *agent;
     struct pod *pod;
     char *ns, *name, *uid;
-    struct object *latest; /* as last received, status included */
+    struct object *latest;   /* as last received, with the status that we said since */
+    struct buf saying, said; /* our status, msgpack: in the report that is under way; as the leader has it */
+    uint64_t said_revision;  /* from this one on the store has it; 0 = we have said none since the last list */
     struct report_item report;
     struct sandbox *sandbox; /* NULL until made or found */
     bool seen;               /* in the list that is coming in */
@@ -41,6 +43,7 @@ void pods_drop(struct agent_pod *ap);   /* frees; removes the file */
 void pods_close(struct agent *a);       /* frees all, files stay */
 void pods_drop_images(struct agent *a); /* references held for starts that will not come */
 bool pods_write_status(struct report_item *i, struct buf *out, void *data);
+void pods_on_status_acked(struct report_item *i, uint64_t revision, void *data);
 void pods_on_gone_acked(struct report_item *i, void *data);
 
 /* ---- pods_files.c ---- */

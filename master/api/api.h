@@ -64,6 +64,7 @@ struct api_list {
 struct api_watch {
     struct api_selection of;
     struct str node;  /* not empty: pods of this node, whatever `of` says beside the kind (an agent's feed) */
+    bool quiet;       /* with node: not told what its agent said of the pods' status itself */
     int64_t revision; /* what came behind it; < 0: first all that match as ADDED, then a BOOKMARK */
 };
 

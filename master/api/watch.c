@@ -53,6 +53,7 @@ struct watch {
     struct str ns;
     struct selector *labels, *fields;
     struct str node; /* pods of this node only */
+    bool quiet;      /* without what its agent reported itself */
     uint64_t sent;   /* every transaction up to this revision has been looked at */
     /* BEHIND and exact: the changes that concern it, in their order; no others need to be looked at. */
     struct due *due;
@@ -83,6 +84,7 @@ struct watch_table {
     uint64_t seen;
     uint64_t bookmark_at;
     unsigned count, nodes; /* watches; those of nodes among them */
+    unsigned loud;         /* those of a node's pods that are not quiet */
 };
 
 struct watch_table *watch_table_new(struct master *m)
@@ -149,6 +151,7 @@ static void watch_free(struct watch *w)
         if (nw != NULL && list_empty(&nw->watches)) {
             free(strmap_remove(&t->by_node, w->node));
         }
+        t->loud -= !w->quiet;
     }
     assert(t->count > 0);
     t->count--;
@@ -252,6 +255,13 @@ static bool pump_listing(struct watch *w, unsigned *visits)
 /* ---- BEHIND ---- */
 
 /* One change as an event, if it concerns the watch. Its bytes are added to *bytes. */
+/* What a node's agent said of its pod, and nothing else: it knows. */
+static bool is_own_report(const struct history_txn *tx, unsigned i)
+{
+    const struct change *ch = &tx->changes[i];
+    return tx->own_status && ch->old != NULL && ch->new != NULL &&object_same_but_status(ch->new, ch->old);
+}
+
 static bool tell(struct watch *w, const struct history_txn *tx, unsigned i, bool brief, size_t *bytes)
 {
     uint64_t revision = txn_change_revision(tx, i);
@@ -260,7 +270,7 @@ static bool tell(struct watch *w, const struct history_txn *tx, unsigned i, bool
     }
     const struct object *old = tx->changes[i].old, *now = tx->changes[i].new;
     bool before = matches(w, old), after = matches(w, now);
-    if (!before && !after) {
+    if ((!before && !after) || (w->quiet && is_own_report(tx, i))) {
         return false;
     }
     struct api_event e = {
@@ -433,13 +443,31 @@ static struct node_watches *node_watches_of(struct watch_table *t, const struct 
     return node.n == 0 ? NULL : strmap_get(&t->by_node, node);
 }
 
-static void wake_node(struct node_watches *nw, uint64_t revision, unsigned change)
+static void wake_node(struct node_watches *nw, uint64_t revision, unsigned change, bool own)
 {
     if (nw != NULL) {
         LIST_FOR(it, &nw->watches)
         {
-            wake(LIST_ENTRY(it, struct watch, link), revision, change, revision > 0);
+            struct watch *w = LIST_ENTRY(it, struct watch, link);
+            if (!own || !w->quiet) {
+                wake(w, revision, change, revision > 0);
+            }
         }
+    }
+}
+
+/* Of a pod's change: the node that it was bound to and the one that it is bound to. */
+static void wake_nodes(struct watch_table *t, const struct history_txn *tx, unsigned i)
+{
+    bool own = is_own_report(tx, i);
+    if (own && t->loud == 0) {
+        return; /* nobody wants to hear it */
+    }
+    struct node_watches *before = node_watches_of(t, tx->changes[i].old);
+    struct node_watches *after = node_watches_of(t, tx->changes[i].new);
+    wake_node(before, txn_first_revision(tx), i, own);
+    if (after != before) {
+        wake_node(after, txn_first_revision(tx), i, own);
     }
 }
 
@@ -486,7 +514,7 @@ static void wake_all(struct watch_table *t, uint64_t revision)
     size_t cursor = 0;
     const struct strmap_entry *e;
     while ((e = strmap_next(&t->by_node, &cursor)) != NULL) {
-        wake_node(e->value, revision, 0);
+        wake_node(e->value, revision, 0, false);
     }
 }
 
@@ -543,11 +571,7 @@ void watch_table_advance(struct watch_table *t, bool restored)
                 }
             }
             if (k->id == KIND_POD && t->by_node.count > 0) {
-                struct node_watches *before = node_watches_of(t, ch->old), *after = node_watches_of(t, ch->new);
-                wake_node(before, txn_first_revision(tx), i);
-                if (after != before) {
-                    wake_node(after, txn_first_revision(tx), i);
-                }
+                wake_nodes(t, tx, i);
             }
         }
         node_feeds_advance(t->m, tx);
@@ -614,6 +638,7 @@ static void join_table(struct watch *w)
         strmap_set(&t->by_node, w->node, nw);
     }
     list_push_back(&nw->watches, &w->link);
+    t->loud += !w->quiet;
 }
 
 void verb_watch(struct api_call *c, const struct api_watch *q)
@@ -638,6 +663,7 @@ void verb_watch(struct api_call *c, const struct api_watch *q)
     list_init(&w->woken_link);
     w->ns = (struct str){arena_strndup(&w->arena, q->of.ns.p, q->of.ns.n), q->of.ns.n};
     w->node = (struct str){arena_strndup(&w->arena, q->node.p, q->node.n), q->node.n};
+    w->quiet = q->quiet && w->node.n > 0;
     int rv = api_selectors(&w->arena, &q->of, &w->labels, &w->fields, &err);
     if (rv == 0) {
         place(w, q);

@@ -299,11 +299,12 @@ static void registered(const struct txn_result *result, const struct error *erro
         call_fail(r->call, error);
     } else {
         struct buf b = BUF_INIT;
-        mp_write_map(&b, 4);
+        mp_write_map(&b, 5);
         mp_write_key_int(&b, "heartbeatMs", r->call->m->config.agent_heartbeat_ms);
         mp_write_cstr(&b, "routeChanges"); /* node.routes takes `changes` */
         mp_write_bool(&b, true);
-        mp_write_key_bool(&b, "services", true); /* there is node.services */
+        mp_write_key_bool(&b, "services", true);  /* there is node.services */
+        mp_write_key_bool(&b, "ownStatus", true); /* node.pods takes `ownStatus` */
         mp_write_cstr(&b, "object");
         object_write_wire(&b, r->object);
         call_reply(r->call, &b);
@@ -552,20 +553,6 @@ static const struct object *pod_of(struct call *c, struct mp entry, struct str n
     return o;
 }
 
-/* Conditions that others own (PodScheduled) stay if the agent does not name them. */
-static void keep_conditions(struct arena *a, struct value *status, const struct value *former)
-{
-    const struct value *old = value_get(former, "conditions");
-    struct value *list = value_ensure_list(a, status, "conditions");
-    VALUE_FOR(i, old)
-    {
-        struct value *cond = value_item(old, i);
-        if (value_is_map(cond) && value_find(list, "type", value_to_str(value_get(cond, "type"))) == NULL) {
-            value_insert(a, list, 0, cond);
-        }
-    }
-}
-
 static int put_status(struct txn *t, const struct object *pod, struct mp status_mp, unsigned level, struct error *err)
 {
     CLEANUP_ARENA struct arena arena; /* one after another, not all at once */
@@ -585,7 +572,7 @@ static int put_status(struct txn *t, const struct object *pod, struct mp status_
                                conditions, KIND_LIST_MAX);
     }
     struct value *doc = object_to_value(a, pod);
-    keep_conditions(a, status, value_get(doc, "status"));
+    condition_keep(a, status, value_get(doc, "status"));
     value_set(a, doc, "status", status);
     rv = kind_check_fields(pod->kind, a, doc, KIND_CHECK_LENIENT | KIND_CHECK_LEVEL(level), err);
     return rv != 0 ? rv : txn_update_value(t, pod->kind, doc, TXN_PART_STATUS, 0, err);
@@ -649,6 +636,7 @@ static void method_node_status(struct call *c)
     }
     struct txn t;
     txn_init(&t, "agent");
+    t.own_status = true;
     struct status_write *w = xcalloc(1, sizeof *w);
     w->call = c;
     w->count = mp_count(pods);
@@ -689,10 +677,12 @@ static void method_node_pods(struct call *c)
         struct api_watch q = {
             .of = {.kind = kind_by_id(KIND_POD)},
             .node = node,
+            .quiet = !mp_bool(call_param(c, "ownStatus"), true),
             .revision = mp_int(call_param(c, "revision"), -1),
         };
         verb_watch(&c->api, &q);
     }
 }
 
-const struct method request_node_pods = {"node.pods", method_node_pods, METHOD_NODE | METHOD_LEADER, "name revision"};
+const struct method request_node_pods = {"node.pods", method_node_pods, METHOD_NODE | METHOD_LEADER,
+                                         "name revision ownStatus"};

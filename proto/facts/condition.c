@@ -92,3 +92,16 @@ bool condition_remove(struct value *status, const char *type)
     }
     return false;
 }
+
+void condition_keep(struct arena *a, struct value *status, const struct value *former)
+{
+    const struct value *old = value_get(former, "conditions");
+    struct value *list = value_ensure_list(a, status, "conditions");
+    VALUE_FOR(i, old)
+    {
+        struct value *cond = value_item(old, i);
+        if (value_is_map(cond) && value_find(list, "type", value_to_str(value_get(cond, "type"))) == NULL) {
+            value_insert(a, list, 0, cond);
+        }
+    }
+}

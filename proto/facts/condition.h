@@ -25,6 +25,9 @@ struct value *condition_new(struct arena *a, const char *type, const char *condi
  * changed. */
 bool condition_set(struct arena *a, struct value *status, const char *type, const char *condition_status,
                    const char *reason, const char *message, int64_t wall_ms, bool with_update_time);
+/* The conditions of a former status that the new one has no entry of stay, in front: those are others' (PodScheduled
+ * of a pod). They are borrowed from `former`. */
+void condition_keep(struct arena *a, struct value *status, const struct value *former);
 bool condition_remove(struct value *status, const char *type); /* true if there was one */
 
 #endif

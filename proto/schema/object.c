@@ -191,6 +191,46 @@ int64_t object_created_ms(const struct object *o)
     return timefmt_parse(mp_str(mp_path(object_mp(o), "metadata.creationTimestamp")), &ms) ? ms : 0;
 }
 
+/* The value of the status, an empty range at the body's end if there is none; the members begin behind the head. */
+static struct mp status_of(const struct object *o, const uint8_t **members)
+{
+    struct mp m = object_mp(o);
+    struct mp_iter it = mp_iter(m);
+    *members = it.rest.p;
+    while (mp_next(&it)) {
+        if (str_is(it.key, "status")) {
+            return it.value;
+        }
+    }
+    return (struct mp){m.end, m.end};
+}
+
+static bool same_bytes(struct mp a, struct mp b)
+{
+    size_t n = (size_t)(a.end - a.p);
+    return n == (size_t)(b.end - b.p) && (n == 0 || memcmp(a.p, b.p, n) == 0);
+}
+
+/* A first status comes behind all else. */
+bool object_same_but_status(const struct object *o, const struct object *old)
+{
+    const uint8_t *a, *b;
+    struct mp status = status_of(o, &a), former;
+    former.p = old->body + (status.p - o->body);
+    if (status.p == status.end || former.p >= object_mp(old).end) {
+        former = status_of(old, &b);
+        size_t key = former.p < former.end ? sizeof "status" : 0, key_o = status.p < status.end ? sizeof "status" : 0;
+        return status.end == object_mp(o).end && former.end == object_mp(old).end &&
+               same_bytes((struct mp){a, status.p - key_o}, (struct mp){b, former.p - key});
+    }
+    if (memcmp(o->body, old->body, (size_t)(status.p - o->body)) != 0) {
+        return false;
+    }
+    former.end = object_mp(old).end;
+    mp_skip(&former);
+    return same_bytes((struct mp){status.end, object_mp(o).end}, former);
+}
+
 int object_key_cmp(const struct object *a, const struct object *b)
 {
     int c = (a->kind->id > b->kind->id) - (a->kind->id < b->kind->id);

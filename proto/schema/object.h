@@ -75,6 +75,9 @@ struct str object_annotation(const struct object *o, const char *key);
 /* "Pod"; of a kind that this program does not know, as the object has it. Borrowed. */
 struct str object_kind_name(const struct object *o);
 int64_t object_created_ms(const struct object *o); /* creationTimestamp; 0 if none */
+/* Two versions of an object that differ in nothing but their status (or not at all). May be false where that is so, if
+ * one of them has no status. */
+bool object_same_but_status(const struct object *o, const struct object *old);
 /* Canonical order of objects: kind id, namespace, name. */
 int object_key_cmp(const struct object *a, const struct object *b);
 

@@ -31,7 +31,7 @@ struct record *record_new(uint64_t revision, bool numbered, struct changes *c)
 {
     struct record *r = xmalloc(sizeof *r + c->count * sizeof(struct change));
     struct change *items = (struct change *)(r + 1);
-    *r = (struct record){.txn = {revision, c->count, numbered && c->count > 1, items, NULL}};
+    *r = (struct record){.txn = {revision, c->count, numbered && c->count > 1, false, items, NULL}};
     for (unsigned i = 0; i < c->count; i++) {
         items[i] = c->items[i];
     }

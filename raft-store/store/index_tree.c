@@ -172,46 +172,6 @@ static bool has_none(const struct object *o)
     return none;
 }
 
-/* The value of the status, an empty range at the body's end if there is none; the members begin behind the head. */
-static struct mp status_of(const struct object *o, const uint8_t **members)
-{
-    struct mp m = object_mp(o);
-    struct mp_iter it = mp_iter(m);
-    *members = it.rest.p;
-    while (mp_next(&it)) {
-        if (str_is(it.key, "status")) {
-            return it.value;
-        }
-    }
-    return (struct mp){m.end, m.end};
-}
-
-static bool same_bytes(struct mp a, struct mp b)
-{
-    size_t n = (size_t)(a.end - a.p);
-    return n == (size_t)(b.end - b.p) && (n == 0 || memcmp(a.p, b.p, n) == 0);
-}
-
-/* False where it is not seen at one look: the keys are told again then. A first status comes behind all else. */
-static bool same_but_status(const struct object *o, const struct object *old)
-{
-    const uint8_t *a, *b;
-    struct mp status = status_of(o, &a), former;
-    former.p = old->body + (status.p - o->body);
-    if (status.p == status.end || former.p >= object_mp(old).end) {
-        former = status_of(old, &b);
-        size_t key = former.p < former.end ? sizeof "status" : 0, key_o = status.p < status.end ? sizeof "status" : 0;
-        return status.end == object_mp(o).end && former.end == object_mp(old).end &&
-               same_bytes((struct mp){a, status.p - key_o}, (struct mp){b, former.p - key});
-    }
-    if (memcmp(o->body, old->body, (size_t)(status.p - o->body)) != 0) {
-        return false;
-    }
-    former.end = object_mp(old).end;
-    mp_skip(&former);
-    return same_bytes((struct mp){status.end, object_mp(o).end}, former);
-}
-
 /* ---- Change ---- */
 
 static struct index_found name_of(const struct object *o)
@@ -296,7 +256,7 @@ static void leave_differences(struct index_keys *a, struct index_keys *b)
 
 void indexes_put(struct indexes *x, const struct object *o, const struct object *old)
 {
-    if ((has_none(o) && has_none(old)) || (old != NULL && same_but_status(o, old))) {
+    if ((has_none(o) && has_none(old)) || (old != NULL && object_same_but_status(o, old))) {
         return;
     }
     struct index_keys keys, former;

@@ -466,6 +466,7 @@ int world_eval(struct world *w, const struct txn *t, struct txn_result *result, 
     view_set_revision(w->view, result->revision);
     w->wall_ms = e.wall_ms;
     w->last = record_new(result->revision, numbers(&e), &w->changes);
+    w->last->txn.own_status = t->own_status;
     records_push(&w->records, w->last);
     for (unsigned i = 0; i < w->deciders_count; i++) {
         if (w->deciders[i].observe != NULL) {

@@ -27,6 +27,7 @@ struct fake {
     unsigned count, next, told; /* pods; the next to report; how many have been reported once */
     bool ready, busy;
     bool changes; /* the master tells what has changed of routes */
+    bool quiet;   /* as the agent, it does not want to hear what it said itself */
     struct fake_pod pods[PODS_MAX];
 };
 struct feeds {
@@ -140,9 +141,15 @@ static const struct rpc_stream_events routes_events = {.on_data = on_routes, .on
 static void open_streams(struct fake *n)
 {
     CLEANUP_BUF struct buf b = BUF_INIT;
+    mp_write_map(&b, 1 + n->quiet);
+    mp_write_key_str(&b, "name", str_of(n->name));
+    if (n->quiet) {
+        mp_write_key_bool(&b, "ownStatus", false);
+    }
+    rpc_stream_open(n->rpc, "node.pods", buf_str(&b), &orders_events, n);
+    buf_reset(&b);
     mp_write_map(&b, 1);
     mp_write_key_str(&b, "name", str_of(n->name));
-    rpc_stream_open(n->rpc, "node.pods", buf_str(&b), &orders_events, n);
     rpc_stream_open(n->rpc, "node.refs", buf_str(&b), &refs_events, n);
     buf_reset(&b);
     mp_write_map(&b, 1 + n->changes);
@@ -386,6 +393,7 @@ static void on_registered(const struct rpc_result *r, void *data)
     struct fake *n = data;
     must(r, "node.register");
     n->changes = mp_bool(mp_get(r->result, "routeChanges"), false);
+    n->quiet = mp_bool(mp_get(r->result, "ownStatus"), false);
     n->feeds->ready++;
     n->feeds->inflight--;
     join_next(n->feeds);

@@ -1,4 +1,7 @@
 /* The whole agent with the hollow runtime, against a master made of paper. */
+#include "agent/agent_int.h"
+#include "agent/pod/pods.h"
+#include "proto/facts/condition.h"
 #include "tests/unit/agent_whole.h"
 
 #include "agent/config.h"
@@ -133,6 +136,57 @@ static void an_equal_status_is_not_sent_twice(void **state)
     }
     assert_int_equal(web, 1);
     assert_true(m->statuses > statuses);
+}
+
+static struct str kept(const struct fixture *f, const char *path)
+{
+    const struct agent_pod *ap = strmap_get(&f->agent->pods, STR("uid-web"));
+    return ap == NULL ? STR_NONE : mp_str(mp_path(object_mp(ap->latest), path));
+}
+
+static bool kept_is(const struct fixture *f, const char *path, const char *wanted)
+{
+    return str_is(kept(f, path), wanted);
+}
+
+#define WEB_AT(revision, label, status)                                                                                \
+    "{'apiVersion':'v1','kind':'Pod','metadata':{'name':'web','namespace':'default','uid':'uid-web',"                  \
+    "'resourceVersion':'" revision "','labels':{'at':'" label "'}},'spec':{'nodeName':'n1'," SLEEP "},"                \
+    "'status':" status "}"
+
+/* Nobody tells us what we said ourselves. The store has it from revision 9 on: what is told of a time before bears our
+ * status all the same, with the conditions of others; what is told of a time after is as the store has it. */
+static void what_we_said_is_kept_until_the_store_says_otherwise(void **state)
+{
+    struct fixture *f = *state;
+    struct fake_master *m = &f->master;
+    master_order(m->pods, "ADDED", WEB_AT("3", "3", "{'phase':'Pending'}"));
+    master_order(m->pods, NULL, NULL);
+    assert_false(m->tells_own_status);
+    run_until(&f->loop, kept_is(f, "status.phase", "Running"));
+    struct agent_pod *ap = strmap_get(&f->agent->pods, STR("uid-web"));
+    struct str ready = mp_str(mp_get(condition_mp(ap->latest, "Ready"), "lastTransitionTime"));
+    CLEANUP_FREE char *since = xstrndup(ready.p, ready.n);
+    master_order(m->pods, "MODIFIED",
+                 WEB_AT("7", "7",
+                        "{'phase':'Pending','conditions':[{'type':'PodScheduled','status':'True'},"
+                        "{'type':'Ready','status':'False'}]}"));
+    run_until(&f->loop, kept_is(f, "metadata.labels.at", "7"));
+    assert_true(kept_is(f, "status.phase", "Running"));
+    assert_true(condition_is(condition_mp(ap->latest, "Ready"), "True"));
+    assert_true(condition_is(condition_mp(ap->latest, "PodScheduled"), "True"));
+    assert_true(str_is(mp_str(mp_get(condition_mp(ap->latest, "Ready"), "lastTransitionTime")), since));
+    master_order(m->pods, "MODIFIED", WEB_AT("12", "12", "{'phase':'Pending'}"));
+    run_until(&f->loop, kept_is(f, "metadata.labels.at", "12"));
+    assert_true(kept_is(f, "status.phase", "Pending"));
+    /* Of a whole list nothing is older: it may be another's store. What it lacks is said again. */
+    unsigned statuses = m->statuses;
+    master_hang_up(m);
+    run_until(&f->loop, m->registrations == 2 && m->pods != NULL);
+    master_order(m->pods, "ADDED", WEB_AT("2", "2", "{'phase':'Pending'}"));
+    master_order(m->pods, NULL, NULL);
+    run_until(&f->loop, m->statuses > statuses && kept_is(f, "status.phase", "Running"));
+    assert_true(kept_is(f, "metadata.labels.at", "2"));
 }
 
 static void a_pod_whose_secret_comes_later_starts_then(void **state)
@@ -477,6 +531,7 @@ int main(void)
         WITH(pods_run_on_while_the_master_is_away),
         WITH(a_status_that_was_not_acknowledged_is_sent_again),
         WITH(an_equal_status_is_not_sent_twice),
+        WITH(what_we_said_is_kept_until_the_store_says_otherwise),
         WITH(a_pod_whose_secret_comes_later_starts_then),
         WITH(a_job_like_pod_succeeds),
         WITH(a_crashing_container_backs_off),

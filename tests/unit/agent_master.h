@@ -40,8 +40,9 @@ struct fake_master {
     unsigned hold_hellos; /* so many more are not answered, but kept */
     struct rpc_request *held_hellos[4];
     unsigned held_count;
-    int refuse_register; /* error code for node.register; 0 = accept */
-    int refuse_status;   /* error code for node.status; 0 = accept */
+    bool tells_own_status; /* as the last node.pods wanted it */
+    int refuse_register;   /* error code for node.register; 0 = accept */
+    int refuse_status;     /* error code for node.status; 0 = accept */
     struct rpc_session *peers[MASTER_PEERS];
     struct rpc_session *agent; /* the one that registered last */
     struct rpc_stream *pods, *refs, *routes;
@@ -187,8 +188,9 @@ static inline void master_register(struct fake_master *m, struct rpc_request *r,
     object_unref(o);
     m->registrations++;
     m->agent = rpc_request_session(r);
-    mp_write_map(&b, 2);
+    mp_write_map(&b, 3);
     mp_write_key_int(&b, "heartbeatMs", m->heartbeat_ms);
+    mp_write_key_bool(&b, "ownStatus", true);
     mp_write_cstr(&b, "object");
     buf_append(&b, node.p, (size_t)(node.end - node.p));
     rpc_reply(r, buf_str(&b));
@@ -343,6 +345,7 @@ static inline void master_request(struct rpc_session *s, struct rpc_request *r, 
     } else if (str_is(method, "node.register")) {
         master_register(m, r, params);
     } else if (str_is(method, "node.pods")) {
+        m->tells_own_status = mp_bool(mp_get(params, "ownStatus"), true);
         master_take_stream(m, &m->pods, r);
     } else if (str_is(method, "node.refs")) {
         master_take_stream(m, &m->refs, r);

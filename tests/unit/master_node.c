@@ -191,6 +191,40 @@ static void test_pods_of_the_node_and_no_others(void **state)
     remove_pod(c, "theirs2");
 }
 
+/* What its agent said of a pod's status is not told to it, if it asks for that; all else is. */
+static void test_an_agent_is_not_told_what_it_said_itself(void **state)
+{
+    struct client *c = admin_of(state), *a = agent_new(c->kit, "quiet");
+    const char *uid = make_pod(c, "q1", "quiet", "");
+    struct stream *quiet = stream_open(a, "node.pods", "{name: quiet, ownStatus: false}"),
+                  *all = stream_open(a, "node.pods", "{name: quiet}");
+    struct stream *both[] = {quiet, all};
+    for (unsigned i = 0; i < 2; i++) {
+        expect(c->kit, both[i], "ADDED", "q1");
+        expect(c->kit, both[i], "BOOKMARK", "");
+    }
+    const char *second = make_pod(c, "q2", "quiet", "");
+    expect(c->kit, quiet, "ADDED", "q2");
+    expect(c->kit, all, "ADDED", "q2");
+    must(a, "node.status", "{name: quiet, pods: [{namespace: default, name: q1, uid: %s, status: {phase: Running}}]}",
+         uid);
+    expect(c->kit, all, "MODIFIED", "q1");
+    must(c, "patch", "{kind: Pod, name: q2, type: merge, patch: {metadata: {labels: {a: b}}}}");
+    expect(c->kit, all, "MODIFIED", "q2");
+    expect(c->kit, quiet, "MODIFIED", "q2"); /* and nothing of q1 before */
+    must(c, "patch", "{kind: Pod, name: q1, type: merge, part: status, patch: {status: {phase: Failed}}}");
+    expect(c->kit, all, "MODIFIED", "q1");
+    expect(c->kit, quiet, "MODIFIED", "q1"); /* another said it */
+    must(c, "delete", "{kind: Pod, name: q2}");
+    expect(c->kit, quiet, "MODIFIED", "q2");
+    must(a, "node.status", "{name: quiet, gone: [{namespace: default, name: q2, uid: %s}]}", second);
+    expect(c->kit, quiet, "DELETED", "q2");
+    stream_close(quiet);
+    stream_close(all);
+    client_close(a);
+    remove_pod(c, "q1");
+}
+
 /* The names that a feed tells, as TYPE Kind/name, joined; until a payload ends the wait. */
 static void told(struct kit *k, struct stream *s, char *out, size_t size)
 {
@@ -520,6 +554,7 @@ int main(void)
         cmocka_unit_test(test_an_administrators_connection_may_change_nodes),
         cmocka_unit_test(test_a_heartbeat_keeps_a_node_known_and_a_deleted_nodes_connection_ends),
         cmocka_unit_test(test_pods_of_the_node_and_no_others),
+        cmocka_unit_test(test_an_agent_is_not_told_what_it_said_itself),
         cmocka_unit_test(test_references_are_what_the_pods_name),
         cmocka_unit_test(test_references_of_environment),
         cmocka_unit_test(test_references_larger_than_a_message_come_in_pieces),
