@@ -72,6 +72,39 @@ static void what_runs_is_exposed(void **state)
     RUN(rows);
 }
 
+#define NODE_PORT(name, port)                                                                                          \
+    "{apiVersion: v1, kind: Service, metadata: {name: " name                                                           \
+    "}, spec: {type: NodePort, ports: [{port: 80, nodePort: " #port "}]}}\n"
+
+static void addresses_and_ports_are_given_once(void **state)
+{
+    static const struct habit rows[] = {
+        {"rctl apply -f -", "--- " NODE_PORT("np1", 30007) "--- " NODE_PORT("np2", 30007), 1, "=",
+         "Service \"np2\" is invalid: spec.ports[0].nodePort: Invalid value: 30007: provided port is already "
+         "allocated"},
+        {"rctl apply -f - --dry-run=server", "--- " NODE_PORT("np1", 30007), 0, "service/np1 created (server dry run)"},
+        {"rctl apply -f -", "--- " NODE_PORT("np1", 30007) "--- " NODE_PORT("np2", 30008), 0,
+         "service/np1 created\nservice/np2 created"},
+        {"rctl get svc np1 -o jsonpath={.spec.clusterIP} > ip1; rctl get svc np2 -o jsonpath={.spec.clusterIP} > ip2; "
+         "grep -q ^10 ip1 && grep -q ^10 ip2 && ! cmp -s ip1 ip2",
+         NULL, 0},
+        {"rctl apply -f -", "--- " NODE_PORT("np1", 30007), 0, "service/np1 unchanged"},
+        {"rctl get svc np1 -o jsonpath={.spec.clusterIP} | cmp - ip1", NULL, 0, "="},
+        {"rctl create service clusterip thief --tcp=80 --clusterip=$(cat ip1)", NULL, 1, "=",
+         "provided IP is already allocated"},
+        {"rctl create service clusterip lost --tcp=80 --clusterip=192.0.2.1", NULL, 1, "=",
+         "The range of valid IPs is 10.96.0.0/12"},
+        {"rctl patch svc np1 --type=merge -p '{spec: {type: ClusterIP}}'", NULL, 0, "service/np1 patched"},
+        {"rctl get svc np1 -o jsonpath={.spec.ports[0].nodePort}", NULL, 0, "="},
+        {"rctl create service nodeport np3 --tcp=80 --node-port=30007", NULL, 0, "service/np3 created"},
+        {"rctl delete svc np2 && rctl create service clusterip heir --tcp=80 --clusterip=$(cat ip2)", NULL, 0,
+         "service/heir created"},
+        {"rctl patch svc np1 --type=merge -p '{spec: {clusterIP: 10.96.0.77}}'", NULL, 1, "=",
+         "may not change once set"},
+    };
+    RUN(rows);
+}
+
 static void a_service_is_described(void **state)
 {
     static const char slice[] = "{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: d-1, labels: "
@@ -105,6 +138,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(services_are_made_by_their_type),
         TEST(what_runs_is_exposed),
+        TEST(addresses_and_ports_are_given_once),
         TEST(a_service_is_described),
     };
     return cmocka_run_group_tests(tests, set_up, habits_tear_down);
