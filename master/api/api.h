@@ -1,8 +1,8 @@
 /* The verbs of the API as they are asked for and answered, in no language.
  *
  * A front turns what arrives into one of the requests here, calls its verb, and writes the answer in its own words:
- * front/verbs.c speaks msgpack-RPC; another language is another front. Verbs know objects, revisions and errors; they
- * know no connection, no encoding, and no way back but the front's functions.
+ * front/verbs.c and answers.c speak msgpack-RPC; another language is another front. Verbs know objects, revisions and
+ * errors; they know no connection, no encoding, and no way back but the front's functions.
  *
  *   front reads -> struct api_X -> verb_X(call, &request) -> decided on the tip, committed -> front writes the answer
  *

@@ -25,7 +25,7 @@ struct call {
     struct arena arena;
     const struct method *row;
     struct api_call api;     /* the same for verbs of the API, which know nothing of the others (verbs.c) */
-    struct buf page;         /* verbs.c: of a list, what has been written of its answer */
+    struct buf page;         /* answers.c: of a list, what has been written of its answer */
     uint32_t page_items;     /* in it */
     struct work work;        /* while it waits for its turn (turns.h) */
     struct subject *subject; /* a reference, of one that was forwarded and waits */
