@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "agent/agent_int.h"
+#include "agent/dataplane.h"
 #include "agent/network/guard.h"
 #include "agent/node.h"
 #include "agent/pod/podops.h"
@@ -94,7 +95,9 @@ static void on_routes(struct mp message, void *data)
     struct str pod_subnet = mp_str(mp_get(message, "podSubnet")); /* empty from an older master */
     if (!a->own_cluster_cidr && !str_empty(pod_subnet)) {
         network_set_cluster_cidr(a->network, pod_subnet);
+        dataplane_set_pods(a, pod_subnet);
     }
+    dataplane_set_services(a, mp_str(mp_get(message, "serviceSubnet")));
     CLEANUP_ARENA struct arena arena;
     struct error err;
     unsigned count = 0;
@@ -113,6 +116,11 @@ static void on_routes(struct mp message, void *data)
     if (network_set_routes(a->network, list, count, &err) != 0) {
         log_warn(a->log, "agent", "routes to other nodes: %s", err.message);
     }
+}
+
+static void on_services(struct mp message, void *data)
+{
+    dataplane_told(data, message);
 }
 
 /* ---- Masters ---- */
@@ -318,6 +326,7 @@ static void open_session(struct agent *a, const struct agent_config *c)
                    .on_object = on_object,
                    .on_list_end = on_list_end,
                    .on_routes = on_routes,
+                   .on_services = on_services,
                    .on_masters = on_masters,
                    .on_request = serve_request},
         .data = a,
@@ -424,6 +433,10 @@ int agent_new(const struct agent_config *c, struct agent **out, struct error *er
     limit_pods(a);
     open_userids(a, c);
     set_pod_node(a);
+    dataplane_open(a);
+    if (a->own_cluster_cidr) {
+        dataplane_set_pods(a, str_of(c->cluster_cidr));
+    }
     open_session(a, c);
     if (!a->hollow) {
         pods_adopt(a);
@@ -587,6 +600,7 @@ static void close_modules(struct agent *a)
         a->closing++;
         network_close(a->network, on_module_closed, a);
     }
+    a->closing += dataplane_close(a, on_module_closed, a);
     if (a->volumes != NULL) {
         a->closing++;
         volume_store_close(a->volumes, on_module_closed, a);

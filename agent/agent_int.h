@@ -69,7 +69,8 @@ struct agent {
     struct network *network;
     unsigned checks; /* on_check's */
     struct neighbours neighbours;
-    struct guard *guard; /* keeps pods from the masters; NULL: does not */
+    struct dataplane *dataplane; /* dataplane.h; NULL: the kernel cannot */
+    struct guard *guard;         /* keeps pods from the masters; NULL: does not */
     struct volume_store *volumes;
     struct cgroup *cgroup;
     struct list readers; /* log followers (serve/logs.c) */

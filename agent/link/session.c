@@ -44,6 +44,7 @@ struct session {
     unsigned handles;
     int64_t heartbeat_ms;
     bool own_status;    /* the leader keeps our own reports from our orders, if it is asked to */
+    bool services;      /* the leader tells of Services */
     bool route_changes; /* the leader tells of routes what has changed, if it is asked to */
     void (*stop_cb)(void *data);
     void *stop_data;
@@ -248,6 +249,8 @@ static void on_stream_data(struct rpc_stream *st, struct mp payload, size_t payl
     struct session *s = os->session;
     if (s->streams[os->which] == os && os->which == SESSION_ROUTES) {
         s->config.events.on_routes(payload, s->config.data);
+    } else if (s->streams[os->which] == os && os->which == SESSION_SERVICES) {
+        s->config.events.on_services(payload, s->config.data);
     } else if (s->streams[os->which] == os) {
         for (struct mp_iter it = mp_iter(mp_get(payload, "events")); mp_next(&it);) {
             feed_event(os, it.value);
@@ -289,10 +292,11 @@ static void write_name(struct session *s, struct buf *b)
 
 static void open_stream(struct session *s, enum session_stream which)
 {
-    static const char *const methods[SESSION_STREAMS] = {"node.pods", "node.refs", "node.routes"};
+    static const char *const methods[SESSION_STREAMS] = {"node.pods", "node.refs", "node.routes", "node.services"};
     CLEANUP_BUF struct buf params = BUF_INIT;
     struct order_stream *os = xcalloc(1, sizeof *os);
-    *os = (struct order_stream){.session = s, .which = which, .listing = which != SESSION_ROUTES};
+    *os =
+        (struct order_stream){.session = s, .which = which, .listing = which == SESSION_PODS || which == SESSION_REFS};
     if (os->listing) {
         s->config.events.on_list_begin(which, s->config.data);
     }
@@ -350,6 +354,7 @@ static void on_registered(const struct rpc_result *r, void *data)
     }
     s->route_changes = mp_bool(mp_get(r->result, "routeChanges"), false);
     s->own_status = mp_bool(mp_get(r->result, "ownStatus"), false);
+    s->services = mp_bool(mp_get(r->result, "services"), false) && s->config.events.on_services != NULL;
     if (s->state == SESSION_READY) {
         return;
     }
@@ -358,7 +363,9 @@ static void on_registered(const struct rpc_result *r, void *data)
     log_info(s->config.log, "session", "registered with the leader at %s", link_address(l));
     s->config.events.on_ready(r->result, s->config.data);
     for (int i = 0; i < SESSION_STREAMS; i++) {
-        open_stream(s, (enum session_stream)i);
+        if (i != SESSION_SERVICES || s->services) {
+            open_stream(s, (enum session_stream)i);
+        }
     }
     spread(s);
 }

@@ -3,7 +3,7 @@
  * Every link carries heartbeats, and streams that its master opens to the node (logs, exec, port-forward, image load):
  * so each master knows when it heard of the node, and a stream lives as long as the master that its client asked,
  * whoever leads (or longer: agent/serve/stream.h). The main link, to the leader, carries the registration, reports,
- * events and the three streams of orders besides:
+ * events and the streams of orders besides:
  *
  *   NONE -> REGISTERING -> READY        NONE: hello goes to every link, and links that are down are dialed, with
  *                                       growing pauses
@@ -13,7 +13,7 @@
  * A master that begins to lead says so over all its links (node.lead {term}); its answer to a hello tells it as well,
  * and a NotLeader error names the leader's address. The main role then moves to the link that is there already, without
  * a handshake. A lost connection changes nothing on the node: pods go on, reports wait (agent/link/report.h).
- * Each time READY is reached the three streams start anew with a full list (on_list_begin, objects, on_list_end), which
+ * Each time READY is reached the streams start anew with a full list (on_list_begin, objects, on_list_end), which
  * is also how what happened meanwhile is learnt. A heartbeat goes out over every link each heartbeatMs together with a
  * `hello`, so that a master that is not there any more is noticed within three periods.
  * Masters are those of the configuration, and those that the leader has told (on_masters: to be kept for the next
@@ -35,7 +35,7 @@
 #define SESSION_SPREAD_MS                                                                                              \
     5000 /* links beside the main one are made within so long, at random: many agents may have started together */
 
-enum session_stream { SESSION_PODS, SESSION_REFS, SESSION_ROUTES, SESSION_STREAMS };
+enum session_stream { SESSION_PODS, SESSION_REFS, SESSION_ROUTES, SESSION_SERVICES, SESSION_STREAMS };
 enum session_change { SESSION_ADDED, SESSION_MODIFIED, SESSION_DELETED };
 
 struct session_events {
@@ -47,7 +47,8 @@ struct session_events {
     void (*on_list_begin)(enum session_stream which, void *data); /* PODS, REFS */
     void (*on_object)(enum session_stream which, enum session_change change, struct object *o, void *data);
     void (*on_list_end)(enum session_stream which, void *data);
-    void (*on_routes)(struct mp message, void *data); /* as neighbours_told reads it, and podSubnet */
+    void (*on_routes)(struct mp message, void *data);   /* as neighbours_told reads it, and podSubnet, serviceSubnet */
+    void (*on_services)(struct mp message, void *data); /* as known_told reads it; of a leader that tells of services */
     /* The leader's list of masters' addresses is another one than before. May be NULL. */
     void (*on_masters)(struct mp masters, void *data);
     /* A call from a master; answer with rpc_reply, rpc_reply_error or rpc_stream_accept. */

@@ -378,22 +378,23 @@ static void note_object(struct node_feeds *feeds, const struct object *o)
     }
 }
 
-/* True: it is another one than before. */
-static bool read_subnet(struct node_feeds *feeds)
+/* True: one of them is another than before. */
+static bool read_subnets(struct node_feeds *feeds)
 {
     const struct view *v = store_committed(replica_store(feeds->m->replica));
     struct cluster_config config;
-    char pods[CIDR_TEXT_SIZE];
+    char pods[CIDR_TEXT_SIZE], services[CIDR_TEXT_SIZE];
     cluster_config_read(view_get(v, kind_by_id(KIND_CLUSTERCONFIGURATION), STR_NONE, STR(CLUSTER_CONFIG_NAME)),
                         &config);
     cidr_text(config.pods, pods);
-    return routes_set_subnet(feeds->routes, pods);
+    cidr_text(config.services, services);
+    return routes_set_subnets(feeds->routes, pods, services);
 }
 
 static void read_routes(struct node_feeds *feeds)
 {
     routes_sync(feeds->routes, store_committed(replica_store(feeds->m->replica)));
-    read_subnet(feeds);
+    read_subnets(feeds);
 }
 
 static void note_all(struct list *feeds)
@@ -415,7 +416,7 @@ void node_feeds_advance(struct master *m, const struct history_txn *txn)
         if (any->kind->id == KIND_NODE) {
             routes |= feeds->routes_known && routes_change(feeds->routes, ch->old, ch->new);
         } else if (any->kind->id == KIND_CLUSTERCONFIGURATION) {
-            routes |= feeds->routes_known && read_subnet(feeds);
+            routes |= feeds->routes_known && read_subnets(feeds);
         } else if (serving_is_of(any)) {
             services = feeds->serving != NULL;
             if (services) {

@@ -27,7 +27,7 @@ struct routes {
     uint64_t version;
     uint64_t forgotten; /* who was told less than this may know nodes that are gone and that we do not know any more */
     unsigned gone;
-    char subnet[64]; /* "" = not known */
+    char pods[64], services[64]; /* "" = not known */
     struct written whole, part;
 };
 
@@ -170,12 +170,13 @@ void routes_sync(struct routes *r, const struct view *v)
     free(gone);
 }
 
-bool routes_set_subnet(struct routes *r, const char *pods)
+bool routes_set_subnets(struct routes *r, const char *pods, const char *services)
 {
-    if (strcmp(pods, r->subnet) == 0) {
+    if (strcmp(pods, r->pods) == 0 && strcmp(services, r->services) == 0) {
         return false;
     }
-    snprintf(r->subnet, sizeof r->subnet, "%s", pods);
+    snprintf(r->pods, sizeof r->pods, "%s", pods);
+    snprintf(r->services, sizeof r->services, "%s", services);
     r->version++;
     return true;
 }
@@ -190,11 +191,17 @@ static void write_route(struct buf *b, const struct route *route)
     mp_write_key_str(b, "internalIP", str_of(route->ip));
 }
 
+static void write_subnets(struct buf *b, const struct routes *r)
+{
+    mp_write_key_str(b, "podSubnet", str_of(r->pods));
+    mp_write_key_str(b, "serviceSubnet", str_of(r->services));
+}
+
 static void write_whole(struct routes *r)
 {
     struct buf *b = &r->whole.message;
-    mp_write_map(b, 2);
-    mp_write_key_str(b, "podSubnet", str_of(r->subnet));
+    mp_write_map(b, 3);
+    write_subnets(b, r);
     mp_write_cstr(b, "routes");
     mp_write_array(b, (uint32_t)(r->by_name.count - r->gone));
     LIST_FOR(it, &r->by_age)
@@ -225,8 +232,8 @@ static void write_part(struct routes *r, uint64_t since)
         }
     }
     struct buf *b = &r->part.message;
-    mp_write_map(b, 3);
-    mp_write_key_str(b, "podSubnet", str_of(r->subnet));
+    mp_write_map(b, 4);
+    write_subnets(b, r);
     mp_write_cstr(b, "changed");
     mp_write_array(b, changed_count);
     buf_append(b, changed.data, changed.size);

@@ -1,0 +1,110 @@
+#include "agent/dataplane.h"
+
+#include <arpa/inet.h>
+#include <stdlib.h>
+
+#include "agent/agent_int.h"
+#include "agent/service/known.h"
+#include "agent/service/services.h"
+#include "agent/util/fsutil.h"
+#include "proto/facts/cluster.h"
+
+struct dataplane {
+    struct agent *agent;
+    struct known *known;
+    struct services *services;
+    struct skeleton_ranges ranges;
+    bool bridge_quiet;
+};
+
+static void on_put(const struct service_port *p, void *data)
+{
+    services_put(((struct dataplane *)data)->services, p);
+}
+
+static void on_remove(const char *key, void *data)
+{
+    services_remove(((struct dataplane *)data)->services, key);
+}
+
+static void on_complete(void *data)
+{
+    services_begin(((struct dataplane *)data)->services);
+}
+
+/* A pod that is led to itself, or to its neighbour on the bridge, leaves the node as it has come. The kernel's advice
+ * to go there directly is wrong then, and each uses up a refusal of UDP: both count by the same peer. */
+static void quiet_redirects(struct dataplane *d)
+{
+    if (!d->bridge_quiet && !d->agent->hollow) {
+        d->bridge_quiet = fs_write_value("/proc/sys/net/ipv4/conf/all/send_redirects", "0", NULL) == 0 &&
+                          fs_write_value("/proc/sys/net/ipv4/conf/reeve0/send_redirects", "0", NULL) == 0;
+    }
+}
+
+void dataplane_open(struct agent *a)
+{
+    struct dataplane *d = xcalloc(1, sizeof *d);
+    struct error err = {0};
+    struct in_addr ip;
+    d->agent = a;
+    if (a->hollow) {
+        d->services = services_hollow_new(a->loop);
+    } else if (services_new(a->loop, a->log, &d->services, &err) != 0) {
+        log_warn(a->log, "services", "this node leads no connections to services: %s", err.message);
+        free(d);
+        return;
+    }
+    d->known = known_new(a->name, &(struct known_ops){on_put, on_remove, on_complete, d});
+    if (inet_pton(AF_INET, a->node_ip, &ip) == 1 && ntohl(ip.s_addr) >> 24 != 127) {
+        services_set_addresses(d->services, (uint32_t[]){ntohl(ip.s_addr)}, 1);
+    }
+    a->dataplane = d;
+    /* Until masters say others: the number of ranges stays the same, so that what a former agent left is kept. */
+    dataplane_set_pods(a, STR(CLUSTER_POD_SUBNET));
+    dataplane_set_services(a, STR(CLUSTER_SERVICE_SUBNET));
+}
+
+void dataplane_told(struct agent *a, struct mp message)
+{
+    if (a->dataplane != NULL) {
+        quiet_redirects(a->dataplane);
+        known_told(a->dataplane->known, message);
+    }
+}
+
+static void set_range(struct dataplane *d, struct str text, struct cidr *range, unsigned *count)
+{
+    struct cidr c;
+    if (cidr_parse(text, &c) && (*count == 0 || c.first != range->first || c.bits != range->bits)) {
+        *range = c;
+        *count = 1;
+        services_set_ranges(d->services, &d->ranges);
+    }
+}
+
+void dataplane_set_pods(struct agent *a, struct str cidr)
+{
+    if (a->dataplane != NULL) {
+        set_range(a->dataplane, cidr, &a->dataplane->ranges.pods[0], &a->dataplane->ranges.pods_count);
+    }
+}
+
+void dataplane_set_services(struct agent *a, struct str cidr)
+{
+    if (a->dataplane != NULL) {
+        set_range(a->dataplane, cidr, &a->dataplane->ranges.services[0], &a->dataplane->ranges.services_count);
+    }
+}
+
+bool dataplane_close(struct agent *a, void (*cb)(void *data), void *data)
+{
+    struct dataplane *d = TAKE_PTR(a->dataplane);
+    if (d == NULL) {
+        return false;
+    }
+    known_free(d->known);
+    services_close(d->services, false, cb, data);
+    free(d);
+    return true;
+}

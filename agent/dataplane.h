@@ -1,0 +1,19 @@
+/* The agent's part in services: what masters tell of them goes to the dataplane (agent/service), with the ranges of
+ * addresses and the node's own. A node whose kernel cannot balance services says so in its log and runs pods all the
+ * same. Loop thread only. */
+#ifndef AGENT_DATAPLANE_H
+#define AGENT_DATAPLANE_H
+
+#include "base/mem.h" /* before uv.h: MIN and MAX */
+#include "proto/model/msgpack.h"
+
+struct agent;
+void dataplane_open(struct agent *a); /* after the node's address is known */
+void dataplane_told(struct agent *a, struct mp message);
+/* The range of all pods, or of all services: "" is passed over. */
+void dataplane_set_pods(struct agent *a, struct str cidr);
+void dataplane_set_services(struct agent *a, struct str cidr);
+/* Connections go on with the rules as they are. cb from the loop. False: there is nothing to close, and no callback. */
+bool dataplane_close(struct agent *a, void (*cb)(void *data), void *data);
+
+#endif
