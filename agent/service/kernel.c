@@ -24,7 +24,8 @@
 
 struct service_kernel {
     int fd, watch_fd;
-    uint32_t port, watch_port; /* the sockets' addresses */
+    uint32_t port, watch_port;     /* the sockets' addresses */
+    enum service_touched touching; /* by the transaction that is being told */
     struct nft batch;
     uint8_t *reply;
 };
@@ -491,6 +492,23 @@ int service_kernel_watch(struct service_kernel *k)
     return k->watch_fd;
 }
 
+/* The kernel tells of a transaction after it is done, message by message; the new generation is the last. Before that
+ * nothing is made of it: what came behind would look like another one. */
+static enum service_touched hear(struct service_kernel *k, const struct nlmsghdr *h)
+{
+    unsigned type = h->nlmsg_type & 0xff;
+    if (type == NFT_MSG_NEWGEN) {
+        enum service_touched how = k->touching;
+        k->touching = SERVICE_UNTOUCHED;
+        return how;
+    }
+    if (h->nlmsg_pid != k->port && is_about(h, SKELETON_TABLE, sizeof SKELETON_TABLE)) {
+        bool element = type == NFT_MSG_NEWSETELEM || type == NFT_MSG_DELSETELEM;
+        k->touching = MAX(k->touching, element ? SERVICE_ELEMENTS_TOUCHED : SERVICE_TABLE_TOUCHED);
+    }
+    return SERVICE_UNTOUCHED;
+}
+
 enum service_touched service_kernel_touched(struct service_kernel *k)
 {
     enum service_touched worst = SERVICE_UNTOUCHED;
@@ -508,13 +526,8 @@ enum service_touched service_kernel_touched(struct service_kernel *k)
         }
         size_t left = (size_t)got;
         for (struct nlmsghdr *h = (void *)k->reply; NLMSG_OK(h, left); h = NLMSG_NEXT(h, left)) {
-            unsigned type = h->nlmsg_type & 0xff;
-            if (h->nlmsg_pid == k->port || type == NFT_MSG_NEWGEN ||
-                !is_about(h, SKELETON_TABLE, sizeof SKELETON_TABLE)) {
-                continue;
-            }
-            bool element = type == NFT_MSG_NEWSETELEM || type == NFT_MSG_DELSETELEM;
-            worst = MAX(worst, element ? SERVICE_ELEMENTS_TOUCHED : SERVICE_TABLE_TOUCHED);
+            enum service_touched how = hear(k, h);
+            worst = MAX(worst, how);
         }
     }
 }

@@ -8,7 +8,7 @@
 #include "proto/kinds/kinds.h"
 #include "proto/schema/release.h"
 
-#define UNCARRIED_WHY "no node carries the traffic of services yet"
+#define NO_NAMES_WHY "no node answers names of services yet"
 
 /* clang-format off */
 SCHEMA_STATIC(service_port, "ServicePort", "A port of the service.",
@@ -28,7 +28,7 @@ SCHEMA_STATIC(affinity_config, "SessionAffinityConfig", "How clients stay with t
     OBJECT("clientIP", client_ip, "For sessionAffinity ClientIP."));
 
 SCHEMA_STATIC(service_spec, "ServiceSpec", "What the service is to be.",
-    OBJECTS("ports", service_port, "Its ports.", MERGE("port"), .merge_key2 = "protocol", WARNED(UNCARRIED_WHY)),
+    OBJECTS("ports", service_port, "Its ports.", MERGE("port"), .merge_key2 = "protocol"),
     STRING_MAP("selector", "Labels of the pods behind it. Without a selector somebody else says where it leads "
                "(EndpointSlice)."),
     STRING("clusterIP", "Its address in the cluster, of serviceSubnet; None for a service without one (headless). "
@@ -39,29 +39,27 @@ SCHEMA_STATIC(service_spec, "ServiceSpec", "What the service is to be.",
            "address from outside. ExternalName: a name for a host elsewhere.",
            DEFAULT("ClusterIP"), ONE_OF("ExternalName|ClusterIP|NodePort|LoadBalancer")),
     STRINGS("externalIPs", "Further addresses, for which somebody else brings the traffic to the "
-            "nodes.", WARNED(UNCARRIED_WHY)),
+            "nodes."),
     STRING("sessionAffinity", "ClientIP: connections of one address go to the same "
-           "pod.", DEFAULT("None"), ONE_OF("ClientIP|None"),
-           WARNED(UNCARRIED_WHY), QUIET("None")),
+           "pod.", DEFAULT("None"), ONE_OF("ClientIP|None")),
     STRING("loadBalancerIP", "The address that a LoadBalancer should get, if it is free."),
     STRINGS("loadBalancerSourceRanges", "Who may use the address of a LoadBalancer, as ranges; unset: "
-            "everybody.", WARNED(UNCARRIED_WHY)),
-    STRING("externalName", "For ExternalName: the host that the name leads to.", WARNED(UNCARRIED_WHY)),
+            "everybody."),
+    STRING("externalName", "For ExternalName: the host that the name leads to.", WARNED(NO_NAMES_WHY)),
     STRING("externalTrafficPolicy", "Local: what comes from outside stays on its node and keeps the client's address.",
-           ONE_OF("Cluster|Local"), WARNED(UNCARRIED_WHY), QUIET("Cluster")),
+           ONE_OF("Cluster|Local")),
     INT32("healthCheckNodePort", "For LoadBalancer with Local: a port that says how many pods a node "
-          "has.", ZERO, WARNED(UNCARRIED_WHY)),
+          "has.", ZERO, WARNED("no node answers at this port yet")),
     BOOLEAN("publishNotReadyAddresses", "Pods count as ready whether they are or not: for peers that look for "
             "each other.", ZERO),
-    OBJECT("sessionAffinityConfig", affinity_config, "How clients stay with their pods.", WARNED(UNCARRIED_WHY)),
+    OBJECT("sessionAffinityConfig", affinity_config, "How clients stay with their pods."),
     STRINGS("ipFamilies", "Families of its addresses: IPv4."),
     STRING("ipFamilyPolicy", "How many families: SingleStack, and PreferDualStack is taken for it.",
            ONE_OF("SingleStack|PreferDualStack|RequireDualStack")),
     BOOLEAN("allocateLoadBalancerNodePorts", "For LoadBalancer: whether it gets node ports."),
     STRING("loadBalancerClass", "For LoadBalancer: who serves it; with a class, Reeve does not."),
     STRING("internalTrafficPolicy", "Local: what comes from a pod stays on its "
-           "node.", ONE_OF("Cluster|Local"), WARNED(UNCARRIED_WHY),
-           QUIET("Cluster")),
+           "node.", ONE_OF("Cluster|Local")),
     STRING("trafficDistribution", "PreferClose: pods of the same zone first.", ONE_OF("PreferClose"),
            WARNED("traffic goes to the pods of all zones alike")));
 
