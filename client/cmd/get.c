@@ -195,7 +195,8 @@ static int parse_resources(struct rctl *r, struct resources *res, struct error *
     }
     res->items = arena_alloc(&r->arena, (m.count + 1) * sizeof(*res->items));
     for (unsigned i = 0; i < m.count; i++) {
-        res->items[res->count++] = (struct resource){m.items[i].kind, m.items[i].name, m.items[i].ns};
+        res->items[res->count++] =
+            (struct resource){.kind = m.items[i].kind, .name = m.items[i].name, .ns = m.items[i].ns};
         res->several_kinds = res->several_kinds || m.items[i].kind != m.items[0].kind;
     }
     return 0;
@@ -240,6 +241,10 @@ static int run_get(struct rctl *r)
     }
     if (rctl_connect(r, &err) != 0) {
         return rctl_fail(r, &err);
+    }
+    if (res.count > 0) {
+        o.version_kind = res.items[0].kind;
+        o.api_version = res.items[0].api_version;
     }
     return opt_flag(r, "watch") || opt_flag(r, "watch-only") ? watch(r, &res, &o) : show(r, &res, &o);
 }

@@ -61,12 +61,14 @@ static int add_types(struct arena *a, const char *word, const char *name, struct
             }
             continue;
         }
-        const struct kind *k;
-        int rc = resource_kind(part, &k, err);
+        const char *version;
+        const struct kind *k = kind_in_named_version(str_of(part), &version);
+        int rc = k != NULL ? 0 : resource_kind(part, &k, err); /* which says what is wrong */
         if (rc != 0) {
             return rc;
         }
         add(out, k, name);
+        out->items[out->count - 1].api_version = version;
     }
     return 0;
 }

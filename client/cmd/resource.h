@@ -10,8 +10,9 @@
 
 struct resource {
     const struct kind *kind;
-    const char *name; /* NULL: all of the kind */
-    const char *ns;   /* NULL: that of the command line or the context */
+    const char *name;        /* NULL: all of the kind */
+    const char *api_version; /* that it was asked for in: the kind's, or another it is answered in; NULL = the kind's */
+    const char *ns;          /* NULL: that of the command line or the context */
 };
 struct resources {
     struct resource *items;

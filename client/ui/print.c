@@ -416,7 +416,14 @@ int print_objects(struct arena *a, struct buf *out, const struct print_options *
         return print_custom(a, out, o, objects, count, err);
     }
     single = single && count == 1;
-    const struct value *doc = single ? print_document(a, objects[0]) : print_list_document(a, objects, count);
+    struct value *doc = single ? print_document(a, objects[0]) : print_list_document(a, objects, count);
+    for (unsigned i = 0; i < count && o->api_version != NULL; i++) {
+        struct value *item = single ? doc : value_item(value_get(doc, "items"), i);
+        if (objects[i]->kind == o->version_kind &&
+            kind_write_version(o->version_kind, a, item, str_of(o->api_version), err) != 0) {
+            return err->code;
+        }
+    }
     return print_any_document(a, out, o, doc, err);
 }
 

@@ -30,6 +30,9 @@ struct print_options {
     const char *event;                /* first column of tables, for watches: what happened; NULL = none */
     bool with_namespace;              /* first column, for -A */
     bool with_kind;                   /* names as kind/name, when several kinds are shown */
+    /* Documents of the kind are written in this version; NULL = in the kind's. */
+    const struct kind *version_kind;
+    const char *api_version;
 };
 /* A form of -o by its row in print.c: "wide", "yaml", "jsonpath=...", "go-template-file=FILE" and so on; NULL = table.
  * argument: of --template, for a form without "=", NULL = none. Templates are parsed and files are read here, before

@@ -130,6 +130,36 @@ const struct kind *kind_by_any_name(struct str name)
     return NULL;
 }
 
+/* "v1beta1.example.io" for example.io/v1beta1 */
+static bool version_is(const char *api_version, struct str asked)
+{
+    const char *slash = strchr(api_version, '/');
+    size_t group = slash == NULL ? 0 : (size_t)(slash - api_version);
+    struct str version = str_of(slash == NULL ? api_version : slash + 1);
+    return asked.n == version.n + 1 + group && str_starts(asked, version) && asked.p[version.n] == '.' &&
+           equal_any_case((struct str){asked.p + version.n + 1, group}, (struct str){api_version, group});
+}
+
+const struct kind *kind_in_named_version(struct str name, const char **api_version)
+{
+    const struct kind *k = kind_by_any_name(name);
+    struct str asked;
+    if (k != NULL || !split_group(&name, &asked) || name.n == 0) {
+        *api_version = k == NULL ? NULL : k->api_version;
+        return k;
+    }
+    for (unsigned i = 0; i < kinds_list_count; i++) {
+        k = kinds_list[i];
+        for (const struct kind_version *v = k->versions; v != NULL && v->api_version != NULL; v++) {
+            if (!v->read_only && kind_each_name(k, visit_equal, &name) && version_is(v->api_version, asked)) {
+                *api_version = v->api_version;
+                return k;
+            }
+        }
+    }
+    return NULL;
+}
+
 struct nearest {
     struct str name;
     unsigned distance;

@@ -233,6 +233,9 @@ void kind_references(const struct object *o, kind_reference_cb *cb, void *data);
 /* What a person types: kind, plural, singular or short name, any case ("deploy", "Pods", "deployments.apps"). NULL
  * if none. */
 const struct kind *kind_by_any_name(struct str name);
+/* The same; the name may also ask for another version that the kind is answered in ("widgets.v1beta1.example.io"), which
+ * *api_version is then; else it is the kind's own. */
+const struct kind *kind_in_named_version(struct str name, const char **api_version);
 const struct kind *kind_nearest(struct str name); /* for "did you mean"; NULL if nothing is near */
 /* What Kubernetes has and Reeve has not yet ("Job"), by any of its names as above; NULL if it is none of these. */
 const char *kind_not_yet(struct str name);

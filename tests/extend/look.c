@@ -30,8 +30,35 @@ static void a_kind_is_described_as_its_table_says(void **state)
     object_unref(o);
 }
 
+static void a_kind_is_asked_for_in_another_version(void **state)
+{
+    (void)state;
+    CLEANUP_ARENA struct arena a;
+    arena_init(&a);
+    const char *version;
+    struct error err = {0};
+    const struct kind *k = kind_by_id(KIND_WIDGET);
+    assert_ptr_equal(kind_in_named_version(STR("widgets.v1beta1.example.io"), &version), k);
+    assert_string_equal(version, "example.io/v1beta1");
+    assert_ptr_equal(kind_in_named_version(STR("wi"), &version), k);
+    assert_string_equal(version, "example.io/v1");
+    assert_ptr_equal(kind_in_named_version(STR("widgets.v1.example.io"), &version), k);
+    assert_string_equal(version, "example.io/v1");
+    assert_null(kind_in_named_version(STR("widgets.v2.example.io"), &version));
+    assert_null(kind_in_named_version(STR("deployments.v1beta1.extensions"), &version)); /* taken, never answered */
+    struct value *doc = value_map(&a);
+    value_set(&a, value_ensure_map(&a, doc, "spec"), "text", value_cstr(&a, "hi"));
+    assert_int_equal(kind_write_version(k, &a, doc, STR("example.io/v1beta1"), &err), 0);
+    assert_true(str_is(value_path_str(doc, "spec.words"), "hi"));
+    assert_true(str_is(value_path_str(doc, "apiVersion"), "example.io/v1beta1"));
+    assert_null(value_path(doc, "spec.text"));
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(a_kind_is_described_as_its_table_says)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_kind_is_described_as_its_table_says),
+        cmocka_unit_test(a_kind_is_asked_for_in_another_version),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
