@@ -22,6 +22,11 @@
 #define FAILPOINT_LIST(X)                                                                                              \
     X(apply_damaged)                                                                                                   \
     X(backup_piece)                                                                                                    \
+    X(ca_after_commit)                                                                                                 \
+    X(ca_after_part)                                                                                                   \
+    X(ca_before_commit)                                                                                                \
+    X(ca_before_part)                                                                                                  \
+    X(ca_before_removal)                                                                                               \
     X(clean_before_prune)                                                                                              \
     X(install_after_put)                                                                                               \
     X(install_before_put)                                                                                              \
@@ -55,9 +60,9 @@
     X(reseal_before_key)                                                                                               \
     X(reseal_before_step)                                                                                              \
     X(reseal_before_store)                                                                                             \
+    X(rotate_after_cas)                                                                                                \
     X(rotate_after_step)                                                                                               \
     X(rotate_before_cas)                                                                                               \
-    X(rotate_before_key)                                                                                               \
     X(rotate_before_step)                                                                                              \
     X(setup_before_config)                                                                                             \
     X(setup_before_state)                                                                                              \

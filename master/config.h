@@ -1,7 +1,9 @@
 /* A master's data directory and what is in it.
  *
  *   master.yaml        id, name, cluster, listen, advertise, agentAddress, join (addresses), timings
- *   ca.crt ca.key      the cluster's CA; every master holds the key, since any of them may sign a joiner
+ *   ca.crt             the cluster's CA
+ *   ca.part            this master's part of the CA's key (auth/parts.h)
+ *   ca.key             the CA's key in clear, until it is in parts (auth/authority.h): made by init, restore, recover
  *   master.crt .key    this master's identity (O=reeve:masters, CN=id); renewed by itself (identity.c)
  *   joining.key .csr   key and request of a master that is just joining: kept until it has its answer, so that a
  *                      repetition is known as the same newcomer

@@ -19,6 +19,7 @@
 #include "master/api/read.h"
 #include "master/api/watch.h"
 #include "master/auth/allowance.h"
+#include "master/auth/authority.h"
 #include "master/auth/certs.h"
 #include "master/auth/identity.h"
 #include "master/auth/rate.h"
@@ -133,6 +134,7 @@ static void on_chores(uv_timer_t *timer)
 {
     struct master *m = timer->data;
     members_announce(m);
+    authority_tick(m);
     rotate_tick(m);
     reseal_tick(m);
     level_tick(m);
@@ -164,6 +166,7 @@ static void on_leading(void *data, bool leading, uint64_t term)
     if (leading) {
         members_bootstrap(m);
     }
+    authority_on_leading(m, leading); /* behind the namespace that it writes to */
 }
 
 static void on_tip(void *data, const struct change *changes, unsigned count)
@@ -176,6 +179,7 @@ static void on_committed(void *data, uint64_t revision, bool restored)
     struct master *m = data;
     (void)revision;
     reseal_advance(m);
+    authority_advance(m);
     rotate_advance(m);
     level_on_committed(m);
     revoked_advance(m);
@@ -351,6 +355,11 @@ static int note_started(void *data, struct error *err)
     return rv;
 }
 
+static bool may_vote(void *data, uint64_t id)
+{
+    return authority_may_vote(data, id);
+}
+
 static int make_node(struct master *m, struct error *err)
 {
     char raft_dir[600];
@@ -394,6 +403,8 @@ static int make_node(struct master *m, struct error *err)
             .store = {.env = m->env, .log = &m->log, .seal_keys = &m->seal_keys},
             .events = {m, on_leading, on_tip, on_committed, on_leader_known, on_fatal, on_fork},
             .peers = {m->transport, transport_ask_term, transport_reachable_peer, transport_ended_peer},
+            .may_vote = may_vote,
+            .may_vote_data = m,
             .election_timeout_ms = m->config.election_timeout_ms,
             .election_ceiling_ms = m->config.election_max_ms,
             .election_start_ms = 2 * m->config.election_timeout_ms + m->config.heartbeat_ms,
@@ -537,6 +548,7 @@ static void free_master(struct master *m)
     revoked_free(m->revoked);
     rotate_free(m->rotate);
     reseal_free(m->reseal);
+    authority_free(m->authority);
     levels_free(m->levels);
     strmap_close(&m->agents);
     net_tls_unref(m->tls);
@@ -585,11 +597,15 @@ int master_run(const struct master_config *config, enum master_damage *damage, s
     m->revoked = revoked_new();
     m->rotate = rotate_new();
     m->reseal = reseal_new();
+    m->authority = authority_new();
     m->levels = levels_new();
     init_handles(m);
     rv = make_gate(m, err);
     if (rv == 0) {
         rv = identity_load(m, err);
+    }
+    if (rv == 0) {
+        authority_load(m);
     }
     if (rv == 0) {
         rv = listen_on(m, config->listen, -1, err);

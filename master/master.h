@@ -59,7 +59,8 @@ struct identity {
     unsigned failures;   /* in a row */
     unsigned generation; /* counts identity_load: a renewal that began before one is of no use */
     bool renewing;
-    char ca[33]; /* fingerprint of the CA that signed it */
+    bool useless; /* outside its time, or another id's: to be renewed as soon as somebody can sign */
+    char ca[33];  /* fingerprint of the CA that signed it */
     char *cert_pem, *key_pem;
     char error[256]; /* of the last failure; "" = none */
 };
@@ -74,6 +75,7 @@ struct revoked;
 struct departed;
 struct reseal;
 struct rotate;
+struct authority;
 
 struct master {
     struct master_config config;
@@ -116,6 +118,7 @@ struct master {
     struct departed *departed; /* pods that were deleted: events about them are still taken */
     struct rotate *rotate;
     struct reseal *reseal;
+    struct authority *authority;
     struct levels *levels;
     struct master_stats stats;
     struct laps laps;
@@ -124,7 +127,7 @@ struct master {
         uint64_t max, looked_at, bytes, most, shed;
     } held;           /* held.c: as last looked at; the most ever; connections ended for it */
     char *ca_pem;     /* whom we trust: one CA, or several; the first one is that of our certificate (auth/rotate.h) */
-    char *ca_key_pem; /* of that one; NULL: we have not got it */
+    char *ca_key_pem; /* of that one, while ca.key is on the disk; NULL: it is in parts (auth/authority.h) */
     struct pki_ring seal_keys; /* seal.key */
     struct identity identity;
     unsigned chores_done; /* timer ticks */

@@ -30,6 +30,11 @@ struct certs {
         const char **waiting;      /* whom it waits for, as the leader says */
         unsigned waiting_count;
     } ca, seal; /* the CA; the key that seals */
+    struct {
+        bool told, by_leader, clear, at_hand; /* at_hand: at the leader */
+        int64_t generation, threshold;        /* 0: it is in no parts yet */
+        const char *error, *with, *without;   /* ids of masters */
+    } key;                                    /* of the CA */
 };
 
 static struct cert *add(struct certs *all, const char *who, const char *subject)
@@ -112,6 +117,31 @@ static void take_rotation(struct certs *all, struct mp answer)
     take_replacing(&all->r->arena, mp_get(answer, "resealing"), &all->seal);
 }
 
+/* The leader's word counts, another's is better than none. */
+static void take_key(struct certs *all, struct mp answer)
+{
+    struct arena *a = &all->r->arena;
+    struct mp key = mp_get(answer, "caKey"), parts = mp_get(key, "parts");
+    bool by_leader = mp_type(parts) == MP_ARRAY;
+    if (mp_type(key) != MP_MAP || (all->key.told && !by_leader)) {
+        return;
+    }
+    CLEANUP_BUF struct buf with = BUF_INIT, without = BUF_INIT;
+    for (struct mp_iter it = mp_iter(parts); by_leader && mp_next(&it);) {
+        struct buf *to = mp_bool(mp_get(it.value, "has"), false) ? &with : &without;
+        buf_printf(to, "%s%" PRId64, to->size > 0 ? ", " : "", mp_int(mp_get(it.value, "id"), 0));
+    }
+    all->key.told = true;
+    all->key.by_leader = by_leader;
+    all->key.clear = mp_bool(mp_get(key, "clear"), false);
+    all->key.at_hand = mp_bool(mp_get(key, "atHand"), false);
+    all->key.generation = mp_int(mp_get(key, "generation"), 0);
+    all->key.threshold = mp_int(mp_get(key, "threshold"), 0);
+    all->key.error = cert_text(a, key, "error");
+    all->key.with = arena_strdup(a, buf_cstr(&with));
+    all->key.without = arena_strdup(a, buf_cstr(&without));
+}
+
 static void add_nodes(struct certs *all, struct mp answer)
 {
     struct mp nodes = mp_get(answer, "nodes");
@@ -147,6 +177,7 @@ static void ask_member(struct certs *all, int64_t id, const char *address, struc
     }
     add_answered(all, who, mp_get(reply.result, "own"));
     take_rotation(all, reply.result);
+    take_key(all, reply.result);
     if (mp_type(mp_get(reply.result, "nodes")) == MP_ARRAY) {
         api_reply_close(nodes);
         *nodes = reply;
@@ -165,6 +196,7 @@ static int ask_masters(struct certs *all, struct error *err)
     }
     int64_t asked = mp_int(mp_get(reply.result, "id"), 0);
     take_rotation(all, reply.result);
+    take_key(all, reply.result);
     for (struct mp_iter it = mp_iter(mp_get(reply.result, "members")); mp_next(&it);) {
         int64_t id = mp_int(mp_get(it.value, "id"), 0);
         if (id == asked) {
@@ -273,6 +305,22 @@ static void write_certs(const struct certs *all)
     }
     write_replacing(a, doc, "rotation", &all->ca);
     write_replacing(a, doc, "resealing", &all->seal);
+    if (all->key.told) {
+        struct value *v = value_ensure_map(a, doc, "caKey");
+        if (all->key.generation > 0) {
+            value_set(a, v, "generation", value_int(a, all->key.generation));
+            value_set(a, v, "threshold", value_int(a, all->key.threshold));
+        }
+        value_set(a, v, "clear", value_bool(a, all->key.clear));
+        if (all->key.by_leader) {
+            value_set(a, v, "atHand", value_bool(a, all->key.at_hand));
+            value_set(a, v, "parts", value_cstr(a, all->key.with));
+            value_set(a, v, "missing", value_cstr(a, all->key.without));
+        }
+        if (all->key.error[0] != '\0') {
+            value_set(a, v, "error", value_cstr(a, all->key.error));
+        }
+    }
     common_print_form(all->r, doc);
 }
 
@@ -285,6 +333,33 @@ static void tell_replacing(struct rctl *r, const char *what, const struct replac
             rctl_note(r, "  %s", it->waiting[i]);
         }
     }
+}
+
+/* True: it is not to be had. */
+static bool tell_key(const struct certs *all)
+{
+    struct rctl *r = all->r;
+    if (!all->key.told) {
+        return false;
+    }
+    if (all->key.clear) {
+        rctl_note(r, "the CA's key lies in clear on masters' disks (ca.key) until all masters can keep it in parts");
+    }
+    if (all->key.generation > 0 && all->key.by_leader) {
+        rctl_note(r,
+                  "the CA's key is in parts, generation %" PRId64 ": %" PRId64
+                  " of them give it; masters %s have one%s%s; %s",
+                  all->key.generation, all->key.threshold, all->key.with[0] == '\0' ? "(none)" : all->key.with,
+                  all->key.without[0] == '\0' ? "" : ", not yet ", all->key.without,
+                  all->key.at_hand ? "the leader has it at hand" : "the leader has it not at hand");
+    } else if (all->key.generation > 0) {
+        rctl_note(r, "the CA's key is in parts, generation %" PRId64 ": %" PRId64 " of them give it",
+                  all->key.generation, all->key.threshold);
+    }
+    if (all->key.error[0] != '\0') {
+        rctl_note(r, "%s", all->key.error);
+    }
+    return all->key.error[0] != '\0';
 }
 
 /* Notes about what is wrong; true if something needs somebody. */
@@ -302,7 +377,7 @@ static bool tell(const struct certs *all)
     }
     tell_replacing(all->r, "the cluster's CA", &all->ca);
     tell_replacing(all->r, "the key that seals Secrets", &all->seal);
-    return trouble;
+    return tell_key(all) || trouble;
 }
 
 static const struct option_row status_options[] = {
@@ -345,7 +420,8 @@ static int run_status(struct rctl *r)
 static const struct command cert_status = {
     .name = "status",
     .usage = "[-o json|yaml]",
-    .summary = "Certificates of CA, masters, nodes and this client: when they end, when they renew",
+    .summary =
+        "Certificates of CA, masters, nodes and this client: when they end, when they renew; where the CA's key is",
     .examples = "  rctl cert status\n"
                 "  # exit code 1 when one has expired or expires soon\n"
                 "  rctl cert status >/dev/null || echo trouble\n",

@@ -3,6 +3,7 @@
 
 #include "master/api/delete.h"
 #include "master/api/write.h"
+#include "master/auth/authority.h"
 #include "master/auth/reseal.h"
 #include "master/auth/revoked.h"
 #include "master/auth/rotate.h"
@@ -13,7 +14,7 @@
 static bool is_protected(const struct object *o)
 {
     return (o->kind->id == KIND_NAMESPACE && (str_is(o->name, "default") || str_is(o->name, "kube-system"))) ||
-           revoked_is_list(o) || rotate_is_record(o) || reseal_is_record(o);
+           revoked_is_list(o) || rotate_is_record(o) || reseal_is_record(o) || authority_is_secret(o);
 }
 
 static int request_deletion(struct api_call *c, struct txn *t, const struct object *o,

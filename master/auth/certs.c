@@ -1,9 +1,10 @@
 /* Certificates of others: renewing those of nodes and administrators, and telling who has which.
  *
- * Any master signs, for exactly the identity that the connection's certificate proves; what else stands in the request
- * is not looked at. A node that comes with an expired certificate (pki.h: grace) may do this one thing, and only while
- * its Node object is there: a node that was deleted joins anew with a token. What nodes have is soft state: the
- * leader knows it of those that are connected. */
+ * The leader signs, for exactly the identity that the connection's certificate proves; what else stands in the request is
+ * not looked at. Any master takes the request, and hands it on. A node that comes with an expired certificate (pki.h:
+ * grace) may do this one thing, and only while its Node object is there: a node that was deleted joins anew with a
+ * token. The master that it is connected to sees to that. What nodes have is soft state: the leader knows it of those
+ * that are connected. */
 #include "master/auth/certs.h"
 
 #include <assert.h>
@@ -30,17 +31,33 @@ static int64_t now_s(const struct master *m)
 
 /* ---- cert.renew ---- */
 
+void certs_note_renewed(struct session *s, const char *cert)
+{
+    int64_t from_s, until_s;
+    if (pki_cert_info(cert, NULL, &from_s, &until_s, NULL) == 0) {
+        s->cert_from_s = from_s;
+        s->cert_until_s = until_s;
+        if (pki_issuer(s->m->ca_pem, cert, s->cert_ca, NULL) != 0) {
+            s->cert_ca[0] = '\0';
+        }
+    }
+}
+
 static void sign(struct call *c)
 {
     struct master *m = c->m;
+    if (!replica_leading(m->replica)) {
+        call_to_leader(c);
+        return;
+    }
     struct str csr = mp_str(call_param(c, "csr"));
     struct error err = {0};
     char *cert = NULL;
-    int64_t from_s = 0, until_s = 0;
+    int64_t until_s = 0;
     struct pki_identity who = principal_identity(&c->who);
     int rv = authority_sign(m, &who, arena_strndup(&c->arena, csr.p, csr.n), NULL, &cert, &err);
     if (rv == 0) {
-        rv = pki_cert_info(cert, NULL, &from_s, &until_s, &err);
+        rv = pki_cert_info(cert, NULL, NULL, &until_s, &err);
     }
     if (rv != 0) {
         call_fail(c, &err);
@@ -51,11 +68,8 @@ static void sign(struct call *c)
     timefmt_rfc3339(until_s * 1000, date);
     log_info(&m->log, "certs", "certificate of %s %s renewed, valid until %s",
              c->who.role == PKI_ROLE_NODE ? "node" : "admin", c->who.name, date);
-    struct session *s = call_session(c);
-    if (s != NULL) {
-        s->cert_from_s = from_s;
-        s->cert_until_s = until_s;
-        pki_issuer(m->ca_pem, cert, s->cert_ca, NULL);
+    if (call_session(c) != NULL) {
+        certs_note_renewed(call_session(c), cert);
     }
     m->stats.certificates++;
     struct buf b = BUF_INIT;
@@ -121,7 +135,8 @@ static void method_cert_renew(struct call *c)
     }
 }
 
-const struct method request_cert_renew = {"cert.renew", method_cert_renew, METHOD_NODE | METHOD_LATE, "csr"};
+const struct method request_cert_renew = {"cert.renew", method_cert_renew, METHOD_NODE | METHOD_LATE | METHOD_AGAIN,
+                                          "csr"};
 
 /* ---- cert.status ---- */
 
@@ -200,10 +215,11 @@ static void method_cert_status(struct call *c)
     struct replica_member members[64];
     unsigned n = replica_members(m->replica, members, ARRAY_SIZE(members));
     struct buf b = BUF_INIT;
-    mp_write_map(&b, 4 + leading + rotate_under_way(m) + reseal_under_way(m));
+    mp_write_map(&b, 5 + leading + rotate_under_way(m) + reseal_under_way(m));
     mp_write_key_int(&b, "id", (int64_t)m->config.id);
     rotate_write(m, &b);
     reseal_write(m, &b);
+    authority_write(m, &b);
     mp_write_cstr(&b, "ca");
     mp_write_map(&b, 4);
     CLEANUP_FREE char *subject = xasprintf("O=reeve:ca CN=%s", m->config.cluster);

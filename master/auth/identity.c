@@ -1,9 +1,15 @@
 /* Who this master is: the CA, its own key and certificate, the keys that seal Secrets; from files into use.
  *
- * The certificate is renewed when two thirds of its life have passed (pki.h), by this master itself, since it holds the
- * CA's key. Listeners and transport take the new one for handshakes to come; sessions that are open live on under the
- * old one. If the new pair cannot be written (full disk), it is used all the same and written with a later one: at a
- * restart the old one would be replaced anyway. */
+ * The certificate is renewed when two thirds of its life have passed (pki.h): this master makes a key and a request, and
+ * the leader signs (authority.h: ca.sign). Listeners and transport take the new one for handshakes to come; sessions that
+ * are open live on under the old one. If the new pair cannot be written (full disk), it is used all the same and written
+ * with a later one.
+ *
+ *   request made --signed here, or by the leader--> pair written, on a worker thread --> in use
+ *
+ * A master that was off for too long starts with its expired certificate: the others take it for a year (pki.h:
+ * PKI_EXPIRED_GRACE_S), as it takes theirs, so that all of them can find a leader, who signs new ones. So does one whose
+ * certificate names another id (a recovery without the CA's key). */
 #include "master/auth/identity.h"
 
 #include <assert.h>
@@ -13,11 +19,14 @@
 #include <string.h>
 
 #include "base/timefmt.h"
+#include "master/auth/authority.h"
 #include "master/auth/rotate.h"
 #include "master/auth/setup.h"
 #include "master/master.h"
 
-/* What the data directory holds. */
+#define SIGN_MS 10000
+
+/* What the data directory holds; ca_key_pem NULL: it is in parts (authority.h). */
 struct files {
     char *ca_pem, *ca_key_pem, *cert_pem, *key_pem;
     struct pki_ring seal_keys;
@@ -60,13 +69,14 @@ static int write_files(const struct master_config *c, const char *cert_pem, cons
     return pki_write_pair(path, key_path, cert_pem, key_pem, err);
 }
 
-/* Before the start or after a rejoin: is the pair of files of use at all? One that is damaged or another CA's is not
- * touched: a person shall see it. */
-static int replace_if_useless(struct master *m, struct files *f, struct error *err)
+/* At the start: is the pair of files of use at all? One that is damaged or another CA's is not touched: a person shall see
+ * it. Without ca.key it is taken into use as it is, and replaced when somebody signs. */
+static int replace_if_useless(struct master *m, struct files *f, bool *useless, struct error *err)
 {
     struct pki_identity who, we;
     int64_t from_s, until_s, now_ms = env_wall_ms(m->env);
     struct error why = {0};
+    *useless = false;
     own_identity(&m->config, &we);
     if (!pki_pair_fits(f->cert_pem, f->key_pem) || pki_cert_info(f->cert_pem, &who, &from_s, &until_s, NULL) != 0) {
         return 0;
@@ -83,6 +93,10 @@ static int replace_if_useless(struct master *m, struct files *f, struct error *e
                  early ? "is valid only from" : "expired on", date);
     } else {
         log_warn(&m->log, "identity", "master.crt is not that of master %s: making a new one", we.name);
+    }
+    *useless = f->ca_key_pem == NULL;
+    if (*useless) {
+        return 0;
     }
     int rv = setup_issue(&m->config, f->ca_pem, f->ca_key_pem, &cert, &key, err);
     if (rv != 0) {
@@ -103,9 +117,10 @@ static int replace_if_useless(struct master *m, struct files *f, struct error *e
 static int make_tls(const char *ca_pem, const char *cert_pem, const char *key_pem, struct net_tls **out,
                     struct error *err)
 {
-    int rv = net_tls_new(ca_pem, cert_pem, key_pem, NULL, out, err);
+    int rv = net_tls_new_lenient(ca_pem, cert_pem, key_pem, out, err);
     if (rv == 0) {
         net_tls_set_grace(*out, PKI_EXPIRED_GRACE_S);
+        net_tls_set_late_masters(*out);
     }
     return rv;
 }
@@ -148,6 +163,7 @@ static void use(struct master *m, struct net_tls *tls, const char *cert_pem, con
     env_random(m->env, &random, sizeof random);
     id->due_ms = pki_renew_at_s(id->from_s, id->until_s, random) * 1000;
     id->failures = 0;
+    id->useless = false;
     id->error[0] = '\0';
     if (id->until_s >= id->ca_until_s) {
         char date[TIMEFMT_SIZE];
@@ -162,9 +178,10 @@ int identity_load(struct master *m, struct error *err)
     assert(!m->stopping);
     struct files f = {0};
     struct net_tls *tls = NULL;
+    bool useless = false;
     int rv = read_files(&m->config, &f, err);
     if (rv == 0) {
-        rv = replace_if_useless(m, &f, err);
+        rv = replace_if_useless(m, &f, &useless, err);
     }
     if (rv == 0) {
         rv = make_tls(f.ca_pem, f.cert_pem, f.key_pem, &tls, err);
@@ -172,9 +189,8 @@ int identity_load(struct master *m, struct error *err)
             error_wrap(err, "master.crt, master.key and ca.crt in %s", m->config.dir);
         }
     }
-    if (rv == 0) {
-        /* Newcomers' certificates are signed with it: find out now, not when the first one joins, that it is of no
-         * use. */
+    if (rv == 0 && f.ca_key_pem != NULL) {
+        /* It will be the cluster's, in parts: find out now, not when the first one joins, that it is of no use. */
         rv = setup_check_ca(f.ca_pem, f.ca_key_pem, err);
         if (rv != 0) {
             error_wrap(err, "ca.key does not belong to ca.crt in %s", m->config.dir);
@@ -188,6 +204,7 @@ int identity_load(struct master *m, struct error *err)
         m->seal_keys = f.seal_keys;
         m->identity.generation++;
         use(m, TAKE_PTR(tls), f.cert_pem, f.key_pem);
+        m->identity.useless = useless;
         rotate_restart(m);
     }
     net_tls_unref(tls);
@@ -217,20 +234,16 @@ struct renewal {
     uv_work_t req;
     struct master *m;
     struct master_config config; /* copies: the worker thread touches nothing of the master's */
-    char *ca_pem, *ca_key_pem;
     unsigned generation;
-    char *cert_pem, *key_pem; /* NULL: could not be made */
+    char *cert_pem, *key_pem; /* cert_pem NULL: nobody signed */
     struct error error;       /* code 0: made and written */
 };
 
-static void renew(uv_work_t *req)
+static void renewal_free(struct renewal *r)
 {
-    struct renewal *r = req->data;
-    if (r->ca_key_pem == NULL) {
-        error_set(&r->error, ERR_UNSUPPORTED, "this master has not got the key of the cluster's CA");
-    } else if (setup_issue(&r->config, r->ca_pem, r->ca_key_pem, &r->cert_pem, &r->key_pem, &r->error) == 0) {
-        write_files(&r->config, r->cert_pem, r->key_pem, &r->error);
-    }
+    free(r->cert_pem);
+    pki_free_key(r->key_pem);
+    free(r);
 }
 
 static void note_failure(struct master *m, const struct error *why, unsigned failures)
@@ -284,11 +297,63 @@ static void renewed(uv_work_t *req, int status)
     if (!m->stopping) {
         finish(m, r);
     }
-    free(r->ca_pem);
-    pki_free_key(r->ca_key_pem);
-    free(r->cert_pem);
-    pki_free_key(r->key_pem);
-    free(r);
+    renewal_free(r);
+}
+
+static void write_pair(uv_work_t *req)
+{
+    struct renewal *r = req->data;
+    write_files(&r->config, r->cert_pem, r->key_pem, &r->error);
+}
+
+/* Signed, or not: cert_pem and error are filled in. */
+static void go_on(struct renewal *r)
+{
+    struct master *m = r->m;
+    int code = r->error.code;
+    if (r->cert_pem != NULL && !pki_pair_fits(r->cert_pem, r->key_pem)) {
+        free(TAKE_PTR(r->cert_pem));
+        code = error_set(&r->error, ERR_PROTOCOL, "the leader has signed for another key");
+    }
+    if (r->cert_pem != NULL && !m->stopping) {
+        r->req.data = r;
+        int rv = uv_queue_work(&m->loop, &r->req, write_pair, renewed);
+        assert(rv == 0); /* only a NULL callback is refused */
+        (void)rv;
+        return;
+    }
+    m->identity.renewing = false;
+    /* Nobody leads, or the CA's key is just being put together: that will pass, and is looked at with the next chore. */
+    bool soon = code == ERR_NOT_LEADER || code == ERR_NO_QUORUM || code == ERR_CLOSED;
+    if (!m->stopping && !soon && r->generation == m->identity.generation) {
+        note_failure(m, &r->error, m->identity.failures);
+    }
+    renewal_free(r);
+}
+
+static void signed_by_leader(const struct rpc_result *result, void *data)
+{
+    struct renewal *r = data;
+    if (result->error != NULL) {
+        r->error = *result->error;
+    } else {
+        struct str cert = mp_str(mp_get(result->result, "certificate"));
+        r->cert_pem = cert.n == 0 ? NULL : xstrndup(cert.p, cert.n);
+        if (r->cert_pem == NULL) {
+            error_set(&r->error, ERR_PROTOCOL, "the leader's answer to ca.sign has no certificate");
+        }
+    }
+    go_on(r);
+}
+
+static void ask_leader(struct renewal *r, uint64_t leader, const char *csr, const char *sans)
+{
+    struct buf b = BUF_INIT;
+    mp_write_map(&b, 2);
+    mp_write_key_str(&b, "csr", str_of(csr));
+    mp_write_key_str(&b, "sans", str_of(sans));
+    transport_call(r->m->transport, leader, "ca.sign", buf_str(&b), SIGN_MS, signed_by_leader, r);
+    buf_close(&b);
 }
 
 void identity_tick(struct master *m)
@@ -297,22 +362,35 @@ void identity_tick(struct master *m)
     int64_t now_ms = env_wall_ms(m->env);
     /* One from the future was made while the clock ran ahead: nobody would take it. After a failure the pause counts
      * all the same. */
-    bool early = now_ms < id->from_s * 1000 && id->failures == 0;
+    bool early = (now_ms < id->from_s * 1000 || id->useless) && id->failures == 0;
     bool other_ca = rotate_wants_own(m) && (id->failures == 0 || now_ms >= id->due_ms);
     if (id->renewing || m->stopping || (now_ms < id->due_ms && !early && !other_ca)) {
         return;
     }
+    uint64_t leader = replica_leader(m->replica, NULL);
+    bool here = replica_leading(m->replica) || m->ca_key_pem != NULL;
+    if (here && rotate_delays_own(m)) {
+        return;
+    }
+    if (!here && (leader == 0 || leader == m->config.id || transport_session(m->transport, leader) == NULL)) {
+        return;
+    }
     struct renewal *r = xcalloc(1, sizeof *r);
-    *r = (struct renewal){.m = m,
-                          .config = m->config,
-                          .ca_pem = xstrdup(m->ca_pem),
-                          .ca_key_pem = m->ca_key_pem == NULL ? NULL : xstrdup(m->ca_key_pem),
-                          .generation = id->generation};
-    r->req.data = r;
+    struct pki_identity who;
+    CLEANUP_FREE char *csr = NULL;
+    char sans[SETUP_SANS_MAX];
+    *r = (struct renewal){.m = m, .config = m->config, .generation = id->generation};
+    own_identity(&m->config, &who);
+    setup_sans(&m->config, sans, sizeof sans);
     id->renewing = true;
-    int rv = uv_queue_work(&m->loop, &r->req, renew, renewed);
-    assert(rv == 0); /* only a NULL callback is refused */
-    (void)rv;
+    if (pki_make_request(&who, &csr, &r->key_pem, &r->error) != 0) {
+        go_on(r);
+    } else if (here) {
+        authority_sign(m, &who, csr, sans, &r->cert_pem, &r->error);
+        go_on(r);
+    } else {
+        ask_leader(r, leader, csr, sans);
+    }
 }
 
 enum pki_state identity_state(const struct master *m)

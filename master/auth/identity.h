@@ -5,12 +5,12 @@
 #include "master/master.h"
 
 /* Reads CA, certificate, key and the keys that seal Secrets from the data directory and takes them into use: at the
- * start, and again after a rejoin has written new ones (new handshakes take the new certificate, connections that are
- * open stay; the store keeps the seal key it was made with). A certificate that has expired, or names another id than
- * the configuration, is replaced by a new one first: the CA's key is here. On failure nothing has changed. Blocking,
- * short. Loop thread only. */
+ * start, and again after a renewal met new files (new handshakes take the new certificate, connections that are open
+ * stay; the store keeps the seal key it was made with). A certificate that has expired, or names another id than the
+ * configuration, is used until the leader has signed a new one; with ca.key here it is replaced first. On failure
+ * nothing has changed. Blocking, short. Loop thread only. */
 int identity_load(struct master *m, struct error *err);
-/* Renews the certificate when it is due, with a fresh key, on a worker thread: called from the timer of chores. */
+/* Renews the certificate when it is due, with a fresh key that the leader signs: called from the timer of chores. */
 void identity_tick(struct master *m);
 enum pki_state identity_state(const struct master *m);
 /* These CAs are trusted from now on, in place of m->ca_pem: by new connections. ERR_INVALID: our own certificate is

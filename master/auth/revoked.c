@@ -477,10 +477,47 @@ static void write_serial(struct str kind, struct str name, int64_t at_ms, int64_
     }
 }
 
+/* Ids as text ("1-3 5") but for one. */
+static void write_ids_without(struct str ids, uint64_t without, struct buf *out)
+{
+    const char *gap = "";
+    while (ids.n > 0) {
+        size_t n = 0;
+        while (n < ids.n && ids.p[n] != ' ') {
+            n++;
+        }
+        char word[48];
+        uint64_t from, to;
+        snprintf(word, sizeof word, "%.*s", (int)n, ids.p);
+        int parts = sscanf(word, "%" SCNu64 "-%" SCNu64, &from, &to);
+        to = parts == 1 ? from : to;
+        if (parts < 1 || without < from || without > to) {
+            buf_printf(out, "%s%.*s", gap, (int)n, ids.p);
+            gap = " ";
+        } else {
+            if (without > from) {
+                buf_printf(out, "%s%" PRIu64 "-%" PRIu64, gap, from, without - 1);
+                gap = " ";
+            }
+            if (without < to) {
+                buf_printf(out, "%s%" PRIu64 "-%" PRIu64, gap, without + 1, to);
+                gap = " ";
+            }
+        }
+        n += n < ids.n;
+        ids = (struct str){ids.p + n, ids.n - n};
+    }
+}
+
 void revoked_write_masters(const struct master *m, struct buf *out)
 {
     struct str ids = mp_str(mp_get(record_data(store_committed(replica_store(m->replica))), "removedMasters"));
-    if (ids.n < PKI_REFUSED_MAX) {
+    struct pki_identity shown;
+    if (ids.n < PKI_REFUSED_MAX - 48 && m->identity.useless &&
+        pki_cert_info(m->identity.cert_pem, &shown, NULL, NULL, NULL) == 0) {
+        /* After a recovery without the CA's key: the certificate that we show is our former self's. */
+        write_ids_without(ids, strtoull(shown.name, NULL, 10), out);
+    } else if (ids.n < PKI_REFUSED_MAX) {
         buf_append_str(out, ids);
     }
     revoked_each(m, write_serial, out);

@@ -7,6 +7,7 @@
 
 #include "base/failpoint.h"
 #include "base/timefmt.h"
+#include "master/auth/authority.h"
 #include "master/auth/identity.h"
 #include "master/auth/revoked.h"
 #include "proto/facts/configdata.h"
@@ -31,7 +32,6 @@ static void forget_record(struct rotate *r)
 {
     free(TAKE_PTR(r->ca_pem));
     free(TAKE_PTR(r->next_pem));
-    pki_free_key(TAKE_PTR(r->next_key));
     r->phase = ROTATE_NONE;
     r->next[0] = r->since[0] = '\0';
     r->hold = r->finish = false;
@@ -70,14 +70,6 @@ static char *text_of(const struct object *o, const char *key)
     return s.n == 0 || s.n > PKI_PEM_MAX ? NULL : xstrndup(s.p, s.n);
 }
 
-static char *key_of(const struct view *v)
-{
-    const struct object *o = rotate_key_in(v);
-    struct mp bin = o == NULL ? (struct mp){NULL, NULL} : mp_get(mp_get(object_mp(o), "data"), "key");
-    struct str s = STR_NONE;
-    return o != NULL && mp_read_bin(&bin, &s) && s.n > 0 && s.n <= PKI_PEM_MAX ? xstrndup(s.p, s.n) : NULL;
-}
-
 static enum rotate_phase phase_of(struct str word)
 {
     for (int i = ROTATE_TRUST; i <= ROTATE_SWITCH; i++) {
@@ -89,7 +81,7 @@ static enum rotate_phase phase_of(struct str word)
 }
 
 /* A record that makes no sense (anybody with the right may edit it) is none: what is trusted stays as it is. */
-static void take_in(struct master *m, const struct view *v, const struct object *o)
+static void take_in(struct master *m, const struct object *o)
 {
     struct rotate *r = m->rotate;
     enum rotate_phase before = r->phase;
@@ -117,13 +109,10 @@ static void take_in(struct master *m, const struct view *v, const struct object 
         r->done = true;
         return;
     }
-    r->next_key = r->phase == ROTATE_NONE ? NULL : key_of(v);
-    if (r->next_key != NULL && !pki_pair_fits(r->next_pem, r->next_key)) {
-        pki_free_key(TAKE_PTR(r->next_key));
-    }
     if (before != r->phase) {
         poll_restart(&r->poll);
         memset(r->reports, 0, sizeof r->reports);
+        m->identity.failures = 0; /* what failed of the former phase may work now */
         if (r->phase == ROTATE_NONE || before == ROTATE_NONE) {
             memset(r->seen, 0, sizeof r->seen);
         }
@@ -148,17 +137,6 @@ static struct value *document(struct arena *a, const char *kind, struct str name
     return doc;
 }
 
-static int put_key(struct arena *a, const struct view *tip, struct txn *t, const char *key, struct error *err)
-{
-    const struct kind *k = kind_by_id(KIND_SECRET);
-    const struct object *old = rotate_key_in(tip);
-    struct value *doc = old == NULL ? document(a, "Secret", KEY_NAME) : object_to_value(a, old);
-    value_set(a, doc, "type", value_cstr(a, "Opaque"));
-    value_set(a, value_ensure_map(a, doc, "data"), "key", value_bin(a, key, strlen(key)));
-    return old == NULL ? txn_create_value(t, k, doc, err)
-                       : txn_update_value(t, k, doc, TXN_PART_ALL, old->revision, err);
-}
-
 static void set_flag(struct arena *a, struct value *data, const char *key, bool on)
 {
     value_remove_str_key(data, str_of(key));
@@ -173,7 +151,7 @@ int rotate_write_step(struct master *m, struct txn *t, const struct rotate_step 
     arena_init(&a);
     const struct kind *k = kind_by_id(KIND_CONFIGMAP);
     const struct view *tip = store_tip(replica_store(m->replica));
-    const struct object *old = rotate_record_in(tip), *secret = rotate_key_in(tip);
+    const struct object *old = rotate_record_in(tip);
     struct value *doc = old == NULL ? document(&a, "ConfigMap", RECORD_NAME) : object_to_value(&a, old);
     struct value *data = value_ensure_map(&a, doc, "data");
     bool same = old != NULL && str_is(configdata_text(old, "phase"), rotate_phases[step->to]);
@@ -185,13 +163,11 @@ int rotate_write_step(struct master *m, struct txn *t, const struct rotate_step 
     }
     if (step->next_pem != NULL) {
         value_set(&a, data, "next", value_cstr(&a, step->next_pem));
-        rv = put_key(&a, tip, t, step->next_key, err);
+        rv = authority_add_key(m, t, step->next_pem, step->next_key, err);
     }
     if (step->to == ROTATE_NONE) {
         value_remove_str_key(data, STR("next"));
-        if (secret != NULL) {
-            txn_delete(t, secret);
-        }
+        rv = authority_keep_key(m, t, step->ca_pem, err);
     }
     value_set(&a, data, "phase", value_cstr(&a, rotate_phases[step->to]));
     if (!same) {
@@ -236,27 +212,18 @@ static void note_trust(struct master *m)
         r->first[0] = '\0';
         return;
     }
-    bool next = r->phase == ROTATE_SIGN && r->next_key != NULL;
-    if (next || m->ca_key_pem != NULL) {
-        pki_standing_text(next ? r->next : r->first, rotate_trust(m), digest);
-        snprintf(r->standing, sizeof r->standing, "%s", digest);
-    }
+    pki_standing_text(r->phase == ROTATE_SIGN ? r->next : r->first, rotate_trust(m), digest);
+    snprintf(r->standing, sizeof r->standing, "%s", digest);
 }
 
-/* The CAs, and from SWITCH on B's key, into files and into use. Fails without harm: it is tried again. */
+/* The CAs into the file and into use. Fails without harm: it is tried again. */
 static int carry_out(struct master *m, struct error *err)
 {
     struct rotate *r = m->rotate;
     char own[33];
     CLEANUP_FREE char *cas = wanted_cas(r);
-    bool new_key = r->phase == ROTATE_SWITCH && (m->ca_key_pem == NULL || !pki_pair_fits(r->next_pem, m->ca_key_pem));
-    bool new_cas = strcmp(cas, m->ca_pem) != 0;
-    int rv = 0;
-    if (!new_key && !new_cas) {
+    if (strcmp(cas, m->ca_pem) == 0) {
         return 0;
-    }
-    if (new_key && r->next_key == NULL) {
-        return error_set(err, ERR_NOT_FOUND, "the key of the new CA is missing: Secret kube-system/reeve-ca-next");
     }
     if (pki_issuer(cas, m->identity.cert_pem, own, NULL) != 0) {
         return error_set(err, ERR_INVALID,
@@ -267,22 +234,11 @@ static int carry_out(struct master *m, struct error *err)
     if (failpoint(FAILPOINT_rotate_before_cas)) {
         return error_set(err, ERR_IO, "write ca.crt: failed by a failpoint");
     }
-    rv = new_cas ? write_file(m, "ca.crt", cas, 0644, err) : 0;
-    if (rv == 0 && failpoint(FAILPOINT_rotate_before_key)) {
-        return error_set(err, ERR_IO, "write ca.key: failed by a failpoint");
+    int rv = write_file(m, "ca.crt", cas, 0644, err);
+    if (rv == 0 && failpoint(FAILPOINT_rotate_after_cas)) {
+        return error_set(err, ERR_IO, "failed by a failpoint");
     }
-    rv = rv == 0 && new_key ? write_file(m, "ca.key", r->next_key, 0600, err) : rv;
-    if (rv != 0) {
-        return rv;
-    }
-    rv = identity_set_trust(m, cas, err);
-    if (rv == 0 && new_key) {
-        pki_free_key(m->ca_key_pem);
-        m->ca_key_pem = xstrdup(r->next_key);
-    } else if (rv == 0 && r->phase == ROTATE_NONE && m->ca_key_pem != NULL && !pki_pair_fits(cas, m->ca_key_pem)) {
-        pki_free_key(TAKE_PTR(m->ca_key_pem)); /* of the CA that was dropped: good for nothing */
-    }
-    return rv;
+    return rv != 0 ? rv : identity_set_trust(m, cas, err);
 }
 
 static bool peer_is_distrusted(void *data, uint64_t id, const struct pki_facts *facts)
@@ -317,7 +273,7 @@ void rotate_advance(struct master *m)
     const struct object *o = rotate_record_in(v);
     struct rotate *r = m->rotate;
     if ((o == NULL ? 0 : o->revision) != r->revision) {
-        take_in(m, v, o);
+        take_in(m, o);
         do_it(m);
         note_trust(m);
     }
@@ -350,16 +306,26 @@ const char *rotate_standing(const struct master *m)
     return m->rotate->standing;
 }
 
-bool rotate_signer(const struct master *m, enum pki_role role, const char **ca_pem, const char **key_pem)
+bool rotate_signer(const struct master *m, enum pki_role role, const char **ca_pem)
 {
     const struct rotate *r = m->rotate;
-    bool next =
-        r->phase == ROTATE_SIGN && r->next_key != NULL && r->done && (role != PKI_ROLE_MASTER || m->ca_key_pem == NULL);
+    bool next = r->phase == ROTATE_SIGN && r->done && authority_key(m, r->next_pem) != NULL &&
+                (role != PKI_ROLE_MASTER || authority_key(m, r->ca_pem) == NULL);
     if (next) {
         *ca_pem = r->next_pem;
-        *key_pem = r->next_key;
     }
     return next;
+}
+
+bool rotate_delays_own(const struct master *m)
+{
+    const struct rotate *r = m->rotate;
+    return (r->phase == ROTATE_TRUST || r->phase == ROTATE_SIGN) && authority_key(m, r->ca_pem) == NULL;
+}
+
+const char *rotate_next(const struct master *m)
+{
+    return m->rotate->phase == ROTATE_NONE ? NULL : m->rotate->next_pem;
 }
 
 bool rotate_wants_own(const struct master *m)

@@ -17,13 +17,12 @@
  *   since    RFC 3339: of the phase
  *   hold     "true": SIGN does not end by itself, so that users have time to renew; finish ends it
  *   finish   "true": whoever is missing is waited for no more
- * B's key is in Secret kube-system/reeve-ca-next until the end, and since SWITCH in ca.key.
+ * B's key is sealed together with A's (authority.h), at the end alone.
  *
  * Each step is one transaction of whoever leads, judged by what the masters tell when they are asked ("ca.state"), so a
  * new leader goes on where the last one was. Each master carries out what the committed record says, whenever it sees
- * it: when it starts too. Files are written one after the other, each whole: ca.crt before ca.key, and which of the CAs
- * the key belongs to is found out by looking, so a crash in between is mended by the next look. Nothing of it needs the
- * key of A: trust in B is spread over connections that have been authenticated.
+ * it: when it starts too. Nothing of it needs the key of A: trust in B is spread over connections that have been
+ * authenticated.
  *
  * A master that was away while A was dropped cannot connect any more: it has to join anew (rctl master remove, rctl
  * master add). Loop thread only. */
@@ -43,9 +42,12 @@ void rotate_advance(struct master *m);
 void rotate_tick(struct master *m);
 bool rotate_is_record(const struct object *o); /* the object itself, which cannot be deleted */
 
-/* While a CA is being replaced: the CA and key (borrowed) that sign for this role, if it is the new one already.
- * False: nothing is set. */
-bool rotate_signer(const struct master *m, enum pki_role role, const char **ca_pem, const char **key_pem);
+/* While a CA is being replaced: the CA (borrowed) that signs for this role, if it is the new one already. False: nothing
+ * is set. */
+bool rotate_signer(const struct master *m, enum pki_role role, const char **ca_pem);
+/* Masters' certificates are not renewed now: they would be of the new CA, which not everybody trusts yet. */
+bool rotate_delays_own(const struct master *m);
+const char *rotate_next(const struct master *m); /* the new CA while one is being replaced, else NULL; borrowed */
 /* Whom clients and nodes are told to trust; borrowed. */
 const char *rotate_trust(const struct master *m);
 /* The standing (pki.h) of a certificate that is signed now for a client or node; "" where that is not known. */

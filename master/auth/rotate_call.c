@@ -1,6 +1,7 @@
 /* cert.rotate, cert.rotation: what administrators say of the rotation of the CA, and see of it. */
 #include <stdlib.h>
 
+#include "master/auth/authority.h"
 #include "master/auth/rotate_int.h"
 
 /* The CA that counts, or is being replaced. */
@@ -69,7 +70,8 @@ static int plan(struct call *c, struct txn *t, struct error *err)
         return error_set(err, ERR_LIMIT, "the masters trust %u CAs already; take what is not needed out of ca.crt",
                          NET_CAS_MAX);
     }
-    int rv = pki_make_ca(m->config.cluster, &next, &key, err);
+    int rv = authority_fresh(m, err);
+    rv = rv != 0 ? rv : pki_make_ca(m->config.cluster, &next, &key, err);
     if (rv == 0) {
         step.ca_pem = m->ca_pem;
         step.next_pem = next;

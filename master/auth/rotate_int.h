@@ -21,15 +21,15 @@ struct rotate_user {
 struct rotate_report {
     char next[33]; /* it trusts this one, and has written so; "": not yet */
     char presents[33];
-    bool kept; /* ca.key is that of the CA that it presents */
+    bool kept; /* its files are as it is */
     struct rotate_user users[ROTATE_USERS_MAX];
 };
 
 struct rotate {
     uint64_t revision; /* of the record that is taken in; 0: none */
     enum rotate_phase phase;
-    char *ca_pem, *next_pem, *next_key; /* NULL: not there */
-    char next[33], first[33];           /* fingerprints: of B; of the first of m->ca_pem */
+    char *ca_pem, *next_pem;  /* NULL: not there */
+    char next[33], first[33]; /* fingerprints: of B; of the first of m->ca_pem */
     char since[32];
     bool hold, finish;
     bool done; /* what the record wants has been done here, files included */
@@ -44,9 +44,9 @@ struct rotate {
 
 extern const char *const rotate_phases[];                    /* words of the record */
 const struct object *rotate_record_in(const struct view *v); /* NULL: there is none */
-const struct object *rotate_key_in(const struct view *v);    /* the Secret with B's key */
-/* The record's next version goes into a transaction: to this phase, with what else changes. B's key is put away
- * (next_key, at the start) or dropped (at the end) in the same one. */
+const struct object *rotate_key_in(const struct view *v);    /* an older version's Secret with B's key in clear */
+/* The record's next version goes into a transaction: to this phase, with what else changes. B's key is sealed beside
+ * A's (next_key, at the start), or A's is dropped (at the end), in the same one. */
 struct rotate_step {
     enum rotate_phase to;
     const char *ca_pem, *next_pem, *next_key; /* next_*: at the start */

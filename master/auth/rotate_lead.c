@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/failpoint.h"
+#include "master/auth/authority.h"
 #include "master/auth/rotate_int.h"
 #include "master/members/members.h"
 #include "proto/facts/condition.h"
@@ -190,6 +191,9 @@ static void look(struct master *m)
     poll_wait_for_nobody(&r->poll);
     if (!r->done) {
         poll_wait_for(&r->poll, "master %" PRIu64 ", which leads, cannot do its part; its log says why", m->config.id);
+    }
+    if (!authority_settled(m) || authority_key(m, r->next_pem) == NULL) {
+        poll_wait_for(&r->poll, "the key of the new CA, whose parts the masters have, to be at hand");
     }
     for (unsigned i = 0; i < n; i++) {
         wait_for_member(m, &members[i], users);

@@ -123,10 +123,10 @@ static int save_joined(struct joining *j, struct mp result)
     struct master_config *c = j->c;
     struct pki_ring seal;
     struct str cert = mp_str(mp_get(result, "certificate")), ca = mp_str(mp_get(result, "ca"));
-    struct str ca_key = mp_str(mp_get(result, "caKey")), cluster = mp_str(mp_get(result, "cluster"));
+    struct str cluster = mp_str(mp_get(result, "cluster"));
     c->id = (uint64_t)mp_int(mp_get(result, "id"), 0);
     j->replaces = mp_int(mp_get(result, "replaces"), 0);
-    if (c->id == 0 || cert.n == 0 || ca.n == 0 || ca_key.n == 0 || !setup_get_seal_keys(result, &seal)) {
+    if (c->id == 0 || cert.n == 0 || ca.n == 0 || !setup_get_seal_keys(result, &seal)) {
         return error_set(j->err, ERR_PROTOCOL, "the master's answer to join lacks what a master needs");
     }
     snprintf(c->cluster, sizeof c->cluster, "%.*s", STR_ARG(cluster));
@@ -134,7 +134,7 @@ static int save_joined(struct joining *j, struct mp result)
         const char *file;
         struct str text;
         unsigned mode;
-    } files[] = {{"ca.crt", ca, 0644}, {"ca.key", ca_key, 0600}, {"master.crt", cert, 0644}};
+    } files[] = {{"ca.crt", ca, 0644}, {"master.crt", cert, 0644}};
     char path[600];
     for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
         master_config_path(c, files[i].file, path, sizeof path);
@@ -205,7 +205,7 @@ static int ask(struct joining *j, const char *token, const char *addr, const cha
     }
     buf_close(&b);
     if (result.size > 0) {
-        mem_wipe(result.data, result.size); /* the CA's key */
+        mem_wipe(result.data, result.size); /* the seal key */
     }
     buf_close(&result);
     net_tls_unref(tls);

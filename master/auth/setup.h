@@ -16,7 +16,9 @@
  * lines to stdout. ERR_EXISTS if the directory holds a master already. */
 int setup_init(struct master_config *c, struct error *err);
 /* Writes admin.config anew, with a fresh certificate, into the directory of a master: for an administrator whose
- * certificate has expired, or is lost. */
+ * certificate has expired, or is lost. The master must run, and a majority of the masters: the leader signs, and is asked
+ * over this master's own certificate (setup_admin.c). Before its first start the CA's key is in the directory, and nobody
+ * is asked. */
 int setup_admin(const struct master_config *c, struct error *err);
 /* Names and addresses for a master's certificate: those of listen, advertise and agent_address, and localhost. */
 #define SETUP_SANS_MAX 1024
@@ -57,6 +59,11 @@ int setup_write_state(const struct master_config *c, const struct setup_keys *ke
 /* May a state be written there? 0 or ERR_EXISTS; changes nothing. */
 int setup_check_dir(const struct master_config *c, struct error *err);
 
+/* admin.config: the first administrator's client configuration, in the form of a kubeconfig. */
+int setup_write_admin(const struct master_config *c, const char *ca, const char *cert, const char *key,
+                      struct error *err);
+int setup_issue_admin(const struct master_config *c, const char *ca, const char *ca_key,
+                      struct error *err); /* signed */
 void setup_fill_defaults(struct master_config *c);
 int setup_make_dir(const struct master_config *c, struct error *err); /* ERR_EXISTS if it holds a master */
 int setup_write_file(const struct master_config *c, const char *file, const char *text, unsigned mode,
@@ -71,8 +78,8 @@ int setup_remove_raft_dir(const struct master_config *c, const char *name, struc
 /* The same anew, with a log that begins behind the state. */
 int setup_write_raft_dir(const struct master_config *c, const char *name, const struct setup_state *state,
                          struct error *err);
-/* ca.crt and ca.key; of several CAs in ca.crt the one that the key belongs to comes first. Whatever comes of it, the
- * caller frees both (pki_free_key for the key). */
+/* ca.crt, and ca.key if it is there (authority.h), else *ca_key is NULL; of several CAs in ca.crt the one that the key
+ * belongs to comes first. Whatever comes of it, the caller frees both (pki_free_key for the key). */
 int setup_read_ca(const struct master_config *c, char **ca, char **ca_key, struct error *err);
 /* A certificate signed with the key is trusted by the CA's certificate; otherwise nobody could be taken in. */
 int setup_check_ca(const char *ca, const char *ca_key, struct error *err);

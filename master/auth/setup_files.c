@@ -195,15 +195,9 @@ static void put_data(struct arena *a, struct value *map, const char *key, const 
     buf_close(&b);
 }
 
-/* The first administrator's client configuration, in the form of a kubeconfig. */
-static int write_admin_config(const struct master_config *c, const char *ca, const char *ca_key, struct error *err)
+int setup_write_admin(const struct master_config *c, const char *ca, const char *cert, const char *key,
+                      struct error *err)
 {
-    char *cert = NULL, *key = NULL;
-    struct pki_identity who = {.role = PKI_ROLE_ADMIN, .name = "admin"};
-    int rv = pki_issue(ca, ca_key, &who, NULL, master_config_cert_life_s(c, who.role), &cert, &key, err);
-    if (rv != 0) {
-        return rv;
-    }
     struct arena a;
     arena_init(&a);
     struct value *doc = value_map(&a), *entry;
@@ -229,10 +223,19 @@ static int write_admin_config(const struct master_config *c, const char *ca, con
     yaml_write(&text, doc);
     char path[600];
     master_config_path(c, "admin.config", path, sizeof path);
-    rv = pki_write_file(path, text.data, text.size, 0600, err);
+    int rv = pki_write_file(path, text.data, text.size, 0600, err);
     mem_wipe(text.data, text.size);
     buf_close(&text);
     arena_close(&a);
+    return rv;
+}
+
+int setup_issue_admin(const struct master_config *c, const char *ca, const char *ca_key, struct error *err)
+{
+    char *cert = NULL, *key = NULL;
+    struct pki_identity who = {.role = PKI_ROLE_ADMIN, .name = "admin"};
+    int rv = pki_issue(ca, ca_key, &who, NULL, master_config_cert_life_s(c, who.role), &cert, &key, err);
+    rv = rv != 0 ? rv : setup_write_admin(c, ca, cert, key, err);
     free(cert);
     pki_free_key(key);
     return rv;
@@ -259,9 +262,9 @@ int setup_read_ca(const struct master_config *c, char **ca, char **ca_key, struc
     int rv = pki_read_file(path, PKI_PEM_MAX, ca, NULL, err);
     if (rv == 0) {
         master_config_path(c, "ca.key", path, sizeof path);
-        rv = pki_read_file(path, PKI_PEM_MAX, ca_key, NULL, err);
+        rv = there(c, "ca.key") ? pki_read_file(path, PKI_PEM_MAX, ca_key, NULL, err) : 0;
     }
-    char *sorted = rv == 0 ? pki_issuer_first(*ca, *ca_key) : NULL;
+    char *sorted = rv == 0 && *ca_key != NULL ? pki_issuer_first(*ca, *ca_key) : NULL;
     if (sorted != NULL) { /* else whoever uses them says what is wrong */
         free(*ca);
         *ca = sorted;
@@ -313,18 +316,6 @@ int setup_write_identity(const struct master_config *c, const char *ca, const ch
 
 _Static_assert(SETUP_TOKEN_SIZE == TOKEN_SIZE, "one size of tokens");
 
-int setup_admin(const struct master_config *c, struct error *err)
-{
-    char *ca, *ca_key;
-    int rv = setup_read_ca(c, &ca, &ca_key, err);
-    if (rv == 0) {
-        rv = write_admin_config(c, ca, ca_key, err);
-    }
-    free(ca);
-    pki_free_key(ca_key);
-    return rv;
-}
-
 int setup_write_raft_dir(const struct master_config *c, const char *name, const struct setup_state *state,
                          struct error *err)
 {
@@ -355,7 +346,7 @@ int setup_write_state(const struct master_config *c, const struct setup_keys *ke
         (rv = setup_write_file(c, "ca.key", keys->ca_key, 0600, err)) != 0 ||
         (rv = master_config_save_seal_keys(c, keys->seal_keys, err)) != 0 ||
         (rv = setup_write_identity(c, keys->ca, keys->ca_key, err)) != 0 ||
-        (rv = write_admin_config(c, keys->ca, keys->ca_key, err)) != 0 ||
+        (rv = setup_issue_admin(c, keys->ca, keys->ca_key, err)) != 0 ||
         (rv = write_tokens(c, keys->ca, tokens->master, tokens->node, err)) != 0) {
         return rv;
     }

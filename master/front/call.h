@@ -41,6 +41,8 @@ struct call *call_new(struct master *m, struct rpc_request *req, const struct pr
 /* The bytes that the call holds while it waits go onto the account of its connection and of this master. False: too
  * many, the call has been failed. */
 bool call_count(struct call *c);
+/* Done by the leader, which may be us meanwhile: for what could not be done here. */
+void call_to_leader(struct call *c);
 /* Whose connection it came on; NULL if it was forwarded, or the connection is gone. Ask anew after anything
  * asynchronous. */
 struct session *call_session(const struct call *c);

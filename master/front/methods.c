@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "master/auth/authority.h"
+#include "master/auth/certs.h"
 #include "master/auth/rate.h"
 #include "master/auth/reseal.h"
 #include "master/auth/revoked.h"
@@ -94,6 +96,11 @@ static void forwarded(const struct rpc_result *result, void *data)
         }
         call_fail(c, &err);
         return;
+    }
+    struct session *s = call_session(c);
+    if (c->row == &request_cert_renew && s != NULL) {
+        struct str cert = mp_str(mp_get(result->result, "certificate"));
+        certs_note_renewed(s, arena_strndup(&c->arena, cert.n == 0 ? "" : cert.p, cert.n));
     }
     struct buf out = BUF_INIT;
     buf_append(&out, result->result.p, (size_t)(result->result.end - result->result.p));
@@ -255,7 +262,10 @@ void master_dispatch(struct master *m, const struct principal *who, struct rpc_r
     if (s != NULL && s->expired && !(c->row->flags & METHOD_LATE)) {
         struct error err = {0};
         error_set_field(&err, ERR_UNAUTHORIZED, "cert.renew",
-                        "the certificate of node %s has expired: it may call cert.renew, nothing else", who->name);
+                        who->role == PKI_ROLE_NODE
+                            ? "the certificate of node %s has expired: it may call cert.renew, nothing else"
+                            : "the certificate of master %s has expired: the masters renew theirs among each other",
+                        who->name);
         call_fail(c, &err);
         return;
     }
@@ -293,7 +303,8 @@ void master_handle(struct call *c)
     if ((c->row->flags & METHOD_RELAY) && !replica_leading(m->replica) && !c->forwarded && relay_here(c)) {
         return;
     }
-    if ((c->row->flags & (METHOD_WRITE | METHOD_STREAM)) && !replica_leading(m->replica)) {
+    bool here = (c->row->flags & METHOD_STALE) != 0 && mp_bool(call_param(c, "stale"), false);
+    if ((c->row->flags & (METHOD_WRITE | METHOD_STREAM)) && !replica_leading(m->replica) && !here) {
         forward(c);
         return;
     }
@@ -328,6 +339,8 @@ void master_on_peer_request(void *data, uint64_t peer_id, struct rpc_request *re
         reseal_tell(m, req);
     } else if (str_is(method, "seal.key")) {
         reseal_give(m, req, params);
+    } else if (authority_on_request(m, peer_id, req, method, params)) {
+        /* answered */
     } else if (str_is(method, "about")) {
         level_tell(req);
     } else if (str_is(method, "nodes.heard")) {

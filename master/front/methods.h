@@ -15,7 +15,5 @@ void master_handle_again(struct call *c);
 void master_on_peer_request(void *data, uint64_t peer_id, struct rpc_request *req, struct str method, struct mp params);
 /* NotLeader, with the leader's agent-facing address in the error's field. */
 void call_not_leader(struct call *c);
-/* A request of METHOD_RELAY that could not be served here: by the leader. */
-void call_to_leader(struct call *c);
 
 #endif

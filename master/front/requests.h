@@ -15,6 +15,7 @@ enum method_flags {
     METHOD_AGAIN = 1 << 7,       /* may be done twice: an unknown outcome is no reason not to repeat it */
     METHOD_ANY_KIND = 1 << 9,    /* also objects of kinds that this program does not know */
     METHOD_WRITES_NODE = 1 << 8, /* writes what nodes have room for (node_write.c) */
+    METHOD_STALE = 1 << 10,      /* by any master, if `stale` says so */
     METHOD_RELAY = 1 << 6,       /* of a node: any master that has a link to it serves it */
 };
 struct method {
@@ -48,6 +49,7 @@ struct method {
     X(whoami)                                                                                                          \
     X(cert_renew)                                                                                                      \
     X(cert_status)                                                                                                     \
+    X(cert_admin)                                                                                                      \
     X(cert_reseal)                                                                                                     \
     X(cert_resealing)                                                                                                  \
     X(cert_revoke)                                                                                                     \

@@ -26,6 +26,7 @@
 #include <stdlib.h>
 
 #include "base/failpoint.h"
+#include "master/auth/authority.h"
 #include "master/auth/tokens.h"
 #include "master/front/call.h"
 #include "master/members/join.h"
@@ -37,10 +38,11 @@
 #define CHANGE_WAIT_MS 20000 /* in the queue and for the node to be free, together */
 
 enum outcome {
-    STEP_DONE, /* the next step may be taken at once */
-    STEP_WAIT, /* a callback will say */
-    STEP_FAIL, /* err says why */
-    STEP_OVER, /* answered; the change is freed */
+    STEP_DONE,  /* the next step may be taken at once */
+    STEP_WAIT,  /* a callback will say */
+    STEP_LATER, /* not yet: the same step in a later turn */
+    STEP_FAIL,  /* err says why */
+    STEP_OVER,  /* answered; the change is freed */
 };
 
 struct asked_change {
@@ -214,6 +216,9 @@ static enum outcome drop(struct asked_change *c, uint64_t id)
     struct replica_member there;
     if (id == 0 || !members_find(c->m, id, NULL, &there)) {
         return STEP_DONE; /* nobody, or done before */
+    }
+    if (!authority_may_drop(c->m, id)) {
+        return STEP_LATER; /* the others are given a new key of the CA's first */
     }
     enum outcome o = wait_for_node(c);
     replica_member_remove(c->m->replica, id, on_changed, c);
@@ -466,6 +471,7 @@ static void run(struct asked_change *c)
             break;
         case STEP_WAIT:
         case STEP_OVER:
+        case STEP_LATER:
             return;
         case STEP_FAIL:
             give_up(c, &err);
@@ -481,7 +487,7 @@ static struct asked_change *first(struct master *m)
 
 void changes_turn(struct master *m)
 {
-    for (struct asked_change *c; (c = first(m)) != NULL && !c->waiting;) {
+    for (struct asked_change *c, *former = NULL; (c = first(m)) != NULL && !c->waiting && c != former; former = c) {
         if (!replica_leading(m->replica) || replica_changing(m->replica) ||
             !transport_settled(m->transport, core_leading_since_ms(m->core))) {
             return;

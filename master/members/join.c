@@ -1,8 +1,8 @@
 /* Newcomers: certificates against tokens (tokens.c), and what other requests for changes of the membership are handed
  * to change.c by.
  *
- * A joining master also receives the CA's key and the keys that seal Secrets: whoever holds a master token is
- * trusted with the whole cluster. */
+ * A joining master also receives the keys that seal Secrets, and will vote and be given a part of the CA's key: whoever
+ * holds a master token is trusted with the whole cluster. */
 #include "master/members/join.h"
 
 #include <assert.h>
@@ -28,7 +28,7 @@ void join_answer(struct call *c, const char *cert_pem, uint64_t id, uint64_t rep
     struct master *m = c->m;
     bool master = id != 0;
     struct buf b = BUF_INIT;
-    mp_write_map(&b, (master ? 8 : 4) + (replaced != 0));
+    mp_write_map(&b, (master ? 7 : 4) + (replaced != 0));
     mp_write_key_str(&b, "certificate", str_of(cert_pem));
     mp_write_key_str(&b, "ca", str_of(master ? m->ca_pem : rotate_trust(m)));
     mp_write_key_str(&b, "cluster", str_of(m->config.cluster));
@@ -38,7 +38,6 @@ void join_answer(struct call *c, const char *cert_pem, uint64_t id, uint64_t rep
     }
     if (master) {
         mp_write_key_int(&b, "id", (int64_t)id);
-        mp_write_key_str(&b, "caKey", str_of(m->ca_key_pem == NULL ? "" : m->ca_key_pem));
         setup_put_seal_keys(&b, &m->seal_keys);
     }
     m->stats.joins++;

@@ -1,5 +1,6 @@
 /* backup: the whole state at one revision, and the cluster's keys, as a stream (proto/backup/backup.h) to an
- * administrator, while traffic flows.
+ * administrator, while traffic flows. The leader makes it, since it has the CA's key (auth/authority.h); with
+ * params.stale the master that is asked, perhaps without that key.
  *
  * After a linearizable read (or at once, with params.stale) the committed state is forked, O(1). A thread of its own
  * serialises the fork, at low priority; not one of libuv's pool, since it waits for the reader and the log's disk must
@@ -50,7 +51,7 @@ struct backup {
 
     struct store_fork *fork;
     struct backup_meta meta;
-    char *ca_pem, *ca_key_pem;
+    char *ca_pem, *ca_key_pem; /* the key: NULL if it is not at hand (stale alone) */
 
     uv_mutex_t lock;
     uv_cond_t room;
@@ -120,7 +121,8 @@ static void count_all(const struct store_fork *f, struct backup_end *end)
 static int make(struct making *mk)
 {
     struct backup *b = mk->b;
-    struct backup_keys keys = {str_of(b->ca_pem), str_of(b->ca_key_pem), store_fork_key(b->fork)};
+    struct backup_keys keys = {str_of(b->ca_pem), str_of(b->ca_key_pem == NULL ? "" : b->ca_key_pem),
+                               store_fork_key(b->fork)};
     backup_write_meta(mk->writer, &b->meta, &mk->out);
     backup_write_keys(mk->writer, &keys, &mk->out);
     int rc = store_fork_write(b->fork, on_state, mk);
@@ -356,15 +358,22 @@ static void begin(struct call *c)
     }
     struct error err = {0};
     char *ca_key = NULL;
-    if (authority_copy_key(m, &ca_key, &err) != 0) {
-        call_fail(c, &err);
+    bool stale = mp_bool(call_param(c, "stale"), false);
+    if (c->who.role != PKI_ROLE_ADMIN) {
+        call_failf(c, ERR_FORBIDDEN, "backup is for administrators");
         return;
+    }
+    if (authority_copy_key(m, &ca_key, &err) != 0) {
+        if (!stale) {
+            call_fail(c, &err);
+            return;
+        }
+        log_warn(&m->log, "backup", "the backup that begins is without the CA's key: %s", err.message);
     }
     struct backup *b = xcalloc(1, sizeof *b);
     b->m = m;
     b->ca_key_pem = ca_key;
     list_init(&b->queue);
-    bool stale = mp_bool(call_param(c, "stale"), false);
     char who[PKI_NAME_MAX + 1];
     snprintf(who, sizeof who, "%s", c->who.name);
     b->stream = rpc_stream_accept(call_take_request(c), &events, b);
@@ -389,4 +398,4 @@ static void method_backup(struct call *c)
     call_read(c, begin);
 }
 
-const struct method request_backup = {"backup", method_backup, 0, "stale"};
+const struct method request_backup = {"backup", method_backup, METHOD_STREAM | METHOD_STALE, "stale"};

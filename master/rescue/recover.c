@@ -10,8 +10,10 @@
 
 #include "base/failpoint.h"
 #include "base/fs.h"
+#include "base/locked.h"
 #include "base/mem.h"
 #include "master/auth/reseal.h"
+#include "master/auth/sealed.h"
 #include "master/auth/setup.h"
 #include "master/quarantine.h"
 #include "master/record.h"
@@ -142,6 +144,47 @@ static void print_warning(const struct candidate *mine, unsigned count, uint64_t
 
 /* ---- Doing ---- */
 
+/* The CA's key, from what parts there are, into ca.key: the master that goes on splits it anew. Without it the cluster
+ * goes on as well. */
+static int join_key(const struct master_config *c, const struct candidate *all, unsigned count, struct error *err)
+{
+    struct sealed s;
+    struct pki_share *shares = locked_new(SEALED_MEMBERS_MAX * sizeof *shares);
+    struct parts *parts = parts_new();
+    struct keyring *keys = locked_new(sizeof *keys);
+    uint8_t *key = locked_new(PKI_SHARE_SIZE);
+    char *ca = NULL, *clear = NULL;
+    const char *own = NULL;
+    unsigned n = 0, damaged;
+    int rv = setup_read_ca(c, &ca, &clear, err);
+    bool sealed = rv == 0 && clear == NULL && sealed_read(sealed_in(state_of(&all[0])), &s);
+    for (unsigned i = 0; sealed && i < count && n < SEALED_MEMBERS_MAX; i++) {
+        const struct part *p = parts_load(all[i].dir, parts, &damaged, NULL) == 0 ? parts_find(parts, s.deal) : NULL;
+        if (p != NULL) {
+            shares[n++] = p->share;
+        }
+    }
+    if (sealed && sealed_join(&s, shares, n, key, NULL) && sealed_open(&s, key, keys) == 0) {
+        own = keyring_find(keys, ca);
+    }
+    if (own != NULL) {
+        rv = setup_write_file(c, "ca.key", own, 0600, err);
+    } else if (rv == 0 && clear == NULL) {
+        printf(
+            "\nThe key of the cluster's CA is in parts, of which %u are needed and %u are in these directories: the "
+            "cluster goes\non without it, and certifies nobody. Give more directories, or begin with another CA when "
+            "it runs:\nrctl cert rotate-ca\n",
+            sealed ? s.threshold : 1, n);
+    }
+    free(ca);
+    pki_free_key(clear);
+    locked_free(key, PKI_SHARE_SIZE);
+    locked_free(keys, sizeof *keys);
+    parts_free(parts);
+    locked_free(shares, SEALED_MEMBERS_MAX * sizeof *shares);
+    return rv;
+}
+
 static int write_state(struct master_config *c, struct candidate *mine, uint64_t term, struct pki_ring *keys,
                        struct error *err)
 {
@@ -190,7 +233,7 @@ static int make_identity(const struct master_config *c, struct error *err)
     if (rv == 0 && failpoint(FAILPOINT_recover_before_identity)) {
         rv = error_set(err, ERR_IO, "recover: failed by a failpoint");
     }
-    rv = rv == 0 ? setup_write_identity(c, ca, ca_key, err) : rv;
+    rv = rv == 0 && ca_key != NULL ? setup_write_identity(c, ca, ca_key, err) : rv; /* else the old one serves */
     free(ca);
     pki_free_key(ca_key);
     return rv;
@@ -250,6 +293,10 @@ static int recover_with(struct master_config *c, const struct log *log, struct c
     }
     if (!yes && !confirmed()) {
         return error_set(err, ERR_USAGE, "not confirmed: nothing was changed (--yes confirms without a terminal)");
+    }
+    rv = join_key(c, all, count, err);
+    if (rv != 0) {
+        return rv;
     }
     c->id = id;
     rv = write_state(c, &all[0], term, keys, err);

@@ -248,7 +248,7 @@ int rejoin(struct master_config *c, const struct log *log, struct error *err)
     assert(rv != 0 || finished);
     sigprocmask(SIG_SETMASK, &before, NULL);
     if (r->result.size > 0) {
-        mem_wipe(r->result.data, r->result.size); /* the CA's key */
+        mem_wipe(r->result.data, r->result.size); /* the seal key */
     }
     buf_close(&r->result);
     free(r->csr);

@@ -21,6 +21,7 @@ struct restore {
     struct backup_meta meta;
     struct backup_end *end;
     char *ca, *ca_key;
+    bool other_ca; /* the backup has no CA's key: these are new */
     struct pki_ring seal_keys;
     struct buf state; /* as it lies in the file; let go when it has been loaded */
     struct store *store;
@@ -107,6 +108,12 @@ static int load_state(struct restore *r, struct error *err)
 static int read_all(struct restore *r, struct error *err)
 {
     int rc = read_file(r, err);
+    if (rc == 0 && r->ca_key[0] == '\0') {
+        r->other_ca = true;
+        free(TAKE_PTR(r->ca));
+        pki_free_key(TAKE_PTR(r->ca_key));
+        rc = pki_make_ca(r->meta.cluster, &r->ca, &r->ca_key, err);
+    }
     if (rc == 0) {
         rc = setup_check_ca(r->ca, r->ca_key, err);
         if (rc != 0) {
@@ -149,6 +156,15 @@ static int begin_anew(struct restore *r, struct master_config *c, struct error *
 
 /* ---- Words ---- */
 
+static void print_other_ca(const struct restore *r)
+{
+    if (r->other_ca) {
+        printf(
+            "\nThe backup was taken without a quorum, and has not got the key of the cluster's CA. A restored cluster "
+            "gets a\nnew CA: nodes have to join anew, and users need new client configurations.\n");
+    }
+}
+
 static void print_contents(const struct restore *r)
 {
     char time[TIMEFMT_SIZE];
@@ -174,6 +190,7 @@ static void print_next(const struct restore *r, const struct master_config *c, c
            "    reeve-agent join --dir DIR --name NAME --token %s %s\n\n"
            "Client configurations of the cluster stay good, but for the address; a new one is %s/admin.config.\n",
            c->id, c->dir, tokens->master, c->advertise, tokens->node, c->agent_address, c->dir);
+    print_other_ca(r);
 }
 
 /* ---- The commands ---- */
@@ -214,6 +231,7 @@ int restore_check(const char *file, const char *passphrase_file, struct error *e
     if (rc == 0) {
         printf("%s can be restored: ", strcmp(file, "-") == 0 ? "standard input" : file);
         print_contents(&r);
+        print_other_ca(&r);
     }
     close_all(&r);
     return rc;

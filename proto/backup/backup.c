@@ -256,9 +256,9 @@ static int read_keys(struct backup_reader *r, struct mp m, struct error *err)
     struct backup_keys keys = {mp_str(mp_get(m, "ca")), mp_str(mp_get(m, "caKey")), NULL};
     struct mp seal_mp = mp_get(m, "sealKey");
     struct str seal = STR_NONE;
-    if (r->keys || keys.ca.n == 0 || keys.ca_key.n == 0 || memchr(keys.ca.p, 0, keys.ca.n) != NULL ||
-        memchr(keys.ca_key.p, 0, keys.ca_key.n) != NULL || !mp_read_bin(&seal_mp, &seal) ||
-        seal.n != PKI_SEAL_KEY_SIZE) {
+    bool no_key = keys.ca_key.p == NULL || (keys.ca_key.n > 0 && memchr(keys.ca_key.p, 0, keys.ca_key.n) != NULL);
+    if (r->keys || keys.ca.n == 0 || memchr(keys.ca.p, 0, keys.ca.n) != NULL || no_key ||
+        !mp_read_bin(&seal_mp, &seal) || seal.n != PKI_SEAL_KEY_SIZE) {
         return damaged(r, "the cluster's keys are not whole", err);
     }
     r->keys = true;

@@ -43,7 +43,7 @@ struct backup_meta {
     bool stale; /* taken without a quorum: newer writes may have been acknowledged */
 };
 struct backup_keys {
-    struct str ca, ca_key;   /* PEM; borrowed */
+    struct str ca, ca_key;   /* PEM; borrowed. ca_key "": whoever made it without a quorum had not got it */
     const uint8_t *seal_key; /* PKI_SEAL_KEY_SIZE bytes; borrowed */
 };
 struct backup_end {

@@ -43,6 +43,9 @@ int net_tls_new_lenient(const char *ca_pem, const char *cert_pem, const char *ke
  * order otherwise are let in, marked by net_conn_peer_expired; what they may do there is the owner's to restrict. 0,
  * as at first: nobody. */
 void net_tls_set_grace(struct net_tls *t, int64_t grace_s);
+/* The grace is for masters too, and for those that we connect to as well: masters among each other, who must find a
+ * leader before anybody can sign new certificates. */
+void net_tls_set_late_masters(struct net_tls *t);
 /* Servers that are refused although a CA we trust has signed them (pki_refused_has): for connections that are made from
  * now on. Copied; a list that is not valid is as none. */
 void net_tls_set_refused(struct net_tls *t, struct str refused);

@@ -15,8 +15,9 @@ struct net_tls {
     SSL_CTX *ctx;           /* for both directions */
     BIO_METHOD *bio_method; /* reads from and writes into a net_conn */
     X509 *cert;             /* our own, or NULL */
-    char *refused;   /* servers; NULL: none */
+    char *refused;          /* servers; NULL: none */
     int64_t grace_s;        /* net_tls_set_grace */
+    bool late_masters;      /* net_tls_set_late_masters */
     bool has_pin;
     uint8_t pin[PKI_FINGERPRINT_SIZE];
 };

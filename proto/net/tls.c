@@ -207,15 +207,15 @@ static struct net_conn *conn_of(X509_STORE_CTX *store)
     return SSL_get_app_data(ssl);
 }
 
-/* OpenSSL asks about each thing that it finds wrong. The one thing that may be forgiven: that a node comes late to
- * renew its certificate, or early, with one that was signed while a clock ran ahead. Signature, use and issuer are
- * checked all the same. */
-static int forgive_late_node(int ok, X509_STORE_CTX *store)
+/* OpenSSL asks about each thing that it finds wrong. The one thing that may be forgiven: that a node (or, among masters, a
+ * master) comes late to renew its certificate, or early, with one that was signed while a clock ran ahead. Signature,
+ * use and issuer are checked all the same. */
+static int forgive_lateness(int ok, X509_STORE_CTX *store)
 {
     int reason = X509_STORE_CTX_get_error(store);
     struct net_conn *c = conn_of(store);
     X509 *cert = X509_STORE_CTX_get_current_cert(store);
-    if (ok || !c->server || c->tls->grace_s <= 0 || cert == NULL || X509_STORE_CTX_get_error_depth(store) != 0 ||
+    if (ok || c->tls->grace_s <= 0 || cert == NULL || X509_STORE_CTX_get_error_depth(store) != 0 ||
         (reason != X509_V_ERR_CERT_HAS_EXPIRED && reason != X509_V_ERR_CERT_NOT_YET_VALID)) {
         return ok;
     }
@@ -224,7 +224,8 @@ static int forgive_late_node(int ok, X509_STORE_CTX *store)
     int64_t now_s = (int64_t)time(NULL);
     int64_t off_s = reason == X509_V_ERR_CERT_HAS_EXPIRED ? now_s - pki_seconds(X509_get0_notAfter(cert))
                                                           : pki_seconds(X509_get0_notBefore(cert)) - now_s;
-    if (who.role != PKI_ROLE_NODE || off_s > c->tls->grace_s) {
+    bool of_use = (who.role == PKI_ROLE_NODE && c->server) || (who.role == PKI_ROLE_MASTER && c->tls->late_masters);
+    if (!of_use || off_s > c->tls->grace_s) {
         return ok;
     }
     c->peer_expired = true;
@@ -272,7 +273,7 @@ static int verify_chain(X509_STORE_CTX *store, void *arg)
         sk_X509_push(trusted, ca);
         X509_STORE_CTX_set0_trusted_stack(store, trusted);
     }
-    X509_STORE_CTX_set_verify_cb(store, forgive_late_node);
+    X509_STORE_CTX_set_verify_cb(store, forgive_lateness);
     int ok = X509_verify_cert(store);
     if (ok != 1) {
         X509 *cert = X509_STORE_CTX_get_current_cert(store);
@@ -528,6 +529,11 @@ void net_tls_set_refused(struct net_tls *t, struct str refused)
 {
     free(t->refused);
     t->refused = refused.n == 0 || !pki_refused_valid(refused) ? NULL : xstrndup(refused.p, refused.n);
+}
+
+void net_tls_set_late_masters(struct net_tls *t)
+{
+    t->late_masters = true;
 }
 
 void net_tls_set_grace(struct net_tls *t, int64_t grace_s)

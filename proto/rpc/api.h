@@ -81,6 +81,10 @@
  * cert.status    {} -> {id, ca: LIFE, own: LIFE + {renewBy, ?failures, ?error}, members: [{id, address}], ?nodes:
  *                [{name, subject, ?LIFE + {renewBy}}]} LIFE: subject, notBefore, notAfter, state: ok|renewing
  *                soon|expiring|expired. own: of the master that answers; nodes: of the leader
+ *                caKey: where the CA's key is: {atHand, clear, ?generation, ?threshold, ?error, ?parts: [{id, ?has}]}
+ *                (master/auth/authority.h); parts: of the leader
+ * cert.admin     {csr, name} -> {certificate, ca}        masters only: an administrator's certificate, for `reeve-master
+ *                admin`
  *
  * cert.rotate    {?replaces, ?hold, ?finish} -> {ca, begun, ?rotation}     admins only: another CA for the cluster
  *                (master/auth/rotate.h); replaces: the fingerprint of the one that is meant, so that a repetition
@@ -97,8 +101,8 @@
  * ---- Joining, without a certificate, with a token ----
  * join           {token, role: node|master, name, csr, ?sans, ?address}
  *                                                       -> {certificate, ca, cluster, masters: [addresses], ?id,
- *                                                       ?caKey, ?sealKey, ?sealKeys, ?replaces}
- *                masters have an address and are given id, caKey, sealKey, and sealKeys: all of them, the first one
+ *                                                       ?sealKey, ?sealKeys, ?replaces}
+ *                masters have an address and are given id, sealKey, and sealKeys: all of them, the first one
  *                seals; replaces: whose place this one takes
  *
  * ---- Masters, over a client's connection ----
@@ -140,6 +144,7 @@
  *                that revision been carried out there?
  * seal.key       {id}                                   -> {key: bin}    a key that seals Secrets, if the record names
  *                it
+ * ca.has, ca.get, ca.put, ca.sign: master/auth/authority.h
  * nodes.heard    {}                                     -> {heard: {node: milliseconds since it was heard}}
  * announce       {advertise, agentAddress}              -> {..}          where the caller is reached by masters and
  *                clients, and by agents

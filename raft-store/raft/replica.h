@@ -62,6 +62,10 @@ struct replica_config {
     struct store_config store;
     struct replica_events events;
     struct replica_peers peers;
+    /* On the leader: may this standby, which has caught up and answers, become voter now? Asked again in later turns.
+     * NULL: yes. */
+    bool (*may_vote)(void *data, uint64_t id);
+    void *may_vote_data;
     unsigned election_timeout_ms, heartbeat_ms; /* 0 = 1000, 100; the daemon and tests choose */
     /* Above election_timeout_ms: the timeout adapts to the standstills that masters see (pace.h), between the two,
      * beginning with election_start_ms. 0: it is election_timeout_ms. */

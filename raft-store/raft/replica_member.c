@@ -321,6 +321,9 @@ static bool move_newcomers(struct replica *n)
                                          match + PROMOTE_LAG_MAX < raft_last_index(&n->raft) || match == 0))) {
             continue;
         }
+        if (role == RAFT_VOTER && n->config.may_vote != NULL && !n->config.may_vote(n->config.may_vote_data, s->id)) {
+            continue;
+        }
         struct error err = {0};
         uint64_t id = s->id;
         begin(n, CHANGE_PROMOTE, id, NULL);

@@ -30,6 +30,7 @@ static struct kit *kit_all_dead(void)
 {
     static const char *const args[] = {"--snapshot-entries", "10", NULL};
     struct kit *k = kit_three(args);
+    kit_wait_parts(k, 3);
     write_some(k, 0, 30);
     for (unsigned i = 0; i < 3; i++) {
         if (kit_leader(k) != 2) {
@@ -121,6 +122,37 @@ static void the_recovered_one_leads_alone_and_the_others_join_anew(void **state)
         }
         client_close(c);
     }
+    kit_free(k);
+}
+
+/* One directory of three has one part of the CA's key, and two are needed. */
+static void without_enough_parts_the_cluster_goes_on_and_gets_another_ca(void **state)
+{
+    (void)state;
+    struct kit *k = kit_all_dead();
+    CLEANUP_FREE char *said = recover(k, 0, 0, "--yes", -1);
+    assert_non_null(strstr(said, "of which 2 are needed and 1 are in these directories"));
+    assert_non_null(strstr(said, "rctl cert rotate-ca"));
+    kit_start(k, 0);
+    assert_int_equal(kit_leader(k), 0);
+    assert_int_equal(count_maps(k, 0), 35); /* clients' certificates go on, and the master shows its former one */
+    struct client *c = client_admin(k, 0);
+    must(c, "hello", "{}");
+    assert_null(strstr(text_at(c, "refused"), "1-")); /* which is not among those that are refused */
+    must(c, "token", "{role: master}");
+    CLEANUP_FREE char *join = NULL;
+    assert_int_equal(kit_join_with(k, 0, text_at(c, "token"), &join), 1);
+    assert_non_null(strstr(join, "rctl cert rotate-ca"));
+    k->masters_count--;
+    client_close(c);
+    CLEANUP_FREE char *rotated = NULL;
+    const char *rotate[] = {"cert", "rotate-ca", NULL};
+    if (kit_rctl(k, &rotated, rotate) != 0) {
+        fail_msg("%s", rotated);
+    }
+    CLEANUP_FREE char *token = NULL;
+    const char *add[] = {"token", "create", "--role", "node", NULL};
+    assert_int_equal(kit_rctl(k, &token, add), 0); /* it is signed for, and believed, by the new one */
     kit_free(k);
 }
 
@@ -217,6 +249,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_shorter_log_is_refused_and_what_it_lacks_is_named),
         cmocka_unit_test(the_recovered_one_leads_alone_and_the_others_join_anew),
+        cmocka_unit_test(without_enough_parts_the_cluster_goes_on_and_gets_another_ca),
         cmocka_unit_test(with_force_the_shorter_one_goes_on),
         cmocka_unit_test(a_crash_at_any_step_of_a_recovery_is_gone_on_from),
         cmocka_unit_test(what_can_be_read_of_a_damaged_log_is_taken),

@@ -219,14 +219,14 @@ static void rotate_with(struct kit *k, const char *failpoints)
     RCTL(k, 0, "kube-system", "get", "namespaces");
 }
 
-/* The leader, before and after it has written a step; all masters, before ca.crt and between it and ca.key, when they
- * begin to trust, are to present another certificate, and drop the old CA. */
+/* The leader, before and after it has written a step; all masters, before and behind ca.crt, when they begin to trust, are
+ * to present another certificate, and drop the old CA. */
 static void whoever_is_killed_between_two_steps_the_rotation_ends(void **state)
 {
     static const char *const points[] = {"rotate_before_step=crash@1", "rotate_before_step=crash@2",
                                          "rotate_before_step=crash@3", "rotate_after_step=crash@3",
                                          "rotate_before_cas=crash@1",  "rotate_before_cas=crash@2",
-                                         "rotate_before_key=crash@2",  "rotate_before_key=crash@3"};
+                                         "rotate_after_cas=crash@2",   "rotate_after_cas=crash@3"};
     struct kit *k = three(state);
     for (size_t p = 0; p < ARRAY_SIZE(points); p++) {
         rotate_with(k, points[p]);
@@ -259,6 +259,26 @@ static void a_master_that_missed_it_all_is_told_to_join_anew(void **state)
     wait_for_text(k, k->masters[2].log, "join anew", "the master says what to do");
     RCTL(k, 0, NULL, "master", "remove", "3", "--force");
     kit_stop(k, 2, SIGTERM);
+}
+
+/* Its disk is lost while the others trust two CAs, of which it knows one: it comes back as another, with both. */
+static void a_master_that_comes_back_in_the_middle_has_the_right_cas(void **state)
+{
+    struct kit *k = three(state);
+    const char *old = master_text(k, 0, "ca.crt");
+    kit_wait_parts(k, 3);
+    kit_stop(k, 2, SIGTERM);
+    RCTL(k, 0, NULL, "cert", "rotate-ca", "--no-wait");
+    wait_for_status(k, "does not answer");
+    assert_int_equal(cas_in(master_text(k, 2, "ca.crt")), 1);
+    char command[400];
+    snprintf(command, sizeof command, "rm -rf %s/raft", k->masters[2].dir);
+    assert_int_equal(system(command), 0);
+    kit_start(k, 2);
+    wait_for_text(k, k->masters[2].log, "comes back as master 4", "the master has another number");
+    wait_for_ca(k, old, 3);
+    wait_for_voters(k, 3);
+    wait_for_status(k, "the leader has it at hand");
 }
 
 static void users_have_time_with_hold_and_whoever_did_not_renew_is_cut_off(void **state)
@@ -322,6 +342,7 @@ int main(void)
         cmocka_unit_test_teardown(whoever_is_killed_between_two_steps_the_rotation_ends, tear_down),
         cmocka_unit_test_teardown(a_master_that_is_down_is_waited_for_and_catches_up, tear_down),
         cmocka_unit_test_teardown(a_master_that_missed_it_all_is_told_to_join_anew, tear_down),
+        cmocka_unit_test_teardown(a_master_that_comes_back_in_the_middle_has_the_right_cas, tear_down),
         cmocka_unit_test_teardown(users_have_time_with_hold_and_whoever_did_not_renew_is_cut_off, tear_down),
         cmocka_unit_test_teardown(it_is_begun_once_and_again_only_when_asked, tear_down),
     };

@@ -478,6 +478,34 @@ void kit_wait_voters(struct kit *k, unsigned by, unsigned wanted)
     client_close(c);
 }
 
+int64_t kit_wait_parts(struct kit *k, unsigned parts)
+{
+    for (int64_t until = kit_now() + KIT_WAIT_MS;; kit_turn(k, 50)) {
+        struct client *c = client_admin(k, kit_leader(k));
+        unsigned has = 0, all = 0;
+        int64_t generation = 0;
+        if (call(c, "cert.status", "{}") == 0) {
+            const struct value *list = value_path(c->result, "caKey.parts");
+            all = value_count(list);
+            VALUE_FOR(i, list)
+            {
+                has += value_path_bool(value_item(list, i), "has", false);
+            }
+            if (value_path_bool(c->result, "caKey.atHand", false) && !value_path_bool(c->result, "caKey.clear", true) &&
+                int_at(c, "caKey.threshold") == parts / 2 + 1) {
+                generation = int_at(c, "caKey.generation");
+            }
+        }
+        client_close(c);
+        if (generation > 0 && has == parts && all == parts) {
+            return generation;
+        }
+        if (kit_now() > until) {
+            fail_msg("%u of %u masters have parts, generation %lld", has, all, (long long)generation);
+        }
+    }
+}
+
 struct kit *kit_three(const char *const *args)
 {
     struct kit *k = kit_one(args);

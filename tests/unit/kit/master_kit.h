@@ -86,6 +86,8 @@ void kit_thaw_all(struct kit *k);
 struct kit *kit_one(const char *const *args);
 /* Until so many members vote, as master `by` says. */
 void kit_wait_voters(struct kit *k, unsigned by, unsigned wanted);
+/* Until so many voters have their parts of the CA's key, and nobody has it in clear; the generation. */
+int64_t kit_wait_parts(struct kit *k, unsigned parts);
 /* Three running masters, all voters. */
 struct kit *kit_three(const char *const *args);
 /* Runs the program with arguments until it ends: exit code; stdout and stderr together in *said (malloc; may be
