@@ -4,7 +4,7 @@
 static int set_up(void **state)
 {
     return habits_set_up(
-        state, 0, "rctl create deployment web --image=nginx:1 --port=8080 && rctl run solo --image=x --port=90", NULL);
+        state, 1, "rctl create deployment web --image=nginx:1 --port=8080 && rctl run solo --image=x --port=90", NULL);
 }
 
 static void services_are_made_by_their_type(void **state)
@@ -132,6 +132,26 @@ static void a_service_is_described(void **state)
     RUN(rows);
 }
 
+static void a_service_leads_to_the_pods_that_are_ready(void **state)
+{
+    struct habits *h = *state;
+    habits_must(h,
+                "rctl create deployment lead --image=nginx:1 --replicas=2 && rctl expose deploy/lead --port=80 "
+                "--target-port=8080",
+                NULL);
+    habits_until(h, "test $(rctl get ep lead -o jsonpath='{.subsets[*].addresses[*].ip}' | wc -w) = 2");
+    static const struct habit rows[] = {
+        {"rctl describe svc lead", NULL, 0, "Endpoints:                10.\n:8080,10."},
+        {"rctl get endpointslices -l kubernetes.io/service-name=lead | tr -s ' '", NULL, 0, " IPv4 8080 10."},
+        {"rctl get endpointslices -l kubernetes.io/service-name=lead -o "
+         "jsonpath='{.items[0].endpoints[*].conditions.ready} {.items[0].endpoints[0].nodeName}'",
+         NULL, 0, "=true true hollow-0"},
+    };
+    habits_run(h, rows, ARRAY_SIZE(rows));
+    habits_must(h, "rctl scale deploy/lead --replicas=0", NULL);
+    habits_until(h, "test $(rctl get ep lead -o jsonpath='{.subsets[*].addresses[*].ip}' | wc -w) = 0");
+}
+
 #define TEST(name) cmocka_unit_test(name)
 int main(void)
 {
@@ -140,6 +160,7 @@ int main(void)
         TEST(what_runs_is_exposed),
         TEST(addresses_and_ports_are_given_once),
         TEST(a_service_is_described),
+        TEST(a_service_leads_to_the_pods_that_are_ready),
     };
     return cmocka_run_group_tests(tests, set_up, habits_tear_down);
 }
