@@ -104,14 +104,21 @@ static bool same_ports(struct mp there, const struct value *wanted)
 
 static bool same_endpoint(struct mp there, const struct place *p)
 {
-    struct mp conditions = mp_get(there, "conditions");
-    struct mp_iter address = mp_iter(mp_get(there, "addresses"));
+    struct mp conditions = {0}, addresses = {0};
+    struct str hostname = STR_NONE, node = STR_NONE, zone = STR_NONE;
+    for (struct mp_iter it = mp_iter(there); mp_next(&it);) {
+        addresses = str_is(it.key, "addresses") ? it.value : addresses;
+        conditions = str_is(it.key, "conditions") ? it.value : conditions;
+        hostname = str_is(it.key, "hostname") ? mp_str(it.value) : hostname;
+        node = str_is(it.key, "nodeName") ? mp_str(it.value) : node;
+        zone = str_is(it.key, "zone") ? mp_str(it.value) : zone;
+    }
+    struct mp_iter address = mp_iter(addresses);
     return mp_next(&address) && str_eq(mp_str(address.value), p->ip) &&
            mp_bool(mp_get(conditions, "ready"), true) == p->ready &&
            mp_bool(mp_get(conditions, "serving"), true) == p->serving &&
-           mp_bool(mp_get(conditions, "terminating"), false) == p->terminating &&
-           str_eq(mp_str(mp_get(there, "hostname")), p->hostname) &&
-           str_eq(mp_str(mp_get(there, "nodeName")), p->node) && str_eq(mp_str(mp_get(there, "zone")), p->zone);
+           mp_bool(mp_get(conditions, "terminating"), false) == p->terminating && str_eq(hostname, p->hostname) &&
+           str_eq(node, p->node) && str_eq(zone, p->zone);
 }
 
 static unsigned group_find(const struct slices *l, struct mp ports)

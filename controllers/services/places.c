@@ -153,6 +153,33 @@ static bool has_place(const struct object *pod)
     return !pod_finished(pod) && !str_empty(mp_str(mp_path(object_mp(pod), "status.podIP")));
 }
 
+/* The same, and what a place says of itself: each part of the body is walked over once. */
+static bool place_read(struct place *p, struct str service)
+{
+    struct mp spec = {0}, status = {0};
+    struct str subdomain = STR_NONE, hostname = STR_NONE;
+    for (struct mp_iter it = mp_iter(object_mp(p->pod)); mp_next(&it);) {
+        spec = str_is(it.key, "spec") ? it.value : spec;
+        status = str_is(it.key, "status") ? it.value : status;
+    }
+    struct str phase = mp_str(mp_get(status, "phase"));
+    p->ip = mp_str(mp_get(status, "podIP"));
+    if (str_empty(p->ip) || str_is(phase, "Succeeded") || str_is(phase, "Failed")) {
+        return false;
+    }
+    for (struct mp_iter it = mp_iter(spec); mp_next(&it);) {
+        if (str_is(it.key, "nodeName")) {
+            p->node = mp_str(it.value);
+        } else if (str_is(it.key, "hostname")) {
+            hostname = mp_str(it.value);
+        } else if (str_is(it.key, "subdomain")) {
+            subdomain = mp_str(it.value);
+        }
+    }
+    p->hostname = str_eq(subdomain, service) ? hostname : STR_NONE;
+    return true;
+}
+
 void places_find(struct arena *a, const struct view *v, const struct object *service, struct places *out)
 {
     struct mp selector = selector_of(service), spec = mp_get(object_mp(service), "spec");
@@ -170,21 +197,15 @@ void places_find(struct arena *a, const struct view *v, const struct object *ser
     view_iter_index(&it, v, VIEW_BY_LABEL, buf_str(&key), kind_of(KIND_POD), service->ns);
     VIEW_FOR(pod, &it)
     {
-        if (!selects(selector, pod) || !has_place(pod)) {
+        struct place p = {.pod = pod};
+        if (!selects(selector, pod) || !place_read(&p, service->name)) {
             continue;
         }
-        struct mp m = object_mp(pod), pod_spec = mp_get(m, "spec");
-        struct place p = {.pod = pod,
-                          .ip = mp_str(mp_path(m, "status.podIP")),
-                          .node = pod_node(pod),
-                          .serving = pod_ready(pod, NULL),
-                          .terminating = pod->deleting,
-                          .group = group_of(&g, service, pod)};
+        p.serving = pod_ready(pod, NULL);
+        p.terminating = pod->deleting;
         p.ready = publishes || (p.serving && !p.terminating);
+        p.group = group_of(&g, service, pod);
         p.zone = zone_of(v, p.node);
-        if (str_eq(mp_str(mp_get(pod_spec, "subdomain")), service->name)) {
-            p.hostname = mp_str(mp_get(pod_spec, "hostname"));
-        }
         out->groups[p.group].count++;
         place_add(a, out, &p);
     }
