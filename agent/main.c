@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "agent/agent.h"
+#include "agent/clean.h"
 #include "agent/config.h"
 #include "agent/pod/userids.h"
 #include "agent/util/fsutil.h"
@@ -57,6 +58,10 @@ static const char usage_text[] =
     "      --runtime crun|hollow  hollow: no processes, for scale tests (default: crun)\n"
     "      --hollow-nodes N       N hollow nodes in one process (join with the same number first)\n"
     "      --log-level LEVEL      debug, info, warn, error (default: info)\n"
+    "\n"
+    "  reeve-agent clean\n"
+    "      Take away what a former agent left in the kernel: nftables tables and routes. For a node that is none any "
+    "more.\n"
     "\n"
     "  reeve-agent --version\n";
 
@@ -410,6 +415,13 @@ int main(int argc, char **argv)
     if (strcmp(command, "--help") == 0 || strcmp(command, "help") == 0) {
         fputs(usage_text, stdout);
         return 0;
+    }
+    if (strcmp(command, "clean") == 0) {
+        struct error err = {0};
+        if (clean_node(&err) != 0) {
+            fprintf(stderr, "reeve-agent: %s\n", err.message);
+        }
+        return err.code == 0 ? 0 : 1;
     }
     if (strcmp(command, "join") != 0 && strcmp(command, "run") != 0) {
         fputs(usage_text, stderr);

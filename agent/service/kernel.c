@@ -337,6 +337,15 @@ int service_kernel_remove(struct service_kernel *k, struct error *err)
     return replace(k, NULL, "it cannot be removed", err);
 }
 
+int service_kernel_drop(struct service_kernel *k, const char *table, struct error *err)
+{
+    nft_begin(&k->batch, SKELETON_TABLE);
+    nft_delete_table(&k->batch, table);
+    nft_end(&k->batch);
+    int rc = send_all(k, &k->batch);
+    return rc == 0 || rc == -ENOENT ? 0 : error_set_errno(err, -rc, "cannot delete the table %s", table);
+}
+
 int service_kernel_set_ranges(struct service_kernel *k, const struct skeleton_ranges *r, struct error *err)
 {
     nft_begin(&k->batch, SKELETON_TABLE);

@@ -30,6 +30,9 @@ int service_kernel_read(struct service_element **list, size_t *count, struct err
 /* All tables of ours go, of every version. */
 int service_kernel_remove(struct service_kernel *k, struct error *err);
 
+/* Another table of IPv4 goes, if it is there. */
+int service_kernel_drop(struct service_kernel *k, const char *table, struct error *err);
+
 /* ---- Who else changes it ---- */
 
 /* Readable when somebody has changed nf_tables. */

@@ -1,6 +1,8 @@
 /* Services with real connections: who answers, who is refused, and whom the answerer sees. */
 #include "tests/unit/agent_service_world.h"
 
+#include "agent/clean.h"
+
 #define VIP     "10.96.0.7"
 #define ALL     "10.244.1.1 ready here,10.244.1.2 ready here,10.244.2.1 ready"
 #define ASKINGS 300u
@@ -359,6 +361,23 @@ static void the_number_of_chains_and_sets_does_not_grow(void **state)
     assert_int_equal(objects(), before);
 }
 
+static void nothing_is_left_of_an_agent_that_is_cleaned_away(void **state)
+{
+    struct world *w = *state;
+    NEED_WORLD(w);
+    struct error err = {0};
+    put_port(w, (struct service_port){0}, ALL);
+    stop_services(w, false);
+    run("nft add table ip reeve-pods && nft add table ip others && ip route add 10.244.9.0/24 via 192.168.7.2 proto "
+        "82");
+    run("nft list tables | grep -q reeve-services");
+    assert_int_equal(clean_node(&err), 0);
+    run("! nft list tables | grep reeve && ! ip route | grep 10.244.9.0");
+    run("nft list tables | grep -q others && nft delete table ip others"); /* not ours */
+    assert_int_equal(clean_node(&err), 0);                                 /* again: nothing to do */
+    start_services(w);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, world_setup, world_teardown)
 int main(int argc, char **argv)
 {
@@ -381,6 +400,7 @@ int main(int argc, char **argv)
         T(everybodys_nft_can_list_it),
         T(a_restart_changes_nothing_and_a_connection_outlives_it),
         T(the_number_of_chains_and_sets_does_not_grow),
+        T(nothing_is_left_of_an_agent_that_is_cleaned_away),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
