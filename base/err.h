@@ -109,8 +109,8 @@ int error_set_field(struct error *err, int code, const char *field, const char *
     __attribute__((format(printf, 4, 5)));
 /* As error_set with ": strerror(errno_value)" appended; the code comes from err_from_errno. */
 int error_set_errno(struct error *err, int errno_value, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-/* One more cause. Its words must stand in the message (the field may be empty); otherwise it is counted and not kept, as
- * those are that are more than ERROR_CAUSES_MAX. err may be NULL. */
+/* One more cause. Its words must stand in the message (the field may be empty); otherwise it is counted and not kept,
+ * as those are that are more than ERROR_CAUSES_MAX. err may be NULL. */
 void error_add_cause(struct error *err, enum error_cause reason, struct str field, struct str text);
 /* A cause that is kept. False: there is no i-th. Borrowed from err. An error with a field and no causes has one: itself
  * (reason by its code). */

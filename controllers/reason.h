@@ -1,5 +1,5 @@
-/* Why a reconcile did what it did: a reason of one list and few operands. The text is made where it is shown (the log of
- * traces today), and nowhere else: who reads decisions as data (plan, explain) compares the reason. */
+/* Why a reconcile did what it did: a reason of one list and few operands. The text is made where it is shown (the log
+ * of traces today), and nowhere else: who reads decisions as data (plan, explain) compares the reason. */
 #ifndef CONTROLLERS_REASON_H
 #define CONTROLLERS_REASON_H
 

@@ -57,8 +57,8 @@ bool api_repeats(const struct api_call *c, const struct txn *t);
 const struct view *api_tip(const struct api_call *c);
 struct admission api_admission(struct api_call *c, const struct api_write *how);
 
-/* The new version `doc` of `old` becomes the transaction's update. before: old as a document, which is changed; NULL: it
- * is made here. */
+/* The new version `doc` of `old` becomes the transaction's update. before: old as a document, which is changed; NULL:
+ * it is made here. Both documents are borrowed until the transaction is evaluated. */
 int update_to(const struct admission *ad, struct txn *t, struct value *doc, const struct object *old,
               struct value *before, enum txn_part part, uint64_t if_revision, struct error *err);
 

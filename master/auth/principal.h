@@ -39,8 +39,8 @@ int principal_add_group(struct principal *p, struct str group, struct error *err
 bool principal_next_group(const struct principal *p, struct str *group);
 
 /* The map `identity` of a forwarded request. Masters of releases before this one wrote role, name, serial, ca and
- * issuedMs (those before them no more than role and name) and pass over the rest: they are read as if they had added the
- * groups of a certificate. ERR_PROTOCOL: malformed. */
+ * issuedMs (those before them no more than role and name) and pass over the rest: they are read as if they had added
+ * the groups of a certificate. ERR_PROTOCOL: malformed. */
 void principal_write(struct buf *b, const struct principal *p);
 int principal_read(struct mp m, uint64_t forwarded_by, struct principal *p, struct error *err);
 
