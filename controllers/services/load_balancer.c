@@ -153,27 +153,27 @@ static int balancer_reconcile(const struct reconcile_in *in, struct reconcile_ou
     return rv;
 }
 
-static void map_service(const struct view *tip, const struct object *old, const struct object *new,
+static void map_service(const struct view *tip, const struct object *old, const struct object *now,
                         controller_emit *emit, void *data)
 {
     (void)tip;
-    bool before = old != NULL && is_balanced(old), after = new != NULL &&is_balanced(new);
+    bool before = old != NULL && is_balanced(old), after = now != NULL && is_balanced(now);
     if (!before && !after) {
         return;
     }
     /* Its own status, and what else does not matter here, is no news. */
-    if (before && after && old->deleting == new->deleting &&str_eq(address_of(old), address_of(new)) &&
-        mp_equal(mp_get(object_mp(old), "spec"), mp_get(object_mp(new), "spec"))) {
+    if (before && after && old->deleting == now->deleting && str_eq(address_of(old), address_of(now)) &&
+        mp_equal(mp_get(object_mp(old), "spec"), mp_get(object_mp(now), "spec"))) {
         return;
     }
     emit(data, kind_of(KIND_SERVICE), STR_NONE, STR_NONE);
 }
 
-static void map_config(const struct view *tip, const struct object *old, const struct object *new,
+static void map_config(const struct view *tip, const struct object *old, const struct object *now,
                        controller_emit *emit, void *data)
 {
     (void)tip;
-    if (old == NULL || new == NULL || old->generation != new->generation) {
+    if (old == NULL || now == NULL || old->generation != now->generation) {
         emit(data, kind_of(KIND_SERVICE), STR_NONE, STR_NONE);
     }
 }

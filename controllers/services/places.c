@@ -256,31 +256,31 @@ static bool same_place(const struct object *a, const struct object *b)
     return true;
 }
 
-void map_pod_services(const struct view *tip, const struct object *old, const struct object *new, controller_emit *emit,
+void map_pod_services(const struct view *tip, const struct object *old, const struct object *now, controller_emit *emit,
                       void *data)
 {
-    bool was = old != NULL && has_place(old), is = new != NULL &&has_place(new);
-    if ((!was && !is) || (was && is && same_place(old, new))) {
+    bool was = old != NULL && has_place(old), is = now != NULL && has_place(now);
+    if ((!was && !is) || (was && is && same_place(old, now))) {
         return;
     }
     if (was) {
         emit_selecting(tip, old, emit, data);
     }
-    if (is && (!was || !mp_equal(object_labels(old), object_labels(new)))) {
-        emit_selecting(tip, new, emit, data);
+    if (is && (!was || !mp_equal(object_labels(old), object_labels(now)))) {
+        emit_selecting(tip, now, emit, data);
     }
 }
 
-void map_node_services(const struct view *tip, const struct object *old, const struct object *new,
+void map_node_services(const struct view *tip, const struct object *old, const struct object *now,
                        controller_emit *emit, void *data)
 {
     struct str was = old == NULL ? STR_NONE : mp_str(mp_get(object_labels(old), LABEL_ZONE)),
-               is = new == NULL ? STR_NONE : mp_str(mp_get(object_labels(new), LABEL_ZONE));
+               is = now == NULL ? STR_NONE : mp_str(mp_get(object_labels(now), LABEL_ZONE));
     if (str_eq(was, is)) {
         return;
     }
     struct view_iter it;
-    view_iter_node_pods(&it, tip, (new != NULL ? new : old)->name);
+    view_iter_node_pods(&it, tip, (now != NULL ? now : old)->name);
     VIEW_FOR(pod, &it)
     {
         if (has_place(pod)) {

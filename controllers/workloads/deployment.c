@@ -78,21 +78,21 @@ static int deployment_reconcile(const struct reconcile_in *in, struct reconcile_
     return rv;
 }
 
-static void map_replicaset(const struct view *tip, const struct object *old, const struct object *new,
+static void map_replicaset(const struct view *tip, const struct object *old, const struct object *now,
                            controller_emit *emit, void *data)
 {
-    map_controller(tip, old, new, emit, data);
-    if (new != NULL && str_empty(new->owner_uid) && !new->deleting &&
-        (old == NULL || !str_empty(old->owner_uid) || !mp_equal(object_labels(old), object_labels(new)))) {
-        emit(data, new->kind, new->ns, new->name);
+    map_controller(tip, old, now, emit, data);
+    if (now != NULL && str_empty(now->owner_uid) && !now->deleting &&
+        (old == NULL || !str_empty(old->owner_uid) || !mp_equal(object_labels(old), object_labels(now)))) {
+        emit(data, now->kind, now->ns, now->name);
     }
 }
 
 /* Recreate waits until the last old pod is gone; RollingUpdate hears of all else through the ReplicaSets' statuses. */
-static void map_pod(const struct view *tip, const struct object *old, const struct object *new, controller_emit *emit,
+static void map_pod(const struct view *tip, const struct object *old, const struct object *now, controller_emit *emit,
                     void *data)
 {
-    if (old == NULL || (new != NULL &&pod_finished(old) == pod_finished(new))) {
+    if (old == NULL || (now != NULL && pod_finished(old) == pod_finished(now))) {
         return;
     }
     const struct object *rs = owner_get(tip, old->ns, owner_controller(old));

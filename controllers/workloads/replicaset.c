@@ -354,13 +354,13 @@ static int replicaset_reconcile(const struct reconcile_in *in, struct reconcile_
 }
 
 /* A pod tells its owner; a pod that lost its owner, or never had one, looks for one itself. */
-static void map_pod(const struct view *tip, const struct object *old, const struct object *new, controller_emit *emit,
+static void map_pod(const struct view *tip, const struct object *old, const struct object *now, controller_emit *emit,
                     void *data)
 {
-    map_controller(tip, old, new, emit, data);
-    if (new != NULL && str_empty(new->owner_uid) && !new->deleting &&mp_count(object_labels(new)) > 0 &&
-        (old == NULL || !str_empty(old->owner_uid) || !mp_equal(object_labels(old), object_labels(new)))) {
-        emit(data, new->kind, new->ns, new->name);
+    map_controller(tip, old, now, emit, data);
+    if (now != NULL && str_empty(now->owner_uid) && !now->deleting && mp_count(object_labels(now)) > 0 &&
+        (old == NULL || !str_empty(old->owner_uid) || !mp_equal(object_labels(old), object_labels(now)))) {
+        emit(data, now->kind, now->ns, now->name);
     }
 }
 
