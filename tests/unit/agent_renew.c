@@ -138,7 +138,14 @@ static void start(struct fixture *f, int64_t valid_s)
         .log = &f->logger,
         .name = "n1",
         .masters = masters,
-        .events = {write_node, on_ready, on_lost, on_list, on_object, on_list, on_routes, NULL, on_request},
+        .events = {.write_node = write_node,
+                   .on_ready = on_ready,
+                   .on_lost = on_lost,
+                   .on_list_begin = on_list,
+                   .on_object = on_object,
+                   .on_list_end = on_list,
+                   .on_routes = on_routes,
+                   .on_request = on_request},
         .data = f,
     };
     f->session = session_new(&c);
