@@ -157,6 +157,10 @@ static void on_chores(uv_timer_t *timer)
 static void on_leading(void *data, bool leading, uint64_t term)
 {
     struct master *m = data;
+    if (leading && !reseal_may_lead(m)) {
+        master_stop(m, 1);
+        return;
+    }
     reseal_advance(m);
     level_on_committed(m);
     core_on_leading(m->core, leading, term);

@@ -220,7 +220,6 @@ static void complain(struct master *m, const struct error *err)
 static void fetched(const struct rpc_result *result, void *data)
 {
     struct master *m = data;
-    struct pki_ring keys = m->seal_keys;
     struct error err = {0};
     struct str key = STR_NONE;
     char id[PKI_RING_ID_SIZE] = "";
@@ -233,6 +232,7 @@ static void fetched(const struct rpc_result *result, void *data)
     if (strcmp(id, wanted(m->reseal)) != 0 || !lacks(m, id)) {
         return;
     }
+    struct pki_ring keys = m->seal_keys;
     if (pki_ring_add(&keys, (const uint8_t *)key.p) != 0) {
         error_set(&err, ERR_LIMIT, "there is no room for the new one in seal.key beside %u others", keys.count);
     } else if (failpoint(FAILPOINT_reseal_before_store)) {
@@ -378,6 +378,19 @@ bool reseal_on_fork(struct master *m)
     }
     see_record(m);
     return !lacks(m, m->reseal->record.seals);
+}
+
+bool reseal_may_lead(struct master *m)
+{
+    see_record(m);
+    if (!lacks(m, m->reseal->record.seals)) {
+        return true;
+    }
+    log_error(
+        &m->log, "reseal",
+        "this master was elected, but was away while the key that seals Secrets was replaced, and has not got the "
+        "new one yet: what it sealed nobody could open. It ends, so that another one leads; start it again");
+    return false;
 }
 
 void reseal_tick(struct master *m)

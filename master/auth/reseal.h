@@ -45,6 +45,8 @@ void reseal_free(struct reseal *r);
 /* The committed state has moved, or this master begins to lead: takes the record in and does what it says. Before
  * anything is evaluated. */
 void reseal_advance(struct master *m);
+/* False: a leader seals with the key that the record tells, and we have not got it. The caller ends this master. */
+bool reseal_may_lead(struct master *m);
 /* For replica_events: a snapshot is sealed with the key that the state in it tells. False: we have not got it. */
 bool reseal_on_fork(struct master *m);
 /* Chores: what could not be done; the leader's steps. */

@@ -292,6 +292,33 @@ static void a_master_that_missed_it_all_gets_the_key_or_comes_back_as_another(vo
     check_all(k, &former, 3);
 }
 
+/* It has all of the log, in which nothing was sealed since, and the others give it the lead. */
+static void a_master_without_the_new_key_does_not_lead(void **state)
+{
+    struct kit *k = three(state);
+    stop_all(k, SIGTERM);
+    kit_start_armed(k, 0, "reseal_before_step=error@2+"); /* the new key seals, and it goes no further */
+    kit_start_armed(k, 1, "reseal_before_step=error@2+");
+    RCTL(k, 0, "is being replaced", "cert", "rotate-seal", "--no-wait");
+    wait_for_status(k, "master 3 at");
+    RCTL(k, 0, "is being replaced", "cert", "rotate-seal", "--finish", "--no-wait");
+    wait_for_status(k, "phase \"use\"");
+    kit_start_armed(k, 2, "reseal_before_store=error@1+");
+    kit_wait_voters(k, kit_leader(k), 3);
+    wait_for_status(k, "master 3 does not seal with the new key yet");
+    struct client *c = client_admin(k, kit_leader(k));
+    call(c, "master.transfer", "{id: 3}"); /* whatever is answered */
+    client_close(c);
+    assert_int_equal(kit_wait_end(k, 2), 1);
+    char *log = kit_log(k, 2);
+    assert_non_null(strstr(log, "has not got the new one yet"));
+    free(log);
+    write_one(&writer);
+    kit_start(k, 2);
+    wait_for_service(k, 2);
+    read_back(&writer);
+}
+
 static void whoever_joins_meanwhile_has_all_keys(void **state)
 {
     static const char *const phases[] = {"spread", "clean"};
@@ -462,6 +489,7 @@ int main(void)
         cmocka_unit_test_teardown(all_masters_are_killed_in_each_phase, tear_down),
         cmocka_unit_test_teardown(a_master_that_is_down_is_waited_for_and_catches_up, tear_down),
         cmocka_unit_test_teardown(a_master_that_missed_it_all_gets_the_key_or_comes_back_as_another, tear_down),
+        cmocka_unit_test_teardown(a_master_without_the_new_key_does_not_lead, tear_down),
         cmocka_unit_test_teardown(whoever_joins_meanwhile_has_all_keys, tear_down),
         cmocka_unit_test_teardown(a_key_that_is_lost_with_its_maker_is_made_anew, tear_down),
         cmocka_unit_test_teardown(a_recovered_master_goes_on_with_it, tear_down),
