@@ -124,7 +124,7 @@ static const char *expired_advice(const X509 *cert)
     pki_x509_identity(cert, &who);
     switch (who.role) {
     case PKI_ROLE_MASTER:
-        return "start that master anew, it renews it at once";
+        return "a majority of the masters must run, then the one that leads signs a new one at once";
     case PKI_ROLE_NODE:
         return "join the node anew with a token (rctl token create, reeve-agent join)";
     case PKI_ROLE_ADMIN:
