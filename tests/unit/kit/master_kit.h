@@ -38,8 +38,9 @@ struct kit {
     char dir[128];
     struct kit_master {
         char dir[160], log[200], addr[64];
-        pid_t pid;  /* 0: not running */
-        bool newer; /* runs tests/reeve-master-next */
+        pid_t pid;   /* 0: not running */
+        off_t begun; /* of its log: what it wrote since its last start begins here */
+        bool newer;  /* runs tests/reeve-master-next */
     } masters[KIT_MASTERS_MAX];
     unsigned masters_count;
     uv_loop_t loop;
