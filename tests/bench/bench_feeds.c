@@ -13,7 +13,7 @@
 #define WAIT_MS        1800000
 #define HEARTBEAT_MS   10000
 #define SETTLE_S       11   /* a reading of the longest turn covers ten seconds */
-#define PODS_MAX       100u /* of one node, were they spread badly */
+#define PODS_MAX       256u /* of one node, were they spread badly, and some made anew */
 #define CREATE_AT_ONCE 100u
 
 struct fake_pod {
@@ -27,7 +27,8 @@ struct fake {
     unsigned count, next, told; /* pods; the next to report; how many have been reported once */
     bool ready, busy;
     bool changes; /* the master tells what has changed of routes */
-    bool quiet;   /* as the agent, it does not want to hear what it said itself */
+    bool registered;
+    bool quiet; /* as the agent, it does not want to hear what it said itself */
     struct fake_pod pods[PODS_MAX];
 };
 struct feeds {
@@ -42,7 +43,8 @@ struct feeds {
     void (*send)(struct feeds *f); /* what is done in a closed loop */
     uint64_t serial;
     uv_timer_t beat;
-    unsigned beat_at;
+    unsigned beat_at; /* node whose turn it is to send a heartbeat, */
+    uint64_t beat_us; /* and when one did last */
 };
 
 static void die(const char *what, const char *why)
@@ -164,8 +166,14 @@ static void open_streams(struct fake *n)
 static void on_beat(uv_timer_t *t)
 {
     struct feeds *f = t->data;
-    for (unsigned i = 0; i < f->count / 100 + 1; i++) {
+    uint64_t now_us = kit_now_us();
+    uint64_t due = (now_us - f->beat_us) * f->count / (HEARTBEAT_MS * 1000u) + 1; /* timers may come late */
+    f->beat_us = now_us;
+    for (uint64_t i = 0; i < MIN(due, f->count); i++) {
         struct fake *n = &f->nodes[f->beat_at++ % f->count];
+        if (!n->registered) {
+            continue;
+        }
         CLEANUP_BUF struct buf b = BUF_INIT;
         mp_write_map(&b, 1);
         mp_write_key_str(&b, "name", str_of(n->name));
@@ -392,6 +400,7 @@ static void on_registered(const struct rpc_result *r, void *data)
 {
     struct fake *n = data;
     must(r, "node.register");
+    n->registered = true;
     n->changes = mp_bool(mp_get(r->result, "routeChanges"), false);
     n->quiet = mp_bool(mp_get(r->result, "ownStatus"), false);
     n->feeds->ready++;
@@ -482,12 +491,14 @@ static void set_up(struct feeds *f)
     uint64_t start = kit_now_us();
     uv_timer_init(&f->kit->loop, &f->beat);
     f->beat.data = f;
+    f->beat_us = start;
+    uv_timer_start(&f->beat, on_beat, HEARTBEAT_MS / 100,
+                   HEARTBEAT_MS / 100); /* joining may take longer than the grace */
     f->done = false;
     join_next(f);
     kit_run(f->kit, &f->done, WAIT_MS);
     f->next = 0;
     fprintf(stderr, "# %u nodes registered after %.1f s\n", f->count, (double)(kit_now_us() - start) / 1e6);
-    uv_timer_start(&f->beat, on_beat, HEARTBEAT_MS / 100, HEARTBEAT_MS / 100);
     for (unsigned i = 0; i < f->count; i++) {
         open_streams(&f->nodes[i]);
     }

@@ -86,11 +86,12 @@ start_master() { # index
     disown "$!"
 }
 
-# init_master: the first of a cluster, not started. The CA's key, which no master has on its disk once it has run, is kept in $work/ca.
+# init_master [OPTION...]: the first of a cluster, not started; with options of init. The CA's key, which no master has on its disk once it has run,
+# is kept in $work/ca.
 init_master() {
     mapfile -t ports < <(free_ports 3)
     [ ${#ports[@]} = 3 ] || exit 1
-    "$BUILD/reeve-master" init --dir "$work/m0" --listen "127.0.0.1:${ports[0]}" >"$work/m0.log" 2>&1 || die "init: $(cat "$work/m0.log")"
+    "$BUILD/reeve-master" init --dir "$work/m0" --listen "127.0.0.1:${ports[0]}" "$@" >"$work/m0.log" 2>&1 || die "init: $(cat "$work/m0.log")"
     mkdir -p -m 700 "$work/ca"
     cp "$work/m0/ca.crt" "$work/m0/ca.key" "$work/ca/"
 }
