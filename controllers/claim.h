@@ -2,9 +2,9 @@
  *
  * What a controller owns and its selector chooses is its own; what it owns and no longer chooses is released; an orphan
  * that it chooses is adopted. Nobody takes what another owns, and nothing that is being deleted changes hands.
- * An owner looks for orphans (with the index of labels, or through its whole namespace) only when its spec is new to it (status.observedGeneration lags); later orphans
- * come as keys of their own kind (claim_orphan). So the usual reconcile costs what it owns.
- * Source: Kubernetes' ControllerRefManager. Pure. */
+ * An owner looks for orphans (with the index of labels, or through its whole namespace) only when its spec is new to
+ * it (status.observedGeneration lags); later orphans come as keys of their own kind (claim_orphan). So the usual
+ * reconcile costs what it owns. Source: Kubernetes' ControllerRefManager. Pure. */
 #ifndef CONTROLLERS_CLAIM_H
 #define CONTROLLERS_CLAIM_H
 
@@ -30,8 +30,8 @@ int claim_owned(const struct claim *c, struct error *err);
 int claim_orphans(const struct claim *c, struct error *err);
 /* Writes the reference of the owner. */
 int claim_adopt(struct reconcile_out *out, const struct object *o, const struct object *owner, struct error *err);
-/* The key in->key is of an object that may be an orphan: the first owner of the kind whose spec.selector chooses it adopts
- * it. may_adopt as above. */
+/* The key in->key is of an object that may be an orphan: the first owner of the kind whose spec.selector chooses it
+ * adopts it. may_adopt as above. */
 int claim_orphan(const struct reconcile_in *in, struct reconcile_out *out, const struct kind *owner_kind,
                  bool (*may_adopt)(const struct object *o), struct error *err);
 

@@ -1,6 +1,6 @@
 /* Inside of the pod network: CNI and its queue are network.c, who holds what is network/owner.c, the nftables rules
- * network/rules.c, the bound of a pod's connections network/flows.c, the kernel's routing table network/route.c, its memory of connections network/conntrack.c,
- * connections into pods network/connect.c. */
+ * network/rules.c, the bound of a pod's connections network/flows.c, the kernel's routing table network/route.c, its
+ * memory of connections network/conntrack.c, connections into pods network/connect.c. */
 #ifndef AGENT_NETWORK_NETWORK_INT_H
 #define AGENT_NETWORK_NETWORK_INT_H
 
@@ -76,8 +76,8 @@ void network_flows_write(struct buf *out, const char *bridge, int64_t connection
     {                                                                                                                  \
         "nft", "-n", "list", "set", "ip", "reeve-flows", "full", NULL                                                  \
     }
-/* Pure: the next address of what nft says of that set, and its packets that were dropped; *text goes on behind it. False
- * at the end. */
+/* Pure: the next address of what nft says of that set, and its packets that were dropped; *text goes on behind it.
+ * False at the end. */
 bool network_flows_next(struct str *text, char ip[INET_ADDRSTRLEN], uint64_t *packets);
 
 bool network_is_asking(const struct network *n); /* network_check_flows has no answer yet */

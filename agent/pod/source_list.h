@@ -1,4 +1,5 @@
-/* The sources of volumes that a node can lay out: X(NAME) stands for `source_NAME`, which a file of this folder defines. */
+/* The sources of volumes that a node can lay out: X(NAME) stands for `source_NAME`, which a file of this folder
+ * defines. */
 #ifndef AGENT_POD_SOURCE_LIST_H
 #define AGENT_POD_SOURCE_LIST_H
 

@@ -1,7 +1,9 @@
 /* What this agent started and stopped, and why: an append-only file of JSON lines. Fault tests judge by it, not by the
  * masters' opinion.
  *
- *   {"t":"2026-01-02T03:04:05.678Z","event":"start","ns":"default","pod":"web","uid":"...","container":"nginx","attempt":0,"why":"ordered"}
+ *   {"t":"2026-01-02T03:04:05.678Z","event":"start","ns":"default","pod":"web","uid":"...","container":"nginx",
+ *    "attempt":0,"why":"ordered"}
+ *
  * event: start, stop (ordered by us), exit, adopt, gone (everything of the pod is given back). exit lines carry "exit":
  * code. One write(2) per line, so lines are whole after the agent dies; not synced, so a power cut may lose the end.
  * Above JOURNAL_MAX_BYTES the file becomes journal.jsonl.1 (one is kept). A full disk loses lines, never pods. */

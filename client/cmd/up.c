@@ -69,8 +69,8 @@ static const char *format(struct upping *p, const char *fmt, ...)
 
 /* ---- Talking to it ---- */
 
-/* The masters' addresses into DIR/config. What is there stays, above all its certificates: rctl renews them, and the first administrator's of
- * masters/m1 may count no more. */
+/* The masters' addresses into DIR/config. What is there stays, above all its certificates: rctl renews them, and the
+ * first administrator's of masters/m1 may count no more. */
 static int write_config(struct upping *p)
 {
     struct up *u = &p->u;

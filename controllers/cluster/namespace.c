@@ -2,8 +2,8 @@
  * "kubernetes".
  *
  * What is there is told by the view's sums; a step looks at RECONCILE_VISITS_MAX objects at most, and the next one goes
- * on behind them. While it lasts, the condition NamespaceContentRemaining names what is left, so that a stuck deletion explains
- * itself. */
+ * on behind them. While it lasts, the condition NamespaceContentRemaining names what is left, so that a stuck
+ * deletion explains itself. */
 #include <assert.h>
 #include <stdio.h>
 

@@ -1,7 +1,7 @@
 /* Services that have no address although their type needs one, and addresses and node ports that two Services have:
  * what a restored backup, or another program, may have left. The Service that is older keeps what both have; the
- * younger gets something else, and an event says so. Source: Kubernetes' ipallocator and portallocator repair loops, which only
- * report doubles.
+ * younger gets something else, and an event says so. Source: Kubernetes' ipallocator and portallocator repair loops,
+ * which only report doubles.
  *
  * What is taken is what Services claim, so nothing can be taken by nobody. */
 #include <stdio.h>

@@ -1,5 +1,5 @@
-/* What every master does with the CA's key: it keeps its part, follows the committed generation, gets rid of ca.key; and
- * what others ask: signatures. The leader's part: authority_lead.c, authority_deal.c. */
+/* What every master does with the CA's key: it keeps its part, follows the committed generation, gets rid of ca.key;
+ * and what others ask: signatures. The leader's part: authority_lead.c, authority_deal.c. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>

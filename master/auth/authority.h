@@ -1,4 +1,5 @@
-/* The cluster's CA as the masters can use it: who needs a signature, or the CA's key itself, asks here and nowhere else.
+/* The cluster's CA as the masters can use it: who needs a signature, or the CA's key itself, asks here and nowhere
+ * else.
  *
  * No master has the CA's key in clear on its disk. The key (two, while the CA is replaced: rotate.h) is sealed under a
  * key K of 32 random bytes, in Secret kube-system/reeve-ca (sealed.h). K is split among the voters (proto/pki/share.h)
@@ -12,17 +13,18 @@
  *           (base/locked.h) until it leads no more
  *
  * A generation is one K, one split, one box. The leader makes a new one (a deal) when the members are others than those
- * that have parts, when another number of parts is a majority, before a voter is removed, before the CA is replaced, and
- * when there is none:
+ * that have parts, when another number of parts is a majority, before a voter is removed, before the CA is replaced,
+ * and when there is none:
  *
- *   NONE --parts are handed out--> HANDED OUT --a majority of the voters, ourselves and all that answer among them, have
- *   theirs on the disk--> COMMITTED: one transaction replaces the Secret
+ *   NONE --parts are handed out--> HANDED OUT --a majority of the voters, ourselves and all that answer among them,
+ *   have theirs on the disk--> COMMITTED: one transaction replaces the Secret
  *
- * Voters write a part beside the older one, and drop the older one when the committed Secret is of the newer generation.
- * So whenever a leader dies, the Secret and the parts of its generation are there. Who has no part of the generation
- * that counts (it was away, or lost it, or its part is wrong) is given it: the leader can compute it.
+ * Voters write a part beside the older one, and drop the older one when the committed Secret is of the newer
+ * generation. So whenever a leader dies, the Secret and the parts of its generation are there. Who has no part of the
+ * generation that counts (it was away, or lost it, or its part is wrong) is given it: the leader can compute it.
  *
- * A removed voter's part is of a former generation: a removal waits until the others have a new one (authority_may_drop).
+ * A removed voter's part is of a former generation: a removal waits until the others have a new one
+ * (authority_may_drop).
  *
  * Clusters whose masters have the key in clear (ca.key: just made by init, restore or recover, or of an older version)
  * make their first generation when all voters can: a program that does not know the question says ERR_UNSUPPORTED.
@@ -88,8 +90,8 @@ bool authority_may_drop(struct master *m, uint64_t id);
 /* Before a standby becomes voter: it has its part. From inside the node's turn. */
 bool authority_may_vote(struct master *m, uint64_t id);
 
-/* "caKey" and a map: {?generation, ?threshold, atHand, clear, ?error, parts: [{id, has}]}, for cert.status. atHand: here.
- * parts: as the leader knows it. Nothing secret. */
+/* "caKey" and a map: {?generation, ?threshold, atHand, clear, ?error, parts: [{id, has}]}, for cert.status. atHand:
+ * here. parts: as the leader knows it. Nothing secret. */
 void authority_write(struct master *m, struct buf *b);
 bool authority_is_secret(const struct object *o); /* the object itself, which cannot be deleted */
 

@@ -34,8 +34,8 @@ bool authority_is_dealt(const struct authority *a, const uint64_t *ids, unsigned
     return same_members(&a->now, ids, n) && a->now.threshold == voters / 2 + 1;
 }
 
-/* Enough of the voters can keep a part: all for the first generation, since who cannot would go on with ca.key, later as
- * many as are needed. */
+/* Enough of the voters can keep a part: all for the first generation, since who cannot would go on with ca.key,
+ * later as many as are needed. */
 static bool enough_can(struct master *m, const uint64_t *ids, const bool *votes, unsigned n, unsigned voters)
 {
     struct authority *a = m->authority;

@@ -78,11 +78,12 @@ void authority_cas(const struct master *m, const struct keyring *keys, const cha
                    char out[SEALED_KEYS_MAX * 33 + 1]);
 /* Our own part onto the disk. */
 int authority_keep_part(struct master *m, const struct part *part, struct error *err);
-/* ca.key goes, if it may. told: the leader says that the generation is safe without; who has no part needs that word. */
+/* ca.key goes, if it may. told: the leader says that the generation is safe without; who has no part needs that
+ * word. */
 void authority_settle(struct master *m, bool told);
 struct voter *authority_voter(struct authority *a, uint64_t id);
-/* Who is to have parts, in order of their ids: voters, and other members that can keep one. votes (may be NULL): which of
- * them vote. *voters: how many do. */
+/* Who is to have parts, in order of their ids: voters, and other members that can keep one. votes (may be NULL):
+ * which of them vote. *voters: how many do. */
 unsigned authority_targets(struct master *m, uint64_t out[SEALED_MEMBERS_MAX], bool *votes, unsigned *voters);
 void authority_lead(struct master *m);   /* what can be done now */
 void authority_follow(struct master *m); /* the committed generation, into what the leader holds */

@@ -1,10 +1,10 @@
 /* Certificates of others: renewing those of nodes and administrators, and telling who has which.
  *
- * The leader signs, for exactly the identity that the connection's certificate proves; what else stands in the request is
- * not looked at. Any master takes the request, and hands it on. A node that comes with an expired certificate (pki.h:
- * grace) may do this one thing, and only while its Node object is there: a node that was deleted joins anew with a
- * token. The master that it is connected to sees to that. What nodes have is soft state: the leader knows it of those
- * that are connected. */
+ * The leader signs, for exactly the identity that the connection's certificate proves; what else stands in the
+ * request is not looked at. Any master takes the request, and hands it on. A node that comes with an expired
+ * certificate (pki.h: grace) may do this one thing, and only while its Node object is there: a node that was deleted
+ * joins anew with a token. The master that it is connected to sees to that. What nodes have is soft state: the
+ * leader knows it of those that are connected. */
 #include "master/auth/certs.h"
 
 #include <assert.h>

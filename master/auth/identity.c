@@ -1,15 +1,15 @@
 /* Who this master is: the CA, its own key and certificate, the keys that seal Secrets; from files into use.
  *
- * The certificate is renewed when two thirds of its life have passed (pki.h): this master makes a key and a request, and
- * the leader signs (authority.h: ca.sign). Listeners and transport take the new one for handshakes to come; sessions that
- * are open live on under the old one. If the new pair cannot be written (full disk), it is used all the same and written
- * with a later one.
+ * The certificate is renewed when two thirds of its life have passed (pki.h): this master makes a key and a request,
+ * and the leader signs (authority.h: ca.sign). Listeners and transport take the new one for handshakes to come;
+ * sessions that are open live on under the old one. If the new pair cannot be written (full disk), it is used all the
+ * same and written with a later one.
  *
  *   request made --signed here, or by the leader--> pair written, on a worker thread --> in use
  *
  * A master that was off for too long starts with its expired certificate: the others take it for a year (pki.h:
- * PKI_EXPIRED_GRACE_S), as it takes theirs, so that all of them can find a leader, who signs new ones. So does one whose
- * certificate names another id (a recovery without the CA's key). */
+ * PKI_EXPIRED_GRACE_S), as it takes theirs, so that all of them can find a leader, who signs new ones. So does one
+ * whose certificate names another id (a recovery without the CA's key). */
 #include "master/auth/identity.h"
 
 #include <assert.h>
@@ -69,8 +69,8 @@ static int write_files(const struct master_config *c, const char *cert_pem, cons
     return pki_write_pair(path, key_path, cert_pem, key_pem, err);
 }
 
-/* At the start: is the pair of files of use at all? One that is damaged or another CA's is not touched: a person shall see
- * it. Without ca.key it is taken into use as it is, and replaced when somebody signs. */
+/* At the start: is the pair of files of use at all? One that is damaged or another CA's is not touched: a person
+ * shall see it. Without ca.key it is taken into use as it is, and replaced when somebody signs. */
 static int replace_if_useless(struct master *m, struct files *f, bool *useless, struct error *err)
 {
     struct pki_identity who, we;
@@ -323,7 +323,8 @@ static void go_on(struct renewal *r)
         return;
     }
     m->identity.renewing = false;
-    /* Nobody leads, or the CA's key is just being put together: that will pass, and is looked at with the next chore. */
+    /* Nobody leads, or the CA's key is just being put together: that will pass, and is looked at with the next
+     * chore. */
     bool soon = code == ERR_NOT_LEADER || code == ERR_NO_QUORUM || code == ERR_CLOSED;
     if (!m->stopping && !soon && r->generation == m->identity.generation) {
         note_failure(m, &r->error, m->identity.failures);

@@ -3,9 +3,10 @@
  *
  *   GENERATION DEAL X PART CHECK
  *
- * GENERATION is a number, DEAL the name of the split that the part is of (two leaders may have tried the same number), X
- * and PART are proto/pki/share.h's, in hexadecimal. CHECK is of the line before it: a line that the disk has damaged is
- * passed over, and counts as lost. The file is replaced as a whole and is on the disk when parts_save has returned. */
+ * GENERATION is a number, DEAL the name of the split that the part is of (two leaders may have tried the same
+ * number), X and PART are proto/pki/share.h's, in hexadecimal. CHECK is of the line before it: a line that the disk
+ * has damaged is passed over, and counts as lost. The file is replaced as a whole and is on the disk when parts_save
+ * has returned. */
 #ifndef MASTER_AUTH_PARTS_H
 #define MASTER_AUTH_PARTS_H
 

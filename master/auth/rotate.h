@@ -42,8 +42,8 @@ void rotate_advance(struct master *m);
 void rotate_tick(struct master *m);
 bool rotate_is_record(const struct object *o); /* the object itself, which cannot be deleted */
 
-/* While a CA is being replaced: the CA (borrowed) that signs for this role, if it is the new one already. False: nothing
- * is set. */
+/* While a CA is being replaced: the CA (borrowed) that signs for this role, if it is the new one already. False:
+ * nothing is set. */
 bool rotate_signer(const struct master *m, enum pki_role role, const char **ca_pem);
 /* Masters' certificates are not renewed now: they would be of the new CA, which not everybody trusts yet. */
 bool rotate_delays_own(const struct master *m);

@@ -1,4 +1,5 @@
-/* The CA's key as the cluster's state has it: sealed, in Secret kube-system/reeve-ca. One version of it is a generation.
+/* The CA's key as the cluster's state has it: sealed, in Secret kube-system/reeve-ca. One version of it is a
+ * generation.
  *
  *   generation   a number that grows
  *   deal         16 hexadecimal digits: the split of the sealing key K, whose parts the voters have (parts.h)

@@ -78,8 +78,8 @@ int setup_init(struct master_config *c, struct error *err)
 #define JOINING_KEY "joining.key"
 #define JOINING_CSR "joining.csr"
 
-/* Key and request of an earlier attempt, or new ones, which are on the disk before anybody hears of them: a token counts
- * for the key, so who lost the answer shows the same one again. */
+/* Key and request of an earlier attempt, or new ones, which are on the disk before anybody hears of them: a token
+ * counts for the key, so who lost the answer shows the same one again. */
 static int joining_key(const struct master_config *c, char **csr, char **key, struct error *err)
 {
     char key_path[600], csr_path[600];

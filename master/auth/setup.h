@@ -16,9 +16,9 @@
  * lines to stdout. ERR_EXISTS if the directory holds a master already. */
 int setup_init(struct master_config *c, struct error *err);
 /* Writes admin.config anew, with a fresh certificate, into the directory of a master: for an administrator whose
- * certificate has expired, or is lost. The master must run, and a majority of the masters: the leader signs, and is asked
- * over this master's own certificate (setup_admin.c). Before its first start the CA's key is in the directory, and nobody
- * is asked. */
+ * certificate has expired, or is lost. The master must run, and a majority of the masters: the leader signs, and is
+ * asked over this master's own certificate (setup_admin.c). Before its first start the CA's key is in the directory,
+ * and nobody is asked. */
 int setup_admin(const struct master_config *c, struct error *err);
 /* Names and addresses for a master's certificate: those of listen, advertise and agent_address, and localhost. */
 #define SETUP_SANS_MAX 1024

@@ -155,8 +155,8 @@ static void raised(const struct txn_result *result, const struct error *error, v
     }
 }
 
-/* The level for people to see: ClusterConfiguration's status. What counts is the record. Returns 1 if there was something
- * to write, 0 if not. */
+/* The level for people to see: ClusterConfiguration's status. What counts is the record. Returns 1 if there was
+ * something to write, 0 if not. */
 static int show(struct master *m, struct arena *a, struct txn *t, unsigned level, struct error *err)
 {
     const struct kind *k = kind_by_id(KIND_CLUSTERCONFIGURATION);

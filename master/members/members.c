@@ -133,7 +133,8 @@ static void create_cluster_config(struct master *m, struct arena *a, struct txn 
     }
 }
 
-/* A new cluster has one voter, this program: it begins with all that it can, and its first objects may be of any kind. */
+/* A new cluster has one voter, this program: it begins with all that it can, and its first objects may be of any
+ * kind. */
 static void begin_level(struct master *m, struct value *record, struct arena *a)
 {
     struct replica_member members[2];

@@ -15,8 +15,8 @@ struct candidate {
 };
 
 /* dir: a master's data directory or a copy of one, or a raft directory alone (a quarantined one). seal_keys
- * NULL: those of its own seal.key. 0 also if it is damaged: see log.report. Errors: it is not there, or cannot be read at
- * all. */
+ * NULL: those of its own seal.key. 0 also if it is damaged: see log.report. Errors: it is not there, or cannot be
+ * read at all. */
 int candidate_read(const char *dir, const struct pki_ring *seal_keys, struct candidate *out, struct error *err);
 void candidate_close(struct candidate *c);
 /* Several lines for people, each behind two spaces. */

@@ -4,10 +4,10 @@
  * What a minority has may lack acknowledged writes: those that only the lost ones had. So the candidates (this master's
  * directory, and copies of others') are compared as Raft compares logs, and what this one lacks is shown; a shorter log
  * is taken only with --force. Then the state becomes a cluster of this master alone, under a new id, with a new log;
- * the CA and all certificates of agents and clients go on, and the other masters join anew. The CA's key is put together
- * from the parts in these directories (auth/authority.h); if they are too few the cluster goes on without it: the master
- * shows its former certificate, and nobody is certified until the cluster has another CA (`rctl cert rotate-ca`). Entries are taken whether
- * committed or not, since nobody is left who knows.
+ * the CA and all certificates of agents and clients go on, and the other masters join anew. The CA's key is put
+ * together from the parts in these directories (auth/authority.h); if they are too few the cluster goes on without it:
+ * the master shows its former certificate, and nobody is certified until the cluster has another CA (`rctl cert
+ * rotate-ca`). Entries are taken whether committed or not, since nobody is left who knows.
  *
  * Order of steps, each durable: the new log is written to recovered/; master.yaml gets the new id and `recovered` (from
  * here on it is decided, before it nothing has changed); raft/ is moved to quarantine-TIME/; recovered/ becomes raft/;

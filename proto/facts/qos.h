@@ -16,8 +16,8 @@ enum qos_class {
 const char *qos_name(enum qos_class q);               /* "BestEffort", as status.qosClass has it */
 bool qos_parse(struct str name, enum qos_class *out); /* false: none of them */
 
-/* Adds up containers, main and init ones: qos_count twice for each, for cpu and for memory; begins as zero. An amount of
- * zero is as good as none. equal: limit and request are the same amount. */
+/* Adds up containers, main and init ones: qos_count twice for each, for cpu and for memory; begins as zero. An
+ * amount of zero is as good as none. equal: limit and request are the same amount. */
 struct qos_sum {
     bool any, unequal;
 };

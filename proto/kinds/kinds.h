@@ -110,8 +110,8 @@ void pod_doubt(const struct value *obj, struct arena *a, struct kind_warnings *o
 void workload_doubt(const struct value *obj, struct arena *a, struct kind_warnings *out);
 void secret_doubt(const struct value *obj, struct arena *a, struct kind_warnings *out);
 
-/* A place that names another object, for tables of references (pod_refs.c, volumes.h). A kind that does not exist here yet
- * is no reference until it does; its row stands here already. */
+/* A place that names another object, for tables of references (pod_refs.c, volumes.h). A kind that does not exist
+ * here yet is no reference until it does; its row stands here already. */
 struct ref_row {
     /* The member that the reference stands in; NULL = the map itself. */
     const char *at;

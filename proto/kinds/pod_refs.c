@@ -1,6 +1,5 @@
-/* What pods and pod templates refer to, as rows: a part of an environment, a field of the spec; volumes tell it of their
- * sources (volumes.h).
- * Source: Kubernetes core/v1 Volume, EnvVarSource, EnvFromSource, PodSpec. */
+/* What pods and pod templates refer to, as rows: a part of an environment, a field of the spec; volumes tell it of
+ * their sources (volumes.h). Source: Kubernetes core/v1 Volume, EnvVarSource, EnvFromSource, PodSpec. */
 #include "proto/kinds/volumes.h"
 
 static const struct ref_row env_rows[] = {

@@ -1,6 +1,6 @@
 /* What a volume of a pod can be made of. A source is one file (or a place in one), which defines its fields
- * (volume_schema_NAME) and what goes beyond them (volume_source_NAME), and one line in VOLUME_SOURCES. What a node does for it is
- * agent/pod/source_NAME.c. Source: Kubernetes core/v1 Volume. */
+ * (volume_schema_NAME) and what goes beyond them (volume_source_NAME), and one line in VOLUME_SOURCES. What a node
+ * does for it is agent/pod/source_NAME.c. Source: Kubernetes core/v1 Volume. */
 #ifndef PROTO_KINDS_VOLUMES_H
 #define PROTO_KINDS_VOLUMES_H
 

@@ -207,9 +207,9 @@ static struct net_conn *conn_of(X509_STORE_CTX *store)
     return SSL_get_app_data(ssl);
 }
 
-/* OpenSSL asks about each thing that it finds wrong. The one thing that may be forgiven: that a node (or, among masters, a
- * master) comes late to renew its certificate, or early, with one that was signed while a clock ran ahead. Signature,
- * use and issuer are checked all the same. */
+/* OpenSSL asks about each thing that it finds wrong. The one thing that may be forgiven: that a node (or, among
+ * masters, a master) comes late to renew its certificate, or early, with one that was signed while a clock ran
+ * ahead. Signature, use and issuer are checked all the same. */
 static int forgive_lateness(int ok, X509_STORE_CTX *store)
 {
     int reason = X509_STORE_CTX_get_error(store);

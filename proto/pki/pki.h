@@ -38,8 +38,8 @@ int pki_make_request(const struct pki_identity *who, char **csr_pem, char **key_
 int pki_sign_request(const char *ca_cert_pem, const char *ca_key_pem, const char *csr_pem,
                      const struct pki_identity *who, const char *sans, int64_t valid_s, int64_t issued_ms,
                      char **cert_pem, struct error *err);
-/* Hex of the first 16 bytes of SHA-256 over the public key of a request (its SubjectPublicKeyInfo in DER), and NUL: what
- * tells two who ask apart, however often they ask. ERR_INVALID: it is no request, or not signed by its own key. */
+/* Hex of the first 16 bytes of SHA-256 over the public key of a request (its SubjectPublicKeyInfo in DER), and NUL:
+ * what tells two who ask apart, however often they ask. ERR_INVALID: it is no request, or not signed by its own key. */
 int pki_request_fingerprint(const char *csr_pem, char out[33], struct error *err);
 bool pki_request_fits(const char *csr_pem, const char *key_pem); /* the request is of this key */
 /* Once, in main, before anything else of OpenSSL's is used: from then on it overwrites all memory that it gives back.

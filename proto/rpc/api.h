@@ -83,7 +83,8 @@
  *                soon|expiring|expired. own: of the master that answers; nodes: of the leader
  *                caKey: where the CA's key is: {atHand, clear, ?generation, ?threshold, ?error, ?parts: [{id, ?has}]}
  *                (master/auth/authority.h); parts: of the leader
- * cert.admin     {csr, name} -> {certificate, ca}        masters only: an administrator's certificate, for `reeve-master
+ * cert.admin     {csr, name} -> {certificate, ca}        masters only: an administrator's certificate, for
+ * `reeve-master
  *                admin`
  *
  * cert.rotate    {?replaces, ?hold, ?finish} -> {ca, begun, ?rotation}     admins only: another CA for the cluster

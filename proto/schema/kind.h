@@ -112,7 +112,8 @@ void errlist_add(struct errlist *l, enum error_cause reason, const struct value 
 /* Turn the findings into one ERR_INVALID error: `Pod "web" is invalid: spec.containers[0].image: Required value ...`;
  * several findings stand on lines of their own ("\n* ..."). A finding whose line is known begins with
  * `FILE:LINE:COLUMN: `, or, if file is NULL, `line LINE, column COLUMN: `; a single one with a file leaves `what` out.
- * err->field is that of the first finding, and each finding is a cause of the error. Returns 0 and leaves err alone if there are none. */
+ * err->field is that of the first finding, and each finding is a cause of the error. Returns 0 and leaves err alone
+ * if there are none. */
 int errlist_to_error(const struct errlist *l, const char *what, const char *file, struct error *err);
 
 struct object;
@@ -207,7 +208,8 @@ struct kind {
     /* What it refers to beside its owners: every reference, in the order of the fields. May be NULL. Ask
      * kind_references. */
     void (*references)(const struct object *o, kind_reference_cb *cb, void *data);
-    /* What it has for itself alone: no two objects may claim the same key at once (proto/facts/claim.h). May be NULL. */
+    /* What it has for itself alone: no two objects may claim the same key at once (proto/facts/claim.h). May be
+     * NULL. */
     void (*claims)(const struct object *o, kind_claim_cb *cb, void *data);
     /* `rctl describe`, all of it (proto/describe/describe.h); NULL = the document as it is. */
     void (*describe)(struct buf *out, const struct object *o, const struct describe_context *c);
@@ -233,8 +235,8 @@ void kind_references(const struct object *o, kind_reference_cb *cb, void *data);
 /* What a person types: kind, plural, singular or short name, any case ("deploy", "Pods", "deployments.apps"). NULL
  * if none. */
 const struct kind *kind_by_any_name(struct str name);
-/* The same; the name may also ask for another version that the kind is answered in ("widgets.v1beta1.example.io"), which
- * *api_version is then; else it is the kind's own. */
+/* The same; the name may also ask for another version that the kind is answered in ("widgets.v1beta1.example.io"),
+ * which *api_version is then; else it is the kind's own. */
 const struct kind *kind_in_named_version(struct str name, const char **api_version);
 const struct kind *kind_nearest(struct str name); /* for "did you mean"; NULL if nothing is near */
 /* What Kubernetes has and Reeve has not yet ("Job"), by any of its names as above; NULL if it is none of these. */

@@ -30,8 +30,8 @@ struct snapshot_source {
 };
 /* 0, or what the sink returned. */
 int snapshot_write(const struct snapshot_source *from, int (*sink)(void *data, const void *p, size_t n), void *data);
-/* seal_keys: NULL = none, what is sealed is ERR_CORRUPT. A new view (one ref) and the ids (added to `ids`, which must be empty). ERR_CORRUPT, ERR_UNSUPPORTED; then *out is
- * NULL and ids are undefined. */
+/* seal_keys: NULL = none, what is sealed is ERR_CORRUPT. A new view (one ref) and the ids (added to `ids`, which
+ * must be empty). ERR_CORRUPT, ERR_UNSUPPORTED; then *out is NULL and ids are undefined. */
 int snapshot_read(const void *p, size_t n, const struct pki_ring *seal_keys, struct view **out, struct txnids *ids,
                   struct error *err);
 /* Form and checksums only: before a snapshot from elsewhere is allowed to replace anything. */

@@ -35,8 +35,8 @@ struct store_config {
 };
 struct store *store_new(const struct store_config *config);
 void store_free(struct store *s);
-/* Other keys for Secrets; copied, not empty. What is evaluated, and what is forked, from now on is sealed with the first
- * one. The keys of what is still in the log, or on its way there, must be among them. */
+/* Other keys for Secrets; copied, not empty. What is evaluated, and what is forked, from now on is sealed with the
+ * first one. The keys of what is still in the log, or on its way there, must be among them. */
 void store_set_seal_keys(struct store *s, const struct pki_ring *keys);
 
 const struct view *store_committed(const struct store *s); /* borrowed until the next apply: view_ref to keep */

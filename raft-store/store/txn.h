@@ -34,8 +34,8 @@ struct txn_op {
     struct object *object; /* CREATE, UPDATE; a ref of ours */
     uint64_t if_revision;  /* 0 = any */
     struct str if_uid;     /* empty = any */
-    /* UPDATE: `object` as a document, and as one what is stored at revision `was_at`, if the caller has decoded it: then
-     * evaluation need not. Borrowed until it is evaluated; NULL: none. */
+    /* UPDATE: `object` as a document, and as one what is stored at revision `was_at`, if the caller has decoded it:
+     * then evaluation need not. Borrowed until it is evaluated; NULL: none. */
     const struct value *doc, *was;
     uint64_t was_at;
 };

@@ -1,4 +1,5 @@
-/* A plugin of one file and one line: a node takes pods of one scheduling hint only, here the DNS policy of its label. */
+/* A plugin of one file and one line: a node takes pods of one scheduling hint only, here the DNS policy of its
+ * label. */
 #include "scheduler/plugins/plugin.h"
 
 static bool fits(const struct sched_class *c, const struct sched_node *n, struct reasons *why)

@@ -1,5 +1,6 @@
-/* A port of loopback for a server of a test that is stopped and started again: below those that the kernel gives to outgoing connections, of which one
- * would take it meanwhile. Other tests look for ports as well, so each begins somewhere else. */
+/* A port of loopback for a server of a test that is stopped and started again: below those that the kernel gives to
+ * outgoing connections, of which one would take it meanwhile. Other tests look for ports as well, so each begins
+ * somewhere else. */
 #ifndef TESTS_KIT_FREE_PORT_H
 #define TESTS_KIT_FREE_PORT_H
 

@@ -1,10 +1,12 @@
-/* Masters of two releases in one cluster. An operator replaces their programs one at a time while faults go on, and takes
- * some one step back; the level of the cluster rises by the rule of real masters (level_rule.h) and stands in the state,
- * and from then on leaders write what only the newer release knows: flags and words of entries, objects of another kind.
+/* Masters of two releases in one cluster. An operator replaces their programs one at a time while faults go on, and
+ * takes some one step back; the level of the cluster rises by the rule of real masters (level_rule.h) and stands in the
+ * state, and from then on leaders write what only the newer release knows: flags and words of entries, objects of
+ * another kind.
  *
  * Judged: the level is not raised while a voter has run the older program for long; an older program never holds what
- * only the newer one may write, unless it has refused to go on, as it must where the level is beyond it; and at rest the
- * level has risen. That all states are equal, and that nothing acknowledged is lost, is judged as in every cluster. */
+ * only the newer one may write, unless it has refused to go on, as it must where the level is beyond it; and at rest
+ * the level has risen. That all states are equal, and that nothing acknowledged is lost, is judged as in every
+ * cluster. */
 #include <assert.h>
 #include <stdio.h>
 

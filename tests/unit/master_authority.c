@@ -1,5 +1,5 @@
-/* The CA's key in parts: where it lies, who gets it, what happens when parts are lost or wrong, members come and go, and
- * masters die at any step. */
+/* The CA's key in parts: where it lies, who gets it, what happens when parts are lost or wrong, members come and go,
+ * and masters die at any step. */
 #include <dirent.h>
 #include <openssl/core_names.h>
 #include <sys/stat.h>

@@ -401,8 +401,8 @@ static void a_recovered_master_goes_on_with_it(void **state)
     }
 }
 
-/* A backup holds the key that its state is sealed with. What was under way goes on: in SPREAD with another key, since the
- * one that was made is not in the backup. */
+/* A backup holds the key that its state is sealed with. What was under way goes on: in SPREAD with another key,
+ * since the one that was made is not in the backup. */
 static void a_restored_cluster_goes_on_with_it(void **state)
 {
     static const char *const phases[] = {"spread", "use", "clean"};

@@ -219,8 +219,8 @@ static void rotate_with(struct kit *k, const char *failpoints)
     RCTL(k, 0, "kube-system", "get", "namespaces");
 }
 
-/* The leader, before and after it has written a step; all masters, before and behind ca.crt, when they begin to trust, are
- * to present another certificate, and drop the old CA. */
+/* The leader, before and after it has written a step; all masters, before and behind ca.crt, when they begin to
+ * trust, are to present another certificate, and drop the old CA. */
 static void whoever_is_killed_between_two_steps_the_rotation_ends(void **state)
 {
     static const char *const points[] = {"rotate_before_step=crash@1", "rotate_before_step=crash@2",

@@ -1,4 +1,5 @@
-/* Facts that everybody must say alike: conditions, quality of service, preconditions, and what makes events the same. */
+/* Facts that everybody must say alike: conditions, quality of service, preconditions, and what makes events the
+ * same. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
-/* What was written before a moment goes from masters' disks (replica_clean): so a key can be dropped that has sealed some
- * of it. */
+/* What was written before a moment goes from masters' disks (replica_clean): so a key can be dropped that has sealed
+ * some of it. */
 #include "tests/unit/raft-store_disk_world.h"
 
 #include "base/failpoint.h"

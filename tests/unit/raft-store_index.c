@@ -1,5 +1,5 @@
-/* The indexes and sums of a view answer what a scan of all its objects would: on the tip, on the committed version, on forks,
- * after transactions at random. */
+/* The indexes and sums of a view answer what a scan of all its objects would: on the tip, on the committed version,
+ * on forks, after transactions at random. */
 #include "proto/facts/condition.h"
 #include "raft-store/store/world.h"
 
