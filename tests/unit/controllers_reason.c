@@ -6,8 +6,7 @@
 
 #include <cmocka.h>
 
-#include "controllers/controller.h"
-#include "controllers/reason.h"
+#include "controllers/util.h"
 
 static void the_text_of_a_decision_is_made_where_it_is_shown(void **state)
 {
