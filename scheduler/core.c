@@ -88,6 +88,7 @@ void sched_node_changed(struct scheduler *s, const struct sched_node *n, bool fi
     if (helpful) {
         s->helpful++;
         s->helpful_ring[s->helpful % CHANGES_MAX] = n->slot;
+        s->slot_helpful[n->slot] = s->helpful;
     }
 }
 
@@ -103,8 +104,9 @@ static unsigned slot_take(struct scheduler *s)
         s->slots = xrealloc(s->slots, s->slots_cap * sizeof(struct sched_node *));
         s->slot_changed = xrealloc(s->slot_changed, s->slots_cap * sizeof *s->slot_changed);
         s->slot_fixed = xrealloc(s->slot_fixed, s->slots_cap * sizeof *s->slot_fixed);
+        s->slot_helpful = xrealloc(s->slot_helpful, s->slots_cap * sizeof *s->slot_helpful);
     }
-    s->slot_changed[s->slots_count] = s->slot_fixed[s->slots_count] = 0;
+    s->slot_changed[s->slots_count] = s->slot_fixed[s->slots_count] = s->slot_helpful[s->slots_count] = 0;
     return s->slots_count++;
 }
 
@@ -366,6 +368,7 @@ static void state_close(struct scheduler *s)
     free(s->slots);
     free(s->slot_changed);
     free(s->slot_fixed);
+    free(s->slot_helpful);
     free(s->ring);
     free(s->helpful_ring);
     free(s->heap);

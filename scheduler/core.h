@@ -40,8 +40,10 @@ struct scheduler {
     struct sched_node **slots; /* NULL = free */
     unsigned slots_count, slots_cap, nodes_present;
     uint64_t *slot_changed, *slot_fixed; /* number of the last change (of any kind, of the fixed half) */
+    uint64_t *slot_helpful;              /* number of the last change for the better */
     uint32_t *ring, *helpful_ring;       /* slots by number of the change */
     uint64_t changes, helpful;           /* numbers given so far */
+    uint64_t woken;                      /* helpful changes up to here were looked at for all parked classes */
     struct list tables;                  /* the most recently used first */
     unsigned tables_count;
     struct list parked_classes;

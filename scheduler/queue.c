@@ -195,14 +195,16 @@ void queue_wake_more(struct scheduler *s, struct sched_class *c)
     }
 }
 
-/* "Only a change that could help": one of the nodes that changed for the better takes a pod of the class now. */
+/* "Only a change that could help": one of the nodes that changed for the better takes a pod of the class now. A node
+ * that did so many times is asked once. */
 static bool class_helped(const struct scheduler *s, const struct sched_class *c)
 {
     if (s->helpful - c->helpful_seen > CHANGES_MAX) {
         return true;
     }
     for (uint64_t n = c->helpful_seen + 1; n <= s->helpful; n++) {
-        const struct sched_node *node = s->slots[s->helpful_ring[n % CHANGES_MAX]];
+        uint32_t slot = s->helpful_ring[n % CHANGES_MAX];
+        const struct sched_node *node = s->slot_helpful[slot] == n ? s->slots[slot] : NULL;
         if (node != NULL && sched_node_fits(c, node, NULL)) {
             return true;
         }
@@ -214,6 +216,10 @@ void queue_wake(struct scheduler *s)
 {
     bool retell = s->nodes_moved && s->nodes_present <= RETELL_NODES && s->stats.parked <= RETELL_PODS;
     s->nodes_moved = false;
+    if (s->woken == s->helpful && !retell) {
+        return; /* a class that was parked since has seen that much: hundreds of them are not walked at each turn */
+    }
+    s->woken = s->helpful;
     LIST_FOR_SAFE(at, &s->parked_classes)
     {
         struct sched_class *c = LIST_ENTRY(at, struct sched_class, parked_link);

@@ -22,8 +22,10 @@ struct revoked {
     uint64_t revision;   /* of the object that is taken in; 0 = none */
     struct strmap lines; /* "KIND NAME" -> struct line_at */
     int64_t floor_ms;
-    bool ahead;  /* the tip may have a newer list */
-    bool adding; /* a transaction that takes lines away is under way */
+    int64_t over_s; /* when the first line is over; INT64_MAX without lines */
+    bool ahead;     /* the tip may have a newer list */
+    bool adding;    /* a transaction that takes lines away is under way */
+    bool marked;    /* some sessions may wait to be closed by the chores, which look at none otherwise */
 };
 struct line_at {
     int64_t at_ms, until_s;
@@ -95,11 +97,13 @@ static void clear(struct revoked *r)
     strmap_close(&r->lines);
     strmap_init(&r->lines);
     r->floor_ms = 0;
+    r->over_s = INT64_MAX;
 }
 
 struct revoked *revoked_new(void)
 {
     struct revoked *r = xcalloc(1, sizeof *r);
+    r->over_s = INT64_MAX;
     strmap_init(&r->lines);
     return r;
 }
@@ -127,6 +131,7 @@ static void take_in(struct revoked *r, const struct object *o)
             struct line_at *at = xcalloc(1, sizeof *at);
             *at = (struct line_at){l.at_ms, l.until_s};
             free(strmap_set(&r->lines, (struct str){key, (size_t)n}, at));
+            r->over_s = MIN(r->over_s, l.until_s);
         }
     }
 }
@@ -530,6 +535,12 @@ static bool peer_is_revoked(void *data, uint64_t id, const struct pki_facts *fac
     return revoked_has(data, &who, facts, NULL);
 }
 
+void revoked_mark(struct session *s)
+{
+    s->revoked = true;
+    s->m->revoked->marked = true;
+}
+
 void revoked_close_sessions(struct master *m)
 {
     if (m->transport != NULL) {
@@ -540,7 +551,7 @@ void revoked_close_sessions(struct master *m)
         struct session *s = LIST_ENTRY(it, struct session, link);
         struct error why = {0};
         if (!s->revoked && revoked_has(m, &s->who, &s->facts, &why)) {
-            s->revoked = true;
+            revoked_mark(s);
             m->stats.revoked_sessions++;
             log_warn(&m->log, "certs", "connection from %s is closed: %s", rpc_session_peer_addr(s->rpc), why.message);
             if (!s->answer_owed) { /* else the chores close it */
@@ -566,32 +577,30 @@ static void lines_gone(const struct txn_result *result, const struct error *erro
     ((struct master *)data)->revoked->adding = false;
 }
 
-static bool any_over(const struct master *m)
+/* Those that were marked have had the time to ask for something and be told why not. */
+static void close_marked(struct master *m)
 {
-    int64_t now_s = env_wall_ms(m->env) / 1000;
-    size_t cursor = 0;
-    const struct strmap_entry *e;
-    while ((e = strmap_next(&m->revoked->lines, &cursor)) != NULL) {
-        if (((const struct line_at *)e->value)->until_s <= now_s) {
-            return true;
+    m->revoked->marked = false;
+    LIST_FOR_SAFE(it, &m->sessions)
+    {
+        struct session *s = LIST_ENTRY(it, struct session, link);
+        if (s->revoked) {
+            m->revoked->marked = true; /* until it is gone */
+            if (rpc_session_is_open(s->rpc)) {
+                rpc_session_close(s->rpc);
+            }
         }
     }
-    return false;
 }
 
 void revoked_tick(struct master *m)
 {
-    LIST_FOR_SAFE(it, &m->sessions)
-    {
-        struct session *s = LIST_ENTRY(it, struct session, link);
-        if (s->revoked &&
-            rpc_session_is_open(s->rpc)) { /* it has had the time to ask for something and be told why not */
-            rpc_session_close(s->rpc);
-        }
+    if (m->revoked->marked) {
+        close_marked(m);
     }
     m->revoked->ahead = ahead(m) != NULL;
     if (!replica_leading(m->replica) || m->revoked->adding || store_tip(replica_store(m->replica)) == NULL ||
-        !any_over(m)) {
+        env_wall_ms(m->env) / 1000 < m->revoked->over_s) {
         return;
     }
     struct txn t;

@@ -52,6 +52,8 @@ int64_t revoked_floor_ms(const struct master *m);
  * newest that fit. */
 void revoked_write_masters(const struct master *m, struct buf *out);
 void revoked_close_sessions(struct master *m); /* those that came with a certificate that counts no more */
+/* This session came with a revoked certificate: the next chores close it. */
+void revoked_mark(struct session *s);
 /* Chores: closes sessions that came with a revoked certificate; the leader takes away lines that are over. */
 void revoked_tick(struct master *m);
 unsigned revoked_count(const struct master *m);

@@ -228,7 +228,7 @@ bool call_revoked(struct call *c)
     struct session *s = call_session(c);
     c->m->stats.revoked_calls++;
     if (s != NULL) {
-        s->revoked = true; /* the chores close it when this has been said */
+        revoked_mark(s); /* the chores close it when this has been said */
     }
     call_fail_now(c, &err);
     return true;

@@ -65,7 +65,9 @@ static struct session *session_new(struct master *m, struct net_conn *c)
     s->facts = *net_conn_peer_facts(c);
     memcpy(s->cert_ca, s->facts.ca, sizeof s->cert_ca);
     s->expired = net_conn_peer_expired(c);
-    s->revoked = revoked_has(m, &s->who, &s->facts, NULL); /* its calls will hear so */
+    if (revoked_has(m, &s->who, &s->facts, NULL)) {
+        revoked_mark(s); /* its calls will hear so */
+    }
     s->since_ms = s->heard_ms = env_now_ms(m->env);
     net_conn_peer_life(c, &s->cert_from_s, &s->cert_until_s);
     s->subject = subject_get(m->turns, &s->who, net_conn_peer_addr(c));
