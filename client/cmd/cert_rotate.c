@@ -46,7 +46,7 @@ static int renew_own(struct rotating *o, struct error *err)
     struct rctl *r = o->f.r;
     int64_t until_s;
     int rc = renew_now(r, &until_s, err);
-    if (rc != 0) {
+    if (rc != 0 && rc != ERR_CONFLICT) { /* a conflict: another rctl has renewed it in the file already */
         return rc;
     }
     api_free(TAKE_PTR(r->api));
@@ -132,7 +132,7 @@ static int run_rotate(struct rctl *r)
 
 static const struct option_row rotate_options[] = {
     {"finish", 0, OPTION_FLAG, NULL, NULL, NULL,
-     "wait no more for masters that do not answer, nor for nodes and users with old certificates"},
+     "wait no more for masters that do not answer, nor, once masters trust the new CA, for nodes and users"},
     {"hold", 0, OPTION_FLAG, NULL, NULL, NULL, "give users time to renew: it goes on with --finish"},
     {"no-wait", 0, OPTION_FLAG, NULL, NULL, NULL, "begin, and do not wait for the end"},
     {"timeout", 0, OPTION_VALUE, CERT_FOLLOW_PATIENCE, NULL, "TIME",

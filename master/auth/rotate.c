@@ -17,6 +17,7 @@
 #define KEY_NAME    STR("reeve-ca-next")
 
 const char *const rotate_phases[] = {"", "trust", "sign", "switch"};
+const char *const rotate_finishes[] = {"", "masters", "true"};
 
 /* ---- Life ---- */
 
@@ -34,7 +35,8 @@ static void forget_record(struct rotate *r)
     free(TAKE_PTR(r->next_pem));
     r->phase = ROTATE_NONE;
     r->next[0] = r->since[0] = '\0';
-    r->hold = r->finish = false;
+    r->hold = false;
+    r->finish = ROTATE_FINISH_NOBODY;
 }
 
 void rotate_free(struct rotate *r)
@@ -80,6 +82,13 @@ static enum rotate_phase phase_of(struct str word)
     return ROTATE_NONE;
 }
 
+static enum rotate_finish finish_of(struct str word)
+{
+    return str_is(word, rotate_finishes[ROTATE_FINISH_ALL])       ? ROTATE_FINISH_ALL
+           : str_is(word, rotate_finishes[ROTATE_FINISH_MASTERS]) ? ROTATE_FINISH_MASTERS
+                                                                  : ROTATE_FINISH_NOBODY;
+}
+
 /* A record that makes no sense (anybody with the right may edit it) is none: what is trusted stays as it is. */
 static void take_in(struct master *m, const struct object *o)
 {
@@ -98,7 +107,7 @@ static void take_in(struct master *m, const struct object *o)
     r->phase = r->next_pem == NULL ? ROTATE_NONE : phase_of(configdata_text(o, "phase"));
     snprintf(r->since, sizeof r->since, "%.*s", STR_ARG(configdata_text(o, "since")));
     r->hold = str_is(configdata_text(o, "hold"), "true");
-    r->finish = str_is(configdata_text(o, "finish"), "true");
+    r->finish = finish_of(configdata_text(o, "finish"));
     bool sound = r->ca_pem != NULL && pki_cert_fingerprint(r->ca_pem, print, NULL) == 0 &&
                  (r->phase == ROTATE_NONE || pki_cert_fingerprint(r->next_pem, r->next, NULL) == 0);
     if (!sound) {
@@ -137,11 +146,12 @@ static struct value *document(struct arena *a, const char *kind, struct str name
     return doc;
 }
 
-static void set_flag(struct arena *a, struct value *data, const char *key, bool on)
+/* "": the key is not there. */
+static void set_word(struct arena *a, struct value *data, const char *key, const char *word)
 {
     value_remove_str_key(data, str_of(key));
-    if (on) {
-        value_set(a, data, key, value_cstr(a, "true"));
+    if (word[0] != '\0') {
+        value_set(a, data, key, value_cstr(a, word));
     }
 }
 
@@ -173,8 +183,8 @@ int rotate_write_step(struct master *m, struct txn *t, const struct rotate_step 
     if (!same) {
         value_set(&a, data, "since", value_cstr(&a, date));
     }
-    set_flag(&a, data, "hold", step->hold);
-    set_flag(&a, data, "finish", step->finish);
+    set_word(&a, data, "hold", step->hold ? "true" : "");
+    set_word(&a, data, "finish", rotate_finishes[step->finish]);
     return rv != 0       ? rv
            : old == NULL ? txn_create_value(t, k, doc, err)
                          : txn_update_value(t, k, doc, TXN_PART_ALL, old->revision, err);

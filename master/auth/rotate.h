@@ -16,7 +16,8 @@
  *   next     PEM of B; with it, phase: "trust", "sign" or "switch"
  *   since    RFC 3339: of the phase
  *   hold     "true": SIGN does not end by itself, so that users have time to renew; finish ends it
- *   finish   "true": whoever is missing is waited for no more
+ *   finish   "true": whoever is missing is waited for no more; "masters": masters that do not answer are not, all
+ *            others are. Said in TRUST, "true" becomes "masters" in SIGN: nodes and users have had no time yet
  * B's key is sealed together with A's (authority.h), at the end alone.
  *
  * Each step is one transaction of whoever leads, judged by what the masters tell when they are asked ("ca.state"), so a

@@ -60,7 +60,7 @@ static int plan(struct call *c, struct txn *t, struct error *err)
     struct master *m = c->m;
     const struct rotate *r = m->rotate;
     struct rotate_step step = {.to = r->phase == ROTATE_NONE ? ROTATE_TRUST : r->phase,
-                               .finish = mp_bool(mp_get(c->params, "finish"), false) || r->finish,
+                               .finish = mp_bool(mp_get(c->params, "finish"), false) ? ROTATE_FINISH_ALL : r->finish,
                                .hold = mp_bool(mp_get(c->params, "hold"), false) || r->hold};
     if (r->phase != ROTATE_NONE) {
         return rotate_write_step(m, t, &step, err);

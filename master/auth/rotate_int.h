@@ -11,6 +11,13 @@
 
 enum rotate_phase { ROTATE_NONE, ROTATE_TRUST, ROTATE_SIGN, ROTATE_SWITCH };
 
+/* Who is waited for no more. */
+enum rotate_finish {
+    ROTATE_FINISH_NOBODY,  /* all are waited for */
+    ROTATE_FINISH_MASTERS, /* masters that do not answer */
+    ROTATE_FINISH_ALL      /* these, and nodes and users with old certificates */
+};
+
 /* A user who was seen since the rotation began: when last with an old certificate, and with a new one. INT64_MIN:
  * never. */
 struct rotate_user {
@@ -31,7 +38,8 @@ struct rotate {
     char *ca_pem, *next_pem;  /* NULL: not there */
     char next[33], first[33]; /* fingerprints: of B; of the first of m->ca_pem */
     char since[32];
-    bool hold, finish;
+    bool hold;
+    enum rotate_finish finish;
     bool done; /* what the record wants has been done here, files included */
     bool complained;
     char standing[PKI_STANDING_SIZE];
@@ -42,7 +50,8 @@ struct rotate {
     struct rotate_user seen[ROTATE_USERS_MAX]; /* here */
 };
 
-extern const char *const rotate_phases[];                    /* words of the record */
+extern const char *const rotate_phases[]; /* words of the record */
+extern const char *const rotate_finishes[];
 const struct object *rotate_record_in(const struct view *v); /* NULL: there is none */
 const struct object *rotate_key_in(const struct view *v);    /* an older version's Secret with B's key in clear */
 /* The record's next version goes into a transaction: to this phase, with what else changes. B's key is sealed beside
@@ -50,7 +59,8 @@ const struct object *rotate_key_in(const struct view *v);    /* an older version
 struct rotate_step {
     enum rotate_phase to;
     const char *ca_pem, *next_pem, *next_key; /* next_*: at the start */
-    bool hold, finish;
+    bool hold;
+    enum rotate_finish finish;
 };
 int rotate_write_step(struct master *m, struct txn *t, const struct rotate_step *step, struct error *err);
 void rotate_lead(struct master *m);                                     /* once in a chore, on the leader */

@@ -156,7 +156,8 @@ static void wait_for_member(struct master *m, const struct replica_member *membe
             see(users, u->name, u->old_ms, u->new_ms);
         }
     }
-    if (!self && poll_heard(m, &r->poll, row, member, r->finish, "replace the CA") != POLL_ANSWERS) {
+    if (!self &&
+        poll_heard(m, &r->poll, row, member, r->finish != ROTATE_FINISH_NOBODY, "replace the CA") != POLL_ANSWERS) {
         return;
     }
     if (r->phase == ROTATE_TRUST && strcmp(told_us->next, r->next) != 0) {
@@ -198,7 +199,7 @@ static void look(struct master *m)
     for (unsigned i = 0; i < n; i++) {
         wait_for_member(m, &members[i], users);
     }
-    if (r->phase == ROTATE_TRUST || r->finish) {
+    if (r->phase == ROTATE_TRUST || r->finish == ROTATE_FINISH_ALL) {
         return;
     }
     wait_for_nodes(m);
@@ -214,6 +215,15 @@ static void look(struct master *m)
 }
 
 /* ---- The next step ---- */
+
+/* Who finishes while masters begin to trust has been told of masters alone. Nodes and users have had no chance to renew
+ * by then: they are waited for until a finish is asked for again. */
+static enum rotate_finish finish_after(const struct rotate *r)
+{
+    return r->phase == ROTATE_SWITCH                                       ? ROTATE_FINISH_NOBODY
+           : r->phase == ROTATE_TRUST && r->finish != ROTATE_FINISH_NOBODY ? ROTATE_FINISH_MASTERS
+                                                                           : r->finish;
+}
 
 static void written(const struct txn_result *result, const struct error *error, void *data)
 {
@@ -244,7 +254,7 @@ void rotate_lead(struct master *m)
         return; /* it is just being changed */
     }
     step.hold = step.to != ROTATE_NONE && r->hold;
-    step.finish = step.to != ROTATE_NONE && r->finish;
+    step.finish = finish_after(r);
     step.ca_pem = step.to == ROTATE_NONE ? r->next_pem : NULL;
     struct txn t;
     txn_init(&t, "rotate");

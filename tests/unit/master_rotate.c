@@ -261,6 +261,37 @@ static void a_master_that_missed_it_all_is_told_to_join_anew(void **state)
     kit_stop(k, 2, SIGTERM);
 }
 
+/* Who finishes because a master is away means that master: nodes and users, who have heard nothing yet, have their time,
+ * until it is said again. */
+static void a_finish_without_a_dead_master_cuts_no_node_off(void **state)
+{
+    struct kit *k = three(state);
+    const char *old = master_text(k, 0, "ca.crt");
+    struct agent_process n1;
+    struct client *kate = client_as(k, 1, PKI_ROLE_ADMIN, "kate");
+    must(kate, "hello", "{}");
+    assert_int_equal(agent_join(k, &n1, "n1", token_by_rctl(k, "node"), 1), 0);
+    agent_run(k, &n1);
+    wait_for_ready(k, "n1");
+    kit_stop(k, 2, SIGTERM);
+    RCTL(k, 0, NULL, "cert", "rotate-ca", "--no-wait");
+    wait_for_status(k, "does not answer");
+    RCTL(k, 0, NULL, "cert", "rotate-ca", "--finish", "--no-wait");
+    wait_for_status(k, "user kate uses an old certificate");
+    must(kate, "get", "{kind: Namespace, name: default}");
+    for (int64_t until = kit_now() + KIT_WAIT_MS; cas_in(text_of(k, in_kit(k, "n1/ca.pem"))) != 2; kit_turn(k, 50)) {
+        assert_true(kit_now() < until);
+    }
+    RCTL(k, 0, "is now", "cert", "rotate-ca", "--finish"); /* and now kate too is waited for no more */
+    wait_for_ca(k, old, 2);
+    for (int64_t until = kit_now() + KIT_WAIT_MS; cas_in(text_of(k, in_kit(k, "n1/ca.pem"))) != 1; kit_turn(k, 50)) {
+        assert_true(kit_now() < until);
+    }
+    assert_string_equal(text_of(k, in_kit(k, "n1/ca.pem")), master_text(k, 0, "ca.crt"));
+    agent_stop(k, &n1);
+    client_close(kate);
+}
+
 /* Its disk is lost while the others trust two CAs, of which it knows one: it comes back as another, with both. */
 static void a_master_that_comes_back_in_the_middle_has_the_right_cas(void **state)
 {
@@ -342,6 +373,7 @@ int main(void)
         cmocka_unit_test_teardown(whoever_is_killed_between_two_steps_the_rotation_ends, tear_down),
         cmocka_unit_test_teardown(a_master_that_is_down_is_waited_for_and_catches_up, tear_down),
         cmocka_unit_test_teardown(a_master_that_missed_it_all_is_told_to_join_anew, tear_down),
+        cmocka_unit_test_teardown(a_finish_without_a_dead_master_cuts_no_node_off, tear_down),
         cmocka_unit_test_teardown(a_master_that_comes_back_in_the_middle_has_the_right_cas, tear_down),
         cmocka_unit_test_teardown(users_have_time_with_hold_and_whoever_did_not_renew_is_cut_off, tear_down),
         cmocka_unit_test_teardown(it_is_begun_once_and_again_only_when_asked, tear_down),
