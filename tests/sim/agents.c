@@ -11,6 +11,7 @@
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <xxhash.h>
 
 #include "base/timefmt.h"
 #include "controllers/deletion.h"
@@ -195,6 +196,11 @@ static struct object *status_object(struct life *life, const struct object *pod,
     struct error err = {0};
     struct object *o = NULL;
     value_set(&arena, status, "phase", value_cstr(&arena, "Running"));
+    if (life->c->swarm.services) {
+        uint64_t h = XXH3_64bits(pod->uid.p, pod->uid.n);
+        value_set(&arena, status, "podIP",
+                  value_strf(&arena, "10.244.%u.%u", (unsigned)(h >> 8 & 255), (unsigned)(h & 255)));
+    }
     condition_set(&arena, status, "Ready", ready ? "True" : "False", "Agent", "", env_wall_ms(&life->env), false);
     if (object_from_value(pod->kind, doc, 0, &o, &err) != 0) {
         cluster_violate(life->c, "a status cannot be written: %s", err.message);

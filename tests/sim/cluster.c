@@ -78,6 +78,9 @@ static void first_objects(struct cluster *c)
     char name[32];
     txn_init(&t, "api");
     txn_create(&t, yaml_object("{apiVersion: v1, kind: Namespace, metadata: {name: " NAMESPACE "}}"));
+    if (c->swarm.services) {
+        txn_create(&t, services_config());
+    }
     for (unsigned i = 0; i < CELLS; i++) {
         cell_name(i, name);
         txn_create(&t, config_map_new(name, i < REGISTERS + COUNTERS ? 0 : BALANCE_START, -1));
@@ -161,7 +164,7 @@ static bool at_rest(struct cluster *c, char why[256])
     if (!rollout_settled(c, why) || !agents_settled(c, why)) {
         return false;
     }
-    if (!upgrade_settled(c, why)) {
+    if (!upgrade_settled(c, why) || !services_settled(c, why)) {
         return false;
     }
     snprintf(why, 256, "something is written for ever");
@@ -204,7 +207,9 @@ void cluster_run(struct cluster *c, uint64_t seed, bool tracing)
     c->sim.on_send_data = c;
     strmap_init(&c->ran);
     strmap_init(&c->killed);
+    strmap_init(&c->late.since);
     swarm_draw(c);
+    services_draw(c);
     ledger_open(c);
     witness_open(c);
     boot(c);
@@ -217,7 +222,8 @@ void cluster_run(struct cluster *c, uint64_t seed, bool tracing)
     if (c->violation[0] == '\0') {
         witness_judge(c);
     }
-    cluster_trace(c, "end: %llu revisions", (unsigned long long)c->ledger.count);
+    cluster_trace(c, "end: %llu revisions, endpoints wrong in %u commits at most", (unsigned long long)c->ledger.count,
+                  c->late.most);
 }
 
 void cluster_close(struct cluster *c)
@@ -238,6 +244,7 @@ void cluster_close(struct cluster *c)
     witness_close(c);
     strmap_close(&c->ran);
     strmap_close(&c->killed);
+    strmap_close(&c->late.since);
     free(c->term_leader);
     free(c->ops);
 }

@@ -60,6 +60,7 @@ struct swarm {
     bool patient;       /* timeouts adapt (raft-store/raft/pace.h) */
     bool upgrades;      /* masters of two releases (upgrade.c) */
     unsigned lag_ms;    /* between two looks of a laggard; has no effect on anybody else */
+    bool services;      /* services.c */
 };
 
 /* One life of a master, from start to crash. Outlives its end until libraft has let go. */
@@ -154,6 +155,8 @@ enum op_kind {
     OP_IMAGE,
     OP_UNDEPLOY, /* delete a Deployment */
     OP_KILL_POD, /* delete a pod */
+    OP_SERVE,    /* create or change one Service or two */
+    OP_UNSERVE,  /* delete a Service */
     OP_SETTLE,   /* good image, few replicas: before the end */
     OP_KINDS,
 };
@@ -213,8 +216,9 @@ struct agent {
 enum phase { PHASE_BOOT, PHASE_LOAD, PHASE_CALM, PHASE_END };
 struct cluster {
     struct sim sim;
-    struct rng rng;  /* of the workload and the faults */
-    struct rng more; /* of what was added later: swarm_draw */
+    struct rng rng;     /* of the workload and the faults */
+    struct rng more;    /* of what was added later: swarm_draw */
+    struct rng serving; /* of Services: services_draw */
     uint64_t seed;
     struct swarm swarm;
     enum phase phase;
@@ -266,6 +270,11 @@ struct cluster {
     struct hist history;      /* as clients saw it */
     int64_t calm_ms, rest_ms; /* when faults ended; how long it took from then on */
     uint64_t unjudged;        /* the checker gave up */
+    struct {
+        struct strmap since; /* services.c: wrong endpoints -> the commit that they were first seen in */
+        uint64_t commits;    /* seen so far, from 1 */
+        unsigned most;       /* commits that an endpoint was wrong in */
+    } late;
     uint64_t faults, done, refused, given_up, unknown, reads, repeats, snapshots, restores;
 };
 
@@ -344,6 +353,17 @@ void rollout_judge(struct cluster *c, const struct view *before, const struct vi
 /* Pods that a dead agent will never finish do not count. */
 uint64_t rollout_pods(struct cluster *c);
 bool rollout_settled(struct cluster *c, char why[256]);
+
+/* ---- services.c: only where swarm.services ---- */
+void services_draw(struct cluster *c);
+bool services_next(struct cluster *c, enum op_kind *kind); /* does a client do something with Services now? */
+struct object *services_config(void);                      /* the ClusterConfiguration */
+/* As op_build. ERR_INVALID, ERR_FORBIDDEN as well: what it asks for is taken. */
+int services_build(struct life *life, int64_t at, struct txn *t, struct error *err);
+void services_judge(struct cluster *c, const struct view *after, const struct history_txn *t);
+void services_turn(struct life *life);      /* behind each of a master's turns */
+void services_committed(struct cluster *c); /* the ledger's state is one that an entry of the log left */
+bool services_settled(struct cluster *c, char why[256]);
 
 /* ---- witness.c ---- */
 #define WITNESS_NONE SIZE_MAX

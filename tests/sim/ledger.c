@@ -88,9 +88,10 @@ static int64_t data_number(const struct object *o, const char *key)
 /* The operation that wrote the object; -1 if none of ours. */
 static int64_t op_of(const struct object *o)
 {
-    return o->kind->id == KIND_CONFIGMAP                                  ? data_number(o, "op")
-           : o->kind->id == KIND_DEPLOYMENT || o->kind->id == KIND_SECRET ? number_of(object_annotation(o, "sim/op"))
-                                                                          : -1;
+    return o->kind->id == KIND_CONFIGMAP ? data_number(o, "op")
+           : o->kind->id == KIND_DEPLOYMENT || o->kind->id == KIND_SECRET || o->kind->id == KIND_SERVICE
+               ? number_of(object_annotation(o, "sim/op"))
+               : -1;
 }
 
 const struct cell_entry *ledger_cell(struct cluster *c, unsigned cell, uint64_t revision)
@@ -148,12 +149,13 @@ static void op_write(struct cluster *c, const struct history_txn *t, const struc
     if (at < 0 || at >= c->ops_count) {
         return;
     }
-    if (o->kind->id == KIND_DEPLOYMENT && change->old != NULL && op_of(change->old) == at) {
+    if ((o->kind->id == KIND_DEPLOYMENT || o->kind->id == KIND_SERVICE) && change->old != NULL &&
+        op_of(change->old) == at) {
         return; /* its controller wrote, and kept the annotation */
     }
     struct op *op = &c->ops[at];
     if (op->applied == t->revision) {
-        return; /* the other half of a transfer */
+        return; /* the other half of a transfer, the other Service */
     }
     if (op->applied != 0) {
         cluster_violate(c, "operation %lld happened twice, at revisions %llu and %llu", (long long)at,
@@ -263,6 +265,7 @@ static void ledger_append(struct cluster *c, const struct history_txn *t)
     l->pages[t->revision] = (struct page){txn_digest(t), view_state_hash(l->model)};
     l->changed_ms = c->sim.now_ms;
     rollout_judge(c, before, l->model, t);
+    services_judge(c, l->model, t);
     view_unref(before);
 }
 
@@ -283,7 +286,8 @@ static void page_compare(struct cluster *c, const struct history_txn *t, const c
     }
 }
 
-static void compare_index(struct cluster *c, struct life *life, uint64_t revision)
+/* before: its revision when it was last looked at. */
+static void compare_index(struct cluster *c, struct life *life, uint64_t before, uint64_t revision)
 {
     struct ledger *l = &c->ledger;
     uint64_t index = store_applied_index(replica_store(life->replica));
@@ -295,6 +299,9 @@ static void compare_index(struct cluster *c, struct life *life, uint64_t revisio
     }
     if (l->revision_at[index] == UINT64_MAX) {
         l->revision_at[index] = revision;
+        if (revision == l->count && revision != before) {
+            services_committed(c);
+        }
     } else if (l->revision_at[index] != revision) {
         cluster_violate(c, "master %llu is at revision %llu at log index %llu, others were at %llu",
                         (unsigned long long)life->id, (unsigned long long)revision, (unsigned long long)index,
@@ -305,7 +312,7 @@ static void compare_index(struct cluster *c, struct life *life, uint64_t revisio
 /* Deletes leave no trace of who made them, and what changes nothing is not remembered. */
 static bool leaves_trace(enum op_kind kind)
 {
-    return !op_reads(kind) && kind != OP_UNDEPLOY && kind != OP_KILL_POD && kind != OP_TOUCH;
+    return !op_reads(kind) && kind != OP_UNDEPLOY && kind != OP_KILL_POD && kind != OP_UNSERVE && kind != OP_TOUCH;
 }
 
 /* Which transactions a follower remembers is what it will answer repeats by when it leads. */
@@ -373,7 +380,7 @@ void ledger_follow(struct life *life)
         cluster_violate(c, "master %llu has another state at revision %llu than its history says",
                         (unsigned long long)life->id, (unsigned long long)revision);
     }
-    compare_index(c, life, revision);
+    compare_index(c, life, before, revision);
     if (revision != before) {
         compare_ids(c, life);
     }
@@ -454,7 +461,8 @@ void ledger_watch(struct cluster *c)
 static void answer_done(struct cluster *c, int64_t at, const struct txn_result *r)
 {
     struct op *op = &c->ops[at];
-    bool marked = op->kind != OP_UNDEPLOY && op->kind != OP_KILL_POD; /* deletes leave no trace of who made them */
+    bool marked = op->kind != OP_UNDEPLOY && op->kind != OP_KILL_POD &&
+                  op->kind != OP_UNSERVE; /* deletes leave no trace of who made them */
     if (r->revision > c->ledger.count) {
         cluster_violate(c, "operation %lld was answered with revision %llu before it was committed", (long long)at,
                         (unsigned long long)r->revision);

@@ -280,7 +280,7 @@ void master_start(struct cluster *c, uint64_t id, bool bootstrap)
                                                 .data = life});
     core_set_node(life->core, life->replica);
     /* Leaders that number objects follow leaders that do not: entries say it, and nobody else. */
-    bool oldest = (c->seed + life->number) % 4 == 0 && !c->swarm.upgrades;
+    bool oldest = (c->seed + life->number) % 4 == 0 && !c->swarm.upgrades && !c->swarm.services;
     store_set_level(replica_store(life->replica), oldest ? 0 : release.level);
     cluster_trace(c, "master %llu starts", (unsigned long long)id);
     m->seat = SEAT_RUN;
@@ -372,6 +372,7 @@ static void life_turn(struct life *life)
         more = core_turn(life->core);
     }
     promises_turn(life);
+    services_turn(life);
     ledger_follow(life);
     if (c->swarm.upgrades && !life->fatal && !upgrade_turn(life)) {
         master_crash(c, life->id);

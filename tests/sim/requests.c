@@ -221,6 +221,9 @@ int op_build(struct life *life, int64_t at, struct txn *t, struct error *err)
         return 0;
     case OP_KILL_POD:
         return pod_kill(life, at, t, err);
+    case OP_SERVE:
+    case OP_UNSERVE:
+        return services_build(life, at, t, err);
     case OP_SCALE:
     case OP_IMAGE:
     case OP_UNDEPLOY:
@@ -246,6 +249,10 @@ static enum op_kind draw_kind(struct cluster *c)
                                         OP_READ_NEAR, OP_APPEND,    OP_APPEND,   OP_READ_LISTS, OP_BALANCES};
     static const enum op_kind work[] = {OP_DEPLOY, OP_DEPLOY, OP_SCALE,    OP_SCALE,
                                         OP_IMAGE,  OP_IMAGE,  OP_UNDEPLOY, OP_KILL_POD};
+    enum op_kind kind;
+    if (services_next(c, &kind)) {
+        return kind;
+    }
     if (c->swarm.workloads && cluster_chance(c, 12)) {
         return work[rng_below(&c->rng, ARRAY_SIZE(work))];
     }

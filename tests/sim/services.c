@@ -1,0 +1,399 @@
+/* Services among the others: what clients ask for, and what must hold of addresses, node ports and endpoints.
+ *
+ *  1. Behind no transaction two Services have the same cluster address, node port and protocol, or address of the
+ *     LoadBalancers' pool, and none has one twice.
+ *  2. Endpoints agree with pods: no EndpointSlice calls a pod ready that is not (or is not selected any more), and each
+ *     pod that is ready stands in one slice of each Service that selects it, once.
+ *     a) On the leader's tip: at the end of each turn that left its controllers nothing to do. What a turn decides is
+ *        one entry of the log. So, as long as the same leader leads and has room for what controllers want, the entry
+ *        in which a pod ceases to be ready is the one in which its Services cease to call it so.
+ *     b) In what is committed, whoever leads, and however full its batch: in no more than LATE_MAX of the states that
+ *        the log's entries leave (those that a master showed as the first one to get there).
+ *     c) At rest: exactly. And each LoadBalancer has an address as long as the pool has one, and each slice its owner.
+ *
+ * Slices of a Service that is being deleted, or selects nothing any more, are nobody's claim about pods. Readers of the
+ * state are written anew here: nothing is asked of controllers/services but to allocate, as the API does. */
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "controllers/deletion.h"
+#include "controllers/services/allocate.h"
+#include "controllers/util.h"
+#include "proto/text/text.h"
+#include "tests/sim/cluster.h"
+
+#define SALT     (UINT64_C(57552) << 32) /* such that the seeds that were kept before have no Services */
+#define NAMES    6u
+#define LATE_MAX 1u
+#define POOL     "192.0.2.1-192.0.2.4"
+
+/* ---- What clients ask for ---- */
+
+void services_draw(struct cluster *c)
+{
+    c->serving.state = c->seed ^ SALT;
+    rng_next(&c->serving);
+    c->serving.state = rng_next(&c->serving);
+    c->swarm.services = rng_below(&c->serving, 2) == 0 && c->swarm.workloads && !c->swarm.upgrades;
+}
+
+bool services_next(struct cluster *c, enum op_kind *kind)
+{
+    if (!c->swarm.services || rng_below(&c->serving, 10) > 0) {
+        return false;
+    }
+    *kind = rng_below(&c->serving, 4) == 0 ? OP_UNSERVE : OP_SERVE;
+    return true;
+}
+
+/* Small ranges: who gives something twice does so soon. */
+struct object *services_config(void)
+{
+    return yaml_object("{apiVersion: reeve.io/v1, kind: ClusterConfiguration, metadata: {name: cluster}, spec: "
+                       "{clusterName: sim, networking: {serviceSubnet: 10.96.0.0/28, serviceNodePortRange: "
+                       "30000-30019, loadBalancerPool: " POOL "}}}");
+}
+
+static const char *one_of(struct arena *a, struct rng *r, const char *fmt, unsigned from, unsigned count)
+{
+    return arena_printf(a, fmt, from + (unsigned)rng_below(r, count));
+}
+
+/* Everything follows from r and from whether it is new. A third asks for addresses and ports that others may have. The
+ * address of one that is there cannot change: that is asked for now and then. */
+static const char *service_text(struct arena *a, struct rng *r, const char *name, int64_t at, bool fresh)
+{
+    static const char *const types[] = {"ClusterIP", "NodePort", "NodePort", "LoadBalancer", "LoadBalancer", "None"};
+    const char *type = types[rng_below(r, ARRAY_SIZE(types) - (fresh || rng_below(r, 8) == 0 ? 0 : 1))];
+    bool headless = strcmp(type, "None") == 0, balanced = strcmp(type, "LoadBalancer") == 0;
+    bool asks = rng_below(r, 3) == 0, ports = asks && (balanced || strcmp(type, "NodePort") == 0);
+    const char *ip = headless                                  ? "clusterIP: None, "
+                     : asks && (fresh || rng_below(r, 8) == 0) ? one_of(a, r, "clusterIP: 10.96.0.%u, ", 1, 6)
+                                                               : "";
+    const char *node = ports ? one_of(a, r, ", nodePort: %u", 30000, 6) : "";
+    bool dns = rng_below(r, 4) == 0, local = balanced && rng_below(r, 4) == 0;
+    const char *selector = rng_below(r, 10) == 0 ? "" : one_of(a, r, "selector: {app: web-%u}, ", 0, DEPLOYMENTS);
+    const char *wish = balanced && rng_below(r, 4) == 0 ? one_of(a, r, "loadBalancerIP: 192.0.2.%u, ", 1, 5) : "";
+    return arena_printf(a,
+                        "{apiVersion: v1, kind: Service, metadata: {name: %s, namespace: " NAMESPACE
+                        ", annotations: {sim/op: '%lld'}}, spec: {type: %s, %s%s%s%s%sports: [{name: a, port: 80, "
+                        "targetPort: 8080%s}%s]}}",
+                        name, (long long)at, headless ? "ClusterIP" : type, ip, selector, wish,
+                        local ? "externalTrafficPolicy: Local, " : "",
+                        rng_below(r, 8) == 0 ? "publishNotReadyAddresses: true, " : "", node,
+                        dns ? ", {name: b, port: 80, protocol: UDP, targetPort: 8080}" : "");
+}
+
+/* As it is let in: master/api/service.c. */
+static int service_put(const struct view *tip, struct claims *claims, struct rng *r, const char *name, int64_t at,
+                       struct txn *t, struct error *err)
+{
+    CLEANUP_ARENA struct arena a;
+    struct value **docs;
+    unsigned count;
+    const struct kind *k = kind_by_id(KIND_SERVICE);
+    arena_init(&a);
+    const struct object *old = view_get(tip, k, STR(NAMESPACE), str_of(name));
+    int rv = yaml_read(&a, str_of(service_text(&a, r, name, at, old == NULL)), NULL, &docs, &count, err);
+    assert(rv == 0);
+    struct value *doc = docs[0], *before = old == NULL ? NULL : object_to_value(&a, old);
+    if (before != NULL) {
+        k->keep(&a, doc, before);
+    }
+    rv = kind_check(k, &a, doc, before, before == NULL ? 0 : KIND_CHECK_UPDATE, err);
+    const struct allocate al = {.view = tip, .claims = claims, .arena = &t->arena, .rng = r};
+    rv = rv == 0 ? service_allocate(&al, before, doc, err) : rv;
+    if (rv != 0) {
+        return rv;
+    }
+    return old == NULL ? txn_create_value(t, k, doc, err)
+                       : txn_update_value(t, k, doc, TXN_PART_SPEC, old->revision, err);
+}
+
+int services_build(struct life *life, int64_t at, struct txn *t, struct error *err)
+{
+    const struct view *tip = store_tip(replica_store(life->replica));
+    struct rng r = {.state = life->c->seed ^ ((uint64_t)at << 20)};
+    unsigned first = (unsigned)rng_below(&r, NAMES), count = 1 + (unsigned)rng_below(&r, 2);
+    char name[16];
+    if (life->c->ops[at].kind == OP_UNSERVE) {
+        CLEANUP_ARENA struct arena a;
+        arena_init(&a);
+        snprintf(name, sizeof name, "svc-%u", first);
+        const struct object *o = view_get(tip, kind_by_id(KIND_SERVICE), STR(NAMESPACE), str_of(name));
+        const struct deletion_options options = {.grace_s = -1,
+                                                 .policy = at % 2 == 0 ? DELETION_BACKGROUND : DELETION_FOREGROUND};
+        return o == NULL ? error_set(err, ERR_NOT_FOUND, "services \"%s\" not found", name)
+                         : deletion_request(t, &a, o, &options, env_wall_ms(&life->env), err);
+    }
+    struct claims claims;
+    int rv = 0;
+    claims_init(&claims, t);
+    for (unsigned i = 0; i < count && rv == 0; i++) {
+        snprintf(name, sizeof name, "svc-%u", (first + i) % NAMES);
+        rv = service_put(tip, &claims, &r, name, at, t, err);
+    }
+    claims_close(&claims);
+    return rv;
+}
+
+/* ---- Given once ---- */
+
+struct given {
+    struct cluster *c;
+    const struct view *view;
+    struct strmap held; /* what -> the Service that has it */
+};
+
+static void give(struct given *g, const struct object *service, const char *what)
+{
+    const struct object *other = strmap_set(&g->held, str_of(what), (void *)service);
+    if (other != NULL) {
+        cluster_violate(g->c, "%s is held by Service %.*s and by %.*s at revision %llu", what, STR_ARG(other->name),
+                        STR_ARG(service->name), (unsigned long long)view_revision(g->view));
+    }
+}
+
+static void give_all(struct given *g, const struct object *service)
+{
+    char what[96];
+    struct mp spec = mp_get(object_mp(service), "spec");
+    struct str ip = mp_str(mp_get(spec, "clusterIP"));
+    int64_t health = mp_int(mp_get(spec, "healthCheckNodePort"), 0);
+    if (ip.n > 0 && !str_is(ip, "None")) {
+        snprintf(what, sizeof what, "cluster address %.*s", STR_ARG(ip));
+        give(g, service, what);
+    }
+    for (struct mp_iter it = mp_iter(mp_get(spec, "ports")); mp_next(&it);) {
+        int64_t number = mp_int(mp_get(it.value, "nodePort"), 0);
+        if (number > 0) {
+            snprintf(what, sizeof what, "node port %lld/%.*s", (long long)number,
+                     STR_ARG(mp_str(mp_get(it.value, "protocol"))));
+            give(g, service, what);
+        }
+    }
+    if (health > 0) {
+        snprintf(what, sizeof what, "node port %lld/TCP", (long long)health);
+        give(g, service, what);
+    }
+    for (struct mp_iter it = mp_iter(mp_path(object_mp(service), "status.loadBalancer.ingress")); mp_next(&it);) {
+        snprintf(what, sizeof what, "load balancer's address %.*s", STR_ARG(mp_str(mp_get(it.value, "ip"))));
+        give(g, service, what);
+    }
+}
+
+void services_judge(struct cluster *c, const struct view *after, const struct history_txn *t)
+{
+    bool changed = false;
+    for (unsigned i = 0; i < t->count; i++) {
+        changed |= t->changes[i].new != NULL && t->changes[i].new->kind->id == KIND_SERVICE;
+    }
+    if (!changed) {
+        return;
+    }
+    struct given g = {.c = c, .view = after};
+    struct view_iter it;
+    strmap_init(&g.held);
+    view_iter(&it, after, kind_of(KIND_SERVICE), STR_NONE);
+    VIEW_FOR(service, &it)
+    {
+        give_all(&g, service);
+    }
+    strmap_close(&g.held);
+}
+
+/* ---- Endpoints ---- */
+
+struct wrongs {
+    const struct view *view;
+    struct strmap *found; /* "Service: pod: why" -> anything; NULL: only the first is wanted */
+    char first[256];
+};
+
+static void wrong(struct wrongs *w, const struct object *service, struct str pod, const char *why)
+{
+    char text[256];
+    snprintf(text, sizeof text, "Service %.*s and pod %.*s, which %s", STR_ARG(service->name), STR_ARG(pod), why);
+    if (w->first[0] == '\0') {
+        memcpy(w->first, text, sizeof text);
+    }
+    if (w->found != NULL) {
+        strmap_set(w->found, str_of(text), w);
+    }
+}
+
+static bool leads_to_pods(const struct object *service)
+{
+    return service != NULL && service->kind->id == KIND_SERVICE && !service->deleting &&
+           mp_count(mp_path(object_mp(service), "spec.selector")) > 0;
+}
+
+/* The only label of a selector here is app. */
+static bool is_selected(const struct object *service, const struct object *pod)
+{
+    return str_eq(mp_str(mp_path(object_mp(service), "spec.selector.app")), mp_str(mp_get(object_labels(pod), "app")));
+}
+
+static bool has_address(const struct object *pod)
+{
+    return !pod_finished(pod) && mp_str(mp_path(object_mp(pod), "status.podIP")).n > 0;
+}
+
+static bool publishes_all(const struct object *service)
+{
+    return mp_bool(mp_path(object_mp(service), "spec.publishNotReadyAddresses"), false);
+}
+
+static void endpoint_judge(struct wrongs *w, const struct object *service, struct mp endpoint, struct strmap *named)
+{
+    struct mp target = mp_get(endpoint, "targetRef");
+    struct str name = mp_str(mp_get(target, "name")), uid = mp_str(mp_get(target, "uid"));
+    const struct object *pod = view_get(w->view, kind_of(KIND_POD), service->ns, name);
+    if (strmap_set(named, uid, w) != NULL) {
+        wrong(w, service, name, "stands in its slices twice");
+    }
+    if (!mp_bool(mp_path(endpoint, "conditions.ready"), true)) {
+        return;
+    }
+    if (pod == NULL || !str_eq(pod->uid, uid) || !has_address(pod)) {
+        wrong(w, service, name, "is called ready and is gone");
+    } else if (!is_selected(service, pod)) {
+        wrong(w, service, name, "is called ready and is not selected");
+    } else if (!publishes_all(service) && (pod->deleting || !pod_ready(pod, NULL))) {
+        wrong(w, service, name, "is called ready and is not");
+    }
+}
+
+static void service_judge(struct wrongs *w, const struct object *service)
+{
+    struct strmap named; /* by uid */
+    struct view_iter it;
+    strmap_init(&named);
+    view_iter_owned(&it, w->view, service->uid, kind_of(KIND_ENDPOINTSLICE));
+    VIEW_FOR(slice, &it)
+    {
+        for (struct mp_iter e = mp_iter(mp_get(object_mp(slice), "endpoints")); mp_next(&e);) {
+            endpoint_judge(w, service, e.value, &named);
+        }
+    }
+    view_iter(&it, w->view, kind_of(KIND_POD), service->ns);
+    VIEW_FOR(pod, &it)
+    {
+        if (is_selected(service, pod) && has_address(pod) && !pod->deleting && pod_ready(pod, NULL) &&
+            strmap_get(&named, pod->uid) == NULL) {
+            wrong(w, service, pod->name, "is ready and in none of its slices");
+        }
+    }
+    strmap_close(&named);
+}
+
+static void endpoints_judge(struct wrongs *w)
+{
+    struct view_iter it;
+    view_iter(&it, w->view, kind_of(KIND_SERVICE), STR(NAMESPACE));
+    VIEW_FOR(service, &it)
+    {
+        if (leads_to_pods(service)) {
+            service_judge(w, service);
+        }
+    }
+}
+
+void services_turn(struct life *life)
+{
+    struct cluster *c = life->c;
+    const struct view *tip = store_tip(replica_store(life->replica));
+    struct controllers_stats controllers;
+    struct scheduler_stats scheduler;
+    if (!c->swarm.services || life->fatal || tip == NULL || !replica_leading(life->replica)) {
+        return;
+    }
+    core_stats(life->core, &controllers, &scheduler);
+    if (controllers.queued > 0) {
+        return;
+    }
+    struct wrongs w = {.view = tip};
+    endpoints_judge(&w);
+    if (w.first[0] != '\0') {
+        cluster_violate(c, "master %llu has nothing left to decide, and endpoints are wrong: %s",
+                        (unsigned long long)life->id, w.first);
+    }
+}
+
+/* Wrong endpoints are kept with the number of the commit that they were first seen in. */
+void services_committed(struct cluster *c)
+{
+    if (!c->swarm.services) {
+        return;
+    }
+    struct strmap found;
+    strmap_init(&found);
+    struct wrongs w = {.view = c->ledger.model, .found = &found};
+    endpoints_judge(&w);
+    c->late.commits++;
+    const struct strmap_entry *e;
+    for (size_t at = 0; (e = strmap_next(&found, &at)) != NULL;) {
+        struct str key = {e->key, e->key_size};
+        uintptr_t since = (uintptr_t)strmap_get(&c->late.since, key);
+        since = since == 0 ? c->late.commits : since;
+        strmap_set(&found, key, (void *)since);
+        c->late.most = MAX(c->late.most, (unsigned)(c->late.commits - since + 1));
+        if (c->late.commits - since >= LATE_MAX) {
+            cluster_violate(c, "endpoints were wrong in more than %u commit, at revision %llu: %.*s", LATE_MAX,
+                            (unsigned long long)c->ledger.count, STR_ARG(key));
+        }
+    }
+    strmap_close(&c->late.since);
+    c->late.since = found;
+}
+
+/* ---- The end ---- */
+
+static bool balancers_settled(const struct view *v, char why[256])
+{
+    const struct object *without = NULL;
+    unsigned given = 0;
+    struct view_iter it;
+    view_iter(&it, v, kind_of(KIND_SERVICE), STR_NONE);
+    VIEW_FOR(o, &it)
+    {
+        bool has = mp_count(mp_path(object_mp(o), "status.loadBalancer.ingress")) > 0;
+        bool wishes = mp_str(mp_path(object_mp(o), "spec.loadBalancerIP")).n > 0;
+        bool balanced = str_is(mp_str(mp_path(object_mp(o), "spec.type")), "LoadBalancer");
+        given += has;
+        without = balanced && !has && !wishes && !o->deleting ? o : without;
+        if (has && !balanced) {
+            snprintf(why, 256, "Service %.*s is no LoadBalancer and has its address", STR_ARG(o->name));
+            return false;
+        }
+    }
+    if (without != NULL && given < 4) {
+        snprintf(why, 256, "Service %.*s has no address of the pool, which has some", STR_ARG(without->name));
+        return false;
+    }
+    return true;
+}
+
+bool services_settled(struct cluster *c, char why[256])
+{
+    if (!c->swarm.services) {
+        return true;
+    }
+    struct wrongs w = {.view = c->ledger.model};
+    struct view_iter it;
+    endpoints_judge(&w);
+    if (w.first[0] != '\0') {
+        snprintf(why, 256, "%s", w.first);
+        return false;
+    }
+    view_iter(&it, c->ledger.model, kind_of(KIND_ENDPOINTSLICE), STR_NONE);
+    VIEW_FOR(slice, &it)
+    {
+        if (owner_get(c->ledger.model, slice->ns, owner_controller(slice)) == NULL) {
+            snprintf(why, 256, "the Service of EndpointSlice %.*s is gone", STR_ARG(slice->name));
+            return false;
+        }
+    }
+    return balancers_settled(c->ledger.model, why);
+}
