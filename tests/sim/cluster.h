@@ -88,6 +88,7 @@ struct life {
     } told[SIM_SERVERS_MAX]; /* upgrade.c: what the others said of theirs */
     int64_t asked_ms;
     bool raising;
+    uint64_t agreed; /* services.c: the tip was judged at this revision */
 };
 
 /* Where a master of this id runs, if one does.

@@ -310,9 +310,10 @@ void services_turn(struct life *life)
         return;
     }
     core_stats(life->core, &controllers, &scheduler);
-    if (controllers.queued > 0) {
+    if (controllers.queued > 0 || life->agreed == view_revision(tip)) {
         return;
     }
+    life->agreed = view_revision(tip);
     struct wrongs w = {.view = tip};
     endpoints_judge(&w);
     if (w.first[0] != '\0') {
