@@ -6,6 +6,7 @@
  *   (workloads) members.c ----------------add, remove, replace--^ ^ ^---heartbeats, status--- agents.c
  *   clients.c, requests.c ------------writes, reads---+
  *
+ * services.c is both: Services that clients ask for, and what must hold of their addresses and endpoints.
  * And witness.c keeps what clients saw, without any of that, for the checkers of tests/check.
  *
  * How it judges: revisions order all transactions. The ledger is the history as the first master to commit each
@@ -60,7 +61,7 @@ struct swarm {
     bool patient;       /* timeouts adapt (raft-store/raft/pace.h) */
     bool upgrades;      /* masters of two releases (upgrade.c) */
     unsigned lag_ms;    /* between two looks of a laggard; has no effect on anybody else */
-    bool services;      /* services.c */
+    bool services;      /* clients make Services: services.c */
 };
 
 /* One life of a master, from start to crash. Outlives its end until libraft has let go. */
