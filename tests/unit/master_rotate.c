@@ -292,6 +292,23 @@ static void a_finish_without_a_dead_master_cuts_no_node_off(void **state)
     client_close(kate);
 }
 
+/* Another rctl writes a new certificate into the configuration while this one waits: it goes on with that. */
+static void whoever_waits_goes_on_with_what_another_rctl_has_renewed(void **state)
+{
+    struct kit *k = three(state);
+    const char *log = in_kit(k, "waits.log"), *config = arena_printf(&k->arena, "%s/admin.config", k->masters[0].dir);
+    const char *args[] = {"--config", config, "cert", "rotate-ca", NULL};
+    kit_stop(k, 2, SIGTERM);
+    pid_t waits = spawn_beside(k, "rctl", log, args);
+    wait_for_status(k, "phase \"trust\"");
+    wait_for_text(k, log, "trust: masters begin", "the command waits");
+    RCTL(k, 0, NULL, "cert", "renew");
+    kit_start(k, 2);
+    assert_int_equal(process_end(k, waits), 0);
+    wait_for_text(k, log, "the CA of the cluster is now", "the command has seen the end");
+    assert_null(strstr(text_of(k, log), "is not renewed"));
+}
+
 /* Its disk is lost while the others trust two CAs, of which it knows one: it comes back as another, with both. */
 static void a_master_that_comes_back_in_the_middle_has_the_right_cas(void **state)
 {
@@ -374,6 +391,7 @@ int main(void)
         cmocka_unit_test_teardown(a_master_that_is_down_is_waited_for_and_catches_up, tear_down),
         cmocka_unit_test_teardown(a_master_that_missed_it_all_is_told_to_join_anew, tear_down),
         cmocka_unit_test_teardown(a_finish_without_a_dead_master_cuts_no_node_off, tear_down),
+        cmocka_unit_test_teardown(whoever_waits_goes_on_with_what_another_rctl_has_renewed, tear_down),
         cmocka_unit_test_teardown(a_master_that_comes_back_in_the_middle_has_the_right_cas, tear_down),
         cmocka_unit_test_teardown(users_have_time_with_hold_and_whoever_did_not_renew_is_cut_off, tear_down),
         cmocka_unit_test_teardown(it_is_begun_once_and_again_only_when_asked, tear_down),

@@ -45,11 +45,12 @@ static inline unsigned cas_in(const char *pem)
     return n;
 }
 
-static inline pid_t spawn_agent(struct kit *k, const char *log, const char *const *args)
+/* reeve-agent or rctl, with what it says in the file `log`. */
+static inline pid_t spawn_beside(struct kit *k, const char *name, const char *log, const char *const *args)
 {
     const char *program = kit_program(), *argv[16];
     unsigned n = 0;
-    argv[n++] = arena_printf(&k->arena, "%.*s/reeve-agent", (int)(strrchr(program, '/') - program), program);
+    argv[n++] = arena_printf(&k->arena, "%.*s/%s", (int)(strrchr(program, '/') - program), program, name);
     for (; args[n - 1] != NULL; n++) {
         assert_true(n + 1 < ARRAY_SIZE(argv));
         argv[n] = args[n - 1];
@@ -69,7 +70,7 @@ static inline pid_t spawn_agent(struct kit *k, const char *log, const char *cons
     return pid;
 }
 
-static inline int agent_end(struct kit *k, pid_t pid)
+static inline int process_end(struct kit *k, pid_t pid)
 {
     int status = 0;
     for (int64_t until = kit_now() + KIT_WAIT_MS; waitpid(pid, &status, WNOHANG) == 0; kit_turn(k, 20)) {
@@ -83,20 +84,20 @@ static inline int agent_end(struct kit *k, pid_t pid)
 static inline void agent_run(struct kit *k, struct agent_process *a)
 {
     const char *run[] = {"run", "--dir", a->dir, "--runtime", "hollow", NULL};
-    a->pid = spawn_agent(k, a->log, run);
+    a->pid = spawn_beside(k, "reeve-agent", a->log, run);
 }
 
 static inline int agent_join(struct kit *k, struct agent_process *a, const char *name, const char *token, unsigned by)
 {
     *a = (struct agent_process){.dir = in_kit(k, name), .log = arena_printf(&k->arena, "%s/%s.log", k->dir, name)};
     const char *join[] = {"join", "--dir", a->dir, "--name", name, "--token", token, k->masters[by].addr, NULL};
-    return agent_end(k, spawn_agent(k, a->log, join));
+    return process_end(k, spawn_beside(k, "reeve-agent", a->log, join));
 }
 
 static inline void agent_stop(struct kit *k, struct agent_process *a)
 {
     kill(a->pid, SIGTERM);
-    agent_end(k, a->pid);
+    process_end(k, a->pid);
     a->pid = 0;
 }
 
