@@ -226,7 +226,7 @@ bool api_goes_on(const struct api_call *c);     /* it was begun, and api_go_on d
 void api_go_on(struct api_call *c);             /* the next piece of a list, or of a deletion of many objects */
 void api_let_go(struct api_call *c);            /* nobody waits for it any more, or it is begun anew */
 unsigned api_deleted(const struct api_call *c); /* by the pieces so far */
-void watch_writable(struct watch *w);           /* a batch was refused: there is room again */
+void watch_writable(struct watch *w);           /* a batch was refused: there is room again; sends in the next turn */
 /* The stream has ended: by the other side, with the connection, or after its front's `end`. */
 void watch_over(struct watch *w);
 

@@ -14,8 +14,8 @@
  *
  * A piece of LISTING or BEHIND visits TURNS_PIECE_VISITS objects or transactions at most; what is left waits for its
  * turn (turns.h) as other requests do. So a watch that begins, or one that is far behind, costs others no more than its
- * share. Those that a commit has woken, and no others, are visited one after the other for WOKEN_US of a turn; the rest
- * goes on in the next, after what has come in meanwhile.
+ * share. Those that a commit has woken or whose reader has made room, and no others, are visited one after the other for
+ * WOKEN_US of a turn; the rest goes on in the next, after what has come in meanwhile.
  *
  * Invariants: 1. `sent` never goes back. 2. an IDLE watch has missed nothing up to `seen`. 3. a payload holds events of
  * one transaction, all of it or, behind a cut between two of its objects, the rest. */
@@ -42,7 +42,7 @@ struct due {
 enum watch_state { WATCH_LISTING, WATCH_BEHIND, WATCH_IDLE };
 struct watch {
     struct list link;       /* in by_kind or in a node's list */
-    struct list woken_link; /* BEHIND, and not looked at since */
+    struct list woken_link; /* BEHIND, and not looked at since; or there is room again */
     struct watch_table *table;
     struct lane *lane;         /* of its connection, which outlives it */
     struct work work;          /* while it waits for its turn to go on */
@@ -588,9 +588,14 @@ void watch_table_advance(struct watch_table *t, bool restored)
 
 /* ---- Starting ---- */
 
+/* Not at once: many readers make room between two turns, and each would have a piece of the one that reads of it. */
 void watch_writable(struct watch *w)
 {
-    pump(w);
+    if (!w->ended && w->state != WATCH_IDLE) {
+        list_remove(&w->woken_link);
+        list_push_back(&w->table->woken, &w->woken_link);
+        master_wake(w->table->m);
+    }
 }
 
 void watch_over(struct watch *w)

@@ -8,7 +8,8 @@
  *
  * A change visits the feeds that it concerns and no others: feeds are found by their node (a pod has come, gone or
  * changed its spec) and by the objects that they follow; routes and services are one table each for all (routes.h,
- * serving.h). Feeds that are dirty stand in a list and send for SEND_US of a turn; the others go on in the next. */
+ * serving.h). Feeds that are dirty stand in a list; SEND_MAX of them send in a turn, for SEND_US; the others go on
+ * in the next. */
 #include "master/nodes/feeds.h"
 
 #include <assert.h>
@@ -23,7 +24,8 @@
 #include "master/nodes/serving.h"
 #include "proto/facts/cluster.h"
 
-#define SEND_US 2000
+#define SEND_US  2000
+#define SEND_MAX 256u /* feeds of a turn: writing to their connections costs more than making the events */
 
 struct node_feeds {
     struct master *m;
@@ -313,7 +315,7 @@ static void flush(struct feed *f)
     }
     const struct view *v = store_committed(replica_store(f->m->replica));
     int rv = f->sort == FEED_ROUTES ? send_routes(f) : f->sort == FEED_SERVICES ? send_services(f) : send_refs(f, v);
-    f->dirty = rv != 0; /* still dirty: no credit, on_writable goes on */
+    f->dirty = rv != 0; /* still dirty: no credit, on_writable puts it back */
     if (rv == 0 && f->sort == FEED_SERVICES && serving_is_behind(f->feeds->serving, &f->served)) {
         mark_dirty(f); /* the next part, behind the others */
     }
@@ -322,7 +324,7 @@ static void flush(struct feed *f)
 bool node_feeds_turn(struct node_feeds *f)
 {
     uint64_t end = uv_hrtime() + SEND_US * 1000u;
-    while (!list_empty(&f->dirty)) {
+    for (unsigned i = 0; i < SEND_MAX && !list_empty(&f->dirty); i++) {
         flush(LIST_ENTRY(f->dirty.next, struct feed, dirty_link));
         if (uv_hrtime() >= end) {
             break;
@@ -464,8 +466,13 @@ static void on_data(struct rpc_stream *st, struct mp payload, size_t payload_byt
 
 static void on_writable(struct rpc_stream *st, void *data)
 {
+    struct feed *f = data;
     (void)st;
-    flush(data);
+    if (f->dirty && !f->ended) { /* in the turn, with the others */
+        list_remove(&f->dirty_link);
+        list_push_back(&f->feeds->dirty, &f->dirty_link);
+        master_wake(f->m);
+    }
 }
 
 static void on_end(struct rpc_stream *st, const struct error *err, void *data)

@@ -566,6 +566,8 @@ static void test_a_transaction_is_one_batch_of_a_watch_that_could_not_be_sent_to
     assert_told(q, "");
     t->deaf = false;
     watch_writable(q->watch);
+    assert_told(q, ""); /* but in the next turn, with the others */
+    show(t);
     assert_told(q, "ADDED ConfigMap/c;DELETED ConfigMap/a;\n");
     done(q);
 }
