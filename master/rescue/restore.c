@@ -186,10 +186,15 @@ static void print_next(const struct restore *r, const struct master_config *c, c
            "    reeve-master run --dir %s\n\n"
            "More masters, each in an empty directory (the token is good for a day, once; more: rctl master add):\n\n"
            "    reeve-master join --dir DIR --listen HOST:PORT --token %s %s\n\n"
-           "Agents come back by themselves if a master listens where they knew one; new nodes:\n\n"
+           "%s:\n\n"
            "    reeve-agent join --dir DIR --name NAME --token %s %s\n\n"
-           "Client configurations of the cluster stay good, but for the address; a new one is %s/admin.config.\n",
-           c->id, c->dir, tokens->master, c->advertise, tokens->node, c->agent_address, c->dir);
+           "%s %s/admin.config.\n",
+           c->id, c->dir, tokens->master, c->advertise,
+           r->other_ca ? "Nodes" : "Agents come back by themselves if a master listens where they knew one; new nodes",
+           tokens->node, c->agent_address,
+           r->other_ca ? "A client configuration is"
+                       : "Client configurations of the cluster stay good, but for the address; a new one is",
+           c->dir);
     print_other_ca(r);
 }
 

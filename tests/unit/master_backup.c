@@ -203,6 +203,11 @@ static void without_a_quorum_a_stale_backup_can_be_had(void **state)
     }
     assert_non_null(strstr(said, "stale"));
     assert_true(value_path_bool(show(k, file), "stale", false));
+    /* Without the CA's key in it nobody comes back with an old certificate, and nobody is told so. */
+    assert_int_equal(restore(k, new_place(k), file, NULL, &said), 0);
+    assert_non_null(strstr(said, "nodes have to join anew"));
+    assert_null(strstr(said, "come back by themselves"));
+    assert_null(strstr(said, "stay good"));
 }
 
 /* ---- Broken off ---- */
