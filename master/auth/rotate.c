@@ -258,19 +258,26 @@ static bool peer_is_distrusted(void *data, uint64_t id, const struct pki_facts *
 }
 
 /* A master that starts sees the record in its snapshot first, then those in its log: rotations that it has long carried
- * out. Its certificate fits the last one alone, and nothing is wrong. */
-static bool is_behind(const struct master *m)
+ * out. It must not trust a CA again that was dropped, nor take itself for one that missed a rotation. So nothing is
+ * done before it has applied what its log held at the start. */
+static bool is_behind(struct master *m)
 {
+    struct rotate *r = m->rotate;
     struct replica_stats stats;
+    if (r->caught_up) {
+        return false;
+    }
     replica_stats(m->replica, &stats);
-    return stats.applied_index < stats.last_index;
+    r->log_end = r->log_end == 0 ? stats.last_index : r->log_end;
+    r->caught_up = stats.applied_index >= r->log_end;
+    return !r->caught_up;
 }
 
 static void do_it(struct master *m)
 {
     struct rotate *r = m->rotate;
     struct error err = {0};
-    if (r->done || r->ca_pem == NULL || m->stopping) {
+    if (r->done || r->ca_pem == NULL || m->stopping || is_behind(m)) {
         return;
     }
     if (carry_out(m, &err) == 0) {
@@ -280,7 +287,7 @@ static void do_it(struct master *m)
             revoked_close_sessions(m);
             transport_end_sessions(m->transport, peer_is_distrusted, m);
         }
-    } else if (!r->complained && !is_behind(m)) {
+    } else if (!r->complained) {
         r->complained = true;
         log_error(&m->log, "rotate", "replacing the cluster's CA: %s", err.message);
     }

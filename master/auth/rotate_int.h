@@ -42,6 +42,8 @@ struct rotate {
     enum rotate_finish finish;
     bool done; /* what the record wants has been done here, files included */
     bool complained;
+    uint64_t log_end; /* index of the last entry of our log when we started; 0: not looked yet */
+    bool caught_up;   /* it has been applied */
     char standing[PKI_STANDING_SIZE];
     /* For the leader. */
     bool writing;
