@@ -233,8 +233,11 @@ static void a_collection_of_nodes_is_revoked_as_one(void **state)
         assert_int_equal(register_node(&some[i], name), 0);
         must(c, "patch", "{kind: Node, name: %s, type: merge, patch: {metadata: {labels: {of: many}}}}", name);
     }
+    must(c, "cluster", "{}");
+    int64_t before = int_at(c, "stats.revoked");
     must(c, "deletecollection", "{kind: Node, labelSelector: of=many}");
     assert_int_equal(int_at(c, "count"), 3);
+    wait_for_revoked(k, before + 3); /* a follower hears of it a little later */
     for (unsigned i = 0; i < 3; i++) {
         expect_hung_up(&some[i]);
         expect_refused(&some[i], i, arena_printf(&k->arena, "many-%u", i), "counts no more");
