@@ -47,6 +47,7 @@
 #include "proto/net/loop.h"
 
 #define CHORES_MS        500
+#define HASTE_MS         20   /* doubles until it is as slow as the chores */
 #define FORGET_EVERY     120u /* chores */
 #define TURNS_MAX        16
 #define WORKER_NICE      5
@@ -149,6 +150,25 @@ static void on_chores(uv_timer_t *timer)
     sessions_tick(m);
     if (++m->chores_done % FORGET_EVERY == 0) {
         core_forget_gone(m->core);
+    }
+}
+
+/* The chores do what is left over by then: a master that was away, a snapshot that takes its time. */
+static void on_haste(uv_timer_t *timer)
+{
+    struct master *m = timer->data;
+    reseal_tick(m);
+    m->haste_ms *= 2;
+    if (m->haste_ms < CHORES_MS && !m->stopping) {
+        uv_timer_start(&m->haste, on_haste, m->haste_ms, 0);
+    }
+}
+
+void master_hasten(struct master *m)
+{
+    if (!m->stopping) {
+        m->haste_ms = HASTE_MS;
+        uv_timer_start(&m->haste, on_haste, HASTE_MS, 0);
     }
 }
 
@@ -453,7 +473,7 @@ static void close_handles(struct master *m)
     uv_handle_t *const handles[] = {
         (uv_handle_t *)&m->check,    (uv_handle_t *)&m->prepare,      (uv_handle_t *)&m->idle,
         (uv_handle_t *)&m->deadline, (uv_handle_t *)&m->chores,       (uv_handle_t *)&m->sigterm,
-        (uv_handle_t *)&m->sigint,   (uv_handle_t *)&m->parked_timer,
+        (uv_handle_t *)&m->sigint,   (uv_handle_t *)&m->parked_timer, (uv_handle_t *)&m->haste,
     };
     for (size_t i = 0; i < ARRAY_SIZE(handles); i++) {
         uv_close(handles[i], NULL);
@@ -487,6 +507,7 @@ void master_stop(struct master *m, int exit_code)
     uv_idle_stop(&m->idle);
     uv_timer_stop(&m->deadline);
     uv_timer_stop(&m->chores);
+    uv_timer_stop(&m->haste);
     for (unsigned i = 0; i < m->listeners_count; i++) {
         net_listener_close(m->listeners[i], NULL, NULL);
     }
@@ -521,11 +542,12 @@ static void init_handles(struct master *m)
     uv_idle_init(&m->loop, &m->idle);
     uv_timer_init(&m->loop, &m->deadline);
     uv_timer_init(&m->loop, &m->chores);
+    uv_timer_init(&m->loop, &m->haste);
     uv_timer_init(&m->loop, &m->parked_timer);
     uv_signal_init(&m->loop, &m->sigterm);
     uv_signal_init(&m->loop, &m->sigint);
     m->check.data = m->prepare.data = m->idle.data = m->deadline.data = m->chores.data = m;
-    m->sigterm.data = m->sigint.data = m->parked_timer.data = m;
+    m->sigterm.data = m->sigint.data = m->parked_timer.data = m->haste.data = m;
     uv_check_start(&m->check, on_check);
     uv_prepare_start(&m->prepare, on_prepare);
     uv_timer_start(&m->chores, on_chores, CHORES_MS, CHORES_MS);

@@ -85,7 +85,8 @@ struct master {
     uv_check_t check;
     uv_prepare_t prepare;
     uv_idle_t idle; /* runs while deciders have work left */
-    uv_timer_t deadline, chores;
+    uv_timer_t deadline, chores, haste;
+    uint64_t haste_ms; /* between the last two looks of haste */
     uv_signal_t sigterm, sigint;
     struct net_tls *tls;
     struct net_listener *listeners[4];
@@ -171,6 +172,9 @@ struct session {
 void master_stop(struct master *m, int exit_code);
 /* Something changed outside of a callback of the loop's: make sure a turn follows. */
 void master_wake(struct master *m);
+/* The replacement of the key that seals (reseal.h) has come to another step: looks at it soon, and again in growing
+ * pauses, for about half a second. Beyond that the chores do. Nothing for a master that stops. */
+void master_hasten(struct master *m);
 /* The calling worker thread gives way to the loop from now on, where both want the same core. */
 void master_step_back(void);
 

@@ -150,6 +150,7 @@ static void take_in(struct master *m, const struct object *o)
         r->cleaning = r->swept = false;
     }
     log_phase(m, &r->record);
+    master_hasten(m);
 }
 
 /* ---- Keys ---- */
