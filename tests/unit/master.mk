@@ -4,9 +4,12 @@ $(MASTER_TESTS): $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/tests/u
   | $(BUILD)/reeve-master $(BUILD)/tests/reeve-master
 	@mkdir -p $(@D)
 	@echo "  LINK  $(@F)"
-	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ -lcmocka $(LDLIBS_ALL)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $(filter %.o,$^) $(filter-out %.o,$^) -lcmocka $(LDLIBS_ALL)
 $(BUILD)/tests/unit/master_repeat $(BUILD)/tests/unit/master_streams $(BUILD)/tests/unit/master_resume $(BUILD)/tests/unit/master_links: | $(BUILD)/rctl $(BUILD)/reeve-agent
 $(BUILD)/tests/unit/master_waits: | $(BUILD)/rctl
 # Backups are saved by rctl, and cut by failpoints.
 $(BUILD)/tests/unit/master_backup $(BUILD)/tests/unit/master_restore $(BUILD)/tests/unit/master_reseal: $(BUILD)/tests/unit/kit/backup_kit.o \
+  | $(BUILD)/rctl $(BUILD)/tests/reeve-master
+# The key that seals is replaced by rctl, and masters die by failpoints.
+$(BUILD)/tests/unit/master_reseal $(BUILD)/tests/unit/master_reseal_killed: $(BUILD)/tests/unit/kit/reseal_kit.o \
   | $(BUILD)/rctl $(BUILD)/tests/reeve-master

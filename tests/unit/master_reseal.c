@@ -1,143 +1,7 @@
 /* The key that seals Secrets is replaced while all goes on. */
-#include "tests/unit/master_reseal.h"
+#include "tests/unit/kit/reseal_kit.h"
 
 #include "tests/unit/kit/backup_kit.h"
-
-static struct writer writer;
-
-static int tear_down(void **state)
-{
-    if (*state != NULL) {
-        ((struct kit *)*state)->meanwhile = NULL;
-        kit_thaw_all(*state);
-        kit_free(*state);
-        *state = NULL;
-    }
-    return 0;
-}
-
-static void make_first(struct kit *k)
-{
-    struct client *c = client_admin(k, 0);
-    must(c, "create",
-         "{object: {apiVersion: v1, kind: Secret, metadata: {name: first, namespace: default}, stringData: {k: v}}}");
-    client_close(c);
-}
-
-static struct kit *three(void **state)
-{
-    struct kit *k = kit_three(NULL);
-    *state = k;
-    RCTL(k, 0, "knows 3 masters now", "config", "set-servers");
-    make_first(k);
-    writer = (struct writer){.k = k};
-    return k;
-}
-
-/* Those that have died are started anew, and not armed; how many they were. */
-static unsigned start_the_dead(struct kit *k)
-{
-    unsigned died = 0;
-    for (unsigned i = 0; i < k->masters_count; i++) {
-        int status;
-        if (k->masters[i].pid != 0 && waitpid(k->masters[i].pid, &status, WNOHANG) > 0) {
-            assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
-            k->masters[i].pid = 0;
-            kit_start(k, i);
-            died++;
-        }
-    }
-    return died;
-}
-
-static void wait_for_another(struct kit *k, const struct pki_ring *former, unsigned masters)
-{
-    for (int64_t until = kit_now() + KIT_WAIT_MS; !all_have_another(k, former, masters); kit_turn(k, 20)) {
-        if (kit_now() > until) {
-            const char *args[] = {"cert", "status", NULL};
-            CLEANUP_FREE char *said = NULL;
-            kit_rctl(k, &said, args);
-            fail_msg("the key is not replaced: %s", said);
-        }
-    }
-}
-
-static const char *wait_for_status(struct kit *k, const char *text)
-{
-    for (int64_t until = kit_now() + KIT_WAIT_MS;; kit_turn(k, 50)) {
-        const char *args[] = {"cert", "status", NULL};
-        CLEANUP_FREE char *said = NULL;
-        kit_rctl(k, &said, args);
-        if (strstr(said, text) != NULL) {
-            return arena_strdup(&k->arena, said);
-        }
-        if (kit_now() > until) {
-            fail_msg("expected \"%s\" in: %s", text, said);
-        }
-    }
-}
-
-/* The record's phase is over: with this no master takes a step any more. Until then armed ones may die. */
-static void wait_for_end(struct kit *k)
-{
-    bool over = false;
-    for (int64_t until = kit_now() + KIT_WAIT_MS; !over; kit_turn(k, 50)) {
-        start_the_dead(k);
-        struct client *c = client_admin(k, kit_leader(k));
-        over = call(c, "cert.resealing", "{}") == 0 && value_path(c->result, "resealing") == NULL;
-        client_close(c);
-        assert_true(kit_now() < until);
-    }
-}
-
-/* One that has just been started must not be told to end before it can hear it. */
-static void wait_for_service(struct kit *k, unsigned i)
-{
-    bool answered = false;
-    for (int64_t until = kit_now() + KIT_WAIT_MS; !answered; kit_turn(k, 20)) {
-        struct client *c = client_admin(k, i);
-        answered = call(c, "hello", "{}") == 0;
-        client_close(c);
-        assert_true(kit_now() < until);
-    }
-}
-
-static void start_all(struct kit *k, unsigned masters)
-{
-    for (unsigned i = 0; i < masters; i++) {
-        kit_start(k, i);
-    }
-    for (unsigned i = 0; i < masters; i++) {
-        wait_for_service(k, i);
-    }
-}
-
-static void stop_all(struct kit *k, int sig)
-{
-    for (unsigned i = 0; i < k->masters_count; i++) {
-        if (k->masters[i].pid != 0) {
-            kit_stop(k, i, sig);
-        }
-    }
-}
-
-/* Nothing is left of the former key, and all of the Secrets. Masters run before and after. */
-static void check_all(struct kit *k, const struct pki_ring *former, unsigned masters)
-{
-    wait_for_another(k, former, masters);
-    wait_for_end(k);
-    if (writer.next > 0) {
-        read_back(&writer);
-    }
-    stop_all(k, SIGTERM);
-    for (unsigned i = 0; i < masters; i++) {
-        look_at_disk(k, i, former);
-    }
-    start_all(k, masters);
-    if (writer.next > 0) {
-        read_back(&writer);
-    }
-}
 
 static void write_meanwhile(struct kit *k)
 {
@@ -165,93 +29,6 @@ static void another_key_seals_and_nothing_is_left_of_the_former_one(void **state
     RCTL(k, 0, "the key that seals Secrets is now", "cert", "rotate-seal");
     check_all(k, &second, 3);
     RCTL(k, 1, "not being replaced", "cert", "rotate-seal", "--finish");
-}
-
-static unsigned died;
-
-static void revive_meanwhile(struct kit *k)
-{
-    died += start_the_dead(k);
-    write_one(&writer);
-}
-
-static void replace_with(struct kit *k, const char *failpoints)
-{
-    struct pki_ring former = keys_of(k, 0);
-    stop_all(k, SIGTERM);
-    for (unsigned i = 0; i < 3; i++) {
-        kit_start_armed(k, i, failpoints);
-    }
-    died = 0;
-    k->meanwhile = revive_meanwhile;
-    const char *begin[] = {"cert", "rotate-seal", "--no-wait", NULL};
-    kit_rctl(k, NULL, begin); /* its answer may die with the masters, and what it has begun with it */
-    for (int64_t until = kit_now() + KIT_WAIT_MS; died == 0 || !all_have_another(k, &former, 3);) {
-        died += start_the_dead(k);
-        write_one(&writer);
-        if (all_have_another(k, &former, 3)) {
-            kit_turn(k, 20); /* the last one dies behind the last step */
-        } else {
-            kit_rctl(k, NULL, begin);
-        }
-        if (kit_now() > until) {
-            fail_msg("%s: %u died, and it does not end: %s", failpoints, died, wait_for_status(k, ""));
-        }
-    }
-    k->meanwhile = NULL;
-    wait_for_end(k);
-    stop_all(k, SIGKILL); /* one may be dying just now, behind the last step */
-    start_all(k, 3);
-    check_all(k, &former, 3);
-}
-
-/* The leader, where it makes the key and before and after each step; all masters, where they store the key, remove what
- * the former one has sealed, and drop it. */
-static void whoever_is_killed_wherever_it_ends(void **state)
-{
-    static const char *const points[] = {
-        "reseal_before_key=crash@1",   "reseal_after_key=crash@1",   "reseal_before_step=crash@1",
-        "reseal_before_step=crash@2",  "reseal_before_step=crash@3", "reseal_before_step=crash@4",
-        "reseal_after_step=crash@1",   "reseal_after_step=crash@2",  "reseal_after_step=crash@3",
-        "reseal_before_store=crash@1", "clean_before_prune=crash@1", "reseal_before_drop=crash@1",
-    };
-    struct kit *k = three(state);
-    for (size_t p = 0; p < ARRAY_SIZE(points); p++) {
-        replace_with(k, points[p]);
-    }
-}
-
-/* No step is taken beyond that phase. */
-static void hold_in(struct kit *k, const char *phase)
-{
-    static const char *const phases[] = {"spread", "use", "clean", "drop"};
-    unsigned at = 0;
-    while (strcmp(phases[at], phase) != 0) {
-        at++;
-    }
-    const char *failpoints = arena_printf(&k->arena, "reseal_before_step=error@%u+", at + 1);
-    stop_all(k, SIGTERM);
-    for (unsigned i = 0; i < k->masters_count; i++) {
-        kit_start_armed(k, i, failpoints);
-    }
-    RCTL(k, 0, "is being replaced", "cert", "rotate-seal", "--no-wait");
-    wait_for_status(k, arena_printf(&k->arena, "phase \"%s\"", phase));
-}
-
-static void all_masters_are_killed_in_each_phase(void **state)
-{
-    static const char *const phases[] = {"spread", "use", "clean", "drop"};
-    struct kit *k = three(state);
-    for (size_t p = 0; p < ARRAY_SIZE(phases); p++) {
-        struct pki_ring former = keys_of(k, 0);
-        hold_in(k, phases[p]);
-        for (unsigned i = 0; i < 10; i++) {
-            write_one(&writer);
-        }
-        stop_all(k, SIGKILL);
-        start_all(k, 3);
-        check_all(k, &former, 3);
-    }
 }
 
 static void a_master_that_is_down_is_waited_for_and_catches_up(void **state)
@@ -339,8 +116,10 @@ static void whoever_joins_meanwhile_has_all_keys(void **state)
             kit_start(k, i);
             wait_for_service(k, i);
         }
-        check_all(k, &former, late + 1);
+        check_disks(k, &former, late + 1);
     }
+    start_all(k, k->masters_count);
+    read_back(&writer);
 }
 
 /* The leader that has made the key, and all that have it, are gone: another one is made. */
@@ -485,8 +264,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(another_key_seals_and_nothing_is_left_of_the_former_one, tear_down),
-        cmocka_unit_test_teardown(whoever_is_killed_wherever_it_ends, tear_down),
-        cmocka_unit_test_teardown(all_masters_are_killed_in_each_phase, tear_down),
         cmocka_unit_test_teardown(a_master_that_is_down_is_waited_for_and_catches_up, tear_down),
         cmocka_unit_test_teardown(a_master_that_missed_it_all_gets_the_key_or_comes_back_as_another, tear_down),
         cmocka_unit_test_teardown(a_master_without_the_new_key_does_not_lead, tear_down),

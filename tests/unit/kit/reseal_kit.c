@@ -1,6 +1,4 @@
-/* What the tests of the key that seals share: what masters' directories give away to which key. */
-#ifndef TESTS_MASTER_RESEAL_H
-#define TESTS_MASTER_RESEAL_H
+#include "tests/unit/kit/reseal_kit.h"
 
 #include <dirent.h>
 
@@ -9,11 +7,12 @@
 #include "raft-store/disk/snapfile.h"
 #include "raft-store/store/entry.h"
 #include "raft-store/store/snapshot.h"
-#include "tests/unit/master_rotate.h"
+
+struct writer writer;
 
 /* ---- Keys ---- */
 
-static inline struct pki_ring keys_of(struct kit *k, unsigned i)
+struct pki_ring keys_of(struct kit *k, unsigned i)
 {
     struct master_config c = {0};
     struct pki_ring keys;
@@ -25,8 +24,7 @@ static inline struct pki_ring keys_of(struct kit *k, unsigned i)
     return keys;
 }
 
-/* All of these hold one key alone, the same, another than the former one. */
-static inline bool all_have_another(struct kit *k, const struct pki_ring *former, unsigned masters)
+bool all_have_another(struct kit *k, const struct pki_ring *former, unsigned masters)
 {
     struct pki_ring first = keys_of(k, 0);
     for (unsigned i = 0; i < masters; i++) {
@@ -45,7 +43,7 @@ struct thief {
     const char *file; /* that is looked at */
 };
 
-static inline void look_at_entry(void *data, const struct disk_entry *e)
+static void look_at_entry(void *data, const struct disk_entry *e)
 {
     struct thief *t = data;
     struct view_hash hash;
@@ -71,14 +69,14 @@ static inline void look_at_entry(void *data, const struct disk_entry *e)
     }
 }
 
-static inline int look_at_new_entry(void *data, const struct disk_entry *e, struct error *err)
+static int look_at_new_entry(void *data, const struct disk_entry *e, struct error *err)
 {
     (void)err;
     look_at_entry(data, e);
     return 0;
 }
 
-static inline int look_at_snapshot(void *data, const void *p, size_t n, struct error *err)
+static int look_at_snapshot(void *data, const void *p, size_t n, struct error *err)
 {
     struct thief *t = data;
     struct txnids ids;
@@ -99,7 +97,7 @@ static inline int look_at_snapshot(void *data, const void *p, size_t n, struct e
 }
 
 /* Each file of the state, whether a snapshot refers to it or not. */
-static inline void look_at_state_files(struct thief *t, const char *raft)
+static void look_at_state_files(struct thief *t, const char *raft)
 {
     DIR *d = opendir(raft);
     assert_non_null(d);
@@ -119,7 +117,7 @@ static inline void look_at_state_files(struct thief *t, const char *raft)
 }
 
 /* No file holds the former key, in bytes or in hex, and nothing is quarantined. */
-static inline void look_for_key(struct kit *k, const char *dir, const struct pki_ring *former)
+static void look_for_key(struct kit *k, const char *dir, const struct pki_ring *former)
 {
     char hex[2 * PKI_SEAL_KEY_SIZE + 1];
     DIR *d = opendir(dir);
@@ -151,8 +149,7 @@ static inline void look_for_key(struct kit *k, const char *dir, const struct pki
     closedir(d);
 }
 
-/* A stopped master's directory gives nothing to who has the former key, and all to who has the one of now. */
-static inline void look_at_disk(struct kit *k, unsigned i, const struct pki_ring *former)
+void look_at_disk(struct kit *k, unsigned i, const struct pki_ring *former)
 {
     struct pki_ring now = keys_of(k, i);
     struct thief t = {.former = former, .now = &now, .file = "the newest snapshot"};
@@ -181,17 +178,7 @@ static inline void look_at_disk(struct kit *k, unsigned i, const struct pki_ring
 
 /* ---- Writers ---- */
 
-#define SECRETS_MAX 4096u
-
-/* Secrets that were acknowledged, while masters come and go. */
-struct writer {
-    struct kit *k;
-    struct client *c;
-    unsigned at, next, acknowledged;
-    bool done[SECRETS_MAX];
-};
-
-static inline void write_one(struct writer *w)
+void write_one(struct writer *w)
 {
     if (w->c == NULL || w->c->rpc == NULL) {
         if (w->c != NULL) {
@@ -213,8 +200,7 @@ static inline void write_one(struct writer *w)
     }
 }
 
-/* All that was acknowledged is there, and is what was written. */
-static inline void read_back(struct writer *w)
+void read_back(struct writer *w)
 {
     struct client *c = client_admin(w->k, kit_leader(w->k));
     for (unsigned i = 0; i < w->next; i++) {
@@ -232,4 +218,157 @@ static inline void read_back(struct writer *w)
     }
 }
 
-#endif
+/* ---- Clusters ---- */
+
+static void make_first(struct kit *k)
+{
+    struct client *c = client_admin(k, 0);
+    must(c, "create",
+         "{object: {apiVersion: v1, kind: Secret, metadata: {name: first, namespace: default}, stringData: {k: v}}}");
+    client_close(c);
+}
+
+struct kit *three(void **state)
+{
+    struct kit *k = kit_three(NULL);
+    *state = k;
+    RCTL(k, 0, "knows 3 masters now", "config", "set-servers");
+    make_first(k);
+    writer = (struct writer){.k = k};
+    return k;
+}
+
+int tear_down(void **state)
+{
+    if (*state != NULL) {
+        ((struct kit *)*state)->meanwhile = NULL;
+        kit_thaw_all(*state);
+        kit_free(*state);
+        *state = NULL;
+    }
+    return 0;
+}
+
+/* ---- Masters ---- */
+
+unsigned start_the_dead(struct kit *k)
+{
+    unsigned died = 0;
+    for (unsigned i = 0; i < k->masters_count; i++) {
+        int status;
+        if (k->masters[i].pid != 0 && waitpid(k->masters[i].pid, &status, WNOHANG) > 0) {
+            assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+            k->masters[i].pid = 0;
+            kit_start(k, i);
+            died++;
+        }
+    }
+    return died;
+}
+
+void wait_for_service(struct kit *k, unsigned i)
+{
+    bool answered = false;
+    for (int64_t until = kit_now() + KIT_WAIT_MS; !answered; kit_turn(k, 20)) {
+        struct client *c = client_admin(k, i);
+        answered = call(c, "hello", "{}") == 0;
+        client_close(c);
+        assert_true(kit_now() < until);
+    }
+}
+
+void start_all(struct kit *k, unsigned masters)
+{
+    for (unsigned i = 0; i < masters; i++) {
+        kit_start(k, i);
+    }
+    for (unsigned i = 0; i < masters; i++) {
+        wait_for_service(k, i);
+    }
+}
+
+void stop_all(struct kit *k, int sig)
+{
+    for (unsigned i = 0; i < k->masters_count; i++) {
+        if (k->masters[i].pid != 0) {
+            kit_stop(k, i, sig);
+        }
+    }
+}
+
+void wait_for_another(struct kit *k, const struct pki_ring *former, unsigned masters)
+{
+    for (int64_t until = kit_now() + KIT_WAIT_MS; !all_have_another(k, former, masters); kit_turn(k, 20)) {
+        if (kit_now() > until) {
+            const char *args[] = {"cert", "status", NULL};
+            CLEANUP_FREE char *said = NULL;
+            kit_rctl(k, &said, args);
+            fail_msg("the key is not replaced: %s", said);
+        }
+    }
+}
+
+const char *wait_for_status(struct kit *k, const char *text)
+{
+    for (int64_t until = kit_now() + KIT_WAIT_MS;; kit_turn(k, 50)) {
+        const char *args[] = {"cert", "status", NULL};
+        CLEANUP_FREE char *said = NULL;
+        kit_rctl(k, &said, args);
+        if (strstr(said, text) != NULL) {
+            return arena_strdup(&k->arena, said);
+        }
+        if (kit_now() > until) {
+            fail_msg("expected \"%s\" in: %s", text, said);
+        }
+    }
+}
+
+void wait_for_end(struct kit *k)
+{
+    bool over = false;
+    for (int64_t until = kit_now() + KIT_WAIT_MS; !over; kit_turn(k, 50)) {
+        start_the_dead(k);
+        struct client *c = client_admin(k, kit_leader(k));
+        over = call(c, "cert.resealing", "{}") == 0 && value_path(c->result, "resealing") == NULL;
+        client_close(c);
+        assert_true(kit_now() < until);
+    }
+}
+
+void hold_in(struct kit *k, const char *phase)
+{
+    static const char *const phases[] = {"spread", "use", "clean", "drop"};
+    unsigned at = 0;
+    while (strcmp(phases[at], phase) != 0) {
+        at++;
+    }
+    const char *failpoints = arena_printf(&k->arena, "reseal_before_step=error@%u+", at + 1);
+    stop_all(k, SIGTERM);
+    for (unsigned i = 0; i < k->masters_count; i++) {
+        kit_start_armed(k, i, failpoints);
+    }
+    RCTL(k, 0, "is being replaced", "cert", "rotate-seal", "--no-wait");
+    wait_for_status(k, arena_printf(&k->arena, "phase \"%s\"", phase));
+}
+
+void check_disks(struct kit *k, const struct pki_ring *former, unsigned masters)
+{
+    wait_for_another(k, former, masters);
+    wait_for_end(k);
+    if (writer.next > 0) {
+        read_back(&writer);
+    }
+    stop_all(k, SIGTERM);
+    for (unsigned i = 0; i < masters; i++) {
+        look_at_disk(k, i, former);
+    }
+}
+
+void check_all(struct kit *k, const struct pki_ring *former, unsigned masters)
+{
+    check_disks(k, former, masters);
+    start_all(k, masters);
+    if (writer.next > 0) {
+        read_back(&writer);
+    }
+}
