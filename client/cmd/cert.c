@@ -348,10 +348,10 @@ static bool tell_key(const struct certs *all)
     if (all->key.generation > 0 && all->key.by_leader) {
         rctl_note(r,
                   "the CA's key is in parts, generation %" PRId64 ": %" PRId64
-                  " of them give it; masters %s have one%s%s; %s",
+                  " of them give it back. Masters with a part: %s%s%s; %s",
                   all->key.generation, all->key.threshold, all->key.with[0] == '\0' ? "(none)" : all->key.with,
-                  all->key.without[0] == '\0' ? "" : ", not yet ", all->key.without,
-                  all->key.at_hand ? "the leader has it at hand" : "the leader has it not at hand");
+                  all->key.without[0] == '\0' ? "" : "; without: ", all->key.without,
+                  all->key.at_hand ? "the leader has the key at hand" : "the leader has not got the key at hand");
     } else if (all->key.generation > 0) {
         rctl_note(r, "the CA's key is in parts, generation %" PRId64 ": %" PRId64 " of them give it",
                   all->key.generation, all->key.threshold);

@@ -209,12 +209,14 @@ bool revoked_has(const struct master *m, const struct pki_identity *who, const s
     }
     if (rotate_distrusts(m, facts)) {
         if (err != NULL) {
-            error_set_field(err, ERR_UNAUTHORIZED, "certificate",
-                            "the certificate of %s \"%s\" is of a CA that was replaced, and counts no more; %s",
-                            who->role == PKI_ROLE_NODE    ? "node"
-                            : who->role == PKI_ROLE_ADMIN ? "user"
-                                                          : "master",
-                            who->name, advice(who->role));
+            error_set_field(
+                err, ERR_UNAUTHORIZED, "certificate",
+                "the certificate of %s \"%s\" is of a CA that was replaced, and counts no more. If there is a newer "
+                "one, it is used from now on; if not, %s",
+                who->role == PKI_ROLE_NODE    ? "node"
+                : who->role == PKI_ROLE_ADMIN ? "user"
+                                              : "master",
+                who->name, advice(who->role));
         }
         return true;
     }

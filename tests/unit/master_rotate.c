@@ -326,7 +326,7 @@ static void a_master_that_comes_back_in_the_middle_has_the_right_cas(void **stat
     wait_for_text(k, k->masters[2].log, "comes back as master 4", "the master has another number");
     wait_for_ca(k, old, 3);
     wait_for_voters(k, 3);
-    wait_for_status(k, "the leader has it at hand");
+    wait_for_status(k, "the leader has the key at hand");
 }
 
 static void users_have_time_with_hold_and_whoever_did_not_renew_is_cut_off(void **state)
