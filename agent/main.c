@@ -418,6 +418,13 @@ int main(int argc, char **argv)
     }
     if (strcmp(command, "clean") == 0) {
         struct error err = {0};
+        if (argc > 2) {
+            fprintf(stderr,
+                    "reeve-agent: clean takes no options and no names, but \"%s\" is there; nothing was removed\n"
+                    "usage: reeve-agent clean\n",
+                    argv[2]);
+            return EXIT_USAGE;
+        }
         if (clean_node(&err) != 0) {
             fprintf(stderr, "reeve-agent: %s\n", err.message);
         }

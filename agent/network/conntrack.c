@@ -1,5 +1,6 @@
 #include "agent/network/conntrack.h"
 
+#include "agent/network/netlink.h"
 #include "agent/network/network_int.h"
 
 #include <arpa/inet.h>
@@ -17,30 +18,6 @@
 
 #define REPLY_BYTES (64u << 10)
 
-static const struct nlattr *find(const void *p, size_t n, unsigned type)
-{
-    const uint8_t *at = p;
-    while (n >= NLA_HDRLEN) {
-        const struct nlattr *a = (const void *)at;
-        size_t step = NLA_ALIGN(a->nla_len);
-        if (a->nla_len < NLA_HDRLEN || a->nla_len > n) {
-            return NULL;
-        }
-        if ((a->nla_type & NLA_TYPE_MASK) == type) {
-            return a;
-        }
-        step = step < n ? step : n;
-        at += step;
-        n -= step;
-    }
-    return NULL;
-}
-
-static const struct nlattr *find_in(const struct nlattr *outer, unsigned type)
-{
-    return outer == NULL ? NULL : find((const uint8_t *)outer + NLA_HDRLEN, outer->nla_len - NLA_HDRLEN, type);
-}
-
 static bool copy(void *to, const struct nlattr *a, size_t n)
 {
     if (a == NULL || a->nla_len < NLA_HDRLEN + n) {
@@ -53,11 +30,11 @@ static bool copy(void *to, const struct nlattr *a, size_t n)
 /* Address and port at one end of a tuple of UDP. */
 static bool read_end(const struct nlattr *tuple, unsigned address, unsigned port, uint32_t *ip_out, uint16_t *port_out)
 {
-    const struct nlattr *proto = find_in(tuple, CTA_TUPLE_PROTO);
+    const struct nlattr *proto = netlink_find_in(tuple, CTA_TUPLE_PROTO);
     uint8_t number;
-    bool ok = copy(&number, find_in(proto, CTA_PROTO_NUM), sizeof number) && number == IPPROTO_UDP &&
-              copy(port_out, find_in(proto, port), sizeof *port_out) &&
-              copy(ip_out, find_in(find_in(tuple, CTA_TUPLE_IP), address), sizeof *ip_out);
+    bool ok = copy(&number, netlink_find_in(proto, CTA_PROTO_NUM), sizeof number) && number == IPPROTO_UDP &&
+              copy(port_out, netlink_find_in(proto, port), sizeof *port_out) &&
+              copy(ip_out, netlink_find_in(netlink_find_in(tuple, CTA_TUPLE_IP), address), sizeof *ip_out);
     *ip_out = ok ? ntohl(*ip_out) : 0;
     *port_out = ok ? ntohs(*port_out) : 0;
     return ok;
@@ -71,7 +48,8 @@ static bool read_flow(const struct nlmsghdr *h, struct conntrack_flow *f)
     }
     const uint8_t *at = (const uint8_t *)NLMSG_DATA(h) + head;
     size_t size = h->nlmsg_len - NLMSG_LENGTH(head);
-    const struct nlattr *first = find(at, size, CTA_TUPLE_ORIG), *reply = find(at, size, CTA_TUPLE_REPLY);
+    const struct nlattr *first = netlink_find(at, size, CTA_TUPLE_ORIG),
+                        *reply = netlink_find(at, size, CTA_TUPLE_REPLY);
     if (!read_end(first, CTA_IP_V4_DST, CTA_PROTO_DST_PORT, &f->to_ip, &f->to_port) ||
         !read_end(reply, CTA_IP_V4_SRC, CTA_PROTO_SRC_PORT, &f->reply_ip, &f->reply_port) ||
         first->nla_len > sizeof f->tuple) {

@@ -1,5 +1,6 @@
 #include "agent/service/kernel.h"
 
+#include "agent/network/netlink.h"
 #include "base/mem.h"
 
 #include <assert.h>
@@ -129,24 +130,6 @@ static int list(struct service_kernel *k, const struct nft *request, each_messag
     return rc != 0 ? rc : changed ? -EAGAIN : 0;
 }
 
-static const struct nlattr *find(const void *p, size_t n, unsigned type)
-{
-    for (const uint8_t *at = p; n >= NLA_HDRLEN;) {
-        const struct nlattr *a = (const void *)at;
-        size_t step = NLA_ALIGN(a->nla_len);
-        if (a->nla_len < NLA_HDRLEN || a->nla_len > n) {
-            return NULL;
-        }
-        if ((a->nla_type & NLA_TYPE_MASK) == type) {
-            return a;
-        }
-        step = step < n ? step : n;
-        at += step;
-        n -= step;
-    }
-    return NULL;
-}
-
 static const void *inside(const struct nlattr *a)
 {
     return (const uint8_t *)a + NLA_HDRLEN;
@@ -157,17 +140,12 @@ static size_t inside_size(const struct nlattr *a)
     return a == NULL ? 0 : a->nla_len - NLA_HDRLEN;
 }
 
-static const struct nlattr *find_in(const struct nlattr *outer, unsigned type)
-{
-    return outer == NULL ? NULL : find(inside(outer), inside_size(outer), type);
-}
-
 static const struct nlattr *find_top(const struct nlmsghdr *h, unsigned type)
 {
     size_t head = NLMSG_ALIGN(sizeof(struct nfgenmsg));
     return h->nlmsg_len < NLMSG_HDRLEN + head
                ? NULL
-               : find((const uint8_t *)NLMSG_DATA(h) + head, h->nlmsg_len - NLMSG_HDRLEN - head, type);
+               : netlink_find((const uint8_t *)NLMSG_DATA(h) + head, h->nlmsg_len - NLMSG_HDRLEN - head, type);
 }
 
 /* The table's name is attribute 1 of all messages about anything in one. */
@@ -429,7 +407,7 @@ struct reading {
 
 static const void *value_of(const struct nlattr *element, unsigned attribute, size_t size)
 {
-    const struct nlattr *v = find_in(find_in(element, attribute), NFTA_DATA_VALUE);
+    const struct nlattr *v = netlink_find_in(netlink_find_in(element, attribute), NFTA_DATA_VALUE);
     return inside_size(v) == size ? inside(v) : NULL;
 }
 
