@@ -50,6 +50,11 @@ unsigned container_next_attempt(const struct container *c)
     return c->has_run ? c->attempt + 1 : 0;
 }
 
+void container_runtime_id(const struct container *c, unsigned attempt, char out[RUNTIME_ID_MAX])
+{
+    runtime_container_id(out, c->pod->spec->uid, c->spec->name, attempt);
+}
+
 bool container_restarts(enum podspec_restart policy, const struct podspec_container *spec, int exit_code,
                         bool failed_by_us)
 {

@@ -144,6 +144,8 @@ static inline bool container_is_up(const struct container *c) /* it has started 
 }
 bool container_succeeded(const struct container *c); /* DONE with exit code 0 */
 unsigned container_next_attempt(const struct container *c);
+/* The runtime's name of that attempt. */
+void container_runtime_id(const struct container *c, unsigned attempt, char out[RUNTIME_ID_MAX]);
 const char *container_state_name(enum container_state s);
 /* Is it started again after an end with this exit code? Sidecars always are, other init containers only after
  * failures, ephemeral ones never. */

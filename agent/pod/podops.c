@@ -249,7 +249,7 @@ static void on_killed(const struct error *error, void *data)
     k->agent->pending--;
     char id[RUNTIME_ID_MAX] = "";
     if (c != NULL) {
-        podops_container_id(c, c->attempt, id);
+        container_runtime_id(c, c->attempt, id);
     }
     if (error != NULL && error->code == ERR_NOT_FOUND && strcmp(id, k->id) == 0) {
         struct runtime_status st = {.id = id,
@@ -272,7 +272,7 @@ static void op_kill(struct container *c, bool force)
     k->agent = a;
     snprintf(k->uid, sizeof k->uid, "%s", c->pod->spec->uid);
     snprintf(k->name, sizeof k->name, "%s", c->spec->name);
-    podops_container_id(c, c->attempt, k->id);
+    container_runtime_id(c, c->attempt, k->id);
     a->pending++;
     runtime_kill(a->runtime, k->id, force ? SIGKILL : stop_signal(a, c), on_killed, k);
 }
@@ -281,7 +281,7 @@ static void op_forget(struct container *c, unsigned attempt)
 {
     struct agent *a = podops_agent(c->pod);
     char id[RUNTIME_ID_MAX];
-    podops_container_id(c, attempt, id);
+    container_runtime_id(c, attempt, id);
     a->pending++;
     runtime_remove(a->runtime, id, ignore_done, a);
     logfile_remove_old(a->logs_dir, c->pod->spec->ns, c->pod->spec->name, c->pod->spec->uid, c->spec->name,

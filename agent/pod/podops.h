@@ -8,10 +8,6 @@ static inline struct agent *podops_agent(const struct pod *p)
 {
     return p->node->data;
 }
-static inline void podops_container_id(const struct container *c, unsigned attempt, char out[RUNTIME_ID_MAX])
-{
-    runtime_container_id(out, c->pod->spec->uid, c->spec->name, attempt);
-}
 static inline struct podspec_facts podops_facts(const struct pod *p)
 {
     struct podspec_facts f = p->node->facts;

@@ -78,7 +78,7 @@ static void run_check(struct container *c, int which, const struct podspec_handl
     char id[RUNTIME_ID_MAX];
     switch (h->kind) {
     case PODSPEC_HANDLER_EXEC:
-        podops_container_id(c, c->attempt, id);
+        container_runtime_id(c, c->attempt, id);
         runtime_exec(a->runtime, id, h->argv, timeout_ms, on_check_exec, k);
         break;
     case PODSPEC_HANDLER_SLEEP:

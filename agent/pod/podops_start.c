@@ -224,7 +224,7 @@ static const char *target_pid_namespace(struct container *c, struct arena *a)
         if (agent->hollow) {
             return NULL; /* it has no processes */
         }
-        podops_container_id(target, target->attempt, id);
+        container_runtime_id(target, target->attempt, id);
         if (runtime_get(agent->runtime, id, &st) && st.state == RUNTIME_RUNNING && st.pid > 0) {
             return arena_printf(a, "/proc/%d/ns/pid", st.pid);
         }

@@ -10,7 +10,7 @@
 #include "agent/node.h"
 #include "agent/pod/evict.h"
 #include "agent/pod/evict_open.h"
-#include "agent/pod/podops.h"
+#include "agent/pod/pods.h"
 #include "agent/pod/source.h"
 #include "agent/util/fsutil.h"
 
@@ -239,7 +239,7 @@ static void measure(struct agent_pod *ap)
         if (!c->has_run) {
             continue;
         }
-        podops_container_id(c, c->attempt, id);
+        container_runtime_id(c, c->attempt, id);
         if (runtime_get(a->runtime, id, &st) && st.writable_path[0] != '\0') {
             m->layers[i] = xstrdup(st.writable_path);
         }

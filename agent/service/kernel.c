@@ -1,6 +1,7 @@
 #include "agent/service/kernel.h"
 
 #include "agent/network/netlink.h"
+#include "agent/service/probe.h"
 #include "base/mem.h"
 
 #include <assert.h>
@@ -12,8 +13,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-#include "agent/service/kernel_int.h"
 
 /* The kernel does a transaction inside of send(2): when that returns, all of its errors wait to be read, and if there
  * are none, it has been done. */
@@ -90,9 +89,9 @@ static int commit(struct service_kernel *k, const char *what, struct error *err)
     return rc == 0 ? 0 : error_set_errno(err, -rc, "cannot change the kernel's table of services: %s", what);
 }
 
-int service_kernel_try(struct service_kernel *k, const struct nft *n)
+static int try_unended(const struct nft *n, void *data)
 {
-    return send_all(k, n);
+    return send_all(data, n);
 }
 
 /* ---- Lists ---- */
@@ -170,7 +169,8 @@ int service_kernel_open(struct service_kernel **out, struct error *err)
     k->watch_fd = -1;
     k->fd = open_socket(0, &k->port);
     k->reply = xmalloc(REPLY_BYTES);
-    int rc = k->fd < 0 ? error_set_errno(err, errno, "cannot open a netlink socket") : service_kernel_probe(k, err);
+    int rc =
+        k->fd < 0 ? error_set_errno(err, errno, "cannot open a netlink socket") : service_probe(try_unended, k, err);
     if (rc == 0) {
         k->watch_fd = open_socket(1u << (NFNLGRP_NFTABLES - 1), &k->watch_port);
         rc = k->watch_fd < 0 ? error_set_errno(err, errno, "cannot watch the kernel's packet filter") : 0;

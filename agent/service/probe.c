@@ -1,4 +1,4 @@
-#include "agent/service/kernel_int.h"
+#include "agent/service/probe.h"
 
 #include "base/mem.h"
 
@@ -111,7 +111,7 @@ static const struct feature {
     {"ranges of several fields", "NF_TABLES, Linux 5.6", probe_ranges},
 };
 
-int service_kernel_probe(struct service_kernel *k, struct error *err)
+int service_probe(service_probe_try *try, void *data, struct error *err)
 {
     CLEANUP_BUF struct buf missing = BUF_INIT;
     for (unsigned i = 0; i < ARRAY_SIZE(features); i++) {
@@ -119,7 +119,7 @@ int service_kernel_probe(struct service_kernel *k, struct error *err)
         nft_begin(&n, PROBE_TABLE);
         nft_add_table(&n);
         features[i].write(&n); /* no end: nothing of it is kept */
-        int rc = service_kernel_try(k, &n);
+        int rc = try(&n, data);
         nft_close(&n);
         if (rc == -EPERM) {
             return error_set_errno(err, EPERM, "cannot change the kernel's packet filter");

@@ -49,16 +49,23 @@ struct gotemplate {
 int gotemplate_fail(const char *text, const char *at, struct error *err, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 
+/* ---- Values (gotemplate_value.c) ---- */
+
+/* As Go's templates see it: false are null, false, 0, "" and what has no elements. */
+bool gotemplate_truth(const struct value *v);
+/* As Go's %v. NULL and null are <nil> inside of lists and maps, <no value> alone. */
+void gotemplate_write_value(struct buf *out, const struct value *v, bool inside);
+
+/* ---- printf (gotemplate_printf.c) ---- */
+
+/* Always 0: what does not fit its verb is written as an error text into `out`, as Go does. */
+int gotemplate_printf(struct buf *out, struct str format, const struct value *const *args, unsigned count);
+
 /* ---- Functions (gotemplate_funcs.c) ---- */
 
 typedef int gotemplate_fn(struct arena *a, const struct value *const *args, unsigned count, const struct value **out,
                           struct error *err);
 /* NULL if there is none. `and` and `or` are known as well, but the machine runs them: they stop at what decides. */
 gotemplate_fn *gotemplate_find_function(struct str name);
-bool gotemplate_truth(const struct value *v);
-/* As Go's %v. NULL and null are <nil> inside of lists and maps, <no value> alone. */
-void gotemplate_write_value(struct buf *out, const struct value *v, bool inside);
-/* printf: gotemplate_printf.c */
-int gotemplate_printf(struct buf *out, struct str format, const struct value *const *args, unsigned count);
 
 #endif

@@ -54,7 +54,8 @@ void deployment_latest_ensure(struct deployment *d, bool create);
 void deployment_scale_to(struct deployment *d, struct deployment_rs *rs, int64_t replicas);
 void deployment_history_trim(struct deployment *d); /* revisionHistoryLimit */
 int deployment_sets_write(struct deployment *d, struct error *err);
-bool deployment_active(const struct deployment_rs *rs); /* has replicas */
+bool deployment_active(const struct deployment_rs *rs);      /* has replicas */
+int64_t deployment_replicas_sum(const struct deployment *d); /* spec.replicas of all its ReplicaSets, as edited */
 int64_t deployment_rs_annotation(const struct deployment_rs *rs, const char *key, int64_t fallback);
 
 /* ---- deployment_rollout.c: how many where ---- */
@@ -62,7 +63,6 @@ void deployment_scale(struct deployment *d);         /* a change of spec.replica
 bool deployment_scaling(const struct deployment *d); /* such a change is not yet spread */
 void deployment_roll(struct deployment *d);          /* RollingUpdate or Recreate: one step */
 void deployment_count_available(struct deployment *d);
-int64_t deployment_initial_replicas(const struct deployment *d); /* of the latest ReplicaSet when it is made */
 
 /* ---- deployment_status.c ---- */
 void deployment_condition(struct deployment *d, const char *type, const char *status, const char *reason,

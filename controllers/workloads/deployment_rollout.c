@@ -6,15 +6,6 @@
 
 /* ---- Counting ---- */
 
-static int64_t replicas_sum(const struct deployment *d)
-{
-    int64_t sum = 0;
-    for (unsigned i = 0; i < d->count; i++) {
-        sum += d->all[i]->replicas;
-    }
-    return sum;
-}
-
 void deployment_count_available(struct deployment *d)
 {
     if (d->counted) {
@@ -54,12 +45,6 @@ static int64_t available_sum(struct deployment *d)
         sum += staying_available(d->all[i]);
     }
     return sum;
-}
-
-int64_t deployment_initial_replicas(const struct deployment *d)
-{
-    int64_t room = d->recreate ? d->replicas : d->replicas + d->max_surge - replicas_sum(d);
-    return MAX(0, MIN(room, d->replicas));
 }
 
 /* ---- A change of spec.replicas ---- */
@@ -144,7 +129,7 @@ static void scale_in_proportion(struct deployment *d)
         }
     }
     int64_t allowed = d->replicas > 0 ? d->replicas + d->max_surge : 0;
-    int64_t to_add = allowed - replicas_sum(d), added = 0;
+    int64_t to_add = allowed - deployment_replicas_sum(d), added = 0;
     qsort(active, count, sizeof *active, to_add >= 0 ? compare_size_newer : compare_size_older);
     int64_t *sizes = arena_alloc(d->a, (count + 1) * sizeof *sizes);
     for (unsigned i = 0; i < count; i++) {
@@ -199,7 +184,7 @@ static bool latest_scale(struct deployment *d)
         return shrinks;
     }
     /* "The total of pods is never above replicas + maxSurge." */
-    int64_t room = d->replicas + d->max_surge - replicas_sum(d);
+    int64_t room = d->replicas + d->max_surge - deployment_replicas_sum(d);
     int64_t up = MIN(room, d->replicas - rs->replicas);
     if (up <= 0) {
         return false;
@@ -226,13 +211,13 @@ static void old_drop_unhealthy(struct deployment *d, int64_t max)
 static void old_scale_down(struct deployment *d)
 {
     int64_t min_available = d->replicas - d->max_unavailable;
-    int64_t old_replicas = replicas_sum(d) - d->latest->replicas;
+    int64_t old_replicas = deployment_replicas_sum(d) - d->latest->replicas;
     if (old_replicas == 0) {
         return;
     }
     int64_t serving = available_sum(d);
     int64_t latest_missing = d->latest->replicas - staying_available(d->latest);
-    int64_t max_down = replicas_sum(d) - min_available - latest_missing;
+    int64_t max_down = deployment_replicas_sum(d) - min_available - latest_missing;
     if (max_down <= 0) {
         return;
     }

@@ -13,6 +13,15 @@ bool deployment_active(const struct deployment_rs *rs)
     return rs->replicas > 0;
 }
 
+int64_t deployment_replicas_sum(const struct deployment *d)
+{
+    int64_t sum = 0;
+    for (unsigned i = 0; i < d->count; i++) {
+        sum += d->all[i]->replicas;
+    }
+    return sum;
+}
+
 static struct value *annotations_of(struct arena *a, struct value *doc)
 {
     return value_ensure_map(a, value_ensure_map(a, doc, "metadata"), "annotations");
@@ -295,6 +304,13 @@ static void latest_impossible(struct deployment *d, struct str name)
     DECIDED(d->out, REASON_SET_NAME_TOO_LONG);
 }
 
+/* Of the latest ReplicaSet when it is made: maxSurge holds from the first step. */
+static int64_t initial_replicas(const struct deployment *d)
+{
+    int64_t room = d->recreate ? d->replicas : d->replicas + d->max_surge - deployment_replicas_sum(d);
+    return MAX(0, MIN(room, d->replicas));
+}
+
 static void latest_create(struct deployment *d)
 {
     if (namespace_closed(d->in->view, d->obj->ns)) {
@@ -319,7 +335,7 @@ static void latest_create(struct deployment *d)
     rs->doc = latest_document(d, hash, name);
     rs->created_ms = d->in->wall_ms;
     int64_t revision = revision_next(d);
-    rs->replicas = deployment_initial_replicas(d);
+    rs->replicas = initial_replicas(d);
     value_set(d->a, value_get(rs->doc, "spec"), "replicas", value_int(d->a, rs->replicas));
     d->latest = rs;
     set_add(d, rs);

@@ -7,6 +7,7 @@
  *   only in C         stays: a default, or somebody else's */
 #include <assert.h>
 
+#include "proto/patch/elements.h"
 #include "proto/patch/patch_int.h"
 #include "proto/text/text.h"
 

@@ -5,7 +5,7 @@
 #include <xxhash.h>
 
 #include "base/hash.h"
-#include "proto/patch/patch_int.h"
+#include "proto/patch/place.h"
 
 /* Each element with a first key stands in two chains, by the hash of its first key and by the hash of both, in the
  * order of positions. Where there is no second key the chains are the same, and kept once. An element that was taken

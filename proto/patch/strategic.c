@@ -10,6 +10,7 @@
  * (community/contributors/devel/sig-api-machinery/strategic-merge-patch.md). */
 #include <assert.h>
 
+#include "proto/patch/elements.h"
 #include "proto/patch/patch_int.h"
 
 #define ORDER_PREFIX  "$setElementOrder/"
