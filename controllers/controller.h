@@ -66,7 +66,7 @@ struct controller;
 typedef void controller_emit(void *data, const struct kind *k, struct str ns, struct str name);
 struct controller_watch {
     enum kind_id kind; /* or WATCH_ANY_KIND */
-    void (*map)(const struct view *tip, const struct object *old, const struct object *new, controller_emit *emit,
+    void (*map)(const struct view *tip, const struct object *old, const struct object *now, controller_emit *emit,
                 void *data);
 };
 struct controller {

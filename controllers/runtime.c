@@ -326,14 +326,13 @@ void controllers_observe(struct controllers *c, const struct change *changes, un
         return;
     }
     for (unsigned n = 0; n < count; n++) {
-        const struct object *o = changes[n].new != NULL ? changes[n].new : changes[n].old;
-        bool spec =
-            changes[n].old != NULL && changes[n].new != NULL &&changes[n].old->generation != changes[n].new->generation;
+        const struct object *old = changes[n].old, *now = changes[n].new, *o = now != NULL ? now : old;
+        bool spec = old != NULL && now != NULL && old->generation != now->generation;
         for (unsigned i = 0; i < c->queues_count; i++) {
             struct emit_data e = {c, i, spec ? o : NULL};
             for (const struct controller_watch *w = c->queues[i].controller->watches; w->kind != 0; w++) {
                 if (w->kind == o->kind->id || w->kind == WATCH_ANY_KIND) {
-                    w->map(tip, changes[n].old, changes[n].new, emit_key, &e);
+                    w->map(tip, old, now, emit_key, &e);
                 }
             }
         }

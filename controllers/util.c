@@ -236,21 +236,21 @@ int64_t int_or_percent(const struct value *v, int64_t total, bool round_up, cons
     return str_to_int64(s, &n) ? n : 0;
 }
 
-void map_self(const struct view *tip, const struct object *old, const struct object *new, controller_emit *emit,
+void map_self(const struct view *tip, const struct object *old, const struct object *now, controller_emit *emit,
               void *data)
 {
     (void)tip;
-    const struct object *o = new != NULL ? new : old;
+    const struct object *o = now != NULL ? now : old;
     emit(data, o->kind, o->ns, o->name);
 }
 
-void map_controller(const struct view *tip, const struct object *old, const struct object *new, controller_emit *emit,
+void map_controller(const struct view *tip, const struct object *old, const struct object *now, controller_emit *emit,
                     void *data)
 {
     (void)tip;
-    const struct object *states[] = {old, new};
+    const struct object *states[] = {old, now};
     for (unsigned i = 0; i < 2; i++) {
-        if (states[i] == NULL || (i == 1 && old != NULL && str_eq(old->owner_uid, new->owner_uid))) {
+        if (states[i] == NULL || (i == 1 && old != NULL && str_eq(old->owner_uid, now->owner_uid))) {
             continue;
         }
         struct mp r = owner_controller(states[i]);

@@ -72,10 +72,10 @@ void reconcile_decided(struct reconcile_out *out, const struct decision *d);
 /* "25%" of total, or a number; rounded up or down. fallback when v is NULL. */
 int64_t int_or_percent(const struct value *v, int64_t total, bool round_up, const char *fallback);
 /* A map function: the object itself is the key. */
-void map_self(const struct view *tip, const struct object *old, const struct object *new, controller_emit *emit,
+void map_self(const struct view *tip, const struct object *old, const struct object *now, controller_emit *emit,
               void *data);
 /* A map function: the controlling owner is the key (of the old and of the new state). */
-void map_controller(const struct view *tip, const struct object *old, const struct object *new, controller_emit *emit,
+void map_controller(const struct view *tip, const struct object *old, const struct object *now, controller_emit *emit,
                     void *data);
 
 #endif

@@ -155,15 +155,15 @@ static bool node_same_for_us(const struct object *a, const struct object *b)
     return true;
 }
 
-static void observe_node(struct scheduler *s, const struct object *old, const struct object *new)
+static void observe_node(struct scheduler *s, const struct object *old, const struct object *now)
 {
-    struct sched_node *n = node_get(s, new != NULL ? new->name : old->name);
+    struct sched_node *n = node_get(s, now != NULL ? now->name : old->name);
     bool was_present = n->obj != NULL;
-    bool same = was_present && new != NULL &&node_same_for_us(n->obj, new);
-    sched_node_set_object(n, new);
-    s->nodes_present += (unsigned)(new != NULL) - (unsigned)was_present;
+    bool same = was_present && now != NULL && node_same_for_us(n->obj, now);
+    sched_node_set_object(n, now);
+    s->nodes_present += (unsigned)(now != NULL) - (unsigned)was_present;
     if (!same) {
-        sched_node_changed(s, n, true, new != NULL);
+        sched_node_changed(s, n, true, now != NULL);
     }
     node_drop_if_unused(s, n);
 }
@@ -274,13 +274,13 @@ static void pod_add(struct scheduler *s, const struct object *o, enum pod_wish w
 }
 
 /* True if what we know of the pod still stands, but for its body. */
-static bool pod_keep(struct sched_pod *p, const struct object *new, enum pod_wish wish)
+static bool pod_keep(struct sched_pod *p, const struct object *now, enum pod_wish wish)
 {
     if (p->state == POD_BOUND || p->state == POD_ASSUMED) {
         if (wish == WISH_NODE) {
             return p->state == POD_ASSUMED; /* the binding is on its way */
         }
-        if (wish != WISH_BOUND || !str_is(mp_str(mp_path(object_mp(new), "spec.nodeName")), p->node->name)) {
+        if (wish != WISH_BOUND || !str_is(mp_str(mp_path(object_mp(now), "spec.nodeName")), p->node->name)) {
             return false;
         }
         p->state = POD_BOUND;
@@ -291,27 +291,27 @@ static bool pod_keep(struct sched_pod *p, const struct object *new, enum pod_wis
     if (wish != WISH_NODE) {
         return false;
     }
-    class_identify(new, id);
+    class_identify(now, id);
     if (memcmp(id, p->class->id, sizeof id) != 0) {
         return false;
     }
-    pod_obj_set(p, new);
+    pod_obj_set(p, now);
     return true;
 }
 
-static void observe_pod(struct scheduler *s, const struct object *old, const struct object *new)
+static void observe_pod(struct scheduler *s, const struct object *old, const struct object *now)
 {
-    const struct object *o = new != NULL ? new : old;
+    const struct object *o = now != NULL ? now : old;
     struct sched_pod *p = pod_find(s, o->ns, o->name);
-    enum pod_wish wish = new == NULL ? WISH_NOTHING : pod_wish(new);
-    if (p != NULL && new != NULL && pod_keep(p, new, wish)) {
+    enum pod_wish wish = now == NULL ? WISH_NOTHING : pod_wish(now);
+    if (p != NULL && now != NULL && pod_keep(p, now, wish)) {
         return;
     }
     if (p != NULL) {
         pod_drop(s, p);
     }
     if (wish != WISH_NOTHING) {
-        pod_add(s, new, wish);
+        pod_add(s, now, wish);
     }
 }
 

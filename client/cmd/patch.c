@@ -142,9 +142,9 @@ static int take_changes(struct rctl *r, struct value *changes, struct error *err
 static int check_overwrite(const struct object *o, const char *member, const struct value *changes, struct error *err)
 {
     for (unsigned i = 0; i < changes->map.count; i++) {
-        struct str key = changes->map.members[i].key, new = value_to_str(changes->map.members[i].value);
+        struct str key = changes->map.members[i].key, wanted = value_to_str(changes->map.members[i].value);
         struct str old = mp_str(mp_get_str_key(mp_get(mp_get(object_mp(o), "metadata"), member), key));
-        if (old.p != NULL && changes->map.members[i].value->type == VALUE_STR && !str_eq(old, new)) {
+        if (old.p != NULL && changes->map.members[i].value->type == VALUE_STR && !str_eq(old, wanted)) {
             return error_set(err, ERR_INVALID, "'%.*s' already has a value (%.*s) on %.*s, and --overwrite is false",
                              STR_ARG(key), STR_ARG(old), STR_ARG(o->name));
         }

@@ -176,20 +176,20 @@ static int put_env(struct rctl *r, struct value *container, void *data, struct e
     struct arena *a = &r->arena;
     struct value *env = value_get(container, "env");
     for (unsigned i = 0; i < value_count(c->set); i++) {
-        struct value *new = value_item(c->set, i);
-        struct str name = value_to_str(value_get(new, "name"));
+        struct value *wanted = value_item(c->set, i);
+        struct str name = value_to_str(value_get(wanted, "name"));
         env = value_ensure_list(a, container, "env");
         unsigned at = value_count(env);
         for (unsigned k = 0; k < value_count(env); k++) {
             at = str_eq(value_to_str(value_get(value_item(env, k), "name")), name) ? k : at;
         }
-        if (at < value_count(env) && !opt_flag(r, "overwrite") && !value_equal(value_item(env, at), new)) {
+        if (at < value_count(env) && !opt_flag(r, "overwrite") && !value_equal(value_item(env, at), wanted)) {
             return error_set(err, ERR_INVALID, "'%.*s' has a value already, and --overwrite is false", STR_ARG(name));
         }
         if (at < value_count(env)) {
-            env->list.items[at] = value_copy(a, new);
+            env->list.items[at] = value_copy(a, wanted);
         } else {
-            value_append(a, env, value_copy(a, new));
+            value_append(a, env, value_copy(a, wanted));
         }
     }
     for (unsigned i = 0; i < value_count(c->drop); i++) {

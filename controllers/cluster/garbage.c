@@ -258,24 +258,24 @@ static void map_gone(const struct view *tip, const struct object *old, controlle
     }
 }
 
-static void map_any(const struct view *tip, const struct object *old, const struct object *new, controller_emit *emit,
+static void map_any(const struct view *tip, const struct object *old, const struct object *now, controller_emit *emit,
                     void *data)
 {
-    if ((new != NULL ? new : old)->kind->unowned) {
+    if ((now != NULL ? now : old)->kind->unowned) {
         return;
     }
-    if (new == NULL) {
+    if (now == NULL) {
         map_gone(tip, old, emit, data);
         return;
     }
-    if (old != NULL && !str_eq(old->uid, new->uid)) {
+    if (old != NULL && !str_eq(old->uid, now->uid)) {
         map_gone(tip, old, emit, data);
     }
     bool finalizing =
-        new->deleting && (has_finalizer(new, FINALIZER_ORPHAN) || has_finalizer(new, FINALIZER_FOREGROUND));
-    bool references_new = old == NULL || !mp_equal(references_of(old), references_of(new));
-    if (finalizing || (references_new && owners_need_a_look(tip, new))) {
-        emit(data, new->kind, new->ns, new->name);
+        now->deleting && (has_finalizer(now, FINALIZER_ORPHAN) || has_finalizer(now, FINALIZER_FOREGROUND));
+    bool references_new = old == NULL || !mp_equal(references_of(old), references_of(now));
+    if (finalizing || (references_new && owners_need_a_look(tip, now))) {
+        emit(data, now->kind, now->ns, now->name);
     }
 }
 

@@ -135,13 +135,13 @@ static int namespace_reconcile(const struct reconcile_in *in, struct reconcile_o
     return rv;
 }
 
-static void map_content(const struct view *tip, const struct object *old, const struct object *new,
+static void map_content(const struct view *tip, const struct object *old, const struct object *now,
                         controller_emit *emit, void *data)
 {
-    if (old != NULL && new != NULL && old->deleting == new->deleting) {
+    if (old != NULL && now != NULL && old->deleting == now->deleting) {
         return;
     }
-    struct str ns = new != NULL ? new->ns : old->ns;
+    struct str ns = now != NULL ? now->ns : old->ns;
     if (str_empty(ns)) {
         return;
     }

@@ -127,36 +127,36 @@ static unsigned sample_of(const struct object *o)
     return (unsigned)(o->hash % FINISHED_SAMPLE);
 }
 
-static void map_pod(const struct view *tip, const struct object *old, const struct object *new, controller_emit *emit,
+static void map_pod(const struct view *tip, const struct object *old, const struct object *now, controller_emit *emit,
                     void *data)
 {
-    if (new == NULL) {
+    if (now == NULL) {
         return;
     }
-    bool turned = old == NULL || old->deleting != new->deleting || !str_eq(pod_node(old), pod_node(new));
-    if (turned && (new->deleting || !str_empty(pod_node(new)))) {
-        const struct object *node = view_get(tip, kind_of(KIND_NODE), STR_NONE, pod_node(new));
-        if (node == NULL || new->deleting) {
-            emit(data, new->kind, new->ns, new->name);
+    bool turned = old == NULL || old->deleting != now->deleting || !str_eq(pod_node(old), pod_node(now));
+    if (turned && (now->deleting || !str_empty(pod_node(now)))) {
+        const struct object *node = view_get(tip, kind_of(KIND_NODE), STR_NONE, pod_node(now));
+        if (node == NULL || now->deleting) {
+            emit(data, now->kind, now->ns, now->name);
         }
     }
-    if (view_count(tip, new->kind) > FINISHED_MAX && pod_finished(new) && sample_of(new) == 0) {
-        emit(data, new->kind, STR_NONE, STR_NONE);
+    if (view_count(tip, now->kind) > FINISHED_MAX && pod_finished(now) && sample_of(now) == 0) {
+        emit(data, now->kind, STR_NONE, STR_NONE);
     }
 }
 
-static void map_node(const struct view *tip, const struct object *old, const struct object *new, controller_emit *emit,
+static void map_node(const struct view *tip, const struct object *old, const struct object *now, controller_emit *emit,
                      void *data)
 {
-    bool came_or_went = old == NULL || new == NULL;
-    if (!came_or_went && mp_equal(mp_path(object_mp(old), "spec.taints"), mp_path(object_mp(new), "spec.taints"))) {
+    bool came_or_went = old == NULL || now == NULL;
+    if (!came_or_went && mp_equal(mp_path(object_mp(old), "spec.taints"), mp_path(object_mp(now), "spec.taints"))) {
         return;
     }
-    if (!came_or_went && !node_has_taint(new, TAINT_OUT_OF_SERVICE, NULL)) {
+    if (!came_or_went && !node_has_taint(now, TAINT_OUT_OF_SERVICE, NULL)) {
         return;
     }
     struct view_iter it;
-    view_iter_node_pods(&it, tip, new != NULL ? new->name : old->name);
+    view_iter_node_pods(&it, tip, now != NULL ? now->name : old->name);
     VIEW_FOR(pod, &it)
     {
         emit(data, pod->kind, pod->ns, pod->name);

@@ -33,12 +33,12 @@ static int tokens_reconcile(const struct reconcile_in *in, struct reconcile_out 
     return 0;
 }
 
-static void map_secret(const struct view *tip, const struct object *old, const struct object *new,
+static void map_secret(const struct view *tip, const struct object *old, const struct object *now,
                        controller_emit *emit, void *data)
 {
     (void)tip, (void)old;
-    if (new != NULL && is_token(new)) {
-        emit(data, new->kind, new->ns, new->name);
+    if (now != NULL && is_token(now)) {
+        emit(data, now->kind, now->ns, now->name);
     }
 }
 

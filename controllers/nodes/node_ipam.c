@@ -138,20 +138,20 @@ static int ipam_reconcile(const struct reconcile_in *in, struct reconcile_out *o
     return rv;
 }
 
-static void map_node(const struct view *tip, const struct object *old, const struct object *new, controller_emit *emit,
+static void map_node(const struct view *tip, const struct object *old, const struct object *now, controller_emit *emit,
                      void *data)
 {
     (void)tip;
-    if (new == NULL || (old == NULL && str_empty(cidr_of(new)))) {
+    if (now == NULL || (old == NULL && str_empty(cidr_of(now)))) {
         emit(data, kind_of(KIND_NODE), STR_NONE, STR_NONE);
     }
 }
 
-static void map_config(const struct view *tip, const struct object *old, const struct object *new,
+static void map_config(const struct view *tip, const struct object *old, const struct object *now,
                        controller_emit *emit, void *data)
 {
     (void)tip;
-    if (old == NULL || new == NULL || old->generation != new->generation) {
+    if (old == NULL || now == NULL || old->generation != now->generation) {
         emit(data, kind_of(KIND_NODE), STR_NONE, STR_NONE);
     }
 }

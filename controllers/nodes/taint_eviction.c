@@ -82,32 +82,32 @@ static bool has_no_execute(const struct object *node)
     return false;
 }
 
-static void map_node(const struct view *tip, const struct object *old, const struct object *new, controller_emit *emit,
+static void map_node(const struct view *tip, const struct object *old, const struct object *now, controller_emit *emit,
                      void *data)
 {
-    if (new == NULL || !has_no_execute(new) ||
-        (old != NULL && mp_equal(mp_path(object_mp(old), "spec.taints"), mp_path(object_mp(new), "spec.taints")))) {
+    if (now == NULL || !has_no_execute(now) ||
+        (old != NULL && mp_equal(mp_path(object_mp(old), "spec.taints"), mp_path(object_mp(now), "spec.taints")))) {
         return;
     }
     struct view_iter it;
-    view_iter_node_pods(&it, tip, new->name);
+    view_iter_node_pods(&it, tip, now->name);
     VIEW_FOR(pod, &it)
     {
         emit(data, pod->kind, pod->ns, pod->name);
     }
 }
 
-static void map_pod(const struct view *tip, const struct object *old, const struct object *new, controller_emit *emit,
+static void map_pod(const struct view *tip, const struct object *old, const struct object *now, controller_emit *emit,
                     void *data)
 {
-    if (new == NULL || new->deleting || str_empty(pod_node(new)) ||
-        (old != NULL && str_eq(pod_node(old), pod_node(new)) &&
-         mp_equal(mp_path(object_mp(old), "spec.tolerations"), mp_path(object_mp(new), "spec.tolerations")))) {
+    if (now == NULL || now->deleting || str_empty(pod_node(now)) ||
+        (old != NULL && str_eq(pod_node(old), pod_node(now)) &&
+         mp_equal(mp_path(object_mp(old), "spec.tolerations"), mp_path(object_mp(now), "spec.tolerations")))) {
         return;
     }
-    const struct object *node = view_get(tip, kind_of(KIND_NODE), STR_NONE, pod_node(new));
+    const struct object *node = view_get(tip, kind_of(KIND_NODE), STR_NONE, pod_node(now));
     if (node != NULL && has_no_execute(node)) {
-        emit(data, new->kind, new->ns, new->name);
+        emit(data, now->kind, now->ns, now->name);
     }
 }
 

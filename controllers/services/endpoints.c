@@ -140,11 +140,11 @@ static int endpoints_reconcile(const struct reconcile_in *in, struct reconcile_o
 }
 
 /* Somebody has changed or removed what is ours. */
-static void map_endpoints(const struct view *tip, const struct object *old, const struct object *new,
+static void map_endpoints(const struct view *tip, const struct object *old, const struct object *now,
                           controller_emit *emit, void *data)
 {
     (void)tip;
-    (void)new;
+    (void)now;
     if (old != NULL && is_ours(old)) {
         emit(data, kind_of(KIND_SERVICE), old->ns, old->name);
     }

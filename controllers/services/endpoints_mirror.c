@@ -135,19 +135,19 @@ static int mirror_reconcile(const struct reconcile_in *in, struct reconcile_out 
 }
 
 /* A Service concerns the Endpoints of its name; a slice those that own it. */
-static void map_service(const struct view *tip, const struct object *old, const struct object *new,
+static void map_service(const struct view *tip, const struct object *old, const struct object *now,
                         controller_emit *emit, void *data)
 {
     (void)tip;
-    const struct object *o = new != NULL ? new : old;
+    const struct object *o = now != NULL ? now : old;
     emit(data, kind_of(KIND_ENDPOINTS), o->ns, o->name);
 }
 
-static void map_slice(const struct view *tip, const struct object *old, const struct object *new, controller_emit *emit,
+static void map_slice(const struct view *tip, const struct object *old, const struct object *now, controller_emit *emit,
                       void *data)
 {
     (void)tip;
-    (void)new;
+    (void)now;
     if (old != NULL && str_is(mp_str(mp_get(object_labels(old), MANAGED_BY)), MANAGER)) {
         emit(data, kind_of(KIND_ENDPOINTS), old->ns, mp_str(mp_get(object_labels(old), LABEL_SERVICE_NAME)));
     }

@@ -325,11 +325,11 @@ static int slices_reconcile(const struct reconcile_in *in, struct reconcile_out 
 }
 
 /* Somebody has changed or removed what is ours. */
-static void map_slice(const struct view *tip, const struct object *old, const struct object *new, controller_emit *emit,
+static void map_slice(const struct view *tip, const struct object *old, const struct object *now, controller_emit *emit,
                       void *data)
 {
     (void)tip;
-    const struct object *o = old != NULL ? old : new;
+    const struct object *o = old != NULL ? old : now;
     struct mp labels = object_labels(o);
     if (old != NULL && str_is(mp_str(mp_get(labels, MANAGED_BY)), MANAGER)) {
         emit(data, kind_of(KIND_SERVICE), o->ns, mp_str(mp_get(labels, LABEL_SERVICE_NAME)));

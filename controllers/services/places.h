@@ -40,10 +40,10 @@ void places_find(struct arena *a, const struct view *v, const struct object *ser
 struct value *place_target(struct arena *a, const struct place *p);
 /* The Services that select the pod as it was or is become keys (a map function; a pod's change that none of them sees
  * makes none). */
-void map_pod_services(const struct view *tip, const struct object *old, const struct object *new, controller_emit *emit,
+void map_pod_services(const struct view *tip, const struct object *old, const struct object *now, controller_emit *emit,
                       void *data);
 /* Those of all pods on a node, if its zone changes. */
-void map_node_services(const struct view *tip, const struct object *old, const struct object *new,
+void map_node_services(const struct view *tip, const struct object *old, const struct object *now,
                        controller_emit *emit, void *data);
 
 #endif

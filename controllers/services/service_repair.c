@@ -95,14 +95,14 @@ static void emit_claimants(void *data, struct str key)
 }
 
 /* It, and those that have what it has: the younger one must look, whichever has changed. */
-static void map_service(const struct view *tip, const struct object *old, const struct object *new,
+static void map_service(const struct view *tip, const struct object *old, const struct object *now,
                         controller_emit *emit, void *data)
 {
     (void)old;
-    if (new != NULL) {
-        struct claimants c = {tip, new->kind, emit, data};
-        emit(data, new->kind, new->ns, new->name);
-        new->kind->claims(new, emit_claimants, &c);
+    if (now != NULL) {
+        struct claimants c = {tip, now->kind, emit, data};
+        emit(data, now->kind, now->ns, now->name);
+        now->kind->claims(now, emit_claimants, &c);
     }
 }
 
