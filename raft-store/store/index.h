@@ -1,7 +1,8 @@
 /* Indexes of a view: by what else than its name an object is found.
  *
- * An index is a line of VIEW_INDEXES and a function that tells the keys of an object: none, one or many. Each version
- * of the state has its own indexes, as it has its own tree of objects, and they are never behind: a view's indexes
+ * An index is a line of VIEW_INDEXES and a row, index_NAME, in a file: which objects are in it, and a function that
+ * tells the keys of one: none, one or many. The rows of those that are here are in index_keys.c. Each version of the
+ * state has its own indexes, as it has its own tree of objects, and they are never behind: a view's indexes
  * answer exactly what a scan of all its objects would. Ask with view_iter_index (view.h).
  *
  * Cost: the keys of an object that came at once share 16 bytes, its namespace and its name; each has 12 and its own
@@ -13,18 +14,17 @@
 #include "proto/schema/object.h"
 #include "proto/schema/selector.h"
 
-/* NAME, the kind whose objects are in it (0: every kind), the function that tells an object's keys, and the one that
- * tells what selectors ask of it (NULL: they cannot). */
+/* VIEW_BY_NAME, and its row: index_name. */
 #define VIEW_INDEXES(X)                                                                                                \
-    X(OWNER, 0, index_by_owner, NULL)         /* uid of an owner */                                                    \
-    X(REFERENCE, 0, index_by_reference, NULL) /* index_reference_key of what it names, neither owner nor node */       \
-    X(CLAIM, 0, index_by_claim, NULL)         /* what it has for itself alone (proto/facts/claim.h) */                 \
-    X(NODE, KIND_POD, index_by_node, index_asks_node)    /* spec.nodeName; empty: not bound */                         \
-    X(LABEL, KIND_POD, index_by_label, index_asks_label) /* "namespace/key=value" */                                   \
-    X(SELECTOR, KIND_SERVICE, index_by_selector, NULL)   /* "namespace/key=value" of the first that it selects by */   \
-    X(INVOLVED, KIND_EVENT, index_by_involved, index_asks_involved) /* "name=NAME" and "uid=UID" of involvedObject */
+    X(OWNER, owner)         /* uid of an owner */                                                                      \
+    X(REFERENCE, reference) /* index_reference_key of what it names, neither owner nor node */                         \
+    X(CLAIM, claim)         /* what it has for itself alone (proto/facts/claim.h) */                                   \
+    X(NODE, node)           /* spec.nodeName of a pod; empty: not bound */                                             \
+    X(LABEL, label)         /* "namespace/key=value" of a pod */                                                       \
+    X(SELECTOR, selector)   /* "namespace/key=value" of the first that a Service selects by */                         \
+    X(INVOLVED, involved)   /* "name=NAME" and "uid=UID" of an Event's involvedObject */
 
-#define VIEW_INDEX_ENUM(name, kind, keys, asks) VIEW_BY_##name,
+#define VIEW_INDEX_ENUM(NAME, name) VIEW_BY_##NAME,
 enum view_index { VIEW_INDEXES(VIEW_INDEX_ENUM) VIEW_INDEX_COUNT };
 
 struct index_keys; /* of one object, being told */
@@ -39,16 +39,14 @@ typedef bool index_asks_fn(struct str ns, const struct selector *labels, const s
                            struct buf *key);
 
 struct index_row {
-    const char *name; /* "OWNER" */
-    unsigned kind;    /* id; 0: every kind */
+    unsigned kind; /* id of the kind whose objects are in it; 0: every kind */
     index_keys_fn *keys;
-    index_asks_fn *asks;
+    bool (*has_none)(const struct object *o); /* at a glance: it has no key here; NULL: keys tells */
+    index_asks_fn *asks;                      /* what selectors ask of it; NULL: they cannot */
 };
-extern const struct index_row index_rows[VIEW_INDEX_COUNT];
-
-#define VIEW_INDEX_DECLARE(name, kind, keys, asks) index_keys_fn keys;
+#define VIEW_INDEX_DECLARE(NAME, name) extern const struct index_row index_##name;
 VIEW_INDEXES(VIEW_INDEX_DECLARE)
-index_asks_fn index_asks_node, index_asks_label, index_asks_involved;
+extern const struct index_row *const index_rows[VIEW_INDEX_COUNT];
 
 /* Keys, appended. */
 void index_reference_key(struct buf *out, const struct kind *k, struct str ns, struct str name);

@@ -1,13 +1,13 @@
-/* What each index has for keys, and what selectors ask of it. A new index is a line in VIEW_INDEXES (index.h) and a
- * function here. */
+/* The indexes that the controllers, the scheduler and the nodes' feeds live on: what each has for keys, and what
+ * selectors ask of it. */
 #include "raft-store/store/index.h"
 
-#define INDEX_ROW(name, kind, keys, asks) {#name, kind, keys, asks},
-const struct index_row index_rows[VIEW_INDEX_COUNT] = {VIEW_INDEXES(INDEX_ROW)};
+#define INDEX_ROW(NAME, name) &index_##name,
+const struct index_row *const index_rows[VIEW_INDEX_COUNT] = {VIEW_INDEXES(INDEX_ROW)};
 
 /* ---- By owner ---- */
 
-void index_by_owner(const struct object *o, struct index_keys *out)
+static void by_owner(const struct object *o, struct index_keys *out)
 {
     if (!o->owned_otherwise) {
         if (!str_empty(o->owner_uid)) {
@@ -22,6 +22,13 @@ void index_by_owner(const struct object *o, struct index_keys *out)
         }
     }
 }
+
+static bool is_unowned(const struct object *o)
+{
+    return str_empty(o->owner_uid) && !o->owned_otherwise;
+}
+
+const struct index_row index_owner = {.keys = by_owner, .has_none = is_unowned};
 
 /* ---- By what it names ---- */
 
@@ -43,12 +50,19 @@ static void tell_reference(void *data, const struct kind_reference *r)
 }
 
 /* Records about others (events) hold nobody. */
-void index_by_reference(const struct object *o, struct index_keys *out)
+static void by_reference(const struct object *o, struct index_keys *out)
 {
     if (!o->kind->unowned && o->kind->references != NULL) {
         o->kind->references(o, tell_reference, out);
     }
 }
+
+static bool names_nothing(const struct object *o)
+{
+    return o->kind->references == NULL;
+}
+
+const struct index_row index_reference = {.keys = by_reference, .has_none = names_nothing};
 
 /* ---- By what it claims ---- */
 
@@ -57,22 +71,29 @@ static void tell_claim(void *data, struct str key)
     index_key(data, key);
 }
 
-void index_by_claim(const struct object *o, struct index_keys *out)
+static void by_claim(const struct object *o, struct index_keys *out)
 {
     if (o->kind->claims != NULL) {
         o->kind->claims(o, tell_claim, out);
     }
 }
 
+static bool claims_nothing(const struct object *o)
+{
+    return o->kind->claims == NULL;
+}
+
+const struct index_row index_claim = {.keys = by_claim, .has_none = claims_nothing};
+
 /* ---- Pods by their node ---- */
 
-void index_by_node(const struct object *pod, struct index_keys *out)
+static void by_node(const struct object *pod, struct index_keys *out)
 {
     index_key(out, mp_str(mp_path(object_mp(pod), "spec.nodeName")));
 }
 
-bool index_asks_node(struct str ns, const struct selector *labels, const struct selector *fields, unsigned nth,
-                     struct buf *key)
+static bool asks_node(struct str ns, const struct selector *labels, const struct selector *fields, unsigned nth,
+                      struct buf *key)
 {
     (void)ns;
     (void)labels;
@@ -80,6 +101,8 @@ bool index_asks_node(struct str ns, const struct selector *labels, const struct 
     buf_append_str(key, node);
     return nth == 0 && !str_empty(node);
 }
+
+const struct index_row index_node = {.kind = KIND_POD, .keys = by_node, .asks = asks_node};
 
 /* ---- Pods by their labels ---- */
 
@@ -92,7 +115,7 @@ void index_label_key(struct buf *out, struct str ns, struct str key, struct str 
     buf_append_str(out, value);
 }
 
-void index_by_label(const struct object *pod, struct index_keys *out)
+static void by_label(const struct object *pod, struct index_keys *out)
 {
     CLEANUP_BUF struct buf key = BUF_INIT;
     for (struct mp_iter it = mp_iter(object_labels(pod)); mp_next(&it);) {
@@ -102,8 +125,8 @@ void index_by_label(const struct object *pod, struct index_keys *out)
     }
 }
 
-bool index_asks_label(struct str ns, const struct selector *labels, const struct selector *fields, unsigned nth,
-                      struct buf *key)
+static bool asks_label(struct str ns, const struct selector *labels, const struct selector *fields, unsigned nth,
+                       struct buf *key)
 {
     (void)fields;
     struct str label, value;
@@ -114,10 +137,12 @@ bool index_asks_label(struct str ns, const struct selector *labels, const struct
     return true;
 }
 
+const struct index_row index_label = {.kind = KIND_POD, .keys = by_label, .asks = asks_label};
+
 /* ---- Services by what they select ---- */
 
 /* One label is enough: whoever looks for the Services of a pod asks for each label that it has. */
-void index_by_selector(const struct object *service, struct index_keys *out)
+static void by_selector(const struct object *service, struct index_keys *out)
 {
     CLEANUP_BUF struct buf key = BUF_INIT;
     struct mp_iter it = mp_iter(mp_path(object_mp(service), "spec.selector"));
@@ -126,6 +151,8 @@ void index_by_selector(const struct object *service, struct index_keys *out)
         index_key(out, buf_str(&key));
     }
 }
+
+const struct index_row index_selector = {.kind = KIND_SERVICE, .keys = by_selector};
 
 /* ---- Events by what they are about ---- */
 
@@ -138,7 +165,7 @@ static void involved_key(struct buf *out, unsigned i, struct str value)
     buf_append_str(out, value);
 }
 
-void index_by_involved(const struct object *event, struct index_keys *out)
+static void by_involved(const struct object *event, struct index_keys *out)
 {
     CLEANUP_BUF struct buf key = BUF_INIT;
     struct mp about = mp_get(object_mp(event), "involvedObject");
@@ -152,8 +179,8 @@ void index_by_involved(const struct object *event, struct index_keys *out)
     }
 }
 
-bool index_asks_involved(struct str ns, const struct selector *labels, const struct selector *fields, unsigned nth,
-                         struct buf *key)
+static bool asks_involved(struct str ns, const struct selector *labels, const struct selector *fields, unsigned nth,
+                          struct buf *key)
 {
     static const char *const paths[] = {"involvedObject.uid", "involvedObject.name"};
     (void)ns;
@@ -167,3 +194,5 @@ bool index_asks_involved(struct str ns, const struct selector *labels, const str
     }
     return false;
 }
+
+const struct index_row index_involved = {.kind = KIND_EVENT, .keys = by_involved, .asks = asks_involved};

@@ -139,7 +139,7 @@ static void keys_open(struct index_keys *k, const struct object *o)
     k->count = 0;
     k->cap = KEYS_INLINE;
     for (k->index = 0; o != NULL && k->index < VIEW_INDEX_COUNT; k->index++) {
-        const struct index_row *row = &index_rows[k->index];
+        const struct index_row *row = index_rows[k->index];
         unsigned from = k->count;
         if (row->kind == 0 || row->kind == (unsigned)o->kind->id) {
             row->keys(o, k);
@@ -162,12 +162,14 @@ static int keys_compare(const struct index_keys *ka, unsigned a, const struct in
     return sa->index != sb->index ? (sa->index < sb->index ? -1 : 1) : str_cmp(key_text(ka, sa), key_text(kb, sb));
 }
 
-/* No index could have a key of it. */
+/* No index could have a key of it: seen at a glance. */
 static bool has_none(const struct object *o)
 {
-    bool none = o == NULL || (str_empty(o->owner_uid) && !o->owned_otherwise && o->kind->references == NULL);
+    bool none = true;
     for (unsigned i = 0; none && o != NULL && i < VIEW_INDEX_COUNT; i++) {
-        none = index_rows[i].kind != (unsigned)o->kind->id;
+        const struct index_row *row = index_rows[i];
+        bool meant = row->kind == 0 || row->kind == (unsigned)o->kind->id;
+        none = !meant || (row->has_none != NULL && row->has_none(o));
     }
     return none;
 }

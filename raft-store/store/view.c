@@ -428,7 +428,7 @@ bool view_choose_index(const struct view *v, const struct kind *k, struct str ns
     CLEANUP_BUF struct buf asked = BUF_INIT;
     unsigned least = UINT32_MAX;
     for (unsigned i = 0; i < VIEW_INDEX_COUNT; i++) {
-        const struct index_row *row = &index_rows[i];
+        const struct index_row *row = index_rows[i];
         for (unsigned nth = 0; row->asks != NULL && row->kind == (unsigned)k->id && nth < CHOICES_MAX; nth++) {
             buf_reset(&asked);
             if (!row->asks(ns, labels, fields, nth, &asked)) {

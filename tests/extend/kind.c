@@ -66,6 +66,7 @@ const struct kind kind_widget = {
     .namespaced = true,
     .has_status = true,
     .has_generation = true,
+    .selectable = "spec.text",
     .versions = versions,
     .schema = &widget,
     .columns = columns,

@@ -1,4 +1,4 @@
-/* The request greeting, asked of a real master: tests/unit/master_extend.c. */
+/* The request greeting, and a list of widgets by what they say, asked of a real master: tests/unit/master_extend.c. */
 #include "tests/unit/kit/master_kit.h"
 
 static struct kit *kit;
@@ -40,12 +40,33 @@ static void test_agents_may_not_ask_what_their_row_does_not_allow(void **state)
     refused(client_as(kit, 0, PKI_ROLE_NODE, "n1"), ERR_FORBIDDEN, "may not call greeting", "greeting", "{name: n1}");
 }
 
+/* More than any other list here has to look at. */
+static void test_a_list_looks_at_what_the_index_leads_to(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 300; i++) {
+        must(admin, "create",
+             "{object: {apiVersion: example.io/v1, kind: Widget, metadata: {name: w%u, namespace: default}, spec: {text: "
+             "%s}}}",
+             i, i % 150 == 0 ? "rare" : "common");
+    }
+    struct value *found = must(admin, "list", "{kind: Widget, namespace: default, fieldSelector: spec.text=rare}");
+    assert_int_equal(value_count(value_get(found, "items")), 2);
+    must(admin, "cluster", "{}");
+    assert_in_range(int_at(admin, "stats.pieceVisitsMost"), 1, 200);
+    found = must(admin, "list", "{kind: Widget, namespace: default, fieldSelector: spec.text!=common}");
+    assert_int_equal(value_count(value_get(found, "items")), 2);
+    must(admin, "cluster", "{}");
+    assert_true(int_at(admin, "stats.pieceVisitsMost") > 200); /* a scan */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_request_is_answered),
         cmocka_unit_test(test_its_parameters_are_those_of_its_row),
         cmocka_unit_test(test_agents_may_not_ask_what_their_row_does_not_allow),
+        cmocka_unit_test(test_a_list_looks_at_what_the_index_leads_to),
     };
     return KIT_RUN(tests, set_up, tear_down);
 }
