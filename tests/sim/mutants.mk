@@ -1,8 +1,8 @@
 # Known bugs put back in, one at a time: the simulator must notice each. Included by tests/tests.mk.
-# usage: make sim-mutants [MUTANTS="NAME..."] [SEEDS=N] [FIRST=N]
+# usage: make sim-mutants [MUTANTS="NAME..."] [SEEDS=N] [FIRST=N] [JOBS=N] [QUICK=no]
 
 .PHONY: sim-mutants
 sim-mutants: $(BUILD)/tests/sim/sim
 	@BUILD=$(BUILD) CC="$(CC)" CFLAGS_ALL='$(CFLAGS_ALL)' SIM_OBJS="$(SIM_OBJS)" SIM_LIBS="$(CHECK_LIB) $(call libs_of,master)" \
 	  LDFLAGS_ALL='$(LDFLAGS_ALL)' LDLIBS_ALL='$(LDLIBS_ALL)' SEEDS=$(if $(filter file,$(origin SEEDS)),200,$(SEEDS)) FIRST=$(FIRST) \
-	  nice tests/sim/mutants/run $(MUTANTS)
+	  JOBS=$(if $(filter file,$(origin JOBS)),,$(JOBS)) QUICK=$(QUICK) nice tests/sim/mutants/run $(MUTANTS)
