@@ -46,7 +46,8 @@ static void test_a_list_looks_at_what_the_index_leads_to(void **state)
     (void)state;
     for (unsigned i = 0; i < 300; i++) {
         must(admin, "create",
-             "{object: {apiVersion: example.io/v1, kind: Widget, metadata: {name: w%u, namespace: default}, spec: {text: "
+             "{object: {apiVersion: example.io/v1, kind: Widget, metadata: {name: w%u, namespace: default}, spec: "
+             "{text: "
              "%s}}}",
              i, i % 150 == 0 ? "rare" : "common");
     }
