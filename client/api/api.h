@@ -46,8 +46,10 @@ enum exit_code {
 enum exit_code exit_code_of(int err_code);
 
 struct api;
-/* Does not connect yet. ERR_INVALID if the certificates are unusable. notes: lines about attempts go to stderr. */
+/* Does not connect yet; the first call does. ERR_INVALID if the certificates are unusable. deadline_ms: how long a call
+ * may take over all its attempts. notes: lines about attempts go to stderr. The target is copied. */
 int api_new(const struct config_target *target, int64_t deadline_ms, bool notes, struct api **out, struct error *err);
+/* Closes the session and frees; NULL is fine. A session that does not close in half a second is left open. */
 void api_free(struct api *a);
 uv_loop_t *api_loop(struct api *a);
 /* Lines about what is waited for ("waiting: the masters are electing a leader") go there when it takes long. NULL:
@@ -63,21 +65,26 @@ struct api_reply {
 void api_reply_close(struct api_reply *r);
 #define CLEANUP_REPLY __attribute__((cleanup(api_reply_close)))
 
-/* params: a map. from_server (may be NULL) tells whether a master refused, or it never got that far. */
+/* params: a map. 0 with the answer in *out, which the caller closes, also after an error. A negative code: what a
+ * master refused (api_refused), that no master answers, or that the deadline has passed. err may be NULL. */
 int api_read(struct api *a, const char *method, const struct value *params, struct api_reply *out, struct error *err);
-/* The same with a transaction id added to params (in place, memory from arena). */
+/* The same with a transaction id added to params (in place, memory from arena). ERR_UNKNOWN_OUTCOME: the deadline has
+ * passed, and what was asked for may have been done. */
 int api_write(struct api *a, struct arena *arena, const char *method, struct value *params, struct api_reply *out,
               struct error *err);
 /* The standing (proto/pki/pki.h) of a certificate that the masters sign now, as the one in use told when the connection
  * was made; "" if it has not, or not yet. */
 const char *api_standing(const struct api *a);
-/* Masters that count no more, as the leader told beside; NULL: it has not. */
+/* Masters whose certificates count no more, in the words of PKI_REFUSED_MAX (proto/pki/pki.h), as the leader told when
+ * the connection was made. Borrowed; NULL: the leader has not told. */
 const char *api_refused_masters(const struct api *a);
 /* The last error came from a master's answer (and not from the network or from here). */
 bool api_refused(const struct api *a);
 
 /* ---- Objects ---- */
 
+/* One object, the caller's reference. stale: any master may answer from what it has, which may be old. ns counts only
+ * for kinds with namespaces. ERR_NOT_FOUND. */
 int api_get(struct api *a, const struct kind *k, const char *ns, const char *name, bool stale, struct object **out,
             struct error *err);
 struct api_list_query {
@@ -100,7 +107,8 @@ int api_list(struct api *a, const struct api_list_query *q, struct api_list *out
 /* ---- Watches ---- */
 
 enum api_event { API_ADDED, API_MODIFIED, API_DELETED, API_SYNCED };
-/* SYNCED (o NULL) comes once, when everything that was there at the start has been told. False ends the watch. */
+/* SYNCED (o NULL) comes once, when everything that was there at the start has been told. The object is borrowed. False
+ * ends the watch. */
 typedef bool api_watch_cb(enum api_event type, const struct object *o, uint64_t revision, void *data);
 /* Tells first what is there (ADDED), then what happens, in order, once each, also across the failure of masters: a
  * broken stream is resumed behind the last revision seen; if that is too old, what is there is compared with what was
@@ -126,7 +134,7 @@ int api_stream_open(struct api *a, const char *method, const struct value *param
                     const struct api_stream_events *events, void *data, struct api_stream **out, struct error *err);
 /* payload: one msgpack document. 0, ERR_BUSY (wait for on_writable), ERR_CLOSED. */
 int api_stream_write(struct api_stream *s, struct str payload);
-/* No more from our side. */
+/* Tells the other side that nothing more will be written; what it sends still arrives. */
 void api_stream_finish(struct api_stream *s);
 /* Becomes true when the other side has ended; for api_run(). */
 const bool *api_stream_ended(const struct api_stream *s);

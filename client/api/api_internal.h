@@ -33,6 +33,15 @@ struct api {
 };
 void api_ping_init(struct api *a);
 
+/* ---- api/api.c: the loop and the session ---- */
+
+int64_t api_now(void);
+const char *api_server(const struct api *a);      /* the one in use, or the next to be tried */
+void api_turn(struct api *a, int64_t timeout_ms); /* one turn of the loop, at most so long */
+void api_pause(struct api *a, int64_t ms);
+struct rpc_session *api_connect(struct api *a); /* the current session, or a new one that is still connecting */
+void api_next_server(struct api *a);            /* closes the session: the next call goes to the master behind */
+
 /* ---- api/wait.c ---- */
 
 /* Of one operation, over all its attempts. */
@@ -56,17 +65,18 @@ enum api_waited api_wait(struct api *a, struct api_patience *p, const bool *done
 /* A pause, in which it is told what it is for. */
 void api_rest(struct api *a, struct api_patience *p, int64_t ms);
 
-int64_t api_now(void);
-const char *api_server(const struct api *a);      /* the one in use, or the next to be tried */
-void api_turn(struct api *a, int64_t timeout_ms); /* one turn of the loop, at most so long */
-/* The parameters with what is left of our patience added; a map. */
+/* ---- api/call.c ---- */
+
+/* The parameters, a map, with timeoutMs: what is left of the caller's patience. To a master that knows no timeoutMs
+ * they go as they are. */
 void api_add_timeout(const struct api *a, struct buf *out, struct str params, int64_t left_ms);
-/* A master knows no timeoutMs: true once, and from then on it is not sent. */
+/* True if `e` says that the master knows no timeoutMs, and this is the first time: the caller asks again, and from now
+ * on it is not sent. */
 bool api_old_master(struct api *a, const struct error *e);
-void api_pause(struct api *a, int64_t ms);
-struct rpc_session *api_connect(struct api *a); /* the current session, or a new one that is still connecting */
-void api_next_server(struct api *a);
-bool api_worth_retry(const struct error *e);
+bool api_worth_retry(const struct error *e); /* another master, or the same one later, may do better */
+
+/* ---- api/object.c ---- */
+
 struct value *api_query_params(struct arena *arena, const struct api_list_query *q); /* kind, namespace, selectors */
 
 #endif
