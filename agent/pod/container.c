@@ -1,22 +1,10 @@
-#include "agent/pod/container.h"
+#include "agent/pod/container_int.h"
 
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "agent/pod/pod.h"
-
 #define NEVER INT64_MAX
-
-static const struct pod_ops *ops_of(const struct container *c)
-{
-    return c->pod->node->ops;
-}
-
-static int64_t now_of(const struct container *c)
-{
-    return env_now_ms(c->pod->node->env);
-}
 
 void container_init(struct container *c, struct pod *pod, const struct podspec_container *spec)
 {
@@ -83,9 +71,7 @@ const char *container_state_name(enum container_state s)
 
 /* ---- Actions ---- */
 
-static void handle(struct container *c, enum container_event ev);
-
-static void set_waiting(struct container *c, const char *reason, char *give_message)
+void container_set_waiting(struct container *c, const char *reason, char *give_message)
 {
     snprintf(c->reason, sizeof c->reason, "%s", reason);
     free(c->message);
@@ -103,14 +89,14 @@ static void stop_probes(struct container *c)
 static void act_ensure_image(struct container *c)
 {
     c->pod->pending++;
-    ops_of(c)->image_ensure(c);
+    container_ops(c)->image_ensure(c);
 }
 
 /* The pause before the next start is counted from this one. */
 static void act_restart(struct container *c)
 {
-    backoff_grow(&c->crash, now_of(c));
-    set_waiting(c, "", NULL);
+    backoff_grow(&c->crash, container_now(c));
+    container_set_waiting(c, "", NULL);
     act_ensure_image(c);
 }
 
@@ -118,54 +104,53 @@ static void act_start(struct container *c)
 {
     struct error err;
     backoff_reset(&c->pull);
-    int rv = ops_of(c)->start(c, &err);
+    int rv = container_ops(c)->start(c, &err);
     if (rv == 0) {
         c->pod->pending++;
         return;
     }
     int64_t patience = c->pod->seen_ms + CONTAINER_REFS_GRACE_MS;
-    handle(c, CONTAINER_EV_CONFIG_BAD);
-    if (rv == ERR_NOT_FOUND && now_of(c) < patience) {
+    container_handle(c, CONTAINER_EV_CONFIG_BAD);
+    if (rv == ERR_NOT_FOUND && container_now(c) < patience) {
         c->deadline_ms = patience;
     } else if (rv != ERR_BUSY) {
         pod_event(c->pod, c, true, "Failed", "Error: %s", err.message);
-        set_waiting(c, "CreateContainerConfigError", xstrdup(err.message));
+        container_set_waiting(c, "CreateContainerConfigError", xstrdup(err.message));
     }
 }
 
 static void act_pull_failed(struct container *c)
 {
-    backoff_grow(&c->pull, now_of(c));
-    c->deadline_ms = now_of(c) + CONTAINER_PULL_ERROR_MS;
+    backoff_grow(&c->pull, container_now(c));
+    c->deadline_ms = container_now(c) + CONTAINER_PULL_ERROR_MS;
 }
 
 static void act_pull_backoff(struct container *c)
 {
     if (strcmp(c->reason, "ErrImagePull") == 0) {
-        set_waiting(c, "ImagePullBackOff", xasprintf("Back-off pulling image \"%s\"", c->spec->image));
+        container_set_waiting(c, "ImagePullBackOff", xasprintf("Back-off pulling image \"%s\"", c->spec->image));
     }
     pod_event(c->pod, c, false, "BackOff", "Back-off pulling image \"%s\"", c->spec->image);
-    c->deadline_ms = now_of(c) + MAX(backoff_left(&c->pull, c->pull.last_ms, now_of(c)), 1);
+    c->deadline_ms = container_now(c) + MAX(backoff_left(&c->pull, c->pull.last_ms, container_now(c)), 1);
 }
 
 static void act_start_backoff(struct container *c)
 {
-    c->deadline_ms = now_of(c) + backoff_grow(&c->crash, now_of(c));
+    c->deadline_ms = container_now(c) + backoff_grow(&c->crash, container_now(c));
 }
 
-/* Readiness without a probe is: it has started. */
-static void refresh_ready(struct container *c)
+void container_refresh_ready(struct container *c)
 {
     bool has_readiness = c->spec->probes[PODSPEC_READINESS].handler.kind != PODSPEC_HANDLER_NONE;
     c->ready = c->started && (!has_readiness || c->probes[PODSPEC_READINESS].result);
 }
 
-static void start_checks(struct container *c, bool was_ready)
+void container_start_checks(struct container *c, bool was_ready)
 {
     const struct podspec_probe *config = c->spec->probes;
-    probe_start(&c->probes[PODSPEC_LIVENESS], &config[PODSPEC_LIVENESS], true, c->started_ms, now_of(c));
-    probe_start(&c->probes[PODSPEC_READINESS], &config[PODSPEC_READINESS], was_ready, c->started_ms, now_of(c));
-    refresh_ready(c);
+    probe_start(&c->probes[PODSPEC_LIVENESS], &config[PODSPEC_LIVENESS], true, c->started_ms, container_now(c));
+    probe_start(&c->probes[PODSPEC_READINESS], &config[PODSPEC_READINESS], was_ready, c->started_ms, container_now(c));
+    container_refresh_ready(c);
 }
 
 /* The hook is over (or there was none): probes begin; liveness and readiness only when startup has passed. */
@@ -174,9 +159,9 @@ static void act_run(struct container *c)
     const struct podspec_probe *startup = &c->spec->probes[PODSPEC_STARTUP];
     c->started = startup->handler.kind == PODSPEC_HANDLER_NONE;
     if (c->started) {
-        start_checks(c, false);
+        container_start_checks(c, false);
     } else {
-        probe_start(&c->probes[PODSPEC_STARTUP], startup, false, c->started_ms, now_of(c));
+        probe_start(&c->probes[PODSPEC_STARTUP], startup, false, c->started_ms, container_now(c));
         c->ready = false;
     }
 }
@@ -184,31 +169,31 @@ static void act_run(struct container *c)
 static void act_post_start(struct container *c)
 {
     c->pod->pending++;
-    ops_of(c)->hook(c, &c->spec->post_start, 0);
+    container_ops(c)->hook(c, &c->spec->post_start, 0);
 }
 
 static void send_kill(struct container *c)
 {
-    ops_of(c)->kill(c, true);
-    c->deadline_ms = now_of(c) + CONTAINER_REKILL_MS;
+    container_ops(c)->kill(c, true);
+    c->deadline_ms = container_now(c) + CONTAINER_REKILL_MS;
 }
 
 static void act_kill_now(struct container *c)
 {
-    ops_of(c)->journal(c->pod, c, "stop", c->stop_why);
+    container_ops(c)->journal(c->pod, c, "stop", c->stop_why);
     send_kill(c);
 }
 
 static void act_grace_over(struct container *c)
 {
-    ops_of(c)->journal(c->pod, c, "stop", "grace period is over");
+    container_ops(c)->journal(c->pod, c, "stop", "grace period is over");
     send_kill(c);
 }
 
 static void act_terminate(struct container *c)
 {
-    ops_of(c)->journal(c->pod, c, "stop", c->stop_why);
-    ops_of(c)->kill(c, false);
+    container_ops(c)->journal(c->pod, c, "stop", c->stop_why);
+    container_ops(c)->kill(c, false);
     c->deadline_ms = c->stop_by_ms;
 }
 
@@ -219,12 +204,12 @@ static void act_pre_stop(struct container *c)
         false; /* that answer has the former token; the next run comes in its time */
     c->pod->pending++;
     c->deadline_ms = c->stop_by_ms;
-    ops_of(c)->hook(c, &c->spec->pre_stop, MAX(c->stop_by_ms - now_of(c), 1));
+    container_ops(c)->hook(c, &c->spec->pre_stop, MAX(c->stop_by_ms - container_now(c), 1));
 }
 
 static void act_hook_over(struct container *c)
 {
-    c->stop_by_ms = MAX(c->stop_by_ms, now_of(c) + CONTAINER_MIN_GRACE_MS);
+    c->stop_by_ms = MAX(c->stop_by_ms, container_now(c) + CONTAINER_MIN_GRACE_MS);
     act_terminate(c);
 }
 
@@ -243,33 +228,34 @@ static void act_hurry(struct container *c)
 static void act_decide(struct container *c)
 {
     const struct podspec *spec = c->pod->spec;
-    int64_t now = now_of(c);
+    int64_t now = container_now(c);
     stop_probes(c);
     c->token++;
     c->started = c->ready = false;
     c->deadline_ms = NEVER;
     if (c->stop_final ||
         !(c->definition_changed || container_restarts(spec->restart, c->spec, c->end.exit_code, c->failed_by_us))) {
-        handle(c, CONTAINER_EV_FINISH);
+        container_handle(c, CONTAINER_EV_FINISH);
         return;
     }
     int64_t left = backoff_left(&c->crash, now, now);
     if (left == 0 || c->definition_changed) {
         c->definition_changed = false;
-        handle(c, CONTAINER_EV_RETRY);
+        container_handle(c, CONTAINER_EV_RETRY);
         return;
     }
-    handle(c, CONTAINER_EV_BACKOFF);
+    container_handle(c, CONTAINER_EV_BACKOFF);
 }
 
 static void act_crash_backoff(struct container *c)
 {
     const struct podspec *spec = c->pod->spec;
-    int64_t now = now_of(c);
+    int64_t now = container_now(c);
     c->deadline_ms = now + backoff_left(&c->crash, now, now);
-    set_waiting(c, "CrashLoopBackOff",
-                xasprintf("back-off %llds restarting failed container=%s pod=%s_%s(%s)",
-                          (long long)(c->crash.delay_ms / 1000), c->spec->name, spec->name, spec->ns, spec->uid));
+    container_set_waiting(c, "CrashLoopBackOff",
+                          xasprintf("back-off %llds restarting failed container=%s pod=%s_%s(%s)",
+                                    (long long)(c->crash.delay_ms / 1000), c->spec->name, spec->name, spec->ns,
+                                    spec->uid));
     pod_event(c->pod, c, true, "BackOff", "Back-off restarting failed container %s in pod %s_%s(%s)", c->spec->name,
               spec->name, spec->ns, spec->uid);
 }
@@ -292,6 +278,8 @@ static const struct cell machine[CONTAINER_STATES][CONTAINER_EVENTS] =
             {
                 [CONTAINER_EV_GO] = GOTO(PULLING, act_ensure_image),
                 [CONTAINER_EV_STOP] = GOTO(DONE, NULL),
+                [CONTAINER_EV_FOUND_RUNNING] = GOTO(RUNNING, act_run),
+                [CONTAINER_EV_FOUND_DONE] = GOTO(DONE, NULL),
             },
         [CONTAINER_PULLING] =
             {
@@ -348,6 +336,7 @@ static const struct cell machine[CONTAINER_STATES][CONTAINER_EVENTS] =
                 [CONTAINER_EV_STOP_HOOK] = GOTO(PRE_STOP, act_pre_stop),
                 [CONTAINER_EV_STOP_NOW] = GOTO(KILLING, act_kill_now),
                 [CONTAINER_EV_EXIT] = GOTO(EXITED, act_decide),
+                [CONTAINER_EV_FOUND_DONE] = GOTO(DONE, NULL), /* the store is sure; cleaning removes what runs */
             },
         [CONTAINER_PRE_STOP] =
             {
@@ -392,7 +381,7 @@ static void move(struct container *c, enum container_state next)
     c->pod->again = true;
 }
 
-static void handle(struct container *c, enum container_event ev)
+void container_handle(struct container *c, enum container_event ev)
 {
     const struct cell *cell = &machine[c->state][ev];
     if (!cell->used || c->pod->node->stopping) {
@@ -412,12 +401,12 @@ static void handle(struct container *c, enum container_event ev)
 
 void container_go(struct container *c)
 {
-    handle(c, CONTAINER_EV_GO);
+    container_handle(c, CONTAINER_EV_GO);
 }
 
 void container_stop(struct container *c, bool final, int64_t grace_ms, const char *why)
 {
-    int64_t now = now_of(c);
+    int64_t now = container_now(c);
     bool stopping = c->state >= CONTAINER_PRE_STOP && c->state <= CONTAINER_KILLING;
     int64_t by = now + MAX(grace_ms, 0);
     c->stop_final = c->stop_final || final;
@@ -427,7 +416,7 @@ void container_stop(struct container *c, bool final, int64_t grace_ms, const cha
     c->stop_by_ms = stopping ? MIN(c->stop_by_ms, by) : by;
     c->stop_why = stopping && c->stop_why != NULL ? c->stop_why : why;
     if (c->state != CONTAINER_RUNNING && c->state != CONTAINER_POST_START) {
-        handle(c, CONTAINER_EV_STOP);
+        container_handle(c, CONTAINER_EV_STOP);
         return;
     }
     /* Readiness is looked at to the end: a program that drains itself says so. */
@@ -436,19 +425,19 @@ void container_stop(struct container *c, bool final, int64_t grace_ms, const cha
     if (final) {
         pod_event(c->pod, c, false, "Killing", "Stopping container %s", c->spec->name);
     }
-    handle(c, grace_ms <= 0                                    ? CONTAINER_EV_STOP_NOW
-              : c->spec->pre_stop.kind != PODSPEC_HANDLER_NONE ? CONTAINER_EV_STOP_HOOK
-                                                               : CONTAINER_EV_STOP);
+    container_handle(c, grace_ms <= 0                                    ? CONTAINER_EV_STOP_NOW
+                        : c->spec->pre_stop.kind != PODSPEC_HANDLER_NONE ? CONTAINER_EV_STOP_HOOK
+                                                                         : CONTAINER_EV_STOP);
 }
 
 void container_refs_changed(struct container *c)
 {
-    handle(c, CONTAINER_EV_REFS);
+    container_handle(c, CONTAINER_EV_REFS);
 }
 
 void container_images_changed(struct container *c)
 {
-    handle(c, CONTAINER_EV_IMAGES);
+    container_handle(c, CONTAINER_EV_IMAGES);
 }
 
 int64_t container_deadline(const struct container *c)
@@ -464,252 +453,13 @@ void container_tick(struct container *c, int64_t now_ms)
 {
     if (now_ms >= c->deadline_ms) {
         c->deadline_ms = NEVER;
-        handle(c, CONTAINER_EV_TIMER);
+        container_handle(c, CONTAINER_EV_TIMER);
     }
     for (int i = 0; i < PODSPEC_PROBES; i++) {
         if (now_ms >= probe_deadline(&c->probes[i])) {
             probe_begin(&c->probes[i], now_ms);
             c->pod->pending++;
-            ops_of(c)->probe(c, i);
+            container_ops(c)->probe(c, i);
         }
     }
-}
-
-/* ---- Ends ---- */
-
-static void set_end(struct container_end *e, const struct runtime_status *st, int64_t wall_ms)
-{
-    free(e->message);
-    *e = (struct container_end){
-        .set = true,
-        .attempt = st->attempt,
-        .exit_code = st->exit_code,
-        .signal = st->signal,
-        .message = st->message == NULL || st->message[0] == '\0' ? NULL : xstrdup(st->message),
-        .started_ms = st->started_ms,
-        .finished_ms = st->finished_ms > 0 ? st->finished_ms : wall_ms,
-    };
-    const char *reason = st->reason != NULL && st->reason[0] != '\0' ? st->reason
-                         : st->oom_killed                            ? "OOMKilled"
-                         : st->exit_code == 0                        ? "Completed"
-                                                                     : "Error";
-    snprintf(e->reason, sizeof e->reason, "%s", reason);
-}
-
-/* The newest attempt becomes the one before. */
-static void push_end(struct container *c)
-{
-    if (c->end.set) {
-        free(c->last.message);
-        c->last = c->end;
-        c->end = (struct container_end){0};
-    }
-}
-
-static void begin_attempt(struct container *c)
-{
-    unsigned attempt = container_next_attempt(c);
-    push_end(c);
-    if (attempt >= 2) {
-        ops_of(c)->forget(c, attempt - 2);
-    }
-    c->attempt = attempt;
-    c->has_run = true;
-    c->failed_by_us = false;
-    c->token++;
-}
-
-/* ---- Answers ---- */
-
-/* The store's own words for people begin with what the event says already. */
-static const char *without_lead(const char *message)
-{
-    const char *colon = strstr(message, "\": ");
-    return strncmp(message, "failed to pull image \"", 22) == 0 && colon != NULL ? colon + 3 : message;
-}
-
-void container_on_image(struct container *c, const char *reason, const struct error *error)
-{
-    struct pod *p = c->pod;
-    assert(p->pending > 0);
-    p->pending--;
-    if (p->node->stopping) {
-        return;
-    }
-    if (c->state == CONTAINER_PULLING && reason[0] == '\0') {
-        handle(c, CONTAINER_EV_PULLED);
-    } else if (c->state == CONTAINER_PULLING) {
-        const char *message = error == NULL ? "" : error->message;
-        pod_event(p, c, true, "Failed", "Failed to pull image \"%s\": %s", c->spec->image, without_lead(message));
-        pod_event(p, c, true, "Failed", "Error: %s", reason);
-        set_waiting(c, reason, xstrdup(message));
-        handle(c, CONTAINER_EV_PULL_FAILED);
-    }
-    p->settle(p);
-}
-
-/* The program could not be run: Kubernetes shows that as an end with code 128. */
-static void run_failed(struct container *c, const char *message)
-{
-    int64_t wall = env_wall_ms(c->pod->node->env);
-    begin_attempt(c);
-    struct runtime_status st = {.attempt = c->attempt,
-                                .exit_code = 128,
-                                .reason = "ContainerCannotRun",
-                                .message = message,
-                                .started_ms = wall,
-                                .finished_ms = wall};
-    set_end(&c->end, &st, wall);
-    handle(c, CONTAINER_EV_EXIT);
-}
-
-static void start_failed(struct container *c, const struct runtime_started *r)
-{
-    const char *message = r->error->message;
-    if (c->stop_final) {
-        handle(c, CONTAINER_EV_FINISH);
-        return;
-    }
-    pod_event(c->pod, c, true, "Failed", "Error: %s", message);
-    if (strcmp(r->reason, "RunContainerError") == 0) {
-        run_failed(c, message);
-    } else {
-        set_waiting(c, r->reason[0] != '\0' ? r->reason : "CreateContainerError", xstrdup(message));
-        handle(c, CONTAINER_EV_START_FAILED);
-    }
-}
-
-void container_on_started(struct container *c, const struct runtime_started *r)
-{
-    struct pod *p = c->pod;
-    assert(p->pending > 0 && c->state == CONTAINER_STARTING);
-    p->pending--;
-    if (p->node->stopping) {
-        return; /* whatever was started is adopted by the next agent */
-    }
-    if (r->error != NULL) {
-        start_failed(c, r);
-        p->settle(p);
-        return;
-    }
-    begin_attempt(c);
-    set_waiting(c, "", NULL);
-    free(c->image_id);
-    c->image_id = r->status->image_ref == NULL ? NULL : xstrdup(r->status->image_ref);
-    c->started_wall_ms = r->status->started_ms;
-    c->started_ms = now_of(c);
-    pod_event(p, c, false, "Created", "Created container %s", c->spec->name);
-    pod_event(p, c, false, "Started", "Started container %s", c->spec->name);
-    ops_of(c)->journal(p, c, "start", c->attempt == 0 ? "ordered" : "restart");
-    bool hook = c->spec->post_start.kind != PODSPEC_HANDLER_NONE && !c->stop_final;
-    handle(c, hook ? CONTAINER_EV_STARTED_HOOK : CONTAINER_EV_STARTED);
-    if (c->stop_final) { /* ordered while the runtime was at it */
-        container_stop(c, true, c->stop_by_ms - now_of(c), c->stop_why);
-    }
-    p->settle(p);
-}
-
-void container_on_exit(struct container *c, const struct runtime_status *st)
-{
-    if (!c->has_run || st->attempt != c->attempt || c->end.set || c->pod->node->stopping) {
-        return;
-    }
-    set_end(&c->end, st, env_wall_ms(c->pod->node->env));
-    ops_of(c)->journal(c->pod, c, "exit", c->end.reason);
-    handle(c, CONTAINER_EV_EXIT);
-    c->pod->settle(c->pod);
-}
-
-void container_on_hook(struct container *c, unsigned token, bool ok, const char *message)
-{
-    struct pod *p = c->pod;
-    assert(p->pending > 0);
-    p->pending--;
-    if (!p->node->stopping && token == c->token &&
-        (c->state == CONTAINER_POST_START || c->state == CONTAINER_PRE_STOP)) {
-        bool post = c->state == CONTAINER_POST_START;
-        if (!ok) {
-            pod_event(p, c, true, post ? "FailedPostStartHook" : "FailedPreStopHook", "%s failed: %s",
-                      post ? "PostStartHook" : "PreStopHook", message);
-            c->failed_by_us = c->failed_by_us || post;
-        }
-        handle(c, ok ? CONTAINER_EV_HOOK_DONE : CONTAINER_EV_HOOK_FAILED);
-    }
-    p->settle(p);
-}
-
-static void probe_failed(struct container *c, int which)
-{
-    int64_t grace = c->spec->probes[which].grace_ms;
-    pod_event(c->pod, c, false, "Killing", "Container %s failed %s probe, will be restarted", c->spec->name,
-              which == PODSPEC_STARTUP ? "startup" : "liveness");
-    c->failed_by_us = true;
-    container_stop(c, false, grace >= 0 ? grace : pod_grace_ms(c->pod),
-                   which == PODSPEC_STARTUP ? "startup probe failed" : "liveness probe failed");
-}
-
-void container_on_probe(struct container *c, int which, unsigned token, bool success, const char *message)
-{
-    struct pod *p = c->pod;
-    struct probe *probe = &c->probes[which];
-    assert(p->pending > 0 && which >= 0 && which < PODSPEC_PROBES);
-    p->pending--;
-    bool counts = c->state == CONTAINER_RUNNING ||
-                  (which == PODSPEC_READINESS && (c->state == CONTAINER_PRE_STOP || c->state == CONTAINER_TERMINATING));
-    if (p->node->stopping || token != c->token || !probe_running(probe) || !probe->in_flight || !counts) {
-        p->settle(p);
-        return;
-    }
-    if (!success) {
-        pod_event(p, c, true, "Unhealthy", "%s probe failed: %s", probe_title(which), message);
-    }
-    enum probe_verdict verdict = probe_feed(probe, success, now_of(c));
-    if (which == PODSPEC_READINESS) {
-        refresh_ready(c);
-    } else if (verdict == PROBE_FAILED) {
-        probe_failed(c, which);
-    } else if (verdict == PROBE_PASSED && which == PODSPEC_STARTUP) {
-        probe_stop(probe);
-        c->started = true;
-        start_checks(c, false);
-        p->again = true;
-    }
-    p->settle(p);
-}
-
-/* ---- After the agent's restart ---- */
-
-void container_adopt(struct container *c, const struct runtime_status *st, bool alive, bool was_started, bool was_ready)
-{
-    assert(c->state == CONTAINER_IDLE && !c->has_run);
-    c->attempt = st->attempt;
-    c->has_run = true;
-    c->token++;
-    free(c->image_id);
-    c->image_id = st->image_ref == NULL ? NULL : xstrdup(st->image_ref);
-    c->started_wall_ms = st->started_ms;
-    c->started_ms = now_of(c);
-    if (st->state == RUNTIME_RUNNING && alive) {
-        c->state = CONTAINER_RUNNING;
-        act_run(c);
-        if (was_started && !c->started) {
-            probe_stop(&c->probes[PODSPEC_STARTUP]);
-            c->started = true;
-        }
-        if (c->started) {
-            start_checks(c, was_ready);
-        }
-        ops_of(c)->journal(c->pod, c, "adopt", "running");
-        return;
-    }
-    set_end(&c->end, st, env_wall_ms(c->pod->node->env));
-    if (!container_restarts(c->pod->spec->restart, c->spec, c->end.exit_code, false) && (alive || !c->spec->is_init)) {
-        c->state = CONTAINER_DONE;
-    }
-    ops_of(c)->journal(c->pod, c, "adopt", "ended");
-}
-
-void container_adopt_last(struct container *c, const struct runtime_status *st)
-{
-    set_end(&c->last, st, env_wall_ms(c->pod->node->env));
 }

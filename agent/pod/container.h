@@ -8,7 +8,7 @@
  *                    CONFIG_WAIT, START_BACKOFF
  *
  * The table in container.c is the whole machine: state x event -> next state and action. What is not in it does not
- * happen.
+ * happen. What makes the events: container_go and container_stop (container.c), answers (container_answers.c).
  *
  * Invariants
  *  1. At most one attempt runs. The next one is started only after the end of the former was seen.
@@ -66,6 +66,8 @@ enum container_event {
     CONTAINER_EV_RETRY,  /* decisions after an exit */
     CONTAINER_EV_BACKOFF,
     CONTAINER_EV_FINISH,
+    CONTAINER_EV_FOUND_RUNNING, /* by a restarted agent */
+    CONTAINER_EV_FOUND_DONE,
     CONTAINER_EVENTS,
 };
 
@@ -126,6 +128,7 @@ int64_t container_deadline(const struct container *c);
 void container_adopt(struct container *c, const struct runtime_status *st, bool alive, bool was_started,
                      bool was_ready);
 void container_adopt_last(struct container *c, const struct runtime_status *st);
+void container_adopt_done(struct container *c); /* the store says that its pod has finished */
 
 /* ---- Answers of pod_ops; each ends in pod_settle ---- */
 /* reason: "" = the image is there; otherwise as image_result. */

@@ -12,7 +12,7 @@
  *  CLEANING  network, sandbox, volumes, control group are given back (and containers and logs, if it was deleted)
  *  FINISHED  its phase is Succeeded or Failed; the object is still there, and so are logs and exit codes
  *  GONE      nothing is left; the owner frees it
- * The table in pod.c is the whole machine.
+ * The table in pod.c is the whole machine: no state changes but through pod_handle.
  *
  * Guarantees: only deletion, the end of its containers, or its active deadline stops a pod; that masters are away never
  * does. GONE is reached only after every container's end was seen and everything was given back. The pod is not freed
@@ -45,6 +45,13 @@ enum pod_event {
     POD_EV_REFS,
     POD_EV_DELETE,
     POD_EV_ENDED, /* all containers ended for good, or an init container failed, or the deadline */
+    POD_EV_GONE,  /* all is given back, and it was deleted */
+    /* What a restarted agent finds of it: */
+    POD_EV_FOUND_SANDBOX, /* no address yet */
+    POD_EV_FOUND_NETWORK, /* no container of its own runs */
+    POD_EV_FOUND_RUNNING,
+    POD_EV_FOUND_REMAINS,  /* it has finished, and not everything was given back */
+    POD_EV_FOUND_FINISHED, /* and nothing is left of it */
     POD_EVENTS,
 };
 
