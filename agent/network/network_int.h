@@ -1,4 +1,4 @@
-/* Inside of the pod network: CNI and its queue are network.c, who holds what is network/owner.c, the nftables rules
+/* Inside of the pod network: the node's side is network.c, a pod's is job.c, the CNI plugin cni.c, who holds what is network/owner.c, the nftables rules
  * network/rules.c, the bound of a pod's connections network/flows.c, the kernel's routing table network/route.c, its
  * memory of connections network/conntrack.c, connections into pods network/connect.c. */
 #ifndef AGENT_NETWORK_NETWORK_INT_H
@@ -79,6 +79,39 @@ void network_flows_write(struct buf *out, const char *bridge, int64_t connection
 /* Pure: the next address of what nft says of that set, and its packets that were dropped; *text goes on behind it.
  * False at the end. */
 bool network_flows_next(struct str *text, char ip[INET_ADDRSTRLEN], uint64_t *packets);
+
+/* ---- The network itself ---- */
+
+struct network {
+    uv_loop_t *loop;
+    const struct log *log;
+    char *dir, *plugin_dir, *bridge, *cluster_cidr;
+    char pod_cidr[64];
+    unsigned mtu;
+    bool hollow, closing;
+    uint32_t hollow_next;
+    struct list waiting; /* ADDs before the pod CIDR is known */
+    struct network_owners owners;
+    struct network_closed closed[NETWORK_CLOSED_MAX];
+    unsigned closed_count;
+    struct list rules_waiting, rules_batch; /* jobs whose change is not in the kernel yet; ... is being written */
+    bool rules_dirty, rules_running;
+    int64_t connections;      /* of one pod; -1: no bound */
+    network_full_cb *full_cb; /* NULL: the kernel is not being asked */
+    void *full_data;
+    unsigned holders;
+    void (*close_cb)(void *data);
+    void *close_data;
+};
+
+void network_release(struct network *n); /* gives back one of n->holders; the last one frees */
+
+/* ---- job.c ---- */
+
+/* Writes the rules if they have changed or a job waits for them. Repeatable: the text says what the whole shall be. */
+void network_rules_run(struct network *n);
+void network_jobs_go(struct network *n);     /* those that waited for the pod CIDR */
+void network_jobs_cancel(struct network *n); /* those that still wait; ERR_CANCELED */
 
 bool network_is_asking(const struct network *n); /* network_check_flows has no answer yet */
 

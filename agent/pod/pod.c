@@ -301,6 +301,8 @@ void pod_handle(struct pod *p, enum pod_event ev)
     }
 }
 
+/* ---- Moving on: what the states' own conditions are ---- */
+
 /* Whatever the others are at: also beside init containers that fail. */
 static void start_ephemeral(struct pod *p)
 {

@@ -11,8 +11,6 @@
 #define CLEAN_TRIES    5u /* of a step; then the next one: a broken plugin must not keep a deleted pod for ever */
 
 /* The pod has failed, whatever its containers say. */
-/* ---- Moving on: what the states' own conditions are ---- */
-
 static void fail(struct pod *p, const char *reason, const char *message)
 {
     p->failed = true;

@@ -1,0 +1,361 @@
+/* A pod's network: one job per ADD or DEL, a chain of steps. The owner is noted before the first step and forgotten
+ * after the last (network/owner.c).
+ *
+ *   ADD: [rules, bridge DEL, if something may be there of an attempt that was cut off]
+ *        ->  bridge ADD (with host-local)  ->  rules, if there are host ports
+ *   DEL: rules without it, if there were host ports  ->  bridge DEL
+ * An address is given back only after no rule leads to it any more. A failed ADD is undone by a DEL before its
+ * callback, so that no lease leaks. The rules are one text, made from all owners: changes that come while nft runs
+ * are written together by its next run. */
+#include <arpa/inet.h>
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/network/cni.h"
+#include "agent/network/network_int.h"
+#include "agent/util/defer.h"
+#include "agent/util/fsutil.h"
+
+enum job_step { STEP_STALE_RULES, STEP_STALE_DEL, STEP_BRIDGE_ADD, STEP_RULES, STEP_BRIDGE_DEL, STEP_END };
+
+struct job {
+    struct list link;
+    struct network *n;
+    enum job_step step;
+    bool undo; /* a failed ADD: the error stays that of the ADD */
+    char *uid, *name, *ns, *netns;
+    struct network_owner *owner; /* NULL once it is forgotten */
+    char ip[64];
+    int rc;
+    struct error error;
+    network_add_cb *add_cb;
+    network_done_cb *done_cb;
+    void *data;
+};
+
+/* ---- Running the chain ---- */
+
+static void job_run(struct job *j);
+
+static void job_free(struct job *j)
+{
+    struct network *n = j->n;
+    free(j->uid);
+    free(j->name);
+    free(j->ns);
+    free(j->netns);
+    free(j);
+    network_release(n);
+}
+
+static void job_end(struct job *j)
+{
+    const struct error *e = j->rc == 0 ? NULL : &j->error;
+    if (j->add_cb != NULL) {
+        j->add_cb(e == NULL ? j->ip : NULL, e, j->data);
+    } else if (j->done_cb != NULL) {
+        j->done_cb(e, j->data);
+    }
+    job_free(j);
+}
+
+static void job_end_deferred(void *data)
+{
+    job_end(data);
+}
+
+/* Pods whose host ports lead from the node's own loopback address, too. */
+static void open_loopback(const struct network *n)
+{
+    struct error err;
+    CLEANUP_FREE char *path = xasprintf("/proc/sys/net/ipv4/conf/%s/route_localnet", n->bridge);
+    if (fs_write_value(path, "1", &err) != 0) {
+        log_warn(n->log, "network", "host ports do not answer on 127.0.0.1: %s", err.message);
+    }
+}
+
+static void undo(struct job *j)
+{
+    bool in_rules = j->owner->ports_count > 0 && j->owner->ip[0] != '\0';
+    j->undo = j->owner->leaving = true;
+    j->step = in_rules ? STEP_RULES : STEP_BRIDGE_DEL;
+}
+
+static void bridge_added(struct job *j, struct str answer)
+{
+    struct network *n = j->n;
+    j->rc = j->rc != 0 ? j->rc : network_cni_address(answer, j->ip, &j->error);
+    if (j->rc == 0) {
+        snprintf(j->owner->ip, sizeof j->owner->ip, "%s", j->ip);
+        j->rc = network_owners_keep(&n->owners, j->owner, &j->error);
+    }
+    if (j->rc != 0) {
+        undo(j);
+    } else if (j->owner->ports_count > 0) {
+        open_loopback(n);
+        j->step = STEP_RULES;
+    } else {
+        j->step = STEP_END;
+    }
+}
+
+static void bridge_deleted(struct job *j, int rc)
+{
+    if (rc == 0) { /* otherwise it stays known, and is tried again */
+        network_owners_forget(TAKE_PTR(j->owner), &j->n->owners);
+    }
+    j->step = STEP_END;
+}
+
+static void plugin_exited(struct process *p, const struct process_result *r, void *data)
+{
+    struct job *j = data;
+    struct error err = {0};
+    (void)p;
+    int rc = network_cni_error(r, "bridge", &err);
+    if (rc != 0 && !j->undo && j->rc == 0 && j->step != STEP_STALE_DEL) {
+        j->rc = rc;
+        j->error = err;
+    }
+    if (j->step == STEP_STALE_DEL) { /* if it is still in the way, adding says so */
+        j->step = STEP_BRIDGE_ADD;
+    } else if (j->step == STEP_BRIDGE_ADD) {
+        bridge_added(j, r->out);
+    } else {
+        bridge_deleted(j, rc);
+    }
+    job_run(j);
+}
+
+static void run_bridge(struct job *j, const char *command)
+{
+    const struct network *n = j->n;
+    network_cni_run(n->loop, &(struct network_cni){n->dir, n->plugin_dir, n->bridge, n->pod_cidr, n->mtu}, command,
+                    &(struct network_pod){.uid = j->uid, .name = j->name, .ns = j->ns, .netns = j->netns},
+                    plugin_exited, j);
+}
+
+static void job_run(struct job *j)
+{
+    switch (j->step) {
+    case STEP_BRIDGE_ADD:
+        run_bridge(j, "ADD");
+        return;
+    case STEP_STALE_DEL:
+    case STEP_BRIDGE_DEL:
+        run_bridge(j, "DEL");
+        return;
+    case STEP_STALE_RULES:
+    case STEP_RULES:
+        list_push_back(&j->n->rules_waiting, &j->link);
+        network_rules_run(j->n);
+        return;
+    case STEP_END:
+        job_end(j);
+        return;
+    }
+}
+
+/* ---- The rules ---- */
+
+static void rules_written_for(struct job *j, int rc, const struct error *err)
+{
+    struct error late;
+    if (rc != 0 && !j->undo && j->step != STEP_STALE_RULES) {
+        j->rc = rc;
+        j->error = *err;
+    }
+    if (rc == 0 && network_conntrack_forget(j->owner->ports, j->owner->ports_count, &late) != 0) {
+        log_warn(j->n->log, "network", "pod %s: %s", j->uid, late.message);
+    }
+    if (j->step == STEP_STALE_RULES) {
+        j->step = STEP_STALE_DEL;
+    } else if (j->add_cb != NULL && !j->undo) { /* a pod that comes */
+        j->step = STEP_END;
+        if (rc != 0) {
+            undo(j);
+        }
+    } else {
+        j->step = rc == 0 ? STEP_BRIDGE_DEL : STEP_END;
+    }
+    job_run(j);
+}
+
+static void rules_written(struct process *p, const struct process_result *r, void *data)
+{
+    struct network *n = data;
+    struct error err = {0};
+    struct list batch;
+    (void)p;
+    int rc = process_result_error(r, "nft", &err);
+    if (rc != 0) {
+        log_warn(n->log, "network", "host ports and the way out of the cluster are not as they should be: %s",
+                 err.message);
+    }
+    n->rules_running = false;
+    list_init(&batch);
+    while (!list_empty(&n->rules_batch)) {
+        struct list *first = n->rules_batch.next;
+        list_remove(first);
+        list_push_back(&batch, first);
+    }
+    network_rules_run(n);
+    while (!list_empty(&batch)) {
+        struct job *j = LIST_ENTRY(batch.next, struct job, link);
+        list_remove(&j->link);
+        rules_written_for(j, rc, &err);
+    }
+    network_release(n);
+}
+
+/* Repeatable: the text says what the whole shall be. */
+void network_rules_run(struct network *n)
+{
+    CLEANUP_BUF struct buf text = BUF_INIT;
+    const char *argv[] = {"nft", "-f", "-", NULL};
+    if (n->rules_running || (!n->rules_dirty && list_empty(&n->rules_waiting))) {
+        return;
+    }
+    while (!list_empty(&n->rules_waiting)) {
+        struct list *first = n->rules_waiting.next;
+        list_remove(first);
+        list_push_back(&n->rules_batch, first);
+    }
+    n->rules_dirty = false;
+    n->rules_running = true;
+    n->holders++;
+    network_rules_write(&text, &(struct network_rules){n->bridge, n->pod_cidr, n->cluster_cidr, &n->owners.list,
+                                                       n->closed, n->closed_count});
+    process_run(n->loop, &(struct process_spec){.argv = argv, .input = buf_str(&text), .timeout_ms = NETWORK_PLUGIN_MS},
+                rules_written, n);
+}
+
+/* ---- Orders ---- */
+
+static struct job *job_new(struct network *n, const char *uid, const char *name, const char *ns, const char *netns)
+{
+    assert(uid[0] != '\0' && strchr(uid, '/') == NULL && !n->closing);
+    struct job *j = xcalloc(1, sizeof *j);
+    j->n = n;
+    j->uid = xstrdup(uid);
+    j->name = xstrdup(name == NULL ? "" : name);
+    j->ns = xstrdup(ns == NULL ? "" : ns);
+    j->netns = xstrdup(netns == NULL ? "" : netns);
+    list_init(&j->link);
+    n->holders++;
+    return j;
+}
+
+static void hollow_address(struct network *n, char ip[64])
+{
+    struct network_prefix p;
+    uint32_t base = 10u << 24, size = 1u << 24;
+    if (network_prefix_parse(n->pod_cidr, &p) && p.family == AF_INET) {
+        memcpy(&base, p.bytes, 4);
+        base = ntohl(base);
+        size = p.bits == 0 ? UINT32_MAX : 1u << (32 - p.bits);
+    }
+    uint32_t at = htonl(base + (size > 4 ? 2 + n->hollow_next++ % (size - 3) : 0));
+    inet_ntop(AF_INET, &at, ip, 64);
+}
+
+/* An owner that is known already is what an attempt left that was cut off. */
+static void take_owner(struct job *j, const struct network_pod *pod)
+{
+    struct network *n = j->n;
+    struct network_owner *former = network_owners_find(&n->owners, j->uid);
+    j->step = former == NULL ? STEP_BRIDGE_ADD : former->ports_count > 0 ? STEP_STALE_RULES : STEP_STALE_DEL;
+    if (former != NULL) {
+        network_owners_forget(former, &n->owners);
+    }
+    j->owner = network_owners_add(&n->owners, j->uid, pod->ports, MIN(pod->ports_count, NETWORK_PORTS_MAX), &j->error);
+    j->rc = j->owner == NULL ? j->error.code : 0;
+}
+
+void network_add(struct network *n, const struct network_pod *pod, network_add_cb *cb, void *data)
+{
+    struct job *j = job_new(n, pod->uid, pod->name, pod->ns, pod->netns);
+    j->add_cb = cb;
+    j->data = data;
+    if (n->hollow) {
+        hollow_address(n, j->ip);
+        defer_call(n->loop, job_end_deferred, j);
+        return;
+    }
+    take_owner(j, pod);
+    if (j->rc != 0) {
+        defer_call(n->loop, job_end_deferred, j);
+    } else if (n->pod_cidr[0] == '\0') {
+        list_push_back(&n->waiting, &j->link);
+    } else {
+        job_run(j);
+    }
+}
+
+static void forget_waiting(struct network *n, const char *uid)
+{
+    LIST_FOR_SAFE(it, &n->waiting)
+    {
+        struct job *w = LIST_ENTRY(it, struct job, link);
+        if (strcmp(w->uid, uid) == 0) {
+            list_remove(it);
+            if (w->step == STEP_BRIDGE_ADD) {
+                network_owners_forget(TAKE_PTR(w->owner), &n->owners);
+            }
+            w->rc = error_set(&w->error, ERR_CANCELED, "the pod is being deleted");
+            defer_call(n->loop, job_end_deferred, w);
+        }
+    }
+}
+
+void network_del(struct network *n, const char *uid, const char *netns, network_done_cb *cb, void *data)
+{
+    struct job *j = job_new(n, uid, NULL, NULL, netns);
+    j->done_cb = cb;
+    j->data = data;
+    if (!n->hollow) {
+        forget_waiting(n, uid);
+        j->owner = network_owners_find(&n->owners, uid);
+    }
+    if (j->owner == NULL || n->pod_cidr[0] == '\0') {
+        defer_call(n->loop, job_end_deferred, j);
+        return;
+    }
+    j->owner->leaving = true;
+    j->step = j->owner->ports_count > 0 ? STEP_RULES : STEP_BRIDGE_DEL;
+    job_run(j);
+}
+
+bool network_next(struct network *n, unsigned *cursor, char uid[64])
+{
+    unsigned at = 0;
+    for (struct list *it = n->hollow ? NULL : n->owners.list.next; it != NULL && it != &n->owners.list; it = it->next) {
+        if (at++ == *cursor) {
+            snprintf(uid, 64, "%s", LIST_ENTRY(it, struct network_owner, link)->uid);
+            (*cursor)++;
+            return true;
+        }
+    }
+    return false;
+}
+
+void network_jobs_go(struct network *n)
+{
+    while (!list_empty(&n->waiting)) {
+        struct job *j = LIST_ENTRY(n->waiting.next, struct job, link);
+        list_remove(&j->link);
+        job_run(j);
+    }
+}
+
+void network_jobs_cancel(struct network *n)
+{
+    while (!list_empty(&n->waiting)) {
+        struct job *j = LIST_ENTRY(n->waiting.next, struct job, link);
+        list_remove(&j->link);
+        j->rc = error_set(&j->error, ERR_CANCELED, "the agent is stopping");
+        job_end(j);
+    }
+}
