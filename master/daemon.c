@@ -384,6 +384,12 @@ static bool may_vote(void *data, uint64_t id)
     return authority_may_vote(data, id);
 }
 
+static void ask_master(struct master *m, uint64_t id, const char *method, struct str params, int64_t timeout_ms,
+                       rpc_result_cb *cb, void *data)
+{
+    transport_call(m->transport, id, method, params, timeout_ms, cb, data);
+}
+
 static int make_node(struct master *m, struct error *err)
 {
     char raft_dir[600];
@@ -391,6 +397,7 @@ static int make_node(struct master *m, struct error *err)
     if (mkdir(raft_dir, 0700) != 0 && errno != EEXIST) {
         return error_set_errno(err, errno, "make directory %s", raft_dir);
     }
+    m->ask_master = ask_master;
     m->transport = transport_new(&(struct transport_config){
         .loop = &m->loop,
         .tls = m->tls,

@@ -106,6 +106,9 @@ struct master {
     struct strmap agents; /* node name -> struct session: the link of its agent to this master */
     struct uv_io *io;
     struct transport *transport;
+    /* A call to another master: transport_call, or what stands for it where there is no network. */
+    void (*ask_master)(struct master *m, uint64_t id, const char *method, struct str params, int64_t timeout_ms,
+                       rpc_result_cb *cb, void *data);
     struct replica *replica;
     struct core *core;
     struct watch_table *watches;

@@ -1,7 +1,7 @@
 #include "master/auth/rate.h"
 
 #include "master/auth/allowance.h"
-#include "master/front/call.h"
+#include "master/front/errand.h"
 #include "master/master.h"
 
 static struct allowance *rate_new(const struct master *m, int64_t per_s)
@@ -16,12 +16,12 @@ void rates_init(struct master *m)
     m->user_rate = rate_new(m, m->config.user_requests_s);
 }
 
-bool rate_takes(struct call *c)
+bool rate_takes(struct errand *e)
 {
-    struct master *m = c->m;
-    bool node = c->who.role == PKI_ROLE_NODE;
-    struct allowance *a = node ? m->node_rate : c->who.role == PKI_ROLE_ADMIN ? m->user_rate : NULL;
-    int64_t wait_ms = a == NULL ? 0 : allowance_take(a, str_of(c->who.name), 1, env_now_ms(m->env));
+    struct master *m = e->api.m;
+    bool node = e->who.role == PKI_ROLE_NODE;
+    struct allowance *a = node ? m->node_rate : e->who.role == PKI_ROLE_ADMIN ? m->user_rate : NULL;
+    int64_t wait_ms = a == NULL ? 0 : allowance_take(a, str_of(e->who.name), 1, env_now_ms(m->env));
     if (wait_ms == 0) {
         return true;
     }
@@ -31,9 +31,9 @@ bool rate_takes(struct call *c)
         &err, ERR_BUSY,
         "%.*s: %s \"%s\" asks more often than %lld times a second (%sRequestsPerSecond in the masters' master.yaml); "
         "nothing was done; the next is taken in %lld ms",
-        STR_ARG(c->method), node ? "node" : "user", c->who.name, 1000000LL / (long long)a->every_us,
+        STR_ARG(e->name), node ? "node" : "user", e->who.name, 1000000LL / (long long)a->every_us,
         node ? "node" : "user", (long long)wait_ms);
     err.retry_after_ms = (int)wait_ms;
-    call_fail_now(c, &err);
+    errand_fail_now(e, &err);
     return false;
 }

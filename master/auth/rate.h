@@ -13,11 +13,11 @@
 
 #define RATE_BURST_S 10
 
-struct call;
+struct errand;
 struct master;
 
 void rates_init(struct master *m); /* master.node_rate, user_rate by its configuration; free() them */
-/* False: too many; the call has been failed with ERR_BUSY, which says when to come again (retry_after_ms). */
-bool rate_takes(struct call *c);
+/* False: too many; the errand has been failed with ERR_BUSY, which says when to come again (retry_after_ms). */
+bool rate_takes(struct errand *e);
 
 #endif

@@ -37,7 +37,7 @@ static void noted(const struct txn_result *result, const struct error *error, vo
     if (error != NULL) {
         call_fail(c, error);
     } else {
-        log_info(&c->m->log, "reseal", "user \"%s\" replaces the key that seals Secrets", c->who.name);
+        log_info(&c->m->log, "reseal", "user \"%s\" replaces the key that seals Secrets", c->e.who.name);
         answer(c, true);
     }
 }
@@ -55,7 +55,7 @@ static int plan(struct call *c, struct txn *t, struct error *err)
         timefmt_rfc3339(env_wall_ms(m->env), next.since);
         rv = reseal_make_next(m, &next, err);
     }
-    next.finish = next.finish || mp_bool(mp_get(c->params, "finish"), false);
+    next.finish = next.finish || mp_bool(mp_get(c->params.all, "finish"), false);
     if (rv == 0 && failpoint(FAILPOINT_reseal_after_key)) {
         rv = error_set(err, ERR_IO, "replace the key that seals: failed by a failpoint");
     }
@@ -70,11 +70,11 @@ static void method_cert_reseal(struct call *c)
     struct str replaces;
     char id[PKI_RING_ID_SIZE];
     struct error err = {0};
-    bool finish = mp_bool(mp_get(c->params, "finish"), false), none = r->record.phase == RESEAL_NONE;
+    bool finish = mp_bool(mp_get(c->params.all, "finish"), false), none = r->record.phase == RESEAL_NONE;
     if (!call_str(c, "replaces", &replaces, false)) {
         return;
     }
-    if (c->who.role == PKI_ROLE_NODE) {
+    if (c->e.who.role == PKI_ROLE_NODE) {
         call_failf(c, ERR_FORBIDDEN, "cert.reseal is for administrators");
         return;
     }

@@ -40,7 +40,7 @@ static void noted(const struct txn_result *result, const struct error *error, vo
     if (error != NULL) {
         call_fail(c, error);
     } else {
-        log_info(&c->m->log, "rotate", "user \"%s\" replaces the cluster's CA", c->who.name);
+        log_info(&c->m->log, "rotate", "user \"%s\" replaces the cluster's CA", c->e.who.name);
         answer(c, true);
     }
 }
@@ -60,8 +60,9 @@ static int plan(struct call *c, struct txn *t, struct error *err)
     struct master *m = c->m;
     const struct rotate *r = m->rotate;
     struct rotate_step step = {.to = r->phase == ROTATE_NONE ? ROTATE_TRUST : r->phase,
-                               .finish = mp_bool(mp_get(c->params, "finish"), false) ? ROTATE_FINISH_ALL : r->finish,
-                               .hold = mp_bool(mp_get(c->params, "hold"), false) || r->hold};
+                               .finish =
+                                   mp_bool(mp_get(c->params.all, "finish"), false) ? ROTATE_FINISH_ALL : r->finish,
+                               .hold = mp_bool(mp_get(c->params.all, "hold"), false) || r->hold};
     if (r->phase != ROTATE_NONE) {
         return rotate_write_step(m, t, &step, err);
     }
@@ -94,7 +95,7 @@ static void method_cert_rotate(struct call *c)
     if (!call_str(c, "replaces", &replaces, false)) {
         return;
     }
-    if (c->who.role == PKI_ROLE_NODE) {
+    if (c->e.who.role == PKI_ROLE_NODE) {
         call_failf(c, ERR_FORBIDDEN, "cert.rotate is for administrators");
         return;
     }
@@ -107,7 +108,7 @@ static void method_cert_rotate(struct call *c)
         call_failf(c, ERR_BUSY, "the rotation of the CA is just taking a step; try again");
         return;
     }
-    if (r->phase == ROTATE_NONE && mp_bool(mp_get(c->params, "finish"), false) && replaces.n == 0) {
+    if (r->phase == ROTATE_NONE && mp_bool(mp_get(c->params.all, "finish"), false) && replaces.n == 0) {
         answer(c, false); /* nothing to be finished */
         return;
     }

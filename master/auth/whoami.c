@@ -4,7 +4,7 @@
 
 static void method_whoami(struct call *c)
 {
-    const struct principal *who = &c->who;
+    const struct principal *who = &c->e.who;
     struct buf b = BUF_INIT;
     bool certificate = who->proof == PROOF_CERTIFICATE;
     mp_write_map(&b, 2u + (certificate ? 1 : 0) + (who->forwarded_by != 0 ? 1 : 0));

@@ -1,13 +1,12 @@
 /* What verbs of the API answer, over msgpack-RPC: maps, pages, streams of events. */
-#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "master/front/verbs.h"
 
-static struct call *call_of(struct api_call *c)
+static struct call *call_of_api(const struct api_call *c)
 {
-    return CONTAINER_OF(c, struct call, api);
+    return call_of(errand_of_api(c));
 }
 
 static void write_object(struct buf *b, const struct object *o)
@@ -76,20 +75,15 @@ static void answer(struct api_call *c, const struct api_answer *a)
         msgpack_write_value(&b, a->warnings);
     }
     mp_write_key_int(&b, "revision", (int64_t)a->revision);
-    call_reply(call_of(c), &b);
+    call_reply(call_of_api(c), &b);
     buf_close(&b);
-}
-
-static void fail(struct api_call *c, const struct error *err)
-{
-    call_fail(call_of(c), err);
 }
 
 /* ---- Lists ---- */
 
 static size_t item(struct api_call *api, const struct object *o)
 {
-    struct call *c = call_of(api);
+    struct call *c = call_of_api(api);
     object_write_wire(&c->page, o);
     c->page_items++;
     return c->page.size;
@@ -97,7 +91,7 @@ static size_t item(struct api_call *api, const struct object *o)
 
 static void listed(struct api_call *api, const struct api_listed *l)
 {
-    struct call *c = call_of(api);
+    struct call *c = call_of_api(api);
     struct buf b = BUF_INIT;
     bool counted = l->more && l->remaining >= 0;
     mp_write_map(&b, 2u + l->more + counted);
@@ -113,19 +107,6 @@ static void listed(struct api_call *api, const struct api_listed *l)
     buf_append(&b, c->page.data, c->page.size);
     call_reply(c, &b);
     buf_close(&b);
-}
-
-static void go_on(struct api_call *api)
-{
-    struct call *c = call_of(api);
-    struct lane *lane = call_lane(c);
-    assert(lane != NULL); /* nothing closes connections in a turn */
-    turns_go_on(c->m->turns, lane, &c->work);
-}
-
-static void wake(struct api_call *api)
-{
-    call_take_turn(call_of(api));
 }
 
 /* ---- Streams of events ---- */
@@ -264,7 +245,7 @@ static struct api_stream *open_stream(struct api_call *api, struct watch *w)
     struct event_stream *s = xcalloc(1, sizeof *s);
     s->api.front = &stream_front;
     s->watch = w;
-    s->rpc = rpc_stream_accept(call_take_request(call_of(api)), &stream_events, s);
+    s->rpc = rpc_stream_accept(call_take_request(call_of_api(api)), &stream_events, s);
     if (s->rpc == NULL) {
         free(s);
         return NULL;
@@ -272,20 +253,13 @@ static struct api_stream *open_stream(struct api_call *api, struct watch *w)
     return &s->api;
 }
 
-static struct lane *lane_of(const struct api_call *api)
-{
-    const struct call *c = CONTAINER_OF(api, const struct call, api);
-    struct session *s = call_session(c);
-    return s == NULL ? NULL : &s->lane;
-}
-
 const struct api_front rpc_front = {
     .answer = answer,
-    .fail = fail,
+    .fail = errand_api_fail,
     .item = item,
     .listed = listed,
-    .go_on = go_on,
-    .wake = wake,
-    .lane = lane_of,
+    .go_on = errand_api_go_on,
+    .wake = errand_api_wake,
+    .lane = errand_api_lane,
     .open = open_stream,
 };

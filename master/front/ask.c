@@ -8,37 +8,37 @@
 
 #include <stdlib.h>
 
-#include "master/front/call.h"
+#include "master/front/errand.h"
 #include "master/master.h"
 
 struct asked {
-    struct list link;  /* master.asked; in no list once the call was told */
-    struct call *call; /* NULL: told already */
+    struct list link;      /* master.asked; in no list once the call was told */
+    struct errand *errand; /* NULL: told already */
     uint64_t leader;
-    rpc_result_cb *done; /* data is the call */
+    rpc_result_cb *done; /* data is the errand */
 };
 
 static void answered(const struct rpc_result *result, void *data)
 {
     struct asked *a = data;
-    struct call *c = a->call;
+    struct errand *e = a->errand;
     rpc_result_cb *done = a->done;
     list_remove(&a->link);
     free(a);
-    if (c != NULL) {
-        done(result, c);
+    if (e != NULL) {
+        done(result, e);
     }
 }
 
-void call_ask_leader(struct call *c, uint64_t leader, const char *method, struct str params, int64_t timeout_ms,
-                     rpc_result_cb *done)
+void errand_ask_leader(struct errand *e, uint64_t leader, const char *method, struct str params, int64_t timeout_ms,
+                       rpc_result_cb *done)
 {
     struct asked *a = xcalloc(1, sizeof *a);
-    a->call = c;
+    a->errand = e;
     a->leader = leader;
     a->done = done;
-    list_push_back(&c->m->asked, &a->link);
-    transport_call(c->m->transport, leader, method, params, timeout_ms, answered, a);
+    list_push_back(&e->api.m->asked, &a->link);
+    e->api.m->ask_master(e->api.m, leader, method, params, timeout_ms, answered, a);
 }
 
 void calls_on_leader_known(struct master *m, uint64_t leader)
@@ -53,7 +53,7 @@ void calls_on_leader_known(struct master *m, uint64_t leader)
             struct error err = {0};
             error_set(&err, ERR_CLOSED, "another master leads now");
             list_remove(&a->link);
-            a->done(&(struct rpc_result){.error = &err, .sent = true}, TAKE_PTR(a->call));
+            a->done(&(struct rpc_result){.error = &err, .sent = true}, TAKE_PTR(a->errand));
         }
     }
 }

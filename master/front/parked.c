@@ -14,16 +14,11 @@
  * Only the master that a client is connected to parks its requests: one that another master forwarded fails there and
  * waits here. An agent's request that is the leader's alone (METHOD_LEADER) waits only while no leader is known; then
  * it is done, or told who leads. Bounded by MASTER_PARKED_MAX; their bytes are on the account of their connections
- * (call_count). */
+ * (errand_count). */
 #include "master/front/parked.h"
 
 #include <assert.h>
 #include <stdlib.h>
-
-#include "master/front/call.h"
-#include "master/front/methods.h"
-#include "master/master.h"
-#include "master/members/join.h"
 
 #define PAUSE_FIRST_MS 25
 #define PAUSE_MAX_MS   800
@@ -31,7 +26,7 @@
 
 struct parked {
     struct list link; /* master.parked */
-    struct call *call;
+    struct errand *errand;
     int64_t again_ms; /* env now_ms; INT64_MAX: when a leader is known */
     struct error why;
 };
@@ -50,30 +45,29 @@ static bool leader_there(const struct master *m)
 }
 
 /* May it be handled anew although it may have been done? */
-static bool may_repeat(struct call *c)
+static bool may_repeat(const struct errand *e)
 {
-    return (c->row->flags & METHOD_AGAIN) != 0 || mp_type(call_param(c, "id")) == MP_BIN ||
-           mp_type(call_param(c, "from")) == MP_INT;
+    return (e->flags & METHOD_AGAIN) != 0 || e->repeatable;
 }
 
-static bool waits_for(struct call *c, const struct error *why)
+static bool waits_for(const struct errand *e, const struct error *why)
 {
     int code = why->code;
-    if (c->row->flags & METHOD_LEADER) {
+    if (e->flags & METHOD_LEADER) {
         /* The leadership went while it was being done: handled anew, it is told who has it now. */
-        bool unnamed = why->field[0] == '\0' && c->tries < LEADER_TRIES;
-        return (code == ERR_NOT_LEADER && (!leader_there(c->m) || unnamed)) ||
-               (code == ERR_UNKNOWN_OUTCOME && may_repeat(c));
+        bool unnamed = why->field[0] == '\0' && e->tries < LEADER_TRIES;
+        return (code == ERR_NOT_LEADER && (!leader_there(e->api.m) || unnamed)) ||
+               (code == ERR_UNKNOWN_OUTCOME && may_repeat(e));
     }
-    if (c->row == &request_master_transfer && !may_repeat(c)) {
+    if ((e->flags & METHOD_MOVES_LEADER) && !may_repeat(e)) {
         return false; /* the leadership has moved, which may be all that was wanted */
     }
-    return code == ERR_NOT_LEADER || code == ERR_NO_QUORUM || (code == ERR_UNKNOWN_OUTCOME && may_repeat(c));
+    return code == ERR_NOT_LEADER || code == ERR_NO_QUORUM || (code == ERR_UNKNOWN_OUTCOME && may_repeat(e));
 }
 
-static int64_t pause_of(const struct call *c)
+static int64_t pause_of(const struct errand *e)
 {
-    return c->tries > 5 ? PAUSE_MAX_MS : PAUSE_FIRST_MS << c->tries;
+    return e->tries > 5 ? PAUSE_MAX_MS : PAUSE_FIRST_MS << e->tries;
 }
 
 static void on_timer(uv_timer_t *timer);
@@ -85,7 +79,7 @@ static void arm(struct master *m)
     LIST_FOR(it, &m->parked)
     {
         const struct parked *p = LIST_ENTRY(it, struct parked, link);
-        at = MIN(at, MIN(p->again_ms, p->call->deadline_ms));
+        at = MIN(at, MIN(p->again_ms, p->errand->deadline_ms));
     }
     if (at == INT64_MAX || m->stopping) {
         uv_timer_stop(&m->parked_timer);
@@ -95,58 +89,54 @@ static void arm(struct master *m)
     }
 }
 
-/* Requests that wait may have moved: find_again looks their words up. */
-bool call_park(struct call *c, const struct error *why)
+bool errand_park(struct errand *e, const struct error *why)
 {
-    struct master *m = c->m;
-    if (c->row == NULL || c->forwarded || m->stopping || call_session(c) == NULL) {
+    struct master *m = e->api.m;
+    if (e->forwarded || m->stopping || e->front->session(e) == NULL || !waits_for(e, why) ||
+        now_ms(m) >= e->deadline_ms) {
         return false;
     }
-    call_find_again(c);
-    if (!waits_for(c, why) || now_ms(m) >= c->deadline_ms) {
-        return false;
-    }
-    c->maybe_done |= why->code == ERR_UNKNOWN_OUTCOME;
+    e->maybe_done |= why->code == ERR_UNKNOWN_OUTCOME;
     if (m->parked_count >= MASTER_PARKED_MAX) {
         m->stats.park_refused++;
         struct error full = {0};
         error_set(
             &full, ERR_BUSY,
             "%.*s: %u requests wait for a leader already, which is the most that may; nothing was done; try again",
-            STR_ARG(c->method), m->parked_count);
-        call_fail_now(c, c->maybe_done ? why : &full);
+            STR_ARG(e->name), m->parked_count);
+        errand_fail_now(e, e->maybe_done ? why : &full);
         return true;
     }
     struct parked *p = xcalloc(1, sizeof *p);
-    *p = (struct parked){.call = c, .why = *why, .again_ms = leader_there(m) ? now_ms(m) + pause_of(c) : INT64_MAX};
-    c->tries++;
+    *p = (struct parked){.errand = e, .why = *why, .again_ms = leader_there(m) ? now_ms(m) + pause_of(e) : INT64_MAX};
+    e->tries++;
     list_push_back(&m->parked, &p->link);
     m->parked_count++;
     m->stats.parked++;
     if (!uv_is_active((uv_handle_t *)&m->parked_timer)) {
         arm(m);
-    } else if (MIN(p->again_ms, c->deadline_ms) < now_ms(m) + (int64_t)uv_timer_get_due_in(&m->parked_timer)) {
+    } else if (MIN(p->again_ms, e->deadline_ms) < now_ms(m) + (int64_t)uv_timer_get_due_in(&m->parked_timer)) {
         arm(m);
     }
     return true;
 }
 
-static struct call *take(struct parked *p, struct error *why)
+static struct errand *take(struct parked *p, struct error *why)
 {
-    struct call *c = p->call;
+    struct errand *e = p->errand;
     *why = p->why;
     list_remove(&p->link);
-    c->m->parked_count--;
+    e->api.m->parked_count--;
     free(p);
-    return c;
+    return e;
 }
 
 static void give_up(struct parked *p)
 {
     struct error why;
-    struct call *c = take(p, &why);
-    call_find_again(c);
-    if (c->maybe_done && why.code != ERR_UNKNOWN_OUTCOME) {
+    struct errand *e = take(p, &why);
+    errand_find_again(e);
+    if (e->maybe_done && why.code != ERR_UNKNOWN_OUTCOME) {
         struct error last = why;
         error_set(
             &why, ERR_UNKNOWN_OUTCOME,
@@ -154,11 +144,11 @@ static void give_up(struct parked *p)
             "look, or repeat it with the same id",
             last.message);
     }
-    call_fail_now(c, &why);
+    errand_fail_now(e, &why);
 }
 
 /* All that are due, in their order. What is parked again meanwhile stands behind the last one and is not looked at. */
-static void run_due(struct master *m)
+void parked_look(struct master *m)
 {
     int64_t now = now_ms(m);
     unsigned count = m->parked_count;
@@ -166,11 +156,11 @@ static void run_due(struct master *m)
     for (unsigned i = 0; i < count && !m->stopping; i++) {
         struct parked *p = LIST_ENTRY(it, struct parked, link);
         it = it->next;
-        if (now >= p->call->deadline_ms) {
+        if (now >= p->errand->deadline_ms) {
             give_up(p);
         } else if (now >= p->again_ms) {
             struct error why;
-            master_handle_again(take(p, &why));
+            errand_again(take(p, &why));
         }
     }
     arm(m);
@@ -178,7 +168,7 @@ static void run_due(struct master *m)
 
 static void on_timer(uv_timer_t *timer)
 {
-    run_due(timer->data);
+    parked_look(timer->data);
     master_wake(timer->data);
 }
 
@@ -191,7 +181,7 @@ void parked_on_leader(struct master *m)
     {
         struct parked *p = LIST_ENTRY(it, struct parked, link);
         if (p->again_ms == INT64_MAX) {
-            p->call->tries = 0;
+            p->errand->tries = 0;
         }
         p->again_ms = now_ms(m);
     }
@@ -205,10 +195,10 @@ void parked_on_session_closed(struct session *s)
     LIST_FOR_SAFE(it, &s->m->parked)
     {
         struct parked *p = LIST_ENTRY(it, struct parked, link);
-        struct session *of = call_session(p->call);
+        struct session *of = p->errand->front->session(p->errand);
         if (of == s || of == NULL) {
             struct error why;
-            call_fail_now(take(p, &why), &gone); /* into the void */
+            errand_fail_now(take(p, &why), &gone); /* into the void */
         }
     }
 }
@@ -221,7 +211,7 @@ void parked_close(struct master *m)
     LIST_FOR_SAFE(it, &m->parked)
     {
         struct parked *p = LIST_ENTRY(it, struct parked, link);
-        if (!p->call->maybe_done) {
+        if (!p->errand->maybe_done) {
             p->why = stopping;
         }
         give_up(p);

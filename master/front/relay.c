@@ -117,7 +117,7 @@ static void fail_opening(struct relay *r, const struct error *why)
 {
     struct call *c = call_of_request(TAKE_PTR(r->request), &r->origin);
     list_remove(&r->opening);
-    if (call_count(c)) {
+    if (errand_count(&c->e, call_bytes(c))) {
         call_fail(c, why);
     }
 }
@@ -150,8 +150,8 @@ static void on_end(struct rpc_stream *st, const struct error *err, void *data)
     err = s == &r->node ? name_the_node(r, err, &named) : err;
     if (s == &r->node && r->request != NULL && r->doubtful && err != NULL && err->code == ERR_NOT_FOUND) {
         struct call *c = call_of_request(TAKE_PTR(r->request), &r->origin);
-        if (call_count(c)) {
-            call_to_leader(c);
+        if (errand_count(&c->e, call_bytes(c))) {
+            errand_to_leader(&c->e);
         }
     }
     if (s == &r->node && r->request != NULL) {
@@ -267,8 +267,8 @@ static struct rpc_session *agent_of(struct call *c, struct str node)
 static void copy_params(struct call *c, struct buf *b)
 {
     bool has_node = mp_type(call_param(c, "node")) != MP_NONE;
-    mp_write_map(b, mp_count(c->params) - has_node);
-    for (struct mp_iter it = mp_iter(c->params); mp_next(&it);) {
+    mp_write_map(b, mp_count(c->params.all) - has_node);
+    for (struct mp_iter it = mp_iter(c->params.all); mp_next(&it);) {
         if (!str_is(it.key, "node")) {
             mp_write_str(b, it.key);
             buf_append(b, it.value.p, (size_t)(it.value.end - it.value.p));
@@ -301,7 +301,7 @@ static bool node_of_call(struct call *c, struct str *node)
     }
     const struct object *pod = view_get(store_tip(replica_store(c->m->replica)), kind_by_id(KIND_POD), ns, name);
     if (pod == NULL) {
-        api_refuse_not_found(&c->api, kind_by_id(KIND_POD), name);
+        api_refuse_not_found(&c->e.api, kind_by_id(KIND_POD), name);
         return false;
     }
     *node = mp_str(mp_path(object_mp(pod), "spec.nodeName"));

@@ -3,25 +3,15 @@
 #ifndef MASTER_FRONT_REQUESTS_H
 #define MASTER_FRONT_REQUESTS_H
 
+/* Of every request: how long whoever asks will wait for the answer. So long it may wait for a leader. */
+#define TIMEOUT_PARAM "timeoutMs"
+
 struct call;
 typedef void call_fn(struct call *c);
-enum method_flags {
-    METHOD_ANON = 1 << 0,        /* without certificate */
-    METHOD_NODE = 1 << 1,        /* agents too */
-    METHOD_WRITE = 1 << 2,       /* needs the leader: forwarded by the others */
-    METHOD_STREAM = 1 << 3,      /* answered by a stream: relayed instead of forwarded */
-    METHOD_LEADER = 1 << 4,      /* leader only, others answer NotLeader (agents follow the leader) */
-    METHOD_LATE = 1 << 5,        /* with an expired certificate too */
-    METHOD_AGAIN = 1 << 7,       /* may be done twice: an unknown outcome is no reason not to repeat it */
-    METHOD_ANY_KIND = 1 << 9,    /* also objects of kinds that this program does not know */
-    METHOD_WRITES_NODE = 1 << 8, /* writes what nodes have room for (node_write.c) */
-    METHOD_STALE = 1 << 10,      /* by any master, if `stale` says so */
-    METHOD_RELAY = 1 << 6,       /* of a node: any master that has a link to it serves it */
-};
 struct method {
     const char *name;
     call_fn *fn;
-    unsigned flags;
+    unsigned flags;     /* method_flags (errand.h) */
     const char *params; /* known members, space separated */
 };
 

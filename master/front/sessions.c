@@ -7,8 +7,8 @@
 
 #include "master/auth/revoked.h"
 #include "master/auth/rotate.h"
+#include "master/front/errand.h"
 #include "master/front/methods.h"
-#include "master/front/parked.h"
 #include "master/members/removed.h"
 #include "master/nodes/nodes.h"
 
@@ -48,8 +48,7 @@ static void session_closed(struct rpc_session *rpc, const struct error *why, voi
     }
     nodes_on_session_closed(s);
     rotate_on_session_closed(s);
-    parked_on_session_closed(s);
-    lane_drop(s->m->turns, &s->lane);
+    errands_on_session_closed(s);
     subject_unref(s->m->turns, s->subject);
     list_remove(&s->link);
     list_remove(&s->stranger_link);

@@ -67,7 +67,7 @@ static bool document_of(struct call *c, const char *key, struct value **doc)
         call_failf(c, ERR_USAGE, "%.*s: parameter \"%s\" is missing", STR_ARG(c->method), key);
         return false;
     }
-    if (msgpack_read_value(&c->arena, m.p, (size_t)(m.end - m.p), doc, &err) != 0) {
+    if (msgpack_read_value(&c->e.arena, m.p, (size_t)(m.end - m.p), doc, &err) != 0) {
         call_fail(c, &err);
         return false;
     }
@@ -120,7 +120,7 @@ static void get_read(struct call *c)
 {
     struct api_target of;
     if (target_of(c, &of)) {
-        verb_get(&c->api, &of);
+        verb_get(&c->e.api, &of);
     }
 }
 
@@ -136,7 +136,7 @@ static void list_read(struct call *c)
     struct api_list q;
     if (selection_of(c, &q.of) && call_str(c, "continue", &q.token, false)) {
         q.limit = mp_int(call_param(c, "limit"), API_LIST_LIMIT_DEFAULT);
-        verb_list(&c->api, &q);
+        verb_list(&c->e.api, &q);
     }
 }
 
@@ -152,7 +152,7 @@ static void watch_read(struct call *c)
 {
     struct api_watch q = {.revision = mp_int(call_param(c, "revision"), -1)};
     if (selection_of(c, &q.of)) {
-        verb_watch(&c->api, &q);
+        verb_watch(&c->e.api, &q);
     }
 }
 
@@ -180,7 +180,7 @@ static void method_create(struct call *c)
 {
     struct api_create q;
     if (document_of(c, "object", &q.object) && write_of(c, &q.how)) {
-        verb_create(&c->api, &q);
+        verb_create(&c->e.api, &q);
     }
 }
 
@@ -190,7 +190,7 @@ static void method_update(struct call *c)
 {
     struct api_update q;
     if (document_of(c, "object", &q.object) && part_of(c, &q.part) && write_of(c, &q.how)) {
-        verb_update(&c->api, &q);
+        verb_update(&c->e.api, &q);
     }
 }
 
@@ -211,7 +211,7 @@ static void method_patch(struct call *c)
     q.type = (enum patch_type)t;
     q.if_revision = (uint64_t)mp_int(call_param(c, "revision"), 0);
     if (document_of(c, "patch", &q.patch) && write_of(c, &q.how)) {
-        verb_patch(&c->api, &q);
+        verb_patch(&c->e.api, &q);
     }
 }
 
@@ -234,7 +234,7 @@ static void method_apply(struct call *c)
 {
     struct api_apply q = {.server_side = mp_bool(call_param(c, "serverSide"), false)};
     if (list_fits(c, "objects", "objects") && document_of(c, "objects", &q.objects) && write_of(c, &q.how)) {
-        verb_apply(&c->api, &q);
+        verb_apply(&c->e.api, &q);
     }
 }
 
@@ -244,24 +244,24 @@ static void method_delete(struct call *c)
 {
     struct api_delete q;
     if (target_of(c, &q.of) && deletion_of(c, &q.options) && write_of(c, &q.how)) {
-        verb_delete(&c->api, &q);
+        verb_delete(&c->e.api, &q);
     }
 }
 
 const struct method request_delete = {
-    "delete", method_delete, METHOD_WRITE | METHOD_ANY_KIND,
+    "delete", method_delete, METHOD_WRITE | METHOD_DELETES | METHOD_ANY_KIND,
     "kind namespace name gracePeriodSeconds propagationPolicy uid revision id dryRun"};
 
 static void method_deletecollection(struct call *c)
 {
     struct api_deletecollection q;
     if (selection_of(c, &q.of) && deletion_of(c, &q.options) && write_of(c, &q.how)) {
-        verb_deletecollection(&c->api, &q);
+        verb_deletecollection(&c->e.api, &q);
     }
 }
 
 const struct method request_deletecollection = {
-    "deletecollection", method_deletecollection, METHOD_WRITE | METHOD_ANY_KIND,
+    "deletecollection", method_deletecollection, METHOD_WRITE | METHOD_DELETES | METHOD_ANY_KIND,
     "kind namespace labelSelector fieldSelector gracePeriodSeconds propagationPolicy id dryRun"};
 
 /* Members of an operation; unknown ones are refused, as in all parameters. */
@@ -340,16 +340,16 @@ static void method_txn(struct call *c)
         return;
     }
     struct mp list = call_param(c, "ops");
-    struct api_op *ops = arena_alloc(&c->arena, mp_count(list) * sizeof *ops);
+    struct api_op *ops = arena_alloc(&c->e.arena, mp_count(list) * sizeof *ops);
     for (struct mp_iter it = mp_iter(list); mp_next(&it);) {
         struct error err = {0};
-        if (read_op(&c->arena, it.value, &ops[q.count++], &err) != 0) {
+        if (read_op(&c->e.arena, it.value, &ops[q.count++], &err) != 0) {
             call_fail(c, &err);
             return;
         }
     }
     q.ops = ops;
-    verb_txn(&c->api, &q);
+    verb_txn(&c->e.api, &q);
 }
 
 const struct method request_txn = {"txn", method_txn, METHOD_WRITE, "ops id dryRun"};

@@ -57,7 +57,7 @@ int join_sign(struct master *m, enum pki_role role, const char *name, const char
 static const char *param_text(struct call *c, const char *key)
 {
     struct str s = mp_str(call_param(c, key));
-    return arena_strndup(&c->arena, s.n == 0 ? "" : s.p, s.n);
+    return arena_strndup(&c->e.arena, s.n == 0 ? "" : s.p, s.n);
 }
 
 /* What join and rejoin have in common. False: the call has been failed. A request that cannot be signed fails before
@@ -101,7 +101,7 @@ static void join_master(struct call *c, struct str token, const struct object *s
     }
     struct str replaces = token_field(secret, "replaces");
     if (replaces.n > 0) {
-        r.old_id = strtoull(arena_strndup(&c->arena, replaces.p, replaces.n), NULL, 10);
+        r.old_id = strtoull(arena_strndup(&c->e.arena, replaces.p, replaces.n), NULL, 10);
         r.even_reachable = str_is(token_field(secret, "even-reachable"), "true");
     }
     snprintf(r.token_id, sizeof r.token_id, "%.*s", TOKEN_ID_CHARS, token.p);
@@ -154,7 +154,7 @@ static char *who_of(struct call *c, const char *node, const char *csr)
 {
     uint8_t digest[SHA256_DIGEST_LENGTH];
     SHA256((const unsigned char *)csr, strlen(csr), digest);
-    return arena_printf(&c->arena, "%s %02x%02x%02x%02x%02x%02x%02x%02x", node, digest[0], digest[1], digest[2],
+    return arena_printf(&c->e.arena, "%s %02x%02x%02x%02x%02x%02x%02x%02x", node, digest[0], digest[1], digest[2],
                         digest[3], digest[4], digest[5], digest[6], digest[7]);
 }
 
@@ -162,7 +162,7 @@ static void join_node(struct call *c, struct str token, const struct object *sec
 {
     struct error err = {0};
     CLEANUP_FREE char *cert = NULL;
-    const char *node = arena_strndup(&c->arena, name.p, name.n), *csr = param_text(c, "csr");
+    const char *node = arena_strndup(&c->e.arena, name.p, name.n), *csr = param_text(c, "csr");
     const char *who = who_of(c, node, csr);
     struct txn t;
     txn_init(&t, "join");
@@ -253,7 +253,7 @@ static void method_rejoin(struct call *c)
     arena_init(&a);
     struct record record;
     struct replica_member there;
-    r.old_id = c->who.role == PKI_ROLE_MASTER ? strtoull(c->who.name, NULL, 10) : 0;
+    r.old_id = c->e.who.role == PKI_ROLE_MASTER ? strtoull(c->e.who.name, NULL, 10) : 0;
     if (r.old_id == 0) {
         call_failf(c, ERR_FORBIDDEN, "rejoin needs the certificate of the master that asks");
         return;
@@ -278,7 +278,7 @@ static void method_rejoin(struct call *c)
     changes_start(c->m, c, CHANGE_ASK_JOIN, &r);
 }
 
-const struct method request_rejoin = {"rejoin", method_rejoin, METHOD_WRITE | METHOD_AGAIN,
+const struct method request_rejoin = {"rejoin", method_rejoin, METHOD_WRITE | METHOD_AGAIN | METHOD_REMOVED,
                                       "address agentAddress csr sans reason"};
 
 /* ---- remove, transfer ---- */
@@ -309,4 +309,5 @@ static void method_master_transfer(struct call *c)
     changes_start(c->m, c, CHANGE_ASK_TRANSFER, &r);
 }
 
-const struct method request_master_transfer = {"master.transfer", method_master_transfer, METHOD_WRITE, "id from"};
+const struct method request_master_transfer = {"master.transfer", method_master_transfer,
+                                               METHOD_WRITE | METHOD_MOVES_LEADER, "id from"};

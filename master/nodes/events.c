@@ -71,13 +71,13 @@ static int put_nodes_event(struct call *c, struct txn *t, struct str node, struc
 {
     struct master *m = c->m;
     struct value *doc;
-    int rv = msgpack_read_value(&c->arena, event.p, (size_t)(event.end - event.p), &doc, err);
+    int rv = msgpack_read_value(&c->e.arena, event.p, (size_t)(event.end - event.p), &doc, err);
     if (rv == 0 && !value_is_map(doc)) {
         rv = error_set(err, ERR_USAGE, "it is no map");
     }
-    if (rv == 0 && c->who.role == PKI_ROLE_NODE) {
+    if (rv == 0 && c->e.who.role == PKI_ROLE_NODE) {
         struct restrict_known known = {replica_store(m->replica), m->departed, env_now_ms(m->env)};
-        rv = restrict_event(&c->arena, &known, node, doc, (size_t)(event.end - event.p), err);
+        rv = restrict_event(&c->e.arena, &known, node, doc, (size_t)(event.end - event.p), err);
     }
     if (rv != 0) {
         return rv;
@@ -88,7 +88,7 @@ static int put_nodes_event(struct call *c, struct txn *t, struct str node, struc
     if (allowance_take(m->replica_events, node, 1, env_now_ms(m->env)) != 0) {
         return error_set(err, ERR_LIMIT, "it tells more than %d events a second", 1000000 / RESTRICT_EVENT_US);
     }
-    return put_event(m, &c->arena, t, doc, err);
+    return put_event(m, &c->e.arena, t, doc, err);
 }
 
 static void method_node_events(struct call *c)
@@ -117,7 +117,7 @@ static void method_node_events(struct call *c)
     if (dropped > 0) {
         /* An agent could do nothing but send them again: what nobody can read or keep must not hold up the others. */
         c->m->stats.events_dropped += dropped;
-        log_warn_of(&c->m->log, "events", c->who.name,
+        log_warn_of(&c->m->log, "events", c->e.who.name,
                     "%u of %u events of node %.*s are dropped, the first because: %s", dropped, mp_count(list),
                     STR_ARG(node), first.message);
     }

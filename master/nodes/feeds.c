@@ -547,7 +547,7 @@ static void feed_start(struct call *c, enum feed_sort sort)
     f->m = c->m;
     f->session = call_session(c);
     f->sort = sort;
-    f->route_changes = mp_bool(mp_get(c->params, "changes"), false);
+    f->route_changes = mp_bool(mp_get(c->params.all, "changes"), false);
     f->walk = true;
     snprintf(f->node, sizeof f->node, "%.*s", STR_ARG(node));
     strmap_init(&f->told);

@@ -46,8 +46,8 @@ bool call_own_node(struct call *c, struct str *name)
         call_failf(c, ERR_USAGE, "%.*s: parameter \"name\" can be no node's name", STR_ARG(c->method));
         return false;
     }
-    if (c->who.role == PKI_ROLE_NODE && !str_is(*name, c->who.name)) {
-        call_failf(c, ERR_FORBIDDEN, "node \"%s\" may not speak for node \"%.*s\"", c->who.name, STR_ARG(*name));
+    if (c->e.who.role == PKI_ROLE_NODE && !str_is(*name, c->e.who.name)) {
+        call_failf(c, ERR_FORBIDDEN, "node \"%s\" may not speak for node \"%.*s\"", c->e.who.name, STR_ARG(*name));
         return false;
     }
     return true;
@@ -56,9 +56,9 @@ bool call_own_node(struct call *c, struct str *name)
 bool node_may_write(struct call *c, struct str node)
 {
     struct master *m = c->m;
-    int64_t kib = (c->params.end - c->params.p) / 1024 + 1;
+    int64_t kib = (c->params.all.end - c->params.all.p) / 1024 + 1;
     int64_t wait_ms = allowance_take(m->node_kib, node, kib, env_now_ms(m->env));
-    if (wait_ms == 0 || c->who.role != PKI_ROLE_NODE) {
+    if (wait_ms == 0 || c->e.who.role != PKI_ROLE_NODE) {
         return true;
     }
     struct error err = {0};
@@ -126,9 +126,9 @@ static void bind_session(struct master *m, struct session *s, struct str name)
 void nodes_on_hello(struct call *c)
 {
     struct session *s = call_session(c);
-    struct mp params = c->params;
+    struct mp params = c->params.all;
     struct str name = mp_str(mp_get(params, "name")), instance = mp_str(mp_get(params, "instance"));
-    if (s == NULL || c->who.role != PKI_ROLE_NODE || !str_is(name, c->who.name)) {
+    if (s == NULL || c->e.who.role != PKI_ROLE_NODE || !str_is(name, c->e.who.name)) {
         return;
     }
     int64_t until_s = mp_int(mp_get(params, "certUntil"), 0);
@@ -221,7 +221,7 @@ static void keep_masters_conditions(struct arena *a, struct value *status, const
  * the agent's. */
 static struct value *merged_node(struct call *c, struct value *doc, const struct object *old, struct str instance)
 {
-    struct arena *a = &c->arena;
+    struct arena *a = &c->e.arena;
     struct value *node = object_to_value(a, old);
     struct value *labels = value_ensure_map(a, value_get(node, "metadata"), "labels");
     const struct value *own = value_path(doc, "metadata.labels");
@@ -248,7 +248,7 @@ static struct value *merged_node(struct call *c, struct value *doc, const struct
 static struct value *new_node(struct call *c, struct value *doc, struct str instance)
 {
     static const char *const own[] = {"name", "labels", "annotations"};
-    struct arena *a = &c->arena;
+    struct arena *a = &c->e.arena;
     struct value *metadata = value_map(a), *spec = value_ensure_map(a, doc, "spec");
     for (size_t i = 0; i < ARRAY_SIZE(own); i++) {
         struct value *v = value_path(value_get(doc, "metadata"), own[i]);
@@ -271,12 +271,12 @@ static int put_node(struct call *c, struct value *doc, struct str name, struct s
     const struct kind *k = kind_by_id(KIND_NODE);
     const struct object *old = view_get(store_tip(replica_store(c->m->replica)), k, STR_NONE, name);
     unsigned level = KIND_CHECK_LEVEL(store_level(replica_store(c->m->replica)));
-    int rv = kind_check_fields(k, &c->arena, doc, KIND_CHECK_LENIENT | level, err);
+    int rv = kind_check_fields(k, &c->e.arena, doc, KIND_CHECK_LENIENT | level, err);
     if (rv != 0) {
         return rv; /* a wrong type must not be merged with what is stored */
     }
     doc = old != NULL ? merged_node(c, doc, old, instance) : new_node(c, doc, instance);
-    rv = kind_check(k, &c->arena, doc, NULL, KIND_CHECK_KEEP,
+    rv = kind_check(k, &c->e.arena, doc, NULL, KIND_CHECK_KEEP,
                     err); /* what is unknown now was stored by a newer program */
     if (rv != 0) {
         return rv;
@@ -320,7 +320,7 @@ static void method_node_register(struct call *c)
     struct value *doc = NULL;
     struct error err = {0};
     if (mp_type(body) == MP_MAP &&
-        msgpack_read_value(&c->arena, body.p, (size_t)(body.end - body.p), &doc, &err) != 0) {
+        msgpack_read_value(&c->e.arena, body.p, (size_t)(body.end - body.p), &doc, &err) != 0) {
         call_fail(c, &err);
         return;
     }
@@ -333,8 +333,8 @@ static void method_node_register(struct call *c)
         call_failf(c, ERR_INVALID, "node.register: the name of a node may have at most %d characters", PKI_NAME_MAX);
         return;
     }
-    if (c->who.role == PKI_ROLE_NODE && !str_is(name, c->who.name)) {
-        call_failf(c, ERR_FORBIDDEN, "node \"%s\" may not register as \"%.*s\"", c->who.name, STR_ARG(name));
+    if (c->e.who.role == PKI_ROLE_NODE && !str_is(name, c->e.who.name)) {
+        call_failf(c, ERR_FORBIDDEN, "node \"%s\" may not register as \"%.*s\"", c->e.who.name, STR_ARG(name));
         return;
     }
     if (body.end - body.p > (ptrdiff_t)RESTRICT_NODE_BYTES) {
@@ -347,7 +347,7 @@ static void method_node_register(struct call *c)
     if (!may_register(c, name, instance) || !node_may_write(c, name)) {
         return;
     }
-    if (c->who.role == PKI_ROLE_NODE && restrict_labels(&c->arena, name, doc, &err) != 0) {
+    if (c->e.who.role == PKI_ROLE_NODE && restrict_labels(&c->e.arena, name, doc, &err) != 0) {
         call_fail(c, &err);
         return;
     }
@@ -362,7 +362,7 @@ static void method_node_register(struct call *c)
         if (replica_submit(m->replica, &t, registered, r, &err) == 0) {
             const struct view *tip = store_tip(replica_store(m->replica));
             r->object = object_ref(view_get(tip, kind_by_id(KIND_NODE), STR_NONE, name));
-            log_info_of(&m->log, "nodes", c->who.name, "node %.*s registered", STR_ARG(name));
+            log_info_of(&m->log, "nodes", c->e.who.name, "node %.*s registered", STR_ARG(name));
         }
     }
     txn_close(&t);
@@ -587,8 +587,8 @@ static void put_gone(struct call *c, struct txn *t, struct mp list, struct str n
         const struct object *pod = pod_of(c, it.value, node, &named, &err);
         struct deletion_options now = {.grace_s = 0, .policy = DELETION_BACKGROUND};
         if (pod != NULL && pod->deleting &&
-            deletion_request(t, &c->arena, pod, &now, env_wall_ms(c->m->env), &err) != 0) {
-            log_warn_of(&c->m->log, "nodes", c->who.name, "pod %.*s/%.*s is gone but can't be removed: %s",
+            deletion_request(t, &c->e.arena, pod, &now, env_wall_ms(c->m->env), &err) != 0) {
+            log_warn_of(&c->m->log, "nodes", c->e.who.name, "pod %.*s/%.*s is gone but can't be removed: %s",
                         STR_ARG(pod->ns), STR_ARG(pod->name), err.message);
         }
     }
@@ -607,15 +607,15 @@ static int put_node_status(struct call *c, struct txn *t, struct str node, struc
                          status_mp.end - status_mp.p, RESTRICT_NODE_BYTES);
     }
     struct value *status;
-    int rv = msgpack_read_value(&c->arena, status_mp.p, (size_t)(status_mp.end - status_mp.p), &status, err);
+    int rv = msgpack_read_value(&c->e.arena, status_mp.p, (size_t)(status_mp.end - status_mp.p), &status, err);
     if (rv != 0) {
         return rv;
     }
-    struct value *doc = object_to_value(&c->arena, old);
-    value_set(&c->arena, doc, "status", status);
+    struct value *doc = object_to_value(&c->e.arena, old);
+    value_set(&c->e.arena, doc, "status", status);
     unsigned level = KIND_CHECK_LEVEL(store_level(replica_store(c->m->replica)));
-    rv = kind_check_fields(k, &c->arena, doc, KIND_CHECK_LENIENT | level, err);
-    keep_masters_conditions(&c->arena, rv != 0 ? NULL : value_get(doc, "status"), old);
+    rv = kind_check_fields(k, &c->e.arena, doc, KIND_CHECK_LENIENT | level, err);
+    keep_masters_conditions(&c->e.arena, rv != 0 ? NULL : value_get(doc, "status"), old);
     return rv != 0 ? rv : txn_update_value(t, k, doc, TXN_PART_STATUS, 0, err);
 }
 
@@ -680,7 +680,7 @@ static void method_node_pods(struct call *c)
             .quiet = !mp_bool(call_param(c, "ownStatus"), true),
             .revision = mp_int(call_param(c, "revision"), -1),
         };
-        verb_watch(&c->api, &q);
+        verb_watch(&c->e.api, &q);
     }
 }
 

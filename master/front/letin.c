@@ -1,0 +1,109 @@
+/* Who is let in with what: the same for all fronts. */
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "master/auth/rate.h"
+#include "master/auth/revoked.h"
+#include "master/front/errand.h"
+#include "master/members/removed.h"
+
+bool errand_revoked(struct errand *e)
+{
+    struct master *m = e->api.m;
+    struct error err = {0};
+    struct pki_identity who = principal_identity(&e->who);
+    if (!revoked_has(m, &who, &e->who.facts, &err)) {
+        return false;
+    }
+    struct session *s = e->front->session(e);
+    m->stats.revoked_calls++;
+    if (s != NULL) {
+        revoked_mark(s); /* the chores close it when this has been said */
+    }
+    errand_fail_now(e, &err);
+    return true;
+}
+
+static bool role_may(const struct errand *e)
+{
+    switch (e->who.role) {
+    case PKI_ROLE_MASTER:
+    case PKI_ROLE_ADMIN:
+        return true;
+    case PKI_ROLE_NODE:
+        return (e->flags & METHOD_NODE) != 0;
+    case PKI_ROLE_NONE:
+        return (e->flags & METHOD_ANON) != 0;
+    }
+    return false;
+}
+
+/* The certificate's time is over, and this is not what it is let in for. */
+static void fail_expired(struct errand *e)
+{
+    struct error err = {0};
+    error_set_field(&err, ERR_UNAUTHORIZED, "cert.renew",
+                    e->who.role == PKI_ROLE_NODE
+                        ? "the certificate of node %s has expired: it may call cert.renew, nothing else"
+                        : "the certificate of master %s has expired: the masters renew theirs among each other",
+                    e->who.name);
+    errand_fail(e, &err);
+}
+
+bool errand_may(struct errand *e)
+{
+    if (!role_may(e)) {
+        if (e->who.role == PKI_ROLE_NONE) {
+            errand_failf(e, ERR_UNAUTHORIZED, "%.*s needs a client certificate; this connection has none",
+                         STR_ARG(e->name));
+        } else {
+            errand_failf(e, ERR_FORBIDDEN, "node \"%s\" may not call %.*s", e->who.name, STR_ARG(e->name));
+        }
+        return false;
+    }
+    struct session *s = e->front->session(e);
+    if (s != NULL && s->expired && !(e->flags & METHOD_LATE)) {
+        fail_expired(e);
+        return false;
+    }
+    uint64_t master_id = e->who.role == PKI_ROLE_MASTER ? strtoull(e->who.name, NULL, 10) : 0;
+    if (master_id != 0 && !(e->flags & METHOD_REMOVED) && members_removed(e->api.m, master_id)) {
+        errand_failf(e, ERR_FORBIDDEN,
+                     "master %" PRIu64 " was removed from the cluster; its certificate is good for nothing", master_id);
+        return false;
+    }
+    return true;
+}
+
+bool errand_count(struct errand *e, size_t n)
+{
+    struct master *m = e->api.m;
+    struct session *s = e->front->session(e);
+    size_t *account = s != NULL ? &s->request_bytes : NULL;
+    if (e->forwarded && errand_lane(e) != NULL) { /* not the other master's: whom it speaks for */
+        account = &e->subject->forwarded_bytes;
+    }
+    size_t here = account == NULL ? 0 : *account;
+    uint64_t all_max = MIN((uint64_t)MASTER_REQUEST_BYTES_MAX, m->held.max / 2),
+             here_max = MIN((uint64_t)MASTER_SESSION_BYTES_MAX, all_max);
+    if (here + n > here_max || m->request_bytes + n > all_max) {
+        m->stats.refused_bytes++;
+        errand_failf(e, ERR_BUSY,
+                     "%.*s: requests that wait for their answers have %zu bytes on this connection (at most %" PRIu64
+                     ") and %zu in "
+                     "all (at most %" PRIu64 "); nothing was done; send again when some are answered",
+                     STR_ARG(e->name), here, here_max, m->request_bytes, all_max);
+        return false;
+    }
+    e->counted_bytes = n;
+    m->request_bytes += n;
+    if (account != NULL) {
+        *account += n;
+    }
+    return true;
+}
+
+bool errand_take_in(struct errand *e, size_t bytes)
+{
+    return rate_takes(e) && errand_count(e, bytes);
+}
