@@ -203,7 +203,7 @@ static void an_evicted_pod_keeps_nothing_on_the_disk(void **state)
     struct runtime_status st;
     char id[RUNTIME_ID_MAX];
     run_pod(f, POD("job", LIMITED), "job");
-    podops_container_id(pod_named(f, "job")->pod->containers[0], 0, id);
+    container_runtime_id(pod_named(f, "job")->pod->containers[0], 0, id);
     assert_true(runtime_get(f->agent->runtime, id, &st));
     fill(f, "logs/default_job_uid-job/c/0.log", 2 * MI);
     look(f);
@@ -233,7 +233,7 @@ static void bytes_that_are_hidden_count_as_well(void **state)
         skip();
     }
     run_pod(f, POD("job", LIMITED), "job");
-    podops_container_id(pod_named(f, "job")->pod->containers[0], 0, id);
+    container_runtime_id(pod_named(f, "job")->pod->containers[0], 0, id);
     assert_int_equal(cgroup_pod_make(real, "uid-job", NULL, path, &err), 0);
     int ready[2];
     assert_int_equal(pipe(ready), 0);
