@@ -6,6 +6,7 @@
 #include "master/core.h"
 #include "master/front/turns.h"
 #include "master/master.h"
+#include "master/nodes/feeds.h"
 #include "raft-store/raft/transport.h"
 
 void master_counters(struct master *m, const struct replica_stats *s, struct counters *out)
@@ -64,6 +65,7 @@ void master_counters(struct master *m, const struct replica_stats *s, struct cou
     counters_add(out, "handshakesCut", "handshakes ended to make room for others", gate->cut);
     counters_add(out, "handshakesFailed", "handshakes that failed", net.handshake_failed);
     counters_add_level(out, "revoked", "certificates that are revoked", revoked_count(m));
+    counters_add_level(out, "agentsServed", "nodes that this master tells their orders", node_feeds_nodes(m));
     counters_add_level(out, "watches", "watches that are open", watch_table_count(m->watches));
     counters_add(out, "reconciles", "looks of controllers at an object", cs.reconciles);
     counters_add(out, "reconcileErrors", "of them, those that failed", cs.errors);

@@ -30,6 +30,11 @@
     X(visits_most, "pieceVisitsMost", "the most objects or transactions that a piece of a list or watch looked at")    \
     X(deletion_pieces, "deletionPieces", "turns of the loop that deletions of many objects took")                      \
     X(revoked_calls, "revokedCallsRefused", "calls with a revoked certificate")                                        \
+    X(leases_lost, "leasesLost", "times that this master ceased to serve agents, as it did not keep up")               \
+    X(batches_sent, "batchesSent", "batches of reports that were sent to the leader")                                  \
+    X(reports_sent, "reportsSent", "reports of nodes in them")                                                         \
+    X(batches_taken, "batchesTaken", "batches of reports that came from other masters")                                \
+    X(reports_taken, "reportsTaken", "reports of nodes in them")                                                       \
     X(revoked_sessions, "revokedSessionsClosed", "connections closed because their certificate was revoked")
 
 struct master_stats {

@@ -40,7 +40,9 @@
 #include "master/members/level.h"
 #include "master/members/members.h"
 #include "master/members/removed.h"
+#include "master/nodes/batch.h"
 #include "master/nodes/feeds.h"
+#include "master/nodes/lease.h"
 #include "master/nodes/nodes.h"
 #include "master/rescue/backup.h"
 #include "master/rescue/repair.h"
@@ -139,6 +141,7 @@ static void on_chores(uv_timer_t *timer)
     rotate_tick(m);
     reseal_tick(m);
     level_tick(m);
+    lease_tick(m);
     identity_tick(m);
     changes_settle(m);
     removed_check(m);
@@ -215,6 +218,7 @@ static void on_leader_known(void *data, uint64_t leader_id, const char *leader_a
 {
     struct master *m = data;
     calls_on_leader_known(m, leader_id);
+    batches_on_leader_known(m, leader_id);
     relays_on_leader_known(m, leader_id);
     parked_on_leader(m);
     if (leader_id != 0) {
@@ -519,6 +523,7 @@ void master_stop(struct master *m, int exit_code)
         net_listener_close(m->listeners[i], NULL, NULL);
     }
     parked_close(m);
+    batches_close(m);
     LIST_FOR_SAFE(it, &m->sessions)
     {
         rpc_session_close(LIST_ENTRY(it, struct session, link)->rpc);
@@ -570,6 +575,8 @@ static void free_master(struct master *m)
     turns_free(m->turns);
     watch_table_free(m->watches);
     node_feeds_free(m->feeds);
+    batches_free(m->batches);
+    lease_free(m->lease);
     list_pages_free(m->pages);
     free(m->wrong_tokens);
     free(m->node_kib);
@@ -632,7 +639,9 @@ int master_run(const struct master_config *config, enum master_damage *damage, s
     m->reseal = reseal_new();
     m->authority = authority_new();
     m->levels = levels_new();
+    m->lease = lease_new();
     init_handles(m);
+    m->batches = batches_new(m);
     rv = make_gate(m, err);
     if (rv == 0) {
         rv = identity_load(m, err);

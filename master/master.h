@@ -3,7 +3,8 @@
  * One libuv loop owns everything. Requests come in on rpc sessions (clients and agents: ALPN reeve-rpc/1, masters:
  * reeve-raft/1), are checked against the method table (methods.c), and are answered at commit. Any master serves reads,
  * after the leader has confirmed an index; writes go to the leader. Agents keep a connection to each master: every one
- * of them hears their heartbeats and reaches their nodes, whoever leads (nodes.c, relay.c). */
+ * of them hears their heartbeats and reaches their nodes, whoever leads (nodes.c, relay.c), and each serves those that
+ * have chosen it (nodes/lease.h). */
 #ifndef MASTER_MASTER_H
 #define MASTER_MASTER_H
 
@@ -49,6 +50,7 @@
 #define MASTER_WAIT_MAX_MS           600000 /* and no request longer, whatever it says */
 #define MASTER_PARKED_MAX            8192u  /* requests that wait for a leader */
 #define MASTER_READ_TIMEOUT_MS       10000
+#define NODES_INSTANCE_MAX           80 /* of an agent's ID-START-NONCE (nodes.c) */
 
 /* The certificate in use, and its renewal. */
 struct identity {
@@ -67,6 +69,8 @@ struct identity {
 
 struct watch_table;
 struct node_feeds;
+struct lease;
+struct batches;
 struct list_pages;
 struct sched_explain;
 struct allowance;
@@ -113,6 +117,8 @@ struct master {
     struct core *core;
     struct watch_table *watches;
     struct node_feeds *feeds;
+    struct lease *lease;
+    struct batches *batches;
     struct list_pages *pages;
     struct allowance *wrong_tokens;              /* by network */
     struct allowance *renewals;                  /* by identity: its certificate */
@@ -161,6 +167,8 @@ struct session {
     bool revoked;                      /* its certificate: calls are refused, and it is closed */
     bool answer_owed;                  /* of a cert.revoke that ends it: closed a little later */
     char node[PKI_NAME_MAX + 1];       /* agents: the link of this node (nodes.c) */
+    char instance[NODES_INSTANCE_MAX]; /* of that agent; "": it told none */
+    unsigned reports;                  /* that wait to be sent to the leader (batch.c) */
     struct subject *subject;           /* a reference */
     struct lane lane;                  /* its requests that wait for their turn */
     int64_t beat_ms;                   /* the newest heartbeat that was looked at */

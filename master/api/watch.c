@@ -487,17 +487,28 @@ bool watch_table_turn(struct watch_table *t)
     return !list_empty(&t->woken);
 }
 
-void watch_table_end_nodes(struct watch_table *t)
+static void end_watches(struct node_watches *nw, const struct error *why)
 {
-    struct error err = {0};
+    LIST_FOR_SAFE(it, &nw->watches)
+    {
+        watch_finish(LIST_ENTRY(it, struct watch, link), why);
+    }
+}
+
+void watch_table_end_nodes(struct watch_table *t, const struct error *why)
+{
     size_t cursor = 0;
     const struct strmap_entry *e;
-    error_set(&err, ERR_NOT_LEADER, "this master does not lead any more");
     while ((e = strmap_next(&t->by_node, &cursor)) != NULL) {
-        LIST_FOR_SAFE(it, &((struct node_watches *)e->value)->watches)
-        {
-            watch_finish(LIST_ENTRY(it, struct watch, link), &err);
-        }
+        end_watches(e->value, why);
+    }
+}
+
+void watch_table_end_node(struct watch_table *t, struct str node, const struct error *why)
+{
+    struct node_watches *nw = strmap_get(&t->by_node, node);
+    if (nw != NULL) {
+        end_watches(nw, why);
     }
 }
 

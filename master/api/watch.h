@@ -4,6 +4,9 @@
 
 #include <stdbool.h>
 
+#include "base/err.h"
+#include "base/mem.h"
+
 struct master;
 
 struct watch_table *watch_table_new(struct master *m);
@@ -12,7 +15,8 @@ void watch_table_advance(struct watch_table *t, bool restored); /* committed mov
 bool watch_table_turn(
     struct watch_table *t); /* once in a turn of the loop, for a while. True: there is more to do at once */
 unsigned watch_table_count(const struct watch_table *t);
-/* Watches for agents end: we lead no more. */
-void watch_table_end_nodes(struct watch_table *t);
+/* Watches for agents end: all, or those of one node. */
+void watch_table_end_nodes(struct watch_table *t, const struct error *why);
+void watch_table_end_node(struct watch_table *t, struct str node, const struct error *why);
 
 #endif

@@ -10,6 +10,7 @@
 #include "master/front/relay.h"
 #include "master/front/verbs.h"
 #include "master/members/join.h"
+#include "master/nodes/nodes.h"
 
 #define CALL_BYTES 512u /* what a request without parameters holds while it waits */
 
@@ -206,6 +207,10 @@ static void answered(struct errand *e, struct mp result)
     if (c->row == &request_cert_renew && s != NULL) {
         struct str cert = mp_str(mp_get(result, "certificate"));
         certs_note_renewed(s, arena_strndup(&e->arena, cert.n == 0 ? "" : cert.p, cert.n));
+    }
+    if (c->row == &request_node_register) {
+        nodes_registered_there(c, result);
+        return;
     }
     CLEANUP_BUF struct buf out = BUF_INIT;
     buf_append(&out, result.p, (size_t)(result.end - result.p));

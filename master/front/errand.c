@@ -8,6 +8,7 @@
 #include "master/front/ask.h"
 #include "master/front/forward.h"
 #include "master/front/parked.h"
+#include "master/nodes/lease.h"
 
 void errand_init(struct errand *e, struct master *m, const struct errand_front *front, const struct api_front *api,
                  const struct principal *who)
@@ -171,10 +172,10 @@ static enum turn_room room_of(const struct errand *e)
     if (e->may_read || (e->flags & METHOD_DELETES)) {
         return TURN_ROOM_NONE;
     }
-    if (e->flags & METHOD_WRITE) {
-        return TURN_ROOM_USER;
+    if (e->flags & METHOD_WRITES_NODE) {
+        return TURN_ROOM_NODE;
     }
-    return (e->flags & METHOD_WRITES_NODE) ? TURN_ROOM_NODE : TURN_ROOM_NONE;
+    return (e->flags & METHOD_WRITE) ? TURN_ROOM_USER : TURN_ROOM_NONE;
 }
 
 void errand_take_turn(struct errand *e)
@@ -226,7 +227,8 @@ static void handle(struct errand *e)
 {
     bool leading = replica_leading(e->api.m->replica);
     bool here = leading || ((e->flags & METHOD_STALE) != 0 && e->stale);
-    if ((e->flags & METHOD_LEADER) && !leading) {
+    bool serves = (e->flags & METHOD_SERVED) && !e->forwarded && lease_held(e->api.m);
+    if ((e->flags & METHOD_LEADER) && !leading && !serves) {
         errand_not_leader(e);
     } else if ((e->flags & METHOD_RELAY) && !leading && !e->forwarded && e->front->relay_here(e)) {
         return;

@@ -42,6 +42,7 @@ enum method_flags {
     METHOD_DELETES = 1 << 11,      /* deletes are taken in while there is any room at all: it waits for none */
     METHOD_MOVES_LEADER = 1 << 12, /* an election may be what it wanted: not handled anew after one */
     METHOD_REMOVED = 1 << 13,      /* also for a master that was removed */
+    METHOD_SERVED = 1 << 14, /* with METHOD_LEADER: also by a master that serves agents (nodes/lease.h), from its own */
 };
 
 struct errand;

@@ -10,6 +10,8 @@
 #include "master/members/join.h"
 #include "master/members/level.h"
 #include "master/members/members.h"
+#include "master/nodes/batch.h"
+#include "master/nodes/lease.h"
 #include "master/nodes/nodes.h"
 
 static const struct method *const methods[] = {
@@ -132,6 +134,10 @@ void master_on_peer_request(void *data, uint64_t peer_id, struct rpc_request *re
         level_tell(req);
     } else if (str_is(method, "nodes.heard")) {
         nodes_tell_heard(m, req);
+    } else if (str_is(method, "nodes.lease")) {
+        lease_tell(m, req, params);
+    } else if (str_is(method, "nodes.reports")) {
+        batch_tell(m, peer_id, req);
     } else if (str_is(method, "forward")) {
         struct principal who;
         struct error err = {0};

@@ -20,6 +20,7 @@
 #include "master/front/call.h"
 #include "master/front/sessions.h"
 #include "master/members/level.h"
+#include "master/nodes/lease.h"
 #include "master/nodes/nodes.h"
 #include "master/record.h"
 #include "proto/facts/cluster.h"
@@ -401,7 +402,7 @@ static void method_hello(struct call *c)
     bool certified = agent || c->e.who.role == PKI_ROLE_ADMIN;
     CLEANUP_BUF struct buf refused = BUF_INIT;
     revoked_write_masters(m, &refused);
-    mp_write_map(&b, 10 + agent + 2 * certified);
+    mp_write_map(&b, 10 + 2 * agent + 2 * certified);
     mp_write_key_int(&b, RECORD_LEVEL, level_cluster(m));
     if (certified) { /* whoever has another one renews it */
         mp_write_key_str(&b, "refused", buf_str(&refused));
@@ -417,6 +418,7 @@ static void method_hello(struct call *c)
     mp_write_key_str(&b, "role", replica_leading(m->replica) ? STR("leader") : STR("follower"));
     mp_write_key_int(&b, "term", (int64_t)replica_term(m->replica));
     if (agent) {
+        mp_write_key_bool(&b, "serves", lease_held(m)); /* it may register here */
         members_write_addresses(m, &b, true);
     }
     call_reply(c, &b);

@@ -8,9 +8,8 @@
 #include "base/timefmt.h"
 #include "master/auth/allowance.h"
 #include "master/auth/restrict.h"
-#include "master/front/call.h"
 #include "master/master.h"
-#include "master/nodes/nodes.h"
+#include "master/nodes/told.h"
 #include "raft-store/store/event.h"
 
 #define EVENTS_PER_CALL_MAX 512u
@@ -53,31 +52,32 @@ bool events_warn(struct master *m, const struct object *about, const char *reaso
     return true;
 }
 
+struct waiting {
+    told_done_cb *done;
+    void *data;
+};
+
 static void written(const struct txn_result *result, const struct error *error, void *data)
 {
+    struct waiting *w = data;
+    CLEANUP_BUF struct buf b = BUF_INIT;
     (void)result;
-    struct call *c = data;
-    if (error != NULL) {
-        call_fail(c, error);
-        return;
-    }
-    struct buf b = BUF_INIT;
     mp_write_map(&b, 0);
-    call_reply(c, &b);
-    buf_close(&b);
+    w->done(error == NULL ? &b : NULL, error, w->data);
+    free(w);
 }
 
-static int put_nodes_event(struct call *c, struct txn *t, struct str node, struct mp event, struct error *err)
+static int put_nodes_event(const struct told *t, struct txn *txn, struct mp event, struct error *err)
 {
-    struct master *m = c->m;
+    struct master *m = t->m;
     struct value *doc;
-    int rv = msgpack_read_value(&c->e.arena, event.p, (size_t)(event.end - event.p), &doc, err);
+    int rv = msgpack_read_value(t->arena, event.p, (size_t)(event.end - event.p), &doc, err);
     if (rv == 0 && !value_is_map(doc)) {
         rv = error_set(err, ERR_USAGE, "it is no map");
     }
-    if (rv == 0 && c->e.who.role == PKI_ROLE_NODE) {
+    if (rv == 0 && t->who->role == PKI_ROLE_NODE) {
         struct restrict_known known = {replica_store(m->replica), m->departed, env_now_ms(m->env)};
-        rv = restrict_event(&c->e.arena, &known, node, doc, (size_t)(event.end - event.p), err);
+        rv = restrict_event(t->arena, &known, t->node, doc, (size_t)(event.end - event.p), err);
     }
     if (rv != 0) {
         return rv;
@@ -85,46 +85,42 @@ static int put_nodes_event(struct call *c, struct txn *t, struct str node, struc
     if (replica_disk_low(m->replica)) {
         return error_set(err, ERR_NO_SPACE, "the disk is nearly full");
     }
-    if (allowance_take(m->replica_events, node, 1, env_now_ms(m->env)) != 0) {
+    if (allowance_take(m->replica_events, t->node, 1, env_now_ms(m->env)) != 0) {
         return error_set(err, ERR_LIMIT, "it tells more than %d events a second", 1000000 / RESTRICT_EVENT_US);
     }
-    return put_event(m, &c->e.arena, t, doc, err);
+    return put_event(m, t->arena, txn, doc, err);
 }
 
-static void method_node_events(struct call *c)
+void told_events(const struct told *t)
 {
-    struct mp list = call_param(c, "events");
-    struct str node;
-    if (!call_own_node(c, &node)) {
-        return;
-    }
-    if (mp_count(list) > EVENTS_PER_CALL_MAX) {
-        call_failf(c, ERR_LIMIT, "node.events: more than %u events in one call", EVENTS_PER_CALL_MAX);
-        return;
-    }
-    if (!node_may_write(c, node)) {
-        return;
-    }
-    struct txn t;
-    txn_init(&t, "agent");
+    struct master *m = t->m;
     struct error err = {0}, first = {0};
+    if (mp_count(t->events) > EVENTS_PER_CALL_MAX) {
+        error_set(&err, ERR_LIMIT, "node.events: more than %u events in one call", EVENTS_PER_CALL_MAX);
+        told_refuse(t, &err);
+        return;
+    }
+    if (told_takes(m, t->who, t->node, t->bytes, "node.events", &err) != 0) {
+        told_refuse(t, &err);
+        return;
+    }
+    struct txn txn;
+    txn_init(&txn, "agent");
     unsigned dropped = 0;
-    for (struct mp_iter it = mp_iter(list); mp_next(&it);) {
-        if (put_nodes_event(c, &t, node, it.value, &err) != 0 && dropped++ == 0) {
+    for (struct mp_iter it = mp_iter(t->events); mp_next(&it);) {
+        if (put_nodes_event(t, &txn, it.value, &err) != 0 && dropped++ == 0) {
             first = err;
         }
     }
     if (dropped > 0) {
         /* An agent could do nothing but send them again: what nobody can read or keep must not hold up the others. */
-        c->m->stats.events_dropped += dropped;
-        log_warn_of(&c->m->log, "events", c->e.who.name,
-                    "%u of %u events of node %.*s are dropped, the first because: %s", dropped, mp_count(list),
-                    STR_ARG(node), first.message);
+        m->stats.events_dropped += dropped;
+        log_warn_of(&m->log, "events", t->who->name, "%u of %u events of node %.*s are dropped, the first because: %s",
+                    dropped, mp_count(t->events), STR_ARG(t->node), first.message);
     }
-    replica_submit(c->m->replica, &t, written, c, &err);
-    txn_close(&t);
-    master_wake(c->m);
+    struct waiting *w = xcalloc(1, sizeof *w);
+    *w = (struct waiting){t->done, t->data};
+    replica_submit(m->replica, &txn, written, w, &err);
+    txn_close(&txn);
+    master_wake(m);
 }
-
-const struct method request_node_events = {"node.events", method_node_events,
-                                           METHOD_NODE | METHOD_LEADER | METHOD_WRITES_NODE, "name events"};

@@ -412,9 +412,15 @@ void node_feeds_advance(struct master *m, const struct history_txn *txn)
     struct node_feeds *feeds = m->feeds;
     bool routes = false, services = false;
     departed_advance(m->departed, txn, env_now_ms(m->env));
-    for (unsigned i = 0; i < txn->count && !list_empty(&feeds->all); i++) {
+    for (unsigned i = 0; i < txn->count; i++) {
         const struct change *ch = &txn->changes[i];
         const struct object *any = ch->new != NULL ? ch->new : ch->old;
+        if (any->kind->id == KIND_NODE && ch->new != NULL) {
+            nodes_on_node_changed(m, ch->old, ch->new);
+        }
+        if (list_empty(&feeds->all)) {
+            continue;
+        }
         if (any->kind->id == KIND_NODE) {
             routes |= feeds->routes_known && routes_change(feeds->routes, ch->old, ch->new);
         } else if (any->kind->id == KIND_CLUSTERCONFIGURATION) {
@@ -521,18 +527,38 @@ static void end_former(const struct list *feeds, const struct feed *newest)
     }
 }
 
-void node_feeds_end(struct master *m)
+/* Of one node, or of all. */
+static void end_feeds(struct master *m, struct str node, const struct error *why)
 {
-    struct error err = {0};
-    error_set(&err, ERR_NOT_LEADER, "this master does not lead any more");
-    LIST_FOR(it, &m->feeds->all)
+    LIST_FOR_SAFE(it, &m->feeds->all)
     {
         struct feed *f = LIST_ENTRY(it, struct feed, link);
-        if (!f->ended) {
+        if (!f->ended && (node.n == 0 || str_is(node, f->node))) {
             f->ended = true;
-            rpc_stream_end(f->stream, &err);
+            rpc_stream_end(f->stream, why);
         }
     }
+}
+
+void node_feeds_end(struct master *m, const struct error *why)
+{
+    end_feeds(m, STR_NONE, why);
+}
+
+void node_feeds_end_of(struct master *m, struct str node, const struct error *why)
+{
+    assert(node.n > 0);
+    end_feeds(m, node, why);
+}
+
+bool node_feeds_has(const struct master *m, struct str node)
+{
+    return strmap_get(&m->feeds->by_node, node) != NULL;
+}
+
+unsigned node_feeds_nodes(const struct master *m)
+{
+    return (unsigned)m->feeds->by_node.count;
 }
 
 static void feed_start(struct call *c, enum feed_sort sort)
@@ -584,23 +610,24 @@ static void method_node_refs(struct call *c)
     feed_start(c, FEED_REFS);
 }
 
-const struct method request_node_refs = {"node.refs", method_node_refs, METHOD_NODE | METHOD_LEADER, "name revision"};
+const struct method request_node_refs = {"node.refs", method_node_refs, METHOD_NODE | METHOD_LEADER | METHOD_SERVED,
+                                         "name revision"};
 
 static void method_node_routes(struct call *c)
 {
     feed_start(c, FEED_ROUTES);
 }
 
-const struct method request_node_routes = {"node.routes", method_node_routes, METHOD_NODE | METHOD_LEADER,
-                                           "name changes"};
+const struct method request_node_routes = {"node.routes", method_node_routes,
+                                           METHOD_NODE | METHOD_LEADER | METHOD_SERVED, "name changes"};
 
 static void method_node_services(struct call *c)
 {
     feed_start(c, FEED_SERVICES);
 }
 
-const struct method request_node_services = {"node.services", method_node_services, METHOD_NODE | METHOD_LEADER,
-                                             "name"};
+const struct method request_node_services = {"node.services", method_node_services,
+                                             METHOD_NODE | METHOD_LEADER | METHOD_SERVED, "name"};
 
 /* ---- Life ---- */
 

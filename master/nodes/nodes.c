@@ -1,10 +1,10 @@
 /* What agents tell masters: who they are, that they live, how their pods do.
  *
- * An agent keeps a link to every master (agent/link/session.h). To the one that leads it registers, asks for orders and
- * reports; to all of them it sends heartbeats, and over each of its links that master can open streams to the node
- * (relay.c). A link is ours to use (master.agents) when the agent is the one that the stored Node names: when it has
- * registered here, or when its hello tells the instance that the Node has. So a change of leader moves nothing but the
- * registration: the new leader calls its links (node.lead), and knows already when it heard of whom. Heartbeats are
+ * An agent keeps a link to every master (agent/link/session.h). Over one of them, the leader or another that serves
+ * agents (lease.h), it registers, asks for orders and reports (batch.h); to all of them it sends heartbeats, and over
+ * each of its links that master can open streams to the node (relay.c). A link is ours to use (master.agents) when the agent is the one that the stored Node names: when it has
+ * registered here, or when its hello tells the instance that the Node has. A change of leader moves none of those who are
+ * served by others: the new leader calls its links (node.lead), and knows already when it heard of whom. Heartbeats are
  * soft state (core.h); only what changes goes into the log. An agent may speak of its own node and of pods bound to it,
  * of nothing else: the name in params must be the name in its certificate.
  *
@@ -20,22 +20,55 @@
 #include "master/nodes/nodes.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "controllers/deletion.h"
 #include "master/api/api.h"
 #include "master/api/watch.h"
-#include "master/auth/allowance.h"
 #include "master/auth/restrict.h"
 #include "master/front/call.h"
 #include "master/master.h"
+#include "master/nodes/batch.h"
 #include "master/nodes/events.h"
 #include "master/nodes/feeds.h"
+#include "master/nodes/lease.h"
+#include "master/nodes/told.h"
 #include "proto/facts/condition.h"
 
-#define INSTANCE_KEY "reeve.io/agent-instance" /* annotation of the Node */
-#define ASK_MS       1000                      /* for the other masters' answer whom they have heard */
+/* Annotations of the Node. */
+#define INSTANCE_KEY "reeve.io/agent-instance"
+#define SERVED_BY_KEY                                                                                                  \
+    "reeve.io/served-by"       /* a master's id; absent: the agent registered with the leader, as old ones do */
+#define ASK_MS            1000 /* for the other masters' answer whom they have heard */
+#define REGISTER_APPLY_MS 5000 /* for the log to be applied here as far as the leader's answer says */
+
+static struct str instance_of(const struct object *node)
+{
+    return node == NULL ? STR_NONE : object_annotation(node, INSTANCE_KEY);
+}
+
+static const struct object *committed_node(const struct master *m, struct str name)
+{
+    return view_get(store_committed(replica_store(m->replica)), kind_by_id(KIND_NODE), STR_NONE, name);
+}
+
+uint64_t nodes_served_by(const struct object *node)
+{
+    struct str text = node == NULL ? STR_NONE : object_annotation(node, SERVED_BY_KEY);
+    char digits[24];
+    snprintf(digits, sizeof digits, "%.*s", STR_ARG(text));
+    return text.n < sizeof digits ? strtoull(digits, NULL, 10) : 0;
+}
+
+/* A follower serves the agent that the Node names as its own, and that has registered over this very master. */
+static bool serves_here(struct call *c, struct str name)
+{
+    struct session *s = call_session(c);
+    const struct object *node = committed_node(c->m, name);
+    return lease_held(c->m) && c->e.who.role == PKI_ROLE_NODE && s != NULL && str_is(name, s->node) && node != NULL &&
+           nodes_served_by(node) == c->m->config.id && str_eq(instance_of(node), str_of(s->instance));
+}
 
 bool call_own_node(struct call *c, struct str *name)
 {
@@ -50,22 +83,21 @@ bool call_own_node(struct call *c, struct str *name)
         call_failf(c, ERR_FORBIDDEN, "node \"%s\" may not speak for node \"%.*s\"", c->e.who.name, STR_ARG(*name));
         return false;
     }
+    if (!replica_leading(c->m->replica) && !serves_here(c, *name)) {
+        call_failf(c, ERR_NOT_LEADER, "%.*s: node \"%.*s\" is not registered over this master, which does not lead",
+                   STR_ARG(c->method), STR_ARG(*name));
+        return false;
+    }
     return true;
 }
 
 bool node_may_write(struct call *c, struct str node)
 {
-    struct master *m = c->m;
-    int64_t kib = (c->params.all.end - c->params.all.p) / 1024 + 1;
-    int64_t wait_ms = allowance_take(m->node_kib, node, kib, env_now_ms(m->env));
-    if (wait_ms == 0 || c->e.who.role != PKI_ROLE_NODE) {
+    struct error err = {0};
+    CLEANUP_FREE char *what = xstrndup(c->method.p, c->method.n);
+    if (told_takes(c->m, &c->e.who, node, (size_t)(c->params.all.end - c->params.all.p), what, &err) == 0) {
         return true;
     }
-    struct error err = {0};
-    m->stats.node_refused++;
-    error_set(&err, ERR_BUSY, "%.*s: node \"%.*s\" writes more than %d KiB a second; the next is taken in %lld ms",
-              STR_ARG(c->method), STR_ARG(node), 1000000 / RESTRICT_KIB_US, (long long)wait_ms);
-    err.retry_after_ms = (int)wait_ms;
     call_fail(c, &err);
     return false;
 }
@@ -87,11 +119,6 @@ static bool instance_read(struct str text, struct instance *out)
     return sscanf(copy, "%23[0-9a-f]-%u-%23[0-9a-f]%c", out->id, &out->start, out->nonce, &more) == 3;
 }
 
-static struct str instance_of(const struct object *node)
-{
-    return node == NULL ? STR_NONE : object_annotation(node, INSTANCE_KEY);
-}
-
 /* May this instance take the place of the one that the Node names? */
 static bool instance_succeeds(const struct instance *mine, struct str former_text)
 {
@@ -104,7 +131,7 @@ static bool instance_succeeds(const struct instance *mine, struct str former_tex
 
 /* ---- Links ---- */
 
-static void bind_session(struct master *m, struct session *s, struct str name)
+static void bind_session(struct master *m, struct session *s, struct str name, struct str instance)
 {
     if (s == NULL) {
         return;
@@ -119,6 +146,7 @@ static void bind_session(struct master *m, struct session *s, struct str name)
         nodes_on_session_closed(s); /* an administrator's connection that spoke for another node before */
     }
     snprintf(s->node, sizeof s->node, "%.*s", STR_ARG(name));
+    snprintf(s->instance, sizeof s->instance, "%.*s", STR_ARG(instance));
     strmap_set(&m->agents, name, s);
     core_heartbeat(m->core, name);
 }
@@ -141,10 +169,9 @@ void nodes_on_hello(struct call *c)
     if (standing.n > 32 && standing.p[32] == '-') { /* likewise */
         snprintf(s->cert_ca, sizeof s->cert_ca, "%.32s", standing.p);
     }
-    const struct object *node =
-        view_get(store_committed(replica_store(c->m->replica)), kind_by_id(KIND_NODE), STR_NONE, name);
+    const struct object *node = committed_node(c->m, name);
     if (instance.n > 0 && str_eq(instance, instance_of(node))) {
-        bind_session(c->m, s, name);
+        bind_session(c->m, s, name, instance);
     }
 }
 
@@ -204,22 +231,9 @@ bool nodes_taken(struct master *m, struct str name)
     return core_node_lives(m->core, name);
 }
 
-/* An agent's report of its node takes the place of the status, but for what masters say there
- * (controllers/nodes/node_ipam.c). */
-static void keep_masters_conditions(struct arena *a, struct value *status, const struct object *old)
-{
-    static const char *const own[] = {"NetworkUnavailable"};
-    for (size_t i = 0; i < ARRAY_SIZE(own); i++) {
-        struct mp c = condition_mp(old, own[i]);
-        if (mp_type(c) == MP_MAP && value_is_map(status) && condition_get(status, own[i]) == NULL) {
-            value_append(a, value_ensure_list(a, status, "conditions"), msgpack_read_checked(a, c));
-        }
-    }
-}
-
 /* The stored Node keeps spec (podCIDR, taints, cordon) and labels of others; status and the agent's own labels are
  * the agent's. */
-static struct value *merged_node(struct call *c, struct value *doc, const struct object *old, struct str instance)
+static struct value *merged_node(struct call *c, struct value *doc, const struct object *old)
 {
     struct arena *a = &c->e.arena;
     struct value *node = object_to_value(a, old);
@@ -230,14 +244,8 @@ static struct value *merged_node(struct call *c, struct value *doc, const struct
     }
     struct value *status = value_get(doc, "status");
     if (status != NULL) {
-        keep_masters_conditions(a, status, old);
+        told_keep_masters(a, status, old);
         value_set(a, node, "status", status);
-    }
-    if (instance.n > 0) {
-        value_set(a, value_ensure_map(a, value_get(node, "metadata"), "annotations"), INSTANCE_KEY,
-                  value_str(a, instance));
-    } else if (value_path(node, "metadata.annotations") != NULL) {
-        value_remove(value_path(node, "metadata.annotations"), INSTANCE_KEY);
     }
     value_remove(value_get(node, "metadata"), "resourceVersion");
     return node;
@@ -245,7 +253,7 @@ static struct value *merged_node(struct call *c, struct value *doc, const struct
 
 /* Of a new node's document: its name, labels, annotations and status are its own; its spec but for the pods'
  * network, which is given to it. */
-static struct value *new_node(struct call *c, struct value *doc, struct str instance)
+static struct value *new_node(struct call *c, struct value *doc)
 {
     static const char *const own[] = {"name", "labels", "annotations"};
     struct arena *a = &c->e.arena;
@@ -256,13 +264,31 @@ static struct value *new_node(struct call *c, struct value *doc, struct str inst
             value_set(a, metadata, own[i], v);
         }
     }
-    if (instance.n > 0) {
-        value_set(a, value_ensure_map(a, metadata, "annotations"), INSTANCE_KEY, value_str(a, instance));
-    }
     value_set(a, doc, "metadata", metadata);
     value_remove(spec, "podCIDR");
     value_remove(spec, "podCIDRs");
     return doc;
+}
+
+/* What masters note of who registered. */
+static void annotate(struct arena *a, struct value *node, const char *key, struct str text)
+{
+    struct value *metadata = value_get(node, "metadata");
+    if (text.n > 0) {
+        value_set(a, value_ensure_map(a, metadata, "annotations"), key, value_str(a, text));
+    } else if (value_get(metadata, "annotations") != NULL) {
+        value_remove(value_get(metadata, "annotations"), key);
+    }
+}
+
+/* The master that serves it from now on; "" for an agent that knows of the leader alone. */
+static struct str served_by_text(struct call *c)
+{
+    uint64_t id = c->e.forwarded ? c->e.who.forwarded_by : c->m->config.id;
+    if (!mp_bool(call_param(c, "anyMaster"), false)) {
+        return STR_NONE;
+    }
+    return str_of(arena_printf(&c->e.arena, "%" PRIu64, id));
 }
 
 static int put_node(struct call *c, struct value *doc, struct str name, struct str instance, struct txn *t,
@@ -275,7 +301,9 @@ static int put_node(struct call *c, struct value *doc, struct str name, struct s
     if (rv != 0) {
         return rv; /* a wrong type must not be merged with what is stored */
     }
-    doc = old != NULL ? merged_node(c, doc, old, instance) : new_node(c, doc, instance);
+    doc = old != NULL ? merged_node(c, doc, old) : new_node(c, doc);
+    annotate(&c->e.arena, doc, INSTANCE_KEY, instance);
+    annotate(&c->e.arena, doc, SERVED_BY_KEY, served_by_text(c));
     rv = kind_check(k, &c->e.arena, doc, NULL, KIND_CHECK_KEEP,
                     err); /* what is unknown now was stored by a newer program */
     if (rv != 0) {
@@ -299,7 +327,10 @@ static void registered(const struct txn_result *result, const struct error *erro
         call_fail(r->call, error);
     } else {
         struct buf b = BUF_INIT;
-        mp_write_map(&b, 5);
+        struct replica_stats stats;
+        replica_stats(r->call->m->replica, &stats);
+        mp_write_map(&b, 6);
+        mp_write_key_int(&b, "index", (int64_t)stats.commit_index); /* for the master that forwarded it */
         mp_write_key_int(&b, "heartbeatMs", r->call->m->config.agent_heartbeat_ms);
         mp_write_cstr(&b, "routeChanges"); /* node.routes takes `changes` */
         mp_write_bool(&b, true);
@@ -358,7 +389,8 @@ static void method_node_register(struct call *c)
     } else {
         struct registration *r = xcalloc(1, sizeof *r);
         r->call = c;
-        bind_session(m, call_session(c), name);
+        bind_session(m, call_session(c), name, instance);
+        core_heartbeat(m->core, name);
         if (replica_submit(m->replica, &t, registered, r, &err) == 0) {
             const struct view *tip = store_tip(replica_store(m->replica));
             r->object = object_ref(view_get(tip, kind_by_id(KIND_NODE), STR_NONE, name));
@@ -370,8 +402,69 @@ static void method_node_register(struct call *c)
 }
 
 const struct method request_node_register = {"node.register", method_node_register,
-                                             METHOD_NODE | METHOD_LEADER | METHOD_WRITES_NODE | METHOD_AGAIN,
-                                             "node instance"};
+                                             METHOD_NODE | METHOD_LEADER | METHOD_SERVED | METHOD_WRITE |
+                                                 METHOD_WRITES_NODE | METHOD_AGAIN,
+                                             "node instance anyMaster"};
+
+/* Over a follower. */
+struct registered_there {
+    struct call *call;
+    struct buf result;
+};
+
+/* What the leader had is applied here: this master may tell the node its orders. */
+static void registration_applied(const struct error *error, void *data)
+{
+    struct registered_there *r = data;
+    struct call *c = r->call;
+    struct session *s = call_session(c);
+    if (error != NULL) {
+        call_failf(c, ERR_NOT_LEADER,
+                   "this master does not keep up with the leader, where the node is registered; "
+                   "another one serves it sooner");
+    } else {
+        errand_find_again(&c->e);
+        struct str instance = mp_str(call_param(c, "instance")), name = str_of(c->e.who.name);
+        const struct object *node = committed_node(c->m, name);
+        if (s != NULL && node != NULL && nodes_served_by(node) == c->m->config.id &&
+            str_eq(instance, instance_of(node))) {
+            bind_session(c->m, s, name, instance);
+        }
+        call_reply(c, &r->result);
+    }
+    buf_close(&r->result);
+    free(r);
+}
+
+void nodes_registered_there(struct call *c, struct mp result)
+{
+    struct registered_there *r = xcalloc(1, sizeof *r);
+    int64_t index = mp_int(mp_get(result, "index"), INT64_MAX); /* an older leader tells none: never */
+    r->call = c;
+    buf_append(&r->result, result.p, (size_t)(result.end - result.p));
+    replica_wait_applied(c->m->replica, (uint64_t)index, REGISTER_APPLY_MS, registration_applied, r);
+}
+
+/* Another process has become this node's agent, or it is served by another master: what still goes here goes to one
+ * that counts no more. */
+void nodes_on_node_changed(struct master *m, const struct object *former, const struct object *node)
+{
+    struct session *s = strmap_get(&m->agents, node->name);
+    uint64_t by = nodes_served_by(node);
+    struct error err = {0};
+    if (s == NULL || former == NULL) {
+        return;
+    }
+    if (!str_eq(instance_of(node), instance_of(former)) && !str_eq(instance_of(node), str_of(s->instance))) {
+        log_info_of(&m->log, "nodes", s->who.name, "node %s has another agent now: the former one's connection ends",
+                    s->node);
+        rpc_session_close(s->rpc);
+    } else if (by != 0 && by != m->config.id && node_feeds_has(m, node->name)) {
+        error_set(&err, ERR_NOT_LEADER, "node \"%s\" is served by master %" PRIu64 " now", s->node, by);
+        node_feeds_end_of(m, node->name, &err);
+        watch_table_end_node(m->watches, node->name, &err);
+    }
+}
 
 /* ---- Heartbeats ---- */
 
@@ -481,8 +574,10 @@ void nodes_on_leading(struct master *m, bool leading)
 {
     if (!leading) {
         /* Links stay, and what streams over them. Orders come from the next leader. */
-        node_feeds_end(m);
-        watch_table_end_nodes(m->watches);
+        struct error err = {0};
+        error_set(&err, ERR_NOT_LEADER, "this master does not lead any more");
+        node_feeds_end(m, &err);
+        watch_table_end_nodes(m->watches, &err);
         return;
     }
     CLEANUP_BUF struct buf b = BUF_INIT;
@@ -497,176 +592,48 @@ void nodes_on_leading(struct master *m, bool leading)
     }
 }
 
-/* ---- Pods' status ---- */
+/* ---- Reports ---- */
 
-struct status_write {
-    struct call *call;
-    unsigned count;
-    struct error *errors; /* per pod; code 0 = fine */
-};
-
-static void status_written(const struct txn_result *result, const struct error *error, void *data)
+static void told_done(const struct buf *answer, const struct error *err, void *data)
 {
-    struct status_write *w = data;
-    if (error != NULL) {
-        call_fail(w->call, error);
+    if (err != NULL) {
+        call_fail(data, err);
     } else {
-        struct buf b = BUF_INIT;
-        mp_write_map(&b, 2);
-        mp_write_key_int(&b, "revision", (int64_t)result->revision);
-        mp_write_cstr(&b, "results");
-        mp_write_array(&b, w->count);
-        for (unsigned i = 0; i < w->count; i++) {
-            if (w->errors[i].code == 0) {
-                mp_write_nil(&b);
-            } else {
-                rpc_write_error(&b, &w->errors[i]);
-            }
-        }
-        call_reply(w->call, &b);
-        buf_close(&b);
+        call_reply(data, answer);
     }
-    free(w->errors);
-    free(w);
 }
 
-/* The stored pod that an agent's entry {namespace, name, uid} means; NULL with err if it is none of the node's, or was
- * named before: for each entry the whole pod is read and judged, so a report may name it once. */
-static const struct object *pod_of(struct call *c, struct mp entry, struct str node, struct strmap *named,
-                                   struct error *err)
+static void take_report(struct call *c, void (*take)(const struct told *t))
 {
-    struct str ns = mp_str(mp_get(entry, "namespace")), name = mp_str(mp_get(entry, "name"));
-    struct str uid = mp_str(mp_get(entry, "uid"));
-    const struct object *o = view_get(store_tip(replica_store(c->m->replica)), kind_by_id(KIND_POD), ns, name);
-    if (o == NULL || !str_eq(o->uid, uid)) {
-        error_set(err, ERR_NOT_FOUND, "pods \"%.*s\" with this uid not found", STR_ARG(name));
-        return NULL;
+    struct str node;
+    if (!call_own_node(c, &node)) {
+        return;
     }
-    if (!str_eq(mp_str(mp_path(object_mp(o), "spec.nodeName")), node)) {
-        error_set(err, ERR_FORBIDDEN, "pod \"%.*s\" is not bound to node \"%.*s\"", STR_ARG(name), STR_ARG(node));
-        return NULL;
+    if (!replica_leading(c->m->replica)) {
+        batch_take(c);
+        return;
     }
-    if (strmap_set(named, uid, c) != NULL) {
-        error_set(err, ERR_USAGE, "node.status: this pod stands in the report twice");
-        return NULL;
-    }
-    return o;
-}
-
-static int put_status(struct txn *t, const struct object *pod, struct mp status_mp, unsigned level, struct error *err)
-{
-    CLEANUP_ARENA struct arena arena; /* one after another, not all at once */
-    struct arena *a = &arena;
-    struct value *status;
-    arena_init(a);
-    if (mp_type(status_mp) != MP_MAP) {
-        return error_set(err, ERR_USAGE, "node.status: status of pod \"%.*s\" is no map", STR_ARG(pod->name));
-    }
-    int rv = msgpack_read_value(a, status_mp.p, (size_t)(status_mp.end - status_mp.p), &status, err);
-    if (rv != 0) {
-        return rv;
-    }
-    unsigned conditions = value_count(value_get(status, "conditions"));
-    if (conditions > KIND_LIST_MAX) { /* before each is compared with each */
-        return error_set_field(err, ERR_INVALID, "status.conditions", "Too many: %u: must have at most %u items",
-                               conditions, KIND_LIST_MAX);
-    }
-    struct value *doc = object_to_value(a, pod);
-    condition_keep(a, status, value_get(doc, "status"));
-    value_set(a, doc, "status", status);
-    rv = kind_check_fields(pod->kind, a, doc, KIND_CHECK_LENIENT | KIND_CHECK_LEVEL(level), err);
-    return rv != 0 ? rv : txn_update_value(t, pod->kind, doc, TXN_PART_STATUS, 0, err);
-}
-
-static void put_gone(struct call *c, struct txn *t, struct mp list, struct str node)
-{
-    struct strmap named;
-    strmap_init(&named);
-    for (struct mp_iter it = mp_iter(list); mp_next(&it);) {
-        struct error err = {0};
-        const struct object *pod = pod_of(c, it.value, node, &named, &err);
-        struct deletion_options now = {.grace_s = 0, .policy = DELETION_BACKGROUND};
-        if (pod != NULL && pod->deleting &&
-            deletion_request(t, &c->e.arena, pod, &now, env_wall_ms(c->m->env), &err) != 0) {
-            log_warn_of(&c->m->log, "nodes", c->e.who.name, "pod %.*s/%.*s is gone but can't be removed: %s",
-                        STR_ARG(pod->ns), STR_ARG(pod->name), err.message);
-        }
-    }
-    strmap_close(&named);
-}
-
-static int put_node_status(struct call *c, struct txn *t, struct str node, struct mp status_mp, struct error *err)
-{
-    const struct kind *k = kind_by_id(KIND_NODE);
-    const struct object *old = view_get(store_tip(replica_store(c->m->replica)), k, STR_NONE, node);
-    if (old == NULL) {
-        return error_set(err, ERR_NOT_FOUND, "nodes \"%.*s\" not found; register again", STR_ARG(node));
-    }
-    if (status_mp.end - status_mp.p > (ptrdiff_t)RESTRICT_NODE_BYTES) {
-        return error_set(err, ERR_LIMIT, "node.status: the Node's status has %td bytes; at most %u are taken",
-                         status_mp.end - status_mp.p, RESTRICT_NODE_BYTES);
-    }
-    struct value *status;
-    int rv = msgpack_read_value(&c->e.arena, status_mp.p, (size_t)(status_mp.end - status_mp.p), &status, err);
-    if (rv != 0) {
-        return rv;
-    }
-    struct value *doc = object_to_value(&c->e.arena, old);
-    value_set(&c->e.arena, doc, "status", status);
-    unsigned level = KIND_CHECK_LEVEL(store_level(replica_store(c->m->replica)));
-    rv = kind_check_fields(k, &c->e.arena, doc, KIND_CHECK_LENIENT | level, err);
-    keep_masters_conditions(&c->e.arena, rv != 0 ? NULL : value_get(doc, "status"), old);
-    return rv != 0 ? rv : txn_update_value(t, k, doc, TXN_PART_STATUS, 0, err);
+    struct told t = {.m = c->m, .who = &c->e.who, .node = node, .arena = &c->e.arena, .done = told_done, .data = c};
+    told_read(&t, c->params.all);
+    take(&t);
 }
 
 static void method_node_status(struct call *c)
 {
-    struct str node;
-    struct mp pods = call_param(c, "pods"), node_status = call_param(c, "node");
-    if (!call_own_node(c, &node)) {
-        return;
-    }
-    if (mp_count(pods) + mp_count(call_param(c, "gone")) >= TXN_OPS_MAX / 2) {
-        call_failf(c, ERR_LIMIT, "node.status: more than %u pods in one report", TXN_OPS_MAX / 2);
-        return;
-    }
-    core_heartbeat(c->m->core, node);
-    if (!node_may_write(c, node)) {
-        return;
-    }
-    struct txn t;
-    txn_init(&t, "agent");
-    t.own_status = true;
-    struct status_write *w = xcalloc(1, sizeof *w);
-    w->call = c;
-    w->count = mp_count(pods);
-    w->errors = xcalloc(w->count, sizeof *w->errors);
-    unsigned i = 0;
-    struct strmap named;
-    strmap_init(&named);
-    for (struct mp_iter it = mp_iter(pods); mp_next(&it); i++) {
-        const struct object *pod = pod_of(c, it.value, node, &named, &w->errors[i]);
-        if (pod != NULL) {
-            put_status(&t, pod, mp_get(it.value, "status"), store_level(replica_store(c->m->replica)), &w->errors[i]);
-        }
-    }
-    strmap_close(&named);
-    struct error err = {0};
-    if (mp_type(node_status) == MP_MAP) {
-        put_node_status(c, &t, node, node_status, &err);
-    }
-    put_gone(c, &t, call_param(c, "gone"), node);
-    if (err.code != 0) {
-        replica_refuse(c->m->replica, &err, status_written, w);
-    } else {
-        replica_submit(c->m->replica, &t, status_written, w, &err);
-    }
-    txn_close(&t);
-    master_wake(c->m);
+    take_report(c, told_status);
 }
 
 const struct method request_node_status = {"node.status", method_node_status,
-                                           METHOD_NODE | METHOD_LEADER | METHOD_WRITES_NODE, "name pods node gone"};
+                                           METHOD_NODE | METHOD_LEADER | METHOD_SERVED | METHOD_WRITES_NODE,
+                                           "name pods node gone"};
+
+static void method_node_events(struct call *c)
+{
+    take_report(c, told_events);
+}
+
+const struct method request_node_events = {
+    "node.events", method_node_events, METHOD_NODE | METHOD_LEADER | METHOD_SERVED | METHOD_WRITES_NODE, "name events"};
 
 /* ---- Orders ---- */
 
@@ -684,5 +651,5 @@ static void method_node_pods(struct call *c)
     }
 }
 
-const struct method request_node_pods = {"node.pods", method_node_pods, METHOD_NODE | METHOD_LEADER,
+const struct method request_node_pods = {"node.pods", method_node_pods, METHOD_NODE | METHOD_LEADER | METHOD_SERVED,
                                          "name revision ownStatus"};

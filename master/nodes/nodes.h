@@ -10,10 +10,14 @@ bool call_own_node(struct call *c, struct str *name);
 /* Is there something left of the node's allowance for a call of this size? False: the call has been failed
  * (restrict.h). */
 bool node_may_write(struct call *c, struct str node);
-#define NODES_INSTANCE_MAX      80
 #define NODES_HEARTBEAT_LOOK_MS 50 /* denser heartbeats of a connection are counted and not looked at */
 void nodes_on_heartbeat(struct session *s, struct mp params);
 void nodes_on_hello(struct call *c); /* of an agent: is this the link of its node? */
+/* A registration that the leader has taken from a node over this master: c is answered when it is applied here. */
+void nodes_registered_there(struct call *c, struct mp result);
+/* A Node was committed: its agent here may have become a former one. */
+void nodes_on_node_changed(struct master *m, const struct object *former, const struct object *node);
+uint64_t nodes_served_by(const struct object *node); /* the master's id; 0: the leader, whoever it is */
 /* Leading: all agents are called to register here. Not leading: their orders end; their links stay. */
 void nodes_on_leading(struct master *m, bool leading);
 void nodes_on_session_closed(struct session *s);

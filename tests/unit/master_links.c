@@ -501,7 +501,7 @@ static void test_a_new_leader_without_a_link_asks_the_others(void **state)
         assert_string_equal(ready_of(s, "far"), "True");
     }
     for (int64_t until = kit_now() + KIT_WAIT_MS; strcmp(ready_of(s, "far"), "Unknown") != 0; kit_turn(s->kit, 50)) {
-        assert_true(kit_now() < until); /* the leader must hear it itself */
+        assert_true(kit_now() < until); /* nobody hears it any more */
     }
     node_close(&n);
 }

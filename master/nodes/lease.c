@@ -1,0 +1,182 @@
+#include "master/nodes/lease.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "master/api/watch.h"
+#include "master/nodes/feeds.h"
+#include "proto/facts/condition.h"
+
+struct lease {
+    bool held;
+    uint64_t tick, counted; /* the tick of now; that of the last question that counted */
+    unsigned in_a_row;
+    bool asking;
+    int64_t told_ms; /* heartbeats before were told, and the leader has answered */
+};
+
+/* A question on its way, until the log is applied as far as its answer says. */
+struct question {
+    struct master *m;
+    uint64_t tick;
+    int64_t asked_ms;
+};
+
+struct lease *lease_new(void)
+{
+    return xcalloc(1, sizeof(struct lease));
+}
+
+void lease_free(struct lease *l)
+{
+    free(l);
+}
+
+bool lease_held(const struct master *m)
+{
+    return replica_leading(m->replica) || m->lease->held;
+}
+
+static void lose(struct master *m, const char *why)
+{
+    struct lease *l = m->lease;
+    struct error err = {0};
+    l->in_a_row = 0;
+    if (!l->held) {
+        return;
+    }
+    l->held = false;
+    m->stats.leases_lost++;
+    log_warn(&m->log, "nodes", "agents are served by other masters from now on: %s", why);
+    error_set(&err, ERR_NOT_LEADER, "this master does not keep up with the leader: %s", why);
+    node_feeds_end(m, &err);
+    watch_table_end_nodes(m->watches, &err);
+}
+
+/* ---- Asking ---- */
+
+static void caught_up(const struct error *error, void *data)
+{
+    struct question *q = data;
+    struct lease *l = q->m->lease;
+    if (error == NULL && !q->m->stopping) {
+        l->counted = MAX(l->counted, q->tick);
+        l->in_a_row++;
+        if (!l->held && l->in_a_row >= LEASE_BACK) {
+            l->held = true;
+            log_info(&q->m->log, "nodes", "agents may be served here");
+        }
+    } else {
+        l->in_a_row = 0;
+    }
+    free(q);
+}
+
+/* The leader had given them up; they live. */
+static void refresh(struct master *m, struct mp names)
+{
+    for (struct mp_iter it = mp_iter(names); mp_next(&it);) {
+        struct session *s = strmap_get(&m->agents, mp_str(it.value));
+        if (s != NULL) {
+            rpc_notify(s->rpc, "node.refresh", STR("\x80"));
+        }
+    }
+}
+
+static void answered(const struct rpc_result *r, void *data)
+{
+    struct question *q = data;
+    struct master *m = q->m;
+    m->lease->asking = false;
+    if (r->error != NULL || m->stopping) {
+        m->lease->in_a_row = 0;
+        if (r->error != NULL && r->error->code == ERR_UNSUPPORTED) {
+            lose(m, "the leader's release serves all agents itself");
+        }
+        free(q);
+        return;
+    }
+    m->lease->told_ms = MAX(m->lease->told_ms, q->asked_ms);
+    refresh(m, mp_get(r->result, "unknown"));
+    replica_wait_applied(m->replica, (uint64_t)mp_int(mp_get(r->result, "index"), INT64_MAX), LEASE_ASK_MS, caught_up,
+                         q);
+}
+
+static void ask(struct master *m, uint64_t leader)
+{
+    struct lease *l = m->lease;
+    struct question *q = xcalloc(1, sizeof *q);
+    CLEANUP_BUF struct buf heard = BUF_INIT;
+    CLEANUP_BUF struct buf b = BUF_INIT;
+    uint32_t count = 0;
+    int64_t now_ms = env_now_ms(m->env);
+    *q = (struct question){.m = m, .tick = l->tick, .asked_ms = now_ms};
+    LIST_FOR(it, &m->sessions)
+    {
+        const struct session *s = LIST_ENTRY(it, struct session, link);
+        if (s->node[0] != '\0' && s->beat_ms >= l->told_ms && s->beat_ms > 0 && heard.size < RPC_MESSAGE_MAX / 2) {
+            mp_write_key_int(&heard, s->node, now_ms - s->beat_ms);
+            count++;
+        }
+    }
+    mp_write_map(&b, 1);
+    mp_write_cstr(&b, "heard");
+    mp_write_map(&b, count);
+    buf_append(&b, heard.data, heard.size);
+    l->asking = true;
+    transport_call(m->transport, leader, "nodes.lease", buf_str(&b), LEASE_ASK_MS, answered, q);
+}
+
+void lease_tick(struct master *m)
+{
+    struct lease *l = m->lease;
+    const char *address;
+    uint64_t leader = replica_leader(m->replica, &address);
+    l->tick++;
+    if (replica_leading(m->replica)) { /* whoever leads is as new as can be, also at the moment when it ceases to */
+        l->held = true;
+        l->counted = l->tick;
+        return;
+    }
+    if (l->held && l->tick - l->counted > LEASE_TICKS) {
+        lose(m, "it has not been heard, or what it has committed is not applied here, for some seconds");
+    }
+    if (!l->asking && leader != 0 && leader != m->config.id) {
+        ask(m, leader);
+    }
+}
+
+/* ---- The leader ---- */
+
+void lease_tell(struct master *m, struct rpc_request *req, struct mp params)
+{
+    CLEANUP_BUF struct buf unknown = BUF_INIT;
+    CLEANUP_BUF struct buf b = BUF_INIT;
+    uint32_t count = 0;
+    if (!replica_leading(m->replica)) {
+        struct error err = {0};
+        error_set(&err, ERR_NOT_LEADER, "this master does not lead");
+        rpc_reply_error(req, &err);
+        return;
+    }
+    const struct view *tip = store_tip(replica_store(m->replica));
+    for (struct mp_iter it = mp_iter(mp_get(params, "heard")); mp_next(&it);) {
+        const struct object *node = view_get(tip, kind_by_id(KIND_NODE), STR_NONE, it.key);
+        if (node == NULL) {
+            continue;
+        }
+        core_hear_of(m->core, it.key, mp_int(it.value, -1));
+        if (condition_is(condition_mp(node, "Ready"), "Unknown")) {
+            mp_write_str(&unknown, it.key);
+            count++;
+        }
+    }
+    struct replica_stats stats;
+    replica_stats(m->replica, &stats);
+    mp_write_map(&b, 2);
+    mp_write_key_int(&b, "index", (int64_t)stats.commit_index);
+    mp_write_cstr(&b, "unknown");
+    mp_write_array(&b, count);
+    buf_append(&b, unknown.data, unknown.size);
+    rpc_reply(req, buf_str(&b));
+}
