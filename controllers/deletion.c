@@ -6,9 +6,15 @@
 #include "controllers/util.h"
 #include "proto/facts/precondition.h"
 
+static const char *const names[] = {"", "Background", "Foreground", "Orphan"}; /* by policy */
+
+const char *deletion_policy_word(enum deletion_policy policy)
+{
+    return names[policy];
+}
+
 int deletion_policy_parse(struct str s)
 {
-    static const char *const names[] = {"", "Background", "Foreground", "Orphan"};
     for (unsigned i = 0; i < ARRAY_SIZE(names); i++) {
         if (str_is(s, names[i])) {
             return (int)i;

@@ -28,6 +28,7 @@ struct deletion_options {
 };
 /* "Background", "Foreground", "Orphan", "" -> policy; -1 if none of them. */
 int deletion_policy_parse(struct str s);
+const char *deletion_policy_word(enum deletion_policy policy); /* the way back */
 /* Adds at most one op to the transaction: TXN_DELETE (the object goes at once), TXN_UPDATE (it is marked), or none (it
  * is marked already and nothing changes). ERR_CONFLICT if the preconditions do not hold for o; ERR_TOO_LARGE. o is
  * borrowed; a is scratch. */

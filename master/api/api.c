@@ -35,6 +35,42 @@ bool api_kind_has_namespaces(const struct master *m, const struct kind *k)
     return first == NULL || first->ns.n > 0;
 }
 
+void api_do(struct api_call *c, const struct api_request *q)
+{
+    switch (q->verb) {
+    case API_GET:
+        verb_get(c, &q->get);
+        break;
+    case API_LIST:
+        verb_list(c, &q->list);
+        break;
+    case API_WATCH:
+        verb_watch(c, &q->watch);
+        break;
+    case API_CREATE:
+        verb_create(c, &q->create);
+        break;
+    case API_UPDATE:
+        verb_update(c, &q->update);
+        break;
+    case API_PATCH:
+        verb_patch(c, &q->patch);
+        break;
+    case API_APPLY:
+        verb_apply(c, &q->apply);
+        break;
+    case API_DELETE:
+        verb_delete(c, &q->delete);
+        break;
+    case API_DELETECOLLECTION:
+        verb_deletecollection(c, &q->deletecollection);
+        break;
+    case API_TXN:
+        verb_txn(c, &q->txn);
+        break;
+    }
+}
+
 bool api_goes_on(const struct api_call *c)
 {
     return c->listing != NULL || c->clearing != NULL;

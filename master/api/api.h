@@ -10,8 +10,8 @@
  *  1. A verb ends in exactly one of: front->answer, front->listed, front->fail, or a stream that front->open gave. It
  *     may come from inside the verb's call or later. The call belongs to the front again then.
  *  2. A request is borrowed for the verb's call: what it points to is copied into the call's arena if it is needed
- *     longer.
- *  3. Reads look at what is committed here. Whoever wants the newest has its read confirmed first (call_read).
+ *     longer. Documents in it are changed in place: whoever does it once more makes it anew.
+ *  3. Reads look at what is committed here. Whoever wants the newest has its read confirmed first (errand_read).
  *  4. Writes are for a leader with an open tip; the front has sent them to it (METHOD_WRITE).
  *
  * Loop thread only. */
@@ -81,10 +81,11 @@ struct api_create {
 /* What can be written on its own: the object itself (""), "status", "scale", "ephemeralcontainers". */
 struct api_part;
 const struct api_part *api_part_named(struct str name); /* NULL: there is none */
+const char *api_part_name(const struct api_part *part);
 struct api_update {
     struct api_write how;
     const struct api_part *part;
-    struct value *object; /* its resourceVersion, if any, is a precondition; changed in place */
+    struct value *object; /* its resourceVersion and uid, if any, are preconditions; changed in place */
 };
 struct api_patch {
     struct api_write how;
@@ -93,6 +94,7 @@ struct api_patch {
     enum patch_type type;
     struct value *patch;
     uint64_t if_revision; /* 0 = any */
+    struct str if_uid;    /* empty = any */
 };
 struct api_apply {
     struct api_write how;
@@ -126,10 +128,10 @@ struct api_txn {
     unsigned count; /* at most MASTER_USER_OBJECTS_MAX */
 };
 
-/* ---- Answers ---- */
-
 enum api_verb {
     API_GET,
+    API_LIST,
+    API_WATCH,
     API_CREATE,
     API_UPDATE,
     API_PATCH,
@@ -138,6 +140,26 @@ enum api_verb {
     API_DELETECOLLECTION,
     API_TXN,
 };
+#define API_VERBS (API_TXN + 1u)
+/* Any of them. */
+struct api_request {
+    enum api_verb verb;
+    union {
+        struct api_target get;
+        struct api_list list;
+        struct api_watch watch;
+        struct api_create create;
+        struct api_update update;
+        struct api_patch patch;
+        struct api_apply apply;
+        struct api_delete delete;
+        struct api_deletecollection deletecollection;
+        struct api_txn txn;
+    };
+};
+
+/* ---- Answers ---- */
+
 enum api_done { API_DONE_UNCHANGED, API_DONE_CREATED, API_DONE_CONFIGURED, API_DONE_DELETED };
 /* One object of an answer. */
 struct api_item {
@@ -147,8 +169,8 @@ struct api_item {
 };
 /* Borrowed for the call of front->answer. */
 struct api_answer {
-    enum api_verb verb;
-    uint64_t revision; /* of the transaction; get: of the state that was read */
+    enum api_verb verb; /* neither a list nor a watch, which are answered otherwise */
+    uint64_t revision;  /* of the transaction; get: of the state that was read */
     const struct api_item *items;
     unsigned count;               /* one, but for apply and txn; deletecollection tells no items, only their number:
                                      what this request deleted; of one that was done before, what its last piece did */
@@ -221,6 +243,7 @@ void verb_apply(struct api_call *c, const struct api_apply *q);
 void verb_delete(struct api_call *c, const struct api_delete *q);
 void verb_deletecollection(struct api_call *c, const struct api_deletecollection *q);
 void verb_txn(struct api_call *c, const struct api_txn *q);
+void api_do(struct api_call *c, const struct api_request *q); /* the one that it is */
 
 bool api_goes_on(const struct api_call *c);     /* it was begun, and api_go_on does the next piece of it */
 void api_go_on(struct api_call *c);             /* the next piece of a list, or of a deletion of many objects */

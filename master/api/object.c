@@ -1,6 +1,7 @@
 /* create, update, patch: one object by one transaction. */
 #include "master/api/write.h"
 #include "master/master.h"
+#include "proto/facts/precondition.h"
 
 struct admission api_admission(struct api_call *c, const struct api_write *how)
 {
@@ -68,6 +69,11 @@ const struct api_part *api_part_named(struct str name)
         }
     }
     return NULL;
+}
+
+const char *api_part_name(const struct api_part *part)
+{
+    return part->name;
 }
 
 /* False, and answered, if the kind has no such part: a write of it would change nothing in silence. */
@@ -195,7 +201,9 @@ void verb_patch(struct api_call *c, const struct api_patch *q)
     api_txn_init(&t, &q->how);
     if (!api_repeats(c, &t)) {
         old = view_get(api_tip(c), q->of.kind, q->of.ns, q->of.name);
-        int rv = old == NULL ? error_not_found(&err, q->of.kind, q->of.name) : patch_to(c, q, old, &t, &err);
+        int rv =
+            old == NULL ? error_not_found(&err, q->of.kind, q->of.name) : precondition_check(old, q->if_uid, 0, &err);
+        rv = rv != 0 ? rv : patch_to(c, q, old, &t, &err);
         if (rv != 0) {
             api_refuse_of(c, &q->of, &err);
             txn_close(&t);

@@ -1,4 +1,5 @@
-/* What verbs of the API answer, over msgpack-RPC: maps, pages, streams of events. */
+/* What verbs of the API answer, over msgpack-RPC: maps (and read again), pages, streams of events. */
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -19,64 +20,140 @@ static void write_object(struct buf *b, const struct object *o)
     }
 }
 
-static const char *done_word(enum api_done done)
-{
-    return done == API_DONE_CREATED ? "created" : done == API_DONE_UNCHANGED ? "unchanged" : "configured";
-}
+static const char *const done_words[] = {"unchanged", "created", "configured", "deleted"}; /* by done */
 
 static void write_results(struct buf *b, const struct api_answer *a)
 {
     mp_write_cstr(b, "results");
     mp_write_array(b, a->count);
     for (unsigned i = 0; i < a->count; i++) {
-        mp_write_map(b, a->verb == API_APPLY ? 3 : 2);
-        if (a->verb == API_APPLY) {
-            mp_write_key_str(b, "result", str_of(done_word(a->items[i].done)));
-        }
+        mp_write_map(b, 3);
+        enum api_done done = a->items[i].done;
+        bool last = a->verb == API_APPLY && done == API_DONE_DELETED; /* which took its last finalizer */
+        mp_write_key_str(b, "result", str_of(done_words[last ? API_DONE_CONFIGURED : done]));
         write_object(b, a->items[i].object);
         mp_write_key_bool(b, "gone", a->items[i].gone);
     }
 }
 
-static void answer(struct api_call *c, const struct api_answer *a)
+void verbs_write_answer(struct buf *b, const struct api_answer *a)
 {
-    struct buf b = BUF_INIT;
     unsigned more = a->warnings == NULL ? 0 : 1;
     switch (a->verb) {
     case API_GET:
-        mp_write_map(&b, 2 + more);
-        write_object(&b, a->items[0].object);
+        mp_write_map(b, 2 + more);
+        write_object(b, a->items[0].object);
         break;
     case API_CREATE:
     case API_UPDATE:
     case API_PATCH:
-        mp_write_map(&b, 4 + more);
-        write_object(&b, a->items[0].object);
-        mp_write_key_bool(&b, "unchanged", a->unchanged);
-        mp_write_key_bool(&b, "gone", a->items[0].gone);
+        mp_write_map(b, 4 + more);
+        write_object(b, a->items[0].object);
+        mp_write_key_bool(b, "unchanged", a->unchanged);
+        mp_write_key_bool(b, "gone", a->items[0].gone);
         break;
     case API_DELETE:
-        mp_write_map(&b, 3 + more);
-        write_object(&b, a->items[0].object);
-        mp_write_key_bool(&b, "gone", a->items[0].gone);
+        mp_write_map(b, 3 + more);
+        write_object(b, a->items[0].object);
+        mp_write_key_bool(b, "gone", a->items[0].gone);
         break;
     case API_DELETECOLLECTION:
-        mp_write_map(&b, 2 + more);
-        mp_write_key_int(&b, "count", a->count);
+        mp_write_map(b, 2 + more);
+        mp_write_key_int(b, "count", a->count);
         break;
     case API_APPLY:
     case API_TXN:
-        mp_write_map(&b, 2 + more);
-        write_results(&b, a);
+        mp_write_map(b, 2 + more);
+        write_results(b, a);
+        break;
+    case API_LIST:
+    case API_WATCH:
+        assert(false); /* lists are answered by pages, watches by streams */
         break;
     }
     if (more > 0) {
-        mp_write_cstr(&b, "warnings");
-        msgpack_write_value(&b, a->warnings);
+        mp_write_cstr(b, "warnings");
+        msgpack_write_value(b, a->warnings);
     }
-    mp_write_key_int(&b, "revision", (int64_t)a->revision);
+    mp_write_key_int(b, "revision", (int64_t)a->revision);
+}
+
+/* What became of the one object of a request. */
+static enum api_done done_of(enum api_verb verb, struct mp m, bool gone)
+{
+    if (mp_type(mp_get(m, "result")) == MP_STR) {
+        for (unsigned i = 0; i < ARRAY_SIZE(done_words); i++) {
+            if (str_is(mp_str(mp_get(m, "result")), done_words[i])) {
+                return (enum api_done)i;
+            }
+        }
+    }
+    return gone                                     ? API_DONE_DELETED
+           : mp_bool(mp_get(m, "unchanged"), false) ? API_DONE_UNCHANGED
+           : verb == API_CREATE                     ? API_DONE_CREATED
+                                                    : API_DONE_CONFIGURED;
+}
+
+/* Of a kind that this program does not know the object stays unknown. */
+static void read_item(enum api_verb verb, struct mp m, struct api_item *item)
+{
+    struct object *o = NULL;
+    item->gone = mp_bool(mp_get(m, "gone"), false);
+    item->done = done_of(verb, m, item->gone);
+    item->object = object_from_wire(mp_get(m, "object"), &o, NULL) == 0 ? o : NULL;
+}
+
+int verbs_read_answer(struct arena *arena, enum api_verb verb, struct mp m, struct api_answer *out, struct error *err)
+{
+    bool several = verb == API_APPLY || verb == API_TXN;
+    struct mp results = mp_get(m, "results"), warnings = mp_get(m, "warnings");
+    int64_t revision = mp_int(mp_get(m, "revision"), -1);
+    assert(verb != API_LIST && verb != API_WATCH);
+    *out = (struct api_answer){.verb = verb, .revision = (uint64_t)revision};
+    if (mp_type(m) != MP_MAP || revision < 0 || (several && mp_type(results) != MP_ARRAY)) {
+        return error_set(err, ERR_PROTOCOL, "the leader's answer is malformed");
+    }
+    if (mp_type(warnings) == MP_ARRAY) {
+        struct value *texts;
+        if (msgpack_read_value(arena, warnings.p, (size_t)(warnings.end - warnings.p), &texts, err) != 0) {
+            return ERR_PROTOCOL;
+        }
+        out->warnings = texts;
+    }
+    if (verb == API_DELETECOLLECTION) {
+        out->count = (unsigned)mp_int(mp_get(m, "count"), 0);
+        return 0;
+    }
+    out->count = several ? mp_count(results) : 1;
+    struct api_item *items = arena_alloc(arena, MAX(out->count, 1u) * sizeof *items);
+    unsigned i = 0;
+    if (several) {
+        for (struct mp_iter it = mp_iter(results); mp_next(&it);) {
+            read_item(verb, it.value, &items[i++]);
+        }
+    } else {
+        read_item(verb, m, &items[i++]);
+    }
+    out->items = items;
+    out->unchanged = verb != API_GET;
+    for (i = 0; i < out->count; i++) {
+        out->unchanged = out->unchanged && items[i].done == API_DONE_UNCHANGED;
+    }
+    return 0;
+}
+
+void verbs_answer_close(struct api_answer *a)
+{
+    for (unsigned i = 0; a->items != NULL && i < a->count; i++) {
+        object_unref((struct object *)(uintptr_t)a->items[i].object);
+    }
+}
+
+static void answer(struct api_call *c, const struct api_answer *a)
+{
+    CLEANUP_BUF struct buf b = BUF_INIT;
+    verbs_write_answer(&b, a);
     call_reply(call_of_api(c), &b);
-    buf_close(&b);
 }
 
 /* ---- Lists ---- */

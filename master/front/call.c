@@ -88,6 +88,7 @@ void call_set_row(struct call *c, const struct method *row)
     c->e.name = str_of(row->name);
     c->e.flags = row->flags;
     c->e.timed = mp_type(wait) == MP_INT;
+    c->e.newest = (row->flags & METHOD_NEWEST) != 0 && mp_int(call_param(c, "revision"), -1) < 0;
     c->e.stale = mp_bool(call_param(c, "stale"), false);
     c->e.repeatable = mp_type(call_param(c, "id")) == MP_BIN || mp_type(call_param(c, "from")) == MP_INT;
 }
@@ -243,4 +244,5 @@ static const struct errand_front call_front = {
     .answered = answered,
     .relay_here = relay_near,
     .relay = relay,
+    .typed = verbs_typed,
 };

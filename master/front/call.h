@@ -1,5 +1,5 @@
-/* A request that came over msgpack-RPC: its words, and its errand (errand.h), which knows who asks, when and where it is
- * done. Requests are functions of it. */
+/* A request that came over msgpack-RPC: its words, and its errand (errand.h), which knows who asks, when and where it
+ * is done. Requests are functions of it. */
 #ifndef MASTER_FRONT_CALL_H
 #define MASTER_FRONT_CALL_H
 

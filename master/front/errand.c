@@ -234,6 +234,8 @@ static void handle(struct errand *e)
         return;
     } else if ((e->flags & (METHOD_WRITE | METHOD_STREAM)) && !here) {
         errand_forward(e);
+    } else if (e->newest) {
+        errand_read(e, e->front->handle);
     } else {
         e->front->handle(e);
     }

@@ -12,13 +12,15 @@
  * Laws
  *  1. An errand ends once: by front->fail, or by the front, which answers. The front calls errand_end first, and
  *     errand_close when it frees what the errand is in.
- *  2. What a front has read of its message may have moved whenever the errand has waited: front->find_again comes first.
+ *  2. What a front has read of its message may have moved whenever the errand has waited: front->find_again comes
+ *     first.
  *  3. It may be handled more than once (an election came between). Nothing is kept of the former time: the arena is
  *     emptied, verbs begin anew.
  *  4. Whoever asked may be gone at any time (front->gone): then it is failed into the void when its turn comes, or when
  *     its connection ends (errands_on_session_closed).
  *
- * Loop thread only. */
+ * Fronts whose requests are all typed (master/api/api.h) take most of their functions from typed.h. Loop thread
+ * only. */
 #ifndef MASTER_FRONT_ERRAND_H
 #define MASTER_FRONT_ERRAND_H
 
@@ -42,7 +44,9 @@ enum method_flags {
     METHOD_DELETES = 1 << 11,      /* deletes are taken in while there is any room at all: it waits for none */
     METHOD_MOVES_LEADER = 1 << 12, /* an election may be what it wanted: not handled anew after one */
     METHOD_REMOVED = 1 << 13,      /* also for a master that was removed */
-    METHOD_SERVED = 1 << 14, /* with METHOD_LEADER: also by a master that serves agents (nodes/lease.h), from its own */
+    METHOD_SERVED = 1 << 14,       /* with METHOD_LEADER: also by a master that serves agents (nodes/lease.h), from its
+                                      own state */
+    METHOD_NEWEST = 1 << 15,       /* reads what is newest: any master does it once the leader has confirmed the read */
 };
 
 struct errand;
@@ -54,13 +58,15 @@ struct errand_front {
     size_t (*unread)(const struct errand *e);                /* bytes of answers that its connection has not read */
     errand_fn *handle;                                       /* does it, here */
     void (*fail)(struct errand *e, const struct error *err); /* answers, and frees it */
-    /* At the leader, in the masters' language: the members `method` and `params` of a map. False: it has been failed. */
+    /* At the leader, in the masters' language: the members `method` and `params` of a map. False: failed. */
     bool (*write)(struct errand *e, struct buf *b);
     void (*answered)(struct errand *e, struct mp result); /* the leader's answer to that */
     /* Of METHOD_RELAY: served by this follower's link to the node? Of METHOD_STREAM: over the leader. NULL: the front
      * has no such requests. */
     bool (*relay_here)(struct errand *e);
     void (*relay)(struct errand *e, uint64_t leader, struct str params);
+    /* The request, made anew in the errand's arena (typed.h). False: it has been failed. NULL: the front has others. */
+    bool (*typed)(struct errand *e, struct api_request *q);
 };
 
 struct errand {
@@ -72,6 +78,7 @@ struct errand {
     struct str name; /* of the request, as it is told: "create" */
     unsigned flags;  /* method_flags */
     bool forwarded;  /* by another master, which vouches for `who` */
+    bool newest;     /* of METHOD_NEWEST, and this one is such a read; a watch from a revision on is not */
     bool stale;      /* what this master has will do */
     bool timed;      /* whoever asks has said how long it waits */
     bool repeatable; /* as METHOD_AGAIN: it has an id, say */

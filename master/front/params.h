@@ -1,5 +1,5 @@
-/* The parameters of a request over msgpack-RPC: one map. Each look into the map of a large request would walk over all of
- * it, so where each parameter lies is found once. Borrows the map's bytes. */
+/* The parameters of a request over msgpack-RPC: one map. Each look into the map of a large request would walk over all
+ * of it, so where each parameter lies is found once. Borrows the map's bytes. */
 #ifndef MASTER_FRONT_PARAMS_H
 #define MASTER_FRONT_PARAMS_H
 

@@ -1,268 +1,397 @@
-/* The verbs of the API over msgpack-RPC: their parameters become typed requests. What they answer is written by
- * answers.c. */
+/* The verbs of the API over msgpack-RPC, each as parameters are read and as they are written. What verbs answer is
+ * written and read in answers.c. */
 #include "master/front/verbs.h"
 
-/* ---- Parameters ---- */
+#include <assert.h>
 
-static bool kind_of(struct call *c, const struct kind **k)
+#include "master/front/typed.h"
+#include "proto/patch/patch.h"
+
+/* Parameters that become a request. */
+struct reader {
+    const struct master *m;
+    struct arena *arena;
+    struct params *params;
+    const struct method *row;
+    struct error *err;
+};
+/* A map of parameters that are added one by one. */
+struct writer {
+    const struct master *m;
+    struct buf *b;
+    unsigned count;
+};
+
+static struct str method_of(const struct reader *r)
+{
+    return str_of(r->row->name);
+}
+
+static struct mp get(const struct reader *r, const char *key)
+{
+    return params_get(r->params, key);
+}
+
+static int text(const struct reader *r, const char *key, struct str *out, bool required)
+{
+    return params_str(r->params, method_of(r), key, out, required, r->err);
+}
+
+static void put_key(struct writer *w, const char *key)
+{
+    w->count++;
+    mp_write_cstr(w->b, key);
+}
+
+static void put_text(struct writer *w, const char *key, struct str s)
+{
+    if (s.n > 0) {
+        put_key(w, key);
+        mp_write_str(w->b, s);
+    }
+}
+
+static void put_int(struct writer *w, const char *key, int64_t n, int64_t standard)
+{
+    if (n != standard) {
+        put_key(w, key);
+        mp_write_int(w->b, n);
+    }
+}
+
+static void put_true(struct writer *w, const char *key, bool flag)
+{
+    if (flag) {
+        put_key(w, key);
+        mp_write_bool(w->b, true);
+    }
+}
+
+static void put_value(struct writer *w, const char *key, const struct value *v)
+{
+    put_key(w, key);
+    msgpack_write_value(w->b, v);
+}
+
+/* ---- What requests have in common ---- */
+
+static int read_kind(const struct reader *r, const struct kind **k)
 {
     struct str name;
-    struct error err = {0};
-    if (!call_str(c, "kind", &name, true)) {
-        return false;
+    int rv = text(r, "kind", &name, true);
+    if (rv == 0) {
+        *k = api_kind_named(r->m, name, (r->row->flags & METHOD_ANY_KIND) != 0, r->err);
+        rv = *k == NULL ? ERR_NOT_FOUND : 0;
     }
-    *k = api_kind_named(c->m, name, (c->row->flags & METHOD_ANY_KIND) != 0, &err);
-    if (*k == NULL) {
-        call_fail(c, &err);
+    return rv;
+}
+
+/* By its name alone, if that is its first meaning, else with its group. */
+static void put_kind(struct writer *w, const struct kind *k)
+{
+    struct str name = view_kind_name(store_committed(replica_store(w->m->replica)), k);
+    if (kind_is_unknown(k) || kind_by_name(name) == k) {
+        put_text(w, "kind", name);
+    } else {
+        CLEANUP_BUF struct buf full = BUF_INIT;
+        buf_printf(&full, "%.*s.%.*s", STR_ARG(name), STR_ARG(kind_group(k)));
+        put_text(w, "kind", buf_str(&full));
     }
-    return *k != NULL;
 }
 
 /* Without a namespace, one object is in "default", and several are in all of them. */
-static bool namespace_of(struct call *c, const struct kind *k, struct str *ns, bool all)
+static int read_namespace(const struct reader *r, const struct kind *k, struct str *ns, bool all)
 {
-    if (!call_str(c, "namespace", ns, false)) {
-        return false;
-    }
-    if (!api_kind_has_namespaces(c->m, k)) {
+    int rv = text(r, "namespace", ns, false);
+    if (rv == 0 && !api_kind_has_namespaces(r->m, k)) {
         *ns = STR_NONE;
-    } else if (ns->n == 0 && !all) {
+    } else if (rv == 0 && ns->n == 0 && !all) {
         *ns = STR("default");
     }
-    return true;
+    return rv;
 }
 
-static bool target_of(struct call *c, struct api_target *of)
+static int read_target(const struct reader *r, struct api_target *of)
 {
-    return kind_of(c, &of->kind) && namespace_of(c, of->kind, &of->ns, false) && call_str(c, "name", &of->name, true);
+    int rv = read_kind(r, &of->kind);
+    rv = rv != 0 ? rv : read_namespace(r, of->kind, &of->ns, false);
+    return rv != 0 ? rv : text(r, "name", &of->name, true);
 }
 
-static bool selection_of(struct call *c, struct api_selection *of)
+static void put_target(struct writer *w, const struct api_target *of)
 {
-    return kind_of(c, &of->kind) && namespace_of(c, of->kind, &of->ns, true) &&
-           call_str(c, "labelSelector", &of->labels, false) && call_str(c, "fieldSelector", &of->fields, false);
+    put_kind(w, of->kind);
+    put_text(w, "namespace", of->ns);
+    put_text(w, "name", of->name);
 }
 
-static bool write_of(struct call *c, struct api_write *how)
+static int read_selection(const struct reader *r, struct api_selection *of)
 {
-    struct mp id = call_param(c, "id");
+    int rv = read_kind(r, &of->kind);
+    rv = rv != 0 ? rv : read_namespace(r, of->kind, &of->ns, true);
+    rv = rv != 0 ? rv : text(r, "labelSelector", &of->labels, false);
+    return rv != 0 ? rv : text(r, "fieldSelector", &of->fields, false);
+}
+
+static void put_selection(struct writer *w, const struct api_selection *of)
+{
+    put_kind(w, of->kind);
+    put_text(w, "namespace", of->ns);
+    put_text(w, "labelSelector", of->labels);
+    put_text(w, "fieldSelector", of->fields);
+}
+
+static int read_write(const struct reader *r, struct api_write *how)
+{
+    struct mp id = get(r, "id");
     struct str bytes = STR_NONE;
     if (mp_type(id) != MP_NONE && mp_type(id) != MP_NIL && (!mp_read_bin(&id, &bytes) || bytes.n != TXN_ID_SIZE)) {
-        call_failf(c, ERR_USAGE, "%.*s: parameter \"id\" must be %d bytes", STR_ARG(c->method), TXN_ID_SIZE);
-        return false;
+        return error_set(r->err, ERR_USAGE, "%s: parameter \"id\" must be %d bytes", r->row->name, TXN_ID_SIZE);
     }
     *how = (struct api_write){
         .id = bytes.n == 0 ? NULL : (const uint8_t *)bytes.p,
-        .dry_run = mp_bool(call_param(c, "dryRun"), false),
-        .lenient = str_is(mp_str(call_param(c, "validate")), "ignore"),
+        .dry_run = mp_bool(get(r, "dryRun"), false),
+        .lenient = str_is(mp_str(get(r, "validate")), "ignore"),
     };
-    return true;
+    return 0;
 }
 
-static bool document_of(struct call *c, const char *key, struct value **doc)
+static void put_write(struct writer *w, const struct api_write *how)
 {
-    struct mp m = call_param(c, key);
-    struct error err = {0};
-    if (mp_type(m) == MP_NONE) {
-        call_failf(c, ERR_USAGE, "%.*s: parameter \"%s\" is missing", STR_ARG(c->method), key);
-        return false;
+    if (how->id != NULL) {
+        put_key(w, "id");
+        mp_write_bin(w->b, how->id, TXN_ID_SIZE);
     }
-    if (msgpack_read_value(&c->e.arena, m.p, (size_t)(m.end - m.p), doc, &err) != 0) {
-        call_fail(c, &err);
-        return false;
-    }
-    return true;
+    put_true(w, "dryRun", how->dry_run);
 }
 
-static bool part_of(struct call *c, const struct api_part **part)
+/* Of those that bring documents, too. */
+static void put_checks(struct writer *w, const struct api_write *how)
+{
+    put_text(w, "validate", how->lenient ? STR("ignore") : STR_NONE);
+}
+
+static int read_document(const struct reader *r, const char *key, struct value **doc)
+{
+    struct mp m = get(r, key);
+    if (mp_type(m) == MP_NONE) {
+        return error_set(r->err, ERR_USAGE, "%s: parameter \"%s\" is missing", r->row->name, key);
+    }
+    return msgpack_read_value(r->arena, m.p, (size_t)(m.end - m.p), doc, r->err);
+}
+
+static int read_part(const struct reader *r, const struct api_part **part)
 {
     struct str name;
-    if (!call_str(c, "part", &name, false)) {
-        return false;
+    int rv = text(r, "part", &name, false);
+    if (rv == 0) {
+        *part = api_part_named(name);
+        rv = *part != NULL ? 0
+                           : error_set(r->err, ERR_USAGE,
+                                       "%s: unknown part \"%.*s\"; known are \"\", \"status\", \"scale\", "
+                                       "\"ephemeralcontainers\"",
+                                       r->row->name, STR_ARG(name));
     }
-    *part = api_part_named(name);
-    if (*part == NULL) {
-        call_failf(c, ERR_USAGE,
-                   "%.*s: unknown part \"%.*s\"; known are \"\", \"status\", \"scale\", \"ephemeralcontainers\"",
-                   STR_ARG(c->method), STR_ARG(name));
-    }
-    return *part != NULL;
+    return rv;
 }
 
-static bool deletion_of(struct call *c, struct deletion_options *o)
+static void put_part(struct writer *w, const struct api_part *part)
+{
+    put_text(w, "part", str_of(api_part_name(part)));
+}
+
+static int read_deletion(const struct reader *r, struct deletion_options *o)
 {
     struct str policy, uid;
-    if (!call_str(c, "propagationPolicy", &policy, false) || !call_str(c, "uid", &uid, false)) {
-        return false;
+    int rv = text(r, "propagationPolicy", &policy, false);
+    rv = rv != 0 ? rv : text(r, "uid", &uid, false);
+    if (rv != 0) {
+        return rv;
     }
     int p = deletion_policy_parse(policy);
     if (p < 0) {
-        call_failf(c, ERR_USAGE, "delete: unknown propagationPolicy \"%.*s\"; known are Background, Foreground, Orphan",
-                   STR_ARG(policy));
-        return false;
+        return error_set(r->err, ERR_USAGE,
+                         "delete: unknown propagationPolicy \"%.*s\"; known are Background, Foreground, Orphan",
+                         STR_ARG(policy));
     }
     *o = (struct deletion_options){
-        .grace_s = mp_int(call_param(c, "gracePeriodSeconds"), -1),
+        .grace_s = mp_int(get(r, "gracePeriodSeconds"), -1),
         .policy = (enum deletion_policy)p,
         .if_uid = uid,
-        .if_revision = (uint64_t)mp_int(call_param(c, "revision"), 0),
+        .if_revision = (uint64_t)mp_int(get(r, "revision"), 0),
     };
-    if (o->grace_s < -1) {
-        call_failf(c, ERR_USAGE, "delete: gracePeriodSeconds must not be negative");
-        return false;
-    }
-    return true;
+    return o->grace_s >= -1 ? 0 : error_set(r->err, ERR_USAGE, "delete: gracePeriodSeconds must not be negative");
+}
+
+static void put_deletion(struct writer *w, const struct deletion_options *o)
+{
+    put_text(w, "propagationPolicy", str_of(deletion_policy_word(o->policy)));
+    put_text(w, "uid", o->if_uid);
+    put_int(w, "gracePeriodSeconds", o->grace_s, -1);
+    put_int(w, "revision", (int64_t)o->if_revision, 0);
 }
 
 /* ---- Reads ---- */
 
-static void get_read(struct call *c)
+static int read_get(const struct reader *r, struct api_request *q)
 {
-    struct api_target of;
-    if (target_of(c, &of)) {
-        verb_get(&c->e.api, &of);
-    }
+    return read_target(r, &q->get);
 }
 
-static void method_get(struct call *c)
+static void write_get(struct writer *w, const struct api_request *q)
 {
-    call_read(c, get_read);
+    put_target(w, &q->get);
 }
 
-const struct method request_get = {"get", method_get, METHOD_NODE | METHOD_ANY_KIND, "kind namespace name stale"};
-
-static void list_read(struct call *c)
+static int read_list(const struct reader *r, struct api_request *q)
 {
-    struct api_list q;
-    if (selection_of(c, &q.of) && call_str(c, "continue", &q.token, false)) {
-        q.limit = mp_int(call_param(c, "limit"), API_LIST_LIMIT_DEFAULT);
-        verb_list(&c->e.api, &q);
-    }
+    q->list.limit = mp_int(get(r, "limit"), API_LIST_LIMIT_DEFAULT);
+    int rv = read_selection(r, &q->list.of);
+    return rv != 0 ? rv : text(r, "continue", &q->list.token, false);
 }
 
-static void method_list(struct call *c)
+static void write_list(struct writer *w, const struct api_request *q)
 {
-    call_read(c, list_read);
+    put_selection(w, &q->list.of);
+    put_int(w, "limit", q->list.limit, API_LIST_LIMIT_DEFAULT);
+    put_text(w, "continue", q->list.token);
 }
 
-const struct method request_list = {"list", method_list, METHOD_ANY_KIND,
-                                    "kind namespace labelSelector fieldSelector limit continue stale"};
-
-static void watch_read(struct call *c)
+static int read_watch(const struct reader *r, struct api_request *q)
 {
-    struct api_watch q = {.revision = mp_int(call_param(c, "revision"), -1)};
-    if (selection_of(c, &q.of)) {
-        verb_watch(&c->e.api, &q);
-    }
-}
-
-static void method_watch(struct call *c)
-{
-    struct mp revision = call_param(c, "revision");
+    struct mp revision = get(r, "revision");
     enum mp_type type = mp_type(revision);
-    if (type != MP_NONE && type != MP_NIL && mp_int(revision, -1) < 0) {
-        call_failf(c, ERR_USAGE, "watch: revision must be a number, that of a list or an event; or absent");
-        return;
+    q->watch.revision = mp_int(revision, -1); /* what is not yet here will come in order */
+    if (type != MP_NONE && type != MP_NIL && q->watch.revision < 0) {
+        return error_set(r->err, ERR_USAGE, "watch: revision must be a number, that of a list or an event; or absent");
     }
-    if (mp_int(revision, -1) >= 0) {
-        watch_read(c); /* what is not yet here will come in order */
-    } else {
-        call_read(c, watch_read);
-    }
+    return read_selection(r, &q->watch.of);
 }
 
-const struct method request_watch = {"watch", method_watch, METHOD_ANY_KIND,
-                                     "kind namespace labelSelector fieldSelector revision"};
+static void write_watch(struct writer *w, const struct api_request *q)
+{
+    put_selection(w, &q->watch.of);
+    put_int(w, "revision", q->watch.revision < 0 ? -1 : q->watch.revision, -1);
+}
 
 /* ---- Writes ---- */
 
-static void method_create(struct call *c)
+static int read_create(const struct reader *r, struct api_request *q)
 {
-    struct api_create q;
-    if (document_of(c, "object", &q.object) && write_of(c, &q.how)) {
-        verb_create(&c->e.api, &q);
-    }
+    int rv = read_document(r, "object", &q->create.object);
+    return rv != 0 ? rv : read_write(r, &q->create.how);
 }
 
-const struct method request_create = {"create", method_create, METHOD_WRITE, "object validate id dryRun"};
-
-static void method_update(struct call *c)
+static void write_create(struct writer *w, const struct api_request *q)
 {
-    struct api_update q;
-    if (document_of(c, "object", &q.object) && part_of(c, &q.part) && write_of(c, &q.how)) {
-        verb_update(&c->e.api, &q);
-    }
+    put_value(w, "object", q->create.object);
+    put_write(w, &q->create.how);
+    put_checks(w, &q->create.how);
 }
 
-const struct method request_update = {"update", method_update, METHOD_WRITE, "object part validate id dryRun"};
-
-static void method_patch(struct call *c)
+static int read_update(const struct reader *r, struct api_request *q)
 {
-    struct api_patch q;
+    int rv = read_document(r, "object", &q->update.object);
+    rv = rv != 0 ? rv : read_part(r, &q->update.part);
+    return rv != 0 ? rv : read_write(r, &q->update.how);
+}
+
+static void write_update(struct writer *w, const struct api_request *q)
+{
+    put_value(w, "object", q->update.object);
+    put_part(w, q->update.part);
+    put_write(w, &q->update.how);
+    put_checks(w, &q->update.how);
+}
+
+static int read_patch(const struct reader *r, struct api_request *q)
+{
     struct str type;
-    if (!target_of(c, &q.of) || !call_str(c, "type", &type, true) || !part_of(c, &q.part)) {
-        return;
-    }
-    int t = patch_type_parse(type);
+    int rv = read_target(r, &q->patch.of);
+    rv = rv != 0 ? rv : text(r, "type", &type, true);
+    rv = rv != 0 ? rv : read_part(r, &q->patch.part);
+    rv = rv != 0 ? rv : text(r, "uid", &q->patch.if_uid, false);
+    int t = rv != 0 ? 0 : patch_type_parse(type);
     if (t < 0) {
-        call_failf(c, ERR_USAGE, "patch: unknown type \"%.*s\"; known are strategic, merge, json", STR_ARG(type));
-        return;
+        return error_set(r->err, ERR_USAGE, "patch: unknown type \"%.*s\"; known are strategic, merge, json",
+                         STR_ARG(type));
     }
-    q.type = (enum patch_type)t;
-    q.if_revision = (uint64_t)mp_int(call_param(c, "revision"), 0);
-    if (document_of(c, "patch", &q.patch) && write_of(c, &q.how)) {
-        verb_patch(&c->e.api, &q);
-    }
+    q->patch.type = (enum patch_type)t;
+    q->patch.if_revision = (uint64_t)mp_int(get(r, "revision"), 0);
+    rv = rv != 0 ? rv : read_document(r, "patch", &q->patch.patch);
+    return rv != 0 ? rv : read_write(r, &q->patch.how);
 }
 
-const struct method request_patch = {"patch", method_patch, METHOD_WRITE,
-                                     "kind namespace name type patch part revision validate id dryRun"};
+static void write_patch(struct writer *w, const struct api_request *q)
+{
+    put_target(w, &q->patch.of);
+    put_text(w, "type", str_of(patch_type_word(q->patch.type)));
+    put_part(w, q->patch.part);
+    put_text(w, "uid", q->patch.if_uid);
+    put_int(w, "revision", (int64_t)q->patch.if_revision, 0);
+    put_value(w, "patch", q->patch.patch);
+    put_write(w, &q->patch.how);
+    put_checks(w, &q->patch.how);
+}
 
 /* Is it a list that is worth being read? What is wrong with its length the verb says. */
-static bool list_fits(struct call *c, const char *key, const char *what)
+static int list_fits(const struct reader *r, const char *key, const char *what)
 {
-    struct mp m = call_param(c, key);
+    struct mp m = get(r, key);
     if (mp_type(m) != MP_ARRAY || mp_count(m) == 0 || mp_count(m) > MASTER_USER_OBJECTS_MAX) {
-        call_failf(c, ERR_USAGE, "%.*s: %s must be a list of 1 to %u %s", STR_ARG(c->method), key,
-                   MASTER_USER_OBJECTS_MAX, what);
-        return false;
+        return error_set(r->err, ERR_USAGE, "%s: %s must be a list of 1 to %u %s", r->row->name, key,
+                         MASTER_USER_OBJECTS_MAX, what);
     }
-    return true;
+    return 0;
 }
 
-static void method_apply(struct call *c)
+static int read_apply(const struct reader *r, struct api_request *q)
 {
-    struct api_apply q = {.server_side = mp_bool(call_param(c, "serverSide"), false)};
-    if (list_fits(c, "objects", "objects") && document_of(c, "objects", &q.objects) && write_of(c, &q.how)) {
-        verb_apply(&c->e.api, &q);
-    }
+    q->apply.server_side = mp_bool(get(r, "serverSide"), false);
+    int rv = list_fits(r, "objects", "objects");
+    rv = rv != 0 ? rv : read_document(r, "objects", &q->apply.objects);
+    return rv != 0 ? rv : read_write(r, &q->apply.how);
 }
 
-const struct method request_apply = {"apply", method_apply, METHOD_WRITE, "objects validate serverSide id dryRun"};
-
-static void method_delete(struct call *c)
+static void write_apply(struct writer *w, const struct api_request *q)
 {
-    struct api_delete q;
-    if (target_of(c, &q.of) && deletion_of(c, &q.options) && write_of(c, &q.how)) {
-        verb_delete(&c->e.api, &q);
-    }
+    put_value(w, "objects", q->apply.objects);
+    put_true(w, "serverSide", q->apply.server_side);
+    put_write(w, &q->apply.how);
+    put_checks(w, &q->apply.how);
 }
 
-const struct method request_delete = {
-    "delete", method_delete, METHOD_WRITE | METHOD_DELETES | METHOD_ANY_KIND,
-    "kind namespace name gracePeriodSeconds propagationPolicy uid revision id dryRun"};
-
-static void method_deletecollection(struct call *c)
+static int read_delete(const struct reader *r, struct api_request *q)
 {
-    struct api_deletecollection q;
-    if (selection_of(c, &q.of) && deletion_of(c, &q.options) && write_of(c, &q.how)) {
-        verb_deletecollection(&c->e.api, &q);
-    }
+    int rv = read_target(r, &q->delete.of);
+    rv = rv != 0 ? rv : read_deletion(r, &q->delete.options);
+    return rv != 0 ? rv : read_write(r, &q->delete.how);
 }
 
-const struct method request_deletecollection = {
-    "deletecollection", method_deletecollection, METHOD_WRITE | METHOD_DELETES | METHOD_ANY_KIND,
-    "kind namespace labelSelector fieldSelector gracePeriodSeconds propagationPolicy id dryRun"};
+static void write_delete(struct writer *w, const struct api_request *q)
+{
+    put_target(w, &q->delete.of);
+    put_deletion(w, &q->delete.options);
+    put_write(w, &q->delete.how);
+}
+
+static int read_deletecollection(const struct reader *r, struct api_request *q)
+{
+    int rv = read_selection(r, &q->deletecollection.of);
+    rv = rv != 0 ? rv : read_deletion(r, &q->deletecollection.options);
+    return rv != 0 ? rv : read_write(r, &q->deletecollection.how);
+}
+
+static void write_deletecollection(struct writer *w, const struct api_request *q)
+{
+    put_selection(w, &q->deletecollection.of);
+    put_deletion(w, &q->deletecollection.options);
+    put_write(w, &q->deletecollection.how);
+}
+
+/* ---- txn ---- */
+
+static const char *const op_words[] = {"create", "update", "delete", "check"}; /* by type */
 
 /* Members of an operation; unknown ones are refused, as in all parameters. */
 static int check_op(struct mp op, struct error *err)
@@ -289,9 +418,8 @@ static int check_op(struct mp op, struct error *err)
 
 static int op_type(struct str what, enum api_op_type *type, struct error *err)
 {
-    static const char *const words[] = {"create", "update", "delete", "check"}; /* by type */
-    for (unsigned i = 0; i < ARRAY_SIZE(words); i++) {
-        if (str_is(what, words[i])) {
+    for (unsigned i = 0; i < ARRAY_SIZE(op_words); i++) {
+        if (str_is(what, op_words[i])) {
             *type = (enum api_op_type)i;
             return 0;
         }
@@ -333,23 +461,129 @@ static int read_op(struct arena *a, struct mp m, struct api_op *op, struct error
     return 0;
 }
 
-static void method_txn(struct call *c)
+static int read_txn(const struct reader *r, struct api_request *q)
 {
-    struct api_txn q = {0};
-    if (!list_fits(c, "ops", "operations") || !write_of(c, &q.how)) {
-        return;
+    int rv = list_fits(r, "ops", "operations");
+    rv = rv != 0 ? rv : read_write(r, &q->txn.how);
+    if (rv != 0) {
+        return rv;
     }
-    struct mp list = call_param(c, "ops");
-    struct api_op *ops = arena_alloc(&c->e.arena, mp_count(list) * sizeof *ops);
-    for (struct mp_iter it = mp_iter(list); mp_next(&it);) {
-        struct error err = {0};
-        if (read_op(&c->e.arena, it.value, &ops[q.count++], &err) != 0) {
-            call_fail(c, &err);
-            return;
-        }
+    struct mp list = get(r, "ops");
+    struct api_op *ops = arena_alloc(r->arena, mp_count(list) * sizeof *ops);
+    q->txn.count = 0;
+    for (struct mp_iter it = mp_iter(list); rv == 0 && mp_next(&it);) {
+        rv = read_op(r->arena, it.value, &ops[q->txn.count++], r->err);
     }
-    q.ops = ops;
-    verb_txn(&c->e.api, &q);
+    q->txn.ops = ops;
+    return rv;
 }
 
-const struct method request_txn = {"txn", method_txn, METHOD_WRITE, "ops id dryRun"};
+static void write_op(const struct master *m, struct buf *b, const struct api_op *op)
+{
+    CLEANUP_BUF struct buf members = BUF_INIT;
+    struct writer w = {m, &members, 0};
+    put_text(&w, "op", str_of(op_words[op->type]));
+    if (op->object != NULL) {
+        put_value(&w, "object", op->object);
+    } else {
+        put_target(&w, &op->of);
+    }
+    put_text(&w, "part", op->part == TXN_PART_STATUS ? STR("status") : STR_NONE);
+    put_int(&w, "revision", (int64_t)op->if_revision, 0);
+    put_text(&w, "uid", op->if_uid);
+    put_true(&w, "absent", op->absent);
+    mp_write_map(b, w.count);
+    buf_append(b, members.data, members.size);
+}
+
+static void write_txn(struct writer *w, const struct api_request *q)
+{
+    put_key(w, "ops");
+    mp_write_array(w->b, q->txn.count);
+    for (unsigned i = 0; i < q->txn.count; i++) {
+        write_op(w->m, w->b, &q->txn.ops[i]);
+    }
+    put_write(w, &q->txn.how);
+    put_checks(w, &q->txn.how);
+}
+
+/* ---- The table ---- */
+
+static void verb(struct call *c)
+{
+    typed_handle(&c->e);
+}
+
+const struct method request_get = {"get", verb, METHOD_NEWEST | METHOD_NODE | METHOD_ANY_KIND,
+                                   "kind namespace name stale"};
+const struct method request_list = {"list", verb, METHOD_NEWEST | METHOD_ANY_KIND,
+                                    "kind namespace labelSelector fieldSelector limit continue stale"};
+const struct method request_watch = {"watch", verb, METHOD_NEWEST | METHOD_ANY_KIND,
+                                     "kind namespace labelSelector fieldSelector revision"};
+const struct method request_create = {"create", verb, METHOD_WRITE, "object validate id dryRun"};
+const struct method request_update = {"update", verb, METHOD_WRITE, "object part validate id dryRun"};
+const struct method request_patch = {"patch", verb, METHOD_WRITE,
+                                     "kind namespace name type patch part uid revision validate id dryRun"};
+const struct method request_apply = {"apply", verb, METHOD_WRITE, "objects validate serverSide id dryRun"};
+const struct method request_delete = {
+    "delete", verb, METHOD_WRITE | METHOD_DELETES | METHOD_ANY_KIND,
+    "kind namespace name gracePeriodSeconds propagationPolicy uid revision id dryRun"};
+const struct method request_deletecollection = {
+    "deletecollection", verb, METHOD_WRITE | METHOD_DELETES | METHOD_ANY_KIND,
+    "kind namespace labelSelector fieldSelector gracePeriodSeconds propagationPolicy id dryRun"};
+const struct method request_txn = {"txn", verb, METHOD_WRITE, "ops validate id dryRun"};
+
+static const struct {
+    const struct method *row;
+    int (*read)(const struct reader *r, struct api_request *q);
+    void (*write)(struct writer *w, const struct api_request *q);
+} verbs[API_VERBS] = {
+    [API_GET] = {&request_get, read_get, write_get},
+    [API_LIST] = {&request_list, read_list, write_list},
+    [API_WATCH] = {&request_watch, read_watch, write_watch},
+    [API_CREATE] = {&request_create, read_create, write_create},
+    [API_UPDATE] = {&request_update, read_update, write_update},
+    [API_PATCH] = {&request_patch, read_patch, write_patch},
+    [API_APPLY] = {&request_apply, read_apply, write_apply},
+    [API_DELETE] = {&request_delete, read_delete, write_delete},
+    [API_DELETECOLLECTION] = {&request_deletecollection, read_deletecollection, write_deletecollection},
+    [API_TXN] = {&request_txn, read_txn, write_txn},
+};
+
+const struct method *verbs_row(enum api_verb verb)
+{
+    return verbs[verb].row;
+}
+
+int verbs_read(const struct master *m, struct arena *a, enum api_verb verb, struct params *p, struct api_request *out,
+               struct error *err)
+{
+    *out = (struct api_request){.verb = verb};
+    struct reader r = {m, a, p, verbs[verb].row, err};
+    return verbs[verb].read(&r, out);
+}
+
+void verbs_write(const struct master *m, struct buf *b, const struct api_request *q)
+{
+    CLEANUP_BUF struct buf members = BUF_INIT;
+    struct writer w = {m, &members, 0};
+    verbs[q->verb].write(&w, q);
+    mp_write_map(b, w.count);
+    buf_append(b, members.data, members.size);
+}
+
+bool verbs_typed(struct errand *e, struct api_request *q)
+{
+    struct call *c = call_of(e);
+    struct error err = {0};
+    unsigned verb = 0;
+    while (verbs[verb].row != c->row) {
+        verb++;
+        assert(verb < API_VERBS); /* only verbs are handled by it */
+    }
+    if (verbs_read(c->m, &e->arena, (enum api_verb)verb, &c->params, q, &err) != 0) {
+        errand_fail(e, &err);
+        return false;
+    }
+    return true;
+}

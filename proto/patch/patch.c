@@ -12,6 +12,11 @@ int patch_type_parse(struct str s)
                                   : -1;
 }
 
+const char *patch_type_word(enum patch_type type)
+{
+    return type == PATCH_STRATEGIC ? "strategic" : type == PATCH_MERGE ? "merge" : "json";
+}
+
 /* ---- JSON merge patch (RFC 7386) ---- */
 
 static struct value *merge(struct arena *a, const struct value *target, const struct value *patch)

@@ -11,6 +11,7 @@
 enum patch_type { PATCH_STRATEGIC, PATCH_MERGE, PATCH_JSON };
 /* "strategic", "merge", "json" -> type; -1 otherwise. */
 int patch_type_parse(struct str s);
+const char *patch_type_word(enum patch_type type); /* the way back */
 
 /* Limits: merged lists of 1024 elements; 10000 operations of a JSON patch, whose copies add 3 MiB at most.
  * The elements of a list with a second key (container ports: containerPort and protocol) are told apart by both; in a

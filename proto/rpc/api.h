@@ -22,7 +22,8 @@
  *                "ignore"
  * update         {object, ?part, ?id, ?dryRun, ?validate} -> {object, revision}      part: "" , "status", "scale";
  *                resourceVersion in the object = precondition
- * patch          {kind, ?namespace, name, type, patch, ?part, ?id, ?dryRun, ?revision} -> {object, revision, unchanged}
+ * patch          {kind, ?namespace, name, type, patch, ?part, ?id, ?dryRun, ?revision, ?uid}
+ *                                                       -> {object, revision, unchanged}
  *                type: "strategic", "merge", "json"
  *                create, update, patch, apply, txn: ?warnings: [texts] beside the others, about fields that are kept
  *                and not carried out
@@ -34,7 +35,7 @@
  *                what there is when it begins, piece by piece, not all or nothing: if it fails on the way, asking again
  *                goes on with the others. count: of this request; of one whose id was done before, of its last piece
  * txn            {ops: [{op: create|update|delete|check, ?object, ?kind, ?namespace, ?name, ?part, ?revision, ?uid}],
- *                ?id} -> {revision, results: [{object}]}
+ *                ?id, ?validate} -> {revision, results: [{object, gone, result: created|configured|unchanged|deleted}]}
  * logs           {namespace, name, ?container, ?follow, ?previous, ?tailLines, ?sinceSeconds, ?sinceTime, ?timestamps,
  *                ?limitBytes, ?places, ?after}
  *                                                       -> stream; payload: bin. With places: {text: bin, after, ?gap};

@@ -1,0 +1,17 @@
+/* For fronts whose requests are all typed: what an errand asks of its front, beside who asks and how failure is told.
+ *
+ * Such a front makes its typed request whenever it is asked for (errand_front.typed), since a verb may change the
+ * documents in it, and writes answers (api_front). It is forwarded, parked and confirmed as msgpack-RPC is. */
+#ifndef MASTER_FRONT_TYPED_H
+#define MASTER_FRONT_TYPED_H
+
+#include "master/front/errand.h"
+
+/* What the request tells its errand, before errand_may. */
+void typed_set(struct errand *e, const struct api_request *q);
+/* For errand_front. */
+void typed_handle(struct errand *e);
+bool typed_write(struct errand *e, struct buf *b);
+void typed_answered(struct errand *e, struct mp result);
+
+#endif
