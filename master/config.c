@@ -38,6 +38,12 @@ void master_config_state(const struct master_config *c, uint64_t *bytes, uint64_
     *objects = c->state_objects > 0 ? (uint64_t)c->state_objects : *bytes / 1024;
 }
 
+uint64_t master_config_events(const struct master_config *c)
+{
+    uint64_t least = 8u << 20, most = 128u << 20, share = machine_memory_bytes() / 64;
+    return c->events_mbytes > 0 ? (uint64_t)c->events_mbytes << 20 : MIN(MAX(share, least), most);
+}
+
 uint64_t master_config_queue(const struct master_config *c)
 {
     uint64_t least = 64u << 20, most = 1u << 30, share = machine_memory_bytes() / 32;
@@ -75,6 +81,7 @@ static int parse(struct value *doc, const char *path, struct master_config *c, s
                                         "userRequestsPerSecond",
                                         "stateMegabytes",
                                         "stateObjects",
+                                        "eventsMegabytes",
                                         "certLifeSeconds",
                                         "adminCertLifeSeconds"};
     if (!value_is_map(doc)) {
@@ -113,6 +120,7 @@ static int parse(struct value *doc, const char *path, struct master_config *c, s
     c->user_requests_s = value_path_int(doc, "userRequestsPerSecond", 0);
     c->state_mbytes = value_path_int(doc, "stateMegabytes", 0);
     c->state_objects = value_path_int(doc, "stateObjects", 0);
+    c->events_mbytes = value_path_int(doc, "eventsMegabytes", 0);
     c->cert_life_s = value_path_int(doc, "certLifeSeconds", 0);
     c->admin_cert_life_s = value_path_int(doc, "adminCertLifeSeconds", 0);
     const struct value *join = value_get(doc, "join");
@@ -219,6 +227,7 @@ int master_config_save(const struct master_config *c, struct error *err)
         {"userRequestsPerSecond", c->user_requests_s},
         {"stateMegabytes", c->state_mbytes},
         {"stateObjects", c->state_objects},
+        {"eventsMegabytes", c->events_mbytes},
         {"certLifeSeconds", c->cert_life_s},
         {"adminCertLifeSeconds", c->admin_cert_life_s},
     };

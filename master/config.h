@@ -69,6 +69,7 @@ struct master_config {
     int64_t queue_mbytes;    /* of what all connections hold (held.c); 0 = by this machine's memory */
     int64_t state_mbytes,
         state_objects;         /* bounds of the whole state; 0 = by this machine's memory (master_config_state) */
+    int64_t events_mbytes;     /* of all events; 0 = by this machine's memory (master_config_events) */
     int64_t cert_life_s;       /* of certificates for masters and nodes; 0 = PKI_CERT_VALID_S */
     int64_t admin_cert_life_s; /* 0 = PKI_ADMIN_CERT_VALID_S */
     bool bootstrap;            /* first start of a new cluster */
@@ -101,6 +102,8 @@ int64_t master_config_cert_life_s(const struct master_config *c, enum pki_role r
 uint64_t master_config_queue(const struct master_config *c);
 #define MASTER_STATE_WARN_PERCENT 80u
 void master_config_state(const struct master_config *c, uint64_t *bytes, uint64_t *objects);
+/* What all events may weigh (raft-store/store/event_ring.h): as configured, or 1/64 of the memory, 8 to 128 MiB. */
+uint64_t master_config_events(const struct master_config *c);
 /* Path of a file in the data directory. */
 void master_config_path(const struct master_config *c, const char *file, char *out, size_t size);
 /* One process at a time works on a data directory: held until *fd is closed. ERR_BUSY: another one does. */

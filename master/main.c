@@ -53,6 +53,7 @@ static const char options_text[] =
     "each "
     "KiB\n"
     "                 of that); the leader's word counts, so say the same to all masters\n"
+    "--events-mb N    how much of events is kept, a quarter of it for a namespace (1/64 of the memory, 8 to 128 MB)\n"
     "--cert-life S, --admin-cert-life S: life of certificates, which renew themselves at two thirds of it (90, 365 "
     "days)\n";
 
@@ -103,6 +104,7 @@ enum option_id {
     OPT_SNAPSHOT_MB,
     OPT_QUEUE_MB,
     OPT_STATE_MB,
+    OPT_EVENTS_MB,
     OPT_STATE_OBJECTS,
     OPT_TIMEOUT,
     OPT_CERT_LIFE,
@@ -134,6 +136,7 @@ static const struct option options[] = {
     {"snapshot-mb", required_argument, NULL, OPT_SNAPSHOT_MB},
     {"queue-mb", required_argument, NULL, OPT_QUEUE_MB},
     {"state-mb", required_argument, NULL, OPT_STATE_MB},
+    {"events-mb", required_argument, NULL, OPT_EVENTS_MB},
     {"state-objects", required_argument, NULL, OPT_STATE_OBJECTS},
     {"timeout", required_argument, NULL, OPT_TIMEOUT},
     {"cert-life", required_argument, NULL, OPT_CERT_LIFE},
@@ -268,6 +271,9 @@ static int parse(const struct command *command, int argc, char **argv, struct ar
             break;
         case OPT_QUEUE_MB:
             ok = number(optarg, 1, &a->config.queue_mbytes);
+            break;
+        case OPT_EVENTS_MB:
+            ok = number(optarg, 1, &a->config.events_mbytes);
             break;
         case OPT_STATE_MB:
             ok = number(optarg, 1, &a->config.state_mbytes);

@@ -31,8 +31,9 @@ static void confirmed(const struct error *error, void *data)
 void write_dry_run(struct write *w, const struct txn *t)
 {
     const struct master *m = w->call->m;
-    const struct view *tip = store_tip(replica_store(m->replica));
-    struct world *world = world_new(tip, m->env, store_level(replica_store(m->replica)));
+    const struct store *store = replica_store(m->replica);
+    struct world *world = world_new(store_tip(store), m->env, store_level(store));
+    world_bound_events(world, store_events_bytes_max(store));
     struct txn_result result;
     struct error err = {0};
     if (world_eval(world, t, &result, &err) != 0) {

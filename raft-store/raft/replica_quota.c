@@ -1,5 +1,8 @@
 /* The bound of the whole state: every object is in the memory of every master, so somebody has to say no.
  *
+ * Events do not count: they have a bound of their own, at which the oldest fall off and nobody is refused
+ * (raft-store/store/event_ring.h). Who floods them takes no room from anything else.
+ *
  * The leader decides, on its tip, before evaluation; what is in the log is applied everywhere, whatever another
  * master's bound is. A transaction may pass the bound by its own size. Full is what a disk is that is low
  * (raft/replica_write.c): nothing new is made, and users make nothing larger; what exists goes on (status, leases,
@@ -12,10 +15,10 @@ void replica_state(const struct replica *n, struct replica_state *out)
 {
     const struct view *v = store_tip(n->store);
     v = v != NULL ? v : store_committed(n->store);
-    *out = (struct replica_state){.objects = view_count(v, NULL),
+    *out = (struct replica_state){.objects = view_count(v, NULL) - view_count(v, kind_by_id(KIND_EVENT)),
                                   .bytes_max = n->config.state_bytes_max,
                                   .objects_max = n->config.state_objects_max};
-    out->bytes = view_bytes(v) + out->objects * REPLICA_STATE_OBJECT_BYTES;
+    out->bytes = view_bytes(v) - view_events_bytes(v) + out->objects * REPLICA_STATE_OBJECT_BYTES;
     uint64_t parts[2] = {
         out->bytes_max == 0 ? 0 : out->bytes * 100 / out->bytes_max,
         out->objects_max == 0 ? 0 : out->objects * 100 / out->objects_max,
@@ -31,7 +34,8 @@ static void growth(const struct replica *n, const struct txn *t, int64_t *object
     *objects = *bytes = 0;
     for (unsigned i = 0; i < t->count; i++) {
         const struct txn_op *op = &t->ops[i];
-        if (op->type == TXN_CHECK || (op->type == TXN_UPDATE && op->part == TXN_PART_STATUS)) {
+        if (op->type == TXN_CHECK || op->kind->id == KIND_EVENT ||
+            (op->type == TXN_UPDATE && op->part == TXN_PART_STATUS)) {
             continue;
         }
         const struct object *old = op->type == TXN_CREATE ? NULL : view_get(tip, op->kind, op->ns, op->name);

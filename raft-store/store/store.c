@@ -16,12 +16,14 @@
 
 #define HISTORY_BYTES_DEFAULT (64u << 20)
 #define TXN_IDS_DEFAULT       65536u
+#define EVENTS_BYTES_DEFAULT  (64u << 20)
 
 struct store *store_new(const struct store_config *config)
 {
     struct store *s = xcalloc(1, sizeof *s);
     s->env = config->env;
     s->log = config->log;
+    s->events_bytes_max = config->events_bytes_max == 0 ? EVENTS_BYTES_DEFAULT : config->events_bytes_max;
     s->release = config->release != NULL ? config->release : &release;
     if (config->seal_keys != NULL) {
         s->keys = *config->seal_keys;
@@ -210,10 +212,16 @@ unsigned store_level(const struct store *s)
     return s->level;
 }
 
+uint64_t store_events_bytes_max(const struct store *s)
+{
+    return s->events_bytes_max;
+}
+
 void store_tip_open(struct store *s, uint64_t term)
 {
     assert(s->tip == NULL && !s->broken && list_empty(&s->flights));
     s->tip = world_new(s->committed, s->env, s->level);
+    world_bound_events(s->tip, s->events_bytes_max);
     s->term = term;
 }
 

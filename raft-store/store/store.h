@@ -31,6 +31,7 @@ struct store_config {
     const struct pki_ring *seal_keys; /* copied; NULL or empty = Secrets are not sealed (tests only) */
     size_t history_bytes_max;         /* 0 = 64 MiB: what watches can resume from */
     unsigned txn_ids_max;             /* 0 = 65536: remembered transaction ids */
+    uint64_t events_bytes_max;        /* 0 = 64 MiB: leader only: what all events may weigh (event_ring.h) */
     const struct release *release;    /* what entries are written as; NULL = this program's (others: tests only) */
 };
 struct store *store_new(const struct store_config *config);
@@ -51,7 +52,8 @@ uint64_t store_transactions(const struct store *s); /* applied since the store w
  * it. */
 void store_set_level(struct store *s, unsigned level);
 unsigned store_level(const struct store *s);
-void store_tip_open(struct store *s, uint64_t term); /* after the barrier: tip = committed */
+uint64_t store_events_bytes_max(const struct store *s); /* for worlds on forks: world_bound_events */
+void store_tip_open(struct store *s, uint64_t term);    /* after the barrier: tip = committed */
 void store_tip_drop(struct store *s); /* leadership lost: the in-flight and the open batch are forgotten */
 
 /* Evaluate on the tip, which is a world (world.h): 0: effects are on the tip and in the open batch. A refusal touches

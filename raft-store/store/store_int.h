@@ -49,6 +49,7 @@ struct store {
     /* Leader */
     const struct release *release;
     unsigned level;
+    uint64_t events_bytes_max;
     struct world *tip; /* NULL = not leading; its records are those of the open batch */
     uint64_t term;
     struct {

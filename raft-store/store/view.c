@@ -1,5 +1,5 @@
-/* A view is the tree of objects, the trees of its indexes and sums, and totals (counts, bytes, state hash), which every
- * change keeps up to date. */
+/* A view is the tree of objects, the ring of events, the trees of its indexes and sums, and totals (counts, bytes, state
+ * hash), which every change keeps up to date. */
 #include "raft-store/store/view.h"
 
 #include <assert.h>
@@ -10,15 +10,17 @@
 
 #include "base/mem.h"
 #include "base/refs.h"
+#include "raft-store/store/event_ring.h"
 #include "raft-store/store/index_tree.h"
 #include "raft-store/store/view_edit.h"
 
 struct view {
     uint32_t refs;
     uint64_t revision, bytes;
-    struct view_hash hash;
+    struct view_hash hash, events_hash; /* of what is in the one and in the other */
     struct ptree objects;
-    struct indexes indexes;
+    struct event_ring events;
+    struct indexes indexes; /* of objects */
     struct view_sums sums;
     unsigned counts_end; /* one above the highest kind that there ever was */
     uint32_t *counts;    /* objects, by kind id */
@@ -69,6 +71,7 @@ struct view *view_new(void)
     struct view *v = xcalloc(1, sizeof *v);
     v->refs = 1;
     ptree_init(&v->objects, &objects_ops);
+    event_ring_init(&v->events);
     indexes_init(&v->indexes);
     sums_init(&v->sums);
     return v;
@@ -81,6 +84,7 @@ struct view *view_fork(const struct view *from)
     memcpy((uint8_t *)v + VIEW_STATE_AT, (const uint8_t *)from + VIEW_STATE_AT, sizeof *v - VIEW_STATE_AT);
     v->counts = from->counts_end == 0 ? NULL : xmemdup(from->counts, from->counts_end * sizeof *v->counts);
     ptree_fork(&from->objects, &v->objects);
+    event_ring_fork(&from->events, &v->events);
     indexes_fork(&from->indexes, &v->indexes);
     sums_fork(&from->sums, &v->sums);
     return v;
@@ -99,6 +103,7 @@ void view_unref(struct view *v)
         return;
     }
     ptree_close(&v->objects);
+    event_ring_close(&v->events);
     indexes_close(&v->indexes);
     sums_close(&v->sums);
     free(v->counts);
@@ -121,14 +126,11 @@ void view_set_revision(struct view *v, uint64_t revision)
     v->revision = revision;
 }
 
-struct view_hash view_state_hash(const struct view *v)
-{
-    return v->hash;
-}
-
 uint64_t view_count(const struct view *v, const struct kind *k)
 {
-    return k == NULL ? v->objects.count : (unsigned)k->id < v->counts_end ? v->counts[k->id] : 0;
+    return k == NULL                         ? v->objects.count + v->events.by_name.count
+           : (unsigned)k->id < v->counts_end ? v->counts[k->id]
+                                             : 0;
 }
 
 const struct kind *view_kind_next(const struct view *v, const struct kind *after)
@@ -146,6 +148,16 @@ uint64_t view_bytes(const struct view *v)
     return v->bytes;
 }
 
+uint64_t view_events_bytes(const struct view *v)
+{
+    return v->events.body_bytes;
+}
+
+const struct event_ring *view_events(const struct view *v)
+{
+    return &v->events;
+}
+
 /* ---- Totals ---- */
 
 static void hash_add(struct view_hash *sum, struct view_hash h)
@@ -158,6 +170,23 @@ static void hash_subtract(struct view_hash *sum, struct view_hash h)
 {
     unsigned __int128 s = ((unsigned __int128)sum->hi << 64 | sum->lo) - ((unsigned __int128)h.hi << 64 | h.lo);
     *sum = (struct view_hash){(uint64_t)s, (uint64_t)(s >> 64)};
+}
+
+struct view_hash view_state_hash(const struct view *v)
+{
+    struct view_hash sum = v->hash;
+    hash_add(&sum, v->events_hash);
+    return sum;
+}
+
+struct view_hash view_events_hash(const struct view *v)
+{
+    return v->events_hash;
+}
+
+static struct view_hash *hash_of(struct view *v, const struct kind *k)
+{
+    return event_ring_holds(k) ? &v->events_hash : &v->hash;
 }
 
 struct view_hash view_object_hash(const struct object *o)
@@ -179,7 +208,7 @@ struct view_hash view_object_hash(const struct object *o)
 
 static void totals_add(struct view *v, const struct object *o)
 {
-    hash_add(&v->hash, view_object_hash(o));
+    hash_add(hash_of(v, o->kind), view_object_hash(o));
     v->bytes += o->body_size;
     unsigned id = o->kind->id;
     if (id >= v->counts_end) {
@@ -192,7 +221,7 @@ static void totals_add(struct view *v, const struct object *o)
 
 static void totals_subtract(struct view *v, const struct object *o)
 {
-    hash_subtract(&v->hash, view_object_hash(o));
+    hash_subtract(hash_of(v, o->kind), view_object_hash(o));
     assert(v->bytes >= o->body_size && v->counts[o->kind->id] > 0);
     v->bytes -= o->body_size;
     v->counts[o->kind->id]--;
@@ -204,9 +233,14 @@ struct object *view_put(struct view *v, const struct object *o)
 {
     assert(!view_is_shared(v));
     assert(o->kind->id > 0 && o->kind->id <= KIND_ID_MAX);
-    struct view_key key = key_of(o);
-    struct object *old = ptree_put(&v->objects, &key, object_ref(o));
-    indexes_put(&v->indexes, o, old);
+    struct object *old = NULL;
+    if (event_ring_holds(o->kind)) {
+        old = event_ring_put(&v->events, o);
+    } else {
+        struct view_key key = key_of(o);
+        old = ptree_put(&v->objects, &key, object_ref(o));
+        indexes_put(&v->indexes, o, old);
+    }
     sums_put(&v->sums, o, old);
     totals_add(v, o);
     if (old != NULL) {
@@ -218,10 +252,17 @@ struct object *view_put(struct view *v, const struct object *o)
 struct object *view_remove(struct view *v, const struct kind *k, struct str ns, struct str name)
 {
     assert(!view_is_shared(v));
-    struct view_key key = {.kind_id = k->id, .ns = k->namespaced ? ns : STR_NONE, .name = name};
-    struct object *old = ptree_remove(&v->objects, &key);
+    struct object *old = NULL;
+    if (event_ring_holds(k)) {
+        old = event_ring_remove(&v->events, ns, name);
+    } else {
+        struct view_key key = {.kind_id = k->id, .ns = k->namespaced ? ns : STR_NONE, .name = name};
+        old = ptree_remove(&v->objects, &key);
+        if (old != NULL) {
+            indexes_remove(&v->indexes, old);
+        }
+    }
     if (old != NULL) {
-        indexes_remove(&v->indexes, old);
         sums_put(&v->sums, NULL, old);
         totals_subtract(v, old);
     }
@@ -232,6 +273,9 @@ struct object *view_remove(struct view *v, const struct kind *k, struct str ns, 
 
 const struct object *view_get(const struct view *v, const struct kind *k, struct str ns, struct str name)
 {
+    if (event_ring_holds(k)) {
+        return event_ring_get(&v->events, ns, name);
+    }
     struct view_key key = {.kind_id = k->id, .ns = k->namespaced ? ns : STR_NONE, .name = name};
     return ptree_get(&v->objects, &key);
 }
@@ -260,7 +304,7 @@ static void iter_init(struct view_iter *it, const struct view *v)
     it->view = v;
     it->until = VIEW_ALL;
     it->kind_id = 0;
-    it->controller = false;
+    it->controller = it->events = false;
     it->scope_size = it->ns_size = 0;
     it->tree.depth = 0;
 }
@@ -278,6 +322,23 @@ static bool iter_set_scope(struct view_iter *it, struct str scope, struct str ns
     return true;
 }
 
+/* From (ns, name) of a kind on. */
+static void iter_seek(struct view_iter *it, const struct kind *k, struct str ns, struct str name)
+{
+    it->events = event_ring_holds(k);
+    if (it->events) {
+        event_ring_seek_name(&it->view->events, &it->tree, ns, name);
+    } else {
+        struct view_key key = {.kind_id = k->id, .ns = ns, .name = name};
+        ptree_iter_seek(&it->tree, &it->view->objects, &key);
+    }
+}
+
+static const struct indexes *iter_indexes(const struct view_iter *it)
+{
+    return it->events ? &it->view->events.indexes : &it->view->indexes;
+}
+
 static struct str iter_ns(const struct view_iter *it)
 {
     return (struct str){it->scope + it->scope_size, it->ns_size};
@@ -289,6 +350,18 @@ void view_iter_all(struct view_iter *it, const struct view *v)
     ptree_iter_first(&it->tree, &v->objects);
 }
 
+void view_iter_events(struct view_iter *it, const struct view *v, struct str ns, uint64_t revision, struct str name)
+{
+    iter_init(it, v);
+    it->events = true;
+    event_ring_seek_age(&v->events, &it->tree, ns, revision, name);
+    struct ptree_iter peek = it->tree;
+    const struct object *o = ptree_iter_next(&peek);
+    if (o != NULL && o->revision == revision && str_eq(o->ns, ns) && str_eq(o->name, name)) {
+        it->tree = peek; /* behind it, not from it on */
+    }
+}
+
 void view_iter(struct view_iter *it, const struct view *v, const struct kind *k, struct str ns)
 {
     iter_init(it, v);
@@ -296,8 +369,7 @@ void view_iter(struct view_iter *it, const struct view *v, const struct kind *k,
     it->until = all ? VIEW_KIND : VIEW_KIND_NS;
     it->kind_id = k->id;
     if (iter_set_scope(it, STR_NONE, all ? STR_NONE : ns)) {
-        struct view_key key = {.kind_id = k->id, .ns = all ? STR_NONE : ns};
-        ptree_iter_seek(&it->tree, &v->objects, &key);
+        iter_seek(it, k, all ? STR_NONE : ns, STR_NONE);
     }
 }
 
@@ -309,7 +381,7 @@ void view_iter_after(struct view_iter *it, const struct view *v, const struct ki
     if (it->until == VIEW_KIND_NS && str_cmp(key.ns, ns_filter) < 0) {
         return; /* stands before all that is asked for */
     }
-    ptree_iter_seek(&it->tree, &v->objects, &key);
+    iter_seek(it, k, key.ns, key.name);
     struct ptree_iter peek = it->tree;
     const struct object *o = ptree_iter_next(&peek);
     if (o != NULL && key_compare_object(&key, o) == 0) {
@@ -324,10 +396,11 @@ void view_iter_index(struct view_iter *it, const struct view *v, enum view_index
     it->until = VIEW_INDEXED;
     it->index = index;
     it->kind_id = k == NULL ? 0 : (unsigned)k->id;
+    it->events = k != NULL && event_ring_holds(k);
     assert(str_empty(ns) || k != NULL);
     if (iter_set_scope(it, key, k != NULL && k->namespaced ? ns : STR_NONE)) {
         const struct index_found from = {.kind_id = it->kind_id, .key = key, .ns = iter_ns(it)};
-        indexes_seek(&v->indexes, &it->tree, index, &from);
+        indexes_seek(iter_indexes(it), &it->tree, index, &from);
     }
 }
 
@@ -340,7 +413,7 @@ void view_iter_index_after(struct view_iter *it, const struct view *v, enum view
     if (it->tree.depth == 0 || str_cmp(from.ns, iter_ns(it)) < 0) {
         return; /* stands before all that is asked for */
     }
-    indexes_seek(&v->indexes, &it->tree, index, &from);
+    indexes_seek(iter_indexes(it), &it->tree, index, &from);
     struct ptree_iter peek = it->tree;
     struct index_found f;
     if (indexes_next(&peek, &f) && str_eq(f.key, key) && f.kind_id == it->kind_id && str_eq(f.ns, from.ns) &&
@@ -376,6 +449,31 @@ static const struct object *iter_end(struct view_iter *it)
     return NULL;
 }
 
+/* Where there are events behind the objects that it went through, it goes on with these. */
+static bool iter_to_events(struct view_iter *it)
+{
+    if (it->events || it->kind_id != 0) {
+        return false;
+    }
+    it->events = true;
+    if (it->until == VIEW_INDEXED) {
+        const struct index_found from = {.key = {it->scope, it->scope_size}};
+        indexes_seek(&it->view->events.indexes, &it->tree, it->index, &from);
+    } else {
+        ptree_iter_first(&it->tree, &it->view->events.by_name);
+    }
+    return true;
+}
+
+static const struct object *found_object(const struct view_iter *it, const struct index_found *f)
+{
+    if (it->events) {
+        return event_ring_get(&it->view->events, f->ns, f->name);
+    }
+    const struct view_key key = {.kind_id = f->kind_id, .ns = f->ns, .name = f->name};
+    return ptree_get(&it->view->objects, &key);
+}
+
 static const struct object *index_next(struct view_iter *it)
 {
     struct index_found f;
@@ -384,14 +482,13 @@ static const struct object *index_next(struct view_iter *it)
             (it->ns_size > 0 && !str_eq(f.ns, iter_ns(it)))) {
             break;
         }
-        const struct view_key key = {.kind_id = f.kind_id, .ns = f.ns, .name = f.name};
-        const struct object *o = ptree_get(&it->view->objects, &key);
+        const struct object *o = found_object(it, &f);
         assert(o != NULL);
         if (!it->controller || str_eq(o->owner_uid, f.key)) {
             return o;
         }
     }
-    return iter_end(it);
+    return iter_to_events(it) ? index_next(it) : iter_end(it);
 }
 
 const struct object *view_next(struct view_iter *it)
@@ -400,6 +497,9 @@ const struct object *view_next(struct view_iter *it)
         return index_next(it);
     }
     const struct object *o = ptree_iter_next(&it->tree);
+    if (o == NULL && it->until == VIEW_ALL && iter_to_events(it)) {
+        o = ptree_iter_next(&it->tree);
+    }
     bool inside = o != NULL && (it->until == VIEW_ALL || ((unsigned)o->kind->id == it->kind_id &&
                                                           (it->until == VIEW_KIND || str_eq(o->ns, iter_ns(it)))));
     return inside ? o : iter_end(it);
@@ -478,7 +578,7 @@ static int objects_items_compare(const void *a, const void *b)
 
 uint64_t view_index_bytes(const struct view *v)
 {
-    return indexes_bytes(&v->indexes);
+    return indexes_bytes(&v->indexes) + event_ring_bytes(&v->events);
 }
 
 bool view_sums_hold(const struct view *v)
@@ -499,20 +599,23 @@ bool view_sums_hold(const struct view *v)
 void view_check(const struct view *v)
 {
     ptree_check(&v->objects, objects_items_compare);
+    event_ring_check(&v->events);
     indexes_check(&v->indexes);
-    struct view_hash hash = {0, 0};
+    struct view_hash hashes[2] = {{0, 0}, {0, 0}};
     uint64_t bytes = 0, keys = 0;
     struct view_iter it;
     view_iter_all(&it, v);
     VIEW_FOR(o, &it)
     {
-        hash_add(&hash, view_object_hash(o));
+        bool event = event_ring_holds(o->kind);
+        hash_add(&hashes[event], view_object_hash(o));
         bytes += o->body_size;
-        keys += indexes_check_object(&v->indexes, o);
+        keys += event ? 0 : indexes_check_object(&v->indexes, o);
     }
-    assert(hash.lo == v->hash.lo && hash.hi == v->hash.hi && bytes == v->bytes);
+    assert(hashes[0].lo == v->hash.lo && hashes[0].hi == v->hash.hi && bytes == v->bytes);
+    assert(hashes[1].lo == v->events_hash.lo && hashes[1].hi == v->events_hash.hi);
     assert(keys == indexes_items(&v->indexes) && view_sums_hold(v));
-    (void)hash;
+    (void)hashes;
     (void)bytes;
     (void)keys;
 }

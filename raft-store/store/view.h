@@ -2,8 +2,9 @@
  * scheduler, snapshots, plan) reads a view. Pure: no libuv, no libraft, no clock.
  *
  * A view is persistent trees that share structure with other versions: objects by (kind, namespace, name), and one for
- * each index (index.h) and each sum (sums.h). Order of iteration is the order of keys: kind id, namespace, name by
- * bytes. Objects got from a view are borrowed: valid while the view is held (or ref the object).
+ * each index (index.h) and each sum (sums.h). Events are objects like others to who reads, and stand in trees of their
+ * own (event_ring.h). Order of iteration is the order of keys: kind id, namespace, name by bytes; where all kinds are
+ * asked for, events come last. Objects got from a view are borrowed: valid while the view is held (or ref the object).
  * Threads: a version that is held changes no more, and any number of threads may read it, take and drop refs on it and
  * on its objects, and fork it (view_edit.h, world.h) while the owner of the state goes on: the counts of versions,
  * tree nodes and objects are atomic. */
@@ -26,11 +27,13 @@ struct view_hash {
 };
 struct view_hash
 view_state_hash(const struct view *v); /* incremental set hash over (key, revision, body hash) of all objects */
+struct view_hash view_events_hash(const struct view *v);         /* the events' part of it */
 uint64_t view_count(const struct view *v, const struct kind *k); /* objects of a kind (NULL = all) */
 /* The kinds that have objects here, in the order of their ids: the first after one (NULL: of all), or NULL. Whoever
  * means "every kind" of a state asks this, and forgets none. */
 const struct kind *view_kind_next(const struct view *v, const struct kind *after);
-uint64_t view_bytes(const struct view *v); /* sum of body sizes */
+uint64_t view_bytes(const struct view *v);        /* sum of body sizes */
+uint64_t view_events_bytes(const struct view *v); /* of events */
 
 /* The kind of this name: a known one or, if objects of it are in this version, the stand-in that they are kept
  * under; else NULL. */
@@ -51,6 +54,7 @@ struct view_iter {
     enum view_index index;
     unsigned kind_id;           /* 0: any */
     bool controller;            /* only those whose controlling owner it is */
+    bool events;                /* it is among the events */
     char scope[VIEW_SCOPE_MAX]; /* the index's key and the namespace, copied: callers' strings may go. Longer ones
                                    match nothing. */
     uint16_t scope_size, ns_size;
@@ -62,6 +66,9 @@ void view_iter_after(struct view_iter *it, const struct view *v, const struct ki
                      struct str after_ns, struct str after_name);
 /* Everything, in canonical order. */
 void view_iter_all(struct view_iter *it, const struct view *v);
+/* Events, namespace by namespace, in each from the one that was written first to the last, from behind (ns, revision,
+ * name) on: nothing and 0: all; revision UINT64_MAX: from the next namespace on. */
+void view_iter_events(struct view_iter *it, const struct view *v, struct str ns, uint64_t revision, struct str name);
 /* What an index has under a key: of kind k (NULL: of all, and ns is empty) and of one namespace (empty: of all). */
 void view_iter_index(struct view_iter *it, const struct view *v, enum view_index index, struct str key,
                      const struct kind *k, struct str ns);

@@ -13,6 +13,9 @@ void view_set_revision(struct view *v, uint64_t revision);
 struct object *view_put(struct view *v, const struct object *o);
 /* The removed object, its ref taken by the caller, or NULL if absent. */
 struct object *view_remove(struct view *v, const struct kind *k, struct str ns, struct str name);
+/* Its ring of events, for who decides what falls off (event_ring.h). Borrowed from the version. */
+struct event_ring;
+const struct event_ring *view_events(const struct view *v);
 /* What object o adds to the state hash. */
 struct view_hash view_object_hash(const struct object *o);
 /* Bytes of all indexes, about, as they were asked of the heap. For tests and figures. */

@@ -413,6 +413,11 @@ void world_free(struct world *w)
     free(w);
 }
 
+void world_bound_events(struct world *w, uint64_t bytes_max)
+{
+    w->events_bytes_max = bytes_max;
+}
+
 const struct view *world_view(const struct world *w)
 {
     return w->view;
@@ -462,6 +467,7 @@ int world_eval(struct world *w, const struct txn *t, struct txn_result *result, 
         result->unchanged = true;
         return 0;
     }
+    world_drop_events(w, e.base);
     result->revision = revision_of(&e, w->changes.count - 1);
     view_set_revision(w->view, result->revision);
     w->wall_ms = e.wall_ms;

@@ -6,8 +6,8 @@
  * copies what it changes. The view that it was opened on is never changed, nor is any store.
  *
  * Guarantees
- *  1. the same transactions, evaluated in the same order on equal views with equal clocks and randomness, lead to the
- *     same state: the state hash is equal whether the world is a tip or a fork.
+ *  1. the same transactions, evaluated in the same order on equal views with equal clocks and randomness, and the
+ *     same bound of events, lead to the same state: the state hash is equal whether the world is a tip or a fork.
  *  2. a refused transaction leaves the world as it was.
  *  3. a world holds what it needs: the view it was opened on, and the store it came from, may go meanwhile.
  *
@@ -25,6 +25,10 @@ struct world;
  * the feature level (proto/schema/release.h), above which no kind and no field is written. */
 struct world *world_new(const struct view *v, const struct env *env, unsigned level);
 void world_free(struct world *w); /* NULL is fine */
+/* The bound of all events, in bytes; 0: none, as at first. What is above it falls off with the transactions that write
+ * events from now on, oldest first, and is among their changes (event_ring.h). A fork that is to decide as its store
+ * does has store_events_bytes_max. */
+void world_bound_events(struct world *w, uint64_t bytes_max);
 
 /* As it is now. Edited in place: borrowed until the next world_eval; view_ref to keep this version. */
 const struct view *world_view(const struct world *w);

@@ -35,14 +35,18 @@ struct world {
     struct view *view;
     const struct env *env;
     unsigned level;
-    struct records records; /* of all transactions, unless the store takes them */
-    struct record *last;    /* of the last successful evaluation; borrowed from records; NULL = it changed nothing */
-    int64_t wall_ms;        /* when that was */
+    uint64_t events_bytes_max; /* 0: none */
+    struct records records;    /* of all transactions, unless the store takes them */
+    struct record *last;       /* of the last successful evaluation; borrowed from records; NULL = it changed nothing */
+    int64_t wall_ms;           /* when that was */
     struct world_decider deciders[WORLD_DECIDERS_MAX];
     unsigned deciders_count;
     struct changes changes; /* being collected */
     struct buf body, edits; /* scratch */
 };
+/* The oldest events that the bound does not let stay, behind what the transaction on a state of revision `base` has
+ * changed: taken out of the view, and added to the changes (event_ring.h). */
+void world_drop_events(struct world *w, uint64_t base);
 /* The open batch is closed: its records go to the flight (out is initialised by it). */
 void world_take_records(struct world *w, struct records *out);
 
