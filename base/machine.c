@@ -52,3 +52,14 @@ uint64_t machine_memory_bytes(void)
     uint64_t built_in = pages > 0 && size > 0 ? (uint64_t)pages * (uint64_t)size : LEAST_BYTES, group = group_limit();
     return group >= LEAST_BYTES && group < built_in ? group : built_in;
 }
+
+const char *machine_arch(void)
+{
+#if defined(__x86_64__)
+    return "amd64";
+#elif defined(__aarch64__)
+    return "arm64";
+#else
+    return "";
+#endif
+}

@@ -8,4 +8,7 @@
  * in. Never 0. */
 uint64_t machine_memory_bytes(void);
 
+/* The architecture that this program was built for, in the words of OCI images: "amd64", "arm64"; "" = another one. */
+const char *machine_arch(void);
+
 #endif

@@ -203,6 +203,20 @@ void *arena_memdup(struct arena *a, const void *p, size_t size_bytes)
     return copy;
 }
 
+void *arena_grow(struct arena *a, void *items, unsigned count, unsigned *cap, size_t item_bytes, unsigned first_cap)
+{
+    assert(count <= *cap && item_bytes > 0 && first_cap > 0 && *cap <= UINT32_MAX / 2);
+    if (count < *cap) {
+        return items;
+    }
+    *cap = MAX(2 * *cap, first_cap);
+    void *larger = arena_alloc(a, *cap * item_bytes);
+    if (count > 0) {
+        memcpy(larger, items, count * item_bytes);
+    }
+    return larger;
+}
+
 char *arena_strndup(struct arena *a, const char *s, size_t n)
 {
     char *copy = arena_alloc(a, n + 1);

@@ -59,6 +59,9 @@ void arena_init(struct arena *a);
 void arena_close(struct arena *a);
 void *arena_alloc(struct arena *a, size_t size_bytes) __attribute__((returns_nonnull)); /* 16-aligned, zeroed */
 void *arena_memdup(struct arena *a, const void *p, size_t size_bytes);
+/* Room for one more of `count` items in an array that may hold *cap: the array itself, or, if it is full, a copy with
+ * twice as many places (first_cap at least). items may be NULL while *cap is 0. */
+void *arena_grow(struct arena *a, void *items, unsigned count, unsigned *cap, size_t item_bytes, unsigned first_cap);
 char *arena_strdup(struct arena *a, const char *s);
 char *arena_strndup(struct arena *a, const char *s, size_t n); /* adds a NUL */
 char *arena_printf(struct arena *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -108,6 +108,25 @@ void owner_add(struct arena *a, struct value *doc, const struct object *owner)
     value_append(a, value_ensure_list(a, metadata, "ownerReferences"), owner_reference(a, owner));
 }
 
+struct value *document_owned(const struct reconcile_in *in, struct arena *a, const struct kind *k,
+                             const struct object *owner)
+{
+    struct value *doc = value_map(a), *meta = value_ensure_map(a, doc, "metadata");
+    struct str base = name_generate_prefix(a, owner->name), name;
+    char suffix[6];
+    do {
+        rng_suffix(in->rng, suffix);
+        name = str_of(arena_printf(a, "%.*s%s", STR_ARG(base), suffix));
+    } while (view_get(in->view, k, owner->ns, name) != NULL);
+    value_set(a, doc, "apiVersion", value_cstr(a, k->api_version));
+    value_set(a, doc, "kind", value_cstr(a, k->name));
+    value_set(a, meta, "name", value_str(a, name));
+    value_set(a, meta, "generateName", value_str(a, base));
+    value_set(a, meta, "namespace", value_str(a, owner->ns));
+    owner_add(a, doc, owner);
+    return doc;
+}
+
 bool owner_remove(struct value *doc, struct str uid)
 {
     struct value *metadata = value_get(doc, "metadata"), *list = value_get(metadata, "ownerReferences");
@@ -188,15 +207,7 @@ bool status_set_int(struct arena *a, struct value *status, const char *key, int6
 
 void object_list_add(struct arena *a, struct object_list *l, const struct object *o)
 {
-    if (l->count == l->cap) {
-        unsigned cap = l->cap == 0 ? 16 : l->cap * 2;
-        const struct object **items = arena_alloc(a, cap * sizeof *items);
-        if (l->count > 0) {
-            memcpy(items, l->items, l->count * sizeof *items);
-        }
-        l->items = items;
-        l->cap = cap;
-    }
+    l->items = arena_grow(a, l->items, l->count, &l->cap, sizeof *l->items, 16);
     l->items[l->count++] = o;
 }
 

@@ -41,6 +41,11 @@ struct value *owner_reference(struct arena *a, const struct object *owner);
 void owner_add(struct arena *a, struct value *doc, const struct object *owner);
 bool owner_remove(struct value *doc, struct str uid); /* true if there was one */
 
+/* A new document of this kind in the owner's namespace: its controlling owner, generateName from the owner's name, and a
+ * name made of that which nothing in the state has. */
+struct value *document_owned(const struct reconcile_in *in, struct arena *a, const struct kind *k,
+                             const struct object *owner);
+
 /* A copy of a map; an empty one if it is none. */
 struct value *map_copy(struct arena *a, const struct value *v);
 /* Does a ReplicaSet or Deployment have what its kind requires (selector, template)? What the API lets in has; the log

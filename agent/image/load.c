@@ -12,6 +12,7 @@
 
 #include "agent/util/fsutil.h"
 #include "base/fs.h"
+#include "base/machine.h"
 #include "proto/text/text.h"
 
 /* Everything becomes a layout directory first: an archive is extracted into the store's tmp. Then manifests are
@@ -313,17 +314,6 @@ static void name_from_entry(struct import *im, const struct value *entry, struct
     }
     CLEANUP_FREE char *named = xasprintf("%s:%.*s", im->base, STR_ARG(ref));
     add_name(f, str_of(named));
-}
-
-static const char *machine_arch(void)
-{
-#if defined(__x86_64__)
-    return "amd64";
-#elif defined(__aarch64__)
-    return "arm64";
-#else
-    return "";
-#endif
 }
 
 static int import_index(struct import *im, const struct value *index, const struct value *outer, unsigned depth,

@@ -32,15 +32,7 @@ void source_add_file(struct source_files *l, const char *path, struct str conten
             return;
         }
     }
-    if (l->count == l->cap) {
-        unsigned cap = l->cap == 0 ? 8 : l->cap * 2;
-        struct volume_file *items = arena_alloc(l->arena, cap * sizeof *items);
-        if (l->count > 0) {
-            memcpy(items, l->items, l->count * sizeof *items);
-        }
-        l->items = items;
-        l->cap = cap;
-    }
+    l->items = arena_grow(l->arena, l->items, l->count, &l->cap, sizeof *l->items, 8);
     l->items[l->count++] = file;
 }
 

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/utsname.h>
 
+#include "base/machine.h"
 #include "proto/text/text.h"
 
 /* Profiles of the node: checked, conditions decided, and the rest passed on. */
@@ -14,17 +15,6 @@ static const char *native_arch(void)
     return "SCMP_ARCH_X86_64";
 #elif defined(__aarch64__)
     return "SCMP_ARCH_AARCH64";
-#else
-    return "";
-#endif
-}
-
-static const char *short_arch(void)
-{
-#if defined(__x86_64__)
-    return "amd64";
-#elif defined(__aarch64__)
-    return "arm64";
 #else
     return "";
 #endif
@@ -69,8 +59,8 @@ static bool applies(const struct value *rule, const char *const *caps, unsigned 
     const struct value *arches = value_get(in, "arches"), *needed = value_get(in, "caps"),
                        *without = value_get(out, "caps");
     struct str kernel = value_to_str(value_get(in, "minKernel"));
-    if ((value_count(arches) > 0 && !list_has(arches, short_arch())) ||
-        list_has(value_get(out, "arches"), short_arch()) || (kernel.n > 0 && !kernel_at_least(kernel))) {
+    if ((value_count(arches) > 0 && !list_has(arches, machine_arch())) ||
+        list_has(value_get(out, "arches"), machine_arch()) || (kernel.n > 0 && !kernel_at_least(kernel))) {
         return false;
     }
     VALUE_FOR(i, needed)

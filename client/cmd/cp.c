@@ -230,6 +230,21 @@ static int start_worker(struct worker *w, void (*run)(void *data), bool it_reads
     return 0;
 }
 
+/* What became of a copy: the other side's failure is told before this one's. rc: of run_remote. */
+static int end_worker(struct worker *w, int our_fd, int rc, int exit_code, const struct buf *said, struct error *err)
+{
+    close(our_fd);
+    uv_thread_join(&w->thread);
+    if (rc == 0 && exit_code != 0) {
+        return remote_failed("tar", exit_code, said, err);
+    }
+    if (rc == 0 && w->rc != 0) {
+        *err = w->err;
+        return w->rc;
+    }
+    return rc;
+}
+
 /* ---- Both directions ---- */
 
 static int upload(struct rctl *r, const struct object *pod, const char *from, const char *to, struct error *err)
@@ -265,16 +280,7 @@ static int upload(struct rctl *r, const struct object *pod, const char *from, co
         return rc;
     }
     rc = run_remote(r, pod, argv, fd, -1, &exit_code, &said, err);
-    close(fd);
-    uv_thread_join(&w.thread);
-    if (rc == 0 && exit_code != 0) {
-        return remote_failed("tar", exit_code, &said, err);
-    }
-    if (rc == 0 && w.rc != 0) {
-        *err = w.err;
-        return w.rc;
-    }
-    return rc;
+    return end_worker(&w, fd, rc, exit_code, &said, err);
 }
 
 static int download(struct rctl *r, const struct object *pod, const char *from, const char *to, struct error *err)
@@ -299,16 +305,7 @@ static int download(struct rctl *r, const struct object *pod, const char *from, 
         return rc;
     }
     rc = run_remote(r, pod, argv, -1, fd, &exit_code, &said, err);
-    close(fd);
-    uv_thread_join(&w.thread);
-    if (rc == 0 && exit_code != 0) {
-        return remote_failed("tar", exit_code, &said, err);
-    }
-    if (rc == 0 && w.rc != 0) {
-        *err = w.err;
-        return w.rc;
-    }
-    return rc;
+    return end_worker(&w, fd, rc, exit_code, &said, err);
 }
 
 static int run_cp(struct rctl *r)

@@ -36,15 +36,7 @@ struct victims {
 
 static void add_victim(struct arena *a, struct victims *v, const struct kind *k, const char *ns, const char *name)
 {
-    if (v->count == v->cap) {
-        unsigned cap = MAX(2 * v->cap, 64u);
-        struct victim *items = arena_alloc(a, cap * sizeof(*items));
-        if (v->count > 0) {
-            memcpy(items, v->items, v->count * sizeof(*items));
-        }
-        v->items = items;
-        v->cap = cap;
-    }
+    v->items = arena_grow(a, v->items, v->count, &v->cap, sizeof *v->items, 64);
     v->items[v->count++] = (struct victim){k, ns, name, NULL};
 }
 

@@ -49,15 +49,7 @@ void kres_rename(struct arena *a, struct kres *r, struct str name)
 
 void kset_add(struct arena *a, struct kset *s, struct kres r)
 {
-    if (s->count == s->cap) {
-        unsigned cap = MAX(2 * s->cap, 32u);
-        struct kres *items = arena_alloc(a, cap * sizeof(*items));
-        if (s->count > 0) {
-            memcpy(items, s->items, s->count * sizeof(*items));
-        }
-        s->items = items;
-        s->cap = cap;
-    }
+    s->items = arena_grow(a, s->items, s->count, &s->cap, sizeof *s->items, 32);
     s->items[s->count++] = r;
 }
 

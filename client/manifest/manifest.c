@@ -213,15 +213,7 @@ static int add_document(struct arena *a, struct value *doc, const char *file, co
     if (out->count == MANIFEST_OBJECTS_MAX) {
         return error_set(err, ERR_TOO_LARGE, "%s: more than %u objects at once", file, MANIFEST_OBJECTS_MAX);
     }
-    if (out->count == out->cap) {
-        unsigned cap = MAX(2 * out->cap, 16u);
-        struct manifest_item *items = arena_alloc(a, cap * sizeof(*items));
-        if (out->count > 0) {
-            memcpy(items, out->items, out->count * sizeof(*items));
-        }
-        out->items = items;
-        out->cap = cap;
-    }
+    out->items = arena_grow(a, out->items, out->count, &out->cap, sizeof *out->items, 16);
     out->items[out->count++] = item;
     return 0;
 }

@@ -22,15 +22,7 @@ static int set_add(struct parser *ps, struct set *s, const struct value *v)
     if (s->count == JSONPATH_RESULTS_MAX) {
         return error_set(ps->err, ERR_TOO_LARGE, "jsonpath \"%s\": too many results", ps->start);
     }
-    if (s->count == s->cap) {
-        unsigned cap = s->cap == 0 ? 8 : 2 * s->cap;
-        const struct value **items = arena_alloc(ps->a, cap * sizeof(*items));
-        if (s->count > 0) {
-            memcpy(items, s->items, s->count * sizeof(*items));
-        }
-        s->items = items;
-        s->cap = cap;
-    }
+    s->items = arena_grow(ps->a, s->items, s->count, &s->cap, sizeof *s->items, 8);
     s->items[s->count++] = v;
     return 0;
 }

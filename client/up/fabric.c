@@ -46,7 +46,7 @@ int up_fabric_make(const struct up *u, struct error *err)
     int rc = 0;
     if (!is_namespace(ns)) {
         unlink(ns);
-        rc = up_commandf(err, "ip netns add %s-fabric", u->prefix);
+        rc = up_command_in(NULL, err, "ip netns add %s-fabric", u->prefix);
     }
     struct error ignored;
     if (rc == 0 && up_command_in(ns, &ignored, "ip link show br0") != 0) {

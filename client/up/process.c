@@ -100,17 +100,6 @@ static int run_line(const char *netns, char *line, struct error *err)
     return run(netns, argv, err);
 }
 
-int up_commandf(struct error *err, const char *fmt, ...)
-{
-    CLEANUP_ARENA struct arena a;
-    arena_init(&a);
-    va_list ap;
-    va_start(ap, fmt);
-    char *line = arena_vprintf(&a, fmt, ap);
-    va_end(ap);
-    return run_line(NULL, line, err);
-}
-
 int up_command_in(const char *netns, struct error *err, const char *fmt, ...)
 {
     CLEANUP_ARENA struct arena a;

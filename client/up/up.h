@@ -82,9 +82,7 @@ int up_check_kind(const struct up *u, struct error *err);
 
 /* Runs a command to its end. ERR_SYSTEM with its last words. */
 int up_command(const char *const *argv, struct error *err);
-int up_commandf(struct error *err, const char *fmt, ...)
-    __attribute__((format(printf, 2, 3))); /* words split at blanks */
-/* The same from inside a network namespace file. */
+/* The same from inside a network namespace file (NULL: from here), with words that are split at blanks. */
 int up_command_in(const char *netns, struct error *err, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 /* Starts a daemon in a session of its own, in the cgroups of name, output appended to DIR/logs/NAME.log, with listen_fd
  * (or -1) handed over, and records its pid. */

@@ -158,14 +158,14 @@ static int allocate_address(struct asking *q, const struct cluster_config *confi
     struct arena *a = q->al->arena;
     struct str ip = value_to_str(value_get(spec, "clusterIP"));
     struct range r = address_range(config->services);
-    struct cidr asked;
+    uint32_t asked;
     char text[CIDR_TEXT_SIZE];
     if (ip.n > 0 && (str_is(ip, "None") || str_eq(ip, value_to_str(value_get(old, "clusterIP"))))) {
         return 0;
     }
     if (ip.n > 0) {
-        bool right = cidr_parse(str_of(arena_printf(a, "%.*s/32", STR_ARG(ip))), &asked);
-        bool inside = right && in_range(r, asked.first), free = inside && address_is_free(q, asked.first);
+        bool right = cidr_parse_address(ip, &asked);
+        bool inside = right && in_range(r, asked), free = inside && address_is_free(q, asked);
         cidr_text(config->services, text);
         if (free) {
             return 0;

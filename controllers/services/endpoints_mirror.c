@@ -51,21 +51,9 @@ static int write_slice(struct mirror *m, struct value *list, struct mp ports, st
     struct arena *a = m->out->arena;
     const struct kind *k = kind_of(KIND_ENDPOINTSLICE);
     const struct object *old = m->used < m->slices.count ? m->slices.items[m->used++] : NULL;
-    struct value *doc = old != NULL ? object_to_value(a, old) : value_map(a),
+    struct value *doc = old != NULL ? object_to_value(a, old) : document_owned(m->in, a, k, m->endpoints),
                  *meta = value_ensure_map(a, doc, "metadata"), *labels = value_map(a);
     if (old == NULL) {
-        struct str base = name_generate_prefix(a, m->endpoints->name), name;
-        char suffix[6];
-        do {
-            rng_suffix(m->in->rng, suffix);
-            name = str_of(arena_printf(a, "%.*s%s", STR_ARG(base), suffix));
-        } while (view_get(m->in->view, k, m->endpoints->ns, name) != NULL);
-        value_set(a, doc, "apiVersion", value_cstr(a, k->api_version));
-        value_set(a, doc, "kind", value_cstr(a, k->name));
-        value_set(a, meta, "name", value_str(a, name));
-        value_set(a, meta, "generateName", value_str(a, base));
-        value_set(a, meta, "namespace", value_str(a, m->endpoints->ns));
-        owner_add(a, doc, m->endpoints);
         value_set(a, doc, "addressType", value_cstr(a, "IPv4"));
     }
     for (struct mp_iter it = mp_iter(object_labels(m->endpoints)); mp_next(&it);) {

@@ -36,15 +36,7 @@ struct slices {
 static struct slice *slice_add(struct slices *l, const struct object *o, unsigned group)
 {
     struct arena *a = l->out->arena;
-    if (l->count == l->cap) {
-        unsigned cap = MAX(16u, 2 * l->cap);
-        struct slice **grown = arena_alloc(a, cap * sizeof *grown);
-        if (l->count > 0) {
-            memcpy(grown, l->items, l->count * sizeof *grown);
-        }
-        l->items = grown;
-        l->cap = cap;
-    }
+    l->items = arena_grow(a, l->items, l->count, &l->cap, sizeof *l->items, 16);
     struct slice *s = arena_alloc(a, sizeof *s);
     *s = (struct slice){.o = o, .group = group, .changed = o == NULL};
     return l->items[l->count++] = s;
@@ -243,20 +235,7 @@ static struct value *document_of(struct slices *l, const struct slice *s)
     if (s->o != NULL) {
         return object_to_value(a, s->o);
     }
-    const struct kind *k = kind_of(KIND_ENDPOINTSLICE);
-    struct value *doc = value_map(a), *meta = value_ensure_map(a, doc, "metadata");
-    struct str base = name_generate_prefix(a, l->service->name), name;
-    char suffix[6];
-    do {
-        rng_suffix(l->in->rng, suffix);
-        name = str_of(arena_printf(a, "%.*s%s", STR_ARG(base), suffix));
-    } while (view_get(l->in->view, k, l->service->ns, name) != NULL);
-    value_set(a, doc, "apiVersion", value_cstr(a, k->api_version));
-    value_set(a, doc, "kind", value_cstr(a, k->name));
-    value_set(a, meta, "name", value_str(a, name));
-    value_set(a, meta, "generateName", value_str(a, base));
-    value_set(a, meta, "namespace", value_str(a, l->service->ns));
-    owner_add(a, doc, l->service);
+    struct value *doc = document_owned(l->in, a, kind_of(KIND_ENDPOINTSLICE), l->service);
     value_set(a, doc, "addressType", value_cstr(a, "IPv4"));
     return doc;
 }

@@ -27,20 +27,6 @@ static struct str address_of(const struct object *service)
     return mp_next(&it) ? mp_str(mp_get(it.value, "ip")) : STR_NONE;
 }
 
-static bool number_of(struct str ip, uint32_t *out)
-{
-    struct cidr c;
-    char text[CIDR_TEXT_SIZE];
-    if (ip.n == 0 || ip.n > 15) {
-        return false;
-    }
-    memcpy(text, ip.p, ip.n);
-    memcpy(text + ip.n, "/32", 4);
-    bool ok = cidr_parse(str_of(text), &c);
-    *out = ok ? c.first : 0;
-    return ok;
-}
-
 static const char *text_of(struct arena *a, uint32_t n)
 {
     char text[CIDR_TEXT_SIZE];
@@ -99,7 +85,7 @@ static int serve(const struct reconcile_in *in, struct reconcile_out *out, const
     uint32_t n;
     if (str_empty(wish)) {
         ip = choose(a, pool, taken);
-    } else if (number_of(wish, &n) && in_pool(pool, n) && strmap_get(taken, wish) == NULL) {
+    } else if (cidr_parse_address(wish, &n) && in_pool(pool, n) && strmap_get(taken, wish) == NULL) {
         ip = text_of(a, n);
     }
     if (ip == NULL) {
@@ -129,7 +115,7 @@ static int balancer_reconcile(const struct reconcile_in *in, struct reconcile_ou
         if (is_foreign(o) || (!is_balanced(o) && str_empty(ip))) {
             continue;
         }
-        bool keeps = is_balanced(o) && number_of(ip, &n) && in_pool(config.balancer_pool, n) &&
+        bool keeps = is_balanced(o) && cidr_parse_address(ip, &n) && in_pool(config.balancer_pool, n) &&
                      (str_empty(wish) || str_eq(wish, ip)) && strmap_get(&taken, ip) == NULL;
         if (keeps) {
             strmap_set(&taken, ip, (void *)o);

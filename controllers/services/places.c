@@ -96,15 +96,7 @@ struct grouping {
 static unsigned group_add(struct grouping *g, struct value *ports)
 {
     struct places *l = g->places;
-    if (l->groups_count == l->groups_cap) {
-        unsigned cap = MAX(4u, 2 * l->groups_cap);
-        struct place_group *grown = arena_alloc(g->arena, cap * sizeof *grown);
-        if (l->groups_count > 0) {
-            memcpy(grown, l->groups, l->groups_count * sizeof *grown);
-        }
-        l->groups = grown;
-        l->groups_cap = cap;
-    }
+    l->groups = arena_grow(g->arena, l->groups, l->groups_count, &l->groups_cap, sizeof *l->groups, 4);
     l->groups[l->groups_count] = (struct place_group){.ports = ports};
     return l->groups_count++;
 }
@@ -129,15 +121,7 @@ static unsigned group_of(struct grouping *g, const struct object *service, const
 
 static void place_add(struct arena *a, struct places *l, const struct place *p)
 {
-    if (l->count == l->cap) {
-        unsigned cap = MAX(16u, 2 * l->cap);
-        struct place *grown = arena_alloc(a, cap * sizeof *grown);
-        if (l->count > 0) {
-            memcpy(grown, l->items, l->count * sizeof *grown);
-        }
-        l->items = grown;
-        l->cap = cap;
-    }
+    l->items = arena_grow(a, l->items, l->count, &l->cap, sizeof *l->items, 16);
     l->items[l->count++] = *p;
 }
 

@@ -56,15 +56,7 @@ static bool annotation_set_int(struct arena *a, struct value *doc, const char *k
 
 static void set_add(struct deployment *d, struct deployment_rs *rs)
 {
-    if (d->count == d->cap) {
-        unsigned cap = d->cap == 0 ? 16 : d->cap * 2;
-        struct deployment_rs **all = arena_alloc(d->a, cap * sizeof *all);
-        if (d->count > 0) {
-            memcpy(all, d->all, d->count * sizeof *all);
-        }
-        d->all = all;
-        d->cap = cap;
-    }
+    d->all = arena_grow(d->a, d->all, d->count, &d->cap, sizeof *d->all, 16);
     d->all[d->count++] = rs;
 }
 

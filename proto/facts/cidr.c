@@ -14,19 +14,33 @@ static bool number(const char **p, const char *end, unsigned max, unsigned *out)
     return *p > start && *out <= max && (*start != '0' || *p - start == 1);
 }
 
+/* Four numbers; *p stands behind them. */
+static bool read_address(const char **p, const char *end, uint32_t *out)
+{
+    unsigned n;
+    *out = 0;
+    for (unsigned i = 0; i < 4; i++) {
+        if ((i > 0 && (*p == end || *(*p)++ != '.')) || !number(p, end, 255, &n)) {
+            return false;
+        }
+        *out = *out << 8 | n;
+    }
+    return true;
+}
+
+bool cidr_parse_address(struct str s, uint32_t *out)
+{
+    const char *p = s.p, *end = s.p + s.n;
+    return s.n > 0 && read_address(&p, end, out) && p == end;
+}
+
 bool cidr_parse(struct str s, struct cidr *out)
 {
     const char *p = s.p, *end = s.p + s.n;
-    uint32_t address = 0;
+    uint32_t address;
     unsigned n;
-    if (s.n == 0) {
+    if (s.n == 0 || !read_address(&p, end, &address) || p == end || *p++ != '/') {
         return false;
-    }
-    for (unsigned i = 0; i < 4; i++) {
-        if (!number(&p, end, 255, &n) || p == end || *p++ != (i < 3 ? '.' : '/')) {
-            return false;
-        }
-        address = address << 8 | n;
     }
     if (!number(&p, end, 32, &n) || p != end || (n < 32 && (address & (UINT32_MAX >> n)) != 0)) {
         return false;

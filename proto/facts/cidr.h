@@ -15,6 +15,7 @@ struct cidr {
 };
 /* "10.244.0.0/16": decimal, no leading zeros, nothing set behind the mask. */
 bool cidr_parse(struct str s, struct cidr *out);
+bool cidr_parse_address(struct str s, uint32_t *out); /* "10.244.0.1": decimal, no leading zeros */
 void cidr_text(struct cidr c, char out[CIDR_TEXT_SIZE]);
 static inline uint64_t cidr_size(struct cidr c)
 {
@@ -23,6 +24,10 @@ static inline uint64_t cidr_size(struct cidr c)
 static inline uint64_t cidr_end(struct cidr c) /* one behind the last */
 {
     return c.first + cidr_size(c);
+}
+static inline bool cidr_contains(struct cidr c, uint32_t address)
+{
+    return address >= c.first && address < cidr_end(c);
 }
 static inline bool cidr_overlap(struct cidr a, struct cidr b)
 {

@@ -42,20 +42,6 @@ static void read_ports(struct str s, struct cluster_config *out)
     }
 }
 
-static bool address_read(struct str s, uint32_t *out)
-{
-    struct cidr c;
-    char text[CIDR_TEXT_SIZE];
-    if (s.n == 0 || s.n > 15) {
-        return false;
-    }
-    memcpy(text, s.p, s.n);
-    memcpy(text + s.n, "/32", 4);
-    bool ok = cidr_parse(str_of(text), &c);
-    *out = ok ? c.first : 0;
-    return ok;
-}
-
 bool cluster_pool_next(struct str *rest, uint32_t *first, uint32_t *last)
 {
     if (rest->n == 0) {
@@ -68,14 +54,14 @@ bool cluster_pool_next(struct str *rest, uint32_t *first, uint32_t *last)
     bool ok;
     if (dash != NULL) {
         size_t n = (size_t)(dash - item.p);
-        ok = address_read((struct str){item.p, n}, first) &&
-             address_read((struct str){dash + 1, item.n - n - 1}, last) && *first <= *last;
+        ok = cidr_parse_address((struct str){item.p, n}, first) &&
+             cidr_parse_address((struct str){dash + 1, item.n - n - 1}, last) && *first <= *last;
     } else if (cidr_parse(item, &c)) {
         *first = c.first;
         *last = (uint32_t)(cidr_end(c) - 1);
         ok = true;
     } else {
-        ok = address_read(item, first);
+        ok = cidr_parse_address(item, first);
         *last = *first;
     }
     if (ok) {

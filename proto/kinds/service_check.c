@@ -28,7 +28,8 @@ void check_endpoint_ip(struct errlist *l, const struct value *v, const struct fp
         {"224.0.0.0/24", "may not be in the link-local multicast range (224.0.0.0/24)"},
     };
     struct str s = value_to_str(v);
-    struct cidr ip, range;
+    struct cidr range;
+    uint32_t ip;
     if (s.n == 0) {
         bad_required(l, v, p);
         return;
@@ -37,12 +38,12 @@ void check_endpoint_ip(struct errlist *l, const struct value *v, const struct fp
         bad_value(l, v, p, ONE_FAMILY);
         return;
     }
-    if (!cidr_parse(str_of(arena_printf(l->arena, "%.*s/32", STR_ARG(s))), &ip)) {
+    if (!cidr_parse_address(s, &ip)) {
         bad_value(l, v, p, "must be a valid IP address, (e.g. 10.9.8.7)");
         return;
     }
     for (unsigned i = 0; i < ARRAY_SIZE(special); i++) {
-        if (cidr_parse(str_of(special[i].range), &range) && cidr_overlap(ip, range)) {
+        if (cidr_parse(str_of(special[i].range), &range) && cidr_contains(range, ip)) {
             bad_value(l, v, p, special[i].why);
         }
     }
@@ -125,10 +126,10 @@ static void check_address(const struct value *v, const struct fpath *p, struct e
     if (str_is(s, "None")) {
         return;
     }
-    struct cidr ip;
+    uint32_t ip;
     if (name_is_ip(s) && name_is_ipv6(s)) {
         bad_value(l, v, p, ONE_FAMILY);
-    } else if (!cidr_parse(str_of(arena_printf(l->arena, "%.*s/32", STR_ARG(s))), &ip)) {
+    } else if (!cidr_parse_address(s, &ip)) {
         bad_value(l, v, p, "must be empty, 'None', or a valid IP address");
     }
 }

@@ -150,23 +150,14 @@ struct value *value_get(const struct value *map, const char *key)
 }
 
 /* Arena memory cannot be given back, so arrays double: the waste is at most what they hold in the end. */
-static unsigned grown(unsigned cap)
-{
-    assert(cap < UINT32_MAX / 2);
-    return cap == 0 ? 4 : cap * 2;
-}
+#define CAP_LEAST 4
 
 struct value_member *value_push(struct arena *a, struct value *map, struct str key, struct value *v)
 {
     assert(map != NULL && map->type == VALUE_MAP && v != NULL);
     if (map->map.count == map->map.cap) {
-        unsigned cap = grown(map->map.cap);
-        struct value_member *members = arena_alloc(a, cap * sizeof *members);
-        if (map->map.count > 0) {
-            memcpy(members, map->map.members, map->map.count * sizeof *members);
-        }
-        map->map.members = members;
-        map->map.cap = cap;
+        map->map.members =
+            arena_grow(a, map->map.members, map->map.count, &map->map.cap, sizeof *map->map.members, CAP_LEAST);
     }
     struct value_member *m = &map->map.members[map->map.count++];
     *m = (struct value_member){.key = copy_str(a, key), .value = v};
@@ -364,13 +355,8 @@ void value_insert(struct arena *a, struct value *list, unsigned at, struct value
 {
     assert(list != NULL && list->type == VALUE_LIST && at <= list->list.count && v != NULL);
     if (list->list.count == list->list.cap) {
-        unsigned cap = grown(list->list.cap);
-        struct value **items = arena_alloc(a, cap * sizeof *items);
-        if (list->list.count > 0) {
-            memcpy(items, list->list.items, list->list.count * sizeof *items);
-        }
-        list->list.items = items;
-        list->list.cap = cap;
+        list->list.items =
+            arena_grow(a, list->list.items, list->list.count, &list->list.cap, sizeof *list->list.items, CAP_LEAST);
     }
     struct value **slot = list->list.items + at;
     memmove(slot + 1, slot, (list->list.count - at) * sizeof *slot);

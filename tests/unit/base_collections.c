@@ -84,6 +84,24 @@ static void buf_grows_consumes_and_hands_over(void **state)
     buf_close(&b);
 }
 
+static void an_array_in_an_arena_doubles_and_keeps_its_items(void **state)
+{
+    (void)state;
+    struct arena a;
+    unsigned *items = NULL, cap = 0;
+    arena_init(&a);
+    for (unsigned i = 0; i < 100; i++) {
+        unsigned before = cap, *there = items;
+        items = arena_grow(&a, items, i, &cap, sizeof *items, 3);
+        assert_true(i < before ? items == there && cap == before : cap == MAX(2 * before, 3u));
+        items[i] = i;
+    }
+    for (unsigned i = 0; i < 100; i++) {
+        assert_int_equal(items[i], i);
+    }
+    arena_close(&a);
+}
+
 static void arena_memory_is_zeroed_aligned_and_distinct(void **state)
 {
     (void)state;
@@ -303,6 +321,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(strmap_agrees_with_an_array_under_random_changes),
         cmocka_unit_test(buf_grows_consumes_and_hands_over),
+        cmocka_unit_test(an_array_in_an_arena_doubles_and_keeps_its_items),
         cmocka_unit_test(arena_memory_is_zeroed_aligned_and_distinct),
         cmocka_unit_test(times_survive_text_and_back),
         cmocka_unit_test(ages_read_as_kubectl_prints_them),

@@ -31,6 +31,24 @@ static void ranges_are_read_and_written_in_one_form(void **state)
     }
 }
 
+static void an_address_is_four_numbers_and_nothing_else(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {"",           "10.0.0",    "10.0.0.0.0", "10.0.0.1/32", "010.0.0.1",
+                                      "10.0.0.256", " 10.0.0.1", "10.0.0.1 ",  "10..0.1",     "::1"};
+    uint32_t n;
+    struct cidr c;
+    assert_true(cidr_parse_address(STR("10.1.2.3"), &n));
+    assert_int_equal(n, 0x0a010203);
+    assert_true(cidr_parse_address(STR("255.255.255.255"), &n) && n == UINT32_MAX);
+    for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
+        assert_false(cidr_parse_address(str_of(bad[i]), &n));
+    }
+    assert_true(cidr_parse(STR("10.0.0.0/24"), &c));
+    assert_true(cidr_contains(c, 0x0a000000) && cidr_contains(c, 0x0a0000ff));
+    assert_false(cidr_contains(c, 0x0a000100) || cidr_contains(c, 0x09ffffff));
+}
+
 static void ranges_overlap_or_not(void **state)
 {
     (void)state;
@@ -103,6 +121,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ranges_are_read_and_written_in_one_form),
+        cmocka_unit_test(an_address_is_four_numbers_and_nothing_else),
         cmocka_unit_test(ranges_overlap_or_not),
         cmocka_unit_test(without_an_object_all_is_as_by_default),
         cmocka_unit_test_setup_teardown(settings_are_applied_and_checked, fixture_setup, fixture_teardown),
