@@ -16,7 +16,7 @@ help:
 	@echo "make deps         install the packages that Reeve needs (Debian, root)"
 	@echo "make test         all tests; SAN=1: under AddressSanitizer and UndefinedBehaviorSanitizer"
 	@echo "make units | sim SEEDS=N FIRST=N JOBS=N | e2e | fault-short        one layer of them"
-	@echo "make test-limits  attacks that must be refused, bounded or contained: the units named MODULE_limits_TOPIC"
+	@echo "make test-limits  attacks that must be refused, bounded or contained: the units named MODULE_limits_TOPIC, and what tests/limits names"
 	@echo "make fuzz         libFuzzer on every reader; SECONDS=N for each target, JOBS=N at a time, TARGETS=\"yaml json ...\""
 	@echo "make fuzz-corpora every input that fuzzing kept once more, under gcc's sanitizers; fuzz-merge: keep what fuzzing found since"
 	@echo "make fault        faults x workloads on real masters; FAULT=NAME|list WORKLOAD=NAME SECONDS=N MASTERS=3|5 SEED=N: cells of it"
@@ -38,15 +38,21 @@ run:
 stop:
 	@$(BUILD)/rctl down --dir $(DIR)
 
-# Attacks: what a stranger, a node, a pod or a client may take, and what is told when it is refused.
-LIMITS := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/*_limits_*.c))
+# Attacks: what a stranger, a node, a pod or a client may take, and what is told when it is refused. Those that last longest begin first, four at a time.
+LIMITS_LONG := agent_limits_files master_reseal_killed master_rotate master_limits_connections master_limits_turns
+LIMITS_ALSO := $(shell sed -n 's/^\([a-z_-]*\):.*/\1/p' tests/limits)
+LIMITS_ALL := $(LIMITS_ALSO) $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/*_limits_*.c))
+LIMITS := $(addprefix $(BUILD)/tests/unit/,$(LIMITS_LONG) $(filter-out $(LIMITS_LONG),$(LIMITS_ALL)))
 LIMITS_S := $(if $(filter 1,$(SAN)),600,180)
 
 test-limits: $(LIMITS)
-	@TOTAL_TIMEOUT_S=$(LIMITS_S) tests/run-units $(BUILD)/tests $(LIMITS)
+	@TESTS=tests/limits UNIT_JOBS=4 TOTAL_TIMEOUT_S=$(LIMITS_S) tests/run-units $(BUILD)/tests tests/check-limits $(LIMITS)
+
+# Every unit program takes TEST="PATTERN..." (tests/unit/kit/filter.c).
+$(UNITS): $(BUILD)/tests/unit/kit/filter.o
 
 # Shell programs among them: who may include whom; and that a thing is one file and one line, which builds a copy of the tree, without sanitizers.
-CHECKS := tests/check-rooms $(if $(filter 1,$(SAN)),,tests/check-extend)
+CHECKS := tests/check-rooms tests/check-limits $(if $(filter 1,$(SAN)),,tests/check-extend)
 
 units: $(UNITS)
 	@tests/run-units $(BUILD)/tests $(CHECKS) $(UNITS)

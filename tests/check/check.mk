@@ -10,7 +10,7 @@ $(CHECK_LIB): $(CHECK_OBJS)
 $(CHECK_UNITS): $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(CHECK_LIB) $(call libs_of,proto)
 	@mkdir -p $(@D)
 	@echo "  LINK  $(@F)"
-	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ -lcmocka $(LDLIBS_ALL)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(CMOCKA) $(LDLIBS_ALL)
 
 .PHONY: test-check
 test-check: $(CHECK_UNITS)

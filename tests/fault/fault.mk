@@ -30,4 +30,4 @@ FAULT_UNITS := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/
 $(FAULT_UNITS): $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/tests/fault/rollout.o $(BUILD)/tests/fault/kit.o $(call libs_of,client)
 	@mkdir -p $(@D)
 	@echo "  LINK  $(@F)"
-	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ -lcmocka $(LDLIBS_ALL)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(CMOCKA) $(LDLIBS_ALL)

@@ -11,4 +11,4 @@ $(call STAGE_UNITS,scheduler): %: %.o $(STAGE_LIB) $(call libs_of,scheduler)
 $(call STAGE_UNITS,controllers) $(call STAGE_UNITS,scheduler) $(BUILD)/tests/unit/controllers_runtime $(BUILD)/tests/unit/controllers_services_property:
 	@mkdir -p $(@D)
 	@echo "  LINK  $(@F)"
-	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ -lcmocka $(LDLIBS_ALL)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(CMOCKA) $(LDLIBS_ALL)

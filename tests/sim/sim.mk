@@ -12,13 +12,13 @@ SIM_UNITS := $(patsubst %,$(BUILD)/tests/unit/raft-store_%,answers catchup fault
 $(SIM_UNITS): %: %.o $(BUILD)/tests/sim/sim_disk.o $(BUILD)/tests/sim/sim_io.o $(call libs_of,raft-store)
 	@mkdir -p $(@D)
 	@echo "  LINK  $(@F)"
-	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ -lcmocka $(LDLIBS_ALL)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(CMOCKA) $(LDLIBS_ALL)
 
 # Another front of the API, on the same.
 $(addprefix $(BUILD)/tests/unit/,api_front api_verbs): %: %.o $(BUILD)/tests/sim/sim_disk.o $(BUILD)/tests/sim/sim_io.o $(call libs_of,master)
 	@mkdir -p $(@D)
 	@echo "  LINK  $(@F)"
-	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ -lcmocka $(LDLIBS_ALL)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(CMOCKA) $(LDLIBS_ALL)
 
 JOBS ?= 1
 

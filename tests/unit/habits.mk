@@ -4,4 +4,4 @@ $(HABITS_TESTS): $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/tests/u
   $(call libs_of,client) | $(BUILD)/rctl $(BUILD)/reeve-master $(BUILD)/reeve-agent
 	@mkdir -p $(@D)
 	@echo "  LINK  $(@F)"
-	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ -lcmocka $(LDLIBS_ALL)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(CMOCKA) $(LDLIBS_ALL)

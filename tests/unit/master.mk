@@ -4,7 +4,7 @@ $(MASTER_TESTS): $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/tests/u
   | $(BUILD)/reeve-master $(BUILD)/tests/reeve-master
 	@mkdir -p $(@D)
 	@echo "  LINK  $(@F)"
-	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $(filter %.o,$^) $(filter-out %.o,$^) -lcmocka $(LDLIBS_ALL)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $(filter %.o,$^) $(filter-out %.o,$^) $(CMOCKA) $(LDLIBS_ALL)
 $(BUILD)/tests/unit/master_repeat $(BUILD)/tests/unit/master_streams $(BUILD)/tests/unit/master_resume $(BUILD)/tests/unit/master_links: | $(BUILD)/rctl $(BUILD)/reeve-agent
 $(BUILD)/tests/unit/master_waits: | $(BUILD)/rctl
 # Backups are saved by rctl, and cut by failpoints.

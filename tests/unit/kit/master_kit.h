@@ -98,10 +98,9 @@ int kit_run(struct kit *k, char **said, const char *const *args);
  * set-servers`). */
 int kit_rctl(struct kit *k, char **said, const char *const *args);
 const char *kit_program(void);
-/* Environment for whoever looks for a fault: TEST=pattern runs some of the tests, KEEP=1 leaves the directory behind,
+/* Environment for whoever looks for a fault: TEST="PATTERN..." runs some of the tests (filter.c), KEEP=1 leaves the directory behind,
  * SEED=n is another course of what is random, COST=1 tells what each master has cost when it is stopped. */
-#define KIT_RUN(tests, set_up, tear_down)                                                                              \
-    (cmocka_set_test_filter(getenv("TEST")), cmocka_run_group_tests(tests, set_up, tear_down))
+#define KIT_RUN(tests, set_up, tear_down) cmocka_run_group_tests(tests, set_up, tear_down)
 unsigned kit_free_port(void);
 /* Everything a running or ended master wrote to stderr (malloc). */
 char *kit_log(struct kit *k, unsigned i);
