@@ -1,8 +1,7 @@
 /* The verbs of the API behind another front than msgpack-RPC: one that speaks lines of text, as REST will speak HTTP.
  * There is a store behind it, with one master on a simulated disk, and no connection at all. */
-#include "tests/unit/raft-store_cluster.h"
+#include "tests/unit/api_text.h"
 
-#include "master/api/api.h"
 #include "master/api/read.h"
 #include "master/api/watch.h"
 #include "master/auth/revoked.h"
@@ -25,14 +24,8 @@ struct asked {
     struct api_call api;
     struct principal who;
     struct arena arena;
-    struct buf text;
-    bool over, later;
-    struct error error; /* code 0: none */
-    char token[256];    /* of the next page; "": none */
-    int64_t remaining;  /* behind this page */
-    struct api_stream stream;
-    struct watch *watch;
-    struct buf batch;
+    bool later;
+    struct told told;
 };
 
 static struct asked *asked_of(const struct api_call *c)
@@ -40,58 +33,18 @@ static struct asked *asked_of(const struct api_call *c)
     return CONTAINER_OF(c, struct asked, api);
 }
 
-static void write_object(struct buf *b, const struct object *o)
+static struct told *told_of(const struct api_call *c)
 {
-    buf_printf(b, "%s/%.*s", o->kind->name, STR_ARG(o->name));
-}
-
-static void text_answer(struct api_call *c, const struct api_answer *a)
-{
-    static const char *const done[] = {"unchanged", "created", "configured", "deleted"};
-    struct asked *q = asked_of(c);
-    assert_false(q->over);
-    q->over = true;
-    if (a->verb == API_DELETECOLLECTION) {
-        buf_printf(&q->text, "%u objects\n", a->count);
-        return;
-    }
-    for (unsigned i = 0; i < a->count; i++) {
-        if (a->verb != API_GET) {
-            buf_printf(&q->text, "%s ", done[a->items[i].done]);
-        }
-        if (a->items[i].object != NULL) {
-            write_object(&q->text, a->items[i].object);
-        }
-        buf_printf(&q->text, "%s\n", a->items[i].gone ? " is gone" : "");
-    }
+    return &asked_of(c)->told;
 }
 
 static void text_fail(struct api_call *c, const struct error *err)
 {
-    struct asked *q = asked_of(c);
+    struct told *q = told_of(c);
     assert_false(q->over);
     assert_int_not_equal(err->code, 0);
     q->over = true;
     q->error = *err;
-}
-
-static size_t text_item(struct api_call *c, const struct object *o)
-{
-    struct asked *q = asked_of(c);
-    write_object(&q->text, o);
-    buf_puts(&q->text, "\n");
-    return q->text.size;
-}
-
-static void text_listed(struct api_call *c, const struct api_listed *l)
-{
-    struct asked *q = asked_of(c);
-    assert_false(q->over);
-    q->over = true;
-    assert_int_equal(l->more, l->token.n > 0);
-    assert_true(l->token.n < sizeof q->token);
-    q->remaining = l->remaining;
-    snprintf(q->token, sizeof q->token, "%.*s", STR_ARG(l->token));
 }
 
 static void text_go_on(struct api_call *c)
@@ -102,55 +55,6 @@ static void text_go_on(struct api_call *c)
 static struct lane *text_lane(const struct api_call *c)
 {
     return &asked_of(c)->teller->lane;
-}
-
-static size_t text_event(struct api_stream *s, const struct api_event *e)
-{
-    static const char *const words[] = {"ADDED", "MODIFIED", "DELETED", "BOOKMARK"};
-    struct asked *q = CONTAINER_OF(s, struct asked, stream);
-    buf_printf(&q->batch, "%s ", words[e->type]);
-    if (e->object != NULL) {
-        write_object(&q->batch, e->object);
-    }
-    buf_puts(&q->batch, ";");
-    return q->batch.size;
-}
-
-static void text_drop(struct api_stream *s)
-{
-    buf_reset(&CONTAINER_OF(s, struct asked, stream)->batch);
-}
-
-static int text_send(struct api_stream *s, uint64_t revision)
-{
-    struct asked *q = CONTAINER_OF(s, struct asked, stream);
-    (void)revision;
-    if (!q->teller->deaf) {
-        buf_printf(&q->text, "%.*s\n", (int)q->batch.size, (const char *)q->batch.data);
-    }
-    buf_reset(&q->batch);
-    return q->teller->deaf ? ERR_BUSY : 0;
-}
-
-static void text_end(struct api_stream *s, const struct error *err)
-{
-    struct asked *q = CONTAINER_OF(s, struct asked, stream);
-    assert_false(q->over);
-    q->over = true;
-    if (err != NULL) {
-        q->error = *err;
-    }
-}
-
-static const struct api_stream_front text_stream = {
-    .batch_max = 1000, .event = text_event, .drop = text_drop, .send = text_send, .end = text_end};
-
-static struct api_stream *text_open(struct api_call *c, struct watch *w)
-{
-    struct asked *q = asked_of(c);
-    q->watch = w;
-    q->stream.front = &text_stream;
-    return &q->stream;
 }
 
 static const struct api_front text_front = {
@@ -220,6 +124,7 @@ static struct asked *ask(struct teller *t)
 {
     struct asked *q = xcalloc(1, sizeof *q);
     q->teller = t;
+    q->told.deaf = &t->deaf;
     principal_of_certificate(&q->who, &(struct pki_identity){PKI_ROLE_ADMIN, "ann"}, NULL);
     arena_init(&q->arena);
     q->api = (struct api_call){.m = t->m, .front = &text_front, .who = &q->who, .arena = &q->arena};
@@ -229,7 +134,7 @@ static struct asked *ask(struct teller *t)
 /* The loop of the daemon, as far as verbs need it, until the request has its answer. */
 static void await(struct asked *q)
 {
-    while (!q->over) {
+    while (!q->told.over) {
         if (q->later) {
             q->later = false;
             api_go_on(&q->api);
@@ -241,16 +146,16 @@ static void await(struct asked *q)
 
 static void assert_told(struct asked *q, const char *text)
 {
-    assert_string_equal(buf_cstr(&q->text), text);
+    assert_string_equal(buf_cstr(&q->told.text), text);
 }
 
 static void done(struct asked *q)
 {
-    if (q->watch != NULL) {
-        watch_over(q->watch);
+    if (q->told.watch != NULL) {
+        watch_over(q->told.watch);
     }
-    buf_close(&q->text);
-    buf_close(&q->batch);
+    buf_close(&q->told.text);
+    buf_close(&q->told.batch);
     arena_close(&q->arena);
     free(q);
 }
@@ -259,8 +164,8 @@ static void done(struct asked *q)
 static void assert_answered(struct asked *q, const char *text)
 {
     await(q);
-    if (q->error.code != 0) {
-        fail_msg("%s: %s", err_reason(q->error.code), q->error.message);
+    if (q->told.error.code != 0) {
+        fail_msg("%s: %s", err_reason(q->told.error.code), q->told.error.message);
     }
     assert_told(q, text);
     done(q);
@@ -269,48 +174,28 @@ static void assert_answered(struct asked *q, const char *text)
 static void assert_failed(struct asked *q, int code, const char *part)
 {
     await(q);
-    assert_int_equal(q->error.code, code);
-    if (strstr(q->error.message, part) == NULL) {
-        fail_msg("\"%s\" does not say \"%s\"", q->error.message, part);
+    assert_int_equal(q->told.error.code, code);
+    if (strstr(q->told.error.message, part) == NULL) {
+        fail_msg("\"%s\" does not say \"%s\"", q->told.error.message, part);
     }
     done(q);
-}
-
-static struct value *document(struct asked *q, const char *text)
-{
-    struct value *doc = NULL;
-    struct error err = {0};
-    must(json_read(&q->arena, str_of(text), &doc, &err), &err);
-    return doc;
-}
-
-#define CONFIG(name) "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"" name "\"}}"
-
-static struct api_target config(const char *name)
-{
-    return (struct api_target){kind_by_id(KIND_CONFIGMAP), STR("default"), str_of(name)};
-}
-
-static struct api_selection configs(void)
-{
-    return (struct api_selection){.kind = kind_by_id(KIND_CONFIGMAP), .ns = STR("default")};
 }
 
 static struct asked *create(struct teller *t, const char *text, struct api_write how)
 {
     struct asked *q = ask(t);
-    verb_create(&q->api, &(struct api_create){how, document(q, text)});
+    verb_create(&q->api, &(struct api_create){how, document(&q->arena, text)});
     return q;
 }
 
 static void make(struct teller *t, const char *name)
 {
     struct asked *q = ask(t);
-    struct value *doc = document(q, CONFIG("x"));
+    struct value *doc = document(&q->arena, CONFIG("x"));
     value_set(&q->arena, value_get(doc, "metadata"), "name", value_cstr(&q->arena, name));
     verb_create(&q->api, &(struct api_create){.object = doc});
     await(q);
-    assert_int_equal(q->error.code, 0);
+    assert_int_equal(q->told.error.code, 0);
     done(q);
 }
 
@@ -336,7 +221,7 @@ static void test_a_write_is_answered_when_it_is_committed(void **state)
     struct teller *t = *state;
     begin(t);
     struct asked *q = create(t, CONFIG("a"), (struct api_write){0});
-    assert_false(q->over);
+    assert_false(q->told.over);
     assert_failed(get(t, "a"), ERR_NOT_FOUND, "configmaps \"a\" not found");
     assert_answered(q, "created ConfigMap/a\n");
     assert_answered(get(t, "a"), "ConfigMap/a\n");
@@ -368,7 +253,7 @@ static struct asked *patch(struct teller *t, const char *name, const char *text,
                             .of = config(name),
                             .part = api_part_named(STR("")),
                             .type = PATCH_MERGE,
-                            .patch = document(q, text),
+                            .patch = document(&q->arena, text),
                             .if_revision = if_revision,
                         });
     return q;
@@ -392,12 +277,12 @@ static void test_apply_tells_what_became_of_each_object(void **state)
     begin(t);
     make(t, "b");
     struct asked *q = ask(t);
-    struct value *list = document(q, "[" CONFIG("a") "," CONFIG("b") "]");
-    value_set(&q->arena, value_item(list, 1), "data", document(q, "{\"k\":\"v\"}"));
+    struct value *list = document(&q->arena, "[" CONFIG("a") "," CONFIG("b") "]");
+    value_set(&q->arena, value_item(list, 1), "data", document(&q->arena, "{\"k\":\"v\"}"));
     verb_apply(&q->api, &(struct api_apply){.objects = list});
     assert_answered(q, "created ConfigMap/a\nconfigured ConfigMap/b\n");
     q = ask(t);
-    list = document(q, "[" CONFIG("a") "," CONFIG("c") "]");
+    list = document(&q->arena, "[" CONFIG("a") "," CONFIG("c") "]");
     verb_apply(&q->api, &(struct api_apply){.objects = list});
     assert_answered(q, "unchanged ConfigMap/a\ncreated ConfigMap/c\n");
 }
@@ -414,9 +299,9 @@ static void test_a_list_goes_on_where_its_page_ended(void **state)
     await(first);
     assert_told(first, "ConfigMap/a\nConfigMap/b\n");
     make(t, "d"); /* the pages are of one version */
-    verb_list(&next->api, &(struct api_list){.of = configs(), .limit = 2, .token = str_of(first->token)});
+    verb_list(&next->api, &(struct api_list){.of = configs(), .limit = 2, .token = str_of(first->told.token)});
     await(next);
-    assert_string_equal(next->token, "");
+    assert_string_equal(next->told.token, "");
     assert_told(next, "ConfigMap/c\n");
     done(next);
     next = ask(t);
@@ -429,10 +314,10 @@ static struct asked *page(struct teller *t, const struct asked *before)
 {
     struct asked *q = ask(t);
     struct api_list list = {.of = {.kind = kind_by_id(KIND_CONFIGMAP)}, .limit = 2};
-    list.token = before == NULL ? STR_NONE : str_of(before->token);
+    list.token = before == NULL ? STR_NONE : str_of(before->told.token);
     verb_list(&q->api, &list);
     await(q);
-    assert_int_equal(q->error.code, 0);
+    assert_int_equal(q->told.error.code, 0);
     return q;
 }
 
@@ -444,9 +329,9 @@ static void test_a_page_of_all_objects_says_how_many_are_behind_it(void **state)
         make(t, (char[]){*name, '\0'});
     }
     struct asked *first = page(t, NULL), *second = page(t, first), *third = page(t, second);
-    assert_int_equal(first->remaining, 3);
-    assert_int_equal(second->remaining, 1);
-    assert_int_equal(third->remaining, 0);
+    assert_int_equal(first->told.remaining, 3);
+    assert_int_equal(second->told.remaining, 1);
+    assert_int_equal(third->told.remaining, 0);
     assert_told(third, "ConfigMap/e\n");
     done(first);
     done(second);
@@ -454,7 +339,7 @@ static void test_a_page_of_all_objects_says_how_many_are_behind_it(void **state)
     first = ask(t);
     verb_list(&first->api, &(struct api_list){.of = configs(), .limit = 2});
     await(first);
-    assert_int_equal(first->remaining, -1); /* of one namespace it is not counted */
+    assert_int_equal(first->told.remaining, -1); /* of one namespace it is not counted */
     done(first);
 }
 
@@ -471,7 +356,7 @@ static void test_a_list_visits_a_piece_at_a_time(void **state)
     struct api_list list = {.of = configs(), .limit = 10};
     list.of.fields = STR("metadata.name=c0520");
     verb_list(&q->api, &list);
-    assert_false(q->over);
+    assert_false(q->told.over);
     assert_true(q->later);
     assert_answered(q, "ConfigMap/c0520\n");
 }
@@ -501,14 +386,14 @@ static void test_a_transaction_is_done_whole_or_not_at_all(void **state)
     make(t, "a");
     struct asked *q = ask(t);
     struct api_op ops[] = {
-        {.type = API_OP_CREATE, .object = document(q, CONFIG("b"))},
+        {.type = API_OP_CREATE, .object = document(&q->arena, CONFIG("b"))},
         {.type = API_OP_DELETE, .of = config("a")},
         {.type = API_OP_CHECK, .of = config("c"), .absent = true},
     };
     verb_txn(&q->api, &(struct api_txn){.ops = ops, .count = 3});
     assert_answered(q, "created ConfigMap/b\ndeleted ConfigMap/a is gone\nunchanged  is gone\n");
     q = ask(t);
-    ops[0].object = document(q, CONFIG("d"));
+    ops[0].object = document(&q->arena, CONFIG("d"));
     ops[1] = (struct api_op){.type = API_OP_CHECK, .of = config("a")};
     verb_txn(&q->api, &(struct api_txn){.ops = ops, .count = 2});
     assert_failed(q, ERR_NOT_FOUND, "configmaps \"a\" not found");
@@ -555,17 +440,17 @@ static void test_a_transaction_is_one_batch_of_a_watch_that_could_not_be_sent_to
     t->deaf = true;
     struct asked *change = ask(t);
     struct api_op ops[] = {
-        {.type = API_OP_CREATE, .object = document(change, CONFIG("c"))},
+        {.type = API_OP_CREATE, .object = document(&change->arena, CONFIG("c"))},
         {.type = API_OP_DELETE, .of = config("a")},
     };
     verb_txn(&change->api, &(struct api_txn){.ops = ops, .count = 2});
     await(change);
-    assert_int_equal(change->error.code, 0);
+    assert_int_equal(change->told.error.code, 0);
     done(change);
     show(t);
     assert_told(q, "");
     t->deaf = false;
-    watch_writable(q->watch);
+    watch_writable(q->told.watch);
     assert_told(q, ""); /* but in the next turn, with the others */
     show(t);
     assert_told(q, "ADDED ConfigMap/c;DELETED ConfigMap/a;\n");
@@ -587,12 +472,12 @@ static void test_errors_tell_their_object_and_their_causes_as_data(void **state)
     make(t, "a");
     struct asked *q = get(t, "b");
     await(q);
-    assert_about(&q->error, "", "configmaps", "b");
+    assert_about(&q->told.error, "", "configmaps", "b");
     done(q);
     q = create(t, CONFIG("a"), (struct api_write){0});
     await(q);
-    assert_int_equal(q->error.code, ERR_EXISTS);
-    assert_about(&q->error, "", "configmaps", "a");
+    assert_int_equal(q->told.error.code, ERR_EXISTS);
+    assert_about(&q->told.error, "", "configmaps", "a");
     done(q);
     q = create(t,
                "{\"apiVersion\":\"apps/v1\",\"kind\":\"ReplicaSet\",\"metadata\":{\"name\":\"r\"},\"spec\":{"
@@ -600,9 +485,9 @@ static void test_errors_tell_their_object_and_their_causes_as_data(void **state)
                (struct api_write){0});
     await(q);
     struct error_cause_text c;
-    assert_about(&q->error, "apps", "ReplicaSet", "r");
-    assert_true(q->error.causes_all > 1);
-    assert_true(error_cause(&q->error, 0, &c));
+    assert_about(&q->told.error, "apps", "ReplicaSet", "r");
+    assert_true(q->told.error.causes_all > 1);
+    assert_true(error_cause(&q->told.error, 0, &c));
     assert_int_equal(c.reason, ERROR_CAUSE_REQUIRED);
     assert_true(str_is(c.field, "spec.selector"));
     done(q);

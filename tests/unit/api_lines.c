@@ -1,0 +1,234 @@
+/* What a front of another language has by its errands: its requests wait for their turn, are confirmed by the leader,
+ * forwarded to it, parked while nobody leads, and dropped when whoever asked has hung up. */
+#include "tests/unit/api_lines.h"
+
+/* ---- Forwarded ---- */
+
+static void append_told(struct buf *all, struct asked *q)
+{
+    await(q);
+    buf_printf(all, "%s: %s%s\n", q->line, buf_cstr(&q->told.text),
+               q->told.error.code == 0 ? "" : q->told.error.message);
+    struct str group, kind, name;
+    if (q->told.error.code != 0 && error_about(&q->told.error, &group, &kind, &name)) {
+        buf_printf(all, "  %s about %.*s %.*s, %u causes\n", err_reason(q->told.error.code), STR_ARG(kind),
+                   STR_ARG(name), q->told.error.causes_all);
+    }
+    done(q);
+}
+
+/* Every write, and refusals of some. */
+static void tell_writes(struct place *p, struct buf *all)
+{
+    static const char *const lines[] = {
+        "create a",     "create a",      "create A_b",    "create b id=7", "create b id=7", "update a new",
+        "update a new", "update none x", "patch a newer", "patch a newer", "apply a c",     "apply a c",
+        "txn d a",      "txn d a",       "delete c",      "delete c",      "clear",
+    };
+    for (unsigned i = 0; i < ARRAY_SIZE(lines); i++) {
+        append_told(all, ask(p, lines[i]));
+    }
+}
+
+static void test_a_follower_tells_of_writes_what_the_leader_tells(void **state)
+{
+    struct town *t = *state;
+    CLEANUP_BUF struct buf here = BUF_INIT, there = BUF_INIT;
+    struct place *leader = leading(t), *follower = following(t);
+    tell_writes(leader, &here);
+    assert_int_equal(follower->m.stats.forwarded, 0);
+    t->rounds++; /* another request, not the same once more */
+    tell_writes(follower, &there);
+    assert_int_equal(follower->m.stats.forwarded, 17);
+    assert_string_equal(buf_cstr(&here), buf_cstr(&there));
+    assert_non_null(strstr(buf_cstr(&here), "AlreadyExists about configmaps a"));
+    assert_non_null(strstr(buf_cstr(&here), "Invalid about ConfigMap A_b, 1 causes"));
+    assert_non_null(strstr(buf_cstr(&here), "txn d a: created ConfigMap/d\ndeleted ConfigMap/a is gone\n"));
+    assert_non_null(strstr(buf_cstr(&here), "apply a c: configured ConfigMap/a\ncreated ConfigMap/c\n"));
+    assert_non_null(strstr(buf_cstr(&here), "clear: 2 objects\n"));
+}
+
+static void test_a_patch_may_mean_one_object_alone(void **state)
+{
+    struct town *t = *state;
+    struct place *follower = following(t);
+    assert_told(ask(follower, "create a"), "created ConfigMap/a\n");
+    assert_failed(ask(follower, "patch a x uid=other"), ERR_CONFLICT, "is another object than the one meant");
+    assert_told(ask(follower, "patch a x"), "configured ConfigMap/a\n");
+}
+
+/* ---- Confirmed ---- */
+
+static void test_a_follower_has_reads_confirmed(void **state)
+{
+    struct town *t = *state;
+    struct place *follower = following(t);
+    assert_told(ask(leading(t), "create a"), "created ConfigMap/a\n");
+    struct asked *q = ask(follower, "get a"), *stale = ask(follower, "get b stale");
+    assert_false(q->told.over); /* the leader is asked first */
+    assert_true(stale->told.over);
+    assert_failed(stale, ERR_NOT_FOUND, "configmaps \"b\" not found");
+    assert_told(q, "ConfigMap/a\n");
+    assert_told(ask(leading(t), "create b"), "created ConfigMap/b\n");
+    assert_told(ask(follower, "list"), "ConfigMap/a\nConfigMap/b\n");
+}
+
+static void test_a_follower_that_is_cut_off_answers_stale_reads_alone(void **state)
+{
+    struct town *t = *state;
+    struct place *follower = following(t);
+    assert_told(ask(follower, "create a"), "created ConfigMap/a\n");
+    assert_told(ask(follower, "get a"), "ConfigMap/a\n");
+    sim_isolate(&t->c.sim, follower->id, true);
+    assert_told(ask(follower, "get a stale"), "ConfigMap/a\n");
+    int64_t before = t->c.sim.now_ms;
+    assert_failed(ask(follower, "get a within=3000"), ERR_NO_QUORUM, "try again");
+    assert_in_range(t->c.sim.now_ms - before, 3000, 3500);
+}
+
+static void test_a_watch_of_a_follower_begins_with_what_is_confirmed(void **state)
+{
+    struct town *t = *state;
+    struct place *follower = following(t);
+    assert_told(ask(leading(t), "create a"), "created ConfigMap/a\n");
+    struct asked *q = ask(follower, "watch");
+    assert_null(q->told.watch);
+    assert_told(ask(leading(t), "delete a"), "deleted ConfigMap/a is gone\n");
+    town_run(t, 500);
+    assert_string_equal(buf_cstr(&q->told.text), "ADDED ConfigMap/a;\nBOOKMARK ;\nDELETED ConfigMap/a;\n");
+    done(q);
+}
+
+/* ---- Parked ---- */
+
+/* Nobody leads: each is alone. */
+static void part(struct town *t)
+{
+    for (uint64_t id = 1; id <= 3; id++) {
+        sim_isolate(&t->c.sim, id, true);
+    }
+    while (leader(&t->c) != NULL) {
+        town_step(t);
+    }
+    town_run(t, 1000);
+}
+
+static void test_requests_wait_while_nobody_leads(void **state)
+{
+    struct town *t = *state;
+    struct place *p = following(t);
+    part(t);
+    struct asked *write = ask(p, "create a within=60000"), *read = ask(p, "get a within=60000");
+    town_run(t, 3000);
+    assert_false(write->told.over || read->told.over);
+    assert_int_equal(p->m.parked_count, 2);
+    assert_true(p->m.request_bytes > 0 && p->session.request_bytes == p->m.request_bytes);
+    sim_whole(&t->c.sim);
+    assert_told(write, "created ConfigMap/a\n");
+    await(read); /* before or behind the write: they go different ways */
+    done(read);
+    assert_int_equal(p->m.request_bytes, 0);
+}
+
+static void test_requests_wait_no_longer_than_they_say(void **state)
+{
+    struct town *t = *state;
+    struct place *p = following(t);
+    part(t);
+    int64_t before = t->c.sim.now_ms;
+    assert_failed(ask(p, "create a within=2000"), ERR_NO_QUORUM, "nothing was done");
+    assert_in_range(t->c.sim.now_ms - before, 2000, 2500);
+    sim_whole(&t->c.sim);
+    assert_failed(ask(p, "get a"), ERR_NOT_FOUND, "not found");
+}
+
+static void test_a_request_that_waits_goes_with_its_connection(void **state)
+{
+    struct town *t = *state;
+    struct place *p = following(t);
+    part(t);
+    struct asked *q = ask(p, "create a within=60000");
+    assert_int_equal(p->m.parked_count, 1);
+    p->hung_up = true;
+    p->session.request_bytes = 0; /* it goes with the session */
+    errands_on_session_closed(&p->session);
+    assert_int_equal(p->m.parked_count, 0);
+    assert_failed(q, ERR_CLOSED, "the connection was closed");
+    sim_whole(&t->c.sim);
+    assert_failed(ask(leading(t), "get a"), ERR_NOT_FOUND, "not found");
+}
+
+/* ---- The leader goes away while it holds them ---- */
+
+static void test_a_write_with_an_id_is_repeated_at_the_next_leader_and_done_once(void **state)
+{
+    struct town *t = *state;
+    struct place *old = leading(t), *p = following(t);
+    struct asked *q = ask(p, "create a id=9 within=60000");
+    while (view_get(store_tip(replica_store(old->m.replica)), kind_by_id(KIND_CONFIGMAP), STR("default"), STR("a")) ==
+           NULL) {
+        town_step(t);
+    }
+    sim_pause(&t->c.sim, old->id, true); /* it has decided, and tells nobody */
+    assert_told(q, "created ConfigMap/a\n");
+    assert_int_not_equal(leading(t)->id, old->id);
+    sim_pause(&t->c.sim, old->id, false);
+    assert_told(ask(old, "create a id=9"), "created ConfigMap/a\n");
+    assert_told(ask(old, "list"), "ConfigMap/a\n");
+}
+
+static void test_the_outcome_of_a_write_without_an_id_is_unknown(void **state)
+{
+    struct town *t = *state;
+    struct place *old = leading(t), *p = following(t);
+    struct asked *q = ask(p, "create a");
+    sim_isolate(&t->c.sim, old->id, true);
+    assert_failed(q, ERR_UNKNOWN_OUTCOME, "it may or may not have been done");
+}
+
+/* ---- Let in, and counted ---- */
+
+static void test_who_may_not_is_told_so(void **state)
+{
+    struct town *t = *state;
+    assert_failed(ask_as(leading(t), PKI_ROLE_NODE, "create a"), ERR_FORBIDDEN, "may not call create");
+    assert_failed(ask_as(leading(t), PKI_ROLE_NONE, "get a"), ERR_UNAUTHORIZED, "get needs a client certificate");
+    assert_failed(ask(leading(t), "sing a"), ERR_USAGE, "what is \"sing a\"?");
+}
+
+static void test_requests_that_wait_have_a_bound_in_bytes(void **state)
+{
+    struct town *t = *state;
+    struct place *p = following(t);
+    struct asked *waiting[2];
+    p->m.held.max = 2 * 2 * 600;
+    part(t);
+    waiting[0] = ask(p, "create a within=60000");
+    waiting[1] = ask(p, "create b within=60000");
+    assert_failed(ask(p, "create c within=60000"), ERR_BUSY, "requests that wait for their answers have");
+    sim_whole(&t->c.sim);
+    assert_told(waiting[0], "created ConfigMap/a\n");
+    assert_told(waiting[1], "created ConfigMap/b\n");
+    assert_told(ask(p, "create c"), "created ConfigMap/c\n");
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_a_follower_tells_of_writes_what_the_leader_tells),
+        TEST(test_a_patch_may_mean_one_object_alone),
+        TEST(test_a_follower_has_reads_confirmed),
+        TEST(test_a_follower_that_is_cut_off_answers_stale_reads_alone),
+        TEST(test_a_watch_of_a_follower_begins_with_what_is_confirmed),
+        TEST(test_requests_wait_while_nobody_leads),
+        TEST(test_requests_wait_no_longer_than_they_say),
+        TEST(test_a_request_that_waits_goes_with_its_connection),
+        TEST(test_a_write_with_an_id_is_repeated_at_the_next_leader_and_done_once),
+        TEST(test_the_outcome_of_a_write_without_an_id_is_unknown),
+        TEST(test_who_may_not_is_told_so),
+        TEST(test_requests_that_wait_have_a_bound_in_bytes),
+    };
+    cmocka_set_test_filter(getenv("TEST"));
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
