@@ -427,6 +427,26 @@ int cgroup_pod_place(struct cgroup *c, const char *uid, const char *leaf, int pi
     return rc;
 }
 
+int cgroup_charge_pod(const char *path, int pid, struct error *err)
+{
+    static const char *const roots[] = {"", "/cpu", "/cpuacct"}; /* version 2; version 1, which may be one */
+    const char *end = strrchr(path, '/');
+    char text[16];
+    int rc = 0;
+    snprintf(text, sizeof text, "%d", pid);
+    for (unsigned i = 0; end != NULL && end > path && rc == 0 && i < ARRAY_SIZE(roots); i++) {
+        char leaf[FS_PATH_MAX], file[FS_PATH_MAX];
+        fs_path(leaf, sizeof leaf, "/sys/fs/cgroup%s%.*s/log", roots[i], (int)(end - path), path);
+        if (mkdir(leaf, 0755) != 0 && errno != EEXIST) {
+            rc = errno == ENOENT ? 0 : error_set_errno(err, errno, "cannot make the control group %s", leaf);
+            continue;
+        }
+        fs_path(file, sizeof file, "%s/cgroup.procs", leaf);
+        rc = fs_write_value(file, text, err);
+    }
+    return rc;
+}
+
 void cgroup_procs_file(const struct cgroup *c, const char *path, char out[CGROUP_PATH_MAX * 2])
 {
     const char *root = c->version == 1 && c->pids[0] != '\0' ? c->pids : c->roots[0];

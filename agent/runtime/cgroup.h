@@ -49,6 +49,10 @@ void cgroup_pod_path(const struct cgroup *c, const char *uid, char path[CGROUP_P
 
 /* Moves a process into a leaf group of its own in the pod's, which exists. Idempotent. */
 int cgroup_pod_place(struct cgroup *c, const char *uid, const char *leaf, int pid, struct error *err);
+/* The time on the processors that a process takes is from now on that of a pod, whose container has the group at path
+ * (pod's + "/ID"): it moves into the pod's leaf "log". On version 1 its memory and its place among the processes stay
+ * where they were. Idempotent; nothing where the pod has no group. */
+int cgroup_charge_pod(const char *path, int pid, struct error *err);
 /* The file that lists the processes of the group at path (as given by cgroup_pod_make, or that + "/ID"); "" = there
  * is none. */
 void cgroup_procs_file(const struct cgroup *c, const char *path, char out[CGROUP_PATH_MAX * 2]);

@@ -141,6 +141,65 @@ static void a_flood_of_a_log_does_not_outrun_its_rotation(void **state)
     end_healthy(f, id);
 }
 
+/* User and system time of a process. */
+static unsigned long process_cpu_ms(int pid)
+{
+    char path[64], line[1024];
+    unsigned long user = 0, kernel = 0;
+    snprintf(path, sizeof path, "/proc/%d/stat", pid);
+    assert_true(fs_read_line(path, line, sizeof line));
+    const char *at = strrchr(line, ')');
+    assert_true(at != NULL &&
+                sscanf(at + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &kernel) == 2);
+    return (user + kernel) * 1000 / (unsigned long)sysconf(_SC_CLK_TCK);
+}
+
+static uint64_t cpu_ms_of(struct fixture *f, const char *group)
+{
+    struct cgroup_usage u = {0};
+    assert_int_equal(cgroup_usage(f->cgroup, group, &u, NULL), 0);
+    return u.cpu_ns / 1000000;
+}
+
+/* A line costs who writes it to the log far more than who says it, and that is the same pod. */
+static void a_flood_of_lines_is_written_on_its_pods_time(void **state)
+{
+    struct fixture *f = *state;
+    NEED_CRUN(f);
+    struct runtime_spec s;
+    char group[CGROUP_PATH_MAX], path[FS_PATH_MAX], line[256];
+    const char *flood[] = {"sh", "-c", "yes '' | head -c 1000000; exec sleep 60", NULL};
+    crun_spec(f, &s);
+    start(f, &s, flood);
+    assert_string_equal(f->start_message, "");
+    fs_path(group, sizeof group, "%s/%s", f->cgroup_path, f->id);
+    fs_path(path, sizeof path, "%s/rt/containers/%s/conmon.pid", f->dir, f->id);
+    assert_true(fs_read_line(path, line, sizeof line));
+    int conmon = atoi(line);
+    for (int64_t until = env_now_ms(env_real()) + 60000; process_cpu_ms(conmon) < 100;) {
+        assert_true(env_now_ms(env_real()) < until);
+        uv_run(&f->loop, UV_RUN_NOWAIT);
+    }
+    uint64_t own = cpu_ms_of(f, group), whole = cpu_ms_of(f, f->cgroup_path);
+    print_message("container %llu ms, its pod %llu ms\n", (unsigned long long)own, (unsigned long long)whole);
+    assert_true(whole >= own + 50);
+}
+
+/* Who writes the log also keeps the exit code: it is there in the end, however little time the pod has. */
+static void a_pod_with_hardly_any_time_still_ends_with_its_code(void **state)
+{
+    struct fixture *f = *state;
+    NEED_CRUN(f);
+    struct runtime_spec s;
+    const char *flood[] = {"sh", "-c", "yes '' | head -c 100000; exit 7", NULL};
+    limit_pod(f, &(struct cgroup_limits){.cpu_quota_us = 2000, .cpu_period_us = 100000});
+    crun_spec(f, &s);
+    start(f, &s, flood);
+    assert_string_equal(f->start_message, "");
+    wait_for(f, &f->exits, 1);
+    assert_int_equal(f->exit_code, 7);
+}
+
 int main(void)
 {
     have_crun = enter_private_mounts();
@@ -148,6 +207,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_fork_bomb_is_its_own_pods_trouble, crun_setup, crun_teardown),
         cmocka_unit_test_setup_teardown(a_pod_without_memory_dies_alone, crun_setup, crun_teardown),
         cmocka_unit_test_setup_teardown(a_flood_of_a_log_does_not_outrun_its_rotation, crun_setup, crun_teardown),
+        cmocka_unit_test_setup_teardown(a_flood_of_lines_is_written_on_its_pods_time, crun_setup, crun_teardown),
+        cmocka_unit_test_setup_teardown(a_pod_with_hardly_any_time_still_ends_with_its_code, crun_setup, crun_teardown),
     };
+    cmocka_set_test_filter(getenv("TEST"));
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
