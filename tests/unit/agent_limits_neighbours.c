@@ -168,7 +168,7 @@ static void a_flood_of_lines_is_written_on_its_pods_time(void **state)
     NEED_CRUN(f);
     struct runtime_spec s;
     char group[CGROUP_PATH_MAX], path[FS_PATH_MAX], line[256];
-    const char *flood[] = {"sh", "-c", "yes '' | head -c 1000000; exec sleep 60", NULL};
+    const char *flood[] = {"sh", "-c", "yes '' | head -c 4000000; exec sleep 60", NULL};
     crun_spec(f, &s);
     start(f, &s, flood);
     assert_string_equal(f->start_message, "");
