@@ -79,7 +79,7 @@ const struct object *event_ring_get(const struct event_ring *r, struct str ns, s
 uint64_t event_ring_space(const struct event_ring *r, struct str ns); /* what a namespace's weigh together */
 /* The oldest of a namespace. Borrowed; NULL: it has none. */
 const struct object *event_ring_oldest(const struct event_ring *r, struct str ns);
-/* The heaviest namespace (of several in one step: the first by name). Borrowed from the version; empty: there is none. */
+/* The heaviest namespace (of several in one step: the first by name). Borrowed from the version; empty: none. */
 struct str event_ring_heaviest(const struct event_ring *r);
 
 /* Iteration with ptree_iter_next: by name, from the first that stands not before (ns, name). */

@@ -25,7 +25,8 @@ static const uint8_t magic[4] = {'R', 'V', 'S', '1'};
 #define BLOCK_RAW_MAX (SNAPSHOT_BLOCK + 2 * OBJECT_SIZE_MAX + 4096u)
 /* No store gets there; above, counting in revisions would overflow. */
 #define SNAPSHOT_REVISION_MAX (UINT64_MAX / 2)
-enum { RECORD_OBJECT = 1, RECORD_ID = 2, RECORD_ID_MARKS = 3, RECORD_OPTIONAL = 128 };
+/* From RECORD_OPTIONAL on what is not known is passed over. */
+enum { RECORD_OBJECT = 1, RECORD_ID = 2, RECORD_ID_MARKS = 3, RECORD_OPTIONAL = 128, RECORD_EVENTS = RECORD_OPTIONAL };
 #define MARK_SIZE 8u
 
 /* ---- Writing ---- */
@@ -95,6 +96,19 @@ static void write_object(struct writer *w, const struct object *o, const uint8_t
     varint_write_str(&w->raw, body);
 }
 
+/* What the events behind it must be. */
+static void write_events_head(struct writer *w, const struct view *v)
+{
+    struct view_hash hash = view_events_hash(v);
+    struct buf text = BUF_INIT;
+    varint_write(&text, view_count(v, kind_by_id(KIND_EVENT)));
+    buf_put_u64(&text, hash.lo);
+    buf_put_u64(&text, hash.hi);
+    buf_put_u8(&w->raw, RECORD_EVENTS);
+    varint_write_str(&w->raw, buf_str(&text));
+    buf_close(&text);
+}
+
 static void write_id(struct writer *w, const struct txnid *id)
 {
     buf_put_u8(&w->raw, id->marks_count > 0 ? RECORD_ID_MARKS : RECORD_ID);
@@ -131,7 +145,12 @@ static int write_all(struct writer *w, const struct snapshot_source *from)
     int rc = sink_all(w, head, sizeof head);
     struct view_iter it;
     view_iter_all(&it, from->view);
+    bool told = from->level < RELEASE_LEVEL_CARRIED;
     for (const struct object *o; rc == 0 && (o = view_next(&it)) != NULL;) {
+        if (!told && o->kind->id == KIND_EVENT) { /* the first: all others stand behind it */
+            write_events_head(w, from->view);
+            told = true;
+        }
         write_object(w, o, from->seal_key);
         rc = w->raw.size >= SNAPSHOT_BLOCK ? close_block(w) : 0;
     }
@@ -162,6 +181,9 @@ struct reader {
     const uint8_t *p, *end;
     uint64_t block;
     uint64_t newest; /* revision of any record: the trailer's is not below */
+    bool events_told;
+    uint64_t events; /* as told */
+    struct view_hash events_hash;
     struct error *err;
     struct buf raw, aad, opened, marks;
 };
@@ -312,6 +334,29 @@ static int read_id(struct reader *r, bool with_marks, const uint8_t **p, const u
     return 0;
 }
 
+/* Whatever may follow in it is a newer program's. */
+static int read_events_head(struct reader *r, const uint8_t **p, const uint8_t *end)
+{
+    struct str text;
+    if (!varint_read_str(p, end, &text)) {
+        return damaged(r, "a record is cut short");
+    }
+    const uint8_t *at = (const uint8_t *)text.p, *text_end = at + text.n;
+    if (!varint_read(&at, text_end, &r->events) || text_end - at < 16 || r->events_told) {
+        return damaged(r, "what it says of its events makes no sense");
+    }
+    r->events_told = true;
+    r->events_hash = (struct view_hash){le_load_u64(at), le_load_u64(at + 8)};
+    return 0;
+}
+
+static bool events_fit(const struct reader *r, const struct view *v)
+{
+    struct view_hash hash = view_events_hash(v);
+    return !r->events_told || (r->events == view_count(v, kind_by_id(KIND_EVENT)) && r->events_hash.lo == hash.lo &&
+                               r->events_hash.hi == hash.hi);
+}
+
 static int read_records(struct reader *r, const struct pki_ring *keys, struct view *v, struct txnids *ids,
                         uint64_t *ids_count)
 {
@@ -324,7 +369,9 @@ static int read_records(struct reader *r, const struct pki_ring *keys, struct vi
         } else if ((type == RECORD_ID || type == RECORD_ID_MARKS) && end - p > TXN_ID_SIZE) {
             rc = read_id(r, type == RECORD_ID_MARKS, &p, end, ids);
             (*ids_count)++;
-        } else if (type >= RECORD_OPTIONAL) {
+        } else if (type == RECORD_EVENTS) {
+            rc = read_events_head(r, &p, end);
+        } else if (type > RECORD_OPTIONAL) {
             struct str passed;
             rc = varint_read_str(&p, end, &passed) ? 0 : damaged(r, "a record is cut short");
         } else {
@@ -348,6 +395,9 @@ static int read_all(struct reader *r, const struct pki_ring *keys, struct view *
         rc = next_block(r, &last, &t, &packed, &packed_size, &raw_size);
         if (rc != 0) {
             break;
+        }
+        if (last && !events_fit(r, v)) {
+            return damaged(r, "the events in it are not those that were written");
         }
         if (last) {
             struct view_hash hash = view_state_hash(v);
@@ -426,6 +476,7 @@ struct store_fork {
     struct view *view;
     struct txnid *ids;
     uint32_t ids_count;
+    unsigned level;
     bool has_key;
     uint8_t key[PKI_SEAL_KEY_SIZE];
 };
@@ -435,6 +486,7 @@ struct store_fork *store_fork_new(struct store *s)
     struct store_fork *f = xcalloc(1, sizeof *f);
     f->view = view_ref(s->committed);
     f->ids = txnids_copy(&s->ids, view_revision(f->view), &f->ids_count);
+    f->level = s->level;
     f->has_key = s->keys.count > 0;
     if (f->has_key) {
         memcpy(f->key, pki_ring_sealing(&s->keys), sizeof f->key);
@@ -455,7 +507,7 @@ void store_fork_free(struct store_fork *f)
 
 int store_fork_write(const struct store_fork *f, int (*sink)(void *data, const void *p, size_t n), void *data)
 {
-    struct snapshot_source from = {f->view, f->ids, f->ids_count, store_fork_key(f)};
+    struct snapshot_source from = {f->view, f->ids, f->ids_count, store_fork_key(f), f->level};
     return snapshot_write(&from, sink, data);
 }
 

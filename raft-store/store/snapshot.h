@@ -5,8 +5,14 @@
  * head with both sizes 0 and, as its checksum, the hash of what follows: u64 revision, u64 objects, u64 ids, 16 bytes
  * state hash. Raw content: records that do not cross blocks: 1 = object (kind, sealed 0/1, revision, [namespace, name
  * if sealed], body), 2 = transaction id (16 bytes, revision), 3 = the same with what the transaction did (count, u64
- * marks of txnids.h). Numbers are LEB128, strings a number and bytes. Version 1 has no records of type 3; it is read,
- * too. Internal to raft-store.
+ * marks of txnids.h), 128 = events (a string: their count, and their 16 bytes of the state hash). Numbers are LEB128,
+ * strings a number and bytes. Version 1 has no records of type 3; it is read, too. Internal to raft-store.
+ *
+ * Events are a section of their own: they stand behind all other objects, as records of type 1, and the record of type
+ * 128, which stands before them, says what they must be when all is read. The trailer counts them with all objects, as
+ * it always did. So a former program reads the whole, passing over that record, which is written from feature level
+ * RELEASE_LEVEL_CARRIED on: before it, programs passed over nothing. In snapshots of former programs events stand
+ * anywhere among the objects; they come to the ring all the same (event_ring.h).
  *
  * What a newer program may write: records from type 128 on are a string and may be passed over (and are lost then);
  * another version, other flags and other records must be understood: ERR_UNSUPPORTED, "written by a newer program",
@@ -27,6 +33,7 @@ struct snapshot_source {
     const struct txnid *ids;
     uint32_t ids_count;
     const uint8_t *seal_key; /* NULL = nothing is sealed */
+    unsigned level;          /* the cluster's feature level */
 };
 /* 0, or what the sink returned. */
 int snapshot_write(const struct snapshot_source *from, int (*sink)(void *data, const void *p, size_t n), void *data);

@@ -1,5 +1,5 @@
-/* A view is the tree of objects, the ring of events, the trees of its indexes and sums, and totals (counts, bytes, state
- * hash), which every change keeps up to date. */
+/* A view is the tree of objects, the ring of events, the trees of its indexes and sums, and totals (counts, bytes,
+ * state hash), which every change keeps up to date. */
 #include "raft-store/store/view.h"
 
 #include <assert.h>

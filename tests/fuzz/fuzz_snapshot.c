@@ -65,6 +65,9 @@ static void write_trailer(struct str records, struct buf *out, uint64_t block)
             ids++;
             continue;
         }
+        if (type >= 128 && varint_read_str(&p, end, &body)) {
+            continue;
+        }
         struct object *o;
         if (type != 1 || !varint_read(&p, end, &kind) || p == end || *p++ != 0 || !varint_read(&p, end, &revision) ||
             !varint_read_str(&p, end, &body) || kind_stored((unsigned)MIN(kind, KIND_ID_MAX + 1u)) == NULL ||

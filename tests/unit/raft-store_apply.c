@@ -321,7 +321,7 @@ static void a_snapshot_of_the_first_version_is_read(void **state)
     take(p);
     apply_both(p);
     struct txnid id = {.revision = 4, .id = {7}};
-    struct snapshot_source from = {store_committed(p->leader), &id, 1, NULL};
+    struct snapshot_source from = {store_committed(p->leader), &id, 1, NULL, 0};
     CLEANUP_BUF struct buf snapshot = BUF_INIT;
     assert_int_equal(snapshot_write(&from, append_sink, &snapshot), 0);
     assert_int_equal(snapshot.data[4], 2);

@@ -1,5 +1,9 @@
 /* The ring of events: against a plain list, on versions that are held meanwhile; what falls off and what does not; on
  * leader, follower and fork alike. */
+#include <lz4.h>
+#include <xxhash.h>
+
+#include "base/le.h"
 #include "raft-store/store/event_ring.h"
 #include "raft-store/store/snapshot.h"
 #include "raft-store/store/store_int.h"
@@ -405,7 +409,7 @@ static void what_a_transaction_has_written_stays(void **state)
 
 /* ---- Replicas ---- */
 
-static void followers_forks_and_snapshots_hold_the_same_events(void **state)
+static void followers_and_forks_hold_the_same_events(void **state)
 {
     (void)state;
     for (uint64_t seed = 1; seed <= 4; seed++) {
@@ -452,6 +456,163 @@ static void followers_forks_and_snapshots_hold_the_same_events(void **state)
     }
 }
 
+/* ---- Snapshots ---- */
+
+static int append_sink(void *data, const void *p, size_t n)
+{
+    buf_append(data, p, n);
+    return 0;
+}
+
+static void save(struct store *s, struct buf *out)
+{
+    struct store_fork *f = store_fork_new(s);
+    assert_int_equal(store_fork_write(f, append_sink, out), 0);
+    store_fork_free(f);
+}
+
+/* The records of a snapshot of one block. */
+static void unpack(const struct buf *snapshot, struct buf *records)
+{
+    uint32_t packed = le_load_u32(snapshot->data + 8), raw = le_load_u32(snapshot->data + 12);
+    uint8_t *to = buf_reserve(records, raw);
+    if (packed == raw) {
+        memcpy(to, snapshot->data + 24, raw);
+    } else {
+        assert_int_equal(LZ4_decompress_safe((const char *)snapshot->data + 24, (char *)to, (int)packed, (int)raw),
+                         raw);
+    }
+    records->size = raw;
+}
+
+/* A snapshot of one block with these records and the trailer of v. */
+static void pack(struct buf *out, const struct buf *records, const struct view *v)
+{
+    struct view_hash hash = view_state_hash(v);
+    buf_append(out, "RVS1\2\0\0\0", 8);
+    buf_put_u32(out, (uint32_t)records->size);
+    buf_put_u32(out, (uint32_t)records->size);
+    buf_put_u64(out, XXH3_64bits_withSeed(records->data, records->size, 0));
+    buf_append(out, records->data, records->size);
+    buf_put_u64(out, 0);
+    size_t head = out->size;
+    buf_put_u64(out, 0);
+    buf_put_u64(out, view_revision(v));
+    buf_put_u64(out, view_count(v, NULL));
+    buf_put_u64(out, 0);
+    buf_put_u64(out, hash.lo);
+    buf_put_u64(out, hash.hi);
+    le_store_u64(out->data + head, XXH3_64bits_withSeed(out->data + head + 8, 40, 1));
+}
+
+/* Some objects, and events that were written in another order than that of their names. */
+static struct store *filled(struct fake_env *fake, unsigned level)
+{
+    struct error err = {0};
+    fake_init(fake, 1);
+    struct store *s = store_bounded(fake, 0);
+    store_set_level(s, level);
+    store_tip_open(s, 1);
+    for (unsigned i = 0; i < 12; i++) {
+        char name[16];
+        in_namespace(name, "e", i * 7 % 12);
+        put_event(s, i % 3 == 0 ? "a" : "b", name, 100);
+        must(eval_create(s, config_map("a", name, "k", "v"), &err), &err);
+    }
+    again(s, "a", "e0000");
+    commit(s, NULL);
+    return s;
+}
+
+static void must_restore(struct store *s, const struct buf *snapshot, const struct view *want)
+{
+    struct error err = {0};
+    must(store_restore(s, snapshot->data, snapshot->size, 7, &err), &err);
+    assert_views_equal(store_committed(s), want);
+    check_order(store_committed(s));
+}
+
+static void a_snapshot_says_what_its_events_must_be_where_all_programs_can_read_it(void **state)
+{
+    (void)state;
+    for (unsigned level = 0; level <= RELEASE_LEVEL_CARRIED; level++) {
+        CLEANUP_BUF struct buf snapshot = BUF_INIT, records = BUF_INIT;
+        struct fake_env fake;
+        struct store *s = filled(&fake, level), *other = store_bounded(&fake, 0);
+        save(s, &snapshot);
+        unpack(&snapshot, &records);
+        struct view_hash hash = view_events_hash(store_committed(s));
+        uint8_t told[17] = {12};
+        le_store_u64(told + 1, hash.lo);
+        le_store_u64(told + 9, hash.hi);
+        assert_true((memmem(records.data, records.size, told, sizeof told) != NULL) == (level > 0));
+        must_restore(other, &snapshot, store_committed(s));
+        store_free(s);
+        store_free(other);
+    }
+}
+
+static void a_snapshot_with_other_events_than_it_says_is_damaged(void **state)
+{
+    (void)state;
+    CLEANUP_BUF struct buf snapshot = BUF_INIT, records = BUF_INIT;
+    struct fake_env fake;
+    struct error err = {0};
+    struct store *s = filled(&fake, 1), *other = store_bounded(&fake, 0);
+    save(s, &snapshot);
+    unpack(&snapshot, &records);
+    const uint8_t head[3] = {128, 17, 12}; /* a record of 17 bytes: twelve, and the hash */
+    uint8_t *told = memmem(records.data, records.size, head, sizeof head);
+    assert_non_null(told);
+    buf_reset(&snapshot);
+    pack(&snapshot, &records, store_committed(s));
+    must_restore(other, &snapshot, store_committed(s));
+    static const unsigned at[] = {2, 3, 18}; /* count, hash */
+    for (unsigned i = 0; i < ARRAY_SIZE(at); i++) {
+        told[at[i]] ^= 1;
+        buf_reset(&snapshot);
+        pack(&snapshot, &records, store_committed(s));
+        assert_int_equal(store_restore(other, snapshot.data, snapshot.size, 8, &err), ERR_CORRUPT);
+        assert_non_null(strstr(err.message, "the events in it are not those that were written"));
+        told[at[i]] ^= 1;
+    }
+    told[1] = 9; /* cut short: what follows is read as other records */
+    buf_reset(&snapshot);
+    pack(&snapshot, &records, store_committed(s));
+    assert_int_equal(store_restore(other, snapshot.data, snapshot.size, 8, &err), ERR_CORRUPT);
+    store_free(s);
+    store_free(other);
+}
+
+/* Former programs wrote events where their kind stands among the others, and said nothing of them. */
+static void events_in_the_midst_of_a_former_snapshot_come_to_the_ring(void **state)
+{
+    (void)state;
+    CLEANUP_BUF struct buf snapshot = BUF_INIT, records = BUF_INIT;
+    struct fake_env fake;
+    struct store *s = filled(&fake, 0), *other = store_bounded(&fake, 0);
+    const struct view *v = store_committed(s);
+    for (unsigned turn = 0; turn < 3; turn++) {
+        struct view_iter it;
+        unsigned i = 0;
+        view_iter_all(&it, v);
+        VIEW_FOR(o, &it)
+        {
+            if (i++ % 3 == turn) { /* in any order */
+                buf_put_u8(&records, 1);
+                varint_write(&records, o->kind->id);
+                buf_put_u8(&records, 0);
+                varint_write(&records, o->revision);
+                varint_write_str(&records, (struct str){(const char *)o->body, o->body_size});
+            }
+        }
+    }
+    pack(&snapshot, &records, v);
+    must_restore(other, &snapshot, v);
+    store_free(s);
+    store_free(other);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -463,7 +624,10 @@ int main(void)
         cmocka_unit_test(what_a_large_event_pushes_out_is_bounded_by_what_it_weighs),
         cmocka_unit_test(a_bound_that_was_lowered_is_reached_step_by_step),
         cmocka_unit_test(what_a_transaction_has_written_stays),
-        cmocka_unit_test(followers_forks_and_snapshots_hold_the_same_events),
+        cmocka_unit_test(followers_and_forks_hold_the_same_events),
+        cmocka_unit_test(a_snapshot_says_what_its_events_must_be_where_all_programs_can_read_it),
+        cmocka_unit_test(a_snapshot_with_other_events_than_it_says_is_damaged),
+        cmocka_unit_test(events_in_the_midst_of_a_former_snapshot_come_to_the_ring),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

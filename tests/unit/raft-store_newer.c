@@ -271,12 +271,12 @@ static void records_of_newer_snapshots_are_passed_over_or_news(void **state)
 {
     struct pair *p = *state;
     CLEANUP_BUF struct buf b = BUF_INIT;
-    make_snapshot(&b, STR("\x80\4some"));
+    make_snapshot(&b, STR("\x81\4some"));
     must(store_restore(p->follower, b.data, b.size, 1, &p->err), &p->err);
     make_snapshot(&b, STR("\x09\4some"));
     assert_int_equal(store_restore(p->follower, b.data, b.size, 1, &p->err), ERR_UNSUPPORTED);
     assert_non_null(strstr(p->err.message, "newer reeve-master"));
-    make_snapshot(&b, STR("\x80\5some"));
+    make_snapshot(&b, STR("\x81\5some"));
     assert_int_equal(store_restore(p->follower, b.data, b.size, 1, &p->err), ERR_CORRUPT);
     b.data[4] = 3;
     assert_int_equal(store_restore(p->follower, b.data, b.size, 1, &p->err), ERR_UNSUPPORTED);
