@@ -208,6 +208,7 @@ void cluster_run(struct cluster *c, uint64_t seed, bool tracing)
     strmap_init(&c->ran);
     strmap_init(&c->killed);
     strmap_init(&c->late.since);
+    strmap_init(&c->spoiled);
     swarm_draw(c);
     services_draw(c);
     ledger_open(c);
@@ -222,8 +223,8 @@ void cluster_run(struct cluster *c, uint64_t seed, bool tracing)
     if (c->violation[0] == '\0') {
         witness_judge(c);
     }
-    cluster_trace(c, "end: %llu revisions, endpoints wrong in %u commits at most", (unsigned long long)c->ledger.count,
-                  c->late.most);
+    cluster_trace(c, "end: %llu revisions, endpoints wrong in %u commits at most, %llu Services spoiled",
+                  (unsigned long long)c->ledger.count, c->late.most, (unsigned long long)c->spoils);
 }
 
 void cluster_close(struct cluster *c)
@@ -245,6 +246,7 @@ void cluster_close(struct cluster *c)
     strmap_close(&c->ran);
     strmap_close(&c->killed);
     strmap_close(&c->late.since);
+    strmap_close(&c->spoiled);
     free(c->term_leader);
     free(c->ops);
 }

@@ -158,6 +158,7 @@ enum op_kind {
     OP_UNDEPLOY, /* delete a Deployment */
     OP_KILL_POD, /* delete a pod */
     OP_SERVE,    /* create or change one Service or two */
+    OP_SPOIL,    /* create one past the API, with what another one has, or without an address */
     OP_UNSERVE,  /* delete a Service */
     OP_SETTLE,   /* good image, few replicas: before the end */
     OP_KINDS,
@@ -277,6 +278,8 @@ struct cluster {
         uint64_t commits;    /* seen so far, from 1 */
         unsigned most;       /* commits that an endpoint was wrong in */
     } late;
+    struct strmap spoiled; /* services.c: what two Services have since an OP_SPOIL */
+    uint64_t spoils;       /* so often */
     uint64_t faults, done, refused, given_up, unknown, reads, repeats, snapshots, restores;
 };
 

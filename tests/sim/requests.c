@@ -222,6 +222,7 @@ int op_build(struct life *life, int64_t at, struct txn *t, struct error *err)
     case OP_KILL_POD:
         return pod_kill(life, at, t, err);
     case OP_SERVE:
+    case OP_SPOIL:
     case OP_UNSERVE:
         return services_build(life, at, t, err);
     case OP_SCALE:

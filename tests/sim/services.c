@@ -1,7 +1,9 @@
 /* Services among the others: what clients ask for, and what must hold of addresses, node ports and endpoints.
  *
  *  1. Behind no transaction two Services have the same cluster address, node port and protocol, or address of the
- *     LoadBalancers' pool, and none has one twice.
+ *     LoadBalancers' pool, and none has one twice. But for what is put there past the API, as a restored backup or
+ *     another program may leave it (OP_SPOIL): an address and a node port that another Service has, or no address.
+ *     That is mended when endpoints agree (2a, c), and what controllers take from a Service then, an older one has.
  *  2. Endpoints agree with pods: no EndpointSlice calls a pod ready that is not (or is not selected any more), and each
  *     pod that is ready stands in one slice of each Service that selects it, once.
  *     a) On the leader's tip: at the end of each turn that left its controllers nothing to do. What a turn decides is
@@ -35,7 +37,7 @@ void services_draw(struct cluster *c)
     c->serving.state = c->seed ^ SALT;
     rng_next(&c->serving);
     c->serving.state = rng_next(&c->serving);
-    c->swarm.services = rng_below(&c->serving, 2) == 0 && c->swarm.workloads && !c->swarm.upgrades;
+    c->swarm.services = rng_below(&c->serving, 2) == 0 && c->swarm.workloads;
 }
 
 bool services_next(struct cluster *c, enum op_kind *kind)
@@ -43,7 +45,7 @@ bool services_next(struct cluster *c, enum op_kind *kind)
     if (!c->swarm.services || rng_below(&c->serving, 10) > 0) {
         return false;
     }
-    *kind = rng_below(&c->serving, 4) == 0 ? OP_UNSERVE : OP_SERVE;
+    *kind = rng_below(&c->serving, 4) == 0 ? OP_UNSERVE : rng_below(&c->serving, 8) == 0 ? OP_SPOIL : OP_SERVE;
     return true;
 }
 
@@ -111,6 +113,39 @@ static int service_put(const struct view *tip, struct claims *claims, struct rng
                        : txn_update_value(t, k, doc, TXN_PART_SPEC, old->revision, err);
 }
 
+/* With what the first Service from `from` on has that has an address; without, if none has. */
+static int service_spoil(const struct view *tip, struct rng *r, const char *name, int64_t at, struct txn *t,
+                         struct error *err)
+{
+    CLEANUP_ARENA struct arena a;
+    struct value **docs;
+    unsigned count;
+    struct str ip = STR_NONE;
+    int64_t port = 0;
+    const struct kind *k = kind_by_id(KIND_SERVICE);
+    struct view_iter it;
+    arena_init(&a);
+    view_iter(&it, tip, k, STR(NAMESPACE));
+    for (const struct object *o; ip.n == 0 && rng_below(r, 4) > 0 && (o = view_next(&it)) != NULL;) {
+        struct mp spec = mp_get(object_mp(o), "spec");
+        struct mp_iter first = mp_iter(mp_get(spec, "ports"));
+        ip = str_is(mp_str(mp_get(spec, "clusterIP")), "None") ? STR_NONE : mp_str(mp_get(spec, "clusterIP"));
+        port = mp_next(&first) ? mp_int(mp_get(first.value, "nodePort"), 0) : 0;
+    }
+    const char *text = arena_printf(
+        &a,
+        "{apiVersion: v1, kind: Service, metadata: {name: %s, namespace: " NAMESPACE
+        ", annotations: {sim/op: '%lld'}}, "
+        "spec: {type: %s, %s%.*s%sselector: {app: web-0}, ports: [{name: a, port: 80, targetPort: 8080%s}]}}",
+        name, (long long)at, port > 0 ? "NodePort" : "ClusterIP", ip.n > 0 ? "clusterIP: " : "", STR_ARG(ip),
+        ip.n > 0 ? ", " : "", port > 0 ? arena_printf(&a, ", nodePort: %lld", (long long)port) : "");
+    int rv = yaml_read(&a, str_of(text), NULL, &docs, &count, err);
+    assert(rv == 0);
+    rv = kind_check(k, &a, docs[0], NULL, 0, err);
+    assert(rv == 0);
+    return txn_create_value(t, k, docs[0], err);
+}
+
 int services_build(struct life *life, int64_t at, struct txn *t, struct error *err)
 {
     const struct view *tip = store_tip(replica_store(life->replica));
@@ -129,6 +164,11 @@ int services_build(struct life *life, int64_t at, struct txn *t, struct error *e
     }
     struct claims claims;
     int rv = 0;
+    snprintf(name, sizeof name, "svc-%u", first);
+    if (life->c->ops[at].kind == OP_SPOIL &&
+        view_get(tip, kind_by_id(KIND_SERVICE), STR(NAMESPACE), str_of(name)) == NULL) {
+        return service_spoil(tip, &r, name, at, t, err);
+    }
     claims_init(&claims, t);
     for (unsigned i = 0; i < count && rv == 0; i++) {
         snprintf(name, sizeof name, "svc-%u", (first + i) % NAMES);
@@ -140,22 +180,10 @@ int services_build(struct life *life, int64_t at, struct txn *t, struct error *e
 
 /* ---- Given once ---- */
 
-struct given {
-    struct cluster *c;
-    const struct view *view;
-    struct strmap held; /* what -> the Service that has it */
-};
+typedef void held_cb(void *data, const struct object *service, const char *what);
 
-static void give(struct given *g, const struct object *service, const char *what)
-{
-    const struct object *other = strmap_set(&g->held, str_of(what), (void *)service);
-    if (other != NULL) {
-        cluster_violate(g->c, "%s is held by Service %.*s and by %.*s at revision %llu", what, STR_ARG(other->name),
-                        STR_ARG(service->name), (unsigned long long)view_revision(g->view));
-    }
-}
-
-static void give_all(struct given *g, const struct object *service)
+/* Tells all that it has. */
+static void each_held(const struct object *service, held_cb *cb, void *data)
 {
     char what[96];
     struct mp spec = mp_get(object_mp(service), "spec");
@@ -163,44 +191,179 @@ static void give_all(struct given *g, const struct object *service)
     int64_t health = mp_int(mp_get(spec, "healthCheckNodePort"), 0);
     if (ip.n > 0 && !str_is(ip, "None")) {
         snprintf(what, sizeof what, "cluster address %.*s", STR_ARG(ip));
-        give(g, service, what);
+        cb(data, service, what);
     }
     for (struct mp_iter it = mp_iter(mp_get(spec, "ports")); mp_next(&it);) {
         int64_t number = mp_int(mp_get(it.value, "nodePort"), 0);
         if (number > 0) {
             snprintf(what, sizeof what, "node port %lld/%.*s", (long long)number,
                      STR_ARG(mp_str(mp_get(it.value, "protocol"))));
-            give(g, service, what);
+            cb(data, service, what);
         }
     }
     if (health > 0) {
         snprintf(what, sizeof what, "node port %lld/TCP", (long long)health);
-        give(g, service, what);
+        cb(data, service, what);
     }
     for (struct mp_iter it = mp_iter(mp_path(object_mp(service), "status.loadBalancer.ingress")); mp_next(&it);) {
         snprintf(what, sizeof what, "load balancer's address %.*s", STR_ARG(mp_str(mp_get(it.value, "ip"))));
-        give(g, service, what);
+        cb(data, service, what);
     }
+}
+
+struct given {
+    struct strmap held;    /* what -> the last Service that has it */
+    struct strmap doubled; /* what two have -> anything */
+    char first[256];       /* the first that is held twice; "": none is */
+    const struct strmap *excused;
+};
+
+static void give(void *data, const struct object *service, const char *what)
+{
+    struct given *g = data;
+    const struct object *other = strmap_set(&g->held, str_of(what), (void *)service);
+    if (other != NULL) {
+        strmap_set(&g->doubled, str_of(what), g);
+        if (g->first[0] == '\0' && (g->excused == NULL || strmap_get(g->excused, str_of(what)) == NULL)) {
+            snprintf(g->first, sizeof g->first, "%s is held by Service %.*s and by %.*s", what, STR_ARG(other->name),
+                     STR_ARG(service->name));
+        }
+    }
+}
+
+static void given_init(struct given *g, const struct view *v, const struct strmap *excused)
+{
+    struct view_iter it;
+    *g = (struct given){.excused = excused};
+    strmap_init(&g->held);
+    strmap_init(&g->doubled);
+    view_iter(&it, v, kind_of(KIND_SERVICE), STR_NONE);
+    VIEW_FOR(service, &it)
+    {
+        each_held(service, give, g);
+    }
+}
+
+static void given_close(struct given *g)
+{
+    strmap_close(&g->held);
+    strmap_close(&g->doubled);
+}
+
+/* What is not as the API would have left it: something held twice, or a Service without an address. */
+static bool is_spoiled(const struct view *v, char why[256])
+{
+    struct given g;
+    struct view_iter it;
+    given_init(&g, v, NULL);
+    snprintf(why, 256, "%s", g.first);
+    given_close(&g);
+    view_iter(&it, v, kind_of(KIND_SERVICE), STR_NONE);
+    VIEW_FOR(service, &it)
+    {
+        if (why[0] == '\0' && !service->deleting && str_empty(mp_str(mp_path(object_mp(service), "spec.clusterIP")))) {
+            snprintf(why, 256, "Service %.*s has no address", STR_ARG(service->name));
+        }
+    }
+    return why[0] != '\0';
+}
+
+/* ---- What controllers take ---- */
+
+struct wanted {
+    const char *what;
+    bool found;
+};
+
+static void look_for(void *data, const struct object *service, const char *what)
+{
+    struct wanted *w = data;
+    (void)service;
+    w->found |= strcmp(what, w->what) == 0;
+}
+
+static bool holds(const struct object *service, const char *what)
+{
+    struct wanted w = {.what = what};
+    each_held(service, look_for, &w);
+    return w.found;
+}
+
+static bool is_older(const struct object *a, const struct object *b)
+{
+    int64_t x = object_created_ms(a), y = object_created_ms(b);
+    return x != y ? x < y : str_cmp(a->uid, b->uid) < 0;
+}
+
+struct taken {
+    struct cluster *c;
+    const struct view *after;
+    const struct object *now;
+};
+
+/* It had this; if it has not any more, somebody older has. */
+static void judge_held(void *data, const struct object *before, const char *what)
+{
+    struct taken *s = data;
+    struct view_iter it;
+    bool older = holds(s->now, what) || str_starts(str_of(what), STR("load balancer"));
+    view_iter(&it, s->after, kind_of(KIND_SERVICE), STR_NONE);
+    VIEW_FOR(other, &it)
+    {
+        older |= other != s->now && is_older(other, before) && holds(other, what);
+    }
+    if (!older) {
+        cluster_violate(s->c, "%s was taken from Service %.*s, and no older one has it, at revision %llu", what,
+                        STR_ARG(before->name), (unsigned long long)view_revision(s->after));
+    }
+}
+
+static void judge_changes(struct cluster *c, const struct view *after, const struct history_txn *t)
+{
+    for (unsigned i = 0; i < t->count; i++) {
+        const struct object *old = t->changes[i].old, *now = t->changes[i].new;
+        if (old == NULL || now == NULL || now->kind->id != KIND_SERVICE) {
+            continue;
+        }
+        if (str_eq(object_annotation(old, "sim/op"), object_annotation(now, "sim/op"))) { /* no client's */
+            struct taken s = {.c = c, .after = after, .now = now};
+            each_held(old, judge_held, &s);
+        }
+    }
+}
+
+/* ---- Behind each transaction ---- */
+
+static bool spoils(const struct cluster *c, const struct change *change)
+{
+    int64_t at;
+    return change->old == NULL && str_to_int64(object_annotation(change->new, "sim/op"), &at) && at >= 0 &&
+           at < c->ops_count && c->ops[at].kind == OP_SPOIL;
 }
 
 void services_judge(struct cluster *c, const struct view *after, const struct history_txn *t)
 {
-    bool changed = false;
+    bool changed = false, spoiled = false;
     for (unsigned i = 0; i < t->count; i++) {
-        changed |= t->changes[i].new != NULL && t->changes[i].new->kind->id == KIND_SERVICE;
+        if (t->changes[i].new != NULL && t->changes[i].new->kind->id == KIND_SERVICE) {
+            changed = true;
+            spoiled |= spoils(c, &t->changes[i]);
+        }
     }
     if (!changed) {
         return;
     }
-    struct given g = {.c = c, .view = after};
-    struct view_iter it;
-    strmap_init(&g.held);
-    view_iter(&it, after, kind_of(KIND_SERVICE), STR_NONE);
-    VIEW_FOR(service, &it)
-    {
-        give_all(&g, service);
+    struct given g;
+    given_init(&g, after, &c->spoiled);
+    c->spoils += spoiled;
+    if (g.first[0] != '\0' && !spoiled) {
+        cluster_violate(c, "%s at revision %llu", g.first, (unsigned long long)view_revision(after));
     }
-    strmap_close(&g.held);
+    judge_changes(c, after, t);
+    strmap_close(&c->spoiled);
+    c->spoiled = g.doubled; /* what is held once again, nobody is excused for any more */
+    strmap_init(&g.doubled);
+    given_close(&g);
 }
 
 /* ---- Endpoints ---- */
@@ -306,6 +469,7 @@ void services_turn(struct life *life)
     const struct view *tip = store_tip(replica_store(life->replica));
     struct controllers_stats controllers;
     struct scheduler_stats scheduler;
+    char why[256];
     if (!c->swarm.services || life->fatal || tip == NULL || !replica_leading(life->replica)) {
         return;
     }
@@ -319,6 +483,9 @@ void services_turn(struct life *life)
     if (w.first[0] != '\0') {
         cluster_violate(c, "master %llu has nothing left to decide, and endpoints are wrong: %s",
                         (unsigned long long)life->id, w.first);
+    }
+    if (is_spoiled(tip, why)) {
+        cluster_violate(c, "master %llu has nothing left to decide, and %s", (unsigned long long)life->id, why);
     }
 }
 
@@ -386,6 +553,9 @@ bool services_settled(struct cluster *c, char why[256])
     endpoints_judge(&w);
     if (w.first[0] != '\0') {
         snprintf(why, 256, "%s", w.first);
+        return false;
+    }
+    if (is_spoiled(c->ledger.model, why)) {
         return false;
     }
     view_iter(&it, c->ledger.model, kind_of(KIND_ENDPOINTSLICE), STR_NONE);
