@@ -1,6 +1,7 @@
 /* A seed's course: boot (one master, the others join), load with faults, calm, and then everything must come to rest
  * in bounded time. */
 #include "tests/sim/cluster.h"
+#include "tests/sim/kinds.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -205,12 +206,16 @@ void cluster_run(struct cluster *c, uint64_t seed, bool tracing)
     sim_init(&c->sim, seed + 1);
     c->sim.on_send = promises_sent;
     c->sim.on_send_data = c;
+    c->sim.on_enter = upgrade_enter;
+    c->sim.on_enter_data = c;
+    kinds_of_release(false);
     strmap_init(&c->ran);
     strmap_init(&c->killed);
     strmap_init(&c->late.since);
     strmap_init(&c->spoiled);
     swarm_draw(c);
     services_draw(c);
+    upgrade_draw(c);
     ledger_open(c);
     witness_open(c);
     boot(c);
@@ -223,8 +228,12 @@ void cluster_run(struct cluster *c, uint64_t seed, bool tracing)
     if (c->violation[0] == '\0') {
         witness_judge(c);
     }
-    cluster_trace(c, "end: %llu revisions, endpoints wrong in %u commits at most, %llu Services spoiled",
-                  (unsigned long long)c->ledger.count, c->late.most, (unsigned long long)c->spoils);
+    cluster_trace(
+        c,
+        "end: %llu revisions, endpoints wrong in %u commits at most, %llu Services spoiled; of a newer release "
+        "%u objects made, %u changed, %u by older programs, which held some in %llu turns",
+        (unsigned long long)c->ledger.count, c->late.most, (unsigned long long)c->spoils, c->novelties.made,
+        c->novelties.changed, c->novelties.old_changed, (unsigned long long)c->novelties.carried);
 }
 
 void cluster_close(struct cluster *c)

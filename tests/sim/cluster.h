@@ -104,6 +104,7 @@ struct machine {
     int64_t skew_ms;   /* of its calendar */
     int64_t restart_ms, thaw_ms, room_ms, end_ms;
     bool newer;   /* the program of the next release is installed */
+    bool knows;   /* the program that runs, or ran, has the kinds of the next release */
     bool removed; /* the operator was told so: it is no member ever again */
 };
 
@@ -265,8 +266,14 @@ struct cluster {
     struct op *ops;
     int64_t ops_count, ops_cap;
     struct client clients[CLIENTS_MAX];
-    unsigned level, novelties; /* upgrade.c: of the cluster; objects of the newer kind */
-    unsigned settling;         /* Deployments that were told to settle, counted over SETTLE_ROUNDS */
+    unsigned level; /* upgrade.c: of the cluster */
+    bool lax;       /* the newer release has no level of its own */
+    struct {
+        unsigned made, changed, deleted, old_changed; /* objects that the older release does not know, or not all of */
+        int64_t next_ms;
+        uint64_t carried; /* turns of older programs with such objects in their state */
+    } novelties;
+    unsigned settling; /* Deployments that were told to settle, counted over SETTLE_ROUNDS */
     struct agent agents[AGENTS_MAX];
     struct strmap ran;        /* pod uid -> the agent that ran it */
     struct strmap killed;     /* uids of pods that users deleted */
@@ -408,7 +415,10 @@ static inline bool cluster_steady(const struct cluster *c)
 bool nemesis_has(const struct cluster *c, const char *fault); /* this seed's faults are of such kinds */
 
 /* ---- upgrade.c: only where swarm.upgrades ---- */
+void upgrade_draw(struct cluster *c); /* behind swarm_draw */
 const struct release *upgrade_release(const struct cluster *c, uint64_t id);
+void upgrade_enter(void *data, uint64_t id); /* what comes next happens at this master: for struct sim */
+void upgrade_judge(struct cluster *c, const struct history_txn *t);
 bool upgrade_turn(struct life *life); /* false: it is too old for the cluster and ends */
 void upgrade_start(struct cluster *c);
 void upgrade_heal(struct cluster *c); /* all get the newer program, also who is yet to come */

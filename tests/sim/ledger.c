@@ -266,6 +266,7 @@ static void ledger_append(struct cluster *c, const struct history_txn *t)
     l->changed_ms = c->sim.now_ms;
     rollout_judge(c, before, l->model, t);
     services_judge(c, l->model, t);
+    upgrade_judge(c, t);
     view_unref(before);
 }
 

@@ -178,6 +178,8 @@ static void life_closed(void *data)
 
 /* A worker thread: what it does is done at once, since it works on a fork; only when it says so takes time. */
 struct work {
+    struct cluster *c;
+    uint64_t id;
     void (*done)(void *arg);
     void *arg;
 };
@@ -185,6 +187,7 @@ struct work {
 static void work_done(void *data)
 {
     struct work *w = data;
+    upgrade_enter(w->c, w->id);
     w->done(w->arg);
     free(w);
 }
@@ -193,7 +196,7 @@ static void run_async(void *data, void (*work)(void *arg), void (*done)(void *ar
 {
     struct life *life = data;
     struct work *w = xmalloc(sizeof *w);
-    *w = (struct work){done, arg};
+    *w = (struct work){life->c, life->id, done, arg};
     work(arg);
     sim_after(&life->c->sim, 1 + (int64_t)rng_below(&life->c->sim.rng, life->c->swarm.async_ms), work_done, NULL, w);
 }
@@ -246,6 +249,7 @@ static struct life *life_new(struct cluster *c, uint64_t id)
     life->id = id;
     life->born_ms = c->sim.now_ms;
     life->release = upgrade_release(c, id);
+    c->machines[id].knows = life->release != &release;
     life->number = ++c->lives_count;
     life->env = (struct env){life, life_now, life_wall, life_random};
     snprintf(life->name, sizeof life->name, "master-%llu", (unsigned long long)id);
@@ -255,6 +259,7 @@ static struct life *life_new(struct cluster *c, uint64_t id)
                              .wall_ms = life_wall,
                              .wall_data = life};
     life->io = sim_io_open(&c->sim, id);
+    upgrade_enter(c, id);
     return life;
 }
 
@@ -366,6 +371,7 @@ static void life_turn(struct life *life)
 {
     struct cluster *c = life->c;
     bool more = true;
+    upgrade_enter(c, life->id);
     replica_attend(life->replica);
     core_attend(life->core);
     for (unsigned i = 0; more && i < TURNS_AT_ONCE && !life->fatal; i++) {
@@ -468,6 +474,7 @@ static void visit_arrives(void *arg)
         return;
     }
     masters_touch(c, v->id);
+    upgrade_enter(c, v->id);
     v->run(life, v->arg);
     free(v);
 }

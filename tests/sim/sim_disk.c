@@ -123,7 +123,7 @@ static void disk_event(void *arg)
         } else {
             op_persist(me->disk, op);
         }
-        me->sim->touched |= UINT64_C(1) << me->id;
+        sim_enter(me->sim, me->id);
         op_call_back(op, op->fails ? RAFT_IOERR : 0);
         op_free(op);
     }
@@ -235,7 +235,7 @@ struct get_event {
 static void get_done(void *arg)
 {
     struct get_event *g = arg;
-    g->io->sim->touched |= UINT64_C(1) << g->io->id;
+    sim_enter(g->io->sim, g->io->id);
     if (g->io->closed || g->io->crashed) {
         g->req->cb(g->req, NULL, RAFT_CANCELED);
     } else if (fails(g->io, &g->io->disk->fail_reads)) {

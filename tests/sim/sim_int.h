@@ -5,6 +5,7 @@
 #include "tests/sim/sim_io.h"
 
 /* sim_io.c */
+void sim_enter(struct sim *s, uint64_t id); /* what comes next happens at this server */
 int64_t sim_between(struct sim *s, unsigned min, unsigned max);
 /* True if the server stands still: then the event comes again. */
 bool sim_put_off(struct sim *s, uint64_t id, void (*run)(void *arg), void (*cancel)(void *arg), void *arg);

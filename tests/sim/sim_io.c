@@ -47,6 +47,14 @@ static bool comes_before(const struct sim_event *a, const struct sim_event *b)
     return a->at_ms != b->at_ms ? a->at_ms < b->at_ms : a->seq < b->seq;
 }
 
+void sim_enter(struct sim *s, uint64_t id)
+{
+    s->touched |= UINT64_C(1) << id;
+    if (s->on_enter != NULL) {
+        s->on_enter(s->on_enter_data, id);
+    }
+}
+
 void sim_after(struct sim *s, int64_t delay_ms, void (*run)(void *arg), void (*cancel)(void *arg), void *arg)
 {
     if (s->events_count == s->events_cap) {
@@ -142,7 +150,7 @@ static void envelope_arrive(void *arg)
         envelope_lose(e);
         return;
     }
-    e->sim->touched |= UINT64_C(1) << e->to;
+    sim_enter(e->sim, e->to);
     e->run(e->arg);
     free(e);
 }
@@ -289,7 +297,7 @@ struct send_done {
 static void send_called_back(void *arg)
 {
     struct send_done *d = arg;
-    d->io->sim->touched |= UINT64_C(1) << d->io->id;
+    sim_enter(d->io->sim, d->io->id);
     d->req->cb(d->req, d->status);
     sim_io_unref(d->io);
     free(d);
@@ -364,7 +372,7 @@ static void tick_event(void *arg)
     if (sim_put_off(me->sim, me->id, tick_event, NULL, me)) {
         return;
     }
-    me->sim->touched |= UINT64_C(1) << me->id;
+    sim_enter(me->sim, me->id);
     me->tick(&me->io);
     sim_after(me->sim, me->tick_ms, tick_event, NULL, me);
 }

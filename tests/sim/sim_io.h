@@ -91,6 +91,8 @@ struct sim {
     struct sim_io *ios[SIM_SERVERS_MAX];                                    /* NULL = down */
     void (*on_send)(void *data, uint64_t id, const struct raft_message *m); /* sees what servers say; may be NULL */
     void *on_send_data;
+    void (*on_enter)(void *data, uint64_t id); /* what comes next happens at this server; may be NULL */
+    void *on_enter_data;
     uint64_t touched; /* bit per server that an event has reached; the owner clears it */
     bool paused[SIM_SERVERS_MAX];
     bool flight_spared;                         /* a cut loses what is sent from then on, not what is under way */

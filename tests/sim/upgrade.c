@@ -1,7 +1,11 @@
 /* Masters of two releases in one cluster. An operator replaces their programs one at a time while faults go on, and
  * takes some one step back; the level of the cluster rises by the rule of real masters (level_rule.h) and stands in the
  * state, and from then on leaders write what only the newer release knows: flags and words of entries, objects of
- * another kind.
+ * another kind, Novelty, and a field of ConfigMaps, novelty. The older program has neither in its tables (kinds.h).
+ *
+ * In half of the seeds the newer release has no level of its own ("lax"): what it writes comes to older programs at
+ * once, and they must carry it through, in their logs, snapshots and states, and where they lead: what they change of
+ * such an object leaves the rest of it as it was, and what belongs to an object that is gone is collected.
  *
  * Judged: the level is not raised while a voter has run the older program for long; an older program never holds what
  * only the newer one may write, unless it has refused to go on, as it must where the level is beyond it; and at rest
@@ -14,11 +18,14 @@
 #include "proto/facts/cluster.h"
 #include "proto/schema/release.h"
 #include "tests/sim/cluster.h"
+#include "tests/sim/kinds.h"
 
 #define NEXT_LEVEL   2u
-#define NEXT_KIND    60001u /* nobody knows it: what it holds is carried through */
 #define ASK_MS       500
-#define NOVELTIES    12u /* objects of it, in all */
+#define NOVELTY_MS   60
+#define MADE_MAX     24u /* what only the newer release knows, in all */
+#define CHANGED_MAX  48u
+#define DELETED_MAX  6u
 #define LONG_MS      (LEVEL_FRESH_MS + 1000)
 #define OPERATOR_MIN 300
 #define OPERATOR_MAX 1200
@@ -26,9 +33,23 @@
 static const struct release next = {
     .level = NEXT_LEVEL, .newest = NEXT_LEVEL, .entry_flags = 0x8000, .entry_extra = "of the next release"};
 
+/* With more in its tables, and nothing that an older one would have to know of. */
+static const struct release next_lax = {.level = NEXT_LEVEL - 1, .newest = NEXT_LEVEL - 1};
+
 const struct release *upgrade_release(const struct cluster *c, uint64_t id)
 {
-    return c->machines[id].newer ? &next : &release;
+    return !c->machines[id].newer ? &release : c->lax ? &next_lax : &next;
+}
+
+void upgrade_enter(void *data, uint64_t id)
+{
+    const struct cluster *c = data;
+    kinds_of_release(c->machines[id].knows);
+}
+
+static bool is_old(const struct life *life)
+{
+    return life->release == &release;
 }
 
 static unsigned level_in(const struct view *v)
@@ -115,29 +136,153 @@ static void raise_to(struct life *life, unsigned level)
     txn_close(&t);
 }
 
-static void write_novelty(struct life *life)
+/* ---- What only the newer release knows ---- */
+
+static bool is_novel(const struct object *o)
+{
+    return o->kind->id == KIND_NOVELTY ||
+           (o->kind->id == KIND_CONFIGMAP && mp_str(mp_get(object_mp(o), "novelty")).n > 0);
+}
+
+/* One of the ConfigMaps that have the field; NULL. */
+static const struct object *any_novel(struct cluster *c, const struct view *v)
+{
+    const struct object *found = NULL;
+    struct view_iter it;
+    unsigned skip = (unsigned)rng_below(&c->more, 4);
+    view_iter(&it, v, kind_by_id(KIND_CONFIGMAP), STR(NAMESPACE));
+    VIEW_FOR(o, &it)
+    {
+        if (is_novel(o) && (found == NULL || skip > 0)) {
+            skip -= found != NULL;
+            found = o;
+        }
+    }
+    return found;
+}
+
+static void submit(struct life *life, struct txn *t)
+{
+    struct error err = {0};
+    replica_submit(life->replica, t, NULL, NULL, &err);
+    txn_close(t);
+}
+
+/* A ConfigMap with the field, or a Novelty that such a one owns. */
+static void make(struct life *life)
 {
     struct cluster *c = life->c;
     CLEANUP_ARENA struct arena a;
-    struct object *o = NULL;
-    struct error err = {0};
     struct txn t;
     arena_init(&a);
-    struct value *doc = value_map(&a), *metadata = value_map(&a);
-    value_set(&a, metadata, "name", value_strf(&a, "novelty-%u", c->novelties++));
-    value_set(&a, doc, "apiVersion", value_cstr(&a, "next/v1"));
-    value_set(&a, doc, "kind", value_cstr(&a, "Novelty"));
-    value_set(&a, doc, "metadata", metadata);
-    value_set(&a, doc, "above", value_int(&a, c->sim.now_ms));
-    if (object_from_value(kind_stored(NEXT_KIND), doc, 0, &o, &err) != 0) {
-        cluster_violate(c, "an object of a kind that is not known cannot be made: %s", err.message);
+    unsigned n = c->novelties.made++;
+    const struct object *owner = n % 3 == 0 ? NULL : any_novel(c, store_tip(replica_store(life->replica)));
+    const char *text =
+        owner == NULL
+            ? arena_printf(&a,
+                           "{apiVersion: v1, kind: ConfigMap, metadata: {name: novel-%u, namespace: " NAMESPACE
+                           "}, data: {a: b}, novelty: of tomorrow %u}",
+                           n, n)
+            : arena_printf(&a,
+                           "{apiVersion: next/v1, kind: Novelty, metadata: {name: novelty-%u, namespace: " NAMESPACE
+                           ", ownerReferences: [{apiVersion: v1, kind: ConfigMap, name: %.*s, uid: %.*s}]}, spec: "
+                           "{above: %u}}",
+                           n, STR_ARG(owner->name), STR_ARG(owner->uid), n);
+    txn_init(&t, "api");
+    txn_create(&t, yaml_object(text));
+    submit(life, &t);
+}
+
+/* As a patch does it. */
+static void change(struct life *life)
+{
+    struct cluster *c = life->c;
+    const struct object *o = any_novel(c, store_tip(replica_store(life->replica)));
+    CLEANUP_ARENA struct arena a;
+    struct txn t;
+    struct error err = {0};
+    arena_init(&a);
+    if (o == NULL) {
         return;
     }
+    struct value *doc = object_to_value(&a, o);
+    const char *number = arena_printf(&a, "%u", c->novelties.changed++);
+    c->novelties.old_changed += is_old(life);
+    value_set(&a, value_ensure_map(&a, doc, "data"), "a", value_cstr(&a, number));
     txn_init(&t, "api");
-    txn_create(&t, o);
-    replica_submit(life->replica, &t, NULL, NULL, &err);
-    txn_close(&t);
+    int rv = txn_update_value(&t, o->kind, doc, TXN_PART_SPEC, o->revision, &err);
+    assert(rv == 0);
+    submit(life, &t);
 }
+
+static void delete_one(struct life *life)
+{
+    const struct object *o = any_novel(life->c, store_tip(replica_store(life->replica)));
+    struct txn t;
+    if (o != NULL) {
+        life->c->novelties.deleted++;
+        txn_init(&t, "api");
+        txn_delete(&t, o);
+        submit(life, &t);
+    }
+}
+
+static void novelties_turn(struct life *life)
+{
+    struct cluster *c = life->c;
+    bool may = c->lax ? !is_old(life) : c->level == NEXT_LEVEL;
+    unsigned share = c->phase == PHASE_LOAD ? 1 : 4; /* it is to come to rest */
+    if (c->phase == PHASE_BOOT || c->sim.now_ms < c->novelties.next_ms) {
+        return;
+    }
+    c->novelties.next_ms = c->sim.now_ms + 1 + (int64_t)rng_below(&c->more, 2 * NOVELTY_MS / share);
+    uint64_t n = rng_below(&c->more, 8);
+    if (n < 4 && may && c->novelties.made < MADE_MAX / share) {
+        make(life);
+    } else if (n < 7 && c->novelties.changed < CHANGED_MAX / share) {
+        change(life);
+    } else if (n == 7 && c->novelties.deleted < DELETED_MAX) {
+        delete_one(life);
+    }
+}
+
+void upgrade_judge(struct cluster *c, const struct history_txn *t)
+{
+    for (unsigned i = 0; c->swarm.upgrades && i < t->count; i++) {
+        const struct object *old = t->changes[i].old, *now = t->changes[i].new;
+        if (old == NULL || now == NULL || !is_novel(old)) {
+            continue;
+        }
+        bool same =
+            old->kind->id == KIND_NOVELTY
+                ? mp_int(mp_path(object_mp(old), "spec.above"), -1) == mp_int(mp_path(object_mp(now), "spec.above"), -2)
+                : str_eq(mp_str(mp_get(object_mp(old), "novelty")), mp_str(mp_get(object_mp(now), "novelty")));
+        if (!same) {
+            cluster_violate(c, "%.*s lost what only the newer release knows at revision %llu", STR_ARG(now->name),
+                            (unsigned long long)t->revision);
+        }
+    }
+}
+
+/* Each Novelty has its owner. */
+static bool all_owned(const struct view *v, char why[256])
+{
+    struct view_iter it;
+    view_iter(&it, v, kind_stored(KIND_NOVELTY), STR_NONE);
+    VIEW_FOR(o, &it)
+    {
+        struct mp_iter owner = mp_iter(mp_path(object_mp(o), "metadata.ownerReferences"));
+        struct str name = mp_next(&owner) ? mp_str(mp_get(owner.value, "name")) : STR_NONE;
+        const struct object *found = view_get(v, kind_by_id(KIND_CONFIGMAP), o->ns, name);
+        if (found == NULL || !str_eq(found->uid, mp_str(mp_get(owner.value, "uid")))) {
+            snprintf(why, 256, "%.*s is there, and its owner is gone", STR_ARG(o->name));
+            return false;
+        }
+    }
+    return true;
+}
+
+/* ---- Turns ---- */
 
 bool upgrade_turn(struct life *life)
 {
@@ -150,7 +295,9 @@ bool upgrade_turn(struct life *life)
         c->machines[life->id].newer = true; /* what it tells its operator to do */
         return false;
     }
-    if (life->release->level < NEXT_LEVEL && view_count(v, kind_stored(NEXT_KIND)) > 0) {
+    bool holds = is_old(life) && view_count(v, kind_stored(KIND_NOVELTY)) > 0;
+    c->novelties.carried += holds;
+    if (holds && !c->lax) {
         cluster_violate(c, "master %llu runs an older program and holds what the newer one writes",
                         (unsigned long long)life->id);
     }
@@ -168,13 +315,19 @@ bool upgrade_turn(struct life *life)
         judge_raise(life, members, n, can);
         raise_to(life, can);
     }
-    if (level == NEXT_LEVEL && c->novelties < NOVELTIES && rng_below(&c->more, 20) == 0) {
-        write_novelty(life);
-    }
+    novelties_turn(life);
     return true;
 }
 
 /* ---- The operator ---- */
+
+void upgrade_draw(struct cluster *c)
+{
+    c->lax = c->swarm.upgrades && c->seed / 2 % 2 == 0;
+    for (uint64_t id = 1; c->lax && id < SIM_SERVERS_MAX; id++) {
+        c->machines[id].newer = (c->seed / 4 + id) % 2 == 0; /* in the midst of it from the first on */
+    }
+}
 
 static void let_go(void *arg)
 {
@@ -201,6 +354,23 @@ static void replace_one(struct cluster *c)
     master_stop(c, id);
 }
 
+static void transferred(const struct error *error, void *data)
+{
+    (void)error;
+    (void)data;
+}
+
+/* So that programs of both releases decide, one after another. */
+static void pass_on(struct cluster *c)
+{
+    struct life *leader = masters_leader(c);
+    if (leader != NULL && rng_below(&c->more, 2) == 0) {
+        cluster_trace(c, "master %llu is to pass leadership on", (unsigned long long)leader->id);
+        masters_touch(c, leader->id);
+        replica_transfer(leader->replica, 0, transferred, NULL);
+    }
+}
+
 static void operate(void *arg)
 {
     struct cluster *c = arg;
@@ -208,6 +378,9 @@ static void operate(void *arg)
         return;
     }
     replace_one(c);
+    if (c->lax) {
+        pass_on(c);
+    }
     sim_after(&c->sim, OPERATOR_MIN + (int64_t)rng_below(&c->more, OPERATOR_MAX - OPERATOR_MIN), operate, let_go, c);
 }
 
@@ -222,7 +395,7 @@ void upgrade_heal(struct cluster *c)
 {
     for (uint64_t id = 1; c->swarm.upgrades && id < SIM_SERVERS_MAX; id++) {
         struct machine *m = &c->machines[id];
-        bool old = m->life != NULL && m->life->release->level < NEXT_LEVEL;
+        bool old = m->life != NULL && is_old(m->life);
         m->newer = true;
         if (old) {
             master_stop(c, id);
@@ -232,9 +405,9 @@ void upgrade_heal(struct cluster *c)
 
 bool upgrade_settled(struct cluster *c, char why[256])
 {
-    if (c->swarm.upgrades && c->level < NEXT_LEVEL) {
+    if (c->swarm.upgrades && !c->lax && c->level < NEXT_LEVEL) {
         snprintf(why, 256, "all programs are newer, and the level is %u", c->level);
         return false;
     }
-    return true;
+    return !c->swarm.upgrades || all_owned(c->ledger.model, why);
 }
