@@ -197,18 +197,34 @@ void kit_line(const char *name, double value, const char *unit)
     fflush(stdout);
 }
 
+static uint64_t read_schedstat(const char *path)
+{
+    uint64_t ns = 0;
+    FILE *file = fopen(path, "re");
+    if (file != NULL) {
+        ns = fscanf(file, "%" SCNu64, &ns) == 1 ? ns : 0;
+        fclose(file);
+    }
+    return ns / 1000;
+}
+
+uint64_t kit_thread_cpu_us(pid_t tid)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/schedstat", (int)tid);
+    return read_schedstat(path);
+}
+
 uint64_t kit_cpu_us(pid_t pid)
 {
     char path[300];
-    uint64_t sum = 0, ns;
+    uint64_t sum = 0;
     snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
     DIR *dir = opendir(path);
     for (struct dirent *e; dir != NULL && (e = readdir(dir)) != NULL;) {
-        snprintf(path, sizeof path, "/proc/%d/task/%.200s/schedstat", (int)pid, e->d_name);
-        FILE *file = e->d_name[0] == '.' ? NULL : fopen(path, "re");
-        if (file != NULL) {
-            sum += fscanf(file, "%" SCNu64, &ns) == 1 ? ns / 1000 : 0;
-            fclose(file);
+        if (e->d_name[0] != '.') {
+            snprintf(path, sizeof path, "/proc/%d/task/%.200s/schedstat", (int)pid, e->d_name);
+            sum += read_schedstat(path);
         }
     }
     if (dir != NULL) {

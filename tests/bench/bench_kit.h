@@ -24,6 +24,7 @@ void kit_open(struct kit *k, const char *config_path);
 void kit_close(struct kit *k);
 /* What all threads of a process have been on a core; 0 if there is none (any more). */
 uint64_t kit_cpu_us(pid_t pid);
+uint64_t kit_thread_cpu_us(pid_t tid); /* of one; a process's first thread has its number */
 /* KIT_SESSIONS connections to the leader (follows hello); exits if there is none within 10 s. */
 void kit_connect_leader(struct kit *k);
 void kit_connect_follower(struct kit *k);
