@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "proto/facts/pod_state.h"
+
 #define KEY_MAX 600u /* of a pod: namespace/name */
 
 /* ---- Groups and classes ---- */
@@ -241,9 +243,9 @@ static void pod_drop(struct scheduler *s, struct sched_pod *p)
 enum pod_wish { WISH_NOTHING, WISH_NODE, WISH_BOUND };
 static enum pod_wish pod_wish(const struct object *pod)
 {
-    struct mp root = object_mp(pod), spec = mp_get(root, "spec");
-    struct str phase = mp_str(mp_path(root, "status.phase")), scheduler = mp_str(mp_get(spec, "schedulerName"));
-    if (str_is(phase, "Succeeded") || str_is(phase, "Failed")) {
+    struct mp spec = object_spec(pod);
+    struct str scheduler = mp_str(mp_get(spec, "schedulerName"));
+    if (pod_finished(pod)) {
         return WISH_NOTHING;
     }
     if (!str_empty(mp_str(mp_get(spec, "nodeName")))) {
@@ -265,7 +267,7 @@ static void pod_add(struct scheduler *s, const struct object *o, enum pod_wish w
     strmap_set(&s->pods, (struct str){p->key, p->key_size}, p);
     if (wish == WISH_BOUND) {
         p->state = POD_BOUND;
-        pod_enter_node(s, p, node_get(s, mp_str(mp_path(object_mp(o), "spec.nodeName"))));
+        pod_enter_node(s, p, node_get(s, pod_node(o)));
         return;
     }
     pod_obj_set(p, o);
@@ -280,7 +282,7 @@ static bool pod_keep(struct sched_pod *p, const struct object *now, enum pod_wis
         if (wish == WISH_NODE) {
             return p->state == POD_ASSUMED; /* the binding is on its way */
         }
-        if (wish != WISH_BOUND || !str_is(mp_str(mp_path(object_mp(now), "spec.nodeName")), p->node->name)) {
+        if (wish != WISH_BOUND || !str_is(pod_node(now), p->node->name)) {
             return false;
         }
         p->state = POD_BOUND;
@@ -299,8 +301,17 @@ static bool pod_keep(struct sched_pod *p, const struct object *now, enum pod_wis
     return true;
 }
 
+/* What changes most, the status of a pod that runs, is nothing to a scheduler. */
+static bool stays_bound(const struct object *old, const struct object *now)
+{
+    return pod_state_of(old).bound && !pod_finished(old) && !pod_finished(now) && object_same_spec(old, now);
+}
+
 static void observe_pod(struct scheduler *s, const struct object *old, const struct object *now)
 {
+    if (old != NULL && now != NULL && stays_bound(old, now)) {
+        return;
+    }
     const struct object *o = now != NULL ? now : old;
     struct sched_pod *p = pod_find(s, o->ns, o->name);
     enum pod_wish wish = now == NULL ? WISH_NOTHING : pod_wish(now);

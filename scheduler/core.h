@@ -22,13 +22,13 @@
  *      a change that could help     |    | decide: fits nowhere   | the transaction failed: ACTIVE again
  *                                   |    v
  *                                   PARKED                                                             */
-enum pod_state { POD_ACTIVE, POD_PARKED, POD_ASSUMED, POD_BOUND };
+enum sched_pod_state { POD_ACTIVE, POD_PARKED, POD_ASSUMED, POD_BOUND };
 struct sched_pod {
     struct list link;   /* ACTIVE, PARKED: in its class */
     struct object *obj; /* ACTIVE, PARKED, ASSUMED: as last seen; NULL when bound */
     struct sched_class *class;
     struct sched_node *node; /* ASSUMED, BOUND */
-    enum pod_state state;
+    enum sched_pod_state state;
     uint64_t seq; /* age in the queue */
     unsigned key_size;
     char key[]; /* namespace/name */

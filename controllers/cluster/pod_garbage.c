@@ -133,7 +133,8 @@ static void map_pod(const struct view *tip, const struct object *old, const stru
     if (now == NULL) {
         return;
     }
-    bool turned = old == NULL || old->deleting != now->deleting || !str_eq(pod_node(old), pod_node(now));
+    bool turned = old == NULL || old->deleting != now->deleting ||
+                  (!object_same_spec(old, now) && !str_eq(pod_node(old), pod_node(now)));
     if (turned && (now->deleting || !str_empty(pod_node(now)))) {
         const struct object *node = view_get(tip, kind_of(KIND_NODE), STR_NONE, pod_node(now));
         if (node == NULL || now->deleting) {

@@ -100,9 +100,9 @@ static void map_node(const struct view *tip, const struct object *old, const str
 static void map_pod(const struct view *tip, const struct object *old, const struct object *now, controller_emit *emit,
                     void *data)
 {
-    if (now == NULL || now->deleting || str_empty(pod_node(now)) ||
+    if (now == NULL || now->deleting || (old != NULL && object_same_spec(old, now)) || str_empty(pod_node(now)) ||
         (old != NULL && str_eq(pod_node(old), pod_node(now)) &&
-         mp_equal(mp_path(object_mp(old), "spec.tolerations"), mp_path(object_mp(now), "spec.tolerations")))) {
+         mp_equal(mp_get(object_spec(old), "tolerations"), mp_get(object_spec(now), "tolerations")))) {
         return;
     }
     const struct object *node = view_get(tip, kind_of(KIND_NODE), STR_NONE, pod_node(now));

@@ -131,21 +131,22 @@ static struct str zone_of(const struct view *v, struct str node)
     return o == NULL ? STR_NONE : mp_str(mp_get(object_labels(o), LABEL_ZONE));
 }
 
+static struct str pod_ip(const struct object *pod)
+{
+    return mp_str(mp_get(object_status(pod), "podIP"));
+}
+
 /* What others see of a pod: an address, and that it has not ended. */
 static bool has_place(const struct object *pod)
 {
-    return !pod_finished(pod) && !str_empty(mp_str(mp_path(object_mp(pod), "status.podIP")));
+    return !pod_finished(pod) && !str_empty(pod_ip(pod));
 }
 
 /* The same, and what a place says of itself: each part of the body is walked over once. */
 static bool place_read(struct place *p, struct str service)
 {
-    struct mp spec = {0}, status = {0};
+    struct mp spec = object_spec(p->pod), status = object_status(p->pod);
     struct str subdomain = STR_NONE, hostname = STR_NONE;
-    for (struct mp_iter it = mp_iter(object_mp(p->pod)); mp_next(&it);) {
-        spec = str_is(it.key, "spec") ? it.value : spec;
-        status = str_is(it.key, "status") ? it.value : status;
-    }
     struct str phase = mp_str(mp_get(status, "phase"));
     p->ip = mp_str(mp_get(status, "podIP"));
     if (str_empty(p->ip) || str_is(phase, "Succeeded") || str_is(phase, "Failed")) {
@@ -225,19 +226,11 @@ static void emit_selecting(const struct view *tip, const struct object *pod, con
     }
 }
 
-/* Nothing that stands in a place has changed. */
+/* Of two that have a place: nothing that stands in it has changed. */
 static bool same_place(const struct object *a, const struct object *b)
 {
-    static const char *const paths[] = {"status.podIP", "metadata.labels", "spec.nodeName"};
-    if (has_place(a) != has_place(b) || a->deleting != b->deleting || pod_ready(a, NULL) != pod_ready(b, NULL)) {
-        return false;
-    }
-    for (unsigned i = 0; i < ARRAY_SIZE(paths); i++) {
-        if (!mp_equal(mp_path(object_mp(a), paths[i]), mp_path(object_mp(b), paths[i]))) {
-            return false;
-        }
-    }
-    return true;
+    return a->deleting == b->deleting && pod_ready(a, NULL) == pod_ready(b, NULL) && str_eq(pod_ip(a), pod_ip(b)) &&
+           mp_equal(object_labels(a), object_labels(b)) && (object_same_spec(a, b) || str_eq(pod_node(a), pod_node(b)));
 }
 
 void map_pod_services(const struct view *tip, const struct object *old, const struct object *now, controller_emit *emit,

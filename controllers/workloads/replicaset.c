@@ -353,10 +353,24 @@ static int replicaset_reconcile(const struct reconcile_in *in, struct reconcile_
     return rv == 0 ? status_update(&rs, err) : rv;
 }
 
+/* For whoever counts it both are the same: an owner of many pods whose statuses stream in is asked only when one of
+ * them counts otherwise than before. */
+static bool counts_as_before(const struct object *old, const struct object *now)
+{
+    struct pod_state a = pod_state_of(old), b = pod_state_of(now);
+    return a.active == b.active && a.ready == b.ready && a.bound == b.bound && a.unplaced == b.unplaced &&
+           a.ready_since_ms == b.ready_since_ms && old->deleting == now->deleting &&
+           pod_finished(old) == pod_finished(now) && str_eq(old->owner_uid, now->owner_uid) &&
+           mp_equal(object_labels(old), object_labels(now));
+}
+
 /* A pod tells its owner; a pod that lost its owner, or never had one, looks for one itself. */
 static void map_pod(const struct view *tip, const struct object *old, const struct object *now, controller_emit *emit,
                     void *data)
 {
+    if (old != NULL && now != NULL && counts_as_before(old, now)) {
+        return;
+    }
     map_controller(tip, old, now, emit, data);
     if (now != NULL && str_empty(now->owner_uid) && !now->deleting && mp_count(object_labels(now)) > 0 &&
         (old == NULL || !str_empty(old->owner_uid) || !mp_equal(object_labels(old), object_labels(now)))) {

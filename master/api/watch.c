@@ -184,7 +184,7 @@ static bool matches(const struct watch *w, const struct object *o)
     if (o == NULL || o->kind != w->kind || (w->ns.n > 0 && !str_eq(o->ns, w->ns))) {
         return false;
     }
-    if (w->node.n > 0 && !str_eq(mp_str(mp_path(object_mp(o), "spec.nodeName")), w->node)) {
+    if (w->node.n > 0 && !str_eq(mp_str(mp_get(object_spec(o), "nodeName")), w->node)) {
         return false;
     }
     return (w->labels == NULL || selector_matches_object(w->labels, o)) &&
@@ -439,7 +439,7 @@ static void wake(struct watch *w, uint64_t revision, unsigned change, bool exact
 
 static struct node_watches *node_watches_of(struct watch_table *t, const struct object *pod)
 {
-    struct str node = pod == NULL ? STR_NONE : mp_str(mp_path(object_mp(pod), "spec.nodeName"));
+    struct str node = pod == NULL ? STR_NONE : mp_str(mp_get(object_spec(pod), "nodeName"));
     return node.n == 0 ? NULL : strmap_get(&t->by_node, node);
 }
 

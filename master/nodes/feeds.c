@@ -337,8 +337,7 @@ bool node_feeds_turn(struct node_feeds *f)
 
 static void note_pods_of(struct node_feeds *feeds, const struct object *pod)
 {
-    struct group *g =
-        pod == NULL ? NULL : strmap_get(&feeds->by_node, mp_str(mp_path(object_mp(pod), "spec.nodeName")));
+    struct group *g = pod == NULL ? NULL : strmap_get(&feeds->by_node, mp_str(mp_get(object_spec(pod), "nodeName")));
     if (g != NULL) {
         LIST_FOR(it, &g->members)
         {
@@ -352,12 +351,8 @@ static void note_pods_of(struct node_feeds *feeds, const struct object *pod)
 /* A pod's status names nothing. */
 static void note_pod(struct node_feeds *feeds, const struct change *ch)
 {
-    if (ch->old != NULL && ch->new != NULL) {
-        struct mp before = mp_get(object_mp(ch->old), "spec"), after = mp_get(object_mp(ch->new), "spec");
-        size_t n = (size_t)(after.end - after.p);
-        if ((size_t)(before.end - before.p) == n && (n == 0 || memcmp(before.p, after.p, n) == 0)) {
-            return;
-        }
+    if (ch->old != NULL && ch->new != NULL &&object_same_spec(ch->old, ch->new)) {
+        return;
     }
     note_pods_of(feeds, ch->old);
     note_pods_of(feeds, ch->new);

@@ -107,7 +107,7 @@ static const struct object *pod_of(const struct told *t, struct mp entry, struct
         error_set(err, ERR_NOT_FOUND, "pods \"%.*s\" with this uid not found", STR_ARG(name));
         return NULL;
     }
-    if (!str_eq(mp_str(mp_path(object_mp(o), "spec.nodeName")), t->node)) {
+    if (!str_eq(mp_str(mp_get(object_spec(o), "nodeName")), t->node)) {
         error_set(err, ERR_FORBIDDEN, "pod \"%.*s\" is not bound to node \"%.*s\"", STR_ARG(name), STR_ARG(t->node));
         return NULL;
     }
@@ -116,6 +116,21 @@ static const struct object *pod_of(const struct told *t, struct mp entry, struct
         return NULL;
     }
     return o;
+}
+
+/* What a transaction that writes a status needs of the object: which it is. The rest stays as it is stored. */
+static struct value *status_document(struct arena *a, const struct object *o, struct value *status)
+{
+    struct value *doc = value_map(a), *metadata = value_ensure_map(a, doc, "metadata");
+    value_set(a, doc, "apiVersion", value_cstr(a, o->kind->api_version));
+    value_set(a, doc, "kind", value_cstr(a, o->kind->name));
+    value_set(a, metadata, "name", value_str(a, o->name));
+    if (o->kind->namespaced) {
+        value_set(a, metadata, "namespace", value_str(a, o->ns));
+    }
+    value_set(a, metadata, "uid", value_str(a, o->uid));
+    value_set(a, doc, "status", status);
+    return doc;
 }
 
 static int put_status(struct txn *t, const struct object *pod, struct mp status_mp, unsigned level, struct error *err)
@@ -136,9 +151,12 @@ static int put_status(struct txn *t, const struct object *pod, struct mp status_
         return error_set_field(err, ERR_INVALID, "status.conditions", "Too many: %u: must have at most %u items",
                                conditions, KIND_LIST_MAX);
     }
-    struct value *doc = object_to_value(a, pod);
-    condition_keep(a, status, value_get(doc, "status"));
-    value_set(a, doc, "status", status);
+    struct mp stored = mp_get(object_status(pod), "conditions");
+    struct value *former = value_map(a), *doc = status_document(a, pod, status);
+    if (mp_type(stored) == MP_ARRAY) {
+        value_set(a, former, "conditions", msgpack_read_checked(a, stored));
+    }
+    condition_keep(a, status, former);
     rv = kind_check_fields(pod->kind, a, doc, KIND_CHECK_LENIENT | KIND_CHECK_LEVEL(level), err);
     return rv != 0 ? rv : txn_update_value(t, pod->kind, doc, TXN_PART_STATUS, 0, err);
 }
@@ -179,8 +197,7 @@ static int put_node_status(const struct told *t, struct txn *txn, struct error *
     if (rv != 0) {
         return rv;
     }
-    struct value *doc = object_to_value(t->arena, old);
-    value_set(t->arena, doc, "status", status);
+    struct value *doc = status_document(t->arena, old, status);
     unsigned level = KIND_CHECK_LEVEL(store_level(replica_store(t->m->replica)));
     rv = kind_check_fields(k, t->arena, doc, KIND_CHECK_LENIENT | level, err);
     told_keep_masters(t->arena, rv != 0 ? NULL : value_get(doc, "status"), old);

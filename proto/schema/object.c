@@ -7,6 +7,9 @@
 #include "base/refs.h"
 #include "base/timefmt.h"
 
+#define OBJECT_PLACES (1u << 21) /* what the bits for a place in a body can tell */
+static_assert(OBJECT_SIZE_MAX < OBJECT_PLACES, "a body may be larger than its places can tell");
+
 /* The owner is the reference with controller: true; at most one has it. */
 static void read_owner(struct object *o, struct mp references)
 {
@@ -19,6 +22,16 @@ static void read_owner(struct object *o, struct mp references)
         }
         o->owned_otherwise |= !controls;
     }
+}
+
+static uint32_t place_of(const struct object *o, struct mp part)
+{
+    return (uint32_t)(part.p - o->body) & (OBJECT_PLACES - 1);
+}
+
+static uint32_t size_of(struct mp part)
+{
+    return (uint32_t)(part.end - part.p) & (OBJECT_PLACES - 1);
 }
 
 static void read_metadata(struct object *o, struct mp metadata)
@@ -35,10 +48,30 @@ static void read_metadata(struct object *o, struct mp metadata)
         } else if (str_is(it.key, "deletionTimestamp")) {
             o->deleting = mp_type(it.value) == MP_STR;
         } else if (str_is(it.key, "labels")) {
-            o->labels_at = (uint32_t)(it.value.p - o->body);
-            o->labels_size = (uint32_t)(it.value.end - it.value.p);
+            o->labels_at = place_of(o, it.value);
+            o->labels_size = size_of(it.value);
         } else if (str_is(it.key, "ownerReferences")) {
             read_owner(o, it.value);
+        }
+    }
+}
+
+/* Of members with one name the first counts, as mp_get has it. */
+static void read_members(struct object *o, struct mp *metadata, struct str *kind)
+{
+    bool named = false;
+    for (struct mp_iter it = mp_iter(object_mp(o)); mp_next(&it);) {
+        if (str_is(it.key, "kind") && !named) {
+            *kind = mp_str(it.value);
+            named = true;
+        } else if (str_is(it.key, "metadata") && metadata->p == NULL) {
+            *metadata = it.value;
+        } else if (str_is(it.key, "spec") && o->spec_size == 0) {
+            o->spec_at = place_of(o, it.value);
+            o->spec_size = size_of(it.value);
+        } else if (str_is(it.key, "status") && o->status_size == 0) {
+            o->status_at = place_of(o, it.value);
+            o->status_size = size_of(it.value);
         }
     }
 }
@@ -50,8 +83,9 @@ static int read_header(struct object *o, int code, struct error *err)
     if (!mp_valid(body)) {
         return error_set(err, code, "%s: the body is no well-formed msgpack map", o->kind->name);
     }
-    struct mp metadata = mp_get(body, "metadata");
-    struct str kind = mp_str(mp_get(body, "kind"));
+    struct mp metadata = {NULL, NULL};
+    struct str kind = STR_NONE;
+    read_members(o, &metadata, &kind);
     bool fits = kind_is_unknown(o->kind) ? !str_empty(kind) : str_is(kind, o->kind->name);
     if (!fits) {
         return error_set_field(err, code, "kind", "kind is \"%.*s\", expected \"%s\"", STR_ARG(kind), o->kind->name);
@@ -191,44 +225,32 @@ int64_t object_created_ms(const struct object *o)
     return timefmt_parse(mp_str(mp_path(object_mp(o), "metadata.creationTimestamp")), &ms) ? ms : 0;
 }
 
-/* The value of the status, an empty range at the body's end if there is none; the members begin behind the head. */
-static struct mp status_of(const struct object *o, const uint8_t **members)
+static bool same_bytes(const uint8_t *a, size_t a_size, const uint8_t *b, size_t b_size)
 {
-    struct mp m = object_mp(o);
-    struct mp_iter it = mp_iter(m);
-    *members = it.rest.p;
-    while (mp_next(&it)) {
-        if (str_is(it.key, "status")) {
-            return it.value;
-        }
-    }
-    return (struct mp){m.end, m.end};
+    return a_size == b_size && (a_size == 0 || memcmp(a, b, a_size) == 0);
 }
 
-static bool same_bytes(struct mp a, struct mp b)
+bool object_same_spec(const struct object *a, const struct object *b)
 {
-    size_t n = (size_t)(a.end - a.p);
-    return n == (size_t)(b.end - b.p) && (n == 0 || memcmp(a.p, b.p, n) == 0);
+    return same_bytes(a->body + a->spec_at, a->spec_size, b->body + b->spec_at, b->spec_size);
 }
 
-/* A first status comes behind all else. */
+/* A first status comes behind all else, and makes the head of the map
+ * another one. */
 bool object_same_but_status(const struct object *o, const struct object *old)
 {
-    const uint8_t *a, *b;
-    struct mp status = status_of(o, &a), former;
-    former.p = old->body + (status.p - o->body);
-    if (status.p == status.end || former.p >= object_mp(old).end) {
-        former = status_of(old, &b);
-        size_t key = former.p < former.end ? sizeof "status" : 0, key_o = status.p < status.end ? sizeof "status" : 0;
-        return status.end == object_mp(o).end && former.end == object_mp(old).end &&
-               same_bytes((struct mp){a, status.p - key_o}, (struct mp){b, former.p - key});
+    const uint8_t *a = o->body, *b = old->body;
+    if (o->status_size > 0 && old->status_size > 0) {
+        size_t a_end = o->status_at + o->status_size, b_end = old->status_at + old->status_size;
+        return same_bytes(a, o->status_at, b, old->status_at) &&
+               same_bytes(a + a_end, o->body_size - a_end, b + b_end, old->body_size - b_end);
     }
-    if (memcmp(o->body, old->body, (size_t)(status.p - o->body)) != 0) {
-        return false;
-    }
-    former.end = object_mp(old).end;
-    mp_skip(&former);
-    return same_bytes((struct mp){status.end, object_mp(o).end}, former);
+    size_t a_from = (size_t)(mp_iter(object_mp(o)).rest.p - a), b_from = (size_t)(mp_iter(object_mp(old)).rest.p - b);
+    size_t a_size = o->status_size == 0 ? o->body_size : o->status_at - sizeof "status";
+    size_t b_size = old->status_size == 0 ? old->body_size : old->status_at - sizeof "status";
+    bool last = (o->status_size == 0 || o->status_at + o->status_size == o->body_size) &&
+                (old->status_size == 0 || old->status_at + old->status_size == old->body_size);
+    return last && same_bytes(a + a_from, a_size - a_from, b + b_from, b_size - b_from);
 }
 
 int object_key_cmp(const struct object *a, const struct object *b)

@@ -32,8 +32,10 @@ struct object {
      * atomically, and memo_ms, too, before it. 0: nothing yet. Of no meaning to anybody else. */
     int64_t memo_ms;
     uint32_t memo;
-    uint32_t labels_at, labels_size; /* of metadata.labels in the body; size 0: none */
-    bool owned_otherwise;            /* it has ownerReferences beside the controlling one */
+    /* Where parts of the body stand, which nobody looks for again: metadata.labels, spec, status; size 0: none. */
+    uint64_t labels_at : 21, labels_size : 21, spec_at : 21;
+    uint64_t owned_otherwise : 1; /* it has ownerReferences beside the controlling one */
+    uint64_t spec_size : 21, status_at : 21, status_size : 21;
     uint8_t body[];
 };
 
@@ -70,6 +72,16 @@ static inline struct mp object_labels(const struct object *o)
 {
     return o->labels_size == 0 ? mp_of(NULL, 0) : mp_of(o->body + o->labels_at, o->labels_size);
 }
+/* The members of these names at the top; empty if there is none. */
+static inline struct mp object_spec(const struct object *o)
+{
+    return o->spec_size == 0 ? mp_of(NULL, 0) : mp_of(o->body + o->spec_at, o->spec_size);
+}
+static inline struct mp object_status(const struct object *o)
+{
+    return o->status_size == 0 ? mp_of(NULL, 0) : mp_of(o->body + o->status_at, o->status_size);
+}
+bool object_same_spec(const struct object *a, const struct object *b); /* byte by byte */
 struct str object_label(const struct object *o, const char *key);
 struct str object_annotation(const struct object *o, const char *key);
 /* "Pod"; of a kind that this program does not know, as the object has it. Borrowed. */

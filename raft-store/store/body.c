@@ -75,16 +75,28 @@ static void slots_write(struct buf *out, struct slots *s)
     unknown_write(out, s);
 }
 
+static void replace_status(struct buf *out, const struct object *base, struct mp status)
+{
+    size_t end = base->status_at + base->status_size;
+    buf_append(out, base->body, base->status_at);
+    buf_append(out, status.p, (size_t)(status.end - status.p));
+    buf_append(out, base->body + end, base->body_size - end);
+}
+
 void body_merge(struct buf *out, const struct object *base, const struct object *status_of,
                 const struct body_edit *edits, unsigned count)
 {
     assert(base->kind == status_of->kind);
+    if (count == 0 && base->status_size > 0 && status_of->status_size > 0) {
+        replace_status(out, base, object_status(status_of)); /* what changes most */
+        return;
+    }
     struct slots top, meta;
     slots_fill(&top, base->kind->schema, object_mp(base));
     if (status_of != base) {
         struct mp *status = slot_of(&top, STR("status"));
         assert(status != NULL);
-        *status = mp_get(object_mp(status_of), "status");
+        *status = object_status(status_of);
     }
     struct mp *meta_slot = slot_of(&top, STR("metadata"));
     CLEANUP_BUF struct buf scratch = BUF_INIT;

@@ -736,9 +736,43 @@ static void a_reconcile_whose_assumption_fails_is_told_and_changes_nothing(void 
     close_fixture(&f);
 }
 
+static void the_owner_is_asked_when_a_pod_counts_otherwise_and_not_at_each_status(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *patch;
+        unsigned queued; /* keys */
+    } steps[] = {
+        {"status: {phase: Running, podIP: 10.0.0.1}", 0},
+        {"status: {conditions: [{type: Ready, status: 'False'}, {type: Initialized, status: 'True'}]}", 0},
+        {"status: {message: more of the same}", 0},
+        {"status: {conditions: [{type: Ready, status: 'True', lastTransitionTime: '2026-01-01T00:00:00Z'}]}", 1},
+        {"status: {message: and more}", 0},
+        {"status: {conditions: [{type: Ready, status: 'True', lastTransitionTime: '2026-01-01T00:00:01Z'}]}", 1},
+        {"status: {conditions: [{type: Ready, status: 'False'}]}", 1},
+        {"status: {phase: Failed}", 1},
+    };
+    struct fixture f;
+    struct env env;
+    open_fixture(&f, &env);
+    stage_apply(&f.cluster.stage, "rs web replicas=1");
+    for (unsigned i = 0; i < ARRAY_SIZE(steps); i++) {
+        struct view_iter it;
+        while (controllers_run(f.cluster.controllers, 1)) {
+        }
+        view_iter(&it, stage_tip(&f.cluster.stage), kind_by_id(KIND_POD), STR_NONE);
+        CLEANUP_OBJECT struct object *pod = object_ref(view_next(&it));
+        assert_int_equal(stats_of(&f).queued, 0);
+        stage_status_patch(&f.cluster.stage, pod, steps[i].patch);
+        assert_int_equal(stats_of(&f).queued, steps[i].queued);
+    }
+    close_fixture(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_owner_is_asked_when_a_pod_counts_otherwise_and_not_at_each_status),
         cmocka_unit_test(many_changes_of_one_object_are_one_key),
         cmocka_unit_test(errors_back_off_and_success_forgets_them),
         cmocka_unit_test(a_turn_ends_with_its_budget_but_does_one_key_at_least),

@@ -361,9 +361,51 @@ static void objects_are_ordered_by_kind_namespace_name(void **state)
     assert_true(object_key_cmp(n, a) < 0);
 }
 
+static void assert_part(struct mp part, struct mp found)
+{
+    assert_true(part.p == found.p && part.end == found.end);
+}
+
+static void spec_and_status_are_where_they_are_found(void **state)
+{
+    (void)state;
+    static const char *const pods[] = {
+        "{\"kind\":\"Pod\",\"metadata\":{\"name\":\"a\"},\"spec\":{\"nodeName\":\"n\"},\"status\":{\"phase\":"
+        "\"Running\"}}",
+        "{\"kind\":\"Pod\",\"metadata\":{\"name\":\"a\"},\"spec\":{\"nodeName\":\"n\"},\"status\":{\"phase\":"
+        "\"Pending\"}}",
+        "{\"kind\":\"Pod\",\"metadata\":{\"name\":\"a\"},\"spec\":{\"nodeName\":\"n\"}}",
+        "{\"kind\":\"Pod\",\"metadata\":{\"name\":\"a\"},\"spec\":{\"nodeName\":\"m\"},\"status\":{\"phase\":"
+        "\"Running\"}}",
+        "{\"kind\":\"Pod\",\"metadata\":{\"name\":\"a\"},\"status\":{\"phase\":\"Running\"}}",
+        "{\"kind\":\"Pod\",\"metadata\":{\"name\":\"a\"}}",
+    };
+    enum { SPEC_N = 3 }; /* the first of them differ in nothing but their status */
+    struct object *all[ARRAY_SIZE(pods)];
+    for (unsigned i = 0; i < ARRAY_SIZE(pods); i++) {
+        all[i] = object(pods[i], i + 1);
+        struct mp spec = mp_get(object_mp(all[i]), "spec"), status = mp_get(object_mp(all[i]), "status");
+        assert_part(object_spec(all[i]), mp_type(spec) == MP_NONE ? mp_of(NULL, 0) : spec);
+        assert_part(object_status(all[i]), mp_type(status) == MP_NONE ? mp_of(NULL, 0) : status);
+        CLEANUP_OBJECT struct object *copy = object_with_revision(all[i], 9);
+        assert_true(object_same_spec(copy, all[i]) && object_same_but_status(copy, all[i]));
+    }
+    for (unsigned i = 0; i < ARRAY_SIZE(pods); i++) {
+        for (unsigned n = 0; n < ARRAY_SIZE(pods); n++) {
+            bool same = i == n || (i < SPEC_N && n < SPEC_N) || (i >= 4 && n >= 4);
+            assert_int_equal(object_same_spec(all[i], all[n]), same);
+            assert_int_equal(object_same_but_status(all[i], all[n]), same);
+        }
+    }
+    for (unsigned i = 0; i < ARRAY_SIZE(pods); i++) {
+        object_unref(all[i]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(spec_and_status_are_where_they_are_found),
         cmocka_unit_test(the_header_is_decoded_once),
         cmocka_unit_test(equal_documents_have_equal_bytes),
         cmocka_unit_test(cluster_wide_objects_have_no_namespace),
