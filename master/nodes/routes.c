@@ -5,48 +5,40 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/list.h"
 #include "base/mem.h"
-#include "base/strmap.h"
+#include "master/nodes/ages.h"
 
 struct route {
-    struct list link;
-    uint64_t version; /* of its last change */
-    bool gone, seen;  /* seen: by the sync that runs */
+    struct aged aged;
     char *cidr, *ip;
-    size_t name_size;
-    char name[];
 };
 struct written {
     struct buf message;
     uint64_t since, version; /* version 0: nothing has been written */
 };
 struct routes {
-    struct strmap by_name;
-    struct list by_age; /* the newest change last */
-    uint64_t version;
-    uint64_t forgotten; /* who was told less than this may know nodes that are gone and that we do not know any more */
-    unsigned gone;
+    struct ages ages;            /* by the node's name */
     char pods[64], services[64]; /* "" = not known */
     struct written whole, part;
 };
 
+static struct route *route_of(struct aged *e)
+{
+    return CONTAINER_OF(e, struct route, aged);
+}
+
+static void route_free(struct aged *e)
+{
+    free(route_of(e)->cidr);
+    free(route_of(e)->ip);
+    free(route_of(e));
+}
+
 struct routes *routes_new(void)
 {
     struct routes *r = xcalloc(1, sizeof *r);
-    strmap_init(&r->by_name);
-    list_init(&r->by_age);
+    ages_init(&r->ages, ROUTES_GONE_MAX, route_free);
     return r;
-}
-
-static void forget(struct routes *r, struct route *route)
-{
-    r->gone -= route->gone;
-    list_remove(&route->link);
-    strmap_remove(&r->by_name, (struct str){route->name, route->name_size});
-    free(route->cidr);
-    free(route->ip);
-    free(route);
 }
 
 void routes_free(struct routes *r)
@@ -54,10 +46,7 @@ void routes_free(struct routes *r)
     if (r == NULL) {
         return;
     }
-    while (!list_empty(&r->by_age)) {
-        forget(r, LIST_ENTRY(r->by_age.next, struct route, link));
-    }
-    strmap_close(&r->by_name);
+    ages_close(&r->ages);
     buf_close(&r->whole.message);
     buf_close(&r->part.message);
     free(r);
@@ -65,14 +54,14 @@ void routes_free(struct routes *r)
 
 uint64_t routes_version(const struct routes *r)
 {
-    return r->version;
+    return r->ages.version;
 }
 
 /* ---- Changes ---- */
 
 static struct str internal_ip(const struct object *node)
 {
-    for (struct mp_iter it = mp_iter(mp_path(object_mp(node), "status.addresses")); mp_next(&it);) {
+    for (struct mp_iter it = mp_iter(mp_get(object_status(node), "addresses")); mp_next(&it);) {
         if (str_is(mp_str(mp_get(it.value, "type")), "InternalIP")) {
             return mp_str(mp_get(it.value, "address"));
         }
@@ -80,94 +69,48 @@ static struct str internal_ip(const struct object *node)
     return STR_NONE;
 }
 
-static void touch(struct routes *r, struct route *route)
-{
-    route->version = ++r->version;
-    list_remove(&route->link);
-    list_push_back(&r->by_age, &route->link);
-}
-
-static bool take_away(struct routes *r, struct route *route)
-{
-    if (route == NULL || route->gone) {
-        return false;
-    }
-    route->gone = true;
-    r->gone++;
-    touch(r, route);
-    for (struct list *it = r->by_age.next; r->gone > ROUTES_GONE_MAX;) {
-        struct route *old = LIST_ENTRY(it, struct route, link);
-        it = it->next;
-        if (old->gone) {
-            r->forgotten = MAX(r->forgotten, old->version);
-            forget(r, old);
-        }
-    }
-    return true;
-}
-
 static bool put(struct routes *r, const struct object *node)
 {
-    struct str cidr = mp_str(mp_path(object_mp(node), "spec.podCIDR")), ip = internal_ip(node);
-    struct route *route = strmap_get(&r->by_name, node->name);
-    if (route != NULL) {
-        route->seen = true;
+    struct str cidr = mp_str(mp_get(object_spec(node), "podCIDR")), ip = internal_ip(node);
+    struct aged *e = ages_get(&r->ages, node->name);
+    if (e != NULL) {
+        e->seen = true;
     }
     if (cidr.n == 0 || ip.n == 0) {
-        return take_away(r, route);
+        return ages_remove(&r->ages, e);
     }
-    if (route != NULL && !route->gone && str_is(cidr, route->cidr) && str_is(ip, route->ip)) {
+    if (e != NULL && !e->gone && str_is(cidr, route_of(e)->cidr) && str_is(ip, route_of(e)->ip)) {
         return false;
     }
-    if (route == NULL) {
-        route = xcalloc(1, sizeof *route + node->name.n);
-        memcpy(route->name, node->name.p, node->name.n);
-        route->name_size = node->name.n;
-        list_init(&route->link);
-        strmap_set(&r->by_name, node->name, route);
+    if (e == NULL) {
+        e = &((struct route *)xcalloc(1, sizeof(struct route)))->aged;
+        ages_add(&r->ages, e, node->name);
     }
-    r->gone -= route->gone;
-    route->gone = false;
-    route->seen = true;
+    struct route *route = route_of(e);
     free(route->cidr);
     free(route->ip);
     route->cidr = xstrndup(cidr.p, cidr.n);
     route->ip = xstrndup(ip.p, ip.n);
-    touch(r, route);
+    ages_touch(&r->ages, e);
     return true;
 }
 
 bool routes_change(struct routes *r, const struct object *old, const struct object *new)
 {
-    return new != NULL ? put(r, new) : take_away(r, strmap_get(&r->by_name, old->name));
+    return new != NULL ? put(r, new) : ages_remove(&r->ages, ages_get(&r->ages, old->name));
 }
 
 void routes_sync(struct routes *r, const struct view *v)
 {
     struct view_iter it;
-    LIST_FOR(at, &r->by_age)
-    {
-        LIST_ENTRY(at, struct route, link)->seen = false;
-    }
-    r->version += r->version == 0; /* also of a cluster without nodes something can be told */
+    r->ages.version += r->ages.version == 0; /* also of a cluster without nodes something can be told */
+    ages_sync_begin(&r->ages);
     view_iter(&it, v, kind_by_id(KIND_NODE), STR_NONE);
     VIEW_FOR(node, &it)
     {
         put(r, node);
     }
-    size_t unseen = 0;
-    struct route **gone = xcalloc(r->by_name.count + 1, sizeof *gone);
-    LIST_FOR(at, &r->by_age)
-    {
-        struct route *route = LIST_ENTRY(at, struct route, link);
-        if (!route->seen && !route->gone) {
-            gone[unseen++] = route;
-        }
-    }
-    for (size_t i = 0; i < unseen; i++) {
-        take_away(r, gone[i]); /* may forget some that were gone before it, and none behind it */
-    }
-    free(gone);
+    ages_sync_end(&r->ages);
 }
 
 bool routes_set_subnets(struct routes *r, const char *pods, const char *services)
@@ -177,16 +120,17 @@ bool routes_set_subnets(struct routes *r, const char *pods, const char *services
     }
     snprintf(r->pods, sizeof r->pods, "%s", pods);
     snprintf(r->services, sizeof r->services, "%s", services);
-    r->version++;
+    r->ages.version++;
     return true;
 }
 
 /* ---- Telling ---- */
 
-static void write_route(struct buf *b, const struct route *route)
+static void write_route(struct buf *b, const struct aged *e)
 {
+    const struct route *route = CONTAINER_OF(e, struct route, aged);
     mp_write_map(b, 3);
-    mp_write_key_str(b, "name", (struct str){route->name, route->name_size});
+    mp_write_key_str(b, "name", e->key);
     mp_write_key_str(b, "podCIDR", str_of(route->cidr));
     mp_write_key_str(b, "internalIP", str_of(route->ip));
 }
@@ -203,12 +147,12 @@ static void write_whole(struct routes *r)
     mp_write_map(b, 3);
     write_subnets(b, r);
     mp_write_cstr(b, "routes");
-    mp_write_array(b, (uint32_t)(r->by_name.count - r->gone));
-    LIST_FOR(it, &r->by_age)
+    mp_write_array(b, (uint32_t)(r->ages.by_key.count - r->ages.gone));
+    LIST_FOR(it, &r->ages.by_age)
     {
-        const struct route *route = LIST_ENTRY(it, struct route, link);
-        if (!route->gone) {
-            write_route(b, route);
+        const struct aged *e = LIST_ENTRY(it, struct aged, link);
+        if (!e->gone) {
+            write_route(b, e);
         }
     }
 }
@@ -218,16 +162,13 @@ static void write_part(struct routes *r, uint64_t since)
     CLEANUP_BUF struct buf changed = BUF_INIT;
     CLEANUP_BUF struct buf gone = BUF_INIT;
     uint32_t changed_count = 0, gone_count = 0;
-    for (const struct list *it = r->by_age.prev; it != &r->by_age; it = it->prev) {
-        const struct route *route = LIST_ENTRY(it, struct route, link);
-        if (route->version <= since) {
-            break;
-        }
-        if (route->gone) {
-            mp_write_str(&gone, (struct str){route->name, route->name_size});
+    for (struct list *it = ages_behind(&r->ages, since); it != &r->ages.by_age; it = it->next) {
+        const struct aged *e = LIST_ENTRY(it, struct aged, link);
+        if (e->gone) {
+            mp_write_str(&gone, e->key);
             gone_count++;
         } else {
-            write_route(&changed, route);
+            write_route(&changed, e);
             changed_count++;
         }
     }
@@ -244,12 +185,12 @@ static void write_part(struct routes *r, uint64_t since)
 
 struct str routes_message(struct routes *r, uint64_t since, bool changes)
 {
-    bool part = changes && since > 0 && since >= r->forgotten;
+    bool part = changes && since > 0 && since >= r->ages.forgotten;
     struct written *w = part ? &r->part : &r->whole;
-    assert(r->version > 0);
-    if (w->version != r->version || (part && w->since != since)) {
+    assert(r->ages.version > 0);
+    if (w->version != r->ages.version || (part && w->since != since)) {
         buf_reset(&w->message);
-        w->version = r->version;
+        w->version = r->ages.version;
         w->since = since;
         if (part) {
             write_part(r, since);
