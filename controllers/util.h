@@ -41,8 +41,8 @@ struct value *owner_reference(struct arena *a, const struct object *owner);
 void owner_add(struct arena *a, struct value *doc, const struct object *owner);
 bool owner_remove(struct value *doc, struct str uid); /* true if there was one */
 
-/* A new document of this kind in the owner's namespace: its controlling owner, generateName from the owner's name, and a
- * name made of that which nothing in the state has. */
+/* A new document of this kind in the owner's namespace, owned by it. Its name begins with the owner's name and is one
+ * that nothing in the state has. */
 struct value *document_owned(const struct reconcile_in *in, struct arena *a, const struct kind *k,
                              const struct object *owner);
 

@@ -1,6 +1,6 @@
-/* Inside of the pod network: the node's side is network.c, a pod's is job.c, the CNI plugin cni.c, who holds what is network/owner.c, the nftables rules
- * network/rules.c, the bound of a pod's connections network/flows.c, the kernel's routing table network/route.c, its
- * memory of connections network/conntrack.c, connections into pods network/connect.c. */
+/* Inside of the pod network. The node's side is network.c, one pod's job.c. The CNI plugin is cni.c, who holds what
+ * owner.c, the nftables rules rules.c, the bound of a pod's connections flows.c. The kernel's routing table is route.c,
+ * its memory of connections conntrack.c, connections into pods connect.c. */
 #ifndef AGENT_NETWORK_NETWORK_INT_H
 #define AGENT_NETWORK_NETWORK_INT_H
 

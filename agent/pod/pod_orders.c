@@ -1,5 +1,5 @@
-/* What comes to a pod from outside, made into events of its machine (pod.c): orders of the masters, what was found after
- * the agent's restart, and the answers of pod_ops. */
+/* What comes to a pod from outside becomes events of its machine (pod.c) here: orders of the masters, what was found
+ * after the agent's restart, the answers of pod_ops. */
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>

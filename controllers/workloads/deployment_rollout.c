@@ -17,8 +17,9 @@ void deployment_count_available(struct deployment *d)
         if (rs->obj == NULL || (rs->replicas == 0 && rs->status_replicas == 0)) {
             continue;
         }
-        if (d->min_ready_s == 0) { /* the time plays no part */
-            rs->available = view_sum(d->in->view, VIEW_SUM_OWNED_PODS, rs->obj->uid, NULL).fields[OWNED_READY];
+        int64_t ready = view_sum(d->in->view, VIEW_SUM_OWNED_PODS, rs->obj->uid, NULL).fields[OWNED_READY];
+        if (d->min_ready_s == 0 || ready == 0) { /* the time plays no part */
+            rs->available = ready;
             continue;
         }
         struct view_iter it;

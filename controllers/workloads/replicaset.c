@@ -157,11 +157,13 @@ static int pods_walk(struct rs *rs, struct error *err)
     return claim_owned(&c, err);
 }
 
-/* What is available after minReadySeconds depends on the time: no sum has it. */
+/* What is available after minReadySeconds depends on the time: no sum has it. But where no pod is ready, none is
+ * available. */
 static int pods_claim(struct rs *rs, struct error *err)
 {
     const struct claim c = claim_of(rs);
-    int rv = pods_sum(rs) || rs->min_ready_s > 0 ? pods_walk(rs, err) : 0;
+    bool strangers = pods_sum(rs), timed = rs->min_ready_s > 0 && rs->counts.ready > 0;
+    int rv = strangers || timed ? pods_walk(rs, err) : 0;
     return rv != 0 ? rv : claim_orphans(&c, err);
 }
 

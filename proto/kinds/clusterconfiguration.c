@@ -5,9 +5,11 @@
 
 /* clang-format off */
 SCHEMA_STATIC(networking, "ClusterNetworking", "Addresses, ports and names.",
-    STRING("podSubnet", "Addresses of all pods, a range of IPv4; each node gets a part of it. Cannot change while nodes hold parts.",
+    STRING("podSubnet", "Addresses of all pods, a range of IPv4; each node gets a part of it. Cannot change while "
+           "nodes hold parts.",
            DEFAULT(CLUSTER_POD_SUBNET)),
-    INT32("nodeCIDRMaskSize", "Bits of the mask of a node's part: 24 gives a node 254 addresses. Cannot change while nodes hold parts.",
+    INT32("nodeCIDRMaskSize", "Bits of the mask of a node's part: 24 gives a node 254 addresses. Cannot change while "
+          "nodes hold parts.",
           DEFAULT(CLUSTER_NODE_CIDR_MASK)),
     STRING("serviceSubnet", "Addresses of services, a range of IPv4.", DEFAULT(CLUSTER_SERVICE_SUBNET)),
     STRING("serviceNodePortRange", "Ports of nodes that services may have, FIRST-LAST.",
@@ -23,9 +25,11 @@ SCHEMA_STATIC(spec, "ClusterConfigurationSpec", "What the cluster is to be.",
           "A node that was silent for so long is not ready. Unset: what the masters were started with (40)."));
 
 SCHEMA_STATIC(status, "ClusterConfigurationStatus", "What the masters know of it.",
-    INT64("featureLevel", "What all masters can do, and may therefore be written; it only grows. Written by the leader."));
+    INT64("featureLevel",
+          "What all masters can do, and may therefore be written; it only grows. Written by the leader."));
 
-SCHEMA_STATIC(clusterconfiguration, "ClusterConfiguration", "What holds for the whole cluster; there is one, named cluster.",
+SCHEMA_STATIC(clusterconfiguration, "ClusterConfiguration",
+    "What holds for the whole cluster; there is one, named cluster.",
     TYPE_META,
     OBJECT("spec", spec, "What the cluster is to be.", DEFAULT("{}")),
     OBJECT("status", status, "What the masters know of it.", .flags = FIELD_STATUS));

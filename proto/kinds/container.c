@@ -191,10 +191,12 @@ static bool pulls_by_tag(const struct value *container)
         OBJECTS("envFrom", env_from, "Variables from ConfigMaps and Secrets; later ones win, env wins over all."),     \
         OBJECTS("env", env_var, "Environment variables.", MERGE("name")),                                              \
         OBJECT("resources", schema_resources, "CPU, memory and other resources.", ZERO),                               \
-        OBJECTS("resizePolicy", resize_policy, "What a change of resources does.", WARNED("resources of a running pod do not change")), \
+        OBJECTS("resizePolicy", resize_policy, "What a change of resources does.",                                     \
+                WARNED("resources of a running pod do not change")),                                                   \
         STRING("restartPolicy", "Always makes an init container a sidecar that runs beside the others."),              \
         OBJECTS("volumeMounts", volume_mount, "Volumes it sees.", MERGE("mountPath")),                                 \
-        OBJECTS("volumeDevices", volume_device, "Block devices it sees.", MERGE("devicePath"), REFUSED("the device would be missing")), \
+        OBJECTS("volumeDevices", volume_device, "Block devices it sees.", MERGE("devicePath"),                         \
+                REFUSED("the device would be missing")),                                                               \
         OBJECT("livenessProbe", probe, "If it fails the container is restarted."),                                     \
         OBJECT("readinessProbe", probe, "If it fails the pod gets no traffic."),                                       \
         OBJECT("startupProbe", probe, "Until it succeeds the other probes wait; if it fails the container restarts."), \
@@ -204,7 +206,8 @@ static bool pulls_by_tag(const struct value *container)
         STRING("terminationMessagePolicy", "File, or the end of the log if the file is empty and it failed.",          \
                DEFAULT("File"), ONE_OF("File|FallbackToLogsOnError")),                                                 \
         STRING("imagePullPolicy", "When to fetch the image. Always for the tag latest, else IfNotPresent.",            \
-               ONE_OF("Always|Never|IfNotPresent"), WARNED(PULL_WHY), QUIET("Never|IfNotPresent"), QUIET_IF(pulls_by_tag)),                                                                   \
+               ONE_OF("Always|Never|IfNotPresent"), WARNED(PULL_WHY), QUIET("Never|IfNotPresent"),                     \
+               QUIET_IF(pulls_by_tag)),                                                                                \
         OBJECT("securityContext", security_context, "Privileges."),                                                    \
         BOOLEAN("stdin", "Keep standard input open for attach.", ZERO),                                                \
         BOOLEAN("stdinOnce", "Close standard input after the first client has left.", ZERO),                           \

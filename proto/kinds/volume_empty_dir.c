@@ -3,7 +3,8 @@
 #include "proto/model/quantity.h"
 
 /* clang-format off */
-SCHEMA(volume_schema_empty_dir, "EmptyDirVolumeSource", "An empty directory that lives as long as the pod is on its node.",
+SCHEMA(volume_schema_empty_dir, "EmptyDirVolumeSource",
+    "An empty directory that lives as long as the pod is on its node.",
     STRING("medium", "Memory for a file system in memory; nothing for the node's disk.",
            REFUSED("huge pages are not given out"), QUIET("Memory")),
     QUANTITY("sizeLimit", "The most it may hold; a pod that goes beyond it on the node's disk is evicted."));

@@ -22,7 +22,8 @@ SCHEMA(volume_schema_aws_disk, "AWSElasticBlockStoreVolumeSource", "A disk of Am
     INT32("partition", "Partition to mount.", ZERO),
     READ_ONLY);
 
-SCHEMA(volume_schema_git_repo, "GitRepoVolumeSource", "A checkout of a git repository. Better: clone in an init container.",
+SCHEMA(volume_schema_git_repo, "GitRepoVolumeSource",
+    "A checkout of a git repository. Better: clone in an init container.",
     STRING("repository", "Address of the repository.", REQUIRED),
     STRING("revision", "Commit to check out."),
     STRING("directory", "Directory to check out into."));
