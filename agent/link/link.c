@@ -26,7 +26,7 @@ struct link {
     bool hello_pending, doubted; /* doubted: the last hello had no answer in time */
     int64_t hello_ms;            /* its patience */
     int64_t master, term;
-    bool leads, tells_standing;
+    bool leads, tells_standing, tells_serves, serves;
     char complaint[ERROR_MESSAGE_MAX]; /* last reason logged */
     unsigned complaints;               /* logged since complained_ms */
     int64_t complained_ms;
@@ -130,6 +130,8 @@ static void on_hello(const struct rpc_result *r, void *data)
     l->leads = str_is(mp_str(mp_get(r->result, "role")), "leader") ||
                (l->master != 0 && l->master == mp_int(mp_get(r->result, "leader"), 0));
     l->term = mp_int(mp_get(r->result, "term"), 0);
+    l->tells_serves = mp_type(mp_get(r->result, "serves")) == MP_BOOL;
+    l->serves = mp_bool(mp_get(r->result, "serves"), false);
     if (l->state == LINK_DIALING && l->shared->events.is_spare(l, l->shared->data)) {
         l->spare = true;
         hang_up(l);
@@ -239,7 +241,7 @@ static void on_rpc_close(struct rpc_session *rpc, const struct error *why, void 
         link_complain(l, l->state == LINK_DIALING ? "connect" : "connection lost", why);
     }
     move(l, LINK_WAITING);
-    l->leads = l->was_up = false;
+    l->leads = l->serves = l->was_up = false;
     if (up) {
         l->shared->events.on_down(l, l->shared->data);
     }
@@ -380,5 +382,21 @@ int64_t link_term(const struct link *l)
 void link_set_leads(struct link *l, bool leads, int64_t term)
 {
     l->leads = leads;
+    l->serves |= leads && l->tells_serves; /* a leader always does */
     l->term = MAX(l->term, term);
+}
+
+bool link_serves(const struct link *l)
+{
+    return l->serves;
+}
+
+bool link_tells_serves(const struct link *l)
+{
+    return l->tells_serves;
+}
+
+void link_set_unserving(struct link *l)
+{
+    l->serves = false;
 }

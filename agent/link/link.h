@@ -7,7 +7,7 @@
  *      \----------+--------/
  *
  * UP: the master has answered a hello, so it knows who we are, and we know who it is, whether it leads and in which
- * term. If our certificate has expired it is renewed first (agent/link/renew.h). Two addresses may lead to one master:
+ * term, and whether it serves agents. If our certificate has expired it is renewed first (agent/link/renew.h). Two addresses may lead to one master:
  * of two links the second waits as a spare. Loop thread only. Callbacks never run inside the call that caused them. */
 #ifndef AGENT_LINK_LINK_H
 #define AGENT_LINK_LINK_H
@@ -65,6 +65,10 @@ struct rpc_session *link_rpc(struct link *l); /* UP, or just being hung up on */
 /* As of its last answer, or of what it has said since. */
 int64_t link_master(const struct link *l); /* 0 = not known */
 bool link_leads(const struct link *l);
+/* It serves agents, as the leader or for it; and: its release can tell (master/nodes/lease.h). */
+bool link_serves(const struct link *l);
+bool link_tells_serves(const struct link *l);
+void link_set_unserving(struct link *l); /* until its next answer */
 int64_t link_term(const struct link *l);
 void link_set_leads(struct link *l, bool leads, int64_t term);
 /* Once a reason, and all of them at most a few times before it is silent for a while: masters may be away for days. */

@@ -43,9 +43,11 @@ struct session {
     uv_timer_t search, heartbeat;
     unsigned handles;
     int64_t heartbeat_ms;
-    bool own_status;    /* the leader keeps our own reports from our orders, if it is asked to */
-    bool services;      /* the leader tells of Services */
-    bool route_changes; /* the leader tells of routes what has changed, if it is asked to */
+    int64_t better;        /* the master to which we belong rather; 0: there is none */
+    unsigned better_beats; /* heartbeats until we go there */
+    bool own_status;       /* the leader keeps our own reports from our orders, if it is asked to */
+    bool services;         /* the leader tells of Services */
+    bool route_changes;    /* the leader tells of routes what has changed, if it is asked to */
     void (*stop_cb)(void *data);
     void *stop_data;
 };
@@ -162,9 +164,15 @@ static void spread(struct session *s)
 
 /* ---- Without a main link ---- */
 
+static void take_best(struct session *s);
+
 static void on_search(uv_timer_t *t)
 {
     struct session *s = t->data;
+    take_best(s); /* what others have said lately will do */
+    if (s->main != NULL) {
+        return;
+    }
     for (unsigned i = 0; i < s->links_count; i++) {
         if (link_is_up(s->links[i].link)) {
             link_hello(s->links[i].link, LINK_CONNECT_MS);
@@ -196,7 +204,15 @@ static void close_orders(struct session *s)
     }
 }
 
-/* The link itself stays, if it is up, with all that streams over it. */
+static void leave_main(struct session *s)
+{
+    close_orders(s);
+    s->main = NULL;
+    s->better = 0;
+    move(s, SESSION_NONE);
+}
+
+/* The link itself stays, if it is up, with all that streams over it. It is not taken again before it answers a hello. */
 static void lose_main(struct session *s, const char *what, const struct error *why)
 {
     if (s->main == NULL) {
@@ -207,9 +223,8 @@ static void lose_main(struct session *s, const char *what, const struct error *w
         link_complain(s->main, what, why);
     }
     link_set_leads(s->main, false, 0);
-    close_orders(s);
-    s->main = NULL;
-    move(s, SESSION_NONE);
+    link_set_unserving(s->main);
+    leave_main(s);
     search(s);
     if (named) {
         follow(s, str_of(why->field));
@@ -314,12 +329,58 @@ static void open_stream(struct session *s, enum session_stream which)
     s->streams[which] = os;
 }
 
+/* ---- Which master ---- */
+
+/* Of all pairs of a node and a master this tells how well they fit: each node has an order of its own for the masters,
+ * and one master more or less moves no node but its own (rendezvous hashing, Thaler and Ravishankar 1998). */
+static uint64_t fit(const struct session *s, const struct link *l)
+{
+    return XXH3_64bits_withSeed(s->config.name, strlen(s->config.name), (uint64_t)link_master(l));
+}
+
+/* The one that we belong to: of those that serve agents the best fit; else a leader of a release that serves all
+ * agents itself, the latest. NULL: there is none. */
+static struct link *best_link(const struct session *s)
+{
+    struct link *best = NULL;
+    for (unsigned i = 0; i < s->links_count; i++) {
+        struct link *l = s->links[i].link;
+        bool usable = link_is_up(l) && !s->links[i].dropped && (link_serves(l) || link_leads(l));
+        if (!usable || (best != NULL && link_serves(best) && !link_serves(l))) {
+            continue;
+        }
+        bool better = best == NULL || (link_serves(l) && !link_serves(best)) ||
+                      (link_serves(l) ? fit(s, l) > fit(s, best) : link_term(l) > link_term(best));
+        best = better ? l : best;
+    }
+    return best;
+}
+
+/* A master that was away, or is new, gets its agents back one after the other: each waits for some heartbeats, at
+ * random, in which nothing speaks against it. */
+static void go_home(struct session *s)
+{
+    struct link *best = s->state == SESSION_READY ? best_link(s) : NULL;
+    uint32_t r = 0;
+    if (best == NULL || best == s->main || !link_serves(best) || link_master(best) == 0) {
+        s->better = 0;
+    } else if (s->better != link_master(best)) {
+        env_random(s->config.env, &r, sizeof r);
+        s->better = link_master(best);
+        s->better_beats = SESSION_MOVE_BEATS_MIN + r % SESSION_MOVE_BEATS;
+    } else if (--s->better_beats == 0) {
+        leave_main(s);
+        take_best(s);
+    }
+}
+
 /* ---- Registration ---- */
 
 static void on_heartbeat(uv_timer_t *t)
 {
     struct session *s = t->data;
     CLEANUP_BUF struct buf params = BUF_INIT;
+    go_home(s);
     if (s->main != NULL && s->config.renew != NULL && renew_due(s->config.renew)) {
         link_renew(s->main);
     }
@@ -360,7 +421,8 @@ static void on_registered(const struct rpc_result *r, void *data)
     }
     move(s, SESSION_READY);
     backoff_reset(&s->backoff);
-    log_info(s->config.log, "session", "registered with the leader at %s", link_address(l));
+    log_info(s->config.log, "session", "registered with the %s at %s", link_leads(l) ? "leader" : "master",
+             link_address(l));
     s->config.events.on_ready(r->result, s->config.data);
     for (int i = 0; i < SESSION_STREAMS; i++) {
         if (i != SESSION_SERVICES || s->services) {
@@ -374,7 +436,11 @@ static void send_registration(struct session *s)
 {
     CLEANUP_BUF struct buf params = BUF_INIT;
     const char *instance = s->shared.instance;
-    mp_write_map(&params, 1 + (instance != NULL));
+    bool any = link_tells_serves(s->main); /* an older master refuses what it does not know */
+    mp_write_map(&params, 1 + any + (instance != NULL));
+    if (any) {
+        mp_write_key_bool(&params, "anyMaster", true);
+    }
     if (instance != NULL) {
         mp_write_key_str(&params, "instance", str_of(instance));
     }
@@ -383,20 +449,38 @@ static void send_registration(struct session *s)
     rpc_call(link_rpc(s->main), "node.register", buf_str(&params), SESSION_CALL_MS, on_registered, s->main);
 }
 
-/* Does this link take the main role? */
+static void take_best(struct session *s)
+{
+    struct link *best = best_link(s);
+    if (best == NULL || s->main != NULL || s->state == SESSION_STOPPING) {
+        return;
+    }
+    uv_timer_stop(&s->search);
+    s->main = best;
+    s->main_term = link_term(best);
+    move(s, SESSION_REGISTERING);
+    send_registration(s);
+}
+
+/* Does this link change which one is the main one? One that serves agents keeps the role while it does. */
 static void consider(struct session *s, struct link *l)
 {
     bool later = s->main != NULL && s->main != l && link_term(l) > link_term(s->main);
-    if (!link_leads(l) || !link_is_up(l) || s->state == SESSION_STOPPING || (s->main != NULL && !later)) {
-        return;
+    if (s->main != NULL && !link_serves(s->main) && link_leads(l) && link_is_up(l) && later) {
+        lose_main(s, NULL, NULL);
     }
-    lose_main(s, NULL, NULL);
-    link_set_leads(l, true, 0);
-    uv_timer_stop(&s->search);
-    s->main = l;
-    s->main_term = link_term(l);
-    move(s, SESSION_REGISTERING);
-    send_registration(s);
+    take_best(s);
+}
+
+/* Whom to believe what is the leader's to say. */
+static bool is_the_leader(const struct session *s, const struct link *l)
+{
+    bool latest = link_leads(l);
+    for (unsigned i = 0; i < s->links_count; i++) {
+        const struct link *other = s->links[i].link;
+        latest &= !link_is_up(other) || !link_leads(other) || link_term(other) <= link_term(l);
+    }
+    return latest && s->main != NULL && (s->main == l || link_serves(s->main));
 }
 
 /* ---- What links tell ---- */
@@ -407,10 +491,15 @@ static void on_hello(struct link *l, struct mp hello, void *data)
     if (s->state == SESSION_STOPPING) {
         return;
     }
+    if (l == s->main && !link_leads(l) && !link_serves(l)) {
+        lose_main(s, NULL, NULL);
+    }
     if (link_leads(l)) {
         learn(s, mp_get(hello, "masters"));
-        consider(s, l);
-        if (s->config.renew != NULL && s->main == l) {
+    }
+    consider(s, l);
+    if (is_the_leader(s, l)) {
+        if (s->config.renew != NULL) {
             renew_told(s->config.renew, mp_str(mp_get(hello, "standing")));
             if (renew_refuse(s->config.renew, mp_str(mp_get(hello, "refused")))) {
                 net_tls_set_refused(s->shared.tls, str_of(renew_refused(s->config.renew)));
@@ -422,10 +511,6 @@ static void on_hello(struct link *l, struct mp hello, void *data)
         if (s->state == SESSION_READY) {
             spread(s); /* those that were just learnt */
         }
-        return;
-    }
-    if (l == s->main) {
-        lose_main(s, NULL, NULL);
     }
     follow(s, mp_str(mp_get(hello, "leaderAddress")));
 }
@@ -470,13 +555,13 @@ static void on_link_notify(struct link *l, struct str method, struct mp params, 
     struct session *s = data;
     if (str_is(method, "node.lead")) {
         link_set_leads(l, true, mp_int(mp_get(params, "term"), 0));
-        if (l == s->main &&
+        if (l == s->main && !link_serves(l) &&
             link_term(l) > s->main_term) { /* it leads again, in a later term: its orders have ended, or will */
             lose_main(s, NULL, NULL);
             link_set_leads(l, true, 0);
         }
         consider(s, l);
-    } else if (str_is(method, "node.refresh") && l == s->main && s->state == SESSION_READY) {
+    } else if (str_is(method, "node.refresh") && s->state == SESSION_READY) {
         send_registration(s);
     }
 }

@@ -2,17 +2,22 @@
  *
  * Every link carries heartbeats, and streams that its master opens to the node (logs, exec, port-forward, image load):
  * so each master knows when it heard of the node, and a stream lives as long as the master that its client asked,
- * whoever leads (or longer: agent/serve/stream.h). The main link, to the leader, carries the registration, reports,
- * events and the streams of orders besides:
+ * whoever leads (or longer: agent/serve/stream.h). The main link carries the registration, reports, events and the
+ * streams of orders besides. It leads to one of the masters that say in their answers to hello that they serve agents
+ * (master/nodes/lease.h); each node has an order of its own for them, so nodes spread over the masters. Once chosen it
+ * stays while it serves. A better one that comes up takes the role after some heartbeats, at random, so that its nodes
+ * come one after the other. Of masters whose release cannot tell, it is the leader.
  *
- *   NONE -> REGISTERING -> READY        NONE: hello goes to every link, and links that are down are dialed, with
- *                                       growing pauses
+ *   NONE -> REGISTERING -> READY        NONE: the next best of those that are known to serve, after a pause; or hello
+ *                                       goes to every link, and links that are down are dialed, with growing pauses
  *     ^          |           |
- *     \----------+-----------/           the link is lost, its master leads no more, or another leads in a later term
+ *     \----------+-----------/           the link is lost, its master serves no more, or another is better; of a master
+ *                                       that cannot tell: it leads no more, or another leads in a later term
  *
  * A master that begins to lead says so over all its links (node.lead {term}); its answer to a hello tells it as well,
- * and a NotLeader error names the leader's address. The main role then moves to the link that is there already, without
- * a handshake. A lost connection changes nothing on the node: pods go on, reports wait (agent/link/report.h).
+ * and a NotLeader error names the leader's address. The main role moves to a link that is there already, without a
+ * handshake; while leaders change it stays with a master that serves. The registration is committed by the leader
+ * whatever the master: what is followed afterwards is never older than what was followed before. A lost connection changes nothing on the node: pods go on, reports wait (agent/link/report.h).
  * Each time READY is reached the streams start anew with a full list (on_list_begin, objects, on_list_end), which
  * is also how what happened meanwhile is learnt. A heartbeat goes out over every link each heartbeatMs together with a
  * `hello`, so that a master that is not there any more is noticed within three periods.
@@ -30,8 +35,10 @@
 #include "proto/rpc/rpc.h"
 #include "proto/schema/object.h"
 
-#define SESSION_CALL_MS   15000
-#define SESSION_LINKS_MAX 32u /* masters; those of the configuration first */
+#define SESSION_CALL_MS        15000
+#define SESSION_LINKS_MAX      32u /* masters; those of the configuration first */
+#define SESSION_MOVE_BEATS_MIN 2u  /* heartbeats in which a better master has served, before we go there ... */
+#define SESSION_MOVE_BEATS     4u  /* ... and fewer than so many more, at random */
 #define SESSION_SPREAD_MS                                                                                              \
     5000 /* links beside the main one are made within so long, at random: many agents may have started together */
 
@@ -41,7 +48,7 @@ enum session_change { SESSION_ADDED, SESSION_MODIFIED, SESSION_DELETED };
 struct session_events {
     /* The Node object as it is now, one msgpack document. */
     void (*write_node)(struct buf *out, void *data);
-    /* READY: registered. result: {object, heartbeatMs}. */
+    /* READY: registered, with the leader or over another master. result: {object, heartbeatMs}. */
     void (*on_ready)(struct mp result, void *data);
     void (*on_lost)(void *data);                                  /* READY no more */
     void (*on_list_begin)(enum session_stream which, void *data); /* PODS, REFS */
@@ -74,7 +81,7 @@ void session_start(struct session *s);
 void session_stop(struct session *s, void (*cb)(void *data), void *data);
 
 bool session_ready(const struct session *s);
-/* To the leader. Not READY: the callback gets ERR_CLOSED, later. */
+/* To the main link's master. Not READY: the callback gets ERR_CLOSED, later. */
 void session_call(struct session *s, const char *method, struct str params, rpc_result_cb *cb, void *data);
 const char *session_leader(const struct session *s); /* address of the main link; "" if none */
 unsigned session_links_up(const struct session *s);

@@ -30,7 +30,10 @@ struct fake_master {
     bool closed;
     char address[64];
     bool leads;
-    int id; /* its port */
+    bool tells_serves, serves; /* in its hello: of a release in which masters that do not lead serve agents */
+    bool many;                 /* agents: their streams are not kept apart, nor told anything */
+    unsigned of_any;           /* registrations that told anyMaster */
+    int id;                    /* its port */
     int64_t term;
     char leader_address[64];
     const char *tells_masters[2]; /* in its hello; NULL: nothing */
@@ -134,7 +137,7 @@ static inline void master_order_end(struct rpc_stream *st, const struct error *e
 {
     struct fake_master *m = data;
     (void)err;
-    if (m->pods == st || m->refs == st || m->routes == st) { /* else the test has ended it */
+    if (m->many || m->pods == st || m->refs == st || m->routes == st) { /* else the test has ended it */
         rpc_stream_end(st, NULL);
     }
     m->pods = m->pods == st ? NULL : m->pods;
@@ -153,7 +156,10 @@ static inline void master_hello(struct fake_master *m, struct rpc_request *r)
 {
     CLEANUP_BUF struct buf b = BUF_INIT;
     m->hellos++;
-    mp_write_map(&b, 5 + (m->tells_masters[0] != NULL));
+    mp_write_map(&b, 5 + (m->tells_masters[0] != NULL) + m->tells_serves);
+    if (m->tells_serves) {
+        mp_write_key_bool(&b, "serves", m->serves);
+    }
     mp_write_key_int(&b, "id", m->id);
     mp_write_key_int(&b, "leader", m->leads ? m->id : 1);
     mp_write_key_int(&b, "term", m->term);
@@ -171,7 +177,7 @@ static inline void master_register(struct fake_master *m, struct rpc_request *r,
 {
     CLEANUP_BUF struct buf b = BUF_INIT;
     struct mp node = mp_get(params, "node");
-    if (!m->leads) {
+    if (!m->leads && !m->serves) {
         master_reply_error(r, ERR_NOT_LEADER, m->leader_address, "not the leader");
         return;
     }
@@ -187,6 +193,7 @@ static inline void master_register(struct fake_master *m, struct rpc_request *r,
     }
     object_unref(o);
     m->registrations++;
+    m->of_any += mp_bool(mp_get(params, "anyMaster"), false);
     m->agent = rpc_request_session(r);
     mp_write_map(&b, 3);
     mp_write_key_int(&b, "heartbeatMs", m->heartbeat_ms);
@@ -322,6 +329,10 @@ static inline void master_get(struct fake_master *m, struct rpc_request *r, stru
 /* The newest one counts; a former one may still be there. */
 static inline void master_take_stream(struct fake_master *m, struct rpc_stream **slot, struct rpc_request *r)
 {
+    if (m->many) {
+        rpc_stream_accept(r, &master_order_events, m);
+        return;
+    }
     if (*slot != NULL) {
         rpc_stream_end(TAKE_PTR(*slot), NULL);
     }

@@ -407,6 +407,139 @@ static void calls_without_a_leader_fail_later_and_not_at_once(void **state)
     run_until(&f->loop, called);
 }
 
+/* ---- Masters that serve agents without leading ---- */
+
+static void start_served(struct fixture *f)
+{
+    f->one.tells_serves = f->one.serves = f->two.tells_serves = f->two.serves = true;
+    f->one.heartbeat_ms = f->two.heartbeat_ms = 100;
+    f->two.leads = false;
+    f->one.term = f->two.term = 5;
+    start(f, f->one.address, f->two.address);
+    run_until(&f->loop, session_links_up(f->session) == 2 && f->ready > 0);
+}
+
+/* The one that it stays with: over so many heartbeats as it takes to go to a better one. */
+static struct fake_master *home_of(struct fixture *f)
+{
+    unsigned beats = f->one.heartbeats, ready = 0;
+    do {
+        ready = f->ready;
+        beats = f->one.heartbeats;
+        run_until(&f->loop, f->one.heartbeats > beats + SESSION_MOVE_BEATS_MIN + SESSION_MOVE_BEATS + 1);
+    } while (ready != f->ready);
+    return strcmp(session_leader(f->session), f->one.address) == 0 ? &f->one : &f->two;
+}
+
+static void it_is_served_by_the_master_that_fits_and_comes_back_to_it(void **state)
+{
+    struct fixture *f = *state;
+    start_served(f);
+    struct fake_master *home = home_of(f), *other = home == &f->one ? &f->two : &f->one;
+    assert_true(f->ready <= 2);
+    assert_int_equal(f->one.of_any + f->two.of_any, f->ready);
+    assert_true(home->pods != NULL && other->pods == NULL);
+    unsigned there = other->registrations, here = home->registrations;
+    home->serves = home->leads = false; /* it does not keep up with the others: its next hello says so */
+    other->leads = true;
+    run_until(&f->loop, other->registrations == there + 1 && other->pods != NULL && home->pods == NULL);
+    home->serves = true;
+    run_until(&f->loop, home->registrations == here + 1 && home->pods != NULL && other->pods == NULL);
+    assert_int_equal(f->one.connections + f->two.connections, 2);
+    assert_ptr_equal(home_of(f), home);
+}
+
+static void a_dead_masters_agent_goes_to_the_next_without_asking(void **state)
+{
+    struct fixture *f = *state;
+    start_served(f);
+    struct fake_master *home = home_of(f), *other = home == &f->one ? &f->two : &f->one;
+    unsigned there = other->registrations;
+    home->serves = home->leads = false;
+    other->hold_hellos = 1; /* what it said last will do */
+    master_hang_up(home);
+    run_until(&f->loop, other->registrations == there + 1 && other->pods != NULL);
+    for (unsigned i = 0; i < other->held_count; i++) {
+        rpc_reply(other->held_hellos[i], STR("\x80"));
+    }
+}
+
+static void a_change_of_leader_moves_no_agent_that_is_served(void **state)
+{
+    struct fixture *f = *state;
+    start_served(f);
+    struct fake_master *home = home_of(f), *other = home == &f->one ? &f->two : &f->one;
+    unsigned ready = f->ready;
+    for (int64_t term = 6; term < 12; term++) {
+        struct fake_master *next = term % 2 == 0 ? other : home;
+        (next == home ? other : home)->leads = false;
+        master_lead(next, term);
+        unsigned hellos = home->hellos;
+        run_until(&f->loop, home->hellos >= hellos + 2);
+    }
+    assert_int_equal(f->ready, ready);
+    assert_int_equal(f->lost, ready - 1);
+    rpc_notify(peer_of(other), "node.refresh", STR("\x80")); /* the leader's call is answered where it registers */
+    unsigned registrations = home->registrations;
+    run_until(&f->loop, home->registrations == registrations + 1);
+    assert_int_equal(f->ready, ready);
+}
+
+static void when_its_orders_end_another_master_gives_them(void **state)
+{
+    struct fixture *f = *state;
+    start_served(f);
+    struct fake_master *home = home_of(f), *other = home == &f->one ? &f->two : &f->one;
+    unsigned there = other->registrations;
+    struct error err = {0};
+    error_set(&err, ERR_NOT_LEADER, "this master does not keep up with the leader");
+    home->serves = home->leads = false;
+    rpc_stream_end(TAKE_PTR(home->pods), &err);
+    run_until(&f->loop, other->registrations == there + 1 && other->pods != NULL);
+    assert_int_equal(f->one.connections + f->two.connections, 2);
+}
+
+static void nodes_spread_over_the_masters(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const names[] = {"n2", "n3", "n4", "n5", "n6", "n7"};
+    struct fixture nodes[ARRAY_SIZE(names)] = {0};
+    unsigned at_one = 0;
+    f->one.id = 1; /* whom a name fits best is always the same then */
+    f->two.id = 2;
+    f->one.many = f->two.many = true;
+    start_served(f);
+    for (unsigned i = 0; i < ARRAY_SIZE(names); i++) {
+        struct net_tls *tls = tls_of(f->ca, f->ca_key, PKI_ROLE_NODE, names[i]);
+        const char *masters[] = {f->one.address, f->two.address, NULL};
+        nodes[i].session = session_new(&(struct session_config){
+            .loop = &f->loop,
+            .tls = tls,
+            .env = env_real(),
+            .name = names[i],
+            .instance = "1f-3-2e",
+            .masters = masters,
+            .events = {write_node, on_ready, on_lost, on_list_begin, on_object, on_list_end, on_routes, NULL,
+                       on_masters, on_request},
+            .data = &nodes[i],
+        });
+        net_tls_unref(tls);
+        session_start(nodes[i].session);
+    }
+    for (unsigned i = 0; i < ARRAY_SIZE(names); i++) {
+        run_until(&f->loop, nodes[i].ready > 0 && session_links_up(nodes[i].session) == 2);
+    }
+    home_of(f);
+    for (unsigned i = 0; i < ARRAY_SIZE(names); i++) {
+        run_until(&f->loop, session_ready(nodes[i].session));
+        at_one += strcmp(session_leader(nodes[i].session), f->one.address) == 0;
+        session_stop(nodes[i].session, on_stopped, &nodes[i]);
+        run_until(&f->loop, nodes[i].stopped);
+    }
+    print_message("%u of %zu nodes at the first master\n", at_one, ARRAY_SIZE(names));
+    assert_true(at_one > 0 && at_one < ARRAY_SIZE(names));
+}
+
 int main(void)
 {
 #define WITH(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
@@ -429,6 +562,11 @@ int main(void)
         WITH(one_late_answer_cuts_no_link_and_two_do),
         WITH(masters_learnt_in_a_former_life_are_found),
         WITH(calls_without_a_leader_fail_later_and_not_at_once),
+        WITH(it_is_served_by_the_master_that_fits_and_comes_back_to_it),
+        WITH(a_dead_masters_agent_goes_to_the_next_without_asking),
+        WITH(a_change_of_leader_moves_no_agent_that_is_served),
+        WITH(when_its_orders_end_another_master_gives_them),
+        WITH(nodes_spread_over_the_masters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
