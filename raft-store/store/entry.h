@@ -23,6 +23,7 @@
 #define ENTRY_COMPRESS_MIN   512u        /* smaller ones gain nothing */
 #define ENTRY_FLAGS_OPTIONAL 0xff00u
 #define ENTRY_EXTRA_MAX      4096u
+#define ENTRY_EXTRA_OWN      "own" /* extra of a node's report on its own pods (txn.h: own_status) */
 
 enum effect_type { EFFECT_PUT = 1, EFFECT_SPLICE = 2, EFFECT_DELETE = 3 };
 struct effect {

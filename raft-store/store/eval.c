@@ -53,6 +53,9 @@ static void commit_to_batch(struct store *s, const struct txn *t)
     if (store_writes_news(s) && s->release->entry_extra != NULL) {
         head.extra = str_of(s->release->entry_extra);
     }
+    if (t->own_status && store_level(s) >= RELEASE_LEVEL_CARRIED) {
+        head.extra = STR(ENTRY_EXTRA_OWN);
+    }
     entry_write_txn(&s->batch.payload, &head);
     for (unsigned i = 0; i < done->count; i++) {
         write_effect(s, &done->changes[i]);

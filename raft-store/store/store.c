@@ -402,6 +402,7 @@ static int apply_txns(struct store *s, struct view *v, struct records *records, 
         }
         view_set_revision(v, t.revision);
         struct record *record = record_new(t.revision, t.numbered, &s->changes);
+        record->txn.own_status = str_is(t.extra, ENTRY_EXTRA_OWN);
         records_push(records, record);
         if (t.has_id) {
             struct applied_id id = {.revision = t.revision, .txn = &record->txn};

@@ -46,7 +46,7 @@ struct txn {
     size_t size_bytes; /* sum of bodies */
     bool has_id;
     uint8_t id[TXN_ID_SIZE]; /* repeats with the same id are answered with the first result */
-    bool own_status;         /* a node's report on its own pods; known to the leader that evaluates it alone */
+    bool own_status;         /* a node's report on its own pods */
     const char *origin;      /* "api", "controller/deployment", "scheduler": for traces */
 };
 
@@ -79,7 +79,7 @@ struct history_txn {
     uint64_t revision; /* of its last object, and its own */
     unsigned count;
     bool numbered;   /* its objects have consecutive revisions; else all have its own (below RELEASE_LEVEL_NUMBERS) */
-    bool own_status; /* as the transaction said; false where nobody knows (elsewhere than on its leader) */
+    bool own_status; /* as the transaction said; below RELEASE_LEVEL_CARRIED its leader alone knows */
     const struct change *changes;
     struct buf *wire; /* per change; NULL before store_history_wire */
 };

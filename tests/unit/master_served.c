@@ -232,6 +232,7 @@ static void test_a_follower_serves_an_agent(void **state)
     wait_pod(&n, "ADDED", "p");
     assert_int_equal(report(&n, by, "p", uid, "Running"), 0);
     assert_true(int_at(n.link[by], "revision") > 0);
+    assert_true(stream_quiet(n.pods, 300)); /* what it said itself it is not told, as on the leader */
     /* What was acknowledged is there, on the leader and where it was told. */
     assert_string_equal(phase_at(s, s->leader, "p"), "Running");
     must(s->admin[by], "get", "{kind: Pod, name: p, stale: true}");
