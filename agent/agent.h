@@ -51,7 +51,7 @@ struct agent_config {
     uint32_t user_ids_first; /* of pods with hostUsers false, see userids.h; 0 = USERIDS_FIRST */
     unsigned user_ids_pods;  /* for how many; 0 = USERIDS_PODS */
     bool no_user_namespaces; /* none are made */
-    int64_t cut_ms;          /* so long a stream is kept whose client is cut off; 0 = AGENT_CUT_MS */
+    int64_t cut_ms;          /* how long a stream is kept whose client is cut off; 0 = AGENT_CUT_MS */
     bool hollow;             /* no processes, no kernel objects, no files but the directory itself */
     unsigned hollow_index;   /* for addresses of hollow pods */
 };

@@ -67,7 +67,7 @@ struct agent {
     struct image_store *images;
     struct sandbox_store *sandboxes;
     struct network *network;
-    unsigned checks; /* on_check's */
+    unsigned checks; /* how often on_check has run; it does some things only every so many times */
     struct neighbours neighbours;
     struct dataplane *dataplane; /* dataplane.h; NULL: the kernel cannot */
     struct guard *guard;         /* keeps pods from the masters; NULL: does not */

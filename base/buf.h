@@ -1,4 +1,4 @@
-/* Growable byte buffer. Owned by whoever initialised it; buf_take hands the bytes over. */
+/* Growable byte buffer. The code that initialised it owns it; buf_take hands the bytes over. */
 #ifndef BASE_BUF_H
 #define BASE_BUF_H
 

@@ -1,5 +1,5 @@
 /* Counters as rows: what a daemon has counted, or has at the moment, each with a name and a sentence for people.
- * Whoever tells them (status, metrics) walks the rows and knows none by name.
+ * Status and metrics walk the rows and know none by name.
  *
  * A daemon's own counters are one list, X(FIELD, NAME, HELP), from which both the struct and the rows come: adding one
  * is one line there, and the place that counts. */

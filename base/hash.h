@@ -1,9 +1,9 @@
-/* The seed of hash tables whose keys a peer may choose: without it anybody could choose keys that all fall onto one
- * another.
+/* The seed of hash tables whose keys a peer may choose. Without a secret seed a peer could choose keys that all have
+ * one hash, and make a table slow.
  *
- * One seed a process, drawn at the start of a daemon; 0 in the simulator, in tests and in tools, whose courses are
- * repeated. A table keeps the seed it was made with. Nothing that is stored, sent or decided may depend on it: what
- * is hashed for that has no seed. */
+ * Each process has one seed, drawn at the start of a daemon. It is 0 in the simulator, in tests and in tools, whose
+ * runs must be repeatable. A table keeps the seed it was made with. Nothing that is stored, sent or decided may depend
+ * on the seed; hashes for such purposes are made without it. */
 #ifndef BASE_HASH_H
 #define BASE_HASH_H
 

@@ -3,7 +3,7 @@
  * A log that has rates is limited by rate, at every place that writes to it: what a peer, a pod or a client can cause
  * must neither fill a disk nor cost time. A place may write LOG_BURST lines at once and then one every LOG_EACH_MS;
  * what is left out is counted, and told in the next line of that place: "... (117 more like this in the last 60 s)". A
- * log of level debug has no limit: whoever looks for a fault wants all of it.
+ * log of level debug has no limit: a person who looks for a fault wants all of it.
  *
  * Each daemon, or each simulated member, holds its own `struct log`; nothing is global. Secrets never reach a line:
  * callers print names, sizes and hashes of user data, never its content. */

@@ -20,8 +20,8 @@ char *xasprintf(const char *fmt, ...) __attribute__((format(printf, 1, 2), retur
 void *xmemdup(const void *p, size_t size_bytes) __attribute__((returns_nonnull));
 
 /* Overwrites a secret (key, passphrase, token, what a Secret holds) for good: the compiler does not leave it out.
- * Whoever holds one in memory of its own calls it, or something made of it (buf_wipe, pki_free_key), when the secret
- * is of no more use. p may be NULL if the size is 0. */
+ * The owner of such memory calls it, or a function made of it (buf_wipe, pki_free_key), when the secret is needed no
+ * more. p may be NULL if the size is 0. */
 void mem_wipe(void *p, size_t size_bytes);
 
 void cleanup_free_p(void *pp);

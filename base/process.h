@@ -2,9 +2,8 @@
 #ifndef BASE_PROCESS_H
 #define BASE_PROCESS_H
 
-/* Raises the number of descriptors that this process may have to what its hard limit allows; the number it may have
- * now. Whoever it forks later has the soft limit again that it was started with: old programs close, or select on,
- * all descriptors that they may have. */
+/* Raises the soft limit of descriptors to the hard limit, and returns the limit that holds now. Children that are
+ * forked later get the former soft limit back, since old programs close, or select on, every descriptor up to it. */
 unsigned process_raise_descriptors(void);
 
 /* Keys must not get into a core file: no core dumps of this process, and no other process of the same user may read its

@@ -1,8 +1,8 @@
 /* Reference counts that any thread may move.
  *
- * Taking a ref needs one that is held meanwhile (by whoever it was borrowed from), so the count is at least one and no
- * order is needed. What a thread did to the object happens before the last ref goes, and before somebody finds that
- * he is the only one left. */
+ * A thread may take a ref only while somebody holds another one, so the count is at least one then and taking needs no
+ * memory order. What a thread did to the object happens before the last ref is dropped, and before refs_is_only tells
+ * another thread that it is alone. */
 #ifndef BASE_REFS_H
 #define BASE_REFS_H
 
@@ -17,7 +17,7 @@ static inline void refs_take(uint32_t *refs)
     (void)before;
 }
 
-/* True: it was the last one. */
+/* True: it was the last ref, and the caller frees the object. */
 static inline bool refs_drop(uint32_t *refs)
 {
     uint32_t before = __atomic_fetch_sub(refs, 1, __ATOMIC_ACQ_REL);
@@ -25,7 +25,7 @@ static inline bool refs_drop(uint32_t *refs)
     return before == 1;
 }
 
-/* Whoever asks holds a ref; true: nobody else does, nor can take one unless through the asker. */
+/* The caller holds a ref. True: it is the only one, so nobody else can read or change the object meanwhile. */
 static inline bool refs_is_only(const uint32_t *refs)
 {
     return __atomic_load_n(refs, __ATOMIC_ACQUIRE) == 1;

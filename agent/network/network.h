@@ -31,8 +31,9 @@ struct network_config {
     /* of all pods: traffic from pods that leaves it is masqueraded by the node; NULL = no masquerade */
     const char *cluster_cidr;
     unsigned mtu; /* 0 = the plugin's choice */
-    int64_t
-        pod_connections; /* that one pod may have begun in the node's table of them; 0 = a share of it, -1 = no limit */
+    /* How many connections of the node's table (nf_conntrack) one pod may have begun; 0 = a share of it, -1 = no
+     * limit. */
+    int64_t pod_connections;
     const struct log *log;
 };
 struct network;
@@ -47,9 +48,9 @@ void network_close(struct network *n, void (*cb)(void *data), void *data);
 #define NETWORK_CONNECTIONS_SHARE 32
 #define NETWORK_CONNECTIONS_MIN   1024
 int64_t network_connections_share(int64_t places);
-/* Asks the kernel which pods have begun as many as they may and were refused more since this was asked last; cb for
- * each, later: the packets dropped since it was last quiet for some minutes, and the bound. Nothing where there is no
- * bound, no pod, or the former question is still under way. */
+/* Asks the kernel which pods were refused further connections since the last question, because they had begun as many
+ * as they may. Later cb comes for each: `dropped` packets since the pod was last quiet for some minutes, and the bound.
+ * Does nothing if there is no bound, no pod, or the former question is still under way. */
 typedef void network_full_cb(const char *uid, uint64_t dropped, int64_t most, void *data);
 void network_check_flows(struct network *n, network_full_cb *cb, void *data);
 

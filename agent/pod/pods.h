@@ -32,16 +32,20 @@ static inline struct agent_pod *agent_pod_of(const struct pod *p)
 
 struct agent_pod *pods_find(struct agent *a, struct str ns,
                             struct str name); /* the newest of that name; NULL if none */
+/* The leader's stream of pods (agent/link/session.h): a list from begin to end, then changes. The object is borrowed.
+ * Pods that the list lacks are deleted at its end. */
 void pods_on_object(struct agent *a, enum session_change change, struct object *o);
 void pods_list_begin(struct agent *a);
 void pods_list_end(struct agent *a);
+/* ref has changed in the cache (agent/pod/refs.h): pods whose content names it are told. */
 void pods_refs_changed(struct agent *a, const struct object *ref);
-void pods_images_changed(struct agent *a);
-/* Everything that was here before this start. */
+void pods_images_changed(struct agent *a); /* images came: pods that wait for one try again */
+/* At the start: takes over every pod of which the former agent left a file. */
 void pods_adopt(struct agent *a);
 void pods_drop(struct agent_pod *ap);   /* frees; removes the file */
 void pods_close(struct agent *a);       /* frees all, files stay */
 void pods_drop_images(struct agent *a); /* references held for starts that will not come */
+/* Events of the report (struct report_events). data: the agent. */
 bool pods_write_status(struct report_item *i, struct buf *out, void *data);
 void pods_on_status_acked(struct report_item *i, uint64_t revision, void *data);
 void pods_on_gone_acked(struct report_item *i, void *data);
@@ -56,13 +60,13 @@ struct object *pods_read_file(struct agent *a, const char *path);
 /* ---- pods_admit.c ---- */
 /* Lets the pod begin, or refuses it. Until the leader's list is whole nothing is decided. */
 void pods_admit(struct agent_pod *ap);
-void pods_admit_waiting(struct agent *a); /* all that are not decided yet, the oldest first */
-void pods_set_node(struct agent *a, struct mp object);
+void pods_admit_waiting(struct agent *a);              /* all that are not decided yet, the oldest first */
+void pods_set_node(struct agent *a, struct mp object); /* our Node as the leader has it; no pod is decided yet */
 
 /* ---- pods_evict.c ---- */
-void pods_watch_disk(struct agent_pod *ap); /* if it has limits for the disk */
-void pods_on_pressure(struct agent *a);     /* the disk may be nearly full */
-void pods_on_measure(uv_timer_t *t);
+void pods_watch_disk(struct agent_pod *ap); /* measures it from now on, if it has limits for the disk */
+void pods_on_pressure(struct agent *a);     /* DiskPressure may have begun: all pods are measured while it lasts */
+void pods_on_measure(uv_timer_t *t);        /* of agent->measure: begins a round */
 
 /* ---- pods_full.c ---- */
 /* Tells of pods that want more processes than they may have: a condition and an event. */

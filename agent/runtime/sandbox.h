@@ -86,8 +86,8 @@ void sandbox_make(struct sandbox_store *s, const struct sandbox_spec *spec, sand
 int sandbox_set_ip(struct sandbox_store *s, struct sandbox *sb, const char *ip, const char *extra_hosts,
                    struct error *err);
 
-/* Before a container is started: a shared PID namespace whose holder was killed (and everything in it with it) is made
- * anew. Blocking, short. *renewed: that was so, and pause_pid is another one. */
+/* Before a container is started. If the holder of a shared PID namespace was killed, everything in the namespace died
+ * with it, and a new one is made: *renewed is true, and pause_pid another one. Blocking, short. */
 int sandbox_renew(struct sandbox_store *s, struct sandbox *sb, bool *renewed, struct error *err);
 
 /* After the agent's restart. false if there is none, or it is damaged (then sandbox_remove it and make a new one). */

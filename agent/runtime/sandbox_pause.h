@@ -20,8 +20,8 @@ int sandbox_pause_start(const char *root, const char *pid_namespace, const char 
                         struct error *err);
 /* Does this process still hold the namespace of that file? */
 bool sandbox_pause_lives(int pid, const char *pid_namespace);
-/* Ends it, and with it everything in the namespace. pid 0, or of one that is gone: whoever is in the namespace is
- * looked for. */
+/* Kills the holder, and with it everything in the namespace. If pid is 0 or names a process that is gone, the processes
+ * of the namespace are looked for and killed. */
 void sandbox_pause_end(int pid, const char *pid_namespace);
 
 #endif

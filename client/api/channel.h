@@ -5,8 +5,8 @@
 
 #include "client/api/api.h"
 
-/* So long it is tried to go on with a stream that was cut. Longer than the node keeps it (SERVE_CUT_MS), whose word
- * is the better one. */
+/* A stream that was cut is resumed, or tried to be, for so long. It is longer than the node keeps the stream
+ * (AGENT_CUT_MS): then the node's refusal, which says why, comes first. */
 #define API_RESUME_MS 45000
 
 struct api_channel;
@@ -14,8 +14,8 @@ struct api_channel_events {
     void (*on_open)(struct api_channel *c, void *data); /* the first time; may be NULL */
     void (*on_data)(struct api_channel *c, struct mp payload, size_t payload_bytes, void *data);
     void (*on_writable)(struct api_channel *c, void *data); /* after a write was refused; may be NULL */
-    /* It is over, err NULL: regularly. Nothing comes after it but, while it was never open, what another
-     * api_channel_try brings. */
+    /* The stream is over; err NULL: its other side has ended it. No further event comes, unless it was never open and
+     * api_channel_try is called again. */
     void (*on_end)(struct api_channel *c, const struct error *err, void *data);
 };
 /* params: a map; copied. Nothing is sent yet. */
@@ -28,8 +28,8 @@ void api_channel_start(struct api_channel *c);
 /* As rpc_stream_write, rpc_stream_consumed. Before it is open a resumable one takes a window's worth. */
 int api_channel_write(struct api_channel *c, struct str payload);
 void api_channel_consumed(struct api_channel *c, size_t payload_bytes);
-/* We are not interested any more: the node ends what it does for us. on_end comes. While it is cut nobody can be
- * told; the node finds out by itself. */
+/* The caller wants no more: the node is told to end what it does for the stream, and on_end comes. While the stream is
+ * cut nobody can be told; the node then ends it after AGENT_CUT_MS. */
 void api_channel_finish(struct api_channel *c);
 void api_channel_free(struct api_channel *c); /* at any time; no event comes any more. Not from inside on_data */
 

@@ -47,8 +47,8 @@
         "all", 0, OPTION_FLAG, NULL, NULL, NULL, "all of the type in the namespace"                                    \
     }
 
-/* -o of commands whose answer is no API object: json or yaml. False: it is something else, and *code is what to exit
- * with. To be asked before anything is done. */
+/* Checks -o of commands whose answer is no API object: json or yaml. False: it is another word, the error is printed,
+ * and *code is what to exit with. To be called before anything is done. */
 bool common_form_valid(struct rctl *r, int *code);
 /* Prints the document as -o says, which is given and valid. */
 void common_print_form(struct rctl *r, const struct value *doc);

@@ -1,4 +1,4 @@
-/* What a pod's state says to whoever counts pods. Source: Kubernetes core/v1 PodStatus. Pure. */
+/* What controllers, scheduler and agents read off a pod to count it. Source: Kubernetes core/v1 PodStatus. Pure. */
 #ifndef PROTO_FACTS_POD_STATE_H
 #define PROTO_FACTS_POD_STATE_H
 

@@ -39,9 +39,9 @@ int net_tls_new(const char *ca_pem, const char *cert_pem, const char *key_pem, c
 /* The same, but our own certificate may have expired, or not begun: for those who connect to have it renewed. */
 int net_tls_new_lenient(const char *ca_pem, const char *cert_pem, const char *key_pem, struct net_tls **out,
                         struct error *err);
-/* For listeners: nodes whose certificate expired at most grace_s ago (or begins within it: a clock ran ahead) and is in
- * order otherwise are let in, marked by net_conn_peer_expired; what they may do there is the owner's to restrict. 0,
- * as at first: nobody. */
+/* For listeners: lets in nodes whose certificate expired at most grace_s ago, or begins within grace_s (a clock ran
+ * ahead), and is in order otherwise. net_conn_peer_expired marks them, and the owner restricts what they may do. 0, as
+ * at first: nobody is let in so. */
 void net_tls_set_grace(struct net_tls *t, int64_t grace_s);
 /* The grace is for masters too, and for those that we connect to as well: masters among each other, who must find a
  * leader before anybody can sign new certificates. */
@@ -105,14 +105,14 @@ struct net_listener_config {
     int fd;              /* an already listening socket (socket activation; taken over on success), or -1 */
     const char *const *alpns; /* NULL-terminated, in order of preference */
     struct net_gate *gate;    /* places for connections; the listener takes a reference. NULL: one of its own with... */
-    unsigned conns_max;       /* ... so many places for whoever comes; further ones are closed at once and counted */
+    unsigned conns_max;       /* ... so many places for any peer; further connections are closed at once and counted */
     int64_t handshake_ms;     /* 0 = NET_HANDSHAKE_MS */
     const struct log *log;
     /* A connection with a finished handshake. Set its events here and now, or net_conn_close it. The peer may be
      * without certificate (role NONE): the server asks for one but does not insist, since joiners have none. */
     void (*on_conn)(struct net_conn *c, void *data);
-    /* The same for a peer whose class, or whose share of it, has no place (why: ERR_LIMIT): it may be told so, and is
-     * cut after NET_REFUSED_MS. NULL: it is closed. */
+    /* The same for a peer for which there is no place, in its class or in its share of it (why: ERR_LIMIT). It may be
+     * told so here, and is cut after NET_REFUSED_MS. NULL: the connection is closed at once. */
     void (*on_refused)(struct net_conn *c, const struct error *why, void *data);
     void *data;
 };

@@ -57,8 +57,9 @@ struct value *elements_list(struct arena *a, const struct elements *x);
 /* Whether an element of a keyed list has its second key (false where there are none). */
 bool element_has_second_key(const struct field *f, const struct value *e);
 
-/* `mine` in the wanted order, with `others` between them where they stood in `before` relative to each other; who is
- * not found there comes as early as the wanted order allows. Source: Kubernetes' strategic merge ($setElementOrder). */
+/* A list of `mine` and `others`, both in their own order. Of the next two, the one that stood first in `before` comes
+ * first. An element of `mine` that `before` lacks goes in front of the rest of `others`; an element of `others` that it
+ * lacks, behind the rest of `mine`. Source: Kubernetes' strategic merge ($setElementOrder). */
 struct value *elements_weave(struct arena *a, const struct field *f, const struct value *mine,
                              const struct value *others, const struct value *before);
 

@@ -90,12 +90,13 @@ struct rpc_call {
 void rpc_call_start(struct rpc_session *s, struct rpc_call *c, const char *method, struct str params,
                     int64_t timeout_ms);
 void rpc_calls_open(struct rpc_session *s);                   /* send what waited */
-void rpc_calls_expire(struct rpc_session *s, int64_t now_ms); /* tell those whose time is over, and arm for the next */
+void rpc_calls_expire(struct rpc_session *s, int64_t now_ms); /* ends calls that are late; arms for the next one */
 void rpc_calls_close(struct rpc_session *s, const struct error *why);
 void rpc_on_response(struct rpc_session *s, const struct rpc_message *m);
 void rpc_on_request(struct rpc_session *s, const struct rpc_message *m);
 void rpc_requests_close(struct rpc_session *s);
-/* The beginning of a message that will not be read: if it is a request whose head is there, it is told why. */
+/* p: the beginning of a message that will not be read. If it is a request whose id and method are in that part, it is
+ * answered with ERR_TOO_LARGE and this text. */
 void rpc_refuse_unread(struct rpc_session *s, const uint8_t *p, size_t n, const char *text);
 /* The head of [1, id, nil, and of the request's answer: for a stream. Consumes r; its session must be there. */
 void rpc_request_free(struct rpc_request *r);
