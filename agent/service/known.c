@@ -27,6 +27,10 @@ struct known_slice {
 };
 struct known {
     struct strmap services, slices; /* "NAMESPACE/NAME" -> the above */
+    struct strmap addresses;        /* cluster IP, 4 bytes -> struct known_one */
+    struct strmap hosts;            /* address of an endpoint that has a name, 4 bytes -> struct known_slice */
+    struct strmap namespaces;       /* -> unsigned, Services in it */
+    bool was_complete;
     struct list changed;
     struct known_ops ops;
     char *node;
@@ -38,6 +42,9 @@ struct known *known_new(const char *node, const struct known_ops *ops)
     struct known *k = xcalloc(1, sizeof *k);
     strmap_init(&k->services);
     strmap_init(&k->slices);
+    strmap_init(&k->addresses);
+    strmap_init(&k->hosts);
+    strmap_init(&k->namespaces);
     list_init(&k->changed);
     k->ops = *ops;
     k->node = xstrdup(node);
@@ -73,9 +80,15 @@ void known_free(struct known *k)
         object_unref(s->object);
         free(s);
     }
+    for (size_t i = 0; k != NULL && (e = strmap_next(&k->namespaces, &i)) != NULL;) {
+        free(e->value);
+    }
     if (k != NULL) {
         strmap_close(&k->services);
         strmap_close(&k->slices);
+        strmap_close(&k->addresses);
+        strmap_close(&k->hosts);
+        strmap_close(&k->namespaces);
         free(k->node);
         free(k);
     }
@@ -109,13 +122,106 @@ static void note(struct known *k, struct known_one *one)
     }
 }
 
+/* ---- Who has which address ---- */
+
+struct address {
+    uint8_t bytes[4];
+};
+
+static struct str address_key(uint32_t ip, struct address *at)
+{
+    memcpy(at->bytes, &ip, sizeof at->bytes);
+    return (struct str){(const char *)at->bytes, sizeof at->bytes};
+}
+
+/* Two may have the same address for a moment: the later one has it. */
+static void claim(struct strmap *m, uint32_t ip, void *who)
+{
+    struct address at;
+    if (ip != 0) {
+        strmap_set(m, address_key(ip, &at), who);
+    }
+}
+
+static void release(struct strmap *m, uint32_t ip, const void *who)
+{
+    struct address at;
+    struct str key = address_key(ip, &at);
+    if (strmap_get(m, key) == who) {
+        strmap_remove(m, key);
+    }
+}
+
+static uint32_t cluster_ip(const struct object *service)
+{
+    return known_ip(mp_str(mp_path(object_mp(service), "spec.clusterIP")));
+}
+
+static void count_namespace(struct known *k, struct str ns, int by)
+{
+    unsigned *count = strmap_get(&k->namespaces, ns);
+    if (count == NULL) {
+        count = xcalloc(1, sizeof *count);
+        strmap_set(&k->namespaces, ns, count);
+    }
+    *count += (unsigned)by;
+    if (*count == 0) {
+        free(strmap_remove(&k->namespaces, ns));
+    }
+}
+
+/* Takes the Service, which may be NULL: it is gone. */
+static void set_service(struct known *k, struct known_one *one, struct object *take)
+{
+    struct object *former = one->service;
+    one->service = take;
+    if (former != NULL) {
+        release(&k->addresses, cluster_ip(former), one);
+    }
+    if (take != NULL) {
+        claim(&k->addresses, cluster_ip(take), one);
+    }
+    if ((former != NULL) != (take != NULL)) {
+        count_namespace(k, former != NULL ? former->ns : take->ns, take != NULL ? 1 : -1);
+    }
+    object_unref(former);
+}
+
+static void each_host(struct known *k, struct known_slice *s, bool is_there)
+{
+    for (struct mp_iter it = mp_iter(mp_get(object_mp(s->object), "endpoints")); mp_next(&it);) {
+        struct mp_iter addresses = mp_iter(mp_get(it.value, "addresses"));
+        if (str_empty(mp_str(mp_get(it.value, "hostname"))) || !mp_next(&addresses)) {
+            continue;
+        }
+        uint32_t ip = known_ip(mp_str(addresses.value));
+        if (is_there) {
+            claim(&k->hosts, ip, s);
+        } else {
+            release(&k->hosts, ip, s);
+        }
+    }
+}
+
+/* Takes the object, which may be NULL. */
+static void set_slice(struct known *k, struct known_slice *s, struct object *take)
+{
+    if (s->object != NULL) {
+        each_host(k, s, false);
+    }
+    object_unref(s->object);
+    s->object = take;
+    if (take != NULL) {
+        each_host(k, s, true);
+    }
+}
+
 /* ---- What is told ---- */
 
 static void put_service(struct known *k, struct object *take)
 {
     struct known_one *one = get_one(k, take->ns, take->name);
-    object_unref(one->service);
-    one->service = take;
+    set_service(k, one, take);
     one->seen = true;
     note(k, one);
 }
@@ -132,8 +238,7 @@ static void put_slice(struct known *k, struct object *take)
     }
     note(k, s->of); /* of another Service before, perhaps */
     list_remove(&s->link);
-    object_unref(s->object);
-    s->object = take;
+    set_slice(k, s, take);
     s->seen = true;
     s->of = owner.n > 0 ? get_one(k, take->ns, owner) : NULL;
     if (s->of != NULL) {
@@ -159,8 +264,7 @@ static void put(struct known *k, struct mp m)
 
 static void drop_service(struct known *k, struct known_one *one)
 {
-    object_unref(one->service);
-    one->service = NULL;
+    set_service(k, one, NULL);
     note(k, one);
 }
 
@@ -168,7 +272,7 @@ static void drop_slice(struct known *k, struct known_slice *s)
 {
     note(k, s->of);
     list_remove(&s->link);
-    object_unref(s->object);
+    set_slice(k, s, NULL);
     free(s);
 }
 
@@ -308,6 +412,7 @@ void known_told(struct known *k, struct mp message)
     if (!k->hearing_whole) {
         tell_changed(k);
     }
+    k->was_complete = k->was_complete || complete;
     if (complete && k->ops.complete != NULL) {
         k->ops.complete(k->ops.data);
     }
@@ -318,4 +423,48 @@ const struct object *known_service(const struct known *k, struct str ns, struct 
     char text[KEY_SIZE];
     const struct known_one *one = strmap_get(&k->services, key_of(text, ns, name));
     return one == NULL ? NULL : one->service;
+}
+
+bool known_is_complete(const struct known *k)
+{
+    return k->was_complete;
+}
+
+struct known_slices known_slices(const struct known *k, struct str ns, struct str name)
+{
+    char text[KEY_SIZE];
+    const struct known_one *one = strmap_get(&k->services, key_of(text, ns, name));
+    if (one == NULL || one->service == NULL) {
+        return (struct known_slices){0};
+    }
+    return (struct known_slices){&one->slices, one->slices.next};
+}
+
+const struct object *known_slice_next(struct known_slices *it)
+{
+    if (it->at == it->all) {
+        return NULL;
+    }
+    const struct known_slice *s = LIST_ENTRY(it->at, struct known_slice, link);
+    it->at = it->at->next;
+    return s->object;
+}
+
+const struct object *known_service_at(const struct known *k, uint32_t ip)
+{
+    struct address at;
+    const struct known_one *one = strmap_get(&k->addresses, address_key(ip, &at));
+    return one == NULL ? NULL : one->service;
+}
+
+const struct object *known_host_at(const struct known *k, uint32_t ip)
+{
+    struct address at;
+    const struct known_slice *s = strmap_get(&k->hosts, address_key(ip, &at));
+    return s == NULL ? NULL : s->object;
+}
+
+bool known_has_namespace(const struct known *k, struct str ns)
+{
+    return strmap_get(&k->namespaces, ns) != NULL;
 }

@@ -7,6 +7,7 @@
 #define AGENT_SERVICE_KNOWN_H
 
 #include "agent/service/port.h"
+#include "base/list.h"
 #include "proto/model/msgpack.h"
 #include "proto/schema/object.h"
 
@@ -23,6 +24,21 @@ void known_free(struct known *k);
 void known_told(struct known *k, struct mp message);
 /* The Service, or NULL. Borrowed until the next message. */
 const struct object *known_service(const struct known *k, struct str ns, struct str name);
+/* What is known has been told whole at least once. */
+bool known_is_complete(const struct known *k);
+/* Its EndpointSlices, each once, in no order; none if there is no such Service. */
+struct known_slices {
+    const struct list *all, *at; /* NULL: at the end */
+};
+struct known_slices known_slices(const struct known *k, struct str ns, struct str name);
+const struct object *known_slice_next(struct known_slices *it); /* NULL at the end */
+/* Whose address it is (in the machine's byte order): the Service with this cluster IP; a slice that has an endpoint of
+ * this address with a name of its own (hostname). NULL: nobody's. Borrowed until the next message. */
+const struct object *known_service_at(const struct known *k, uint32_t ip);
+const struct object *known_host_at(const struct known *k, uint32_t ip);
+bool known_has_namespace(const struct known *k, struct str ns); /* there is a Service in it */
+/* "10.96.0.7" as a number; 0 if it is none. */
+uint32_t known_ip(struct str text);
 /* Ports of a Service with the places of its slices, each told to put. */
 void known_translate(const struct object *service, const struct object *const *slices, unsigned count, const char *node,
                      void (*put)(const struct service_port *p, void *data), void *data);

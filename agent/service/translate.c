@@ -8,7 +8,7 @@
 
 #define AFFINITY_S_DEFAULT 10800
 
-static uint32_t ip_of(struct str text)
+uint32_t known_ip(struct str text)
 {
     char copy[INET_ADDRSTRLEN];
     struct in_addr a;
@@ -43,14 +43,15 @@ static void read_addresses(struct common *c, struct mp spec, struct mp status)
 {
     struct service_port *p = &c->port;
     for (struct mp_iter it = mp_iter(mp_get(spec, "externalIPs")); mp_next(&it);) {
-        uint32_t ip = ip_of(mp_str(it.value));
+        uint32_t ip = known_ip(mp_str(it.value));
         if (ip != 0 && p->external_ips_count < SERVICE_ADDRESSES_MAX) {
             c->external_ips[p->external_ips_count++] = ip;
         }
     }
     /* Through a proxy it arrives at a node port. */
     for (struct mp_iter it = mp_iter(mp_path(status, "loadBalancer.ingress")); mp_next(&it);) {
-        uint32_t ip = str_is(mp_str(mp_get(it.value, "ipMode")), "Proxy") ? 0 : ip_of(mp_str(mp_get(it.value, "ip")));
+        uint32_t ip =
+            str_is(mp_str(mp_get(it.value, "ipMode")), "Proxy") ? 0 : known_ip(mp_str(mp_get(it.value, "ip")));
         if (ip != 0 && p->balancers_count < SERVICE_ADDRESSES_MAX) {
             c->balancers[p->balancers_count++] = ip;
         }
@@ -75,7 +76,7 @@ static bool read_common(struct common *c, const struct object *service)
     struct mp all = object_mp(service), spec = mp_get(all, "spec"), status = mp_get(all, "status");
     struct str type = mp_str(mp_get(spec, "type"));
     *c = (struct common){0};
-    c->port.cluster_ip = ip_of(mp_str(mp_get(spec, "clusterIP")));
+    c->port.cluster_ip = known_ip(mp_str(mp_get(spec, "clusterIP")));
     if (c->port.cluster_ip == 0 || str_is(type, "ExternalName")) {
         return false;
     }
@@ -101,7 +102,7 @@ static void add_places(struct places *out, struct mp endpoints, uint16_t port, c
         struct mp conditions = mp_get(it.value, "conditions");
         struct mp_iter addresses = mp_iter(mp_get(it.value, "addresses"));
         bool ready = mp_bool(mp_get(conditions, "ready"), true);
-        struct service_endpoint e = {.ip = mp_next(&addresses) ? ip_of(mp_str(addresses.value)) : 0, .port = port};
+        struct service_endpoint e = {.ip = mp_next(&addresses) ? known_ip(mp_str(addresses.value)) : 0, .port = port};
         e.ready = ready; /* unset: it is; what else is unset follows from it */
         e.serving = mp_bool(mp_get(conditions, "serving"), ready);
         e.terminating = mp_bool(mp_get(conditions, "terminating"), false);
