@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "base/env.h"
+
 #define VERSION_OF_SCHEMA "1.1.0"
 
 struct asking {
@@ -138,15 +140,12 @@ static struct endpoints gather(struct asking *q, const struct object *service, s
     return all;
 }
 
-/* One after the other in another order each time: clients take the first. xorshift64*, Fisher and Yates. */
+/* In another order each time: clients take the first (Fisher and Yates). */
 static void shuffle(struct endpoints *all, uint64_t dice)
 {
-    uint64_t x = dice | 1;
+    struct rng rng = {dice};
     for (unsigned i = all->count; i > 1; i--) {
-        x ^= x >> 12;
-        x ^= x << 25;
-        x ^= x >> 27;
-        unsigned j = (unsigned)((x * 0x2545f4914f6cdd1dull) >> 33) % i;
+        unsigned j = (unsigned)rng_below(&rng, i);
         struct endpoint e = all->list[i - 1];
         all->list[i - 1] = all->list[j];
         all->list[j] = e;
