@@ -15,6 +15,7 @@
 
 #include "agent/agent_int.h"
 #include "agent/dataplane.h"
+#include "agent/names.h"
 #include "agent/network/guard.h"
 #include "agent/node.h"
 #include "agent/pod/podops.h"
@@ -98,6 +99,7 @@ static void on_routes(struct mp message, void *data)
         dataplane_set_pods(a, pod_subnet);
     }
     dataplane_set_services(a, mp_str(mp_get(message, "serviceSubnet")));
+    names_set(a, mp_str(mp_get(message, "dnsDomain")), mp_str(mp_get(message, "serviceSubnet")), pod_subnet);
     CLEANUP_ARENA struct arena arena;
     struct error err;
     unsigned count = 0;
@@ -176,6 +178,7 @@ static void on_check(uv_timer_t *t)
     if (node_check(a)) {
         report_node_dirty(a->report);
     }
+    names_check(a);
     pods_on_pressure(a);
     pods_admit_waiting(a);
     pods_check_pids(a);
@@ -434,8 +437,10 @@ int agent_new(const struct agent_config *c, struct agent **out, struct error *er
     open_userids(a, c);
     set_pod_node(a);
     dataplane_open(a);
+    names_open(a);
     if (a->own_cluster_cidr) {
         dataplane_set_pods(a, str_of(c->cluster_cidr));
+        names_set(a, STR_NONE, STR_NONE, str_of(c->cluster_cidr));
     }
     open_session(a, c);
     if (!a->hollow) {
@@ -600,6 +605,7 @@ static void close_modules(struct agent *a)
         a->closing++;
         network_close(a->network, on_module_closed, a);
     }
+    a->closing += names_close(a, on_module_closed, a); /* before what it reads */
     a->closing += dataplane_close(a, on_module_closed, a);
     if (a->volumes != NULL) {
         a->closing++;

@@ -70,6 +70,7 @@ struct agent {
     unsigned checks; /* how often on_check has run; it does some things only every so many times */
     struct neighbours neighbours;
     struct dataplane *dataplane; /* dataplane.h; NULL: the kernel cannot */
+    struct names *names;         /* names.h; NULL: the node answers none */
     struct guard *guard;         /* keeps pods from the masters; NULL: does not */
     struct volume_store *volumes;
     struct cgroup *cgroup;

@@ -1,5 +1,6 @@
 #include "agent/clean.h"
 
+#include "agent/network/local.h"
 #include "agent/network/network_int.h"
 #include "agent/service/kernel.h"
 
@@ -14,6 +15,10 @@ int clean_node(struct error *err)
     }
     rc = rc != 0 ? rc : service_kernel_remove(k, &e);
     service_kernel_close(k);
+    if (network_set_local(0, &routes) != 0 && rc == 0) {
+        rc = routes.code;
+        e = routes;
+    }
     if (network_routes_apply(NULL, 0, &routes) != 0 && rc == 0) {
         rc = routes.code;
         e = routes;

@@ -52,8 +52,7 @@ void dataplane_open(struct agent *a)
         d->services = services_hollow_new(a->loop);
     } else if (services_new(a->loop, a->log, &d->services, &err) != 0) {
         log_warn(a->log, "services", "this node leads no connections to services: %s", err.message);
-        free(d);
-        return;
+        d->services = services_hollow_new(a->loop); /* their names are answered all the same */
     }
     d->known = known_new(a->name, &(struct known_ops){on_put, on_remove, on_complete, d});
     if (inet_pton(AF_INET, a->node_ip, &ip) == 1 && ntohl(ip.s_addr) >> 24 != 127) {
@@ -95,6 +94,11 @@ void dataplane_set_services(struct agent *a, struct str cidr)
     if (a->dataplane != NULL) {
         set_range(a->dataplane, cidr, &a->dataplane->ranges.services[0], &a->dataplane->ranges.services_count);
     }
+}
+
+const struct known *dataplane_known(const struct agent *a)
+{
+    return a->dataplane == NULL ? NULL : a->dataplane->known;
 }
 
 bool dataplane_close(struct agent *a, void (*cb)(void *data), void *data)

@@ -8,11 +8,14 @@
 #include "proto/model/msgpack.h"
 
 struct agent;
+struct known;
 void dataplane_open(struct agent *a); /* after the node's address is known */
 void dataplane_told(struct agent *a, struct mp message);
 /* The range of all pods, or of all services: "" is passed over. */
 void dataplane_set_pods(struct agent *a, struct str cidr);
 void dataplane_set_services(struct agent *a, struct str cidr);
+/* What masters have told of services; NULL: nothing is heard. Borrowed until dataplane_close. */
+const struct known *dataplane_known(const struct agent *a);
 /* Connections go on with the rules as they are. cb from the loop. False: there is nothing to close, and no callback. */
 bool dataplane_close(struct agent *a, void (*cb)(void *data), void *data);
 

@@ -37,6 +37,7 @@ struct dns_forward {
     struct dns_cache *cache;
     struct sockaddr_storage servers[FORWARD_SERVERS_MAX];
     unsigned servers_count, first; /* the one that is asked first */
+    unsigned failures;             /* questions without an answer since the last one that had one */
     struct list asked;
     struct dns_forward_stats stats;
     char probe[PROBE_CHARS + 1]; /* the first label of the name that must not come back; "" = none */
@@ -117,6 +118,7 @@ static void end(struct asked *a, struct str answer)
 static void fail(struct asked *a)
 {
     a->forward->stats.failed += !a->probe;
+    a->forward->failures++;
     end(a, STR_NONE);
 }
 
@@ -274,6 +276,7 @@ static void on_answer(struct asked *a, struct str answer, bool over_tcp)
         }
         return; /* somebody else's guess: the right one may still come */
     }
+    f->failures = 0;
     bool cannot = seen.code != DNS_OK && seen.code != DNS_NO_NAME;
     if (cannot && a->tries < FORWARD_TRIES && a->tries < f->servers_count) {
         next_try(a);
@@ -341,7 +344,8 @@ void dns_forward_ask(struct dns_forward *f, const struct dns_question *q, uint32
         cb(answer, age_s, data);
         return;
     }
-    if (f->closing || f->servers_count == 0 || f->stats.under_way >= FORWARD_ASKED_MAX ||
+    bool cut_off = f->failures >= FORWARD_FAILURES && f->stats.under_way > 0;
+    if (f->closing || cut_off || f->servers_count == 0 || f->stats.under_way >= FORWARD_ASKED_MAX ||
         asked_by(f, asker) >= FORWARD_ASKER_MAX) {
         f->stats.refused++;
         cb(STR_NONE, 0, data);
@@ -373,7 +377,7 @@ static void send_probe(struct dns_forward *f)
 void dns_forward_set_servers(struct dns_forward *f, const struct sockaddr_storage *servers, unsigned count)
 {
     f->servers_count = MIN(count, FORWARD_SERVERS_MAX);
-    f->first = 0;
+    f->first = f->failures = 0;
     memcpy(f->servers, servers, f->servers_count * sizeof *servers);
     f->probe[0] = '\0';
     if (f->servers_count > 0) {

@@ -3,7 +3,8 @@
  * Each question leaves from a port of its own that the kernel draws, under an id that is drawn, and only the answer to
  * it is taken (RFC 5452). A server that does not answer within FORWARD_TRY_MS, or fails, is passed over for the next;
  * the one that answered last is asked first. What is cut is asked again over TCP. Answers are kept (cache.h).
- * Bounded: FORWARD_ASKED_MAX questions under way, FORWARD_ASKER_MAX of one asker. Loop thread only. */
+ * After FORWARD_FAILURES questions without any answer one is asked at a time, and others fail at once, until a server
+ * answers: whoever is cut off is not kept waiting for each name. Bounded: FORWARD_ASKED_MAX questions under way, FORWARD_ASKER_MAX of one asker. Loop thread only. */
 #ifndef AGENT_DNS_FORWARD_H
 #define AGENT_DNS_FORWARD_H
 
@@ -18,6 +19,7 @@
 #define FORWARD_SERVERS_MAX 3u /* as resolv.conf(5) */
 #define FORWARD_TRY_MS      1500
 #define FORWARD_TRIES       4u
+#define FORWARD_FAILURES    3u
 #define FORWARD_ASKED_MAX   512u
 #define FORWARD_ASKER_MAX   128u
 #define FORWARD_CACHE_BYTES (2u << 20)

@@ -426,15 +426,19 @@ static bool ends_with(const struct str *labels, unsigned count, struct str domai
     return true;
 }
 
+static struct str server_name(const struct asking *q)
+{
+    return str_of(arena_printf(q->arena, "ns.dns.%.*s", STR_ARG(q->z->domain)));
+}
+
 static void ask_apex(struct asking *q)
 {
-    struct str server = str_of(arena_printf(q->arena, "ns.dns.%.*s", STR_ARG(q->z->domain)));
     exists(q);
     if (wants(q, ZONE_SOA)) {
         add(q, ZONE_SOA);
     }
     if (wants(q, ZONE_NS)) {
-        add_name(q, ZONE_NS, server);
+        add_name(q, ZONE_NS, server_name(q));
     }
 }
 
@@ -493,6 +497,12 @@ static bool read_octet(struct str s, uint32_t *out)
 static void ask_pointers(struct asking *q, uint32_t ip)
 {
     const struct object *service = known_service_at(q->z->known, ip), *slice = known_host_at(q->z->known, ip);
+    if (ip == q->z->server) {
+        exists(q);
+        if (wants(q, ZONE_PTR)) {
+            add_name(q, ZONE_PTR, server_name(q));
+        }
+    }
     if (service != NULL) {
         exists(q);
         if (wants(q, ZONE_PTR)) {

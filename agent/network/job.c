@@ -227,7 +227,7 @@ void network_rules_run(struct network *n)
     n->rules_running = true;
     n->holders++;
     network_rules_write(&text, &(struct network_rules){n->bridge, n->pod_cidr, n->cluster_cidr, &n->owners.list,
-                                                       n->closed, n->closed_count});
+                                                       n->closed, n->closed_count, n->names});
     process_run(n->loop, &(struct process_spec){.argv = argv, .input = buf_str(&text), .timeout_ms = NETWORK_PLUGIN_MS},
                 rules_written, n);
 }

@@ -145,6 +145,15 @@ void network_set_closed(struct network *n, const struct network_closed *closed, 
     }
 }
 
+void network_set_names(struct network *n, const char *ip)
+{
+    snprintf(n->names, sizeof n->names, "%s", ip);
+    if (n->pod_cidr[0] != '\0' && !n->hollow && !n->closing) {
+        n->rules_dirty = true;
+        network_rules_run(n);
+    }
+}
+
 int network_set_pod_cidr(struct network *n, const char *pod_cidr, struct error *err)
 {
     struct network_prefix p;

@@ -102,6 +102,10 @@ struct network_closed {
 };
 void network_set_closed(struct network *n, const struct network_closed *closed, unsigned count);
 
+/* The node's name server (IPv4): its packets are not noted in the table of connections, where the two questions that a
+ * resolver sends at once would get into each other's way, and each question would take a place. */
+void network_set_names(struct network *n, const char *ip);
+
 /* TCP connection to address:port from inside a namespace (netns "" or NULL = the node's own; address NULL = 127.0.0.1).
  * The socket is non-blocking and goes to the callee; -1 with the error (ERR_TIMEOUT, ERR_SYSTEM "connection
  * refused"). */

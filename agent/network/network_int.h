@@ -66,6 +66,7 @@ struct network_rules {
     const struct list *owners;
     const struct network_closed *closed; /* network_set_closed */
     unsigned closed_count;
+    const char *names; /* network_set_names; NULL or "": none */
 };
 void network_rules_write(struct buf *out, const struct network_rules *r);
 /* Pure: a table of its own, which is only ever added to, so that it goes on counting: of one pod (by address) so many
@@ -94,6 +95,7 @@ struct network {
     struct network_owners owners;
     struct network_closed closed[NETWORK_CLOSED_MAX];
     unsigned closed_count;
+    char names[INET_ADDRSTRLEN];            /* of the name server; "" = none */
     struct list rules_waiting, rules_batch; /* jobs whose change is not in the kernel yet; ... is being written */
     bool rules_dirty, rules_running;
     int64_t connections;      /* of one pod; -1: no bound */

@@ -16,6 +16,7 @@
  *             each other directly: both leave with the node's address. So does what leaves the cluster (not by the
  *             bridge plugin: that would hide pods from each other across nodes)
  *   closed    what pods may not connect to (the masters), here and on other machines: refused at once
+ *   ask       questions to the node's name server, and its answers, are not noted (network_set_names)
  *   guard     the bridge's route_localnet, needed for 127.0.0.1:PORT, opens the node's loopback addresses to pods: it
  *             is closed again here
  *
@@ -94,6 +95,19 @@ static void write_closed(struct buf *out, const struct network_rules *r, const c
     buf_puts(out, " }\n");
 }
 
+static void write_names(struct buf *out, const char *ip)
+{
+    if (ip != NULL && ip[0] != '\0') {
+        buf_printf(out,
+                   " chain ask {\n  type filter hook prerouting priority -300;\n"
+                   "  ip daddr %s meta l4proto { tcp, udp } th dport 53 notrack\n }\n"
+                   " chain ask-here {\n  type filter hook output priority -300;\n"
+                   "  ip daddr %s meta l4proto { tcp, udp } th dport 53 notrack\n"
+                   "  ip saddr %s meta l4proto { tcp, udp } th sport 53 notrack\n }\n",
+                   ip, ip, ip);
+    }
+}
+
 void network_rules_write(struct buf *out, const struct network_rules *r)
 {
     buf_puts(out, "table ip reeve-pods\ndelete table ip reeve-pods\ntable ip reeve-pods {\n");
@@ -116,6 +130,7 @@ void network_rules_write(struct buf *out, const struct network_rules *r)
         write_closed(out, r, "closed", false);
         write_closed(out, r, "closed-here", true);
     }
+    write_names(out, r->names);
     buf_printf(out,
                " chain guard {\n  type filter hook prerouting priority -300;\n"
                "  iifname \"%s\" ip daddr 127.0.0.0/8 drop\n }\n}\n",

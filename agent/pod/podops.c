@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "agent/names.h"
 #include "agent/pod/podops.h"
 #include "agent/util/defer.h"
 #include "agent/util/fsutil.h"
@@ -126,7 +127,7 @@ static void op_sandbox_make(struct pod *p)
         .fqdn = p->spec->fqdn_hostname,
         .sysctls = sysctls,
         .sysctls_count = p->spec->sysctls_count,
-        .resolv_conf = podspec_resolv_conf(p->spec, buf_str(&node_conf), &arena),
+        .resolv_conf = podspec_resolv_conf(p->spec, buf_str(&node_conf), names_of_cluster(a), &arena),
     };
     sandbox_make(a->sandboxes, &spec, on_sandbox, p);
 }

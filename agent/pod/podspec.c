@@ -274,12 +274,22 @@ static const char *read_host_aliases(struct arena *a, struct mp list)
     return b.size == 0 ? NULL : arena_strndup(a, (const char *)b.data, b.size);
 }
 
+/* A pod on the node's network looks names up as the node does, unless it says ClusterFirstWithHostNet. */
+static enum podspec_dns_policy dns_policy(struct str policy, bool host_network)
+{
+    if (str_is(policy, "None")) {
+        return PODSPEC_DNS_NONE;
+    }
+    bool cluster = str_is(policy, "ClusterFirstWithHostNet") || (!str_is(policy, "Default") && !host_network);
+    return cluster ? PODSPEC_DNS_CLUSTER : PODSPEC_DNS_NODE;
+}
+
 static void read_dns(struct arena *a, struct mp spec, struct podspec *s)
 {
     struct mp dns = mp_get(spec, "dnsConfig"), options = mp_get(dns, "options");
     const char **list = arena_alloc(a, (mp_count(options) + 1) * sizeof *list);
     unsigned n = 0;
-    s->dns_none = str_is(mp_str(mp_get(spec, "dnsPolicy")), "None");
+    s->dns = dns_policy(mp_str(mp_get(spec, "dnsPolicy")), mp_bool(mp_get(spec, "hostNetwork"), false));
     s->dns_servers = text_list(a, mp_get(dns, "nameservers"));
     s->dns_searches = text_list(a, mp_get(dns, "searches"));
     for (struct mp_iter it = mp_iter(options); mp_next(&it);) {

@@ -119,7 +119,7 @@ struct podspec {
     const char *hostname, *domain; /* domain NULL = none */
     bool fqdn_hostname;            /* the kernel's host name is hostname.domain */
     const char *extra_hosts;       /* lines of hostAliases; NULL = none */
-    bool dns_none;                 /* dnsPolicy None: nothing of the node's resolv.conf */
+    enum podspec_dns_policy { PODSPEC_DNS_NODE, PODSPEC_DNS_CLUSTER, PODSPEC_DNS_NONE } dns; /* dnsPolicy */
     const char *const *dns_servers, *const *dns_searches, *const *dns_options; /* dnsConfig; NULL = none. "ndots:5" */
     const struct podspec_sysctl *sysctls;
     unsigned sysctls_count;
@@ -141,10 +141,15 @@ void podspec_free(struct podspec *s);
 const struct podspec_container *podspec_find(const struct podspec *s, struct str container); /* NULL if none */
 /* Does the pod need the content of this object (ConfigMap, Secret) anywhere? */
 bool podspec_refers(const struct podspec *s, const struct object *to);
-/* resolv.conf of the pod, from the node's: dnsConfig is added to it, or stands alone with dnsPolicy None. Names are not
- * given twice, options of the pod win, and the resolver's limits are kept (3 name servers, 32 domains). In the
- * arena; NULL = as the node's. */
-const char *podspec_resolv_conf(const struct podspec *s, struct str node_conf, struct arena *a);
+/* The name server of the node. */
+struct podspec_dns {
+    const char *server, *domain; /* "10.96.0.10", "cluster.local" */
+};
+/* resolv.conf of the pod, from the node's and the cluster's (NULL: the node answers no names): dnsConfig is added to
+ * it, or stands alone with dnsPolicy None. Names are not given twice, options of the pod win, and the resolver's limits
+ * are kept (3 name servers, 32 domains). In the arena; NULL = as the node's. */
+const char *podspec_resolv_conf(const struct podspec *s, struct str node_conf, const struct podspec_dns *cluster,
+                                struct arena *a);
 /* "net/ipv4/x.y" and "net.ipv4.x/y" -> "net.ipv4.x/y": whichever separator comes first separates; in the arena. */
 const char *podspec_sysctl_name(struct arena *a, struct str name);
 /* Does this container ask for nothing that no node carries out: AppArmor, labels of SELinux, procMount Unmasked?

@@ -1,114 +1,67 @@
 /* resolv.conf of a pod, and names of kernel settings. */
 #include "agent/pod/podspec.h"
+#include "agent/util/resolvconf.h"
 
-#include <stdio.h>
-
-/* The resolver's own limits: resolv.conf(5), and the kubelet's for domains. */
-#define SERVERS_MAX  3u
-#define SEARCHES_MAX 32u
-#define OPTIONS_MAX  32u
-
-struct words {
-    struct str list[SEARCHES_MAX];
-    unsigned count, max;
-};
-
-static size_t option_name(struct str s)
-{
-    const char *colon = s.n == 0 ? NULL : memchr(s.p, ':', s.n);
-    return colon == NULL ? s.n : (size_t)(colon - s.p);
-}
-
-/* as_option: one of the same name is replaced. */
-static void add(struct words *w, struct str s, bool as_option)
-{
-    for (unsigned i = 0; i < w->count; i++) {
-        struct str *have = &w->list[i];
-        if (str_eq(*have, s)) {
-            return;
-        }
-        if (as_option && str_eq((struct str){have->p, option_name(*have)}, (struct str){s.p, option_name(s)})) {
-            *have = s;
-            return;
-        }
-    }
-    if (w->count < w->max) {
-        w->list[w->count++] = s;
-    }
-}
-
-static void add_all(struct words *w, const char *const *list, bool as_option)
+static void add_all(struct resolvconf_words *w, const char *const *list)
 {
     for (; list != NULL && *list != NULL; list++) {
-        add(w, str_of(*list), as_option);
+        resolvconf_add(w, str_of(*list));
     }
 }
 
-static bool next_word(struct str *line, struct str *word)
+static void write_line(struct buf *b, const char *lead, const struct resolvconf_words *words)
 {
-    while (line->n > 0 && (line->p[0] == ' ' || line->p[0] == '\t' || line->p[0] == '\r')) {
-        line->p++;
-        line->n--;
+    for (unsigned i = 0; i < words->count; i++) {
+        buf_printf(b, "%s %.*s", i == 0 ? lead : "", STR_ARG(words->list[i]));
     }
-    size_t n = 0;
-    while (n < line->n && line->p[n] != ' ' && line->p[n] != '\t' && line->p[n] != '\r') {
-        n++;
-    }
-    *word = (struct str){line->p, n};
-    line->p += n;
-    line->n -= n;
-    return n > 0;
+    buf_puts(b, words->count > 0 ? "\n" : "");
 }
 
-/* "The last search or domain line counts." */
-static void read_node(struct str text, struct words *servers, struct words *searches, struct words *options)
+/* Names are looked up in the pod's namespace first, in the cluster then, and as the node does at last. One server only:
+ * some resolvers ask all at once and take the first answer, also if it is "no such name". */
+static void add_cluster(struct resolvconf *r, const struct podspec *s, const struct podspec_dns *cluster,
+                        struct arena *a)
 {
-    while (text.n > 0) {
-        const char *newline = memchr(text.p, '\n', text.n);
-        struct str line = {text.p, newline == NULL ? text.n : (size_t)(newline - text.p)}, word;
-        text.p += line.n + (newline != NULL);
-        text.n -= line.n + (newline != NULL);
-        if (!next_word(&line, &word)) {
-            continue;
-        }
-        bool domain = str_is(word, "search") || str_is(word, "domain");
-        struct words *to = str_is(word, "nameserver") ? servers : str_is(word, "options") ? options : searches;
-        if (to == searches && !domain) {
-            continue;
-        }
-        searches->count = domain ? 0 : searches->count;
-        while (next_word(&line, &word)) {
-            add(to, word, to == options);
-        }
+    struct resolvconf_words nodes = r->searches;
+    r->servers.count = r->searches.count = 0;
+    resolvconf_add(&r->servers, str_of(cluster->server));
+    resolvconf_add(&r->searches, str_of(arena_printf(a, "%s.svc.%s", s->ns, cluster->domain)));
+    resolvconf_add(&r->searches, str_of(arena_printf(a, "svc.%s", cluster->domain)));
+    resolvconf_add(&r->searches, str_of(cluster->domain));
+    for (unsigned i = 0; i < nodes.count; i++) {
+        resolvconf_add(&r->searches, nodes.list[i]);
     }
+    resolvconf_add_option(&r->options, STR("ndots:5"));
 }
 
-const char *podspec_resolv_conf(const struct podspec *s, struct str node_conf, struct arena *a)
+const char *podspec_resolv_conf(const struct podspec *s, struct str node_conf, const struct podspec_dns *cluster,
+                                struct arena *a)
 {
-    struct words servers = {.max = SERVERS_MAX}, searches = {.max = SEARCHES_MAX}, options = {.max = OPTIONS_MAX};
     CLEANUP_BUF struct buf b = BUF_INIT;
-    if (!s->dns_none && s->dns_servers == NULL && s->dns_searches == NULL && s->dns_options == NULL) {
+    struct resolvconf r;
+    bool of_cluster = s->dns == PODSPEC_DNS_CLUSTER && cluster != NULL;
+    if (s->dns != PODSPEC_DNS_NONE && !of_cluster && s->dns_servers == NULL && s->dns_searches == NULL &&
+        s->dns_options == NULL) {
         return NULL;
     }
-    if (!s->dns_none) {
-        read_node(node_conf, &servers, &searches, &options);
+    resolvconf_init(&r);
+    if (s->dns != PODSPEC_DNS_NONE) {
+        resolvconf_read(&r, node_conf);
     }
-    add_all(&servers, s->dns_servers, false);
-    add_all(&searches, s->dns_searches, false);
-    add_all(&options, s->dns_options, true);
-    for (unsigned i = 0; i < servers.count; i++) {
-        buf_printf(&b, "nameserver %.*s\n", STR_ARG(servers.list[i]));
+    if (of_cluster) {
+        r.options.count = 0; /* the node's are for its own servers */
+        add_cluster(&r, s, cluster, a);
     }
-    const struct {
-        const char *lead;
-        const struct words *words;
-    } lines[] = {{"search", &searches}, {"options", &options}};
-    for (size_t k = 0; k < ARRAY_SIZE(lines); k++) {
-        for (unsigned i = 0; i < lines[k].words->count; i++) {
-            buf_printf(&b, "%s %.*s", i == 0 ? lines[k].lead : "", STR_ARG(lines[k].words->list[i]));
-        }
-        buf_puts(&b, lines[k].words->count > 0 ? "\n" : "");
+    add_all(&r.servers, s->dns_servers);
+    add_all(&r.searches, s->dns_searches);
+    for (const char *const *o = s->dns_options; o != NULL && *o != NULL; o++) {
+        resolvconf_add_option(&r.options, str_of(*o));
     }
+    for (unsigned i = 0; i < r.servers.count; i++) {
+        buf_printf(&b, "nameserver %.*s\n", STR_ARG(r.servers.list[i]));
+    }
+    write_line(&b, "search", &r.searches);
+    write_line(&b, "options", &r.options);
     return arena_strndup(a, buf_cstr(&b), b.size);
 }
 

@@ -57,6 +57,7 @@ struct asking {
     const struct allocate *al;
     const char *owner; /* who asks */
     struct buf key;
+    uint64_t kept; /* an address that nobody gets who does not ask for it; 0 = none */
 };
 
 /* By another Service. */
@@ -138,6 +139,9 @@ static void ip_text(uint64_t n, char out[CIDR_TEXT_SIZE])
 static bool address_is_free(struct asking *q, uint64_t n)
 {
     char text[CIDR_TEXT_SIZE];
+    if (n == q->kept) {
+        return false;
+    }
     ip_text(n, text);
     claim_address(&q->key, str_of(text));
     return !is_claimed(q);
@@ -180,6 +184,7 @@ static int allocate_address(struct asking *q, const struct cluster_config *confi
                                err);
         }
     }
+    q->kept = cluster_names_address(config->services);
     uint64_t n = range_choose(q, r, address_is_free);
     if (n == 0) {
         cidr_text(config->services, text);

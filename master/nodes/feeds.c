@@ -385,7 +385,7 @@ static bool read_subnets(struct node_feeds *feeds)
                         &config);
     cidr_text(config.pods, pods);
     cidr_text(config.services, services);
-    return routes_set_subnets(feeds->routes, pods, services);
+    return routes_set_subnets(feeds->routes, pods, services, config.dns_domain);
 }
 
 static void read_routes(struct node_feeds *feeds)

@@ -19,6 +19,7 @@ struct written {
 struct routes {
     struct ages ages;            /* by the node's name */
     char pods[64], services[64]; /* "" = not known */
+    char domain[256];
     struct written whole, part;
 };
 
@@ -113,13 +114,14 @@ void routes_sync(struct routes *r, const struct view *v)
     ages_sync_end(&r->ages);
 }
 
-bool routes_set_subnets(struct routes *r, const char *pods, const char *services)
+bool routes_set_subnets(struct routes *r, const char *pods, const char *services, struct str domain)
 {
-    if (strcmp(pods, r->pods) == 0 && strcmp(services, r->services) == 0) {
+    if (strcmp(pods, r->pods) == 0 && strcmp(services, r->services) == 0 && str_is(domain, r->domain)) {
         return false;
     }
     snprintf(r->pods, sizeof r->pods, "%s", pods);
     snprintf(r->services, sizeof r->services, "%s", services);
+    snprintf(r->domain, sizeof r->domain, "%.*s", STR_ARG(domain));
     r->ages.version++;
     return true;
 }
@@ -139,12 +141,13 @@ static void write_subnets(struct buf *b, const struct routes *r)
 {
     mp_write_key_str(b, "podSubnet", str_of(r->pods));
     mp_write_key_str(b, "serviceSubnet", str_of(r->services));
+    mp_write_key_str(b, "dnsDomain", str_of(r->domain));
 }
 
 static void write_whole(struct routes *r)
 {
     struct buf *b = &r->whole.message;
-    mp_write_map(b, 3);
+    mp_write_map(b, 4);
     write_subnets(b, r);
     mp_write_cstr(b, "routes");
     mp_write_array(b, (uint32_t)(r->ages.by_key.count - r->ages.gone));
@@ -173,7 +176,7 @@ static void write_part(struct routes *r, uint64_t since)
         }
     }
     struct buf *b = &r->part.message;
-    mp_write_map(b, 4);
+    mp_write_map(b, 5);
     write_subnets(b, r);
     mp_write_cstr(b, "changed");
     mp_write_array(b, changed_count);

@@ -42,6 +42,11 @@ static void read_ports(struct str s, struct cluster_config *out)
     }
 }
 
+uint32_t cluster_names_address(struct cidr services)
+{
+    return cidr_size(services) < 16 ? 0 : services.first + 10;
+}
+
 bool cluster_pool_next(struct str *rest, uint32_t *first, uint32_t *last)
 {
     if (rest->n == 0) {

@@ -35,6 +35,10 @@ struct cluster_config {
  * somebody else wrote, may be read alike. */
 void cluster_config_read(const struct object *o, struct cluster_config *out);
 
+/* The address of the cluster's name server, on each node its own: the tenth of the services' range, which no Service
+ * gets unless it asks for it. 0: the range has fewer than 16. */
+uint32_t cluster_names_address(struct cidr services);
+
 /* The next range of a pool, such as "192.0.2.0/28,198.51.100.7-198.51.100.9,203.0.113.1", both ends included; *rest
  * goes on behind it. False: there are no more, or what follows is no range (rest->n > 0). */
 #define CLUSTER_POOL_RANGES_MAX 64u

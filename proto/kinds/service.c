@@ -8,8 +8,6 @@
 #include "proto/kinds/kinds.h"
 #include "proto/schema/release.h"
 
-#define NO_NAMES_WHY "no node answers names of services yet"
-
 /* clang-format off */
 SCHEMA_STATIC(service_port, "ServicePort", "A port of the service.",
     STRING("name", "Its name; needed if there are several. A DNS label."),
@@ -45,7 +43,7 @@ SCHEMA_STATIC(service_spec, "ServiceSpec", "What the service is to be.",
     STRING("loadBalancerIP", "The address that a LoadBalancer should get, if it is free."),
     STRINGS("loadBalancerSourceRanges", "Who may use the address of a LoadBalancer, as ranges; unset: "
             "everybody."),
-    STRING("externalName", "For ExternalName: the host that the name leads to.", WARNED(NO_NAMES_WHY)),
+    STRING("externalName", "For ExternalName: the host that the name leads to."),
     STRING("externalTrafficPolicy", "Local: what comes from outside stays on its node and keeps the client's address.",
            ONE_OF("Cluster|Local")),
     INT32("healthCheckNodePort", "For LoadBalancer with Local: a port that says how many pods a node "

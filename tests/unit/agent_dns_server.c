@@ -164,21 +164,40 @@ static void up_connection(uv_stream_t *h, int status)
     uv_read_start((uv_stream_t *)&u->accepted, up_stream_alloc, up_bytes);
 }
 
+static void up_listen(struct fixture *f, struct upstream *u, const struct sockaddr_storage *at)
+{
+    uv_udp_init(&f->loop, &u->udp);
+    u->udp.data = u;
+    assert_int_equal(uv_udp_bind(&u->udp, (const struct sockaddr *)at, 0), 0);
+    uv_udp_recv_start(&u->udp, up_alloc, up_packet);
+}
+
+static void close_now(struct fixture *f, void *h)
+{
+    uv_close(h, NULL);
+    uv_run(&f->loop, UV_RUN_NOWAIT);
+}
+
+/* The port that UDP was given may be somebody's for TCP: another one then. */
 static struct sockaddr_storage up_open(struct fixture *f, struct upstream *u)
 {
-    struct sockaddr_storage out = {0};
-    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(LOCALHOST)};
-    int size = sizeof at;
-    uv_udp_init(&f->loop, &u->udp);
-    uv_tcp_init(&f->loop, &u->tcp);
-    u->udp.data = u->tcp.data = u;
-    assert_int_equal(uv_udp_bind(&u->udp, (struct sockaddr *)&at, 0), 0);
-    uv_udp_getsockname(&u->udp, (struct sockaddr *)&at, &size);
-    assert_int_equal(uv_tcp_bind(&u->tcp, (struct sockaddr *)&at, 0), 0);
-    assert_int_equal(uv_listen((uv_stream_t *)&u->tcp, 8, up_connection), 0);
-    uv_udp_recv_start(&u->udp, up_alloc, up_packet);
-    memcpy(&out, &at, sizeof at);
-    return out;
+    for (;;) {
+        struct sockaddr_storage at = {0};
+        struct sockaddr_in any = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(LOCALHOST)};
+        int size = sizeof any;
+        memcpy(&at, &any, sizeof any);
+        up_listen(f, u, &at);
+        uv_udp_getsockname(&u->udp, (struct sockaddr *)&any, &size);
+        memcpy(&at, &any, sizeof any);
+        uv_tcp_init(&f->loop, &u->tcp);
+        u->tcp.data = u;
+        if (uv_tcp_bind(&u->tcp, (struct sockaddr *)&at, 0) == 0 &&
+            uv_listen((uv_stream_t *)&u->tcp, 8, up_connection) == 0) {
+            return at;
+        }
+        close_now(f, &u->tcp);
+        close_now(f, &u->udp);
+    }
 }
 
 /* ---- The client: a socket of its own, so that it asks as a resolver does ---- */
@@ -278,7 +297,8 @@ static int setup(void **state)
     f->known = known_new("n1", &(struct known_ops){on_put, on_remove, NULL, f});
     f->server = dns_server_new(&f->loop, env_real(), NULL, f->known);
     dns_server_set_zone(f->server, STR("cluster.local"), services, pods);
-    assert_int_equal(dns_server_listen(f->server, LOCALHOST, 0, NULL), 0);
+    while (dns_server_listen(f->server, LOCALHOST, 0, NULL) != 0) { /* as up_open */
+    }
     tell(f, "{'whole':true,'complete':true,'changed':[{'apiVersion':'v1','kind':'Service','metadata':{'name':'web',"
             "'namespace':'default'},'spec':{'clusterIP':'10.96.0.7'}},{'apiVersion':'v1','kind':'Service','metadata':{"
             "'name':'out','namespace':'default'},'spec':{'type':'ExternalName','externalName':'www.example.com'}}]}");
@@ -496,6 +516,43 @@ static void questions_under_way_are_bounded(void **state)
     close(fd);
 }
 
+/* The node is cut off: names outside of the cluster fail at once after some have failed, and are found again when there
+ * is an answer. */
+static void who_is_cut_off_is_not_kept_waiting(void **state)
+{
+    struct fixture *f = *state;
+    struct dns_forward_stats stats;
+    CLEANUP_BUF struct buf q = BUF_INIT;
+    struct sockaddr_storage at = up_open(f, &f->up[0]);
+    uint8_t p[512];
+    ldns_pkt *m = NULL;
+    int fd = client(f, SOCK_DGRAM);
+    uv_close((uv_handle_t *)&f->up[0].udp, NULL); /* nobody listens there: each try fails at once */
+    uv_run(&f->loop, UV_RUN_NOWAIT);
+    dns_forward_set_servers(dns_server_forward(f->server), &at, 1);
+    for (unsigned i = 0; i < FORWARD_FAILURES; i++) {
+        CLEANUP_FREE char *name = xasprintf("n%u.example.com.", i);
+        expect_answer(f, name, ZONE_A, "2 ");
+    }
+    f->up[1].mute = true;
+    up_listen(f, &f->up[1], &at);
+    write_question(&q, "www.example.com.", ZONE_A, 5, false);
+    assert_int_equal(send(fd, q.data, q.size, 0), (ssize_t)q.size);
+    while (f->up[1].asked == 0) {
+        turn(f);
+    }
+    expect_answer(f, "a.example.com.", ZONE_A, "2 "); /* meanwhile */
+    dns_forward_get_stats(dns_server_forward(f->server), &stats);
+    assert_int_equal(stats.refused, 1);
+    f->up[1].mute = false;
+    size_t n = receive(f, fd, p, sizeof p);
+    assert_int_equal(ldns_wire2pkt(&m, p, n), LDNS_STATUS_OK);
+    assert_int_equal(ldns_pkt_ancount(m), 1);
+    ldns_pkt_free(m);
+    expect_answer(f, "a.example.com.", ZONE_A, "0 a.example.com.\t60\tIN\tA\t1.2.3.4\n");
+    close(fd);
+}
+
 /* Closed while others are asked: whoever waits is told, nothing is left. */
 static void it_closes_with_questions_under_way(void **state)
 {
@@ -530,6 +587,7 @@ int main(void)
         T(a_connection_that_writes_nonsense_is_closed),
         T(connections_of_one_address_are_bounded),
         T(questions_under_way_are_bounded),
+        T(who_is_cut_off_is_not_kept_waiting),
         T(it_closes_with_questions_under_way),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

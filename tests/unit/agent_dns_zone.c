@@ -292,6 +292,7 @@ static void addresses_lead_back_to_names(void **state)
     tell(*state, TOLD(WEB "," DB "," DB_SLICE));
     expect_answer(*state, "7.0.96.10.in-addr.arpa", ZONE_PTR, "PTR web.default" LOCAL "\n");
     expect_answer(*state, "7.0.96.10.in-addr.arpa", ZONE_A, "no data");
+    expect_answer(*state, "10.0.96.10.in-addr.arpa", ZONE_PTR, "PTR ns.dns.cluster.local\n");
     expect_answer(*state, "5.1.244.10.in-addr.arpa", ZONE_PTR, "PTR db-0.db.default" LOCAL "\n");
     expect_answer(*state, "5.2.244.10.in-addr.arpa", ZONE_PTR, "no name"); /* no name of its own */
     expect_answer(*state, "9.9.96.10.in-addr.arpa", ZONE_PTR, "no name");

@@ -195,7 +195,7 @@ static void the_rules_say_what_the_owners_hold(void **state)
                          two = {.uid = "b", .ip = "10.1.2.4", .ports = b, .ports_count = 3};
     struct list owners;
     CLEANUP_BUF struct buf text = BUF_INIT;
-    struct network_rules rules = {"reeve0", "10.1.2.0/24", "10.1.0.0/16", &owners, NULL, 0};
+    struct network_rules rules = {"reeve0", "10.1.2.0/24", "10.1.0.0/16", &owners, NULL, 0, "10.96.0.10"};
     list_init(&owners);
     list_push_back(&owners, &one.link);
     list_push_back(&owners, &two.link);
@@ -206,6 +206,7 @@ static void the_rules_say_what_the_owners_hold(void **state)
     assert_non_null(strstr(buf_cstr(&text), "elements = {\n   tcp . 80 : 10.1.2.3 . 8080,\n"
                                             "   udp . 80 : 10.1.2.4 . 9090\n  }\n"));
     assert_non_null(strstr(buf_cstr(&text), "ip saddr 10.1.2.0/24 ip daddr != 10.1.0.0/16 masquerade"));
+    assert_non_null(strstr(buf_cstr(&text), "ip daddr 10.96.0.10 meta l4proto { tcp, udp } th dport 53 notrack"));
     /* one that goes, or has no address yet, holds nothing */
     one.leaving = true;
     two.ip[0] = '\0';

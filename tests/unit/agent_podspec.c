@@ -340,29 +340,44 @@ static void resolv_conf_is_the_nodes_with_the_pods_settings_over_it(void **state
     (void)state;
     static const char node[] = "# of the node\nnameserver 10.0.0.1\nnameserver 10.0.0.2\ndomain old.example\n"
                                "search a.example b.example\noptions ndots:1 rotate\n";
+    static const struct podspec_dns cluster = {"10.96.0.10", "x.y"};
     static const struct {
         const char *spec, *text; /* text NULL = as the node's */
+        bool cluster;            /* the node answers names of the cluster */
     } rows[] = {
-        {"'dnsPolicy':'Default',", NULL},
-        {"'dnsPolicy':'ClusterFirst',", NULL},
+        {"", "nameserver 10.96.0.10\nsearch default.svc.x.y svc.x.y x.y a.example b.example\noptions ndots:5\n", true},
+        {"'dnsPolicy':'ClusterFirst','dnsConfig':{'nameservers':['9.9.9.9'],'searches':['x.y','own'],"
+         "'options':[{'name':'ndots','value':'2'}]},",
+         "nameserver 10.96.0.10\nnameserver 9.9.9.9\nsearch default.svc.x.y svc.x.y x.y a.example b.example own\n"
+         "options ndots:2\n",
+         true},
+        {"'dnsPolicy':'Default',", NULL, true},
+        {"'hostNetwork':true,'dnsPolicy':'ClusterFirst',", NULL, true},
+        {"'hostNetwork':true,'dnsPolicy':'ClusterFirstWithHostNet',",
+         "nameserver 10.96.0.10\nsearch default.svc.x.y svc.x.y x.y a.example b.example\noptions ndots:5\n", true},
+        {"'dnsPolicy':'None','dnsConfig':{'nameservers':['9.9.9.9']},", "nameserver 9.9.9.9\n", true},
+        {"'dnsPolicy':'Default',", NULL, false},
+        {"'dnsPolicy':'ClusterFirst',", NULL, false},
         {"'dnsPolicy':'None','dnsConfig':{'nameservers':['9.9.9.9'],'searches':['x','y'],"
          "'options':[{'name':'ndots','value':'5'},{'name':'edns0'}]},",
-         "nameserver 9.9.9.9\nsearch x y\noptions ndots:5 edns0\n"},
-        {"'dnsPolicy':'None','dnsConfig':{'nameservers':['9.9.9.9']},", "nameserver 9.9.9.9\n"},
-        {"'dnsPolicy':'None',", ""},
+         "nameserver 9.9.9.9\nsearch x y\noptions ndots:5 edns0\n", false},
+        {"'dnsPolicy':'None','dnsConfig':{'nameservers':['9.9.9.9']},", "nameserver 9.9.9.9\n", false},
+        {"'dnsPolicy':'None',", "", false},
         {"'dnsPolicy':'Default','dnsConfig':{'searches':['c.example','a.example']},",
-         "nameserver 10.0.0.1\nnameserver 10.0.0.2\nsearch a.example b.example c.example\noptions ndots:1 rotate\n"},
+         "nameserver 10.0.0.1\nnameserver 10.0.0.2\nsearch a.example b.example c.example\noptions ndots:1 rotate\n",
+         false},
         {"'dnsPolicy':'ClusterFirst','dnsConfig':{'nameservers':['10.0.0.2','9.9.9.9','8.8.8.8'],"
          "'options':[{'name':'ndots','value':'3'}]},",
          "nameserver 10.0.0.1\nnameserver 10.0.0.2\nnameserver 9.9.9.9\nsearch a.example b.example\n"
-         "options ndots:3 rotate\n"},
+         "options ndots:3 rotate\n",
+         false},
     };
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         CLEANUP_FREE char *spec = xasprintf("%s'containers':[{'name':'web','image':'nginx'}]", rows[i].spec);
         CLEANUP_ARENA struct arena a;
         arena_init(&a);
         struct podspec *s = spec_of(spec);
-        const char *text = podspec_resolv_conf(s, STR(node), &a);
+        const char *text = podspec_resolv_conf(s, STR(node), rows[i].cluster ? &cluster : NULL, &a);
         if (rows[i].text == NULL) {
             assert_null(text);
         } else {
