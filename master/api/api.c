@@ -68,6 +68,18 @@ void api_do(struct api_call *c, const struct api_request *q)
     case API_TXN:
         verb_txn(c, &q->txn);
         break;
+    case API_TOKEN:
+        verb_token(c, &q->token);
+        break;
+    case API_WHOAMI:
+        verb_whoami(c);
+        break;
+    case API_CLUSTER:
+        verb_cluster(c);
+        break;
+    case API_CERT_STATUS:
+        verb_cert_status(c);
+        break;
     }
 }
 

@@ -7,8 +7,8 @@
  *   front reads -> struct api_X -> verb_X(call, &request) -> decided on the tip, committed -> front writes the answer
  *
  * Laws
- *  1. A verb ends in exactly one of: front->answer, front->listed, front->fail, or a stream that front->open gave. It
- *     may come from inside the verb's call or later. The call belongs to the front again then.
+ *  1. A verb ends in exactly one of: front->answer, front->told, front->listed, front->fail, or a stream that
+ *     front->open gave. It may come from inside the verb's call or later. The call belongs to the front again then.
  *  2. A request is borrowed for the verb's call: what it points to is copied into the call's arena if it is needed
  *     longer. Documents in it are changed in place: whoever does it once more makes it anew.
  *  3. Reads look at what is committed here. Whoever wants the newest has its read confirmed first (errand_read).
@@ -128,6 +128,15 @@ struct api_txn {
     unsigned count; /* at most MASTER_USER_OBJECTS_MAX */
 };
 
+/* A token with which newcomers join (auth/tokens.h): its document has token, address, agentAddress, expires, uses. */
+struct api_token {
+    enum pki_role role;    /* of the newcomers: master or node */
+    int64_t ttl_s, uses;   /* how long it is good, and for how many */
+    struct str node_names; /* nodes: the name, or a pattern with * and ?, that they must have; empty = any */
+    uint64_t replaces;     /* masters: whose place the newcomer takes; 0 = nobody's */
+    bool even_reachable;   /* ... also if that one still answers */
+};
+
 enum api_verb {
     API_GET,
     API_LIST,
@@ -139,8 +148,13 @@ enum api_verb {
     API_DELETE,
     API_DELETECOLLECTION,
     API_TXN,
+    /* Answered by a document, which is no object (front->told): its members stand in proto/rpc/api.h. */
+    API_TOKEN,
+    API_WHOAMI,      /* the caller, as the leader sees it */
+    API_CLUSTER,     /* what the master that was asked knows of the cluster */
+    API_CERT_STATUS, /* and of certificates */
 };
-#define API_VERBS (API_TXN + 1u)
+#define API_VERBS (API_CERT_STATUS + 1u)
 /* Any of them. */
 struct api_request {
     enum api_verb verb;
@@ -155,6 +169,7 @@ struct api_request {
         struct api_delete delete;
         struct api_deletecollection deletecollection;
         struct api_txn txn;
+        struct api_token token;
     };
 };
 
@@ -169,7 +184,7 @@ struct api_item {
 };
 /* Borrowed for the call of front->answer. */
 struct api_answer {
-    enum api_verb verb; /* neither a list nor a watch, which are answered otherwise */
+    enum api_verb verb; /* not of a list, a watch and what is answered by a document */
     uint64_t revision;  /* of the transaction; get: of the state that was read */
     const struct api_item *items;
     unsigned count;               /* one, but for apply and txn; deletecollection tells no items, only their number:
@@ -216,6 +231,8 @@ struct api_stream_front {
 
 struct api_front {
     void (*answer)(struct api_call *c, const struct api_answer *a);
+    /* A document: maps, lists, texts, numbers. */
+    void (*told)(struct api_call *c, struct mp document);
     /* err->code is not 0. What only means that nobody leads at the moment may be tried again by the front. */
     void (*fail)(struct api_call *c, const struct error *err);
     /* One more object of the page; the page's bytes so far. */
@@ -243,7 +260,11 @@ void verb_apply(struct api_call *c, const struct api_apply *q);
 void verb_delete(struct api_call *c, const struct api_delete *q);
 void verb_deletecollection(struct api_call *c, const struct api_deletecollection *q);
 void verb_txn(struct api_call *c, const struct api_txn *q);
-void api_do(struct api_call *c, const struct api_request *q); /* the one that it is */
+void verb_token(struct api_call *c, const struct api_token *q); /* auth/tokens.c */
+void verb_whoami(struct api_call *c);                           /* auth/whoami.c */
+void verb_cluster(struct api_call *c);                          /* members/members.c */
+void verb_cert_status(struct api_call *c);                      /* auth/certs.c */
+void api_do(struct api_call *c, const struct api_request *q);   /* the one that it is */
 
 bool api_goes_on(const struct api_call *c);     /* it was begun, and api_go_on does the next piece of it */
 void api_go_on(struct api_call *c);             /* the next piece of a list, or of a deletion of many objects */

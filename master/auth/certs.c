@@ -207,7 +207,7 @@ static void write_nodes(struct master *m, struct buf *b)
 }
 
 /* Answered by every master for itself, with or without a leader: expired certificates may be why there is none. */
-static void method_cert_status(struct call *c)
+void verb_cert_status(struct api_call *c)
 {
     struct master *m = c->m;
     const struct identity *id = &m->identity;
@@ -239,11 +239,9 @@ static void method_cert_status(struct call *c)
     if (leading) {
         write_nodes(m, &b);
     }
-    call_reply(c, &b);
+    c->front->told(c, mp_of(b.data, b.size));
     buf_close(&b);
 }
-
-const struct method request_cert_status = {"cert.status", method_cert_status, 0, ""};
 
 /* ---- Warnings ---- */
 

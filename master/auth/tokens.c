@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 #include "base/timefmt.h"
-#include "master/front/call.h"
+#include "master/api/api.h"
 #include "master/members/members.h"
 
 #define TOKEN_SECRET_CHARS 16
@@ -215,7 +215,7 @@ int token_use(struct master *m, struct txn *t, const char *id, const char *who, 
 /* ---- token: make one ---- */
 
 struct token_call {
-    struct call *call;
+    struct api_call *call;
     int64_t uses;
     char token[TOKEN_SIZE], expires[TIMEFMT_SIZE];
 };
@@ -224,109 +224,88 @@ static void token_made(const struct txn_result *result, const struct error *erro
 {
     (void)result;
     struct token_call *tc = data;
+    struct api_call *c = tc->call;
     if (error != NULL) {
-        call_fail(tc->call, error);
+        c->front->fail(c, error);
     } else {
-        struct master *m = tc->call->m;
         struct buf b = BUF_INIT;
         mp_write_map(&b, 5);
         mp_write_key_str(&b, "token", str_of(tc->token));
-        mp_write_key_str(&b, "address", str_of(m->config.advertise));
-        mp_write_key_str(&b, "agentAddress", str_of(m->config.agent_address));
+        mp_write_key_str(&b, "address", str_of(c->m->config.advertise));
+        mp_write_key_str(&b, "agentAddress", str_of(c->m->config.agent_address));
         mp_write_key_str(&b, "expires", str_of(tc->expires));
         mp_write_key_int(&b, "uses", tc->uses);
-        call_reply(tc->call, &b);
+        c->front->told(c, mp_of(b.data, b.size));
+        mem_wipe(b.data, b.size);
         buf_close(&b);
     }
     mem_wipe(tc->token, sizeof tc->token);
     free(tc);
 }
 
-/* params.replaces: the id of a member. False: the call has been failed. */
-static bool read_replaces(struct call *c, struct token_grant *grant)
+/* Whose place may be taken: that of a member that is not up, unless it is meant all the same. */
+static int check_replaces(struct master *m, const struct api_token *q, struct error *err)
 {
-    struct mp replaces = call_param(c, "replaces");
-    grant->even_reachable = mp_bool(call_param(c, "evenReachable"), false);
-    if (mp_type(replaces) == MP_NONE || mp_type(replaces) == MP_NIL) {
-        return true;
-    }
-    int64_t id = mp_int(replaces, -1);
-    if (id <= 0 || grant->role != PKI_ROLE_MASTER || grant->uses != 1) {
-        call_failf(c, ERR_USAGE, "token: replaces must be the id of a master, and role \"master\", and uses 1");
-        return false;
-    }
-    grant->replaces = (uint64_t)id;
     struct replica_member there;
-    if (!members_find(c->m, grant->replaces, NULL, &there)) {
-        call_failf(c, ERR_NOT_FOUND, "no master has the id %" PRIu64 "; `rctl master list` shows them",
-                   grant->replaces);
-        return false;
+    if (q->role != PKI_ROLE_MASTER || q->uses != 1) {
+        return error_set(err, ERR_USAGE, "token: replaces must be the id of a master, and role \"master\", and uses 1");
     }
-    if (members_up(c->m, grant->replaces) && !grant->even_reachable) {
-        call_failf(c, ERR_CONFLICT,
-                   "master %" PRIu64 " at %s is up; to replace it all the same, say so: "
-                   "rctl master replace %" PRIu64 " --yes",
-                   grant->replaces, there.address, grant->replaces);
-        return false;
+    if (!members_find(m, q->replaces, NULL, &there)) {
+        return error_set(err, ERR_NOT_FOUND, "no master has the id %" PRIu64 "; `rctl master list` shows them",
+                         q->replaces);
     }
-    return true;
+    if (members_up(m, q->replaces) && !q->even_reachable) {
+        return error_set(err, ERR_CONFLICT,
+                         "master %" PRIu64 " at %s is up; to replace it all the same, say so: "
+                         "rctl master replace %" PRIu64 " --yes",
+                         q->replaces, there.address, q->replaces);
+    }
+    return 0;
 }
 
-/* False: the call has been failed. */
-static bool read_grant(struct call *c, struct token_grant *grant)
+static int check_grant(struct master *m, const struct api_token *q, struct error *err)
 {
-    struct str role;
-    if (!call_str(c, "role", &role, true) || !call_str(c, "nodeName", &grant->node_names, false)) {
-        return false;
+    bool master = q->role == PKI_ROLE_MASTER;
+    int64_t max_s = master ? TOKEN_TTL_S : 365ll * 24 * 3600;
+    if (!master && q->role != PKI_ROLE_NODE) {
+        return error_set(err, ERR_USAGE, "token: role must be \"master\" or \"node\"");
     }
-    if (!str_is(role, "master") && !str_is(role, "node")) {
-        call_failf(c, ERR_USAGE, "token: role must be \"master\" or \"node\", not \"%.*s\"", STR_ARG(role));
-        return false;
+    if (q->uses < 1 || q->uses > API_TOKEN_USES_MAX) {
+        return error_set(err, ERR_USAGE, "token: uses must be between 1 and %d", API_TOKEN_USES_MAX);
     }
-    grant->role = str_is(role, "master") ? PKI_ROLE_MASTER : PKI_ROLE_NODE;
-    grant->uses = mp_int(call_param(c, "uses"), 1);
-    if (grant->uses < 1 || grant->uses > API_TOKEN_USES_MAX) {
-        call_failf(c, ERR_USAGE, "token: uses must be between 1 and %d", API_TOKEN_USES_MAX);
-        return false;
+    if (q->node_names.n > 0 && master) {
+        return error_set(err, ERR_USAGE,
+                         "token: nodeName is for role \"node\"; masters get their numbers from the cluster");
     }
-    if (grant->node_names.n > 0 && grant->role != PKI_ROLE_NODE) {
-        call_failf(c, ERR_USAGE, "token: nodeName is for role \"node\"; masters get their numbers from the cluster");
-        return false;
+    if (q->node_names.n > NAME_PATTERN_MAX) {
+        return error_set(err, ERR_USAGE, "token: nodeName has more than %d characters", NAME_PATTERN_MAX);
     }
-    if (grant->node_names.n > NAME_PATTERN_MAX) {
-        call_failf(c, ERR_USAGE, "token: nodeName has more than %d characters", NAME_PATTERN_MAX);
-        return false;
+    int rv = q->replaces == 0 ? 0 : check_replaces(m, q, err);
+    if (rv == 0 && (q->ttl_s <= 0 || q->ttl_s > max_s)) {
+        rv = error_set(err, ERR_USAGE, "token: ttlSeconds must be between 1 and %" PRId64 " for role %s", max_s,
+                       master ? "master" : "node");
     }
-    return read_replaces(c, grant);
+    return rv;
 }
 
-static void method_token(struct call *c)
+void verb_token(struct api_call *c, const struct api_token *q)
 {
-    struct token_grant grant = {0};
-    if (!read_grant(c, &grant)) {
-        return;
-    }
-    int64_t ttl_s = mp_int(call_param(c, "ttlSeconds"), TOKEN_TTL_S);
-    int64_t max_s = grant.role == PKI_ROLE_MASTER ? TOKEN_TTL_S : 365ll * 24 * 3600;
-    if (ttl_s <= 0 || ttl_s > max_s) {
-        call_failf(c, ERR_USAGE, "token: ttlSeconds must be between 1 and %" PRId64 " for role %s", max_s,
-                   grant.role == PKI_ROLE_MASTER ? "master" : "node");
-        return;
-    }
     struct master *m = c->m;
+    struct error err = {0};
+    if (check_grant(m, q, &err) != 0) {
+        c->front->fail(c, &err);
+        return;
+    }
+    struct token_grant grant = {q->role, q->uses, q->node_names, q->replaces, q->even_reachable};
     struct token_call *tc = xcalloc(1, sizeof *tc);
     tc->call = c;
-    tc->uses = grant.uses;
+    tc->uses = q->uses;
     token_text(m->env, m->ca_pem, tc->token);
-    timefmt_rfc3339(env_wall_ms(m->env) + ttl_s * 1000, tc->expires);
+    timefmt_rfc3339(env_wall_ms(m->env) + q->ttl_s * 1000, tc->expires);
     struct txn t;
     txn_init(&t, "token");
-    token_store(m, &t, &grant, tc->token, ttl_s);
-    struct error err = {0};
+    token_store(m, &t, &grant, tc->token, q->ttl_s);
     replica_submit(m->replica, &t, token_made, tc, &err);
     txn_close(&t);
     master_wake(m);
 }
-
-const struct method request_token = {"token", method_token, METHOD_WRITE | METHOD_AGAIN,
-                                     "role ttlSeconds uses nodeName replaces evenReachable"};

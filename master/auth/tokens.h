@@ -13,7 +13,7 @@
 #ifndef MASTER_AUTH_TOKENS_H
 #define MASTER_AUTH_TOKENS_H
 
-#include "master/front/call.h"
+#include "master/master.h"
 
 #define TOKEN_SIZE       80
 #define TOKEN_ID_CHARS   6

@@ -1,11 +1,11 @@
 /* whoami: the caller as the leader sees it, wherever it was asked. Kubernetes' SelfSubjectReview. */
+#include "master/api/api.h"
 #include "master/auth/principal.h"
-#include "master/front/call.h"
 
-static void method_whoami(struct call *c)
+void verb_whoami(struct api_call *c)
 {
-    const struct principal *who = &c->e.who;
-    struct buf b = BUF_INIT;
+    const struct principal *who = c->who;
+    CLEANUP_BUF struct buf b = BUF_INIT;
     bool certificate = who->proof == PROOF_CERTIFICATE;
     mp_write_map(&b, 2u + (certificate ? 1 : 0) + (who->forwarded_by != 0 ? 1 : 0));
     mp_write_key_str(&b, "user", str_of(who->name));
@@ -24,8 +24,5 @@ static void method_whoami(struct call *c)
     if (who->forwarded_by != 0) {
         mp_write_key_int(&b, "forwardedBy", (int64_t)who->forwarded_by);
     }
-    call_reply(c, &b);
-    buf_close(&b);
+    c->front->told(c, mp_of(b.data, b.size));
 }
-
-const struct method request_whoami = {"whoami", method_whoami, METHOD_NODE | METHOD_WRITE | METHOD_AGAIN, ""};

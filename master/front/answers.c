@@ -68,7 +68,11 @@ void verbs_write_answer(struct buf *b, const struct api_answer *a)
         break;
     case API_LIST:
     case API_WATCH:
-        assert(false); /* lists are answered by pages, watches by streams */
+    case API_TOKEN:
+    case API_WHOAMI:
+    case API_CLUSTER:
+    case API_CERT_STATUS:
+        assert(false); /* answered by pages, a stream, and documents */
         break;
     }
     if (more > 0) {
@@ -108,7 +112,7 @@ int verbs_read_answer(struct arena *arena, enum api_verb verb, struct mp m, stru
     bool several = verb == API_APPLY || verb == API_TXN;
     struct mp results = mp_get(m, "results"), warnings = mp_get(m, "warnings");
     int64_t revision = mp_int(mp_get(m, "revision"), -1);
-    assert(verb != API_LIST && verb != API_WATCH);
+    assert(verb != API_LIST && verb != API_WATCH && verb <= API_TXN);
     *out = (struct api_answer){.verb = verb, .revision = (uint64_t)revision};
     if (mp_type(m) != MP_MAP || revision < 0 || (several && mp_type(results) != MP_ARRAY)) {
         return error_set(err, ERR_PROTOCOL, "the leader's answer is malformed");
@@ -153,6 +157,13 @@ static void answer(struct api_call *c, const struct api_answer *a)
 {
     CLEANUP_BUF struct buf b = BUF_INIT;
     verbs_write_answer(&b, a);
+    call_reply(call_of_api(c), &b);
+}
+
+static void told(struct api_call *c, struct mp document)
+{
+    CLEANUP_BUF struct buf b = BUF_INIT;
+    buf_append(&b, document.p, (size_t)(document.end - document.p));
     call_reply(call_of_api(c), &b);
 }
 
@@ -332,6 +343,7 @@ static struct api_stream *open_stream(struct api_call *api, struct watch *w)
 
 const struct api_front rpc_front = {
     .answer = answer,
+    .told = told,
     .fail = errand_api_fail,
     .item = item,
     .listed = listed,

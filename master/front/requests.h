@@ -1,5 +1,12 @@
-/* The requests that a master answers over msgpack-RPC. A request is a row, `const struct method request_NAME`, in the
- * file of the function that answers it, and a line in the list here. */
+/* The requests that a master answers over msgpack-RPC. A request is a row, `const struct method request_NAME`, and a
+ * line in the list here.
+ *
+ * Typed (master/api/api.h), so that every front has them: get to txn, and cluster, whoami, cert.status, token; their
+ * rows stand in verbs.c. The others read parameters in their own functions, each row beside its function:
+ *  - hello, join, rejoin, cert.renew, cert.admin and node.*: agents', masters' and newcomers' own protocol
+ *  - the other cert.* and master.*: what rctl alone asks for
+ *  - logs, exec, attach, portforward, imageload, images, backup: streams of this protocol, tied to those of agents
+ *    (relay.h); another front has to bring the client's end of a stream */
 #ifndef MASTER_FRONT_REQUESTS_H
 #define MASTER_FRONT_REQUESTS_H
 

@@ -8,6 +8,10 @@ static const struct api_write *write_of(const struct api_request *q)
     case API_GET:
     case API_LIST:
     case API_WATCH:
+    case API_TOKEN:
+    case API_WHOAMI:
+    case API_CLUSTER:
+    case API_CERT_STATUS:
         break;
     case API_CREATE:
         return &q->create.how;
@@ -63,6 +67,10 @@ void typed_answered(struct errand *e, struct mp result)
     struct api_answer a;
     struct error err = {0};
     if (!e->front->typed(e, &q)) {
+        return;
+    }
+    if (q.verb >= API_TOKEN) {
+        e->api.front->told(&e->api, result);
         return;
     }
     if (verbs_read_answer(&e->arena, q.verb, result, &a, &err) != 0) {

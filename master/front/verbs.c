@@ -4,6 +4,7 @@
 
 #include <assert.h>
 
+#include "master/auth/tokens.h"
 #include "master/front/typed.h"
 #include "proto/patch/patch.h"
 
@@ -507,6 +508,55 @@ static void write_txn(struct writer *w, const struct api_request *q)
     put_checks(w, &q->txn.how);
 }
 
+/* ---- What is answered by a document ---- */
+
+static int read_token(const struct reader *r, struct api_request *q)
+{
+    struct str role;
+    struct mp replaces = get(r, "replaces");
+    int rv = text(r, "role", &role, true);
+    rv = rv != 0 ? rv : text(r, "nodeName", &q->token.node_names, false);
+    if (rv != 0) {
+        return rv;
+    }
+    if (!str_is(role, "master") && !str_is(role, "node")) {
+        return error_set(r->err, ERR_USAGE, "token: role must be \"master\" or \"node\", not \"%.*s\"", STR_ARG(role));
+    }
+    if (mp_type(replaces) != MP_NONE && mp_type(replaces) != MP_NIL && mp_int(replaces, -1) <= 0) {
+        return error_set(r->err, ERR_USAGE,
+                         "token: replaces must be the id of a master, and role \"master\", and uses 1");
+    }
+    q->token.role = str_is(role, "master") ? PKI_ROLE_MASTER : PKI_ROLE_NODE;
+    q->token.ttl_s = mp_int(get(r, "ttlSeconds"), TOKEN_TTL_S);
+    q->token.uses = mp_int(get(r, "uses"), 1);
+    q->token.replaces = (uint64_t)mp_int(replaces, 0);
+    q->token.even_reachable = mp_bool(get(r, "evenReachable"), false);
+    return 0;
+}
+
+static void write_token(struct writer *w, const struct api_request *q)
+{
+    put_text(w, "role", q->token.role == PKI_ROLE_MASTER ? STR("master") : STR("node"));
+    put_text(w, "nodeName", q->token.node_names);
+    put_int(w, "ttlSeconds", q->token.ttl_s, TOKEN_TTL_S);
+    put_int(w, "uses", q->token.uses, 1);
+    put_int(w, "replaces", (int64_t)q->token.replaces, 0);
+    put_true(w, "evenReachable", q->token.even_reachable);
+}
+
+static int read_nothing(const struct reader *r, struct api_request *q)
+{
+    (void)r;
+    (void)q;
+    return 0;
+}
+
+static void write_nothing(struct writer *w, const struct api_request *q)
+{
+    (void)w;
+    (void)q;
+}
+
 /* ---- The table ---- */
 
 static void verb(struct call *c)
@@ -532,6 +582,11 @@ const struct method request_deletecollection = {
     "deletecollection", verb, METHOD_WRITE | METHOD_DELETES | METHOD_ANY_KIND,
     "kind namespace labelSelector fieldSelector gracePeriodSeconds propagationPolicy id dryRun"};
 const struct method request_txn = {"txn", verb, METHOD_WRITE, "ops validate id dryRun"};
+const struct method request_token = {"token", verb, METHOD_WRITE | METHOD_AGAIN,
+                                     "role ttlSeconds uses nodeName replaces evenReachable"};
+const struct method request_whoami = {"whoami", verb, METHOD_NODE | METHOD_WRITE | METHOD_AGAIN, ""};
+const struct method request_cluster = {"cluster", verb, 0, ""};
+const struct method request_cert_status = {"cert.status", verb, 0, ""};
 
 static const struct {
     const struct method *row;
@@ -548,6 +603,10 @@ static const struct {
     [API_DELETE] = {&request_delete, read_delete, write_delete},
     [API_DELETECOLLECTION] = {&request_deletecollection, read_deletecollection, write_deletecollection},
     [API_TXN] = {&request_txn, read_txn, write_txn},
+    [API_TOKEN] = {&request_token, read_token, write_token},
+    [API_WHOAMI] = {&request_whoami, read_nothing, write_nothing},
+    [API_CLUSTER] = {&request_cluster, read_nothing, write_nothing},
+    [API_CERT_STATUS] = {&request_cert_status, read_nothing, write_nothing},
 };
 
 const struct method *verbs_row(enum api_verb verb)

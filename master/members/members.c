@@ -535,7 +535,7 @@ static void write_state(struct master *m, struct buf *b)
     }
 }
 
-static void method_cluster(struct call *c)
+void verb_cluster(struct api_call *c)
 {
     struct master *m = c->m;
     struct replica_stats stats;
@@ -569,8 +569,6 @@ static void method_cluster(struct call *c)
     sessions_write_places(m, &b);
     mp_write_cstr(&b, "certificateWarnings");
     certs_write_warnings(m, &b);
-    call_reply(c, &b);
+    c->front->told(c, mp_of(b.data, b.size));
     buf_close(&b);
 }
-
-const struct method request_cluster = {"cluster", method_cluster, 0, ""};

@@ -59,6 +59,7 @@ static struct lane *text_lane(const struct api_call *c)
 
 static const struct api_front text_front = {
     .answer = text_answer,
+    .told = text_told,
     .fail = text_fail,
     .item = text_item,
     .listed = text_listed,

@@ -48,6 +48,23 @@ static void test_a_follower_tells_of_writes_what_the_leader_tells(void **state)
     assert_non_null(strstr(buf_cstr(&here), "clear: 2 objects\n"));
 }
 
+static void test_who_asks_is_told_as_the_leader_sees_it(void **state)
+{
+    struct town *t = *state;
+    struct place *follower = following(t);
+    struct asked *here = ask(leading(t), "whoami"), *there = ask(follower, "whoami");
+    char by[32];
+    await(here);
+    await(there);
+    snprintf(by, sizeof by, "\"forwardedBy\":%d", (int)follower->id);
+    assert_non_null(strstr(buf_cstr(&here->told.text), "\"user\":\"ann\""));
+    assert_null(strstr(buf_cstr(&here->told.text), "forwardedBy"));
+    assert_non_null(strstr(buf_cstr(&there->told.text), "\"user\":\"ann\""));
+    assert_non_null(strstr(buf_cstr(&there->told.text), by));
+    done(here);
+    done(there);
+}
+
 static void test_a_patch_may_mean_one_object_alone(void **state)
 {
     struct town *t = *state;
@@ -217,6 +234,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_a_follower_tells_of_writes_what_the_leader_tells),
+        TEST(test_who_asks_is_told_as_the_leader_sees_it),
         TEST(test_a_patch_may_mean_one_object_alone),
         TEST(test_a_follower_has_reads_confirmed),
         TEST(test_a_follower_that_is_cut_off_answers_stale_reads_alone),

@@ -140,6 +140,8 @@ static bool read_line(struct errand *e, struct api_request *q)
                                             .if_uid = str_of(option(line, "uid"))}};
     } else if (strcmp(w[0], "delete") == 0) {
         *q = (struct api_request){.verb = API_DELETE, .delete = {how, config(w[1]), plain}};
+    } else if (strcmp(w[0], "whoami") == 0) {
+        *q = (struct api_request){.verb = API_WHOAMI};
     } else if (strcmp(w[0], "clear") == 0) {
         *q = (struct api_request){.verb = API_DELETECOLLECTION, .deletecollection = {how, configs(), plain}};
     } else if (w[2] != NULL) {
@@ -157,6 +159,12 @@ static void lines_answer(struct api_call *c, const struct api_answer *a)
     text_answer(c, a);
 }
 
+static void lines_told(struct api_call *c, struct mp document)
+{
+    errand_end(errand_of_api(c));
+    text_told(c, document);
+}
+
 static void lines_listed(struct api_call *c, const struct api_listed *l)
 {
     errand_end(errand_of_api(c));
@@ -171,6 +179,7 @@ static struct api_stream *lines_open(struct api_call *c, struct watch *w)
 
 static const struct api_front lines_api = {
     .answer = lines_answer,
+    .told = lines_told,
     .fail = errand_api_fail,
     .item = text_item,
     .listed = lines_listed,
@@ -339,8 +348,16 @@ static void guest_answer(struct api_call *c, const struct api_answer *a)
     guest_over(e, NULL);
 }
 
+static void guest_told(struct api_call *c, struct mp document)
+{
+    struct errand *e = errand_of_api(c);
+    buf_append(&guest_of(e)->letter->result, document.p, (size_t)(document.end - document.p));
+    guest_over(e, NULL);
+}
+
 static const struct api_front guest_api = {
     .answer = guest_answer,
+    .told = guest_told,
     .fail = errand_api_fail,
     .go_on = errand_api_go_on,
     .wake = errand_api_wake,

@@ -46,6 +46,18 @@ static inline void text_answer(struct api_call *c, const struct api_answer *a)
     }
 }
 
+/* As JSON. */
+static inline void text_told(struct api_call *c, struct mp document)
+{
+    struct told *q = told_of(c);
+    struct value *v = NULL;
+    struct error err = {0};
+    assert_false(q->over);
+    q->over = true;
+    must(msgpack_read_value(c->arena, document.p, (size_t)(document.end - document.p), &v, &err), &err);
+    json_write_canonical(&q->text, v);
+}
+
 static inline size_t text_item(struct api_call *c, const struct object *o)
 {
     struct told *q = told_of(c);

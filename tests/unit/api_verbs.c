@@ -202,6 +202,18 @@ static struct api_request any_request(struct world *w, enum api_verb verb)
     case API_TXN:
         q.txn = any_txn(w);
         break;
+    case API_TOKEN:
+        q.token = (struct api_token){.role = chance(w, 2) == 0 ? PKI_ROLE_MASTER : PKI_ROLE_NODE,
+                                     .ttl_s = (int64_t)chance(w, 3) * 43200,
+                                     .uses = (int64_t)chance(w, 3),
+                                     .node_names = text_or_none(w),
+                                     .replaces = chance(w, 3),
+                                     .even_reachable = chance(w, 2) == 0};
+        break;
+    case API_WHOAMI:
+    case API_CLUSTER:
+    case API_CERT_STATUS:
+        break;
     }
     return q;
 }
@@ -316,6 +328,18 @@ static void same_request(const struct api_request *a, const struct api_request *
         for (unsigned i = 0; i < a->txn.count; i++) {
             same_op(&a->txn.ops[i], &b->txn.ops[i]);
         }
+        break;
+    case API_TOKEN:
+        assert_int_equal(a->token.role, b->token.role);
+        assert_int_equal(a->token.ttl_s, b->token.ttl_s);
+        assert_int_equal(a->token.uses, b->token.uses);
+        assert_int_equal(a->token.replaces, b->token.replaces);
+        assert_int_equal(a->token.even_reachable, b->token.even_reachable);
+        same_text(a->token.node_names, b->token.node_names);
+        break;
+    case API_WHOAMI:
+    case API_CLUSTER:
+    case API_CERT_STATUS:
         break;
     }
 }
