@@ -173,6 +173,48 @@ static void a_fork_bomb_is_held_in_its_pod_and_seen(void **state)
     }
 }
 
+/* What /proc says of a process: the group it has in the hierarchy of a controller ("" = version 2). */
+static bool is_in(int pid, const char *controller, const char *group)
+{
+    char path[64], want[CGROUP_PATH_MAX];
+    CLEANUP_BUF struct buf b = BUF_INIT;
+    snprintf(path, sizeof path, "/proc/%d/cgroup", pid);
+    snprintf(want, sizeof want, "%s:%s\n", controller, group);
+    assert_int_equal(fs_read_file(path, 1 << 16, &b, NULL), 0);
+    return strstr(buf_cstr(&b), want) != NULL;
+}
+
+static void who_works_for_a_pod_does_so_on_its_time(void **state)
+{
+    struct fixture *f = *state;
+    NEED_CGROUPS(f);
+    char path[CGROUP_PATH_MAX], container[CGROUP_PATH_MAX + 8], leaf[CGROUP_PATH_MAX + 8];
+    struct error err = {0};
+    pid_t pid = fork();
+    if (pid == 0) {
+        pause();
+        _exit(0);
+    }
+    assert_int_equal(cgroup_charge_pod("/none", pid, &err), 0); /* a container without a pod's group */
+    cgroup_pod_path(f->c, UID_1, path);
+    snprintf(container, sizeof container, "%s/c", path);
+    snprintf(leaf, sizeof leaf, "%s/log", path);
+    assert_int_equal(cgroup_charge_pod(container, pid, &err), 0); /* it is not there */
+    assert_int_equal(cgroup_pod_make(f->c, UID_1, NULL, path, &err), 0);
+    for (unsigned i = 0; i < 2; i++) {
+        if (cgroup_charge_pod(container, pid, &err) != 0) {
+            fail_msg("%s", err.message);
+        }
+    }
+    assert_true(is_in(pid, cgroup_version(f->c) == 2 ? "0:" : "cpu", leaf) || is_in(pid, "cpu,cpuacct", leaf));
+    assert_false(is_in(pid, "memory", leaf));
+    assert_false(is_in(pid, "pids", leaf));
+    cgroup_pod_remove(f->c, UID_1, on_done, f);
+    uv_run(&f->loop, UV_RUN_DEFAULT);
+    assert_int_equal(f->error, 0);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+}
+
 static void all_pods_together_leave_the_machine_some(void **state)
 {
     struct fixture *f = *state;
@@ -311,6 +353,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(all_pods_have_half_of_the_weight_for_the_disk, setup, teardown),
         cmocka_unit_test_setup_teardown(a_pods_group_has_its_limits, setup, teardown),
         cmocka_unit_test_setup_teardown(a_fork_bomb_is_held_in_its_pod_and_seen, setup, teardown),
+        cmocka_unit_test_setup_teardown(who_works_for_a_pod_does_so_on_its_time, setup, teardown),
         cmocka_unit_test_setup_teardown(all_pods_together_leave_the_machine_some, setup, teardown),
         cmocka_unit_test_setup_teardown(usage_is_measured, setup, teardown),
         cmocka_unit_test_setup_teardown(removing_a_pod_kills_what_is_left, setup, teardown),
