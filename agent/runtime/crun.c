@@ -17,8 +17,8 @@
  * process.
  *
  * Learnt the hard way: conmon writes a file "oom" into the directory it is started in as well, so that is the
- * container's. crun exec runs as root unless it is told otherwise (see runtime/crun_exec.c). Mounts are made by threads
- * of libuv's pool: whoever wants the agent in a mount namespace of its own must enter it before the first work is
+ * container's. crun exec runs as root unless it is told otherwise (see runtime/crun_command.h). Mounts are made by
+ * threads of libuv's pool: to have the agent in a mount namespace of its own, enter it before the first work is
  * queued. crun is slow to start beside clone(2), some 20 ms, of which nothing is ours.
  *
  * Invariants: 1. a directory without state.json, or in state STARTING, is an interrupted start and is removed when the

@@ -1,15 +1,11 @@
-/* Commands in running containers, through `crun exec`.
- *
- * Left to itself crun exec runs as root whatever the container runs as, so it is given the process of the container's
- * own configuration (user, groups, environment, capabilities) with other arguments. Killing crun does not kill
- * what it started, so it writes the command's pid to a file and that process is killed too (as its group, if it leads
- * one). A terminal is made by crun inside the container, and its master comes to us over a Unix socket
- * (--console-socket): size and input are ours to set from then on. crun itself stays and brings the exit code.
+/* Commands in running containers whose input and output are streams; crun_command.h says what holds for all commands. A
+ * terminal is made by crun inside the container, and its master comes to us over a Unix socket (--console-socket): size
+ * and input are ours to set from then on.
  *
  * What is not guaranteed: that the command sees its terminal's size from its first moment. crun lets it go and then
  * sets the size, so a command that asks at once may hear 0 by 0; SIGWINCH tells it better. No size that we set is lost,
  * since crun does not touch it any more once it has given us the master. */
-#include "agent/runtime/crun_int.h"
+#include "agent/runtime/crun_command.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -24,271 +20,9 @@
 #include <termios.h>
 #include <unistd.h>
 
-#include "agent/util/attend.h"
 #include "agent/util/defer.h"
-#include "proto/text/text.h"
 
 #define EXEC_READ_BYTES (32u << 10)
-#define EXEC_ARGS_MAX   1024u
-#define EXEC_BEGIN_MS   30000 /* for crun to get a command of a probe or hook to run */
-#define CRUN_FAILED     255
-#define CONFIG_MAX      (4u << 20)
-
-/* PATH.pid is where crun writes the pid of what it runs, PATH.json what it is to run, with the container's environment:
- * in memory, not on a disk. */
-static char *exec_path(const struct crun_container *c, const void *unique)
-{
-    return xasprintf("%s/" CRUN_EXEC_PREFIX "%zx", c->rt->run_dir, (size_t)unique);
-}
-
-static void kill_by_file(const char *base)
-{
-    char text[32], path[FS_PATH_MAX];
-    fs_path(path, sizeof path, "%s.pid", base);
-    if (!fs_read_line(path, text, sizeof text)) {
-        return;
-    }
-    int pid = atoi(text);
-    if (pid > 1) {
-        if (getpgid(pid) == pid) {
-            kill(-pid, SIGKILL);
-        }
-        kill(pid, SIGKILL);
-    }
-}
-
-/* crun tells by the pid file that the command has begun. */
-static bool has_begun(const char *base)
-{
-    char path[FS_PATH_MAX];
-    fs_path(path, sizeof path, "%s.pid", base);
-    return fs_exists(path);
-}
-
-/* The exit code for a client. That of crun itself, if it could not begin the command, becomes what a shell would say:
- * 127 for a command that is not there, 126 for one that cannot be run. said: what crun wrote. */
-static int told_exit_code(const char *base, int exit_code, const char *said)
-{
-    if (exit_code != CRUN_FAILED || has_begun(base)) {
-        return exit_code;
-    }
-    return strstr(said, "not found") != NULL || strstr(said, "No such file") != NULL ? 127 : 126;
-}
-
-static void unlink_files(const char *base)
-{
-    char path[FS_PATH_MAX];
-    fs_path(path, sizeof path, "%s.pid", base);
-    unlink(path);
-    fs_path(path, sizeof path, "%s.json", base);
-    unlink(path);
-}
-
-/* The container's own process, but with these arguments. */
-static int write_process(const struct crun_container *c, const char *base, const char *const *argv,
-                         const struct winsize *tty, struct error *err)
-{
-    CLEANUP_ARENA struct arena a;
-    CLEANUP_BUF struct buf b = BUF_INIT;
-    char path[FS_PATH_MAX];
-    struct value *doc;
-    arena_init(&a);
-    fs_path(path, sizeof path, "%s/%s/config.json", c->rt->run_dir, c->id); /* crun's copy */
-    int rc = fs_read_file(path, CONFIG_MAX, &b, err);
-    rc = rc != 0 ? rc : json_read(&a, buf_str(&b), &doc, err);
-    if (rc != 0) {
-        return rc;
-    }
-    struct value *process = value_get(doc, "process"), *args = value_list(&a);
-    unsigned n = 0;
-    for (; argv[n] != NULL && n < EXEC_ARGS_MAX; n++) {
-        value_append(&a, args, value_cstr(&a, argv[n]));
-    }
-    if (n == 0 || argv[n] != NULL) {
-        return error_set(err, ERR_INVALID, "the command is empty or has more than %u words", EXEC_ARGS_MAX);
-    }
-    if (!value_is_map(process)) {
-        return error_set(err, ERR_CORRUPT, "%s is damaged", path);
-    }
-    value_set(&a, process, "args", args);
-    value_set(&a, process, "terminal", value_bool(&a, tty != NULL));
-    if (tty != NULL) {
-        struct value *size = value_ensure_map(&a, process, "consoleSize");
-        value_set(&a, size, "height", value_int(&a, tty->ws_row));
-        value_set(&a, size, "width", value_int(&a, tty->ws_col));
-    }
-    const struct value *env = value_get(process, "env");
-    bool has_term = false;
-    VALUE_FOR(i, env)
-    {
-        has_term |= str_starts(value_to_str(value_item(env, i)), STR("TERM="));
-    }
-    if (tty != NULL && !has_term) {
-        value_append(&a, value_ensure_list(&a, process, "env"), value_cstr(&a, "TERM=xterm"));
-    }
-    buf_reset(&b);
-    json_write(&b, process, 0);
-    fs_path(path, sizeof path, "%s.json", base);
-    return fs_write_file(path, buf_str(&b), 0600, false, err);
-}
-
-struct exec_args {
-    char pid_file[FS_PATH_MAX], process_file[FS_PATH_MAX];
-    const char *argv[14];
-};
-
-static void exec_args(struct exec_args *e, const struct crun_container *c, const char *base, const char *socket)
-{
-    fs_path(e->pid_file, sizeof e->pid_file, "%s.pid", base);
-    fs_path(e->process_file, sizeof e->process_file, "%s.json", base);
-    const char *argv[] = {c->rt->crun_path, "--root",    c->rt->run_dir, "exec",
-                          "--pid-file",     e->pid_file, "--process",    e->process_file};
-    unsigned n = ARRAY_SIZE(argv);
-    memcpy(e->argv, argv, sizeof argv);
-    if (socket != NULL) {
-        e->argv[n++] = "--console-socket";
-        e->argv[n++] = socket;
-    }
-    e->argv[n++] = c->id;
-    e->argv[n] = NULL;
-}
-
-static int find_running(struct crun *rt, const char *id, struct crun_container **out, struct error *err)
-{
-    struct crun_container *c = crun_find(rt, id);
-    if (c == NULL || c->leftover) {
-        return error_set(err, ERR_NOT_FOUND, "there is no container %s", id);
-    }
-    if (c->state != RUNTIME_RUNNING || c->removing || rt->closing) {
-        return error_set(err, ERR_USAGE, "container not running: %s", c->name);
-    }
-    *out = c;
-    return 0;
-}
-
-/* ---- Captured ---- */
-
-struct capture {
-    struct list link; /* in rt->execs */
-    struct crun *rt;
-    struct process *process;
-    uv_timer_t timer;
-    struct attend limit, patience; /* of the command; of crun until the command runs */
-    bool timed_out;
-    char *base;
-    struct buf output;
-    int exit_code;
-    int rc;
-    struct error error;
-    runtime_exec_cb *cb;
-    void *data;
-};
-
-static void capture_end(struct capture *x)
-{
-    struct crun *rt = x->rt;
-    struct runtime_exec_result r = {
-        .error = x->rc == 0 ? NULL : &x->error, .exit_code = x->exit_code, .output = buf_str(&x->output)};
-    x->cb(&r, x->data);
-    buf_close(&x->output);
-    free(x->base);
-    free(x);
-    crun_release(rt);
-}
-
-static void capture_deferred(void *data)
-{
-    capture_end(data);
-}
-
-static void capture_closed(uv_handle_t *h)
-{
-    capture_end(h->data);
-}
-
-static void captured(struct process *p, const struct process_result *r, void *data)
-{
-    struct capture *x = data;
-    (void)p;
-    x->process = NULL;
-    x->exit_code = r->exit_code;
-    if (r->exit_code == CRUN_FAILED) {
-        CLEANUP_BUF struct buf said = BUF_INIT;
-        buf_append_str(&said, r->err);
-        x->exit_code = told_exit_code(x->base, r->exit_code, buf_cstr(&said));
-    }
-    unlink_files(x->base);
-    if (x->timed_out) {
-        x->rc = error_set(&x->error, ERR_TIMEOUT, "the command timed out");
-    } else if (r->error != 0) {
-        x->rc = error_set(&x->error, r->error, "%s", r->message);
-    }
-    buf_append_str(&x->output, r->out);
-    buf_append_str(&x->output, r->err);
-    x->output.size = MIN(x->output.size, (size_t)RUNTIME_EXEC_OUTPUT_MAX);
-    list_remove(&x->link);
-    uv_close((uv_handle_t *)&x->timer, capture_closed);
-}
-
-static void capture_kill(struct capture *x)
-{
-    x->timed_out = true;
-    kill_by_file(x->base);
-    if (x->process != NULL) {
-        process_kill(x->process, SIGKILL);
-    }
-}
-
-/* The time that crun itself takes on a busy machine is not the command's. */
-static void capture_tick(uv_timer_t *t)
-{
-    struct capture *x = t->data;
-    int64_t now = (int64_t)uv_now(t->loop);
-    bool waits = !has_begun(x->base) && attend_tick(&x->patience, now) > 0;
-    int64_t wait_ms = waits ? attend_skip(&x->limit, now) : attend_tick(&x->limit, now);
-    if (wait_ms > 0) {
-        uv_timer_start(t, capture_tick, (uint64_t)wait_ms, 0);
-    } else {
-        capture_kill(x);
-    }
-}
-
-void crun_exec(struct runtime *base, const char *id, const char *const *argv, int64_t timeout_ms, runtime_exec_cb *cb,
-               void *data)
-{
-    struct crun *rt = (struct crun *)base;
-    struct crun_container *c = NULL;
-    struct capture *x = xcalloc(1, sizeof *x);
-    x->rt = rt;
-    x->cb = cb;
-    x->data = data;
-    list_init(&x->link);
-    crun_hold(rt);
-    x->rc = find_running(rt, id, &c, &x->error);
-    struct exec_args args;
-    if (x->rc == 0) {
-        x->base = exec_path(c, x);
-        exec_args(&args, c, x->base, NULL);
-        x->rc = write_process(c, x->base, argv, NULL, &x->error);
-    }
-    if (x->rc != 0) {
-        defer_call(rt->loop, capture_deferred, x);
-        return;
-    }
-    uv_timer_init(rt->loop, &x->timer);
-    x->timer.data = x;
-    if (timeout_ms > 0) {
-        uv_update_time(rt->loop);
-        int64_t now = (int64_t)uv_now(rt->loop), wait_ms = attend_start(&x->limit, timeout_ms, now);
-        attend_start(&x->patience, EXEC_BEGIN_MS, now);
-        uv_timer_start(&x->timer, capture_tick, (uint64_t)wait_ms, 0);
-    }
-    list_push_back(&rt->execs, &x->link);
-    struct process_spec ps = {.argv = args.argv, .output_max = RUNTIME_EXEC_OUTPUT_MAX};
-    x->process = process_run(rt->loop, &ps, captured, x);
-}
-
-/* ---- Streaming ---- */
 
 struct runtime_exec {
     struct list link; /* in rt->streams */
@@ -335,8 +69,8 @@ static void exec_finish(struct runtime_exec *x)
     free(x->console_path);
     buf_close(&x->early);
     if (x->base != NULL) {
-        x->exit_code = told_exit_code(x->base, x->exit_code, x->said);
-        unlink_files(x->base);
+        x->exit_code = crun_command_exit_code(x->base, x->exit_code, x->said);
+        crun_command_unlink(x->base);
     }
     x->events.on_end(x, x->exit_code, x->rc == 0 ? NULL : &x->error, x->data);
     free(x->base);
@@ -631,7 +365,7 @@ static int exec_spawn(struct runtime_exec *x, const struct crun_container *c, co
     CLEANUP_CLOSE int in = -1;
     CLEANUP_CLOSE int out = -1;
     CLEANUP_CLOSE int err = -1;
-    struct exec_args args;
+    struct crun_command args;
     int rc = exec_pipe(x, &x->err, &x->err_open, true, &err);
     if (spec->tty) {
         rc = rc != 0 ? rc : console_listen(x);
@@ -644,7 +378,7 @@ static int exec_spawn(struct runtime_exec *x, const struct crun_container *c, co
     if (rc != 0) {
         return rc;
     }
-    exec_args(&args, c, x->base, x->console_path);
+    crun_command_args(&args, c, x->base, x->console_path);
     uv_stdio_container_t stdio[3] = {{.flags = in >= 0 ? UV_INHERIT_FD : UV_IGNORE, .data.fd = in},
                                      {.flags = out >= 0 ? UV_INHERIT_FD : UV_IGNORE, .data.fd = out},
                                      {.flags = UV_INHERIT_FD, .data.fd = err}};
@@ -676,10 +410,10 @@ struct runtime_exec *crun_exec_open(struct runtime *base, const char *id, const 
     x->size.ws_col = (unsigned short)(spec->columns != 0 ? spec->columns : 80);
     list_init(&x->link);
     crun_hold(rt);
-    x->rc = find_running(rt, id, &c, &x->error);
+    x->rc = crun_command_find(rt, id, &c, &x->error);
     if (x->rc == 0) {
-        x->base = exec_path(c, x);
-        x->rc = write_process(c, x->base, spec->argv, spec->tty ? &x->size : NULL, &x->error);
+        x->base = crun_command_path(c, x);
+        x->rc = crun_command_write(c, x->base, spec->argv, spec->tty ? &x->size : NULL, &x->error);
     }
     if (x->rc != 0) {
         defer_call(rt->loop, exec_deferred, x);
@@ -777,7 +511,7 @@ void crun_exec_kill(struct runtime_exec *x)
         return;
     }
     x->killed = true;
-    kill_by_file(x->base);
+    crun_command_kill(x->base);
     if (!x->exited) {
         kill(-x->proc.pid, SIGKILL);
         return;
@@ -787,10 +521,7 @@ void crun_exec_kill(struct runtime_exec *x)
 
 void crun_exec_kill_all(struct crun *rt)
 {
-    LIST_FOR_SAFE(it, &rt->execs)
-    {
-        capture_kill(LIST_ENTRY(it, struct capture, link));
-    }
+    crun_capture_kill_all(rt);
     LIST_FOR_SAFE(it, &rt->streams)
     {
         crun_exec_kill(LIST_ENTRY(it, struct runtime_exec, link));

@@ -1,6 +1,6 @@
 /* Inside of the crun runtime, from the bottom up: crun_table.c (containers in memory), crun_exit.c (exits, state on
- * disk), crun_logs.c, crun_remove.c, crun_start.c (the way up), crun_exec.c, crun_attach.c, crun.c (the operations,
- * coming back). */
+ * disk), crun_logs.c, crun_remove.c, crun_start.c (the way up), crun_command.c (one run of crun exec),
+ * crun_capture.c, crun_exec.c, crun_attach.c, crun.c (the operations, coming back). */
 #ifndef AGENT_RUNTIME_CRUN_INT_H
 #define AGENT_RUNTIME_CRUN_INT_H
 
@@ -110,9 +110,10 @@ void crun_config_path(const struct crun_container *c, char out[FS_PATH_MAX]); /*
 void crun_drop_config(const struct crun_container *c);                        /* ours; crun's copy stays */
 void crun_create_start(struct runtime *rt, const struct runtime_spec *spec, runtime_start_cb *cb, void *data);
 
-/* runtime/crun_exec.c */
+/* runtime/crun_capture.c */
 void crun_exec(struct runtime *rt, const char *id, const char *const *argv, int64_t timeout_ms, runtime_exec_cb *cb,
                void *data);
+/* runtime/crun_exec.c */
 struct runtime_exec *crun_exec_open(struct runtime *rt, const char *id, const struct runtime_exec_spec *spec,
                                     const struct runtime_exec_events *events, void *data);
 void crun_exec_write(struct runtime_exec *x, const void *p, size_t n);
