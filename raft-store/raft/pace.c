@@ -68,6 +68,7 @@ void pace_heard(struct pace *p, uint64_t id, unsigned units, int64_t now_ms)
     } else if (at == p->heard_count) {
         p->heard_count++;
     }
+    assert(at < p->heard_count && p->heard_count <= PACE_PEERS_MAX);
     p->heard[at].id = id;
     p->heard[at].ms = units * PACE_UNIT_MS;
     p->heard[at].at_ms = now_ms;

@@ -56,6 +56,7 @@ size_t raft_codec_size(const struct raft_message *m)
 
 void raft_codec_write(struct buf *b, const struct raft_message *m)
 {
+    size_t start = b->size;
     switch (m->type) {
     case RAFT_REQUEST_VOTE: {
         const struct raft_request_vote *r = &m->request_vote;
@@ -97,6 +98,8 @@ void raft_codec_write(struct buf *b, const struct raft_message *m)
         break;
     }
     }
+    assert(b->size > start);
+    assert(m->type == RAFT_INSTALL_SNAPSHOT || b->size - start <= raft_codec_size(m));
 }
 
 /* ---- Reading ---- */

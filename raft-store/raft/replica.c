@@ -142,6 +142,7 @@ static int fsm_apply(struct raft_fsm *fsm, const struct raft_buffer *buf, void *
         replica_die(n, rv == ERR_UNSUPPORTED ? ERR_UNSUPPORTED : ERR_CORRUPT, "%s", err.message);
         return 0;
     }
+    assert(store_applied_index(n->store) == index && store_transactions(n->store) >= before);
     n->stats.transactions += store_transactions(n->store) - before;
     n->stats.entries++;
     n->stats.bytes += buf->len;
@@ -284,6 +285,7 @@ static void fire_ready(struct replica *n);
 static void raft_closed(struct raft *raft)
 {
     struct replica *n = raft->data;
+    assert(n->closing && !n->closed && list_empty(&n->batch) && store_tip(n->store) == NULL);
     LIST_FOR_SAFE(it, &n->proposals)
     {
         struct proposal *p = LIST_ENTRY(it, struct proposal, link);
@@ -300,6 +302,7 @@ static void raft_closed(struct raft *raft)
 
 static void close_now(struct replica *n)
 {
+    assert(n->closing && !n->turning);
     replica_resign_tip(n);
     replica_reads_fail(n, ERR_CLOSED, "this master is stopping");
     replica_members_fail(n, ERR_CLOSED, "this master is stopping");
@@ -406,6 +409,8 @@ void replica_stats(const struct replica *n, struct replica_stats *out)
 static void set_phase(struct replica *n, enum replica_phase phase)
 {
     bool was = n->phase == REPLICA_LEADING, is = phase == REPLICA_LEADING;
+    assert(!is || n->phase == REPLICA_BARRIER);
+    assert(is == (store_tip(n->store) != NULL));
     n->phase = phase;
     if (was != is) {
         log_info(n->config.log, "node", "%s, term %llu", is ? "leading" : "leading no more",
@@ -433,10 +438,12 @@ void replica_resign_tip(struct replica *n)
 
 static bool submit_barrier(struct replica *n)
 {
+    assert(n->phase == REPLICA_FOLLOWING || n->phase == REPLICA_TRANSFERRING);
     if (raft_transferee(&n->raft) != 0 || raft_barrier(&n->raft, &n->barrier, NULL) != 0) {
         return false;
     }
     n->barrier_index = n->barrier.index;
+    assert(n->barrier_index > 0 && n->barrier_index <= raft_last_index(&n->raft));
     n->phase = REPLICA_BARRIER;
     return true;
 }
@@ -454,6 +461,7 @@ static bool follow_leadership(struct replica *n)
         replica_resign_tip(n);
         did = true;
     }
+    assert(n->phase == REPLICA_FOLLOWING || (leader && term == n->term));
     if (n->phase == REPLICA_FOLLOWING && leader) {
         assert(list_empty(&n->proposals) || LIST_ENTRY(n->proposals.next, struct proposal, link)->applied);
         n->term = term;
@@ -499,6 +507,7 @@ static bool tell_committed(struct replica *n)
         return false;
     }
     bool restored = n->restored;
+    assert(restored || revision > n->told_revision);
     n->told_revision = revision;
     n->restored = false;
     if (restored) {
@@ -559,6 +568,7 @@ bool replica_turn(struct replica *n)
         if (applied > store_applied_index(n->store)) {
             store_apply_empty(n->store, applied); /* barriers, configuration, a restored snapshot */
         }
+        assert(store_applied_index(n->store) >= applied);
         did = replica_writes_finish(n) || did;
         did = follow_leadership(n) || did;
         replica_pace_turn(n);

@@ -93,6 +93,7 @@ static void begin(struct replica *n, enum change_kind kind, uint64_t id, struct 
     /* The entry is in the library's hands, perhaps on this disk, on no other yet: to die here is the test. */
     (void)(kind == CHANGE_ADD && failpoint(FAILPOINT_member_add_appended));
     (void)(kind == CHANGE_REMOVE && failpoint(FAILPOINT_member_remove_appended));
+    assert(n->change.kind == CHANGE_NONE && kind != CHANGE_NONE && n->change.waiter == NULL);
     n->change.kind = kind;
     n->change.id = id;
     n->change.waiter = w;

@@ -69,6 +69,7 @@ static void start_round(struct replica *n)
         list_remove(l);
         list_push_back(&n->reads.current, l);
     }
+    assert(n->phase == REPLICA_LEADING && !list_empty(&n->reads.current));
     n->reads.round++;
     n->reads.running = true;
     n->reads.index = raft_commit_index(&n->raft);
@@ -83,6 +84,8 @@ static void start_round(struct replica *n)
 
 static void finish_round(struct replica *n)
 {
+    assert(n->reads.running && n->reads.yes_count > 0 && n->reads.yes_count <= ARRAY_SIZE(n->reads.yes));
+    assert(n->reads.index <= raft_commit_index(&n->raft));
     n->reads.running = false;
     while (!list_empty(&n->reads.current)) {
         struct waiter *w = LIST_ENTRY(n->reads.current.next, struct waiter, link);
@@ -211,6 +214,7 @@ void replica_reads_leadership_lost(struct replica *n)
     if (!replica_is_leader_of(n, n->term)) {
         lose_list(n, &n->reads.next);
     }
+    assert(list_empty(&n->reads.current));
     LIST_FOR_SAFE(it, &n->reads.waiting)
     {
         struct waiter *w = LIST_ENTRY(it, struct waiter, link);
@@ -226,6 +230,7 @@ void replica_reads_fail(struct replica *n, int code, const char *why)
     fail_list(n, &n->reads.current, code, why);
     fail_list(n, &n->reads.next, code, why);
     fail_list(n, &n->reads.waiting, code, why);
+    assert(list_empty(&n->reads.current) && list_empty(&n->reads.next) && list_empty(&n->reads.waiting));
 }
 
 /* ---- The public side ---- */

@@ -59,6 +59,7 @@ static int fsm_snapshot(struct raft_fsm *fsm, struct raft_buffer *bufs[], unsign
 static int fsm_snapshot_finalize(struct raft_fsm *fsm, struct raft_buffer *bufs[], unsigned *n_bufs)
 {
     struct replica *n = fsm->data;
+    assert(*bufs == n->snapshot.placeholder && !n->snapshot.writing);
     raft_free(*bufs);
     *bufs = NULL;
     *n_bufs = 0;
@@ -128,6 +129,7 @@ static void free_filled(struct replica *n)
 static void finish(struct replica *n, int status, const char *why)
 {
     struct raft_io_snapshot_put *req = n->snapshot.req;
+    assert(req != NULL && !n->snapshot.writing);
     free_filled(n);
     n->snapshot.req = NULL;
     n->stats.snapshots += status == 0;
@@ -151,6 +153,7 @@ static void put_done(struct raft_io_snapshot_put *put, int status)
 static void work_done(void *arg)
 {
     struct replica *n = arg;
+    assert(n->snapshot.writing && n->snapshot.req != NULL && n->snapshot.fork != NULL);
     n->snapshot.writing = false;
     if (n->closing || n->dead) {
         finish(n, RAFT_CANCELED, NULL);
@@ -184,6 +187,7 @@ int replica_snapshot_put(struct replica *n, unsigned trailing, struct raft_io_sn
                          const struct raft_snapshot *snapshot, raft_io_snapshot_put_cb cb)
 {
     assert(n->snapshot.req == NULL && !n->snapshot.writing);
+    assert(n->snapshot.fork != NULL && snapshot->index == n->snapshot.last_index);
     req->cb = cb;
     n->snapshot.req = req;
     n->snapshot.trailing = trailing;
@@ -267,6 +271,7 @@ static void prune_done(struct replica *n)
 static void sweep_done(void *arg)
 {
     struct replica *n = arg;
+    assert(n->snapshot.sweeping);
     n->snapshot.sweeping = false;
     if (n->snapshot.pruning) {
         prune_done(n);

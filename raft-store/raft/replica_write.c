@@ -20,6 +20,7 @@ bool replica_writes_propose(struct replica *n)
     }
     CLEANUP_BUF struct buf entry = BUF_INIT;
     store_batch_take(n->store, &entry);
+    assert(entry.size > 0 && entry.size % 8 == 0 && store_batch_empty(n->store));
     struct raft_buffer buf = {.base = raft_malloc(entry.size), .len = entry.size};
     assert(buf.base != NULL);
     memcpy(buf.base, entry.data, entry.size);
@@ -31,8 +32,11 @@ bool replica_writes_propose(struct replica *n)
         p->waiters.prev->next = &p->waiters;
         list_init(&n->batch);
     }
+    assert(list_empty(&n->batch));
     p->term = n->term;
     p->index = raft_last_index(&n->raft) + 1;
+    assert(p->index > store_applied_index(n->store));
+    assert(list_empty(&n->proposals) || LIST_ENTRY(n->proposals.prev, struct proposal, link)->index < p->index);
     list_push_back(&n->proposals, &p->link);
     n->inflight++;
     int rv = raft_apply(&n->raft, &p->req, &buf, 1, NULL);
@@ -294,6 +298,7 @@ void replica_writes_applied(struct replica *n, uint64_t index)
     {
         struct proposal *p = LIST_ENTRY(it, struct proposal, link);
         if (!p->applied) {
+            assert(index <= p->index || !replica_is_leader_of(n, p->term)); /* in order, and none is passed over */
             /* Ours only if we led without a break from proposing to applying: another leader may have put its own
              * entry here. */
             p->applied = p->index == index && replica_is_leader_of(n, p->term);
@@ -310,8 +315,10 @@ bool replica_writes_finish(struct replica *n)
         if (!p->applied) {
             break;
         }
+        assert(store_applied_index(n->store) >= p->index && n->inflight > 0);
         while (!list_empty(&p->waiters)) {
             struct waiter *w = LIST_ENTRY(p->waiters.next, struct waiter, link);
+            assert(w->result.revision <= view_revision(store_committed(n->store))); /* what it is told is committed */
             replica_answer(n, w, w->error);
         }
         list_remove(&p->link);
@@ -360,6 +367,7 @@ void replica_writes_lose_proposals(struct replica *n)
             }
         }
         if (p->applied || !replica_is_leader_of(n, p->term)) {
+            assert(n->inflight > 0);
             list_remove(&p->link); /* libraft let go of its requests when it stepped down */
             n->inflight--;
             free(p);

@@ -27,6 +27,7 @@ void varint_write(struct buf *b, uint64_t v)
         v >>= 7;
     }
     p[n++] = (uint8_t)v;
+    assert(n <= 10);
     b->size += n;
 }
 
@@ -73,7 +74,9 @@ bool varint_read_str(const uint8_t **p, const uint8_t *end, struct str *s)
 
 void entry_write_txn(struct buf *payload, const struct entry_txn *t)
 {
-    assert(t->extra.n <= ENTRY_EXTRA_MAX);
+    assert(t->revision > 0 && t->extra.n <= ENTRY_EXTRA_MAX);
+    assert(!t->has_id || t->id != NULL);
+    assert(!t->numbered || (t->count >= 2 && t->revision >= t->count)); /* as entry_next_txn wants it */
     buf_put_u8(payload, (uint8_t)((t->has_id ? TXN_FLAG_ID : 0) | (t->extra.n > 0 ? TXN_FLAG_EXTRA : 0) |
                                   (t->numbered ? TXN_FLAG_NUMBERED : 0)));
     varint_write(payload, t->revision);
@@ -89,6 +92,9 @@ void entry_write_txn(struct buf *payload, const struct entry_txn *t)
 
 void entry_write_effect(struct buf *payload, const struct effect *e)
 {
+    assert(e->type >= EFFECT_PUT && e->type <= EFFECT_DELETE && e->kind_id > 0 && e->kind_id <= KIND_ID_MAX);
+    assert(!e->sealed || e->type == EFFECT_PUT);
+    assert(e->at <= OBJECT_SIZE_MAX && e->removed <= OBJECT_SIZE_MAX);
     buf_put_u8(payload, (uint8_t)((unsigned)e->type | (e->sealed ? EFFECT_SEALED : 0)));
     varint_write(payload, e->kind_id);
     varint_write_str(payload, e->ns);
@@ -124,6 +130,7 @@ void entry_finish(struct buf *out, const struct buf *payload, struct view_hash b
         packed = payload->size;
         memcpy(p + ENTRY_HEAD_SIZE, payload->data, packed);
     }
+    assert(packed > 0 && packed <= payload->size && (!compress || payload->size / LZ4_RATIO_MAX <= packed));
     memcpy(p, magic, 4);
     le_store_u32(p + 4, ENTRY_VERSION | ((compress ? ENTRY_FLAG_LZ4 : 0) | optional) << 16);
     le_store_u32(p + 8, (uint32_t)packed);
@@ -135,6 +142,7 @@ void entry_finish(struct buf *out, const struct buf *payload, struct view_hash b
     while ((out->size - start) % 8 != 0) {
         buf_put_u8(out, 0); /* libraft loses entries of other lengths */
     }
+    assert(out->size - start - ENTRY_HEAD_SIZE - packed < 8);
 }
 
 /* ---- Reading ---- */
@@ -191,6 +199,7 @@ int entry_open(const void *data, size_t n, struct buf *payload, struct view_hash
     if (rc != 0) {
         return rc;
     }
+    assert(h.size > 0 && h.size <= ENTRY_PAYLOAD_MAX && ENTRY_HEAD_SIZE + h.packed <= n); /* as entry_finish left it */
     *before = (struct view_hash){le_load_u64(p + 24), le_load_u64(p + 32)};
     buf_reset(payload);
     uint8_t *to = buf_reserve(payload, h.size);
@@ -219,6 +228,7 @@ static int newer(struct error *err, const char *what)
 
 int entry_next_txn(struct entry_reader *r, struct entry_txn *t, bool *more, struct error *err)
 {
+    assert(r->p <= r->end);
     *more = r->p < r->end;
     if (!*more) {
         return 0;
@@ -253,6 +263,7 @@ int entry_next_txn(struct entry_reader *r, struct entry_txn *t, bool *more, stru
         return cut_short(err, "the numbering of a transaction");
     }
     t->wall_ms = (int64_t)wall;
+    assert(r->p <= r->end && t->has_id == (t->id != NULL));
     return 0;
 }
 
@@ -290,6 +301,7 @@ int entry_next_effect(struct entry_reader *r, struct effect *e, struct error *er
     e->kind_id = (unsigned)kind;
     e->at = (size_t)at;
     e->removed = (size_t)removed;
+    assert(r->p <= r->end);
     return 0;
 }
 

@@ -30,6 +30,7 @@ static void write_effect(struct store *s, const struct change *c)
         } else if (c->old != NULL) {
             size_t at, tail;
             body_common_ends(c->old->body, c->old->body_size, body.p, body.n, &at, &tail);
+            assert(at + tail <= MIN(c->old->body_size, body.n));
             if (at + tail >= SPLICE_GAIN_MIN) {
                 effect.type = EFFECT_SPLICE;
                 effect.at = at;
@@ -56,10 +57,13 @@ static void commit_to_batch(struct store *s, const struct txn *t)
     if (t->own_status && store_level(s) >= RELEASE_LEVEL_CARRIED) {
         head.extra = STR(ENTRY_EXTRA_OWN);
     }
+    size_t size = s->batch.payload.size;
+    assert(head.revision == view_revision(s->tip->view) && head.count > 0);
     entry_write_txn(&s->batch.payload, &head);
     for (unsigned i = 0; i < done->count; i++) {
         write_effect(s, &done->changes[i]);
     }
+    assert(s->batch.payload.size > size + done->count); /* an effect has more than one byte: what its reader leans on */
     if (t->has_id) {
         buf_reset(&s->marks);
         store_write_marks(&s->marks, done->changes, done->count);
@@ -81,8 +85,10 @@ int store_eval(struct store *s, const struct txn *t, struct txn_result *result, 
     bool first = store_batch_empty(s);
     int rc = world_eval(s->tip, t, result, err);
     if (rc != 0 || result->unchanged) {
+        assert(view_revision(s->tip->view) == now);
         return rc;
     }
+    assert(result->revision > now && result->revision == view_revision(s->tip->view));
     if (first) {
         s->batch.before = hash;
     }

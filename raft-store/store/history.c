@@ -11,6 +11,8 @@
 
 void changes_push(struct changes *c, struct object *old_taken, const struct object *new)
 {
+    assert(old_taken != NULL || new != NULL);
+    assert(old_taken == NULL || new == NULL || old_taken->kind->id == new->kind->id);
     if (c->count == c->cap) {
         c->cap = c->cap == 0 ? 16 : c->cap * 2;
         c->items = xrealloc(c->items, c->cap * sizeof *c->items);
@@ -29,6 +31,7 @@ void changes_clear(struct changes *c)
 
 struct record *record_new(uint64_t revision, bool numbered, struct changes *c)
 {
+    assert(revision > 0 && (!numbered || revision >= c->count));
     struct record *r = xmalloc(sizeof *r + c->count * sizeof(struct change));
     struct change *items = (struct change *)(r + 1);
     *r = (struct record){.txn = {revision, c->count, numbered && c->count > 1, false, items, NULL}};
@@ -74,6 +77,7 @@ void records_init(struct records *l)
 
 void records_push(struct records *l, struct record *r)
 {
+    assert(*l->last == NULL);
     r->next = NULL;
     *l->last = r;
     l->last = &r->next;
@@ -102,6 +106,7 @@ static void pop_oldest(struct history *h)
     struct record *r = h->ring[h->first];
     h->first = (h->first + 1) & (h->cap - 1);
     h->count--;
+    assert(h->bytes >= record_bytes(r) && r->txn.revision > h->oldest);
     h->bytes -= record_bytes(r);
     h->oldest = r->txn.revision;
     record_free(r);
@@ -121,6 +126,7 @@ void history_restart(struct history *h, uint64_t revision)
     while (h->count > 0) {
         pop_oldest(h);
     }
+    assert(h->bytes == 0);
     h->oldest = revision;
 }
 
@@ -154,6 +160,8 @@ void history_push(struct history *h, struct record *r)
     while (h->bytes > h->bytes_max && h->count > 1) {
         pop_oldest(h);
     }
+    assert(h->count > 0 && h->count <= h->cap && (h->cap & (h->cap - 1)) == 0);
+    assert(newest_in(h) == r->txn.revision && h->oldest < r->txn.revision);
 }
 
 uint64_t store_history_oldest(const struct store *s)
@@ -165,6 +173,7 @@ uint64_t store_history_oldest(const struct store *s)
  * stands is known nearly, and exactly where all have changed one object. */
 static const struct history_txn *txn_behind(const struct history *h, uint64_t after, uint64_t newest)
 {
+    assert(h->count > 0 && after >= h->oldest && after < newest);
     size_t low = newest - after < h->count ? h->count - (size_t)(newest - after) : 0;
     size_t high = after - h->oldest < h->count ? (size_t)(after - h->oldest) : h->count - 1;
     while (low < high) {

@@ -69,6 +69,7 @@ static int close_block(struct writer *w)
     buf_put_u32(&w->packed, (uint32_t)packed);
     buf_put_u32(&w->packed, (uint32_t)w->raw.size);
     buf_put_u64(&w->packed, XXH3_64bits_withSeed(to, packed, w->block++));
+    assert(packed > 0 && packed <= w->raw.size); /* as next_block wants it */
     w->packed.size += packed;
     buf_reset(&w->raw);
     return sink_all(w, w->packed.data, w->packed.size);
@@ -77,6 +78,7 @@ static int close_block(struct writer *w)
 static void write_object(struct writer *w, const struct object *o, const uint8_t *key)
 {
     bool seal = key != NULL && o->kind->secret;
+    assert(o->body_size > 0 && o->body_size <= OBJECT_SIZE_MAX);
     struct str body = {(const char *)o->body, o->body_size};
     buf_put_u8(&w->raw, RECORD_OBJECT);
     varint_write(&w->raw, o->kind->id);
@@ -529,6 +531,7 @@ uint32_t store_fork_ids(const struct store_fork *f)
 void store_rebase(struct store *s, uint64_t revision)
 {
     uint64_t now = view_revision(s->committed);
+    assert(list_empty(&s->flights));
     assert(s->tip == NULL && !s->broken && revision >= now);
     uint32_t count;
     struct txnid *ids = txnids_copy(&s->ids, now, &count);
@@ -543,6 +546,7 @@ void store_rebase(struct store *s, uint64_t revision)
     view_unref(s->committed);
     s->committed = v;
     history_restart(&s->history, revision);
+    assert(view_revision(s->committed) == revision && txnids_newest(&s->ids) <= revision);
 }
 
 int store_restore(struct store *s, const void *p, size_t n, uint64_t index, struct error *err)

@@ -243,6 +243,7 @@ void store_tip_drop(struct store *s)
     {
         flight_free(LIST_ENTRY(it, struct flight, link));
     }
+    assert(list_empty(&s->flights) && txnids_newest(&s->ids) <= view_revision(s->committed));
     buf_reset(&s->batch.payload);
     world_free(s->tip);
     s->tip = NULL;
@@ -258,9 +259,18 @@ size_t store_batch_bytes(const struct store *s)
     return s->batch.payload.size;
 }
 
+/* The revision that the flights lead to: what is in the open batch follows it. */
+static uint64_t behind_flights(const struct store *s)
+{
+    return view_revision(list_empty(&s->flights) ? s->committed
+                                                 : LIST_ENTRY(s->flights.prev, struct flight, link)->after);
+}
+
 void store_batch_take(struct store *s, struct buf *entry)
 {
     assert(s->tip != NULL && !store_batch_empty(s));
+    assert(txn_first_revision(&s->tip->records.first->txn) == behind_flights(s) + 1);
+    assert(s->batch.payload.size > 0);
     size_t start = entry->size;
     entry_finish(entry, &s->batch.payload, s->batch.before, store_writes_news(s) ? s->release->entry_flags : 0);
     struct flight *f = xmalloc(sizeof *f);
@@ -270,7 +280,9 @@ void store_batch_take(struct store *s, struct buf *entry)
     memcpy(f->head, entry->data + start, ENTRY_HEAD_SIZE);
     f->before = s->batch.before;
     world_take_records(s->tip, &f->records);
+    assert(view_revision(f->after) > behind_flights(s));
     list_push_back(&s->flights, &f->link);
+    assert(store_batch_empty(s) && behind_flights(s) == view_revision(s->tip->view));
     buf_reset(&s->batch.payload);
     if (s->batch.payload.cap > (1u << 20)) {
         buf_close(&s->batch.payload); /* one huge transaction must not hold its room for ever */
@@ -304,6 +316,7 @@ static void publish(struct store *s, struct records *records)
 {
     for (struct record *r = records->first; r != NULL;) {
         struct record *next = r->next;
+        assert(next != NULL || r->txn.revision == view_revision(s->committed));
         history_push(&s->history, r);
         s->transactions++;
         r = next;
@@ -363,6 +376,7 @@ static int apply_effect(struct store *s, struct view *v, uint64_t revision, cons
     if (rc != 0) {
         return rc;
     }
+    assert(new->kind == k);
     if (!str_eq(new->ns, e->ns) || !str_eq(new->name, e->name)) {
         object_unref(new);
         return error_set(err, ERR_CORRUPT, "log entry: a body does not bear the name of its key");
@@ -401,8 +415,10 @@ static int apply_txns(struct store *s, struct view *v, struct records *records, 
             }
         }
         view_set_revision(v, t.revision);
+        assert(s->changes.count == t.count);
         struct record *record = record_new(t.revision, t.numbered, &s->changes);
         record->txn.own_status = str_is(t.extra, ENTRY_EXTRA_OWN);
+        assert(s->changes.count == 0 && txn_first_revision(&record->txn) == entry_first_revision(&t));
         records_push(records, record);
         if (t.has_id) {
             struct applied_id id = {.revision = t.revision, .txn = &record->txn};
@@ -423,6 +439,7 @@ static int apply_decoded(struct store *s, uint64_t index, const void *entry, siz
     if (rc != 0) {
         return rc;
     }
+    assert(s->tip == NULL && list_empty(&s->flights) && s->changes.count == 0);
     /* On a fork: a damaged entry must leave committed as it was. */
     struct view *v = view_fork(s->committed);
     struct records records;
@@ -442,6 +459,7 @@ static int apply_decoded(struct store *s, uint64_t index, const void *entry, siz
         store_write_marks(&s->marks, id.txn->changes, id.txn->count);
         txnids_add(&s->ids, id.id, id.revision, (const txnid_mark *)s->marks.data, id.txn->count);
     }
+    assert(view_revision(v) >= view_revision(s->committed));
     view_unref(s->committed);
     s->committed = v;
     txnids_settle(&s->ids, view_revision(v));
@@ -463,11 +481,14 @@ int store_apply(struct store *s, uint64_t index, const void *entry, size_t n, st
             if (check_hash(s, index, f->before, err) != 0) {
                 return broken(s, err);
             }
+            assert(f->records.first != NULL);
+            assert(txn_first_revision(&f->records.first->txn) == view_revision(s->committed) + 1);
             view_unref(s->committed);
             s->committed = view_ref(f->after);
             txnids_settle(&s->ids, view_revision(s->committed));
             publish(s, &f->records);
             flight_free(f);
+            assert(view_revision(s->committed) <= view_revision(s->tip->view));
             s->applied_index = index;
             return 0;
         }

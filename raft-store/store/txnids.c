@@ -38,6 +38,7 @@ void txnids_init(struct txnids *t, unsigned max)
     while (t->cap < (uint64_t)max + TXNIDS_SLACK) {
         t->cap *= 2;
     }
+    assert((t->cap & (t->cap - 1)) == 0);
     t->ring = xcalloc(t->cap, sizeof *t->ring);
     t->table = xcalloc((size_t)t->cap * 2, sizeof *t->table);
 }
@@ -152,6 +153,7 @@ static void forget(struct txnids *t, uint64_t place)
 
 static void remove_first(struct txnids *t)
 {
+    assert(t->end > t->first);
     forget(t, t->first);
     t->first++;
     t->kept_from = MAX(t->kept_from, t->first);
@@ -181,8 +183,10 @@ void txnids_add(struct txnids *t, const uint8_t id[TXN_ID_SIZE], uint64_t revisi
     memcpy(e->id, id, TXN_ID_SIZE);
     set_marks(e, marks, marks_count > TXN_OPS_MAX ? 0 : marks_count);
     t->owners += e->marks_count > 1;
+    assert(t->table[slot] == 0);
     t->table[slot] = (uint32_t)(t->end & (t->cap - 1)) + 1;
     t->end++;
+    assert(t->end - t->first <= t->cap && txnids_newest(t) == revision);
 }
 
 uint64_t txnids_newest(const struct txnids *t)
@@ -199,6 +203,7 @@ void txnids_settle(struct txnids *t, uint64_t revision)
         drop_marks(t, t->kept_from);
         t->kept_from++;
     }
+    assert(t->first <= t->kept_from && t->kept_from <= t->settled && t->settled <= t->end);
 }
 
 const struct txnid *txnids_get(const struct txnids *t, const uint8_t id[TXN_ID_SIZE], uint64_t now)
@@ -224,6 +229,7 @@ void txnids_drop_after(struct txnids *t, uint64_t revision)
         forget(t, t->end - 1);
         t->end--;
     }
+    assert(txnids_newest(t) <= revision || t->end == t->first);
 }
 
 struct txnid *txnids_copy(const struct txnids *t, uint64_t now, uint32_t *count)
@@ -238,6 +244,7 @@ struct txnid *txnids_copy(const struct txnids *t, uint64_t now, uint32_t *count)
             set_marks(&copy[n++], txnid_marks(id), id->marks_count);
         }
     }
+    assert(n <= t->max && (n == 0 || copy[n - 1].revision <= now));
     *count = n;
     return copy;
 }

@@ -81,6 +81,7 @@ struct view *view_fork(const struct view *from)
 {
     struct view *v = xmalloc(sizeof *v);
     v->refs = 1; /* all but the count is copied: others may move that one meanwhile */
+    assert(from->objects.count + from->events.by_name.count == 0 || from->counts != NULL);
     memcpy((uint8_t *)v + VIEW_STATE_AT, (const uint8_t *)from + VIEW_STATE_AT, sizeof *v - VIEW_STATE_AT);
     v->counts = from->counts_end == 0 ? NULL : xmemdup(from->counts, from->counts_end * sizeof *v->counts);
     ptree_fork(&from->objects, &v->objects);
@@ -239,6 +240,7 @@ struct object *view_put(struct view *v, const struct object *o)
     } else {
         struct view_key key = key_of(o);
         old = ptree_put(&v->objects, &key, object_ref(o));
+        assert(old == NULL || (str_eq(old->name, o->name) && str_eq(old->ns, o->ns)));
         indexes_put(&v->indexes, o, old);
     }
     sums_put(&v->sums, o, old);
@@ -246,6 +248,7 @@ struct object *view_put(struct view *v, const struct object *o)
     if (old != NULL) {
         totals_subtract(v, old);
     }
+    assert(v->counts[o->kind->id] > 0 && v->bytes >= o->body_size);
     return old;
 }
 

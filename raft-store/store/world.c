@@ -328,6 +328,7 @@ static void undo(struct eval *e)
         object_unref(gone);
     }
     changes_clear(c);
+    assert(c->count == 0);
 }
 
 /* What change `at` left gets the revision that it has there. */
@@ -353,6 +354,7 @@ static void drop_empty_changes(struct eval *e)
             renumber(e, kept++);
         }
     }
+    assert(kept <= c->count);
     c->count = kept;
 }
 
@@ -368,7 +370,9 @@ static int eval_op(struct eval *e, const struct txn_op *op)
     if (rc != 0 || op->type == TXN_CHECK) {
         return rc;
     }
+    assert((op->type == TXN_CREATE) == (old == NULL)); /* check_preconditions */
     e->at = change_of(e, op, old);
+    assert(e->at <= e->w->changes.count);
     if (op->type == TXN_DELETE) {
         note_change(e, view_remove(v, op->kind, op->ns, op->name), NULL);
         return 0;
@@ -391,6 +395,7 @@ static int eval_op(struct eval *e, const struct txn_op *op)
 
 struct world *world_new(const struct view *v, const struct env *env, unsigned level)
 {
+    assert(env != NULL);
     struct world *w = xcalloc(1, sizeof *w);
     w->view = v == NULL ? view_new() : view_ref(v);
     w->env = env;
@@ -431,6 +436,7 @@ static void own_view(struct world *w)
         view_unref(w->view);
         w->view = mine;
     }
+    assert(!view_is_shared(w->view));
 }
 
 static int eval_ops(struct eval *e, const struct txn *t)
@@ -458,8 +464,12 @@ int world_eval(struct world *w, const struct txn *t, struct txn_result *result, 
                          t->size_bytes, TXN_OPS_MAX, TXN_SIZE_MAX);
     }
     own_view(w);
+    struct view_hash hash = view_state_hash(w->view), after;
     struct eval e = {.w = w, .base = result->revision, .wall_ms = env_wall_ms(w->env), .err = err};
     int rc = eval_ops(&e, t);
+    after = view_state_hash(w->view);
+    assert((rc == 0 && w->changes.count > 0) ||
+           (hash.lo == after.lo && hash.hi == after.hi)); /* whole, or not at all */
     if (rc != 0) {
         return rc;
     }
@@ -469,10 +479,12 @@ int world_eval(struct world *w, const struct txn *t, struct txn_result *result, 
     }
     world_drop_events(w, e.base);
     result->revision = revision_of(&e, w->changes.count - 1);
+    assert(result->revision > e.base && view_revision(w->view) == e.base);
     view_set_revision(w->view, result->revision);
     w->wall_ms = e.wall_ms;
     w->last = record_new(result->revision, numbers(&e), &w->changes);
     w->last->txn.own_status = t->own_status;
+    assert(w->changes.count == 0 && txn_first_revision(&w->last->txn) == e.base + 1);
     records_push(&w->records, w->last);
     for (unsigned i = 0; i < w->deciders_count; i++) {
         if (w->deciders[i].observe != NULL) {
@@ -506,6 +518,7 @@ void world_take_records(struct world *w, struct records *out)
     if (out->first == NULL) {
         records_init(out);
     }
+    assert(out->first != NULL || out->last == &out->first);
     records_init(&w->records);
     w->last = NULL;
 }
