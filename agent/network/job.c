@@ -35,6 +35,24 @@ struct job {
     void *data;
 };
 
+void network_release(struct network *n)
+{
+    if (--n->holders > 0) {
+        return;
+    }
+    void (*cb)(void *data) = n->close_cb;
+    void *data = n->close_data;
+    free(n->dir);
+    free(n->plugin_dir);
+    free(n->bridge);
+    free(n->cluster_cidr);
+    network_owners_close(&n->owners);
+    free(n);
+    if (cb != NULL) {
+        cb(data);
+    }
+}
+
 /* ---- Running the chain ---- */
 
 static void job_run(struct job *j);

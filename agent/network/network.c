@@ -16,24 +16,6 @@
 #include "agent/util/fsutil.h"
 #include "proto/facts/cidr.h"
 
-void network_release(struct network *n)
-{
-    if (--n->holders > 0) {
-        return;
-    }
-    void (*cb)(void *data) = n->close_cb;
-    void *data = n->close_data;
-    free(n->dir);
-    free(n->plugin_dir);
-    free(n->bridge);
-    free(n->cluster_cidr);
-    network_owners_close(&n->owners);
-    free(n);
-    if (cb != NULL) {
-        cb(data);
-    }
-}
-
 /* ---- Connections of one pod ---- */
 
 #define FLOWS_OUTPUT_MAX (1u << 20) /* of some 10,000 addresses that are refused some */

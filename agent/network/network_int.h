@@ -106,9 +106,9 @@ struct network {
     void *close_data;
 };
 
-void network_release(struct network *n); /* gives back one of n->holders; the last one frees */
-
 /* ---- job.c ---- */
+
+void network_release(struct network *n); /* gives back one of n->holders; the last one frees */
 
 /* Writes the rules if they have changed or a job waits for them. Repeatable: the text says what the whole shall be. */
 void network_rules_run(struct network *n);
