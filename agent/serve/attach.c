@@ -248,7 +248,7 @@ void serve_attach(struct agent *a, struct rpc_request *r, struct mp params)
     unsigned rows = (unsigned)mp_int(mp_get(params, "rows"), 0),
              columns = (unsigned)mp_int(mp_get(params, "columns"), 80);
     memcpy(x->id, id, sizeof id);
-    x->stream = serve_stream_accept(a, r, params, target, &attach_events, x);
+    x->stream = serve_stream_accept(a, r, params, target, ap->uid, &attach_events, x);
     if (x->stream == NULL || uv_poll_init(a->loop, &x->poll, fd) != 0) {
         close(fd);
         if (x->stream != NULL) {

@@ -230,7 +230,7 @@ void serve_exec(struct agent *a, struct rpc_request *r, struct mp params)
     runtime_container_id(id, ap->uid, c->spec->name, c->attempt);
     struct exec_stream *x = xcalloc(1, sizeof *x);
     x->agent = a;
-    x->stream = serve_stream_accept(a, r, params, target, &exec_stream_events, x);
+    x->stream = serve_stream_accept(a, r, params, target, ap->uid, &exec_stream_events, x);
     if (x->stream == NULL) {
         free(x);
         return;

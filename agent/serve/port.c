@@ -13,7 +13,7 @@
 struct port_stream {
     struct agent *agent;
     struct rpc_request *request; /* until the connection is there */
-    char *target;                /* with it */
+    char *target, *uid;          /* with it */
     struct serve_stream *stream;
     uv_tcp_t tcp;
     bool open, closing, closed; /* tcp */
@@ -36,6 +36,7 @@ static void port_maybe_free(struct port_stream *p)
     if (p->stream == NULL && p->closed) {
         buf_close(&p->held);
         free(p->target);
+        free(p->uid);
         free(p);
     }
 }
@@ -198,6 +199,7 @@ static void port_on_connected(int fd, const struct error *error, void *data)
     if (error != NULL) {
         rpc_reply_error(request, error);
         free(p->target);
+        free(p->uid);
         free(p);
         return;
     }
@@ -210,7 +212,7 @@ static void port_on_connected(int fd, const struct error *error, void *data)
         port_close(p);
         return;
     }
-    p->stream = serve_stream_accept(p->agent, request, rpc_request_params(request), p->target, &port_events, p);
+    p->stream = serve_stream_accept(p->agent, request, rpc_request_params(request), p->target, p->uid, &port_events, p);
     if (p->stream == NULL) {
         port_close(p);
         return;
@@ -246,6 +248,7 @@ void serve_portforward(struct agent *a, struct rpc_request *r, struct mp params)
     struct port_stream *p = xcalloc(1, sizeof *p);
     p->agent = a;
     p->target = xstrdup(target);
+    p->uid = xstrdup(ap->uid);
     p->request = r;
     a->pending++;
     network_connect(a->loop, ap->sandbox->net, NULL, (uint16_t)port, NETWORK_CONNECT_MS, port_on_connected, p);

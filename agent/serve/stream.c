@@ -27,7 +27,8 @@ struct serve_stream {
     struct channel channel;
     uint8_t token[CHANNEL_TOKEN];
     int64_t tries; /* the number of the client's newest try */
-    char *target;
+    char *target, *uid;
+    char *asker;      /* "": a master of a release before said nothing */
     uv_timer_t timer; /* runs while it is CUT */
     struct attend limit;
     bool cut;
@@ -51,6 +52,8 @@ static void free_if_over(struct serve_stream *x)
     }
     channel_close(&x->channel);
     free(x->target);
+    free(x->uid);
+    free(x->asker);
     uv_close((uv_handle_t *)&x->timer, timer_closed);
 }
 
@@ -293,6 +296,19 @@ static struct serve_stream *find(struct agent *a, const struct resume *w)
     return NULL;
 }
 
+/* Another pod may have the name by now: what is kept is not its. */
+static bool pod_replaced(struct agent *a, const struct serve_stream *x, struct mp params)
+{
+    const struct agent_pod *ap = pods_find(a, mp_str(mp_get(params, "namespace")), mp_str(mp_get(params, "name")));
+    return ap != NULL && strcmp(ap->uid, x->uid) != 0;
+}
+
+/* Whoever has the token and is another: it has leaked. */
+static bool asked_by_another(const struct serve_stream *x, struct mp params)
+{
+    return x->asker[0] != '\0' && !str_is(mp_str(mp_get(params, "asker")), x->asker);
+}
+
 static int take_up(struct serve_stream *x, const struct resume *w, struct error *err)
 {
     if (w->tries <= x->tries) { /* it was on its way for long, and the client has come another way since */
@@ -330,6 +346,11 @@ bool serve_stream_resumed(struct agent *a, struct rpc_request *r, struct mp para
         error_set(&err, ERR_EXPIRED,
                   "node %s does not keep this stream: its agent was started again, or nobody came for it in %d s",
                   a->name, (int)(a->cut_ms / 1000));
+    } else if (asked_by_another(x, params)) {
+        error_set(&err, ERR_FORBIDDEN, "this stream was begun by another user, who alone may go on with it");
+        log_warn(a->log, "serve", "%s: another user than the one who began it asked to go on with it", x->target);
+    } else if (pod_replaced(a, x, params)) {
+        error_set(&err, ERR_EXPIRED, "the pod that this stream led to is gone; another one has its name now");
     }
     if (err.code != 0 || take_up(x, &w, &err) != 0) {
         rpc_reply_error(r, &err);
@@ -347,7 +368,7 @@ bool serve_stream_resumed(struct agent *a, struct rpc_request *r, struct mp para
 }
 
 struct serve_stream *serve_stream_accept(struct agent *a, struct rpc_request *r, struct mp params, const char *target,
-                                         const struct serve_stream_events *events, void *data)
+                                         const char *uid, const struct serve_stream_events *events, void *data)
 {
     struct resume w;
     struct serve_stream *x = xcalloc(1, sizeof *x);
@@ -358,13 +379,17 @@ struct serve_stream *serve_stream_accept(struct agent *a, struct rpc_request *r,
     if (x->resumable) { /* before the request goes, with its parameters */
         memcpy(x->token, w.token.p, CHANNEL_TOKEN);
         x->tries = w.tries;
+        struct str asker = mp_str(mp_get(params, "asker"));
+        x->asker = xstrndup(asker.n == 0 ? "" : asker.p, asker.n);
     }
     if (!wire_new(x, r)) {
+        free(x->asker);
         free(x);
         return NULL;
     }
     if (x->resumable) {
         x->target = xstrdup(target);
+        x->uid = xstrdup(uid);
         channel_init(&x->channel, true);
         uv_timer_init(a->loop, &x->timer);
         x->timer.data = x;

@@ -27,11 +27,12 @@ struct serve_stream_events {
 };
 
 /* A request with `resume` that goes on with a stream that is here, or cannot: answered, true. False: it begins anew (or
- * has no `resume`). target: what the stream leads to, as the request names it; a token is good for that alone. */
+ * has no `resume`). target: what the stream leads to, as the request names it; a token is good for that alone, for the
+ * pod that had the name then, and for the user who began (`asker`, which the master says). */
 bool serve_stream_resumed(struct agent *a, struct rpc_request *r, struct mp params, const char *target);
-/* Answers the request. NULL: whoever asked is gone, and no event comes. */
+/* Answers the request. uid: of the pod that it leads to. NULL: whoever asked is gone, and no event comes. */
 struct serve_stream *serve_stream_accept(struct agent *a, struct rpc_request *r, struct mp params, const char *target,
-                                         const struct serve_stream_events *events, void *data);
+                                         const char *uid, const struct serve_stream_events *events, void *data);
 int serve_stream_write(struct serve_stream *st, struct str payload); /* 0, ERR_BUSY (on_writable comes), ERR_CLOSED */
 void serve_stream_consumed(struct serve_stream *st, size_t payload_bytes);
 void serve_stream_end(struct serve_stream *st, const struct error *err); /* once; freed after it and on_end */

@@ -263,11 +263,15 @@ static struct rpc_session *agent_of(struct call *c, struct str node)
     return rpc;
 }
 
-/* The parameters as they came, less `node`. */
+/* The parameters as they came, less `node`; with who asks, if the stream may be taken up again: by the same. */
 static void copy_params(struct call *c, struct buf *b)
 {
     bool has_node = mp_type(call_param(c, "node")) != MP_NONE;
-    mp_write_map(b, mp_count(c->params.all) - has_node);
+    bool again = mp_type(call_param(c, "resume")) != MP_NONE;
+    mp_write_map(b, mp_count(c->params.all) - has_node + again);
+    if (again) {
+        mp_write_key_str(b, "asker", str_of(c->e.who.name));
+    }
     for (struct mp_iter it = mp_iter(c->params.all); mp_next(&it);) {
         if (!str_is(it.key, "node")) {
             mp_write_str(b, it.key);

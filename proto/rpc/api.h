@@ -53,7 +53,8 @@
  *                One stream a connection exec, attach and portforward also take {resume: {token: bin of 16, try: 1..,
  *                ?received: bytes}}: the stream is a channel (proto/rpc/channel.h) that may be opened again, through
  *                any master, with the same parameters, the next try and what has been received. ERR_EXPIRED: the node
- *                does not keep it (any more). Agents that know no channels ignore it
+ *                does not keep it (any more), or another pod has the name now; ERR_FORBIDDEN: another user began it.
+ *                To the node goes {asker: the user}. Agents that know no channels ignore it
  * imageload      {node, ?name}                          -> stream; to the node: bin chunks, then end; from the node:
  *                {loaded: [refs]} then end
  * images         {node}                                 -> {images: [{name, digest, sizeBytes}]}

@@ -50,6 +50,8 @@ static void finish(struct seen *x, const struct error *err)
     rpc_stream_end(x->st, err);
 }
 
+static const char *asker = "alice"; /* what the master says of who asks; NULL: one of a release before */
+
 /* number: tells streams with the same letter apart. */
 static void open_exec_of(struct fixture *f, struct seen *x, const char *command, char token, unsigned number,
                          int64_t try_, int64_t received)
@@ -61,7 +63,10 @@ static void open_exec_of(struct fixture *f, struct seen *x, const char *command,
     bytes[0] = (char)(bytes[0] + (char)(number >> 8));
     bytes[1] = (char)(bytes[1] + (char)number);
     *x = (struct seen){.exit_code = -1};
-    mp_write_map(&b, 5);
+    mp_write_map(&b, asker == NULL ? 5 : 6);
+    if (asker != NULL) {
+        mp_write_key_str(&b, "asker", str_of(asker));
+    }
     mp_write_key_str(&b, "namespace", STR("default"));
     mp_write_key_str(&b, "name", STR("web"));
     mp_write_key_bool(&b, "stdin", true);
@@ -192,6 +197,71 @@ static void what_cannot_be_taken_up_is_refused_and_disturbs_nothing(void **state
     run_until(&f->loop, x.ended);
 }
 
+static void refused(struct fixture *f, char token, int64_t try_, int code)
+{
+    struct seen y;
+    open_exec(f, &y, "cat", token, try_, 0);
+    run_until(&f->loop, y.ended);
+    assert_int_equal(y.error.code, code);
+    assert_string_equal(y.out, "");
+}
+
+static void only_who_began_a_stream_takes_it_up(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const others[] = {"mallory", "", "alic", "alice2", NULL};
+    struct seen x, y;
+    pod_runs(f);
+    open_exec(f, &x, "cat", 't', 1, -1);
+    type(f, &x, "one");
+    run_until(&f->loop, strcmp(x.out, "one") == 0);
+    for (unsigned i = 0; i < ARRAY_SIZE(others); i++) {
+        asker = others[i];
+        refused(f, 't', 9, ERR_FORBIDDEN);
+    }
+    asker = "alice";
+    open_exec(f, &y, "cat", 't', 2, 0);
+    run_until(&f->loop, strcmp(y.out, "one") == 0);
+    finish(&y, NULL);
+    run_until(&f->loop, y.ended);
+    /* Begun over a master of a release before, which did not say. */
+    asker = NULL;
+    open_exec(f, &x, "cat", 'u', 1, -1);
+    type(f, &x, "one");
+    run_until(&f->loop, strcmp(x.out, "one") == 0);
+    asker = "alice";
+    open_exec(f, &y, "cat", 'u', 2, 0);
+    run_until(&f->loop, strcmp(y.out, "one") == 0);
+    finish(&y, NULL);
+    run_until(&f->loop, y.ended);
+}
+
+static void a_stream_of_a_pod_that_was_replaced_is_not_taken_up(void **state)
+{
+    struct fixture *f = *state;
+    struct seen x;
+    pod_runs(f);
+    open_exec(f, &x, "cat", 't', 1, -1);
+    type(f, &x, "one");
+    run_until(&f->loop, strcmp(x.out, "one") == 0);
+    struct error gone = {0};
+    error_set(&gone, ERR_CANCELED, "the master is gone");
+    finish(&x, &gone);
+    run_until(&f->loop, x.ended);
+    master_order(f->master.pods, "DELETED", POD("web", SLEEP));
+    master_order(f->master.pods, "ADDED",
+                 "{'apiVersion':'v1','kind':'Pod','metadata':{'name':'web','namespace':'default','uid':'another'},"
+                 "'spec':{'nodeName':'n1'," SLEEP "}}");
+    /* Until the agent knows the new one, the old one's stream is still its client's: asked for with nonsense. */
+    do {
+        open_exec(f, &x, "cat", 't', 1, 0);
+        run_until(&f->loop, x.ended);
+    } while (x.error.code == ERR_CONFLICT);
+    assert_int_equal(x.error.code, ERR_EXPIRED);
+    assert_non_null(strstr(x.error.message, "another one has its name"));
+    refused(f, 't', 2, ERR_EXPIRED);
+}
+
 static void client_that_breaks_the_rules_loses_its_stream_and_no_other(void **state)
 {
     struct fixture *f = *state;
@@ -293,6 +363,8 @@ int main(void)
         WITH(stream_that_is_cut_goes_on_where_it_was),
         WITH(exit_code_waits_for_a_client_that_was_cut),
         WITH(what_cannot_be_taken_up_is_refused_and_disturbs_nothing),
+        WITH(only_who_began_a_stream_takes_it_up),
+        WITH(a_stream_of_a_pod_that_was_replaced_is_not_taken_up),
         WITH(client_that_breaks_the_rules_loses_its_stream_and_no_other),
         WITH(agent_stops_with_streams_that_wait_for_their_clients),
         WITH(a_stream_that_nobody_comes_for_is_over),
