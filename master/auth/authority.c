@@ -212,6 +212,12 @@ const char *authority_key(const struct master *m, const char *ca_pem)
     return m->ca_key_pem != NULL && pki_pair_fits(ca_pem, m->ca_key_pem) ? m->ca_key_pem : NULL;
 }
 
+bool authority_is_lost(const struct master *m)
+{
+    const struct authority *a = m->authority;
+    return a->lead != NULL && (a->lead->held.open || a->lost) && authority_key(m, m->ca_pem) == NULL;
+}
+
 static int not_at_hand(struct master *m, struct error *err)
 {
     const struct authority *a = m->authority;
@@ -235,12 +241,23 @@ static int not_at_hand(struct master *m, struct error *err)
         a->have ? a->now.threshold : 1, got);
 }
 
+static const char *signer(struct master *m, enum pki_role role, const char **ca)
+{
+    *ca = m->ca_pem;
+    rotate_signer(m, role, ca);
+    return authority_key(m, *ca);
+}
+
+int authority_can_sign(struct master *m, enum pki_role role, struct error *err)
+{
+    const char *ca;
+    return signer(m, role, &ca) != NULL ? 0 : not_at_hand(m, err);
+}
+
 int authority_sign(struct master *m, const struct pki_identity *who, const char *csr_pem, const char *sans,
                    char **cert_pem, struct error *err)
 {
-    const char *ca = m->ca_pem;
-    rotate_signer(m, who->role, &ca);
-    const char *key = authority_key(m, ca);
+    const char *ca, *key = signer(m, who->role, &ca);
     *cert_pem = NULL;
     return key == NULL ? not_at_hand(m, err)
                        : pki_sign_request(ca, key, csr_pem, who, sans == NULL || sans[0] == '\0' ? NULL : sans,

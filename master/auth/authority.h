@@ -66,6 +66,10 @@ bool authority_on_request(struct master *m, uint64_t peer_id, struct rpc_request
  * the request is at fault. */
 int authority_sign(struct master *m, const struct pki_identity *who, const char *csr_pem, const char *sans,
                    char **cert_pem, struct error *err);
+/* Whether authority_sign could for such a role. Its errors, but for ERR_INVALID. */
+int authority_can_sign(struct master *m, enum pki_role role, struct error *err);
+/* Leader: no master has the key, so nobody can join or renew until the CA is replaced. */
+bool authority_is_lost(const struct master *m);
 /* A copy of the key (PEM) of the CA that counts, for a backup; the caller gives it to pki_free_key. */
 int authority_copy_key(struct master *m, char **key_pem, struct error *err);
 /* The key of this CA (of several: the first) if it is at hand here, borrowed for the turn; else NULL. */

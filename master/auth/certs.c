@@ -302,6 +302,11 @@ void certs_write_warnings(struct master *m, struct buf *b)
         CLEANUP_FREE char *who = xasprintf("master %" PRIu64, m->config.id);
         warn(&w, who, own, id->until_s, id->error);
     }
+    if (authority_is_lost(m)) {
+        mp_write_str(&w.texts, STR("no master has got the key of the cluster's CA: nobody can join, and no certificate "
+                                   "is renewed; `rctl cert rotate-ca` gives the cluster a new CA"));
+        w.count++;
+    }
     warn_nodes(m, &w);
     mp_write_array(b, w.count);
     buf_append(b, w.texts.data, w.texts.size);

@@ -9,6 +9,7 @@
 
 #include "base/timefmt.h"
 #include "master/api/api.h"
+#include "master/auth/authority.h"
 #include "master/members/members.h"
 
 #define TOKEN_SECRET_CHARS 16
@@ -292,7 +293,8 @@ void verb_token(struct api_call *c, const struct api_token *q)
 {
     struct master *m = c->m;
     struct error err = {0};
-    if (check_grant(m, q, &err) != 0) {
+    if (check_grant(m, q, &err) != 0 ||
+        authority_can_sign(m, q->role, &err) != 0) { /* else nobody could join with it */
         c->front->fail(c, &err);
         return;
     }
