@@ -77,8 +77,10 @@ const struct command cert_rotate_seal = {
     .usage = "[--finish] [--no-wait]",
     .summary = "Replace the key that seals Secrets on masters' disks, and remove what the old one has sealed",
     .examples = "  # a master's disk was stolen: remove the master, then\n"
-                "  rctl cert rotate-ca\n"
                 "  rctl cert rotate-seal\n"
+                "  # it was the only voter's, or a majority's, or ran in strangers' hands, or a backup was stolen\n"
+                "  # with its passphrase: the CA first\n"
+                "  rctl cert rotate-ca && rctl cert rotate-seal\n"
                 "  # a master that is away is not to be waited for\n"
                 "  rctl cert rotate-seal --finish\n",
     .options = reseal_options,

@@ -114,6 +114,12 @@ static int run_revoke(struct rctl *r)
     tell(r, kind, name);
     if (strcmp(kind, "node") == 0) {
         warn_if_unknown(r, name);
+    } else if (strcmp(kind, "serial") != 0) {
+        rctl_note(r,
+                  "note: no list of users is kept, so nobody can check that there is a user \"%s\"; if the name is "
+                  "misspelt, the certificates that you mean still count: `rctl auth whoami` with that configuration "
+                  "shows its name",
+                  name);
     }
     return EXIT_DONE;
 }

@@ -10,6 +10,7 @@
 #include "base/env.h"
 #include "client/cmd/common.h"
 #include "client/cmd/masters.h"
+#include "proto/net/net.h"
 #include "proto/text/text.h"
 
 #define CHANGE_MS 60000 /* for elections and other changes on the way */
@@ -315,6 +316,20 @@ static const char *addresses_of(struct rctl *r, const struct masters *m, int64_t
     return arena_strndup(&r->arena, buf_cstr(&b), b.size);
 }
 
+/* The new master's address, which goes into a line for a shell. 0, or what rctl_usage says. */
+static int listen_valid(struct rctl *r)
+{
+    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_:";
+    const char *text = opt(r, "listen");
+    char host[256], port[8];
+    if (!net_addr_split(text, host, port) || host[0] == '\0' || atoi(port) == 0 ||
+        strspn(host, letters) < strlen(host)) {
+        return rctl_usage(
+            r, "--listen is HOST:PORT, as in 10.0.0.4:7400, [fd00::4]:7400 or m4.example.org:7400, not \"%s\"", text);
+    }
+    return 0;
+}
+
 static int print_join(struct rctl *r, const struct masters *m, int64_t replaces, bool even_reachable)
 {
     struct arena *a = &r->arena;
@@ -370,6 +385,10 @@ static int run_add(struct rctl *r)
     if (r->args.words_count > 0) {
         return rctl_usage(r, "add takes no words; the new master's address goes into --listen HOST:PORT");
     }
+    int bad = listen_valid(r);
+    if (bad != 0) {
+        return bad;
+    }
     if (rctl_connect(r, &err) != 0 || read_masters(r, false, &m, &err) != 0) {
         return rctl_fail(r, &err);
     }
@@ -421,6 +440,10 @@ static int run_replace(struct rctl *r)
     }
     if (id_word(r, 0, &id) != 0) {
         return bad_id(r, r->args.words[0]);
+    }
+    int bad = listen_valid(r);
+    if (bad != 0) {
+        return bad;
     }
     if (rctl_connect(r, &err) != 0 || read_masters(r, true, &m, &err) != 0) {
         return rctl_fail(r, &err);

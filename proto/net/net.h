@@ -131,6 +131,8 @@ struct net_gate *net_listener_gate(const struct net_listener *l); /* borrowed */
  * listener is gone. */
 void net_listener_close(struct net_listener *l, void (*on_closed)(void *data), void *data);
 
+/* "host:port", "[v6]:port", ":port" (any address) into its parts. false if malformed. */
+bool net_addr_split(const char *addr, char host[256], char port[8]);
 /* What limits by address count as one peer, of "HOST:PORT": an IPv4 address, or the first 64 bits of an IPv6 address
  * ("2001:db8:1:2::/64"). Never empty; what is no address is "?". */
 void net_addr_network(const char *addr, char out[NET_NETWORK_MAX]);

@@ -147,8 +147,6 @@ struct net_listener {
 };
 
 /* ---- Addresses (net/addr.c) ---- */
-/* "host:port", "[v6]:port", ":port" (any address) into its parts. false if malformed. */
-bool net_addr_split(const char *addr, char host[256], char port[8]);
 /* Text of a socket address, "1.2.3.4:5" or "[::1]:5". */
 void net_addr_text(const struct sockaddr *sa, char out[NET_ADDR_MAX]);
 
