@@ -1,4 +1,5 @@
 /* rctl expose: a Service for what a Deployment, ReplicaSet, pod or another Service selects. Source: kubectl expose. */
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -130,10 +131,7 @@ static int override(struct rctl *r, struct value **doc, struct error *err)
         return 0;
     }
     int type = patch_type_parse(str_of(opt(r, "override-type")));
-    if (type < 0) {
-        return error_set(err, ERR_USAGE, "--override-type is merge, strategic or json, not \"%s\"",
-                         opt(r, "override-type"));
-    }
+    assert(type >= 0); /* check_options */
     int rc = yaml_read(&r->arena, str_of(opt(r, "overrides")), "--overrides", &docs, &count, err);
     if (rc == 0 && count != 1) {
         return error_set(err, ERR_USAGE, "--overrides is one document");
@@ -177,31 +175,58 @@ static bool can_be_exposed(const struct kind *k)
     return k->id == KIND_POD || k->id == KIND_SERVICE || k->id == KIND_REPLICASET || k->id == KIND_DEPLOYMENT;
 }
 
+/* What is wrong whatever the cluster says. */
+static int check_options(struct rctl *r, struct error *err)
+{
+    static const char *const pairs[] = {"labels", "selector"};
+    int64_t port;
+    int rc = opt(r, "port") != NULL ? args_int("port", opt(r, "port"), 1, 65535, &port, err) : 0;
+    for (unsigned i = 0; i < ARRAY_SIZE(pairs) && rc == 0; i++) {
+        rc = opt(r, pairs[i]) == NULL ? 0 : service_put_pairs(r, pairs[i], opt(r, pairs[i]), value_map(&r->arena), err);
+    }
+    if (rc == 0 && opt(r, "overrides") != NULL && patch_type_parse(str_of(opt(r, "override-type"))) < 0) {
+        rc = error_set(err, ERR_USAGE, "--override-type is merge, strategic or json, not \"%s\"",
+                       opt(r, "override-type"));
+    }
+    return rc;
+}
+
+static int check_kind(const struct kind *k, const char *name, struct error *err)
+{
+    if (name == NULL) {
+        return error_set(err, ERR_USAGE, "which %s? expose %s/NAME --port=PORT", k->singular, k->singular);
+    }
+    return can_be_exposed(k)
+               ? 0
+               : error_set(err, ERR_USAGE, "cannot expose a %s; a pod, Service, ReplicaSet or Deployment can", k->name);
+}
+
 /* The selector is the Service's, so it can't choose among the objects: each is named. */
 static int find(struct rctl *r, struct api_list *out, struct error *err)
 {
     struct resources res = {0};
     struct manifest m = {0};
     bool files = common_files_given(r);
-    int rc =
+    int rc = check_options(r, err);
+    if (rc != 0) {
+        return rc;
+    }
+    rc =
         files ? common_manifests(r, &m, err) : resource_parse(&r->arena, r->args.words, r->args.words_count, &res, err);
+    unsigned count = files ? m.count : res.count;
+    for (unsigned i = 0; i < count && rc == 0; i++) {
+        rc = files ? check_kind(m.items[i].kind, m.items[i].name, err)
+                   : check_kind(res.items[i].kind, res.items[i].name, err);
+    }
     rc = rc != 0 ? rc : rctl_connect(r, err);
-    for (unsigned i = 0; i < (files ? m.count : res.count) && rc == 0; i++) {
+    for (unsigned i = 0; i < count && rc == 0; i++) {
         struct resource one = {.kind = files ? m.items[i].kind : res.items[i].kind,
                                .name = files ? m.items[i].name : res.items[i].name,
                                .ns = files ? m.items[i].ns : res.items[i].ns};
-        if (one.name == NULL) {
-            rc = error_set(err, ERR_USAGE, "which %s? expose %s/NAME --port=PORT", one.kind->singular,
-                           one.kind->singular);
-        } else if (!can_be_exposed(one.kind)) {
-            rc = error_set(err, ERR_USAGE, "cannot expose a %s; a pod, Service, ReplicaSet or Deployment can",
-                           one.kind->name);
-        } else {
-            struct object *o;
-            rc = resource_get(r, &one, one.ns != NULL ? one.ns : rctl_namespace(r), false, &o, err);
-            if (rc == 0) {
-                common_add_object(out, o);
-            }
+        struct object *o;
+        rc = resource_get(r, &one, one.ns != NULL ? one.ns : rctl_namespace(r), false, &o, err);
+        if (rc == 0) {
+            common_add_object(out, o);
         }
     }
     return rc;

@@ -94,7 +94,13 @@ static bool may_install(struct replica *n, const struct raft_message *m)
         return false;
     }
     struct error err = {0};
-    if (replica_snapshot_check(n, &m->install_snapshot.data, &err) != 0) {
+    int rc = replica_snapshot_check(n, &m->install_snapshot.data, &err);
+    if (rc == ERR_BUSY) { /* it is sent again */
+        log_info(n->config.log, "node", "a snapshot from master %llu is not taken now: %s",
+                 (unsigned long long)m->server_id, err.message);
+        return false;
+    }
+    if (rc != 0) {
         log_error(n->config.log, "node", "refused a snapshot from master %llu: %s", (unsigned long long)m->server_id,
                   err.message);
         return false;
