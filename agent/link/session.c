@@ -462,11 +462,13 @@ static void take_best(struct session *s)
     send_registration(s);
 }
 
-/* Does this link change which one is the main one? One that serves agents keeps the role while it does. */
+/* Does this link change which one is the main one? One that serves agents keeps the role while it does. One that led
+ * while another does in a later term is cut off or stands still, or has ended our orders by itself. */
 static void consider(struct session *s, struct link *l)
 {
     bool later = s->main != NULL && s->main != l && link_term(l) > link_term(s->main);
-    if (s->main != NULL && !link_serves(s->main) && link_leads(l) && link_is_up(l) && later) {
+    bool led = s->main != NULL && (link_leads(s->main) || !link_serves(s->main));
+    if (led && link_leads(l) && link_is_up(l) && later) {
         lose_main(s, NULL, NULL);
     }
     take_best(s);
@@ -549,7 +551,8 @@ static void on_link_request(struct link *l, struct rpc_request *r, struct str me
     s->config.events.on_request(r, method, params, s->config.data);
 }
 
-/* node.lead: this master leads now. node.refresh: it had given us up and wants to know how we are. */
+/* node.lead: this master leads now. node.refresh: it had given us up and wants to know how we are. node.unserved: as it
+ * leads it has not heard of the master that serves us. */
 static void on_link_notify(struct link *l, struct str method, struct mp params, void *data)
 {
     struct session *s = data;
@@ -563,6 +566,9 @@ static void on_link_notify(struct link *l, struct str method, struct mp params, 
         consider(s, l);
     } else if (str_is(method, "node.refresh") && s->state == SESSION_READY) {
         send_registration(s);
+    } else if (str_is(method, "node.unserved") && s->main != NULL && l != s->main && link_serves(s->main) &&
+               link_master(s->main) == mp_int(mp_get(params, "master"), 0)) {
+        lose_main(s, NULL, NULL);
     }
 }
 

@@ -135,7 +135,7 @@ void master_on_peer_request(void *data, uint64_t peer_id, struct rpc_request *re
     } else if (str_is(method, "nodes.heard")) {
         nodes_tell_heard(m, req);
     } else if (str_is(method, "nodes.lease")) {
-        lease_tell(m, req, params);
+        lease_tell(m, peer_id, req, params);
     } else if (str_is(method, "nodes.reports")) {
         batch_tell(m, peer_id, req);
     } else if (str_is(method, "forward")) {

@@ -410,7 +410,7 @@ void node_feeds_advance(struct master *m, const struct history_txn *txn)
     for (unsigned i = 0; i < txn->count; i++) {
         const struct change *ch = &txn->changes[i];
         const struct object *any = ch->new != NULL ? ch->new : ch->old;
-        if (any->kind->id == KIND_NODE && ch->new != NULL) {
+        if (any->kind->id == KIND_NODE) {
             nodes_on_node_changed(m, ch->old, ch->new);
         }
         if (list_empty(&feeds->all)) {

@@ -1,11 +1,15 @@
 #include "master/nodes/lease.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "master/api/watch.h"
 #include "master/nodes/feeds.h"
+#include "master/nodes/nodes.h"
 #include "proto/facts/condition.h"
+
+#define LEASE_ASKERS_MAX 64u /* as many members as are looked at elsewhere */
 
 struct lease {
     bool held;
@@ -13,6 +17,12 @@ struct lease {
     unsigned in_a_row;
     bool asking;
     int64_t told_ms; /* heartbeats before were told, and the leader has answered */
+    /* While leading: */
+    struct asker {
+        uint64_t id, tick; /* of its last question, or of our first look */
+        bool missed;       /* its agents were told */
+    } askers[LEASE_ASKERS_MAX];
+    unsigned askers_count;
 };
 
 /* A question on its way, until the log is applied as far as its answer says. */
@@ -127,6 +137,61 @@ static void ask(struct master *m, uint64_t leader)
     transport_call(m->transport, leader, "nodes.lease", buf_str(&b), LEASE_ASK_MS, answered, q);
 }
 
+/* ---- Who asks the leader ---- */
+
+static struct asker *asker_of(struct lease *l, uint64_t id)
+{
+    for (unsigned i = 0; i < l->askers_count; i++) {
+        if (l->askers[i].id == id) {
+            return &l->askers[i];
+        }
+    }
+    if (l->askers_count == ARRAY_SIZE(l->askers)) {
+        return NULL;
+    }
+    l->askers[l->askers_count] = (struct asker){.id = id, .tick = l->tick};
+    return &l->askers[l->askers_count++];
+}
+
+/* To the agents of a master that is silent. */
+static void tell_unserved(struct master *m, uint64_t id)
+{
+    CLEANUP_BUF struct buf b = BUF_INIT;
+    const struct view *v = store_committed(replica_store(m->replica));
+    unsigned told = 0;
+    mp_write_map(&b, 1);
+    mp_write_key_int(&b, "master", (int64_t)id);
+    LIST_FOR(it, &m->sessions)
+    {
+        const struct session *s = LIST_ENTRY(it, struct session, link);
+        if (s->node[0] != '\0' &&
+            nodes_served_by(view_get(v, kind_by_id(KIND_NODE), STR_NONE, str_of(s->node))) == id) {
+            rpc_notify(s->rpc, "node.unserved", buf_str(&b));
+            told++;
+        }
+    }
+    if (told > 0) {
+        log_warn(&m->log, "nodes",
+                 "master %" PRIu64 " has been silent for some seconds: its %u agents are to be served "
+                 "by others",
+                 id, told);
+    }
+}
+
+static void look_after_askers(struct master *m)
+{
+    struct lease *l = m->lease;
+    struct replica_member members[LEASE_ASKERS_MAX];
+    unsigned n = replica_members(m->replica, members, ARRAY_SIZE(members));
+    for (unsigned i = 0; i < n; i++) {
+        struct asker *a = members[i].id == m->config.id ? NULL : asker_of(l, members[i].id);
+        if (a != NULL && !a->missed && l->tick - a->tick > LEASE_TICKS + LEASE_DOUBT) {
+            a->missed = true;
+            tell_unserved(m, a->id);
+        }
+    }
+}
+
 void lease_tick(struct master *m)
 {
     struct lease *l = m->lease;
@@ -136,8 +201,10 @@ void lease_tick(struct master *m)
     if (replica_leading(m->replica)) { /* whoever leads is as new as can be, also at the moment when it ceases to */
         l->held = true;
         l->counted = l->tick;
+        look_after_askers(m);
         return;
     }
+    l->askers_count = 0;
     if (l->held && l->tick - l->counted > LEASE_TICKS) {
         lose(m, "it has not been heard, or what it has committed is not applied here, for some seconds");
     }
@@ -148,7 +215,7 @@ void lease_tick(struct master *m)
 
 /* ---- The leader ---- */
 
-void lease_tell(struct master *m, struct rpc_request *req, struct mp params)
+void lease_tell(struct master *m, uint64_t peer_id, struct rpc_request *req, struct mp params)
 {
     CLEANUP_BUF struct buf unknown = BUF_INIT;
     CLEANUP_BUF struct buf b = BUF_INIT;
@@ -158,6 +225,11 @@ void lease_tell(struct master *m, struct rpc_request *req, struct mp params)
         error_set(&err, ERR_NOT_LEADER, "this master does not lead");
         rpc_reply_error(req, &err);
         return;
+    }
+    struct asker *asker = asker_of(m->lease, peer_id);
+    if (asker != NULL) {
+        asker->tick = m->lease->tick;
+        asker->missed = false;
     }
     const struct view *tip = store_tip(replica_store(m->replica));
     for (struct mp_iter it = mp_iter(mp_get(params, "heard")); mp_next(&it);) {

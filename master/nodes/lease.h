@@ -17,6 +17,10 @@
  *   HELD --none has counted for LEASE_TICKS half seconds, or the leader is of
  *          a release that knows no such question-->                               OUT: all feeds of agents end
  *
+ * The leader takes note of who asks. When a member has not for LEASE_TICKS half seconds and LEASE_DOUBT more, it has let
+ * go of its agents, or stands still and cannot: the leader tells those that it has links to ("node.unserved" {master}),
+ * and they choose another.
+ *
  * So what a served agent is told is behind the leader by LEASE_TICKS half seconds at most, and a leader that is cut off
  * itself steps down after an election timeout. A tick that did not run does not count: a process that stood still looks
  * into its sockets before it gives up.
@@ -31,6 +35,7 @@
 
 #define LEASE_TICKS  6u
 #define LEASE_BACK   3u
+#define LEASE_DOUBT  2u
 #define LEASE_ASK_MS 2000
 
 struct lease;
@@ -40,6 +45,6 @@ void lease_tick(struct master *m); /* from the timer of chores */
 /* May this master serve agents now? */
 bool lease_held(const struct master *m);
 /* Another master's question. Answered. */
-void lease_tell(struct master *m, struct rpc_request *req, struct mp params);
+void lease_tell(struct master *m, uint64_t peer_id, struct rpc_request *req, struct mp params);
 
 #endif

@@ -449,20 +449,22 @@ void nodes_registered_there(struct call *c, struct mp result)
  * that counts no more. */
 void nodes_on_node_changed(struct master *m, const struct object *former, const struct object *node)
 {
-    struct session *s = strmap_get(&m->agents, node->name);
+    struct str name = former == NULL ? node->name : former->name;
+    struct session *s = strmap_get(&m->agents, name);
     uint64_t by = nodes_served_by(node);
     struct error err = {0};
     if (s == NULL || former == NULL) {
         return;
     }
-    if (!str_eq(instance_of(node), instance_of(former)) && !str_eq(instance_of(node), str_of(s->instance))) {
+    if (node != NULL && !str_eq(instance_of(node), instance_of(former)) &&
+        !str_eq(instance_of(node), str_of(s->instance))) {
         log_info_of(&m->log, "nodes", s->who.name, "node %s has another agent now: the former one's connection ends",
                     s->node);
         rpc_session_close(s->rpc);
-    } else if (by != 0 && by != m->config.id && node_feeds_has(m, node->name)) {
-        error_set(&err, ERR_NOT_LEADER, "node \"%s\" is served by master %" PRIu64 " now", s->node, by);
-        node_feeds_end_of(m, node->name, &err);
-        watch_table_end_node(m->watches, node->name, &err);
+    } else if (by != m->config.id && (by != 0 || !replica_leading(m->replica)) && node_feeds_has(m, name)) {
+        error_set(&err, ERR_NOT_LEADER, "node \"%s\" is not registered over this master any more", s->node);
+        node_feeds_end_of(m, name, &err);
+        watch_table_end_node(m->watches, name, &err);
     }
 }
 

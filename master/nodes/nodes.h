@@ -15,7 +15,7 @@ void nodes_on_heartbeat(struct session *s, struct mp params);
 void nodes_on_hello(struct call *c); /* of an agent: is this the link of its node? */
 /* A registration that the leader has taken from a node over this master: c is answered when it is applied here. */
 void nodes_registered_there(struct call *c, struct mp result);
-/* A Node was committed: its agent here may have become a former one. */
+/* A Node was committed, made (former NULL) or deleted (node NULL): its agent here may count no more. */
 void nodes_on_node_changed(struct master *m, const struct object *former, const struct object *node);
 uint64_t nodes_served_by(const struct object *node); /* the master's id; 0: the leader, whoever it is */
 /* Leading: all agents are called to register here. Not leading: their orders end; their links stay. */

@@ -469,12 +469,12 @@ static void a_change_of_leader_moves_no_agent_that_is_served(void **state)
     struct fixture *f = *state;
     start_served(f);
     struct fake_master *home = home_of(f), *other = home == &f->one ? &f->two : &f->one;
-    unsigned ready = f->ready;
+    home->leads = false;
+    unsigned hellos = home->hellos, ready = f->ready;
+    run_until(&f->loop, home->hellos >= hellos + 2); /* it has ceased to lead; it serves */
     for (int64_t term = 6; term < 12; term++) {
-        struct fake_master *next = term % 2 == 0 ? other : home;
-        (next == home ? other : home)->leads = false;
-        master_lead(next, term);
-        unsigned hellos = home->hellos;
+        master_lead(other, term);
+        hellos = home->hellos;
         run_until(&f->loop, home->hellos >= hellos + 2);
     }
     assert_int_equal(f->ready, ready);
@@ -483,6 +483,49 @@ static void a_change_of_leader_moves_no_agent_that_is_served(void **state)
     unsigned registrations = home->registrations;
     run_until(&f->loop, home->registrations == registrations + 1);
     assert_int_equal(f->ready, ready);
+}
+
+static void a_leader_that_stands_still_is_left_when_another_leads(void **state)
+{
+    struct fixture *f = *state;
+    start_served(f);
+    struct fake_master *home = home_of(f), *other = home == &f->one ? &f->two : &f->one;
+    other->leads = false;
+    master_lead(home, 6);
+    unsigned there = other->registrations, hellos = home->hellos;
+    run_until(&f->loop, home->hellos >= hellos + 2);
+    home->hold_hellos = 1;
+    master_lead(other, 7);
+    run_until(&f->loop, other->registrations == there + 1 && other->pods != NULL);
+    for (unsigned i = 0; i < home->held_count; i++) {
+        rpc_reply(home->held_hellos[i], STR("\x80"));
+    }
+}
+
+static void a_master_of_which_the_leader_does_not_hear_is_left(void **state)
+{
+    struct fixture *f = *state;
+    start_served(f);
+    struct fake_master *home = home_of(f), *other = home == &f->one ? &f->two : &f->one;
+    CLEANUP_BUF struct buf b = BUF_INIT;
+    unsigned there = other->registrations, ready = f->ready;
+    mp_write_map(&b, 1);
+    mp_write_key_int(&b, "master", home->id + other->id + 1);
+    rpc_notify(peer_of(other), "node.unserved", buf_str(&b)); /* none of ours */
+    buf_reset(&b);
+    mp_write_map(&b, 1);
+    mp_write_key_int(&b, "master", home->id);
+    rpc_notify(peer_of(home), "node.unserved", buf_str(&b)); /* it speaks of itself */
+    unsigned hellos = home->hellos;
+    run_until(&f->loop, home->hellos >= hellos + 2);
+    assert_int_equal(f->ready, ready);
+    home->hold_hellos = 4; /* it stands still */
+    rpc_notify(peer_of(other), "node.unserved", buf_str(&b));
+    run_until(&f->loop, other->registrations == there + 1 && other->pods != NULL);
+    for (unsigned i = 0; i < home->held_count; i++) {
+        rpc_reply(home->held_hellos[i], STR("\x80"));
+    }
+    home->held_count = home->hold_hellos = 0;
 }
 
 static void when_its_orders_end_another_master_gives_them(void **state)
@@ -565,6 +608,8 @@ int main(void)
         WITH(it_is_served_by_the_master_that_fits_and_comes_back_to_it),
         WITH(a_dead_masters_agent_goes_to_the_next_without_asking),
         WITH(a_change_of_leader_moves_no_agent_that_is_served),
+        WITH(a_leader_that_stands_still_is_left_when_another_leads),
+        WITH(a_master_of_which_the_leader_does_not_hear_is_left),
         WITH(when_its_orders_end_another_master_gives_them),
         WITH(nodes_spread_over_the_masters),
     };

@@ -301,7 +301,8 @@ static void test_an_agent_that_knows_of_the_leader_alone_is_served_by_it(void **
     unsigned by = (s->leader + 1) % MASTERS;
     must(n.link[s->leader], "node.register", "{instance: %s, node: " NODE "}", n.instance, n.name);
     must(s->admin[s->leader], "get", "{kind: Node, name: old}");
-    assert_null(value_get(value_path(s->admin[s->leader]->result, "object.metadata.annotations"), "reeve.io/served-by"));
+    assert_null(
+        value_get(value_path(s->admin[s->leader]->result, "object.metadata.annotations"), "reeve.io/served-by"));
     must(s->admin[by], "get", "{kind: Node, name: old}");
     hello(&n, by);
     struct stream *st = stream_open(n.link[by], "node.pods", "{name: old}");
@@ -464,6 +465,32 @@ static void test_reports_of_many_nodes_travel_together(void **state)
 
 /* ---- Silence ---- */
 
+static void on_notify(struct client *c, struct str method, struct mp params)
+{
+    int64_t *unserved = c->data;
+    *unserved = str_is(method, "node.unserved") ? mp_int(mp_get(params, "master"), 0) : *unserved;
+}
+
+static void test_the_leader_tells_agents_of_a_master_that_stands_still(void **state)
+{
+    struct state *s = *state;
+    struct node n = {.name = "na", .instance = "ab-1-1"};
+    unsigned by = node_open(s, &n), other = 3 - by - s->leader;
+    int64_t unserved = 0;
+    n.link[s->leader]->data = &unserved;
+    n.link[s->leader]->on_notify = on_notify;
+    must(n.link[s->leader], "hello", "{name: %s, instance: %s}", n.name, n.instance);
+    kit_freeze(s->kit, by);
+    for (int64_t until = kit_now() + KIT_WAIT_MS; unserved == 0; kit_turn(s->kit, 50)) {
+        assert_true(kit_now() < until);
+    }
+    assert_int_equal(unserved, by + 1);
+    wait_registered(s, &n, other);
+    kit_thaw_all(s->kit);
+    stream_wait_end(n.pods); /* it learns by itself who serves its node now, or that it is behind */
+    node_close(&n);
+}
+
 static void test_a_follower_that_does_not_keep_up_lets_its_agents_go(void **state)
 {
     struct state *s = *state;
@@ -523,6 +550,7 @@ int main(void)
         cmocka_unit_test(test_a_node_speaks_for_itself_alone_on_every_master),
         cmocka_unit_test(test_reports_of_many_nodes_travel_together),
         cmocka_unit_test_teardown(test_a_follower_that_does_not_keep_up_lets_its_agents_go, thaw),
+        cmocka_unit_test_teardown(test_the_leader_tells_agents_of_a_master_that_stands_still, thaw),
         cmocka_unit_test(test_a_node_that_only_a_follower_hears_lives),
     };
     return KIT_RUN(tests, set_up, tear_down);
