@@ -28,7 +28,7 @@
 #define BATCH_REPORTS      256u
 #define BATCH_INFLIGHT     4u
 #define BATCH_WAITING      (64u << 20)
-#define BATCH_NODE_REPORTS 4u
+#define BATCH_NODE_REPORTS 16u
 #define BATCH_CALL_MS      10000
 #define BATCH_APPLY_MS     5000
 #define BATCH_STEP_US      500 /* what the leader does of one before others have their turn */

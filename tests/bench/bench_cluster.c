@@ -15,7 +15,8 @@
  *   catch-up PORT     until that master answers and has applied what was committed
  *   failover PID      kills that process (the leader's) and tells how long until the next acknowledged write
  *   rollout N         apply a Deployment of N replicas: until all pods are bound, until all are Running
- *   feeds N           N nodes with 30 pods each: what their reports cost the leader (--leader PID, --ca DIR)
+ *   feeds N           N nodes with 30 pods each: what their reports cost the leader (--leader PID, --ca DIR), and all
+ *                     masters (--peer PID, of each of the others); --spread: over all masters
  *   restart N         N pods, one after the other, on nodes of this machine: until Running, and from the kill of the
  *   container to Running again */
 #include <getopt.h>
@@ -72,6 +73,9 @@ struct options {
     double seconds;
     pid_t leader;
     const char *ca_dir;
+    pid_t peers[FEEDS_PEERS];
+    unsigned peers_count, inflight;
+    bool spread;
 };
 
 static int run(struct kit *k, const char *what, unsigned n, const struct options *o)
@@ -97,7 +101,17 @@ static int run(struct kit *k, const char *what, unsigned n, const struct options
         load_namespace(k, "bench");
         bench_rollout(k, n);
     } else if (strcmp(what, "feeds") == 0 && o->leader > 0 && o->ca_dir != NULL) {
-        bench_feeds(k, n, o->seconds, o->leader, o->ca_dir);
+        struct feeds_config c = {.name = o->peers[0] == 0 ? "feeds"
+                                         : o->spread      ? "spread"
+                                                          : "gathered",
+                                 .nodes = n,
+                                 .seconds = o->seconds,
+                                 .leader = o->leader,
+                                 .inflight = o->inflight,
+                                 .spread = o->spread,
+                                 .ca_dir = o->ca_dir};
+        memcpy(c.peers, o->peers, sizeof c.peers);
+        bench_feeds(k, &c);
     } else if (strcmp(what, "restart") == 0) {
         load_namespace(k, "bench");
         bench_restart(k, n);
@@ -109,14 +123,19 @@ static int run(struct kit *k, const char *what, unsigned n, const struct options
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'}, {"seconds", required_argument, NULL, 's'},
-        {"value", required_argument, NULL, 'v'},  {"leader", required_argument, NULL, 'l'},
-        {"ca", required_argument, NULL, 'a'},     {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
+                                            {"seconds", required_argument, NULL, 's'},
+                                            {"value", required_argument, NULL, 'v'},
+                                            {"leader", required_argument, NULL, 'l'},
+                                            {"ca", required_argument, NULL, 'a'},
+                                            {"peer", required_argument, NULL, 'p'},
+                                            {"spread", no_argument, NULL, 'd'},
+                                            {"inflight", required_argument, NULL, 'i'},
+                                            {NULL, 0, NULL, 0}};
     const char *config = NULL;
     struct options o = {.seconds = 5};
     int c;
-    while ((c = getopt_long(argc, argv, "c:s:v:l:a:", options, NULL)) != -1) {
+    while ((c = getopt_long(argc, argv, "c:s:v:l:a:p:di:", options, NULL)) != -1) {
         if (c == 'c') {
             config = optarg;
         } else if (c == 's') {
@@ -127,6 +146,12 @@ int main(int argc, char **argv)
             o.leader = (pid_t)strtol(optarg, NULL, 10);
         } else if (c == 'a') {
             o.ca_dir = optarg;
+        } else if (c == 'p' && o.peers_count < FEEDS_PEERS) {
+            o.peers[o.peers_count++] = (pid_t)strtol(optarg, NULL, 10);
+        } else if (c == 'i') {
+            o.inflight = (unsigned)strtoul(optarg, NULL, 10);
+        } else if (c == 'd') {
+            o.spread = true;
         } else {
             return usage();
         }

@@ -37,6 +37,7 @@ struct watcher {
 };
 struct feeds {
     struct kit *kit;
+    const struct feeds_config *config;
     struct fake *nodes;
     struct watcher watchers[WATCHERS];
     unsigned count, ready, next, inflight;
@@ -342,28 +343,44 @@ static void loop(struct feeds *f, void (*send)(struct feeds *f), unsigned inflig
     kit_run(f->kit, &f->done, WAIT_MS);
 }
 
-static void measure(struct feeds *f, const char *what, void (*send)(struct feeds *f), unsigned inflight, double seconds,
-                    pid_t leader)
+static uint64_t all_cpu_us(const struct feeds *f)
+{
+    uint64_t us = kit_cpu_us(f->config->leader);
+    for (unsigned i = 0; i < FEEDS_PEERS && f->config->peers[i] != 0; i++) {
+        us += kit_cpu_us(f->config->peers[i]);
+    }
+    return us;
+}
+
+/* FEEDS_NODES_WHAT[_MORE] */
+static void figure(const struct feeds *f, const char *what, const char *more, double value, const char *unit)
 {
     char name[80];
+    snprintf(name, sizeof name, "%s_%u_%s%s", f->config->name, f->count, what, more);
+    kit_line(name, value, unit);
+}
+
+static void measure(struct feeds *f, const char *what, void (*send)(struct feeds *f), unsigned inflight)
+{
+    double seconds = f->config->seconds;
+    pid_t leader = f->config->leader;
     loop(f, send, inflight, SETTLE_S);
-    uint64_t cpu = kit_cpu_us(leader), loop_cpu = kit_thread_cpu_us(leader), start = kit_now_us();
+    uint64_t all_cpu = all_cpu_us(f), cpu = kit_cpu_us(leader), loop_cpu = kit_thread_cpu_us(leader),
+             start = kit_now_us();
     f->measuring = true;
     f->watched = f->events = f->refs = 0;
     loop(f, send, inflight, seconds);
     f->measuring = false;
     double n = f->answered == 0 ? 1 : (double)f->answered;
     double took_s = (double)(kit_now_us() - start) / 1e6;
-    snprintf(name, sizeof name, "feeds_%u_%s", f->count, what);
-    kit_line(name, n / took_s, "1/s");
-    snprintf(name, sizeof name, "feeds_%u_%s_cpu", f->count, what);
-    kit_line(name, (double)(kit_cpu_us(leader) - cpu) / n, "us");
-    snprintf(name, sizeof name, "feeds_%u_%s_loop", f->count, what);
-    kit_line(name, (double)(kit_thread_cpu_us(leader) - loop_cpu) / n, "us");
-    snprintf(name, sizeof name, "feeds_%u_%s_turn", f->count, what);
-    kit_line(name, (double)longest_turn_us(f->kit) / 1000, "ms");
-    snprintf(name, sizeof name, "feeds_%u_%s_told", f->count, what); /* events to agents for each */
-    kit_line(name, (double)(f->events + f->refs) / n, "events");
+    figure(f, what, "", n / took_s, "1/s");
+    figure(f, what, "_cpu", (double)(kit_cpu_us(leader) - cpu) / n, "us");
+    if (f->config->peers[0] != 0) {
+        figure(f, what, "_all_cpu", (double)(all_cpu_us(f) - all_cpu) / n, "us");
+    }
+    figure(f, what, "_loop", (double)(kit_thread_cpu_us(leader) - loop_cpu) / n, "us");
+    figure(f, what, "_turn", (double)longest_turn_us(f->kit) / 1000, "ms");
+    figure(f, what, "_told", (double)(f->events + f->refs) / n, "events"); /* to agents, for each */
 }
 
 /* ---- Watchers ---- */
@@ -448,17 +465,20 @@ static void join(struct fake *n)
         die("certificate", err.message);
     }
     uv_update_time(&k->loop);
-    n->rpc = rpc_session_connect(&k->loop, tls, k->target.servers[0], ALPN_RPC, 60000,
+    unsigned i = (unsigned)(n - n->feeds->nodes);
+    bool spread = n->feeds->config->spread;
+    const char *server = k->target.servers[spread ? i % k->target.servers_count : 0];
+    n->rpc = rpc_session_connect(&k->loop, tls, server, ALPN_RPC, 60000,
                                  &(struct rpc_config){.handler = {.on_close = on_session_closed}, .data = n});
     net_tls_unref(tls);
     free(cert);
     pki_free_key(key);
-    unsigned i = (unsigned)(n - n->feeds->nodes);
     call(n->rpc, "node.register", on_registered, n,
-         "{node: {apiVersion: v1, kind: Node, metadata: {name: %s, labels: {kubernetes.io/hostname: %s}}, status: {"
+         "{anyMaster: %s, node: {apiVersion: v1, kind: Node, metadata: {name: %s, labels: {kubernetes.io/hostname: "
+         "%s}}, status: {"
          "capacity: {cpu: '64', memory: 256Gi, pods: '110'}, allocatable: {cpu: '64', memory: 256Gi, pods: '110'}, "
          "addresses: [{type: InternalIP, address: 10.%u.%u.1}], conditions: [{type: Ready, status: 'True'}]}}}",
-         n->name, n->name, i / 250, i % 250);
+         spread ? "true" : "false", n->name, n->name, i / 250, i % 250);
 }
 
 static void join_next(struct feeds *f)
@@ -524,30 +544,27 @@ static void set_up(struct feeds *f)
     (void)err;
 }
 
-void bench_feeds(struct kit *k, unsigned nodes, double seconds, pid_t leader, const char *ca_dir)
+void bench_feeds(struct kit *k, const struct feeds_config *c)
 {
-    struct feeds f = {.kit = k, .count = nodes};
+    struct feeds f = {.kit = k, .config = c, .count = c->nodes};
     struct error err = {0};
-    char path[600], name[80];
+    char path[600];
     size_t n;
-    snprintf(path, sizeof path, "%s/ca.crt", ca_dir);
+    snprintf(path, sizeof path, "%s/ca.crt", c->ca_dir);
     int rv = pki_read_file(path, PKI_PEM_MAX, &ca_pem, &n, &err);
-    snprintf(path, sizeof path, "%s/ca.key", ca_dir);
+    snprintf(path, sizeof path, "%s/ca.key", c->ca_dir);
     rv = rv != 0 ? rv : pki_read_file(path, PKI_PEM_MAX, &ca_key_pem, &n, &err);
     if (rv != 0) {
         die("the cluster's CA", err.message);
     }
     set_up(&f);
     watch_pods(&f);
-    measure(&f, "status", send_pod_status, INFLIGHT, seconds, leader);
-    snprintf(name, sizeof name, "feeds_%u_watch_p50", nodes);
-    kit_line(name, samples_percentile(&f.latency, 0.5) / 1000.0, "ms");
-    snprintf(name, sizeof name, "feeds_%u_watch_p99", nodes);
-    kit_line(name, samples_percentile(&f.latency, 0.99) / 1000.0, "ms");
-    snprintf(name, sizeof name, "feeds_%u_watch_events", nodes);
-    kit_line(name, (double)f.watched / seconds, "1/s");
-    measure(&f, "node", send_node_status, 8, seconds, leader);
-    measure(&f, "configmap", send_configmap, 8, seconds, leader);
+    measure(&f, "status", send_pod_status, c->inflight > 0 ? c->inflight : INFLIGHT);
+    figure(&f, "watch_p50", "", samples_percentile(&f.latency, 0.5) / 1000.0, "ms");
+    figure(&f, "watch_p99", "", samples_percentile(&f.latency, 0.99) / 1000.0, "ms");
+    figure(&f, "watch_events", "", (double)f.watched / c->seconds, "1/s");
+    measure(&f, "node", send_node_status, c->inflight > 0 ? c->inflight : 8);
+    measure(&f, "configmap", send_configmap, 8);
     free(f.nodes);
     fflush(stdout);
     _exit(0); /* thousands of connections: the kernel closes them faster */

@@ -96,9 +96,9 @@ init_master() {
     cp "$work/m0/ca.crt" "$work/m0/ca.key" "$work/ca/"
 }
 
-start_masters() {
+start_masters() { # [OPTION...] of init
     local i token
-    init_master
+    init_master "$@"
     sed "s/^\( *\)- \"127.0.0.1:${ports[0]}\"/&\n\1- \"127.0.0.1:${ports[1]}\"\n\1- \"127.0.0.1:${ports[2]}\"/" \
         "$work/m0/admin.config" >"$config"
     start_master 0
