@@ -18,10 +18,12 @@ struct process {
     uv_process_t proc;
     uv_pipe_t in, out, err;
     uv_timer_t timer; /* timeout while it runs, then the patience for its pipes */
+    uv_timer_t drop;  /* until more of what is dropped is read */
+    char *dropped;    /* where it is read to; NULL until there is some */
     uv_write_t write;
     unsigned open_handles;
     bool started, exited, closing, canceled, in_closed;
-    bool out_ended, err_ended;
+    bool out_ended, err_ended, out_waits, err_waits;
     struct buf input, out_bytes, err_bytes;
     size_t output_max;
     struct error why;
@@ -48,6 +50,7 @@ static void handle_closed(uv_handle_t *h)
     buf_close(&p->input);
     buf_close(&p->out_bytes);
     buf_close(&p->err_bytes);
+    free(p->dropped);
     free(p);
 }
 
@@ -69,6 +72,7 @@ static void finish(struct process *p)
     uv_close((uv_handle_t *)&p->out, handle_closed);
     uv_close((uv_handle_t *)&p->err, handle_closed);
     uv_close((uv_handle_t *)&p->timer, handle_closed);
+    uv_close((uv_handle_t *)&p->drop, handle_closed);
     uv_close((uv_handle_t *)&p->proc, handle_closed);
 }
 
@@ -110,8 +114,15 @@ static void output_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *out)
     struct process *p = h->data;
     struct buf *b = h == (uv_handle_t *)&p->out ? &p->out_bytes : &p->err_bytes;
     (void)suggested;
-    *out = uv_buf_init((char *)buf_reserve(b, 4096), 4096);
+    if (b->size < p->output_max) {
+        *out = uv_buf_init((char *)buf_reserve(b, 4096), 4096);
+        return;
+    }
+    p->dropped = p->dropped == NULL ? xmalloc(PROCESS_DROP_BYTES) : p->dropped;
+    *out = uv_buf_init(p->dropped, PROCESS_DROP_BYTES);
 }
+
+static void drop_more(uv_timer_t *t);
 
 static void output_read(uv_stream_t *s, ssize_t n, const uv_buf_t *unused)
 {
@@ -128,6 +139,26 @@ static void output_read(uv_stream_t *s, ssize_t n, const uv_buf_t *unused)
     size_t room = p->output_max - b->size;
     b->size += MIN((size_t)n, room);
     p->result.truncated |= (size_t)n > room;
+    if (n > 0 && b->size == p->output_max) { /* a command that says more, without end perhaps, is not worth the time */
+        uv_read_stop(s);
+        *(is_out ? &p->out_waits : &p->err_waits) = true;
+        if (!uv_is_active((uv_handle_t *)&p->drop)) {
+            uv_timer_start(&p->drop, drop_more, PROCESS_DROP_MS, 0);
+        }
+    }
+}
+
+static void drop_more(uv_timer_t *t)
+{
+    struct process *p = t->data;
+    if (p->out_waits) {
+        p->out_waits = false;
+        uv_read_start((uv_stream_t *)&p->out, output_alloc, output_read);
+    }
+    if (p->err_waits) {
+        p->err_waits = false;
+        uv_read_start((uv_stream_t *)&p->err, output_alloc, output_read);
+    }
 }
 
 static void input_written(uv_write_t *w, int status)
@@ -193,12 +224,13 @@ struct process *process_run(uv_loop_t *loop, const struct process_spec *spec, pr
     p->cb = cb;
     p->data = data;
     p->output_max = spec->output_max != 0 ? spec->output_max : PROCESS_OUTPUT_MAX;
-    p->open_handles = 5;
+    p->open_handles = 6;
     uv_pipe_init(loop, &p->in, 0);
     uv_pipe_init(loop, &p->out, 0);
     uv_pipe_init(loop, &p->err, 0);
     uv_timer_init(loop, &p->timer);
-    p->in.data = p->out.data = p->err.data = p->timer.data = p->write.data = p;
+    uv_timer_init(loop, &p->drop);
+    p->in.data = p->out.data = p->err.data = p->timer.data = p->drop.data = p->write.data = p;
 
     int rc = spawn(p, loop, spec);
     if (rc != 0) {
@@ -210,6 +242,7 @@ struct process *process_run(uv_loop_t *loop, const struct process_spec *spec, pr
             uv_close((uv_handle_t *)&p->out, handle_closed);
             uv_close((uv_handle_t *)&p->err, handle_closed);
             uv_close((uv_handle_t *)&p->timer, handle_closed);
+            uv_close((uv_handle_t *)&p->drop, handle_closed);
             return p;
         }
         finish(p);

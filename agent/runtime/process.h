@@ -16,7 +16,9 @@
 #include <stdint.h>
 #include <uv.h>
 
-#define PROCESS_OUTPUT_MAX (64u << 10) /* captured per stream if output_max is 0; what is beyond is read and dropped */
+#define PROCESS_OUTPUT_MAX (64u << 10) /* captured per stream if output_max is 0; what is beyond is dropped */
+#define PROCESS_DROP_BYTES (64u << 10) /* of which so much is read each PROCESS_DROP_MS: who says more, waits */
+#define PROCESS_DROP_MS    10
 #define PROCESS_DRAIN_MS   500
 
 struct process;

@@ -104,6 +104,25 @@ static void output_beyond_the_limit_is_dropped(void **state)
     seen_free(&s);
 }
 
+/* Whoever says more than is kept must not keep us busy: it is read at a pace, and still to its end. */
+static void output_beyond_the_limit_is_read_at_a_pace(void **state)
+{
+    (void)state;
+    enum { BYTES = 4000000 };
+    static const char *const scripts[] = {"head -c 4000000 /dev/zero; exit 3", "head -c 4000000 /dev/zero >&2; exit 3"};
+    for (unsigned i = 0; i < ARRAY_SIZE(scripts); i++) {
+        struct seen s;
+        uint64_t start = uv_hrtime();
+        run_shell(scripts[i], &s, (struct process_spec){.output_max = 1000});
+        uint64_t took_ms = (uv_hrtime() - start) / 1000000;
+        assert_int_equal((i == 0 ? s.r.out : s.r.err).n, 1000);
+        assert_true(s.r.truncated);
+        assert_int_equal(s.r.exit_code, 3);
+        assert_true(took_ms >= BYTES / PROCESS_DROP_BYTES * PROCESS_DROP_MS / 2);
+        seen_free(&s);
+    }
+}
+
 static void the_timeout_kills_the_whole_group(void **state)
 {
     (void)state;
@@ -166,6 +185,7 @@ int main(void)
         cmocka_unit_test(input_and_environment_reach_the_child),
         cmocka_unit_test(a_missing_program_is_an_error_with_its_name),
         cmocka_unit_test(output_beyond_the_limit_is_dropped),
+        cmocka_unit_test(output_beyond_the_limit_is_read_at_a_pace),
         cmocka_unit_test(the_timeout_kills_the_whole_group),
         cmocka_unit_test(a_grandchild_that_keeps_the_pipe_does_not_hold_us),
         cmocka_unit_test(a_cancelled_process_says_nothing),
