@@ -242,7 +242,7 @@ static int end_worker(struct worker *w, int our_fd, int rc, int exit_code, const
         *err = w->err;
         return w->rc;
     }
-    return rc;
+    return rc == ERR_CLOSED ? error_wrap(err, "not all has been copied, copy again") : rc;
 }
 
 /* ---- Both directions ---- */

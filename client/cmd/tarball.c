@@ -233,6 +233,28 @@ static int write_file(struct unpack *u, int fd, const char *rest)
     return rc == ARCHIVE_EOF ? 0 : unpack_failed(u);
 }
 
+/* A file has its name when all of it is there; until then it is called so, and what had the name stays. */
+#define PART_FORM ".%.200s.rctl-part"
+
+/* Makes a file in parent: with *part, its name until it is whole; or, where no other file can be made, or what has the
+ * name is no file, into what is there (*part NULL). -1: errno. */
+static int open_file(int parent, const char *name, mode_t mode, char **part)
+{
+    struct stat st;
+    *part = NULL;
+    bool there = fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+    if (!there || S_ISREG(st.st_mode)) {
+        CLEANUP_FREE char *other = xasprintf(PART_FORM, name);
+        unlinkat(parent, other, 0); /* of a copy that was ended */
+        int fd = openat(parent, other, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode | 0200);
+        if (fd >= 0 || !there) {
+            *part = fd < 0 ? NULL : TAKE_PTR(other);
+            return fd;
+        }
+    }
+    return openat(parent, name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, mode | 0200);
+}
+
 /* dir: where dest is or will be; rest: path below it. */
 static int unpack_at(struct unpack *u, struct archive_entry *e, int dir, const char *rest)
 {
@@ -255,13 +277,17 @@ static int unpack_at(struct unpack *u, struct archive_entry *e, int dir, const c
         }
         return 0;
     }
-    CLEANUP_CLOSE int fd = openat(parent, name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, mode | 0200);
+    CLEANUP_FREE char *part = NULL;
+    CLEANUP_CLOSE int fd = open_file(parent, name, mode, &part);
     if (fd < 0) {
         return in_the_way(u, rest);
     }
     rc = write_file(u, fd, rest);
-    if (rc == 0 && fchmod(fd, mode) != 0) {
+    if (rc == 0 && (fchmod(fd, mode) != 0 || (part != NULL && renameat(parent, part, parent, name) != 0))) {
         rc = error_set_errno(u->err, errno, "write %s/%s", u->dest, rest);
+    }
+    if (rc != 0 && part != NULL) {
+        unlinkat(parent, part, 0);
     }
     return rc;
 }

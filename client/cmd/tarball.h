@@ -15,6 +15,7 @@ int tarball_pack(int fd, const char *path, const char *name, struct error *err);
 /* Reads an archive whose entries are `name` or lie below it, and puts them at `dest` (which becomes the file, or the
  * directory). Entries with "..", absolute ones, and those outside of `name` end it with ERR_INVALID; links and devices
  * are left out and told to skipped(); a symbolic link that stands in the way here is not followed (ERR_FORBIDDEN).
+ * A file of which not all came is not there; what had its name before is.
  * An archive without entries is ERR_NOT_FOUND. Reads fd to its end in any case. */
 int tarball_unpack(int fd, const char *dest, const char *name, void (*skipped)(const char *what, void *data),
                    void *data, struct error *err);

@@ -196,6 +196,30 @@ static void a_cut_or_empty_archive_is_told(void **state)
     assert_int_equal(pack(f, "big", "x"), 0);
     assert_int_equal(truncate("t.tar", 50000), 0);
     assert_int_equal(unpack(f, "y", "x"), ERR_INVALID);
+    assert_int_equal(access("y", F_OK), -1);
+    assert_int_equal(access(".y.rctl-part", F_OK), -1);
+}
+
+static void what_was_there_stays_until_all_has_come(void **state)
+{
+    struct fixture *f = *state;
+    struct stat st;
+    put("big", "0123456789");
+    assert_int_equal(truncate("big", 100000), 0);
+    assert_int_equal(pack(f, "big", "x"), 0);
+    put("y", "of before");
+    put(".y.rctl-part", "of a copy that was killed");
+    for (long at = 0; at < 100000; at += 9973) { /* cut anywhere */
+        assert_int_equal(pack(f, "big", "x"), 0);
+        assert_int_equal(truncate("t.tar", at), 0);
+        assert_int_not_equal(unpack(f, "y", "x"), 0);
+        has("y", "of before");
+    }
+    assert_int_equal(pack(f, "big", "x"), 0);
+    assert_int_equal(unpack(f, "y", "x"), 0);
+    assert_int_equal(stat("y", &st), 0);
+    assert_int_equal(st.st_size, 100000);
+    assert_int_equal(access(".y.rctl-part", F_OK), -1);
 }
 
 int main(void)
@@ -206,6 +230,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_archive_that_wants_out_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(links_are_left_out_and_those_in_the_way_are_not_followed, setup, teardown),
         cmocka_unit_test_setup_teardown(a_cut_or_empty_archive_is_told, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_was_there_stays_until_all_has_come, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
