@@ -15,6 +15,7 @@
 
 #include "agent/agent_int.h"
 #include "agent/dataplane.h"
+#include "agent/kept.h"
 #include "agent/names.h"
 #include "agent/network/guard.h"
 #include "agent/node.h"
@@ -94,12 +95,12 @@ static void on_routes(struct mp message, void *data)
 {
     struct agent *a = data;
     struct str pod_subnet = mp_str(mp_get(message, "podSubnet")); /* empty from an older master */
-    if (!a->own_cluster_cidr && !str_empty(pod_subnet)) {
+    if (a->own_cluster_cidr) {
+        pod_subnet = STR_NONE;
+    } else if (!str_empty(pod_subnet)) {
         network_set_cluster_cidr(a->network, pod_subnet);
-        dataplane_set_pods(a, pod_subnet);
     }
-    dataplane_set_services(a, mp_str(mp_get(message, "serviceSubnet")));
-    names_set(a, mp_str(mp_get(message, "dnsDomain")), mp_str(mp_get(message, "serviceSubnet")), pod_subnet);
+    kept_set_ranges(a, mp_str(mp_get(message, "dnsDomain")), mp_str(mp_get(message, "serviceSubnet")), pod_subnet);
     CLEANUP_ARENA struct arena arena;
     struct error err;
     unsigned count = 0;
@@ -179,6 +180,7 @@ static void on_check(uv_timer_t *t)
         report_node_dirty(a->report);
     }
     names_check(a);
+    kept_check(a);
     pods_on_pressure(a);
     pods_admit_waiting(a);
     pods_check_pids(a);
@@ -438,9 +440,9 @@ int agent_new(const struct agent_config *c, struct agent **out, struct error *er
     set_pod_node(a);
     dataplane_open(a);
     names_open(a);
+    kept_open(a);
     if (a->own_cluster_cidr) {
-        dataplane_set_pods(a, str_of(c->cluster_cidr));
-        names_set(a, STR_NONE, STR_NONE, str_of(c->cluster_cidr));
+        kept_set_ranges(a, STR_NONE, STR_NONE, str_of(c->cluster_cidr));
     }
     open_session(a, c);
     if (!a->hollow) {
@@ -605,6 +607,7 @@ static void close_modules(struct agent *a)
         a->closing++;
         network_close(a->network, on_module_closed, a);
     }
+    kept_close(a);
     a->closing += names_close(a, on_module_closed, a); /* before what it reads */
     a->closing += dataplane_close(a, on_module_closed, a);
     if (a->volumes != NULL) {

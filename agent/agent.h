@@ -5,6 +5,7 @@
  *                     pods are adopted from them
  *   journal.jsonl     what was started and stopped (journal.h)
  *   masters           addresses that the leader has told
+ *   services          what masters told of services and names (kept.h)
  *   instance          which agent this is, and how often it was started (instance.h)
  *   containers/, images/, volumes/, logs/, network/: of the modules below
  * Guarantees: G11, a healthy pod is never stopped because masters are away; after a restart nothing new is started

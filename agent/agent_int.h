@@ -71,6 +71,7 @@ struct agent {
     struct neighbours neighbours;
     struct dataplane *dataplane; /* dataplane.h; NULL: the kernel cannot */
     struct names *names;         /* names.h; NULL: the node answers none */
+    struct kept *kept;           /* kept.h; NULL: nothing is */
     struct guard *guard;         /* keeps pods from the masters; NULL: does not */
     struct volume_store *volumes;
     struct cgroup *cgroup;

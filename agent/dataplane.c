@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "agent/agent_int.h"
+#include "agent/kept.h"
 #include "agent/service/known.h"
 #include "agent/service/services.h"
 #include "agent/util/fsutil.h"
@@ -15,6 +16,7 @@ struct dataplane {
     struct services *services;
     struct skeleton_ranges ranges;
     bool bridge_quiet;
+    bool remembers; /* what is told now is from before, and the kernel has it */
 };
 
 static void on_put(const struct service_port *p, void *data)
@@ -29,7 +31,10 @@ static void on_remove(const char *key, void *data)
 
 static void on_complete(void *data)
 {
-    services_begin(((struct dataplane *)data)->services);
+    struct dataplane *d = data;
+    if (!d->remembers) {
+        services_begin(d->services);
+    }
 }
 
 /* A pod that is led to itself, or to its neighbour on the bridge, leaves the node as it has come. The kernel's advice
@@ -69,6 +74,16 @@ void dataplane_told(struct agent *a, struct mp message)
     if (a->dataplane != NULL) {
         quiet_redirects(a->dataplane);
         known_told(a->dataplane->known, message);
+        kept_changed(a);
+    }
+}
+
+void dataplane_remember(struct agent *a, struct mp message, bool anew)
+{
+    if (a->dataplane != NULL) {
+        a->dataplane->remembers = !anew;
+        known_told(a->dataplane->known, message);
+        a->dataplane->remembers = false;
     }
 }
 

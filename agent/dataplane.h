@@ -11,6 +11,9 @@ struct agent;
 struct known;
 void dataplane_open(struct agent *a); /* after the node's address is known */
 void dataplane_told(struct agent *a, struct mp message);
+/* The same from what was kept over a restart. Unless `anew`, the kernel still has what a former agent made of it, or of
+ * something newer: that stays as it is until masters are heard. */
+void dataplane_remember(struct agent *a, struct mp message, bool anew);
 /* The range of all pods, or of all services: "" is passed over. */
 void dataplane_set_pods(struct agent *a, struct str cidr);
 void dataplane_set_services(struct agent *a, struct str cidr);

@@ -425,6 +425,29 @@ const struct object *known_service(const struct known *k, struct str ns, struct 
     return one == NULL ? NULL : one->service;
 }
 
+void known_write(const struct known *k, struct buf *out)
+{
+    const struct strmap_entry *e;
+    uint32_t count = (uint32_t)k->slices.count;
+    for (size_t i = 0; (e = strmap_next(&k->services, &i)) != NULL;) {
+        count += ((const struct known_one *)e->value)->service != NULL;
+    }
+    mp_write_map(out, 3);
+    mp_write_key_bool(out, "whole", true);
+    mp_write_key_bool(out, "complete", true);
+    mp_write_cstr(out, "changed");
+    mp_write_array(out, count);
+    for (size_t i = 0; (e = strmap_next(&k->services, &i)) != NULL;) {
+        const struct known_one *one = e->value;
+        if (one->service != NULL) {
+            object_write_wire(out, one->service);
+        }
+    }
+    for (size_t i = 0; (e = strmap_next(&k->slices, &i)) != NULL;) {
+        object_write_wire(out, ((const struct known_slice *)e->value)->object);
+    }
+}
+
 bool known_is_complete(const struct known *k)
 {
     return k->was_complete;

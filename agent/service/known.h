@@ -7,6 +7,7 @@
 #define AGENT_SERVICE_KNOWN_H
 
 #include "agent/service/port.h"
+#include "base/buf.h"
 #include "base/list.h"
 #include "proto/model/msgpack.h"
 #include "proto/schema/object.h"
@@ -22,6 +23,8 @@ struct known *known_new(const char *node, const struct known_ops *ops);
 void known_free(struct known *k);
 /* What is no object of these kinds is passed over. */
 void known_told(struct known *k, struct mp message);
+/* All of it as one message, which known_told reads back; appended. */
+void known_write(const struct known *k, struct buf *out);
 /* The Service, or NULL. Borrowed until the next message. */
 const struct object *known_service(const struct known *k, struct str ns, struct str name);
 /* What is known has been told whole at least once. */

@@ -195,17 +195,37 @@ static void what_has_no_address_of_its_own_is_no_port(void **state)
                 "complete\n");
 }
 
+/* What is written is the whole message: another one that reads it knows the same. */
+static void what_is_known_is_written_whole(void **state)
+{
+    struct fixture *f = *state;
+    CLEANUP_BUF struct buf first = BUF_INIT, one = BUF_INIT, two = BUF_INIT;
+    expect_told(
+        f,
+        "{'whole':true,'complete':true,'changed':[" SLICE("web-1", "8080", PLACE("10.1.1.1", "n1", READY)) "," WEB(
+            PORTS) "," SLICE("web-2", "8081", PLACE("10.1.2.1", "n2", DRAINS)) "]}",
+        "default/web:http tcp 10.96.0.7:80 -> 10.1.1.1:8080 ready here -> 10.1.2.1:8081 serving terminating\n"
+        "complete\n");
+    buf_append(&first, f->told.data, f->told.size);
+    known_write(f->known, &one);
+    struct known *other = known_new("n1", &(struct known_ops){on_put, on_remove, on_complete, f});
+    buf_reset(&f->told);
+    known_told(other, mp_of(one.data, one.size));
+    assert_true(str_eq(buf_str(&first), buf_str(&f->told)));
+    assert_true(known_is_complete(other));
+    known_write(other, &two);
+    assert_int_equal(one.size, two.size);
+    known_free(other);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(a_port_has_the_places_of_all_its_slices),
-        T(nothing_is_told_until_all_is_known),
-        T(what_a_new_whole_lacks_is_gone),
-        T(what_goes_is_removed),
-        T(a_slice_without_its_service_waits),
-        T(fields_become_numbers),
-        T(what_has_no_address_of_its_own_is_no_port),
+        T(a_port_has_the_places_of_all_its_slices), T(nothing_is_told_until_all_is_known),
+        T(what_a_new_whole_lacks_is_gone),          T(what_goes_is_removed),
+        T(a_slice_without_its_service_waits),       T(fields_become_numbers),
+        T(what_is_known_is_written_whole),          T(what_has_no_address_of_its_own_is_no_port),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

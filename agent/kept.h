@@ -1,0 +1,21 @@
+/* What a node needs of services and names to go on without masters, also after its agent or the whole machine was
+ * started anew: kept in the file DIR/services, written at most every KEPT_EACH_MS while it changes, and at the end. What
+ * masters say later takes its place. More than KEPT_BYTES_MAX is not kept. Loop thread only. */
+#ifndef AGENT_KEPT_H
+#define AGENT_KEPT_H
+
+#include "base/mem.h"
+#include "base/str.h"
+
+#define KEPT_EACH_MS   30000
+#define KEPT_BYTES_MAX (32u << 20)
+
+struct agent;
+void kept_open(struct agent *a); /* after names_open: what was kept is in force */
+/* Ranges and domain as told: they go to the dataplane and to names as well. What is empty is as before. */
+void kept_set_ranges(struct agent *a, struct str domain, struct str services, struct str pods);
+void kept_changed(struct agent *a); /* what is told of services */
+void kept_check(struct agent *a);   /* once in a while: writes, if it is time */
+void kept_close(struct agent *a);   /* writes; before dataplane_close */
+
+#endif
