@@ -205,7 +205,7 @@ static void guess_containers(struct completion *c)
     static const char *const lists[] = {"spec.containers", "spec.initContainers", "spec.ephemeralContainers"};
     CLEANUP_OBJECT struct object *pod = NULL;
     struct error err;
-    if (c->count == 0 || !reach(c) || resource_get_pod(c->r, c->words[0], &pod, &err) != 0) {
+    if (c->count == 0 || !reach(c) || resource_get_pod(c->r, c->words[0], &pod, NULL, &err) != 0) {
         return;
     }
     for (unsigned i = 0; i < ARRAY_SIZE(lists); i++) {

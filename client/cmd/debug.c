@@ -355,8 +355,8 @@ static int run_debug(struct rctl *r)
         return common_fail(r, &err);
     }
     CLEANUP_OBJECT struct object *o = NULL;
-    if (rctl_connect(r, &err) != 0 ||
-        (node ? resource_get(r, &which.items[0], NULL, false, &o, &err) : resource_get_pod(r, word, &o, &err)) != 0) {
+    if (rctl_connect(r, &err) != 0 || (node ? resource_get(r, &which.items[0], NULL, false, &o, &err)
+                                            : resource_get_pod(r, word, &o, NULL, &err)) != 0) {
         return common_fail(r, &err);
     }
     if (node) {

@@ -49,7 +49,7 @@ static int run_exec(struct rctl *r)
         return rctl_fail(r, &err);
     }
     CLEANUP_OBJECT struct object *pod = NULL;
-    if (resource_get_pod(r, r->args.words[0], &pod, &err) != 0) {
+    if (resource_get_pod(r, r->args.words[0], &pod, NULL, &err) != 0) {
         return err.code == ERR_USAGE ? rctl_usage(r, "%s", err.message) : rctl_fail(r, &err);
     }
     struct mp containers = mp_path(object_mp(pod), "spec.containers");

@@ -16,7 +16,7 @@ static const struct option_row logs_options[] = {
     {"timestamps", 0, OPTION_FLAG, NULL, NULL, NULL, "the time in front of each line"},
     {"limit-bytes", 0, OPTION_VALUE, "0", NULL, "N", "stop after so many bytes"},
     {"all-containers", 0, OPTION_FLAG, NULL, NULL, NULL, "of all containers, with --follow side by side"},
-    {"all-pods", 0, OPTION_FLAG, NULL, NULL, NULL, "of all pods of deploy/NAME or rs/NAME, not of one; with --prefix"},
+    {"all-pods", 0, OPTION_FLAG, NULL, NULL, NULL, "of all pods of deploy, rs or svc/NAME, not of one; with --prefix"},
     {"prefix", 0, OPTION_FLAG, NULL, NULL, NULL, "pod and container in front of each line"},
     {"max-log-requests", 0, OPTION_VALUE, "5", NULL, "N", "follow so many logs at once, not more"},
     {"ignore-errors", 0, OPTION_FLAG, NULL, NULL, NULL, "a log that cannot be had is told, and is no failure"},
@@ -170,7 +170,7 @@ static int owner_selector(struct rctl *r, const char *word, const char **selecto
     CLEANUP_OBJECT struct object *owner = NULL;
     int rc = resource_parse_pod_owner(&r->arena, word, &res, err);
     if (rc == 0 && res.kind->id == KIND_POD) {
-        return error_set(err, ERR_USAGE, "--all-pods is for deploy/NAME and rs/NAME, not for a pod");
+        return error_set(err, ERR_USAGE, "--all-pods is for deploy/NAME, rs/NAME and svc/NAME, not for a pod");
     }
     rc = rc != 0 ? rc : resource_get(r, &res, rctl_namespace(r), true, &owner, err);
     if (rc == 0) {
@@ -186,7 +186,7 @@ static int find_sources(struct rctl *r, struct sources *all, struct error *err)
     int rc = selector == NULL && opt_flag(r, "all-pods") ? owner_selector(r, r->args.words[0], &selector, err) : 0;
     if (rc == 0 && selector == NULL) {
         struct object *pod;
-        rc = resource_get_pod(r, r->args.words[0], &pod, err);
+        rc = resource_get_pod(r, r->args.words[0], &pod, NULL, err);
         if (rc == 0) {
             all->pods.items = xcalloc(1, sizeof(pod));
             all->pods.items[all->pods.count++] = pod;
@@ -261,7 +261,7 @@ static int run_logs(struct rctl *r)
         words = 1;
     }
     if ((words == 1) == selects || words > 1) {
-        return rctl_usage(r, "one pod is needed: its name, deploy/NAME or rs/NAME; or -l SELECTOR%s",
+        return rctl_usage(r, "one pod is needed: its name, deploy/NAME, rs/NAME or svc/NAME; or -l SELECTOR%s",
                           selects ? ", not both" : "");
     }
     if (opt_flag(r, "all-containers") && opt(r, "container") != NULL) {

@@ -266,11 +266,11 @@ static int parse_port(const char *text, size_t n, uint16_t *out)
 }
 
 /* A port by the name that a container of the pod gives it; 0 if none does. */
-static uint16_t named_port(const struct object *pod, const char *name)
+static uint16_t named_port(const struct object *pod, struct str name)
 {
     for (struct mp_iter c = mp_iter(mp_path(object_mp(pod), "spec.containers")); mp_next(&c);) {
         for (struct mp_iter p = mp_iter(mp_get(c.value, "ports")); mp_next(&p);) {
-            if (str_is(mp_str(mp_get(p.value, "name")), name)) {
+            if (str_eq(mp_str(mp_get(p.value, "name")), name)) {
                 return (uint16_t)mp_int(mp_get(p.value, "containerPort"), 0);
             }
         }
@@ -278,20 +278,64 @@ static uint16_t named_port(const struct object *pod, const char *name)
     return 0;
 }
 
-/* LOCAL:REMOTE, :REMOTE (any free port), PORT (the same on both sides). */
-static int parse_ports(const char *text, const struct object *pod, struct listener *l, struct error *err)
+/* A port of a Service, by its number or else its name: the Service's number of it and that which it has in the pod.
+ * A headless Service translates nothing, so its port is the pod's, whatever its targetPort is. */
+static int service_port(const struct object *service, const struct object *pod, struct str remote, uint16_t *number,
+                        uint16_t *in_pod, struct error *err)
 {
-    const char *colon = strchr(text, ':'), *remote = colon == NULL ? text : colon + 1;
-    int bad = colon != NULL && colon != text ? parse_port(text, (size_t)(colon - text), &l->local) : 0;
-    if (bad == 0 && parse_port(remote, strlen(remote), &l->remote) != 0) {
-        l->remote = named_port(pod, remote);
+    struct mp spec = mp_get(object_mp(service), "spec");
+    bool by_number = parse_port(remote.p, remote.n, number) == 0, other_protocol = false;
+    for (struct mp_iter it = mp_iter(mp_get(spec, "ports")); mp_next(&it);) {
+        uint16_t port = (uint16_t)mp_int(mp_get(it.value, "port"), 0);
+        if (by_number ? port != *number : !str_eq(mp_str(mp_get(it.value, "name")), remote)) {
+            continue;
+        }
+        if (!str_is(mp_str(mp_get(it.value, "protocol")), "TCP")) {
+            other_protocol = true; /* TCP may have the same number */
+            continue;
+        }
+        struct mp target = mp_get(it.value, "targetPort");
+        bool headless = str_is(mp_str(mp_get(spec, "clusterIP")), "None");
+        struct str name = headless ? STR_NONE : mp_str(target);
+        *number = port;
+        *in_pod = headless ? port : name.n > 0 ? named_port(pod, name) : (uint16_t)mp_int(target, port);
+        return *in_pod != 0 ? 0
+                            : error_set(err, ERR_INVALID, "Pod '%.*s' does not have a named port '%.*s'",
+                                        STR_ARG(pod->name), STR_ARG(name));
+    }
+    if (other_protocol) {
+        return error_set(err, ERR_INVALID, "only TCP can be forwarded, port %.*s of Service '%.*s' is none of it",
+                         STR_ARG(remote), STR_ARG(service->name));
+    }
+    return by_number ? error_set(err, ERR_INVALID, "Service %.*s does not have a service port %u",
+                                 STR_ARG(service->name), *number)
+                     : error_set(err, ERR_INVALID, "Service '%.*s' does not have a named port '%.*s'",
+                                 STR_ARG(service->name), STR_ARG(remote));
+}
+
+/* LOCAL:REMOTE, :REMOTE (any free port), PORT (the same on both sides). REMOTE is the Service's if one is named. */
+static int parse_ports(const char *text, const struct object *pod, const struct object *service, struct listener *l,
+                       struct error *err)
+{
+    const char *colon = strchr(text, ':');
+    struct str remote = str_of(colon == NULL ? text : colon + 1);
+    uint16_t number = 0;
+    int bad = remote.n == 0 || (colon != NULL && colon != text && parse_port(text, (size_t)(colon - text), &l->local));
+    if (bad == 0 && service != NULL) {
+        int rc = service_port(service, pod, remote, &number, &l->remote, err);
+        if (rc != 0) {
+            return rc;
+        }
+    } else if (bad == 0) {
+        bool by_number = parse_port(remote.p, remote.n, &l->remote) == 0;
+        number = l->remote = by_number ? l->remote : named_port(pod, remote);
     }
     if (bad != 0 || l->remote == 0) {
         return error_set(err, ERR_USAGE, "\"%s\" is not [LOCAL:]REMOTE with a port number or a port's name in the pod",
                          text);
     }
     if (colon == NULL) {
-        l->local = l->remote;
+        l->local = number;
     }
     return 0;
 }
@@ -330,8 +374,8 @@ static int run_forward(struct rctl *r)
     if (rctl_connect(r, &err) != 0) {
         return rctl_fail(r, &err);
     }
-    CLEANUP_OBJECT struct object *pod = NULL;
-    if (resource_get_pod(r, r->args.words[0], &pod, &err) != 0) {
+    CLEANUP_OBJECT struct object *pod = NULL, *owner = NULL;
+    if (resource_get_pod(r, r->args.words[0], &pod, &owner, &err) != 0) {
         return err.code == ERR_USAGE ? rctl_usage(r, "%s", err.message) : rctl_fail(r, &err);
     }
     struct str phase = mp_str(mp_path(object_mp(pod), "status.phase"));
@@ -340,14 +384,15 @@ static int run_forward(struct rctl *r)
                   STR_ARG(phase));
         return rctl_fail(r, &err);
     }
+    const struct object *service = owner != NULL && owner->kind->id == KIND_SERVICE ? owner : NULL;
     struct forward f = {.r = r};
     f.ns = arena_strndup(&r->arena, pod->ns.p, pod->ns.n);
     f.name = arena_strndup(&r->arena, pod->name.p, pod->name.n);
     struct listener *listeners = arena_alloc(&r->arena, count * sizeof(*listeners));
     for (unsigned i = 0; i < count; i++) {
         listeners[i].f = &f;
-        if (parse_ports(r->args.words[i + 1], pod, &listeners[i], &err) != 0) {
-            return rctl_usage(r, "%s", err.message);
+        if (parse_ports(r->args.words[i + 1], pod, service, &listeners[i], &err) != 0) {
+            return common_fail(r, &err);
         }
     }
     int rc = 0;
@@ -366,12 +411,14 @@ static int run_forward(struct rctl *r)
 const struct command command_port_forward = {
     .name = "port-forward",
     .usage = "POD | TYPE/NAME [LOCAL:]REMOTE...",
-    .summary = "Reach a pod's port from this machine",
+    .summary = "Reach a port of a pod or a service from this machine",
     .examples = "  # http://127.0.0.1:10080 is the pod's port 80, until Ctrl-C\n"
                 "  rctl port-forward hello 10080:80\n"
                 "  # any free local port; some pod of a Deployment; several ports\n"
                 "  rctl port-forward hello :80\n"
-                "  rctl port-forward deploy/hello 8080 10080:80\n",
+                "  rctl port-forward deploy/hello 8080 10080:80\n"
+                "  # a Service's port, by its number or name, in a pod that is ready\n"
+                "  rctl port-forward svc/hello 10080:http\n",
     .options = forward_options,
     .options_count = ARRAY_SIZE(forward_options),
     .run = run_forward,

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "client/ui/print.h"
+#include "proto/facts/pod_state.h"
 #include "proto/schema/selector.h"
 
 int resource_kind(const char *word, const struct kind **out, struct error *err)
@@ -127,8 +128,8 @@ int resource_parse_pod_owner(struct arena *a, const char *word, struct resource 
         return rc;
     }
     out->name = slash + 1;
-    if (out->kind->pods == NULL) {
-        return error_set(err, ERR_USAGE, "%s has no pods; name a pod, deploy/NAME or rs/NAME", word);
+    if (out->kind->pods == NULL && out->kind->id != KIND_SERVICE) {
+        return error_set(err, ERR_USAGE, "%s has no pods; name a pod, deploy/NAME, rs/NAME or svc/NAME", word);
     }
     return 0;
 }
@@ -195,8 +196,13 @@ int resource_get(struct rctl *r, const struct resource *res, const char *ns, boo
 
 const char *resource_selector(struct arena *a, const struct object *o, struct error *err)
 {
+    struct mp wanted = mp_path(object_mp(o), "spec.selector");
     struct selector *s;
-    if (selector_from_mp(a, mp_path(object_mp(o), "spec.selector"), &s, err) != 0) {
+    if (o->kind->id == KIND_SERVICE && mp_count(wanted) == 0) {
+        error_set(err, ERR_INVALID, "invalid service '%.*s': Service is defined without a selector", STR_ARG(o->name));
+        return NULL;
+    }
+    if (selector_from_mp(a, wanted, &s, err) != 0) {
         return NULL;
     }
     CLEANUP_BUF struct buf b = BUF_INIT;
@@ -210,30 +216,20 @@ static int pod_rank(const struct object *o)
     if (o->deleting) {
         return 0;
     }
-    return str_is(phase, "Running") ? 3 : str_is(phase, "Pending") ? 2 : 1;
+    return pod_ready(o, NULL) ? 4 : str_is(phase, "Running") ? 3 : str_is(phase, "Pending") ? 2 : 1;
 }
 
-int resource_get_pod(struct rctl *r, const char *word, struct object **out, struct error *err)
+/* The pod that does best of those that the owner's selector selects. */
+static int get_pod_of(struct rctl *r, const char *word, const struct object *owner, struct object **out,
+                      struct error *err)
 {
-    struct resource res;
-    int rc = resource_parse_pod_owner(&r->arena, word, &res, err);
-    if (rc != 0) {
-        return rc;
-    }
-    const char *ns = rctl_namespace(r);
-    CLEANUP_OBJECT struct object *owner = NULL;
-    rc = resource_get(r, &res, ns, true, &owner, err);
-    if (rc != 0 || res.kind->id == KIND_POD) {
-        *out = rc == 0 ? TAKE_PTR(owner) : NULL;
-        return rc;
-    }
     const char *selector = resource_selector(&r->arena, owner, err);
     if (selector == NULL) {
         return err->code;
     }
     CLEANUP_LIST struct api_list list = {0};
-    struct api_list_query q = {.kind = kind_by_id(KIND_POD), .ns = ns, .label_selector = selector};
-    rc = api_list(r->api, &q, &list, err);
+    struct api_list_query q = {.kind = kind_by_id(KIND_POD), .ns = rctl_namespace(r), .label_selector = selector};
+    int rc = api_list(r->api, &q, &list, err);
     if (rc != 0) {
         return rc;
     }
@@ -251,4 +247,21 @@ int resource_get_pod(struct rctl *r, const char *word, struct object **out, stru
     }
     *out = object_ref(best);
     return 0;
+}
+
+int resource_get_pod(struct rctl *r, const char *word, struct object **out, struct object **owner, struct error *err)
+{
+    struct resource res;
+    CLEANUP_OBJECT struct object *named = NULL;
+    int rc = resource_parse_pod_owner(&r->arena, word, &res, err);
+    rc = rc != 0 ? rc : resource_get(r, &res, rctl_namespace(r), true, &named, err);
+    if (rc == 0 && res.kind->id == KIND_POD) {
+        *out = TAKE_PTR(named);
+    } else if (rc == 0) {
+        rc = get_pod_of(r, word, named, out, err);
+    }
+    if (rc == 0 && owner != NULL) {
+        *owner = TAKE_PTR(named);
+    }
+    return rc;
 }

@@ -25,15 +25,16 @@ int resource_parse(struct arena *a, const char *const *words, unsigned count, st
 unsigned resource_all(const struct kind *out[RESOURCE_ALL_MAX]);
 /* One kind by what a person types. */
 int resource_kind(const char *word, const struct kind **out, struct error *err);
-/* "NAME" alone means a pod; "deploy/NAME" a kind that has pods. */
+/* "NAME" alone means a pod; "deploy/NAME" a kind that has pods, "svc/NAME" one that leads to some. */
 int resource_parse_pod_owner(struct arena *a, const char *word, struct resource *out, struct error *err);
 
 /* The object by its name or, if there is none and `prefix`, by a prefix that fits exactly one. */
 int resource_get(struct rctl *r, const struct resource *res, const char *ns, bool prefix, struct object **out,
                  struct error *err);
-/* The pod that a word means: its name, a prefix, or the first running pod of deploy/NAME or rs/NAME. */
-int resource_get_pod(struct rctl *r, const char *word, struct object **out, struct error *err);
-/* selector text of a workload's spec.selector, in the arena. */
+/* The pod that a word means: its name, a prefix, or a pod of deploy/NAME, rs/NAME or svc/NAME: one that is ready if
+ * there is one, otherwise one that runs. owner may be NULL; *owner is what the word names if that is no pod, or NULL. */
+int resource_get_pod(struct rctl *r, const char *word, struct object **out, struct object **owner, struct error *err);
+/* Selector text of spec.selector, in the arena. ERR_INVALID for a Service that has none. */
 const char *resource_selector(struct arena *a, const struct object *o, struct error *err);
 /* kubectl's "pod/web" or "deployment.apps/web". */
 const char *resource_title(struct arena *a, const struct kind *k, struct str name);

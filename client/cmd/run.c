@@ -461,7 +461,7 @@ static int run_attach(struct rctl *r)
     if (r->args.words_count != 1) {
         return rctl_usage(r, "which pod?");
     }
-    if (rctl_connect(r, &err) != 0 || resource_get_pod(r, r->args.words[0], &pod, &err) != 0) {
+    if (rctl_connect(r, &err) != 0 || resource_get_pod(r, r->args.words[0], &pod, NULL, &err) != 0) {
         return common_fail(r, &err);
     }
     const char *container = opt(r, "container");

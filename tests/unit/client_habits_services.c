@@ -161,6 +161,46 @@ static void a_service_leads_to_the_pods_that_are_ready(void **state)
     habits_until(h, "test $(rctl get ep lead -o jsonpath='{.subsets[*].addresses[*].ip}' | wc -w) = 0");
 }
 
+/* Ports of a Service are not those of its pods; which one is led where is told in the line that begins to listen. */
+static void a_services_port_is_forwarded_to_that_of_its_pod(void **state)
+{
+    static const char objects[] =
+        "{apiVersion: apps/v1, kind: Deployment, metadata: {name: fwd}, spec: {selector: {matchLabels: {app: fwd}}, "
+        "template: {metadata: {labels: {app: fwd}}, spec: {containers: [{name: c, image: x, ports: [{name: web, "
+        "containerPort: 8080}]}]}}}}\n---\n"
+        "{apiVersion: v1, kind: Service, metadata: {name: fwd}, spec: {selector: {app: fwd}, ports: [{name: http, "
+        "port: "
+        "80, targetPort: web}, {name: admin, port: 81, targetPort: 9090}, {name: same, port: 82}, {name: odd, port: "
+        "83, "
+        "targetPort: nonesuch}, {name: dns, port: 53, protocol: UDP}]}}\n---\n"
+        "{apiVersion: v1, kind: Service, metadata: {name: fwd-less}, spec: {clusterIP: None, selector: {app: fwd}, "
+        "ports: [{port: 80, targetPort: 8080}]}}\n---\n"
+        "{apiVersion: v1, kind: Service, metadata: {name: blind}, spec: {ports: [{port: 80}]}}\n---\n"
+        "{apiVersion: v1, kind: Service, metadata: {name: idle}, spec: {selector: {app: nobody}, ports: [{port: "
+        "80}]}}";
+    habits_must(*state, "rctl apply -f -", objects);
+    habits_until(*state, "test $(rctl get pods -l app=fwd -o jsonpath='{.items[0].status.phase}') = Running");
+    static const struct habit rows[] = {
+        {"first 1 rctl port-forward svc/fwd :80", NULL, HABIT_ANY, "Forwarding from 127.0.0.1:\n -> 8080"},
+        {"first 3 rctl port-forward service/fwd :http :admin :82", NULL, HABIT_ANY, " -> 8080\n -> 9090\n -> 82"},
+        {"first 1 rctl port-forward svc/fwd-less :80", NULL, HABIT_ANY, " -> 80"},
+        {"first 1 rctl port-forward deploy/fwd :web", NULL, HABIT_ANY, " -> 8080"},
+        {"first 1 rctl port-forward rs/fwd :80", NULL, HABIT_ANY, " -> 80"},
+        {"rctl port-forward svc/fwd 8080", NULL, 1, "=", "Service fwd does not have a service port 8080"},
+        {"rctl port-forward svc/fwd :web", NULL, 1, "=", "Service 'fwd' does not have a named port 'web'"},
+        {"rctl port-forward svc/fwd :83", NULL, 1, "=", "' does not have a named port 'nonesuch'"},
+        {"rctl port-forward svc/fwd :dns", NULL, 1, "=", "only TCP can be forwarded, port dns of Service 'fwd'"},
+        {"rctl port-forward svc/fwd 80:", NULL, 2, "=", "\"80:\" is not [LOCAL:]REMOTE"},
+        {"rctl port-forward svc/blind :80", NULL, 1, "=",
+         "invalid service 'blind': Service is defined without a selector"},
+        {"rctl port-forward svc/idle :80", NULL, 5, "=", "svc/idle has no pods (selector app=nobody)"},
+        {"rctl port-forward svc/none :80", NULL, 5, "=", "services \"none\" not found"},
+        {"rctl port-forward cm/x :80", NULL, 2, "=", "cm/x has no pods; name a pod, deploy/NAME, rs/NAME or svc/NAME"},
+    };
+    RUN(rows);
+    habits_must(*state, "rctl delete deploy/fwd svc/fwd svc/fwd-less svc/blind svc/idle", NULL);
+}
+
 #define TEST(name) cmocka_unit_test(name)
 int main(void)
 {
@@ -170,6 +210,7 @@ int main(void)
         TEST(addresses_and_ports_are_given_once),
         TEST(a_service_is_described),
         TEST(a_service_leads_to_the_pods_that_are_ready),
+        TEST(a_services_port_is_forwarded_to_that_of_its_pod),
     };
     return cmocka_run_group_tests(tests, set_up, habits_tear_down);
 }
