@@ -197,7 +197,7 @@ struct api_listed {
     uint64_t revision; /* of the state that all pages are read from */
     bool more;
     struct str token;  /* more: with which the next page is asked for */
-    int64_t remaining; /* more: objects behind this page; -1: not known (one namespace, or selectors) */
+    int64_t remaining; /* more: objects behind this page; -1: not known (selectors) */
 };
 
 enum api_event_type { API_ADDED, API_MODIFIED, API_DELETED, API_BOOKMARK };

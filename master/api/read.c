@@ -143,8 +143,8 @@ struct listing {
     uint32_t count;
     struct object *last; /* a ref */
     bool more;
-    const struct kind *whole; /* all objects of this kind are listed; NULL: not all */
-    uint64_t told;            /* on the pages before */
+    int64_t all;   /* objects on all pages; -1: nobody knows */
+    uint64_t told; /* on the pages before */
 };
 
 void list_let_go(struct api_call *c)
@@ -157,11 +157,16 @@ void list_let_go(struct api_call *c)
     }
 }
 
-/* Counting what a selector or a namespace leaves would be as much as listing it. */
+/* Without selectors: counting what they leave would be as much as listing it. */
+static int64_t count_all(const struct view *v, const struct kind *k, struct str ns)
+{
+    return ns.n == 0 ? (int64_t)view_count(v, k) : view_sum(v, VIEW_SUM_CONTENTS, ns, k).count;
+}
+
 static int64_t remaining(const struct listing *l)
 {
-    uint64_t all = l->whole == NULL ? 0 : view_count(l->view, l->whole);
-    return l->whole == NULL || l->told + l->count > all ? -1 : (int64_t)(all - l->told - l->count);
+    int64_t so_far = (int64_t)l->told + l->count;
+    return l->all < so_far ? -1 : l->all - so_far;
 }
 
 static void list_answer(struct api_call *c)
@@ -248,7 +253,7 @@ void verb_list(struct api_call *c, const struct api_list *q)
     struct listing *l = arena_alloc(c->arena, sizeof *l);
     *l = (struct listing){.view = view_ref(v), .labels = labels, .fields = fields, .limit = q->limit};
     struct str ns = q->of.ns;
-    l->whole = labels == NULL && fields == NULL && ns.n == 0 ? k : NULL;
+    l->all = labels == NULL && fields == NULL ? count_all(v, k, ns) : -1;
     l->told = t.told > UINT32_MAX ? UINT32_MAX : t.told; /* the token went through other hands */
     CLEANUP_BUF struct buf key = BUF_INIT;
     enum view_index index;

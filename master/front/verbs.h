@@ -20,8 +20,8 @@ void verbs_write(const struct master *m, struct buf *b, const struct api_request
 bool verbs_typed(struct errand *e, struct api_request *q);
 
 /* The answer as a map, and the other half; of verbs that are answered so (struct api_answer). What is read refers to
- * the arena and to objects that verbs_answer_close lets go. An object of a kind that this program does not know is NULL.
- * ERR_PROTOCOL: no such answer. */
+ * the arena and to objects that verbs_answer_close lets go. An object of a kind that this program does not know is
+ * NULL. ERR_PROTOCOL: no such answer. */
 void verbs_write_answer(struct buf *b, const struct api_answer *a);
 int verbs_read_answer(struct arena *arena, enum api_verb verb, struct mp m, struct api_answer *out, struct error *err);
 void verbs_answer_close(struct api_answer *a);

@@ -14,7 +14,7 @@
  * get            {kind, ?namespace, name, ?stale}       -> {object, revision}
  * list           {kind, ?namespace, ?labelSelector, ?fieldSelector, ?limit, ?continue, ?stale}
  *                                                       -> {items, revision, ?continue, ?remaining}     remaining:
- *                objects behind the page, where all of a kind are listed
+ *                objects behind the page, where there are no selectors
  * watch          {kind, ?namespace, ?labelSelector, ?fieldSelector, ?revision}  -> stream; without revision: first all
  *                that match as ADDED, then BOOKMARK. Payload, one per transaction: {revision, events: [{type:
  *                ADDED|MODIFIED|DELETED|BOOKMARK, object}]} Ends with Expired if the revision is too old: list again.
