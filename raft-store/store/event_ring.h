@@ -48,7 +48,7 @@
 #define EVENT_KEEP_BYTES     512u /* what an event takes beside its body, in trees and heads */
 #define EVENT_NAMESPACE_PART 4u   /* of the bound of all */
 #define EVENT_DROPS_MORE     64u
-#define EVENT_STEP_BYTES     (64u << 10) /* of by_size */
+#define EVENT_STEP_BYTES     (4u << 10) /* of by_size */
 
 struct event_ring {
     struct ptree by_name, by_age, spaces, by_size;

@@ -215,6 +215,7 @@ void cluster_run(struct cluster *c, uint64_t seed, bool tracing)
     strmap_init(&c->spoiled);
     swarm_draw(c);
     services_draw(c);
+    events_draw(c);
     upgrade_draw(c);
     ledger_open(c);
     witness_open(c);
@@ -227,6 +228,9 @@ void cluster_run(struct cluster *c, uint64_t seed, bool tracing)
     }
     if (c->violation[0] == '\0') {
         witness_judge(c);
+    }
+    if (c->swarm.events_bytes > 0) {
+        cluster_trace(c, "%llu events fell off", (unsigned long long)c->dropped);
     }
     cluster_trace(
         c,

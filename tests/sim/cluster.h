@@ -6,6 +6,7 @@
  *   (workloads) members.c ----------------add, remove, replace--^ ^ ^---heartbeats, status--- agents.c
  *   clients.c, requests.c ------------writes, reads---+
  *
+ * events.c fills the rings of events and judges what falls off.
  * services.c is both: Services that clients ask for, and what must hold of their addresses and endpoints.
  * And witness.c keeps what clients saw, without any of that, for the checkers of tests/check.
  *
@@ -55,13 +56,14 @@ struct swarm {
     bool dead;         /* the first agent is gone for good when calm comes */
     /* From a stream of their own (c->more): a seed that draws none of them has the course that it had before there
      * were any. */
-    bool flight_spared; /* what was sent before the network split arrives all the same */
-    bool uneven;        /* as cluster_uneven */
-    unsigned loyal;     /* so many clients repeat what may have been done where they asked for it */
-    bool patient;       /* timeouts adapt (raft-store/raft/pace.h) */
-    bool upgrades;      /* masters of two releases (upgrade.c) */
-    unsigned lag_ms;    /* between two looks of a laggard; has no effect on anybody else */
-    bool services;      /* clients make Services: services.c */
+    bool flight_spared;    /* what was sent before the network split arrives all the same */
+    bool uneven;           /* as cluster_uneven */
+    unsigned loyal;        /* so many clients repeat what may have been done where they asked for it */
+    bool patient;          /* timeouts adapt (raft-store/raft/pace.h) */
+    bool upgrades;         /* masters of two releases (upgrade.c) */
+    unsigned lag_ms;       /* between two looks of a laggard; has no effect on anybody else */
+    bool services;         /* clients make Services: services.c */
+    uint64_t events_bytes; /* the bound of events, where it is reached: events.c; 0: as masters have it */
 };
 
 /* One life of a master, from start to crash. Outlives its end until libraft has let go. */
@@ -223,6 +225,7 @@ struct cluster {
     struct rng rng;     /* of the workload and the faults */
     struct rng more;    /* of what was added later: swarm_draw */
     struct rng serving; /* of Services: services_draw */
+    struct rng gossip;  /* of events: events_draw */
     uint64_t seed;
     struct swarm swarm;
     enum phase phase;
@@ -287,6 +290,7 @@ struct cluster {
     } late;
     struct strmap spoiled; /* services.c: what two Services have since an OP_SPOIL */
     uint64_t spoils;       /* so often */
+    uint64_t dropped;      /* events that fell off */
     uint64_t faults, done, refused, given_up, unknown, reads, repeats, snapshots, restores;
 };
 
@@ -413,6 +417,12 @@ static inline bool cluster_steady(const struct cluster *c)
     return c->seed >= STEADY_FIRST;
 }
 bool nemesis_has(const struct cluster *c, const char *fault); /* this seed's faults are of such kinds */
+
+/* ---- events.c ---- */
+void events_draw(struct cluster *c);
+void events_turn(struct life *life);
+void events_judge(struct cluster *c, const struct view *before, const struct view *after, const struct history_txn *t);
+bool events_hold(const struct view *v); /* by age there is what there is by name */
 
 /* ---- upgrade.c: only where swarm.upgrades ---- */
 void upgrade_draw(struct cluster *c); /* behind swarm_draw */

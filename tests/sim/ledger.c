@@ -266,6 +266,7 @@ static void ledger_append(struct cluster *c, const struct history_txn *t)
     l->changed_ms = c->sim.now_ms;
     rollout_judge(c, before, l->model, t);
     services_judge(c, l->model, t);
+    events_judge(c, before, l->model, t);
     upgrade_judge(c, t);
     view_unref(before);
 }
@@ -346,6 +347,10 @@ static void recount(struct cluster *c, struct life *life)
 {
     const struct store *store = replica_store(life->replica);
     const struct view *tip = store_tip(store);
+    if (!events_hold(store_committed(store)) || (tip != NULL && !events_hold(tip))) {
+        cluster_violate(c, "master %llu has other events by age than by name at revision %llu",
+                        (unsigned long long)life->id, (unsigned long long)view_revision(store_committed(store)));
+    }
     if (!view_sums_hold(store_committed(store)) || (tip != NULL && !view_sums_hold(tip))) {
         cluster_violate(c, "master %llu has other sums than its objects at revision %llu", (unsigned long long)life->id,
                         (unsigned long long)view_revision(store_committed(store)));

@@ -217,6 +217,7 @@ static struct replica_config node_config_of(struct life *life, const char *addre
                   .seal_keys = s->sealed ? &seal_keys : NULL,
                   .history_bytes_max = s->history_bytes,
                   .txn_ids_max = 4096,
+                  .events_bytes_max = s->events_bytes,
                   .release = life->release},
         .events = {.data = life, .on_leading = on_leading, .on_tip = on_tip, .on_fatal = on_fatal},
         .peers = {.data = life, .ask_term = ask_term, .reachable = reachable, .ended = s->patient ? ended : NULL},
@@ -379,6 +380,7 @@ static void life_turn(struct life *life)
     }
     promises_turn(life);
     services_turn(life);
+    events_turn(life);
     ledger_follow(life);
     if (c->swarm.upgrades && !life->fatal && !upgrade_turn(life)) {
         master_crash(c, life->id);
