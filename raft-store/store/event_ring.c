@@ -244,12 +244,19 @@ const struct object *event_ring_oldest(const struct event_ring *r, struct str ns
     return o != NULL && str_eq(o->ns, ns) ? o : NULL;
 }
 
-struct str event_ring_heaviest(const struct event_ring *r)
+bool event_ring_heavy(const struct event_ring *r, struct event_heavy *at)
 {
+    struct size_key key = {at->any ? at->steps : UINT64_MAX, at->ns};
     struct ptree_iter it;
-    ptree_iter_first(&it, &r->by_size);
+    ptree_iter_seek(&it, &r->by_size, &key);
     const struct space *s = ptree_iter_next(&it);
-    return s == NULL ? STR_NONE : space_ns(s);
+    if (s != NULL && at->any && size_compare(&key, s) == 0) {
+        s = ptree_iter_next(&it);
+    }
+    if (s != NULL) {
+        *at = (struct event_heavy){true, s->amount, space_ns(s)};
+    }
+    return s != NULL;
 }
 
 void event_ring_seek_name(const struct event_ring *r, struct ptree_iter *it, struct str ns, struct str name)

@@ -28,8 +28,8 @@
  * Bounds: so many bytes in all, and an EVENT_NAMESPACE_PART of them in a namespace. An event weighs its body and
  * EVENT_KEEP_BYTES. When a transaction that has written events is done,
  *  a. each namespace that it wrote to loses its oldest while it is above its bound;
- *  b. then the heaviest namespace loses its oldest while all together are above theirs, or it is above its own (which
- *     is so after the bound was lowered, or where a former program wrote).
+ *  b. then the heaviest namespace that still has older ones loses its oldest while all together are above their bound,
+ *     or it is above its own (which is so after the bound was lowered, or where a former program wrote).
  * So a namespace loses nothing to others while it has less than an equal share of the whole (less one step of
  * by_size), however much they write. What the transaction itself has written stays. It drops as many as may weigh what
  * it has written and EVENT_DROPS_MORE besides, at most: so a bound that held holds again, one that did not is reached
@@ -79,8 +79,14 @@ const struct object *event_ring_get(const struct event_ring *r, struct str ns, s
 uint64_t event_ring_space(const struct event_ring *r, struct str ns); /* what a namespace's weigh together */
 /* The oldest of a namespace. Borrowed; NULL: it has none. */
 const struct object *event_ring_oldest(const struct event_ring *r, struct str ns);
-/* The heaviest namespace (of several in one step: the first by name). Borrowed from the version; empty: none. */
-struct str event_ring_heaviest(const struct event_ring *r);
+/* Namespaces from the heaviest on (of several in one step: the first by name): *at, all 0 at first, becomes the one
+ * behind it. False: there is none. ns is borrowed from the version. */
+struct event_heavy {
+    bool any;
+    uint64_t steps;
+    struct str ns;
+};
+bool event_ring_heavy(const struct event_ring *r, struct event_heavy *at);
 
 /* Iteration with ptree_iter_next: by name, from the first that stands not before (ns, name). */
 void event_ring_seek_name(const struct event_ring *r, struct ptree_iter *it, struct str ns, struct str name);

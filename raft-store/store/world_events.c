@@ -44,8 +44,12 @@ void world_drop_events(struct world *w, uint64_t base)
                drop_oldest(&d, c->items[i].new->ns)) {
         }
     }
-    struct str ns = event_ring_heaviest(d.ring);
-    while ((d.ring->weight > w->events_bytes_max || event_ring_space(d.ring, ns) > part_max) && drop_oldest(&d, ns)) {
-        ns = event_ring_heaviest(d.ring);
+    /* Those before `own` have nothing but what the transaction has written, and stay as they are; others only get
+     * lighter: none comes before it. */
+    struct event_heavy own = {.any = false}, heavy = own;
+    while (d.left > 0 && event_ring_heavy(d.ring, &heavy) &&
+           (d.ring->weight > w->events_bytes_max || event_ring_space(d.ring, heavy.ns) > part_max)) {
+        own = drop_oldest(&d, heavy.ns) ? own : heavy;
+        heavy = own;
     }
 }

@@ -112,8 +112,23 @@ static uint64_t weight_at(const struct view *after, const struct history_txn *t,
     return weight;
 }
 
-/* Another namespace that had two steps more. */
-static bool is_heavier_elsewhere(const struct view *after, const struct history_txn *t, unsigned from, struct str ns)
+/* Something in the namespace (empty: in any) that was there before the transaction. */
+static bool has_former(const struct view *before, const struct view *after, struct str ns)
+{
+    struct view_iter it;
+    view_iter(&it, after, kind_by_id(KIND_EVENT), ns);
+    VIEW_FOR(o, &it)
+    {
+        if (o->revision <= view_revision(before)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Another namespace that had two steps more, and not by what the transaction wrote alone. */
+static bool is_heavier_elsewhere(const struct view *before, const struct view *after, const struct history_txn *t,
+                                 unsigned from, struct str ns)
 {
     struct view_iter it;
     uint64_t mine = weight_at(after, t, from, ns);
@@ -121,7 +136,8 @@ static bool is_heavier_elsewhere(const struct view *after, const struct history_
     struct str last = STR_NONE;
     VIEW_FOR(o, &it)
     {
-        if (!str_eq(o->ns, last) && weight_at(after, t, from, o->ns) > mine + 2 * EVENT_STEP_BYTES) {
+        if (!str_eq(o->ns, last) && weight_at(after, t, from, o->ns) > mine + 2 * EVENT_STEP_BYTES &&
+            has_former(before, after, o->ns)) {
             return true;
         }
         last = o->ns;
@@ -147,26 +163,12 @@ static void judge_drop(struct cluster *c, const struct view *before, const struc
     }
     if (weight_at(after, t, at, gone->ns) <= part) {
         bool full = weight_at(after, t, at, STR_NONE) > max;
-        if (!full || is_heavier_elsewhere(after, t, at, gone->ns)) {
+        if (!full || is_heavier_elsewhere(before, after, t, at, gone->ns)) {
             cluster_violate(c, "event %.*s/%.*s falls off at revision %llu, and %s", STR_ARG(gone->ns),
                             STR_ARG(gone->name), (unsigned long long)t->revision,
                             full ? "another namespace is much heavier" : "there was room");
         }
     }
-}
-
-/* Something in the namespace (empty: in any) that was there before the transaction. */
-static bool has_former(const struct view *before, const struct view *after, struct str ns)
-{
-    struct view_iter it;
-    view_iter(&it, after, kind_by_id(KIND_EVENT), ns);
-    VIEW_FOR(o, &it)
-    {
-        if (o->revision <= view_revision(before)) {
-            return true;
-        }
-    }
-    return false;
 }
 
 static void judge_bounds(struct cluster *c, const struct view *before, const struct view *after,
@@ -189,8 +191,7 @@ static void judge_bounds(struct cluster *c, const struct view *before, const str
                             STR_ARG(o->ns), (unsigned long long)t->revision);
         }
     }
-    /* The heaviest may be all the transaction's own. */
-    if (weight_at(after, t, t->count, STR_NONE) > max + written) {
+    if (weight_at(after, t, t->count, STR_NONE) > max && has_former(before, after, STR_NONE)) {
         cluster_violate(c, "there are more events than the bound lets stay at revision %llu",
                         (unsigned long long)t->revision);
     }

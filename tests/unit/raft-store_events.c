@@ -407,6 +407,42 @@ static void what_a_transaction_has_written_stays(void **state)
     store_free(s);
 }
 
+/* The heaviest namespaces may be all the transaction's own: then others pay, and the bound of all holds. */
+static void above_the_bound_of_all_others_pay_where_the_heaviest_are_new(void **state)
+{
+    (void)state;
+    struct fake_env fake;
+    fake_init(&fake, 1);
+    uint64_t one = weight_with(3000);
+    struct store *s = store_bounded(&fake, 40 * one);
+    store_tip_open(s, 1);
+    for (unsigned i = 0; i < 40; i++) {
+        char ns[16];
+        in_namespace(ns, "n", i % 20);
+        char name[16];
+        in_namespace(name, "e", i);
+        put_event(s, ns, name, 3000);
+    }
+    for (unsigned turn = 0; turn < 30; turn++) {
+        struct txn t;
+        struct txn_result result;
+        struct error err = {0};
+        txn_init(&t, "test");
+        for (unsigned i = 0; i < 18; i++) { /* two namespaces, each as heavy as it may be */
+            char ns[16], name[16];
+            in_namespace(ns, "new", 2 * turn + i % 2);
+            in_namespace(name, "f", i);
+            txn_create(&t, event(ns, name, "p", 3000));
+        }
+        must(store_eval(s, &t, &result, &err), &err);
+        txn_close(&t);
+        assert_true(view_events(store_tip(s))->weight <= 40 * one);
+        commit(s, NULL);
+    }
+    view_check(store_tip(s));
+    store_free(s);
+}
+
 /* ---- Replicas ---- */
 
 static void followers_and_forks_hold_the_same_events(void **state)
@@ -621,6 +657,7 @@ int main(void)
         cmocka_unit_test(the_oldest_of_a_namespace_fall_off_in_the_transaction_that_writes),
         cmocka_unit_test(a_flood_takes_nothing_from_other_namespaces),
         cmocka_unit_test(above_the_bound_of_all_the_heaviest_namespace_pays),
+        cmocka_unit_test(above_the_bound_of_all_others_pay_where_the_heaviest_are_new),
         cmocka_unit_test(what_a_large_event_pushes_out_is_bounded_by_what_it_weighs),
         cmocka_unit_test(a_bound_that_was_lowered_is_reached_step_by_step),
         cmocka_unit_test(what_a_transaction_has_written_stays),
