@@ -118,6 +118,7 @@ static void a_flood_drops_the_oldest_of_its_namespace_and_refuses_nobody(void **
     must(c, "cluster", "{}");
     assert_true(int_at(c, "state.objects") < 30); /* of 60: events do not count */
     left = list(c, "flood", "", first);
+    stream_close(s);
     client_close(c);
     kit_stop(k, 0, SIGKILL);
     kit_start(k, 0);
