@@ -67,20 +67,31 @@ static void on_deadline(uv_timer_t *timer)
     (void)timer; /* the turn that follows does the work */
 }
 
+static int64_t thread_cpu_us(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+    return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000 + 1;
+}
+
 static void turn(struct master *m)
 {
     if (m->stopping || m->replica == NULL) {
         return;
     }
     bool waiting = turns_run(m->turns), more = true;
+    laps_part(&m->laps, LAP_REQUESTS, thread_cpu_us());
     waiting |= watch_table_turn(m->watches);
+    laps_part(&m->laps, LAP_WATCHES, thread_cpu_us());
     waiting |= node_feeds_turn(m->feeds);
+    laps_part(&m->laps, LAP_FEEDS, thread_cpu_us());
     held_look(m);
     int64_t end_ms = env_now_ms(m->env) + CORE_BUDGET_MS;
     for (int i = 0; more && i < TURNS_MAX && !m->stopping && (i == 0 || env_now_ms(m->env) < end_ms); i++) {
         more = core_turn(m->core);
         changes_turn(m);
     }
+    laps_part(&m->laps, LAP_DECISIONS, thread_cpu_us());
     if (m->stopping) {
         return;
     }
@@ -110,6 +121,7 @@ static void on_check(uv_check_t *check)
         replica_attend(m->replica);
         core_attend(m->core);
     }
+    laps_part(&m->laps, LAP_SOCKETS, thread_cpu_us());
     turn(m);
 }
 
@@ -119,11 +131,10 @@ static void on_prepare(uv_prepare_t *prepare)
 {
     struct master *m = prepare->data;
     if (!uv_is_active((uv_handle_t *)&m->idle)) {
+        laps_part(&m->laps, LAP_TIMERS, thread_cpu_us());
         turn(m);
     }
-    struct timespec ts;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
-    laps_end(&m->laps, (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000 + 1, env_now_ms(m->env));
+    laps_end(&m->laps, thread_cpu_us(), env_now_ms(m->env));
 }
 
 void master_wake(struct master *m)

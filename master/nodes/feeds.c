@@ -8,7 +8,8 @@
  *
  * A change visits the feeds that it concerns and no others: feeds are found by their node (a pod has come, gone or
  * changed its spec) and by the objects that they follow; routes and services are one table each for all (routes.h,
- * serving.h). Feeds that are dirty stand in a list; SEND_MAX of them send in a turn, for SEND_US; the others go on
+ * serving.h). Who follows an object is listed here although an index of the state tells which pods name it: those may
+ * be 30 times as many as the nodes, all of them at once, and what each agent was told stands in the list. Feeds that are dirty stand in a list; SEND_MAX of them send in a turn, for SEND_US; the others go on
  * in the next. */
 #include "master/nodes/feeds.h"
 
@@ -32,7 +33,7 @@ struct node_feeds {
     struct list all, dirty;
     struct list routers;     /* feeds of routes */
     struct list servers;     /* feeds of services */
-    struct strmap by_node;   /* feeds of refs: node -> struct group of feeds */
+    struct strmap by_node;   /* node -> struct group of its feeds */
     struct strmap by_object; /* "kind/ns/name" -> struct group of tolds */
     struct routes *routes;
     bool routes_known;       /* since somebody follows them */
@@ -46,9 +47,11 @@ struct group {
 };
 struct feed {
     struct list link;
-    struct list group_link; /* in its node's group, or among the routers or the servers */
+    struct list group_link; /* in its node's group */
+    struct list peer_link;  /* among the routers or the servers */
     struct list dirty_link; /* while it is dirty and was not refused */
     struct node_feeds *feeds;
+    struct group *group;
     struct master *m;
     struct session *session; /* whose stream it is; to be compared only */
     struct rpc_stream *stream;
@@ -342,8 +345,10 @@ static void note_pods_of(struct node_feeds *feeds, const struct object *pod)
         LIST_FOR(it, &g->members)
         {
             struct feed *f = LIST_ENTRY(it, struct feed, group_link);
-            f->walk = true;
-            mark_dirty(f);
+            if (f->sort == FEED_REFS) {
+                f->walk = true;
+                mark_dirty(f);
+            }
         }
     }
 }
@@ -351,7 +356,8 @@ static void note_pods_of(struct node_feeds *feeds, const struct object *pod)
 /* A pod's status names nothing. */
 static void note_pod(struct node_feeds *feeds, const struct change *ch)
 {
-    if (ch->old != NULL && ch->new != NULL &&object_same_spec(ch->old, ch->new)) {
+    bool both = ch->old != NULL && ch->new != NULL;
+    if (both && object_same_spec(ch->old, ch->new)) {
         return;
     }
     note_pods_of(feeds, ch->old);
@@ -398,7 +404,7 @@ static void note_all(struct list *feeds)
 {
     LIST_FOR(it, feeds)
     {
-        mark_dirty(LIST_ENTRY(it, struct feed, group_link));
+        mark_dirty(LIST_ENTRY(it, struct feed, peer_link));
     }
 }
 
@@ -486,16 +492,13 @@ static void on_end(struct rpc_stream *st, const struct error *err, void *data)
     struct node_feeds *feeds = f->feeds;
     list_remove(&f->link);
     list_remove(&f->dirty_link);
-    if (f->sort != FEED_REFS) {
-        list_remove(&f->group_link);
-        feeds->routes_known = feeds->routes_known && !list_empty(&feeds->routers);
-        if (list_empty(&feeds->servers)) {
-            serving_free(feeds->serving);
-            feeds->serving = NULL;
-        }
-    } else {
-        group_leave(&feeds->by_node, strmap_get(&feeds->by_node, str_of(f->node)), &f->group_link);
+    list_remove(&f->peer_link);
+    feeds->routes_known = feeds->routes_known && !list_empty(&feeds->routers);
+    if (list_empty(&feeds->servers)) {
+        serving_free(feeds->serving);
+        feeds->serving = NULL;
     }
+    group_leave(&feeds->by_node, f->group, &f->group_link);
     size_t cursor = 0;
     const struct strmap_entry *e;
     while ((e = strmap_next(&f->told, &cursor)) != NULL) {
@@ -508,12 +511,12 @@ static void on_end(struct rpc_stream *st, const struct error *err, void *data)
 static const struct rpc_stream_events feed_events = {.on_data = on_data, .on_writable = on_writable, .on_end = on_end};
 
 /* One feed of a sort for a node and connection is enough: an older one ends. */
-static void end_former(const struct list *feeds, const struct feed *newest)
+static void end_former(const struct feed *newest)
 {
-    LIST_FOR(it, feeds)
+    LIST_FOR(it, &newest->group->members)
     {
         struct feed *f = LIST_ENTRY(it, struct feed, group_link);
-        if (f != newest && f->session == newest->session && strcmp(f->node, newest->node) == 0 && !f->ended) {
+        if (f != newest && f->sort == newest->sort && f->session == newest->session && !f->ended) {
             struct error err = {0};
             error_set(&err, ERR_CANCELED, "the connection follows the same a second time; this is the former stream");
             f->ended = true;
@@ -522,28 +525,29 @@ static void end_former(const struct list *feeds, const struct feed *newest)
     }
 }
 
-/* Of one node, or of all. */
-static void end_feeds(struct master *m, struct str node, const struct error *why)
+static void end_feed(struct feed *f, const struct error *why)
 {
-    LIST_FOR_SAFE(it, &m->feeds->all)
-    {
-        struct feed *f = LIST_ENTRY(it, struct feed, link);
-        if (!f->ended && (node.n == 0 || str_is(node, f->node))) {
-            f->ended = true;
-            rpc_stream_end(f->stream, why);
-        }
+    if (!f->ended) {
+        f->ended = true;
+        rpc_stream_end(f->stream, why);
     }
 }
 
 void node_feeds_end(struct master *m, const struct error *why)
 {
-    end_feeds(m, STR_NONE, why);
+    LIST_FOR_SAFE(it, &m->feeds->all)
+    {
+        end_feed(LIST_ENTRY(it, struct feed, link), why);
+    }
 }
 
 void node_feeds_end_of(struct master *m, struct str node, const struct error *why)
 {
-    assert(node.n > 0);
-    end_feeds(m, node, why);
+    struct group *g = strmap_get(&m->feeds->by_node, node);
+    LIST_FOR(it, &g->members)
+    {
+        end_feed(LIST_ENTRY(it, struct feed, group_link), why);
+    }
 }
 
 bool node_feeds_has(const struct master *m, struct str node)
@@ -575,6 +579,7 @@ static void feed_start(struct call *c, enum feed_sort sort)
     list_init(&f->changed);
     list_init(&f->link);
     list_init(&f->group_link);
+    list_init(&f->peer_link);
     list_init(&f->dirty_link);
     f->stream = rpc_stream_accept(call_take_request(c), &feed_events, f);
     if (f->stream == NULL) {
@@ -582,11 +587,12 @@ static void feed_start(struct call *c, enum feed_sort sort)
         free(f);
         return;
     }
-    struct list *peers = sort == FEED_ROUTES     ? &feeds->routers
-                         : sort == FEED_SERVICES ? &feeds->servers
-                                                 : &group_get(&feeds->by_node, str_of(f->node))->members;
-    list_push_back(peers, &f->group_link);
-    end_former(peers, f);
+    f->group = group_get(&feeds->by_node, str_of(f->node));
+    list_push_back(&f->group->members, &f->group_link);
+    if (sort != FEED_REFS) {
+        list_push_back(sort == FEED_ROUTES ? &feeds->routers : &feeds->servers, &f->peer_link);
+    }
+    end_former(f);
     list_push_back(&feeds->all, &f->link);
     if (sort == FEED_SERVICES && feeds->serving == NULL) {
         feeds->serving = serving_new();

@@ -6,11 +6,11 @@
 #include "master/master.h"
 
 struct node_feeds *node_feeds_new(struct master *m);
-void node_feeds_free(struct node_feeds *f);                     /* no stream is left */
-void node_feeds_end(struct master *m, const struct error *why); /* all of them */
-void node_feeds_end_of(struct master *m, struct str node, const struct error *why);
-bool node_feeds_has(const struct master *m, struct str node); /* does it follow refs here? */
-unsigned node_feeds_nodes(const struct master *m);            /* how many nodes do */
+void node_feeds_free(struct node_feeds *f);                                         /* no stream is left */
+void node_feeds_end(struct master *m, const struct error *why);                     /* all of them */
+void node_feeds_end_of(struct master *m, struct str node, const struct error *why); /* it has some */
+bool node_feeds_has(const struct master *m, struct str node);                       /* does it follow anything here? */
+unsigned node_feeds_nodes(const struct master *m);                                  /* how many nodes do */
 /* Note what a committed transaction concerns; look at everything again after a restored snapshot. */
 void node_feeds_advance(struct master *m, const struct history_txn *txn);
 void node_feeds_restored(struct master *m);

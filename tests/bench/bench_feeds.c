@@ -321,14 +321,32 @@ static void send_configmap(struct feeds *f)
 
 /* ---- Measuring ---- */
 
-static int64_t longest_turn_us(struct kit *k)
+/* FEEDS_NODES_WHAT[_MORE] */
+static void figure(const struct feeds *f, const char *what, const char *more, double value, const char *unit)
+{
+    char name[80];
+    snprintf(name, sizeof name, "%s_%u_%s%s", f->config->name, f->count, what, more);
+    kit_line(name, value, unit);
+}
+
+/* The longest turn of the loop: of late, with its parts as a note; or since the master's start. */
+static void tell_turns(struct feeds *f, const char *what, bool ever)
 {
     CLEANUP_BUF struct buf out = BUF_INIT;
     struct error err;
-    if (kit_call(k, k->sessions[0], "cluster", NULL, &out, &err) != 0) {
+    if (kit_call(f->kit, f->kit->sessions[0], "cluster", NULL, &out, &err) != 0) {
         die("cluster", err.message);
     }
-    return mp_int(mp_path(mp_of(out.data, out.size), "stats.turnLongestUs"), -1);
+    struct mp stats = mp_get(mp_of(out.data, out.size), "stats");
+    figure(f, what, "_turn", (double)mp_int(mp_get(stats, ever ? "turnLongestEverUs" : "turnLongestUs"), -1) / 1000,
+           "ms");
+    static const char *const parts[] = {"turnSocketsUs", "turnRequestsUs",  "turnWatchesUs",
+                                        "turnFeedsUs",   "turnDecisionsUs", "turnTimersUs"};
+    for (unsigned i = 0; i < ARRAY_SIZE(parts); i++) {
+        fprintf(stderr, "%s%s %" PRId64, i == 0 ? "# the longest parts of late: " : ", ", parts[i],
+                mp_int(mp_get(stats, parts[i]), -1));
+    }
+    fprintf(stderr, "\n");
 }
 
 static void loop(struct feeds *f, void (*send)(struct feeds *f), unsigned inflight, double seconds)
@@ -352,14 +370,6 @@ static uint64_t all_cpu_us(const struct feeds *f)
     return us;
 }
 
-/* FEEDS_NODES_WHAT[_MORE] */
-static void figure(const struct feeds *f, const char *what, const char *more, double value, const char *unit)
-{
-    char name[80];
-    snprintf(name, sizeof name, "%s_%u_%s%s", f->config->name, f->count, what, more);
-    kit_line(name, value, unit);
-}
-
 static void measure(struct feeds *f, const char *what, void (*send)(struct feeds *f), unsigned inflight)
 {
     double seconds = f->config->seconds;
@@ -379,7 +389,7 @@ static void measure(struct feeds *f, const char *what, void (*send)(struct feeds
         figure(f, what, "_all_cpu", (double)(all_cpu_us(f) - all_cpu) / n, "us");
     }
     figure(f, what, "_loop", (double)(kit_thread_cpu_us(leader) - loop_cpu) / n, "us");
-    figure(f, what, "_turn", (double)longest_turn_us(f->kit) / 1000, "ms");
+    tell_turns(f, what, false);
     figure(f, what, "_told", (double)(f->events + f->refs) / n, "events"); /* to agents, for each */
 }
 
@@ -558,7 +568,9 @@ void bench_feeds(struct kit *k, const struct feeds_config *c)
         die("the cluster's CA", err.message);
     }
     set_up(&f);
+    tell_turns(&f, "setup", true);
     watch_pods(&f);
+    tell_turns(&f, "lists", false);
     measure(&f, "status", send_pod_status, c->inflight > 0 ? c->inflight : INFLIGHT);
     figure(&f, "watch_p50", "", samples_percentile(&f.latency, 0.5) / 1000.0, "ms");
     figure(&f, "watch_p99", "", samples_percentile(&f.latency, 0.99) / 1000.0, "ms");
