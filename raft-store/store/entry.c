@@ -238,7 +238,7 @@ int entry_next_txn(struct entry_reader *r, struct entry_txn *t, bool *more, stru
     if ((flags & ~(TXN_FLAG_ID | TXN_FLAG_EXTRA | TXN_FLAG_NUMBERED)) != 0) {
         return newer(err, "a transaction has a flag");
     }
-    if (!varint_read(&r->p, r->end, &t->revision)) {
+    if (!varint_read(&r->p, r->end, &t->revision) || t->revision == 0) {
         return cut_short(err, "a transaction's head");
     }
     t->has_id = (flags & TXN_FLAG_ID) != 0;
