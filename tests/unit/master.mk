@@ -5,7 +5,7 @@ $(MASTER_TESTS): $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/tests/u
 	@mkdir -p $(@D)
 	@echo "  LINK  $(@F)"
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $(filter %.o,$^) $(filter-out %.o,$^) $(CMOCKA) $(LDLIBS_ALL)
-$(BUILD)/tests/unit/master_repeat $(BUILD)/tests/unit/master_streams $(BUILD)/tests/unit/master_resume $(BUILD)/tests/unit/master_links: | $(BUILD)/rctl $(BUILD)/reeve-agent
+$(BUILD)/tests/unit/master_repeat $(BUILD)/tests/unit/master_streams $(BUILD)/tests/unit/master_resume $(BUILD)/tests/unit/master_links $(BUILD)/tests/unit/master_homes: | $(BUILD)/rctl $(BUILD)/reeve-agent
 $(BUILD)/tests/unit/master_waits: | $(BUILD)/rctl
 # Backups are saved by rctl, and cut by failpoints.
 $(BUILD)/tests/unit/master_backup $(BUILD)/tests/unit/master_restore $(BUILD)/tests/unit/master_reseal: $(BUILD)/tests/unit/kit/backup_kit.o \
