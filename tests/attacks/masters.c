@@ -390,5 +390,5 @@ int main(void)
         ATTACK(large_objects), ATTACK(knocks),         ATTACK(invented_nodes),
         ATTACK(guesses),       ATTACK(strange_events), cmocka_unit_test_teardown(full_disk, tear_down),
     };
-    return KIT_RUN(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -69,5 +69,5 @@ int main(void)
         cmocka_unit_test(test_agents_may_not_ask_what_their_row_does_not_allow),
         cmocka_unit_test(test_a_list_looks_at_what_the_index_leads_to),
     };
-    return KIT_RUN(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, set_up, tear_down);
 }

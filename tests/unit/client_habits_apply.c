@@ -218,5 +218,5 @@ int main(void)
         cmocka_unit_test(applying),    cmocka_unit_test(kustomizations_are_applied),
         cmocka_unit_test(differences),
     };
-    return KIT_RUN(tests, set_up, habits_tear_down);
+    return cmocka_run_group_tests(tests, set_up, habits_tear_down);
 }

@@ -122,5 +122,5 @@ int main(void)
         cmocka_unit_test(zsh_completes),
         cmocka_unit_test(fish_completes),
     };
-    return KIT_RUN(tests, set_up, habits_tear_down);
+    return cmocka_run_group_tests(tests, set_up, habits_tear_down);
 }

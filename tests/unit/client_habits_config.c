@@ -88,5 +88,5 @@ int main(void)
         cmocka_unit_test(a_configuration_is_made_from_the_command_line),
         cmocka_unit_test(contexts_are_renamed_changed_and_deleted),
     };
-    return KIT_RUN(tests, set_up, habits_tear_down);
+    return cmocka_run_group_tests(tests, set_up, habits_tear_down);
 }

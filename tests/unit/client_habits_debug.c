@@ -189,5 +189,5 @@ int main(void)
         cmocka_unit_test(what_does_not_go_together_is_told),
         cmocka_unit_test(an_ephemeral_container_runs_beside_the_others), /* the last one: deletes web */
     };
-    return KIT_RUN(tests, set_up, habits_tear_down);
+    return cmocka_run_group_tests(tests, set_up, habits_tear_down);
 }

@@ -30,5 +30,5 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(events_of_one_second_are_shown_as_they_happened),
     };
-    return KIT_RUN(tests, set_up, habits_tear_down);
+    return cmocka_run_group_tests(tests, set_up, habits_tear_down);
 }

@@ -197,5 +197,5 @@ int main(void)
         cmocka_unit_test(watches_show_what_was_asked), cmocka_unit_test(raw_paths_answer_as_the_api_would),
         cmocka_unit_test(events_by_object_and_type),
     };
-    return KIT_RUN(tests, set_up, habits_tear_down);
+    return cmocka_run_group_tests(tests, set_up, habits_tear_down);
 }

@@ -168,5 +168,5 @@ int main(void)
         cmocka_unit_test(logs_of_what_was_asked),
         cmocka_unit_test(commands_exit_as_they_exit),
     };
-    return KIT_RUN(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, set_up, tear_down);
 }

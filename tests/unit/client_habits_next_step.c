@@ -144,5 +144,5 @@ int main(void)
         cmocka_unit_test(up_leaves_alone_what_was_started_by_hand),
         cmocka_unit_test(addresses_of_masters_may_have_commas),
     };
-    return KIT_RUN(tests, set_up, habits_tear_down);
+    return cmocka_run_group_tests(tests, set_up, habits_tear_down);
 }

@@ -145,5 +145,5 @@ int main(void)
         cmocka_unit_test(cordon_and_taint), cmocka_unit_test(draining), cmocka_unit_test(deleting_pods_by_field),
         cmocka_unit_test(attaching),        cmocka_unit_test(copying),
     };
-    return KIT_RUN(tests, set_up, habits_tear_down);
+    return cmocka_run_group_tests(tests, set_up, habits_tear_down);
 }

@@ -200,5 +200,5 @@ int main(void)
         cmocka_unit_test(options_of_all_commands),
         cmocka_unit_test(logs_are_cut_where_they_lie),
     };
-    return KIT_RUN(tests, set_up, habits_tear_down);
+    return cmocka_run_group_tests(tests, set_up, habits_tear_down);
 }

@@ -121,5 +121,5 @@ int main(void)
         cmocka_unit_test(pods_have_a_condition_for_what_is_not_carried_out),
         cmocka_unit_test(a_broken_promise_is_refused_and_a_kept_one_is_quiet),
     };
-    return KIT_RUN(tests, set_up, habits_tear_down);
+    return cmocka_run_group_tests(tests, set_up, habits_tear_down);
 }

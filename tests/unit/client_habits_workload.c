@@ -137,5 +137,5 @@ int main(void)
         cmocka_unit_test(several_are_described),
         cmocka_unit_test(a_rollout_that_can_make_no_pods_says_why),
     };
-    return KIT_RUN(tests, set_up, habits_tear_down);
+    return cmocka_run_group_tests(tests, set_up, habits_tear_down);
 }

@@ -390,5 +390,5 @@ int main(void)
         cmocka_unit_test(editing),
         cmocka_unit_test(deleting),
     };
-    return KIT_RUN(tests, set_up, habits_tear_down);
+    return cmocka_run_group_tests(tests, set_up, habits_tear_down);
 }

@@ -523,5 +523,5 @@ int main(void)
         cmocka_unit_test_teardown(an_administrators_configuration_is_written_with_a_majority_alone, tear_down),
         cmocka_unit_test_teardown(masters_whose_certificates_have_all_expired_renew_them, tear_down),
     };
-    return KIT_RUN(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }

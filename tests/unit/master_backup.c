@@ -281,5 +281,5 @@ int main(void)
         ONE(a_backup_that_breaks_off_says_so_and_leaves_only_a_beginning),
         ONE(a_passphrase_must_come_from_a_file_or_a_terminal_and_be_long_enough),
     };
-    return KIT_RUN(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }

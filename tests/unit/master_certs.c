@@ -701,5 +701,5 @@ int main(void)
         cmocka_unit_test(test_rctl_renews_by_the_way_and_a_master_helps_who_comes_too_late),
         cmocka_unit_test(test_a_cluster_lives_on_over_renewals_while_it_is_written_to),
     };
-    return KIT_RUN(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, set_up, tear_down);
 }

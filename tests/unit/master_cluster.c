@@ -577,5 +577,5 @@ int main(void)
         cmocka_unit_test(test_no_secret_lies_on_disk_or_in_a_log_in_clear),
         cmocka_unit_test(test_a_master_that_never_came_may_join_again),
     };
-    return KIT_RUN(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, set_up, tear_down);
 }

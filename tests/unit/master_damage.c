@@ -634,5 +634,5 @@ int main(void)
         cmocka_unit_test(a_term_or_vote_that_was_altered_is_seen),
         cmocka_unit_test(an_unreadable_directory_is_an_error_and_no_damage),
     };
-    return KIT_RUN(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, set_up, tear_down);
 }

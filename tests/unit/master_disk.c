@@ -236,5 +236,5 @@ int main(void)
         cmocka_unit_test(a_flood_of_a_node_leaves_room_to_clean_and_a_master_starts_on_a_full_disk),
         cmocka_unit_test(a_leader_whose_disk_fills_gives_the_leadership_away),
     };
-    return KIT_RUN(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -179,5 +179,5 @@ int main(void)
         cmocka_unit_test(test_nodes_spread_and_go_on_whoever_dies),
         cmocka_unit_test(test_nodes_go_on_while_a_master_stands_still),
     };
-    return KIT_RUN(tests, nodes_set_up, nodes_tear_down);
+    return cmocka_run_group_tests(tests, nodes_set_up, nodes_tear_down);
 }

@@ -258,5 +258,5 @@ int main(void)
         cmocka_unit_test(test_hostile_words_of_a_node_stop_nothing),
         cmocka_unit_test(test_nonsense_of_another_master_closes_its_connection),
     };
-    return KIT_RUN(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -250,5 +250,5 @@ int main(void)
         cmocka_unit_test(test_who_has_no_place_is_told_so),
         cmocka_unit_test(test_silent_connections_stop_neither_writes_nor_new_segments),
     };
-    return KIT_RUN(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, set_up, tear_down);
 }

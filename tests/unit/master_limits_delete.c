@@ -171,5 +171,5 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_deletion_goes_on_under_the_next_leader, set_up_three, tear_down),
         cmocka_unit_test_setup_teardown(whoever_hangs_up_deletes_no_more, set_up, tear_down),
     };
-    return KIT_RUN(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -144,5 +144,5 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_flood_drops_the_oldest_of_its_namespace_and_refuses_nobody, set_up,
                                         tear_down),
     };
-    return KIT_RUN(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -339,5 +339,5 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_request_holds_the_others_for_long),
     };
-    return KIT_RUN(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -146,5 +146,5 @@ int main(void)
         cmocka_unit_test_setup_teardown(tiny_elements_of_a_user_are_refused_with_a_reason, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_stranger_may_send_little, set_up, tear_down),
     };
-    return KIT_RUN(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -331,5 +331,5 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_flood_of_heartbeats_is_looked_at_now_and_then, set_up, tear_down),
     };
-    return KIT_RUN(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }

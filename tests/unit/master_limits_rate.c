@@ -226,5 +226,5 @@ int main(void)
         cmocka_unit_test(users_have_a_rate_where_it_is_set_and_rctl_waits_for_it),
         cmocka_unit_test(more_objects_than_one_request_takes_are_applied_in_parts),
     };
-    return KIT_RUN(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }

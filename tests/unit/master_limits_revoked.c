@@ -76,5 +76,5 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_flood_of_deleted_nodes_leaves_a_rule_instead_of_lines),
     };
-    return KIT_RUN(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -143,5 +143,5 @@ int main(void)
         cmocka_unit_test(a_master_says_that_it_has_no_descriptors),
         cmocka_unit_test(a_loop_is_refused_where_there_are_no_descriptors),
     };
-    return KIT_RUN(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -174,5 +174,5 @@ int main(void)
         cmocka_unit_test_setup_teardown(bytes_are_bounded_as_well, set_up_bytes, tear_down),
         cmocka_unit_test_setup_teardown(the_leader_decides_and_all_hold_the_same, set_up_three, tear_down),
     };
-    return KIT_RUN(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }

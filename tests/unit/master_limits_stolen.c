@@ -112,5 +112,5 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_removed_masters_connections_end_with_it, set_up, tear_down),
     };
-    return KIT_RUN(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -275,5 +275,5 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_join_that_is_typed_again_shows_the_same_key, set_up, tear_down),
         cmocka_unit_test(a_network_is_an_address_or_a_64),
     };
-    return KIT_RUN(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }

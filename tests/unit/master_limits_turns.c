@@ -327,5 +327,5 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_node_has_few_places_for_watches, set_up, tear_down),
         cmocka_unit_test_setup_teardown(no_piece_visits_more_than_the_bound, set_up, tear_down),
     };
-    return KIT_RUN(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }

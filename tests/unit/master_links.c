@@ -597,5 +597,5 @@ int main(void)
         cmocka_unit_test(test_a_new_leader_without_a_link_asks_the_others),
         cmocka_unit_test(test_a_second_agent_of_one_name_is_refused_while_the_first_lives),
     };
-    return KIT_RUN(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -541,5 +541,5 @@ int main(void)
         ON_THREE(test_rctl_lists_adds_transfers_replaces_and_removes),
         cmocka_unit_test(test_leaders_are_removed_one_after_another),
     };
-    return KIT_RUN(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }

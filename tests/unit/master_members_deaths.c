@@ -207,5 +207,5 @@ int main(void)
         cmocka_unit_test(test_a_removal_survives_the_leaders_death_at_every_step),
         cmocka_unit_test(test_the_end_of_a_living_masters_replacement_survives_the_leaders_death),
     };
-    return KIT_RUN(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }

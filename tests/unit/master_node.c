@@ -565,5 +565,5 @@ int main(void)
         cmocka_unit_test(test_gone_removes_a_deleted_pod_and_no_other),
         cmocka_unit_test(test_equal_events_count_up),
     };
-    return KIT_RUN(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -238,5 +238,5 @@ int main(void)
         cmocka_unit_test(test_malformed_identities_are_refused),
         cmocka_unit_test(test_the_leader_sees_the_same_caller_through_every_master),
     };
-    return KIT_RUN(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -645,5 +645,5 @@ int main(void)
         cmocka_unit_test(test_what_admins_nodes_and_strangers_may),
         cmocka_unit_test(test_cluster_tells_members_and_counters),
     };
-    return KIT_RUN(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -254,5 +254,5 @@ int main(void)
         cmocka_unit_test(a_crash_at_any_step_of_a_recovery_is_gone_on_from),
         cmocka_unit_test(what_can_be_read_of_a_damaged_log_is_taken),
     };
-    return KIT_RUN(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }

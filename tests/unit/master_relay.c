@@ -448,5 +448,5 @@ int main(void)
         cmocka_unit_test(test_images_are_asked_of_the_node),
         cmocka_unit_test(test_a_leader_that_dies_ends_the_streams),
     };
-    return KIT_RUN(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, set_up, tear_down);
 }

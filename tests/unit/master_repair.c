@@ -462,5 +462,5 @@ int main(void)
         cmocka_unit_test(a_single_master_refuses_and_changes_nothing),
         cmocka_unit_test(a_first_start_that_was_interrupted_is_done_again),
     };
-    return KIT_RUN(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -232,5 +232,5 @@ int main(void)
         cmocka_unit_test(test_the_last_finalizer_taken_away_answers_with_the_last_state),
         cmocka_unit_test(test_rctl_takes_the_last_finalizer_away),
     };
-    return KIT_RUN(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, set_up, tear_down);
 }

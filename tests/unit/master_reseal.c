@@ -274,5 +274,5 @@ int main(void)
         cmocka_unit_test_teardown(the_end_of_one_is_not_taken_for_that_of_the_next, tear_down),
         cmocka_unit_test_teardown(it_is_begun_once_and_by_administrators, tear_down),
     };
-    return KIT_RUN(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }

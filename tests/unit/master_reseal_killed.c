@@ -107,5 +107,5 @@ int main(void)
         cmocka_unit_test_teardown(whoever_is_killed_while_the_former_key_goes, tear_down),
         cmocka_unit_test_teardown(all_masters_are_killed_in_each_phase, tear_down),
     };
-    return KIT_RUN(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }

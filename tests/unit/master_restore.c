@@ -204,5 +204,5 @@ int main(void)
         ONE(a_restore_that_was_cut_anywhere_is_completed_by_running_it_again),
         cmocka_unit_test(a_backup_of_the_first_format_is_read),
     };
-    return KIT_RUN(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }

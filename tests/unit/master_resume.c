@@ -237,5 +237,5 @@ int main(void)
         cmocka_unit_test(test_a_command_ends_at_once_with_its_client),
         cmocka_unit_test(test_an_agent_that_knows_no_channels_serves_as_ever),
     };
-    return KIT_RUN(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -118,5 +118,5 @@ int main(void)
         cmocka_unit_test(test_a_command_on_a_terminal_goes_on_whichever_master_is_killed),
         cmocka_unit_test(test_who_is_attached_stays_so_whichever_master_is_killed),
     };
-    return KIT_RUN(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -372,5 +372,5 @@ int main(void)
         cmocka_unit_test(nonsense_is_refused),
         cmocka_unit_test(lines_go_when_what_they_mean_has_ended),
     };
-    return KIT_RUN(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -396,5 +396,5 @@ int main(void)
         cmocka_unit_test_teardown(users_have_time_with_hold_and_whoever_did_not_renew_is_cut_off, tear_down),
         cmocka_unit_test_teardown(it_is_begun_once_and_again_only_when_asked, tear_down),
     };
-    return KIT_RUN(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -553,5 +553,5 @@ int main(void)
         cmocka_unit_test_teardown(test_the_leader_tells_agents_of_a_master_that_stands_still, thaw),
         cmocka_unit_test(test_a_node_that_only_a_follower_hears_lives),
     };
-    return KIT_RUN(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, set_up, tear_down);
 }

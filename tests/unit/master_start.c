@@ -409,5 +409,5 @@ int main(void)
         cmocka_unit_test(test_a_read_only_data_directory_is_named),
         cmocka_unit_test(test_a_frozen_master_is_taken_down),
     };
-    return KIT_RUN(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -548,5 +548,5 @@ int main(void)
         cmocka_unit_test(test_many_short_connections_leave_nothing_behind),
         cmocka_unit_test(test_handshakes_that_stop_half_way_are_cut),
     };
-    return KIT_RUN(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -132,5 +132,5 @@ int main(void)
         cmocka_unit_test(test_streams_go_on_while_leaders_change_and_die),
         cmocka_unit_test(test_a_log_goes_on_over_restarts_of_the_agent),
     };
-    return KIT_RUN(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -404,5 +404,5 @@ int main(void)
         TEST(rctl_and_masters_of_other_versions_work_with_what_both_know),
         TEST(agents_of_another_version_run_pods),
     };
-    return KIT_RUN(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -484,5 +484,5 @@ int main(void)
         cmocka_unit_test_teardown(test_status_right_after_a_kill_shows_no_leader_that_is_down, thaw),
         cmocka_unit_test(test_rctl_waits_through_an_election),
     };
-    return KIT_RUN(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, set_up, tear_down);
 }

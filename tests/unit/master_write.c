@@ -786,5 +786,5 @@ int main(void)
         cmocka_unit_test(test_a_repeated_delete_and_patch_succeed),
         cmocka_unit_test(test_unknown_words_come_with_a_suggestion),
     };
-    return KIT_RUN(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, set_up, tear_down);
 }

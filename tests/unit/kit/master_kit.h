@@ -54,6 +54,10 @@ struct kit {
     void (*meanwhile)(struct kit *k); /* called again and again while a program runs; NULL: nothing */
 };
 
+/* Environment for whoever looks for a fault: TEST="PATTERN..." runs some of the tests (filter.c), KEEP=1 leaves the
+ * directory behind, SEED=n is another course of what is random, COST=1 tells what each master has cost when it is
+ * stopped. */
+
 /* A directory and an empty loop; no master yet. */
 struct kit *kit_new(void);
 /* Stops what runs, frozen or not (SIGTERM; must end with 0), and removes the directory. */
@@ -98,9 +102,6 @@ int kit_run(struct kit *k, char **said, const char *const *args);
  * set-servers`). */
 int kit_rctl(struct kit *k, char **said, const char *const *args);
 const char *kit_program(void);
-/* Environment for whoever looks for a fault: TEST="PATTERN..." runs some of the tests (filter.c), KEEP=1 leaves the directory behind,
- * SEED=n is another course of what is random, COST=1 tells what each master has cost when it is stopped. */
-#define KIT_RUN(tests, set_up, tear_down) cmocka_run_group_tests(tests, set_up, tear_down)
 unsigned kit_free_port(void);
 /* Everything a running or ended master wrote to stderr (malloc). */
 char *kit_log(struct kit *k, unsigned i);
