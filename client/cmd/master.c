@@ -330,6 +330,22 @@ static int listen_valid(struct rctl *r)
     return 0;
 }
 
+/* As one word of a shell's line: in quotes where it needs them. */
+static const char *shell_word(struct arena *a, const char *text)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./:@%+=,-";
+    if (text[0] != '\0' && text[strspn(text, plain)] == '\0') {
+        return text;
+    }
+    CLEANUP_BUF struct buf out = BUF_INIT;
+    buf_printf(&out, "'");
+    for (const char *c = text; *c != '\0'; c++) {
+        buf_printf(&out, *c == '\'' ? "'\\''" : "%c", *c);
+    }
+    buf_printf(&out, "'");
+    return arena_strdup(a, buf_cstr(&out));
+}
+
 static int print_join(struct rctl *r, const struct masters *m, int64_t replaces, bool even_reachable)
 {
     struct arena *a = &r->arena;
@@ -357,7 +373,7 @@ static int print_join(struct rctl *r, const struct masters *m, int64_t replaces,
         return rctl_fail(r, &err);
     }
     const char *token = text_of(r, reply.result, "token"), *expires = text_of(r, reply.result, "expires");
-    const char *addresses = addresses_of(r, m, replaces), *dir = opt(r, "dir");
+    const char *addresses = addresses_of(r, m, replaces), *dir = shell_word(a, opt(r, "dir"));
     const char *line =
         arena_printf(a, "echo %s | reeve-master join --dir %s --listen %s --token-file - %s", token, dir,
                      opt(r, "listen"), addresses[0] != '\0' ? addresses : text_of(r, reply.result, "address"));
