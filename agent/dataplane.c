@@ -5,6 +5,7 @@
 
 #include "agent/agent_int.h"
 #include "agent/kept.h"
+#include "agent/service/health.h"
 #include "agent/service/known.h"
 #include "agent/service/services.h"
 #include "agent/util/fsutil.h"
@@ -14,8 +15,11 @@ struct dataplane {
     struct agent *agent;
     struct known *known;
     struct services *services;
+    struct health *health; /* NULL: the node has no address at which somebody could ask */
     struct skeleton_ranges ranges;
     bool bridge_quiet;
+    void (*close_cb)(void *data);
+    void *close_data;
     bool remembers; /* what is told now is from before, and the kernel has it */
 };
 
@@ -27,6 +31,21 @@ static void on_put(const struct service_port *p, void *data)
 static void on_remove(const char *key, void *data)
 {
     services_remove(((struct dataplane *)data)->services, key);
+}
+
+static void on_health(const char *name, uint16_t port, unsigned here, void *data)
+{
+    struct dataplane *d = data;
+    if (d->health != NULL) {
+        health_set(d->health, name, port, here);
+    }
+}
+
+static bool works(void *data)
+{
+    struct services_stats st;
+    services_get_stats(((struct dataplane *)data)->services, &st);
+    return st.works;
 }
 
 static void on_complete(void *data)
@@ -59,9 +78,12 @@ void dataplane_open(struct agent *a)
         log_warn(a->log, "services", "this node leads no connections to services: %s", err.message);
         d->services = services_hollow_new(a->loop); /* their names are answered all the same */
     }
-    d->known = known_new(a->name, &(struct known_ops){on_put, on_remove, on_complete, d});
+    d->known = known_new(a->name, &(struct known_ops){on_put, on_remove, on_complete, on_health, d});
     if (inet_pton(AF_INET, a->node_ip, &ip) == 1 && ntohl(ip.s_addr) >> 24 != 127) {
         services_set_addresses(d->services, (uint32_t[]){ntohl(ip.s_addr)}, 1);
+        d->health = a->hollow ? NULL
+                              : health_new(&(struct health_config){
+                                    .loop = a->loop, .log = a->log, .ip = ntohl(ip.s_addr), .works = works, .data = d});
     }
     a->dataplane = d;
     /* Until masters say others: the number of ranges stays the same, so that what a former agent left is kept. */
@@ -84,6 +106,20 @@ void dataplane_remember(struct agent *a, struct mp message, bool anew)
         a->dataplane->remembers = !anew;
         known_told(a->dataplane->known, message);
         a->dataplane->remembers = false;
+    }
+}
+
+void dataplane_pod_leaves(struct agent *a, struct str uid)
+{
+    if (a->dataplane != NULL && known_pod_leaves(a->dataplane->known, uid)) {
+        services_write_now(a->dataplane->services);
+    }
+}
+
+void dataplane_pod_left(struct agent *a, struct str uid)
+{
+    if (a->dataplane != NULL) {
+        known_pod_left(a->dataplane->known, uid);
     }
 }
 
@@ -116,14 +152,28 @@ const struct known *dataplane_known(const struct agent *a)
     return a->dataplane == NULL ? NULL : a->dataplane->known;
 }
 
+/* ---- The end: the listeners, which ask what there is behind them, then the rest ---- */
+
+static void on_health_closed(void *data)
+{
+    struct dataplane *d = data;
+    known_free(d->known);
+    services_close(d->services, false, d->close_cb, d->close_data);
+    free(d);
+}
+
 bool dataplane_close(struct agent *a, void (*cb)(void *data), void *data)
 {
     struct dataplane *d = TAKE_PTR(a->dataplane);
     if (d == NULL) {
         return false;
     }
-    known_free(d->known);
-    services_close(d->services, false, cb, data);
-    free(d);
+    d->close_cb = cb;
+    d->close_data = data;
+    if (d->health != NULL) {
+        health_close(TAKE_PTR(d->health), on_health_closed, d);
+    } else {
+        on_health_closed(d);
+    }
     return true;
 }

@@ -14,6 +14,10 @@ void dataplane_told(struct agent *a, struct mp message);
 /* The same from what was kept over a restart. Unless `anew`, the kernel still has what a former agent made of it, or of
  * something newer: that stays as it is until masters are heard. */
 void dataplane_remember(struct agent *a, struct mp message, bool anew);
+/* A pod of this node is about to be stopped: new connections go to it no more, but where only those are left that end.
+ * The kernel has that when this returns, unless the rules are being made or mended. */
+void dataplane_pod_leaves(struct agent *a, struct str uid);
+void dataplane_pod_left(struct agent *a, struct str uid); /* it has ended */
 /* The range of all pods, or of all services: "" is passed over. */
 void dataplane_set_pods(struct agent *a, struct str cidr);
 void dataplane_set_services(struct agent *a, struct str cidr);

@@ -158,6 +158,7 @@ static void act_stop(struct pod *p)
 {
     p->active_until_ms = POD_NEVER;
     p->grace_until_ms = pod_now(p) + pod_full_grace_ms(p);
+    p->node->ops->leave(p); /* before any container gets its signal */
     stop_containers(p);
 }
 

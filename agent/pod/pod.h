@@ -74,6 +74,8 @@ struct pod_ops {
     /* At once. Errors as podspec_volume_files; ERR_UNSUPPORTED for kinds of volumes that are not known. */
     int (*volumes_mount)(struct pod *p, struct error *err);
     void (*volumes_update)(struct pod *p);
+    /* At once: it is about to be stopped, and gets no new connections through services of this node any more. */
+    void (*leave)(struct pod *p);
     void (*image_ensure)(struct container *c); /* container_on_image */
     /* 0: container_on_started follows. Otherwise nothing was begun: errors as podspec_resolve. */
     int (*start)(struct container *c, struct error *err);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "agent/dataplane.h"
 #include "agent/names.h"
 #include "agent/pod/podops.h"
 #include "agent/util/defer.h"
@@ -484,6 +485,12 @@ static void op_journal(struct pod *p, const struct container *c, const char *wha
     journal_write(podops_agent(p)->journal, &e);
 }
 
+static void op_leave(struct pod *p)
+{
+    struct agent_pod *ap = agent_pod_of(p);
+    dataplane_pod_leaves(ap->agent, str_of(ap->uid));
+}
+
 static void op_changed(struct pod *p)
 {
     struct agent_pod *ap = agent_pod_of(p);
@@ -542,6 +549,7 @@ const struct pod_ops podops = {
     .clean = op_clean,
     .volumes_mount = podops_volumes_mount,
     .volumes_update = podops_volumes_update,
+    .leave = op_leave,
     .image_ensure = podops_image_ensure,
     .start = podops_start,
     .kill = op_kill,

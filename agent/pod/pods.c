@@ -7,6 +7,7 @@
 #include <unistd.h>
 #include <xxhash.h>
 
+#include "agent/dataplane.h"
 #include "agent/pod/podops.h"
 #include "agent/pod/pods.h"
 #include "agent/pod/status.h"
@@ -83,6 +84,7 @@ static void free_pod(struct agent_pod *ap)
 void pods_drop(struct agent_pod *ap)
 {
     pods_forget(ap);
+    dataplane_pod_left(ap->agent, str_of(ap->uid));
     strmap_remove(&ap->agent->pods, str_of(ap->uid));
     free_pod(ap);
 }

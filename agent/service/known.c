@@ -17,10 +17,12 @@ struct known_one {
     struct list slices, changed;
     char **keys; /* of its ports as they were told */
     unsigned keys_count;
+    uint16_t health_port; /* that was told */
     bool seen;
 };
 struct known_slice {
-    struct list link; /* of its Service, or alone */
+    struct list link;  /* of its Service, or alone */
+    struct list local; /* in known.local if it has an endpoint of this node */
     struct known_one *of;
     struct object *object;
     bool seen;
@@ -32,10 +34,15 @@ struct known {
     struct strmap namespaces;       /* -> unsigned, Services in it */
     bool was_complete;
     struct list changed;
+    struct list local;     /* slices with an endpoint of this node */
+    struct strmap leaving; /* uid of a pod -> &leaves, or &left: ended, but a slice still names it */
     struct known_ops ops;
     char *node;
     bool hearing_whole;
+    bool any_left; /* of those that leave one has ended */
 };
+
+static char leaves, left; /* what known.leaving leads to */
 
 struct known *known_new(const char *node, const struct known_ops *ops)
 {
@@ -45,7 +52,9 @@ struct known *known_new(const char *node, const struct known_ops *ops)
     strmap_init(&k->addresses);
     strmap_init(&k->hosts);
     strmap_init(&k->namespaces);
+    strmap_init(&k->leaving);
     list_init(&k->changed);
+    list_init(&k->local);
     k->ops = *ops;
     k->node = xstrdup(node);
     return k;
@@ -89,6 +98,7 @@ void known_free(struct known *k)
         strmap_close(&k->addresses);
         strmap_close(&k->hosts);
         strmap_close(&k->namespaces);
+        strmap_close(&k->leaving);
         free(k->node);
         free(k);
     }
@@ -203,9 +213,24 @@ static void each_host(struct known *k, struct known_slice *s, bool is_there)
     }
 }
 
+static bool names_pod(const struct known *k, const struct object *slice, struct str uid)
+{
+    for (struct mp_iter it = mp_iter(mp_get(object_mp(slice), "endpoints")); mp_next(&it);) {
+        if (str_is(mp_str(mp_get(it.value, "nodeName")), k->node) &&
+            (uid.n == 0 || str_eq(mp_str(mp_path(it.value, "targetRef.uid")), uid))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Takes the object, which may be NULL. */
 static void set_slice(struct known *k, struct known_slice *s, struct object *take)
 {
+    list_remove(&s->local);
+    if (take != NULL && names_pod(k, take, STR_NONE)) {
+        list_push_back(&k->local, &s->local);
+    }
     if (s->object != NULL) {
         each_host(k, s, false);
     }
@@ -234,6 +259,7 @@ static void put_slice(struct known *k, struct object *take)
     if (s == NULL) {
         s = xcalloc(1, sizeof *s);
         list_init(&s->link);
+        list_init(&s->local);
         strmap_set(&k->slices, key, s);
     }
     note(k, s->of); /* of another Service before, perhaps */
@@ -356,6 +382,16 @@ static bool has_key(const struct known_one *one, const char *key)
     return false;
 }
 
+static void tell_health(struct known *k, struct known_one *one, const struct object *const *slices, unsigned count,
+                        const struct known_here *here)
+{
+    uint16_t port = one->service == NULL ? 0 : known_health_port(one->service);
+    if (k->ops.health != NULL && (port != 0 || one->health_port != 0)) {
+        k->ops.health(one->name, port, port == 0 ? 0 : known_ready_here(slices, count, here), k->ops.data);
+    }
+    one->health_port = port;
+}
+
 static void tell(struct known *k, struct known_one *one)
 {
     struct known_one before = {.keys = one->keys, .keys_count = one->keys_count};
@@ -369,9 +405,11 @@ static void tell(struct known *k, struct known_one *one)
         slices = xrealloc(slices, (count + 1) * sizeof *slices);
         slices[count++] = LIST_ENTRY(it, struct known_slice, link)->object;
     }
+    struct known_here here = {k->node, &k->leaving};
     if (one->service != NULL) {
-        known_translate(one->service, slices, count, k->node, tell_port, &t);
+        known_translate(one->service, slices, count, &here, tell_port, &t);
     }
+    tell_health(k, one, slices, count, &here);
     for (unsigned i = 0; i < before.keys_count; i++) {
         if (!has_key(one, before.keys[i])) {
             k->ops.remove(before.keys[i], k->ops.data);
@@ -394,6 +432,67 @@ static void tell_changed(struct known *k)
     }
 }
 
+/* ---- Pods that end ---- */
+
+static bool is_named(const struct known *k, struct str uid, struct known *noting)
+{
+    bool named = false;
+    LIST_FOR(it, &k->local)
+    {
+        struct known_slice *s = LIST_ENTRY(it, struct known_slice, local);
+        if (names_pod(k, s->object, uid)) {
+            named = true;
+            if (noting != NULL) {
+                note(noting, s->of);
+            }
+        }
+    }
+    return named;
+}
+
+bool known_pod_leaves(struct known *k, struct str uid)
+{
+    if (uid.n == 0 || strmap_get(&k->leaving, uid) != NULL) {
+        return false;
+    }
+    strmap_set(&k->leaving, uid, &leaves);
+    bool named = is_named(k, uid, k);
+    if (named && !k->hearing_whole) {
+        tell_changed(k);
+    }
+    return named;
+}
+
+/* Returns whether any is left that has ended. */
+static bool forget_left(struct known *k)
+{
+    bool any = false;
+    struct strmap kept;
+    const struct strmap_entry *e;
+    strmap_init(&kept);
+    for (size_t i = 0; (e = strmap_next(&k->leaving, &i)) != NULL;) {
+        struct str uid = {e->key, e->key_size};
+        if (e->value == &leaves || is_named(k, uid, NULL)) {
+            strmap_set(&kept, uid, e->value);
+            any = any || e->value == &left;
+        }
+    }
+    strmap_close(&k->leaving);
+    k->leaving = kept;
+    return any;
+}
+
+void known_pod_left(struct known *k, struct str uid)
+{
+    if (strmap_get(&k->leaving, uid) != NULL) {
+        strmap_set(&k->leaving, uid, &left);
+        if (!is_named(k, uid, NULL)) {
+            strmap_remove(&k->leaving, uid);
+        }
+        k->any_left = true;
+    }
+}
+
 void known_told(struct known *k, struct mp message)
 {
     if (mp_bool(mp_get(message, "whole"), false)) {
@@ -411,6 +510,7 @@ void known_told(struct known *k, struct mp message)
     }
     if (!k->hearing_whole) {
         tell_changed(k);
+        k->any_left = k->any_left && forget_left(k);
     }
     k->was_complete = k->was_complete || complete;
     if (complete && k->ops.complete != NULL) {

@@ -9,6 +9,7 @@
 #include "agent/service/port.h"
 #include "base/buf.h"
 #include "base/list.h"
+#include "base/strmap.h"
 #include "proto/model/msgpack.h"
 #include "proto/schema/object.h"
 
@@ -16,6 +17,9 @@ struct known_ops {
     void (*put)(const struct service_port *p, void *data); /* new or changed, or as it was; borrowed */
     void (*remove)(const char *key, void *data);
     void (*complete)(void *data); /* everything has been told; may come again */
+    /* A Service ("NAMESPACE/NAME") with a healthCheckNodePort, and how many pods here are ready for it; 0: it has none
+     * any more. NULL: nobody wants to know. */
+    void (*health)(const char *name, uint16_t port, unsigned here, void *data);
     void *data;
 };
 struct known;
@@ -42,8 +46,23 @@ const struct object *known_host_at(const struct known *k, uint32_t ip);
 bool known_has_namespace(const struct known *k, struct str ns); /* there is a Service in it */
 /* "10.96.0.7" as a number; 0 if it is none. */
 uint32_t known_ip(struct str text);
+/* A pod of this node is to end: from now on its endpoints here count as terminating, whatever masters have told yet.
+ * True if a Service had it among those that it leads to; what comes of it has been told to ops. */
+bool known_pod_leaves(struct known *k, struct str uid);
+/* It has ended: forgotten as soon as no EndpointSlice names it. */
+void known_pod_left(struct known *k, struct str uid);
+
+/* How endpoints look from this node. */
+struct known_here {
+    const char *node;
+    const struct strmap *leaving; /* uids of pods here that are to end */
+};
 /* Ports of a Service with the places of its slices, each told to put. */
-void known_translate(const struct object *service, const struct object *const *slices, unsigned count, const char *node,
-                     void (*put)(const struct service_port *p, void *data), void *data);
+void known_translate(const struct object *service, const struct object *const *slices, unsigned count,
+                     const struct known_here *here, void (*put)(const struct service_port *p, void *data), void *data);
+/* The healthCheckNodePort; 0: none. */
+uint16_t known_health_port(const struct object *service);
+/* How many pods of the slices are on this node and ready. */
+unsigned known_ready_here(const struct object *const *slices, unsigned count, const struct known_here *here);
 
 #endif

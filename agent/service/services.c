@@ -21,6 +21,7 @@ struct services {
     bool begun, ready; /* told all; the kernel's table is ours and its elements are known */
     bool broken;       /* somebody touched it: not taken over, made anew */
     bool touched;      /* while it was being read */
+    bool failing;      /* the last of what was tried has failed */
     bool ranges_changed;
     bool looking, sweeping, closing, remove;
     unsigned mends_at_once;
@@ -226,6 +227,7 @@ static void on_work(uv_timer_t *t)
         s->ranges_changed = rc != 0;
     }
     rc = rc != 0 || !s->ready ? rc : write_changes(s, &err);
+    s->failing = rc != 0;
     if (rc != 0) {
         log_warn(s->log, "services", "services are not balanced as they should be: %s", err.message);
         s->ready = false; /* what is there is read again; if that is not enough it is made anew */
@@ -351,12 +353,20 @@ void services_begin(struct services *s)
     changed(s);
 }
 
+void services_write_now(struct services *s)
+{
+    if (!s->failing && !s->closing && service_table_waiting(s->table) > 0) {
+        on_work(&s->work);
+    }
+}
+
 void services_get_stats(const struct services *s, struct services_stats *out)
 {
     *out = s->stats;
     out->ports = service_table_count(s->table);
     out->elements = service_table_elements(s->table);
     out->waiting = service_table_waiting(s->table);
+    out->works = s->begun && s->kernel != NULL && !s->failing;
     out->settled = s->begun && s->ready && !s->ranges_changed && out->waiting == 0;
 }
 

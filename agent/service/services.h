@@ -37,12 +37,16 @@ void services_put(struct services *s, const struct service_port *p);
 void services_remove(struct services *s, const char *key);
 /* All that there is has been told: from now on the kernel follows. Again: nothing. */
 void services_begin(struct services *s);
+/* What waits, up to a transaction of it, is in the kernel when this returns; after an error, or while the table is
+ * looked at, it waits for its turn as ever. */
+void services_write_now(struct services *s);
 
 struct services_stats {
     size_t ports, elements;
     unsigned long transactions, mends, flows_ended;
     size_t waiting;      /* changes that are not in the kernel yet */
     uint64_t longest_us; /* of a transaction, in time on a core */
+    bool works;          /* there is a kernel, all has been told, and the last transaction went well */
     bool settled;        /* the kernel has all of it; never before services_begin */
 };
 void services_get_stats(const struct services *s, struct services_stats *out);

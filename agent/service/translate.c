@@ -96,17 +96,28 @@ struct places {
     unsigned count, cap;
 };
 
-static void add_places(struct places *out, struct mp endpoints, uint16_t port, const char *node)
+/* A pod that is to end here leaves before masters tell so: they hear of it from others, and later. */
+static struct service_endpoint read_place(struct mp m, uint16_t port, const struct known_here *here)
+{
+    struct mp conditions = mp_get(m, "conditions");
+    struct mp_iter addresses = mp_iter(mp_get(m, "addresses"));
+    bool ready = mp_bool(mp_get(conditions, "ready"), true);
+    struct service_endpoint e = {.ip = mp_next(&addresses) ? known_ip(mp_str(addresses.value)) : 0, .port = port};
+    e.ready = ready; /* unset: it is; what else is unset follows from it */
+    e.serving = mp_bool(mp_get(conditions, "serving"), ready);
+    e.terminating = mp_bool(mp_get(conditions, "terminating"), false);
+    e.local = str_is(mp_str(mp_get(m, "nodeName")), here->node);
+    if (e.local && here->leaving->count > 0 && strmap_get(here->leaving, mp_str(mp_path(m, "targetRef.uid"))) != NULL) {
+        e.terminating = true;
+        e.ready = false;
+    }
+    return e;
+}
+
+static void add_places(struct places *out, struct mp endpoints, uint16_t port, const struct known_here *here)
 {
     for (struct mp_iter it = mp_iter(endpoints); mp_next(&it);) {
-        struct mp conditions = mp_get(it.value, "conditions");
-        struct mp_iter addresses = mp_iter(mp_get(it.value, "addresses"));
-        bool ready = mp_bool(mp_get(conditions, "ready"), true);
-        struct service_endpoint e = {.ip = mp_next(&addresses) ? known_ip(mp_str(addresses.value)) : 0, .port = port};
-        e.ready = ready; /* unset: it is; what else is unset follows from it */
-        e.serving = mp_bool(mp_get(conditions, "serving"), ready);
-        e.terminating = mp_bool(mp_get(conditions, "terminating"), false);
-        e.local = str_is(mp_str(mp_get(it.value, "nodeName")), node);
+        struct service_endpoint e = read_place(it.value, port, here);
         if (e.ip == 0 || out->count == SERVICE_ENDPOINTS_MAX) {
             continue;
         }
@@ -120,7 +131,7 @@ static void add_places(struct places *out, struct mp endpoints, uint16_t port, c
 
 /* The port of this name and protocol is another number from slice to slice if the pods name it. */
 static void gather(struct places *out, const struct object *const *slices, unsigned count, struct str name,
-                   uint8_t protocol, const char *node)
+                   uint8_t protocol, const struct known_here *here)
 {
     out->count = 0;
     for (unsigned i = 0; i < count; i++) {
@@ -132,14 +143,14 @@ static void gather(struct places *out, const struct object *const *slices, unsig
             uint16_t port = port_of(mp_get(it.value, "port"));
             if (port != 0 && str_eq(mp_str(mp_get(it.value, "name")), name) &&
                 protocol_of(mp_str(mp_get(it.value, "protocol"))) == protocol) {
-                add_places(out, mp_get(slice, "endpoints"), port, node);
+                add_places(out, mp_get(slice, "endpoints"), port, here);
             }
         }
     }
 }
 
-void known_translate(const struct object *service, const struct object *const *slices, unsigned count, const char *node,
-                     void (*put)(const struct service_port *p, void *data), void *data)
+void known_translate(const struct object *service, const struct object *const *slices, unsigned count,
+                     const struct known_here *here, void (*put)(const struct service_port *p, void *data), void *data)
 {
     struct common c;
     struct places places = {0};
@@ -155,10 +166,51 @@ void known_translate(const struct object *service, const struct object *const *s
         p.protocol = protocol_of(mp_str(mp_get(it.value, "protocol")));
         p.port = port_of(mp_get(it.value, "port"));
         p.node_port = c.has_node_ports ? port_of(mp_get(it.value, "nodePort")) : 0;
-        gather(&places, slices, count, name, p.protocol, node);
+        gather(&places, slices, count, name, p.protocol, here);
         p.endpoints = places.list;
         p.endpoints_count = places.count;
         put(&p, data);
     }
     free(places.list);
+}
+
+/* ---- Health ---- */
+
+uint16_t known_health_port(const struct object *service)
+{
+    struct mp spec = mp_get(object_mp(service), "spec");
+    bool balanced = str_is(mp_str(mp_get(spec, "type")), "LoadBalancer");
+    bool local = str_is(mp_str(mp_get(spec, "externalTrafficPolicy")), "Local");
+    return balanced && local ? port_of(mp_get(spec, "healthCheckNodePort")) : 0;
+}
+
+static int compare_ips(const void *a, const void *b)
+{
+    const struct service_endpoint *x = a, *y = b;
+    return (x->ip > y->ip) - (x->ip < y->ip);
+}
+
+/* A pod is in several slices if its ports differ. */
+unsigned known_ready_here(const struct object *const *slices, unsigned count, const struct known_here *here)
+{
+    struct places all = {0};
+    unsigned kept = 0, different = 0;
+    for (unsigned i = 0; i < count; i++) {
+        if (str_is(mp_str(mp_get(object_mp(slices[i]), "addressType")), "IPv4")) {
+            add_places(&all, mp_get(object_mp(slices[i]), "endpoints"), 0, here);
+        }
+    }
+    for (unsigned i = 0; i < all.count; i++) {
+        if (all.list[i].local && all.list[i].ready) {
+            all.list[kept++] = all.list[i];
+        }
+    }
+    if (kept > 0) {
+        qsort(all.list, kept, sizeof *all.list, compare_ips);
+    }
+    for (unsigned i = 0; i < kept; i++) {
+        different += i == 0 || all.list[i].ip != all.list[i - 1].ip;
+    }
+    free(all.list);
+    return different;
 }

@@ -43,7 +43,7 @@ static const struct zone *zone(void)
 {
     static struct zone z = {.domain = {"c.l", 3}, .server = 0x0a60000a};
     if (z.known == NULL) {
-        struct known *k = known_new("n1", &(struct known_ops){on_put, on_remove, NULL, NULL});
+        struct known *k = known_new("n1", &(struct known_ops){on_put, on_remove, NULL, NULL, NULL});
         CLEANUP_ARENA struct arena a;
         CLEANUP_BUF struct buf wire = BUF_INIT;
         struct value *v;

@@ -294,7 +294,7 @@ static int setup(void **state)
     uv_timer_init(&f->loop, &f->deadline);
     f->deadline.data = f;
     uv_timer_start(&f->deadline, on_deadline, DEADLINE_MS, 0);
-    f->known = known_new("n1", &(struct known_ops){on_put, on_remove, NULL, f});
+    f->known = known_new("n1", &(struct known_ops){on_put, on_remove, NULL, NULL, f});
     f->server = dns_server_new(&f->loop, env_real(), NULL, f->known);
     dns_server_set_zone(f->server, STR("cluster.local"), services, pods);
     while (dns_server_listen(f->server, LOCALHOST, 0, NULL) != 0) { /* as up_open */

@@ -45,7 +45,7 @@ static void tell(struct fixture *f, const char *message)
 static int setup(void **state)
 {
     struct fixture *f = xcalloc(1, sizeof *f);
-    f->known = known_new("n1", &(struct known_ops){on_put, on_remove, NULL, f});
+    f->known = known_new("n1", &(struct known_ops){on_put, on_remove, NULL, NULL, f});
     f->zone = (struct zone){.known = f->known, .domain = STR("cluster.local"), .server = 0x0a60000a};
     assert_true(cidr_parse(STR("10.96.0.0/12"), &f->zone.services));
     assert_true(cidr_parse(STR("10.244.0.0/16"), &f->zone.pods));

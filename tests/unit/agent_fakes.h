@@ -25,6 +25,7 @@ struct world {
     struct buf orders, events, journal;
     int mount_error, start_error; /* what the next calls return; with the message below */
     const char *error_message;
+    bool tells_leaving; /* "leave" is a word, too */
     bool gone;
 };
 
@@ -80,6 +81,13 @@ static inline int fake_mount(struct pod *p, struct error *err)
 static inline void fake_volumes_update(struct pod *p)
 {
     order(world_of(p), "update volumes");
+}
+static inline void fake_leave(struct pod *p)
+{
+    struct world *w = world_of(p);
+    if (w->tells_leaving) {
+        order(w, "leave");
+    }
 }
 static inline void fake_pull(struct container *c)
 {
@@ -140,6 +148,7 @@ static const struct pod_ops fake_ops = {
     .clean = fake_clean,
     .volumes_mount = fake_mount,
     .volumes_update = fake_volumes_update,
+    .leave = fake_leave,
     .image_ensure = fake_pull,
     .start = fake_start,
     .kill = fake_kill,

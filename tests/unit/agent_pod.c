@@ -146,6 +146,19 @@ static void a_sandbox_that_fails_is_made_again_later(void **state)
     world_close(&w);
 }
 
+static void deleted(struct pod *p)
+{
+    pod_delete(p, false);
+}
+static void removed(struct pod *p)
+{
+    pod_delete(p, true);
+}
+static void evicted(struct pod *p)
+{
+    pod_evict(p, "too much");
+}
+
 static void deletion_stops_the_containers_and_gives_everything_back(void **state)
 {
     (void)state;
@@ -171,6 +184,27 @@ static void deletion_stops_the_containers_and_gives_everything_back(void **state
     assert_true(w.gone);
     assert_non_null(strstr(buf_cstr(&w.journal), "gone - (pod deleted)"));
     world_close(&w);
+}
+
+/* Nobody is led to it any more when the first container hears of its end. */
+static void a_pod_leaves_its_services_before_a_container_gets_its_signal(void **state)
+{
+    (void)state;
+    static void (*const ends[])(struct pod * p) = {deleted, removed, evicted};
+    for (size_t i = 0; i < ARRAY_SIZE(ends); i++) {
+        struct world w;
+        world_open(&w, TWO);
+        w.tells_leaving = true;
+        up_to_containers(&w);
+        run_container(&w, "web");
+        run_container(&w, "app");
+        buf_reset(&w.orders);
+        ends[i](w.pod);
+        expect_orders(&w, "leave, term web, term app");
+        pod_delete(w.pod, false);
+        assert_null(strstr(buf_cstr(&w.orders), "leave")); /* once */
+        world_close(&w);
+    }
 }
 
 static void containers_that_ignore_the_stop_signal_are_killed_after_the_grace_period(void **state)
@@ -519,6 +553,7 @@ int main(void)
         cmocka_unit_test(a_missing_config_map_keeps_the_pod_waiting_until_it_comes),
         cmocka_unit_test(a_sandbox_that_fails_is_made_again_later),
         cmocka_unit_test(deletion_stops_the_containers_and_gives_everything_back),
+        cmocka_unit_test(a_pod_leaves_its_services_before_a_container_gets_its_signal),
         cmocka_unit_test(containers_that_ignore_the_stop_signal_are_killed_after_the_grace_period),
         cmocka_unit_test(a_shorter_grace_period_given_later_counts),
         cmocka_unit_test(deletion_while_the_sandbox_is_made_waits_for_the_answer),

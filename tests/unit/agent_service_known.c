@@ -61,10 +61,15 @@ static void on_complete(void *data)
     buf_puts(&((struct fixture *)data)->told, "complete\n");
 }
 
+static void on_health(const char *name, uint16_t port, unsigned here, void *data)
+{
+    buf_printf(&((struct fixture *)data)->told, "health %s %u %u\n", name, port, here);
+}
+
 static int setup(void **state)
 {
     struct fixture *f = xcalloc(1, sizeof *f);
-    f->known = known_new("n1", &(struct known_ops){on_put, on_remove, on_complete, f});
+    f->known = known_new("n1", &(struct known_ops){on_put, on_remove, on_complete, on_health, f});
     *state = f;
     return 0;
 }
@@ -208,7 +213,7 @@ static void what_is_known_is_written_whole(void **state)
         "complete\n");
     buf_append(&first, f->told.data, f->told.size);
     known_write(f->known, &one);
-    struct known *other = known_new("n1", &(struct known_ops){on_put, on_remove, on_complete, f});
+    struct known *other = known_new("n1", &(struct known_ops){on_put, on_remove, on_complete, on_health, f});
     buf_reset(&f->told);
     known_told(other, mp_of(one.data, one.size));
     assert_true(str_eq(buf_str(&first), buf_str(&f->told)));
@@ -218,14 +223,74 @@ static void what_is_known_is_written_whole(void **state)
     known_free(other);
 }
 
+#define POD(ip, node, uid, conditions)                                                                                 \
+    "{'addresses':['" ip "'],'nodeName':'" node "','targetRef':{'kind':'Pod','uid':'" uid                              \
+    "'},'conditions':{" conditions "}}"
+
+/* A pod that listens at two ports, of which one differs from pod to pod, is in two slices and counts once. */
+#define BALANCED(more)                                                                                                 \
+    "{'apiVersion':'v1','kind':'Service','metadata':{'name':'web','namespace':'default'},'spec':{"                     \
+    "'clusterIP':'10.96.0.7','type':'LoadBalancer'" more "}}"
+
+static void a_health_port_tells_how_many_pods_here_are_ready(void **state)
+{
+    expect_told(*state,
+                "{'whole':true,'complete':true,'changed':[" BALANCED(",'externalTrafficPolicy':'Local','"
+                                                                     "healthCheckNodePort':31000") "," SLICE(
+                    "web-1", "8080",
+                    PLACE("10.1.1.1", "n1", READY) "," PLACE("10.1.1.2", "n1", READY) "," PLACE(
+                        "10.1.1.3", "n1", DRAINS) "," PLACE("10.1.2.1", "n2", READY)) "," SLICE("web-2", "8081",
+                                                                                                PLACE("10.1.1.2", "n1",
+                                                                                                      READY)) "]}",
+                "health default/web 31000 2\ncomplete\n");
+    expect_told(*state, "{'changed':[" SLICE("web-1", "8080", PLACE("10.1.1.3", "n1", DRAINS)) "]}",
+                "health default/web 31000 1\n");
+    expect_told(*state, "{'changed':[" BALANCED("") "]}", "health default/web 0 0\n");
+    expect_told(*state, "{'changed':[" BALANCED("") "]}", "");
+}
+
+static void a_pod_that_is_to_end_leaves_before_masters_say_so(void **state)
+{
+    struct fixture *f = *state;
+    expect_told(f,
+                "{'whole':true,'complete':true,'changed':[" WEB(PORTS) "," SLICE(
+                    "web-1", "8080", POD("10.1.1.1", "n1", "u1", READY) "," POD("10.1.1.2", "n1", "u2", READY)) "]}",
+                "default/web:http tcp 10.96.0.7:80 -> 10.1.1.1:8080 ready here -> 10.1.1.2:8080 ready here\n"
+                "complete\n");
+    buf_reset(&f->told);
+    assert_true(known_pod_leaves(f->known, STR("u1")));
+    assert_string_equal(buf_cstr(&f->told), "default/web:http tcp 10.96.0.7:80 "
+                                            "-> 10.1.1.1:8080 serving terminating here -> 10.1.1.2:8080 ready here\n");
+    buf_reset(&f->told);
+    assert_false(known_pod_leaves(f->known, STR("u1"))); /* known already */
+    assert_false(known_pod_leaves(f->known, STR("u9"))); /* of no Service */
+    assert_int_equal(f->told.size, 0);
+
+    /* What masters told before they knew of it does not bring it back, also not after it has ended. */
+    static const char late[] = "{'changed':[" SLICE("web-1", "8080", POD("10.1.1.1", "n1", "u1", READY)) "]}";
+    static const char left[] = "default/web:http tcp 10.96.0.7:80 -> 10.1.1.1:8080 serving terminating here\n";
+    expect_told(f, late, left);
+    known_pod_left(f->known, STR("u1"));
+    expect_told(f, late, left);
+    expect_told(f, "{'changed':[" SLICE("web-1", "8080", "") "]}", "default/web:http tcp 10.96.0.7:80\n");
+    /* Now it is forgotten. */
+    expect_told(f, late, "default/web:http tcp 10.96.0.7:80 -> 10.1.1.1:8080 ready here\n");
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(a_port_has_the_places_of_all_its_slices), T(nothing_is_told_until_all_is_known),
-        T(what_a_new_whole_lacks_is_gone),          T(what_goes_is_removed),
-        T(a_slice_without_its_service_waits),       T(fields_become_numbers),
-        T(what_is_known_is_written_whole),          T(what_has_no_address_of_its_own_is_no_port),
+        T(a_port_has_the_places_of_all_its_slices),
+        T(nothing_is_told_until_all_is_known),
+        T(what_a_new_whole_lacks_is_gone),
+        T(what_goes_is_removed),
+        T(a_slice_without_its_service_waits),
+        T(fields_become_numbers),
+        T(what_is_known_is_written_whole),
+        T(what_has_no_address_of_its_own_is_no_port),
+        T(a_health_port_tells_how_many_pods_here_are_ready),
+        T(a_pod_that_is_to_end_leaves_before_masters_say_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

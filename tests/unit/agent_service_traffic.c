@@ -226,6 +226,28 @@ static void a_udp_client_leaves_an_endpoint_that_is_gone(void **state)
 
 /* ---- Other programs, and restarts ---- */
 
+/* A pod that is about to be stopped is out of the kernel's table when the call returns, not in a turn of the loop. */
+static void what_is_written_now_counts_at_once(void **state)
+{
+    struct world *w = *state;
+    NEED_WORLD(w);
+    unsigned n[PLACES];
+    put_port(w, (struct service_port){0}, "10.244.1.1 ready here,10.244.1.2 ready here");
+    struct service_endpoint list[2];
+    struct service_port p = {.key = "default/web:http",
+                             .protocol = IPPROTO_TCP,
+                             .cluster_ip = ip_of(VIP),
+                             .port = 80,
+                             .endpoints = list,
+                             .endpoints_count = endpoints_of(
+                                 "10.244.1.1 here serving terminating,10.244.1.2 ready here", list, ARRAY_SIZE(list))};
+    services_put(w->services, &p);
+    services_write_now(w->services);
+    count(NODE, VIP, 80, 40, n);
+    assert_int_equal(n[POD_1], 0);
+    assert_int_equal(n[POD_2], 40);
+}
+
 static void await_mends(struct world *w, unsigned long mends)
 {
     struct services_stats st;
@@ -396,6 +418,7 @@ int main(int argc, char **argv)
         T(a_balancers_address_is_for_its_sources),
         T(a_client_comes_back_to_its_endpoint_as_long_as_that_is_one),
         T(a_udp_client_leaves_an_endpoint_that_is_gone),
+        T(what_is_written_now_counts_at_once),
         T(what_others_break_is_mended),
         T(everybodys_nft_can_list_it),
         T(a_restart_changes_nothing_and_a_connection_outlives_it),
