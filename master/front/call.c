@@ -90,7 +90,11 @@ void call_set_row(struct call *c, const struct method *row)
     c->e.timed = mp_type(wait) == MP_INT;
     c->e.newest = (row->flags & METHOD_NEWEST) != 0 && mp_int(call_param(c, "revision"), -1) < 0;
     c->e.stale = mp_bool(call_param(c, "stale"), false);
-    c->e.repeatable = mp_type(call_param(c, "id")) == MP_BIN || mp_type(call_param(c, "from")) == MP_INT;
+    if (row->flags & METHOD_MOVES_LEADER) {
+        c->e.repeatable = mp_type(call_param(c, "from")) == MP_INT;
+    } else if (row->flags & METHOD_WRITE) {
+        c->e.repeatable = mp_type(call_param(c, "id")) == MP_BIN;
+    }
 }
 
 /* Method and params borrow from the message while it is being handled, and from the request's own copy later. */

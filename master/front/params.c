@@ -1,5 +1,7 @@
 #include "master/front/params.h"
 
+#include <string.h>
+
 #include "base/mem.h"
 
 void params_init(struct params *p, struct mp all)
@@ -39,9 +41,10 @@ struct mp params_get(struct params *p, const char *key)
     if (!p->found) {
         return mp_get(p->all, key);
     }
+    size_t n = strlen(key);
     for (unsigned i = 0; i < p->count; i++) {
         const struct param_at *at = &p->at[i];
-        if (str_is((struct str){(const char *)p->all.p + at->key, at->key_size}, key)) {
+        if (at->key_size == n && memcmp(p->all.p + at->key, key, n) == 0) {
             return mp_of(p->all.p + at->begin, at->end - at->begin);
         }
     }
