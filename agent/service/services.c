@@ -1,6 +1,7 @@
 #include "agent/service/services.h"
 
 #include "agent/network/conntrack.h"
+#include "agent/service/isolate.h"
 #include "agent/service/kernel.h"
 
 #include <assert.h>
@@ -21,6 +22,7 @@ struct services {
     bool begun, ready; /* told all; the kernel's table is ours and its elements are known */
     bool broken;       /* somebody touched it: not taken over, made anew */
     bool touched;      /* while it was being read */
+    bool refuses;      /* the last transaction of elements */
     bool failing;      /* the last of what was tried has failed */
     bool ranges_changed;
     bool looking, sweeping, closing, remove;
@@ -117,7 +119,12 @@ static void begin_sweep(struct services *s)
 
 static void on_sweep(uv_timer_t *t)
 {
-    begin_sweep(t->data);
+    struct services *s = t->data;
+    if (service_table_refused(s->table) > 0) {
+        service_table_retry(s->table);
+        schedule(s, 0);
+    }
+    begin_sweep(s);
 }
 
 /* ---- The kernel's table ---- */
@@ -194,6 +201,34 @@ static uint64_t core_us(void)
     return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
 }
 
+static int apply_changes(const struct service_change *list, unsigned count, struct error *err, void *data)
+{
+    struct services *s = data;
+    uint64_t before_us = core_us();
+    int rc = service_kernel_apply(s->kernel, list, count, err);
+    if (rc == 0) {
+        s->stats.transactions++;
+        s->stats.longest_us = MAX(s->stats.longest_us, core_us() - before_us);
+    }
+    return rc;
+}
+
+static void changes_done(unsigned count, void *data)
+{
+    service_table_done(((struct services *)data)->table, count);
+}
+
+static void change_refused(const struct service_change *c, const struct error *err, void *data)
+{
+    struct services *s = data;
+    char text[SERVICE_CHANGE_TEXT];
+    service_change_text(c, text);
+    const char *whose = service_table_refuse(s->table);
+    log_warn(s->log, "services", "Service %s: its connections may fail: the kernel does not take one element (%s): %s",
+             whose == NULL ? "(gone)" : whose, text, err->message);
+}
+
+/* What is refused again, after what is there was read again, is looked for and left out. */
 static int write_changes(struct services *s, struct error *err)
 {
     struct service_change *list = s->changes;
@@ -201,14 +236,13 @@ static int write_changes(struct services *s, struct error *err)
     if (n == 0) {
         return 0;
     }
-    uint64_t before_us = core_us();
-    int rc = service_kernel_apply(s->kernel, list, n, err);
-    uint64_t took_us = core_us() - before_us;
+    int rc = apply_changes(list, n, err, s);
     if (rc == 0) {
         service_table_done(s->table, n);
-        s->stats.transactions++;
-        s->stats.longest_us = MAX(s->stats.longest_us, took_us);
+    } else if (s->refuses) {
+        rc = isolate_apply(&(struct isolate_ops){apply_changes, changes_done, change_refused, s}, list, n, err);
     }
+    s->refuses = rc != 0;
     return rc;
 }
 
@@ -365,6 +399,7 @@ void services_get_stats(const struct services *s, struct services_stats *out)
     *out = s->stats;
     out->ports = service_table_count(s->table);
     out->elements = service_table_elements(s->table);
+    out->refused = service_table_refused(s->table);
     out->waiting = service_table_waiting(s->table);
     out->works = s->begun && s->kernel != NULL && !s->failing;
     out->settled = s->begun && s->ready && !s->ranges_changed && out->waiting == 0;

@@ -5,6 +5,8 @@
  * for; somebody else's flush or reload is heard of and mended at once (after SERVICES_MENDS_AT_ONCE of them, once a
  * second).
  *
+ * An element that the kernel refuses keeps no other out: it is found, told in the log with its Service, and left out.
+ *
  * Guarantee: until services_begin the kernel's table stays as a former agent has left it, so that connections go on
  * while nobody has told what services there are. At the end it stays as well, unless it is to be removed. UDP's
  * connections to endpoints that do not serve any more are ended after each change, and every SERVICES_SWEEP_MS. */
@@ -44,6 +46,7 @@ void services_write_now(struct services *s);
 struct services_stats {
     size_t ports, elements;
     unsigned long transactions, mends, flows_ended;
+    size_t refused;      /* elements that the kernel does not take: left out, tried again each SERVICES_SWEEP_MS */
     size_t waiting;      /* changes that are not in the kernel yet */
     uint64_t longest_us; /* of a transaction, in time on a core */
     bool works;          /* there is a kernel, all has been told, and the last transaction went well */

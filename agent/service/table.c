@@ -5,6 +5,7 @@
 
 #include <assert.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
@@ -23,6 +24,7 @@ struct cell {
     uint32_t wanted;     /* by so many entries */
     uint8_t set;
     bool there;
+    bool refused;  /* the kernel does not take what is wanted */
     uint32_t pass; /* that saw it last */
     uint8_t key[SERVICE_KEY_BYTES], want[SERVICE_DATA_BYTES], have[SERVICE_DATA_BYTES];
 };
@@ -40,7 +42,7 @@ struct service_table {
     struct strmap entries; /* key -> entry */
     struct cell **buckets;
     size_t cap, cells;
-    size_t wanted;
+    size_t wanted, refused;
     uint32_t pass;
     struct list queues[QUEUES];
     size_t waiting; /* in them */
@@ -143,9 +145,21 @@ static bool is_of_front(enum service_set set)
     return is_port(set) || set == SERVICE_SET_ENDPOINTS || set == SERVICE_SET_SOURCES;
 }
 
+static void set_refused(struct service_table *t, struct cell *c, bool refused)
+{
+    t->refused += (size_t)refused - (size_t)c->refused;
+    c->refused = refused;
+}
+
 static void settle(struct service_table *t, struct cell *c)
 {
     unqueue(t, c);
+    if (c->wanted == 0) {
+        set_refused(t, c, false);
+    }
+    if (c->refused) {
+        return;
+    }
     if (!is_right(c)) {
         unsigned which = is_port(c->set) ? QUEUE_PORTS : c->wanted > 0 ? QUEUE_NEEDED : QUEUE_NEEDED_NO_MORE;
         list_push_back(&t->queues[which], &c->queue);
@@ -162,6 +176,9 @@ static void want(struct service_table *t, struct cell *c, struct entry *e, const
     t->wanted += c->wanted == 0;
     c->wanted++;
     c->pass = t->pass;
+    if (memcmp(c->want, data, SERVICE_DATA_BYTES) != 0) {
+        set_refused(t, c, false);
+    }
     memcpy(c->want, data, SERVICE_DATA_BYTES);
     c->owner = c->set == SERVICE_SET_PORTS ? e : NULL;
 }
@@ -431,12 +448,75 @@ void service_table_done(struct service_table *t, unsigned count)
     }
 }
 
+static const char *owner_of(const struct service_table *t, const struct cell *c)
+{
+    const struct strmap_entry *m;
+    for (size_t i = 0; (m = strmap_next(&t->entries, &i)) != NULL;) {
+        const struct entry *e = m->value;
+        for (unsigned k = 0; k < e->count; k++) {
+            if (e->cells[k] == c) {
+                return e->port->key;
+            }
+        }
+    }
+    return NULL;
+}
+
+const char *service_table_refuse(struct service_table *t)
+{
+    unsigned i = 0;
+    while (list_empty(&t->queues[i])) {
+        i++;
+        assert(i < QUEUES);
+    }
+    struct cell *c = LIST_ENTRY(t->queues[i].next, struct cell, queue);
+    const char *owner = owner_of(t, c);
+    if (c->wanted > 0) {
+        set_refused(t, c, true);
+    } else {
+        c->there = false;
+    }
+    settle(t, c);
+    return owner;
+}
+
+size_t service_table_refused(const struct service_table *t)
+{
+    return t->refused;
+}
+
+void service_table_retry(struct service_table *t)
+{
+    for (size_t i = 0; i < t->cap && t->refused > 0; i++) {
+        for (struct cell *c = t->buckets[i], *next; c != NULL; c = next) {
+            next = c->next;
+            if (c->refused) {
+                set_refused(t, c, false);
+                settle(t, c);
+            }
+        }
+    }
+}
+
+void service_change_text(const struct service_change *c, char out[SERVICE_CHANGE_TEXT])
+{
+    const uint8_t *k = c->key;
+    int n = snprintf(out, SERVICE_CHANGE_TEXT, "%s %u.%u.%u.%u", service_sets[c->set].name, k[0], k[1], k[2], k[3]);
+    if (is_of_front(c->set)) {
+        const char *protocol = k[ELEMENT_PROTOCOL_AT] == IPPROTO_UDP    ? "udp"
+                               : k[ELEMENT_PROTOCOL_AT] == IPPROTO_SCTP ? "sctp"
+                                                                        : "tcp";
+        snprintf(out + n, SERVICE_CHANGE_TEXT - (size_t)n, " %s %u", protocol, (unsigned)k[8] << 8 | k[9]);
+    }
+}
+
 void service_table_forget(struct service_table *t)
 {
     for (size_t i = 0; i < t->cap; i++) {
         for (struct cell *c = t->buckets[i], *next; c != NULL; c = next) {
             next = c->next;
             c->there = false;
+            set_refused(t, c, false);
             unqueue(t, c);
             if (c->wanted == 0) {
                 free_cell(t, c);

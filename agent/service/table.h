@@ -102,6 +102,16 @@ struct service_change {
 unsigned service_table_next(const struct service_table *t, struct service_change *out, unsigned max);
 void service_table_done(struct service_table *t, unsigned count); /* so many of them are in the kernel now */
 
+/* The kernel does not take the first of them: it is left out until something else is wanted there, or until
+ * service_table_retry. One that should have gone counts as gone. Returns whose it is ("NAMESPACE/NAME:PORT"), borrowed;
+ * NULL: nobody's any more. */
+const char *service_table_refuse(struct service_table *t);
+size_t service_table_refused(const struct service_table *t); /* left out now */
+void service_table_retry(struct service_table *t);           /* they are tried again */
+/* "endpoints 10.96.0.7 tcp 80", as people read it: the set, and the front or address that its key begins with. */
+#define SERVICE_CHANGE_TEXT 64u
+void service_change_text(const struct service_change *c, char out[SERVICE_CHANGE_TEXT]);
+
 /* The kernel has nothing: all that is wanted must be added. */
 void service_table_forget(struct service_table *t);
 /* After service_table_forget: this is there. What is not wanted will be removed, by service_table_next. */

@@ -1,6 +1,8 @@
 /* What a service port wants of the kernel, and the order in which changes go there. */
 #include "tests/unit/agent_service_kit.h"
 
+#include "agent/service/isolate.h"
+
 static int setup(void **state)
 {
     *state = service_table_new();
@@ -420,6 +422,100 @@ static void a_flow_is_stale_when_nobody_serves_at_its_other_end(void **state)
     assert_false(service_table_has_flows(t));
 }
 
+/* A kernel that takes no port of this number, and thus no transaction with one. */
+struct picky {
+    struct service_table *table;
+    uint16_t port;
+    unsigned transactions;
+    struct buf told;
+};
+
+static int picky_apply(const struct service_change *list, unsigned count, struct error *err, void *data)
+{
+    struct picky *k = data;
+    k->transactions++;
+    for (unsigned i = 0; i < count; i++) {
+        if (list[i].set == SERVICE_SET_PORTS && (list[i].key[8] << 8 | list[i].key[9]) == k->port) {
+            return error_set(err, ERR_INVALID, "no");
+        }
+    }
+    return 0;
+}
+
+static void picky_done(unsigned count, void *data)
+{
+    service_table_done(((struct picky *)data)->table, count);
+}
+
+static void picky_refused(const struct service_change *c, const struct error *err, void *data)
+{
+    struct picky *k = data;
+    char text[SERVICE_CHANGE_TEXT];
+    (void)err;
+    service_change_text(c, text);
+    buf_printf(&k->told, "%s: ", text);
+    buf_printf(&k->told, "%s\n", service_table_refuse(k->table));
+}
+
+static int picky_take(struct picky *k, struct service_change *list, unsigned max)
+{
+    struct error err = {0};
+    const struct isolate_ops ops = {picky_apply, picky_done, picky_refused, k};
+    buf_reset(&k->told);
+    return isolate_apply(&ops, list, service_table_next(k->table, list, max), &err);
+}
+
+static void what_the_kernel_refuses_keeps_no_other_out(void **state)
+{
+    static struct service_change list[CHANGES_MAX];
+    struct picky k = {.table = *state, .port = 666};
+    for (unsigned i = 0; i < 200; i++) {
+        CLEANUP_FREE char *key = xasprintf("default/s%u:http", i);
+        put(*state, (struct service_port){.key = key, .cluster_ip = 0x0a600100u + i, .port = i == 77 ? 666 : 80},
+            "10.1.2.1 ready,10.1.2.2 ready");
+    }
+    assert_int_equal(picky_take(&k, list, CHANGES_MAX), 0);
+    assert_string_equal(buf_cstr(&k.told), "ports 10.96.1.77 tcp 666: default/s77:http\n");
+    assert_int_equal(service_table_waiting(*state), 0);
+    assert_int_equal(service_table_refused(*state), 1);
+    assert_true(k.transactions <= 2 * 10 + 1); /* 800 changes are halved ten times */
+
+    /* It is left out until it is tried again, or wanted otherwise. */
+    service_table_retry(*state);
+    assert_int_equal(service_table_waiting(*state), 1);
+    assert_int_equal(picky_take(&k, list, CHANGES_MAX), 0);
+    assert_int_equal(service_table_refused(*state), 1);
+    put(*state, (struct service_port){.key = "default/s77:http", .cluster_ip = 0x0a600100u + 77, .port = 666},
+        "10.1.2.1 ready");
+    assert_int_equal(service_table_refused(*state), 0);
+    k.port = 0;
+    assert_int_equal(picky_take(&k, list, CHANGES_MAX), 0);
+    assert_int_equal(service_table_waiting(*state), 0);
+    assert_int_equal(k.told.size, 0);
+
+    /* What should go and cannot counts as gone: there is nobody any more to whom it matters. */
+    k.port = 666;
+    service_table_remove(*state, "default/s77:http");
+    assert_int_equal(picky_take(&k, list, CHANGES_MAX), 0);
+    assert_int_equal(service_table_waiting(*state), 0);
+    assert_int_equal(service_table_refused(*state), 0);
+    buf_close(&k.told);
+}
+
+static void a_kernel_that_refuses_everything_is_not_asked_for_each(void **state)
+{
+    static struct service_change list[CHANGES_MAX];
+    struct picky k = {.table = *state, .port = 80};
+    for (unsigned i = 0; i < 200; i++) {
+        CLEANUP_FREE char *key = xasprintf("default/s%u:http", i);
+        put(*state, (struct service_port){.key = key, .cluster_ip = 0x0a600100u + i}, "10.1.2.1 ready");
+    }
+    assert_int_equal(picky_take(&k, list, CHANGES_MAX), ERR_INVALID);
+    assert_int_equal(service_table_refused(*state), ISOLATE_REFUSED_MAX);
+    assert_int_equal(service_table_waiting(*state), 200 - ISOLATE_REFUSED_MAX);
+    buf_close(&k.told);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 int main(void)
 {
@@ -435,6 +531,8 @@ int main(void)
         T(of_two_ports_that_want_one_address_the_smaller_key_has_it),
         T(two_ports_of_a_service_share_its_address),
         T(the_places_of_many_endpoints_are_dealt_evenly),
+        T(what_the_kernel_refuses_keeps_no_other_out),
+        T(a_kernel_that_refuses_everything_is_not_asked_for_each),
         T(what_the_kernel_lost_is_told_again_in_order),
         T(a_restarted_agent_changes_only_what_has_changed),
         T(no_prefix_of_the_changes_leads_to_a_place_that_is_not_there),
