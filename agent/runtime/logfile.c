@@ -359,6 +359,12 @@ static void put_record(struct logfile_reader *r, struct str record)
     if (!logfile_parse(record, &l) || (r->o.since_wall_ms > 0 && l.wall_ms < r->o.since_wall_ms)) {
         return;
     }
+    if (r->events.on_record != NULL) {
+        if (!r->canceled) {
+            r->events.on_record(r, l.fd, l.text, !l.partial, r->data);
+        }
+        return;
+    }
     if (r->o.timestamps && !r->in_line) {
         bool utc = str_ends(l.stamp, STR("+00:00")); /* conmon's way of writing Z */
         put_out(r, l.stamp.p, utc ? l.stamp.n - 6 : l.stamp.n);
@@ -498,6 +504,9 @@ static void step(uv_timer_t *t)
     bool over =
         r->error.code != 0 || (r->o.limit_bytes > 0 && r->left_bytes == 0) || (idle && (!r->o.follow || r->finishing));
     emit(r);
+    if (r->events.on_step != NULL && !r->canceled) {
+        r->events.on_step(r, r->data);
+    }
     if (over) {
         reader_end(r);
     } else if (!idle) {

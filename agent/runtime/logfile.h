@@ -70,6 +70,11 @@ struct logfile_events {
     void (*on_gap)(struct logfile_reader *r, void *data);
     /* Output text, as `logs` prints it; borrowed. */
     void (*on_data)(struct logfile_reader *r, const uint8_t *p, size_t n, void *data);
+    /* If it is set, instead of on_data: one record after the other, without time stamps; fd: 1 stdout, 2 stderr. Of
+     * what was read at once the rest comes although it is paused. Not with limit_bytes. */
+    void (*on_record)(struct logfile_reader *r, int fd, struct str text, bool line_ends, void *data);
+    /* With on_record: so much was read at once; it may be paused now, or canceled. May be NULL. */
+    void (*on_step)(struct logfile_reader *r, void *data);
     /* Last callback; r is freed after it. error NULL = regular end: end of the file without follow, limit, or
      * logfile_finish. */
     void (*on_end)(struct logfile_reader *r, const struct error *error, void *data);

@@ -244,8 +244,7 @@ static void log_data(struct mp payload, void *data)
 
 /* What the container prints, from its log: for who does not type, that is the whole of it, and from the start
  * nothing of it is lost. */
-static int show_log(struct rctl *r, const struct object *pod, const char *container, bool from_start, bool follow,
-                    struct error *err)
+static int show_log(struct rctl *r, const struct object *pod, const char *container, bool from_start, struct error *err)
 {
     static const struct api_stream_events events = {.on_data = log_data};
     struct arena *a = &r->arena;
@@ -253,7 +252,7 @@ static int show_log(struct rctl *r, const struct object *pod, const char *contai
     struct api_stream *stream;
     value_set(a, p, "namespace", value_str(a, pod->ns));
     value_set(a, p, "name", value_str(a, pod->name));
-    value_set(a, p, "follow", value_bool(a, follow));
+    value_set(a, p, "follow", value_bool(a, true));
     if (!from_start) {
         value_set(a, p, "tailLines", value_int(a, 0));
     }
@@ -325,7 +324,7 @@ int attach_to(struct rctl *r, const struct object *pod, const char *container, b
         return rctl_fail(r, &err);
     }
     if (s.over || !in) {
-        rc = show_log(r, pod, container, fresh, true, &err);
+        rc = show_log(r, pod, container, fresh, &err);
         if (rc == ERR_NOT_FOUND && fresh) { /* ended before a log was begun, or on a node that keeps none */
             rctl_note(r, "note: %s", err.message);
             rc = 0;
@@ -334,13 +333,11 @@ int attach_to(struct rctl *r, const struct object *pod, const char *container, b
         if (in && tty && !opt_flag(r, "quiet")) {
             rctl_note(r, "If you don't see a command prompt, try pressing enter.");
         }
-        rc = session_run(r, "attach", session_params(r, pod, container, in, tty), in, tty, &end, &err);
+        struct value *params = session_params(r, pod, container, in, tty);
+        value_set(&r->arena, params, "fromStart", value_bool(&r->arena, fresh));
+        rc = session_run(r, "attach", params, in, tty, &end, &err);
         if (rc == ERR_USAGE && fresh) { /* it has ended between the look and the attach */
-            rc = show_log(r, pod, container, true, true, &err);
-        } else if (rc == 0 && fresh && !tty && !end.by_signal && !end.printed) {
-            /* What it printed before it was joined is in its log alone. */
-            rc = show_log(r, pod, container, true, false, &err);
-            rc = rc == ERR_NOT_FOUND ? 0 : rc;
+            rc = show_log(r, pod, container, true, &err);
         }
     }
     if (end.by_signal) {

@@ -17,7 +17,7 @@ struct session {
     struct termios saved;
     int exit_code; /* -1 until told */
     int signal;    /* that ended us; 0 = none */
-    bool done, printed;
+    bool done;
     /* Standard input: a stream of libuv, or a file that is read when there is credit. */
     union {
         uv_handle_t handle;
@@ -215,12 +215,13 @@ static void exec_data(struct mp payload, void *data)
     struct str bytes;
     struct mp out = mp_get(payload, "stdout"), err = mp_get(payload, "stderr"), code = mp_get(payload, "exit");
     if (mp_read_bin(&out, &bytes)) {
-        s->printed |= bytes.n > 0;
         write_out(fileno(s->r->raw_out), bytes);
     }
     if (mp_read_bin(&err, &bytes)) {
-        s->printed |= bytes.n > 0;
         write_out(fileno(s->r->raw_err_out), bytes);
+    }
+    if (mp_bool(mp_get(payload, "gap"), false)) {
+        rctl_note(s->r, "note: some of the output is missing here: the node has removed that part of the log");
     }
     if (mp_type(code) == MP_INT || mp_type(code) == MP_UINT) {
         s->exit_code = (int)mp_int(code, 1);
@@ -312,7 +313,7 @@ int session_run(struct rctl *r, const char *method, const struct value *params, 
     api_ping_stop(r->api, false);
     stop_all(s);
     rc = api_stream_close(s->stream, err);
-    *end = (struct session_end){s->signal != 0 ? 128 + s->signal : s->exit_code, s->signal != 0, s->printed};
+    *end = (struct session_end){s->signal != 0 ? 128 + s->signal : s->exit_code, s->signal != 0};
     rc = s->signal != 0 || s->exit_code >= 0 ? 0 : rc;
     free(s);
     return rc;

@@ -11,7 +11,6 @@ struct value *session_params(struct rctl *r, const struct object *pod, const cha
 struct session_end {
     int exit_code; /* what the node told, 128 + the signal that ended us, or -1 if the stream ended without one */
     bool by_signal;
-    bool printed; /* something came out of it */
 };
 /* Until the stream or a signal ends it, with the terminal as it was before. Fails only if there is no exit code: the
  * stream could not be opened, or was cut. */
