@@ -14,7 +14,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "agent/runtime/logfile.h"
 #include "agent/serve/serve.h"
 #include "agent/serve/stream.h"
 
