@@ -57,6 +57,10 @@ void master_counters(struct master *m, const struct replica_stats *s, struct cou
     counters_add(out, "writesHeld", "writes that waited for room in the log", ts.held);
     counters_add_level(out, "subjects", "identities that are connected", ts.subjects);
     counters_add(out, "refusedState", "writes refused because the state is at its bound", s->state_refused);
+    const struct store *store = replica_store(m->replica);
+    counters_add_level(out, "eventsBytes", "bytes of all events", view_events_bytes(store_committed(store)));
+    counters_add(out, "eventsFallenOff", "events dropped because there were too many of their namespace, or in all",
+                 store_events_dropped(store));
     counters_add_level(out, "connections", "connections that are open", net.open);
     counters_add(out, "connectionsAccepted", "connections that were taken", net.accepted);
     counters_add(out, "connectionsRefused", "connections for which there was no place", gate_refused);

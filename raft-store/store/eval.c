@@ -83,7 +83,9 @@ int store_eval(struct store *s, const struct txn *t, struct txn_result *result, 
     }
     struct view_hash hash = view_state_hash(s->tip->view);
     bool first = store_batch_empty(s);
+    uint64_t dropped = s->tip->events_dropped;
     int rc = world_eval(s->tip, t, result, err);
+    s->events_dropped += s->tip->events_dropped - dropped;
     if (rc != 0 || result->unchanged) {
         assert(view_revision(s->tip->view) == now);
         return rc;

@@ -118,7 +118,7 @@ static void weigh(struct event_ring *r, struct str ns, uint64_t was, uint64_t no
     uint64_t was_steps = was / EVENT_STEP_BYTES, now_steps = now / EVENT_STEP_BYTES;
     if (was > 0 && (now == 0 || was_steps != now_steps)) {
         struct size_key key = {was_steps, ns};
-        space_unref(ptree_remove(&r->by_size, &key));
+        space_unref(ptree_take(&r->by_size, &key));
     }
     if (now > 0 && (was == 0 || was_steps != now_steps)) {
         struct size_key key = {now_steps, ns};
@@ -178,7 +178,7 @@ static bool same_keys(const struct object *a, const struct object *b)
 static void leave_age(struct event_ring *r, const struct object *event)
 {
     struct age_key key = age_of(event);
-    struct object *gone = ptree_remove(&r->by_age, &key);
+    struct object *gone = ptree_take(&r->by_age, &key);
     assert(gone == event);
     object_unref(gone);
 }

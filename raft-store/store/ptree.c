@@ -305,9 +305,12 @@ static void *remove_below(struct ptree *t, struct ptree_node **np, const void *k
 
 void *ptree_remove(struct ptree *t, const void *key)
 {
-    if (ptree_get(t, key) == NULL) {
-        return NULL; /* nothing is copied for what is not there */
-    }
+    return ptree_get(t, key) == NULL ? NULL : ptree_take(t, key); /* nothing is copied for what is not there */
+}
+
+void *ptree_take(struct ptree *t, const void *key)
+{
+    assert(t->root != NULL);
     void *item = remove_below(t, &t->root, key);
     t->count--;
     struct ptree_node *root = t->root;

@@ -40,6 +40,8 @@ void *ptree_get(const struct ptree *t, const void *key); /* borrowed; NULL if ab
 void *ptree_put(struct ptree *t, const void *key, void *item);
 /* Returns the removed item, its ref taken by the caller, or NULL if absent. */
 void *ptree_remove(struct ptree *t, const void *key);
+/* The same of an item that is there: one way down the tree less. */
+void *ptree_take(struct ptree *t, const void *key);
 
 /* Iteration in key order over one version, which must be held and not be changed meanwhile. */
 struct ptree_iter {

@@ -217,6 +217,11 @@ uint64_t store_events_bytes_max(const struct store *s)
     return s->events_bytes_max;
 }
 
+uint64_t store_events_dropped(const struct store *s)
+{
+    return s->events_dropped;
+}
+
 void store_tip_open(struct store *s, uint64_t term)
 {
     assert(s->tip == NULL && !s->broken && list_empty(&s->flights));

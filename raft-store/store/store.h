@@ -53,6 +53,7 @@ uint64_t store_transactions(const struct store *s); /* applied since the store w
 void store_set_level(struct store *s, unsigned level);
 unsigned store_level(const struct store *s);
 uint64_t store_events_bytes_max(const struct store *s); /* for worlds on forks: world_bound_events */
+uint64_t store_events_dropped(const struct store *s);   /* by the bound, in transactions that were decided here */
 void store_tip_open(struct store *s, uint64_t term);    /* after the barrier: tip = committed */
 void store_tip_drop(struct store *s); /* leadership lost: the in-flight and the open batch are forgotten */
 

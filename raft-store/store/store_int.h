@@ -49,7 +49,7 @@ struct store {
     /* Leader */
     const struct release *release;
     unsigned level;
-    uint64_t events_bytes_max;
+    uint64_t events_bytes_max, events_dropped;
     struct world *tip; /* NULL = not leading; its records are those of the open batch */
     uint64_t term;
     struct {

@@ -22,6 +22,7 @@ static bool drop_oldest(struct drops *d, struct str ns)
         return false;
     }
     d->left--;
+    d->w->events_dropped++;
     changes_push(&d->w->changes, view_remove(d->w->view, o->kind, o->ns, o->name), NULL);
     return true;
 }

@@ -36,6 +36,7 @@ struct world {
     const struct env *env;
     unsigned level;
     uint64_t events_bytes_max; /* 0: none */
+    uint64_t events_dropped;   /* so far */
     struct records records;    /* of all transactions, unless the store takes them */
     struct record *last;       /* of the last successful evaluation; borrowed from records; NULL = it changed nothing */
     int64_t wall_ms;           /* when that was */

@@ -10,7 +10,7 @@ $(BUILD)/tests/bench/bench_cluster: $(BENCH_CLUSTER) $(call libs_of,client)
 $(BUILD)/tests/bench/bench_scheduler: $(BUILD)/tests/bench/bench_scheduler.o $(call libs_of,scheduler)
 	@echo "  LINK  $(@F)"
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LDLIBS_ALL)
-$(BUILD)/tests/bench/bench_events: $(BUILD)/tests/bench/bench_events.o $(call libs_of,raft-store)
+$(BUILD)/tests/bench/bench_events: $(BUILD)/tests/bench/bench_events.o $(call libs_of,controllers)
 	@echo "  LINK  $(@F)"
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LDLIBS_ALL)
 $(BUILD)/tests/bench/bench_services: $(BUILD)/tests/bench/bench_services.o $(call libs_of,agent)

@@ -1,13 +1,14 @@
 /* Bench: what events cost the store, with so many of them beside so many pods. One process, no disk: transactions of
  * one event each are evaluated on the tip, sixteen of them are a log entry, which is applied as on its leader.
  *
- * usage: bench_events [events] [pods]
+ * usage: bench_events [events] [pods] [MiB that events may weigh, if they are bounded]
  * prints lines "bench events_WHAT V UNIT": see README.md */
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
+#include "controllers/registry.h"
 #include "proto/text/text.h"
 #include "raft-store/store/event.h"
 #include "raft-store/store/store.h"
@@ -15,6 +16,7 @@
 #define SPACES      4u
 #define ENTRY_TXNS  16u
 #define AGAIN_TIMES 100000u
+#define LOOKS       10u
 
 static int64_t now_us(void)
 {
@@ -108,6 +110,30 @@ static void tell(struct bench *b, unsigned i)
     arena_close(&a);
 }
 
+/* One whole look for events that have expired, none of which has. */
+static void look(const struct bench *b)
+{
+    struct reconcile_place place;
+    struct reconcile_in in = {.view = store_tip(b->store), .wall_ms = b->wall_ms};
+    struct error err = {0};
+    struct txn t;
+    txn_init(&t, "bench");
+    for (;;) {
+        struct reconcile_out out = {.txn = &t};
+        must(controller_event_ttl.reconcile(&in, &out, &err), &err);
+        if (t.count > 0) {
+            fprintf(stderr, "bench: an event has expired\n");
+            exit(1);
+        }
+        if (out.left_at == NULL) {
+            break;
+        }
+        place = (struct reconcile_place){out.left_at->kind, out.left_at->ns, out.left_at->name};
+        in.from = &place;
+    }
+    txn_close(&t);
+}
+
 static int keep(void *data, const void *p, size_t n)
 {
     buf_append(data, p, n);
@@ -129,8 +155,9 @@ static size_t heap_bytes(void)
 int main(int argc, char **argv)
 {
     unsigned events = argc > 1 ? (unsigned)atoi(argv[1]) : 100000, pods = argc > 2 ? (unsigned)atoi(argv[2]) : 50000;
-    const struct store_config config = {
-        .env = env_real(), .history_bytes_max = 1 << 20, .events_bytes_max = UINT64_MAX};
+    const struct store_config config = {.env = env_real(),
+                                        .history_bytes_max = 1 << 20,
+                                        .events_bytes_max = argc > 3 ? (uint64_t)atoi(argv[3]) << 20 : UINT64_MAX};
     struct bench b = {.store = store_new(&config), .wall_ms = 1767225600000ll};
     store_set_level(b.store, 1);
     store_tip_open(b.store, 1);
@@ -162,6 +189,11 @@ int main(int argc, char **argv)
     }
     close_batch(&b);
     line("again", (double)(now_us() - start) / AGAIN_TIMES, "us");
+    start = now_us();
+    for (unsigned i = 0; i < LOOKS; i++) {
+        look(&b);
+    }
+    line("look", (double)(now_us() - start) / LOOKS, "us");
     struct buf out = BUF_INIT;
     struct error err = {0};
     start = now_us();

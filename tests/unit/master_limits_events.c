@@ -117,6 +117,8 @@ static void a_flood_drops_the_oldest_of_its_namespace_and_refuses_nobody(void **
          "involvedObject: {kind: Pod, apiVersion: v1, namespace: flood, name: p1}, reason: R}}");
     must(c, "cluster", "{}");
     assert_true(int_at(c, "state.objects") < 30); /* of 60: events do not count */
+    assert_in_range(int_at(c, "stats.eventsFallenOff"), FLOOD - left, FLOOD - left + 4);
+    assert_in_range(int_at(c, "stats.eventsBytes"), 1, EVENTS_MAX);
     left = list(c, "flood", "", first);
     stream_close(s);
     client_close(c);
