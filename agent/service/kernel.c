@@ -24,7 +24,9 @@
 
 struct service_kernel {
     int fd, watch_fd;
-    uint32_t port, watch_port;     /* the sockets' addresses */
+    uint32_t port, watch_port; /* the sockets' addresses */
+    bool paused;               /* nothing is told; since this generation, with so many transactions of our own */
+    uint32_t generation, commits;
     enum service_touched touching; /* by the transaction that is being told */
     struct nft batch;
     uint8_t *reply;
@@ -86,6 +88,7 @@ static int commit(struct service_kernel *k, const char *what, struct error *err)
 {
     nft_end(&k->batch);
     int rc = send_all(k, &k->batch);
+    k->commits += rc == 0;
     return rc == 0 ? 0 : error_set_errno(err, -rc, "cannot change the kernel's table of services: %s", what);
 }
 
@@ -494,6 +497,53 @@ static enum service_touched hear(struct service_kernel *k, const struct nlmsghdr
         k->touching = MAX(k->touching, element ? SERVICE_ELEMENTS_TOUCHED : SERVICE_TABLE_TOUCHED);
     }
     return SERVICE_UNTOUCHED;
+}
+
+static void read_generation(const struct nlmsghdr *h, void *data)
+{
+    const struct nlattr *a = find_top(h, NFTA_GEN_ID);
+    if ((h->nlmsg_type & 0xff) == NFT_MSG_NEWGEN && inside_size(a) == 4) {
+        memcpy(data, inside(a), 4);
+        *(uint32_t *)data = ntohl(*(uint32_t *)data);
+    }
+}
+
+/* Each transaction of anybody's adds one. 0: it is not known. */
+static uint32_t generation(struct service_kernel *k)
+{
+    uint32_t out = 0;
+    struct nft n;
+    ask(&n, NFT_MSG_GETGEN, NLM_F_ACK);
+    nft_message_end(&n);
+    int rc = list(k, &n, read_generation, &out);
+    nft_close(&n);
+    return rc == 0 ? out : 0;
+}
+
+static void set_membership(struct service_kernel *k, int option)
+{
+    int group = NFNLGRP_NFTABLES;
+    setsockopt(k->watch_fd, SOL_NETLINK, option, &group, sizeof group);
+}
+
+void service_kernel_watch_pause(struct service_kernel *k)
+{
+    if (!k->paused) {
+        k->paused = true;
+        k->generation = generation(k);
+        k->commits = 0;
+        set_membership(k, NETLINK_DROP_MEMBERSHIP);
+    }
+}
+
+bool service_kernel_watch_resume(struct service_kernel *k)
+{
+    if (!k->paused) {
+        return false;
+    }
+    k->paused = false;
+    set_membership(k, NETLINK_ADD_MEMBERSHIP);
+    return k->generation == 0 || generation(k) != k->generation + k->commits;
 }
 
 enum service_touched service_kernel_touched(struct service_kernel *k)

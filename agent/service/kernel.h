@@ -44,5 +44,10 @@ enum service_touched {
 };
 /* Reads what has been told since; does not block. */
 enum service_touched service_kernel_touched(struct service_kernel *k);
+/* While much is written nothing is told: telling each element is a third of the kernel's work. Each ends the other;
+ * twice the same: nothing. True if somebody else has changed nf_tables meanwhile, whatever of it, or it is not
+ * known. */
+void service_kernel_watch_pause(struct service_kernel *k);
+bool service_kernel_watch_resume(struct service_kernel *k);
 
 #endif

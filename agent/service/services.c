@@ -27,6 +27,7 @@ struct services {
     bool ranges_changed;
     bool looking, sweeping, closing, remove;
     unsigned mends_at_once;
+    uv_idle_t turn; /* `work` in the loop's next turn: a timer of no time would be run again in the same one */
     uv_timer_t work, sweep, calm;
     uv_poll_t watch;
     unsigned handles;
@@ -246,6 +247,26 @@ static int write_changes(struct services *s, struct error *err)
     return rc;
 }
 
+static void on_calm(uv_timer_t *t)
+{
+    struct services *s = t->data;
+    s->mends_at_once = 0;
+}
+
+/* Mended at once, but for who has it broken all the time. */
+static uint64_t mend_wait_ms(struct services *s)
+{
+    uv_timer_start(&s->calm, on_calm, 60000, 0);
+    return ++s->mends_at_once > SERVICES_MENDS_AT_ONCE ? SERVICES_RETRY_MS : 0;
+}
+
+/* While there is more than one transaction to come, the watch is paused. If others have changed something meanwhile, of
+ * this table or not, what is there is read: true. */
+static bool changed_unwatched(struct services *s)
+{
+    return service_table_waiting(s->table) <= SERVICE_CHANGES_MAX && service_kernel_watch_resume(s->kernel);
+}
+
 static void on_work(uv_timer_t *t)
 {
     struct services *s = t->data;
@@ -260,9 +281,20 @@ static void on_work(uv_timer_t *t)
         rc = service_kernel_set_ranges(s->kernel, &s->ranges, &err);
         s->ranges_changed = rc != 0;
     }
-    rc = rc != 0 || !s->ready ? rc : write_changes(s, &err);
-    s->failing = rc != 0;
-    if (rc != 0) {
+    if (rc == 0 && s->ready) {
+        if (service_table_waiting(s->table) > SERVICE_CHANGES_MAX) {
+            service_kernel_watch_pause(s->kernel);
+        }
+        rc = write_changes(s, &err);
+    }
+    bool others = rc != 0 ? service_kernel_watch_resume(s->kernel) : s->ready && changed_unwatched(s);
+    s->failing = rc != 0 && !others;
+    if (others) {
+        log_info(s->log, "services",
+                 "the packet filter was changed while services were written: what is there is read");
+        s->ready = false;
+        schedule(s, mend_wait_ms(s));
+    } else if (rc != 0) {
         log_warn(s->log, "services", "services are not balanced as they should be: %s", err.message);
         s->ready = false; /* what is there is read again; if that is not enough it is made anew */
         schedule(s, SERVICES_RETRY_MS);
@@ -275,25 +307,32 @@ static void on_work(uv_timer_t *t)
     }
 }
 
-/* A wait that is on its way after an error is not cut short by further changes. */
+static void on_turn(uv_idle_t *i)
+{
+    struct services *s = i->data;
+    uv_idle_stop(i);
+    on_work(&s->work);
+}
+
 static void schedule(struct services *s, uint64_t wait_ms)
 {
-    if (!s->closing && s->begun && s->kernel != NULL && (!uv_is_active((uv_handle_t *)&s->work) || wait_ms == 0)) {
+    if (s->closing || !s->begun || s->kernel == NULL) {
+        return;
+    }
+    if (wait_ms == 0) {
+        uv_timer_stop(&s->work);
+        uv_idle_start(&s->turn, on_turn);
+    } else if (!uv_is_active((uv_handle_t *)&s->turn) && !uv_is_active((uv_handle_t *)&s->work)) {
         uv_timer_start(&s->work, on_work, wait_ms, 0);
     }
 }
 
+/* A wait that is on its way after an error is not cut short by further changes. */
 static void changed(struct services *s)
 {
     if (!uv_is_active((uv_handle_t *)&s->work)) {
         schedule(s, 0);
     }
-}
-
-static void on_calm(uv_timer_t *t)
-{
-    struct services *s = t->data;
-    s->mends_at_once = 0;
 }
 
 /* Somebody else has changed nf_tables. Whoever does so all the time is mended less often. */
@@ -312,8 +351,7 @@ static void on_touched(uv_poll_t *p, int status, int events)
     s->stats.mends++;
     log_warn(s->log, "services", "another program has changed the table of services (%s); it is mended",
              s->broken ? "its rules are gone or others" : "its elements");
-    uv_timer_start(&s->calm, on_calm, 60000, 0);
-    schedule(s, ++s->mends_at_once > SERVICES_MENDS_AT_ONCE ? SERVICES_RETRY_MS : 0);
+    schedule(s, mend_wait_ms(s));
 }
 
 /* ---- Public ---- */
@@ -325,11 +363,12 @@ static struct services *make(uv_loop_t *loop, const struct log *log)
     s->log = log;
     s->table = service_table_new();
     s->changes = xcalloc(SERVICE_CHANGES_MAX, sizeof *s->changes);
+    uv_idle_init(loop, &s->turn);
     uv_timer_init(loop, &s->work);
     uv_timer_init(loop, &s->sweep);
     uv_timer_init(loop, &s->calm);
-    s->work.data = s->sweep.data = s->calm.data = s;
-    s->handles = 3;
+    s->turn.data = s->work.data = s->sweep.data = s->calm.data = s;
+    s->handles = 4;
     return s;
 }
 
@@ -441,6 +480,7 @@ void services_close(struct services *s, bool remove, void (*cb)(void *data), voi
     s->remove = remove;
     s->close_cb = cb;
     s->close_data = data;
+    uv_close((uv_handle_t *)&s->turn, on_closed);
     uv_close((uv_handle_t *)&s->work, on_closed);
     uv_close((uv_handle_t *)&s->sweep, on_closed);
     uv_close((uv_handle_t *)&s->calm, on_closed);

@@ -226,16 +226,27 @@ static void write_stick(struct nft *n, enum side side)
     add_verdict(n, to.text, NFT_GOTO, "places");
 }
 
+/* The place is the note. Not in the chains that draw: the kernel goes through all rules that look a map up for each
+ * element that is added to it. */
+static void write_drawn(struct nft *n)
+{
+    nft_rule(n, "drawn");
+    load_front(n, 0);
+    nft_load_note(n, REG_BEHIND);
+    nft_lookup(n, "endpoints", 0, REG_DATA);
+    nft_translate(n, REG_DATA, REG_DATA + 1);
+    nft_rule_end(n);
+}
+
 static void write_draw(struct nft *n, unsigned places)
 {
     for (unsigned local = 0; local < 2; local++) {
         struct name chain;
         nft_add_chain(n, number_name(&chain, local ? "draw-local" : "draw", places));
         nft_rule(n, chain.text);
-        load_front(n, 0);
-        nft_draw(n, REG_BEHIND, places, local ? SERVICE_LOCAL_PLACE : 0);
-        nft_lookup(n, "endpoints", 0, REG_DATA);
-        nft_translate(n, REG_DATA, REG_DATA + 1);
+        nft_draw(n, 0, places, local ? SERVICE_LOCAL_PLACE : 0);
+        nft_set_note(n, 0);
+        nft_verdict(n, NFT_GOTO, "drawn");
         nft_rule_end(n);
         add_way(n, "by-places", places | (local ? SERVICE_LOCAL : 0), NFT_GOTO, chain.text);
     }
@@ -249,6 +260,7 @@ static void write_places(struct nft *n)
     nft_mask(n, 0, SERVICE_PLACES | SERVICE_LOCAL);
     nft_lookup_verdict(n, "by-places", 0);
     nft_rule_end(n);
+    write_drawn(n);
     for (unsigned k = 1; k <= SERVICE_PLACES_EXACT; k++) {
         write_draw(n, k);
     }
@@ -423,7 +435,7 @@ void skeleton_write(struct nft *n, const struct skeleton_ranges *r)
     static const char *const chains[] = {"refuse",       "places",    "lead-in",   "lead-out",   "known-in",
                                          "known-out",    "stick-in",  "stick-out", "stuck-in",   "stuck-out",
                                          "after-in",     "after-out", "remember",  "remembered", "no-place-in",
-                                         "no-place-out", "way",       "way-out",   "mask"};
+                                         "no-place-out", "way",       "way-out",   "mask",       "drawn"};
     nft_add_table(n);
     add_sets(n);
     for (unsigned i = 0; i < ARRAY_SIZE(chains); i++) {

@@ -6,7 +6,7 @@
  *   known-X         not among a balancer's sources: drop. A port with affinity -> stick-X. Else -> places
  *   stick-X         a client that is remembered: the endpoint's number becomes the note -> stuck-X. Else -> places
  *   stuck-X         to that endpoint, if it is still one. Else it is forgotten; the info once more -> places
- *   places          by the number of places -> draw-N, which draws one and translates
+ *   places          by the number of places -> draw-N, which draws one: it becomes the note -> drawn, to its endpoint
  *   pre-after, out-after  (filter, behind those) only what begins a connection -> after-X
  *   after-X         translated -> remember. A front without a place: refused or dropped, as its info says. Another port
  *                   of a cluster IP: refused. What else is in the range of services: dropped

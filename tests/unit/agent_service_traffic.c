@@ -284,6 +284,39 @@ static void what_others_break_is_mended(void **state)
     assert_int_equal(st.mends, 4); /* that was none of ours */
 }
 
+/* Nothing is told while much is written, and yet nothing that others do then is missed: as long as there is more than
+ * one transaction to come, the table is broken after the next. */
+static void what_others_break_while_much_is_written_is_mended(void **state)
+{
+    struct world *w = *state;
+    NEED_WORLD(w);
+    static const char *const breaks[] = {"nft flush ruleset", "nft flush map ip reeve-services-1 ports"};
+    struct service_endpoint list[2];
+    unsigned count = endpoints_of("10.244.1.1 ready here,10.244.1.2 ready here", list, ARRAY_SIZE(list));
+    for (unsigned b = 0; b < ARRAY_SIZE(breaks); b++) {
+        struct services_stats st;
+        for (unsigned i = 0; i < 4000; i++) {
+            CLEANUP_FREE char *key = xasprintf("default/s%u:http", i);
+            services_put(w->services, &(struct service_port){.key = key,
+                                                             .protocol = IPPROTO_TCP,
+                                                             .cluster_ip = ip_of("10.97.0.1") + i,
+                                                             .port = (uint16_t)(80 + b),
+                                                             .endpoints = list,
+                                                             .endpoints_count = count});
+        }
+        services_get_stats(w->services, &st);
+        for (size_t all = st.waiting; st.waiting == all;) {
+            uv_run(&w->loop, UV_RUN_NOWAIT);
+            services_get_stats(w->services, &st);
+        }
+        assert_true(st.waiting > SERVICE_CHANGES_MAX);
+        run(breaks[b]);
+        settle_services(w);
+        assert_answered(ask(NODE, "10.97.0.1", (uint16_t)(80 + b)));
+        assert_answered(ask(NODE, "10.97.15.160", (uint16_t)(80 + b)));
+    }
+}
+
 static void everybodys_nft_can_list_it(void **state)
 {
     struct world *w = *state;
@@ -420,6 +453,7 @@ int main(int argc, char **argv)
         T(a_udp_client_leaves_an_endpoint_that_is_gone),
         T(what_is_written_now_counts_at_once),
         T(what_others_break_is_mended),
+        T(what_others_break_while_much_is_written_is_mended),
         T(everybodys_nft_can_list_it),
         T(a_restart_changes_nothing_and_a_connection_outlives_it),
         T(the_number_of_chains_and_sets_does_not_grow),
