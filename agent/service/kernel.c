@@ -475,6 +475,57 @@ int service_kernel_read(struct service_element **out, size_t *count, struct erro
     return rc == 0 ? 0 : error_set_errno(err, -rc, "cannot read the kernel's table of services");
 }
 
+/* It answers in the order of the questions, and ends with the first that is not there. */
+static int compare_set(struct service_kernel *k, enum service_set set, const struct service_change *const *asked,
+                       unsigned count, unsigned *first)
+{
+    struct reading r = {.set = set};
+    const struct service_set_kind *kind = &service_sets[set];
+    struct nft n;
+    size_t nest;
+    ask(&n, NFT_MSG_GETSETELEM, NLM_F_ACK);
+    nft_put_text(&n, NFTA_SET_ELEM_LIST_TABLE, SKELETON_TABLE);
+    nft_put_text(&n, NFTA_SET_ELEM_LIST_SET, kind->name);
+    nest = nft_nest(&n, NFTA_SET_ELEM_LIST_ELEMENTS);
+    for (unsigned i = 0; i < count; i++) {
+        put_element(&n, asked[i], false);
+    }
+    nft_nest_end(&n, nest);
+    nft_message_end(&n);
+    int rc = list(k, &n, read_elements, &r);
+    nft_close(&n);
+    *first = 0;
+    while (*first < r.count && *first < count &&
+           memcmp(r.list[*first].key, asked[*first]->key, SERVICE_KEY_BYTES) == 0 &&
+           memcmp(r.list[*first].data, asked[*first]->data, SERVICE_DATA_BYTES) == 0) {
+        ++*first;
+    }
+    free(r.list);
+    return *first == count ? 0 : rc == 0 || rc == -ENOENT ? ERR_NOT_FOUND : ERR_SYSTEM;
+}
+
+int service_kernel_compare(struct service_kernel *k, const struct service_change *items, unsigned count,
+                           unsigned *differs)
+{
+    const struct service_change *asked[MESSAGE_ELEMENTS];
+    int rc = 0;
+    *differs = SERVICE_CHANGES_MAX;
+    for (enum service_set set = 0; rc == 0 && set < SERVICE_SETS_COUNT; set++) {
+        for (unsigned i = 0, n = 0; rc == 0 && i < count; i++) {
+            unsigned first;
+            if (items[i].set == set) {
+                asked[n++] = &items[i];
+            }
+            if (n > 0 && (n == MESSAGE_ELEMENTS || i + 1 == count)) {
+                rc = compare_set(k, set, asked, n, &first);
+                *differs = rc == ERR_NOT_FOUND ? (unsigned)(asked[first] - items) : *differs;
+                n = 0;
+            }
+        }
+    }
+    return rc;
+}
+
 /* ---- Who else changes it ---- */
 
 int service_kernel_watch(struct service_kernel *k)

@@ -27,6 +27,10 @@ struct service_element {
     uint8_t key[SERVICE_KEY_BYTES], data[SERVICE_DATA_BYTES];
 };
 int service_kernel_read(struct service_element **list, size_t *count, struct error *err);
+/* Asks the kernel for these elements. 0: it has them with this data (`add` and `replaces` do not matter). Otherwise
+ * *differs says which is not there or another; SERVICE_CHANGES_MAX: none of them, it cannot be asked. */
+int service_kernel_compare(struct service_kernel *k, const struct service_change *items, unsigned count,
+                           unsigned *differs);
 /* All tables of ours go, of every version. */
 int service_kernel_remove(struct service_kernel *k, struct error *err);
 

@@ -28,7 +28,8 @@ struct services {
     bool looking, sweeping, closing, remove;
     unsigned mends_at_once;
     uv_idle_t turn; /* `work` in the loop's next turn: a timer of no time would be run again in the same one */
-    uv_timer_t work, sweep, calm;
+    uv_timer_t work, sweep, calm, verify;
+    size_t verified; /* cursor */
     uv_poll_t watch;
     unsigned handles;
     struct services_stats stats;
@@ -354,6 +355,38 @@ static void on_touched(uv_poll_t *p, int status, int events)
     schedule(s, mend_wait_ms(s));
 }
 
+/* ---- Is there what should be? ---- */
+
+void services_verify(struct services *s)
+{
+    struct service_change *list = s->changes;
+    char text[SERVICE_CHANGE_TEXT];
+    unsigned differs;
+    if (s->kernel == NULL || !s->begun || !s->ready || s->looking || service_table_waiting(s->table) > 0) {
+        return; /* it is being written or read anyway */
+    }
+    unsigned n = service_table_settled(s->table, &s->verified, list, SERVICES_VERIFY);
+    if (service_kernel_compare(s->kernel, list, n, &differs) == 0) {
+        s->stats.verified += n;
+    } else if (differs < n) {
+        service_change_text(&list[differs], text);
+        log_warn(s->log, "services", "the kernel's table of services is not what it should be (%s); it is mended",
+                 text);
+        s->ready = false;
+        s->stats.mends++;
+        schedule(s, mend_wait_ms(s));
+    }
+}
+
+/* Many elements: often; few: rarely. */
+static void on_verify(uv_timer_t *t)
+{
+    struct services *s = t->data;
+    services_verify(s);
+    uint64_t parts = service_table_elements(s->table) / SERVICES_VERIFY + 1;
+    uv_timer_start(t, on_verify, SERVICES_VERIFY_MS / parts + 1, 0);
+}
+
 /* ---- Public ---- */
 
 static struct services *make(uv_loop_t *loop, const struct log *log)
@@ -367,8 +400,9 @@ static struct services *make(uv_loop_t *loop, const struct log *log)
     uv_timer_init(loop, &s->work);
     uv_timer_init(loop, &s->sweep);
     uv_timer_init(loop, &s->calm);
-    s->turn.data = s->work.data = s->sweep.data = s->calm.data = s;
-    s->handles = 4;
+    uv_timer_init(loop, &s->verify);
+    s->turn.data = s->work.data = s->sweep.data = s->calm.data = s->verify.data = s;
+    s->handles = 5;
     return s;
 }
 
@@ -387,6 +421,7 @@ int services_new(uv_loop_t *loop, const struct log *log, struct services **out, 
     struct services *s = make(loop, log);
     s->kernel = k;
     uv_timer_start(&s->sweep, on_sweep, SERVICES_SWEEP_MS, SERVICES_SWEEP_MS);
+    uv_timer_start(&s->verify, on_verify, SERVICES_SWEEP_MS, 0);
     uv_poll_init(loop, &s->watch, service_kernel_watch(k));
     s->watch.data = s;
     s->handles++;
@@ -484,6 +519,7 @@ void services_close(struct services *s, bool remove, void (*cb)(void *data), voi
     uv_close((uv_handle_t *)&s->work, on_closed);
     uv_close((uv_handle_t *)&s->sweep, on_closed);
     uv_close((uv_handle_t *)&s->calm, on_closed);
+    uv_close((uv_handle_t *)&s->verify, on_closed);
     if (s->kernel != NULL) {
         uv_close((uv_handle_t *)&s->watch, on_closed);
     }

@@ -5,6 +5,9 @@
  * for; somebody else's flush or reload is heard of and mended at once (after SERVICES_MENDS_AT_ONCE of them, once a
  * second).
  *
+ * Beside that, all that should be in the kernel is asked for in small parts, once each SERVICES_VERIFY_MS; what is not
+ * there, or another, is told in the log and mended.
+ *
  * An element that the kernel refuses keeps no other out: it is found, told in the log with its Service, and left out.
  *
  * Guarantee: until services_begin the kernel's table stays as a former agent has left it, so that connections go on
@@ -24,6 +27,8 @@
 #define SERVICES_SWEEP_MS      60000
 #define SERVICES_RETRY_MS      1000
 #define SERVICES_MENDS_AT_ONCE 20u
+#define SERVICES_VERIFY_MS     600000 /* all elements are compared within this time */
+#define SERVICES_VERIFY        400u   /* so many at a time */
 
 struct services;
 /* ERR_UNSUPPORTED names what the kernel lacks. log is borrowed. */
@@ -43,14 +48,18 @@ void services_begin(struct services *s);
  * looked at, it waits for its turn as ever. */
 void services_write_now(struct services *s);
 
+/* The next part of it, at once; the timer does so by itself. */
+void services_verify(struct services *s);
+
 struct services_stats {
     size_t ports, elements;
     unsigned long transactions, mends, flows_ended;
-    size_t refused;      /* elements that the kernel does not take: left out, tried again each SERVICES_SWEEP_MS */
-    size_t waiting;      /* changes that are not in the kernel yet */
-    uint64_t longest_us; /* of a transaction, in time on a core */
-    bool works;          /* there is a kernel, all has been told, and the last transaction went well */
-    bool settled;        /* the kernel has all of it; never before services_begin */
+    unsigned long verified; /* elements */
+    size_t refused;         /* elements that the kernel does not take: left out, tried again each SERVICES_SWEEP_MS */
+    size_t waiting;         /* changes that are not in the kernel yet */
+    uint64_t longest_us;    /* of a transaction, in time on a core */
+    bool works;             /* there is a kernel, all has been told, and the last transaction went well */
+    bool settled;           /* the kernel has all of it; never before services_begin */
 };
 void services_get_stats(const struct services *s, struct services_stats *out);
 

@@ -480,6 +480,27 @@ const char *service_table_refuse(struct service_table *t)
     return owner;
 }
 
+unsigned service_table_settled(const struct service_table *t, size_t *cursor, struct service_change *out, unsigned max)
+{
+    unsigned n = 0;
+    size_t at = *cursor < t->cap ? *cursor : 0;
+    for (; at < t->cap; at++) {
+        unsigned before = n;
+        const struct cell *c = t->buckets[at];
+        for (; c != NULL && n < max; c = c->next) {
+            if (c->there && c->wanted > 0 && is_right(c)) {
+                out[n++] = (struct service_change){c->set, true, false, c->key, c->want};
+            }
+        }
+        if (c != NULL && before > 0) {
+            n = before; /* a bucket is told whole */
+            break;
+        }
+    }
+    *cursor = at < t->cap ? at : 0;
+    return n;
+}
+
 size_t service_table_refused(const struct service_table *t)
 {
     return t->refused;

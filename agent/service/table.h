@@ -112,6 +112,10 @@ void service_table_retry(struct service_table *t);           /* they are tried a
 #define SERVICE_CHANGE_TEXT 64u
 void service_change_text(const struct service_change *c, char out[SERVICE_CHANGE_TEXT]);
 
+/* At most max elements that are in the kernel as they are wanted, from *cursor on, which goes on and begins again with
+ * 0; all of them come in turn, each once, unless elements are added meanwhile. */
+unsigned service_table_settled(const struct service_table *t, size_t *cursor, struct service_change *out, unsigned max);
+
 /* The kernel has nothing: all that is wanted must be added. */
 void service_table_forget(struct service_table *t);
 /* After service_table_forget: this is there. What is not wanted will be removed, by service_table_next. */

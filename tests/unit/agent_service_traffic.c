@@ -317,6 +317,59 @@ static void what_others_break_while_much_is_written_is_mended(void **state)
     }
 }
 
+static void verify_all(struct world *w)
+{
+    struct services_stats st, now;
+    services_get_stats(w->services, &st);
+    now = st;
+    while (now.verified < st.verified + st.elements && now.mends == st.mends) {
+        services_verify(w->services);
+        services_get_stats(w->services, &now);
+    }
+}
+
+/* The watch is deaf here: what somebody else does is found by asking for what should be there. */
+static void what_nobody_has_told_of_is_found_and_mended(void **state)
+{
+    struct world *w = *state;
+    NEED_WORLD(w);
+    static const char *const breaks[] = {
+        "nft delete element ip reeve-services-1 ports { 10.96.0.7 . tcp . 80 }",
+        "nft delete element ip reeve-services-1 members { 10.244.1.2 . 8080 }",
+        "nft delete element ip reeve-services-1 sources { 203.0.113.9 . tcp . 80 . 192.168.8.0/24 }",
+        "nft \"delete element ip reeve-services-1 endpoints { 10.96.0.7 . tcp . 80 . 0x0 }; add element ip "
+        "reeve-services-1 endpoints { 10.96.0.7 . tcp . 80 . 0x0 : 10.244.1.9 . 8080 }\""};
+    struct cidr source = range_of("192.168.8.0/24");
+    uint32_t balancer = ip_of("203.0.113.9");
+    for (unsigned i = 0; i < 200; i++) {
+        CLEANUP_FREE char *key = xasprintf("default/s%u:http", i);
+        put_port(w, (struct service_port){.key = key, .cluster_ip = ip_of("10.97.0.1") + i}, "10.244.1.1 ready here");
+    }
+    put_port(
+        w,
+        (struct service_port){
+            .affinity_s = 600, .balancers = &balancer, .balancers_count = 1, .sources = &source, .sources_count = 1},
+        "10.244.1.1 ready here,10.244.1.2 ready here");
+    struct services_stats before, after;
+    services_get_stats(w->services, &before);
+    verify_all(w);
+    services_get_stats(w->services, &after);
+    assert_int_equal(after.mends, before.mends);
+    for (unsigned b = 0; b < ARRAY_SIZE(breaks); b++) {
+        services_get_stats(w->services, &before);
+        run(breaks[b]);
+        verify_all(w); /* not a turn of the loop in between */
+        services_get_stats(w->services, &after);
+        if (after.mends != before.mends + 1) {
+            fail_msg("not found: %s", breaks[b]);
+        }
+        settle_services(w);
+        verify_all(w);
+        services_get_stats(w->services, &before);
+        assert_answered(ask(POD_1, VIP, 80));
+    }
+}
+
 static void everybodys_nft_can_list_it(void **state)
 {
     struct world *w = *state;
@@ -454,6 +507,7 @@ int main(int argc, char **argv)
         T(what_is_written_now_counts_at_once),
         T(what_others_break_is_mended),
         T(what_others_break_while_much_is_written_is_mended),
+        T(what_nobody_has_told_of_is_found_and_mended),
         T(everybodys_nft_can_list_it),
         T(a_restart_changes_nothing_and_a_connection_outlives_it),
         T(the_number_of_chains_and_sets_does_not_grow),
