@@ -30,6 +30,7 @@
     X(clean_before_prune)                                                                                              \
     X(install_after_put)                                                                                               \
     X(install_before_put)                                                                                              \
+    X(lease_unknown)                                                                                                   \
     X(mark_write)                                                                                                      \
     X(member_add_appended)                                                                                             \
     X(member_join_before_add)                                                                                          \

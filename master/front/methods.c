@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/failpoint.h"
 #include "master/auth/authority.h"
 #include "master/auth/reseal.h"
 #include "master/auth/rotate.h"
@@ -134,7 +135,7 @@ void master_on_peer_request(void *data, uint64_t peer_id, struct rpc_request *re
         level_tell(req);
     } else if (str_is(method, "nodes.heard")) {
         nodes_tell_heard(m, req);
-    } else if (str_is(method, "nodes.lease")) {
+    } else if (str_is(method, "nodes.lease") && !failpoint(FAILPOINT_lease_unknown)) { /* as former releases */
         lease_tell(m, peer_id, req, params);
     } else if (str_is(method, "nodes.reports")) {
         batch_tell(m, peer_id, req);

@@ -463,6 +463,44 @@ static void test_reports_of_many_nodes_travel_together(void **state)
     }
 }
 
+/* ---- Another release ---- */
+
+static void test_a_leader_of_a_former_release_serves_all_agents_itself(void **state)
+{
+    struct state *s = *state;
+    struct node n = {.name = "nb", .instance = "ac-1-1"};
+    s->leader = kit_leader(s->kit);
+    unsigned old = (s->leader + 2) % MASTERS;
+    kit_stop(s->kit, old, SIGTERM);
+    kit_start_armed(s->kit, old, "lease_unknown=error"); /* it knows no such question */
+    kit_wait_voters(s->kit, s->leader, MASTERS);
+    for (unsigned i = 0; i < MASTERS; i++) {
+        client_close(s->admin[i]);
+    }
+    admins_open(s);
+    unsigned by = node_open(s, &n);
+    transfer(s, old);
+    stream_wait_end(n.pods);
+    assert_int_equal(n.pods->end.code, ERR_NOT_LEADER);
+    wait_serves(s, &n, by, false);
+    wait_registered(s, &n, old);
+    transfer(s, (by + 1) % MASTERS == old ? (by + 2) % MASTERS : (by + 1) % MASTERS);
+    wait_serves(s, &n, by, true);
+    feeds_close(&n);
+    wait_registered(s, &n, by);
+    feeds_open(&n, by);
+    make_pod(s, "v", "nb");
+    wait_pod(&n, "ADDED", "v");
+    delete_pod(s, "v");
+    node_close(&n);
+    kit_stop(s->kit, old, SIGTERM);
+    kit_start(s->kit, old);
+    for (unsigned i = 0; i < MASTERS; i++) {
+        client_close(s->admin[i]);
+    }
+    admins_open(s);
+}
+
 /* ---- Silence ---- */
 
 static void on_notify(struct client *c, struct str method, struct mp params)
@@ -549,6 +587,7 @@ int main(void)
         cmocka_unit_test(test_a_deleted_node_is_cut_off_at_the_master_that_serves_it),
         cmocka_unit_test(test_a_node_speaks_for_itself_alone_on_every_master),
         cmocka_unit_test(test_reports_of_many_nodes_travel_together),
+        cmocka_unit_test(test_a_leader_of_a_former_release_serves_all_agents_itself),
         cmocka_unit_test_teardown(test_a_follower_that_does_not_keep_up_lets_its_agents_go, thaw),
         cmocka_unit_test_teardown(test_the_leader_tells_agents_of_a_master_that_stands_still, thaw),
         cmocka_unit_test(test_a_node_that_only_a_follower_hears_lives),
