@@ -34,7 +34,7 @@ enum method_flags {
     METHOD_NODE = 1 << 1,          /* agents too */
     METHOD_WRITE = 1 << 2,         /* needs the leader: forwarded by the others */
     METHOD_STREAM = 1 << 3,        /* answered by a stream: relayed instead of forwarded */
-    METHOD_LEADER = 1 << 4,        /* leader only, others answer NotLeader (agents follow the leader) */
+    METHOD_LEADER = 1 << 4,        /* leader only, others answer NotLeader */
     METHOD_LATE = 1 << 5,          /* with an expired certificate too */
     METHOD_RELAY = 1 << 6,         /* of a node: any master that has a link to it serves it */
     METHOD_AGAIN = 1 << 7,         /* may be done twice: an unknown outcome is no reason not to repeat it */
@@ -44,8 +44,7 @@ enum method_flags {
     METHOD_DELETES = 1 << 11,      /* deletes are taken in while there is any room at all: it waits for none */
     METHOD_MOVES_LEADER = 1 << 12, /* an election may be what it wanted: not handled anew after one */
     METHOD_REMOVED = 1 << 13,      /* also for a master that was removed */
-    METHOD_SERVED = 1 << 14,       /* with METHOD_LEADER: also by a master that serves agents (nodes/lease.h), from its
-                                      own state */
+    METHOD_SERVED = 1 << 14,       /* with METHOD_LEADER: or a master that serves the agent (nodes/lease.h) */
     METHOD_NEWEST = 1 << 15,       /* reads what is newest: any master does it once the leader has confirmed the read */
 };
 

@@ -472,19 +472,25 @@ static void test_a_leader_of_a_former_release_serves_all_agents_itself(void **st
     s->leader = kit_leader(s->kit);
     unsigned old = (s->leader + 2) % MASTERS;
     kit_stop(s->kit, old, SIGTERM);
-    kit_start_armed(s->kit, old, "lease_unknown=error"); /* it knows no such question */
+    kit_start_armed(s->kit, old, "lease_unknown=error@1+"); /* it knows no such question */
     kit_wait_voters(s->kit, s->leader, MASTERS);
     for (unsigned i = 0; i < MASTERS; i++) {
         client_close(s->admin[i]);
     }
     admins_open(s);
-    unsigned by = node_open(s, &n);
+    unsigned by = (old + 1) % MASTERS, other = (old + 2) % MASTERS;
+    s->leader = kit_leader(s->kit);
+    transfer(s, other);
+    links_open(s, &n);
+    wait_serves(s, &n, by, true);
+    wait_registered(s, &n, by);
+    feeds_open(&n, by);
     transfer(s, old);
     stream_wait_end(n.pods);
     assert_int_equal(n.pods->end.code, ERR_NOT_LEADER);
     wait_serves(s, &n, by, false);
     wait_registered(s, &n, old);
-    transfer(s, (by + 1) % MASTERS == old ? (by + 2) % MASTERS : (by + 1) % MASTERS);
+    transfer(s, other);
     wait_serves(s, &n, by, true);
     feeds_close(&n);
     wait_registered(s, &n, by);
