@@ -56,6 +56,7 @@
 struct identity {
     int64_t from_s, until_s; /* its life */
     char serial[PKI_SERIAL_SIZE];
+    char name[PKI_NAME_MAX + 1]; /* that it certifies: another id's, if it is of before `recover` */
     int64_t ca_from_s, ca_until_s;
     int64_t due_ms;      /* wall clock: the next attempt to renew; INT64_MAX = never, it ends with the CA */
     unsigned failures;   /* in a row */

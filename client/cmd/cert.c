@@ -1,4 +1,5 @@
 /* rctl cert: the certificates of the cluster, and one's own. */
+#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -91,6 +92,21 @@ static void add_answered(struct certs *all, const char *who, struct mp m)
     c->serial = cert_text(a, m, "serial");
     c->issuer = cert_text(a, m, "ca");
     c->old = mp_bool(mp_get(m, "oldCa"), false);
+}
+
+/* The CA that counts, as the masters say: what this client trusts may still begin with the former one. */
+static void take_ca(struct certs *all, struct mp m)
+{
+    struct cert *own = &all->items[0];
+    int64_t from_ms, until_ms;
+    assert(all->count == 1);
+    if (timefmt_parse(mp_str(mp_get(m, "notBefore")), &from_ms) &&
+        timefmt_parse(mp_str(mp_get(m, "notAfter")), &until_ms) &&
+        (from_ms / 1000 != own->from_s || until_ms / 1000 != own->until_s)) {
+        all->count = 0;
+        add_answered(all, "ca", m);
+        all->items[0].ca = true;
+    }
 }
 
 static void take_replacing(struct arena *a, struct mp told, struct replacing *out)
@@ -195,6 +211,7 @@ static int ask_masters(struct certs *all, struct error *err)
         return rc;
     }
     int64_t asked = mp_int(mp_get(reply.result, "id"), 0);
+    take_ca(all, mp_get(reply.result, "ca"));
     take_rotation(all, reply.result);
     take_key(all, reply.result);
     for (struct mp_iter it = mp_iter(mp_get(reply.result, "members")); mp_next(&it);) {

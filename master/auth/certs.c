@@ -162,7 +162,7 @@ static void write_own(struct master *m, struct buf *b)
     mp_write_cstr(b, "own");
     mp_write_map(b, 8 + 2 * (id->failures > 0));
     mp_write_cstr(b, "subject");
-    CLEANUP_FREE char *subject = xasprintf("O=reeve:masters CN=%" PRIu64, m->config.id);
+    CLEANUP_FREE char *subject = xasprintf("O=reeve:masters CN=%s", id->name);
     mp_write_cstr(b, subject);
     write_life(b, id->from_s, id->until_s, identity_state(m));
     mp_write_key_str(b, "serial", str_of(id->serial));

@@ -157,6 +157,10 @@ static void use(struct master *m, struct net_tls *tls, const char *cert_pem, con
     id->from_s = facts.from_s;
     id->until_s = facts.until_s;
     memcpy(id->serial, facts.serial, sizeof id->serial);
+    struct pki_identity who;
+    rv = pki_cert_info(cert, &who, NULL, NULL, NULL);
+    assert(rv == 0);
+    snprintf(id->name, sizeof id->name, "%s", who.name);
     rv = pki_cert_info(m->ca_pem, NULL, &id->ca_from_s, &id->ca_until_s, NULL);
     assert(rv == 0);
     (void)rv;

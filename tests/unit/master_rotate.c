@@ -1,5 +1,6 @@
 /* The cluster's CA is replaced while all goes on. */
 #include "tests/unit/master_rotate.h"
+#include "base/timefmt.h"
 
 static int tear_down(void **state)
 {
@@ -32,6 +33,32 @@ static void wait_for_ca(struct kit *k, const char *not_this, unsigned masters)
         } else if (kit_now() > until) {
             fail_msg("master %u has not got the new CA alone", i);
         }
+    }
+}
+
+/* When a CA ends, as `rctl cert status` shows it. */
+static const char *end_of_ca(struct kit *k, const char *pem)
+{
+    char date[TIMEFMT_SIZE];
+    int64_t until_s;
+    assert_int_equal(pki_cert_info(pem, NULL, NULL, &until_s, NULL), 0);
+    timefmt_rfc3339(until_s * 1000, date);
+    return arena_strdup(&k->arena, date);
+}
+
+/* Even to who trusts the former one still, and that one first. */
+static void the_ca_that_counts_is_shown(struct kit *k, const char *old, const char *fresh)
+{
+    const char *both = arena_printf(&k->arena, "%s%s", old, fresh), *path = in_kit(k, "both.pem");
+    assert_string_not_equal(end_of_ca(k, old), end_of_ca(k, fresh));
+    assert_int_equal(pki_write_file(path, both, strlen(both), 0600, NULL), 0);
+    const char *name = RCTL(k, 0, NULL, "config", "view", "-o", "jsonpath={.clusters[0].name}");
+    name = arena_strndup(&k->arena, name, strcspn(name, "\n"));
+    RCTL(k, 0, NULL, "config", "set-cluster", name, "--certificate-authority", path, "--embed-certs");
+    const char *said = RCTL(k, 0, "O=reeve:ca", "cert", "status");
+    const char *row = strstr(said, "O=reeve:ca"), *end = strchr(row, '\n');
+    if (memmem(row, (size_t)(end - row), end_of_ca(k, fresh), strlen(end_of_ca(k, fresh))) == NULL) {
+        fail_msg("the CA that counts ends on %s, and not as is said: %s", end_of_ca(k, fresh), said);
     }
 }
 
@@ -116,6 +143,7 @@ static void a_cluster_gets_another_ca_and_the_old_one_counts_no_more(void **stat
         assert_true(kit_now() < until);
     }
     RCTL(k, 0, "n1", "get", "nodes");
+    the_ca_that_counts_is_shown(k, old, fresh);
     said = RCTL(k, 0, "node n1", "cert", "status");
     assert_null(strstr(said, "old CA"));
     assert_null(strstr(said, "being replaced"));
