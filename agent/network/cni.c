@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proto/facts/cidr.h"
 #include "proto/text/text.h"
 
 #define CNI_VERSION    "1.0.0"
@@ -23,10 +24,34 @@ static struct value *config_base(struct arena *a, const char *type)
     return v;
 }
 
+static void add_route(struct arena *a, struct value *routes, const char *to)
+{
+    struct value *route = value_map(a);
+    set_str(a, route, "dst", to);
+    value_append(a, routes, route);
+}
+
+/* By way of the node, also to pods on the same bridge: what a Service has led to a neighbour is answered through the
+ * rules that have led it there. The halves of the range are narrower than the range, which is on the link. */
+static void add_routes(struct arena *a, struct value *routes, const char *pod_cidr)
+{
+    struct cidr range;
+    char text[CIDR_TEXT_SIZE];
+    add_route(a, routes, "0.0.0.0/0");
+    if (!cidr_parse(str_of(pod_cidr), &range) || range.bits > 30) {
+        return;
+    }
+    for (unsigned half = 0; half < 2; half++) {
+        uint32_t first = range.first + half * (uint32_t)(cidr_size(range) / 2);
+        cidr_text((struct cidr){first, range.bits + 1}, text);
+        add_route(a, routes, text);
+    }
+}
+
 static struct value *bridge_config(const struct network_cni *n, struct arena *a)
 {
     struct value *v = config_base(a, "bridge"), *ipam = value_map(a), *outer = value_list(a), *inner = value_list(a),
-                 *range = value_map(a), *routes = value_list(a), *route = value_map(a);
+                 *range = value_map(a), *routes = value_list(a);
     CLEANUP_FREE char *leases = xasprintf("%s/leases", n->dir);
     set_str(a, v, "bridge", n->bridge);
     value_set(a, v, "isGateway", value_bool(a, true));
@@ -43,8 +68,7 @@ static struct value *bridge_config(const struct network_cni *n, struct arena *a)
     value_append(a, inner, range);
     value_append(a, outer, inner);
     value_set(a, ipam, "ranges", outer);
-    set_str(a, route, "dst", "0.0.0.0/0");
-    value_append(a, routes, route);
+    add_routes(a, routes, n->pod_cidr);
     value_set(a, ipam, "routes", routes);
     value_set(a, v, "ipam", ipam);
     return v;

@@ -39,6 +39,7 @@ struct network_owner {
     char uid[64];
     char ip[64];      /* "" = being added, or it is not known how far that came */
     bool leaving;     /* no rule leads to it any more */
+    bool routed;      /* it sends all by way of the node; one of an older agent answers its neighbours directly */
     uint64_t dropped; /* of its connections, as last told */
     struct network_owner_port *ports;
     unsigned ports_count;

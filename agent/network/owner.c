@@ -11,8 +11,8 @@
 
 #include "agent/util/fsutil.h"
 
-/* A note is a file DIR/UID of lines: "ip 10.244.1.5", "port tcp 8080 80 10.0.0.1" ("-" for all addresses). host-local's
- * leases are files named by the address, with the uid as their first line. */
+/* A note is a file DIR/UID of lines: "ip 10.244.1.5", "routed", "port tcp 8080 80 10.0.0.1" ("-" for all addresses).
+ * host-local's leases are files named by the address, with the uid as their first line. */
 
 #define NOTE_MAX (16u << 10)
 
@@ -85,6 +85,7 @@ int network_owners_keep(const struct network_owners *o, const struct network_own
     if (w->ip[0] != '\0') {
         buf_printf(&b, "ip %s\n", w->ip);
     }
+    buf_puts(&b, w->routed ? "routed\n" : "");
     for (unsigned i = 0; i < w->ports_count; i++) {
         const struct network_owner_port *p = &w->ports[i];
         buf_printf(&b, "port %s %u %u %s\n", p->protocol, p->host_port, p->container_port,
@@ -98,6 +99,7 @@ struct network_owner *network_owners_add(struct network_owners *o, const char *u
 {
     assert(network_owners_find(o, uid) == NULL);
     struct network_owner *w = new_owner(o, uid);
+    w->routed = true;
     for (unsigned i = 0; i < count; i++) {
         add_port(w, ports[i].protocol, ports[i].host_port, ports[i].container_port, ports[i].host_ip);
     }
@@ -122,6 +124,7 @@ static void read_line(struct network_owner *w, const char *line)
     char protocol[8], host_ip[INET_ADDRSTRLEN];
     unsigned host, container;
     struct in_addr a;
+    w->routed = w->routed || strcmp(line, "routed") == 0;
     if (strncmp(line, "ip ", 3) == 0 && inet_pton(AF_INET, line + 3, &a) == 1) {
         inet_ntop(AF_INET, &a, w->ip, sizeof w->ip);
     } else if (sscanf(line, "port %7s %u %u %15s", protocol, &host, &container, host_ip) == 4) {

@@ -12,9 +12,12 @@
  *   at, any   host ports: by address, and for all addresses of the node -> the pod's address and port
  *   in, out   what comes from outside or from a pod, and what the node itself sends, if it is meant for an address of
  *             the node
- *   post      traffic to the node's own loopback address cannot come back from a pod, and pods on one bridge answer
- *             each other directly: both leave with the node's address. So does what leaves the cluster (not by the
- *             bridge plugin: that would hide pods from each other across nodes)
+ *   post      traffic to the node's own loopback address cannot come back from a pod, nor can a pod's to itself by a
+ *             host port (`self`): both leave with the node's address. So does what leaves the cluster (not by the
+ *             bridge plugin: that would hide pods from each other across nodes). Pods send all by way of the node, also
+ *             to those on the same bridge (cni.c), so that an answer is led back; those of an older agent answer
+ *             directly (`bridged`), so what was led to them leaves with the node's address as well
+ *   quiet     the kernel's advice to send directly: it would be followed
  *   closed    what pods may not connect to (the masters), here and on other machines: refused at once
  *   ask       questions to the node's name server, and its answers, are not noted (network_set_names)
  *   guard     the bridge's route_localnet, needed for 127.0.0.1:PORT, opens the node's loopback addresses to pods: it
@@ -70,6 +73,27 @@ static void write_map(struct buf *out, const struct list *owners, bool by_addres
     buf_puts(out, any ? "\n  }\n }\n" : " }\n");
 }
 
+/* Those that have come to themselves, and those that answer directly. */
+static void write_peers(struct buf *out, const struct list *owners, bool self)
+{
+    bool any = false;
+    buf_printf(out, " set %s {\n  type ipv4_addr%s\n", self ? "self" : "bridged", self ? " . ipv4_addr" : "");
+    LIST_FOR(it, owners)
+    {
+        const struct network_owner *w = LIST_ENTRY(it, struct network_owner, link);
+        if (!leads(w) || (self ? w->ports_count == 0 : w->routed)) {
+            continue;
+        }
+        buf_puts(out, any ? ", " : "  elements = { ");
+        buf_puts(out, w->ip);
+        if (self) {
+            buf_printf(out, " . %s", w->ip);
+        }
+        any = true;
+    }
+    buf_puts(out, any ? " }\n }\n" : " }\n");
+}
+
 /* One that can be bound to is an address of this node. */
 static bool is_local(const char *ip)
 {
@@ -113,6 +137,8 @@ void network_rules_write(struct buf *out, const struct network_rules *r)
     buf_puts(out, "table ip reeve-pods\ndelete table ip reeve-pods\ntable ip reeve-pods {\n");
     write_map(out, r->owners, true);
     write_map(out, r->owners, false);
+    write_peers(out, r->owners, true);
+    write_peers(out, r->owners, false);
     buf_puts(out, " chain lead {\n"
                   "  dnat ip to ip daddr . meta l4proto . th dport map @at\n"
                   "  dnat ip to meta l4proto . th dport map @any\n"
@@ -121,7 +147,8 @@ void network_rules_write(struct buf *out, const struct network_rules *r)
                   " chain out {\n  type nat hook output priority -100;\n  fib daddr type local goto lead\n }\n"
                   " chain post {\n  type nat hook postrouting priority 100;\n");
     buf_printf(out, "  ct status dnat ip saddr 127.0.0.0/8 oifname \"%s\" masquerade\n", r->bridge);
-    buf_printf(out, "  ct status dnat ip saddr %s ip daddr %s masquerade\n", r->pod_cidr, r->pod_cidr);
+    buf_puts(out, "  ct status dnat ip saddr . ip daddr @self masquerade\n");
+    buf_printf(out, "  ct status dnat ip saddr %s ip daddr @bridged masquerade\n", r->pod_cidr);
     if (r->cluster_cidr != NULL) {
         buf_printf(out, "  ip saddr %s ip daddr != %s masquerade\n", r->pod_cidr, r->cluster_cidr);
     }
@@ -132,7 +159,9 @@ void network_rules_write(struct buf *out, const struct network_rules *r)
     }
     write_names(out, r->names);
     buf_printf(out,
+               " chain quiet {\n  type filter hook output priority 0;\n"
+               "  oifname \"%s\" icmp type redirect drop\n }\n"
                " chain guard {\n  type filter hook prerouting priority -300;\n"
                "  iifname \"%s\" ip daddr 127.0.0.0/8 drop\n }\n}\n",
-               r->bridge);
+               r->bridge, r->bridge);
 }

@@ -16,9 +16,14 @@ static void a_host_port_leads_into_the_pod_and_ends_with_it(void **state)
     assert_leads_to(f, NULL, "10.98.7.1", 18080, listener);
     assert_leads_to(f, NULL, "10.96.0.1", 18080, listener);
     assert_leads_to(f, NULL, "127.0.0.1", 18080, listener);
-    /* from the other pod, and from the pod itself */
-    assert_leads_to(f, f->sb[1].net, "10.98.7.1", 18080, listener);
-    assert_leads_to(f, f->sb[0].net, "10.98.7.1", 18080, listener);
+    /* from the other pod, which keeps its address, and from the pod itself, which cannot */
+    char seen[64];
+    assert_true(reaches(f, f->sb[1].net, "10.98.7.1", 18080));
+    accept_from(listener, seen);
+    assert_string_equal(seen, "10.98.7.3");
+    assert_true(reaches(f, f->sb[0].net, "10.98.7.1", 18080));
+    accept_from(listener, seen);
+    assert_string_equal(seen, "10.98.7.1");
     /* one with an address is that address' alone */
     assert_leads_to(f, NULL, "10.96.0.2", 18081, listener);
     assert_false(reaches(f, NULL, "10.96.0.1", 18081));
@@ -191,7 +196,7 @@ static void the_rules_say_what_the_owners_hold(void **state)
     (void)state;
     struct network_owner_port a[] = {{80, 8080, "tcp", ""}, {53, 5353, "udp", "10.0.0.9"}},
                               b[] = {{80, 9090, "tcp", ""}, {80, 9090, "udp", ""}, {443, 443, "tcp", "10.0.0.9"}};
-    struct network_owner one = {.uid = "a", .ip = "10.1.2.3", .ports = a, .ports_count = 2},
+    struct network_owner one = {.uid = "a", .ip = "10.1.2.3", .routed = true, .ports = a, .ports_count = 2},
                          two = {.uid = "b", .ip = "10.1.2.4", .ports = b, .ports_count = 3};
     struct list owners;
     CLEANUP_BUF struct buf text = BUF_INIT;
@@ -206,6 +211,8 @@ static void the_rules_say_what_the_owners_hold(void **state)
     assert_non_null(strstr(buf_cstr(&text), "elements = {\n   tcp . 80 : 10.1.2.3 . 8080,\n"
                                             "   udp . 80 : 10.1.2.4 . 9090\n  }\n"));
     assert_non_null(strstr(buf_cstr(&text), "ip saddr 10.1.2.0/24 ip daddr != 10.1.0.0/16 masquerade"));
+    assert_non_null(strstr(buf_cstr(&text), "elements = { 10.1.2.3 . 10.1.2.3, 10.1.2.4 . 10.1.2.4 }"));
+    assert_non_null(strstr(buf_cstr(&text), "elements = { 10.1.2.4 }")); /* of an older agent */
     assert_non_null(strstr(buf_cstr(&text), "ip daddr 10.96.0.10 meta l4proto { tcp, udp } th dport 53 notrack"));
     /* one that goes, or has no address yet, holds nothing */
     one.leaving = true;
