@@ -1,5 +1,8 @@
-/* Ports of the node that lead into pods: over restarts, crashes, and from one pod to the next. */
+/* Ports of the node that lead into pods: over restarts, crashes, and from one pod to the next; and whom a pod sees that
+ * was led to. */
 #include "tests/unit/agent_network.h"
+
+#include "agent/service/services.h"
 
 static void a_host_port_leads_into_the_pod_and_ends_with_it(void **state)
 {
@@ -190,6 +193,62 @@ static void a_udp_peer_of_a_host_port_follows_to_the_next_pod(void **state)
     close_network(f);
 }
 
+static void on_services_closed(void *data)
+{
+    *(bool *)data = true;
+}
+
+/* Pods on one bridge, with a Service in between: the answer must come back through the node, and the pod that answers
+ * must see who asks. */
+static void a_service_leads_to_a_neighbour_who_sees_the_pod(void **state)
+{
+    struct fixture *f = *state;
+    NEED_ISOLATION(f);
+    NEED_PLUGINS();
+    struct services *services;
+    struct services_stats st;
+    struct error err = {0};
+    struct skeleton_ranges ranges = {.pods_count = 1, .services_count = 1};
+    struct service_endpoint one = {.ip = 0x0a620702, .port = 8080, .ready = true, .serving = true, .local = true};
+    struct service_port port = {.key = "default/web:http",
+                                .protocol = IPPROTO_TCP,
+                                .cluster_ip = 0x0a600007,
+                                .port = 80,
+                                .endpoints = &one,
+                                .endpoints_count = 1};
+    bool closed = false;
+    char seen[64];
+    make_sandboxes(f);
+    open_network(f, "10.98.7.0/24");
+    add_pod(f, 0, NULL, 0);
+    add_pod(f, 1, NULL, 0);
+    int listener = listen_in(f->sb[0].net, 8080);
+    assert_true(cidr_parse(STR("10.98.0.0/16"), &ranges.pods[0]));
+    assert_true(cidr_parse(STR("10.96.0.0/12"), &ranges.services[0]));
+    assert_int_equal(services_new(&f->loop, NULL, &services, &err), 0);
+    services_set_ranges(services, &ranges);
+    services_put(services, &port);
+    services_begin(services);
+    do {
+        uv_run(&f->loop, UV_RUN_NOWAIT);
+        services_get_stats(services, &st);
+    } while (!st.settled);
+    assert_true(reaches(f, f->sb[1].net, "10.96.0.7", 80));
+    accept_from(listener, seen);
+    assert_string_equal(seen, "10.98.7.3");
+    assert_true(reaches(f, f->sb[0].net, "10.96.0.7", 80)); /* itself */
+    accept_from(listener, seen);
+    assert_string_equal(seen, "10.98.7.1");
+    services_close(services, true, on_services_closed, &closed);
+    while (!closed) {
+        uv_run(&f->loop, UV_RUN_NOWAIT);
+    }
+    close(listener);
+    del_pod(f, 0);
+    del_pod(f, 1);
+    close_network(f);
+}
+
 /* The rules as a text: what is in the agent's state, and nothing else. */
 static void the_rules_say_what_the_owners_hold(void **state)
 {
@@ -270,6 +329,7 @@ int main(void)
         cmocka_unit_test(the_rules_say_what_the_owners_hold),
         cmocka_unit_test(notes_hold_only_what_was_understood),
         cmocka_unit_test_setup_teardown(a_host_port_leads_into_the_pod_and_ends_with_it, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_service_leads_to_a_neighbour_who_sees_the_pod, setup, teardown),
         cmocka_unit_test_setup_teardown(the_next_pod_of_a_host_port_gets_its_traffic, setup, teardown),
         cmocka_unit_test_setup_teardown(host_ports_live_as_long_as_their_pods_over_restarts, setup, teardown),
         cmocka_unit_test_setup_teardown(what_a_crash_left_is_known_and_taken_away, setup, teardown),
