@@ -9,6 +9,7 @@
 void rpc_scan_init(struct rpc_scan *s)
 {
     s->elements_max = 0;
+    s->depth_max = RPC_DEPTH_MAX;
     rpc_scan_again(s);
 }
 
@@ -113,7 +114,7 @@ static void element_done(struct rpc_scan *s)
 
 enum rpc_scan_result rpc_scan(struct rpc_scan *s, const uint8_t *p, size_t n, size_t limit)
 {
-    assert(limit < (1u << 31));
+    assert(limit < (1u << 31) && s->depth_max <= RPC_DEPTH_HANDED_MAX);
     while (s->owed > 0) {
         if (s->at + s->owed > limit) {
             return RPC_SCAN_TOO_LARGE;
@@ -142,7 +143,7 @@ enum rpc_scan_result rpc_scan(struct rpc_scan *s, const uint8_t *p, size_t n, si
         if (s->elements_max > 0 && s->elements > s->elements_max) {
             return RPC_SCAN_TOO_MANY;
         }
-        if (s->depth == RPC_DEPTH_MAX) {
+        if (s->depth == s->depth_max) {
             return RPC_SCAN_BAD;
         }
         if (it.body == 0) {

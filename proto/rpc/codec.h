@@ -18,6 +18,8 @@
 #include "proto/model/value.h"
 
 #define RPC_DEPTH_MAX (VALUE_DEPTH_MAX + 2) /* a document inside of [2, method, [params]] */
+/* And with what a master puts around the params of another's call: {params} of one, or {reports: [{params}]} of many. */
+#define RPC_DEPTH_HANDED_MAX (RPC_DEPTH_MAX + 4)
 
 enum rpc_scan_result {
     RPC_SCAN_MORE,      /* the message goes on beyond the bytes given */
@@ -27,16 +29,17 @@ enum rpc_scan_result {
     RPC_SCAN_TOO_MANY,  /* more elements than elements_max: each costs many times its byte once it is read */
 };
 struct rpc_scan {
-    size_t at;                    /* where the next head is; may lie beyond the bytes given so far */
-    uint64_t owed;                /* elements announced and not yet reached */
-    uint64_t elements;            /* announced, at all depths; keys count as well */
-    uint64_t elements_max;        /* 0 = no bound; kept by rpc_scan_again */
-    unsigned depth;               /* containers open */
-    uint32_t left[RPC_DEPTH_MAX]; /* elements left in each */
-    bool is_map[RPC_DEPTH_MAX];
+    size_t at;                           /* where the next head is; may lie beyond the bytes given so far */
+    uint64_t owed;                       /* elements announced and not yet reached */
+    uint64_t elements;                   /* announced, at all depths; keys count as well */
+    uint64_t elements_max;               /* 0 = no bound; kept by rpc_scan_again */
+    unsigned depth_max;                  /* at most RPC_DEPTH_HANDED_MAX; kept by rpc_scan_again */
+    unsigned depth;                      /* containers open */
+    uint32_t left[RPC_DEPTH_HANDED_MAX]; /* elements left in each */
+    bool is_map[RPC_DEPTH_HANDED_MAX];
 };
-void rpc_scan_init(struct rpc_scan *s);  /* elements_max 0 */
-void rpc_scan_again(struct rpc_scan *s); /* for the next message, with the same bound */
+void rpc_scan_init(struct rpc_scan *s);  /* elements_max 0, depth_max RPC_DEPTH_MAX */
+void rpc_scan_again(struct rpc_scan *s); /* for the next message, with the same bounds */
 /* p: the message from its first byte on, n of it here so far; each call gives the same bytes and more. limit below
  * 2^31. */
 enum rpc_scan_result rpc_scan(struct rpc_scan *s, const uint8_t *p, size_t n, size_t limit);

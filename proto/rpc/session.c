@@ -299,6 +299,7 @@ static struct rpc_session *session_new(uv_loop_t *loop, const struct rpc_config 
     s->stats = config->stats != NULL ? config->stats : &s->own_stats;
     rpc_scan_init(&s->scan);
     s->scan.elements_max = s->config.elements_max;
+    s->scan.depth_max = s->config.hands_on ? RPC_DEPTH_HANDED_MAX : RPC_DEPTH_MAX;
     list_init(&s->calls_list);
     list_init(&s->waiting);
     list_init(&s->failing);

@@ -254,6 +254,7 @@ static struct rpc_config link_config(struct peer *p, bool out)
                                .handler = {on_request, on_notify, link_closed},
                                .data = ref,
                                .message_max = MESSAGE_MAX,
+                               .hands_on = true,
                                .log = p->t->config.log};
 }
 

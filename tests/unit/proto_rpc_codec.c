@@ -163,6 +163,22 @@ static void scanner_accepts_documents_of_the_greatest_depth(void **state)
     assert_int_equal(scan_pieces(b.data, b.size, 7, 1000, &at), RPC_SCAN_BAD);
 }
 
+static void what_masters_hand_on_may_be_deeper(void **state)
+{
+    (void)state;
+    for (unsigned more = 0; more < 2; more++) {
+        CLEANUP_BUF struct buf b = BUF_INIT;
+        struct rpc_scan s;
+        for (unsigned i = 0; i < RPC_DEPTH_HANDED_MAX + more; i++) {
+            mp_write_array(&b, 1);
+        }
+        mp_write_nil(&b);
+        rpc_scan_init(&s);
+        s.depth_max = RPC_DEPTH_HANDED_MAX;
+        assert_int_equal(rpc_scan(&s, b.data, b.size, 1000), more == 0 ? RPC_SCAN_DONE : RPC_SCAN_BAD);
+    }
+}
+
 static void errors_of_other_implementations_are_read(void **state)
 {
     (void)state;
@@ -237,6 +253,7 @@ int main(void)
         cmocka_unit_test(scanner_and_validator_agree_on_damaged_bytes),
         cmocka_unit_test(scanner_counts_elements),
         cmocka_unit_test(scanner_accepts_documents_of_the_greatest_depth),
+        cmocka_unit_test(what_masters_hand_on_may_be_deeper),
         cmocka_unit_test(errors_of_other_implementations_are_read),
         cmocka_unit_test(errors_carry_their_causes_and_what_they_are_about),
         cmocka_unit_test(causes_that_are_not_understood_do_no_harm),

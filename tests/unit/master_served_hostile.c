@@ -1,0 +1,122 @@
+/* Nodes that are served by a master which does not lead, and tell it what breaks the connection between masters if it
+ * is handed on as it stands. */
+#include "tests/unit/kit/master_kit.h"
+
+#define MASTERS 3
+
+struct state {
+    struct kit *kit;
+    unsigned leader;
+};
+
+static int set_up(void **state)
+{
+    struct state *s = xcalloc(1, sizeof *s);
+    static const char *const args[] = {"--election-timeout", "1000", "--raft-heartbeat", "100", NULL};
+    s->kit = kit_three(args);
+    s->leader = kit_leader(s->kit);
+    *state = s;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct state *s = *state;
+    kit_free(s->kit);
+    free(s);
+    return 0;
+}
+
+#define NODE "{apiVersion: v1, kind: Node, metadata: {name: %s}, status: {conditions: [{type: Ready, status: 'True'}]}}"
+
+/* A node that is registered over master `by`. */
+static struct client *node_open(struct state *s, unsigned by, const char *name)
+{
+    struct client *c = client_as(s->kit, by, PKI_ROLE_NODE, name);
+    int64_t until = kit_now() + KIT_WAIT_MS;
+    while (call(c, "node.register", "{instance: a1-1-1, anyMaster: true, node: " NODE "}", name) != 0) {
+        assert_true(kit_now() < until);
+        kit_turn(s->kit, 50);
+    }
+    return c;
+}
+
+struct answer {
+    bool come;
+    int code;
+};
+
+static void on_answer(const struct rpc_result *r, void *data)
+{
+    struct answer *a = data;
+    a->come = true;
+    a->code = r->error == NULL ? 0 : r->error->code;
+}
+
+static int64_t counter(struct client *c, const char *name)
+{
+    char path[80];
+    must(c, "cluster", "{}");
+    snprintf(path, sizeof path, "stats.%s", name);
+    return int_at(c, path);
+}
+
+/* [[[...]]], so many around each other. */
+static void write_deep(struct buf *b, unsigned depth)
+{
+    for (unsigned i = 0; i < depth; i++) {
+        mp_write_array(b, i + 1 < depth);
+    }
+}
+
+static void test_a_report_as_deep_as_may_be_harms_nobody_else(void **state)
+{
+    struct state *s = *state;
+    unsigned by = (s->leader + 1) % MASTERS;
+    struct client *bad = node_open(s, by, "bad"), *good = node_open(s, by, "good"), *admin = client_admin(s->kit, by);
+    int64_t sent = counter(admin, "batchesSent");
+    unsigned too_deep = 0, taken = 0;
+    for (unsigned depth = 55; depth < 68; depth++) {
+        CLEANUP_BUF struct buf deep = BUF_INIT;
+        CLEANUP_BUF struct buf node = BUF_INIT;
+        CLEANUP_BUF struct buf ok = BUF_INIT;
+        struct answer answers[3] = {0};
+        mp_write_map(&deep, 2);
+        mp_write_key_str(&deep, "name", STR("bad"));
+        mp_write_cstr(&deep, "pods");
+        write_deep(&deep, depth);
+        mp_write_map(&node, 1);
+        mp_write_cstr(&node, "node");
+        write_deep(&node, depth);
+        mp_write_map(&ok, 2);
+        mp_write_key_str(&ok, "name", STR("good"));
+        mp_write_cstr(&ok, "pods");
+        mp_write_array(&ok, 0);
+        if (bad->rpc == NULL) { /* what is too deep for anybody ended its own connection */
+            client_close(bad);
+            bad = node_open(s, by, "bad");
+        }
+        rpc_call(bad->rpc, "node.status", buf_str(&deep), 0, on_answer, &answers[0]);
+        rpc_call(bad->rpc, "node.register", buf_str(&node), 0, on_answer, &answers[1]); /* handed on alone */
+        rpc_call(good->rpc, "node.status", buf_str(&ok), 0, on_answer, &answers[2]);
+        for (unsigned i = 0; i < ARRAY_SIZE(answers); i++) {
+            kit_until(s->kit, &answers[i].come, "an answer");
+        }
+        assert_int_equal(answers[2].code, 0);
+        too_deep += answers[0].code == ERR_CLOSED;
+        taken += answers[0].code == 0;
+    }
+    assert_true(too_deep > 0 && taken > 0); /* both sides of the border were tried */
+    assert_true(counter(admin, "batchesSent") > sent);
+    client_close(bad);
+    client_close(good);
+    client_close(admin);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_report_as_deep_as_may_be_harms_nobody_else),
+    };
+    return KIT_RUN(tests, set_up, tear_down);
+}
