@@ -198,7 +198,11 @@ static void fail(struct errand *e, const struct error *err)
 /* As it came: it is the masters' language already. */
 static bool write_as_it_came(struct errand *e, struct buf *b)
 {
-    const struct call *c = call_of(e);
+    struct call *c = call_of(e);
+    if (c->row == &request_node_register && e->who.role == PKI_ROLE_NODE &&
+        !node_may_write(c, str_of(e->who.name))) { /* as the leader will */
+        return false;
+    }
     mp_write_key_str(b, "method", c->method);
     mp_write_cstr(b, "params");
     buf_append(b, c->params.all.p, (size_t)(c->params.all.end - c->params.all.p));

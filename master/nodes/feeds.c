@@ -448,6 +448,7 @@ void node_feeds_advance(struct master *m, const struct history_txn *txn)
 void node_feeds_restored(struct master *m)
 {
     struct node_feeds *feeds = m->feeds;
+    nodes_on_restored(m);
     if (feeds->routes_known) {
         read_routes(feeds);
     }

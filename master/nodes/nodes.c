@@ -445,26 +445,57 @@ void nodes_registered_there(struct call *c, struct mp result)
     replica_wait_applied(c->m->replica, (uint64_t)index, REGISTER_APPLY_MS, registration_applied, r);
 }
 
-/* Another process has become this node's agent, or it is served by another master: what still goes here goes to one
- * that counts no more. */
-void nodes_on_node_changed(struct master *m, const struct object *former, const struct object *node)
+/* It is served by another master, or deleted: what still goes here goes to one that counts no more. */
+static void let_go_feeds(struct master *m, const struct session *s, const struct object *node)
 {
-    struct str name = former == NULL ? node->name : former->name;
-    struct session *s = strmap_get(&m->agents, name);
     uint64_t by = nodes_served_by(node);
     struct error err = {0};
+    if (by != m->config.id && (by != 0 || !replica_leading(m->replica)) && node_feeds_has(m, str_of(s->node))) {
+        error_set(&err, ERR_NOT_LEADER, "node \"%s\" is not registered over this master any more", s->node);
+        node_feeds_end_of(m, str_of(s->node), &err);
+        watch_table_end_node(m->watches, str_of(s->node), &err);
+    }
+}
+
+/* Another process has become this node's agent. */
+static void let_go(struct master *m, struct session *s)
+{
+    log_info_of(&m->log, "nodes", s->who.name, "node %s has another agent now: the former one's connection ends",
+                s->node);
+    rpc_session_close(s->rpc);
+}
+
+void nodes_on_node_changed(struct master *m, const struct object *former, const struct object *node)
+{
+    struct session *s = strmap_get(&m->agents, former == NULL ? node->name : former->name);
     if (s == NULL || former == NULL) {
         return;
     }
     if (node != NULL && !str_eq(instance_of(node), instance_of(former)) &&
         !str_eq(instance_of(node), str_of(s->instance))) {
-        log_info_of(&m->log, "nodes", s->who.name, "node %s has another agent now: the former one's connection ends",
-                    s->node);
-        rpc_session_close(s->rpc);
-    } else if (by != m->config.id && (by != 0 || !replica_leading(m->replica)) && node_feeds_has(m, name)) {
-        error_set(&err, ERR_NOT_LEADER, "node \"%s\" is not registered over this master any more", s->node);
-        node_feeds_end_of(m, name, &err);
-        watch_table_end_node(m->watches, name, &err);
+        let_go(m, s);
+    } else {
+        let_go_feeds(m, s, node);
+    }
+}
+
+void nodes_on_restored(struct master *m)
+{
+    const struct store *store = replica_store(m->replica);
+    const struct view *tip = store_tip(store); /* leading: an agent is bound before its registration is committed */
+    const struct view *v = tip != NULL ? tip : store_committed(store);
+    LIST_FOR(it, &m->sessions)
+    {
+        struct session *s = LIST_ENTRY(it, struct session, link);
+        if (s->node[0] == '\0' || strmap_get(&m->agents, str_of(s->node)) != s) {
+            continue;
+        }
+        const struct object *node = view_get(v, kind_by_id(KIND_NODE), STR_NONE, str_of(s->node));
+        if (node != NULL && !str_eq(instance_of(node), str_of(s->instance))) {
+            let_go(m, s);
+        } else {
+            let_go_feeds(m, s, node);
+        }
     }
 }
 
@@ -612,7 +643,9 @@ static void take_report(struct call *c, void (*take)(const struct told *t))
         return;
     }
     if (!replica_leading(c->m->replica)) {
-        batch_take(c);
+        if (node_may_write(c, node)) { /* as the leader will: what it refuses need not go there, beside the log */
+            batch_take(c);
+        }
         return;
     }
     struct told t = {.m = c->m, .who = &c->e.who, .node = node, .arena = &c->e.arena, .done = told_done, .data = c};

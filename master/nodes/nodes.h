@@ -17,6 +17,8 @@ void nodes_on_hello(struct call *c); /* of an agent: is this the link of its nod
 void nodes_registered_there(struct call *c, struct mp result);
 /* A Node was committed, made (former NULL) or deleted (node NULL): its agent here may count no more. */
 void nodes_on_node_changed(struct master *m, const struct object *former, const struct object *node);
+/* The state is another one, or so much of it is new that single changes are not known: the same for all agents. */
+void nodes_on_restored(struct master *m);
 uint64_t nodes_served_by(const struct object *node); /* the master's id; 0: the leader, whoever it is */
 /* Leading: all agents are called to register here. Not leading: their orders end; their links stay. */
 void nodes_on_leading(struct master *m, bool leading);
