@@ -11,6 +11,7 @@
 
 static void close_if_idle(struct image_store *s);
 static void job_ended(struct image_store *s);
+static void pull_answered(struct image_wait *w, const struct image_pull *p);
 
 /* What is in memory mirrors the disk: `present` holds one image per marker file (the store's own reference), `names`
  * one row per ref file. Jobs (loads and collections) run one after another on a worker thread; only they change blobs
@@ -22,19 +23,26 @@ static void job_ended(struct image_store *s);
 
 /* ---- Open ---- */
 
+static void store_init(struct image_store *s, uv_loop_t *loop, const char *dir)
+{
+    s->loop = loop;
+    s->dir = xstrdup(dir);
+    list_init(&s->live);
+    list_init(&s->jobs);
+    list_init(&s->waits);
+    list_init(&s->pulls);
+    s->job_ended = job_ended;
+    s->has_rubbish = image_jobs_start;
+    s->pull_answered = pull_answered;
+}
+
 int image_store_new(uv_loop_t *loop, const char *dir, const struct log *log, struct image_store **out,
                     struct error *err)
 {
     static const char *const parts[] = {"blobs/sha256", "layers", "refs", "images", "tmp"};
     struct image_store *s = xcalloc(1, sizeof *s);
-    s->loop = loop;
+    store_init(s, loop, dir);
     s->log = log;
-    s->dir = xstrdup(dir);
-    list_init(&s->live);
-    list_init(&s->jobs);
-    s->job_ended = job_ended;
-    s->has_rubbish = image_jobs_start;
-    list_init(&s->waits);
     CLEANUP_FREE char *tmp = xasprintf("%s/tmp", dir);
     int rc = fs_make_private_dir(dir, err);
     rc = rc != 0 ? rc : fs_remove_tree(tmp, err);
@@ -55,14 +63,8 @@ int image_store_new(uv_loop_t *loop, const char *dir, const struct log *log, str
 struct image_store *image_store_hollow_new(uv_loop_t *loop)
 {
     struct image_store *s = xcalloc(1, sizeof *s);
-    s->loop = loop;
+    store_init(s, loop, "");
     s->hollow = true;
-    s->dir = xstrdup("");
-    list_init(&s->live);
-    list_init(&s->jobs);
-    s->job_ended = job_ended;
-    s->has_rubbish = image_jobs_start;
-    list_init(&s->waits);
     return s;
 }
 
@@ -172,6 +174,16 @@ int image_remove(struct image_store *s, const char *ref, struct error *err)
 
 /* ---- Ensure ---- */
 
+static void wait_end(struct image_wait *w, const struct image_result *r)
+{
+    list_remove(&w->link);
+    w->cb(r, w->data);
+    registry_logins_free(w->logins, w->logins_count);
+    free(w->ref);
+    free(w);
+}
+
+/* An image that is present, or why there is none and none comes. */
 static void wait_answer(struct image_wait *w)
 {
     struct image_store *s = w->store;
@@ -196,40 +208,95 @@ static void wait_answer(struct image_wait *w)
     if (r.image != NULL) {
         r.error = NULL;
     }
-    list_remove(&w->link);
-    w->cb(&r, w->data);
-    free(w->ref);
-    free(w);
+    wait_end(w, &r);
+}
+
+static void pull_answered(struct image_wait *w, const struct image_pull *p)
+{
+    struct error err = p->error;
+    struct image_result r = {.reason = "", .error = &err, .pulled = p->rc == 0};
+    bool cut_off = p->rc == ERR_CLOSED || p->rc == ERR_TIMEOUT;
+    r.image = p->rc == 0 || cut_off ? image_find(w->store, w->ref) : NULL;
+    if (r.image != NULL) {
+        r.unreachable = cut_off;
+        r.error = NULL;
+    } else {
+        r.reason = p->rc == ERR_CANCELED ? "" : "ErrImagePull";
+        error_wrap(&err, "failed to pull image \"%s\"", w->ref);
+    }
+    wait_end(w, &r);
+}
+
+/* The name in full, if a registry is to be asked. */
+static bool asks_registry(const struct image_store *s, const char *ref, enum image_policy policy,
+                          char name[IMAGE_REF_MAX])
+{
+    const char *slash;
+    if (policy == IMAGE_PULL_NEVER || s->hollow || image_name_normalise(str_of(ref), name, NULL) != 0) {
+        return false;
+    }
+    slash = strchr(name, '/');
+    return slash != NULL && registry_host_of(&s->registries, (struct str){name, (size_t)(slash - name)}) != NULL;
+}
+
+bool image_would_pull(struct image_store *s, const char *ref, enum image_policy policy)
+{
+    char name[IMAGE_REF_MAX];
+    struct image *im = image_find(s, ref);
+    image_unref(im);
+    return (im == NULL || policy == IMAGE_PULL_ALWAYS) && asks_registry(s, ref, policy, name);
 }
 
 static void wait_deferred(void *data)
 {
     struct image_wait *w = data;
     struct image_store *s = w->store;
+    char name[IMAGE_REF_MAX];
     s->waits_deferred--;
     /* While images are being loaded an absent one may be just about to come. */
     struct image *im = s->closing ? NULL : image_find(s, w->ref);
+    bool asks =
+        !s->closing && (im == NULL || w->policy == IMAGE_PULL_ALWAYS) && asks_registry(s, w->ref, w->policy, name);
+    image_unref(im);
+    if (asks) {
+        image_pull_for(s, name, w);
+        return;
+    }
     if (im == NULL && !s->closing && !list_empty(&s->jobs)) {
         list_push_back(&s->waits, &w->link);
         return;
     }
-    image_unref(im);
     wait_answer(w);
     close_if_idle(s);
 }
 
-void image_ensure(struct image_store *s, const char *ref, enum image_policy policy, image_cb *cb, void *data)
+void image_ensure_as(struct image_store *s, const char *ref, enum image_policy policy, struct registry_login *take,
+                     unsigned count, image_cb *cb, void *data)
 {
     assert(!s->closing);
     struct image_wait *w = xcalloc(1, sizeof *w);
     w->store = s;
     w->ref = xstrdup(ref);
     w->policy = policy;
+    w->logins = take;
+    w->logins_count = count;
     w->cb = cb;
     w->data = data;
     list_init(&w->link);
     s->waits_deferred++;
     defer_call(s->loop, wait_deferred, w);
+}
+
+void image_ensure(struct image_store *s, const char *ref, enum image_policy policy, image_cb *cb, void *data)
+{
+    image_ensure_as(s, ref, policy, NULL, 0, cb, data);
+}
+
+void image_store_set_registries(struct image_store *s, struct registry_config *take)
+{
+    registry_config_close(&s->registries);
+    s->registries = *take;
+    *take = (struct registry_config){0};
 }
 
 static void answer_waits(struct image_store *s)
@@ -259,6 +326,7 @@ static void store_free(struct image_store *s)
     }
     free(s->names);
     free(s->present);
+    registry_config_close(&s->registries);
     free(s->dir);
     free(s);
     if (cb != NULL) {
@@ -273,7 +341,8 @@ static void close_now(void *data)
 
 static void close_if_idle(struct image_store *s)
 {
-    if (s->closing && !s->running && list_empty(&s->jobs) && list_empty(&s->waits) && s->waits_deferred == 0) {
+    if (s->closing && !s->running && list_empty(&s->jobs) && list_empty(&s->waits) && list_empty(&s->pulls) &&
+        s->waits_deferred == 0) {
         s->waits_deferred = 1; /* once */
         defer_call(s->loop, close_now, s);
     }
@@ -294,6 +363,7 @@ static void close_deferred(void *data)
     s->waits_deferred--;
     answer_waits(s);
     image_jobs_cancel(s);
+    image_pulls_cancel(s);
     close_if_idle(s);
 }
 

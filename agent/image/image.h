@@ -8,8 +8,8 @@
  *   DIR/tmp/                work in progress, emptied at start
  * Guarantees: a layer or blob is there whole or not at all (unpacked in tmp, synced, renamed); every byte was checked
  * against its sha256 digest; a name moves atomically. Unpacking runs on libuv's worker threads; all functions are for
- * the loop thread and callbacks never run inside the call that registered them. Nothing is pulled from a registry yet:
- * image_ensure says so. Sources: OCI image-spec 1.0 (layout, manifest, config, layer), `docker save` archives
+ * the loop thread and callbacks never run inside the call that registered them. What is not there is pulled from the
+ * registries that the node may ask (registry.h). Sources: OCI image-spec 1.0 (layout, manifest, config, layer), `docker save` archives
  * (manifest.json). */
 #ifndef AGENT_IMAGE_IMAGE_H
 #define AGENT_IMAGE_IMAGE_H
@@ -31,6 +31,8 @@
 #define IMAGE_REF_MAX      512
 
 struct image_store;
+struct registry_config;
+struct registry_login;
 
 /* An image that is present. Immutable; borrowed from the store until image_unref. */
 struct image {
@@ -81,8 +83,8 @@ int image_remove(struct image_store *s, const char *ref, struct error *err);
 /* ---- Ensure ---- */
 
 enum image_policy { IMAGE_PULL_IF_NOT_PRESENT, IMAGE_PULL_ALWAYS, IMAGE_PULL_NEVER };
-/* "Always", "Never", "IfNotPresent", "" (then by tag: latest or none means Always). With no registry configured Always
- * is satisfied by a present image. */
+/* "Always", "Never", "IfNotPresent", "" (then by tag: latest or none means Always). Where no registry is configured, or
+ * none can be reached, Always is satisfied by a present image. */
 enum image_policy image_policy_of(struct str policy, const char *ref);
 
 struct image_result {
@@ -90,9 +92,18 @@ struct image_result {
     const char
         *reason; /* "" or "ErrImagePull", "ErrImageNeverPull", "InvalidImageName": for containerStatuses.waiting */
     const struct error *error;
+    bool pulled;      /* it has come from a registry for this */
+    bool unreachable; /* Always, and no registry could be reached: the present one is given */
 };
 typedef void image_cb(const struct image_result *r, void *data);
 void image_ensure(struct image_store *s, const char *ref, enum image_policy policy, image_cb *cb, void *data);
+/* The same with logins for registries, which are taken over. */
+void image_ensure_as(struct image_store *s, const char *ref, enum image_policy policy, struct registry_login *take,
+                     unsigned count, image_cb *cb, void *data);
+/* Would it be asked for from a registry? */
+bool image_would_pull(struct image_store *s, const char *ref, enum image_policy policy);
+/* Registries that may be asked; taken over. Before the first image_ensure. */
+void image_store_set_registries(struct image_store *s, struct registry_config *take);
 
 /* ---- Loading ---- */
 

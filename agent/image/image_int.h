@@ -4,6 +4,7 @@
 #define AGENT_IMAGE_IMAGE_INT_H
 
 #include "agent/image/image.h"
+#include "agent/image/registry.h"
 #include "base/list.h"
 #include "base/mem.h"
 
@@ -52,8 +53,23 @@ struct image_wait {
     struct image_store *store;
     char *ref;
     enum image_policy policy;
+    struct registry_login *logins; /* its own */
+    unsigned logins_count;
     image_cb *cb;
     void *data;
+};
+/* One image that is being fetched from a registry. */
+struct image_pull {
+    struct list link; /* in store->pulls */
+    struct image_store *store;
+    char *ref, *dir;
+    struct registry_login *logins;
+    unsigned logins_count;
+    struct list waits;
+    bool begun, ended;
+    uv_work_t work;
+    int rc;
+    struct error error;
 };
 struct image_load {
     struct image_store *store;
@@ -75,6 +91,9 @@ struct image_store {
     struct image_job *current; /* for the worker */
     struct list waits;         /* ensure calls that wait for the jobs to end, or for the next turn */
     unsigned waits_deferred;
+    struct list pulls; /* in order */
+    unsigned pulling;  /* of them begun */
+    struct registry_config registries;
     unsigned loads;
     uint64_t load_number;
     bool running;
@@ -83,6 +102,8 @@ struct image_store {
     /* Of image.c: a job has ended and is gone; there is something to collect. */
     void (*job_ended)(struct image_store *s);
     void (*has_rubbish)(struct image_store *s);
+    /* The pull that w waits for has ended: takes w out of its list and answers it. */
+    void (*pull_answered)(struct image_wait *w, const struct image_pull *p);
     void (*close_cb)(void *data);
     void *close_data;
 };
@@ -100,6 +121,12 @@ void image_named_set(struct image_store *s, const char *ref, const char *manifes
 /* image/job.c */
 void image_jobs_start(struct image_store *s);
 void image_jobs_cancel(struct image_store *s);
+
+/* image/pull.c */
+#define IMAGE_PULLS_MAX 2u /* at a time: worker threads are for others, too */
+void image_pull_for(struct image_store *s, const char *ref, struct image_wait *w); /* w waits for it */
+void image_pulls_start(struct image_store *s);
+void image_pulls_cancel(struct image_store *s);
 
 /* ---- image/layer.c, worker thread ---- */
 

@@ -1,0 +1,167 @@
+#include "agent/image/image_int.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "agent/util/fsutil.h"
+
+/* Pulling: a registry's image is fetched into a layout of its own below tmp on a worker thread, IMAGE_PULLS_MAX at a
+ * time, then imported as any layout is. Whoever asks for the same name as the same user meanwhile waits for the same
+ * pull. */
+
+/* ---- The end ---- */
+
+static void pull_free(struct image_pull *p)
+{
+    registry_logins_free(p->logins, p->logins_count);
+    free(p->ref);
+    free(p->dir);
+    free(p);
+}
+
+static void on_tidied(uv_work_t *w, int status)
+{
+    struct image_pull *p = CONTAINER_OF(w, struct image_pull, work);
+    struct image_store *s = p->store;
+    (void)status;
+    s->pulling--;
+    list_remove(&p->link);
+    pull_free(p);
+    image_pulls_start(s);
+    s->job_ended(s);
+}
+
+static void tidy(uv_work_t *w)
+{
+    fs_remove_tree(CONTAINER_OF(w, struct image_pull, work)->dir, NULL);
+}
+
+/* Whoever waits is answered; later ones begin another pull. */
+static void pull_end(struct image_pull *p)
+{
+    p->ended = true;
+    while (!list_empty(&p->waits)) {
+        p->store->pull_answered(LIST_ENTRY(p->waits.next, struct image_wait, link), p);
+    }
+    uv_queue_work(p->store->loop, &p->work, tidy, on_tidied);
+}
+
+static void on_imported(const struct image_loaded *r, void *data)
+{
+    struct image_pull *p = data;
+    if (r->error != NULL) {
+        p->rc = r->error->code;
+        p->error = *r->error;
+    }
+    pull_end(p);
+}
+
+static void on_fetched(uv_work_t *w, int status)
+{
+    struct image_pull *p = CONTAINER_OF(w, struct image_pull, work);
+    struct image_store *s = p->store;
+    if (status == UV_ECANCELED || s->closing) {
+        p->rc = error_set(&p->error, ERR_CANCELED, "the image store is closing");
+    }
+    if (p->rc == 0) {
+        image_load_path(s, p->dir, p->ref, on_imported, p);
+    } else {
+        pull_end(p);
+    }
+}
+
+/* ---- Work ---- */
+
+static void fetch(uv_work_t *w)
+{
+    struct image_pull *p = CONTAINER_OF(w, struct image_pull, work);
+    struct image_store *s = p->store;
+    CLEANUP_FREE char *layers = xasprintf("%s/layers", s->dir);
+    if (mkdir(p->dir, 0700) != 0) {
+        p->rc = error_set_errno(&p->error, errno, "cannot create %s", p->dir);
+        return;
+    }
+    p->rc = registry_fetch(&(struct registry_fetch){.ref = p->ref,
+                                                    .dir = p->dir,
+                                                    .layers_dir = layers,
+                                                    .config = &s->registries,
+                                                    .logins = p->logins,
+                                                    .logins_count = p->logins_count,
+                                                    .cancel = &s->cancel},
+                           &p->error);
+}
+
+void image_pulls_start(struct image_store *s)
+{
+    LIST_FOR(it, &s->pulls)
+    {
+        struct image_pull *p = LIST_ENTRY(it, struct image_pull, link);
+        if (s->pulling == IMAGE_PULLS_MAX || s->closing) {
+            return;
+        }
+        if (!p->begun) {
+            p->begun = true;
+            s->pulling++;
+            int rc = uv_queue_work(s->loop, &p->work, fetch, on_fetched);
+            assert(rc == 0);
+            (void)rc;
+        }
+    }
+}
+
+static bool same_logins(const struct image_pull *p, const struct image_wait *w)
+{
+    if (p->logins_count != w->logins_count) {
+        return false;
+    }
+    for (unsigned i = 0; i < p->logins_count; i++) {
+        const struct registry_login *a = &p->logins[i], *b = &w->logins[i];
+        if (strcmp(a->host, b->host) != 0 || strcmp(a->user, b->user) != 0 || strcmp(a->password, b->password) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void image_pull_for(struct image_store *s, const char *ref, struct image_wait *w)
+{
+    LIST_FOR(it, &s->pulls)
+    {
+        struct image_pull *p = LIST_ENTRY(it, struct image_pull, link);
+        if (!p->ended && strcmp(p->ref, ref) == 0 && same_logins(p, w)) {
+            list_push_back(&p->waits, &w->link);
+            return;
+        }
+    }
+    struct image_pull *p = xcalloc(1, sizeof *p);
+    p->store = s;
+    p->ref = xstrdup(ref);
+    p->dir = xasprintf("%s/tmp/pull-%llu", s->dir, (unsigned long long)s->load_number++);
+    p->logins = TAKE_PTR(w->logins);
+    p->logins_count = w->logins_count;
+    w->logins_count = 0;
+    list_init(&p->waits);
+    list_push_back(&p->waits, &w->link);
+    list_push_back(&s->pulls, &p->link);
+    image_pulls_start(s);
+}
+
+/* Those that have not begun are answered; the others end by themselves, as the store's cancel says so. */
+void image_pulls_cancel(struct image_store *s)
+{
+    LIST_FOR_SAFE(it, &s->pulls)
+    {
+        struct image_pull *p = LIST_ENTRY(it, struct image_pull, link);
+        if (p->begun) {
+            continue;
+        }
+        p->rc = error_set(&p->error, ERR_CANCELED, "the image store is closing");
+        while (!list_empty(&p->waits)) {
+            s->pull_answered(LIST_ENTRY(p->waits.next, struct image_wait, link), p);
+        }
+        list_remove(&p->link);
+        pull_free(p);
+    }
+}
