@@ -15,6 +15,7 @@
 
 #include "agent/agent_int.h"
 #include "agent/dataplane.h"
+#include "agent/image/registry.h"
 #include "agent/kept.h"
 #include "agent/names.h"
 #include "agent/network/guard.h"
@@ -259,7 +260,13 @@ static int open_real(struct agent *a, const struct agent_config *c, const struct
                                  .cluster_cidr = c->cluster_cidr != NULL ? c->cluster_cidr : AGENT_CLUSTER_CIDR,
                                  .pod_connections = c->pod_connections,
                                  .log = a->log};
-    int rv = image_store_new(a->loop, BELOW(a->dir, "images"), a->log, &a->images, err);
+    struct registry_config registries;
+    int rv = registry_config_read(c->registries != NULL ? c->registries : BELOW(a->dir, "registries.yaml"), &registries,
+                                  err);
+    rv = rv != 0 ? rv : image_store_new(a->loop, BELOW(a->dir, "images"), a->log, &a->images, err);
+    if (rv == 0) {
+        image_store_set_registries(a->images, &registries);
+    }
     rv = rv != 0 ? rv
                  : cgroup_new(a->loop, NULL, c->cgroup_parent != NULL ? c->cgroup_parent : "reeve", a->log, &a->cgroup,
                               err);

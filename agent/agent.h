@@ -5,6 +5,7 @@
  *                     pods are adopted from them
  *   journal.jsonl     what was started and stopped (journal.h)
  *   masters           addresses that the leader has told
+ *   registries.yaml   written by who runs the node: which registries may be asked
  *   services          what masters told of services and names (kept.h)
  *   instance          which agent this is, and how often it was started (instance.h)
  *   containers/, images/, volumes/, logs/, network/: of the modules below
@@ -40,6 +41,7 @@ struct agent_config {
     const char *const *masters; /* NULL-terminated */
     const char *node_ip;        /* NULL: that of the default route's interface, else 127.0.0.1 */
     const char *images_dir;     /* loaded at start, or NULL */
+    const char *registries;     /* file of registries that may be asked (registry.h); NULL = DIR/registries.yaml */
     const char *cluster_cidr;   /* NULL = what masters say, and AGENT_CLUSTER_CIDR until they do */
     const char *cgroup_parent;  /* NULL = "reeve" */
     int64_t pod_pids;           /* processes of one pod; 0 = AGENT_POD_PIDS, -1 = no limit */

@@ -40,6 +40,7 @@ static const char usage_text[] =
     "  reeve-agent run --dir DIR [options]\n"
     "      Run the pods that are ordered for this node. Ending the agent does not end them.\n"
     "      --images DIR           load the OCI layouts and image archives in DIR first\n"
+    "      --registries FILE      which registries images may come from (default: DIR/registries.yaml)\n"
     "      --node-ip IP           address of this node (default: of the interface with the default route)\n"
     "      --run-dir DIR          sandboxes and runtime state, below /run (default: /run/reeve-agent)\n"
     "      --cluster-cidr CIDR    addresses of all pods (default: as the masters say)\n"
@@ -67,8 +68,8 @@ static const char usage_text[] =
 
 struct options {
     char token_text[TOKEN_MAX];
-    const char *dir, *name, *token, *token_file, *images, *node_ip, *run_dir, *cluster_cidr, *cgroup_parent, *runtime,
-        *seccomp_dir, *sysctls, *masters;
+    const char *dir, *name, *token, *token_file, *images, *registries, *node_ip, *run_dir, *cluster_cidr,
+        *cgroup_parent, *runtime, *seccomp_dir, *sysctls, *masters;
     long hollow_nodes;
     uint32_t user_ids_first;
     unsigned user_ids_pods;
@@ -111,6 +112,7 @@ static int parse(int argc, char **argv, struct options *o)
         {"name", required_argument, NULL, 'n'},
         {"token", required_argument, NULL, 't'},
         {"images", required_argument, NULL, 'i'},
+        {"registries", required_argument, NULL, 'G'},
         {"node-ip", required_argument, NULL, 'a'},
         {"run-dir", required_argument, NULL, 'r'},
         {"cluster-cidr", required_argument, NULL, 'c'},
@@ -136,6 +138,7 @@ static int parse(int argc, char **argv, struct options *o)
                             : k == 't' ? &o->token
                             : k == 'T' ? &o->token_file
                             : k == 'i' ? &o->images
+                            : k == 'G' ? &o->registries
                             : k == 'a' ? &o->node_ip
                             : k == 'r' ? &o->run_dir
                             : k == 'c' ? &o->cluster_cidr
@@ -144,7 +147,7 @@ static int parse(int argc, char **argv, struct options *o)
                             : k == 's' ? &o->seccomp_dir
                             : k == 'S' ? &o->sysctls
                                        : NULL;
-        bool path = k == 'd' || k == 'i' || k == 'r' || k == 'g' || k == 's';
+        bool path = k == 'd' || k == 'i' || k == 'r' || k == 'g' || k == 's' || k == 'G';
         if (path && strlen(optarg) > FS_BASE_MAX) {
             return fail_usage("a path of more than 255 characters is too long: ", optarg);
         }
@@ -339,6 +342,7 @@ static int start_one(struct daemon *d, const struct options *o, const char *dir,
             .masters = config.masters,
             .node_ip = o->node_ip,
             .images_dir = o->images,
+            .registries = o->registries,
             .cluster_cidr = o->cluster_cidr,
             .cgroup_parent = o->cgroup_parent,
             .pod_pids = o->pod_pids,

@@ -6,7 +6,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "agent/image/registry.h"
 #include "agent/pod/podops.h"
+#include "agent/pod/refs.h"
 #include "agent/pod/source.h"
 #include "agent/util/fsutil.h"
 
@@ -105,6 +107,21 @@ static void drop_image(struct container *c)
     }
 }
 
+static void tell_image(struct container *c, const struct image_result *r)
+{
+    bool always = str_is(str_of(c->spec->pull_policy), "Always");
+    if (r->pulled) {
+        pod_event(c->pod, c, false, "Pulled", "Successfully pulled image \"%s\" (%llu bytes)", c->spec->image,
+                  (unsigned long long)r->image->size_bytes);
+    } else if (r->unreachable) {
+        pod_event(c->pod, c, true, "Pulled",
+                  "No registry can be reached: the image \"%s\" that is on the machine is used", c->spec->image);
+    } else {
+        pod_event(c->pod, c, false, "Pulled", "Container image \"%s\" already present on machine%s", c->spec->image,
+                  always ? "; no registry is asked for a newer one" : "");
+    }
+}
+
 static void on_image(const struct image_result *r, void *data)
 {
     struct container *c = data;
@@ -115,9 +132,7 @@ static void on_image(const struct image_result *r, void *data)
         return;
     }
     if (c->state == CONTAINER_PULLING) {
-        bool always = str_is(str_of(c->spec->pull_policy), "Always");
-        pod_event(c->pod, c, false, "Pulled", "Container image \"%s\" already present on machine%s", c->spec->image,
-                  always ? "; no registry is asked for a newer one" : "");
+        tell_image(c, r);
     }
     container_on_image(c, "", NULL);
     if (c->state != CONTAINER_STARTING) {
@@ -125,10 +140,47 @@ static void on_image(const struct image_result *r, void *data)
     }
 }
 
+/* Of the Secrets that the pod names for registries; one that is absent or of another type is passed over, as the
+ * registry may let the image be pulled all the same. */
+static struct registry_login *logins_of(struct container *c, unsigned *count)
+{
+    static const struct {
+        const char *key;
+        bool legacy;
+    } forms[] = {{".dockerconfigjson", false}, {".dockercfg", true}};
+    const struct podspec *s = c->pod->spec;
+    const struct agent *a = podops_agent(c->pod);
+    struct registry_login *list = NULL;
+    *count = 0;
+    for (const char *const *name = s->pull_secrets; name != NULL && *name != NULL; name++) {
+        const struct object *o = refs_get(a->refs, KIND_SECRET, str_of(s->ns), str_of(*name));
+        for (size_t i = 0; o != NULL && i < ARRAY_SIZE(forms); i++) {
+            struct mp v = mp_get(mp_get(object_mp(o), "data"), forms[i].key);
+            struct str json = mp_str(v);
+            struct error err = {0};
+            if ((json.p != NULL || mp_read_bin(&v, &json)) && json.n > 0 &&
+                registry_logins_read(json, forms[i].legacy, &list, count, &err) != 0) {
+                log_warn(a->log, "image", "Secret %s/%s: %s", s->ns, *name, err.message);
+            }
+        }
+    }
+    return list;
+}
+
 void podops_image_ensure(struct container *c)
 {
-    image_ensure(podops_agent(c->pod)->images, c->spec->image,
-                 image_policy_of(str_of(c->spec->pull_policy), c->spec->image), on_image, c);
+    struct image_store *images = podops_agent(c->pod)->images;
+    enum image_policy policy = image_policy_of(str_of(c->spec->pull_policy), c->spec->image);
+    unsigned count = 0;
+    if (!image_would_pull(images, c->spec->image, policy)) {
+        image_ensure(images, c->spec->image, policy, on_image, c);
+        return;
+    }
+    if (c->state == CONTAINER_PULLING) {
+        pod_event(c->pod, c, false, "Pulling", "Pulling image \"%s\"", c->spec->image);
+    }
+    struct registry_login *logins = logins_of(c, &count);
+    image_ensure_as(images, c->spec->image, policy, logins, count, on_image, c);
 }
 
 /* ---- Start ---- */

@@ -274,6 +274,17 @@ static const char *read_host_aliases(struct arena *a, struct mp list)
     return b.size == 0 ? NULL : arena_strndup(a, (const char *)b.data, b.size);
 }
 
+/* NULL if there is none. */
+static const char *const *names_of(struct arena *a, struct mp list)
+{
+    const char **out = arena_alloc(a, (mp_count(list) + 1) * sizeof *out);
+    unsigned n = 0;
+    for (struct mp_iter it = mp_iter(list); mp_next(&it);) {
+        out[n++] = text(a, mp_get(it.value, "name"));
+    }
+    return n == 0 ? NULL : out;
+}
+
 /* A pod on the node's network looks names up as the node does, unless it says ClusterFirstWithHostNet. */
 static enum podspec_dns_policy dns_policy(struct str policy, bool host_network)
 {
@@ -374,6 +385,7 @@ static void read_names(struct podspec *s, struct mp spec)
     s->extra_hosts = read_host_aliases(a, mp_get(spec, "hostAliases"));
     s->fqdn_hostname = mp_bool(mp_get(spec, "setHostnameAsFQDN"), false);
     read_dns(a, spec, s);
+    s->pull_secrets = names_of(a, mp_get(spec, "imagePullSecrets"));
     read_sysctls(a, mp_path(spec, "securityContext.sysctls"), s);
     s->service_account = text_or(a, mp_get(spec, "serviceAccountName"), "default");
 }

@@ -123,6 +123,7 @@ struct podspec {
     const char *const *dns_servers, *const *dns_searches, *const *dns_options; /* dnsConfig; NULL = none. "ndots:5" */
     const struct podspec_sysctl *sysctls;
     unsigned sysctls_count;
+    const char *const *pull_secrets; /* names, NULL-terminated; NULL = none */
     const char *service_account;
     int64_t fs_group;                           /* -1 = none */
     const struct podspec_container *containers; /* init containers, containers, ephemeral containers: each in order */
