@@ -203,7 +203,8 @@ static int begin_request(struct registry_transfer *t, const char *url, bool with
         curl_easy_setopt(c, CURLOPT_HTTPHEADER, t->headers);
     }
     if (t->at > 0) {
-        curl_easy_setopt(c, CURLOPT_RESUME_FROM_LARGE, (curl_off_t)t->at);
+        snprintf(line, sizeof line, "%llu-", (unsigned long long)t->at);
+        curl_easy_setopt(c, CURLOPT_RANGE, line); /* libcurl's own resuming fails where the whole comes instead */
     }
     curl_multi_add_handle(s->multi, c);
     return 0;
