@@ -31,6 +31,7 @@
     X(install_after_put)                                                                                               \
     X(install_before_put)                                                                                              \
     X(lease_unknown)                                                                                                   \
+    X(level_of_program)                                                                                                \
     X(mark_write)                                                                                                      \
     X(member_add_appended)                                                                                             \
     X(member_join_before_add)                                                                                          \

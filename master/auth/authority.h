@@ -27,7 +27,9 @@
  * (authority_may_drop).
  *
  * Clusters whose masters have the key in clear (ca.key: just made by init, restore or recover, or of an older version)
- * make their first generation when all voters can: a program that does not know the question says ERR_UNSUPPORTED.
+ * make their first generation when the cluster's feature level is RELEASE_LEVEL_PARTS and all voters say that they can
+ * (a program that does not know the question says ERR_UNSUPPORTED): an older program does not start on a directory
+ * without ca.key. Until then the key goes on in clear, and the leader signs with it.
  * ca.key is overwritten and removed when the Secret is committed and the own part is on the disk.
  *
  * Between masters ("?": may be absent):

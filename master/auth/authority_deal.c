@@ -8,6 +8,7 @@
 #include "base/failpoint.h"
 #include "master/auth/authority_int.h"
 #include "master/auth/rotate_int.h"
+#include "proto/schema/release.h"
 
 #define RETRY_MS      1000
 #define ANSWER_OLD_MS 10000 /* a voter's word that it can keep parts */
@@ -34,12 +35,16 @@ bool authority_is_dealt(const struct authority *a, const uint64_t *ids, unsigned
     return same_members(&a->now, ids, n) && a->now.threshold == voters / 2 + 1;
 }
 
-/* Enough of the voters can keep a part: all for the first generation, since who cannot would go on with ca.key,
- * later as many as are needed. */
+/* Enough of the voters can keep a part: all for the first generation, since who cannot would go on with ca.key, and
+ * not before the cluster's feature level says that no older program comes back, to which a directory without ca.key is
+ * of no use; later as many as are needed. */
 static bool enough_can(struct master *m, const uint64_t *ids, const bool *votes, unsigned n, unsigned voters)
 {
     struct authority *a = m->authority;
     unsigned can = 0;
+    if (!a->have && store_level(replica_store(m->replica)) < RELEASE_LEVEL_PARTS) {
+        return false;
+    }
     for (unsigned i = 0; i < n; i++) {
         const struct voter *v = authority_voter(a, ids[i]);
         bool told = v != NULL && v->told && !v->unable && env_now_ms(m->env) - v->told_ms < ANSWER_OLD_MS;

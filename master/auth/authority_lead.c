@@ -7,6 +7,7 @@
 #include "master/auth/authority_int.h"
 #include "master/auth/rotate_int.h"
 #include "master/members/members.h"
+#include "proto/schema/release.h"
 
 #define ASK_EVERY        10u  /* chores, while all is well */
 #define WITHOUT_AFTER_MS 5000 /* changes of the members wait so long for a key that does not come */
@@ -509,6 +510,13 @@ int authority_fresh(struct master *m, struct error *err)
     struct authority *a = m->authority;
     if (a->refresh == REFRESH_DONE && authority_settled(m)) {
         return 0;
+    }
+    if (!a->have && store_level(replica_store(m->replica)) < RELEASE_LEVEL_PARTS) {
+        return error_set(
+            err, ERR_NO_QUORUM,
+            "the CA's key is in clear on the masters' disks (ca.key), and is replaced when it is in parts: "
+            "that waits for the cluster's feature level %u, so for the upgrade of all masters",
+            RELEASE_LEVEL_PARTS);
     }
     if (a->refresh == REFRESH_NO) {
         a->refresh = REFRESH_WANTED;

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/failpoint.h"
 #include "master/members/level_rule.h"
 #include "master/record.h"
 #include "proto/facts/cluster.h"
@@ -27,6 +28,11 @@ struct levels {
     bool raising;
     uint64_t seen; /* revision of the record that was last looked at */
 };
+
+unsigned level_program(void)
+{
+    return failpoint(FAILPOINT_level_of_program) ? 0 : release.level;
+}
 
 struct levels *levels_new(void)
 {
@@ -103,7 +109,7 @@ void level_tell(struct rpc_request *req)
     struct buf b = BUF_INIT;
     mp_write_map(&b, 2);
     mp_write_key_str(&b, "version", STR(REEVE_VERSION));
-    mp_write_key_int(&b, "featureLevel", release.level);
+    mp_write_key_int(&b, "featureLevel", level_program());
     rpc_reply(req, buf_str(&b));
     buf_close(&b);
 }
@@ -112,7 +118,7 @@ bool level_of(const struct master *m, uint64_t id, unsigned *level, const char *
 {
     const struct told *t = find(m->levels, id);
     if (id == m->config.id) {
-        *level = release.level;
+        *level = level_program();
         *version = REEVE_VERSION;
         return true;
     }
@@ -142,7 +148,7 @@ static bool lowest(const struct master *m, const struct replica_member *members,
                                         : (struct level_voter){true, env_now_ms(m->env) - t->at_ms, t->level};
         }
     }
-    return level_lowest(release.level, others, count, level);
+    return level_lowest(level_program(), others, count, level);
 }
 
 static void raised(const struct txn_result *result, const struct error *error, void *data)
@@ -203,7 +209,7 @@ void level_tick(struct master *m)
     struct replica_member members[MEMBERS_MAX];
     unsigned n = replica_members(m->replica, members, ARRAY_SIZE(members)), level;
     level_on_committed(m); /* what was loaded */
-    bool may_rise = replica_leading(m->replica) && level_cluster(m) < release.level;
+    bool may_rise = replica_leading(m->replica) && level_cluster(m) < level_program();
     if (may_rise && !l->raising && !replica_changing(m->replica) && lowest(m, members, n, &level) &&
         level > level_cluster(m)) {
         raise_to(m, level);

@@ -21,6 +21,7 @@ int level_check_start(struct master *m, struct error *err);
 int level_check(unsigned level, const char *what, struct error *err);
 /* What another master asks ("about"): {version, featureLevel}. */
 void level_tell(struct rpc_request *req);
+unsigned level_program(void); /* this program's: release.level, but that a failpoint may make it an old one */
 unsigned level_cluster(const struct master *m);
 /* What a member's program is, as last heard: false if that is not known. version: borrowed. */
 bool level_of(const struct master *m, uint64_t id, unsigned *level, const char **version);

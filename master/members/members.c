@@ -140,8 +140,8 @@ static void begin_level(struct master *m, struct value *record, struct arena *a)
 {
     struct replica_member members[2];
     if (replica_members(m->replica, members, ARRAY_SIZE(members)) == 1) {
-        value_set(a, record, RECORD_LEVEL, value_strf(a, "%u", release.level));
-        store_set_level(replica_store(m->replica), release.level);
+        value_set(a, record, RECORD_LEVEL, value_strf(a, "%u", level_program()));
+        store_set_level(replica_store(m->replica), level_program());
     }
 }
 
@@ -550,7 +550,7 @@ void verb_cluster(struct api_call *c)
     mp_write_map(&b, 20);
     unsigned up, voters = members_voters(m, &up);
     mp_write_key_int(&b, RECORD_LEVEL, level_cluster(m));
-    mp_write_key_int(&b, "programLevel", release.level);
+    mp_write_key_int(&b, "programLevel", level_program());
     mp_write_key_bool(&b, "electing", (leader == 0 || !members_up(m, leader)) && up > voters / 2);
     mp_write_key_str(&b, "cluster", str_of(m->config.cluster));
     mp_write_key_str(&b, "version", STR(REEVE_VERSION));

@@ -6,7 +6,7 @@
  * far:
  *   0  programs that know of no levels, and stop at what they do not know
  *   1  carries through what it does not know: kinds, fields, flags of log entries that may be passed over; each object
- *      of a transaction has a revision of its own */
+ *      of a transaction has a revision of its own; masters keep the CA's key in parts (master/auth/authority.h) */
 #ifndef PROTO_SCHEMA_RELEASE_H
 #define PROTO_SCHEMA_RELEASE_H
 
@@ -14,6 +14,8 @@
 #define RELEASE_LEVEL_CARRIED 1u
 /* From this level on a transaction counts one revision for each object that it changes. */
 #define RELEASE_LEVEL_NUMBERS 1u
+/* From this level on no master needs the CA's key in a file: it is sealed, and in parts. */
+#define RELEASE_LEVEL_PARTS 1u
 
 struct release {
     unsigned level;

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "master/auth/parts.h"
+#include "master/config.h"
 #include "proto/pki/x509.h"
 #include "tests/unit/master_rotate.h"
 
@@ -390,6 +391,48 @@ static void keys_in_clear_are_taken_into_parts_and_removed(void **state)
     assert_int_equal(sign_by(k, 1, "n1"), 0);
 }
 
+static int64_t number_at(struct kit *k, unsigned i, const char *method, const char *what)
+{
+    struct client *c = client_admin(k, i);
+    int64_t n = call(c, method, "{}") == 0 ? int_at(c, what) : -1;
+    client_close(c);
+    return n;
+}
+
+/* Whether all answer each other's questions does not count: an older program would not start without ca.key. */
+static void the_key_stays_in_clear_until_the_feature_level_says_that_all_are_upgraded(void **state)
+{
+    static const char older[] = "level_of_program=error@1+";
+    struct kit *k = *state = kit_new();
+    kit_init(k, NULL);
+    assert_int_equal(unlink(path_in(k, 0, MASTER_CLUSTER_FILE)), 0); /* older clusters have no such object */
+    kit_start_armed(k, 0, older);
+    for (unsigned i = 1; i < 3; i++) {
+        kit_leader(k);
+        assert_int_equal(kit_join(k, 0), i);
+        kit_start_armed(k, i, older);
+        kit_wait_voters(k, 0, i + 1);
+    }
+    for (unsigned i = 0; i < 3; i++) { /* one after the other is upgraded */
+        kit_leader(k);
+        assert_int_equal(number_at(k, 0, "cluster", "featureLevel"), 0);
+        assert_true(has_file(k, 0, "ca.key"));
+        assert_false(has_file(k, 0, "ca.part") || has_file(k, 1, "ca.part") || has_file(k, 2, "ca.part"));
+        assert_int_equal(sign_by(k, i, arena_printf(&k->arena, "n%u", i)), 0); /* with the old form */
+        struct client *c = client_admin(k, kit_leader(k));
+        refused(c, ERR_NO_QUORUM, "feature level 1", "cert.rotate", "{}");
+        client_close(c);
+        kit_stop(k, i, SIGTERM);
+        kit_start(k, i);
+    }
+    kit_wait_parts(k, 3);
+    assert_int_equal(number_at(k, 0, "cluster", "featureLevel"), 1);
+    for (int64_t until = kit_now() + KIT_WAIT_MS; has_file(k, 0, "ca.key"); kit_turn(k, 50)) {
+        assert_true(kit_now() < until);
+    }
+    assert_int_equal(sign_by(k, 1, "after"), 0);
+}
+
 static void a_first_start_that_dies_at_any_step_ends_with_the_key_in_parts(void **state)
 {
     static const char *const points[] = {"ca_before_part=crash", "ca_after_part=crash", "ca_before_commit=crash",
@@ -518,6 +561,7 @@ int main(void)
         cmocka_unit_test_teardown(when_too_many_parts_are_lost_the_cluster_gets_another_ca, tear_down),
         cmocka_unit_test_teardown(other_voters_get_other_parts, tear_down),
         cmocka_unit_test_teardown(keys_in_clear_are_taken_into_parts_and_removed, tear_down),
+        cmocka_unit_test_teardown(the_key_stays_in_clear_until_the_feature_level_says_that_all_are_upgraded, tear_down),
         cmocka_unit_test_teardown(a_first_start_that_dies_at_any_step_ends_with_the_key_in_parts, tear_down),
         cmocka_unit_test_teardown(whoever_dies_while_parts_are_handed_out_a_generation_is_left, tear_down),
         cmocka_unit_test_teardown(an_administrators_configuration_is_written_with_a_majority_alone, tear_down),
