@@ -2,9 +2,10 @@
  *
  * Each question leaves from a port of its own that the kernel draws, under an id that is drawn, and only the answer to
  * it is taken (RFC 5452). A server that does not answer within FORWARD_TRY_MS, or fails, is passed over for the next;
- * the one that answered last is asked first. What is cut is asked again over TCP. Answers are kept (cache.h).
- * After FORWARD_FAILURES questions without any answer one is asked at a time, and others fail at once, until a server
- * answers: whoever is cut off is not kept waiting for each name. Bounded: FORWARD_ASKED_MAX questions under way, FORWARD_ASKER_MAX of one asker. Loop thread only. */
+ * the one that answered last is asked first. What is cut is asked again over TCP. Answers are kept (cache.h). After
+ * FORWARD_FAILURES questions without any answer one is asked at a time, and others fail at once, until a server
+ * answers: whoever is cut off is not kept waiting for each name. Bounded: FORWARD_ASKED_MAX questions under way,
+ * FORWARD_ASKER_MAX of one asker. Loop thread only. */
 #ifndef AGENT_DNS_FORWARD_H
 #define AGENT_DNS_FORWARD_H
 
@@ -30,9 +31,9 @@ struct dns_forward *dns_forward_new(uv_loop_t *loop, const struct env *env, cons
  * returns; then it is freed. */
 void dns_forward_close(struct dns_forward *f, void (*cb)(void *data), void *data);
 
-/* Instead of the former ones; none: every question fails at once. What is under way goes on. A question with a name that
- * is drawn is sent along: if dns_forward_is_probe recognizes it, the servers lead back to here, and none of them is
- * asked any more until others are set. */
+/* Instead of the former ones; none: every question fails at once. What is under way goes on. A question with a name
+ * that is drawn is sent along: if dns_forward_is_probe recognizes it, the servers lead back to here, and none of them
+ * is asked any more until others are set. */
 void dns_forward_set_servers(struct dns_forward *f, const struct sockaddr_storage *servers, unsigned count);
 unsigned dns_forward_servers(const struct dns_forward *f);
 bool dns_forward_is_probe(struct dns_forward *f, const struct dns_question *q);

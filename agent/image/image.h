@@ -9,8 +9,8 @@
  * Guarantees: a layer or blob is there whole or not at all (unpacked in tmp, synced, renamed); every byte was checked
  * against its sha256 digest; a name moves atomically. Unpacking runs on libuv's worker threads; all functions are for
  * the loop thread and callbacks never run inside the call that registered them. What is not there is pulled from the
- * registries that the node may ask (registry.h). Sources: OCI image-spec 1.0 (layout, manifest, config, layer), `docker save` archives
- * (manifest.json). */
+ * registries that the node may ask (registry.h). Sources: OCI image-spec 1.0 (layout, manifest, config, layer), `docker
+ * save` archives (manifest.json). */
 #ifndef AGENT_IMAGE_IMAGE_H
 #define AGENT_IMAGE_IMAGE_H
 

@@ -6,8 +6,8 @@
  * What the registry says is believed as far as it can be checked: manifest, config and layers must have the digests and
  * sizes that lead to them, which is checked while they come. A registry may send at most IMAGE_JSON_MAX bytes of
  * manifests and config, as many bytes of a layer as the manifest says, REGISTRY_LAYER_MAX at most; redirects are
- * followed five times. Credentials go to the registry's host, and to the https address that it names for tokens; never to
- * another one by a redirect. A transfer that breaks is taken up where it was, REGISTRY_TRIES times. */
+ * followed five times. Credentials go to the registry's host, and to the https address that it names for tokens; never
+ * to another one by a redirect. A transfer that breaks is taken up where it was, REGISTRY_TRIES times. */
 #ifndef AGENT_IMAGE_REGISTRY_H
 #define AGENT_IMAGE_REGISTRY_H
 
@@ -53,8 +53,8 @@ void registry_config_close(struct registry_config *c); /* wipes passwords */
 /* NULL: this node may not ask it. */
 const struct registry_host *registry_host_of(const struct registry_config *c, struct str host);
 
-/* Logins of a docker config.json ({"auths": {HOST: {"auth": BASE64} or {"username", "password"}}}) or, with `legacy`, of
- * a .dockercfg, which is what stands in "auths". Appended to *list, which grows; ERR_INVALID. */
+/* Logins of a docker config.json ({"auths": {HOST: {"auth": BASE64} or {"username", "password"}}}) or, with `legacy`,
+ * of a .dockercfg, which is what stands in "auths". Appended to *list, which grows; ERR_INVALID. */
 int registry_logins_read(struct str json, bool legacy, struct registry_login **list, unsigned *count,
                          struct error *err);
 void registry_logins_free(struct registry_login *list, unsigned count); /* wipes them */

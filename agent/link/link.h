@@ -7,8 +7,9 @@
  *      \----------+--------/
  *
  * UP: the master has answered a hello, so it knows who we are, and we know who it is, whether it leads and in which
- * term, and whether it serves agents. If our certificate has expired it is renewed first (agent/link/renew.h). Two addresses may lead to one master:
- * of two links the second waits as a spare. Loop thread only. Callbacks never run inside the call that caused them. */
+ * term, and whether it serves agents. If our certificate has expired it is renewed first (agent/link/renew.h). Two
+ * addresses may lead to one master: of two links the second waits as a spare. Loop thread only. Callbacks never run
+ * inside the call that caused them. */
 #ifndef AGENT_LINK_LINK_H
 #define AGENT_LINK_LINK_H
 

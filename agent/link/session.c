@@ -212,7 +212,8 @@ static void leave_main(struct session *s)
     move(s, SESSION_NONE);
 }
 
-/* The link itself stays, if it is up, with all that streams over it. It is not taken again before it answers a hello. */
+/* The link itself stays, if it is up, with all that streams over it. It is not taken again before it answers a hello.
+ * */
 static void lose_main(struct session *s, const char *what, const struct error *why)
 {
     if (s->main == NULL) {

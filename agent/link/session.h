@@ -17,15 +17,15 @@
  * A master that begins to lead says so over all its links (node.lead {term}); its answer to a hello tells it as well,
  * and a NotLeader error names the leader's address. The main role moves to a link that is there already, without a
  * handshake; while leaders change it stays with a master that serves. The registration is committed by the leader
- * whatever the master: what is followed afterwards is never older than what was followed before. A lost connection changes nothing on the node: pods go on, reports wait (agent/link/report.h).
- * Each time READY is reached the streams start anew with a full list (on_list_begin, objects, on_list_end), which
- * is also how what happened meanwhile is learnt. A heartbeat goes out over every link each heartbeatMs together with a
- * `hello`, so that a master that is not there any more is noticed within three periods.
- * Masters are those of the configuration, and those that the leader has told (on_masters: to be kept for the next
- * start), at most SESSION_LINKS_MAX. The certificate is renewed over the main link when it is due (agent/link/renew.h),
- * looked at with each heartbeat; if it has expired, over whichever link comes first.
- * Loop thread only. Callbacks never run inside the call that caused them, except that of session_stop's closing of
- * streams. */
+ * whatever the master: what is followed afterwards is never older than what was followed before. A lost connection
+ * changes nothing on the node: pods go on, reports wait (agent/link/report.h). Each time READY is reached the streams
+ * start anew with a full list (on_list_begin, objects, on_list_end), which is also how what happened meanwhile is
+ * learnt. A heartbeat goes out over every link each heartbeatMs together with a `hello`, so that a master that is not
+ * there any more is noticed within three periods. Masters are those of the configuration, and those that the leader has
+ * told (on_masters: to be kept for the next start), at most SESSION_LINKS_MAX. The certificate is renewed over the main
+ * link when it is due (agent/link/renew.h), looked at with each heartbeat; if it has expired, over whichever link comes
+ * first. Loop thread only. Callbacks never run inside the call that caused them, except that of session_stop's closing
+ * of streams. */
 #ifndef AGENT_LINK_SESSION_H
 #define AGENT_LINK_SESSION_H
 
@@ -54,7 +54,8 @@ struct session_events {
     void (*on_list_begin)(enum session_stream which, void *data); /* PODS, REFS */
     void (*on_object)(enum session_stream which, enum session_change change, struct object *o, void *data);
     void (*on_list_end)(enum session_stream which, void *data);
-    void (*on_routes)(struct mp message, void *data);   /* as neighbours_told reads it, and podSubnet, serviceSubnet, dnsDomain */
+    /* As neighbours_told reads it, and podSubnet, serviceSubnet, dnsDomain. */
+    void (*on_routes)(struct mp message, void *data);
     void (*on_services)(struct mp message, void *data); /* as known_told reads it; of a leader that tells of services */
     /* The leader's list of masters' addresses is another one than before. May be NULL. */
     void (*on_masters)(struct mp masters, void *data);

@@ -32,7 +32,8 @@ int resource_parse_pod_owner(struct arena *a, const char *word, struct resource 
 int resource_get(struct rctl *r, const struct resource *res, const char *ns, bool prefix, struct object **out,
                  struct error *err);
 /* The pod that a word means: its name, a prefix, or a pod of deploy/NAME, rs/NAME or svc/NAME: one that is ready if
- * there is one, otherwise one that runs. owner may be NULL; *owner is what the word names if that is no pod, or NULL. */
+ * there is one, otherwise one that runs. owner may be NULL; *owner is what the word names if that is no pod, or NULL.
+ * */
 int resource_get_pod(struct rctl *r, const char *word, struct object **out, struct object **owner, struct error *err);
 /* Selector text of spec.selector, in the arena. ERR_INVALID for a Service that has none. */
 const char *resource_selector(struct arena *a, const struct object *o, struct error *err);

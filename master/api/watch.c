@@ -14,8 +14,8 @@
  *
  * A piece of LISTING or BEHIND visits TURNS_PIECE_VISITS objects or transactions at most; what is left waits for its
  * turn (turns.h) as other requests do. So a watch that begins, or one that is far behind, costs others no more than its
- * share. Those that a commit has woken or whose reader has made room, and no others, are visited one after the other for
- * WOKEN_US of a turn; the rest goes on in the next, after what has come in meanwhile.
+ * share. Those that a commit has woken or whose reader has made room, and no others, are visited one after the other
+ * for WOKEN_US of a turn; the rest goes on in the next, after what has come in meanwhile.
  *
  * Invariants: 1. `sent` never goes back. 2. an IDLE watch has missed nothing up to `seen`. 3. a payload holds events of
  * one transaction, all of it or, behind a cut between two of its objects, the rest. */

@@ -1,9 +1,10 @@
 /* Which masters serve agents: the leader, and each other master that keeps up with it.
  *
- * An agent chooses one of the masters that say `serves` in the answer to its hello (agent/link/session.h), and registers
- * there. From then on that master tells it its orders, refs, routes and services out of its own applied state, takes its
- * reports (batch.h) and speaks for it at the leader. What only one may decide stays the leader's: the registration, which
- * is forwarded and of which the Node keeps who serves it (annotation reeve.io/served-by, an id), and every write.
+ * An agent chooses one of the masters that say `serves` in the answer to its hello (agent/link/session.h), and
+ * registers there. From then on that master tells it its orders, refs, routes and services out of its own applied
+ * state, takes its reports (batch.h) and speaks for it at the leader. What only one may decide stays the leader's: the
+ * registration, which is forwarded and of which the Node keeps who serves it (annotation reeve.io/served-by, an id),
+ * and every write.
  *
  * A follower serves while it holds a lease. Every half second it asks the leader
  *
@@ -17,9 +18,9 @@
  *   HELD --none has counted for LEASE_TICKS half seconds, or the leader is of
  *          a release that knows no such question-->                               OUT: all feeds of agents end
  *
- * The leader takes note of who asks. When a member has not for LEASE_TICKS half seconds and LEASE_DOUBT more, it has let
- * go of its agents, or stands still and cannot: the leader tells those that it has links to ("node.unserved" {master}),
- * and they choose another.
+ * The leader takes note of who asks. When a member has not for LEASE_TICKS half seconds and LEASE_DOUBT more, it has
+ * let go of its agents, or stands still and cannot: the leader tells those that it has links to ("node.unserved"
+ * {master}), and they choose another.
  *
  * So what a served agent is told is behind the leader by LEASE_TICKS half seconds at most, and a leader that is cut off
  * itself steps down after an election timeout. A tick that did not run does not count: a process that stood still looks

@@ -2,11 +2,12 @@
  *
  * An agent keeps a link to every master (agent/link/session.h). Over one of them, the leader or another that serves
  * agents (lease.h), it registers, asks for orders and reports (batch.h); to all of them it sends heartbeats, and over
- * each of its links that master can open streams to the node (relay.c). A link is ours to use (master.agents) when the agent is the one that the stored Node names: when it has
- * registered here, or when its hello tells the instance that the Node has. A change of leader moves none of those who are
- * served by others: the new leader calls its links (node.lead), and knows already when it heard of whom. Heartbeats are
- * soft state (core.h); only what changes goes into the log. An agent may speak of its own node and of pods bound to it,
- * of nothing else: the name in params must be the name in its certificate.
+ * each of its links that master can open streams to the node (relay.c). A link is ours to use (master.agents) when the
+ * agent is the one that the stored Node names: when it has registered here, or when its hello tells the instance that
+ * the Node has. A change of leader moves none of those who are served by others: the new leader calls its links
+ * (node.lead), and knows already when it heard of whom. Heartbeats are soft state (core.h); only what changes goes into
+ * the log. An agent may speak of its own node and of pods bound to it, of nothing else: the name in params must be the
+ * name in its certificate.
  *
  * Two agents with one name: each tells its instance, ID-START-NONCE: ID is made once for the agent's directory, START
  * counts its starts, NONCE is the process. The Node keeps the instance that registered last. Another one is taken

@@ -23,9 +23,9 @@ bool routes_change(struct routes *r, const struct object *old, const struct obje
  * they have changed. */
 bool routes_set_subnets(struct routes *r, const char *pods, const char *services, struct str domain);
 uint64_t routes_version(const struct routes *r); /* of the newest change; above 0 after the first routes_sync */
-/* The message for who was told everything up to `since` (0: nothing): {"podSubnet", "serviceSubnet", "dnsDomain", "routes":
- * [...]}, or with "changed": [...], "gone": [names] in place of "routes" if changes are understood and all are
- * known. Borrowed until the next call. */
+/* The message for who was told everything up to `since` (0: nothing): {"podSubnet", "serviceSubnet", "dnsDomain",
+ * "routes": [...]}, or with "changed": [...], "gone": [names] in place of "routes" if changes are understood and all
+ * are known. Borrowed until the next call. */
 struct str routes_message(struct routes *r, uint64_t since, bool changes);
 
 #endif

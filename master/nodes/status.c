@@ -1,5 +1,5 @@
-/* Reports: the statuses of a node's pods, what of them is gone, and the Node's own status. An agent may speak of its own
- * node and of pods bound to it, of nothing else. */
+/* Reports: the statuses of a node's pods, what of them is gone, and the Node's own status. An agent may speak of its
+ * own node and of pods bound to it, of nothing else. */
 #include <stdlib.h>
 
 #include "controllers/deletion.h"

@@ -18,7 +18,8 @@
 #include "proto/model/value.h"
 
 #define RPC_DEPTH_MAX (VALUE_DEPTH_MAX + 2) /* a document inside of [2, method, [params]] */
-/* And with what a master puts around the params of another's call: {params} of one, or {reports: [{params}]} of many. */
+/* And with what a master puts around the params of another's call: {params} of one, or {reports: [{params}]} of many.
+ * */
 #define RPC_DEPTH_HANDED_MAX (RPC_DEPTH_MAX + 4)
 
 enum rpc_scan_result {

@@ -101,8 +101,8 @@ void replica_set_disk(struct replica *n, enum replica_disk disk);
 /* Where, and how much is free, for the refusal's text. Copied. */
 void replica_set_disk_text(struct replica *n, const char *text);
 bool replica_disk_low(const struct replica *n);
-/* How full the state is, but for events: the tip's on the leader, what is committed elsewhere. Full (100 %): ERR_LIMIT for what makes
- * something new, and for what users make larger; deletes, status and the members' own records go on. */
+/* How full the state is, but for events: the tip's on the leader, what is committed elsewhere. Full (100 %): ERR_LIMIT
+ * for what makes something new, and for what users make larger; deletes, status and the members' own records go on. */
 #define REPLICA_STATE_OBJECT_BYTES 512u /* what an object takes beside its body, in trees and heads (tests/README.md) */
 struct replica_state {
     uint64_t bytes, bytes_max, objects, objects_max; /* bodies, and REPLICA_STATE_OBJECT_BYTES for each object */

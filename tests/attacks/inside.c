@@ -1,7 +1,8 @@
-/* What an attacking container does in tests/attacks/containers: one attack, bounded, and then it stays as it is until it
- * is killed. A line about its outcome goes to /told/outcome.
+/* What an attacking container does in tests/attacks/containers: one attack, bounded, and then it stays as it is until
+ * it is killed. A line about its outcome goes to /told/outcome.
  *
- * usage: inside nothing | forks N | fill PATH MIB | say MIB LINE-BYTES | hide MIB | deep DIR LEVELS | flows ADDRESS N | take */
+ * usage: inside nothing | forks N | fill PATH MIB | say MIB LINE-BYTES | hide MIB | deep DIR LEVELS | flows ADDRESS N |
+ * take */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>

@@ -8,8 +8,8 @@
 #include "tests/bench/bench_kit.h"
 
 /* `nodes` nodes with FEEDS_PODS pods each, of Deployments with 300 replicas each. Then, one after the other for
- * `seconds` each: pods' statuses, nodes' statuses, ConfigMaps that pods name. The leader's CPU is measured, and that of all
- * masters together if there are others. ca_dir: with ca.crt and ca.key. */
+ * `seconds` each: pods' statuses, nodes' statuses, ConfigMaps that pods name. The leader's CPU is measured, and that of
+ * all masters together if there are others. ca_dir: with ca.crt and ca.key. */
 #define FEEDS_PODS  30u
 #define FEEDS_PEERS 8u
 struct feeds_config {

@@ -289,8 +289,8 @@ static void a_master_that_missed_it_all_is_told_to_join_anew(void **state)
     kit_stop(k, 2, SIGTERM);
 }
 
-/* Who finishes because a master is away means that master: nodes and users, who have heard nothing yet, have their time,
- * until it is said again. */
+/* Who finishes because a master is away means that master: nodes and users, who have heard nothing yet, have their
+ * time, until it is said again. */
 static void a_finish_without_a_dead_master_cuts_no_node_off(void **state)
 {
     struct kit *k = three(state);
