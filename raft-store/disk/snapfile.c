@@ -364,7 +364,14 @@ static void add_refs_of_snapshots(struct names *l, int dir_fd, DIR *d)
     }
 }
 
-static bool is_rubbish(const struct names *l, const char *file, bool parts)
+uint64_t snapfile_number(const void *snapshot, size_t n)
+{
+    char name[SNAPFILE_NAME_SIZE];
+    uint64_t size;
+    return read_ref(snapshot, n, name, &size, NULL) == 0 ? strtoull(name + strlen(PREFIX), NULL, 16) : 0;
+}
+
+static bool is_rubbish(const struct names *l, const char *file, bool parts, const atomic_uint_least64_t *spared)
 {
     const char *dot = strrchr(file, '.');
     if (strncmp(file, PREFIX, strlen(PREFIX)) != 0 || dot == NULL) {
@@ -381,10 +388,11 @@ static bool is_rubbish(const struct names *l, const char *file, bool parts)
             return false;
         }
     }
-    return true;
+    uint64_t number = spared == NULL ? 0 : atomic_load(spared);
+    return number == 0 || strtoull(file + strlen(PREFIX), NULL, 16) != number;
 }
 
-void snapfile_sweep(const char *dir, bool parts)
+void snapfile_sweep(const char *dir, bool parts, const atomic_uint_least64_t *spared)
 {
     struct names used = {0};
     DIR *d = spare_opendir(dir);
@@ -394,7 +402,7 @@ void snapfile_sweep(const char *dir, bool parts)
     add_refs_of_snapshots(&used, dirfd(d), d);
     rewinddir(d);
     for (struct dirent *e; (e = readdir(d)) != NULL;) {
-        if (is_rubbish(&used, e->d_name, parts)) {
+        if (is_rubbish(&used, e->d_name, parts, spared)) {
             unlinkat(dirfd(d), e->d_name, 0);
         }
     }

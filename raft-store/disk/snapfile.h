@@ -69,8 +69,10 @@ int snapfile_tell_damage(const void *snapshot, size_t n, const struct snapfile_m
 uint64_t snapfile_hash(const void *ref); /* XXH3-64 of the content; of a reference that snapfile_map has accepted */
 
 /* Removes what no snapshot in dir refers to; parts of unfinished files stay, unless `parts` (at the start, when nobody
- * writes). A file whose reference is on its way into a snapshot goes as well: whoever waits for that finds it
- * missing, which is refused and repeated. */
-void snapfile_sweep(const char *dir, bool parts);
+ * writes). A file whose reference is on its way into a snapshot goes as well, unless it is the spared one: whoever
+ * waits for that finds it missing, which is refused and repeated. spared: a snapfile_number, which may be set while the
+ * sweep runs on another thread; NULL or 0: none. */
+void snapfile_sweep(const char *dir, bool parts, const atomic_uint_least64_t *spared);
+uint64_t snapfile_number(const void *snapshot, size_t n); /* of the file that it refers to; 0: it refers to none */
 
 #endif

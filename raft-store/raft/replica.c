@@ -262,7 +262,7 @@ int replica_start(struct replica *n, struct error *err)
     }
     n->started = true;
     if (n->snapshot_dir != NULL) {
-        snapfile_sweep(n->snapshot_dir, true);
+        snapfile_sweep(n->snapshot_dir, true, NULL);
     }
     n->snapshot.last_index = n->restored ? raft_last_applied(&n->raft) : 0;
     n->restored = false;

@@ -71,7 +71,8 @@ struct replica {
         struct raft_io original;
         raft_io_recv_cb recv;
         raft_io_close_cb close_cb;
-        struct list stuck;                  /* appends that failed and must be cancelled at close */
+        struct list stuck;        /* appends that failed and must be cancelled at close */
+        struct raft_message held; /* the leader's last snapshot that came while we swept; data.base NULL: none */
         uint64_t loaded_index, loaded_term; /* of the snapshot last read from disk */
         unsigned verifying;                 /* snapshots that a worker checks before they are sent */
         unsigned installs;                  /* InstallSnapshots on their way */
@@ -140,10 +141,11 @@ struct replica {
         struct raft_io_snapshot_put *req;
         struct raft_io_snapshot_put put;
         unsigned trailing;
-        bool writing;     /* the worker has the fork */
-        atomic_bool stop; /* the worker need not go on: we are closing */
-        bool sweeping;    /* a worker removes files of former snapshots */
-        int write_status; /* the worker's: 0 or a code, with the error */
+        bool writing;                 /* the worker has the fork */
+        atomic_bool stop;             /* the worker need not go on: we are closing */
+        bool sweeping;                /* a worker removes files of former snapshots */
+        atomic_uint_least64_t spared; /* of the snapshot in io.held, for that worker */
+        int write_status;             /* the worker's: 0 or a code, with the error */
         struct error write_error;
         uint64_t former_index; /* what last_index and bytes were, for a snapshot that fails */
         size_t former_bytes;
@@ -195,6 +197,7 @@ void replica_io_wrap(struct replica *n);
 void replica_io_unwrap(struct replica *n);
 void replica_io_turn(struct replica *n);
 void replica_io_close(struct raft_io *io, raft_io_close_cb cb);
+void replica_io_swept(struct replica *n); /* what was held while files were removed comes in now */
 
 /* raft/replica_pace.c */
 unsigned replica_election_ms(const struct replica *n); /* the election timeout of now */

@@ -95,11 +95,6 @@ static bool may_install(struct replica *n, const struct raft_message *m)
     }
     struct error err = {0};
     int rc = replica_snapshot_check(n, &m->install_snapshot.data, &err);
-    if (rc == ERR_BUSY) { /* it is sent again */
-        log_info(n->config.log, "node", "a snapshot from master %llu is not taken now: %s",
-                 (unsigned long long)m->server_id, err.message);
-        return false;
-    }
     if (rc != 0) {
         log_error(n->config.log, "node", "refused a snapshot from master %llu: %s", (unsigned long long)m->server_id,
                   err.message);
@@ -224,6 +219,39 @@ static void note_disk(struct replica *n, uint64_t id, bool low)
     n->disks[i].low = low;
 }
 
+/* ---- A snapshot that comes while files of former ones are removed waits for the end of that: one, the last. */
+
+static void drop_held(struct replica *n)
+{
+    if (n->io.held.install_snapshot.data.base != NULL) {
+        raft_codec_free(&n->io.held);
+    }
+    atomic_store(&n->snapshot.spared, 0);
+}
+
+static void hold(struct replica *n, struct raft_message *m)
+{
+    const struct raft_buffer *data = &m->install_snapshot.data;
+    drop_held(n);
+    n->io.held = *m;
+    atomic_store(&n->snapshot.spared, snapfile_number(data->base, data->len));
+}
+
+void replica_io_swept(struct replica *n)
+{
+    struct raft_message m = n->io.held;
+    if (m.install_snapshot.data.base == NULL) {
+        return;
+    }
+    memset(&n->io.held, 0, sizeof n->io.held);
+    atomic_store(&n->snapshot.spared, 0);
+    if (n->closing || n->dead || replica_absurd(n, &m) != NULL || !may_install(n, &m)) {
+        raft_codec_free(&m);
+    } else {
+        n->io.recv(n->config.io, &m);
+    }
+}
+
 static void io_recv(struct raft_io *io, struct raft_message *m)
 {
     struct replica *n = replica_of(io);
@@ -245,6 +273,10 @@ static void io_recv(struct raft_io *io, struct raft_message *m)
     replica_pace_recv(n, m);
     if (m->type == RAFT_APPEND_ENTRIES_RESULT) {
         note_disk(n, m->server_id, m->append_entries_result.capacity == 0);
+    }
+    if (m->type == RAFT_INSTALL_SNAPSHOT && n->snapshot.sweeping && !n->dead) {
+        hold(n, m);
+        return;
     }
     if (n->dead || stale || (m->type == RAFT_INSTALL_SNAPSHOT && !may_install(n, m))) {
         raft_codec_free(m);
@@ -652,6 +684,7 @@ void replica_io_close(struct raft_io *io, raft_io_close_cb cb)
 {
     struct replica *n = replica_of(io);
     n->io.close_cb = cb;
+    drop_held(n);
     atomic_store(&n->snapshot.stop, true);
     if (!n->snapshot.writing && !n->snapshot.sweeping &&
         n->io.verifying == 0) { /* else the worker's end comes back here: its memory is ours */

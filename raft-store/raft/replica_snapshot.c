@@ -210,9 +210,7 @@ int replica_snapshot_put(struct replica *n, unsigned trailing, struct raft_io_sn
 
 int replica_snapshot_check(const struct replica *n, const struct raft_buffer *data, struct error *err)
 {
-    if (n->snapshot.sweeping) {
-        return error_set(err, ERR_BUSY, "files of former snapshots are being removed");
-    }
+    assert(!n->snapshot.sweeping);
     struct snapfile_map state;
     int rv = snapfile_open(n->snapshot_dir, data->base, data->len, &state, err);
     if (rv == 0) {
@@ -245,7 +243,7 @@ static void sweep(void *arg)
                                        ? error_set(err, ERR_IO, "failed by a failpoint")
                                        : disk_prune(n->snapshot_dir, &n->snapshot.prune, err);
     }
-    snapfile_sweep(n->snapshot_dir, false);
+    snapfile_sweep(n->snapshot_dir, false, &n->snapshot.spared);
 }
 
 /* Closed segments that are left may hold entries of before, if more were written to them while the snapshot was: the
@@ -278,11 +276,14 @@ static void sweep_done(void *arg)
     }
     if (n->io.close_cb != NULL && !n->snapshot.writing) {
         replica_io_close(n->config.io, n->io.close_cb);
+    } else {
+        replica_io_swept(n);
     }
 }
 
-/* No file may be finished meanwhile whose reference is still to be stored: fsm_snapshot and replica_snapshot_check
- * wait for the end. */
+/* No file may be finished meanwhile whose reference is still to be stored: fsm_snapshot waits for the end, and a
+ * snapshot of the leader's is held until then (raft/replica_io.c), its file spared. If the sweep was faster than we
+ * heard of the file, the snapshot is refused and sent again. */
 void replica_snapshot_stored(struct replica *n)
 {
     if (n->snapshot_dir == NULL || n->snapshot.sweeping || n->io.close_cb != NULL) {

@@ -4,6 +4,7 @@
 
 #include "base/failpoint.h"
 #include "raft-store/disk/replay.h"
+#include "raft-store/raft/replica_int.h"
 
 static const struct pki_ring before = {1, {{1, 2, 3}}}, after = {1, {{4, 5, 6}}};
 static const struct pki_ring both = {2, {{4, 5, 6}, {1, 2, 3}}};
@@ -156,6 +157,63 @@ static void what_cannot_be_removed_is_tried_again(void **state)
     world_close(&w);
 }
 
+/* ---- A sweep that lasts ---- */
+
+static void a_snapshot_that_comes_while_files_are_removed_is_taken_behind_that(void **state)
+{
+    (void)state;
+    struct world3 w;
+    struct write added = {0};
+    world_open(&w);
+    w.snapshot_entries = 16;
+    member_start(&w, 1, true);
+    for (unsigned i = 0; i < 60; i++) {
+        write_ok(&w, i);
+    }
+    struct member *m = &w.members[2];
+    member_start(&w, 2, false);
+    m->holds_jobs = true;
+    replica_snapshot_stored(m->replica); /* as if one had been: the sweep begins, and does not end */
+    replica_member_add(leader(&w)->replica, 2, m->address, on_read, &added);
+    KIT_UNTIL(&w.loop, m->replica->io.held.install_snapshot.data.base != NULL);
+    assert_int_equal(m->jobs_count, 1);
+    assert_int_equal(m->restored, 0);
+    release_jobs(m);
+    KIT_UNTIL(&w.loop, added.answered && count(m) == 60);
+    assert_int_equal(m->restored, 1);
+    assert_int_equal(transport_stats(w.members[1].transport)->snapshots_sent, 1); /* it was not asked for again */
+    assert_false(m->fatal);
+    world_close(&w);
+}
+
+static void a_master_that_ends_gives_up_the_snapshot_that_waits(void **state)
+{
+    (void)state;
+    struct world3 w;
+    struct write added = {0};
+    world_open(&w);
+    w.snapshot_entries = 16;
+    member_start(&w, 1, true);
+    for (unsigned i = 0; i < 60; i++) {
+        write_ok(&w, i);
+    }
+    struct member *m = &w.members[2];
+    member_start(&w, 2, false);
+    m->holds_jobs = true;
+    replica_snapshot_stored(m->replica);
+    replica_member_add(leader(&w)->replica, 2, m->address, on_read, &added);
+    KIT_UNTIL(&w.loop, m->replica->io.held.install_snapshot.data.base != NULL);
+    replica_close(m->replica, mark, &m->node_closed);
+    release_jobs(m);
+    KIT_UNTIL(&w.loop, m->node_closed);
+    assert_int_equal(m->restored, 0);
+    m->up = false;
+    replica_free(m->replica);
+    m->replica = NULL;
+    member_stop(&w, 2);
+    world_close(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -163,6 +221,8 @@ int main(void)
         cmocka_unit_test(a_quiet_master_comes_to_an_end_of_it),
         cmocka_unit_test(a_newcomer_is_sent_nothing_of_before),
         cmocka_unit_test(what_cannot_be_removed_is_tried_again),
+        cmocka_unit_test(a_snapshot_that_comes_while_files_are_removed_is_taken_behind_that),
+        cmocka_unit_test(a_master_that_ends_gives_up_the_snapshot_that_waits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -18,6 +18,7 @@
 #define MEMBERS_MAX 3
 
 struct world3;
+struct work;
 struct member {
     struct world3 *w;
     uint64_t id;
@@ -29,6 +30,9 @@ struct member {
     struct replica *replica;
     bool up, node_closed, transport_closed, fatal;
     unsigned restored;
+    bool holds_jobs; /* what is for its worker waits in jobs, for release_jobs */
+    struct work *jobs[4];
+    unsigned jobs_count;
 };
 struct world3 {
     uv_loop_t loop;
@@ -113,8 +117,22 @@ static inline void run_async(void *data, void (*work)(void *arg), void (*done)(v
 {
     struct work *w = xcalloc(1, sizeof *w);
     *w = (struct work){.work = work, .done = done, .arg = arg};
+    struct member *m = data;
     w->req.data = w;
-    assert_int_equal(uv_queue_work(((struct member *)data)->w->loop.data, &w->req, do_work, work_done), 0);
+    if (m->holds_jobs) {
+        assert_true(m->jobs_count < ARRAY_SIZE(m->jobs));
+        m->jobs[m->jobs_count++] = w;
+        return;
+    }
+    assert_int_equal(uv_queue_work(m->w->loop.data, &w->req, do_work, work_done), 0);
+}
+static inline void release_jobs(struct member *m)
+{
+    m->holds_jobs = false;
+    for (unsigned i = 0; i < m->jobs_count; i++) {
+        assert_int_equal(uv_queue_work(m->w->loop.data, &m->jobs[i]->req, do_work, work_done), 0);
+    }
+    m->jobs_count = 0;
 }
 
 static inline void world_open(struct world3 *w)

@@ -190,13 +190,13 @@ static void a_sweep_takes_what_no_snapshot_refers_to(void **state)
     int fd = open(path, O_CREAT | O_WRONLY, 0600);
     assert_int_equal(write(fd, kept, sizeof kept), sizeof kept);
     close(fd);
-    snapfile_sweep(p->dir, false);
+    snapfile_sweep(p->dir, false, NULL);
     assert_int_equal(each_file(p->dir, ".rvs", false), 1);
     assert_int_equal(each_file(p->dir, ".part", false), 1);
     assert_int_equal(snapfile_map(p->dir, kept, sizeof kept, &map, &err), 0);
     snapfile_unmap(&map);
     assert_int_equal(snapfile_map(p->dir, lost, sizeof lost, &map, &err), ERR_CORRUPT);
-    snapfile_sweep(p->dir, true);
+    snapfile_sweep(p->dir, true, NULL);
     assert_int_equal(each_file(p->dir, ".part", false), 0);
     snapfile_abort(w);
 }
