@@ -125,6 +125,7 @@ static void on_routes(struct mp message, void *data)
 static void on_services(struct mp message, void *data)
 {
     dataplane_told(data, message);
+    kept_changed(data);
 }
 
 /* ---- Masters ---- */

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 
 #include "agent/agent_int.h"
-#include "agent/kept.h"
 #include "agent/service/health.h"
 #include "agent/service/known.h"
 #include "agent/service/services.h"
@@ -96,7 +95,6 @@ void dataplane_told(struct agent *a, struct mp message)
     if (a->dataplane != NULL) {
         quiet_redirects(a->dataplane);
         known_told(a->dataplane->known, message);
-        kept_changed(a);
     }
 }
 
