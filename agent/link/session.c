@@ -23,6 +23,12 @@ struct order_stream {
     bool listing;
     bool ended; /* by us */
 };
+/* One that the main link's master has not answered. */
+struct main_call {
+    struct list link;  /* in the session's */
+    rpc_result_cb *cb; /* NULL: it has been given up */
+    void *data;
+};
 struct entry {
     struct link *link;
     bool configured; /* else told by a leader */
@@ -39,6 +45,7 @@ struct session {
     struct link *main;                             /* NULL: state NONE */
     int64_t main_term;                             /* in which it was taken */
     struct order_stream *streams[SESSION_STREAMS]; /* of the main link; NULL = none */
+    struct list calls;                             /* likewise */
     struct backoff backoff;
     uv_timer_t search, heartbeat;
     unsigned handles;
@@ -204,12 +211,28 @@ static void close_orders(struct session *s)
     }
 }
 
+/* Whoever calls may call the next master as soon as there is one: the former one may stand still. */
+static void give_up_calls(struct session *s)
+{
+    struct error err = {0};
+    struct rpc_result result = {.error = &err, .sent = true};
+    error_set(&err, ERR_UNKNOWN_OUTCOME, "another master serves this node now: the former one may have done it or not");
+    while (!list_empty(&s->calls)) {
+        struct main_call *c = LIST_ENTRY(s->calls.next, struct main_call, link);
+        rpc_result_cb *cb = c->cb;
+        list_remove(&c->link);
+        c->cb = NULL;
+        cb(&result, c->data);
+    }
+}
+
 static void leave_main(struct session *s)
 {
     close_orders(s);
     s->main = NULL;
     s->better = 0;
     move(s, SESSION_NONE);
+    give_up_calls(s);
 }
 
 /* The link itself stays, if it is up, with all that streams over it. It is not taken again before it answers a hello.
@@ -640,6 +663,7 @@ struct session *session_new(const struct session_config *c)
     s->config.learnt = NULL;
     s->next_link = r % configured; /* nodes spread over the masters */
     s->heartbeat_ms = API_HEARTBEAT_MS_DEFAULT;
+    list_init(&s->calls);
     backoff_init(&s->backoff, BACKOFF_CONNECT_BASE_MS, BACKOFF_CONNECT_MAX_MS);
     uv_timer_init(c->loop, &s->search);
     uv_timer_init(c->loop, &s->heartbeat);
@@ -710,10 +734,24 @@ static void refuse(void *data)
     free(r);
 }
 
+static void on_called(const struct rpc_result *r, void *data)
+{
+    struct main_call *c = data;
+    list_remove(&c->link);
+    if (c->cb != NULL) {
+        c->cb(r, c->data);
+    }
+    free(c);
+}
+
 void session_call(struct session *s, const char *method, struct str params, rpc_result_cb *cb, void *data)
 {
     if (s->state == SESSION_READY) {
-        rpc_call(link_rpc(s->main), method, params, SESSION_CALL_MS, cb, data);
+        struct main_call *c = xmalloc(sizeof *c);
+        *c = (struct main_call){.cb = cb, .data = data};
+        list_init(&c->link);
+        list_push_back(&s->calls, &c->link);
+        rpc_call(link_rpc(s->main), method, params, SESSION_CALL_MS, on_called, c);
         return;
     }
     struct refused_call *r = xmalloc(sizeof *r);

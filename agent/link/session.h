@@ -82,7 +82,8 @@ void session_start(struct session *s);
 void session_stop(struct session *s, void (*cb)(void *data), void *data);
 
 bool session_ready(const struct session *s);
-/* To the main link's master. Not READY: the callback gets ERR_CLOSED, later. */
+/* To the main link's master. Not READY: the callback gets ERR_CLOSED, later. Another master takes the role meanwhile:
+ * ERR_UNKNOWN_OUTCOME, at once. */
 void session_call(struct session *s, const char *method, struct str params, rpc_result_cb *cb, void *data);
 const char *session_leader(const struct session *s); /* address of the main link; "" if none */
 unsigned session_links_up(const struct session *s);

@@ -528,6 +528,40 @@ static void a_master_of_which_the_leader_does_not_hear_is_left(void **state)
     home->held_count = home->hold_hellos = 0;
 }
 
+static void outcome(const struct rpc_result *r, void *data)
+{
+    *(int *)data = r->error == NULL ? 0 : r->error->code;
+}
+
+/* Reports go one after the other: one that hangs holds up all that come. */
+static void a_call_to_a_master_that_stands_still_ends_when_it_is_left(void **state)
+{
+    struct fixture *f = *state;
+    start_served(f);
+    struct fake_master *home = home_of(f), *other = home == &f->one ? &f->two : &f->one;
+    CLEANUP_BUF struct buf b = BUF_INIT;
+    int codes[2] = {1, 1};
+    unsigned there = other->registrations;
+    home->hold_events = true;
+    session_call(f->session, "node.events", STR("\x80"), outcome, &codes[0]);
+    run_until(&f->loop, home->held_events != NULL);
+    home->hold_hellos = 4;
+    mp_write_map(&b, 1);
+    mp_write_key_int(&b, "master", home->id);
+    rpc_notify(peer_of(other), "node.unserved", buf_str(&b));
+    run_until(&f->loop, other->registrations == there + 1 && other->pods != NULL);
+    assert_int_equal(codes[0], ERR_UNKNOWN_OUTCOME);
+    session_call(f->session, "node.events", STR("\x80"), outcome, &codes[1]);
+    rpc_reply(home->held_events, STR("\x80")); /* late: nobody wants it any more */
+    run_until(&f->loop, codes[1] != 1);
+    assert_int_equal(codes[1], 0);
+    assert_int_equal(codes[0], ERR_UNKNOWN_OUTCOME);
+    for (unsigned i = 0; i < home->held_count; i++) {
+        rpc_reply(home->held_hellos[i], STR("\x80"));
+    }
+    home->held_count = home->hold_hellos = 0;
+}
+
 static void when_its_orders_end_another_master_gives_them(void **state)
 {
     struct fixture *f = *state;
@@ -610,6 +644,7 @@ int main(void)
         WITH(a_change_of_leader_moves_no_agent_that_is_served),
         WITH(a_leader_that_stands_still_is_left_when_another_leads),
         WITH(a_master_of_which_the_leader_does_not_hear_is_left),
+        WITH(a_call_to_a_master_that_stands_still_ends_when_it_is_left),
         WITH(when_its_orders_end_another_master_gives_them),
         WITH(nodes_spread_over_the_masters),
     };
