@@ -71,6 +71,16 @@ static bool serves_here(struct call *c, struct str name)
            nodes_served_by(node) == c->m->config.id && str_eq(instance_of(node), str_of(s->instance));
 }
 
+/* The leader takes nothing from an agent that another master serves: what it was told before it moved may wait here for
+ * its turn, and something newer may have come since. */
+static bool leader_serves(struct call *c, struct str name)
+{
+    const struct view *tip = store_tip(replica_store(c->m->replica));
+    const struct object *node = tip == NULL ? NULL : view_get(tip, kind_by_id(KIND_NODE), STR_NONE, name);
+    uint64_t by = nodes_served_by(node);
+    return c->e.who.role != PKI_ROLE_NODE || by == 0 || by == c->m->config.id;
+}
+
 bool call_own_node(struct call *c, struct str *name)
 {
     if (!call_str(c, "name", name, true)) {
@@ -84,9 +94,10 @@ bool call_own_node(struct call *c, struct str *name)
         call_failf(c, ERR_FORBIDDEN, "node \"%s\" may not speak for node \"%.*s\"", c->e.who.name, STR_ARG(*name));
         return false;
     }
-    if (!replica_leading(c->m->replica) && !serves_here(c, *name)) {
-        call_failf(c, ERR_NOT_LEADER, "%.*s: node \"%.*s\" is not registered over this master, which does not lead",
-                   STR_ARG(c->method), STR_ARG(*name));
+    bool leading = replica_leading(c->m->replica);
+    if (leading ? !leader_serves(c, *name) : !serves_here(c, *name)) {
+        call_failf(c, ERR_NOT_LEADER, "%.*s: node \"%.*s\" is not registered over this master%s", STR_ARG(c->method),
+                   STR_ARG(*name), leading ? "" : ", which does not lead");
         return false;
     }
     return true;

@@ -328,6 +328,7 @@ static void test_where_an_agent_has_left_nothing_is_taken_from_it(void **state)
         assert_int_equal(feeds[i]->end.code, ERR_NOT_LEADER);
     }
     assert_int_equal(report(&n, by, "t", uid, "Failed"), ERR_NOT_LEADER);
+    assert_int_equal(report(&n, s->leader, "t", uid, "Failed"), ERR_NOT_LEADER); /* nor the leader, whom it left */
     assert_int_equal(report(&n, next, "t", uid, "Running"), 0);
     assert_string_equal(phase_at(s, s->leader, "t"), "Running");
     feeds_close(&n);
