@@ -2,8 +2,12 @@
  * container. */
 #include "tests/unit/agent_runtime_crun.h"
 
+#include "agent/runtime/logfile.h"
+
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #define WAIT_MS 20000
 
@@ -96,11 +100,48 @@ static void a_container_without_stdin_is_only_listened_to(void **state)
     close(fd);
 }
 
+/* Who reads the output from the log (agent/serve/attach.c) takes the socket's end for the log's. */
+static void when_the_socket_ends_the_log_is_complete(void **state)
+{
+    struct fixture *f = *state;
+    NEED_CRUN(f);
+    struct runtime_spec s;
+    const char *talk[] = {"sh", "-c",
+                          "read x; i=0; while [ $i -lt 3000 ]; do echo line $i; i=$((i+1)); done; printf end", NULL};
+    crun_spec(f, &s);
+    s.stdin_open = s.stdin_once = true;
+    start(f, &s, talk);
+    int fd = attach(f);
+    assert_int_equal(send(fd, "go\n", 3, MSG_NOSIGNAL), 3);
+    read_until(f, fd, 2, NULL);
+    close(fd);
+    struct stat st;
+    assert_int_equal(stat(s.log_path, &st), 0);
+    CLEANUP_FREE char *log = xcalloc(1, (size_t)st.st_size + 1);
+    CLEANUP_CLOSE int file = open(s.log_path, O_RDONLY | O_CLOEXEC);
+    assert_int_equal(read(file, log, (size_t)st.st_size), st.st_size);
+    CLEANUP_BUF struct buf all = BUF_INIT;
+    CLEANUP_BUF struct buf wanted = BUF_INIT;
+    for (char *at = log, *end; (end = strchr(at, '\n')) != NULL;
+         at = end + 1) { /* conmon cuts lines as it reads them */
+        struct logfile_line l;
+        assert_true(logfile_parse((struct str){at, (size_t)(end - at)}, &l));
+        buf_append(&all, l.text.p, l.text.n);
+        buf_append(&all, "\n", !l.partial);
+    }
+    for (unsigned i = 0; i < 3000; i++) {
+        buf_printf(&wanted, "line %u\n", i);
+    }
+    buf_printf(&wanted, "end");
+    assert_string_equal(buf_cstr(&all), buf_cstr(&wanted));
+}
+
 int main(void)
 {
     have_crun = enter_private_mounts();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(input_and_output_of_the_first_process_are_joined, crun_setup, crun_teardown),
+        cmocka_unit_test_setup_teardown(when_the_socket_ends_the_log_is_complete, crun_setup, crun_teardown),
         cmocka_unit_test_setup_teardown(a_terminal_has_the_size_it_is_told, crun_setup, crun_teardown),
         cmocka_unit_test_setup_teardown(a_container_without_stdin_is_only_listened_to, crun_setup, crun_teardown),
     };
