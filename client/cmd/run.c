@@ -334,7 +334,9 @@ int attach_to(struct rctl *r, const struct object *pod, const char *container, b
             rctl_note(r, "If you don't see a command prompt, try pressing enter.");
         }
         struct value *params = session_params(r, pod, container, in, tty);
-        value_set(&r->arena, params, "fromStart", value_bool(&r->arena, fresh));
+        if (fresh) {
+            value_set(&r->arena, params, "fromStart", value_bool(&r->arena, true));
+        }
         rc = session_run(r, "attach", params, in, tty, &end, &err);
         if (rc == ERR_USAGE && fresh) { /* it has ended between the look and the attach */
             rc = show_log(r, pod, container, true, &err);

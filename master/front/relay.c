@@ -356,7 +356,7 @@ const struct method request_logs = {
 const struct method request_exec = {"exec", method_relay_to_node, METHOD_STREAM | METHOD_RELAY,
                                     "namespace name container command stdin stdout stderr tty rows columns resume"};
 const struct method request_attach = {"attach", method_relay_to_node, METHOD_STREAM | METHOD_RELAY,
-                                      "namespace name container stdin stdout stderr tty rows columns resume"};
+                                      "namespace name container stdin stdout stderr tty rows columns resume fromStart"};
 const struct method request_portforward = {"portforward", method_relay_to_node,
                                            METHOD_STREAM | METHOD_RELAY | METHOD_AGAIN, "namespace name port resume"};
 const struct method request_imageload = {"imageload", method_relay_to_node, METHOD_STREAM | METHOD_RELAY | METHOD_AGAIN,
