@@ -426,8 +426,8 @@ static void the_key_stays_in_clear_until_the_feature_level_says_that_all_are_upg
         kit_start(k, i);
     }
     kit_wait_parts(k, 3);
-    assert_int_equal(number_at(k, 0, "cluster", "featureLevel"), 1);
-    for (int64_t until = kit_now() + KIT_WAIT_MS; has_file(k, 0, "ca.key"); kit_turn(k, 50)) {
+    for (int64_t until = kit_now() + KIT_WAIT_MS;
+         number_at(k, 0, "cluster", "featureLevel") != 1 || has_file(k, 0, "ca.key"); kit_turn(k, 50)) {
         assert_true(kit_now() < until);
     }
     assert_int_equal(sign_by(k, 1, "after"), 0);
