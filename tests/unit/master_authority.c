@@ -393,9 +393,13 @@ static void keys_in_clear_are_taken_into_parts_and_removed(void **state)
 
 static int64_t number_at(struct kit *k, unsigned i, const char *method, const char *what)
 {
-    struct client *c = client_admin(k, i);
-    int64_t n = call(c, method, "{}") == 0 ? int_at(c, what) : -1;
-    client_close(c);
+    int64_t n = -1;
+    for (int64_t until = kit_now() + KIT_WAIT_MS; n < 0; kit_turn(k, 50)) { /* it may just have started */
+        struct client *c = client_admin(k, i);
+        n = call(c, method, "{}") == 0 ? int_at(c, what) : -1;
+        client_close(c);
+        assert_true(kit_now() < until);
+    }
     return n;
 }
 
