@@ -50,6 +50,7 @@ struct session {
     uv_timer_t search, heartbeat;
     unsigned handles;
     int64_t heartbeat_ms;
+    bool registering;      /* its answer has not come */
     int64_t better;        /* the master to which we belong rather; 0: there is none */
     unsigned better_beats; /* heartbeats until we go there */
     bool own_status;       /* the leader keeps our own reports from our orders, if it is asked to */
@@ -231,6 +232,7 @@ static void leave_main(struct session *s)
     close_orders(s);
     s->main = NULL;
     s->better = 0;
+    s->registering = false;
     move(s, SESSION_NONE);
     give_up_calls(s);
 }
@@ -425,6 +427,7 @@ static void on_registered(const struct rpc_result *r, void *data)
     if (s->main != l || (s->state != SESSION_REGISTERING && s->state != SESSION_READY)) {
         return; /* the role has moved on */
     }
+    s->registering = false;
     if (r->error != NULL && r->error->code == ERR_CLOSED) {
         return; /* the link tells */
     }
@@ -470,6 +473,7 @@ static void send_registration(struct session *s)
     }
     mp_write_cstr(&params, "node");
     s->config.events.write_node(&params, s->config.data);
+    s->registering = true;
     rpc_call(link_rpc(s->main), "node.register", buf_str(&params), SESSION_CALL_MS, on_registered, s->main);
 }
 
@@ -588,7 +592,8 @@ static void on_link_notify(struct link *l, struct str method, struct mp params, 
             link_set_leads(l, true, 0);
         }
         consider(s, l);
-    } else if (str_is(method, "node.refresh") && s->state == SESSION_READY) {
+    } else if (str_is(method, "node.refresh") && s->state == SESSION_READY &&
+               !s->registering) { /* each master says so */
         send_registration(s);
     } else if (str_is(method, "node.unserved") && s->main != NULL && l != s->main && link_serves(s->main) &&
                link_master(s->main) == mp_int(mp_get(params, "master"), 0)) {

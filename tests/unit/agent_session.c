@@ -528,6 +528,21 @@ static void a_master_of_which_the_leader_does_not_hear_is_left(void **state)
     home->held_count = home->hold_hellos = 0;
 }
 
+static void masters_that_ask_together_are_told_the_node_once(void **state)
+{
+    struct fixture *f = *state;
+    start_served(f);
+    struct fake_master *home = home_of(f);
+    unsigned registrations = home->registrations, hellos = home->hellos;
+    for (int i = 0; i < 3; i++) {
+        rpc_notify(peer_of(home), "node.refresh", STR("\x80"));
+    }
+    run_until(&f->loop, home->hellos >= hellos + 3);
+    assert_int_equal(home->registrations, registrations + 1);
+    rpc_notify(peer_of(home), "node.refresh", STR("\x80"));
+    run_until(&f->loop, home->registrations == registrations + 2);
+}
+
 static void outcome(const struct rpc_result *r, void *data)
 {
     *(int *)data = r->error == NULL ? 0 : r->error->code;
@@ -645,6 +660,7 @@ int main(void)
         WITH(a_leader_that_stands_still_is_left_when_another_leads),
         WITH(a_master_of_which_the_leader_does_not_hear_is_left),
         WITH(a_call_to_a_master_that_stands_still_ends_when_it_is_left),
+        WITH(masters_that_ask_together_are_told_the_node_once),
         WITH(when_its_orders_end_another_master_gives_them),
         WITH(nodes_spread_over_the_masters),
     };
