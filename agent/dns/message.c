@@ -67,11 +67,12 @@ static enum dns_code take(struct dns_question *q, const ldns_pkt *m)
         return DNS_MALFORMED;
     }
     q->type = (uint16_t)ldns_rr_get_type(rr);
+    q->class = (uint16_t)ldns_rr_get_class(rr);
     if (q->extended && ldns_pkt_edns_version(m) != 0) {
         return DNS_VERSION;
     }
     bool transfer = q->type == LDNS_RR_TYPE_AXFR || q->type == LDNS_RR_TYPE_IXFR;
-    return ldns_rr_get_class(rr) != CLASS_IN || transfer ? DNS_REFUSED : DNS_OK;
+    return q->class != CLASS_IN || transfer ? DNS_REFUSED : DNS_OK;
 }
 
 bool dns_read_question(const uint8_t *p, size_t n, struct dns_question *out, enum dns_code *code)
@@ -83,9 +84,10 @@ bool dns_read_question(const uint8_t *p, size_t n, struct dns_question *out, enu
         return false;
     }
     out->id = (uint16_t)(p[0] << 8 | p[1]);
+    out->operation = p[2] >> 3 & 15;
     out->recursion = (p[2] & 1) != 0;
     *code = DNS_MALFORMED;
-    if ((p[2] >> 3 & 15) != LDNS_PACKET_QUERY) {
+    if (out->operation != LDNS_PACKET_QUERY) {
         *code = DNS_NOT_DONE;
     } else if (n <= DNS_QUESTION_MAX && ldns_wire2pkt(&m, p, n) == LDNS_STATUS_OK) {
         *code = take(out, m);
@@ -142,6 +144,7 @@ static ldns_pkt *new_answer(const struct dns_question *q, enum dns_code code)
 {
     ldns_pkt *m = must(ldns_pkt_new());
     ldns_pkt_set_id(m, q->id);
+    ldns_pkt_set_opcode(m, (ldns_pkt_opcode)q->operation);
     ldns_pkt_set_qr(m, true);
     ldns_pkt_set_rd(m, q->recursion);
     ldns_pkt_set_ra(m, true);
@@ -152,7 +155,7 @@ static ldns_pkt *new_answer(const struct dns_question *q, enum dns_code code)
         ldns_rr_set_question(rr, true);
         ldns_rr_set_owner(rr, name_of(q));
         ldns_rr_set_type(rr, (ldns_rr_type)q->type);
-        ldns_rr_set_class(rr, CLASS_IN);
+        ldns_rr_set_class(rr, (ldns_rr_class)q->class);
         ldns_pkt_push_rr(m, LDNS_SECTION_QUESTION, rr);
     }
     if (q->extended) {

@@ -26,7 +26,8 @@ enum dns_code {
 };
 
 struct dns_question {
-    uint16_t id, type;
+    uint16_t id, type, class;
+    uint8_t operation;         /* of the header: resolvers take no answer that names another */
     bool recursion, unchecked; /* RD, CD */
     bool extended, dnssec;     /* it has OPT; with DO */
     size_t room;               /* bytes of the answer, for UDP */

@@ -119,6 +119,33 @@ static void what_is_no_question_is_told_so(void **state)
     ldns_pkt_free(m);
 }
 
+/* A resolver drops an answer whose question or operation is another than its own, and would wait in vain. */
+static void a_refusal_repeats_what_was_asked(void **state)
+{
+    (void)state;
+    struct dns_question q;
+    enum dns_code code;
+    CLEANUP_BUF struct buf refused = BUF_INIT, not_done = BUF_INIT;
+    ldns_pkt *m = question("version.bind.", LDNS_RR_TYPE_TXT, 0);
+    ldns_rr_set_class(ldns_rr_list_rr(ldns_pkt_question(m), 0), LDNS_RR_CLASS_CH);
+    code = read_and_free(m, &q);
+    dns_write_code(&refused, &q, code);
+    m = answer_of(&refused);
+    const ldns_rr *asked = ldns_rr_list_rr(ldns_pkt_question(m), 0);
+    assert_int_equal(ldns_pkt_get_rcode(m), DNS_REFUSED);
+    assert_int_equal(ldns_rr_get_class(asked), LDNS_RR_CLASS_CH);
+    assert_int_equal(ldns_rr_get_type(asked), LDNS_RR_TYPE_TXT);
+    ldns_pkt_free(m);
+
+    const uint8_t update[12] = {0x12, 0x34, LDNS_PACKET_UPDATE << 3};
+    assert_true(dns_read_question(update, sizeof update, &q, &code));
+    dns_write_code(&not_done, &q, code);
+    m = answer_of(&not_done);
+    assert_int_equal(ldns_pkt_get_rcode(m), DNS_NOT_DONE);
+    assert_int_equal(ldns_pkt_get_opcode(m), LDNS_PACKET_UPDATE);
+    ldns_pkt_free(m);
+}
+
 /* Names that point at themselves, at each other and behind the end. */
 static void pointers_in_questions_end(void **state)
 {
@@ -417,6 +444,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_question_is_read),
         cmocka_unit_test(what_is_no_question_is_told_so),
+        cmocka_unit_test(a_refusal_repeats_what_was_asked),
         cmocka_unit_test(pointers_in_questions_end),
         cmocka_unit_test(the_case_of_the_question_comes_back),
         cmocka_unit_test(no_name_and_no_data_have_an_authority_of_five_seconds),
