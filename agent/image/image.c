@@ -201,8 +201,11 @@ static void wait_answer(struct image_wait *w)
             error_set(&err, ERR_NOT_FOUND, "Container image \"%s\" is not present with pull policy of Never", w->ref);
         } else {
             r.reason = "ErrImagePull";
-            error_set(&err, ERR_NOT_FOUND,
-                      "failed to pull image \"%s\": no registry is configured; load it with `rctl image load`", w->ref);
+            error_set(
+                &err, ERR_NOT_FOUND,
+                "failed to pull image \"%s\": this node may ask no registry at %.*s (registries.yaml of its agent); "
+                "`rctl image load` brings the image without one",
+                w->ref, (int)strcspn(name, "/"), name);
         }
     }
     if (r.image != NULL) {

@@ -301,6 +301,7 @@ static void absent_images_are_refused_with_a_reason(void **state)
     assert_string_equal(f->reason, "ErrImageNeverPull");
     ensure(f, "nothing:1", IMAGE_PULL_ALWAYS);
     assert_string_equal(f->reason, "ErrImagePull");
+    assert_non_null(strstr(f->message, "no registry at docker.io (registries.yaml"));
     assert_non_null(strstr(f->message, "rctl image load"));
     ensure(f, "Nothing Good", IMAGE_PULL_ALWAYS);
     assert_string_equal(f->reason, "InvalidImageName");
