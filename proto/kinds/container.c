@@ -171,16 +171,6 @@ SCHEMA_STATIC(security_context, "SecurityContext", "Privileges of one container;
 
 /* ---- The container ---- */
 
-#define PULL_WHY                                                                                                       \
-    "no registry is asked for a newer image; the one on the node is used, and `rctl image load` brings another"
-
-/* Always is what an image without a tag gets by itself: nobody has asked for it. */
-static bool pulls_by_tag(const struct value *container)
-{
-    struct str image = value_to_str(value_get(container, "image"));
-    return image.n > 0 && strcmp(image_pull_default(image), "Always") == 0;
-}
-
 #define CONTAINER_ROWS                                                                                                 \
     STRING("name", "Name of the container, unique in the pod. Cannot change.", REQUIRED),                              \
         STRING("image", "Image to run, such as nginx:1.25."),                                                          \
@@ -206,8 +196,7 @@ static bool pulls_by_tag(const struct value *container)
         STRING("terminationMessagePolicy", "File, or the end of the log if the file is empty and it failed.",          \
                DEFAULT("File"), ONE_OF("File|FallbackToLogsOnError")),                                                 \
         STRING("imagePullPolicy", "When to fetch the image. Always for the tag latest, else IfNotPresent.",            \
-               ONE_OF("Always|Never|IfNotPresent"), WARNED(PULL_WHY), QUIET("Never|IfNotPresent"),                     \
-               QUIET_IF(pulls_by_tag)),                                                                                \
+               ONE_OF("Always|Never|IfNotPresent")),                                                                   \
         OBJECT("securityContext", security_context, "Privileges."),                                                    \
         BOOLEAN("stdin", "Keep standard input open for attach.", ZERO),                                                \
         BOOLEAN("stdinOnce", "Close standard input after the first client has left.", ZERO),                           \

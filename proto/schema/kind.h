@@ -71,10 +71,9 @@ struct field {
     /* When a field that is not done asks for nothing, so that there is nothing to refuse or warn of (beside false,
      * "", {}, []): */
     const char *quiet; /* its value is one of "A|B" ("true" for a switch that is on by itself; "type=None" for a map) */
-    const char *beside;                        /* "medium=Memory": this member of the same map has this value */
-    bool (*quiet_if)(const struct value *map); /* the map that the field stands in is such that nothing is asked for */
-    const char *keys;                          /* SHAPE_MAP: only these keys "A|B" ask for what is not done */
-    unsigned since;                            /* feature level (schema/release.h) from which on it may be written */
+    const char *beside; /* "medium=Memory": this member of the same map has this value */
+    const char *keys;   /* SHAPE_MAP: only these keys "A|B" ask for what is not done */
+    unsigned since;     /* feature level (schema/release.h) from which on it may be written */
 };
 struct schema {
     const char *name;           /* "PodSpec" */

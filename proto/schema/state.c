@@ -28,8 +28,7 @@ static bool member_is(const struct value *map, const char *what)
 
 bool field_asks(const struct field *f, const struct value *map, const struct value *v)
 {
-    if (f->state == FIELD_DONE || value_is_null(v) || (f->beside != NULL && member_is(map, f->beside)) ||
-        (f->quiet_if != NULL && f->quiet_if(map))) {
+    if (f->state == FIELD_DONE || value_is_null(v) || (f->beside != NULL && member_is(map, f->beside))) {
         return false;
     }
     switch (v->type) {

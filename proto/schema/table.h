@@ -49,7 +49,6 @@ extern const struct schema schema_object_meta;
 #define DONE(why)       .state = FIELD_DONE, .undone = NULL
 #define QUIET(list)     .quiet = (list)
 #define BESIDE(sibling) .beside = (sibling)
-#define QUIET_IF(fn)    .quiet_if = (fn)
 #define ONLY_KEYS(list) .keys = (list)
 #define SINCE(level)    .since = (level)
 
