@@ -126,7 +126,7 @@ static int read_host(const char *path, unsigned i, const struct value *entry, st
                      struct error *err)
 {
     static const char *const known[] = {"host", "mirrors", "caFile", "insecure"};
-    const struct value *mirrors = value_get(entry, "mirrors");
+    const struct value *mirrors = value_get(entry, "mirrors"), *insecure = value_get(entry, "insecure");
     struct str host = value_to_str(value_get(entry, "host"));
     for (unsigned k = 0; value_is_map(entry) && k < value_count(entry); k++) {
         bool found = false;
@@ -143,11 +143,17 @@ static int read_host(const char *path, unsigned i, const struct value *entry, st
     }
     out->name = own(host);
     out->ca_file = own(value_to_str(value_get(entry, "caFile")));
-    out->insecure = value_to_bool(value_get(entry, "insecure"), false);
+    out->insecure = value_to_bool(insecure, false);
+    if (!value_is_null(insecure) && insecure->type != VALUE_BOOL) {
+        return bad(err, path, i, "insecure", "true or false");
+    }
+    if (!value_is_null(mirrors) && !value_is_list(mirrors)) {
+        return bad(err, path, i, "mirrors", "a list is needed");
+    }
     VALUE_FOR(k, mirrors)
     {
         struct str m = value_to_str(value_item(mirrors, k));
-        if (!value_is_list(mirrors) || k == REGISTRY_MIRRORS_MAX || !is_mirror(m)) {
+        if (k == REGISTRY_MIRRORS_MAX || !is_mirror(m)) {
             return bad(err, path, i, "mirrors", "at most eight, each as https://HOST[:PORT]");
         }
         out->mirrors[out->mirrors_count++] = own(m);
@@ -171,6 +177,13 @@ int registry_config_read(const char *path, struct registry_config *out, struct e
     const struct value *doc = rc == 0 && count > 0 ? docs[0] : NULL, *list = value_get(doc, "registries");
     if (rc == 0 && list != NULL && (!value_is_list(list) || value_count(list) > HOSTS_MAX)) {
         rc = error_set_field(err, ERR_INVALID, "registries", "%s: registries: a list of at most %u", path, HOSTS_MAX);
+    }
+    for (unsigned i = 0; rc == 0 && value_is_map(doc) && i < value_count(doc); i++) {
+        struct str key = doc->map.members[i].key;
+        if (!str_is(key, "registries") && !str_is(key, "credentialsFile")) {
+            rc = error_set_field(err, ERR_INVALID, "registries",
+                                 "%s: %.*s: unknown field (registries, credentialsFile)", path, STR_ARG(key));
+        }
     }
     out->hosts = xcalloc(value_count(list) + 1, sizeof *out->hosts);
     for (unsigned i = 0; rc == 0 && i < value_count(list); i++) {

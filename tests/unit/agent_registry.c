@@ -429,6 +429,9 @@ static void only_hosts_of_the_configuration_are_asked(void **state)
                 {"registries: [{host: a/b}]", "registries[0].host"},
                 {"registries: [{host: a, mirror: x}]", "registries[0].mirror: unknown"},
                 {"registries: [{host: a, mirrors: ['ftp://x']}]", "registries[0].mirrors"},
+                {"registries: [{host: a, mirrors: 'https://m:1'}]", "registries[0].mirrors: a list"},
+                {"registries: [{host: a, insecure: maybe}]", "registries[0].insecure: true or false"},
+                {"registries: [{host: a}]\ncredentialFile: /etc/x", "credentialFile: unknown"},
                 {"registries: [{host: a, mirrors: ['https://u:p@x']}]", "registries[0].mirrors"},
                 {"credentialsFile: /nowhere/at/all", "/nowhere/at/all"}};
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
