@@ -162,6 +162,7 @@ struct session {
     struct rpc_session *rpc;
     struct pki_identity who;
     struct pki_facts facts;            /* of its certificate */
+    struct principal *principal;       /* both, as its requests have them; a reference */
     int64_t cert_from_s, cert_until_s; /* life of its certificate, or of the one it was given since */
     char cert_ca[33];                  /* fingerprint of the CA of that one; "" = not known */
     bool expired;                      /* let in to renew it, and for nothing else */

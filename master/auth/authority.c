@@ -284,7 +284,7 @@ static void method_cert_admin(struct call *c)
     if (!call_str(c, "csr", &csr, true) || !call_str(c, "name", &name, true)) {
         return;
     }
-    if (c->e.who.role != PKI_ROLE_MASTER || name.n > PKI_NAME_MAX) {
+    if (c->e.who->role != PKI_ROLE_MASTER || name.n > PKI_NAME_MAX) {
         call_failf(c, ERR_FORBIDDEN, "cert.admin is for masters: `reeve-master admin` calls it");
         return;
     }
@@ -293,7 +293,7 @@ static void method_cert_admin(struct call *c)
         call_fail(c, &err);
         return;
     }
-    log_info(&m->log, "certs", "a certificate for user \"%s\", asked for by master %s", who.name, c->e.who.name);
+    log_info(&m->log, "certs", "a certificate for user \"%s\", asked for by master %s", who.name, c->e.who->name);
     m->stats.certificates++;
     struct buf b = BUF_INIT;
     mp_write_map(&b, 2);

@@ -54,8 +54,8 @@ static void sign(struct call *c)
     struct error err = {0};
     char *cert = NULL;
     int64_t until_s = 0;
-    struct pki_identity who = principal_identity(&c->e.who);
-    int rv = authority_sign(m, &who, arena_strndup(&c->e.arena, csr.p, csr.n), NULL, &cert, &err);
+    const struct pki_identity *who = &c->e.who->identity;
+    int rv = authority_sign(m, who, arena_strndup(&c->e.arena, csr.p, csr.n), NULL, &cert, &err);
     if (rv == 0) {
         rv = pki_cert_info(cert, NULL, NULL, &until_s, &err);
     }
@@ -67,7 +67,7 @@ static void sign(struct call *c)
     char date[TIMEFMT_SIZE];
     timefmt_rfc3339(until_s * 1000, date);
     log_info(&m->log, "certs", "certificate of %s %s renewed, valid until %s",
-             c->e.who.role == PKI_ROLE_NODE ? "node" : "admin", c->e.who.name, date);
+             c->e.who->role == PKI_ROLE_NODE ? "node" : "admin", c->e.who->name, date);
     if (call_session(c) != NULL) {
         certs_note_renewed(call_session(c), cert);
     }
@@ -85,12 +85,12 @@ static void sign(struct call *c)
 static void sign_late(struct call *c)
 {
     const struct view *v = store_committed(replica_store(c->m->replica));
-    if (view_get(v, kind_by_id(KIND_NODE), STR_NONE, str_of(c->e.who.name)) == NULL) {
+    if (view_get(v, kind_by_id(KIND_NODE), STR_NONE, str_of(c->e.who->name)) == NULL) {
         call_failf(
             c, ERR_FORBIDDEN,
             "the certificate of node %s has expired, and the cluster has no such node any more: join it anew with "
             "a token (rctl token create, reeve-agent join)",
-            c->e.who.name);
+            c->e.who->name);
         return;
     }
     sign(c);
@@ -101,7 +101,7 @@ static bool may_renew(struct call *c)
 {
     struct master *m = c->m;
     char who[PKI_NAME_MAX + 8]; /* another role is another identity */
-    snprintf(who, sizeof who, "%d %s", (int)c->e.who.role, c->e.who.name);
+    snprintf(who, sizeof who, "%d %s", (int)c->e.who->role, c->e.who->name);
     /* One that waited for a leader was counted when it came. */
     int64_t wait_ms = c->e.tries > 0 ? 0 : allowance_take(m->renewals, str_of(who), 1, env_now_ms(m->env));
     if (wait_ms == 0) {
@@ -112,7 +112,7 @@ static bool may_renew(struct call *c)
     error_set(&err, ERR_LIMIT,
               "cert.renew: %s \"%s\" has had its certificate renewed too often; the next request is looked at in "
               "%lld s (%d at once, then one in %d s)",
-              c->e.who.role == PKI_ROLE_NODE ? "node" : "user", c->e.who.name, (long long)(wait_ms + 999) / 1000,
+              c->e.who->role == PKI_ROLE_NODE ? "node" : "user", c->e.who->name, (long long)(wait_ms + 999) / 1000,
               CERTS_RENEW_BURST, CERTS_RENEW_US / 1000000);
     err.retry_after_ms = (int)wait_ms;
     call_fail(c, &err);
@@ -125,7 +125,7 @@ static void method_cert_renew(struct call *c)
     if (!call_str(c, "csr", &csr, true)) {
         return;
     }
-    if (c->e.who.role != PKI_ROLE_NODE && c->e.who.role != PKI_ROLE_ADMIN) {
+    if (c->e.who->role != PKI_ROLE_NODE && c->e.who->role != PKI_ROLE_ADMIN) {
         call_failf(c, ERR_FORBIDDEN, "cert.renew: masters renew their certificates themselves");
         return;
     }

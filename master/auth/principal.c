@@ -1,12 +1,18 @@
 #include "master/auth/principal.h"
 
 #include <assert.h>
+#include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
 
 static const char *const proof_words[] = {"", "certificate", "later"};
+
+static_assert(offsetof(struct principal, name) - offsetof(struct principal, role) ==
+                  offsetof(struct pki_identity, name),
+              "one and the same");
 
 /* The organisation in its certificates (pki.h). */
 static const char *group_of(enum pki_role role)
@@ -71,11 +77,27 @@ void principal_of_certificate(struct principal *p, const struct pki_identity *wh
     add_groups_of_certificate(p);
 }
 
-struct pki_identity principal_identity(const struct principal *p)
+struct principal *principal_share(const struct principal *p)
 {
-    struct pki_identity who = {.role = p->role};
-    memcpy(who.name, p->name, sizeof who.name);
-    return who;
+    struct principal *copy = xmalloc(sizeof *copy);
+    *copy = *p;
+    copy->refs = 1;
+    return copy;
+}
+
+struct principal *principal_ref(struct principal *p)
+{
+    assert(p->refs > 0);
+    p->refs++;
+    return p;
+}
+
+void principal_unref(struct principal *p)
+{
+    assert(p == NULL || p->refs > 0);
+    if (p != NULL && --p->refs == 0) {
+        free(p);
+    }
 }
 
 bool principal_next_group(const struct principal *p, struct str *group)

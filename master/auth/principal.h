@@ -20,8 +20,14 @@ enum proof {
 #define PRINCIPAL_GROUPS_MAX   32u
 #define PRINCIPAL_GROUPS_BYTES 512u /* all names, each with its NUL */
 struct principal {
-    enum pki_role role; /* what certificates of Reeve say; of who has none: PKI_ROLE_NONE */
-    char name[PKI_NAME_MAX + 1];
+    unsigned refs; /* of one that is shared; 0: it is its owner's alone */
+    union {
+        struct pki_identity identity; /* role and name alone, for whom certificates are made and revoked */
+        struct {
+            enum pki_role role; /* what certificates of Reeve say; of who has none: PKI_ROLE_NONE */
+            char name[PKI_NAME_MAX + 1];
+        };
+    };
     enum proof proof;
     struct pki_facts facts; /* of the certificate; serial "": not known */
     uint64_t forwarded_by;  /* the master that vouches; 0: it asks here itself */
@@ -31,8 +37,10 @@ struct principal {
 
 /* Of a connection with this certificate, or without one (PKI_ROLE_NONE; facts may be NULL). */
 void principal_of_certificate(struct principal *p, const struct pki_identity *who, const struct pki_facts *facts);
-/* Role and name alone, for whom certificates are made and revoked. */
-struct pki_identity principal_identity(const struct principal *p);
+/* All requests of a connection have one: a copy that is shared, with one reference; it changes no more. */
+struct principal *principal_share(const struct principal *p);
+struct principal *principal_ref(struct principal *p);
+void principal_unref(struct principal *p); /* NULL is fine */
 /* ERR_LIMIT: no room for it. */
 int principal_add_group(struct principal *p, struct str group, struct error *err);
 /* for (struct str g = STR_NONE; principal_next_group(p, &g);) its groups, in their order. */

@@ -19,9 +19,9 @@ void rates_init(struct master *m)
 bool rate_takes(struct errand *e)
 {
     struct master *m = e->api.m;
-    bool node = e->who.role == PKI_ROLE_NODE;
-    struct allowance *a = node ? m->node_rate : e->who.role == PKI_ROLE_ADMIN ? m->user_rate : NULL;
-    int64_t wait_ms = a == NULL ? 0 : allowance_take(a, str_of(e->who.name), 1, env_now_ms(m->env));
+    bool node = e->who->role == PKI_ROLE_NODE;
+    struct allowance *a = node ? m->node_rate : e->who->role == PKI_ROLE_ADMIN ? m->user_rate : NULL;
+    int64_t wait_ms = a == NULL ? 0 : allowance_take(a, str_of(e->who->name), 1, env_now_ms(m->env));
     if (wait_ms == 0) {
         return true;
     }
@@ -31,7 +31,7 @@ bool rate_takes(struct errand *e)
         &err, ERR_BUSY,
         "%.*s: %s \"%s\" asks more often than %lld times a second (%sRequestsPerSecond in the masters' master.yaml); "
         "nothing was done; the next is taken in %lld ms",
-        STR_ARG(e->name), node ? "node" : "user", e->who.name, 1000000LL / (long long)a->every_us,
+        STR_ARG(e->name), node ? "node" : "user", e->who->name, 1000000LL / (long long)a->every_us,
         node ? "node" : "user", (long long)wait_ms);
     err.retry_after_ms = (int)wait_ms;
     errand_fail_now(e, &err);

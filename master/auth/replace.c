@@ -32,7 +32,7 @@ static void noted(const struct txn_result *result, const struct error *error, vo
     if (error != NULL) {
         call_fail(a.call, error);
     } else {
-        log_info(&a.call->m->log, a.of->log, "user \"%s\" replaces %s", a.call->e.who.name, a.of->done);
+        log_info(&a.call->m->log, a.of->log, "user \"%s\" replaces %s", a.call->e.who->name, a.of->done);
         answer(a.call, a.of, true);
     }
 }
@@ -62,7 +62,7 @@ void replace_ask(struct call *c, const struct replacement *r)
     if (!call_str(c, "replaces", &q.replaces, false)) {
         return;
     }
-    if (c->e.who.role == PKI_ROLE_NODE) {
+    if (c->e.who->role == PKI_ROLE_NODE) {
         call_failf(c, ERR_FORBIDDEN, "%s is for administrators", r->request);
         return;
     }

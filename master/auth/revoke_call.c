@@ -41,7 +41,7 @@ static void revoked(const struct txn_result *result, const struct error *error, 
         call_fail(r->call, error);
     } else {
         struct buf b = BUF_INIT;
-        log_info(&r->call->m->log, "certs", "user \"%s\" revokes: %s %s", r->call->e.who.name, word_of(r->role),
+        log_info(&r->call->m->log, "certs", "user \"%s\" revokes: %s %s", r->call->e.who->name, word_of(r->role),
                  r->name);
         mp_write_map(&b, 3);
         mp_write_key_str(&b, "kind", str_of(word_of(r->role)));
@@ -56,7 +56,7 @@ static void revoked(const struct txn_result *result, const struct error *error, 
 /* Administrators are objects nowhere: those who are connected here are known, and who asks. */
 static bool admin_known(const struct call *c, struct str name)
 {
-    if (c->e.who.role == PKI_ROLE_ADMIN && str_is(name, c->e.who.name)) {
+    if (c->e.who->role == PKI_ROLE_ADMIN && str_is(name, c->e.who->name)) {
         return true;
     }
     LIST_FOR(it, &c->m->sessions)
@@ -132,7 +132,8 @@ static bool read_target(struct call *c, struct revocation *r, bool *own)
         return false;
     }
     snprintf(r->name, sizeof r->name, "%.*s", STR_ARG(name.n > 0 ? name : serial));
-    *own = name.n > 0 ? c->e.who.role == r->role && str_is(name, c->e.who.name) : str_is(serial, c->e.who.facts.serial);
+    *own =
+        name.n > 0 ? c->e.who->role == r->role && str_is(name, c->e.who->name) : str_is(serial, c->e.who->facts.serial);
     return true;
 }
 

@@ -16,7 +16,7 @@
 
 static const struct errand_front call_front;
 
-struct call *call_new(struct master *m, struct rpc_request *req, const struct principal *who, struct str method,
+struct call *call_new(struct master *m, struct rpc_request *req, struct principal *who, struct str method,
                       struct mp params)
 {
     struct call *c = xmalloc(sizeof *c);
@@ -74,11 +74,16 @@ struct rpc_request *call_take_request(struct call *c)
 void call_origin(const struct call *c, struct call_origin *out)
 {
     *out = (struct call_origin){.m = c->m,
-                                .who = c->e.who,
+                                .who = principal_ref(c->e.who),
                                 .row = c->row,
                                 .deadline_ms = c->e.deadline_ms,
                                 .tries = c->e.tries,
                                 .forwarded = c->e.forwarded};
+}
+
+void call_origin_close(struct call_origin *o)
+{
+    principal_unref(TAKE_PTR(o->who));
 }
 
 void call_set_row(struct call *c, const struct method *row)
@@ -112,7 +117,7 @@ static void find_again(struct errand *e)
 
 struct call *call_of_request(struct rpc_request *req, const struct call_origin *origin)
 {
-    struct call *c = call_new(origin->m, req, &origin->who, STR_NONE, (struct mp){0});
+    struct call *c = call_new(origin->m, req, origin->who, STR_NONE, (struct mp){0});
     c->row = origin->row;
     c->e.deadline_ms = origin->deadline_ms;
     c->e.tries = origin->tries;
@@ -199,8 +204,8 @@ static void fail(struct errand *e, const struct error *err)
 static bool write_as_it_came(struct errand *e, struct buf *b)
 {
     struct call *c = call_of(e);
-    if (c->row == &request_node_register && e->who.role == PKI_ROLE_NODE &&
-        !node_may_write(c, str_of(e->who.name))) { /* as the leader will */
+    if (c->row == &request_node_register && e->who->role == PKI_ROLE_NODE &&
+        !node_may_write(c, str_of(e->who->name))) { /* as the leader will */
         return false;
     }
     mp_write_key_str(b, "method", c->method);

@@ -22,7 +22,7 @@ static inline struct call *call_of(const struct errand *e)
 {
     return CONTAINER_OF(e, struct call, e);
 }
-struct call *call_new(struct master *m, struct rpc_request *req, const struct principal *who, struct str method,
+struct call *call_new(struct master *m, struct rpc_request *req, struct principal *who, struct str method,
                       struct mp params);
 size_t call_bytes(const struct call *c); /* that it holds while it waits */
 /* Whose connection it came on; NULL if it was forwarded, or the connection is gone. Ask anew after anything
@@ -38,13 +38,14 @@ struct rpc_request *call_take_request(struct call *c);
 /* What is not in the request itself, to make a call of it again after all (a stream that was not accepted). */
 struct call_origin {
     struct master *m;
-    struct principal who;
+    struct principal *who; /* a reference: call_origin_close */
     const struct method *row;
     int64_t deadline_ms;
     unsigned tries;
     bool forwarded;
 };
 void call_origin(const struct call *c, struct call_origin *out);
+void call_origin_close(struct call_origin *o);
 struct call *call_of_request(struct rpc_request *req, const struct call_origin *origin);
 /* Linearizable unless params.stale: runs `then` when committed may be read, and it is its turn. */
 void call_read(struct call *c, call_fn *then);

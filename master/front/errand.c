@@ -11,11 +11,11 @@
 #include "master/nodes/lease.h"
 
 void errand_init(struct errand *e, struct master *m, const struct errand_front *front, const struct api_front *api,
-                 const struct principal *who)
+                 struct principal *who)
 {
-    *e = (struct errand){.front = front, .who = *who};
+    *e = (struct errand){.front = front, .who = principal_ref(who)};
     arena_init(&e->arena);
-    e->api = (struct api_call){.m = m, .front = api, .who = &e->who, .arena = &e->arena};
+    e->api = (struct api_call){.m = m, .front = api, .who = e->who, .arena = &e->arena};
 }
 
 void errand_end(struct errand *e)
@@ -40,6 +40,7 @@ void errand_close(struct errand *e)
     if (e->subject != NULL) {
         subject_unref(e->api.m->turns, e->subject);
     }
+    principal_unref(e->who);
     arena_close(&e->arena);
 }
 
@@ -119,8 +120,8 @@ struct lane *errand_lane(struct errand *e)
         return &e->front->session(e)->lane;
     }
     if (e->subject == NULL) {
-        struct pki_identity who = principal_identity(&e->who);
-        e->subject = subject_get(e->api.m->turns, &who, NULL);
+        const struct pki_identity *who = &e->who->identity;
+        e->subject = subject_get(e->api.m->turns, who, NULL);
     }
     return &e->subject->forwarded;
 }

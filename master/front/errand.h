@@ -71,8 +71,8 @@ struct errand_front {
 struct errand {
     struct api_call api; /* as verbs of the API see it, who know nothing of the rest */
     const struct errand_front *front;
-    struct principal who;
-    struct arena arena; /* as long as the errand, or until it is handled anew */
+    struct principal *who; /* a reference */
+    struct arena arena;    /* as long as the errand, or until it is handled anew */
     /* The front's, before errand_start. */
     struct str name; /* of the request, as it is told: "create" */
     unsigned flags;  /* method_flags */
@@ -93,7 +93,7 @@ struct errand {
 };
 
 void errand_init(struct errand *e, struct master *m, const struct errand_front *front, const struct api_front *api,
-                 const struct principal *who);
+                 struct principal *who); /* takes a reference of its own on who */
 /* It is over for the accounts: before it is answered. */
 void errand_end(struct errand *e);
 void errand_close(struct errand *e); /* ended */

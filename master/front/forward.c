@@ -70,8 +70,8 @@ static bool has_room(struct errand *e)
 {
     struct master *m = e->api.m;
     if (e->subject == NULL) {
-        struct pki_identity who = principal_identity(&e->who);
-        e->subject = subject_get(m->turns, &who, NULL);
+        const struct pki_identity *who = &e->who->identity;
+        e->subject = subject_get(m->turns, who, NULL);
     }
     if (e->subject->forwarding < MASTER_FORWARDING_MAX) {
         return true;
@@ -99,7 +99,7 @@ void errand_forward(struct errand *e)
         return;
     }
     mp_write_cstr(&b, "identity");
-    principal_write(&b, &e->who);
+    principal_write(&b, e->who);
     e->api.m->stats.forwarded++;
     if (e->flags & METHOD_STREAM) {
         e->front->relay(e, leader, buf_str(&b));

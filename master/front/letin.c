@@ -11,8 +11,8 @@ bool errand_revoked(struct errand *e)
 {
     struct master *m = e->api.m;
     struct error err = {0};
-    struct pki_identity who = principal_identity(&e->who);
-    if (!revoked_has(m, &who, &e->who.facts, &err)) {
+    const struct pki_identity *who = &e->who->identity;
+    if (!revoked_has(m, who, &e->who->facts, &err)) {
         return false;
     }
     struct session *s = e->front->session(e);
@@ -26,7 +26,7 @@ bool errand_revoked(struct errand *e)
 
 static bool role_may(const struct errand *e)
 {
-    switch (e->who.role) {
+    switch (e->who->role) {
     case PKI_ROLE_MASTER:
     case PKI_ROLE_ADMIN:
         return true;
@@ -43,21 +43,21 @@ static void fail_expired(struct errand *e)
 {
     struct error err = {0};
     error_set_field(&err, ERR_UNAUTHORIZED, "cert.renew",
-                    e->who.role == PKI_ROLE_NODE
+                    e->who->role == PKI_ROLE_NODE
                         ? "the certificate of node %s has expired: it may call cert.renew, nothing else"
                         : "the certificate of master %s has expired: the masters renew theirs among each other",
-                    e->who.name);
+                    e->who->name);
     errand_fail(e, &err);
 }
 
 bool errand_may(struct errand *e)
 {
     if (!role_may(e)) {
-        if (e->who.role == PKI_ROLE_NONE) {
+        if (e->who->role == PKI_ROLE_NONE) {
             errand_failf(e, ERR_UNAUTHORIZED, "%.*s needs a client certificate; this connection has none",
                          STR_ARG(e->name));
         } else {
-            errand_failf(e, ERR_FORBIDDEN, "node \"%s\" may not call %.*s", e->who.name, STR_ARG(e->name));
+            errand_failf(e, ERR_FORBIDDEN, "node \"%s\" may not call %.*s", e->who->name, STR_ARG(e->name));
         }
         return false;
     }
@@ -66,7 +66,7 @@ bool errand_may(struct errand *e)
         fail_expired(e);
         return false;
     }
-    uint64_t master_id = e->who.role == PKI_ROLE_MASTER ? strtoull(e->who.name, NULL, 10) : 0;
+    uint64_t master_id = e->who->role == PKI_ROLE_MASTER ? strtoull(e->who->name, NULL, 10) : 0;
     if (master_id != 0 && !(e->flags & METHOD_REMOVED) && members_removed(e->api.m, master_id)) {
         errand_failf(e, ERR_FORBIDDEN,
                      "master %" PRIu64 " was removed from the cluster; its certificate is good for nothing", master_id);

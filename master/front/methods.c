@@ -78,7 +78,7 @@ static bool params_known(struct call *c)
     return true;
 }
 
-void master_dispatch(struct master *m, const struct principal *who, struct rpc_request *req, struct str method,
+void master_dispatch(struct master *m, struct principal *who, struct rpc_request *req, struct str method,
                      struct mp params)
 {
     m->stats.requests++;
@@ -146,13 +146,17 @@ void master_on_peer_request(void *data, uint64_t peer_id, struct rpc_request *re
             rpc_reply_error(req, &err);
             return;
         }
-        master_dispatch(m, &who, req, mp_str(mp_get(params, "method")), mp_get(params, "params"));
+        struct principal *shared = principal_share(&who);
+        master_dispatch(m, shared, req, mp_str(mp_get(params, "method")), mp_get(params, "params"));
+        principal_unref(shared);
     } else if (str_is(method, "announce")) {
         struct pki_identity peer = {.role = PKI_ROLE_MASTER};
         struct principal who;
         snprintf(peer.name, sizeof peer.name, "%llu", (unsigned long long)peer_id);
         principal_of_certificate(&who, &peer, NULL);
-        struct call *c = call_new(m, req, &who, method, params);
+        struct principal *shared = principal_share(&who);
+        struct call *c = call_new(m, req, shared, method, params);
+        principal_unref(shared);
         c->e.forwarded = true; /* not on a session of ours */
         if (!replica_leading(m->replica)) {
             errand_not_leader(&c->e);

@@ -4,7 +4,7 @@
 
 #include "master/front/call.h"
 
-void master_dispatch(struct master *m, const struct principal *who, struct rpc_request *req, struct str method,
+void master_dispatch(struct master *m, struct principal *who, struct rpc_request *req, struct str method,
                      struct mp params);
 void master_on_peer_request(void *data, uint64_t peer_id, struct rpc_request *req, struct str method, struct mp params);
 

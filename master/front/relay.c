@@ -66,6 +66,7 @@ static void relay_maybe_free(struct relay *r)
     }
     buf_close(&r->client.held);
     buf_close(&r->node.held);
+    call_origin_close(&r->origin);
     free(r->node_name);
     free(r);
 }
@@ -270,7 +271,7 @@ static void copy_params(struct call *c, struct buf *b)
     bool again = mp_type(call_param(c, "resume")) != MP_NONE;
     mp_write_map(b, mp_count(c->params.all) - has_node + again);
     if (again) {
-        mp_write_key_str(b, "asker", str_of(c->e.who.name));
+        mp_write_key_str(b, "asker", str_of(c->e.who->name));
     }
     for (struct mp_iter it = mp_iter(c->params.all); mp_next(&it);) {
         if (!str_is(it.key, "node")) {

@@ -25,9 +25,7 @@ static void session_request(struct rpc_session *rpc, struct rpc_request *r, stru
         rpc_session_close(rpc); /* what was sent still goes out */
         return;
     }
-    struct principal who;
-    principal_of_certificate(&who, &s->who, &s->facts);
-    master_dispatch(s->m, &who, r, rpc_request_method(r), rpc_request_params(r));
+    master_dispatch(s->m, s->principal, r, rpc_request_method(r), rpc_request_params(r));
 }
 
 static void session_notify(struct rpc_session *rpc, struct str method, struct mp params, void *data)
@@ -53,6 +51,7 @@ static void session_closed(struct rpc_session *rpc, const struct error *why, voi
     list_remove(&s->link);
     list_remove(&s->stranger_link);
     free(s->refusal);
+    principal_unref(s->principal);
     free(s);
 }
 
@@ -63,6 +62,9 @@ static struct session *session_new(struct master *m, struct net_conn *c)
     s->who = *net_conn_peer(c);
     s->facts = *net_conn_peer_facts(c);
     memcpy(s->cert_ca, s->facts.ca, sizeof s->cert_ca);
+    struct principal principal;
+    principal_of_certificate(&principal, &s->who, &s->facts);
+    s->principal = principal_share(&principal);
     s->expired = net_conn_peer_expired(c);
     if (revoked_has(m, &s->who, &s->facts, NULL)) {
         revoked_mark(s); /* its calls will hear so */

@@ -253,7 +253,7 @@ static void method_rejoin(struct call *c)
     arena_init(&a);
     struct record record;
     struct replica_member there;
-    r.old_id = c->e.who.role == PKI_ROLE_MASTER ? strtoull(c->e.who.name, NULL, 10) : 0;
+    r.old_id = c->e.who->role == PKI_ROLE_MASTER ? strtoull(c->e.who->name, NULL, 10) : 0;
     if (r.old_id == 0) {
         call_failf(c, ERR_FORBIDDEN, "rejoin needs the certificate of the master that asks");
         return;

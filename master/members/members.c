@@ -311,7 +311,7 @@ void method_announce(struct call *c)
     struct txn t;
     struct error err = {0};
     txn_init(&t, "announce");
-    if (put_address(c->m, &t, strtoull(c->e.who.name, NULL, 10), advertise, agent, &err) != 0) {
+    if (put_address(c->m, &t, strtoull(c->e.who->name, NULL, 10), advertise, agent, &err) != 0) {
         call_fail(c, &err);
     } else {
         replica_submit(c->m->replica, &t, announced_for, c, &err);
@@ -394,12 +394,12 @@ static void method_hello(struct call *c)
     struct master *m = c->m;
     const char *address = "";
     uint64_t leader = replica_leader(m->replica, &address);
-    bool agent = c->e.who.role == PKI_ROLE_NODE;
+    bool agent = c->e.who->role == PKI_ROLE_NODE;
     struct str known = members_address(m, leader, agent);
     struct buf b = BUF_INIT;
     unsigned up, voters = members_voters(m, &up);
     nodes_on_hello(c);
-    bool certified = agent || c->e.who.role == PKI_ROLE_ADMIN;
+    bool certified = agent || c->e.who->role == PKI_ROLE_ADMIN;
     CLEANUP_BUF struct buf refused = BUF_INIT;
     revoked_write_masters(m, &refused);
     mp_write_map(&b, 10 + 2 * agent + 2 * certified);

@@ -185,7 +185,7 @@ static void write_report(struct buf *b, struct call *c)
     mp_write_cstr(b, "params");
     buf_append(b, c->params.all.p, (size_t)(c->params.all.end - c->params.all.p));
     mp_write_cstr(b, "identity");
-    principal_write(b, &c->e.who);
+    principal_write(b, c->e.who);
 }
 
 static void send_batch(struct batches *b, uint64_t leader)
@@ -403,14 +403,13 @@ static void decide(struct inbound *in, struct mp report)
         refuse_now(slot, &err);
         return;
     }
-    struct pki_identity id = principal_identity(&who);
     t.node = mp_str(mp_get(params, "name"));
     if (who.role != PKI_ROLE_NODE || !str_is(t.node, who.name)) {
         error_set(&err, ERR_FORBIDDEN, "node \"%s\" may not speak for node \"%.*s\"", who.name, STR_ARG(t.node));
         refuse_now(slot, &err);
         return;
     }
-    if (revoked_has(in->m, &id, &who.facts, &err)) {
+    if (revoked_has(in->m, &who.identity, &who.facts, &err)) {
         in->m->stats.revoked_calls++;
         refuse_now(slot, &err);
         return;

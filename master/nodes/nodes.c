@@ -67,7 +67,7 @@ static bool serves_here(struct call *c, struct str name)
 {
     struct session *s = call_session(c);
     const struct object *node = committed_node(c->m, name);
-    return lease_held(c->m) && c->e.who.role == PKI_ROLE_NODE && s != NULL && str_is(name, s->node) && node != NULL &&
+    return lease_held(c->m) && c->e.who->role == PKI_ROLE_NODE && s != NULL && str_is(name, s->node) && node != NULL &&
            nodes_served_by(node) == c->m->config.id && str_eq(instance_of(node), str_of(s->instance));
 }
 
@@ -78,7 +78,7 @@ static bool leader_serves(struct call *c, struct str name)
     const struct view *tip = store_tip(replica_store(c->m->replica));
     const struct object *node = tip == NULL ? NULL : view_get(tip, kind_by_id(KIND_NODE), STR_NONE, name);
     uint64_t by = nodes_served_by(node);
-    return c->e.who.role != PKI_ROLE_NODE || by == 0 || by == c->m->config.id;
+    return c->e.who->role != PKI_ROLE_NODE || by == 0 || by == c->m->config.id;
 }
 
 bool call_own_node(struct call *c, struct str *name)
@@ -90,8 +90,8 @@ bool call_own_node(struct call *c, struct str *name)
         call_failf(c, ERR_USAGE, "%.*s: parameter \"name\" can be no node's name", STR_ARG(c->method));
         return false;
     }
-    if (c->e.who.role == PKI_ROLE_NODE && !str_is(*name, c->e.who.name)) {
-        call_failf(c, ERR_FORBIDDEN, "node \"%s\" may not speak for node \"%.*s\"", c->e.who.name, STR_ARG(*name));
+    if (c->e.who->role == PKI_ROLE_NODE && !str_is(*name, c->e.who->name)) {
+        call_failf(c, ERR_FORBIDDEN, "node \"%s\" may not speak for node \"%.*s\"", c->e.who->name, STR_ARG(*name));
         return false;
     }
     bool leading = replica_leading(c->m->replica);
@@ -107,7 +107,7 @@ bool node_may_write(struct call *c, struct str node)
 {
     struct error err = {0};
     CLEANUP_FREE char *what = xstrndup(c->method.p, c->method.n);
-    if (told_takes(c->m, &c->e.who, node, (size_t)(c->params.all.end - c->params.all.p), what, &err) == 0) {
+    if (told_takes(c->m, c->e.who, node, (size_t)(c->params.all.end - c->params.all.p), what, &err) == 0) {
         return true;
     }
     call_fail(c, &err);
@@ -168,7 +168,7 @@ void nodes_on_hello(struct call *c)
     struct session *s = call_session(c);
     struct mp params = c->params.all;
     struct str name = mp_str(mp_get(params, "name")), instance = mp_str(mp_get(params, "instance"));
-    if (s == NULL || c->e.who.role != PKI_ROLE_NODE || !str_is(name, c->e.who.name)) {
+    if (s == NULL || c->e.who->role != PKI_ROLE_NODE || !str_is(name, c->e.who->name)) {
         return;
     }
     int64_t until_s = mp_int(mp_get(params, "certUntil"), 0);
@@ -296,7 +296,7 @@ static void annotate(struct arena *a, struct value *node, const char *key, struc
 /* The master that serves it from now on; "" for an agent that knows of the leader alone. */
 static struct str served_by_text(struct call *c)
 {
-    uint64_t id = c->e.forwarded ? c->e.who.forwarded_by : c->m->config.id;
+    uint64_t id = c->e.forwarded ? c->e.who->forwarded_by : c->m->config.id;
     if (!mp_bool(call_param(c, "anyMaster"), false)) {
         return STR_NONE;
     }
@@ -376,8 +376,8 @@ static void method_node_register(struct call *c)
         call_failf(c, ERR_INVALID, "node.register: the name of a node may have at most %d characters", PKI_NAME_MAX);
         return;
     }
-    if (c->e.who.role == PKI_ROLE_NODE && !str_is(name, c->e.who.name)) {
-        call_failf(c, ERR_FORBIDDEN, "node \"%s\" may not register as \"%.*s\"", c->e.who.name, STR_ARG(name));
+    if (c->e.who->role == PKI_ROLE_NODE && !str_is(name, c->e.who->name)) {
+        call_failf(c, ERR_FORBIDDEN, "node \"%s\" may not register as \"%.*s\"", c->e.who->name, STR_ARG(name));
         return;
     }
     if (body.end - body.p > (ptrdiff_t)RESTRICT_NODE_BYTES) {
@@ -390,7 +390,7 @@ static void method_node_register(struct call *c)
     if (!may_register(c, name, instance) || !node_may_write(c, name)) {
         return;
     }
-    if (c->e.who.role == PKI_ROLE_NODE && restrict_labels(&c->e.arena, name, doc, &err) != 0) {
+    if (c->e.who->role == PKI_ROLE_NODE && restrict_labels(&c->e.arena, name, doc, &err) != 0) {
         call_fail(c, &err);
         return;
     }
@@ -406,7 +406,7 @@ static void method_node_register(struct call *c)
         if (replica_submit(m->replica, &t, registered, r, &err) == 0) {
             const struct view *tip = store_tip(replica_store(m->replica));
             r->object = object_ref(view_get(tip, kind_by_id(KIND_NODE), STR_NONE, name));
-            log_info_of(&m->log, "nodes", c->e.who.name, "node %.*s registered", STR_ARG(name));
+            log_info_of(&m->log, "nodes", c->e.who->name, "node %.*s registered", STR_ARG(name));
         }
     }
     txn_close(&t);
@@ -436,7 +436,7 @@ static void registration_applied(const struct error *error, void *data)
                    "another one serves it sooner");
     } else {
         errand_find_again(&c->e);
-        struct str instance = mp_str(call_param(c, "instance")), name = str_of(c->e.who.name);
+        struct str instance = mp_str(call_param(c, "instance")), name = str_of(c->e.who->name);
         const struct object *node = committed_node(c->m, name);
         if (s != NULL && node != NULL && nodes_served_by(node) == c->m->config.id &&
             str_eq(instance, instance_of(node))) {
@@ -660,7 +660,7 @@ static void take_report(struct call *c, void (*take)(const struct told *t))
         }
         return;
     }
-    struct told t = {.m = c->m, .who = &c->e.who, .node = node, .arena = &c->e.arena, .done = told_done, .data = c};
+    struct told t = {.m = c->m, .who = c->e.who, .node = node, .arena = &c->e.arena, .done = told_done, .data = c};
     told_read(&t, c->params.all);
     take(&t);
 }

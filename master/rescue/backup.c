@@ -359,7 +359,7 @@ static void begin(struct call *c)
     struct error err = {0};
     char *ca_key = NULL;
     bool stale = mp_bool(call_param(c, "stale"), false);
-    if (c->e.who.role != PKI_ROLE_ADMIN) {
+    if (c->e.who->role != PKI_ROLE_ADMIN) {
         call_failf(c, ERR_FORBIDDEN, "backup is for administrators");
         return;
     }
@@ -375,7 +375,7 @@ static void begin(struct call *c)
     b->ca_key_pem = ca_key;
     list_init(&b->queue);
     char who[PKI_NAME_MAX + 1];
-    snprintf(who, sizeof who, "%s", c->e.who.name);
+    snprintf(who, sizeof who, "%s", c->e.who->name);
     b->stream = rpc_stream_accept(call_take_request(c), &events, b);
     if (b->stream == NULL) { /* whoever asked has gone */
         pki_free_key(b->ca_key_pem);

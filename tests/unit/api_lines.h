@@ -232,7 +232,9 @@ static struct asked *ask_as(struct place *p, enum pki_role role, const char *lin
     struct api_request request;
     const char *within = option(line, "within");
     principal_of_certificate(&who, &(struct pki_identity){role, "ann"}, NULL);
-    errand_init(&q->e, &p->m, &lines_front, &lines_api, &who);
+    struct principal *shared = principal_share(&who);
+    errand_init(&q->e, &p->m, &lines_front, &lines_api, shared);
+    principal_unref(shared);
     q->place = p;
     q->line = xstrdup(line);
     q->told.deaf = &p->town->deaf;
@@ -406,7 +408,9 @@ static void serve_guest(struct letter *l)
     struct error err = {0};
     struct api_request q;
     must(principal_read(mp_get(m, "identity"), l->from->id, &who, &err), &err);
-    errand_init(&g->e, &l->to->m, &guest_front, &guest_api, &who);
+    struct principal *shared = principal_share(&who);
+    errand_init(&g->e, &l->to->m, &guest_front, &guest_api, shared);
+    principal_unref(shared);
     g->e.forwarded = true;
     g->letter = l;
     params_init(&g->params, mp_get(m, "params"));
