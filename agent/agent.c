@@ -261,13 +261,17 @@ static int open_real(struct agent *a, const struct agent_config *c, const struct
                                  .cluster_cidr = c->cluster_cidr != NULL ? c->cluster_cidr : AGENT_CLUSTER_CIDR,
                                  .pod_connections = c->pod_connections,
                                  .log = a->log};
-    struct registry_config registries;
+    struct registry_config registries = {0};
+    if (c->registries != NULL && !fs_exists(c->registries)) {
+        return error_set(err, ERR_NOT_FOUND, "%s: there is no such file of registries", c->registries);
+    }
     int rv = registry_config_read(c->registries != NULL ? c->registries : BELOW(a->dir, "registries.yaml"), &registries,
                                   err);
     rv = rv != 0 ? rv : image_store_new(a->loop, BELOW(a->dir, "images"), a->log, &a->images, err);
     if (rv == 0) {
         image_store_set_registries(a->images, &registries);
     }
+    registry_config_close(&registries);
     rv = rv != 0 ? rv
                  : cgroup_new(a->loop, NULL, c->cgroup_parent != NULL ? c->cgroup_parent : "reeve", a->log, &a->cgroup,
                               err);

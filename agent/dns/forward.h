@@ -17,8 +17,8 @@
 #include <netinet/in.h>
 #include <uv.h>
 
-#define FORWARD_SERVERS_MAX 3u /* as resolv.conf(5) */
-#define FORWARD_TRY_MS      1500
+#define FORWARD_SERVERS_MAX 3u   /* as resolv.conf(5) */
+#define FORWARD_TRY_MS      1000 /* four of them end before resolvers give up, which they do after five seconds */
 #define FORWARD_TRIES       4u
 #define FORWARD_FAILURES    3u
 #define FORWARD_ASKED_MAX   512u

@@ -154,6 +154,11 @@ static struct registry_login *logins_of(struct container *c, unsigned *count)
     *count = 0;
     for (const char *const *name = s->pull_secrets; name != NULL && *name != NULL; name++) {
         const struct object *o = refs_get(a->refs, KIND_SECRET, str_of(s->ns), str_of(*name));
+        if (o == NULL && refs_synced(a->refs)) {
+            pod_event(c->pod, c, true, "FailedToRetrieveImagePullSecret",
+                      "Unable to retrieve some image pull secrets (%s); attempting to pull the image may not succeed.",
+                      *name);
+        }
         for (size_t i = 0; o != NULL && i < ARRAY_SIZE(forms); i++) {
             struct mp v = mp_get(mp_get(object_mp(o), "data"), forms[i].key);
             struct str json = mp_str(v);
