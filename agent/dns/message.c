@@ -106,6 +106,7 @@ bool dns_question_for(struct dns_question *out, const struct dns_question *like,
     text[name.n] = '\0';
     ldns_rdf *r = ldns_dname_new_frm_str(text);
     *out = *like;
+    out->class = CLASS_IN;
     bool ok = r != NULL && take_name(out, r);
     ldns_rdf_deep_free(r);
     return ok;
