@@ -10,7 +10,7 @@ static void greeting(struct call *c)
     CLEANUP_BUF struct buf b = BUF_INIT;
     mp_write_map(&b, 2);
     mp_write_key_str(&b, "hello", name);
-    mp_write_key_str(&b, "from", str_of(c->e.who.name));
+    mp_write_key_str(&b, "from", str_of(c->e.who->name));
     call_reply(c, &b);
 }
 
