@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "agent/dns/server.h"
-#include "proto/text/text.h"
+#include "tests/unit/agent_known_kit.h"
 
 #include <arpa/inet.h>
 #include <ldns/ldns.h>
@@ -54,17 +54,7 @@ static void on_remove(const char *key, void *data)
 
 static void tell(struct fixture *f, const char *message)
 {
-    CLEANUP_FREE char *json = xstrdup(message);
-    CLEANUP_ARENA struct arena a;
-    CLEANUP_BUF struct buf wire = BUF_INIT;
-    struct value *v;
-    arena_init(&a);
-    for (char *c = json; *c != '\0'; c++) {
-        *c = *c == '\'' ? '"' : *c;
-    }
-    assert_int_equal(json_read(&a, str_of(json), &v, NULL), 0);
-    msgpack_write_value(&wire, v);
-    known_told(f->known, mp_of(wire.data, wire.size));
+    tell_known(f->known, message);
 }
 
 /* ---- The other server ---- */

@@ -1,9 +1,10 @@
 /* What names of the cluster stand for: each sentence of agent/dns/zone.h. */
 #include "tests/unit/agent_service_kit.h"
 
+#include "tests/unit/agent_known_kit.h"
+
 #include "agent/dns/zone.h"
 #include "proto/kinds/kinds.h"
-#include "proto/text/text.h"
 
 struct fixture {
     struct known *known;
@@ -23,23 +24,9 @@ static void on_remove(const char *key, void *data)
     (void)data;
 }
 
-/* The message, written with ' for ". */
 static void tell(struct fixture *f, const char *message)
 {
-    CLEANUP_FREE char *json = xstrdup(message);
-    CLEANUP_ARENA struct arena a;
-    CLEANUP_BUF struct buf wire = BUF_INIT;
-    struct value *v;
-    struct error err = {0};
-    arena_init(&a);
-    for (char *c = json; *c != '\0'; c++) {
-        *c = *c == '\'' ? '"' : *c;
-    }
-    if (json_read(&a, str_of(json), &v, &err) != 0) {
-        fail_msg("%s", err.message);
-    }
-    msgpack_write_value(&wire, v);
-    known_told(f->known, mp_of(wire.data, wire.size));
+    tell_known(f->known, message);
 }
 
 static int setup(void **state)

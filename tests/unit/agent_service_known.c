@@ -1,9 +1,10 @@
 /* Messages of node.services, and the ports that come of them. */
 #include "tests/unit/agent_service_kit.h"
 
+#include "tests/unit/agent_known_kit.h"
+
 #include "agent/service/known.h"
 #include "proto/kinds/kinds.h"
-#include "proto/text/text.h"
 
 struct fixture {
     struct known *known;
@@ -86,21 +87,8 @@ static int teardown(void **state)
 /* The message, written with ' for ". */
 static void expect_told(struct fixture *f, const char *message, const char *wanted)
 {
-    CLEANUP_FREE char *json = xstrdup(message);
-    CLEANUP_ARENA struct arena a;
-    CLEANUP_BUF struct buf wire = BUF_INIT;
-    struct value *v;
-    struct error err = {0};
-    arena_init(&a);
-    for (char *c = json; *c != '\0'; c++) {
-        *c = *c == '\'' ? '"' : *c;
-    }
-    if (json_read(&a, str_of(json), &v, &err) != 0) {
-        fail_msg("%s", err.message);
-    }
-    msgpack_write_value(&wire, v);
     buf_reset(&f->told);
-    known_told(f->known, mp_of(wire.data, wire.size));
+    tell_known(f->known, message);
     assert_string_equal(buf_cstr(&f->told), wanted);
 }
 
@@ -234,15 +222,23 @@ static void what_is_known_is_written_whole(void **state)
 
 static void a_health_port_tells_how_many_pods_here_are_ready(void **state)
 {
-    expect_told(*state,
-                "{'whole':true,'complete':true,'changed':[" BALANCED(",'externalTrafficPolicy':'Local','"
-                                                                     "healthCheckNodePort':31000") "," SLICE(
-                    "web-1", "8080",
-                    PLACE("10.1.1.1", "n1", READY) "," PLACE("10.1.1.2", "n1", READY) "," PLACE(
-                        "10.1.1.3", "n1", DRAINS) "," PLACE("10.1.2.1", "n2", READY)) "," SLICE("web-2", "8081",
-                                                                                                PLACE("10.1.1.2", "n1",
-                                                                                                      READY)) "]}",
-                "health default/web 31000 2\ncomplete\n");
+    expect_told(
+        *state,
+        "{'whole':true,'complete':true,'changed':[" BALANCED(
+            ",'externalTrafficPolicy':'Local','"
+            "healthCheckNodePort':31000") "," SLICE("web-1", "8080",
+                                                    PLACE("10.1.1.1", "n1", READY) "," PLACE(
+                                                        "10.1.1.2", "n1",
+                                                        READY) "," PLACE("10.1.1.3", "n1",
+                                                                         DRAINS) "," PLACE("10.1.2.1", "n2",
+                                                                                           READY)) "," SLICE("web-2",
+                                                                                                             "8081",
+                                                                                                             PLACE(
+                                                                                                                 "10.1."
+                                                                                                                 "1.2",
+                                                                                                                 "n1",
+                                                                                                                 READY)) "]}",
+        "health default/web 31000 2\ncomplete\n");
     expect_told(*state, "{'changed':[" SLICE("web-1", "8080", PLACE("10.1.1.3", "n1", DRAINS)) "]}",
                 "health default/web 31000 1\n");
     expect_told(*state, "{'changed':[" BALANCED("") "]}", "health default/web 0 0\n");
