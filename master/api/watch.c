@@ -259,7 +259,8 @@ static bool pump_listing(struct watch *w, unsigned *visits)
 static bool is_own_report(const struct history_txn *tx, unsigned i)
 {
     const struct change *ch = &tx->changes[i];
-    return tx->own_status && ch->old != NULL && ch->new != NULL &&object_same_but_status(ch->new, ch->old);
+    const struct object *now = ch->new;
+    return tx->own_status && ch->old != NULL && now != NULL && object_same_but_status(now, ch->old);
 }
 
 static bool tell(struct watch *w, const struct history_txn *tx, unsigned i, bool brief, size_t *bytes)

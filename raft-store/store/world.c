@@ -260,10 +260,10 @@ static int make_updated(struct eval *e, const struct txn_op *op, const struct ob
 
 /* "An update that empties the finalizers of an object being deleted is its deletion", but not while its grace period
  * runs: a pod stays until its agent deletes it. */
-static bool is_released(const struct object *old, const struct object *new)
+static bool is_released(const struct object *old, const struct object *written)
 {
-    struct mp meta = mp_get(object_mp(new), "metadata");
-    return new->deleting &&mp_count(mp_path(object_mp(old), "metadata.finalizers")) > 0 &&
+    struct mp meta = mp_get(object_mp(written), "metadata");
+    return written->deleting && mp_count(mp_path(object_mp(old), "metadata.finalizers")) > 0 &&
            mp_count(mp_get(meta, "finalizers")) == 0 && mp_int(mp_get(meta, "deletionGracePeriodSeconds"), 0) == 0;
 }
 
@@ -289,7 +289,8 @@ static unsigned change_of(const struct eval *e, const struct txn_op *op, const s
         assert(false);
     }
     for (unsigned i = 0; old == NULL && e->deleted > 0 && i < c->count; i++) { /* created again behind a delete */
-        if (c->items[i].new == NULL && c->items[i].old != NULL &&is_of(c->items[i].old, op)) {
+        const struct object *deleted = c->items[i].new == NULL ? c->items[i].old : NULL;
+        if (deleted != NULL && is_of(deleted, op)) {
             return i;
         }
     }

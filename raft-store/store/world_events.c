@@ -11,7 +11,8 @@ struct drops {
 
 static bool writes_event(const struct change *c)
 {
-    return c->new != NULL &&event_ring_holds(c->new->kind);
+    const struct object *written = c->new;
+    return written != NULL && event_ring_holds(written->kind);
 }
 
 /* False: nothing of the namespace may fall. ns is not read once its oldest is gone. */
