@@ -68,7 +68,10 @@
     X(rotate_before_step)                                                                                              \
     X(setup_before_config)                                                                                             \
     X(setup_before_state)                                                                                              \
-    X(snapshot_before_put)
+    X(snapshot_before_put)                                                                                             \
+    X(sub_path_before_mount)                                                                                           \
+    X(volume_before_mode)                                                                                              \
+    X(volume_before_rename)
 
 enum failpoint {
 #define X(name) FAILPOINT_##name,

@@ -116,6 +116,7 @@ static void act_start(struct container *c)
     } else if (rv != ERR_BUSY) {
         pod_event(c->pod, c, true, "Failed", "Error: %s", err.message);
         container_set_waiting(c, "CreateContainerConfigError", xstrdup(err.message));
+        c->deadline_ms = container_now(c) + CONTAINER_CONFIG_RETRY_MS;
     }
 }
 

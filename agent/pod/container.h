@@ -81,10 +81,11 @@ struct container_end {
     int64_t started_ms, finished_ms; /* wall */
 };
 
-#define CONTAINER_PULL_ERROR_MS 3000 /* how long ErrImagePull is shown before ImagePullBackOff */
-#define CONTAINER_REKILL_MS     5000
-#define CONTAINER_MIN_GRACE_MS  2000 /* after a preStop hook that used up the grace period */
-#define CONTAINER_REFS_GRACE_MS 2000 /* the stream of ConfigMaps may lag behind that of pods */
+#define CONTAINER_PULL_ERROR_MS   3000 /* how long ErrImagePull is shown before ImagePullBackOff */
+#define CONTAINER_REKILL_MS       5000
+#define CONTAINER_MIN_GRACE_MS    2000  /* after a preStop hook that used up the grace period */
+#define CONTAINER_CONFIG_RETRY_MS 20000 /* what is wrong with its volumes may not announce its end */
+#define CONTAINER_REFS_GRACE_MS   2000  /* the stream of ConfigMaps may lag behind that of pods */
 
 struct container {
     struct pod *pod;

@@ -234,9 +234,10 @@ static int make_mounts(struct container *c, struct arena *a, const char *const *
         const char *source = paths[v];
         if (m->sub_path[0] != '\0') {
             char key[128], sub[VOLUME_PATH_MAX];
-            const char *below = m->sub_path_is_expr ? podspec_expand(a, m->sub_path, env) : m->sub_path;
+            const char *below = m->sub_path;
             snprintf(key, sizeof key, "%s-%u", c->spec->name, i);
-            rv = volume_sub_path(ap->agent->volumes, ap->uid, key, source, below, files, sub, err);
+            rv = m->sub_path_is_expr ? podspec_expand_sub_path(a, m->sub_path, env, &below, err) : 0;
+            rv = rv != 0 ? rv : volume_sub_path(ap->agent->volumes, ap->uid, key, source, below, files, sub, err);
             source = arena_strdup(a, rv == 0 ? sub : "");
         }
         if (rv == 0 && ap->sandbox != NULL && ap->sandbox->user[0] != '\0') {

@@ -185,6 +185,9 @@ int podspec_resolve(const struct podspec *s, const struct podspec_container *c, 
                     struct arena *a, struct podspec_resolved *out, struct error *err);
 /* $(VAR) in text by a NULL-terminated "K=V" list: the last one counts; unknown names stay as they are, $$ is one $. */
 const char *podspec_expand(struct arena *a, const char *text, const char *const *env);
+/* The same for a subPathExpr, where every name must have a value: ERR_INVALID. */
+int podspec_expand_sub_path(struct arena *a, const char *text, const char *const *env, const char **out,
+                            struct error *err);
 
 /* The files of a volume for which source_is_files holds. secret: belongs on tmpfs. Errors as podspec_resolve;
  * ERR_UNSUPPORTED for any other volume. */

@@ -46,7 +46,8 @@ static void env_set(struct env_list *l, struct str name, const char *value)
     l->items[l->count] = NULL;
 }
 
-const char *podspec_expand(struct arena *a, const char *text, const char *const *env)
+/* missing: the first name that env does not have; NULL if nobody asks. */
+static const char *expand(struct arena *a, const char *text, const char *const *env, struct str *missing)
 {
     if (strchr(text, '$') == NULL) {
         return text;
@@ -64,6 +65,9 @@ const char *podspec_expand(struct arena *a, const char *text, const char *const 
                 buf_puts(&out, value);
             } else {
                 buf_append(&out, p, (size_t)(close - p + 1));
+                if (missing != NULL && missing->p == NULL) {
+                    *missing = name;
+                }
             }
             p = close + 1;
         } else {
@@ -71,6 +75,21 @@ const char *podspec_expand(struct arena *a, const char *text, const char *const 
         }
     }
     return arena_strndup(a, out.data == NULL ? "" : (const char *)out.data, out.size);
+}
+
+const char *podspec_expand(struct arena *a, const char *text, const char *const *env)
+{
+    return expand(a, text, env, NULL);
+}
+
+int podspec_expand_sub_path(struct arena *a, const char *text, const char *const *env, const char **out,
+                            struct error *err)
+{
+    struct str missing = STR_NONE;
+    *out = expand(a, text, env, &missing);
+    return missing.p == NULL
+               ? 0
+               : error_set(err, ERR_INVALID, "subPathExpr \"%s\": missing value for \"%.*s\"", text, STR_ARG(missing));
 }
 
 static const char *const *expand_list(struct arena *a, const char *const *list, const char *const *env)

@@ -37,7 +37,9 @@ struct source {
     int (*files)(struct source_files *l, struct mp source, struct error *err);
     /* The same as one of the sources of a projected volume, where its fields have other names; NULL = none. */
     int (*project)(struct source_files *l, struct mp source, struct error *err);
-    /* Where there is no `files`: lays it out, idempotent; path receives what is to be mounted. At once, blocking. */
+    /* Where there is no `files`: lays it out, idempotent; path receives what is to be mounted. At once, blocking.
+     * ERR_NOT_FOUND and ERR_BUSY: what it waits for comes with pod_refs_changed; any other error: tried again, with
+     * growing pauses. */
     int (*mount)(const struct source_mount *m, char path[VOLUME_PATH_MAX], struct error *err);
     /* Is it space on the node's disk that the pod answers for (evict.h)? NULL = no. */
     bool (*on_disk)(struct mp source);

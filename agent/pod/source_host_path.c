@@ -7,7 +7,15 @@ static int mount(const struct source_mount *m, char path[VOLUME_PATH_MAX], struc
     arena_init(&a);
     struct mp source = m->volume->source;
     struct str host = mp_str(mp_get(source, "path")), type = mp_str(mp_get(source, "type"));
-    return volume_host_path(m->store, arena_strndup(&a, host.p, host.n), arena_strndup(&a, type.p, type.n), path, err);
+    int rv =
+        volume_host_path(m->store, arena_strndup(&a, host.p, host.n), arena_strndup(&a, type.p, type.n), path, err);
+    if (rv != ERR_NOT_FOUND) {
+        return rv;
+    }
+    if (err != NULL) { /* nobody tells of its coming (source.h) */
+        err->code = ERR_SYSTEM;
+    }
+    return ERR_SYSTEM;
 }
 
 const struct source source_host_path = {

@@ -1,4 +1,4 @@
-#include "agent/volume/volume.h"
+#include "agent/volume/volume_int.h"
 
 #include <assert.h>
 #include <dirent.h>
@@ -14,7 +14,7 @@
 
 #include "agent/util/defer.h"
 #include "agent/util/fsutil.h"
-#include "agent/util/userns.h"
+#include "base/failpoint.h"
 
 /* A set of files, as containers see it:
  *
@@ -24,25 +24,14 @@
  *
  * A crash between any two steps leaves the old set or the new one; strays are swept with the next change. */
 
-struct volume_store {
-    uv_loop_t *loop;
-    const struct log *log;
-    char *dir;
-    bool hollow, closing;
-    unsigned set_number; /* makes names of sets unique within a millisecond */
-    unsigned holders;
-    void (*close_cb)(void *data);
-    void *close_data;
-};
-
-static bool name_is_safe(const char *s)
+bool volume_name_is_safe(const char *s)
 {
     return s[0] != '\0' && s[0] != '.' && strchr(s, '/') == NULL && strlen(s) < 256;
 }
 
 static void volume_path(const struct volume_store *s, const char *uid, const char *name, char path[VOLUME_PATH_MAX])
 {
-    assert(name_is_safe(uid) && name_is_safe(name));
+    assert(volume_name_is_safe(uid) && volume_name_is_safe(name));
     fs_path(path, VOLUME_PATH_MAX, "%s/%s/volumes/%s", s->hollow ? "/hollow" : s->dir, uid, name);
 }
 
@@ -55,14 +44,34 @@ static int give_to_group(const char *path, int64_t gid, mode_t plain, mode_t gro
     return chmod(path, gid >= 0 ? grouped : plain) == 0 ? 0 : error_set_errno(err, errno, "cannot chmod %s", path);
 }
 
-static int mount_tmpfs(const char *path, uint64_t size, unsigned long flags, const char *mode, struct error *err)
+/* Owner and mode are there with the mount itself: whoever finds it, finds it whole. */
+static int mount_tmpfs(const char *path, uint64_t size, unsigned long flags, const char *mode, int64_t gid,
+                       struct error *err)
 {
-    char options[96];
+    char options[128];
     int n = snprintf(options, sizeof options, "mode=%s", mode);
+    if (gid >= 0) {
+        n += snprintf(options + n, sizeof options - (size_t)n, ",gid=%" PRId64, gid);
+    }
     if (size > 0) {
         snprintf(options + n, sizeof options - (size_t)n, ",size=%" PRIu64, size);
     }
     return fs_is_mount(path) ? 0 : fs_mount("tmpfs", path, "tmpfs", flags, options, err);
+}
+
+/* Under another name until it is as it has to be: an agent that dies in between leaves none that others cannot write
+ * to. */
+static int make_empty_dir(const char *path, int64_t gid, struct error *err)
+{
+    CLEANUP_FREE char *raw = xasprintf("%s.new", path);
+    if (fs_exists(path)) {
+        return 0;
+    }
+    int rc = fs_make_dirs(raw, 0755, err);
+    failpoint(FAILPOINT_volume_before_mode);
+    rc = rc != 0 ? rc : give_to_group(raw, gid, 0777, 02777, err);
+    failpoint(FAILPOINT_volume_before_rename);
+    return rc != 0 || rename(raw, path) == 0 ? rc : error_set_errno(err, errno, "cannot make %s", path);
 }
 
 int volume_empty_dir(struct volume_store *s, const char *uid, const char *name, bool memory, uint64_t size_limit,
@@ -72,13 +81,11 @@ int volume_empty_dir(struct volume_store *s, const char *uid, const char *name, 
     if (s->hollow) {
         return 0;
     }
-    bool there = fs_exists(path);
-    int rc = fs_make_dirs(path, 0755, err);
-    if (rc == 0 && memory) {
-        there = fs_is_mount(path);
-        rc = mount_tmpfs(path, size_limit, MS_NOSUID | MS_NODEV, "0777", err);
+    if (!memory) {
+        return make_empty_dir(path, gid, err);
     }
-    return rc != 0 || there ? rc : give_to_group(path, gid, 0777, 02777, err);
+    int rc = fs_make_dirs(path, 0755, err);
+    return rc != 0 ? rc : mount_tmpfs(path, size_limit, MS_NOSUID | MS_NODEV, gid >= 0 ? "2777" : "0777", gid, err);
 }
 
 /* ---- hostPath ---- */
@@ -313,7 +320,7 @@ int volume_files(struct volume_store *s, const char *uid, const char *name, bool
     }
     rc = fs_make_dirs(path, 0755, err);
     if (rc == 0 && secret) {
-        rc = mount_tmpfs(path, 0, MS_NOSUID | MS_NODEV | MS_NOEXEC, "0755", err);
+        rc = mount_tmpfs(path, 0, MS_NOSUID | MS_NODEV | MS_NOEXEC, "0755", gid, err);
     }
     rc = rc != 0 ? rc : give_to_group(path, gid, 0755, 02755, err);
     return rc != 0 ? rc : replace_set(s, path, files, count, gid, changed, err);
@@ -334,85 +341,6 @@ int volume_update(struct volume_store *s, const char *uid, const char *name, con
     return replace_set(s, path, files, count, gid, changed, err);
 }
 
-/* ---- subPath ---- */
-
-/* Opens sub_path inside the volume, making it if need be. */
-static int open_sub_path(int root_fd, const char *sub_path, bool read_only_source, int *fd, struct error *err)
-{
-    *fd = fs_open_in_root(root_fd, sub_path, O_PATH, 0);
-    if (*fd < 0 && errno == ENOENT && !read_only_source) {
-        *fd = fs_make_dirs_in_root(root_fd, sub_path, 0777);
-    }
-    return *fd >= 0 ? 0 : error_set_errno(err, errno, "cannot use subPath \"%s\" of the volume", sub_path);
-}
-
-static bool has_dot_dot(const char *path)
-{
-    for (const char *c = path; c != NULL; c = strchr(c, '/'), c = c == NULL ? NULL : c + 1) {
-        if (c[0] == '.' && c[1] == '.' && (c[2] == '/' || c[2] == '\0')) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* A former mount is replaced: the container starts anew and what the path leads to may have changed. */
-static int make_place(const char *path, bool directory, struct error *err)
-{
-    int rc = fs_unmount_below(path, err);
-    rc = rc != 0 ? rc : fs_remove_tree(path, err);
-    rc = rc != 0 ? rc : fs_make_parent(path, 0700, err);
-    return rc != 0 ? rc : directory ? fs_make_dirs(path, 0700, err) : fs_write_file(path, STR_NONE, 0600, false, err);
-}
-
-int volume_sub_path(struct volume_store *s, const char *uid, const char *key, const char *volume_path,
-                    const char *sub_path, bool read_only_source, char path[VOLUME_PATH_MAX], struct error *err)
-{
-    struct stat st;
-    char source[64];
-    assert(name_is_safe(uid) && name_is_safe(key));
-    if (sub_path[0] == '/' || has_dot_dot(sub_path)) {
-        return error_set(err, ERR_INVALID, "subPath \"%s\" must be relative and without \"..\"", sub_path);
-    }
-    fs_path(path, VOLUME_PATH_MAX, "%s/%s/subpaths/%s", s->hollow ? "/hollow" : s->dir, uid, key);
-    if (s->hollow) {
-        return 0;
-    }
-    CLEANUP_CLOSE int root_fd = open(volume_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (root_fd < 0) {
-        return error_set_errno(err, errno, "cannot open the volume %s", volume_path);
-    }
-    CLEANUP_CLOSE int fd = -1;
-    int rc = open_sub_path(root_fd, sub_path, read_only_source, &fd, err);
-    if (rc != 0) {
-        return rc;
-    }
-    if (fstat(fd, &st) != 0) {
-        return error_set_errno(err, errno, "cannot look at subPath \"%s\"", sub_path);
-    }
-    rc = make_place(path, S_ISDIR(st.st_mode), err);
-    /* Through the descriptor: nothing a container renames now can change what is bound. */
-    snprintf(source, sizeof source, "/proc/thread-self/fd/%d", fd);
-    return rc != 0 ? rc : fs_mount(source, path, NULL, MS_BIND | MS_REC, NULL, err);
-}
-
-int volume_shift(struct volume_store *s, const char *uid, const char *key, const char *source,
-                 const char *user_namespace, bool recursive, char path[VOLUME_PATH_MAX], struct error *err)
-{
-    struct stat st;
-    assert(name_is_safe(uid) && name_is_safe(key));
-    fs_path(path, VOLUME_PATH_MAX, "%s/%s/shifted/%s", s->hollow ? "/hollow" : s->dir, uid, key);
-    if (s->hollow) {
-        return 0;
-    }
-    CLEANUP_CLOSE int fd = open(user_namespace, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 || stat(source, &st) != 0) {
-        return error_set_errno(err, errno, "cannot open %s", fd < 0 ? user_namespace : source);
-    }
-    int rc = make_place(path, S_ISDIR(st.st_mode), err);
-    return rc != 0 ? rc : userns_mount(fd, source, path, recursive, err);
-}
-
 /* ---- The store ---- */
 
 bool volume_next(struct volume_store *s, unsigned *cursor, char uid[64])
@@ -421,7 +349,7 @@ bool volume_next(struct volume_store *s, unsigned *cursor, char uid[64])
     unsigned at = 0;
     bool found = false;
     for (struct dirent *e; d != NULL && !found && (e = readdir(d)) != NULL;) {
-        if (name_is_safe(e->d_name) && strlen(e->d_name) < 64 && at++ == *cursor) {
+        if (volume_name_is_safe(e->d_name) && strlen(e->d_name) < 64 && at++ == *cursor) {
             snprintf(uid, 64, "%.63s", e->d_name);
             (*cursor)++;
             found = true;
@@ -491,7 +419,7 @@ static void removal_deferred(void *data)
 
 void volume_remove_pod(struct volume_store *s, const char *uid, volume_done_cb *cb, void *data)
 {
-    assert(name_is_safe(uid) && !s->closing && strlen(uid) < 64);
+    assert(volume_name_is_safe(uid) && !s->closing && strlen(uid) < 64);
     struct removal *r = xcalloc(1, sizeof *r);
     r->store = s;
     r->cb = cb;

@@ -73,6 +73,11 @@ static void expansion_follows_the_rules(void **state)
     arena_init(&a);
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         assert_string_equal(podspec_expand(&a, rows[i].in, env), rows[i].out);
+        const char *path;
+        struct error err = {0};
+        bool missing = strcmp(rows[i].in, "$(NONE)") == 0; /* no directory of that name is wanted */
+        assert_int_equal(podspec_expand_sub_path(&a, rows[i].in, env, &path, &err), missing ? ERR_INVALID : 0);
+        assert_true(!missing || strstr(err.message, "missing value for \"NONE\"") != NULL);
     }
     arena_close(&a);
 }

@@ -8,14 +8,17 @@
 
 #include "agent/util/fsutil.h"
 #include "agent/volume/volume.h"
+#include "base/failpoint.h"
 #include "base/mem.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define POD "pod-1"
@@ -199,15 +202,188 @@ static void a_sub_path_cannot_leave_its_volume(void **state)
     CLEANUP_BUF struct buf content = BUF_INIT;
     assert_int_equal(fs_read_file(sub, 100, &content, NULL), 0);
     assert_string_equal(buf_cstr(&content), "inside");
-    /* a link to / leads to the volume's own top, so /etc is not there */
+    /* also where the volume has a directory of that name */
     CLEANUP_FREE char *link = xasprintf("%s/evil", f->path);
     assert_int_equal(symlink("/", link), 0);
-    assert_int_equal(volume_sub_path(f->s, POD, "c-2", f->path, "evil/etc", true, sub, NULL), ERR_NOT_FOUND);
+    assert_int_equal(volume_sub_path(f->s, POD, "c-2", f->path, "evil/etc", true, sub, NULL), ERR_INVALID);
+    assert_int_equal(volume_sub_path(f->s, POD, "c-2", f->path, "evil/etc", false, sub, NULL), ERR_INVALID);
+    assert_int_equal(volume_sub_path(f->s, POD, "c-2", f->path, "evil", false, sub, NULL), ERR_INVALID);
     assert_int_equal(volume_sub_path(f->s, POD, "c-3", f->path, "../x", false, sub, NULL), ERR_INVALID);
     assert_int_equal(volume_sub_path(f->s, POD, "c-4", f->path, "/etc", false, sub, NULL), ERR_INVALID);
     /* again for the next attempt of the container */
     assert_int_equal(volume_sub_path(f->s, POD, "c-0", f->path, "x/y", false, sub, NULL), 0);
     assert_content(sub, "file", "inside");
+}
+
+static void a_new_sub_path_is_as_open_as_its_volume(void **state)
+{
+    struct fixture *f = *state;
+    NEED_MOUNTS();
+    char sub[VOLUME_PATH_MAX];
+    struct stat st;
+    assert_int_equal(volume_empty_dir(f->s, POD, "data", false, 0, 1234, f->path, NULL), 0);
+    assert_int_equal(volume_sub_path(f->s, POD, "c-0", f->path, "a//b/", false, sub, NULL), 0);
+    assert_int_equal(stat(sub, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 02777);
+    assert_int_equal(st.st_gid, 1234);
+    assert_int_equal(volume_sub_path(f->s, POD, "c-1", f->path, "", false, sub, NULL), 0); /* nothing of it */
+    CLEANUP_FREE char *below = xasprintf("%s/a/b", sub);
+    assert_true(fs_exists(below));
+}
+
+static void an_update_does_not_reach_a_sub_path(void **state)
+{
+    struct fixture *f = *state;
+    NEED_MOUNTS();
+    char sub[VOLUME_PATH_MAX];
+    bool changed;
+    struct volume_file one = {"a.conf", STR("1"), 0}, two = {"a.conf", STR("2"), 0};
+    assert_int_equal(volume_files(f->s, POD, "conf", false, &one, 1, -1, f->path, NULL, NULL), 0);
+    assert_int_equal(volume_sub_path(f->s, POD, "c-0", f->path, "a.conf", true, sub, NULL), 0);
+    assert_int_equal(volume_update(f->s, POD, "conf", &two, 1, -1, &changed, NULL), 0);
+    assert_content(f->path, "a.conf", "2");
+    CLEANUP_BUF struct buf b = BUF_INIT;
+    assert_int_equal(fs_read_file(sub, 100, &b, NULL), 0);
+    assert_string_equal(buf_cstr(&b), "1");
+    /* the container's next attempt has it */
+    assert_int_equal(volume_sub_path(f->s, POD, "c-0", f->path, "a.conf", true, sub, NULL), 0);
+    buf_reset(&b);
+    assert_int_equal(fs_read_file(sub, 100, &b, NULL), 0);
+    assert_string_equal(buf_cstr(&b), "2");
+}
+
+/* ---- A pod that changes its volume while it is mounted (CVE-2017-1002101, CVE-2021-25741) ---- */
+
+static void swap(const char *a, const char *b)
+{
+    assert_int_equal(renameat2(AT_FDCWD, a, AT_FDCWD, b, RENAME_EXCHANGE), 0);
+}
+
+struct swapper {
+    char dir[VOLUME_PATH_MAX + 16], link[VOLUME_PATH_MAX + 16];
+    _Atomic bool stop;
+    pthread_t thread;
+};
+
+static void *swap_without_end(void *data)
+{
+    struct swapper *s = data;
+    while (!s->stop) {
+        renameat2(AT_FDCWD, s->dir, AT_FDCWD, s->link, RENAME_EXCHANGE);
+    }
+    return NULL;
+}
+
+static void *swap_before_mount(void *data)
+{
+    struct swapper *s = data;
+    while (failpoint_hits(FAILPOINT_sub_path_before_mount) == 0) {
+        sched_yield();
+    }
+    renameat2(AT_FDCWD, s->dir, AT_FDCWD, s->link, RENAME_EXCHANGE);
+    return NULL;
+}
+
+/* volume/x is a directory with the file "inside", volume/l a link to what the pod must not see. */
+static void lay_a_trap(struct fixture *f, struct swapper *s, const char *lead)
+{
+    char path[VOLUME_PATH_MAX + 32], to[128];
+    snprintf(path, sizeof path, "%s/precious", f->dir);
+    assert_int_equal(fs_make_dirs(path, 0755, NULL), 0);
+    strcat(path, "/secret");
+    assert_int_equal(fs_write_file(path, STR("x"), 0644, false, NULL), 0);
+    assert_int_equal(volume_empty_dir(f->s, POD, "data", false, 0, -1, f->path, NULL), 0);
+    snprintf(s->dir, sizeof s->dir, "%s/x", f->path);
+    snprintf(s->link, sizeof s->link, "%s/l", f->path);
+    snprintf(path, sizeof path, "%s/inside", s->dir);
+    assert_int_equal(fs_remove_tree(s->dir, NULL), 0);
+    assert_int_equal(fs_remove_tree(s->link, NULL), 0);
+    assert_int_equal(fs_make_dirs(s->dir, 0777, NULL), 0);
+    assert_int_equal(fs_write_file(path, STR("y"), 0644, false, NULL), 0);
+    snprintf(to, sizeof to, "%s%s/precious", lead, lead[0] == '\0' ? f->dir : "");
+    assert_int_equal(symlink(to, s->link), 0);
+}
+
+static bool has(const char *dir, const char *name)
+{
+    CLEANUP_FREE char *path = xasprintf("%s/%s", dir, name);
+    return fs_exists(path);
+}
+
+static void what_is_swapped_all_the_time_never_leads_out(void **state)
+{
+    struct fixture *f = *state;
+    NEED_MOUNTS();
+    static const char *const leads[] = {"", "../../../.."}; /* from volume to the fixture's directory */
+    char sub[VOLUME_PATH_MAX];
+    for (unsigned k = 0; k < ARRAY_SIZE(leads); k++) {
+        struct swapper s = {.stop = false};
+        unsigned good = 0, bad = 0;
+        lay_a_trap(f, &s, leads[k]);
+        assert_true(has(s.link, "secret"));
+        assert_int_equal(pthread_create(&s.thread, NULL, swap_without_end, &s), 0);
+        for (unsigned i = 0; i < 2000 || ((good == 0 || bad == 0) && i < 1000000); i++) {
+            struct error err = {0};
+            int rv = volume_sub_path(f->s, POD, "c-0", f->path, "x", false, sub, &err);
+            good += rv == 0;
+            bad += rv != 0;
+            if (rv == 0 && (has(sub, "secret") || !has(sub, "inside"))) {
+                fail_msg("a container would see what it must not");
+            }
+        }
+        s.stop = true;
+        pthread_join(s.thread, NULL);
+        assert_true(good > 0 && bad > 0);
+    }
+}
+
+static void what_is_swapped_between_look_and_mount_is_what_was_looked_at(void **state)
+{
+    struct fixture *f = *state;
+    NEED_MOUNTS();
+    struct swapper s = {.stop = false};
+    const char *at;
+    char sub[VOLUME_PATH_MAX];
+    lay_a_trap(f, &s, "");
+    assert_true(failpoint_arm("sub_path_before_mount=sleep:500", &at));
+    assert_int_equal(pthread_create(&s.thread, NULL, swap_before_mount, &s), 0);
+    assert_int_equal(volume_sub_path(f->s, POD, "c-0", f->path, "x", false, sub, NULL), 0);
+    pthread_join(s.thread, NULL);
+    failpoint_disarm_all();
+    assert_true(has(sub, "inside"));
+    assert_false(has(sub, "secret"));
+    assert_true(has(s.dir, "secret")); /* the pod has had its way with the volume */
+    /* and with the container's restart */
+    assert_int_equal(volume_sub_path(f->s, POD, "c-0", f->path, "x", false, sub, NULL), ERR_INVALID);
+    swap(s.dir, s.link);
+    assert_int_equal(volume_sub_path(f->s, POD, "c-0", f->path, "x", false, sub, NULL), 0);
+    assert_true(has(sub, "inside"));
+}
+
+/* ---- An agent that dies ---- */
+
+static void an_empty_dir_that_was_half_made_is_made(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const deaths[] = {"volume_before_mode=crash", "volume_before_rename=crash"};
+    for (unsigned i = 0; i < ARRAY_SIZE(deaths); i++) {
+        char name[16];
+        struct stat st;
+        const char *at;
+        int status = 0;
+        snprintf(name, sizeof name, "data-%u", i);
+        pid_t pid = fork();
+        if (pid == 0) {
+            failpoint_arm(deaths[i], &at);
+            volume_empty_dir(f->s, POD, name, false, 0, -1, f->path, NULL);
+            _exit(0);
+        }
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_true(WIFSIGNALED(status));
+        assert_int_equal(volume_empty_dir(f->s, POD, name, false, 0, -1, f->path, NULL), 0);
+        assert_int_equal(stat(f->path, &st), 0);
+        assert_int_equal(st.st_mode & 07777, 0777);
+    }
 }
 
 static void removal_does_not_follow_mounts_and_links(void **state)
@@ -243,6 +419,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(names_that_lead_out_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(secrets_lie_in_memory, setup, teardown),
         cmocka_unit_test_setup_teardown(a_sub_path_cannot_leave_its_volume, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_new_sub_path_is_as_open_as_its_volume, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_update_does_not_reach_a_sub_path, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_is_swapped_all_the_time_never_leads_out, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_is_swapped_between_look_and_mount_is_what_was_looked_at, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_empty_dir_that_was_half_made_is_made, setup, teardown),
         cmocka_unit_test_setup_teardown(removal_does_not_follow_mounts_and_links, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
