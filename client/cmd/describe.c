@@ -34,12 +34,30 @@ static int fetch_events(struct rctl *r, const struct object *o, const char *ns, 
     return rc;
 }
 
-/* Keeps those whose controller the object is. */
-static void keep_owned(struct api_list *l, const struct object *o)
+struct naming {
+    const struct object *o;
+    bool found;
+};
+
+static void compare_reference(void *data, const struct kind_reference *r)
+{
+    struct naming *n = data;
+    n->found |= r->kind == n->o->kind && str_eq(r->name, n->o->name) && str_eq(r->ns, n->o->ns);
+}
+
+static bool names_it(const struct object *by, const struct object *o)
+{
+    struct naming n = {.o = o};
+    kind_references(by, compare_reference, &n);
+    return n.found;
+}
+
+/* Keeps those that name the object, or whose controller it is. */
+static void keep_own(struct api_list *l, const struct object *o, bool referring)
 {
     unsigned kept = 0;
     for (unsigned i = 0; i < l->count; i++) {
-        if (str_eq(l->items[i]->owner_uid, o->uid)) {
+        if (referring ? names_it(l->items[i], o) : str_eq(l->items[i]->owner_uid, o->uid)) {
             l->items[kept++] = l->items[i];
         } else {
             object_unref(l->items[i]);
@@ -64,7 +82,7 @@ static int fetch(struct rctl *r, const struct object *o, struct related *rel, st
         }
         rc = api_list(r->api, &q, &rel->lists[i], err);
         if (row[i].field == NULL && row[i].label == NULL) {
-            keep_owned(&rel->lists[i], o);
+            keep_own(&rel->lists[i], o, row[i].referring);
         }
     }
     return rc;

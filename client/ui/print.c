@@ -166,6 +166,9 @@ static void write_cell(struct buf *out, const struct print_options *o, const str
             buf_putc(out, '/');
         }
         buf_append_str(out, obj->name);
+        if (c->cell != NULL) {
+            c->cell(out, obj, now_ms);
+        }
     } else {
         c->cell(out, obj, now_ms);
     }

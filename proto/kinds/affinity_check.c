@@ -1,5 +1,5 @@
 /* Rules for affinity and topology spread. */
-#include "proto/kinds/kinds.h"
+#include "proto/kinds/storage.h"
 
 #define REQUIRED_RULE  "requiredDuringSchedulingIgnoredDuringExecution"
 #define PREFERRED_RULE "preferredDuringSchedulingIgnoredDuringExecution"
@@ -67,15 +67,19 @@ static void check_node_term(const struct value *term, const struct fpath *p, str
     }
 }
 
-static void check_node_affinity(const struct value *affinity, const struct fpath *p, struct errlist *l)
+void node_selector_check(const struct value *selector, const struct fpath *p, struct errlist *l)
 {
-    const struct value *terms = value_at(affinity, REQUIRED_RULE, "nodeSelectorTerms", NULL);
-    const struct value *wishes = value_get(affinity, PREFERRED_RULE);
+    const struct value *terms = value_get(selector, "nodeSelectorTerms");
     VALUE_FOR(i, terms)
     {
-        check_node_term(value_item(terms, i), FPATH_ITEM(FPATH_AT(FPATH_AT(p, REQUIRED_RULE), "nodeSelectorTerms"), i),
-                        l);
+        check_node_term(value_item(terms, i), FPATH_ITEM(FPATH_AT(p, "nodeSelectorTerms"), i), l);
     }
+}
+
+static void check_node_affinity(const struct value *affinity, const struct fpath *p, struct errlist *l)
+{
+    const struct value *wishes = value_get(affinity, PREFERRED_RULE);
+    node_selector_check(value_get(affinity, REQUIRED_RULE), FPATH_AT(p, REQUIRED_RULE), l);
     VALUE_FOR(i, wishes)
     {
         const struct fpath *at = FPATH_ITEM(FPATH_AT(p, PREFERRED_RULE), i);

@@ -16,6 +16,9 @@
     X(clusterconfiguration, CLUSTERCONFIGURATION, 9)                                                                   \
     X(service, SERVICE, 10)                                                                                            \
     X(endpoints, ENDPOINTS, 11)                                                                                        \
-    X(endpointslice, ENDPOINTSLICE, 12)
+    X(endpointslice, ENDPOINTSLICE, 12)                                                                                \
+    X(persistentvolume, PERSISTENTVOLUME, 13)                                                                          \
+    X(persistentvolumeclaim, PERSISTENTVOLUMECLAIM, 14)                                                                \
+    X(storageclass, STORAGECLASS, 15)
 
 #endif

@@ -1,7 +1,9 @@
 /* persistentVolumeClaim, and ephemeral: a claim that is made for the pod.
  * Source: Kubernetes v1.29, PersistentVolumeClaimSpec. */
+#include "proto/kinds/storage.h"
 #include "proto/kinds/volumes.h"
-#include "proto/model/quantity.h"
+
+#define FILLED_WHY "volumes are made empty, and the data would be missing"
 
 /* clang-format off */
 
@@ -24,55 +26,28 @@ SCHEMA_STATIC(typed_reference_ns, "TypedObjectReference", "An object of any kind
     STRING("name", "Name of the object.", REQUIRED),
     STRING("namespace", "Its namespace, if another."));
 
-SCHEMA_STATIC(claim_spec, "PersistentVolumeClaimSpec", "What a claim asks for.",
+SCHEMA(schema_claim_spec, "PersistentVolumeClaimSpec", "What a claim asks for.",
     STRINGS("accessModes", "How many nodes may mount it, and how.",
-            ONE_OF("ReadWriteOnce|ReadOnlyMany|ReadWriteMany|ReadWriteOncePod")),
+            ONE_OF(ACCESS_MODES)),
     OBJECT("selector", schema_label_selector, "Volumes to choose from, by their labels."),
     OBJECT("resources", claim_resources, "Size."),
-    STRING("volumeName", "The very volume to bind."),
-    STRING("storageClassName", "Class of storage."),
-    STRING("volumeMode", "A file system, or a raw block device.", DEFAULT("Filesystem"), ONE_OF("Filesystem|Block")),
-    OBJECT("dataSource", typed_reference, "What to fill it with."),
-    OBJECT("dataSourceRef", typed_reference_ns, "What to fill it with, of any kind."),
-    STRING("volumeAttributesClassName", "Class of attributes that may change later."));
+    STRING("volumeName", "The very volume to bind; chosen by the masters if it is not given.", KEY),
+    STRING("storageClassName", "Class of storage; none for volumes without a class. Absent: the default class."),
+    STRING("volumeMode", "A file system, or a raw block device.", DEFAULT("Filesystem"), ONE_OF("Filesystem|Block"),
+           REFUSED(BLOCK_WHY), QUIET("Filesystem")),
+    OBJECT("dataSource", typed_reference, "What to fill it with.", REFUSED(FILLED_WHY)),
+    OBJECT("dataSourceRef", typed_reference_ns, "What to fill it with, of any kind.", REFUSED(FILLED_WHY)),
+    STRING("volumeAttributesClassName", "Class of attributes that may change later.",
+           WARNED("volumes have no attributes that change")));
 
 SCHEMA_STATIC(claim_template, "PersistentVolumeClaimTemplate", "A claim to be made for the pod.",
     OBJECT("metadata", schema_object_meta, "Labels and annotations of the claim."),
-    OBJECT("spec", claim_spec, "What it asks for.", REQUIRED));
+    OBJECT("spec", schema_claim_spec, "What it asks for.", REQUIRED));
 
 SCHEMA(volume_schema_ephemeral, "EphemeralVolumeSource", "A claim that is made with the pod and goes with it.",
     OBJECT("volumeClaimTemplate", claim_template, "The claim."));
 
 /* clang-format on */
-
-static void check_data_source(const struct value *source, const struct fpath *p, struct errlist *l)
-{
-    const struct value *group = value_get(source, "apiGroup"), *kind = value_get(source, "kind");
-    const struct value *ns = value_get(source, "namespace");
-    if (source == NULL) {
-        return;
-    }
-    if (value_to_str(group).n == 0 && value_to_str(kind).n > 0 &&
-        !str_is(value_to_str(kind), "PersistentVolumeClaim")) {
-        bad_value(l, kind, p, "must be 'PersistentVolumeClaim' when apiGroup is the core group");
-    }
-    check_optional_name(l, source, "apiGroup", p);
-    if (value_to_str(ns).n > 0) {
-        check_dns_label(l, source, ns, FPATH_AT(p, "namespace"));
-    }
-}
-
-static void check_access(const struct value *spec, const struct fpath *p, struct errlist *l)
-{
-    const struct value *modes = value_get(spec, "accessModes");
-    bool one_pod = false;
-    VALUE_FOR(i, modes) one_pod = one_pod || str_is(value_to_str(value_item(modes, i)), "ReadWriteOncePod");
-    if (value_count(modes) == 0) {
-        bad_missing(l, spec, FPATH_AT(p, "accessModes"), "at least 1 access mode is required");
-    } else if (one_pod && value_count(modes) > 1) {
-        bad_forbidden(l, modes, FPATH_AT(p, "accessModes"), "ReadWriteOncePod may not be used with other access modes");
-    }
-}
 
 static void claim_template_check(const struct value *template, const struct fpath *p, struct errlist *l)
 {
@@ -88,18 +63,7 @@ static void claim_template_check(const struct value *template, const struct fpat
     if (spec == NULL) {
         return; /* the table has said it */
     }
-    const struct value *size = value_get(value_at(spec, "resources", "requests", NULL), "storage");
-    const struct fpath *requests = FPATH_AT(FPATH_AT(at, "resources"), "requests");
-    check_access(spec, at, l);
-    check_label_selector(l, value_get(spec, "selector"), FPATH_AT(at, "selector"));
-    if (size == NULL) {
-        bad_required(l, spec, FPATH_KEY(requests, STR("storage")));
-    } else if (quantity_cmp(value_to_str(size), STR("0")) <= 0) {
-        bad_value(l, size, FPATH_KEY(requests, STR("storage")), "must be greater than zero");
-    }
-    check_optional_name(l, spec, "storageClassName", at);
-    check_data_source(value_get(spec, "dataSource"), FPATH_AT(at, "dataSource"), l);
-    check_data_source(value_get(spec, "dataSourceRef"), FPATH_AT(at, "dataSourceRef"), l);
+    claim_spec_check(spec, at, l);
 }
 
 static void check_ephemeral(const struct value *source, const struct volume_at *where, const struct fpath *p,

@@ -28,11 +28,6 @@ SCHEMA(volume_schema_git_repo, "GitRepoVolumeSource",
     STRING("revision", "Commit to check out."),
     STRING("directory", "Directory to check out into."));
 
-SCHEMA(volume_schema_nfs, "NFSVolumeSource", "A directory of an NFS server.",
-    STRING("server", "Name or address of the server.", REQUIRED),
-    STRING("path", "Exported path.", REQUIRED),
-    READ_ONLY);
-
 SCHEMA(volume_schema_iscsi, "ISCSIVolumeSource", "An iSCSI disk.",
     STRING("targetPortal", "Address and port of the target.", REQUIRED),
     STRING("iqn", "Name of the target.", REQUIRED),
@@ -191,16 +186,6 @@ static void check_partition(const struct value *source, const struct volume_at *
 }
 
 /* ---- Network storage ---- */
-
-static void check_nfs(const struct value *source, const struct volume_at *where, const struct fpath *p,
-                      struct errlist *l)
-{
-    (void)where;
-    struct str path = value_to_str(value_get(source, "path"));
-    if (path.n > 0 && path.p[0] != '/') {
-        bad_value(l, value_get(source, "path"), FPATH_AT(p, "path"), "must be an absolute path");
-    }
-}
 
 static bool all_alnum(struct str s)
 {
@@ -435,7 +420,6 @@ static const struct ref_row publish_ref[] = {{NULL, "nodePublishSecretRef", "nam
 const struct volume_source volume_source_gce_disk = {.check = check_partition};
 const struct volume_source volume_source_aws_disk = {.check = check_partition};
 const struct volume_source volume_source_git_repo = {.check = check_git};
-const struct volume_source volume_source_nfs = {.check = check_nfs};
 const struct volume_source volume_source_iscsi = {.check = check_iscsi, VOLUME_REFS(secret_ref)};
 const struct volume_source volume_source_glusterfs = {VOLUME_REFS(endpoints_ref)};
 const struct volume_source volume_source_rbd = {VOLUME_REFS(secret_ref)};

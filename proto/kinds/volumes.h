@@ -17,10 +17,10 @@
     X(awsElasticBlockStore, aws_disk, "A disk of Amazon's cloud.", REFUSED(VOLUME_MOUNT_WHY)) \
     X(gitRepo, git_repo, "A checkout of a git repository.", REFUSED(VOLUME_MOUNT_WHY)) \
     X(secret, secret, "Entries of a Secret as files.") \
-    X(nfs, nfs, "A directory of an NFS server.", REFUSED(VOLUME_MOUNT_WHY)) \
+    X(nfs, nfs, "A directory of an NFS server.") \
     X(iscsi, iscsi, "An iSCSI disk.", REFUSED(VOLUME_MOUNT_WHY)) \
     X(glusterfs, glusterfs, "A Gluster volume.", REFUSED(VOLUME_MOUNT_WHY)) \
-    X(persistentVolumeClaim, claim, "The volume bound to a claim.", REFUSED(VOLUME_MOUNT_WHY)) \
+    X(persistentVolumeClaim, claim, "The volume bound to a claim.") \
     X(rbd, rbd, "A Ceph block device.", REFUSED(VOLUME_MOUNT_WHY)) \
     X(flexVolume, flex, "A volume made by a program on the node.", REFUSED(VOLUME_MOUNT_WHY)) \
     X(cinder, cinder, "A disk of OpenStack.", REFUSED(VOLUME_MOUNT_WHY)) \

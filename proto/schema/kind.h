@@ -120,7 +120,8 @@ struct kind_warnings;
 struct column {
     const char *title; /* "NAME", "READY" */
     bool wide;         /* only with -o wide */
-    /* Cell text into out; now_ms is wall time for ages. NULL = the generic NAME or AGE column by title. */
+    /* Cell text into out; now_ms is wall time for ages. NULL = the generic NAME or AGE column by title; of NAME it adds
+     * to the name. */
     void (*cell)(struct buf *out, const struct object *o, int64_t now_ms);
 };
 
@@ -158,9 +159,10 @@ typedef void kind_claim_cb(void *data, struct str key);
 #define KIND_RELATED_MAX 4u
 struct kind_related {
     enum kind_id kind;
-    /* What of them has its name; neither: it is their controller. */
+    /* What of them has its name; none of these: it is their controller. */
     const char *field; /* "spec.nodeName" */
     const char *label;
+    bool referring; /* it names the object (kind_references) */
 };
 struct describe_context;
 

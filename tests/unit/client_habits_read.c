@@ -49,7 +49,7 @@ static void what_kubernetes_has_and_reeve_has_not_yet_is_named(void **state)
         {"rctl explain job.spec", NULL, 5, "=", "Job is not there yet"},
         {"rctl get jobs.batch", NULL, 2, "=", "Job is not there yet"},
         {"rctl get crd", NULL, 2, "=", "CustomResourceDefinition is not there yet"},
-        {"rctl get pvc", NULL, 2, "=", "PersistentVolumeClaim is not there yet"},
+        {"rctl get quota", NULL, 2, "=", "ResourceQuota is not there yet"},
         {"rctl apply -f -", "apiVersion: batch/v1\nkind: Job\nmetadata: {name: x}\n", 1, NULL, "Job is not there yet"},
         {"rctl apply -f -", "apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: {name: x}\n", 1, NULL,
          "Role is not there yet\n!Node"},
@@ -68,14 +68,14 @@ static void types_and_versions(void **state)
 {
     static const struct habit rows[] = {
         {"rctl api-resources", NULL, 0,
-         "NAME                    SHORTNAMES   APIVERSION            NAMESPACED   KIND\n"
-         "pods                    po           v1                    true         Pod\n",
+         "NAME                     SHORTNAMES   APIVERSION            NAMESPACED   KIND\n"
+         "pods                     po           v1                    true         Pod\n",
          "="},
         {"rctl api-resources -o wide", NULL, 0,
          "VERBS\nCATEGORIES\ncreate,delete,deletecollection,get,list,patch,update,watch   all\n", "="},
         {"rctl api-resources -o name", NULL, 0, "pods\ndeployments.apps\nreplicasets.apps\n", "="},
         {"rctl api-resources --namespaced=false -o name", NULL, 0,
-         "=clusterconfigurations.reeve.io\nnamespaces\nnodes\n", "="},
+         "=clusterconfigurations.reeve.io\nnamespaces\nnodes\npersistentvolumes\nstorageclasses.storage.k8s.io\n", "="},
         {"rctl api-resources --namespaced --no-headers", NULL, 0, "configmaps \n!NAME\n!namespaces", "="},
         {"rctl api-resources --verbs=list,get -o name --api-group=apps", NULL, 0,
          "=deployments.apps\nreplicasets.apps\n", "="},
@@ -85,7 +85,7 @@ static void types_and_versions(void **state)
          "=clusterconfigurations.reeve.io\nconfigmaps\n", "="},
         {"rctl api-resources --sort-by=age", NULL, 2, "=", "--sort-by is name or kind"},
         {"rctl api-resources -o xml", NULL, 2, "=", "--output is wide or name"},
-        {"rctl api-versions", NULL, 0, "=apps/v1\ndiscovery.k8s.io/v1\nreeve.io/v1\nv1\n", "="},
+        {"rctl api-versions", NULL, 0, "=apps/v1\ndiscovery.k8s.io/v1\nreeve.io/v1\nstorage.k8s.io/v1\nv1\n", "="},
         {"rctl version", NULL, 0, "Client Version: 0.\nServer Version: 0.", "="},
         {"rctl version --client -o yaml", NULL, 0, "clientVersion:\n  gitVersion: v0.\n  minor: \"\n!serverVersion",
          "="},
