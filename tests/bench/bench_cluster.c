@@ -82,7 +82,9 @@ static int run(struct kit *k, const char *what, unsigned n, const struct options
 {
     const struct load_kind *kind = load_find(what);
     if (kind != NULL) {
-        load_bench(k, kind, n, o->value_bytes, o->seconds, o->leader);
+        pid_t masters[FEEDS_PEERS + 2] = {o->leader};
+        memcpy(masters + 1, o->peers, sizeof o->peers);
+        load_bench(k, kind, n, o->value_bytes, o->seconds, masters);
         return 0;
     }
     if (strcmp(what, "watch") == 0) {

@@ -192,8 +192,24 @@ void load_prepare(struct kit *k, const char *ns, unsigned keys, unsigned value_b
     samples_close(&create.samples);
 }
 
+static uint64_t all_cpu_us(const pid_t *masters)
+{
+    uint64_t us = 0;
+    for (; *masters != 0; masters++) {
+        us += kit_cpu_us(*masters);
+    }
+    return us;
+}
+
+static void print_cpu(const struct load *l, const char *suffix, unsigned inflight, const char *whose, uint64_t us)
+{
+    char line[64];
+    snprintf(line, sizeof line, "%s%s_%u_%s", l->kind->line, suffix, inflight, whose);
+    kit_line(line, (double)us / (double)l->samples.count, "us");
+}
+
 void load_bench(struct kit *k, const struct load_kind *kind, unsigned inflight, unsigned value_bytes, double seconds,
-                pid_t leader)
+                const pid_t *masters)
 {
     char suffix[32] = "";
     if (value_bytes != 0 && value_bytes != LOAD_VALUE) {
@@ -208,13 +224,14 @@ void load_bench(struct kit *k, const struct load_kind *kind, unsigned inflight, 
     load_run(&warm, inflight, seconds / 5);
     samples_close(&warm.samples);
     struct load l = {.kit = k, .kind = kind, .value_bytes = value_bytes};
-    uint64_t start = kit_now_us(), cpu = kit_cpu_us(leader);
+    uint64_t start = kit_now_us(), all = all_cpu_us(masters), cpu = kit_cpu_us(masters[0]);
     load_run(&l, inflight, seconds);
+    all = all_cpu_us(masters) - all;
+    cpu = kit_cpu_us(masters[0]) - cpu;
     load_print(&l, suffix, inflight, (double)(kit_now_us() - start) / 1e6);
-    if (leader > 0) {
-        char line[64];
-        snprintf(line, sizeof line, "%s%s_%u_cpu", kind->line, suffix, inflight);
-        kit_line(line, (double)(kit_cpu_us(leader) - cpu) / (double)l.samples.count, "us");
+    if (masters[0] != 0) {
+        print_cpu(&l, suffix, inflight, "cpu", cpu);
+        print_cpu(&l, suffix, inflight, "all_cpu", all);
     }
     samples_close(&l.samples);
 }

@@ -36,9 +36,10 @@ void load_print(const struct load *l, const char *suffix, unsigned inflight, dou
 void load_namespace(struct kit *k, const char *ns);
 /* The same, and then the keys 0 .. keys-1 with values of value_bytes. */
 void load_prepare(struct kit *k, const char *ns, unsigned keys, unsigned value_bytes);
-/* leader: whose CPU for each request is told; 0: not. */
+/* The CPU for each request is told of masters[0], which leads, and of all; 0 ends them, and none is told if there are
+ * none. */
 void load_bench(struct kit *k, const struct load_kind *kind, unsigned inflight, unsigned value_bytes, double seconds,
-                pid_t leader);
+                const pid_t *masters);
 
 void load_key_name(char out[32], unsigned i);
 /* {object: ConfigMap} */
