@@ -79,11 +79,11 @@ void master_counters(struct master *m, const struct replica_stats *s, struct cou
     counters_add(out, "decidersWaited", "times that controllers and scheduler waited for room in the log",
                  core_waits(m->core));
     counters_add_level(out, "turnLongestUs", "microseconds of the longest turn of the loop lately",
-                       (uint64_t)laps_longest_us(&m->laps, env_now_ms(m->env)));
+                       (uint64_t)laps_longest_us(&m->laps, master_clock_us()));
     counters_add_level(out, "turnLongestEverUs", "the same since the start", (uint64_t)m->laps.turn.ever_us);
 #define COUNT_LAP(part, counter, what)                                                                                 \
     counters_add_level(out, counter, "of it, at most: " what,                                                          \
-                       (uint64_t)laps_longest_part_us(&m->laps, LAP_##part, env_now_ms(m->env)));
+                       (uint64_t)laps_longest_part_us(&m->laps, LAP_##part, master_clock_us()));
     LAPS(COUNT_LAP)
     counters_add(out, "podsBound", "pods that the scheduler has given a node", ss.bound);
     counters_add_level(out, "podsParked", "pods that fit nowhere at the moment", ss.parked);

@@ -74,24 +74,42 @@ static int64_t thread_cpu_us(void)
     return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000 + 1;
 }
 
+static void lap(struct master *m, enum lap part)
+{
+    laps_part(&m->laps, part, master_clock_us());
+}
+
+/* What waits for its turn. A part that has nothing to do asks no clock. True: there is more to do at once. */
+static bool do_waiting(struct master *m)
+{
+    bool requests = turns_waiting(m->turns), more = turns_run(m->turns);
+    if (requests) {
+        lap(m, LAP_REQUESTS);
+    }
+    if (watch_table_waiting(m->watches)) {
+        more |= watch_table_turn(m->watches);
+        lap(m, LAP_WATCHES);
+    }
+    if (node_feeds_waiting(m->feeds)) {
+        more |= node_feeds_turn(m->feeds);
+        lap(m, LAP_FEEDS);
+    }
+    return more;
+}
+
 static void turn(struct master *m)
 {
     if (m->stopping || m->replica == NULL) {
         return;
     }
-    bool waiting = turns_run(m->turns), more = true;
-    laps_part(&m->laps, LAP_REQUESTS, thread_cpu_us());
-    waiting |= watch_table_turn(m->watches);
-    laps_part(&m->laps, LAP_WATCHES, thread_cpu_us());
-    waiting |= node_feeds_turn(m->feeds);
-    laps_part(&m->laps, LAP_FEEDS, thread_cpu_us());
+    bool waiting = do_waiting(m), more = true;
     held_look(m);
     int64_t end_ms = env_now_ms(m->env) + CORE_BUDGET_MS;
     for (int i = 0; more && i < TURNS_MAX && !m->stopping && (i == 0 || env_now_ms(m->env) < end_ms); i++) {
         more = core_turn(m->core);
         changes_turn(m);
     }
-    laps_part(&m->laps, LAP_DECISIONS, thread_cpu_us());
+    lap(m, LAP_DECISIONS);
     if (m->stopping) {
         return;
     }
@@ -121,7 +139,7 @@ static void on_check(uv_check_t *check)
         replica_attend(m->replica);
         core_attend(m->core);
     }
-    laps_part(&m->laps, LAP_SOCKETS, thread_cpu_us());
+    laps_read(&m->laps, master_clock_us());
     turn(m);
 }
 
@@ -131,10 +149,10 @@ static void on_prepare(uv_prepare_t *prepare)
 {
     struct master *m = prepare->data;
     if (!uv_is_active((uv_handle_t *)&m->idle)) {
-        laps_part(&m->laps, LAP_TIMERS, thread_cpu_us());
+        lap(m, LAP_TIMERS);
         turn(m);
     }
-    laps_end(&m->laps, thread_cpu_us(), env_now_ms(m->env));
+    laps_end(&m->laps, thread_cpu_us(), master_clock_us());
 }
 
 void master_wake(struct master *m)

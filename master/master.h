@@ -188,6 +188,11 @@ void master_wake(struct master *m);
 /* The replacement of the key that seals (reseal.h) has come to another step: looks at it soon, and again in growing
  * pauses, for about half a second. Beyond that the chores do. Nothing for a master that stops. */
 void master_hasten(struct master *m);
+/* The clock of `laps`, in us: on the wall, of no day. */
+static inline int64_t master_clock_us(void)
+{
+    return (int64_t)(uv_hrtime() / 1000);
+}
 /* The calling worker thread gives way to the loop from now on, where both want the same core. */
 void master_step_back(void);
 

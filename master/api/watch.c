@@ -474,6 +474,11 @@ static void wake_nodes(struct watch_table *t, const struct history_txn *tx, unsi
 
 /* A pump may finish its watch. Who has no credit goes on when it comes, who has more than a piece when it is its turn.
  * */
+bool watch_table_waiting(const struct watch_table *t)
+{
+    return !list_empty(&t->woken);
+}
+
 bool watch_table_turn(struct watch_table *t)
 {
     uint64_t end = uv_hrtime() + WOKEN_US * 1000u;

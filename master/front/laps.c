@@ -5,10 +5,12 @@
 
 #include "base/mem.h"
 
+#define WINDOW_US (LAPS_WINDOW_MS * (int64_t)1000)
+
 /* How many windows have ended since the present one began. */
-static int64_t windows_ended(const struct laps *l, int64_t now_ms)
+static int64_t windows_ended(const struct laps *l, int64_t wall_us)
 {
-    return now_ms < l->since_ms ? 0 : (now_ms - l->since_ms) / LAPS_WINDOW_MS;
+    return wall_us < l->since_us ? 0 : (wall_us - l->since_us) / WINDOW_US;
 }
 
 static void windows_move(struct lap_most *m, int64_t ended)
@@ -19,50 +21,68 @@ static void windows_move(struct lap_most *m, int64_t ended)
 
 static void took(struct lap_most *m, int64_t us)
 {
+    assert(us >= 0);
     m->now_us = MAX(m->now_us, us);
     m->ever_us = MAX(m->ever_us, us);
 }
 
-void laps_part(struct laps *l, enum lap part, int64_t cpu_us)
+void laps_read(struct laps *l, int64_t wall_us)
 {
-    assert(cpu_us > 0 && part < LAP_COUNT);
-    if (l->cpu_us != 0) {
-        l->took_us[part] += cpu_us - l->part_cpu_us;
-    }
-    l->part_cpu_us = cpu_us;
+    assert(wall_us >= l->part_us);
+    l->part_us = wall_us;
 }
 
-void laps_end(struct laps *l, int64_t cpu_us, int64_t now_ms)
+void laps_part(struct laps *l, enum lap part, int64_t wall_us)
 {
-    int64_t ended = windows_ended(l, now_ms);
-    laps_part(l, LAP_TIMERS, cpu_us);
+    assert(part < LAP_COUNT && part != LAP_SOCKETS && wall_us >= l->part_us);
+    l->took_us[part] += wall_us - l->part_us;
+    l->part_us = wall_us;
+}
+
+/* The parts of the turn that ended, and at last what they leave. */
+static void parts_took(struct laps *l, int64_t turn_us)
+{
+    int64_t left_us = turn_us;
+    for (unsigned i = 0; i < LAP_COUNT; i++) {
+        if (i != LAP_SOCKETS) {
+            took(&l->parts[i], MIN(l->took_us[i], turn_us));
+            left_us -= l->took_us[i];
+        }
+    }
+    took(&l->parts[LAP_SOCKETS], MAX(left_us, 0));
+}
+
+void laps_end(struct laps *l, int64_t cpu_us, int64_t wall_us)
+{
+    assert(cpu_us > 0 && cpu_us >= l->cpu_us);
+    int64_t ended = windows_ended(l, wall_us);
+    laps_part(l, LAP_TIMERS, wall_us);
     if (ended > 0) {
         windows_move(&l->turn, ended);
         for (unsigned i = 0; i < LAP_COUNT; i++) {
             windows_move(&l->parts[i], ended);
         }
-        l->since_ms += ended * LAPS_WINDOW_MS;
+        l->since_us += ended * WINDOW_US;
     }
-    took(&l->turn, l->cpu_us == 0 ? 0 : cpu_us - l->cpu_us);
-    for (unsigned i = 0; i < LAP_COUNT; i++) {
-        took(&l->parts[i], l->took_us[i]);
-    }
+    int64_t turn_us = l->cpu_us == 0 ? 0 : cpu_us - l->cpu_us; /* the first one is only a beginning */
+    took(&l->turn, turn_us);
+    parts_took(l, turn_us);
     memset(l->took_us, 0, sizeof l->took_us);
     l->cpu_us = cpu_us;
 }
 
-static int64_t of_late(const struct laps *l, const struct lap_most *m, int64_t now_ms)
+static int64_t of_late(const struct laps *l, const struct lap_most *m, int64_t wall_us)
 {
-    int64_t ended = windows_ended(l, now_ms);
+    int64_t ended = windows_ended(l, wall_us);
     return ended == 0 ? MAX(m->now_us, m->was_us) : ended == 1 ? m->now_us : 0;
 }
 
-int64_t laps_longest_us(const struct laps *l, int64_t now_ms)
+int64_t laps_longest_us(const struct laps *l, int64_t wall_us)
 {
-    return of_late(l, &l->turn, now_ms);
+    return of_late(l, &l->turn, wall_us);
 }
 
-int64_t laps_longest_part_us(const struct laps *l, enum lap part, int64_t now_ms)
+int64_t laps_longest_part_us(const struct laps *l, enum lap part, int64_t wall_us)
 {
-    return of_late(l, &l->parts[part], now_ms);
+    return of_late(l, &l->parts[part], wall_us);
 }

@@ -283,6 +283,11 @@ static struct subject *next_subject(struct turns *t)
     return NULL;
 }
 
+bool turns_waiting(const struct turns *t)
+{
+    return t->waiting > 0;
+}
+
 bool turns_run(struct turns *t)
 {
     if (t->waiting == 0) {

@@ -83,7 +83,8 @@ bool turns_do(struct turns *t, struct lane *lane, struct work *w);
 /* From inside of w->run, at its end: there is more of it, before anything else of its lane. Never refused. */
 void turns_go_on(struct turns *t, struct lane *lane, struct work *w);
 void turns_forget(struct turns *t,
-                  struct work *w); /* it does not want its turn any more; harmless if it does not wait */
+                  struct work *w);         /* it does not want its turn any more; harmless if it does not wait */
+bool turns_waiting(const struct turns *t); /* does anything wait for its turn? */
 /* Once in a turn of the loop. True: there is work left that could be done at once. */
 bool turns_run(struct turns *t);
 

@@ -324,6 +324,11 @@ static void flush(struct feed *f)
     }
 }
 
+bool node_feeds_waiting(const struct node_feeds *f)
+{
+    return !list_empty(&f->dirty);
+}
+
 bool node_feeds_turn(struct node_feeds *f)
 {
     uint64_t end = uv_hrtime() + SEND_US * 1000u;

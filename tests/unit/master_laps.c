@@ -10,50 +10,65 @@
 #include "base/mem.h"
 #include "master/front/laps.h"
 
+#define WINDOW_US (LAPS_WINDOW_MS * INT64_C(1000))
+
 static void the_first_turn_is_only_a_beginning(void **state)
 {
     struct laps l = {0};
     laps_end(&l, 700000, 1000);
     assert_int_equal(laps_longest_us(&l, 1000), 0);
-    laps_end(&l, 700300, 1001);
-    assert_int_equal(laps_longest_us(&l, 1001), 300);
+    laps_end(&l, 700300, 1301);
+    assert_int_equal(laps_longest_us(&l, 1301), 300);
     (void)state;
 }
 
 static void a_long_turn_is_told_for_a_window_or_two_and_then_forgotten(void **state)
 {
     struct laps l = {0};
-    laps_end(&l, 1, 0);
-    laps_end(&l, 9001, 10);
-    laps_end(&l, 9101, LAPS_WINDOW_MS);
-    assert_int_equal(laps_longest_us(&l, LAPS_WINDOW_MS), 9000);
-    assert_int_equal(laps_longest_us(&l, 2 * LAPS_WINDOW_MS), 100); /* nothing has ended since */
-    assert_int_equal(laps_longest_us(&l, 3 * LAPS_WINDOW_MS), 0);
-    laps_end(&l, 9151, 3 * LAPS_WINDOW_MS);
-    assert_int_equal(laps_longest_us(&l, 3 * LAPS_WINDOW_MS), 50);
+    laps_end(&l, 1, 1);
+    laps_end(&l, 9001, 10000);
+    laps_end(&l, 9101, WINDOW_US);
+    assert_int_equal(laps_longest_us(&l, WINDOW_US), 9000);
+    assert_int_equal(laps_longest_us(&l, 2 * WINDOW_US), 100); /* nothing has ended since */
+    assert_int_equal(laps_longest_us(&l, 3 * WINDOW_US), 0);
+    laps_end(&l, 9151, 3 * WINDOW_US);
+    assert_int_equal(laps_longest_us(&l, 3 * WINDOW_US), 50);
     assert_int_equal(l.turn.ever_us, 9000);
     (void)state;
 }
 
-static void each_part_has_its_longest_and_the_rest_is_the_timers(void **state)
+static void each_part_has_its_longest_and_sockets_have_what_the_others_leave(void **state)
 {
     struct laps l = {0};
-    laps_part(&l, LAP_SOCKETS, 500); /* before the first turn has ended */
-    laps_end(&l, 1000, 0);
-    laps_part(&l, LAP_SOCKETS, 1010);
-    laps_part(&l, LAP_DECISIONS, 1100);
-    laps_part(&l, LAP_REQUESTS, 1105);
-    laps_part(&l, LAP_DECISIONS, 1110); /* the second turn within one of the loop */
-    laps_end(&l, 1117, 1);
-    laps_part(&l, LAP_SOCKETS, 1157);
-    laps_end(&l, 1158, 2);
+    laps_read(&l, 500);
+    laps_end(&l, 1000, 1000);
+    laps_read(&l, 71000); /* it slept, and was on a core for 10 us of it */
+    laps_part(&l, LAP_DECISIONS, 71090);
+    laps_part(&l, LAP_REQUESTS, 71095);
+    laps_part(&l, LAP_DECISIONS, 71100); /* the second turn within one of the loop */
+    laps_end(&l, 1117, 71107);
+    laps_read(&l, 71300);
+    laps_end(&l, 1158, 71301);
     static const int64_t most[LAP_COUNT] = {
         [LAP_SOCKETS] = 40, [LAP_REQUESTS] = 5, [LAP_DECISIONS] = 95, [LAP_TIMERS] = 7};
     for (unsigned i = 0; i < LAP_COUNT; i++) {
-        assert_int_equal(laps_longest_part_us(&l, i, 2), most[i]);
-        assert_int_equal(laps_longest_part_us(&l, i, 3 * LAPS_WINDOW_MS), 0);
+        assert_int_equal(laps_longest_part_us(&l, i, 71301), most[i]);
+        assert_int_equal(laps_longest_part_us(&l, i, 3 * WINDOW_US), 0);
     }
-    assert_int_equal(laps_longest_us(&l, 2), 117);
+    assert_int_equal(laps_longest_us(&l, 71301), 117);
+    (void)state;
+}
+
+static void a_part_during_which_others_had_the_core_is_no_longer_than_its_turn(void **state)
+{
+    struct laps l = {0};
+    laps_end(&l, 1000, 1000);
+    laps_read(&l, 1010);
+    laps_part(&l, LAP_WATCHES, 51010);
+    laps_end(&l, 1060, 51012);
+    assert_int_equal(laps_longest_part_us(&l, LAP_WATCHES, 51012), 60);
+    assert_int_equal(laps_longest_part_us(&l, LAP_SOCKETS, 51012), 0);
+    assert_int_equal(laps_longest_us(&l, 51012), 60);
     (void)state;
 }
 
@@ -61,7 +76,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_first_turn_is_only_a_beginning),
-        cmocka_unit_test(each_part_has_its_longest_and_the_rest_is_the_timers),
+        cmocka_unit_test(each_part_has_its_longest_and_sockets_have_what_the_others_leave),
+        cmocka_unit_test(a_part_during_which_others_had_the_core_is_no_longer_than_its_turn),
         cmocka_unit_test(a_long_turn_is_told_for_a_window_or_two_and_then_forgotten),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
