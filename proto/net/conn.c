@@ -411,10 +411,17 @@ static void handshake(struct net_conn *c)
     c->side->opened(c);
 }
 
+/* OpenSSL takes a buffer of 17 KB for each record that it is asked for, and wipes it (pki_wipe_what_is_freed). So it is
+ * not asked for one when there is not a byte of it. */
+static bool has_input(const struct net_conn *c)
+{
+    return c->in_size > 0 || SSL_has_pending(c->ssl) == 1;
+}
+
 static void decrypt(struct net_conn *c)
 {
     uint8_t record[NET_RECORD_BYTES];
-    while (c->state == NET_OPEN && !c->paused) {
+    while (c->state == NET_OPEN && !c->paused && has_input(c)) {
         ERR_clear_error();
         int rv = SSL_read(c->ssl, record, sizeof record);
         if (rv > 0) {
