@@ -26,8 +26,8 @@ help:
 deps:
 	@.ci/deps build run
 
-images:
-	@examples/images/build $(CURDIR)/build/images
+images: $(BUILD)/rctl
+	@RCTL=$(abspath $(BUILD))/rctl examples/images/build $(CURDIR)/build/images
 
 run:
 	@$(MAKE) --no-print-directory deps

@@ -148,18 +148,21 @@ unsigned image_list(struct image_store *s, struct image ***out)
     return s->present_count;
 }
 
-int image_remove(struct image_store *s, const char *ref, struct error *err)
+bool image_is_used(const struct image_store *s, const struct image *im)
 {
-    char name[IMAGE_REF_MAX];
-    int rc = image_name_normalise(str_of(ref), name, err);
-    if (rc != 0) {
-        return rc;
+    const struct image_live *of = (const struct image_live *)im;
+    unsigned holders = 0;
+    LIST_FOR(it, &s->live)
+    {
+        const struct image_live *l = LIST_ENTRY(it, struct image_live, link);
+        holders += strcmp(l->manifest_hex, of->manifest_hex) == 0 ? l->refs : 0;
     }
-    struct image_named *n = image_named_find(s, name);
-    if (n == NULL) {
-        return error_set(err, ERR_NOT_FOUND, "there is no image %s on this node", ref);
-    }
-    CLEANUP_FREE char *escaped = image_ref_escape(name);
+    return holders > 2; /* the store's, and the one of whoever asks */
+}
+
+static int drop_name(struct image_store *s, struct image_named *n, struct error *err)
+{
+    CLEANUP_FREE char *escaped = image_ref_escape(n->ref);
     CLEANUP_FREE char *path = xasprintf("%s/refs/%s", s->dir, escaped);
     if (unlink(path) != 0 && errno != ENOENT) {
         return error_set_errno(err, errno, "cannot delete %s", path);
@@ -167,9 +170,45 @@ int image_remove(struct image_store *s, const char *ref, struct error *err)
     free(n->ref);
     *n = s->names[--s->names_count];
     s->dirty = true;
-    image_present_refresh(s);
-    image_jobs_start(s);
     return 0;
+}
+
+/* The name that ref is; NULL: it is none here, but perhaps an id. */
+static struct image_named *named_by(struct image_store *s, const char *ref)
+{
+    char name[IMAGE_REF_MAX], local[IMAGE_REF_MAX + 16];
+    if (image_name_normalise(str_of(ref), name, NULL) != 0 || strchr(name, '@') != NULL) {
+        return NULL;
+    }
+    struct image_named *n = image_named_find(s, name);
+    if (n == NULL && strncmp(name, "docker.io/library/", 18) == 0) {
+        snprintf(local, sizeof local, "localhost/%s", name + 18); /* as find_by_name has it */
+        n = image_named_find(s, local);
+    }
+    return n;
+}
+
+int image_remove(struct image_store *s, const char *ref, struct error *err)
+{
+    struct image_named *n = named_by(s, ref);
+    struct image *im = n == NULL ? image_find(s, ref) : NULL;
+    int rc = n != NULL ? drop_name(s, n, err) : 0;
+    if (n == NULL && (im == NULL || s->hollow)) {
+        rc = error_set(err, ERR_NOT_FOUND, "there is no image %s on this node", ref);
+    } else if (n == NULL) {
+        for (unsigned i = s->names_count; rc == 0 && i > 0; i--) {
+            if (strcmp(s->names[i - 1].manifest_hex, ((struct image_live *)im)->manifest_hex) == 0) {
+                rc = drop_name(s, &s->names[i - 1], err);
+            }
+        }
+        s->dirty = true;
+    }
+    image_unref(im);
+    if (rc == 0) {
+        image_present_refresh(s);
+        image_jobs_start(s);
+    }
+    return rc;
 }
 
 /* ---- Ensure ---- */
@@ -181,6 +220,19 @@ static void wait_end(struct image_wait *w, const struct image_result *r)
     registry_logins_free(w->logins, w->logins_count);
     free(w->ref);
     free(w);
+}
+
+int image_pull_refusal(struct image_store *s, const char *ref, struct error *err)
+{
+    char name[IMAGE_REF_MAX];
+    (void)s;
+    if (image_name_normalise(str_of(ref), name, err) != 0) {
+        return error_wrap(err, "Failed to apply default image tag \"%s\"", ref);
+    }
+    return error_set(err, ERR_NOT_FOUND,
+                     "this node may ask no registry at %.*s (registries.yaml of its agent); `rctl image load` brings "
+                     "the image without one",
+                     (int)strcspn(name, "/"), name);
 }
 
 /* An image that is present, or why there is none and none comes. */
@@ -201,11 +253,8 @@ static void wait_answer(struct image_wait *w)
             error_set(&err, ERR_NOT_FOUND, "Container image \"%s\" is not present with pull policy of Never", w->ref);
         } else {
             r.reason = "ErrImagePull";
-            error_set(
-                &err, ERR_NOT_FOUND,
-                "failed to pull image \"%s\": this node may ask no registry at %.*s (registries.yaml of its agent); "
-                "`rctl image load` brings the image without one",
-                w->ref, (int)strcspn(name, "/"), name);
+            image_pull_refusal(s, w->ref, &err);
+            error_wrap(&err, "failed to pull image \"%s\"", w->ref);
         }
     }
     if (r.image != NULL) {
@@ -219,10 +268,13 @@ static void pull_answered(struct image_wait *w, const struct image_pull *p)
     struct error err = p->error;
     struct image_result r = {.reason = "", .error = &err, .pulled = p->rc == 0};
     bool cut_off = p->rc == ERR_CLOSED || p->rc == ERR_TIMEOUT;
+    uint64_t now_ms = uv_hrtime() / 1000000;
     r.image = p->rc == 0 || cut_off ? image_find(w->store, w->ref) : NULL;
+    r.pull_ms = now_ms - p->begun_ms;
+    r.wait_ms = now_ms - w->asked_ms;
     if (r.image != NULL) {
         r.unreachable = cut_off;
-        r.error = NULL;
+        r.error = cut_off ? &err : NULL;
     } else {
         r.reason = p->rc == ERR_CANCELED ? "" : "ErrImagePull";
         error_wrap(&err, "failed to pull image \"%s\"", w->ref);
@@ -248,6 +300,12 @@ bool image_would_pull(struct image_store *s, const char *ref, enum image_policy 
     struct image *im = image_find(s, ref);
     image_unref(im);
     return (im == NULL || policy == IMAGE_PULL_ALWAYS) && asks_registry(s, ref, policy, name);
+}
+
+bool image_pull_progress(struct image_store *s, const char *ref, struct image_progress *out)
+{
+    char name[IMAGE_REF_MAX];
+    return !s->hollow && image_name_normalise(str_of(ref), name, NULL) == 0 && image_pull_find(s, name, out);
 }
 
 static void wait_deferred(void *data)
@@ -285,6 +343,7 @@ void image_ensure_as(struct image_store *s, const char *ref, enum image_policy p
     w->logins_count = count;
     w->cb = cb;
     w->data = data;
+    w->asked_ms = uv_hrtime() / 1000000;
     list_init(&w->link);
     s->waits_deferred++;
     defer_call(s->loop, wait_deferred, w);

@@ -76,8 +76,10 @@ int image_name_normalise(struct str ref, char out[IMAGE_REF_MAX], struct error *
 struct image *image_find(struct image_store *s, const char *ref);
 /* All images, by name. The array is the caller's to free() after image_unref of each. */
 unsigned image_list(struct image_store *s, struct image ***out);
-/* Drop a name; an image without names and its unshared layers are deleted when the last container's reference is
- * gone. */
+/* Does anybody but the store hold a reference: a container that is there, or is about to start? */
+bool image_is_used(const struct image_store *s, const struct image *im);
+/* Drop a name, or, by an id, all names of an image; an image without names and its unshared layers are deleted when the
+ * last container's reference is gone. */
 int image_remove(struct image_store *s, const char *ref, struct error *err);
 
 /* ---- Ensure ---- */
@@ -91,9 +93,10 @@ struct image_result {
     struct image *image; /* present: one reference goes to the callee; NULL on failure */
     const char
         *reason; /* "" or "ErrImagePull", "ErrImageNeverPull", "InvalidImageName": for containerStatuses.waiting */
-    const struct error *error;
-    bool pulled;      /* it has come from a registry for this */
-    bool unreachable; /* Always, and no registry could be reached: the present one is given */
+    const struct error *error; /* NULL: an image is given, and nothing failed */
+    bool pulled;               /* it has come from a registry for this */
+    bool unreachable; /* Always, and no registry could be reached: the present one is given, error says what failed */
+    uint64_t pull_ms, wait_ms; /* pulled: how long it took, and how long since it was asked for */
 };
 typedef void image_cb(const struct image_result *r, void *data);
 void image_ensure(struct image_store *s, const char *ref, enum image_policy policy, image_cb *cb, void *data);
@@ -102,6 +105,15 @@ void image_ensure_as(struct image_store *s, const char *ref, enum image_policy p
                      unsigned count, image_cb *cb, void *data);
 /* Would it be asked for from a registry? */
 bool image_would_pull(struct image_store *s, const char *ref, enum image_policy policy);
+/* Why image_would_pull is false for an image that is to be pulled; ERR_NOT_FOUND or ERR_INVALID. */
+int image_pull_refusal(struct image_store *s, const char *ref, struct error *err);
+/* How far the pull of this image is, in bytes of layers; false if none goes on. all 0: not known yet. */
+struct image_progress {
+    uint64_t done_bytes, all_bytes;
+    bool queued;    /* others come first */
+    bool unpacking; /* all has come */
+};
+bool image_pull_progress(struct image_store *s, const char *ref, struct image_progress *out);
 /* Registries that may be asked; taken over. Before the first image_ensure. */
 void image_store_set_registries(struct image_store *s, struct registry_config *take);
 

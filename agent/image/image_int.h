@@ -55,6 +55,7 @@ struct image_wait {
     enum image_policy policy;
     struct registry_login *logins; /* its own */
     unsigned logins_count;
+    uint64_t asked_ms;
     image_cb *cb;
     void *data;
 };
@@ -67,6 +68,9 @@ struct image_pull {
     unsigned logins_count;
     struct list waits;
     bool begun, ended;
+    bool fetched; /* it is being unpacked */
+    uint64_t begun_ms;
+    _Atomic uint64_t done_bytes, all_bytes;
     uv_work_t work;
     int rc;
     struct error error;
@@ -125,6 +129,7 @@ void image_jobs_cancel(struct image_store *s);
 /* image/pull.c */
 #define IMAGE_PULLS_MAX 2u /* at a time: worker threads are for others, too */
 void image_pull_for(struct image_store *s, const char *ref, struct image_wait *w); /* w waits for it */
+bool image_pull_find(struct image_store *s, const char *ref, struct image_progress *out);
 void image_pulls_start(struct image_store *s);
 void image_pulls_cancel(struct image_store *s);
 

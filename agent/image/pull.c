@@ -66,6 +66,7 @@ static void on_fetched(uv_work_t *w, int status)
         p->rc = error_set(&p->error, ERR_CANCELED, "the image store is closing");
     }
     if (p->rc == 0) {
+        p->fetched = true;
         image_load_path(s, p->dir, p->ref, on_imported, p);
     } else {
         pull_end(p);
@@ -89,7 +90,9 @@ static void fetch(uv_work_t *w)
                                                     .config = &s->registries,
                                                     .logins = p->logins,
                                                     .logins_count = p->logins_count,
-                                                    .cancel = &s->cancel},
+                                                    .cancel = &s->cancel,
+                                                    .done_bytes = &p->done_bytes,
+                                                    .all_bytes = &p->all_bytes},
                            &p->error);
 }
 
@@ -103,6 +106,7 @@ void image_pulls_start(struct image_store *s)
         }
         if (!p->begun) {
             p->begun = true;
+            p->begun_ms = uv_hrtime() / 1000000;
             s->pulling++;
             int rc = uv_queue_work(s->loop, &p->work, fetch, on_fetched);
             assert(rc == 0);
@@ -123,6 +127,22 @@ static bool same_logins(const struct image_pull *p, const struct image_wait *w)
         }
     }
     return true;
+}
+
+bool image_pull_find(struct image_store *s, const char *ref, struct image_progress *out)
+{
+    LIST_FOR(it, &s->pulls)
+    {
+        struct image_pull *p = LIST_ENTRY(it, struct image_pull, link);
+        if (!p->ended && strcmp(p->ref, ref) == 0) {
+            *out = (struct image_progress){.done_bytes = atomic_load(&p->done_bytes),
+                                           .all_bytes = atomic_load(&p->all_bytes),
+                                           .queued = !p->begun,
+                                           .unpacking = p->fetched};
+            return true;
+        }
+    }
+    return false;
 }
 
 void image_pull_for(struct image_store *s, const char *ref, struct image_wait *w)

@@ -123,6 +123,74 @@ void serve_image_load(struct agent *a, struct rpc_request *r, struct mp params)
     }
 }
 
+/* A container that stands on it, for words. */
+static bool find_user(struct agent *a, const struct image *im, char *out, size_t size)
+{
+    const struct strmap_entry *e;
+    for (size_t i = 0; (e = strmap_next(&a->pods, &i)) != NULL;) {
+        const struct agent_pod *ap = e->value;
+        for (unsigned k = 0; k < ap->pod->spec->count; k++) {
+            const struct container *c = ap->pod->containers[k];
+            if (c->image == im || (c->image_id != NULL && strcmp(c->image_id, im->id) == 0)) {
+                snprintf(out, size, "container %s of pod %s/%s", c->spec->name, ap->ns, ap->name);
+                return true;
+            }
+        }
+    }
+    snprintf(out, size, "a container that is going away");
+    return false;
+}
+
+static unsigned names_of(const struct image *im)
+{
+    unsigned n = 0;
+    while (im->refs[n] != NULL) {
+        n++;
+    }
+    return n;
+}
+
+/* A name is taken from an image that has others at any time; the last one, and an id, only if nobody uses the image. */
+static int remove_image(struct agent *a, const char *ref, bool *deleted, struct error *err)
+{
+    struct image *im = image_find(a->images, ref);
+    char user[400];
+    if (im == NULL || a->hollow) {
+        image_unref(im);
+        return error_set(err, ERR_NOT_FOUND, "there is no image %s on this node", ref);
+    }
+    bool by_id = strncmp(ref, "sha256:", 7) == 0 || strchr(ref, '@') != NULL;
+    *deleted = by_id || names_of(im) == 1;
+    int rc = 0;
+    if (*deleted && image_is_used(a->images, im)) {
+        find_user(a, im, user, sizeof user);
+        rc = error_set(err, ERR_CONFLICT, "the image %s is in use by %s", ref, user);
+    }
+    rc = rc != 0 ? rc : image_remove(a->images, ref, err);
+    image_unref(im);
+    return rc;
+}
+
+void serve_image_remove(struct agent *a, struct rpc_request *r, struct mp params)
+{
+    CLEANUP_BUF struct buf b = BUF_INIT;
+    struct error err = {0};
+    struct str name = mp_str(mp_get(params, "name"));
+    CLEANUP_FREE char *ref = xstrndup(name.n == 0 ? "" : name.p, name.n);
+    bool deleted = false;
+    if (name.n == 0) {
+        error_set(&err, ERR_USAGE, "\"name\" is missing");
+    }
+    if (err.code != 0 || remove_image(a, ref, &deleted, &err) != 0) {
+        rpc_reply_error(r, &err);
+        return;
+    }
+    report_node_dirty(a->report);
+    mp_write_map(&b, 1);
+    mp_write_key_bool(&b, "deleted", deleted);
+    rpc_reply(r, buf_str(&b));
+}
+
 void serve_image_list(struct agent *a, struct rpc_request *r, struct mp params)
 {
     CLEANUP_BUF struct buf b = BUF_INIT;

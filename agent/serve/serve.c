@@ -15,6 +15,7 @@ void serve_request(struct rpc_request *r, struct str method, struct mp params, v
         {"pod.logs", serve_logs},         {"pod.exec", serve_exec},
         {"pod.attach", serve_attach},     {"pod.portforward", serve_portforward},
         {"image.load", serve_image_load}, {"image.list", serve_image_list},
+        {"image.pull", serve_image_pull}, {"image.remove", serve_image_remove},
     };
     for (size_t i = 0; i < ARRAY_SIZE(methods); i++) {
         if (str_is(method, methods[i].name)) {

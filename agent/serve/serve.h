@@ -17,5 +17,7 @@ void serve_attach(struct agent *a, struct rpc_request *r, struct mp params);    
 void serve_portforward(struct agent *a, struct rpc_request *r, struct mp params); /* serve/port.c */
 void serve_image_load(struct agent *a, struct rpc_request *r, struct mp params);  /* serve/image.c */
 void serve_image_list(struct agent *a, struct rpc_request *r, struct mp params);
+void serve_image_remove(struct agent *a, struct rpc_request *r, struct mp params);
+void serve_image_pull(struct agent *a, struct rpc_request *r, struct mp params); /* serve/image_pull.c */
 
 #endif

@@ -1,4 +1,4 @@
-/* rctl image load, rctl image list: container images on nodes. */
+/* rctl image load, rctl image list: container images on nodes. pull, rm and build have files of their own. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "client/cmd/common.h"
+#include "client/cmd/image.h"
 
 #define CHUNK   (256u << 10)
 #define WAIT_MS 600000
@@ -16,12 +16,12 @@
 #define LOAD_PAUSE_MS  500
 
 static const struct option_row image_options[] = {
-    {"node", 0, OPTION_VALUE, "all", NULL, "NAME", "one node; otherwise all of them"},
+    OPTION_ROW_NODE,
     {"name", 0, OPTION_VALUE, NULL, NULL, "IMAGE", "the name to give if the archive has none"},
     {"no-headers", 0, OPTION_FLAG, NULL, NULL, NULL, "no titles above the columns"},
 };
 
-static int list_nodes(struct rctl *r, struct api_list *out, struct error *err)
+int image_nodes(struct rctl *r, struct api_list *out, struct error *err)
 {
     const char *only = opt(r, "node");
     struct api_list_query q = {.kind = kind_by_id(KIND_NODE)};
@@ -196,7 +196,7 @@ static int run_load(struct rctl *r)
     if (r->args.words_count == 0) {
         return rctl_usage(r, "which archive? An OCI or docker archive, as a file");
     }
-    if (rctl_connect(r, &err) != 0 || list_nodes(r, &nodes, &err) != 0) {
+    if (rctl_connect(r, &err) != 0 || image_nodes(r, &nodes, &err) != 0) {
         return rctl_fail(r, &err);
     }
     int code = EXIT_DONE;
@@ -222,7 +222,7 @@ static const struct command image_load = {
 
 /* ---- list ---- */
 
-static const char *size_text(struct arena *a, int64_t bytes)
+const char *image_size_text(struct arena *a, int64_t bytes)
 {
     return bytes >= 1000000 ? arena_printf(a, "%" PRId64 ".%" PRId64 "MB", bytes / 1000000, bytes / 100000 % 10)
                             : arena_printf(a, "%" PRId64 "kB", (bytes + 999) / 1000);
@@ -248,7 +248,7 @@ static int add_images(struct rctl *r, const struct object *node, const char ***c
         const char *row[] = {arena_strndup(a, node->name.p, node->name.n),
                              name.n == 0 ? "<none>" : arena_strndup(a, name.p, name.n),
                              arena_strndup(a, hex.n == 0 ? "" : hex.p, MIN(hex.n, 12)),
-                             size_text(a, mp_int(mp_get(it.value, "sizeBytes"), 0))};
+                             image_size_text(a, mp_int(mp_get(it.value, "sizeBytes"), 0))};
         memcpy(*cells + 4 * (size_t)(*rows)++, row, sizeof(row));
     }
     return EXIT_DONE;
@@ -258,7 +258,7 @@ static int run_list(struct rctl *r)
 {
     struct error err = {0};
     CLEANUP_LIST struct api_list nodes = {0};
-    if (rctl_connect(r, &err) != 0 || list_nodes(r, &nodes, &err) != 0) {
+    if (rctl_connect(r, &err) != 0 || image_nodes(r, &nodes, &err) != 0) {
         return rctl_fail(r, &err);
     }
     static const char *const head[] = {"NODE", "IMAGE", "DIGEST", "SIZE"};
@@ -289,12 +289,13 @@ static const struct command image_list = {
     .options_count = ARRAY_SIZE(image_options),
     .run = run_list,
 };
-static const struct command *const image_subs[] = {&image_load, &image_list, NULL};
+static const struct command *const image_subs[] = {&image_build, &image_list, &image_load,
+                                                   &image_pull,  &image_rm,   NULL};
 const struct command command_image = {
     .name = "image",
     .alias = "images",
-    .usage = "load FILE... | list",
-    .summary = "Images on the nodes",
+    .usage = "build DIR... | load FILE... | pull IMAGE... | list | rm IMAGE...",
+    .summary = "Images: making them, and those on the nodes",
     .examples = "  rctl image load build/images/hello-1.0.tar\n"
                 "  rctl image list\n",
     .subs = image_subs,

@@ -297,7 +297,7 @@ static bool placing_soon(const struct call *c, const struct object *pod)
 
 static bool node_of_call(struct call *c, struct str *node)
 {
-    if (str_is(c->method, "imageload") || str_is(c->method, "images")) {
+    if (str_starts(c->method, STR("image"))) {
         return call_str(c, "node", node, true);
     }
     struct str ns, name;
@@ -325,11 +325,9 @@ static struct relay *relay_to(struct call *c, struct rpc_session *agent, struct 
 {
     static const struct {
         const char *here, *there;
-    } names[] = {{"logs", "pod.logs"},
-                 {"exec", "pod.exec"},
-                 {"attach", "pod.attach"},
-                 {"portforward", "pod.portforward"},
-                 {"imageload", "image.load"}};
+    } names[] = {{"logs", "pod.logs"},        {"exec", "pod.exec"},
+                 {"attach", "pod.attach"},    {"portforward", "pod.portforward"},
+                 {"imageload", "image.load"}, {"imagepull", "image.pull"}};
     size_t i = 0;
     while (!str_is(c->method, names[i].here)) {
         i++;
@@ -363,7 +361,16 @@ const struct method request_portforward = {"portforward", method_relay_to_node,
 const struct method request_imageload = {"imageload", method_relay_to_node, METHOD_STREAM | METHOD_RELAY | METHOD_AGAIN,
                                          "node name"};
 
-static void images_of(struct call *c, struct rpc_session *agent);
+const struct method request_imagepull = {"imagepull", method_relay_to_node, METHOD_STREAM | METHOD_RELAY | METHOD_AGAIN,
+                                         "node name"};
+
+/* Requests to a node that are answered at once, without a stream. */
+static const char *plain_method(const struct call *c)
+{
+    return str_is(c->method, "images") ? "image.list" : str_is(c->method, "imageremove") ? "image.remove" : NULL;
+}
+
+static void ask_node(struct call *c, struct rpc_session *agent);
 
 bool relay_here(struct call *c)
 {
@@ -378,15 +385,15 @@ bool relay_here(struct call *c)
     if (agent == NULL) {
         return false;
     }
-    if (str_is(c->method, "images")) {
-        images_of(c, agent);
+    if (plain_method(c) != NULL) {
+        ask_node(c, agent);
         return true;
     }
     relay_to(c, agent, node)->doubtful = true;
     return true;
 }
 
-static void images_listed(const struct rpc_result *result, void *data)
+static void node_answered(const struct rpc_result *result, void *data)
 {
     struct call *c = data;
     if (result->error != NULL) {
@@ -399,18 +406,21 @@ static void images_listed(const struct rpc_result *result, void *data)
     buf_close(&b);
 }
 
-static void images_of(struct call *c, struct rpc_session *agent)
+static void ask_node(struct call *c, struct rpc_session *agent)
 {
-    rpc_call(agent, "image.list", STR("\x80"), MASTER_FORWARD_TIMEOUT_MS, images_listed, c);
+    CLEANUP_BUF struct buf b = BUF_INIT;
+    copy_params(c, &b);
+    rpc_call(agent, plain_method(c), buf_str(&b), MASTER_FORWARD_TIMEOUT_MS, node_answered, c);
 }
 
-static void method_images(struct call *c)
+static void method_ask_node(struct call *c)
 {
     struct str node;
     struct rpc_session *agent = node_of_call(c, &node) ? agent_of(c, node) : NULL;
     if (agent != NULL) {
-        images_of(c, agent);
+        ask_node(c, agent);
     }
 }
 
-const struct method request_images = {"images", method_images, METHOD_WRITE | METHOD_AGAIN | METHOD_RELAY, "node"};
+const struct method request_images = {"images", method_ask_node, METHOD_WRITE | METHOD_AGAIN | METHOD_RELAY, "node"};
+const struct method request_imageremove = {"imageremove", method_ask_node, METHOD_WRITE | METHOD_RELAY, "node name"};

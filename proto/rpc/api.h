@@ -57,7 +57,11 @@
  *                To the node goes {asker: the user}. Agents that know no channels ignore it
  * imageload      {node, ?name}                          -> stream; to the node: bin chunks, then end; from the node:
  *                {loaded: [refs]} then end
+ * imagepull      {node, name}                           -> stream; from the node: {doneBytes, allBytes, state:
+ *                waiting|pulling|unpacking} once a second, {pulled: {digest, sizeBytes}}, then end
  * images         {node}                                 -> {images: [{name, digest, sizeBytes}]}
+ * imageremove    {node, name}                           -> {deleted: bool}   a name, or with sha256:... all names of an
+ *                image; deleted: it had no other. ERR_CONFLICT: a container uses the image
  * cluster        {}                                     -> {cluster, version, id, leader, term, appliedIndex,
  *                commitIndex, revision, stateHash, canLose,
  *                   members: [{id, address, role: voter|standby|spare, leader, reachable, ?diskLow, ?appliedIndex}],
@@ -134,7 +138,8 @@
  * ---- Masters to an agent, over the session that the agent opened to each of them ----
  * node.lead      {term}  (a notification) this master leads now: register here
  * node.refresh   {}      (a notification) register again: the node had been given up
- * pod.logs, pod.exec, pod.attach, pod.portforward, image.load, image.list: as above, without `node`.
+ * pod.logs, pod.exec, pod.attach, pod.portforward, image.load, image.pull,
+ * image.list, image.remove: as above, without `node`.
  *
  * ---- Between masters (ALPN reeve-raft/1) ----
  * raft, raft.part, raft.term, removed: raft-store/raft/transport.h

@@ -416,6 +416,28 @@ static void a_removed_image_goes_when_its_last_holder_lets_go(void **state)
     assert_false(fs_exists(layer));
 }
 
+static void a_removed_id_takes_all_names(void **state)
+{
+    struct fixture *f = *state;
+    NEED_ROOT(f);
+    make_simple(f, "web", "web:1", "hello\n");
+    load(f, "web", NULL);
+    load(f, "web", "other:2");
+    struct image *im = image_find(f->store, "web:1"), *held = image_find(f->store, "other:2");
+    assert_string_equal(im->id, held->id);
+    assert_true(image_is_used(f->store, im)); /* by `held` */
+    image_unref(held);
+    assert_false(image_is_used(f->store, im));
+    assert_int_equal(image_remove(f->store, im->id, NULL), 0);
+    image_unref(im);
+    uv_run(&f->loop, UV_RUN_DEFAULT);
+    assert_null(image_find(f->store, "web:1"));
+    assert_null(image_find(f->store, "other:2"));
+    struct image **list;
+    assert_int_equal(image_list(f->store, &list), 0);
+    free(list);
+}
+
 static void closing_answers_what_is_pending(void **state)
 {
     struct fixture *f = *state;
@@ -449,6 +471,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(links_do_not_lead_out_of_a_layer, setup, teardown),
         cmocka_unit_test_setup_teardown(a_docker_archive_is_loaded, setup, teardown),
         cmocka_unit_test_setup_teardown(a_removed_image_goes_when_its_last_holder_lets_go, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_removed_id_takes_all_names, setup, teardown),
         cmocka_unit_test_setup_teardown(closing_answers_what_is_pending, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

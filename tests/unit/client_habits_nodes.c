@@ -139,11 +139,37 @@ static void copying(void **state)
     habits_run(h, rows, ARRAY_SIZE(rows));
 }
 
+static void images(void **state)
+{
+    static const struct habit rows[] = {
+        {"mkdir -p root/etc && echo hi >root/etc/motd && rctl image build root -t web:1.0 --cmd sh", NULL, 0,
+         "./web-1.0.tar: web:1.0, sha256:\n1 layer", "packing root"},
+        {"rctl image build root -t app/web:2 -o other.tar && test -s other.tar", NULL, 0, "other.tar: app/web:2"},
+        {"rctl image build root", NULL, 2, "=", "-t NAME:TAG"},
+        {"rctl image build -t a:1", NULL, 2, "=", "of what? A directory, --packages, or -f FILE"},
+        {"rctl image build nosuch -t a:1", NULL, 5, "=", "nosuch"},
+        {"rctl image build root -t https://reg/a:1", NULL, HABIT_ANY, "=", "without https://"},
+        {"rctl image build root -t a:1 --expose http", NULL, 2, "=", "--expose http: a port is needed"},
+        {"rctl image build root -t a:1 -e A", NULL, 2, "=", "--env A: NAME=VALUE is needed"},
+        {"rctl image build root -t a:1 --cmd '[1]'", NULL, 2, "=", "--cmd: a JSON list of texts"},
+        {"rctl image build -f nosuch.yaml", NULL, 5, "=", "nosuch.yaml"},
+        {"rctl image pull", NULL, 2, "=", "which image?"},
+        {"rctl image pull web:1 --node hollow-0", NULL, 5, "=",
+         "pull web:1 on node hollow-0\nthis node may ask no registry at docker.io"},
+        {"rctl image pull web:1 --node nosuch", NULL, 5, "=", "nodes \"nosuch\" not found"},
+        {"rctl image rm", NULL, 2, "=", "which image?"},
+        {"rctl image rm web:1", NULL, 5, "=", "there is no image web:1 on this node"},
+        {"rctl image rm web:1 2>&1 | grep -c 'no image'", NULL, 0, "=1\n"},
+        {"rctl image rm web:1 --node hollow-1", NULL, 5, "=", "rm web:1 on node hollow-1"},
+    };
+    RUN(rows);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(cordon_and_taint), cmocka_unit_test(draining), cmocka_unit_test(deleting_pods_by_field),
-        cmocka_unit_test(attaching),        cmocka_unit_test(copying),
+        cmocka_unit_test(attaching),        cmocka_unit_test(copying),  cmocka_unit_test(images),
     };
     return cmocka_run_group_tests(tests, set_up, habits_tear_down);
 }

@@ -244,7 +244,8 @@ static void test_a_master_serves_streams_over_its_own_link(void **state)
     } calls[] = {{"logs", LOGS},
                  {"exec", EXEC},
                  {"portforward", "{namespace: default, name: p, port: 80}"},
-                 {"imageload", "{node: n1}"}};
+                 {"imageload", "{node: n1}"},
+                 {"imagepull", "{node: n1, name: x}"}};
     for (unsigned by = 0; by < MASTERS; by++) {
         for (unsigned k = 0; k < ARRAY_SIZE(calls); k++) {
             struct pair p = pair_open(s, &n, by, calls[k].method, calls[k].params);

@@ -373,6 +373,8 @@ static void test_streams_to_nowhere_are_refused_with_the_reason(void **state)
         ends_with(c, ERR_BUSY, "node \"n2\" is not connected", "exec", "{namespace: default, name: far}");
         ends_with(c, ERR_USAGE, "\"name\" is missing", "logs", "{namespace: default}");
         ends_with(c, ERR_USAGE, "\"node\" is missing", "imageload", "{}");
+        ends_with(c, ERR_USAGE, "\"node\" is missing", "imagepull", "{}");
+        assert_int_equal(call(c, "imageremove", "{node: n2, name: x}"), ERR_BUSY);
         ends_with(c, ERR_USAGE, "unknown parameter", "logs", "{namespace: default, name: p, colour: true}");
         assert_int_equal(call(c, "images", "{node: n2}"), ERR_BUSY);
     }
@@ -394,6 +396,21 @@ static void test_images_are_asked_of_the_node(void **state)
         stream_wait_end(c);
         assert_int_equal(c->end.code, ERR_PROTOCOL);
         stream_close(c);
+        got_asked = false;
+        c = stream_open(s->client[by], "imageremove", "{node: n1, name: tool}");
+        r = wait_asked(s->kit);
+        assert_string_equal(asked_method, "image.remove");
+        assert_null(value_get(asked_params, "node"));
+        assert_string_equal(value_text(s->kit, asked_params, "name"), "tool");
+        struct error err = {0};
+        error_set(&err, ERR_CONFLICT, "the image tool is in use by container a of pod b/c");
+        rpc_reply_error(r, &err);
+        stream_wait_end(c);
+        assert_int_equal(c->end.code, ERR_CONFLICT);
+        stream_close(c);
+        struct pair pull = pair_open(s, by, "imagepull", "{node: n1, name: tool}");
+        assert_string_equal(asked_method, "image.pull");
+        pair_close(&pull);
         struct pair p = pair_open(s, by, "imageload", "{node: n1, name: tool}");
         assert_string_equal(asked_method, "image.load");
         assert_null(value_get(asked_params, "node"));
