@@ -1,4 +1,4 @@
-/* rctl image build: an archive that nodes load, made of directories, files and Debian packages (client/image/build.h). */
+/* rctl image build: an archive that nodes load, of directories, files and Debian packages (client/image/build.h). */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

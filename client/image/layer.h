@@ -1,4 +1,4 @@
-/* One layer of an image on its way to a file: a tar that goes through a digest, is compressed, and goes through another.
+/* One layer of an image on its way to a file: a tar through a digest, compressed, and through another digest.
  * The same entries in the same order give the same bytes: no times, no user names. Blocking. */
 #ifndef CLIENT_IMAGE_LAYER_H
 #define CLIENT_IMAGE_LAYER_H
