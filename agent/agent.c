@@ -102,6 +102,8 @@ static void on_routes(struct mp message, void *data)
         network_set_cluster_cidr(a->network, pod_subnet);
     }
     kept_set_ranges(a, mp_str(mp_get(message, "dnsDomain")), mp_str(mp_get(message, "serviceSubnet")), pod_subnet);
+    network_set_overlay(a->network, mp_str(mp_get(message, "podRouting")), mp_int(mp_get(message, "vxlanID"), 0),
+                        mp_int(mp_get(message, "vxlanPort"), 0));
     CLEANUP_ARENA struct arena arena;
     struct error err;
     unsigned count = 0;
@@ -173,7 +175,7 @@ static const char *const *read_masters(struct agent *a, struct arena *ar)
 
 /* ---- Timers ---- */
 
-#define FLOWS_EVERY 3u /* checks: it takes a program */
+#define FLOWS_EVERY 3u /* checks: it takes a program, or lists of the kernel */
 
 static void on_check(uv_timer_t *t)
 {
@@ -188,6 +190,7 @@ static void on_check(uv_timer_t *t)
     pods_check_pids(a);
     if (++a->checks % FLOWS_EVERY == 0) {
         pods_check_flows(a);
+        network_check_peers(a->network);
     }
 }
 
@@ -260,6 +263,7 @@ static int open_real(struct agent *a, const struct agent_config *c, const struct
     struct network_config net = {.dir = BELOW(a->dir, "network"),
                                  .cluster_cidr = c->cluster_cidr != NULL ? c->cluster_cidr : AGENT_CLUSTER_CIDR,
                                  .pod_connections = c->pod_connections,
+                                 .node_ip = a->node_ip,
                                  .log = a->log};
     struct registry_config registries = {0};
     if (c->registries != NULL && !fs_exists(c->registries)) {

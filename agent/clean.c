@@ -1,12 +1,13 @@
 #include "agent/clean.h"
 
 #include "agent/network/local.h"
-#include "agent/network/network_int.h"
+#include "agent/network/overlay.h"
 #include "agent/service/kernel.h"
+#include "base/mem.h"
 
 int clean_node(struct error *err)
 {
-    static const char *const tables[] = {"reeve-pods", "reeve-flows"}; /* agent/network/rules.c */
+    static const char *const tables[] = {"reeve-pods", "reeve-flows", OVERLAY_TABLE}; /* agent/network */
     struct service_kernel *k = NULL;
     struct error e = {0}, routes = {0};
     int rc = service_kernel_open(&k, &e);
@@ -19,7 +20,7 @@ int clean_node(struct error *err)
         rc = routes.code;
         e = routes;
     }
-    if (network_routes_apply(NULL, 0, &routes) != 0 && rc == 0) {
+    if (overlay_remove(&routes) != 0 && rc == 0) {
         rc = routes.code;
         e = routes;
     }

@@ -54,7 +54,7 @@ struct session_events {
     void (*on_list_begin)(enum session_stream which, void *data); /* PODS, REFS */
     void (*on_object)(enum session_stream which, enum session_change change, struct object *o, void *data);
     void (*on_list_end)(enum session_stream which, void *data);
-    /* As neighbours_told reads it, and podSubnet, serviceSubnet, dnsDomain. */
+    /* As neighbours_told reads it, and podSubnet, serviceSubnet, dnsDomain, podRouting, vxlanID, vxlanPort. */
     void (*on_routes)(struct mp message, void *data);
     void (*on_services)(struct mp message, void *data); /* as known_told reads it; of a leader that tells of services */
     /* The leader's list of masters' addresses is another one than before. May be NULL. */

@@ -17,6 +17,7 @@
 #include "agent/network/network_int.h"
 #include "agent/util/defer.h"
 #include "agent/util/fsutil.h"
+#include "proto/facts/cidr.h"
 
 enum job_step { STEP_STALE_RULES, STEP_STALE_DEL, STEP_BRIDGE_ADD, STEP_RULES, STEP_BRIDGE_DEL, STEP_END };
 
@@ -47,6 +48,7 @@ void network_release(struct network *n)
     free(n->bridge);
     free(n->cluster_cidr);
     network_owners_close(&n->owners);
+    network_peers_free(n);
     free(n);
     if (cb != NULL) {
         cb(data);
@@ -150,8 +152,8 @@ static void plugin_exited(struct process *p, const struct process_result *r, voi
 static void run_bridge(struct job *j, const char *command)
 {
     const struct network *n = j->n;
-    network_cni_run(n->loop, &(struct network_cni){n->dir, n->plugin_dir, n->bridge, n->pod_cidr, n->mtu}, command,
-                    &(struct network_pod){.uid = j->uid, .name = j->name, .ns = j->ns, .netns = j->netns},
+    network_cni_run(n->loop, &(struct network_cni){n->dir, n->plugin_dir, n->bridge, n->pod_cidr, network_pods_mtu(n)},
+                    command, &(struct network_pod){.uid = j->uid, .name = j->name, .ns = j->ns, .netns = j->netns},
                     plugin_exited, j);
 }
 
@@ -268,12 +270,11 @@ static struct job *job_new(struct network *n, const char *uid, const char *name,
 
 static void hollow_address(struct network *n, char ip[64])
 {
-    struct network_prefix p;
+    struct cidr range;
     uint32_t base = 10u << 24, size = 1u << 24;
-    if (network_prefix_parse(n->pod_cidr, &p) && p.family == AF_INET) {
-        memcpy(&base, p.bytes, 4);
-        base = ntohl(base);
-        size = p.bits == 0 ? UINT32_MAX : 1u << (32 - p.bits);
+    if (cidr_parse(str_of(n->pod_cidr), &range)) {
+        base = range.first;
+        size = range.bits == 0 ? UINT32_MAX : (uint32_t)cidr_size(range);
     }
     uint32_t at = htonl(base + (size > 4 ? 2 + n->hollow_next++ % (size - 3) : 0));
     inet_ntop(AF_INET, &at, ip, 64);

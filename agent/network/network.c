@@ -1,5 +1,5 @@
-/* The node's side of the pod network: its ranges, routes, closed addresses, the bound of connections; opening and
- * closing. What is done for one pod is job.c. */
+/* The node's side of the pod network: its ranges, closed addresses, the bound of connections; opening and closing. What
+ * is done for one pod is job.c, for other nodes network_peers.c. */
 #include "agent/network/cni.h"
 #include "agent/network/network_int.h"
 
@@ -97,7 +97,7 @@ bool network_is_asking(const struct network *n)
     return n->full_cb != NULL;
 }
 
-/* ---- Ranges, routes, closed addresses ---- */
+/* ---- Ranges, closed addresses ---- */
 
 void network_set_cluster_cidr(struct network *n, struct str cidr)
 {
@@ -138,8 +138,8 @@ void network_set_names(struct network *n, const char *ip)
 
 int network_set_pod_cidr(struct network *n, const char *pod_cidr, struct error *err)
 {
-    struct network_prefix p;
-    if (!network_prefix_parse(pod_cidr, &p) || strlen(pod_cidr) >= sizeof n->pod_cidr) {
+    struct cidr range;
+    if (!cidr_parse(str_of(pod_cidr), &range)) {
         return error_set(err, ERR_INVALID, "\"%s\" is not a range of addresses", pod_cidr);
     }
     if (strcmp(n->pod_cidr, pod_cidr) == 0) {
@@ -160,6 +160,7 @@ int network_set_pod_cidr(struct network *n, const char *pod_cidr, struct error *
     }
     n->rules_dirty = true; /* also of rules of ours that are left from before */
     network_rules_run(n);
+    network_peers_changed(n);
     network_jobs_go(n);
     return 0;
 }
@@ -167,31 +168,6 @@ int network_set_pod_cidr(struct network *n, const char *pod_cidr, struct error *
 const char *network_pod_cidr(const struct network *n)
 {
     return n->pod_cidr;
-}
-
-int network_set_routes(struct network *n, const struct network_route *routes, unsigned count, struct error *err)
-{
-    struct network_via *via = xcalloc(count + 1, sizeof *via);
-    unsigned used = 0;
-    int first = 0;
-    for (unsigned i = 0; i < count; i++) {
-        struct network_via *v = &via[used];
-        if (!network_prefix_parse(routes[i].pod_cidr, &v->prefix) ||
-            inet_pton(v->prefix.family, routes[i].node_ip, v->gateway) != 1) {
-            first = error_set(err, ERR_INVALID, "cannot route %s to node %s: malformed", routes[i].pod_cidr,
-                              routes[i].node_ip);
-        } else if (strcmp(routes[i].pod_cidr, n->pod_cidr) != 0) {
-            used++;
-        }
-    }
-    if (!n->hollow) {
-        struct error e = {0};
-        if (network_routes_apply(via, used, &e) != 0) {
-            log_warn(n->log, "network", "%s", e.message);
-        }
-    }
-    free(via);
-    return first;
 }
 
 /* ---- Open and close ---- */
@@ -226,6 +202,7 @@ int network_new(uv_loop_t *loop, const struct network_config *c, struct network 
                            path);
         }
     }
+    rc = rc != 0 ? rc : network_peers_open(n, c->node_ip, err);
     char remembered[64];
     CLEANUP_FREE char *path = xasprintf("%s/pod-cidr", n->dir);
     const char *cidr = c->pod_cidr != NULL && c->pod_cidr[0] != '\0' ? c->pod_cidr : NULL;
@@ -236,6 +213,7 @@ int network_new(uv_loop_t *loop, const struct network_config *c, struct network 
         rc = network_set_pod_cidr(n, cidr, err);
     }
     if (rc != 0) {
+        network_peers_close(n);
         network_release(n);
         return rc;
     }
@@ -263,6 +241,7 @@ static void close_deferred(void *data)
 {
     struct network *n = data;
     network_jobs_cancel(n);
+    network_peers_close(n);
     network_release(n);
 }
 

@@ -30,7 +30,8 @@ struct network_config {
         *pod_cidr; /* "10.244.3.0/24"; NULL or "": the one of last time, or not known yet; see network_set_pod_cidr */
     /* of all pods: traffic from pods that leaves it is masqueraded by the node; NULL = no masquerade */
     const char *cluster_cidr;
-    unsigned mtu; /* 0 = the plugin's choice */
+    unsigned mtu;        /* of pods; 0 = what the ways to other nodes allow, as usual if they allow that */
+    const char *node_ip; /* the address by which other nodes know this one; NULL = any of its links' */
     /* How many connections of the node's table (nf_conntrack) one pod may have begun; 0 = a share of it, -1 = no
      * limit. */
     int64_t pod_connections;
@@ -83,14 +84,20 @@ bool network_next(struct network *n, unsigned *cursor, char uid[64]);
 /* Addresses of all pods of the cluster, in place of cluster_cidr; the rules follow. What is no range of IPv4 is
  * passed over. */
 void network_set_cluster_cidr(struct network *n, struct str cidr);
-/* All other nodes' ranges (host-gw). Missing routes are added, changed ones replaced, those we added before and that
- * are not in the list any more are removed. The list is copied. Errors are logged and retried with the next call.
- * ERR_INVALID for a malformed entry (the rest is done). */
+/* All other nodes' ranges; the list is copied. Ways to them are made in the kernel, for each node over the link that both
+ * are on or through the tunnel (overlay.h); those that were made before and are not in the list any more are removed.
+ * From then on they are kept so: what others break is mended, and each choice follows the machine's addresses and
+ * links. What fails is logged and tried again. ERR_INVALID for a malformed entry (the rest is done). */
 struct network_route {
     const char *pod_cidr;
     const char *node_ip;
 };
 int network_set_routes(struct network *n, const struct network_route *routes, unsigned count, struct error *err);
+/* How the cluster wants it: mode "auto", "host-gw", "vxlan", and VXLAN's number and port. What makes no sense is as the
+ * default says: auto, OVERLAY_ID, OVERLAY_PORT. */
+void network_set_overlay(struct network *n, struct str mode, int64_t id, int64_t port);
+/* All of it is looked at again, as now and then is good where nobody tells of a change. */
+void network_check_peers(struct network *n);
 
 /* Addresses that pods may not connect to: the masters'. Connections of the node itself, and of pods on its network, are
  * not touched. If one of them is an address of this node, its port is closed on all the node's addresses. Copied;

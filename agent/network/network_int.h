@@ -1,6 +1,6 @@
 /* Inside of the pod network. The node's side is network.c, one pod's job.c. The CNI plugin is cni.c, who holds what
- * owner.c, the nftables rules rules.c, the bound of a pod's connections flows.c. The kernel's routing table is route.c,
- * its memory of connections conntrack.c, connections into pods connect.c. */
+ * owner.c, the nftables rules rules.c, the bound of a pod's connections flows.c. Ways to other nodes' pods are
+ * network_peers.c and overlay.h, the kernel's memory of connections conntrack.c, connections into pods connect.c. */
 #ifndef AGENT_NETWORK_NETWORK_INT_H
 #define AGENT_NETWORK_NETWORK_INT_H
 
@@ -9,21 +9,6 @@
 #include "base/list.h"
 
 #include <netinet/in.h>
-
-struct network_prefix {
-    int family; /* AF_INET, AF_INET6 */
-    uint8_t bytes[16];
-    unsigned bits;
-};
-/* "10.1.0.0/16". Host bits must be zero. False if malformed. */
-bool network_prefix_parse(const char *text, struct network_prefix *out);
-
-/* The kernel's routes that carry our protocol number become exactly these. Blocking, short. Errors: the first one. */
-struct network_via {
-    struct network_prefix prefix;
-    uint8_t gateway[16];
-};
-int network_routes_apply(const struct network_via *routes, unsigned count, struct error *err);
 
 /* ---- Who holds an address or a port of the node ---- */
 
@@ -99,8 +84,9 @@ struct network {
     char names[INET_ADDRSTRLEN];            /* of the name server; "" = none */
     struct list rules_waiting, rules_batch; /* jobs whose change is not in the kernel yet; ... is being written */
     bool rules_dirty, rules_running;
-    int64_t connections;      /* of one pod; -1: no bound */
-    network_full_cb *full_cb; /* NULL: the kernel is not being asked */
+    int64_t connections;         /* of one pod; -1: no bound */
+    struct network_peers *peers; /* NULL: hollow */
+    network_full_cb *full_cb;    /* NULL: the kernel is not being asked */
     void *full_data;
     unsigned holders;
     void (*close_cb)(void *data);
@@ -121,5 +107,13 @@ bool network_is_asking(const struct network *n); /* network_check_flows has no a
 /* UDP has no end of a connection: the kernel goes on sending a known peer's packets where it sent them before. Makes it
  * forget the peers of these host ports. Blocking, short. */
 int network_conntrack_forget(const struct network_owner_port *ports, unsigned count, struct error *err);
+
+/* ---- network_peers.c ---- */
+
+int network_peers_open(struct network *n, const char *node_ip, struct error *err); /* holds n until it is closed */
+void network_peers_close(struct network *n);
+void network_peers_free(struct network *n);
+void network_peers_changed(struct network *n);
+unsigned network_pods_mtu(const struct network *n); /* of pods that are added; 0 = the plugin's choice */
 
 #endif

@@ -386,23 +386,20 @@ static void note_object(struct node_feeds *feeds, const struct object *o)
     }
 }
 
-/* True: one of them is another than before. */
-static bool read_subnets(struct node_feeds *feeds)
+/* True: something of what agents are told of the cluster is another than before. */
+static bool read_cluster(struct node_feeds *feeds)
 {
     const struct view *v = store_committed(replica_store(feeds->m->replica));
     struct cluster_config config;
-    char pods[CIDR_TEXT_SIZE], services[CIDR_TEXT_SIZE];
     cluster_config_read(view_get(v, kind_by_id(KIND_CLUSTERCONFIGURATION), STR_NONE, STR(CLUSTER_CONFIG_NAME)),
                         &config);
-    cidr_text(config.pods, pods);
-    cidr_text(config.services, services);
-    return routes_set_subnets(feeds->routes, pods, services, config.dns_domain);
+    return routes_set_cluster(feeds->routes, &config);
 }
 
 static void read_routes(struct node_feeds *feeds)
 {
     routes_sync(feeds->routes, store_committed(replica_store(feeds->m->replica)));
-    read_subnets(feeds);
+    read_cluster(feeds);
 }
 
 static void note_all(struct list *feeds)
@@ -430,7 +427,7 @@ void node_feeds_advance(struct master *m, const struct history_txn *txn)
         if (any->kind->id == KIND_NODE) {
             routes |= feeds->routes_known && routes_change(feeds->routes, ch->old, ch->new);
         } else if (any->kind->id == KIND_CLUSTERCONFIGURATION) {
-            routes |= feeds->routes_known && read_subnets(feeds);
+            routes |= feeds->routes_known && read_cluster(feeds);
         } else if (serving_is_of(any)) {
             services = feeds->serving != NULL;
             if (services) {

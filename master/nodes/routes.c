@@ -8,6 +8,8 @@
 #include "base/mem.h"
 #include "master/nodes/ages.h"
 
+#define CLUSTER_MEMBERS 6u
+
 struct route {
     struct aged aged;
     char *cidr, *ip;
@@ -17,9 +19,8 @@ struct written {
     uint64_t since, version; /* version 0: nothing has been written */
 };
 struct routes {
-    struct ages ages;            /* by the node's name */
-    char pods[64], services[64]; /* "" = not known */
-    char domain[256];
+    struct ages ages;   /* by the node's name */
+    struct buf cluster; /* members of a map, CLUSTER_MEMBERS of them; empty = not known */
     struct written whole, part;
 };
 
@@ -50,6 +51,7 @@ void routes_free(struct routes *r)
     ages_close(&r->ages);
     buf_close(&r->whole.message);
     buf_close(&r->part.message);
+    buf_close(&r->cluster);
     free(r);
 }
 
@@ -114,14 +116,23 @@ void routes_sync(struct routes *r, const struct view *v)
     ages_sync_end(&r->ages);
 }
 
-bool routes_set_subnets(struct routes *r, const char *pods, const char *services, struct str domain)
+bool routes_set_cluster(struct routes *r, const struct cluster_config *c)
 {
-    if (strcmp(pods, r->pods) == 0 && strcmp(services, r->services) == 0 && str_is(domain, r->domain)) {
+    CLEANUP_BUF struct buf b = BUF_INIT;
+    char pods[CIDR_TEXT_SIZE], services[CIDR_TEXT_SIZE];
+    cidr_text(c->pods, pods);
+    cidr_text(c->services, services);
+    mp_write_key_str(&b, "podSubnet", str_of(pods));
+    mp_write_key_str(&b, "serviceSubnet", str_of(services));
+    mp_write_key_str(&b, "dnsDomain", c->dns_domain);
+    mp_write_key_str(&b, "podRouting", c->pod_routing);
+    mp_write_key_int(&b, "vxlanID", c->vxlan_id);
+    mp_write_key_int(&b, "vxlanPort", c->vxlan_port);
+    if (str_eq(buf_str(&b), buf_str(&r->cluster))) {
         return false;
     }
-    snprintf(r->pods, sizeof r->pods, "%s", pods);
-    snprintf(r->services, sizeof r->services, "%s", services);
-    snprintf(r->domain, sizeof r->domain, "%.*s", STR_ARG(domain));
+    buf_reset(&r->cluster);
+    buf_append(&r->cluster, b.data, b.size);
     r->ages.version++;
     return true;
 }
@@ -137,18 +148,19 @@ static void write_route(struct buf *b, const struct aged *e)
     mp_write_key_str(b, "internalIP", str_of(route->ip));
 }
 
-static void write_subnets(struct buf *b, const struct routes *r)
+/* Before anybody has said what the cluster is to be, nothing is told of it. */
+static void write_head(struct buf *b, const struct routes *r, uint32_t more)
 {
-    mp_write_key_str(b, "podSubnet", str_of(r->pods));
-    mp_write_key_str(b, "serviceSubnet", str_of(r->services));
-    mp_write_key_str(b, "dnsDomain", str_of(r->domain));
+    mp_write_map(b, (r->cluster.size == 0 ? 0 : CLUSTER_MEMBERS) + more);
+    if (r->cluster.size > 0) {
+        buf_append(b, r->cluster.data, r->cluster.size);
+    }
 }
 
 static void write_whole(struct routes *r)
 {
     struct buf *b = &r->whole.message;
-    mp_write_map(b, 4);
-    write_subnets(b, r);
+    write_head(b, r, 1);
     mp_write_cstr(b, "routes");
     mp_write_array(b, (uint32_t)(r->ages.by_key.count - r->ages.gone));
     LIST_FOR(it, &r->ages.by_age)
@@ -176,8 +188,7 @@ static void write_part(struct routes *r, uint64_t since)
         }
     }
     struct buf *b = &r->part.message;
-    mp_write_map(b, 5);
-    write_subnets(b, r);
+    write_head(b, r, 2);
     mp_write_cstr(b, "changed");
     mp_write_array(b, changed_count);
     buf_append(b, changed.data, changed.size);

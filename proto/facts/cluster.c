@@ -14,6 +14,10 @@ const struct cluster_setting cluster_settings[] = {
     {"loadBalancerPool", "spec.networking.loadBalancerPool", NULL, false, false,
      "addresses that Services of type LoadBalancer get, as ranges A-B or A/BITS with commas; unset: none"},
     {"dnsDomain", "spec.networking.dnsDomain", CLUSTER_DNS_DOMAIN, false, false, "domain of the names of services"},
+    {"podRouting", "spec.networking.podRouting", CLUSTER_POD_ROUTING, false, false,
+     "ways between nodes: auto (over their link, by VXLAN where they share none), host-gw, vxlan"},
+    {"vxlanID", "spec.networking.vxlanID", CLUSTER_VXLAN_ID, true, false, "VXLAN's number, 1 to 16777215"},
+    {"vxlanPort", "spec.networking.vxlanPort", CLUSTER_VXLAN_PORT, true, false, "VXLAN's port of UDP on every node"},
     {"nodeMonitorGracePeriodSeconds", "spec.nodeMonitorGracePeriodSeconds", NULL, true, false,
      "a node is NotReady after so long a silence; unset: what masters were started with"},
     {0},
@@ -40,6 +44,17 @@ static void read_ports(struct str s, struct cluster_config *out)
         out->node_port_first = (unsigned)first;
         out->node_port_last = (unsigned)last;
     }
+}
+
+static unsigned number_or(struct mp v, const char *standard, int64_t max)
+{
+    int64_t number = mp_int(v, 0);
+    if (number < 1 || number > max) {
+        bool ok = str_to_int64(str_of(standard), &number);
+        assert(ok);
+        (void)ok;
+    }
+    return (unsigned)number;
 }
 
 uint32_t cluster_names_address(struct cidr services)
@@ -91,6 +106,12 @@ void cluster_config_read(const struct object *o, struct cluster_config *out)
         out->dns_domain = STR(CLUSTER_DNS_DOMAIN);
     }
     out->balancer_pool = mp_str(mp_get(net, "loadBalancerPool"));
+    out->pod_routing = mp_str(mp_get(net, "podRouting"));
+    if (str_empty(out->pod_routing)) {
+        out->pod_routing = STR(CLUSTER_POD_ROUTING);
+    }
+    out->vxlan_id = number_or(mp_get(net, "vxlanID"), CLUSTER_VXLAN_ID, CLUSTER_VXLAN_ID_MAX);
+    out->vxlan_port = number_or(mp_get(net, "vxlanPort"), CLUSTER_VXLAN_PORT, UINT16_MAX);
     grace_s = mp_int(mp_get(spec, "nodeMonitorGracePeriodSeconds"), 0);
     out->node_grace_ms = grace_s < CLUSTER_NODE_GRACE_MIN_S || grace_s > CLUSTER_NODE_GRACE_MAX_S ? 0 : grace_s * 1000;
 }

@@ -18,6 +18,10 @@
 #define CLUSTER_SERVICE_SUBNET     "10.96.0.0/12"
 #define CLUSTER_SERVICE_NODE_PORTS "30000-32767"
 #define CLUSTER_DNS_DOMAIN         "cluster.local"
+#define CLUSTER_POD_ROUTING        "auto"
+#define CLUSTER_VXLAN_ID           "42"
+#define CLUSTER_VXLAN_ID_MAX       16777215
+#define CLUSTER_VXLAN_PORT         "4789"
 #define CLUSTER_NODE_GRACE_MIN_S   1
 #define CLUSTER_NODE_GRACE_MAX_S   86400
 #define CLUSTER_NODE_CIDR_MASK_MAX 30 /* two addresses beside those of the network and of all */
@@ -27,7 +31,9 @@ struct cluster_config {
     unsigned node_mask;   /* bits of the range that a node gets from it; not fewer than those of pods */
     struct cidr services; /* addresses of services */
     unsigned node_port_first, node_port_last;
-    struct str dns_domain;    /* borrowed from the object */
+    struct str dns_domain;  /* borrowed from the object */
+    struct str pod_routing; /* "auto", "host-gw", "vxlan"; borrowed */
+    unsigned vxlan_id, vxlan_port;
     struct str balancer_pool; /* addresses of LoadBalancers, for cluster_pool_next; borrowed; "" = none */
     int64_t node_grace_ms;    /* a node is not ready after so long a silence; 0 = what the master was started with */
 };

@@ -16,7 +16,13 @@ SCHEMA_STATIC(networking, "ClusterNetworking", "Addresses, ports and names.",
            DEFAULT(CLUSTER_SERVICE_NODE_PORTS)),
     STRING("dnsDomain", "Domain of the names of services.", DEFAULT(CLUSTER_DNS_DOMAIN)),
     STRING("loadBalancerPool", "Addresses that Services of type LoadBalancer get, as ranges with commas: "
-           "192.0.2.0/28,198.51.100.7-198.51.100.9. Unset: they get none."));
+           "192.0.2.0/28,198.51.100.7-198.51.100.9. Unset: they get none."),
+    STRING("podRouting", "How packets come to pods of other nodes. auto: over the link that both nodes are on, and by "
+           "VXLAN where there is none; host-gw: always as if there was one; vxlan: always by VXLAN.",
+           DEFAULT(CLUSTER_POD_ROUTING), ONE_OF("auto|host-gw|vxlan")),
+    INT32("vxlanID", "VXLAN's number: another one if something else on the nodes has this one.",
+          DEFAULT(CLUSTER_VXLAN_ID)),
+    INT32("vxlanPort", "VXLAN's port of UDP, open between all nodes.", DEFAULT(CLUSTER_VXLAN_PORT)));
 
 SCHEMA_STATIC(spec, "ClusterConfigurationSpec", "What the cluster is to be.",
     STRING("clusterName", "What the cluster is called."),
@@ -101,6 +107,8 @@ static void validate(const struct value *obj, const struct value *old, struct er
     }
     check_ports(value_get(net, "serviceNodePortRange"), FPATH_AT(p, "serviceNodePortRange"), l);
     check_dns_subdomain(l, net, value_get(net, "dnsDomain"), FPATH_AT(p, "dnsDomain"));
+    check_range(l, value_get(net, "vxlanID"), FPATH_AT(p, "vxlanID"), 1, CLUSTER_VXLAN_ID_MAX);
+    check_range(l, value_get(net, "vxlanPort"), FPATH_AT(p, "vxlanPort"), 1, UINT16_MAX);
     check_pool(value_get(net, "loadBalancerPool"), FPATH_AT(p, "loadBalancerPool"), l);
     check_range(l, value_get(s, "nodeMonitorGracePeriodSeconds"),
                 FPATH_AT(FPATH("spec"), "nodeMonitorGracePeriodSeconds"), CLUSTER_NODE_GRACE_MIN_S,

@@ -2,7 +2,11 @@
  * that tell who they are and whom they see. Without root there is no world, and the tests are skipped.
  *
  *   pod 1  10.244.1.1 --- node 10.244.1.254, 192.168.7.1, 192.168.8.1 --- 192.168.7.2 other node, pod 3 10.244.2.1
- *   pod 2  10.244.1.2 --/                                             \-- 192.168.8.9 outside */
+ *   pod 2  10.244.1.2 --/                                             \-- 192.168.8.9 outside
+ *
+ * Who wants it adds a node behind a router, which is the machine outside (enter_far):
+ *
+ *   outside 192.168.8.9, 192.168.9.9 --- 192.168.9.3 far node 10.244.3.254 --- 10.244.3.1 its pod */
 #ifndef TESTS_UNIT_AGENT_SERVICE_WORLD_H
 #define TESTS_UNIT_AGENT_SERVICE_WORLD_H
 
@@ -21,13 +25,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum place { NODE, POD_1, POD_2, OTHER, OUTSIDE, PLACES };
+enum place { NODE, POD_1, POD_2, OTHER, OUTSIDE, FAR, FAR_POD, PLACES };
 #define POD_3       OTHER /* its address is one of the other node's */
 #define SERVERS_MAX 16
 #define NODE_IP     "192.168.7.1"
 #define DEADLINE_MS 60000
 
-static const char *const pod_ips[PLACES] = {[POD_1] = "10.244.1.1", [POD_2] = "10.244.1.2", [POD_3] = "10.244.2.1"};
+static const char *const pod_ips[PLACES] = {
+    [POD_1] = "10.244.1.1", [POD_2] = "10.244.1.2", [POD_3] = "10.244.2.1", [FAR_POD] = "10.244.3.1"};
 
 struct world {
     uv_loop_t loop;
@@ -122,6 +127,30 @@ static inline void enter_world(void)
     run("for f in /proc/sys/net/ipv4/conf/*/send_redirects; do echo 0 > $f; done");
     run("ip route add 10.244.2.0/24 via 192.168.7.2");
     run("ip route add 10.96.0.0/12 dev n3 src " NODE_IP); /* so that the node itself finds services */
+}
+
+/* The router knows nothing of pods, and lets none of their packets through as they are. */
+static inline void enter_far(void)
+{
+    CLEANUP_FREE char *fabric = xasprintf("ip addr add 192.168.9.9/24 dev far0; ip link set far0 up; "
+                                          "echo 1 > /proc/sys/net/ipv4/ip_forward; "
+                                          "nft add table ip r; nft add counter ip r pods; nft add counter ip r tunnel; "
+                                          "nft add chain ip r f \"{ type filter hook forward priority 0; }\"; "
+                                          "nft add rule ip r f ip saddr 10.244.0.0/16 counter name pods drop; "
+                                          "nft add rule ip r f udp dport 4789 counter name tunnel");
+    CLEANUP_FREE char *link =
+        xasprintf("ip link add far0 type veth peer name eth0 netns /proc/%d/fd/%d", (int)getpid(), places[FAR]);
+    CLEANUP_FREE char *pod =
+        xasprintf("ip link add p0 type veth peer name eth0 netns /proc/%d/fd/%d", (int)getpid(), places[FAR_POD]);
+    run_in(OUTSIDE, link);
+    run_in(OUTSIDE, fabric);
+    run_in(FAR, "ip addr add 192.168.9.3/24 dev eth0; ip link set eth0 up; ip route add default via 192.168.9.9; "
+                "echo 1 > /proc/sys/net/ipv4/ip_forward");
+    run_in(FAR, pod);
+    run_in(FAR, "ip addr add 10.244.3.254/32 dev p0; ip link set p0 up; ip route add 10.244.3.1 dev p0");
+    run_in(FAR_POD, "ip addr add 10.244.3.1/32 dev eth0; ip link set eth0 up; ip route add 10.244.3.254 dev eth0; "
+                    "ip route add default via 10.244.3.254");
+    run("ip route add 192.168.9.0/24 via 192.168.8.9");
 }
 
 /* ---- Servers: "ID ADDRESS", ADDRESS being that of who asks ---- */
