@@ -39,7 +39,14 @@
     X(WAITS_FOR_DEPENDENTS, "waits for %n dependents, deletes %m")                                                     \
     X(NO_OWNER_LEFT, "no owner is left")                                                                               \
     X(DROPS_OWNERS, "drops references to owners that are gone")                                                        \
-    X(SPREADS_PLACES, "%n places in %m slices")
+    X(SPREADS_PLACES, "%n places in %m slices")                                                                        \
+    X(BINDS_VOLUME, "binds %s")                                                                                        \
+    X(CLASS_GIVEN, "is of the default class %s now")                                                                   \
+    X(VOLUME_LOST, "has lost %s")                                                                                      \
+    X(PHASE_CHANGES, "%s -> %t")                                                                                       \
+    X(UNBINDS_VOLUME, "is no longer bound")                                                                            \
+    X(DELETES_VOLUME, "deletes it: its claim is gone")                                                                 \
+    X(RESIZES_VOLUME, "resizes %s to %n bytes")
 
 enum reason {
 #define X(name, text) REASON_##name,

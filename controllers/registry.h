@@ -13,6 +13,8 @@
     X(endpoints)                                                                                                       \
     X(endpoints_mirror)                                                                                                \
     X(load_balancer)                                                                                                   \
+    X(claim_binder)                                                                                                    \
+    X(volume_reclaim)                                                                                                  \
     X(service_repair)                                                                                                  \
     X(garbage)                                                                                                         \
     X(namespace)                                                                                                       \

@@ -45,6 +45,11 @@ void kind_resource_name(const struct kind *k, char *out, size_t size); /* "deplo
  * before: what it was; NULL: it is new. */
 int admit_service(const struct admission *ad, const struct value *before, struct value *doc, struct error *err);
 
+/* The class of a claim that says none: the newest default class (storage.c). */
+int admit_claim(const struct admission *ad, const struct value *before, struct value *doc, struct error *err);
+/* A claim may ask for more if its class lets it; ERR_FORBIDDEN. */
+int admit_claim_size(const struct admission *ad, const struct object *old, const struct object *now, struct error *err);
+
 /* The cluster's configuration (cluster.c): ERR_FORBIDDEN for what cannot change while nodes hold ranges of pods'
  * addresses. */
 int admit_cluster_config(const struct admission *ad, const struct object *old, const struct object *now,

@@ -65,7 +65,8 @@ struct method {
     X(node_routes)                                                                                                     \
     X(node_services)                                                                                                   \
     X(node_status)                                                                                                     \
-    X(node_events)
+    X(node_events)                                                                                                     \
+    X(node_volumes)
 
 #define X(name) extern const struct method request_##name;
 METHODS(X)

@@ -1,4 +1,5 @@
-/* What an agent follows beside its pods: the objects whose content its pods name, ConfigMaps and Secrets (node.refs),
+/* What an agent follows beside its pods: the objects whose content its pods name, ConfigMaps, Secrets and claims, with
+ * the volumes that the claims name, and the volumes of the local provisioner that the node has (all in node.refs),
  * the routes to other nodes (node.routes), and all Services with where they lead (node.services).
  *
  * A feed is state-based: it remembers what the agent has been told (object -> revision, or the number of the newest
@@ -24,6 +25,8 @@
 #include "master/nodes/routes.h"
 #include "master/nodes/serving.h"
 #include "proto/facts/cluster.h"
+#include "proto/facts/pod_state.h"
+#include "proto/facts/storage.h"
 
 #define SEND_US  2000
 #define SEND_MAX 256u /* feeds of a turn: writing to their connections costs more than making the events */
@@ -118,9 +121,18 @@ static void told_free(struct told *t)
 
 /* ---- Which objects the pods of a node name ---- */
 
+/* How far references are followed: a pod names a claim, a claim names a volume. */
+#define REFS_DEPTH_MAX 3u
+struct refs_walk {
+    struct feed *f;
+    const struct view *v;
+    unsigned depth;
+};
+
 static void add_ref(void *data, const struct kind_reference *r)
 {
-    struct feed *f = data;
+    struct refs_walk *w = data;
+    struct feed *f = w->f;
     if (r->use != REFERENCE_CONTENT || r->name.n == 0 || r->name.n > NAME_KEY_MAX) {
         return;
     }
@@ -139,7 +151,13 @@ static void add_ref(void *data, const struct kind_reference *r)
         list_push_back(&t->group->members, &t->group_link);
         strmap_set(&f->told, (struct str){t->group->key, t->group->key_size}, t);
     }
+    bool again = t->mark == f->mark;
     t->mark = f->mark;
+    const struct object *o = again || r->kind->references == NULL ? NULL : view_get(w->v, r->kind, r->ns, r->name);
+    if (o != NULL && ++w->depth < REFS_DEPTH_MAX) {
+        kind_references(o, add_ref, w);
+    }
+    w->depth -= o != NULL;
 }
 
 /* ---- Sending ---- */
@@ -254,11 +272,20 @@ static void forget_unnamed(struct feed *f)
 static void walk_pods(struct feed *f, const struct view *v)
 {
     struct view_iter it;
+    struct refs_walk w = {.f = f, .v = v};
+    CLEANUP_BUF struct buf key = BUF_INIT;
     f->mark++;
     view_iter_node_pods(&it, v, str_of(f->node));
     VIEW_FOR(pod, &it)
     {
-        kind_references(pod, add_ref, f);
+        kind_references(pod, add_ref, &w);
+    }
+    index_volume_node_key(&key, str_of(f->node));
+    view_iter_index(&it, v, VIEW_BY_VOLUME, buf_str(&key), kind_by_id(KIND_PERSISTENTVOLUME), STR_NONE);
+    VIEW_FOR(volume, &it)
+    {
+        const struct kind_reference r = {.kind = volume->kind, .name = volume->name, .use = REFERENCE_CONTENT};
+        add_ref(&w, &r);
     }
 }
 
@@ -343,9 +370,10 @@ bool node_feeds_turn(struct node_feeds *f)
 
 /* ---- Noticing ---- */
 
-static void note_pods_of(struct node_feeds *feeds, const struct object *pod)
+/* What the node's pods name may be something else now. */
+static void note_node(struct node_feeds *feeds, struct str node)
 {
-    struct group *g = pod == NULL ? NULL : strmap_get(&feeds->by_node, mp_str(mp_get(object_spec(pod), "nodeName")));
+    struct group *g = str_empty(node) ? NULL : strmap_get(&feeds->by_node, node);
     if (g != NULL) {
         LIST_FOR(it, &g->members)
         {
@@ -365,8 +393,8 @@ static void note_pod(struct node_feeds *feeds, const struct change *ch)
     if (both && object_same_spec(ch->old, ch->new)) {
         return;
     }
-    note_pods_of(feeds, ch->old);
-    note_pods_of(feeds, ch->new);
+    note_node(feeds, ch->old == NULL ? STR_NONE : pod_node(ch->old));
+    note_node(feeds, ch->new == NULL ? STR_NONE : pod_node(ch->new));
 }
 
 static void note_object(struct node_feeds *feeds, const struct object *o)
@@ -381,8 +409,20 @@ static void note_object(struct node_feeds *feeds, const struct object *o)
             if (list_empty(&t->changed_link)) {
                 list_push_back(&t->feed->changed, &t->changed_link);
             }
+            t->feed->walk |= o->kind->references != NULL; /* and what it names */
             mark_dirty(t->feed);
         }
+    }
+}
+
+/* A volume has come to a node, or left it. */
+static void note_volume(struct node_feeds *feeds, const struct change *ch)
+{
+    if (ch->old == NULL || ch->new == NULL) {
+        note_node(feeds, object_label(ch->old == NULL ? ch->new : ch->old, STORAGE_LABEL_NODE));
+    } else if (!str_eq(object_label(ch->old, STORAGE_LABEL_NODE), object_label(ch->new, STORAGE_LABEL_NODE))) {
+        note_node(feeds, object_label(ch->old, STORAGE_LABEL_NODE));
+        note_node(feeds, object_label(ch->new, STORAGE_LABEL_NODE));
     }
 }
 
@@ -437,6 +477,9 @@ void node_feeds_advance(struct master *m, const struct history_txn *txn)
             note_pod(feeds, ch);
         } else if (any->kind->is_content) {
             note_object(feeds, any);
+            if (any->kind->id == KIND_PERSISTENTVOLUME) {
+                note_volume(feeds, ch);
+            }
         }
     }
     if (routes) {

@@ -81,7 +81,7 @@ static bool leader_serves(struct call *c, struct str name)
     return c->e.who->role != PKI_ROLE_NODE || by == 0 || by == c->m->config.id;
 }
 
-bool call_own_node(struct call *c, struct str *name)
+bool call_own_name(struct call *c, struct str *name)
 {
     if (!call_str(c, "name", name, true)) {
         return false;
@@ -92,6 +92,14 @@ bool call_own_node(struct call *c, struct str *name)
     }
     if (c->e.who->role == PKI_ROLE_NODE && !str_is(*name, c->e.who->name)) {
         call_failf(c, ERR_FORBIDDEN, "node \"%s\" may not speak for node \"%.*s\"", c->e.who->name, STR_ARG(*name));
+        return false;
+    }
+    return true;
+}
+
+bool call_own_node(struct call *c, struct str *name)
+{
+    if (!call_own_name(c, name)) {
         return false;
     }
     bool leading = replica_leading(c->m->replica);

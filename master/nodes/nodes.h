@@ -6,6 +6,8 @@
 
 /* params.name, which must be the caller's own (masters and admins may act for any, for repair and tests). False:
  * failed. */
+bool call_own_name(struct call *c, struct str *name);
+/* The same, and the node is served by this master. */
 bool call_own_node(struct call *c, struct str *name);
 /* Is there something left of the node's allowance for a call of this size? False: the call has been failed
  * (restrict.h). */

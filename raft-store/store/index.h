@@ -16,13 +16,15 @@
 
 /* VIEW_BY_NAME, and its row: index_name. */
 #define VIEW_INDEXES(X)                                                                                                \
-    X(OWNER, owner)         /* uid of an owner */                                                                      \
-    X(REFERENCE, reference) /* index_reference_key of what it names, neither owner nor node */                         \
-    X(CLAIM, claim)         /* what it has for itself alone (proto/facts/claim.h) */                                   \
-    X(NODE, node)           /* spec.nodeName of a pod; empty: not bound */                                             \
-    X(LABEL, label)         /* "namespace/key=value" of a pod */                                                       \
-    X(SELECTOR, selector)   /* "namespace/key=value" of the first that a Service selects by */                         \
-    X(INVOLVED, involved)   /* "name=NAME" and "uid=UID" of an Event's involvedObject */
+    X(OWNER, owner)                 /* uid of an owner */                                                              \
+    X(REFERENCE, reference)         /* index_reference_key of what it names, neither owner nor node */                 \
+    X(CLAIM, claim)                 /* what it has for itself alone (proto/facts/claim.h) */                           \
+    X(NODE, node)                   /* spec.nodeName of a pod; empty: not bound */                                     \
+    X(LABEL, label)                 /* "namespace/key=value" of a pod */                                               \
+    X(SELECTOR, selector)           /* "namespace/key=value" of the first that a Service selects by */                 \
+    X(INVOLVED, involved)           /* "name=NAME" and "uid=UID" of an Event's involvedObject */                       \
+    X(VOLUME, volume)               /* index_volume_*_key of a PersistentVolume */                                     \
+    X(WAITING_CLAIM, waiting_claim) /* index_waiting_claim_key of a claim without a volume */
 
 #define VIEW_INDEX_ENUM(NAME, name) VIEW_BY_##NAME,
 enum view_index { VIEW_INDEXES(VIEW_INDEX_ENUM) VIEW_INDEX_COUNT };
@@ -51,5 +53,8 @@ extern const struct index_row *const index_rows[VIEW_INDEX_COUNT];
 /* Keys, appended. */
 void index_reference_key(struct buf *out, const struct kind *k, struct str ns, struct str name);
 void index_label_key(struct buf *out, struct str ns, struct str key, struct str value);
+void index_waiting_claim_key(struct buf *out, struct str class); /* its class, or none (empty) */
+void index_volume_free_key(struct buf *out, struct str class);   /* without a claimRef, of a class or of none (empty) */
+void index_volume_node_key(struct buf *out, struct str node);    /* with the label STORAGE_LABEL_NODE */
 
 #endif

@@ -7,10 +7,12 @@
 #include "base/refs.h"
 #include "proto/facts/condition.h"
 #include "proto/facts/pod_state.h"
+#include "proto/facts/storage.h"
 
 /* ---- What counts ---- */
 
-/* Fills in the group and what is 1 of the fields; false: it counts nowhere. */
+/* Fills in the group and what the object adds to the fields, at most SUM_ADDS_MAX to each; false: it counts nowhere. */
+#define SUM_ADDS_MAX (1ll << 40) /* 8 million times that are within 64 bits */
 typedef bool sum_tell_fn(const struct object *o, struct sum *out);
 
 static bool sum_owned_pods(const struct object *pod, struct sum *out)
@@ -44,6 +46,13 @@ static bool sum_contents(const struct object *o, struct sum *out)
     out->group.kind_id = (unsigned)o->kind->id;
     out->fields[CONTENTS_DELETING] = o->deleting;
     return !str_empty(o->ns);
+}
+
+static bool sum_local_volumes(const struct object *volume, struct sum *out)
+{
+    out->group.of = storage_node(volume);
+    out->fields[LOCAL_VOLUMES_KIB] = (storage_bytes(volume) + 1023) / 1024;
+    return !str_empty(out->group.of);
 }
 
 static const struct {
@@ -145,7 +154,7 @@ static void add(struct ptree *t, const struct sum *what, int64_t sign)
     i->count = count;
     for (unsigned f = 0; f < SUM_FIELDS; f++) {
         i->fields[f] = (former == NULL ? 0 : former->fields[f]) + sign * what->fields[f];
-        assert(i->fields[f] >= 0 && i->fields[f] <= count);
+        assert(i->fields[f] >= 0 && i->fields[f] <= count * SUM_ADDS_MAX);
     }
     void *replaced = ptree_put(t, &what->group, i);
     if (replaced != NULL) {

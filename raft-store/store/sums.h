@@ -14,7 +14,8 @@
     X(OWNED_PODS, KIND_POD, sum_owned_pods) /* by controlling owner, and among its pods by their labels */             \
     X(PODS, KIND_POD, sum_pods)             /* all */                                                                  \
     X(NODES, KIND_NODE, sum_nodes)          /* all */                                                                  \
-    X(CONTENTS, 0, sum_contents)            /* of a namespace, by kind */
+    X(CONTENTS, 0, sum_contents)            /* of a namespace, by kind */                                              \
+    X(LOCAL_VOLUMES, KIND_PERSISTENTVOLUME, sum_local_volumes) /* of a node: those of the local provisioner */
 
 #define VIEW_SUM_ENUM(name, kind, tell) VIEW_SUM_##name,
 enum view_sum { VIEW_SUMS(VIEW_SUM_ENUM) VIEW_SUM_COUNT };
@@ -25,6 +26,7 @@ enum { OWNED_ACTIVE, OWNED_READY /* active and ready */, OWNED_UNPLACED /* activ
 enum { PODS_FINISHED /* and not being deleted */ };
 enum { NODES_READY };
 enum { CONTENTS_DELETING };
+enum { LOCAL_VOLUMES_KIB /* each rounded up */ };
 
 struct sum_group {
     struct str of; /* owner uid, namespace; empty: all */
