@@ -21,6 +21,8 @@
 #include "agent/network/guard.h"
 #include "agent/node.h"
 #include "agent/pod/podops.h"
+#include "agent/pod/refs_kept.h"
+#include "agent/routes.h"
 #include "agent/serve/serve.h"
 #include "agent/serve/stream.h"
 #include "agent/util/defer.h"
@@ -64,7 +66,25 @@ static void on_list_begin(enum session_stream which, void *data)
 
 static void on_ref_dropped(const struct object *o, void *data)
 {
-    pods_refs_changed(data, o);
+    struct agent *a = data;
+    if (a->refs_kept != NULL) {
+        refs_kept_delete(a->refs_kept, o->kind->id, o->ns, o->name);
+    }
+    pods_refs_changed(a, o);
+}
+
+static void on_ref(struct agent *a, enum session_change change, struct object *o)
+{
+    bool deleted = change == SESSION_DELETED;
+    if (deleted ? !refs_delete(a->refs, o->kind->id, o->ns, o->name) : !refs_put(a->refs, o)) {
+        return;
+    }
+    if (a->refs_kept != NULL && deleted) {
+        refs_kept_delete(a->refs_kept, o->kind->id, o->ns, o->name);
+    } else if (a->refs_kept != NULL) {
+        refs_kept_put(a->refs_kept, o);
+    }
+    pods_refs_changed(a, o);
 }
 
 static void on_object(enum session_stream which, enum session_change change, struct object *o, void *data)
@@ -72,8 +92,8 @@ static void on_object(enum session_stream which, enum session_change change, str
     struct agent *a = data;
     if (which == SESSION_PODS) {
         pods_on_object(a, change, o);
-    } else if (change == SESSION_DELETED ? refs_delete(a->refs, o->kind->id, o->ns, o->name) : refs_put(a->refs, o)) {
-        pods_refs_changed(a, o);
+    } else {
+        on_ref(a, change, o);
     }
 }
 
@@ -86,12 +106,14 @@ static void on_list_end(enum session_stream which, void *data)
     }
     bool first = !refs_synced(a->refs);
     refs_list_end(a->refs, on_ref_dropped, a);
+    if (a->refs_kept != NULL) {
+        refs_kept_whole(a->refs_kept);
+    }
     if (first) {
         pods_refs_changed(a, NULL); /* now absence means something */
     }
 }
 
-/* Our own range is told too: it is how we learn it if it was given after we registered. */
 static void on_routes(struct mp message, void *data)
 {
     struct agent *a = data;
@@ -102,26 +124,10 @@ static void on_routes(struct mp message, void *data)
         network_set_cluster_cidr(a->network, pod_subnet);
     }
     kept_set_ranges(a, mp_str(mp_get(message, "dnsDomain")), mp_str(mp_get(message, "serviceSubnet")), pod_subnet);
-    network_set_overlay(a->network, mp_str(mp_get(message, "podRouting")), mp_int(mp_get(message, "vxlanID"), 0),
-                        mp_int(mp_get(message, "vxlanPort"), 0));
-    CLEANUP_ARENA struct arena arena;
-    struct error err;
-    unsigned count = 0;
-    neighbours_told(&a->neighbours, message);
-    arena_init(&arena);
-    struct network_route *list = arena_alloc(&arena, (a->neighbours.by_name.count + 1) * sizeof *list);
-    const struct strmap_entry *e;
-    for (size_t i = 0; (e = strmap_next(&a->neighbours.by_name, &i)) != NULL;) {
-        const struct neighbour *n = e->value;
-        if (strcmp(e->key, a->name) != 0) {
-            list[count++] = (struct network_route){n->pod_cidr, n->node_ip};
-        } else if (network_set_pod_cidr(a->network, n->pod_cidr, &err) != 0) {
-            log_error(a->log, "agent", "%s", err.message);
-        }
-    }
-    if (network_set_routes(a->network, list, count, &err) != 0) {
-        log_warn(a->log, "agent", "routes to other nodes: %s", err.message);
-    }
+    kept_set_overlay(a, mp_str(mp_get(message, "podRouting")), mp_int(mp_get(message, "vxlanID"), 0),
+                     mp_int(mp_get(message, "vxlanPort"), 0));
+    routes_told(a, message);
+    kept_changed(a);
 }
 
 static void on_services(struct mp message, void *data)
@@ -177,12 +183,29 @@ static const char *const *read_masters(struct agent *a, struct arena *ar)
 
 #define FLOWS_EVERY 3u /* checks: it takes a program, or lists of the kernel */
 
+/* No master has said in time what is wanted: what was here goes on as it was, as it would have if agent and machine had
+ * not been started anew. */
+static void begin_alone(struct agent *a)
+{
+    if (a->synced || a->alone || a->asked_ms == 0 || a->hollow || env_now_ms(a->env) - a->asked_ms < AGENT_ALONE_MS) {
+        return;
+    }
+    a->alone = true;
+    log_warn(a->log, "agent", "no master has told which pods are wanted: those that were here go on");
+    if (a->refs_whole && !refs_synced(a->refs)) {
+        refs_assume_whole(a->refs);
+        pods_refs_changed(a, NULL);
+    }
+    pods_begin_alone(a);
+}
+
 static void on_check(uv_timer_t *t)
 {
     struct agent *a = t->data;
     if (node_check(a)) {
         report_node_dirty(a->report);
     }
+    begin_alone(a);
     names_check(a);
     kept_check(a);
     pods_on_pressure(a);
@@ -409,6 +432,14 @@ static void limit_pods(struct agent *a)
     }
 }
 
+static void open_refs_kept(struct agent *a)
+{
+    char path[AGENT_PATH_MAX];
+    fs_path(path, sizeof path, "%s/refs", a->dir);
+    a->refs_kept = refs_kept_open(path, a->log);
+    a->refs_whole = refs_kept_load(a->refs_kept, a->refs);
+}
+
 int agent_new(const struct agent_config *c, struct agent **out, struct error *err)
 {
     struct agent *a = xcalloc(1, sizeof *a);
@@ -462,6 +493,7 @@ int agent_new(const struct agent_config *c, struct agent **out, struct error *er
     }
     open_session(a, c);
     if (!a->hollow) {
+        open_refs_kept(a);
         pods_adopt(a);
     }
     *out = a;
@@ -469,6 +501,12 @@ int agent_new(const struct agent_config *c, struct agent **out, struct error *er
 }
 
 /* ---- Running ---- */
+
+static void start_session(struct agent *a)
+{
+    a->asked_ms = env_now_ms(a->env);
+    session_start(a->session);
+}
 
 static void on_images_loaded(const struct image_loaded *r, void *data)
 {
@@ -480,7 +518,7 @@ static void on_images_loaded(const struct image_loaded *r, void *data)
     log_info(a->log, "agent", "%u images loaded from %s", r->count, a->images_dir);
     if (!a->stopping) {
         report_node_dirty(a->report);
-        session_start(a->session);
+        start_session(a);
     }
 }
 
@@ -492,7 +530,7 @@ void agent_start(struct agent *a)
         a->pending++;
         image_load_dir(a->images, a->images_dir, on_images_loaded, a);
     } else {
-        session_start(a->session);
+        start_session(a);
     }
 }
 
@@ -518,6 +556,7 @@ static void free_agent(struct agent *a)
     journal_close(a->journal);
     renew_free(a->renew);
     refs_free(a->refs);
+    refs_kept_close(a->refs_kept);
     neighbours_close(&a->neighbours);
     userids_free(a->userids);
     free(a->no_user_namespaces);

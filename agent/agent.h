@@ -6,11 +6,13 @@
  *   journal.jsonl     what was started and stopped (journal.h)
  *   masters           addresses that the leader has told
  *   registries.yaml   written by who runs the node: which registries may be asked
- *   services          what masters told of services and names (kept.h)
+ *   services          what masters told of services, names and routes (kept.h)
+ *   refs/             ConfigMaps and Secrets of its pods, sealed (refs_kept.h)
  *   instance          which agent this is, and how often it was started (instance.h)
  *   containers/, images/, volumes/, logs/, network/: of the modules below
- * Guarantees: G11, a healthy pod is never stopped because masters are away; after a restart nothing new is started
- * before the leader has confirmed the list of pods, but what runs goes on, and is restarted by its policy; what runs
+ * Guarantees: G11, a healthy pod is never stopped because masters are away; after a restart what runs goes on, and is
+ * restarted by its policy; pods that do not run (the machine was started anew) begin when a master has confirmed the
+ * list of pods, or has said nothing for AGENT_ALONE_MS; pods that were never here are begun by masters alone; what runs
  * and is not in the list is stopped. Several agents can live in one process (hollow nodes). Loop thread only. */
 #ifndef AGENT_AGENT_H
 #define AGENT_AGENT_H
@@ -19,6 +21,8 @@
 #include "base/mem.h" /* before uv.h: MIN and MAX */
 #include "proto/net/net.h"
 
+/* after a start: so long pods that do not run wait for masters to confirm them; looked at every AGENT_CHECK_MS */
+#define AGENT_ALONE_MS        10000
 #define AGENT_PODS_MAX        110
 #define AGENT_HOLLOW_PODS_MAX 250
 #define AGENT_CUT_MS          30000 /* of time in which the agent ran (agent/util/attend.h) */

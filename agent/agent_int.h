@@ -55,11 +55,15 @@ struct agent {
     struct node_facts facts;
     struct node_condition conditions[NODE_CONDITIONS];
     struct refs *refs;
-    struct strmap pods;  /* uid -> struct agent_pod */
-    bool synced;         /* the leader's list was whole once */
-    bool in_list;        /* a list is coming in: what it lacks still holds its room */
-    struct object *node; /* our own Node as last read; NULL before */
-    struct renew *renew; /* NULL: the certificate is not renewed */
+    struct refs_kept *refs_kept; /* NULL: nothing is kept */
+    bool refs_whole;             /* what was kept was all that the pods named */
+    struct strmap pods;          /* uid -> struct agent_pod */
+    bool synced;                 /* the leader's list was whole once */
+    bool in_list;                /* a list is coming in: what it lacks still holds its room */
+    bool alone;                  /* no list came in time: what was kept counts */
+    int64_t asked_ms;            /* since when masters are sought; 0 = not yet */
+    struct object *node;         /* our own Node as last read; NULL before */
+    struct renew *renew;         /* NULL: the certificate is not renewed */
     struct session *session;
     struct report *report;
     struct journal *journal;

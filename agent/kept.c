@@ -6,11 +6,13 @@
 #include "agent/agent_int.h"
 #include "agent/dataplane.h"
 #include "agent/names.h"
+#include "agent/routes.h"
 #include "agent/service/known.h"
 #include "agent/util/fsutil.h"
 
 struct kept {
-    char domain[256], services[32], pods[32];
+    char domain[256], services[32], pods[32], routing[32];
+    int64_t vxlan_id, vxlan_port; /* as told */
     bool changed;
     int64_t written_ms; /* 0 = never */
 };
@@ -37,6 +39,18 @@ void kept_set_ranges(struct agent *a, struct str domain, struct str services, st
     }
 }
 
+void kept_set_overlay(struct agent *a, struct str routing, int64_t id, int64_t port)
+{
+    struct kept *k = a->kept;
+    network_set_overlay(a->network, routing, id, port);
+    if (k != NULL) {
+        keep_text(k->routing, sizeof k->routing, routing, &k->changed);
+        k->changed |= id != k->vxlan_id || port != k->vxlan_port;
+        k->vxlan_id = id;
+        k->vxlan_port = port;
+    }
+}
+
 static void read_kept(struct agent *a)
 {
     CLEANUP_BUF struct buf b = BUF_INIT;
@@ -55,6 +69,11 @@ static void read_kept(struct agent *a)
     m = mp_of(b.data, b.size);
     kept_set_ranges(a, mp_str(mp_get(m, "dnsDomain")), mp_str(mp_get(m, "serviceSubnet")),
                     mp_str(mp_get(m, "podSubnet")));
+    if (mp_type(mp_get(m, "routes")) == MP_ARRAY) {
+        kept_set_overlay(a, mp_str(mp_get(m, "podRouting")), mp_int(mp_get(m, "vxlanID"), 0),
+                         mp_int(mp_get(m, "vxlanPort"), 0));
+        routes_told(a, m);
+    }
     dataplane_remember(a, mp_get(m, "services"), !str_is(mp_str(mp_get(m, "boot")), a->facts.boot_id));
 }
 
@@ -86,11 +105,18 @@ static void write_kept(struct agent *a)
     }
     k->changed = false;
     k->written_ms = env_now_ms(a->env);
-    mp_write_map(&b, 5);
+    mp_write_map(&b, 9);
     mp_write_key_str(&b, "boot", str_of(a->facts.boot_id));
     mp_write_key_str(&b, "dnsDomain", str_of(k->domain));
     mp_write_key_str(&b, "serviceSubnet", str_of(k->services));
     mp_write_key_str(&b, "podSubnet", str_of(k->pods));
+    mp_write_key_str(&b, "podRouting", str_of(k->routing));
+    mp_write_cstr(&b, "vxlanID");
+    mp_write_int(&b, k->vxlan_id);
+    mp_write_cstr(&b, "vxlanPort");
+    mp_write_int(&b, k->vxlan_port);
+    mp_write_cstr(&b, "routes");
+    routes_write(a, &b);
     mp_write_cstr(&b, "services");
     known_write(known, &b);
     fs_path(path, sizeof path, "%s/services", a->dir);

@@ -1,4 +1,4 @@
-/* What a node needs of services and names to go on without masters, also after its agent or the whole machine was
+/* What a node needs of services, names and routes to go on without masters, also after its agent or the whole machine was
  * started anew: kept in the file DIR/services, written at most every KEPT_EACH_MS while it changes, and at the end.
  * What masters say later takes its place. More than KEPT_BYTES_MAX is not kept. Loop thread only. */
 #ifndef AGENT_KEPT_H
@@ -14,7 +14,8 @@ struct agent;
 void kept_open(struct agent *a); /* after names_open: what was kept is in force */
 /* Ranges and domain as told: they go to the dataplane and to names as well. What is empty is as before. */
 void kept_set_ranges(struct agent *a, struct str domain, struct str services, struct str pods);
-void kept_changed(struct agent *a); /* what is told of services */
+void kept_set_overlay(struct agent *a, struct str routing, int64_t id, int64_t port); /* as network_set_overlay */
+void kept_changed(struct agent *a); /* what is told of services or routes */
 void kept_check(struct agent *a);   /* once in a while: writes, if it is time */
 void kept_close(struct agent *a);   /* writes; before dataplane_close */
 

@@ -466,10 +466,21 @@ static void adopt(struct agent *a, struct object *o)
         }
         if (ap->sandbox != NULL) {
             pod_go(ap->pod);
-        } /* else: nothing of it runs; it is begun again when the leader has confirmed it */
+        } /* else: nothing of it runs; it is begun again when the leader has confirmed it, or nobody does (pods_begin_alone) */
     }
     log_info(a->log, "pods", "pod %s/%s (%s) was here before: %s", ap->ns, ap->name, ap->uid,
              pod_state_name(ap->pod->state));
+}
+
+void pods_begin_alone(struct agent *a)
+{
+    const struct strmap_entry *e;
+    for (size_t i = 0; (e = strmap_next(&a->pods, &i)) != NULL;) {
+        struct agent_pod *ap = e->value;
+        if (ap->admitted && !ap->gone) {
+            pod_go(ap->pod);
+        }
+    }
 }
 
 void pods_adopt(struct agent *a)

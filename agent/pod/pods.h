@@ -42,6 +42,8 @@ void pods_refs_changed(struct agent *a, const struct object *ref);
 void pods_images_changed(struct agent *a); /* images came: pods that wait for one try again */
 /* At the start: takes over every pod of which the former agent left a file. */
 void pods_adopt(struct agent *a);
+/* Masters are away: those that were here and do not run (the machine was started anew) begin again. */
+void pods_begin_alone(struct agent *a);
 void pods_drop(struct agent_pod *ap);   /* frees; removes the file */
 void pods_close(struct agent *a);       /* frees all, files stay */
 void pods_drop_images(struct agent *a); /* references held for starts that will not come */

@@ -136,6 +136,11 @@ void refs_list_end(struct refs *r, refs_dropped_cb *cb, void *data)
     r->synced = true;
 }
 
+void refs_assume_whole(struct refs *r)
+{
+    r->synced = true;
+}
+
 bool refs_synced(const struct refs *r)
 {
     return r->synced;

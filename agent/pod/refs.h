@@ -1,5 +1,5 @@
-/* Objects whose content pods of this node name (ConfigMaps, Secrets): a cache fed by the leader's stream. In memory
- * only: Secrets never touch the disk.
+/* Objects whose content pods of this node name (ConfigMaps, Secrets): a cache fed by the leader's stream, and before
+ * that by what was kept (refs_kept.h).
  *
  * Until the first whole list has come, absence means nothing (refs_synced). A new list replaces the old one: begin,
  * put..., end. */
@@ -23,6 +23,8 @@ void refs_list_begin(struct refs *r);
  * synced. */
 typedef void refs_dropped_cb(const struct object *o, void *data);
 void refs_list_end(struct refs *r, refs_dropped_cb *cb, void *data);
+/* What is there counts as all there is until a list comes. */
+void refs_assume_whole(struct refs *r);
 bool refs_synced(const struct refs *r);
 unsigned refs_count(const struct refs *r);
 
