@@ -49,6 +49,7 @@ void network_release(struct network *n)
     free(n->cluster_cidr);
     network_owners_close(&n->owners);
     network_peers_free(n);
+    network_watch_free(n);
     free(n);
     if (cb != NULL) {
         cb(data);

@@ -32,20 +32,26 @@ static void flows_written(struct process *p, const struct process_result *r, voi
     network_release(n);
 }
 
+void network_flows_run(struct network *n)
+{
+    CLEANUP_BUF struct buf text = BUF_INIT;
+    const char *argv[] = {"nft", "-f", "-", NULL};
+    network_watch_want(n, "reeve-flows", n->connections >= 0);
+    network_flows_write(&text, n->bridge, n->connections);
+    n->holders++;
+    process_run(n->loop, &(struct process_spec){.argv = argv, .input = buf_str(&text), .timeout_ms = NETWORK_PLUGIN_MS},
+                flows_written, n);
+}
+
 static void limit_flows(struct network *n, int64_t connections)
 {
     static const char places[] = "/proc/sys/net/netfilter/nf_conntrack_max";
-    CLEANUP_BUF struct buf text = BUF_INIT;
-    const char *argv[] = {"nft", "-f", "-", NULL};
     char line[32];
     if (connections == 0) {
         connections = network_connections_share(fs_read_line(places, line, sizeof line) ? strtoll(line, NULL, 10) : 0);
     }
     n->connections = connections;
-    network_flows_write(&text, n->bridge, connections);
-    n->holders++;
-    process_run(n->loop, &(struct process_spec){.argv = argv, .input = buf_str(&text), .timeout_ms = NETWORK_PLUGIN_MS},
-                flows_written, n);
+    network_flows_run(n);
 }
 
 static void tell_full(struct network *n, const char *ip, uint64_t packets)
@@ -203,6 +209,7 @@ int network_new(uv_loop_t *loop, const struct network_config *c, struct network 
         }
     }
     rc = rc != 0 ? rc : network_peers_open(n, c->node_ip, err);
+    rc = rc != 0 ? rc : network_watch_open(n, err);
     char remembered[64];
     CLEANUP_FREE char *path = xasprintf("%s/pod-cidr", n->dir);
     const char *cidr = c->pod_cidr != NULL && c->pod_cidr[0] != '\0' ? c->pod_cidr : NULL;
@@ -213,6 +220,7 @@ int network_new(uv_loop_t *loop, const struct network_config *c, struct network 
         rc = network_set_pod_cidr(n, cidr, err);
     }
     if (rc != 0) {
+        network_watch_close(n);
         network_peers_close(n);
         network_release(n);
         return rc;
@@ -241,6 +249,7 @@ static void close_deferred(void *data)
 {
     struct network *n = data;
     network_jobs_cancel(n);
+    network_watch_close(n);
     network_peers_close(n);
     network_release(n);
 }

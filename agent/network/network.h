@@ -3,7 +3,7 @@
  *
  * The agent writes the configuration (bridge + host-local for the node's pod CIDR) and execs the plugin itself; spec
  * 1.0.0: https://www.cni.dev/docs/spec/. host-local keeps the leases in a directory. The rules are one nftables table,
- * always written as a whole. Guarantee: who holds an address or a port is noted before anything is made and until the
+ * always written as a whole, and mended when others break it. Guarantee: who holds an address or a port is noted before anything is made and until the
  * last of it is gone; network_next tells all of them after a restart, however the former agent ended. Loop thread
  * only; callbacks never run inside the call that registered them. */
 #ifndef AGENT_NETWORK_NETWORK_H
@@ -108,6 +108,12 @@ struct network_closed {
     uint16_t port;
 };
 void network_set_closed(struct network *n, const struct network_closed *closed, unsigned count);
+
+/* What somebody else deletes of the rules (`nft flush ruleset`, a firewall that is reloaded) is heard of and made again
+ * at once; after NETWORK_MENDS_AT_ONCE times once a second. While much is written into other tables the kernel is not
+ * asked to tell: pause, and afterwards all is written anew. */
+#define NETWORK_MENDS_AT_ONCE 20u
+void network_pause_watch(struct network *n, bool pause);
 
 /* The node's name server (IPv4): its packets are not noted in the table of connections, where the two questions that a
  * resolver sends at once would get into each other's way, and each question would take a place. */

@@ -86,6 +86,7 @@ struct network {
     bool rules_dirty, rules_running;
     int64_t connections;         /* of one pod; -1: no bound */
     struct network_peers *peers; /* NULL: hollow */
+    struct network_watch *watch; /* NULL: hollow */
     network_full_cb *full_cb;    /* NULL: the kernel is not being asked */
     void *full_data;
     unsigned holders;
@@ -108,7 +109,20 @@ bool network_is_asking(const struct network *n); /* network_check_flows has no a
  * forget the peers of these host ports. Blocking, short. */
 int network_conntrack_forget(const struct network_owner_port *ports, unsigned count, struct error *err);
 
+/* ---- network.c ---- */
+
+void network_flows_run(struct network *n); /* writes the bound of a pod's connections */
+
+/* ---- network_watch.c ---- */
+
+int network_watch_open(struct network *n, struct error *err); /* holds n until it is closed */
+void network_watch_close(struct network *n);
+void network_watch_want(struct network *n, const char *table, bool wanted); /* before it is written so */
+void network_watch_free(struct network *n);
+
 /* ---- network_peers.c ---- */
+
+void network_peers_mend_rules(struct network *n);
 
 int network_peers_open(struct network *n, const char *node_ip, struct error *err); /* holds n until it is closed */
 void network_peers_close(struct network *n);

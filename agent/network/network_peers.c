@@ -84,6 +84,7 @@ static void run_rules(struct network_peers *p)
     buf_reset(&p->rules);
     buf_append(&p->rules, text.data, text.size);
     p->rules_running = true;
+    network_watch_want(n, OVERLAY_TABLE, overlay_has_tunnel(p->overlay));
     n->holders++;
     process_run(n->loop, &(struct process_spec){.argv = argv, .input = buf_str(&text), .timeout_ms = NETWORK_PLUGIN_MS},
                 rules_written, n);
@@ -194,6 +195,14 @@ unsigned network_pods_mtu(const struct network *n)
         overlay_get_state(n->peers->overlay, &s);
     }
     return n->mtu != 0 ? n->mtu : s.pods_mtu;
+}
+
+void network_peers_mend_rules(struct network *n)
+{
+    if (n->peers != NULL) {
+        buf_reset(&n->peers->rules);
+        network_peers_changed(n);
+    }
 }
 
 void network_check_peers(struct network *n)

@@ -249,6 +249,11 @@ int overlay_watch(const struct overlay *o)
     return o->kernel.watch.fd;
 }
 
+bool overlay_has_tunnel(const struct overlay *o)
+{
+    return o->tunnel != 0;
+}
+
 void overlay_get_state(const struct overlay *o, struct overlay_state *out)
 {
     *out = o->state;

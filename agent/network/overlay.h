@@ -51,6 +51,8 @@ void overlay_get_state(const struct overlay *o, struct overlay_state *out);
  * tunnel. Without tunnels: no table. */
 void overlay_rules_write(const struct overlay *o, const char *bridge, struct buf *out);
 
+bool overlay_has_tunnel(const struct overlay *o);
+
 /* Routes and the link go; for a node that stops being one. */
 int overlay_remove(struct error *err);
 

@@ -3,6 +3,7 @@
 #include "tests/unit/agent_network.h"
 
 #include "agent/service/services.h"
+#include "base/env.h"
 
 static void a_host_port_leads_into_the_pod_and_ends_with_it(void **state)
 {
@@ -101,6 +102,60 @@ static void host_ports_live_as_long_as_their_pods_over_restarts(void **state)
     assert_false(network_next(f->n, &cursor, uid));
     close(listener);
     close(other);
+    close_network(f);
+}
+
+static void await(struct fixture *f, const char *command)
+{
+    int64_t until = env_now_ms(env_real()) + 60000;
+    while (system(command) != 0) {
+        uv_run(&f->loop, UV_RUN_NOWAIT);
+        if (env_now_ms(env_real()) > until) {
+            fail_msg("does not become true: %s", command);
+        }
+    }
+}
+
+/* Whoever reloads a firewall takes host ports with it, and no portmap plugin would bring them back. */
+static void host_ports_come_back_when_others_flush_the_rules(void **state)
+{
+    struct fixture *f = *state;
+    NEED_ISOLATION(f);
+    NEED_PLUGINS();
+    static const char *const breaks[] = {"nft flush ruleset", "nft delete table ip reeve-pods",
+                                         "nft flush chain ip reeve-pods lead", "nft flush map ip reeve-pods any",
+                                         "nft delete table ip reeve-flows"};
+    make_sandboxes(f);
+    open_network(f, "10.98.7.0/24");
+    struct network_port port = {18080, 8080, "tcp", NULL};
+    add_pod(f, 0, &port, 1);
+    int listener = listen_in(f->sb[0].net, 8080);
+    assert_leads_to(f, NULL, "10.98.7.1", 18080, listener);
+    for (unsigned i = 0; i < ARRAY_SIZE(breaks); i++) {
+        print_message("%s\n", breaks[i]);
+        assert_int_equal(system(breaks[i]), 0);
+        await(f, "nft list table ip reeve-pods 2>/dev/null | grep -q 'tcp . 18080 : 10.98.7.2' && "
+                 "nft list chain ip reeve-pods lead | grep -q dnat && "
+                 "nft list chain ip reeve-flows begin 2>/dev/null | grep -q 'ct count'");
+        assert_leads_to(f, NULL, "10.98.7.1", 18080, listener);
+    }
+    /* unheard of, as while many services are written */
+    network_pause_watch(f->n, true);
+    assert_int_equal(system("nft flush ruleset"), 0);
+    network_pause_watch(f->n, false);
+    await(f, "nft list table ip reeve-pods 2>/dev/null | grep -q 'tcp . 18080 : 10.98.7.2'");
+    /* what is none of ours moves nothing, and our own writing is not taken for others' */
+    assert_int_equal(system("nft add table ip others && nft delete table ip others && nft -a list table ip reeve-pods "
+                            "> /tmp/reeve-handles-$PPID"),
+                     0);
+    for (unsigned i = 0; i < 20; i++) {
+        uv_run(&f->loop, UV_RUN_NOWAIT);
+    }
+    assert_int_equal(system("nft -a list table ip reeve-pods | cmp -s - /tmp/reeve-handles-$PPID; r=$?; "
+                            "rm /tmp/reeve-handles-$PPID; exit $r"),
+                     0);
+    close(listener);
+    del_pod(f, 0);
     close_network(f);
 }
 
@@ -332,6 +387,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_service_leads_to_a_neighbour_who_sees_the_pod, setup, teardown),
         cmocka_unit_test_setup_teardown(the_next_pod_of_a_host_port_gets_its_traffic, setup, teardown),
         cmocka_unit_test_setup_teardown(host_ports_live_as_long_as_their_pods_over_restarts, setup, teardown),
+        cmocka_unit_test_setup_teardown(host_ports_come_back_when_others_flush_the_rules, setup, teardown),
         cmocka_unit_test_setup_teardown(what_a_crash_left_is_known_and_taken_away, setup, teardown),
         cmocka_unit_test_setup_teardown(a_udp_peer_of_a_host_port_follows_to_the_next_pod, setup, teardown),
     };
