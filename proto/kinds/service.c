@@ -47,7 +47,7 @@ SCHEMA_STATIC(service_spec, "ServiceSpec", "What the service is to be.",
     STRING("externalTrafficPolicy", "Local: what comes from outside stays on its node and keeps the client's address.",
            ONE_OF("Cluster|Local")),
     INT32("healthCheckNodePort", "For LoadBalancer with Local: a port that says how many pods a node "
-          "has.", ZERO, WARNED("no node answers at this port yet")),
+          "has.", ZERO),
     BOOLEAN("publishNotReadyAddresses", "Pods count as ready whether they are or not: for peers that look for "
             "each other.", ZERO),
     OBJECT("sessionAffinityConfig", affinity_config, "How clients stay with their pods."),

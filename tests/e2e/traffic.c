@@ -5,9 +5,9 @@
  *       TCP: HTTP, one request a connection; the answer is "NAME PEER". UDP: the answer to any datagram is the same
  *       line. delay: nothing listens before. On SIGTERM it goes on for linger ms, then closes its ports, ends what has
  *       begun, and exits with 0.
- *   traffic ask [count=N | until=FILE] [parallel=P] [proto=udp] [timeout=MS] [gap=MS] [from=PORT] ADDRESS:PORT
+ *   traffic ask [count=N | until=FILE] [parallel=P] [proto=udp] [timeout=MS] [gap=MS] [from=PORT[-LAST]] ADDRESS:PORT
  *       count requests, or as many as fit in until FILE exists, P at a time. from: from this port, so that all
- *       datagrams are one flow. Prints lines "answer NAME N", "peer ADDRESS N" and "error TEXT N" and at the end
+ *       datagrams are one flow; or from each of these in turn, so that no flow is met again. Prints lines "answer NAME N", "peer ADDRESS N" and "error TEXT N" and at the end
  *       "requests N failed N slowest MS". Exits with 1 if one failed. */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -239,7 +239,7 @@ struct asker {
     const char *until;
     unsigned parallel;
     int timeout_ms, gap_ms;
-    uint16_t from;
+    unsigned from, last; /* ports to ask from; 0 = any */
     pthread_mutex_t lock;
     unsigned long begun, done, failed;
     int64_t slowest_ms;
@@ -272,7 +272,7 @@ static bool ready(int fd, short events, int64_t deadline)
 }
 
 /* One question; the answer's line in out, or NULL with why not. */
-static const char *ask_once(const struct asker *a, char *out, size_t size)
+static const char *ask_once(const struct asker *a, uint16_t from, char *out, size_t size)
 {
     int64_t deadline = now_ms() + a->timeout_ms;
     int fd = socket(AF_INET, (a->udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), one = 1, e = 0;
@@ -282,8 +282,8 @@ static const char *ask_once(const struct asker *a, char *out, size_t size)
     if (fd < 0) {
         return "no socket";
     }
-    if (a->from != 0) {
-        struct sockaddr_in own = {.sin_family = AF_INET, .sin_port = htons(a->from)};
+    if (from != 0) {
+        struct sockaddr_in own = {.sin_family = AF_INET, .sin_port = htons(from)};
         setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
         why = bind(fd, (struct sockaddr *)&own, sizeof(own)) != 0 ? "the port to ask from is in use" : NULL;
     }
@@ -337,6 +337,7 @@ static void *work(void *arg)
     for (;;) {
         pthread_mutex_lock(&a->lock);
         bool go = a->count != 0 ? a->begun < a->count : access(a->until, F_OK) != 0;
+        unsigned from = a->from == 0 ? 0 : a->from + (unsigned)(a->begun % (a->last - a->from + 1));
         a->begun += go ? 1 : 0;
         pthread_mutex_unlock(&a->lock);
         if (!go) {
@@ -344,7 +345,7 @@ static void *work(void *arg)
         }
         char text[2048];
         int64_t start = now_ms();
-        const char *why = ask_once(a, text, sizeof(text));
+        const char *why = ask_once(a, (uint16_t)from, text, sizeof(text));
         int64_t took = now_ms() - start;
         char *body = why == NULL ? body_of(a, text) : NULL, *peer = body == NULL ? NULL : strchr(body, ' ');
         pthread_mutex_lock(&a->lock);
@@ -388,12 +389,14 @@ static int ask_main(int argc, char **argv)
         } else if ((v = value_of(argv[i], "gap")) != NULL) {
             a.gap_ms = atoi(v);
         } else if ((v = value_of(argv[i], "from")) != NULL) {
-            a.from = (uint16_t)atoi(v);
+            const char *dash = strchr(v, '-');
+            a.from = (unsigned)atoi(v) & 0xffff;
+            a.last = dash == NULL ? a.from : (unsigned)atoi(dash + 1) & 0xffff;
         } else {
             return 2;
         }
     }
-    if (colon == NULL || (a.count == 0 && a.until == NULL)) {
+    if (colon == NULL || (a.count == 0 && a.until == NULL) || a.last < a.from) {
         return 2;
     }
     *colon = '\0';
@@ -428,7 +431,7 @@ int main(int argc, char **argv)
     if (rc == 2) {
         fputs("usage: traffic serve NAME [tcp=PORT] [udp=PORT] [delay=MS] [linger=MS] | traffic ask [count=N | "
               "until=FILE] [parallel=P] [proto=udp] "
-              "[timeout=MS] [gap=MS] [from=PORT] ADDRESS:PORT\n",
+              "[timeout=MS] [gap=MS] [from=PORT[-LAST]] ADDRESS:PORT\n",
               stderr);
     }
     return rc;
