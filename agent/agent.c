@@ -16,6 +16,7 @@
 #include "agent/agent_int.h"
 #include "agent/dataplane.h"
 #include "agent/image/registry.h"
+#include "agent/images.h"
 #include "agent/kept.h"
 #include "agent/names.h"
 #include "agent/network/guard.h"
@@ -208,6 +209,7 @@ static void on_check(uv_timer_t *t)
     begin_alone(a);
     names_check(a);
     kept_check(a);
+    images_check(a);
     pods_on_pressure(a);
     pods_admit_waiting(a);
     pods_check_pids(a);
@@ -452,6 +454,7 @@ int agent_new(const struct agent_config *c, struct agent **out, struct error *er
     a->dir = xstrdup(c->dir);
     a->logs_dir = xasprintf("%s/logs", c->dir);
     a->images_dir = c->images_dir == NULL ? NULL : xstrdup(c->images_dir);
+    a->image_gc = c->image_gc == NULL ? IMAGE_GC_DEFAULT : *c->image_gc;
     a->unsafe_sysctls = c->unsafe_sysctls == NULL ? NULL : xstrdup(c->unsafe_sysctls);
     a->cut_ms = c->cut_ms == 0 ? AGENT_CUT_MS : c->cut_ms;
     a->pod_pids = c->pod_pids == 0 ? AGENT_POD_PIDS : MAX(c->pod_pids, 0);

@@ -32,6 +32,7 @@
 #define AGENT_POD_PIDS     1024
 #define AGENT_CLUSTER_CIDR "10.244.0.0/16"
 
+struct image_gc_policy;
 struct agent_config {
     uv_loop_t *loop;
     const struct env *env;
@@ -46,13 +47,14 @@ struct agent_config {
     const char *node_ip;        /* NULL: that of the default route's interface, else 127.0.0.1 */
     const char *images_dir;     /* loaded at start, or NULL */
     const char *registries;     /* file of registries that may be asked (registry.h); NULL = DIR/registries.yaml */
-    const char *cluster_cidr;   /* NULL = what masters say, and AGENT_CLUSTER_CIDR until they do */
-    const char *cgroup_parent;  /* NULL = "reeve" */
-    int64_t pod_pids;           /* processes of one pod; 0 = AGENT_POD_PIDS, -1 = no limit */
-    int64_t pod_connections;    /* as in network.h */
-    int64_t reserved_bytes;     /* of memory, for what is no pod; -1 = node_reserve_memory's choice */
-    bool pods_reach_masters;    /* false: their connections to the masters are refused */
-    const char *seccomp_dir;    /* profiles for type Localhost; NULL = DIR/seccomp */
+    const struct image_gc_policy *image_gc; /* gc.h; NULL = IMAGE_GC_DEFAULT */
+    const char *cluster_cidr;               /* NULL = what masters say, and AGENT_CLUSTER_CIDR until they do */
+    const char *cgroup_parent;              /* NULL = "reeve" */
+    int64_t pod_pids;                       /* processes of one pod; 0 = AGENT_POD_PIDS, -1 = no limit */
+    int64_t pod_connections;                /* as in network.h */
+    int64_t reserved_bytes;                 /* of memory, for what is no pod; -1 = node_reserve_memory's choice */
+    bool pods_reach_masters;                /* false: their connections to the masters are refused */
+    const char *seccomp_dir;                /* profiles for type Localhost; NULL = DIR/seccomp */
     const char
         *unsafe_sysctls;     /* that pods may set beside the safe ones: "kernel.msg*,net.core.somaxconn"; NULL = none */
     uint32_t user_ids_first; /* of pods with hostUsers false, see userids.h; 0 = USERIDS_FIRST */

@@ -3,6 +3,7 @@
 #define AGENT_AGENT_INT_H
 
 #include "agent/agent.h"
+#include "agent/image/gc.h"
 #include "agent/image/image.h"
 #include "agent/link/report.h"
 #include "agent/link/session.h"
@@ -69,6 +70,9 @@ struct agent {
     struct journal *journal;
     struct runtime *runtime;
     struct image_store *images;
+    struct image_gc_policy image_gc;
+    int64_t gc_told_ms; /* when an event said that it is not enough; 0 = never */
+    uint64_t gc_freed;  /* bytes of images, since the disk is fuller than it should be */
     struct sandbox_store *sandboxes;
     struct network *network;
     unsigned checks; /* how often on_check has run; it does some things only every so many times */

@@ -12,6 +12,7 @@
 #include "agent/agent.h"
 #include "agent/clean.h"
 #include "agent/config.h"
+#include "agent/image/gc.h"
 #include "agent/pod/userids.h"
 #include "agent/util/fsutil.h"
 #include "agent/util/userns.h"
@@ -41,6 +42,11 @@ static const char usage_text[] =
     "      Run the pods that are ordered for this node. Ending the agent does not end them.\n"
     "      --images DIR           load the OCI layouts and image archives in DIR first\n"
     "      --registries FILE      which registries images may come from (default: DIR/registries.yaml)\n"
+    "      --image-gc HIGH:LOW    when the disk is fuller than HIGH %, delete unused images until LOW (default: "
+    "85:80;\n"
+    "                             100:100: never)\n"
+    "      --image-min-age TIME   younger images stay (default: 2m)\n"
+    "      --image-max-age TIME   images that were not used for so long go anyway (default: 0, never)\n"
     "      --node-ip IP           address of this node (default: of the interface with the default route)\n"
     "      --run-dir DIR          sandboxes and runtime state, below /run (default: /run/reeve-agent)\n"
     "      --cluster-cidr CIDR    addresses of all pods (default: as the masters say)\n"
@@ -76,6 +82,7 @@ struct options {
     bool no_user_namespaces;
     int64_t pod_connections, pod_pids, reserved_bytes; /* as in agent.h */
     bool pods_reach_masters;
+    struct image_gc_policy image_gc;
     int log_level;
 };
 
@@ -105,6 +112,41 @@ static bool parse_user_ids(const char *text, struct options *o)
     return true;
 }
 
+static bool parse_image_gc(const char *text, struct image_gc_policy *out)
+{
+    char rest;
+    unsigned high, low;
+    if (sscanf(text, "%3u:%3u%c", &high, &low, &rest) != 2 || high < 1 || high > 100 || low < 1 || low > high) {
+        return false;
+    }
+    out->high_percent = high;
+    out->low_percent = low;
+    return true;
+}
+
+/* "90s", "2m", "12h", "30d", "0". */
+static bool parse_age(const char *text, int64_t *out_ms)
+{
+    static const struct {
+        char unit;
+        int64_t ms;
+    } units[] = {{'s', 1000}, {'m', 60000}, {'h', 3600000}, {'d', 86400000}};
+    int64_t n;
+    size_t length = strlen(text);
+    if (strcmp(text, "0") == 0) {
+        *out_ms = 0;
+        return true;
+    }
+    for (size_t i = 0; length > 1 && i < ARRAY_SIZE(units); i++) {
+        if (text[length - 1] == units[i].unit && str_to_int64((struct str){text, length - 1}, &n) && n >= 0 &&
+            n <= 36500 * INT64_C(86400000) / units[i].ms) {
+            *out_ms = n * units[i].ms;
+            return true;
+        }
+    }
+    return false;
+}
+
 static int parse(int argc, char **argv, struct options *o)
 {
     static const struct option longs[] = {
@@ -113,6 +155,9 @@ static int parse(int argc, char **argv, struct options *o)
         {"token", required_argument, NULL, 't'},
         {"images", required_argument, NULL, 'i'},
         {"registries", required_argument, NULL, 'G'},
+        {"image-gc", required_argument, NULL, 'I'},
+        {"image-min-age", required_argument, NULL, 'y'},
+        {"image-max-age", required_argument, NULL, 'o'},
         {"node-ip", required_argument, NULL, 'a'},
         {"run-dir", required_argument, NULL, 'r'},
         {"cluster-cidr", required_argument, NULL, 'c'},
@@ -130,8 +175,11 @@ static int parse(int argc, char **argv, struct options *o)
         {"token-file", required_argument, NULL, 'T'},
         {NULL, 0, NULL, 0},
     };
-    *o = (struct options){
-        .log_level = LOG_LEVEL_INFO, .runtime = "crun", .run_dir = "/run/reeve-agent", .reserved_bytes = -1};
+    *o = (struct options){.log_level = LOG_LEVEL_INFO,
+                          .runtime = "crun",
+                          .run_dir = "/run/reeve-agent",
+                          .reserved_bytes = -1,
+                          .image_gc = IMAGE_GC_DEFAULT};
     for (int k; (k = getopt_long(argc, argv, "", longs, NULL)) != -1;) {
         const char **text = k == 'd'   ? &o->dir
                             : k == 'n' ? &o->name
@@ -179,6 +227,16 @@ static int parse(int argc, char **argv, struct options *o)
         } else if (k == 'm') {
             if (!quantity_units(str_of(optarg), &o->reserved_bytes) || o->reserved_bytes < 0) {
                 return fail_usage("--system-memory: a size as 512Mi is needed, not ", optarg);
+            }
+        } else if (k == 'I') {
+            if (!parse_image_gc(optarg, &o->image_gc)) {
+                return fail_usage("--image-gc: HIGH:LOW is needed, percents from 1 to 100, LOW not above HIGH, not ",
+                                  optarg);
+            }
+        } else if (k == 'y' || k == 'o') {
+            if (!parse_age(optarg, k == 'y' ? &o->image_gc.min_age_ms : &o->image_gc.max_age_ms)) {
+                return fail_usage("--image-min-age and --image-max-age: a time is needed, as 90s, 2m, 12h, 30d, not ",
+                                  optarg);
             }
         } else if (k == 'M') {
             o->pods_reach_masters = true;
@@ -343,6 +401,7 @@ static int start_one(struct daemon *d, const struct options *o, const char *dir,
             .node_ip = o->node_ip,
             .images_dir = o->images,
             .registries = o->registries,
+            .image_gc = &o->image_gc,
             .cluster_cidr = o->cluster_cidr,
             .cgroup_parent = o->cgroup_parent,
             .pod_pids = o->pod_pids,
@@ -419,6 +478,12 @@ int main(int argc, char **argv)
     if (strcmp(command, "--help") == 0 || strcmp(command, "help") == 0) {
         fputs(usage_text, stdout);
         return 0;
+    }
+    for (int i = 2; i < argc && strcmp(argv[i], "--") != 0; i++) {
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+            fputs(usage_text, stdout);
+            return 0;
+        }
     }
     if (strcmp(command, "clean") == 0) {
         struct error err = {0};

@@ -31,6 +31,7 @@ static void store_init(struct image_store *s, uv_loop_t *loop, const char *dir)
     list_init(&s->jobs);
     list_init(&s->waits);
     list_init(&s->pulls);
+    pthread_mutex_init(&s->lock, NULL);
     s->job_ended = job_ended;
     s->has_rubbish = image_jobs_start;
     s->pull_answered = pull_answered;
@@ -51,6 +52,7 @@ int image_store_new(uv_loop_t *loop, const char *dir, const struct log *log, str
         rc = fs_make_dirs(path, 0700, err);
     }
     if (rc != 0) {
+        pthread_mutex_destroy(&s->lock);
         free(s->dir);
         free(s);
         return rc;
@@ -227,7 +229,9 @@ int image_pull_refusal(struct image_store *s, const char *ref, struct error *err
     char name[IMAGE_REF_MAX];
     (void)s;
     if (image_name_normalise(str_of(ref), name, err) != 0) {
-        return error_wrap(err, "Failed to apply default image tag \"%s\"", ref);
+        char shown[IMAGE_REF_MAX];
+        image_name_shown(ref, shown);
+        return error_wrap(err, "Failed to apply default image tag \"%s\"", shown);
     }
     return error_set(err, ERR_NOT_FOUND,
                      "this node may ask no registry at %.*s (registries.yaml of its agent); `rctl image load` brings "
@@ -241,20 +245,21 @@ static void wait_answer(struct image_wait *w)
     struct image_store *s = w->store;
     struct error err = {0};
     struct image_result r = {.reason = "", .error = &err};
-    char name[IMAGE_REF_MAX];
+    char name[IMAGE_REF_MAX], shown[IMAGE_REF_MAX];
+    image_name_shown(w->ref, shown);
     if (s->closing) {
         error_set(&err, ERR_CANCELED, "the image store is closing");
     } else if (image_name_normalise(str_of(w->ref), name, &err) != 0 && (r.image = image_find(s, w->ref)) == NULL) {
         r.reason = "InvalidImageName";
-        error_wrap(&err, "Failed to apply default image tag \"%s\"", w->ref);
+        error_wrap(&err, "Failed to apply default image tag \"%s\"", shown);
     } else if (r.image == NULL && (r.image = image_find(s, w->ref)) == NULL) {
         if (w->policy == IMAGE_PULL_NEVER) {
             r.reason = "ErrImageNeverPull";
-            error_set(&err, ERR_NOT_FOUND, "Container image \"%s\" is not present with pull policy of Never", w->ref);
+            error_set(&err, ERR_NOT_FOUND, "Container image \"%s\" is not present with pull policy of Never", shown);
         } else {
             r.reason = "ErrImagePull";
             image_pull_refusal(s, w->ref, &err);
-            error_wrap(&err, "failed to pull image \"%s\"", w->ref);
+            error_wrap(&err, "failed to pull image \"%s\"", shown);
         }
     }
     if (r.image != NULL) {
@@ -389,6 +394,7 @@ static void store_free(struct image_store *s)
     free(s->names);
     free(s->present);
     registry_config_close(&s->registries);
+    pthread_mutex_destroy(&s->lock);
     free(s->dir);
     free(s);
     if (cb != NULL) {

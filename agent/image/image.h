@@ -66,8 +66,11 @@ void image_store_close(struct image_store *s, void (*cb)(void *data), void *data
 
 /* "nginx" -> "docker.io/library/nginx:latest"; "a/b:1" -> "docker.io/a/b:1"; "host:5000/x", "localhost/x" keep their
  * host; "x@sha256:..." keeps the digest. ERR_INVALID: "Failed to apply default image tag ...: couldn't parse image
- * reference". */
+ * reference", and what is wrong with it. No error has a password of it. */
 int image_name_normalise(struct str ref, char out[IMAGE_REF_MAX], struct error *err);
+
+/* The name for people: of "user:password@host/x" nobody is told what stands before the "@". */
+void image_name_shown(const char *ref, char out[IMAGE_REF_MAX]);
 
 /* ---- What is there ---- */
 

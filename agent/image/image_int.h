@@ -8,6 +8,7 @@
 #include "base/list.h"
 #include "base/mem.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 #define IMAGE_HEX_SIZE 65 /* 64 digits and NUL */
@@ -28,6 +29,9 @@ struct image_live {
     struct image_store *store;
     unsigned refs;
     char manifest_hex[IMAGE_HEX_SIZE], config_hex[IMAGE_HEX_SIZE];
+    bool pulled;                        /* a registry has it; otherwise it was loaded by hand */
+    bool was_used;                      /* when it was looked at (gc.h) */
+    int64_t used_ms, seen_ms, noted_ms; /* by the calendar; noted: used_ms as it is on the disk */
     struct arena arena;
 };
 struct image_named {
@@ -39,6 +43,7 @@ struct image_job {
     struct image_store *store;
     char *path, *name;
     bool is_dir_of_images, delete_path;
+    bool pulled; /* the layout is what a registry sent */
     bool collect;
     char **keep; /* names in blobs/sha256 and layers that stay; NULL-terminated */
     unsigned keep_count;
@@ -71,6 +76,9 @@ struct image_pull {
     bool fetched; /* it is being unpacked */
     uint64_t begun_ms;
     _Atomic uint64_t done_bytes, all_bytes;
+    /* Layers that were there, and must not be collected before the image is in the store: under the store's lock. */
+    char (*reserved)[IMAGE_HEX_SIZE];
+    unsigned reserved_count;
     uv_work_t work;
     int rc;
     struct error error;
@@ -95,8 +103,9 @@ struct image_store {
     struct image_job *current; /* for the worker */
     struct list waits;         /* ensure calls that wait for the jobs to end, or for the next turn */
     unsigned waits_deferred;
-    struct list pulls; /* in order */
+    struct list pulls; /* in order; changed under the lock */
     unsigned pulling;  /* of them begun */
+    pthread_mutex_t lock;
     struct registry_config registries;
     unsigned loads;
     uint64_t load_number;
@@ -122,7 +131,11 @@ void image_drop_nameless(struct image_store *s);
 struct image_named *image_named_find(struct image_store *s, const char *ref);
 void image_named_set(struct image_store *s, const char *ref, const char *manifest_hex);
 
+/* image/gc.c: what the marker on the disk says of pulled, used_ms and seen_ms. */
+void image_marker_read(struct image_live *l);
+
 /* image/job.c */
+void image_load_pulled(struct image_store *s, const char *path, const char *name, image_loaded_cb *cb, void *data);
 void image_jobs_start(struct image_store *s);
 void image_jobs_cancel(struct image_store *s);
 
@@ -132,6 +145,8 @@ void image_pull_for(struct image_store *s, const char *ref, struct image_wait *w
 bool image_pull_find(struct image_store *s, const char *ref, struct image_progress *out);
 void image_pulls_start(struct image_store *s);
 void image_pulls_cancel(struct image_store *s);
+/* Is it one of those that pulls count on? Any thread, under the lock. */
+bool image_layer_reserved(const struct image_store *s, const char *hex);
 
 /* ---- image/layer.c, worker thread ---- */
 
@@ -157,9 +172,10 @@ struct image_found {
     char **refs; /* NULL-terminated */
     unsigned refs_count;
 };
-/* Everything in one archive or layout goes into the store at root; appends struct image_found to found. */
-int image_import(const char *root, const char *path, const char *name, const atomic_bool *cancel, struct list *found,
-                 struct error *err);
+/* Everything in one archive or layout goes into the store at root; appends struct image_found to found. pulled: it is
+ * what a registry sent, so that it can be had again. */
+int image_import(const char *root, const char *path, const char *name, bool pulled, const atomic_bool *cancel,
+                 struct list *found, struct error *err);
 void image_found_free(struct list *found);
 
 #endif

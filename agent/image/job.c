@@ -56,7 +56,7 @@ static void import_all_in(struct image_job *j)
         CLEANUP_FREE char *layout = xasprintf("%s/oci-layout", path);
         struct error err = {0};
         if ((is_archive_name(list[i]->d_name) || fs_exists(layout)) && !atomic_load(&j->store->cancel)) {
-            int rc = image_import(j->store->dir, path, NULL, &j->store->cancel, &j->found, &err);
+            int rc = image_import(j->store->dir, path, NULL, false, &j->store->cancel, &j->found, &err);
             if (rc != 0) {
                 log_warn(j->store->log, "image", "%s", err.message);
             }
@@ -90,7 +90,11 @@ static void collect_in(struct image_job *j, const char *part)
         CLEANUP_FREE char *path = xasprintf("%s/%s", dir, e->d_name);
         CLEANUP_FREE char *tmp = xasprintf("%s/tmp/gone-%s", j->store->dir, e->d_name);
         struct error err = {0};
-        if (rename(path, tmp) != 0 || fs_remove_tree(tmp, &err) != 0) {
+        pthread_mutex_lock(&j->store->lock);
+        bool reserved = image_layer_reserved(j->store, e->d_name);
+        int rc = reserved ? 0 : rename(path, tmp);
+        pthread_mutex_unlock(&j->store->lock);
+        if (rc != 0 || (!reserved && fs_remove_tree(tmp, &err) != 0)) {
             log_warn(j->store->log, "image", "cannot delete %s: %s", path, err.message);
         }
     }
@@ -107,7 +111,7 @@ static void job_work(uv_work_t *w)
     } else if (j->is_dir_of_images) {
         import_all_in(j);
     } else {
-        j->rc = image_import(s->dir, j->path, j->name, &s->cancel, &j->found, &j->error);
+        j->rc = image_import(s->dir, j->path, j->name, j->pulled, &s->cancel, &j->found, &j->error);
     }
     if (j->delete_path) {
         unlink(j->path);
@@ -227,6 +231,12 @@ static struct image_job *add_job(struct image_store *s, const char *path, const 
 void image_load_path(struct image_store *s, const char *path, const char *name, image_loaded_cb *cb, void *data)
 {
     add_job(s, path, name, cb, data);
+    image_jobs_start(s);
+}
+
+void image_load_pulled(struct image_store *s, const char *path, const char *name, image_loaded_cb *cb, void *data)
+{
+    add_job(s, path, name, cb, data)->pulled = true;
     image_jobs_start(s);
 }
 

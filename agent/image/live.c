@@ -139,6 +139,7 @@ static struct image_live *live_read(struct image_store *s, const char *manifest_
         l->pub.size_bytes += (uint64_t)value_to_int(value_get(value_item(layers, i), "size"), 0);
     }
     live_set_refs(l);
+    image_marker_read(l);
     return l;
 }
 
@@ -228,13 +229,43 @@ void image_named_set(struct image_store *s, const char *ref, const char *manifes
     strcpy(n->manifest_hex, manifest_hex);
 }
 
+static bool has_same_names(const struct image_store *s, const struct image_live *l)
+{
+    unsigned has = 0, named = 0;
+    while (l->pub.refs[has] != NULL) {
+        has++;
+    }
+    for (unsigned i = 0; i < s->names_count; i++) {
+        bool told = false;
+        if (strcmp(s->names[i].manifest_hex, l->manifest_hex) != 0) {
+            continue;
+        }
+        for (unsigned k = 0; k < has && !told; k++) {
+            told = strcmp(l->pub.refs[k], s->names[i].ref) == 0;
+        }
+        if (!told) {
+            return false;
+        }
+        named++;
+    }
+    return named == has;
+}
+
 /* Images are immutable: those whose names changed are made anew from the disk, holders keep the old ones. */
 void image_present_refresh(struct image_store *s)
 {
     for (unsigned i = 0; i < s->present_count; i++) {
         struct image_live *old = s->present[i];
+        int64_t used_ms = old->used_ms;
+        if (has_same_names(s, old)) {
+            image_marker_read(old);
+            old->used_ms = MAX(old->used_ms, used_ms);
+            continue;
+        }
         struct image_live *now = live_read(s, old->manifest_hex, NULL);
         if (now != NULL) {
+            now->used_ms = MAX(now->used_ms, used_ms);
+            now->was_used = old->was_used;
             s->present[i] = now;
             image_unref(&old->pub);
         }

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "agent/util/fsutil.h"
+#include "base/env.h"
 #include "base/fs.h"
 #include "base/machine.h"
 #include "proto/text/text.h"
@@ -27,7 +28,8 @@ struct import {
     const char *root;
     char layout[FS_PATH_MAX]; /* real path */
     const char *name;         /* given by the caller, or NULL */
-    const char *base;         /* last component of what is loaded: names images whose reference is only a tag */
+    bool pulled;
+    const char *base; /* last component of what is loaded: names images whose reference is only a tag */
     const atomic_bool *cancel;
     struct list *found;
     struct arena arena;
@@ -223,12 +225,25 @@ static void add_name(struct image_found *f, struct str name)
     }
 }
 
+/* What can be had again says so, and since when it is here (gc.h). */
+static int mark(const struct import *im, const char *marker, struct error *err)
+{
+    char text[64];
+    bool there = fs_read_line(marker, text, sizeof text) || fs_exists(marker);
+    bool was_pulled = there && strncmp(text, "pulled ", 7) == 0;
+    if (there && was_pulled == im->pulled) {
+        return 0;
+    }
+    CLEANUP_FREE char *pulled = xasprintf("pulled %lld\n", (long long)env_wall_ms(env_real()));
+    return fs_write_file(marker, im->pulled ? str_of(pulled) : STR_NONE, 0644, true, err);
+}
+
 /* The last steps: marker, then names. */
 static int publish(struct import *im, struct image_found *f, struct error *err)
 {
     CLEANUP_FREE char *marker = xasprintf("%s/images/%s", im->root, f->manifest_hex);
     CLEANUP_FREE char *content = xasprintf("sha256:%s\n", f->manifest_hex);
-    int rc = fs_exists(marker) ? 0 : fs_write_file(marker, STR_NONE, 0644, true, err);
+    int rc = mark(im, marker, err);
     for (unsigned i = 0; rc == 0 && i < f->refs_count; i++) {
         CLEANUP_FREE char *escaped = image_ref_escape(f->refs[i]);
         CLEANUP_FREE char *path = xasprintf("%s/refs/%s", im->root, escaped);
@@ -485,10 +500,10 @@ static int give_name(struct import *im, struct error *err)
     return publish(im, f, err);
 }
 
-int image_import(const char *root, const char *path, const char *name, const atomic_bool *cancel, struct list *found,
-                 struct error *err)
+int image_import(const char *root, const char *path, const char *name, bool pulled, const atomic_bool *cancel,
+                 struct list *found, struct error *err)
 {
-    struct import im = {.root = root, .name = name, .cancel = cancel};
+    struct import im = {.root = root, .name = name, .pulled = pulled, .cancel = cancel};
     struct list mine;
     struct stat st;
     list_init(&mine);

@@ -91,10 +91,32 @@ bool image_digest_hex(struct str digest, char hex[IMAGE_HEX_SIZE])
     return true;
 }
 
+/* What stands before an "@" that no digest follows is a login, or may be one. */
+void image_name_shown(const char *ref, char out[IMAGE_REF_MAX])
+{
+    const char *last = strrchr(ref, '@'), *scheme = strstr(ref, "://");
+    bool digest = last != NULL && strncmp(last, "@sha256:", 8) == 0 && strchr(last, '/') == NULL;
+    const char *login = last;
+    if (digest) { /* there may be another one before it */
+        login = memrchr(ref, '@', (size_t)(last - ref));
+    }
+    int lead = login == NULL || scheme == NULL || scheme > login ? 0 : (int)(scheme + 3 - ref);
+    snprintf(out, IMAGE_REF_MAX, "%.*s%s%.200s", lead, ref, login == NULL ? "" : "***", login == NULL ? ref : login);
+}
+
 static int not_a_name(struct str ref, struct error *err)
 {
-    return error_set(err, ERR_INVALID, "couldn't parse image reference \"%.*s\": invalid reference format",
-                     (int)MIN(ref.n, (size_t)200), ref.p == NULL ? "" : ref.p);
+    char shown[IMAGE_REF_MAX];
+    CLEANUP_FREE char *text = xstrndup(ref.p == NULL ? "" : ref.p, ref.n);
+    const char *scheme = strstr(text, "://");
+    image_name_shown(text, shown);
+    const char *why = "";
+    if (scheme != NULL && scheme < text + 12) {
+        why = str_starts(ref, STR("https:")) ? " (it stands without https://)" : " (it stands without a scheme)";
+    } else if (strstr(shown, "***") != NULL) {
+        why = " (logins stand in imagePullSecrets)";
+    }
+    return error_set(err, ERR_INVALID, "couldn't parse image reference \"%s\": invalid reference format%s", shown, why);
 }
 
 int image_name_normalise(struct str ref, char out[IMAGE_REF_MAX], struct error *err)

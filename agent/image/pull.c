@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
@@ -16,9 +17,51 @@
 static void pull_free(struct image_pull *p)
 {
     registry_logins_free(p->logins, p->logins_count);
+    free(p->reserved);
     free(p->ref);
     free(p->dir);
     free(p);
+}
+
+/* ---- Layers that are there ---- */
+
+bool image_layer_reserved(const struct image_store *s, const char *hex)
+{
+    LIST_FOR(it, &s->pulls)
+    {
+        const struct image_pull *p = LIST_ENTRY(it, struct image_pull, link);
+        for (unsigned i = 0; i < p->reserved_count; i++) {
+            if (strcmp(p->reserved[i], hex) == 0) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* Worker thread: from now on it stays until the pull is over. */
+static bool reserve_layer(const char *hex, void *data)
+{
+    struct image_pull *p = data;
+    CLEANUP_FREE char *path = xasprintf("%s/layers/%s", p->store->dir, hex);
+    pthread_mutex_lock(&p->store->lock);
+    bool there = fs_exists(path);
+    if (there && p->reserved_count < IMAGE_LAYERS_MAX * (1 + REGISTRY_MIRRORS_MAX)) {
+        p->reserved = xrealloc(p->reserved, (p->reserved_count + 1) * sizeof *p->reserved);
+        snprintf(p->reserved[p->reserved_count++], IMAGE_HEX_SIZE, "%s", hex);
+    }
+    pthread_mutex_unlock(&p->store->lock);
+    return there;
+}
+
+static void take_from_list(struct image_pull *p)
+{
+    pthread_mutex_lock(&p->store->lock);
+    list_remove(&p->link);
+    pthread_mutex_unlock(&p->store->lock);
+    if (p->reserved_count > 0) {
+        p->store->dirty = true; /* one of them may have nobody else */
+    }
 }
 
 static void on_tidied(uv_work_t *w, int status)
@@ -27,7 +70,7 @@ static void on_tidied(uv_work_t *w, int status)
     struct image_store *s = p->store;
     (void)status;
     s->pulling--;
-    list_remove(&p->link);
+    take_from_list(p);
     pull_free(p);
     image_pulls_start(s);
     s->job_ended(s);
@@ -67,7 +110,7 @@ static void on_fetched(uv_work_t *w, int status)
     }
     if (p->rc == 0) {
         p->fetched = true;
-        image_load_path(s, p->dir, p->ref, on_imported, p);
+        image_load_pulled(s, p->dir, p->ref, on_imported, p);
     } else {
         pull_end(p);
     }
@@ -79,14 +122,14 @@ static void fetch(uv_work_t *w)
 {
     struct image_pull *p = CONTAINER_OF(w, struct image_pull, work);
     struct image_store *s = p->store;
-    CLEANUP_FREE char *layers = xasprintf("%s/layers", s->dir);
     if (mkdir(p->dir, 0700) != 0) {
         p->rc = error_set_errno(&p->error, errno, "cannot create %s", p->dir);
         return;
     }
     p->rc = registry_fetch(&(struct registry_fetch){.ref = p->ref,
                                                     .dir = p->dir,
-                                                    .layers_dir = layers,
+                                                    .has_layer = reserve_layer,
+                                                    .has_layer_data = p,
                                                     .config = &s->registries,
                                                     .logins = p->logins,
                                                     .logins_count = p->logins_count,
@@ -164,7 +207,9 @@ void image_pull_for(struct image_store *s, const char *ref, struct image_wait *w
     w->logins_count = 0;
     list_init(&p->waits);
     list_push_back(&p->waits, &w->link);
+    pthread_mutex_lock(&s->lock);
     list_push_back(&s->pulls, &p->link);
+    pthread_mutex_unlock(&s->lock);
     image_pulls_start(s);
 }
 
@@ -181,7 +226,7 @@ void image_pulls_cancel(struct image_store *s)
         while (!list_empty(&p->waits)) {
             s->pull_answered(LIST_ENTRY(p->waits.next, struct image_wait, link), p);
         }
-        list_remove(&p->link);
+        take_from_list(p);
         pull_free(p);
     }
 }

@@ -126,11 +126,7 @@ struct layers {
 static bool is_there(const struct fetching *g, struct str diff)
 {
     char hex[IMAGE_HEX_SIZE];
-    if (g->f->layers_dir == NULL || !image_digest_hex(diff, hex)) {
-        return false;
-    }
-    CLEANUP_FREE char *path = xasprintf("%s/%s", g->f->layers_dir, hex);
-    return fs_exists(path);
+    return g->f->has_layer != NULL && image_digest_hex(diff, hex) && g->f->has_layer(hex, g->f->has_layer_data);
 }
 
 static bool is_listed(const struct layers *l, const char *hex)

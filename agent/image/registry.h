@@ -60,9 +60,11 @@ int registry_logins_read(struct str json, bool legacy, struct registry_login **l
 void registry_logins_free(struct registry_login *list, unsigned count); /* wipes them */
 
 struct registry_fetch {
-    const char *ref;        /* normalised: "HOST/NAME:TAG" or "HOST/NAME@sha256:..." */
-    const char *dir;        /* an empty directory: becomes a layout */
-    const char *layers_dir; /* layers that are there by their diff id, and need not come; NULL: none */
+    const char *ref; /* normalised: "HOST/NAME:TAG" or "HOST/NAME@sha256:..." */
+    const char *dir; /* an empty directory: becomes a layout */
+    /* Is the layer with this diff id there, so that it need not come? NULL: none is. */
+    bool (*has_layer)(const char *diff_hex, void *data);
+    void *has_layer_data;
     const struct registry_config *config;
     const struct registry_login *logins; /* of the pod, tried before the node's */
     unsigned logins_count;

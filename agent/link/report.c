@@ -315,9 +315,9 @@ static void drop_oldest(struct report *r)
 static struct value *document_of(struct report *r, const struct report_event *e, struct arena *a)
 {
     struct event_words w = {
-        .kind = kind_by_id(KIND_POD),
+        .kind = kind_by_id(e->pod == NULL ? KIND_NODE : KIND_POD),
         .ns = str_of(e->ns),
-        .name = str_of(e->pod),
+        .name = str_of(e->pod == NULL ? r->name : e->pod),
         .uid = str_of(e->uid),
         .field_path = e->field_path,
         .warning = e->warning,
@@ -329,7 +329,7 @@ static struct value *document_of(struct report *r, const struct report_event *e,
     uint64_t salt = 0;
     env_random(r->env, &salt, sizeof salt);
     struct value *doc = event_document(a, &w);
-    event_set_name(a, doc, w.ns, name_of_event(a, w.name, salt + r->events_seq++));
+    event_set_name(a, doc, event_namespace(doc), name_of_event(a, w.name, salt + r->events_seq++));
     event_set_first(a, doc, env_wall_ms(r->env), 0, r->name);
     return doc;
 }

@@ -88,6 +88,13 @@ static void stop_probes(struct container *c)
 /* What is shown as waiting stays until it has started: a retry is not progress. */
 static void act_ensure_image(struct container *c)
 {
+    int64_t patience = c->pod->seen_ms + CONTAINER_REFS_GRACE_MS;
+    bool (*lacks)(const struct container *c) = container_ops(c)->pull_lacks;
+    if (container_now(c) < patience && lacks != NULL && lacks(c)) {
+        container_handle(c, CONTAINER_EV_CONFIG_BAD);
+        c->deadline_ms = patience;
+        return;
+    }
     c->pod->pending++;
     container_ops(c)->image_ensure(c);
 }
@@ -128,10 +135,12 @@ static void act_pull_failed(struct container *c)
 
 static void act_pull_backoff(struct container *c)
 {
+    char shown[IMAGE_REF_MAX];
+    image_name_shown(c->spec->image, shown);
     if (strcmp(c->reason, "ErrImagePull") == 0) {
-        container_set_waiting(c, "ImagePullBackOff", xasprintf("Back-off pulling image \"%s\"", c->spec->image));
+        container_set_waiting(c, "ImagePullBackOff", xasprintf("Back-off pulling image \"%s\"", shown));
     }
-    pod_event(c->pod, c, false, "BackOff", "Back-off pulling image \"%s\"", c->spec->image);
+    pod_event(c->pod, c, false, "BackOff", "Back-off pulling image \"%s\"", shown);
     c->deadline_ms = container_now(c) + MAX(backoff_left(&c->pull, c->pull.last_ms, container_now(c)), 1);
 }
 
@@ -286,6 +295,7 @@ static const struct cell machine[CONTAINER_STATES][CONTAINER_EVENTS] =
             {
                 [CONTAINER_EV_PULLED] = GOTO(STARTING, act_start),
                 [CONTAINER_EV_PULL_FAILED] = GOTO(PULL_ERROR, act_pull_failed),
+                [CONTAINER_EV_CONFIG_BAD] = GOTO(CONFIG_WAIT, NULL), /* nothing was ordered yet */
                 [CONTAINER_EV_STOP] = GOTO(DONE, NULL),
             },
         [CONTAINER_PULL_ERROR] =

@@ -99,6 +99,7 @@ struct container {
     bool definition_changed;
     char reason[40];           /* waiting */
     char *message;             /* waiting; malloc()ed or NULL */
+    int pull_step;             /* of a pull, as the message has it (agent/images.c) */
     struct container_end end;  /* of the newest attempt, once it has ended */
     struct container_end last; /* of the one before */
     char *image_id;            /* "sha256:..." of the running image; malloc()ed or NULL */
@@ -137,6 +138,8 @@ void container_on_image(struct container *c, const char *reason, const struct er
 void container_on_started(struct container *c, const struct runtime_started *r);
 /* Ignored if it is not the newest attempt. */
 void container_on_exit(struct container *c, const struct runtime_status *st);
+/* How far its first pull is, in words for the status; step is the caller's (pull_step). While it is being pulled. */
+void container_on_pull_step(struct container *c, int step, char *give_text);
 void container_on_hook(struct container *c, unsigned token, bool ok, const char *message);
 void container_on_probe(struct container *c, int which, unsigned token, bool success, const char *message);
 

@@ -68,15 +68,28 @@ void container_on_image(struct container *c, const char *reason, const struct er
         return;
     }
     if (c->state == CONTAINER_PULLING && reason[0] == '\0') {
+        if (c->reason[0] == '\0') {
+            container_set_waiting(c, "", NULL); /* how far the pull was */
+        }
         container_handle(c, CONTAINER_EV_PULLED);
     } else if (c->state == CONTAINER_PULLING) {
         const char *message = error == NULL ? "" : error->message;
-        pod_event(p, c, true, "Failed", "Failed to pull image \"%s\": %s", c->spec->image, without_lead(message));
+        char shown[IMAGE_REF_MAX];
+        image_name_shown(c->spec->image, shown);
+        pod_event(p, c, true, "Failed", "Failed to pull image \"%s\": %s", shown, without_lead(message));
         pod_event(p, c, true, "Failed", "Error: %s", reason);
         container_set_waiting(c, reason, xstrdup(message));
         container_handle(c, CONTAINER_EV_PULL_FAILED);
     }
     p->settle(p);
+}
+
+void container_on_pull_step(struct container *c, int step, char *give_text)
+{
+    assert(c->state == CONTAINER_PULLING && c->reason[0] == '\0');
+    container_set_waiting(c, "", give_text);
+    c->pull_step = step;
+    c->pod->node->ops->changed(c->pod);
 }
 
 /* The program could not be run: Kubernetes shows that as an end with code 128. */

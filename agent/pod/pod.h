@@ -77,6 +77,8 @@ struct pod_ops {
     /* At once: it is about to be stopped, and gets no new connections through services of this node any more. */
     void (*leave)(struct pod *p);
     void (*image_ensure)(struct container *c); /* container_on_image */
+    /* Would it be pulled, and with Secrets that are not here? The stream of them may be behind. NULL: never. */
+    bool (*pull_lacks)(const struct container *c);
     /* 0: container_on_started follows. Otherwise nothing was begun: errors as podspec_resolve. */
     int (*start)(struct container *c, struct error *err);
     void (*kill)(struct container *c, bool force);         /* no answer: container_on_exit comes */

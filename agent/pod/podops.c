@@ -551,6 +551,7 @@ const struct pod_ops podops = {
     .volumes_update = podops_volumes_update,
     .leave = op_leave,
     .image_ensure = podops_image_ensure,
+    .pull_lacks = podops_pull_lacks,
     .start = podops_start,
     .kill = op_kill,
     .forget = op_forget,

@@ -28,6 +28,7 @@ static inline struct cgroup_limits podops_limits(const struct pod *p)
 int podops_volumes_mount(struct pod *p, struct error *err);
 void podops_volumes_update(struct pod *p);
 void podops_image_ensure(struct container *c);
+bool podops_pull_lacks(const struct container *c);
 int podops_start(struct container *c, struct error *err);
 void podops_hook(struct container *c, const struct podspec_handler *h, int64_t timeout_ms);
 void podops_probe(struct container *c, int which);

@@ -107,12 +107,36 @@ static void drop_image(struct container *c)
     }
 }
 
+/* As Go writes it: "850ms", "1.234s", "2m3.4s". */
+static void duration_text(uint64_t ms, char out[32])
+{
+    if (ms < 1000) {
+        snprintf(out, 32, "%llums", (unsigned long long)ms);
+        return;
+    }
+    char fraction[8] = "";
+    if (ms % 1000 != 0) {
+        snprintf(fraction, sizeof fraction, ".%03llu", (unsigned long long)(ms % 1000));
+        for (size_t n = strlen(fraction); fraction[n - 1] == '0';) {
+            fraction[--n] = '\0';
+        }
+    }
+    unsigned long long s = ms / 1000, hours = s / 3600, minutes = s / 60 % 60;
+    int n = hours > 0 ? snprintf(out, 32, "%lluh", hours) : 0;
+    n += s >= 60 ? snprintf(out + n, 32 - (size_t)n, "%llum", minutes) : 0;
+    snprintf(out + n, 32 - (size_t)n, "%llu%ss", s % 60, fraction);
+}
+
 static void tell_image(struct container *c, const struct image_result *r)
 {
     bool always = str_is(str_of(c->spec->pull_policy), "Always");
     if (r->pulled) {
-        pod_event(c->pod, c, false, "Pulled", "Successfully pulled image \"%s\" (%llu bytes)", c->spec->image,
-                  (unsigned long long)r->image->size_bytes);
+        char pulled[32], waited[32];
+        duration_text(r->pull_ms, pulled);
+        duration_text(r->wait_ms, waited);
+        pod_event(c->pod, c, false, "Pulled",
+                  "Successfully pulled image \"%s\" in %s (%s including waiting). Image size: %llu bytes.",
+                  c->spec->image, pulled, waited, (unsigned long long)r->image->size_bytes);
     } else if (r->unreachable) {
         pod_event(c->pod, c, true, "Pulled",
                   "No registry can be reached: the image \"%s\" that is on the machine is used", c->spec->image);
@@ -170,6 +194,18 @@ static struct registry_login *logins_of(struct container *c, unsigned *count)
         }
     }
     return list;
+}
+
+bool podops_pull_lacks(const struct container *c)
+{
+    const struct agent *a = podops_agent(c->pod);
+    const struct podspec *s = c->pod->spec;
+    bool lacks = false;
+    for (const char *const *name = s->pull_secrets; name != NULL && *name != NULL; name++) {
+        lacks = lacks || refs_get(a->refs, KIND_SECRET, str_of(s->ns), str_of(*name)) == NULL;
+    }
+    return lacks &&
+           image_would_pull(a->images, c->spec->image, image_policy_of(str_of(c->spec->pull_policy), c->spec->image));
 }
 
 void podops_image_ensure(struct container *c)

@@ -1,12 +1,13 @@
 /* Pods that use more of the disk than they may (evict.h), or more than others while it is nearly full. Measured in
  * rounds by worker threads, only if a pod has such a limit or the disk is nearly full, and few pods at a time: a pod
  * with millions of files keeps a thread busy for as long as it takes, and the others are needed for images, sandboxes
- * and deletions. When all have been measured and the disk is still nearly full, one pod goes; the next one not
- * before it has given everything back. */
+ * and deletions. When all have been measured and the disk is still nearly full, unused images go first (images.h), then
+ * one pod; the next one not before it has given everything back. */
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "agent/images.h"
 #include "agent/node.h"
 #include "agent/pod/evict.h"
 #include "agent/pod/evict_open.h"
@@ -171,7 +172,7 @@ static void relieve(struct agent *a)
     if (node_check(a)) { /* as it is now, not as it was some seconds ago */
         report_node_dirty(a->report);
     }
-    struct agent_pod *ap = has_pressure(a) ? worst(a, &c) : NULL;
+    struct agent_pod *ap = has_pressure(a) && !images_relieve(a) ? worst(a, &c) : NULL;
     if (ap != NULL) {
         evict_pressure_message(&c, message);
         evict(ap, message);

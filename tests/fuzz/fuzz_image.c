@@ -126,7 +126,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     list_init(&found);
     snprintf(layout, sizeof layout, "%s/layout", dir);
     snprintf(store, sizeof store, "%s/store", dir);
-    int rc = image_import(store, layout, "given:1", &cancel, &found, &err);
+    int rc = image_import(store, layout, "given:1", false, &cancel, &found, &err);
     if (rc != 0) {
         CHECK_FAILED(rc, err);
     }
