@@ -132,6 +132,61 @@ static void a_missing_secret_is_a_config_error_until_it_comes(void **state)
     world_close(&w);
 }
 
+static void a_pull_waits_a_moment_for_its_secret(void **state)
+{
+    (void)state;
+    struct world w;
+    world_open(&w, WEB(""));
+    w.secrets_lack = true;
+    up_to_containers(&w);
+    expect_orders(&w, "");
+    assert_status(&w, "containerStatuses.web.state.waiting.reason", "ContainerCreating");
+    w.secrets_lack = false; /* it comes behind the pod */
+    pod_refs_changed(w.pod);
+    expect_orders(&w, "pull web, update volumes");
+    world_close(&w);
+    /* One that never comes is not waited for: the registry may let it be pulled. */
+    world_open(&w, WEB(""));
+    w.secrets_lack = true;
+    up_to_containers(&w);
+    expect_orders(&w, "");
+    pass_ms(&w, CONTAINER_REFS_GRACE_MS);
+    expect_orders(&w, "pull web");
+    run_container(&w, "web");
+    has_exited(&w, "web", 1);
+    expect_orders(&w, "start web/0, pull web"); /* and not again */
+    world_close(&w);
+}
+
+static void a_pull_tells_how_far_it_is_until_it_is_over(void **state)
+{
+    (void)state;
+    struct world w;
+    world_open(&w, WEB(""));
+    up_to_containers(&w);
+    container_on_pull_step(box(&w, "web"), 20, xstrdup("Pulling image \"nginx\": 1.0 of 5.0 MB (20 %)"));
+    assert_status(&w, "containerStatuses.web.state.waiting.reason", "ContainerCreating");
+    assert_status(&w, "containerStatuses.web.state.waiting.message", "Pulling image \"nginx\": 1.0 of 5.0 MB (20 %)");
+    image_there(&w, "web");
+    assert_null(box(&w, "web")->message);
+    world_close(&w);
+}
+
+static void a_login_in_an_image_name_is_told_to_nobody(void **state)
+{
+    (void)state;
+    struct world w;
+    world_open(&w, "'containers':[{'name':'web','image':'ann:sesame@reg.example/x'}]");
+    up_to_containers(&w);
+    image_missing(&w, "web");
+    pass_ms(&w, CONTAINER_PULL_ERROR_MS);
+    assert_event(&w, "!Failed: Failed to pull image \"***@reg.example/x\"");
+    assert_event(&w, "Back-off pulling image \"***@reg.example/x\"");
+    assert_no_event(&w, "sesame");
+    assert_status(&w, "containerStatuses.web.state.waiting.message", "Back-off pulling image \"***@reg.example/x\"");
+    world_close(&w);
+}
+
 static void a_program_that_cannot_be_run_counts_as_an_end(void **state)
 {
     (void)state;
@@ -423,6 +478,9 @@ int main(void)
         cmocka_unit_test(a_missing_image_shows_the_error_and_then_the_back_off),
         cmocka_unit_test(a_loaded_image_ends_the_back_off),
         cmocka_unit_test(a_missing_secret_is_a_config_error_until_it_comes),
+        cmocka_unit_test(a_pull_waits_a_moment_for_its_secret),
+        cmocka_unit_test(a_pull_tells_how_far_it_is_until_it_is_over),
+        cmocka_unit_test(a_login_in_an_image_name_is_told_to_nobody),
         cmocka_unit_test(a_program_that_cannot_be_run_counts_as_an_end),
         cmocka_unit_test(a_container_that_cannot_be_created_is_tried_again),
         cmocka_unit_test(the_message_of_an_oom_kill_is_shown),

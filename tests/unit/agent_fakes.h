@@ -26,6 +26,7 @@ struct world {
     int mount_error, start_error; /* what the next calls return; with the message below */
     const char *error_message;
     bool tells_leaving; /* "leave" is a word, too */
+    bool secrets_lack;  /* for the pull of images */
     bool gone;
 };
 
@@ -93,6 +94,10 @@ static inline void fake_pull(struct container *c)
 {
     order(world_of(c->pod), "pull %s", c->spec->name);
 }
+static inline bool fake_lacks(const struct container *c)
+{
+    return world_of(c->pod)->secrets_lack;
+}
 static inline int fake_start(struct container *c, struct error *err)
 {
     struct world *w = world_of(c->pod);
@@ -150,6 +155,7 @@ static const struct pod_ops fake_ops = {
     .volumes_update = fake_volumes_update,
     .leave = fake_leave,
     .image_ensure = fake_pull,
+    .pull_lacks = fake_lacks,
     .start = fake_start,
     .kill = fake_kill,
     .forget = fake_forget,

@@ -416,6 +416,37 @@ static void a_removed_image_goes_when_its_last_holder_lets_go(void **state)
     assert_false(fs_exists(layer));
 }
 
+static void what_is_no_name_is_told_without_its_login(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *ref, *shown, *words;
+    } rows[] = {
+        {"https://reg.example/x:1", "https://reg.example/x:1", "without https://"},
+        {"http://reg.example/x", "http://reg.example/x", "without a scheme"},
+        {"ann:sesame@reg.example/x", "***@reg.example/x", "imagePullSecrets"},
+        {"https://ann:sesame@reg.example/x", "https://***@reg.example/x", "without https://"},
+        {"ann:sesame@reg.example/x@sha256:1234", "***@reg.example/x@sha256:1234", "imagePullSecrets"},
+        {"a@b:sesame@reg/x", "***@reg/x", "invalid reference format"},
+        {"x@sesame", "***@sesame", "invalid"},
+        {"X Y", "X Y", "\"X Y\": invalid reference format"},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        char out[IMAGE_REF_MAX];
+        struct error err = {0};
+        image_name_shown(rows[i].ref, out);
+        assert_string_equal(out, rows[i].shown);
+        assert_int_equal(image_name_normalise(str_of(rows[i].ref), out, &err), ERR_INVALID);
+        if (strstr(err.message, rows[i].words) == NULL) {
+            fail_msg("%s", err.message);
+        }
+        assert_true(strstr(err.message, "sesame") == NULL || i == 6);
+    }
+    char out[IMAGE_REF_MAX];
+    image_name_shown("nginx@sha256:abcd", out);
+    assert_string_equal(out, "nginx@sha256:abcd");
+}
+
 static void a_removed_id_takes_all_names(void **state)
 {
     struct fixture *f = *state;
@@ -472,6 +503,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_docker_archive_is_loaded, setup, teardown),
         cmocka_unit_test_setup_teardown(a_removed_image_goes_when_its_last_holder_lets_go, setup, teardown),
         cmocka_unit_test_setup_teardown(a_removed_id_takes_all_names, setup, teardown),
+        cmocka_unit_test(what_is_no_name_is_told_without_its_login),
         cmocka_unit_test_setup_teardown(closing_answers_what_is_pending, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
