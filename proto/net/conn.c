@@ -480,8 +480,20 @@ static void process(struct net_conn *c, const uint8_t *p, size_t n)
 
 static void on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *out)
 {
-    (void)h, (void)suggested;
-    *out = uv_buf_init(xmalloc(NET_READ_BYTES), NET_READ_BYTES);
+    struct net_conn *c = h->data;
+    (void)suggested;
+    char *kept = TAKE_PTR(c->tls->read_bytes);
+    *out = uv_buf_init(kept == NULL ? xmalloc(NET_READ_BYTES) : kept, NET_READ_BYTES);
+}
+
+/* What was read is with OpenSSL: the next connection reads into the same place. */
+static void read_done(struct net_conn *c, char *bytes)
+{
+    if (bytes != NULL && c->tls->read_bytes == NULL) {
+        c->tls->read_bytes = bytes;
+    } else {
+        free(bytes);
+    }
 }
 
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *b)
@@ -493,7 +505,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *b)
         }
         process(c, (const uint8_t *)b->base, (size_t)n);
     }
-    free(b->base);
+    read_done(c, b->base);
     if (n >= 0 || c->state == NET_CLOSED) {
         return;
     }

@@ -16,6 +16,7 @@ struct net_tls {
     BIO_METHOD *bio_method; /* reads from and writes into a net_conn */
     X509 *cert;             /* our own, or NULL */
     char *refused;          /* servers; NULL: none */
+    char *read_bytes;       /* NET_READ_BYTES for the next read of any connection; NULL: none is kept */
     int64_t grace_s;        /* net_tls_set_grace */
     bool late_masters;      /* net_tls_set_late_masters */
     bool has_pin;

@@ -560,6 +560,7 @@ void net_tls_unref(struct net_tls *t)
         BIO_meth_free(t->bio_method);
         X509_free(t->cert);
         free(t->refused);
+        free(t->read_bytes);
         free(t);
     }
 }

@@ -11,6 +11,8 @@
 
 #include <cmocka.h>
 
+#include <openssl/crypto.h>
+
 #include "base/mem.h"
 #include "proto/net/net.h"
 #include "proto/pki/pki.h"
@@ -186,6 +188,37 @@ static void what_was_unsealed_is_gone_when_it_is_wiped(void **state)
     assert_int_equal(count(&secret), 0);
 }
 
+/* Places for records of TLS are kept for whoever asks next. */
+static void a_record_is_gone_when_its_place_is_given_back(void **state)
+{
+    static const char masked[] = "\x2e\x36\x29\x77\x28\x3f\x39\x35\x28\x3e\x77\x35\x3c\x77\x29\x35\x37\x3f\x3e";
+    enum { PLACES = 6, SIZE = (16 << 10) + 300 };
+    struct needle secret = {.size = sizeof masked - 1};
+    uint8_t *at[PLACES];
+    (void)state;
+    memcpy(secret.masked, masked, secret.size);
+    for (unsigned round = 0; round < 3; round++) {
+        for (unsigned i = 0; i < PLACES; i++) {
+            at[i] = OPENSSL_malloc(SIZE + 100 * i);
+            assert_non_null(at[i]);
+            for (unsigned j = 0; j < i; j++) {
+                assert_ptr_not_equal(at[i], at[j]);
+            }
+            for (size_t j = 0; j < secret.size; j++) {
+                at[i][j] = at[i][SIZE + 100 * i - secret.size + j] = secret.masked[j] ^ MASK;
+            }
+        }
+        assert_true(!can_search() || count(&secret) >= 2 * PLACES);
+        for (unsigned i = 0; i < PLACES; i++) {
+            OPENSSL_free(at[i]);
+        }
+        assert_int_equal(can_search() ? count(&secret) : 0, 0);
+    }
+    uint8_t *grown = OPENSSL_realloc(OPENSSL_malloc(100), SIZE);
+    memset(grown, 1, SIZE);
+    OPENSSL_free(grown);
+}
+
 int main(void)
 {
     bool wiping = pki_wipe_what_is_freed(); /* as the programs do */
@@ -194,6 +227,7 @@ int main(void)
         cmocka_unit_test(a_key_is_gone_when_it_is_freed),
         cmocka_unit_test(a_key_that_was_used_for_connections_is_gone_with_them),
         cmocka_unit_test(what_was_unsealed_is_gone_when_it_is_wiped),
+        cmocka_unit_test(a_record_is_gone_when_its_place_is_given_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
