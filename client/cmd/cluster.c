@@ -88,7 +88,7 @@ static void print_elections(struct rctl *r, struct mp e)
             (double)timeout_ms / 1000, (double)standstill_ms / 1000, changes, changes == 1 ? "" : "s");
 }
 
-/* "2, all masters can 2", or who can how much. */
+/* "2, all masters can 2", or the highest level of each master. */
 static void print_level(struct rctl *r, struct mp m)
 {
     struct mp level = mp_get(m, "featureLevel");

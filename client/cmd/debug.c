@@ -204,7 +204,7 @@ static void append_name(struct rctl *r, struct value *list, struct str name)
     value_append(&r->arena, list, item);
 }
 
-/* Said before it is joined: the event of the node comes too late for who looks. */
+/* Said before the container is joined: the node's event would come too late for the user. */
 static void note_target(struct rctl *r, const struct object *pod)
 {
     for (struct mp_iter it = mp_iter(mp_path(object_mp(pod), "status.containerStatuses")); mp_next(&it);) {

@@ -1,7 +1,7 @@
 /* rctl master: the masters of a cluster come and go.
  *
- * All of it may be repeated: a removal of one who is gone already, a replacement that was begun, are done and said to
- * be. What decides whether a change is safe is the leader (master/members/change.c), not this program. */
+ * All commands may be repeated. A removal of a master that is gone already, and a replacement that was done before,
+ * succeed and say so. The leader decides whether a change is safe (master/members/change.c), not this program. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -303,7 +303,7 @@ static const struct option_row replace_options[] = {
     {"yes", 'y', OPTION_FLAG, NULL, NULL, NULL, "also if OLD is up: do not ask"},
 };
 
-/* Whom the newcomer may ask: all that are up, without the one that goes. */
+/* The addresses that the newcomer may ask: of all masters that are up, without the one that goes. */
 static const char *addresses_of(struct rctl *r, const struct masters *m, int64_t but)
 {
     CLEANUP_BUF struct buf b = BUF_INIT;

@@ -242,8 +242,8 @@ static void log_data(struct mp payload, void *data)
     }
 }
 
-/* What the container prints, from its log: for who does not type, that is the whole of it, and from the start
- * nothing of it is lost. */
+/* What the container prints, from its log. A user who does not type needs no more than that, and the log has it from
+ * the start. */
 static int show_log(struct rctl *r, const struct object *pod, const char *container, bool from_start, struct error *err)
 {
     static const struct api_stream_events events = {.on_data = log_data};

@@ -14,6 +14,12 @@ static void answer(struct call *c, const struct replacement *r, bool begun)
     call_reply(c, &b);
 }
 
+bool replace_unseen(const struct master *m, const struct object *(*record_in)(const struct view *v), uint64_t revision)
+{
+    const struct object *record = record_in(store_tip(replica_store(m->replica)));
+    return (record == NULL ? 0 : record->revision) != revision;
+}
+
 void replace_tell(struct call *c, const struct replacement *r)
 {
     answer(c, r, false);

@@ -28,6 +28,8 @@ struct replacement {
     /* The step, into the transaction. */
     int (*plan)(struct master *m, const struct replace_request *q, struct txn *t, struct error *err);
 };
+/* Has the tip a record of another revision than the one that was taken in (0: none was)? Leader only. */
+bool replace_unseen(const struct master *m, const struct object *(*record_in)(const struct view *v), uint64_t revision);
 void replace_tell(struct call *c, const struct replacement *r); /* how far it is */
 void replace_ask(struct call *c, const struct replacement *r);
 

@@ -12,9 +12,7 @@ static void current(struct master *m, char out[REPLACE_ID_SIZE])
 
 static bool busy(struct master *m)
 {
-    const struct reseal *r = m->reseal;
-    const struct object *o = reseal_record_in(store_tip(replica_store(m->replica)));
-    return r->writing || (o == NULL ? 0 : o->revision) != r->revision;
+    return m->reseal->writing || replace_unseen(m, reseal_record_in, m->reseal->revision);
 }
 
 static bool repeated(struct master *m, const struct replace_request *q, const char *id)

@@ -17,9 +17,7 @@ static void current(struct master *m, char out[REPLACE_ID_SIZE])
 
 static bool busy(struct master *m)
 {
-    const struct rotate *r = m->rotate;
-    const struct object *o = rotate_record_in(store_tip(replica_store(m->replica)));
-    return r->writing || (o == NULL ? 0 : o->revision) != r->revision;
+    return m->rotate->writing || replace_unseen(m, rotate_record_in, m->rotate->revision);
 }
 
 static bool repeated(struct master *m, const struct replace_request *q, const char *ca)

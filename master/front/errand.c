@@ -242,6 +242,14 @@ static void handle(struct errand *e)
     }
 }
 
+void errand_do(struct errand *e)
+{
+    struct api_request q;
+    if (e->front->typed(e, &q)) {
+        api_do(&e->api, &q);
+    }
+}
+
 void errand_to_leader(struct errand *e)
 {
     if (replica_leading(e->api.m->replica)) {

@@ -120,6 +120,8 @@ void errand_again(struct errand *e);
 /* Where its work waits: its connection's lane, or that of whom another master speaks for. NULL: nobody waits for the
  * answer any more. */
 struct lane *errand_lane(struct errand *e);
+/* Does it here: a front's `handle`, of requests that are typed. */
+void errand_do(struct errand *e);
 /* Linearizable unless e->stale: runs `then` when committed may be read, and it is its turn. */
 void errand_read(struct errand *e, errand_fn *then);
 /* Done by the leader, which may be us meanwhile: for what could not be done here. */

@@ -41,14 +41,6 @@ void typed_set(struct errand *e, const struct api_request *q)
     e->repeatable = how != NULL && how->id != NULL;
 }
 
-void typed_handle(struct errand *e)
-{
-    struct api_request q;
-    if (e->front->typed(e, &q)) {
-        api_do(&e->api, &q);
-    }
-}
-
 bool typed_write(struct errand *e, struct buf *b)
 {
     struct api_request q;

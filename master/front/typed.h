@@ -9,8 +9,7 @@
 
 /* What the request tells its errand, before errand_may. */
 void typed_set(struct errand *e, const struct api_request *q);
-/* For errand_front. */
-void typed_handle(struct errand *e);
+/* For errand_front; its `handle` is errand_do. */
 bool typed_write(struct errand *e, struct buf *b);
 void typed_answered(struct errand *e, struct mp result);
 

@@ -5,7 +5,6 @@
 #include <assert.h>
 
 #include "master/auth/tokens.h"
-#include "master/front/typed.h"
 #include "proto/patch/patch.h"
 
 /* Parameters that become a request. */
@@ -561,7 +560,7 @@ static void write_nothing(struct writer *w, const struct api_request *q)
 
 static void verb(struct call *c)
 {
-    typed_handle(&c->e);
+    errand_do(&c->e);
 }
 
 const struct method request_get = {"get", verb, METHOD_NEWEST | METHOD_NODE | METHOD_ANY_KIND,

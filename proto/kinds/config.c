@@ -202,7 +202,7 @@ static void describe_configmap(struct buf *out, const struct object *o, const st
     describe_events(out, c);
 }
 
-/* Sizes only: what is in a Secret is nobody's business who looks over a shoulder. */
+/* Sizes only: a Secret's content must not be read by somebody who looks at the screen. */
 static void describe_secret(struct buf *out, const struct object *o, const struct describe_context *c)
 {
     describe_head(out, o, 14);

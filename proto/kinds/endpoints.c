@@ -1,8 +1,8 @@
 /* Endpoints and EndpointSlice: where a Service leads. Sources: Kubernetes core/v1 Endpoints, discovery.k8s.io/v1
  * EndpointSlice.
  *
- * Nobody refers to the pods here (kind_references): that an address goes when its pod does is the work of whoever
- * writes them, and an index of all of them would be larger than they are. */
+ * The pods that are named here are no references (kind_references). The controller that writes these objects takes an
+ * address away when its pod goes, and an index of all addresses would be larger than the objects. */
 #include "base/strmap.h"
 #include "proto/kinds/kinds.h"
 #include "proto/kinds/service.h"

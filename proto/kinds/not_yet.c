@@ -1,5 +1,6 @@
-/* Kinds that Kubernetes has and Reeve has not yet: a row leaves this table when the kind comes. So that whoever names
- * one is told so and not led to another kind whose name looks like it. Source: Kubernetes API reference v1.29. */
+/* Kinds that Kubernetes has and Reeve has not yet. A row leaves this table when the kind comes. A user who names one is
+ * told that it is missing, instead of being asked whether another kind of a similar name was meant. Source: Kubernetes
+ * API reference v1.29. */
 #include <string.h>
 
 #include "proto/kinds/kinds.h"

@@ -357,7 +357,7 @@ static X509_REQ *parse_request(const char *pem, struct error *err)
     return NULL;
 }
 
-/* The subject asked for is not looked at: `who` decides, and who calls has authenticated it. */
+/* The request's subject is not looked at: the certificate's is `who`, which the caller has authenticated. */
 int pki_sign_request(const char *ca_cert_pem, const char *ca_key_pem, const char *csr_pem,
                      const struct pki_identity *who, const char *sans, int64_t valid_s, int64_t issued_ms,
                      char **cert_pem, struct error *err)

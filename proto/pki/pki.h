@@ -33,13 +33,14 @@ int pki_issue(const char *ca_cert_pem, const char *ca_key_pem, const struct pki_
               int64_t valid_s, char **cert_pem, char **key_pem, struct error *err);
 /* The same in two steps, so that a key never leaves its machine: make a key and a request, sign a request. */
 int pki_make_request(const struct pki_identity *who, char **csr_pem, char **key_pem, struct error *err);
-/* issued_ms: when it counts as issued (pki_facts); 0 = now. Whoever revokes what was issued before a moment must be
- * able to issue anew at once. */
+/* issued_ms: when it counts as issued (pki_facts); 0 = now. A revocation of all that was issued before a moment
+ * can be followed by a new certificate at once: it is given a later moment. */
 int pki_sign_request(const char *ca_cert_pem, const char *ca_key_pem, const char *csr_pem,
                      const struct pki_identity *who, const char *sans, int64_t valid_s, int64_t issued_ms,
                      char **cert_pem, struct error *err);
 /* Hex of the first 16 bytes of SHA-256 over the public key of a request (its SubjectPublicKeyInfo in DER), and NUL:
- * what tells two who ask apart, however often they ask. ERR_INVALID: it is no request, or not signed by its own key. */
+ * the same as often as one applicant asks, and another for another applicant. ERR_INVALID: it is no request, or not
+ * signed by its own key. */
 int pki_request_fingerprint(const char *csr_pem, char out[33], struct error *err);
 bool pki_request_fits(const char *csr_pem, const char *key_pem); /* the request is of this key */
 /* Once, in main, before anything else of OpenSSL's is used: from then on it overwrites all memory that it gives back.
@@ -133,7 +134,7 @@ int pki_read_file(const char *path, size_t limit, char **text, size_t *size, str
 /* A certificate and its key, two files that are replaced as one. The new certificate is written beside the old one
  * (CERT.next), then the key is replaced, then the certificate: after a crash between any two steps the key belongs to
  * one of the two certificates, and the next pki_read_pair takes that one and tidies up. Files that do not belong
- * together for another reason are returned as they are: whoever uses them says what is wrong. Certificates are
+ * together for another reason are returned as they are, and loading them says what is wrong. Certificates are
  * written with mode 0644, keys with 0600. One writer at a time. */
 int pki_write_pair(const char *cert_path, const char *key_path, const char *cert_pem, const char *key_pem,
                    struct error *err);

@@ -1,12 +1,12 @@
 /* What stands between libraft and the raft_io that the owner gave. libraft 0.22.1 (its layer over raft_step) does not
  * survive some answers of a raft_io and some messages; they never reach it:
  *
- *  1. An error from append, truncate or snapshot_put leads to a second free of what the call was about. From here they
- *     always succeed; the node dies instead, and what was asked is cancelled when the library closes.
+ *  1. An error from append, truncate or snapshot_put makes the library free the argument of the call twice. So these
+ *     calls always succeed here. The replica dies instead, and the call is cancelled when the library closes.
  *  2. An error from set_term or set_vote leaves the new value in memory, and later messages speak as if it were on
  *     disk. The node dies and sends nothing more.
- *  3. An error from send makes the rest of the step, the apply of what was committed included, fall under the table. It
- *     always succeeds; lost messages are Raft's daily bread.
+ *  3. An error from send ends the step: entries that were just committed are not applied then. So send always succeeds
+ *     here. Raft allows for messages that are lost.
  *  4. An InstallSnapshot that arrives while a snapshot is being taken ends in a NULL pointer when that is done. It is
  *     dropped: the leader repeats it. So is one whose checksums do not fit: it must not replace anything.
  *  5. A snapshot read for sending may be newer than the one the message was made for; the library corrects its index
@@ -33,39 +33,39 @@
  *     the first entry of its message.
  * 12. A write that fails later, through its callback, is taken for one that was cancelled by closing: what it was to
  *     write is never heard of again, and an installation that failed lets no other begin. The node dies.
- * 13. A snapshot that rotted on the leader's disk is refused by whom it is sent to, and sent again for ever: the
- *     follower never catches up. So it is checked before it is sent, and a master that finds its own damaged dies; its
- *     owner finds the same at the next start.
- * 14. A leader that is being closed has freed what it knew of its followers and still calls itself the leader: whoever
- *     asks it for a match index, as rule 9 does, reads through a NULL pointer. What arrives while closing is dropped.
- * 15. An InstallSnapshot of a former term is answered with a success and an index that was never set. If who sent it
- *     leads again by then, it takes the follower for having all of its log, and commits entries that nobody else has.
- *     Such a message is dropped; who sent it hears of the term from all others.
- * 16. A member that has been made voter refuses its vote until it has the entry that says so, and if without it there
- *     is no majority, it never gets that entry: nobody is elected any more. Whoever counts votes knows whose count
- *     (dissertation, section 4.1: servers answer requests whatever their own configuration says), so we give ours in
- *     any role; and since the library forgets a silent leader only when it stands for election, which others than
- *     voters never do, we do not let that one stand in the way.
- * 17. An AppendEntries of a former term is refused by naming the index before its entries, and 0 there means success:
- *     who is sent a log from its beginning (a newcomer) then acknowledges an index that was never set, with what rule
- *     15 says as the consequence. It is not dropped, since who sent it may hear of the term from nobody else, but
- *     refused as if it began behind entry 1. The index in any refusal that leaves is set here (to what the library sets
- *     otherwise), and an acknowledgement of more than a leader has is dropped.
- * 18. An answer to a question for a pre-vote names the term that would come next. Whether it is one is looked up in
- *     what a candidate keeps, also by a follower, which keeps the leader's address there: if a certain byte of that
- *     pointer is 0, one time in sixteen, the follower goes to the next term, and its leader has to step down. So
- *     answers to requests for votes reach candidates alone.
- * 19. A restarted server that is the only voter leads again in the same term. What it had sent to a standby and lost
- *     with its memory or disk then has the index and the term of other entries that it writes now, and the standby, who
- *     keeps the former ones, is taken for equal. Logs may only differ where terms differ, so such a server begins a new
- *     term before it starts. (A log that holds nothing but its first configuration was never sent to anybody: another
- *     member is an entry.)
- * 20. A question for a pre-vote is answered with the term that it names, also if ours is higher and that is why it is
- *     refused. Who has the longer log and an older term then never hears of ours, we never win for want of its entries,
- *     and nobody is elected any more. Such a refusal names our term; a candidate goes to it.
- * 21. Its assertions are off, and where one would fail it goes on with memory that is not what it takes it for: entries
- *     of another leader in the term in which we lead, an empty configuration, a term that has no next one. What
- *     cannot be meant is dropped (raft/replica_absurd.c). */
+ * 13. A snapshot that is damaged on the leader's disk is refused by the follower, and the leader sends it again for
+ *     ever: the follower never catches up. So a master checks a snapshot before it sends it, and dies if the snapshot
+ *     is damaged. Its next start finds the same damage and tells the owner.
+ * 14. A leader that is being closed has freed what it knew of its followers and still calls itself the leader. Asking
+ *     it for a match index, as rule 9 does, reads through a NULL pointer. What arrives while closing is dropped.
+ * 15. The answer to an InstallSnapshot of a former term says success, with an index that was never set. If the sender
+ *     leads again by then, it believes that the follower has all of its log, and commits entries that nobody else has.
+ *     So such a message is dropped. The sender learns of the newer term from the other members.
+ * 16. A member that has been made a voter refuses to vote until it has the entry that made it one. If there is no
+ *     majority without it, no leader is elected, so it never gets that entry. By the dissertation (section 4.1) servers
+ *     answer requests whatever their own configuration says; the candidate's configuration says which votes count. So
+ *     a member votes here in any role. And the library lets go of a silent leader only when it stands for election,
+ *     which only voters do; so here a silent leader does not keep a member from voting.
+ * 17. An AppendEntries of a former term is refused by naming the index before its entries, and 0 there means success.
+ *     So a newcomer, whose log is sent from its beginning, acknowledges an index that was never set, with the
+ *     consequence of rule 15. The message is not dropped, since its sender may hear of the newer term from nobody else.
+ *     It is refused as if its entries began behind entry 1. The index in each refusal that leaves is set here (to what
+ *     the library sets otherwise), and a leader drops an acknowledgement of more entries than it has.
+ * 18. An answer to a pre-vote names the term that would come next. To see that it belongs to a pre-vote, the library
+ *     reads a field of its candidate's state. A follower does the same, but has the leader's address at that place: if
+ *     a certain byte of that pointer is 0, one time in sixteen, the follower goes to the next term, and its leader has
+ *     to step down. So only candidates are given answers to requests for votes.
+ * 19. A restarted server that is the only voter leads again in the same term. It may have sent entries to a standby and
+ *     lost them with its memory or disk. The entries that it writes now have the same index and term, so the standby,
+ *     which keeps the former ones, is taken for equal. Logs may differ only where terms differ; so such a server begins
+ *     a new term before it starts. (A log that holds nothing but its first configuration was never sent to anybody:
+ *     another member would be an entry.)
+ * 20. A request for a pre-vote is answered with the term that it names, even if it is refused because ours is higher. A
+ *     candidate with a longer log and an older term then never learns of our term. We cannot win either, since we lack
+ *     its entries, so nobody is elected any more. So such a refusal names our term here, and the candidate goes to it.
+ * 21. The library's assertions are off. Where one would fail, it goes on with wrong assumptions about its memory:
+ *     entries of another leader in the term in which we lead, an empty configuration, a term that has no next one.
+ *     Messages that no correct master sends are dropped (raft/replica_absurd.c). */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>

@@ -10,9 +10,9 @@
  *   AppendEntriesResult.capacity    1 + pace_units(pace_own)    to the leader (0: the disk is low, see
  *                                   raft/replica_io.c)
  *
- * A leader whose process has ended is not waited for. libraft's own word for that does not exist: its timer is set to
- * the near future, and who is asked for a vote meanwhile lets go of that leader. Candidates are parted by their rank
- * among the members. */
+ * A leader whose process has ended is not waited for. libraft has no call for that. So its election timer is set to the
+ * near future, and a member that is asked for a vote before that lets go of the leader first. Members stand for
+ * election one after another, by their rank among the members. */
 #include "raft-store/raft/replica_int.h"
 
 #define RANK_HEARTBEATS 2 /* between the candidacies of two members for a leader that has ended */

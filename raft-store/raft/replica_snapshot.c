@@ -281,9 +281,9 @@ static void sweep_done(void *arg)
     }
 }
 
-/* No file may be finished meanwhile whose reference is still to be stored: fsm_snapshot waits for the end, and a
- * snapshot of the leader's is held until then (raft/replica_io.c), its file spared. If the sweep was faster than we
- * heard of the file, the snapshot is refused and sent again. */
+/* While files are removed, no file may be finished that libraft has no reference to yet: it would be removed as well.
+ * So fsm_snapshot waits for the end, and a snapshot of the leader is held until then (raft/replica_io.c) and its file
+ * spared. If the file came and was removed before we heard of it, the snapshot is refused and sent again. */
 void replica_snapshot_stored(struct replica *n)
 {
     if (n->snapshot_dir == NULL || n->snapshot.sweeping || n->io.close_cb != NULL) {
@@ -321,8 +321,8 @@ bool replica_is_clean(const struct replica *n)
     return n->snapshot.clean_done >= n->snapshot.clean_wanted;
 }
 
-/* What there is may be enough; otherwise another snapshot is. Entries of before are not kept for those that lag either:
- * to whom they are sent they would come anew. */
+/* The snapshot that there is may be new enough; otherwise another one is taken. Entries before it are not kept, also
+ * not for followers that lag: they would bring to them again what is to be gone. */
 static void clean_turn(struct replica *n, uint64_t applied)
 {
     if (n->raft.legacy.snapshot_install) {

@@ -205,8 +205,8 @@ static void on_notify(struct rpc_session *s, struct str method, struct mp params
 {
     struct link_ref *ref = data;
     struct peer *p = ref->peer;
-    /* Whom we dialled may be master OLD's successor at its address: not the one we looked for, but a master, and it
-     * knows. */
+    /* A removed master dials an address of old. Another master may have that address by now. It is not the one that was
+     * looked for, but it is a master and knows who was removed, so its word counts. */
     bool dialled = ref->out && !p->leaving && rpc_session_peer(s)->role == PKI_ROLE_MASTER;
     if (str_is(method, "removed") && (dialled || link_trusted(s, ref))) {
         if (!p->t->closing && p->t->config.on_removed != NULL &&

@@ -141,7 +141,7 @@ const struct index_row index_label = {.kind = KIND_POD, .keys = by_label, .asks 
 
 /* ---- Services by what they select ---- */
 
-/* One label is enough: whoever looks for the Services of a pod asks for each label that it has. */
+/* One label is enough: a search for the Services of a pod asks for each label that the pod has. */
 static void by_selector(const struct object *service, struct index_keys *out)
 {
     CLEANUP_BUF struct buf key = BUF_INIT;

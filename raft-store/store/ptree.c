@@ -2,8 +2,9 @@
  *
  * Invariants
  *  1. all leaves have the same depth; a node other than the root has PTREE_MIN to PTREE_FANOUT entries.
- *  2. items[i] of an inner node is the lowest item below child i. It is borrowed: the leaf below holds the ref, and
- *     whoever changes a leaf's first item owns the whole path and renews the borrowed pointers on the way back.
+ *  2. items[i] of an inner node is the lowest item below child i. It is borrowed: the leaf below holds the
+ *     ref. A function that changes a leaf's first item owns the whole path to it, and renews the borrowed pointers on
+ *     its way back.
  *  3. a node with refs == 1 that was reached through nodes with refs == 1 belongs to one version alone and may be
  *     edited: another thread can only take a ref on a node through a node above it, and nobody else has those. */
 #include "raft-store/store/ptree.h"

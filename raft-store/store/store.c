@@ -3,8 +3,8 @@
  *
  *   committed --flight 1--> --flight 2--> ... --open batch--> tip
  *
- * For a leader, applying its own entry is popping the first flight, whose version becomes committed; everybody else
- * decodes the effects onto a fork of committed. Both must give the same state: the hash in the next entry tells. */
+ * A leader applies its own entry by popping the first flight, whose version becomes committed. The other members decode
+ * the entry's effects onto a fork of committed. Both must give the same state; the hash in the next entry shows it. */
 #include "raft-store/store/store.h"
 
 #include <assert.h>

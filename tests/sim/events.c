@@ -87,7 +87,8 @@ static bool is_event(const struct object *o)
 
 static bool is_drop(const struct change *c)
 {
-    return c->new == NULL &&is_event(c->old);
+    const struct object *left = c->new;
+    return left == NULL && is_event(c->old);
 }
 
 static bool is_older(const struct object *a, const struct object *b)

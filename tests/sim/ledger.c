@@ -186,7 +186,8 @@ static void list_write(struct cluster *c, const struct history_txn *t, const str
     list_elements(change->new, elements, (unsigned)is);
     unsigned lists = 0;
     for (unsigned i = 0; i < t->count; i++) {
-        lists += t->changes[i].new != NULL &&is_list(t->changes[i].new) && op_of(t->changes[i].new) == at;
+        const struct object *written = t->changes[i].new;
+        lists += written != NULL && is_list(written) && op_of(written) == at;
     }
     if (is != was + 1 || elements[is - 1] != at || (before.n > 0 && memcmp(before.p, after.p, before.n) != 0) ||
         lists != (unsigned)__builtin_popcount(c->ops[at].lists)) {

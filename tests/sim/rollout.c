@@ -172,20 +172,20 @@ static bool owner_stays(const struct view *after, const struct object *pod)
 void rollout_judge(struct cluster *c, const struct view *before, const struct view *after, const struct history_txn *t)
 {
     for (unsigned i = 0; i < t->count; i++) {
-        const struct object *old = t->changes[i].old, *new = t->changes[i].new;
-        const struct object *o = new != NULL ? new : old;
+        const struct object *old = t->changes[i].old, *now = t->changes[i].new;
+        const struct object *o = now != NULL ? now : old;
         if (o->kind->id == KIND_POD) {
-            if (new != NULL) {
+            if (now != NULL) {
                 judge_binding(c, after, &t->changes[i]);
             }
-            if (old != NULL && !old->deleting && (new == NULL || new->deleting) && owner_stays(after, old)) {
+            if (old != NULL && !old->deleting && (now == NULL || now->deleting) && owner_stays(after, old)) {
                 judge_deletion(c, before, after, old);
             }
-        } else if (o->kind->id == KIND_REPLICASET && old != NULL &&
-                   new != NULL &&spec_int(old, "spec.replicas") != spec_int(new, "spec.replicas")) {
-            judge_step(c, before, after, new);
+        } else if (o->kind->id == KIND_REPLICASET && old != NULL && now != NULL &&
+                   spec_int(old, "spec.replicas") != spec_int(now, "spec.replicas")) {
+            judge_step(c, before, after, now);
         } else if (o->kind->id == KIND_REPLICASET && old == NULL) {
-            judge_step(c, before, after, new);
+            judge_step(c, before, after, now);
         }
     }
 }
