@@ -21,6 +21,8 @@
 #include "agent/names.h"
 #include "agent/network/guard.h"
 #include "agent/node.h"
+#include "agent/pod/claims.h"
+#include "agent/pod/locals.h"
 #include "agent/pod/podops.h"
 #include "agent/pod/refs_kept.h"
 #include "agent/routes.h"
@@ -203,13 +205,14 @@ static void begin_alone(struct agent *a)
 static void on_check(uv_timer_t *t)
 {
     struct agent *a = t->data;
-    if (node_check(a)) {
+    if (node_check(a) | locals_look(a)) {
         report_node_dirty(a->report);
     }
     begin_alone(a);
     names_check(a);
     kept_check(a);
     images_check(a);
+    locals_check(a);
     pods_on_pressure(a);
     pods_admit_waiting(a);
     pods_check_pids(a);
@@ -487,6 +490,13 @@ int agent_new(const struct agent_config *c, struct agent **out, struct error *er
     node_read_facts(a, c->reserved_bytes);
     limit_pods(a);
     open_userids(a, c);
+    rv = locals_open(a, c->local_volumes, c->local_bytes, err);
+    if (rv != 0) {
+        abandon(a);
+        return rv;
+    }
+    a->claims = claims_new(a->volumes, a->log);
+    volume_set_events(a->volumes, &(struct volume_events){pods_on_attached, pods_on_removed}, a);
     set_pod_node(a);
     dataplane_open(a);
     names_open(a);
@@ -558,6 +568,7 @@ static void free_agent(struct agent *a)
     void *data = a->stop_data;
     journal_close(a->journal);
     renew_free(a->renew);
+    claims_free(a->claims);
     refs_free(a->refs);
     refs_kept_close(a->refs_kept);
     neighbours_close(&a->neighbours);
@@ -671,6 +682,10 @@ static void close_modules(struct agent *a)
     if (a->volumes != NULL) {
         a->closing++;
         volume_store_close(a->volumes, on_module_closed, a);
+    }
+    if (a->locals != NULL) {
+        a->closing++;
+        locals_close(a, on_module_closed, a);
     }
     if (a->cgroup != NULL) {
         a->closing++;

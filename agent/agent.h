@@ -54,7 +54,9 @@ struct agent_config {
     int64_t pod_connections;                /* as in network.h */
     int64_t reserved_bytes;                 /* of memory, for what is no pod; -1 = node_reserve_memory's choice */
     bool pods_reach_masters;                /* false: their connections to the masters are refused */
-    const char *seccomp_dir;                /* profiles for type Localhost; NULL = DIR/seccomp */
+    const char *local_volumes; /* directory of the local provisioner; NULL = DIR/local-volumes (agent/pod/locals.h) */
+    int64_t local_bytes;       /* that it may promise; 0 = nine tenths of the file system */
+    const char *seccomp_dir;   /* profiles for type Localhost; NULL = DIR/seccomp */
     const char
         *unsafe_sysctls;     /* that pods may set beside the safe ones: "kernel.msg*,net.core.somaxconn"; NULL = none */
     uint32_t user_ids_first; /* of pods with hostUsers false, see userids.h; 0 = USERIDS_FIRST */

@@ -34,6 +34,8 @@ struct node_condition {
 };
 
 struct agent_pod;
+struct claims;
+struct locals;
 
 struct agent {
     /* Somebody may be reading its log (serve/logs.c). */
@@ -82,6 +84,8 @@ struct agent {
     struct kept *kept;           /* kept.h; NULL: nothing is */
     struct guard *guard;         /* keeps pods from the masters; NULL: does not */
     struct volume_store *volumes;
+    struct claims *claims; /* claims.h */
+    struct locals *locals; /* locals.h */
     struct cgroup *cgroup;
     struct list readers; /* log followers (serve/logs.c) */
     struct list streams; /* that can be resumed (serve/stream.c) */

@@ -59,6 +59,10 @@ static const char usage_text[] =
     "1879048192:4096),\n"
     "                             or none\n"
     "      --system-memory SIZE   memory that pods are not given, as 512Mi (default: a twentieth, 256Mi to 2Gi)\n"
+    "      --local-volumes DIR    where volumes of claims are made that the node has itself (default: "
+    "DIR/local-volumes)\n"
+    "      --local-storage SIZE   how much of it masters may promise, as 100Gi (default: nine tenths of its file "
+    "system)\n"
     "      --pods-reach-masters   let pods connect to the masters' ports; otherwise they are refused\n"
     "      --allowed-unsafe-sysctls LIST   kernel settings that pods may make beside the safe ones, as "
     "kernel.msg*,net.*\n"
@@ -75,7 +79,8 @@ static const char usage_text[] =
 struct options {
     char token_text[TOKEN_MAX];
     const char *dir, *name, *token, *token_file, *images, *registries, *node_ip, *run_dir, *cluster_cidr,
-        *cgroup_parent, *runtime, *seccomp_dir, *sysctls, *masters;
+        *cgroup_parent, *runtime, *seccomp_dir, *sysctls, *masters, *local_volumes;
+    int64_t local_bytes;
     long hollow_nodes;
     uint32_t user_ids_first;
     unsigned user_ids_pods;
@@ -169,6 +174,8 @@ static int parse(int argc, char **argv, struct options *o)
         {"pod-connections", required_argument, NULL, 'C'},
         {"user-ids", required_argument, NULL, 'u'},
         {"system-memory", required_argument, NULL, 'm'},
+        {"local-volumes", required_argument, NULL, 'L'},
+        {"local-storage", required_argument, NULL, 'B'},
         {"pods-reach-masters", no_argument, NULL, 'M'},
         {"hollow-nodes", required_argument, NULL, 'H'},
         {"log-level", required_argument, NULL, 'l'},
@@ -193,9 +200,10 @@ static int parse(int argc, char **argv, struct options *o)
                             : k == 'g' ? &o->cgroup_parent
                             : k == 'R' ? &o->runtime
                             : k == 's' ? &o->seccomp_dir
+                            : k == 'L' ? &o->local_volumes
                             : k == 'S' ? &o->sysctls
                                        : NULL;
-        bool path = k == 'd' || k == 'i' || k == 'r' || k == 'g' || k == 's' || k == 'G';
+        bool path = k == 'd' || k == 'i' || k == 'r' || k == 'g' || k == 's' || k == 'G' || k == 'L';
         if (path && strlen(optarg) > FS_BASE_MAX) {
             return fail_usage("a path of more than 255 characters is too long: ", optarg);
         }
@@ -237,6 +245,10 @@ static int parse(int argc, char **argv, struct options *o)
             if (!parse_age(optarg, k == 'y' ? &o->image_gc.min_age_ms : &o->image_gc.max_age_ms)) {
                 return fail_usage("--image-min-age and --image-max-age: a time is needed, as 90s, 2m, 12h, 30d, not ",
                                   optarg);
+            }
+        } else if (k == 'B') {
+            if (!quantity_units(str_of(optarg), &o->local_bytes) || o->local_bytes <= 0) {
+                return fail_usage("--local-storage: a size as 100Gi is needed, not ", optarg);
             }
         } else if (k == 'M') {
             o->pods_reach_masters = true;
@@ -412,6 +424,8 @@ static int start_one(struct daemon *d, const struct options *o, const char *dir,
             .reserved_bytes = o->reserved_bytes,
             .pods_reach_masters = o->pods_reach_masters,
             .seccomp_dir = o->seccomp_dir,
+            .local_volumes = o->local_volumes,
+            .local_bytes = o->local_bytes,
             .unsafe_sysctls = o->sysctls,
             .hollow = strcmp(o->runtime, "hollow") == 0 || o->hollow_nodes > 0,
             .hollow_index = (unsigned)index,

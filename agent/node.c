@@ -7,9 +7,11 @@
 #include <unistd.h>
 
 #include "agent/node.h"
+#include "agent/pod/locals.h"
 #include "agent/util/fsutil.h"
 #include "base/timefmt.h"
 #include "proto/facts/condition.h"
+#include "proto/facts/storage.h"
 #include "proto/model/quantity.h"
 #include "proto/rpc/api.h"
 
@@ -159,8 +161,9 @@ static void add_condition(struct agent *a, struct arena *ar, struct value *list,
 
 /* ---- Parts of the status ---- */
 
-static struct value *amounts(const struct node_facts *f, int64_t memory_bytes, struct arena *a)
+static struct value *amounts(const struct agent *agent, int64_t memory_bytes, struct arena *a)
 {
+    const struct node_facts *f = &agent->facts;
     struct value *v = value_map(a);
     char text[QUANTITY_SIZE];
     quantity_format_milli(f->cpu_milli, text);
@@ -170,6 +173,8 @@ static struct value *amounts(const struct node_facts *f, int64_t memory_bytes, s
     quantity_format_bytes(memory_bytes, text);
     value_set(a, v, "memory", value_cstr(a, text));
     value_set(a, v, "pods", value_strf(a, "%u", f->pods));
+    quantity_format_bytes(locals_bytes(agent), text);
+    value_set(a, v, STORAGE_LOCAL_RESOURCE, value_cstr(a, text));
     return v;
 }
 
@@ -232,8 +237,8 @@ static struct value *images(struct agent *a, struct arena *ar)
 static struct value *status(struct agent *a, struct arena *ar)
 {
     struct value *v = value_map(ar), *conditions = value_list(ar), *addresses = value_list(ar);
-    value_set(ar, v, "capacity", amounts(&a->facts, a->facts.memory_bytes, ar));
-    value_set(ar, v, "allocatable", amounts(&a->facts, node_memory_for_pods(a), ar));
+    value_set(ar, v, "capacity", amounts(a, a->facts.memory_bytes, ar));
+    value_set(ar, v, "allocatable", amounts(a, node_memory_for_pods(a), ar));
     for (int i = 0; i < NODE_CONDITIONS; i++) {
         add_condition(a, ar, conditions, i);
     }
@@ -255,7 +260,7 @@ void node_write(struct buf *out, void *data)
     struct agent *a = data;
     CLEANUP_ARENA struct arena ar;
     arena_init(&ar);
-    struct value *doc = value_map(&ar), *meta = value_map(&ar), *labels = value_map(&ar);
+    struct value *doc = value_map(&ar), *meta = value_map(&ar), *labels = value_map(&ar), *annotations = value_map(&ar);
     value_set(&ar, doc, "apiVersion", value_cstr(&ar, "v1"));
     value_set(&ar, doc, "kind", value_cstr(&ar, "Node"));
     value_set(&ar, meta, "name", value_cstr(&ar, a->name));
@@ -263,6 +268,8 @@ void node_write(struct buf *out, void *data)
     value_set(&ar, labels, "kubernetes.io/hostname", value_cstr(&ar, a->facts.hostname));
     value_set(&ar, labels, "kubernetes.io/os", value_cstr(&ar, "linux"));
     value_set(&ar, meta, "labels", labels);
+    value_set(&ar, annotations, STORAGE_LOCAL_ROOT, value_cstr(&ar, locals_dir(a)));
+    value_set(&ar, meta, "annotations", annotations);
     value_set(&ar, doc, "metadata", meta);
     value_set(&ar, doc, "spec", value_map(&ar));
     value_set(&ar, doc, "status", status(a, &ar));

@@ -32,6 +32,12 @@
     X(install_before_put)                                                                                              \
     X(lease_unknown)                                                                                                   \
     X(level_of_program)                                                                                                \
+    X(local_after_rename)                                                                                              \
+    X(local_after_trash)                                                                                               \
+    X(local_before_mode)                                                                                               \
+    X(local_before_note)                                                                                               \
+    X(local_before_sync)                                                                                               \
+    X(local_before_trash)                                                                                              \
     X(mark_write)                                                                                                      \
     X(member_add_appended)                                                                                             \
     X(member_join_before_add)                                                                                          \

@@ -10,8 +10,6 @@
     X(endpointslice)                                                                                                   \
     X(deployment)                                                                                                      \
     X(replicaset)                                                                                                      \
-    X(daemonset)                                                                                                       \
-    X(statefulset)                                                                                                     \
     X(endpoints)                                                                                                       \
     X(endpoints_mirror)                                                                                                \
     X(load_balancer)                                                                                                   \

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 
 #include <linux/netfilter/nf_tables.h>
@@ -25,7 +26,7 @@ int tables_open(struct tables *t, struct error *err)
         netlink_close(&t->watch);
         return error_set_errno(err, -rc, "cannot watch the kernel's packet filter");
     }
-    netlink_make_watch(&t->watch);
+    fcntl(t->watch.fd, F_SETFL, O_NONBLOCK);
     return 0;
 }
 

@@ -55,6 +55,7 @@ enum pod_event {
     POD_EVENTS,
 };
 
+#define POD_CLEAN_TRIES 5u /* of a step; then the next one: a broken plugin must not keep a deleted pod for ever */
 /* What has to be given back, in this order. */
 enum pod_clean {
     POD_CLEAN_CONTAINERS,
@@ -130,9 +131,11 @@ struct pod {
     int64_t grace_until_ms;  /* STOPPING: containers are killed then */
     struct backoff retry;
     unsigned clean_step, clean_tries;
-    bool clean_all;   /* containers and logs too */
-    bool has_sandbox; /* adopted */
-    struct {          /* of the conditions Initialized, ContainersReady, Ready: last transition */
+    char clean_error[256];       /* why the step is tried again; "" = it is not */
+    int64_t clean_since_wall_ms; /* since when */
+    bool clean_all;              /* containers and logs too */
+    bool has_sandbox;            /* adopted */
+    struct {                     /* of the conditions Initialized, ContainersReady, Ready: last transition */
         bool known, value;
         int64_t since_wall_ms;
     } conditions[3];

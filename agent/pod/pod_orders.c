@@ -3,12 +3,12 @@
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "agent/pod/pod_int.h"
 #include "base/timefmt.h"
 
 #define CLEAN_RETRY_MS 5000
-#define CLEAN_TRIES    5u /* of a step; then the next one: a broken plugin must not keep a deleted pod for ever */
 
 /* The pod has failed, whatever its containers say. */
 static void fail(struct pod *p, const char *reason, const char *message)
@@ -290,10 +290,17 @@ void pod_on_clean(struct pod *p, const struct error *error)
         log_warn(p->node->log, "pod", "%s/%s: clean-up step %u: %s", p->spec->ns, p->spec->name, p->clean_step,
                  error->message);
     }
-    if (error != NULL && ++p->clean_tries < CLEAN_TRIES) {
+    if (error != NULL && p->clean_step == POD_CLEAN_VOLUMES &&
+        strncmp(p->clean_error, error->message, sizeof p->clean_error - 1) != 0) {
+        pod_event(p, NULL, true, "FailedUnmount", "UnmountVolume.TearDown failed: %s", error->message);
+    }
+    if (error != NULL && ++p->clean_tries < POD_CLEAN_TRIES) {
+        p->clean_since_wall_ms = p->clean_error[0] == '\0' ? env_wall_ms(p->node->env) : p->clean_since_wall_ms;
+        snprintf(p->clean_error, sizeof p->clean_error, "%.255s", error->message);
         p->deadline_ms = pod_now(p) + CLEAN_RETRY_MS;
     } else {
         p->clean_tries = 0;
+        p->clean_error[0] = '\0';
         p->clean_step++;
         pod_clean_step(p);
     }

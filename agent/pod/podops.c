@@ -434,7 +434,8 @@ static void op_clean(struct pod *p, enum pod_clean step)
         sandbox_remove(a->sandboxes, ap->uid, on_cleaned, p);
         break;
     case POD_CLEAN_VOLUMES:
-        volume_remove_pod(a->volumes, ap->uid, on_cleaned, p);
+        (p->clean_tries + 1 < POD_CLEAN_TRIES ? volume_remove_pod : volume_force_remove_pod)(a->volumes, ap->uid,
+                                                                                             on_cleaned, p);
         break;
     case POD_CLEAN_CGROUP:
         cgroup_pod_remove(a->cgroup, ap->uid, on_group_gone, p);

@@ -24,13 +24,18 @@ static bool is_laid_out(const struct agent_pod *ap, const char *name, char path[
     return !ap->agent->hollow && fs_exists(data);
 }
 
-static int mount_one(struct agent_pod *ap, const struct podspec_volume *v, char path[VOLUME_PATH_MAX],
-                     struct error *err)
+static int mount_one(struct agent_pod *ap, const struct podspec_volume *v, struct source_said *said,
+                     char path[VOLUME_PATH_MAX], struct error *err)
 {
     struct volume_store *s = ap->agent->volumes;
     const struct podspec *spec = ap->pod->spec;
     if (v->how != NULL && v->how->mount != NULL) {
-        const struct source_mount m = {s, spec, v, podops_limits(ap->pod).memory_bytes};
+        const struct source_mount m = {.pod = ap,
+                                       .said = said,
+                                       .store = s,
+                                       .spec = spec,
+                                       .volume = v,
+                                       .memory_bytes = podops_limits(ap->pod).memory_bytes};
         return v->how->mount(&m, path, err);
     }
     CLEANUP_ARENA_WIPE struct arena a;
@@ -46,24 +51,32 @@ static int mount_one(struct agent_pod *ap, const struct podspec_volume *v, char 
     return rv != 0 ? rv : volume_files(s, spec->uid, v->name, secret, files, count, spec->fs_group, path, NULL, err);
 }
 
-/* paths: one per volume of the spec, in the arena; NULL = not wanted. */
-static int mount_all(struct agent_pod *ap, struct arena *a, const char **paths, struct error *err)
+struct laid {
+    const char *path; /* in the arena */
+    struct source_said said;
+};
+
+/* laid: one per volume of the spec; NULL = not wanted. Those that take time are begun all at once: ERR_BUSY. */
+static int mount_all(struct agent_pod *ap, struct arena *a, struct laid *laid, struct error *err)
 {
     const struct podspec *spec = ap->pod->spec;
+    int busy = 0;
     for (unsigned i = 0; i < spec->volumes_count; i++) {
         char path[VOLUME_PATH_MAX];
-        int rv = mount_one(ap, &spec->volumes[i], path, err);
-        if (rv != 0) {
-            if (err != NULL && rv != ERR_UNSUPPORTED && rv != ERR_BUSY) {
+        struct source_said said = {0};
+        int rv = mount_one(ap, &spec->volumes[i], &said, path, err);
+        if (rv == ERR_BUSY) {
+            busy = rv;
+        } else if (rv != 0) {
+            if (err != NULL && rv != ERR_UNSUPPORTED) {
                 error_wrap(err, "volume \"%s\"", spec->volumes[i].name);
             }
             return rv;
-        }
-        if (paths != NULL) {
-            paths[i] = arena_strdup(a, path);
+        } else if (laid != NULL) {
+            laid[i] = (struct laid){arena_strdup(a, path), said};
         }
     }
-    return 0;
+    return busy;
 }
 
 int podops_volumes_mount(struct pod *p, struct error *err)
@@ -251,13 +264,23 @@ static bool can_read_only_below(void)
 #endif
 }
 
+static int sub_path_of(struct container *c, const char *key, const struct podspec_volume *v, const struct laid *laid,
+                       const char *below, char path[VOLUME_PATH_MAX], struct error *err)
+{
+    struct agent_pod *ap = agent_pod_of(c->pod);
+    return laid->said.remote
+               ? volume_sub_path_aside(ap->agent->volumes, ap->uid, key, container_next_attempt(c), laid->path, below,
+                                       path, err)
+               : volume_sub_path(ap->agent->volumes, ap->uid, key, laid->path, below, source_is_files(v), path, err);
+}
+
 static int make_mounts(struct container *c, struct arena *a, const char *const *env, struct mounts *out,
                        struct error *err)
 {
     struct agent_pod *ap = agent_pod_of(c->pod);
     const struct podspec *spec = c->pod->spec;
-    const char **paths = arena_alloc(a, (spec->volumes_count + 1) * sizeof *paths);
-    int rv = mount_all(ap, a, paths, err);
+    struct laid *laid = arena_alloc(a, (spec->volumes_count + 1) * sizeof *laid);
+    int rv = mount_all(ap, a, laid, err), busy = 0;
     out->items = arena_alloc(a, (c->spec->mounts_count + 1) * sizeof *out->items);
     for (unsigned i = 0; rv == 0 && i < c->spec->mounts_count; i++) {
         const struct podspec_mount *m = &c->spec->mounts[i];
@@ -266,15 +289,18 @@ static int make_mounts(struct container *c, struct arena *a, const char *const *
             return error_set(err, ERR_INVALID, "container %s mounts volume \"%s\", which the pod does not have",
                              c->spec->name, m->name);
         }
-        bool files = source_is_files(&spec->volumes[v]);
-        const char *source = paths[v];
+        const char *source = laid[v].path;
         if (m->sub_path[0] != '\0') {
             char key[128], sub[VOLUME_PATH_MAX];
             const char *below = m->sub_path;
             snprintf(key, sizeof key, "%s-%u", c->spec->name, i);
             rv = m->sub_path_is_expr ? podspec_expand_sub_path(a, m->sub_path, env, &below, err) : 0;
-            rv = rv != 0 ? rv : volume_sub_path(ap->agent->volumes, ap->uid, key, source, below, files, sub, err);
+            rv = rv != 0 ? rv : sub_path_of(c, key, &spec->volumes[v], &laid[v], below, sub, err);
             source = arena_strdup(a, rv == 0 ? sub : "");
+            if (rv == ERR_BUSY) { /* and so may others be */
+                busy = rv;
+                rv = 0;
+            }
         }
         if (rv == 0 && ap->sandbox != NULL && ap->sandbox->user[0] != '\0') {
             char key[128], shifted[VOLUME_PATH_MAX];
@@ -288,11 +314,12 @@ static int make_mounts(struct container *c, struct arena *a, const char *const *
         }
         struct runtime_mount *rm = &out->items[out->count++];
         *rm = podspec_runtime_mount(&spec->volumes[v], c->spec, m, source);
+        rm->read_only |= laid[v].said.read_only;
         rm->read_only_below =
             m->read_only && (strcmp(m->recursive_read_only, "Enabled") == 0 ||
                              (strcmp(m->recursive_read_only, "IfPossible") == 0 && can_read_only_below()));
     }
-    return rv;
+    return rv != 0 ? rv : busy;
 }
 
 static void on_started(const struct runtime_started *r, void *data)

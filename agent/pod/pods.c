@@ -8,6 +8,8 @@
 #include <xxhash.h>
 
 #include "agent/dataplane.h"
+#include "agent/pod/claims.h"
+#include "agent/pod/locals.h"
 #include "agent/pod/podops.h"
 #include "agent/pod/pods.h"
 #include "agent/pod/status.h"
@@ -316,7 +318,7 @@ static void remove_orphans(struct agent *a)
     for (unsigned cursor = 0; volume_next(a->volumes, &cursor, uid);) {
         if (is_orphan(a, uid)) {
             a->pending++;
-            volume_remove_pod(a->volumes, uid, on_orphan_gone, a);
+            volume_force_remove_pod(a->volumes, uid, on_orphan_gone, a);
         }
     }
     for (unsigned cursor = 0; cgroup_pod_next(a->cgroup, &cursor, uid);) {
@@ -345,14 +347,53 @@ void pods_list_end(struct agent *a)
     }
 }
 
+/* Those that wait for a volume may have been waiting for this pod. */
+static void try_volumes(struct agent *a)
+{
+    const struct strmap_entry *e;
+    for (size_t i = 0; (e = strmap_next(&a->pods, &i)) != NULL;) {
+        struct agent_pod *ap = e->value;
+        if (!ap->gone && ap->pod->state == POD_VOLUMES) {
+            pod_refs_changed(ap->pod);
+        }
+    }
+}
+
 void pods_refs_changed(struct agent *a, const struct object *ref)
 {
+    if (ref == NULL || ref->kind->id == KIND_PERSISTENTVOLUME) { /* pods name claims, and those name volumes */
+        locals_check(a);
+        if (ref != NULL) {
+            try_volumes(a);
+            return;
+        }
+    }
     const struct strmap_entry *e;
     for (size_t i = 0; (e = strmap_next(&a->pods, &i)) != NULL;) {
         struct agent_pod *ap = e->value;
         if (!ap->gone && (ref == NULL || podspec_refers(ap->pod->spec, ref))) {
             pod_refs_changed(ap->pod);
         }
+    }
+}
+
+/* ---- Volumes ---- */
+
+void pods_on_attached(const char *uid, void *data)
+{
+    struct agent *a = data;
+    struct agent_pod *ap = strmap_get(&a->pods, str_of(uid));
+    if (ap != NULL && !ap->gone && !a->stopping) {
+        pod_refs_changed(ap->pod);
+    }
+}
+
+void pods_on_removed(const char *uid, void *data)
+{
+    struct agent *a = data;
+    if (claims_drop(a->claims, uid) && !a->stopping) {
+        try_volumes(a);
+        locals_check(a);
     }
 }
 

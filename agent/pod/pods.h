@@ -39,6 +39,9 @@ void pods_list_begin(struct agent *a);
 void pods_list_end(struct agent *a);
 /* ref has changed in the cache (agent/pod/refs.h): pods whose content names it are told. */
 void pods_refs_changed(struct agent *a, const struct object *ref);
+/* Events of the volumes (struct volume_events). data: the agent. */
+void pods_on_attached(const char *uid, void *data);
+void pods_on_removed(const char *uid, void *data);
 void pods_images_changed(struct agent *a); /* images came: pods that wait for one try again */
 /* At the start: takes over every pod of which the former agent left a file. */
 void pods_adopt(struct agent *a);
@@ -62,6 +65,8 @@ struct object *pods_read_file(struct agent *a, const char *path);
 /* ---- pods_admit.c ---- */
 /* Lets the pod begin, or refuses it. Until the leader's list is whole nothing is decided. */
 void pods_admit(struct agent_pod *ap);
+/* Our Node is read anew; a pod that is not decided yet is decided then. */
+void pods_ask_for_node(struct agent_pod *ap);
 void pods_admit_waiting(struct agent *a);              /* all that are not decided yet, the oldest first */
 void pods_set_node(struct agent *a, struct mp object); /* our Node as the leader has it; no pod is decided yet */
 

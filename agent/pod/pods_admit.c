@@ -80,7 +80,7 @@ static void on_node(const struct rpc_result *r, void *data)
     free(k);
 }
 
-static void ask_for_node(struct agent_pod *ap)
+void pods_ask_for_node(struct agent_pod *ap)
 {
     struct agent *a = ap->agent;
     CLEANUP_BUF struct buf b = BUF_INIT;
@@ -106,7 +106,7 @@ static void decide(struct agent_pod *ap, bool node_is_fresh)
         pods_keep(ap);
         pod_go(ap->pod);
     } else if (why.by_node && !node_is_fresh) {
-        ask_for_node(ap);
+        pods_ask_for_node(ap);
     } else {
         log_info(ap->agent->log, "pods", "pod %s/%s (%s) is refused: %s: %s", ap->ns, ap->name, ap->uid, why.reason,
                  why.message);

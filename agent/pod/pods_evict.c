@@ -228,7 +228,7 @@ static void measure(struct agent_pod *ap)
     m->container_bytes = xcalloc(s->main_count + 1, sizeof *m->container_bytes);
     for (unsigned i = 0; i < s->volumes_count; i++) {
         char path[VOLUME_PATH_MAX];
-        const struct source_mount where = {a->volumes, s, &s->volumes[i], 0};
+        const struct source_mount where = {.pod = ap, .store = a->volumes, .spec = s, .volume = &s->volumes[i]};
         if (evict_is_disk(&s->volumes[i]) && s->volumes[i].how->mount(&where, path, NULL) == 0) {
             m->volumes[i] = xstrdup(path);
         }

@@ -108,6 +108,17 @@ const struct object *refs_get(const struct refs *r, enum kind_id kind, struct st
     return found ? r->items[at].object : NULL;
 }
 
+const struct object *refs_next(const struct refs *r, enum kind_id kind, unsigned *cursor)
+{
+    while (*cursor < r->count) {
+        const struct object *o = r->items[(*cursor)++].object;
+        if (o->kind->id == kind) {
+            return o;
+        }
+    }
+    return NULL;
+}
+
 void refs_list_begin(struct refs *r)
 {
     r->listing = true;

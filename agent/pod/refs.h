@@ -16,7 +16,8 @@ void refs_free(struct refs *r);
 bool refs_put(struct refs *r, const struct object *o);
 bool refs_delete(struct refs *r, enum kind_id kind, struct str ns, struct str name);
 const struct object *refs_get(const struct refs *r, enum kind_id kind, struct str ns,
-                              struct str name); /* NULL if none */
+                              struct str name);                                            /* NULL if none */
+const struct object *refs_next(const struct refs *r, enum kind_id kind, unsigned *cursor); /* from 0; NULL: no more */
 
 void refs_list_begin(struct refs *r);
 /* What was not put since begin is dropped, each one told to cb (may be NULL) while it is still readable. From now on

@@ -23,8 +23,16 @@ struct source_files {
  * arena lives. */
 void source_add_file(struct source_files *l, const char *path, struct str content, int64_t mode);
 
+/* What a source says of what it has laid out. */
+struct source_said {
+    bool read_only; /* whatever the container wants */
+    bool remote;    /* a server's: nothing below it is looked at from the loop */
+};
+struct agent_pod;
 /* A volume that is to be laid out. */
 struct source_mount {
+    struct agent_pod *pod;
+    struct source_said *said; /* all false before */
     struct volume_store *store;
     const struct podspec *spec;
     const struct podspec_volume *volume;
@@ -55,5 +63,11 @@ static inline bool source_is_files(const struct podspec_volume *v)
 #define SOURCE_DECLARE(name) extern const struct source source_##name;
 SOURCES(SOURCE_DECLARE)
 #undef SOURCE_DECLARE
+
+/* Sources that PersistentVolumes have as well, with their own value there. */
+int source_host_path_mount(const struct source_mount *m, struct mp source, char path[VOLUME_PATH_MAX],
+                           struct error *err);
+int source_nfs_mount(const struct source_mount *m, struct mp source, const char *options, bool read_only,
+                     char path[VOLUME_PATH_MAX], struct error *err);
 
 #endif

@@ -1,11 +1,11 @@
 /* hostPath: a file or directory of the node. */
 #include "agent/pod/source.h"
 
-static int mount(const struct source_mount *m, char path[VOLUME_PATH_MAX], struct error *err)
+int source_host_path_mount(const struct source_mount *m, struct mp source, char path[VOLUME_PATH_MAX],
+                           struct error *err)
 {
     CLEANUP_ARENA struct arena a;
     arena_init(&a);
-    struct mp source = m->volume->source;
     struct str host = mp_str(mp_get(source, "path")), type = mp_str(mp_get(source, "type"));
     int rv =
         volume_host_path(m->store, arena_strndup(&a, host.p, host.n), arena_strndup(&a, type.p, type.n), path, err);
@@ -16,6 +16,11 @@ static int mount(const struct source_mount *m, char path[VOLUME_PATH_MAX], struc
         err->code = ERR_SYSTEM;
     }
     return ERR_SYSTEM;
+}
+
+static int mount(const struct source_mount *m, char path[VOLUME_PATH_MAX], struct error *err)
+{
+    return source_host_path_mount(m, m->volume->source, path, err);
 }
 
 const struct source source_host_path = {

@@ -9,6 +9,8 @@
     X(config_map)                                                                                                      \
     X(secret)                                                                                                          \
     X(downward)                                                                                                        \
-    X(projected)
+    X(projected)                                                                                                       \
+    X(nfs)                                                                                                             \
+    X(claim)
 
 #endif

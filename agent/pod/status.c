@@ -214,10 +214,12 @@ static const char *closed_gate(const struct pod *p, struct arena *a)
 
 #define PIDS_LIMIT "reeve.io/PidsLimit" /* Kubernetes has none: there a pod fails to fork in silence */
 
+#define CLEAN_UP   "reeve.io/CleanUpFailed" /* likewise: there it is in the kubelet's log */
+
 static bool is_ours(struct str type)
 {
-    return str_is(type, "Initialized") || str_is(type, "Ready") || str_is(type, "ContainersReady") ||
-           str_is(type, PIDS_LIMIT);
+    return str_is(type, CLEAN_UP) || str_is(type, "Initialized") || str_is(type, "Ready") ||
+           str_is(type, "ContainersReady") || str_is(type, PIDS_LIMIT);
 }
 
 /* A pod adopted after the agent's restart: its conditions have been as they are since then. */
@@ -269,6 +271,11 @@ static struct value *conditions(struct pod *p, const char *phase, int64_t wall_m
         value_append(a, list,
                      condition_new(a, PIDS_LIMIT, "True", p->pids.since_wall_ms, "ForksRefused",
                                    "the pod had as many processes as it may, and was refused more of them"));
+    }
+    if (p->clean_error[0] != '\0') {
+        value_append(a, list,
+                     condition_new(a, CLEAN_UP, "True", p->clean_since_wall_ms,
+                                   p->clean_step == POD_CLEAN_VOLUMES ? "VolumesBusy" : "TriedAgain", p->clean_error));
     }
     return list;
 }

@@ -420,8 +420,8 @@ static void unescape_octal(char *s)
     *out = '\0';
 }
 
-/* Calls fn with each mount point, oldest first, until it returns false. */
-static int mounts_walk(bool (*fn)(const char *point, void *data), void *data)
+/* Calls fn with each mount point and its type, oldest first, until it returns false. */
+static int mounts_walk(bool (*fn)(const char *point, const char *type, void *data), void *data)
 {
     FILE *f = fopen("/proc/thread-self/mountinfo", "re");
     if (f == NULL) {
@@ -435,9 +435,14 @@ static int mounts_walk(bool (*fn)(const char *point, void *data), void *data)
         for (unsigned i = 0; field != NULL && i < 4; i++) {
             field = strtok_r(NULL, " ", &save);
         }
-        if (field != NULL) {
+        const char *word = field; /* optional fields end with "-" */
+        while (word != NULL && strcmp(word, "-") != 0) {
+            word = strtok_r(NULL, " ", &save);
+        }
+        const char *type = word == NULL ? NULL : strtok_r(NULL, " ", &save);
+        if (type != NULL) {
             unescape_octal(field);
-            if (!fn(field, data)) {
+            if (!fn(field, type, data)) {
                 break;
             }
         }
@@ -454,9 +459,10 @@ struct below {
     size_t count;
 };
 
-static bool collect_below(const char *point, void *data)
+static bool collect_below(const char *point, const char *type, void *data)
 {
     struct below *b = data;
+    (void)type;
     if (strncmp(point, b->path, b->n) != 0 || (point[b->n] != '/' && point[b->n] != '\0')) {
         return true;
     }
@@ -483,6 +489,67 @@ int fs_unmount_below(const char *path, struct error *err)
     }
     free(b.points);
     return first;
+}
+
+static bool collect_in(const char *point, const char *type, void *data)
+{
+    struct below *b = data;
+    if (strcmp(type, "tmpfs") == 0 || strncmp(point, b->path, b->n) != 0 || point[b->n] != '/' ||
+        strchr(point + b->n + 1, '/') != NULL) {
+        return true;
+    }
+    b->points = xrealloc(b->points, (b->count + 1) * sizeof *b->points);
+    b->points[b->count++] = xstrdup(point);
+    return true;
+}
+
+int fs_unmount_in(const char *path, bool detach, struct error *err)
+{
+    CLEANUP_FREE char *real = realpath(path, NULL);
+    if (real == NULL) {
+        return errno == ENOENT ? 0 : error_set_errno(err, errno, "cannot resolve %s", path);
+    }
+    struct below b = {.path = real, .n = strlen(real)};
+    int rc = mounts_walk(collect_in, &b);
+    int first = rc == 0 ? 0 : error_set_errno(err, -rc, "cannot read the mount table");
+    while (b.count > 0) {
+        CLEANUP_FREE char *point = b.points[--b.count];
+        if (umount2(point, UMOUNT_NOFOLLOW) == 0 || errno == EINVAL || errno == ENOENT ||
+            (detach &&
+             (umount2(point, MNT_FORCE | UMOUNT_NOFOLLOW) == 0 || umount2(point, MNT_DETACH | UMOUNT_NOFOLLOW) == 0))) {
+            continue;
+        }
+        if (first == 0) {
+            first = errno == EBUSY ? error_set(err, ERR_BUSY, "volume \"%s\" is still in use and cannot be unmounted",
+                                               point + b.n + 1)
+                                   : error_set_errno(err, errno, "cannot unmount %s", point);
+        }
+    }
+    free(b.points);
+    return first;
+}
+
+struct type_of {
+    const char *path;
+    char *out;
+    size_t size;
+    bool found;
+};
+
+static bool type_of_point(const char *point, const char *type, void *data)
+{
+    struct type_of *t = data;
+    if (strcmp(point, t->path) == 0) { /* the newest hides the others */
+        snprintf(t->out, t->size, "%s", type);
+        t->found = true;
+    }
+    return true;
+}
+
+bool fs_mount_type(const char *path, char *type, size_t size)
+{
+    struct type_of t = {.path = path, .out = type, .size = size};
+    return mounts_walk(type_of_point, &t) == 0 && t.found;
 }
 
 bool fs_is_mount(const char *path)

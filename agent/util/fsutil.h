@@ -57,6 +57,12 @@ int fs_mount(const char *source, const char *target, const char *type, unsigned 
              struct error *err);
 /* Lazily unmounts everything mounted at path or below it, the newest first. */
 int fs_unmount_below(const char *path, struct error *err);
+/* Unmounts what is mounted right in the directory path and is no tmpfs. ERR_BUSY names the last component of one that is
+ * in use; with detach none is. May wait for a server. */
+int fs_unmount_in(const char *path, bool detach, struct error *err);
+/* The type of what is mounted at path, which has no symbolic links, from the mount table: no file system is asked, so no
+ * server that is away is waited for. False: nothing is. */
+bool fs_mount_type(const char *path, char *type, size_t size);
 bool fs_is_mount(const char *path); /* the root of a mount, bind mounts of files too (Linux 5.8) */
 
 #endif

@@ -29,7 +29,7 @@ bool volume_name_is_safe(const char *s)
     return s[0] != '\0' && s[0] != '.' && strchr(s, '/') == NULL && strlen(s) < 256;
 }
 
-static void volume_path(const struct volume_store *s, const char *uid, const char *name, char path[VOLUME_PATH_MAX])
+void volume_path(const struct volume_store *s, const char *uid, const char *name, char path[VOLUME_PATH_MAX])
 {
     assert(volume_name_is_safe(uid) && volume_name_is_safe(name));
     fs_path(path, VOLUME_PATH_MAX, "%s/%s/volumes/%s", s->hollow ? "/hollow" : s->dir, uid, name);
@@ -341,6 +341,45 @@ int volume_update(struct volume_store *s, const char *uid, const char *name, con
     return replace_set(s, path, files, count, gid, changed, err);
 }
 
+/* ---- Notes ---- */
+
+int volume_write_note(struct volume_store *s, const char *uid, const char *name, struct str bytes, struct error *err)
+{
+    char path[VOLUME_PATH_MAX];
+    assert(volume_name_is_safe(uid) && volume_name_is_safe(name) && bytes.n <= VOLUME_NOTE_MAX);
+    if (s->hollow) {
+        return 0;
+    }
+    fs_path(path, sizeof path, "%s/%s/notes/%s", s->dir, uid, name);
+    int rc = fs_make_parent(path, 0700, err);
+    return rc != 0 ? rc : fs_write_file(path, bytes, 0600, false, err);
+}
+
+bool volume_next_note(struct volume_store *s, const char *uid, unsigned *cursor, char name[256], struct buf *out)
+{
+    char path[VOLUME_PATH_MAX];
+    unsigned at = 0;
+    bool found = false;
+    if (s->hollow) {
+        return false;
+    }
+    fs_path(path, sizeof path, "%s/%s/notes", s->dir, uid);
+    DIR *d = opendir(path);
+    for (struct dirent *e; d != NULL && !found && (e = readdir(d)) != NULL;) {
+        if (volume_name_is_safe(e->d_name) && strstr(e->d_name, ".tmp.") == NULL && at++ == *cursor) {
+            snprintf(name, 256, "%s", e->d_name);
+            fs_path(path, sizeof path, "%s/%s/notes/%s", s->dir, uid, name);
+            buf_reset(out);
+            (*cursor)++;
+            found = fs_read_file(path, VOLUME_NOTE_MAX, out, NULL) == 0;
+        }
+    }
+    if (d != NULL) {
+        closedir(d);
+    }
+    return found;
+}
+
 /* ---- The store ---- */
 
 bool volume_next(struct volume_store *s, unsigned *cursor, char uid[64])
@@ -361,78 +400,46 @@ bool volume_next(struct volume_store *s, unsigned *cursor, char uid[64])
     return found;
 }
 
-static void release(struct volume_store *s)
+void volume_hold(struct volume_store *s)
+{
+    s->holders++;
+}
+
+static void on_aside_closed(void *data)
+{
+    struct volume_store *s = data;
+    void (*cb)(void *data) = s->close_cb;
+    void *cb_data = s->close_data;
+    attach_close(s);
+    free(s->dir);
+    free(s);
+    if (cb != NULL) {
+        cb(cb_data);
+    }
+}
+
+void volume_release(struct volume_store *s)
 {
     if (--s->holders > 0) {
         return;
     }
-    void (*cb)(void *data) = s->close_cb;
-    void *data = s->close_data;
-    free(s->dir);
-    free(s);
-    if (cb != NULL) {
-        cb(data);
+    if (s->aside != NULL) {
+        aside_close(s->aside, on_aside_closed, s);
+    } else {
+        on_aside_closed(s);
     }
 }
 
-struct removal {
-    uv_work_t work;
-    struct volume_store *store;
-    char uid[64];
-    int rc;
-    struct error error;
-    volume_done_cb *cb;
-    void *data;
-};
-
-static void removal_work(uv_work_t *w)
+static struct volume_store *new_store(uv_loop_t *loop)
 {
-    struct removal *r = CONTAINER_OF(w, struct removal, work);
-    CLEANUP_FREE char *dir = xasprintf("%s/%s", r->store->dir, r->uid);
-    r->rc = fs_unmount_below(dir, &r->error);
-    r->rc = r->rc != 0 ? r->rc : fs_remove_tree(dir, &r->error);
-}
-
-static void removal_end(struct removal *r)
-{
-    struct volume_store *s = r->store;
-    if (r->cb != NULL) {
-        r->cb(r->rc == 0 ? NULL : &r->error, r->data);
-    }
-    free(r);
-    release(s);
-}
-
-static void removal_done(uv_work_t *w, int status)
-{
-    struct removal *r = CONTAINER_OF(w, struct removal, work);
-    if (status != 0) {
-        r->rc = error_set_errno(&r->error, -status, "volumes");
-    }
-    removal_end(r);
-}
-
-static void removal_deferred(void *data)
-{
-    removal_end(data);
-}
-
-void volume_remove_pod(struct volume_store *s, const char *uid, volume_done_cb *cb, void *data)
-{
-    assert(volume_name_is_safe(uid) && !s->closing && strlen(uid) < 64);
-    struct removal *r = xcalloc(1, sizeof *r);
-    r->store = s;
-    r->cb = cb;
-    r->data = data;
-    snprintf(r->uid, sizeof r->uid, "%s", uid);
-    s->holders++;
-    if (s->hollow) {
-        defer_call(s->loop, removal_deferred, r);
-        return;
-    }
-    int rc = uv_queue_work(s->loop, &r->work, removal_work, removal_done);
-    assert(rc == 0);
-    (void)rc;
+    struct volume_store *s = xcalloc(1, sizeof *s);
+    s->loop = loop;
+    s->holders = 1;
+    s->mount_ms = VOLUME_MOUNT_MS;
+    s->remove_ms = VOLUME_REMOVE_MS;
+    list_init(&s->attachments);
+    list_init(&s->removals);
+    return s;
 }
 
 int volume_store_new(uv_loop_t *loop, const char *dir, const struct log *log, struct volume_store **out,
@@ -442,32 +449,41 @@ int volume_store_new(uv_loop_t *loop, const char *dir, const struct log *log, st
     if (rc != 0) {
         return rc;
     }
-    struct volume_store *s = xcalloc(1, sizeof *s);
-    s->loop = loop;
-    s->log = log;
-    s->dir = realpath(dir, NULL);
-    s->holders = 1;
-    assert(s->dir != NULL);
-    if (strlen(s->dir) > VOLUME_PATH_MAX / 2) {
-        release(s);
+    CLEANUP_FREE char *real = realpath(dir, NULL);
+    assert(real != NULL);
+    if (strlen(real) > VOLUME_PATH_MAX / 2) {
         return error_set(err, ERR_INVALID, "the path %s is too long", dir);
     }
+    struct volume_store *s = new_store(loop);
+    s->log = log;
+    s->dir = TAKE_PTR(real);
+    s->aside = aside_new(loop);
     *out = s;
     return 0;
 }
 
 struct volume_store *volume_store_hollow_new(uv_loop_t *loop)
 {
-    struct volume_store *s = xcalloc(1, sizeof *s);
-    s->loop = loop;
+    struct volume_store *s = new_store(loop);
     s->hollow = true;
-    s->holders = 1;
     return s;
+}
+
+void volume_set_events(struct volume_store *s, const struct volume_events *events, void *data)
+{
+    s->events = *events;
+    s->events_data = data;
+}
+
+void volume_set_patience(struct volume_store *s, int64_t mount_ms, int64_t remove_ms)
+{
+    s->mount_ms = mount_ms;
+    s->remove_ms = remove_ms;
 }
 
 static void close_deferred(void *data)
 {
-    release(data);
+    volume_release(data);
 }
 
 void volume_store_close(struct volume_store *s, void (*cb)(void *data), void *data)
@@ -476,5 +492,6 @@ void volume_store_close(struct volume_store *s, void (*cb)(void *data), void *da
     s->closing = true;
     s->close_cb = cb;
     s->close_data = data;
+    attach_close(s);
     defer_call(s->loop, close_deferred, s);
 }

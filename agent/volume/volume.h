@@ -1,16 +1,19 @@
-/* Volumes of pods on the node's disk: emptyDir, hostPath, and sets of files (ConfigMap, Secret, downward API).
+/* Volumes of pods on the node's disk: emptyDir, hostPath, sets of files (ConfigMap, Secret, downward API), what
+ * servers have (NFS), and directories of the node that outlive the pod (claims).
  *
  *   DIR/UID/volumes/NAME/            what is mounted
+ *   DIR/UID/notes/NAME               what is to be remembered of it
  *   DIR/UID/volumes/NAME/..data -> ..TIMESTAMP   file sets: one symlink swap changes all files at once, and containers
  *   that hold the
  *                                    directory see either the old or the new set (Kubernetes' AtomicWriter layout)
  *   DIR/UID/subpaths/N               bind mounts that pin a checked subPath
  *   DIR/UID/shifted/N                the same for a pod with user ids of its own: what a container of it mounts
- * Secrets and emptyDirs with medium Memory are tmpfs. Everything but removal is blocking and short. Loop thread
- * only. */
+ * Secrets and emptyDirs with medium Memory are tmpfs. What is not said to take time is blocking and short. Loop
+ * thread only. */
 #ifndef AGENT_VOLUME_VOLUME_H
 #define AGENT_VOLUME_VOLUME_H
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "base/mem.h" /* before uv.h: MIN and MAX */
@@ -70,10 +73,58 @@ int volume_sub_path(struct volume_store *s, const char *uid, const char *key, co
 int volume_shift(struct volume_store *s, const char *uid, const char *key, const char *source,
                  const char *user_namespace, bool recursive, char path[VOLUME_PATH_MAX], struct error *err);
 
+/* ---- Volumes that take time (attach.c) ----
+ * Servers, and disks with much on them: what is to be done is begun beside the loop. All of these answer at once:
+ *   0         path receives what is to be mounted, and stays so for as long as the pod has volumes
+ *   ERR_BUSY  it is being done; events.attached comes when that is over, whatever came of it
+ *   else      what came of the last try, told once; the next call begins anew */
+
+#define VOLUME_MOUNT_MS  60000 /* then the helper is killed */
+#define VOLUME_REMOVE_MS 30000 /* how long a volume may take to be unmounted before that is told */
+
+struct volume_events {
+    void (*attached)(const char *uid, void *data);
+    void (*removed)(const char *uid, void *data); /* all of the pod's volumes, before the callback of the removal */
+};
+void volume_set_events(struct volume_store *s, const struct volume_events *events, void *data);
+void volume_set_patience(struct volume_store *s, int64_t mount_ms, int64_t remove_ms); /* for tests */
+
+struct volume_nfs {
+    struct str server, path;
+    const char *options; /* for mount -o, "" = none */
+    bool read_only;
+};
+/* Mounted by the system's mount(8). */
+int volume_nfs(struct volume_store *s, const char *uid, const char *name, const struct volume_nfs *n,
+               char path[VOLUME_PATH_MAX], struct error *err);
+
+struct volume_directory {
+    const char *path;
+    const char *made_in, *notes, *volume, *volume_uid; /* of the local provisioner (local.h); NULL = it must be there */
+    int64_t gid;                                       /* fsGroup: all that is in it is given to it; -1 = none */
+    bool on_mismatch;                                  /* not if the directory itself has it already */
+};
+/* A directory of the node. */
+int volume_directory(struct volume_store *s, const char *uid, const char *name, const struct volume_directory *d,
+                     char path[VOLUME_PATH_MAX], struct error *err);
+
+/* volume_sub_path where the volume is a server's. attempt: of the container; another one looks anew. */
+int volume_sub_path_aside(struct volume_store *s, const char *uid, const char *key, unsigned attempt,
+                          const char *volume_path, const char *sub_path, char path[VOLUME_PATH_MAX], struct error *err);
+
+/* A few bytes that are kept beside a volume of the pod, and go with it. */
+#define VOLUME_NOTE_MAX (2u << 20)
+int volume_write_note(struct volume_store *s, const char *uid, const char *name, struct str bytes, struct error *err);
+bool volume_next_note(struct volume_store *s, const char *uid, unsigned *cursor, char name[256], struct buf *out);
+
 /* uids that have something here, one per call from *cursor = 0. */
 bool volume_next(struct volume_store *s, unsigned *cursor, char uid[64]);
-/* Unmount and delete all of a pod's volumes, on a worker thread. hostPaths are not touched. Nothing there is fine. */
+/* Unmount and delete all of a pod's volumes, beside the loop. hostPaths and claims' volumes are not touched. Nothing
+ * there is fine. What is being attached is ended first. ERR_BUSY: a mount is still in use, "volume "x" ..."; ERR_TIMEOUT:
+ * the kernel has not ended it yet, which goes on: ask again. Nothing was lost, and it can be tried again. */
 typedef void volume_done_cb(const struct error *error, void *data);
 void volume_remove_pod(struct volume_store *s, const char *uid, volume_done_cb *cb, void *data);
+/* The same, and what is in use is detached: the kernel ends it when its last user does. */
+void volume_force_remove_pod(struct volume_store *s, const char *uid, volume_done_cb *cb, void *data);
 
 #endif

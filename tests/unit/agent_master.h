@@ -63,6 +63,8 @@ struct fake_master {
     char *log[MASTER_TEXTS]; /* "status default/web Running", "gone default/web", "event Started", "message ..." */
     unsigned log_count;
     char last_status[16384]; /* JSON */
+    char last_node[16384];   /* likewise, of the last registration */
+    int refuse_volumes;      /* error code for node.volumes; 0 = accept. They are told as "volume NAME UID" */
 };
 
 /* ---- The loop ---- */
@@ -173,6 +175,28 @@ static inline void master_hello(struct fake_master *m, struct rpc_request *r)
     mp_write_key_str(&b, "role", m->leads ? STR("leader") : STR("follower"));
     rpc_reply(r, buf_str(&b));
 }
+static inline void master_json(struct mp v, char *out, size_t size)
+{
+    CLEANUP_ARENA struct arena a;
+    CLEANUP_BUF struct buf json = BUF_INIT;
+    struct value *value;
+    arena_init(&a);
+    assert_int_equal(msgpack_read_value(&a, v.p, (size_t)(v.end - v.p), &value, NULL), 0);
+    json_write(&json, value, 0);
+    snprintf(out, size, "%s", buf_cstr(&json));
+}
+static inline void master_volumes(struct fake_master *m, struct rpc_request *r, struct mp params)
+{
+    for (struct mp_iter it = mp_iter(mp_get(params, "volumes")); mp_next(&it);) {
+        master_note(m, "volume %.*s %.*s", STR_ARG(mp_str(mp_get(it.value, "name"))),
+                    STR_ARG(mp_str(mp_get(it.value, "uid"))));
+    }
+    if (m->refuse_volumes != 0) {
+        master_reply_error(r, m->refuse_volumes, "", "not now");
+    } else {
+        rpc_reply(r, STR("\x80"));
+    }
+}
 static inline void master_register(struct fake_master *m, struct rpc_request *r, struct mp params)
 {
     CLEANUP_BUF struct buf b = BUF_INIT;
@@ -193,6 +217,7 @@ static inline void master_register(struct fake_master *m, struct rpc_request *r,
     }
     object_unref(o);
     m->registrations++;
+    master_json(node, m->last_node, sizeof m->last_node);
     m->of_any += mp_bool(mp_get(params, "anyMaster"), false);
     m->agent = rpc_request_session(r);
     mp_write_map(&b, 3);
@@ -215,14 +240,8 @@ static inline void master_status(struct fake_master *m, struct rpc_request *r, s
     mp_write_cstr(&b, "results");
     mp_write_array(&b, mp_count(mp_get(params, "pods")));
     for (struct mp_iter it = mp_iter(mp_get(params, "pods")); mp_next(&it);) {
-        CLEANUP_ARENA struct arena a;
-        CLEANUP_BUF struct buf json = BUF_INIT;
-        struct value *status;
         struct mp s = mp_get(it.value, "status");
-        arena_init(&a);
-        assert_int_equal(msgpack_read_value(&a, s.p, (size_t)(s.end - s.p), &status, NULL), 0);
-        json_write(&json, status, 0);
-        snprintf(m->last_status, sizeof m->last_status, "%s", buf_cstr(&json));
+        master_json(s, m->last_status, sizeof m->last_status);
         master_note(m, "status %.*s/%.*s %.*s", STR_ARG(mp_str(mp_get(it.value, "namespace"))),
                     STR_ARG(mp_str(mp_get(it.value, "name"))), STR_ARG(mp_str(mp_get(s, "phase"))));
         mp_write_nil(&b);
@@ -364,6 +383,8 @@ static inline void master_request(struct rpc_session *s, struct rpc_request *r, 
         master_take_stream(m, &m->routes, r);
     } else if (str_is(method, "node.status")) {
         master_status(m, r, params);
+    } else if (str_is(method, "node.volumes")) {
+        master_volumes(m, r, params);
     } else if (str_is(method, "node.events")) {
         master_events(m, r, params);
     } else if (str_is(method, "get")) {
