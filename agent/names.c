@@ -7,6 +7,7 @@
 #include "agent/dataplane.h"
 #include "agent/dns/server.h"
 #include "agent/network/local.h"
+#include "agent/pod/pods.h"
 #include "agent/pod/podspec.h"
 #include "agent/util/fsutil.h"
 #include "agent/util/resolvconf.h"
@@ -114,6 +115,25 @@ static void serve(struct names *n)
     network_set_names(n->agent->network, n->address);
 }
 
+/* The node's own pods are known. Those of other nodes are told to nobody but their nodes: a cluster's pods are too many
+ * for each node to hold them all for a name that hardly anybody asks for. */
+static enum zone_pod pod_of(uint32_t ip, struct str ns, void *data)
+{
+    const struct agent *a = data;
+    const struct strmap_entry *e;
+    struct cidr own;
+    uint32_t at;
+    for (size_t i = 0; (e = strmap_next(&a->pods, &i)) != NULL;) {
+        const struct agent_pod *ap = e->value;
+        if (!ap->gone && str_is(ns, ap->ns) && cidr_parse_address(str_of(ap->pod->ip), &at) && at == ip) {
+            return ZONE_POD_THERE;
+        }
+    }
+    bool here = cidr_parse(str_of(network_pod_cidr(a->network)), &own) && cidr_contains(own, ip);
+    bool told = a->neighbours.by_name.count > 0;
+    return here || (told && !neighbours_may_have(&a->neighbours, ip)) ? ZONE_POD_NONE : ZONE_POD_MAYBE;
+}
+
 void names_open(struct agent *a)
 {
     const struct known *known = dataplane_known(a);
@@ -124,6 +144,7 @@ void names_open(struct agent *a)
     struct names *n = xcalloc(1, sizeof *n);
     n->agent = a;
     n->server = dns_server_new(a->loop, a->env, a->log, known);
+    dns_server_set_pods(n->server, pod_of, a);
     if (inet_pton(AF_INET, a->node_ip, &ip) == 1) {
         dns_server_set_node(n->server, ntohl(ip.s_addr));
     }

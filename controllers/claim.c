@@ -101,3 +101,9 @@ int claim_orphan(const struct reconcile_in *in, struct reconcile_out *out, const
     }
     return 0;
 }
+
+bool claim_is_new_orphan(const struct object *old, const struct object *now)
+{
+    return now != NULL && str_empty(now->owner_uid) && !now->deleting && mp_count(object_labels(now)) > 0 &&
+           (old == NULL || !str_empty(old->owner_uid) || !mp_equal(object_labels(old), object_labels(now)));
+}

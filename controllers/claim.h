@@ -34,5 +34,8 @@ int claim_adopt(struct reconcile_out *out, const struct object *o, const struct 
  * adopts it. may_adopt as above. */
 int claim_orphan(const struct reconcile_in *in, struct reconcile_out *out, const struct kind *owner_kind,
                  bool (*may_adopt)(const struct object *o), struct error *err);
+/* Has an object lost its owner with this change, or come without one, so that its own key is to be looked at
+ * (claim_orphan)? */
+bool claim_is_new_orphan(const struct object *old, const struct object *now);
 
 #endif

@@ -46,7 +46,10 @@
     X(PHASE_CHANGES, "%s -> %t")                                                                                       \
     X(UNBINDS_VOLUME, "is no longer bound")                                                                            \
     X(DELETES_VOLUME, "deletes it: its claim is gone")                                                                 \
-    X(RESIZES_VOLUME, "resizes %s to %n bytes")
+    X(RESIZES_VOLUME, "resizes %s to %n bytes")                                                                        \
+    X(NEW_REVISION, "new revision %s")                                                                                 \
+    X(RESTARTS_FAILED, "takes away %s, which has failed")                                                              \
+    X(REPLACES_PODS, "takes away %n pods of an old template")
 
 enum reason {
 #define X(name, text) REASON_##name,

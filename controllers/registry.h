@@ -10,6 +10,8 @@
     X(endpointslice)                                                                                                   \
     X(deployment)                                                                                                      \
     X(replicaset)                                                                                                      \
+    X(daemonset)                                                                                                       \
+    X(statefulset)                                                                                                     \
     X(endpoints)                                                                                                       \
     X(endpoints_mirror)                                                                                                \
     X(load_balancer)                                                                                                   \

@@ -255,10 +255,9 @@ void map_self(const struct view *tip, const struct object *old, const struct obj
     emit(data, o->kind, o->ns, o->name);
 }
 
-void map_controller(const struct view *tip, const struct object *old, const struct object *now, controller_emit *emit,
-                    void *data)
+void map_owner(enum kind_id owner, const struct object *old, const struct object *now, controller_emit *emit,
+               void *data)
 {
-    (void)tip;
     const struct object *states[] = {old, now};
     for (unsigned i = 0; i < 2; i++) {
         if (states[i] == NULL || (i == 1 && old != NULL && str_eq(old->owner_uid, now->owner_uid))) {
@@ -266,7 +265,7 @@ void map_controller(const struct view *tip, const struct object *old, const stru
         }
         struct mp r = owner_controller(states[i]);
         const struct kind *k = owner_kind(r);
-        if (k != NULL) {
+        if (k != NULL && k->id == owner) {
             emit(data, k, k->namespaced ? states[i]->ns : STR_NONE, mp_str(mp_get(r, "name")));
         }
     }

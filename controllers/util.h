@@ -79,8 +79,8 @@ int64_t int_or_percent(const struct value *v, int64_t total, bool round_up, cons
 /* A map function: the object itself is the key. */
 void map_self(const struct view *tip, const struct object *old, const struct object *now, controller_emit *emit,
               void *data);
-/* A map function: the controlling owner is the key (of the old and of the new state). */
-void map_controller(const struct view *tip, const struct object *old, const struct object *now, controller_emit *emit,
-                    void *data);
+/* For map functions: the controlling owner (of the old and of the new state) is the key, if it is of the kind. */
+void map_owner(enum kind_id owner, const struct object *old, const struct object *now, controller_emit *emit,
+               void *data);
 
 #endif

@@ -5,6 +5,7 @@
 #include <xxhash.h>
 
 #include "proto/model/quantity.h"
+#include "scheduler/volumes.h"
 
 /* "A container that asks for nothing still counts 0.1 cpu and 200 MB when nodes are compared." */
 #define SCORED_CPU_DEFAULT    100
@@ -122,6 +123,7 @@ void class_init(struct sched_class *c, const struct object *pod)
     list_init(&c->parked_link);
     resources_of_pod(&c->request, spec);
     resources_clamp(&c->request, AMOUNT_MAX);
+    c->claims = claims_named(spec) ? claims_new() : NULL;
     unsigned containers = 0;
     for (struct mp_iter it = mp_iter(mp_get(spec, "containers")); mp_next(&it);) {
         class_read_ports(c, it.value);
@@ -141,6 +143,7 @@ void class_close(struct sched_class *c)
 {
     assert(c->table == NULL);
     resources_close(&c->request);
+    claims_free(c->claims);
     free(c->ports);
     free(c->reasons);
     object_unref(c->sample);
@@ -156,7 +159,8 @@ void sched_node_set_object(struct sched_node *n, const struct object *o)
     resources_close(&n->alloc);
     n->labels = n->taints = mp_of(NULL, 0);
     n->pods_alloc = 0;
-    n->unschedulable = false;
+    n->unschedulable = n->offers_local = false;
+    n->local_kib = 0;
     if (o == NULL) {
         return;
     }
@@ -169,6 +173,9 @@ void sched_node_set_object(struct sched_node *n, const struct object *o)
     n->unschedulable = mp_bool(mp_path(root, "spec.unschedulable"), false);
     resources_add_mp(&n->alloc, allocatable);
     resources_clamp(&n->alloc, AMOUNT_MAX - 1);
+    struct str root_path;
+    n->offers_local = storage_node_offers(n->obj, &root_path, &n->local_kib);
+    n->local_kib /= 1024;
     struct str pods = mp_str(mp_get(allocatable, "pods"));
     if (str_empty(pods) || !quantity_units(pods, &n->pods_alloc)) {
         n->pods_alloc = NODE_PODS_DEFAULT;

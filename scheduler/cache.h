@@ -70,10 +70,15 @@ struct sched_node {
     int64_t scored_used[2]; /* cpu, memory as scores count them: a pod that asks for nothing counts a little */
     struct host_port *ports;
     unsigned ports_count;
+    /* The local provisioner: what the node offers, and what its volumes have of it (those whose label names it). */
+    bool offers_local;
+    int64_t local_kib, local_used_kib;
+    unsigned volumes;
 };
 
 /* ---- Classes ---- */
 struct sched_table;
+struct sched_claims; /* volumes.h */
 struct sched_class {
     uint8_t id[16];
     struct object *sample; /* cursors below point into it */
@@ -85,7 +90,8 @@ struct sched_class {
     struct host_port *ports;
     unsigned ports_count;
     int64_t priority;
-    struct group *group; /* NULL without an owner */
+    struct group *group;         /* NULL without an owner */
+    struct sched_claims *claims; /* NULL without claims */
     /* queue */
     struct list active, parked; /* of sched_pod.link, by age */
     unsigned active_count, parked_count;

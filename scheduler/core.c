@@ -128,7 +128,7 @@ static struct sched_node *node_get(struct scheduler *s, struct str name)
 
 static void node_drop_if_unused(struct scheduler *s, struct sched_node *n)
 {
-    if (n->obj != NULL || n->pods_used > 0) {
+    if (n->obj != NULL || n->pods_used > 0 || n->volumes > 0) {
         return;
     }
     sched_node_changed(s, n, true, false);
@@ -154,7 +154,7 @@ static bool node_same_for_us(const struct object *a, const struct object *b)
             return false;
         }
     }
-    return true;
+    return str_eq(object_annotation(a, STORAGE_LOCAL_ROOT), object_annotation(b, STORAGE_LOCAL_ROOT));
 }
 
 static void observe_node(struct scheduler *s, const struct object *old, const struct object *now)
@@ -201,6 +201,7 @@ static void pod_leave_node(struct scheduler *s, struct sched_pod *p)
 {
     struct sched_node *n = TAKE_PTR(p->node);
     sched_node_account(n, p->class, -1);
+    s->storage_changes += p->class->claims != NULL;
     sched_node_changed(s, n, false, true);
     node_drop_if_unused(s, n);
 }
@@ -209,6 +210,7 @@ static void pod_enter_node(struct scheduler *s, struct sched_pod *p, struct sche
 {
     p->node = n;
     sched_node_account(n, p->class, 1);
+    s->storage_changes += p->class->claims != NULL;
     sched_node_changed(s, n, false, false);
 }
 
@@ -326,6 +328,47 @@ static void observe_pod(struct scheduler *s, const struct object *old, const str
     }
 }
 
+/* ---- Storage ---- */
+
+/* A volume comes to the node of its label (sign 1) or leaves it (-1). */
+static void volume_account(struct scheduler *s, const struct object *volume, int sign)
+{
+    struct str name = volume == NULL ? STR_NONE : storage_node(volume);
+    if (str_empty(name)) {
+        return;
+    }
+    struct sched_node *n = node_get(s, name);
+    n->local_used_kib += sign * ((storage_bytes(volume) + 1023) / 1024);
+    n->volumes += (unsigned)sign;
+    sched_node_changed(s, n, false, sign < 0);
+    node_drop_if_unused(s, n);
+}
+
+static void observe_volume(struct scheduler *s, const struct object *old, const struct object *now)
+{
+    bool same = old != NULL && now != NULL && str_eq(storage_node(old), storage_node(now)) &&
+                storage_bytes(old) == storage_bytes(now);
+    if (!same) {
+        volume_account(s, now, 1);
+        volume_account(s, old, -1);
+    }
+    s->storage_changes += old == NULL || now == NULL || !object_same_but_status(now, old);
+}
+
+bool class_resolve(struct scheduler *s, struct sched_class *c, const struct view *tip)
+{
+    if (c->claims == NULL || c->claims->seen == s->storage_changes + 1) {
+        return false;
+    }
+    c->claims->seen = s->storage_changes + 1;
+    if (!claims_resolve(c->claims, c->sample, tip)) {
+        return false;
+    }
+    table_drop(s, c);
+    free(TAKE_PTR(c->reasons));
+    return true;
+}
+
 void scheduler_observe(struct scheduler *s, const struct change *changes, unsigned count)
 {
     for (unsigned i = 0; i < count; i++) {
@@ -334,6 +377,10 @@ void scheduler_observe(struct scheduler *s, const struct change *changes, unsign
             observe_pod(s, changes[i].old, changes[i].new);
         } else if (o->kind->id == KIND_NODE) {
             observe_node(s, changes[i].old, changes[i].new);
+        } else if (o->kind->id == KIND_PERSISTENTVOLUME) {
+            observe_volume(s, changes[i].old, changes[i].new);
+        } else if (o->kind->id == KIND_PERSISTENTVOLUMECLAIM || o->kind->id == KIND_STORAGECLASS) {
+            s->storage_changes++;
         }
     }
 }
@@ -427,6 +474,11 @@ void scheduler_resync(struct scheduler *s, const struct view *tip)
     VIEW_FOR(o, &it)
     {
         observe_node(s, NULL, o);
+    }
+    view_iter(&it, tip, kind_by_id(KIND_PERSISTENTVOLUME), STR_NONE);
+    VIEW_FOR(o, &it)
+    {
+        observe_volume(s, NULL, o);
     }
     struct waiting *waiting = NULL;
     size_t count = 0, cap = 0;

@@ -4,6 +4,7 @@
 #define SCHEDULER_CORE_H
 
 #include "scheduler/cache.h"
+#include "scheduler/volumes.h"
 
 #define CHANGES_MAX   16384u /* power of two: node changes a table can catch up with before it is built anew */
 #define TABLES_MAX    256u   /* classes with a table at a time; the least recently used goes */
@@ -47,6 +48,8 @@ struct scheduler {
     struct list tables;                  /* the most recently used first */
     unsigned tables_count;
     struct list parked_classes;
+    uint64_t storage_changes;  /* of claims, volumes, classes, and of who uses claims */
+    uint64_t storage_woken;    /* those up to here were looked at for all parked classes */
     bool nodes_moved;          /* since the last round: what waiting pods were told may be out of date */
     struct sched_class **heap; /* classes with active pods: higher priority, then older head, first */
     unsigned heap_count, heap_cap;
@@ -63,13 +66,17 @@ struct sched_pod *pod_find(const struct scheduler *s, struct str ns, struct str 
 void pod_assume(struct scheduler *s, struct sched_pod *p, struct sched_node *n); /* ACTIVE -> ASSUMED */
 void pod_unassume(struct scheduler *s, struct sched_pod *p);                     /* ASSUMED -> ACTIVE */
 
+/* Of a class with claims: what they are now. True: something is another than before. */
+bool class_resolve(struct scheduler *s, struct sched_class *c, const struct view *tip);
+
 /* ---- queue.c ---- */
 void queue_add(struct scheduler *s, struct sched_pod *p);    /* -> ACTIVE, in its place by age */
 void queue_remove(struct scheduler *s, struct sched_pod *p); /* ACTIVE or PARKED -> neither */
 void queue_park(struct scheduler *s, struct sched_pod *p);   /* ACTIVE -> PARKED */
 struct sched_class *queue_top(const struct scheduler *s);    /* NULL = nothing is active */
 struct sched_pod *queue_head(const struct sched_class *c);
-void queue_wake(struct scheduler *s); /* parked classes that a change helps: the first WAKE_MAX pods of each */
+/* Parked classes that a change helps, or whose claims are others now: the first WAKE_MAX pods of each. */
+void queue_wake(struct scheduler *s, const struct view *tip);
 /* Before the next pod of a class is taken: the next parked ones, while those woken before them have found a place. */
 void queue_wake_more(struct scheduler *s, struct sched_class *c);
 

@@ -38,6 +38,7 @@ static void park_with_reason(struct round *r, struct sched_pod *p, const char *m
 
 static void class_park(struct round *r, struct sched_class *c)
 {
+    class_resolve(r->s, c, r->tip);
     if (c->reasons == NULL || c->reasons_seq != r->s->changes) {
         struct buf text = BUF_INIT;
         reasons_write(r->s, c, &text);
@@ -61,7 +62,11 @@ static void pod_bind(struct round *r, struct sched_pod *p, struct sched_node *n)
 {
     struct arena a;
     struct error err = {0};
-    if (!sched_node_fits(p->class, n, NULL)) { /* the table says so */
+    struct claims_placing placing;
+    const char *why;
+    const struct sched_claims *claims = p->class->claims;
+    if (!sched_node_fits(p->class, n, NULL) ||
+        (claims != NULL && !claims_place(claims, n, &placing, &why))) { /* the table says so */
         log_error(r->s->config.log, "scheduler", "pod %s does not fit on node %s, which was chosen for it: it waits",
                   p->key, n->name);
         r->s->stats.violations++;
@@ -70,7 +75,10 @@ static void pod_bind(struct round *r, struct sched_pod *p, struct sched_node *n)
         return;
     }
     arena_init(&a);
-    if (binding_write(r->t, &a, r->tip, p->obj, n->name, r->wall_ms, &err) == 0) {
+    unsigned before = r->t->count;
+    int rv = claims == NULL ? 0 : claims_write(r->t, &a, r->tip, claims, n, &placing, r->wall_ms, &err);
+    rv = rv != 0 ? rv : binding_write(r->t, &a, r->tip, p->obj, n->name, r->wall_ms, &err);
+    if (rv == 0) {
         pod_assume(r->s, p, n);
         r->s->stats.bound++;
     } else {
@@ -78,12 +86,13 @@ static void pod_bind(struct round *r, struct sched_pod *p, struct sched_node *n)
         queue_park(r->s, p);
     }
     arena_close(&a);
-    r->left--;
+    r->left = claims != NULL && r->t->count > before ? 0 : r->left - 1; /* the next one sees who uses which claim */
 }
 
 static void class_decide(struct round *r, struct sched_class *c)
 {
     for (unsigned i = 0; i < CLASS_RUN_MAX && c->active_count > 0 && !round_full(r); i++) {
+        class_resolve(r->s, c, r->tip);
         uint32_t best = table_best(table_refresh(r->s, c));
         if (best == TABLE_NONE) {
             class_park(r, c);
@@ -102,7 +111,7 @@ bool scheduler_run(struct scheduler *s, const struct view *tip, int64_t wall_ms,
         r.end_ms = env_now_ms(s->config.env) + s->config.budget_ms;
     }
     struct sched_class *c;
-    queue_wake(s);
+    queue_wake(s, tip);
     while (!round_full(&r) && (c = queue_top(s)) != NULL) {
         class_decide(&r, c);
     }
@@ -131,13 +140,15 @@ void scheduler_failed(struct scheduler *s, const struct txn *t)
 
 void scheduler_explain(struct scheduler *s, const struct view *tip, const struct object *pod, struct buf *out)
 {
-    (void)tip;
     const struct sched_pod *known = pod_find(s, pod->ns, pod->name);
     if (known != NULL && known->node != NULL) {
         return; /* it has its place */
     }
     struct sched_class c;
     class_init(&c, pod);
+    if (c.claims != NULL) {
+        claims_resolve(c.claims, pod, tip);
+    }
     reasons_write(s, &c, out);
     class_close(&c);
 }

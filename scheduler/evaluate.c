@@ -92,6 +92,10 @@ void reasons_write(struct scheduler *s, const struct sched_class *c, struct buf 
         buf_puts(out, "no nodes available to schedule pods");
         return;
     }
+    if (c->claims != NULL && c->claims->blocked != NULL) {
+        buf_printf(out, "0/%u nodes are available: %s.", s->nodes_present, c->claims->blocked);
+        return;
+    }
     strmap_init(&why.counts);
     for (unsigned slot = 0; slot < s->slots_count && !fits; slot++) {
         const struct sched_node *n = s->slots[slot];

@@ -212,8 +212,26 @@ static bool class_helped(const struct scheduler *s, const struct sched_class *c)
     return false;
 }
 
-void queue_wake(struct scheduler *s)
+/* The claims of parked classes are looked at when something of storage has changed. Who waits for another reason now is
+ * woken as well, to be told. */
+static void wake_for_storage(struct scheduler *s, const struct view *tip)
 {
+    if (s->storage_woken == s->storage_changes) {
+        return;
+    }
+    s->storage_woken = s->storage_changes;
+    LIST_FOR_SAFE(at, &s->parked_classes)
+    {
+        struct sched_class *c = LIST_ENTRY(at, struct sched_class, parked_link);
+        if (class_resolve(s, c, tip)) {
+            class_wake(s, c, WAKE_MAX);
+        }
+    }
+}
+
+void queue_wake(struct scheduler *s, const struct view *tip)
+{
+    wake_for_storage(s, tip);
     bool retell = s->nodes_moved && s->nodes_present <= RETELL_NODES && s->stats.parked <= RETELL_PODS;
     s->nodes_moved = false;
     if (s->woken == s->helpful && !retell) {

@@ -315,10 +315,7 @@ static void begin(struct dns_forward *f, const struct dns_question *q, uint32_t 
 {
     struct asked *a = xcalloc(1, sizeof *a);
     a->forward = f;
-    a->q = *q;
-    for (unsigned i = 0; i < q->count; i++) { /* they point into the question */
-        a->q.labels[i].p = (const char *)a->q.lower + (q->labels[i].p - (const char *)q->lower);
-    }
+    dns_copy_question(&a->q, q);
     a->asker = asker;
     a->cb = cb;
     a->data = data;

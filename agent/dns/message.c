@@ -96,6 +96,14 @@ bool dns_read_question(const uint8_t *p, size_t n, struct dns_question *out, enu
     return true;
 }
 
+void dns_copy_question(struct dns_question *to, const struct dns_question *from)
+{
+    *to = *from;
+    for (unsigned i = 0; i < from->count; i++) { /* they point into the question */
+        to->labels[i].p = (const char *)to->lower + (from->labels[i].p - (const char *)from->lower);
+    }
+}
+
 bool dns_question_for(struct dns_question *out, const struct dns_question *like, struct str name)
 {
     char text[256];

@@ -40,6 +40,7 @@ struct dns_question {
 /* False: no answer is to be given. Else *code is DNS_OK, or what the asker is told with dns_write_code; `out` holds as
  * much as could be read. */
 bool dns_read_question(const uint8_t *p, size_t n, struct dns_question *out, enum dns_code *code);
+void dns_copy_question(struct dns_question *to, const struct dns_question *from);
 /* A question for a name in text form ("example.com"); false: it is none. The rest is as in `like`. */
 bool dns_question_for(struct dns_question *out, const struct dns_question *like, struct str name);
 

@@ -80,6 +80,12 @@ void dns_server_set_zone(struct dns_server *s, struct str domain, struct cidr se
     s->zone.pods = pods;
 }
 
+void dns_server_set_pods(struct dns_server *s, zone_pod_of *pod_of, void *data)
+{
+    s->zone.pod_of = pod_of;
+    s->zone.pod_data = data;
+}
+
 void dns_server_set_node(struct dns_server *s, uint32_t ip)
 {
     s->node = ip;
@@ -144,14 +150,6 @@ static void on_forwarded(struct str answered, uint32_t age_s, void *data)
     free(w);
 }
 
-static void copy_question(struct dns_question *to, const struct dns_question *from)
-{
-    *to = *from;
-    for (unsigned i = 0; i < from->count; i++) { /* they point into the question */
-        to->labels[i].p = (const char *)to->lower + (from->labels[i].p - (const char *)from->lower);
-    }
-}
-
 /* The answer comes later: out stays empty. */
 static void ask_elsewhere(struct dns_server *s, struct connection *c, const struct sockaddr_in *peer,
                           const struct dns_question *q, struct arena *take, const struct zone_answer *a,
@@ -178,7 +176,7 @@ static void ask_elsewhere(struct dns_server *s, struct connection *c, const stru
     w->alias = *a;
     w->arena = *take;
     arena_init(take);
-    copy_question(&w->q, q);
+    dns_copy_question(&w->q, q);
     list_push_back(c == NULL ? &s->waiting : &c->waiting, &w->link);
     s->stats.waiting++;
     if (c != NULL) {

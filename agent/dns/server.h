@@ -23,6 +23,8 @@ struct dns_server *dns_server_new(uv_loop_t *loop, const struct env *env, const 
                                   const struct known *known);
 /* Addresses of the node are served as its pods are; domain is copied. */
 void dns_server_set_zone(struct dns_server *s, struct str domain, struct cidr services, struct cidr pods);
+/* Whom names of pods are asked of; before that each address of their range may be one's. */
+void dns_server_set_pods(struct dns_server *s, zone_pod_of *pod_of, void *data);
 void dns_server_set_node(struct dns_server *s, uint32_t ip);
 /* Serves at this address (in the machine's byte order), which the node must have; 0: any port, for tests. Instead of
  * the former one, which is kept if this fails. */

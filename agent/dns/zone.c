@@ -390,7 +390,7 @@ static bool is_within(struct cidr c, uint32_t ip)
     return cidr_size(c) < 1ull << 32 && ip >= c.first && ip < cidr_end(c);
 }
 
-/* No pod but the node's own is known here: an address of the range is taken for a pod's. */
+/* Another node's pods are not known here: an address of its part is taken for a pod's. */
 static void ask_pods(struct asking *q, unsigned before)
 {
     if (before == 0) {
@@ -398,7 +398,11 @@ static void ask_pods(struct asking *q, unsigned before)
         return;
     }
     uint32_t ip = before == 1 ? undashed(q->labels[0]) : 0;
-    if (ip == 0 || !is_within(q->z->pods, ip)) {
+    if (ip == 0) {
+        return;
+    }
+    enum zone_pod pod = q->z->pod_of == NULL ? ZONE_POD_MAYBE : q->z->pod_of(ip, q->labels[before], q->z->pod_data);
+    if (pod == ZONE_POD_NONE || (pod == ZONE_POD_MAYBE && !is_within(q->z->pods, ip))) {
         return;
     }
     exists(q);

@@ -7,7 +7,7 @@
  *   SERVICE.NS.svc.Z                A: the cluster IP; headless: each ready endpoint; ExternalName: CNAME
  *   _PORT._PROTOCOL.SERVICE.NS.svc.Z   SRV: the service; headless: each ready endpoint
  *   HOST.SERVICE.NS.svc.Z           A: the endpoint with this hostname; without one its address with dashes is its name
- *   A-B-C-D.NS.pod.Z                A: that address, if it lies in the range of pods
+ *   A-B-C-D.NS.pod.Z                A: that address, if a pod of NS has it, as far as the node can know (zone_pod_of)
  *   D.C.B.A.in-addr.arpa            PTR: of a cluster IP, of an endpoint with a hostname
  *   dns-version.Z                   TXT
  *
@@ -29,12 +29,18 @@
 enum zone_type { ZONE_A = 1, ZONE_NS = 2, ZONE_CNAME = 5, ZONE_SOA = 6, ZONE_PTR = 12, ZONE_TXT = 16, ZONE_SRV = 33 };
 #define ZONE_ANY 255u
 
+/* Who has an address. ZONE_POD_MAYBE: of another node's pods none is known by name. */
+enum zone_pod { ZONE_POD_NONE, ZONE_POD_MAYBE, ZONE_POD_THERE };
+typedef enum zone_pod zone_pod_of(uint32_t ip, struct str ns, void *data);
+
 struct zone {
     const struct known *known; /* borrowed */
     struct str domain;         /* borrowed: "cluster.local", lower case */
     uint32_t server;           /* address of the name server itself, answered for ns.dns.Z; 0 = none */
     /* Addresses whose reverse names are ours: services' and pods'. */
     struct cidr services, pods;
+    zone_pod_of *pod_of; /* NULL: no pod is known, each address of the range may be one's */
+    void *pod_data;
 };
 
 enum zone_result {

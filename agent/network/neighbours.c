@@ -38,6 +38,7 @@ static void put(struct neighbours *n, struct mp list)
         struct neighbour *b = xcalloc(1, sizeof *b);
         b->pod_cidr = xstrndup(cidr.p, cidr.n);
         b->node_ip = xstrndup(ip.p, ip.n);
+        b->pods = cidr_parse(cidr, &b->pods) ? b->pods : (struct cidr){0, 32};
         neighbour_free(strmap_set(&n->by_name, name, b));
     }
 }
@@ -55,4 +56,16 @@ void neighbours_told(struct neighbours *n, struct mp message)
         neighbour_free(strmap_remove(&n->by_name, mp_str(it.value)));
     }
     put(n, mp_get(message, "changed"));
+}
+
+bool neighbours_may_have(const struct neighbours *n, uint32_t ip)
+{
+    const struct strmap_entry *e;
+    for (size_t i = 0; (e = strmap_next(&n->by_name, &i)) != NULL;) {
+        struct cidr c = ((const struct neighbour *)e->value)->pods;
+        if (cidr_contains(c, ip)) {
+            return ip - c.first > 1 && ip != cidr_end(c) - 1;
+        }
+    }
+    return false;
 }

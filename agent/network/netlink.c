@@ -2,12 +2,15 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/mem.h"
+
+#define WATCH_BYTES (1 << 20)
 
 /* ---- Reading ---- */
 
@@ -126,6 +129,13 @@ int netlink_open(struct netlink *n, int protocol)
     n->port = own.nl_pid;
     n->reply = xmalloc(NETLINK_REPLY_BYTES);
     return 0;
+}
+
+void netlink_make_watch(struct netlink *n)
+{
+    int bytes = WATCH_BYTES;
+    fcntl(n->fd, F_SETFL, O_NONBLOCK);
+    (void)setsockopt(n->fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof bytes); /* what is lost is looked for */
 }
 
 void netlink_close(struct netlink *n)

@@ -56,6 +56,8 @@ struct netlink {
 };
 /* Of the network namespace of the calling thread. 0 or -errno; after an error netlink_close is allowed. */
 int netlink_open(struct netlink *n, int protocol);
+/* For a socket that is told of changes: it does not block, and has room for many of them. */
+void netlink_make_watch(struct netlink *n);
 void netlink_close(struct netlink *n);
 /* A change: 0 or what the kernel says, -errno. */
 int netlink_ask(struct netlink *n, struct netlink_request *r);

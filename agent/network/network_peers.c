@@ -137,8 +137,10 @@ void network_peers_changed(struct network *n)
 static void on_watch(uv_poll_t *w, int status, int events)
 {
     struct network_peers *p = w->data;
-    (void)status;
     (void)events;
+    if (status < 0) { /* more was told than the socket holds: libuv takes that for its end */
+        uv_poll_start(w, UV_READABLE, on_watch);
+    }
     if (overlay_touched(p->overlay)) {
         network_peers_changed(p->n);
     }

@@ -43,8 +43,10 @@ static void on_mend(uv_timer_t *t)
 static void on_poll(uv_poll_t *p, int status, int events)
 {
     struct network_watch *w = p->data;
-    (void)status;
     (void)events;
+    if (status < 0) { /* more was told than the socket holds: libuv takes that for its end */
+        uv_poll_start(p, UV_READABLE, on_poll);
+    }
     if (!tables_touched(&w->tables) || w->n->closing) {
         return;
     }

@@ -2,7 +2,6 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,7 +33,7 @@ int overlay_kernel_open(struct overlay_kernel *k, struct error *err)
                                                                                                              : -errno;
     }
     if (rc == 0) {
-        fcntl(k->watch.fd, F_SETFL, O_NONBLOCK);
+        netlink_make_watch(&k->watch);
         /* The kernel sorts out by itself what of a list is asked for; one that cannot tells more. */
         (void)setsockopt(k->asks.fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, &on, sizeof on);
         return 0;

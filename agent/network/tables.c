@@ -2,7 +2,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 
 #include <linux/netfilter/nf_tables.h>
@@ -26,7 +25,7 @@ int tables_open(struct tables *t, struct error *err)
         netlink_close(&t->watch);
         return error_set_errno(err, -rc, "cannot watch the kernel's packet filter");
     }
-    fcntl(t->watch.fd, F_SETFL, O_NONBLOCK);
+    netlink_make_watch(&t->watch);
     return 0;
 }
 

@@ -340,8 +340,10 @@ static void changed(struct services *s)
 static void on_touched(uv_poll_t *p, int status, int events)
 {
     struct services *s = p->data;
-    (void)status;
     (void)events;
+    if (status < 0) { /* more was told than the socket holds: libuv takes that for its end */
+        uv_poll_start(p, UV_READABLE, on_touched);
+    }
     enum service_touched how = service_kernel_touched(s->kernel);
     if (how == SERVICE_UNTOUCHED || (!s->ready && !s->looking)) {
         return;

@@ -1,28 +1,28 @@
-/* rctl rollout: follow, look back, go back, hold and restart the rollouts of Deployments. */
+/* rctl rollout: follow, look back, go back, hold and restart the rollouts of Deployments,
+ * DaemonSets and StatefulSets. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/timefmt.h"
 #include "client/cmd/common.h"
+#include "client/cmd/rollout_kind.h"
 #include "proto/describe/describe.h"
 
-#define REVISION_ANNOTATION "deployment.kubernetes.io/revision"
-#define CAUSE_ANNOTATION    "kubernetes.io/change-cause"
-#define RESTART_ANNOTATION  "kubectl.kubernetes.io/restartedAt"
-#define HASH_LABEL          "pod-template-hash"
+#define CAUSE_ANNOTATION   "kubernetes.io/change-cause"
+#define RESTART_ANNOTATION "kubectl.kubernetes.io/restartedAt"
 
 static const char *cstr(struct rctl *r, struct str s)
 {
     return arena_strndup(&r->arena, s.n == 0 ? "" : s.p, s.n);
 }
 
-/* What selects Deployments, for all subcommands. */
+/* What selects them, for all subcommands. */
 #define OPTION_ROWS_SELECT OPTION_ROW_SELECTOR, OPTION_ROW_ALL, OPTION_ROW_FILENAME, OPTION_ROW_RECURSIVE
 
 typedef int rollout_fn(struct rctl *r, const struct object *o);
 
-/* Does it for each Deployment that words, -l, --all or -f select; one that is missing or fails does not keep the others
+/* Does it for each of them that words, -l, --all or -f select; one that is missing or fails does not keep the others
  * from it. The code of the first failure. */
 static int for_each(struct rctl *r, rollout_fn *one)
 {
@@ -37,8 +37,9 @@ static int for_each(struct rctl *r, rollout_fn *one)
             return rctl_usage(r, "%s", err.message);
         }
         for (unsigned i = 0; i < res.count; i++) {
-            if (res.items[i].kind->id != KIND_DEPLOYMENT) {
-                return rctl_usage(r, "%s have no rollouts; Deployments have: deploy/NAME", res.items[i].kind->plural);
+            if (rollout_kind_of(res.items[i].kind) == NULL) {
+                return rctl_usage(r, "%s have no rollouts; Deployments, DaemonSets and StatefulSets have: deploy/NAME",
+                                  res.items[i].kind->plural);
             }
         }
     }
@@ -47,8 +48,9 @@ static int for_each(struct rctl *r, rollout_fn *one)
     }
     for (unsigned i = 0; i < list.count; i++) {
         const struct object *o = list.items[i];
-        if (o->kind->id != KIND_DEPLOYMENT) {
-            rctl_note(r, "%s is left out: only Deployments have rollouts", resource_title(&r->arena, o->kind, o->name));
+        if (rollout_kind_of(o->kind) == NULL) {
+            rctl_note(r, "%s is left out: only Deployments, DaemonSets and StatefulSets have rollouts",
+                      resource_title(&r->arena, o->kind, o->name));
             continue;
         }
         int rc = one(r, o);
@@ -57,126 +59,33 @@ static int for_each(struct rctl *r, rollout_fn *one)
     return code;
 }
 
-/* The revision that the controller has written on it; 0 if none. */
-static int64_t revision_of(const struct object *rs)
-{
-    struct str s = object_annotation(rs, REVISION_ANNOTATION);
-    int64_t v = 0;
-    for (size_t i = 0; i < s.n && s.p[i] >= '0' && s.p[i] <= '9'; i++) {
-        v = v * 10 + (s.p[i] - '0');
-    }
-    return v;
-}
-
 /* ---- status ---- */
-
-#define STATE_SIZE 1024
 
 struct rollout_watch {
     struct rctl *r;
+    const struct kind *kind;
     const char *name;
-    char last[STATE_SIZE];
-    char failure[STATE_SIZE]; /* told already */
-    int64_t revision;         /* --revision; 0 = any */
+    char last[ROLLOUT_TEXT];
+    char failure[ROLLOUT_TEXT]; /* told already */
+    int64_t revision;           /* --revision; 0 = any */
     bool once;
     int code;
 };
-
-static struct mp condition_of(struct mp o, const char *type)
-{
-    for (struct mp_iter it = mp_iter(mp_path(o, "status.conditions")); mp_next(&it);) {
-        if (str_is(mp_str(mp_get(it.value, "type")), type)) {
-            return it.value;
-        }
-    }
-    return (struct mp){NULL, NULL};
-}
-
-static bool deadline_exceeded(struct mp o)
-{
-    return str_is(mp_str(mp_get(condition_of(o, "Progressing"), "reason")), "ProgressDeadlineExceeded");
-}
-
-/* Why no pods can be made, as the controllers say it; empty: they can. */
-static struct str failure_of(struct mp o)
-{
-    struct mp c = condition_of(o, "ReplicaFailure");
-    return str_is(mp_str(mp_get(c, "status")), "True") ? mp_str(mp_get(c, "message")) : STR_NONE;
-}
-
-/* What kubectl says about the state of a Deployment. True: it is over (*code tells how). */
-static bool rollout_state(const struct object *o, int64_t revision, char *text, size_t size, int *code)
-{
-    struct mp m = object_mp(o);
-    int n = (int)o->name.n;
-    const char *name = o->name.p;
-    int64_t want = mp_int(mp_path(m, "spec.replicas"), 1);
-    int64_t have = mp_int(mp_path(m, "status.replicas"), 0);
-    int64_t updated = mp_int(mp_path(m, "status.updatedReplicas"), 0);
-    int64_t available = mp_int(mp_path(m, "status.availableReplicas"), 0);
-    *code = EXIT_DONE;
-    if (revision > 0 && revision_of(o) != revision) {
-        snprintf(text, size, "desired revision (%" PRId64 ") is different from the running revision (%" PRId64 ")",
-                 revision, revision_of(o));
-        *code = EXIT_FAILED;
-        return true;
-    }
-    if (o->generation > mp_int(mp_path(m, "status.observedGeneration"), 0)) {
-        snprintf(text, size, "Waiting for deployment spec update to be observed...");
-        return false;
-    }
-    if (deadline_exceeded(m)) {
-        struct str why = failure_of(m);
-        if (why.n > 0) {
-            snprintf(text, size, "deployment \"%.*s\" exceeded its progress deadline: %.*s", n, name, STR_ARG(why));
-        } else {
-            snprintf(text, size,
-                     "deployment \"%.*s\" exceeded its progress deadline; \"rctl get pods\" and \"rctl describe pod\" "
-                     "tell what its pods wait for",
-                     n, name);
-        }
-        *code = EXIT_FAILED;
-        return true;
-    }
-    if (updated < want) {
-        snprintf(text, size,
-                 "Waiting for deployment \"%.*s\" rollout to finish: %" PRId64 " out of %" PRId64
-                 " new replicas have been updated...",
-                 n, name, updated, want);
-        return false;
-    }
-    if (have > updated) {
-        snprintf(text, size,
-                 "Waiting for deployment \"%.*s\" rollout to finish: %" PRId64
-                 " old replicas are pending termination...",
-                 n, name, have - updated);
-        return false;
-    }
-    if (available < updated) {
-        snprintf(text, size,
-                 "Waiting for deployment \"%.*s\" rollout to finish: %" PRId64 " of %" PRId64
-                 " updated replicas are available...",
-                 n, name, available, updated);
-        return false;
-    }
-    snprintf(text, size, "deployment \"%.*s\" successfully rolled out", n, name);
-    return true;
-}
 
 static bool rollout_event(enum api_event type, const struct object *o, uint64_t revision, void *data)
 {
     (void)revision;
     struct rollout_watch *w = data;
-    char text[STATE_SIZE];
+    char text[ROLLOUT_TEXT];
     if (type == API_SYNCED) {
         return true;
     }
     if (type == API_DELETED) {
-        rctl_note(w->r, "error: deployment \"%s\" was deleted meanwhile", w->name);
+        rctl_note(w->r, "error: %s \"%s\" was deleted meanwhile", w->kind->singular, w->name);
         w->code = EXIT_NOT_FOUND;
         return false;
     }
-    bool over = rollout_state(o, w->revision, text, sizeof(text), &w->code);
+    bool over = rollout_kind_of(o->kind)->state(o, w->revision, text, sizeof text, &w->code);
     if (w->code != EXIT_DONE) {
         rctl_note(w->r, "error: %s", text);
     } else if (strcmp(text, w->last) != 0) {
@@ -184,7 +93,7 @@ static bool rollout_event(enum api_event type, const struct object *o, uint64_t 
         fflush(w->r->out);
         memcpy(w->last, text, sizeof(text));
     }
-    struct str why = failure_of(object_mp(o));
+    struct str why = rollout_failure(o);
     if (!over && why.n > 0 && !str_eq(why, str_of(w->failure))) {
         rctl_note(w->r, "no pods can be made: %.*s", STR_ARG(why));
         snprintf(w->failure, sizeof(w->failure), "%.*s", STR_ARG(why));
@@ -202,7 +111,7 @@ static const struct option_row status_options[] = {
 static int status_of(struct rctl *r, const struct object *o)
 {
     struct error err = {0};
-    struct rollout_watch w = {.r = r, .once = !opt_flag(r, "watch")};
+    struct rollout_watch w = {.r = r, .kind = o->kind, .once = !opt_flag(r, "watch")};
     int64_t timeout_ms;
     if (args_duration_ms("timeout", opt(r, "timeout"), &timeout_ms, &err) != 0 ||
         args_int("revision", opt(r, "revision"), 0, INT64_MAX, &w.revision, &err) != 0) {
@@ -243,15 +152,15 @@ static const struct command rollout_status = {
 
 static int compare_revisions(const void *x, const void *y)
 {
-    int64_t a = revision_of(*(struct object *const *)x), b = revision_of(*(struct object *const *)y);
+    int64_t a = rollout_revision(*(struct object *const *)x), b = rollout_revision(*(struct object *const *)y);
     return (a > b) - (a < b);
 }
 
-/* The ReplicaSets that belong to the Deployment, by revision. */
+/* The states that it has had, by revision: ReplicaSets or ControllerRevisions. */
 static int list_revisions(struct rctl *r, const struct object *o, struct api_list *out, struct error *err)
 {
     struct api_list all = {0};
-    struct api_list_query q = {.kind = kind_by_id(KIND_REPLICASET), .ns = cstr(r, o->ns)};
+    struct api_list_query q = {.kind = kind_by_id(rollout_kind_of(o->kind)->revisions), .ns = cstr(r, o->ns)};
     int rc = api_list(r->api, &q, &all, err);
     out->items = xcalloc(all.count + 1, sizeof(*out->items));
     for (unsigned i = 0; i < all.count && rc == 0; i++) {
@@ -267,20 +176,26 @@ static int list_revisions(struct rctl *r, const struct object *o, struct api_lis
 static const struct object *find_revision(const struct api_list *list, int64_t revision)
 {
     for (unsigned i = 0; i < list->count; i++) {
-        if (revision_of(list->items[i]) == revision) {
+        if (rollout_revision(list->items[i]) == revision) {
             return list->items[i];
         }
     }
     return NULL;
 }
 
+/* "deploy" */
+static const char *short_name(const struct kind *k)
+{
+    return *k->short_names != '\0' ? k->short_names : k->singular;
+}
+
 static int no_revision(struct rctl *r, const struct object *o, int64_t revision)
 {
     struct error err = {0};
     error_set(&err, ERR_NOT_FOUND,
-              "unable to find revision %" PRId64 " of deployment \"%.*s\"; \"rctl rollout history "
-              "deploy/%.*s\" lists them",
-              revision, STR_ARG(o->name), STR_ARG(o->name));
+              "unable to find revision %" PRId64 " of %s \"%.*s\"; \"rctl rollout history "
+              "%s/%.*s\" lists them",
+              revision, o->kind->singular, STR_ARG(o->name), short_name(o->kind), STR_ARG(o->name));
     return rctl_fail(r, &err);
 }
 
@@ -298,7 +213,7 @@ static void write_history(struct rctl *r, const struct object *o, const struct a
     cells[1] = "CHANGE-CAUSE";
     for (unsigned i = 0; i < list->count; i++) {
         struct str cause = object_annotation(list->items[i], CAUSE_ANNOTATION);
-        cells[2 * i + 2] = arena_printf(&r->arena, "%" PRId64, revision_of(list->items[i]));
+        cells[2 * i + 2] = arena_printf(&r->arena, "%" PRId64, rollout_revision(list->items[i]));
         cells[2 * i + 3] = cause.n == 0 ? "<none>" : cstr(r, cause);
     }
     buf_printf(out, "%s\n", resource_title(&r->arena, o->kind, o->name));
@@ -336,7 +251,7 @@ static int history_of(struct rctl *r, const struct object *o)
     } else if (rs != NULL) {
         buf_printf(&out, "%s with revision #%" PRId64 "\nPod Template:\n", resource_title(&r->arena, o->kind, o->name),
                    revision);
-        describe_pod_template(&out, mp_path(object_mp(rs), "spec.template"), 1);
+        describe_pod_template(&out, mp_path(object_mp(rs), rollout_kind_of(o->kind)->template), 1);
     } else {
         write_history(r, o, &list, &out);
     }
@@ -352,7 +267,7 @@ static int run_history(struct rctl *r)
 static const struct command rollout_history = {
     .name = "history",
     .usage = "deploy/NAME [--revision N]",
-    .summary = "The revisions of a Deployment",
+    .summary = "The revisions of a Deployment, DaemonSet or StatefulSet",
     .examples = "  rctl rollout history deploy/hello\n"
                 "  # what a revision consists of\n"
                 "  rctl rollout history deploy/hello --revision 2\n"
@@ -371,14 +286,6 @@ static const struct option_row undo_options[] = {
     OPTION_ROW_OUTPUT,
     OPTION_ROWS_SELECT,
 };
-
-/* The template as the user wrote it: without the label that the controller adds. */
-static struct value *template_of(struct rctl *r, const struct object *rs)
-{
-    struct value *t = value_path(object_to_value(&r->arena, rs), "spec.template");
-    value_remove(value_path(t, "metadata.labels"), HASH_LABEL);
-    return t;
-}
 
 /* [{op, path, value}]: the template, on condition that the Deployment is the same object still. */
 static struct value *undo_patch(struct rctl *r, const struct object *o, struct value *template, const struct object *rs)
@@ -431,19 +338,22 @@ static int undo_of(struct rctl *r, const struct object *o)
         return rctl_fail(r, &err);
     }
     if (to == 0 && list.count < 2) {
-        error_set(&err, ERR_NOT_FOUND, "no rollout history found for deployment \"%.*s\"", STR_ARG(o->name));
+        error_set(&err, ERR_NOT_FOUND, "no rollout history found for %s \"%.*s\"", o->kind->singular, STR_ARG(o->name));
         return rctl_fail(r, &err);
     }
     const struct object *rs = to == 0 ? list.items[list.count - 2] : find_revision(&list, to);
     if (rs == NULL) {
         return no_revision(r, o, to);
     }
-    struct value *template = template_of(r, rs);
+    struct value *template = rollout_template(&r->arena, o->kind, rs);
+    if (!value_is_map(template)) {
+        return no_revision(r, o, rollout_revision(rs));
+    }
     if (kind_equal(o->kind, "spec.template", template, value_path(object_to_value(&r->arena, o), "spec.template"))) {
         return common_print_object(
             r, o,
             arena_printf(&r->arena, "skipped rollback (current template already matches revision %" PRId64 ")",
-                         revision_of(rs)),
+                         rollout_revision(rs)),
             dry);
     }
     CLEANUP_OBJECT struct object *after = NULL;
@@ -476,7 +386,7 @@ static const struct command rollout_undo = {
 
 static const struct option_row plain_options[] = {OPTION_ROW_DRY_RUN, OPTION_ROW_OUTPUT, OPTION_ROWS_SELECT};
 
-static int patch_deployment(struct rctl *r, const struct object *o, struct value *patch, const char *verb)
+static int patch_one(struct rctl *r, const struct object *o, struct value *patch, const char *verb)
 {
     struct error err = {0};
     enum dry_run dry;
@@ -493,6 +403,12 @@ static int patch_deployment(struct rctl *r, const struct object *o, struct value
 
 static int set_paused(struct rctl *r, const struct object *o, bool paused)
 {
+    if (!rollout_kind_of(o->kind)->can_pause) {
+        struct error err = {0};
+        error_set(&err, ERR_INVALID, "%s.apps \"%.*s\" %s is not supported", o->kind->plural, STR_ARG(o->name),
+                  paused ? "pausing" : "resuming");
+        return rctl_fail(r, &err);
+    }
     if (mp_bool(mp_path(object_mp(o), "spec.paused"), false) == paused) {
         struct error err = {0};
         error_set(&err, ERR_INVALID, "deployments.apps \"%.*s\" is %s", STR_ARG(o->name),
@@ -502,7 +418,7 @@ static int set_paused(struct rctl *r, const struct object *o, bool paused)
     struct value *patch = value_map(&r->arena);
     value_set(&r->arena, value_ensure_map(&r->arena, patch, "spec"), "paused",
               paused ? value_bool(&r->arena, true) : value_null(&r->arena));
-    return patch_deployment(r, o, patch, paused ? "paused" : "resumed");
+    return patch_one(r, o, patch, paused ? "paused" : "resumed");
 }
 
 static int pause_of(struct rctl *r, const struct object *o)
@@ -541,7 +457,7 @@ static int restart_of(struct rctl *r, const struct object *o)
     struct value *template = value_ensure_map(a, value_ensure_map(a, patch, "spec"), "template");
     struct value *annotations = value_ensure_map(a, value_ensure_map(a, template, "metadata"), "annotations");
     value_set(a, annotations, RESTART_ANNOTATION, value_cstr(a, now));
-    return patch_deployment(r, o, patch, "restarted");
+    return patch_one(r, o, patch, "restarted");
 }
 
 static int run_restart(struct rctl *r)
@@ -573,7 +489,7 @@ static const struct command *const rollout_subs[] = {&rollout_status, &rollout_h
 const struct command command_rollout = {
     .name = "rollout",
     .usage = "status|history|undo|pause|resume|restart deploy/NAME",
-    .summary = "Follow and steer the rollout of a Deployment",
+    .summary = "Follow and steer the rollout of a Deployment, DaemonSet or StatefulSet",
     .examples = "  rctl rollout status deploy/hello\n"
                 "  rctl rollout history deploy/hello\n"
                 "  rctl rollout undo deploy/hello\n",

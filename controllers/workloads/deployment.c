@@ -81,7 +81,8 @@ static int deployment_reconcile(const struct reconcile_in *in, struct reconcile_
 static void map_replicaset(const struct view *tip, const struct object *old, const struct object *now,
                            controller_emit *emit, void *data)
 {
-    map_controller(tip, old, now, emit, data);
+    (void)tip;
+    map_owner(KIND_DEPLOYMENT, old, now, emit, data);
     if (now != NULL && str_empty(now->owner_uid) && !now->deleting &&
         (old == NULL || !str_empty(old->owner_uid) || !mp_equal(object_labels(old), object_labels(now)))) {
         emit(data, now->kind, now->ns, now->name);
@@ -97,7 +98,7 @@ static void map_pod(const struct view *tip, const struct object *old, const stru
     }
     const struct object *rs = owner_get(tip, old->ns, owner_controller(old));
     if (rs != NULL && rs->kind->id == KIND_REPLICASET) {
-        map_controller(tip, NULL, rs, emit, data);
+        map_owner(KIND_DEPLOYMENT, NULL, rs, emit, data);
     }
 }
 

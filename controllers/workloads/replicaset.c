@@ -373,9 +373,9 @@ static void map_pod(const struct view *tip, const struct object *old, const stru
     if (old != NULL && now != NULL && counts_as_before(old, now)) {
         return;
     }
-    map_controller(tip, old, now, emit, data);
-    if (now != NULL && str_empty(now->owner_uid) && !now->deleting && mp_count(object_labels(now)) > 0 &&
-        (old == NULL || !str_empty(old->owner_uid) || !mp_equal(object_labels(old), object_labels(now)))) {
+    (void)tip;
+    map_owner(KIND_REPLICASET, old, now, emit, data);
+    if (claim_is_new_orphan(old, now)) {
         emit(data, now->kind, now->ns, now->name);
     }
 }

@@ -41,6 +41,31 @@ bool storage_class_is_local(const struct object *class)
     return str_is(mp_str(mp_get(object_mp(class), "provisioner")), STORAGE_LOCAL);
 }
 
+static bool topology_holds(struct mp term, struct mp labels)
+{
+    for (struct mp_iter it = mp_iter(mp_get(term, "matchLabelExpressions")); mp_next(&it);) {
+        struct mp label = mp_get_str_key(labels, mp_str(mp_get(it.value, "key")));
+        bool found = false;
+        for (struct mp_iter v = mp_iter(mp_get(it.value, "values")); mp_type(label) == MP_STR && mp_next(&v);) {
+            found = found || str_eq(mp_str(v.value), mp_str(label));
+        }
+        if (!found) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool storage_class_allows(const struct object *class, struct mp node_labels)
+{
+    struct mp terms = mp_get(object_mp(class), "allowedTopologies");
+    bool allowed = mp_count(terms) == 0;
+    for (struct mp_iter it = mp_iter(terms); !allowed && mp_next(&it);) {
+        allowed = topology_holds(it.value, node_labels);
+    }
+    return allowed;
+}
+
 static int64_t bytes_of(struct mp quantities, const char *resource)
 {
     int64_t n = 0;

@@ -68,6 +68,8 @@ bool storage_class_is_open(const struct object *claim);
 bool storage_class_is_default(const struct object *class);
 bool storage_class_waits(const struct object *class);    /* WaitForFirstConsumer */
 bool storage_class_is_local(const struct object *class); /* provisioner STORAGE_LOCAL */
+/* Its allowedTopologies, if it has some, let volumes be made on a node with these labels. */
+bool storage_class_allows(const struct object *class, struct mp node_labels);
 
 /* Of a volume what it has, of a claim what it asks for; bytes, 0 if there is none or it is malformed. */
 int64_t storage_bytes(const struct object *o);

@@ -46,8 +46,6 @@ KIND_LIST(DECLARE)
 struct describe_context;
 void pod_describe(struct buf *out, const struct object *o, const struct describe_context *c);
 void node_describe(struct buf *out, const struct object *o, const struct describe_context *c);
-void deployment_describe(struct buf *out, const struct object *o, const struct describe_context *c);
-void replicaset_describe(struct buf *out, const struct object *o, const struct describe_context *c);
 
 /* imagePullPolicy of a container that does not say one (pod_fill.c). */
 const char *image_pull_default(struct str image);
@@ -96,10 +94,6 @@ void pod_update_check(const struct value *obj, const struct value *old, struct e
 void pod_validate(const struct value *obj, const struct value *old, struct errlist *l);
 void pod_spec_fill(struct arena *a, struct value *spec);
 void pod_fill(struct arena *a, struct value *obj);
-/* Rules of ReplicaSet and Deployment that are the same: replicas, selector, template, and what may not change. */
-void workload_check(const struct value *obj, const struct value *old, struct errlist *l);
-void replicaset_validate(const struct value *obj, const struct value *old, struct errlist *l);
-void deployment_validate(const struct value *obj, const struct value *old, struct errlist *l);
 
 void pod_references(const struct object *o, kind_reference_cb *cb, void *data);
 /* What a pod's spec names, for pods and for templates (pod_refs.c). ns: the namespace it is or will be in. */

@@ -19,6 +19,9 @@
     X(endpointslice, ENDPOINTSLICE, 12)                                                                                \
     X(persistentvolume, PERSISTENTVOLUME, 13)                                                                          \
     X(persistentvolumeclaim, PERSISTENTVOLUMECLAIM, 14)                                                                \
-    X(storageclass, STORAGECLASS, 15)
+    X(storageclass, STORAGECLASS, 15)                                                                                  \
+    X(controllerrevision, CONTROLLERREVISION, 20)                                                                      \
+    X(daemonset, DAEMONSET, 21)                                                                                        \
+    X(statefulset, STATEFULSET, 22)
 
 #endif

@@ -26,7 +26,7 @@ SCHEMA_STATIC(claim_status, "PersistentVolumeClaimStatus", "What is known of the
     STRING("currentVolumeAttributesClassName", "Class of the attributes that the volume has."),
     OBJECT("modifyVolumeStatus", modify_status, "A change of attributes that is under way."));
 
-SCHEMA_STATIC(claim, "PersistentVolumeClaim", "Storage that pods of the namespace ask for by name.",
+SCHEMA(schema_claim, "PersistentVolumeClaim", "Storage that pods of the namespace ask for by name.",
     TYPE_META,
     OBJECT("spec", schema_claim_spec, "What it asks for.", REQUIRED),
     OBJECT("status", claim_status, "What is known of it.", .flags = FIELD_STATUS));
@@ -140,7 +140,7 @@ const struct kind kind_persistentvolumeclaim = {
     .namespaced = true,
     .has_status = true,
     .is_content = true,
-    .schema = &claim,
+    .schema = &schema_claim,
     .columns = columns,
     .columns_count = ARRAY_SIZE(columns),
     .validate = claim_validate,

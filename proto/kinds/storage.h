@@ -10,6 +10,7 @@
 #define BLOCK_WHY    "volumes are directories, and no pod would get the device"
 
 extern const struct schema schema_claim_spec; /* volume_claim.c */
+extern const struct schema schema_claim;      /* persistentvolumeclaim.c: a whole claim */
 /* The spec of a claim, or of the template of one. */
 void claim_spec_check(const struct value *spec, const struct fpath *p, struct errlist *l);
 /* spec.accessModes: at least one, and ReadWriteOncePod alone. */

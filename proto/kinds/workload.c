@@ -1,21 +1,7 @@
 /* ReplicaSet and Deployment: a number of like pods, and how to exchange them for others. */
-#include "proto/kinds/kinds.h"
-#include "proto/schema/selector.h"
+#include "proto/kinds/workload.h"
 
 /* clang-format off */
-#define TEMPLATE_ROW OBJECT("template", schema_pod_template, "The pods to be made.", REQUIRED)
-#define SELECTOR_ROW                                                                                                   \
-    OBJECT("selector", schema_label_selector,                                                                          \
-           "Which pods count. Must match the template's labels. "                                                      \
-           "Cannot change.",                                                                                           \
-           REQUIRED)
-#define REPLICAS_ROW  INT32("replicas", "How many pods there should be.", DEFAULT("1"))
-#define MIN_READY_ROW INT32("minReadySeconds", "A new pod must be Ready this long to count as available.", ZERO)
-#define CONDITION_ROWS                                                                                                 \
-    STRING("type", "What it is about."), STRING("status", "True, False or Unknown."),                                  \
-        TIME("lastTransitionTime", "When status last changed."), STRING("reason", "Why, in one word."),                \
-        STRING("message", "Why, for people.")
-
 SCHEMA_STATIC(replicaset_spec, "ReplicaSetSpec", "How many pods of what sort.",
     REPLICAS_ROW,
     MIN_READY_ROW,
@@ -107,94 +93,26 @@ static void deployment_fill(struct arena *a, struct value *obj)
 
 /* ---- Columns ---- */
 
-static void cell_desired(struct buf *out, const struct object *o, int64_t now_ms)
-{
-    (void)now_ms;
-    cell_int(out, mp_path(object_mp(o), "spec.replicas"));
-}
-
-static void cell_current(struct buf *out, const struct object *o, int64_t now_ms)
-{
-    (void)now_ms;
-    cell_int(out, mp_path(object_mp(o), "status.replicas"));
-}
-
-static void cell_ready(struct buf *out, const struct object *o, int64_t now_ms)
-{
-    (void)now_ms;
-    cell_int(out, mp_path(object_mp(o), "status.readyReplicas"));
-}
-
-static void cell_ready_of(struct buf *out, const struct object *o, int64_t now_ms)
-{
-    cell_ready(out, o, now_ms);
-    buf_putc(out, '/');
-    cell_desired(out, o, now_ms);
-}
-
-static void cell_updated(struct buf *out, const struct object *o, int64_t now_ms)
-{
-    (void)now_ms;
-    cell_int(out, mp_path(object_mp(o), "status.updatedReplicas"));
-}
-
-static void cell_available(struct buf *out, const struct object *o, int64_t now_ms)
-{
-    (void)now_ms;
-    cell_int(out, mp_path(object_mp(o), "status.availableReplicas"));
-}
-
-static void cell_names(struct buf *out, const struct object *o, int64_t now_ms)
-{
-    (void)now_ms;
-    cell_containers(out, mp_path(object_mp(o), "spec.template.spec.containers"), "name");
-}
-
-static void cell_images(struct buf *out, const struct object *o, int64_t now_ms)
-{
-    (void)now_ms;
-    cell_containers(out, mp_path(object_mp(o), "spec.template.spec.containers"), "image");
-}
-
-static void cell_selector(struct buf *out, const struct object *o, int64_t now_ms)
-{
-    (void)now_ms;
-    CLEANUP_ARENA struct arena a;
-    arena_init(&a);
-    struct selector *s;
-    if (selector_from_mp(&a, mp_path(object_mp(o), "spec.selector"), &s, NULL) != 0 || selector_empty(s)) {
-        buf_puts(out, "<none>");
-    } else {
-        selector_write(out, s);
-    }
-}
-
-#define WIDE_COLUMNS                                                                                                   \
-    {.title = "CONTAINERS", .wide = true, .cell = cell_names}, {.title = "IMAGES", .wide = true, .cell = cell_images}, \
-    {                                                                                                                  \
-        .title = "SELECTOR", .wide = true, .cell = cell_selector                                                       \
-    }
-
 static const struct column replicaset_columns[] = {
     {.title = "NAME"},
-    {.title = "DESIRED", .cell = cell_desired},
-    {.title = "CURRENT", .cell = cell_current},
-    {.title = "READY", .cell = cell_ready},
+    {.title = "DESIRED", .cell = workload_cell_desired},
+    {.title = "CURRENT", .cell = workload_cell_current},
+    {.title = "READY", .cell = workload_cell_ready},
     {.title = "AGE"},
-    WIDE_COLUMNS,
+    WORKLOAD_WIDE_COLUMNS,
 };
 
 static const struct column deployment_columns[] = {
     {.title = "NAME"},
-    {.title = "READY", .cell = cell_ready_of},
-    {.title = "UP-TO-DATE", .cell = cell_updated},
-    {.title = "AVAILABLE", .cell = cell_available},
+    {.title = "READY", .cell = workload_cell_ready_of},
+    {.title = "UP-TO-DATE", .cell = workload_cell_updated},
+    {.title = "AVAILABLE", .cell = workload_cell_available},
     {.title = "AGE"},
-    WIDE_COLUMNS,
+    WORKLOAD_WIDE_COLUMNS,
 };
 
 /* What manifests of old groups and versions implied, written out. The defaults are today's. */
-static void old_workload_up(struct arena *a, struct value *doc)
+void workload_version_up(struct arena *a, struct value *doc)
 {
     struct value *spec = value_get(doc, "spec");
     if (!value_is_map(spec)) {
@@ -210,15 +128,15 @@ static void old_workload_up(struct arena *a, struct value *doc)
 }
 
 static const struct kind_version replicaset_versions[] = {
-    {"extensions/v1beta1", old_workload_up, NULL, .read_only = true},
-    {"apps/v1beta2", old_workload_up, NULL, .read_only = true},
+    {"extensions/v1beta1", workload_version_up, NULL, .read_only = true},
+    {"apps/v1beta2", workload_version_up, NULL, .read_only = true},
     {0},
 };
 
 static const struct kind_version deployment_versions[] = {
-    {"extensions/v1beta1", old_workload_up, NULL, .read_only = true},
-    {"apps/v1beta1", old_workload_up, NULL, .read_only = true},
-    {"apps/v1beta2", old_workload_up, NULL, .read_only = true},
+    {"extensions/v1beta1", workload_version_up, NULL, .read_only = true},
+    {"apps/v1beta1", workload_version_up, NULL, .read_only = true},
+    {"apps/v1beta2", workload_version_up, NULL, .read_only = true},
     {0},
 };
 

@@ -1,5 +1,5 @@
 /* Rules for ReplicaSets and Deployments. Source: Kubernetes v1.29, apps/v1. */
-#include "proto/kinds/kinds.h"
+#include "proto/kinds/workload.h"
 #include "proto/schema/selector.h"
 
 static void check_selector(const struct value *spec, const struct fpath *p, struct errlist *l)
@@ -89,14 +89,8 @@ void workload_check(const struct value *obj, const struct value *old, struct err
 
 /* ---- Status ---- */
 
-/* Counts that are not negative, and not above another one: "updatedReplicas" of "replicas". */
-struct count_rule {
-    const char *name;
-    const char *at_most[2];
-};
-
-static void check_counts(const struct value *obj, const struct value *old, const struct count_rule *rules,
-                         unsigned count, struct errlist *l)
+void workload_check_counts(const struct value *obj, const struct value *old, const struct workload_count *rules,
+                           unsigned count, struct errlist *l)
 {
     const struct value *status = value_get(obj, "status"), *before = value_get(old, "status");
     const struct fpath *p = FPATH("status");
@@ -117,7 +111,7 @@ static void check_counts(const struct value *obj, const struct value *old, const
 
 void replicaset_validate(const struct value *obj, const struct value *old, struct errlist *l)
 {
-    static const struct count_rule counts[] = {
+    static const struct workload_count counts[] = {
         {"replicas", {NULL}},
         {"fullyLabeledReplicas", {"replicas"}},
         {"readyReplicas", {"replicas"}},
@@ -126,7 +120,7 @@ void replicaset_validate(const struct value *obj, const struct value *old, struc
         {"observedGeneration", {NULL}},
     };
     workload_check(obj, old, l);
-    check_counts(obj, old, counts, ARRAY_SIZE(counts), l);
+    workload_check_counts(obj, old, counts, ARRAY_SIZE(counts), l);
 }
 
 /* A count or a percentage; -1 if it is neither. */
@@ -150,8 +144,8 @@ static int64_t count_or_percent(const struct value *v, bool *is_percent)
     return n;
 }
 
-static int64_t check_bound(const struct value *bounds, const char *name, bool limited, const struct fpath *p,
-                           struct errlist *l)
+int64_t workload_check_bound(const struct value *bounds, const char *name, bool limited, const struct fpath *p,
+                             struct errlist *l)
 {
     const struct value *v = value_get(bounds, name);
     bool percent;
@@ -179,8 +173,8 @@ static void check_strategy(const struct value *how, const struct fpath *p, struc
         return;
     }
     const struct fpath *at = FPATH_AT(p, "rollingUpdate");
-    int64_t unavailable = check_bound(bounds, "maxUnavailable", true, at, l);
-    int64_t surge = check_bound(bounds, "maxSurge", false, at, l);
+    int64_t unavailable = workload_check_bound(bounds, "maxUnavailable", true, at, l);
+    int64_t surge = workload_check_bound(bounds, "maxSurge", false, at, l);
     if (unavailable == 0 && surge == 0) {
         bad_value(l, value_get(bounds, "maxUnavailable"), FPATH_AT(at, "maxUnavailable"),
                   "may not be 0 when `maxSurge` is 0");
@@ -189,7 +183,7 @@ static void check_strategy(const struct value *how, const struct fpath *p, struc
 
 void deployment_validate(const struct value *obj, const struct value *old, struct errlist *l)
 {
-    static const struct count_rule counts[] = {
+    static const struct workload_count counts[] = {
         {"observedGeneration", {NULL}},
         {"replicas", {NULL}},
         {"updatedReplicas", {"replicas"}},
@@ -200,7 +194,7 @@ void deployment_validate(const struct value *obj, const struct value *old, struc
         {"collisionCount", {NULL}},
     };
     workload_check(obj, old, l);
-    check_counts(obj, old, counts, ARRAY_SIZE(counts), l);
+    workload_check_counts(obj, old, counts, ARRAY_SIZE(counts), l);
     const struct value *clashes = value_at(obj, "status", "collisionCount", NULL);
     if (value_to_int(clashes, 0) < value_to_int(value_at(old, "status", "collisionCount", NULL), 0)) {
         bad_value(l, clashes, FPATH_AT(FPATH("status"), "collisionCount"), "cannot be decremented");

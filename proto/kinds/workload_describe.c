@@ -5,7 +5,7 @@
 
 #include "base/timefmt.h"
 #include "proto/describe/parts.h"
-#include "proto/kinds/kinds.h"
+#include "proto/kinds/workload.h"
 #include "proto/schema/selector.h"
 
 #define WIDTH 24
@@ -15,12 +15,12 @@ static struct str path(struct mp m, const char *p)
     return mp_str(mp_path(m, p));
 }
 
-static void selector_line(struct buf *out, struct mp selector)
+void workload_describe_selector(struct buf *out, unsigned width, struct mp selector)
 {
     CLEANUP_ARENA struct arena a;
     arena_init(&a);
     struct selector *s;
-    describe_label(out, 0, WIDTH, "Selector:");
+    describe_label(out, 0, width, "Selector:");
     if (selector_from_mp(&a, selector, &s, NULL) == 0) {
         selector_write(out, s);
     }
@@ -78,7 +78,7 @@ void deployment_describe(struct buf *out, const struct object *o, const struct d
     describe_time(out, 0, WIDTH, "CreationTimestamp:", path(m, "metadata.creationTimestamp"));
     describe_map(out, 0, WIDTH, "Labels:", mp_path(m, "metadata.labels"), "=");
     describe_map(out, 0, WIDTH, "Annotations:", mp_path(m, "metadata.annotations"), ": ");
-    selector_line(out, mp_path(m, "spec.selector"));
+    workload_describe_selector(out, WIDTH, mp_path(m, "spec.selector"));
     describe_label(out, 0, WIDTH, "Replicas:");
     buf_printf(out,
                "%" PRId64 " desired | %" PRId64 " updated | %" PRId64 " total | %" PRId64 " available | %" PRId64
@@ -109,7 +109,7 @@ void deployment_describe(struct buf *out, const struct object *o, const struct d
 
 /* ---- ReplicaSet ---- */
 
-static void pods_status(struct buf *out, const struct describe_context *c)
+void workload_describe_pods(struct buf *out, unsigned width, const struct describe_context *c)
 {
     static const char *const phases[] = {"Running", "Pending", "Succeeded", "Failed"};
     static const char *const titles[] = {"Running", "Waiting", "Succeeded", "Failed"};
@@ -119,7 +119,7 @@ static void pods_status(struct buf *out, const struct describe_context *c)
             n[k] += str_is(path(object_mp(c->related[0].items[i]), "status.phase"), phases[k]);
         }
     }
-    describe_label(out, 0, 14, "Pods Status:");
+    describe_label(out, 0, width, "Pods Status:");
     for (unsigned k = 0; k < ARRAY_SIZE(phases); k++) {
         buf_printf(out, "%s%u %s", k > 0 ? " / " : "", n[k], titles[k]);
     }
@@ -129,16 +129,9 @@ static void pods_status(struct buf *out, const struct describe_context *c)
 void replicaset_describe(struct buf *out, const struct object *o, const struct describe_context *c)
 {
     struct mp m = object_mp(o);
-    CLEANUP_ARENA struct arena a;
-    arena_init(&a);
-    struct selector *s;
     describe_text(out, 0, 14, "Name:", o->name);
     describe_text(out, 0, 14, "Namespace:", o->ns);
-    describe_label(out, 0, 14, "Selector:");
-    if (selector_from_mp(&a, mp_path(m, "spec.selector"), &s, NULL) == 0) {
-        selector_write(out, s);
-    }
-    buf_putc(out, '\n');
+    workload_describe_selector(out, 14, mp_path(m, "spec.selector"));
     describe_map(out, 0, 14, "Labels:", mp_path(m, "metadata.labels"), "=");
     describe_map(out, 0, 14, "Annotations:", mp_path(m, "metadata.annotations"), ": ");
     for (struct mp_iter it = mp_iter(mp_path(m, "metadata.ownerReferences")); mp_next(&it);) {
@@ -150,7 +143,7 @@ void replicaset_describe(struct buf *out, const struct object *o, const struct d
     describe_label(out, 0, 14, "Replicas:");
     buf_printf(out, "%" PRId64 " current / %" PRId64 " desired\n", replicas_of(o),
                mp_int(mp_path(m, "spec.replicas"), 1));
-    pods_status(out, c);
+    workload_describe_pods(out, 14, c);
     buf_puts(out, "Pod Template:\n");
     describe_pod_template(out, mp_path(m, "spec.template"), 1);
     describe_conditions(out, mp_path(m, "status.conditions"), true);

@@ -10,6 +10,7 @@
     X(taint_toleration)                                                                                                \
     X(node_affinity)                                                                                                   \
     X(node_ports)                                                                                                      \
+    X(volume_binding)                                                                                                  \
     X(node_resources_fit)                                                                                              \
     X(balanced_allocation)                                                                                             \
     X(owner_spread)

@@ -1,5 +1,7 @@
 #include "tests/script/cluster.h"
 
+#include "proto/facts/node_match.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -16,25 +18,34 @@ void cluster_observe(void *data, const struct change *changes, unsigned count)
     controllers_observe(((struct cluster *)data)->controllers, changes, count);
 }
 
-static bool node_takes_pods(const struct object *node)
+static bool node_takes(const struct object *node, const struct object *pod)
 {
-    return mp_count(mp_path(object_mp(node), "spec.taints")) == 0 && !node->deleting;
+    struct mp spec = mp_get(object_mp(pod), "spec");
+    if (node->deleting || !node_match_pod(spec, object_labels(node), node->name)) {
+        return false;
+    }
+    for (struct mp_iter it = mp_iter(mp_path(object_mp(node), "spec.taints")); mp_next(&it);) {
+        if (!node_match_tolerated(mp_get(spec, "tolerations"), it.value)) {
+            return false;
+        }
+    }
+    return true;
 }
 
-static struct str emptiest_node(const struct view *v)
+static struct str emptiest_node(const struct view *v, const struct object *pod)
 {
-    struct view_iter nodes, pods;
+    struct view_iter nodes, others;
     struct str best = STR_NONE;
     unsigned fewest = UINT32_MAX;
     view_iter(&nodes, v, kind_by_id(KIND_NODE), STR_NONE);
     VIEW_FOR(node, &nodes)
     {
         unsigned count = 0;
-        view_iter_node_pods(&pods, v, node->name);
-        while (view_next(&pods) != NULL) {
+        view_iter_node_pods(&others, v, node->name);
+        while (view_next(&others) != NULL) {
             count++;
         }
-        if (node_takes_pods(node) && count < fewest) {
+        if (node_takes(node, pod) && count < fewest) {
             best = node->name;
             fewest = count;
         }
@@ -49,7 +60,7 @@ bool cluster_schedule(struct cluster *c)
     view_iter_node_pods(&it, stage_tip(&c->stage), STR_NONE);
     VIEW_FOR(pod, &it)
     {
-        struct str node = emptiest_node(stage_tip(&c->stage));
+        struct str node = emptiest_node(stage_tip(&c->stage), pod);
         if (pod->deleting || node.n == 0) {
             continue;
         }

@@ -1,4 +1,5 @@
 #include "tests/script/stage.h"
+#include "proto/facts/storage.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -87,6 +88,12 @@ static void alias_learn(struct stage *w, const struct object *o)
             alias_add(w, (struct str){o->name.p + base.n, o->name.n - base.n}, "p", w->pods + 1);
         }
         w->pods += w->aliases_count - before;
+    }
+    struct str made = STR("pvc-");
+    if (o->kind->id == KIND_PERSISTENTVOLUME && str_starts(o->name, made)) {
+        unsigned before = w->aliases_count;
+        alias_add(w, (struct str){o->name.p + made.n, o->name.n - made.n}, "V", w->volumes + 1);
+        w->volumes += w->aliases_count - before;
     }
 }
 
@@ -376,6 +383,22 @@ bool stage_agent_step(struct stage *w, const struct object *pod)
     return true;
 }
 
+/* The directories of volumes that are to go are removed by the agents of their nodes. */
+static bool volumes_step(struct stage *w)
+{
+    struct view_iter it;
+    view_iter(&it, stage_tip(w), kind_by_id(KIND_PERSISTENTVOLUME), STR_NONE);
+    VIEW_FOR(o, &it)
+    {
+        if (o->deleting && storage_has_finalizer(o, STORAGE_LOCAL_DIRECTORY) &&
+            !storage_has_finalizer(o, STORAGE_PROTECT_VOLUME)) {
+            stage_patch_part(w, o, "metadata: {finalizers: null}", TXN_PART_ALL);
+            return true;
+        }
+    }
+    return false;
+}
+
 bool stage_agents_step(struct stage *w)
 {
     struct object **pods = NULL;
@@ -396,7 +419,7 @@ bool stage_agents_step(struct stage *w)
         object_unref(pods[i]);
     }
     free(pods);
-    return any;
+    return volumes_step(w) || any;
 }
 
 void stage_run(struct stage *w, int64_t limit_ms)

@@ -2,8 +2,8 @@
  * the test program as hooks).
  *
  * Generated names are random or depend on hashes of schema tables; in texts they are shown as aliases in order of
- * appearance: hashes of pod templates as H1, H2, ..., random suffixes of pods as p1, p2, ... Scripts name objects by
- * these aliases, too. */
+ * appearance: hashes of pod templates as H1, H2, ..., random suffixes of pods as p1, p2, ..., uids in names of volumes
+ * as V1, V2, ... Scripts name objects by these aliases, too. */
 #ifndef TESTS_SCRIPT_STAGE_H
 #define TESTS_SCRIPT_STAGE_H
 
@@ -30,7 +30,7 @@ struct stage {
     struct world *world;
     struct stage_hooks hooks;
     struct alias *aliases;
-    unsigned aliases_count, hashes, pods;
+    unsigned aliases_count, hashes, pods, volumes;
     struct buf trace; /* all changes, as text */
     bool brief;       /* leave statuses and bindings out of the trace */
     struct {

@@ -8,7 +8,12 @@
  *   [age=30s]
  *       [priority=0] [port=8080] [selector=k=v] [tolerate=key:Effect[:seconds]] [finalizer=x] [restarts=0] [cost=0]
  *       [readyfor=30s] [grace=30] [init-cpu=1]
+ *       [claim=NAME[,NAME...]]
  *   configmap NAME [owner=KIND/NAME]
+ *   pv NAME [size=1Gi] [modes=ReadWriteOnce,...] [class=c] [policy=Retain] [on=NODE] [for=CLAIM] [labels=a=b]
+ *   pvc NAME [size=1Gi] [modes=ReadWriteOnce,...] [class=c] [noclass] [volume=PV] [selector=a=b]
+ *   class NAME [provisioner=reeve.io/local] [immediate] [policy=Delete] [grows] [default]
+ * A node has [local=10Gi] of room for local volumes, under /volumes.
  * all with [ns=default]. */
 #include <assert.h>
 #include <stdio.h>
@@ -100,18 +105,32 @@ static void write_owner(struct stage *w, struct buf *b, const struct words *ws)
 static void write_metadata(struct stage *w, struct arena *a, struct buf *b, const struct words *ws, const char *labels)
 {
     buf_printf(b, "metadata: {name: %s", ws->w[1]);
-    if (strcmp(ws->w[0], "node") != 0 && strcmp(ws->w[0], "namespace") != 0) {
+    static const char *const wide[] = {"node", "namespace", "pv", "class"};
+    bool namespaced = true;
+    for (unsigned i = 0; i < ARRAY_SIZE(wide); i++) {
+        namespaced = namespaced && strcmp(ws->w[0], wide[i]) != 0;
+    }
+    if (namespaced) {
         buf_printf(b, ", namespace: %s", word(ws, "ns", "default"));
     }
     buf_printf(b, ", labels: %s", map_text(a, word(ws, "labels", labels)));
     if (word(ws, "age", NULL) != NULL) {
         buf_printf(b, ", creationTimestamp: '%s'", ago(w, a, word(ws, "age", "0s")));
     }
-    if (word(ws, "finalizer", NULL) != NULL) {
+    bool is_claim = strcmp(ws->w[0], "pvc") == 0;
+    if (is_claim || strcmp(ws->w[0], "pv") == 0) {
+        buf_printf(b, ", finalizers: [kubernetes.io/%s-protection]", is_claim ? "pvc" : "pv");
+    } else if (word(ws, "finalizer", NULL) != NULL) {
         buf_printf(b, ", finalizers: ['%s']", word(ws, "finalizer", ""));
     }
     if (word(ws, "cost", NULL) != NULL) {
         buf_printf(b, ", annotations: {controller.kubernetes.io/pod-deletion-cost: '%s'}", word(ws, "cost", "0"));
+    }
+    if (strcmp(ws->w[0], "node") == 0 && word(ws, "local", NULL) != NULL) {
+        buf_puts(b, ", annotations: {reeve.io/local-volumes-root: /volumes}");
+    }
+    if (strcmp(ws->w[0], "class") == 0 && flag(ws, "default")) {
+        buf_puts(b, ", annotations: {storageclass.kubernetes.io/is-default-class: 'true'}");
     }
     write_owner(w, b, ws);
     buf_puts(b, "}\n");
@@ -135,6 +154,17 @@ static void write_toleration(struct arena *a, struct buf *b, const char *text)
     }
     buf_printf(b, ", tolerations: [{key: %s, operator: Exists, effect: %s%s%s}]", key, effect,
                time != NULL ? ", tolerationSeconds: " : "", time != NULL ? time : "");
+}
+
+static void write_claims(struct arena *a, struct buf *b, const char *names)
+{
+    unsigned n = 0;
+    buf_puts(b, ", volumes: [");
+    for (char *save, *p = strtok_r(arena_strdup(a, names), ",", &save); p != NULL; p = strtok_r(NULL, ",", &save)) {
+        buf_printf(b, "%s{name: v%u, persistentVolumeClaim: {claimName: %s}}", n > 0 ? ", " : "", n, p);
+        n++;
+    }
+    buf_puts(b, "]");
 }
 
 static void write_pod_spec(struct arena *a, struct buf *b, const struct words *ws)
@@ -166,6 +196,9 @@ static void write_pod_spec(struct arena *a, struct buf *b, const struct words *w
     if (word(ws, "tolerate", NULL) != NULL) {
         write_toleration(a, b, word(ws, "tolerate", ""));
     }
+    if (word(ws, "claim", NULL) != NULL) {
+        write_claims(a, b, word(ws, "claim", ""));
+    }
     buf_puts(b, "}");
 }
 
@@ -191,7 +224,7 @@ static void spell_node(struct stage *w, struct arena *a, struct buf *b, const st
 {
     const char *taint = word(ws, "taint", NULL);
     buf_puts(b, "apiVersion: v1\nkind: Node\n");
-    write_metadata(w, a, b, ws, "");
+    write_metadata(w, a, b, ws, arena_printf(a, "kubernetes.io/hostname=%s", ws->w[1]));
     buf_printf(b, "spec: {unschedulable: %s", flag(ws, "cordoned") ? "true" : "false");
     if (taint != NULL) {
         char *key = arena_strdup(a, taint), *effect = strrchr(key, ':'), *value = strchr(key, '=');
@@ -205,6 +238,9 @@ static void spell_node(struct stage *w, struct arena *a, struct buf *b, const st
                word(ws, "memory", "8Gi"), word(ws, "pods", "110"));
     if (word(ws, "gpu", NULL) != NULL) {
         buf_printf(b, ", example.com/gpu: '%s'", word(ws, "gpu", "0"));
+    }
+    if (word(ws, "local", NULL) != NULL) {
+        buf_printf(b, ", reeve.io/local-storage: %s", word(ws, "local", "0"));
     }
     buf_printf(b, "}\n  conditions: [{type: Ready, status: '%s', reason: AgentReady, lastTransitionTime: '%s'}]\n",
                flag(ws, "notready") ? "False" : "True", ago(w, a, "0s"));
@@ -254,12 +290,64 @@ static void spell_plain(struct stage *w, struct arena *a, struct buf *b, const s
     }
 }
 
+/* ---- Storage ---- */
+
+static void spell_pv(struct stage *w, struct arena *a, struct buf *b, const struct words *ws)
+{
+    const char *on = word(ws, "on", NULL), *claim = word(ws, "for", NULL);
+    buf_puts(b, "apiVersion: v1\nkind: PersistentVolume\n");
+    write_metadata(w, a, b, ws, "");
+    buf_printf(b,
+               "spec: {capacity: {storage: %s}, accessModes: [%s], hostPath: {path: /x}, storageClassName: '%s', "
+               "persistentVolumeReclaimPolicy: %s",
+               word(ws, "size", "1Gi"), word(ws, "modes", "ReadWriteOnce"), word(ws, "class", ""),
+               word(ws, "policy", "Retain"));
+    if (on != NULL) {
+        buf_printf(b,
+                   ", nodeAffinity: {required: {nodeSelectorTerms: [{matchExpressions: [{key: kubernetes.io/hostname, "
+                   "operator: In, values: [%s]}]}]}}",
+                   on);
+    }
+    if (claim != NULL) {
+        buf_printf(b, ", claimRef: {namespace: default, name: %s}", claim);
+    }
+    buf_puts(b, "}\nstatus: {phase: Pending}\n");
+}
+
+static void spell_pvc(struct stage *w, struct arena *a, struct buf *b, const struct words *ws)
+{
+    buf_puts(b, "apiVersion: v1\nkind: PersistentVolumeClaim\n");
+    write_metadata(w, a, b, ws, "");
+    buf_printf(b, "spec: {accessModes: [%s], resources: {requests: {storage: %s}}", word(ws, "modes", "ReadWriteOnce"),
+               word(ws, "size", "1Gi"));
+    if (!flag(ws, "noclass")) {
+        buf_printf(b, ", storageClassName: '%s'", word(ws, "class", ""));
+    }
+    if (word(ws, "volume", NULL) != NULL) {
+        buf_printf(b, ", volumeName: %s", word(ws, "volume", ""));
+    }
+    if (word(ws, "selector", NULL) != NULL) {
+        buf_printf(b, ", selector: {matchLabels: %s}", map_text(a, word(ws, "selector", "")));
+    }
+    buf_puts(b, "}\nstatus: {phase: Pending}\n");
+}
+
+static void spell_class(struct stage *w, struct arena *a, struct buf *b, const struct words *ws)
+{
+    buf_puts(b, "apiVersion: storage.k8s.io/v1\nkind: StorageClass\n");
+    write_metadata(w, a, b, ws, "");
+    buf_printf(b, "provisioner: %s\nvolumeBindingMode: %s\nreclaimPolicy: %s\nallowVolumeExpansion: %s\n",
+               word(ws, "provisioner", "reeve.io/local"), flag(ws, "immediate") ? "Immediate" : "WaitForFirstConsumer",
+               word(ws, "policy", "Delete"), flag(ws, "grows") ? "true" : "false");
+}
+
 static const struct {
     const char *word;
     void (*spell)(struct stage *w, struct arena *a, struct buf *b, const struct words *ws);
-} spellings[] = {{"pod", spell_pod},         {"node", spell_node},
-                 {"rs", spell_rs},           {"deployment", spell_deployment},
-                 {"namespace", spell_plain}, {"configmap", spell_plain}};
+} spellings[] = {
+    {"pod", spell_pod},         {"node", spell_node},       {"rs", spell_rs}, {"deployment", spell_deployment},
+    {"namespace", spell_plain}, {"configmap", spell_plain}, {"pv", spell_pv}, {"pvc", spell_pvc},
+    {"class", spell_class}};
 
 static bool spell_line(struct stage *w, const char *line, struct error *err)
 {

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "proto/facts/storage.h"
 #include "proto/text/text.h"
 #include "tests/script/stage.h"
 
@@ -259,6 +260,23 @@ void stage_write_summary(struct stage *w, struct buf *out, const struct object *
         write_conditions(out, o);
     } else if (o->kind->id == KIND_NAMESPACE) {
         buf_printf(out, " %.*s", STR_ARG(mp_str(mp_get(status, "phase"))));
+        write_conditions(out, o);
+    } else if (o->kind->id == KIND_PERSISTENTVOLUME) {
+        struct mp ref = mp_path(root, "spec.claimRef");
+        struct str on = storage_node(o);
+        buf_printf(out, " %.*s %.*s", STR_ARG(mp_str(mp_get(status, "phase"))),
+                   STR_ARG(mp_str(mp_path(root, "spec.capacity.storage"))));
+        if (mp_type(ref) == MP_MAP) {
+            buf_printf(out, " claim=%.*s%s", STR_ARG(mp_str(mp_get(ref, "name"))),
+                       str_empty(mp_str(mp_get(ref, "uid"))) ? " beforehand" : "");
+        }
+        buf_puts(out, on.n > 0 ? " on " : "");
+        buf_append_str(out, on);
+    } else if (o->kind->id == KIND_PERSISTENTVOLUMECLAIM) {
+        struct str volume = storage_volume_name(o), class = storage_class_of(o);
+        buf_printf(out, " %.*s volume=%.*s %.*s class=%.*s", STR_ARG(mp_str(mp_get(status, "phase"))),
+                   STR_ARG(volume.n > 0 ? volume : STR("-")), STR_ARG(mp_str(mp_path(status, "capacity.storage"))),
+                   STR_ARG(class));
         write_conditions(out, o);
     }
     struct mp finalizers = mp_path(root, "metadata.finalizers");

@@ -274,6 +274,28 @@ static void addresses_of_pods_have_names(void **state)
     expect_answer(*state, "default.pod.cluster.local", ZONE_A, "no data");
 }
 
+static enum zone_pod pod_of(uint32_t ip, struct str ns, void *data)
+{
+    (void)data;
+    return ip == 0x0af40309      ? str_is(ns, "default") ? ZONE_POD_THERE : ZONE_POD_NONE
+           : ip == 0xc0a80701    ? ZONE_POD_THERE /* on the network of its node */
+           : ip >> 8 == 0x0af403 ? ZONE_POD_NONE
+                                 : ZONE_POD_MAYBE;
+}
+
+static void names_of_pods_that_are_not_there_do_not_exist(void **state)
+{
+    struct fixture *f = *state;
+    tell(f, TOLD(WEB));
+    f->zone.pod_of = pod_of;
+    expect_answer(f, "10-244-3-9.default.pod.cluster.local", ZONE_A, "A 10.244.3.9\n");
+    expect_answer(f, "10-244-3-9.other.pod.cluster.local", ZONE_A, "no name");
+    expect_answer(f, "10-244-3-8.default.pod.cluster.local", ZONE_A, "no name");
+    expect_answer(f, "10-244-4-8.default.pod.cluster.local", ZONE_A, "A 10.244.4.8\n");
+    expect_answer(f, "192-168-7-1.default.pod.cluster.local", ZONE_A, "A 192.168.7.1\n");
+    expect_answer(f, "9-9-9-9.default.pod.cluster.local", ZONE_A, "no name");
+}
+
 static void addresses_lead_back_to_names(void **state)
 {
     tell(*state, TOLD(WEB "," DB "," DB_SLICE));
@@ -356,6 +378,7 @@ int main(void)
         T(an_alias_leads_out_of_the_zone_or_is_followed),
         T(aliases_that_lead_to_one_another_end),
         T(addresses_of_pods_have_names),
+        T(names_of_pods_that_are_not_there_do_not_exist),
         T(addresses_lead_back_to_names),
         T(what_is_gone_has_no_name),
         T(an_address_that_changes_hands_leads_to_its_new_owner),

@@ -53,8 +53,26 @@ static void all_at_once_replaces_and_changes_add(void **state)
     (void)state;
 }
 
+static void addresses_of_pods_lie_in_the_part_of_a_node(void **state)
+{
+    struct neighbours n;
+    neighbours_init(&n);
+    tell(&n, "{routes: [{name: a, podCIDR: 10.1.0.0/24, internalIP: 10.0.0.1}, {name: b, podCIDR: x, internalIP: y}]}");
+    static const struct {
+        uint32_t ip;
+        bool may;
+    } rows[] = {{0x0a010002, true},  {0x0a0100fe, true},  {0x0a010000, false}, {0x0a010001, false},
+                {0x0a0100ff, false}, {0x0a010102, false}, {0, false}};
+    for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+        assert_int_equal(neighbours_may_have(&n, rows[i].ip), rows[i].may);
+    }
+    neighbours_close(&n);
+    (void)state;
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(all_at_once_replaces_and_changes_add)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(all_at_once_replaces_and_changes_add),
+                                       cmocka_unit_test(addresses_of_pods_lie_in_the_part_of_a_node)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

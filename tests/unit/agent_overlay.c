@@ -449,6 +449,13 @@ static void what_others_break_is_mended_at_once(void **state)
                          "&& ip neigh show dev reeve-vxlan | grep -q '10.244.3.0 lladdr 0e:52:0a:f4:03:00 PERMANENT'");
         assert_reaches(POD_1, FAR_POD, pod_ips[POD_1]);
     }
+    for (unsigned i = 0; i < 8; i++) {
+        run(TELL_TOO_MUCH);
+    }
+    for (unsigned i = 0; i < 2; i++) { /* the first time it may not have been heard of before */
+        run("nft flush ruleset");
+        await_command(w, "nft list table ip reeve-overlay 2>/dev/null | grep -q 192.168.9.3");
+    }
     run("ip link set n3 down && ip link set n3 up && ip route add 10.96.0.0/12 dev n3 src " NODE_IP); /* the kernel takes the route with it */
     await_command(w, "ip route | grep -q '10.244.2.0/24 via 192.168.7.2 dev n3'");
     assert_reaches(POD_1, POD_3, pod_ips[POD_1]);

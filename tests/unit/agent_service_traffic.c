@@ -317,6 +317,24 @@ static void what_others_break_while_much_is_written_is_mended(void **state)
     }
 }
 
+/* The kernel drops what the socket has no room for, and says so by an error: afterwards it is listened to as before. */
+static void what_is_told_too_fast_ends_no_watching(void **state)
+{
+    struct world *w = *state;
+    NEED_WORLD(w);
+    struct services_stats before, after;
+    put_port(w, (struct service_port){0}, "10.244.2.1 ready");
+    services_get_stats(w->services, &before);
+    for (unsigned i = 0; i < 8; i++) {
+        run(TELL_TOO_MUCH);
+    }
+    await_mends(w, before.mends + 1); /* it is not known what was missed */
+    services_get_stats(w->services, &after);
+    run("nft flush ruleset");
+    await_mends(w, after.mends + 1);
+    assert_answered(ask(POD_1, VIP, 80));
+}
+
 static void verify_all(struct world *w)
 {
     struct services_stats st, now;
@@ -506,6 +524,7 @@ int main(int argc, char **argv)
         T(a_udp_client_leaves_an_endpoint_that_is_gone),
         T(what_is_written_now_counts_at_once),
         T(what_others_break_is_mended),
+        T(what_is_told_too_fast_ends_no_watching),
         T(what_others_break_while_much_is_written_is_mended),
         T(what_nobody_has_told_of_is_found_and_mended),
         T(everybodys_nft_can_list_it),

@@ -374,6 +374,12 @@ static inline void put_port(struct world *w, struct service_port p, const char *
     settle_services(w);
 }
 
+/* More than a socket holds is told of somebody else's table while nobody listens. */
+#define TELL_TOO_MUCH                                                                                                  \
+    "(echo 'add table ip others'; echo 'add set ip others s { type ipv4_addr; }'; for i in $(seq 40); do "             \
+    "echo \"add element ip others s { $(seq -s, -f 11.$i.%.0f.1 0 255) }\"; done) | nft -f - && nft delete table ip "  \
+    "others"
+
 static inline int world_setup(void **state)
 {
     *state = NULL;

@@ -43,7 +43,7 @@ static void fields_that_cannot_be_selected_are_refused(void **state)
 static void what_kubernetes_has_and_reeve_has_not_yet_is_named(void **state)
 {
     static const struct habit rows[] = {
-        {"rctl get sts", NULL, 2, "=", "StatefulSet is not there yet\n!did you mean"},
+        {"rctl get cj", NULL, 2, "=", "CronJob is not there yet\n!did you mean"},
         {"rctl get netpol,pods", NULL, 2, "=", "NetworkPolicy is not there yet"},
         {"rctl describe cj/x", NULL, 2, "=", "CronJob is not there yet"},
         {"rctl explain job.spec", NULL, 5, "=", "Job is not there yet"},
@@ -73,12 +73,13 @@ static void types_and_versions(void **state)
          "="},
         {"rctl api-resources -o wide", NULL, 0,
          "VERBS\nCATEGORIES\ncreate,delete,deletecollection,get,list,patch,update,watch   all\n", "="},
-        {"rctl api-resources -o name", NULL, 0, "pods\ndeployments.apps\nreplicasets.apps\n", "="},
+        {"rctl api-resources -o name", NULL, 0,
+         "pods\ncontrollerrevisions.apps\ndaemonsets.apps\ndeployments.apps\nreplicasets.apps\n", "="},
         {"rctl api-resources --namespaced=false -o name", NULL, 0,
          "=clusterconfigurations.reeve.io\nnamespaces\nnodes\npersistentvolumes\nstorageclasses.storage.k8s.io\n", "="},
         {"rctl api-resources --namespaced --no-headers", NULL, 0, "configmaps \n!NAME\n!namespaces", "="},
         {"rctl api-resources --verbs=list,get -o name --api-group=apps", NULL, 0,
-         "=deployments.apps\nreplicasets.apps\n", "="},
+         "=controllerrevisions.apps\ndaemonsets.apps\ndeployments.apps\nreplicasets.apps\nstatefulsets.apps\n", "="},
         {"rctl api-resources --verbs=list,impersonate -o name", NULL, 0, "=", "="},
         {"rctl api-resources --api-group= --categories=all -o name --cached", NULL, 0, "=pods\nservices\n", "="},
         {"rctl api-resources --sort-by=kind -o name | head -2", NULL, 0,

@@ -24,7 +24,7 @@ static void rollouts_of_several(void **state)
         {"rctl rollout status deploy -l team=none", NULL, 0, "=", "No resources found"},
         {"rctl rollout status deploy", NULL, 2, "=", "which deployments"},
         {"rctl rollout status pods", NULL, 2, "=", "pods have no rollouts"},
-        {"rctl rollout status sts/x", NULL, 2, "=", "StatefulSet is not there yet"},
+        {"rctl rollout status cj/x", NULL, 2, "=", "CronJob is not there yet"},
         {"rctl rollout history deploy/a", NULL, 0,
          "=deployment.apps/a\nREVISION   CHANGE-CAUSE\n1          <none>\n2          second\n", "="},
         {"rctl rollout history deploy -l team=red", NULL, 0, "deployment.apps/a\ndeployment.apps/b", "="},

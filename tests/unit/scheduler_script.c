@@ -9,6 +9,7 @@
  *   refused [max=N]           one run whose transaction is refused
  *   nodes                     pods and used cpu of each node
  *   pods                      pods, where they are, and why not
+ *   show KIND...              one line an object
  *   explain POD
  *   resync, stats */
 #include <setjmp.h>
@@ -53,7 +54,8 @@ static bool schedule_once(struct fixture *f, unsigned max, bool refuse)
 static const struct object *step_object(struct fixture *f, const struct script_step *step)
 {
     const struct kind *k = kind_by_any_name(str_of(step->words[0]));
-    const struct object *o = stage_get(&f->stage, k->id, k->namespaced ? "default" : "", step->words[1]);
+    CLEANUP_FREE char *name = stage_unshow(&f->stage, step->words[1]);
+    const struct object *o = stage_get(&f->stage, k->id, k->namespaced ? "default" : "", name);
     assert_non_null(o);
     return o;
 }
@@ -85,13 +87,22 @@ static unsigned step_max(const struct script_step *step)
     return max == NULL ? 1024 : (unsigned)atoi(max);
 }
 
+static void show_line(struct fixture *f, const char *text, struct buf *out)
+{
+    char *shown = stage_show(&f->stage, text);
+    buf_puts(out, shown);
+    free(shown);
+}
+
 static void do_schedule(struct fixture *f, const struct script_step *step, struct buf *out)
 {
     size_t from = f->stage.trace.size;
     while (schedule_once(f, step_max(step), false)) {
     }
     if (script_word(step, "quiet") == NULL) {
-        buf_append(out, f->stage.trace.data + from, f->stage.trace.size - from);
+        CLEANUP_BUF struct buf text = BUF_INIT;
+        buf_append(&text, f->stage.trace.data + from, f->stage.trace.size - from);
+        show_line(f, buf_cstr(&text), out);
     }
 }
 static void do_refused(struct fixture *f, const struct script_step *step, struct buf *out)
@@ -138,6 +149,34 @@ static void do_pods(struct fixture *f, const struct script_step *step, struct bu
     }
 }
 
+static int compare_text(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static void do_show(struct fixture *f, const struct script_step *step, struct buf *out)
+{
+    for (unsigned i = 0; i < step->words_count; i++) {
+        const struct kind *k = kind_by_any_name(str_of(step->words[i]));
+        char *lines[100];
+        unsigned count = 0;
+        struct view_iter it;
+        view_iter(&it, stage_tip(&f->stage), k, k->namespaced ? STR("default") : STR_NONE);
+        VIEW_FOR(o, &it)
+        {
+            CLEANUP_BUF struct buf line = BUF_INIT;
+            stage_write_summary(&f->stage, &line, o);
+            assert_true(count < ARRAY_SIZE(lines));
+            lines[count++] = stage_show(&f->stage, buf_cstr(&line));
+        }
+        qsort(lines, count, sizeof *lines, compare_text); /* names that are made up are in no order */
+        for (unsigned n = 0; n < count; n++) {
+            buf_puts(out, lines[n]);
+            free(lines[n]);
+        }
+    }
+}
+
 static void do_explain(struct fixture *f, const struct script_step *step, struct buf *out)
 {
     const struct object *pod = stage_get(&f->stage, KIND_POD, "default", step->words[0]);
@@ -165,7 +204,7 @@ static const struct {
     void (*run)(struct fixture *f, const struct script_step *step, struct buf *out);
 } commands[] = {{"apply", do_apply},     {"patch", do_patch},   {"status", do_status},     {"remove", do_remove},
                 {"nodes", do_nodes},     {"pods", do_pods},     {"schedule", do_schedule}, {"refused", do_refused},
-                {"explain", do_explain}, {"resync", do_resync}, {"stats", do_stats}};
+                {"explain", do_explain}, {"resync", do_resync}, {"stats", do_stats},       {"show", do_show}};
 
 static void script_step_do(void *data, const struct script_step *step, struct buf *out)
 {
