@@ -1,4 +1,4 @@
-/* Hooks and probes: one run each, by command, HTTP or TCP. Every run answers exactly once, with the token of the
+/* Hooks and probes: one run each, by command, HTTP, TCP or gRPC. Every run answers exactly once, with the token of the
  * attempt it belongs to. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -58,9 +58,9 @@ static void on_sleep_over(uv_timer_t *t)
     uv_close((uv_handle_t *)t, on_slept);
 }
 
-static void check_unsupported(void *data)
+static void check_unknown(void *data)
 {
-    answer_check(data, false, "gRPC probes are not supported by this agent; use httpGet, tcpSocket or exec");
+    answer_check(data, false, "this agent does not know how to ask that");
 }
 
 static void check_passed(void *data)
@@ -88,6 +88,7 @@ static void run_check(struct container *c, int which, const struct podspec_handl
         break;
     case PODSPEC_HANDLER_HTTP:
     case PODSPEC_HANDLER_TCP:
+    case PODSPEC_HANDLER_GRPC:
         if (a->hollow) { /* nobody is there to answer */
             defer_call(a->loop, check_passed, k);
         } else {
@@ -95,7 +96,7 @@ static void run_check(struct container *c, int which, const struct podspec_handl
         }
         break;
     default:
-        defer_call(a->loop, check_unsupported, k);
+        defer_call(a->loop, check_unknown, k);
     }
 }
 

@@ -97,6 +97,8 @@ static void read_handler(struct arena *a, const struct podspec_container *c, str
         h->port = port_of(c, mp_get(v, "port"));
     } else if (is_there(v = mp_get(m, "grpc"))) {
         h->kind = PODSPEC_HANDLER_GRPC;
+        h->host = "";
+        h->service = text(a, mp_get(v, "service"));
         h->port = port_of(c, mp_get(v, "port"));
     } else if (is_there(v = mp_get(m, "sleep"))) {
         h->kind = PODSPEC_HANDLER_SLEEP;

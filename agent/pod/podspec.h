@@ -35,6 +35,7 @@ struct podspec_handler {
     const char *const *argv; /* exec */
     const char *host;        /* http, tcp: "" = the pod's address */
     const char *path;        /* http */
+    const char *service;     /* grpc */
     bool https;
     uint16_t port; /* names are resolved; 0 = no such port */
     const struct podspec_header *headers;

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "agent/pod/grpc_health.h"
 #include "agent/util/attend.h"
 
 #define HEAD_MAX 4096u
@@ -27,6 +28,7 @@ struct prober {
     SSL_CTX *ctx;
     SSL *ssl;
     BIO *from_net, *to_net; /* owned by ssl */
+    struct grpc_health grpc;
     bool ok;
     char message[300];
     prober_cb *cb;
@@ -105,6 +107,7 @@ static void maybe_free(struct prober *p)
     buf_close(&p->request);
     buf_close(&p->out);
     buf_close(&p->head);
+    grpc_health_close(&p->grpc);
     free(p);
 }
 
@@ -136,7 +139,10 @@ static void finish(struct prober *p, bool ok, const char *fmt, ...)
 
 static const char *scheme(const struct prober *p)
 {
-    return p->kind == PODSPEC_HANDLER_TCP ? "tcp" : p->https ? "https" : "http";
+    return p->kind == PODSPEC_HANDLER_TCP    ? "tcp"
+           : p->kind == PODSPEC_HANDLER_GRPC ? "grpc"
+           : p->https                        ? "https"
+                                             : "http";
 }
 
 static void fail_with(struct prober *p, const char *what, int rc)
@@ -146,9 +152,30 @@ static void fail_with(struct prober *p, const char *what, int rc)
 
 /* ---- The answer ---- */
 
+static void send_request(struct prober *p);
+
+static void on_grpc(struct prober *p, const char *bytes, size_t n)
+{
+    char why[160];
+    switch (grpc_health_feed(&p->grpc, bytes, n, &p->request, why)) {
+    case GRPC_HEALTH_SERVING:
+        finish(p, true, "service is serving");
+        break;
+    case GRPC_HEALTH_BAD:
+        finish(p, false, "%s", why);
+        break;
+    default:
+        send_request(p);
+    }
+}
+
 static void on_text(struct prober *p, const char *text, size_t n)
 {
     if (p->finished) {
+        return;
+    }
+    if (p->kind == PODSPEC_HANDLER_GRPC) {
+        on_grpc(p, text, n);
         return;
     }
     buf_append(&p->head, text, n);
@@ -178,6 +205,8 @@ static void on_written(uv_write_t *w, int rc)
         fail_with(p, "write", rc);
     } else if (p->https) {
         flush(p);
+    } else {
+        send_request(p);
     }
 }
 
@@ -190,6 +219,16 @@ static void send_out(struct prober *p)
     if (rc != 0) {
         p->writing = false;
         fail_with(p, "write", rc);
+    }
+}
+
+/* In clear. What is added while something is on its way follows it. */
+static void send_request(struct prober *p)
+{
+    if (!p->writing && !p->finished && p->request.size > 0) {
+        buf_append(&p->out, p->request.data, p->request.size);
+        buf_reset(&p->request);
+        send_out(p);
     }
 }
 
@@ -293,8 +332,7 @@ static void on_connect(uv_connect_t *c, int rc)
             tls_step(p);
         }
     } else {
-        buf_append(&p->out, p->request.data, p->request.size);
-        send_out(p);
+        send_request(p);
     }
 }
 
@@ -355,7 +393,7 @@ void prober_run(uv_loop_t *loop, const struct podspec_handler *h, const char *ho
                 void *data)
 {
     struct prober *p = xcalloc(1, sizeof *p);
-    assert(h->kind == PODSPEC_HANDLER_HTTP || h->kind == PODSPEC_HANDLER_TCP);
+    assert(h->kind == PODSPEC_HANDLER_HTTP || h->kind == PODSPEC_HANDLER_TCP || h->kind == PODSPEC_HANDLER_GRPC);
     p->kind = h->kind;
     p->https = h->kind == PODSPEC_HANDLER_HTTP && h->https;
     p->port = h->port;
@@ -364,7 +402,12 @@ void prober_run(uv_loop_t *loop, const struct podspec_handler *h, const char *ho
     snprintf(p->host, sizeof p->host, "%s", h->host[0] != '\0' ? h->host : host);
     if (h->kind == PODSPEC_HANDLER_HTTP) {
         prober_write_request(&p->request, h, p->host);
+    } else if (h->kind == PODSPEC_HANDLER_GRPC) {
+        char authority[300];
+        snprintf(authority, sizeof authority, strchr(p->host, ':') != NULL ? "[%s]:%u" : "%s:%u", p->host, h->port);
+        grpc_health_ask(&p->request, str_of(authority), str_of(h->service));
     }
+    grpc_health_init(&p->grpc);
     uv_tcp_init(loop, &p->tcp);
     uv_timer_init(loop, &p->timer);
     p->tcp.data = p->timer.data = p;
