@@ -188,6 +188,7 @@ static void read_security(struct arena *a, struct mp pod, struct mp own, struct 
     s->run_as_non_root = mp_bool(mp_get(own, "runAsNonRoot"), mp_bool(mp_get(pod, "runAsNonRoot"), false));
     s->read_only_root = mp_bool(mp_get(own, "readOnlyRootFilesystem"), false);
     s->privileged = mp_bool(mp_get(own, "privileged"), false);
+    s->unmasked_proc = str_is(mp_str(mp_get(own, "procMount")), "Unmasked");
     s->no_new_privileges = !mp_bool(mp_get(own, "allowPrivilegeEscalation"), true);
     s->capabilities_add = text_list(a, mp_path(own, "capabilities.add"));
     s->capabilities_drop = text_list(a, mp_path(own, "capabilities.drop"));

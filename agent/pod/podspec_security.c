@@ -41,9 +41,9 @@ bool podspec_honoured(const struct podspec *s, const struct podspec_container *c
     } else if (asks_for_label(pod, own)) {
         *reason = "SELinux";
         why = "Cannot set labels of SELinux: take seLinuxOptions away";
-    } else if (str_is(mp_str(mp_get(own, "procMount")), "Unmasked")) {
+    } else if (c->security.unmasked_proc && !s->own_users) {
         *reason = "ProcMount";
-        why = "procMount Unmasked is not carried out: take it away";
+        why = "procMount Unmasked is carried out with hostUsers false alone";
     }
     if (why != NULL) {
         snprintf(message, PODSPEC_WHY_MAX, "%s (container %.63s)", why, c->name);

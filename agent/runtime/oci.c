@@ -659,7 +659,7 @@ static struct value *linux_part(struct oci *o, struct error *err)
     value_set(a, l, "resources", resources(o));
     if (s->security.privileged) {
         add_devices(o, value_ensure_list(a, l, "devices"), "/dev", 2);
-    } else {
+    } else if (!s->security.unmasked_proc) {
         value_set(a, l, "maskedPaths", strings(o, masked, ARRAY_SIZE(masked)));
         value_set(a, l, "readonlyPaths", strings(o, read_only, ARRAY_SIZE(read_only)));
     }

@@ -57,6 +57,7 @@ struct runtime_security {
     bool run_as_non_root; /* refuse uid 0: ERR_FORBIDDEN "container has runAsNonRoot and image will run as root" */
     bool read_only_root;
     bool privileged;
+    bool unmasked_proc;                  /* all of /proc, for containers with user ids of their own */
     bool no_new_privileges;              /* allowPrivilegeEscalation: false */
     const char *const *capabilities_add; /* NULL-terminated, with or without "CAP_", "ALL" */
     const char *const *capabilities_drop;

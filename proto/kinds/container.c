@@ -163,8 +163,8 @@ SCHEMA_STATIC(security_context, "SecurityContext", "Privileges of one container;
     BOOLEAN("runAsNonRoot", "Refuse to start as user 0."),
     BOOLEAN("readOnlyRootFilesystem", "The container cannot write to its own root."),
     BOOLEAN("allowPrivilegeEscalation", "Whether a process may gain more rights than its parent (setuid)."),
-    STRING("procMount", "Default hides parts of /proc, Unmasked shows all.", ONE_OF("Default|Unmasked"),
-           REFUSED("that needs a user namespace of the pod, and no node makes one"), QUIET("Default")),
+    STRING("procMount", "Default hides parts of /proc, Unmasked shows all, to pods with hostUsers false.",
+           ONE_OF("Default|Unmasked")),
     OBJECT("seccompProfile", schema_seccomp_profile, "Filter of system calls."),
     OBJECT("appArmorProfile", schema_apparmor_profile, "AppArmor profile of the container.", REFUSED(APPARMOR_WHY),
            QUIET("type=Unconfined")));

@@ -270,6 +270,23 @@ static void check_sysctls(const struct value *spec, const struct value *sysctls,
 
 /* ---- The two contexts ---- */
 
+/* Who is root of the node only by number must not see the kernel's knobs. */
+static void check_proc_mounts(const struct value *spec, const struct fpath *p, struct errlist *l)
+{
+    for (unsigned k = 0; value_to_bool(value_get(spec, "hostUsers"), true) && k < ARRAY_SIZE(CONTAINER_LISTS); k++) {
+        const struct value *list = value_get(spec, CONTAINER_LISTS[k]);
+        VALUE_FOR(i, list)
+        {
+            const struct value *mount = value_at(value_item(list, i), "securityContext", "procMount", NULL);
+            if (str_is(value_to_str(mount), "Unmasked")) {
+                const struct fpath *c = FPATH_ITEM(FPATH_AT(p, CONTAINER_LISTS[k]), i);
+                bad_value(l, mount, FPATH_AT(FPATH_AT(c, "securityContext"), "procMount"),
+                          "`hostUsers` must be false to use `Unmasked`");
+            }
+        }
+    }
+}
+
 static void check_host_users(const struct value *spec, const struct fpath *p, struct errlist *l)
 {
     static const char *const names[] = {"hostNetwork", "hostPID", "hostIPC"};
@@ -303,6 +320,7 @@ void pod_security_check(const struct value *spec, const struct fpath *p, struct 
     }
     check_host_process(spec, p, l);
     check_host_users(spec, p, l);
+    check_proc_mounts(spec, p, l);
     check_os(spec, p, l);
 }
 

@@ -199,6 +199,7 @@ static void what_no_node_carries_out_is_refused(void **state)
     check("'securityContext':{'seLinuxOptions':{'type':'x_t'}}," C(""), NULL, PLAIN_NODE, true, "SELinux", selinux,
           false);
     check(SECURE("'procMount':'Unmasked'"), NULL, PLAIN_NODE, true, "ProcMount", NULL, false);
+    check("'hostUsers':false," SECURE("'procMount':'Unmasked'"), NULL, PLAIN_NODE, true, FITS, false);
     check(SECURE("'procMount':'Default'"), NULL, PLAIN_NODE, true, FITS, false);
     check("'hostUsers':false," C(""), NULL, PLAIN_NODE, true, FITS, false);
     check("'hostUsers':false,'hostPID':true," C(""), NULL, PLAIN_NODE, true, "UserNamespaces",
