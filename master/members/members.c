@@ -26,6 +26,7 @@
 #include "proto/facts/cluster.h"
 #include "proto/facts/condition.h"
 #include "proto/facts/configdata.h"
+#include "proto/facts/storage.h"
 #include "proto/schema/release.h"
 #include "proto/text/text.h"
 
@@ -134,6 +135,20 @@ static void create_cluster_config(struct master *m, struct arena *a, struct txn 
     }
 }
 
+/* The default class: claims without a class get directories of nodes that offer room (proto/facts/storage.h). Of a new
+ * cluster alone: whoever deletes it is not given it again. */
+static void create_storage_class(struct arena *a, struct txn *t)
+{
+    const struct kind *k = kind_by_id(KIND_STORAGECLASS);
+    struct value *doc = new_object(a, k, NULL, "local"), *metadata = value_get(doc, "metadata");
+    value_set(a, value_ensure_map(a, metadata, "annotations"), STORAGE_DEFAULT_CLASS, value_cstr(a, "true"));
+    value_set(a, doc, "provisioner", value_cstr(a, STORAGE_LOCAL));
+    value_set(a, doc, "reclaimPolicy", value_cstr(a, "Delete"));
+    value_set(a, doc, "allowVolumeExpansion", value_bool(a, true));
+    value_set(a, doc, "volumeBindingMode", value_cstr(a, "WaitForFirstConsumer"));
+    txn_create_value(t, k, doc, NULL);
+}
+
 /* A new cluster has one voter, this program: it begins with all that it can, and its first objects may be of any
  * kind. */
 static void begin_level(struct master *m, struct value *record, struct arena *a)
@@ -163,6 +178,7 @@ void members_bootstrap(struct master *m)
         value_set(&a, data, "nextMasterId", value_strf(&a, "%" PRIu64, m->config.id + 1));
         begin_level(m, data, &a);
         txn_create_value(&t, k, doc, &err);
+        create_storage_class(&a, &t);
     }
     create_cluster_config(m, &a, &t);
     revoked_bootstrap(m, &t);

@@ -273,13 +273,18 @@ static void items(struct buf *out, unsigned level, struct mp list)
     }
 }
 
+static struct str read_only(struct mp source)
+{
+    return mp_bool(mp_get(source, "readOnly"), false) ? STR("true") : STR("false");
+}
+
 static void volume(struct buf *out, unsigned level, struct mp v)
 {
     struct str name = path(v, "name");
     buf_printf(out, "%*s%.*s:\n", (int)level * DESCRIBE_TAB, "", STR_ARG(name));
     level++;
     struct mp cm = mp_get(v, "configMap"), secret = mp_get(v, "secret"), empty = mp_get(v, "emptyDir");
-    struct mp host = mp_get(v, "hostPath");
+    struct mp host = mp_get(v, "hostPath"), claim = mp_get(v, "persistentVolumeClaim"), nfs = mp_get(v, "nfs");
     if (mp_type(cm) == MP_MAP) {
         describe_text(out, level, 12, "Type:", STR("ConfigMap (a volume populated by a ConfigMap)"));
         describe_text(out, level, 12, "Name:", path(cm, "name"));
@@ -300,6 +305,17 @@ static void volume(struct buf *out, unsigned level, struct mp v)
         describe_text(out, level, 12, "Type:", STR("HostPath (bare host directory volume)"));
         describe_text(out, level, 12, "Path:", path(host, "path"));
         describe_text(out, level, 12, "HostPathType:", path(host, "type"));
+    } else if (mp_type(claim) == MP_MAP) {
+        describe_text(out, level, 12, "Type:",
+                      STR("PersistentVolumeClaim (a reference to a PersistentVolumeClaim in the same "
+                          "namespace)"));
+        describe_text(out, level, 12, "ClaimName:", path(claim, "claimName"));
+        describe_text(out, level, 12, "ReadOnly:", read_only(claim));
+    } else if (mp_type(nfs) == MP_MAP) {
+        describe_text(out, level, 12, "Type:", STR("NFS (an NFS mount that lasts the lifetime of a pod)"));
+        describe_text(out, level, 12, "Server:", path(nfs, "server"));
+        describe_text(out, level, 12, "Path:", path(nfs, "path"));
+        describe_text(out, level, 12, "ReadOnly:", read_only(nfs));
     } else {
         describe_value(out, v, level);
     }
