@@ -57,10 +57,8 @@ static void tell_end(struct rctl *r, const struct error *why, int64_t until_s)
 
 bool renew_is_other(const struct rctl *r)
 {
-    char own[PKI_STANDING_SIZE];
     const char *given = r->api == NULL ? "" : api_standing(r->api);
-    return given[0] != '\0' && pki_standing(r->target.ca_pem, r->target.cert_pem, own, NULL) == 0 &&
-           strcmp(own, given) != 0;
+    return given[0] != '\0' && pki_stands_otherwise(r->target.ca_pem, r->target.cert_pem, given);
 }
 
 /* The cluster's CA is being replaced, or was. What fails is told only if the certificate will count no more; else

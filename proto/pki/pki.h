@@ -82,6 +82,9 @@ int pki_issuer(const char *cas_pem, const char *cert_pem, char out[33], struct e
  * fingerprint of the CA that has signed it, and a digest of the CAs that are trusted, whatever their order. */
 #define PKI_STANDING_SIZE 66
 int pki_standing(const char *cas_pem, const char *cert_pem, char out[PKI_STANDING_SIZE], struct error *err);
+/* Has the certificate another standing than this one? False also if it has none. Without checking a signature where one
+ * CA is trusted and the answer is no. */
+bool pki_stands_otherwise(const char *cas_pem, const char *cert_pem, const char *standing);
 void pki_standing_text(const char *issuer, const char *cas_pem, char out[PKI_STANDING_SIZE]);
 
 /* Masters that count no more although a trusted CA has signed them, as words: "3", "5-9" (ids; never given twice),

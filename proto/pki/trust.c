@@ -73,17 +73,22 @@ static int by_text(const void *a, const void *b)
 /* Fingerprints of the CAs, sorted, and a digest over them. More than TRUST_MAX are not looked at: nobody takes so
  * many (net.h). */
 #define TRUST_MAX 16u
+static void digest_of_prints(char (*prints)[33], unsigned n, char out[33])
+{
+    uint8_t md[SHA256_DIGEST_LENGTH];
+    qsort(prints, n, sizeof prints[0], by_text);
+    SHA256((const uint8_t *)prints, n * sizeof prints[0], md);
+    pki_fingerprint_text(md, out);
+}
+
 static void digest_of(const char *cas_pem, char out[33])
 {
     char prints[TRUST_MAX][33];
     unsigned n = 0;
-    uint8_t md[SHA256_DIGEST_LENGTH];
     for (char *ca; n < TRUST_MAX && (ca = pki_next_cert(&cas_pem)) != NULL; free(ca)) {
         n += pki_cert_fingerprint(ca, prints[n], NULL) == 0;
     }
-    qsort(prints, n, sizeof prints[0], by_text);
-    SHA256((const uint8_t *)prints, n * sizeof prints[0], md);
-    pki_fingerprint_text(md, out);
+    digest_of_prints(prints, n, out);
 }
 
 int pki_issuer(const char *cas_pem, const char *cert_pem, char out[33], struct error *err)
@@ -121,6 +126,29 @@ int pki_standing(const char *cas_pem, const char *cert_pem, char out[PKI_STANDIN
         pki_standing_text(issuer, cas_pem, out);
     }
     return rv;
+}
+
+/* What the standing is if there is one CA, of its text alone: OpenSSL reads a certificate much longer than that. */
+static bool standing_under_one_ca(const char *cas_pem, char out[PKI_STANDING_SIZE])
+{
+    char print[1][33], digest[33];
+    const char *at = cas_pem;
+    CLEANUP_FREE char *ca = pki_next_cert(&at), *second = pki_next_cert(&at);
+    bool one = ca != NULL && second == NULL && pki_pem_fingerprint(ca, print[0]);
+    if (one) {
+        digest_of_prints(print, 1, digest);
+        snprintf(out, PKI_STANDING_SIZE, "%.32s-%.32s", print[0], digest);
+    }
+    return one;
+}
+
+bool pki_stands_otherwise(const char *cas_pem, const char *cert_pem, const char *standing)
+{
+    char own[PKI_STANDING_SIZE];
+    if (standing_under_one_ca(cas_pem, own) && strcmp(own, standing) == 0) {
+        return false; /* its own is the same, or none: another CA has signed it */
+    }
+    return pki_standing(cas_pem, cert_pem, own, NULL) == 0 && strcmp(own, standing) != 0;
 }
 
 /* ---- Masters that are refused ---- */

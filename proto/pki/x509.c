@@ -187,6 +187,25 @@ void pki_x509_fingerprint(const X509 *cert, uint8_t out[PKI_FINGERPRINT_SIZE])
     memcpy(out, md, PKI_FINGERPRINT_SIZE);
 }
 
+bool pki_pem_fingerprint(const char *pem, char out[33])
+{
+    char *name = NULL, *header = NULL;
+    unsigned char *der = NULL, md[SHA256_DIGEST_LENGTH];
+    long size = 0;
+    BIO *b = BIO_new_mem_buf(pem, -1);
+    bool ok = b != NULL && PEM_read_bio(b, &name, &header, &der, &size) == 1;
+    if (ok) {
+        SHA256(der, (size_t)size, md);
+        pki_fingerprint_text(md, out);
+    }
+    OPENSSL_free(name);
+    OPENSSL_free(header);
+    OPENSSL_free(der);
+    BIO_free(b);
+    ERR_clear_error();
+    return ok;
+}
+
 void pki_fingerprint_text(const uint8_t print[PKI_FINGERPRINT_SIZE], char out[33])
 {
     for (size_t i = 0; i < PKI_FINGERPRINT_SIZE; i++) {

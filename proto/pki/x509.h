@@ -33,6 +33,8 @@ void pki_fingerprint_text(const uint8_t print[PKI_FINGERPRINT_SIZE], char out[33
 /* 32 hex digits; false if text is anything else. */
 bool pki_fingerprint_parse(const char *text, uint8_t out[PKI_FINGERPRINT_SIZE]);
 
+/* The fingerprint of the one certificate of a text, whatever is in it. False: it is no PEM. */
+bool pki_pem_fingerprint(const char *pem, char out[33]);
 int64_t pki_seconds(const ASN1_TIME *t);
 void pki_date(const ASN1_TIME *t, char out[PKI_DATE_SIZE]); /* RFC 3339 */
 

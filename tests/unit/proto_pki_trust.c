@@ -83,6 +83,26 @@ static void a_standing_names_the_issuer_and_all_that_is_trusted_in_any_order(voi
     assert_int_equal(pki_standing(f->ca[0], f->cert[1], c, &err), ERR_NOT_FOUND);
 }
 
+static void a_standing_is_compared_as_it_is_told(void **state)
+{
+    struct fixture *f = *state;
+    const char *cas[] = {f->ca[0], f->ca[1], f->both, f->turned, "nothing"};
+    char given[ARRAY_SIZE(cas) * 2][PKI_STANDING_SIZE] = {{0}};
+    unsigned n = 1; /* the first is "" */
+    for (unsigned i = 0; i < ARRAY_SIZE(cas) * 2; i++) {
+        n += pki_standing(cas[i / 2], f->cert[i % 2], given[n], NULL) == 0;
+    }
+    assert_int_equal(n, 1 + 2 + 4);
+    for (unsigned i = 0; i < ARRAY_SIZE(cas) * 2; i++) {
+        char own[PKI_STANDING_SIZE];
+        bool has = pki_standing(cas[i / 2], f->cert[i % 2], own, NULL) == 0;
+        for (unsigned j = 0; j < n; j++) {
+            assert_int_equal(pki_stands_otherwise(cas[i / 2], f->cert[i % 2], given[j]),
+                             has && strcmp(own, given[j]) != 0);
+        }
+    }
+}
+
 static void refused_masters_are_named_by_id_range_and_serial(void **state)
 {
     (void)state;
@@ -109,6 +129,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(cas_are_found_by_their_fingerprints),
         cmocka_unit_test(the_ca_of_a_key_comes_first),
+        cmocka_unit_test(a_standing_is_compared_as_it_is_told),
         cmocka_unit_test(a_standing_names_the_issuer_and_all_that_is_trusted_in_any_order),
         cmocka_unit_test(refused_masters_are_named_by_id_range_and_serial),
     };
