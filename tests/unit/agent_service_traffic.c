@@ -454,6 +454,93 @@ static void a_restart_changes_nothing_and_a_connection_outlives_it(void **state)
     close(server.fd);
 }
 
+/* An endpoint that ends finishes what it has begun; only new connections go elsewhere. */
+static void a_connection_outlives_the_end_of_its_endpoint(void **state)
+{
+    struct world *w = *state;
+    NEED_WORLD(w);
+    struct opening server = {POD_1, pod_ips[POD_1], 9090, false, -1};
+    struct service_endpoint e = {ip_of(pod_ips[POD_1]), 9090, true, true, false, true};
+    struct service_port p = {.key = "default/long:x",
+                             .protocol = IPPROTO_TCP,
+                             .cluster_ip = ip_of("10.96.0.8"),
+                             .port = 90,
+                             .endpoints = &e,
+                             .endpoints_count = 1};
+    char word[8] = "";
+    on_thread(open_in_place, &server);
+    services_put(w->services, &p);
+    services_begin(w->services);
+    settle_services(w);
+    CLEANUP_CLOSE int fd = client(POD_2, false);
+    assert_int_equal(dial(fd, "10.96.0.8", 90), 0);
+    assert_int_equal(await(server.fd, POLLIN, DEADLINE_MS), 0);
+    CLEANUP_CLOSE int peer = accept(server.fd, NULL, NULL);
+    p.endpoints_count = 0;
+    services_put(w->services, &p);
+    settle_services(w);
+    assert_refused(ask(POD_2, "10.96.0.8", 90));
+    assert_int_equal(send(fd, "still", 5, 0), 5);
+    assert_int_equal(await(peer, POLLIN, DEADLINE_MS), 0);
+    assert_int_equal(recv(peer, word, sizeof word, 0), 5);
+    assert_int_equal(send(peer, "yes", 3, 0), 3);
+    assert_int_equal(await(fd, POLLIN, DEADLINE_MS), 0);
+    close(server.fd);
+}
+
+/* Marks of packets are others': firewalls and routing rules go by them. */
+static void marks_of_others_are_left_alone(void **state)
+{
+    struct world *w = *state;
+    NEED_WORLD(w);
+    put_port(w, (struct service_port){.affinity_s = 60, .node_port = 30080}, "10.244.2.1 ready");
+    run("nft -f - <<E\n"
+        "table ip m {\n counter kept { }\n counter lost { }\n"
+        " chain a { type filter hook prerouting priority -350; meta mark set 0x7711; }\n"
+        " chain b { type filter hook output priority -350; meta mark set 0x7711; }\n"
+        " chain c { type filter hook postrouting priority 300;\n"
+        "  meta mark 0x7711 counter name kept\n  meta mark != 0x7711 counter name lost\n }\n}\nE");
+    assert_answered(ask(NODE, VIP, 80));
+    assert_answered(ask(POD_1, VIP, 80));
+    assert_answered(ask(OUTSIDE, NODE_IP, 30080));
+    run("nft list counter ip m lost | grep -q 'packets 0 ' && ! nft list counter ip m kept | grep -q 'packets 0 '");
+    run("nft delete table ip m");
+}
+
+static void one_node_port_is_another_one_for_each_protocol(void **state)
+{
+    struct world *w = *state;
+    NEED_WORLD(w);
+    put_port(w, (struct service_port){.node_port = 30080}, "10.244.1.1 ready here");
+    put_port(
+        w,
+        (struct service_port){
+            .key = "default/dns:udp", .protocol = IPPROTO_UDP, .cluster_ip = ip_of("10.96.0.8"), .node_port = 30080},
+        "10.244.1.2 ready here");
+    struct told tcp = ask(OUTSIDE, NODE_IP, 30080), udp = ask_within(OUTSIDE, true, NODE_IP, 30080, DEADLINE_MS);
+    assert_answered(tcp);
+    assert_answered(udp);
+    assert_int_equal(tcp.who, POD_1);
+    assert_int_equal(udp.who, POD_2);
+    services_remove(w->services, "default/dns:udp");
+    settle_services(w);
+    assert_answered(ask(OUTSIDE, NODE_IP, 30080));
+}
+
+/* What cannot be changed in place (priorities of chains) comes with another name of the table. */
+static void tables_of_other_versions_go_when_this_one_comes(void **state)
+{
+    struct world *w = *state;
+    NEED_WORLD(w);
+    stop_services(w, true);
+    run("nft -f - <<E\ntable ip reeve-services-0 {\n chain c { type filter hook prerouting priority 0; }\n}\n"
+        "table ip reeve-services-77 {\n set s { type ipv4_addr; elements = { 1.2.3.4 }; }\n}\nE");
+    start_services(w);
+    put_port(w, (struct service_port){0}, "10.244.2.1 ready");
+    assert_answered(ask(POD_1, VIP, 80));
+    run("test $(nft list tables | grep -c reeve-services) = 1");
+}
+
 static unsigned objects(void)
 {
     FILE *f = popen("nft list table ip " SKELETON_TABLE " | grep -c '\\(chain\\|map\\|set\\) .* {'", "r");
@@ -529,6 +616,10 @@ int main(int argc, char **argv)
         T(what_nobody_has_told_of_is_found_and_mended),
         T(everybodys_nft_can_list_it),
         T(a_restart_changes_nothing_and_a_connection_outlives_it),
+        T(a_connection_outlives_the_end_of_its_endpoint),
+        T(marks_of_others_are_left_alone),
+        T(one_node_port_is_another_one_for_each_protocol),
+        T(tables_of_other_versions_go_when_this_one_comes),
         T(the_number_of_chains_and_sets_does_not_grow),
         T(nothing_is_left_of_an_agent_that_is_cleaned_away),
     };
