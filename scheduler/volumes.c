@@ -61,10 +61,10 @@ static void block(struct sched_claims *c, const char *fmt, ...)
 {
     CLEANUP_ARENA struct arena a;
     va_list ap;
-    if (c->blocked != NULL) {
-        return;
-    }
     arena_init(&a);
+    if (c->blocked != NULL) {
+        return; /* the first reason is told */
+    }
     va_start(ap, fmt);
     c->blocked = xstrdup(arena_vprintf(&a, fmt, ap));
     va_end(ap);
