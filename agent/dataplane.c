@@ -9,6 +9,11 @@
 #include "agent/service/services.h"
 #include "agent/util/fsutil.h"
 #include "proto/facts/cluster.h"
+#include "proto/facts/event.h"
+
+/* Elements are tried again each minute: a Service is told of once in a while, and so many of them at most. */
+#define TOLD_EACH_MS 600000
+#define TOLD_MAX     64u
 
 struct dataplane {
     struct agent *agent;
@@ -17,6 +22,8 @@ struct dataplane {
     struct health *health; /* NULL: the node has no address at which somebody could ask */
     struct skeleton_ranges ranges;
     bool bridge_quiet;
+    struct strmap told; /* Services of which the kernel refused something: "NAMESPACE/NAME"; values mean nothing */
+    int64_t told_since_ms;
     void (*close_cb)(void *data);
     void *close_data;
     bool remembers; /* what is told now is from before, and the kernel has it */
@@ -38,6 +45,48 @@ static void on_health(const char *name, uint16_t port, unsigned here, void *data
     if (d->health != NULL) {
         health_set(d->health, name, port, here);
     }
+}
+
+static bool is_told(struct dataplane *d, struct str service)
+{
+    int64_t now_ms = env_now_ms(d->agent->env);
+    if (now_ms - d->told_since_ms >= TOLD_EACH_MS) {
+        strmap_close(&d->told);
+        strmap_init(&d->told);
+        d->told_since_ms = now_ms;
+    }
+    if (d->told.count >= TOLD_MAX || strmap_get(&d->told, service) != NULL) {
+        return true;
+    }
+    strmap_set(&d->told, service, d);
+    return false;
+}
+
+static void on_refused(const char *key, const char *element, const char *why, void *data)
+{
+    struct dataplane *d = data;
+    const char *slash = strchr(key, '/');
+    struct str service = {key, strcspn(key, ":")};
+    if (slash == NULL || d->agent->report == NULL || is_told(d, service)) {
+        return;
+    }
+    struct str ns = {key, (size_t)(slash - key)}, name = {slash + 1, service.n - ns.n - 1};
+    const struct object *o = known_service(d->known, ns, name);
+    if (o == NULL) {
+        return;
+    }
+    CLEANUP_ARENA struct arena a;
+    arena_init(&a);
+    report_event(d->agent->report,
+                 &(struct report_event){.ns = arena_strndup(&a, ns.p, ns.n),
+                                        .service = arena_strndup(&a, name.p, name.n),
+                                        .uid = arena_strndup(&a, o->uid.p, o->uid.n),
+                                        .warning = true,
+                                        .reason = EVENT_REASON_NOT_BALANCED,
+                                        .message = arena_printf(&a,
+                                                                "connections may fail on node %s: its kernel does not "
+                                                                "take one element (%s): %s",
+                                                                d->agent->name, element, why)});
 }
 
 static bool works(void *data)
@@ -71,12 +120,15 @@ void dataplane_open(struct agent *a)
     struct error err = {0};
     struct in_addr ip;
     d->agent = a;
+    strmap_init(&d->told);
+    d->told_since_ms = env_now_ms(a->env);
     if (a->hollow) {
         d->services = services_hollow_new(a->loop);
     } else if (services_new(a->loop, a->log, &d->services, &err) != 0) {
         log_warn(a->log, "services", "this node leads no connections to services: %s", err.message);
         d->services = services_hollow_new(a->loop); /* their names are answered all the same */
     }
+    services_on_refused(d->services, on_refused, d);
     d->known = known_new(a->name, &(struct known_ops){on_put, on_remove, on_complete, on_health, d});
     if (inet_pton(AF_INET, a->node_ip, &ip) == 1 && ntohl(ip.s_addr) >> 24 != 127) {
         services_set_addresses(d->services, (uint32_t[]){ntohl(ip.s_addr)}, 1);
@@ -156,6 +208,8 @@ static void on_health_closed(void *data)
 {
     struct dataplane *d = data;
     known_free(d->known);
+    strmap_close(&d->told);
+    services_on_refused(d->services, NULL, NULL);
     services_close(d->services, false, d->close_cb, d->close_data);
     free(d);
 }

@@ -53,9 +53,9 @@ void report_forget(struct report *r, struct report_item *i);
 /* The store's copy differs from what was acknowledged: send it whatever the hash says. */
 void report_force(struct report *r, struct report_item *i);
 
-/* field_path: "spec.containers{web}" or NULL. pod NULL: about the node itself. */
+/* field_path: "spec.containers{web}" or NULL. About a pod, a Service, or with neither the node itself. */
 struct report_event {
-    const char *ns, *pod, *uid, *field_path;
+    const char *ns, *pod, *service, *uid, *field_path;
     bool warning;
     const char *reason, *message;
 };

@@ -33,6 +33,8 @@ struct services {
     uv_poll_t watch;
     unsigned handles;
     struct services_stats stats;
+    services_refused_cb *refused_cb;
+    void *refused_data;
     void (*close_cb)(void *data);
     void *close_data;
 };
@@ -228,6 +230,9 @@ static void change_refused(const struct service_change *c, const struct error *e
     const char *whose = service_table_refuse(s->table);
     log_warn(s->log, "services", "Service %s: its connections may fail: the kernel does not take one element (%s): %s",
              whose == NULL ? "(gone)" : whose, text, err->message);
+    if (s->refused_cb != NULL) {
+        s->refused_cb(whose == NULL ? "" : whose, text, err->message, s->refused_data);
+    }
 }
 
 /* What is refused again, after what is there was read again, is looked for and left out. */
@@ -430,6 +435,12 @@ int services_new(uv_loop_t *loop, const struct log *log, struct services **out, 
     uv_poll_start(&s->watch, UV_READABLE, on_touched);
     *out = s;
     return 0;
+}
+
+void services_on_refused(struct services *s, services_refused_cb *cb, void *data)
+{
+    s->refused_cb = cb;
+    s->refused_data = data;
 }
 
 void services_set_ranges(struct services *s, const struct skeleton_ranges *ranges)

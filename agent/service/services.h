@@ -38,6 +38,11 @@ struct services *services_hollow_new(uv_loop_t *loop);
 /* cb from the loop, then it is freed. remove: the kernel's table goes. */
 void services_close(struct services *s, bool remove, void (*cb)(void *data), void *data);
 
+/* Told of each element that the kernel refuses: whose it is ("default/web:http", or "" if nobody's any more), which
+ * one, and why. Borrowed for the call. */
+typedef void services_refused_cb(const char *key, const char *element, const char *why, void *data);
+void services_on_refused(struct services *s, services_refused_cb *cb, void *data);
+
 void services_set_ranges(struct services *s, const struct skeleton_ranges *ranges);
 void services_set_addresses(struct services *s, const uint32_t *ips, unsigned count); /* as in table.h */
 void services_put(struct services *s, const struct service_port *p);

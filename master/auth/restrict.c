@@ -1,6 +1,7 @@
 #include "master/auth/restrict.h"
 
 #include "base/mem.h"
+#include "proto/facts/event.h"
 #include "proto/schema/kind.h"
 
 #define HOSTNAME_LABEL "kubernetes.io/hostname"
@@ -63,6 +64,18 @@ static bool is_about_own(const struct restrict_known *k, struct str node, const 
                        : departed_was_on(k->departed, node, ns, name, k->now_ms);
 }
 
+/* What a kernel does not take of a Service only its node can say. */
+static bool is_about_balancing(const struct restrict_known *k, const struct value *doc, const struct value *about)
+{
+    if (!str_is(value_path_str(about, "kind"), "Service") || !str_is(value_path_str(doc, "type"), "Warning") ||
+        !str_is(value_path_str(doc, "reason"), EVENT_REASON_NOT_BALANCED)) {
+        return false;
+    }
+    const struct object *service = view_get(store_tip(k->store), kind_by_id(KIND_SERVICE),
+                                            value_path_str(about, "namespace"), value_path_str(about, "name"));
+    return service != NULL && str_eq(value_path_str(about, "uid"), service->uid);
+}
+
 /* At most so many bytes, and no piece of a character at the end. */
 static struct str cut(struct str s, size_t max)
 {
@@ -84,7 +97,7 @@ int restrict_event(struct arena *a, const struct restrict_known *known, struct s
                          RESTRICT_EVENT_BYTES);
     }
     const struct value *about = value_get(doc, "involvedObject");
-    if (!is_about_own(known, node, about)) {
+    if (!is_about_own(known, node, about) && !is_about_balancing(known, doc, about)) {
         struct str kind = value_path_str(about, "kind"), name = value_path_str(about, "name");
         return error_set_field(err, ERR_FORBIDDEN, "involvedObject",
                                "node \"%.*s\" may tell events about itself and its own pods, not about %.*s %.*s",

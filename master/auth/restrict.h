@@ -26,7 +26,8 @@ struct restrict_known {
     int64_t now_ms; /* as departed_advance is told it */
 };
 /* An event of this node, which had so many bytes when it came: about itself or a pod of its own, which may have been
- * deleted some minutes ago, under its own name; a long message is cut. 0, ERR_FORBIDDEN, or ERR_LIMIT if it is large
+ * deleted some minutes ago, or, with one reason, about a Service that there is, which its kernel does not take; under
+ * its own name; a long message is cut. 0, ERR_FORBIDDEN, or ERR_LIMIT if it is large
  * elsewhere. */
 int restrict_event(struct arena *a, const struct restrict_known *known, struct str node, struct value *doc,
                    size_t bytes, struct error *err);

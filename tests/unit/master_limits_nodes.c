@@ -92,6 +92,21 @@ static void a_node_tells_events_of_its_own_only(void **state)
     must(c, "cluster", "{}");
     assert_int_equal(int_at(c, "stats.droppedEvents"), 4);
 
+    /* of a Service: that its kernel does not take a part of it, and nothing else */
+    must(c, "create", "{object: {apiVersion: v1, kind: Service, metadata: {name: web}, spec: {ports: [{port: 80}]}}}");
+    CLEANUP_FREE char *uid = xstrdup(value_text(k, c->result, "object.metadata.uid"));
+    unsigned told = events_about(c, "web");
+    must(a, "node.events",
+         "{name: n1, events: [%s, {involvedObject: {apiVersion: v1, kind: Service, namespace: default, name: web, uid: "
+         "other}, type: Warning, reason: NotBalanced, message: m}]}",
+         EVENT("Service", "web", ""));
+    assert_int_equal(events_about(c, "web"), told);
+    must(a, "node.events",
+         "{name: n1, events: [{involvedObject: {apiVersion: v1, kind: Service, namespace: default, name: web, uid: "
+         "'%s'}, type: Warning, reason: NotBalanced, message: m}]}",
+         uid);
+    assert_int_equal(events_about(c, "web"), told + 1);
+
     /* of a pod that is gone: for some minutes, by the node that had it, and by its own name and namespace */
     must(c, "delete", "{kind: Pod, namespace: default, name: mine, gracePeriodSeconds: 0}");
     must(c, "delete", "{kind: Pod, namespace: default, name: theirs, gracePeriodSeconds: 0}");
