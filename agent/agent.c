@@ -214,6 +214,7 @@ static void on_check(uv_timer_t *t)
     images_check(a);
     locals_check(a);
     pods_on_pressure(a);
+    pods_check_short(a);
     pods_admit_waiting(a);
     pods_check_pids(a);
     if (++a->checks % FLOWS_EVERY == 0) {
@@ -422,17 +423,10 @@ static void open_userids(struct agent *a, const struct agent_config *c)
     podops_keep_userids(a);
 }
 
-/* Three quarters of the processes that the kernel numbers: a crowd of pods that all fork leaves the node some. */
-static int64_t all_pods_pids(void)
-{
-    char text[32];
-    return fs_read_line("/proc/sys/kernel/pid_max", text, sizeof text) ? strtoll(text, NULL, 10) / 4 * 3 : 0;
-}
-
 static void limit_pods(struct agent *a)
 {
     struct error err = {0};
-    if (!a->hollow && cgroup_limit_all(a->cgroup, (uint64_t)node_memory_for_pods(a), all_pods_pids(), &err) != 0) {
+    if (!a->hollow && cgroup_limit_all(a->cgroup, (uint64_t)node_memory_for_pods(a), node_pids_for_pods(), &err) != 0) {
         log_warn(a->log, "agent", "nothing of the machine is kept from the pods: %s", err.message);
     }
 }
@@ -461,6 +455,11 @@ int agent_new(const struct agent_config *c, struct agent **out, struct error *er
     a->unsafe_sysctls = c->unsafe_sysctls == NULL ? NULL : xstrdup(c->unsafe_sysctls);
     a->cut_ms = c->cut_ms == 0 ? AGENT_CUT_MS : c->cut_ms;
     a->pod_pids = c->pod_pids == 0 ? AGENT_POD_PIDS : MAX(c->pod_pids, 0);
+    if (c->evict_at != NULL) {
+        a->evict_at = *c->evict_at;
+    } else {
+        thresholds_default(&a->evict_at);
+    }
     a->refs = refs_new();
     neighbours_init(&a->neighbours);
     a->wake_ms = INT64_MAX;

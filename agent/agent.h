@@ -17,6 +17,7 @@
 #ifndef AGENT_AGENT_H
 #define AGENT_AGENT_H
 
+#include "agent/pod/threshold.h"
 #include "base/env.h"
 #include "base/mem.h" /* before uv.h: MIN and MAX */
 #include "proto/net/net.h"
@@ -53,6 +54,7 @@ struct agent_config {
     int64_t pod_pids;                       /* processes of one pod; 0 = AGENT_POD_PIDS, -1 = no limit */
     int64_t pod_connections;                /* as in network.h */
     int64_t reserved_bytes;                 /* of memory, for what is no pod; -1 = node_reserve_memory's choice */
+    const struct thresholds *evict_at;      /* NULL = thresholds_default; copied */
     bool pods_reach_masters;                /* false: their connections to the masters are refused */
     const char *local_volumes; /* directory of the local provisioner; NULL = DIR/local-volumes (agent/pod/locals.h) */
     int64_t local_bytes;       /* that it may promise; 0 = nine tenths of the file system */

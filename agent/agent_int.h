@@ -10,6 +10,7 @@
 #include "agent/network/neighbours.h"
 #include "agent/network/network.h"
 #include "agent/pod/pod.h"
+#include "agent/pod/threshold.h"
 #include "agent/pod/userids.h"
 #include "agent/runtime/cgroup.h"
 #include "agent/runtime/journal.h"
@@ -24,13 +25,19 @@
 struct node_facts { /* what the machine has */
     int64_t cpu_milli, memory_bytes, disk_bytes;
     int64_t reserved_bytes; /* of memory: not for pods */
+    int64_t pids;           /* that the kernel numbers; 0 = not known */
     unsigned pods;
     char hostname[256], kernel[65], os_image[128], machine_id[64], boot_id[64], arch[16];
 };
 enum { NODE_MEMORY_PRESSURE, NODE_DISK_PRESSURE, NODE_PID_PRESSURE, NODE_READY, NODE_CONDITIONS };
 struct node_condition {
-    bool value;
+    bool value; /* as told */
     int64_t since_wall_ms;
+    bool is_short; /* a pressure: as it was when last looked at */
+    int64_t short_ms;
+};
+struct node_room { /* what was left when last looked at; INT64_MAX = not known */
+    int64_t memory_bytes, pids;
 };
 
 struct agent_pod;
@@ -57,6 +64,8 @@ struct agent {
     bool own_cluster_cidr; /* given at the start: what masters say is passed over */
     struct node_facts facts;
     struct node_condition conditions[NODE_CONDITIONS];
+    struct thresholds evict_at;
+    struct node_room room;
     struct refs *refs;
     struct refs_kept *refs_kept; /* NULL: nothing is kept */
     bool refs_whole;             /* what was kept was all that the pods named */

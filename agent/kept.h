@@ -1,5 +1,5 @@
-/* What a node needs of services, names and routes to go on without masters, also after its agent or the whole machine was
- * started anew: kept in the file DIR/services, written at most every KEPT_EACH_MS while it changes, and at the end.
+/* What a node needs of services, names and routes to go on without masters, also after its agent or the whole machine
+ * was started anew: kept in the file DIR/services, written at most every KEPT_EACH_MS while it changes, and at the end.
  * What masters say later takes its place. More than KEPT_BYTES_MAX is not kept. Loop thread only. */
 #ifndef AGENT_KEPT_H
 #define AGENT_KEPT_H

@@ -63,6 +63,8 @@ static const char usage_text[] =
     "DIR/local-volumes)\n"
     "      --local-storage SIZE   how much of it masters may promise, as 100Gi (default: nine tenths of its file "
     "system)\n"
+    "      --eviction-hard LIST   what has to be left, or pods are evicted (default: memory.available<100Mi,\n"
+    "                             nodefs.available<10%,pid.available<10%)\n"
     "      --pods-reach-masters   let pods connect to the masters' ports; otherwise they are refused\n"
     "      --allowed-unsafe-sysctls LIST   kernel settings that pods may make beside the safe ones, as "
     "kernel.msg*,net.*\n"
@@ -86,6 +88,7 @@ struct options {
     unsigned user_ids_pods;
     bool no_user_namespaces;
     int64_t pod_connections, pod_pids, reserved_bytes; /* as in agent.h */
+    struct thresholds evict_at;
     bool pods_reach_masters;
     struct image_gc_policy image_gc;
     int log_level;
@@ -176,6 +179,7 @@ static int parse(int argc, char **argv, struct options *o)
         {"system-memory", required_argument, NULL, 'm'},
         {"local-volumes", required_argument, NULL, 'L'},
         {"local-storage", required_argument, NULL, 'B'},
+        {"eviction-hard", required_argument, NULL, 'E'},
         {"pods-reach-masters", no_argument, NULL, 'M'},
         {"hollow-nodes", required_argument, NULL, 'H'},
         {"log-level", required_argument, NULL, 'l'},
@@ -249,6 +253,11 @@ static int parse(int argc, char **argv, struct options *o)
         } else if (k == 'B') {
             if (!quantity_units(str_of(optarg), &o->local_bytes) || o->local_bytes <= 0) {
                 return fail_usage("--local-storage: a size as 100Gi is needed, not ", optarg);
+            }
+        } else if (k == 'E') {
+            struct error err = {0};
+            if (thresholds_parse(str_of(optarg), &o->evict_at, &err) != 0) {
+                return fail_usage("--eviction-hard: ", err.message);
             }
         } else if (k == 'M') {
             o->pods_reach_masters = true;
@@ -422,6 +431,7 @@ static int start_one(struct daemon *d, const struct options *o, const char *dir,
             .user_ids_pods = o->user_ids_pods,
             .no_user_namespaces = o->no_user_namespaces,
             .reserved_bytes = o->reserved_bytes,
+            .evict_at = &o->evict_at,
             .pods_reach_masters = o->pods_reach_masters,
             .seccomp_dir = o->seccomp_dir,
             .local_volumes = o->local_volumes,

@@ -18,9 +18,8 @@
 #define HOLLOW_CPU_MILLI    64000
 #define HOLLOW_MEMORY_BYTES (256ll << 30)
 #define HOLLOW_DISK_BYTES   (1ll << 40)
-#define MEMORY_FLOOR_BYTES  (100ll << 20) /* the kubelet's default eviction threshold */
-#define DISK_FLOOR_PERCENT  10
-#define NODE_IMAGES_MAX     50u /* as the kubelet: the largest ones */
+#define PRESSURE_HOLD_MS    300000 /* the kubelet's evictionPressureTransitionPeriod: conditions do not flap */
+#define NODE_IMAGES_MAX     50u    /* as the kubelet: the largest ones */
 
 /* ---- Facts ---- */
 
@@ -89,6 +88,8 @@ void node_read_facts(struct agent *a, int64_t reserved_bytes)
     struct statvfs disk;
     *f = (struct node_facts){
         .cpu_milli = sysconf(_SC_NPROCESSORS_ONLN) * 1000, .memory_bytes = meminfo("MemTotal"), .pods = AGENT_PODS_MAX};
+    char pids[32];
+    f->pids = fs_read_line("/proc/sys/kernel/pid_max", pids, sizeof pids) ? strtoll(pids, NULL, 10) : 0;
     if (statvfs(a->dir, &disk) == 0) {
         f->disk_bytes = (int64_t)disk.f_blocks * (int64_t)disk.f_frsize;
     }
@@ -107,18 +108,60 @@ void node_read_facts(struct agent *a, int64_t reserved_bytes)
     fs_read_line("/proc/sys/kernel/random/boot_id", f->boot_id, sizeof f->boot_id);
     int64_t wall = env_wall_ms(a->env);
     for (int i = 0; i < NODE_CONDITIONS; i++) {
-        a->conditions[i] = (struct node_condition){i == NODE_READY, wall};
+        a->conditions[i] = (struct node_condition){.value = i == NODE_READY, .since_wall_ms = wall};
     }
+}
+
+int64_t node_pids_for_pods(void)
+{
+    char text[32];
+    return fs_read_line("/proc/sys/kernel/pid_max", text, sizeof text) ? strtoll(text, NULL, 10) / 4 * 3 : 0;
+}
+
+/* ---- What is left ---- */
+
+/* What the machine has left, or what the pods may still take of their part, whichever is less. */
+static int64_t memory_left(const struct agent *a, const struct cgroup_usage *pods)
+{
+    int64_t left = meminfo("MemAvailable"), part = node_memory_for_pods(a) - (int64_t)pods->working_set_bytes;
+    return left <= 0 ? INT64_MAX : MAX(MIN(left, part), 0);
+}
+
+static int64_t pids_left(const struct agent *a, const struct cgroup_usage *pods)
+{
+    char line[128];
+    long long used;
+    if (a->facts.pids <= 0 || !fs_read_line("/proc/loadavg", line, sizeof line) ||
+        sscanf(line, "%*s %*s %*s %*d/%lld", &used) != 1) {
+        return INT64_MAX;
+    }
+    return MAX(MIN(a->facts.pids - used, node_pids_for_pods() - (int64_t)pods->pids), 0);
+}
+
+static void look_at_room(struct agent *a)
+{
+    struct cgroup_usage pods = {0};
+    if (cgroup_usage_all(a->cgroup, &pods, NULL) != 0) {
+        pods = (struct cgroup_usage){0};
+    }
+    a->room.memory_bytes = memory_left(a, &pods);
+    a->room.pids = pids_left(a, &pods);
 }
 
 /* ---- Conditions ---- */
 
-static bool set_condition(struct agent *a, int which, bool value)
+static bool set_condition(struct agent *a, int which, bool is_short)
 {
+    struct node_condition *c = &a->conditions[which];
+    int64_t now = env_now_ms(a->env);
+    c->is_short = is_short;
+    c->short_ms = is_short ? now : c->short_ms;
+    bool value = is_short || (c->value && now - c->short_ms < PRESSURE_HOLD_MS);
     if (a->conditions[which].value == value) {
         return false;
     }
-    a->conditions[which] = (struct node_condition){value, env_wall_ms(a->env)};
+    c->value = value;
+    c->since_wall_ms = env_wall_ms(a->env);
     return true;
 }
 
@@ -128,10 +171,14 @@ bool node_check(struct agent *a)
     if (a->hollow) {
         return false;
     }
-    int64_t available = meminfo("MemAvailable");
-    bool changed = set_condition(a, NODE_MEMORY_PRESSURE, available > 0 && available < MEMORY_FLOOR_BYTES);
+    look_at_room(a);
+    bool changed = set_condition(a, NODE_MEMORY_PRESSURE,
+                                 a->room.memory_bytes < threshold_of(&a->evict_at.memory, a->facts.memory_bytes));
+    changed |= set_condition(a, NODE_PID_PRESSURE, a->room.pids < threshold_of(&a->evict_at.pids, a->facts.pids));
     if (statvfs(a->dir, &disk) == 0 && disk.f_blocks > 0) {
-        changed |= set_condition(a, NODE_DISK_PRESSURE, disk.f_bavail * 100 / disk.f_blocks < DISK_FLOOR_PERCENT);
+        int64_t left = (int64_t)disk.f_bavail * (int64_t)disk.f_frsize;
+        int64_t all = (int64_t)disk.f_blocks * (int64_t)disk.f_frsize;
+        changed |= set_condition(a, NODE_DISK_PRESSURE, left < threshold_of(&a->evict_at.disk, all));
     }
     return changed;
 }
@@ -142,11 +189,13 @@ static void add_condition(struct agent *a, struct arena *ar, struct value *list,
         const char *type, *yes, *yes_message, *no, *no_message;
     } words[NODE_CONDITIONS] = {
         [NODE_MEMORY_PRESSURE] = {"MemoryPressure", "NodeHasInsufficientMemory",
-                                  "less than 100 MiB of memory is available", "NodeHasSufficientMemory",
+                                  "less memory is left than has to be (--eviction-hard)", "NodeHasSufficientMemory",
                                   "enough memory is available"},
-        [NODE_DISK_PRESSURE] = {"DiskPressure", "NodeHasDiskPressure", "less than 10 % of the disk is free",
-                                "NodeHasNoDiskPressure", "enough of the disk is free"},
-        [NODE_PID_PRESSURE] = {"PIDPressure", "NodeHasInsufficientPID", "process ids run short", "NodeHasSufficientPID",
+        [NODE_DISK_PRESSURE] = {"DiskPressure", "NodeHasDiskPressure",
+                                "less of the disk is free than has to be (--eviction-hard)", "NodeHasNoDiskPressure",
+                                "enough of the disk is free"},
+        [NODE_PID_PRESSURE] = {"PIDPressure", "NodeHasInsufficientPID",
+                               "fewer process ids are left than have to be (--eviction-hard)", "NodeHasSufficientPID",
                                "enough process ids are available"},
         [NODE_READY] = {"Ready", "AgentReady", "the agent is ready for pods", "AgentNotReady",
                         "the agent is not ready"},

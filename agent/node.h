@@ -10,9 +10,12 @@ void node_read_facts(struct agent *a, int64_t reserved_bytes);
  * MiB and at most 2 GiB, but never more than a quarter. */
 int64_t node_reserve_memory(int64_t memory_bytes);
 int64_t node_memory_for_pods(const struct agent *a);
+/* Three quarters of the processes that the kernel numbers: a crowd of pods that all fork leaves the node some. */
+int64_t node_pids_for_pods(void);
 void node_write(struct buf *out, void *data);
 bool node_write_status(struct buf *out, void *data);
-/* Looks at memory and disk; true if a condition changed. */
+/* Looks at memory, disk and process ids; true if a condition changed. A pressure is told for five minutes more than it
+ * lasts. */
 bool node_check(struct agent *a);
 
 #endif

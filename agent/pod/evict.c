@@ -112,6 +112,42 @@ void evict_pressure_message(const struct evict_candidate *c, char message[EVICT_
              requested);
 }
 
+/* ---- Memory, process ids ---- */
+
+bool evict_takes_first(const struct evict_candidate *a, const struct evict_candidate *b)
+{
+    bool more = a->used > a->requested, other_more = b->used > b->requested;
+    if (more != other_more) {
+        return more;
+    }
+    if (a->priority != b->priority) {
+        return a->priority < b->priority;
+    }
+    return (int64_t)(a->used - a->requested) > (int64_t)(b->used - b->requested);
+}
+
+void evict_memory_message(const struct evict_candidate *c, int64_t threshold, int64_t left,
+                          char message[EVICT_MESSAGE_MAX])
+{
+    char used[QUANTITY_SIZE], requested[QUANTITY_SIZE], floor[QUANTITY_SIZE], there[QUANTITY_SIZE];
+    quantity_format_bytes((int64_t)c->used, used);
+    quantity_format_bytes((int64_t)c->requested, requested);
+    quantity_format_bytes(threshold, floor);
+    quantity_format_bytes(left, there);
+    snprintf(message, EVICT_MESSAGE_MAX,
+             "The node was low on resource: memory. Threshold quantity: %s, available: %s. The pod was using %s, it "
+             "requests %s. ",
+             floor, there, used, requested);
+}
+
+void evict_pids_message(const struct evict_candidate *c, int64_t threshold, int64_t left,
+                        char message[EVICT_MESSAGE_MAX])
+{
+    snprintf(message, EVICT_MESSAGE_MAX,
+             "The node was low on resource: pids. Threshold quantity: %lld, available: %lld. The pod had %llu. ",
+             (long long)threshold, (long long)left, (unsigned long long)c->used);
+}
+
 /* ---- Measuring ---- */
 
 /* Directories on the way down that are held open. One further down is closed while those below it are read, and found

@@ -39,6 +39,13 @@ struct evict_candidate {
 bool evict_helps(const struct evict_candidate *c, uint64_t disk_bytes);
 /* Of two that would help: a goes before b. */
 bool evict_goes_first(const struct evict_candidate *a, const struct evict_candidate *b);
+/* Memory and process ids: those that use more than they requested, then those of lower priority, then those that use
+ * most beyond it. */
+bool evict_takes_first(const struct evict_candidate *a, const struct evict_candidate *b);
+void evict_memory_message(const struct evict_candidate *c, int64_t threshold, int64_t left,
+                          char message[EVICT_MESSAGE_MAX]);
+void evict_pids_message(const struct evict_candidate *c, int64_t threshold, int64_t left,
+                        char message[EVICT_MESSAGE_MAX]);
 void evict_pressure_message(const struct evict_candidate *c, char message[EVICT_MESSAGE_MAX]);
 
 /* Bytes on disk of a tree, on this file system alone; a file with several names counts once. Blocking, may be long: for

@@ -1,5 +1,5 @@
-/* One question to the gRPC health service (grpc.health.v1.Health/Check), as bytes in and out: HTTP/2 in clear, as far as
- * one call needs it. Pure.
+/* One question to the gRPC health service (grpc.health.v1.Health/Check), as bytes in and out: HTTP/2 in clear, as far
+ * as one call needs it. Pure.
  *
  * What headers say is not read: who serves says so in its message, and an error has none.
  * Source: RFC 9113, RFC 7541, gRPC over HTTP/2, GRPC Health Checking Protocol. */

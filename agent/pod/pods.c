@@ -507,7 +507,8 @@ static void adopt(struct agent *a, struct object *o)
         }
         if (ap->sandbox != NULL) {
             pod_go(ap->pod);
-        } /* else: nothing of it runs; it is begun again when the leader has confirmed it, or nobody does (pods_begin_alone) */
+        } /* else: nothing of it runs; it begins again when the leader has confirmed it, or nobody does
+             (pods_begin_alone) */
     }
     log_info(a->log, "pods", "pod %s/%s (%s) was here before: %s", ap->ns, ap->name, ap->uid,
              pod_state_name(ap->pod->state));

@@ -75,6 +75,13 @@ void pods_watch_disk(struct agent_pod *ap); /* measures it from now on, if it ha
 void pods_on_pressure(struct agent *a);     /* DiskPressure may have begun: all pods are measured while it lasts */
 void pods_on_measure(uv_timer_t *t);        /* of agent->measure: begins a round */
 
+void pods_evict(struct agent_pod *ap, const char *message);
+/* Evicted, and not all of it is gone: for a minute at most. */
+bool pods_is_giving_back(const struct agent_pod *ap);
+
+/* ---- pods_short.c ---- */
+void pods_check_short(struct agent *a); /* evicts a pod if the node runs short of memory or process ids */
+
 /* ---- pods_full.c ---- */
 /* Tells of pods that want more processes than they may have: a condition and an event. */
 void pods_check_pids(struct agent *a);

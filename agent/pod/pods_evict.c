@@ -115,7 +115,7 @@ static void measure_work(uv_work_t *w)
 
 static bool has_pressure(const struct agent *a)
 {
-    return a->conditions[NODE_DISK_PRESSURE].value;
+    return a->conditions[NODE_DISK_PRESSURE].is_short;
 }
 
 static bool may_be_evicted(const struct agent_pod *ap)
@@ -125,14 +125,14 @@ static bool may_be_evicted(const struct agent_pod *ap)
            (evict_has_limits(p->spec) || has_pressure(ap->agent));
 }
 
-static void evict(struct agent_pod *ap, const char *message)
+void pods_evict(struct agent_pod *ap, const char *message)
 {
     log_warn(ap->agent->log, "pods", "pod %s/%s (%s) is evicted: %s", ap->ns, ap->name, ap->uid, message);
     ap->agent->evicted_ms = env_now_ms(ap->agent->env);
     pod_evict(ap->pod, message);
 }
 
-static bool is_giving_back(const struct agent_pod *ap)
+bool pods_is_giving_back(const struct agent_pod *ap)
 {
     const struct pod *p = ap->pod;
     return p->evicted && p->state != POD_FINISHED && p->state != POD_GONE &&
@@ -147,7 +147,7 @@ static struct agent_pod *worst(struct agent *a, struct evict_candidate *out)
     for (size_t i = 0; (e = strmap_next(&a->pods, &i)) != NULL;) {
         struct agent_pod *ap = e->value;
         const struct podspec *s = ap->pod->spec;
-        if (is_giving_back(ap)) {
+        if (pods_is_giving_back(ap)) {
             return NULL;
         }
         struct evict_candidate c = {.priority = mp_int(mp_path(object_mp(s->object), "spec.priority"), 0),
@@ -175,7 +175,7 @@ static void relieve(struct agent *a)
     struct agent_pod *ap = has_pressure(a) && !images_relieve(a) ? worst(a, &c) : NULL;
     if (ap != NULL) {
         evict_pressure_message(&c, message);
-        evict(ap, message);
+        pods_evict(ap, message);
     }
 }
 
@@ -197,7 +197,7 @@ static void measured(uv_work_t *w, int status)
         ap->disk_bytes = evict_used(ap->pod->spec, &usage);
         ap->measured = true;
         if (evict_decide(ap->pod->spec, &usage, message)) {
-            evict(ap, message);
+            pods_evict(ap, message);
         }
     }
     measure_free(m);

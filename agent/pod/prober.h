@@ -1,8 +1,8 @@
 /* HTTP, HTTPS, TCP and gRPC checks for probes and hooks: one connection, one request, one answer.
  *
  * HTTP/1.1 of our own: GET, `Connection: close`, success is any status from 200 to 399 (redirects are not followed).
- * HTTPS certificates are not verified, as the API says. What matters is the status line: the body is not read. gRPC: grpc_health.h. Loop
- * thread only; the callback comes exactly once and never inside the call. */
+ * HTTPS certificates are not verified, as the API says. What matters is the status line: the body is not read. gRPC:
+ * grpc_health.h. Loop thread only; the callback comes exactly once and never inside the call. */
 #ifndef AGENT_POD_PROBER_H
 #define AGENT_POD_PROBER_H
 

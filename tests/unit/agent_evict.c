@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "agent/pod/evict.h"
+#include "agent/pod/threshold.h"
 #include "agent/util/fsutil.h"
 
 #define MI           (1ull << 20)
@@ -109,11 +110,68 @@ static void what_lies_in_a_tree_is_counted_once(void **state)
     fs_remove_tree(dir, NULL);
 }
 
+static void of_those_short_of_memory_who_takes_more_than_he_asked_for_goes_first(void **state)
+{
+    (void)state;
+    static const struct evict_candidate order[] = {
+        /* in the order in which they go */
+        {.priority = 0, .used = 90, .requested = 0},   {.priority = 0, .used = 200, .requested = 150},
+        {.priority = 10, .used = 500, .requested = 1}, {.priority = -5, .used = 50, .requested = 60},
+        {.priority = 0, .used = 99, .requested = 100}, {.priority = 0, .used = 50, .requested = 100},
+        {.priority = 1, .used = 100, .requested = 100}};
+    for (size_t i = 0; i < ARRAY_SIZE(order); i++) {
+        for (size_t k = 0; k < ARRAY_SIZE(order); k++) {
+            assert_int_equal(evict_takes_first(&order[i], &order[k]), i < k);
+        }
+    }
+    char message[EVICT_MESSAGE_MAX];
+    evict_memory_message(&(struct evict_candidate){.used = 300 << 20, .requested = 64 << 20}, 100 << 20, 50 << 20,
+                         message);
+    assert_string_equal(message,
+                        "The node was low on resource: memory. Threshold quantity: 100Mi, available: 50Mi. The "
+                        "pod was using 300Mi, it requests 64Mi. ");
+    evict_pids_message(&(struct evict_candidate){.used = 900}, 3276, 12, message);
+    assert_string_equal(
+        message, "The node was low on resource: pids. Threshold quantity: 3276, available: 12. The pod had 900. ");
+}
+
+static void thresholds_are_read_as_the_kubelets(void **state)
+{
+    (void)state;
+    struct thresholds t;
+    struct error err = {0};
+    thresholds_default(&t);
+    assert_int_equal(threshold_of(&t.memory, 8ll << 30), 100 << 20);
+    assert_int_equal(threshold_of(&t.disk, 1000), 100);
+    assert_int_equal(threshold_of(&t.pids, 32768), 3276);
+    assert_int_equal(thresholds_parse(STR("memory.available<5%,pid.available<1k"), &t, &err), 0);
+    assert_int_equal(threshold_of(&t.memory, 1999), 99);
+    assert_int_equal(threshold_of(&t.memory, INT64_MAX), INT64_MAX / 20);
+    assert_int_equal(threshold_of(&t.pids, 32768), 1000);
+    assert_int_equal(threshold_of(&t.disk, 1000), 100); /* as it was */
+    static const char *const bad[] = {"memory",
+                                      "memory.available",
+                                      "memory.available<",
+                                      "memory.available<x",
+                                      "memory.available<-1",
+                                      "memory.available<101%",
+                                      "imagefs.available<10%",
+                                      "memory.available<1Gi,,",
+                                      "<5%"};
+    for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+        if (thresholds_parse(str_of(bad[i]), &t, &err) != ERR_INVALID) {
+            fail_msg("%s", bad[i]);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_pod_that_goes_beyond_a_limit_is_evicted_with_the_kubelets_words),
         cmocka_unit_test(a_pod_without_limits_is_not_measured),
+        cmocka_unit_test(of_those_short_of_memory_who_takes_more_than_he_asked_for_goes_first),
+        cmocka_unit_test(thresholds_are_read_as_the_kubelets),
         cmocka_unit_test(what_lies_in_a_tree_is_counted_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

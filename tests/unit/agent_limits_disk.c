@@ -135,7 +135,7 @@ static void a_disk_nearly_full_sends_off_who_filled_it(void **state)
     look(f);
     assert_int_equal(gate.began, 0); /* none has a limit, and there is room */
 
-    f->agent->conditions[NODE_DISK_PRESSURE].value = true;
+    f->agent->conditions[NODE_DISK_PRESSURE].is_short = true;
     look(f);
     run_until(&f->loop,
               master_heard(&f->master, "status default/hog Failed") && master_heard(&f->master, "event Evicted"));
@@ -161,14 +161,14 @@ static void nobody_else_goes_before_the_first_has_given_back(void **state)
     run_pod(f, POD("second", SCRATCH BOX), "second");
     fill(f, IN_SCRATCH("first"), 5 * MI);
     fill(f, IN_SCRATCH("second"), 4 * MI);
-    f->agent->conditions[NODE_DISK_PRESSURE].value = true;
+    f->agent->conditions[NODE_DISK_PRESSURE].is_short = true;
     look(f);
     assert_true(has_failed(f, "first"));
     enum pod_state real = pod_named(f, "first")->pod->state;
     pod_named(f, "first")->pod->state = POD_CLEANING; /* as long as the test likes */
     look(f);
     assert_false(has_failed(f, "second"));
-    f->agent->conditions[NODE_DISK_PRESSURE].value = false; /* that was enough */
+    f->agent->conditions[NODE_DISK_PRESSURE].is_short = false; /* that was enough */
     pod_named(f, "first")->pod->state = real;
     run_until(&f->loop, pod_named(f, "first")->pod->state == POD_FINISHED);
     look(f);
@@ -185,7 +185,7 @@ static void priority_counts_before_size_and_the_system_stays(void **state)
     fill(f, IN_SCRATCH("high"), 8 * MI);
     fill(f, IN_SCRATCH("low"), 2 * MI);
     static const char *const order[] = {"low", "high"};
-    f->agent->conditions[NODE_DISK_PRESSURE].value = true;
+    f->agent->conditions[NODE_DISK_PRESSURE].is_short = true;
     for (unsigned i = 0; i < ARRAY_SIZE(order); i++) {
         look(f);
         assert_true(has_failed(f, order[i]));

@@ -239,6 +239,66 @@ static void an_agent_that_stops_waits_for_the_measurement(void **state)
     run_until(&f->loop, master_heard(m, "status default/web Failed"));
 }
 
+/* What pods take of memory or process ids, by the end of the path. */
+static uint64_t takes[2];
+int __wrap_cgroup_usage(struct cgroup *c, const char *path, struct cgroup_usage *out, struct error *err);
+int __wrap_cgroup_usage(struct cgroup *c, const char *path, struct cgroup_usage *out, struct error *err)
+{
+    (void)c, (void)err;
+    bool small = strstr(path, "uid-small") != NULL;
+    *out = (struct cgroup_usage){.working_set_bytes = takes[small ? 0 : 1], .pids = takes[small ? 0 : 1]};
+    return 0;
+}
+
+static void check_short(struct fixture *f)
+{
+    f->agent->hollow = false;
+    pods_check_short(f->agent);
+    f->agent->hollow = true;
+}
+
+#define ANY "'containers':[{'name':'c','image':'b'}]"
+
+static void a_node_short_of_memory_lets_one_pod_go_at_a_time(void **state)
+{
+    struct fixture *f = *state;
+    struct fake_master *m = &f->master;
+    struct node_condition *memory = &f->agent->conditions[NODE_MEMORY_PRESSURE];
+    takes[0] = 10 * MI;
+    takes[1] = 200 * MI;
+    run_pod(f, POD("small", ANY), "status default/small Running");
+    run_pod(f, POD("large", ANY), "status default/large Running");
+    run_pod(f, POD("system", "'priority':2000000000," ANY), "status default/system Running");
+    check_short(f);
+    assert_false(pod_named(f, "large")->pod->failed);
+    memory->is_short = true;
+    check_short(f);
+    check_short(f); /* the first one still gives back */
+    run_until(&f->loop, master_heard(m, "status default/large Failed"));
+    assert_true(master_heard(m, "event Evicted"));
+    assert_false(pod_named(f, "small")->pod->failed);
+    run_until(&f->loop, pod_named(f, "large")->pod->state == POD_FINISHED);
+    check_short(f);
+    run_until(&f->loop, master_heard(m, "status default/small Failed"));
+    run_until(&f->loop, pod_named(f, "small")->pod->state == POD_FINISHED);
+    check_short(f); /* of the system's none goes */
+    assert_false(pod_named(f, "system")->pod->failed);
+}
+
+static void a_node_short_of_process_ids_lets_the_one_with_most_go(void **state)
+{
+    struct fixture *f = *state;
+    struct fake_master *m = &f->master;
+    takes[0] = 5;
+    takes[1] = 900;
+    run_pod(f, POD("small", ANY), "status default/small Running");
+    run_pod(f, POD("large", ANY), "status default/large Running");
+    f->agent->conditions[NODE_PID_PRESSURE].is_short = true;
+    check_short(f);
+    run_until(&f->loop, master_heard(m, "status default/large Failed"));
+    assert_false(pod_named(f, "small")->pod->failed);
+}
+
 /* Idle costs nothing. */
 static void the_timer_runs_while_a_pod_has_limits(void **state)
 {
@@ -269,9 +329,14 @@ int main(void)
 {
 #define WITH(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
     const struct CMUnitTest tests[] = {
-        WITH(a_volume_beyond_its_limit_evicts_the_pod),   WITH(logs_count_for_the_container),
-        WITH(a_pod_is_measured_once_at_a_time),           WITH(a_pod_that_goes_away_while_it_is_measured_is_forgotten),
-        WITH(a_pod_that_is_being_deleted_is_not_evicted), WITH(an_agent_that_stops_waits_for_the_measurement),
+        WITH(a_node_short_of_memory_lets_one_pod_go_at_a_time),
+        WITH(a_node_short_of_process_ids_lets_the_one_with_most_go),
+        WITH(a_volume_beyond_its_limit_evicts_the_pod),
+        WITH(logs_count_for_the_container),
+        WITH(a_pod_is_measured_once_at_a_time),
+        WITH(a_pod_that_goes_away_while_it_is_measured_is_forgotten),
+        WITH(a_pod_that_is_being_deleted_is_not_evicted),
+        WITH(an_agent_that_stops_waits_for_the_measurement),
         WITH(the_timer_runs_while_a_pod_has_limits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,6 +4,7 @@ $(BUILD)/tests/unit/master_members $(BUILD)/tests/unit/master_members_deaths: | 
 
 # A measurement lasts as long as the test likes.
 $(BUILD)/tests/unit/agent_pods_evict $(BUILD)/tests/unit/agent_limits_disk: LDFLAGS_ALL += -Wl,--wrap=evict_measure
+$(BUILD)/tests/unit/agent_pods_evict: LDFLAGS_ALL += -Wl,--wrap=cgroup_usage
 # As if a pod had taken all of inotify.
 $(BUILD)/tests/unit/agent_limits_watches: LDFLAGS_ALL += -Wl,--wrap=uv_fs_event_start
 # Looks at the programs as they were built.
