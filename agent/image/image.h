@@ -23,9 +23,14 @@
 #include <stdint.h>
 #include <uv.h>
 
-#define IMAGE_ARCHIVE_MAX  (8ull << 30)  /* one loaded archive, as sent */
-#define IMAGE_UNPACKED_MAX (32ull << 30) /* one layer, unpacked */
-#define IMAGE_JSON_MAX     (4u << 20)    /* manifest, index, config */
+#define IMAGE_ARCHIVE_MAX  (8ull << 30)   /* one loaded archive, as sent */
+#define IMAGE_UNPACKED_MAX (32ull << 30)  /* one layer, unpacked */
+#define IMAGE_RATIO_MAX    256u           /* unpacked bytes of a layer for each of its own, */
+#define IMAGE_RATIO_FROM   (64ull << 20)  /* from so many on */
+#define IMAGE_ENTRIES_MAX  1000000u       /* files of a layer */
+#define IMAGE_DISK_LEFT    (512ull << 20) /* of the disk, or a twentieth, stays free when layers are unpacked: */
+#define IMAGE_LOOK_BYTES   (16ull << 20)  /* looked at every so many bytes */
+#define IMAGE_JSON_MAX     (4u << 20)     /* manifest, index, config */
 #define IMAGE_LAYERS_MAX   127u
 #define IMAGE_LOADS_MAX    8u /* streams open at once */
 #define IMAGE_REF_MAX      512

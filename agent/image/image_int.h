@@ -79,7 +79,9 @@ struct image_pull {
     /* Layers that were there, and must not be collected before the image is in the store: under the store's lock. */
     char (*reserved)[IMAGE_HEX_SIZE];
     unsigned reserved_count;
-    uv_work_t work;
+    uv_thread_t thread; /* its own: a registry that is slow must not hold those that others need */
+    uv_async_t fetched_async;
+    uv_work_t work; /* for tidying */
     int rc;
     struct error error;
 };
@@ -140,7 +142,8 @@ void image_jobs_start(struct image_store *s);
 void image_jobs_cancel(struct image_store *s);
 
 /* image/pull.c */
-#define IMAGE_PULLS_MAX 2u /* at a time: worker threads are for others, too */
+#define IMAGE_PULLS_MAX      6u /* at a time, */
+#define IMAGE_PULLS_HOST_MAX 3u /* and of one registry: those of others need not wait for one that is slow */
 void image_pull_for(struct image_store *s, const char *ref, struct image_wait *w); /* w waits for it */
 bool image_pull_find(struct image_store *s, const char *ref, struct image_progress *out);
 void image_pulls_start(struct image_store *s);

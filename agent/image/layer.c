@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -27,7 +28,7 @@ struct layer {
     EVP_MD_CTX *blob_md, *diff_md;
     struct archive *outer, *inner;
     uint8_t raw[CHUNK_BYTES], plain[CHUNK_BYTES];
-    uint64_t unpacked_bytes;
+    uint64_t packed_bytes, unpacked_bytes, looked_bytes;
     int root_fd;
 };
 
@@ -53,8 +54,33 @@ static la_ssize_t read_blob(struct archive *a, void *data, const void **out)
         return -1;
     }
     EVP_DigestUpdate(l->blob_md, l->raw, (size_t)n);
+    l->packed_bytes += (uint64_t)n;
     *out = l->raw;
     return n;
+}
+
+/* A bomb: a few bytes that unpack to a full disk. Of the disk a little stays for others. */
+static bool grows_too_much(struct layer *l, struct archive *a)
+{
+    struct statvfs disk;
+    if (l->unpacked_bytes > IMAGE_UNPACKED_MAX) {
+        archive_set_error(a, EFBIG, "it unpacks to more than %llu bytes", IMAGE_UNPACKED_MAX);
+        return true;
+    }
+    if (l->unpacked_bytes > IMAGE_RATIO_FROM && l->unpacked_bytes / IMAGE_RATIO_MAX > l->packed_bytes) {
+        archive_set_error(a, EFBIG, "it unpacks to more than %u times its size", IMAGE_RATIO_MAX);
+        return true;
+    }
+    if (l->root_fd < 0 || l->unpacked_bytes - l->looked_bytes < IMAGE_LOOK_BYTES) {
+        return false;
+    }
+    l->looked_bytes = l->unpacked_bytes;
+    if (fstatvfs(l->root_fd, &disk) == 0 &&
+        (uint64_t)disk.f_bavail * disk.f_frsize < MIN((uint64_t)disk.f_blocks * disk.f_frsize / 20, IMAGE_DISK_LEFT)) {
+        archive_set_error(a, ENOSPC, "it would fill the node's disk");
+        return true;
+    }
+    return false;
 }
 
 static la_ssize_t read_plain(struct archive *a, void *data, const void **out)
@@ -67,8 +93,7 @@ static la_ssize_t read_plain(struct archive *a, void *data, const void **out)
     }
     EVP_DigestUpdate(l->diff_md, l->plain, (size_t)n);
     l->unpacked_bytes += (uint64_t)n;
-    if (l->unpacked_bytes > IMAGE_UNPACKED_MAX) {
-        archive_set_error(a, EFBIG, "the layer unpacks to more than %llu bytes", IMAGE_UNPACKED_MAX);
+    if (grows_too_much(l, a)) {
         return -1;
     }
     *out = l->plain;
@@ -353,6 +378,7 @@ static int place_all(struct layer *l, const char *path, const atomic_bool *cance
     archive_read_support_format_tar(l->inner);
     archive_read_support_format_empty(l->inner);
     int rc = archive_read_open(l->inner, l, NULL, read_plain, NULL);
+    unsigned entries = 0;
     while (rc == ARCHIVE_OK || rc == ARCHIVE_WARN) {
         struct archive_entry *e;
         rc = archive_read_next_header(l->inner, &e);
@@ -362,6 +388,10 @@ static int place_all(struct layer *l, const char *path, const atomic_bool *cance
         if (atomic_load(cancel)) {
             return error_set(err, ERR_CANCELED, "unpacking %s was cancelled", path);
         }
+        if (++entries > IMAGE_ENTRIES_MAX) {
+            return error_set(err, ERR_TOO_LARGE, "the layer %s is not unpacked: it has more than %u files", path,
+                             IMAGE_ENTRIES_MAX);
+        }
         int put = place_entry(l, e);
         if (put == -EBADMSG) {
             rc = ARCHIVE_FATAL;
@@ -370,7 +400,14 @@ static int place_all(struct layer *l, const char *path, const atomic_bool *cance
         }
     }
     if (rc != ARCHIVE_EOF) {
-        return error_set(err, ERR_CORRUPT, "the layer %s is damaged: %s", path, archive_error_string(l->inner));
+        int code = archive_errno(l->inner);
+        return error_set(err,
+                         code == EFBIG    ? ERR_TOO_LARGE
+                         : code == ENOSPC ? ERR_NO_SPACE
+                                          : ERR_CORRUPT,
+                         "the layer %s %s: %s", path,
+                         code == EFBIG || code == ENOSPC ? "is not unpacked" : "is damaged",
+                         archive_error_string(l->inner));
     }
     return 0;
 }

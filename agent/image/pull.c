@@ -8,7 +8,7 @@
 
 #include "agent/util/fsutil.h"
 
-/* Pulling: a registry's image is fetched into a layout of its own below tmp on a worker thread, IMAGE_PULLS_MAX at a
+/* Pulling: a registry's image is fetched into a layout of its own below tmp on a thread of its own, IMAGE_PULLS_MAX at a
  * time, then imported as any layout is. Whoever asks for the same name as the same user meanwhile waits for the same
  * pull. */
 
@@ -101,11 +101,11 @@ static void on_imported(const struct image_loaded *r, void *data)
     pull_end(p);
 }
 
-static void on_fetched(uv_work_t *w, int status)
+static void on_async_closed(uv_handle_t *h)
 {
-    struct image_pull *p = CONTAINER_OF(w, struct image_pull, work);
+    struct image_pull *p = CONTAINER_OF((uv_async_t *)(void *)h, struct image_pull, fetched_async);
     struct image_store *s = p->store;
-    if (status == UV_ECANCELED || s->closing) {
+    if (s->closing) {
         p->rc = error_set(&p->error, ERR_CANCELED, "the image store is closing");
     }
     if (p->rc == 0) {
@@ -116,27 +116,67 @@ static void on_fetched(uv_work_t *w, int status)
     }
 }
 
+static void on_fetched(uv_async_t *h)
+{
+    struct image_pull *p = CONTAINER_OF(h, struct image_pull, fetched_async);
+    uv_thread_join(&p->thread);
+    uv_close((uv_handle_t *)h, on_async_closed);
+}
+
 /* ---- Work ---- */
 
-static void fetch(uv_work_t *w)
+static void fetch(void *data)
 {
-    struct image_pull *p = CONTAINER_OF(w, struct image_pull, work);
+    struct image_pull *p = data;
     struct image_store *s = p->store;
     if (mkdir(p->dir, 0700) != 0) {
         p->rc = error_set_errno(&p->error, errno, "cannot create %s", p->dir);
-        return;
+    } else {
+        p->rc = registry_fetch(&(struct registry_fetch){.ref = p->ref,
+                                                        .dir = p->dir,
+                                                        .has_layer = reserve_layer,
+                                                        .has_layer_data = p,
+                                                        .config = &s->registries,
+                                                        .logins = p->logins,
+                                                        .logins_count = p->logins_count,
+                                                        .cancel = &s->cancel,
+                                                        .done_bytes = &p->done_bytes,
+                                                        .all_bytes = &p->all_bytes},
+                               &p->error);
     }
-    p->rc = registry_fetch(&(struct registry_fetch){.ref = p->ref,
-                                                    .dir = p->dir,
-                                                    .has_layer = reserve_layer,
-                                                    .has_layer_data = p,
-                                                    .config = &s->registries,
-                                                    .logins = p->logins,
-                                                    .logins_count = p->logins_count,
-                                                    .cancel = &s->cancel,
-                                                    .done_bytes = &p->done_bytes,
-                                                    .all_bytes = &p->all_bytes},
-                           &p->error);
+    uv_async_send(&p->fetched_async);
+}
+
+static bool has_same_host(const struct image_pull *a, const struct image_pull *b)
+{
+    size_t n = strcspn(a->ref, "/");
+    return n == strcspn(b->ref, "/") && strncmp(a->ref, b->ref, n) == 0;
+}
+
+/* Of those that have begun and are not over. */
+static unsigned count_of_host(const struct image_store *s, const struct image_pull *of)
+{
+    unsigned n = 0;
+    LIST_FOR(it, &s->pulls)
+    {
+        const struct image_pull *p = LIST_ENTRY(it, struct image_pull, link);
+        n += p->begun && has_same_host(p, of);
+    }
+    return n;
+}
+
+static void begin(struct image_pull *p)
+{
+    struct image_store *s = p->store;
+    p->begun = true;
+    p->begun_ms = uv_hrtime() / 1000000;
+    s->pulling++;
+    uv_async_init(s->loop, &p->fetched_async, on_fetched);
+    int rc = uv_thread_create(&p->thread, fetch, p);
+    if (rc != 0) {
+        p->rc = error_set(&p->error, ERR_SYSTEM, "no thread for the pull: %s", uv_strerror(rc));
+        uv_close((uv_handle_t *)&p->fetched_async, on_async_closed);
+    }
 }
 
 void image_pulls_start(struct image_store *s)
@@ -147,13 +187,8 @@ void image_pulls_start(struct image_store *s)
         if (s->pulling == IMAGE_PULLS_MAX || s->closing) {
             return;
         }
-        if (!p->begun) {
-            p->begun = true;
-            p->begun_ms = uv_hrtime() / 1000000;
-            s->pulling++;
-            int rc = uv_queue_work(s->loop, &p->work, fetch, on_fetched);
-            assert(rc == 0);
-            (void)rc;
+        if (!p->begun && count_of_host(s, p) < IMAGE_PULLS_HOST_MAX) {
+            begin(p);
         }
     }
 }

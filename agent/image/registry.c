@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "agent/image/image_int.h"
@@ -188,6 +189,11 @@ static int list_layers(struct fetching *g, const struct value *layers, const str
     if (rc == 0 && all_bytes > REGISTRY_IMAGE_MAX) {
         rc = error_set(err, ERR_TOO_LARGE, "the registry %s: the image has %llu bytes; at most %llu are taken",
                        g->session.host, (unsigned long long)all_bytes, REGISTRY_IMAGE_MAX);
+    }
+    struct statvfs disk;
+    if (rc == 0 && statvfs(g->f->dir, &disk) == 0 && all_bytes > (uint64_t)disk.f_bavail * disk.f_frsize) {
+        rc = error_set(err, ERR_NO_SPACE, "the image has %llu bytes to be fetched; the node's disk has %llu left",
+                       (unsigned long long)all_bytes, (unsigned long long)disk.f_bavail * disk.f_frsize);
     }
     if (g->f->all_bytes != NULL) {
         atomic_store(g->f->all_bytes, all_bytes);

@@ -81,8 +81,10 @@ static size_t on_bytes(char *p, size_t one, size_t count, void *data)
     size_t n = one * count;
     long status = 0;
     curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
-    if (status != 200 && status != 206) {
-        return n; /* words about an error */
+    if (status != 200 && status != 206) { /* words about an error */
+        t->words_bytes += n;
+        t->cut = t->words_bytes > REGISTRY_WORDS_MAX;
+        return t->cut ? 0 : n;
     }
     if (status == 200 && t->status != 200 && t->at > 0) {
         start_over(t); /* it does not go on where it was asked to */
@@ -112,11 +114,16 @@ static size_t on_header(char *p, size_t one, size_t count, void *data)
     static const char name[] = "www-authenticate:";
     struct registry_transfer *t = data;
     size_t n = one * count, lead = sizeof name - 1;
-    if (n > 5 && strncasecmp(p, "HTTP/", 5) == 0) {
-        t->challenge[0] = '\0'; /* of an answer that redirects */
+    t->headers_bytes += n;
+    if (t->headers_bytes > REGISTRY_HEADERS_MAX) {
+        t->failed = ERR_TOO_LARGE;
+        return 0;
     }
-    if (n > lead && strncasecmp(p, name, lead) == 0 && t->challenge[0] == '\0') {
-        snprintf(t->challenge, sizeof t->challenge, "%.*s", (int)MIN(n - lead, sizeof t->challenge - 1), p + lead);
+    if (n > 5 && strncasecmp(p, "HTTP/", 5) == 0) {
+        t->challenge.scheme = REGISTRY_SCHEME_NONE; /* of an answer that redirects */
+    }
+    if (n > lead && strncasecmp(p, name, lead) == 0 && t->challenge.scheme == REGISTRY_SCHEME_NONE) {
+        registry_challenge_read((struct str){p + lead, n - lead}, &t->challenge);
     }
     return n;
 }
@@ -184,8 +191,14 @@ static int begin_request(struct registry_transfer *t, const char *url, bool with
         return error_set(err, ERR_SYSTEM, "no memory for a transfer");
     }
     t->status = 0;
-    t->challenge[0] = t->why[0] = '\0';
+    t->challenge = (struct registry_challenge){0};
+    t->headers_bytes = t->words_bytes = 0;
+    t->cut = false;
+    t->why[0] = '\0';
     set_common(c, s);
+    if (t->memory != NULL) {
+        curl_easy_setopt(c, CURLOPT_TIMEOUT, REGISTRY_SMALL_S);
+    }
     set_login(c, s, with_login || s->basic);
     curl_easy_setopt(c, CURLOPT_URL, url);
     curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_bytes);
@@ -223,60 +236,6 @@ static int begin_transfer(struct registry_transfer *t, struct error *err)
 
 /* ---- Who asks ---- */
 
-/* The value of a parameter of a challenge: key="value". */
-static bool challenge_value(const char *challenge, const char *key, char *out, size_t size)
-{
-    size_t n = strlen(key);
-    for (const char *at = challenge; (at = strstr(at, key)) != NULL; at += n) {
-        bool starts = at == challenge || at[-1] == ' ' || at[-1] == ',';
-        const char *end = starts && at[n] == '=' && at[n + 1] == '"' ? strchr(at + n + 2, '"') : NULL;
-        if (end != NULL && (size_t)(end - at) - n - 2 < size) {
-            size_t length = (size_t)(end - at) - n - 2;
-            memcpy(out, at + n + 2, length);
-            out[length] = '\0';
-            return true;
-        }
-    }
-    return false;
-}
-
-static char *token_url(const struct registry_session *s, const char *challenge)
-{
-    char realm[REGISTRY_CHALLENGE_MAX], value[REGISTRY_CHALLENGE_MAX], *out = NULL;
-    static const char *const keys[] = {"service", "scope"};
-    if (!challenge_value(challenge, "realm", realm, sizeof realm)) {
-        return NULL;
-    }
-    CURLU *u = curl_url();
-    bool ok = curl_url_set(u, CURLUPART_URL, realm, 0) == CURLUE_OK;
-    for (size_t i = 0; ok && i < ARRAY_SIZE(keys); i++) {
-        if (challenge_value(challenge, keys[i], value, sizeof value)) {
-            CLEANUP_FREE char *query = xasprintf("%s=%s", keys[i], value);
-            ok = curl_url_set(u, CURLUPART_QUERY, query, CURLU_APPENDQUERY | CURLU_URLENCODE) == CURLUE_OK;
-        } else if (i == 1) {
-            CLEANUP_FREE char *query = xasprintf("scope=repository:%s:pull", s->name);
-            ok = curl_url_set(u, CURLUPART_QUERY, query, CURLU_APPENDQUERY | CURLU_URLENCODE) == CURLUE_OK;
-        }
-    }
-    char *text = NULL;
-    if (ok && curl_url_get(u, CURLUPART_URL, &text, 0) == CURLUE_OK) {
-        out = xstrdup(text);
-        curl_free(text);
-    }
-    curl_url_cleanup(u);
-    return out;
-}
-
-static bool is_token(struct str s)
-{
-    for (size_t i = 0; i < s.n; i++) {
-        if (s.p[i] <= ' ' || s.p[i] > '~') {
-            return false;
-        }
-    }
-    return s.n > 0 && s.n <= REGISTRY_TOKEN_MAX;
-}
-
 static int not_let_in(const struct registry_session *s, struct error *err)
 {
     return error_set(err, ERR_UNAUTHORIZED, "the registry %s does not let %s be pulled%s", s->host, s->name,
@@ -284,41 +243,38 @@ static int not_let_in(const struct registry_session *s, struct error *err)
                                       : " with this login");
 }
 
-static int get_token(struct registry_session *s, const char *challenge, struct error *err)
+static int ask_token(struct registry_session *s, const char *url, struct buf *body, struct error *err)
 {
-    CLEANUP_FREE char *url = token_url(s, challenge);
-    CLEANUP_ARENA_WIPE struct arena a;
-    struct buf body = BUF_INIT;
-    struct registry_transfer t = {.session = s, .memory = &body, .memory_max = 64u << 10};
-    struct value *doc = NULL;
-    arena_init(&a);
-    drop_token(s);
-    if (url == NULL) {
-        return error_set(err, ERR_PROTOCOL, "the registry %s asks for a login that is not understood", s->host);
-    }
-    int rc = begin_request(&t, url, true, err);
+    struct registry_transfer t = {.session = s, .memory = body, .memory_max = 64u << 10};
     CURLcode done = CURLE_OK;
+    int rc = begin_request(&t, url, true, err);
     if (rc == 0) {
         curl_multi_remove_handle(s->multi, t.easy);
         done = curl_easy_perform(t.easy);
         curl_easy_getinfo(t.easy, CURLINFO_RESPONSE_CODE, &t.status);
     }
-    if (rc == 0 && done != CURLE_OK) {
-        rc = error_set(err, ERR_CLOSED, "the registry %s: no token: %s", s->host,
-                       t.why[0] != '\0' ? t.why : curl_easy_strerror(done));
-    } else if (rc == 0 && t.status != 200) {
+    if (rc == 0 && (t.cut || (done == CURLE_OK && t.status != 200))) {
         rc = not_let_in(s, err);
-    }
-    rc = rc != 0 ? rc : json_read(&a, buf_str(&body), &doc, err);
-    struct str token = value_to_str(value_get(doc, "token"));
-    token = token.n > 0 ? token : value_to_str(value_get(doc, "access_token"));
-    if (rc == 0 && !is_token(token)) {
-        rc = error_set(err, ERR_PROTOCOL, "the registry %s gives no token", s->host);
-    }
-    if (rc == 0) {
-        s->token = xstrndup(token.p, token.n);
+    } else if (rc == 0 && done != CURLE_OK) {
+        rc = error_set(err, t.failed == ERR_TOO_LARGE ? ERR_TOO_LARGE : ERR_CLOSED, "the registry %s: no token: %s",
+                       s->host, t.why[0] != '\0' ? t.why : curl_easy_strerror(done));
     }
     end_request(&t);
+    return rc;
+}
+
+static int get_token(struct registry_session *s, const struct registry_challenge *challenge, struct error *err)
+{
+    CLEANUP_FREE char *url = registry_token_url(challenge, s->name);
+    struct buf body = BUF_INIT;
+    drop_token(s);
+    if (url == NULL) {
+        return error_set(err, ERR_PROTOCOL, "the registry %s asks for a login that is not understood", s->host);
+    }
+    int rc = ask_token(s, url, &body, err);
+    if (rc == 0 && registry_token_read(buf_str(&body), &s->token, err) != 0) {
+        rc = error_wrap(err, "the registry %s", s->host);
+    }
     buf_wipe(&body);
     buf_close(&body);
     return rc;
@@ -328,15 +284,14 @@ static int get_token(struct registry_session *s, const char *challenge, struct e
 static int answer_challenge(struct registry_transfer *t, struct error *err)
 {
     struct registry_session *s = t->session;
-    const char *at = t->challenge + strspn(t->challenge, " \t");
     if (t->has_asked) {
         return not_let_in(s, err);
     }
     t->has_asked = true;
-    if (strncasecmp(at, "Bearer", 6) == 0) {
-        return get_token(s, at, err);
+    if (t->challenge.scheme == REGISTRY_SCHEME_BEARER) {
+        return get_token(s, &t->challenge, err);
     }
-    if (strncasecmp(at, "Basic", 5) == 0 && s->login != NULL) {
+    if (t->challenge.scheme == REGISTRY_SCHEME_BASIC && s->login != NULL) {
         s->basic = true;
         return 0;
     }
@@ -405,15 +360,21 @@ static int ended(struct registry_transfer *t, CURLcode done, const char *what, b
     if (t->failed != 0) {
         return failed_here(t, what, err);
     }
+    done = t->cut ? CURLE_OK : done;
     if (done == CURLE_OK && status == 401) {
         t->tries--;
         *again = true;
         return answer_challenge(t, err);
     }
+    if (t->at >= t->broke_at + REGISTRY_PROGRESS) {
+        t->tries = 1;
+    }
     if (may_repeat(t, done, status)) {
         if (t->memory != NULL) {
             start_over(t);
         }
+        t->broke_at = t->at;
+        t->has_asked = false; /* the token may have run out meanwhile */
         *again = true;
         return 0;
     }

@@ -4,13 +4,16 @@
 #define AGENT_IMAGE_REGISTRY_HTTP_H
 
 #include "agent/image/registry.h"
+#include "agent/image/registry_answer.h"
 #include "base/buf.h"
 
 #include <curl/curl.h>
 #include <openssl/evp.h>
 
-#define REGISTRY_CHALLENGE_MAX 2048u
-#define REGISTRY_TOKEN_MAX     (16u << 10)
+#define REGISTRY_SMALL_S     120L /* for a manifest, a config, a token: in all */
+#define REGISTRY_HEADERS_MAX (256u << 10)
+#define REGISTRY_WORDS_MAX   (256u << 10) /* of an answer that says what is wrong: not read, but waited for */
+#define REGISTRY_PROGRESS    (1u << 20)   /* with so much more, a transfer that breaks may break as often again */
 
 /* One host that is asked about one image. */
 struct registry_session {
@@ -39,8 +42,10 @@ struct registry_transfer {
 
     /* Its own, zero before. */
     long status;
-    char challenge[REGISTRY_CHALLENGE_MAX];
-    uint64_t at;
+    struct registry_challenge challenge;
+    size_t headers_bytes, words_bytes;
+    bool cut; /* its words had no end */
+    uint64_t at, broke_at;
     EVP_MD_CTX *md;
     unsigned tries;
     bool has_asked; /* for a token */
