@@ -300,6 +300,7 @@ static int fetch_from(struct fetching *g, const char *base, const char *host, co
         .how = how,
         .login = login != NULL ? login : login_of(g->f->config->logins, g->f->config->logins_count, host),
         .cancel = g->f->cancel,
+        .patience_s = g->f->patience_s == 0 ? REGISTRY_SLOW_S : (long)g->f->patience_s,
         .done_bytes = g->f->done_bytes};
     snprintf(g->session.base, sizeof g->session.base, "%s", base);
     int rc = clear_layout(g, err);

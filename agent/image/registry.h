@@ -69,6 +69,7 @@ struct registry_fetch {
     const struct registry_login *logins; /* of the pod, tried before the node's */
     unsigned logins_count;
     const atomic_bool *cancel;
+    unsigned patience_s;                      /* instead of REGISTRY_SLOW_S; 0 = that */
     _Atomic uint64_t *done_bytes, *all_bytes; /* of layers; may be NULL */
 };
 /* 0: dir is a layout with this one image. ERR_CLOSED: no host could be reached. ERR_NOT_FOUND, ERR_UNAUTHORIZED

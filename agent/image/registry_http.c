@@ -158,7 +158,7 @@ static void set_common(CURL *c, const struct registry_session *s)
     curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT, REGISTRY_CONNECT_S);
     curl_easy_setopt(c, CURLOPT_LOW_SPEED_LIMIT, 1000L);
-    curl_easy_setopt(c, CURLOPT_LOW_SPEED_TIME, REGISTRY_SLOW_S);
+    curl_easy_setopt(c, CURLOPT_LOW_SPEED_TIME, s->patience_s);
     curl_easy_setopt(c, CURLOPT_USERAGENT, "reeve-agent");
     if (s->how->ca_file != NULL) {
         curl_easy_setopt(c, CURLOPT_CAINFO, s->how->ca_file);
@@ -396,8 +396,8 @@ static int ended(struct registry_transfer *t, CURLcode done, const char *what, b
 
 /* ---- Several ---- */
 
-/* Of the handle that the multi says has ended. */
-static int take_ended(struct registry_session *s, unsigned *running, const char *what, struct error *err)
+/* Of the handle that the multi says has ended. *begun: one of them goes on. */
+static int take_ended(struct registry_session *s, unsigned *running, bool *begun, const char *what, struct error *err)
 {
     int left = 0, rc = 0;
     for (CURLMsg *m; rc == 0 && (m = curl_multi_info_read(s->multi, &left)) != NULL;) {
@@ -411,6 +411,7 @@ static int take_ended(struct registry_session *s, unsigned *running, const char 
         if (rc == 0 && again) {
             rc = begin_transfer(t, err);
             (*running)++;
+            *begun = true;
         }
     }
     return rc;
@@ -428,11 +429,16 @@ int registry_transfer_all(struct registry_session *s, struct registry_transfer *
             running++;
         }
         int going = 0;
-        if (rc == 0 && (curl_multi_perform(s->multi, &going) != CURLM_OK ||
-                        curl_multi_poll(s->multi, NULL, 0, POLL_MS, NULL) != CURLM_OK)) {
+        unsigned before = running;
+        bool again = false;
+        if (rc == 0 && curl_multi_perform(s->multi, &going) != CURLM_OK) {
             rc = error_set(err, ERR_SYSTEM, "transfers cannot go on");
         }
-        rc = rc != 0 ? rc : take_ended(s, &running, what, err);
+        rc = rc != 0 ? rc : take_ended(s, &running, &again, what, err);
+        if (rc == 0 && running == before && !again &&
+            curl_multi_poll(s->multi, NULL, 0, POLL_MS, NULL) != CURLM_OK) { /* nothing ended: there is time */
+            rc = error_set(err, ERR_SYSTEM, "transfers cannot go on");
+        }
         if (rc == 0 && atomic_load(s->cancel)) {
             rc = error_set(err, ERR_CANCELED, "pulling was cancelled");
         }

@@ -22,6 +22,7 @@ struct registry_session {
     const struct registry_host *how;
     const struct registry_login *login; /* NULL: nobody in particular */
     const atomic_bool *cancel;
+    long patience_s;              /* with less than 1 kB/s */
     _Atomic uint64_t *done_bytes; /* or NULL */
     char *token;                  /* secret */
     bool basic;                   /* the login itself is asked for */
