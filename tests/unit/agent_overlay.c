@@ -560,6 +560,53 @@ static void strangers_and_pods_send_nothing_into_the_tunnel(void **state)
     run("nft list counter ip t in | grep -q 'packets 0 ' && nft delete table ip t");
 }
 
+#define CROWD 5000u
+
+static double core_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
+}
+
+/* Half of them on the link, half behind the router; then one more address, and nothing. */
+static void thousands_of_nodes_are_reached(void **state)
+{
+    struct nodes *w = *state;
+    NEED_NODES(w);
+    struct overlay_peer *peers = xcalloc(CROWD, sizeof *peers);
+    struct overlay_state before, after;
+    struct overlay *o;
+    struct error err = {0};
+    struct overlay_config c = {
+        .id = OVERLAY_ID, .port = OVERLAY_PORT, .node = ip_of(NODE_IP), .pods = range_of("10.244.1.0/24")};
+    const char *const what[] = {"all", "one that moves", "nothing", "all gone"};
+    close_node(w);
+    assert_int_equal(overlay_new(NULL, &o, &err), 0);
+    for (unsigned i = 0; i < CROWD; i++) {
+        peers[i].pods = (struct cidr){ip_of("10.128.0.0") + i * 256, 24};
+        peers[i].node = i % 2 == 0 ? ip_of("192.168.7.3") + i % 200 : ip_of("192.168.9.3") + i;
+    }
+    for (unsigned step = 0; step < ARRAY_SIZE(what); step++) {
+        peers[77].node += step == 1;
+        overlay_get_state(o, &before);
+        double from = core_ms();
+        overlay_set(o, &c, peers, step == 3 ? 0 : CROWD);
+        if (overlay_sync(o, &err) != 0) {
+            fail_msg("%s", err.message);
+        }
+        double took = core_ms() - from;
+        overlay_get_state(o, &after);
+        print_message("%s: %lu changes, %.1f ms of a core\n", what[step], after.changes - before.changes, took);
+        assert_int_equal(after.direct + after.tunnels, step == 3 ? 0 : CROWD);
+        assert_int_equal(after.changes - before.changes > 1, step == 0 || step == 3);
+        assert_int_equal(after.changes == before.changes, step == 2);
+    }
+    overlay_free(o);
+    free(peers);
+    open_node(w);
+}
+
 /* ---- Services ---- */
 
 static void a_service_leads_through_the_tunnel(void **state)
@@ -619,6 +666,7 @@ int main(int argc, char **argv)
         T(the_cluster_can_want_one_way_for_all),
         T(strangers_and_pods_send_nothing_into_the_tunnel),
         T(a_service_leads_through_the_tunnel),
+        T(thousands_of_nodes_are_reached),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
