@@ -14,6 +14,7 @@
 #define PEERS_RETRY_MS     1000u
 #define PEERS_RETRY_MAX_MS 30000u
 #define PEERS_SHARE        20u
+#define RULES_SHARE        4u
 
 struct network_peers {
     struct network *n;
@@ -29,6 +30,7 @@ struct network_peers {
     char last_error[ERROR_MESSAGE_MAX];
     struct buf rules; /* as the kernel has them; empty: not known */
     bool rules_running;
+    uint64_t rules_begun_ms, rules_free_ms; /* the next ones not before */
 };
 
 static void run(struct network_peers *p);
@@ -61,7 +63,9 @@ static void rules_written(struct process *process, const struct process_result *
     struct network_peers *p = n->peers;
     struct error err = {0};
     (void)process;
+    uint64_t now_ms = uv_hrtime() / 1000000;
     p->rules_running = false;
+    p->rules_free_ms = now_ms + (now_ms - p->rules_begun_ms) * RULES_SHARE;
     if (process_result_error(r, "nft", &err) != 0) {
         log_warn(n->log, "network", "the tunnel to other nodes is not guarded as it should be: %s", err.message);
         buf_reset(&p->rules);
@@ -81,6 +85,12 @@ static void run_rules(struct network_peers *p)
     if (p->rules_running || (text.size == p->rules.size && memcmp(text.data, p->rules.data, text.size) == 0)) {
         return;
     }
+    uint64_t now_ms = uv_hrtime() / 1000000;
+    if (now_ms < p->rules_free_ms) {
+        run_in(p, p->rules_free_ms - now_ms);
+        return;
+    }
+    p->rules_begun_ms = now_ms;
     buf_reset(&p->rules);
     buf_append(&p->rules, text.data, text.size);
     p->rules_running = true;
@@ -225,8 +235,8 @@ int network_peers_open(struct network *n, const char *node_ip, struct error *err
     p->n = n;
     p->overlay = o;
     p->config = (struct overlay_config){.id = OVERLAY_ID, .port = OVERLAY_PORT};
-    if (node_ip == NULL || !cidr_parse_address(str_of(node_ip), &p->config.node)) {
-        p->config.node = 0;
+    if (node_ip == NULL || !cidr_parse_address(str_of(node_ip), &p->config.node) || p->config.node >> 24 == 127) {
+        p->config.node = 0; /* of a machine without a default route, whose address nobody gave */
     }
     uv_timer_init(n->loop, &p->timer);
     uv_poll_init(n->loop, &p->watch, overlay_watch(o));

@@ -329,6 +329,12 @@ int overlay_kernel_change(struct overlay_kernel *k, const struct overlay_change 
     }
     CLEANUP_BUF struct buf text = BUF_INIT;
     overlay_change_text(&text, c);
+    if (put && rc == -ENETUNREACH && c->entry.kind == OVERLAY_ROUTE && !c->entry.onlink) {
+        return error_set(err, ERR_SYSTEM,
+                         "ways to other nodes' pods: cannot %s: that node is on no link of this one; with podRouting "
+                         "auto it is reached by VXLAN (rctl cluster set podRouting=auto)",
+                         buf_cstr(&text));
+    }
     return error_set_errno(err, -rc, "ways to other nodes' pods: cannot %s", buf_cstr(&text));
 }
 

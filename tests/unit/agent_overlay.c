@@ -602,6 +602,14 @@ static void thousands_of_nodes_are_reached(void **state)
         assert_int_equal(after.changes - before.changes > 1, step == 0 || step == 3);
         assert_int_equal(after.changes == before.changes, step == 2);
     }
+    c.mode = OVERLAY_HOST_GW; /* over a link that there is not: said, with what helps */
+    overlay_set(o, &c, peers, 2);
+    assert_int_equal(overlay_sync(o, &err), ERR_SYSTEM);
+    assert_non_null(strstr(err.message, "10.128.1.0/24"));
+    assert_non_null(strstr(err.message, "podRouting=auto"));
+    run("ip route | grep -q '10.128.0.0/24 via 192.168.7.3'"); /* the others have theirs */
+    overlay_set(o, &c, NULL, 0);
+    assert_int_equal(overlay_sync(o, &err), 0);
     overlay_free(o);
     free(peers);
     open_node(w);
