@@ -1,5 +1,7 @@
 #include "controllers/storage/classes.h"
 
+#include "controllers/util.h"
+#include "proto/facts/condition.h"
 #include "proto/facts/pod_state.h"
 #include "proto/facts/storage.h"
 
@@ -44,16 +46,26 @@ const struct object *storage_user_of(const struct view *v, struct str ns, struct
     return NULL;
 }
 
+/* When the pod was bound to its node; one that was made with a node: when it was made. */
+static int64_t placed_ms(const struct object *pod)
+{
+    int64_t ms = time_of_mp(mp_get(condition_mp(pod, "PodScheduled"), "lastTransitionTime"));
+    return ms != 0 ? ms : object_created_ms(pod);
+}
+
 const struct object *storage_user_of_former(const struct view *v, const struct object *volume)
 {
     struct mp ref = mp_get(object_spec(volume), "claimRef");
     struct str ns = mp_str(mp_get(ref, "namespace")), name = mp_str(mp_get(ref, "name"));
     const struct object *claim = view_get(v, kind_by_id(KIND_PERSISTENTVOLUMECLAIM), ns, name);
     struct view_iter it;
+    if (str_empty(mp_str(mp_get(ref, "uid")))) {
+        return NULL; /* it never was anybody's */
+    }
     storage_iter_naming_claim(&it, v, ns, name, kind_by_id(KIND_POD));
     VIEW_FOR(pod, &it)
     {
-        if (!str_empty(pod_node(pod)) && (claim == NULL || object_created_ms(pod) < object_created_ms(claim))) {
+        if (!str_empty(pod_node(pod)) && (claim == NULL || placed_ms(pod) < object_created_ms(claim))) {
             return pod;
         }
     }

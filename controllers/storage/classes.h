@@ -16,8 +16,8 @@ void storage_iter_naming_claim(struct view_iter *it, const struct view *v, struc
 /* A pod that uses the claim: one that exists and is bound to a node. The first by name; NULL: none.
  * Source: Kubernetes' storage object in use protection. */
 const struct object *storage_user_of(const struct view *v, struct str ns, struct str name);
-/* A volume may still be mounted although its claim is gone: a person has taken the claim's protection away. The pod
- * that used the claim before there was another one under its name; NULL: none. */
+/* A volume may still be mounted although its claim is gone: a person has taken the claim's protection away. A pod that
+ * was bound to its node before there was another claim under the name; NULL: none. */
 const struct object *storage_user_of_former(const struct view *v, const struct object *volume);
 
 #endif

@@ -23,8 +23,9 @@
 struct run_record {
     struct list link;
     char uid[48], name[80];
-    int64_t ready_ms; /* from when on it serves; INT64_MAX: never */
-    int64_t stop_ms;  /* when it will have stopped; INT64_MAX: nobody asked for it */
+    char volumes[2][STORAGE_NAME_SIZE]; /* that it has mounted; "": none */
+    int64_t ready_ms;                   /* from when on it serves; INT64_MAX: never */
+    int64_t stop_ms;                    /* when it will have stopped; INT64_MAX: nobody asked for it */
     int64_t unready_until_ms;
     bool seen; /* in the list of pods just looked at */
 };
@@ -67,6 +68,18 @@ static struct run_record *record_find(struct agent *a, struct str uid)
     return NULL;
 }
 
+const char *agent_uses(const struct agent *a, struct str volume)
+{
+    LIST_FOR(it, &a->pods)
+    {
+        const struct run_record *r = LIST_ENTRY(it, struct run_record, link);
+        if (str_is(volume, r->volumes[0]) || str_is(volume, r->volumes[1])) {
+            return r->uid;
+        }
+    }
+    return NULL;
+}
+
 static bool image_bad(const struct object *pod)
 {
     struct mp_iter it = mp_iter(mp_path(object_mp(pod), "spec.containers"));
@@ -81,6 +94,7 @@ static struct run_record *record_new(struct agent *a, const struct object *pod)
     snprintf(r->name, sizeof r->name, "%.*s", STR_ARG(pod->name));
     r->ready_ms = image_bad(pod) ? INT64_MAX : c->sim.now_ms + cluster_between(c, 50, 1500);
     r->stop_ms = INT64_MAX;
+    storage_started(c, pod, r->volumes);
     list_push_back(&a->pods, &r->link);
     struct agent *other = strmap_set(&c->ran, pod->uid, a);
     cluster_trace(c, "agent %s runs %.*s", a->name, STR_ARG(pod->name));
@@ -178,13 +192,14 @@ static void sheet_arrives(void *arg)
 
 static struct object *node_object(struct agent *a)
 {
-    char text[600], now[TIMEFMT_SIZE];
+    char text[800], own[200], now[TIMEFMT_SIZE];
+    storage_of_node(a->c, a->name, own, sizeof own);
     timefmt_rfc3339(env_wall_ms(&a->c->sim.env), now);
     snprintf(
         text, sizeof text,
-        "{apiVersion: v1, kind: Node, metadata: {name: %s}, status: {allocatable: {cpu: %um, memory: 8Gi, pods: '%u'}, "
-        "conditions: [{type: Ready, status: 'True', reason: AgentReady, lastTransitionTime: '%s'}]}}",
-        a->name, a->c->swarm.node_cpu_milli, 20, now);
+        "{apiVersion: v1, kind: Node, metadata: {name: %s%s}, status: {allocatable: {cpu: %um, memory: 8Gi, pods: '%u'"
+        "%s}, conditions: [{type: Ready, status: 'True', reason: AgentReady, lastTransitionTime: '%s'}]}}",
+        a->name, own, a->c->swarm.node_cpu_milli, 20, storage_of_status(a->c), now);
     return yaml_object(text);
 }
 
@@ -246,6 +261,9 @@ static void sheet_report(struct life *life, void *arg)
         }
         for (unsigned i = 0; i < s->count; i++) {
             txn_report(life, s, i, &t);
+        }
+        if (life->c->swarm.storage) {
+            storage_report(life, s->agent, &t);
         }
         if (t.count > 0 && replica_submit(life->replica, &t, NULL, NULL, &err) != 0) {
             cluster_trace(life->c, "report of %s refused: %s", s->agent->name, err.message);

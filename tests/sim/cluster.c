@@ -82,6 +82,9 @@ static void first_objects(struct cluster *c)
     if (c->swarm.services) {
         txn_create(&t, services_config());
     }
+    if (c->swarm.storage) {
+        storage_first(&t);
+    }
     for (unsigned i = 0; i < CELLS; i++) {
         cell_name(i, name);
         txn_create(&t, config_map_new(name, i < REGISTERS + COUNTERS ? 0 : BALANCE_START, -1));
@@ -165,7 +168,7 @@ static bool at_rest(struct cluster *c, char why[256])
     if (!rollout_settled(c, why) || !agents_settled(c, why)) {
         return false;
     }
-    if (!upgrade_settled(c, why) || !services_settled(c, why)) {
+    if (!upgrade_settled(c, why) || !services_settled(c, why) || !storage_settled(c, why)) {
         return false;
     }
     snprintf(why, 256, "something is written for ever");
@@ -217,6 +220,7 @@ void cluster_run(struct cluster *c, uint64_t seed, bool tracing)
     services_draw(c);
     events_draw(c);
     upgrade_draw(c);
+    storage_draw(c);
     ledger_open(c);
     witness_open(c);
     boot(c);

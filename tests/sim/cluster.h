@@ -8,6 +8,7 @@
  *
  * events.c fills the rings of events and judges what falls off.
  * services.c is both: Services that clients ask for, and what must hold of their addresses and endpoints.
+ * storage.c is both as well: claims, volumes and pods that use them.
  * And witness.c keeps what clients saw, without any of that, for the checkers of tests/check.
  *
  * How it judges: revisions order all transactions. The ledger is the history as the first master to commit each
@@ -63,6 +64,7 @@ struct swarm {
     bool upgrades;         /* masters of two releases (upgrade.c) */
     unsigned lag_ms;       /* between two looks of a laggard; has no effect on anybody else */
     bool services;         /* clients make Services: services.c */
+    bool storage;          /* and claims, volumes, pods that use them: storage.c */
     uint64_t events_bytes; /* the bound of events, where it is reached: events.c; 0: as masters have it */
 };
 
@@ -163,6 +165,7 @@ enum op_kind {
     OP_SERVE,    /* create or change one Service or two */
     OP_SPOIL,    /* create one past the API, with what another one has, or without an address */
     OP_UNSERVE,  /* delete a Service */
+    OP_STORE,    /* something of storage: storage.c */
     OP_SETTLE,   /* good image, few replicas: before the end */
     OP_KINDS,
 };
@@ -225,6 +228,7 @@ struct cluster {
     struct rng rng;     /* of the workload and the faults */
     struct rng more;    /* of what was added later: swarm_draw */
     struct rng serving; /* of Services: services_draw */
+    struct rng storing; /* of storage: storage_draw */
     struct rng gossip;  /* of events: events_draw */
     uint64_t seed;
     struct swarm swarm;
@@ -369,6 +373,23 @@ void rollout_judge(struct cluster *c, const struct view *before, const struct vi
 /* Pods that a dead agent will never finish do not count. */
 uint64_t rollout_pods(struct cluster *c);
 bool rollout_settled(struct cluster *c, char why[256]);
+
+/* ---- storage.c: only where swarm.storage ---- */
+#define STORAGE_NAME_SIZE 64
+void storage_draw(struct cluster *c);
+bool storage_next(struct cluster *c);
+void storage_first(struct txn *t); /* the classes */
+/* What a Node says of it: in its metadata, in status.allocatable. */
+void storage_of_node(const struct cluster *c, const char *name, char *out, size_t size);
+const char *storage_of_status(const struct cluster *c);
+int storage_build(struct life *life, int64_t at, struct txn *t, struct error *err); /* as op_build */
+void storage_started(struct cluster *c, const struct object *pod, char volumes[2][STORAGE_NAME_SIZE]);
+void storage_report(struct life *life, struct agent *agent, struct txn *t); /* volumes that the agent lets go */
+void storage_judge(struct cluster *c, const struct view *after, const struct history_txn *t);
+uint64_t storage_pods(const struct cluster *c, bool bound); /* its own, as rollout_pods counts */
+bool storage_settled(struct cluster *c, char why[256]);
+/* agents.c: the uid of a pod that runs there with this volume; NULL: none. */
+const char *agent_uses(const struct agent *a, struct str volume);
 
 /* ---- services.c: only where swarm.services ---- */
 void services_draw(struct cluster *c);

@@ -225,6 +225,8 @@ int op_build(struct life *life, int64_t at, struct txn *t, struct error *err)
     case OP_SPOIL:
     case OP_UNSERVE:
         return services_build(life, at, t, err);
+    case OP_STORE:
+        return storage_build(life, at, t, err);
     case OP_SCALE:
     case OP_IMAGE:
     case OP_UNDEPLOY:
@@ -251,6 +253,9 @@ static enum op_kind draw_kind(struct cluster *c)
     static const enum op_kind work[] = {OP_DEPLOY, OP_DEPLOY, OP_SCALE,    OP_SCALE,
                                         OP_IMAGE,  OP_IMAGE,  OP_UNDEPLOY, OP_KILL_POD};
     enum op_kind kind;
+    if (storage_next(c)) {
+        return OP_STORE;
+    }
     if (services_next(c, &kind)) {
         return kind;
     }
