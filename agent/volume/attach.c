@@ -261,6 +261,7 @@ static void on_mounted(struct process *p, const struct process_result *r, void *
     char type[32];
     (void)p;
     struct str line = r->err.n > 0 ? first_line(r->err) : STR_NONE;
+    line.n -= line.n > 0 && line.p[line.n - 1] == '.';
     a->process = NULL;
     if (r->error == 0 && r->timed_out) {
         error_set(&a->error, ERR_TIMEOUT, "mount -t nfs: no answer from the server within %" PRId64 " s",
