@@ -36,6 +36,7 @@
 #include "master/nodes/lease.h"
 #include "master/nodes/told.h"
 #include "proto/facts/condition.h"
+#include "proto/facts/storage.h"
 
 /* Annotations of the Node. */
 #define INSTANCE_KEY "reeve.io/agent-instance"
@@ -251,8 +252,11 @@ bool nodes_taken(struct master *m, struct str name)
     return core_node_lives(m->core, name);
 }
 
-/* The stored Node keeps spec (podCIDR, taints, cordon) and labels of others; status and the agent's own labels are
- * the agent's. */
+/* Annotations that are the agent's. */
+static const char *const told_annotations[] = {STORAGE_LOCAL_ROOT};
+
+/* The stored Node keeps spec (podCIDR, taints, cordon), labels and annotations of others; status and the agent's own
+ * labels and annotations are the agent's. */
 static struct value *merged_node(struct call *c, struct value *doc, const struct object *old)
 {
     struct arena *a = &c->e.arena;
@@ -261,6 +265,13 @@ static struct value *merged_node(struct call *c, struct value *doc, const struct
     const struct value *own = value_path(doc, "metadata.labels");
     for (unsigned i = 0; i < value_count(own); i++) {
         value_set_str_key(a, labels, own->map.members[i].key, own->map.members[i].value);
+    }
+    const struct value *told = value_path(doc, "metadata.annotations");
+    for (size_t i = 0; i < ARRAY_SIZE(told_annotations); i++) {
+        struct value *v = value_get(told, told_annotations[i]);
+        if (v != NULL) {
+            value_set(a, value_ensure_map(a, value_get(node, "metadata"), "annotations"), told_annotations[i], v);
+        }
     }
     struct value *status = value_get(doc, "status");
     if (status != NULL) {

@@ -73,6 +73,24 @@ static void test_register_makes_a_node_and_tells_the_heartbeat(void **state)
     client_close(a);
 }
 
+static void test_where_a_node_keeps_volumes_is_the_agents_to_say(void **state)
+{
+    struct client *c = admin_of(state), *a = agent_new(c->kit, "keeps"); /* of a release that offers none */
+    must(c, "patch", "{kind: Node, name: keeps, type: merge, patch: {metadata: {annotations: {team: blue}}}}");
+    static const char *const roots[] = {"/srv/one", "/srv/two"};
+    for (unsigned i = 0; i < ARRAY_SIZE(roots); i++) {
+        must(a, "node.register",
+             "{node: {apiVersion: v1, kind: Node, metadata: {name: keeps, annotations: {team: red,"
+             " reeve.io/local-volumes-root: %s}}}}",
+             roots[i]);
+        must(c, "get", "{kind: Node, name: keeps}");
+        const struct value *annotations = value_path(c->result, "object.metadata.annotations");
+        assert_true(str_is(value_to_str(value_get(annotations, "reeve.io/local-volumes-root")), roots[i]));
+        assert_true(str_is(value_to_str(value_get(annotations, "team")), "blue"));
+    }
+    client_close(a);
+}
+
 static void test_a_new_node_cannot_choose_what_the_system_gives(void **state)
 {
     struct client *c = admin_of(state), *a = client_as(c->kit, 0, PKI_ROLE_NODE, "greedy");
@@ -548,6 +566,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_register_makes_a_node_and_tells_the_heartbeat),
+        cmocka_unit_test(test_where_a_node_keeps_volumes_is_the_agents_to_say),
         cmocka_unit_test(test_a_new_node_cannot_choose_what_the_system_gives),
         cmocka_unit_test(test_a_node_speaks_for_itself_only),
         cmocka_unit_test(test_the_newer_connection_of_a_node_replaces_the_older),
