@@ -76,7 +76,8 @@ static int64_t thread_cpu_us(void)
 
 static void lap(struct master *m, enum lap part)
 {
-    laps_part(&m->laps, part, master_clock_us());
+    int64_t now_us = master_clock_us();
+    laps_part(&m->laps, part, now_us, laps_is_long(&m->laps, now_us) ? thread_cpu_us() : 0);
 }
 
 /* What waits for its turn. A part that has nothing to do asks no clock. True: there is more to do at once. */
@@ -139,7 +140,7 @@ static void on_check(uv_check_t *check)
         replica_attend(m->replica);
         core_attend(m->core);
     }
-    laps_read(&m->laps, master_clock_us());
+    lap(m, LAP_SOCKETS);
     turn(m);
 }
 

@@ -26,37 +26,45 @@ static void took(struct lap_most *m, int64_t us)
     m->ever_us = MAX(m->ever_us, us);
 }
 
-void laps_read(struct laps *l, int64_t wall_us)
+bool laps_is_long(const struct laps *l, int64_t wall_us)
 {
-    assert(wall_us >= l->part_us);
+    return wall_us - l->part_us >= LAPS_LONG_US;
+}
+
+void laps_part(struct laps *l, enum lap part, int64_t wall_us, int64_t cpu_us)
+{
+    assert(part < LAP_COUNT && wall_us >= l->part_us);
+    int64_t took_us = wall_us - l->part_us;
+    if (cpu_us != 0) {
+        assert(cpu_us >= l->part_cpu_us);
+        l->took_us[part] += l->cpu_us == 0 ? 0 : MAX(cpu_us - l->part_cpu_us - l->short_us, 0);
+        l->part_cpu_us = cpu_us;
+        l->short_us = 0;
+    } else if (part != LAP_SOCKETS) {
+        l->took_us[part] += took_us;
+        l->short_us += took_us;
+    }
     l->part_us = wall_us;
 }
 
-void laps_part(struct laps *l, enum lap part, int64_t wall_us)
-{
-    assert(part < LAP_COUNT && part != LAP_SOCKETS && wall_us >= l->part_us);
-    l->took_us[part] += wall_us - l->part_us;
-    l->part_us = wall_us;
-}
-
-/* The parts of the turn that ended, and at last what they leave. */
+/* The parts of the turn that ended. What they leave of it was sockets, too short to be asked for. */
 static void parts_took(struct laps *l, int64_t turn_us)
 {
     int64_t left_us = turn_us;
     for (unsigned i = 0; i < LAP_COUNT; i++) {
-        if (i != LAP_SOCKETS) {
-            took(&l->parts[i], MIN(l->took_us[i], turn_us));
-            left_us -= l->took_us[i];
-        }
+        left_us -= l->took_us[i];
     }
-    took(&l->parts[LAP_SOCKETS], MAX(left_us, 0));
+    l->took_us[LAP_SOCKETS] += MAX(left_us, 0);
+    for (unsigned i = 0; i < LAP_COUNT; i++) {
+        took(&l->parts[i], MIN(l->took_us[i], turn_us));
+    }
 }
 
 void laps_end(struct laps *l, int64_t cpu_us, int64_t wall_us)
 {
     assert(cpu_us > 0 && cpu_us >= l->cpu_us);
     int64_t ended = windows_ended(l, wall_us);
-    laps_part(l, LAP_TIMERS, wall_us);
+    laps_part(l, LAP_TIMERS, wall_us, laps_is_long(l, wall_us) ? cpu_us : 0);
     if (ended > 0) {
         windows_move(&l->turn, ended);
         for (unsigned i = 0; i < LAP_COUNT; i++) {
@@ -68,7 +76,8 @@ void laps_end(struct laps *l, int64_t cpu_us, int64_t wall_us)
     took(&l->turn, turn_us);
     parts_took(l, turn_us);
     memset(l->took_us, 0, sizeof l->took_us);
-    l->cpu_us = cpu_us;
+    l->cpu_us = l->part_cpu_us = cpu_us;
+    l->short_us = 0;
 }
 
 static int64_t of_late(const struct laps *l, const struct lap_most *m, int64_t wall_us)
