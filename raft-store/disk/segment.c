@@ -148,6 +148,7 @@ static int walk_batch(struct disk_segment *s, int (*each)(void *data, struct dis
         s->count++;
     }
     s->at += head + size;
+    assert(s->at <= s->bytes.n && body == (const uint8_t *)s->bytes.p + s->at);
     *end = DISK_SEGMENT_COMPLETE;
     return 0;
 }
@@ -174,6 +175,7 @@ enum disk_segment_end disk_segment_walk(struct disk_segment *s, int (*each)(void
     s->at = 8;
     while (s->at < s->bytes.n && walk_batch(s, each, data, rv, &end) == 0) {
     }
+    assert(end != DISK_SEGMENT_DAMAGED || s->damage != NULL || *rv != 0);
     return end;
 }
 
@@ -194,5 +196,6 @@ bool disk_configuration_read(struct str s, struct raft_configuration *out)
         raft_configuration_close(out);
         raft_configuration_init(out);
     }
+    assert(ok ? out->n == n : out->n == 0);
     return ok;
 }

@@ -52,6 +52,7 @@ int snapfile_create(const char *dir, struct snapfile_writer **out, struct error 
 {
     char path[600];
     uint64_t number;
+    assert(dir != NULL && out != NULL);
     struct snapfile_writer *w = xcalloc(1, sizeof *w);
     env_random(env_real(), &number, sizeof number);
     snprintf(w->dir, sizeof w->dir, "%s", dir);
@@ -87,6 +88,7 @@ static void rest(int64_t worked_ns)
  * and nobody else's flush waits behind it. */
 static void flush_a_little(struct snapfile_writer *w)
 {
+    assert(w->flushed <= w->flushing && w->flushing <= w->size);
     if (w->size - w->flushing < SNAPFILE_FLUSH_SIZE) {
         return;
     }
@@ -105,6 +107,7 @@ static void flush_a_little(struct snapfile_writer *w)
 
 static int write_all(struct snapfile_writer *w, uint64_t offset, const uint8_t *p, size_t n, struct error *err)
 {
+    assert(w->fd >= 0 && (p != NULL || n == 0));
     while (n > 0) {
         ssize_t done = pwrite(w->fd, p, n, (off_t)offset);
         if (done < 0 && errno == EINTR) {
@@ -204,7 +207,7 @@ int snapfile_finish(struct snapfile_writer *w, uint8_t ref[SNAPFILE_REF_SIZE], s
     memcpy(ref + REF_NAME_AT, w->name, strlen(w->name));
     le_store_u64(ref + REF_SUM_AT, XXH3_64bits(ref, REF_SUM_AT));
     free_writer(w);
-    assert(snapfile_is_ref(ref, SNAPFILE_REF_SIZE));
+    assert(snapfile_is_ref(ref, SNAPFILE_REF_SIZE) && snapfile_number(ref, SNAPFILE_REF_SIZE) != 0);
     return 0;
 }
 
@@ -311,6 +314,7 @@ int snapfile_map(const char *dir, const void *ref, size_t n, struct snapfile_map
         }
     }
     close(fd);
+    assert(rv == 0 ? out->mapped && out->n == size : !out->mapped);
     return rv;
 }
 
@@ -325,6 +329,7 @@ int snapfile_open(const char *dir, const void *snapshot, size_t n, struct snapfi
 
 void snapfile_unmap(struct snapfile_map *m)
 {
+    assert(!m->mapped || (m->p != NULL && m->n > 0));
     if (m->mapped) {
         munmap((void *)m->p, m->n);
     }

@@ -28,11 +28,12 @@ int64_t pace_time(const struct pace *p, int64_t now_ms)
 
 void pace_attend(struct pace *p, int64_t now_ms)
 {
-    int64_t passed = now_ms - p->seen_ms;
+    int64_t passed = now_ms - p->seen_ms, before_ms = p->base_ms;
     if (p->attended && passed > (int64_t)p->config.heartbeat_ms * 3 / 2) {
         pace_observe(p, passed, now_ms);
     }
     p->base_ms = pace_time(p, now_ms);
+    assert(p->base_ms >= before_ms); /* a clock that goes back does not turn this one back */
     p->seen_ms = now_ms;
     p->attended = true;
 }

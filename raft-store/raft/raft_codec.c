@@ -176,6 +176,7 @@ static bool read_entries(struct mp m, struct raft_append_entries *a)
     if (!measure_entries(m, &count, &bytes)) {
         return false;
     }
+    assert(count <= RAFT_CODEC_ENTRIES_MAX && (count == 0) == (bytes == 0));
     a->n_entries = count;
     a->entries = NULL;
     if (count == 0) {
@@ -237,6 +238,7 @@ static bool read_configuration(struct mp m, struct raft_configuration *c)
         raft_configuration_close(c);
         return false;
     }
+    assert(c->n == count && count <= RAFT_CODEC_MEMBERS_MAX);
     return true;
 }
 
@@ -312,12 +314,15 @@ int raft_codec_read(struct mp m, struct raft_message *out, struct error *err)
     if (!mp_read_array(&m, &count) || count < 2 || !read_fields(m, count, out)) {
         return error_set(err, ERR_PROTOCOL, "malformed raft message");
     }
+    assert(out->type != RAFT_APPEND_ENTRIES ||
+           (out->append_entries.n_entries == 0) == (out->append_entries.entries == NULL));
     return 0;
 }
 
 void raft_codec_free(struct raft_message *m)
 {
     if (m->type == RAFT_APPEND_ENTRIES && m->append_entries.n_entries > 0) {
+        assert(m->append_entries.entries != NULL && m->append_entries.entries[0].batch != NULL);
         raft_free(m->append_entries.entries[0].batch);
         raft_free(m->append_entries.entries);
     } else if (m->type == RAFT_INSTALL_SNAPSHOT) {

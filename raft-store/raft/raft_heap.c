@@ -1,5 +1,6 @@
 #include "raft-store/raft/raft_heap.h"
 
+#include <assert.h>
 #include <malloc.h>
 #include <raft.h>
 #include <stdlib.h>
@@ -38,6 +39,7 @@ static void heap_free(void *data, void *p)
     *w = (struct waiting){heap.first, size};
     heap.first = w;
     heap.size_bytes += size;
+    assert(heap.size_bytes >= size);
 }
 
 static void *heap_calloc(void *data, size_t count, size_t size)
@@ -86,11 +88,13 @@ bool raft_heap_drain(size_t bytes_max)
 {
     for (size_t done = 0; heap.first != NULL && done < bytes_max;) {
         struct waiting *w = heap.first;
+        assert(w->size_bytes >= RAFT_HEAP_LARGE && w->size_bytes <= heap.size_bytes);
         heap.first = w->next;
         heap.size_bytes -= w->size_bytes;
         done += w->size_bytes;
         free(w);
     }
+    assert((heap.first == NULL) == (heap.size_bytes == 0));
     return heap.first != NULL;
 }
 

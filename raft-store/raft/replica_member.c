@@ -103,6 +103,7 @@ static void begin(struct replica *n, enum change_kind kind, uint64_t id, struct 
 
 static int assign(struct replica *n, uint64_t id, int role, struct error *err)
 {
+    assert(id != 0 && role <= RAFT_SPARE);
     n->change.role = role;
     int rv = raft_assign(&n->raft, &n->change.req, id, role, NULL);
     if (rv != 0) {
@@ -166,6 +167,7 @@ static int may_do_without(const struct replica *n, uint64_t id, struct error *er
         rest += counts;
         up += counts && reachable(n, s->id);
     }
+    assert(up <= rest);
     if (up >= rest / 2 + 1) {
         return 0;
     }
@@ -238,6 +240,7 @@ void replica_transfer(struct replica *n, uint64_t to_id, replica_read_cb *cb, vo
 static void end(struct replica *n, const struct error *err)
 {
     struct waiter *w = n->change.waiter;
+    assert(n->change.kind != CHANGE_NONE);
     if (w == NULL && err != NULL) {
         n->change.quiet_until_ms = replica_now(n) + (int64_t)replica_election_ms(n) * 5;
         log_warn(n->config.log, "node", "master %llu not moved on yet: %s", (unsigned long long)n->change.id,

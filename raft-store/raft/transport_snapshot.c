@@ -70,6 +70,7 @@ static void out_part(struct snapshot_out *out, struct rpc_session *s)
     const struct raft_buffer *data = &out->message.install_snapshot.data;
     size_t n = MIN(data->len - out->offset, (size_t)TRANSPORT_CHUNK);
     bool first = out->offset == 0;
+    assert(n > 0 && out->inflight < PARTS_INFLIGHT);
     struct buf b = BUF_INIT;
     buf_reserve(&b, n + 1024);
     mp_write_map(&b, first ? 6 : 5);
@@ -92,6 +93,7 @@ static void out_part(struct snapshot_out *out, struct rpc_session *s)
     mp_write_bin(&b, (const uint8_t *)data->base + out->offset, n);
     out->offset += n;
     out->inflight++;
+    assert(out->offset <= data->len);
     out->peer->t->stats.bytes_sent += n;
     rpc_call(s, "raft.part", buf_str(&b), PART_MS, part_answered, out);
     buf_close(&b);
@@ -324,6 +326,7 @@ static void arrived(uv_work_t *work, int status)
     struct transport *t = a->t;
     struct peer *p = peer_find(t, a->peer_id);
     (void)status;
+    assert(t->arrivals > 0 && a->in != NULL && a->r != NULL);
     if (a->err.code != 0) {
         t->stats.bad++;
         log_error(t->config.log, "transport", "snapshot from master %" PRIu64 " dropped: %s", a->peer_id,

@@ -116,6 +116,7 @@ static const struct ptree_ops size_ops = {size_compare, space_ref, space_unref};
 static void weigh(struct event_ring *r, struct str ns, uint64_t was, uint64_t now)
 {
     uint64_t was_steps = was / EVENT_STEP_BYTES, now_steps = now / EVENT_STEP_BYTES;
+    assert((was > 0 || now > 0) && r->weight >= was);
     if (was > 0 && (now == 0 || was_steps != now_steps)) {
         struct size_key key = {was_steps, ns};
         space_unref(ptree_take(&r->by_size, &key));
@@ -126,6 +127,7 @@ static void weigh(struct event_ring *r, struct str ns, uint64_t was, uint64_t no
     }
     space_unref(now == 0 ? ptree_remove(&r->spaces, &ns) : ptree_put(&r->spaces, &ns, space_new(ns, now)));
     r->weight = r->weight - was + now;
+    assert(r->spaces.count == r->by_size.count && (r->weight > 0) == (r->spaces.count > 0));
 }
 
 /* ---- Life ---- */
@@ -203,6 +205,7 @@ struct object *event_ring_put(struct event_ring *r, const struct object *event)
     if (old == NULL || !same_keys(event, old)) {
         indexes_put(&r->indexes, event, old);
     }
+    assert(r->by_name.count == r->by_age.count && r->body_bytes >= event->body_size);
     return old;
 }
 
@@ -219,6 +222,7 @@ struct object *event_ring_remove(struct event_ring *r, struct str ns, struct str
     weigh(r, old->ns, was, was - event_ring_weight(old));
     r->body_bytes -= old->body_size;
     indexes_remove(&r->indexes, old);
+    assert(r->by_name.count == r->by_age.count && (r->by_name.count > 0) == (r->weight > 0));
     return old;
 }
 

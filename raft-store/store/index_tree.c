@@ -118,6 +118,7 @@ static int key_order(const void *a, const void *b, void *keys)
 
 static void keys_sort(struct index_keys *k, unsigned from)
 {
+    assert(from <= k->count && k->count <= k->cap);
     if (k->count - from < 2) {
         return;
     }
@@ -128,6 +129,7 @@ static void keys_sort(struct index_keys *k, unsigned from)
             k->items[kept++] = k->items[i];
         }
     }
+    assert(kept > from && kept <= k->count);
     k->count = kept;
 }
 
@@ -185,7 +187,7 @@ static struct index_found name_of(const struct object *o)
 static struct entry *entry_new(const struct object *o, const struct index_keys *k)
 {
     size_t names = o->ns.n + o->name.n, text_size = 0;
-    assert(o->ns.n <= UINT16_MAX && o->name.n <= UINT16_MAX);
+    assert(k->count > 0 && o->ns.n <= UINT16_MAX && o->name.n <= UINT16_MAX);
     for (unsigned i = 0; i < k->count; i++) {
         text_size += k->items[i].key_size;
     }
@@ -207,6 +209,7 @@ static struct entry *entry_new(const struct object *o, const struct index_keys *
         memcpy(text + at, key.n > 0 ? key.p : "", key.n);
         at += key.n;
     }
+    assert(at == names + text_size);
     return e;
 }
 
@@ -219,6 +222,7 @@ static void put_in(struct indexes *x, const struct object *o, const struct index
     struct entry *e = entry_new(o, k);
     for (unsigned i = 0; i < k->count; i++) {
         struct index_found f = found_of(&e->slots[i]);
+        assert(e->slots[i].index < VIEW_INDEX_COUNT && entry_of(&e->slots[i]) == e);
         slot_ref(&e->slots[i]);
         void *former = ptree_put(&x->by[e->slots[i].index], &f, &e->slots[i]);
         assert(former == NULL);
@@ -229,6 +233,7 @@ static void put_in(struct indexes *x, const struct object *o, const struct index
 
 static void take_out(struct indexes *x, const struct object *o, const struct index_keys *k)
 {
+    assert(o != NULL || k->count == 0);
     for (unsigned i = 0; i < k->count; i++) {
         struct index_found f = name_of(o);
         f.key = key_text(k, &k->items[i]);
@@ -252,12 +257,14 @@ static void leave_differences(struct index_keys *a, struct index_keys *b)
         i += c <= 0;
         n += c >= 0;
     }
+    assert(kept_a <= a->count && kept_b <= b->count && a->count - kept_a == b->count - kept_b);
     a->count = kept_a;
     b->count = kept_b;
 }
 
 void indexes_put(struct indexes *x, const struct object *o, const struct object *old)
 {
+    assert(old == NULL || (old->kind->id == o->kind->id && str_eq(old->name, o->name)));
     if ((has_none(o) && has_none(old)) || (old != NULL && object_same_but_status(o, old))) {
         return;
     }
@@ -307,6 +314,7 @@ void indexes_fork(const struct indexes *from, struct indexes *to)
 
 void indexes_seek(const struct indexes *x, struct ptree_iter *it, enum view_index index, const struct index_found *from)
 {
+    assert(index < VIEW_INDEX_COUNT);
     ptree_iter_seek(it, &x->by[index], from);
 }
 

@@ -41,6 +41,7 @@ static void node_unref(const struct ptree_ops *ops, struct ptree_node *n)
     if (!refs_drop(&n->refs)) {
         return;
     }
+    assert(n->count <= PTREE_FANOUT && n->height < PTREE_DEPTH_MAX);
     for (unsigned i = 0; i < n->count; i++) {
         if (n->height == 0) {
             ops->unref(n->items[i]);
@@ -71,11 +72,13 @@ static struct ptree_node *node_own(const struct ptree_ops *ops, struct ptree_nod
         }
     }
     node_unref(ops, n); /* another thread may have let go of it meanwhile */
+    assert(refs_is_only(&copy->refs));
     return copy;
 }
 
 void ptree_init(struct ptree *t, const struct ptree_ops *ops)
 {
+    assert(ops->compare != NULL && ops->ref != NULL && ops->unref != NULL);
     *t = (struct ptree){.ops = ops};
 }
 
@@ -90,6 +93,7 @@ void ptree_close(struct ptree *t)
 
 void ptree_fork(const struct ptree *from, struct ptree *to)
 {
+    assert((from->root == NULL) == (from->count == 0));
     *to = *from;
     if (to->root != NULL) {
         refs_take(&to->root->refs);
@@ -169,6 +173,7 @@ static void node_insert_at(struct ptree_node *n, unsigned at, void *item, struct
 static void node_move_tail(struct ptree_node *n, unsigned from, struct ptree_node *to)
 {
     unsigned moved = n->count - from;
+    assert(from <= n->count && to != n);
     assert(to->count + moved <= PTREE_FANOUT && to->height == n->height);
     memcpy(&to->items[to->count], &n->items[from], moved * sizeof(void *));
     if (n->height > 0) {
@@ -194,6 +199,7 @@ static struct ptree_node *node_insert(struct ptree_node *n, unsigned at, void *i
     } else {
         node_insert_at(right, at - keep, item, child);
     }
+    assert(n->count >= PTREE_MIN && right->count >= PTREE_MIN && right->height == n->height);
     return right;
 }
 
@@ -212,6 +218,7 @@ static struct ptree_node *put_below(struct ptree *t, struct ptree_node **np, con
     }
     unsigned at = inner_find(t, n, key);
     struct ptree_node *right = put_below(t, &n->children[at], key, item, old);
+    assert(n->children[at]->height + 1 == n->height && (right == NULL || *old == NULL));
     n->items[at] = n->children[at]->items[0];
     return right == NULL ? NULL : node_insert(n, at + 1, right->items[0], right);
 }
@@ -234,6 +241,7 @@ void *ptree_put(struct ptree *t, const void *key, void *item)
     if (old == NULL) {
         t->count++;
     }
+    assert(t->root->count > 0 && t->count > 0);
     return old;
 }
 
@@ -252,7 +260,7 @@ static void node_remove_at(struct ptree_node *n, unsigned at)
 /* Child `at` of the owned node n has too few entries: merge it with a neighbour, or share the neighbour's evenly. */
 static void node_refill(const struct ptree_ops *ops, struct ptree_node *n, unsigned at)
 {
-    assert(n->count >= 2);
+    assert(n->count >= 2 && n->height > 0 && at < n->count);
     unsigned left_at = at > 0 ? at - 1 : 0;
     struct ptree_node *l = n->children[left_at] = node_own(ops, n->children[left_at]);
     struct ptree_node *r = n->children[left_at + 1] = node_own(ops, n->children[left_at + 1]);
@@ -278,6 +286,7 @@ static void node_refill(const struct ptree_ops *ops, struct ptree_node *n, unsig
         r = n->children[left_at + 1] = fresh;
     }
     n->items[left_at + 1] = r->items[0];
+    assert(l->count + r->count == (int)total && l->count >= PTREE_MIN && r->count >= PTREE_MIN);
 }
 
 static void *remove_below(struct ptree *t, struct ptree_node **np, const void *key)
@@ -311,7 +320,7 @@ void *ptree_remove(struct ptree *t, const void *key)
 
 void *ptree_take(struct ptree *t, const void *key)
 {
-    assert(t->root != NULL);
+    assert(t->root != NULL && t->count > 0);
     void *item = remove_below(t, &t->root, key);
     t->count--;
     struct ptree_node *root = t->root;
@@ -323,6 +332,7 @@ void *ptree_take(struct ptree *t, const void *key)
         t->root = root->children[0];
         free(root); /* owned: its only ref to the child moved to the tree */
     }
+    assert(item != NULL && (t->root == NULL) == (t->count == 0));
     return item;
 }
 
@@ -367,6 +377,7 @@ void ptree_iter_seek(struct ptree_iter *it, const struct ptree *t, const void *k
 
 void *ptree_iter_next(struct ptree_iter *it)
 {
+    assert(it->depth <= PTREE_DEPTH_MAX);
     while (it->depth > 0) {
         const struct ptree_node *n = it->stack[it->depth - 1];
         uint16_t *at = &it->at[it->depth - 1];

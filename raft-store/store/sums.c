@@ -145,8 +145,9 @@ static void add(struct ptree *t, const struct sum *what, int64_t sign)
 {
     const struct item *former = ptree_get(t, &what->group);
     int64_t count = (former == NULL ? 0 : former->count) + sign;
-    assert(count >= 0);
+    assert(count >= 0 && (sign == 1 || sign == -1));
     if (count == 0) {
+        assert(memcmp(former->fields, what->fields, sizeof former->fields) == 0); /* nobody has nothing */
         item_unref(ptree_remove(t, &what->group));
         return;
     }
@@ -170,7 +171,9 @@ static bool tell(unsigned row, const struct object *o, struct sum *out)
 
 void sums_put(struct view_sums *s, const struct object *o, const struct object *old)
 {
+    assert(o != NULL || old != NULL);
     unsigned kind = (unsigned)(o != NULL ? o : old)->kind->id;
+    assert(o == NULL || old == NULL || (unsigned)old->kind->id == kind);
     for (unsigned i = 0; i < VIEW_SUM_COUNT; i++) {
         struct sum now, before;
         if (rows[i].kind != 0 && rows[i].kind != kind) {
@@ -202,6 +205,7 @@ static struct sum sum_of(const struct item *i)
 void sums_iter(struct sum_iter *it, const struct view_sums *s, enum view_sum which, struct str of)
 {
     const struct sum_group from = {.of = of};
+    assert(which < VIEW_SUM_COUNT);
     it->of = of;
     ptree_iter_seek(&it->tree, &s->by[which], &from);
 }
@@ -214,6 +218,7 @@ bool sums_next(struct sum_iter *it, struct sum *out)
         return false;
     }
     *out = sum_of(i);
+    assert(out->count > 0);
     return true;
 }
 

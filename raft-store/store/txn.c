@@ -18,6 +18,7 @@ void txn_init(struct txn *t, const char *origin)
 
 static void drop_ops(struct txn *t)
 {
+    assert(t->count <= t->cap);
     for (unsigned i = 0; i < t->count; i++) {
         object_unref(t->ops[i].object);
     }
@@ -56,6 +57,7 @@ static struct txn_op *add_op(struct txn *t, enum txn_op_type type, const struct 
         t->ops = xrealloc(t->ops, t->cap * sizeof *t->ops);
     }
     struct txn_op *op = &t->ops[t->count++];
+    assert(t->count <= t->cap);
     *op = (struct txn_op){.type = type, .part = TXN_PART_ALL, .kind = k};
     return op;
 }
@@ -67,6 +69,7 @@ static struct txn_op *add_object(struct txn *t, enum txn_op_type type, struct ob
     op->ns = o->ns; /* lives in the object, which the operation holds */
     op->name = o->name;
     t->size_bytes += o->body_size;
+    assert(t->size_bytes >= o->body_size);
     return op;
 }
 

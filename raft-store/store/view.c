@@ -88,6 +88,7 @@ struct view *view_fork(const struct view *from)
     event_ring_fork(&from->events, &v->events);
     indexes_fork(&from->indexes, &v->indexes);
     sums_fork(&from->sums, &v->sums);
+    assert(v->revision == from->revision && v->objects.count == from->objects.count);
     return v;
 }
 
@@ -138,6 +139,7 @@ const struct kind *view_kind_next(const struct view *v, const struct kind *after
 {
     for (unsigned id = after == NULL ? 1 : (unsigned)after->id + 1; id < v->counts_end; id++) {
         if (v->counts[id] > 0) {
+            assert(id <= KIND_ID_MAX);
             return kind_stored(id);
         }
     }
@@ -218,6 +220,7 @@ static void totals_add(struct view *v, const struct object *o)
         v->counts_end = id + 1;
     }
     v->counts[id]++;
+    assert(v->bytes >= o->body_size && id < v->counts_end);
 }
 
 static void totals_subtract(struct view *v, const struct object *o)
@@ -266,6 +269,7 @@ struct object *view_remove(struct view *v, const struct kind *k, struct str ns, 
         }
     }
     if (old != NULL) {
+        assert(old->kind->id == k->id && str_eq(old->name, name));
         sums_put(&v->sums, NULL, old);
         totals_subtract(v, old);
     }
